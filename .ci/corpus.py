@@ -1,0 +1,57 @@
+"""Explains an import of real files: a table of outcomes by reason, pixel identity of every output, and the map in-tab-out."""
+import collections
+import hashlib
+import json
+import pathlib
+import sys
+
+import pydicom
+
+events, corpus, public = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
+rows, summary = [], None
+for line in open(events, encoding="utf-8"):
+    event = json.loads(line)
+    if event["event"] == "instance":
+        rows.append(event)
+    elif event["event"] == "summary":
+        summary = event
+
+table = collections.Counter((r["outcome"], r["reason"] or "") for r in rows)
+for (outcome, reason), n in sorted(table.items(), key=lambda item: (item[0][0], -item[1])):
+    print(f"{n:5}  {outcome:12} {reason[:150]}")
+failures = 0
+files = sum(1 for p in corpus.rglob("*") if p.is_file())
+if not summary or summary["found"] != len(rows) or files != len(rows):
+    failures += 1
+    print(f"{files} files, {len(rows)} events, summary {summary}")
+for r in rows:
+    if r["outcome"] in ("quarantined", "failed", "ignored") and not r["reason"]:
+        failures += 1
+        print("no reason:", r["source"])
+
+
+def pixels(path):
+    """Digests of the pixel data. A value of odd length is padded in the output (PS3.5 section 7.1.1)."""
+    ds = pydicom.dcmread(path, force=True)
+    tags = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+    values = [bytes(ds[t].value) for t in tags if t in ds and ds[t].value is not None]
+    return [hashlib.sha256(v + bytes(len(v) % 2)).hexdigest() for v in values]
+
+
+with open(events.replace(".jsonl", ".map"), "w", encoding="utf-8") as out:
+    for r in rows:
+        if r["outcome"] != "stored":
+            continue
+        source = pathlib.Path(r["source"])
+        if not source.exists():
+            source = corpus / r["source"]
+        out.write(f"{source.relative_to(corpus)}\t{r['output']}\n")
+        try:
+            before = pixels(source)
+        except Exception:
+            continue  # a file that only we can read: the output is read by .ci/readers.py
+        if before != pixels(public / r["output"]):
+            failures += 1
+            print("pixels differ:", r["source"])
+print(f"{len(rows)} files explained, {failures} failures")
+sys.exit(1 if failures else 0)

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Runs every fuzz target for so many seconds (default 60), on the stable toolchain.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+seconds="${1:-60}"
+export RUSTC_BOOTSTRAP=1
+seeds_of() { # crate
+    case "$1" in
+        anon-script) echo tests/it/valid tests/it/invalid ;;
+        anon-engine) echo ../examples/files ;;
+    esac
+}
+for crate in anon-script anon-engine; do
+    for target in $(cd "$crate" && cargo fuzz list); do
+        echo "--- $crate $target"
+        mkdir -p "$crate/fuzz/corpus/$target"
+        # shellcheck disable=SC2046 # the seeds are several folders
+        (cd "$crate" && cargo fuzz run "$target" "fuzz/corpus/$target" $(seeds_of "$crate") -- \
+            -max_total_time="$seconds" -rss_limit_mb=1024 -timeout=10 -max_len=65536 -print_final_stats=1) 2>&1 |
+            { grep -vE '^#|^INFO|NEW_FUNC' || true; } | tail -n 25
+    done
+done

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Independent readers look at what `anon import` wrote: dcmdump, gdcminfo and pydicom read every output of examples/files,
+# and of a folder of real files where ANON_CORPUS (or ../shared/dicom) has one.
+set -euo pipefail
+export PYTHONWARNINGS=ignore
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+python="${VENV:+$VENV/bin/}python3"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+for tool in dcmdump gdcminfo "$python"; do
+    command -v "$tool" >/dev/null || { echo "skipped: $tool not installed"; [ -z "${ANON_REQUIRE_SERVERS:-}" ] || exit 1; exit 0; }
+done
+"$python" -c 'import pydicom' 2>/dev/null || { echo "skipped: pydicom not installed"; [ -z "${ANON_REQUIRE_SERVERS:-}" ] || exit 1; exit 0; }
+
+cargo build --locked --quiet -p anon-cli
+anon="${CARGO_TARGET_DIR:-target}/debug/anon"
+
+read_all() { # project directory
+    local n=0 bad=0
+    while IFS= read -r -d '' file; do
+        n=$((n + 1))
+        dcmdump -q "$file" >/dev/null 2>"$work/err" || { bad=$((bad + 1)); echo "dcmdump: ${file#"$1"/}: $(head -c 200 "$work/err")"; }
+    done < <(find "$1/public" -name '*.dcm' -print0)
+    "$python" .ci/readers.py "$1/public" || bad=$((bad + 1))
+    echo "$n outputs read, $bad failures"
+    [ "$bad" = 0 ] && [ "$n" -gt 0 ]
+}
+
+"$anon" -p "$work/examples" --quiet import examples/files --modalities all
+read_all "$work/examples"
+find "$work/examples/public" -name '*.dcm' -print0 | while IFS= read -r -d '' file; do gdcminfo "$file" >/dev/null; done
+
+corpus="${ANON_CORPUS:-../shared/dicom}"
+if [ ! -d "$corpus" ]; then
+    echo "skipped: no corpus of real files (set ANON_CORPUS)"
+    exit 0
+fi
+bash .ci/corpus.sh "$anon" "$corpus" "$work/corpus" "$python"

@@ -1,0 +1,282 @@
+//! What was typed.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// De-identifies DICOM and keeps, for the site alone, the way back.
+#[derive(Debug, Parser)]
+#[command(name = "anon", version, about, long_about = None, arg_required_else_help = true)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 all done; 1 done, but some instances failed or were quarantined; 2 usage; 3 bad \
+configuration or script, or no project; 4 cannot run (locked, disk, permissions); 130 and 143 after Ctrl-C and SIGTERM.";
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// The project's directory. Without it: $ANON_PROJECT, else the nearest parent of the working
+    /// directory that holds a project.toml
+    #[arg(short, long, global = true, value_name = "DIR")]
+    pub(crate) project: Option<PathBuf>,
+    /// What standard output is: tables to read, or JSON Lines that end with a summary
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "human")]
+    pub(crate) format: Format,
+    /// Say nothing on standard error but errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Log to standard error too: -v what happens, -vv every step
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Name source files by their path, in what people read. Paths can identify
+    #[arg(long, global = true)]
+    pub(crate) show_phi: bool,
+    /// Take a project whose private directory is on NFS or SMB, where locks and durability are only
+    /// as good as the server
+    #[arg(long, global = true)]
+    pub(crate) allow_network_fs: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Human,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a project
+    Init(Init),
+    /// De-identify files, directories and DICOMDIR media
+    Import(Import),
+    /// Show totals, and what is in quarantine
+    Status,
+    /// List the anonymous patients
+    Patients,
+    /// Show who is who, one row a study. Identifying
+    Index(Index),
+    /// Show the original behind an anonymous id or UID. Identifying
+    Reidentify(Reidentify),
+    /// Remove a patient or a study: its files and its lookups
+    Delete(Delete),
+    /// See what was refused and why, and try again
+    #[command(subcommand)]
+    Quarantine(Quarantine),
+    /// Check and explain anonymizer scripts
+    #[command(subcommand)]
+    Script(Script),
+    /// See and change settings
+    #[command(subcommand)]
+    Config(Config),
+    /// Print the completions of a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Init {
+    /// Where; the working directory if neither this nor --project is given
+    #[arg(value_name = "DIR", conflicts_with = "project")]
+    pub(crate) dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) options: NewProject,
+}
+
+/// How a new project is set up.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Options of a new project")]
+pub(crate) struct NewProject {
+    /// The project's name, 1 to 16 of A-Z a-z 0-9 _ - . and space
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// The site id that begins every pseudonym [default: nine random digits]
+    #[arg(long, value_name = "ID")]
+    pub(crate) site_id: Option<String>,
+    /// The UID under which new UIDs are made
+    #[arg(long, value_name = "UID")]
+    pub(crate) uid_root: Option<String>,
+    /// The rules: an anonymizer script, which is copied into the project, or rsna-v17
+    #[arg(long, value_name = "FILE|NAME")]
+    pub(crate) script: Option<String>,
+    /// A PS3.15 profile instead of a script
+    #[arg(long, value_name = "PROFILE[+OPTION…]", conflicts_with = "script")]
+    pub(crate) profile: Option<String>,
+    /// The modalities taken, as CT,MR,US, or all
+    #[arg(long, value_name = "LIST|all", value_delimiter = ',')]
+    pub(crate) modalities: Vec<String>,
+    /// Take over the settings of this project, under a new site id
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// Files, directories, or a DICOMDIR
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Worker threads [default: one a processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) jobs: Option<u16>,
+    /// Go on although the rules are others than those that made what is stored
+    #[arg(long)]
+    pub(crate) accept_new_rules: bool,
+    #[command(flatten)]
+    pub(crate) options: NewProject,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Index {
+    /// Write it as CSV with V17's columns, in UTF-8, readable by you alone
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csv: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reidentify {
+    /// An anonymous patient id, UID or accession number
+    #[arg(value_name = "ANON_ID_OR_UID")]
+    pub(crate) pseudonym: String,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Delete {
+    /// The patient with this anonymous id
+    #[arg(long, value_name = "ID")]
+    pub(crate) patient: Option<String>,
+    /// The study with this anonymous UID
+    #[arg(long, value_name = "UID")]
+    pub(crate) study: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Quarantine {
+    /// List what is there
+    List {
+        /// Only this category, such as Invalid_Storage_Class
+        #[arg(long, value_name = "CATEGORY")]
+        category: Option<String>,
+    },
+    /// Show one entry and why it is there
+    Show {
+        /// Its id, or a beginning of it that only one has
+        entry: String,
+    },
+    /// Import what is there again, after a fix
+    Retry {
+        /// Only this category
+        #[arg(long, value_name = "CATEGORY")]
+        category: Option<String>,
+        /// Worker threads [default: one a processor]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+        jobs: Option<u16>,
+        /// Go on although the rules are others than those that made what is stored
+        #[arg(long)]
+        accept_new_rules: bool,
+    },
+    /// Remove entries for good
+    #[command(group = clap::ArgGroup::new("what").required(true))]
+    Clear {
+        /// The entries with these ids
+        #[arg(group = "what")]
+        entries: Vec<String>,
+        /// Every entry of this category
+        #[arg(long, value_name = "CATEGORY", group = "what")]
+        category: Option<String>,
+        /// Every entry
+        #[arg(long, group = "what")]
+        all: bool,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DialectName {
+    /// That of the RSNA DICOM Anonymizer V17 and V18
+    Rsna,
+    /// That of CTP
+    Ctp,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScriptFile {
+    /// A script, or the name of a built-in one: rsna-v17
+    #[arg(value_name = "FILE|NAME")]
+    pub(crate) file: String,
+    /// What the script is written in, where it does not say so itself
+    #[arg(long)]
+    pub(crate) dialect: Option<DialectName>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Script {
+    /// Say everything that is wrong with a script
+    Check {
+        #[command(flatten)]
+        script: ScriptFile,
+    },
+    /// Show the rules as they are understood
+    Show {
+        #[command(flatten)]
+        script: ScriptFile,
+    },
+    /// Show what happens to one data element
+    Explain {
+        #[command(flatten)]
+        script: ScriptFile,
+        /// Its tag, as 00100020, (0010,0020) or PatientID
+        #[arg(value_name = "TAG")]
+        tag: String,
+        /// Show it for this DICOM file. Values can identify
+        #[arg(long, value_name = "DICOM")]
+        with: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Print a setting, or all of them
+    Get {
+        /// Its dotted name, such as scp.port
+        key: Option<String>,
+    },
+    /// Change a setting
+    Set {
+        /// Its dotted name
+        key: String,
+        /// The new value; of a list, all of it with commas
+        value: String,
+    },
+    /// Add to a list. What is in it already is no error
+    Add {
+        /// The list: modalities, storage_classes, transfer_syntaxes
+        key: String,
+        /// Names or UIDs
+        #[arg(required = true)]
+        values: Vec<String>,
+    },
+    /// Remove from a list. What is not in it is no error
+    Remove {
+        /// The list
+        key: String,
+        /// Names or UIDs
+        #[arg(required = true)]
+        values: Vec<String>,
+    },
+    /// Open project.toml in $VISUAL or $EDITOR, and take the result only if it is sound
+    Edit,
+    /// Print where project.toml is
+    Path,
+}

@@ -1,0 +1,95 @@
+//! The commands, one module each.
+
+mod config;
+mod delete;
+mod import;
+mod index;
+mod init;
+mod patients;
+mod quarantine;
+mod reidentify;
+mod script;
+mod shell;
+mod status;
+
+use anyhow::Context as _;
+
+use crate::args::{Cli, Command, Global};
+use crate::exit::{Ended, Failure};
+use crate::report::Report;
+use crate::signal::Signals;
+
+/// What every command has.
+#[derive(Debug)]
+pub(crate) struct Context<'r> {
+    pub(crate) global: Global,
+    pub(crate) report: &'r Report,
+    pub(crate) signals: Signals,
+}
+
+impl Context<'_> {
+    /// How a command that watches for signals ended: as `otherwise`, unless a signal came.
+    pub(crate) fn ended(&self, otherwise: Ended) -> Ended {
+        self.signals.caught().map_or(otherwise, Ended::Signalled)
+    }
+
+    /// A command of ours as it is to be typed for the project of this run.
+    pub(crate) fn typed(&self, command: &str) -> String {
+        match &self.global.project {
+            Some(project) => format!("anon -p {} {command}", quoted(&project.to_string_lossy())),
+            None => format!("anon {command}"),
+        }
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,:+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// Runs what was typed.
+pub(crate) fn run(cli: Cli, report: &Report) -> anyhow::Result<Ended> {
+    let signals =
+        Signals::listen().context(Failure::CannotRun("cannot listen for signals".into()))?;
+    let context = Context {
+        global: cli.global,
+        report,
+        signals,
+    };
+    match cli.command {
+        Command::Init(args) => init::run(&context, &args),
+        Command::Import(args) => import::run(&context, &args),
+        Command::Status => status::run(&context),
+        Command::Patients => patients::run(&context),
+        Command::Index(args) => index::run(&context, &args),
+        Command::Reidentify(args) => reidentify::run(&context, &args),
+        Command::Delete(args) => delete::run(&context, &args),
+        Command::Quarantine(what) => quarantine::run(&context, what),
+        Command::Script(what) => script::run(&context, &what),
+        Command::Config(what) => config::run(&context, what),
+        Command::Completions { shell } => shell::completions(report, shell),
+        Command::Man => shell::man(report),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_where_a_shell_needs_it() {
+        for (word, typed) in [
+            ("/data/project-1", "/data/project-1"),
+            ("my project", "'my project'"),
+            ("it's", r"'it'\''s'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(word), typed);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! `anon config edit`: the user's editor on a copy, which counts only if it is sound.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Context as _;
+
+use super::{Summary, check_frozen};
+use crate::command::Context;
+use crate::exit::{Ended, Failure};
+use crate::project::Project;
+use crate::rules;
+use crate::settings::{self, Missing};
+
+pub(super) fn run(context: &Context<'_>, project: &Project) -> anyhow::Result<Ended> {
+    let text = settings::read(project)?;
+    let copy = project.root().join("project.toml.edit");
+    fs::copy(project.settings_file(), &copy).context("cannot copy project.toml")?;
+    edit(&copy)?;
+    let edited = fs::read_to_string(&copy).context("cannot read what was edited")?;
+    if let Err(error) = check(project, &text, &edited) {
+        let aside = project.root().join("project.toml.rejected");
+        fs::rename(&copy, &aside).context("cannot put aside what was edited")?;
+        return Err(error.context(Failure::Configuration(format!(
+            "project.toml is as it was; what was edited is in {}",
+            aside.display()
+        ))));
+    }
+    settings::write(project, &edited)?;
+    fs::remove_file(&copy).context("cannot remove the copy")?;
+    settings::secret(project, &settings::parse(&edited)?, Missing::Make)?;
+    let changed = if edited == text {
+        "unchanged"
+    } else {
+        "changed"
+    };
+    context.report.line(&format!("project.toml {changed}"))?;
+    context
+        .report
+        .json(&Summary::new("config edit", None, None))?;
+    Ok(Ended::Done)
+}
+
+fn check(project: &Project, before: &str, after: &str) -> anyhow::Result<()> {
+    let after = settings::parse(after)?;
+    // A file that is broken already is repaired here, and has no settings to compare with.
+    if let Ok(before) = settings::parse(before) {
+        check_frozen(project, &before, &after)?;
+    }
+    rules::of_project(project, &after).map(drop)
+}
+
+fn edit(copy: &Path) -> anyhow::Result<()> {
+    let editor = ["VISUAL", "EDITOR"]
+        .into_iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .find(|editor| !editor.trim().is_empty())
+        .ok_or_else(|| Failure::configuration("set $EDITOR to the editor to use"))?;
+    // An editor may be named with options, which a shell takes apart.
+    let mut command = if cfg!(unix) {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{editor} \"$1\""), "sh"]);
+        command
+    } else {
+        Command::new(&editor)
+    };
+    let status = command.arg(copy).status();
+    let ended = status.context(Failure::CannotRun(format!("cannot start {editor}")))?;
+    if ended.success() {
+        return Ok(());
+    }
+    Err(Failure::cannot_run(format!(
+        "{editor} ended with an error; project.toml is as it was"
+    )))
+}

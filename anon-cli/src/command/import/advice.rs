@@ -1,0 +1,44 @@
+//! What to type next, when something was refused that a setting decides.
+
+use std::collections::BTreeSet;
+
+use anon_model::Modality;
+use anon_model::modality::class_name;
+
+use crate::command::Context;
+use crate::record::Summary;
+
+/// One line each: which storage classes were refused, and the commands that take them in.
+pub(super) fn of(context: &Context<'_>, summary: &Summary) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut modalities = BTreeSet::new();
+    let mut classes = BTreeSet::new();
+    for (class, count) in &summary.storage_classes_refused {
+        let name = class_name(class).unwrap_or("not a storage class of the standard");
+        lines.push(format!(
+            "not among the project's storage classes: {count} of {class} ({name})"
+        ));
+        match Modality::of_class(class) {
+            Some(modality) => drop(modalities.insert(modality.code)),
+            // What is no UID cannot be added.
+            None if anon_model::Uid::new(class.as_str()).is_ok() => {
+                classes.insert(class.as_str());
+            }
+            None => {}
+        }
+    }
+    if lines.is_empty() {
+        return lines;
+    }
+    let words = |set: BTreeSet<&str>| set.into_iter().collect::<Vec<_>>().join(" ");
+    lines.push("to take them in:".to_owned());
+    for (key, set) in [("modalities", modalities), ("storage_classes", classes)] {
+        if !set.is_empty() {
+            let command = format!("config add {key} {}", words(set));
+            lines.push(format!("  {}", context.typed(&command)));
+        }
+    }
+    let retry = "quarantine retry --category Invalid_Storage_Class";
+    lines.push(format!("  {}", context.typed(retry)));
+    lines
+}

@@ -1,0 +1,110 @@
+//! What an import prints.
+
+use serde::Serialize;
+
+use super::advice;
+use crate::command::Context;
+use crate::record::{Instance, Summary};
+use crate::report;
+
+#[derive(Debug, Serialize)]
+struct Line<'e, T> {
+    event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<&'e str>,
+    #[serde(flatten)]
+    fields: &'e T,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    advice: Vec<String>,
+}
+
+/// One file: in JSON each, for people those that need a look.
+pub(super) fn instance(context: &Context<'_>, instance: &Instance) -> anyhow::Result<()> {
+    let report = context.report;
+    report.json(&Line {
+        event: "instance",
+        command: None,
+        fields: instance,
+        advice: Vec::new(),
+    })?;
+    if !matches!(&*instance.outcome, "quarantined" | "failed") {
+        return Ok(());
+    }
+    let name = if report.shows_phi() {
+        instance.source.clone()
+    } else {
+        format!("file {}", instance.number)
+    };
+    let what = match &instance.category {
+        Some(category) => format!("{} ({category})", instance.outcome),
+        None => instance.outcome.clone(),
+    };
+    let reason = instance.reason.as_deref().unwrap_or("no reason is known");
+    report.line(&format!("{name}: {what}: {reason}"))
+}
+
+/// The end of an import, or of another command that works as one.
+pub(crate) fn summary(
+    context: &Context<'_>,
+    command: &str,
+    summary: &Summary,
+) -> anyhow::Result<()> {
+    let report = context.report;
+    let advice = advice::of(context, summary);
+    report.json(&Line {
+        event: "summary",
+        command: Some(command),
+        fields: summary,
+        advice: advice.clone(),
+    })?;
+    let quarantined: u64 = summary.quarantined.values().sum();
+    report.line(&format!(
+        "{} files: {} stored, {} duplicates, {} ignored, {quarantined} quarantined, {} failed",
+        summary.found, summary.stored, summary.duplicates, summary.ignored, summary.failed
+    ))?;
+    report.line(&format!(
+        "{} in, {} out, {:.1} s",
+        report::bytes(summary.bytes_in),
+        report::bytes(summary.bytes_out),
+        summary.seconds
+    ))?;
+    for (category, count) in &summary.quarantined {
+        report.line(&format!("quarantined: {category} {count}"))?;
+    }
+    if summary.interrupted {
+        report.line("ended early; the same command goes on where this stopped")?;
+    }
+    if let Some(error) = &summary.error {
+        report.line(&format!("ended early: {error}"))?;
+    }
+    for line in advice {
+        report.line(&line)?;
+    }
+    remarks(context, summary);
+    Ok(())
+}
+
+/// What people should know of what was stored, once a run.
+fn remarks(context: &Context<'_>, summary: &Summary) {
+    let report = context.report;
+    if summary.shared_patient > 0 {
+        report.warn(&format!(
+            "{} objects name no patient: they share one anonymous patient, and their dates became \
+             20000101 (missing_patient_id)",
+            summary.shared_patient
+        ));
+    }
+    if summary.burned_in_unknown > 0 {
+        report.warn(&format!(
+            "{} objects are ultrasound or secondary capture and do not say if text is burned into \
+             their pixels; pixels are not cleaned: look at them before they leave",
+            summary.burned_in_unknown
+        ));
+    }
+    if summary.directories_passed > 0 {
+        report.talk(&format!(
+            "{} directories were not entered: hidden ones, links, or the project's own",
+            summary.directories_passed
+        ));
+    }
+}

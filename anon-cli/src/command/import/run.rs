@@ -1,0 +1,180 @@
+//! One import through an open engine, ours or one that was handed over.
+
+use std::error::Error as _;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anon_engine::import::EndedEarly;
+use anon_engine::source::Scan;
+use anon_engine::{Cancel, Engine, Error, Event, Observer, Outcome, Receipt};
+use anyhow::Context as _;
+
+use crate::project::Project;
+use crate::record::{Instance, Summary};
+use crate::roots::Roots;
+use crate::wire::Session;
+
+/// The directories that an import never looks into: the project's own.
+#[derive(Debug, Clone)]
+pub(crate) struct Dirs([PathBuf; 2]);
+
+impl Dirs {
+    pub(crate) fn of(project: &Project, session: &Session) -> Self {
+        Self([project.root().into(), session.public.clone()])
+    }
+}
+
+/// Imports, and tells each instance when it is durable.
+///
+/// # Errors
+/// If the project's own directories cannot be found.
+pub(crate) fn run(
+    engine: &Engine,
+    own: &Dirs,
+    roots: &Roots,
+    cancel: &Cancel,
+    tell: &(dyn Fn(Instance) + Sync),
+) -> anyhow::Result<Summary> {
+    let begun = Instant::now();
+    let mut scan = Scan::new(roots.absolute());
+    for directory in &own.0 {
+        scan = scan
+            .without(directory)
+            .context("cannot find the project's own directory")?;
+    }
+    let teller = Teller { roots, tell };
+    let done = anon_engine::import(engine, &mut scan, cancel, &teller);
+    let passed = scan.passed();
+    let mut summary = summary_of(done);
+    summary.directories_passed =
+        passed.hidden_directories + passed.linked_directories + passed.excluded_directories;
+    summary.seconds = begun.elapsed().as_secs_f64();
+    tracing::info!(
+        found = summary.found,
+        stored = summary.stored,
+        duplicates = summary.duplicates,
+        ignored = summary.ignored,
+        quarantined = summary.quarantined.values().sum::<u64>(),
+        failed = summary.failed,
+        interrupted = summary.interrupted,
+        "import ended"
+    );
+    Ok(summary)
+}
+
+/// An import's summary as it is told.
+pub(crate) fn summary_of(done: anon_engine::Summary) -> Summary {
+    let mut summary = Summary {
+        found: done.found,
+        stored: done.stored,
+        duplicates: done.duplicates,
+        ignored: done.ignored,
+        failed: done.failed,
+        bytes_in: done.bytes_in,
+        bytes_out: done.bytes_out,
+        shared_patient: done.shared_patient,
+        burned_in_unknown: done.burned_in_unknown,
+        storage_classes_refused: done.invalid_classes,
+        ..Summary::default()
+    };
+    for (category, count) in done.quarantined {
+        summary.quarantined.insert(category.name().into(), count);
+    }
+    match done.ended_early {
+        None => {}
+        Some(EndedEarly::Cancelled) => summary.interrupted = true,
+        Some(EndedEarly::Failed(error)) => summary.error = Some(chain(&error)),
+    }
+    summary
+}
+
+/// Turns the engine's events into records.
+pub(crate) struct Teller<'t> {
+    pub(crate) roots: &'t Roots,
+    pub(crate) tell: &'t (dyn Fn(Instance) + Sync),
+}
+
+impl std::fmt::Debug for Teller<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Teller(..)")
+    }
+}
+
+impl Observer for Teller<'_> {
+    fn on_event(&self, event: &Event<'_>) {
+        if let Event::Instance {
+            number,
+            origin,
+            result,
+        } = event
+        {
+            let origin = origin.map_or("", |origin| origin.expose());
+            let instance = record(*number, self.roots.name_of(origin), result);
+            log(&instance);
+            (self.tell)(instance);
+        }
+    }
+}
+
+/// The log knows a file by its number.
+fn log(instance: &Instance) {
+    let (number, reason) = (instance.number, instance.reason.as_deref());
+    match &*instance.outcome {
+        "failed" => tracing::error!(file = number, reason, "failed"),
+        "quarantined" => {
+            let category = instance.category.as_deref();
+            tracing::warn!(file = number, category, reason, "quarantined");
+        }
+        outcome => tracing::debug!(file = number, reason, "{outcome}"),
+    }
+}
+
+fn record(number: u64, source: String, result: &Result<Receipt, Error>) -> Instance {
+    let mut instance = Instance {
+        number,
+        source,
+        outcome: "failed".into(),
+        output: None,
+        patient: None,
+        category: None,
+        reason: None,
+    };
+    let receipt = match result {
+        Ok(receipt) => receipt,
+        Err(error) => {
+            instance.reason = Some(chain(error));
+            return instance;
+        }
+    };
+    instance.outcome = receipt.outcome.name().into();
+    match &receipt.outcome {
+        Outcome::Stored { path, patient } | Outcome::Duplicate { path, patient } => {
+            instance.output = Some(path.to_string());
+            instance.patient = Some(patient.clone());
+        }
+        Outcome::Ignored { reason } => instance.reason = Some(reason.clone()),
+        Outcome::Quarantined {
+            category, reason, ..
+        } => {
+            instance.category = Some(category.name().into());
+            instance.reason = Some(reason.clone());
+        }
+        other => instance.reason = Some(other.name().into()),
+    }
+    instance
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !line.ends_with(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        cause = error.source();
+    }
+    line
+}

@@ -1,0 +1,76 @@
+//! `anon patients`: the anonymous patients. Nothing here identifies anybody.
+
+use std::ops::ControlFlow;
+
+use serde::Serialize;
+
+use crate::command::Context;
+use crate::exit::Ended;
+use crate::project::Project;
+use crate::report::{Report, Table};
+use crate::{log, settings, wire};
+
+#[derive(Debug, Serialize)]
+struct Line {
+    event: &'static str,
+    patient: String,
+    studies: u64,
+    series: u64,
+    instances: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Summary {
+    event: &'static str,
+    command: &'static str,
+    patients: u64,
+}
+
+pub(crate) fn run(context: &Context<'_>) -> anyhow::Result<Ended> {
+    let project = Project::existing(&context.global)?;
+    log::start_without_file(&context.global)?;
+    let settings = settings::load(&project)?;
+    let lookups = wire::read_lookups(&project, &settings)?;
+    let report = context.report;
+    let mut table = Table::new(&["patient", "studies", "series", "instances"]);
+    let mut count = 0;
+    let mut printed = Ok(());
+    lookups.patients(&mut |row| {
+        // The shared patient is there before anything is filed under it.
+        if row.studies == 0 {
+            return ControlFlow::Continue(());
+        }
+        count += 1;
+        let patient = Line {
+            event: "patient",
+            patient: row.pseudonym,
+            studies: row.studies,
+            series: row.series,
+            instances: row.instances,
+        };
+        printed = print(report, &mut table, patient);
+        if printed.is_err() || context.signals.cancel().is_cancelled() {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    })?;
+    printed?;
+    table
+        .finish()
+        .iter()
+        .try_for_each(|line| report.line(line))?;
+    report.json(&Summary {
+        event: "summary",
+        command: "patients",
+        patients: count,
+    })?;
+    Ok(context.ended(Ended::Done))
+}
+
+fn print(report: &Report, table: &mut Table, patient: Line) -> anyhow::Result<()> {
+    report.json(&patient)?;
+    let numbers = [patient.studies, patient.series, patient.instances];
+    let cells = std::iter::once(patient.patient).chain(numbers.map(|n| n.to_string()));
+    let lines = table.row(cells).into_iter().flatten();
+    lines.into_iter().try_for_each(|line| report.line(&line))
+}

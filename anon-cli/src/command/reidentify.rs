@@ -1,0 +1,112 @@
+//! `anon reidentify`: the original behind a pseudonym. Its purpose is to show what identifies.
+
+use anon_model::{PatientRow, Phi, Space};
+use serde::Serialize;
+
+use crate::args::Reidentify;
+use crate::command::Context;
+use crate::exit::Ended;
+use crate::project::Project;
+use crate::report::Table;
+use crate::{audit, log, settings, wire};
+
+#[derive(Debug, Serialize)]
+struct Line<'o> {
+    event: &'static str,
+    pseudonym: &'o str,
+    /// `patient`, `uid` or `accession`.
+    kind: &'static str,
+    original: &'o str,
+    /// The name, where the pseudonym is a patient's.
+    patient_name: Option<&'o str>,
+    birth_date: Option<&'o str>,
+    sex: Option<&'o str>,
+}
+
+impl<'o> Line<'o> {
+    fn of(
+        pseudonym: &'o str,
+        space: Space,
+        original: &'o str,
+        patient: Option<&'o PatientRow>,
+    ) -> Self {
+        let phi = patient.map(|row| &row.phi);
+        let shown = |value: Option<&'o Phi<String>>| value.map(|value| value.expose().as_str());
+        Self {
+            event: "original",
+            pseudonym,
+            kind: kind(space),
+            original,
+            patient_name: shown(phi.map(|phi| &phi.name)),
+            birth_date: shown(phi.and_then(|phi| phi.birth_date.as_ref())),
+            sex: shown(phi.and_then(|phi| phi.sex.as_ref())),
+        }
+    }
+
+    fn cells(&self) -> [String; 5] {
+        let known = |value: Option<&str>| value.unwrap_or_default().to_owned();
+        [
+            self.kind.to_owned(),
+            self.original.to_owned(),
+            known(self.patient_name),
+            known(self.birth_date),
+            known(self.sex),
+        ]
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Summary<'s> {
+    event: &'static str,
+    command: &'static str,
+    pseudonym: &'s str,
+    found: usize,
+}
+
+pub(crate) fn run(context: &Context<'_>, args: &Reidentify) -> anyhow::Result<Ended> {
+    let project = Project::existing(&context.global)?;
+    log::start_without_file(&context.global)?;
+    let settings = settings::load(&project)?;
+    let lookups = wire::read_lookups(&project, &settings)?;
+    let report = context.report;
+    let pseudonym = args.pseudonym.trim();
+    let found = lookups.originals(pseudonym)?;
+    let patient = lookups.patient(pseudonym)?;
+    let count = u64::try_from(found.len())?;
+    audit::append(&project.audit_file(), "reidentify", count)?;
+    let mut table = Table::new(&["kind", "original", "patient name", "birth date", "sex"]);
+    for (space, original) in &found {
+        let patient = patient.as_ref().filter(|_| *space == Space::Patient);
+        let line = Line::of(pseudonym, *space, original.expose(), patient);
+        report.json(&line)?;
+        let lines = table.row(line.cells()).into_iter().flatten();
+        lines.into_iter().try_for_each(|line| report.line(&line))?;
+    }
+    if found.is_empty() {
+        report.talk("this project gave out no such pseudonym");
+    } else {
+        table
+            .finish()
+            .iter()
+            .try_for_each(|line| report.line(line))?;
+    }
+    report.json(&Summary {
+        event: "summary",
+        command: "reidentify",
+        pseudonym,
+        found: found.len(),
+    })?;
+    Ok(if found.is_empty() {
+        Ended::Partly
+    } else {
+        Ended::Done
+    })
+}
+
+fn kind(space: Space) -> &'static str {
+    match space {
+        Space::Patient => "patient",
+        Space::Uid => "uid",
+        Space::Accession => "accession",
+    }
+}

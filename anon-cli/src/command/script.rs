@@ -1,0 +1,183 @@
+//! `anon script`: scripts checked, shown and explained. Needs no project.
+
+mod explain;
+mod show;
+
+use std::path::Path;
+
+use anon_script::check::{Compiled, load};
+use anon_script::{Diagnostic, Dialect, RuleSet, Severity, builtin};
+use serde::Serialize;
+
+use crate::args::{DialectName, Script, ScriptFile};
+use crate::command::Context;
+use crate::exit::Ended;
+use crate::{log, rules};
+
+#[derive(Debug, Serialize)]
+struct Problem<'d> {
+    event: &'static str,
+    severity: &'static str,
+    code: &'static str,
+    message: &'static str,
+    line: u32,
+    column: u32,
+    text: &'d str,
+    help: &'d str,
+}
+
+#[derive(Debug, Serialize)]
+struct Summary<'s> {
+    event: &'static str,
+    command: &'s str,
+    dialect: Option<&'static str>,
+    rules: Option<usize>,
+    errors: usize,
+    warnings: usize,
+}
+
+pub(crate) fn run(context: &Context<'_>, what: &Script) -> anyhow::Result<Ended> {
+    log::start_without_file(&context.global)?;
+    match what {
+        Script::Check { script } => check(context, script),
+        Script::Show { script } => show::run(context, script),
+        Script::Explain { script, tag, with } => {
+            explain::run(context, script, tag, with.as_deref())
+        }
+    }
+}
+
+/// A script that was loaded, or why not.
+#[derive(Debug)]
+struct Loaded {
+    rules: Option<RuleSet>,
+    dialect: Option<Dialect>,
+    problems: Vec<Diagnostic>,
+    /// The text; none of a built-in one.
+    text: Option<String>,
+}
+
+impl Loaded {
+    fn count(&self, severity: Severity) -> usize {
+        let same = |problem: &&Diagnostic| problem.severity == severity;
+        self.problems.iter().filter(same).count()
+    }
+
+    fn ended(&self) -> Ended {
+        match self.rules {
+            Some(_) => Ended::Done,
+            None => Ended::Faulty,
+        }
+    }
+}
+
+fn open(script: &ScriptFile) -> anyhow::Result<Loaded> {
+    if let Some(rules) = builtin(&script.file) {
+        return Ok(Loaded {
+            rules: Some(rules),
+            dialect: Some(Dialect::Rsna),
+            problems: Vec::new(),
+            text: None,
+        });
+    }
+    let text = rules::read(Path::new(&script.file))?;
+    let stated = script.dialect.map(|dialect| match dialect {
+        DialectName::Rsna => Dialect::Rsna,
+        DialectName::Ctp => Dialect::Ctp,
+    });
+    Ok(match load(&text, stated) {
+        Ok(compiled) => {
+            let Compiled {
+                rules,
+                dialect,
+                warnings,
+                ..
+            } = compiled;
+            Loaded {
+                rules: Some(rules),
+                dialect: Some(dialect),
+                problems: warnings,
+                text: Some(text),
+            }
+        }
+        Err(problems) => Loaded {
+            rules: None,
+            dialect: stated,
+            problems,
+            text: Some(text),
+        },
+    })
+}
+
+/// Prints what is wrong with a script.
+fn tell(context: &Context<'_>, script: &ScriptFile, loaded: &Loaded) -> anyhow::Result<()> {
+    for problem in &loaded.problems {
+        let severity = match problem.severity {
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        context.report.json(&Problem {
+            event: "diagnostic",
+            severity,
+            code: problem.code.as_str(),
+            message: problem.code.message(),
+            line: problem.position.line,
+            column: problem.position.column,
+            text: &problem.text,
+            help: &problem.help,
+        })?;
+        // As compilers write it, so that editors find the place.
+        context.report.line(&format!(
+            "{}:{}:{}: {severity}[{}]: {}{}",
+            script.file,
+            problem.position.line,
+            problem.position.column,
+            problem.code,
+            problem.code.message(),
+            shown(&problem.text)
+        ))?;
+        if !problem.help.is_empty() {
+            context.report.line(&format!("  help: {}", problem.help))?;
+        }
+    }
+    Ok(())
+}
+
+fn shown(text: &str) -> String {
+    if text.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", text.escape_debug())
+    }
+}
+
+fn summary<'s>(command: &'s str, loaded: &Loaded) -> Summary<'s> {
+    Summary {
+        event: "summary",
+        command,
+        dialect: loaded.dialect.map(Dialect::name),
+        rules: loaded.rules.as_ref().map(|rules| rules.rows().len()),
+        errors: loaded.count(Severity::Error),
+        warnings: loaded.count(Severity::Warning),
+    }
+}
+
+fn check(context: &Context<'_>, script: &ScriptFile) -> anyhow::Result<Ended> {
+    let loaded = open(script)?;
+    tell(context, script, &loaded)?;
+    let summary = summary("script check", &loaded);
+    context.report.json(&summary)?;
+    let counts = format!("{} errors, {} warnings", summary.errors, summary.warnings);
+    context
+        .report
+        .line(&match (summary.rules, summary.dialect) {
+            (Some(rules), Some(dialect)) => {
+                format!(
+                    "{}: sound, {rules} rules, dialect {dialect}; {counts}",
+                    script.file
+                )
+            }
+            _ => format!("{}: refused; {counts}", script.file),
+        })?;
+    Ok(loaded.ended())
+}

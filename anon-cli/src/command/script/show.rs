@@ -1,0 +1,159 @@
+//! `anon script show`: the rules as they are understood, and what they leave.
+
+use anon_script::{Action, Row, RuleSet, Tag};
+use dicom_core::VR;
+use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
+use dicom_dictionary_std::StandardDataDictionary;
+use serde::Serialize;
+
+use super::{open, summary, tell};
+use crate::args::ScriptFile;
+use crate::command::Context;
+use crate::exit::Ended;
+use crate::report::Table;
+
+#[derive(Debug, Serialize)]
+struct RuleOfScript<'r> {
+    event: &'static str,
+    tag: String,
+    name: &'static str,
+    vr: String,
+    action: &'static str,
+    rule: &'r str,
+    line: Option<u32>,
+}
+
+#[derive(Debug, Serialize)]
+struct Remark<'r> {
+    event: &'static str,
+    text: &'r str,
+    tags: Vec<String>,
+}
+
+pub(super) fn run(context: &Context<'_>, script: &ScriptFile) -> anyhow::Result<Ended> {
+    let loaded = open(script)?;
+    tell(context, script, &loaded)?;
+    let Some(rules) = &loaded.rules else {
+        context.report.json(&summary("script show", &loaded))?;
+        return Ok(loaded.ended());
+    };
+    let report = context.report;
+    let mut table = Table::new(&["tag", "rule", "vr", "name"]);
+    for row in rules.rows() {
+        let entry = StandardDataDictionary.by_tag(row.tag);
+        let vr = entry.map_or_else(String::new, |entry| entry.vr().relaxed().to_string().into());
+        let name = entry.map_or("", DataDictionaryEntry::alias);
+        let rule = rule_text(&row.action);
+        report.json(&RuleOfScript {
+            event: "rule",
+            tag: digits(row.tag),
+            name,
+            vr: vr.clone(),
+            action: action_word(&row.action),
+            rule: &rule,
+            line: row.line,
+        })?;
+        let lines = table.row([row.tag.to_string(), rule, vr, name.to_owned()]);
+        lines
+            .into_iter()
+            .flatten()
+            .try_for_each(|line| report.line(&line))?;
+    }
+    table
+        .finish()
+        .iter()
+        .try_for_each(|line| report.line(line))?;
+    remarks(context, rules)?;
+    report.json(&summary("script show", &loaded))?;
+    Ok(Ended::Done)
+}
+
+/// What the rules leave on purpose, so that nobody has to find out.
+fn remarks(context: &Context<'_>, rules: &RuleSet) -> anyhow::Result<()> {
+    let kept = |vrs: &[VR]| -> Vec<&Row> {
+        let is_one = |row: &&Row| {
+            let entry = StandardDataDictionary.by_tag(row.tag);
+            row.action == Action::Keep && entry.is_some_and(|e| vrs.contains(&e.vr().relaxed()))
+        };
+        rules.rows().iter().filter(is_one).collect()
+    };
+    let shifted = rules
+        .rows()
+        .iter()
+        .filter(|row| row.action == Action::ShiftDate);
+    let text = [VR::LO, VR::LT, VR::SH, VR::ST, VR::UC, VR::UT, VR::PN];
+    for (remark, rows) in [
+        ("times stay as they are", kept(&[VR::TM])),
+        (
+            "dates and date-times stay as they are",
+            kept(&[VR::DA, VR::DT]),
+        ),
+        (
+            "free text stays as it is, whatever was typed there",
+            kept(&text),
+        ),
+        (
+            "dates move by V17's public formula (MD5 of PatientID modulo 3652 days): whoever guesses \
+             a PatientID can undo it, unless the project has dates = \"keyed\"",
+            shifted.collect(),
+        ),
+    ] {
+        if !rows.is_empty() {
+            tell_remark(context, remark, &rows)?;
+        }
+    }
+    context
+        .report
+        .line("note: elements that no rule names are removed")
+}
+
+fn tell_remark(context: &Context<'_>, remark: &str, rows: &[&Row]) -> anyhow::Result<()> {
+    context.report.json(&Remark {
+        event: "remark",
+        text: remark,
+        tags: rows.iter().map(|row| digits(row.tag)).collect(),
+    })?;
+    let head = format!("note: {remark}: {} elements", rows.len());
+    context.report.line(&head)?;
+    for row in rows {
+        let entry = StandardDataDictionary.by_tag(row.tag);
+        let name = entry.map_or("", DataDictionaryEntry::alias);
+        context.report.line(&format!("  {} {name}", row.tag))?;
+    }
+    Ok(())
+}
+
+/// Eight hexadecimal digits.
+pub(super) fn digits(tag: Tag) -> String {
+    format!("{:04X}{:04X}", tag.group(), tag.element())
+}
+
+/// The action in a word.
+pub(super) fn action_word(action: &Action) -> &'static str {
+    match action {
+        Action::Keep => "keep",
+        Action::Remove => "remove",
+        Action::Empty => "empty",
+        Action::Uid => "uid",
+        Action::Patient => "patient",
+        Action::Accession => "accession",
+        Action::ShiftDate => "shift_date",
+        Action::RoundAge { .. } => "round_age",
+        Action::Replace(_) => "replace",
+    }
+}
+
+/// The action as a script of V17 writes it.
+pub(super) fn rule_text(action: &Action) -> String {
+    match action {
+        Action::Keep => "@keep".into(),
+        Action::Remove => "@remove()".into(),
+        Action::Empty => "@empty()".into(),
+        Action::Uid => "@uid".into(),
+        Action::Patient => "@ptid".into(),
+        Action::Accession => "@acc".into(),
+        Action::ShiftDate => "@hashdate".into(),
+        Action::RoundAge { width } => format!("@round(this,{width})"),
+        Action::Replace(text) => text.to_string(),
+    }
+}

@@ -1,0 +1,30 @@
+//! `private/control.sock`: an import started beside the process that holds the project hands it its
+//! work, and the holder streams back what came of it.
+//!
+//! ```text
+//! holder ─► {"hello":{"version":1,"pid":4711}}                      or {"closing":true}
+//! client ─► {"import":{"roots":[{"given":"…","absolute":"2f64…"}]}}    paths in hexadecimal
+//! holder ─► {"instance":{…}} …                                      one a file
+//! client ─► {"cancel":true}                                         if it is asked to end
+//! holder ─► {"summary":{…}}                                         the last line
+//! ```
+//!
+//! One JSON object a line. A client that goes away cancels its import. The socket can be reached by
+//! the project's owner alone. Where the system has no such sockets nobody listens, and a second
+//! import is told who holds the project.
+
+#[cfg(unix)]
+mod client;
+#[cfg(unix)]
+mod holder;
+#[cfg(not(unix))]
+mod nobody;
+#[cfg(unix)]
+mod protocol;
+
+#[cfg(unix)]
+pub(crate) use client::{Handed, hand_over};
+#[cfg(unix)]
+pub(crate) use holder::Holder;
+#[cfg(not(unix))]
+pub(crate) use nobody::{Handed, Holder, hand_over};

@@ -1,0 +1,224 @@
+//! [`Holder`]: listens, and runs what is handed over.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use anon_engine::Cancel;
+
+use super::protocol::{self, Answer, Ask, VERSION};
+use crate::platform;
+use crate::record::{Instance, Summary};
+use crate::roots::Roots;
+use crate::signal::Signals;
+
+/// What is done with an import that is handed over: each instance is told as it is done.
+pub(crate) type Job = dyn Fn(Roots, &Cancel, &(dyn Fn(Instance) + Sync)) -> Summary + Send + Sync;
+
+/// The holder's end of the socket. Dropping it closes it.
+#[derive(Debug)]
+pub(crate) struct Holder {
+    socket: PathBuf,
+    shared: Arc<Shared>,
+    listener: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    closing: AtomicBool,
+    signals: Signals,
+    active: Mutex<usize>,
+    idle: Condvar,
+}
+
+impl Shared {
+    fn active(&self) -> MutexGuard<'_, usize> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Holder {
+    /// Starts to listen. The caller holds the lock, so a socket that is there is a dead one.
+    /// A signal ends everything that is handed over, too.
+    ///
+    /// # Errors
+    /// If there can be no socket here.
+    pub(crate) fn listen(
+        socket: &Path,
+        tmp: &Path,
+        signals: &Signals,
+        job: Arc<Job>,
+    ) -> io::Result<Self> {
+        let listener = bind(socket, tmp)?;
+        let shared = Arc::new(Shared {
+            closing: AtomicBool::new(false),
+            signals: signals.clone(),
+            active: Mutex::new(0),
+            idle: Condvar::new(),
+        });
+        let of_thread = Arc::clone(&shared);
+        let listener = thread::Builder::new()
+            .name("control".into())
+            .spawn(move || accept(&listener, &of_thread, &job))?;
+        Ok(Self {
+            socket: socket.into(),
+            shared,
+            listener: Some(listener),
+        })
+    }
+
+    /// How many imports are handed over now.
+    pub(crate) fn active(&self) -> usize {
+        *self.shared.active()
+    }
+
+    /// Serves what is handed over until nothing is left, then closes.
+    pub(crate) fn finish(mut self) {
+        let mut active = self.shared.active();
+        while *active > 0 {
+            active = self
+                .shared
+                .idle
+                .wait(active)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        // Under the lock: nobody is let in between the last look and the closing.
+        self.shared.closing.store(true, Ordering::Release);
+        drop(active);
+        self.close();
+    }
+
+    fn close(&mut self) {
+        let Some(listener) = self.listener.take() else {
+            return;
+        };
+        self.shared.closing.store(true, Ordering::Release);
+        // Wakes the listener. If it cannot be reached it is not there.
+        let woken = super::client::connect(&self.socket);
+        // Clients that find no socket try the lock again.
+        let _ = fs::remove_file(&self.socket);
+        if woken.is_ok() {
+            drop(listener.join());
+        }
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Binds under another name and renames, so that the socket is never seen with a loose mode.
+fn bind(socket: &Path, tmp: &Path) -> io::Result<UnixListener> {
+    let fresh = tmp.join("control.new");
+    for stale in [socket, &fresh] {
+        match fs::remove_file(stale) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    let (short, _directory) = short(&fresh)?;
+    let listener = UnixListener::bind(short)?;
+    platform::set_mode(&fresh, 0o600)?;
+    fs::rename(&fresh, socket)?;
+    Ok(listener)
+}
+
+/// A name for a socket that fits into the 108 bytes which the system has for one.
+pub(super) fn short(socket: &Path) -> io::Result<(PathBuf, Option<File>)> {
+    const ROOM: usize = 100;
+    if socket.as_os_str().len() <= ROOM {
+        return Ok((socket.into(), None));
+    }
+    let (Some(parent), Some(name)) = (socket.parent(), socket.file_name()) else {
+        return Ok((socket.into(), None));
+    };
+    // The link stands as long as the directory is open.
+    let directory = File::open(parent)?;
+    let number = std::os::fd::AsRawFd::as_raw_fd(&directory);
+    let link = PathBuf::from(format!("/proc/self/fd/{number}")).join(name);
+    Ok((link, Some(directory)))
+}
+
+fn accept(listener: &UnixListener, shared: &Arc<Shared>, job: &Arc<Job>) {
+    for stream in listener.incoming() {
+        let Ok(mut stream) = stream else {
+            // Too many open files, say: the client sees a closed socket and tries again.
+            if shared.closing.load(Ordering::Acquire) {
+                return;
+            }
+            continue;
+        };
+        {
+            let mut active = shared.active();
+            if shared.closing.load(Ordering::Acquire) {
+                // Whoever this is tries the lock again.
+                let _ = protocol::write(&mut stream, &Answer::Closing(true));
+                return;
+            }
+            *active += 1;
+        }
+        let guard = Active(Arc::clone(shared));
+        let job = Arc::clone(job);
+        let served = thread::Builder::new()
+            .name("handed over".into())
+            .spawn(move || {
+                if let Err(error) = serve(stream, &guard.0.signals, &job) {
+                    tracing::warn!(%error, "an import that was handed over was left");
+                }
+                drop(guard);
+            });
+        if let Err(error) = served {
+            tracing::warn!(%error, "no thread for an import that was handed over");
+        }
+    }
+}
+
+/// Counts one out when it is done, whatever happens.
+struct Active(Arc<Shared>);
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        *self.0.active() -= 1;
+        self.0.idle.notify_all();
+    }
+}
+
+fn serve(stream: UnixStream, signals: &Signals, job: &Arc<Job>) -> io::Result<()> {
+    let hello = Answer::Hello {
+        version: VERSION,
+        pid: std::process::id(),
+    };
+    let mut out = stream.try_clone()?;
+    protocol::write(&mut out, &hello)?;
+    let mut lines = BufReader::new(stream);
+    let Some(Ask::Import { roots }) = protocol::read(&mut lines)? else {
+        return Ok(());
+    };
+    let cancel = Cancel::new();
+    let of_client = cancel.clone();
+    // Ends when the client goes away, which it does after the summary at the latest.
+    thread::Builder::new()
+        .name("handed over, watch".into())
+        .spawn(move || {
+            while let Ok(Some(Ask::Import { .. })) = protocol::read::<Ask>(&mut lines) {}
+            of_client.cancel();
+        })?;
+    let of_signal = cancel.clone();
+    let _waiting = signals.on_cancel(move || of_signal.cancel());
+    let out = Mutex::new(out);
+    let tell = |instance: Instance| {
+        let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
+        if protocol::write(&mut *out, &Answer::Instance(instance)).is_err() {
+            cancel.cancel();
+        }
+    };
+    let summary = job(Roots::new(roots), &cancel, &tell);
+    let mut out = out.into_inner().unwrap_or_else(PoisonError::into_inner);
+    protocol::write(&mut out, &Answer::Summary(Box::new(summary)))
+}

@@ -1,0 +1,44 @@
+//! Where the system has no sockets in the file system: nobody listens.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use anon_engine::Cancel;
+
+use crate::record::{Instance, Summary};
+use crate::roots::Roots;
+use crate::signal::Signals;
+
+pub(crate) type Job = dyn Fn(Roots, &Cancel, &(dyn Fn(Instance) + Sync)) -> Summary + Send + Sync;
+
+#[derive(Debug)]
+pub(crate) enum Handed {
+    #[expect(dead_code, reason = "nobody does it here")]
+    Done(Summary),
+    Nobody,
+}
+
+#[derive(Debug)]
+pub(crate) struct Holder;
+
+impl Holder {
+    pub(crate) fn listen(_: &Path, _: &Path, _: &Signals, _: Arc<Job>) -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    pub(crate) fn active(&self) -> usize {
+        0
+    }
+
+    pub(crate) fn finish(self) {}
+}
+
+pub(crate) fn hand_over(
+    _: &Path,
+    _: &Roots,
+    _: &Signals,
+    _: &mut dyn FnMut(Instance) -> anyhow::Result<()>,
+) -> anyhow::Result<Handed> {
+    Ok(Handed::Nobody)
+}

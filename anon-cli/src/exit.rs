@@ -1,0 +1,96 @@
+//! How a run ends: [`Failure`] marks an error, and [`code`] turns it into an exit code, once.
+
+use std::process::ExitCode;
+
+/// What kind of error ended a run. Attached to an error as context, or an error by itself.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// Bad configuration, bad script, or no project: exit code 3.
+    #[error("{0}")]
+    Configuration(String),
+    /// Locked, disk, permissions: exit code 4.
+    #[error("{0}")]
+    CannotRun(String),
+    /// The reader of standard output has gone: not worth a word.
+    #[error("nobody reads standard output")]
+    NoReader,
+}
+
+impl Failure {
+    pub(crate) fn configuration(message: impl Into<String>) -> anyhow::Error {
+        Self::Configuration(message.into()).into()
+    }
+
+    pub(crate) fn cannot_run(message: impl Into<String>) -> anyhow::Error {
+        Self::CannotRun(message.into()).into()
+    }
+}
+
+/// How a run that was not stopped by an error ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Everything is done.
+    Done,
+    /// Done, but some instances failed or were quarantined.
+    Partly,
+    /// A check found faults in what was checked.
+    Faulty,
+    /// Something failed that ends the work; what was done so far is told.
+    CannotGoOn,
+    /// A signal ended it, cleanly.
+    Signalled(i32),
+}
+
+impl Ended {
+    /// Its exit code.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Partly => 1,
+            Self::Faulty => 3,
+            Self::CannotGoOn => 4,
+            // As shells count: 130 for SIGINT, 143 for SIGTERM.
+            Self::Signalled(signal) => 128_u8.saturating_add(u8::try_from(signal).unwrap_or(0)),
+        }
+    }
+}
+
+impl From<Ended> for ExitCode {
+    fn from(ended: Ended) -> Self {
+        Self::from(ended.code())
+    }
+}
+
+/// The exit code of an error. What carries no [`Failure`] could not run.
+pub(crate) fn code(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<Failure>() {
+        Some(Failure::Configuration(_)) => 3,
+        Some(Failure::NoReader) => 0,
+        Some(Failure::CannotRun(_)) | None => 4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn context_marks_an_error() {
+        let error = Err::<(), _>(anyhow!("inner"))
+            .context(Failure::Configuration("no project".into()))
+            .context("more words")
+            .unwrap_err();
+        assert_eq!(code(&error), 3);
+        assert_eq!(format!("{error:#}"), "more words: no project: inner");
+        assert_eq!(code(&anyhow!("disk")), 4);
+        assert_eq!(code(&Failure::cannot_run("locked")), 4);
+    }
+
+    #[test]
+    fn signals_count_as_shells_do() {
+        assert_eq!(Ended::Signalled(2).code(), 130);
+        assert_eq!(Ended::Signalled(15).code(), 143);
+    }
+}

@@ -1,0 +1,123 @@
+//! [`Rotating`]: a file that starts anew when it is full, and keeps nine older ones.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::platform;
+
+/// When a file is full, in bytes.
+const FULL: u64 = 100_000_000;
+/// How many files there are in all.
+const FILES: u32 = 10;
+
+/// `anon.log`, `anon.log.1` (the newest full one) … `anon.log.9`. Only the project's holder writes
+/// to it, so nobody else rotates it.
+#[derive(Debug)]
+pub(super) struct Rotating {
+    path: PathBuf,
+    file: File,
+    length: u64,
+    full: u64,
+}
+
+impl Rotating {
+    pub(super) fn open(path: PathBuf) -> io::Result<Self> {
+        Self::with_limit(path, FULL)
+    }
+
+    fn with_limit(path: PathBuf, full: u64) -> io::Result<Self> {
+        let file = append(&path)?;
+        let length = file.metadata()?.len();
+        Ok(Self {
+            path,
+            file,
+            length,
+            full,
+        })
+    }
+
+    fn rotate(&mut self) -> io::Result<()> {
+        for n in (1..FILES).rev() {
+            let from = if n == 1 {
+                self.path.clone()
+            } else {
+                numbered(&self.path, n - 1)
+            };
+            match fs::rename(from, numbered(&self.path, n)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        self.file = append(&self.path)?;
+        self.length = 0;
+        Ok(())
+    }
+}
+
+impl Write for Rotating {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        // A line goes whole into one file: the layer above writes line by line.
+        if self.length > 0 && self.length + line.len() as u64 > self.full {
+            self.rotate()?;
+        }
+        let written = self.file.write(line)?;
+        self.length += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = platform::private(options.append(true).create(true)).open(path)?;
+    platform::set_mode(path, 0o600)?;
+    Ok(file)
+}
+
+fn numbered(path: &Path, n: u32) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(format!(".{n}"));
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_files_and_the_oldest_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("anon.log");
+        let mut log = Rotating::with_limit(path.clone(), 10).unwrap();
+        for n in 0..30 {
+            log.write_all(format!("line {n:03}\n").as_bytes()).unwrap();
+        }
+        let read = |path: PathBuf| fs::read_to_string(path).unwrap();
+        assert_eq!(read(path.clone()), "line 029\n");
+        assert_eq!(read(numbered(&path, 1)), "line 028\n");
+        assert_eq!(read(numbered(&path, 9)), "line 020\n");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 10);
+    }
+
+    #[test]
+    fn it_goes_on_where_it_stopped() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("anon.log");
+        for n in 0..3 {
+            let mut log = Rotating::with_limit(path.clone(), 12).unwrap();
+            log.write_all(format!("{n:04}\n").as_bytes()).unwrap();
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "0002\n");
+        assert_eq!(
+            fs::read_to_string(numbered(&path, 1)).unwrap(),
+            "0000\n0001\n"
+        );
+        #[cfg(unix)]
+        assert_eq!(platform::access(&path).unwrap().unwrap().others, 0);
+    }
+}

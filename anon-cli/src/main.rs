@@ -1,0 +1,39 @@
+//! `anon`: de-identifies DICOM, from the command line.
+//!
+//! Thin: each command is a few calls into the libraries. Only this crate prints, exits and reads
+//! arguments, environment and settings.
+
+#[expect(clippy::doc_markdown, reason = "help texts, not Markdown")]
+mod args;
+mod audit;
+mod clock;
+mod command;
+mod control;
+mod exit;
+mod lock;
+mod log;
+mod platform;
+mod project;
+mod record;
+mod report;
+mod roots;
+mod rules;
+mod settings;
+mod signal;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = args::Cli::parse();
+    let report = report::Report::new(&cli.global);
+    match command::run(cli, &report) {
+        Ok(ended) => ended.into(),
+        Err(error) => {
+            report.error(&error);
+            exit::code(&error).into()
+        }
+    }
+}

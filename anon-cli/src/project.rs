@@ -1,0 +1,293 @@
+//! [`Project`]: where a project is, what lies where in it, and who may get at it.
+//!
+//! ```text
+//! project.toml  anonymizer.script  public/
+//! private/      lookup.redb  secret.key  lock  control.sock  audit.jsonl
+//!               quarantine/  tmp/  spool/  logs/  phi_export/
+//! ```
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anon_model::settings::file;
+use anyhow::Context;
+
+use crate::args::Global;
+use crate::exit::Failure;
+use crate::platform;
+
+/// The variable that names the project.
+const VARIABLE: &str = "ANON_PROJECT";
+
+/// A project's directory, its *storage directory*.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Project {
+    root: PathBuf,
+}
+
+/// What stands in `private/` and is made with a project.
+const DIRECTORIES: [&str; 5] = ["quarantine", "tmp", "spool", "logs", "phi_export"];
+
+impl Project {
+    /// The project at this directory, whether it exists or not.
+    pub(crate) fn at(root: &Path) -> anyhow::Result<Self> {
+        let root = std::path::absolute(root)
+            .with_context(|| Failure::CannotRun("the working directory cannot be found".into()))?;
+        Ok(Self { root })
+    }
+
+    /// The directory that was chosen: the option, else the variable, else the nearest parent of
+    /// the working directory that holds a project.
+    pub(crate) fn chosen(global: &Global) -> anyhow::Result<Self> {
+        let variable = || std::env::var_os(VARIABLE).filter(|value| !value.is_empty());
+        if let Some(root) = global
+            .project
+            .clone()
+            .or_else(|| variable().map(PathBuf::from))
+        {
+            return Self::at(&root);
+        }
+        let here = std::env::current_dir().context(Failure::CannotRun(
+            "the working directory cannot be found".into(),
+        ))?;
+        here.ancestors()
+            .find(|directory| directory.join(file::NAME).is_file())
+            .map(|root| Self { root: root.into() })
+            .ok_or_else(|| {
+                Failure::configuration(format!(
+                    "no project here or above: make one with `anon init`, or choose one with \
+                     --project DIR or {VARIABLE}"
+                ))
+            })
+    }
+
+    /// The chosen project, which must exist.
+    pub(crate) fn existing(global: &Global) -> anyhow::Result<Self> {
+        let project = Self::chosen(global)?;
+        if project.exists() {
+            return Ok(project);
+        }
+        Err(Failure::configuration(format!(
+            "{} is not a project: it holds no project.toml; `anon init` makes one",
+            project.root.display()
+        )))
+    }
+
+    pub(crate) fn exists(&self) -> bool {
+        self.settings_file().is_file()
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn settings_file(&self) -> PathBuf {
+        self.root.join(file::NAME)
+    }
+
+    pub(crate) fn private(&self) -> PathBuf {
+        self.root.join("private")
+    }
+
+    pub(crate) fn lookup_file(&self) -> PathBuf {
+        self.private().join("lookup.redb")
+    }
+
+    pub(crate) fn secret_file(&self) -> PathBuf {
+        self.private().join("secret.key")
+    }
+
+    pub(crate) fn lock_file(&self) -> PathBuf {
+        self.private().join("lock")
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.private().join("control.sock")
+    }
+
+    pub(crate) fn audit_file(&self) -> PathBuf {
+        self.private().join("audit.jsonl")
+    }
+
+    pub(crate) fn quarantine(&self) -> PathBuf {
+        self.private().join("quarantine")
+    }
+
+    pub(crate) fn tmp(&self) -> PathBuf {
+        self.private().join("tmp")
+    }
+
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.private().join("logs")
+    }
+
+    /// Where outputs go: `public/`, or where the settings say.
+    pub(crate) fn public(&self, setting: Option<&str>) -> PathBuf {
+        self.root.join(setting.unwrap_or("public"))
+    }
+
+    /// Makes the directories, those that are missing.
+    pub(crate) fn make_directories(&self, public: &Path) -> anyhow::Result<()> {
+        fs::create_dir_all(&self.root).context("cannot make the project's directory")?;
+        let private = self.private();
+        for directory in std::iter::once(private.clone())
+            .chain(DIRECTORIES.iter().map(|name| private.join(name)))
+        {
+            if !directory.is_dir() {
+                platform::private_directory(&directory)
+                    .context("cannot make a directory in private/")?;
+            }
+        }
+        fs::create_dir_all(public).context("cannot make the directory of outputs")
+    }
+
+    /// Refuses a `private/` that others can read or that belongs to somebody else. Everything
+    /// below a directory of mode 0700 is out of reach, so what stands in it is looked at one level
+    /// deep.
+    pub(crate) fn check_access(&self) -> anyhow::Result<()> {
+        let private = self.private();
+        check(&private)?;
+        let entries = fs::read_dir(&private).context("cannot read private/")?;
+        for entry in entries {
+            check(&entry.context("cannot read private/")?.path())?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a `private/` on a network file system, unless that was asked for.
+    pub(crate) fn check_file_system(&self, global: &Global) -> anyhow::Result<()> {
+        let private = self.private();
+        let network = platform::is_network(&private).context("cannot look at private/")?;
+        if network && !global.allow_network_fs {
+            return Err(Failure::cannot_run(
+                "private/ lies on a network file system, where locks and durability are only as \
+                 good as the server; move the project to a local disk (public/ may lie elsewhere: \
+                 public_dir), or pass --allow-network-fs",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Refuses outputs on another file system than the temporary files: a rename between them is
+    /// no rename.
+    pub(crate) fn check_same_file_system(&self, public: &Path) -> anyhow::Result<()> {
+        match platform::same_file_system(&self.tmp(), public) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Failure::cannot_run(format!(
+                "{} lies on another file system than private/tmp: a file cannot be moved there in \
+                 one step",
+                public.display()
+            ))),
+            Err(error) => Err(anyhow::Error::new(error).context(Failure::CannotRun(
+                "cannot look at the directory of outputs".into(),
+            ))),
+        }
+    }
+}
+
+fn check(path: &Path) -> anyhow::Result<()> {
+    let access = match platform::access(path) {
+        Ok(Some(access)) => access,
+        Ok(None) => return Ok(()),
+        // A temporary file of a command beside this one may go any time.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !path.ends_with("private") => {
+            return Ok(());
+        }
+        Err(error) => {
+            return Err(
+                anyhow::Error::new(error).context(format!("cannot look at {}", path.display()))
+            );
+        }
+    };
+    let user = platform::user();
+    if access.owner != user {
+        return Err(Failure::cannot_run(format!(
+            "{} belongs to user {}, and this runs as user {user}: originals are for their owner \
+             alone; run as that user, or hand the project over: chown -R {user} '{}'",
+            path.display(),
+            access.owner,
+            path.display()
+        )));
+    }
+    if access.others != 0 {
+        let mode = if access.is_directory { "700" } else { "600" };
+        return Err(Failure::cannot_run(format!(
+            "{} can be reached by others: originals are for their owner alone; run: chmod {mode} '{}'",
+            path.display(),
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Writes a file of the project in one step: all of it or, after a crash, what was there before.
+pub(crate) fn write_file(path: &Path, bytes: &[u8], private: Privacy) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{}.new", std::process::id()));
+    let fresh = path.with_file_name(name);
+    let write = || {
+        let mut file = match private {
+            Privacy::Private => platform::private_file(&fresh)?,
+            Privacy::Public => fs::File::create(&fresh)?,
+        };
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&fresh, path)?;
+        match path.parent() {
+            Some(parent) => platform::sync_directory(parent),
+            None => Ok(()),
+        }
+    };
+    let written = write();
+    if written.is_err() {
+        // The first error is the one to tell; a leftover is harmless.
+        let _ = fs::remove_file(&fresh);
+    }
+    written
+}
+
+/// Who may read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Privacy {
+    /// Its owner alone.
+    Private,
+    /// Whoever the umask lets.
+    Public,
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn made() -> anyhow::Result<(tempfile::TempDir, Project)> {
+        let dir = tempfile::tempdir()?;
+        let project = Project::at(dir.path())?;
+        project.make_directories(&project.public(None))?;
+        Ok((dir, project))
+    }
+
+    #[test]
+    fn what_is_made_is_private() {
+        let (_dir, project) = made().unwrap();
+        project.check_access().unwrap();
+        assert_eq!(platform::access(&project.tmp()).unwrap().unwrap().others, 0);
+    }
+
+    #[test]
+    fn looser_modes_are_refused_with_the_remedy() {
+        let (_dir, project) = made().unwrap();
+        platform::set_mode(&project.logs(), 0o750).unwrap();
+        let error = project.check_access().unwrap_err().to_string();
+        assert!(
+            error.contains("chmod 700 '") && error.contains("logs"),
+            "{error}"
+        );
+        platform::set_mode(&project.logs(), 0o700).unwrap();
+        write_file(&project.audit_file(), b"", Privacy::Public).unwrap();
+        platform::set_mode(&project.audit_file(), 0o640).unwrap();
+        let error = project.check_access().unwrap_err();
+        assert!(error.to_string().contains("chmod 600 '"), "{error}");
+        assert_eq!(crate::exit::code(&error), 4);
+    }
+}

@@ -1,0 +1,65 @@
+//! What an import says, in the shapes that standard output and the control socket share.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What became of one thing that an import looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Instance {
+    /// Its place in the run, from 1: how people are told of it, because its path can identify.
+    pub(crate) number: u64,
+    /// The path as given, with the relative part.
+    pub(crate) source: String,
+    /// `stored`, `duplicate`, `ignored`, `quarantined` or `failed`.
+    pub(crate) outcome: String,
+    /// The output, below `public/`.
+    pub(crate) output: Option<String>,
+    /// The anonymous patient id.
+    pub(crate) patient: Option<String>,
+    /// The quarantine category.
+    pub(crate) category: Option<String>,
+    /// Why it is not stored.
+    pub(crate) reason: Option<String>,
+}
+
+/// What an import did.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Summary {
+    pub(crate) found: u64,
+    pub(crate) stored: u64,
+    pub(crate) duplicates: u64,
+    pub(crate) ignored: u64,
+    pub(crate) quarantined: BTreeMap<String, u64>,
+    pub(crate) failed: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) seconds: f64,
+    /// Stored without a Patient ID, under the shared patient.
+    pub(crate) shared_patient: u64,
+    /// Stored, of kinds that may show text in their pixels, without a word if they do.
+    pub(crate) burned_in_unknown: u64,
+    /// The storage classes that the project does not take, with counts.
+    pub(crate) storage_classes_refused: BTreeMap<String, u64>,
+    /// Directories not entered: hidden ones, links, the project itself.
+    pub(crate) directories_passed: u64,
+    /// True if it was asked to end before it was through.
+    pub(crate) interrupted: bool,
+    /// What ended it before it was through.
+    pub(crate) error: Option<String>,
+}
+
+impl Summary {
+    /// Of an import that came to nothing.
+    pub(crate) fn failed(error: &str) -> Self {
+        Self {
+            error: Some(error.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// True if everything that was looked at is where it belongs.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.failed == 0 && self.quarantined.values().all(|count| *count == 0)
+    }
+}

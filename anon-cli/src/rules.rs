@@ -1,0 +1,92 @@
+//! Where rules come from: a name that is built in, or a script file.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use anon_model::ProjectSettings;
+use anon_model::settings::Dialect as Setting;
+use anon_script::{BUILTINS, Dialect, Rules, builtin, check};
+use anyhow::Context as _;
+
+use crate::exit::Failure;
+use crate::project::{Privacy, Project, write_file};
+
+/// What a script is called in the project it was copied into.
+const COPY: &str = "anonymizer.script";
+
+/// True for the name of a built-in rule set.
+pub(crate) fn is_builtin(name: &str) -> bool {
+    BUILTINS.contains(&name)
+}
+
+/// The rules of a project.
+pub(crate) fn of_project(
+    project: &Project,
+    settings: &ProjectSettings,
+) -> anyhow::Result<Arc<dyn Rules>> {
+    if let Some(profile) = &settings.profile {
+        return Err(Failure::configuration(format!(
+            "project.toml asks for the profile {profile:?}, and no profile is built in yet"
+        )));
+    }
+    match builtin(&settings.script) {
+        Some(rules) => Ok(Arc::new(rules)),
+        None => of_file(&project.root().join(&settings.script), settings.dialect),
+    }
+}
+
+/// The rules of a script file.
+pub(crate) fn of_file(path: &Path, dialect: Setting) -> anyhow::Result<Arc<dyn Rules>> {
+    let text = read(path)?;
+    let compiled = check::load(&text, stated(dialect)).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::configuration(format!(
+            "the script {} is refused:\n{}",
+            path.display(),
+            lines.join("\n")
+        ))
+    })?;
+    for warning in &compiled.warnings {
+        tracing::warn!("script: {warning}");
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Ok(Arc::new(compiled.rules.named(&name)))
+}
+
+/// The text of a script.
+pub(crate) fn read(path: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(path).with_context(|| {
+        Failure::Configuration(format!("cannot read the script {}", path.display()))
+    })
+}
+
+/// What the setting says of the dialect; none: what the script's calls say.
+pub(crate) fn stated(dialect: Setting) -> Option<Dialect> {
+    match dialect {
+        Setting::Auto => None,
+        Setting::Rsna => Some(Dialect::Rsna),
+        Setting::Ctp => Some(Dialect::Ctp),
+    }
+}
+
+/// Copies a script into the project, so that it cannot vanish or change unseen, and names the copy
+/// in the settings.
+pub(crate) fn adopt(
+    project: &Project,
+    path: &Path,
+    settings: &mut ProjectSettings,
+) -> anyhow::Result<()> {
+    of_file(path, settings.dialect)?;
+    let text = read(path)?;
+    write_file(&project.root().join(COPY), text.as_bytes(), Privacy::Public)
+        .context("cannot copy the script into the project")?;
+    COPY.clone_into(&mut settings.script);
+    Ok(())
+}
+
+/// True if the project's script is a copy of this file.
+pub(crate) fn is_copy_of(project: &Project, settings: &ProjectSettings, path: &Path) -> bool {
+    let ours = fs::read(project.root().join(&settings.script));
+    matches!((ours, fs::read(path)), (Ok(ours), Ok(theirs)) if ours == theirs)
+}

@@ -1,0 +1,304 @@
+//! Puts a project's parts together: settings, rules, lookup store, store, quarantine, engine.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anon_engine::policy::{BurnedIn, Dates, MissingPatientId, PatientKey, StorageClasses};
+use anon_engine::quarantine::QuarantineOptions;
+use anon_engine::store::DirectoryStoreOptions;
+use anon_engine::{
+    DirectoryQuarantine, DirectoryStore, Durability, Engine, Event, Kept, Observer, Policy, Spool,
+    recover,
+};
+use anon_model::settings::{self as model, QuarantineFiles};
+use anon_model::{
+    DiskOptions, DiskStore, Identity, LookupStore, MemoryStore, OpenError, ProjectSettings,
+    RulesRecord, Secret,
+};
+use anon_script::Rules;
+use anyhow::Context as _;
+
+use crate::args::Global;
+use crate::clock;
+use crate::exit::Failure;
+use crate::lock::{self, Held, Lock};
+use crate::project::Project;
+use crate::rules;
+use crate::settings::{self, Missing};
+
+/// Files wait as paths, some 250 bytes each. As many as wait are finished after Ctrl-C: a group's
+/// worth keeps the workers busy, and ends soon.
+const INTAKE_BYTES: usize = 64 << 10;
+
+/// How long a command waits for its workers, which have nothing to do by then.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What is done if the rules are not those that made what is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NewRules {
+    /// They are accepted from here on.
+    Accept,
+    /// Nothing is done with them.
+    Refuse,
+}
+
+/// Everything a command that writes works with. Dropping it closes the store, then unlocks.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) lookups: Arc<dyn LookupStore>,
+    pub(crate) quarantine: Arc<DirectoryQuarantine>,
+    pub(crate) public: PathBuf,
+    _lock: Lock,
+}
+
+impl Session {
+    /// Opens a project for writing, repairs what a crash left, and starts the workers.
+    pub(crate) fn open(
+        project: &Project,
+        settings: &ProjectSettings,
+        global: &Global,
+        lock: Lock,
+        new_rules: NewRules,
+        workers: usize,
+    ) -> anyhow::Result<Self> {
+        let public = prepare(project, settings, global)?;
+        let rules = rules::of_project(project, settings)?;
+        let secret = settings::secret(project, settings, Missing::Make)?;
+        let lookups = open_lookups(project, settings, secret.as_ref())?;
+        check_rules(&*lookups, &*rules, new_rules)?;
+        let durability = durability(settings);
+        let store = open_store(project, settings)?;
+        let quarantine = Arc::new(quarantine(project, settings));
+        let spool =
+            Spool::open(project.private().join("spool")).context("cannot open private/spool")?;
+        let engine = Engine::builder(
+            policy(settings, rules, secret.as_ref())?,
+            Arc::clone(&lookups),
+            Arc::new(store),
+            Arc::clone(&quarantine) as _,
+        )
+        .workers(workers)
+        .intake_bytes(INTAKE_BYTES)
+        .scratch(spool.dir())
+        .observer(Arc::new(Logging))
+        .start()
+        .context("cannot start")?;
+        tracing::info!(workers, ?durability, "opened the project");
+        Ok(Self {
+            engine: Arc::new(engine),
+            lookups,
+            quarantine,
+            public,
+            _lock: lock,
+        })
+    }
+
+    /// Ends the workers, and says so if what waits cannot be written: dropping could not.
+    pub(crate) fn close(self) -> anyhow::Result<()> {
+        self.engine.stop(PATIENCE);
+        self.lookups
+            .flush()
+            .context("cannot close the lookup store")
+    }
+}
+
+/// Makes the directories that are missing, and refuses those that are not as they must be; the
+/// directory of outputs.
+fn prepare(
+    project: &Project,
+    settings: &ProjectSettings,
+    global: &Global,
+) -> anyhow::Result<PathBuf> {
+    let public = project.public(settings.public_dir.as_deref());
+    project.make_directories(&public)?;
+    project.check_access()?;
+    project.check_file_system(global)?;
+    project.check_same_file_system(&public)?;
+    Ok(public)
+}
+
+/// The store of outputs.
+pub(crate) fn open_store(
+    project: &Project,
+    settings: &ProjectSettings,
+) -> anyhow::Result<DirectoryStore> {
+    let options = DirectoryStoreOptions::default().with_durability(durability(settings));
+    let public = project.public(settings.public_dir.as_deref());
+    DirectoryStore::open(public, project.tmp(), options).context("cannot open the store of outputs")
+}
+
+/// The lookup store, for writing.
+pub(crate) fn open_lookups(
+    project: &Project,
+    settings: &ProjectSettings,
+    secret: Option<&Secret>,
+) -> anyhow::Result<Arc<dyn LookupStore>> {
+    let identity = identity(settings, secret)?;
+    let store = DiskStore::open(&project.lookup_file(), identity, &disk_options(settings))
+        .map_err(explain)?;
+    Ok(Arc::new(store))
+}
+
+/// The lookup store for commands that only look, beside whoever writes.
+pub(crate) fn read_lookups(
+    project: &Project,
+    settings: &ProjectSettings,
+) -> anyhow::Result<Arc<dyn LookupStore>> {
+    project.check_access()?;
+    let path = project.lookup_file();
+    if !path.exists() {
+        let secret = settings::secret(project, settings, Missing::Make)?;
+        let empty = MemoryStore::new(identity(settings, secret.as_ref())?)
+            .context("the system has no random numbers to give")?;
+        return Ok(Arc::new(empty));
+    }
+    let secret = settings::secret(project, settings, Missing::Refuse)?;
+    let identity = identity(settings, secret.as_ref())?;
+    match DiskStore::open_read_only(&path, identity, &disk_options(settings)) {
+        Ok(store) => Ok(Arc::new(store)),
+        // The last writer was killed: who comes first cleans up.
+        Err(OpenError::NotClosed) => match Lock::try_take(&project.lock_file())? {
+            Held::ByOther(pid) => Err(lock::in_use(pid)),
+            Held::ByUs(_lock) => {
+                let lookups = open_lookups(project, settings, secret.as_ref())?;
+                let store = open_store(project, settings)?;
+                recover(&*lookups, &store).context("cannot repair what a crash left")?;
+                Ok(lookups)
+            }
+        },
+        Err(error) => Err(explain(error)),
+    }
+}
+
+/// The quarantine. Opening it touches nothing.
+pub(crate) fn quarantine(project: &Project, settings: &ProjectSettings) -> DirectoryQuarantine {
+    let mut options = QuarantineOptions::default()
+        .with_durability(durability(settings))
+        .with_files(match settings.quarantine_files {
+            QuarantineFiles::Copy => Kept::Copied,
+            QuarantineFiles::Reference => Kept::Referenced,
+        });
+    if let Some(bytes) = settings.quarantine_max_bytes {
+        options = options.with_max_bytes(bytes);
+    }
+    DirectoryQuarantine::new(project.quarantine(), project.tmp(), options)
+}
+
+/// Refuses rules that are not those which made what is stored, or accepts them.
+pub(crate) fn check_rules(
+    lookups: &dyn LookupStore,
+    rules: &dyn Rules,
+    new_rules: NewRules,
+) -> anyhow::Result<()> {
+    let known = lookups.rules()?;
+    let same = known
+        .as_ref()
+        .is_some_and(|known| known.digest == rules.digest());
+    if same {
+        return Ok(());
+    }
+    if let Some(known) = known
+        && new_rules == NewRules::Refuse
+        && lookups.is_frozen()?
+    {
+        return Err(Failure::configuration(format!(
+            "the rules {} are not those that made what is stored ({}, accepted {}); to go on with \
+             them, pass --accept-new-rules or set them with `anon config set script`",
+            rules.name(),
+            known.name,
+            known.accepted
+        )));
+    }
+    let record = RulesRecord {
+        digest: rules.digest(),
+        name: rules.name().to_owned(),
+        text: rules.text().to_owned(),
+        accepted: clock::now(),
+    };
+    lookups.accept_rules(&record)?;
+    tracing::info!(rules = rules.name(), "accepted the rules");
+    Ok(())
+}
+
+fn identity(settings: &ProjectSettings, secret: Option<&Secret>) -> anyhow::Result<Identity> {
+    settings.identity(secret).ok_or_else(|| {
+        Failure::configuration("site_id and uid_root do not go together, or a secret is missing")
+    })
+}
+
+fn disk_options(settings: &ProjectSettings) -> DiskOptions {
+    DiskOptions::default()
+        .with_durability(settings.durability)
+        .with_cache_bytes(settings.store_cache_bytes)
+}
+
+fn durability(settings: &ProjectSettings) -> Durability {
+    match settings.durability {
+        model::Durability::Full => Durability::Full,
+        model::Durability::Relaxed => Durability::Relaxed,
+    }
+}
+
+fn explain(error: OpenError) -> anyhow::Error {
+    let failure = match &error {
+        // What is frozen was changed in project.toml by hand.
+        OpenError::Identity(_) => Failure::Configuration("project.toml".into()),
+        _ => Failure::CannotRun("cannot open private/lookup.redb".into()),
+    };
+    anyhow::Error::new(error).context(failure)
+}
+
+/// What decides what becomes of an object.
+pub(crate) fn policy(
+    settings: &ProjectSettings,
+    rules: Arc<dyn Rules>,
+    secret: Option<&Secret>,
+) -> anyhow::Result<Policy> {
+    let classes = settings.accepted_classes().into_iter().collect();
+    let dates = match (settings.dates, secret) {
+        (model::DateScheme::V17, _) => Dates::V17,
+        (model::DateScheme::Keyed, Some(secret)) => Dates::Keyed(*secret.expose()),
+        (model::DateScheme::Keyed, None) => {
+            return Err(Failure::configuration(
+                "dates = \"keyed\" needs private/secret.key",
+            ));
+        }
+    };
+    let policy = Policy::new(rules, settings.site_id.as_str(), &*settings.name)
+        .with_storage_classes(StorageClasses::Only(classes))
+        .with_dates(dates)
+        .with_study_conflict(settings.study_patient_conflict)
+        .with_burned_in(match settings.burned_in {
+            model::BurnedIn::Quarantine => BurnedIn::Quarantine,
+            model::BurnedIn::Accept => BurnedIn::Accept,
+        })
+        .with_missing_patient_id(match settings.missing_patient_id {
+            model::MissingPatientId::Shared => MissingPatientId::Shared,
+            model::MissingPatientId::Quarantine => MissingPatientId::Quarantine,
+        })
+        .with_patient_key(match settings.patient_key {
+            model::PatientKey::Id => PatientKey::Id,
+            model::PatientKey::IdAndIssuer => PatientKey::IdAndIssuer,
+        });
+    Ok(policy)
+}
+
+/// Writes the engine's own events to the log.
+#[derive(Debug)]
+struct Logging;
+
+impl Observer for Logging {
+    fn on_event(&self, event: &Event<'_>) {
+        match event {
+            Event::Committed {
+                instances,
+                unpublished,
+            } => tracing::debug!(instances, unpublished, "committed"),
+            Event::Warning { message, error } => tracing::warn!(%error, "{message}"),
+            // Recovery is logged by the engine, instances by the import.
+            _ => {}
+        }
+    }
+}

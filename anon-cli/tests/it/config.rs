@@ -1,0 +1,154 @@
+//! `anon config`.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::support::{Scene, Test, finish};
+
+fn made() -> Test<Scene> {
+    let scene = Scene::new()?;
+    scene.run(&["init", "project", "--site-id", "5"])?.exits(0);
+    Ok(scene)
+}
+
+#[test]
+fn lists_are_changed_idempotently_by_name_or_uid() -> Test {
+    let scene = made()?;
+    let value = |args: &[&str]| -> Test<serde_json::Value> {
+        Ok(scene.json(args)?.exits(0).summary()?["value"].clone())
+    };
+    for _ in 0..2 {
+        let added = value(&["config", "add", "modalities", "us", "XA"])?;
+        assert_eq!(added, json!(["CR", "DX", "CT", "MR", "US", "XA"]));
+    }
+    for _ in 0..2 {
+        let removed = value(&["config", "remove", "modalities", "CR,DX"])?;
+        assert_eq!(removed, json!(["CT", "MR", "US", "XA"]));
+    }
+    let class = "1.2.840.10008.5.1.4.1.1.66.4";
+    for name in [class, "SegmentationStorage", "Segmentation Storage"] {
+        assert_eq!(
+            value(&["config", "add", "storage_classes", name])?,
+            json!([class])
+        );
+    }
+    let ran = scene.json(&["config", "add", "modalities", "XX"])?.exits(3);
+    assert!(
+        ran.err.contains("XA") || ran.err.contains("modality"),
+        "{}",
+        ran.err
+    );
+    scene.json(&["config", "add", "name", "X"])?.exits(3);
+    Ok(())
+}
+
+#[test]
+fn unknown_keys_and_bad_values_are_refused() -> Test {
+    let scene = made()?;
+    let ran = scene
+        .run(&["-p", "project", "config", "set", "scp.prot", "1"])?
+        .exits(3);
+    assert!(ran.err.contains("did you mean scp.port?"), "{}", ran.err);
+    let before = fs::read(scene.project().join("project.toml"))?;
+    for (key, value) in [
+        ("scp.port", "70000"),
+        ("scp.port", "many"),
+        ("durability", "maximal"),
+        ("s3.password", "x"),
+        ("profile", "basic"),
+        ("script", "nowhere.script"),
+    ] {
+        scene.json(&["config", "set", key, value])?.exits(3);
+    }
+    assert_eq!(fs::read(scene.project().join("project.toml"))?, before);
+    Ok(())
+}
+
+#[test]
+fn comments_stay() -> Test {
+    let scene = made()?;
+    let file = scene.project().join("project.toml");
+    let text = format!("# of ward 7\n{}", fs::read_to_string(&file)?);
+    scene.write("project/project.toml", text.as_bytes())?;
+    scene
+        .json(&["config", "set", "durability", "relaxed"])?
+        .exits(0);
+    let expected = text.replace("durability = \"full\"", "durability = \"relaxed\"");
+    assert_eq!(fs::read_to_string(&file)?, expected);
+    Ok(())
+}
+
+#[test]
+fn a_node_is_made_key_by_key() -> Test {
+    let scene = made()?;
+    for (key, value) in [
+        ("aet", "PACS"),
+        ("host", "10.0.0.7"),
+        ("port", "104"),
+        ("use", "export"),
+    ] {
+        scene
+            .json(&["config", "set", &format!("node.A.{key}"), value])?
+            .exits(0);
+    }
+    let got = scene
+        .json(&["config", "get", "node.A.host"])?
+        .exits(0)
+        .summary()?;
+    assert_eq!(got["value"], "10.0.0.7");
+    let all = scene.run(&["-p", "project", "config", "get"])?.exits(0);
+    assert!(all.out.contains("node.A.use = export\n"), "{}", all.out);
+    Ok(())
+}
+
+#[test]
+fn what_made_pseudonyms_is_frozen() -> Test {
+    let scene = made()?;
+    scene.json(&["config", "set", "site_id", "6"])?.exits(0);
+    scene.cts(1)?;
+    scene.json(&["import", "in"])?.exits(0);
+    for (key, value) in [
+        ("site_id", "7"),
+        ("uid_root", "1.2.3"),
+        ("pseudonyms", "keyed"),
+        ("dates", "keyed"),
+    ] {
+        let ran = scene.json(&["config", "set", key, value])?.exits(3);
+        assert!(ran.err.contains("frozen"), "{key}: {}", ran.err);
+        // As it is, it may be set.
+        let now = scene.json(&["config", "get", key])?.summary()?;
+        let now = now["value"].as_str().ok_or("a text")?.to_owned();
+        scene.json(&["config", "set", key, &now])?.exits(0);
+    }
+    // By hand, too.
+    let file = scene.project().join("project.toml");
+    let text = fs::read_to_string(&file)?.replace("site_id = \"6\"", "site_id = \"7\"");
+    scene.write("project/project.toml", text.as_bytes())?;
+    scene.json(&["import", "in"])?.exits(3);
+    scene.json(&["status"])?.exits(3);
+    Ok(())
+}
+
+#[test]
+fn an_edit_counts_if_it_is_sound() -> Test {
+    let scene = made()?;
+    let edit = |editor: &str| {
+        let mut command = scene.command(&["-p", "project", "config", "edit"]);
+        finish(command.env("EDITOR", editor))
+    };
+    let file = scene.project().join("project.toml");
+    edit("sed -i s/MY_PROJECT/WARD/")?.exits(0);
+    let text = fs::read_to_string(&file)?;
+    assert!(text.contains("name = \"WARD\""));
+    let ran = edit("sed -i s/WARD/no_such_name_is_allowed_here/")?.exits(3);
+    assert!(ran.err.contains("project.toml.rejected"), "{}", ran.err);
+    assert_eq!(fs::read_to_string(&file)?, text);
+    let aside = fs::read_to_string(scene.project().join("project.toml.rejected"))?;
+    assert!(aside.contains("no_such_name"));
+    edit("false")?.exits(4);
+    scene.run(&["-p", "project", "config", "edit"])?.exits(3);
+    let path = scene.run(&["-p", "project", "config", "path"])?.exits(0);
+    assert_eq!(path.out.trim_end(), file.to_string_lossy());
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! Two processes on one project, and signals.
+//!
+//! A process whose output nobody reads stands still once the pipe is full, with the project held:
+//! that makes every meeting here happen for certain.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use anon_engine::testing::files::{Place, ct_small};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::support::{Ran, Scene, Test};
+
+/// More events than a pipe holds.
+const MANY: u32 = 600;
+
+/// An import that has begun, and stands still.
+struct Standing {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    first: String,
+}
+
+impl Standing {
+    fn start(mut command: Command) -> Test<Self> {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut out = BufReader::new(child.stdout.take().ok_or("no pipe")?);
+        let mut first = String::new();
+        out.read_line(&mut first)?;
+        Ok(Self { child, out, first })
+    }
+
+    fn signal(&self, signal: Signal) -> Test {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal)?;
+        Ok(())
+    }
+
+    fn finish(mut self) -> Test<Ran> {
+        self.out.read_to_string(&mut self.first)?;
+        let mut err = String::new();
+        self.child
+            .stderr
+            .take()
+            .ok_or("no pipe")?
+            .read_to_string(&mut err)?;
+        let code = self.child.wait()?.code();
+        let out = self.first;
+        Ok(Ran { code, out, err })
+    }
+}
+
+fn import(scene: &Scene, path: &str) -> Command {
+    scene.command(&["-p", "project", "--format", "json", "import", path])
+}
+
+#[test]
+fn an_import_beside_another_hands_over_its_work() -> Test {
+    let scene = Scene::new()?;
+    scene.crowd("in", 7, MANY)?;
+    scene.put("more/a.dcm", &ct_small(&Place::new(99)))?;
+    scene.write("more/b.txt", b"nothing")?;
+    let first = Standing::start(import(&scene, "in"))?;
+    let second = scene.json(&["import", "more"])?.exits(1);
+    let summary = second.summary()?;
+    assert_eq!(
+        (
+            &summary["found"],
+            &summary["stored"],
+            &summary["quarantined"]
+        ),
+        (&json!(2), &json!(1), &json!({"Invalid_DICOM": 1}))
+    );
+    let events = second.events()?;
+    let stored = events.iter().find(|event| event["source"] == "more/a.dcm");
+    let output = stored
+        .and_then(|event| event["output"].as_str())
+        .ok_or("no output")?;
+    assert!(
+        scene.public()?.contains_key(output),
+        "acknowledged and there"
+    );
+    // Who looks is not in the way.
+    for args in [
+        &["status"][..],
+        &["patients"],
+        &["index"],
+        &["quarantine", "list"],
+    ] {
+        scene.json(args)?.exits(0);
+    }
+    // Who cannot hand over is told who holds the project.
+    let pid = first.child.id().to_string();
+    for args in [
+        &["quarantine", "retry"][..],
+        &["quarantine", "clear", "--all"],
+        &["delete", "--patient", "1"],
+        &["config", "set", "script", "rsna-v17"],
+    ] {
+        let refused = scene.json(args)?.exits(4);
+        assert!(refused.err.contains(&pid), "{}", refused.err);
+    }
+    let first = first.finish()?.exits(0).summary()?;
+    assert_eq!(first["stored"], MANY);
+    assert_eq!(scene.public()?.len(), MANY as usize + 1);
+    assert!(!scene.project().join("private/control.sock").exists());
+    Ok(())
+}
+
+#[test]
+fn the_holder_stays_until_what_was_handed_over_is_done() -> Test {
+    let scene = Scene::new()?;
+    scene.crowd("in", 7, MANY)?;
+    scene.crowd("more", 8, MANY)?;
+    let first = Standing::start(import(&scene, "in"))?;
+    let second = Standing::start(import(&scene, "more"))?;
+    // The first is through with its own now, and the second stands still.
+    let reader = std::thread::spawn(move || first.finish().map_err(|error| error.to_string()));
+    let second = second.finish()?.exits(0).summary()?;
+    let first = reader.join().map_err(|_| "a panic")??.exits(0).summary()?;
+    assert_eq!(
+        (&first["stored"], &second["stored"]),
+        (&json!(MANY), &json!(MANY))
+    );
+    assert_eq!(scene.json(&["status"])?.summary()?["instances"], 2 * MANY);
+    Ok(())
+}
+
+#[test]
+fn a_signal_ends_an_import_and_the_next_goes_on() -> Test {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let scene = Scene::new()?;
+        scene.crowd("in", 7, MANY)?;
+        let import_in = Standing::start(import(&scene, "in"))?;
+        import_in.signal(signal)?;
+        let ran = import_in.finish()?.exits(code);
+        let summary = ran.summary()?;
+        assert_eq!(summary["interrupted"], true);
+        let stored = summary["stored"].as_u64().ok_or("a count")?;
+        assert!((1..u64::from(MANY)).contains(&stored), "{summary}");
+        let public = scene.public()?;
+        for event in ran.events()? {
+            let output = event["output"].as_str();
+            assert!(
+                output.is_none_or(|output| public.contains_key(output)),
+                "{event}"
+            );
+        }
+        assert_eq!(scene.json(&["status"])?.summary()?["instances"], stored);
+        let rest = scene.json(&["import", "in"])?.exits(0).summary()?;
+        assert_eq!(rest["duplicates"], stored);
+        assert_eq!(rest["stored"], u64::from(MANY) - stored);
+    }
+    Ok(())
+}
+
+#[test]
+fn an_import_that_nobody_hears_ends_and_says_so() -> Test {
+    let scene = Scene::new()?;
+    scene.crowd("in", 7, MANY)?;
+    let Standing { mut child, out, .. } = Standing::start(import(&scene, "in"))?;
+    drop(out);
+    assert_eq!(child.wait()?.code(), Some(4));
+    let stored = scene.json(&["status"])?.summary()?["instances"].clone();
+    assert!(
+        stored
+            .as_u64()
+            .is_some_and(|stored| stored < u64::from(MANY)),
+        "{stored}"
+    );
+    // Who only looks has nothing to lose.
+    let Standing { mut child, out, .. } =
+        Standing::start(scene.command(&["-p", "project", "script", "show", "rsna-v17"]))?;
+    drop(out);
+    assert_eq!(child.wait()?.code(), Some(0));
+    Ok(())
+}
+
+#[test]
+fn a_signal_ends_what_was_handed_over_and_not_the_holder() -> Test {
+    let scene = Scene::new()?;
+    scene.crowd("in", 7, MANY)?;
+    scene.crowd("more", 8, 3 * MANY)?;
+    let holder = Standing::start(import(&scene, "in"))?;
+    let client = Standing::start(import(&scene, "more"))?;
+    client.signal(Signal::TERM)?;
+    let client = client.finish()?.exits(143);
+    let summary = client.summary()?;
+    assert_eq!(summary["interrupted"], true, "{summary}");
+    let ran = holder.finish()?.exits(0);
+    let stored: Vec<Value> = ran.events()?;
+    assert_eq!(stored.len(), MANY as usize + 1);
+    Ok(())
+}
+
+#[test]
+fn a_client_that_is_killed_ends_its_import_only() -> Test {
+    let scene = Scene::new()?;
+    scene.crowd("in", 7, MANY)?;
+    scene.crowd("more", 8, 3 * MANY)?;
+    let holder = Standing::start(import(&scene, "in"))?;
+    let mut client = Standing::start(import(&scene, "more"))?;
+    client.child.kill()?;
+    client.child.wait()?;
+    drop(client);
+    let summary = holder.finish()?.exits(0).summary()?;
+    assert_eq!(summary["stored"], MANY);
+    Ok(())
+}

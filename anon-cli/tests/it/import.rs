@@ -1,0 +1,376 @@
+//! `anon import`: what is looked at, what is said, how it ends.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use anon_engine::testing::files::{Place, ct_small, secondary_capture};
+use dicom_core::{Tag, VR};
+use serde_json::json;
+
+use crate::init::SCRIPT;
+use crate::support::{Scene, Test};
+
+#[test]
+fn every_file_has_an_event_and_the_summary_adds_up() -> Test {
+    let scene = Scene::new()?;
+    scene.cts(3)?;
+    scene.write("in/readme.txt", b"no image at all")?;
+    scene.write("in/.hidden.dcm", b"x")?;
+    scene.write("in/old.zip", b"PK\x03\x04")?;
+    scene.ultrasound("in/us.dcm")?;
+    let ran = scene.json(&["import", "in"])?.exits(1);
+    let summary = ran.summary()?;
+    assert_eq!(summary["command"], "import");
+    for (field, value) in [
+        ("found", 7),
+        ("stored", 3),
+        ("duplicates", 0),
+        ("ignored", 2),
+    ] {
+        assert_eq!(summary[field], value, "{field}: {summary}");
+    }
+    assert_eq!(
+        summary["quarantined"],
+        json!({"Invalid_DICOM": 1, "Invalid_Storage_Class": 1})
+    );
+    assert_eq!(summary["failed"], 0);
+    assert!(summary["seconds"].is_f64() && summary["bytes_in"].is_u64());
+    let public = scene.public()?;
+    let mut outcomes = BTreeMap::new();
+    for event in ran.events()?.iter().filter(|e| e["event"] == "instance") {
+        let source = event["source"].as_str().ok_or("no source")?.to_owned();
+        let outcome = event["outcome"].as_str().ok_or("no outcome")?.to_owned();
+        let output = event["output"].as_str();
+        assert_eq!(output.is_some(), outcome == "stored", "{event}");
+        assert_eq!(event["patient"].is_string(), outcome == "stored", "{event}");
+        assert_eq!(event["reason"].is_null(), outcome == "stored", "{event}");
+        assert!(
+            output.is_none_or(|output| public.contains_key(output)),
+            "{event}"
+        );
+        outcomes.insert(source, outcome);
+    }
+    let expected = [
+        ("in/.hidden.dcm", "ignored"),
+        ("in/000/00000.dcm", "stored"),
+        ("in/000/00001.dcm", "stored"),
+        ("in/000/00002.dcm", "stored"),
+        ("in/old.zip", "ignored"),
+        ("in/readme.txt", "quarantined"),
+        ("in/us.dcm", "quarantined"),
+    ];
+    let expected: BTreeMap<_, _> = expected.map(|(a, b)| (a.to_owned(), b.to_owned())).into();
+    assert_eq!(outcomes, expected);
+    assert_eq!(public.len(), 3);
+    let again = scene.json(&["import", "in"])?.exits(1).summary()?;
+    assert_eq!(
+        (&again["stored"], &again["duplicates"]),
+        (&json!(0), &json!(3))
+    );
+    let status = scene.json(&["status"])?.exits(0).summary()?;
+    assert_eq!(status["instances"], 3);
+    assert_eq!(status["quarantined"], summary["quarantined"]);
+    Ok(())
+}
+
+#[test]
+fn refused_classes_come_with_the_commands_that_help() -> Test {
+    let scene = Scene::new()?;
+    scene.ultrasound("in/us.dcm")?;
+    let ran = scene.run(&["-p", "project", "import", "in"])?.exits(1);
+    assert!(ran.out.contains("Ultrasound"), "{}", ran.out);
+    for command in [
+        "anon -p project config add modalities US",
+        "anon -p project quarantine retry --category Invalid_Storage_Class",
+    ] {
+        assert!(
+            ran.out.lines().any(|line| line.trim() == command),
+            "{}",
+            ran.out
+        );
+        let words: Vec<&str> = command.split(' ').skip(1).collect();
+        scene.run(&words)?.exits(0);
+    }
+    assert_eq!(scene.public()?.len(), 1);
+    let status = scene.json(&["status"])?.summary()?;
+    assert_eq!(
+        status["quarantined"],
+        json!({}),
+        "cleared once it is stored"
+    );
+    Ok(())
+}
+
+#[test]
+fn one_jobs_number_is_as_good_as_another() -> Test {
+    let mut first = None;
+    for jobs in ["1", "4"] {
+        let scene = Scene::new()?;
+        scene.cts(60)?;
+        scene
+            .json(&["import", "in", "--jobs", jobs, "--site-id", "7"])?
+            .exits(0);
+        let public = scene.public()?;
+        assert_eq!(public.len(), 60);
+        assert!(
+            first.get_or_insert_with(|| public.clone()) == &public,
+            "--jobs {jobs}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn links_and_devices() -> Test {
+    let scene = Scene::new()?;
+    scene.put("elsewhere/a.dcm", &ct_small(&Place::new(1)))?;
+    scene.put("elsewhere/deep/b.dcm", &ct_small(&Place::new(2)))?;
+    scene.put("in/.git/c.dcm", &ct_small(&Place::new(3)))?;
+    symlink(
+        scene.path().join("elsewhere/a.dcm"),
+        scene.path().join("in/a"),
+    )?;
+    symlink(
+        scene.path().join("elsewhere/deep"),
+        scene.path().join("in/deep"),
+    )?;
+    symlink(scene.path().join("nowhere"), scene.path().join("in/lost"))?;
+    symlink(scene.path().join("in"), scene.path().join("link"))?;
+    let fifo = std::process::Command::new("mkfifo")
+        .arg(scene.path().join("in/fifo"))
+        .status()?;
+    assert!(fifo.success());
+    let ran = scene.json(&["import", "link"])?.exits(1);
+    let outcomes: Vec<(String, String)> = ran
+        .events()?
+        .iter()
+        .filter(|event| event["event"] == "instance")
+        .map(|event| (event["source"].to_string(), event["outcome"].to_string()))
+        .collect();
+    let text = |s: &str| format!("\"{s}\"");
+    let mut outcomes = outcomes;
+    outcomes.sort();
+    assert_eq!(
+        outcomes,
+        [
+            (text("link/a"), text("stored")),
+            (text("link/fifo"), text("ignored")),
+            (text("link/lost"), text("failed")),
+        ]
+    );
+    assert_eq!(ran.summary()?["directories_passed"], 2);
+    Ok(())
+}
+
+#[test]
+fn the_project_itself_is_not_imported() -> Test {
+    let scene = Scene::new()?;
+    scene.cts(2)?;
+    scene.json(&["import", "."])?.exits(0);
+    let again = scene.json(&["import", "."])?.exits(0).summary()?;
+    assert_eq!(
+        (&again["found"], &again["duplicates"]),
+        (&json!(2), &json!(2))
+    );
+    let inside = scene
+        .json(&["import", "project/public"])?
+        .exits(0)
+        .summary()?;
+    assert_eq!(inside["found"], 0);
+    Ok(())
+}
+
+#[test]
+fn a_missing_path_makes_nothing() -> Test {
+    let scene = Scene::new()?;
+    scene.cts(1)?;
+    let ran = scene
+        .run(&["-p", "project", "import", "in", "PATIENT^DOE"])?
+        .exits(4);
+    assert!(!ran.err.contains("DOE"), "a path can identify: {}", ran.err);
+    assert!(!scene.project().exists());
+    let shown = scene
+        .run(&["-p", "project", "--show-phi", "import", "PATIENT^DOE"])?
+        .exits(4);
+    assert!(shown.err.contains("PATIENT^DOE"), "{}", shown.err);
+    let none = scene.run(&["import", "in"])?.exits(3);
+    assert!(none.err.contains("anon init"), "{}", none.err);
+    Ok(())
+}
+
+#[test]
+fn options_that_contradict_the_project_are_refused() -> Test {
+    let scene = Scene::new()?;
+    scene.cts(1)?;
+    scene.write("my.script", SCRIPT.as_bytes())?;
+    let first = [
+        "import",
+        "in",
+        "--modalities",
+        "all",
+        "--script",
+        "my.script",
+    ];
+    scene.json(&first)?.exits(0);
+    scene.json(&first)?.exits(0);
+    let ran = scene
+        .json(&["import", "in", "--modalities", "CT"])?
+        .exits(3);
+    assert!(
+        ran.err.contains("anon config set modalities"),
+        "{}",
+        ran.err
+    );
+    Ok(())
+}
+
+#[test]
+fn a_dicomdir_brings_what_it_references() -> Test {
+    let scene = Scene::new()?;
+    let mut records = Vec::new();
+    for (n, name) in [(1, "IMG\\A1"), (2, "IMG\\A2"), (3, "IMG\\GONE")] {
+        let record = anon_engine::testing::files::DataSet::new()
+            .put(Tag(0x0004, 0x1410), VR::US, vec![0xFFFF_u16])
+            .put(Tag(0x0004, 0x1430), VR::CS, "IMAGE")
+            .put(Tag(0x0004, 0x1500), VR::CS, name);
+        records.push(record);
+        if n < 3 {
+            scene.put(
+                &format!("cd/{}", name.replace('\\', "/")),
+                &ct_small(&Place::new(n)),
+            )?;
+        }
+    }
+    scene.put("cd/IMG/UNLISTED", &ct_small(&Place::new(9)))?;
+    let dicomdir = anon_engine::testing::files::DataSet::new()
+        .put(Tag(0x0008, 0x0016), VR::UI, "1.2.840.10008.1.3.10")
+        .put(Tag(0x0008, 0x0018), VR::UI, "1.2.3.4")
+        .sequence(Tag(0x0004, 0x1220), records);
+    scene.put("cd/DICOMDIR", &dicomdir)?;
+    let ran = scene.json(&["import", "cd/DICOMDIR"])?.exits(1);
+    let summary = ran.summary()?;
+    assert_eq!(
+        (&summary["stored"], &summary["failed"], &summary["ignored"]),
+        (&json!(2), &json!(1), &json!(1)),
+        "{}",
+        ran.out
+    );
+    let lost = ran
+        .events()?
+        .into_iter()
+        .find(|event| event["outcome"] == "failed");
+    let lost = lost.ok_or("no failed event")?;
+    assert_eq!(lost["source"], "cd/IMG/GONE");
+    assert!(
+        lost["reason"]
+            .as_str()
+            .is_some_and(|reason| reason.contains("not there"))
+    );
+    let whole = scene.json(&["import", "cd"])?.exits(0).summary()?;
+    assert_eq!(
+        (&whole["stored"], &whole["ignored"]),
+        (&json!(1), &json!(1))
+    );
+    Ok(())
+}
+
+#[test]
+fn warnings_are_given_once_a_run() -> Test {
+    let scene = Scene::new()?;
+    for n in 0..3 {
+        let object = ct_small(&Place::nth(5, n, 1)).without(Tag(0x0010, 0x0020));
+        scene.put(&format!("in/{n}"), &object)?;
+        let object = secondary_capture(&Place::nth(6, n, 1)).without(Tag(0x0028, 0x0301));
+        scene.put(&format!("in/sc{n}"), &object)?;
+    }
+    let args = ["-p", "project", "import", "in", "--modalities", "all"];
+    let ran = scene.run(&args)?.exits(0);
+    let warnings: Vec<&str> = ran
+        .err
+        .lines()
+        .filter(|l| l.starts_with("warning"))
+        .collect();
+    assert_eq!(warnings.len(), 2, "{}", ran.err);
+    assert!(
+        warnings
+            .iter()
+            .all(|warning| warning.contains(": 3 objects")),
+        "{warnings:?}"
+    );
+    let quiet = scene
+        .run(&["-q", "-p", "project", "import", "in"])?
+        .exits(0);
+    assert_eq!(quiet.err, "");
+    Ok(())
+}
+
+#[test]
+fn other_rules_are_refused_until_they_are_accepted() -> Test {
+    let scene = Scene::new()?;
+    scene.cts(2)?;
+    scene.json(&["import", "in/000/00000.dcm"])?.exits(0);
+    let file = scene.project().join("project.toml");
+    let text = fs::read_to_string(&file)?.replace("\"rsna-v17\"", "\"other.script\"");
+    scene.write("project/project.toml", text.as_bytes())?;
+    scene.write("project/other.script", SCRIPT.as_bytes())?;
+    let refused = scene.json(&["import", "in"])?.exits(3);
+    assert!(
+        refused.err.contains("--accept-new-rules"),
+        "{}",
+        refused.err
+    );
+    assert_eq!(scene.public()?.len(), 1);
+    scene
+        .json(&["import", "in", "--accept-new-rules"])?
+        .exits(0);
+    scene.json(&["import", "in"])?.exits(0);
+    scene
+        .json(&["config", "set", "script", "rsna-v17"])?
+        .exits(0);
+    scene.json(&["import", "in"])?.exits(0);
+    Ok(())
+}
+
+#[test]
+fn a_script_with_faults_makes_no_project() -> Test {
+    let scene = Scene::new()?;
+    scene.cts(1)?;
+    scene.write(
+        "bad.script",
+        SCRIPT.replace("@hashdate", "@hashdat").as_bytes(),
+    )?;
+    let ran = scene
+        .json(&["import", "in", "--script", "bad.script"])?
+        .exits(3);
+    assert!(ran.err.contains("line 6 column"), "{}", ran.err);
+    assert!(!scene.project().exists());
+    Ok(())
+}
+
+#[test]
+fn talk_and_log_name_no_paths_and_no_values() -> Test {
+    let scene = Scene::new()?;
+    let place = Place::new(3);
+    scene.put("DOE^JANE/1.dcm", &ct_small(&place))?;
+    scene.write("DOE^JANE/2.dcm", b"broken")?;
+    let args = ["-vvv", "-p", "project", "import", "DOE^JANE"];
+    let ran = scene.run(&args)?.exits(1);
+    let log = fs::read_to_string(scene.project().join("private/logs/anon.log"))?;
+    assert!(log.contains("file=2"), "{log}");
+    for canary in ["DOE", "JANE", &place.patient_name(), &place.patient_id()] {
+        for (name, text) in [("stdout", &ran.out), ("stderr", &ran.err), ("log", &log)] {
+            assert!(!text.contains(canary), "{canary} in {name}: {text}");
+        }
+    }
+    assert!(ran.out.contains("file 2: quarantined"), "{}", ran.out);
+    let shown = scene
+        .run(&["--show-phi", "-p", "project", "import", "DOE^JANE"])?
+        .exits(1);
+    assert!(
+        shown.out.contains("DOE^JANE/2.dcm: quarantined"),
+        "{}",
+        shown.out
+    );
+    Ok(())
+}

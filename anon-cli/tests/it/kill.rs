@@ -1,0 +1,168 @@
+//! SIGKILL at pseudo-random moments: nothing acknowledged is lost, nothing half is seen, no number is
+//! used twice, and running again finishes the job.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::{Scene, Test, tree};
+
+const FILES: u32 = 240;
+/// Kills in each of the two durabilities.
+const KILLS: u32 = 110;
+
+/// Numbers that are the same at every run of the test (Steele and Vigna's `SplitMix64`).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % bound
+    }
+}
+
+/// When to kill.
+enum Moment {
+    /// After so many events.
+    Events(u64),
+    /// After so long.
+    Time(Duration),
+}
+
+/// What is known of a project over all of its runs.
+#[derive(Default)]
+struct Known {
+    /// The output of each source, as first told.
+    outputs: BTreeMap<String, String>,
+    /// Outputs that were read whole.
+    whole: BTreeSet<String>,
+}
+
+impl Known {
+    fn hear(&mut self, line: &str, scene: &Scene) -> Test {
+        let Ok(event) = serde_json::from_str::<Value>(line) else {
+            // The line that was being written.
+            return Ok(());
+        };
+        if event["event"] != "instance" {
+            return Ok(());
+        }
+        let outcome = event["outcome"].as_str().unwrap_or_default();
+        assert!(matches!(outcome, "stored" | "duplicate"), "{event}");
+        let source = event["source"].as_str().ok_or("no source")?.to_owned();
+        let output = event["output"].as_str().ok_or("no output")?.to_owned();
+        let path = scene.project().join("public").join(&output);
+        assert!(path.is_file(), "acknowledged and not there: {output}");
+        let first = self.outputs.entry(source).or_insert_with(|| output.clone());
+        assert_eq!(*first, output, "one source has one output for ever");
+        Ok(())
+    }
+
+    /// Everything that can be seen is whole.
+    fn look(&mut self, scene: &Scene) -> Test {
+        for (name, bytes) in tree(&scene.project().join("public"))? {
+            if self.whole.insert(name.clone()) {
+                dicom_object::from_reader(&*bytes).map_err(|error| format!("{name}: {error}"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Runs an import and kills it; true if it was through before.
+fn run(scene: &Scene, known: &mut Known, moment: &Moment) -> Test<bool> {
+    let mut child = scene
+        .command(&["-p", "project", "--format", "json", "import", "in"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let mut out = BufReader::new(child.stdout.take().ok_or("no pipe")?);
+    let mut lines = String::new();
+    match moment {
+        Moment::Events(count) => {
+            for _ in 0..*count {
+                out.read_line(&mut lines)?;
+            }
+        }
+        Moment::Time(time) => {
+            // Nothing is ever sent: this is a pause.
+            let _ = crossbeam_channel::never::<()>().recv_timeout(*time);
+        }
+    }
+    child.kill()?;
+    let status = child.wait()?;
+    out.read_to_string(&mut lines)?;
+    for line in lines.lines() {
+        known.hear(line, scene)?;
+    }
+    Ok(status.success())
+}
+
+fn through(durability: &str, seed: u64) -> Test {
+    let mut random = Random(seed);
+    let mut kills = 0;
+    while kills < KILLS {
+        let scene = Scene::new()?;
+        scene.cts(FILES)?;
+        scene.run(&["init", "project"])?.exits(0);
+        scene
+            .json(&["config", "set", "durability", durability])?
+            .exits(0);
+        let mut known = Known::default();
+        let mut of_project = 0;
+        // Far enough into one project that recovery meets what recovery left.
+        while of_project < 12 {
+            let moment = match random.below(3) {
+                0 => Moment::Events(random.below(u64::from(FILES) / 4)),
+                1 => Moment::Time(Duration::from_micros(random.below(30_000))),
+                _ => Moment::Time(Duration::from_micros(random.below(120_000))),
+            };
+            let done = run(&scene, &mut known, &moment)?;
+            known.look(&scene)?;
+            if done {
+                break;
+            }
+            of_project += 1;
+            kills += 1;
+        }
+        finish(&scene, &mut known)?;
+    }
+    Ok(())
+}
+
+fn finish(scene: &Scene, known: &mut Known) -> Test {
+    let last = scene.json(&["import", "in"])?.exits(0);
+    for line in last.out.lines() {
+        known.hear(line, scene)?;
+    }
+    let public = scene.public()?;
+    assert_eq!(public.len(), FILES as usize);
+    let outputs: BTreeSet<&String> = known.outputs.values().collect();
+    assert_eq!(outputs.len(), FILES as usize, "no pseudonym stands for two");
+    assert!(outputs.iter().all(|output| public.contains_key(*output)));
+    known.look(scene)?;
+    let status = scene.json(&["status"])?.exits(0).summary()?;
+    assert_eq!(status["instances"], FILES);
+    for directory in ["tmp", "spool"] {
+        let left = fs::read_dir(scene.project().join("private").join(directory))?.count();
+        assert_eq!(left, 0, "{directory}");
+    }
+    Ok(())
+}
+
+#[test]
+fn killed_at_any_moment_with_full_durability() -> Test {
+    through("full", 1)
+}
+
+#[test]
+fn killed_at_any_moment_with_relaxed_durability() -> Test {
+    through("relaxed", 2)
+}

@@ -1,0 +1,149 @@
+//! The commands that look: status, patients, index, reidentify; and delete.
+
+use std::fs;
+
+use anon_engine::testing::files::{Place, ct_small};
+use dicom_core::{Tag, VR};
+use serde_json::{Value, json};
+
+use crate::support::{Scene, Test, mode};
+
+#[test]
+fn an_empty_project_has_nothing_to_show() -> Test {
+    let scene = Scene::new()?;
+    scene.run(&["init", "project", "--site-id", "5"])?.exits(0);
+    let status = scene.json(&["status"])?.exits(0).summary()?;
+    for field in ["patients", "studies", "series", "instances", "bytes"] {
+        assert_eq!(status[field], 0, "{field}");
+    }
+    assert_eq!(status["quarantined"], json!({}));
+    for command in ["patients", "index"] {
+        assert_eq!(scene.json(&[command])?.exits(0).events()?.len(), 1);
+    }
+    assert_eq!(
+        scene.json(&["quarantine", "list"])?.exits(0).summary()?["entries"],
+        0
+    );
+    assert_eq!(
+        scene
+            .json(&["reidentify", "5-000001"])?
+            .exits(1)
+            .summary()?["found"],
+        0
+    );
+    Ok(())
+}
+
+#[test]
+fn who_is_who() -> Test {
+    let scene = Scene::new()?;
+    let place = Place::new(3);
+    let formula = ct_small(&Place::new(4).patient(2)).put(Tag(0x0010, 0x0010), VR::PN, "=1+1");
+    scene.put("in/1", &ct_small(&place))?;
+    scene.put("in/2", &formula)?;
+    scene
+        .json(&["import", "in", "--site-id", "5", "--uid-root", "1.2.3"])?
+        .exits(0);
+    let patients = scene.json(&["patients"])?.exits(0);
+    assert_eq!(patients.events()?[0]["patient"], "5-000001");
+    assert!(!patients.out.contains(&place.patient_id()));
+    let index = scene.json(&["index"])?.exits(0).events()?;
+    assert_eq!(index[0]["patient_name"], place.patient_name());
+    assert_eq!(index[0]["anon_study_uid"], "1.2.3.5.1");
+    assert_eq!(index[0]["instances"], 1);
+    let csv = scene
+        .json(&["index", "--csv", "index.csv"])?
+        .exits(0)
+        .summary()?;
+    assert_eq!(csv["studies"], 2);
+    let path = scene.path().join("index.csv");
+    assert_eq!(mode(&path)?, 0o600);
+    let text = fs::read_to_string(path)?;
+    let mut lines = text.split("\r\n");
+    assert_eq!(lines.next(), Some(COLUMNS));
+    let first = lines.next().ok_or("no row")?;
+    assert!(first.starts_with("5-000001,5-000001,"), "{first}");
+    assert!(
+        lines.next().is_some_and(|row| row.contains(",'=1+1,")),
+        "{text}"
+    );
+    for (pseudonym, kind, original) in [
+        ("5-000001", "patient", Some(place.patient_id())),
+        ("1.2.3.5.1", "uid", None),
+        ("1", "accession", None),
+    ] {
+        let found = scene.json(&["reidentify", pseudonym])?.exits(0).events()?;
+        assert_eq!(found[0]["kind"], kind, "{pseudonym}");
+        if let Some(original) = original {
+            assert_eq!(found[0]["original"], original);
+            assert_eq!(found[0]["patient_name"], place.patient_name());
+        }
+    }
+    let audit = fs::read_to_string(scene.project().join("private/audit.jsonl"))?;
+    let lines: Vec<Value> = audit
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?;
+    assert_eq!(lines.len(), 5);
+    for line in &lines {
+        assert!(line["uid"].is_u64() && line["count"].is_u64(), "{line}");
+        assert!(
+            line["when"]
+                .as_str()
+                .is_some_and(|when| when.ends_with('Z')),
+            "{line}"
+        );
+    }
+    assert!(
+        !audit.contains(&place.patient_id()) && !audit.contains("5-000001"),
+        "{audit}"
+    );
+    Ok(())
+}
+
+const COLUMNS: &str = "ANON-PatientID,ANON-PatientName,PHI-PatientName,PHI-PatientID,DateOffset,\
+PHI-StudyDate,ANON-Accession,PHI-Accession,ANON-StudyInstanceUID,PHI-StudyInstanceUID,\
+Number of Series,Number of Instances";
+
+#[test]
+fn deleted_is_gone_and_comes_back_under_new_numbers() -> Test {
+    let scene = Scene::new()?;
+    scene.put("in/1", &ct_small(&Place::new(3)))?;
+    scene.put("in/2", &ct_small(&Place::new(3).study(2)))?;
+    scene.json(&["import", "in", "--site-id", "5"])?.exits(0);
+    scene.json(&["delete"])?.exits(2);
+    scene.json(&["delete", "--patient", "5-000009"])?.exits(1);
+    let gone = scene
+        .json(&["delete", "--patient", "5-000001"])?
+        .exits(0)
+        .summary()?;
+    assert_eq!(
+        (&gone["studies"], &gone["instances"]),
+        (&json!(2), &json!(2))
+    );
+    assert_eq!(scene.public()?.len(), 0);
+    assert_eq!(scene.json(&["status"])?.summary()?["instances"], 0);
+    scene.json(&["import", "in"])?.exits(0);
+    let back = scene.json(&["patients"])?.events()?;
+    assert_eq!(back[0]["patient"], "5-000002");
+    Ok(())
+}
+
+#[test]
+fn completions_and_the_manual_page() -> Test {
+    let scene = Scene::new()?;
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let ran = scene.run(&["completions", shell])?.exits(0);
+        assert!(ran.out.contains("reidentify"), "{shell}");
+    }
+    let man = scene.run(&["man"])?.exits(0);
+    for part in [
+        ".TH anon 1",
+        "ANON IMPORT",
+        "ANON QUARANTINE RETRY",
+        "\\-\\-accept\\-new\\-rules",
+    ] {
+        assert!(man.out.contains(part), "{part}");
+    }
+    Ok(())
+}

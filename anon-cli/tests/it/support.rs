@@ -1,0 +1,170 @@
+//! Runs the binary, and makes files for it to import.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anon_engine::testing::files::{DataSet, Place, Syntax, ct_small, us_colour};
+use serde_json::Value;
+
+pub(crate) type Test<T = ()> = Result<T, Box<dyn Error>>;
+
+/// What a run gave.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Ran {
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{}\n{}", self.out, self.err);
+        self
+    }
+
+    /// Every line of JSON.
+    pub(crate) fn events(&self) -> Test<Vec<Value>> {
+        let lines = self.out.lines().map(serde_json::from_str);
+        Ok(lines.collect::<Result<_, _>>()?)
+    }
+
+    /// The last line, which must be the one summary.
+    #[track_caller]
+    pub(crate) fn summary(&self) -> Test<Value> {
+        let mut events = self.events()?;
+        let last = events.pop().ok_or("nothing was printed")?;
+        assert_eq!(last["event"], "summary", "{}", self.out);
+        assert!(events.iter().all(|event| event["event"] != "summary"));
+        Ok(last)
+    }
+}
+
+/// A directory of its own, with a project and files to import.
+#[derive(Debug)]
+pub(crate) struct Scene {
+    dir: tempfile::TempDir,
+}
+
+impl Scene {
+    pub(crate) fn new() -> Test<Self> {
+        let dir = tempfile::tempdir()?;
+        Ok(Self { dir })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn project(&self) -> PathBuf {
+        self.path().join("project")
+    }
+
+    /// A command that runs here, and knows of no other project.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_anon"));
+        command
+            .args(args)
+            .current_dir(self.path())
+            .env_remove("ANON_PROJECT")
+            .env_remove("EDITOR")
+            .env_remove("VISUAL")
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn run(&self, args: &[&str]) -> Test<Ran> {
+        finish(&mut self.command(args))
+    }
+
+    /// With `-p project --format json`.
+    pub(crate) fn json(&self, args: &[&str]) -> Test<Ran> {
+        let mut all = vec!["-p", "project", "--format", "json"];
+        all.extend(args);
+        self.run(&all)
+    }
+
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Test<PathBuf> {
+        let path = self.path().join(name);
+        fs::create_dir_all(path.parent().ok_or("a file name")?)?;
+        File::create(&path)?.write_all(bytes)?;
+        Ok(path)
+    }
+
+    /// So many small CT images in `in/`, of several patients.
+    pub(crate) fn cts(&self, count: u32) -> Test {
+        for n in 0..count {
+            let object = ct_small(&Place::nth(7, n, 5));
+            self.put(&format!("in/{:03}/{n:05}.dcm", n / 50), &object)?;
+        }
+        Ok(())
+    }
+
+    /// So many small CT images with long paths, so that their events soon fill a pipe.
+    pub(crate) fn crowd(&self, directory: &str, seed: u64, count: u32) -> Test {
+        let long = "long".repeat(50);
+        for n in 0..count {
+            let object = ct_small(&Place::nth(seed, n, 5));
+            self.put(&format!("{directory}/{long}/{n:05}.dcm"), &object)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn put(&self, name: &str, object: &DataSet) -> Test<PathBuf> {
+        self.write(name, &object.write(Syntax::ExplicitLittle))
+    }
+
+    /// An ultrasound image: of a class that new projects do not take.
+    pub(crate) fn ultrasound(&self, name: &str) -> Test<PathBuf> {
+        self.write(name, &us_colour(&Place::new(1)).write(Syntax::RLE))
+    }
+
+    /// The files below `public/`, by their path below it.
+    pub(crate) fn public(&self) -> Test<BTreeMap<String, Vec<u8>>> {
+        tree(&self.project().join("public"))
+    }
+}
+
+pub(crate) fn finish(command: &mut Command) -> Test<Ran> {
+    let output = command.output()?;
+    Ok(Ran {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout)?,
+        err: String::from_utf8(output.stderr)?,
+    })
+}
+
+/// Every file below a directory.
+pub(crate) fn tree(root: &Path) -> Test<BTreeMap<String, Vec<u8>>> {
+    let mut files = BTreeMap::new();
+    let mut directories = vec![root.to_path_buf()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                let name = path.strip_prefix(root)?.to_string_lossy().into_owned();
+                files.insert(name, fs::read(&path)?);
+            }
+        }
+    }
+    Ok(files)
+}
+
+#[cfg(unix)]
+pub(crate) fn mode(path: &Path) -> Test<u32> {
+    use std::os::unix::fs::PermissionsExt;
+    Ok(fs::metadata(path)?.permissions().mode() & 0o777)
+}
+
+#[cfg(unix)]
+pub(crate) fn chmod(path: &Path, mode: u32) -> Test {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    Ok(())
+}

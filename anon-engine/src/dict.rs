@@ -1,0 +1,254 @@
+//! Value representations: the two letters on the wire, and what the standard's dictionary says.
+//!
+//! What the dictionary of PS3.6 answers is kept in a table of single words, so that the question
+//! an implicit data set asks of every element ("is this a sequence?") costs a few nanoseconds.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dicom_core::dictionary::{DataDictionary, VirtualVr};
+use dicom_core::{Tag, VR};
+use dicom_dictionary_std::StandardDataDictionary;
+
+/// A value representation by its two letters (PS3.5 section 6.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Vr(pub(crate) [u8; 2]);
+
+/// How the length of an explicit element is written (PS3.5 section 7.1.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// 16 bits after the letters.
+    Short,
+    /// Two reserved bytes, then 32 bits.
+    Long,
+}
+
+impl Vr {
+    pub(crate) const AE: Self = Self(*b"AE");
+    pub(crate) const AS: Self = Self(*b"AS");
+    pub(crate) const CS: Self = Self(*b"CS");
+    pub(crate) const DA: Self = Self(*b"DA");
+    pub(crate) const DS: Self = Self(*b"DS");
+    pub(crate) const DT: Self = Self(*b"DT");
+    pub(crate) const FD: Self = Self(*b"FD");
+    pub(crate) const FL: Self = Self(*b"FL");
+    pub(crate) const IS: Self = Self(*b"IS");
+    pub(crate) const LO: Self = Self(*b"LO");
+    pub(crate) const LT: Self = Self(*b"LT");
+    pub(crate) const OB: Self = Self(*b"OB");
+    pub(crate) const OD: Self = Self(*b"OD");
+    pub(crate) const OF: Self = Self(*b"OF");
+    pub(crate) const OL: Self = Self(*b"OL");
+    pub(crate) const OV: Self = Self(*b"OV");
+    pub(crate) const OW: Self = Self(*b"OW");
+    pub(crate) const PN: Self = Self(*b"PN");
+    pub(crate) const SH: Self = Self(*b"SH");
+    pub(crate) const SL: Self = Self(*b"SL");
+    pub(crate) const SQ: Self = Self(*b"SQ");
+    pub(crate) const SS: Self = Self(*b"SS");
+    pub(crate) const ST: Self = Self(*b"ST");
+    pub(crate) const SV: Self = Self(*b"SV");
+    pub(crate) const TM: Self = Self(*b"TM");
+    pub(crate) const UC: Self = Self(*b"UC");
+    pub(crate) const UI: Self = Self(*b"UI");
+    pub(crate) const UL: Self = Self(*b"UL");
+    pub(crate) const UN: Self = Self(*b"UN");
+    pub(crate) const UR: Self = Self(*b"UR");
+    pub(crate) const US: Self = Self(*b"US");
+    pub(crate) const UT: Self = Self(*b"UT");
+    pub(crate) const UV: Self = Self(*b"UV");
+
+    /// The length form, or none if these letters name no VR of PS3.5.
+    #[inline]
+    pub(crate) fn form(self) -> Option<Form> {
+        let [a, b] = self.0;
+        if !a.is_ascii_uppercase() || !b.is_ascii_uppercase() {
+            return None;
+        }
+        let at = usize::from(a - b'A') * 26 + usize::from(b - b'A');
+        match FORMS.get(at) {
+            Some(1) => Some(Form::Short),
+            Some(2) => Some(Form::Long),
+            _ => None,
+        }
+    }
+
+    /// The byte that makes a value even (PS3.5 section 6.2).
+    pub(crate) fn padding(self) -> u8 {
+        if self.is_text() { b' ' } else { 0 }
+    }
+
+    /// True for character strings other than UI.
+    pub(crate) fn is_text(self) -> bool {
+        const TEXT: [Vr; 16] = [
+            Vr::AE,
+            Vr::AS,
+            Vr::CS,
+            Vr::DA,
+            Vr::DS,
+            Vr::DT,
+            Vr::IS,
+            Vr::LO,
+            Vr::LT,
+            Vr::PN,
+            Vr::SH,
+            Vr::ST,
+            Vr::TM,
+            Vr::UC,
+            Vr::UR,
+            Vr::UT,
+        ];
+        TEXT.contains(&self)
+    }
+
+    /// True for text whose values have at most 64 characters, names 194.
+    pub(crate) fn is_brief(self) -> bool {
+        matches!(
+            self,
+            Self::AE
+                | Self::AS
+                | Self::CS
+                | Self::DA
+                | Self::DT
+                | Self::LO
+                | Self::PN
+                | Self::SH
+                | Self::TM
+                | Self::UI
+        )
+    }
+
+    /// True for the VRs whose undefined length means fragments (PS3.5 section A.4).
+    pub(crate) fn is_bulk(self) -> bool {
+        matches!(
+            self,
+            Self::OB | Self::OW | Self::OD | Self::OF | Self::OL | Self::OV
+        )
+    }
+}
+
+const fn forms() -> [u8; 26 * 26] {
+    const SHORT: &[u8] = b"AEASATCSDADSDTFDFLISLOLTPNSHSLSSSTTMUIULUS";
+    const LONG: &[u8] = b"OBODOFOLOVOWSQSVUCUNURUTUV";
+    let mut table = [0; 26 * 26];
+    let mut class = 1;
+    while class <= 2 {
+        let letters = if class == 1 { SHORT } else { LONG };
+        let mut rest = letters;
+        while let [a, b, tail @ ..] = rest {
+            #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+            {
+                table[(*a - b'A') as usize * 26 + (*b - b'A') as usize] = class;
+            }
+            rest = tail;
+        }
+        class += 1;
+    }
+    table
+}
+
+static FORMS: [u8; 26 * 26] = forms();
+
+/// 2^13 answers of the dictionary, each in one word: a bit that says it is there, the tag, the
+/// letters (zero for none). The answers never change, so that a lost race costs a look-up only.
+static ANSWERS: [AtomicU64; 1 << BITS] = [const { AtomicU64::new(0) }; 1 << BITS];
+
+const BITS: u32 = 13;
+const FILLED: u64 = 1 << 48;
+
+#[inline]
+fn home(key: u32) -> usize {
+    (key.wrapping_mul(0x9E37_79B1) >> (32 - BITS)) as usize
+}
+
+#[cold]
+fn ask(tag: Tag) -> [u8; 2] {
+    let vr = match StandardDataDictionary.by_tag(tag).map(|entry| entry.vr) {
+        None => return [0, 0],
+        Some(VirtualVr::Exact(vr)) => vr,
+        Some(VirtualVr::Xs) => VR::US,
+        Some(_) => VR::OW,
+    };
+    vr.to_bytes()
+}
+
+/// A tag as one number, group first: the order of tags.
+#[inline]
+pub(crate) fn number(tag: Tag) -> u32 {
+    u32::from(tag.0) << 16 | u32::from(tag.1)
+}
+
+/// The VR that PS3.6 gives a tag; none for private and unknown ones.
+///
+/// Where the dictionary leaves a choice the first is given: US for US or SS, OW for OB or OW.
+#[inline]
+pub(crate) fn vr(tag: Tag) -> Option<Vr> {
+    if tag.1 == 0 {
+        return Some(Vr::UL);
+    }
+    if tag.0 & 1 == 1 {
+        return (0x10..=0xFF).contains(&tag.1).then_some(Vr::LO);
+    }
+    let key = number(tag);
+    let stamp = FILLED | u64::from(key) << 16;
+    let slot = ANSWERS.get(home(key))?;
+    let held = slot.load(Ordering::Relaxed);
+    let [.., a, b] = if held & !0xFFFF == stamp {
+        held.to_be_bytes()
+    } else {
+        let answer = stamp | u64::from(u16::from_be_bytes(ask(tag)));
+        slot.store(answer, Ordering::Relaxed);
+        answer.to_be_bytes()
+    };
+    ([a, b] != [0, 0]).then_some(Vr([a, b]))
+}
+
+/// True if PS3.6 says that the tag is a sequence.
+#[inline]
+pub(crate) fn is_sequence(tag: Tag) -> bool {
+    vr(tag) == Some(Vr::SQ)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dictionary_answers_as_the_standard_says() {
+        for (tag, expect) in [
+            (Tag(0x0008, 0x0018), Some(Vr::UI)),
+            (Tag(0x0040, 0xA730), Some(Vr::SQ)),
+            (Tag(0x6002, 0x3000), Some(Vr::OW)),
+            (Tag(0x5004, 0x2600), Some(Vr::SQ)),
+            (Tag(0x0020, 0x3101), Some(Vr::CS)),
+            (Tag(0x0009, 0x0010), Some(Vr::LO)),
+            (Tag(0x0009, 0x1010), None),
+            (Tag(0x0010, 0x0000), Some(Vr::UL)),
+            (Tag(0x0010, 0xFFFF), None),
+            (Tag(0x7FE0, 0x0010), Some(Vr::OW)),
+        ] {
+            assert_eq!(vr(tag), expect, "{tag}");
+        }
+    }
+
+    #[test]
+    fn the_second_answer_is_the_first() {
+        // More tags than slots, so that answers push each other out.
+        let tags = |group: u16| (0..0x6000_u16).map(move |element| Tag(group, element));
+        for tag in tags(0x0018).chain(tags(0x0040)).chain(tags(0x0018)) {
+            let answer = vr(tag);
+            assert_eq!(answer, vr(tag), "{tag}");
+            let expect = ask(tag);
+            let expect = (expect != [0, 0]).then_some(Vr(expect));
+            assert!(tag.1 == 0 || answer == expect, "{tag}");
+        }
+    }
+
+    #[test]
+    fn letters_have_their_forms() {
+        assert_eq!(Vr::UT.form(), Some(Form::Long));
+        assert_eq!(Vr::UI.form(), Some(Form::Short));
+        for letters in [*b"ZZ", *b"ui", [0, 0], *b"  "] {
+            assert_eq!(Vr(letters).form(), None);
+        }
+    }
+}

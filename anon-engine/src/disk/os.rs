@@ -1,0 +1,174 @@
+//! [`OsDisk`]: the file system of the operating system.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use super::platform;
+use super::{Access, CopyError, Disk, Existing, Kind, Made, Names, WriteFile};
+
+/// The file system of the operating system.
+#[derive(Debug, Default)]
+pub struct OsDisk {
+    /// Mode of a shared file under the umask of the process, found at the first one.
+    shared_mode: OnceLock<u32>,
+}
+
+impl OsDisk {
+    /// The file system.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Disk for OsDisk {
+    fn create_dir(&self, path: &Path, access: Access) -> io::Result<Made> {
+        let mut builder = fs::DirBuilder::new();
+        mode_of_dir(&mut builder, access);
+        match builder.create(path) {
+            Ok(()) => {
+                if access == Access::Private {
+                    restrict(path, 0o700)?;
+                }
+                Ok(Made::Created)
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match self.kind(path)? {
+                Some(Kind::Directory) => Ok(Made::AlreadyThere),
+                _ => Err(error),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    fn create(&self, path: &Path, access: Access) -> io::Result<Box<dyn WriteFile>> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        mode_of_file(&mut options, access);
+        Ok(Box::new(OsFile(options.open(path)?)))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(File::open(path)?))
+    }
+
+    fn kind(&self, path: &Path) -> io::Result<Option<Kind>> {
+        match fs::metadata(path) {
+            Ok(found) if found.is_file() => Ok(Some(Kind::File(found.len()))),
+            Ok(found) if found.is_dir() => Ok(Some(Kind::Directory)),
+            Ok(_) => Ok(Some(Kind::Other)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn rename(&self, from: &Path, to: &Path, existing: Existing) -> io::Result<()> {
+        match existing {
+            Existing::Keep => platform::rename_new(from, to),
+            Existing::Replace => fs::rename(from, to),
+        }
+    }
+
+    fn share(&self, path: &Path) -> io::Result<()> {
+        let mode = match self.shared_mode.get() {
+            Some(mode) => *mode,
+            None => *self.shared_mode.get_or_init(|| {
+                // The umask cannot be read without being set; a file of our own shows it.
+                probe_shared_mode(path).unwrap_or(0o600)
+            }),
+        };
+        restrict(path, mode)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        platform::sync_dir(path)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Names> {
+        let entries = fs::read_dir(path)?;
+        Ok(Box::new(entries.map(|entry| Ok(entry?.file_name()))))
+    }
+
+    fn same_file_system(&self, one: &Path, other: &Path) -> io::Result<bool> {
+        Ok(platform::device(one)? == platform::device(other)?)
+    }
+
+    fn native(&self, path: &Path) -> Option<PathBuf> {
+        Some(path.to_owned())
+    }
+}
+
+struct OsFile(File);
+
+impl Write for OsFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn write_vectored(&mut self, parts: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.0.write_vectored(parts)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl WriteFile for OsFile {
+    fn append_range(&mut self, source: &File, offset: u64, len: u64) -> Result<(), CopyError> {
+        platform::append_range(source, offset, len, &mut self.0)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
+
+fn mode_of_dir(builder: &mut fs::DirBuilder, access: Access) {
+    #[cfg(unix)]
+    if access == Access::Private {
+        std::os::unix::fs::DirBuilderExt::mode(builder, 0o700);
+    }
+    #[cfg(not(unix))]
+    let _ = (builder, access);
+}
+
+fn mode_of_file(options: &mut OpenOptions, access: Access) {
+    #[cfg(unix)]
+    if access == Access::Private {
+        std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    }
+    #[cfg(not(unix))]
+    let _ = (options, access);
+}
+
+/// Sets the mode of a file or directory; elsewhere than on Unix the directory above decides.
+fn restrict(path: &Path, mode: u32) -> io::Result<()> {
+    #[cfg(unix)]
+    return fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode));
+    #[cfg(not(unix))]
+    return path.metadata().map(|_| drop(mode));
+}
+
+/// The mode that a file made beside `path` gets from the umask.
+fn probe_shared_mode(path: &Path) -> io::Result<u32> {
+    let probe = path.with_extension("mode");
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&probe)?;
+    let found = file.metadata();
+    fs::remove_file(&probe)?;
+    #[cfg(unix)]
+    return Ok(std::os::unix::fs::PermissionsExt::mode(&found?.permissions()) & 0o777);
+    #[cfg(not(unix))]
+    return found.map(|_| 0);
+}

@@ -1,0 +1,147 @@
+//! [`Error`]: why an object came to no outcome, and what to do about it.
+
+use std::io;
+use std::sync::Arc;
+
+use anon_model::{BackendError, Remedy};
+
+use crate::quarantine::QuarantineError;
+use crate::refusal::Refusal;
+use crate::store::StoreError;
+
+/// Why an object came to no outcome. Nothing of it is stored, and nothing is lost: the source is as
+/// it was. No variant holds an identifying value or a path.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The source could not be read.
+    #[error("cannot read the source")]
+    Source(#[source] io::Error),
+    /// The source file grew, shrank or was written while it was read.
+    #[error("the source changed while it was read")]
+    SourceChanged,
+    /// The object is refused, and there is no quarantine to put it in.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The lookup store failed.
+    #[error(transparent)]
+    Lookup(#[from] BackendError),
+    /// The group that the object was committed with failed in the lookup store: one failure of
+    /// many objects.
+    #[error("the commit failed")]
+    Commit(#[source] Arc<BackendError>),
+    /// The store of outputs failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The quarantine failed.
+    #[error(transparent)]
+    Quarantine(#[from] QuarantineError),
+    /// The engine was stopped before the object's turn came.
+    #[error("the engine is stopped")]
+    Stopped,
+    /// An earlier failure left the lookup store unable to say what is stored. Only opening it anew
+    /// helps.
+    #[error("an earlier failure stopped this engine")]
+    Poisoned(#[source] Arc<BackendError>),
+    /// A thread or a directory that the engine needs could not be had.
+    #[error("cannot start the engine")]
+    Start(#[source] io::Error),
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::Source(_) | Self::SourceChanged => Remedy::Retry,
+            Self::Refused(_) => Remedy::Quarantine,
+            Self::Lookup(error) => error.remedy,
+            Self::Commit(error) => error.remedy,
+            Self::Store(error) => error.remedy(),
+            Self::Quarantine(error) => error.remedy(),
+            Self::Stopped | Self::Poisoned(_) | Self::Start(_) => Remedy::Stop,
+        }
+    }
+
+    /// True if the source is at fault, not this project: the next object may fare better.
+    pub fn is_of_source(&self) -> bool {
+        matches!(
+            self,
+            Self::Source(_) | Self::SourceChanged | Self::Refused(_)
+        )
+    }
+}
+
+/// What to do about a failed file-system call of ours.
+pub(crate) fn remedy_of_io(error: &io::Error) -> Remedy {
+    match error.kind() {
+        // Space can be made, and what interrupts passes.
+        io::ErrorKind::StorageFull
+        | io::ErrorKind::QuotaExceeded
+        | io::ErrorKind::Interrupted
+        | io::ErrorKind::WouldBlock
+        | io::ErrorKind::TimedOut => Remedy::Retry,
+        _ => Remedy::Stop,
+    }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !line.ends_with(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        cause = error.source();
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_its_remedy() {
+        let io = |kind: io::ErrorKind| io::Error::from(kind);
+        let backend = |remedy| BackendError::new(remedy, "no");
+        let commit = |remedy| Error::Commit(Arc::new(backend(remedy)));
+        let poisoned = Error::Poisoned(Arc::new(backend(Remedy::Retry)));
+        let table = [
+            (Error::Source(io(io::ErrorKind::NotFound)), Remedy::Retry),
+            (Error::SourceChanged, Remedy::Retry),
+            (
+                Refusal::new(crate::Category::BurnedIn, "no").into(),
+                Remedy::Quarantine,
+            ),
+            (backend(Remedy::Stop).into(), Remedy::Stop),
+            (backend(Remedy::Retry).into(), Remedy::Retry),
+            (commit(Remedy::Retry), Remedy::Retry),
+            (commit(Remedy::Stop), Remedy::Stop),
+            (
+                StoreError::Write(io(io::ErrorKind::StorageFull)).into(),
+                Remedy::Retry,
+            ),
+            (
+                StoreError::Write(io(io::ErrorKind::PermissionDenied)).into(),
+                Remedy::Stop,
+            ),
+            (StoreError::Occupied.into(), Remedy::Quarantine),
+            (QuarantineError::Full.into(), Remedy::Retry),
+            (Error::Stopped, Remedy::Stop),
+            (poisoned, Remedy::Stop),
+            (Error::Start(io(io::ErrorKind::OutOfMemory)), Remedy::Stop),
+        ];
+        for (error, remedy) in table {
+            assert_eq!(error.remedy(), remedy, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_chain_names_each_cause_once() {
+        let error = Error::Store(StoreError::Write(io::ErrorKind::StorageFull.into()));
+        assert_eq!(chain(&error), "cannot write to the store: no storage space");
+    }
+}

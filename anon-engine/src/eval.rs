@@ -1,0 +1,6 @@
+//! What the rules compute: one function an action.
+
+pub mod date;
+pub mod number;
+pub mod text;
+pub mod uid;

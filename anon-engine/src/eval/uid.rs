@@ -1,0 +1,81 @@
+//! UIDs: which are of the standard, and what is none (PS3.5 section 9).
+
+/// Under this root stand the UIDs of the standard itself, which name no one.
+const STANDARD_ROOT: &[u8] = b"1.2.840.10008";
+
+/// Most characters of a UID (PS3.5 section 9.1).
+const MAX_LENGTH: usize = 64;
+
+/// True for 1 to 64 digits and dots that begin and end with a digit.
+///
+/// Leading zeros of a component are let pass: they are wrong, and common.
+///
+/// # Examples
+/// ```
+/// assert!(anon_engine::eval::uid::is_well_formed(b"1.2.840.10008.1.1"));
+/// assert!(!anon_engine::eval::uid::is_well_formed(b"../../x"));
+/// ```
+pub fn is_well_formed(uid: &[u8]) -> bool {
+    let ends = |end: Option<&u8>| end.is_some_and(u8::is_ascii_digit);
+    uid.len() <= MAX_LENGTH
+        && ends(uid.first())
+        && ends(uid.last())
+        && uid.iter().all(|b| b.is_ascii_digit() || *b == b'.')
+}
+
+/// True for a well-formed UID under 1.2.840.10008: those of the standard, which always pass.
+///
+/// # Examples
+/// ```
+/// use anon_engine::eval::uid::is_standard;
+/// assert!(is_standard(b"1.2.840.10008.1.2"));
+/// assert!(!is_standard(b"1.2.840.100081"));
+/// assert!(!is_standard(b"1.2.840.10008.DOE"));
+/// ```
+pub fn is_standard(uid: &[u8]) -> bool {
+    uid.strip_prefix(STANDARD_ROOT)
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'.')))
+        && is_well_formed(uid)
+}
+
+/// A UID's bytes as text, SPACE and NUL trimmed at both ends. What is not ASCII is taken byte by
+/// byte, so that two originals never become one.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    trim(bytes).iter().map(|b| char::from(*b)).collect()
+}
+
+/// The bytes without SPACE and NUL at both ends.
+#[inline]
+pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | 0, rest @ ..] | [rest @ .., b' ' | 0] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn form() {
+        let long = "1".repeat(65);
+        for (uid, well_formed, standard) in [
+            ("1.2.3", true, false),
+            ("1.2.840.10008", true, true),
+            ("1.2.840.10008.5.1.4.1.1.2", true, true),
+            ("1.2.840.10008.", false, false),
+            ("1.2.840.10008.JOHN", false, false),
+            ("1.2.840.1000812", true, false),
+            ("", false, false),
+            (".1", false, false),
+            (&long, false, false),
+        ] {
+            assert_eq!(is_well_formed(uid.as_bytes()), well_formed, "{uid}");
+            assert_eq!(is_standard(uid.as_bytes()), standard, "{uid}");
+        }
+        assert_eq!(text(b" 1.2\0\0"), "1.2");
+        assert_eq!(text(b"\0 "), "");
+        assert_eq!(text(b"\xE9"), "\u{E9}");
+    }
+}

@@ -1,0 +1,198 @@
+//! [`Input`]: bytes by position, whole in memory or through a window over a file.
+
+use std::fs::File;
+use std::io;
+
+/// Most header bytes that one look asks for.
+const LARGE_WINDOW: usize = 64 << 10;
+/// Read after a jump over a bulk value: what follows is short as a rule.
+const SMALL_WINDOW: usize = 4 << 10;
+
+/// Why bytes could not be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failed {
+    /// The source ends before them.
+    Ends,
+    /// The system says so.
+    Io(io::ErrorKind),
+}
+
+/// Bytes by position.
+pub(crate) trait Input {
+    /// How many bytes there are.
+    fn len(&self) -> u64;
+
+    /// The bytes from `at` on: `want` of them, or fewer if the source ends before.
+    fn window(&mut self, at: u64, want: usize) -> Result<&[u8], Failed>;
+
+    /// Exactly `want` bytes from `at` on.
+    #[inline]
+    fn exact(&mut self, at: u64, want: usize) -> Result<&[u8], Failed> {
+        self.window(at, want)?.get(..want).ok_or(Failed::Ends)
+    }
+}
+
+/// Bytes in memory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Memory<'a>(pub(crate) &'a [u8]);
+
+impl Input for Memory<'_> {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    #[inline]
+    fn window(&mut self, at: u64, _want: usize) -> Result<&[u8], Failed> {
+        usize::try_from(at)
+            .ok()
+            .and_then(|at| self.0.get(at..))
+            .ok_or(Failed::Ends)
+    }
+}
+
+/// A file seen through a window that moves with the reading.
+#[derive(Debug)]
+pub(crate) struct Windowed<'a> {
+    file: &'a File,
+    len: u64,
+    begin: u64,
+    held: Vec<u8>,
+    next_window: usize,
+}
+
+impl<'a> Windowed<'a> {
+    /// The first `len` bytes of a file.
+    pub(crate) fn new(file: &'a File, len: u64) -> Self {
+        Self {
+            file,
+            len,
+            begin: 0,
+            held: Vec::new(),
+            next_window: LARGE_WINDOW,
+        }
+    }
+
+    fn fill(&mut self, at: u64, want: usize) -> Result<(), Failed> {
+        let left = self.len.checked_sub(at).ok_or(Failed::Ends)?;
+        let follows = at == 0 || at <= self.begin + self.held.len() as u64;
+        let size = if follows {
+            self.next_window
+        } else {
+            SMALL_WINDOW
+        };
+        self.next_window = size.saturating_mul(4).min(LARGE_WINDOW);
+        let size = usize::try_from(left)
+            .unwrap_or(usize::MAX)
+            .min(size.max(want));
+        self.held.clear();
+        self.held.resize(size, 0);
+        self.begin = at;
+        read_at(self.file, &mut self.held, at).inspect_err(|_| self.held.clear())
+    }
+}
+
+impl Input for Windowed<'_> {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn window(&mut self, at: u64, want: usize) -> Result<&[u8], Failed> {
+        let left = self.len.checked_sub(at).ok_or(Failed::Ends)?;
+        let need = want.min(usize::try_from(left).unwrap_or(usize::MAX));
+        let held = at
+            .checked_sub(self.begin)
+            .and_then(|skip| usize::try_from(skip).ok())
+            .filter(|skip| {
+                self.held
+                    .len()
+                    .checked_sub(*skip)
+                    .is_some_and(|n| n >= need)
+            });
+        let skip = if let Some(skip) = held {
+            skip
+        } else {
+            self.fill(at, need)?;
+            0
+        };
+        self.held.get(skip..).ok_or(Failed::Ends)
+    }
+}
+
+/// Fills `into` with the bytes of a file from `at` on, without moving its cursor where the system
+/// allows that.
+pub(crate) fn read_at(file: &File, into: &mut [u8], at: u64) -> Result<(), Failed> {
+    let read = read_exact_at(file, into, at);
+    read.map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => Failed::Ends,
+        kind => Failed::Io(kind),
+    })
+}
+
+#[cfg(unix)]
+fn read_exact_at(file: &File, into: &mut [u8], at: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, into, at)
+}
+
+#[cfg(not(unix))]
+fn read_exact_at(file: &File, into: &mut [u8], at: u64) -> io::Result<()> {
+    portable_read_exact_at(file, into, at)
+}
+
+/// For systems without positioned reads: moves the cursor, so a file must not be read by two
+/// threads through one handle.
+#[cfg(any(not(unix), test))]
+fn portable_read_exact_at(mut file: &File, into: &mut [u8], at: u64) -> io::Result<()> {
+    use std::io::{Read, Seek, SeekFrom};
+    file.seek(SeekFrom::Start(at))?;
+    file.read_exact(into)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_window_shows_what_memory_shows() {
+        let bytes: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&bytes).unwrap();
+        let mut windowed = Windowed::new(&file, bytes.len() as u64);
+        for (at, want) in [
+            (0, 12),
+            (65_530, 12),
+            (10, 4),
+            (199_990, 10),
+            (1_000, 100_000),
+        ] {
+            let expect = Memory(&bytes).exact(at, want).map(<[u8]>::to_vec);
+            assert_eq!(
+                windowed.exact(at, want).map(<[u8]>::to_vec),
+                expect,
+                "{at} {want}"
+            );
+        }
+        assert_eq!(windowed.window(199_995, 12).unwrap().len(), 5);
+        assert_eq!(windowed.exact(199_995, 12), Err(Failed::Ends));
+        assert_eq!(windowed.window(200_001, 1), Err(Failed::Ends));
+    }
+
+    #[test]
+    fn a_file_that_shrank_is_an_error() {
+        let file = tempfile::tempfile().unwrap();
+        let mut windowed = Windowed::new(&file, 1_000);
+        assert_eq!(windowed.window(0, 12), Err(Failed::Ends));
+        assert_eq!(windowed.window(0, 12), Err(Failed::Ends));
+    }
+
+    #[test]
+    fn the_portable_read_reads_the_same() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"0123456789").unwrap();
+        let mut into = [0; 4];
+        portable_read_exact_at(&file, &mut into, 3).unwrap();
+        assert_eq!(&into, b"3456");
+        assert!(portable_read_exact_at(&file, &mut into, 8).is_err());
+    }
+}

@@ -1,0 +1,517 @@
+//! [`Planner`]: walks a data set and asks the rules what becomes of each element.
+
+use std::ops::Range;
+
+use anon_script::rules::{Action, Element};
+use dicom_core::Tag;
+
+use super::draft::{Draft, Edit, Place, Reference, Role, Value};
+use super::noted::{Note, Noted};
+use crate::dict::{self, Vr};
+use crate::eval::{self, number, uid};
+use crate::input::Input;
+use crate::method;
+use crate::policy::Policy;
+use crate::scan::{Encoding, Fault, Header, PIXEL_DATA, Shape, Token, UNDEFINED, Walk};
+use crate::text::Charset;
+
+const TRAILING_PADDING: Tag = Tag(0xFFFC, 0xFFFC);
+const SPECIFIC_CHARACTER_SET: Tag = Tag(0x0008, 0x0005);
+
+/// Values of at least this many bytes are bulk: they take no part in the fingerprint.
+const BULK: u32 = 4 << 10;
+
+/// What the length field of a short VR holds (PS3.5 section 7.1.2). Beyond it, in implicit data
+/// sets, a brief text has swallowed what follows it.
+const MAX_SHORT: u32 = 0xFFFE;
+
+/// One sequence or item that is open in the output.
+#[derive(Debug, Default)]
+struct Level {
+    /// The last tag written, as a number.
+    last: Option<u32>,
+    /// How the output's headers are written here.
+    target: Option<Encoding>,
+    /// The piece, place and declared value of its length field, if it has one to be right.
+    open: Option<(usize, Place, u32)>,
+    /// The character sets that the item itself names.
+    charset: Option<Charset>,
+}
+
+/// Makes a draft of the output.
+pub(super) struct Planner<'p, I> {
+    policy: &'p Policy,
+    walk: Walk<I>,
+    pub(super) draft: Draft,
+    pub(super) noted: Noted,
+    /// Places of bulk values: begin and end.
+    bulk: Vec<(u64, u64)>,
+    /// True if the root has encapsulated pixel data.
+    pub(super) encapsulated: bool,
+    levels: Vec<Level>,
+    depth: u16,
+    inserted: std::slice::Iter<'static, Tag>,
+    scratch: Vec<u8>,
+}
+
+impl<'p, I: Input> Planner<'p, I> {
+    pub(super) fn new(policy: &'p Policy, walk: Walk<I>, target: Encoding) -> Self {
+        let root = Level {
+            target: Some(target),
+            ..Level::default()
+        };
+        Self {
+            policy,
+            walk,
+            draft: Draft::new(),
+            noted: Noted::default(),
+            bulk: Vec::new(),
+            encapsulated: false,
+            levels: vec![root],
+            depth: 0,
+            inserted: method::INSERTED.iter(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Walks to the end.
+    pub(super) fn run(&mut self) -> Result<(), Fault> {
+        loop {
+            match self.walk.next()? {
+                Token::Element(header) => self.element(&header)?,
+                Token::Item { at, len } => {
+                    self.depth += 1;
+                    let target = self.target();
+                    self.begin_verbatim(at, self.walk.position(), len, target);
+                }
+                Token::ItemEnd { delimiter } => {
+                    self.depth -= 1;
+                    self.end(delimiter);
+                }
+                Token::SequenceEnd { delimiter } => self.end(delimiter),
+                Token::End => return self.insert_up_to(u32::MAX),
+            }
+        }
+    }
+
+    /// The draft, the places of bulk values, and the input.
+    pub(super) fn finish(self) -> (Draft, Vec<(u64, u64)>, I) {
+        (self.draft, self.bulk, self.walk.into_input())
+    }
+
+    #[inline]
+    fn target(&self) -> Encoding {
+        self.levels
+            .last()
+            .and_then(|level| level.target)
+            .unwrap_or(Encoding::ExplicitLe)
+    }
+
+    fn charset(&self) -> Charset {
+        let own = self
+            .levels
+            .iter()
+            .rev()
+            .find_map(|level| level.charset.as_ref());
+        own.cloned().unwrap_or_default()
+    }
+
+    fn element(&mut self, header: &Header) -> Result<(), Fault> {
+        if self.draft.cost() > self.policy.limits.max_plan_bytes {
+            let problem = "the object needs more changes than fit in memory";
+            return Err(Fault::rule(problem, header.tag, header.at));
+        }
+        let tag = header.tag;
+        if header.len >= BULK && !header.is_undefined() {
+            self.bulk.push((header.value, header.end()));
+        }
+        // Group lengths would be stale, groups 0 to 3 do not belong here (PS3.5 section 7.1).
+        if tag.1 == 0 || tag.0 <= 3 || tag == TRAILING_PADDING {
+            return self.walk.pass(header);
+        }
+        if tag == SPECIFIC_CHARACTER_SET && !header.is_undefined() {
+            let charset = Charset::parse(self.walk.value(header)?);
+            if let Some(level) = self.levels.last_mut() {
+                level.charset = Some(charset);
+            }
+        }
+        if self.depth == 0 {
+            self.root_element(header)
+        } else {
+            let is_patient = matches!(tag, method::PATIENT_NAME | method::PATIENT_ID);
+            let policy = self.policy;
+            match policy.rules.action(Element::nested(tag, self.depth)) {
+                action @ (Action::Remove | Action::Empty) => self.act(header, action),
+                _ if is_patient => self.act(header, &Action::Patient),
+                action => self.act(header, action),
+            }
+        }
+    }
+
+    fn root_element(&mut self, header: &Header) -> Result<(), Fault> {
+        let tag = header.tag;
+        let note = Note::of(tag);
+        if let Some(note) = note {
+            self.note(header, note)?;
+        }
+        if method::gives_way(tag) {
+            return self.walk.pass(header);
+        }
+        // What the object is and is called must agree with its path and its file meta information,
+        // whatever the rules say.
+        let role = match note {
+            Some(Note::SopClass) => return self.keep(header),
+            Some(Note::Study) => Role::Study,
+            Some(Note::Series) => Role::Series,
+            Some(Note::Instance) => Role::Instance,
+            _ => {
+                let policy = self.policy;
+                return self.act(header, policy.rules.action(Element::root(tag)));
+            }
+        };
+        self.walk.pass(header)?;
+        self.edit(header, Vr::UI, Value::Role(role))
+    }
+
+    fn note(&mut self, header: &Header, note: Note) -> Result<(), Fault> {
+        if header.is_undefined() {
+            let problem = "an element that must have a value has an undefined length";
+            return Err(Fault::new(problem, Some(header.tag), header.at));
+        }
+        let range = self.draft.remember(self.walk.value(header)?);
+        if self.noted.take(note, &range) {
+            return Ok(());
+        }
+        let problem = "an element that says what the object is stands twice";
+        Err(Fault::new(problem, Some(header.tag), header.at))
+    }
+
+    fn act(&mut self, header: &Header, action: &Action) -> Result<(), Fault> {
+        match action {
+            Action::Remove => self.walk.pass(header),
+            Action::Keep => self.keep(header),
+            Action::Empty => {
+                self.walk.pass(header)?;
+                self.emit(header, plain_vr(header), b"")
+            }
+            Action::Replace(text) => self.replace(header, text),
+            _ if header.len == 0 => self.keep(header),
+            _ => self.change(header, action),
+        }
+    }
+
+    /// Actions on a value.
+    fn change(&mut self, header: &Header, action: &Action) -> Result<(), Fault> {
+        if header.is_undefined() || header.vr == Vr::SQ {
+            let problem = "the rule is for a value, and this is a sequence";
+            return Err(Fault::rule(problem, header.tag, header.at));
+        }
+        let vr = value_vr(header);
+        match action {
+            Action::Uid => {
+                let references = self.uids(header)?;
+                self.edit(header, Vr::UI, Value::Uids(references))?;
+            }
+            Action::Accession => {
+                let references = self.accessions(header)?;
+                let vr = if vr.is_text() { vr } else { Vr::SH };
+                self.edit(header, vr, Value::Accessions(references))?;
+            }
+            Action::ShiftDate => {
+                let value = self.walk.value(header)?;
+                let dates = self.draft.remember(value);
+                let vr = if vr.is_text() { vr } else { Vr::DA };
+                self.edit(header, vr, Value::Dates(dates))?;
+            }
+            Action::RoundAge { width } => self.round_age(header, *width)?,
+            _ => {
+                let vr = if vr.is_text() { vr } else { Vr::LO };
+                self.edit(header, vr, Value::Patient)?;
+            }
+        }
+        self.walk.pass(header)
+    }
+
+    fn replace(&mut self, header: &Header, text: &str) -> Result<(), Fault> {
+        self.walk.pass(header)?;
+        let vr = value_vr(header);
+        let mut value = std::mem::take(&mut self.scratch);
+        value.clear();
+        let done = eval::text::encode(&mut value, text, vr, self.target(), &self.charset());
+        let emitted = if done.is_some() {
+            self.emit(header, vr, &value)
+        } else {
+            let problem = "the rule's text does not fit the value representation";
+            Err(Fault::rule(problem, header.tag, header.at))
+        };
+        self.scratch = value;
+        emitted
+    }
+
+    fn round_age(&mut self, header: &Header, width: u16) -> Result<(), Fault> {
+        let mut ages = String::new();
+        for (at, age) in self.walk.value(header)?.split(|b| *b == b'\\').enumerate() {
+            if at > 0 {
+                ages.push('\\');
+            }
+            ages.push_str(&number::round_age(age, width).unwrap_or_default());
+        }
+        self.emit(header, Vr::AS, ages.as_bytes())
+    }
+
+    fn uids(&mut self, header: &Header) -> Result<Range<u32>, Fault> {
+        let value = self.walk.value(header)?;
+        let draft = &mut self.draft;
+        let begin = index(draft.references.len());
+        for part in value.split(|byte| *byte == b'\\').map(uid::trim) {
+            let reference = if part.is_empty() {
+                Reference::Empty
+            } else if uid::is_standard(part) {
+                Reference::Literal(draft.remember(part))
+            } else {
+                Reference::Original(draft.uids.bytes(part))
+            };
+            draft.references.push(reference);
+        }
+        Ok(begin..index(draft.references.len()))
+    }
+
+    fn accessions(&mut self, header: &Header) -> Result<Range<u32>, Fault> {
+        let charset = self.charset();
+        let value = self.walk.value(header)?;
+        let draft = &mut self.draft;
+        let begin = index(draft.references.len());
+        // Decoded first: in some sets a backslash is half a character.
+        let text = charset.key(value);
+        for part in text.split('\\').map(|part| part.trim_matches([' ', '\0'])) {
+            let reference = if part.is_empty() {
+                Reference::Empty
+            } else {
+                Reference::Original(draft.accessions.text(part.to_owned()))
+            };
+            draft.references.push(reference);
+        }
+        Ok(begin..index(draft.references.len()))
+    }
+
+    fn keep(&mut self, header: &Header) -> Result<(), Fault> {
+        match self.walk.shape(header)? {
+            Shape::Value => {
+                if header.len > MAX_SHORT && header.vr.is_brief() {
+                    let problem = "a value is longer than its value representation allows";
+                    return Err(Fault::new(problem, Some(header.tag), header.at));
+                }
+                self.in_order(header)?;
+                self.keep_value(header);
+                self.walk.pass(header)
+            }
+            Shape::Sequence(inner) => {
+                self.in_order(header)?;
+                self.begin_sequence(header);
+                self.walk.enter(header, inner)
+            }
+            Shape::Fragments => self.keep_fragments(header),
+        }
+    }
+
+    fn keep_value(&mut self, header: &Header) {
+        let target = self.target();
+        let odd = header.len % 2;
+        if target == header.encoding && !header.mended && odd == 0 {
+            self.draft.source(header.at, header.end());
+            return;
+        }
+        let vr = header.vr;
+        self.draft
+            .bytes(|arena| target.put_header(arena, header.tag, vr, header.len + odd));
+        self.draft.source(header.value, header.end());
+        if odd == 1 {
+            self.draft.bytes(|arena| arena.push(vr.padding()));
+        }
+    }
+
+    fn begin_sequence(&mut self, header: &Header) {
+        let target = self.target();
+        let is_unknown = header.vr == Vr::UN && header.encoding != Encoding::ImplicitLe;
+        let vr = if is_unknown { Vr::UN } else { Vr::SQ };
+        // What stands in UN is implicit little endian (PS3.5 section 6.2.2).
+        let inner = if is_unknown {
+            Encoding::ImplicitLe
+        } else {
+            target
+        };
+        let is_right = header.encoding == Encoding::ImplicitLe || header.vr == vr;
+        if target == header.encoding && is_right {
+            self.begin_verbatim(header.at, header.value, header.len, inner);
+            self.set_open_order(target);
+            return;
+        }
+        let mut level = Level {
+            target: Some(inner),
+            ..Level::default()
+        };
+        let begin = index(self.draft.arena.len());
+        target.put_header(&mut self.draft.arena, header.tag, vr, header.len);
+        let end = index(self.draft.arena.len());
+        if header.is_undefined() {
+            self.draft.push(super::draft::Piece::Arena(begin, end));
+        } else {
+            self.draft.push(super::draft::Piece::Arena(begin, end - 4));
+            let open = self.draft.open(target);
+            level.open = Some((open, Place::Arena(end - 4), header.len));
+        }
+        self.levels.push(level);
+    }
+
+    /// A UN sequence in a big endian data set has its own length in that order.
+    fn set_open_order(&mut self, order: Encoding) {
+        if let Some(level) = self.levels.last()
+            && let Some((open, ..)) = level.open
+            && let Some(piece) = self.draft.pieces.get_mut(open)
+        {
+            *piece = super::draft::Piece::Open(order);
+        }
+    }
+
+    /// Begins a sequence or item whose header stays, but for its length.
+    fn begin_verbatim(&mut self, at: u64, value: u64, len: u32, inner: Encoding) {
+        let mut level = Level {
+            target: Some(inner),
+            ..Level::default()
+        };
+        if len == UNDEFINED {
+            self.draft.source(at, value);
+        } else {
+            self.draft.source(at, value - 4);
+            let open = self.draft.open(inner);
+            level.open = Some((open, Place::Source(value - 4), len));
+        }
+        self.levels.push(level);
+    }
+
+    fn end(&mut self, delimiter: Option<u64>) {
+        let open = self.levels.pop().and_then(|level| level.open);
+        match (open, delimiter) {
+            (Some((piece, place, declared)), _) => self.draft.close(piece, place, declared),
+            (None, Some(at)) => self.draft.source(at, at + crate::scan::ITEM_HEADER),
+            (None, None) => {}
+        }
+    }
+
+    fn keep_fragments(&mut self, header: &Header) -> Result<(), Fault> {
+        self.in_order(header)?;
+        if self.target() != header.encoding || header.mended {
+            let problem = "encapsulated pixel data in an item of another encoding";
+            return Err(Fault::rule(problem, header.tag, header.at));
+        }
+        let mut odd = None;
+        let mut misplaced = false;
+        self.walk.fragments(header, |at, len| {
+            misplaced |= odd.is_some();
+            odd = odd.or((len % 2 == 1).then_some((at, len)));
+        })?;
+        let end = self.walk.position();
+        self.bulk.push((header.value, end));
+        self.encapsulated |= self.depth == 0 && header.tag == PIXEL_DATA;
+        match odd {
+            None => self.draft.source(header.at, end),
+            // Offset tables count bytes: making a fragment longer would move the next ones.
+            Some((at, _)) if misplaced => {
+                let problem = "a fragment that is not the last has an odd length";
+                return Err(Fault::new(problem, Some(header.tag), at));
+            }
+            Some((at, len)) => {
+                let length = header.encoding.put_u32(len + 1);
+                self.draft.source(header.at, at + 4);
+                self.draft.bytes(|arena| arena.extend_from_slice(&length));
+                self.draft.source(at + 8, at + 8 + u64::from(len));
+                self.draft.bytes(|arena| arena.push(0));
+                self.draft.source(end - 8, end);
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends an element of ours in the place of one of the source.
+    fn emit(&mut self, header: &Header, vr: Vr, value: &[u8]) -> Result<(), Fault> {
+        self.in_order(header)?;
+        let target = self.target();
+        self.draft
+            .element(target, header.tag, vr, value)
+            .ok_or_else(|| {
+                let problem = "the new value is too long for its value representation";
+                Fault::rule(problem, header.tag, header.at)
+            })
+    }
+
+    fn edit(&mut self, header: &Header, vr: Vr, value: Value) -> Result<(), Fault> {
+        self.in_order(header)?;
+        let encoding = self.target();
+        self.draft.edit(Edit {
+            tag: header.tag,
+            vr,
+            encoding,
+            value,
+        });
+        Ok(())
+    }
+
+    /// Holds the order of tags in what is written (PS3.5 section 7.1): an element that stands
+    /// twice or out of order could mean two things to two readers.
+    #[inline]
+    fn in_order(&mut self, header: &Header) -> Result<(), Fault> {
+        let number = dict::number(header.tag);
+        if self.depth == 0 {
+            self.insert_up_to(number)?;
+        }
+        let Some(level) = self.levels.last_mut() else {
+            return Ok(());
+        };
+        if level.last.is_some_and(|last| number <= last) {
+            let problem = "an element stands twice or out of order";
+            return Err(Fault::new(problem, Some(header.tag), header.at));
+        }
+        level.last = Some(number);
+        Ok(())
+    }
+
+    #[inline]
+    fn insert_up_to(&mut self, number: u32) -> Result<(), Fault> {
+        while let Some(tag) = self.inserted.as_slice().first().copied() {
+            if dict::number(tag) > number {
+                break;
+            }
+            self.inserted.next();
+            let target = self.target();
+            method::insert(&mut self.draft, self.policy, target, tag)
+                .ok_or_else(|| Fault::rule("our own text is too long", tag, 0))?;
+        }
+        Ok(())
+    }
+}
+
+/// The VR of an emptied element: that of the wire, mended.
+fn plain_vr(header: &Header) -> Vr {
+    if header.encoding == Encoding::ImplicitLe || header.vr != Vr::UN {
+        header.vr
+    } else {
+        dict::vr(header.tag).unwrap_or(Vr::UN)
+    }
+}
+
+/// The VR of a new value: the dictionary's, or that of the wire where the dictionary has none or
+/// leaves a choice.
+fn value_vr(header: &Header) -> Vr {
+    let Some(known) = dict::vr(header.tag) else {
+        return header.vr;
+    };
+    match (known, header.vr) {
+        (Vr::US, wire @ (Vr::SS | Vr::OW)) | (Vr::OW, wire @ (Vr::OB | Vr::US)) => wire,
+        _ => known,
+    }
+}
+
+#[inline]
+fn index(number: usize) -> u32 {
+    u32::try_from(number).expect("a draft is bounded by Limits::max_plan_bytes")
+}

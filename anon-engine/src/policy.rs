@@ -1,0 +1,182 @@
+//! [`Policy`]: everything that decides what becomes of an object, but for the pseudonyms.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use anon_model::StudyConflict;
+use anon_script::rules::Rules;
+
+use crate::limits::Limits;
+
+/// What is done with an object whose pixels say, or are known, to show identifying text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
+pub enum BurnedIn {
+    /// It is refused with [`Category::BurnedIn`](crate::Category::BurnedIn).
+    #[default]
+    Quarantine,
+    /// It is taken as it is. Pixels are not cleaned.
+    Accept,
+}
+
+/// What is done with an object that names no patient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
+pub enum MissingPatientId {
+    /// All such objects share one patient, and their dates become 20000101.
+    #[default]
+    Shared,
+    /// It is refused with [`Category::MissingAttributes`](crate::Category::MissingAttributes).
+    Quarantine,
+}
+
+/// What tells patients apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
+pub enum PatientKey {
+    /// Patient ID (0010,0020).
+    #[default]
+    Id,
+    /// Patient ID with Issuer of Patient ID (0010,0021).
+    IdAndIssuer,
+}
+
+/// The SOP classes a project takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
+pub enum StorageClasses {
+    /// Every one.
+    All,
+    /// Those with these UIDs.
+    Only(BTreeSet<String>),
+}
+
+impl StorageClasses {
+    /// True if the class is one of these.
+    pub fn contains(&self, sop_class: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(uids) => uids.contains(sop_class),
+        }
+    }
+}
+
+/// How the days by which a patient's dates move are found.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
+pub enum Dates {
+    /// V17's formula: MD5 of the patient id modulo 3652. Anyone who guesses a patient id can undo
+    /// it.
+    #[default]
+    V17,
+    /// HMAC-SHA-256 of the patient key under this secret, 1 to 3652 days.
+    Keyed([u8; 32]),
+}
+
+impl fmt::Debug for Dates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V17 => "V17",
+            Self::Keyed(_) => "Keyed(..)",
+        })
+    }
+}
+
+/// Everything that decides what becomes of an object, but for the pseudonyms.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Policy {
+    /// What is done with each data element.
+    pub rules: Arc<dyn Rules>,
+    /// The site id, written to (0013,1001).
+    pub site_id: String,
+    /// The project's name, written to (0013,1003).
+    pub project_name: String,
+    /// What is done with burned-in text.
+    pub burned_in: BurnedIn,
+    /// What is done with an object that names no patient.
+    pub missing_patient_id: MissingPatientId,
+    /// What tells patients apart.
+    pub patient_key: PatientKey,
+    /// What is done when a known study arrives under another patient.
+    pub study_conflict: StudyConflict,
+    /// The SOP classes taken.
+    pub storage_classes: StorageClasses,
+    /// How dates move.
+    pub dates: Dates,
+    /// Bounds on hostile input.
+    pub limits: Limits,
+}
+
+impl Policy {
+    /// A policy with these rules and the defaults of every other field; every storage class is
+    /// taken.
+    pub fn new(
+        rules: Arc<dyn Rules>,
+        site_id: impl Into<String>,
+        project_name: impl Into<String>,
+    ) -> Self {
+        Self {
+            rules,
+            site_id: site_id.into(),
+            project_name: project_name.into(),
+            burned_in: BurnedIn::default(),
+            missing_patient_id: MissingPatientId::default(),
+            patient_key: PatientKey::default(),
+            study_conflict: StudyConflict::default(),
+            storage_classes: StorageClasses::All,
+            dates: Dates::default(),
+            limits: Limits::default(),
+        }
+    }
+
+    /// The same with another answer to burned-in text.
+    #[must_use]
+    pub fn with_burned_in(mut self, burned_in: BurnedIn) -> Self {
+        self.burned_in = burned_in;
+        self
+    }
+
+    /// The same with another answer to a missing patient id.
+    #[must_use]
+    pub fn with_missing_patient_id(mut self, missing: MissingPatientId) -> Self {
+        self.missing_patient_id = missing;
+        self
+    }
+
+    /// The same with another patient key.
+    #[must_use]
+    pub fn with_patient_key(mut self, key: PatientKey) -> Self {
+        self.patient_key = key;
+        self
+    }
+
+    /// The same with another answer to a study under two patients.
+    #[must_use]
+    pub fn with_study_conflict(mut self, conflict: StudyConflict) -> Self {
+        self.study_conflict = conflict;
+        self
+    }
+
+    /// The same with other storage classes.
+    #[must_use]
+    pub fn with_storage_classes(mut self, classes: StorageClasses) -> Self {
+        self.storage_classes = classes;
+        self
+    }
+
+    /// The same with another way to move dates.
+    #[must_use]
+    pub fn with_dates(mut self, dates: Dates) -> Self {
+        self.dates = dates;
+        self
+    }
+
+    /// The same with other limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+}

@@ -1,0 +1,555 @@
+//! [`Walk`]: reads the headers of a data set, element by element, and no value.
+//!
+//! ```text
+//! Root ─ element ─ element ─ sequence ┬ item ─ element … item end
+//!                                     ├ item ─ element … item end
+//!                                     └ sequence end ─ element … end
+//! ```
+//!
+//! The stack is explicit and bounded; every length is held against the end of what encloses it.
+//! Delimiters that close nothing are dropped. What is read as what follows PS3.5 section 7:
+//! UN of undefined length holds implicit little endian items (section 6.2.2), and an item whose
+//! first element disagrees with the encoding around it is read in the encoding it has.
+
+mod header;
+
+use dicom_core::Tag;
+
+pub(crate) use self::header::{Encoding, Header, UNDEFINED};
+use crate::dict::{self, Vr};
+use crate::input::{Failed, Input};
+use crate::limits::Limits;
+use crate::refusal::{Category, Refusal};
+
+pub(crate) const ITEM: Tag = Tag(0xFFFE, 0xE000);
+pub(crate) const ITEM_END: Tag = Tag(0xFFFE, 0xE00D);
+pub(crate) const SEQUENCE_END: Tag = Tag(0xFFFE, 0xE0DD);
+pub(crate) const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
+
+/// Bytes looked at at once behind the last element.
+const STEP: usize = 32 << 10;
+
+/// Bytes of an item's header, and of every delimiter.
+pub(crate) const ITEM_HEADER: u64 = 8;
+
+/// Why reading stops. Holds words of ours and a place, never a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) category: Category,
+    pub(crate) problem: &'static str,
+    pub(crate) tag: Option<Tag>,
+    pub(crate) at: u64,
+}
+
+impl Fault {
+    pub(crate) fn new(problem: &'static str, tag: Option<Tag>, at: u64) -> Self {
+        Self {
+            category: Category::DicomReadError,
+            problem,
+            tag,
+            at,
+        }
+    }
+
+    /// The element cannot be dealt with as the rules say.
+    pub(crate) fn rule(problem: &'static str, tag: Tag, at: u64) -> Self {
+        Self {
+            category: Category::StorageError,
+            problem,
+            tag: Some(tag),
+            at,
+        }
+    }
+
+    pub(crate) fn input(failed: Failed, at: u64) -> Self {
+        let problem = match failed {
+            Failed::Ends => "the file ends where an element goes on",
+            Failed::Io(_) => "the file cannot be read here",
+        };
+        Self::new(problem, None, at)
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        let reason = match fault.tag {
+            Some(tag) => format!("{} (element {tag}, byte {})", fault.problem, fault.at),
+            None => format!("{} (byte {})", fault.problem, fault.at),
+        };
+        let mut refusal = Self::new(fault.category, reason);
+        refusal.tag = fault.tag;
+        refusal.offset = Some(fault.at);
+        refusal
+    }
+}
+
+/// What an element holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// A value of defined length.
+    Value,
+    /// Items, in this encoding.
+    Sequence(Encoding),
+    /// Fragments of encapsulated pixel data (PS3.5 section A.4).
+    Fragments,
+}
+
+/// One step of a walk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Token {
+    /// An element begins. The walk stands at its value: it must be passed or entered.
+    Element(Header),
+    /// An item begins, with this length on the wire.
+    Item { at: u64, len: u32 },
+    /// The item ends here; an item of undefined length with a delimiter at this place.
+    ItemEnd { delimiter: Option<u64> },
+    /// The sequence ends here; one of undefined length with a delimiter at this place.
+    SequenceEnd { delimiter: Option<u64> },
+    /// The data set ends.
+    End,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Root,
+    Sequence,
+    Item,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    kind: Kind,
+    encoding: Encoding,
+    /// Its own end, or that of what encloses it if its length is undefined.
+    end: u64,
+    undefined: bool,
+    /// True until its first element has shown the encoding.
+    fresh: bool,
+}
+
+/// A walk over the headers of one data set.
+#[derive(Debug)]
+pub(crate) struct Walk<I> {
+    input: I,
+    at: u64,
+    stack: Vec<Frame>,
+    left: u64,
+    max_depth: usize,
+    max_value: u32,
+}
+
+impl<I: Input> Walk<I> {
+    /// A walk over the data set from `begin` to the end of the input.
+    pub(crate) fn new(input: I, begin: u64, encoding: Encoding, limits: &Limits) -> Self {
+        let root = Frame {
+            kind: Kind::Root,
+            encoding,
+            end: input.len(),
+            undefined: false,
+            fresh: true,
+        };
+        Self {
+            input,
+            at: begin,
+            stack: vec![root],
+            left: limits.max_elements,
+            // Two frames for a level, one for the root.
+            max_depth: usize::from(limits.max_depth) * 2 + 1,
+            max_value: limits.max_value_bytes,
+        }
+    }
+
+    /// The encoding of the data set, as its first element shows it.
+    pub(crate) fn settle(&mut self) -> Result<Encoding, Fault> {
+        if let Some(frame) = self.stack.last().copied()
+            && frame.fresh
+            && frame.end.saturating_sub(self.at) >= ITEM_HEADER
+        {
+            self.settle_frame(frame)?;
+        }
+        Ok(self
+            .stack
+            .last()
+            .map_or(Encoding::ExplicitLe, |frame| frame.encoding))
+    }
+
+    /// The input, back again.
+    pub(crate) fn into_input(self) -> I {
+        self.input
+    }
+
+    /// The place up to which the data set has been read.
+    pub(crate) fn position(&self) -> u64 {
+        self.at
+    }
+
+    /// The next token.
+    pub(crate) fn next(&mut self) -> Result<Token, Fault> {
+        loop {
+            let Some(frame) = self.stack.last().copied() else {
+                return Ok(Token::End);
+            };
+            let step = match frame.kind {
+                Kind::Sequence => self.in_sequence(frame)?,
+                Kind::Item | Kind::Root => self.in_data_set(frame)?,
+            };
+            if let Some(token) = step {
+                return Ok(token);
+            }
+        }
+    }
+
+    /// None: a stray delimiter was dropped.
+    fn in_sequence(&mut self, frame: Frame) -> Result<Option<Token>, Fault> {
+        if self.at == frame.end && !frame.undefined {
+            self.stack.pop();
+            return Ok(Some(Token::SequenceEnd { delimiter: None }));
+        }
+        let at = self.at;
+        let (tag, len) = self.item_header(frame)?;
+        match tag {
+            ITEM => self.begin_item(frame, at, len).map(Some),
+            SEQUENCE_END | ITEM_END if len != 0 => {
+                Err(Fault::new("a delimiter has a length", Some(tag), at))
+            }
+            SEQUENCE_END if frame.undefined => {
+                self.stack.pop();
+                self.at = at + ITEM_HEADER;
+                Ok(Some(Token::SequenceEnd {
+                    delimiter: Some(at),
+                }))
+            }
+            SEQUENCE_END | ITEM_END => {
+                self.at = at + ITEM_HEADER;
+                Ok(None)
+            }
+            _ => Err(Fault::new("an item was expected", Some(tag), at)),
+        }
+    }
+
+    fn begin_item(&mut self, frame: Frame, at: u64, len: u32) -> Result<Token, Fault> {
+        self.spend(1)?;
+        let undefined = len == UNDEFINED;
+        let begin = at + ITEM_HEADER;
+        let end = if undefined {
+            frame.end
+        } else {
+            inside(begin, len, frame.end, ITEM, at)?
+        };
+        self.push(Frame {
+            kind: Kind::Item,
+            encoding: frame.encoding,
+            end,
+            undefined,
+            fresh: true,
+        })?;
+        self.at = begin;
+        Ok(Token::Item { at, len })
+    }
+
+    /// None: a stray delimiter was dropped.
+    #[inline]
+    fn in_data_set(&mut self, frame: Frame) -> Result<Option<Token>, Fault> {
+        let at = self.at;
+        let left = frame.end.saturating_sub(at);
+        if left == 0 && !frame.undefined {
+            self.stack.pop();
+            return Ok(Some(match frame.kind {
+                Kind::Root => Token::End,
+                _ => Token::ItemEnd { delimiter: None },
+            }));
+        }
+        if left < ITEM_HEADER {
+            return self.odd_end(frame).map(Some);
+        }
+        let encoding = if frame.fresh {
+            self.settle_frame(frame)?
+        } else {
+            frame.encoding
+        };
+        let window = self
+            .input
+            .window(at, 12)
+            .map_err(|failed| Fault::input(failed, at))?;
+        if frame.kind == Kind::Root && window.starts_with(&[0; 4]) {
+            return self.odd_end(frame).map(Some);
+        }
+        let header = Header::read(window, at, frame.end, encoding)?;
+        if header.tag.0 == 0xFFFE {
+            return self.delimiter(frame, header);
+        }
+        self.spend(1)?;
+        if !header.is_undefined() {
+            inside(header.value, header.len, frame.end, header.tag, at)?;
+        }
+        self.at = header.value;
+        Ok(Some(Token::Element(header)))
+    }
+
+    fn delimiter(&mut self, frame: Frame, header: Header) -> Result<Option<Token>, Fault> {
+        if header.len != 0 || header.tag == ITEM {
+            return Err(Fault::new(
+                "an item or a delimiter stands where an element should be",
+                Some(header.tag),
+                header.at,
+            ));
+        }
+        self.spend(1)?;
+        if frame.kind == Kind::Item && frame.undefined {
+            if header.tag != ITEM_END {
+                return Err(Fault::new("an item is never closed", None, header.at));
+            }
+            self.stack.pop();
+            self.at = header.value;
+            return Ok(Some(Token::ItemEnd {
+                delimiter: Some(header.at),
+            }));
+        }
+        self.at = header.value;
+        Ok(None)
+    }
+
+    /// The bytes at the end that are no element: zeros are dropped, anything else is refused.
+    fn odd_end(&mut self, frame: Frame) -> Result<Token, Fault> {
+        if frame.kind != Kind::Root {
+            let problem = "a sequence or an item is not complete";
+            return Err(Fault::new(problem, None, self.at));
+        }
+        let mut at = self.at;
+        while at < frame.end {
+            let here = self
+                .input
+                .window(at, STEP)
+                .map_err(|failed| Fault::input(failed, at))?;
+            let here = here.get(..STEP).unwrap_or(here);
+            if here.iter().any(|byte| *byte != 0) {
+                let problem = "the bytes after the last element are no element";
+                return Err(Fault::new(problem, None, self.at));
+            }
+            at += here.len() as u64;
+        }
+        self.at = frame.end;
+        self.stack.pop();
+        Ok(Token::End)
+    }
+
+    fn settle_frame(&mut self, frame: Frame) -> Result<Encoding, Fault> {
+        let at = self.at;
+        let window = self
+            .input
+            .window(at, 12)
+            .map_err(|failed| Fault::input(failed, at))?;
+        let encoding = header::settled(window, frame.end.saturating_sub(at), frame.encoding);
+        if let Some(top) = self.stack.last_mut() {
+            top.encoding = encoding;
+            top.fresh = false;
+        }
+        Ok(encoding)
+    }
+
+    /// What the element at hand holds. Reads at most the header of a first item.
+    pub(crate) fn shape(&mut self, header: &Header) -> Result<Shape, Fault> {
+        let is_implicit = header.encoding == Encoding::ImplicitLe;
+        if header.is_undefined() {
+            return undefined_shape(header, is_implicit);
+        }
+        if !is_implicit && header.vr == Vr::SQ {
+            return Ok(Shape::Sequence(header.encoding));
+        }
+        let known = dict::vr(header.tag);
+        let suspect =
+            known == Some(Vr::SQ) || header.vr == Vr::UN || (is_implicit && known.is_none());
+        if !suspect || header.len == 0 {
+            return Ok(Shape::Value);
+        }
+        let inner = if header.vr == Vr::UN {
+            Encoding::ImplicitLe
+        } else {
+            header.encoding
+        };
+        if self.begins_with_item(header, inner)? {
+            Ok(Shape::Sequence(inner))
+        } else if known == Some(Vr::SQ) {
+            let problem = "a sequence does not begin with an item";
+            Err(Fault::new(problem, Some(header.tag), header.at))
+        } else {
+            Ok(Shape::Value)
+        }
+    }
+
+    fn begins_with_item(&mut self, header: &Header, inner: Encoding) -> Result<bool, Fault> {
+        if u64::from(header.len) < ITEM_HEADER {
+            return Ok(false);
+        }
+        let value = self.bytes(header.value, 8)?;
+        let Some((tag, len)) = header::item(value, inner) else {
+            return Ok(false);
+        };
+        if tag == ITEM {
+            return Ok(len == UNDEFINED || u64::from(len) + ITEM_HEADER <= u64::from(header.len));
+        }
+        // The other byte order: nobody says what is inside, so nobody can say it may stay.
+        if header::item(value, inner.other_order()).is_some_and(|(tag, _)| tag == ITEM) {
+            let problem = "a value of unknown kind holds items in another byte order";
+            return Err(Fault::new(problem, Some(header.tag), header.at));
+        }
+        Ok(false)
+    }
+
+    /// Enters the sequence at hand.
+    pub(crate) fn enter(&mut self, header: &Header, inner: Encoding) -> Result<(), Fault> {
+        let outer = self.stack.last().map_or(0, |frame| frame.end);
+        self.push(Frame {
+            kind: Kind::Sequence,
+            encoding: inner,
+            end: if header.is_undefined() {
+                outer
+            } else {
+                header.end()
+            },
+            undefined: header.is_undefined(),
+            fresh: false,
+        })
+    }
+
+    /// Passes the element at hand with all that it holds.
+    pub(crate) fn pass(&mut self, header: &Header) -> Result<(), Fault> {
+        if !header.is_undefined() {
+            self.at = header.end();
+            return Ok(());
+        }
+        match self.shape(header)? {
+            Shape::Fragments => self.fragments(header, |_, _| {}),
+            Shape::Value => Ok(()),
+            Shape::Sequence(inner) => {
+                let height = self.stack.len();
+                self.enter(header, inner)?;
+                while self.stack.len() > height {
+                    if let Token::Element(nested) = self.next()? {
+                        if nested.is_undefined() {
+                            self.descend(&nested)?;
+                        } else {
+                            self.at = nested.end();
+                        }
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Steps into an element of undefined length whose content nobody looks at.
+    fn descend(&mut self, header: &Header) -> Result<(), Fault> {
+        match self.shape(header)? {
+            Shape::Fragments => self.fragments(header, |_, _| {}),
+            Shape::Sequence(inner) => self.enter(header, inner),
+            Shape::Value => Ok(()),
+        }
+    }
+
+    /// Passes the fragments at hand, telling the place and length of each item, the offset table
+    /// included. Only their headers are read.
+    pub(crate) fn fragments(
+        &mut self,
+        header: &Header,
+        mut each: impl FnMut(u64, u32),
+    ) -> Result<(), Fault> {
+        let frame = self.stack.last().copied();
+        let end = frame.map_or(0, |frame| frame.end);
+        let encoding = header.encoding;
+        self.at = header.value;
+        loop {
+            self.spend(1)?;
+            let at = self.at;
+            if end.saturating_sub(at) < ITEM_HEADER {
+                let problem = "encapsulated pixel data is not complete";
+                return Err(Fault::new(problem, Some(header.tag), at));
+            }
+            let (tag, len) = header::item(self.bytes(at, 8)?, encoding)
+                .ok_or_else(|| Fault::new("a fragment is not complete", Some(header.tag), at))?;
+            match tag {
+                ITEM if len != UNDEFINED => {
+                    self.at = inside(at + ITEM_HEADER, len, end, header.tag, at)?;
+                    each(at, len);
+                }
+                SEQUENCE_END if len == 0 => {
+                    self.at = at + ITEM_HEADER;
+                    return Ok(());
+                }
+                _ => return Err(Fault::new("a fragment was expected", Some(header.tag), at)),
+            }
+        }
+    }
+
+    /// The value of an element, if it is not longer than the limits allow.
+    #[inline]
+    pub(crate) fn value(&mut self, header: &Header) -> Result<&[u8], Fault> {
+        if header.len > self.max_value {
+            let problem = "a value that has to be replaced or indexed is too long to look at";
+            return Err(Fault::rule(problem, header.tag, header.at));
+        }
+        let len = usize::try_from(header.len).unwrap_or(usize::MAX);
+        self.bytes(header.value, len)
+    }
+
+    fn bytes(&mut self, at: u64, len: usize) -> Result<&[u8], Fault> {
+        self.input
+            .exact(at, len)
+            .map_err(|failed| Fault::input(failed, at))
+    }
+
+    fn item_header(&mut self, frame: Frame) -> Result<(Tag, u32), Fault> {
+        let at = self.at;
+        let problem = "a sequence is not complete";
+        if frame.end.saturating_sub(at) < ITEM_HEADER {
+            return Err(Fault::new(problem, None, at));
+        }
+        header::item(self.bytes(at, 8)?, frame.encoding).ok_or(Fault::new(problem, None, at))
+    }
+
+    #[inline]
+    fn spend(&mut self, count: u64) -> Result<(), Fault> {
+        self.left = self
+            .left
+            .checked_sub(count)
+            .ok_or_else(|| Fault::new("the object has too many elements", None, self.at))?;
+        Ok(())
+    }
+
+    fn push(&mut self, frame: Frame) -> Result<(), Fault> {
+        if self.stack.len() >= self.max_depth {
+            return Err(Fault::new("sequences nest too deep", None, self.at));
+        }
+        self.stack.push(frame);
+        Ok(())
+    }
+}
+
+/// The end of a value, if that is not beyond what encloses it.
+#[inline]
+fn inside(begin: u64, len: u32, end: u64, tag: Tag, at: u64) -> Result<u64, Fault> {
+    begin
+        .checked_add(u64::from(len))
+        .filter(|own| *own <= end)
+        .ok_or_else(|| {
+            let problem = "a length passes the end of what encloses it";
+            Fault::new(problem, Some(tag), at)
+        })
+}
+
+fn undefined_shape(header: &Header, is_implicit: bool) -> Result<Shape, Fault> {
+    if header.tag == PIXEL_DATA {
+        return Ok(Shape::Fragments);
+    }
+    if is_implicit || header.vr == Vr::UN {
+        return Ok(Shape::Sequence(Encoding::ImplicitLe));
+    }
+    if header.vr == Vr::SQ || dict::is_sequence(header.tag) {
+        return Ok(Shape::Sequence(header.encoding));
+    }
+    if header.vr.is_bulk() {
+        return Ok(Shape::Fragments);
+    }
+    let problem = "an undefined length where the value representation allows none";
+    Err(Fault::new(problem, Some(header.tag), header.at))
+}

@@ -1,0 +1,557 @@
+//! [`Dicomdir`]: the files a DICOMDIR references, one record at a time.
+//!
+//! ```text
+//! meta (0002,0002) Media Storage Directory
+//! (0004,1220) Directory Record Sequence
+//!    item: (0004,1410) in use · (0004,1500) Referenced File ID "DIR\FILE" ──► an Entry each
+//! ```
+//!
+//! Records of every type are followed (PS3.3 section F.5), in the order in which they stand. The
+//! file is read as a stream under limits: its records are never held together.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use super::scan::Entry;
+
+/// Media Storage Directory Storage (PS3.4 section I.4).
+const MEDIA_STORAGE_DIRECTORY: &str = "1.2.840.10008.1.3.10";
+const IMPLICIT_LITTLE: &str = "1.2.840.10008.1.2";
+const EXPLICIT_LITTLE: &str = "1.2.840.10008.1.2.1";
+
+const TRANSFER_SYNTAX: u32 = 0x0002_0010;
+const SOP_CLASS: u32 = 0x0002_0002;
+const RECORDS: u32 = 0x0004_1220;
+const IN_USE: u32 = 0x0004_1410;
+const FILE_ID: u32 = 0x0004_1500;
+const ITEM: u32 = 0xFFFE_E000;
+const ITEM_END: u32 = 0xFFFE_E00D;
+const SEQUENCE_END: u32 = 0xFFFE_E0DD;
+const UNDEFINED: u32 = 0xFFFF_FFFF;
+
+/// The longest value that is read: a file id has up to 8 components of 8 characters (PS3.10 section
+/// 8.2), and some writers are more generous.
+const LONGEST_VALUE: u32 = 1024;
+/// How deep sequences may nest inside a record.
+const DEEPEST: u32 = 64;
+
+/// Why a DICOMDIR cannot be followed. Holds no value of it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DicomdirError {
+    /// The file is not a DICOMDIR.
+    #[error("not a DICOMDIR")]
+    NotOne,
+    /// Its bytes contradict PS3.10.
+    #[error("{problem}, at byte {offset} of the DICOMDIR")]
+    Form {
+        /// What is wrong.
+        problem: &'static str,
+        /// Where.
+        offset: u64,
+    },
+    /// The system would not let it be read.
+    #[error("cannot read the DICOMDIR")]
+    Read(#[from] io::Error),
+}
+
+impl DicomdirError {
+    pub(super) fn into_entry(self, path: PathBuf) -> Entry {
+        match self {
+            Self::NotOne => Entry::failed(path, "not a DICOMDIR", None),
+            Self::Form { problem, .. } => Entry::failed(path, problem, None),
+            Self::Read(error) => Entry::failed(path, "a DICOMDIR that cannot be read", error),
+        }
+    }
+}
+
+/// Follows a DICOMDIR.
+#[derive(Debug)]
+pub struct Dicomdir {
+    path: PathBuf,
+    medium: PathBuf,
+    bytes: Bytes,
+    sequence_end: Option<u64>,
+    ended: bool,
+}
+
+impl Dicomdir {
+    /// True if the file says, in its file meta information, that it is a DICOMDIR.
+    pub fn recognises(path: &Path) -> bool {
+        File::open(path).is_ok_and(|file| Bytes::with_meta(file).is_ok())
+    }
+
+    /// Opens a DICOMDIR. The files it references are looked for beside it.
+    ///
+    /// # Errors
+    /// [`DicomdirError`] if it is none, or has no records.
+    pub fn open(path: &Path) -> Result<Self, DicomdirError> {
+        let mut bytes = Bytes::open(File::open(path)?)?;
+        let mut sequence_end = None;
+        let mut ended = true;
+        while let Some(header) = bytes.header_or_end()? {
+            if header.tag == RECORDS {
+                ended = false;
+                if header.length != UNDEFINED {
+                    sequence_end = Some(bytes.offset + u64::from(header.length));
+                }
+                break;
+            }
+            bytes.skip_value(&header)?;
+        }
+        let medium = path.parent().unwrap_or_else(|| Path::new("")).to_path_buf();
+        Ok(Self {
+            path: path.to_path_buf(),
+            medium,
+            bytes,
+            sequence_end,
+            ended,
+        })
+    }
+
+    /// The file id of the next record that has one.
+    fn next_file_id(&mut self) -> Result<Option<String>, DicomdirError> {
+        loop {
+            if self
+                .sequence_end
+                .is_some_and(|end| self.bytes.offset >= end)
+            {
+                return Ok(None);
+            }
+            let Some(item) = self.bytes.header_or_end()? else {
+                return Err(self
+                    .bytes
+                    .form("a DICOMDIR that ends before its records do"));
+            };
+            match item.tag {
+                SEQUENCE_END => return Ok(None),
+                ITEM => {}
+                _ => return Err(self.bytes.form("a directory record is not an item")),
+            }
+            if let Some(id) = self.record(&item)? {
+                return Ok(Some(id));
+            }
+        }
+    }
+
+    fn record(&mut self, item: &Header) -> Result<Option<String>, DicomdirError> {
+        let end = (item.length != UNDEFINED).then(|| self.bytes.offset + u64::from(item.length));
+        let mut id = None;
+        let mut in_use = true;
+        while end.is_none_or(|end| self.bytes.offset < end) {
+            // A record that is cut short still names its file; the next step finds the end.
+            let Some(header) = self.bytes.header_or_end()? else {
+                break;
+            };
+            match header.tag {
+                ITEM_END => break,
+                IN_USE => in_use = self.bytes.value(&header)?.iter().any(|&byte| byte != 0),
+                FILE_ID => {
+                    let value = self.bytes.value(&header)?;
+                    id = Some(String::from_utf8_lossy(&value).into_owned());
+                }
+                _ => self.bytes.skip_value(&header)?,
+            }
+        }
+        Ok(id.filter(|id| in_use && !id.trim_matches([' ', '\0']).is_empty()))
+    }
+
+    fn resolve(&self, id: &str) -> Entry {
+        let mut path = self.medium.clone();
+        for component in id.split('\\') {
+            let component = component.trim_matches([' ', '\0']);
+            let plain = !component.is_empty()
+                && component != "."
+                && component != ".."
+                && !component.contains(['/', '\0', ':']);
+            if !plain {
+                // The name is not followed, so the DICOMDIR itself stands for the missing file.
+                return Entry::failed(self.path.clone(), "names a file outside its medium", None);
+            }
+            path = step(&path, component);
+        }
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_file() => Entry::file(path),
+            Ok(_) => Entry::failed(path, "named in the DICOMDIR, and not a regular file", None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Entry::failed(path, "named in the DICOMDIR, and not there", None)
+            }
+            Err(error) => Entry::failed(path, "named in the DICOMDIR, and not readable", error),
+        }
+    }
+}
+
+impl Iterator for Dicomdir {
+    type Item = Entry;
+
+    fn next(&mut self) -> Option<Entry> {
+        if self.ended {
+            return None;
+        }
+        match self.next_file_id() {
+            Ok(Some(id)) => Some(self.resolve(&id)),
+            Ok(None) => {
+                self.ended = true;
+                None
+            }
+            Err(error) => {
+                self.ended = true;
+                Some(error.into_entry(self.path.clone()))
+            }
+        }
+    }
+}
+
+/// One step down. Some systems show the names of a medium in lower case or with the version number
+/// of ISO 9660, so a name that is not there is looked for among those that are.
+fn step(directory: &Path, component: &str) -> PathBuf {
+    let exact = directory.join(component);
+    if exact.symlink_metadata().is_ok() {
+        return exact;
+    }
+    let found = fs::read_dir(if directory.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        directory
+    })
+    .into_iter()
+    .flatten()
+    .filter_map(Result::ok)
+    .map(|entry| entry.file_name())
+    .find(|name| {
+        name.to_str().is_some_and(|name| {
+            let name = name.split_once(';').map_or(name, |(name, _)| name);
+            name.trim_end_matches('.').eq_ignore_ascii_case(component)
+        })
+    });
+    found.map_or(exact, |name| directory.join(name))
+}
+
+#[derive(Debug)]
+struct Header {
+    tag: u32,
+    length: u32,
+}
+
+/// A data set in little endian, read in one direction.
+#[derive(Debug)]
+struct Bytes {
+    file: BufReader<File>,
+    offset: u64,
+    explicit: bool,
+}
+
+impl Bytes {
+    /// Stands at the data set of a DICOMDIR that can be read.
+    fn open(file: File) -> Result<Self, DicomdirError> {
+        let (mut bytes, syntax) = Self::with_meta(file)?;
+        // PS3.10 section 8.6 asks for explicit little endian; implicit is met in the field.
+        bytes.explicit = match uid(&syntax) {
+            uid if uid == EXPLICIT_LITTLE.as_bytes() => true,
+            uid if uid == IMPLICIT_LITTLE.as_bytes() => false,
+            _ => return Err(bytes.form("a DICOMDIR that is not in little endian")),
+        };
+        Ok(bytes)
+    }
+
+    /// Reads preamble and file meta information; the transfer syntax as it stands there.
+    fn with_meta(file: File) -> Result<(Self, Vec<u8>), DicomdirError> {
+        let mut bytes = Self {
+            file: BufReader::new(file),
+            offset: 0,
+            explicit: true,
+        };
+        let mut head = [0; 132];
+        match bytes.fill(&mut head) {
+            Ok(()) if head.ends_with(b"DICM") => {}
+            Err(DicomdirError::Read(error)) => return Err(DicomdirError::Read(error)),
+            _ => return Err(DicomdirError::NotOne),
+        }
+        let mut class = None;
+        let mut syntax = None;
+        while bytes.peek_group()? == Some(2) {
+            let header = bytes.header().map_err(not_one)?;
+            match header.tag {
+                SOP_CLASS => class = Some(bytes.value(&header).map_err(not_one)?),
+                TRANSFER_SYNTAX => syntax = Some(bytes.value(&header).map_err(not_one)?),
+                _ => bytes.skip_value(&header).map_err(not_one)?,
+            }
+        }
+        if class.as_deref().map(uid) != Some(MEDIA_STORAGE_DIRECTORY.as_bytes()) {
+            return Err(DicomdirError::NotOne);
+        }
+        Ok((bytes, syntax.unwrap_or_default()))
+    }
+
+    fn form(&self, problem: &'static str) -> DicomdirError {
+        DicomdirError::Form {
+            problem,
+            offset: self.offset,
+        }
+    }
+
+    fn fill(&mut self, into: &mut [u8]) -> Result<(), DicomdirError> {
+        match self.file.read_exact(into) {
+            Ok(()) => {
+                self.offset += into.len() as u64;
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(self.form("it ends in the middle of a record"))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], DicomdirError> {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn at_end(&mut self) -> Result<bool, DicomdirError> {
+        use std::io::BufRead;
+        Ok(self.file.fill_buf()?.is_empty())
+    }
+
+    fn peek_group(&mut self) -> Result<Option<u16>, DicomdirError> {
+        if self.at_end()? {
+            return Ok(None);
+        }
+        let [low, high] = self.array::<2>()?;
+        self.file.seek_relative(-2)?;
+        self.offset -= 2;
+        Ok(Some(u16::from_le_bytes([low, high])))
+    }
+
+    fn header_or_end(&mut self) -> Result<Option<Header>, DicomdirError> {
+        if self.at_end()? {
+            return Ok(None);
+        }
+        self.header().map(Some)
+    }
+
+    fn header(&mut self) -> Result<Header, DicomdirError> {
+        let [group @ .., low, high] = self.array::<4>()?;
+        let group = u32::from(u16::from_le_bytes(group));
+        let tag = group << 16 | u32::from(u16::from_le_bytes([low, high]));
+        if !self.explicit || tag >> 16 == 0xFFFE {
+            let length = u32::from_le_bytes(self.array()?);
+            return Ok(Header { tag, length });
+        }
+        let [vr @ .., low, high] = self.array::<4>()?;
+        let length = match &vr {
+            b"OB" | b"OD" | b"OF" | b"OL" | b"OV" | b"OW" | b"SQ" | b"SV" | b"UC" | b"UN"
+            | b"UR" | b"UT" | b"UV" => u32::from_le_bytes(self.array()?),
+            vr if vr.iter().all(u8::is_ascii_uppercase) => {
+                u32::from(u16::from_le_bytes([low, high]))
+            }
+            _ => return Err(self.form("an element has no value representation")),
+        };
+        Ok(Header { tag, length })
+    }
+
+    fn value(&mut self, header: &Header) -> Result<Vec<u8>, DicomdirError> {
+        if header.length > LONGEST_VALUE {
+            return Err(self.form("a value is longer than its place allows"));
+        }
+        let mut value = vec![0; header.length as usize];
+        self.fill(&mut value)?;
+        Ok(value)
+    }
+
+    /// Passes over a value, also one of undefined length with everything nested in it.
+    fn skip_value(&mut self, header: &Header) -> Result<(), DicomdirError> {
+        if header.length != UNDEFINED {
+            return self.skip(header.length);
+        }
+        let mut open = 1_u32;
+        while open > 0 {
+            let inner = self.header()?;
+            match inner.tag {
+                ITEM_END | SEQUENCE_END => open -= 1,
+                _ if inner.length == UNDEFINED => open += 1,
+                _ => self.skip(inner.length)?,
+            }
+            if open > DEEPEST {
+                return Err(self.form("sequences nest too deep"));
+            }
+        }
+        Ok(())
+    }
+
+    fn skip(&mut self, length: u32) -> Result<(), DicomdirError> {
+        self.file.seek_relative(i64::from(length))?;
+        self.offset += u64::from(length);
+        // A seek past the end succeeds; the end has to be noticed here.
+        if length > 0 && self.at_end()? && self.file.seek(SeekFrom::End(0))? < self.offset {
+            return Err(self.form("it ends in the middle of a value"));
+        }
+        Ok(())
+    }
+}
+
+fn not_one(error: DicomdirError) -> DicomdirError {
+    match error {
+        DicomdirError::Form { .. } => DicomdirError::NotOne,
+        other => other,
+    }
+}
+
+/// A UID without its padding (PS3.5 section 9.1), also where a writer padded with spaces.
+fn uid(value: &[u8]) -> &[u8] {
+    let end = value.iter().rposition(|byte| !matches!(byte, 0 | b' '));
+    value.get(..end.map_or(0, |last| last + 1)).unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::super::scan::Kind;
+    use super::*;
+
+    fn element(tag: u32, vr: [u8; 2], value: &[u8], out: &mut Vec<u8>) {
+        let [a, b, c, d] = tag.to_be_bytes();
+        out.extend([b, a, d, c]);
+        out.extend(vr);
+        let length = length(value);
+        if vr == *b"SQ" {
+            out.extend([0, 0]);
+            out.extend(length);
+        } else {
+            out.extend(&length[..2]);
+        }
+        out.extend(value);
+    }
+
+    fn length(value: &[u8]) -> [u8; 4] {
+        u32::try_from(value.len()).unwrap_or(u32::MAX).to_le_bytes()
+    }
+
+    fn item(value: &[u8], undefined: bool, out: &mut Vec<u8>) {
+        out.extend([0xFE, 0xFF, 0x00, 0xE0]);
+        if undefined {
+            out.extend([0xFF; 4]);
+            out.extend(value);
+            out.extend([0xFE, 0xFF, 0x0D, 0xE0, 0, 0, 0, 0]);
+        } else {
+            out.extend(length(value));
+            out.extend(value);
+        }
+    }
+
+    fn record(id: &[u8], in_use: u16) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        element(IN_USE, *b"US", &in_use.to_le_bytes(), &mut bytes);
+        let mut icon = Vec::new();
+        item(b"", false, &mut icon);
+        element(0x0004_1504, *b"SQ", &icon, &mut bytes);
+        element(FILE_ID, *b"CS", id, &mut bytes);
+        bytes
+    }
+
+    fn dicomdir(records: &[(&[u8], u16)], undefined: bool) -> Vec<u8> {
+        let mut bytes = vec![0; 128];
+        bytes.extend(b"DICM");
+        element(SOP_CLASS, *b"UI", b"1.2.840.10008.1.3.10", &mut bytes);
+        element(
+            TRANSFER_SYNTAX,
+            *b"UI",
+            b"1.2.840.10008.1.2.1\0",
+            &mut bytes,
+        );
+        element(0x0004_1130, *b"CS", b"DISC", &mut bytes);
+        let mut sequence = Vec::new();
+        for (id, in_use) in records {
+            item(&record(id, *in_use), undefined, &mut sequence);
+        }
+        element(RECORDS, *b"SQ", &sequence, &mut bytes);
+        bytes
+    }
+
+    fn write(path: &Path, bytes: &[u8]) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        File::create(path).unwrap().write_all(bytes).unwrap();
+    }
+
+    fn outcomes(root: &Path) -> Vec<(String, bool)> {
+        Dicomdir::open(&root.join("DICOMDIR"))
+            .unwrap()
+            .map(|entry| {
+                let path = entry.path.strip_prefix(root).unwrap().display().to_string();
+                (path, matches!(entry.kind, Kind::File))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn references_are_followed_in_order() {
+        for undefined in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            write(&dir.path().join("IMG/A1"), b"x");
+            write(&dir.path().join("img2/b1.;1"), b"x");
+            let records: &[(&[u8], u16)] = &[
+                (b"IMG\\A1", 0xFFFF),
+                (b"", 0xFFFF),
+                (b"IMG2\\B1 ", 0xFFFF),
+                (b"IMG\\OLD", 0),
+                (b"IMG\\GONE", 0xFFFF),
+                (b"..\\..\\etc", 0xFFFF),
+            ];
+            write(&dir.path().join("DICOMDIR"), &dicomdir(records, undefined));
+            assert!(Dicomdir::recognises(&dir.path().join("DICOMDIR")));
+            let expected = [
+                ("IMG/A1", true),
+                ("img2/b1.;1", true),
+                ("IMG/GONE", false),
+                ("DICOMDIR", false),
+            ];
+            let expected: Vec<_> = expected.map(|(path, is)| (path.to_owned(), is)).into();
+            assert_eq!(outcomes(dir.path()), expected);
+        }
+    }
+
+    #[test]
+    fn cut_anywhere_it_ends_and_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        write(&dir.path().join("IMG/A1"), b"x");
+        let whole = dicomdir(&[(b"IMG\\A1", 0xFFFF), (b"IMG\\A1", 0xFFFF)], true);
+        let mut opened = 0;
+        for cut in 0..whole.len() {
+            let path = dir.path().join("CUT");
+            write(&path, whole.get(..cut).unwrap());
+            let Ok(dicomdir) = Dicomdir::open(&path) else {
+                continue;
+            };
+            if dicomdir.sequence_end.is_none() {
+                continue;
+            }
+            opened += 1;
+            let entries: Vec<_> = dicomdir.collect();
+            let is_failed = |kind: &Kind| matches!(kind, Kind::Failed { .. });
+            let failed = entries
+                .iter()
+                .filter(|entry| is_failed(&entry.kind))
+                .count();
+            assert_eq!(failed, 1, "cut at {cut}: {entries:?}");
+            assert!(entries.len() <= 3, "cut at {cut}");
+        }
+        assert!(opened > 100);
+    }
+
+    #[test]
+    fn other_files_are_none() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, bytes) in [
+            ("empty", &b""[..]),
+            ("text", b"DICOMDIR"),
+            ("zeros", &[0; 400]),
+        ] {
+            let path = dir.path().join(name);
+            write(&path, bytes);
+            assert!(!Dicomdir::recognises(&path), "{name}");
+        }
+    }
+}

@@ -1,0 +1,516 @@
+//! [`DirectoryStore`]: objects as files, `<patient>/<study>/<series>/<instance>.dcm`.
+//!
+//! ```text
+//! stage    tmp/<n>            written, fdatasync                      (worker threads)
+//! publish  rename ──► public/<patient>/<study>/<series>/<instance>.dcm
+//!          fsync of each directory that got a name, once a group     (committer thread)
+//! ```
+//!
+//! A temporary file has the mode of an output from the start: nobody but the owner may enter `tmp`.
+//!
+//! A directory counts as made only when the name it has in its parent is synced by this process,
+//! also if it was there before: a crash may have left a name that is visible and not durable.
+
+use std::collections::BTreeSet;
+use std::collections::HashSet;
+use std::fmt;
+use std::io::{self, IoSlice, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::deidentified::{Deidentified, OutputPath, Segment};
+use crate::disk::{self, Access, CopyError, Disk, Existing, Kind, Made, OsDisk, WriteFile};
+
+use super::{Durability, Staged, Store, StoreError};
+
+/// Directories remembered as made and durable. Past this many all are forgotten: the next use of
+/// each costs three calls.
+const KNOWN_DIRECTORIES: usize = 16_384;
+
+/// How a [`DirectoryStore`] is opened.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DirectoryStoreOptions {
+    /// What a published object survives.
+    pub durability: Durability,
+    /// The file system.
+    pub disk: Arc<dyn Disk>,
+}
+
+impl Default for DirectoryStoreOptions {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Full,
+            disk: Arc::new(OsDisk::new()),
+        }
+    }
+}
+
+impl DirectoryStoreOptions {
+    /// The same with another durability.
+    #[must_use]
+    pub fn with_durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// The same on another disk.
+    #[must_use]
+    pub fn with_disk(mut self, disk: Arc<dyn Disk>) -> Self {
+        self.disk = disk;
+        self
+    }
+}
+
+/// Objects as files below one directory. Its directory for temporary files may be that of a
+/// [`DirectoryQuarantine`](crate::DirectoryQuarantine), and nobody else's.
+pub struct DirectoryStore {
+    disk: Arc<dyn Disk>,
+    public: PathBuf,
+    tmp: PathBuf,
+    durability: Durability,
+    next: AtomicU64,
+    known: Mutex<HashSet<PathBuf>>,
+    /// Buffers for the writing threads, used again and again.
+    buffers: Mutex<Vec<Vec<u8>>>,
+}
+
+impl fmt::Debug for DirectoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DirectoryStore")
+            .field("durability", &self.durability)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A temporary file, and where it is to go.
+struct Temporary {
+    file: PathBuf,
+    target: PathBuf,
+}
+
+impl DirectoryStore {
+    /// Opens a store with its outputs below `public` and its temporary files in `tmp`. Missing
+    /// directories are made; `tmp` is emptied.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherFileSystem`] if a file in `tmp` cannot be renamed into `public`;
+    /// otherwise if a directory cannot be made, read or emptied.
+    pub fn open(
+        public: impl Into<PathBuf>,
+        tmp: impl Into<PathBuf>,
+        options: DirectoryStoreOptions,
+    ) -> Result<Self, StoreError> {
+        let store = Self {
+            disk: options.disk,
+            public: public.into(),
+            tmp: tmp.into(),
+            durability: options.durability,
+            next: AtomicU64::new(0),
+            known: Mutex::default(),
+            buffers: Mutex::default(),
+        };
+        store.prepare().map_err(StoreError::Write)?;
+        match store.disk.same_file_system(&store.public, &store.tmp) {
+            Ok(true) => Ok(store),
+            Ok(false) => Err(StoreError::OtherFileSystem),
+            Err(error) => Err(StoreError::Read(error)),
+        }
+    }
+
+    /// The directory of all outputs.
+    pub fn root(&self) -> &Path {
+        &self.public
+    }
+
+    fn prepare(&self) -> io::Result<()> {
+        let disk = &*self.disk;
+        disk::create_dirs(disk, &self.public, Access::Shared)?;
+        disk::create_dirs(disk, &self.tmp, Access::Private)?;
+        if self.durability == Durability::Full {
+            disk::sync_ancestors(disk, &self.public)?;
+        }
+        disk::empty_dir(disk, &self.tmp).map(drop)
+    }
+
+    fn temporary(&self) -> PathBuf {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.tmp.join(format!("{number}.dcm"))
+    }
+
+    fn target(&self, path: &OutputPath) -> PathBuf {
+        path.below(&self.public)
+    }
+
+    fn write(&self, object: &Deidentified<'_>, temporary: &Path) -> Result<(), StoreError> {
+        let mut file = self
+            .disk
+            .create(temporary, Access::Private)
+            .map_err(StoreError::Write)?;
+        let mut buffer = self.buffers().pop().unwrap_or_default();
+        let written = write_segments(object, &mut buffer, &mut *file);
+        self.buffers().push(buffer);
+        written?;
+        if self.durability == Durability::Full {
+            file.sync().map_err(StoreError::Write)?;
+        }
+        Ok(())
+    }
+
+    /// As many as threads have written at once.
+    fn buffers(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        // Whatever is in a buffer, it is emptied before it is used.
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// True if the file at `path` has the bytes of `object`; none if there is no file.
+    fn holds(&self, path: &Path, object: &Deidentified<'_>) -> Result<Option<bool>, StoreError> {
+        match self.disk.kind(path).map_err(StoreError::Read)? {
+            None => Ok(None),
+            Some(Kind::File(len)) if len == object.len() => {
+                let known = self.disk.open(path).map_err(StoreError::Read)?;
+                let mut compare = Compare {
+                    known,
+                    differs: false,
+                };
+                match object.write_to(&mut compare) {
+                    Ok(()) => Ok(Some(true)),
+                    Err(_) if compare.differs => Ok(Some(false)),
+                    Err(error) => Err(StoreError::Source(error)),
+                }
+            }
+            Some(_) => Ok(Some(false)),
+        }
+    }
+
+    /// Makes the directories of a path, and notes the last as one that gets a name. Those whose
+    /// names are not durable yet, and their parents, are noted too.
+    fn make_directories(&self, path: &OutputPath, group: &mut Touched) -> io::Result<()> {
+        let [patient, study, series, _] = path.parts();
+        if group.is_last([patient, study, series]) {
+            return Ok(());
+        }
+        let mut dir = self.public.clone();
+        for part in [patient, study, series] {
+            let child = dir.join(part);
+            if !self.is_known(&child) && !group.made.contains(&child) {
+                let (Made::Created | Made::AlreadyThere) =
+                    self.disk.create_dir(&child, Access::Shared)?;
+                group.directories.insert(dir);
+                group.made.insert(child.clone());
+            }
+            dir = child;
+        }
+        group.directories.insert(dir);
+        group.last = [patient, study, series].map(str::to_owned);
+        Ok(())
+    }
+
+    fn is_known(&self, dir: &Path) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.contains(dir)
+    }
+
+    fn note_known(&self, made: BTreeSet<PathBuf>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() + made.len() > KNOWN_DIRECTORIES {
+            known.clear();
+        }
+        known.extend(made);
+    }
+
+    fn forget(&self, dir: &Path) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        // The directories above may be gone as well.
+        known.retain(|path| !path.starts_with(dir) && !dir.starts_with(path));
+    }
+
+    /// Renames one object into its place.
+    fn place(
+        &self,
+        path: &OutputPath,
+        temporary: &Temporary,
+        group: &mut Touched,
+    ) -> Result<(), StoreError> {
+        let Temporary { file, target } = temporary;
+        self.disk.share(file).map_err(StoreError::Write)?;
+        let mut retried = false;
+        loop {
+            self.make_directories(path, group)
+                .map_err(StoreError::Write)?;
+            match self.disk.rename(file, target, Existing::Keep) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    if !self.same(file, target).map_err(StoreError::Read)? {
+                        return Err(StoreError::Occupied);
+                    }
+                    return self
+                        .disk
+                        .rename(file, target, Existing::Replace)
+                        .map_err(StoreError::Write);
+                }
+                // Somebody removed a directory that we made: make it again, once.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !retried => {
+                    self.forget(target);
+                    group.made.clear();
+                    group.last = Default::default();
+                    retried = true;
+                }
+                Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                    return Err(StoreError::OtherFileSystem);
+                }
+                Err(error) => return Err(StoreError::Write(error)),
+            }
+        }
+    }
+
+    fn same(&self, one: &Path, other: &Path) -> io::Result<bool> {
+        let lengths = (self.disk.kind(one)?, self.disk.kind(other)?);
+        if !matches!(lengths, (Some(Kind::File(a)), Some(Kind::File(b))) if a == b) {
+            return Ok(false);
+        }
+        let known = self.disk.open(other)?;
+        let mut compare = Compare {
+            known,
+            differs: false,
+        };
+        match io::copy(&mut self.disk.open(one)?, &mut compare) {
+            Ok(_) => Ok(true),
+            Err(_) if compare.differs => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Syncs what a group touched. Says which directories failed.
+    fn sync(&self, directories: &BTreeSet<PathBuf>) -> Vec<(PathBuf, io::Error)> {
+        if self.durability == Durability::Relaxed {
+            return Vec::new();
+        }
+        directories
+            .iter()
+            .filter_map(|dir| Some((dir.clone(), self.disk.sync_dir(dir).err()?)))
+            .collect()
+    }
+
+    fn remove_temporary(&self, temporary: &Temporary) -> Result<(), StoreError> {
+        match self.disk.remove_file(&temporary.file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::Write(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a group touched.
+#[derive(Default)]
+struct Touched {
+    /// Directories that got a name.
+    directories: BTreeSet<PathBuf>,
+    /// Directories whose own names become durable when those are synced.
+    made: BTreeSet<PathBuf>,
+    /// Patient, study and series of the object before: most have the same.
+    last: [String; 3],
+}
+
+impl Touched {
+    fn is_last(&self, parts: [&str; 3]) -> bool {
+        // The series differs first.
+        self.last.iter().rev().eq(parts.iter().rev())
+    }
+}
+
+impl Store for DirectoryStore {
+    fn stage(&self, object: &Deidentified<'_>) -> Result<Staged, StoreError> {
+        let temporary = Temporary {
+            file: self.temporary(),
+            target: self.target(object.path()),
+        };
+        if self.holds(&temporary.target, object)? == Some(false) {
+            return Err(StoreError::Occupied);
+        }
+        if let Err(error) = self.write(object, &temporary.file) {
+            // What cannot be removed now is removed when the store is opened again; the failure to
+            // write says more than the failure to clear up.
+            let _: Result<(), StoreError> = self.remove_temporary(&temporary);
+            return Err(error);
+        }
+        Ok(Staged::new(object.path().clone(), object.len(), temporary))
+    }
+
+    fn publish(&self, group: Vec<Staged>) -> Vec<Result<(), StoreError>> {
+        let mut touched = Touched::default();
+        let placed: Vec<Result<PathBuf, StoreError>> = group
+            .into_iter()
+            .map(|staged| {
+                let (path, temporary) = staged.into_parts::<Temporary>()?;
+                match self.place(&path, &temporary, &mut touched) {
+                    Ok(()) => Ok(temporary.target),
+                    Err(error) => {
+                        let _: Result<(), StoreError> = self.remove_temporary(&temporary);
+                        Err(error)
+                    }
+                }
+            })
+            .collect();
+        let failed = self.sync(&touched.directories);
+        if failed.is_empty() {
+            self.note_known(touched.made);
+        }
+        let result = |placed: Result<PathBuf, StoreError>| {
+            let target = placed?;
+            match failed.iter().find(|(failed, _)| target.starts_with(failed)) {
+                None => Ok(()),
+                Some((_, error)) => Err(self.withdraw(&target, error)),
+            }
+        };
+        placed.into_iter().map(result).collect()
+    }
+
+    fn discard(&self, staged: Staged) -> Result<(), StoreError> {
+        let (_, temporary) = staged.into_parts()?;
+        self.remove_temporary(&temporary)
+    }
+
+    fn contains(&self, path: &OutputPath) -> Result<bool, StoreError> {
+        let kind = self.disk.kind(&self.target(path));
+        Ok(matches!(
+            kind.map_err(StoreError::Read)?,
+            Some(Kind::File(_))
+        ))
+    }
+
+    fn confirm(&self, paths: &[OutputPath]) -> Result<Vec<bool>, StoreError> {
+        let mut directories = BTreeSet::new();
+        let mut found = Vec::with_capacity(paths.len());
+        for path in paths {
+            let there = self.contains(path)?;
+            if there {
+                let file = self.target(path);
+                let above = file.ancestors().skip(1);
+                directories.extend(above.take(4).map(Path::to_owned));
+            }
+            found.push(there);
+        }
+        match self.sync(&directories).into_iter().next() {
+            None => Ok(found),
+            Some((_, error)) => Err(StoreError::Write(error)),
+        }
+    }
+
+    fn remove_study(&self, patient: &str, study: &str) -> Result<(), StoreError> {
+        // The form of a path is checked where a path is made.
+        let path = OutputPath::new([patient, study, "0", "0"]).map_err(|_| StoreError::Foreign)?;
+        let [patient, study, ..] = path.parts();
+        let patient = self.public.join(patient);
+        let dir = patient.join(study);
+        self.forget(&dir);
+        self.remove_dirs(&patient, &dir).map_err(StoreError::Write)
+    }
+}
+
+impl DirectoryStore {
+    /// Takes an object back whose name could not be made durable.
+    fn withdraw(&self, target: &Path, error: &io::Error) -> StoreError {
+        // If it cannot be removed either it stays visible: its pseudonyms are durable, it is no
+        // part of the index, and the same bytes may take its place later.
+        let _: io::Result<()> = self.disk.remove_file(target);
+        StoreError::Write(io::Error::new(error.kind(), error.to_string()))
+    }
+
+    fn remove_dirs(&self, patient: &Path, study: &Path) -> io::Result<()> {
+        let disk = &*self.disk;
+        let full = self.durability == Durability::Full;
+        if disk.kind(study)?.is_some() {
+            disk::remove_all(disk, study)?;
+        }
+        if disk.kind(patient)?.is_none() {
+            return if full {
+                disk.sync_dir(&self.public)
+            } else {
+                Ok(())
+            };
+        }
+        if disk.list(patient)?.next().is_none() {
+            disk.remove_dir(patient)?;
+            return if full {
+                disk.sync_dir(&self.public)
+            } else {
+                Ok(())
+            };
+        }
+        if full { disk.sync_dir(patient) } else { Ok(()) }
+    }
+}
+
+/// Bytes put together before a write, so that the many short parts of a header cost one call.
+const GATHER_BYTES: usize = 64 * 1024;
+
+fn write_segments(
+    object: &Deidentified<'_>,
+    gathered: &mut Vec<u8>,
+    file: &mut dyn WriteFile,
+) -> Result<(), StoreError> {
+    gathered.clear();
+    for segment in object.segments() {
+        match segment {
+            Segment::Bytes(bytes) if gathered.len() + bytes.len() <= GATHER_BYTES => {
+                gathered.extend_from_slice(bytes);
+            }
+            Segment::Bytes(bytes) => {
+                write_two(file, gathered, bytes).map_err(StoreError::Write)?;
+                gathered.clear();
+            }
+            Segment::File {
+                file: source,
+                offset,
+                len,
+            } => {
+                file.write_all(gathered).map_err(StoreError::Write)?;
+                gathered.clear();
+                file.append_range(source, offset, len)
+                    .map_err(|error| match error {
+                        CopyError::Read(error) => StoreError::Source(error),
+                        CopyError::Write(error) => StoreError::Write(error),
+                    })?;
+            }
+        }
+    }
+    file.write_all(gathered).map_err(StoreError::Write)
+}
+
+fn write_two(file: &mut dyn WriteFile, first: &[u8], second: &[u8]) -> io::Result<()> {
+    let written = file.write_vectored(&[IoSlice::new(first), IoSlice::new(second)])?;
+    match first.get(written..) {
+        Some(rest) => {
+            file.write_all(rest)?;
+            file.write_all(second)
+        }
+        None => file.write_all(second.get(written - first.len()..).unwrap_or_default()),
+    }
+}
+
+/// Fails at the first byte that differs from a known file.
+struct Compare {
+    known: Box<dyn Read + Send>,
+    differs: bool,
+}
+
+impl Write for Compare {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut buffer = [0; 8192];
+        let want = bytes.len().min(buffer.len());
+        let (Some(known), Some(new)) = (buffer.get_mut(..want), bytes.get(..want)) else {
+            return Ok(0);
+        };
+        self.known.read_exact(known)?;
+        if known != new {
+            self.differs = true;
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(want)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,225 @@
+//! What every [`Store`] must hold.
+
+use std::sync::Arc;
+
+use anon_model::Names;
+
+use crate::deidentified::{Deidentified, OutputPath};
+use crate::plan::{Source, plan};
+use crate::policy::Policy;
+use crate::store::{Staged, Store, StoreError};
+use crate::testing::files::{Place, Syntax, ct_small};
+use crate::testing::rules::PlainRules;
+
+use super::{Breach, OrBreach, ensure};
+
+/// Checks what [`Store`] promises. `make` gives an empty store each time.
+///
+/// # Errors
+/// [`Breach`] says what does not hold.
+pub fn check_store(make: &dyn Fn() -> Arc<dyn Store>) -> Result<(), Breach> {
+    staged_is_not_visible(&*make())?;
+    a_group_is_visible_at_once(&*make())?;
+    the_same_again_is_no_error(&*make())?;
+    other_bytes_stay(&*make())?;
+    confirm_answers_in_order(&*make())?;
+    a_study_goes_with_all_its_objects(&*make())?;
+    many_threads_stage(&*make())
+}
+
+/// The `n`-th of these objects under these names, given to `take`.
+fn with_object<T>(
+    names: [&str; 4],
+    n: u32,
+    take: impl FnOnce(&Deidentified<'_>) -> Result<T, Breach>,
+) -> Result<T, Breach> {
+    let policy = Policy::new(Arc::new(PlainRules::default()), "1", "conformance");
+    let bytes = ct_small(&Place::new(u64::from(n))).write(Syntax::ExplicitLittle);
+    let plan = plan(&policy, Source::part10(&bytes)).or_breach("a synthetic object is refused")?;
+    let [patient, study, series, instance] = names.map(str::to_owned);
+    let names = Names {
+        patient,
+        study,
+        series,
+        instance,
+        uids: vec!["1.2.9".to_owned(); plan.wanted().uids.len()],
+        accessions: vec!["9".to_owned(); plan.wanted().accessions.len()],
+        filed_under: None,
+    };
+    let object = plan
+        .apply(&names)
+        .or_breach("a synthetic object is refused")?;
+    take(&object)
+}
+
+fn stage(store: &dyn Store, names: [&str; 4], n: u32) -> Result<Staged, Breach> {
+    with_object(names, n, |object| {
+        let staged = store.stage(object).or_breach("an object is not staged")?;
+        ensure(
+            staged.path() == object.path(),
+            "a staged object has another path",
+        )?;
+        ensure(
+            staged.bytes() == object.len(),
+            "a staged object has another length",
+        )?;
+        Ok(staged)
+    })
+}
+
+fn put(store: &dyn Store, names: [&str; 4], n: u32) -> Result<(), Breach> {
+    let group = vec![stage(store, names, n)?];
+    let results = store.publish(group);
+    ensure(
+        results.len() == 1,
+        "publish gives another number of results",
+    )?;
+    results
+        .into_iter()
+        .try_for_each(|result| result.or_breach("an object is not published"))
+}
+
+fn path(names: [&str; 4]) -> Result<OutputPath, Breach> {
+    OutputPath::new(names).or_breach("a path is refused")
+}
+
+fn contains(store: &dyn Store, names: [&str; 4]) -> Result<bool, Breach> {
+    store
+        .contains(&path(names)?)
+        .or_breach("the store cannot tell what it holds")
+}
+
+const ONE: [&str; 4] = ["1-000001", "1.2.1", "1.2.2", "1.2.3"];
+const TWO: [&str; 4] = ["1-000001", "1.2.1", "1.2.2", "1.2.4"];
+const THREE: [&str; 4] = ["1-000001", "1.2.5", "1.2.6", "1.2.7"];
+const FOUR: [&str; 4] = ["1-000002", "1.2.8", "1.2.9", "1.2.10"];
+
+fn staged_is_not_visible(store: &dyn Store) -> Result<(), Breach> {
+    let staged = stage(store, ONE, 1)?;
+    ensure(!contains(store, ONE)?, "a staged object is visible")?;
+    store
+        .discard(staged)
+        .or_breach("a staged object cannot be discarded")?;
+    ensure(!contains(store, ONE)?, "a discarded object is visible")?;
+    put(store, ONE, 2)?;
+    ensure(contains(store, ONE)?, "a published object is not visible")
+}
+
+fn a_group_is_visible_at_once(store: &dyn Store) -> Result<(), Breach> {
+    ensure(
+        store.publish(Vec::new()).is_empty(),
+        "an empty group has results",
+    )?;
+    let mut group = Vec::new();
+    for names in [ONE, TWO, THREE, FOUR] {
+        group.push(stage(store, names, 1)?);
+    }
+    let results = store.publish(group);
+    ensure(
+        results.len() == 4,
+        "publish gives another number of results",
+    )?;
+    for result in results {
+        result.or_breach("an object of a group is not published")?;
+    }
+    for names in [ONE, TWO, THREE, FOUR] {
+        ensure(
+            contains(store, names)?,
+            "an object of a group is not visible",
+        )?;
+    }
+    Ok(())
+}
+
+fn the_same_again_is_no_error(store: &dyn Store) -> Result<(), Breach> {
+    put(store, ONE, 1)?;
+    put(store, ONE, 1)?;
+    ensure(
+        contains(store, ONE)?,
+        "an object is gone after the same came again",
+    )
+}
+
+fn other_bytes_stay(store: &dyn Store) -> Result<(), Breach> {
+    let late = stage(store, ONE, 2)?;
+    put(store, ONE, 1)?;
+    with_object(ONE, 2, |object| {
+        let refused = matches!(store.stage(object), Err(StoreError::Occupied));
+        ensure(refused, "another object is staged for a taken place")
+    })?;
+    let other = stage(store, TWO, 1)?;
+    let mut results = store.publish(vec![late, other]).into_iter();
+    let occupied = matches!(results.next(), Some(Err(StoreError::Occupied)));
+    ensure(occupied, "another object's place is overwritten")?;
+    let fine = matches!(results.next(), Some(Ok(())));
+    ensure(fine, "one object's failure spoils another")?;
+    // The first one's bytes: the same again would be refused otherwise.
+    put(store, ONE, 1)
+}
+
+fn confirm_answers_in_order(store: &dyn Store) -> Result<(), Breach> {
+    put(store, ONE, 1)?;
+    put(store, THREE, 1)?;
+    let paths = [path(ONE)?, path(TWO)?, path(THREE)?, path(FOUR)?];
+    let found = store
+        .confirm(&paths)
+        .or_breach("the store cannot confirm")?;
+    ensure(
+        found == [true, false, true, false],
+        "confirm gives other answers",
+    )?;
+    let none = store
+        .confirm(&[])
+        .or_breach("the store cannot confirm nothing")?;
+    ensure(none.is_empty(), "confirm gives answers to nothing")
+}
+
+fn a_study_goes_with_all_its_objects(store: &dyn Store) -> Result<(), Breach> {
+    for names in [ONE, TWO, THREE] {
+        put(store, names, 1)?;
+    }
+    let [patient, study, ..] = ONE;
+    for _ in 0..2 {
+        store
+            .remove_study(patient, study)
+            .or_breach("a study cannot be removed")?;
+    }
+    ensure(
+        !contains(store, ONE)? && !contains(store, TWO)?,
+        "a removed object is visible",
+    )?;
+    ensure(contains(store, THREE)?, "another study went too")?;
+    let [patient, study, ..] = THREE;
+    store
+        .remove_study(patient, study)
+        .or_breach("the last study cannot be removed")?;
+    put(store, ONE, 1)?;
+    ensure(
+        contains(store, ONE)?,
+        "nothing can be stored where a study was removed",
+    )
+}
+
+fn many_threads_stage(store: &dyn Store) -> Result<(), Breach> {
+    let names: Vec<String> = (0..8).map(|n| format!("1.2.{n}")).collect();
+    let staged: Vec<Result<Staged, Breach>> = std::thread::scope(|scope| {
+        let start = |name| scope.spawn(move || stage(store, ["1-000001", "1.3", "1.4", name], 1));
+        let threads: Vec<_> = names.iter().map(|name| start(name.as_str())).collect();
+        let joined = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
+        joined.filter_map(Result::ok).collect()
+    });
+    ensure(staged.len() == names.len(), "staging panicked")?;
+    let staged = staged.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let published = store
+        .publish(staged)
+        .into_iter()
+        .all(|result| result.is_ok());
+    ensure(published, "what many threads staged is not published")?;
+    for name in &names {
+        ensure(
+            contains(store, ["1-000001", "1.3", "1.4", name])?,
+            "an object is missing",
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! Synthetic DICOM files: a small writer of our own, and named cases made with it.
+//!
+//! Nothing here comes from a person or a scanner. Every case is made from a [`Place`] (a seed and
+//! the numbers of patient, study, series and instance) with whole-number arithmetic only, so the
+//! bytes are the same on every machine and at every run.
+//!
+//! ```text
+//! Place ──► case (ct_slice, sr, …) ──► DataSet ──► Form (syntax, lengths, head) ──► bytes
+//!                                        ▲
+//!                     put, push, sequence, private, Canaries::plant
+//! ```
+//!
+//! The writer writes what it is told, also what the standard forbids: elements out of order
+//! ([`DataSet::push`]), wrong VR letters ([`DataSet::push_raw`]), lengths that lie
+//! ([`Value::Claimed`]) and values of odd length ([`Value::Exact`]). It shares no code with the
+//! engine's reader and writer, so that a fault in one cannot hide in the other.
+//!
+//! ```
+//! use anon_engine::testing::files::{DataSet, Form, Place, Syntax, ct_small};
+//! use dicom_core::{Tag, VR};
+//!
+//! let ct = ct_small(&Place::new(7)).put(Tag(0x0010, 0x0010), VR::PN, "Doe^Jane");
+//! let file = ct.write(Syntax::ExplicitLittle);
+//! assert_eq!(&file[128..132], b"DICM");
+//!
+//! let item = DataSet::new().put(Tag(0x0010, 0x0020), VR::LO, "4711");
+//! let nested = ct.sequence(Tag(0x0010, 0x1002), vec![item]);
+//! let bytes = nested.write_as(&Form::new(Syntax::ImplicitLittle).undefined_lengths());
+//! assert!(bytes.len() > file.len());
+//! ```
+
+mod canaries;
+mod cases;
+mod data_set;
+mod encode;
+mod image;
+mod modules;
+mod mr;
+mod phi;
+mod place;
+mod sr;
+#[cfg(test)]
+mod tests;
+
+pub use canaries::{Canaries, Canary};
+pub use cases::{
+    FRAGMENT_BYTES, LargeImage, ct_slice, ct_small, encapsulated, metadata_heavy,
+    secondary_capture, us_colour,
+};
+pub use data_set::{DataSet, Element, Items, Lengths, Value};
+pub use encode::{Form, Head, Syntax};
+pub use image::rle_frame;
+pub use mr::mr_multiframe;
+pub use phi::everything_phi;
+pub use place::{Noise, Place};
+pub use sr::sr;

@@ -1,0 +1,159 @@
+//! Code extensions: escape sequences switch the sets in G0 and G1 (PS3.3 tables C.12-3 and C.12-4).
+
+use encoding_rs::Encoding;
+
+use super::Term;
+
+/// The encoding whose upper half is this single-byte set, by ISO registration number. Latin-1 (100)
+/// is written by the one that has all its printable characters.
+pub(super) fn single(number: u16) -> Option<&'static Encoding> {
+    Some(match number {
+        100 => encoding_rs::WINDOWS_1252,
+        101 => encoding_rs::ISO_8859_2,
+        109 => encoding_rs::ISO_8859_3,
+        110 => encoding_rs::ISO_8859_4,
+        126 => encoding_rs::ISO_8859_7,
+        127 => encoding_rs::ISO_8859_6,
+        138 => encoding_rs::ISO_8859_8,
+        144 => encoding_rs::ISO_8859_5,
+        148 => encoding_rs::WINDOWS_1254,
+        166 => encoding_rs::WINDOWS_874,
+        203 => encoding_rs::ISO_8859_15,
+        _ => return None,
+    })
+}
+
+/// What a code element holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Set {
+    None,
+    Ascii,
+    Katakana,
+    Single(u16),
+    Double(u16),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct State {
+    g0: Set,
+    g1: Set,
+}
+
+/// Decodes a value; false if a byte had no meaning.
+pub(super) fn decode(terms: &[Term], bytes: &[u8]) -> (String, bool) {
+    let initial = State {
+        g0: Set::Ascii,
+        g1: match terms.first() {
+            Some(Term::Single(number)) => Set::Single(*number),
+            Some(Term::Katakana) => Set::Katakana,
+            Some(Term::Double(number @ (149 | 58))) => Set::Double(*number),
+            _ => Set::None,
+        },
+    };
+    let mut state = initial;
+    let mut out = String::with_capacity(bytes.len() * 2);
+    let mut sound = true;
+    let mut rest = bytes;
+    while let [byte, tail @ ..] = rest {
+        if *byte == 0x1B {
+            if let Some((used, next)) = escape(rest, state) {
+                state = next;
+                rest = rest.get(used..).unwrap_or_default();
+            } else {
+                sound = false;
+                out.push(char::REPLACEMENT_CHARACTER);
+                rest = tail;
+            }
+            continue;
+        }
+        let is_double_g0 = matches!(state.g0, Set::Double(_)) && (0x21..0x7F).contains(byte);
+        // Every delimiter of values and name parts brings the first sets back
+        // (PS3.5 section 6.1.2.5.3).
+        if !is_double_g0 && matches!(byte, b'\\' | b'^' | b'=' | b'\r' | b'\n' | b'\t' | 0x0C) {
+            state = initial;
+        }
+        let (used, good) = character(rest, state, &mut out);
+        sound &= good;
+        rest = rest.get(used..).unwrap_or_default();
+    }
+    (out, sound)
+}
+
+fn escape(bytes: &[u8], state: State) -> Option<(usize, State)> {
+    let (used, g0, g1) = match bytes.get(1..)? {
+        [b'(', b'B' | b'J', ..] => (3, Some(Set::Ascii), None),
+        [b')', b'I', ..] => (3, None, Some(Set::Katakana)),
+        [b'$', b'B' | b'@', ..] => (3, Some(Set::Double(87)), None),
+        [b'$', b'(', b'D', ..] => (4, Some(Set::Double(159)), None),
+        [b'$', b')', b'C', ..] => (4, None, Some(Set::Double(149))),
+        [b'$', b')', b'A', ..] => (4, None, Some(Set::Double(58))),
+        [b'-', letter, ..] => (3, None, Some(Set::Single(single_by_letter(*letter)?))),
+        _ => return None,
+    };
+    let next = State {
+        g0: g0.unwrap_or(state.g0),
+        g1: g1.unwrap_or(state.g1),
+    };
+    Some((used, next))
+}
+
+fn single_by_letter(letter: u8) -> Option<u16> {
+    Some(match letter {
+        b'A' => 100,
+        b'B' => 101,
+        b'C' => 109,
+        b'D' => 110,
+        b'F' => 126,
+        b'G' => 127,
+        b'H' => 138,
+        b'L' => 144,
+        b'M' => 148,
+        b'T' => 166,
+        b'b' => 203,
+        _ => return None,
+    })
+}
+
+/// Appends one character; how many bytes it took, and whether they had a meaning.
+fn character(bytes: &[u8], state: State, out: &mut String) -> (usize, bool) {
+    let [first, rest @ ..] = bytes else {
+        return (1, false);
+    };
+    let upper = *first >= 0x80;
+    let set = if upper { state.g1 } else { state.g0 };
+    match (set, rest.first()) {
+        (Set::Double(number), Some(second)) if upper || (0x21..0x7F).contains(first) => {
+            let (a, b) = (*first | 0x80, *second | 0x80);
+            let good = match number {
+                149 => push(encoding_rs::EUC_KR, &[a, b], out),
+                58 => push(encoding_rs::GBK, &[a, b], out),
+                159 => push(encoding_rs::EUC_JP, &[0x8F, a, b], out),
+                _ => push(encoding_rs::EUC_JP, &[a, b], out),
+            };
+            (2, good)
+        }
+        (Set::Katakana, _) => (1, push(encoding_rs::SHIFT_JIS, &[*first], out)),
+        (Set::Single(100), _) => {
+            out.push(char::from(*first));
+            (1, true)
+        }
+        (Set::Single(number), _) => {
+            let good = single(number).is_some_and(|encoding| push(encoding, &[*first], out));
+            (1, good)
+        }
+        _ if !upper => {
+            out.push(char::from(*first));
+            (1, true)
+        }
+        _ => {
+            out.push(char::REPLACEMENT_CHARACTER);
+            (1, false)
+        }
+    }
+}
+
+fn push(encoding: &'static Encoding, bytes: &[u8], out: &mut String) -> bool {
+    let (text, failed) = encoding.decode_without_bom_handling(bytes);
+    out.push_str(&text);
+    !failed
+}

@@ -1,0 +1,13 @@
+//! The pure core: plan and apply over bytes.
+
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "lengths of small fixtures, and noise"
+)]
+
+mod build;
+mod encodings;
+mod hostile;
+mod identity;
+mod outputs;
+mod properties;

@@ -1,0 +1,407 @@
+//! Receipts, intake, stopping, claims.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use anon_engine::testing::files::Place;
+use anon_engine::{
+    Deidentified, Engine, Error, MemoryStore, Outcome, OutputPath, Quarantine, Received, Staged,
+    Stopped, Store, StoreError,
+};
+
+use super::world::{Results, World, bytes, changed, ct, nth, outcome, received, refused};
+
+const LONG: Duration = Duration::from_mins(1);
+
+/// A store whose staging waits until it is let.
+#[derive(Debug, Default)]
+struct Gate {
+    inner: MemoryStore,
+    open: Mutex<bool>,
+    changed: Condvar,
+    waiting: AtomicUsize,
+}
+
+impl Gate {
+    fn open(&self) {
+        *self.open.lock().expect("no panics") = true;
+        self.changed.notify_all();
+    }
+}
+
+impl Store for Gate {
+    fn stage(&self, object: &Deidentified<'_>) -> Result<Staged, StoreError> {
+        let mut open = self.open.lock().expect("no panics");
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        while !*open {
+            open = self.changed.wait(open).expect("no panics");
+        }
+        drop(open);
+        self.inner.stage(object)
+    }
+
+    fn publish(&self, group: Vec<Staged>) -> Vec<Result<(), StoreError>> {
+        self.inner.publish(group)
+    }
+
+    fn discard(&self, staged: Staged) -> Result<(), StoreError> {
+        self.inner.discard(staged)
+    }
+
+    fn contains(&self, path: &OutputPath) -> Result<bool, StoreError> {
+        self.inner.contains(path)
+    }
+
+    fn confirm(&self, paths: &[OutputPath]) -> Result<Vec<bool>, StoreError> {
+        self.inner.confirm(paths)
+    }
+
+    fn remove_study(&self, patient: &str, study: &str) -> Result<(), StoreError> {
+        self.inner.remove_study(patient, study)
+    }
+}
+
+fn gated(world: &World, workers: usize, intake_bytes: usize) -> (Arc<Gate>, Engine) {
+    let gate = Arc::new(Gate::default());
+    let store: Arc<dyn Store> = gate.clone();
+    let quarantine: Arc<dyn Quarantine> = world.quarantine.clone();
+    let engine = Engine::builder(
+        super::world::policy(),
+        world.lookups.clone(),
+        store,
+        quarantine,
+    )
+    .workers(workers)
+    .intake_bytes(intake_bytes)
+    .start()
+    .expect("an engine starts");
+    (gate, engine)
+}
+
+fn spin_until(done: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < LONG, "it never happens");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn an_object_is_stored_once_and_then_a_duplicate() {
+    let world = World::new();
+    let engine = world.engine();
+    let object = nth(0);
+    let first = engine.process(received(&object)).expect("stored");
+    let Outcome::Stored { path, patient } = &first.outcome else {
+        panic!("{first:?}");
+    };
+    assert_eq!(patient, "99-000001");
+    assert_eq!(
+        path.to_string(),
+        "99-000001/1.2.3.99.1/1.2.3.99.2/1.2.3.99.3.dcm"
+    );
+    let stored = world.store.get(path).expect("it is there");
+    assert_eq!(first.bytes_out, stored.len() as u64);
+    assert_eq!(first.bytes_in, bytes(&object).len() as u64);
+    let second = engine.process(received(&object)).expect("known");
+    assert_eq!(
+        second.outcome,
+        Outcome::Duplicate {
+            path: path.clone(),
+            patient: patient.clone()
+        }
+    );
+    let totals = world.lookups.totals().expect("memory");
+    assert_eq!((totals.instances, totals.bytes), (1, first.bytes_out));
+}
+
+#[test]
+fn another_object_under_the_same_uid_is_quarantined() {
+    let world = World::new();
+    let engine = world.engine();
+    let before = engine.process(received(&nth(0))).expect("stored");
+    let result = engine
+        .process(received(&changed(nth(0))))
+        .expect("quarantined");
+    let Outcome::Quarantined {
+        category, entry, ..
+    } = &result.outcome
+    else {
+        panic!("{result:?}");
+    };
+    assert_eq!(category.name(), "Capture_PHI_Error");
+    assert!(world.quarantine.entry(entry).expect("memory").is_some());
+    assert_eq!(world.store.paths().len(), 1);
+    assert_eq!(before.outcome.name(), "stored");
+}
+
+#[test]
+fn many_copies_at_once_are_one_object() {
+    for workers in [1, 2, 8] {
+        let world = World::new();
+        let engine = world
+            .builder()
+            .workers(workers)
+            .start()
+            .expect("an engine starts");
+        let results = Results::default();
+        for n in 0..200 {
+            engine.submit(received(&nth(n % 5)), results.taker(n));
+        }
+        std::thread::scope(|scope| {
+            for n in 0..4 {
+                let engine = &engine;
+                let done = results.taker(1000 + n);
+                scope.spawn(move || done(engine.process(received(&nth(n)))));
+            }
+        });
+        assert_eq!(engine.stop(LONG), Stopped::Drained);
+        let results = results.take();
+        let count = |name| results.iter().filter(|(_, r)| outcome(r) == name).count();
+        assert_eq!(
+            (count("stored"), count("duplicate")),
+            (5, 199),
+            "{workers} workers"
+        );
+        assert_eq!(world.store.paths().len(), 5);
+        assert_eq!(world.lookups.totals().expect("memory").instances, 5);
+    }
+}
+
+#[test]
+fn a_waiting_copy_takes_over_if_the_first_is_refused() {
+    let world = World::new();
+    let (gate, engine) = gated(&world, 2, 1 << 20);
+    let results = Results::default();
+    // Another object stands at the first one's place: it is refused when it is staged.
+    let taken = OutputPath::new(["99-000001", "1.2.3.99.1", "1.2.3.99.2", "1.2.3.99.3"]);
+    let taken = taken.expect("a path");
+    engine.submit(received(&nth(0)), results.taker(0));
+    engine.submit(received(&nth(0)), results.taker(1));
+    gate.open();
+    assert_eq!(engine.stop(LONG), Stopped::Drained);
+    assert!(gate.inner.get(&taken).is_some());
+    let mut outcomes: Vec<_> = results.take().iter().map(|(_, r)| outcome(r)).collect();
+    outcomes.sort_unstable();
+    assert_eq!(outcomes, ["duplicate", "stored"]);
+}
+
+#[test]
+fn a_full_intake_gives_the_object_back() {
+    let world = World::new();
+    let object = bytes(&nth(0));
+    let (gate, engine) = gated(&world, 1, 3 * object.len());
+    let results = Results::default();
+    let mut n = 0;
+    let full = loop {
+        match engine.try_submit(received(&nth(n)), results.taker(n)) {
+            Ok(()) => n += 1,
+            Err(full) => break full,
+        }
+        assert!(n < 100, "it is never full");
+    };
+    assert!(
+        engine.intake_bytes() <= 3 * object.len() + 2000,
+        "{}",
+        engine.intake_bytes()
+    );
+    assert!(results.take().is_empty(), "a callback was called");
+    gate.open();
+    engine.submit(full.received, full.on_done);
+    assert_eq!(engine.stop(LONG), Stopped::Drained);
+    let results = results.take();
+    assert_eq!(u32::try_from(results.len()), Ok(n + 1));
+    assert!(
+        results.iter().all(|(_, r)| outcome(r) == "stored"),
+        "{results:?}"
+    );
+    assert_eq!(engine.intake_bytes(), 0);
+}
+
+#[test]
+fn an_object_larger_than_the_intake_is_admitted_alone() {
+    let world = World::new();
+    let engine = world
+        .builder()
+        .intake_bytes(10)
+        .start()
+        .expect("an engine starts");
+    let results = Results::default();
+    for n in 0..20 {
+        engine.submit(received(&nth(n)), results.taker(n));
+    }
+    assert_eq!(engine.stop(LONG), Stopped::Drained);
+    assert_eq!(world.store.paths().len(), 20);
+}
+
+#[test]
+fn stopping_in_time_drains_and_too_late_says_so() {
+    let world = World::new();
+    let (gate, engine) = gated(&world, 1, 1 << 20);
+    let results = Results::default();
+    for n in 0..20 {
+        engine.submit(received(&nth(n)), results.taker(n));
+    }
+    spin_until(|| gate.waiting.load(Ordering::SeqCst) == 1);
+    assert_eq!(engine.stop(Duration::from_millis(20)), Stopped::OutOfTime);
+    let stopped = results.take();
+    assert_eq!(stopped.len(), 19, "what had not begun is answered");
+    assert!(
+        stopped
+            .iter()
+            .all(|(_, r)| matches!(r, Err(Error::Stopped)))
+    );
+    engine.submit(received(&nth(50)), results.taker(50));
+    assert!(
+        engine
+            .try_submit(received(&nth(51)), results.taker(51))
+            .is_ok()
+    );
+    assert_eq!(results.take().len(), 2, "a stopped engine answers at once");
+    gate.open();
+    drop(engine);
+    let last = results.take();
+    assert_eq!(last.len(), 1, "what had begun comes to its outcome");
+    assert_eq!(outcome(&last[0].1), "stored");
+}
+
+#[test]
+fn dropping_a_busy_engine_answers_everybody() {
+    for workers in [1, 4] {
+        let world = World::new();
+        let engine = world
+            .builder()
+            .workers(workers)
+            .start()
+            .expect("an engine starts");
+        let results = Results::default();
+        for n in 0..300 {
+            engine.submit(received(&nth(n)), results.taker(n));
+        }
+        drop(engine);
+        let results = results.take();
+        assert_eq!(results.len(), 300);
+        let stored = results
+            .iter()
+            .filter(|(_, r)| outcome(r) == "stored")
+            .count();
+        assert_eq!(stored, world.store.paths().len());
+        assert_eq!(
+            stored as u64,
+            world.lookups.totals().expect("memory").instances
+        );
+        assert!(world.lookups.unsettled().expect("memory").is_empty());
+    }
+}
+
+#[test]
+fn an_engine_may_be_dropped_by_its_own_callback() {
+    let world = World::new();
+    let engine = Arc::new(world.engine());
+    let (sender, receiver) = crossbeam_channel::bounded(1);
+    let held = engine.clone();
+    let object = received(&nth(0));
+    engine.submit(object, move |result| {
+        // The last owner, most likely: the other one is dropped below.
+        spin_until(|| Arc::strong_count(&held) == 1);
+        drop(held);
+        sender.send(outcome(&result)).expect("somebody waits");
+    });
+    drop(engine);
+    assert_eq!(receiver.recv_timeout(LONG), Ok("stored"));
+}
+
+#[test]
+fn a_panicking_callback_ends_nothing() {
+    let world = World::new();
+    let engine = world.engine();
+    engine.submit(received(&nth(0)), |_| panic!("a caller's fault"));
+    engine.submit(received(&refused(Place::new(9))), |_| {
+        panic!("a caller's fault")
+    });
+    let after = engine
+        .process(received(&nth(1)))
+        .expect("the engine goes on");
+    assert_eq!(after.outcome.name(), "stored");
+    assert_eq!(engine.stop(LONG), Stopped::Drained);
+    assert_eq!(world.store.paths().len(), 2);
+}
+
+#[test]
+fn engines_leave_no_threads() {
+    // Threads of this engine only: other tests run theirs at the same time.
+    let world = World::new();
+    let engine = world
+        .builder()
+        .workers(3)
+        .start()
+        .expect("an engine starts");
+    let alive = Arc::new(());
+    for n in 0..50 {
+        let held = Arc::clone(&alive);
+        engine.submit(received(&nth(n)), move |_| drop(held));
+    }
+    assert_eq!(engine.stop(LONG), Stopped::Drained);
+    // Every thread holds the stores; a thread that is left would hold them still.
+    drop(engine);
+    assert_eq!(Arc::strong_count(&world.store), 1);
+    assert_eq!(Arc::strong_count(&alive), 1);
+}
+
+#[test]
+fn two_engines_live_in_one_process() {
+    let (one, two) = (World::new(), World::new());
+    let (first, second) = (one.engine(), two.engine());
+    first.process(received(&nth(0))).expect("stored");
+    second.process(received(&nth(0))).expect("stored");
+    assert_eq!(one.store.paths(), two.store.paths());
+    assert_eq!(one.store.take(), two.store.take());
+}
+
+#[test]
+fn spooled_and_data_set_forms_are_taken() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let spool = anon_engine::Spool::open(dir.path().join("spool"))
+        .expect("a spool")
+        .with_memory_bytes(100);
+    let world = World::new();
+    let engine = world.engine();
+    let file = bytes(&nth(0));
+    let spooled = spool.receive(&mut &file[..], 1 << 30).expect("it fits");
+    assert_eq!(
+        std::fs::read_dir(spool.dir()).expect("a directory").count(),
+        1
+    );
+    let stored = engine.process(spooled).expect("stored");
+    assert_eq!(stored.outcome.name(), "stored");
+    assert_eq!(
+        std::fs::read_dir(spool.dir()).expect("a directory").count(),
+        0
+    );
+    let small = spool
+        .clone()
+        .with_memory_bytes(file.len())
+        .receive(&mut &file[..], 1 << 30);
+    assert_eq!(
+        engine
+            .process(small.expect("it fits"))
+            .expect("known")
+            .outcome
+            .name(),
+        "duplicate"
+    );
+    let too_long = spool.receive(&mut &file[..], file.len() as u64 - 1);
+    assert_eq!(
+        too_long.expect_err("too long").kind(),
+        std::io::ErrorKind::FileTooLarge
+    );
+    assert_eq!(
+        std::fs::read_dir(spool.dir()).expect("a directory").count(),
+        0
+    );
+    let syntax = anon_engine::testing::files::Syntax::ImplicitLittle;
+    let data_set = ct(Place::nth(1, 1, 4)).write_data_set(syntax);
+    let stored = engine.process(Received::data_set(data_set, "1.2.840.10008.1.2"));
+    assert_eq!(stored.expect("stored").outcome.name(), "stored");
+}

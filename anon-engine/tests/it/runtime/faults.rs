@@ -1,0 +1,490 @@
+//! Faults of V17 (spec/rsna-v17.md section 10) that must not come back, and failures behind the
+//! seams.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use anon_engine::testing::disk::SimDisk;
+use anon_engine::testing::files::Place;
+use anon_engine::testing::rules::PlainRules;
+use anon_engine::{
+    BytesSource, Cancel, DirectoryStore, EndedEarly, Engine, Error, NoObserver, Outcome, Policy,
+    Quarantine, Remedy, Stopped, Store, import,
+};
+use anon_model::{
+    AdoptError, AssignError, Assigned, BackendError, Counts, Deleted, Group, Intent, LookupStore,
+    NewInstance, PatientRow, Phi, Pseudonyms, Removal, RulesRecord, Space, StudyRow, Totals,
+    Wanted,
+};
+use anon_script::rules::{Action, Element, Method, Rules};
+use dicom_core::{Tag, VR};
+
+use super::world::{self, Results, STUDY_DATE, World, ct, nth, outcome, received};
+
+const LONG: Duration = Duration::from_mins(1);
+
+/// A lookup store that fails when it is told to.
+#[derive(Debug)]
+struct Failing {
+    inner: Arc<dyn LookupStore>,
+    commit: AtomicU32,
+    settle: AtomicU32,
+    remedy: Remedy,
+}
+
+const FINE: u32 = 0;
+const FAIL: u32 = 1;
+const PANIC: u32 = 2;
+
+impl Failing {
+    fn new(remedy: Remedy) -> Arc<Self> {
+        Arc::new(Self {
+            inner: world::lookups(),
+            commit: AtomicU32::new(FINE),
+            settle: AtomicU32::new(FINE),
+            remedy,
+        })
+    }
+
+    fn fail(&self, how: &AtomicU32) -> Result<(), BackendError> {
+        match how.load(Ordering::SeqCst) {
+            FINE => Ok(()),
+            FAIL => Err(BackendError::new(self.remedy, "told to fail")),
+            _ => panic!("told to panic"),
+        }
+    }
+}
+
+impl Pseudonyms for Failing {
+    fn assign(&self, wanted: &Wanted) -> Result<Assigned, AssignError> {
+        self.inner.assign(wanted)
+    }
+    fn abandon(&self, wanted: &Wanted) {
+        self.inner.abandon(wanted);
+    }
+    fn adopt(&self, space: Space, original: &Phi<String>, name: &str) -> Result<(), AdoptError> {
+        self.inner.adopt(space, original, name)
+    }
+    fn pseudonym(
+        &self,
+        space: Space,
+        original: &Phi<String>,
+    ) -> Result<Option<String>, BackendError> {
+        self.inner.pseudonym(space, original)
+    }
+    fn originals(&self, pseudonym: &str) -> Result<Vec<(Space, Phi<String>)>, BackendError> {
+        self.inner.originals(pseudonym)
+    }
+    fn counts(&self) -> Result<Counts, BackendError> {
+        self.inner.counts()
+    }
+}
+
+impl LookupStore for Failing {
+    fn commit(&self, group: &[NewInstance]) -> Result<Group, BackendError> {
+        self.fail(&self.commit)?;
+        self.inner.commit(group)
+    }
+    fn settle(&self, group: Group, unpublished: &[usize]) -> Result<(), BackendError> {
+        self.fail(&self.settle)?;
+        self.inner.settle(group, unpublished)
+    }
+    fn unsettled(&self) -> Result<Vec<Intent>, BackendError> {
+        self.inner.unsettled()
+    }
+    fn unsettled_removals(&self) -> Result<Vec<Removal>, BackendError> {
+        self.inner.unsettled_removals()
+    }
+    fn flush(&self) -> Result<(), BackendError> {
+        self.inner.flush()
+    }
+    fn totals(&self) -> Result<Totals, BackendError> {
+        self.inner.totals()
+    }
+    fn has_instance(&self, uid: &Phi<String>) -> Result<bool, BackendError> {
+        self.inner.has_instance(uid)
+    }
+    fn patients(
+        &self,
+        visit: &mut dyn FnMut(PatientRow) -> ControlFlow<()>,
+    ) -> Result<(), BackendError> {
+        self.inner.patients(visit)
+    }
+    fn patient(&self, pseudonym: &str) -> Result<Option<PatientRow>, BackendError> {
+        self.inner.patient(pseudonym)
+    }
+    fn studies(
+        &self,
+        visit: &mut dyn FnMut(StudyRow) -> ControlFlow<()>,
+    ) -> Result<(), BackendError> {
+        self.inner.studies(visit)
+    }
+    fn study(&self, pseudonym: &str) -> Result<Option<StudyRow>, BackendError> {
+        self.inner.study(pseudonym)
+    }
+    fn stored_instances(&self, study: &Phi<String>) -> Result<u64, BackendError> {
+        self.inner.stored_instances(study)
+    }
+    fn series_complete(
+        &self,
+        study: &Phi<String>,
+        series: &Phi<String>,
+        target: u64,
+    ) -> Result<bool, BackendError> {
+        self.inner.series_complete(study, series, target)
+    }
+    fn expect_instances(&self, study: &Phi<String>, target: u64) -> Result<i64, BackendError> {
+        self.inner.expect_instances(study, target)
+    }
+    fn study_imported(&self, study: &Phi<String>) -> Result<bool, BackendError> {
+        self.inner.study_imported(study)
+    }
+    fn delete_study(&self, pseudonym: &str) -> Result<Option<Deleted>, BackendError> {
+        self.inner.delete_study(pseudonym)
+    }
+    fn delete_patient(&self, pseudonym: &str) -> Result<Option<Deleted>, BackendError> {
+        self.inner.delete_patient(pseudonym)
+    }
+    fn rules(&self) -> Result<Option<RulesRecord>, BackendError> {
+        self.inner.rules()
+    }
+    fn rules_history(&self) -> Result<Vec<RulesRecord>, BackendError> {
+        self.inner.rules_history()
+    }
+    fn accept_rules(&self, rules: &RulesRecord) -> Result<(), BackendError> {
+        self.inner.accept_rules(rules)
+    }
+    fn is_frozen(&self) -> Result<bool, BackendError> {
+        self.inner.is_frozen()
+    }
+}
+
+fn engine_over(lookups: Arc<Failing>, world: &World) -> Engine {
+    let store: Arc<dyn Store> = world.store.clone();
+    let quarantine: Arc<dyn Quarantine> = world.quarantine.clone();
+    let engine = Engine::builder(world::policy(), lookups, store, quarantine);
+    engine.workers(2).start().expect("an engine starts")
+}
+
+#[test]
+fn a_failed_commit_fails_its_group_and_the_next_one_works() {
+    let world = World::new();
+    let lookups = Failing::new(Remedy::Retry);
+    let engine = engine_over(lookups.clone(), &world);
+    lookups.commit.store(FAIL, Ordering::SeqCst);
+    let results = Results::default();
+    for n in 0..20 {
+        engine.submit(received(&nth(n)), results.taker(n));
+    }
+    let error = engine.process(received(&nth(30))).expect_err("no commit");
+    assert!(matches!(error, Error::Commit(_)), "{error:?}");
+    assert_eq!(error.remedy(), Remedy::Retry);
+    lookups.commit.store(FINE, Ordering::SeqCst);
+    let after = engine.process(received(&nth(30))).expect("stored now");
+    assert_eq!(after.outcome.name(), "stored");
+    assert_eq!(engine.stop(LONG), Stopped::Drained);
+    let stored = results
+        .take()
+        .iter()
+        .filter(|(_, r)| outcome(r) == "stored")
+        .count() as u64;
+    assert_eq!(lookups.totals().expect("memory").instances, stored + 1);
+    assert_eq!(world.store.paths().len() as u64, stored + 1);
+}
+
+#[test]
+fn a_lookup_store_that_stops_poisons_the_engine() {
+    for how in [FAIL, PANIC] {
+        let world = World::new();
+        let lookups = Failing::new(Remedy::Stop);
+        let engine = engine_over(lookups.clone(), &world);
+        lookups.commit.store(how, Ordering::SeqCst);
+        assert!(engine.process(received(&nth(0))).is_err());
+        lookups.commit.store(FINE, Ordering::SeqCst);
+        let error = engine.process(received(&nth(1))).expect_err("poisoned");
+        assert!(matches!(error, Error::Poisoned(_)), "{error:?}");
+        assert_eq!(error.remedy(), Remedy::Stop);
+        assert!(world.store.paths().is_empty());
+        let mut source = BytesSource::new((0..5000).map(|n| received(&nth(n))));
+        let summary = import(&engine, &mut source, &Cancel::new(), &NoObserver);
+        assert!(matches!(
+            summary.ended_early,
+            Some(EndedEarly::Failed(Error::Poisoned(_)))
+        ));
+        assert_eq!(summary.failed, summary.found);
+        assert!(summary.found < 5000, "an import goes on without hope");
+    }
+}
+
+#[test]
+fn a_settlement_that_fails_for_an_unpublished_object_poisons_the_engine() {
+    let lookups = Failing::new(Remedy::Retry);
+    let disk = SimDisk::new();
+    let options =
+        anon_engine::store::DirectoryStoreOptions::default().with_disk(Arc::new(disk.clone()));
+    let store = Arc::new(DirectoryStore::open("/public", "/tmp", options).expect("it opens"));
+    let world = World::new();
+    let engine = Engine::builder(
+        world::policy(),
+        lookups.clone(),
+        store.clone(),
+        world.quarantine.clone(),
+    );
+    let engine = engine.workers(0).start().expect("an engine starts");
+    lookups.settle.store(FAIL, Ordering::SeqCst);
+    // Create, write, sync, share; then the directories of the place cannot be made.
+    disk.fail_at(disk.steps() + 6, std::io::ErrorKind::PermissionDenied);
+    let error = engine
+        .process(received(&nth(0)))
+        .expect_err("not published");
+    assert!(matches!(error, Error::Store(_)), "{error:?}");
+    let error = engine
+        .process(received(&nth(0)))
+        .expect_err("not called a duplicate");
+    assert!(matches!(error, Error::Poisoned(_)), "{error:?}");
+    drop(engine);
+    // The next start repairs it.
+    lookups.settle.store(FINE, Ordering::SeqCst);
+    disk.repair();
+    let engine = Engine::builder(
+        world::policy(),
+        lookups.clone(),
+        store,
+        world.quarantine.clone(),
+    );
+    let engine = engine.workers(0).start().expect("an engine starts");
+    assert_eq!(lookups.totals().expect("memory").instances, 0);
+    assert_eq!(
+        engine
+            .process(received(&nth(0)))
+            .expect("stored")
+            .outcome
+            .name(),
+        "stored"
+    );
+}
+
+/// Rules with a fault: they panic at Patient's Weight.
+#[derive(Debug)]
+struct Panicking(PlainRules, AtomicU64);
+
+impl Rules for Panicking {
+    fn action(&self, element: Element) -> &Action {
+        if element.tag == Tag(0x0010, 0x1030) {
+            self.1.fetch_add(1, Ordering::SeqCst);
+            panic!("a fault in the rules");
+        }
+        self.0.action(element)
+    }
+    fn method(&self) -> &Method {
+        self.0.method()
+    }
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+    fn text(&self) -> &str {
+        self.0.text()
+    }
+    fn digest(&self) -> [u8; 32] {
+        self.0.digest()
+    }
+}
+
+#[test]
+fn an_object_that_makes_the_engine_panic_is_quarantined_and_holds_up_nobody() {
+    let world = World::new();
+    let rules = Arc::new(Panicking(PlainRules::default(), AtomicU64::new(0)));
+    let quarantine: Arc<dyn Quarantine> = world.quarantine.clone();
+    let store: Arc<dyn Store> = world.store.clone();
+    let policy = Policy::new(rules.clone(), "99", "runtime");
+    let engine = Engine::builder(policy, world.lookups.clone(), store, quarantine);
+    let engine = engine.workers(3).start().expect("an engine starts");
+    let results = Results::default();
+    for n in 0..60 {
+        let weight = Tag(0x0010, 0x1030);
+        let object = if n % 3 == 1 {
+            nth(n).put(weight, VR::DS, "70")
+        } else {
+            nth(n).without(weight)
+        };
+        engine.submit(received(&object), results.taker(n));
+    }
+    assert_eq!(engine.stop(LONG), Stopped::Drained);
+    assert_eq!(rules.1.load(Ordering::SeqCst), 20);
+    let mut results = results.take();
+    results.sort_by_key(|(n, _)| *n);
+    for (n, result) in &results {
+        let expected = if n % 3 == 1 { "quarantined" } else { "stored" };
+        assert_eq!(outcome(result), expected, "{n}");
+    }
+    let categories: Vec<_> = world
+        .quarantine
+        .counts()
+        .expect("memory")
+        .into_iter()
+        .collect();
+    assert_eq!(categories, [(anon_engine::Category::StorageError, 20)]);
+}
+
+/// 10.2 #9: a failure, or a rapid duplicate, made V17 give one number twice and overwrite files.
+#[test]
+fn f09_no_number_is_given_twice_after_failures_or_duplicates() {
+    let world = World::new();
+    let lookups = Failing::new(Remedy::Retry);
+    let engine = engine_over(lookups.clone(), &world);
+    let results = Results::default();
+    for n in 0..200 {
+        // Commits fail now and then while copies and new objects come in.
+        lookups
+            .commit
+            .store(if n % 7 < 2 { FAIL } else { FINE }, Ordering::SeqCst);
+        engine.submit(received(&nth(n % 60)), results.taker(n));
+    }
+    lookups.commit.store(FINE, Ordering::SeqCst);
+    for n in 0..60 {
+        engine.submit(received(&nth(n)), results.taker(1000 + n));
+    }
+    assert_eq!(engine.stop(LONG), Stopped::Drained);
+    let results = results.take();
+    assert_eq!(results.len(), 260);
+    assert_eq!(
+        results
+            .iter()
+            .filter(|(_, r)| outcome(r) == "stored")
+            .count(),
+        60
+    );
+    assert_eq!(world.store.paths().len(), 60);
+    assert_eq!(lookups.totals().expect("memory").instances, 60);
+    let mut names = std::collections::BTreeSet::new();
+    for n in 0..60 {
+        let place = Place::nth(1, n, 4);
+        let name = lookups
+            .pseudonym(Space::Uid, &Phi::new(place.instance_uid()))
+            .expect("memory");
+        assert!(
+            names.insert(name.expect("it has one")),
+            "{n}: a number is given twice"
+        );
+    }
+}
+
+/// 10.2 #12: a multi-valued or overflowing StudyDate ended V17's worker for good.
+#[test]
+fn f12_a_worker_survives_every_study_date() {
+    let world = World::new();
+    let engine = world
+        .builder()
+        .workers(1)
+        .start()
+        .expect("an engine starts");
+    let results = Results::default();
+    let dates = [
+        "20200101\\20200102",
+        "99991231",
+        "00000000",
+        "2020-01-01",
+        "\\",
+        "20201399",
+        "",
+    ];
+    for (n, date) in (0..).zip(dates) {
+        let object = nth(n).without(STUDY_DATE).put(STUDY_DATE, VR::DA, date);
+        engine.submit(received(&object), results.taker(n));
+    }
+    engine.submit(received(&nth(50)), results.taker(50));
+    assert_eq!(engine.stop(LONG), Stopped::Drained);
+    let results = results.take();
+    assert_eq!(results.len(), dates.len() + 1);
+    assert!(
+        results.iter().all(|(_, r)| outcome(r) != "failed"),
+        "{results:?}"
+    );
+    let last = results
+        .iter()
+        .find(|(n, _)| *n == 50)
+        .map(|(_, r)| outcome(r));
+    assert_eq!(last, Some("stored"), "the worker is gone");
+}
+
+/// 10.2 #13: V17 saved its look-ups now and then, and before the queue was empty at the end.
+#[test]
+fn f13_lookups_are_committed_before_a_receipt_and_drained_at_the_end() {
+    let world = World::new();
+    let engine = world.engine();
+    let results = Results::default();
+    for n in 0..40 {
+        let lookups = world.lookups.clone();
+        let done = results.taker(n);
+        let uid = Phi::new(Place::nth(1, n, 4).instance_uid());
+        engine.submit(received(&nth(n)), move |result| {
+            assert!(
+                lookups.has_instance(&uid).expect("memory"),
+                "a receipt before its commit"
+            );
+            done(result);
+        });
+    }
+    assert_eq!(engine.stop(LONG), Stopped::Drained);
+    assert_eq!(results.take().len(), 40);
+    assert_eq!(world.lookups.totals().expect("memory").instances, 40);
+}
+
+/// 10.2 #14: V17 counted an instance whose file could not be written.
+#[test]
+fn f14_what_is_not_stored_is_not_counted() {
+    let disk = SimDisk::new();
+    let options =
+        anon_engine::store::DirectoryStoreOptions::default().with_disk(Arc::new(disk.clone()));
+    let store = Arc::new(DirectoryStore::open("/public", "/tmp", options).expect("it opens"));
+    let world = World::new();
+    let engine = Engine::builder(
+        world::policy(),
+        world.lookups.clone(),
+        store,
+        world.quarantine.clone(),
+    );
+    let engine = engine.workers(0).start().expect("an engine starts");
+    engine.process(received(&nth(0))).expect("stored");
+    let before = world.lookups.totals().expect("memory");
+    disk.fill_up_at(disk.steps() + 1);
+    let error = engine
+        .process(received(&nth(9)))
+        .expect_err("the disk is full");
+    assert_eq!(error.remedy(), Remedy::Retry, "{error:?}");
+    assert_eq!(world.lookups.totals().expect("memory"), before);
+    disk.repair();
+    assert_eq!(
+        engine
+            .process(received(&nth(9)))
+            .expect("stored")
+            .outcome
+            .name(),
+        "stored"
+    );
+    assert_eq!(world.lookups.totals().expect("memory").instances, 2);
+}
+
+/// 10.2 #20: files of one name overwrote each other in V17's quarantine.
+#[test]
+fn f20_equal_names_do_not_overwrite_each_other() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let world = World::new();
+    let engine = world.engine();
+    for n in 0..3 {
+        let sub = dir.path().join(n.to_string());
+        std::fs::create_dir(&sub).expect("a directory");
+        let path = sub.join("IM0001");
+        let object = world::bytes(&world::refused(Place::new(n)));
+        std::io::Write::write_all(&mut std::fs::File::create(&path).expect("a file"), &object)
+            .expect("a file");
+        let receipt = engine
+            .process(anon_engine::Received::file(path))
+            .expect("quarantined");
+        assert!(matches!(receipt.outcome, Outcome::Quarantined { .. }));
+    }
+    assert_eq!(world.quarantined(), 3);
+    let _ = ct(Place::new(1));
+}

@@ -1,0 +1,189 @@
+//! Files as sources: small and large, changing, missing, none at all.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anon_engine::store::DirectoryStoreOptions;
+use anon_engine::testing::files::{Place, Syntax, ct_slice};
+use anon_engine::{
+    Deidentified, DirectoryStore, Durability, Engine, Error, MemoryStore, Outcome, OutputPath,
+    Quarantine, Received, Remedy, Staged, Store, StoreError,
+};
+
+use super::world::{self, World, bytes, nth};
+
+fn write(dir: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = dir.join(name);
+    let mut file = std::fs::File::create(&path).expect("a file");
+    file.write_all(bytes).expect("a file");
+    path
+}
+
+#[test]
+fn a_file_is_stored_like_its_bytes() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = write(dir.path(), "IM1", &bytes(&nth(0)));
+    let (of_file, of_bytes) = (World::new(), World::new());
+    of_file
+        .engine()
+        .process(Received::file(&path))
+        .expect("stored");
+    of_bytes
+        .engine()
+        .process(Received::part10(bytes(&nth(0))))
+        .expect("stored");
+    assert_eq!(of_file.store.take(), of_bytes.store.take());
+}
+
+#[test]
+fn a_missing_file_and_a_fifo_fail_and_nothing_else_does() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let world = World::new();
+    let engine = world.engine();
+    let missing = engine
+        .process(Received::file(dir.path().join("none")))
+        .expect_err("missing");
+    assert!(matches!(missing, Error::Source(_)), "{missing:?}");
+    assert_eq!(missing.remedy(), Remedy::Retry);
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let fifo = dir.path().join("fifo");
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
+        let error = engine
+            .process(Received::file(&fifo))
+            .expect_err("a FIFO is no file");
+        assert!(matches!(error, Error::Source(_)), "{error:?}");
+    }
+    let directory = engine
+        .process(Received::file(dir.path()))
+        .expect_err("a directory");
+    assert!(matches!(directory, Error::Source(_)), "{directory:?}");
+    assert_eq!(world.quarantined(), 0);
+    let path = write(dir.path(), "IM1", &bytes(&nth(0)));
+    assert_eq!(
+        engine
+            .process(Received::file(path))
+            .expect("stored")
+            .outcome
+            .name(),
+        "stored"
+    );
+}
+
+/// Half a megabyte: headers are read in windows, and pixel data goes from file to file.
+fn large() -> Vec<u8> {
+    ct_slice(&Place::new(5)).write(Syntax::ExplicitLittle)
+}
+
+#[test]
+fn a_large_file_is_copied_in_ranges_to_the_same_bytes() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = write(dir.path(), "IM1", &large());
+    let in_memory = World::new();
+    let receipt = in_memory
+        .engine()
+        .process(Received::part10(large()))
+        .expect("stored");
+    let Outcome::Stored { path: output, .. } = &receipt.outcome else {
+        panic!("{receipt:?}");
+    };
+    for durability in [Durability::Full, Durability::Relaxed] {
+        let root = dir.path().join(format!("{durability:?}"));
+        let options = DirectoryStoreOptions::default().with_durability(durability);
+        let store = DirectoryStore::open(root.join("public"), root.join("tmp"), options);
+        let world = World::new();
+        let quarantine: Arc<dyn Quarantine> = world.quarantine.clone();
+        let store = Arc::new(store.expect("it opens"));
+        let engine = Engine::builder(world::policy(), world.lookups.clone(), store, quarantine);
+        let engine = engine.workers(0).start().expect("an engine starts");
+        let of_file = engine.process(Received::file(&path)).expect("stored");
+        assert_eq!(of_file, receipt);
+        let written = std::fs::read(root.join("public").join(output.to_path_buf()));
+        assert!(
+            in_memory.store.get(output) == written.ok(),
+            "{durability:?}: other bytes"
+        );
+    }
+}
+
+/// A store that lets somebody write to the source while it stages.
+#[derive(Debug)]
+struct Meddler {
+    inner: MemoryStore,
+    source: PathBuf,
+    cut: bool,
+}
+
+impl Store for Meddler {
+    fn stage(&self, object: &Deidentified<'_>) -> Result<Staged, StoreError> {
+        let source = std::fs::File::options()
+            .append(true)
+            .open(&self.source)
+            .expect("a file");
+        if self.cut {
+            source.set_len(1000).expect("it is cut");
+        } else {
+            (&source).write_all(b"more").expect("it grows");
+        }
+        self.inner.stage(object)
+    }
+    fn publish(&self, group: Vec<Staged>) -> Vec<Result<(), StoreError>> {
+        self.inner.publish(group)
+    }
+    fn discard(&self, staged: Staged) -> Result<(), StoreError> {
+        self.inner.discard(staged)
+    }
+    fn contains(&self, path: &OutputPath) -> Result<bool, StoreError> {
+        self.inner.contains(path)
+    }
+    fn confirm(&self, paths: &[OutputPath]) -> Result<Vec<bool>, StoreError> {
+        self.inner.confirm(paths)
+    }
+    fn remove_study(&self, patient: &str, study: &str) -> Result<(), StoreError> {
+        self.inner.remove_study(patient, study)
+    }
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_fails_and_can_be_tried_again() {
+    for (name, original, cut) in [
+        ("large, grows", large(), false),
+        ("large, cut", large(), true),
+        ("small, grows", bytes(&nth(0)), false),
+    ] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let source = write(dir.path(), "IM1", &original);
+        let world = World::new();
+        let store = Meddler {
+            inner: MemoryStore::new(),
+            source: source.clone(),
+            cut,
+        };
+        let quarantine: Arc<dyn Quarantine> = world.quarantine.clone();
+        let engine = Engine::builder(
+            world::policy(),
+            world.lookups.clone(),
+            Arc::new(store),
+            quarantine,
+        );
+        let engine = engine.workers(0).start().expect("an engine starts");
+        let error = engine.process(Received::file(&source)).expect_err(name);
+        assert!(matches!(error, Error::SourceChanged), "{name}: {error:?}");
+        assert_eq!(
+            (error.remedy(), world.quarantined()),
+            (Remedy::Retry, 0),
+            "{name}"
+        );
+        assert_eq!(
+            world.lookups.totals().expect("memory").instances,
+            0,
+            "{name}"
+        );
+        drop(engine);
+        write(dir.path(), "IM1", &original);
+        let again = world.engine().process(Received::file(&source)).expect(name);
+        assert_eq!(again.outcome.name(), "stored", "{name}");
+    }
+}

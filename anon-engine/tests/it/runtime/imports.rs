@@ -1,0 +1,194 @@
+//! Imports: order, counts, cancelling, and a project that fails.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use anon_engine::testing::files::Place;
+use anon_engine::{
+    BytesSource, Cancel, EndedEarly, Event, Item, NoObserver, ObjectSource, Observer, Received,
+    Summary, import,
+};
+use anon_model::Phi;
+
+use super::world::{Lines, World, bytes, nth, received, refused};
+
+/// 60 objects: three of ten are copies, one of ten is refused.
+fn mixed() -> Vec<Received> {
+    (0..60)
+        .map(|n| match n % 10 {
+            3 | 6 | 7 => received(&nth(n / 10 * 10)),
+            9 => received(&refused(Place::new(u64::from(n)))),
+            _ => received(&nth(n)),
+        })
+        .collect()
+}
+
+fn run(world: &World, workers: usize) -> Summary {
+    let engine = world
+        .builder()
+        .workers(workers)
+        .start()
+        .expect("an engine starts");
+    import(
+        &engine,
+        &mut BytesSource::new(mixed()),
+        &Cancel::new(),
+        &NoObserver,
+    )
+}
+
+#[test]
+fn every_number_of_workers_gives_the_same_store() {
+    let one = World::new();
+    let summary = run(&one, 1);
+    assert_eq!(
+        (summary.found, summary.stored, summary.duplicates),
+        (60, 36, 18)
+    );
+    assert_eq!(summary.quarantined.values().sum::<u64>(), 6);
+    assert_eq!(
+        (summary.failed, summary.ignored, summary.done()),
+        (0, 0, 60)
+    );
+    let totals = one.lookups.totals().expect("memory");
+    assert_eq!((totals.instances, totals.bytes), (36, summary.bytes_out));
+    let expected = one.store.take();
+    for workers in [2, 3, 8] {
+        for _ in 0..5 {
+            let many = World::new();
+            let summary = run(&many, workers);
+            assert_eq!(
+                (summary.stored, summary.duplicates),
+                (36, 18),
+                "{workers} workers"
+            );
+            assert!(
+                many.store.take() == expected,
+                "{workers} workers give another store"
+            );
+        }
+    }
+}
+
+#[test]
+fn repeating_an_import_stores_nothing_more() {
+    let world = World::new();
+    run(&world, 2);
+    let expected = world.store.paths();
+    let again = run(&world, 2);
+    assert_eq!((again.stored, again.duplicates), (0, 54));
+    assert_eq!(
+        again.quarantined.values().sum::<u64>(),
+        6,
+        "each run counts what it saw"
+    );
+    assert_eq!(world.store.paths(), expected);
+    assert_eq!(world.quarantined(), 6);
+}
+
+#[test]
+fn each_item_has_one_event_with_its_number() {
+    #[derive(Debug)]
+    struct Some3(u32);
+    impl ObjectSource for Some3 {
+        fn next(&mut self) -> Option<Item> {
+            self.0 += 1;
+            let origin = Phi::new(format!("/in/{}", self.0));
+            match self.0 {
+                1 => Some(Item::Object(received(&nth(0)).with_origin("/in/1"))),
+                2 => Some(Item::Ignored {
+                    origin,
+                    reason: "is an archive",
+                }),
+                3 => Some(Item::Failed {
+                    origin,
+                    reason: "is missing",
+                    error: None,
+                }),
+                4 => Some(Item::Object(received(&refused(Place::new(3))))),
+                _ => None,
+            }
+        }
+    }
+    let world = World::new();
+    let lines = Lines::default();
+    let summary = import(&world.engine(), &mut Some3(0), &Cancel::new(), &lines);
+    let mut lines = lines.take();
+    lines.sort();
+    assert_eq!(
+        lines,
+        ["1 stored", "2 ignored", "3 failed", "4 quarantined"]
+    );
+    assert_eq!(
+        (
+            summary.found,
+            summary.done(),
+            summary.failed,
+            summary.ignored
+        ),
+        (4, 4, 1, 1)
+    );
+    assert!(summary.ended_early.is_none());
+}
+
+#[test]
+fn a_cancelled_import_finishes_what_it_began() {
+    #[derive(Debug)]
+    struct CancelAfter(Cancel, AtomicU32);
+    impl Observer for CancelAfter {
+        fn on_event(&self, event: &Event<'_>) {
+            if matches!(event, Event::Instance { .. })
+                && self.1.fetch_add(1, Ordering::Relaxed) == 20
+            {
+                self.0.cancel();
+            }
+        }
+    }
+    let world = World::new();
+    let cancel = Cancel::new();
+    let observer = CancelAfter(cancel.clone(), AtomicU32::new(0));
+    let mut endless = BytesSource::new((0..).map(|n| received(&nth(n))));
+    let summary = import(&world.engine(), &mut endless, &cancel, &observer);
+    assert!(matches!(summary.ended_early, Some(EndedEarly::Cancelled)));
+    assert_eq!(summary.stored, summary.found);
+    assert_eq!(summary.stored, world.store.paths().len() as u64);
+}
+
+#[test]
+fn an_import_needs_no_list_in_memory() {
+    // The source is asked for no more than the intake and the groups hold.
+    #[derive(Debug)]
+    struct Counted(Arc<AtomicU32>, Arc<AtomicU32>);
+    impl ObjectSource for Counted {
+        fn next(&mut self) -> Option<Item> {
+            let shown = self.0.fetch_add(1, Ordering::SeqCst) + 1;
+            let ahead = shown - self.1.load(Ordering::SeqCst).min(shown);
+            assert!(ahead < 2500, "{ahead} objects are on their way");
+            (shown <= 6000).then(|| Item::Object(Received::part10(bytes(&nth(shown % 7)))))
+        }
+    }
+    #[derive(Debug)]
+    struct Told(Arc<AtomicU32>, AtomicBool);
+    impl Observer for Told {
+        fn on_event(&self, event: &Event<'_>) {
+            if matches!(event, Event::Instance { .. }) {
+                self.0.fetch_add(1, Ordering::SeqCst);
+                self.1.store(true, Ordering::SeqCst);
+            }
+        }
+    }
+    let world = World::new();
+    let engine = world
+        .builder()
+        .intake_bytes(1 << 20)
+        .start()
+        .expect("an engine starts");
+    let told = Arc::new(AtomicU32::new(0));
+    let mut source = Counted(Arc::default(), told.clone());
+    let observer = Told(told, AtomicBool::new(false));
+    let summary = import(&engine, &mut source, &Cancel::new(), &observer);
+    assert_eq!(
+        (summary.found, summary.stored, summary.duplicates),
+        (6000, 7, 5993)
+    );
+}

@@ -1,0 +1,13 @@
+//! Tests of the runtime half: durable storing, quarantine, workers, recovery.
+
+#![expect(clippy::panic, reason = "helpers of tests fail like tests")]
+
+mod canaries;
+mod conformance;
+mod crash;
+mod engine;
+mod faults;
+mod files;
+mod imports;
+mod quarantine;
+mod world;

@@ -1,0 +1,339 @@
+//! Entries on disk: form, modes, and how they go.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anon_engine::quarantine::QuarantineOptions;
+use anon_engine::store::DirectoryStoreOptions;
+use anon_engine::testing::files::Place;
+use anon_engine::{
+    DirectoryQuarantine, DirectoryStore, Engine, EntryId, Kept, Outcome, Quarantine, Received,
+};
+
+use super::world::{self, STUDY_DATE, bytes, ct, lookups, received, refused};
+
+struct Project {
+    dir: tempfile::TempDir,
+    quarantine: Arc<DirectoryQuarantine>,
+    engine: Engine,
+}
+
+fn project(options: QuarantineOptions) -> Project {
+    let dir = tempfile::tempdir().expect("a directory");
+    let tmp = dir.path().join("private/tmp");
+    let store = DirectoryStore::open(
+        dir.path().join("public"),
+        &tmp,
+        DirectoryStoreOptions::default(),
+    );
+    let root = dir.path().join("private/quarantine");
+    let quarantine = Arc::new(DirectoryQuarantine::new(root, tmp, options));
+    let engine = Engine::builder(
+        world::policy(),
+        lookups(),
+        Arc::new(store.expect("a store opens")),
+        quarantine.clone(),
+    );
+    let engine = engine.workers(1).start().expect("an engine starts");
+    Project {
+        dir,
+        quarantine,
+        engine,
+    }
+}
+
+fn entry_of(outcome: &Outcome) -> EntryId {
+    match outcome {
+        Outcome::Quarantined { entry, .. } => *entry,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn count(quarantine: &DirectoryQuarantine) -> u64 {
+    quarantine.counts().expect("it can be read").values().sum()
+}
+
+#[test]
+fn an_entry_lies_where_it_should_with_the_bytes_as_they_came() {
+    let project = project(QuarantineOptions::default());
+    let object = refused(Place::new(1));
+    let source = Received::part10(bytes(&object)).with_origin("/in/IM1");
+    let receipt = project.engine.process(source).expect("quarantined");
+    let entry = entry_of(&receipt.outcome);
+    assert_eq!(entry.to_string().parse(), Ok(entry));
+    let dir = project
+        .dir
+        .path()
+        .join("private/quarantine")
+        .join(entry.to_string());
+    assert_eq!(
+        std::fs::read(dir.join("original")).expect("a copy"),
+        bytes(&object)
+    );
+    let json = std::fs::read_to_string(dir.join("reason.json")).expect("a reason");
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["version"], 1);
+    assert_eq!(json["category"], "Missing_Attributes");
+    assert_eq!(json["sha256"], entry.digest_text());
+    assert_eq!(json["source"], "/in/IM1");
+    assert_eq!(json["original"], "copied");
+    #[cfg(unix)]
+    modes_are_private(&project.dir.path().join("private"));
+}
+
+#[cfg(unix)]
+fn modes_are_private(dir: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &Path| path.metadata().expect("it is there").permissions().mode() & 0o777;
+    assert_eq!(mode(dir), 0o700, "{}", dir.display());
+    for entry in dir.read_dir().expect("a directory") {
+        let path = entry.expect("a name").path();
+        if path.is_dir() {
+            modes_are_private(&path);
+        } else {
+            assert_eq!(mode(&path), 0o600, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn outputs_have_the_modes_of_the_umask() {
+    use std::os::unix::fs::PermissionsExt;
+    let project = project(QuarantineOptions::default());
+    let receipt = project
+        .engine
+        .process(received(&ct(Place::new(1))))
+        .expect("stored");
+    let Outcome::Stored { path, .. } = receipt.outcome else {
+        panic!("not stored");
+    };
+    let path = project.dir.path().join("public").join(path.to_path_buf());
+    let plain = project.dir.path().join("plain");
+    std::fs::File::create(&plain).expect("a file");
+    let mode = |path: &Path| path.metadata().expect("it is there").permissions().mode() & 0o777;
+    assert_eq!(mode(&path), mode(&plain));
+    let tmp = project.dir.path().join("private/tmp");
+    assert_eq!(tmp.read_dir().expect("a directory").count(), 0);
+}
+
+#[test]
+fn an_entry_goes_when_its_instance_is_stored() {
+    let project = project(QuarantineOptions::default());
+    let quarantine = &project.quarantine;
+    // Refused while another object of its study says another patient: a fix elsewhere lets it in.
+    let object = ct(Place::new(1));
+    let refusal = anon_engine::Refusal::new(anon_engine::Category::BurnedIn, "says YES");
+    let original = bytes(&object);
+    let id = quarantine.file(&anon_engine::quarantine::Case {
+        original: anon_engine::quarantine::Original::Bytes(&original),
+        transfer_syntax: None,
+        refusal: &refusal,
+        origin: None,
+        path: None,
+    });
+    let id = id.expect("filed");
+    assert_eq!(count(quarantine), 1);
+    let again = quarantine
+        .received(&id)
+        .expect("it can be read")
+        .expect("it is kept");
+    assert_eq!(
+        project
+            .engine
+            .process(again)
+            .expect("stored")
+            .outcome
+            .name(),
+        "stored"
+    );
+    assert_eq!(count(quarantine), 0, "a retry clears its entry");
+}
+
+#[test]
+fn an_entry_goes_when_the_same_bytes_are_imported() {
+    let project = project(QuarantineOptions::default());
+    let object = bytes(&ct(Place::new(1)));
+    let refusal = anon_engine::Refusal::new(anon_engine::Category::InvalidStorageClass, "not ours");
+    project
+        .quarantine
+        .file(&anon_engine::quarantine::Case {
+            original: anon_engine::quarantine::Original::Bytes(&object),
+            transfer_syntax: None,
+            refusal: &refusal,
+            origin: None,
+            path: None,
+        })
+        .expect("filed");
+    project
+        .engine
+        .process(Received::part10(object))
+        .expect("stored");
+    assert_eq!(count(&project.quarantine), 0);
+    // Another object of the same length clears nothing.
+    let other = bytes(&refused(Place::new(2)));
+    project
+        .engine
+        .process(Received::part10(other))
+        .expect("quarantined");
+    assert_eq!(count(&project.quarantine), 1);
+}
+
+#[test]
+fn a_repeated_import_makes_no_second_entry() {
+    let project = project(QuarantineOptions::default());
+    let object = refused(Place::new(1));
+    let first = project
+        .engine
+        .process(received(&object))
+        .expect("quarantined");
+    let second = project
+        .engine
+        .process(received(&object))
+        .expect("quarantined");
+    assert_eq!(first.outcome, second.outcome);
+    assert_eq!(count(&project.quarantine), 1);
+}
+
+#[test]
+fn by_setting_a_file_is_referenced_and_foreign_bytes_are_recorded() {
+    let project = project(QuarantineOptions::default().with_files(Kept::Referenced));
+    let path = project.dir.path().join("IM1");
+    std::io::Write::write_all(
+        &mut std::fs::File::create(&path).expect("a file"),
+        &bytes(&refused(Place::new(1))),
+    )
+    .expect("a file");
+    let receipt = project
+        .engine
+        .process(Received::file(&path))
+        .expect("quarantined");
+    let entry = entry_of(&receipt.outcome);
+    let found = project
+        .quarantine
+        .entry(&entry)
+        .expect("it can be read")
+        .expect("it is there");
+    assert_eq!(found.kept, Kept::Referenced);
+    let dir = project
+        .dir
+        .path()
+        .join("private/quarantine")
+        .join(entry.to_string());
+    assert!(!dir.join("original").exists());
+    let again = project
+        .quarantine
+        .received(&entry)
+        .expect("it can be read")
+        .expect("it is there");
+    assert_eq!(again.path(), Some(path.as_path()));
+    let letter = project
+        .engine
+        .process(Received::part10(b"Dear colleague".to_vec()));
+    let entry = entry_of(&letter.expect("quarantined").outcome);
+    let found = project
+        .quarantine
+        .entry(&entry)
+        .expect("it can be read")
+        .expect("it is there");
+    assert_eq!(
+        (found.kept, found.id.category().name()),
+        (Kept::Recorded, "Invalid_DICOM")
+    );
+}
+
+#[test]
+fn a_full_quarantine_fails_the_object_and_keeps_its_source() {
+    let project = project(QuarantineOptions::default().with_max_bytes(100));
+    let error = project
+        .engine
+        .process(received(&refused(Place::new(1))))
+        .expect_err("no room");
+    assert!(matches!(
+        error,
+        anon_engine::Error::Quarantine(anon_engine::quarantine::QuarantineError::Full)
+    ));
+    assert_eq!(count(&project.quarantine), 0);
+    let fine = project
+        .engine
+        .process(received(&ct(Place::new(1))))
+        .expect("stored");
+    assert_eq!(fine.outcome.name(), "stored");
+    let _ = STUDY_DATE;
+}
+
+/// The form of version 1, as it was written by the release that made it.
+#[test]
+fn reason_json_version_1_is_read() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    let entry = dir.path().join("Missing_Attributes").join(digest);
+    std::fs::create_dir_all(&entry).expect("a directory");
+    let fixture = include_bytes!("../../data/reason-v1.json");
+    std::io::Write::write_all(
+        &mut std::fs::File::create(entry.join("reason.json")).expect("a file"),
+        fixture,
+    )
+    .expect("a file");
+    let quarantine = DirectoryQuarantine::new(
+        dir.path(),
+        dir.path().join("tmp"),
+        QuarantineOptions::default(),
+    );
+    let entries: Vec<_> = quarantine.entries().expect("it can be read").collect();
+    let [Ok(entry)] = &entries[..] else {
+        panic!("{entries:?}");
+    };
+    assert_eq!(entry.id.to_string(), format!("Missing_Attributes/{digest}"));
+    assert_eq!(entry.reason, "has no StudyDate (0008,0020)");
+    assert_eq!(entry.tag, Some(STUDY_DATE));
+    assert_eq!(
+        (entry.offset, entry.length, entry.kept),
+        (Some(340), 4, Kept::Copied)
+    );
+    assert_eq!(
+        entry.transfer_syntax.as_deref(),
+        Some("1.2.840.10008.1.2.1")
+    );
+    let source = entry.source.as_ref().map(|source| source.expose().as_str());
+    assert_eq!(source, Some("/in/IM0001"));
+}
+
+#[test]
+fn a_newer_or_broken_reason_is_an_error_of_that_entry() {
+    let table = [
+        (r#"{"version": 2}"#, "is of another version of this program"),
+        ("{", "cannot be read"),
+        (r#"{"version": 1}"#, "cannot be read"),
+    ];
+    for (text, problem) in table {
+        let dir = tempfile::tempdir().expect("a directory");
+        let entry = dir.path().join("Burned_In").join("00".repeat(32));
+        std::fs::create_dir_all(&entry).expect("a directory");
+        std::io::Write::write_all(
+            &mut std::fs::File::create(entry.join("reason.json")).expect("a file"),
+            text.as_bytes(),
+        )
+        .expect("a file");
+        let quarantine = DirectoryQuarantine::new(
+            dir.path(),
+            dir.path().join("tmp"),
+            QuarantineOptions::default(),
+        );
+        let entries: Vec<_> = quarantine.entries().expect("it can be read").collect();
+        let [Err(error)] = &entries[..] else {
+            panic!("{text}: {entries:?}");
+        };
+        assert!(error.to_string().ends_with(problem), "{text}: {error}");
+        let id = entry_id(&"00".repeat(32));
+        assert_eq!(
+            quarantine.clear(&id).ok(),
+            Some(true),
+            "{text}: it can still be cleared"
+        );
+    }
+}
+
+fn entry_id(digest: &str) -> EntryId {
+    format!("Burned_In/{digest}").parse().expect("an entry")
+}

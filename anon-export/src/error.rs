@@ -1,0 +1,171 @@
+//! What can go wrong at a destination, and what to do about it.
+
+use std::io;
+
+/// What to do about an [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
+pub enum Remedy {
+    /// The same call may succeed later.
+    Retry,
+    /// This object cannot be put there; others can.
+    Skip,
+    /// No object can be put there until a person has looked.
+    Stop,
+}
+
+/// Why text is no part of an [`ObjectKey`](crate::ObjectKey). Does not hold the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a name of {len} bytes cannot be part of a key: {problem}")]
+#[non_exhaustive]
+pub struct KeyError {
+    /// Length of the text in bytes.
+    pub len: usize,
+    /// What is wrong, in words of ours.
+    pub problem: &'static str,
+}
+
+/// An error of a sink that this crate does not know.
+#[derive(Debug, thiserror::Error)]
+#[error("the destination failed")]
+#[non_exhaustive]
+pub struct BackendError {
+    /// What to do about it.
+    pub remedy: Remedy,
+    /// What happened. Must not hold an identifying value or a secret.
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl BackendError {
+    /// An error with its remedy.
+    pub fn new(
+        remedy: Remedy,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            remedy,
+            source: source.into(),
+        }
+    }
+}
+
+/// Why a call of a [`Sink`](crate::Sink) failed. Nothing was put.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The body ended before the length that was said: the object changed since it was listed.
+    #[error("the object has {found} bytes, {expected} were said")]
+    Short {
+        /// The length said, in bytes.
+        expected: u64,
+        /// The bytes there were.
+        found: u64,
+    },
+    /// The body goes on after the length that was said.
+    #[error("the object has more than the {expected} bytes that were said")]
+    Long {
+        /// The length said, in bytes.
+        expected: u64,
+    },
+    /// The destination takes no object of this length.
+    #[error("the object has {len} bytes, the destination takes {max}")]
+    TooLarge {
+        /// The length said, in bytes.
+        len: u64,
+        /// The most it takes, in bytes.
+        max: u64,
+    },
+    /// The body could not be read. What the reader says of itself may name a file of the caller's,
+    /// so only its kind is kept.
+    #[error("cannot read the object: {kind}")]
+    Read {
+        /// What kind of error it was.
+        kind: io::ErrorKind,
+    },
+    /// The destination could not be read or written.
+    #[error("cannot {what} at the destination")]
+    Destination {
+        /// What was being done.
+        what: &'static str,
+        /// What the operating system says.
+        #[source]
+        source: io::Error,
+    },
+    /// Another export holds the destination.
+    #[error("another export is writing to this destination")]
+    Busy,
+    /// A sink of the caller's failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::Short { .. } | Self::Long { .. } | Self::TooLarge { .. } => Remedy::Skip,
+            Self::Read { kind } => match kind {
+                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Remedy::Skip,
+                _ => Remedy::Retry,
+            },
+            Self::Destination { source, .. } => match source.kind() {
+                io::ErrorKind::Interrupted
+                | io::ErrorKind::TimedOut
+                | io::ErrorKind::ResourceBusy
+                | io::ErrorKind::WouldBlock => Remedy::Retry,
+                io::ErrorKind::InvalidFilename
+                | io::ErrorKind::FileTooLarge
+                | io::ErrorKind::NotADirectory
+                | io::ErrorKind::IsADirectory => Remedy::Skip,
+                // A full or unwritable destination is full for every object.
+                _ => Remedy::Stop,
+            },
+            Self::Busy => Remedy::Stop,
+            Self::Backend(error) => error.remedy,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_has_its_remedy() {
+        let destination = |kind: io::ErrorKind| Error::Destination {
+            what: "write",
+            source: kind.into(),
+        };
+        let read = |kind| Error::Read { kind };
+        let table = [
+            (
+                Error::Short {
+                    expected: 2,
+                    found: 1,
+                },
+                Remedy::Skip,
+            ),
+            (Error::Long { expected: 2 }, Remedy::Skip),
+            (Error::TooLarge { len: 2, max: 1 }, Remedy::Skip),
+            (read(io::ErrorKind::NotFound), Remedy::Skip),
+            (read(io::ErrorKind::Other), Remedy::Retry),
+            (destination(io::ErrorKind::TimedOut), Remedy::Retry),
+            (destination(io::ErrorKind::InvalidFilename), Remedy::Skip),
+            (destination(io::ErrorKind::StorageFull), Remedy::Stop),
+            (destination(io::ErrorKind::PermissionDenied), Remedy::Stop),
+            (Error::Busy, Remedy::Stop),
+            (
+                BackendError::new(Remedy::Retry, "throttled").into(),
+                Remedy::Retry,
+            ),
+            (
+                BackendError::new(Remedy::Stop, "no bucket").into(),
+                Remedy::Stop,
+            ),
+        ];
+        for (error, remedy) in table {
+            assert_eq!(error.remedy(), remedy, "{error:?}");
+        }
+    }
+}

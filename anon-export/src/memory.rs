@@ -1,0 +1,119 @@
+//! [`MemorySink`]: objects in memory.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::sink::copy_exact;
+use crate::{Error, Listed, Needs, ObjectKey, Part, Put, Sink};
+
+/// Objects in memory, for tests and small programs. Clones share their objects.
+#[derive(Debug, Clone)]
+pub struct MemorySink {
+    objects: Arc<Mutex<Objects>>,
+    needs: Needs,
+}
+
+type Objects = BTreeMap<ObjectKey, Bytes>;
+
+/// The bytes of an object. Prints its length only.
+#[derive(Clone, PartialEq, Eq)]
+struct Bytes(Arc<[u8]>);
+
+impl std::fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+impl MemorySink {
+    /// An empty sink that takes objects of any length.
+    pub fn new() -> Self {
+        const PARALLEL: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
+        Self::with_needs(Needs::new().with_parallel(PARALLEL))
+    }
+
+    /// An empty sink with these needs.
+    pub fn with_needs(needs: Needs) -> Self {
+        Self {
+            objects: Arc::default(),
+            needs,
+        }
+    }
+
+    /// The bytes at `key`.
+    pub fn get(&self, key: &ObjectKey) -> Option<Arc<[u8]>> {
+        self.lock().get(key).map(|bytes| Arc::clone(&bytes.0))
+    }
+
+    /// How many objects it has.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// True if it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    // A thread that panics while it holds the map does so between whole operations on it.
+    fn lock(&self) -> MutexGuard<'_, Objects> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemorySink {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Sink for MemorySink {
+    fn needs(&self) -> Needs {
+        self.needs
+    }
+
+    fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Put, Error> {
+        let max = self.needs.max_object_bytes;
+        if len > max {
+            return Err(Error::TooLarge { len, max });
+        }
+        // Grows with what comes, not with what was said.
+        let mut bytes = Vec::new();
+        copy_exact(body, len, &mut |piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })?;
+        let bytes = Bytes(bytes.into());
+        let mut objects = self.lock();
+        if objects.get(key) == Some(&bytes) {
+            tracing::trace!(%key, len, "already there");
+            return Ok(Put::AlreadyThere);
+        }
+        objects.insert(key.clone(), bytes);
+        tracing::trace!(%key, len, "put");
+        Ok(Put::Created)
+    }
+
+    fn list(
+        &self,
+        patient: &Part,
+        each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        // Called without the lock, so that `each` may put.
+        let listed: Vec<_> = self
+            .lock()
+            .iter()
+            .filter(|(key, _)| key.patient() == patient)
+            .map(|(key, bytes)| Listed::new(key.clone(), Some(bytes.0.len() as u64)))
+            .collect();
+        for object in listed {
+            if each(object).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,311 @@
+//! [`Sink`]: a destination; [`ObjectKey`]: where an object stands in it.
+
+use std::fmt;
+use std::io::Read;
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::str::FromStr;
+
+use crate::{Error, KeyError};
+
+/// One part of an [`ObjectKey`]: a pseudonym that is a file name everywhere.
+///
+/// 1 to 64 characters of `A-Z a-z 0-9 _ - .` and spaces; neither the first nor the last is a dot or
+/// a space. So it is never `.` or `..`, needs no escaping in a path or a URL but for its spaces, and
+/// holds the longest UID (64 characters, PS3.5 section 6.2).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Part(String);
+
+impl Part {
+    /// The longest part in bytes.
+    pub const MAX_LEN: usize = 64;
+
+    /// Checks a pseudonym.
+    ///
+    /// # Errors
+    /// [`KeyError`] if it could not be a file name as above.
+    pub fn new(text: impl Into<String>) -> Result<Self, KeyError> {
+        let text = text.into();
+        match problem(text.as_bytes()) {
+            None => Ok(Self(text)),
+            Some(problem) => Err(KeyError {
+                len: text.len(),
+                problem,
+            }),
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn problem(text: &[u8]) -> Option<&'static str> {
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"_-. ".contains(b);
+    let edge = |b: &u8| matches!(b, b'.' | b' ');
+    match (text.first(), text.last()) {
+        (None, _) | (_, None) => Some("it is empty"),
+        _ if text.len() > Part::MAX_LEN => Some("it is longer than 64 bytes"),
+        _ if !text.iter().all(plain) => {
+            Some("it has a character outside A-Z a-z 0-9 _ - . and space")
+        }
+        (Some(first), Some(last)) if edge(first) || edge(last) => {
+            Some("it begins or ends with a dot or a space")
+        }
+        _ => None,
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Part {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        Self::new(text)
+    }
+}
+
+/// Where an object stands: the pseudonyms of patient, study, series and instance.
+///
+/// Shown as `patient/study/series/instance.dcm`, the layout of a project's `public/`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectKey {
+    parts: [Part; 4],
+}
+
+impl ObjectKey {
+    /// A key of the pseudonyms of patient, study, series and instance, in this order.
+    ///
+    /// # Errors
+    /// [`KeyError`] if one of them is no [`Part`].
+    ///
+    /// # Examples
+    /// ```
+    /// use anon_export::ObjectKey;
+    ///
+    /// assert!(ObjectKey::new(["S-1", "1.2", "1.3", "1.4"]).is_ok());
+    /// assert!(ObjectKey::new(["S-1", "..", "1.3", "1.4"]).is_err());
+    /// ```
+    pub fn new(parts: [&str; 4]) -> Result<Self, KeyError> {
+        let [patient, study, series, instance] = parts;
+        Ok(Self {
+            parts: [
+                Part::new(patient)?,
+                Part::new(study)?,
+                Part::new(series)?,
+                Part::new(instance)?,
+            ],
+        })
+    }
+
+    /// A key of parts that are checked already.
+    pub fn of(parts: [Part; 4]) -> Self {
+        Self { parts }
+    }
+
+    /// The parts: patient, study, series, instance.
+    pub fn parts(&self) -> &[Part; 4] {
+        &self.parts
+    }
+
+    /// The patient's pseudonym.
+    pub fn patient(&self) -> &Part {
+        let [patient, ..] = &self.parts;
+        patient
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [patient, study, series, instance] = &self.parts;
+        write!(f, "{patient}/{study}/{series}/{instance}.dcm")
+    }
+}
+
+impl FromStr for ObjectKey {
+    type Err = KeyError;
+
+    /// Reads what `Display` writes.
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        let refuse = |problem| KeyError {
+            len: text.len(),
+            problem,
+        };
+        let path = text
+            .strip_suffix(".dcm")
+            .ok_or_else(|| refuse("it does not end with .dcm"))?;
+        let mut parts = path.split('/');
+        let mut next = || {
+            parts
+                .next()
+                .ok_or_else(|| refuse("it has fewer than four parts"))
+        };
+        let key = Self::new([next()?, next()?, next()?, next()?])?;
+        match parts.next() {
+            None => Ok(key),
+            Some(_) => Err(refuse("it has more than four parts")),
+        }
+    }
+}
+
+/// What became of an object that was put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
+pub enum Put {
+    /// It was written; other bytes that stood there were replaced in one step.
+    Created,
+    /// The same bytes were there, and nothing changed.
+    AlreadyThere,
+}
+
+/// What a sink has to be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Needs {
+    /// The longest object it takes, in bytes; a longer one is [`Error::TooLarge`], unread.
+    pub max_object_bytes: u64,
+    /// How many puts at once it can make use of. More are correct, and wait.
+    pub parallel: NonZeroUsize,
+}
+
+impl Needs {
+    /// Any length, one put at a time.
+    pub const fn new() -> Self {
+        Self {
+            max_object_bytes: u64::MAX,
+            parallel: NonZeroUsize::MIN,
+        }
+    }
+
+    /// Sets the longest object it takes, in bytes.
+    #[must_use]
+    pub const fn with_max_object_bytes(self, max_object_bytes: u64) -> Self {
+        Self {
+            max_object_bytes,
+            ..self
+        }
+    }
+
+    /// Sets how many puts at once it can make use of.
+    #[must_use]
+    pub const fn with_parallel(self, parallel: NonZeroUsize) -> Self {
+        Self { parallel, ..self }
+    }
+}
+
+impl Default for Needs {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// An object that a destination has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Listed {
+    /// Where it stands.
+    pub key: ObjectKey,
+    /// Its length in bytes, if a listing tells it. (A DICOM query does not.)
+    pub len: Option<u64>,
+}
+
+impl Listed {
+    /// An object at `key`; `len` bytes long, if that is known.
+    pub fn new(key: ObjectKey, len: Option<u64>) -> Self {
+        Self { key, len }
+    }
+}
+
+/// A destination.
+///
+/// # Contract
+/// * An object is visible whole or not at all, also to a process that looks on, and also after a
+///   crash; what `put` has returned `Ok` for survives a power cut, where the destination has a disk.
+/// * A call that fails leaves what was there before, and the sink usable.
+/// * Any number of threads may call. Two that put the same key at once: one of the bodies stands
+///   there afterwards, whole.
+/// * `conformance::check` (feature `conformance`) passes.
+pub trait Sink: fmt::Debug + Send + Sync {
+    /// What it has to be given. Does not change.
+    fn needs(&self) -> Needs;
+
+    /// Puts an object of exactly `len` bytes at `key`, whole or not at all.
+    ///
+    /// `body` is read once, from where it stands; an error of kind `Interrupted` is read again.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] before a byte is read; [`Error::Short`], [`Error::Long`] or
+    /// [`Error::Read`] if `body` is not what was said; others as the destination has them.
+    fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Put, Error>;
+
+    /// Calls `each` with every object of a patient, in no order, until it breaks off.
+    ///
+    /// What this sink did not put, and cannot be named by an [`ObjectKey`], is passed over. A patient
+    /// that is not there has no objects.
+    ///
+    /// # Errors
+    /// If the destination cannot be read; then `each` may have seen a part.
+    fn list(
+        &self,
+        patient: &Part,
+        each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
+    ) -> Result<(), Error>;
+}
+
+const _: () = {
+    const fn shared<T: Send + Sync + ?Sized>() {}
+    shared::<dyn Sink>();
+    shared::<Error>();
+};
+
+/// Reads a body of `len` bytes into `out`, and sees to it that it ends there.
+///
+/// `out` says what a failed write is.
+pub(crate) fn copy_exact(
+    body: &mut dyn Read,
+    len: u64,
+    out: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut buffer = vec![
+        0;
+        usize::try_from(len)
+            .unwrap_or(COPY_BYTES)
+            .clamp(1, COPY_BYTES)
+    ];
+    let mut found = 0;
+    loop {
+        let got = match body.read(&mut buffer) {
+            Ok(got) => got,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Error::Read { kind: error.kind() }),
+        };
+        if got == 0 {
+            break;
+        }
+        found += got as u64;
+        if found > len {
+            return Err(Error::Long { expected: len });
+        }
+        // A reader that says more than it was given room for is broken, not trusted.
+        let piece = buffer.get(..got).ok_or(Error::Read {
+            kind: std::io::ErrorKind::InvalidData,
+        })?;
+        out(piece)?;
+    }
+    if found < len {
+        return Err(Error::Short {
+            expected: len,
+            found,
+        });
+    }
+    Ok(())
+}
+
+/// Pieces in which a body is read: large enough that a system call costs little beside its bytes.
+const COPY_BYTES: usize = 256 * 1024;

@@ -1,0 +1,130 @@
+//! The sink that is a directory.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+
+use anon_export::{DirectorySink, Error, ObjectKey, Put, Remedy, Sink, conformance};
+
+fn key(n: u32) -> ObjectKey {
+    ObjectKey::new(["S-1", "1.1", "1.2", &format!("1.3.{n}")]).expect("a key")
+}
+
+fn files(below: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(below).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(
+                path.file_name()
+                    .expect("a name")
+                    .to_string_lossy()
+                    .into_owned(),
+            );
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn passes_the_suite() {
+    let made = Mutex::new(Vec::new());
+    conformance::check(|| {
+        let directory = tempfile::tempdir().expect("a directory");
+        let sink = DirectorySink::open(directory.path().join("to")).expect("a sink");
+        made.lock().expect("the list").push(directory);
+        sink
+    });
+    // Nothing half done is left anywhere.
+    for directory in made.lock().expect("the list").iter() {
+        let work = directory.path().join("to/.anon-export");
+        assert_eq!(files(&work), ["lock"]);
+    }
+}
+
+#[test]
+fn writes_the_layout_of_public() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let sink = DirectorySink::open(directory.path()).expect("a sink");
+    sink.put(&key(1), 6, &mut b"object".as_slice())
+        .expect("put");
+    let path = directory.path().join("S-1/1.1/1.2/1.3.1.dcm");
+    assert_eq!(fs::read(path).expect("the file"), b"object");
+}
+
+#[test]
+fn one_export_at_a_time() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let first = DirectorySink::open(directory.path()).expect("a sink");
+    let error = DirectorySink::open(directory.path()).expect_err("it is held");
+    assert!(matches!(error, Error::Busy), "{error:?}");
+    assert_eq!(error.remedy(), Remedy::Stop);
+    drop(first);
+    DirectorySink::open(directory.path()).expect("it is free again");
+}
+
+#[test]
+fn clears_what_a_killed_export_left() {
+    let directory = tempfile::tempdir().expect("a directory");
+    drop(DirectorySink::open(directory.path()).expect("a sink"));
+    let work = directory.path().join(".anon-export");
+    fs::copy("Cargo.toml", work.join("0")).expect("a half-written object");
+    let sink = DirectorySink::open(directory.path()).expect("a sink");
+    assert_eq!(files(&work), ["lock"]);
+    let put = sink.put(&key(1), 6, &mut b"object".as_slice());
+    assert_eq!(put.expect("put"), Put::Created);
+}
+
+#[test]
+fn lists_only_what_a_key_can_name() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let sink = DirectorySink::open(directory.path()).expect("a sink");
+    sink.put(&key(1), 6, &mut b"object".as_slice())
+        .expect("put");
+    let series = directory.path().join("S-1/1.1/1.2");
+    for stray in ["notes.txt", ".hidden.dcm", "a\u{e9}.dcm", ".dcm"] {
+        fs::copy("Cargo.toml", series.join(stray)).expect("a stray file");
+    }
+    fs::create_dir(series.join("1.3.9.dcm")).expect("a stray directory");
+    fs::copy("Cargo.toml", directory.path().join("S-1/1.1/1.2.dcm")).expect("a stray file");
+    let mut seen = Vec::new();
+    sink.list(key(1).patient(), &mut |listed| {
+        seen.push((listed.key.to_string(), listed.len));
+        std::ops::ControlFlow::Continue(())
+    })
+    .expect("a listing");
+    assert_eq!(seen, [("S-1/1.1/1.2/1.3.1.dcm".to_owned(), Some(6))]);
+}
+
+#[test]
+fn a_place_that_is_taken_skips_the_object() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let sink = DirectorySink::open(directory.path()).expect("a sink");
+    fs::create_dir_all(directory.path().join("S-1/1.1/1.2/1.3.1.dcm")).expect("a directory");
+    fs::create_dir_all(directory.path().join("S-2")).expect("a directory");
+    fs::copy("Cargo.toml", directory.path().join("S-2/1.1")).expect("a file");
+    let below_a_file = ObjectKey::new(["S-2", "1.1", "1.2", "1.3"]).expect("a key");
+    for taken in [key(1), below_a_file] {
+        let error = sink
+            .put(&taken, 6, &mut b"object".as_slice())
+            .expect_err("no file can stand there");
+        assert_eq!(error.remedy(), Remedy::Skip, "{error:?}");
+    }
+    assert_eq!(
+        sink.put(&key(2), 6, &mut b"object".as_slice())
+            .expect("put"),
+        Put::Created
+    );
+    assert_eq!(files(&directory.path().join(".anon-export")), ["lock"]);
+}
+
+/// A full disk is full for every object.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_destination_that_cannot_be_created_stops() {
+    let error = DirectorySink::open("/proc/anon-export").expect_err("it cannot be created");
+    assert_eq!(error.remedy(), Remedy::Stop, "{error:?}");
+}

@@ -1,0 +1,80 @@
+//! Keys: what is a name everywhere, and never a way out of its directory.
+
+use std::path::{Component, Path};
+
+use anon_export::{ObjectKey, Part};
+use proptest::prelude::*;
+
+#[test]
+fn parts_are_safe_names() {
+    let long = "1".repeat(64);
+    for good in [
+        "1",
+        "a",
+        "Z",
+        "0.9",
+        "527408119-000001",
+        "TRIAL 7-000001",
+        "a_b",
+        "-",
+        "_",
+        &long,
+    ] {
+        assert!(Part::new(good).is_ok(), "{good:?}");
+    }
+    let longer = "1".repeat(65);
+    for bad in [
+        "", ".", "..", "...", " ", " a", "a ", ".a", "a.", "a/b", "/", "a\\b", "..\\x", "../../x",
+        "a\0", "a\nb", "C:", "é", "a*", "~\u{7f}", &longer,
+    ] {
+        assert!(Part::new(bad).is_err(), "{bad:?}");
+        for place in 0..4 {
+            let mut parts = ["p", "1", "2", "3"];
+            parts[place] = bad;
+            assert!(ObjectKey::new(parts).is_err(), "{bad:?} as part {place}");
+        }
+    }
+}
+
+#[test]
+fn a_key_reads_back() {
+    let text = "527408119-000001/1.2.1/1.2.2/1.2.3.dcm";
+    let key: ObjectKey = text.parse().expect("a key");
+    assert_eq!(key.to_string(), text);
+    assert_eq!(key.patient().as_str(), "527408119-000001");
+    for bad in [
+        "",
+        "a/b/c/d",
+        "a/b/c.dcm",
+        "a/b/c/d/e.dcm",
+        "a//c/d.dcm",
+        "/a/b/c/d.dcm",
+        "a/b/../d.dcm",
+    ] {
+        assert!(bad.parse::<ObjectKey>().is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn an_error_does_not_repeat_the_name() {
+    let error = Part::new("DOE^JANE").expect_err("a caret is refused");
+    assert_eq!(
+        error.to_string(),
+        "a name of 8 bytes cannot be part of a key: it has a character outside A-Z a-z 0-9 _ - . and space"
+    );
+    assert!(!format!("{error:?}").contains("DOE"));
+}
+
+proptest! {
+    /// Whatever is taken is one plain file name, and comes back from its path.
+    #[test]
+    fn what_is_taken_stays_inside(parts in proptest::array::uniform4("[ -~\u{e9}/\\\\.]{0,6}")) {
+        if let Ok(key) = ObjectKey::new([&parts[0], &parts[1], &parts[2], &parts[3]]) {
+            let path = key.to_string();
+            let components: Vec<_> = Path::new(&path).components().collect();
+            prop_assert_eq!(components.len(), 4);
+            prop_assert!(components.iter().all(|c| matches!(c, Component::Normal(_))));
+            prop_assert_eq!(path.parse::<ObjectKey>(), Ok(key));
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The crate through its public face.
+
+mod canary;
+mod directory;
+mod faulty;
+mod key;
+mod memory;

@@ -1,0 +1,13 @@
+//! The sink in memory.
+
+use anon_export::{MemorySink, Needs, conformance};
+
+#[test]
+fn passes_the_suite() {
+    conformance::check(MemorySink::new);
+}
+
+#[test]
+fn passes_the_suite_with_a_limit() {
+    conformance::check(|| MemorySink::with_needs(Needs::new().with_max_object_bytes(1 << 41)));
+}

@@ -1,0 +1,153 @@
+//! Old formats: one transaction from whatever the file has to what this program writes.
+
+use redb::{Database, ReadableTable, TableDefinition, WriteTransaction};
+
+use crate::disk::OpenError;
+
+/// Format that this program writes.
+pub(crate) const FORMAT: u64 = 1;
+
+/// `format` → version.
+pub(crate) const FORMATS: TableDefinition<'_, &str, u64> = TableDefinition::new("format");
+
+/// Takes a file from one version to the next.
+type Step = fn(&WriteTransaction) -> Result<(), OpenError>;
+
+/// From version n to n + 1, beginning with version 1. Nothing older was ever released.
+const STEPS: &[Step] = &[];
+
+/// Brings a database to the current format; `prepare` founds a new one.
+pub(crate) fn bring_up(
+    database: &Database,
+    prepare: fn(&WriteTransaction) -> Result<(), OpenError>,
+) -> Result<(), OpenError> {
+    bring_to(database, 1, STEPS, prepare)
+}
+
+/// `first` is the version that the first step starts from.
+fn bring_to(
+    database: &Database,
+    first: u64,
+    steps: &[Step],
+    prepare: fn(&WriteTransaction) -> Result<(), OpenError>,
+) -> Result<(), OpenError> {
+    let current = first + steps.len() as u64;
+    let mut write = database.begin_write()?;
+    write.set_quick_repair(true);
+    let formats = write.open_table(FORMATS)?;
+    let found = formats.get("format")?.map(|version| version.value());
+    drop(formats);
+    match found {
+        Some(version) if version == current => {
+            write.abort()?;
+            return Ok(());
+        }
+        Some(version) if version > current => {
+            write.abort()?;
+            return Err(OpenError::Newer {
+                found: version,
+                known: current,
+            });
+        }
+        Some(version) => {
+            let skipped = version
+                .checked_sub(first)
+                .and_then(|skip| usize::try_from(skip).ok());
+            let skipped = skipped.ok_or(OpenError::Foreign)?;
+            for step in steps.iter().skip(skipped) {
+                step(&write)?;
+            }
+        }
+        None => {
+            if write.list_tables()?.count() > 1 {
+                return Err(OpenError::Foreign);
+            }
+            prepare(&write)?;
+        }
+    }
+    write.open_table(FORMATS)?.insert("format", current)?;
+    write.commit()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::ReadableDatabase;
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+
+    const ROWS: TableDefinition<'_, u64, u64> = TableDefinition::new("rows");
+
+    fn database() -> Database {
+        Database::builder()
+            .create_with_backend(InMemoryBackend::new())
+            .unwrap()
+    }
+
+    fn prepare(write: &WriteTransaction) -> Result<(), OpenError> {
+        write.open_table(ROWS)?.insert(1, 10)?;
+        Ok(())
+    }
+
+    fn double(write: &WriteTransaction) -> Result<(), OpenError> {
+        let mut rows = write.open_table(ROWS)?;
+        let value = rows.get(1)?.map_or(0, |value| value.value());
+        rows.insert(1, value * 2)?;
+        Ok(())
+    }
+
+    fn fail(write: &WriteTransaction) -> Result<(), OpenError> {
+        double(write)?;
+        Err(OpenError::Foreign)
+    }
+
+    fn row(database: &Database) -> u64 {
+        let read = database.begin_read().unwrap();
+        read.open_table(ROWS)
+            .unwrap()
+            .get(1)
+            .unwrap()
+            .unwrap()
+            .value()
+    }
+
+    #[test]
+    fn version_0_becomes_1_once_and_newer_is_refused() {
+        let database = database();
+        bring_to(&database, 0, &[], prepare).unwrap();
+        assert_eq!(row(&database), 10);
+        bring_to(&database, 0, &[double], prepare).unwrap();
+        assert_eq!(row(&database), 20);
+        bring_to(&database, 0, &[double], prepare).unwrap();
+        assert_eq!(row(&database), 20, "not twice");
+        let newer = bring_to(&database, 0, &[], prepare).unwrap_err();
+        assert!(
+            matches!(newer, OpenError::Newer { found: 1, known: 0 }),
+            "{newer}"
+        );
+    }
+
+    #[test]
+    fn a_step_that_fails_changes_nothing() {
+        let database = database();
+        bring_to(&database, 0, &[], prepare).unwrap();
+        assert!(bring_to(&database, 0, &[double, fail], prepare).is_err());
+        assert_eq!(row(&database), 10);
+        bring_to(&database, 0, &[double, double], prepare).unwrap();
+        assert_eq!(row(&database), 40);
+    }
+
+    #[test]
+    fn a_database_of_something_else_is_refused() {
+        let database = database();
+        let write = database.begin_write().unwrap();
+        write.open_table(ROWS).unwrap().insert(1, 1).unwrap();
+        write.commit().unwrap();
+        assert!(matches!(
+            bring_up(&database, prepare),
+            Err(OpenError::Foreign)
+        ));
+        assert_eq!(row(&database), 1);
+    }
+}

@@ -1,0 +1,247 @@
+//! [`Draft`]: a batch in the making. Reads see what the batch changes already.
+
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use crate::ledger::fault::Fault;
+use crate::ledger::pending::KeyMap;
+use crate::ledger::records::{
+    Batch, Key, Member, PairId, PatientRecord, SeriesRecord, Snapshot, StudyRecord,
+};
+use crate::{BackendError, NewInstance};
+
+pub(crate) struct Draft<S> {
+    pub(crate) snapshot: Arc<S>,
+    pub(crate) batch: Batch,
+    /// Ids looked up for this batch.
+    ids: KeyMap<PairId>,
+}
+
+macro_rules! row {
+    ($name:ident, $record:ty, $rows:ident, $read:ident) => {
+        /// The row, to be changed. None if there is none.
+        pub(crate) fn $name(&mut self, id: PairId) -> Result<Option<&mut $record>, BackendError> {
+            match self.batch.$rows.entry(id) {
+                Entry::Occupied(entry) => Ok(entry.into_mut().as_mut()),
+                Entry::Vacant(entry) => match self.snapshot.$read(id)? {
+                    Some(record) => Ok(entry.insert(Some(record)).as_mut()),
+                    None => Ok(None),
+                },
+            }
+        }
+    };
+}
+
+impl<S: Snapshot> Draft<S> {
+    pub(crate) fn new(snapshot: Arc<S>, batch: Batch) -> Self {
+        Self {
+            snapshot,
+            batch,
+            ids: KeyMap::default(),
+        }
+    }
+
+    row!(patient, PatientRecord, patients, patient);
+    row!(study, StudyRecord, studies, study);
+    row!(series, SeriesRecord, series, series);
+
+    /// The id of an original that has one.
+    pub(crate) fn id(&mut self, key: Key) -> Result<Option<PairId>, BackendError> {
+        if let Some(id) = self
+            .ids
+            .get(&key)
+            .copied()
+            .or_else(|| self.batch.given.id(key))
+        {
+            return Ok(Some(id));
+        }
+        let id = self.snapshot.id(key)?;
+        if let Some(id) = id {
+            self.ids.insert(key, id);
+        }
+        Ok(id)
+    }
+
+    /// An instance of the index.
+    pub(crate) fn instance(&self, id: PairId) -> Result<Option<Member>, BackendError> {
+        match self.batch.instances.get(&id) {
+            Some(member) => Ok(*member),
+            None if self.batch.given.is_new(id) => Ok(None),
+            None => self.snapshot.instance(id),
+        }
+    }
+
+    /// Puts an instance into the index. False if it is there already.
+    pub(crate) fn add(
+        &mut self,
+        ids: [PairId; 4],
+        accession: Option<PairId>,
+        new: &NewInstance,
+    ) -> Result<bool, BackendError> {
+        let [patient, study, series, instance] = ids;
+        if let Some(known) = self.instance(instance)? {
+            if known.series != series || known.fingerprint != new.fingerprint {
+                return Err(Fault::Contradiction.into());
+            }
+            return Ok(false);
+        }
+        self.add_study(patient, study, accession, new)?;
+        self.add_series(study, series, new)?;
+        let member = Member {
+            series,
+            fingerprint: new.fingerprint,
+            bytes: new.output_bytes,
+        };
+        self.batch.instances.insert(instance, Some(member));
+        self.batch.members.entry(series).or_default().push(instance);
+        self.count(patient, study, series, 1)?;
+        self.batch.meta.totals.instances += 1;
+        self.batch.meta.totals.bytes += new.output_bytes;
+        Ok(true)
+    }
+
+    fn add_study(
+        &mut self,
+        patient: PairId,
+        study: PairId,
+        accession: Option<PairId>,
+        new: &NewInstance,
+    ) -> Result<(), BackendError> {
+        if let Some(record) = self.study(study)? {
+            return if record.patient == patient {
+                Ok(())
+            } else {
+                Err(Fault::Contradiction.into())
+            };
+        }
+        if self.patient(patient)?.is_none() {
+            let record = PatientRecord {
+                phi: new.patient.clone(),
+                ..PatientRecord::default()
+            };
+            self.batch.patients.insert(patient, Some(record));
+            if patient != PairId::NO_PATIENT {
+                self.batch.meta.totals.patients += 1;
+            }
+        }
+        self.patient(patient)?.ok_or(Fault::Dangling)?.studies += 1;
+        self.batch.meta.sight += 1;
+        let sight = self.batch.meta.sight;
+        let record = StudyRecord {
+            patient,
+            sight,
+            phi: new.study.clone(),
+            accession,
+            series: 0,
+            instances: 0,
+            target: 0,
+        };
+        self.batch.studies.insert(study, Some(record));
+        self.batch.sights.insert((patient, sight), Some(study));
+        self.batch.meta.totals.studies += 1;
+        Ok(())
+    }
+
+    fn add_series(
+        &mut self,
+        study: PairId,
+        series: PairId,
+        new: &NewInstance,
+    ) -> Result<(), BackendError> {
+        if let Some(record) = self.series(series)? {
+            return if record.study == study {
+                Ok(())
+            } else {
+                Err(Fault::Contradiction.into())
+            };
+        }
+        let patient = self.study(study)?.map(|record| {
+            record.series += 1;
+            record.patient
+        });
+        let patient = patient.ok_or(Fault::Dangling)?;
+        self.patient(patient)?.ok_or(Fault::Dangling)?.series += 1;
+        let record = SeriesRecord {
+            study,
+            phi: new.series.clone(),
+            instances: 0,
+        };
+        self.batch.series.insert(series, Some(record));
+        self.batch.study_series.insert((study, series), Some(()));
+        self.batch.meta.totals.series += 1;
+        Ok(())
+    }
+
+    /// One instance more, or one less, in each of its parents.
+    fn count(
+        &mut self,
+        patient: PairId,
+        study: PairId,
+        series: PairId,
+        change: i64,
+    ) -> Result<(), BackendError> {
+        let count = &mut self.series(series)?.ok_or(Fault::Dangling)?.instances;
+        *count = count.saturating_add_signed(change);
+        let count = &mut self.study(study)?.ok_or(Fault::Dangling)?.instances;
+        *count = count.saturating_add_signed(change);
+        let count = &mut self.patient(patient)?.ok_or(Fault::Dangling)?.instances;
+        *count = count.saturating_add_signed(change);
+        Ok(())
+    }
+
+    /// Takes an instance out of the index, and its parents where they are empty then. False if it
+    /// is not there.
+    pub(crate) fn remove(
+        &mut self,
+        series: PairId,
+        instance: PairId,
+    ) -> Result<bool, BackendError> {
+        let member = match self.instance(instance)? {
+            Some(member) if member.series == series => member,
+            _ => return Ok(false),
+        };
+        let study = self.series(series)?.ok_or(Fault::Dangling)?.study;
+        let patient = self.study(study)?.ok_or(Fault::Dangling)?.patient;
+        self.batch.instances.insert(instance, None);
+        self.count(patient, study, series, -1)?;
+        let totals = &mut self.batch.meta.totals;
+        totals.instances = totals.instances.saturating_sub(1);
+        totals.bytes = totals.bytes.saturating_sub(member.bytes);
+        self.remove_if_empty(patient, study, series)?;
+        Ok(true)
+    }
+
+    fn remove_if_empty(
+        &mut self,
+        patient: PairId,
+        study: PairId,
+        series: PairId,
+    ) -> Result<(), BackendError> {
+        if self.series(series)?.ok_or(Fault::Dangling)?.instances > 0 {
+            return Ok(());
+        }
+        self.batch.series.insert(series, None);
+        self.batch.emptied.push(series);
+        self.batch.study_series.insert((study, series), None);
+        self.study(study)?.ok_or(Fault::Dangling)?.series -= 1;
+        self.patient(patient)?.ok_or(Fault::Dangling)?.series -= 1;
+        self.batch.meta.totals.series -= 1;
+        let record = self.study(study)?.ok_or(Fault::Dangling)?;
+        if record.instances > 0 {
+            return Ok(());
+        }
+        let sight = record.sight;
+        self.batch.studies.insert(study, None);
+        self.batch.sights.insert((patient, sight), None);
+        self.batch.meta.totals.studies -= 1;
+        let record = self.patient(patient)?.ok_or(Fault::Dangling)?;
+        record.studies -= 1;
+        if record.studies == 0 {
+            self.batch.patients.insert(patient, None);
+            if patient != PairId::NO_PATIENT {
+                self.batch.meta.totals.patients -= 1;
+            }
+        }
+        Ok(())
+    }
+}

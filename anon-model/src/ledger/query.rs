@@ -1,0 +1,231 @@
+//! Questions to the index.
+
+use std::ops::ControlFlow;
+
+use crate::ledger::Ledger;
+use crate::ledger::fault::Fault;
+use crate::ledger::records::{IntentRecord, PairId, Snapshot, StudyRecord, Tables};
+use crate::{
+    BackendError, Group, Intent, PatientRow, Phi, Removal, RulesRecord, Space, StudyRow, Totals,
+};
+
+/// Rows read at once: bounds the memory of a visit.
+const PAGE: usize = 256;
+
+impl<T: Tables> Ledger<T> {
+    pub(crate) fn unsettled(&self) -> Result<Vec<Intent>, BackendError> {
+        let state = self.lock()?;
+        let mut intents = Vec::new();
+        for (group, intent) in &state.open {
+            let IntentRecord::Publish(outputs) = intent else {
+                continue;
+            };
+            let mut paths = Vec::with_capacity(outputs.len());
+            for output in outputs {
+                let ids = [output.patient, output.study, output.series, output.instance];
+                let mut path: [String; 4] = Default::default();
+                for (name, id) in path.iter_mut().zip(ids) {
+                    *name = self.durable_name(&state.snapshot, id)?;
+                }
+                paths.push(path);
+            }
+            intents.push(Intent {
+                group: Group(*group),
+                outputs: paths,
+            });
+        }
+        Ok(intents)
+    }
+
+    pub(crate) fn unsettled_removals(&self) -> Result<Vec<Removal>, BackendError> {
+        let state = self.lock()?;
+        Ok(state
+            .open
+            .iter()
+            .filter_map(|(group, intent)| match intent {
+                IntentRecord::Remove(directories) => Some(Removal {
+                    group: Group(*group),
+                    directories: directories.clone(),
+                }),
+                IntentRecord::Publish(_) => None,
+            })
+            .collect())
+    }
+
+    pub(crate) fn totals(&self) -> Result<Totals, BackendError> {
+        Ok(self.lock()?.meta.totals)
+    }
+
+    pub(crate) fn is_frozen(&self) -> Result<bool, BackendError> {
+        Ok(self.lock()?.meta.is_frozen())
+    }
+
+    fn uid_id(
+        &self,
+        snapshot: &T::Snapshot,
+        uid: &Phi<String>,
+    ) -> Result<Option<PairId>, BackendError> {
+        snapshot.id(self.key(Space::Uid, uid.expose()))
+    }
+
+    fn study_of_uid(&self, uid: &Phi<String>) -> Result<Option<StudyRecord>, BackendError> {
+        let (snapshot, _) = self.view()?;
+        match self.uid_id(&snapshot, uid)? {
+            Some(id) => snapshot.study(id),
+            None => Ok(None),
+        }
+    }
+
+    pub(crate) fn has_instance(&self, uid: &Phi<String>) -> Result<bool, BackendError> {
+        let (snapshot, _) = self.view()?;
+        match self.uid_id(&snapshot, uid)? {
+            Some(id) => Ok(snapshot.instance(id)?.is_some()),
+            None => Ok(false),
+        }
+    }
+
+    pub(crate) fn stored_instances(&self, uid: &Phi<String>) -> Result<u64, BackendError> {
+        Ok(self.study_of_uid(uid)?.map_or(0, |record| record.instances))
+    }
+
+    pub(crate) fn study_imported(&self, uid: &Phi<String>) -> Result<bool, BackendError> {
+        Ok(self
+            .study_of_uid(uid)?
+            .is_some_and(|record| record.target > 0 && record.instances >= record.target))
+    }
+
+    pub(crate) fn series_complete(
+        &self,
+        study_uid: &Phi<String>,
+        series_uid: &Phi<String>,
+        target: u64,
+    ) -> Result<bool, BackendError> {
+        let (snapshot, _) = self.view()?;
+        let Some(study) = self.uid_id(&snapshot, study_uid)? else {
+            return Ok(false);
+        };
+        let Some(series) = self.uid_id(&snapshot, series_uid)? else {
+            return Ok(false);
+        };
+        Ok(snapshot
+            .series(series)?
+            .is_some_and(|record| record.study == study && record.instances >= target))
+    }
+
+    pub(crate) fn patients(
+        &self,
+        visit: &mut dyn FnMut(PatientRow) -> ControlFlow<()>,
+    ) -> Result<(), BackendError> {
+        let (snapshot, _) = self.view()?;
+        each_patient(&*snapshot, &mut |id| {
+            let row = self.patient_row(&snapshot, id)?.ok_or(Fault::Dangling)?;
+            Ok(visit(row))
+        })
+    }
+
+    fn patient_row(
+        &self,
+        snapshot: &T::Snapshot,
+        id: PairId,
+    ) -> Result<Option<PatientRow>, BackendError> {
+        let Some(record) = snapshot.patient(id)? else {
+            return Ok(None);
+        };
+        Ok(Some(PatientRow {
+            pseudonym: self.durable_name(snapshot, id)?,
+            phi: record.phi,
+            studies: record.studies,
+            series: record.series,
+            instances: record.instances,
+        }))
+    }
+
+    pub(crate) fn patient(&self, pseudonym: &str) -> Result<Option<PatientRow>, BackendError> {
+        let (snapshot, _) = self.view()?;
+        match self.durable_id(&snapshot, Space::Patient, pseudonym)? {
+            Some(id) => self.patient_row(&snapshot, id),
+            None => Ok(None),
+        }
+    }
+
+    pub(crate) fn studies(
+        &self,
+        visit: &mut dyn FnMut(StudyRow) -> ControlFlow<()>,
+    ) -> Result<(), BackendError> {
+        let (snapshot, _) = self.view()?;
+        each_patient(&*snapshot, &mut |patient| {
+            let mut after = None;
+            loop {
+                let page = snapshot.studies(patient, after, PAGE)?;
+                let Some((last, _)) = page.last() else {
+                    return Ok(ControlFlow::Continue(()));
+                };
+                after = Some(*last);
+                for (_, study) in page {
+                    let row = self.study_row(&snapshot, study)?.ok_or(Fault::Dangling)?;
+                    if visit(row).is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
+            }
+        })
+    }
+
+    fn study_row(
+        &self,
+        snapshot: &T::Snapshot,
+        id: PairId,
+    ) -> Result<Option<StudyRow>, BackendError> {
+        let Some(record) = snapshot.study(id)? else {
+            return Ok(None);
+        };
+        let patient = snapshot.patient(record.patient)?.ok_or(Fault::Dangling)?;
+        let pair = snapshot.pair(id)?.ok_or(Fault::Dangling)?;
+        let accession = record
+            .accession
+            .map(|accession| self.durable_name(snapshot, accession))
+            .transpose()?;
+        Ok(Some(StudyRow {
+            patient: self.durable_name(snapshot, record.patient)?,
+            patient_phi: patient.phi,
+            phi: record.phi,
+            accession,
+            study: self.pair_name(id, &pair)?,
+            study_uid: pair.original,
+            series: record.series,
+            instances: record.instances,
+            target: record.target,
+        }))
+    }
+
+    pub(crate) fn study(&self, pseudonym: &str) -> Result<Option<StudyRow>, BackendError> {
+        let (snapshot, _) = self.view()?;
+        match self.durable_id(&snapshot, Space::Uid, pseudonym)? {
+            Some(id) => self.study_row(&snapshot, id),
+            None => Ok(None),
+        }
+    }
+
+    pub(crate) fn rules_history(&self) -> Result<Vec<RulesRecord>, BackendError> {
+        self.view()?.0.rules()
+    }
+}
+
+fn each_patient<S: Snapshot>(
+    snapshot: &S,
+    visit: &mut dyn FnMut(PairId) -> Result<ControlFlow<()>, BackendError>,
+) -> Result<(), BackendError> {
+    let mut after = None;
+    loop {
+        let page = snapshot.patients(after, PAGE)?;
+        let Some(last) = page.last() else {
+            return Ok(());
+        };
+        after = Some(*last);
+        for id in page {
+            if visit(id)?.is_break() {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! [`State`]: what a ledger holds in memory. Its size does not grow with the store.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::BackendError;
+use crate::ledger::cache::Cache;
+use crate::ledger::flight::Flight;
+use crate::ledger::pending::Pending;
+use crate::ledger::records::{IntentRecord, Key, Meta, Pair, PairId, Snapshot};
+
+/// Entries of the cache of pairs: 3 MB.
+const KNOWN: usize = 1 << 16;
+
+/// Entries of the caches of relations.
+const RELATIONS: usize = 1 << 12;
+
+pub(crate) struct State<S> {
+    pub(crate) snapshot: Arc<S>,
+    /// Counters and counts as given, totals as durable.
+    pub(crate) meta: Meta,
+    /// Given, and part of the next commit.
+    pub(crate) pending: Pending,
+    /// Part of the commit that is being written.
+    pub(crate) committing: Arc<Pending>,
+    pub(crate) flight: Flight,
+    /// Settled, and to be forgotten with the next commit.
+    pub(crate) settled: Vec<u64>,
+    /// Committed and not settled.
+    pub(crate) open: BTreeMap<u64, IntentRecord>,
+    /// True once memory and tables may differ.
+    pub(crate) broken: bool,
+    known: Cache<PairId>,
+    parents: Cache<PairId>,
+    referred: Cache<()>,
+}
+
+impl<S: Snapshot> State<S> {
+    pub(crate) fn new(snapshot: Arc<S>, meta: Meta) -> Result<Self, BackendError> {
+        let open = snapshot.intents()?.into_iter().collect();
+        Ok(Self {
+            snapshot,
+            meta,
+            pending: Pending::default(),
+            committing: Arc::default(),
+            flight: Flight::default(),
+            settled: Vec::new(),
+            open,
+            broken: false,
+            known: Cache::new(KNOWN),
+            parents: Cache::new(RELATIONS),
+            referred: Cache::new(RELATIONS),
+        })
+    }
+
+    /// The id of an original.
+    pub(crate) fn id(&mut self, key: Key) -> Result<Option<PairId>, BackendError> {
+        if let Some(id) = self
+            .known
+            .get(key)
+            .or_else(|| self.pending.id(key))
+            .or_else(|| self.committing.id(key))
+        {
+            return Ok(Some(id));
+        }
+        let id = self.snapshot.id(key)?;
+        if let Some(id) = id {
+            self.known.insert(key, id);
+        }
+        Ok(id)
+    }
+
+    /// The id of a pseudonym that does not follow from its id.
+    pub(crate) fn name(&self, key: Key) -> Result<Option<PairId>, BackendError> {
+        let near = self.pending.name(key).or_else(|| self.committing.name(key));
+        match near {
+            Some(id) => Ok(Some(id)),
+            None => self.snapshot.name(key),
+        }
+    }
+
+    /// A pair by its id.
+    pub(crate) fn pair(&self, id: PairId) -> Result<Option<Pair>, BackendError> {
+        let near = self.pending.pair(id).or_else(|| self.committing.pair(id));
+        match near {
+            Some(pair) => Ok(Some(pair.clone())),
+            None => self.snapshot.pair(id),
+        }
+    }
+
+    /// The patient of a study, in flight or in the index.
+    pub(crate) fn patient_of(&mut self, study: PairId) -> Result<Option<PairId>, BackendError> {
+        if let Some(patient) = self.flight.patient_of(study) {
+            return Ok(Some(patient));
+        }
+        if let Some(patient) = self.parents.get(join(0, study)) {
+            return Ok(Some(patient));
+        }
+        let patient = self.snapshot.study(study)?.map(|record| record.patient);
+        if let Some(patient) = patient {
+            self.parents.insert(join(0, study), patient);
+        }
+        Ok(patient)
+    }
+
+    /// The study of a series, in flight or in the index.
+    pub(crate) fn study_of(&mut self, series: PairId) -> Result<Option<PairId>, BackendError> {
+        if let Some(study) = self.flight.study_of(series) {
+            return Ok(Some(study));
+        }
+        if let Some(study) = self.parents.get(join(1, series)) {
+            return Ok(Some(study));
+        }
+        let study = self.snapshot.series(series)?.map(|record| record.study);
+        if let Some(study) = study {
+            self.parents.insert(join(1, series), study);
+        }
+        Ok(study)
+    }
+
+    /// Notes that a study is the first to refer to a UID: the pair at this place of the pending.
+    pub(crate) fn refer_first(&mut self, place: usize, uid: PairId, study: PairId) {
+        self.pending.refer_first(place, study);
+        self.referred.insert(join(study.0, uid), ());
+    }
+
+    /// Notes that a study refers to a UID, unless that is noted already.
+    pub(crate) fn refer(&mut self, uid: PairId, study: PairId) -> Result<(), BackendError> {
+        let key = join(study.0, uid);
+        if self.referred.get(key).is_some() {
+            return Ok(());
+        }
+        let noted = self.pending.references().contains(&(uid, study))
+            || self.committing.references().contains(&(uid, study))
+            || self.snapshot.refers(uid, study)?;
+        if !noted {
+            self.pending.refer(uid, study);
+        }
+        self.referred.insert(key, ());
+        Ok(())
+    }
+
+    /// What was written is found in the tables from here on.
+    pub(crate) fn written(&mut self, snapshot: S, given: &Pending) {
+        self.snapshot = Arc::new(snapshot);
+        self.committing = Arc::default();
+        for given in given.pairs() {
+            self.known.insert(given.key, given.id);
+        }
+    }
+
+    /// Takes over what another process has written.
+    pub(crate) fn refresh(&mut self, snapshot: S) -> Result<(), BackendError> {
+        let meta = snapshot.meta()?;
+        // Whatever gives or removes pairs or rows changes counters, counts or the group.
+        if meta != self.meta {
+            self.meta = meta;
+            self.forget();
+        }
+        self.open = snapshot.intents()?.into_iter().collect();
+        self.snapshot = Arc::new(snapshot);
+        Ok(())
+    }
+
+    /// Forgets what is only remembered: rows have been removed.
+    pub(crate) fn forget(&mut self) {
+        self.known.clear();
+        self.parents.clear();
+        self.referred.clear();
+    }
+}
+
+/// One key of two ids.
+fn join(high: u64, low: PairId) -> u128 {
+    u128::from(high) << 64 | u128::from(low.0)
+}

@@ -1,0 +1,112 @@
+//! Who is who in a DICOM de-identification project: pseudonyms, the PHI index and project settings.
+//!
+//! It gives every original (patient key, UID, accession number) one pseudonym for ever, remembers
+//! which instances were de-identified and what identified them, and says what a project is set to.
+//! It does *not* read or write DICOM, does not decide which elements get a pseudonym, and does not
+//! touch the de-identified files.
+//!
+//! ```text
+//!            assign               commit                      settle
+//! Wanted ────────────► Names ───► NewInstance… ───► Group ──────────────► (forgotten)
+//!  originals  memory    pseudonyms   one durable      intent to    files are published;
+//!             only                   transaction      publish      those that are not, leave
+//! ```
+//!
+//! [`Pseudonyms::assign`] is fast and durable nowhere; [`LookupStore::commit`] makes all that was
+//! given, the index rows and the intent to publish durable in one step, before any file is
+//! visible; [`LookupStore::settle`] ends it. After a crash [`LookupStore::unsettled`] says which
+//! groups to look at. Numbers only grow: what failed or was deleted leaves gaps, and no number is
+//! given to a second original.
+//!
+//! Two stores answer to [`LookupStore`]: [`MemoryStore`], and `DiskStore` in one file on redb
+//! (feature `disk`). Both are one ledger over different tables, so they cannot differ in what they
+//! mean, and both pass `conformance::check` (feature `conformance`), which a store of your own can
+//! run too.
+//!
+//! # Examples
+//! ```
+//! use anon_model::{
+//!     Assigned, Identity, LookupStore, MemoryStore, NewInstance, Phi, Pseudonyms, SiteId, Space,
+//!     UidRoot, Wanted,
+//! };
+//!
+//! let identity = Identity::new(SiteId::new("527408")?, UidRoot::default())?;
+//! let store = MemoryStore::new(identity)?;
+//! let wanted = Wanted {
+//!     patient: Phi::new("4711".to_owned()),
+//!     study: Phi::new("1.2.840.1".to_owned()),
+//!     series: Phi::new("1.2.840.2".to_owned()),
+//!     instance: Phi::new("1.2.840.3".to_owned()),
+//!     ..Wanted::default()
+//! };
+//! let Assigned::New(names) = store.assign(&wanted)? else { unreachable!("an empty store") };
+//! assert_eq!(names.patient, "527408-000001");
+//!
+//! let group = store.commit(&[NewInstance {
+//!     patient_key: wanted.patient.clone(),
+//!     study_uid: wanted.study.clone(),
+//!     series_uid: wanted.series.clone(),
+//!     instance_uid: wanted.instance.clone(),
+//!     names,
+//!     ..NewInstance::default()
+//! }])?;
+//! // Here the file becomes visible under its final name.
+//! store.settle(group, &[])?;
+//!
+//! assert_eq!(store.totals()?.instances, 1);
+//! assert!(matches!(store.assign(&wanted)?, Assigned::Duplicate(_)));
+//! assert_eq!(store.originals("527408-000001")?, [(Space::Patient, wanted.patient)]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Identifying values
+//!
+//! Whatever came in and can identify is a [`Phi`]: `Debug` prints `Phi(..)`, there is no `Display`,
+//! and every reading is an `expose()`. Errors name pseudonyms and keys, never originals.
+//!
+//! # Features
+//!
+//! | feature | adds | default |
+//! |---|---|---|
+//! | `disk` | `DiskStore`, redb and bincode | yes |
+//! | `conformance` | the suite every store must pass | no |
+//!
+//! # Limits
+//!
+//! Numbers stay below 10^15 in each space, so that every UID fits in 64 characters (PS3.5 section
+//! 9.1). Memory does not grow with the store on disk; a deletion holds the ids of what it deletes.
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+#[cfg(feature = "disk")]
+pub mod disk;
+pub mod error;
+pub mod index;
+mod ledger;
+pub mod lookup;
+mod memory;
+pub mod modality;
+pub mod phi;
+pub mod pseudonym;
+pub mod scheme;
+pub mod settings;
+mod store;
+pub mod uid;
+
+#[cfg(feature = "disk")]
+pub use disk::{DiskOptions, DiskStore, OpenError};
+pub use error::{BackendError, Remedy};
+pub use index::{
+    NewInstance, PatientPhi, PatientRow, RulesRecord, SeriesPhi, StudyPhi, StudyRow, Totals,
+};
+pub use lookup::{Deleted, Group, Intent, LookupStore, Removal};
+pub use memory::MemoryStore;
+pub use modality::Modality;
+pub use phi::Phi;
+pub use pseudonym::{
+    AdoptError, AssignError, Assigned, Conflict, Counts, Fingerprint, Names, Pseudonyms, Space,
+    StudyConflict, Wanted,
+};
+pub use scheme::{Dates, Identity, IdentityMismatch, Scheme, Secret};
+pub use settings::ProjectSettings;
+pub use uid::{SiteId, Uid, UidError, UidRoot};

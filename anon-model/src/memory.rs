@@ -1,0 +1,311 @@
+//! [`MemoryStore`]: the lookup store that a process takes with it when it ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::ledger::pending::KeyMap;
+use crate::ledger::records::{
+    Batch, IntentRecord, Key, Member, Meta, Pair, PairId, PatientRecord, SeriesRecord, Snapshot,
+    StudyRecord, Tables,
+};
+use crate::ledger::{Access, Ledger};
+use crate::store::delegate;
+use crate::uid::RandomError;
+use crate::{BackendError, Identity, RulesRecord};
+
+/// A lookup store in memory. For tests, for trying rules out, and for programs that keep the
+/// pairs some other way. All that it promises it promises until it is dropped.
+///
+/// # Examples
+/// ```
+/// use anon_model::{Assigned, Identity, MemoryStore, Phi, Pseudonyms, SiteId, UidRoot, Wanted};
+///
+/// let identity = Identity::new(SiteId::new("99")?, UidRoot::new("1.2.3")?)?;
+/// let store = MemoryStore::new(identity)?;
+/// let wanted = Wanted {
+///     patient: Phi::new("4711".to_owned()),
+///     study: Phi::new("1.3.1".to_owned()),
+///     series: Phi::new("1.3.2".to_owned()),
+///     instance: Phi::new("1.3.3".to_owned()),
+///     ..Wanted::default()
+/// };
+/// let Assigned::New(names) = store.assign(&wanted)? else { unreachable!() };
+/// assert_eq!(names.patient, "99-000001");
+/// assert_eq!(names.instance, "1.2.3.99.3");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct MemoryStore {
+    ledger: Ledger<MemoryTables>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    ///
+    /// # Errors
+    /// If the operating system has no random numbers to give.
+    ///
+    /// # Panics
+    /// Never: opening an empty store in memory does not fail.
+    pub fn new(identity: Identity) -> Result<Self, RandomError> {
+        let mut hash_key = [0; 32];
+        getrandom::fill(&mut hash_key).map_err(|_| RandomError)?;
+        let tables = MemoryTables {
+            hash_key,
+            rows: Arc::default(),
+        };
+        let ledger = Ledger::open(tables, identity, Access::Write)
+            .expect("memory: an empty store has no identity to differ from, and reads do not fail");
+        Ok(Self { ledger })
+    }
+
+    /// The identity its pseudonyms are made with.
+    pub fn identity(&self) -> &Identity {
+        self.ledger.identity()
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("identity", self.identity())
+            .finish_non_exhaustive()
+    }
+}
+
+delegate!(MemoryStore);
+
+struct MemoryTables {
+    hash_key: [u8; 32],
+    rows: Arc<RwLock<Rows>>,
+}
+
+#[derive(Default)]
+struct Rows {
+    ids: KeyMap<PairId>,
+    pairs: BTreeMap<PairId, Pair>,
+    names: KeyMap<PairId>,
+    patients: BTreeMap<PairId, PatientRecord>,
+    studies: BTreeMap<PairId, StudyRecord>,
+    sights: BTreeMap<(PairId, u64), PairId>,
+    series: BTreeMap<PairId, SeriesRecord>,
+    study_series: BTreeSet<(PairId, PairId)>,
+    instances: BTreeMap<PairId, Member>,
+    members: BTreeMap<(PairId, u64), Vec<PairId>>,
+    references: BTreeSet<(PairId, PairId)>,
+    intents: BTreeMap<u64, IntentRecord>,
+    rules: Vec<RulesRecord>,
+    meta: Meta,
+}
+
+fn change<K: Ord + Copy, V: Clone>(rows: &mut BTreeMap<K, V>, changes: &BTreeMap<K, Option<V>>) {
+    for (key, value) in changes {
+        match value {
+            Some(value) => rows.insert(*key, value.clone()),
+            None => rows.remove(key),
+        };
+    }
+}
+
+impl Tables for MemoryTables {
+    type Snapshot = View;
+
+    fn snapshot(&self) -> Result<View, BackendError> {
+        Ok(View(Arc::clone(&self.rows)))
+    }
+
+    fn apply(&self, batch: &Batch) -> Result<(), BackendError> {
+        let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
+        let rows = &mut *rows;
+        for given in batch.given.pairs() {
+            rows.ids.insert(given.key, given.id);
+            rows.pairs.insert(given.id, given.pair.clone());
+            if let Some(name) = given.name {
+                rows.names.insert(name, given.id);
+            }
+        }
+        rows.references.extend(batch.given.references());
+        for (id, key, name) in &batch.removed_pairs {
+            rows.ids.remove(key);
+            rows.pairs.remove(id);
+            if let Some(name) = name {
+                rows.names.remove(name);
+            }
+        }
+        change(&mut rows.patients, &batch.patients);
+        change(&mut rows.studies, &batch.studies);
+        change(&mut rows.sights, &batch.sights);
+        change(&mut rows.series, &batch.series);
+        for (key, row) in &batch.study_series {
+            match row {
+                Some(()) => rows.study_series.insert(*key),
+                None => rows.study_series.remove(key),
+            };
+        }
+        change(&mut rows.instances, &batch.instances);
+        for series in &batch.emptied {
+            let lists = (*series, 0)..=(*series, u64::MAX);
+            let groups: Vec<_> = rows.members.range(lists).map(|(key, _)| *key).collect();
+            for group in groups {
+                rows.members.remove(&group);
+            }
+        }
+        for (series, instances) in &batch.members {
+            let key = (*series, batch.meta.group);
+            rows.members.insert(key, instances.clone());
+        }
+        change(&mut rows.intents, &batch.intents);
+        rows.rules
+            .extend(batch.rules.iter().map(|(_, rules)| rules.clone()));
+        rows.meta = batch.meta.clone();
+        Ok(())
+    }
+
+    fn hash_key(&self) -> &[u8; 32] {
+        &self.hash_key
+    }
+}
+
+struct View(Arc<RwLock<Rows>>);
+
+impl View {
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "every question of the trait can fail"
+    )]
+    fn read<R>(&self, read: impl FnOnce(&Rows) -> R) -> Result<R, BackendError> {
+        Ok(read(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+/// The rows under a first key, with second keys above `after`.
+fn page<K: Ord + Copy, V: Clone>(
+    rows: &BTreeMap<(PairId, K), V>,
+    first: PairId,
+    after: Option<K>,
+    limit: usize,
+    least: K,
+) -> Vec<(K, V)> {
+    rows.range((first, after.unwrap_or(least))..)
+        .take_while(|((key, _), _)| *key == first)
+        .filter(|((_, key), _)| after.is_none_or(|after| *key > after))
+        .take(limit)
+        .map(|((_, key), value)| (*key, value.clone()))
+        .collect()
+}
+
+/// The second keys under a first one, above `after`.
+fn seconds(
+    rows: &BTreeSet<(PairId, PairId)>,
+    first: PairId,
+    after: Option<PairId>,
+    limit: usize,
+) -> Vec<PairId> {
+    rows.range((first, after.unwrap_or(PairId(0)))..=(first, PairId(u64::MAX)))
+        .map(|(_, second)| *second)
+        .filter(|second| after.is_none_or(|after| *second > after))
+        .take(limit)
+        .collect()
+}
+
+impl Snapshot for View {
+    fn id(&self, key: Key) -> Result<Option<PairId>, BackendError> {
+        self.read(|rows| rows.ids.get(&key).copied())
+    }
+
+    fn pair(&self, id: PairId) -> Result<Option<Pair>, BackendError> {
+        self.read(|rows| rows.pairs.get(&id).cloned())
+    }
+
+    fn name(&self, key: Key) -> Result<Option<PairId>, BackendError> {
+        self.read(|rows| rows.names.get(&key).copied())
+    }
+
+    fn patient(&self, id: PairId) -> Result<Option<PatientRecord>, BackendError> {
+        self.read(|rows| rows.patients.get(&id).cloned())
+    }
+
+    fn study(&self, id: PairId) -> Result<Option<StudyRecord>, BackendError> {
+        self.read(|rows| rows.studies.get(&id).cloned())
+    }
+
+    fn series(&self, id: PairId) -> Result<Option<SeriesRecord>, BackendError> {
+        self.read(|rows| rows.series.get(&id).cloned())
+    }
+
+    fn instance(&self, id: PairId) -> Result<Option<Member>, BackendError> {
+        self.read(|rows| rows.instances.get(&id).copied())
+    }
+
+    fn patients(&self, after: Option<PairId>, limit: usize) -> Result<Vec<PairId>, BackendError> {
+        self.read(|rows| {
+            let from = after.unwrap_or(PairId(0));
+            rows.patients
+                .range(from..)
+                .map(|(id, _)| *id)
+                .filter(|id| after.is_none_or(|after| *id > after))
+                .take(limit)
+                .collect()
+        })
+    }
+
+    fn studies(
+        &self,
+        patient: PairId,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<(u64, PairId)>, BackendError> {
+        self.read(|rows| page(&rows.sights, patient, after, limit, 0))
+    }
+
+    fn series_of(
+        &self,
+        study: PairId,
+        after: Option<PairId>,
+        limit: usize,
+    ) -> Result<Vec<PairId>, BackendError> {
+        self.read(|rows| seconds(&rows.study_series, study, after, limit))
+    }
+
+    fn members(
+        &self,
+        series: PairId,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<(u64, Vec<PairId>)>, BackendError> {
+        self.read(|rows| page(&rows.members, series, after, limit, 0))
+    }
+
+    fn refers(&self, uid: PairId, study: PairId) -> Result<bool, BackendError> {
+        self.read(|rows| {
+            let first = rows.pairs.get(&uid).and_then(|pair| pair.referrer);
+            first == Some(study) || rows.references.contains(&(uid, study))
+        })
+    }
+
+    fn referring(
+        &self,
+        uid: PairId,
+        after: Option<PairId>,
+        limit: usize,
+    ) -> Result<Vec<PairId>, BackendError> {
+        self.read(|rows| seconds(&rows.references, uid, after, limit))
+    }
+
+    fn intents(&self) -> Result<Vec<(u64, IntentRecord)>, BackendError> {
+        self.read(|rows| {
+            rows.intents
+                .iter()
+                .map(|(group, intent)| (*group, intent.clone()))
+                .collect()
+        })
+    }
+
+    fn rules(&self) -> Result<Vec<RulesRecord>, BackendError> {
+        self.read(|rows| rows.rules.clone())
+    }
+
+    fn meta(&self) -> Result<Meta, BackendError> {
+        self.read(|rows| rows.meta.clone())
+    }
+}

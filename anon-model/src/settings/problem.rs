@@ -1,0 +1,148 @@
+//! What is wrong with settings: all of it at once, each with its key and what is allowed.
+
+use std::fmt;
+
+/// One thing that is wrong with settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// Not TOML.
+    #[error("line {line}: {message}")]
+    Syntax {
+        /// The line, counted from 1.
+        line: usize,
+        /// What the parser says.
+        message: String,
+    },
+    /// A format version this program does not know.
+    #[error("format = {found} is newer than this program, which knows format 1")]
+    Format {
+        /// The version in the file.
+        found: i64,
+    },
+    /// A key that must be there is not.
+    #[error("{key} is missing")]
+    Missing {
+        /// The key.
+        key: String,
+    },
+    /// No such key.
+    #[error("there is no key {key}{}", suggestion(nearest.as_deref()))]
+    UnknownKey {
+        /// The key as given.
+        key: String,
+        /// The key that was probably meant.
+        nearest: Option<String>,
+    },
+    /// A key that names a secret.
+    #[error(
+        "{key} looks like a secret, and settings hold none: put it in the environment or in private/"
+    )]
+    Secret {
+        /// The key.
+        key: String,
+    },
+    /// A value of the wrong type.
+    #[error("{key} must be {expected}")]
+    Type {
+        /// The key.
+        key: String,
+        /// The type in words.
+        expected: &'static str,
+    },
+    /// A value that is not allowed. The value itself is not repeated.
+    #[error("{key} {problem}; allowed: {allowed}{}", suggestion(nearest.as_deref()))]
+    Value {
+        /// The key.
+        key: String,
+        /// What is wrong.
+        problem: String,
+        /// What is allowed.
+        allowed: &'static str,
+        /// The value that was probably meant.
+        nearest: Option<String>,
+    },
+    /// A key that is not a list.
+    #[error("{key} is not a list: set it instead")]
+    NotAList {
+        /// The key.
+        key: String,
+    },
+}
+
+fn suggestion(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |nearest| format!("; did you mean {nearest}?"))
+}
+
+/// Everything that is wrong with settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsError {
+    /// What is wrong, in the order of the file.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, problem) in self.problems.iter().enumerate() {
+            if place > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+/// The candidate nearest to a word, if it is near enough to have been meant.
+pub(super) fn nearest<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
+    let limit = 1 + word.chars().count() / 4;
+    candidates
+        .into_iter()
+        .map(|candidate| (distance(word, candidate), candidate))
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate.to_owned())
+}
+
+/// Insertions, deletions and replacements between two words.
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (line, letter) in from.chars().enumerate() {
+        let mut diagonal = line;
+        let mut left = line + 1;
+        if let Some(first) = row.first_mut() {
+            *first = left;
+        }
+        for (above, other) in row.iter_mut().skip(1).zip(&to) {
+            let replaced = diagonal + usize::from(letter != *other);
+            diagonal = *above;
+            left = replaced.min(diagonal + 1).min(left + 1);
+            *above = left;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances() {
+        for (from, to, expected) in [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("port", "prot", 2),
+            ("scp.prt", "scp.port", 1),
+        ] {
+            assert_eq!(distance(from, to), expected, "{from} {to}");
+            assert_eq!(distance(to, from), expected, "{to} {from}");
+        }
+    }
+}

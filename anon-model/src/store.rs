@@ -1,0 +1,186 @@
+//! Lets a store answer through its ledger.
+
+/// Implements `Pseudonyms` and `LookupStore` for a type with a field `ledger`.
+macro_rules! delegate {
+    ($store:ty) => {
+        impl $crate::Pseudonyms for $store {
+            fn assign(
+                &self,
+                wanted: &$crate::Wanted,
+            ) -> Result<$crate::Assigned, $crate::AssignError> {
+                self.ledger.assign(wanted)
+            }
+
+            fn abandon(&self, wanted: &$crate::Wanted) {
+                if let Err(error) = self.ledger.abandon(wanted) {
+                    let error: &dyn std::error::Error = &error;
+                    // The relations stay held: contradicting instances are refused until the store
+                    // is opened again, which errs on the safe side.
+                    tracing::warn!(error, "an instance could not be abandoned");
+                }
+            }
+
+            fn adopt(
+                &self,
+                space: $crate::Space,
+                original: &$crate::Phi<String>,
+                pseudonym: &str,
+            ) -> Result<(), $crate::AdoptError> {
+                self.ledger.adopt(space, original, pseudonym)
+            }
+
+            fn pseudonym(
+                &self,
+                space: $crate::Space,
+                original: &$crate::Phi<String>,
+            ) -> Result<Option<String>, $crate::BackendError> {
+                self.ledger.pseudonym(space, original)
+            }
+
+            fn originals(
+                &self,
+                pseudonym: &str,
+            ) -> Result<Vec<($crate::Space, $crate::Phi<String>)>, $crate::BackendError> {
+                self.ledger.originals(pseudonym)
+            }
+
+            fn counts(&self) -> Result<$crate::Counts, $crate::BackendError> {
+                self.ledger.counts()
+            }
+        }
+
+        impl $crate::LookupStore for $store {
+            fn commit(
+                &self,
+                group: &[$crate::NewInstance],
+            ) -> Result<$crate::Group, $crate::BackendError> {
+                self.ledger.commit(group)
+            }
+
+            fn settle(
+                &self,
+                group: $crate::Group,
+                unpublished: &[usize],
+            ) -> Result<(), $crate::BackendError> {
+                self.ledger.settle(group, unpublished)
+            }
+
+            fn unsettled(&self) -> Result<Vec<$crate::Intent>, $crate::BackendError> {
+                self.ledger.unsettled()
+            }
+
+            fn unsettled_removals(&self) -> Result<Vec<$crate::Removal>, $crate::BackendError> {
+                self.ledger.unsettled_removals()
+            }
+
+            fn flush(&self) -> Result<(), $crate::BackendError> {
+                self.ledger.flush()
+            }
+
+            fn totals(&self) -> Result<$crate::Totals, $crate::BackendError> {
+                self.ledger.totals()
+            }
+
+            fn has_instance(
+                &self,
+                instance_uid: &$crate::Phi<String>,
+            ) -> Result<bool, $crate::BackendError> {
+                self.ledger.has_instance(instance_uid)
+            }
+
+            fn patients(
+                &self,
+                visit: &mut dyn FnMut($crate::PatientRow) -> std::ops::ControlFlow<()>,
+            ) -> Result<(), $crate::BackendError> {
+                self.ledger.patients(visit)
+            }
+
+            fn patient(
+                &self,
+                pseudonym: &str,
+            ) -> Result<Option<$crate::PatientRow>, $crate::BackendError> {
+                self.ledger.patient(pseudonym)
+            }
+
+            fn studies(
+                &self,
+                visit: &mut dyn FnMut($crate::StudyRow) -> std::ops::ControlFlow<()>,
+            ) -> Result<(), $crate::BackendError> {
+                self.ledger.studies(visit)
+            }
+
+            fn study(
+                &self,
+                pseudonym: &str,
+            ) -> Result<Option<$crate::StudyRow>, $crate::BackendError> {
+                self.ledger.study(pseudonym)
+            }
+
+            fn stored_instances(
+                &self,
+                study_uid: &$crate::Phi<String>,
+            ) -> Result<u64, $crate::BackendError> {
+                self.ledger.stored_instances(study_uid)
+            }
+
+            fn series_complete(
+                &self,
+                study_uid: &$crate::Phi<String>,
+                series_uid: &$crate::Phi<String>,
+                target: u64,
+            ) -> Result<bool, $crate::BackendError> {
+                self.ledger.series_complete(study_uid, series_uid, target)
+            }
+
+            fn expect_instances(
+                &self,
+                study_uid: &$crate::Phi<String>,
+                target: u64,
+            ) -> Result<i64, $crate::BackendError> {
+                self.ledger.expect_instances(study_uid, target)
+            }
+
+            fn study_imported(
+                &self,
+                study_uid: &$crate::Phi<String>,
+            ) -> Result<bool, $crate::BackendError> {
+                self.ledger.study_imported(study_uid)
+            }
+
+            fn delete_study(
+                &self,
+                pseudonym: &str,
+            ) -> Result<Option<$crate::Deleted>, $crate::BackendError> {
+                self.ledger.delete_study(pseudonym)
+            }
+
+            fn delete_patient(
+                &self,
+                pseudonym: &str,
+            ) -> Result<Option<$crate::Deleted>, $crate::BackendError> {
+                self.ledger.delete_patient(pseudonym)
+            }
+
+            fn rules(&self) -> Result<Option<$crate::RulesRecord>, $crate::BackendError> {
+                Ok(self.ledger.rules_history()?.pop())
+            }
+
+            fn rules_history(&self) -> Result<Vec<$crate::RulesRecord>, $crate::BackendError> {
+                self.ledger.rules_history()
+            }
+
+            fn accept_rules(
+                &self,
+                rules: &$crate::RulesRecord,
+            ) -> Result<(), $crate::BackendError> {
+                self.ledger.accept_rules(rules)
+            }
+
+            fn is_frozen(&self) -> Result<bool, $crate::BackendError> {
+                self.ledger.is_frozen()
+            }
+        }
+    };
+}
+
+pub(crate) use delegate;

@@ -1,0 +1,362 @@
+//! The store on disk: readers beside a writer, permissions, the faults of V17.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anon_model::{
+    Assigned, DiskOptions, DiskStore, Identity, LookupStore, NewInstance, OpenError, Phi,
+    Pseudonyms, SiteId, StudyPhi, UidError, UidRoot, Wanted,
+};
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+fn identity() -> Result<Identity, UidError> {
+    Identity::new(SiteId::new("99")?, UidRoot::new("1.2.3")?)
+}
+
+fn open(path: &Path) -> Result<DiskStore, Box<dyn Error>> {
+    Ok(DiskStore::open(path, identity()?, &DiskOptions::default())?)
+}
+
+fn wanted(study: u32, instance: u32) -> Wanted {
+    Wanted {
+        patient: Phi::new("P".to_owned()),
+        study: Phi::new(format!("1.{study}")),
+        series: Phi::new(format!("2.{study}")),
+        instance: Phi::new(format!("3.{study}.{instance}")),
+        ..Wanted::default()
+    }
+}
+
+fn import(
+    store: &dyn LookupStore,
+    wanted: Wanted,
+    unpublished: &[usize],
+) -> Result<String, Box<dyn Error>> {
+    let Assigned::New(names) = store.assign(&wanted)? else {
+        return Err("a new instance was known".into());
+    };
+    let name = names.instance.clone();
+    let group = store.commit(&[NewInstance {
+        patient_key: wanted.patient,
+        study_uid: wanted.study,
+        series_uid: wanted.series,
+        instance_uid: wanted.instance,
+        names,
+        study: StudyPhi::default(),
+        ..NewInstance::default()
+    }])?;
+    store.settle(group, unpublished)?;
+    Ok(name)
+}
+
+const READ: &str = "ANON_MODEL_TEST_READ";
+
+/// Plays the other process of the test below: asked for the totals at each line it is sent.
+#[test]
+fn helper_that_reads() -> Outcome {
+    let Some(path) = std::env::var_os(READ) else {
+        return Ok(());
+    };
+    let store = DiskStore::open_read_only(Path::new(&path), identity()?, &DiskOptions::default())?;
+    for line in std::io::stdin().lines() {
+        let mut rows = 0;
+        store.studies(&mut |row| {
+            rows += row.instances;
+            ControlFlow::Continue(())
+        })?;
+        let held = store.has_instance(&Phi::new(line?))?;
+        let mut out = std::io::stdout();
+        writeln!(out, "answer {} {rows} {held}", store.totals()?.instances)?;
+        out.flush()?;
+    }
+    assert!(
+        store.assign(&wanted(9, 9)).is_err(),
+        "a reader gives no pseudonyms"
+    );
+    assert!(store.commit(&[]).is_err(), "a reader commits nothing");
+    Ok(())
+}
+
+#[test]
+fn another_process_reads_beside_the_writer() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("lookup.redb");
+    let store = open(&path)?;
+    import(&store, wanted(1, 1), &[])?;
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(["--exact", "disk::helper_that_reads", "--nocapture"])
+        .env(READ, &path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut questions = child.stdin.take().ok_or("no stdin")?;
+    let mut answers = BufReader::new(child.stdout.take().ok_or("no stdout")?).lines();
+    for number in 2..6 {
+        import(&store, wanted(number, 1), &[])?;
+        writeln!(questions, "3.{number}.1")?;
+        let answer = loop {
+            let line = answers.next().ok_or("the reader ended")??;
+            if let Some((_, answer)) = line.split_once("answer ") {
+                break answer.to_owned();
+            }
+        };
+        assert_eq!(
+            answer,
+            format!("{number} {number} true"),
+            "as committed last"
+        );
+    }
+    // A second writer is kept out.
+    let second = DiskStore::open(&path, identity()?, &DiskOptions::default());
+    assert!(matches!(second, Err(OpenError::InUse)), "{second:?}");
+    drop(questions);
+    let rest: Vec<_> = answers.collect::<Result<_, _>>()?;
+    assert!(child.wait()?.success(), "{rest:?}");
+    Ok(())
+}
+
+#[cfg(unix)]
+#[test]
+fn the_file_is_private() -> Outcome {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("lookup.redb");
+    drop(open(&path)?);
+    assert_eq!(
+        std::fs::metadata(&path)?.permissions().mode() & 0o777,
+        0o600
+    );
+    std::fs::set_permissions(&path, Permissions::from_mode(0o640))?;
+    for refused in [
+        DiskStore::open(&path, identity()?, &DiskOptions::default()),
+        DiskStore::open_read_only(&path, identity()?, &DiskOptions::default()),
+    ] {
+        assert!(
+            matches!(refused, Err(OpenError::Mode { mode: 0o640 })),
+            "{refused:?}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn something_else_is_refused() -> Outcome {
+    let mut file = tempfile::NamedTempFile::new()?;
+    file.write_all(&[b'x'; 10_000])?;
+    let refused = DiskStore::open(file.path(), identity()?, &DiskOptions::default());
+    assert!(refused.is_err(), "{refused:?}");
+    let missing = file.path().with_extension("missing");
+    let refused = DiskStore::open_read_only(&missing, identity()?, &DiskOptions::default());
+    assert!(matches!(refused, Err(OpenError::Io(_))), "{refused:?}");
+    Ok(())
+}
+
+/// spec/rsna-v17.md 10.2, 9: UID numbers were used again after failures.
+#[test]
+fn f09_a_number_is_not_reused_after_a_failure() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("lookup.redb");
+    let store = open(&path)?;
+    let failed = import(&store, wanted(1, 1), &[0])?;
+    store.abandon(&wanted(1, 2));
+    let next = import(&store, wanted(1, 3), &[])?;
+    assert_ne!(failed, next);
+    drop(store);
+    let store = open(&path)?;
+    let later = import(&store, wanted(1, 4), &[])?;
+    assert!(![&failed, &next].contains(&&later));
+    assert_eq!(
+        import(&store, wanted(1, 1), &[])?,
+        failed,
+        "one original, one pseudonym"
+    );
+    Ok(())
+}
+
+/// spec/rsna-v17.md 10.2, 10: a study under its series' UID, or a UID met as a frame of reference
+/// first, broke the mapping.
+#[test]
+fn f10_one_uid_in_every_role_keeps_one_pseudonym() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let store = open(&directory.path().join("lookup.redb"))?;
+    let mut same = wanted(1, 1);
+    same.series = same.study.clone();
+    same.uids = vec![same.study.clone(), Phi::new("3.1.7".to_owned())];
+    let Assigned::New(names) = store.assign(&same)? else {
+        return Err("known".into());
+    };
+    assert_eq!(names.study, names.series);
+    assert_eq!(names.study, names.uids[0]);
+    store.abandon(&same);
+    let mut later = wanted(1, 7);
+    later.series = later.study.clone();
+    assert_eq!(import(&store, later, &[])?, names.uids[1]);
+    Ok(())
+}
+
+/// spec/rsna-v17.md 10.2, 14: totals stayed raised after failures, so that a study counted as
+/// imported with files missing.
+#[test]
+fn f14_totals_fall_when_an_instance_is_not_published() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let store = open(&directory.path().join("lookup.redb"))?;
+    import(&store, wanted(1, 1), &[])?;
+    let study = wanted(1, 1).study;
+    store.expect_instances(&study, 2)?;
+    import(&store, wanted(1, 2), &[0])?;
+    assert!(!store.study_imported(&study)?);
+    assert_eq!(store.totals()?.instances, 1);
+    assert!(!store.series_complete(&study, &wanted(1, 1).series, 2)?);
+    import(&store, wanted(1, 2), &[])?;
+    assert!(store.study_imported(&study)?);
+    Ok(())
+}
+
+/// spec/rsna-v17.md 10.2, 15: one study without an accession number made the whole index fail.
+#[test]
+fn f15_a_study_without_an_accession_number_has_a_row() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let store = open(&directory.path().join("lookup.redb"))?;
+    import(&store, wanted(1, 1), &[])?;
+    let mut rows = Vec::new();
+    store.studies(&mut |row| {
+        rows.push(row);
+        ControlFlow::Continue(())
+    })?;
+    assert_eq!(rows.len(), 1);
+    assert_eq!((&rows[0].accession, &rows[0].phi.accession), (&None, &None));
+    Ok(())
+}
+
+/// Nothing that came in shows where people look.
+#[test]
+fn originals_do_not_show() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let store = open(&directory.path().join("lookup.redb"))?;
+    let mut canary = wanted(1, 1);
+    canary.patient = Phi::new("CANARY".to_owned());
+    let mut seen = format!("{canary:?} {store:?}");
+    import(&store, canary.clone(), &[])?;
+    canary.patient = Phi::new("CANARY2".to_owned());
+    canary.instance = Phi::new("CANARY3".to_owned());
+    let refused = store.assign(&canary).err().ok_or("not refused")?;
+    write!(seen, "{refused} {refused:?}")?;
+    let mut rows = Vec::new();
+    store.studies(&mut |row| {
+        rows.push(row);
+        ControlFlow::Continue(())
+    })?;
+    write!(seen, "{rows:?}")?;
+    let unknown = NewInstance {
+        study_uid: canary.patient,
+        ..NewInstance::default()
+    };
+    let refused = store.commit(&[unknown]).err().ok_or("not refused")?;
+    write!(seen, "{refused} {refused:?}")?;
+    assert!(!seen.contains("CANARY"), "{seen}");
+    Ok(())
+}
+
+/// Pairs with numbers in a row share a place in the file: what leaves it, and what is put where
+/// something left, must not touch its neighbours.
+#[test]
+fn an_adopted_pair_takes_the_place_of_a_deleted_one() -> Outcome {
+    for lag in [0, 1 << 17] {
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().join("lookup.redb");
+        let options = DiskOptions::default().with_index_lag(lag);
+        let store = DiskStore::open(&path, identity()?, &options)?;
+        let others: Vec<_> = (0..40)
+            .map(|number| Phi::new(format!("5.{number}")))
+            .collect();
+        // Study, series and instance get 1 to 3, the others 4 to 43.
+        import(
+            &store,
+            Wanted {
+                uids: others.clone(),
+                ..wanted(1, 1)
+            },
+            &[],
+        )?;
+        let deleted = store.delete_study("1.2.3.99.1")?.ok_or("no study")?;
+        store.settle(deleted.removal.group, &[])?;
+        let adopted = Phi::new("9.9".to_owned());
+        store.adopt(anon_model::Space::Uid, &adopted, "1.2.3.99.2")?;
+        let mut store = store;
+        for round in 0..2 {
+            let space = anon_model::Space::Uid;
+            let names = ["1.2.3.99.1", "1.2.3.99.2", "1.2.3.99.3"];
+            let held = names.map(|name| store.originals(name));
+            let held: Vec<_> = held.into_iter().collect::<Result<_, _>>()?;
+            let expected = [vec![], vec![(space, adopted.clone())], vec![]];
+            assert_eq!(held, expected, "lag {lag}, round {round}");
+            for (other, number) in others.iter().zip(4..) {
+                let name = format!("1.2.3.99.{number}");
+                assert_eq!(store.originals(&name)?, [(space, other.clone())]);
+                assert_eq!(store.pseudonym(space, other)?, Some(name));
+            }
+            assert_eq!(store.pseudonym(space, &adopted)?.as_deref(), Some(names[1]));
+            assert_eq!(store.pseudonym(space, &wanted(1, 1).series)?, None);
+            drop(store);
+            store = DiskStore::open(&path, identity()?, &options)?;
+        }
+        assert_eq!(import(&store, wanted(2, 1), &[])?, "1.2.3.99.46");
+    }
+    Ok(())
+}
+
+/// A store as the first format has it opens for ever: see tests/data/README.md.
+#[test]
+fn format_1_opens() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("lookup.redb");
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/lookup-1.redb");
+    std::fs::copy(fixture, &path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    }
+    let identity = Identity::new(SiteId::new("123456789")?, UidRoot::default())?;
+    let store = DiskStore::open(&path, identity, &DiskOptions::default())?;
+    let mut rows = Vec::new();
+    store.studies(&mut |row| {
+        rows.push(row);
+        ControlFlow::Continue(())
+    })?;
+    let brief: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            (
+                row.patient.as_str(),
+                row.accession.as_deref(),
+                row.series,
+                row.instances,
+            )
+        })
+        .collect();
+    let expected = [
+        ("123456789-000001", Some("1"), 2, 200),
+        ("123456789-000001", Some("2"), 1, 100),
+    ];
+    assert_eq!(brief, expected);
+    assert_eq!(rows[0].patient_phi.name, Phi::new("DOE^JANE".to_owned()));
+    assert_eq!(
+        (store.counts()?.uids, store.totals()?.instances),
+        (308, 300)
+    );
+    let study = store.pseudonym(anon_model::Space::Uid, &rows[0].study_uid)?;
+    assert_eq!(
+        study.as_deref(),
+        Some("1.2.826.0.1.3680043.10.474.2.123456789.1")
+    );
+    assert!(store.unsettled()?.is_empty());
+    Ok(())
+}

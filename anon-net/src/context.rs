@@ -1,0 +1,277 @@
+//! Presentation contexts: what may be sent, and in which encoding (PS3.8 section 7.1.1.13).
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::{Error, Uid};
+
+/// The id of a presentation context: an odd number from 1 to 255 (PS3.8 section 9.3.2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContextId(u8);
+
+impl ContextId {
+    /// The first.
+    pub const FIRST: Self = Self(1);
+
+    /// Checks an id; `None` if it is even.
+    pub const fn new(id: u8) -> Option<Self> {
+        if id % 2 == 1 { Some(Self(id)) } else { None }
+    }
+
+    /// The number.
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+}
+
+impl fmt::Display for ContextId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A context that is proposed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Proposed {
+    /// Its id.
+    pub id: ContextId,
+    /// What is to be done: a SOP class.
+    pub abstract_syntax: Uid,
+    /// The encodings offered, at least one. Their order means nothing to the standard.
+    pub transfer_syntaxes: Vec<Uid>,
+}
+
+/// The contexts of a proposal, 128 at most, with ids 1, 3, 5 and so on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Contexts {
+    proposed: Vec<Proposed>,
+}
+
+impl Contexts {
+    /// The most there can be: the odd numbers of a byte.
+    pub const MAX: usize = 128;
+
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a context and gives its id.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] if there are 128 already, or if no transfer syntax is offered.
+    pub fn add(
+        &mut self,
+        abstract_syntax: Uid,
+        transfer_syntaxes: Vec<Uid>,
+    ) -> Result<ContextId, Error> {
+        let full = || Error::Limit {
+            what: "presentation contexts",
+            limit: Self::MAX as u64,
+            found: self.proposed.len() as u64 + 1,
+        };
+        let number = u8::try_from(self.proposed.len() * 2 + 1).map_err(|_| full())?;
+        if transfer_syntaxes.is_empty() {
+            return Err(Error::Limit {
+                what: "presentation contexts without a transfer syntax",
+                limit: 0,
+                found: 1,
+            });
+        }
+        let id = ContextId(number);
+        self.proposed.push(Proposed {
+            id,
+            abstract_syntax,
+            transfer_syntaxes,
+        });
+        Ok(id)
+    }
+
+    /// The contexts in the order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = &Proposed> {
+        self.proposed.iter()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.proposed.len()
+    }
+
+    /// True if there is none.
+    pub fn is_empty(&self) -> bool {
+        self.proposed.is_empty()
+    }
+}
+
+/// What an acceptor says to one context (PS3.8 Table 9-18).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the standard has these five")]
+pub enum Verdict {
+    /// Yes, in this transfer syntax. Code 0.
+    Accepted(Uid),
+    /// No, says the application. Code 1.
+    UserRejection,
+    /// No, without a reason. Code 2.
+    NoReason,
+    /// It does not do that. Code 3.
+    AbstractSyntaxNotSupported,
+    /// It does that, but in none of these encodings. Code 4.
+    TransferSyntaxesNotSupported,
+}
+
+impl Verdict {
+    /// The code of the result field.
+    pub const fn code(&self) -> u8 {
+        match self {
+            Self::Accepted(_) => 0,
+            Self::UserRejection => 1,
+            Self::NoReason => 2,
+            Self::AbstractSyntaxNotSupported => 3,
+            Self::TransferSyntaxesNotSupported => 4,
+        }
+    }
+}
+
+/// An acceptor's answer to one context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "an id and what is said to it")]
+pub struct Answer {
+    /// The context.
+    pub id: ContextId,
+    /// What is said to it.
+    pub verdict: Verdict,
+}
+
+/// What an acceptor does, and in which encodings.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Supported {
+    classes: BTreeMap<Uid, Vec<Uid>>,
+}
+
+impl Supported {
+    /// Nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an abstract syntax, or replaces what was said of it. The transfer syntax it likes best
+    /// comes first.
+    #[must_use]
+    pub fn with(mut self, abstract_syntax: Uid, transfer_syntaxes: Vec<Uid>) -> Self {
+        self.classes.insert(abstract_syntax, transfer_syntaxes);
+        self
+    }
+
+    /// Answers a proposal: one answer a context, in the same order.
+    ///
+    /// Of the transfer syntaxes offered, the one that stands first in the acceptor's list is taken. A
+    /// syntax need not be one that this crate knows: nothing is decoded here.
+    pub fn answer(&self, contexts: &Contexts) -> Vec<Answer> {
+        contexts
+            .iter()
+            .map(|proposed| Answer {
+                id: proposed.id,
+                verdict: self.verdict(proposed),
+            })
+            .collect()
+    }
+
+    fn verdict(&self, proposed: &Proposed) -> Verdict {
+        let Some(ours) = self.classes.get(&proposed.abstract_syntax) else {
+            return Verdict::AbstractSyntaxNotSupported;
+        };
+        ours.iter()
+            .find(|syntax| proposed.transfer_syntaxes.contains(syntax))
+            .map_or(Verdict::TransferSyntaxesNotSupported, |syntax| {
+                Verdict::Accepted(syntax.clone())
+            })
+    }
+}
+
+/// A context that both sides agreed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Accepted {
+    /// Its id.
+    pub id: ContextId,
+    /// What may be done.
+    pub abstract_syntax: Uid,
+    /// How data sets are encoded.
+    pub transfer_syntax: Uid,
+}
+
+/// The contexts that both sides agreed on, in the order of their ids.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Negotiated {
+    accepted: Vec<Accepted>,
+}
+
+impl Negotiated {
+    /// What comes of a proposal and its answers. A context without an answer is not accepted.
+    ///
+    /// # Errors
+    /// [`Error::Protocol`] if an answer is for a context that was not proposed, if two are for the
+    /// same, or if one accepts a transfer syntax that was not offered.
+    pub fn new(contexts: &Contexts, answers: &[Answer]) -> Result<Self, Error> {
+        let mut verdicts = BTreeMap::new();
+        for answer in answers {
+            if verdicts.insert(answer.id, &answer.verdict).is_some() {
+                return Err(Error::Protocol {
+                    problem: "it answers a presentation context twice",
+                });
+            }
+        }
+        let mut accepted = Vec::new();
+        for proposed in contexts.iter() {
+            let Some(Verdict::Accepted(syntax)) = verdicts.remove(&proposed.id) else {
+                continue;
+            };
+            if !proposed.transfer_syntaxes.contains(syntax) {
+                return Err(Error::Protocol {
+                    problem: "it accepts a transfer syntax that was not offered",
+                });
+            }
+            accepted.push(Accepted {
+                id: proposed.id,
+                abstract_syntax: proposed.abstract_syntax.clone(),
+                transfer_syntax: syntax.clone(),
+            });
+        }
+        if verdicts.is_empty() {
+            Ok(Self { accepted })
+        } else {
+            Err(Error::Protocol {
+                problem: "it answers a presentation context that was not proposed",
+            })
+        }
+    }
+
+    /// The context with this id.
+    pub fn get(&self, id: ContextId) -> Option<&Accepted> {
+        self.accepted.iter().find(|accepted| accepted.id == id)
+    }
+
+    /// The first context to do this in this encoding.
+    pub fn find(&self, abstract_syntax: &Uid, transfer_syntax: &Uid) -> Option<&Accepted> {
+        self.accepted.iter().find(|accepted| {
+            accepted.abstract_syntax == *abstract_syntax
+                && accepted.transfer_syntax == *transfer_syntax
+        })
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Accepted> {
+        self.accepted.iter()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.accepted.len()
+    }
+
+    /// True if the sides agreed on none.
+    pub fn is_empty(&self) -> bool {
+        self.accepted.is_empty()
+    }
+}

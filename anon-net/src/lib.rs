@@ -1,0 +1,100 @@
+//! The DICOM network: associations, presentation contexts, statuses, and the traits its services
+//! stand on.
+//!
+//! It does **not** de-identify, store or read a data set, and it knows nothing of projects. What it
+//! receives it hands to an [`InstanceHandler`], as bytes. The services themselves (C-ECHO, C-STORE,
+//! C-FIND, C-MOVE, C-GET) are not in this version; it has what they share.
+//!
+//! ```text
+//!           requestor                                           acceptor
+//!  Proposal ──Dial::dial──► contexts × transfer syntaxes ──► Supported::answer
+//!                                      │ Negotiated
+//!  dyn Association ◄── P-DATA: command and data set fragments (Pdv) ──► dyn Association
+//!                  ◄── A-RELEASE, A-ABORT, timeouts ──►                       │
+//!                                                     Instance + body: dyn Read
+//!                                                                             ▼
+//!                                   Status ◄── Outcome ◄── dyn InstanceHandler
+//! ```
+//!
+//! An [`Association`] moves fragments of DIMSE messages (PS3.8 Annex E) and ends in order or not.
+//! Everything above it is the same over TCP, TLS and the network in memory of feature `testing`.
+//!
+//! # Example
+//!
+//! Two programs on a network in memory:
+//!
+//! ```
+//! # #[cfg(feature = "testing")] {
+//! use std::time::Duration;
+//! use anon_net::testing::Exchange;
+//! use anon_net::{Contexts, Dial, Event, Kind, Pdv, Place, Proposal, Supported, Uid};
+//!
+//! let second = Duration::from_secs(1);
+//! let verification = Uid::new("1.2.840.10008.1.1")?;
+//! let implicit = Uid::new("1.2.840.10008.1.2")?;
+//!
+//! let exchange = Exchange::new();
+//! let node = "ARCHIVE@localhost:104".parse()?;
+//! let supported = Supported::new().with(verification.clone(), vec![implicit.clone()]);
+//! let listener = exchange.listen(&node, supported, 16_384)?;
+//!
+//! let mut contexts = Contexts::new();
+//! let id = contexts.add(verification, vec![implicit])?;
+//! let proposal = Proposal::new("US".parse()?, contexts);
+//! let mut ours = exchange.dial(&node, &proposal, second)?;
+//! let mut theirs = listener.accept(second)?;
+//!
+//! let pdv = Pdv { context: id, kind: Kind::Command, place: Place::Last, bytes: b"a command" };
+//! ours.send(&[pdv], second)?;
+//! assert!(matches!(theirs.receive(second)?, Event::Pdv(got) if got.bytes == b"a command"));
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Implementations of your own
+//!
+//! [`Dial`], [`Association`] and [`InstanceHandler`] are dyn-compatible, `Send` and `Sync`. An error
+//! that only you can know is a [`BackendError`] with its [`Remedy`]. Run the suites of
+//! `testing::conformance` on them.
+//!
+//! # Features
+//!
+//! | feature | adds | default |
+//! |---|---|---|
+//! | `testing` | `testing`: a network and a handler in memory, and the suites | off |
+//!
+//! # Limits
+//!
+//! * An AE title has 1 to 16 characters (PS3.5 section 6.2), a UID 1 to 64 (PS3.5 section 9).
+//! * A proposal has 1 to 128 presentation contexts: their ids are the odd numbers of a byte (PS3.8
+//!   section 9.3.2.2).
+//! * A PDU is as long as the side that receives it said ([`Association::max_pdu_bytes`]).
+//! * Every call that waits has a timeout.
+//!
+//! # What is printed
+//!
+//! Errors, `Debug` and `tracing` events show what names machines and standards: AE titles, hosts, SOP
+//! classes, transfer syntaxes, context ids. Of what can name a person (SOP instance UIDs, fragments,
+//! text that was refused) they show the length only. No subscriber is installed.
+
+pub mod ae;
+pub mod uid;
+
+pub mod context;
+
+pub mod association;
+pub mod dimse;
+pub mod scp;
+
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub mod error;
+
+pub use ae::{AeTitle, Node};
+pub use association::{Association, Dial, Event, Kind, Pdv, Place, Proposal};
+pub use context::{Answer, ContextId, Contexts, Negotiated, Supported, Verdict};
+pub use dimse::{Status, StatusClass};
+pub use error::{BackendError, Error, Remedy, TextError};
+pub use scp::{Instance, InstanceHandler, Outcome};
+pub use uid::{InstanceUid, Uid};

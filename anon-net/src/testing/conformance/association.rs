@@ -1,0 +1,358 @@
+//! The suite of [`Association`].
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use crate::association::{Association, Event, Kind, Pdv, Place};
+use crate::context::ContextId;
+use crate::error::AbortedBy;
+use crate::{AeTitle, Error};
+
+/// Both ends of an association that is open.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "there are two")]
+pub struct Ends {
+    /// The one that dialled.
+    pub requestor: Box<dyn Association>,
+    /// The one that was dialled.
+    pub acceptor: Box<dyn Association>,
+}
+
+/// Longer than any answer takes; a test that waits for it fails.
+const LONG: Duration = Duration::from_secs(20);
+/// What a test waits for in vain.
+const SHORT: Duration = Duration::from_millis(20);
+
+/// Checks every promise of [`Association`].
+///
+/// `make` opens an association each time it is called, between `REQUESTOR` and `ACCEPTOR`, with at
+/// least one context accepted, one of the ids up to 255 not, and a P-DATA-TF of 64 to 1,048,576 bytes
+/// as the limit of each side.
+pub fn association(make: impl Fn() -> Ends) {
+    agrees(&make());
+    carries_fragments(make());
+    waits_no_longer(make());
+    refuses_what_may_not_be_sent(make());
+    holds_back(make());
+    releases(make());
+    releases_from_the_acceptor(make());
+    delivers_before_release(make());
+    releases_at_once(make());
+    gives_up_a_release(make());
+    aborts(make());
+    aborts_when_dropped(make());
+    wakes_who_waits(make());
+}
+
+#[track_caller]
+fn must<T>(result: Result<T, Error>, what: &str) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => panic!("{what}: {error:?}"),
+    }
+}
+
+#[track_caller]
+fn closed<T: Debug>(result: &Result<T, Error>, what: &str) {
+    assert!(matches!(result, Err(Error::Closed)), "{what}: {result:?}");
+}
+
+#[track_caller]
+fn all_closed(end: &mut dyn Association, when: &str) {
+    let context = ContextId::FIRST;
+    closed(&end.send(&[data(context, b"x")], SHORT), when);
+    closed(&end.receive(SHORT), when);
+    closed(&end.release(SHORT), when);
+    end.abort();
+    closed(&end.receive(SHORT), when);
+}
+
+#[track_caller]
+fn aborted<T: Debug>(result: Result<T, Error>, what: &str) {
+    let by_user = Error::Aborted {
+        by: AbortedBy::User,
+    };
+    match result {
+        Err(error) => assert_eq!(error.to_string(), by_user.to_string(), "{what}"),
+        Ok(value) => panic!("{what}: {value:?}"),
+    }
+}
+
+fn first(end: &dyn Association) -> ContextId {
+    let id = end.contexts().iter().map(|accepted| accepted.id).next();
+    id.unwrap_or_else(|| panic!("`make` gives an association with a context"))
+}
+
+fn data(context: ContextId, bytes: &[u8]) -> Pdv<'_> {
+    Pdv {
+        context,
+        kind: Kind::Data,
+        place: Place::Last,
+        bytes,
+    }
+}
+
+#[track_caller]
+fn expect(end: &mut dyn Association, wanted: Pdv<'_>) {
+    let event = must(end.receive(LONG), "a fragment arrives");
+    assert_eq!(event, Event::Pdv(wanted), "the fragment that was sent");
+}
+
+fn agrees(ends: &Ends) {
+    let Ends {
+        requestor,
+        acceptor,
+    } = ends;
+    let title = |text| AeTitle::new(text).ok();
+    assert_eq!(
+        Some(requestor.peer()),
+        title("ACCEPTOR").as_ref(),
+        "the requestor's peer"
+    );
+    assert_eq!(
+        Some(acceptor.peer()),
+        title("REQUESTOR").as_ref(),
+        "the acceptor's peer"
+    );
+    assert_eq!(
+        requestor.contexts(),
+        acceptor.contexts(),
+        "what both agreed on"
+    );
+    first(&**requestor);
+}
+
+fn carries_fragments(ends: Ends) {
+    let Ends {
+        mut requestor,
+        mut acceptor,
+    } = ends;
+    let context = first(&*requestor);
+    let most = u64::from(requestor.max_pdu_bytes().min(acceptor.max_pdu_bytes())) - Pdv::OVERHEAD;
+    let long: Vec<u8> = (0..most).map(|i| i.to_le_bytes()[0]).collect();
+    let command = Pdv {
+        context,
+        kind: Kind::Command,
+        place: Place::More,
+        bytes: b"com",
+    };
+    let end = Pdv {
+        place: Place::Last,
+        bytes: b"mand",
+        ..command
+    };
+    let more = Pdv {
+        place: Place::More,
+        ..data(context, b"")
+    };
+    for _ in 0..2 {
+        let (one, other) = (&mut requestor, &mut acceptor);
+        must(
+            one.send(&[command, end, more], LONG),
+            "three fragments in a PDU",
+        );
+        must(one.send(&[], LONG), "no fragment");
+        expect(&mut **other, command);
+        must(
+            one.send(&[data(context, &long)], LONG),
+            "a PDU of the full length",
+        );
+        for wanted in [end, more, data(context, &long)] {
+            expect(&mut **other, wanted);
+        }
+        // The other way round.
+        std::mem::swap(&mut requestor, &mut acceptor);
+    }
+}
+
+fn waits_no_longer(ends: Ends) {
+    let Ends {
+        mut requestor,
+        mut acceptor,
+    } = ends;
+    for _ in 0..2 {
+        let result = requestor.receive(SHORT);
+        assert!(
+            matches!(result, Err(Error::TimedOut { .. })),
+            "nothing comes: {result:?}"
+        );
+    }
+    let pdv = data(first(&*acceptor), b"late");
+    must(acceptor.send(&[pdv], LONG), "after a timeout");
+    expect(&mut *requestor, pdv);
+}
+
+fn refuses_what_may_not_be_sent(ends: Ends) {
+    let Ends {
+        mut requestor,
+        mut acceptor,
+    } = ends;
+    let context = first(&*requestor);
+    let unknown = (0..=u8::MAX)
+        .filter_map(ContextId::new)
+        .find(|id| requestor.contexts().get(*id).is_none());
+    let Some(unknown) = unknown else {
+        panic!("`make` leaves a context out");
+    };
+    let good = data(context, b"good");
+    let result = requestor.send(&[good, data(unknown, b"x")], LONG);
+    match result {
+        Err(Error::Context { id }) => assert_eq!(id, unknown, "the context that is named"),
+        other => panic!("a context that was not accepted: {other:?}"),
+    }
+    let limit = u64::from(requestor.max_pdu_bytes());
+    let size = usize::try_from(limit - Pdv::OVERHEAD + 1).unwrap_or(usize::MAX);
+    let long = vec![0; size];
+    let half = data(context, long.get(..size / 2).unwrap_or_default());
+    for (pdvs, found) in [
+        (vec![data(context, &long)], limit + 1),
+        (vec![half, half, half], half.pdu_bytes() * 3),
+    ] {
+        match requestor.send(&pdvs, LONG) {
+            Err(Error::Limit {
+                limit: most,
+                found: told,
+                ..
+            }) => {
+                assert_eq!((most, told), (limit, found), "the limit that is named");
+            }
+            other => panic!("{found} bytes where {limit} are taken: {other:?}"),
+        }
+    }
+    // Nothing of it was sent.
+    must(requestor.send(&[good], LONG), "after what was refused");
+    expect(&mut *acceptor, good);
+}
+
+fn holds_back(ends: Ends) {
+    let Ends {
+        mut requestor,
+        mut acceptor,
+    } = ends;
+    let context = first(&*requestor);
+    let size = u64::from(requestor.max_pdu_bytes()) - Pdv::OVERHEAD;
+    let block = vec![0; usize::try_from(size).unwrap_or_default()];
+    let enough = (64 << 20) / size + 1;
+    let result = (0..enough).try_for_each(|_| requestor.send(&[data(context, &block)], SHORT));
+    let Err(error) = result else {
+        panic!("64 MiB are taken although the peer does not read");
+    };
+    assert!(
+        matches!(error, Error::TimedOut { .. }),
+        "the peer does not read: {error:?}"
+    );
+    all_closed(&mut *requestor, "after half a PDU");
+    let end = (0..=enough).find_map(|_| acceptor.receive(LONG).err());
+    assert!(
+        matches!(end, Some(Error::Aborted { .. } | Error::Lost)),
+        "the peer learns of it: {end:?}"
+    );
+}
+
+/// Ends an association from `asking`'s side.
+fn release_in_order(mut asking: Box<dyn Association>, mut answering: Box<dyn Association>) {
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(move || {
+            must(asking.release(LONG), "a release is answered");
+            all_closed(&mut *asking, "after a release");
+        });
+        let event = must(answering.receive(LONG), "the request arrives");
+        assert_eq!(event, Event::Release, "a request to release");
+        // What is still to be sent may be sent; who asked drops it.
+        let pdv = data(first(&*answering), b"late");
+        must(answering.send(&[pdv], LONG), "before a release is answered");
+        must(answering.release(LONG), "a release is answered");
+        all_closed(&mut *answering, "after a release was answered");
+        assert!(asked.join().is_ok(), "the side that asked");
+    });
+}
+
+fn releases(ends: Ends) {
+    release_in_order(ends.requestor, ends.acceptor);
+}
+
+fn releases_from_the_acceptor(ends: Ends) {
+    release_in_order(ends.acceptor, ends.requestor);
+}
+
+fn delivers_before_release(ends: Ends) {
+    let Ends {
+        mut requestor,
+        mut acceptor,
+    } = ends;
+    let pdvs = [b"1", b"2", b"3"].map(|bytes| data(first(&*requestor), bytes));
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(move || {
+            must(requestor.send(&pdvs, LONG), "three fragments");
+            must(requestor.release(LONG), "a release is answered");
+        });
+        for wanted in pdvs {
+            expect(&mut *acceptor, wanted);
+        }
+        let event = must(acceptor.receive(LONG), "the request arrives");
+        assert_eq!(event, Event::Release, "after the fragments");
+        must(acceptor.release(LONG), "a release is answered");
+        assert!(asked.join().is_ok(), "the side that asked");
+    });
+}
+
+fn releases_at_once(ends: Ends) {
+    std::thread::scope(|scope| {
+        for mut end in [ends.requestor, ends.acceptor] {
+            scope.spawn(move || must(end.release(LONG), "both ask at once"));
+        }
+    });
+}
+
+fn gives_up_a_release(ends: Ends) {
+    let Ends {
+        mut requestor,
+        mut acceptor,
+    } = ends;
+    let result = requestor.release(SHORT);
+    assert!(
+        matches!(result, Err(Error::TimedOut { .. })),
+        "nobody answers: {result:?}"
+    );
+    all_closed(&mut *requestor, "after a release that nobody answered");
+    let event = must(acceptor.receive(LONG), "the request arrives");
+    assert_eq!(event, Event::Release, "the request");
+    aborted(acceptor.receive(LONG), "and then the abort");
+}
+
+fn aborts(ends: Ends) {
+    let Ends {
+        mut requestor,
+        mut acceptor,
+    } = ends;
+    let pdv = data(first(&*requestor), b"last words");
+    must(requestor.send(&[pdv], LONG), "a fragment");
+    expect(&mut *acceptor, pdv);
+    requestor.abort();
+    requestor.abort();
+    all_closed(&mut *requestor, "after an abort of ours");
+    aborted(acceptor.receive(LONG), "the peer aborts");
+    all_closed(&mut *acceptor, "after an abort of the peer's");
+}
+
+fn aborts_when_dropped(ends: Ends) {
+    let Ends {
+        requestor,
+        mut acceptor,
+    } = ends;
+    drop(requestor);
+    aborted(acceptor.receive(LONG), "the peer is dropped");
+    all_closed(&mut *acceptor, "after the peer was dropped");
+}
+
+fn wakes_who_waits(ends: Ends) {
+    let Ends {
+        mut requestor,
+        mut acceptor,
+    } = ends;
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(move || aborted(acceptor.receive(LONG), "while it waits"));
+        requestor.abort();
+        assert!(waiting.join().is_ok(), "the side that waits");
+    });
+}

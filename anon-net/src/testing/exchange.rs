@@ -1,0 +1,160 @@
+//! [`Exchange`]: a network in memory, on which nodes listen and are dialled.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+
+use super::memory::{MemoryAssociation, Side, pair};
+use crate::association::{Association, Dial, Proposal};
+use crate::context::{Negotiated, Supported};
+use crate::error::{Lasting, Rejection, Waiting};
+use crate::{AeTitle, Error, Node};
+
+/// Associations that may wait for a listener to accept them.
+const BACKLOG: usize = 8;
+
+/// A network in memory. Clones are the same network; two networks know nothing of each other.
+#[derive(Debug, Clone, Default)]
+pub struct Exchange {
+    listening: Arc<Mutex<Listening>>,
+}
+
+type Listening = BTreeMap<(String, u16), Entry>;
+
+#[derive(Debug, Clone)]
+struct Entry {
+    title: AeTitle,
+    supported: Supported,
+    max_pdu_bytes: u32,
+    waiting: Sender<MemoryAssociation>,
+}
+
+impl Exchange {
+    /// A network without nodes.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Listens as `node`, does what is `supported`, and takes P-DATA-TFs of so many bytes, until the
+    /// listener is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Connect`] of kind `AddrInUse` if something listens there.
+    pub fn listen(
+        &self,
+        node: &Node,
+        supported: Supported,
+        max_pdu_bytes: u32,
+    ) -> Result<Listener, Error> {
+        let at = (node.host().to_owned(), node.port());
+        let mut listening = lock(&self.listening);
+        if listening.contains_key(&at) {
+            return Err(Error::Connect {
+                kind: io::ErrorKind::AddrInUse,
+            });
+        }
+        let (waiting, arriving) = bounded(BACKLOG);
+        let entry = Entry {
+            title: node.title().clone(),
+            supported,
+            max_pdu_bytes,
+            waiting,
+        };
+        listening.insert(at.clone(), entry);
+        Ok(Listener {
+            at,
+            network: Arc::downgrade(&self.listening),
+            arriving,
+        })
+    }
+}
+
+impl Dial for Exchange {
+    fn dial(
+        &self,
+        node: &Node,
+        proposal: &Proposal,
+        _timeout: Duration,
+    ) -> Result<Box<dyn Association>, Error> {
+        if proposal.contexts.is_empty() {
+            return Err(Error::Limit {
+                what: "proposals without a presentation context",
+                limit: 0,
+                found: 1,
+            });
+        }
+        let refused = || Error::Connect {
+            kind: io::ErrorKind::ConnectionRefused,
+        };
+        let at = (node.host().to_owned(), node.port());
+        let entry = lock(&self.listening).get(&at).cloned();
+        let entry = entry.ok_or_else(refused)?;
+        if entry.title != *node.title() {
+            return Err(Error::Rejected {
+                lasting: Lasting::Permanent,
+                reason: Rejection::CalledTitle,
+            });
+        }
+        let answers = entry.supported.answer(&proposal.contexts);
+        let contexts = Negotiated::new(&proposal.contexts, &answers)?;
+        let requestor = Side {
+            title: proposal.calling.clone(),
+            max_pdu_bytes: proposal.max_pdu_bytes,
+        };
+        let acceptor = Side {
+            title: entry.title,
+            max_pdu_bytes: entry.max_pdu_bytes,
+        };
+        let (ours, theirs) = pair(&requestor, &acceptor, &contexts);
+        match entry.waiting.try_send(theirs) {
+            Ok(()) => Ok(Box::new(ours)),
+            Err(TrySendError::Full(_)) => Err(Error::Rejected {
+                lasting: Lasting::Transient,
+                reason: Rejection::LocalLimit,
+            }),
+            Err(TrySendError::Disconnected(_)) => Err(refused()),
+        }
+    }
+}
+
+/// A node that listens. Dropping it frees its place; associations that nobody accepted are aborted.
+#[derive(Debug)]
+pub struct Listener {
+    at: (String, u16),
+    network: Weak<Mutex<Listening>>,
+    arriving: Receiver<MemoryAssociation>,
+}
+
+impl Listener {
+    /// Waits for an association.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`] if none comes.
+    pub fn accept(&self, timeout: Duration) -> Result<Box<dyn Association>, Error> {
+        match self.arriving.recv_timeout(timeout) {
+            Ok(association) => Ok(Box::new(association)),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                Err(Error::TimedOut {
+                    waiting: Waiting::Association,
+                    after: timeout,
+                })
+            }
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Some(network) = self.network.upgrade() {
+            lock(&network).remove(&self.at);
+        }
+    }
+}
+
+// A thread that panics while it holds the map does so between whole operations on it.
+fn lock(listening: &Mutex<Listening>) -> MutexGuard<'_, Listening> {
+    listening.lock().unwrap_or_else(PoisonError::into_inner)
+}

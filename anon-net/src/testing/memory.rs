@@ -1,0 +1,322 @@
+//! [`MemoryAssociation`]: two ends joined by channels.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
+
+use crate::association::{Association, Event, Kind, Pdv, Place};
+use crate::context::{ContextId, Negotiated};
+use crate::error::{AbortedBy, Waiting};
+use crate::{AeTitle, Error};
+
+/// PDUs that may be on their way in one direction: then the sender waits, as with a full socket.
+const IN_FLIGHT: usize = 8;
+
+/// One end of an association in memory. What it does is what PS3.8 says, without the bytes of PDUs.
+pub struct MemoryAssociation {
+    peer: AeTitle,
+    contexts: Negotiated,
+    max_pdu_bytes: u32,
+    link: Option<Link>,
+    arrived: VecDeque<Fragment>,
+    /// What the last event lends.
+    current: Fragment,
+    asked_to_release: bool,
+}
+
+struct Link {
+    to_peer: Sender<Pdu>,
+    from_peer: Receiver<Pdu>,
+    ours: Arc<Ending>,
+    theirs: Arc<Ending>,
+}
+
+enum Pdu {
+    Data(Vec<Fragment>),
+    ReleaseRequest,
+    ReleaseReply,
+}
+
+struct Fragment {
+    context: ContextId,
+    kind: Kind,
+    place: Place,
+    bytes: Vec<u8>,
+}
+
+impl Fragment {
+    fn of(pdv: &Pdv<'_>) -> Self {
+        Self {
+            context: pdv.context,
+            kind: pdv.kind,
+            place: pdv.place,
+            bytes: pdv.bytes.to_vec(),
+        }
+    }
+
+    fn pdv(&self) -> Pdv<'_> {
+        Pdv {
+            context: self.context,
+            kind: self.kind,
+            place: self.place,
+            bytes: &self.bytes,
+        }
+    }
+}
+
+/// How a side went, read by the other once the channel is closed and empty.
+#[derive(Default)]
+struct Ending(AtomicU8);
+
+impl Ending {
+    const LOST: u8 = 0;
+    const BY_USER: u8 = 1;
+    const BY_PROVIDER: u8 = 2;
+
+    fn set(&self, how: u8) {
+        self.0.store(how, Ordering::Release);
+    }
+
+    fn error(&self) -> Error {
+        let by = match self.0.load(Ordering::Acquire) {
+            Self::BY_USER => AbortedBy::User,
+            Self::BY_PROVIDER => AbortedBy::Provider,
+            _ => return Error::Lost,
+        };
+        Error::Aborted { by }
+    }
+}
+
+/// A side of an association that is to be made.
+#[derive(Debug, Clone)]
+#[expect(clippy::exhaustive_structs, reason = "a title and a limit")]
+pub struct Side {
+    /// Its title.
+    pub title: AeTitle,
+    /// The longest P-DATA-TF that it takes, in bytes.
+    pub max_pdu_bytes: u32,
+}
+
+/// Two ends of an association over these contexts: the first side has the first end.
+pub fn pair(
+    first: &Side,
+    second: &Side,
+    contexts: &Negotiated,
+) -> (MemoryAssociation, MemoryAssociation) {
+    let (to_second, from_first) = bounded(IN_FLIGHT);
+    let (to_first, from_second) = bounded(IN_FLIGHT);
+    let (one, other) = (Arc::<Ending>::default(), Arc::<Ending>::default());
+    let link = Link {
+        to_peer: to_second,
+        from_peer: from_second,
+        ours: Arc::clone(&one),
+        theirs: Arc::clone(&other),
+    };
+    let back = Link {
+        to_peer: to_first,
+        from_peer: from_first,
+        ours: other,
+        theirs: one,
+    };
+    (
+        MemoryAssociation::new(second, contexts, link),
+        MemoryAssociation::new(first, contexts, back),
+    )
+}
+
+impl MemoryAssociation {
+    fn new(peer: &Side, contexts: &Negotiated, link: Link) -> Self {
+        Self {
+            peer: peer.title.clone(),
+            contexts: contexts.clone(),
+            max_pdu_bytes: peer.max_pdu_bytes,
+            link: Some(link),
+            arrived: VecDeque::new(),
+            current: Fragment {
+                context: ContextId::FIRST,
+                kind: Kind::Data,
+                place: Place::Last,
+                bytes: Vec::new(),
+            },
+            asked_to_release: false,
+        }
+    }
+
+    /// Cuts the line: the peer finds the connection lost, without an abort.
+    pub fn cut(mut self) {
+        self.close(Ending::LOST);
+    }
+
+    fn close(&mut self, how: u8) {
+        // Said before the channels go, so that whoever finds them gone can read it.
+        if let Some(link) = self.link.take() {
+            link.ours.set(how);
+            tracing::debug!(peer = %self.peer, how, "closed");
+        }
+        self.arrived.clear();
+    }
+
+    /// The error by which the peer left; this end is closed too.
+    fn left(&mut self) -> Error {
+        match self.link.take() {
+            Some(link) => link.theirs.error(),
+            None => Error::Closed,
+        }
+    }
+
+    fn put(&mut self, pdu: Pdu, timeout: Duration, waiting: Waiting) -> Result<(), Error> {
+        let link = self.link.as_ref().ok_or(Error::Closed)?;
+        match link.to_peer.send_timeout(pdu, timeout) {
+            Ok(()) => Ok(()),
+            Err(SendTimeoutError::Timeout(_)) => {
+                self.close(Ending::BY_USER);
+                Err(Error::TimedOut {
+                    waiting,
+                    after: timeout,
+                })
+            }
+            Err(SendTimeoutError::Disconnected(_)) => Err(self.left()),
+        }
+    }
+
+    fn take(&mut self, timeout: Duration, waiting: Waiting) -> Result<Pdu, Error> {
+        let link = self.link.as_ref().ok_or(Error::Closed)?;
+        match link.from_peer.recv_timeout(timeout) {
+            Ok(pdu) => Ok(pdu),
+            Err(RecvTimeoutError::Timeout) => Err(Error::TimedOut {
+                waiting,
+                after: timeout,
+            }),
+            Err(RecvTimeoutError::Disconnected) => Err(self.left()),
+        }
+    }
+
+    /// Asks for the release, and waits for the answer.
+    fn ask_to_release(&mut self, timeout: Duration) -> Result<(), Error> {
+        let began = Instant::now();
+        self.put(Pdu::ReleaseRequest, timeout, Waiting::Release)?;
+        loop {
+            let rest = timeout.saturating_sub(began.elapsed());
+            match self.take(rest, Waiting::Release) {
+                Ok(Pdu::ReleaseReply) => return Ok(()),
+                Ok(Pdu::ReleaseRequest) => self.put(Pdu::ReleaseReply, rest, Waiting::Release)?,
+                Ok(Pdu::Data(_)) => {}
+                Err(Error::TimedOut { waiting, .. }) => {
+                    self.close(Ending::BY_USER);
+                    return Err(Error::TimedOut {
+                        waiting,
+                        after: timeout,
+                    });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Association for MemoryAssociation {
+    fn peer(&self) -> &AeTitle {
+        &self.peer
+    }
+
+    fn contexts(&self) -> &Negotiated {
+        &self.contexts
+    }
+
+    fn max_pdu_bytes(&self) -> u32 {
+        self.max_pdu_bytes
+    }
+
+    fn send(&mut self, pdvs: &[Pdv<'_>], timeout: Duration) -> Result<(), Error> {
+        if self.link.is_none() {
+            return Err(Error::Closed);
+        }
+        for pdv in pdvs {
+            if self.contexts.get(pdv.context).is_none() {
+                return Err(Error::Context { id: pdv.context });
+            }
+        }
+        let found = pdvs.iter().map(Pdv::pdu_bytes).sum();
+        let limit = u64::from(self.max_pdu_bytes);
+        if found > limit {
+            return Err(Error::Limit {
+                what: "bytes of a PDU",
+                limit,
+                found,
+            });
+        }
+        if pdvs.is_empty() {
+            return Ok(());
+        }
+        tracing::trace!(peer = %self.peer, ?pdvs, "send");
+        let fragments = pdvs.iter().map(Fragment::of).collect();
+        self.put(Pdu::Data(fragments), timeout, Waiting::Room)
+    }
+
+    fn receive(&mut self, timeout: Duration) -> Result<Event<'_>, Error> {
+        if self.link.is_none() {
+            return Err(Error::Closed);
+        }
+        if self.arrived.is_empty() {
+            match self.take(timeout, Waiting::Message)? {
+                Pdu::Data(fragments) => self.arrived.extend(fragments),
+                Pdu::ReleaseRequest => {
+                    self.asked_to_release = true;
+                    return Ok(Event::Release);
+                }
+                Pdu::ReleaseReply => {
+                    self.close(Ending::BY_PROVIDER);
+                    return Err(Error::Protocol {
+                        problem: "it answers a release that nobody asked for",
+                    });
+                }
+            }
+        }
+        match self.arrived.pop_front() {
+            Some(fragment) => {
+                self.current = fragment;
+                let pdv = self.current.pdv();
+                tracing::trace!(peer = %self.peer, ?pdv, "received");
+                Ok(Event::Pdv(pdv))
+            }
+            None => Err(Error::Protocol {
+                problem: "it sends a PDU without a fragment",
+            }),
+        }
+    }
+
+    fn release(&mut self, timeout: Duration) -> Result<(), Error> {
+        if self.asked_to_release {
+            self.put(Pdu::ReleaseReply, timeout, Waiting::Release)?;
+        } else {
+            self.ask_to_release(timeout)?;
+        }
+        self.close(Ending::LOST);
+        Ok(())
+    }
+
+    fn abort(&mut self) {
+        self.close(Ending::BY_USER);
+    }
+}
+
+impl Drop for MemoryAssociation {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
+
+impl fmt::Debug for MemoryAssociation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryAssociation")
+            .field("peer", &self.peer)
+            .field("contexts", &self.contexts.len())
+            .field("max_pdu_bytes", &self.max_pdu_bytes)
+            .field("open", &self.link.is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,102 @@
+//! Nothing that can name a person is in an event, an error or what `Debug` prints.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anon_net::testing::{Exchange, MemoryHandler};
+use anon_net::{AeTitle, Dial, InstanceHandler, InstanceUid, Kind, Node, Pdv, Place, Uid};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::exchange::{proposal, supported};
+use crate::handler::instance;
+
+const CANARY: &str = "CANARY^JANE";
+const NUMBER: &str = "1.2.777888999";
+const SECOND: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("the log").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'w> MakeWriter<'w> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'w self) -> Self {
+        self.clone()
+    }
+}
+
+fn converse(said: &mut Vec<String>) {
+    let exchange = Exchange::new();
+    let node: Node = "ACCEPTOR@here:104".parse().expect("a node");
+    let listener = exchange.listen(&node, supported(), 64).expect("a listener");
+    let mut ours = exchange
+        .dial(&node, &proposal(), SECOND)
+        .expect("an association");
+    let mut theirs = listener.accept(SECOND).expect("an association");
+    let context = ours.contexts().iter().next().expect("a context").id;
+    let long = CANARY.repeat(10);
+    for bytes in [CANARY, &long] {
+        let pdv = Pdv {
+            context,
+            kind: Kind::Data,
+            place: Place::Last,
+            bytes: bytes.as_bytes(),
+        };
+        said.push(format!("{pdv:?} {:?}", ours.send(&[pdv], SECOND)));
+    }
+    said.push(format!("{:?}", theirs.receive(SECOND)));
+    ours.abort();
+    said.push(format!("{:?}", theirs.receive(SECOND)));
+    said.push(format!("{ours:?} {theirs:?} {exchange:?}"));
+
+    let handler = MemoryHandler::new(1 << 20);
+    let instance = instance(NUMBER);
+    for _ in 0..2 {
+        let outcome = handler.handle(&instance, &mut CANARY.as_bytes());
+        said.push(format!("{outcome:?} {handler:?} {instance:?}"));
+    }
+    said.push(format!(
+        "{:?} {:?}",
+        AeTitle::new("CANARY^JANE\\"),
+        Uid::new(CANARY)
+    ));
+    said.push(format!(
+        "{:?} {:?}",
+        InstanceUid::new(CANARY),
+        CANARY.parse::<Node>()
+    ));
+}
+
+#[test]
+fn canaries_do_not_leave() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(log.clone())
+        .finish();
+    let mut said = Vec::new();
+    tracing::subscriber::with_default(subscriber, || converse(&mut said));
+    let said = said.join("\n");
+    let log = String::from_utf8_lossy(&log.0.lock().expect("the log")).into_owned();
+    assert!(
+        log.contains("send") && log.contains("kept"),
+        "events are taken: {log}"
+    );
+    assert!(said.contains("Limit"), "errors are taken: {said}");
+    for text in [&log, &said] {
+        for canary in ["CANARY", "JANE", "777888999", "67, 65, 78"] {
+            assert!(!text.contains(canary), "{canary} in {text}");
+        }
+    }
+}

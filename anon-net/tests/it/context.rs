@@ -1,0 +1,151 @@
+//! Presentation contexts: PS3.8 section 9.3.2.2 and Table 9-18.
+
+use anon_net::context::{Answer, Negotiated, Verdict};
+use anon_net::{ContextId, Contexts, Error, Supported, Uid};
+use proptest::prelude::*;
+
+fn uid(n: usize) -> Uid {
+    Uid::new(&format!("1.2.{n}")).expect("a UID")
+}
+
+#[test]
+fn ids_are_odd_and_128() {
+    let mut contexts = Contexts::new();
+    for n in 0..128 {
+        let id = contexts.add(uid(n), vec![uid(1000)]).expect("a context");
+        assert_eq!(usize::from(id.get()), 2 * n + 1);
+    }
+    let error = contexts
+        .add(uid(128), vec![uid(1000)])
+        .expect_err("one too many");
+    assert!(
+        matches!(
+            error,
+            Error::Limit {
+                limit: 128,
+                found: 129,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    assert_eq!(contexts.len(), 128);
+    assert!(
+        Contexts::new().add(uid(1), vec![]).is_err(),
+        "no transfer syntax"
+    );
+    for id in 0..=255 {
+        assert_eq!(
+            ContextId::new(id).map(ContextId::get),
+            (id % 2 == 1).then_some(id)
+        );
+    }
+}
+
+#[test]
+fn an_acceptor_answers_each_context() {
+    let (class, other, le, be, jpeg) = (uid(1), uid(2), uid(10), uid(11), uid(12));
+    let mut contexts = Contexts::new();
+    for (abstract_syntax, offered) in [
+        (&class, vec![&be, &le]),
+        (&class, vec![&jpeg]),
+        (&other, vec![&le]),
+        (&class, vec![&be]),
+    ] {
+        let offered = offered.into_iter().cloned().collect();
+        contexts
+            .add(abstract_syntax.clone(), offered)
+            .expect("a context");
+    }
+    let supported = Supported::new().with(class.clone(), vec![le.clone(), be.clone()]);
+    let answers = supported.answer(&contexts);
+    let verdicts: Vec<_> = answers
+        .iter()
+        .map(|a| (a.id.get(), a.verdict.clone()))
+        .collect();
+    assert_eq!(
+        verdicts,
+        [
+            (1, Verdict::Accepted(le.clone())),
+            (3, Verdict::TransferSyntaxesNotSupported),
+            (5, Verdict::AbstractSyntaxNotSupported),
+            (7, Verdict::Accepted(be.clone())),
+        ]
+    );
+    assert_eq!(
+        answers.iter().map(|a| a.verdict.code()).collect::<Vec<_>>(),
+        [0, 4, 3, 0]
+    );
+    let negotiated = Negotiated::new(&contexts, &answers).expect("an agreement");
+    assert_eq!(negotiated.len(), 2);
+    let found = negotiated
+        .find(&class, &be)
+        .expect("a context for big endian");
+    assert_eq!(found.id.get(), 7);
+    assert_eq!(negotiated.find(&class, &jpeg), None);
+    assert_eq!(negotiated.get(found.id), Some(found));
+}
+
+#[test]
+fn a_lying_acceptor_is_found_out() {
+    let mut contexts = Contexts::new();
+    let id = contexts.add(uid(1), vec![uid(10)]).expect("a context");
+    let stray = ContextId::new(3).expect("an odd id");
+    let accept = |id, n| Answer {
+        id,
+        verdict: Verdict::Accepted(uid(n)),
+    };
+    let reject = |id| Answer {
+        id,
+        verdict: Verdict::NoReason,
+    };
+    for (what, answers) in [
+        ("a syntax that was not offered", vec![accept(id, 11)]),
+        (
+            "a context that was not proposed",
+            vec![accept(id, 10), reject(stray)],
+        ),
+        ("two answers", vec![accept(id, 10), accept(id, 10)]),
+    ] {
+        let result = Negotiated::new(&contexts, &answers);
+        assert!(
+            matches!(result, Err(Error::Protocol { .. })),
+            "{what}: {result:?}"
+        );
+    }
+    assert!(
+        Negotiated::new(&contexts, &[])
+            .expect("no answer is a no")
+            .is_empty()
+    );
+    assert!(
+        Negotiated::new(&contexts, &[reject(id)])
+            .expect("a no")
+            .is_empty()
+    );
+}
+
+proptest! {
+    /// What comes of any proposal is what both sides have, and nothing else.
+    #[test]
+    fn an_agreement_is_in_both_lists(
+        proposed in proptest::collection::vec((0..6usize, proptest::collection::vec(10..16usize, 1..4)), 0..20),
+        supported in proptest::collection::vec((0..6usize, proptest::collection::vec(10..16usize, 0..4)), 0..6),
+    ) {
+        let mut contexts = Contexts::new();
+        for (class, syntaxes) in &proposed {
+            contexts.add(uid(*class), syntaxes.iter().map(|n| uid(*n)).collect()).expect("a context");
+        }
+        let ours = supported.iter().fold(Supported::new(), |all, (class, syntaxes)| {
+            all.with(uid(*class), syntaxes.iter().map(|n| uid(*n)).collect())
+        });
+        let last: std::collections::BTreeMap<_, _> = supported.iter().cloned().collect();
+        let negotiated = Negotiated::new(&contexts, &ours.answer(&contexts)).expect("an agreement");
+        for (i, (class, syntaxes)) in proposed.iter().enumerate() {
+            let id = ContextId::new(u8::try_from(2 * i + 1).expect("small")).expect("odd");
+            let common = last.get(class).and_then(|ours| ours.iter().find(|s| syntaxes.contains(s)));
+            let got = negotiated.get(id).map(|accepted| accepted.transfer_syntax.clone());
+            prop_assert_eq!(got, common.map(|n| uid(*n)));
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The crate through its public face.
+
+mod canary;
+mod context;
+mod exchange;
+mod faulty;
+mod handler;
+mod names;
+mod status;

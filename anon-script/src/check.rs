@@ -1,0 +1,285 @@
+//! From tree to rules: [`compile`].
+
+mod dialect;
+mod method;
+mod operation;
+mod value;
+
+pub(crate) use value::vr;
+
+use std::collections::HashMap;
+
+use dicom_core::Tag;
+
+use crate::diagnostic::{Code, Diagnostic, Problems, order};
+use crate::rule_set::{Row, RuleSet, TooManyGroups};
+use crate::rules::Action;
+use crate::script::{Enabled, Form, Rule, Script, Switch, Target};
+use crate::syntax::{Span, parse};
+
+pub use dialect::Dialect;
+
+/// The attributes every output needs (PS3.3 section C.12.1 and the composite hierarchy).
+const REQUIRED: [(Tag, &str); 4] = [
+    (Tag(0x0008, 0x0016), "SOP Class UID (0008,0016), with @keep"),
+    (
+        Tag(0x0008, 0x0018),
+        "SOP Instance UID (0008,0018), with @uid",
+    ),
+    (
+        Tag(0x0020, 0x000D),
+        "Study Instance UID (0020,000D), with @uid",
+    ),
+    (
+        Tag(0x0020, 0x000E),
+        "Series Instance UID (0020,000E), with @uid",
+    ),
+];
+
+/// Rules, and what is to be said about them all the same.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Compiled {
+    /// The rules.
+    pub rules: RuleSet,
+    /// The dialect the script is in.
+    pub dialect: Dialect,
+    /// Warnings, in the order of the script.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Makes total rules of a script. `dialect` is what a person says it is; none: what its calls say.
+///
+/// # Errors
+/// Every problem of the script, warnings too, in the order of the script, if one is an error.
+///
+/// ```
+/// use anon_script::{Code, check::compile, parse};
+///
+/// let (script, _) = parse(r#"<script><e en="T" t="00100010">@UID</e><e en="T" t="00080018">@uid</e></script>"#);
+/// let problems = compile(&script, None).unwrap_err();
+/// assert_eq!(problems[0].code, Code::UnknownOperation);
+/// assert_eq!(problems[0].help, "did you mean `@uid`? (operations are in lower case)");
+/// ```
+pub fn compile(script: &Script, dialect: Option<Dialect>) -> Result<Compiled, Vec<Diagnostic>> {
+    let mut check = Check {
+        script,
+        problems: Problems::new(&script.source),
+    };
+    let found = dialect.or_else(|| check.detect());
+    let mut rows = match found {
+        Some(Dialect::Ctp) => {
+            check.refuse_ctp();
+            Vec::new()
+        }
+        // Without a dialect, what the rsna dialect finds is still worth saying.
+        Some(Dialect::Rsna) | None => check.rows(),
+    };
+    let method = method::take(&mut rows);
+    let rules = RuleSet::new("script", method, rows);
+    match &rules {
+        Ok(rules) if found == Some(Dialect::Rsna) => check.required(rules),
+        Ok(_) => {}
+        Err(TooManyGroups) => check.problem(Code::TooManyGroups, check.end(), ""),
+    }
+    let problems = check.problems.finish();
+    let is_refused = problems.iter().any(Diagnostic::is_error);
+    match (rules, found) {
+        // Scripts of CTP are never accepted: `refuse_ctp` has said why.
+        (Ok(rules), Some(dialect @ Dialect::Rsna)) if !is_refused => Ok(Compiled {
+            rules,
+            dialect,
+            warnings: problems,
+        }),
+        _ => Err(problems),
+    }
+}
+
+/// Parses and compiles a text: every problem of both at once.
+///
+/// # Errors
+/// Every problem of the script, in its order, if one is an error.
+pub fn load(text: &str, dialect: Option<Dialect>) -> Result<Compiled, Vec<Diagnostic>> {
+    let (script, mut problems) = parse(text);
+    let is_refused = problems.iter().any(Diagnostic::is_error);
+    // Of a text that is no script at all, nothing more can be said.
+    if is_refused && script.elements.is_empty() {
+        return Err(problems);
+    }
+    let compiled = compile(&script, dialect);
+    let (more, compiled) = match compiled {
+        Ok(mut compiled) => (std::mem::take(&mut compiled.warnings), Some(compiled)),
+        Err(more) => (more, None),
+    };
+    problems.extend(more);
+    order(&mut problems);
+    match compiled {
+        Some(mut compiled) if !is_refused => {
+            compiled.warnings = problems;
+            Ok(compiled)
+        }
+        _ => Err(problems),
+    }
+}
+
+struct Check<'s> {
+    script: &'s Script,
+    problems: Problems<'s>,
+}
+
+impl Check<'_> {
+    fn problem(&mut self, code: Code, span: Span, help: impl Into<String>) {
+        self.problems.push(code, span, help);
+    }
+
+    /// Where what is missing would stand.
+    fn end(&self) -> Span {
+        let end = self.script.source.trim_end().len();
+        Span::new(end, end)
+    }
+
+    /// The rows of a script in the rsna dialect; those with a problem are left out.
+    fn rows(&mut self) -> Vec<Row> {
+        self.ignored();
+        let script = self.script;
+        let mut seen: HashMap<Tag, (Action, u32)> = HashMap::new();
+        let mut rows = Vec::new();
+        for rule in &script.elements {
+            let Some((tag, action)) = self.row(rule) else {
+                continue;
+            };
+            let line = self.problems.line(rule.span.start);
+            match seen.get(&tag) {
+                Some((first, at)) if *first == action => {
+                    let help = format!("the first stands in line {at}");
+                    self.problem(Code::Repeated, rule.tag_span, help);
+                }
+                Some((first, at)) => {
+                    let first = crate::rule_set::operation(first);
+                    let help = format!("line {at} says `{first}`: leave one of them");
+                    self.problem(Code::Contradiction, rule.tag_span, help);
+                }
+                None => {
+                    seen.insert(tag, (action.clone(), line));
+                    rows.push(Row::new(tag, action).at_line(line));
+                }
+            }
+        }
+        // Rows with problems of their own may well be rules.
+        let has_none = rows.is_empty() && !self.problems.has_error();
+        if script.elements.is_empty() || has_none {
+            let help = "every element would be removed";
+            self.problem(Code::NoRules, self.end(), help);
+        }
+        rows
+    }
+
+    /// Rows that V17 does not read.
+    fn ignored(&mut self) {
+        let script = self.script;
+        for param in &script.params {
+            let help = "V17 does not read parameters";
+            self.problem(Code::NoEffect, first_line(param.span, &script.source), help);
+        }
+        for switch in &script.keeps {
+            // What V17 does anyway is no surprise.
+            self.switch(switch, switch.enabled != Enabled::Yes);
+        }
+        for switch in &script.removes {
+            let is_on = switch.enabled == Enabled::Yes;
+            self.switch(switch, is_on || switch.name == "unspecifiedelements");
+        }
+    }
+
+    /// None: a row that has no effect, or a problem.
+    fn row(&mut self, rule: &Rule) -> Option<(Tag, Action)> {
+        let tag = match &rule.target {
+            Target::Tag(tag) => *tag,
+            Target::Private { .. } => {
+                self.problem(Code::Private, rule.tag_span, "remove the row");
+                return None;
+            }
+        };
+        let written = rule.tag_span.of(&self.script.source);
+        if self.script.form == Form::Xml && written.bytes().any(|byte| byte.is_ascii_lowercase()) {
+            self.problem(Code::TagCase, rule.tag_span, "write it in upper case");
+        }
+        // A row without `en` does not say that it is off, and V17 runs it.
+        if rule.enabled == Enabled::No && !rule.text.value().is_empty() {
+            let help = "remove the row, or set en=\"T\"";
+            self.problem(Code::Disabled, rule.span, help);
+        }
+        let action = self.action(rule, tag)?;
+        self.is_effective(rule, tag, &action)
+            .then_some((tag, action))
+    }
+
+    /// False: the row has no effect, or the action is not one for the element.
+    fn is_effective(&mut self, rule: &Rule, tag: Tag, action: &Action) -> bool {
+        match tag.0 {
+            // V17's own script lists item delimiters as kept: they are no elements.
+            0xFFFE => false,
+            0x0000 | 0x0002 if *action != Action::Remove => {
+                let help = "commands never reach a file, and file meta is made anew";
+                self.problem(Code::NoEffect, rule.tag_span, help);
+                false
+            }
+            _ if tag.1 == 0 && *action != Action::Remove => {
+                let help = "group lengths are never written";
+                self.problem(Code::NoEffect, rule.tag_span, help);
+                false
+            }
+            group if group % 2 == 1 => {
+                if *action != Action::Remove {
+                    self.problem(Code::Private, rule.tag_span, "remove the row");
+                }
+                false
+            }
+            _ if self.fits(rule, tag, action) => {
+                self.overruled(rule, tag, action);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Rows `k` and `r`: V17 reads neither.
+    fn switch(&mut self, switch: &Switch, says_what_is_done: bool) {
+        if !says_what_is_done {
+            let help = "what no row `e` names is removed, whatever rows `k` and `r` say";
+            let span = first_line(switch.span, &self.script.source);
+            self.problem(Code::NoEffect, span, help);
+        }
+    }
+
+    /// The attributes without which an output is none. A row that has a problem of its own is left
+    /// to that.
+    fn required(&mut self, rules: &RuleSet) {
+        let script = self.script;
+        for (tag, help) in REQUIRED {
+            let is_for = |rule: &&Rule| rule.target == Target::Tag(tag);
+            let written = script.elements.iter().find(is_for);
+            match (rules.row(tag).map(|row| &row.action), written) {
+                (None, None) if !script.elements.is_empty() => {
+                    let help =
+                        format!("add a row for {help}: the root data set has it all the same");
+                    self.problem(Code::RequiredUnlisted, self.end(), help);
+                }
+                (Some(Action::Remove | Action::Empty | Action::Replace(_)), Some(row)) => {
+                    self.problem(Code::RequiredRemoved, row.span, format!("write {help}"));
+                }
+                (Some(Action::Keep), Some(row)) if tag != Tag(0x0008, 0x0016) => {
+                    let help = format!("write {help}: items of sequences would name the original");
+                    self.problem(Code::OriginalUid, row.span, help);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The first line of a span.
+fn first_line(span: Span, source: &str) -> Span {
+    let len = span.of(source).find('\n').unwrap_or(span.end - span.start);
+    Span::new(span.start, span.start + len)
+}

@@ -1,0 +1,105 @@
+//! What a script says of its outputs: rows for (0012,0062) to (0012,0064), and for the patient.
+
+use std::sync::Arc;
+
+use dicom_core::Tag;
+
+use super::Check;
+use crate::builtin::SCRIPT_METHOD;
+use crate::diagnostic::Code;
+use crate::rule_set::Row;
+use crate::rules::{Action, Method};
+use crate::script::Rule;
+use crate::syntax::Span;
+
+const PATIENT_NAME: Tag = Tag(0x0010, 0x0010);
+const PATIENT_ID: Tag = Tag(0x0010, 0x0020);
+const IDENTITY_REMOVED: Tag = Tag(0x0012, 0x0062);
+const METHOD: Tag = Tag(0x0012, 0x0063);
+pub(super) const METHOD_CODES: Tag = Tag(0x0012, 0x0064);
+
+/// What a script may claim: codes of scheme DCM (PS3.16 CID 7050).
+const CODES: [(&str, &str); 13] = [
+    ("113100", "Basic Application Confidentiality Profile"),
+    (CLEAN_PIXELS, "Clean Pixel Data Option"),
+    ("113102", "Clean Recognizable Visual Features Option"),
+    ("113103", "Clean Graphics Option"),
+    ("113104", "Clean Structured Content Option"),
+    ("113105", "Clean Descriptors Option"),
+    (
+        "113106",
+        "Retain Longitudinal Temporal Information Full Dates Option",
+    ),
+    (
+        "113107",
+        "Retain Longitudinal Temporal Information Modified Dates Option",
+    ),
+    ("113108", "Retain Patient Characteristics Option"),
+    ("113109", "Retain Device Identity Option"),
+    ("113110", "Retain UIDs Option"),
+    ("113111", "Retain Safe Private Option"),
+    ("113112", "Retain Institution Identity Option"),
+];
+
+/// No rule of a script cleans pixels.
+const CLEAN_PIXELS: &str = "113101";
+
+impl Check<'_> {
+    /// Codes as CTP writes them: `113100/113107`. The action holds them until [`take`] does.
+    pub(super) fn codes(&mut self, text: &str, span: Span) -> Option<Action> {
+        let mut codes: Vec<&str> = Vec::new();
+        for code in text.split('/').map(str::trim) {
+            if code == CLEAN_PIXELS {
+                let help = "113101 says that pixels are cleaned, and no rule does that";
+                self.problem(Code::Constant, span, help);
+                return None;
+            }
+            if !CODES.iter().any(|(known, _)| *known == code) {
+                let help = "codes are those of PS3.16 CID 7050, such as 113100/113107";
+                self.problem(Code::Constant, span, help);
+                return None;
+            }
+            if !codes.contains(&code) {
+                codes.push(code);
+            }
+        }
+        Some(Action::Replace(codes.join("/").into()))
+    }
+
+    /// Rows for what every output has, whatever the rules say.
+    pub(super) fn overruled(&mut self, rule: &Rule, tag: Tag, action: &Action) {
+        let is_patient = matches!(tag, PATIENT_NAME | PATIENT_ID);
+        let help = match (tag, action) {
+            (_, Action::Remove | Action::Empty | Action::Patient)
+            | (METHOD | METHOD_CODES, Action::Replace(_)) => return,
+            (IDENTITY_REMOVED, Action::Replace(text)) if &**text == "YES" => return,
+            (IDENTITY_REMOVED, _) => "outputs always say YES",
+            (METHOD | METHOD_CODES, _) => "outputs say how they were de-identified, not how before",
+            _ if is_patient => "names and ids of patients are always replaced: write @ptid",
+            _ => return,
+        };
+        self.problem(Code::NoEffect, rule.tag_span, help);
+    }
+}
+
+/// Takes the rows that say how outputs were de-identified out of the rows for elements.
+pub(super) fn take(rows: &mut Vec<Row>) -> Method {
+    let mut method = Method::new(SCRIPT_METHOD);
+    rows.retain(|row| {
+        let Action::Replace(text) = &row.action else {
+            return true;
+        };
+        match row.tag {
+            METHOD => method.text = Arc::clone(text),
+            METHOD_CODES => method.codes = text.split('/').filter_map(code).collect(),
+            _ => return true,
+        }
+        false
+    });
+    method
+}
+
+fn code(value: &str) -> Option<(Arc<str>, Arc<str>)> {
+    let (value, meaning) = CODES.iter().find(|(known, _)| *known == value)?;
+    Some(((*value).into(), (*meaning).into()))
+}

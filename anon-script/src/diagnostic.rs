@@ -1,0 +1,329 @@
+//! [`Diagnostic`]: what is wrong with a script, where, and what to do.
+
+use std::fmt;
+
+use crate::syntax::{Lines, Position, Span};
+
+/// Problems that are listed of one script; those beyond are counted.
+pub const MAX_PROBLEMS: usize = 1_000;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
+pub enum Severity {
+    /// The script does what it says, but perhaps not what was meant.
+    Warning,
+    /// The script is refused.
+    Error,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident $code:literal $severity:ident $message:literal;)+) => {
+        /// What is wrong. Codes are stable: S001 is S001 for ever.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Code { $($(#[$doc])* $name,)+ }
+
+        impl Code {
+            /// Every code.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The code as it is printed.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $code,)+ }
+            }
+
+            /// How bad it is.
+            pub const fn severity(self) -> Severity {
+                match self { $(Self::$name => Severity::$severity,)+ }
+            }
+
+            /// What is wrong, in a few words.
+            pub const fn message(self) -> &'static str {
+                match self { $(Self::$name => $message,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The text is not well-formed XML.
+    NotXml "S001" Error "the script is not well-formed XML";
+    /// The text is longer than a script may be.
+    TooLarge "S002" Error "the script is too large";
+    /// A child that neither V17 nor CTP reads.
+    UnknownChild "S003" Warning "this is no part of a script and has no effect";
+    /// A row without the attribute `t`.
+    NoTag "S004" Error "a row without the attribute `t`";
+    /// A tag that is none.
+    BadTag "S005" Error "this is not a tag";
+    /// A tag V17 would not match.
+    TagCase "S006" Warning "V17 matches tags in upper case only; it is read as the tag it names";
+    /// A tag twice, with one operation.
+    Repeated "S007" Warning "this tag stands twice, with the same operation";
+    /// A tag twice, with different operations.
+    Contradiction "S008" Error "this tag stands twice, with different operations";
+    /// An operation nobody knows.
+    UnknownOperation "S009" Error "unknown operation";
+    /// An argument the operation does not take.
+    Arguments "S010" Error "these arguments do not fit the operation";
+    /// A row V17 would run although it says F.
+    Disabled "S011" Error "a disabled row with an operation: V17 runs it all the same";
+    /// A private element that is to stay.
+    Private "S012" Error "private elements are always removed by the rsna dialect";
+    /// An operation on an element it is not for.
+    Misfit "S013" Error "the operation does not fit the element";
+    /// A call whose argument list never closes.
+    OpenCall "S014" Error "the argument list is never closed";
+    /// A clause that never closes.
+    OpenClause "S015" Error "the clause is never closed";
+    /// Clauses within clauses without end.
+    TooDeep "S016" Error "clauses are nested too deep";
+    /// A parameter nobody defines.
+    UndefinedParameter "S017" Error "this parameter is not defined";
+    /// Calls of both dialects.
+    BothDialects "S018" Error "the script mixes the dialects of RSNA and CTP";
+    /// Calls of neither dialect.
+    NoDialect "S019" Error "nothing in the script says whether it is of the dialect of RSNA or of CTP";
+    /// A function that is parsed and not executed yet.
+    NotExecuted "S020" Error "functions of CTP are not executed yet";
+    /// One of the four attributes an output needs is removed.
+    RequiredRemoved "S021" Error "an output needs this attribute";
+    /// One of the four attributes an output needs is named by no rule.
+    RequiredUnlisted "S022" Warning "an output needs an attribute that no rule keeps";
+    /// An original UID stays.
+    OriginalUid "S023" Warning "the original UID stays in the output";
+    /// More than one operation, or text beside one.
+    Mixed "S024" Error "an operation must stand alone";
+    /// A row without effect.
+    NoEffect "S025" Warning "this row has no effect in the rsna dialect";
+    /// A constant the element cannot hold.
+    Constant "S026" Error "the element cannot hold this constant";
+    /// An element inside a row.
+    Nested "S027" Error "an element inside a row";
+    /// A name of an operation without its `@`.
+    BareOperation "S028" Error "the name of an operation without its `@`";
+    /// A backslash at the end.
+    LoneEscape "S029" Error "a backslash with nothing behind it";
+    /// A line of the older form that nobody understands.
+    BadLine "S030" Error "this line is no setting of a script";
+    /// Rules for too many groups.
+    TooManyGroups "S031" Error "rules for more than 255 groups";
+    /// A quote that never closes.
+    OpenQuote "S032" Error "the quotation mark is never closed";
+    /// No rule at all.
+    NoRules "S033" Error "the script has no rule for any element";
+    /// A backslash that vanishes before a letter or a digit.
+    StrayEscape "S034" Warning "a single backslash is not written: it escapes what follows";
+    /// A row that holds a comment where its operation should be.
+    Commented "S035" Error "the row holds nothing but a comment, and so would keep the element";
+    /// More problems than are listed; an error if one of them is.
+    TooMany "S036" Error "more problems than are listed";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One problem of a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Diagnostic {
+    /// What is wrong.
+    pub code: Code,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Where, in bytes.
+    pub span: Span,
+    /// Where, for people.
+    pub position: Position,
+    /// What stands there, at most 80 characters of it.
+    pub text: String,
+    /// What to do; empty if the message says it.
+    pub help: String,
+}
+
+impl Diagnostic {
+    /// True if the script is refused for it.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    /// `error[S009]: unknown operation, line 3 column 20: @UID` and, on a second line, the help.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        let Position { line, column } = self.position;
+        let message = self.code.message();
+        write!(
+            f,
+            "{severity}[{}]: {message}, line {line} column {column}",
+            self.code
+        )?;
+        if !self.text.is_empty() {
+            write!(f, ": {}", self.text.replace(char::is_control, " "))?;
+        }
+        if !self.help.is_empty() {
+            write!(f, "\n  help: {}", self.help)?;
+        }
+        Ok(())
+    }
+}
+
+/// The problems of one text as they are found, with an index of its lines.
+#[derive(Debug)]
+pub(crate) struct Problems<'t> {
+    text: &'t str,
+    lines: Lines,
+    found: Vec<Diagnostic>,
+    /// Those beyond [`MAX_PROBLEMS`]: the worst of them, and how many.
+    beyond: Option<(Severity, usize)>,
+}
+
+impl<'t> Problems<'t> {
+    pub(crate) fn new(text: &'t str) -> Self {
+        Self {
+            text,
+            lines: Lines::of(text),
+            found: Vec::new(),
+            beyond: None,
+        }
+    }
+
+    /// The line of a byte of the text, from 1.
+    pub(crate) fn line(&self, byte: usize) -> u32 {
+        self.lines.line(byte)
+    }
+
+    /// True if what is found from now on is counted and not listed: help need not be thought of.
+    pub(crate) fn is_full(&self) -> bool {
+        self.found.len() >= MAX_PROBLEMS
+    }
+
+    /// True if the script is refused for what was found so far.
+    pub(crate) fn has_error(&self) -> bool {
+        self.found.iter().any(Diagnostic::is_error)
+            || self
+                .beyond
+                .is_some_and(|(worst, _)| worst == Severity::Error)
+    }
+
+    pub(crate) fn push(&mut self, code: Code, span: Span, help: impl Into<String>) {
+        let severity = code.severity();
+        if self.is_full() {
+            let (worst, count) = self.beyond.get_or_insert((severity, 0));
+            *worst = severity.max(*worst);
+            *count += 1;
+            return;
+        }
+        self.found.push(Diagnostic {
+            code,
+            severity,
+            span,
+            position: self.lines.position(self.text, span.start),
+            text: span.of(self.text).chars().take(80).collect(),
+            help: help.into(),
+        });
+    }
+
+    /// All of them in the order of the text. Those not listed are one more, at its end.
+    pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
+        order(&mut self.found);
+        if let Some((severity, count)) = self.beyond {
+            let end = Span::new(self.text.len(), self.text.len());
+            self.found.push(Diagnostic {
+                code: Code::TooMany,
+                severity,
+                span: end,
+                position: self.lines.position(self.text, end.start),
+                text: String::new(),
+                help: format!("{count} more: mend those that are listed first"),
+            });
+        }
+        self.found
+    }
+}
+
+/// Puts problems in the order of the text, each once.
+pub(crate) fn order(problems: &mut Vec<Diagnostic>) {
+    problems.sort_by_key(|problem| (problem.span, problem.code));
+    problems.dedup();
+}
+
+/// The nearest of `names` to a word, if one is near enough to have been meant.
+pub(crate) fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let word = word.to_ascii_lowercase();
+    names
+        .into_iter()
+        .map(|name| (distance(&word, &name.to_ascii_lowercase()), name))
+        .filter(|(distance, name)| *distance <= 2.min(name.len() / 2).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// Levenshtein distance, of at most 24 characters of each.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(24).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().take(24).enumerate() {
+        let mut next = vec![i + 1];
+        for ((y, over), diagonal) in b.iter().zip(row.iter().skip(1)).zip(&row) {
+            let left = next.last().copied().unwrap_or(usize::MAX - 1);
+            next.push(
+                (over + 1)
+                    .min(left + 1)
+                    .min(diagonal + usize::from(x != *y)),
+            );
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique() {
+        let mut seen: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), Code::ALL.len());
+    }
+
+    /// An error beyond the limit must refuse the script, however many warnings stand before it.
+    #[test]
+    fn nothing_is_lost_beyond_the_limit() {
+        let mut problems = Problems::new("x");
+        for _ in 0..MAX_PROBLEMS + 3 {
+            problems.push(Code::TagCase, Span::new(0, 1), "");
+        }
+        let warnings = problems.finish();
+        let last = warnings.last().expect("there are many");
+        assert_eq!((last.code, last.is_error()), (Code::TooMany, false));
+        assert_eq!(last.help, "3 more: mend those that are listed first");
+
+        let mut problems = Problems::new("x");
+        for _ in 0..MAX_PROBLEMS {
+            problems.push(Code::TagCase, Span::new(0, 1), "");
+        }
+        problems.push(Code::Contradiction, Span::new(0, 1), "");
+        problems.push(Code::TagCase, Span::new(0, 1), "");
+        assert!(problems.finish().iter().any(Diagnostic::is_error));
+    }
+
+    #[test]
+    fn nearest_names() {
+        let names = ["uid", "ptid", "hashdate"];
+        assert_eq!(nearest("UID", names), Some("uid"));
+        assert_eq!(nearest("hasdate", names), Some("hashdate"));
+        assert_eq!(nearest("lookup", names), None);
+    }
+}

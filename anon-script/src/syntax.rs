@@ -1,0 +1,50 @@
+//! From text to tree: [`parse`].
+//!
+//! Parsing never fails: what cannot be understood becomes a [`Diagnostic`], and the rest of the
+//! text is read all the same, so that every problem is reported at once.
+
+pub mod call;
+mod element;
+mod properties;
+mod span;
+mod xml;
+
+pub use call::{Argument, Call, Clause, Expression, Part};
+pub use element::{ElementRef, Id};
+pub(crate) use span::Lines;
+pub use span::{Position, Span, Text};
+
+use crate::diagnostic::{Code, Diagnostic, Problems};
+use crate::script::{Form, Script};
+
+/// The longest script that is read, in bytes.
+pub const MAX_BYTES: usize = 8 << 20;
+
+/// Reads a script in either form. As CTP does, takes text for XML if a line of it begins with `<`.
+///
+/// The tree holds what could be read; the diagnostics say what could not.
+///
+/// ```
+/// let (script, problems) = anon_script::parse(r#"<script><e en="T" t="00100010">@ptid</e></script>"#);
+/// assert!(problems.is_empty());
+/// assert_eq!(script.elements.len(), 1);
+/// ```
+pub fn parse(text: &str) -> (Script, Vec<Diagnostic>) {
+    if text.len() > MAX_BYTES {
+        let mut problems = Problems::new("");
+        let help = format!("a script has at most {} MiB", MAX_BYTES >> 20);
+        problems.push(Code::TooLarge, Span::default(), help);
+        return (Script::empty(""), problems.finish());
+    }
+    let mut problems = Problems::new(text);
+    let mut script = Script::empty(text);
+    let body = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let base = text.len() - body.len();
+    if body.lines().any(|line| line.trim_start().starts_with('<')) {
+        xml::read(text, base, &mut script, &mut problems);
+    } else {
+        script.form = Form::Properties;
+        properties::read(text, base, &mut script, &mut problems);
+    }
+    (script, problems.finish())
+}

@@ -1,0 +1,156 @@
+//! Scripts that want to hang, crash or exhaust: each is answered at once.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use anon_script::{Code, Dialect, load, parse};
+
+/// Far more than any of these takes, and far less than what grows with the square of its length.
+const SOON: Duration = Duration::from_secs(20);
+
+#[track_caller]
+fn answered(name: &str, text: &str) -> Vec<Code> {
+    let begun = Instant::now();
+    let (_, problems) = parse(text);
+    for dialect in [None, Some(Dialect::Rsna), Some(Dialect::Ctp)] {
+        // An answer of either kind will do.
+        drop(load(text, dialect));
+    }
+    assert!(begun.elapsed() < SOON, "{name}: {:?}", begun.elapsed());
+    problems.iter().map(|problem| problem.code).collect()
+}
+
+#[test]
+fn entity_bombs_are_refused() {
+    let mut text = String::from("<!DOCTYPE s [<!ENTITY a0 \"x\">");
+    for i in 1..20 {
+        write!(text, "<!ENTITY a{i} \"&a{};&a{};\">", i - 1, i - 1).expect("a String");
+    }
+    text.push_str("]><script><e en=\"T\" t=\"00100010\">&a19;</e></script>");
+    assert_eq!(answered("bomb", &text), [Code::NotXml]);
+    let external = "<!DOCTYPE s [<!ENTITY a SYSTEM \"file:///etc/hostname\">]><script><e t=\"00100010\">&a;</e></script>";
+    assert_eq!(answered("external entity", external), [Code::NotXml]);
+}
+
+#[test]
+fn depth_is_no_danger() {
+    let deep = format!("{}{}", "<a>".repeat(200_000), "</a>".repeat(200_000));
+    answered("nested elements", &deep);
+    answered(
+        "nested elements in a script",
+        &format!("<script>{deep}</script>"),
+    );
+    answered(
+        "nested elements in a row",
+        &format!("<script><e t=\"00100010\">{deep}</e></script>"),
+    );
+    answered("never closed", &"<a>".repeat(400_000));
+    for (open, close) in [
+        ("@append(){", "}"),
+        ("@if(a,exists){", "}{}"),
+        ("@f(", ")"),
+        ("@f([", "])"),
+        ("{", "}"),
+        ("@f(\"", "\")"),
+    ] {
+        let rule = format!("{}{}", open.repeat(50_000), close.repeat(50_000));
+        answered(
+            open,
+            &format!("<script><e t=\"00100010\">{rule}</e></script>"),
+        );
+        answered(
+            open,
+            &format!(
+                "<script><e t=\"00100010\">{}</e></script>",
+                open.repeat(50_000)
+            ),
+        );
+    }
+}
+
+#[test]
+fn length_is_no_danger() {
+    let rows = |row: &str| format!("<script>{}</script>", row.repeat(1_000_000 / row.len()));
+    for row in [
+        "<e/>",
+        "<x/>\n",
+        "<e t=\"00100010\"/>\n",
+        "<e t=\"zz\"/>\n",
+        "<e t=\"00100010\">@UID</e>\n",
+        "<e t=\"00091001\">@uid</e>\n",
+        "<k en=\"T\" t=\"18\"/>\n",
+        "<r en=\"F\" t=\"curves\"/>\n",
+        "<p t=\"A\">1</p>\n",
+        "<p t=\"A\">1</p><e t=\"00100010\">@param(@B)</e>\n",
+    ] {
+        answered(row, &rows(row));
+    }
+    answered(
+        "calls",
+        &format!(
+            "<script><e t=\"00100010\">{}</e></script>",
+            "@UID ".repeat(200_000)
+        ),
+    );
+    answered(
+        "arguments",
+        &format!(
+            "<script><e t=\"00100010\">@f({})</e></script>",
+            "a,".repeat(400_000)
+        ),
+    );
+    answered(
+        "entities",
+        &format!(
+            "<script><e t=\"00100010\">{}</e></script>",
+            "&amp;".repeat(200_000)
+        ),
+    );
+    answered(
+        "CDATA",
+        &format!(
+            "<script><e t=\"00100010\">{}</e></script>",
+            "<![CDATA[]]>".repeat(100_000)
+        ),
+    );
+    answered(
+        "comments",
+        &format!(
+            "<script><e t=\"00100010\">{}</e></script>",
+            "a<!---->".repeat(100_000)
+        ),
+    );
+    answered("lines", &"set.[0010,0010]=@x\n".repeat(60_000));
+    answered("bad lines", &"x\n".repeat(500_000));
+    answered("joined lines", &"x\\\n".repeat(400_000));
+}
+
+#[test]
+fn too_long_is_said() {
+    let text = format!("<script>{}</script>", " ".repeat(64 << 20));
+    assert_eq!(answered("64 MiB", &text), [Code::TooLarge]);
+}
+
+#[test]
+fn odd_texts() {
+    for text in [
+        "",
+        " ",
+        "\u{feff}",
+        "\0",
+        "<",
+        "<script",
+        "<script/>",
+        "<script></script>",
+        "&",
+        "\u{feff}<script/>",
+        "#",
+        "\\",
+        "=",
+        "set.[",
+        "\r",
+        "<e t=\"00100010\">@uid</e>",
+    ] {
+        assert!(load(text, Some(Dialect::Rsna)).is_err(), "{text:?}");
+    }
+}

@@ -1,0 +1,20 @@
+//! Scripts as people write them: texts in folders, V17's own script, properties, faults of V17.
+
+mod corpus;
+mod faults;
+mod hostile;
+mod older_form;
+mod operations;
+mod properties;
+mod v17;
+
+use anon_script::Diagnostic;
+
+fn listed(problems: &[Diagnostic]) -> String {
+    let mut out = String::new();
+    for problem in problems {
+        out.push_str(&problem.to_string());
+        out.push('\n');
+    }
+    out
+}

@@ -1,0 +1,400 @@
+//! Every figure that the project promises, measured in one run beside the copy it is compared with.
+//!
+//! ```text
+//! cargo run --release -p anon-benches --bin ratios -- --quick     under three minutes
+//! cargo run --release -p anon-benches --bin ratios                the sizes of the promises
+//! ```
+//!
+//! Files go below `ANON_BENCH_DIR`, or the system's directory for temporary files (about 1.5 GB
+//! with `--quick`, 40 GB without), and are removed at the end. Times are the best of the runs, each
+//! into a fresh directory, with the runs of one tree in turn. Imports run in processes of their
+//! own, so that each has its own peak memory.
+
+#![expect(clippy::print_stdout, reason = "a report for a terminal")]
+
+use std::fs::{self, File};
+use std::hint::black_box;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anon_benches::cases::{self, Tree};
+use anon_benches::{baseline, work};
+use anon_engine::store::Durability;
+use anon_engine::{Segment, Source, plan};
+use anyhow::{Context as _, bail, ensure};
+
+const THREADS: usize = 2;
+
+/// How much is measured.
+struct Sizes {
+    slices: u32,
+    small: u32,
+    large: (u32, u32),
+    runs: usize,
+    known_uids: u64,
+}
+
+const QUICK: Sizes = Sizes {
+    slices: 200,
+    small: 1_500,
+    large: (1, 250),
+    runs: 2,
+    known_uids: 100_000,
+};
+
+const FULL: Sizes = Sizes {
+    slices: 2_000,
+    small: 5_000,
+    large: (5, 500),
+    runs: 3,
+    known_uids: 1_000_000,
+};
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let sizes = match arguments
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
+        [] => FULL,
+        ["--quick"] => QUICK,
+        ["import", tree, project, durability, files] => {
+            return import_here(tree, project, durability, files);
+        }
+        _ => bail!("usage: ratios [--quick]"),
+    };
+    if cfg!(debug_assertions) {
+        println!("warning: not a release build, the figures say nothing\n");
+    }
+    let directory = cases::directory()?;
+    println!(
+        "{:<34} {:>10} {:>12} {:>8}  goal",
+        "", "MB/s", "objects/s", "ratio"
+    );
+    in_memory()?;
+    from_a_file(directory.path(), &sizes)?;
+    assign(directory.path(), &sizes)?;
+    imports(directory.path(), &sizes)
+}
+
+/// One line of the table. `ratio` is time against the baseline's; a goal is its upper bound.
+fn line(name: &str, bytes: u64, objects: u64, time: Duration, ratio: Option<(f64, f64)>) {
+    let per_second = |count: u64| as_float(count) / time.as_secs_f64();
+    let (ratio, goal) = match ratio {
+        None => ("-".to_owned(), String::new()),
+        Some((ratio, goal)) if goal.is_finite() => {
+            let verdict = if ratio <= goal { "holds" } else { "MISSED" };
+            (format!("{ratio:.2}"), format!("<= {goal:.1} {verdict}"))
+        }
+        Some((ratio, _)) => (format!("{ratio:.2}"), String::new()),
+    };
+    println!(
+        "{name:<34} {:>10.0} {:>12.0} {ratio:>8}  {goal}",
+        per_second(bytes) / 1e6,
+        per_second(objects)
+    );
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures of three digits")]
+fn as_float(count: u64) -> f64 {
+    count as f64
+}
+
+fn against(time: Duration, baseline: Duration) -> f64 {
+    time.as_secs_f64() / baseline.as_secs_f64()
+}
+
+/// The best time of one round, over batches of rounds that last half a second together.
+fn best_round(mut round: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<Duration> {
+    let mut best = Duration::MAX;
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_millis(500) {
+        let start = Instant::now();
+        for _ in 0..20 {
+            round()?;
+        }
+        best = best.min(start.elapsed() / 20);
+    }
+    Ok(best)
+}
+
+/// Plan and apply in memory against the copy of the same bytes, and the 20 KB file against the copy
+/// of the CT slice.
+fn in_memory() -> anyhow::Result<()> {
+    let policy = work::policy()?;
+    let mut ct_copy = None;
+    for case in cases::in_memory() {
+        let names = work::names_for(&policy, &case.bytes)?;
+        let bytes = case.bytes.len() as u64;
+        let mut out = Vec::with_capacity(case.bytes.len() + 65_536);
+        let copy = best_round(|| {
+            baseline::copy_bytes(black_box(&case.bytes), &mut out);
+            Ok(())
+        })?;
+        let time =
+            best_round(|| work::plan_apply(&policy, black_box(&case.bytes), &names, &mut out))?;
+        let ct_copy = *ct_copy.get_or_insert(copy);
+        line(&format!("copy {}", case.name), bytes, 1, copy, None);
+        let goal = if case.name == "ct_slice" {
+            2.0
+        } else {
+            f64::INFINITY
+        };
+        line(
+            &format!("plan+apply {}", case.name),
+            bytes,
+            1,
+            time,
+            Some((against(time, copy), goal)),
+        );
+        if case.name == "metadata_heavy" {
+            line(
+                "  against the copy of ct_slice",
+                bytes,
+                1,
+                time,
+                Some((against(time, ct_copy), 1.0)),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Plan and apply of a multi-frame file, of which only headers are read.
+fn from_a_file(directory: &Path, sizes: &Sizes) -> anyhow::Result<()> {
+    let path = directory.join("multi_frame.dcm");
+    let length = cases::large_file(&path, 0, sizes.large.1)?;
+    let policy = work::policy()?;
+    let file = File::open(&path)?;
+    let names = work::names(plan(&policy, Source::file(&file, length))?.wanted());
+    let mut bytes = vec![1_u8; usize::try_from(length)?];
+    let mut out = Vec::with_capacity(bytes.len());
+    let copy = (0..3)
+        .map(|_| {
+            let start = Instant::now();
+            baseline::copy_bytes(black_box(&bytes), &mut out);
+            start.elapsed()
+        })
+        .min()
+        .context("three runs")?;
+    bytes.clear();
+    let time = best_round(|| {
+        let plan = plan(&policy, Source::file(&file, length))?;
+        let clean = plan.apply(&names)?;
+        let kept: u64 = clean
+            .segments()
+            .map(|segment| match segment {
+                Segment::Bytes(bytes) => bytes.len() as u64,
+                Segment::File { len, .. } => len,
+            })
+            .sum();
+        ensure!(kept == clean.len(), "segments and length differ");
+        Ok(())
+    })?;
+    line("copy multi-frame", length, 1, copy, None);
+    line(
+        "plan+apply multi-frame, from a file",
+        length,
+        1,
+        time,
+        Some((against(time, copy), f64::INFINITY)),
+    );
+    Ok(())
+}
+
+/// New and known UIDs a second, on disk with full durability.
+fn assign(directory: &Path, sizes: &Sizes) -> anyhow::Result<()> {
+    const GROUP: u64 = 250; // 1,000 UIDs
+    let lookups = work::disk_lookups(&directory.join("lookup.redb"), Durability::Full)?;
+    let instances = sizes.known_uids / work::OWN_UIDS;
+    for first in (0..instances).step_by(usize::try_from(GROUP)?) {
+        work::assign_new(&*lookups, first..first + GROUP)?;
+    }
+    let measured = 100;
+    let start = Instant::now();
+    for group in 0..measured {
+        let first = instances + group * GROUP;
+        work::assign_new(&*lookups, first..first + GROUP)?;
+    }
+    rate(
+        "new UIDs, groups of 1,000",
+        measured * GROUP * work::OWN_UIDS,
+        start.elapsed(),
+        100_000,
+    );
+    // Spread over the whole store, in an order that no cache follows.
+    let asked = 20_000;
+    let start = Instant::now();
+    for nth in 0..asked {
+        let n = nth * 7_919 % instances;
+        work::assign_known(&*lookups, n..n + 1)?;
+    }
+    rate(
+        "known UIDs, one thread",
+        asked * work::OWN_UIDS,
+        start.elapsed(),
+        200_000,
+    );
+    Ok(())
+}
+
+fn rate(name: &str, uids: u64, time: Duration, goal: u64) {
+    let per_second = as_float(uids) / time.as_secs_f64();
+    let verdict = if per_second >= as_float(goal) {
+        "holds"
+    } else {
+        "MISSED"
+    };
+    println!(
+        "{name:<34} {:>10} {per_second:>12.0} {:>8}  >= {goal} {verdict}",
+        "-", "-"
+    );
+}
+
+/// The times of one tree, best of the runs, and the highest peak memory.
+#[derive(Debug)]
+struct Times {
+    cp: Duration,
+    copy_durable: Duration,
+    relaxed: Duration,
+    full: Duration,
+    peak_kib: u64,
+}
+
+fn imports(directory: &Path, sizes: &Sizes) -> anyhow::Result<()> {
+    let (large, frames) = sizes.large;
+    let trees = [
+        (cases::ct_tree(directory, sizes.slices)?, 1.2),
+        (cases::small_tree(directory, sizes.small)?, 1.0),
+        (cases::large_tree(directory, large, frames)?, 2.5),
+    ];
+    let mut peak_kib = 0;
+    for (tree, goal) in trees {
+        let times = time_tree(directory, &tree, sizes.runs)?;
+        let show = |name: &str, time, ratio| {
+            line(
+                &format!("{name} {}", tree.name),
+                tree.bytes,
+                u64::from(tree.files),
+                time,
+                ratio,
+            );
+        };
+        show("cp -r", times.cp, None);
+        show(
+            "import relaxed",
+            times.relaxed,
+            Some((against(times.relaxed, times.cp), goal)),
+        );
+        show("copy durable", times.copy_durable, None);
+        show(
+            "import durable",
+            times.full,
+            Some((against(times.full, times.copy_durable), 1.3)),
+        );
+        peak_kib = peak_kib.max(times.peak_kib);
+    }
+    let verdict = if peak_kib < 256 * 1024 {
+        "holds"
+    } else {
+        "MISSED"
+    };
+    println!(
+        "peak memory of an import: {} MiB, goal < 256 MiB {verdict}",
+        peak_kib / 1024
+    );
+    Ok(())
+}
+
+fn time_tree(directory: &Path, tree: &Tree, runs: usize) -> anyhow::Result<Times> {
+    let mut times = Times {
+        cp: Duration::MAX,
+        copy_durable: Duration::MAX,
+        relaxed: Duration::MAX,
+        full: Duration::MAX,
+        peak_kib: 0,
+    };
+    // The first copy also warms the cache; it is not counted.
+    baseline::cp_r(&tree.root, &directory.join(format!("{}-warm", tree.name)))?;
+    for run in 0..runs {
+        let fresh = |kind: &str| directory.join(format!("{}-{kind}-{run}", tree.name));
+        let mut peak = 0;
+        times.cp = times
+            .cp
+            .min(timed(|| Ok(baseline::cp_r(&tree.root, &fresh("cp"))?))?);
+        times.relaxed = times.relaxed.min(timed(|| {
+            peak = peak.max(import_in_child(tree, &fresh("relaxed"), "relaxed")?);
+            Ok(())
+        })?);
+        times.copy_durable = times.copy_durable.min(timed(|| {
+            Ok(baseline::copy_durable(
+                &tree.root,
+                &fresh("durable"),
+                THREADS,
+            )?)
+        })?);
+        times.full = times.full.min(timed(|| {
+            peak = peak.max(import_in_child(tree, &fresh("full"), "full")?);
+            Ok(())
+        })?);
+        times.peak_kib = times.peak_kib.max(peak);
+    }
+    Ok(times)
+}
+
+/// The time of one run, begun when the system has written what earlier runs left to it.
+fn timed(run: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Duration> {
+    ensure!(Command::new("sync").status()?.success(), "sync failed");
+    let start = Instant::now();
+    run()?;
+    Ok(start.elapsed())
+}
+
+/// Imports in a process of its own; returns its peak memory in KiB.
+fn import_in_child(tree: &Tree, project: &Path, durability: &str) -> anyhow::Result<u64> {
+    let output = Command::new(std::env::current_exe()?)
+        .arg("import")
+        .args([&tree.root, project])
+        .args([durability, &tree.files.to_string()])
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "import of {}: {}",
+        tree.name,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8(output.stdout)?.trim().parse()?)
+}
+
+/// The process of [`import_in_child`].
+fn import_here(tree: &str, project: &str, durability: &str, files: &str) -> anyhow::Result<()> {
+    let durability = match durability {
+        "full" => Durability::Full,
+        "relaxed" => Durability::Relaxed,
+        _ => bail!("no such durability"),
+    };
+    work::import_tree(
+        Path::new(tree),
+        Path::new(project),
+        THREADS,
+        durability,
+        files.parse()?,
+    )?;
+    println!("{}", peak_kib()?);
+    Ok(())
+}
+
+/// The highest resident size of this process so far; 0 where the system does not tell.
+fn peak_kib() -> anyhow::Result<u64> {
+    let Ok(status) = fs::read_to_string("/proc/self/status") else {
+        return Ok(0);
+    };
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .context("no VmHWM")?;
+    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+}

@@ -1,0 +1,202 @@
+//! What is measured: plan and apply, assign, a whole import.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use anon_engine::quarantine::{DirectoryQuarantine, QuarantineOptions};
+use anon_engine::source::Scan;
+use anon_engine::store::{DirectoryStore, DirectoryStoreOptions, Durability};
+use anon_engine::{Cancel, Engine, NoObserver, Policy, Source, Summary, import, plan};
+use anon_model::{
+    Assigned, DiskOptions, DiskStore, Identity, LookupStore, MemoryStore, Names, NewInstance, Phi,
+    SiteId, UidRoot, Wanted,
+};
+use anyhow::{Context as _, ensure};
+
+const SITE: &str = "527408119";
+const ROOT: &str = "1.2.826.0.1.3680043.10.474";
+
+/// The built-in rules, with the defaults of every setting.
+///
+/// # Errors
+/// If they do not compile.
+pub fn policy() -> anyhow::Result<Policy> {
+    let rules = anon_script::builtin("rsna-v17").context("is built in")?;
+    Ok(Policy::new(Arc::new(rules), SITE, "BENCH"))
+}
+
+/// Names for everything that an object wants, without a store.
+pub fn names(wanted: &Wanted) -> Names {
+    let mut number = 0;
+    let mut uid = || {
+        number += 1;
+        format!("{ROOT}.{SITE}.{number}")
+    };
+    Names {
+        patient: format!("{SITE}-000001"),
+        study: uid(),
+        series: uid(),
+        instance: uid(),
+        uids: wanted.uids.iter().map(|_| uid()).collect(),
+        accessions: wanted.accessions.iter().map(|_| "1".to_owned()).collect(),
+        filed_under: None,
+    }
+}
+
+/// Plans and applies, and writes the output into a buffer that is used again.
+///
+/// # Errors
+/// If the object is refused.
+pub fn plan_apply(
+    policy: &Policy,
+    bytes: &[u8],
+    names: &Names,
+    into: &mut Vec<u8>,
+) -> anyhow::Result<()> {
+    into.clear();
+    let plan = plan(policy, Source::part10(bytes))?;
+    plan.apply(names)?.write_to(into)?;
+    Ok(())
+}
+
+/// The names for one object; see [`names`].
+///
+/// # Errors
+/// If the object is refused.
+pub fn names_for(policy: &Policy, bytes: &[u8]) -> anyhow::Result<Names> {
+    Ok(names(plan(policy, Source::part10(bytes))?.wanted()))
+}
+
+/// The pseudonyms' identity in every benchmark.
+///
+/// # Errors
+/// Never, with these constants.
+pub fn identity() -> anyhow::Result<Identity> {
+    Ok(Identity::new(SiteId::new(SITE)?, UidRoot::new(ROOT)?)?)
+}
+
+/// An empty lookup store in memory.
+///
+/// # Errors
+/// If the system has no random numbers.
+pub fn memory_lookups() -> anyhow::Result<Arc<dyn LookupStore>> {
+    Ok(Arc::new(MemoryStore::new(identity()?)?))
+}
+
+/// A lookup store on disk, in this file.
+///
+/// # Errors
+/// If it cannot be opened.
+pub fn disk_lookups(file: &Path, durability: Durability) -> anyhow::Result<Arc<dyn LookupStore>> {
+    let durability = match durability {
+        Durability::Full => anon_model::settings::Durability::Full,
+        Durability::Relaxed => anon_model::settings::Durability::Relaxed,
+    };
+    let options = DiskOptions::default().with_durability(durability);
+    Ok(Arc::new(DiskStore::open(file, identity()?, &options)?))
+}
+
+/// What instance number `n` asks of a store: five UIDs that no other instance has, in a study of
+/// its own hundred.
+pub fn wanted(n: u64) -> Wanted {
+    let uid = |kind: u64, number: u64| {
+        Phi::new(format!(
+            "2.25.{}",
+            (number * 7 + kind) ^ 0x5DEE_CE66_D1CE_4E5B
+        ))
+    };
+    Wanted {
+        patient: Phi::new(format!("SYN{}", n / 1_000)),
+        study: uid(1, n / 1_000 + (1 << 40)),
+        series: uid(2, n / 200 + (1 << 41)),
+        instance: uid(3, n),
+        uids: (4..7).map(|kind| uid(kind, n)).collect(),
+        ..Wanted::default()
+    }
+}
+
+/// UIDs of a [`wanted`] that no other instance shares.
+pub const OWN_UIDS: u64 = 4;
+
+/// Gives new instances their pseudonyms and commits them as one group.
+///
+/// # Errors
+/// If the store fails.
+pub fn assign_new(
+    lookups: &dyn LookupStore,
+    instances: std::ops::Range<u64>,
+) -> anyhow::Result<()> {
+    let mut group = Vec::new();
+    for n in instances {
+        let wanted = wanted(n);
+        let Assigned::New(names) = lookups.assign(&wanted)? else {
+            anyhow::bail!("instance {n} is not new");
+        };
+        group.push(NewInstance {
+            patient_key: wanted.patient,
+            study_uid: wanted.study,
+            series_uid: wanted.series,
+            instance_uid: wanted.instance,
+            names,
+            ..NewInstance::default()
+        });
+    }
+    let group = lookups.commit(&group)?;
+    lookups.settle(group, &[])?;
+    Ok(())
+}
+
+/// Asks for instances that are known.
+///
+/// # Errors
+/// If the store fails.
+pub fn assign_known(
+    lookups: &dyn LookupStore,
+    instances: std::ops::Range<u64>,
+) -> anyhow::Result<()> {
+    for n in instances {
+        let Assigned::Duplicate(_) = lookups.assign(&wanted(n))? else {
+            anyhow::bail!("instance {n} is new");
+        };
+    }
+    Ok(())
+}
+
+/// Imports a tree into a fresh project with this many workers; every file must be stored.
+///
+/// # Errors
+/// If the project is not fresh, or a file is not stored.
+pub fn import_tree(
+    tree: &Path,
+    project: &Path,
+    workers: usize,
+    durability: Durability,
+    files: u32,
+) -> anyhow::Result<()> {
+    fs::create_dir_all(project)?;
+    let private = project.join("private");
+    fs::create_dir(&private).context("the project is not fresh")?;
+    let store = DirectoryStore::open(
+        project.join("public"),
+        private.join("tmp"),
+        DirectoryStoreOptions::default().with_durability(durability),
+    )?;
+    let quarantine = DirectoryQuarantine::new(
+        private.join("quarantine"),
+        private.join("tmp"),
+        QuarantineOptions::default().with_durability(durability),
+    );
+    let lookups = disk_lookups(&private.join("lookup.redb"), durability)?;
+    let engine = Engine::builder(policy()?, lookups, Arc::new(store), Arc::new(quarantine))
+        .workers(workers)
+        .start()?;
+    let mut source = Scan::new([tree.to_owned()]);
+    let summary: Summary = import(&engine, &mut source, &Cancel::new(), &NoObserver);
+    ensure!(
+        summary.stored == u64::from(files),
+        "{} of {files} files are stored: {summary:?}",
+        summary.stored
+    );
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! Joins the engine's callback to a future, so that an async program waits for receipts without a
+//! blocked thread. The channel and `block_on` stand in for those of the program's own runtime
+//! (`tokio::sync::oneshot`, say): the engine needs neither.
+//!
+//! ```text
+//! cargo run -p anon-examples --bin async_program
+//! ```
+
+#![expect(clippy::print_stdout, reason = "an example says what it did")]
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+
+use anon_engine::quarantine::MemoryQuarantine;
+use anon_engine::store::MemoryStore;
+use anon_engine::{Engine, Error, Policy, Receipt, Received};
+use anon_model::{Identity, SiteId, UidRoot};
+use anon_script::builtin;
+use anyhow::Context as _;
+
+/// De-identifies and stores one object. The object waits in the engine, not on a thread here.
+///
+/// `submit` itself waits while the intake is full; `try_submit` would give the object back.
+async fn store(engine: &Engine, bytes: Vec<u8>) -> Result<Receipt, Error> {
+    let (reply, answer) = oneshot();
+    engine.submit(Received::part10(bytes), reply);
+    answer.await
+}
+
+fn main() -> anyhow::Result<()> {
+    let root = UidRoot::new("1.2.826.0.1.3680043.10.474")?;
+    let lookups = anon_model::MemoryStore::new(Identity::new(SiteId::new("527408119")?, root)?)?;
+    let rules = builtin("rsna-v17").context("is built in")?;
+    let policy = Policy::new(Arc::new(rules), "527408119", "EXAMPLE");
+    let outputs = Arc::new(MemoryStore::new());
+    let quarantine = Arc::new(MemoryQuarantine::new());
+    let engine = Engine::builder(policy, Arc::new(lookups), outputs, quarantine)
+        .workers(2)
+        .start()?;
+    block_on(async {
+        for (name, bytes) in anon_examples::files() {
+            let receipt = store(&engine, bytes).await?;
+            println!("{name}: {}", receipt.outcome.name());
+        }
+        Ok(())
+    })
+}
+
+/// What the callback leaves, and who waits for it.
+type Shared<T> = Arc<Mutex<(Option<T>, Option<Waker>)>>;
+
+struct Answer<T>(Shared<T>);
+
+fn oneshot<T: Send + 'static>() -> (impl FnOnce(T) + Send + 'static, Answer<T>) {
+    let shared: Shared<T> = Arc::new(Mutex::new((None, None)));
+    let theirs = Arc::clone(&shared);
+    let reply = move |value| {
+        let mut shared = theirs.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.0 = Some(value);
+        if let Some(waker) = shared.1.take() {
+            waker.wake();
+        }
+    };
+    (reply, Answer(shared))
+}
+
+impl<T> Future for Answer<T> {
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.1 = Some(context.waker().clone());
+        shared.0.take().map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! De-identifies a directory into a project on disk, with two workers and a line of progress.
+//! Run it again: what is stored already is known, and nothing changes.
+//!
+//! ```text
+//! cargo run -p anon-examples --bin deidentify_a_directory [FROM] [PROJECT]
+//! ```
+
+#![expect(clippy::print_stdout, reason = "an example says what it did")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anon_engine::quarantine::{DirectoryQuarantine, QuarantineOptions};
+use anon_engine::source::Scan;
+use anon_engine::store::{DirectoryStore, DirectoryStoreOptions};
+use anon_engine::{Cancel, Engine, Event, Observer, Policy, import};
+use anon_model::{DiskOptions, DiskStore, Identity, SiteId, UidRoot};
+use anon_script::builtin;
+use anyhow::Context as _;
+
+/// Prints how far the import is. Nothing that it is given here identifies anybody.
+#[derive(Debug)]
+struct Print;
+
+impl Observer for Print {
+    fn on_event(&self, event: &Event<'_>) {
+        if let Event::Progress(progress) = event {
+            println!("{} of {} so far", progress.done, progress.found);
+        }
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
+    let from = arguments.next().unwrap_or_else(anon_examples::directory);
+    let project = arguments
+        .next()
+        .unwrap_or_else(|| "target/example-project".into());
+    let (public, private) = (project.join("public"), project.join("private"));
+    let tmp = private.join("tmp");
+
+    let store = DirectoryStore::open(&public, &tmp, DirectoryStoreOptions::default())?;
+    let quarantine = DirectoryQuarantine::new(
+        private.join("quarantine"),
+        &tmp,
+        QuarantineOptions::default(),
+    );
+    let root = UidRoot::new("1.2.826.0.1.3680043.10.474")?;
+    let identity = Identity::new(SiteId::new("527408119")?, root)?;
+    let lookups = DiskStore::open(
+        &private.join("lookup.redb"),
+        identity,
+        &DiskOptions::default(),
+    )?;
+    let rules = builtin("rsna-v17").context("is built in")?;
+    let policy = Policy::new(Arc::new(rules), "527408119", "EXAMPLE");
+
+    // Starting repairs what a crash may have left of an earlier run.
+    let engine = Engine::builder(
+        policy,
+        Arc::new(lookups),
+        Arc::new(store),
+        Arc::new(quarantine),
+    )
+    .workers(2)
+    .start()?;
+    let summary = import(&engine, &mut Scan::new([from]), &Cancel::new(), &Print);
+    println!(
+        "{} stored, {} known before, {} in quarantine, {} failed",
+        summary.stored,
+        summary.duplicates,
+        summary.quarantined.values().sum::<u64>(),
+        summary.failed
+    );
+    Ok(())
+}

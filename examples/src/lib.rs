@@ -1,0 +1,58 @@
+//! The synthetic files of `examples/files`, and the programs in `src/bin` that embed the crates.
+//!
+//! Every program does one thing in a few lines and runs on those files:
+//!
+//! | program | shows |
+//! |---|---|
+//! | `deidentify_bytes` | one object in memory, in one call and in the two pure steps |
+//! | `deidentify_a_directory` | a directory with progress, with threads and a store on disk |
+//! | `write_your_own_store` | a lookup store of one's own behind the trait, and its check |
+//! | `async_program` | the engine's callback joined to a future, without a runtime |
+//! | `check_a_script` | a script's problems, with their places, and what its rules do |
+//! | `re_identify` | the way back from a pseudonym to the original |
+//! | `generate_files` | how the files of `examples/files` are made |
+
+use std::path::{Path, PathBuf};
+
+use anon_engine::testing::files::{
+    Form, Place, Syntax, ct_small, everything_phi, mr_multiframe, sr, us_colour,
+};
+
+/// The seed of every example file.
+const SEED: u64 = 20_190_304;
+
+/// Where the example files are in a checkout.
+pub fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("files")
+}
+
+/// Each example file: its name and its bytes. The same at every run and on every machine.
+pub fn files() -> Vec<(&'static str, Vec<u8>)> {
+    let patient = |number| Place::new(SEED).patient(number);
+    let slice = |number| ct_small(&patient(1).instance(number));
+    let implicit = Form::new(Syntax::ImplicitLittle).undefined_lengths();
+    let big_endian = Form::new(Syntax::ExplicitBig).undefined_lengths();
+    let multi_frame = Form::new(Syntax::ExplicitLittle).undefined_lengths();
+    vec![
+        ("ct_1_explicit.dcm", slice(1).write(Syntax::ExplicitLittle)),
+        ("ct_2_implicit.dcm", slice(2).write_as(&implicit)),
+        ("ct_3_deflated.dcm", slice(3).write(Syntax::Deflated)),
+        ("ct_4_big_endian.dcm", slice(4).write_as(&big_endian)),
+        (
+            "everything_phi.dcm",
+            everything_phi(&patient(5)).write(Syntax::ExplicitLittle),
+        ),
+        (
+            "mr_multiframe.dcm",
+            mr_multiframe(&patient(2), 8, 64).write_as(&multi_frame),
+        ),
+        (
+            "sr_report.dcm",
+            sr(&patient(4)).write(Syntax::ExplicitLittle),
+        ),
+        (
+            "us_colour_rle.dcm",
+            us_colour(&patient(3)).write(Syntax::RLE),
+        ),
+    ]
+}
