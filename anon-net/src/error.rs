@@ -181,6 +181,12 @@ pub enum Error {
         /// What there is.
         found: u64,
     },
+    /// What was to be sent cannot be read. The association was aborted, since half of it was on its way.
+    #[error("what is to be sent cannot be read: {kind}")]
+    Unreadable {
+        /// What kind of error it was.
+        kind: io::ErrorKind,
+    },
     /// The peer broke the protocol.
     #[error("the peer broke the protocol: {problem}")]
     Protocol {
@@ -205,7 +211,7 @@ impl Error {
             | Self::Lost
             | Self::Closed
             | Self::TimedOut { .. } => Remedy::Retry,
-            Self::Context { .. } | Self::Limit { .. } => Remedy::Skip,
+            Self::Context { .. } | Self::Limit { .. } | Self::Unreadable { .. } => Remedy::Skip,
             Self::Protocol { .. } => Remedy::Stop,
             Self::Backend(error) => error.remedy,
         }
@@ -257,6 +263,12 @@ mod tests {
                     what: "bytes",
                     limit: 1,
                     found: 2,
+                },
+                Remedy::Skip,
+            ),
+            (
+                Error::Unreadable {
+                    kind: io::ErrorKind::NotFound,
                 },
                 Remedy::Skip,
             ),

@@ -11,7 +11,7 @@
 //!                                      │ Negotiated
 //!  dyn Association ◄── P-DATA: command and data set fragments (Pdv) ──► dyn Association
 //!                  ◄── A-RELEASE, A-ABORT, timeouts ──►                       │
-//!                                                     Instance + body: dyn Read
+//!                                                     Instance + body: dyn BufRead
 //!                                                                             ▼
 //!                                   Status ◄── Outcome ◄── dyn InstanceHandler
 //! ```
@@ -94,7 +94,7 @@ pub mod error;
 pub use ae::{AeTitle, Node};
 pub use association::{Association, Dial, Event, Kind, Pdv, Place, Proposal};
 pub use context::{Answer, ContextId, Contexts, Negotiated, Supported, Verdict};
-pub use dimse::{Status, StatusClass};
+pub use dimse::{Command, Operation, Status, StatusClass, SubOperations};
 pub use error::{BackendError, Error, Remedy, TextError};
 pub use scp::{Instance, InstanceHandler, Outcome};
 pub use uid::{InstanceUid, Uid};

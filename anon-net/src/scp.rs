@@ -1,7 +1,7 @@
 //! [`InstanceHandler`]: what takes the instances that an SCP receives.
 
 use std::fmt;
-use std::io::Read;
+use std::io::BufRead;
 use std::net::SocketAddr;
 
 use crate::dimse::Status;
@@ -113,7 +113,7 @@ pub trait InstanceHandler: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`BackendError`] if the handler failed and nothing was kept. [`failure_status`] answers it.
-    fn handle(&self, instance: &Instance, body: &mut dyn Read) -> Result<Outcome, BackendError>;
+    fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError>;
 }
 
 const _: () = {

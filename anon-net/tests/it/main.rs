@@ -2,6 +2,7 @@
 
 mod canary;
 mod context;
+mod dimse;
 mod exchange;
 mod faulty;
 mod handler;
