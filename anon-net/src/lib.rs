@@ -84,7 +84,9 @@ pub mod context;
 
 pub mod association;
 pub mod dimse;
+pub mod identifier;
 pub mod scp;
+pub mod text;
 
 #[cfg(feature = "testing")]
 pub mod testing;

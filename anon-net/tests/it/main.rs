@@ -6,5 +6,6 @@ mod dimse;
 mod exchange;
 mod faulty;
 mod handler;
+mod identifier;
 mod names;
 mod status;
