@@ -3,8 +3,12 @@
 mod canary;
 mod context;
 mod dimse;
+mod echo;
 mod exchange;
 mod faulty;
 mod handler;
 mod names;
+mod send;
+mod send_files;
+mod send_many;
 mod status;
