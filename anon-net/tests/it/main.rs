@@ -3,9 +3,13 @@
 mod canary;
 mod context;
 mod dimse;
+mod echo;
 mod exchange;
 mod faulty;
 mod handler;
 mod identifier;
 mod names;
+mod send;
+mod send_files;
+mod send_many;
 mod status;
