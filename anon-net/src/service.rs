@@ -2,16 +2,21 @@
 //!
 //! ```text
 //! Scu ── Dial ──► Session: one association; every answer is checked against its request
-//!  ├─ echo   C-ECHO    PS3.4 Annex A
-//!  └─ send   C-STORE   PS3.4 Annex B
+//!  ├─ echo        C-ECHO     PS3.4 Annex A
+//!  ├─ send        C-STORE    PS3.4 Annex B
+//!  ├─ find        C-FIND     PS3.4 Annex C: studies, accession numbers
+//!  └─ hierarchy   C-FIND     PS3.4 Annex C: series and instances
 //! ```
 //!
 //! A [`Scu`] is cheap to clone and serves any number of threads: each call opens associations of its
 //! own. No call waits without a deadline ([`Timeouts`]).
 
 pub mod cancel;
+pub(crate) mod dialogue;
 mod echo;
 pub mod error;
+pub mod find;
+pub mod hierarchy;
 pub(crate) mod session;
 pub mod store;
 
@@ -20,6 +25,8 @@ use std::time::Duration;
 
 pub use cancel::Cancel;
 pub use error::ServiceError;
+pub use find::{FindReport, Query, StudyMatch};
+pub use hierarchy::{Detail, HierarchyRequest, StudyHierarchy, Wanted};
 pub use store::{SendError, SendEvent, SendItem, SendOutcome, SendReport};
 
 use crate::association::{Dial, Proposal};

@@ -13,6 +13,7 @@ use super::command::{Command, Malformed};
 use crate::Error;
 use crate::association::{Association, Event, Kind, Pdv, Place};
 use crate::context::ContextId;
+use crate::error::Waiting;
 
 /// The longest command set that is put together, in bytes. The longest that the standard can make is
 /// about 600.
@@ -54,24 +55,37 @@ pub fn receive_command(
     association: &mut dyn Association,
     timeout: Duration,
 ) -> Result<Incoming, Error> {
-    let began = Instant::now();
+    receive_command_within(association, timeout, timeout)?.ok_or(Error::TimedOut {
+        waiting: Waiting::Message,
+        after: timeout,
+    })
+}
+
+/// As [`receive_command`], but waits only `first` for something to begin, for those who look up in
+/// between: none if nothing does, and the association stays open. What has begun may take `timeout`.
+pub(crate) fn receive_command_within(
+    association: &mut dyn Association,
+    first: Duration,
+    timeout: Duration,
+) -> Result<Option<Incoming>, Error> {
     let mut bytes = Vec::new();
     let mut of = None;
+    let mut began = Instant::now();
     loop {
-        let rest = timeout.saturating_sub(began.elapsed());
+        let whole = if of.is_some() { timeout } else { first };
+        let rest = whole.saturating_sub(began.elapsed());
         let pdv = match association.receive(rest) {
             Ok(Event::Pdv(pdv)) => pdv,
-            Ok(Event::Release) if of.is_none() => return Ok(Incoming::Release),
+            Ok(Event::Release) if of.is_none() => return Ok(Some(Incoming::Release)),
             Ok(Event::Release) => {
                 return Err(broken(
                     association,
                     "it ends the association inside a message",
                 ));
             }
+            Err(Error::TimedOut { .. }) if of.is_none() => return Ok(None),
             Err(Error::TimedOut { waiting, .. }) => {
-                if of.is_some() {
-                    association.abort();
-                }
+                association.abort();
                 let after = timeout;
                 return Err(Error::TimedOut { waiting, after });
             }
@@ -86,14 +100,17 @@ pub fn receive_command(
             "its command set is too long"
         } else {
             bytes.extend_from_slice(pdv.bytes);
+            if of.is_none() {
+                began = Instant::now();
+            }
             of = Some(context);
             if place == Place::More {
                 continue;
             }
-            return Ok(match Command::decode(&bytes) {
+            return Ok(Some(match Command::decode(&bytes) {
                 Ok(command) => Incoming::Message { context, command },
                 Err(malformed) => Incoming::NotUnderstood { context, malformed },
-            });
+            }));
         };
         return Err(broken(association, problem));
     }

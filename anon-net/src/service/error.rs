@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::dimse::{Operation, Status};
+use crate::identifier::IdentifierError;
 use crate::{Error, Remedy, Uid};
 
 /// Why a service was not done.
@@ -47,6 +48,18 @@ pub enum ServiceError {
         /// What to do about the last of them.
         remedy: Remedy,
     },
+    /// An identifier cannot be read, or one of ours not be written. If it is the peer's, the
+    /// association was aborted.
+    #[error(transparent)]
+    Identifier(#[from] IdentifierError),
+    /// The peer answers more than can be: it was told to stop.
+    #[error("the peer has more than {limit} answers to the {operation}")]
+    TooMany {
+        /// What was asked for.
+        operation: Operation,
+        /// The most that are taken.
+        limit: u32,
+    },
     /// The caller wished the end.
     #[error("it was cancelled")]
     Cancelled,
@@ -59,9 +72,11 @@ impl ServiceError {
             Self::Association(error) => error.remedy(),
             Self::Refused { status, .. } => remedy(*status),
             Self::NoAnswer { remedy } => *remedy,
-            Self::ContextRefused { .. } | Self::Unreadable { .. } | Self::NotDicom { .. } => {
-                Remedy::Skip
-            }
+            Self::ContextRefused { .. }
+            | Self::Unreadable { .. }
+            | Self::NotDicom { .. }
+            | Self::Identifier(_)
+            | Self::TooMany { .. } => Remedy::Skip,
             Self::Cancelled => Remedy::Stop,
         }
     }
@@ -123,6 +138,14 @@ mod tests {
                     remedy: Remedy::Retry,
                 },
                 Remedy::Retry,
+            ),
+            (IdentifierError::Cut.into(), Remedy::Skip),
+            (
+                ServiceError::TooMany {
+                    operation: Operation::Find,
+                    limit: 1,
+                },
+                Remedy::Skip,
             ),
             (ServiceError::Cancelled, Remedy::Stop),
         ];

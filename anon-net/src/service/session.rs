@@ -83,6 +83,29 @@ impl Session {
         Ok(asked)
     }
 
+    /// Asks the peer to end early what it was asked for.
+    pub(crate) fn cancel(&mut self, asked: Asked) -> Result<(), Error> {
+        let responded_to = asked.message_id;
+        let command = Command::Cancel { responded_to };
+        let timeout = self.timeouts.network;
+        message::send(&mut *self.association, asked.context, &command, timeout)
+    }
+
+    /// How long the peer is waited for.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
+    /// The association itself.
+    pub(crate) fn association(&mut self) -> &mut dyn Association {
+        &mut *self.association
+    }
+
+    /// Ends the association at once.
+    pub(crate) fn abort(&mut self) {
+        self.association.abort();
+    }
+
     /// Waits for the next answer. If it has a data set, that is still to be read.
     ///
     /// # Errors
@@ -150,7 +173,7 @@ impl Asked {
         }
     }
 
-    fn problem(self, context: ContextId, response: &Response) -> Option<&'static str> {
+    pub(crate) fn problem(self, context: ContextId, response: &Response) -> Option<&'static str> {
         if context != self.context {
             Some("it answers in another presentation context")
         } else if response.operation != self.operation {
