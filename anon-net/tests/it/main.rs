@@ -3,8 +3,15 @@
 mod canary;
 mod context;
 mod dimse;
+mod echo;
 mod exchange;
 mod faulty;
+mod find;
 mod handler;
+mod identifier;
 mod names;
+mod pacs;
+mod send;
+mod send_files;
+mod send_many;
 mod status;
