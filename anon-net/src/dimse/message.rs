@@ -13,6 +13,7 @@ use super::command::{Command, Malformed};
 use crate::Error;
 use crate::association::{Association, Event, Kind, Pdv, Place};
 use crate::context::ContextId;
+use crate::error::Waiting;
 
 /// The longest command set that is put together, in bytes. The longest that the standard can make is
 /// about 600.
@@ -54,25 +55,51 @@ pub fn receive_command(
     association: &mut dyn Association,
     timeout: Duration,
 ) -> Result<Incoming, Error> {
-    let began = Instant::now();
+    assemble(association, timeout, None)?.ok_or(Error::TimedOut {
+        waiting: Waiting::Message,
+        after: timeout,
+    })
+}
+
+/// Waits for the command set of the next message: for its first fragment at most `first`, for the
+/// rest at most `rest` in all. `None` if nothing of a message has come; then it can be called again.
+///
+/// # Errors
+/// As [`receive_command`], but [`Error::TimedOut`] always means that the peer stopped inside a
+/// command set; the association is aborted.
+pub fn poll_command(
+    association: &mut dyn Association,
+    first: Duration,
+    rest: Duration,
+) -> Result<Option<Incoming>, Error> {
+    assemble(association, first, Some(rest))
+}
+
+/// Puts a command set together, within `patience`; once its first fragment has come, within `rest` if
+/// that is given.
+fn assemble(
+    association: &mut dyn Association,
+    mut patience: Duration,
+    rest: Option<Duration>,
+) -> Result<Option<Incoming>, Error> {
+    let mut began = Instant::now();
     let mut bytes = Vec::new();
     let mut of = None;
     loop {
-        let rest = timeout.saturating_sub(began.elapsed());
-        let pdv = match association.receive(rest) {
+        let left = patience.saturating_sub(began.elapsed());
+        let pdv = match association.receive(left) {
             Ok(Event::Pdv(pdv)) => pdv,
-            Ok(Event::Release) if of.is_none() => return Ok(Incoming::Release),
+            Ok(Event::Release) if of.is_none() => return Ok(Some(Incoming::Release)),
             Ok(Event::Release) => {
                 return Err(broken(
                     association,
                     "it ends the association inside a message",
                 ));
             }
+            Err(Error::TimedOut { .. }) if of.is_none() => return Ok(None),
             Err(Error::TimedOut { waiting, .. }) => {
-                if of.is_some() {
-                    association.abort();
-                }
-                let after = timeout;
+                association.abort();
+                let after = patience;
                 return Err(Error::TimedOut { waiting, after });
             }
             Err(error) => return Err(error),
@@ -86,14 +113,16 @@ pub fn receive_command(
             "its command set is too long"
         } else {
             bytes.extend_from_slice(pdv.bytes);
-            of = Some(context);
+            if let (None, Some(rest)) = (of.replace(context), rest) {
+                (began, patience) = (Instant::now(), rest);
+            }
             if place == Place::More {
                 continue;
             }
-            return Ok(match Command::decode(&bytes) {
+            return Ok(Some(match Command::decode(&bytes) {
                 Ok(command) => Incoming::Message { context, command },
                 Err(malformed) => Incoming::NotUnderstood { context, malformed },
-            });
+            }));
         };
         return Err(broken(association, problem));
     }

@@ -7,4 +7,5 @@ mod exchange;
 mod faulty;
 mod handler;
 mod names;
+mod scp;
 mod status;
