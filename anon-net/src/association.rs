@@ -140,6 +140,11 @@ pub trait Association: fmt::Debug + Send + Sync {
     /// [`Error::Protocol`] when the association has ended otherwise.
     fn receive(&mut self, timeout: Duration) -> Result<Event<'_>, Error>;
 
+    /// The bytes of the [`Pdv`] that the last [`receive`](Self::receive) gave; empty after anything
+    /// else it gave. With it a data set is read without copying: what `receive` lends cannot be kept
+    /// beside the association.
+    fn fragment(&self) -> &[u8];
+
     /// Ends the association in order: asks the peer and waits for its answer, or answers its request.
     /// Fragments that arrive meanwhile are dropped. If both sides ask at once, both are answered
     /// (PS3.8 section 7.2.2.7).

@@ -24,7 +24,7 @@ pub struct MemoryAssociation {
     link: Option<Link>,
     arrived: VecDeque<Fragment>,
     /// What the last event lends.
-    current: Fragment,
+    current: Option<Fragment>,
     asked_to_release: bool,
 }
 
@@ -136,12 +136,7 @@ impl MemoryAssociation {
             max_pdu_bytes: peer.max_pdu_bytes,
             link: Some(link),
             arrived: VecDeque::new(),
-            current: Fragment {
-                context: ContextId::FIRST,
-                kind: Kind::Data,
-                place: Place::Last,
-                bytes: Vec::new(),
-            },
+            current: None,
             asked_to_release: false,
         }
     }
@@ -258,6 +253,7 @@ impl Association for MemoryAssociation {
     }
 
     fn receive(&mut self, timeout: Duration) -> Result<Event<'_>, Error> {
+        self.current = None;
         if self.link.is_none() {
             return Err(Error::Closed);
         }
@@ -278,8 +274,7 @@ impl Association for MemoryAssociation {
         }
         match self.arrived.pop_front() {
             Some(fragment) => {
-                self.current = fragment;
-                let pdv = self.current.pdv();
+                let pdv = self.current.insert(fragment).pdv();
                 tracing::trace!(peer = %self.peer, ?pdv, "received");
                 Ok(Event::Pdv(pdv))
             }
@@ -287,6 +282,12 @@ impl Association for MemoryAssociation {
                 problem: "it sends a PDU without a fragment",
             }),
         }
+    }
+
+    fn fragment(&self) -> &[u8] {
+        self.current
+            .as_ref()
+            .map_or(&[], |fragment| &fragment.bytes)
     }
 
     fn release(&mut self, timeout: Duration) -> Result<(), Error> {

@@ -28,6 +28,7 @@ enum Fault {
     NeverReleases,
     WrongPeer,
     NeverTimesOut,
+    ForgetsTheFragment,
 }
 
 #[derive(Debug)]
@@ -92,6 +93,13 @@ impl Association for Faulty {
         }
     }
 
+    fn fragment(&self) -> &[u8] {
+        match self.fault {
+            Fault::ForgetsTheFragment => b"",
+            _ => self.inner.as_ref().expect("there").fragment(),
+        }
+    }
+
     fn release(&mut self, timeout: Duration) -> Result<(), Error> {
         match self.fault {
             Fault::NeverReleases => {
@@ -152,6 +160,7 @@ fn the_suite_of_associations_finds_each_fault() {
         Fault::NeverReleases,
         Fault::WrongPeer,
         Fault::NeverTimesOut,
+        Fault::ForgetsTheFragment,
     ] {
         assert!(
             !passes(fault),

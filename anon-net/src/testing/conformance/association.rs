@@ -96,6 +96,7 @@ fn data(context: ContextId, bytes: &[u8]) -> Pdv<'_> {
 fn expect(end: &mut dyn Association, wanted: Pdv<'_>) {
     let event = must(end.receive(LONG), "a fragment arrives");
     assert_eq!(event, Event::Pdv(wanted), "the fragment that was sent");
+    assert_eq!(end.fragment(), wanted.bytes, "the fragment, once more");
 }
 
 fn agrees(ends: &Ends) {
@@ -180,6 +181,12 @@ fn waits_no_longer(ends: Ends) {
     let pdv = data(first(&*acceptor), b"late");
     must(acceptor.send(&[pdv], LONG), "after a timeout");
     expect(&mut *requestor, pdv);
+    let result = requestor.receive(SHORT).map(|_| ());
+    assert!(
+        matches!(result, Err(Error::TimedOut { .. })),
+        "nothing more comes: {result:?}"
+    );
+    assert_eq!(requestor.fragment(), b"", "no fragment after a timeout");
 }
 
 fn refuses_what_may_not_be_sent(ends: Ends) {
@@ -317,6 +324,7 @@ fn gives_up_a_release(ends: Ends) {
     all_closed(&mut *requestor, "after a release that nobody answered");
     let event = must(acceptor.receive(LONG), "the request arrives");
     assert_eq!(event, Event::Release, "the request");
+    assert_eq!(acceptor.fragment(), b"", "no fragment with a request");
     aborted(acceptor.receive(LONG), "and then the abort");
 }
 
