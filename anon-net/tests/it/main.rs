@@ -7,3 +7,4 @@ mod faulty;
 mod handler;
 mod names;
 mod status;
+mod ul;
