@@ -145,6 +145,12 @@ pub enum Error {
         /// Why.
         reason: Rejection,
     },
+    /// We rejected the peer's proposal.
+    #[error("the proposal of the peer was rejected: {reason}")]
+    Refused {
+        /// What it was told, from its point of view.
+        reason: Rejection,
+    },
     /// The peer aborted. The association is closed.
     #[error("the peer aborted the association")]
     Aborted {
@@ -211,7 +217,10 @@ impl Error {
             | Self::Lost
             | Self::Closed
             | Self::TimedOut { .. } => Remedy::Retry,
-            Self::Context { .. } | Self::Limit { .. } | Self::Unreadable { .. } => Remedy::Skip,
+            Self::Context { .. }
+            | Self::Limit { .. }
+            | Self::Unreadable { .. }
+            | Self::Refused { .. } => Remedy::Skip,
             Self::Protocol { .. } => Remedy::Stop,
             Self::Backend(error) => error.remedy,
         }
@@ -242,6 +251,12 @@ mod tests {
                     by: AbortedBy::User,
                 },
                 Remedy::Retry,
+            ),
+            (
+                Error::Refused {
+                    reason: Rejection::CalledTitle,
+                },
+                Remedy::Skip,
             ),
             (Error::Lost, Remedy::Retry),
             (Error::Closed, Remedy::Retry),

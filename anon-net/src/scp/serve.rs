@@ -218,14 +218,14 @@ impl Session<'_> {
         malformed: &Malformed,
     ) -> Result<(), Ending> {
         tracing::debug!(peer = %self.calling, %malformed, "a command is not understood");
+        if malformed.answer().is_none() {
+            return Err(Ending::Broken("it sends a command that cannot be answered"));
+        }
         if malformed.has_data_set() {
             self.drain(association, context)?;
         }
-        if dimse::refuse(association, context, malformed, self.service.dimse)? {
-            Ok(())
-        } else {
-            Err(Ending::Broken("it sends a command that cannot be answered"))
-        }
+        dimse::refuse(association, context, malformed, self.service.dimse)?;
+        Ok(())
     }
 
     /// Reads a data set that nobody wants.

@@ -9,3 +9,4 @@ mod handler;
 mod names;
 mod scp;
 mod status;
+mod ul;
