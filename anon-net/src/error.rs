@@ -199,6 +199,12 @@ pub enum Error {
         /// How, in words of ours.
         problem: &'static str,
     },
+    /// TLS could not be agreed on, or broke.
+    #[error("no TLS with the peer: {problem}")]
+    Tls {
+        /// Why, in words of ours.
+        problem: &'static str,
+    },
     /// An implementation of the caller's failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
@@ -221,7 +227,7 @@ impl Error {
             | Self::Limit { .. }
             | Self::Unreadable { .. }
             | Self::Refused { .. } => Remedy::Skip,
-            Self::Protocol { .. } => Remedy::Stop,
+            Self::Protocol { .. } | Self::Tls { .. } => Remedy::Stop,
             Self::Backend(error) => error.remedy,
         }
     }
@@ -290,6 +296,12 @@ mod tests {
             (
                 Error::Protocol {
                     problem: "it speaks HTTP",
+                },
+                Remedy::Stop,
+            ),
+            (
+                Error::Tls {
+                    problem: "it shows no certificate",
                 },
                 Remedy::Stop,
             ),

@@ -9,4 +9,6 @@ mod handler;
 mod names;
 mod scp;
 mod status;
+#[cfg(feature = "tls")]
+mod tls;
 mod ul;
