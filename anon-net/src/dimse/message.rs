@@ -55,26 +55,39 @@ pub fn receive_command(
     association: &mut dyn Association,
     timeout: Duration,
 ) -> Result<Incoming, Error> {
-    receive_command_within(association, timeout, timeout)?.ok_or(Error::TimedOut {
+    assemble(association, timeout, None)?.ok_or(Error::TimedOut {
         waiting: Waiting::Message,
         after: timeout,
     })
 }
 
-/// As [`receive_command`], but waits only `first` for something to begin, for those who look up in
-/// between: none if nothing does, and the association stays open. What has begun may take `timeout`.
-pub(crate) fn receive_command_within(
+/// Waits for the command set of the next message: for its first fragment at most `first`, for the
+/// rest at most `rest` in all. `None` if nothing of a message has come; then it can be called again.
+///
+/// # Errors
+/// As [`receive_command`], but [`Error::TimedOut`] always means that the peer stopped inside a
+/// command set; the association is aborted.
+pub fn poll_command(
     association: &mut dyn Association,
     first: Duration,
-    timeout: Duration,
+    rest: Duration,
 ) -> Result<Option<Incoming>, Error> {
+    assemble(association, first, Some(rest))
+}
+
+/// Puts a command set together, within `patience`; once its first fragment has come, within `rest` if
+/// that is given.
+fn assemble(
+    association: &mut dyn Association,
+    mut patience: Duration,
+    rest: Option<Duration>,
+) -> Result<Option<Incoming>, Error> {
+    let mut began = Instant::now();
     let mut bytes = Vec::new();
     let mut of = None;
-    let mut began = Instant::now();
     loop {
-        let whole = if of.is_some() { timeout } else { first };
-        let rest = whole.saturating_sub(began.elapsed());
-        let pdv = match association.receive(rest) {
+        let left = patience.saturating_sub(began.elapsed());
+        let pdv = match association.receive(left) {
             Ok(Event::Pdv(pdv)) => pdv,
             Ok(Event::Release) if of.is_none() => return Ok(Some(Incoming::Release)),
             Ok(Event::Release) => {
@@ -86,7 +99,7 @@ pub(crate) fn receive_command_within(
             Err(Error::TimedOut { .. }) if of.is_none() => return Ok(None),
             Err(Error::TimedOut { waiting, .. }) => {
                 association.abort();
-                let after = timeout;
+                let after = patience;
                 return Err(Error::TimedOut { waiting, after });
             }
             Err(error) => return Err(error),
@@ -100,10 +113,9 @@ pub(crate) fn receive_command_within(
             "its command set is too long"
         } else {
             bytes.extend_from_slice(pdv.bytes);
-            if of.is_none() {
-                began = Instant::now();
+            if let (None, Some(rest)) = (of.replace(context), rest) {
+                (began, patience) = (Instant::now(), rest);
             }
-            of = Some(context);
             if place == Place::More {
                 continue;
             }

@@ -199,7 +199,7 @@ fn next(
         return Err(Error::TimedOut { waiting, after }.into());
     }
     let whole = session.timeouts().dimse;
-    let incoming = message::receive_command_within(session.association(), rest.min(GLANCE), whole);
+    let incoming = message::poll_command(session.association(), rest.min(GLANCE), whole);
     let problem = match incoming {
         Ok(None) => return Ok(Next::Nothing),
         Ok(Some(Incoming::Message {

@@ -11,7 +11,11 @@ mod handler;
 mod identifier;
 mod names;
 mod pacs;
+mod scp;
 mod send;
 mod send_files;
 mod send_many;
 mod status;
+#[cfg(feature = "tls")]
+mod tls;
+mod ul;
