@@ -8,6 +8,7 @@ mod exchange;
 mod faulty;
 mod handler;
 mod names;
+mod script;
 mod send;
 mod send_files;
 mod send_many;

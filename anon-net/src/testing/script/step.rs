@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::gate::Gate;
+use super::hearing::Whole;
 use crate::association::{Kind, Pdv, Place};
 use crate::context::ContextId;
 use crate::dimse::{Command, MessageId, Operation, Request, Response, Status, SubOperations};
@@ -31,6 +32,31 @@ pub(super) enum Step {
     Silence,
     Deaf,
     Wait(Gate),
+}
+
+impl Step {
+    /// True if it ends with a fragment that is heard.
+    pub(super) fn hears(&self) -> bool {
+        matches!(
+            self,
+            Self::Request(_) | Self::Response(_) | Self::Cancel | Self::Command | Self::Fragment(_)
+        )
+    }
+
+    /// Whether it is what was heard: a fragment, and the message that it ended. None if that cannot
+    /// be said before the message is whole.
+    pub(super) fn met(&self, pdv: Pdv<'_>, whole: Option<&Whole>) -> Option<bool> {
+        if let Self::Fragment(kind) = self {
+            return Some(*kind == pdv.kind);
+        }
+        let command = &whole?.command;
+        Some(match (self, command) {
+            (Self::Command, _) | (Self::Cancel, Command::Cancel { .. }) => true,
+            (Self::Request(wanted), Command::Request(heard)) => heard.operation == *wanted,
+            (Self::Response(wanted), Command::Response(heard)) => heard.operation == *wanted,
+            _ => false,
+        })
+    }
 }
 
 impl fmt::Display for Step {
