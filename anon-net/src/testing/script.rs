@@ -225,6 +225,12 @@ impl Script {
         self.step(Step::Deaf)
     }
 
+    /// Does what the test says, as soon as it is met again after the step before.
+    #[must_use]
+    pub fn act(self, act: impl Fn() + Send + Sync + 'static) -> Self {
+        self.step(Step::Act(step::Act(std::sync::Arc::new(act))))
+    }
+
     /// Does nothing until the gate is open.
     #[must_use]
     pub fn wait(self, gate: &Gate) -> Self {

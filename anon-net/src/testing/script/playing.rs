@@ -213,7 +213,7 @@ impl Playing {
     fn advance(&mut self) {
         loop {
             match self.steps.front() {
-                Some(Step::Reply(_) | Step::Send(_) | Step::Release) => {}
+                Some(Step::Reply(_) | Step::Send(_) | Step::Release | Step::Act(_)) => {}
                 _ => return,
             }
             match self.next() {
@@ -225,6 +225,7 @@ impl Playing {
                     }
                     None => self.departed("an answer where no request was heard"),
                 },
+                Some(Step::Act(act)) => act.0(),
                 Some(Step::Send(fragment)) => self.outbox.push_back(Outgoing::Fragment(fragment)),
                 _ => self.outbox.push_back(Outgoing::Release),
             }

@@ -1,6 +1,7 @@
 //! The steps of a script.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::gate::Gate;
 use super::hearing::Whole;
@@ -32,6 +33,17 @@ pub(super) enum Step {
     Silence,
     Deaf,
     Wait(Gate),
+    Act(Act),
+}
+
+/// What a test does in the middle of a conversation.
+#[derive(Clone)]
+pub(super) struct Act(pub(super) Arc<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Act")
+    }
 }
 
 impl Step {
