@@ -22,6 +22,10 @@ pub const MAX_COMMAND_BYTES: usize = 16 * 1024;
 /// The longest PDU that is sent, in bytes, whatever the peer takes.
 const MAX_SENT_PDU_BYTES: usize = 256 * 1024;
 
+/// How much of a data set is read at once, in bytes: more than most peers take in a PDU, so that few
+/// calls read it, and little enough that it is still in the processor's cache when it is sent.
+const BLOCK_BYTES: usize = 256 * 1024;
+
 /// What comes first of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
@@ -350,8 +354,9 @@ fn more(body: &mut dyn BufRead) -> io::Result<bool> {
     }
 }
 
-/// Sends the data set that is the next `length` bytes of `body`, read straight into `fragment`: the
-/// room for one, whatever was in it, to be used again for the next.
+/// Sends the data set that is the next `length` bytes of `body`. They are read straight into
+/// `block`, as many fragments at once as have room there, and sent from it; whatever was in it, it is
+/// to be used again for the next.
 ///
 /// # Errors
 /// As [`send_with`]; a body that ends early cannot be read either.
@@ -360,24 +365,32 @@ pub(crate) fn send_data_set(
     context: ContextId,
     body: &mut dyn Read,
     length: u64,
-    fragment: &mut Vec<u8>,
+    block: &mut Vec<u8>,
     timeout: Duration,
 ) -> Result<(), Error> {
     let room = fragment_bytes(association)?;
-    // Zeros are written once only, not for each fragment.
-    fragment.resize(room, 0);
+    // Zeros are written once only, not for each block.
+    block.resize((BLOCK_BYTES / room).max(1) * room, 0);
     let mut left = length;
     loop {
-        let taken = usize::try_from(left).unwrap_or(usize::MAX).min(room);
+        let taken = usize::try_from(left).unwrap_or(usize::MAX).min(block.len());
         left -= taken as u64;
-        let bytes = fragment.get_mut(..taken).unwrap_or_default();
-        if let Err(error) = body.read_exact(bytes) {
+        let mut rest = block.get_mut(..taken).unwrap_or_default();
+        if let Err(error) = body.read_exact(rest) {
             return Err(unreadable(association, &error));
         }
-        let place = if left > 0 { Place::More } else { Place::Last };
-        send_data(association, context, place, bytes, timeout)?;
-        if left == 0 {
-            return Ok(());
+        loop {
+            let (bytes, after) = rest.split_at_mut(rest.len().min(room));
+            let more = left > 0 || !after.is_empty();
+            let place = if more { Place::More } else { Place::Last };
+            send_data(association, context, place, bytes, timeout)?;
+            if !more {
+                return Ok(());
+            }
+            if after.is_empty() {
+                break;
+            }
+            rest = after;
         }
     }
 }

@@ -12,6 +12,7 @@ mod identifier;
 mod names;
 mod pacs;
 mod scp;
+mod script;
 mod send;
 mod send_files;
 mod send_many;
