@@ -236,6 +236,13 @@ impl Identifier {
         (!text.is_empty()).then(|| text.to_owned())
     }
 
+    /// As [`text`](Self::text), cut after so many characters: what is kept of a hostile answer has an
+    /// end.
+    pub(crate) fn short(&self, tag: Tag, most: usize) -> Option<String> {
+        let text = self.text(tag)?;
+        Some(text.chars().take(most).collect())
+    }
+
     /// The values of a multi-valued element without padding, empty ones left out.
     pub fn texts(&self, tag: Tag) -> Vec<String> {
         let text = self.text(tag).unwrap_or_default();

@@ -29,6 +29,12 @@ pub(crate) trait Onlooker {
     /// A response came, pending or final. To break asks for the end with C-CANCEL.
     fn answered(&mut self, response: &Response, identifier: Option<Identifier>) -> ControlFlow<()>;
 
+    /// True if a response is a sign that the peer goes on: it buys time.
+    fn renews(&mut self, response: &Response) -> bool {
+        let _ = response;
+        true
+    }
+
     /// Nothing came for a moment.
     fn glance(&mut self) -> Glance {
         Glance::Quiet
@@ -122,8 +128,8 @@ impl QueryContext {
 enum Next {
     Nothing,
     Response(Response, Option<Identifier>),
-    /// A request of the peer, which was answered.
-    Request,
+    /// A request of the peer, which was answered with this status.
+    Request(Status),
 }
 
 /// Sends a request and its identifier, and gives each response to `onlooker`. The final one is the
@@ -142,6 +148,9 @@ pub(crate) fn hold(
     question: Question<'_>,
     onlooker: &mut dyn Onlooker,
 ) -> Result<Response, ServiceError> {
+    if cancel.is_cancelled() {
+        return Err(ServiceError::Cancelled);
+    }
     let encoding = question.context.encoding;
     let bytes = question.identifier.encode(encoding)?;
     let length = bytes.len() as u64;
@@ -161,9 +170,13 @@ pub(crate) fn hold(
                 Glance::Stop => wants_end = true,
                 Glance::Quiet => {}
             },
-            Next::Request => patience.renew(),
+            Next::Request(Status::SUCCESS) => patience.renew(),
+            // One that is none of the dialogue buys no time.
+            Next::Request(_) => {}
             Next::Response(response, identifier) => {
-                patience.renew();
+                if onlooker.renews(&response) {
+                    patience.renew();
+                }
                 let is_final = response.status.class() != StatusClass::Pending;
                 if is_final || !is_ending {
                     wants_end |= onlooker.answered(&response, identifier).is_break();
@@ -285,5 +298,5 @@ fn serve(
     }
     let response = Command::Response(request.response(status));
     message::send(session.association(), context, &response, timeout)?;
-    Ok(Next::Request)
+    Ok(Next::Request(status))
 }

@@ -33,7 +33,7 @@ fn find(pacs: &Pacs, query: &Query) -> Result<Vec<StudyMatch>, ServiceError> {
     let report = pacs
         .scu()
         .find(&pacs.node, query, &Cancel::new(), &mut |study| {
-            found.push(study)
+            found.push(study);
         })?;
     assert_eq!(report.studies, found.len());
     Ok(found)
@@ -133,7 +133,7 @@ fn keys_are_written_as_the_standard_says() {
         (tag::SERIES_IN_STUDY, b""),
         (tag::INSTANCES_IN_STUDY, b""),
     ] {
-        let found = asked.value(tag).map(|found| found.trim_ascii_end());
+        let found = asked.value(tag).map(<[u8]>::trim_ascii_end);
         assert_eq!(found, Some(value.trim_ascii_end()), "{tag}");
     }
     assert_eq!(asked.elements().len(), 14);
@@ -224,7 +224,7 @@ fn a_list_is_asked_for_number_by_number() {
             pacs.scu()
                 .find_accessions(&pacs.node, numbers, &Cancel::new(), &mut |event| {
                     events.push(match event {
-                        AccessionEvent::Match(study) => study.study.expose().to_owned(),
+                        AccessionEvent::Match { study, .. } => study.study.expose().to_owned(),
                         AccessionEvent::Done { number, .. } => number.to_string(),
                         _ => String::new(),
                     });

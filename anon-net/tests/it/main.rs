@@ -1,5 +1,6 @@
 //! The crate through its public face.
 
+mod arrivals;
 mod canary;
 mod context;
 mod dimse;
@@ -8,6 +9,7 @@ mod exchange;
 mod faulty;
 mod find;
 mod handler;
+mod hierarchy;
 mod identifier;
 mod names;
 mod pacs;
@@ -15,3 +17,4 @@ mod send;
 mod send_files;
 mod send_many;
 mod status;
+mod transfer;

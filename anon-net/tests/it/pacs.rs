@@ -10,7 +10,7 @@ use anon_net::dimse::{
     Body, Command, Incoming, Operation, Request, SubOperations, receive_command, send, send_with,
 };
 use anon_net::identifier::{Encoding, Identifier, Tag, tag};
-use anon_net::service::{Scu, Timeouts};
+use anon_net::service::{Retries, Scu, Timeouts};
 use anon_net::testing::Exchange;
 use anon_net::{Association, ContextId, Dial, Error, InstanceUid, Node, Status, Supported, Uid};
 
@@ -187,7 +187,9 @@ impl Pacs {
 }
 
 pub(crate) fn scu(dial: Arc<dyn Dial>) -> Scu {
-    Scu::new(dial, "US".parse().expect("a title")).with_timeouts(Timeouts::all(LONG))
+    Scu::new(dial, "US".parse().expect("a title"))
+        .with_timeouts(Timeouts::all(LONG))
+        .with_retries(Retries::new(3, Duration::from_millis(10)))
 }
 
 impl Drop for Pacs {
