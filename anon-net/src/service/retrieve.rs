@@ -11,20 +11,27 @@
 //! Counters of peers are shown and never believed: a study is complete when [`Arrivals`] says so.
 
 pub mod arrivals;
+pub mod report;
 mod study;
 mod tally;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 
 pub use arrivals::{Arrival, Arrivals};
+pub use report::{RetrieveEvent, Step, StudyReport};
 
 use super::hierarchy::{MAX_ANSWERS, Wanted};
-use super::{Cancel, Scu, ServiceError};
-use crate::dimse::{Priority, SubOperations};
+use super::{Cancel, Scu};
+use crate::dimse::Priority;
 use crate::scp::InstanceHandler;
 use crate::{AeTitle, InstanceUid, Node, Uid};
+use study::Job;
+
+/// Events that may wait for the caller.
+const EVENTS: usize = 256;
 
 /// What is asked for at a time (PS3.4 section C.6.2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,90 +136,6 @@ impl RetrieveRequest {
     }
 }
 
-/// What became of a study: `expected` is the sum of `stored`, `quarantined`, `excluded` and what is
-/// missing. `Debug` shows no UID.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct StudyReport {
-    /// Study Instance UID.
-    pub study: InstanceUid,
-    /// Instances that the peer named.
-    pub expected: usize,
-    /// Those that are stored, some of them since before.
-    pub stored: usize,
-    /// Those that are in quarantine.
-    pub quarantined: usize,
-    /// Those that are not wanted.
-    pub excluded: usize,
-    /// Of those missing, the ones that the peer says it could not send.
-    pub failed: usize,
-    /// Those that did not arrive.
-    pub missing: Vec<InstanceUid>,
-    /// Why it is not complete; none if it is.
-    pub error: Option<ServiceError>,
-}
-
-impl StudyReport {
-    fn failed(study: InstanceUid, error: ServiceError) -> Self {
-        Self {
-            study,
-            expected: 0,
-            stored: 0,
-            quarantined: 0,
-            excluded: 0,
-            failed: 0,
-            missing: Vec::new(),
-            error: Some(error),
-        }
-    }
-
-    /// True if every instance is stored, quarantined or not wanted.
-    pub fn is_complete(&self) -> bool {
-        self.error.is_none()
-    }
-}
-
-/// What happens to a study.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Step {
-    /// The peer named its instances.
-    Expected {
-        /// How many there are.
-        instances: usize,
-        /// How many of them are not wanted.
-        excluded: usize,
-    },
-    /// Something is asked for.
-    Asked {
-        /// At which level.
-        level: Level,
-    },
-    /// The peer counts.
-    Counted(SubOperations),
-    /// Instances arrived.
-    Arrived {
-        /// How many are stored.
-        stored: usize,
-        /// How many are in quarantine.
-        quarantined: usize,
-        /// How many are missing.
-        missing: usize,
-    },
-    /// It is done with.
-    Done,
-}
-
-/// What happens while studies are brought here.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct RetrieveEvent {
-    /// The place of the study in the list, from 0.
-    pub study: usize,
-    /// What happens.
-    pub step: Step,
-}
-
 impl Scu {
     /// Brings studies here, and waits until each is complete or will not be; a report for each, in
     /// their order.
@@ -232,30 +155,23 @@ impl Scu {
         cancel: &Cancel,
         on_event: &mut dyn FnMut(&RetrieveEvent),
     ) -> Vec<StudyReport> {
-        let next = AtomicUsize::new(0);
-        let (tell, told) = mpsc::channel();
+        let queue = Queue {
+            job: Job {
+                scu: self,
+                node,
+                request,
+                arrivals,
+                cancel,
+            },
+            studies,
+            next: AtomicUsize::new(0),
+        };
+        let (tell, told) = mpsc::sync_channel(EVENTS);
         let mut reports: Vec<Option<StudyReport>> = studies.iter().map(|_| None).collect();
         thread::scope(|scope| {
             for _ in 0..request.concurrency.clamp(1, studies.len().max(1)) {
-                let (tell, next) = (tell.clone(), &next);
-                scope.spawn(move || {
-                    loop {
-                        let number = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(study) = studies.get(number) else {
-                            return;
-                        };
-                        let on_step = &mut |step| drop(tell.send((number, Told::Step(step))));
-                        let job = study::Job {
-                            scu: self,
-                            node,
-                            request,
-                            arrivals,
-                            cancel,
-                        };
-                        let report = job.bring(study, on_step);
-                        drop(tell.send((number, Told::Report(report))));
-                    }
-                });
+                let (tell, queue) = (tell.clone(), &queue);
+                scope.spawn(move || queue.work(&tell));
             }
             drop(tell);
             for (study, told) in told {
@@ -272,6 +188,28 @@ impl Scu {
             }
         });
         reports.into_iter().flatten().collect()
+    }
+}
+
+/// The studies that are still to be brought.
+struct Queue<'q> {
+    job: Job<'q>,
+    studies: &'q [InstanceUid],
+    next: AtomicUsize,
+}
+
+impl Queue<'_> {
+    /// Brings one after the other.
+    fn work(&self, tell: &SyncSender<(usize, Told)>) {
+        loop {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(study) = self.studies.get(number) else {
+                return;
+            };
+            let on_step = &mut |step| drop(tell.send((number, Told::Step(step))));
+            let report = self.job.bring(study, on_step);
+            drop(tell.send((number, Told::Report(report))));
+        }
     }
 }
 

@@ -28,7 +28,7 @@ fn archive(manners: Manners) -> Pacs {
 
 fn ask(pacs: &Pacs, request: &HierarchyRequest) -> StudyHierarchy {
     let result = pacs.scu().hierarchy(&pacs.node, request, &Cancel::new());
-    result.unwrap_or_else(|error| panic!("{error}"))
+    result.expect("a hierarchy")
 }
 
 #[test]
@@ -125,9 +125,8 @@ fn a_study_that_is_not_there_has_no_series() {
 fn what_was_not_asked_for_is_left_out() {
     let (scu, node) = rogue(|association| {
         loop {
-            let (context, ask, asked) = match request(association, Encoding::ImplicitLittle) {
-                Ok(request) => request,
-                Err(_) => return association.release(LONG),
+            let Ok((context, ask, asked)) = request(association, Encoding::ImplicitLittle) else {
+                return association.release(LONG);
             };
             let series = ["1.2.5", "", "../..", "1.2.6", "1.2.5"];
             for (n, series) in series.iter().enumerate() {

@@ -13,6 +13,7 @@ mod hierarchy;
 mod identifier;
 mod names;
 mod pacs;
+mod retrieve;
 mod send;
 mod send_files;
 mod send_many;

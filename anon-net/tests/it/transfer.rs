@@ -57,7 +57,7 @@ fn move_to(
     let end = pacs
         .scu()
         .move_to(&pacs.node, &request, &Cancel::new(), &mut |c| {
-            counts.push(c)
+            counts.push(c);
         })?;
     Ok((end, counts))
 }

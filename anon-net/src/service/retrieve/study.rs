@@ -153,6 +153,7 @@ impl<'j> Job<'j> {
             let network = self.scu.timeouts().network;
             let patience = match outcome.error {
                 None => network,
+                Some(ServiceError::Cancelled) => return Err(ServiceError::Cancelled),
                 Some(_) => network.min(AFTER_FAILURE),
             };
             tally.settle(patience, self.cancel)?;
@@ -173,32 +174,18 @@ impl<'j> Job<'j> {
     /// # Errors
     /// [`ServiceError::Cancelled`], or the error of the arrivals.
     fn round(&self, targets: &[Target], tally: &mut Tally<'_>) -> Result<Outcome, ServiceError> {
+        let retries = self.scu.retries();
         let mut outcome = Outcome::default();
         let mut open: Option<Transfer<'_>> = None;
-        let retries = self.scu.retries();
         let mut lost = 0;
         for target in targets {
             if lost > 0 && self.cancel.wait(retries.pause) {
                 return Err(ServiceError::Cancelled);
             }
-            let result = match open.take() {
-                Some(transfer) => Ok(transfer),
-                None => self.open(),
-            };
-            let result = result.and_then(|mut transfer| {
-                tally.begin();
-                let result = transfer.ask(target, self.request.priority, tally);
-                if is_open_after(&result) {
-                    open = Some(transfer);
-                }
-                result
-            });
+            let result = self.ask(&mut open, target, tally);
             tally.look()?;
             match result {
-                Ok(end) => {
-                    lost = 0;
-                    tally.failed.extend(end.failed);
-                }
+                Ok(()) => lost = 0,
                 Err(ServiceError::Cancelled) => {
                     outcome.error = Some(ServiceError::Cancelled);
                     break;
@@ -217,10 +204,30 @@ impl<'j> Job<'j> {
         if let Some(transfer) = open {
             transfer.release();
         }
-        match outcome.error {
-            Some(ServiceError::Cancelled) => Err(ServiceError::Cancelled),
-            _ => Ok(outcome),
+        Ok(outcome)
+    }
+
+    /// Asks for one target, on the association that is open or on another.
+    fn ask<'t>(
+        &'t self,
+        open: &mut Option<Transfer<'t>>,
+        target: &Target,
+        tally: &mut Tally<'_>,
+    ) -> Result<(), ServiceError> {
+        let mut transfer = match open.take() {
+            Some(transfer) => transfer,
+            None => self.open()?,
+        };
+        tally.begin();
+        let result = transfer.ask(target, self.request.priority, tally);
+        if matches!(
+            result,
+            Ok(_) | Err(ServiceError::Refused { .. } | ServiceError::Cancelled)
+        ) {
+            *open = Some(transfer);
         }
+        tally.failed.extend(result?.failed);
+        Ok(())
     }
 
     fn open(&self) -> Result<Transfer<'_>, ServiceError> {
@@ -238,13 +245,6 @@ impl<'j> Job<'j> {
             }
         }
     }
-}
-
-fn is_open_after<T>(result: &Result<T, ServiceError>) -> bool {
-    matches!(
-        result,
-        Ok(_) | Err(ServiceError::Refused { .. } | ServiceError::Cancelled)
-    )
 }
 
 /// True if asking again, at whatever level, will end the same way.
