@@ -13,12 +13,12 @@ use anyhow::{Context as _, anyhow};
 
 use crate::command::{delete, import_run};
 use crate::control::{Answer, Ask};
+use crate::exit;
 use crate::node::{self, Fates, Intake};
 use crate::project::Project;
 use crate::record::{Deleted, Retrieved, Study, Summary, Target, Wish};
 use crate::roots::Roots;
 use crate::wire::Session;
-use crate::exit;
 
 /// How long our own receiver may take to end when a retrieve is over.
 const PATIENCE: Duration = Duration::from_secs(10);

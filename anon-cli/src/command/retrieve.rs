@@ -64,10 +64,14 @@ pub(crate) fn run(context: &Context<'_>, args: &Retrieve) -> anyhow::Result<Ende
     }
     for (_, error) in &found.failed {
         let why = node::service(error, &peer.node, &us);
-        context.report.warn(&format!("an accession number could not be asked for: {why}"));
+        context.report.warn(&format!(
+            "an accession number could not be asked for: {why}"
+        ));
     }
     let all_asked = found.failed.is_empty() && found.not_asked == 0;
-    context.report.talk(&format!("{} studies to retrieve", studies.len()));
+    context
+        .report
+        .talk(&format!("{} studies to retrieve", studies.len()));
     let wish = Wish {
         node: args.node.clone(),
         level: args.level,

@@ -139,7 +139,10 @@ impl Fetch {
         let why = words::service(error, &self.peer.node, &self.us);
         match report.missing.len() {
             0 => why,
-            missing => format!("{why}; {missing} of {} instances are missing", report.expected),
+            missing => format!(
+                "{why}; {missing} of {} instances are missing",
+                report.expected
+            ),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The crate through its public face.
 
+mod arrivals;
 mod canary;
 mod context;
 mod dimse;
@@ -8,11 +9,13 @@ mod exchange;
 mod faulty;
 mod find;
 mod handler;
+mod hierarchy;
 mod identifier;
 mod names;
 mod pacs;
 mod scp;
 mod script;
+mod retrieve;
 mod send;
 mod send_files;
 mod send_many;
@@ -20,3 +23,4 @@ mod status;
 #[cfg(feature = "tls")]
 mod tls;
 mod ul;
+mod transfer;
