@@ -193,6 +193,12 @@ pub enum Error {
         /// How, in words of ours.
         problem: &'static str,
     },
+    /// TLS could not be agreed on, or broke.
+    #[error("no TLS with the peer: {problem}")]
+    Tls {
+        /// Why, in words of ours.
+        problem: &'static str,
+    },
     /// An implementation of the caller's failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
@@ -212,7 +218,7 @@ impl Error {
             | Self::Closed
             | Self::TimedOut { .. } => Remedy::Retry,
             Self::Context { .. } | Self::Limit { .. } | Self::Refused { .. } => Remedy::Skip,
-            Self::Protocol { .. } => Remedy::Stop,
+            Self::Protocol { .. } | Self::Tls { .. } => Remedy::Stop,
             Self::Backend(error) => error.remedy,
         }
     }
@@ -275,6 +281,12 @@ mod tests {
             (
                 Error::Protocol {
                     problem: "it speaks HTTP",
+                },
+                Remedy::Stop,
+            ),
+            (
+                Error::Tls {
+                    problem: "it shows no certificate",
                 },
                 Remedy::Stop,
             ),

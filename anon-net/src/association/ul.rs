@@ -29,3 +29,6 @@ pub use dial::UlDial;
 pub use implementation::Implementation;
 pub use link::UlAssociation;
 pub use transport::Transport;
+
+#[cfg(feature = "tls")]
+pub(crate) use transport::Broken;

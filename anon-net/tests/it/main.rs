@@ -7,4 +7,6 @@ mod faulty;
 mod handler;
 mod names;
 mod status;
+#[cfg(feature = "tls")]
+mod tls;
 mod ul;

@@ -9,16 +9,16 @@ use anon_net::{Dial, Error, Node};
 
 use crate::exchange::{proposal, supported};
 
-const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 /// A socket that listens on a free port, and the node that it is.
-struct Port {
+pub(crate) struct Port {
     listener: TcpListener,
-    node: Node,
+    pub(crate) node: Node,
 }
 
 impl Port {
-    fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("its address").port();
         let title = "ACCEPTOR".parse().expect("a title");
@@ -28,12 +28,12 @@ impl Port {
         }
     }
 
-    fn stream(&self) -> TcpStream {
+    pub(crate) fn stream(&self) -> TcpStream {
         self.listener.accept().expect("a connection").0
     }
 }
 
-fn acceptor() -> Acceptor {
+pub(crate) fn acceptor() -> Acceptor {
     let title = "ACCEPTOR".parse().expect("a title");
     Acceptor::new(title, supported()).with_artim(LONG)
 }

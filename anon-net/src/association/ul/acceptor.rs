@@ -19,6 +19,8 @@ use super::transport::{Transport, write_all};
 use super::{Implementation, decode};
 use crate::context::{Contexts, Negotiated, Proposed, Roles, Supported, Verdict};
 use crate::error::Rejection;
+#[cfg(feature = "tls")]
+use crate::tls::ServerTls;
 use crate::{AeTitle, ContextId, Error, Uid};
 
 /// Answers proposals on connections that were accepted (PS3.8 section 9.2.2). One serves any number of
@@ -35,13 +37,15 @@ pub struct Acceptor {
     max_request_bytes: u32,
     implementation: Implementation,
     artim: Duration,
+    #[cfg(feature = "tls")]
+    tls: Option<ServerTls>,
 }
 
 impl Acceptor {
     /// The time that a request has, from connecting to its last byte, by default.
     pub const ARTIM: Duration = Duration::from_secs(30);
-    /// The longest request by default.
-    pub const MAX_REQUEST_BYTES: u32 = 64 * 1024;
+    /// The longest request by default: 128 contexts of every transfer syntax there is take half of it.
+    pub const MAX_REQUEST_BYTES: u32 = 256 * 1024;
 
     /// An acceptor with this title that does what is supported.
     pub fn new(title: AeTitle, supported: Supported) -> Self {
@@ -54,6 +58,8 @@ impl Acceptor {
             max_request_bytes: Self::MAX_REQUEST_BYTES,
             implementation: Implementation::default(),
             artim: Self::ARTIM,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 
@@ -110,16 +116,27 @@ impl Acceptor {
         Self { artim, ..self }
     }
 
+    /// Talks TLS only; the handshake counts against the ARTIM timer. A peer that talks plain DICOM is
+    /// refused.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_tls(self, tls: ServerTls) -> Self {
+        Self {
+            tls: Some(tls),
+            ..self
+        }
+    }
+
     /// Reads a request from a connection, and answers it. The peer may share no context: look at
     /// [`Association::contexts`](crate::Association::contexts).
     ///
     /// # Errors
     /// [`Error::Refused`] if it was rejected; [`Error::Protocol`], [`Error::TimedOut`],
-    /// [`Error::Lost`] if there was nothing to answer. The connection is closed then, and the peer was
+    /// [`Error::Tls`] or [`Error::Lost`] if there was nothing to answer. The connection is closed then, and the peer was
     /// told as PS3.8 says, unless it speaks HTTP or TLS.
     pub fn accept(&self, stream: TcpStream) -> Result<UlAssociation, Error> {
         let wait = Wait::of(self.artim);
-        self.accept_within(transport(stream)?, wait)
+        self.accept_within(self.transport(stream, wait)?, wait)
     }
 
     /// As [`accept`](Self::accept), over another stream.
@@ -136,10 +153,24 @@ impl Acceptor {
     /// As [`accept`](Self::accept), if there was no request to reject.
     pub fn reject(&self, stream: TcpStream, reason: Rejection) -> Result<(), Error> {
         let wait = Wait::of(self.artim);
-        let mut transport = transport(stream)?;
+        let mut transport = self.transport(stream, wait)?;
         self.request(&mut Inbox::new(), &mut *transport, wait)?;
         turn_away(&mut *transport, &rejection(reason), wait);
         Ok(())
+    }
+
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(clippy::unused_self, reason = "it says whether there is TLS")
+    )]
+    fn transport(&self, stream: TcpStream, wait: Wait) -> Result<Box<dyn Transport>, Error> {
+        let tcp = Tcp::new(stream).map_err(|error| wait.failed(&error))?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            let tls = tls.accept(tcp, wait.deadline);
+            return Ok(Box::new(tls.map_err(|error| wait.failed(&error))?));
+        }
+        Ok(Box::new(tcp))
     }
 
     fn accept_within(
@@ -238,11 +269,6 @@ impl Acceptor {
             announced: us.max_pdu_bytes,
         })
     }
-}
-
-fn transport(stream: TcpStream) -> Result<Box<dyn Transport>, Error> {
-    let tcp = Tcp::new(stream).map_err(|_| Error::Lost)?;
-    Ok(Box::new(tcp))
 }
 
 /// The contexts that a request asks for.

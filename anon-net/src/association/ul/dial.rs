@@ -22,6 +22,8 @@ use super::transport::{Transport, part, write_all};
 use super::{Implementation, decode};
 use crate::association::{Association, Dial, Proposal};
 use crate::context::{Answer, Negotiated, Roles, Verdict};
+#[cfg(feature = "tls")]
+use crate::tls::ClientTls;
 use crate::{ContextId, Error, Node, Uid};
 
 /// The longest A-ASSOCIATE-AC that is read: 128 contexts take less than a tenth of it.
@@ -35,6 +37,8 @@ pub struct UlDial {
     local: Option<IpAddr>,
     connect_timeout: Option<Duration>,
     implementation: Implementation,
+    #[cfg(feature = "tls")]
+    tls: Option<ClientTls>,
 }
 
 impl UlDial {
@@ -70,7 +74,17 @@ impl UlDial {
         }
     }
 
-    /// Proposes an association over a stream that is open.
+    /// Talks TLS only; the handshake counts against the time of the whole.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_tls(self, tls: ClientTls) -> Self {
+        Self {
+            tls: Some(tls),
+            ..self
+        }
+    }
+
+    /// Proposes an association over a stream that is open. Nothing is done about TLS.
     ///
     /// # Errors
     /// As [`Dial::dial`].
@@ -97,10 +111,16 @@ impl UlDial {
         let deadline = self
             .connect_timeout
             .map_or(wait.deadline, |timeout| after(timeout).min(wait.deadline));
-        self.stream(node, deadline)
+        let tcp = self
+            .stream(node, deadline)
             .and_then(Tcp::new)
-            .map(|tcp| Box::new(tcp) as Box<dyn Transport>)
-            .map_err(|error| Error::Connect { kind: error.kind() })
+            .map_err(|error| Error::Connect { kind: error.kind() })?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            let tls = tls.connect(tcp, node.host(), wait.deadline);
+            return Ok(Box::new(tls.map_err(|error| wait.failed(&error))?));
+        }
+        Ok(Box::new(tcp))
     }
 
     fn stream(&self, node: &Node, deadline: Instant) -> io::Result<TcpStream> {

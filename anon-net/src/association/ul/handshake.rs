@@ -6,7 +6,7 @@ use dicom_ul::pdu::UserVariableItem;
 
 use super::inbox::{Halt, Inbox};
 use super::pdu::{HEADER_LEN, Header, Violation};
-use super::transport::{Transport, part, timed_out};
+use super::transport::{Broken, Transport, part, timed_out};
 use crate::Error;
 use crate::error::Waiting;
 
@@ -69,7 +69,7 @@ impl Wait {
         if timed_out(error) {
             self.over()
         } else {
-            Error::Lost
+            Broken::or_lost(error)
         }
     }
 }

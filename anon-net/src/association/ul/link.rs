@@ -13,7 +13,7 @@ use super::pdu::{
     RELEASE_RP, RELEASE_RQ, SHORT_LEN, UNKNOWN_CONTEXT, USER_ABORT, Violation, aborted_by,
     out_of_place,
 };
-use super::transport::{Transport, part, timed_out, write_all};
+use super::transport::{Broken, Transport, part, timed_out, write_all};
 use crate::association::{Association, Event, Pdv};
 use crate::context::{ContextId, Negotiated};
 use crate::error::{AbortedBy, Waiting};
@@ -168,7 +168,8 @@ impl UlAssociation {
             Stop::Halt(Halt::Io(error)) if timed_out(&error) => {
                 return Error::TimedOut { waiting, after };
             }
-            Stop::Halt(Halt::Io(_) | Halt::End) => Error::Lost,
+            Stop::Halt(Halt::Io(error)) => Broken::or_lost(&error),
+            Stop::Halt(Halt::End) => Error::Lost,
             Stop::Halt(Halt::Violation(violation)) => {
                 self.close(&violation.answer());
                 Error::Protocol {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::time::Instant;
 
+use crate::Error;
+
 /// A byte stream with deadlines: TCP, TLS over it, or bytes of a test.
 ///
 /// A deadline that has passed means: once, without waiting.
@@ -25,6 +27,30 @@ pub trait Transport: fmt::Debug + Send + Sync {
 
     /// Gives the stream up. What was written may not arrive.
     fn reset(&mut self);
+}
+
+/// What a [`Transport`] of its own kind has against the peer: [`Error::Tls`] says it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Broken(pub(crate) &'static str);
+
+impl Broken {
+    /// The problem, if that is why a read or write failed.
+    pub(crate) fn in_error(error: &io::Error) -> Option<&'static str> {
+        let broken = error.get_ref()?.downcast_ref::<Self>()?;
+        Some(broken.0)
+    }
+
+    /// The error of a stream that failed.
+    pub(super) fn or_lost(error: &io::Error) -> Error {
+        Self::in_error(error).map_or(Error::Lost, |problem| Error::Tls { problem })
+    }
+}
+
+impl From<Broken> for io::Error {
+    fn from(broken: Broken) -> Self {
+        Self::new(io::ErrorKind::InvalidData, broken)
+    }
 }
 
 /// True if a read or write failed only because its time was up.
