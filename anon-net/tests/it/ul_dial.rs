@@ -172,6 +172,11 @@ fn answers_that_break_the_protocol_are_aborted() {
             answer(&[result(1, 0, "1.2.10"), result(1, 0, "1.2.10")], &[]),
             6,
         ),
+        (
+            "a limit that leaves no room",
+            answer(&[result(1, 0, "1.2.10")], &[&maximum(1)]),
+            6,
+        ),
         ("an item cut short", one(vec![0x21, 0, 0, 99, 1]), 6),
         ("a cut answer", pdu(2, &[0, 1]), 6),
         ("4 GB", vec![2, 0, 255, 255, 255, 255], 6),

@@ -252,7 +252,7 @@ fn agree(proposal: &Proposal, answer: &AssociationAC) -> Result<(Negotiated, u32
     })?;
     let roles: Vec<(Uid, Roles)> = roles(&answer.user_variables).into_iter().collect();
     let contexts = contexts.with_roles(&proposal.contexts, &roles);
-    Ok((contexts, limit_of(&answer.user_variables)))
+    Ok((contexts, limit_of(&answer.user_variables)?))
 }
 
 fn answers(answer: &AssociationAC) -> Result<Vec<Answer>, Violation> {
