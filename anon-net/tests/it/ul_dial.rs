@@ -231,6 +231,19 @@ fn rejections_and_aborts_are_told_apart() {
 }
 
 #[test]
+fn an_answer_before_the_request_is_read_counts() {
+    for (says, end) in [
+        (pdu(3, &[0, 2, 3, 2]), "rejected"),
+        (USER_ABORT.to_vec(), "aborted"),
+        (vec![3, 0, 0], "lost"),
+    ] {
+        let wire = Wire::new(says, Then::Reset).deaf();
+        let link = UlDial::new().dial_over(Box::new(wire), &node(), &proposal(), LONG);
+        assert_eq!(ended(&link), end);
+    }
+}
+
+#[test]
 fn the_dialler_answers_first_when_both_release() {
     let says = [
         answer(&[result(1, 0, "1.2.10")], &[]),
