@@ -24,3 +24,7 @@ mod status;
 mod tls;
 mod ul;
 mod transfer;
+mod ul_data;
+mod ul_dial;
+mod ul_request;
+mod wire;
