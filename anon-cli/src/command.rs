@@ -2,13 +2,17 @@
 
 mod config;
 mod delete;
+mod echo;
+mod find;
 mod import;
 mod index;
 mod init;
 mod patients;
 mod quarantine;
 mod reidentify;
+mod retrieve;
 mod script;
+mod serve;
 mod shell;
 mod status;
 
@@ -64,6 +68,10 @@ pub(crate) fn run(cli: Cli, report: &Report) -> anyhow::Result<Ended> {
     match cli.command {
         Command::Init(args) => init::run(&context, &args),
         Command::Import(args) => import::run(&context, &args),
+        Command::Serve(args) => serve::run(&context, &args),
+        Command::Echo(args) => echo::run(&context, &args),
+        Command::Find(args) => find::run(&context, &args),
+        Command::Retrieve(args) => retrieve::run(&context, &args),
         Command::Status => status::run(&context),
         Command::Patients => patients::run(&context),
         Command::Index(args) => index::run(&context, &args),

@@ -12,6 +12,7 @@ mod control;
 mod exit;
 mod lock;
 mod log;
+mod node;
 mod platform;
 mod project;
 mod record;

@@ -55,39 +55,26 @@ pub fn receive_command(
     association: &mut dyn Association,
     timeout: Duration,
 ) -> Result<Incoming, Error> {
-    assemble(association, timeout, None)?.ok_or(Error::TimedOut {
+    receive_command_within(association, timeout, timeout)?.ok_or(Error::TimedOut {
         waiting: Waiting::Message,
         after: timeout,
     })
 }
 
-/// Waits for the command set of the next message: for its first fragment at most `first`, for the
-/// rest at most `rest` in all. `None` if nothing of a message has come; then it can be called again.
-///
-/// # Errors
-/// As [`receive_command`], but [`Error::TimedOut`] always means that the peer stopped inside a
-/// command set; the association is aborted.
-pub fn poll_command(
+/// As [`receive_command`], but waits only `first` for something to begin, for those who look up in
+/// between: none if nothing does, and the association stays open. What has begun may take `timeout`.
+pub(crate) fn receive_command_within(
     association: &mut dyn Association,
     first: Duration,
-    rest: Duration,
+    timeout: Duration,
 ) -> Result<Option<Incoming>, Error> {
-    assemble(association, first, Some(rest))
-}
-
-/// Puts a command set together, within `patience`; once its first fragment has come, within `rest` if
-/// that is given.
-fn assemble(
-    association: &mut dyn Association,
-    mut patience: Duration,
-    rest: Option<Duration>,
-) -> Result<Option<Incoming>, Error> {
-    let mut began = Instant::now();
     let mut bytes = Vec::new();
     let mut of = None;
+    let mut began = Instant::now();
     loop {
-        let left = patience.saturating_sub(began.elapsed());
-        let pdv = match association.receive(left) {
+        let whole = if of.is_some() { timeout } else { first };
+        let rest = whole.saturating_sub(began.elapsed());
+        let pdv = match association.receive(rest) {
             Ok(Event::Pdv(pdv)) => pdv,
             Ok(Event::Release) if of.is_none() => return Ok(Some(Incoming::Release)),
             Ok(Event::Release) => {
@@ -99,7 +86,7 @@ fn assemble(
             Err(Error::TimedOut { .. }) if of.is_none() => return Ok(None),
             Err(Error::TimedOut { waiting, .. }) => {
                 association.abort();
-                let after = patience;
+                let after = timeout;
                 return Err(Error::TimedOut { waiting, after });
             }
             Err(error) => return Err(error),
@@ -113,9 +100,10 @@ fn assemble(
             "its command set is too long"
         } else {
             bytes.extend_from_slice(pdv.bytes);
-            if let (None, Some(rest)) = (of.replace(context), rest) {
-                (began, patience) = (Instant::now(), rest);
+            if of.is_none() {
+                began = Instant::now();
             }
+            of = Some(context);
             if place == Place::More {
                 continue;
             }
@@ -326,45 +314,84 @@ pub fn send_with(
 ) -> Result<(), Error> {
     send(association, context, command, timeout)?;
     let room = fragment_bytes(association)?;
-    // One fragment is held back: only then is it known whether it is the last.
-    let mut held = Vec::with_capacity(room);
-    let mut next = Vec::with_capacity(room);
-    if let Err(error) = fill(&mut held, body, room) {
-        association.abort();
-        return Err(Error::Unreadable { kind: error.kind() });
-    }
+    let mut fragment = Vec::new();
     loop {
-        if let Err(error) = fill(&mut next, body, room) {
-            association.abort();
-            return Err(Error::Unreadable { kind: error.kind() });
-        }
-        let place = if next.is_empty() {
-            Place::Last
-        } else {
-            Place::More
-        };
-        let bytes = &held;
-        let kind = Kind::Data;
-        association.send(
-            &[Pdv {
-                context,
-                kind,
-                place,
-                bytes,
-            }],
-            timeout,
-        )?;
-        if place == Place::Last {
+        fragment.clear();
+        let read = body.take(room as u64).read_to_end(&mut fragment);
+        let rest = read.and_then(|_| more(body));
+        let more = rest.map_err(|error| unreadable(association, &error))?;
+        let place = if more { Place::More } else { Place::Last };
+        send_data(association, context, place, &fragment, timeout)?;
+        if !more {
             return Ok(());
         }
-        std::mem::swap(&mut held, &mut next);
     }
 }
 
-/// Fills `buffer` with up to `room` bytes; fewer only at the end.
-fn fill(buffer: &mut Vec<u8>, body: &mut dyn BufRead, room: usize) -> io::Result<()> {
-    buffer.clear();
-    body.take(room as u64).read_to_end(buffer).map(drop)
+/// True if something is left to be read.
+fn more(body: &mut dyn BufRead) -> io::Result<bool> {
+    loop {
+        match body.fill_buf() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result.map(|bytes| !bytes.is_empty()),
+        }
+    }
+}
+
+/// Sends the data set that is the next `length` bytes of `body`, read straight into `fragment`: the
+/// room for one, whatever was in it, to be used again for the next.
+///
+/// # Errors
+/// As [`send_with`]; a body that ends early cannot be read either.
+pub(crate) fn send_data_set(
+    association: &mut dyn Association,
+    context: ContextId,
+    body: &mut dyn Read,
+    length: u64,
+    fragment: &mut Vec<u8>,
+    timeout: Duration,
+) -> Result<(), Error> {
+    let room = fragment_bytes(association)?;
+    // Zeros are written once only, not for each fragment.
+    fragment.resize(room, 0);
+    let mut left = length;
+    loop {
+        let taken = usize::try_from(left).unwrap_or(usize::MAX).min(room);
+        left -= taken as u64;
+        let bytes = fragment.get_mut(..taken).unwrap_or_default();
+        if let Err(error) = body.read_exact(bytes) {
+            return Err(unreadable(association, &error));
+        }
+        let place = if left > 0 { Place::More } else { Place::Last };
+        send_data(association, context, place, bytes, timeout)?;
+        if left == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Half a message is no place to go on from.
+fn unreadable(association: &mut dyn Association, error: &io::Error) -> Error {
+    association.abort();
+    let kind = error.kind();
+    Error::Unreadable { kind }
+}
+
+fn send_data(
+    association: &mut dyn Association,
+    context: ContextId,
+    place: Place,
+    bytes: &[u8],
+    timeout: Duration,
+) -> Result<(), Error> {
+    let kind = Kind::Data;
+    let pdv = Pdv {
+        context,
+        kind,
+        place,
+        bytes,
+    };
+    association.send(&[pdv], timeout)
 }
 
 /// Sends a whole command or data set that is in memory.

@@ -9,9 +9,8 @@ use super::counts::{Ledger, Pulse};
 use super::observer::{Ending, NoObserver, ScpEvent, ScpObserver, Summary, tell};
 use super::{InstanceHandler, Totals};
 use crate::context::ContextId;
-use crate::dimse::{
-    self, Body, Command, Incoming, Malformed, Operation, Request, Status, poll_command,
-};
+use crate::dimse::message::receive_command_within;
+use crate::dimse::{self, Body, Command, Incoming, Malformed, Operation, Request, Status};
 use crate::{AeTitle, Association};
 
 /// How long a thread that waits for a message takes to notice that it shall stop.
@@ -170,7 +169,8 @@ impl Session<'_> {
             if left.is_zero() {
                 return Err(Ending::Idle);
             }
-            if let Some(incoming) = poll_command(association, left.min(SLICE), self.service.dimse)?
+            if let Some(incoming) =
+                receive_command_within(association, left.min(SLICE), self.service.dimse)?
             {
                 self.pulse.speak();
                 return Ok(incoming);
