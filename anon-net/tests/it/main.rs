@@ -19,3 +19,7 @@ mod status;
 #[cfg(feature = "tls")]
 mod tls;
 mod ul;
+mod ul_data;
+mod ul_dial;
+mod ul_request;
+mod wire;
