@@ -27,8 +27,9 @@ use anon_script::builtin;
 use anyhow::Context as _;
 
 /// The SOP classes of the example files, and Verification.
-pub const SOP_CLASSES: [&str; 5] = [
+pub const SOP_CLASSES: [&str; 6] = [
     "1.2.840.10008.1.1",
+    "1.2.840.10008.5.1.4.1.1.1",
     "1.2.840.10008.5.1.4.1.1.2",
     "1.2.840.10008.5.1.4.1.1.4.1",
     "1.2.840.10008.5.1.4.1.1.6.1",

@@ -57,8 +57,8 @@ fn main() -> anyhow::Result<()> {
     let project = arguments.next().unwrap_or_else(|| "target/received".into());
     let engine = anon_examples::engine(project.as_ref())?;
 
-    let uids = |uids: &[&str]| uids.iter().map(|uid| Uid::new(uid)).collect();
-    let syntaxes: Vec<Uid> = uids(&anon_examples::TRANSFER_SYNTAXES)?;
+    let syntaxes = anon_examples::TRANSFER_SYNTAXES.map(Uid::new);
+    let syntaxes: Vec<Uid> = syntaxes.into_iter().collect::<Result<_, _>>()?;
     let mut supported = Supported::new();
     for class in anon_examples::SOP_CLASSES {
         supported = supported.with(Uid::new(class)?, syntaxes.clone());

@@ -111,10 +111,13 @@ fn receive_over_dicom() {
     let mut items = names
         .iter()
         .map(|name| SendItem::file(directory.join(name)));
+    let mut answers = Vec::new();
     let report = scu
-        .send(&node, &mut items, &Cancel::new(), &mut |_| {})
+        .send(&node, &mut items, &Cancel::new(), &mut |event| {
+            answers.push(format!("{event:?}"));
+        })
         .expect("all are sent");
-    assert_eq!(report.stored, names.len() as u64);
+    assert_eq!(report.stored, names.len() as u64, "{answers:#?}");
 
     drop(program.stdin.take());
     let mut rest = String::new();
