@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use anon_model::ProjectSettings;
 use anon_model::settings::Value;
 use anon_net::scp::{Counts, ScpEvent, ScpObserver};
-use anyhow::Context as _;
 use crossbeam_channel::{Receiver as Channel, RecvTimeoutError, Sender, unbounded};
 use serde::Serialize;
 

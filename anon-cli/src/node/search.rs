@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anon_net::service::find::{AccessionEvent, AccessionOutcome, Accessions, Query, StudyMatch};
+use anon_net::service::find::accession::{AccessionEvent, AccessionOutcome, Accessions};
+use anon_net::service::find::{Query, StudyMatch};
 use anon_net::service::{Cancel, Scu, ServiceError};
 use anon_net::{InstanceUid, Node};
 use anyhow::Context as _;
@@ -24,8 +25,7 @@ pub(crate) enum Search {
 /// How a search went. Accession numbers can identify.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    pub(crate) studies: u64,
-    pub(crate) not_found: Vec<String>,
+    pub(crate) missing: Vec<String>,
     /// Numbers that could not be asked for, and why.
     pub(crate) failed: Vec<(String, ServiceError)>,
     /// Numbers that were not asked for any more.
@@ -90,23 +90,20 @@ impl Search {
         on_match: &mut dyn FnMut(StudyMatch),
     ) -> Result<Found, ServiceError> {
         let mut found = Found::default();
-        let mut on_match = |study| {
-            found.studies += 1;
-            on_match(study);
-        };
         match self {
             Self::Queries(queries) => {
                 for query in queries {
-                    scu.find(node, query, cancel, &mut on_match)?;
+                    scu.find(node, query, cancel, on_match)?;
                 }
             }
             Self::Accessions(numbers) => {
-                let report = scu.find_accessions(node, numbers, cancel, &mut |event| {
-                    if let AccessionEvent::Match(study) = event {
-                        on_match(study);
+                let asked = numbers.clone();
+                let report = scu.find_accessions(node, asked, cancel, &mut |event| {
+                    if let AccessionEvent::Match { study, .. } = event {
+                        on_match(study.clone());
                     }
-                })?;
-                found.not_found = report.not_found().map(str::to_owned).collect();
+                });
+                found.missing = report.not_found().map(str::to_owned).collect();
                 for (number, outcome) in numbers.iter().zip(report.outcomes) {
                     match outcome {
                         AccessionOutcome::Failed(error) => {

@@ -169,8 +169,7 @@ impl Session<'_> {
             if left.is_zero() {
                 return Err(Ending::Idle);
             }
-            if let Some(incoming) =
-                poll_command(association, left.min(SLICE), self.service.dimse)?
+            if let Some(incoming) = poll_command(association, left.min(SLICE), self.service.dimse)?
             {
                 self.pulse.speak();
                 return Ok(incoming);

@@ -10,9 +10,7 @@ use anon_net::service::{
     Cancel, Detail, HierarchyRequest, MoveRequest, Query, RetrieveRequest, Scu, SendItem,
     SendOutcome, Target, Timeouts, Via,
 };
-use anon_net::testing::{
-    Exchange, MemoryArrivals, MemoryHandler, Reply, Script, ScriptedPeer,
-};
+use anon_net::testing::{Exchange, MemoryArrivals, MemoryHandler, Reply, Script, ScriptedPeer};
 use anon_net::{
     AeTitle, Dial, InstanceHandler, InstanceUid, Kind, Node, Operation, Pdv, Place, Status, Uid,
 };
