@@ -44,6 +44,11 @@ fn every_file_has_an_event_and_the_summary_adds_up() -> Test {
         let output = event["output"].as_str();
         assert_eq!(output.is_some(), outcome == "stored", "{event}");
         assert_eq!(event["patient"].is_string(), outcome == "stored", "{event}");
+        assert_eq!(
+            event["entry"].is_string(),
+            outcome == "quarantined",
+            "{event}"
+        );
         assert_eq!(event["reason"].is_null(), outcome == "stored", "{event}");
         assert!(
             output.is_none_or(|output| public.contains_key(output)),
@@ -380,6 +385,11 @@ fn talk_and_log_name_no_paths_and_no_values() -> Test {
         }
     }
     assert!(ran.out.contains("file 2: quarantined"), "{}", ran.out);
+    assert!(ran.err.contains("--show-phi"), "{}", ran.err);
+    // What stands in brackets is an entry.
+    let entry = ran.out.split(['[', ']']).nth(1).ok_or("no entry")?;
+    let shown = scene.run(&["-p", "project", "quarantine", "show", entry])?;
+    assert!(shown.exits(0).out.contains("sign of DICOM"));
     let shown = scene
         .run(&["--show-phi", "-p", "project", "import", "DOE^JANE"])?
         .exits(1);
