@@ -37,3 +37,9 @@ if [ ! -d "$corpus" ]; then
     exit 0
 fi
 bash .ci/corpus.sh "$anon" "$corpus" "$work/corpus" "$python"
+read_all "$work/corpus"
+# Not every object is an image: what gdcminfo cannot read of an output it could not read before.
+while IFS=$'\t' read -r source output; do
+    { gdcminfo "$work/corpus/public/$output" || ! gdcminfo "$corpus/$source"; } >/dev/null 2>&1 ||
+        { echo "gdcminfo reads the source and not the output: $source" >&2; exit 1; }
+done <"$work/corpus.map"

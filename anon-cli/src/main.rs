@@ -29,6 +29,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    report::tell_panics_by_place();
     let cli = args::Cli::parse();
     let report = report::Report::new(&cli.global);
     match command::run(cli, &report) {

@@ -23,6 +23,9 @@ pub(crate) struct Instance {
     pub(crate) category: Option<String>,
     /// Why it is not stored.
     pub(crate) reason: Option<String>,
+    /// The quarantine entry, as `anon quarantine show` takes it.
+    #[serde(default)]
+    pub(crate) entry: Option<String>,
 }
 
 /// What an import did.

@@ -6,6 +6,7 @@ mod table;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
+use std::panic::PanicHookInfo;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
@@ -16,6 +17,25 @@ use crate::exit::Failure;
 
 pub(crate) use progress::Progress;
 pub(crate) use table::Table;
+
+/// From here on a panic is told by its place alone: its text can hold a value, as that of a slice
+/// of text does.
+pub(crate) fn tell_panics_by_place() {
+    std::panic::set_hook(Box::new(|panic| {
+        tell_panic(&mut io::stderr().lock(), panic);
+    }));
+}
+
+fn tell_panic(to: &mut dyn Write, panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map_or_else(String::new, |location| {
+        format!(" at {}:{}", location.file(), location.line())
+    });
+    // There is no other place to tell that standard error is gone.
+    let _ = writeln!(
+        to,
+        "internal error{place}: this is a bug; what it says is not shown, because it can identify"
+    );
+}
 
 /// Prints what a command has to say.
 #[derive(Debug)]
@@ -193,6 +213,23 @@ pub(crate) fn bytes(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_is_told_without_its_text() {
+        static SAID: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|panic| {
+            tell_panic(&mut *SAID.lock().unwrap(), panic);
+        }));
+        let name = String::from("Jérôme");
+        // What std says of this names the text.
+        let caught = std::panic::catch_unwind(|| name[2..].len());
+        std::panic::set_hook(before);
+        assert!(caught.is_err());
+        let said = String::from_utf8(SAID.lock().unwrap().clone()).unwrap();
+        assert!(said.contains("report.rs:"), "{said}");
+        assert!(!said.contains("rôme"), "{said}");
+    }
 
     #[test]
     fn values_do_not_steer_the_terminal() {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fs, io};
 
 use anon_engine::policy::{BurnedIn, Dates, MissingPatientId, PatientKey, StorageClasses};
 use anon_engine::quarantine::QuarantineOptions;
@@ -67,7 +68,13 @@ impl Session {
     ) -> anyhow::Result<Self> {
         let public = prepare(project, settings, global)?;
         let rules = rules::of_project(project, settings)?;
-        let secret = settings::secret(project, settings, Missing::Make)?;
+        // A new secret is no secret of a store that is there.
+        let missing = if project.lookup_file().exists() {
+            Missing::Refuse
+        } else {
+            Missing::Make
+        };
+        let secret = settings::secret(project, settings, missing)?;
         let lookups = open_lookups(project, settings, secret.as_ref())?;
         check_rules(&*lookups, &*rules, new_rules)?;
         let durability = durability(settings);
@@ -139,10 +146,37 @@ pub(crate) fn open_lookups(
     settings: &ProjectSettings,
     secret: Option<&Secret>,
 ) -> anyhow::Result<Arc<dyn LookupStore>> {
+    check_not_lost(project, settings)?;
     let identity = identity(settings, secret)?;
     let store = DiskStore::open(&project.lookup_file(), identity, &disk_options(settings))
         .map_err(explain)?;
     Ok(Arc::new(store))
+}
+
+/// Refuses to begin anew where outputs are: the numbers that they show would be given to others.
+fn check_not_lost(project: &Project, settings: &ProjectSettings) -> anyhow::Result<()> {
+    if project.lookup_file().exists() {
+        return Ok(());
+    }
+    let public = project.public(settings.public_dir.as_deref());
+    let entries = match fs::read_dir(&public) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error).context("cannot read the directory of outputs"),
+    };
+    let begin = format!("{}-", settings.site_id.as_str());
+    for entry in entries {
+        let name = entry
+            .context("cannot read the directory of outputs")?
+            .file_name();
+        if name.as_encoded_bytes().starts_with(begin.as_bytes()) {
+            return Err(Failure::cannot_run(
+                "private/lookup.redb is not there, and there are outputs: put it back from a copy \
+                 (a new one would give their pseudonyms to others)",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The lookup store for commands that only look, beside whoever writes.
@@ -153,6 +187,7 @@ pub(crate) fn read_lookups(
     project.check_access()?;
     let path = project.lookup_file();
     if !path.exists() {
+        check_not_lost(project, settings)?;
         let secret = settings::secret(project, settings, Missing::Make)?;
         let empty = MemoryStore::new(identity(settings, secret.as_ref())?)
             .context("the system has no random numbers to give")?;

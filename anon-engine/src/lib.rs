@@ -98,8 +98,11 @@ mod text;
 mod worker;
 
 pub use anon_model::Remedy;
+pub use anon_script::Tag;
 pub use cancel::Cancel;
 pub use deidentified::{Deidentified, OutputPath, Segment};
+#[cfg(feature = "object")]
+pub use dicom_object;
 pub use engine::{Engine, EngineBuilder, Full, Stopped, deidentify};
 pub use error::Error;
 pub use event::{Event, NoObserver, Observer, Progress};

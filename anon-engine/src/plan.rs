@@ -229,7 +229,7 @@ impl Plan<'_> {
     }
 
     /// Tells copies of one instance from different objects under one UID: length of the data set
-    /// and 128 bits of BLAKE3 over all of it but values of 4 KiB and more, and fragments.
+    /// and XXH3-128 over all of it but values of 4 KiB and more, and fragments.
     pub fn fingerprint(&self) -> Fingerprint {
         self.wanted.fingerprint
     }

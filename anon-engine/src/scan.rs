@@ -360,7 +360,7 @@ impl<I: Input> Walk<I> {
         let suspect =
             known == Some(Vr::SQ) || header.vr == Vr::UN || (is_implicit && known.is_none());
         if !suspect || header.len == 0 {
-            return Ok(Shape::Value);
+            return self.plain(header);
         }
         let inner = if header.vr == Vr::UN {
             Encoding::ImplicitLe
@@ -377,16 +377,43 @@ impl<I: Input> Walk<I> {
         }
     }
 
+    /// A value by its tag and its letters, unless items stand in it: readers that look would find
+    /// elements there that no rule was asked about. Pixel data may begin with any bytes.
+    #[inline]
+    fn plain(&mut self, header: &Header) -> Result<Shape, Fault> {
+        if u64::from(header.len) < ITEM_HEADER || header.tag.0 == PIXEL_DATA.0 {
+            return Ok(Shape::Value);
+        }
+        let value = self.bytes(header.value, 8)?;
+        if !value.starts_with(&[0xFE, 0xFF, 0x00, 0xE0])
+            && !value.starts_with(&[0xFF, 0xFE, 0xE0, 0x00])
+        {
+            return Ok(Shape::Value);
+        }
+        if [Encoding::ExplicitLe, Encoding::ExplicitBe]
+            .into_iter()
+            .any(|order| item_inside(value, order, header.len))
+        {
+            let problem = "a value holds items, and it is no sequence";
+            return Err(Fault::new(problem, Some(header.tag), header.at));
+        }
+        Ok(Shape::Value)
+    }
+
     fn begins_with_item(&mut self, header: &Header, inner: Encoding) -> Result<bool, Fault> {
         if u64::from(header.len) < ITEM_HEADER {
             return Ok(false);
         }
         let value = self.bytes(header.value, 8)?;
-        let Some((tag, len)) = header::item(value, inner) else {
+        let Some((tag, _)) = header::item(value, inner) else {
             return Ok(false);
         };
         if tag == ITEM {
-            return Ok(len == UNDEFINED || u64::from(len) + ITEM_HEADER <= u64::from(header.len));
+            if item_inside(value, inner, header.len) {
+                return Ok(true);
+            }
+            let problem = "an item passes the end of its sequence";
+            return Err(Fault::new(problem, Some(header.tag), header.at));
         }
         // The other byte order: nobody says what is inside, so nobody can say it may stay.
         if header::item(value, inner.other_order()).is_some_and(|(tag, _)| tag == ITEM) {
@@ -535,6 +562,15 @@ fn inside(begin: u64, len: u32, end: u64, tag: Tag, at: u64) -> Result<u64, Faul
             let problem = "a length passes the end of what encloses it";
             Fault::new(problem, Some(tag), at)
         })
+}
+
+/// True if these bytes are the header of an item that ends within a value of `len` bytes, made even
+/// as it is written.
+fn item_inside(value: &[u8], order: Encoding, len: u32) -> bool {
+    let even = u64::from(len) + u64::from(len % 2);
+    header::item(value, order).is_some_and(|(tag, own)| {
+        tag == ITEM && (own == UNDEFINED || u64::from(own) + ITEM_HEADER <= even)
+    })
 }
 
 fn undefined_shape(header: &Header, is_implicit: bool) -> Result<Shape, Fault> {

@@ -107,6 +107,8 @@ pub use pseudonym::{
     AdoptError, AssignError, Assigned, Conflict, Counts, Fingerprint, Names, Pseudonyms, Space,
     StudyConflict, Wanted,
 };
+#[cfg(feature = "disk")]
+pub use redb;
 pub use scheme::{Dates, Identity, IdentityMismatch, Scheme, Secret};
 pub use settings::ProjectSettings;
 pub use uid::{SiteId, Uid, UidError, UidRoot};

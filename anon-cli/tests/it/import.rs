@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use anon_engine::testing::files::{Place, ct_small, secondary_capture};
+use anon_engine::testing::files::{DataSet, Place, ct_small, secondary_capture};
 use dicom_core::{Tag, VR};
 use serde_json::json;
 
@@ -44,6 +44,11 @@ fn every_file_has_an_event_and_the_summary_adds_up() -> Test {
         let output = event["output"].as_str();
         assert_eq!(output.is_some(), outcome == "stored", "{event}");
         assert_eq!(event["patient"].is_string(), outcome == "stored", "{event}");
+        assert_eq!(
+            event["entry"].is_string(),
+            outcome == "quarantined",
+            "{event}"
+        );
         assert_eq!(event["reason"].is_null(), outcome == "stored", "{event}");
         assert!(
             output.is_none_or(|output| public.contains_key(output)),
@@ -178,6 +183,16 @@ fn the_project_itself_is_not_imported() -> Test {
         .exits(0)
         .summary()?;
     assert_eq!(inside["found"], 0);
+    // Nor by way of a DICOMDIR beside it.
+    let public = scene.public()?;
+    let output = public.keys().next().ok_or("no output")?;
+    let name = format!("project\\public\\{}", output.replace('/', "\\"));
+    scene.put("DICOMDIR", &dicomdir(&[&name]))?;
+    let beside = scene.json(&["import", "DICOMDIR"])?.exits(0).summary()?;
+    assert_eq!(
+        (&beside["found"], &beside["ignored"], &beside["duplicates"]),
+        (&json!(2), &json!(2), &json!(0))
+    );
     Ok(())
 }
 
@@ -225,29 +240,35 @@ fn options_that_contradict_the_project_are_refused() -> Test {
     Ok(())
 }
 
+/// A DICOMDIR that names these files.
+fn dicomdir(names: &[&str]) -> DataSet {
+    let record = |name: &&str| {
+        DataSet::new()
+            .put(Tag(0x0004, 0x1410), VR::US, vec![0xFFFF_u16])
+            .put(Tag(0x0004, 0x1430), VR::CS, "IMAGE")
+            .put(Tag(0x0004, 0x1500), VR::CS, *name)
+    };
+    DataSet::new()
+        .put(Tag(0x0008, 0x0016), VR::UI, "1.2.840.10008.1.3.10")
+        .put(Tag(0x0008, 0x0018), VR::UI, "1.2.3.4")
+        .sequence(
+            Tag(0x0004, 0x1220),
+            names.iter().map(record).collect::<Vec<_>>(),
+        )
+}
+
 #[test]
 fn a_dicomdir_brings_what_it_references() -> Test {
     let scene = Scene::new()?;
-    let mut records = Vec::new();
-    for (n, name) in [(1, "IMG\\A1"), (2, "IMG\\A2"), (3, "IMG\\GONE")] {
-        let record = anon_engine::testing::files::DataSet::new()
-            .put(Tag(0x0004, 0x1410), VR::US, vec![0xFFFF_u16])
-            .put(Tag(0x0004, 0x1430), VR::CS, "IMAGE")
-            .put(Tag(0x0004, 0x1500), VR::CS, name);
-        records.push(record);
-        if n < 3 {
-            scene.put(
-                &format!("cd/{}", name.replace('\\', "/")),
-                &ct_small(&Place::new(n)),
-            )?;
-        }
+    let names = ["IMG\\A1", "IMG\\A2", "IMG\\GONE"];
+    for (n, name) in (1..).zip(names).take(2) {
+        scene.put(
+            &format!("cd/{}", name.replace('\\', "/")),
+            &ct_small(&Place::new(n)),
+        )?;
     }
     scene.put("cd/IMG/UNLISTED", &ct_small(&Place::new(9)))?;
-    let dicomdir = anon_engine::testing::files::DataSet::new()
-        .put(Tag(0x0008, 0x0016), VR::UI, "1.2.840.10008.1.3.10")
-        .put(Tag(0x0008, 0x0018), VR::UI, "1.2.3.4")
-        .sequence(Tag(0x0004, 0x1220), records);
-    scene.put("cd/DICOMDIR", &dicomdir)?;
+    scene.put("cd/DICOMDIR", &dicomdir(&names))?;
     let ran = scene.json(&["import", "cd/DICOMDIR"])?.exits(1);
     let summary = ran.summary()?;
     assert_eq!(
@@ -364,6 +385,11 @@ fn talk_and_log_name_no_paths_and_no_values() -> Test {
         }
     }
     assert!(ran.out.contains("file 2: quarantined"), "{}", ran.out);
+    assert!(ran.err.contains("--show-phi"), "{}", ran.err);
+    // What stands in brackets is an entry.
+    let entry = ran.out.split(['[', ']']).nth(1).ok_or("no entry")?;
+    let shown = scene.run(&["-p", "project", "quarantine", "show", entry])?;
+    assert!(shown.exits(0).out.contains("sign of DICOM"));
     let shown = scene
         .run(&["--show-phi", "-p", "project", "import", "DOE^JANE"])?
         .exits(1);

@@ -174,6 +174,50 @@ fn looser_modes_and_secrets_are_refused() -> Test {
     Ok(())
 }
 
+/// A file cannot be moved between file systems in one step.
+#[cfg(target_os = "linux")]
+#[test]
+fn outputs_on_another_file_system_are_refused() -> Test {
+    use std::os::unix::fs::MetadataExt;
+    let scene = Scene::new()?;
+    let other = tempfile::tempdir_in("/dev/shm")?;
+    if fs::metadata(other.path())?.dev() == fs::metadata(scene.path())?.dev() {
+        return Ok(()); // a machine with one file system only
+    }
+    scene.cts(1)?;
+    scene.run(&["init", "project"])?.exits(0);
+    let public = other.path().join("public");
+    let public = public.to_str().ok_or("a text")?;
+    scene
+        .json(&["config", "set", "public_dir", public])?
+        .exits(0);
+    let ran = scene.json(&["import", "in"])?.exits(4);
+    assert!(ran.err.contains("another file system"), "{}", ran.err);
+    Ok(())
+}
+
+#[test]
+fn the_log_tells_as_much_as_is_set() -> Test {
+    let scene = Scene::new()?;
+    scene.cts(1)?;
+    scene.run(&["init", "project"])?.exits(0);
+    let log = || -> Test<usize> {
+        scene.json(&["import", "in"])?.exits(0);
+        let file = scene.project().join("private/logs/anon.log");
+        let lines = fs::read_to_string(&file)?.lines().count();
+        fs::remove_file(file)?;
+        Ok(lines)
+    };
+    let usual = log()?;
+    assert!(usual > 0);
+    scene.json(&["config", "set", "log.level", "off"])?.exits(0);
+    assert_eq!(log()?, 0);
+    let only = ["config", "set", "log.target.anon", "info"];
+    scene.json(&only)?.exits(0);
+    assert!(log()? > 0);
+    Ok(())
+}
+
 #[test]
 fn keyed_dates_make_a_secret() -> Test {
     let scene = Scene::new()?;
@@ -191,6 +235,10 @@ fn keyed_dates_make_a_secret() -> Test {
     assert!(ran.err.contains("frozen"), "{}", ran.err);
     // Another secret would make other dates of the same patients.
     fs::remove_file(&key)?;
-    scene.json(&["status"])?.exits(3);
+    for args in [&["status"][..], &["import", "in"]] {
+        let ran = scene.json(args)?.exits(3);
+        assert!(ran.err.contains("put it back"), "{}", ran.err);
+        assert!(!key.exists(), "{args:?}");
+    }
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::support::{Scene, Test, tree};
 
 const FILES: u32 = 240;
 /// Kills in each of the two durabilities.
-const KILLS: u32 = 110;
+const KILLS: u32 = 200;
 
 /// Numbers that are the same at every run of the test (Steele and Vigna's `SplitMix64`).
 struct Random(u64);

@@ -129,6 +129,33 @@ fn deleted_is_gone_and_comes_back_under_new_numbers() -> Test {
     Ok(())
 }
 
+/// A new store would count from one again, and give what outputs show to others.
+#[test]
+fn a_lost_lookup_store_is_not_begun_anew() -> Test {
+    let scene = Scene::new()?;
+    scene.put("in/1", &ct_small(&Place::new(3)))?;
+    scene.put("in/2", &ct_small(&Place::new(4).patient(2)))?;
+    scene.json(&["import", "in/1", "--site-id", "5"])?.exits(0);
+    let store = scene.project().join("private/lookup.redb");
+    let aside = scene.path().join("aside");
+    fs::rename(&store, &aside)?;
+    for args in [
+        &["import", "in/2"][..],
+        &["status"],
+        &["index"],
+        &["quarantine", "retry"],
+        &["delete", "--patient", "5-000001"],
+    ] {
+        let ran = scene.json(args)?.exits(4);
+        assert!(ran.err.contains("put it back"), "{args:?}: {}", ran.err);
+        assert!(!store.exists(), "{args:?}");
+    }
+    fs::rename(&aside, &store)?;
+    scene.json(&["import", "in"])?.exits(0);
+    assert_eq!(scene.public()?.len(), 2);
+    Ok(())
+}
+
 #[test]
 fn completions_and_the_manual_page() -> Test {
     let scene = Scene::new()?;

@@ -282,8 +282,9 @@ mod tests {
         );
     }
 
+    /// 10.1 #7: V17's shift hangs on nothing but the patient id, and anyone can undo it.
     #[test]
-    fn keyed_dates_always_move_and_depend_on_the_key() {
+    fn f07_keyed_dates_always_move_and_depend_on_the_key() {
         let (one, two) = (Dates::Keyed([1; 32]), Dates::Keyed([2; 32]));
         for n in 0..5_000 {
             let days = offset(&one, &n.to_string());

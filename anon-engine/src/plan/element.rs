@@ -399,6 +399,12 @@ impl<'p, I: Input> Planner<'p, I> {
     }
 
     fn keep_fragments(&mut self, header: &Header) -> Result<(), Fault> {
+        // Only pixel data is encapsulated (PS3.5 section A.4): fragments elsewhere could be the
+        // items of a sequence.
+        if header.tag != PIXEL_DATA {
+            let problem = "an undefined length where the element can have none";
+            return Err(Fault::new(problem, Some(header.tag), header.at));
+        }
         self.in_order(header)?;
         if self.target() != header.encoding || header.mended {
             let problem = "encapsulated pixel data in an item of another encoding";

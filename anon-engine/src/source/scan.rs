@@ -199,6 +199,14 @@ impl Scan {
         })
     }
 
+    /// A file that a DICOMDIR names, unless it lies in an excluded directory.
+    fn unless_excluded(&self, entry: Entry) -> Entry {
+        if matches!(entry.kind, Kind::File) && self.inside_excluded(&entry.path) {
+            return Entry::ignored(entry.path, "in a directory that is not looked into");
+        }
+        entry
+    }
+
     fn excludes_directory(&self, path: &Path) -> bool {
         !self.excluded.is_empty()
             && Identity::of(path).is_ok_and(|identity| self.excluded.contains(&identity))
@@ -279,7 +287,7 @@ impl Iterator for Scan {
                     if entry.is_none() {
                         self.stack.pop();
                     }
-                    entry
+                    entry.map(|entry| self.unless_excluded(entry))
                 }
                 None => match self.roots.next() {
                     Some(root) => self.enter_root(root),

@@ -551,7 +551,19 @@ fn checked_modality(code: &str) -> Result<&'static Modality, Wrong> {
             MODALITIES.iter().map(|modality| modality.code),
         )
     };
-    Modality::named(code).ok_or_else(|| Wrong("names an unknown modality".to_owned(), meant()))
+    Modality::named(code)
+        .ok_or_else(|| Wrong(format!("names an unknown modality{}", told(code)), meant()))
+}
+
+/// The word that was not understood, if it is short and plain: one of a list, where telling which
+/// matters.
+fn told(word: &str) -> String {
+    let is_code = (1..=16).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_alphanumeric());
+    if is_code {
+        format!(", {word}")
+    } else {
+        String::new()
+    }
 }
 
 fn checked_class(text: &str) -> Result<Uid, Wrong> {

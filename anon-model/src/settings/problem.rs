@@ -50,7 +50,7 @@ pub enum Problem {
         /// The type in words.
         expected: &'static str,
     },
-    /// A value that is not allowed. The value itself is not repeated.
+    /// A value that is not allowed. The value itself is not repeated, but for a modality code.
     #[error("{key} {problem}; allowed: {allowed}{}", suggestion(nearest.as_deref()))]
     Value {
         /// The key.

@@ -167,8 +167,9 @@ fn all_problems_are_reported_at_once() {
     assert_eq!(problems.len(), 8);
 }
 
+/// spec/rsna-v17.md 10.1, 6: the password of the cloud stood in the project file in clear.
 #[test]
-fn secrets_are_refused() {
+fn f06_secrets_are_refused() {
     for key in [
         "s3.password",
         "s3.secret_key",

@@ -40,7 +40,15 @@ pub(super) fn instance(context: &Context<'_>, instance: &Instance) -> anyhow::Re
         None => instance.outcome.clone(),
     };
     let reason = instance.reason.as_deref().unwrap_or("no reason is known");
-    report.line(&format!("{name}: {what}: {reason}"))
+    let entry = instance.entry.as_deref().map(short).unwrap_or_default();
+    report.line(&format!("{name}: {what}: {reason}{entry}"))
+}
+
+/// What `anon quarantine show` needs of an entry's name.
+fn short(entry: &str) -> String {
+    let digest = entry.split_once('/').map_or(entry, |(_, digest)| digest);
+    let digits: String = digest.chars().take(12).collect();
+    format!(" [{digits}]")
 }
 
 /// The end of an import, or of another command that works as one.
@@ -87,6 +95,14 @@ pub(crate) fn summary(
 /// What people should know of what was stored, once a run.
 fn remarks(context: &Context<'_>, summary: &Summary) {
     let report = context.report;
+    let quarantined = summary.quarantined.values().any(|count| *count > 0);
+    if quarantined && !report.is_json() {
+        let command = context.typed("quarantine show ENTRY");
+        report.talk(&format!("{command} says more of an entry in [brackets]"));
+    }
+    if (quarantined || summary.failed > 0) && !report.is_json() && !report.shows_phi() {
+        report.talk("files are named by their place in the run; --show-phi names their paths");
+    }
     if summary.shared_patient > 0 {
         report.warn(&format!(
             "{} objects name no patient: they share one anonymous patient, and their dates became \

@@ -138,6 +138,7 @@ fn record(number: u64, source: String, result: &Result<Receipt, Error>) -> Insta
         patient: None,
         category: None,
         reason: None,
+        entry: None,
     };
     let receipt = match result {
         Ok(receipt) => receipt,
@@ -154,8 +155,12 @@ fn record(number: u64, source: String, result: &Result<Receipt, Error>) -> Insta
         }
         Outcome::Ignored { reason } => instance.reason = Some(reason.clone()),
         Outcome::Quarantined {
-            category, reason, ..
+            category,
+            reason,
+            entry,
+            ..
         } => {
+            instance.entry = Some(entry.to_string());
             instance.category = Some(category.name().into());
             instance.reason = Some(reason.clone());
         }

@@ -266,6 +266,63 @@ fn a_value_of_unknown_kind_in_the_other_order_is_refused() {
     assert_eq!(refusal.tag, Some(UNKNOWN));
 }
 
+/// Items in a value that is no sequence: whoever looked would find elements that met no rule.
+#[test]
+fn items_where_none_belong_are_refused() {
+    const KEPT: Tag = Tag(0x0018, 0x1020);
+    const TABLE: Tag = Tag(0x0028, 0x1201);
+    let policy = table().keeping(&[KEPT, TABLE]).policy();
+    for (enc, syntax) in Enc::ALL {
+        let hidden = enc.text(Tag(0x0010, 0x0010), "PN", "CANARY^X");
+        for lengths in [Lengths::Defined, Lengths::Undefined] {
+            let item = enc.item(&hidden, lengths);
+            for (tag, vr) in [(KEPT, "LO"), (KEPT, "OB"), (KEPT, "UT"), (TABLE, "OW")] {
+                let input = Object::new(enc)
+                    .element(tag, vr, item.clone())
+                    .part10(syntax);
+                let refusal = run(&policy, &input).expect_err("items in a value");
+                assert_eq!(refusal.tag, Some(tag), "{enc:?} {lengths:?} {vr}");
+            }
+        }
+        // The byte that makes it even counts: an output must be an input.
+        let odd = enc.item(b"CANARY", Lengths::Defined);
+        let input = Object::new(enc)
+            .element(TABLE, "OW", &odd[..odd.len() - 1])
+            .part10(syntax);
+        let refusal = run(&policy, &input).expect_err("an item but for a byte");
+        assert_eq!(refusal.tag, Some(TABLE), "{enc:?}");
+        // Where the rules remove the element nobody needs to know what it is.
+        let item = enc.item(&hidden, Lengths::Defined);
+        let input = Object::new(enc).element(COMMENT, "LT", item).part10(syntax);
+        let output = run(&policy, &input).expect("it is removed");
+        assert!(!holds(&output, b"CANARY"), "{enc:?}");
+    }
+}
+
+#[test]
+fn only_pixel_data_is_encapsulated() {
+    const TABLE: Tag = Tag(0x0028, 0x1201);
+    let mut bytes = Enc::Explicit.header(TABLE, "OW", UNDEFINED);
+    bytes.extend(&fragments(&[4])[12..]);
+    let input = Object::new(Enc::Explicit).raw(TABLE, bytes).part10(JPEG);
+    let refusal = run(&table().keeping(&[TABLE]).policy(), &input).expect_err("fragments");
+    assert_eq!(refusal.tag, Some(TABLE));
+    assert!(run(&table().policy(), &input).is_ok(), "it is removed");
+}
+
+#[test]
+fn an_item_that_does_not_fit_its_unknown_value_is_refused() {
+    let item = Enc::Implicit.item(
+        &Enc::Implicit.text(COMMENT, "LT", "CANARY"),
+        Lengths::Defined,
+    );
+    let input = Object::new(Enc::Explicit)
+        .element(UNKNOWN, "UN", &item[..item.len() - 2])
+        .part10(EXPLICIT);
+    let refusal = run(&table().policy(), &input).expect_err("a cut item");
+    assert_eq!(refusal.tag, Some(UNKNOWN));
+}
+
 #[test]
 fn items_in_another_encoding_come_out_in_the_right_one() -> Outcome {
     for (outer, inner, syntax) in [

@@ -85,8 +85,9 @@ fn burned_in_text_goes_to_quarantine_unless_accepted() -> Outcome {
     Ok(())
 }
 
+/// 10.2 #11: V17 filed an id with a leading space under the patient without one.
 #[test]
-fn patient_keys_are_decoded_and_trimmed() -> Outcome {
+fn f11_patient_keys_are_decoded_and_trimmed() -> Outcome {
     for (charset, id, key) in [
         ("", &b" 12345 "[..], "12345"),
         ("", b"\0\0 12345\0", "12345"),
@@ -149,9 +150,9 @@ fn objects_without_a_patient_share_one_or_are_refused() -> Outcome {
     Ok(())
 }
 
-/// Fault 10.1 #1 of V17: names in kept sequences survived.
+/// 10.1 #1: names in kept sequences survived.
 #[test]
-fn nested_names_and_ids_become_the_patients_pseudonym() -> Outcome {
+fn f01_nested_names_and_ids_become_the_patients_pseudonym() -> Outcome {
     for (enc, syntax) in Enc::ALL {
         let mut item = enc.text(Tag(0x0010, 0x0010), "PN", "CANARY^A");
         item.extend(enc.text(PATIENT_ID, "LO", "CANARY"));

@@ -11,8 +11,9 @@ const REMOVED: Tag = Tag(0x0012, 0x0062);
 const METHOD: Tag = Tag(0x0012, 0x0063);
 const CODES: Tag = Tag(0x0012, 0x0064);
 
+/// 10.1 #5: preamble, AE title and implementation ids of the source survived.
 #[test]
-fn head_and_meta_are_made_anew() -> Outcome {
+fn f05_head_and_meta_are_made_anew() -> Outcome {
     let output = run(
         &Table::new().policy(),
         &Object::new(Enc::Explicit).part10(EXPLICIT),
@@ -74,8 +75,9 @@ fn every_output_says_how_it_was_made() -> Outcome {
     Ok(())
 }
 
+/// 10.1 #8: V17 claimed three codes whatever the script did.
 #[test]
-fn codes_are_written_where_the_rules_claim_them() -> Outcome {
+fn f08_codes_are_written_where_the_rules_claim_them() -> Outcome {
     for (enc, syntax) in Enc::ALL {
         let mut table = Table::new();
         table.method.codes = vec![

@@ -16,7 +16,7 @@ use anon_engine::testing::disk::{SimDisk, SimFile, Survive};
 use anon_engine::testing::files::Place;
 use anon_engine::{
     DirectoryQuarantine, DirectoryStore, Durability, Engine, Error, Outcome, Quarantine, Receipt,
-    Stopped,
+    Stopped, deidentify,
 };
 use anon_model::{DiskOptions, DiskStore, LookupStore, Phi, Pseudonyms, Space};
 
@@ -284,6 +284,49 @@ fn nothing_is_lost(
             }
             other => panic!("{context}: {other:?}"),
         }
+    }
+}
+
+/// The call in memory gives bytes only when their pseudonyms survive a power cut.
+#[test]
+fn names_of_a_call_in_memory_are_durable_when_it_returns() {
+    let disk = SimDisk::new();
+    let durability = Durability::Full;
+    let path = Path::new("/lookup.redb");
+    let open = |disk: &SimDisk| {
+        let file = disk.storage(path).expect("a file");
+        DiskStore::open_with_backend(Storage(file), world::identity(), &model(durability))
+            .expect("it opens")
+    };
+    open(&disk).flush().expect("it can be written");
+    disk.sync_dir(Path::new("/")).expect("it can be synced");
+    let lookups = open(&disk);
+    let places = [
+        Place::new(3),
+        Place::new(3).instance(2),
+        Place::new(3).patient(2),
+    ];
+    for (n, place) in places.iter().enumerate() {
+        let bytes = world::bytes(&ct(*place));
+        let output = deidentify(&world::policy(), &lookups, &bytes).expect("it is taken");
+        let left = open(&disk.after_power_cut(Survive::Synced));
+        for earlier in places.iter().take(n + 1) {
+            let uid = Phi::new(earlier.instance_uid());
+            let name = left.pseudonym(Space::Uid, &uid).expect("it can be read");
+            assert!(name.is_some(), "object {n}: a pseudonym is lost");
+        }
+        let uid = Phi::new(place.instance_uid());
+        let name = left.pseudonym(Space::Uid, &uid).expect("it can be read");
+        let object = dicom_object::from_reader(&output[..]).expect("it can be read");
+        let said = object.element(dicom_core::Tag(0x0008, 0x0018));
+        let said = said.expect("it is there").to_str().expect("text");
+        assert_eq!(
+            name.as_deref(),
+            Some(said.trim_end_matches('\0')),
+            "object {n}"
+        );
+        let again = deidentify(&world::policy(), &left, &bytes).expect("it is taken");
+        assert_eq!(again, output, "object {n}: other bytes after a restart");
     }
 }
 

@@ -13,6 +13,8 @@ use anon_engine::{
 use super::world::{Results, World, bytes, changed, ct, nth, outcome, received, refused};
 
 const LONG: Duration = Duration::from_mins(1);
+#[cfg(feature = "object")]
+const PIXELS: dicom_core::Tag = dicom_core::Tag(0x7FE0, 0x0010);
 
 /// A store whose staging waits until it is let.
 #[derive(Debug, Default)]
@@ -357,6 +359,25 @@ fn two_engines_live_in_one_process() {
     second.process(received(&nth(0))).expect("stored");
     assert_eq!(one.store.paths(), two.store.paths());
     assert_eq!(one.store.take(), two.store.take());
+}
+
+#[cfg(feature = "object")]
+#[test]
+fn a_parsed_object_is_taken() {
+    let world = World::new();
+    let engine = world.engine();
+    let parsed = dicom_object::from_reader(&*bytes(&nth(0))).expect("it can be read");
+    let taken = Received::object(&parsed).expect("it can be written");
+    let receipt = engine.process(taken).expect("it is taken");
+    let Outcome::Stored { path, .. } = receipt.outcome else {
+        panic!("not stored");
+    };
+    let output = world.store.get(&path).expect("it is stored");
+    let output = dicom_object::from_reader(&*output).expect("it can be read");
+    assert_eq!(
+        output.element(PIXELS).expect("pixels"),
+        parsed.element(PIXELS).expect("pixels")
+    );
 }
 
 #[test]

@@ -328,6 +328,52 @@ fn an_object_that_makes_the_engine_panic_is_quarantined_and_holds_up_nobody() {
     assert_eq!(categories, [(anon_engine::Category::StorageError, 20)]);
 }
 
+/// 10.1 #2: where a study's first object had no accession number, a later one kept its own.
+#[test]
+fn f02_an_accession_number_that_comes_later_is_replaced() {
+    const ACCESSION: Tag = Tag(0x0008, 0x0050);
+    let world = World::new();
+    let engine = world.engine();
+    let first = ct(Place::new(1)).without(ACCESSION);
+    let later = ct(Place::new(1).instance(2)).without(ACCESSION);
+    let later = later.put(ACCESSION, VR::SH, "CANARY0001");
+    let outputs = [first, later].map(|object| {
+        let receipt = engine.process(received(&object)).expect("it is taken");
+        let Outcome::Stored { path, .. } = receipt.outcome else {
+            panic!("not stored");
+        };
+        world.store.get(&path).expect("it is stored")
+    });
+    let [first, later] = outputs.map(|bytes| {
+        assert!(!bytes.windows(6).any(|part| part == b"CANARY"));
+        let object = dicom_object::from_reader(&*bytes).expect("it can be read");
+        let number = object.element(ACCESSION).ok().cloned();
+        number.map(|number| number.to_str().expect("text").trim_end().to_owned())
+    });
+    assert_eq!((first, later.as_deref()), (None, Some("1")));
+}
+
+/// 10.1 #3: V17's quarantine named patient, study, series and instance in its paths. The bytes are
+/// there as they came, behind a directory that is private.
+#[test]
+fn f03_a_quarantine_entry_is_named_by_a_digest() {
+    let world = World::new();
+    let engine = world.engine();
+    let place = Place::new(1);
+    let receipt = engine
+        .process(received(&world::refused(place)))
+        .expect("it is taken");
+    let Outcome::Quarantined { entry, reason, .. } = receipt.outcome else {
+        panic!("not quarantined");
+    };
+    let (name, digest) = (entry.to_string(), entry.digest_text());
+    assert_eq!(name, format!("Missing_Attributes/{digest}"));
+    assert!(digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit()));
+    for value in [place.patient_id(), place.study_uid(), place.instance_uid()] {
+        assert!(!name.contains(&value) && !reason.contains(&value));
+    }
+}
+
 /// 10.2 #9: a failure, or a rapid duplicate, made V17 give one number twice and overwrite files.
 #[test]
 fn f09_no_number_is_given_twice_after_failures_or_duplicates() {

@@ -8,6 +8,7 @@ mod crash;
 mod engine;
 mod faults;
 mod files;
+mod identities;
 mod imports;
 mod quarantine;
 mod world;
