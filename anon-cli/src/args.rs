@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use serde::{Deserialize, Serialize};
 
 /// De-identifies DICOM and keeps, for the site alone, the way back.
 #[derive(Debug, Parser)]
@@ -209,7 +210,8 @@ pub(crate) struct Find {
     pub(crate) hide_imported: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum LevelName {
     /// A study with one request
     Study,
@@ -219,7 +221,8 @@ pub(crate) enum LevelName {
     Instance,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Via {
     /// The server sends to our receiver, under its AE title (C-MOVE)
     Move,

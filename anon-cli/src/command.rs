@@ -1,7 +1,7 @@
 //! The commands, one module each.
 
 mod config;
-mod delete;
+pub(crate) mod delete;
 mod echo;
 mod find;
 mod import;
@@ -15,6 +15,8 @@ mod script;
 mod serve;
 mod shell;
 mod status;
+
+pub(crate) use import::run as import_run;
 
 use anyhow::Context as _;
 

@@ -24,6 +24,16 @@ impl Failure {
         Self::Configuration(message.into()).into()
     }
 
+    /// A failure that another process of ours had, by its exit code.
+    pub(crate) fn of(code: u8, message: String) -> anyhow::Error {
+        match code {
+            3 => Self::Configuration(message),
+            5 => Self::Peer(message),
+            _ => Self::CannotRun(message),
+        }
+        .into()
+    }
+
     pub(crate) fn cannot_run(message: impl Into<String>) -> anyhow::Error {
         Self::CannotRun(message.into()).into()
     }

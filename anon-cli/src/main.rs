@@ -22,6 +22,7 @@ mod rules;
 mod settings;
 mod signal;
 mod wire;
+mod work;
 
 use std::process::ExitCode;
 

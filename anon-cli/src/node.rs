@@ -7,6 +7,7 @@
 
 mod budget;
 mod fates;
+mod fetch;
 mod intake;
 mod peer;
 mod scp;
@@ -14,8 +15,9 @@ mod search;
 mod words;
 
 pub(crate) use fates::Fates;
+pub(crate) use fetch::{Fetch, check_reachable};
 pub(crate) use intake::Intake;
 pub(crate) use peer::{Peer, Purpose, scu};
-pub(crate) use search::{Found, Search, write_not_found};
 pub(crate) use scp::{Receiver, check_open, is_local, start};
+pub(crate) use search::{Found, Search, write_not_found};
 pub(crate) use words::{Us, failure, service, us};

@@ -87,7 +87,9 @@ fn conclude(
     let report = context.report;
     for (accession, error) in found.failed {
         let error = node::service(&error, &peer.node, us);
-        report.warn(&format!("an accession number could not be asked for: {error}"));
+        report.warn(&format!(
+            "an accession number could not be asked for: {error}"
+        ));
         summary.failed.push(FailedNumber { accession, error });
     }
     if let Some(file) = &args.keys.accession_file
@@ -127,8 +129,16 @@ struct Listing<'r> {
 impl<'r> Listing<'r> {
     fn new(report: &'r Report, lookups: &'r dyn LookupStore, hide_imported: bool) -> Self {
         let headers = [
-            "patient", "id", "date", "modality", "accession", "description", "series", "instances",
-            "stored", "study",
+            "patient",
+            "id",
+            "date",
+            "modality",
+            "accession",
+            "description",
+            "series",
+            "instances",
+            "stored",
+            "study",
         ];
         Self {
             report,
@@ -183,7 +193,10 @@ impl<'r> Listing<'r> {
             study.stored.to_string(),
             study.study_uid,
         ]);
-        lines.unwrap_or_default().iter().try_for_each(|line| self.report.line(line))
+        lines
+            .unwrap_or_default()
+            .iter()
+            .try_for_each(|line| self.report.line(line))
     }
 
     fn finish(mut self) -> anyhow::Result<Summary> {

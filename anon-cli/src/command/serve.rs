@@ -19,6 +19,7 @@ use crate::node::{self, Receiver};
 use crate::project::Project;
 use crate::report::{self, Progress};
 use crate::wire::{NewRules, Session};
+use crate::work::Work;
 use crate::{log, settings};
 
 /// How long what is in the middle of an object may take when the receiver is stopped.
@@ -85,18 +86,22 @@ pub(crate) fn run(context: &Context<'_>, args: &Serve) -> anyhow::Result<Ended> 
     )?;
     let (tell, told) = unbounded();
     let observer = Arc::new(Ends { tell });
-    let receiver = Arc::new(node::start(&project, &settings, &session, observer)?);
-    let holder = import::listen(context, &project, &session);
+    let work = Arc::new(Work::new(&project, &settings, &session));
+    let receiver = node::start(&project, &settings, Arc::clone(&work.intake), observer)?;
+    work.serves_at(receiver.running.local_addr());
+    let holder = import::listen(context, &project, &work);
     greet(context, &settings, &receiver)?;
     let began = Instant::now();
     let served = serve(context, &receiver, &told);
-    context.report.talk("stopping: objects in the middle are finished");
+    context
+        .report
+        .talk("stopping: objects in the middle are finished");
     let drained = receiver.stop(PATIENCE);
     context.report.end_progress();
     import::wait_for_others(context, holder);
     let ends = told.try_iter().try_for_each(|end| print(context, &end));
     let summary = Summary::of(&receiver, began.elapsed(), drained);
-    drop(receiver);
+    drop((receiver, work));
     session.close()?;
     served.and(ends)?;
     summary.print(context)?;
@@ -130,7 +135,11 @@ fn greet(
     let address = receiver.running.local_addr();
     let aet = &settings.scp.aet;
     let event = "listening";
-    context.report.json(&Listening { event, address, aet })?;
+    context.report.json(&Listening {
+        event,
+        address,
+        aet,
+    })?;
     context.report.line(&format!("{aet} listens on {address}"))
 }
 
@@ -226,7 +235,10 @@ impl ScpObserver for Ends {
                 ..
             } => {
                 if let Some(error) = error {
-                    tracing::error!(error = &**error as &dyn std::error::Error, "an object was not taken");
+                    tracing::error!(
+                        error = &**error as &dyn std::error::Error,
+                        "an object was not taken"
+                    );
                 }
                 tracing::debug!(%sop_class, ?handled, bytes, "received");
             }

@@ -4,7 +4,6 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anon_engine::Spool;
 use anon_model::ProjectSettings;
 use anon_model::modality::transfer_syntaxes;
 use anon_model::settings::{ScpTls, Selection};
@@ -13,23 +12,21 @@ use anon_net::tls::ServerTls;
 use anon_net::{AeTitle, Supported, Uid};
 use anyhow::Context as _;
 
+use super::Intake;
 use super::peer::{implementation, tls_file};
-use super::{Fates, Intake};
 use crate::exit::Failure;
 use crate::project::Project;
 use crate::report::Report;
-use crate::wire::Session;
 
 /// Verification (PS3.4 section A.4).
 const VERIFICATION: &str = "1.2.840.10008.1.1";
 /// Implicit VR little endian, explicit VR little endian (PS3.5 Annex A).
 const UNCOMPRESSED: [&str; 2] = ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"];
 
-/// The SCP while it runs, and what became of what it received.
+/// The SCP while it runs.
 #[derive(Debug)]
 pub(crate) struct Receiver {
     pub(crate) running: Running,
-    pub(crate) fates: Arc<Fates>,
 }
 
 impl Receiver {
@@ -88,15 +85,12 @@ pub(crate) fn check_open(settings: &ProjectSettings, report: &Report) -> anyhow:
 pub(crate) fn start(
     project: &Project,
     settings: &ProjectSettings,
-    session: &Session,
-    spool: Spool,
+    intake: Arc<Intake>,
     observer: Arc<dyn ScpObserver>,
 ) -> anyhow::Result<Receiver> {
     let scp = &settings.scp;
-    let fates = Arc::new(Fates::default());
-    let intake = Intake::new(&session.engine, spool, Arc::clone(&fates));
     let titles = scp.allow_calling.iter().map(|title| AeTitle::new(title));
-    let mut builder = Scp::builder(AeTitle::new(&scp.aet)?, Arc::new(intake))
+    let mut builder = Scp::builder(AeTitle::new(&scp.aet)?, intake)
         .supported(supported(settings)?)
         .max_associations(scp.max_associations.into())
         .max_associations_per_peer(scp.max_associations_per_peer.into())
@@ -125,7 +119,7 @@ pub(crate) fn start(
             "cannot listen on {address}: is another program there? --port chooses another, 0 any"
         ))
     })?;
-    Ok(Receiver { running, fates })
+    Ok(Receiver { running })
 }
 
 /// The addresses that may connect: a host name stands for all of its addresses now.
@@ -146,17 +140,34 @@ fn peers(allowed: &[String]) -> anyhow::Result<Vec<AddressRange>> {
 
 /// What the project takes: every storage class of it in every transfer syntax of it, and C-ECHO.
 fn supported(settings: &ProjectSettings) -> anyhow::Result<Supported> {
-    let syntaxes = match &settings.transfer_syntaxes {
+    let syntaxes = syntaxes(settings)?;
+    let plain = UNCOMPRESSED
+        .map(Uid::new)
+        .into_iter()
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut supported = Supported::new().with(Uid::new(VERIFICATION)?, plain);
+    for class in classes(settings)? {
+        supported = supported.with(class, syntaxes.clone());
+    }
+    Ok(supported)
+}
+
+/// The storage classes that the project takes.
+pub(crate) fn classes(settings: &ProjectSettings) -> anyhow::Result<Vec<Uid>> {
+    let classes = settings.accepted_classes();
+    Ok(classes
+        .iter()
+        .map(|uid| Uid::new(uid))
+        .collect::<Result<_, _>>()?)
+}
+
+/// The transfer syntaxes that the project takes.
+pub(crate) fn syntaxes(settings: &ProjectSettings) -> anyhow::Result<Vec<Uid>> {
+    let syntaxes: Result<_, _> = match &settings.transfer_syntaxes {
         Selection::All => transfer_syntaxes().map(|(uid, _)| Uid::new(uid)).collect(),
         Selection::These(these) => these.iter().map(|uid| Uid::new(uid.as_str())).collect(),
     };
-    let syntaxes: Vec<Uid> = Result::<_, _>::from(syntaxes)?;
-    let plain = UNCOMPRESSED.map(Uid::new).into_iter().collect::<Result<Vec<_>, _>>()?;
-    let mut supported = Supported::new().with(Uid::new(VERIFICATION)?, plain);
-    for class in settings.accepted_classes() {
-        supported = supported.with(Uid::new(&class)?, syntaxes.clone());
-    }
-    Ok(supported)
+    Ok(syntaxes?)
 }
 
 fn server_tls(project: &Project, settings: &ProjectSettings) -> anyhow::Result<Option<ServerTls>> {

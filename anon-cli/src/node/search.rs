@@ -43,7 +43,12 @@ impl Search {
             None => keys.accession.clone(),
         };
         let is_list = keys.accession_file.is_some() || numbers.len() > 1;
-        let others = [&keys.patient_name, &keys.patient_id, &keys.study_date, &keys.modality];
+        let others = [
+            &keys.patient_name,
+            &keys.patient_id,
+            &keys.study_date,
+            &keys.modality,
+        ];
         if is_list {
             if others.iter().any(|key| key.is_some()) || !keys.study_uid.is_empty() {
                 return Err(Failure::configuration(
@@ -159,7 +164,9 @@ fn listed(file: &Path) -> anyhow::Result<Vec<String>> {
 /// # Errors
 /// If the file cannot be written.
 pub(crate) fn write_not_found(file: &Path, numbers: &[String]) -> anyhow::Result<PathBuf> {
-    let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = file
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
     let name = name.unwrap_or_default();
     let stem = name.split('.').next().unwrap_or_default();
     let path = file.with_file_name(format!("{stem}_not_found.txt"));
@@ -179,7 +186,12 @@ mod tests {
     fn numbers_of_a_file_stay_as_they_are_written() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("ward.7.csv");
-        write_file(&file, "\u{feff}a1,\"B2\"\r\nc-3;  d_4.x\n".as_bytes(), Privacy::Public).unwrap();
+        write_file(
+            &file,
+            "\u{feff}a1,\"B2\"\r\nc-3;  d_4.x\n".as_bytes(),
+            Privacy::Public,
+        )
+        .unwrap();
         let numbers = listed(&file).unwrap();
         assert_eq!(numbers, ["a1", "B2", "c-3", "d_4.x"]);
         let written = write_not_found(&file, &numbers[..2]).unwrap();

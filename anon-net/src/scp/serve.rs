@@ -9,7 +9,7 @@ use super::counts::{Ledger, Pulse};
 use super::observer::{Ending, NoObserver, ScpEvent, ScpObserver, Summary, tell};
 use super::{InstanceHandler, Totals};
 use crate::context::ContextId;
-use crate::dimse::message::receive_command_within;
+use crate::dimse::message::poll_command;
 use crate::dimse::{self, Body, Command, Incoming, Malformed, Operation, Request, Status};
 use crate::{AeTitle, Association};
 
@@ -169,8 +169,7 @@ impl Session<'_> {
             if left.is_zero() {
                 return Err(Ending::Idle);
             }
-            if let Some(incoming) =
-                receive_command_within(association, left.min(SLICE), self.service.dimse)?
+            if let Some(incoming) = poll_command(association, left.min(SLICE), self.service.dimse)?
             {
                 self.pulse.speak();
                 return Ok(incoming);

@@ -4,16 +4,25 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anon_net::dimse::{self, Command, Operation, Request};
+use anon_net::dimse::{self, Command, Request};
+use anon_net::error::{Lasting, Rejection};
 use anon_net::scp::{ScpEvent, ScpObserver, Service};
-use anon_net::testing::{Exchange, MemoryHandler};
-use anon_net::{
-    AeTitle, Association, Dial, InstanceHandler, InstanceUid, Kind, Node, Pdv, Place, Uid,
+use anon_net::service::find::accession::Accessions;
+use anon_net::service::{
+    Cancel, Detail, HierarchyRequest, MoveRequest, Query, RetrieveRequest, Scu, SendItem,
+    SendOutcome, Target, Timeouts, Via,
 };
+use anon_net::testing::{Exchange, MemoryArrivals, MemoryHandler, Reply, Script, ScriptedPeer};
+use anon_net::{
+    AeTitle, Association, Dial, InstanceHandler, InstanceUid, Kind, Node, Operation, Pdv, Place,
+    Status, Uid,
+};
+use tempfile::TempDir;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::exchange::{proposal, supported};
+use crate::exchange::{proposal, supported, uid};
 use crate::handler::instance;
+use crate::pacs::{ORTHANC, Pacs, study};
 use crate::scp::support::ends;
 
 const CANARY: &str = "CANARY^JANE";
@@ -41,7 +50,62 @@ impl<'w> MakeWriter<'w> for Log {
     }
 }
 
+/// What queries and retrieves say: their keys and answers name persons.
+fn query(said: &mut Vec<String>) {
+    let mut study = study(777_888_999, CANARY, &[("CT", 2)]);
+    study.name = CANARY;
+    let uid: InstanceUid = study.uid.parse().expect("a UID");
+    let pacs = Pacs::start(ORTHANC, vec![study]);
+    let scu = pacs.scu();
+    let cancel = Cancel::new();
+    let query = Query::new()
+        .with_patient_name(CANARY)
+        .and_then(|query| query.with_patient_id(CANARY))
+        .and_then(|query| query.with_accession(CANARY))
+        .expect("keys")
+        .with_study(uid.clone());
+    let found = scu.find(&pacs.node, &query, &cancel, &mut |study| {
+        said.push(format!("{study:?}"));
+    });
+    said.push(format!(
+        "{query:?} {found:?} {:?}",
+        Query::new().with_modality(CANARY)
+    ));
+    let numbers = Accessions::new([CANARY]).expect("numbers");
+    let report = scu.find_accessions(&pacs.node, numbers, &cancel, &mut |event| {
+        said.push(format!("{event:?}"));
+    });
+    said.push(format!("{report:?}"));
+    let request = HierarchyRequest::new(uid.clone(), Detail::Instances);
+    let hierarchy = scu.hierarchy(&pacs.node, &request, &cancel);
+    said.push(format!("{request:?} {hierarchy:?}"));
+    let target = Target::Study { study: uid.clone() };
+    let request = MoveRequest::new(target, "US".parse().expect("a title"));
+    let moved = scu.move_to(&pacs.node, &request, &cancel, &mut drop);
+    said.push(format!("{request:?} {moved:?}"));
+    let request = RetrieveRequest::new(Via::Move {
+        destination: request.destination,
+    });
+    let arrivals = MemoryArrivals::new();
+    let scu = scu.with_timeouts(Timeouts::all(Duration::from_millis(100)));
+    let reports = scu.retrieve(
+        &pacs.node,
+        &request,
+        &[uid],
+        &arrivals,
+        &cancel,
+        &mut |event| {
+            said.push(format!("{event:?}"));
+        },
+    );
+    said.push(format!("{request:?} {reports:?} {arrivals:?}"));
+    for report in &reports {
+        said.extend(report.error.as_ref().map(ToString::to_string));
+    }
+}
+
 fn converse(said: &mut Vec<String>) {
+    query(said);
     let exchange = Exchange::new();
     let node: Node = "ACCEPTOR@here:104".parse().expect("a node");
     let listener = exchange.listen(&node, supported(), 64).expect("a listener");
@@ -81,6 +145,54 @@ fn converse(said: &mut Vec<String>) {
         InstanceUid::new(CANARY),
         CANARY.parse::<Node>()
     ));
+}
+
+/// Sends a file whose path names a person, and a data set that does, to a peer that quotes them.
+fn send(said: &mut Vec<String>) {
+    let directory = TempDir::with_prefix(CANARY).expect("a directory");
+    let file = || SendItem::file(directory.path().join(CANARY));
+    let data_set = |syntax| {
+        let instance = NUMBER.parse().expect("a UID");
+        SendItem::data_set(uid("1.2.1"), instance, uid(syntax), CANARY.into())
+    };
+    let items = || {
+        [
+            file(),
+            data_set("1.2.10"),
+            data_set("1.2.99"),
+            data_set("1.2.10"),
+        ]
+    };
+    said.push(format!("{:?}", items()));
+    let quotes = Reply::new(Status::new(0xA700)).with_comment(CANARY);
+    let peer = ScriptedPeer::new()
+        .then(
+            Script::accepting(supported())
+                .expect(Operation::Store)
+                .answer(quotes)
+                .expect(Operation::Store)
+                .answer(Reply::new(Status::SUCCESS).with_data_set(CANARY))
+                .expect_abort(),
+        )
+        .then(Script::rejecting(Lasting::Permanent, Rejection::NoReason));
+    said.push(format!("{peer:?}"));
+    let scu = Scu::new(Arc::new(peer.clone()), "US".parse().expect("a title"));
+    let node = "ACCEPTOR@here:104".parse().expect("a node");
+    for _ in 0..2 {
+        let result = scu.send(
+            &node,
+            &mut items().into_iter(),
+            &Cancel::new(),
+            &mut |event| {
+                if let SendOutcome::Failed(error) = &event.outcome {
+                    said.push(error.to_string());
+                }
+                said.push(format!("{event:?}"));
+            },
+        );
+        said.push(format!("{result:?} {scu:?} {peer:?}"));
+    }
+    said.push(format!("{:?}", peer.finish()));
 }
 
 /// Keeps what an SCP says of instances.
@@ -124,30 +236,57 @@ fn serve(said: &mut Vec<String>) {
     said.append(&mut hears.0.lock().expect("no panic"));
 }
 
-#[test]
-fn canaries_do_not_leave() {
+fn logged(act: impl FnOnce(&mut Vec<String>)) -> (String, String) {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_writer(log.clone())
         .finish();
     let mut said = Vec::new();
-    tracing::subscriber::with_default(subscriber, || {
-        converse(&mut said);
-        serve(&mut said);
-    });
-    let said = said.join("\n");
+    tracing::subscriber::with_default(subscriber, || act(&mut said));
     let log = String::from_utf8_lossy(&log.0.lock().expect("the log")).into_owned();
+    (log, said.join("\n"))
+}
+
+#[test]
+fn canaries_do_not_leave() {
+    let (log, said) = logged(converse);
     assert!(
         log.contains("send") && log.contains("kept"),
         "events are taken: {log}"
     );
     assert!(said.contains("Limit"), "errors are taken: {said}");
-    assert!(
-        said.contains("Stored") && said.contains("Refused") && said.contains("Broken"),
-        "an SCP is heard: {said}"
-    );
-    for text in [&log, &said] {
+    assert!(said.contains("StudyMatch"), "answers are taken: {said}");
+    no_canary(&log, &said);
+}
+
+#[test]
+fn canaries_are_not_told_of_when_they_are_sent() {
+    let (log, said) = logged(send);
+    for text in ["not stored", "association lost", "sending ended"] {
+        assert!(log.contains(text), "events are taken: {log}");
+    }
+    for text in ["A700", "NotFound", "1.2.99", "data set where none"] {
+        assert!(said.contains(text), "errors are taken: {said}");
+    }
+    no_canary(&log, &said);
+}
+
+#[test]
+fn canaries_are_not_told_of_when_they_are_received() {
+    let (log, said) = logged(serve);
+    for text in ["not understood", "served", "kept"] {
+        assert!(log.contains(text), "events are taken: {log}");
+    }
+    for text in ["Stored", "Refused", "Broken"] {
+        assert!(said.contains(text), "an SCP is heard: {said}");
+    }
+    no_canary(&log, &said);
+}
+
+#[track_caller]
+fn no_canary(log: &str, said: &str) {
+    for text in [log, said] {
         for canary in ["CANARY", "JANE", "777888999", "67, 65, 78"] {
             assert!(!text.contains(canary), "{canary} in {text}");
         }

@@ -1,5 +1,6 @@
 //! The crate through its public face.
 
+mod arrivals;
 mod canary;
 mod context;
 mod dimse;
@@ -8,16 +9,20 @@ mod exchange;
 mod faulty;
 mod find;
 mod handler;
+mod hierarchy;
 mod identifier;
 mod names;
 mod pacs;
+mod retrieve;
 mod scp;
+mod script;
 mod send;
 mod send_files;
 mod send_many;
 mod status;
 #[cfg(feature = "tls")]
 mod tls;
+mod transfer;
 mod ul;
 mod ul_data;
 mod ul_dial;

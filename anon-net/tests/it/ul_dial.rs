@@ -172,6 +172,11 @@ fn answers_that_break_the_protocol_are_aborted() {
             answer(&[result(1, 0, "1.2.10"), result(1, 0, "1.2.10")], &[]),
             6,
         ),
+        (
+            "a limit that leaves no room",
+            answer(&[result(1, 0, "1.2.10")], &[&maximum(1)]),
+            6,
+        ),
         ("an item cut short", one(vec![0x21, 0, 0, 99, 1]), 6),
         ("a cut answer", pdu(2, &[0, 1]), 6),
         ("4 GB", vec![2, 0, 255, 255, 255, 255], 6),
@@ -222,6 +227,19 @@ fn rejections_and_aborts_are_told_apart() {
     for then in [Then::Close, Then::Reset] {
         let (link, _) = dial(&proposal(), vec![2, 0, 0], then);
         assert_eq!(ended(&link), "lost", "{then:?}");
+    }
+}
+
+#[test]
+fn an_answer_before_the_request_is_read_counts() {
+    for (says, end) in [
+        (pdu(3, &[0, 2, 3, 2]), "rejected"),
+        (USER_ABORT.to_vec(), "aborted"),
+        (vec![3, 0, 0], "lost"),
+    ] {
+        let wire = Wire::new(says, Then::Reset).deaf();
+        let link = UlDial::new().dial_over(Box::new(wire), &node(), &proposal(), LONG);
+        assert_eq!(ended(&link), end);
     }
 }
 

@@ -136,6 +136,7 @@ fn a_request_that_breaks_the_protocol_is_aborted() {
             last(user(&[&item(0x51, &[0; 3])])),
             6,
         ),
+        ("a limit that leaves no room", last(user(&[&maximum(7)])), 6),
         (
             "a role that overruns",
             last(user(&[&item(0x54, &[0, 9, 1])])),

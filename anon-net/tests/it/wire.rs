@@ -41,6 +41,8 @@ pub(crate) struct Wire {
     /// Where it is silent once.
     pause: Option<usize>,
     then: Then,
+    /// The peer reads no more.
+    deaf: bool,
     told: Told,
 }
 
@@ -52,6 +54,7 @@ impl Wire {
             step: usize::MAX,
             pause: None,
             then,
+            deaf: false,
             told: Told::default(),
         }
     }
@@ -65,6 +68,10 @@ impl Wire {
             pause: Some(place),
             ..self
         }
+    }
+
+    pub(crate) fn deaf(self) -> Self {
+        Self { deaf: true, ..self }
     }
 
     pub(crate) fn told(&self) -> Told {
@@ -96,6 +103,9 @@ impl Transport for Wire {
     }
 
     fn write(&mut self, parts: &[IoSlice<'_>], _: Instant) -> io::Result<usize> {
+        if self.deaf {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         let all: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
         let some = all.get(..self.step).unwrap_or(&all);
         self.told.add(some);
