@@ -18,6 +18,7 @@ mod registry;
 mod running;
 mod serve;
 mod store;
+mod ticket;
 
 use std::fmt;
 use std::io::BufRead;

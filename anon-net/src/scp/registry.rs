@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::Counts;
 use super::counts::Pulse;
 use super::observer::Refusal;
+use super::ticket::Ticket;
 use crate::AeTitle;
 use crate::error::Rejection;
 
@@ -178,15 +179,10 @@ impl Registry {
             pulse: Arc::clone(&pulse),
         };
         state.connections.insert(id, connection);
-        Ok(Ticket {
-            registry: Arc::clone(self),
-            id,
-            peer,
-            pulse,
-        })
+        Ok(Ticket::new(Arc::clone(self), id, peer, pulse))
     }
 
-    fn open(&self, id: u64, calling: &AeTitle) -> Result<(), Rejection> {
+    pub(super) fn open(&self, id: u64, calling: &AeTitle) -> Result<(), Rejection> {
         let mut state = self.lock();
         let waiting = state.connections.get(&id).map(|it| (it.peer, &it.phase));
         let Some((peer, Phase::Waiting)) = waiting else {
@@ -208,6 +204,21 @@ impl Registry {
             connection.since = Instant::now();
         }
         Ok(())
+    }
+
+    /// Why we cut a connection, if we did.
+    pub(super) fn reason(&self, id: u64) -> Option<Refusal> {
+        let state = self.lock();
+        match state.connections.get(&id) {
+            Some(connection) if connection.phase == Phase::Leaving => Some(Refusal::Crowded),
+            _ => state.stopping.then_some(Refusal::Stopped),
+        }
+    }
+
+    /// Forgets a connection that has ended.
+    pub(super) fn leave(&self, id: u64) {
+        self.lock().connections.remove(&id);
+        self.changed.notify_all();
     }
 
     /// Frees what a connection without an association takes, and waits for any connection to end:
@@ -270,39 +281,5 @@ impl Registry {
         let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         drop(state);
         !timeout.timed_out()
-    }
-}
-
-/// The place of a connection, which is free again when this is dropped.
-#[derive(Debug)]
-pub(super) struct Ticket {
-    registry: Arc<Registry>,
-    id: u64,
-    pub(super) peer: SocketAddr,
-    pub(super) pulse: Arc<Pulse>,
-}
-
-impl Ticket {
-    /// Asks for an association's place.
-    pub(super) fn open(&self, calling: &AeTitle) -> Result<(), Rejection> {
-        self.registry.open(self.id, calling)
-    }
-
-    /// Why we cut the connection, if we did.
-    pub(super) fn cut(&self) -> Option<Refusal> {
-        let state = self.registry.lock();
-        let phase = state.connections.get(&self.id).map(|it| &it.phase);
-        if phase == Some(&Phase::Leaving) {
-            Some(Refusal::Crowded)
-        } else {
-            state.stopping.then_some(Refusal::Stopped)
-        }
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.registry.lock().connections.remove(&self.id);
-        self.registry.changed.notify_all();
     }
 }

@@ -4,7 +4,9 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use anon_net::dimse::{self, Command, Request};
 use anon_net::error::{Lasting, Rejection};
+use anon_net::scp::{ScpEvent, ScpObserver, Service};
 use anon_net::service::find::accession::Accessions;
 use anon_net::service::{
     Cancel, Detail, HierarchyRequest, MoveRequest, Query, RetrieveRequest, Scu, SendItem,
@@ -12,7 +14,8 @@ use anon_net::service::{
 };
 use anon_net::testing::{Exchange, MemoryArrivals, MemoryHandler, Reply, Script, ScriptedPeer};
 use anon_net::{
-    AeTitle, Dial, InstanceHandler, InstanceUid, Kind, Node, Operation, Pdv, Place, Status, Uid,
+    AeTitle, Association, Dial, InstanceHandler, InstanceUid, Kind, Node, Operation, Pdv, Place,
+    Status, Uid,
 };
 use tempfile::TempDir;
 use tracing_subscriber::fmt::MakeWriter;
@@ -20,6 +23,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::exchange::{proposal, supported, uid};
 use crate::handler::instance;
 use crate::pacs::{ORTHANC, Pacs, study};
+use crate::scp::support::ends;
 
 const CANARY: &str = "CANARY^JANE";
 const NUMBER: &str = "1.2.777888999";
@@ -191,6 +195,47 @@ fn send(said: &mut Vec<String>) {
     said.push(format!("{:?}", peer.finish()));
 }
 
+/// Keeps what an SCP says of instances.
+#[derive(Debug, Default)]
+struct Hears(Mutex<Vec<String>>);
+
+impl ScpObserver for Hears {
+    fn on(&self, event: &ScpEvent<'_>) {
+        self.0.lock().expect("no panic").push(format!("{event:?}"));
+    }
+}
+
+/// An SCP takes an instance, refuses one, and does not understand one.
+fn serve(said: &mut Vec<String>) {
+    let (mut peer, mut served) = ends();
+    let instance = InstanceUid::new(NUMBER).expect("a UID");
+    let store = |class: &str| {
+        let request = Request::new(Operation::Store, 1, Uid::new(class).expect("a UID"));
+        Command::Request(request.with_instance(instance.clone()))
+    };
+    let context = peer.contexts().iter().nth(1).expect("a context").clone();
+    for class in [context.abstract_syntax.as_str(), "1.2.3"] {
+        let mut body = CANARY.as_bytes();
+        dimse::send_with(&mut peer, context.id, &store(class), &mut body, SECOND)
+            .expect("room on the line");
+    }
+    let pdv = Pdv {
+        context: context.id,
+        kind: Kind::Command,
+        place: Place::Last,
+        bytes: CANARY.as_bytes(),
+    };
+    peer.send(&[pdv], SECOND).expect("room on the line");
+    let hears = Arc::new(Hears::default());
+    let handler = Arc::new(MemoryHandler::new(1 << 20));
+    let service = Service::new(handler).with_observer(Arc::clone(&hears) as _);
+    said.push(format!(
+        "{:?} {service:?}",
+        service.serve(&mut served, None)
+    ));
+    said.append(&mut hears.0.lock().expect("no panic"));
+}
+
 fn logged(act: impl FnOnce(&mut Vec<String>)) -> (String, String) {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
@@ -223,6 +268,18 @@ fn canaries_are_not_told_of_when_they_are_sent() {
     }
     for text in ["A700", "NotFound", "1.2.99", "data set where none"] {
         assert!(said.contains(text), "errors are taken: {said}");
+    }
+    no_canary(&log, &said);
+}
+
+#[test]
+fn canaries_are_not_told_of_when_they_are_received() {
+    let (log, said) = logged(serve);
+    for text in ["not understood", "served", "kept"] {
+        assert!(log.contains(text), "events are taken: {log}");
+    }
+    for text in ["Stored", "Refused", "Broken"] {
+        assert!(said.contains(text), "an SCP is heard: {said}");
     }
     no_canary(&log, &said);
 }

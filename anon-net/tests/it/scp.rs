@@ -1,6 +1,12 @@
 //! The SCP: one association, and the listener.
 
 mod address;
-mod listener;
+mod admission;
+mod endings;
+mod floods;
+pub(crate) mod node;
+mod refusals;
 mod serve;
-mod support;
+mod served;
+mod stopping;
+pub(crate) mod support;

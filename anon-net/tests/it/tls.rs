@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anon_net::association::ul::{Acceptor, UlAssociation, UlDial};
 use anon_net::error::Remedy;
+use anon_net::scp::Stopped;
 use anon_net::testing::conformance::{self, Ends};
 use anon_net::tls::{ClientTls, ServerTls, TlsFile};
 use anon_net::{Association, Dial, Error, Event, Node};
@@ -17,6 +18,8 @@ use rcgen::{
 };
 
 use crate::exchange::proposal;
+use crate::scp::node::{bind, memory};
+use crate::scp::support::{self, Peer};
 use crate::ul::{LONG, Port, acceptor};
 
 /// An authority with the files of those it knows.
@@ -326,4 +329,24 @@ fn files_that_are_wrong_are_named() {
         .remedy(),
         Remedy::Stop
     );
+}
+
+/// An SCP with TLS serves those who show a certificate it knows, and nobody else.
+#[test]
+fn an_scp_talks_tls_only() {
+    let world = World::new().expect("certificates");
+    let scp = bind(memory().tls(world.server()));
+    let port = scp.local_addr().port();
+    let node = Node::new("SCP".parse().expect("a title"), "127.0.0.1", port).expect("a node");
+    let proposal = support::proposal("PEER");
+    let plain = UlDial::new().dial(&node, &proposal, LONG);
+    assert!(plain.is_err(), "{plain:?}");
+    let tls = UlDial::new().with_tls(world.client());
+    let mut association = tls.dial(&node, &proposal, LONG).expect("an association");
+    let body = vec![7; 300_000];
+    let status = Peer(&mut *association).store("1.2.3", &body);
+    assert_eq!(status.expect("an answer").code(), 0);
+    association.release(LONG).expect("released");
+    assert_eq!(scp.stop(LONG), Stopped::Drained);
+    assert_eq!(scp.totals().instances.stored, 1);
 }

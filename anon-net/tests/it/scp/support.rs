@@ -15,33 +15,33 @@ use anon_net::{
     InstanceUid, Negotiated, Outcome, Proposal, Supported, Uid,
 };
 
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
-pub(super) const VERIFICATION: &str = "1.2.840.10008.1.1";
-pub(super) const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
-pub(super) const FIND: &str = "1.2.840.10008.5.1.4.1.2.2.1";
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const VERIFICATION: &str = "1.2.840.10008.1.1";
+pub(crate) const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
+pub(crate) const FIND: &str = "1.2.840.10008.5.1.4.1.2.2.1";
 const IMPLICIT: &str = "1.2.840.10008.1.2";
-pub(super) const EXPLICIT: &str = "1.2.840.10008.1.2.1";
+pub(crate) const EXPLICIT: &str = "1.2.840.10008.1.2.1";
 
 /// The contexts that every test peer proposes.
-pub(super) const ECHO_CONTEXT: u8 = 1;
-pub(super) const CT_CONTEXT: u8 = 3;
-pub(super) const FIND_CONTEXT: u8 = 5;
+pub(crate) const ECHO_CONTEXT: u8 = 1;
+pub(crate) const CT_CONTEXT: u8 = 3;
+pub(crate) const FIND_CONTEXT: u8 = 5;
 
-pub(super) type Tested<T = ()> = Result<T, Box<dyn std::error::Error>>;
+pub(crate) type Tested<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
-pub(super) fn uid(text: &str) -> Uid {
+pub(crate) fn uid(text: &str) -> Uid {
     Uid::new(text).expect("a UID")
 }
 
-pub(super) fn title(text: &str) -> AeTitle {
+pub(crate) fn title(text: &str) -> AeTitle {
     text.parse().expect("a title")
 }
 
-pub(super) fn context(id: u8) -> ContextId {
+pub(crate) fn context(id: u8) -> ContextId {
     ContextId::new(id).expect("an odd number")
 }
 
-pub(super) fn proposal(calling: &str) -> Proposal {
+pub(crate) fn proposal(calling: &str) -> Proposal {
     let mut contexts = Contexts::new();
     for (class, syntax) in [(VERIFICATION, IMPLICIT), (CT, EXPLICIT), (FIND, IMPLICIT)] {
         contexts
@@ -51,7 +51,7 @@ pub(super) fn proposal(calling: &str) -> Proposal {
     Proposal::new(title(calling), contexts)
 }
 
-pub(super) fn supported() -> Supported {
+pub(crate) fn supported() -> Supported {
     Supported::new()
         .with(uid(VERIFICATION), vec![uid(IMPLICIT)])
         .with(uid(CT), vec![uid(EXPLICIT), uid(IMPLICIT)])
@@ -59,7 +59,7 @@ pub(super) fn supported() -> Supported {
 }
 
 /// Two ends of an association in memory: the peer's, and the one that is served.
-pub(super) fn ends() -> (MemoryAssociation, MemoryAssociation) {
+pub(crate) fn ends() -> (MemoryAssociation, MemoryAssociation) {
     let proposal = proposal("PEER");
     let answers = supported().answer(&proposal.contexts);
     let contexts = Negotiated::new(&proposal.contexts, &answers).expect("an agreement");
@@ -70,25 +70,25 @@ pub(super) fn ends() -> (MemoryAssociation, MemoryAssociation) {
     pair(&side("PEER"), &side("SCP"), &contexts)
 }
 
-pub(super) fn echo(message_id: u16) -> Request {
+pub(crate) fn echo(message_id: u16) -> Request {
     Request::new(Operation::Echo, message_id, uid(VERIFICATION))
 }
 
-pub(super) fn store(message_id: u16, instance: &str) -> Request {
+pub(crate) fn store(message_id: u16, instance: &str) -> Request {
     let instance = InstanceUid::new(instance).expect("a UID");
     Request::new(Operation::Store, message_id, uid(CT)).with_instance(instance)
 }
 
 /// What a good peer does.
-pub(super) struct Peer<'a>(pub(super) &'a mut dyn Association);
+pub(crate) struct Peer<'a>(pub(crate) &'a mut dyn Association);
 
 impl Peer<'_> {
-    pub(super) fn send(&mut self, on: u8, request: &Request) -> Result<(), Error> {
+    pub(crate) fn send(&mut self, on: u8, request: &Request) -> Result<(), Error> {
         let command = Command::Request(request.clone());
         dimse::send(self.0, context(on), &command, PATIENCE)
     }
 
-    pub(super) fn send_with(
+    pub(crate) fn send_with(
         &mut self,
         on: u8,
         request: &Request,
@@ -99,7 +99,7 @@ impl Peer<'_> {
     }
 
     /// A fragment as it stands.
-    pub(super) fn put(
+    pub(crate) fn put(
         &mut self,
         on: u8,
         kind: Kind,
@@ -118,7 +118,7 @@ impl Peer<'_> {
         )
     }
 
-    pub(super) fn response(&mut self) -> Tested<Response> {
+    pub(crate) fn response(&mut self) -> Tested<Response> {
         match receive_command(self.0, PATIENCE)? {
             Incoming::Message {
                 command: Command::Response(response),
@@ -128,19 +128,19 @@ impl Peer<'_> {
         }
     }
 
-    pub(super) fn echo(&mut self) -> Tested<Status> {
+    pub(crate) fn echo(&mut self) -> Tested<Status> {
         self.send(ECHO_CONTEXT, &echo(1))?;
         Ok(self.response()?.status)
     }
 
-    pub(super) fn store(&mut self, instance: &str, body: &[u8]) -> Tested<Status> {
+    pub(crate) fn store(&mut self, instance: &str, body: &[u8]) -> Tested<Status> {
         self.send_with(CT_CONTEXT, &store(2, instance), body)?;
         Ok(self.response()?.status)
     }
 }
 
 /// Does what a test says, after it has read the body or before.
-pub(super) struct Scripted<F>(pub(super) F);
+pub(crate) struct Scripted<F>(pub(crate) F);
 
 impl<F> std::fmt::Debug for Scripted<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -159,7 +159,7 @@ where
 
 /// What an observer heard.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(crate) enum Heard {
     Listening,
     Refused(anon_net::scp::Refusal),
     Opened(String),
@@ -168,17 +168,17 @@ pub(super) enum Heard {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Recorder(Mutex<Vec<Heard>>);
+pub(crate) struct Recorder(Mutex<Vec<Heard>>);
 
 impl Recorder {
-    pub(super) fn heard(&self) -> Vec<Heard> {
+    pub(crate) fn heard(&self) -> Vec<Heard> {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    pub(super) fn endings(&self) -> Vec<Ending> {
+    pub(crate) fn endings(&self) -> Vec<Ending> {
         let ending = |heard| match heard {
             Heard::Ended(summary) => Some(summary.ending),
             _ => None,

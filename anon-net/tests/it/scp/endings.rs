@@ -1,0 +1,170 @@
+//! How an association ends that is not released.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anon_net::association::{Kind, Place};
+use anon_net::dimse::{Command, Status};
+use anon_net::error::{AbortedBy, Waiting};
+use anon_net::scp::{Ending, Handled, Service};
+use anon_net::testing::MemoryHandler;
+use anon_net::testing::memory::MemoryAssociation;
+use anon_net::{Association, Error};
+
+use super::served::{aborted, answer, memory, with};
+use super::support::{
+    CT_CONTEXT, ECHO_CONTEXT, Heard, PATIENCE, Peer, Recorder, Tested, echo, ends, store,
+};
+
+const SHORT: Duration = Duration::from_millis(30);
+
+/// However the body breaks off, the handler hears of it, and the instance is counted as failed.
+#[test]
+fn bodies_that_break_off() {
+    type Break = fn(MemoryAssociation) -> Tested;
+    let table: [(&str, Break, Ending); 4] = [
+        (
+            "the line is cut",
+            |association| {
+                association.cut();
+                Ok(())
+            },
+            Ending::Lost,
+        ),
+        (
+            "an abort",
+            |mut association| {
+                association.abort();
+                Ok(())
+            },
+            Ending::Aborted(AbortedBy::User),
+        ),
+        (
+            "a release",
+            |mut association| match association.release(PATIENCE) {
+                Err(Error::Aborted { .. }) => Ok(()),
+                other => Err(format!("{other:?}").into()),
+            },
+            Ending::Broken("it ends the association inside a message"),
+        ),
+        (
+            "silence",
+            |mut association| match association.receive(PATIENCE) {
+                Err(Error::Aborted { .. }) => Ok(()),
+                other => Err(format!("{other:?}").into()),
+            },
+            Ending::Stalled(Waiting::Message),
+        ),
+    ];
+    for (case, break_off, ending) in table {
+        let handler = Arc::new(MemoryHandler::new(1 << 20));
+        let recorder = Arc::new(Recorder::default());
+        let service = Service::new(Arc::clone(&handler) as _)
+            .with_dimse_timeout(SHORT * 10)
+            .with_observer(Arc::clone(&recorder) as _);
+        let (mut ours, mut theirs) = ends();
+        let summary = thread::scope(|scope| {
+            let served = scope.spawn(|| service.serve(&mut theirs, None));
+            let mut peer = Peer(&mut ours);
+            peer.send(CT_CONTEXT, &store(1, "1.2.3")).expect("room");
+            peer.put(CT_CONTEXT, Kind::Data, Place::More, b"half")
+                .expect("room");
+            break_off(ours).expect(case);
+            served.join().expect("the service ends")
+        });
+        assert_eq!(summary.ending, ending, "{case}");
+        assert_eq!(
+            (summary.counts.failed, summary.counts.bytes),
+            (1, 4),
+            "{case}"
+        );
+        assert!(handler.is_empty(), "{case}");
+        let instance = Heard::Instance(Handled::BrokenOff, 4);
+        assert_eq!(recorder.heard().get(1), Some(&instance), "{case}");
+    }
+}
+
+#[test]
+fn an_idle_association_is_aborted() {
+    let service = memory().with_idle_timeout(SHORT);
+    assert_eq!(aborted(&service, |_| Ok(())), Ending::Idle);
+    // The time begins anew with each message.
+    let ending = aborted(&service, |peer| {
+        assert_eq!(peer.echo()?, Status::SUCCESS);
+        Ok(())
+    });
+    assert_eq!(ending, Ending::Idle);
+}
+
+/// A command that comes in pieces is waited for as long as a message may take, not as an idle
+/// association; one that never ends is aborted.
+#[test]
+fn half_a_command() {
+    let command = Command::Request(echo(1)).encode();
+    let (first, rest) = command.split_at(20);
+    let service = memory().with_dimse_timeout(SHORT);
+    let ending = aborted(&service, |peer| {
+        Ok(peer.put(ECHO_CONTEXT, Kind::Command, Place::More, first)?)
+    });
+    assert_eq!(ending, Ending::Stalled(Waiting::Message));
+    let (status, _) = answer(&memory(), |peer| {
+        peer.put(ECHO_CONTEXT, Kind::Command, Place::More, first)?;
+        peer.put(ECHO_CONTEXT, Kind::Command, Place::More, &[])?;
+        Ok(peer.put(ECHO_CONTEXT, Kind::Command, Place::Last, rest)?)
+    });
+    assert_eq!(status, Status::SUCCESS);
+}
+
+/// A peer that does not read its answers is left behind.
+#[test]
+fn answers_that_are_never_read() {
+    let service = memory().with_dimse_timeout(SHORT);
+    let summary = with(&service, |association| {
+        let mut peer = Peer(association);
+        // Until the line is full both ways, or the service has gone.
+        while peer.send(ECHO_CONTEXT, &echo(1)).is_ok() {}
+        Ok(())
+    });
+    assert_eq!(summary.ending, Ending::Stalled(Waiting::Room));
+}
+
+#[test]
+fn stopping_ends_what_is_idle() {
+    let service = memory();
+    let stopper = service.clone();
+    let began = Instant::now();
+    let ending = aborted(&service, |peer| {
+        assert_eq!(peer.echo()?, Status::SUCCESS);
+        stopper.stop();
+        Ok(())
+    });
+    assert_eq!(ending, Ending::Stopped);
+    assert!(began.elapsed() < Duration::from_secs(5));
+    // One that comes later is not served.
+    assert_eq!(aborted(&service, |_| Ok(())), Ending::Stopped);
+}
+
+#[test]
+fn stopping_lets_an_instance_finish() {
+    let service = memory();
+    let stopper = service.clone();
+    let ending = aborted(&service, |peer| {
+        peer.send(CT_CONTEXT, &store(1, "1.2.3"))?;
+        peer.put(CT_CONTEXT, Kind::Data, Place::More, b"half")?;
+        // What is in the middle when the service is told to stop is taken to its end.
+        while service_bytes(&stopper) == 0 {
+            thread::yield_now();
+        }
+        stopper.stop();
+        peer.put(CT_CONTEXT, Kind::Data, Place::Last, b"rest")?;
+        assert_eq!(peer.response()?.status, Status::SUCCESS);
+        Ok(())
+    });
+    assert_eq!(ending, Ending::Stopped);
+    assert_eq!(service.totals().instances.stored, 1);
+}
+
+fn service_bytes(service: &Service) -> u64 {
+    service.totals().instances.bytes
+}

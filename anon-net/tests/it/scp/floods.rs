@@ -1,0 +1,147 @@
+//! Peers that are too many, too slow or none, and a good one that is served meanwhile.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anon_net::scp::{Ending, Refusal, Stopped};
+
+use super::node::{bind, closed, connect, dial, eventually, is_served, memory, pause};
+use super::support::{Heard, PATIENCE, Recorder};
+
+#[test]
+fn connections_that_say_nothing() {
+    let scp = bind(memory());
+    let idle: Vec<_> = (0..200).map(|_| connect(&scp)).collect();
+    is_served(&scp, "during 200 idle connections");
+    drop(idle);
+    is_served(&scp, "after 200 idle connections");
+    assert_eq!(scp.stop(PATIENCE), Stopped::Drained);
+}
+
+/// The ARTIM timer ends a connection that asks for nothing, and one that drips.
+#[test]
+fn connections_that_take_too_long() {
+    let recorder = Arc::new(Recorder::default());
+    let artim = Duration::from_millis(300);
+    let scp = bind(
+        memory()
+            .artim_timeout(artim)
+            .observer(Arc::clone(&recorder) as _),
+    );
+    let idle = connect(&scp);
+    let mut dripping = connect(&scp);
+    // A header that announces 200 bytes, then one byte at a time.
+    dripping.write_all(&[1, 0, 0, 0, 0, 200]).expect("room");
+    while dripping.write_all(&[0]).is_ok() {
+        pause();
+    }
+    assert!(closed(&idle), "the idle one is closed too");
+    eventually("both are told of", || {
+        let silent = Heard::Refused(Refusal::Silent);
+        recorder.heard().iter().filter(|it| **it == silent).count() == 2
+    });
+    is_served(&scp, "after them");
+}
+
+/// More associations than there may be, none of which says anything: they make room.
+#[test]
+fn associations_that_say_nothing() {
+    let recorder = Arc::new(Recorder::default());
+    let scp = bind(memory().observer(Arc::clone(&recorder) as _));
+    let idle: Vec<_> = (0..100).filter_map(|_| dial(&scp).ok()).collect();
+    assert!(idle.len() >= 32, "{}", idle.len());
+    is_served(&scp, "during 100 idle associations");
+    eventually("one made room", || {
+        recorder.endings().contains(&Ending::Crowded)
+    });
+    drop(idle);
+    is_served(&scp, "after 100 idle associations");
+}
+
+#[test]
+fn associations_that_are_aborted_at_once() {
+    let scp = bind(memory());
+    for _ in 0..300 {
+        // The last ones may still be on their way out.
+        if let Ok(mut association) = dial(&scp) {
+            association.abort();
+        }
+    }
+    is_served(&scp, "after 300 aborts");
+    assert_eq!(scp.stop(PATIENCE), Stopped::Drained);
+    assert!(scp.totals().opened > 100, "{:?}", scp.totals());
+    assert_eq!(scp.totals().open, 0);
+}
+
+#[test]
+fn other_protocols() {
+    let scp = bind(memory());
+    for (case, bytes) in [
+        ("HTTP", b"GET / HTTP/1.1\r\nHost: scp\r\n\r\n".as_slice()),
+        ("TLS", &[22, 3, 1, 0, 5, 1, 0, 0, 1, 3]),
+        ("garbage", &[0xFF; 1000]),
+        ("4 GB", &[1, 0, 0xFF, 0xFF, 0xFF, 0xFF]),
+        ("data first", &[4, 0, 0, 0, 0, 8, 0, 0, 0, 4, 1, 3, 0, 0]),
+    ] {
+        let mut stream = connect(&scp);
+        stream.write_all(bytes).expect("room");
+        let mut got = Vec::new();
+        let _ = stream.read_to_end(&mut got);
+        assert!(got.len() <= 10, "{case}: {got:?}");
+        is_served(&scp, case);
+    }
+}
+
+/// A peer that ends its direction without a word is lost, not waited for.
+#[test]
+fn a_peer_that_hangs_up() {
+    let recorder = Arc::new(Recorder::default());
+    let scp = bind(memory().observer(Arc::clone(&recorder) as _));
+    let stream = connect(&scp);
+    stream.shutdown(Shutdown::Both).expect("open");
+    eventually("it is told of", || {
+        recorder.heard().contains(&Heard::Refused(Refusal::Lost))
+    });
+}
+
+/// The environment variable that tells a test process that it has few file descriptors.
+#[cfg(unix)]
+const FEW_FILES: &str = "ANON_NET_FEW_FILES";
+
+/// A process that runs out of file descriptors goes on listening. It is a process of its own, since
+/// the others of this one need theirs.
+#[cfg(unix)]
+#[test]
+fn without_file_descriptors() {
+    let program = std::env::current_exe().expect("this program");
+    let output = std::process::Command::new("sh")
+        .args(["-c", "ulimit -n 60 && exec \"$0\" --exact \"$1\""])
+        .arg(program)
+        .arg("scp::floods::without_file_descriptors_inside")
+        .env(FEW_FILES, "1")
+        .output()
+        .expect("a shell");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("1 passed"), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn without_file_descriptors_inside() {
+    if std::env::var_os(FEW_FILES).is_none() {
+        return;
+    }
+    let scp = bind(memory().max_waiting(1000));
+    // Both ends take theirs of the same few.
+    let mut held = Vec::new();
+    while let Ok(stream) = TcpStream::connect(scp.local_addr()) {
+        held.push(stream);
+    }
+    assert!(held.len() < 60);
+    drop(held);
+    is_served(&scp, "with file descriptors again");
+    assert_eq!(scp.stop(PATIENCE), Stopped::Drained);
+}

@@ -1,0 +1,114 @@
+//! A node that listens at loopback, and what happens to those who call it.
+
+use std::io::Read;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::mpsc::{self};
+use std::time::{Duration, Instant};
+
+use anon_net::association::ul::UlDial;
+use anon_net::dimse::Status;
+use anon_net::error::Rejection;
+use anon_net::scp::{Running, Scp, ScpBuilder};
+use anon_net::testing::MemoryHandler;
+use anon_net::{Association, Dial, Error, InstanceHandler, Node};
+
+use super::support::{PATIENCE, Peer, Tested, proposal, supported, title};
+
+const ROUND: Duration = Duration::from_millis(50);
+
+pub(crate) fn builder(handler: impl InstanceHandler + 'static) -> ScpBuilder {
+    Scp::builder(title("SCP"), Arc::new(handler)).supported(supported())
+}
+
+pub(crate) fn memory() -> ScpBuilder {
+    builder(MemoryHandler::new(64 << 20))
+}
+
+#[track_caller]
+pub(crate) fn bind(builder: ScpBuilder) -> Running {
+    let loopback = "127.0.0.1:0".parse().expect("an address");
+    builder.bind(loopback).expect("a free port")
+}
+
+pub(crate) fn dial_as(
+    scp: &Running,
+    calling: &str,
+    called: &str,
+) -> Result<Box<dyn Association>, Error> {
+    let port = scp.local_addr().port();
+    let node = Node::new(title(called), "127.0.0.1", port).expect("a node");
+    UlDial::new().dial(&node, &proposal(calling), PATIENCE)
+}
+
+pub(crate) fn dial(scp: &Running) -> Result<Box<dyn Association>, Error> {
+    dial_as(scp, "PEER", "SCP")
+}
+
+pub(crate) fn connect(scp: &Running) -> TcpStream {
+    let stream = TcpStream::connect(scp.local_addr()).expect("a connection");
+    stream
+        .set_read_timeout(Some(PATIENCE))
+        .expect("a socket has a timeout");
+    stream
+}
+
+/// What a good peer does, from dialling to release.
+pub(crate) fn visit(scp: &Running, instance: &str) -> Tested {
+    let mut association = dial(scp)?;
+    let mut peer = Peer(&mut *association);
+    let echo = peer.echo()?;
+    let stored = peer.store(instance, &vec![7; 300_000])?;
+    if (echo, stored) != (Status::SUCCESS, Status::SUCCESS) {
+        return Err(format!("{echo} and {stored}").into());
+    }
+    Ok(association.release(PATIENCE)?)
+}
+
+/// A good peer gets through within seconds, if it tries again when it is told to.
+#[track_caller]
+pub(crate) fn is_served(scp: &Running, case: &str) {
+    let began = Instant::now();
+    loop {
+        match visit(scp, "1.2.3") {
+            Ok(()) => return,
+            Err(error) => {
+                assert!(began.elapsed() < Duration::from_secs(6), "{case}: {error}");
+                pause();
+            }
+        }
+    }
+}
+
+/// Lets a little time go by between two tries.
+pub(crate) fn pause() {
+    let (_keep, never) = mpsc::channel::<()>();
+    let _ = never.recv_timeout(ROUND);
+}
+
+#[track_caller]
+pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < PATIENCE, "{what}");
+        pause();
+    }
+}
+
+#[track_caller]
+pub(crate) fn rejected(dialled: &Result<Box<dyn Association>, Error>, wanted: Rejection) {
+    let reason = match dialled {
+        Err(Error::Rejected { reason, .. }) => Some(*reason),
+        _ => None,
+    };
+    assert_eq!(reason, Some(wanted), "{dialled:?}");
+}
+
+/// True if the other side has ended the connection, in order or with a reset.
+pub(crate) fn closed(mut stream: &TcpStream) -> bool {
+    use std::io::ErrorKind::{TimedOut, WouldBlock};
+    match stream.read_to_end(&mut Vec::new()) {
+        Ok(_) => true,
+        Err(error) => !matches!(error.kind(), TimedOut | WouldBlock),
+    }
+}

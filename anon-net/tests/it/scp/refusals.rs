@@ -1,0 +1,201 @@
+//! Messages that are refused or not understood.
+
+use anon_net::association::{Kind, Place};
+use anon_net::dimse::{Command, Operation, Request, Status};
+use anon_net::scp::Ending;
+use anon_net::{Association, Event, InstanceUid};
+
+use super::served::{aborted, answer, memory, with};
+use super::support::{
+    CT, CT_CONTEXT, ECHO_CONTEXT, FIND, FIND_CONTEXT, PATIENCE, Peer, VERIFICATION, echo, store,
+    title, uid,
+};
+
+/// What is refused is drained: the same association goes on.
+#[test]
+fn requests_that_are_refused() {
+    let named = |operation, class| Request::new(operation, 4, uid(class));
+    let instance = InstanceUid::new("1.2.3").expect("a UID");
+    let verification = named(Operation::Store, VERIFICATION).with_instance(instance.clone());
+    let mut bare = store(4, "1.2.3");
+    bare.sop_instance = None;
+    let find = named(Operation::Find, FIND);
+    let table: [(&str, u8, Request, u16); 9] = [
+        (
+            "a CT as Verification",
+            ECHO_CONTEXT,
+            store(4, "1.2"),
+            0x0122,
+        ),
+        ("Verification stored", ECHO_CONTEXT, verification, 0x0122),
+        (
+            "another class than the context's",
+            CT_CONTEXT,
+            named(Operation::Store, "1.2.840.10008.5.1.4.1.1.4").with_instance(instance),
+            0x0122,
+        ),
+        ("no SOP instance UID", CT_CONTEXT, bare, 0x0115),
+        ("C-FIND", FIND_CONTEXT, find.clone(), 0x0211),
+        ("C-FIND elsewhere", CT_CONTEXT, find, 0x0122),
+        (
+            "C-MOVE",
+            FIND_CONTEXT,
+            named(Operation::Move, FIND).with_destination(title("ANY")),
+            0x0211,
+        ),
+        ("C-GET", FIND_CONTEXT, named(Operation::Get, FIND), 0x0211),
+        (
+            "C-GET of a storage class",
+            CT_CONTEXT,
+            named(Operation::Get, CT),
+            0x0211,
+        ),
+    ];
+    for (case, on, request, code) in table {
+        let (status, summary) = answer(&memory(), |peer| {
+            Ok(peer.send_with(on, &request, &vec![0; 40_000])?)
+        });
+        assert_eq!(status.code(), code, "{case}");
+        let refused = u64::from(request.operation == Operation::Store);
+        assert_eq!(summary.counts.refused, refused, "{case}");
+        assert_eq!(summary.counts.taken(), 0, "{case}");
+    }
+}
+
+#[test]
+fn messages_without_a_data_set() {
+    let mut bare = store(4, "1.2.3");
+    bare.has_data_set = false;
+    let (status, _) = answer(&memory(), |peer| Ok(peer.send(CT_CONTEXT, &bare)?));
+    assert_eq!(status.code(), 0x0115);
+    // A C-ECHO elsewhere than on its own context.
+    let (status, _) = answer(&memory(), |peer| Ok(peer.send(CT_CONTEXT, &echo(3))?));
+    assert_eq!(status.code(), 0x0122);
+    // A C-ECHO with a data set that it should not have.
+    let mut odd = echo(3);
+    odd.has_data_set = true;
+    let (status, _) = answer(&memory(), |peer| {
+        Ok(peer.send_with(ECHO_CONTEXT, &odd, b"why")?)
+    });
+    assert_eq!(status.code(), 0x0000);
+}
+
+/// Elements as (number, value), group 0000, without a group length.
+fn set(elements: &[(u16, &[u8])]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (element, value) in elements {
+        bytes.extend([0, 0]);
+        bytes.extend(element.to_le_bytes());
+        let length = u32::try_from(value.len()).expect("a short value");
+        bytes.extend(length.to_le_bytes());
+        bytes.extend(*value);
+    }
+    bytes
+}
+
+#[test]
+fn commands_that_are_not_understood() {
+    let class: (u16, &[u8]) = (0x0002, b"1.2.840.10008.5.1.4.1.1.2\0");
+    let id: (u16, &[u8]) = (0x0110, &[9, 0]);
+    let data: (u16, &[u8]) = (0x0800, &[1, 0]);
+    let stored: (u16, &[u8]) = (0x0100, &[1, 0]);
+    let table: [(&str, Vec<u8>, u16); 3] = [
+        (
+            "a path for a SOP instance UID",
+            set(&[class, stored, id, data, (0x1000, b"../../../etc/pw ")]),
+            0x0117,
+        ),
+        (
+            "a SOP instance UID of 200 characters",
+            set(&[class, stored, id, data, (0x1000, &[b'1'; 200])]),
+            0x0117,
+        ),
+        ("no SOP class", set(&[stored, id, data]), 0x0115),
+    ];
+    for (case, command, code) in table {
+        let (status, _) = answer(&memory(), |peer| {
+            peer.put(CT_CONTEXT, Kind::Command, Place::Last, &command)?;
+            Ok(peer.put(CT_CONTEXT, Kind::Data, Place::Last, &[0; 10_000])?)
+        });
+        assert_eq!(status.code(), code, "{case}");
+    }
+    let unanswerable: [(&str, Vec<u8>); 3] = [
+        ("garbage", vec![0xFF; 100]),
+        ("no message id", set(&[class, stored, data])),
+        (
+            "a response that there is not",
+            set(&[(0x0100, &[0x40, 0x81]), data]),
+        ),
+    ];
+    for (case, command) in unanswerable {
+        let ending = aborted(&memory(), |peer| {
+            Ok(peer.put(CT_CONTEXT, Kind::Command, Place::Last, &command)?)
+        });
+        assert!(matches!(ending, Ending::Broken(_)), "{case}: {ending:?}");
+    }
+}
+
+/// An N-GET is answered as what it is: its command field, its id, 0211.
+#[test]
+fn an_operation_of_another_service() {
+    let get: [(u16, &[u8]); 3] = [(0x0100, &[0x10, 1]), (0x0110, &[9, 0]), (0x0800, &[1, 1])];
+    let summary = with(&memory(), |association| {
+        Peer(association).put(CT_CONTEXT, Kind::Command, Place::Last, &set(&get))?;
+        let answer: [(u16, &[u8]); 4] = [
+            (0x0100, &[0x10, 0x81]),
+            (0x0120, &[9, 0]),
+            (0x0800, &[1, 1]),
+            (0x0900, &[0x11, 2]),
+        ];
+        match association.receive(PATIENCE)? {
+            Event::Pdv(pdv) => assert!(pdv.bytes.ends_with(&set(&answer)), "{:?}", pdv.bytes),
+            Event::Release => return Err("a release".into()),
+        }
+        Ok(association.release(PATIENCE)?)
+    });
+    assert_eq!(summary.ending, Ending::Released);
+}
+
+#[test]
+fn a_cancel_is_passed_over() {
+    let (status, _) = answer(&memory(), |peer| {
+        let cancel = Command::Cancel { responded_to: 1 }.encode();
+        peer.put(FIND_CONTEXT, Kind::Command, Place::Last, &cancel)?;
+        Ok(peer.send(ECHO_CONTEXT, &echo(1))?)
+    });
+    assert_eq!(status, Status::SUCCESS);
+}
+
+#[test]
+fn what_breaks_the_protocol_is_aborted() {
+    type Fragment<'a> = (u8, Kind, &'a [u8]);
+    let response = Command::Response(echo(1).response(Status::SUCCESS)).encode();
+    let request = Command::Request(store(1, "1.2.3")).encode();
+    let table: [(&str, Vec<Fragment<'_>>); 4] = [
+        ("a response", vec![(ECHO_CONTEXT, Kind::Command, &response)]),
+        ("data first", vec![(CT_CONTEXT, Kind::Data, b"data")]),
+        (
+            "two commands",
+            vec![
+                (CT_CONTEXT, Kind::Command, &request),
+                (CT_CONTEXT, Kind::Command, &request),
+            ],
+        ),
+        (
+            "data in another context",
+            vec![
+                (CT_CONTEXT, Kind::Command, &request),
+                (ECHO_CONTEXT, Kind::Data, b"data"),
+            ],
+        ),
+    ];
+    for (case, fragments) in table {
+        let ending = aborted(&memory(), |peer| {
+            for (on, kind, bytes) in fragments {
+                peer.put(on, kind, Place::Last, bytes)?;
+            }
+            Ok(())
+        });
+        assert!(matches!(ending, Ending::Broken(_)), "{case}: {ending:?}");
+    }
+}
