@@ -1,4 +1,7 @@
-//! [`Association`]: an open link between two application entities; [`Dial`] opens one.
+//! [`Association`]: an open link between two application entities; [`Dial`] opens one. [`ul`] is both
+//! over TCP and TLS.
+
+pub mod ul;
 
 use std::fmt;
 use std::time::Duration;

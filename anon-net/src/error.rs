@@ -145,6 +145,12 @@ pub enum Error {
         /// Why.
         reason: Rejection,
     },
+    /// We rejected the peer's proposal.
+    #[error("the proposal of the peer was rejected: {reason}")]
+    Refused {
+        /// What it was told, from its point of view.
+        reason: Rejection,
+    },
     /// The peer aborted. The association is closed.
     #[error("the peer aborted the association")]
     Aborted {
@@ -193,6 +199,12 @@ pub enum Error {
         /// How, in words of ours.
         problem: &'static str,
     },
+    /// TLS could not be agreed on, or broke.
+    #[error("no TLS with the peer: {problem}")]
+    Tls {
+        /// Why, in words of ours.
+        problem: &'static str,
+    },
     /// An implementation of the caller's failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
@@ -211,8 +223,11 @@ impl Error {
             | Self::Lost
             | Self::Closed
             | Self::TimedOut { .. } => Remedy::Retry,
-            Self::Context { .. } | Self::Limit { .. } | Self::Unreadable { .. } => Remedy::Skip,
-            Self::Protocol { .. } => Remedy::Stop,
+            Self::Context { .. }
+            | Self::Limit { .. }
+            | Self::Unreadable { .. }
+            | Self::Refused { .. } => Remedy::Skip,
+            Self::Protocol { .. } | Self::Tls { .. } => Remedy::Stop,
             Self::Backend(error) => error.remedy,
         }
     }
@@ -242,6 +257,12 @@ mod tests {
                     by: AbortedBy::User,
                 },
                 Remedy::Retry,
+            ),
+            (
+                Error::Refused {
+                    reason: Rejection::CalledTitle,
+                },
+                Remedy::Skip,
             ),
             (Error::Lost, Remedy::Retry),
             (Error::Closed, Remedy::Retry),
@@ -275,6 +296,12 @@ mod tests {
             (
                 Error::Protocol {
                     problem: "it speaks HTTP",
+                },
+                Remedy::Stop,
+            ),
+            (
+                Error::Tls {
+                    problem: "it shows no certificate",
                 },
                 Remedy::Stop,
             ),

@@ -16,8 +16,8 @@
 //! ```
 //!
 //! An [`Association`] moves fragments of DIMSE messages (PS3.8 Annex E) and ends in order or not.
-//! Everything above it is the same over TCP, TLS and the network in memory of feature `testing`. A
-//! [`Scu`] uses the services of others over it: see [`service`].
+//! Everything above it is the same over TCP and TLS ([`association::ul`]) and the network in memory of
+//! feature `testing`. A [`Scu`] uses the services of others over it: see [`service`].
 //!
 //! # Example
 //!
@@ -62,6 +62,7 @@
 //! | feature | adds | default |
 //! |---|---|---|
 //! | `testing` | `testing`: a network, a handler and a scripted peer in memory, and the suites | off |
+//! | `tls` | `tls`: associations over TLS 1.2 and 1.3 by rustls with ring | off |
 //!
 //! # Limits
 //!
@@ -69,7 +70,10 @@
 //! * A proposal has 1 to 128 presentation contexts: their ids are the odd numbers of a byte (PS3.8
 //!   section 9.3.2.2).
 //! * A PDU is as long as the side that receives it said ([`Association::max_pdu_bytes`]).
-//! * Every call that waits has a timeout.
+//! * We announce at most 16 MiB for it, since each PDU we receive stands in memory whole, and read
+//!   proposals of at most 256 KiB unless told otherwise.
+//! * Every call that waits has a timeout. Of the system's name resolver we wait no longer either, but
+//!   cannot stop it.
 //!
 //! # What is printed
 //!
@@ -88,6 +92,9 @@ pub mod identifier;
 pub mod scp;
 pub mod service;
 pub mod text;
+
+#[cfg(feature = "tls")]
+pub mod tls;
 
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -22,6 +22,10 @@ pub const MAX_COMMAND_BYTES: usize = 16 * 1024;
 /// The longest PDU that is sent, in bytes, whatever the peer takes.
 const MAX_SENT_PDU_BYTES: usize = 256 * 1024;
 
+/// How much of a data set is read at once, in bytes: more than most peers take in a PDU, so that few
+/// calls read it, and little enough that it is still in the processor's cache when it is sent.
+const BLOCK_BYTES: usize = 256 * 1024;
+
 /// What comes first of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
@@ -55,26 +59,39 @@ pub fn receive_command(
     association: &mut dyn Association,
     timeout: Duration,
 ) -> Result<Incoming, Error> {
-    receive_command_within(association, timeout, timeout)?.ok_or(Error::TimedOut {
+    assemble(association, timeout, None)?.ok_or(Error::TimedOut {
         waiting: Waiting::Message,
         after: timeout,
     })
 }
 
-/// As [`receive_command`], but waits only `first` for something to begin, for those who look up in
-/// between: none if nothing does, and the association stays open. What has begun may take `timeout`.
-pub(crate) fn receive_command_within(
+/// Waits for the command set of the next message: for its first fragment at most `first`, for the
+/// rest at most `rest` in all. `None` if nothing of a message has come; then it can be called again.
+///
+/// # Errors
+/// As [`receive_command`], but [`Error::TimedOut`] always means that the peer stopped inside a
+/// command set; the association is aborted.
+pub fn poll_command(
     association: &mut dyn Association,
     first: Duration,
-    timeout: Duration,
+    rest: Duration,
 ) -> Result<Option<Incoming>, Error> {
+    assemble(association, first, Some(rest))
+}
+
+/// Puts a command set together, within `patience`; once its first fragment has come, within `rest` if
+/// that is given.
+fn assemble(
+    association: &mut dyn Association,
+    mut patience: Duration,
+    rest: Option<Duration>,
+) -> Result<Option<Incoming>, Error> {
+    let mut began = Instant::now();
     let mut bytes = Vec::new();
     let mut of = None;
-    let mut began = Instant::now();
     loop {
-        let whole = if of.is_some() { timeout } else { first };
-        let rest = whole.saturating_sub(began.elapsed());
-        let pdv = match association.receive(rest) {
+        let left = patience.saturating_sub(began.elapsed());
+        let pdv = match association.receive(left) {
             Ok(Event::Pdv(pdv)) => pdv,
             Ok(Event::Release) if of.is_none() => return Ok(Some(Incoming::Release)),
             Ok(Event::Release) => {
@@ -86,7 +103,7 @@ pub(crate) fn receive_command_within(
             Err(Error::TimedOut { .. }) if of.is_none() => return Ok(None),
             Err(Error::TimedOut { waiting, .. }) => {
                 association.abort();
-                let after = timeout;
+                let after = patience;
                 return Err(Error::TimedOut { waiting, after });
             }
             Err(error) => return Err(error),
@@ -100,10 +117,9 @@ pub(crate) fn receive_command_within(
             "its command set is too long"
         } else {
             bytes.extend_from_slice(pdv.bytes);
-            if of.is_none() {
-                began = Instant::now();
+            if let (None, Some(rest)) = (of.replace(context), rest) {
+                (began, patience) = (Instant::now(), rest);
             }
-            of = Some(context);
             if place == Place::More {
                 continue;
             }
@@ -338,8 +354,9 @@ fn more(body: &mut dyn BufRead) -> io::Result<bool> {
     }
 }
 
-/// Sends the data set that is the next `length` bytes of `body`, read straight into `fragment`: the
-/// room for one, whatever was in it, to be used again for the next.
+/// Sends the data set that is the next `length` bytes of `body`. They are read straight into
+/// `block`, as many fragments at once as have room there, and sent from it; whatever was in it, it is
+/// to be used again for the next.
 ///
 /// # Errors
 /// As [`send_with`]; a body that ends early cannot be read either.
@@ -348,24 +365,32 @@ pub(crate) fn send_data_set(
     context: ContextId,
     body: &mut dyn Read,
     length: u64,
-    fragment: &mut Vec<u8>,
+    block: &mut Vec<u8>,
     timeout: Duration,
 ) -> Result<(), Error> {
     let room = fragment_bytes(association)?;
-    // Zeros are written once only, not for each fragment.
-    fragment.resize(room, 0);
+    // Zeros are written once only, not for each block.
+    block.resize((BLOCK_BYTES / room).max(1) * room, 0);
     let mut left = length;
     loop {
-        let taken = usize::try_from(left).unwrap_or(usize::MAX).min(room);
+        let taken = usize::try_from(left).unwrap_or(usize::MAX).min(block.len());
         left -= taken as u64;
-        let bytes = fragment.get_mut(..taken).unwrap_or_default();
-        if let Err(error) = body.read_exact(bytes) {
+        let mut rest = block.get_mut(..taken).unwrap_or_default();
+        if let Err(error) = body.read_exact(rest) {
             return Err(unreadable(association, &error));
         }
-        let place = if left > 0 { Place::More } else { Place::Last };
-        send_data(association, context, place, bytes, timeout)?;
-        if left == 0 {
-            return Ok(());
+        loop {
+            let (bytes, after) = rest.split_at_mut(rest.len().min(room));
+            let more = left > 0 || !after.is_empty();
+            let place = if more { Place::More } else { Place::Last };
+            send_data(association, context, place, bytes, timeout)?;
+            if !more {
+                return Ok(());
+            }
+            if after.is_empty() {
+                break;
+            }
+            rest = after;
         }
     }
 }

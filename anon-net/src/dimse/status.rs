@@ -25,6 +25,8 @@ pub enum StatusClass {
 impl Status {
     /// Done.
     pub const SUCCESS: Self = Self(0x0000);
+    /// Something went wrong while it was done (PS3.7 section C.5).
+    pub const PROCESSING_FAILURE: Self = Self(0x0110);
     /// The SOP class is not supported (PS3.7 section C.5.6).
     pub const SOP_CLASS_NOT_SUPPORTED: Self = Self(0x0122);
     /// The peer may not do this (PS3.7 section C.5.24).

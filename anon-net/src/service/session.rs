@@ -15,8 +15,8 @@ pub(crate) struct Session {
     association: Box<dyn Association>,
     timeouts: Timeouts,
     last_id: MessageId,
-    /// Room for a fragment, kept from one object to the next.
-    fragment: Vec<u8>,
+    /// Room for what is sent of a data set, kept from one object to the next.
+    block: Vec<u8>,
 }
 
 /// What an answer must be an answer to.
@@ -36,7 +36,7 @@ impl Session {
             association,
             timeouts,
             last_id: 0,
-            fragment: Vec::new(),
+            block: Vec::new(),
         }
     }
 
@@ -77,7 +77,7 @@ impl Session {
             context,
             body,
             length,
-            &mut self.fragment,
+            &mut self.block,
             timeout,
         )?;
         Ok(asked)

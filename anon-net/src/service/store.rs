@@ -24,7 +24,7 @@ use crate::dimse::Status;
 use crate::{Node, Remedy};
 use sending::Sending;
 
-/// What became of one item.
+/// What became of one item. Events come in the order in which items are done with.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct SendEvent {
@@ -71,7 +71,7 @@ pub struct SendReport {
     pub associations: u64,
 }
 
-/// Why a sending ended before its last item. Items without an event were not sent.
+/// Why a sending ended before its last item. Items without an event were not sent, or not answered.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct SendError {

@@ -40,24 +40,23 @@ mod association;
 mod gate;
 mod hearing;
 mod log;
+mod peer;
+mod playing;
 mod step;
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 pub use association::ScriptedAssociation;
 pub use gate::Gate;
 pub use log::{Departure, Heard};
+pub use peer::ScriptedPeer;
 pub use step::Reply;
 
-use crate::association::{Association, Dial, Kind, Place, Proposal};
-use crate::context::{ContextId, Negotiated, Supported};
+use crate::association::{Kind, Place};
+use crate::context::{ContextId, Supported};
 use crate::dimse::{Command, Operation};
-use crate::error::{AbortedBy, Lasting, Rejection, Waiting};
-use crate::{AeTitle, Error, Node};
-use log::Log;
+use crate::error::{AbortedBy, Lasting, Rejection};
 use step::{Fragment, Step};
 
 /// What a peer does on one association, in order. A script that is played to its end hears no more:
@@ -226,111 +225,15 @@ impl Script {
         self.step(Step::Deaf)
     }
 
+    /// Does what the test says, as soon as it is met again after the step before.
+    #[must_use]
+    pub fn act(self, act: impl Fn() + Send + Sync + 'static) -> Self {
+        self.step(Step::Act(step::Act(std::sync::Arc::new(act))))
+    }
+
     /// Does nothing until the gate is open.
     #[must_use]
     pub fn wait(self, gate: &Gate) -> Self {
         self.step(Step::Wait(gate.clone()))
-    }
-}
-
-/// Plays a script for each association. Clones are the same peer.
-#[derive(Debug, Clone, Default)]
-pub struct ScriptedPeer {
-    scripts: Arc<Mutex<VecDeque<Script>>>,
-    log: Log,
-}
-
-impl ScriptedPeer {
-    /// A peer without a script.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds what it does on its next association.
-    #[must_use]
-    pub fn then(self, script: Script) -> Self {
-        self.scripts().push_back(script);
-        self
-    }
-
-    /// Opens its next association from the other side: the peer proposes, and the code under test
-    /// accepts. What the script supports is what was agreed on.
-    ///
-    /// # Errors
-    /// What the script opens with, if it is none that accepts.
-    pub fn call(&self, proposal: &Proposal) -> Result<Box<dyn Association>, Error> {
-        self.open(&proposal.calling, proposal, Duration::ZERO)
-    }
-
-    /// What was proposed to it, in order.
-    pub fn proposals(&self) -> Vec<Proposal> {
-        self.log.proposals()
-    }
-
-    /// What it heard, once its scripts are played.
-    ///
-    /// # Errors
-    /// [`Departure`] if a script was not played to its end, or something else was heard than it says.
-    pub fn finish(&self) -> Result<Vec<Heard>, Departure> {
-        let left = self.scripts().len();
-        self.log.finish(left)
-    }
-
-    fn scripts(&self) -> MutexGuard<'_, VecDeque<Script>> {
-        // A thread that panics while it holds the scripts does so between whole operations on them.
-        self.scripts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn open(
-        &self,
-        title: &AeTitle,
-        proposal: &Proposal,
-        timeout: Duration,
-    ) -> Result<Box<dyn Association>, Error> {
-        let refused = Error::Connect {
-            kind: io::ErrorKind::ConnectionRefused,
-        };
-        let number = self.log.proposed(proposal);
-        let Some(script) = self.scripts().pop_front() else {
-            self.log.departed(number, 0, "there is no script for it");
-            return Err(refused);
-        };
-        let supported = match script.opening {
-            Opening::Accept(supported) => supported,
-            Opening::Reject(lasting, reason) => return Err(Error::Rejected { lasting, reason }),
-            Opening::Refuse(kind) => return Err(Error::Connect { kind }),
-            Opening::Break(problem) => return Err(Error::Protocol { problem }),
-            Opening::Silence => {
-                return Err(Error::TimedOut {
-                    waiting: Waiting::Association,
-                    after: timeout,
-                });
-            }
-        };
-        let answers = supported.answer(&proposal.contexts);
-        let contexts = Negotiated::new(&proposal.contexts, &answers)?;
-        let seen = association::Seen {
-            peer: title.clone(),
-            contexts,
-            max_pdu_bytes: script.max_pdu_bytes,
-        };
-        let log = self.log.clone();
-        Ok(Box::new(ScriptedAssociation::new(
-            seen,
-            script.steps,
-            log,
-            number,
-        )))
-    }
-}
-
-impl Dial for ScriptedPeer {
-    fn dial(
-        &self,
-        node: &Node,
-        proposal: &Proposal,
-        timeout: Duration,
-    ) -> Result<Box<dyn Association>, Error> {
-        self.open(node.title(), proposal, timeout)
     }
 }

@@ -14,8 +14,13 @@ mod identifier;
 mod names;
 mod pacs;
 mod retrieve;
+mod scp;
+mod script;
 mod send;
 mod send_files;
 mod send_many;
 mod status;
+#[cfg(feature = "tls")]
+mod tls;
 mod transfer;
+mod ul;

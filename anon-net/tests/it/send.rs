@@ -446,6 +446,18 @@ fn an_item_that_never_passes_does_not_hold_up_the_others() {
 }
 
 #[test]
+fn a_peer_that_takes_no_fragment_at_all() {
+    let script = || accepting().with_max_pdu_bytes(7).expect_abort();
+    let peer = ScriptedPeer::new()
+        .then(script())
+        .then(script())
+        .then(script());
+    let (result, told) = send(&peer, (0..5).map(item));
+    let error = result.expect_err("nothing can be sent");
+    assert_eq!((error.remedy(), told.len()), (Remedy::Stop, 3), "{error:?}");
+}
+
+#[test]
 fn errors_are_told_in_words() {
     let error = ServiceError::ContextRefused {
         sop_class: uid(CT),

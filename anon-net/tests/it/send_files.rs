@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anon_net::service::{SendItem, SendOutcome, ServiceError};
 use anon_net::testing::ScriptedPeer;
-use anon_net::{Command, Remedy};
+use anon_net::{Command, Kind, Remedy};
 use tempfile::TempDir;
 
 use crate::exchange::uid;
@@ -240,6 +240,54 @@ fn a_file_that_is_gone_when_its_turn_comes() {
         ),
         "{told:?}"
     );
+}
+
+/// A file that shrinks while it is sent cannot be sent whole, nor be taken for whole.
+#[test]
+fn a_file_that_shrinks_while_it_is_sent() {
+    let directory = TempDir::new().unwrap();
+    let mut bytes = header(&elements());
+    bytes.resize(1_000_000, 7);
+    let shrinking = file(&directory, "a.dcm", &bytes);
+    let good = file(&directory, "b.dcm", &header(&elements()));
+    let path = shrinking.clone();
+    let shrink = move || {
+        let file = std::fs::File::options().write(true).open(&path);
+        file.and_then(|file| file.set_len(300_000)).expect("a file");
+    };
+    let script = accepting()
+        .with_max_pdu_bytes(200_000)
+        .expect_command()
+        .act(shrink)
+        .expect_fragment(Kind::Data)
+        .expect_abort();
+    let peer = ScriptedPeer::new()
+        .then(script)
+        .then(taking(accepting(), 1).expect_release());
+    let (result, told) = send(&peer, [shrinking, good].map(SendItem::file));
+    let report = result.unwrap();
+    assert_eq!(
+        (report.stored, report.failed, report.associations),
+        (1, 1, 2)
+    );
+    let (0, SendOutcome::Failed(error)) = &told[0] else {
+        panic!("{told:?}");
+    };
+    assert_eq!(error.remedy(), Remedy::Skip, "{error:?}");
+}
+
+/// Opening a pipe waits for its writer, for ever.
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_no_file() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    if !made.is_ok_and(|status| status.success()) {
+        return;
+    }
+    let (result, told) = send(&ScriptedPeer::new(), [SendItem::file(path)]);
+    assert_eq!(result.unwrap().failed, 1, "{told:?}");
 }
 
 #[test]

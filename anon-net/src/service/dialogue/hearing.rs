@@ -39,7 +39,7 @@ pub(super) fn next(
         return Err(Error::TimedOut { waiting, after }.into());
     }
     let whole = session.timeouts().dimse;
-    let incoming = message::receive_command_within(session.association(), rest.min(GLANCE), whole);
+    let incoming = message::poll_command(session.association(), rest.min(GLANCE), whole);
     let problem = match incoming.inspect_err(|_| session.abort())? {
         None => return Ok(Came::Nothing),
         Some(Incoming::Release) => {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::part10::{self, FileMeta};
 use crate::service::ServiceError;
@@ -104,7 +104,7 @@ impl Ready {
         let (sort, sop_instance, body) = match item.source {
             Source::DataSet(named, bytes) => (named.kind, named.sop_instance, Body::Bytes(bytes)),
             Source::File(path) => {
-                let file = File::open(&path).map_err(|error| unreadable(&error))?;
+                let file = open_file(&path).map_err(|error| unreadable(&error))?;
                 let meta = part10::read(&mut BufReader::with_capacity(1024, file))?;
                 let FileMeta {
                     sop_class,
@@ -148,8 +148,17 @@ impl Ready {
     }
 }
 
-fn open_at(path: &std::path::Path, at: u64) -> io::Result<(File, u64)> {
-    let mut file = File::open(path)?;
+/// Opening a pipe would wait for its writer, for ever.
+fn open_file(path: &Path) -> io::Result<File> {
+    if std::fs::metadata(path)?.is_file() {
+        File::open(path)
+    } else {
+        Err(io::ErrorKind::InvalidInput.into())
+    }
+}
+
+fn open_at(path: &Path, at: u64) -> io::Result<(File, u64)> {
+    let mut file = open_file(path)?;
     let length = file.metadata()?.len().saturating_sub(at);
     file.seek(SeekFrom::Start(at))?;
     Ok((file, length))

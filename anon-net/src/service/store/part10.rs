@@ -167,3 +167,77 @@ fn cut(error: &io::Error) -> ServiceError {
         kind => ServiceError::Unreadable { kind },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn element(number: u16, value: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(value.len()).unwrap();
+        [
+            &[2, 0][..],
+            &number.to_le_bytes(),
+            b"UI",
+            &length.to_le_bytes(),
+            value,
+        ]
+        .concat()
+    }
+
+    fn file() -> Vec<u8> {
+        let preamble = [&[0; 128][..], b"DICM"].concat();
+        let elements = [
+            element(SOP_CLASS, b"1.2\0"),
+            element(SOP_INSTANCE, b"1.2.3\0"),
+            element(0x0100, b"1.9\0"),
+            element(TRANSFER_SYNTAX, b"1.2.4 "),
+        ];
+        [preamble, elements.concat()].concat()
+    }
+
+    #[test]
+    fn the_data_set_begins_after_group_2() {
+        let header = file();
+        for data_set in [&[][..], &[8], &[8, 0], &[8, 0, 5, 0], &[0; 40]] {
+            let bytes = [&header, data_set].concat();
+            let meta = read(&mut &*bytes).unwrap();
+            assert_eq!(meta.data_set_at, header.len() as u64, "{data_set:?}");
+            assert_eq!(meta.sop_class, Uid::new("1.2").unwrap());
+            assert_eq!(meta.transfer_syntax, Uid::new("1.2.4").unwrap());
+        }
+    }
+
+    #[test]
+    fn every_cut_is_found() {
+        let whole = file();
+        for length in 0..whole.len() {
+            let cut = read(&mut whole.get(..length).unwrap_or_default());
+            assert!(
+                matches!(cut, Err(ServiceError::NotDicom { .. })),
+                "{length}: {cut:?}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_answered(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = read(&mut &*[&[0; 128][..], b"DICM", &bytes].concat());
+            let _ = read(&mut &*[file(), bytes].concat());
+        }
+
+        #[test]
+        fn any_byte_may_be_another(at in 132..400_usize, byte in any::<u8>()) {
+            let mut bytes = file();
+            let at = at % bytes.len();
+            if let Some(there) = bytes.get_mut(at) {
+                *there = byte;
+            }
+            if let Ok(meta) = read(&mut &*bytes) {
+                prop_assert!(meta.data_set_at <= bytes.len() as u64);
+            }
+        }
+    }
+}

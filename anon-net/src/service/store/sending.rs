@@ -188,17 +188,16 @@ impl<'a> Sending<'a> {
         let read = !matches!(error, Error::Unreadable { .. });
         self.given_up += u32::from(read);
         // A peer that answers no item at all will not answer the others either.
-        let last = (self.given_up >= self.scu.retries.attempts).then(|| again(&error));
-        self.teller
-            .tell(item.number, SendOutcome::Failed(error.into()));
-        last.map_or(Ok(()), Err)
-    }
-}
-
-/// The error that an item failed with, as that of the sending.
-fn again(error: &Error) -> ServiceError {
-    ServiceError::NoAnswer {
-        remedy: error.remedy(),
+        let remedy = match error.remedy() {
+            Remedy::Retry => Remedy::Retry,
+            Remedy::Skip | Remedy::Stop => Remedy::Stop,
+        };
+        let failed = SendOutcome::Failed(error.into());
+        self.teller.tell(item.number, failed);
+        if self.given_up < self.scu.retries.attempts.max(1) {
+            return Ok(());
+        }
+        Err(ServiceError::NoAnswer { remedy })
     }
 }
 

@@ -1,8 +1,10 @@
 //! The steps of a script.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::gate::Gate;
+use super::hearing::Whole;
 use crate::association::{Kind, Pdv, Place};
 use crate::context::ContextId;
 use crate::dimse::{Command, MessageId, Operation, Request, Response, Status, SubOperations};
@@ -31,6 +33,42 @@ pub(super) enum Step {
     Silence,
     Deaf,
     Wait(Gate),
+    Act(Act),
+}
+
+/// What a test does in the middle of a conversation.
+#[derive(Clone)]
+pub(super) struct Act(pub(super) Arc<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Act")
+    }
+}
+
+impl Step {
+    /// True if it ends with a fragment that is heard.
+    pub(super) fn hears(&self) -> bool {
+        matches!(
+            self,
+            Self::Request(_) | Self::Response(_) | Self::Cancel | Self::Command | Self::Fragment(_)
+        )
+    }
+
+    /// Whether it is what was heard: a fragment, and the message that it ended. None if that cannot
+    /// be said before the message is whole.
+    pub(super) fn met(&self, pdv: Pdv<'_>, whole: Option<&Whole>) -> Option<bool> {
+        if let Self::Fragment(kind) = self {
+            return Some(*kind == pdv.kind);
+        }
+        let command = &whole?.command;
+        Some(match (self, command) {
+            (Self::Command, _) | (Self::Cancel, Command::Cancel { .. }) => true,
+            (Self::Request(wanted), Command::Request(heard)) => heard.operation == *wanted,
+            (Self::Response(wanted), Command::Response(heard)) => heard.operation == *wanted,
+            _ => false,
+        })
+    }
 }
 
 impl fmt::Display for Step {
