@@ -537,7 +537,8 @@ fn requests_in_the_middle_are_refused() {
                 ..
             } = incoming
             {
-                drop(tell.send((response.responded_to, response.status)));
+                let sent = tell.send((response.responded_to, response.status));
+                sent.map_err(|_| Error::Closed)?;
             }
         }
         respond(association, context, &ask, Status::SUCCESS, None)?;
