@@ -73,14 +73,17 @@
 //! * A PDU is as long as the side that receives it said ([`Association::max_pdu_bytes`]).
 //! * We announce at most 16 MiB for it, since each PDU we receive stands in memory whole, and read
 //!   proposals of at most 256 KiB unless told otherwise.
+//! * An identifier is read up to 256 KiB and 32 sequences deep. Of the answers to a query 500,000 are
+//!   taken, of those that name the instances of a study 200,000, unless told otherwise.
 //! * Every call that waits has a timeout. Of the system's name resolver we wait no longer either, but
 //!   cannot stop it.
 //!
 //! # What is printed
 //!
 //! Errors, `Debug` and `tracing` events show what names machines and standards: AE titles, hosts, SOP
-//! classes, transfer syntaxes, context ids. Of what can name a person (SOP instance UIDs, fragments,
-//! text that was refused) they show the length only. No subscriber is installed.
+//! classes, transfer syntaxes, context ids. Of what can name a person (UIDs of studies, series and
+//! instances, values of identifiers, fragments, text that was refused) they show the length only. No
+//! subscriber is installed.
 
 pub mod ae;
 pub mod uid;

@@ -51,7 +51,8 @@ impl FromStr for Uid {
     }
 }
 
-/// The UID of a SOP instance: it can lead to a person, so it is never shown. Form as [`Uid`].
+/// The UID of a study, series or SOP instance: it can lead to a person, so it is never shown. Form as
+/// [`Uid`].
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InstanceUid(String);
 

@@ -83,8 +83,9 @@ impl Patience {
         self.limit.saturating_sub(self.since.elapsed())
     }
 
-    fn renew(&mut self) {
-        if !self.is_ending {
+    /// Begins anew if there is a sign that the peer goes on.
+    fn renew(&mut self, is_sign: bool) {
+        if is_sign && !self.is_ending {
             self.since = Instant::now();
         }
     }
@@ -157,23 +158,19 @@ pub(crate) fn hold(
             Came::Nothing => glance(onlooker, &mut patience),
             Came::Request(status) => {
                 // One that is none of the dialogue buys no time.
-                if status == Status::SUCCESS {
-                    patience.renew();
-                }
+                patience.renew(status == Status::SUCCESS);
                 false
             }
             Came::Response(response, identifier) => {
-                if onlooker.renews(&response) {
-                    patience.renew();
-                }
+                patience.renew(onlooker.renews(&response));
                 let is_final = response.status.class() != StatusClass::Pending;
                 let is_heard = is_final || !patience.is_ending;
                 let breaks = is_heard && onlooker.answered(&response, identifier).is_break();
-                if is_final && patience.is_ending && cancel.is_cancelled() {
-                    return Err(ServiceError::Cancelled);
-                }
                 if is_final {
-                    return Ok(response);
+                    let is_cancelled = patience.is_ending && cancel.is_cancelled();
+                    return (!is_cancelled)
+                        .then_some(response)
+                        .ok_or(ServiceError::Cancelled);
                 }
                 breaks
             }
@@ -188,7 +185,7 @@ pub(crate) fn hold(
 /// Looks elsewhere while nothing comes. True if the end is wished.
 fn glance(onlooker: &mut dyn Onlooker, patience: &mut Patience) -> bool {
     match onlooker.glance() {
-        Glance::Alive => patience.renew(),
+        Glance::Alive => patience.renew(true),
         Glance::Stop => return true,
         Glance::Quiet => {}
     }

@@ -175,15 +175,7 @@ impl Scu {
             }
             drop(tell);
             for (study, told) in told {
-                let step = match told {
-                    Told::Step(step) => step,
-                    Told::Report(report) => {
-                        if let Some(place) = reports.get_mut(study) {
-                            *place = Some(report);
-                        }
-                        Step::Done
-                    }
-                };
+                let step = told.step(reports.get_mut(study));
                 on_event(&RetrieveEvent { study, step });
             }
         });
@@ -216,4 +208,19 @@ impl Queue<'_> {
 enum Told {
     Step(Step),
     Report(StudyReport),
+}
+
+impl Told {
+    /// The step that it is; a report is put in its place.
+    fn step(self, place: Option<&mut Option<StudyReport>>) -> Step {
+        match self {
+            Self::Step(step) => step,
+            Self::Report(report) => {
+                if let Some(place) = place {
+                    *place = Some(report);
+                }
+                Step::Done
+            }
+        }
+    }
 }

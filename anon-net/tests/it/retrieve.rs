@@ -241,7 +241,21 @@ fn what_cannot_be_sent_is_named() {
     let takes =
         |_: &str, uid: &InstanceUid| (uid.expose() != "1.2.1.1.0").then_some(Arrival::Stored);
     let (pacs, arrivals) = sending(ORTHANC, three(), takes);
-    let (reports, _) = bring(&pacs, &*arrivals, &by_move(), &["1.2.1"]);
+    let began = Instant::now();
+    let studies = [uid("1.2.1")];
+    let cancel = Cancel::new();
+    let reports = pacs.scu().retrieve(
+        &pacs.node,
+        &by_move(),
+        &studies,
+        &*arrivals,
+        &cancel,
+        &mut |_| (),
+    );
+    assert!(
+        began.elapsed() < LONG,
+        "what is said not to come is not waited for"
+    );
     assert_eq!(sums(&reports[0]), [6, 5, 0, 0, 1]);
     assert_eq!(reports[0].failed, 1);
     assert!(!reports[0].is_complete());

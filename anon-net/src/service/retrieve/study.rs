@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::tally::Tally;
 use super::{Arrivals, Level, RetrieveRequest, Step, StudyReport, Via};
+use crate::dimse::Status;
 use crate::service::hierarchy::{self, Detail, HierarchyRequest, StudyHierarchy};
 use crate::service::transfer::{Target, Transfer, TransferFailure};
 use crate::service::{Cancel, Scu, ServiceError};
@@ -12,8 +13,9 @@ use crate::{Error, InstanceUid, Node, Remedy};
 
 /// How many instances are asked for in one request. 64 UIDs fit the length field of a UI.
 const LIST: usize = 64;
-/// How long to wait for what is on its way, after a peer has said that it did not send all.
-const AFTER_FAILURE: Duration = Duration::from_secs(2);
+/// How long to wait for what is on its way, after a peer has said that it did not send all: what it did
+/// send was answered before.
+const AFTER_FAILURE: Duration = Duration::from_millis(500);
 
 /// What is asked for in a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,6 +92,8 @@ pub(super) struct Job<'j> {
 struct Outcome {
     /// Why something was not sent.
     error: Option<ServiceError>,
+    /// The peer says that it did not send all.
+    is_partial: bool,
     /// Nothing can come of asking at another level.
     is_hopeless: bool,
 }
@@ -152,9 +156,9 @@ impl<'j> Job<'j> {
             let outcome = self.round(&round.targets(hierarchy, tally.missing()), tally)?;
             let network = self.scu.timeouts().network;
             let patience = match outcome.error {
-                None => network,
                 Some(ServiceError::Cancelled) => return Err(ServiceError::Cancelled),
-                Some(_) => network.min(AFTER_FAILURE),
+                None if !outcome.is_partial => network,
+                _ => network.min(AFTER_FAILURE),
             };
             tally.settle(patience, self.cancel)?;
             error = outcome.error.or(error);
@@ -185,7 +189,10 @@ impl<'j> Job<'j> {
             let result = self.ask(&mut open, target, tally);
             tally.look()?;
             match result {
-                Ok(()) => lost = 0,
+                Ok(status) => {
+                    lost = 0;
+                    outcome.is_partial |= status != Status::SUCCESS;
+                }
                 Err(ServiceError::Cancelled) => {
                     outcome.error = Some(ServiceError::Cancelled);
                     break;
@@ -213,7 +220,7 @@ impl<'j> Job<'j> {
         open: &mut Option<Transfer<'t>>,
         target: &Target,
         tally: &mut Tally<'_>,
-    ) -> Result<(), ServiceError> {
+    ) -> Result<Status, ServiceError> {
         let mut transfer = match open.take() {
             Some(transfer) => transfer,
             None => self.open()?,
@@ -226,8 +233,9 @@ impl<'j> Job<'j> {
         ) {
             *open = Some(transfer);
         }
-        tally.failed.extend(result?.failed);
-        Ok(())
+        let end = result?;
+        tally.failed.extend(end.failed);
+        Ok(end.status)
     }
 
     fn open(&self) -> Result<Transfer<'_>, ServiceError> {
