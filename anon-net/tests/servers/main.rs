@@ -1,0 +1,10 @@
+//! Against real servers, on loopback: Orthanc, DCMTK and pynetdicom.
+//!
+//! `.ci/servers/install.sh` installs them. Without them these tests say so and pass.
+#![cfg(unix)]
+
+#[expect(dead_code, reason = "each binary uses some of it")]
+#[path = "../shared/mod.rs"]
+mod shared;
+
+mod harness;
