@@ -12,6 +12,7 @@
 //! and from `anon-cli/tests/it/main.rs` with `#[path = "../../../anon-net/tests/shared/mod.rs"]`.
 //! Both need `tempfile` among their dev-dependencies.
 
+pub(crate) mod hostile;
 pub(crate) mod servers;
 pub(crate) mod wait;
 

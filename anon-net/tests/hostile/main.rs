@@ -1,0 +1,9 @@
+//! Bad peers against servers, and the proof that they are what they claim to be.
+#![cfg(unix)]
+
+#[expect(dead_code, reason = "each binary uses some of it")]
+#[path = "../shared/mod.rs"]
+mod shared;
+
+mod bits;
+mod storescp;
