@@ -6,4 +6,5 @@
 mod shared;
 
 mod bits;
+mod dcmtk_scu;
 mod storescp;

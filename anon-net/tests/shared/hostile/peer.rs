@@ -140,7 +140,7 @@ impl Peer {
         let end = Instant::now() + limit;
         let mut command = Vec::new();
         loop {
-            let (kind, body) = match self.pdu(end) {
+            let (kind, body) = match read_pdu(&mut self.stream, end) {
                 Ok(pdu) => pdu,
                 Err(error) => return error.into(),
             };
@@ -167,37 +167,6 @@ impl Peer {
                 _ => return Reaction::Nonsense,
             }
         }
-    }
-
-    fn pdu(&mut self, end: Instant) -> io::Result<(u8, Vec<u8>)> {
-        let mut head = [0; 6];
-        self.fill(&mut head, end)?;
-        let [kind, _, l0, l1, l2, l3] = head;
-        let length = u32::from_be_bytes([l0, l1, l2, l3]);
-        if length > 1 << 20 {
-            return Err(ErrorKind::InvalidData.into());
-        }
-        let mut body = vec![0; usize::try_from(length).unwrap_or(0)];
-        self.fill(&mut body, end)?;
-        Ok((kind, body))
-    }
-
-    /// Reads all of `room`, and gives up at `end`.
-    fn fill(&mut self, mut room: &mut [u8], end: Instant) -> io::Result<()> {
-        while !room.is_empty() {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(ErrorKind::TimedOut.into());
-            }
-            self.stream.set_read_timeout(Some(left))?;
-            match self.stream.read(room) {
-                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(read) => room = room.get_mut(read..).unwrap_or_default(),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 
     /// Reads the variable items of an A-ASSOCIATE-AC (PS3.8 section 9.3.3).
@@ -237,4 +206,36 @@ fn answer(mut pdvs: &[u8], command: &mut Vec<u8>) -> Option<bool> {
         pdvs = after;
     }
     Some(false)
+}
+
+/// One PDU: its type and what follows its length.
+pub(super) fn read_pdu(stream: &mut TcpStream, end: Instant) -> io::Result<(u8, Vec<u8>)> {
+    let mut head = [0; 6];
+    fill(stream, &mut head, end)?;
+    let [kind, _, l0, l1, l2, l3] = head;
+    let length = u32::from_be_bytes([l0, l1, l2, l3]);
+    if length > 1 << 20 {
+        return Err(ErrorKind::InvalidData.into());
+    }
+    let mut body = vec![0; usize::try_from(length).unwrap_or(0)];
+    fill(stream, &mut body, end)?;
+    Ok((kind, body))
+}
+
+/// Reads all of `room`, and gives up at `end`.
+fn fill(stream: &mut TcpStream, mut room: &mut [u8], end: Instant) -> io::Result<()> {
+    while !room.is_empty() {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(room) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(read) => room = room.get_mut(read..).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

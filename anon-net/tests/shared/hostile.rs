@@ -15,6 +15,7 @@
 mod arena;
 mod cases;
 mod good;
+pub(crate) mod impostors;
 pub(crate) mod memory;
 mod object;
 mod peer;
