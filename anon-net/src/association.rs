@@ -1,4 +1,7 @@
-//! [`Association`]: an open link between two application entities; [`Dial`] opens one.
+//! [`Association`]: an open link between two application entities; [`Dial`] opens one. [`ul`] is both
+//! over TCP and TLS.
+
+pub mod ul;
 
 use std::fmt;
 use std::time::Duration;
@@ -113,6 +116,7 @@ pub enum Event<'a> {
 /// * [`Error::Context`] and [`Error::Limit`] of `send`, and [`Error::TimedOut`] of `receive`, leave
 ///   the association as it was. Every other error closes it, and the peer learns of it.
 /// * On a closed association every call returns [`Error::Closed`]; aborting it does nothing.
+/// * [`fragment`](Association::fragment) lends what `receive` lent, until `receive` is called again.
 /// * Dropping an open association aborts it: no peer waits for one that is gone.
 /// * `testing::conformance::association` (feature `testing`) passes.
 pub trait Association: fmt::Debug + Send + Sync {
@@ -139,6 +143,10 @@ pub trait Association: fmt::Debug + Send + Sync {
     /// [`Error::TimedOut`], after which it can be called again; [`Error::Aborted`], [`Error::Lost`] or
     /// [`Error::Protocol`] when the association has ended otherwise.
     fn receive(&mut self, timeout: Duration) -> Result<Event<'_>, Error>;
+
+    /// The bytes of the fragment that the last [`receive`](Self::receive) gave; empty after anything
+    /// else. With it a data set is read without being copied.
+    fn fragment(&self) -> &[u8];
 
     /// Ends the association in order: asks the peer and waits for its answer, or answers its request.
     /// Fragments that arrive meanwhile are dropped. If both sides ask at once, both are answered

@@ -1,6 +1,6 @@
 //! Presentation contexts: what may be sent, and in which encoding (PS3.8 section 7.1.1.13).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::{Error, Uid};
@@ -42,10 +42,33 @@ pub struct Proposed {
     pub transfer_syntaxes: Vec<Uid>,
 }
 
+/// Which roles the requestor of an association may take for a SOP class (PS3.7 section D.3.3.4). The
+/// acceptor takes the others.
+///
+/// By default a requestor is SCU and nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "the standard has these two")]
+pub struct Roles {
+    /// It may send requests.
+    pub scu: bool,
+    /// It may be sent requests, as in a C-GET it is sent the instances.
+    pub scp: bool,
+}
+
+impl Default for Roles {
+    fn default() -> Self {
+        Self {
+            scu: true,
+            scp: false,
+        }
+    }
+}
+
 /// The contexts of a proposal, 128 at most, with ids 1, 3, 5 and so on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Contexts {
     proposed: Vec<Proposed>,
+    roles: BTreeMap<Uid, Roles>,
 }
 
 impl Contexts {
@@ -86,6 +109,27 @@ impl Contexts {
             transfer_syntaxes,
         });
         Ok(id)
+    }
+
+    /// Says that the requestor wants to be SCP of a SOP class too, as it must for a C-GET (PS3.7
+    /// section D.3.3.4). The acceptor may say no: see [`Accepted::scp`].
+    pub fn take_scp_role(&mut self, abstract_syntax: Uid) {
+        let both = Roles {
+            scu: true,
+            scp: true,
+        };
+        self.roles.insert(abstract_syntax, both);
+    }
+
+    /// The roles that are asked for, where they are not the default.
+    pub fn roles(&self) -> impl Iterator<Item = (&Uid, Roles)> {
+        self.roles.iter().map(|(class, roles)| (class, *roles))
+    }
+
+    /// What a peer proposed: its own ids, each once.
+    pub(crate) fn of_peer(mut proposed: Vec<Proposed>, roles: BTreeMap<Uid, Roles>) -> Self {
+        proposed.sort_by_key(|context| context.id);
+        Self { proposed, roles }
     }
 
     /// The contexts in the order of their ids.
@@ -147,6 +191,7 @@ pub struct Answer {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Supported {
     classes: BTreeMap<Uid, Vec<Uid>>,
+    scp_roles: BTreeSet<Uid>,
 }
 
 impl Supported {
@@ -161,6 +206,26 @@ impl Supported {
     pub fn with(mut self, abstract_syntax: Uid, transfer_syntaxes: Vec<Uid>) -> Self {
         self.classes.insert(abstract_syntax, transfer_syntaxes);
         self
+    }
+
+    /// Lets the requestor be SCP of this abstract syntax, if it asks for it (PS3.7 section D.3.3.4):
+    /// an acceptor that serves C-GET says so for what it sends.
+    #[must_use]
+    pub fn with_scp_role(mut self, abstract_syntax: Uid) -> Self {
+        self.scp_roles.insert(abstract_syntax);
+        self
+    }
+
+    /// Answers the roles that are asked for, of SOP classes that are supported.
+    pub fn answer_roles(&self, contexts: &Contexts) -> Vec<(Uid, Roles)> {
+        contexts
+            .roles()
+            .filter(|(class, _)| self.classes.contains_key(class))
+            .map(|(class, asked)| {
+                let scp = asked.scp && self.scp_roles.contains(class);
+                (class.clone(), Roles { scp, ..asked })
+            })
+            .collect()
     }
 
     /// Answers a proposal: one answer a context, in the same order.
@@ -199,6 +264,10 @@ pub struct Accepted {
     pub abstract_syntax: Uid,
     /// How data sets are encoded.
     pub transfer_syntax: Uid,
+    /// The requestor may send requests in it. The same on both sides (PS3.7 section D.3.3.4).
+    pub scu: bool,
+    /// The requestor may be sent requests in it. The same on both sides.
+    pub scp: bool,
 }
 
 /// The contexts that both sides agreed on, in the order of their ids.
@@ -236,6 +305,8 @@ impl Negotiated {
                 id: proposed.id,
                 abstract_syntax: proposed.abstract_syntax.clone(),
                 transfer_syntax: syntax.clone(),
+                scu: true,
+                scp: false,
             });
         }
         if verdicts.is_empty() {
@@ -245,6 +316,21 @@ impl Negotiated {
                 problem: "it answers a presentation context that was not proposed",
             })
         }
+    }
+
+    /// With the roles that were asked for and granted. An answer that nobody asked for means nothing;
+    /// without an answer the default holds (PS3.7 section D.3.3.4).
+    #[must_use]
+    pub fn with_roles(mut self, contexts: &Contexts, answers: &[(Uid, Roles)]) -> Self {
+        for accepted in &mut self.accepted {
+            let class = &accepted.abstract_syntax;
+            let granted = answers.iter().find(|(answered, _)| answered == class);
+            if let (Some(asked), Some((_, granted))) = (contexts.roles.get(class), granted) {
+                accepted.scu = asked.scu && granted.scu;
+                accepted.scp = asked.scp && granted.scp;
+            }
+        }
+        self
     }
 
     /// The context with this id.

@@ -145,6 +145,12 @@ pub enum Error {
         /// Why.
         reason: Rejection,
     },
+    /// We rejected the peer's proposal.
+    #[error("the proposal of the peer was rejected: {reason}")]
+    Refused {
+        /// What it was told, from its point of view.
+        reason: Rejection,
+    },
     /// The peer aborted. The association is closed.
     #[error("the peer aborted the association")]
     Aborted {
@@ -181,10 +187,22 @@ pub enum Error {
         /// What there is.
         found: u64,
     },
+    /// What was to be sent cannot be read. The association was aborted, since half of it was on its way.
+    #[error("what is to be sent cannot be read: {kind}")]
+    Unreadable {
+        /// What kind of error it was.
+        kind: io::ErrorKind,
+    },
     /// The peer broke the protocol.
     #[error("the peer broke the protocol: {problem}")]
     Protocol {
         /// How, in words of ours.
+        problem: &'static str,
+    },
+    /// TLS could not be agreed on, or broke.
+    #[error("no TLS with the peer: {problem}")]
+    Tls {
+        /// Why, in words of ours.
         problem: &'static str,
     },
     /// An implementation of the caller's failed.
@@ -205,8 +223,11 @@ impl Error {
             | Self::Lost
             | Self::Closed
             | Self::TimedOut { .. } => Remedy::Retry,
-            Self::Context { .. } | Self::Limit { .. } => Remedy::Skip,
-            Self::Protocol { .. } => Remedy::Stop,
+            Self::Context { .. }
+            | Self::Limit { .. }
+            | Self::Unreadable { .. }
+            | Self::Refused { .. } => Remedy::Skip,
+            Self::Protocol { .. } | Self::Tls { .. } => Remedy::Stop,
             Self::Backend(error) => error.remedy,
         }
     }
@@ -237,6 +258,12 @@ mod tests {
                 },
                 Remedy::Retry,
             ),
+            (
+                Error::Refused {
+                    reason: Rejection::CalledTitle,
+                },
+                Remedy::Skip,
+            ),
             (Error::Lost, Remedy::Retry),
             (Error::Closed, Remedy::Retry),
             (
@@ -261,8 +288,20 @@ mod tests {
                 Remedy::Skip,
             ),
             (
+                Error::Unreadable {
+                    kind: io::ErrorKind::NotFound,
+                },
+                Remedy::Skip,
+            ),
+            (
                 Error::Protocol {
                     problem: "it speaks HTTP",
+                },
+                Remedy::Stop,
+            ),
+            (
+                Error::Tls {
+                    problem: "it shows no certificate",
                 },
                 Remedy::Stop,
             ),

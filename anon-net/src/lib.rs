@@ -11,13 +11,14 @@
 //!                                      │ Negotiated
 //!  dyn Association ◄── P-DATA: command and data set fragments (Pdv) ──► dyn Association
 //!                  ◄── A-RELEASE, A-ABORT, timeouts ──►                       │
-//!                                                     Instance + body: dyn Read
+//!                                                     Instance + body: dyn BufRead
 //!                                                                             ▼
 //!                                   Status ◄── Outcome ◄── dyn InstanceHandler
 //! ```
 //!
 //! An [`Association`] moves fragments of DIMSE messages (PS3.8 Annex E) and ends in order or not.
-//! Everything above it is the same over TCP, TLS and the network in memory of feature `testing`.
+//! Everything above it is the same over TCP and TLS ([`association::ul`]) and the network in memory of
+//! feature `testing`.
 //!
 //! # Example
 //!
@@ -62,6 +63,7 @@
 //! | feature | adds | default |
 //! |---|---|---|
 //! | `testing` | `testing`: a network and a handler in memory, and the suites | off |
+//! | `tls` | `tls`: associations over TLS 1.2 and 1.3 by rustls with ring | off |
 //!
 //! # Limits
 //!
@@ -69,7 +71,10 @@
 //! * A proposal has 1 to 128 presentation contexts: their ids are the odd numbers of a byte (PS3.8
 //!   section 9.3.2.2).
 //! * A PDU is as long as the side that receives it said ([`Association::max_pdu_bytes`]).
-//! * Every call that waits has a timeout.
+//! * We announce at most 16 MiB for it, since each PDU we receive stands in memory whole, and read
+//!   proposals of at most 256 KiB unless told otherwise.
+//! * Every call that waits has a timeout. Of the system's name resolver we wait no longer either, but
+//!   cannot stop it.
 //!
 //! # What is printed
 //!
@@ -86,6 +91,9 @@ pub mod association;
 pub mod dimse;
 pub mod scp;
 
+#[cfg(feature = "tls")]
+pub mod tls;
+
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -94,7 +102,7 @@ pub mod error;
 pub use ae::{AeTitle, Node};
 pub use association::{Association, Dial, Event, Kind, Pdv, Place, Proposal};
 pub use context::{Answer, ContextId, Contexts, Negotiated, Supported, Verdict};
-pub use dimse::{Status, StatusClass};
+pub use dimse::{Command, Operation, Status, StatusClass, SubOperations};
 pub use error::{BackendError, Error, Remedy, TextError};
 pub use scp::{Instance, InstanceHandler, Outcome};
 pub use uid::{InstanceUid, Uid};

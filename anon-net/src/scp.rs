@@ -1,11 +1,29 @@
-//! [`InstanceHandler`]: what takes the instances that an SCP receives.
+//! The Storage and Verification SCP, and [`InstanceHandler`]: what takes the instances that it
+//! receives.
+//!
+//! ```text
+//! TCP ─► listener ─► one thread a connection: A-ASSOCIATE, limits ─► Service::serve
+//!                                                                        │ C-ECHO ─► 0000
+//!                        Status ◄── Outcome ◄── dyn InstanceHandler ◄────┘ C-STORE: Instance + body
+//! ```
+//!
+//! [`Service`] serves one association of any kind.
+
+mod counts;
+mod observer;
+mod serve;
+mod store;
 
 use std::fmt;
-use std::io::Read;
+use std::io::BufRead;
 use std::net::SocketAddr;
 
-use crate::dimse::Status;
+use crate::dimse::{Originator, Status};
 use crate::{AeTitle, BackendError, InstanceUid, Remedy, Uid};
+
+pub use counts::{Counts, Totals};
+pub use observer::{Ending, Handled, NoObserver, Refusal, ScpEvent, ScpObserver, Summary};
+pub use serve::Service;
 
 /// What is known of an instance before its data set is read. `Debug` shows no SOP instance UID.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +39,8 @@ pub struct Instance {
     pub calling: AeTitle,
     /// From where, if it came over a network.
     pub peer: Option<SocketAddr>,
+    /// Who asked for it, if it is sent for a C-MOVE and the sender says so.
+    pub originator: Option<Originator>,
 }
 
 impl Instance {
@@ -37,6 +57,7 @@ impl Instance {
             transfer_syntax,
             calling,
             peer: None,
+            originator: None,
         }
     }
 
@@ -45,6 +66,15 @@ impl Instance {
     pub fn with_peer(self, peer: SocketAddr) -> Self {
         Self {
             peer: Some(peer),
+            ..self
+        }
+    }
+
+    /// Sets who asked for it.
+    #[must_use]
+    pub fn with_originator(self, originator: Originator) -> Self {
+        Self {
+            originator: Some(originator),
             ..self
         }
     }
@@ -113,7 +143,7 @@ pub trait InstanceHandler: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`BackendError`] if the handler failed and nothing was kept. [`failure_status`] answers it.
-    fn handle(&self, instance: &Instance, body: &mut dyn Read) -> Result<Outcome, BackendError>;
+    fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError>;
 }
 
 const _: () = {

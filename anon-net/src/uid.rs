@@ -64,6 +64,14 @@ impl InstanceUid {
     }
 }
 
+impl FromStr for InstanceUid {
+    type Err = TextError;
+
+    fn from_str(text: &str) -> Result<Self, TextError> {
+        Self::new(text)
+    }
+}
+
 impl fmt::Debug for InstanceUid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "InstanceUid({} bytes)", self.0.len())

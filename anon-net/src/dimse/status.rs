@@ -25,16 +25,29 @@ pub enum StatusClass {
 impl Status {
     /// Done.
     pub const SUCCESS: Self = Self(0x0000);
+    /// Something went wrong while it was done (PS3.7 section C.5).
+    pub const PROCESSING_FAILURE: Self = Self(0x0110);
     /// The SOP class is not supported (PS3.7 section C.5.6).
     pub const SOP_CLASS_NOT_SUPPORTED: Self = Self(0x0122);
     /// The peer may not do this (PS3.7 section C.5.24).
     pub const NOT_AUTHORIZED: Self = Self(0x0124);
+    /// The operation is none that the peer knows (PS3.7 section C.5.23).
+    pub const UNRECOGNIZED_OPERATION: Self = Self(0x0211);
+    /// The SOP instance UID breaks the rules for UIDs (PS3.7 section C.5.12).
+    pub const INVALID_INSTANCE: Self = Self(0x0117);
+    /// An argument of the request is missing or wrong (PS3.7 section C.5.10).
+    pub const INVALID_ARGUMENT: Self = Self(0x0115);
     /// Storage: out of resources (PS3.4 Table B.2-1).
     pub const OUT_OF_RESOURCES: Self = Self(0xA700);
     /// Storage: the data set and the command disagree (PS3.4 Table B.2-1).
     pub const DATA_SET_DOES_NOT_MATCH: Self = Self(0xA900);
     /// Storage: the data set cannot be understood (PS3.4 Table B.2-1 leaves C000 to CFFF).
     pub const CANNOT_UNDERSTAND: Self = Self(0xC210);
+
+    /// C-FIND, C-MOVE, C-GET: more responses follow (PS3.4 Annex C).
+    pub const PENDING: Self = Self(0xFF00);
+    /// C-FIND, C-MOVE, C-GET: ended by C-CANCEL (PS3.4 Annex C).
+    pub const CANCELLED: Self = Self(0xFE00);
 
     /// A status as received. Every number is one.
     pub const fn new(code: u16) -> Self {

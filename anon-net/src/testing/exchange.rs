@@ -100,6 +100,8 @@ impl Dial for Exchange {
         }
         let answers = entry.supported.answer(&proposal.contexts);
         let contexts = Negotiated::new(&proposal.contexts, &answers)?;
+        let roles = entry.supported.answer_roles(&proposal.contexts);
+        let contexts = contexts.with_roles(&proposal.contexts, &roles);
         let requestor = Side {
             title: proposal.calling.clone(),
             max_pdu_bytes: proposal.max_pdu_bytes,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::scp::{Instance, InstanceHandler, Outcome};
@@ -60,7 +60,7 @@ impl MemoryHandler {
 }
 
 impl InstanceHandler for MemoryHandler {
-    fn handle(&self, instance: &Instance, body: &mut dyn Read) -> Result<Outcome, BackendError> {
+    fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
         // One byte more than there is room for tells a body that does not fit, however long it is.
         let room = self.max_bytes.saturating_sub(self.lock().bytes);
         let mut bytes = Vec::new();

@@ -258,6 +258,7 @@ impl Association for MemoryAssociation {
     }
 
     fn receive(&mut self, timeout: Duration) -> Result<Event<'_>, Error> {
+        self.current.bytes.clear();
         if self.link.is_none() {
             return Err(Error::Closed);
         }
@@ -287,6 +288,10 @@ impl Association for MemoryAssociation {
                 problem: "it sends a PDU without a fragment",
             }),
         }
+    }
+
+    fn fragment(&self) -> &[u8] {
+        &self.current.bytes
     }
 
     fn release(&mut self, timeout: Duration) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! The suites find implementations that break a promise.
 
-use std::io::Read;
+use std::io::BufRead;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ enum Fault {
     NeverReleases,
     WrongPeer,
     NeverTimesOut,
+    LendsNothing,
 }
 
 #[derive(Debug)]
@@ -92,6 +93,13 @@ impl Association for Faulty {
         }
     }
 
+    fn fragment(&self) -> &[u8] {
+        match self.fault {
+            Fault::LendsNothing => &[],
+            _ => self.inner.as_ref().expect("there").fragment(),
+        }
+    }
+
     fn release(&mut self, timeout: Duration) -> Result<(), Error> {
         match self.fault {
             Fault::NeverReleases => {
@@ -152,6 +160,7 @@ fn the_suite_of_associations_finds_each_fault() {
         Fault::NeverReleases,
         Fault::WrongPeer,
         Fault::NeverTimesOut,
+        Fault::LendsNothing,
     ] {
         assert!(
             !passes(fault),
@@ -172,7 +181,7 @@ enum Lapse {
 struct Lapsing(MemoryHandler, Lapse);
 
 impl InstanceHandler for Lapsing {
-    fn handle(&self, instance: &Instance, body: &mut dyn Read) -> Result<Outcome, BackendError> {
+    fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
         match self.1 {
             Lapse::KeepsWhatBrokeOff => {
                 let mut bytes = Vec::new();

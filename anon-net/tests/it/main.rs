@@ -2,8 +2,13 @@
 
 mod canary;
 mod context;
+mod dimse;
 mod exchange;
 mod faulty;
 mod handler;
 mod names;
+mod scp;
 mod status;
+#[cfg(feature = "tls")]
+mod tls;
+mod ul;

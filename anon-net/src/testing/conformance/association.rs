@@ -96,6 +96,7 @@ fn data(context: ContextId, bytes: &[u8]) -> Pdv<'_> {
 fn expect(end: &mut dyn Association, wanted: Pdv<'_>) {
     let event = must(end.receive(LONG), "a fragment arrives");
     assert_eq!(event, Event::Pdv(wanted), "the fragment that was sent");
+    assert_eq!(end.fragment(), wanted.bytes, "the fragment is lent again");
 }
 
 fn agrees(ends: &Ends) {

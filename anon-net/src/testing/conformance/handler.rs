@@ -1,6 +1,6 @@
 //! The suite of [`InstanceHandler`].
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 use crate::scp::{Instance, InstanceHandler, Outcome};
 
@@ -31,7 +31,7 @@ pub fn handler<H: InstanceHandler>(
 }
 
 #[track_caller]
-fn handle(handler: &dyn InstanceHandler, sample: &Sample, body: &mut dyn Read) -> Outcome {
+fn handle(handler: &dyn InstanceHandler, sample: &Sample, body: &mut dyn BufRead) -> Outcome {
     match handler.handle(&sample.instance, body) {
         Ok(outcome) => outcome,
         Err(error) => panic!("the handler failed: {error:?}"),
@@ -55,11 +55,27 @@ struct BreakingOff<'b>(&'b [u8], io::ErrorKind);
 
 impl Read for BreakingOff<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.0.read(buffer)? {
-            0 => Err(io::Error::new(self.1, "the association is gone")),
-            n => Ok(n),
-        }
+        read_through(self, buffer)
     }
+}
+
+impl BufRead for BreakingOff<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.0.is_empty() {
+            return Err(io::Error::new(self.1, "the association is gone"));
+        }
+        Ok(self.0)
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.0.consume(amount);
+    }
+}
+
+fn read_through(from: &mut impl BufRead, buffer: &mut [u8]) -> io::Result<usize> {
+    let n = from.fill_buf()?.read(buffer)?;
+    from.consume(n);
+    Ok(n)
 }
 
 fn keeps_nothing_that_broke_off<H: InstanceHandler>(
@@ -99,12 +115,21 @@ struct Dripping<'b>(&'b [u8], u8);
 
 impl Read for Dripping<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        read_through(self, buffer)
+    }
+}
+
+impl BufRead for Dripping<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
         self.1 ^= 1;
         if self.1 == 1 {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        let n = buffer.len().min(1);
-        self.0.read(buffer.get_mut(..n).unwrap_or_default())
+        Ok(self.0.get(..1).unwrap_or_default())
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.0.consume(amount);
     }
 }
 

@@ -1,0 +1,348 @@
+//! [`Acceptor`]: the side that is dialled.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::IoSlice;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use dicom_ul::pdu::{AssociationRQ, UserVariableItem};
+
+use super::encode::{self, Us};
+use super::handshake::{self, Wait, announced, limit_of, refuse, turn_away};
+use super::inbox::Inbox;
+use super::link::{Agreement, Side, UlAssociation};
+use super::pdu::{
+    ABORT, APPLICATION_CONTEXT, ASSOCIATE_RQ, Header, Violation, out_of_place, rejection,
+};
+use super::tcp::Tcp;
+use super::transport::{Transport, write_all};
+use super::{Implementation, decode};
+use crate::context::{Contexts, Negotiated, Proposed, Roles, Supported, Verdict};
+use crate::error::Rejection;
+#[cfg(feature = "tls")]
+use crate::tls::ServerTls;
+use crate::{AeTitle, ContextId, Error, Uid};
+
+/// Answers proposals on connections that were accepted (PS3.8 section 9.2.2). One serves any number of
+/// threads.
+///
+/// By default only its own title may be called, and anyone may call.
+#[derive(Debug, Clone)]
+pub struct Acceptor {
+    title: AeTitle,
+    supported: Supported,
+    any_called: bool,
+    calling: Option<BTreeSet<AeTitle>>,
+    max_pdu_bytes: u32,
+    max_request_bytes: u32,
+    implementation: Implementation,
+    artim: Duration,
+    #[cfg(feature = "tls")]
+    tls: Option<ServerTls>,
+}
+
+impl Acceptor {
+    /// The time that a request has, from connecting to its last byte, by default.
+    pub const ARTIM: Duration = Duration::from_secs(30);
+    /// The longest request by default: 128 contexts of every transfer syntax there is take half of it.
+    pub const MAX_REQUEST_BYTES: u32 = 256 * 1024;
+
+    /// An acceptor with this title that does what is supported.
+    pub fn new(title: AeTitle, supported: Supported) -> Self {
+        Self {
+            title,
+            supported,
+            any_called: false,
+            calling: None,
+            max_pdu_bytes: 128 * 1024,
+            max_request_bytes: Self::MAX_REQUEST_BYTES,
+            implementation: Implementation::default(),
+            artim: Self::ARTIM,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+
+    /// Lets a peer call it by any title.
+    #[must_use]
+    pub fn with_any_called_title(self) -> Self {
+        Self {
+            any_called: true,
+            ..self
+        }
+    }
+
+    /// Admits peers with these titles only.
+    #[must_use]
+    pub fn with_calling_titles(self, titles: impl IntoIterator<Item = AeTitle>) -> Self {
+        Self {
+            calling: Some(titles.into_iter().collect()),
+            ..self
+        }
+    }
+
+    /// Sets the longest P-DATA-TF that it takes, in bytes after the PDU's length field: 64 to
+    /// 16,777,216. A number beyond, also that for no limit, means the nearest: a PDU stands in memory.
+    #[must_use]
+    pub fn with_max_pdu_bytes(self, max_pdu_bytes: u32) -> Self {
+        Self {
+            max_pdu_bytes,
+            ..self
+        }
+    }
+
+    /// Sets the longest A-ASSOCIATE-RQ that it reads, in bytes after the PDU's length field.
+    #[must_use]
+    pub fn with_max_request_bytes(self, max_request_bytes: u32) -> Self {
+        Self {
+            max_request_bytes,
+            ..self
+        }
+    }
+
+    /// Sets which program it says it is.
+    #[must_use]
+    pub fn with_implementation(self, implementation: Implementation) -> Self {
+        Self {
+            implementation,
+            ..self
+        }
+    }
+
+    /// Sets the time that a peer has from being connected to the last byte of its request (the ARTIM
+    /// timer of PS3.8 section 9.1.5). However it drips, it has no longer.
+    #[must_use]
+    pub fn with_artim(self, artim: Duration) -> Self {
+        Self { artim, ..self }
+    }
+
+    /// Talks TLS only; the handshake counts against the ARTIM timer. A peer that talks plain DICOM is
+    /// refused.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_tls(self, tls: ServerTls) -> Self {
+        Self {
+            tls: Some(tls),
+            ..self
+        }
+    }
+
+    /// Reads a request from a connection, and answers it. The peer may share no context: look at
+    /// [`Association::contexts`](crate::Association::contexts).
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if it was rejected; [`Error::Protocol`], [`Error::TimedOut`],
+    /// [`Error::Tls`] or [`Error::Lost`] if there was nothing to answer. The connection is closed then, and the peer was
+    /// told as PS3.8 says, unless it speaks HTTP or TLS.
+    pub fn accept(&self, stream: TcpStream) -> Result<UlAssociation, Error> {
+        let wait = Wait::of(self.artim);
+        self.accept_within(self.transport(stream, wait)?, wait)
+    }
+
+    /// As [`accept`](Self::accept), over another stream.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn accept_over(&self, transport: Box<dyn Transport>) -> Result<UlAssociation, Error> {
+        self.accept_within(transport, Wait::of(self.artim))
+    }
+
+    /// Reads a request from a connection, and rejects it whatever it says.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept), if there was no request to reject.
+    pub fn reject(&self, stream: TcpStream, reason: Rejection) -> Result<(), Error> {
+        let wait = Wait::of(self.artim);
+        let mut transport = self.transport(stream, wait)?;
+        self.request(&mut Inbox::new(), &mut *transport, wait)?;
+        turn_away(&mut *transport, &rejection(reason), wait);
+        Ok(())
+    }
+
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(clippy::unused_self, reason = "it says whether there is TLS")
+    )]
+    fn transport(&self, stream: TcpStream, wait: Wait) -> Result<Box<dyn Transport>, Error> {
+        let tcp = Tcp::new(stream).map_err(|error| wait.failed(&error))?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            let tls = tls.accept(tcp, wait.deadline);
+            return Ok(Box::new(tls.map_err(|error| wait.failed(&error))?));
+        }
+        Ok(Box::new(tcp))
+    }
+
+    fn accept_within(
+        &self,
+        mut transport: Box<dyn Transport>,
+        wait: Wait,
+    ) -> Result<UlAssociation, Error> {
+        let mut inbox = Inbox::new();
+        let request = self.request(&mut inbox, &mut *transport, wait)?;
+        let calling = match self.admit(&request) {
+            Ok(calling) => calling,
+            Err(reason) => {
+                turn_away(&mut *transport, &rejection(reason), wait);
+                return Err(Error::Refused { reason });
+            }
+        };
+        let asked = match Asked::of(&request) {
+            Ok(asked) => asked,
+            Err(violation) => return Err(refuse(&mut *transport, violation, wait)),
+        };
+        let agreement = self.answer(&mut *transport, &request, calling, &asked, wait)?;
+        Ok(UlAssociation::new(transport, inbox, agreement))
+    }
+
+    fn request(
+        &self,
+        inbox: &mut Inbox,
+        transport: &mut dyn Transport,
+        wait: Wait,
+    ) -> Result<AssociationRQ, Error> {
+        let longest = usize::try_from(self.max_request_bytes).unwrap_or(usize::MAX);
+        let admit = |header: Header, first: &[u8]| match header.kind {
+            ASSOCIATE_RQ if header.length <= longest => Ok(()),
+            ASSOCIATE_RQ => Err(Violation::invalid("its proposal is longer than we read")),
+            ABORT => Err(quiet("it aborts before it proposes anything")),
+            kind => Err(stranger(first).unwrap_or(out_of_place(kind))),
+        };
+        let (_, body) = handshake::read(inbox, transport, wait, admit)?;
+        decode::request(&body).map_err(|violation| refuse(transport, violation, wait))
+    }
+
+    /// Looks at everything but the contexts; who calls.
+    fn admit(&self, request: &AssociationRQ) -> Result<AeTitle, Rejection> {
+        // Only bit 0 is tested (PS3.8 section 9.3.2).
+        if request.protocol_version & 1 == 0 {
+            return Err(Rejection::ProtocolVersion);
+        }
+        if request.application_context_name != APPLICATION_CONTEXT {
+            return Err(Rejection::ApplicationContext);
+        }
+        let called = AeTitle::new(&request.called_ae_title).ok();
+        if !self.any_called && called.as_ref() != Some(&self.title) {
+            return Err(Rejection::CalledTitle);
+        }
+        AeTitle::new(&request.calling_ae_title)
+            .ok()
+            .filter(|title| {
+                self.calling
+                    .as_ref()
+                    .is_none_or(|known| known.contains(title))
+            })
+            .ok_or(Rejection::CallingTitle)
+    }
+
+    fn answer(
+        &self,
+        transport: &mut dyn Transport,
+        request: &AssociationRQ,
+        calling: AeTitle,
+        asked: &Asked,
+        wait: Wait,
+    ) -> Result<Agreement, Error> {
+        let answers = self.supported.answer(&asked.contexts);
+        let roles = self.supported.answer_roles(&asked.contexts);
+        let contexts =
+            Negotiated::new(&asked.contexts, &answers)?.with_roles(&asked.contexts, &roles);
+        let mut verdicts = asked.refused.clone();
+        verdicts.extend(
+            answers
+                .into_iter()
+                .map(|answer| (answer.id, answer.verdict)),
+        );
+        let us = Us {
+            implementation: &self.implementation,
+            max_pdu_bytes: announced(self.max_pdu_bytes),
+        };
+        let called = AeTitle::new(&request.called_ae_title).unwrap_or_else(|_| self.title.clone());
+        let pdu = encode::acceptance(called.as_str(), &calling, &verdicts, &roles, &us)?;
+        write_all(transport, &mut [IoSlice::new(&pdu)], wait.deadline)
+            .map_err(|error| wait.failed(&error))?;
+        Ok(Agreement {
+            side: Side::Acceptor,
+            peer: calling,
+            contexts,
+            max_pdu_bytes: limit_of(&request.user_variables),
+            announced: us.max_pdu_bytes,
+        })
+    }
+}
+
+/// The contexts that a request asks for.
+#[derive(Debug)]
+struct Asked {
+    contexts: Contexts,
+    /// Those whose abstract syntax is no UID, so that it cannot be supported.
+    refused: BTreeMap<ContextId, Verdict>,
+}
+
+impl Asked {
+    fn of(request: &AssociationRQ) -> Result<Self, Violation> {
+        if request.presentation_contexts.is_empty() {
+            return Err(Violation::invalid("it proposes no presentation context"));
+        }
+        let mut ids = BTreeSet::new();
+        let mut proposed = Vec::new();
+        let mut refused = BTreeMap::new();
+        for context in &request.presentation_contexts {
+            let id = ContextId::new(context.id).ok_or(Violation::invalid(
+                "it proposes a presentation context with an even id",
+            ))?;
+            if !ids.insert(id) {
+                return Err(Violation::invalid(
+                    "it proposes two presentation contexts with one id",
+                ));
+            }
+            let syntaxes = context.transfer_syntaxes.iter();
+            match Uid::new(&context.abstract_syntax) {
+                Ok(abstract_syntax) => proposed.push(Proposed {
+                    id,
+                    abstract_syntax,
+                    transfer_syntaxes: syntaxes.filter_map(|uid| Uid::new(uid).ok()).collect(),
+                }),
+                Err(_) => {
+                    refused.insert(id, Verdict::AbstractSyntaxNotSupported);
+                }
+            }
+        }
+        let contexts = Contexts::of_peer(proposed, roles(&request.user_variables));
+        Ok(Self { contexts, refused })
+    }
+}
+
+/// The roles that a request or an answer names.
+pub(super) fn roles(variables: &[UserVariableItem]) -> BTreeMap<Uid, Roles> {
+    let roles = variables.iter().filter_map(|variable| match variable {
+        UserVariableItem::ScuScpRoleSelectionSubItem(class, roles) => {
+            let (scu, scp) = (roles.scu, roles.scp);
+            Some((Uid::new(class).ok()?, Roles { scu, scp }))
+        }
+        _ => None,
+    });
+    roles.collect()
+}
+
+const fn quiet(problem: &'static str) -> Violation {
+    Violation {
+        reason: None,
+        problem,
+    }
+}
+
+/// One that speaks another protocol, and would not understand an A-ABORT.
+fn stranger(first: &[u8]) -> Option<Violation> {
+    const VERBS: [&[u8]; 9] = [
+        b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"CONN", b"OPTI", b"TRAC", b"PRI ",
+    ];
+    // A handshake record of TLS: type 22, version 3.x (RFC 8446 section 5.1).
+    if first.starts_with(&[22, 3]) {
+        Some(quiet("it speaks TLS"))
+    } else if VERBS.iter().any(|verb| first.starts_with(verb)) {
+        Some(quiet("it speaks HTTP"))
+    } else {
+        None
+    }
+}

@@ -1,0 +1,281 @@
+//! [`UlDial`]: the side that dials.
+
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use dicom_ul::pdu::{AssociationAC, PresentationContextResultReason};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::acceptor::roles;
+use super::encode::{self, Us};
+use super::handshake::{self, Wait, after, announced, limit_of, refuse};
+use super::inbox::Inbox;
+use super::link::{Agreement, Side, UlAssociation};
+use super::pdu::{
+    ABORT, ASSOCIATE_AC, ASSOCIATE_RJ, Header, SHORT_LEN, USER_ABORT, Violation, aborted_by,
+    out_of_place, rejected,
+};
+use super::tcp::Tcp;
+use super::transport::{Transport, part, write_all};
+use super::{Implementation, decode};
+use crate::association::{Association, Dial, Proposal};
+use crate::context::{Answer, Negotiated, Roles, Verdict};
+#[cfg(feature = "tls")]
+use crate::tls::ClientTls;
+use crate::{ContextId, Error, Node, Uid};
+
+/// The longest A-ASSOCIATE-AC that is read: 128 contexts take less than a tenth of it.
+const MAX_ANSWER_BYTES: usize = 128 * 1024;
+
+/// Opens associations over TCP (PS3.8 section 9.2.1).
+///
+/// Each address of a host is tried until one answers.
+#[derive(Debug, Clone, Default)]
+pub struct UlDial {
+    local: Option<IpAddr>,
+    connect_timeout: Option<Duration>,
+    implementation: Implementation,
+    #[cfg(feature = "tls")]
+    tls: Option<ClientTls>,
+}
+
+impl UlDial {
+    /// A dialler that binds no address.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Connects from this local address, to addresses of its family only.
+    #[must_use]
+    pub fn with_local_address(self, local: IpAddr) -> Self {
+        Self {
+            local: Some(local),
+            ..self
+        }
+    }
+
+    /// Sets how long finding the host and connecting may take; without it, as long as the whole.
+    #[must_use]
+    pub fn with_connect_timeout(self, connect_timeout: Duration) -> Self {
+        Self {
+            connect_timeout: Some(connect_timeout),
+            ..self
+        }
+    }
+
+    /// Sets which program it says it is.
+    #[must_use]
+    pub fn with_implementation(self, implementation: Implementation) -> Self {
+        Self {
+            implementation,
+            ..self
+        }
+    }
+
+    /// Talks TLS only; the handshake counts against the time of the whole.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_tls(self, tls: ClientTls) -> Self {
+        Self {
+            tls: Some(tls),
+            ..self
+        }
+    }
+
+    /// Proposes an association over a stream that is open. Nothing is done about TLS.
+    ///
+    /// # Errors
+    /// As [`Dial::dial`].
+    pub fn dial_over(
+        &self,
+        transport: Box<dyn Transport>,
+        node: &Node,
+        proposal: &Proposal,
+        timeout: Duration,
+    ) -> Result<UlAssociation, Error> {
+        let us = self.us(proposal);
+        let request = encode::request(node.title(), proposal, &us)?;
+        associate(transport, node, proposal, &request, Wait::of(timeout))
+    }
+
+    fn us(&self, proposal: &Proposal) -> Us<'_> {
+        Us {
+            implementation: &self.implementation,
+            max_pdu_bytes: announced(proposal.max_pdu_bytes),
+        }
+    }
+
+    fn connect(&self, node: &Node, wait: Wait) -> Result<Box<dyn Transport>, Error> {
+        let deadline = self
+            .connect_timeout
+            .map_or(wait.deadline, |timeout| after(timeout).min(wait.deadline));
+        let tcp = self
+            .stream(node, deadline)
+            .and_then(Tcp::new)
+            .map_err(|error| Error::Connect { kind: error.kind() })?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            let tls = tls.connect(tcp, node.host(), wait.deadline);
+            return Ok(Box::new(tls.map_err(|error| wait.failed(&error))?));
+        }
+        Ok(Box::new(tcp))
+    }
+
+    fn stream(&self, node: &Node, deadline: Instant) -> io::Result<TcpStream> {
+        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        let addresses: Vec<SocketAddr> = addresses(node, deadline)?
+            .into_iter()
+            .filter(|to| self.local.is_none_or(|from| from.is_ipv4() == to.is_ipv4()))
+            .collect();
+        for (to, tries) in addresses.iter().zip((1..=addresses.len()).rev()) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // Each address has its share, so that one that swallows everything does not take it all.
+            let share = left / u32::try_from(tries).unwrap_or(u32::MAX);
+            if share.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            match connect_to(*to, self.local, share) {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+}
+
+impl Dial for UlDial {
+    fn dial(
+        &self,
+        node: &Node,
+        proposal: &Proposal,
+        timeout: Duration,
+    ) -> Result<Box<dyn Association>, Error> {
+        let wait = Wait::of(timeout);
+        let request = encode::request(node.title(), proposal, &self.us(proposal))?;
+        let transport = self.connect(node, wait)?;
+        let association = associate(transport, node, proposal, &request, wait)?;
+        Ok(Box::new(association))
+    }
+}
+
+fn connect_to(to: SocketAddr, local: Option<IpAddr>, timeout: Duration) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+    if let Some(local) = local {
+        socket.bind(&SocketAddr::new(local, 0).into())?;
+    }
+    socket.connect_timeout(&to.into(), timeout)?;
+    Ok(socket.into())
+}
+
+/// The addresses of a host. A resolver that hangs is left behind: it cannot be interrupted.
+fn addresses(node: &Node, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(ip) = node.host().parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, node.port())]);
+    }
+    let (found, wait) = mpsc::sync_channel(1);
+    let at = (node.host().to_owned(), node.port());
+    std::thread::Builder::new()
+        .name("anon-net-resolve".to_owned())
+        .spawn(move || {
+            let addresses = at.to_socket_addrs().map(Iterator::collect);
+            // Nobody waits for it any more, perhaps.
+            let _ = found.send(addresses);
+        })?;
+    let left = deadline.saturating_duration_since(Instant::now());
+    wait.recv_timeout(left)
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// Sends the request, and waits for its answer.
+fn associate(
+    mut transport: Box<dyn Transport>,
+    node: &Node,
+    proposal: &Proposal,
+    request: &[u8],
+    wait: Wait,
+) -> Result<UlAssociation, Error> {
+    let mut inbox = Inbox::new();
+    write_all(&mut *transport, &mut [IoSlice::new(request)], wait.deadline)
+        .map_err(|error| wait.failed(&error))?;
+    let answer = handshake::read(&mut inbox, &mut *transport, wait, admit);
+    let (header, body) = answer.inspect_err(|error| {
+        if matches!(error, Error::TimedOut { .. }) {
+            // The peer may answer later: it is told that nobody listens (PS3.8 section 9.2.3, AA-1).
+            part(&mut *transport, &USER_ABORT, Instant::now());
+        }
+    })?;
+    match header.kind {
+        ASSOCIATE_AC => {}
+        ASSOCIATE_RJ => {
+            let (lasting, reason) = rejected(&body);
+            return Err(Error::Rejected { lasting, reason });
+        }
+        _ => {
+            let by = aborted_by(&body);
+            return Err(Error::Aborted { by });
+        }
+    }
+    let agreed = decode::acceptance(&body).and_then(|answer| agree(proposal, &answer));
+    let (contexts, max_pdu_bytes) =
+        agreed.map_err(|violation| refuse(&mut *transport, violation, wait))?;
+    let agreement = Agreement {
+        side: Side::Requestor,
+        peer: node.title().clone(),
+        contexts,
+        max_pdu_bytes,
+        announced: announced(proposal.max_pdu_bytes),
+    };
+    Ok(UlAssociation::new(transport, inbox, agreement))
+}
+
+fn admit(header: Header, _: &[u8]) -> Result<(), Violation> {
+    match header.kind {
+        ASSOCIATE_AC if header.length <= MAX_ANSWER_BYTES => Ok(()),
+        ASSOCIATE_AC => Err(Violation::invalid("its answer is longer than we read")),
+        ASSOCIATE_RJ | ABORT if header.length == SHORT_LEN => Ok(()),
+        ASSOCIATE_RJ | ABORT => Err(Violation::invalid(
+            "it sends a rejection or abort of a wrong length",
+        )),
+        kind => Err(out_of_place(kind)),
+    }
+}
+
+fn agree(proposal: &Proposal, answer: &AssociationAC) -> Result<(Negotiated, u32), Violation> {
+    let answers = answers(answer)?;
+    let contexts = Negotiated::new(&proposal.contexts, &answers).map_err(|error| {
+        Violation::invalid(match error {
+            Error::Protocol { problem } => problem,
+            _ => "its answer does not match the proposal",
+        })
+    })?;
+    let roles: Vec<(Uid, Roles)> = roles(&answer.user_variables).into_iter().collect();
+    let contexts = contexts.with_roles(&proposal.contexts, &roles);
+    Ok((contexts, limit_of(&answer.user_variables)))
+}
+
+fn answers(answer: &AssociationAC) -> Result<Vec<Answer>, Violation> {
+    let results = answer.presentation_contexts.iter().map(|result| {
+        let id = ContextId::new(result.id).ok_or(Violation::invalid(
+            "it answers a presentation context with an even id",
+        ))?;
+        let verdict = match result.reason {
+            PresentationContextResultReason::Acceptance => {
+                Verdict::Accepted(Uid::new(&result.transfer_syntax).map_err(|_| {
+                    Violation::invalid("it accepts a transfer syntax that is no UID")
+                })?)
+            }
+            PresentationContextResultReason::UserRejection => Verdict::UserRejection,
+            PresentationContextResultReason::NoReason => Verdict::NoReason,
+            PresentationContextResultReason::AbstractSyntaxNotSupported => {
+                Verdict::AbstractSyntaxNotSupported
+            }
+            PresentationContextResultReason::TransferSyntaxesNotSupported => {
+                Verdict::TransferSyntaxesNotSupported
+            }
+        };
+        Ok(Answer { id, verdict })
+    });
+    results.collect()
+}

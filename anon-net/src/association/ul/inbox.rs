@@ -1,0 +1,153 @@
+//! [`Inbox`]: the bytes that came, whole PDUs first.
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::time::Instant;
+
+use super::pdu::{HEADER_LEN, Header, Violation};
+use super::transport::Transport;
+
+/// What a buffer has before a PDU asks for more.
+const FIRST: usize = 16 * 1024;
+/// The most that is set aside before so many bytes have come.
+const READY: usize = 512 * 1024;
+
+/// Why no PDU came.
+#[derive(Debug)]
+pub(super) enum Halt {
+    /// The stream failed, or its time is up.
+    Io(io::Error),
+    /// The peer ended its direction.
+    End,
+    /// It is none that may come.
+    Violation(Violation),
+}
+
+/// The buffer of an association's incoming bytes.
+///
+/// ```text
+/// 0          start              end            len
+/// ├──consumed──┼──PDU──┼──PDU…────┼──free────────┤
+/// ```
+///
+/// Each read fills the free part, so many short PDUs come with one system call. It has room for two
+/// of the longest PDUs, so that few bytes are moved to its beginning; it grows only when it is full
+/// of bytes that came, never by what a length field says.
+pub(super) struct Inbox {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Inbox {
+    /// An empty buffer.
+    pub(super) fn new() -> Self {
+        Self {
+            bytes: vec![0; FIRST],
+            start: 0,
+            end: 0,
+        }
+    }
+
+    /// Makes room for PDUs of this length. What has come stays.
+    pub(super) fn prepare(&mut self, longest: usize) {
+        let size = longest
+            .saturating_add(HEADER_LEN)
+            .saturating_mul(2)
+            .min(READY);
+        let size = size.max(self.bytes.len()).max(4 * FIRST);
+        // A new one, since the system has zeroed it already.
+        let mut bytes = vec![0; size];
+        let unread = self.unread();
+        let end = unread.len();
+        if let Some(to) = bytes.get_mut(..end) {
+            to.copy_from_slice(unread);
+        }
+        *self = Self {
+            bytes,
+            start: 0,
+            end,
+        };
+    }
+
+    /// What has come and is not consumed.
+    pub(super) fn unread(&self) -> &[u8] {
+        self.bytes.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Consumes bytes, which stay where they are until the next read; their place.
+    pub(super) fn consume(&mut self, count: usize) -> Range<usize> {
+        let from = self.start;
+        self.start = from.saturating_add(count).min(self.end);
+        from..self.start
+    }
+
+    /// Consumed bytes.
+    pub(super) fn get(&self, place: Range<usize>) -> &[u8] {
+        self.bytes.get(place).unwrap_or_default()
+    }
+
+    /// Waits until the PDU that stands first is whole, and `admit` has let its header pass. It is not
+    /// consumed. Can be called again after it failed for want of time.
+    pub(super) fn pdu(
+        &mut self,
+        transport: &mut dyn Transport,
+        deadline: Instant,
+        admit: impl Fn(Header, &[u8]) -> Result<(), Violation>,
+    ) -> Result<Header, Halt> {
+        loop {
+            let unread = self.unread();
+            let wanted = match Header::read(unread) {
+                Some(header) => {
+                    admit(header, unread).map_err(Halt::Violation)?;
+                    let wanted = header.length.saturating_add(HEADER_LEN);
+                    if unread.len() >= wanted {
+                        return Ok(header);
+                    }
+                    wanted
+                }
+                None => HEADER_LEN,
+            };
+            self.make_room(wanted);
+            self.fill(transport, deadline)?;
+        }
+    }
+
+    /// Makes free space at the end for more of a PDU of `wanted` bytes.
+    fn make_room(&mut self, wanted: usize) {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+        if self.start.saturating_add(wanted) > self.bytes.len() && self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        if self.end == self.bytes.len() {
+            let size = self.bytes.len().saturating_mul(2).min(wanted);
+            self.bytes.resize(size, 0);
+        }
+    }
+
+    fn fill(&mut self, transport: &mut dyn Transport, deadline: Instant) -> Result<(), Halt> {
+        let free = self.bytes.get_mut(self.end..).unwrap_or_default();
+        match transport.read(free, deadline) {
+            Ok(0) => Err(Halt::End),
+            Ok(count) => {
+                self.end = self.end.saturating_add(count).min(self.bytes.len());
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Err(error) => Err(Halt::Io(error)),
+        }
+    }
+}
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox")
+            .field("unread", &self.unread().len())
+            .field("size", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}

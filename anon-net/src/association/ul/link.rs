@@ -1,0 +1,393 @@
+//! [`UlAssociation`]: an association over a byte stream.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use super::handshake::after;
+use super::inbox::{Halt, Inbox};
+use super::outbox::write_data;
+use super::pdu::{
+    ABORT, DATA_TF, HEADER_LEN, Header, PDV_HEADER_LEN, PdvHeader, RELEASE_REPLY, RELEASE_REQUEST,
+    RELEASE_RP, RELEASE_RQ, SHORT_LEN, UNKNOWN_CONTEXT, USER_ABORT, Violation, aborted_by,
+    out_of_place,
+};
+use super::transport::{Broken, Transport, part, timed_out, write_all};
+use crate::association::{Association, Event, Pdv};
+use crate::context::{ContextId, Negotiated};
+use crate::error::{AbortedBy, Waiting};
+use crate::{AeTitle, Error};
+
+/// Which side proposed the association.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Requestor,
+    Acceptor,
+}
+
+/// An association over TCP, TLS or another byte stream (PS3.8 section 9).
+///
+/// Fragments that are received stand in its buffer, and fragments that are sent are written from where
+/// they are: neither is copied.
+pub struct UlAssociation {
+    side: Side,
+    peer: AeTitle,
+    contexts: Negotiated,
+    /// One bit for each context id that was accepted.
+    accepted: u128,
+    /// The longest P-DATA-TF that the peer takes.
+    max_pdu_bytes: u32,
+    /// The longest that we take.
+    announced: u32,
+    /// Gone once the association is closed.
+    transport: Option<Box<dyn Transport>>,
+    inbox: Inbox,
+    /// What is left of the P-DATA-TF that stands first in the inbox.
+    data_left: usize,
+    /// Where the last fragment stands in the inbox.
+    fragment: Range<usize>,
+    /// The peer has asked for the release.
+    asked_to_release: bool,
+    /// We have.
+    asking: bool,
+}
+
+/// What both sides agreed on.
+#[derive(Debug)]
+pub(super) struct Agreement {
+    pub(super) side: Side,
+    pub(super) peer: AeTitle,
+    pub(super) contexts: Negotiated,
+    pub(super) max_pdu_bytes: u32,
+    pub(super) announced: u32,
+}
+
+enum Arrived {
+    Fragment(PdvHeader),
+    ReleaseRequest,
+    ReleaseReply,
+}
+
+enum Stop {
+    Closed,
+    Halt(Halt),
+    Aborted(AbortedBy),
+}
+
+impl From<Halt> for Stop {
+    fn from(halt: Halt) -> Self {
+        Self::Halt(halt)
+    }
+}
+
+impl From<Violation> for Stop {
+    fn from(violation: Violation) -> Self {
+        Self::Halt(Halt::Violation(violation))
+    }
+}
+
+const fn bit(id: ContextId) -> u128 {
+    1 << (id.get() / 2)
+}
+
+impl UlAssociation {
+    pub(super) fn new(
+        transport: Box<dyn Transport>,
+        mut inbox: Inbox,
+        agreement: Agreement,
+    ) -> Self {
+        let longest = usize::try_from(agreement.announced).unwrap_or(usize::MAX);
+        inbox.prepare(longest);
+        let ids = agreement.contexts.iter().map(|accepted| bit(accepted.id));
+        tracing::debug!(peer = %agreement.peer, contexts = agreement.contexts.len(), "associated");
+        Self {
+            accepted: ids.fold(0, |all, one| all | one),
+            side: agreement.side,
+            peer: agreement.peer,
+            contexts: agreement.contexts,
+            max_pdu_bytes: agreement.max_pdu_bytes,
+            announced: agreement.announced,
+            transport: Some(transport),
+            inbox,
+            data_left: 0,
+            fragment: 0..0,
+            asked_to_release: false,
+            asking: false,
+        }
+    }
+
+    /// Waits for what comes next. What fails for want of time can be called again.
+    fn next(&mut self, deadline: Instant) -> Result<Arrived, Stop> {
+        self.fragment = 0..0;
+        let Some(transport) = self.transport.as_deref_mut() else {
+            return Err(Stop::Closed);
+        };
+        if self.data_left == 0 {
+            let expect = Expect {
+                longest: self.announced,
+                data: !self.asked_to_release,
+                reply: self.asking,
+            };
+            let admit = |header, _: &[u8]| expect.admit(header);
+            let header = self.inbox.pdu(transport, deadline, admit)?;
+            self.inbox.consume(HEADER_LEN);
+            if header.kind != DATA_TF {
+                return self.control(header);
+            }
+            self.data_left = header.length;
+        }
+        let rest = self.inbox.unread().get(..self.data_left);
+        let header = PdvHeader::read(rest.unwrap_or_default())?;
+        if self.accepted & bit(header.context) == 0 {
+            return Err(Violation::invalid(UNKNOWN_CONTEXT).into());
+        }
+        self.inbox.consume(PDV_HEADER_LEN);
+        self.fragment = self.inbox.consume(header.length);
+        self.data_left -= PDV_HEADER_LEN + header.length;
+        Ok(Arrived::Fragment(header))
+    }
+
+    /// Consumes the body of a PDU without data.
+    fn control(&mut self, header: Header) -> Result<Arrived, Stop> {
+        let body = self.inbox.consume(header.length);
+        match header.kind {
+            RELEASE_RQ => {
+                self.asked_to_release = true;
+                Ok(Arrived::ReleaseRequest)
+            }
+            RELEASE_RP => Ok(Arrived::ReleaseReply),
+            _ => Err(Stop::Aborted(aborted_by(self.inbox.get(body)))),
+        }
+    }
+
+    /// The error that ends a wait. Unless it is for want of time, the association is closed.
+    fn stopped(&mut self, stop: Stop, waiting: Waiting, after: Duration) -> Error {
+        let error = match stop {
+            Stop::Closed => Error::Closed,
+            Stop::Halt(Halt::Io(error)) if timed_out(&error) => {
+                return Error::TimedOut { waiting, after };
+            }
+            Stop::Halt(Halt::Io(error)) => Broken::or_lost(&error),
+            Stop::Halt(Halt::End) => Error::Lost,
+            Stop::Halt(Halt::Violation(violation)) => {
+                self.close(&violation.answer());
+                Error::Protocol {
+                    problem: violation.problem,
+                }
+            }
+            Stop::Aborted(by) => Error::Aborted { by },
+        };
+        self.close(&[]);
+        error
+    }
+
+    /// Says the last word, if there is one, and closes.
+    fn close(&mut self, last: &[u8]) {
+        if let Some(mut transport) = self.transport.take() {
+            part(&mut *transport, last, Instant::now());
+            tracing::debug!(peer = %self.peer, "closed");
+        }
+    }
+
+    fn say(&mut self, pdu: &[u8], deadline: Instant, after: Duration) -> Result<(), Error> {
+        let transport = self.transport.as_deref_mut().ok_or(Error::Closed)?;
+        let written = write_all(transport, &mut [IoSlice::new(pdu)], deadline);
+        written.map_err(|error| self.unsent(&error, Waiting::Release, after))
+    }
+
+    /// The error of a write that failed: the association is closed, since half a PDU may be on its
+    /// way.
+    fn unsent(&mut self, error: &io::Error, waiting: Waiting, after: Duration) -> Error {
+        let error = if timed_out(error) {
+            Error::TimedOut { waiting, after }
+        } else {
+            self.last_words()
+        };
+        if let Some(mut transport) = self.transport.take() {
+            transport.reset();
+            tracing::debug!(peer = %self.peer, "reset");
+        }
+        error
+    }
+
+    /// Why the peer is gone: an abort of its may be among what it sent last.
+    fn last_words(&mut self) -> Error {
+        const ENOUGH: usize = 10_000;
+        let now = Instant::now();
+        for _ in 0..ENOUGH {
+            match self.next(now) {
+                Ok(_) => {}
+                Err(Stop::Aborted(by)) => return Error::Aborted { by },
+                Err(_) => break,
+            }
+        }
+        Error::Lost
+    }
+
+    fn check(&self, pdvs: &[Pdv<'_>]) -> Result<u32, Error> {
+        for pdv in pdvs {
+            if self.accepted & bit(pdv.context) == 0 {
+                return Err(Error::Context { id: pdv.context });
+            }
+        }
+        let found = pdvs.iter().map(Pdv::pdu_bytes).sum::<u64>();
+        u32::try_from(found)
+            .ok()
+            .filter(|length| *length <= self.max_pdu_bytes)
+            .ok_or(Error::Limit {
+                what: "bytes of a PDU",
+                limit: u64::from(self.max_pdu_bytes),
+                found,
+            })
+    }
+}
+
+/// What may come.
+struct Expect {
+    longest: u32,
+    /// Fragments, and a request to release.
+    data: bool,
+    /// The answer to a release.
+    reply: bool,
+}
+
+impl Expect {
+    fn admit(&self, header: Header) -> Result<(), Violation> {
+        let longest = usize::try_from(self.longest).unwrap_or(usize::MAX);
+        match header.kind {
+            DATA_TF if self.data => match header.length {
+                0 => Err(Violation::invalid("it sends a PDU without a fragment")),
+                length if length > longest => {
+                    Err(Violation::invalid("it sends a PDU longer than we take"))
+                }
+                _ => Ok(()),
+            },
+            RELEASE_RQ if self.data => short(header),
+            RELEASE_RP if self.reply => short(header),
+            // One that aborts is told nothing.
+            ABORT => short(header).map_err(|violation| Violation {
+                reason: None,
+                ..violation
+            }),
+            kind => Err(out_of_place(kind)),
+        }
+    }
+}
+
+fn short(header: Header) -> Result<(), Violation> {
+    if header.length == SHORT_LEN {
+        Ok(())
+    } else {
+        Err(Violation::invalid(
+            "it sends a release or abort of a wrong length",
+        ))
+    }
+}
+
+impl Association for UlAssociation {
+    fn peer(&self) -> &AeTitle {
+        &self.peer
+    }
+
+    fn contexts(&self) -> &Negotiated {
+        &self.contexts
+    }
+
+    fn max_pdu_bytes(&self) -> u32 {
+        self.max_pdu_bytes
+    }
+
+    fn send(&mut self, pdvs: &[Pdv<'_>], timeout: Duration) -> Result<(), Error> {
+        if self.transport.is_none() {
+            return Err(Error::Closed);
+        }
+        let length = self.check(pdvs)?;
+        let Some(transport) = self.transport.as_deref_mut().filter(|_| !pdvs.is_empty()) else {
+            return Ok(());
+        };
+        tracing::trace!(peer = %self.peer, ?pdvs, "send");
+        write_data(transport, pdvs, length, after(timeout))
+            .map_err(|error| self.unsent(&error, Waiting::Room, timeout))
+    }
+
+    fn receive(&mut self, timeout: Duration) -> Result<Event<'_>, Error> {
+        match self.next(after(timeout)) {
+            Ok(Arrived::Fragment(header)) => {
+                let pdv = Pdv {
+                    context: header.context,
+                    kind: header.kind,
+                    place: header.place,
+                    bytes: self.inbox.get(self.fragment.clone()),
+                };
+                tracing::trace!(peer = %self.peer, ?pdv, "received");
+                Ok(Event::Pdv(pdv))
+            }
+            Ok(Arrived::ReleaseRequest) => Ok(Event::Release),
+            // Admitted only after we asked, and then `release` has the association.
+            Ok(Arrived::ReleaseReply) => {
+                let violation = out_of_place(RELEASE_RP);
+                Err(self.stopped(violation.into(), Waiting::Message, timeout))
+            }
+            Err(stop) => Err(self.stopped(stop, Waiting::Message, timeout)),
+        }
+    }
+
+    fn fragment(&self) -> &[u8] {
+        self.inbox.get(self.fragment.clone())
+    }
+
+    fn release(&mut self, timeout: Duration) -> Result<(), Error> {
+        let deadline = after(timeout);
+        if self.asked_to_release {
+            self.say(&RELEASE_REPLY, deadline, timeout)?;
+            self.close(&[]);
+            return Ok(());
+        }
+        self.say(&RELEASE_REQUEST, deadline, timeout)?;
+        self.asking = true;
+        loop {
+            match self.next(deadline) {
+                // Too late to be of use.
+                Ok(Arrived::Fragment(_)) => {}
+                // Both ask at once: the requestor answers first (PS3.8 section 9.2.3, AR-8 to AR-10).
+                Ok(Arrived::ReleaseRequest) if self.side == Side::Acceptor => {}
+                Ok(Arrived::ReleaseRequest) => self.say(&RELEASE_REPLY, deadline, timeout)?,
+                Ok(Arrived::ReleaseReply) => {
+                    if self.asked_to_release && self.side == Side::Acceptor {
+                        self.say(&RELEASE_REPLY, deadline, timeout)?;
+                    }
+                    self.close(&[]);
+                    return Ok(());
+                }
+                Err(stop) => {
+                    let error = self.stopped(stop, Waiting::Release, timeout);
+                    self.abort();
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    fn abort(&mut self) {
+        self.close(&USER_ABORT);
+    }
+}
+
+impl Drop for UlAssociation {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
+
+impl fmt::Debug for UlAssociation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UlAssociation")
+            .field("side", &self.side)
+            .field("peer", &self.peer)
+            .field("contexts", &self.contexts.len())
+            .field("max_pdu_bytes", &self.max_pdu_bytes)
+            .field("open", &self.transport.is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,553 @@
+//! [`Command`]: the command set of a DIMSE message (PS3.7 section 9.3 and Annex E).
+
+use std::fmt;
+
+use super::elements::{Elements, Writer, tag};
+use super::status::Status;
+use crate::{AeTitle, InstanceUid, Uid};
+
+/// Identifies a message on its association (PS3.7 section 9.1).
+pub type MessageId = u16;
+
+/// What is asked for (PS3.7 section 9.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the composite services of the standard are these five"
+)]
+pub enum Operation {
+    /// C-STORE.
+    Store,
+    /// C-GET.
+    Get,
+    /// C-FIND.
+    Find,
+    /// C-MOVE.
+    Move,
+    /// C-ECHO.
+    Echo,
+}
+
+/// The bit of a command field that tells a response (PS3.7 Table E.1-1).
+const RESPONSE: u16 = 0x8000;
+/// The command field of a C-CANCEL request.
+const CANCEL: u16 = 0x0FFF;
+/// The data set type that says: no data set follows. Every other value says one does.
+const NO_DATA_SET: u16 = 0x0101;
+/// What we write when one follows.
+const DATA_SET: u16 = 0x0001;
+
+impl Operation {
+    /// The command field of its request (PS3.7 Table E.1-1).
+    const fn code(self) -> u16 {
+        match self {
+            Self::Store => 0x0001,
+            Self::Get => 0x0010,
+            Self::Find => 0x0020,
+            Self::Move => 0x0021,
+            Self::Echo => 0x0030,
+        }
+    }
+
+    const fn of(code: u16) -> Option<Self> {
+        match code {
+            0x0001 => Some(Self::Store),
+            0x0010 => Some(Self::Get),
+            0x0020 => Some(Self::Find),
+            0x0021 => Some(Self::Move),
+            0x0030 => Some(Self::Echo),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Store => "C-STORE",
+            Self::Get => "C-GET",
+            Self::Find => "C-FIND",
+            Self::Move => "C-MOVE",
+            Self::Echo => "C-ECHO",
+        })
+    }
+}
+
+/// How urgent a request is (PS3.7 Annex E.1). Peers are free to ignore it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_enums, reason = "the standard has these three")]
+pub enum Priority {
+    /// After others. 0002.
+    Low,
+    /// As others. 0000.
+    #[default]
+    Medium,
+    /// Before others. 0001.
+    High,
+}
+
+impl Priority {
+    const fn code(self) -> u16 {
+        match self {
+            Self::Medium => 0,
+            Self::High => 1,
+            Self::Low => 2,
+        }
+    }
+
+    /// A priority that the standard does not know is as good as none.
+    const fn of(code: Option<u16>) -> Self {
+        match code {
+            Some(1) => Self::High,
+            Some(2) => Self::Low,
+            _ => Self::Medium,
+        }
+    }
+}
+
+/// Who asked for the C-MOVE or C-GET that a C-STORE is part of (PS3.7 section 9.1.1.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "the standard has these two")]
+pub struct Originator {
+    /// Its AE title.
+    pub title: AeTitle,
+    /// The message id of its request.
+    pub message_id: MessageId,
+}
+
+/// A request. `Debug` shows no SOP instance UID.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Request {
+    /// What is asked for.
+    pub operation: Operation,
+    /// Its id.
+    pub message_id: MessageId,
+    /// Affected SOP Class UID (0000,0002).
+    pub sop_class: Uid,
+    /// Affected SOP Instance UID (0000,1000): C-STORE only.
+    pub sop_instance: Option<InstanceUid>,
+    /// Priority (0000,0700). C-ECHO has none.
+    pub priority: Priority,
+    /// Move Destination (0000,0600): C-MOVE only.
+    pub destination: Option<AeTitle>,
+    /// Who asked for the C-MOVE that this C-STORE is part of.
+    pub originator: Option<Originator>,
+    /// True if a data set follows.
+    pub has_data_set: bool,
+}
+
+impl Request {
+    /// A request of this operation, of medium priority. A data set follows all but C-ECHO.
+    pub fn new(operation: Operation, message_id: MessageId, sop_class: Uid) -> Self {
+        Self {
+            operation,
+            message_id,
+            sop_class,
+            sop_instance: None,
+            priority: Priority::Medium,
+            destination: None,
+            originator: None,
+            has_data_set: operation != Operation::Echo,
+        }
+    }
+
+    /// Sets the instance that is stored.
+    #[must_use]
+    pub fn with_instance(mut self, sop_instance: InstanceUid) -> Self {
+        self.sop_instance = Some(sop_instance);
+        self
+    }
+
+    /// Sets where a C-MOVE sends to.
+    #[must_use]
+    pub fn with_destination(mut self, destination: AeTitle) -> Self {
+        self.destination = Some(destination);
+        self
+    }
+
+    /// Sets how urgent it is.
+    #[must_use]
+    pub fn with_priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// The response to it with this status, without a data set: it repeats operation, message id, SOP
+    /// class and instance.
+    pub fn response(&self, status: Status) -> Response {
+        Response {
+            operation: self.operation,
+            responded_to: self.message_id,
+            sop_class: Some(self.sop_class.clone()),
+            sop_instance: self.sop_instance.clone(),
+            status,
+            counts: SubOperations::default(),
+            comment: None,
+            has_data_set: false,
+        }
+    }
+}
+
+/// The counters of a C-MOVE or C-GET (PS3.7 sections 9.1.3.1 and 9.1.4.1). A peer may leave each out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_structs, reason = "the standard has these four")]
+pub struct SubOperations {
+    /// Still to be done.
+    pub remaining: Option<u16>,
+    /// Done.
+    pub completed: Option<u16>,
+    /// Not done.
+    pub failed: Option<u16>,
+    /// Done with a warning.
+    pub warning: Option<u16>,
+}
+
+/// A response. `Debug` shows neither the SOP instance UID nor the comment.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Response {
+    /// What was asked for.
+    pub operation: Operation,
+    /// The message id of the request.
+    pub responded_to: MessageId,
+    /// Affected SOP Class UID (0000,0002). Peers leave it out at times.
+    pub sop_class: Option<Uid>,
+    /// Affected SOP Instance UID (0000,1000).
+    pub sop_instance: Option<InstanceUid>,
+    /// How it went.
+    pub status: Status,
+    /// What a C-MOVE or C-GET has done.
+    pub counts: SubOperations,
+    /// Error Comment (0000,0902): words of the peer, which may quote an identifier. Not for logs.
+    pub comment: Option<String>,
+    /// True if a data set follows.
+    pub has_data_set: bool,
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("operation", &self.operation)
+            .field("responded_to", &self.responded_to)
+            .field("sop_class", &self.sop_class)
+            .field("sop_instance", &self.sop_instance)
+            .field("status", &self.status)
+            .field("counts", &self.counts)
+            .field("comment_bytes", &self.comment.as_ref().map(String::len))
+            .field("has_data_set", &self.has_data_set)
+            .finish()
+    }
+}
+
+/// The command set of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
+pub enum Command {
+    /// Asks for something.
+    Request(Request),
+    /// Answers.
+    Response(Response),
+    /// C-CANCEL: ends a C-FIND, C-MOVE or C-GET early.
+    Cancel {
+        /// The message id of the request that is to end.
+        responded_to: MessageId,
+    },
+}
+
+/// Why a command set cannot be understood. Holds no value of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
+pub enum Malformed {
+    /// It ends in the middle of an element.
+    #[error("the command set ends in the middle of an element")]
+    Cut,
+    /// It has an element of another group.
+    #[error("the command set has an element of another group than 0000")]
+    Group,
+    /// An element stands twice.
+    #[error("the command set has the element (0000,{element:04X}) twice")]
+    Twice {
+        /// Its element number.
+        element: u16,
+    },
+    /// There are more elements than any command set has.
+    #[error("the command set has too many elements")]
+    TooMany,
+    /// An element is missing.
+    #[error("the command set lacks the element (0000,{element:04X})")]
+    Missing {
+        /// Its element number.
+        element: u16,
+    },
+    /// An element has a value that cannot be one.
+    #[error("the command set has a value in (0000,{element:04X}) that cannot be one")]
+    Value {
+        /// Its element number.
+        element: u16,
+    },
+    /// It is a request that can be answered, but not understood: an element is missing or cannot be
+    /// what it is.
+    #[error("the {operation} request has no sound (0000,{element:04X})")]
+    Request {
+        /// What is asked for.
+        operation: Operation,
+        /// Its id.
+        message_id: MessageId,
+        /// The element.
+        element: u16,
+        /// True if a data set follows.
+        has_data_set: bool,
+    },
+    /// It is not one of the composite services: an N-GET, say.
+    #[error("the command field {field:04X} is of no service here")]
+    Unknown {
+        /// The command field.
+        field: u16,
+        /// The message id, if it is a request that has one: it can be answered.
+        message_id: Option<MessageId>,
+        /// True if a data set follows.
+        has_data_set: bool,
+    },
+}
+
+impl Command {
+    /// True if a data set follows.
+    pub fn has_data_set(&self) -> bool {
+        match self {
+            Self::Request(request) => request.has_data_set,
+            Self::Response(response) => response.has_data_set,
+            Self::Cancel { .. } => false,
+        }
+    }
+
+    /// Reads a command set: implicit VR little endian, group 0000 (PS3.7 section 6.3.1).
+    ///
+    /// Elements may stand in any order and the group length may be wrong or missing, as some peers
+    /// have it; elements that are not known are passed over.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it cannot be understood.
+    ///
+    /// # Examples
+    /// ```
+    /// use anon_net::dimse::{Command, Operation, Request};
+    /// use anon_net::Uid;
+    ///
+    /// let echo = Request::new(Operation::Echo, 7, Uid::new("1.2.840.10008.1.1")?);
+    /// let echo = Command::Request(echo);
+    /// assert_eq!(Command::decode(&echo.encode())?, echo);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let elements = Elements::parse(bytes)?;
+        let missing = |element| move || Malformed::Missing { element };
+        let field = elements
+            .number(tag::COMMAND_FIELD)?
+            .ok_or_else(missing(tag::COMMAND_FIELD))?;
+        let data_set_type = elements.number(tag::DATA_SET_TYPE)?;
+        // Without the element nobody knows what follows.
+        let has_data_set = data_set_type.ok_or_else(missing(tag::DATA_SET_TYPE))? != NO_DATA_SET;
+        if field == CANCEL {
+            let id = elements.number(tag::RESPONDED_TO)?;
+            let responded_to = id.ok_or_else(missing(tag::RESPONDED_TO))?;
+            return Ok(Self::Cancel { responded_to });
+        }
+        match Operation::of(field & !RESPONSE) {
+            Some(operation) if field & RESPONSE == 0 => {
+                request(&elements, operation, has_data_set).map(Self::Request)
+            }
+            Some(operation) => response(&elements, operation, has_data_set).map(Self::Response),
+            None => Err(Malformed::Unknown {
+                field,
+                message_id: (field & RESPONSE == 0)
+                    .then(|| elements.number(tag::MESSAGE_ID))
+                    .transpose()?
+                    .flatten(),
+                has_data_set,
+            }),
+        }
+    }
+
+    /// Writes the command set, with its group length.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut to = Writer::new();
+        match self {
+            Self::Request(request) => write_request(&mut to, request),
+            Self::Response(response) => write_response(&mut to, response),
+            Self::Cancel { responded_to } => {
+                to.number(tag::COMMAND_FIELD, CANCEL);
+                to.number(tag::RESPONDED_TO, *responded_to);
+                to.number(tag::DATA_SET_TYPE, NO_DATA_SET);
+            }
+        }
+        to.finish()
+    }
+}
+
+fn request(
+    elements: &Elements<'_>,
+    operation: Operation,
+    has_data_set: bool,
+) -> Result<Request, Malformed> {
+    let message_id = elements
+        .number(tag::MESSAGE_ID)?
+        .ok_or(Malformed::Missing {
+            element: tag::MESSAGE_ID,
+        })?;
+    arguments(elements, operation, message_id, has_data_set).map_err(|error| match error {
+        Malformed::Missing { element } | Malformed::Value { element } => Malformed::Request {
+            operation,
+            message_id,
+            element,
+            has_data_set,
+        },
+        other => other,
+    })
+}
+
+fn arguments(
+    elements: &Elements<'_>,
+    operation: Operation,
+    message_id: MessageId,
+    has_data_set: bool,
+) -> Result<Request, Malformed> {
+    // Some peers name the class that is asked for in the wrong element.
+    let sop_class = match elements.parsed(tag::AFFECTED_SOP_CLASS)? {
+        Some(class) => Some(class),
+        None => elements.parsed(tag::REQUESTED_SOP_CLASS)?,
+    };
+    let originator = match (
+        elements.parsed(tag::ORIGINATOR_TITLE)?,
+        elements.number(tag::ORIGINATOR_MESSAGE)?,
+    ) {
+        (Some(title), Some(message_id)) => Some(Originator { title, message_id }),
+        _ => None,
+    };
+    Ok(Request {
+        operation,
+        message_id,
+        sop_class: sop_class.ok_or(Malformed::Missing {
+            element: tag::AFFECTED_SOP_CLASS,
+        })?,
+        sop_instance: elements.parsed(tag::AFFECTED_SOP_INSTANCE)?,
+        priority: Priority::of(elements.number(tag::PRIORITY)?),
+        destination: elements.parsed(tag::MOVE_DESTINATION)?,
+        originator,
+        has_data_set,
+    })
+}
+
+fn response(
+    elements: &Elements<'_>,
+    operation: Operation,
+    has_data_set: bool,
+) -> Result<Response, Malformed> {
+    let missing = |element| move || Malformed::Missing { element };
+    Ok(Response {
+        operation,
+        responded_to: elements
+            .number(tag::RESPONDED_TO)?
+            .ok_or_else(missing(tag::RESPONDED_TO))?,
+        sop_class: elements.parsed(tag::AFFECTED_SOP_CLASS)?,
+        sop_instance: elements.parsed(tag::AFFECTED_SOP_INSTANCE)?,
+        status: elements
+            .number(tag::STATUS)?
+            .map(Status::new)
+            .ok_or_else(missing(tag::STATUS))?,
+        counts: SubOperations {
+            remaining: elements.number(tag::REMAINING)?,
+            completed: elements.number(tag::COMPLETED)?,
+            failed: elements.number(tag::FAILED)?,
+            warning: elements.number(tag::WARNING)?,
+        },
+        comment: elements.comment(tag::ERROR_COMMENT),
+        has_data_set,
+    })
+}
+
+const fn data_set_type(has_data_set: bool) -> u16 {
+    if has_data_set { DATA_SET } else { NO_DATA_SET }
+}
+
+fn write_request(to: &mut Writer, request: &Request) {
+    to.uid(tag::AFFECTED_SOP_CLASS, request.sop_class.as_str());
+    to.number(tag::COMMAND_FIELD, request.operation.code());
+    to.number(tag::MESSAGE_ID, request.message_id);
+    if let Some(destination) = &request.destination {
+        to.text(tag::MOVE_DESTINATION, destination.as_str());
+    }
+    if request.operation != Operation::Echo {
+        to.number(tag::PRIORITY, request.priority.code());
+    }
+    to.number(tag::DATA_SET_TYPE, data_set_type(request.has_data_set));
+    if let Some(instance) = &request.sop_instance {
+        to.uid(tag::AFFECTED_SOP_INSTANCE, instance.expose());
+    }
+    if let Some(originator) = &request.originator {
+        to.text(tag::ORIGINATOR_TITLE, originator.title.as_str());
+        to.number(tag::ORIGINATOR_MESSAGE, originator.message_id);
+    }
+}
+
+fn write_response(to: &mut Writer, response: &Response) {
+    if let Some(class) = &response.sop_class {
+        to.uid(tag::AFFECTED_SOP_CLASS, class.as_str());
+    }
+    to.number(tag::COMMAND_FIELD, response.operation.code() | RESPONSE);
+    to.number(tag::RESPONDED_TO, response.responded_to);
+    to.number(tag::DATA_SET_TYPE, data_set_type(response.has_data_set));
+    to.number(tag::STATUS, response.status.code());
+    if let Some(comment) = &response.comment {
+        to.text(tag::ERROR_COMMENT, comment);
+    }
+    if let Some(instance) = &response.sop_instance {
+        to.uid(tag::AFFECTED_SOP_INSTANCE, instance.expose());
+    }
+    to.number_if(tag::REMAINING, response.counts.remaining);
+    to.number_if(tag::COMPLETED, response.counts.completed);
+    to.number_if(tag::FAILED, response.counts.failed);
+    to.number_if(tag::WARNING, response.counts.warning);
+}
+
+impl Malformed {
+    /// True if a data set follows.
+    pub fn has_data_set(&self) -> bool {
+        match self {
+            Self::Request { has_data_set, .. } | Self::Unknown { has_data_set, .. } => {
+                *has_data_set
+            }
+            _ => false,
+        }
+    }
+
+    /// The command set that answers it: what is known of the request, and a status. None if it is no
+    /// request, or has no message id.
+    pub(crate) fn answer(&self) -> Option<Vec<u8>> {
+        let (field, id, status) = match *self {
+            Self::Request {
+                operation,
+                message_id,
+                element: tag::AFFECTED_SOP_INSTANCE,
+                ..
+            } => (operation.code(), message_id, Status::INVALID_INSTANCE),
+            Self::Request {
+                operation,
+                message_id,
+                ..
+            } => (operation.code(), message_id, Status::INVALID_ARGUMENT),
+            Self::Unknown {
+                field,
+                message_id: Some(id),
+                ..
+            } => (field, id, Status::UNRECOGNIZED_OPERATION),
+            _ => return None,
+        };
+        let mut to = Writer::new();
+        to.number(tag::COMMAND_FIELD, field | RESPONSE);
+        to.number(tag::RESPONDED_TO, id);
+        to.number(tag::DATA_SET_TYPE, NO_DATA_SET);
+        to.number(tag::STATUS, status.code());
+        Some(to.finish())
+    }
+}

@@ -1,0 +1,196 @@
+//! [`ScpObserver`]: hears what an SCP does.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use super::{Counts, Outcome};
+use crate::dimse::Status;
+use crate::error::{AbortedBy, Rejection, Waiting};
+use crate::{AeTitle, BackendError, Error, Uid};
+
+/// What became of an instance, and what its sender was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
+pub enum Handled {
+    /// It is stored. 0000.
+    Stored,
+    /// It was stored before. 0000.
+    AlreadyStored,
+    /// It is set aside for a person to look at. 0000.
+    Quarantined,
+    /// It was refused because of what it is, or how it was sent.
+    Refused(Status),
+    /// It could not be taken because something failed here.
+    Failed(Status),
+    /// It broke off.
+    BrokenOff,
+}
+
+impl Handled {
+    /// What the sender is told; nothing if it is gone.
+    pub fn status(self) -> Option<Status> {
+        match self {
+            Self::Stored | Self::AlreadyStored | Self::Quarantined => Some(Status::SUCCESS),
+            Self::Refused(status) | Self::Failed(status) => Some(status),
+            Self::BrokenOff => None,
+        }
+    }
+}
+
+impl From<Outcome> for Handled {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Stored => Self::Stored,
+            Outcome::AlreadyStored => Self::AlreadyStored,
+            Outcome::Quarantined => Self::Quarantined,
+            Outcome::OutOfResources => Self::Failed(Status::OUT_OF_RESOURCES),
+            Outcome::Mismatch => Self::Refused(Status::DATA_SET_DOES_NOT_MATCH),
+            Outcome::CannotUnderstand => Self::Refused(Status::CANNOT_UNDERSTAND),
+            Outcome::ClassNotSupported => Self::Refused(Status::SOP_CLASS_NOT_SUPPORTED),
+            Outcome::BrokenOff => Self::BrokenOff,
+        }
+    }
+}
+
+/// How an association ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ending {
+    /// In order: the peer asked for it.
+    Released,
+    /// The peer aborted.
+    Aborted(AbortedBy),
+    /// The connection broke.
+    Lost,
+    /// We aborted: nothing came for as long as an association may be idle.
+    Idle,
+    /// We aborted: the peer stopped inside a message, or did not read our answer.
+    Stalled(Waiting),
+    /// We aborted: the peer broke the protocol, in words of ours.
+    Broken(&'static str),
+    /// We aborted: the SCP was stopped.
+    Stopped,
+}
+
+impl From<Error> for Ending {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Aborted { by } => Self::Aborted(by),
+            Error::TimedOut { waiting, .. } => Self::Stalled(waiting),
+            Error::Protocol { problem } => Self::Broken(problem),
+            Error::Limit { .. } => Self::Broken("it takes PDUs that no answer fits in"),
+            _ => Self::Lost,
+        }
+    }
+}
+
+/// An association that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Summary {
+    /// What became of its instances.
+    pub counts: Counts,
+    /// How long it was open.
+    pub lasted: Duration,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+/// Why a connection came to no association.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// It was rejected, and told so (PS3.8 Table 9-21).
+    Rejected(Rejection),
+    /// Its address is none that is admitted. Nothing was read.
+    Address,
+    /// There were too many connections without an association, and this one had waited longest.
+    Crowded,
+    /// It did not ask for an association in time, or not in the way of the protocol.
+    NoAssociation,
+    /// The SCP was being stopped.
+    Stopped,
+}
+
+/// What an SCP did. Holds nothing that can name a person.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum ScpEvent<'a> {
+    /// It listens.
+    #[non_exhaustive]
+    Listening {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// A connection came to no association.
+    #[non_exhaustive]
+    Refused {
+        /// From where.
+        peer: SocketAddr,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// An association was opened.
+    #[non_exhaustive]
+    Opened {
+        /// Who opened it.
+        calling: &'a AeTitle,
+        /// From where, if over a network.
+        peer: Option<SocketAddr>,
+    },
+    /// An instance was dealt with; its sender is told next.
+    #[non_exhaustive]
+    Instance {
+        /// Who sent it.
+        calling: &'a AeTitle,
+        /// Its SOP class, as its command says.
+        sop_class: &'a Uid,
+        /// What became of it.
+        handled: Handled,
+        /// The bytes of its data set that came.
+        bytes: u64,
+        /// How long that took, from its command on.
+        took: Duration,
+        /// How the handler failed, if it did.
+        error: Option<&'a BackendError>,
+    },
+    /// An association ended.
+    #[non_exhaustive]
+    Ended {
+        /// Who had opened it.
+        calling: &'a AeTitle,
+        /// From where, if over a network.
+        peer: Option<SocketAddr>,
+        /// How it went.
+        summary: &'a Summary,
+    },
+}
+
+/// Hears what an SCP does, on the threads that do it: it must not wait. What it panics with is dropped.
+pub trait ScpObserver: fmt::Debug + Send + Sync {
+    /// Something happened.
+    fn on(&self, event: &ScpEvent<'_>);
+}
+
+/// Hears nothing.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct NoObserver;
+
+impl ScpObserver for NoObserver {
+    fn on(&self, _: &ScpEvent<'_>) {}
+}
+
+/// Tells an observer. A fault of it must neither end an association nor the listener.
+pub(super) fn tell(observer: &dyn ScpObserver, event: &ScpEvent<'_>) {
+    if catch_unwind(AssertUnwindSafe(|| observer.on(event))).is_err() {
+        tracing::error!("the observer panicked");
+    }
+}
+
+const _: () = {
+    const fn shared<T: Send + Sync + ?Sized>() {}
+    shared::<dyn ScpObserver>();
+};

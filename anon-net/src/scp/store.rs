@@ -1,0 +1,183 @@
+//! One C-STORE (PS3.7 section 9.1.1, PS3.4 Annex B).
+
+use std::io::{self, BufRead, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use super::observer::{Ending, Handled, ScpEvent, tell};
+use super::serve::Session;
+use super::{Instance, failure_status};
+use crate::context::ContextId;
+use crate::dimse::{Body, Request, Status};
+use crate::{Association, BackendError};
+
+/// The Verification SOP class (PS3.4 section A.4): nothing is stored under it.
+const VERIFICATION: &str = "1.2.840.10008.1.1";
+
+/// What was made of an instance.
+struct Taken {
+    handled: Handled,
+    bytes: u64,
+    error: Option<BackendError>,
+    /// How the association ended, if it did.
+    ending: Option<Ending>,
+}
+
+impl Session<'_> {
+    pub(super) fn store(
+        &self,
+        association: &mut dyn Association,
+        context: ContextId,
+        request: &Request,
+    ) -> Result<(), Ending> {
+        let began = Instant::now();
+        let instance = self.instance(association, context, request);
+        let body = if request.has_data_set {
+            Body::new(association, context, self.service.dimse)
+        } else {
+            Body::none(association, context)
+        };
+        let taken = self.take(instance, body);
+        self.record(request, &taken, began);
+        if let Some(ending) = taken.ending {
+            return Err(ending);
+        }
+        // A handler that says of a whole body that it broke off has failed.
+        let status = taken.handled.status().unwrap_or(Status::PROCESSING_FAILURE);
+        self.reply(association, context, request, status)
+    }
+
+    /// What the command says of the instance, or the status that refuses it.
+    fn instance(
+        &self,
+        association: &dyn Association,
+        context: ContextId,
+        request: &Request,
+    ) -> Result<Instance, Status> {
+        let accepted = association
+            .contexts()
+            .get(context)
+            .filter(|accepted| accepted.abstract_syntax == request.sop_class)
+            .filter(|_| request.sop_class.as_str() != VERIFICATION)
+            .ok_or(Status::SOP_CLASS_NOT_SUPPORTED)?;
+        let sop_instance = request
+            .sop_instance
+            .clone()
+            .filter(|_| request.has_data_set)
+            .ok_or(Status::INVALID_ARGUMENT)?;
+        let mut instance = Instance::new(
+            request.sop_class.clone(),
+            sop_instance,
+            accepted.transfer_syntax.clone(),
+            self.calling.clone(),
+        );
+        instance.peer = self.peer;
+        instance.originator.clone_from(&request.originator);
+        Ok(instance)
+    }
+
+    /// Hands the instance to the handler, and reads what it leaves of the body.
+    fn take(&self, instance: Result<Instance, Status>, body: Body<'_>) -> Taken {
+        let mut body = Metered {
+            body,
+            session: self,
+            seen: 0,
+        };
+        let (handled, error) = match instance {
+            Ok(instance) => self.handle(&instance, &mut body),
+            Err(status) => (Handled::Refused(status), None),
+        };
+        let bytes = body.drain();
+        let ending = body.body.failure().map(Ending::from);
+        let handled = if ending.is_some() {
+            Handled::BrokenOff
+        } else {
+            handled
+        };
+        Taken {
+            handled,
+            bytes,
+            error,
+            ending,
+        }
+    }
+
+    fn handle(
+        &self,
+        instance: &Instance,
+        body: &mut dyn BufRead,
+    ) -> (Handled, Option<BackendError>) {
+        let handler = &*self.service.handler;
+        // What the handler leaves half done is its own; the body is sound between its calls.
+        match catch_unwind(AssertUnwindSafe(|| handler.handle(instance, body))) {
+            Ok(Ok(outcome)) => (outcome.into(), None),
+            Ok(Err(error)) => (Handled::Failed(failure_status(&error)), Some(error)),
+            Err(_) => {
+                tracing::error!(peer = %self.calling, "the handler panicked");
+                (Handled::Failed(Status::PROCESSING_FAILURE), None)
+            }
+        }
+    }
+
+    /// Counts and reports before the sender is told.
+    fn record(&self, request: &Request, taken: &Taken, began: Instant) {
+        self.tally.add(taken.handled);
+        self.service.ledger.instances.add(taken.handled);
+        let event = ScpEvent::Instance {
+            calling: self.calling,
+            sop_class: &request.sop_class,
+            handled: taken.handled,
+            bytes: taken.bytes,
+            took: began.elapsed(),
+            error: taken.error.as_ref(),
+        };
+        tell(&*self.service.observer, &event);
+    }
+}
+
+/// A body whose bytes are counted as they come.
+struct Metered<'b, 's> {
+    body: Body<'b>,
+    session: &'s Session<'s>,
+    seen: u64,
+}
+
+impl Metered<'_, '_> {
+    /// Reads the rest; how many bytes there were in all.
+    fn drain(&mut self) -> u64 {
+        while let Ok(bytes) = self.fill_buf() {
+            let count = bytes.len();
+            if count == 0 {
+                break;
+            }
+            self.consume(count);
+        }
+        self.seen
+    }
+}
+
+impl BufRead for Metered<'_, '_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.body.fill_buf()?;
+        let more = self.body.received() - self.seen;
+        if more > 0 {
+            self.seen += more;
+            self.session.tally.add_bytes(more);
+            self.session.service.ledger.instances.add_bytes(more);
+        }
+        // What is there is lent again: nothing is waited for.
+        self.body.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.body.consume(amount);
+    }
+}
+
+impl Read for Metered<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(buffer)?;
+        self.consume(count);
+        Ok(count)
+    }
+}

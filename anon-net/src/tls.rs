@@ -1,0 +1,172 @@
+//! TLS for associations (feature `tls`): [`ServerTls`] and [`ClientTls`], made from PEM files.
+//!
+//! The profile is that of PS3.15 sections B.12 and B.13 (BCP 195) as rustls has it: TLS 1.3 and 1.2,
+//! ephemeral key exchange and authenticated ciphers only. Nothing is negotiated below that, there is
+//! no fall back to a plain connection, and no session is resumed.
+
+mod files;
+mod stream;
+mod words;
+
+use std::io;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::ServerName;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
+
+pub use files::{TlsError, TlsFile};
+
+use crate::association::ul::Broken;
+use crate::association::ul::tcp::Tcp;
+use files::{authorities, certificates, key, unusable};
+use stream::Tls;
+use words::problem_of;
+
+const VERSIONS: &[&rustls::SupportedProtocolVersion] = &[&TLS13, &TLS12];
+
+/// What an acceptor shows and wants.
+#[derive(Debug, Clone)]
+pub struct ServerTls {
+    config: Arc<ServerConfig>,
+}
+
+impl ServerTls {
+    /// Shows a certificate, and wants none of those who dial.
+    ///
+    /// `chain` holds the certificate first, and those between it and its authority; `private_key` is
+    /// not encrypted. All files are PEM.
+    ///
+    /// # Errors
+    /// [`TlsError`] with the file that is wrong, and what to do.
+    pub fn new(chain: &Path, private_key: &Path) -> Result<Self, TlsError> {
+        let provider = provider();
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(VERSIONS)
+            .map_err(|error| unusable(chain, private_key, &error))?
+            .with_no_client_auth();
+        let config = builder.with_single_cert(certificates(chain)?, key(private_key)?);
+        Ok(Self::of(
+            config.map_err(|error| unusable(chain, private_key, &error))?,
+        ))
+    }
+
+    /// Shows a certificate, and admits only those who show one of these authorities (mutual
+    /// authentication).
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn mutual(chain: &Path, private_key: &Path, peers: &Path) -> Result<Self, TlsError> {
+        let provider = provider();
+        let roots = Arc::new(authorities(peers)?);
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
+        let verifier = verifier.map_err(|_| TlsError::no_authority(peers))?;
+        let builder = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(VERSIONS)
+            .map_err(|error| unusable(chain, private_key, &error))?
+            .with_client_cert_verifier(verifier);
+        let config = builder.with_single_cert(certificates(chain)?, key(private_key)?);
+        Ok(Self::of(
+            config.map_err(|error| unusable(chain, private_key, &error))?,
+        ))
+    }
+
+    fn of(mut config: ServerConfig) -> Self {
+        // A ticket that the peer does not read would turn its last close into a reset.
+        config.send_tls13_tickets = 0;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        Self {
+            config: Arc::new(config),
+        }
+    }
+
+    /// Does the handshake as the side that was dialled.
+    pub(crate) fn accept(&self, tcp: Tcp, deadline: Instant) -> io::Result<Tls> {
+        let connection = ServerConnection::new(Arc::clone(&self.config));
+        let connection = connection.map_err(|error| Broken(problem_of(&error)))?;
+        Tls::open(connection.into(), tcp, deadline)
+    }
+}
+
+/// What a dialler shows and wants.
+///
+/// The certificate of who is dialled must be for the host of the [`Node`](crate::Node), a name or an
+/// address, as it was given.
+#[derive(Debug, Clone)]
+pub struct ClientTls {
+    config: Arc<ClientConfig>,
+}
+
+impl ClientTls {
+    /// Trusts these authorities, and shows no certificate. The file is PEM.
+    ///
+    /// # Errors
+    /// [`TlsError`] with the file that is wrong, and what to do.
+    pub fn new(peers: &Path) -> Result<Self, TlsError> {
+        let provider = provider();
+        let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(VERSIONS)
+            .map_err(|_| TlsError::no_authority(peers))?
+            .with_webpki_verifier(verifier(peers, provider)?)
+            .with_no_client_auth();
+        Ok(Self::of(config))
+    }
+
+    /// Trusts these authorities, and shows a certificate (mutual authentication). Files as for
+    /// [`ServerTls::new`].
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn mutual(peers: &Path, chain: &Path, private_key: &Path) -> Result<Self, TlsError> {
+        let provider = provider();
+        let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(VERSIONS)
+            .map_err(|_| TlsError::no_authority(peers))?
+            .with_webpki_verifier(verifier(peers, provider)?)
+            .with_client_auth_cert(certificates(chain)?, key(private_key)?);
+        Ok(Self::of(
+            config.map_err(|error| unusable(chain, private_key, &error))?,
+        ))
+    }
+
+    fn of(mut config: ClientConfig) -> Self {
+        config.resumption = rustls::client::Resumption::disabled();
+        Self {
+            config: Arc::new(config),
+        }
+    }
+
+    /// Does the handshake as the side that dialled `host`.
+    pub(crate) fn connect(&self, tcp: Tcp, host: &str, deadline: Instant) -> io::Result<Tls> {
+        let name = match host.parse::<IpAddr>() {
+            Ok(address) => ServerName::from(address),
+            Err(_) => ServerName::try_from(host.to_owned())
+                .map_err(|_| Broken("its host is no name that a certificate can have"))?,
+        };
+        let connection = ClientConnection::new(Arc::clone(&self.config), name);
+        let connection = connection.map_err(|error| Broken(problem_of(&error)))?;
+        Tls::open(connection.into(), tcp, deadline)
+    }
+}
+
+fn verifier(
+    peers: &Path,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<WebPkiServerVerifier>, TlsError> {
+    let roots = Arc::new(authorities(peers)?);
+    WebPkiServerVerifier::builder_with_provider(roots, provider)
+        .build()
+        .map_err(|_| TlsError::no_authority(peers))
+}
+
+/// Said here rather than installed for the whole process, which is the program's to do.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}

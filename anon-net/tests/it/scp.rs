@@ -1,0 +1,4 @@
+//! The SCP: one association, and the listener.
+
+mod serve;
+mod support;

@@ -1,0 +1,205 @@
+//! A peer that does as it should, handlers that do not, and an observer that keeps what it hears.
+
+use std::io::BufRead;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anon_net::association::{Kind, Pdv, Place};
+use anon_net::dimse::{
+    self, Command, Incoming, Operation, Request, Response, Status, receive_command,
+};
+use anon_net::scp::{Ending, Handled, ScpEvent, ScpObserver, Summary};
+use anon_net::testing::memory::{MemoryAssociation, Side, pair};
+use anon_net::{
+    AeTitle, Association, BackendError, ContextId, Contexts, Error, Instance, InstanceHandler,
+    InstanceUid, Negotiated, Outcome, Proposal, Supported, Uid,
+};
+
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const VERIFICATION: &str = "1.2.840.10008.1.1";
+pub(super) const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
+pub(super) const FIND: &str = "1.2.840.10008.5.1.4.1.2.2.1";
+const IMPLICIT: &str = "1.2.840.10008.1.2";
+pub(super) const EXPLICIT: &str = "1.2.840.10008.1.2.1";
+
+/// The contexts that every test peer proposes.
+pub(super) const ECHO_CONTEXT: u8 = 1;
+pub(super) const CT_CONTEXT: u8 = 3;
+pub(super) const FIND_CONTEXT: u8 = 5;
+
+pub(super) type Tested<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+pub(super) fn uid(text: &str) -> Uid {
+    Uid::new(text).expect("a UID")
+}
+
+pub(super) fn title(text: &str) -> AeTitle {
+    text.parse().expect("a title")
+}
+
+pub(super) fn context(id: u8) -> ContextId {
+    ContextId::new(id).expect("an odd number")
+}
+
+pub(super) fn proposal(calling: &str) -> Proposal {
+    let mut contexts = Contexts::new();
+    for (class, syntax) in [(VERIFICATION, IMPLICIT), (CT, EXPLICIT), (FIND, IMPLICIT)] {
+        contexts
+            .add(uid(class), vec![uid(syntax)])
+            .expect("few contexts");
+    }
+    Proposal::new(title(calling), contexts)
+}
+
+pub(super) fn supported() -> Supported {
+    Supported::new()
+        .with(uid(VERIFICATION), vec![uid(IMPLICIT)])
+        .with(uid(CT), vec![uid(EXPLICIT), uid(IMPLICIT)])
+        .with(uid(FIND), vec![uid(IMPLICIT)])
+}
+
+/// Two ends of an association in memory: the peer's, and the one that is served.
+pub(super) fn ends() -> (MemoryAssociation, MemoryAssociation) {
+    let proposal = proposal("PEER");
+    let answers = supported().answer(&proposal.contexts);
+    let contexts = Negotiated::new(&proposal.contexts, &answers).expect("an agreement");
+    let side = |name: &str| Side {
+        title: title(name),
+        max_pdu_bytes: 16_384,
+    };
+    pair(&side("PEER"), &side("SCP"), &contexts)
+}
+
+pub(super) fn echo(message_id: u16) -> Request {
+    Request::new(Operation::Echo, message_id, uid(VERIFICATION))
+}
+
+pub(super) fn store(message_id: u16, instance: &str) -> Request {
+    let instance = InstanceUid::new(instance).expect("a UID");
+    Request::new(Operation::Store, message_id, uid(CT)).with_instance(instance)
+}
+
+/// What a good peer does.
+pub(super) struct Peer<'a>(pub(super) &'a mut dyn Association);
+
+impl Peer<'_> {
+    pub(super) fn send(&mut self, on: u8, request: &Request) -> Result<(), Error> {
+        let command = Command::Request(request.clone());
+        dimse::send(self.0, context(on), &command, PATIENCE)
+    }
+
+    pub(super) fn send_with(
+        &mut self,
+        on: u8,
+        request: &Request,
+        body: &[u8],
+    ) -> Result<(), Error> {
+        let command = Command::Request(request.clone());
+        dimse::send_with(self.0, context(on), &command, &mut &*body, PATIENCE)
+    }
+
+    /// A fragment as it stands.
+    pub(super) fn put(
+        &mut self,
+        on: u8,
+        kind: Kind,
+        place: Place,
+        bytes: &[u8],
+    ) -> Result<(), Error> {
+        let context = context(on);
+        self.0.send(
+            &[Pdv {
+                context,
+                kind,
+                place,
+                bytes,
+            }],
+            PATIENCE,
+        )
+    }
+
+    pub(super) fn response(&mut self) -> Tested<Response> {
+        match receive_command(self.0, PATIENCE)? {
+            Incoming::Message {
+                command: Command::Response(response),
+                ..
+            } => Ok(response),
+            other => Err(format!("no response: {other:?}").into()),
+        }
+    }
+
+    pub(super) fn echo(&mut self) -> Tested<Status> {
+        self.send(ECHO_CONTEXT, &echo(1))?;
+        Ok(self.response()?.status)
+    }
+
+    pub(super) fn store(&mut self, instance: &str, body: &[u8]) -> Tested<Status> {
+        self.send_with(CT_CONTEXT, &store(2, instance), body)?;
+        Ok(self.response()?.status)
+    }
+}
+
+/// Does what a test says, after it has read the body or before.
+pub(super) struct Scripted<F>(pub(super) F);
+
+impl<F> std::fmt::Debug for Scripted<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Scripted")
+    }
+}
+
+impl<F> InstanceHandler for Scripted<F>
+where
+    F: Fn(&Instance, &mut dyn BufRead) -> Result<Outcome, BackendError> + Send + Sync,
+{
+    fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
+        (self.0)(instance, body)
+    }
+}
+
+/// What an observer heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Heard {
+    Listening,
+    Refused(anon_net::scp::Refusal),
+    Opened(String),
+    Instance(Handled, u64),
+    Ended(Summary),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Recorder(Mutex<Vec<Heard>>);
+
+impl Recorder {
+    pub(super) fn heard(&self) -> Vec<Heard> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(super) fn endings(&self) -> Vec<Ending> {
+        let ending = |heard| match heard {
+            Heard::Ended(summary) => Some(summary.ending),
+            _ => None,
+        };
+        self.heard().into_iter().filter_map(ending).collect()
+    }
+}
+
+impl ScpObserver for Recorder {
+    fn on(&self, event: &ScpEvent<'_>) {
+        let heard = match event {
+            ScpEvent::Listening { .. } => Heard::Listening,
+            ScpEvent::Refused { refusal, .. } => Heard::Refused(*refusal),
+            ScpEvent::Opened { calling, .. } => Heard::Opened(calling.to_string()),
+            ScpEvent::Instance { handled, bytes, .. } => Heard::Instance(*handled, *bytes),
+            ScpEvent::Ended { summary, .. } => Heard::Ended(**summary),
+            _ => return,
+        };
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(heard);
+    }
+}

@@ -1,0 +1,328 @@
+//! Associations over TLS.
+
+use std::fmt;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anon_net::association::ul::{Acceptor, UlAssociation, UlDial};
+use anon_net::error::Remedy;
+use anon_net::testing::conformance::{self, Ends};
+use anon_net::tls::{ClientTls, ServerTls, TlsFile};
+use anon_net::{Association, Dial, Error, Event, Node};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
+
+use crate::exchange::proposal;
+use crate::ul::{LONG, Port, acceptor};
+
+/// An authority with the files of those it knows.
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    directory: PathBuf,
+}
+
+/// A certificate and its key.
+struct Files {
+    chain: PathBuf,
+    key: PathBuf,
+}
+
+type Made<T> = Result<T, Box<dyn std::error::Error>>;
+
+impl Authority {
+    fn new(directory: &Path, name: &str) -> Made<Self> {
+        let mut params = CertificateParams::new(Vec::new())?;
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+        let directory = directory.join(name);
+        fs::create_dir(&directory)?;
+        put(&directory.join("ca.pem"), &issuer.pem())?;
+        Ok(Self { issuer, directory })
+    }
+
+    fn file(&self) -> PathBuf {
+        self.directory.join("ca.pem")
+    }
+
+    /// Certifies a host until a year.
+    fn certify(&self, host: &str, until: i32) -> Made<Files> {
+        let mut params = CertificateParams::new(vec![host.to_owned()])?;
+        params.not_before = date_time_ymd(2000, 1, 1);
+        params.not_after = date_time_ymd(until, 1, 1);
+        let pair = KeyPair::generate()?;
+        let certificate = params.signed_by(&pair, &self.issuer)?;
+        let files = Files {
+            chain: self.directory.join(format!("{host}-{until}.pem")),
+            key: self.directory.join(format!("{host}-{until}.key")),
+        };
+        put(&files.chain, &certificate.pem())?;
+        put(&files.key, &pair.serialize_pem())?;
+        Ok(files)
+    }
+}
+
+fn put(path: &Path, text: &str) -> std::io::Result<()> {
+    fs::File::create(path)?.write_all(text.as_bytes())
+}
+
+/// Our authority, a stranger, and whom they know.
+struct World {
+    directory: tempfile::TempDir,
+    ours: Authority,
+    server: Files,
+    client: Files,
+    expired: Files,
+    elsewhere: Files,
+    stranger: Authority,
+    strange: Files,
+}
+
+impl World {
+    fn new() -> Made<Self> {
+        let directory = tempfile::tempdir()?;
+        let ours = Authority::new(directory.path(), "ours")?;
+        let stranger = Authority::new(directory.path(), "stranger")?;
+        Ok(Self {
+            server: ours.certify("127.0.0.1", 4000)?,
+            client: ours.certify("client", 4000)?,
+            expired: ours.certify("127.0.0.1", 2001)?,
+            elsewhere: ours.certify("elsewhere", 4000)?,
+            strange: stranger.certify("127.0.0.1", 4000)?,
+            ours,
+            stranger,
+            directory,
+        })
+    }
+
+    fn server(&self) -> ServerTls {
+        ServerTls::mutual(&self.server.chain, &self.server.key, &self.ours.file())
+            .expect("a server")
+    }
+
+    fn client(&self) -> ClientTls {
+        ClientTls::mutual(&self.ours.file(), &self.client.chain, &self.client.key)
+            .expect("a client")
+    }
+}
+
+/// Both ends' results of one connection.
+struct Both {
+    dialled: Result<Box<dyn Association>, Error>,
+    accepted: Result<UlAssociation, Error>,
+}
+
+fn meet(dial: &UlDial, acceptor: &Acceptor) -> Both {
+    let port = Port::open();
+    std::thread::scope(|scope| {
+        let accepted = scope.spawn(|| acceptor.accept(port.stream()));
+        let dialled = dial.dial(&port.node, &proposal(), LONG);
+        Both {
+            dialled,
+            accepted: accepted.join().expect("a thread"),
+        }
+    })
+}
+
+#[track_caller]
+fn problem<T: fmt::Debug>(result: Result<T, Error>, wanted: &str, case: &str) {
+    match result {
+        Err(Error::Tls { problem }) => assert_eq!(problem, wanted, "{case}"),
+        other => panic!("{case}: {other:?}"),
+    }
+}
+
+#[test]
+fn passes_the_suite() {
+    let world = World::new().expect("certificates");
+    let dial = UlDial::new().with_tls(world.client());
+    for max_pdu_bytes in [64, 131_072] {
+        let acceptor = acceptor()
+            .with_tls(world.server())
+            .with_max_pdu_bytes(max_pdu_bytes);
+        conformance::association(|| {
+            let Both { dialled, accepted } = meet(&dial, &acceptor);
+            Ends {
+                requestor: dialled.expect("an association"),
+                acceptor: Box::new(accepted.expect("an association")),
+            }
+        });
+    }
+}
+
+#[test]
+fn a_server_may_want_no_certificate() {
+    let world = World::new().expect("certificates");
+    let server = ServerTls::new(&world.server.chain, &world.server.key).expect("a server");
+    let dial = UlDial::new().with_tls(ClientTls::new(&world.ours.file()).expect("a client"));
+    let Both { dialled, accepted } = meet(&dial, &acceptor().with_tls(server));
+    let mut theirs = accepted.expect("an association");
+    drop(dialled.expect("an association"));
+    let end = theirs.receive(LONG).map(|_| ());
+    assert!(matches!(end, Err(Error::Aborted { .. })), "{end:?}");
+}
+
+#[test]
+fn a_client_without_the_right_certificate_is_refused() {
+    let world = World::new().expect("certificates");
+    let server = acceptor().with_tls(world.server());
+    let with = |files: &Files| {
+        ClientTls::mutual(&world.ours.file(), &files.chain, &files.key).expect("a client")
+    };
+    let table = [
+        (
+            "none",
+            ClientTls::new(&world.ours.file()).expect("a client"),
+            "it shows no certificate",
+            "it wants a certificate of ours",
+        ),
+        (
+            "expired",
+            with(&world.expired),
+            "its certificate has expired",
+            "it says that our certificate has expired",
+        ),
+        (
+            "a stranger's",
+            with(&world.strange),
+            "its certificate is of no authority that we trust",
+            "it does not trust the authority of our certificate",
+        ),
+    ];
+    for (case, client, theirs, ours) in table {
+        let Both { dialled, accepted } = meet(&UlDial::new().with_tls(client), &server);
+        problem(accepted, theirs, case);
+        problem(dialled, ours, case);
+    }
+}
+
+#[test]
+fn a_server_without_the_right_certificate_is_refused() {
+    let world = World::new().expect("certificates");
+    let dial = UlDial::new().with_tls(world.client());
+    let table = [
+        ("expired", &world.expired, "its certificate has expired"),
+        (
+            "a stranger's",
+            &world.strange,
+            "its certificate is of no authority that we trust",
+        ),
+        (
+            "another host's",
+            &world.elsewhere,
+            "its certificate is for another host",
+        ),
+    ];
+    for (case, files, wanted) in table {
+        let tls = ServerTls::mutual(&files.chain, &files.key, &world.ours.file());
+        let server = acceptor().with_tls(tls.expect("a server"));
+        let Both { dialled, accepted } = meet(&dial, &server);
+        problem(dialled, wanted, case);
+        assert!(matches!(accepted, Err(Error::Tls { .. })), "{case}");
+    }
+}
+
+#[test]
+fn a_name_is_checked_too() {
+    let world = World::new().expect("certificates");
+    let files = world
+        .ours
+        .certify("localhost", 4000)
+        .expect("a certificate");
+    let server = ServerTls::new(&files.chain, &files.key).expect("a server");
+    let server = acceptor().with_tls(server);
+    let port = Port::open();
+    let node = Node::new(port.node.title().clone(), "localhost", port.node.port());
+    let node = node.expect("a node");
+    let dial = UlDial::new().with_tls(world.client());
+    std::thread::scope(|scope| {
+        let accepted = scope.spawn(|| server.accept(port.stream()));
+        let mut dialled = dial.dial(&node, &proposal(), LONG).expect("an association");
+        let mut accepted = accepted.join().expect("a thread").expect("an association");
+        let released = scope.spawn(move || dialled.release(LONG));
+        assert_eq!(accepted.receive(LONG).expect("an event"), Event::Release);
+        accepted.release(LONG).expect("a release");
+        released.join().expect("a thread").expect("a release");
+    });
+}
+
+#[test]
+fn plain_and_tls_do_not_mix() {
+    let world = World::new().expect("certificates");
+    let Both { dialled, accepted } = meet(&UlDial::new(), &acceptor().with_tls(world.server()));
+    problem(accepted, "it does not speak TLS", "a plain peer");
+    assert!(matches!(dialled, Err(Error::Lost)), "{dialled:?}");
+
+    let Both { dialled, accepted } = meet(&UlDial::new().with_tls(world.client()), &acceptor());
+    match accepted {
+        Err(Error::Protocol { problem }) => assert_eq!(problem, "it speaks TLS"),
+        other => panic!("a TLS hello on a plain port: {other:?}"),
+    }
+    problem(
+        dialled,
+        "it ended the connection before TLS was agreed on",
+        "a plain acceptor",
+    );
+}
+
+#[test]
+fn a_handshake_has_as_long_as_a_request() {
+    let world = World::new().expect("certificates");
+    let short = Duration::from_millis(50);
+    let server = acceptor().with_tls(world.server()).with_artim(short);
+    let port = Port::open();
+    // The beginning of a hello, and then nothing.
+    let mut silent = TcpStream::connect((port.node.host(), port.node.port())).expect("a stream");
+    silent.write_all(&[22, 3, 1, 2, 0, 1, 0]).expect("room");
+    let over = server.accept(port.stream());
+    assert!(matches!(over, Err(Error::TimedOut { .. })), "{over:?}");
+    assert_eq!(silent.read(&mut [0; 8]).unwrap_or(0), 0, "it is closed");
+}
+
+#[test]
+fn files_that_are_wrong_are_named() {
+    let world = World::new().expect("certificates");
+    let at = |name: &str| world.directory.path().join(name);
+    let (missing, empty, sealed) = (at("missing"), at("empty"), at("sealed"));
+    put(&empty, "").expect("a file");
+    let pem = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    put(&sealed, pem).expect("a file");
+    let (chain, key, ca) = (&world.server.chain, &world.server.key, &world.ours.file());
+    let table = [
+        (&missing, key, ca, TlsFile::Chain, "cannot be read"),
+        (&empty, key, ca, TlsFile::Chain, "no certificate"),
+        (key, key, ca, TlsFile::Chain, "no certificate"),
+        (chain, &missing, ca, TlsFile::Key, "cannot be read"),
+        (chain, &empty, ca, TlsFile::Key, "no private key"),
+        (chain, &sealed, ca, TlsFile::Key, "is encrypted"),
+        (chain, &world.client.key, ca, TlsFile::Key, "not the key"),
+        (chain, key, &missing, TlsFile::Authorities, "cannot be read"),
+        (chain, key, &empty, TlsFile::Authorities, "no certificate"),
+    ];
+    for (chain, key, ca, file, words) in table {
+        let server = ServerTls::mutual(chain, key, ca).expect_err("a server of wrong files");
+        let client = ClientTls::mutual(ca, chain, key).expect_err("a client of wrong files");
+        for error in [server, client] {
+            assert_eq!(error.file, file, "{error}");
+            assert!(error.problem.contains(words), "{error}: {words}");
+            let named = [chain, key, ca].contains(&&error.path);
+            assert!(named, "{error}: it names a file that was given");
+        }
+    }
+    let no_authority = world.stranger.file();
+    assert!(
+        ClientTls::new(&no_authority).is_ok(),
+        "any authority will do"
+    );
+    assert_eq!(
+        Error::Tls {
+            problem: "it shows no certificate"
+        }
+        .remedy(),
+        Remedy::Stop
+    );
+}
