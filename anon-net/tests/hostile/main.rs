@@ -5,6 +5,11 @@
 #[path = "../shared/mod.rs"]
 mod shared;
 
+#[expect(dead_code, reason = "each binary uses some of it")]
+#[path = "../shared/node.rs"]
+mod node;
+
 mod bits;
 mod dcmtk_scu;
+mod scp;
 mod storescp;

@@ -1,7 +1,8 @@
 //! The peer that did nothing wrong.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::super::wait::until;
 use super::Target;
 use super::object::{ct, fresh_uid};
 use super::peer::{Peer, Played, Reaction};
@@ -12,8 +13,8 @@ pub(crate) const WITHIN: Duration = Duration::from_secs(6);
 
 /// Whether a C-ECHO and a C-STORE succeed in time. A refusal or a broken association is tried again.
 pub(crate) fn is_served(target: &Target) -> bool {
-    let end = Instant::now() + WITHIN;
-    (0..3).any(|_| Instant::now() < end && association(target) == Ok(Reaction::Released))
+    let served = || Ok(association(target) == Ok(Reaction::Released));
+    until("served", WITHIN, served).is_ok()
 }
 
 fn association(target: &Target) -> Played {

@@ -75,11 +75,17 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
+        // The PDV before them is whole, and may be answered first.
         name: "bytes after the last PDV",
         allowed: WRONG,
         play: |arena| {
+            let mut peer = arena.associate()?;
             let whole = pdv(1, COMMAND | LAST, &Command::echo(1).bytes());
-            arena.then(&data(&[whole, vec![0, 0]]))
+            peer.send(&data(&[whole, vec![0, 0]]));
+            match peer.reaction() {
+                Reaction::Answered(0) => Ok(peer.reaction()),
+                other => Ok(other),
+            }
         },
     },
     Case {
