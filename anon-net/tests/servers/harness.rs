@@ -1,26 +1,14 @@
 //! The servers start, hold what they were sent, and end without a trace: what every other test here
 //! stands on.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::TcpStream;
 
 use crate::shared::Test;
 use crate::shared::servers::certificates::Authority;
-use crate::shared::servers::corpus::{Corpus, Instance};
+use crate::shared::servers::corpus::Corpus;
 use crate::shared::servers::tool::dcmtk;
 use crate::shared::servers::{Kind, Server, Setup};
-
-/// Sends files in the transfer syntaxes they have.
-fn load(server: &Server, instances: &[&Instance]) -> Test {
-    let paths = instances
-        .iter()
-        .map(|instance| instance.path.to_string_lossy());
-    let mut arguments = server.called(&["--decompress-never"]);
-    arguments.extend(paths.map(Cow::into_owned));
-    dcmtk("dcmsend", &arguments)?.succeeds()?;
-    Ok(())
-}
 
 /// The SOP instances that a server says it has of a series.
 fn images(server: &Server, series: &str) -> Test<BTreeSet<String>> {
@@ -50,12 +38,8 @@ fn archives_hold_what_they_are_sent() -> Test {
         let Some(server) = kind.start(&Setup::default())? else {
             continue;
         };
-        let taken: Vec<&Instance> = corpus
-            .instances
-            .iter()
-            .filter(|it| kind.takes(it.transfer_syntax))
-            .collect();
-        load(&server, &taken)?;
+        let taken = corpus.taken_by(kind);
+        server.load(&taken)?;
         for series in ["1", "2"].map(|n| format!("{}.{n}", Corpus::STUDY)) {
             let sent = taken.iter().filter(|it| it.series == series);
             let sent: BTreeSet<String> = sent.map(|it| it.uid.clone()).collect();
@@ -74,7 +58,7 @@ fn receivers_keep_what_they_are_sent() -> Test {
         let Some(server) = kind.start(&Setup::default().with(option))? else {
             continue;
         };
-        load(&server, &corpus.instances.iter().collect::<Vec<_>>())?;
+        server.load(&corpus.instances.iter().collect::<Vec<_>>())?;
         assert_eq!(server.received()?.len(), corpus.instances.len(), "{kind:?}");
     }
     Ok(())
@@ -93,7 +77,7 @@ fn archives_send_to_nodes_they_know() -> Test {
         let Some(server) = kind.start(&knows)? else {
             continue;
         };
-        load(&server, &[&corpus.instances[0], &corpus.instances[1]])?;
+        server.load(&[&corpus.instances[0], &corpus.instances[1]])?;
         let study = format!("StudyInstanceUID={}", Corpus::STUDY);
         let keys = [
             "-S",

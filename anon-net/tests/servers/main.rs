@@ -7,4 +7,9 @@
 #[path = "../shared/mod.rs"]
 mod shared;
 
+#[expect(dead_code, reason = "each binary uses some of it")]
+#[path = "../shared/node.rs"]
+mod node;
+
 mod harness;
+mod receiving;

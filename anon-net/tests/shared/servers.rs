@@ -26,6 +26,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use self::certificates::{Authority, Identity};
+use self::corpus::Instance;
 use self::need::{Need, here};
 use self::process::Process;
 use self::tool::dcmtk;
@@ -246,6 +247,17 @@ impl Server {
         let port = self.port.to_string();
         let peer = ["-aec", self.title(), "127.0.0.1", &port];
         peer.iter().chain(more).map(|&it| it.to_owned()).collect()
+    }
+
+    /// Sends instances to it, in the transfer syntaxes they have. (dcmsend would make explicit VR little
+    /// endian of all that is not compressed.)
+    pub(crate) fn load(&self, instances: &[&Instance]) -> Test {
+        for instance in instances {
+            let path = instance.path.to_string_lossy();
+            let arguments = self.called(&[instance.option, "--required", &path]);
+            dcmtk("storescu", &arguments)?.succeeds()?;
+        }
+        Ok(())
     }
 
     fn wait(&self, setup: &Setup) -> Test {

@@ -7,10 +7,10 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use super::need::{self, Need, here};
-use super::scripts;
+use super::{Kind, scripts};
 use crate::shared::Test;
 
-pub(super) const UNCOMPRESSED: [&str; 3] = [
+pub(crate) const UNCOMPRESSED: [&str; 3] = [
     "1.2.840.10008.1.2",
     "1.2.840.10008.1.2.1",
     "1.2.840.10008.1.2.2",
@@ -20,23 +20,29 @@ const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 const SECONDARY_CAPTURE: &str = "1.2.840.10008.5.1.4.1.1.7";
 const US_MULTI_FRAME: &str = "1.2.840.10008.5.1.4.1.1.3.1";
 
-/// File name, SOP class, transfer syntax; in the order of instance numbers.
-const WRITTEN: [(&str, &str, &str); 11] = [
-    ("01-explicit", CT, "1.2.840.10008.1.2.1"),
-    ("02-implicit", CT, "1.2.840.10008.1.2"),
-    ("03-big-endian", CT, "1.2.840.10008.1.2.2"),
-    ("04-deflated", CT, "1.2.840.10008.1.2.1.99"),
+/// File name, SOP class, transfer syntax, the option that has storescu propose it; in the order of instance numbers.
+const WRITTEN: [(&str, &str, &str, &str); 11] = [
+    ("01-explicit", CT, "1.2.840.10008.1.2.1", "-xe"),
+    ("02-implicit", CT, "1.2.840.10008.1.2", "-xi"),
+    ("03-big-endian", CT, "1.2.840.10008.1.2.2", "-xb"),
+    ("04-deflated", CT, "1.2.840.10008.1.2.1.99", "-xd"),
     (
         "05-jpeg-baseline",
         SECONDARY_CAPTURE,
         "1.2.840.10008.1.2.4.50",
+        "-xy",
     ),
-    ("06-jpeg-lossless", CT, "1.2.840.10008.1.2.4.70"),
-    ("07-jpeg-ls", CT, "1.2.840.10008.1.2.4.80"),
-    ("08-jpeg-ls-near", CT, "1.2.840.10008.1.2.4.81"),
-    ("09-jpeg-2000", CT, "1.2.840.10008.1.2.4.90"),
-    ("10-rle", CT, "1.2.840.10008.1.2.5"),
-    ("11-multi-frame", US_MULTI_FRAME, "1.2.840.10008.1.2.4.70"),
+    ("06-jpeg-lossless", CT, "1.2.840.10008.1.2.4.70", "-xs"),
+    ("07-jpeg-ls", CT, "1.2.840.10008.1.2.4.80", "-xt"),
+    ("08-jpeg-ls-near", CT, "1.2.840.10008.1.2.4.81", "-xu"),
+    ("09-jpeg-2000", CT, "1.2.840.10008.1.2.4.90", "-xv"),
+    ("10-rle", CT, "1.2.840.10008.1.2.5", "-xr"),
+    (
+        "11-multi-frame",
+        US_MULTI_FRAME,
+        "1.2.840.10008.1.2.4.70",
+        "-xs",
+    ),
 ];
 
 /// Ten images in ten transfer syntaxes, and a multi-frame one in a second series.
@@ -51,6 +57,8 @@ pub(crate) struct Instance {
     pub(crate) path: PathBuf,
     pub(crate) class: &'static str,
     pub(crate) transfer_syntax: &'static str,
+    /// Has storescu propose this transfer syntax.
+    pub(crate) option: &'static str,
     pub(crate) uid: String,
     pub(crate) series: String,
 }
@@ -67,12 +75,13 @@ impl Corpus {
         }
         let directory = written()?;
         let instances = (1..).zip(WRITTEN);
-        let instances = instances.map(|(number, (name, class, transfer_syntax))| {
+        let instances = instances.map(|(number, (name, class, transfer_syntax, option))| {
             let series = format!("{}.{}", Self::STUDY, if number == 11 { 2 } else { 1 });
             Instance {
                 path: directory.join(format!("{name}.dcm")),
                 class,
                 transfer_syntax,
+                option,
                 uid: format!("{series}.{number}"),
                 series,
             }
@@ -80,6 +89,14 @@ impl Corpus {
         Ok(Some(Self {
             instances: instances.collect(),
         }))
+    }
+
+    /// Those that a server stores when started without options.
+    pub(crate) fn taken_by(&self, kind: Kind) -> Vec<&Instance> {
+        let instances = self.instances.iter();
+        instances
+            .filter(|it| kind.takes(it.transfer_syntax))
+            .collect()
     }
 }
 
