@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use serde::{Deserialize, Serialize};
 
 /// De-identifies DICOM and keeps, for the site alone, the way back.
 #[derive(Debug, Parser)]
@@ -18,7 +19,8 @@ pub(crate) struct Cli {
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 all done; 1 done, but some instances failed or were quarantined; 2 usage; 3 bad \
-configuration or script, or no project; 4 cannot run (locked, disk, permissions); 130 and 143 after Ctrl-C and SIGTERM.";
+configuration or script, or no project; 4 cannot run (locked, disk, port in use); 5 the remote server refused or cannot \
+be reached; 130 and 143 after Ctrl-C and SIGTERM.";
 
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
@@ -58,6 +60,14 @@ pub(crate) enum Command {
     Init(Init),
     /// De-identify files, directories and DICOMDIR media
     Import(Import),
+    /// Run the DICOM receiver (C-STORE, C-ECHO) until it is stopped
+    Serve(Serve),
+    /// Ask a DICOM server if it is there and knows us (C-ECHO)
+    Echo(Echo),
+    /// List the studies of a DICOM server (C-FIND). Identifying
+    Find(Find),
+    /// Fetch studies from a DICOM server and de-identify them (C-MOVE, C-GET)
+    Retrieve(Retrieve),
     /// Show totals, and what is in quarantine
     Status,
     /// List the anonymous patients
@@ -135,6 +145,107 @@ pub(crate) struct Import {
     pub(crate) accept_new_rules: bool,
     #[command(flatten)]
     pub(crate) options: NewProject,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The port to listen on; 0 takes any that is free [default: scp.port]
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<u16>,
+    /// The address to listen on [default: scp.bind]
+    #[arg(long, value_name = "IP")]
+    pub(crate) bind: Option<String>,
+    /// Our AE title [default: scp.aet]
+    #[arg(long, value_name = "AET")]
+    pub(crate) aet: Option<String>,
+    /// Go on although the rules are others than those that made what is stored
+    #[arg(long)]
+    pub(crate) accept_new_rules: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Echo {
+    /// A node of the settings, or AET@host:port
+    #[arg(value_name = "NODE")]
+    pub(crate) node: String,
+}
+
+/// Which studies are meant.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Which studies")]
+pub(crate) struct Keys {
+    /// Patient's name, as DOE^J*
+    #[arg(long, value_name = "NAME")]
+    pub(crate) patient_name: Option<String>,
+    /// Patient id
+    #[arg(long, value_name = "ID")]
+    pub(crate) patient_id: Option<String>,
+    /// Accession number; several with commas are looked for one by one, exactly
+    #[arg(long, value_name = "NUMBER", value_delimiter = ',')]
+    pub(crate) accession: Vec<String>,
+    /// A file of accession numbers, a line each or with commas; those that are not found are written
+    /// beside it as <stem>_not_found.txt
+    #[arg(long, value_name = "FILE", conflicts_with = "accession")]
+    pub(crate) accession_file: Option<PathBuf>,
+    /// Study date: YYYYMMDD, YYYYMMDD-YYYYMMDD, YYYYMMDD- or -YYYYMMDD
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
+    pub(crate) study_date: Option<String>,
+    /// Modality of a series in the study, as CT
+    #[arg(long, value_name = "CODE")]
+    pub(crate) modality: Option<String>,
+    /// Study instance UID; may be given several times
+    #[arg(long, value_name = "UID")]
+    pub(crate) study_uid: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Find {
+    /// A node of the settings, or AET@host:port
+    #[arg(value_name = "NODE")]
+    pub(crate) node: String,
+    #[command(flatten)]
+    pub(crate) keys: Keys,
+    /// Leave out studies of which everything is stored
+    #[arg(long)]
+    pub(crate) hide_imported: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LevelName {
+    /// A study with one request
+    Study,
+    /// A series with one request
+    Series,
+    /// An instance with one request
+    Instance,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Via {
+    /// The server sends to our receiver, under its AE title (C-MOVE)
+    Move,
+    /// The server sends on the association that asks (C-GET)
+    Get,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Retrieve {
+    /// A node of the settings, or AET@host:port
+    #[arg(value_name = "NODE")]
+    pub(crate) node: String,
+    #[command(flatten)]
+    pub(crate) keys: Keys,
+    /// What is asked for at once; what is missing then is asked for again, in smaller parts
+    #[arg(long, value_name = "LEVEL", default_value = "study")]
+    pub(crate) level: LevelName,
+    /// How it comes
+    #[arg(long, value_name = "HOW", default_value = "move")]
+    pub(crate) via: Via,
+    /// Go on although the rules are others than those that made what is stored
+    #[arg(long)]
+    pub(crate) accept_new_rules: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,16 +1,22 @@
 //! The commands, one module each.
 
 mod config;
-mod delete;
+pub(crate) mod delete;
+mod echo;
+mod find;
 mod import;
 mod index;
 mod init;
 mod patients;
 mod quarantine;
 mod reidentify;
+mod retrieve;
 mod script;
+mod serve;
 mod shell;
 mod status;
+
+pub(crate) use import::run as import_run;
 
 use anyhow::Context as _;
 
@@ -64,6 +70,10 @@ pub(crate) fn run(cli: Cli, report: &Report) -> anyhow::Result<Ended> {
     match cli.command {
         Command::Init(args) => init::run(&context, &args),
         Command::Import(args) => import::run(&context, &args),
+        Command::Serve(args) => serve::run(&context, &args),
+        Command::Echo(args) => echo::run(&context, &args),
+        Command::Find(args) => find::run(&context, &args),
+        Command::Retrieve(args) => retrieve::run(&context, &args),
         Command::Status => status::run(&context),
         Command::Patients => patients::run(&context),
         Command::Index(args) => index::run(&context, &args),

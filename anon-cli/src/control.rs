@@ -1,15 +1,17 @@
-//! `private/control.sock`: an import started beside the process that holds the project hands it its
-//! work, and the holder streams back what came of it.
+//! `private/control.sock`: an import, a retrieve or a delete started beside the process that holds the
+//! project hands it its work, and the holder streams back what came of it.
 //!
 //! ```text
 //! holder ─► {"hello":{"version":1,"pid":4711}}                      or {"closing":true}
 //! client ─► {"import":{"roots":[{"given":"…","absolute":"2f64…"}]}}    paths in hexadecimal
-//! holder ─► {"instance":{…}} …                                      one a file
+//!           {"retrieve":{…}}   {"delete":{"patient":"…"}}           or one of these
+//! holder ─► {"instance":{…}} …   {"study":{…}} …                    one a file, one a study
 //! client ─► {"cancel":true}                                         if it is asked to end
-//! holder ─► {"summary":{…}}                                         the last line
+//! holder ─► {"summary":{…}}   {"retrieved":{…}}   {"deleted":{…}}   the last line, or
+//!           {"failed":{"code":4,"message":"…"}}
 //! ```
 //!
-//! One JSON object a line. A client that goes away cancels its import. The socket can be reached by
+//! One JSON object a line. A client that goes away cancels its work. The socket can be reached by
 //! the project's owner alone. Where the system has no such sockets nobody listens, and a second
 //! import is told who holds the project.
 
@@ -19,12 +21,13 @@ mod client;
 mod holder;
 #[cfg(not(unix))]
 mod nobody;
-#[cfg(unix)]
 mod protocol;
 
 #[cfg(unix)]
 pub(crate) use client::{Handed, hand_over};
 #[cfg(unix)]
 pub(crate) use holder::Holder;
+pub(crate) use protocol::{Answer, Ask};
+
 #[cfg(not(unix))]
 pub(crate) use nobody::{Handed, Holder, hand_over};

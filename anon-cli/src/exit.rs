@@ -11,6 +11,9 @@ pub(crate) enum Failure {
     /// Locked, disk, permissions: exit code 4.
     #[error("{0}")]
     CannotRun(String),
+    /// A peer refused, or cannot be reached: exit code 5.
+    #[error("{0}")]
+    Peer(String),
     /// The reader of standard output has gone: not worth a word.
     #[error("nobody reads standard output")]
     NoReader,
@@ -19,6 +22,16 @@ pub(crate) enum Failure {
 impl Failure {
     pub(crate) fn configuration(message: impl Into<String>) -> anyhow::Error {
         Self::Configuration(message.into()).into()
+    }
+
+    /// A failure that another process of ours had, by its exit code.
+    pub(crate) fn of(code: u8, message: String) -> anyhow::Error {
+        match code {
+            3 => Self::Configuration(message),
+            5 => Self::Peer(message),
+            _ => Self::CannotRun(message),
+        }
+        .into()
     }
 
     pub(crate) fn cannot_run(message: impl Into<String>) -> anyhow::Error {
@@ -37,6 +50,8 @@ pub(crate) enum Ended {
     Faulty,
     /// Something failed that ends the work; what was done so far is told.
     CannotGoOn,
+    /// A peer refused, or went away; what was done so far is told.
+    PeerFailed,
     /// A signal ended it, cleanly.
     Signalled(i32),
 }
@@ -49,6 +64,7 @@ impl Ended {
             Self::Partly => 1,
             Self::Faulty => 3,
             Self::CannotGoOn => 4,
+            Self::PeerFailed => 5,
             // As shells count: 130 for SIGINT, 143 for SIGTERM.
             Self::Signalled(signal) => 128_u8.saturating_add(u8::try_from(signal).unwrap_or(0)),
         }
@@ -65,6 +81,7 @@ impl From<Ended> for ExitCode {
 pub(crate) fn code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<Failure>() {
         Some(Failure::Configuration(_)) => 3,
+        Some(Failure::Peer(_)) => 5,
         Some(Failure::NoReader) => 0,
         Some(Failure::CannotRun(_)) | None => 4,
     }
@@ -86,6 +103,7 @@ mod tests {
         assert_eq!(format!("{error:#}"), "more words: no project: inner");
         assert_eq!(code(&anyhow!("disk")), 4);
         assert_eq!(code(&Failure::cannot_run("locked")), 4);
+        assert_eq!(code(&Failure::Peer("away".into()).into()), 5);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod control;
 mod exit;
 mod lock;
 mod log;
+mod node;
 mod platform;
 mod project;
 mod record;
@@ -21,6 +22,7 @@ mod rules;
 mod settings;
 mod signal;
 mod wire;
+mod work;
 
 use std::process::ExitCode;
 

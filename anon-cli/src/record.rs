@@ -1,8 +1,10 @@
-//! What an import says, in the shapes that standard output and the control socket share.
+//! What commands say, in the shapes that standard output and the control socket share.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+use crate::args::{LevelName, Via};
 
 /// What became of one thing that an import looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,4 +64,70 @@ impl Summary {
     pub(crate) fn is_clean(&self) -> bool {
         self.failed == 0 && self.quarantined.values().all(|count| *count == 0)
     }
+}
+
+/// What a delete is to remove: one of the two.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Target {
+    /// The patient with this anonymous id.
+    Patient(String),
+    /// The study with this anonymous UID.
+    Study(String),
+}
+
+/// What a delete removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Deleted {
+    pub(crate) patients: u64,
+    pub(crate) studies: u64,
+    pub(crate) series: u64,
+    pub(crate) instances: u64,
+    pub(crate) bytes: u64,
+}
+
+/// What a retrieve is to fetch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Wish {
+    /// The server, as it was typed.
+    pub(crate) node: String,
+    /// `study`, `series` or `instance`.
+    pub(crate) level: LevelName,
+    /// `move` or `get`.
+    pub(crate) via: Via,
+    /// The studies.
+    pub(crate) studies: Vec<String>,
+}
+
+/// What became of one study that is retrieved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Study {
+    pub(crate) study_uid: String,
+    /// Instances that the server says it has.
+    pub(crate) expected: u64,
+    /// Those of them that are stored, before or now.
+    pub(crate) stored: u64,
+    /// Those that are in quarantine.
+    pub(crate) quarantined: u64,
+    /// Those of classes that the project does not take.
+    pub(crate) excluded: u64,
+    /// Those that did not come.
+    pub(crate) failed: u64,
+    /// Why it is not complete.
+    pub(crate) error: Option<String>,
+}
+
+/// How a retrieve ended.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Retrieved {
+    pub(crate) studies: u64,
+    pub(crate) complete: u64,
+    pub(crate) expected: u64,
+    pub(crate) stored: u64,
+    pub(crate) quarantined: u64,
+    pub(crate) excluded: u64,
+    pub(crate) failed: u64,
+    pub(crate) seconds: f64,
+    /// True if it was asked to end before it was through.
+    pub(crate) interrupted: bool,
 }

@@ -123,10 +123,19 @@ impl Report {
 
     /// Shows a bar on standard error, if that is a terminal and talk is wanted.
     pub(crate) fn start_progress(&self) -> Option<Progress> {
+        self.start(Progress::new)
+    }
+
+    /// Shows a line that says what goes on, where a bar would be shown.
+    pub(crate) fn start_live(&self) -> Option<Progress> {
+        self.start(Progress::live)
+    }
+
+    fn start(&self, new: fn() -> Progress) -> Option<Progress> {
         if self.quiet || !io::stderr().is_terminal() {
             return None;
         }
-        let progress = Progress::new();
+        let progress = new();
         *self.bar() = Some(progress.clone());
         Some(progress)
     }

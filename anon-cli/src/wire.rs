@@ -8,7 +8,7 @@ use anon_engine::policy::{BurnedIn, Dates, MissingPatientId, PatientKey, Storage
 use anon_engine::quarantine::QuarantineOptions;
 use anon_engine::store::DirectoryStoreOptions;
 use anon_engine::{
-    DirectoryQuarantine, DirectoryStore, Durability, Engine, Event, Kept, Observer, Policy, Spool,
+    DirectoryQuarantine, DirectoryStore, Durability, Engine, Event, Kept, Observer, Policy, Spool, Store,
     recover,
 };
 use anon_model::settings::{self as model, QuarantineFiles};
@@ -50,6 +50,8 @@ pub(crate) struct Session {
     pub(crate) lookups: Arc<dyn LookupStore>,
     pub(crate) quarantine: Arc<DirectoryQuarantine>,
     pub(crate) public: PathBuf,
+    pub(crate) spool: Spool,
+    pub(crate) store: Arc<dyn Store>,
     _lock: Lock,
 }
 
@@ -69,14 +71,14 @@ impl Session {
         let lookups = open_lookups(project, settings, secret.as_ref())?;
         check_rules(&*lookups, &*rules, new_rules)?;
         let durability = durability(settings);
-        let store = open_store(project, settings)?;
+        let store: Arc<dyn Store> = Arc::new(open_store(project, settings)?);
         let quarantine = Arc::new(quarantine(project, settings));
         let spool =
             Spool::open(project.private().join("spool")).context("cannot open private/spool")?;
         let engine = Engine::builder(
             policy(settings, rules, secret.as_ref())?,
             Arc::clone(&lookups),
-            Arc::new(store),
+            Arc::clone(&store),
             Arc::clone(&quarantine) as _,
         )
         .workers(workers)
@@ -91,6 +93,8 @@ impl Session {
             lookups,
             quarantine,
             public,
+            spool,
+            store,
             _lock: lock,
         })
     }

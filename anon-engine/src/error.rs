@@ -20,9 +20,15 @@ pub enum Error {
     /// The source file grew, shrank or was written while it was read.
     #[error("the source changed while it was read")]
     SourceChanged,
-    /// The object is refused, and there is no quarantine to put it in.
+    /// The object is refused, and there is no quarantine to put it in, or it is its sender's fault.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The object is another than the command that brought it announced.
+    #[error("the object's {what} is not the one announced")]
+    NotAsAnnounced {
+        /// `SOP Class UID` or `SOP Instance UID`.
+        what: &'static str,
+    },
     /// The lookup store failed.
     #[error(transparent)]
     Lookup(#[from] BackendError),
@@ -53,7 +59,7 @@ impl Error {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Source(_) | Self::SourceChanged => Remedy::Retry,
-            Self::Refused(_) => Remedy::Quarantine,
+            Self::Refused(_) | Self::NotAsAnnounced { .. } => Remedy::Quarantine,
             Self::Lookup(error) => error.remedy,
             Self::Commit(error) => error.remedy,
             Self::Store(error) => error.remedy(),
@@ -66,7 +72,7 @@ impl Error {
     pub fn is_of_source(&self) -> bool {
         matches!(
             self,
-            Self::Source(_) | Self::SourceChanged | Self::Refused(_)
+            Self::Source(_) | Self::SourceChanged | Self::Refused(_) | Self::NotAsAnnounced { .. }
         )
     }
 }
@@ -114,6 +120,12 @@ mod tests {
             (Error::SourceChanged, Remedy::Retry),
             (
                 Refusal::new(crate::Category::BurnedIn, "no").into(),
+                Remedy::Quarantine,
+            ),
+            (
+                Error::NotAsAnnounced {
+                    what: "SOP Class UID",
+                },
                 Remedy::Quarantine,
             ),
             (backend(Remedy::Stop).into(), Remedy::Stop),

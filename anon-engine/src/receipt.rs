@@ -17,6 +17,14 @@ pub struct Received {
     pub(crate) payload: Payload,
     pub(crate) transfer_syntax: Option<String>,
     pub(crate) origin: Option<Phi<String>>,
+    pub(crate) announced: Option<Box<Announced>>,
+}
+
+/// What the command that brought an object said of it.
+#[derive(Debug)]
+pub(crate) struct Announced {
+    pub(crate) sop_class: String,
+    pub(crate) sop_instance: Phi<String>,
 }
 
 pub(crate) enum Payload {
@@ -45,6 +53,7 @@ impl Received {
             payload: Payload::File(path),
             transfer_syntax: None,
             origin: Some(origin),
+            announced: None,
         }
     }
 
@@ -54,6 +63,7 @@ impl Received {
             payload: Payload::Bytes(bytes),
             transfer_syntax: None,
             origin: None,
+            announced: None,
         }
     }
 
@@ -69,6 +79,7 @@ impl Received {
             payload: Payload::Spooled(spooled),
             transfer_syntax: None,
             origin: None,
+            announced: None,
         }
     }
 
@@ -89,6 +100,24 @@ impl Received {
     #[must_use]
     pub fn as_data_set(mut self, transfer_syntax: impl Into<String>) -> Self {
         self.transfer_syntax = Some(transfer_syntax.into());
+        self
+    }
+
+    /// The same, announced as this SOP class and instance: as C-STORE does. What the sender is to
+    /// blame for is an [`Error`](crate::Error) then, and is not kept: bytes that cannot be understood or
+    /// lack what identifies them ([`Refused`](crate::Error::Refused)), and another instance than was
+    /// announced ([`NotAsAnnounced`](crate::Error::NotAsAnnounced)). What our rules refuse goes to
+    /// quarantine as ever.
+    #[must_use]
+    pub fn announced(
+        mut self,
+        sop_class: impl Into<String>,
+        sop_instance: impl Into<String>,
+    ) -> Self {
+        self.announced = Some(Box::new(Announced {
+            sop_class: sop_class.into(),
+            sop_instance: Phi::new(sop_instance.into()),
+        }));
         self
     }
 

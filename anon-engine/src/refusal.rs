@@ -34,6 +34,14 @@ impl Category {
         Self::BurnedIn,
     ];
 
+    /// True if whoever made the bytes is to blame, not a rule of ours: a sender hears of it.
+    pub const fn is_of_sender(self) -> bool {
+        matches!(
+            self,
+            Self::InvalidDicom | Self::DicomReadError | Self::MissingAttributes
+        )
+    }
+
     /// The directory name, as V17 has it.
     pub const fn name(self) -> &'static str {
         match self {

@@ -221,8 +221,11 @@ impl Attempt<'_> {
         let source = self.source();
         let plan = match plan(&core.policy, source) {
             Ok(plan) => plan,
-            Err(refusal) => return Verdict::Refused(refusal),
+            Err(refusal) => return self.refused(refusal),
         };
+        if let Err(error) = self.check_announced(&plan) {
+            return Verdict::Failed(error);
+        }
         if let Some(turn) = turn {
             turn.wait();
         }
@@ -256,6 +259,28 @@ impl Attempt<'_> {
                 "the lookup store gives no pseudonyms for this object",
             )),
         }
+    }
+
+    /// A sender hears of its own faults, and nothing is kept of them.
+    fn refused(&self, refusal: Refusal) -> Verdict {
+        if self.received.announced.is_some() && refusal.category.is_of_sender() {
+            return Verdict::Failed(Error::Refused(refusal));
+        }
+        Verdict::Refused(refusal)
+    }
+
+    fn check_announced(&self, plan: &Plan<'_>) -> Result<(), Error> {
+        let Some(announced) = &self.received.announced else {
+            return Ok(());
+        };
+        let what = if plan.sop_class() != announced.sop_class {
+            "SOP Class UID"
+        } else if plan.wanted().instance != announced.sop_instance {
+            "SOP Instance UID"
+        } else {
+            return Ok(());
+        };
+        Err(Error::NotAsAnnounced { what })
     }
 
     fn source(&self) -> Source<'_> {

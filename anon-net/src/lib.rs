@@ -2,8 +2,7 @@
 //! stand on.
 //!
 //! It does **not** de-identify, store or read a data set, and it knows nothing of projects. What it
-//! receives it hands to an [`InstanceHandler`], as bytes. The services themselves (C-ECHO, C-STORE,
-//! C-FIND, C-MOVE, C-GET) are not in this version; it has what they share.
+//! receives it hands to an [`InstanceHandler`], as bytes; what it sends it takes as bytes or files.
 //!
 //! ```text
 //!           requestor                                           acceptor
@@ -18,7 +17,7 @@
 //!
 //! An [`Association`] moves fragments of DIMSE messages (PS3.8 Annex E) and ends in order or not.
 //! Everything above it is the same over TCP and TLS ([`association::ul`]) and the network in memory of
-//! feature `testing`.
+//! feature `testing`. A [`Scu`] uses the services of others over it: see [`service`].
 //!
 //! # Example
 //!
@@ -62,7 +61,7 @@
 //!
 //! | feature | adds | default |
 //! |---|---|---|
-//! | `testing` | `testing`: a network and a handler in memory, and the suites | off |
+//! | `testing` | `testing`: a network, a handler and a scripted peer in memory, and the suites | off |
 //! | `tls` | `tls`: associations over TLS 1.2 and 1.3 by rustls with ring | off |
 //!
 //! # Limits
@@ -89,7 +88,10 @@ pub mod context;
 
 pub mod association;
 pub mod dimse;
+pub mod identifier;
 pub mod scp;
+pub mod service;
+pub mod text;
 
 #[cfg(feature = "tls")]
 pub mod tls;
@@ -105,4 +107,5 @@ pub use context::{Answer, ContextId, Contexts, Negotiated, Supported, Verdict};
 pub use dimse::{Command, Operation, Status, StatusClass, SubOperations};
 pub use error::{BackendError, Error, Remedy, TextError};
 pub use scp::{Instance, InstanceHandler, Outcome};
+pub use service::{Cancel, Scu, ServiceError};
 pub use uid::{InstanceUid, Uid};

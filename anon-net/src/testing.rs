@@ -1,10 +1,12 @@
-//! A network and a handler in memory, and the suites that implementations of the traits must pass.
+//! A network and a handler in memory, a peer that plays a script, and the suites that implementations of the traits must pass.
 
 pub mod conformance;
 pub mod exchange;
 pub mod handler;
 pub mod memory;
+pub mod script;
 
 pub use exchange::{Exchange, Listener};
 pub use handler::MemoryHandler;
 pub use memory::{MemoryAssociation, pair};
+pub use script::{Gate, Reply, Script, ScriptedPeer};

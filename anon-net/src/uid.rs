@@ -25,6 +25,12 @@ impl Uid {
         checked(text).map(|uid| Self(uid.to_owned()))
     }
 
+    /// A UID of the standard's registry (PS3.6 Annex A), written as it is there.
+    pub(crate) fn registered(uid: &'static str) -> Self {
+        debug_assert!(checked(uid).is_ok(), "the registry has UIDs only");
+        Self(uid.to_owned())
+    }
+
     /// The UID without padding.
     pub fn as_str(&self) -> &str {
         &self.0

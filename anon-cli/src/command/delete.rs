@@ -1,15 +1,17 @@
 //! `anon delete`: a patient or a study, its files and its lookups, all or nothing.
 
-use anon_engine::{DirectoryStore, Store as _};
-use anon_model::{LookupStore, Totals};
+use anon_engine::Store;
+use anon_model::{LookupStore, ProjectSettings, Totals};
 use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::args::Delete;
-use crate::command::Context;
+use crate::command::{Context, import};
+use crate::control::{Answer, Ask, Handed, hand_over};
 use crate::exit::Ended;
-use crate::lock::Lock;
+use crate::lock::{self, Held, Lock};
 use crate::project::Project;
+use crate::record::{Deleted, Target};
 use crate::settings::Missing;
 use crate::{audit, log, report, settings, wire};
 
@@ -17,55 +19,93 @@ use crate::{audit, log, report, settings, wire};
 struct Summary {
     event: &'static str,
     command: &'static str,
-    patients: u64,
-    studies: u64,
-    series: u64,
-    instances: u64,
-    bytes: u64,
+    #[serde(flatten)]
+    deleted: Deleted,
 }
 
 pub(crate) fn run(context: &Context<'_>, args: &Delete) -> anyhow::Result<Ended> {
     let project = Project::existing(&context.global)?;
     let settings = settings::load(&project)?;
     project.check_access()?;
-    let _lock = Lock::take(&project.lock_file())?;
     log::start(&project, &settings.log, &context.global)?;
-    let secret = settings::secret(&project, &settings, Missing::Refuse)?;
-    let lookups = wire::open_lookups(&project, &settings, secret.as_ref())?;
-    let store = wire::open_store(&project, &settings)?;
-    // What a crash left is repaired first, an earlier deletion included.
-    anon_engine::recover(&*lookups, &store).context("cannot repair what a crash left")?;
-    let before = match (&args.patient, &args.study) {
-        (Some(patient), _) => lookups.patient(patient)?.map(|row| row.instances),
-        (_, Some(study)) => lookups.study(study)?.map(|row| row.instances),
-        (None, None) => None,
+    let target = match (&args.patient, &args.study) {
+        (Some(patient), _) => Target::Patient(patient.clone()),
+        (None, study) => Target::Study(study.clone().unwrap_or_default()),
     };
-    let Some(before) = before else {
+    let deleted = delete_or_hand_over(context, &project, &settings, target)?;
+    if deleted.is_none() {
         let hint = "this project has no such patient or study; `anon patients` lists anonymous ids";
         context.report.talk(hint);
-        print(context, Totals::default())?;
-        return Ok(Ended::Partly);
-    };
-    audit::append(&project.audit_file(), "delete", before)?;
-    let totals = remove(&*lookups, &store, args)?;
-    print(context, totals)?;
-    Ok(Ended::Done)
+    }
+    print(context, deleted.unwrap_or_default())?;
+    Ok(match deleted {
+        Some(_) => Ended::Done,
+        None => Ended::Partly,
+    })
 }
 
-/// Takes it out of the index, then removes its files. If that fails, the next command that opens the
-/// project for writing goes on with it.
-fn remove(
+/// Deletes if the project is free, hands over if its holder takes work, and gives up otherwise.
+fn delete_or_hand_over(
+    context: &Context<'_>,
+    project: &Project,
+    settings: &ProjectSettings,
+    target: Target,
+) -> anyhow::Result<Option<Deleted>> {
+    let ask = Ask::Delete(target.clone());
+    let mut holder = None;
+    for _ in 0..import::TRIES {
+        match Lock::try_take(&project.lock_file())? {
+            Held::ByUs(_lock) => return delete_here(project, settings, &target),
+            Held::ByOther(pid) => holder = pid,
+        }
+        match hand_over(&project.socket(), &ask, &context.signals, &mut |_| Ok(()))? {
+            Handed::Done(Answer::Deleted(deleted)) => return Ok(deleted),
+            Handed::Done(_) => return Err(import::odd_answer()),
+            Handed::Nobody => {}
+        }
+        if context.signals.cancel().is_cancelled() {
+            break;
+        }
+        import::pause();
+    }
+    Err(lock::in_use(holder))
+}
+
+fn delete_here(
+    project: &Project,
+    settings: &ProjectSettings,
+    target: &Target,
+) -> anyhow::Result<Option<Deleted>> {
+    let secret = settings::secret(project, settings, Missing::Refuse)?;
+    let lookups = wire::open_lookups(project, settings, secret.as_ref())?;
+    let store = wire::open_store(project, settings)?;
+    // What a crash left is repaired first, an earlier deletion included.
+    anon_engine::recover(&*lookups, &store).context("cannot repair what a crash left")?;
+    remove(&*lookups, &store, project, target)
+}
+
+/// Takes a patient or a study out of the index, then removes its files. If that fails, the next
+/// command that opens the project for writing goes on with it. None if there is none.
+pub(crate) fn remove(
     lookups: &dyn LookupStore,
-    store: &DirectoryStore,
-    args: &Delete,
-) -> anyhow::Result<Totals> {
-    let deleted = match (&args.patient, &args.study) {
-        (Some(patient), _) => lookups.delete_patient(patient)?,
-        (_, Some(study)) => lookups.delete_study(study)?,
-        (None, None) => None,
+    store: &dyn Store,
+    project: &Project,
+    target: &Target,
+) -> anyhow::Result<Option<Deleted>> {
+    let instances = match target {
+        Target::Patient(id) => lookups.patient(id)?.map(|row| row.instances),
+        Target::Study(uid) => lookups.study(uid)?.map(|row| row.instances),
+    };
+    let Some(instances) = instances else {
+        return Ok(None);
+    };
+    audit::append(&project.audit_file(), "delete", instances)?;
+    let deleted = match target {
+        Target::Patient(id) => lookups.delete_patient(id)?,
+        Target::Study(uid) => lookups.delete_study(uid)?,
     };
     let Some(deleted) = deleted else {
-        return Ok(Totals::default());
+        return Ok(None);
     };
     for [patient, study] in &deleted.removal.directories {
         store
@@ -75,26 +115,33 @@ fn remove(
     lookups.settle(deleted.removal.group, &[])?;
     lookups.flush()?;
     let Totals {
-        studies, instances, ..
+        patients,
+        studies,
+        series,
+        instances,
+        bytes,
+        ..
     } = deleted.totals;
     tracing::info!(studies, instances, "deleted");
-    Ok(deleted.totals)
+    Ok(Some(Deleted {
+        patients,
+        studies,
+        series,
+        instances,
+        bytes,
+    }))
 }
 
-fn print(context: &Context<'_>, totals: Totals) -> anyhow::Result<()> {
+fn print(context: &Context<'_>, deleted: Deleted) -> anyhow::Result<()> {
     context.report.json(&Summary {
         event: "summary",
         command: "delete",
-        patients: totals.patients,
-        studies: totals.studies,
-        series: totals.series,
-        instances: totals.instances,
-        bytes: totals.bytes,
+        deleted,
     })?;
     context.report.line(&format!(
         "deleted {} studies with {} instances, {}",
-        totals.studies,
-        totals.instances,
-        report::bytes(totals.bytes)
+        deleted.studies,
+        deleted.instances,
+        report::bytes(deleted.bytes)
     ))
 }

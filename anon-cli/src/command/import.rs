@@ -15,7 +15,7 @@ use anyhow::Context as _;
 
 use crate::args::Import;
 use crate::command::{Context, init};
-use crate::control::{Handed, Holder, hand_over};
+use crate::control::{Answer, Ask, Handed, Holder, hand_over};
 use crate::exit::{Ended, Failure};
 use crate::lock::{self, Held, Lock};
 use crate::project::Project;
@@ -23,11 +23,12 @@ use crate::record::{Instance, Summary};
 use crate::report::Progress;
 use crate::roots::Roots;
 use crate::wire::{NewRules, Session};
+use crate::work::Work;
 use crate::{log, settings};
 
 /// How often, and how long after each other, a project is asked for that somebody else holds: what
 /// takes work answers at once, and short commands are over soon.
-const TRIES: u32 = 100;
+pub(crate) const TRIES: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) fn run(context: &Context<'_>, args: &Import) -> anyhow::Result<Ended> {
@@ -106,21 +107,37 @@ fn import_or_hand_over(
             Held::ByOther(pid) => holder = pid,
         }
         let counting = Counting::start(context, project, roots);
-        let mut tell = |instance: Instance| {
-            telling.tell(&instance);
+        let mut tell = |answer| {
+            if let Answer::Instance(instance) = answer {
+                telling.tell(&instance);
+            }
             Ok(())
         };
-        match hand_over(&project.socket(), roots, &context.signals, &mut tell)? {
-            Handed::Done(summary) => return Ok(summary),
+        let ask = Ask::Import {
+            roots: roots.as_slice().to_vec(),
+        };
+        match hand_over(&project.socket(), &ask, &context.signals, &mut tell)? {
+            Handed::Done(Answer::Summary(summary)) => return Ok(*summary),
+            Handed::Done(_) => return Err(odd_answer()),
             Handed::Nobody => drop(counting),
         }
         if context.signals.cancel().is_cancelled() {
             break;
         }
-        // Nothing is ever sent: a pause that needs no sleep.
-        let _ = crossbeam_channel::never::<()>().recv_timeout(PAUSE);
+        pause();
     }
     Err(lock::in_use(holder))
+}
+
+/// Waits before the holder of the project is asked again.
+pub(crate) fn pause() {
+    // Nothing is ever sent: a pause that needs no sleep.
+    let _ = crossbeam_channel::never::<()>().recv_timeout(PAUSE);
+}
+
+/// A holder that ends other work than was handed over.
+pub(crate) fn odd_answer() -> anyhow::Error {
+    Failure::cannot_run("the process that holds the project answered something else than was asked")
 }
 
 fn import_here(
@@ -145,28 +162,25 @@ fn import_here(
         new_rules,
         workers(args.jobs),
     )?;
-    let holder = listen(context, project, &session);
+    let work = Arc::new(Work::new(project, settings, &session));
+    let holder = listen(context, project, &work);
     let counting = Counting::start(context, project, roots);
-    let dirs = run::Dirs::of(project, &session);
     let cancel = context.signals.cancel();
-    let summary = run::run(&session.engine, &dirs, roots, cancel, &|instance| {
-        telling.tell(&instance);
-    });
+    let mut summary = work.import(roots, cancel, &|instance| telling.tell(&instance));
     drop(counting);
     wait_for_others(context, holder);
-    let mut summary = summary?;
     close(session, &mut summary);
     Ok(summary)
 }
 
-/// Serves the imports that were handed over until they are done.
+/// Does the work that was handed over until there is none.
 pub(crate) fn wait_for_others(context: &Context<'_>, holder: Option<Holder>) {
     let Some(holder) = holder else {
         return;
     };
     if holder.active() > 0 {
         context.report.end_progress();
-        let what = "waiting for an import that was started beside this one";
+        let what = "waiting for work that was handed over by a command started beside this one";
         context.report.talk(what);
     }
     holder.finish();
@@ -180,27 +194,21 @@ pub(crate) fn close(session: Session, summary: &mut Summary) {
     }
 }
 
-/// Takes work from imports that are started beside this one. Without a socket they are told to wait.
+/// Takes work from commands that are started beside this one. Without a socket they are told to wait.
 pub(crate) fn listen(
     context: &Context<'_>,
     project: &Project,
-    session: &Session,
+    work: &Arc<Work>,
 ) -> Option<Holder> {
-    let engine = Arc::downgrade(&session.engine);
-    let dirs = run::Dirs::of(project, session);
-    let job =
-        move |roots: Roots, cancel: &anon_engine::Cancel, tell: &(dyn Fn(Instance) + Sync)| {
-            let Some(engine) = engine.upgrade() else {
-                return Summary::failed("the project was closed");
-            };
-            run::run(&engine, &dirs, &roots, cancel, tell)
-                .unwrap_or_else(|error| Summary::failed(&format!("{error:#}")))
-        };
+    let work = Arc::clone(work);
+    let job = move |ask, cancel: &anon_engine::Cancel, tell: &(dyn Fn(Answer) + Sync)| {
+        work.handed(ask, cancel, tell)
+    };
     let socket = project.socket();
     match Holder::listen(&socket, &project.tmp(), &context.signals, Arc::new(job)) {
         Ok(holder) => Some(holder),
         Err(error) => {
-            tracing::warn!(%error, "imports beside this one cannot hand over their work");
+            tracing::warn!(%error, "commands beside this one cannot hand over their work");
             None
         }
     }

@@ -17,6 +17,7 @@ use crate::project::Project;
 use crate::report::{self, Table};
 use crate::roots::Roots;
 use crate::wire::{self, NewRules, Session};
+use crate::work::Work;
 use crate::{log, settings};
 
 #[derive(Debug, Serialize)]
@@ -265,7 +266,8 @@ fn retry(
         new_rules,
         workers,
     )?;
-    let holder = import::listen(context, project, &session);
+    let work = Arc::new(Work::new(project, &settings, &session));
+    let holder = import::listen(context, project, &work);
     let telling = Telling::new(context);
     let mut summary = again(context, &session, category, &telling)?;
     import::wait_for_others(context, holder);

@@ -5,8 +5,6 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use crate::exit::Failure;
-use crate::record::{Instance, Summary};
-use crate::roots::Roots;
 use crate::signal::Signals;
 
 use super::holder::short;
@@ -15,8 +13,8 @@ use super::protocol::{self, Answer, Ask, VERSION};
 /// What came of trying to hand over.
 #[derive(Debug)]
 pub(crate) enum Handed {
-    /// The holder did it.
-    Done(Summary),
+    /// The holder did it, and this is its last word.
+    Done(Answer),
     /// Nobody takes work here now.
     Nobody,
 }
@@ -26,25 +24,22 @@ pub(super) fn connect(socket: &Path) -> io::Result<UnixStream> {
     UnixStream::connect(short)
 }
 
-/// Hands an import to the holder, if one listens, and tells each instance as it comes.
+/// Hands work to the holder, if one listens, and tells each answer as it comes.
 ///
 /// # Errors
-/// If the holder is of another version, or goes away in the middle.
+/// If the holder is of another version, goes away in the middle, or cannot do it.
 pub(crate) fn hand_over(
     socket: &Path,
-    roots: &Roots,
+    ask: &Ask,
     signals: &Signals,
-    tell: &mut dyn FnMut(Instance) -> anyhow::Result<()>,
+    tell: &mut dyn FnMut(Answer) -> anyhow::Result<()>,
 ) -> anyhow::Result<Handed> {
     let Ok(stream) = connect(socket) else {
         return Ok(Handed::Nobody);
     };
     let mut out = stream.try_clone()?;
     let mut lines = BufReader::new(stream);
-    let ask = Ask::Import {
-        roots: roots.as_slice().to_vec(),
-    };
-    if !greeted(&mut lines)? || protocol::write(&mut out, &ask).is_err() {
+    if !greeted(&mut lines)? || protocol::write(&mut out, ask).is_err() {
         return Ok(Handed::Nobody);
     }
     let _asked = signals.on_cancel(move || {
@@ -53,8 +48,9 @@ pub(crate) fn hand_over(
     });
     loop {
         match protocol::read(&mut lines) {
-            Ok(Some(Answer::Instance(instance))) => tell(instance)?,
-            Ok(Some(Answer::Summary(summary))) => return Ok(Handed::Done(*summary)),
+            Ok(Some(Answer::Failed { code, message })) => return Err(Failure::of(code, message)),
+            Ok(Some(answer)) if answer.is_last() => return Ok(Handed::Done(answer)),
+            Ok(Some(answer)) => tell(answer)?,
             _ => {
                 return Err(Failure::cannot_run(
                     "the process that holds the project went away; run the same command again, it \

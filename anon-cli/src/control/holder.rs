@@ -12,12 +12,11 @@ use anon_engine::Cancel;
 
 use super::protocol::{self, Answer, Ask, VERSION};
 use crate::platform;
-use crate::record::{Instance, Summary};
-use crate::roots::Roots;
 use crate::signal::Signals;
 
-/// What is done with an import that is handed over: each instance is told as it is done.
-pub(crate) type Job = dyn Fn(Roots, &Cancel, &(dyn Fn(Instance) + Sync)) -> Summary + Send + Sync;
+/// What is done with work that is handed over: what comes of it is told as it comes, and the last
+/// word is given back.
+pub(crate) type Job = dyn Fn(Ask, &Cancel, &(dyn Fn(Answer) + Sync)) -> Answer + Send + Sync;
 
 /// The holder's end of the socket. Dropping it closes it.
 #[derive(Debug)]
@@ -71,7 +70,7 @@ impl Holder {
         })
     }
 
-    /// How many imports are handed over now.
+    /// How much work is handed over now.
     pub(crate) fn active(&self) -> usize {
         *self.shared.active()
     }
@@ -169,12 +168,12 @@ fn accept(listener: &UnixListener, shared: &Arc<Shared>, job: &Arc<Job>) {
             .name("handed over".into())
             .spawn(move || {
                 if let Err(error) = serve(stream, &guard.0.signals, &job) {
-                    tracing::warn!(%error, "an import that was handed over was left");
+                    tracing::warn!(%error, "work that was handed over was left");
                 }
                 drop(guard);
             });
         if let Err(error) = served {
-            tracing::warn!(%error, "no thread for an import that was handed over");
+            tracing::warn!(%error, "no thread for work that was handed over");
         }
     }
 }
@@ -197,8 +196,9 @@ fn serve(stream: UnixStream, signals: &Signals, job: &Arc<Job>) -> io::Result<()
     let mut out = stream.try_clone()?;
     protocol::write(&mut out, &hello)?;
     let mut lines = BufReader::new(stream);
-    let Some(Ask::Import { roots }) = protocol::read(&mut lines)? else {
-        return Ok(());
+    let ask = match protocol::read(&mut lines)? {
+        None | Some(Ask::Cancel(_)) => return Ok(()),
+        Some(ask) => ask,
     };
     let cancel = Cancel::new();
     let of_client = cancel.clone();
@@ -206,19 +206,20 @@ fn serve(stream: UnixStream, signals: &Signals, job: &Arc<Job>) -> io::Result<()
     thread::Builder::new()
         .name("handed over, watch".into())
         .spawn(move || {
-            while let Ok(Some(Ask::Import { .. })) = protocol::read::<Ask>(&mut lines) {}
+            // A cancel, the end, or what makes no sense here.
+            let _ = protocol::read::<Ask>(&mut lines);
             of_client.cancel();
         })?;
     let of_signal = cancel.clone();
     let _waiting = signals.on_cancel(move || of_signal.cancel());
     let out = Mutex::new(out);
-    let tell = |instance: Instance| {
+    let tell = |answer: Answer| {
         let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
-        if protocol::write(&mut *out, &Answer::Instance(instance)).is_err() {
+        if protocol::write(&mut *out, &answer).is_err() {
             cancel.cancel();
         }
     };
-    let summary = job(Roots::new(roots), &cancel, &tell);
+    let last = job(ask, &cancel, &tell);
     let mut out = out.into_inner().unwrap_or_else(PoisonError::into_inner);
-    protocol::write(&mut out, &Answer::Summary(Box::new(summary)))
+    protocol::write(&mut out, &last)
 }

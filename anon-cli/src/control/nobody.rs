@@ -6,16 +6,15 @@ use std::sync::Arc;
 
 use anon_engine::Cancel;
 
-use crate::record::{Instance, Summary};
-use crate::roots::Roots;
+use super::protocol::{Answer, Ask};
 use crate::signal::Signals;
 
-pub(crate) type Job = dyn Fn(Roots, &Cancel, &(dyn Fn(Instance) + Sync)) -> Summary + Send + Sync;
+pub(crate) type Job = dyn Fn(Ask, &Cancel, &(dyn Fn(Answer) + Sync)) -> Answer + Send + Sync;
 
 #[derive(Debug)]
 pub(crate) enum Handed {
     #[expect(dead_code, reason = "nobody does it here")]
-    Done(Summary),
+    Done(Answer),
     Nobody,
 }
 
@@ -36,9 +35,9 @@ impl Holder {
 
 pub(crate) fn hand_over(
     _: &Path,
-    _: &Roots,
+    _: &Ask,
     _: &Signals,
-    _: &mut dyn FnMut(Instance) -> anyhow::Result<()>,
+    _: &mut dyn FnMut(Answer) -> anyhow::Result<()>,
 ) -> anyhow::Result<Handed> {
     Ok(Handed::Nobody)
 }

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Instance, Summary};
+use crate::record::{Deleted, Instance, Retrieved, Study, Summary, Target, Wish};
 use crate::roots::Root;
 
 /// Version of the protocol.
@@ -17,23 +17,45 @@ const LONGEST_LINE: u64 = 64 << 20;
 /// What the holder says.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// First of all.
     Hello { version: u32, pid: u32 },
     /// Instead of a hello: it takes no more work.
     Closing(bool),
     /// What became of one file.
     Instance(Instance),
-    /// How it ended.
+    /// What became of one study that is retrieved.
+    Study(Study),
+    /// How an import ended.
     Summary(Box<Summary>),
+    /// How a retrieve ended.
+    Retrieved(Box<Retrieved>),
+    /// What a delete removed; nothing if there was nothing of the kind.
+    Deleted(Option<Deleted>),
+    /// The work could not be done: the exit code and why.
+    Failed { code: u8, message: String },
+}
+
+impl Answer {
+    /// True if it ends the work.
+    pub(crate) fn is_last(&self) -> bool {
+        matches!(
+            self,
+            Self::Summary(_) | Self::Retrieved(_) | Self::Deleted(_) | Self::Failed { .. }
+        )
+    }
 }
 
 /// What a client asks.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Ask {
+pub(crate) enum Ask {
     /// Import these.
     Import { roots: Vec<Root> },
+    /// Retrieve these.
+    Retrieve(Box<Wish>),
+    /// Remove a patient or a study.
+    Delete(Target),
     /// End early.
     Cancel(bool),
 }

@@ -11,6 +11,7 @@ pub(crate) struct Progress(ProgressBar);
 
 /// While the files are still being counted there is no time left to tell.
 const COUNTING: &str = "{spinner} {human_pos} of {human_len}+ files  {rate}  {elapsed}";
+const LIVE: &str = "{spinner} {msg}";
 const COUNTED: &str = "{bar:30} {human_pos} of {human_len} files  {rate}  {elapsed}, {eta} left";
 
 impl Progress {
@@ -18,6 +19,18 @@ impl Progress {
         let bar = ProgressBar::new(0).with_style(style(COUNTING));
         bar.enable_steady_tick(Duration::from_millis(200));
         Self(bar)
+    }
+
+    /// A line that says what goes on, and has no end.
+    pub(super) fn live() -> Self {
+        let bar = ProgressBar::new_spinner().with_style(style(LIVE));
+        bar.enable_steady_tick(Duration::from_millis(500));
+        Self(bar)
+    }
+
+    /// What goes on now.
+    pub(crate) fn say(&self, text: String) {
+        self.0.set_message(text);
     }
 
     /// So many files are known to exist.
@@ -59,7 +72,7 @@ mod tests {
 
     #[test]
     fn the_templates_are_sound() {
-        for template in [COUNTING, COUNTED] {
+        for template in [COUNTING, COUNTED, LIVE] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }
     }

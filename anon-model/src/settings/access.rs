@@ -7,7 +7,7 @@ use crate::settings::keys::{KEYS, KeyDoc, Kind, Value};
 use crate::settings::problem::{Problem, nearest};
 use crate::settings::{
     BurnedIn, DateScheme, Dialect, Durability, MissingPatientId, Node, NodeUse, PatientKey,
-    ProjectSettings, PseudonymScheme, QuarantineFiles, Selection,
+    ProjectSettings, PseudonymScheme, QuarantineFiles, ScpTls, Selection,
 };
 use crate::{Modality, SiteId, StudyConflict, Uid, UidRoot};
 
@@ -128,12 +128,22 @@ impl ProjectSettings {
                 let uses = node?.uses.iter().map(|node_use| node_use.word().to_owned());
                 Some(Value::List(uses.collect()))
             }
+            "node.<name>.tls" => Some(Value::Bool(node?.tls)),
             "scp.bind" => text(&self.scp.bind),
             "scp.port" => integer(self.scp.port.into()),
             "scp.aet" => text(&self.scp.aet),
             "scp.allow_calling" => list(&self.scp.allow_calling),
             "scp.allow_peers" => list(&self.scp.allow_peers),
             "scp.open" => Some(Value::Bool(self.scp.open)),
+            "scp.check_called" => Some(Value::Bool(self.scp.check_called)),
+            "scp.max_associations" => integer(self.scp.max_associations.into()),
+            "scp.max_associations_per_peer" => integer(self.scp.max_associations_per_peer.into()),
+            "scp.max_pdu_bytes" => integer(self.scp.max_pdu_bytes.into()),
+            "scp.tls" => text(self.scp.tls.word()),
+            "tls.certificate" => optional(&self.tls.certificate),
+            "tls.key_file" => optional(&self.tls.key_file),
+            "tls.authorities" => optional(&self.tls.authorities),
+            "retrieve.studies" => integer(self.retrieve_studies.into()),
             "timeouts.tcp" => integer(self.timeouts.tcp.as_secs()),
             "timeouts.acse" => integer(self.timeouts.acse.as_secs()),
             "timeouts.dimse" => integer(self.timeouts.dimse.as_secs()),
@@ -203,7 +213,10 @@ impl ProjectSettings {
             Value::Bool(truth) => {
                 match key {
                     "scp.open" => self.scp.open = *truth,
-                    _ => self.s3.allow_cleartext = *truth,
+                    "scp.check_called" => self.scp.check_called = *truth,
+                    "node.<name>.tls" => self.node(name)?.tls = *truth,
+                    "s3.allow_cleartext" => self.s3.allow_cleartext = *truth,
+                    _ => return wrong("cannot be true or false"),
                 }
                 Ok(())
             }
@@ -252,6 +265,10 @@ impl ProjectSettings {
             "node.<name>.host" => self.node(name)?.host = checked_host(text)?,
             "scp.bind" => self.scp.bind = checked_host(text)?,
             "scp.aet" => self.scp.aet = checked_aet(text)?,
+            "scp.tls" => self.scp.tls = choice(text, ScpTls::named, ScpTls::WORDS)?,
+            "tls.certificate" => self.tls.certificate = optional(text),
+            "tls.key_file" => self.tls.key_file = optional(text),
+            "tls.authorities" => self.tls.authorities = optional(text),
             "s3.endpoint" => self.s3.endpoint = checked_url(text)?,
             "s3.region" => self.s3.region = optional(text),
             "s3.bucket" => self.s3.bucket = optional(text),
@@ -287,11 +304,20 @@ impl ProjectSettings {
         };
         let port = |least| Ok(u16::try_from(within(least, 65535)?).unwrap_or(u16::MAX));
         let seconds = || Ok(Duration::from_secs(within(1, 3600)?));
+        let count = |most| Ok(u16::try_from(within(1, most)?).unwrap_or(u16::MAX));
         match key {
             "quarantine.max_bytes" => self.quarantine_max_bytes = Some(within(0, i64::MAX)?),
             "store.cache_bytes" => self.store_cache_bytes = within(1 << 20, 1 << 40)?,
             "node.<name>.port" => self.node(name)?.port = port(1)?,
             "scp.port" => self.scp.port = port(0)?,
+            "scp.max_associations" => self.scp.max_associations = count(1024)?,
+            "scp.max_associations_per_peer" => {
+                self.scp.max_associations_per_peer = count(1024)?;
+            }
+            "scp.max_pdu_bytes" => {
+                self.scp.max_pdu_bytes = u32::try_from(within(4096, 1 << 20)?).unwrap_or(u32::MAX);
+            }
+            "retrieve.studies" => self.retrieve_studies = count(32)?,
             "timeouts.tcp" => self.timeouts.tcp = seconds()?,
             "timeouts.acse" => self.timeouts.acse = seconds()?,
             "timeouts.dimse" => self.timeouts.dimse = seconds()?,
@@ -334,6 +360,7 @@ impl ProjectSettings {
             host: String::new(),
             port: 104,
             uses: [NodeUse::Query].into(),
+            tls: false,
         }))
     }
 

@@ -127,6 +127,18 @@ choice! {
     }
 }
 
+choice! {
+    /// How the SCP is reached: in clear or over TLS.
+    ScpTls {
+        /// In clear only.
+        Off = "off",
+        /// Over TLS only; a peer need not show a certificate.
+        Server = "server",
+        /// Over TLS only, and a peer shows a certificate that the authorities vouch for.
+        Mutual = "mutual",
+    }
+}
+
 impl StudyConflict {
     /// Every word there is.
     pub const WORDS: &[&str] = &["refuse", "first"];

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 pub use choice::{
     BurnedIn, DateScheme, Dialect, Durability, MissingPatientId, NodeUse, PatientKey,
-    PseudonymScheme, QuarantineFiles,
+    PseudonymScheme, QuarantineFiles, ScpTls,
 };
 pub use keys::{FROZEN, KEYS, KeyDoc, Kind, Value};
 pub use problem::{Problem, SettingsError};
@@ -50,6 +50,8 @@ pub struct Node {
     pub port: u16,
     /// What it is used for. Export to a node without [`NodeUse::Export`] is refused.
     pub uses: BTreeSet<NodeUse>,
+    /// True if it is reached over TLS.
+    pub tls: bool,
 }
 
 /// The storage SCP.
@@ -68,6 +70,29 @@ pub struct Scp {
     pub allow_peers: Vec<String>,
     /// True if it may listen on a non-loopback address without either list.
     pub open: bool,
+    /// True if a caller must name its AE title.
+    pub check_called: bool,
+    /// Associations it serves at once.
+    pub max_associations: u16,
+    /// Associations it serves at once for one address.
+    pub max_associations_per_peer: u16,
+    /// The longest P-DATA-TF it takes, in bytes (PS3.8 section D.1).
+    pub max_pdu_bytes: u32,
+    /// In clear or over TLS.
+    pub tls: ScpTls,
+}
+
+/// Files of ours for TLS, in PEM, as server and as client. A path that is not absolute begins at
+/// the project's directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tls {
+    /// Our certificate, and those that lead to its authority.
+    pub certificate: Option<String>,
+    /// The file with our key.
+    pub key_file: Option<String>,
+    /// The certificates of the authorities that vouch for peers.
+    pub authorities: Option<String>,
 }
 
 /// Time limits of the network.
@@ -168,6 +193,10 @@ pub struct ProjectSettings {
     pub scp: Scp,
     /// Time limits of the network.
     pub timeouts: Timeouts,
+    /// Studies that are retrieved at once.
+    pub retrieve_studies: u16,
+    /// Files of ours for TLS.
+    pub tls: Tls,
     /// Export to S3.
     pub s3: S3,
     /// The log.
@@ -213,6 +242,11 @@ impl ProjectSettings {
                 allow_calling: Vec::new(),
                 allow_peers: Vec::new(),
                 open: false,
+                check_called: true,
+                max_associations: 32,
+                max_associations_per_peer: 16,
+                max_pdu_bytes: 128 << 10,
+                tls: ScpTls::Off,
             },
             timeouts: Timeouts {
                 tcp: Duration::from_secs(5),
@@ -220,6 +254,8 @@ impl ProjectSettings {
                 dimse: Duration::from_secs(30),
                 network: Duration::from_mins(1),
             },
+            retrieve_studies: 2,
+            tls: Tls::default(),
             s3: S3::default(),
             log: Log {
                 level: "info".to_owned(),
@@ -281,6 +317,7 @@ fn default_nodes() -> BTreeMap<String, Node> {
         host: "127.0.0.1".to_owned(),
         port,
         uses: BTreeSet::from([node_use]),
+        tls: false,
     };
     BTreeMap::from([
         ("QUERY".to_owned(), node("ORTHANC", 4242, NodeUse::Query)),

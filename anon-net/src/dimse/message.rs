@@ -22,6 +22,10 @@ pub const MAX_COMMAND_BYTES: usize = 16 * 1024;
 /// The longest PDU that is sent, in bytes, whatever the peer takes.
 const MAX_SENT_PDU_BYTES: usize = 256 * 1024;
 
+/// How much of a data set is read at once, in bytes: more than most peers take in a PDU, so that few
+/// calls read it, and little enough that it is still in the processor's cache when it is sent.
+const BLOCK_BYTES: usize = 256 * 1024;
+
 /// What comes first of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
@@ -326,45 +330,93 @@ pub fn send_with(
 ) -> Result<(), Error> {
     send(association, context, command, timeout)?;
     let room = fragment_bytes(association)?;
-    // One fragment is held back: only then is it known whether it is the last.
-    let mut held = Vec::with_capacity(room);
-    let mut next = Vec::with_capacity(room);
-    if let Err(error) = fill(&mut held, body, room) {
-        association.abort();
-        return Err(Error::Unreadable { kind: error.kind() });
-    }
+    let mut fragment = Vec::new();
     loop {
-        if let Err(error) = fill(&mut next, body, room) {
-            association.abort();
-            return Err(Error::Unreadable { kind: error.kind() });
-        }
-        let place = if next.is_empty() {
-            Place::Last
-        } else {
-            Place::More
-        };
-        let bytes = &held;
-        let kind = Kind::Data;
-        association.send(
-            &[Pdv {
-                context,
-                kind,
-                place,
-                bytes,
-            }],
-            timeout,
-        )?;
-        if place == Place::Last {
+        fragment.clear();
+        let read = body.take(room as u64).read_to_end(&mut fragment);
+        let rest = read.and_then(|_| more(body));
+        let more = rest.map_err(|error| unreadable(association, &error))?;
+        let place = if more { Place::More } else { Place::Last };
+        send_data(association, context, place, &fragment, timeout)?;
+        if !more {
             return Ok(());
         }
-        std::mem::swap(&mut held, &mut next);
     }
 }
 
-/// Fills `buffer` with up to `room` bytes; fewer only at the end.
-fn fill(buffer: &mut Vec<u8>, body: &mut dyn BufRead, room: usize) -> io::Result<()> {
-    buffer.clear();
-    body.take(room as u64).read_to_end(buffer).map(drop)
+/// True if something is left to be read.
+fn more(body: &mut dyn BufRead) -> io::Result<bool> {
+    loop {
+        match body.fill_buf() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result.map(|bytes| !bytes.is_empty()),
+        }
+    }
+}
+
+/// Sends the data set that is the next `length` bytes of `body`. They are read straight into
+/// `block`, as many fragments at once as have room there, and sent from it; whatever was in it, it is
+/// to be used again for the next.
+///
+/// # Errors
+/// As [`send_with`]; a body that ends early cannot be read either.
+pub(crate) fn send_data_set(
+    association: &mut dyn Association,
+    context: ContextId,
+    body: &mut dyn Read,
+    length: u64,
+    block: &mut Vec<u8>,
+    timeout: Duration,
+) -> Result<(), Error> {
+    let room = fragment_bytes(association)?;
+    // Zeros are written once only, not for each block.
+    block.resize((BLOCK_BYTES / room).max(1) * room, 0);
+    let mut left = length;
+    loop {
+        let taken = usize::try_from(left).unwrap_or(usize::MAX).min(block.len());
+        left -= taken as u64;
+        let mut rest = block.get_mut(..taken).unwrap_or_default();
+        if let Err(error) = body.read_exact(rest) {
+            return Err(unreadable(association, &error));
+        }
+        loop {
+            let (bytes, after) = rest.split_at_mut(rest.len().min(room));
+            let more = left > 0 || !after.is_empty();
+            let place = if more { Place::More } else { Place::Last };
+            send_data(association, context, place, bytes, timeout)?;
+            if !more {
+                return Ok(());
+            }
+            if after.is_empty() {
+                break;
+            }
+            rest = after;
+        }
+    }
+}
+
+/// Half a message is no place to go on from.
+fn unreadable(association: &mut dyn Association, error: &io::Error) -> Error {
+    association.abort();
+    let kind = error.kind();
+    Error::Unreadable { kind }
+}
+
+fn send_data(
+    association: &mut dyn Association,
+    context: ContextId,
+    place: Place,
+    bytes: &[u8],
+    timeout: Duration,
+) -> Result<(), Error> {
+    let kind = Kind::Data;
+    let pdv = Pdv {
+        context,
+        kind,
+        place,
+        bytes,
+    };
+    association.send(&[pdv], timeout)
 }
 
 /// Sends a whole command or data set that is in memory.

@@ -4,11 +4,16 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anon_net::testing::{Exchange, MemoryHandler};
-use anon_net::{AeTitle, Dial, InstanceHandler, InstanceUid, Kind, Node, Pdv, Place, Uid};
+use anon_net::error::{Lasting, Rejection};
+use anon_net::service::{Cancel, Scu, SendItem, SendOutcome};
+use anon_net::testing::{Exchange, MemoryHandler, Reply, Script, ScriptedPeer};
+use anon_net::{
+    AeTitle, Dial, InstanceHandler, InstanceUid, Kind, Node, Operation, Pdv, Place, Status, Uid,
+};
+use tempfile::TempDir;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::exchange::{proposal, supported};
+use crate::exchange::{proposal, supported, uid};
 use crate::handler::instance;
 
 const CANARY: &str = "CANARY^JANE";
@@ -78,23 +83,92 @@ fn converse(said: &mut Vec<String>) {
     ));
 }
 
-#[test]
-fn canaries_do_not_leave() {
+/// Sends a file whose path names a person, and a data set that does, to a peer that quotes them.
+fn send(said: &mut Vec<String>) {
+    let directory = TempDir::with_prefix(CANARY).expect("a directory");
+    let file = || SendItem::file(directory.path().join(CANARY));
+    let data_set = |syntax| {
+        let instance = NUMBER.parse().expect("a UID");
+        SendItem::data_set(uid("1.2.1"), instance, uid(syntax), CANARY.into())
+    };
+    let items = || {
+        [
+            file(),
+            data_set("1.2.10"),
+            data_set("1.2.99"),
+            data_set("1.2.10"),
+        ]
+    };
+    said.push(format!("{:?}", items()));
+    let quotes = Reply::new(Status::new(0xA700)).with_comment(CANARY);
+    let peer = ScriptedPeer::new()
+        .then(
+            Script::accepting(supported())
+                .expect(Operation::Store)
+                .answer(quotes)
+                .expect(Operation::Store)
+                .answer(Reply::new(Status::SUCCESS).with_data_set(CANARY))
+                .expect_abort(),
+        )
+        .then(Script::rejecting(Lasting::Permanent, Rejection::NoReason));
+    said.push(format!("{peer:?}"));
+    let scu = Scu::new(Arc::new(peer.clone()), "US".parse().expect("a title"));
+    let node = "ACCEPTOR@here:104".parse().expect("a node");
+    for _ in 0..2 {
+        let result = scu.send(
+            &node,
+            &mut items().into_iter(),
+            &Cancel::new(),
+            &mut |event| {
+                if let SendOutcome::Failed(error) = &event.outcome {
+                    said.push(error.to_string());
+                }
+                said.push(format!("{event:?}"));
+            },
+        );
+        said.push(format!("{result:?} {scu:?} {peer:?}"));
+    }
+    said.push(format!("{:?}", peer.finish()));
+}
+
+fn logged(act: impl FnOnce(&mut Vec<String>)) -> (String, String) {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_writer(log.clone())
         .finish();
     let mut said = Vec::new();
-    tracing::subscriber::with_default(subscriber, || converse(&mut said));
-    let said = said.join("\n");
+    tracing::subscriber::with_default(subscriber, || act(&mut said));
     let log = String::from_utf8_lossy(&log.0.lock().expect("the log")).into_owned();
+    (log, said.join("\n"))
+}
+
+#[test]
+fn canaries_do_not_leave() {
+    let (log, said) = logged(converse);
     assert!(
         log.contains("send") && log.contains("kept"),
         "events are taken: {log}"
     );
     assert!(said.contains("Limit"), "errors are taken: {said}");
-    for text in [&log, &said] {
+    no_canary(&log, &said);
+}
+
+#[test]
+fn canaries_are_not_told_of_when_they_are_sent() {
+    let (log, said) = logged(send);
+    for text in ["not stored", "association lost", "sending ended"] {
+        assert!(log.contains(text), "events are taken: {log}");
+    }
+    for text in ["A700", "NotFound", "1.2.99", "data set where none"] {
+        assert!(said.contains(text), "errors are taken: {said}");
+    }
+    no_canary(&log, &said);
+}
+
+#[track_caller]
+fn no_canary(log: &str, said: &str) {
+    for text in [log, said] {
         for canary in ["CANARY", "JANE", "777888999", "67, 65, 78"] {
             assert!(!text.contains(canary), "{canary} in {text}");
         }

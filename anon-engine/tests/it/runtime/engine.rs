@@ -405,3 +405,42 @@ fn spooled_and_data_set_forms_are_taken() {
     let stored = engine.process(Received::data_set(data_set, "1.2.840.10008.1.2"));
     assert_eq!(stored.expect("stored").outcome.name(), "stored");
 }
+
+/// A sender hears of its own faults, and nothing is kept of them; our own refusals are kept.
+#[test]
+fn what_was_announced_is_what_is_taken() {
+    const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
+    type Wanted = fn(&Error) -> bool;
+    let place = Place::nth(1, 0, 4);
+    let (right, wrong) = (place.instance_uid(), Place::nth(1, 1, 4).instance_uid());
+    let object = bytes(&ct(place));
+    let cut = object.get(..object.len() - 7).expect("long").to_vec();
+    let broken = bytes(&refused(place));
+    let mr = "1.2.840.10008.5.1.4.1.1.4";
+    let unlike: Wanted = |error| matches!(error, Error::NotAsAnnounced { .. });
+    let unread: Wanted = |error| matches!(error, Error::Refused(_));
+    let world = World::new();
+    let engine = world.engine();
+    for (what, bytes, class, instance, wanted) in [
+        ("another instance", object.clone(), CT, &wrong, unlike),
+        ("another class", object.clone(), mr, &right, unlike),
+        ("cut", cut, CT, &right, unread),
+        ("no series", broken, CT, &right, unread),
+        ("no DICOM", b"GET / HTTP/1.1".to_vec(), CT, &right, unread),
+    ] {
+        let received = Received::part10(bytes).announced(class, instance.as_str());
+        let result = engine.process(received);
+        let Err(error) = result else {
+            panic!("{what}: {result:?}");
+        };
+        assert!(wanted(&error) && error.is_of_source(), "{what}: {error:?}");
+        assert!(!format!("{error:?}").contains(&right), "{what}");
+        assert_eq!(world.quarantined(), 0, "{what}");
+        assert_eq!(world.store.paths().len(), 0, "{what}");
+    }
+    let received = |object| Received::part10(object).announced(CT, right.as_str());
+    assert_eq!(outcome(&engine.process(received(object))), "stored");
+    let other = bytes(&changed(ct(place)));
+    assert_eq!(outcome(&engine.process(received(other))), "quarantined");
+    assert_eq!(world.quarantined(), 1);
+}

@@ -1,0 +1,52 @@
+//! `anon echo`: is a server there, and does it know us?
+
+use std::time::Instant;
+
+use anon_net::dimse::{Operation, StatusClass};
+use anon_net::service::ServiceError;
+use serde::Serialize;
+
+use crate::args::Echo;
+use crate::command::Context;
+use crate::exit::Ended;
+use crate::node::{self, Peer, Purpose};
+use crate::project::Project;
+use crate::{log, settings};
+
+#[derive(Debug, Serialize)]
+struct Summary<'p> {
+    event: &'static str,
+    command: &'static str,
+    node: &'p str,
+    status: String,
+    milliseconds: u128,
+}
+
+pub(crate) fn run(context: &Context<'_>, args: &Echo) -> anyhow::Result<Ended> {
+    let project = Project::existing(&context.global)?;
+    let settings = settings::load(&project)?;
+    log::start_without_file(&context.global)?;
+    let peer = Peer::typed(&settings, &args.node, Purpose::Any)?;
+    let us = node::us(&settings);
+    let scu = node::scu(&project, &settings, &peer)?;
+    let began = Instant::now();
+    let told = |error: ServiceError| node::failure(&error, &peer.node, &us);
+    let status = scu.echo(&peer.node).map_err(told)?;
+    if status.class() != StatusClass::Success {
+        let operation = Operation::Echo;
+        return Err(told(ServiceError::Refused { operation, status }));
+    }
+    let milliseconds = began.elapsed().as_millis();
+    let name = peer.node.to_string();
+    context.report.json(&Summary {
+        event: "summary",
+        command: "echo",
+        node: &name,
+        status: status.to_string(),
+        milliseconds,
+    })?;
+    context
+        .report
+        .line(&format!("{name} answers, in {milliseconds} ms"))?;
+    Ok(Ended::Done)
+}

@@ -1,0 +1,200 @@
+//! `anon find`: the studies of a server, with how much of each is stored here.
+
+use anon_model::{LookupStore, Phi};
+use anon_net::service::Cancel;
+use anon_net::service::find::StudyMatch;
+use serde::Serialize;
+
+use crate::args::Find;
+use crate::command::Context;
+use crate::exit::Ended;
+use crate::node::{self, Peer, Purpose, Search, Us};
+use crate::project::Project;
+use crate::report::{Report, Table};
+use crate::{log, settings, wire};
+
+#[derive(Debug, Serialize)]
+struct Study {
+    event: &'static str,
+    study_uid: String,
+    patient_id: String,
+    patient_name: String,
+    accession: String,
+    study_date: String,
+    modalities: Vec<String>,
+    description: String,
+    series: Option<u32>,
+    instances: Option<u32>,
+    stored: u64,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Summary {
+    event: &'static str,
+    command: &'static str,
+    studies: u64,
+    hidden: u64,
+    not_found: Vec<String>,
+    failed: Vec<FailedNumber>,
+    interrupted: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct FailedNumber {
+    accession: String,
+    error: String,
+}
+
+pub(crate) fn run(context: &Context<'_>, args: &Find) -> anyhow::Result<Ended> {
+    let project = Project::existing(&context.global)?;
+    let settings = settings::load(&project)?;
+    log::start_without_file(&context.global)?;
+    let peer = Peer::typed(&settings, &args.node, Purpose::Query)?;
+    let search = Search::of(&args.keys)?;
+    let lookups = wire::read_lookups(&project, &settings)?;
+    let us = node::us(&settings);
+    let scu = node::scu(&project, &settings, &peer)?;
+    let cancel = Cancel::new();
+    let wish = cancel.clone();
+    let _waiting = context.signals.on_cancel(move || wish.cancel());
+    let mut listing = Listing::new(context.report, &*lookups, args.hide_imported);
+    let found = search.run(&scu, &peer.node, &cancel, &mut |study| {
+        if let Err(error) = listing.add(study) {
+            listing.failure.get_or_insert(error);
+            cancel.cancel();
+        }
+    });
+    let mut summary = listing.finish()?;
+    let found = match found {
+        Ok(found) => found,
+        Err(_) if context.signals.cancel().is_cancelled() => {
+            summary.interrupted = true;
+            node::Found::default()
+        }
+        Err(error) => return Err(node::failure(&error, &peer.node, &us)),
+    };
+    conclude(context, args, &us, &peer, found, summary)
+}
+
+fn conclude(
+    context: &Context<'_>,
+    args: &Find,
+    us: &Us,
+    peer: &Peer,
+    found: node::Found,
+    mut summary: Summary,
+) -> anyhow::Result<Ended> {
+    let report = context.report;
+    for (accession, error) in found.failed {
+        let error = node::service(&error, &peer.node, us);
+        report.warn(&format!("an accession number could not be asked for: {error}"));
+        summary.failed.push(FailedNumber { accession, error });
+    }
+    if let Some(file) = &args.keys.accession_file
+        && !found.not_found.is_empty()
+    {
+        node::write_not_found(file, &found.not_found)?;
+        report.talk(&format!(
+            "{} accession numbers were not found; they are listed beside the file, in \
+             <name>_not_found.txt",
+            found.not_found.len()
+        ));
+    }
+    summary.interrupted |= found.not_asked > 0 && context.signals.caught().is_some();
+    let failed = !summary.failed.is_empty() || found.not_asked > 0;
+    for number in &found.not_found {
+        report.line(&format!("not found: {number}"))?;
+    }
+    summary.not_found = found.not_found;
+    report.json(&summary)?;
+    report.line(&match summary.hidden {
+        0 => format!("{} studies", summary.studies),
+        hidden => format!("{} studies, and {hidden} that are stored", summary.studies),
+    })?;
+    Ok(context.ended(if failed { Ended::Partly } else { Ended::Done }))
+}
+
+/// Prints studies as they come.
+struct Listing<'r> {
+    report: &'r Report,
+    lookups: &'r dyn LookupStore,
+    hide_imported: bool,
+    table: Table,
+    summary: Summary,
+    failure: Option<anyhow::Error>,
+}
+
+impl<'r> Listing<'r> {
+    fn new(report: &'r Report, lookups: &'r dyn LookupStore, hide_imported: bool) -> Self {
+        let headers = [
+            "patient", "id", "date", "modality", "accession", "description", "series", "instances",
+            "stored", "study",
+        ];
+        Self {
+            report,
+            lookups,
+            hide_imported,
+            table: Table::new(&headers),
+            summary: Summary {
+                event: "summary",
+                command: "find",
+                ..Summary::default()
+            },
+            failure: None,
+        }
+    }
+
+    fn add(&mut self, found: StudyMatch) -> anyhow::Result<()> {
+        let uid = Phi::new(found.study.expose().to_owned());
+        let stored = self.lookups.stored_instances(&uid)?;
+        let all = found.instances.is_some_and(|all| stored >= u64::from(all));
+        if self.hide_imported && stored > 0 && (all || self.lookups.study_imported(&uid)?) {
+            self.summary.hidden += 1;
+            return Ok(());
+        }
+        self.summary.studies += 1;
+        let study = Study {
+            event: "study",
+            study_uid: found.study.expose().to_owned(),
+            patient_id: found.patient_id,
+            patient_name: found.patient_name,
+            accession: found.accession,
+            study_date: found.date,
+            modalities: found.modalities,
+            description: found.description,
+            series: found.series,
+            instances: found.instances,
+            stored,
+        };
+        self.report.json(&study)?;
+        if self.report.is_json() {
+            return Ok(());
+        }
+        let count = |n: Option<u32>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
+        let lines = self.table.row([
+            study.patient_name,
+            study.patient_id,
+            study.study_date,
+            study.modalities.join(","),
+            study.accession,
+            study.description,
+            count(study.series),
+            count(study.instances),
+            study.stored.to_string(),
+            study.study_uid,
+        ]);
+        lines.unwrap_or_default().iter().try_for_each(|line| self.report.line(line))
+    }
+
+    fn finish(mut self) -> anyhow::Result<Summary> {
+        if let Some(error) = self.failure {
+            return Err(error);
+        }
+        if self.summary.studies > 0 {
+            for line in self.table.finish() {
+                self.report.line(&line)?;
+            }
+        }
+        Ok(self.summary)
+    }
+}

@@ -1,0 +1,228 @@
+//! `anon retrieve`: studies of a server, fetched and de-identified.
+
+use std::cell::RefCell;
+
+use anon_net::service::Cancel;
+use anyhow::Context as _;
+use serde::Serialize;
+
+use crate::args::{Retrieve, Via};
+use crate::command::{Context, import};
+use crate::control::{Answer, Ask, Handed, hand_over};
+use crate::exit::{Ended, Failure};
+use crate::lock::{self, Held, Lock};
+use crate::node::{self, Peer, Purpose, Search};
+use crate::project::Project;
+use crate::record::{Retrieved, Study, Wish};
+use crate::wire::{NewRules, Session};
+use crate::work::Work;
+use crate::{log, settings};
+
+#[derive(Debug, Serialize)]
+struct Line<'e, T> {
+    event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<&'static str>,
+    #[serde(flatten)]
+    fields: &'e T,
+}
+
+pub(crate) fn run(context: &Context<'_>, args: &Retrieve) -> anyhow::Result<Ended> {
+    let project = Project::existing(&context.global)?;
+    let settings = settings::load(&project)?;
+    let peer = Peer::typed(&settings, &args.node, Purpose::Query)?;
+    if args.via == Via::Move {
+        node::check_reachable(&settings, &peer)?;
+        if !node::is_local(&settings) {
+            node::check_open(&settings, context.report)?;
+        }
+    }
+    let search = Search::of(&args.keys)?;
+    log::start(&project, &settings.log, &context.global)?;
+    let scu = node::scu(&project, &settings, &peer)?;
+    let us = node::us(&settings);
+    let cancel = Cancel::new();
+    let wish = cancel.clone();
+    let waiting = context.signals.on_cancel(move || wish.cancel());
+    let mut studies = Vec::new();
+    let found = search
+        .run(&scu, &peer.node, &cancel, &mut |study| {
+            studies.push(study.study.expose().to_owned());
+        })
+        .map_err(|error| node::failure(&error, &peer.node, &us))?;
+    drop(waiting);
+    if let Some(file) = &args.keys.accession_file
+        && !found.not_found.is_empty()
+    {
+        node::write_not_found(file, &found.not_found)?;
+    }
+    if !found.not_found.is_empty() {
+        let count = found.not_found.len();
+        context
+            .report
+            .warn(&format!("{count} accession numbers were not found"));
+    }
+    for (_, error) in &found.failed {
+        let why = node::service(error, &peer.node, &us);
+        context.report.warn(&format!("an accession number could not be asked for: {why}"));
+    }
+    let all_asked = found.failed.is_empty() && found.not_asked == 0;
+    context.report.talk(&format!("{} studies to retrieve", studies.len()));
+    let wish = Wish {
+        node: args.node.clone(),
+        level: args.level,
+        via: args.via,
+        studies,
+    };
+    let telling = RefCell::new(Telling::new(context));
+    let done = fetch_or_hand_over(context, &project, &settings, args, wish, &telling);
+    context.report.end_progress();
+    let done = done?;
+    telling.into_inner().result()?;
+    conclude(context, &done, all_asked)
+}
+
+/// Retrieves if the project is free, hands over if its holder takes work, and gives up otherwise.
+fn fetch_or_hand_over(
+    context: &Context<'_>,
+    project: &Project,
+    settings: &anon_model::ProjectSettings,
+    args: &Retrieve,
+    wish: Wish,
+    telling: &RefCell<Telling<'_>>,
+) -> anyhow::Result<Retrieved> {
+    let ask = Ask::Retrieve(Box::new(wish.clone()));
+    let mut holder = None;
+    for _ in 0..import::TRIES {
+        match Lock::try_take(&project.lock_file())? {
+            Held::ByUs(lock) => {
+                return fetch_here(context, project, settings, args, lock, &wish, telling);
+            }
+            Held::ByOther(pid) => holder = pid,
+        }
+        let mut tell = |answer| {
+            if let Answer::Study(study) = answer {
+                telling.borrow_mut().tell(&study);
+            }
+            Ok(())
+        };
+        match hand_over(&project.socket(), &ask, &context.signals, &mut tell)? {
+            Handed::Done(Answer::Retrieved(done)) => return Ok(*done),
+            Handed::Done(_) => return Err(import::odd_answer()),
+            Handed::Nobody => {}
+        }
+        if context.signals.cancel().is_cancelled() {
+            break;
+        }
+        import::pause();
+    }
+    Err(lock::in_use(holder))
+}
+
+fn fetch_here(
+    context: &Context<'_>,
+    project: &Project,
+    settings: &anon_model::ProjectSettings,
+    args: &Retrieve,
+    lock: Lock,
+    wish: &Wish,
+    telling: &RefCell<Telling<'_>>,
+) -> anyhow::Result<Retrieved> {
+    let new_rules = if args.accept_new_rules {
+        NewRules::Accept
+    } else {
+        NewRules::Refuse
+    };
+    let workers = import::workers(None);
+    let global = &context.global;
+    let session = Session::open(project, settings, global, lock, new_rules, workers)?;
+    let work = std::sync::Arc::new(Work::new(project, settings, &session));
+    let holder = import::listen(context, project, &work);
+    let done = work.retrieve(wish, context.signals.cancel(), &mut |study| {
+        telling.borrow_mut().tell(&study);
+    });
+    import::wait_for_others(context, holder);
+    drop(work);
+    session.close()?;
+    done
+}
+
+fn conclude(context: &Context<'_>, done: &Retrieved, all_asked: bool) -> anyhow::Result<Ended> {
+    let report = context.report;
+    report.json(&Line {
+        event: "summary",
+        command: Some("retrieve"),
+        fields: done,
+    })?;
+    report.line(&format!(
+        "{} of {} studies complete: {} instances stored, {} quarantined, {} excluded, {} missing",
+        done.complete, done.studies, done.stored, done.quarantined, done.excluded, done.failed
+    ))?;
+    if done.interrupted {
+        report.line("ended early; the same command goes on where this stopped")?;
+    }
+    let otherwise = if done.complete < done.studies && done.stored == 0 {
+        Ended::PeerFailed
+    } else if done.complete < done.studies || done.quarantined > 0 || !all_asked {
+        Ended::Partly
+    } else {
+        Ended::Done
+    };
+    Ok(context.ended(otherwise))
+}
+
+/// Prints studies as they are done.
+struct Telling<'c> {
+    context: &'c Context<'c>,
+    number: u64,
+    failure: Option<anyhow::Error>,
+}
+
+impl<'c> Telling<'c> {
+    fn new(context: &'c Context<'c>) -> Self {
+        Self {
+            context,
+            number: 0,
+            failure: None,
+        }
+    }
+
+    fn tell(&mut self, study: &Study) {
+        self.number += 1;
+        if self.failure.is_none()
+            && let Err(error) = self.print(study)
+        {
+            // What cannot be told must not go on unseen.
+            self.context.signals.cancel().cancel();
+            self.failure = Some(error);
+        }
+    }
+
+    fn print(&self, study: &Study) -> anyhow::Result<()> {
+        let report = self.context.report;
+        report.json(&Line {
+            event: "study",
+            command: None,
+            fields: study,
+        })?;
+        let name = match report.shows_phi() {
+            true => study.study_uid.clone(),
+            false => format!("study {}", self.number),
+        };
+        let why = study.error.as_deref();
+        let why = why.map_or_else(String::new, |why| format!(": {why}"));
+        report.line(&format!(
+            "{name}: {} of {} stored, {} quarantined, {} excluded{why}",
+            study.stored, study.expected, study.quarantined, study.excluded
+        ))
+    }
+
+    fn result(self) -> anyhow::Result<()> {
+        match self.failure {
+            Some(error) => Err(error).context(Failure::CannotRun(
+                "the retrieve ended early, because its events cannot be printed".into(),
+            )),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! `anon serve`: the project as a DICOM receiver, until it is stopped.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anon_model::ProjectSettings;
+use anon_model::settings::Value;
+use anon_net::scp::{Counts, ScpEvent, ScpObserver};
+use anyhow::Context as _;
+use crossbeam_channel::{Receiver as Channel, RecvTimeoutError, Sender, unbounded};
+use serde::Serialize;
+
+use crate::args::Serve;
+use crate::command::{Context, import};
+use crate::exit::{Ended, Failure};
+use crate::lock::Lock;
+use crate::node::{self, Receiver};
+use crate::project::Project;
+use crate::report::{self, Progress};
+use crate::wire::{NewRules, Session};
+use crate::work::Work;
+use crate::{log, settings};
+
+/// How long what is in the middle of an object may take when the receiver is stopped.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often the live line is drawn.
+const TICK: Duration = Duration::from_millis(500);
+
+#[derive(Debug, Serialize)]
+struct Listening<'s> {
+    event: &'static str,
+    address: SocketAddr,
+    aet: &'s str,
+}
+
+#[derive(Debug, Serialize)]
+struct Association {
+    event: &'static str,
+    calling: String,
+    stored: u64,
+    duplicates: u64,
+    quarantined: u64,
+    refused: u64,
+    failed: u64,
+    bytes: u64,
+    seconds: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Summary {
+    event: &'static str,
+    command: &'static str,
+    associations: u64,
+    rejected: u64,
+    stored: u64,
+    duplicates: u64,
+    quarantined: u64,
+    refused: u64,
+    failed: u64,
+    bytes: u64,
+    seconds: f64,
+    /// False if associations were cut because the time to stop was over.
+    drained: bool,
+}
+
+pub(crate) fn run(context: &Context<'_>, args: &Serve) -> anyhow::Result<Ended> {
+    let project = Project::existing(&context.global)?;
+    let settings = with_arguments(settings::load(&project)?, args)?;
+    node::check_open(&settings, context.report)?;
+    log::start(&project, &settings.log, &context.global)?;
+    let lock = Lock::take(&project.lock_file())?;
+    let new_rules = if args.accept_new_rules {
+        NewRules::Accept
+    } else {
+        NewRules::Refuse
+    };
+    let session = Session::open(
+        &project,
+        &settings,
+        &context.global,
+        lock,
+        new_rules,
+        import::workers(None),
+    )?;
+    let (tell, told) = unbounded();
+    let observer = Arc::new(Ends { tell });
+    let work = Arc::new(Work::new(&project, &settings, &session));
+    let receiver = node::start(&project, &settings, Arc::clone(&work.intake), observer)?;
+    work.serves_at(receiver.running.local_addr());
+    let holder = import::listen(context, &project, &work);
+    greet(context, &settings, &receiver)?;
+    let began = Instant::now();
+    let served = serve(context, &receiver, &told);
+    context.report.talk("stopping: objects in the middle are finished");
+    let drained = receiver.stop(PATIENCE);
+    context.report.end_progress();
+    import::wait_for_others(context, holder);
+    let ends = told.try_iter().try_for_each(|end| print(context, &end));
+    let summary = Summary::of(&receiver, began.elapsed(), drained);
+    drop((receiver, work));
+    session.close()?;
+    served.and(ends)?;
+    summary.print(context)?;
+    Ok(summary.ended())
+}
+
+/// The settings, with what was typed in their place.
+fn with_arguments(mut settings: ProjectSettings, args: &Serve) -> anyhow::Result<ProjectSettings> {
+    let mut set = |key: &str, value: Value| {
+        settings
+            .set(key, &value)
+            .map_err(|problem| Failure::configuration(problem.to_string()))
+    };
+    if let Some(port) = args.port {
+        set("scp.port", Value::Integer(port.into()))?;
+    }
+    if let Some(bind) = &args.bind {
+        set("scp.bind", Value::Text(bind.clone()))?;
+    }
+    if let Some(aet) = &args.aet {
+        set("scp.aet", Value::Text(aet.clone()))?;
+    }
+    Ok(settings)
+}
+
+fn greet(
+    context: &Context<'_>,
+    settings: &ProjectSettings,
+    receiver: &Receiver,
+) -> anyhow::Result<()> {
+    let address = receiver.running.local_addr();
+    let aet = &settings.scp.aet;
+    let event = "listening";
+    context.report.json(&Listening { event, address, aet })?;
+    context.report.line(&format!("{aet} listens on {address}"))
+}
+
+/// Shows what goes on until a signal comes.
+fn serve(
+    context: &Context<'_>,
+    receiver: &Receiver,
+    told: &Channel<Association>,
+) -> anyhow::Result<()> {
+    let live = context.report.start_live();
+    let mut rate = Rate::default();
+    while !context.signals.cancel().is_cancelled() {
+        match told.recv_timeout(TICK) {
+            Ok(end) => print(context, &end)?,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if let Some(live) = &live {
+            rate.show(live, receiver);
+        }
+    }
+    Ok(())
+}
+
+/// Objects and bytes a second, over the last few draws.
+#[derive(Debug, Default)]
+struct Rate {
+    last: Option<(Instant, Counts)>,
+    text: String,
+}
+
+impl Rate {
+    fn show(&mut self, live: &Progress, receiver: &Receiver) {
+        let totals = receiver.running.totals();
+        let now = Instant::now();
+        let (since, before) = *self.last.get_or_insert((now, totals.instances));
+        let passed = now.duration_since(since);
+        if passed >= Duration::from_secs(2) {
+            let objects = totals.instances.taken() - before.taken();
+            let bytes = totals.instances.bytes - before.bytes;
+            let millis = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX).max(1);
+            self.text = format!(
+                "{} objects/s, {}/s",
+                objects * 1000 / millis,
+                report::bytes(bytes.saturating_mul(1000) / millis)
+            );
+            self.last = Some((now, totals.instances));
+        }
+        live.say(format!(
+            "{} associations  {}  {} stored, {} quarantined, {} refused, {} failed",
+            totals.open,
+            self.text,
+            totals.instances.stored,
+            totals.instances.quarantined,
+            totals.instances.refused,
+            totals.instances.failed
+        ));
+    }
+}
+
+fn print(context: &Context<'_>, end: &Association) -> anyhow::Result<()> {
+    context.report.json(end)?;
+    context.report.line(&format!(
+        "{}: {} stored, {} duplicates, {} quarantined, {} refused, {} failed; {} in {:.1} s",
+        end.calling,
+        end.stored,
+        end.duplicates,
+        end.quarantined,
+        end.refused,
+        end.failed,
+        report::bytes(end.bytes),
+        end.seconds
+    ))
+}
+
+/// Hands the ends of associations to who prints them.
+#[derive(Debug)]
+struct Ends {
+    tell: Sender<Association>,
+}
+
+impl ScpObserver for Ends {
+    fn on(&self, event: &ScpEvent<'_>) {
+        match event {
+            ScpEvent::Refused { peer, refusal, .. } => {
+                tracing::warn!(%peer, ?refusal, "no association");
+            }
+            ScpEvent::Instance {
+                sop_class,
+                handled,
+                bytes,
+                error,
+                ..
+            } => {
+                if let Some(error) = error {
+                    tracing::error!(error = &**error as &dyn std::error::Error, "an object was not taken");
+                }
+                tracing::debug!(%sop_class, ?handled, bytes, "received");
+            }
+            ScpEvent::Ended {
+                calling, summary, ..
+            } => {
+                let counts = summary.counts;
+                tracing::info!(%calling, ?counts, ending = ?summary.ending, "association ended");
+                // Nobody listens any more once the receiver is stopped.
+                let _ = self.tell.send(Association {
+                    event: "association",
+                    calling: calling.to_string(),
+                    stored: counts.stored,
+                    duplicates: counts.duplicates,
+                    quarantined: counts.quarantined,
+                    refused: counts.refused,
+                    failed: counts.failed,
+                    bytes: counts.bytes,
+                    seconds: summary.lasted.as_secs_f64(),
+                });
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Summary {
+    fn of(receiver: &Receiver, lasted: Duration, drained: bool) -> Self {
+        let totals = receiver.running.totals();
+        Self {
+            event: "summary",
+            command: "serve",
+            associations: totals.opened,
+            rejected: totals.rejected,
+            stored: totals.instances.stored,
+            duplicates: totals.instances.duplicates,
+            quarantined: totals.instances.quarantined,
+            refused: totals.instances.refused,
+            failed: totals.instances.failed,
+            bytes: totals.instances.bytes,
+            seconds: lasted.as_secs_f64(),
+            drained,
+        }
+    }
+
+    /// Being stopped is how this command ends: a signal is no failure.
+    fn ended(&self) -> Ended {
+        if self.drained && self.quarantined == 0 && self.failed == 0 {
+            Ended::Done
+        } else {
+            Ended::Partly
+        }
+    }
+
+    fn print(&self, context: &Context<'_>) -> anyhow::Result<()> {
+        context.report.json(self)?;
+        context.report.line(&format!(
+            "{} associations: {} stored, {} duplicates, {} quarantined, {} refused, {} failed",
+            self.associations,
+            self.stored,
+            self.duplicates,
+            self.quarantined,
+            self.refused,
+            self.failed
+        ))?;
+        if !self.drained {
+            let what = "associations were cut: their senders have not heard of the last objects";
+            context.report.warn(what);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,23 @@
+//! The project as a DICOM node: joins anon-net to the engine, and names peers.
+//!
+//! ```text
+//! anon-net SCP ─► Intake ─► memory within a budget, else spool ─► Engine::process ─► status
+//!                    └─► Fates: what became of the instances that a retrieve waits for
+//! ```
+
+mod budget;
+mod fates;
+mod fetch;
+mod intake;
+mod peer;
+mod scp;
+mod search;
+mod words;
+
+pub(crate) use fates::Fates;
+pub(crate) use fetch::{Fetch, check_reachable};
+pub(crate) use intake::Intake;
+pub(crate) use peer::{Peer, Purpose, scu};
+pub(crate) use scp::{Receiver, check_open, is_local, start};
+pub(crate) use search::{Found, Search, write_not_found};
+pub(crate) use words::{Us, failure, service, us};

@@ -1,0 +1,183 @@
+//! The project's SCP, as its settings say.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anon_model::ProjectSettings;
+use anon_model::modality::transfer_syntaxes;
+use anon_model::settings::{ScpTls, Selection};
+use anon_net::scp::{AddressRange, Running, Scp, ScpObserver, Stopped};
+use anon_net::tls::ServerTls;
+use anon_net::{AeTitle, Supported, Uid};
+use anyhow::Context as _;
+
+use super::peer::{implementation, tls_file};
+use super::Intake;
+use crate::exit::Failure;
+use crate::project::Project;
+use crate::report::Report;
+
+/// Verification (PS3.4 section A.4).
+const VERIFICATION: &str = "1.2.840.10008.1.1";
+/// Implicit VR little endian, explicit VR little endian (PS3.5 Annex A).
+const UNCOMPRESSED: [&str; 2] = ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"];
+
+/// The SCP while it runs.
+#[derive(Debug)]
+pub(crate) struct Receiver {
+    pub(crate) running: Running,
+}
+
+impl Receiver {
+    /// Ends it; false if associations were cut because the time was over.
+    pub(crate) fn stop(&self, patience: Duration) -> bool {
+        self.running.stop(patience) == Stopped::Drained
+    }
+}
+
+/// The address to listen on.
+fn address(settings: &ProjectSettings) -> anyhow::Result<SocketAddr> {
+    let scp = &settings.scp;
+    let found = (scp.bind.as_str(), scp.port).to_socket_addrs();
+    found
+        .ok()
+        .and_then(|mut found| found.next())
+        .ok_or_else(|| {
+            Failure::configuration(format!("scp.bind: {} is no address of ours", scp.bind))
+        })
+}
+
+/// True if only programs on this machine can reach it.
+pub(crate) fn is_local(settings: &ProjectSettings) -> bool {
+    let bind = settings.scp.bind.as_str();
+    bind == "localhost" || bind.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Refuses to listen for everybody without being told so, and says what there is to know.
+pub(crate) fn check_open(settings: &ProjectSettings, report: &Report) -> anyhow::Result<()> {
+    let scp = &settings.scp;
+    if is_local(settings) {
+        report.talk(
+            "only this machine can reach it; to open it: anon config set scp.bind 0.0.0.0, and \
+             anon config add scp.allow_calling AET",
+        );
+        return Ok(());
+    }
+    let is_listed = !scp.allow_calling.is_empty() || !scp.allow_peers.is_empty();
+    if !is_listed && !scp.open {
+        return Err(Failure::configuration(format!(
+            "listening on {} would take objects from everybody: say who may send with scp.allow_calling \
+             or scp.allow_peers, or set scp.open to true",
+            scp.bind
+        )));
+    }
+    if scp.tls == ScpTls::Off {
+        report.warn("without TLS, what identifies patients travels in clear (scp.tls)");
+    }
+    Ok(())
+}
+
+/// Starts the SCP of an open project.
+///
+/// # Errors
+/// If the settings do not allow it, or the address cannot be had.
+pub(crate) fn start(
+    project: &Project,
+    settings: &ProjectSettings,
+    intake: Arc<Intake>,
+    observer: Arc<dyn ScpObserver>,
+) -> anyhow::Result<Receiver> {
+    let scp = &settings.scp;
+    let titles = scp.allow_calling.iter().map(|title| AeTitle::new(title));
+    let mut builder = Scp::builder(AeTitle::new(&scp.aet)?, intake)
+        .supported(supported(settings)?)
+        .max_associations(scp.max_associations.into())
+        .max_associations_per_peer(scp.max_associations_per_peer.into())
+        .max_pdu_bytes(scp.max_pdu_bytes)
+        .artim_timeout(settings.timeouts.acse)
+        .acse_timeout(settings.timeouts.acse)
+        .dimse_timeout(settings.timeouts.dimse)
+        .idle_timeout(settings.timeouts.network)
+        .implementation(implementation()?)
+        .observer(observer);
+    if !scp.allow_calling.is_empty() {
+        builder = builder.calling_titles(titles.collect::<Result<Vec<_>, _>>()?);
+    }
+    if !scp.allow_peers.is_empty() {
+        builder = builder.peers(peers(&scp.allow_peers)?);
+    }
+    if !scp.check_called {
+        builder = builder.any_called_title();
+    }
+    if let Some(tls) = server_tls(project, settings)? {
+        builder = builder.tls(tls);
+    }
+    let address = address(settings)?;
+    let running = builder.bind(address).with_context(|| {
+        Failure::CannotRun(format!(
+            "cannot listen on {address}: is another program there? --port chooses another, 0 any"
+        ))
+    })?;
+    Ok(Receiver { running })
+}
+
+/// The addresses that may connect: a host name stands for all of its addresses now.
+fn peers(allowed: &[String]) -> anyhow::Result<Vec<AddressRange>> {
+    let mut ranges = Vec::new();
+    for peer in allowed {
+        if let Ok(range) = peer.parse() {
+            ranges.push(range);
+            continue;
+        }
+        let found = (peer.as_str(), 0).to_socket_addrs().with_context(|| {
+            Failure::Configuration(format!("scp.allow_peers: {peer} has no address"))
+        })?;
+        ranges.extend(found.map(|address| AddressRange::from(address.ip())));
+    }
+    Ok(ranges)
+}
+
+/// What the project takes: every storage class of it in every transfer syntax of it, and C-ECHO.
+fn supported(settings: &ProjectSettings) -> anyhow::Result<Supported> {
+    let syntaxes = syntaxes(settings)?;
+    let plain = UNCOMPRESSED.map(Uid::new).into_iter().collect::<Result<Vec<_>, _>>()?;
+    let mut supported = Supported::new().with(Uid::new(VERIFICATION)?, plain);
+    for class in classes(settings)? {
+        supported = supported.with(class, syntaxes.clone());
+    }
+    Ok(supported)
+}
+
+/// The storage classes that the project takes.
+pub(crate) fn classes(settings: &ProjectSettings) -> anyhow::Result<Vec<Uid>> {
+    let classes = settings.accepted_classes();
+    Ok(classes.iter().map(|uid| Uid::new(uid)).collect::<Result<_, _>>()?)
+}
+
+/// The transfer syntaxes that the project takes.
+pub(crate) fn syntaxes(settings: &ProjectSettings) -> anyhow::Result<Vec<Uid>> {
+    let syntaxes: Result<_, _> = match &settings.transfer_syntaxes {
+        Selection::All => transfer_syntaxes().map(|(uid, _)| Uid::new(uid)).collect(),
+        Selection::These(these) => these.iter().map(|uid| Uid::new(uid.as_str())).collect(),
+    };
+    Ok(syntaxes?)
+}
+
+fn server_tls(project: &Project, settings: &ProjectSettings) -> anyhow::Result<Option<ServerTls>> {
+    if settings.scp.tls == ScpTls::Off {
+        return Ok(None);
+    }
+    let tls = &settings.tls;
+    let chain = tls_file(project, tls.certificate.as_deref(), "tls.certificate")?;
+    let key = tls_file(project, tls.key_file.as_deref(), "tls.key_file")?;
+    let built = if settings.scp.tls == ScpTls::Mutual {
+        let peers = tls_file(project, tls.authorities.as_deref(), "tls.authorities")?;
+        ServerTls::mutual(&chain, &key, &peers)
+    } else {
+        ServerTls::new(&chain, &key)
+    };
+    built
+        .map(Some)
+        .context(Failure::Configuration("TLS cannot be used".into()))
+}

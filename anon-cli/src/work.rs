@@ -1,0 +1,182 @@
+//! [`Work`]: what a process that holds the project does, for itself and for commands that are started
+//! beside it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use anon_engine::{Cancel, Engine, Store};
+use anon_model::{LookupStore, ProjectSettings};
+use anon_net::InstanceHandler;
+use anon_net::scp::{NoObserver, Running};
+use anyhow::{Context as _, anyhow};
+
+use crate::command::{delete, import_run};
+use crate::control::{Answer, Ask};
+use crate::node::{self, Fates, Intake};
+use crate::project::Project;
+use crate::record::{Deleted, Retrieved, Study, Summary, Target, Wish};
+use crate::roots::Roots;
+use crate::wire::Session;
+use crate::exit;
+
+/// How long our own receiver may take to end when a retrieve is over.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a holder works with. Its references are weak: work that is slow to end must not keep the
+/// project open.
+#[derive(Debug)]
+pub(crate) struct Work {
+    project: Project,
+    settings: ProjectSettings,
+    engine: Weak<Engine>,
+    lookups: Weak<dyn LookupStore>,
+    store: Weak<dyn Store>,
+    dirs: import_run::Dirs,
+    pub(crate) intake: Arc<Intake>,
+    pub(crate) fates: Arc<Fates>,
+    /// Where the receiver listens, while one runs; and one that runs for retrieves alone, with how
+    /// many they are.
+    receiver: Mutex<Receiver>,
+}
+
+#[derive(Debug, Default)]
+struct Receiver {
+    serving: Option<SocketAddr>,
+    own: Option<(Running, usize)>,
+}
+
+impl Work {
+    pub(crate) fn new(project: &Project, settings: &ProjectSettings, session: &Session) -> Self {
+        let fates = Arc::new(Fates::new(&session.lookups));
+        let intake = Intake::new(&session.engine, session.spool.clone(), Arc::clone(&fates));
+        Self {
+            project: project.clone(),
+            settings: settings.clone(),
+            engine: Arc::downgrade(&session.engine),
+            lookups: Arc::downgrade(&session.lookups),
+            store: Arc::downgrade(&session.store),
+            dirs: import_run::Dirs::of(project, session),
+            intake: Arc::new(intake),
+            fates,
+            receiver: Mutex::default(),
+        }
+    }
+
+    /// Says where a receiver of the project listens that runs all the time.
+    pub(crate) fn serves_at(&self, address: SocketAddr) {
+        self.receiver().serving = Some(address);
+    }
+
+    /// Does work that was handed over: what comes of it is told, and the last word given back.
+    pub(crate) fn handed(
+        &self,
+        ask: Ask,
+        cancel: &Cancel,
+        tell: &(dyn Fn(Answer) + Sync),
+    ) -> Answer {
+        let done = match ask {
+            Ask::Import { roots } => Ok(Answer::Summary(Box::new(self.import(
+                &Roots::new(roots),
+                cancel,
+                &|instance| tell(Answer::Instance(instance)),
+            )))),
+            Ask::Delete(target) => self.delete(&target).map(Answer::Deleted),
+            Ask::Retrieve(wish) => {
+                let told = self.retrieve(&wish, cancel, &mut |study| tell(Answer::Study(study)));
+                told.map(|done| Answer::Retrieved(Box::new(done)))
+            }
+            Ask::Cancel(_) => Err(anyhow!("there is nothing to cancel")),
+        };
+        done.unwrap_or_else(|error| Answer::Failed {
+            code: exit::code(&error),
+            message: format!("{error:#}"),
+        })
+    }
+
+    /// Imports; a failure is in the summary.
+    pub(crate) fn import(
+        &self,
+        roots: &Roots,
+        cancel: &Cancel,
+        tell: &(dyn Fn(crate::record::Instance) + Sync),
+    ) -> Summary {
+        let Some(engine) = self.engine.upgrade() else {
+            return Summary::failed("the project was closed");
+        };
+        import_run::run(&engine, &self.dirs, roots, cancel, tell)
+            .unwrap_or_else(|error| Summary::failed(&format!("{error:#}")))
+    }
+
+    fn delete(&self, target: &Target) -> anyhow::Result<Option<Deleted>> {
+        let lookups = self.lookups.upgrade().context("the project was closed")?;
+        let store = self.store.upgrade().context("the project was closed")?;
+        delete::remove(&*lookups, &*store, &self.project, target)
+    }
+
+    /// Fetches studies, and tells each as it is done with.
+    pub(crate) fn retrieve(
+        &self,
+        wish: &Wish,
+        cancel: &Cancel,
+        tell: &mut dyn FnMut(Study),
+    ) -> anyhow::Result<Retrieved> {
+        let began = Instant::now();
+        let lookups = self.lookups.upgrade().context("the project was closed")?;
+        let handler: Arc<dyn InstanceHandler> = Arc::clone(&self.intake) as _;
+        let fetch = node::Fetch::new(&self.project, &self.settings, wish, handler)?;
+        let _receiver = match fetch.needs_receiver() {
+            true => Some(self.receiving()?),
+            false => None,
+        };
+        let _noting = self.fates.retrieving();
+        let mut done = fetch.run(&*lookups, &self.fates, cancel, tell)?;
+        done.seconds = began.elapsed().as_secs_f64();
+        Ok(done)
+    }
+
+    /// A receiver for as long as this is kept: the one that serves, or one for the purpose.
+    fn receiving(&self) -> anyhow::Result<Receiving<'_>> {
+        let mut receiver = self.receiver();
+        if receiver.serving.is_none() {
+            match &mut receiver.own {
+                Some((_, users)) => *users += 1,
+                none => {
+                    let running = node::start(
+                        &self.project,
+                        &self.settings,
+                        Arc::clone(&self.intake),
+                        Arc::new(NoObserver),
+                    )?;
+                    *none = Some((running.running, 1));
+                }
+            }
+        }
+        Ok(Receiving(self))
+    }
+
+    fn receiver(&self) -> std::sync::MutexGuard<'_, Receiver> {
+        // Counts and addresses: no panic leaves them half changed.
+        self.receiver.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Receiving<'w>(&'w Work);
+
+impl Drop for Receiving<'_> {
+    fn drop(&mut self) {
+        let mut receiver = self.0.receiver();
+        let Some((_, users)) = &mut receiver.own else {
+            return;
+        };
+        *users -= 1;
+        if *users > 0 {
+            return;
+        }
+        let own = receiver.own.take();
+        drop(receiver);
+        if let Some((running, _)) = own {
+            running.stop(PATIENCE);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Reading elements, and passing over sequences without recursion (PS3.5 sections 7.1 and 7.5).
+
+use super::tag::{Tag, Vr};
+use super::{Element, Encoding, Identifier, IdentifierError};
+
+/// The length that says: until the delimiter (PS3.5 section 7.5).
+const UNDEFINED: u32 = u32::MAX;
+
+const ITEM: Tag = Tag::new(0xFFFE, 0xE000);
+const ITEM_END: Tag = Tag::new(0xFFFE, 0xE00D);
+const SEQUENCE_END: Tag = Tag::new(0xFFFE, 0xE0DD);
+
+struct Header {
+    tag: Tag,
+    vr: Vr,
+    length: u32,
+}
+
+/// What stands open: a sequence or an item of undefined length.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Open {
+    Sequence,
+    Item,
+}
+
+/// All elements of the outermost level but group lengths and sequences, in the order they stand in.
+pub(super) fn elements(bytes: &[u8], encoding: Encoding) -> Result<Vec<Element>, IdentifierError> {
+    let mut reader = Reader { bytes, encoding };
+    let mut elements = Vec::new();
+    while !reader.bytes.is_empty() {
+        let Header { tag, vr, length } = reader.header()?;
+        if tag.group == ITEM.group {
+            return Err(IdentifierError::Form { tag });
+        }
+        if length == UNDEFINED {
+            reader.pass_over(vr, tag)?;
+            continue;
+        }
+        let value = reader.take(length)?;
+        if vr != Vr::SQ && tag.element != 0 {
+            let value = value.to_vec();
+            elements.push(Element { tag, vr, value });
+        }
+    }
+    Ok(elements)
+}
+
+struct Reader<'b> {
+    bytes: &'b [u8],
+    encoding: Encoding,
+}
+
+impl<'b> Reader<'b> {
+    fn chunk<const N: usize>(&mut self) -> Result<[u8; N], IdentifierError> {
+        let cut = IdentifierError::Cut;
+        let (chunk, rest) = self.bytes.split_first_chunk().ok_or(cut)?;
+        self.bytes = rest;
+        Ok(*chunk)
+    }
+
+    fn u16(&mut self) -> Result<u16, IdentifierError> {
+        let chunk = self.chunk()?;
+        Ok(match self.encoding {
+            Encoding::ExplicitBig => u16::from_be_bytes(chunk),
+            _ => u16::from_le_bytes(chunk),
+        })
+    }
+
+    fn u32(&mut self) -> Result<u32, IdentifierError> {
+        let chunk = self.chunk()?;
+        Ok(match self.encoding {
+            Encoding::ExplicitBig => u32::from_be_bytes(chunk),
+            _ => u32::from_le_bytes(chunk),
+        })
+    }
+
+    fn take(&mut self, length: u32) -> Result<&'b [u8], IdentifierError> {
+        let length = usize::try_from(length).map_err(|_| IdentifierError::Cut)?;
+        let (value, rest) = self
+            .bytes
+            .split_at_checked(length)
+            .ok_or(IdentifierError::Cut)?;
+        self.bytes = rest;
+        Ok(value)
+    }
+
+    fn header(&mut self) -> Result<Header, IdentifierError> {
+        let tag = Tag::new(self.u16()?, self.u16()?);
+        // Items have no VR in any encoding (PS3.5 section 7.5).
+        if tag.group == ITEM.group || !self.encoding.is_explicit() {
+            let (vr, length) = (Vr::of(tag), self.u32()?);
+            return Ok(Header { tag, vr, length });
+        }
+        let vr = Vr::new(self.chunk()?).ok_or(IdentifierError::Form { tag })?;
+        let length = if vr.has_long_length() {
+            self.u16()?;
+            self.u32()?
+        } else {
+            self.u16()?.into()
+        };
+        Ok(Header { tag, vr, length })
+    }
+
+    /// Passes over the rest of an element of undefined length whose header was read.
+    fn pass_over(&mut self, vr: Vr, tag: Tag) -> Result<(), IdentifierError> {
+        let outer = self.encoding;
+        // Not the call stack: a hostile peer nests as deep as its bytes allow.
+        let mut open = vec![(Open::Sequence, inside(vr, tag, outer)?)];
+        while let Some((level, encoding)) = open.last().copied() {
+            self.encoding = encoding;
+            let Header { tag, vr, length } = self.header()?;
+            match (level, tag) {
+                (Open::Sequence, SEQUENCE_END) | (Open::Item, ITEM_END) => {
+                    open.pop();
+                }
+                (Open::Sequence, ITEM) if length == UNDEFINED => {
+                    open.push((Open::Item, encoding));
+                }
+                (Open::Item, _) if tag.group != ITEM.group && length == UNDEFINED => {
+                    open.push((Open::Sequence, inside(vr, tag, encoding)?));
+                }
+                (Open::Sequence, ITEM) => drop(self.take(length)?),
+                (Open::Item, _) if tag.group != ITEM.group => drop(self.take(length)?),
+                _ => return Err(IdentifierError::Form { tag }),
+            }
+            // A sequence and its item are two of them.
+            if open.len() > Identifier::MAX_DEPTH * 2 {
+                return Err(IdentifierError::TooDeep);
+            }
+        }
+        self.encoding = outer;
+        Ok(())
+    }
+}
+
+/// How the inside of an element of undefined length is written: what is inside an unknown one is
+/// implicit VR little endian (PS3.5 section 6.2.2).
+fn inside(vr: Vr, tag: Tag, outside: Encoding) -> Result<Encoding, IdentifierError> {
+    match vr {
+        Vr::SQ => Ok(outside),
+        Vr::UN => Ok(Encoding::ImplicitLittle),
+        _ => Err(IdentifierError::Form { tag }),
+    }
+}

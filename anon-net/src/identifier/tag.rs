@@ -1,0 +1,147 @@
+//! [`Tag`], [`Vr`], and the elements that queries are made of (PS3.4 section C.6.2, PS3.6).
+
+use std::fmt;
+
+/// A data element's tag. Ordered as data sets are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "the standard has these two")]
+pub struct Tag {
+    /// Its group number.
+    pub group: u16,
+    /// Its element number.
+    pub element: u16,
+}
+
+impl Tag {
+    /// A tag.
+    pub const fn new(group: u16, element: u16) -> Self {
+        Self { group, element }
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({:04X},{:04X})", self.group, self.element)
+    }
+}
+
+/// A value representation: two capital letters (PS3.5 section 6.2).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Vr([u8; 2]);
+
+impl Vr {
+    /// Unknown.
+    pub const UN: Self = Self(*b"UN");
+    pub(super) const SQ: Self = Self(*b"SQ");
+
+    /// Checks the letters; none if they are no capitals.
+    pub fn new(letters: [u8; 2]) -> Option<Self> {
+        letters
+            .iter()
+            .all(u8::is_ascii_uppercase)
+            .then_some(Self(letters))
+    }
+
+    /// The one that a tag listed here has; `UN` for any other.
+    pub fn of(tag: Tag) -> Self {
+        let found = DICTIONARY.iter().find(|(listed, _)| *listed == tag);
+        found.map_or(Self::UN, |(_, letters)| Self(**letters))
+    }
+
+    /// The letters.
+    pub const fn letters(self) -> [u8; 2] {
+        self.0
+    }
+
+    /// True if its length field has four bytes, after two that are reserved (PS3.5 section 7.1.2). A
+    /// VR that the standard does not have yet is such a one (PS3.5 section 6.2).
+    pub(super) fn has_long_length(self) -> bool {
+        !SHORT.contains(&&self.0)
+    }
+
+    /// What an odd value is padded with.
+    pub(super) fn padding(self) -> u8 {
+        if matches!(&self.0, b"UI" | b"OB" | b"UN") {
+            0
+        } else {
+            b' '
+        }
+    }
+}
+
+impl fmt::Debug for Vr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Vr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [first, second] = self.0;
+        write!(f, "{}{}", char::from(first), char::from(second))
+    }
+}
+
+/// The VRs with a length field of two bytes (PS3.5 Table 7.1-2).
+const SHORT: [&[u8; 2]; 21] = [
+    b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FL", b"FD", b"IS", b"LO", b"LT", b"PN",
+    b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US",
+];
+
+macro_rules! dictionary {
+    ($($(#[$doc:meta])* $name:ident = ($group:literal, $element:literal) $vr:literal;)*) => {
+        $($(#[$doc])* pub const $name: Tag = Tag::new($group, $element);)*
+        const DICTIONARY: &[(Tag, &[u8; 2])] = &[$(($name, $vr)),*];
+    };
+}
+
+dictionary! {
+    /// Specific Character Set.
+    CHARSET = (0x0008, 0x0005) b"CS";
+    /// SOP Class UID.
+    SOP_CLASS = (0x0008, 0x0016) b"UI";
+    /// SOP Instance UID.
+    SOP_INSTANCE = (0x0008, 0x0018) b"UI";
+    /// Study Date.
+    STUDY_DATE = (0x0008, 0x0020) b"DA";
+    /// Accession Number.
+    ACCESSION = (0x0008, 0x0050) b"SH";
+    /// Query/Retrieve Level.
+    LEVEL = (0x0008, 0x0052) b"CS";
+    /// Retrieve AE Title.
+    RETRIEVE_TITLE = (0x0008, 0x0054) b"AE";
+    /// Failed SOP Instance UID List.
+    FAILED_INSTANCES = (0x0008, 0x0058) b"UI";
+    /// Modality.
+    MODALITY = (0x0008, 0x0060) b"CS";
+    /// Modalities in Study.
+    MODALITIES = (0x0008, 0x0061) b"CS";
+    /// SOP Classes in Study.
+    SOP_CLASSES = (0x0008, 0x0062) b"UI";
+    /// Study Description.
+    STUDY_DESCRIPTION = (0x0008, 0x1030) b"LO";
+    /// Series Description.
+    SERIES_DESCRIPTION = (0x0008, 0x103E) b"LO";
+    /// Patient's Name.
+    PATIENT_NAME = (0x0010, 0x0010) b"PN";
+    /// Patient ID.
+    PATIENT_ID = (0x0010, 0x0020) b"LO";
+    /// Patient's Birth Date.
+    BIRTH_DATE = (0x0010, 0x0030) b"DA";
+    /// Patient's Sex.
+    SEX = (0x0010, 0x0040) b"CS";
+    /// Study Instance UID.
+    STUDY_UID = (0x0020, 0x000D) b"UI";
+    /// Series Instance UID.
+    SERIES_UID = (0x0020, 0x000E) b"UI";
+    /// Series Number.
+    SERIES_NUMBER = (0x0020, 0x0011) b"IS";
+    /// Instance Number.
+    INSTANCE_NUMBER = (0x0020, 0x0013) b"IS";
+    /// Number of Study Related Series.
+    SERIES_IN_STUDY = (0x0020, 0x1206) b"IS";
+    /// Number of Study Related Instances.
+    INSTANCES_IN_STUDY = (0x0020, 0x1208) b"IS";
+    /// Number of Series Related Instances.
+    INSTANCES_IN_SERIES = (0x0020, 0x1209) b"IS";
+}

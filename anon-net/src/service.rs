@@ -1,0 +1,185 @@
+//! The services as their user (SCU): what another application entity is asked to do (PS3.4).
+//!
+//! ```text
+//! Scu ── Dial ──► Session: one association; every answer is checked against its request
+//!  ├─ echo        C-ECHO     PS3.4 Annex A
+//!  ├─ send        C-STORE    PS3.4 Annex B
+//!  ├─ find        C-FIND     PS3.4 Annex C: studies, accession numbers
+//!  └─ hierarchy   C-FIND     PS3.4 Annex C: series and instances
+//! ```
+//!
+//! A [`Scu`] is cheap to clone and serves any number of threads: each call opens associations of its
+//! own. No call waits without a deadline ([`Timeouts`]).
+
+pub mod cancel;
+pub(crate) mod dialogue;
+mod echo;
+pub mod error;
+pub mod find;
+pub mod hierarchy;
+pub(crate) mod session;
+pub mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use cancel::Cancel;
+pub use error::ServiceError;
+pub use find::{FindReport, Query, StudyMatch};
+pub use hierarchy::{Detail, HierarchyRequest, StudyHierarchy, Wanted};
+pub use store::{SendError, SendEvent, SendItem, SendOutcome, SendReport};
+
+use crate::association::{Dial, Proposal};
+use crate::context::Contexts;
+use crate::{AeTitle, Error, Node};
+use session::Session;
+
+/// How long a peer is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timeouts {
+    /// Until it takes the connection. 5 s.
+    pub tcp: Duration,
+    /// Until it answers a proposal or a release. 30 s.
+    pub acse: Duration,
+    /// Until it answers a message. 30 s.
+    pub dimse: Duration,
+    /// Until it reads what is sent, and between the fragments of a data set. 1 min.
+    pub network: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            tcp: Duration::from_secs(5),
+            acse: Duration::from_secs(30),
+            dimse: Duration::from_secs(30),
+            network: Duration::from_mins(1),
+        }
+    }
+}
+
+impl Timeouts {
+    /// The same for each.
+    pub fn all(timeout: Duration) -> Self {
+        Self {
+            tcp: timeout,
+            acse: timeout,
+            dimse: timeout,
+            network: timeout,
+        }
+    }
+}
+
+/// How often something that may pass is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retries {
+    /// How often in all, the first time too; at least once. 3.
+    pub attempts: u32,
+    /// How long to wait before each further try. 1 s.
+    pub pause: Duration,
+}
+
+impl Default for Retries {
+    fn default() -> Self {
+        Self {
+            attempts: 3,
+            pause: Duration::from_secs(1),
+        }
+    }
+}
+
+impl Retries {
+    /// So often, with such a pause between.
+    pub fn new(attempts: u32, pause: Duration) -> Self {
+        Self { attempts, pause }
+    }
+}
+
+/// A user of other application entities' services.
+///
+/// # Examples
+/// Asking a node whether it is there, here one in memory that never answers:
+///
+/// ```
+/// # #[cfg(feature = "testing")] {
+/// use std::sync::Arc;
+/// use anon_net::service::Scu;
+/// use anon_net::testing::{Script, ScriptedPeer};
+/// use anon_net::{Operation, Remedy, Supported, Uid};
+///
+/// let verification = Uid::new("1.2.840.10008.1.1")?;
+/// let implicit = Uid::new("1.2.840.10008.1.2")?;
+/// let peer = ScriptedPeer::new().then(
+///     Script::accepting(Supported::new().with(verification, vec![implicit]))
+///         .expect(Operation::Echo)
+///         .silence()
+///         .expect_abort(),
+/// );
+/// let scu = Scu::new(Arc::new(peer.clone()), "US".parse()?);
+/// let error = scu.echo(&"ARCHIVE@localhost:104".parse()?).unwrap_err();
+/// assert_eq!(error.remedy(), Remedy::Retry);
+/// peer.finish()?;
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Scu {
+    dial: Arc<dyn Dial>,
+    title: AeTitle,
+    timeouts: Timeouts,
+    retries: Retries,
+    max_pdu_bytes: u32,
+}
+
+impl Scu {
+    /// A user that calls itself `title`, with the default timeouts and retries, and a P-DATA-TF of
+    /// 128 KiB as its limit.
+    pub fn new(dial: Arc<dyn Dial>, title: AeTitle) -> Self {
+        Self {
+            dial,
+            title,
+            timeouts: Timeouts::default(),
+            retries: Retries::default(),
+            max_pdu_bytes: 128 * 1024,
+        }
+    }
+
+    /// Sets how long a peer is waited for.
+    #[must_use]
+    pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
+        Self { timeouts, ..self }
+    }
+
+    /// Sets how often something that may pass is tried.
+    #[must_use]
+    pub fn with_retries(self, retries: Retries) -> Self {
+        Self { retries, ..self }
+    }
+
+    /// Sets the longest P-DATA-TF that is taken, in bytes.
+    #[must_use]
+    pub fn with_max_pdu_bytes(self, max_pdu_bytes: u32) -> Self {
+        Self {
+            max_pdu_bytes,
+            ..self
+        }
+    }
+
+    /// Opens an association of these contexts.
+    pub(crate) fn open(&self, node: &Node, contexts: Contexts) -> Result<Session, Error> {
+        let proposal =
+            Proposal::new(self.title.clone(), contexts).with_max_pdu_bytes(self.max_pdu_bytes);
+        let timeout = self.timeouts.tcp + self.timeouts.acse;
+        let association = self.dial.dial(node, &proposal, timeout)?;
+        Ok(Session::new(association, self.timeouts))
+    }
+}
+
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<Scu>();
+    shared::<Cancel>();
+    shared::<ServiceError>();
+};

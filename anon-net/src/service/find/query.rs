@@ -1,0 +1,256 @@
+//! [`Query`]: which studies are asked for.
+
+use std::fmt;
+
+use super::{MAX_ANSWERS, StudyMatch};
+use crate::identifier::{Identifier, tag};
+use crate::text::Charset;
+use crate::{InstanceUid, TextError};
+
+/// Which studies are asked for. Each key narrows the search; without any, all are asked for. `Debug`
+/// shows which keys are set.
+///
+/// Names, ids and accession numbers may hold the wildcards `*` and `?` (PS3.4 section C.2.2.2.4): they
+/// are the peer's to match, and so is the case of letters.
+///
+/// # Examples
+/// ```
+/// use anon_net::service::find::Query;
+///
+/// let query = Query::new()
+///     .with_patient_name("DOE^*")?
+///     .with_study_date("20240101-20241231")?
+///     .with_modality("CT")?;
+/// assert!(!format!("{query:?}").contains("DOE"));
+/// assert!(Query::new().with_study_date("yesterday").is_err());
+/// # Ok::<(), anon_net::TextError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Query {
+    patient_name: String,
+    patient_id: String,
+    accession: String,
+    study_date: String,
+    modalities: Vec<String>,
+    study: Option<InstanceUid>,
+    max_answers: u32,
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Query {
+    /// Asks for all studies.
+    pub fn new() -> Self {
+        Self {
+            patient_name: String::new(),
+            patient_id: String::new(),
+            accession: String::new(),
+            study_date: String::new(),
+            modalities: Vec::new(),
+            study: None,
+            max_answers: MAX_ANSWERS,
+        }
+    }
+
+    /// Narrows to a patient's name. VR PN, at most 324 characters.
+    ///
+    /// # Errors
+    /// [`TextError`] if it has a backslash or a control character, or is too long.
+    pub fn with_patient_name(self, text: &str) -> Result<Self, TextError> {
+        let patient_name = key("patient name", text, 324)?;
+        Ok(Self {
+            patient_name,
+            ..self
+        })
+    }
+
+    /// Narrows to a patient ID. VR LO, at most 64 characters.
+    ///
+    /// # Errors
+    /// [`TextError`], as for a name.
+    pub fn with_patient_id(self, text: &str) -> Result<Self, TextError> {
+        let patient_id = key("patient id", text, 64)?;
+        Ok(Self { patient_id, ..self })
+    }
+
+    /// Narrows to an accession number. VR SH has 16 characters; 64 are taken, since some archives
+    /// have such.
+    ///
+    /// # Errors
+    /// [`TextError`], as for a name.
+    pub fn with_accession(self, text: &str) -> Result<Self, TextError> {
+        let accession = key("accession number", text, 64)?;
+        Ok(Self { accession, ..self })
+    }
+
+    /// Narrows to an accession number that was checked before.
+    pub(super) fn with_known_accession(self, number: &str) -> Self {
+        let accession = number.to_owned();
+        Self { accession, ..self }
+    }
+
+    /// Narrows to a date `YYYYMMDD`, or a range `YYYYMMDD-YYYYMMDD` with one end open or none (PS3.4
+    /// section C.2.2.2.5).
+    ///
+    /// # Errors
+    /// [`TextError`] if it has another form.
+    pub fn with_study_date(self, text: &str) -> Result<Self, TextError> {
+        let study_date = key("study date", text, 17)?;
+        let is_date = |part: &str| part.len() == 8 && part.bytes().all(|b| b.is_ascii_digit());
+        let is_sound = match study_date.split_once('-') {
+            Some((first, "")) => is_date(first),
+            Some(("", last)) => is_date(last),
+            Some((first, last)) => is_date(first) && is_date(last) && first <= last,
+            None => study_date.is_empty() || is_date(&study_date),
+        };
+        if !is_sound {
+            let problem = "it is neither YYYYMMDD nor a range of two";
+            return Err(TextError::new("study date", text, problem));
+        }
+        Ok(Self { study_date, ..self })
+    }
+
+    /// Narrows to studies with a series of this modality, or of one of those named before. VR CS.
+    ///
+    /// # Errors
+    /// [`TextError`] if it is no code string: 1 to 16 capitals, digits, spaces and underscores.
+    pub fn with_modality(mut self, text: &str) -> Result<Self, TextError> {
+        let code = key("modality", text, 16)?;
+        let is_code = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b"_ ".contains(&b);
+        if code.is_empty() || !code.bytes().all(is_code) {
+            let problem = "it is no code of capitals, digits, spaces and underscores";
+            return Err(TextError::new("modality", text, problem));
+        }
+        self.modalities.push(code);
+        Ok(self)
+    }
+
+    /// Narrows to one study.
+    #[must_use]
+    pub fn with_study(self, study: InstanceUid) -> Self {
+        let study = Some(study);
+        Self { study, ..self }
+    }
+
+    /// Sets the most answers that are taken. A server may answer once for each instance of a study.
+    /// 1,000,000 if not set.
+    #[must_use]
+    pub fn with_max_answers(self, max_answers: u32) -> Self {
+        Self {
+            max_answers,
+            ..self
+        }
+    }
+
+    pub(super) fn max_answers(&self) -> u32 {
+        self.max_answers
+    }
+
+    /// True if no key narrows it.
+    pub fn is_empty(&self) -> bool {
+        let texts = [
+            &self.patient_name,
+            &self.patient_id,
+            &self.accession,
+            &self.study_date,
+        ];
+        texts.iter().all(|text| text.is_empty())
+            && self.modalities.is_empty()
+            && self.study.is_none()
+    }
+
+    /// The identifier that asks for it (PS3.4 Table C.6-5).
+    pub(super) fn identifier(&self) -> Identifier {
+        let texts = [
+            (tag::PATIENT_NAME, self.patient_name.as_str()),
+            (tag::PATIENT_ID, &self.patient_id),
+            (tag::ACCESSION, &self.accession),
+        ];
+        let charset = Charset::for_texts(texts.map(|(_, text)| text));
+        let mut identifier = Identifier::new();
+        if let Some(term) = charset.term() {
+            identifier.set(tag::CHARSET, term.as_bytes());
+        }
+        for wanted in WANTED {
+            identifier.set(wanted, b"");
+        }
+        identifier.set(tag::LEVEL, b"STUDY");
+        for (tag, text) in texts {
+            identifier.set(tag, &charset.encode(text));
+        }
+        identifier.set(tag::STUDY_DATE, self.study_date.as_bytes());
+        // A key of two codes means nothing to the standard; all come, and are looked at here.
+        if let [modality] = self.modalities.as_slice() {
+            identifier.set(tag::MODALITIES, modality.as_bytes());
+        }
+        if let Some(study) = &self.study {
+            identifier.set(tag::STUDY_UID, study.expose().as_bytes());
+        }
+        identifier
+    }
+
+    /// Whether a study is asked for, as far as it can be told; none if its modalities are asked for
+    /// and the peer does not say them. Some servers ignore keys.
+    pub(super) fn has(&self, found: &StudyMatch) -> Option<bool> {
+        let is_other_study = self.study.as_ref().is_some_and(|uid| *uid != found.study);
+        // A pattern, or letters of another case, are the peer's to match.
+        let is_plain = !self.accession.is_empty() && !self.accession.contains(['*', '?']);
+        let is_other_accession = is_plain
+            && !found.accession.is_empty()
+            && !found.accession.eq_ignore_ascii_case(&self.accession);
+        if is_other_study || is_other_accession {
+            return Some(false);
+        }
+        if self.modalities.is_empty() {
+            return Some(true);
+        }
+        if found.modalities.is_empty() {
+            return None;
+        }
+        Some(found.modalities.iter().any(|m| self.modalities.contains(m)))
+    }
+}
+
+/// What is asked for of each study beside the keys.
+const WANTED: [tag::Tag; 9] = [
+    tag::MODALITIES,
+    tag::SOP_CLASSES,
+    tag::STUDY_DESCRIPTION,
+    tag::BIRTH_DATE,
+    tag::SEX,
+    tag::STUDY_UID,
+    tag::SERIES_IN_STUDY,
+    tag::INSTANCES_IN_STUDY,
+    tag::STUDY_DATE,
+];
+
+/// A key without the spaces at both ends.
+pub(super) fn key(what: &'static str, text: &str, most: usize) -> Result<String, TextError> {
+    let trimmed = text.trim();
+    let problem = if trimmed.chars().any(|c| c == '\\' || c.is_control()) {
+        "it has a backslash or a control character"
+    } else if trimmed.chars().count() > most {
+        "it is too long"
+    } else {
+        return Ok(trimmed.to_owned());
+    };
+    Err(TextError::new(what, text, problem))
+}
+
+impl fmt::Debug for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Query")
+            .field("patient_name", &!self.patient_name.is_empty())
+            .field("patient_id", &!self.patient_id.is_empty())
+            .field("accession", &!self.accession.is_empty())
+            .field("study_date", &!self.study_date.is_empty())
+            .field("modalities", &self.modalities)
+            .field("study", &self.study)
+            .field("max_answers", &self.max_answers)
+            .finish()
+    }
+}

@@ -1,0 +1,124 @@
+//! [`Wanted`]: which series and instances of a study are wanted.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use super::read::Found;
+use super::{InstanceEntry, SeriesEntry};
+use crate::Uid;
+
+/// A caller's own word on a series.
+type OfSeries = dyn Fn(&SeriesEntry) -> bool + Send + Sync;
+
+/// Which series and instances of a study are wanted. What a peer does not say is no reason to leave
+/// something out.
+///
+/// # Examples
+/// ```
+/// use anon_net::service::hierarchy::Wanted;
+///
+/// let chest = Wanted::all()
+///     .with_modalities(["CT", "DX"])
+///     .with_series_if(|series| series.count > 1);
+/// # drop(chest);
+/// ```
+#[derive(Clone, Default)]
+pub struct Wanted {
+    modalities: Option<BTreeSet<String>>,
+    sop_classes: Option<BTreeSet<Uid>>,
+    of_series: Option<Arc<OfSeries>>,
+}
+
+impl Wanted {
+    /// All.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Wants series of these modalities only.
+    #[must_use]
+    pub fn with_modalities<T: Into<String>>(self, codes: impl IntoIterator<Item = T>) -> Self {
+        let modalities = Some(codes.into_iter().map(Into::into).collect());
+        Self { modalities, ..self }
+    }
+
+    /// Wants instances of these SOP classes only.
+    #[must_use]
+    pub fn with_sop_classes(self, classes: impl IntoIterator<Item = Uid>) -> Self {
+        let sop_classes = Some(classes.into_iter().collect());
+        Self {
+            sop_classes,
+            ..self
+        }
+    }
+
+    /// Wants series of which this holds only.
+    #[must_use]
+    pub fn with_series_if(
+        self,
+        wants: impl Fn(&SeriesEntry) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let of_series = Some(Arc::new(wants) as Arc<OfSeries>);
+        Self { of_series, ..self }
+    }
+
+    fn has_class(&self, class: Option<&Uid>) -> bool {
+        match (&self.sop_classes, class) {
+            (Some(wanted), Some(class)) => wanted.contains(class),
+            _ => true,
+        }
+    }
+
+    fn has_series(&self, series: &SeriesEntry) -> bool {
+        let has_modality = match (&self.modalities, &series.modality) {
+            (Some(wanted), Some(modality)) => wanted.contains(modality),
+            _ => true,
+        };
+        has_modality && self.of_series.as_ref().is_none_or(|wants| wants(series))
+    }
+
+    /// The entry of a series that was found.
+    pub(super) fn entry(&self, found: Found) -> SeriesEntry {
+        let counted = found.instances.as_ref().map(Vec::len);
+        let mut instances = found.instances;
+        let declared = found.sop_class.clone();
+        let first = instances.iter().flatten().find_map(|i| i.sop_class.clone());
+        let mut series = SeriesEntry {
+            uid: found.uid,
+            modality: found.modality,
+            number: found.number,
+            description: found.description,
+            sop_class: found.sop_class.or(first),
+            count: counted.or(found.count).unwrap_or_default(),
+            instances: None,
+            excluded: false,
+        };
+        let is_wanted = self.has_series(&series);
+        for InstanceEntry {
+            sop_class,
+            excluded,
+            ..
+        } in instances.iter_mut().flatten()
+        {
+            let class = sop_class.as_ref().or(declared.as_ref());
+            *excluded = !is_wanted || !self.has_class(class);
+        }
+        series.excluded = match &instances {
+            Some(all) if !all.is_empty() => all.iter().all(|entry| entry.excluded),
+            _ => !is_wanted || !self.has_class(series.sop_class.as_ref()),
+        };
+        series.instances = instances;
+        series
+    }
+}
+
+impl fmt::Debug for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wanted")
+            .field("modalities", &self.modalities)
+            .field("sop_classes", &self.sop_classes)
+            .field("of_series", &self.of_series.is_some())
+            .finish()
+    }
+}

@@ -1,0 +1,170 @@
+//! [`SendItem`]: an instance that is to be sent.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use super::part10::{self, FileMeta};
+use crate::service::ServiceError;
+use crate::{InstanceUid, Uid};
+
+/// An instance that is to be sent. `Debug` shows neither its path nor its UID.
+pub struct SendItem {
+    source: Source,
+}
+
+enum Source {
+    File(PathBuf),
+    DataSet(Box<Named>, Vec<u8>),
+}
+
+struct Named {
+    kind: Sort,
+    sop_instance: InstanceUid,
+}
+
+/// What a presentation context is for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Sort {
+    pub(super) sop_class: Uid,
+    pub(super) transfer_syntax: Uid,
+}
+
+impl SendItem {
+    /// A DICOM file (PS3.10 section 7). What it is stands in its file meta information; its data set is
+    /// sent as it stands in the file, which is neither parsed nor held in memory.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self {
+            source: Source::File(path.into()),
+        }
+    }
+
+    /// A data set in memory, encoded in this transfer syntax, without preamble and file meta
+    /// information.
+    pub fn data_set(
+        sop_class: Uid,
+        sop_instance: InstanceUid,
+        transfer_syntax: Uid,
+        data_set: Vec<u8>,
+    ) -> Self {
+        let kind = Sort {
+            sop_class,
+            transfer_syntax,
+        };
+        let named = Box::new(Named { kind, sop_instance });
+        Self {
+            source: Source::DataSet(named, data_set),
+        }
+    }
+}
+
+impl fmt::Debug for SendItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            Source::File(_) => f.write_str("SendItem::File(..)"),
+            Source::DataSet(named, bytes) => f
+                .debug_struct("SendItem::DataSet")
+                .field("kind", &named.kind)
+                .field("bytes", &bytes.len())
+                .finish_non_exhaustive(),
+        }
+    }
+}
+
+/// An item of which all is known that its request needs.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) number: u64,
+    pub(super) sort: Sort,
+    pub(super) sop_instance: InstanceUid,
+    /// How often it was sent and not answered.
+    pub(super) tries: u32,
+    body: Body,
+}
+
+enum Body {
+    /// A file, and where its data set begins.
+    File(PathBuf, u64),
+    Bytes(Vec<u8>),
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(_, at) => write!(f, "File(.., {at})"),
+            Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
+        }
+    }
+}
+
+impl Ready {
+    /// Finds out what an item is.
+    pub(super) fn new(number: u64, item: SendItem) -> Result<Self, ServiceError> {
+        let (sort, sop_instance, body) = match item.source {
+            Source::DataSet(named, bytes) => (named.kind, named.sop_instance, Body::Bytes(bytes)),
+            Source::File(path) => {
+                let file = open_file(&path).map_err(|error| unreadable(&error))?;
+                let meta = part10::read(&mut BufReader::with_capacity(1024, file))?;
+                let FileMeta {
+                    sop_class,
+                    sop_instance,
+                    transfer_syntax,
+                    data_set_at,
+                } = meta;
+                let sort = Sort {
+                    sop_class,
+                    transfer_syntax,
+                };
+                (sort, sop_instance, Body::File(path, data_set_at))
+            }
+        };
+        Ok(Self {
+            number,
+            sort,
+            sop_instance,
+            tries: 0,
+            body,
+        })
+    }
+
+    /// What it holds of memory, in bytes, beside its names.
+    pub(super) fn held_bytes(&self) -> usize {
+        match &self.body {
+            Body::File(..) => 0,
+            Body::Bytes(bytes) => bytes.len(),
+        }
+    }
+
+    /// Its data set, and how long that is.
+    pub(super) fn open(&self) -> Result<(Box<dyn Read + '_>, u64), ServiceError> {
+        match &self.body {
+            Body::Bytes(bytes) => Ok((Box::new(&**bytes), bytes.len() as u64)),
+            Body::File(path, at) => {
+                let (file, length) = open_at(path, *at).map_err(|error| unreadable(&error))?;
+                Ok((Box::new(file), length))
+            }
+        }
+    }
+}
+
+/// Opening a pipe would wait for its writer, for ever.
+fn open_file(path: &Path) -> io::Result<File> {
+    if std::fs::metadata(path)?.is_file() {
+        File::open(path)
+    } else {
+        Err(io::ErrorKind::InvalidInput.into())
+    }
+}
+
+fn open_at(path: &Path, at: u64) -> io::Result<(File, u64)> {
+    let mut file = open_file(path)?;
+    let length = file.metadata()?.len().saturating_sub(at);
+    file.seek(SeekFrom::Start(at))?;
+    Ok((file, length))
+}
+
+fn unreadable(error: &io::Error) -> ServiceError {
+    let kind = error.kind();
+    ServiceError::Unreadable { kind }
+}

@@ -1,0 +1,239 @@
+//! A peer that plays a conversation which the test wrote, fragment by fragment.
+//!
+//! ```text
+//! ScriptedPeer (Dial) ─ a Script for each association ─► ScriptedAssociation, seen by the code under test
+//!                                                            │ what it sends meets  expect, fragment, …
+//!                                                            │ what it receives is  answer, send, abort, …
+//!                                                            ▼
+//!                             finish(): what was heard, or where the conversation left its script
+//! ```
+//!
+//! It has no thread and no clock: a peer that never answers is a wait that times out at once, so no
+//! test takes longer for it. Where the test must meet the code, it opens a [`Gate`].
+//!
+//! # Examples
+//! A peer that answers the wrong message:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use anon_net::service::{Scu, ServiceError};
+//! use anon_net::testing::{Reply, Script, ScriptedPeer};
+//! use anon_net::{Error, Operation, Status, Supported, Uid};
+//!
+//! let supported = Supported::new()
+//!     .with(Uid::new("1.2.840.10008.1.1")?, vec![Uid::new("1.2.840.10008.1.2")?]);
+//! let peer = ScriptedPeer::new().then(
+//!     Script::accepting(supported)
+//!         .expect(Operation::Echo)
+//!         .answer(Reply::new(Status::SUCCESS).to_message(999))
+//!         .expect_abort(),
+//! );
+//! let scu = Scu::new(Arc::new(peer.clone()), "US".parse()?);
+//! let error = scu.echo(&"ARCHIVE@localhost:104".parse()?).unwrap_err();
+//! assert!(matches!(error, ServiceError::Association(Error::Protocol { .. })));
+//! let heard = peer.finish()?;
+//! assert_eq!(heard.len(), 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod association;
+mod gate;
+mod hearing;
+mod log;
+mod peer;
+mod playing;
+mod step;
+
+use std::collections::VecDeque;
+use std::io;
+
+pub use association::ScriptedAssociation;
+pub use gate::Gate;
+pub use log::{Departure, Heard};
+pub use peer::ScriptedPeer;
+pub use step::Reply;
+
+use crate::association::{Kind, Place};
+use crate::context::{ContextId, Supported};
+use crate::dimse::{Command, Operation};
+use crate::error::{AbortedBy, Lasting, Rejection};
+use step::{Fragment, Step};
+
+/// What a peer does on one association, in order. A script that is played to its end hears no more:
+/// what comes then is a [`Departure`].
+#[derive(Debug, Clone)]
+pub struct Script {
+    opening: Opening,
+    max_pdu_bytes: u32,
+    steps: VecDeque<Step>,
+}
+
+#[derive(Debug, Clone)]
+enum Opening {
+    Accept(Supported),
+    Reject(Lasting, Rejection),
+    Refuse(io::ErrorKind),
+    Silence,
+    Break(&'static str),
+}
+
+impl Script {
+    fn new(opening: Opening) -> Self {
+        Self {
+            opening,
+            max_pdu_bytes: 16 * 1024,
+            steps: VecDeque::new(),
+        }
+    }
+
+    /// A peer that does what is `supported` and takes P-DATA-TFs of 16 KiB.
+    pub fn accepting(supported: Supported) -> Self {
+        Self::new(Opening::Accept(supported))
+    }
+
+    /// A peer that rejects the association (PS3.8 section 9.3.4).
+    pub fn rejecting(lasting: Lasting, reason: Rejection) -> Self {
+        Self::new(Opening::Reject(lasting, reason))
+    }
+
+    /// Nobody there.
+    pub fn unreachable(kind: io::ErrorKind) -> Self {
+        Self::new(Opening::Refuse(kind))
+    }
+
+    /// A peer that takes the connection and never answers the proposal.
+    pub fn mute() -> Self {
+        Self::new(Opening::Silence)
+    }
+
+    /// A peer that answers the proposal with something else.
+    pub fn breaking(problem: &'static str) -> Self {
+        Self::new(Opening::Break(problem))
+    }
+
+    /// Sets the longest P-DATA-TF that the peer takes, in bytes.
+    #[must_use]
+    pub fn with_max_pdu_bytes(self, max_pdu_bytes: u32) -> Self {
+        Self {
+            max_pdu_bytes,
+            ..self
+        }
+    }
+
+    fn step(mut self, step: Step) -> Self {
+        self.steps.push_back(step);
+        self
+    }
+
+    /// Hears a request of this operation, with its data set if it has one.
+    #[must_use]
+    pub fn expect(self, operation: Operation) -> Self {
+        self.step(Step::Request(operation))
+    }
+
+    /// Hears a command set, and no data set, whatever it says.
+    #[must_use]
+    pub fn expect_command(self) -> Self {
+        self.step(Step::Command)
+    }
+
+    /// Hears the answer to an operation, with its data set if it has one.
+    #[must_use]
+    pub fn expect_answer(self, operation: Operation) -> Self {
+        self.step(Step::Response(operation))
+    }
+
+    /// Hears a C-CANCEL.
+    #[must_use]
+    pub fn expect_cancel(self) -> Self {
+        self.step(Step::Cancel)
+    }
+
+    /// Hears one fragment, of a data set or command set.
+    #[must_use]
+    pub fn expect_fragment(self, kind: Kind) -> Self {
+        self.step(Step::Fragment(kind))
+    }
+
+    /// Hears the wish to end the association, and answers it; or the answer to its own.
+    #[must_use]
+    pub fn expect_release(self) -> Self {
+        self.step(Step::ReleaseHeard)
+    }
+
+    /// Finds the association aborted.
+    #[must_use]
+    pub fn expect_abort(self) -> Self {
+        self.step(Step::AbortHeard)
+    }
+
+    /// Answers the request that was heard last.
+    #[must_use]
+    pub fn answer(self, reply: Reply) -> Self {
+        self.step(Step::Reply(Box::new(reply)))
+    }
+
+    /// Sends a message.
+    #[must_use]
+    pub fn send(self, context: ContextId, command: &Command, data_set: Option<&[u8]>) -> Self {
+        let sent = self.send_fragment(context, Kind::Command, Place::Last, &command.encode());
+        match data_set {
+            Some(bytes) => sent.send_fragment(context, Kind::Data, Place::Last, bytes),
+            None => sent,
+        }
+    }
+
+    /// Sends a fragment of any kind and bytes.
+    #[must_use]
+    pub fn send_fragment(self, context: ContextId, kind: Kind, place: Place, bytes: &[u8]) -> Self {
+        let bytes = bytes.to_vec();
+        self.step(Step::Send(Fragment {
+            context,
+            kind,
+            place,
+            bytes,
+        }))
+    }
+
+    /// Asks to end the association; its answer is [`expect_release`](Self::expect_release).
+    #[must_use]
+    pub fn release(self) -> Self {
+        self.step(Step::Release)
+    }
+
+    /// Aborts.
+    #[must_use]
+    pub fn abort(self, by: AbortedBy) -> Self {
+        self.step(Step::Abort(by))
+    }
+
+    /// Loses the connection.
+    #[must_use]
+    pub fn cut(self) -> Self {
+        self.step(Step::Cut)
+    }
+
+    /// Says nothing: what waits for it times out, once, and at once.
+    #[must_use]
+    pub fn silence(self) -> Self {
+        self.step(Step::Silence)
+    }
+
+    /// Reads no more: what is sent times out, and ends the association.
+    #[must_use]
+    pub fn stop_reading(self) -> Self {
+        self.step(Step::Deaf)
+    }
+
+    /// Does what the test says, as soon as it is met again after the step before.
+    #[must_use]
+    pub fn act(self, act: impl Fn() + Send + Sync + 'static) -> Self {
+        self.step(Step::Act(step::Act(std::sync::Arc::new(act))))
+    }
+
+    /// Does nothing until the gate is open.
+    #[must_use]
+    pub fn wait(self, gate: &Gate) -> Self {
+        self.step(Step::Wait(gate.clone()))
+    }
+}

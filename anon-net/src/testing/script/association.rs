@@ -1,0 +1,127 @@
+//! [`ScriptedAssociation`]: the association that the code under test sees.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::playing::{Outgoing, Playing};
+use super::step::Fragment;
+use crate::association::{Association, Event, Kind, Pdv, Place};
+use crate::context::{ContextId, Negotiated};
+use crate::{AeTitle, Error};
+
+/// What the code under test sees of its peer.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) peer: AeTitle,
+    pub(super) contexts: Negotiated,
+    pub(super) max_pdu_bytes: u32,
+}
+
+/// An association that plays a [`Script`](super::Script).
+pub struct ScriptedAssociation {
+    seen: Seen,
+    playing: Playing,
+    /// What the last event lends.
+    current: Fragment,
+}
+
+impl ScriptedAssociation {
+    pub(super) fn new(seen: Seen, playing: Playing) -> Self {
+        Self {
+            seen,
+            playing,
+            current: Fragment {
+                context: ContextId::FIRST,
+                kind: Kind::Data,
+                place: Place::Last,
+                bytes: Vec::new(),
+            },
+        }
+    }
+
+    fn check_open(&self) -> Result<(), Error> {
+        if self.playing.is_open() {
+            Ok(())
+        } else {
+            Err(Error::Closed)
+        }
+    }
+
+    fn check(&self, pdvs: &[Pdv<'_>]) -> Result<(), Error> {
+        let refused = |pdv: &&Pdv<'_>| self.seen.contexts.get(pdv.context).is_none();
+        if let Some(pdv) = pdvs.iter().find(refused) {
+            return Err(Error::Context { id: pdv.context });
+        }
+        let found = pdvs.iter().map(Pdv::pdu_bytes).sum();
+        let limit = u64::from(self.seen.max_pdu_bytes);
+        if found > limit {
+            let what = "bytes of a PDU";
+            return Err(Error::Limit { what, limit, found });
+        }
+        Ok(())
+    }
+}
+
+impl Association for ScriptedAssociation {
+    fn peer(&self) -> &AeTitle {
+        &self.seen.peer
+    }
+
+    fn contexts(&self) -> &Negotiated {
+        &self.seen.contexts
+    }
+
+    fn max_pdu_bytes(&self) -> u32 {
+        self.seen.max_pdu_bytes
+    }
+
+    fn send(&mut self, pdvs: &[Pdv<'_>], timeout: Duration) -> Result<(), Error> {
+        self.check_open()?;
+        self.check(pdvs)?;
+        pdvs.iter()
+            .try_for_each(|pdv| self.playing.hear(*pdv, timeout))
+    }
+
+    fn receive(&mut self, timeout: Duration) -> Result<Event<'_>, Error> {
+        self.current.bytes.clear();
+        self.check_open()?;
+        match self.playing.say(timeout)? {
+            Outgoing::Release => Ok(Event::Release),
+            Outgoing::Fragment(fragment) => {
+                self.current = fragment;
+                Ok(Event::Pdv(self.current.pdv()))
+            }
+        }
+    }
+
+    fn fragment(&self) -> &[u8] {
+        &self.current.bytes
+    }
+
+    fn release(&mut self, timeout: Duration) -> Result<(), Error> {
+        self.check_open()?;
+        self.playing.release(timeout)
+    }
+
+    fn abort(&mut self) {
+        self.playing.abort();
+    }
+}
+
+impl Drop for ScriptedAssociation {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
+
+impl fmt::Debug for ScriptedAssociation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (played, left) = self.playing.progress();
+        f.debug_struct("ScriptedAssociation")
+            .field("seen", &self.seen)
+            .field("played", &played)
+            .field("left", &left)
+            .field("open", &self.playing.is_open())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,270 @@
+//! [`Playing`]: a script that is being played, seen from the peer's side.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::hearing::{Hearing, Whole};
+use super::log::{Heard, Log};
+use super::step::{Fragment, Step};
+use crate::Error;
+use crate::association::Pdv;
+use crate::context::ContextId;
+use crate::dimse::{Command, Request};
+use crate::error::Waiting;
+
+/// What is left of a script, and what was heard.
+pub(super) struct Playing {
+    steps: VecDeque<Step>,
+    played: usize,
+    log: Log,
+    /// Its number among those of its peer.
+    association: usize,
+    open: bool,
+    /// What the peer has sent and the code under test has not received yet.
+    outbox: VecDeque<Outgoing>,
+    hearing: Hearing,
+    last_request: Option<(ContextId, Request)>,
+}
+
+/// What a peer sends.
+pub(super) enum Outgoing {
+    Fragment(Fragment),
+    Release,
+}
+
+impl Playing {
+    pub(super) fn new(steps: VecDeque<Step>, log: Log, association: usize) -> Self {
+        log.opened();
+        Self {
+            steps,
+            played: 0,
+            log,
+            association,
+            open: true,
+            outbox: VecDeque::new(),
+            hearing: Hearing::default(),
+            last_request: None,
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// How many steps were played, and how many are left.
+    pub(super) fn progress(&self) -> (usize, usize) {
+        (self.played, self.steps.len())
+    }
+
+    /// Hears a fragment.
+    pub(super) fn hear(&mut self, pdv: Pdv<'_>, timeout: Duration) -> Result<(), Error> {
+        self.advance();
+        if let Some(error) = self.interrupted(Waiting::Room, timeout) {
+            return Err(self.ended(error));
+        }
+        match self.steps.front() {
+            Some(Step::Deaf) => {
+                self.next();
+                return Err(self.given_up(Waiting::Room, timeout));
+            }
+            Some(step) if step.hears() => {}
+            _ => {
+                let problem = format!("it sends {pdv:?} {}", self.due());
+                return Err(self.leave(problem));
+            }
+        }
+        let commands_only = matches!(self.steps.front(), Some(Step::Command));
+        let whole = match self.hearing.take(pdv, commands_only) {
+            Ok(whole) => whole,
+            Err(problem) => return Err(self.leave(problem)),
+        };
+        let met = self.steps.front().map(|step| step.met(pdv, whole.as_ref()));
+        match met {
+            Some(Some(true)) => drop(self.next()),
+            Some(Some(false)) => {
+                let what = |whole: Whole| format!("{:?}", whole.command);
+                let heard = whole.map_or_else(|| format!("{pdv:?}"), what);
+                let problem = format!("it sends {heard} {}", self.due());
+                return Err(self.leave(problem));
+            }
+            // Its message is not whole yet.
+            _ => {}
+        }
+        self.keep(whole);
+        Ok(())
+    }
+
+    fn keep(&mut self, whole: Option<Whole>) {
+        let Some(whole) = whole else { return };
+        if let Command::Request(request) = &whole.command {
+            self.last_request = Some((whole.context, request.clone()));
+        }
+        self.log.heard(Heard {
+            association: self.association,
+            context: whole.context,
+            command: whole.command,
+            data_set: whole.data_set,
+            fragments: whole.fragments,
+        });
+    }
+
+    /// Says what comes next.
+    pub(super) fn say(&mut self, timeout: Duration) -> Result<Outgoing, Error> {
+        let waiting = Waiting::Message;
+        self.advance();
+        if self.outbox.is_empty()
+            && let Some(error) = self.interrupted(waiting, timeout)
+        {
+            return Err(error);
+        }
+        if let Some(outgoing) = self.outbox.pop_front() {
+            return Ok(outgoing);
+        }
+        if matches!(self.steps.front(), Some(Step::Silence)) {
+            self.next();
+        } else {
+            self.departed(format!("it waits {}", self.due()));
+        }
+        let after = timeout;
+        Err(Error::TimedOut { waiting, after })
+    }
+
+    /// Hears the wish to end the association, or the answer to its own.
+    pub(super) fn release(&mut self, timeout: Duration) -> Result<(), Error> {
+        self.advance();
+        if let Some(error) = self.interrupted(Waiting::Release, timeout) {
+            return Err(self.ended(error));
+        }
+        match self.steps.front() {
+            Some(Step::ReleaseHeard) => {
+                self.next();
+                self.close();
+                Ok(())
+            }
+            Some(Step::Silence) => {
+                self.next();
+                Err(self.given_up(Waiting::Release, timeout))
+            }
+            _ => {
+                let problem = format!("it releases {}", self.due());
+                Err(self.leave(problem))
+            }
+        }
+    }
+
+    /// Finds the association aborted.
+    pub(super) fn abort(&mut self) {
+        if !self.open {
+            return;
+        }
+        self.advance();
+        match self.steps.front() {
+            // The latter two: both at once.
+            Some(Step::AbortHeard | Step::Abort(_) | Step::Cut) => drop(self.next()),
+            _ => self.departed(format!("it aborts {}", self.due())),
+        }
+        self.close();
+    }
+
+    /// An error that closes the association, also if it is a wait in vain.
+    fn ended(&mut self, error: Error) -> Error {
+        match error {
+            Error::TimedOut { waiting, after } => self.given_up(waiting, after),
+            error => error,
+        }
+    }
+
+    fn next(&mut self) -> Option<Step> {
+        let step = self.steps.pop_front();
+        self.played += usize::from(step.is_some());
+        step
+    }
+
+    fn departed(&self, problem: impl Into<String>) {
+        let step = self.played + 1;
+        self.log.departed(self.association, step, problem);
+    }
+
+    /// What the peer does next, in words.
+    fn due(&self) -> String {
+        match self.steps.front() {
+            Some(step) => format!("where the script has {step}"),
+            None => "where the script is over".to_owned(),
+        }
+    }
+
+    fn close(&mut self) {
+        if std::mem::replace(&mut self.open, false) {
+            if !self.steps.is_empty() {
+                self.departed(format!("the association is over {}", self.due()));
+            }
+            self.log.closed();
+        }
+    }
+
+    /// Closes it on a departure; the code under test finds the connection lost.
+    fn leave(&mut self, problem: impl Into<String>) -> Error {
+        self.departed(problem);
+        self.close();
+        Error::Lost
+    }
+
+    /// Does what the peer does without waiting.
+    fn advance(&mut self) {
+        loop {
+            match self.steps.front() {
+                Some(Step::Reply(_) | Step::Send(_) | Step::Release | Step::Act(_)) => {}
+                _ => return,
+            }
+            match self.next() {
+                Some(Step::Reply(reply)) => match &self.last_request {
+                    Some((context, request)) => {
+                        let fragments = reply.fragments(*context, request);
+                        self.outbox
+                            .extend(fragments.into_iter().map(Outgoing::Fragment));
+                    }
+                    None => self.departed("an answer where no request was heard"),
+                },
+                Some(Step::Act(act)) => act.0(),
+                Some(Step::Send(fragment)) => self.outbox.push_back(Outgoing::Fragment(fragment)),
+                _ => self.outbox.push_back(Outgoing::Release),
+            }
+        }
+    }
+
+    /// Plays what can happen whatever the code under test does. None if the step is another.
+    fn interrupted(&mut self, waiting: Waiting, after: Duration) -> Option<Error> {
+        loop {
+            match self.steps.front()? {
+                Step::Abort(_) | Step::Cut => {
+                    let error = match self.next() {
+                        Some(Step::Abort(by)) => Error::Aborted { by },
+                        _ => Error::Lost,
+                    };
+                    self.close();
+                    return Some(error);
+                }
+                Step::Wait(gate) => {
+                    if !gate.clone().wait(after) {
+                        return Some(Error::TimedOut { waiting, after });
+                    }
+                    self.next();
+                    self.advance();
+                    if !self.outbox.is_empty() {
+                        return None;
+                    }
+                }
+                _ => return None,
+            }
+        }
+    }
+
+    /// A wait in vain that closes the association; the peer may find it aborted.
+    fn given_up(&mut self, waiting: Waiting, after: Duration) -> Error {
+        if matches!(self.steps.front(), Some(Step::AbortHeard)) {
+            self.next();
+        }
+        self.close();
+        Error::TimedOut { waiting, after }
+    }
+}

@@ -1,0 +1,469 @@
+//! C-FIND against servers of many manners.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anon_net::error::AbortedBy;
+use anon_net::identifier::{Encoding, Identifier, tag};
+use anon_net::service::find::accession::Accessions;
+use anon_net::service::find::{AccessionEvent, AccessionOutcome, Query, StudyMatch};
+use anon_net::service::{Cancel, ServiceError, Timeouts};
+use anon_net::{Association, Error, Remedy, Status};
+
+use crate::pacs::{DCMQRSCP, Manners, ORTHANC, PYNETDICOM, Pacs, request, respond, rogue, study};
+
+const MANNERS: [(&str, Manners); 3] = [
+    ("Orthanc", ORTHANC),
+    ("dcmqrscp", DCMQRSCP),
+    ("pynetdicom", PYNETDICOM),
+];
+
+fn archive(manners: Manners) -> Pacs {
+    let studies = vec![
+        study(1, "A1", &[("CT", 3), ("SR", 1)]),
+        study(2, "A1", &[("MR", 2)]),
+        study(3, "A12", &[("CT", 1)]),
+    ];
+    Pacs::start(manners, studies)
+}
+
+fn find(pacs: &Pacs, query: &Query) -> Result<Vec<StudyMatch>, ServiceError> {
+    let mut found = Vec::new();
+    let report = pacs
+        .scu()
+        .find(&pacs.node, query, &Cancel::new(), &mut |study| {
+            found.push(study)
+        })?;
+    assert_eq!(report.studies, found.len());
+    Ok(found)
+}
+
+fn uids(found: &[StudyMatch]) -> Vec<&str> {
+    found.iter().map(|study| study.study.expose()).collect()
+}
+
+#[test]
+fn each_study_comes_once() {
+    for (name, manners) in MANNERS {
+        let knows = manners.knows;
+        let found = find(&archive(manners), &Query::new()).unwrap();
+        assert_eq!(uids(&found), ["1.2.1", "1.2.2", "1.2.3"], "{name}");
+        let first = &found[0];
+        assert_eq!(first.patient_name, "M\u{FC}ller^Jane", "{name}");
+        assert_eq!(
+            (&*first.patient_id, &*first.accession),
+            ("ID 1", "A1"),
+            "{name}"
+        );
+        let counts = if knows {
+            (Some(2), Some(4))
+        } else {
+            (None, None)
+        };
+        assert_eq!((first.series, first.instances), counts, "{name}");
+        let shown = format!("{first:?}");
+        assert!(
+            !shown.contains("Jane") && !shown.contains("1.2.1"),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn keys_that_a_server_ignores_are_looked_at_again() {
+    for (name, manners) in MANNERS {
+        let pacs = archive(manners);
+        let query = |modality: &str| Query::new().with_modality(modality).unwrap();
+        assert_eq!(
+            uids(&find(&pacs, &query("CT")).unwrap()),
+            ["1.2.1", "1.2.3"],
+            "{name}"
+        );
+        assert_eq!(uids(&find(&pacs, &query("US")).unwrap()), [""; 0], "{name}");
+        let two = query("MR").with_modality("SR").unwrap();
+        let found = find(&pacs, &two).unwrap();
+        assert_eq!(uids(&found), ["1.2.1", "1.2.2"], "{name}");
+        assert_eq!(found[0].modalities, ["CT", "SR"], "{name}");
+        let number = Query::new().with_accession("A1").unwrap();
+        assert_eq!(
+            uids(&find(&pacs, &number).unwrap()),
+            ["1.2.1", "1.2.2"],
+            "{name}"
+        );
+        let one = Query::new().with_study("1.2.2".parse().unwrap());
+        assert_eq!(uids(&find(&pacs, &one).unwrap()), ["1.2.2"], "{name}");
+    }
+}
+
+/// What is asked is what the standard asks for, in the charset of the keys.
+#[test]
+fn keys_are_written_as_the_standard_says() {
+    let (sent, asked) = std::sync::mpsc::channel();
+    let (scu, node) = rogue(move |association| {
+        let (context, ask, identifier) = request(association, Encoding::ImplicitLittle)?;
+        drop(sent.send(identifier));
+        respond(association, context, &ask, Status::SUCCESS, None)?;
+        association.receive(crate::pacs::LONG)?;
+        association.release(crate::pacs::LONG)
+    });
+    let query = Query::new()
+        .with_patient_name("M\u{FC}ller^*")
+        .and_then(|query| query.with_patient_id(" 12 "))
+        .and_then(|query| query.with_accession("A?"))
+        .and_then(|query| query.with_study_date("20240101-"))
+        .and_then(|query| query.with_modality("CT"))
+        .unwrap()
+        .with_study("1.2.3".parse().unwrap());
+    scu.find(&node, &query, &Cancel::new(), &mut drop).unwrap();
+    let asked: Identifier = asked.recv_timeout(crate::pacs::LONG).unwrap();
+    for (tag, value) in [
+        (tag::CHARSET, &b"ISO_IR 100"[..]),
+        (tag::LEVEL, b"STUDY "),
+        (tag::PATIENT_NAME, b"M\xFCller^*"),
+        (tag::PATIENT_ID, b"12"),
+        (tag::ACCESSION, b"A?"),
+        (tag::STUDY_DATE, b"20240101- "),
+        (tag::MODALITIES, b"CT"),
+        (tag::STUDY_UID, b"1.2.3\0"),
+        (tag::SOP_CLASSES, b""),
+        (tag::SEX, b""),
+        (tag::BIRTH_DATE, b""),
+        (tag::STUDY_DESCRIPTION, b""),
+        (tag::SERIES_IN_STUDY, b""),
+        (tag::INSTANCES_IN_STUDY, b""),
+    ] {
+        let found = asked.value(tag).map(|found| found.trim_ascii_end());
+        assert_eq!(found, Some(value.trim_ascii_end()), "{tag}");
+    }
+    assert_eq!(asked.elements().len(), 14);
+    assert!(format!("{query:?}").contains("patient_name: true"));
+}
+
+#[test]
+fn keys_that_cannot_be_are_refused() {
+    let query = Query::new;
+    for date in [
+        "2024",
+        "20240101-2024",
+        "20240102-20240101",
+        "-",
+        "2024010a",
+        "20240101-20240102-",
+    ] {
+        assert!(query().with_study_date(date).is_err(), "{date}");
+    }
+    for date in [
+        "",
+        "20240101",
+        "-20240101",
+        "20240101-",
+        "20240101-20240101",
+    ] {
+        assert!(query().with_study_date(date).is_ok(), "{date}");
+    }
+    for name in ["a\\b", "a\nb"] {
+        assert!(query().with_patient_name(name).is_err());
+        assert!(query().with_patient_id(name).is_err());
+        assert!(query().with_accession(name).is_err());
+    }
+    for modality in ["", "ct", "CT\\MR", "*"] {
+        assert!(query().with_modality(modality).is_err(), "{modality}");
+    }
+    assert!(query().is_empty());
+    assert!(!query().with_modality("CT").unwrap().is_empty());
+    assert!(Accessions::new(["A*"]).is_err());
+}
+
+#[test]
+fn a_search_that_is_cancelled_ends_in_order() {
+    for (name, manners) in MANNERS {
+        let heeds = manners.cancels;
+        let studies = (0..100).map(|n| study(n, "A", &[("CT", 1)])).collect();
+        let pacs = Pacs::start(manners, studies);
+        let cancel = Cancel::new();
+        let mut found = 0;
+        let result = pacs
+            .scu()
+            .find(&pacs.node, &Query::new(), &cancel, &mut |_| {
+                found += 1;
+                if found == 3 {
+                    cancel.cancel();
+                }
+            });
+        assert!(
+            matches!(result, Err(ServiceError::Cancelled)),
+            "{name}: {result:?}"
+        );
+        assert_eq!(found, 3, "{name}: nothing is given after it");
+        assert_eq!(
+            pacs.store.cancelled.load(Ordering::Acquire),
+            heeds,
+            "{name}"
+        );
+        let before = pacs.store.associations.load(Ordering::Acquire);
+        let result = pacs
+            .scu()
+            .find(&pacs.node, &Query::new(), &cancel, &mut drop);
+        assert!(matches!(result, Err(ServiceError::Cancelled)), "{name}");
+        assert_eq!(
+            pacs.store.associations.load(Ordering::Acquire),
+            before,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_list_is_asked_for_number_by_number() {
+    for (name, manners) in MANNERS {
+        let pacs = archive(manners);
+        let numbers = Accessions::new(["A12", " A1", "NONE", "", "a1", "A12", "A"]).unwrap();
+        let mut events = Vec::new();
+        let report =
+            pacs.scu()
+                .find_accessions(&pacs.node, numbers, &Cancel::new(), &mut |event| {
+                    events.push(match event {
+                        AccessionEvent::Match(study) => study.study.expose().to_owned(),
+                        AccessionEvent::Done { number, .. } => number.to_string(),
+                        _ => String::new(),
+                    });
+                });
+        let wanted = ["1.2.3", "0", "1.2.1", "1.2.2", "1", "2", "3", "4"];
+        assert_eq!(events, wanted, "{name}");
+        assert_eq!(
+            report.not_found().collect::<Vec<_>>(),
+            ["NONE", "a1", "A"],
+            "{name}"
+        );
+        assert_eq!(report.failed().count(), 0, "{name}");
+        assert_eq!(pacs.store.associations.load(Ordering::Acquire), 1, "{name}");
+        assert!(!format!("{report:?}").contains("NONE"));
+    }
+}
+
+/// A number that fails does not end the rest, and a lost association is opened again.
+#[test]
+fn a_number_that_fails_is_not_the_end() {
+    let asked = AtomicUsize::new(0);
+    let (scu, node) = rogue(move |association| {
+        loop {
+            let (context, ask, identifier) = request(association, Encoding::ImplicitLittle)?;
+            match asked.fetch_add(1, Ordering::AcqRel) {
+                0 => respond(association, context, &ask, Status::new(0xA700), None)?,
+                1 => {
+                    association.abort();
+                    return Ok(());
+                }
+                2 => {
+                    return respond(
+                        association,
+                        context,
+                        &ask,
+                        Status::PENDING,
+                        Some(b"garbage"),
+                    );
+                }
+                _ => {
+                    let mut answer = identifier.clone();
+                    answer.set(tag::STUDY_UID, b"1.2");
+                    let bytes = answer.encode(Encoding::ImplicitLittle).unwrap();
+                    respond(
+                        association,
+                        context,
+                        &ask,
+                        Status::new(0xFF01),
+                        Some(&bytes),
+                    )?;
+                    respond(association, context, &ask, Status::SUCCESS, None)?;
+                }
+            }
+        }
+    });
+    let numbers = Accessions::new(["1", "2", "3", "4", "5"]).unwrap();
+    let report = scu.find_accessions(&node, numbers, &Cancel::new(), &mut |_| ());
+    let [refused, aborted, garbage, found, again] = &report.outcomes[..] else {
+        panic!("five outcomes: {report:?}");
+    };
+    let status = Status::new(0xA700);
+    assert!(
+        matches!(refused, AccessionOutcome::Failed(ServiceError::Refused { status: s, .. }) if *s == status)
+    );
+    let by_user = Error::Aborted {
+        by: AbortedBy::User,
+    };
+    assert_eq!(
+        format!("{aborted:?}"),
+        format!("Failed(Association({by_user:?}))")
+    );
+    assert!(
+        matches!(
+            garbage,
+            AccessionOutcome::Failed(ServiceError::Identifier(_))
+        ),
+        "{garbage:?}"
+    );
+    assert!(matches!(found, AccessionOutcome::Found { studies: 1 }));
+    assert!(matches!(again, AccessionOutcome::Found { studies: 1 }));
+}
+
+#[test]
+fn a_node_that_is_not_there_is_not_asked_for_each_number() {
+    let pacs = archive(ORTHANC);
+    let numbers = || Accessions::new(["1", "2", "3", "4", "5"]).unwrap();
+    for (node, asked) in [("PACS@there:104", 3), ("OTHER@here:104", 1)] {
+        let node = node.parse().unwrap();
+        let report = pacs
+            .scu()
+            .find_accessions(&node, numbers(), &Cancel::new(), &mut |_| ());
+        assert_eq!(report.failed().count(), asked, "{node}");
+        assert!(matches!(report.outcomes[4], AccessionOutcome::NotAsked));
+    }
+}
+
+type Rogue = fn(&mut dyn Association) -> Result<(), Error>;
+
+fn garbage(association: &mut dyn Association, bytes: &[u8]) -> Result<(), Error> {
+    let (context, ask, _) = request(association, Encoding::ImplicitLittle)?;
+    respond(association, context, &ask, Status::PENDING, Some(bytes))?;
+    association.receive(crate::pacs::LONG).map(drop)
+}
+
+#[test]
+fn hostile_servers_end_in_an_error() {
+    let table: [(&str, Rogue, &str); 8] = [
+        (
+            "a length of 4 GB",
+            |a| garbage(a, b"\x08\0\x52\0\xFE\xFF\xFF\xFF"),
+            "Cut",
+        ),
+        (
+            "200,000 sequences",
+            |a| {
+                garbage(
+                    a,
+                    &b"\x09\0\x01\x10\xFF\xFF\xFF\xFF\xFE\xFF\0\xE0\xFF\xFF\xFF\xFF"
+                        .repeat(200_000),
+                )
+            },
+            "TooLong",
+        ),
+        (
+            "another message id",
+            |association| {
+                let (context, mut ask, _) = request(association, Encoding::ImplicitLittle)?;
+                ask.message_id += 1;
+                respond(association, context, &ask, Status::SUCCESS, None)
+            },
+            "another message",
+        ),
+        (
+            "another operation",
+            |association| {
+                let (context, mut ask, _) = request(association, Encoding::ImplicitLittle)?;
+                ask.operation = anon_net::Operation::Move;
+                respond(association, context, &ask, Status::SUCCESS, None)
+            },
+            "another operation",
+        ),
+        (
+            "an abort",
+            |association| {
+                request(association, Encoding::ImplicitLittle)?;
+                association.abort();
+                Ok(())
+            },
+            "Aborted",
+        ),
+        (
+            "a release",
+            |association| {
+                request(association, Encoding::ImplicitLittle)?;
+                association.release(crate::pacs::LONG)
+            },
+            "Closed",
+        ),
+        (
+            "no identifier after its response",
+            |association| {
+                let (context, ask, _) = request(association, Encoding::ImplicitLittle)?;
+                let mut response = ask.response(Status::PENDING);
+                response.has_data_set = true;
+                let command = anon_net::Command::Response(response);
+                anon_net::dimse::send(association, context, &command, crate::pacs::LONG)?;
+                respond(association, context, &ask, Status::SUCCESS, None)
+            },
+            "inside a data set",
+        ),
+        (
+            "a failure",
+            |association| {
+                let (context, ask, _) = request(association, Encoding::ImplicitLittle)?;
+                respond(association, context, &ask, Status::new(0xC001), None)?;
+                association.receive(crate::pacs::LONG)?;
+                association.release(crate::pacs::LONG)
+            },
+            "C001",
+        ),
+    ];
+    for (case, serve, words) in table {
+        let (scu, node) = rogue(serve);
+        let result = scu.find(&node, &Query::new(), &Cancel::new(), &mut drop);
+        let error = result.expect_err(case);
+        let shown = format!("{error:?} {error}");
+        assert!(shown.contains(words), "{case}: {shown}");
+    }
+}
+
+#[test]
+fn endless_answers_have_a_limit() {
+    let (scu, node) = rogue(|association| {
+        let (context, ask, _) = request(association, Encoding::ImplicitLittle)?;
+        let mut answer = Identifier::new();
+        answer.set(tag::STUDY_UID, b"1.2");
+        let bytes = answer.encode(Encoding::ImplicitLittle).unwrap();
+        loop {
+            respond(association, context, &ask, Status::PENDING, Some(&bytes))?;
+        }
+    });
+    let short = Timeouts::all(Duration::from_millis(300));
+    let query = Query::new().with_max_answers(50);
+    let result = scu
+        .with_timeouts(short)
+        .find(&node, &query, &Cancel::new(), &mut drop);
+    // It does not heed C-CANCEL either.
+    let error = result.unwrap_err();
+    assert!(
+        matches!(error, ServiceError::Association(Error::TimedOut { .. })),
+        "{error:?}"
+    );
+    let studies = (0..100).map(|n| study(n, "A", &[("CT", 1)])).collect();
+    let pacs = Pacs::start(PYNETDICOM, studies);
+    let error = find(&pacs, &query).unwrap_err();
+    assert!(
+        matches!(error, ServiceError::TooMany { limit: 50, .. }),
+        "{error:?}"
+    );
+    assert_eq!(error.remedy(), Remedy::Skip);
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up() {
+    let held = Mutex::new(Vec::new());
+    let (scu, node) = rogue(move |association| {
+        request(association, Encoding::ImplicitLittle)?;
+        held.lock()
+            .unwrap()
+            .push(association.receive(crate::pacs::LONG).map(drop));
+        Ok(())
+    });
+    let scu = scu.with_timeouts(Timeouts::all(Duration::from_millis(150)));
+    let error = scu
+        .find(&node, &Query::new(), &Cancel::new(), &mut drop)
+        .unwrap_err();
+    assert!(
+        matches!(error, ServiceError::Association(Error::TimedOut { .. })),
+        "{error:?}"
+    );
+    assert_eq!(error.remedy(), Remedy::Retry);
+}

@@ -1,0 +1,522 @@
+//! A test double of a PACS, with the manners of real ones (spec/peers.md section 4).
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anon_net::dimse::{
+    Body, Command, Incoming, Operation, Request, SubOperations, receive_command, send, send_with,
+};
+use anon_net::identifier::{Encoding, Identifier, Tag, tag};
+use anon_net::service::{Scu, Timeouts};
+use anon_net::testing::Exchange;
+use anon_net::{Association, ContextId, Dial, Error, InstanceUid, Node, Status, Supported, Uid};
+
+pub(crate) const LONG: Duration = Duration::from_secs(10);
+pub(crate) const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
+pub(crate) const SR: &str = "1.2.840.10008.5.1.4.1.1.88.22";
+
+/// What a server does in its own way.
+#[derive(Debug, Clone)]
+pub(crate) struct Manners {
+    /// It knows the counts, modalities and descriptions it is asked for.
+    pub(crate) knows: bool,
+    /// It filters by modality.
+    pub(crate) filters: bool,
+    /// It answers once for each instance.
+    pub(crate) repeats: bool,
+    /// It says SOP classes.
+    pub(crate) classes: bool,
+    /// It heeds C-CANCEL.
+    pub(crate) cancels: bool,
+    /// How it writes its answers.
+    pub(crate) encoding: Encoding,
+    /// Final status of a C-MOVE to a destination that it does not know.
+    pub(crate) unknown_destination: Status,
+    /// It counts sub-operations.
+    pub(crate) counts: bool,
+}
+
+pub(crate) const ORTHANC: Manners = Manners {
+    knows: true,
+    filters: true,
+    repeats: false,
+    classes: true,
+    cancels: false,
+    encoding: Encoding::ExplicitLittle,
+    unknown_destination: Status::new(0xC000),
+    counts: true,
+};
+pub(crate) const DCMQRSCP: Manners = Manners {
+    knows: false,
+    filters: false,
+    repeats: false,
+    classes: false,
+    cancels: false,
+    encoding: Encoding::ImplicitLittle,
+    unknown_destination: Status::new(0xA801),
+    counts: true,
+};
+pub(crate) const PYNETDICOM: Manners = Manners {
+    knows: false,
+    filters: false,
+    repeats: true,
+    classes: false,
+    cancels: true,
+    encoding: Encoding::ExplicitBig,
+    unknown_destination: Status::new(0xA801),
+    counts: false,
+};
+
+#[derive(Debug, Clone)]
+pub(crate) struct Series {
+    pub(crate) uid: String,
+    pub(crate) modality: &'static str,
+    pub(crate) class: &'static str,
+    pub(crate) instances: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Study {
+    pub(crate) uid: String,
+    pub(crate) name: &'static str,
+    pub(crate) accession: &'static str,
+    pub(crate) series: Vec<Series>,
+}
+
+/// A study of these series, each of a modality and a number of instances.
+pub(crate) fn study(number: usize, accession: &'static str, of: &[(&'static str, usize)]) -> Study {
+    let uid = format!("1.2.{number}");
+    let series = |(n, (modality, count)): (usize, &(&'static str, usize))| Series {
+        uid: format!("{uid}.{n}"),
+        modality,
+        class: if *modality == "SR" { SR } else { CT },
+        instances: (0..*count).map(|i| format!("{uid}.{n}.{i}")).collect(),
+    };
+    let series = of.iter().enumerate().map(series).collect();
+    let name = "M\u{FC}ller^Jane";
+    Study {
+        uid,
+        name,
+        accession,
+        series,
+    }
+}
+
+/// What happens to an instance that is sent.
+pub(crate) type Deliver = dyn Fn(&str, &InstanceUid) -> bool + Send + Sync;
+
+pub(crate) struct Store {
+    pub(crate) manners: Manners,
+    pub(crate) studies: Vec<Study>,
+    /// Gets level and UID; false if the destination refuses it.
+    pub(crate) deliver: Box<Deliver>,
+    /// Requests that were made.
+    pub(crate) asked: Mutex<Vec<String>>,
+    pub(crate) associations: AtomicUsize,
+    pub(crate) cancelled: AtomicBool,
+    stop: AtomicBool,
+}
+
+/// A server that runs until it is dropped.
+pub(crate) struct Pacs {
+    pub(crate) node: Node,
+    pub(crate) exchange: Exchange,
+    pub(crate) store: Arc<Store>,
+    listening: Option<JoinHandle<()>>,
+}
+
+impl Pacs {
+    pub(crate) fn start(manners: Manners, studies: Vec<Study>) -> Self {
+        Self::delivering(manners, studies, Box::new(|_, _| true))
+    }
+
+    pub(crate) fn delivering(manners: Manners, studies: Vec<Study>, deliver: Box<Deliver>) -> Self {
+        let syntaxes = [manners.encoding.transfer_syntax().parse().expect("a UID")];
+        let mut supported = Supported::new();
+        for class in ["1", "2", "3"] {
+            let class = format!("1.2.840.10008.5.1.4.1.2.2.{class}");
+            supported = supported.with(class.parse().expect("a UID"), syntaxes.to_vec());
+        }
+        let class: Uid = CT.parse().expect("a UID");
+        let implicit = "1.2.840.10008.1.2".parse().expect("a UID");
+        supported = supported
+            .with(class.clone(), vec![implicit])
+            .with_scp_role(class);
+        let store = Arc::new(Store {
+            manners,
+            studies,
+            deliver,
+            asked: Mutex::default(),
+            associations: AtomicUsize::new(0),
+            cancelled: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+        });
+        let exchange = Exchange::new();
+        let node: Node = "PACS@here:104".parse().expect("a node");
+        let listener = exchange
+            .listen(&node, supported, 16_384)
+            .expect("a listener");
+        let shared = Arc::clone(&store);
+        let listening = thread::spawn(move || {
+            while !shared.stop.load(Ordering::Acquire) {
+                if let Ok(mut association) = listener.accept(Duration::from_millis(20)) {
+                    shared.associations.fetch_add(1, Ordering::AcqRel);
+                    let shared = Arc::clone(&shared);
+                    thread::spawn(move || drop(shared.serve(&mut *association)));
+                }
+            }
+        });
+        Self {
+            node,
+            exchange,
+            store,
+            listening: Some(listening),
+        }
+    }
+
+    pub(crate) fn scu(&self) -> Scu {
+        scu(Arc::new(self.exchange.clone()))
+    }
+
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.store.asked.lock().expect("requests").clone()
+    }
+}
+
+pub(crate) fn scu(dial: Arc<dyn Dial>) -> Scu {
+    Scu::new(dial, "US".parse().expect("a title")).with_timeouts(Timeouts::all(LONG))
+}
+
+impl Drop for Pacs {
+    fn drop(&mut self) {
+        self.store.stop.store(true, Ordering::Release);
+        if let Some(listening) = self.listening.take() {
+            drop(listening.join());
+        }
+    }
+}
+
+/// A node whose associations are each dealt with by `serve`, one after the other.
+pub(crate) fn rogue(
+    serve: impl Fn(&mut dyn Association) -> Result<(), Error> + Send + 'static,
+) -> (Scu, Node) {
+    let exchange = Exchange::new();
+    let node: Node = "ROGUE@here:104".parse().expect("a node");
+    let syntax: Uid = Encoding::ImplicitLittle
+        .transfer_syntax()
+        .parse()
+        .expect("a UID");
+    let mut supported = Supported::new();
+    for class in ["1", "2", "3"] {
+        let class = format!("1.2.840.10008.5.1.4.1.2.2.{class}");
+        supported = supported.with(class.parse().expect("a UID"), vec![syntax.clone()]);
+    }
+    let listener = exchange
+        .listen(&node, supported, 16_384)
+        .expect("a listener");
+    thread::spawn(move || {
+        while let Ok(mut association) = listener.accept(LONG) {
+            drop(serve(&mut *association));
+        }
+    });
+    (scu(Arc::new(exchange)), node)
+}
+
+/// The next request, its context, and its identifier.
+pub(crate) fn request(
+    association: &mut dyn Association,
+    encoding: Encoding,
+) -> Result<(ContextId, Request, Identifier), Error> {
+    match receive_command(association, LONG)? {
+        Incoming::Message {
+            context,
+            command: Command::Request(request),
+        } => {
+            let identifier = identifier(association, context, encoding)?;
+            Ok((context, request, identifier))
+        }
+        _ => Err(Error::Closed),
+    }
+}
+
+fn identifier(
+    association: &mut dyn Association,
+    context: ContextId,
+    encoding: Encoding,
+) -> Result<Identifier, Error> {
+    let mut bytes = Vec::new();
+    let mut body = Body::new(association, context, LONG);
+    std::io::Read::read_to_end(&mut body, &mut bytes).map_err(|_| Error::Lost)?;
+    Identifier::decode(&bytes, encoding).map_err(|_| Error::Lost)
+}
+
+/// Sends a response with these bytes as its identifier.
+pub(crate) fn respond(
+    association: &mut dyn Association,
+    context: ContextId,
+    request: &Request,
+    status: Status,
+    bytes: Option<&[u8]>,
+) -> Result<(), Error> {
+    let mut response = request.response(status);
+    response.has_data_set = bytes.is_some();
+    let command = Command::Response(response);
+    match bytes {
+        Some(mut bytes) => send_with(association, context, &command, &mut bytes, LONG),
+        None => send(association, context, &command, LONG),
+    }
+}
+
+impl Store {
+    fn serve(&self, association: &mut dyn Association) -> Result<(), Error> {
+        loop {
+            match receive_command(association, LONG)? {
+                Incoming::Release => return association.release(LONG),
+                Incoming::Message {
+                    context,
+                    command: Command::Request(request),
+                } => {
+                    let asked = identifier(association, context, self.manners.encoding)?;
+                    let level = asked.text(tag::LEVEL).unwrap_or_default();
+                    let line = format!("{} {level}", request.operation);
+                    self.asked.lock().expect("requests").push(line);
+                    match request.operation {
+                        Operation::Find => self.find(association, context, &request, &asked)?,
+                        _ => self.send(association, context, &request, &asked)?,
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn find(
+        &self,
+        association: &mut dyn Association,
+        context: ContextId,
+        request: &Request,
+        asked: &Identifier,
+    ) -> Result<(), Error> {
+        let mut status = Status::SUCCESS;
+        for answer in self.answers(asked) {
+            if self.manners.cancels && is_cancelled(association)? {
+                self.cancelled.store(true, Ordering::Release);
+                status = Status::CANCELLED;
+                break;
+            }
+            let bytes = answer.encode(self.manners.encoding).expect("short values");
+            respond(association, context, request, Status::PENDING, Some(&bytes))?;
+        }
+        respond(association, context, request, status, None)
+    }
+
+    fn answers(&self, asked: &Identifier) -> Vec<Identifier> {
+        let level = asked.text(tag::LEVEL).unwrap_or_default();
+        let mut answers = Vec::new();
+        for study in self.studies.iter().filter(|study| is_asked(asked, study)) {
+            let modality = asked.text(tag::MODALITIES);
+            let has = |wanted: &String| study.series.iter().any(|s| s.modality == wanted);
+            if self.manners.filters && !modality.as_ref().is_none_or(has) {
+                continue;
+            }
+            let instances: usize = study.series.iter().map(|s| s.instances.len()).sum();
+            if level == "STUDY" {
+                let times = if self.manners.repeats { instances } else { 1 };
+                answers.extend(std::iter::repeat_n(self.study(asked, study), times));
+                continue;
+            }
+            for series in &study.series {
+                if !lists(asked, tag::SERIES_UID, &series.uid) {
+                    continue;
+                }
+                if level == "SERIES" {
+                    let times = if self.manners.repeats {
+                        series.instances.len()
+                    } else {
+                        1
+                    };
+                    answers.extend(std::iter::repeat_n(self.series(study, series), times));
+                    continue;
+                }
+                answers.extend(series.instances.iter().map(|uid| {
+                    let mut answer = self.series(study, series);
+                    answer.set(tag::SOP_INSTANCE, uid.as_bytes());
+                    if self.manners.classes {
+                        answer.set(tag::SOP_CLASS, series.class.as_bytes());
+                    }
+                    answer
+                }));
+            }
+        }
+        answers
+    }
+
+    fn study(&self, asked: &Identifier, study: &Study) -> Identifier {
+        let mut answer = Identifier::new();
+        answer.set(tag::CHARSET, b"ISO_IR 192");
+        answer.set(tag::LEVEL, b"STUDY");
+        answer.set(tag::STUDY_UID, study.uid.as_bytes());
+        answer.set(tag::PATIENT_NAME, study.name.as_bytes());
+        answer.set(tag::PATIENT_ID, b"ID 1");
+        answer.set(tag::ACCESSION, study.accession.as_bytes());
+        if self.manners.knows {
+            assert!(asked.value(tag::MODALITIES).is_some(), "it is asked for");
+            let modalities: BTreeSet<_> = study.series.iter().map(|s| s.modality).collect();
+            let modalities: Vec<_> = modalities.into_iter().collect();
+            let instances: usize = study.series.iter().map(|s| s.instances.len()).sum();
+            answer.set(tag::MODALITIES, modalities.join("\\").as_bytes());
+            number(&mut answer, tag::SERIES_IN_STUDY, study.series.len());
+            number(&mut answer, tag::INSTANCES_IN_STUDY, instances);
+        }
+        answer
+    }
+
+    fn series(&self, study: &Study, series: &Series) -> Identifier {
+        let mut answer = Identifier::new();
+        answer.set(tag::STUDY_UID, study.uid.as_bytes());
+        answer.set(tag::SERIES_UID, series.uid.as_bytes());
+        answer.set(tag::MODALITY, series.modality.as_bytes());
+        if self.manners.knows {
+            answer.set(tag::SERIES_DESCRIPTION, b"thin ");
+            answer.set(tag::SERIES_NUMBER, b"7");
+            number(
+                &mut answer,
+                tag::INSTANCES_IN_SERIES,
+                series.instances.len(),
+            );
+        }
+        answer
+    }
+
+    /// C-MOVE and C-GET.
+    fn send(
+        &self,
+        association: &mut dyn Association,
+        context: ContextId,
+        request: &Request,
+        asked: &Identifier,
+    ) -> Result<(), Error> {
+        if request
+            .destination
+            .as_ref()
+            .is_some_and(|to| to.as_str() == "NOBODY")
+        {
+            let status = self.manners.unknown_destination;
+            return respond(association, context, request, status, None);
+        }
+        let level = asked.text(tag::LEVEL).unwrap_or_default();
+        let mut counts = SubOperations::default();
+        let mut failed = Vec::new();
+        let mut status = Status::SUCCESS;
+        for (uid, class) in self.chosen(asked) {
+            if self.manners.cancels && is_cancelled(association)? {
+                self.cancelled.store(true, Ordering::Release);
+                status = Status::CANCELLED;
+                break;
+            }
+            let instance = InstanceUid::new(&uid).expect("a UID");
+            let taken = if request.operation == Operation::Get {
+                self.store(association, class, &instance)?
+            } else {
+                (self.deliver)(&level, &instance)
+            };
+            let count = if taken {
+                &mut counts.completed
+            } else {
+                &mut counts.failed
+            };
+            *count = Some(count.unwrap_or(0) + 1);
+            if !taken {
+                failed.push(uid);
+            }
+            let mut response = request.response(Status::PENDING);
+            if self.manners.counts {
+                response.counts = counts;
+            }
+            send(association, context, &Command::Response(response), LONG)?;
+        }
+        if failed.is_empty() {
+            return respond(association, context, request, status, None);
+        }
+        let mut list = Identifier::new();
+        list.set(tag::FAILED_INSTANCES, failed.join("\\").as_bytes());
+        let bytes = list.encode(self.manners.encoding).expect("short values");
+        respond(
+            association,
+            context,
+            request,
+            Status::new(0xB000),
+            Some(&bytes),
+        )
+    }
+
+    fn chosen(&self, asked: &Identifier) -> Vec<(String, &'static str)> {
+        let mut chosen = Vec::new();
+        for study in self.studies.iter().filter(|study| is_asked(asked, study)) {
+            for series in &study.series {
+                if lists(asked, tag::SERIES_UID, &series.uid) {
+                    let uids = series.instances.iter();
+                    let uids = uids.filter(|uid| lists(asked, tag::SOP_INSTANCE, uid));
+                    chosen.extend(uids.map(|uid| (uid.clone(), series.class)));
+                }
+            }
+        }
+        chosen
+    }
+
+    fn store(
+        &self,
+        association: &mut dyn Association,
+        class: &str,
+        instance: &InstanceUid,
+    ) -> Result<bool, Error> {
+        let accepted = association.contexts().iter();
+        let accepted = accepted.filter(|c| c.scp && c.abstract_syntax.as_str() == class);
+        let Some(context) = accepted.map(|c| c.id).next() else {
+            return Ok(false);
+        };
+        let request = Request::new(Operation::Store, 77, class.parse().expect("a UID"))
+            .with_instance(instance.clone());
+        let command = Command::Request(request);
+        let body = instance.expose().repeat(10_000);
+        send_with(association, context, &command, &mut body.as_bytes(), LONG)?;
+        match receive_command(association, LONG)? {
+            Incoming::Message {
+                command: Command::Response(response),
+                ..
+            } => Ok(response.status == Status::SUCCESS),
+            _ => Err(Error::Closed),
+        }
+    }
+}
+
+fn number(answer: &mut Identifier, tag: Tag, number: usize) {
+    answer.set(tag, number.to_string().as_bytes());
+}
+
+fn is_asked(asked: &Identifier, study: &Study) -> bool {
+    let accession = asked.text(tag::ACCESSION);
+    // As some servers do: a prefix is enough.
+    let matches = accession.is_none_or(|text| study.accession.starts_with(&text));
+    matches && lists(asked, tag::STUDY_UID, &study.uid)
+}
+
+fn lists(asked: &Identifier, tag: Tag, uid: &str) -> bool {
+    let uids = asked.texts(tag);
+    uids.is_empty() || uids.iter().any(|listed| listed == uid)
+}
+
+fn is_cancelled(association: &mut dyn Association) -> Result<bool, Error> {
+    match receive_command(association, Duration::ZERO) {
+        Ok(Incoming::Message {
+            command: Command::Cancel { .. },
+            ..
+        }) => Ok(true),
+        Err(Error::TimedOut { .. }) => Ok(false),
+        Ok(_) => Err(Error::Closed),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,478 @@
+//! C-STORE as its user: one data set, and every way in which a peer can deal with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anon_net::error::{AbortedBy, Lasting, Rejection, Waiting};
+use anon_net::service::{
+    Cancel, Retries, Scu, SendError, SendItem, SendOutcome, SendReport, ServiceError,
+};
+use anon_net::testing::{Reply, Script, ScriptedPeer};
+use anon_net::{
+    Command, ContextId, Error, Kind, Node, Operation, Place, Remedy, Status, Supported,
+};
+
+use crate::exchange::uid;
+
+pub(crate) const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
+pub(crate) const EXPLICIT: &str = "1.2.840.10008.1.2.1";
+pub(crate) const JPEG: &str = "1.2.840.10008.1.2.4.50";
+
+pub(crate) fn node() -> Node {
+    "ARCHIVE@there:104".parse().expect("a node")
+}
+
+pub(crate) fn accepting() -> Script {
+    Script::accepting(Supported::new().with(uid(CT), vec![uid(EXPLICIT)]))
+}
+
+pub(crate) fn success() -> Reply {
+    Reply::new(Status::SUCCESS)
+}
+
+/// A script that takes so many objects.
+pub(crate) fn taking(script: Script, objects: usize) -> Script {
+    (0..objects).fold(script, |script, _| {
+        script.expect(Operation::Store).answer(success())
+    })
+}
+
+pub(crate) fn item(number: usize) -> SendItem {
+    item_of(CT, EXPLICIT, number)
+}
+
+pub(crate) fn item_of(class: &str, syntax: &str, number: usize) -> SendItem {
+    let instance = format!("1.2.3.{number}").parse().expect("a UID");
+    let data_set = format!("data set {number:05}").into_bytes();
+    SendItem::data_set(uid(class), instance, uid(syntax), data_set)
+}
+
+pub(crate) fn scu(peer: &ScriptedPeer) -> Scu {
+    Scu::new(Arc::new(peer.clone()), "US".parse().expect("a title"))
+        .with_retries(Retries::new(3, Duration::ZERO))
+}
+
+/// What was told of each item.
+pub(crate) type Told = Vec<(u64, SendOutcome)>;
+
+/// Sends to a peer that plays its scripts, all to their end.
+#[track_caller]
+pub(crate) fn send(
+    peer: &ScriptedPeer,
+    items: impl IntoIterator<Item = SendItem>,
+) -> (Result<SendReport, SendError>, Told) {
+    let mut told = Vec::new();
+    let result = scu(peer).send(
+        &node(),
+        &mut items.into_iter(),
+        &Cancel::new(),
+        &mut |event| told.push((event.number, event.outcome)),
+    );
+    let played = peer.finish().map(drop);
+    assert_eq!(played, Ok(()), "{result:?}, {told:?}");
+    (result, told)
+}
+
+#[test]
+fn one_object_goes_out_as_it_is() {
+    let peer = ScriptedPeer::new().then(
+        accepting()
+            .with_max_pdu_bytes(16)
+            .expect(Operation::Store)
+            .answer(success())
+            .expect_release(),
+    );
+    let (result, told) = send(&peer, [item(7)]);
+    let report = result.unwrap();
+    assert_eq!((report.stored, report.warnings, report.failed), (1, 0, 0));
+    assert_eq!((report.bytes, report.associations), (14, 1));
+    assert!(
+        matches!(told[..], [(0, SendOutcome::Stored { bytes: 14 })]),
+        "{told:?}"
+    );
+
+    let heard = peer.finish().unwrap();
+    let Command::Request(request) = &heard[0].command else {
+        panic!("{heard:?}");
+    };
+    assert_eq!(request.sop_class, uid(CT));
+    assert_eq!(request.sop_instance, Some("1.2.3.7".parse().unwrap()));
+    assert_eq!((request.message_id, &request.originator), (1, &None));
+    assert_eq!(heard[0].data_set, b"data set 00007");
+    assert_eq!(
+        heard[0].fragments,
+        [10, 4],
+        "as long as the peer takes them"
+    );
+}
+
+#[test]
+fn an_empty_data_set_and_one_that_fills_its_fragments() {
+    for (length, fragments) in [
+        (0, vec![0]),
+        (10, vec![10]),
+        (20, vec![10, 10]),
+        (11, vec![10, 1]),
+    ] {
+        let peer = ScriptedPeer::new()
+            .then(taking(accepting().with_max_pdu_bytes(16), 1).expect_release());
+        let data_set = vec![b'x'; length];
+        let item = SendItem::data_set(uid(CT), "1.2".parse().unwrap(), uid(EXPLICIT), data_set);
+        let (result, _) = send(&peer, [item]);
+        assert_eq!(result.unwrap().stored, 1);
+        assert_eq!(peer.finish().unwrap()[0].fragments, fragments);
+    }
+}
+
+#[test]
+fn every_status_is_told_for_what_it_is() {
+    let stored = [0x0000];
+    let warnings = [0xB000, 0xB006, 0xB007, 0x0107, 0x0116, 0x0001];
+    let failures = [
+        (0xA700, Remedy::Retry),
+        (0xA7FF, Remedy::Retry),
+        (0x0213, Remedy::Retry),
+        (0xA900, Remedy::Skip),
+        (0xC000, Remedy::Skip),
+        (0xC210, Remedy::Skip),
+        (0x0110, Remedy::Skip),
+        (0x0111, Remedy::Skip),
+        (0x0117, Remedy::Skip),
+        (0x0122, Remedy::Skip),
+        (0x0124, Remedy::Stop),
+        (0x0210, Remedy::Skip),
+        (0x0211, Remedy::Stop),
+        (0x0212, Remedy::Skip),
+        (0xFE00, Remedy::Skip),
+        (0x1234, Remedy::Skip),
+    ];
+    let codes = stored.into_iter().chain(warnings);
+    let codes: Vec<u16> = codes.chain(failures.map(|(code, _)| code)).collect();
+    let script = codes.iter().fold(accepting(), |script, code| {
+        script
+            .expect(Operation::Store)
+            .answer(Reply::new(Status::new(*code)))
+    });
+    let peer = ScriptedPeer::new().then(script.expect_release());
+    let (result, told) = send(&peer, (0..codes.len()).map(item));
+    let report = result.expect("the rest go on");
+    assert_eq!(
+        (report.stored, report.warnings, report.failed),
+        (1, 6, failures.len() as u64)
+    );
+    assert_eq!(report.bytes, 7 * 14, "of what the peer has");
+    for ((number, outcome), code) in told.iter().zip(&codes) {
+        let told = match outcome {
+            SendOutcome::Stored { .. } => 0,
+            SendOutcome::StoredWithWarning { status, .. }
+            | SendOutcome::Failed(ServiceError::Refused { status, .. }) => status.code(),
+            SendOutcome::Failed(error) => panic!("{number}: {error:?}"),
+        };
+        assert_eq!(told, *code, "item {number}");
+    }
+    for ((_, outcome), (code, remedy)) in told.iter().skip(7).zip(failures) {
+        let SendOutcome::Failed(error) = outcome else {
+            panic!("{code:04X}: {outcome:?}");
+        };
+        assert_eq!(error.remedy(), remedy, "{code:04X}");
+    }
+}
+
+#[test]
+fn peers_that_reject_end_it_before_the_first() {
+    let reasons = [
+        Rejection::NoReason,
+        Rejection::ApplicationContext,
+        Rejection::CallingTitle,
+        Rejection::CalledTitle,
+        Rejection::ProtocolVersion,
+        Rejection::Congestion,
+        Rejection::LocalLimit,
+    ];
+    for reason in reasons {
+        let peer = ScriptedPeer::new().then(Script::rejecting(Lasting::Permanent, reason));
+        let (result, told) = send(&peer, [item(1), item(2)]);
+        let error = result.expect_err("nobody took it");
+        assert!(told.is_empty(), "{told:?}");
+        let same = matches!(
+            &error.error,
+            ServiceError::Association(Error::Rejected { reason: told, .. }) if *told == reason
+        );
+        assert!(same, "{error:?}");
+        assert_eq!(
+            (error.report, error.remedy()),
+            (SendReport::default(), Remedy::Stop)
+        );
+    }
+}
+
+#[test]
+fn peers_that_are_busy_are_asked_again() {
+    let busy = || Script::rejecting(Lasting::Transient, Rejection::LocalLimit);
+    let away = || Script::unreachable(std::io::ErrorKind::ConnectionRefused);
+    let peer = ScriptedPeer::new()
+        .then(busy())
+        .then(away())
+        .then(taking(accepting(), 1).expect_release());
+    let (result, _) = send(&peer, [item(1)]);
+    assert_eq!(result.unwrap().stored, 1);
+
+    let peer = ScriptedPeer::new()
+        .then(busy())
+        .then(Script::mute())
+        .then(busy());
+    let (result, told) = send(&peer, [item(1)]);
+    let error = result.expect_err("three times are enough");
+    assert!(
+        matches!(
+            error.error,
+            ServiceError::Association(Error::Rejected {
+                reason: Rejection::LocalLimit,
+                ..
+            })
+        ),
+        "{error:?}"
+    );
+    assert_eq!((told.len(), error.remedy()), (0, Remedy::Retry));
+}
+
+/// What a peer does wrong with the first of two objects.
+fn wrong() -> Vec<(&'static str, Script)> {
+    let first = ContextId::FIRST;
+    let asked = || accepting().expect(Operation::Store);
+    let store = anon_net::dimse::Request::new(Operation::Store, 1, uid(CT));
+    vec![
+        ("another message", asked().answer(success().to_message(2))),
+        ("message 0", asked().answer(success().to_message(0))),
+        (
+            "another context",
+            asked().answer(success().in_context(ContextId::new(3).expect("an id"))),
+        ),
+        (
+            "another operation",
+            asked().answer(success().to_operation(Operation::Echo)),
+        ),
+        ("pending", asked().answer(Reply::new(Status::PENDING))),
+        (
+            "pending with keys",
+            asked().answer(Reply::new(Status::new(0xFF01))),
+        ),
+        (
+            "a data set",
+            asked().answer(success().with_data_set([0; 8])),
+        ),
+        (
+            "a request",
+            asked().send(first, &Command::Request(store), None),
+        ),
+        (
+            "a cancel",
+            asked().send(first, &Command::Cancel { responded_to: 1 }, None),
+        ),
+        (
+            "a data set alone",
+            asked().send_fragment(first, Kind::Data, Place::Last, b"DATA"),
+        ),
+        (
+            "no command",
+            asked().send_fragment(first, Kind::Command, Place::Last, b"HTTP/1.1 400"),
+        ),
+    ]
+}
+
+#[test]
+fn a_wrong_answer_fails_its_item_and_the_rest_go_on() {
+    for (what, script) in wrong() {
+        let peer = ScriptedPeer::new()
+            .then(script.expect_abort())
+            .then(taking(accepting(), 1).expect_release());
+        let (result, told) = send(&peer, [item(0), item(1)]);
+        let report = result.expect(what);
+        assert_eq!((report.stored, report.failed), (1, 1), "{what}");
+        let broken = matches!(
+            told[0],
+            (
+                0,
+                SendOutcome::Failed(ServiceError::Association(Error::Protocol { .. }))
+            )
+        );
+        assert!(broken, "{what}: {told:?}");
+        assert!(
+            matches!(told[1], (1, SendOutcome::Stored { .. })),
+            "{what}: {told:?}"
+        );
+    }
+}
+
+/// How an association ends before the first of two objects is answered.
+fn lost() -> Vec<(&'static str, Script)> {
+    let asked = || accepting().expect(Operation::Store);
+    let small = || accepting().with_max_pdu_bytes(16).expect_command();
+    vec![
+        ("aborted before", accepting().abort(AbortedBy::User)),
+        ("cut before", accepting().cut()),
+        (
+            "aborted after the command",
+            small().abort(AbortedBy::Provider),
+        ),
+        ("cut inside", small().expect_fragment(Kind::Data).cut()),
+        (
+            "aborted instead of an answer",
+            asked().abort(AbortedBy::User),
+        ),
+        ("cut instead of an answer", asked().cut()),
+        ("no answer", asked().silence().expect_abort()),
+        (
+            "half an answer",
+            asked()
+                .send_fragment(ContextId::FIRST, Kind::Command, Place::More, &[0; 4])
+                .silence()
+                .expect_abort(),
+        ),
+        (
+            "released instead of an answer",
+            asked().release().expect_release(),
+        ),
+        ("nothing read", accepting().stop_reading().expect_abort()),
+        (
+            "no more read",
+            small()
+                .expect_fragment(Kind::Data)
+                .stop_reading()
+                .expect_abort(),
+        ),
+    ]
+}
+
+#[test]
+fn what_was_not_answered_is_sent_again() {
+    for (what, script) in lost() {
+        let peer = ScriptedPeer::new()
+            .then(script)
+            .then(taking(accepting(), 2).expect_release());
+        let (result, told) = send(&peer, [item(0), item(1)]);
+        let report = result.expect(what);
+        assert_eq!(
+            (report.stored, report.failed, report.associations),
+            (2, 0, 2),
+            "{what}"
+        );
+        let order: Vec<_> = told.iter().map(|(number, _)| *number).collect();
+        assert_eq!(order, [0, 1], "{what}");
+    }
+}
+
+#[test]
+fn not_for_ever() {
+    let scripts = || lost().into_iter().map(|(_, script)| script);
+    for offset in 0..lost().len() - 2 {
+        // The first is given up after three; the second has luck.
+        let mut peer = ScriptedPeer::new();
+        for script in scripts().skip(offset).take(3) {
+            peer = peer.then(script);
+        }
+        let peer = peer.then(taking(accepting(), 1).expect_release());
+        let (result, told) = send(&peer, [item(0), item(1)]);
+        let report = result.unwrap();
+        assert_eq!((report.stored, report.failed), (1, 1));
+        let (number, SendOutcome::Failed(error)) = &told[0] else {
+            panic!("{told:?}");
+        };
+        assert_eq!((*number, error.remedy()), (0, Remedy::Retry));
+    }
+}
+
+#[test]
+fn a_peer_that_answers_nothing_ends_it() {
+    let mut peer = ScriptedPeer::new();
+    for _ in 0..9 {
+        peer = peer.then(
+            accepting()
+                .expect(Operation::Store)
+                .silence()
+                .expect_abort(),
+        );
+    }
+    let (result, told) = send(&peer, (0..1000).map(item));
+    let error = result.expect_err("it is not there");
+    assert!(
+        matches!(error.error, ServiceError::NoAnswer { .. }),
+        "{error:?}"
+    );
+    assert_eq!(error.remedy(), Remedy::Retry);
+    assert_eq!(
+        (error.report.failed, told.len()),
+        (3, 3),
+        "each was tried three times"
+    );
+    assert_eq!(error.report.associations, 9);
+}
+
+#[test]
+fn once_answered_the_end_of_the_association_fails_nothing() {
+    let answered = || taking(accepting(), 1);
+    for (what, script) in [
+        ("aborted", answered().abort(AbortedBy::User)),
+        ("cut", answered().cut()),
+        ("no release", answered().silence().expect_abort()),
+        ("both release", answered().release().expect_release()),
+    ] {
+        let (result, _) = send(&ScriptedPeer::new().then(script.clone()), [item(0)]);
+        assert_eq!(result.expect(what).stored, 1, "{what}");
+        // The second object finds it gone.
+        if what == "aborted" || what == "cut" {
+            let peer = ScriptedPeer::new()
+                .then(script)
+                .then(taking(accepting(), 1).expect_release());
+            let (result, _) = send(&peer, [item(0), item(1)]);
+            assert_eq!(result.expect(what).stored, 2, "{what}");
+        }
+    }
+}
+
+#[test]
+fn an_item_that_never_passes_does_not_hold_up_the_others() {
+    // An archive that dies of one data set, and is started again each time.
+    let dies = || accepting().expect(Operation::Store).cut();
+    let peer = ScriptedPeer::new()
+        .then(taking(accepting(), 1).expect(Operation::Store).cut())
+        .then(dies())
+        .then(dies())
+        .then(taking(accepting(), 3).expect_release());
+    let (result, told) = send(&peer, (0..5).map(item));
+    let report = result.unwrap();
+    assert_eq!((report.stored, report.failed), (4, 1));
+    assert!(matches!(told[1], (1, SendOutcome::Failed(_))), "{told:?}");
+}
+
+#[test]
+fn a_peer_that_takes_no_fragment_at_all() {
+    let script = || accepting().with_max_pdu_bytes(7).expect_abort();
+    let peer = ScriptedPeer::new()
+        .then(script())
+        .then(script())
+        .then(script());
+    let (result, told) = send(&peer, (0..5).map(item));
+    let error = result.expect_err("nothing can be sent");
+    assert_eq!((error.remedy(), told.len()), (Remedy::Stop, 3), "{error:?}");
+}
+
+#[test]
+fn errors_are_told_in_words() {
+    let error = ServiceError::ContextRefused {
+        sop_class: uid(CT),
+        transfer_syntax: Some(uid(JPEG)),
+    };
+    assert_eq!(
+        error.to_string(),
+        format!("the peer refused the presentation context {CT} in {JPEG}")
+    );
+    let error = Error::TimedOut {
+        waiting: Waiting::Message,
+        after: Duration::from_secs(30),
+    };
+    assert_eq!(
+        ServiceError::from(error).to_string(),
+        "waited 30s for a message"
+    );
+}

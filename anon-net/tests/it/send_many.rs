@@ -1,0 +1,427 @@
+//! C-STORE of many objects: contexts, associations, cancel, and a node in memory that keeps them.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anon_net::dimse::{Body, Incoming, receive_command, send as send_message};
+use anon_net::error::AbortedBy;
+use anon_net::service::{
+    Cancel, Retries, Scu, SendItem, SendOutcome, SendReport, ServiceError, Timeouts,
+};
+use anon_net::testing::{Exchange, Gate, MemoryHandler, Script, ScriptedPeer};
+use anon_net::{
+    Association, Command, Error, Instance, InstanceHandler, Operation, Remedy, Status, Supported,
+};
+
+use crate::exchange::uid;
+use crate::send::{CT, EXPLICIT, JPEG, accepting, item, item_of, node, scu, send, success, taking};
+
+const SECOND: Duration = Duration::from_secs(20);
+
+/// The contexts of each proposal, as SOP class and transfer syntaxes.
+fn proposed(peer: &ScriptedPeer) -> Vec<Vec<(String, Vec<String>)>> {
+    let text = |uid: &anon_net::Uid| uid.as_str().to_owned();
+    let contexts = |proposal: &anon_net::Proposal| {
+        let contexts = proposal.contexts.iter();
+        contexts
+            .map(|c| {
+                let syntaxes = c.transfer_syntaxes.iter().map(text).collect();
+                (text(&c.abstract_syntax), syntaxes)
+            })
+            .collect()
+    };
+    peer.proposals().iter().map(contexts).collect()
+}
+
+#[test]
+fn exactly_the_contexts_that_are_needed() {
+    let supported = Supported::new()
+        .with(uid(CT), vec![uid(EXPLICIT), uid(JPEG)])
+        .with(uid("1.2.3"), vec![uid(JPEG)]);
+    let peer = ScriptedPeer::new().then(taking(Script::accepting(supported), 5).expect_release());
+    let items = [
+        item_of(CT, JPEG, 0),
+        item_of("1.2.3", JPEG, 1),
+        item_of(CT, EXPLICIT, 2),
+        item_of(CT, JPEG, 3),
+        item_of("1.2.3", JPEG, 4),
+    ];
+    let (result, told) = send(&peer, items);
+    assert_eq!(result.unwrap().stored, 5);
+    let order: Vec<_> = told.iter().map(|(number, _)| *number).collect();
+    assert_eq!(order, [0, 1, 2, 3, 4]);
+    let one = |class: &str, syntax: &str| (class.to_owned(), vec![syntax.to_owned()]);
+    let mut contexts = proposed(&peer).remove(0);
+    contexts.sort();
+    let mut wanted = vec![one(CT, EXPLICIT), one(CT, JPEG), one("1.2.3", JPEG)];
+    wanted.sort();
+    assert_eq!(contexts, wanted, "one transfer syntax each");
+    for heard in peer.finish().unwrap() {
+        let Command::Request(request) = &heard.command else {
+            panic!("{heard:?}");
+        };
+        let proposal = &peer.proposals()[0];
+        let mut context = proposal.contexts.iter().filter(|c| c.id == heard.context);
+        assert_eq!(context.next().unwrap().abstract_syntax, request.sop_class);
+    }
+}
+
+#[test]
+fn what_the_peer_refuses_fails_and_the_rest_go_on() {
+    let peer = ScriptedPeer::new().then(taking(accepting(), 2).expect_release());
+    let items = [
+        item_of(CT, JPEG, 0),
+        item(1),
+        item_of("1.2.3", EXPLICIT, 2),
+        item(3),
+        item_of(CT, JPEG, 4),
+    ];
+    let (result, told) = send(&peer, items);
+    let report = result.unwrap();
+    assert_eq!(
+        (report.stored, report.failed, report.associations),
+        (2, 3, 1)
+    );
+    for (number, outcome) in &told {
+        match outcome {
+            SendOutcome::Stored { .. } => assert!([1, 3].contains(number), "{told:?}"),
+            SendOutcome::Failed(error) => {
+                assert_eq!(error.remedy(), Remedy::Skip);
+                let wanted = if *number == 2 { EXPLICIT } else { JPEG };
+                let refused = matches!(
+                    error,
+                    ServiceError::ContextRefused { transfer_syntax: Some(syntax), .. }
+                        if *syntax == uid(wanted)
+                );
+                assert!(refused, "{number}: {error:?}");
+            }
+            other @ SendOutcome::StoredWithWarning { .. } => panic!("{number}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_refuses_every_context() {
+    let peer = ScriptedPeer::new().then(Script::accepting(Supported::new()).expect_release());
+    let (result, told) = send(&peer, (0..3).map(item));
+    assert_eq!((result.unwrap().failed, told.len()), (3, 3));
+}
+
+#[test]
+fn a_hundred_and_thirty_contexts_take_two_associations() {
+    let class = |n: usize| format!("1.2.840.{n}");
+    let supported = (0..130).fold(Supported::new(), |supported, n| {
+        supported.with(uid(&class(n)), vec![uid(EXPLICIT)])
+    });
+    let script = |objects| taking(Script::accepting(supported.clone()), objects).expect_release();
+    // Each class twice, one round after the other.
+    let peer = ScriptedPeer::new()
+        .then(script(2 * 128))
+        .then(script(2 * 2));
+    let items = (0..260).map(|n| item_of(&class(n % 130), EXPLICIT, n));
+    let (result, told) = send(&peer, items);
+    let report = result.unwrap();
+    assert_eq!(
+        (report.stored, report.failed, report.associations),
+        (260, 0, 2)
+    );
+    assert_eq!(told.len(), 260);
+    let counts: Vec<_> = proposed(&peer).iter().map(Vec::len).collect();
+    assert_eq!(counts, [128, 2]);
+}
+
+#[test]
+fn each_of_many_kinds_gets_there() {
+    let class = |n: usize| format!("1.2.840.{n}");
+    let kinds = 1000;
+    let supported = (0..kinds).fold(Supported::new(), |supported, n| {
+        supported.with(uid(&class(n)), vec![uid(EXPLICIT)])
+    });
+    // 128 of each proposal, and what fits among those that are drawn next: none.
+    let mut peer = ScriptedPeer::new();
+    let mut left = kinds;
+    while left > 0 {
+        let objects = left.min(128);
+        left -= objects;
+        peer = peer.then(taking(Script::accepting(supported.clone()), objects).expect_release());
+    }
+    let (result, told) = send(&peer, (0..kinds).map(|n| item_of(&class(n), EXPLICIT, n)));
+    assert_eq!(result.unwrap().stored, 1000);
+    assert_eq!(told.len(), 1000);
+}
+
+/// The most items that were drawn and not told of, when so many of so many bytes are sent.
+fn most_drawn(objects: usize, bytes: usize) -> usize {
+    let (drawn, most, done) = (Cell::new(0_usize), Cell::new(0), Cell::new(0));
+    let script = accepting().with_max_pdu_bytes(1 << 20);
+    let peer = ScriptedPeer::new().then(taking(script, objects).expect_release());
+    let mut items = (0..objects).map(|n| {
+        drawn.set(drawn.get() + 1);
+        most.set(most.get().max(drawn.get() - done.get()));
+        let instance = format!("1.2.{n}").parse().expect("a UID");
+        SendItem::data_set(uid(CT), instance, uid(EXPLICIT), vec![0; bytes])
+    });
+    let report = scu(&peer)
+        .send(&node(), &mut items, &Cancel::new(), &mut |_| {
+            done.set(done.get() + 1);
+        })
+        .expect("it is sent");
+    peer.finish().expect("it is played");
+    assert_eq!(report.stored, objects as u64);
+    most.get()
+}
+
+#[test]
+fn no_more_is_drawn_than_is_needed() {
+    assert_eq!(most_drawn(1000, 2), Scu::LOOK_AHEAD);
+    let held = most_drawn(30, 1 << 20);
+    assert!(held <= 9, "{held} data sets of 1 MiB are held");
+}
+
+#[test]
+fn cancelled_before_it_begins() {
+    let peer = ScriptedPeer::new();
+    let cancel = Cancel::new();
+    cancel.cancel();
+    let mut items = (0..3).map(item);
+    let error = scu(&peer)
+        .send(&node(), &mut items, &cancel, &mut |_| {})
+        .expect_err("it is cancelled");
+    assert!(matches!(error.error, ServiceError::Cancelled), "{error:?}");
+    assert_eq!(error.report, SendReport::default());
+    assert_eq!(items.count(), 3, "none was drawn");
+    peer.finish().unwrap();
+}
+
+#[test]
+fn cancelled_in_the_middle_it_ends_in_order() {
+    let peer = ScriptedPeer::new().then(taking(accepting(), 4).expect_release());
+    let cancel = Cancel::new();
+    let mut told = 0;
+    let error = scu(&peer)
+        .send(&node(), &mut (0..10).map(item), &cancel, &mut |_| {
+            told += 1;
+            if told == 4 {
+                cancel.cancel();
+            }
+        })
+        .expect_err("it is cancelled");
+    assert!(matches!(error.error, ServiceError::Cancelled), "{error:?}");
+    assert_eq!((error.report.stored, error.remedy()), (4, Remedy::Stop));
+    assert_eq!(
+        error.to_string(),
+        "the sending ended after 4 stored, 0 failed"
+    );
+    peer.finish().unwrap();
+}
+
+#[test]
+fn cancelled_from_another_thread_while_an_answer_is_due() {
+    let gate = Gate::new();
+    let script = accepting()
+        .expect(Operation::Store)
+        .wait(&gate)
+        .answer(success())
+        .expect_release();
+    let peer = ScriptedPeer::new().then(script);
+    let cancel = Cancel::new();
+    let (us, wish) = (scu(&peer), cancel.clone());
+    let sending =
+        std::thread::spawn(move || us.send(&node(), &mut (0..10).map(item), &wish, &mut |_| {}));
+    cancel.cancel();
+    gate.open();
+    let error = sending.join().unwrap().expect_err("it is cancelled");
+    // The thread may not have begun when it was cancelled.
+    assert!(error.report.stored <= 1, "{error:?}");
+}
+
+#[test]
+fn cancelled_while_it_waits_to_try_again() {
+    let busy = Script::unreachable(std::io::ErrorKind::ConnectionRefused);
+    for script in [busy, accepting().expect(Operation::Store).cut()] {
+        let peer = ScriptedPeer::new().then(script);
+        let us = scu(&peer).with_retries(Retries::new(3, Duration::from_hours(1)));
+        let cancel = Cancel::new();
+        let wish = cancel.clone();
+        let sending = std::thread::spawn(move || {
+            us.send(&node(), &mut (0..10).map(item), &wish, &mut |_| {})
+        });
+        // Whether it waits already or not: the hour is not waited for.
+        cancel.cancel();
+        let error = sending.join().unwrap().expect_err("it is cancelled");
+        assert!(matches!(error.error, ServiceError::Cancelled), "{error:?}");
+        assert_eq!(error.report.failed, 0);
+    }
+}
+
+#[test]
+fn a_million_bad_files_can_be_cancelled() {
+    let cancel = Cancel::new();
+    let mut told = 0;
+    let mut items = std::iter::repeat_with(|| SendItem::file("/nowhere/at/all"));
+    let error = scu(&ScriptedPeer::new())
+        .send(&node(), &mut items, &cancel, &mut |_| {
+            told += 1;
+            if told == 100 {
+                cancel.cancel();
+            }
+        })
+        .expect_err("it is cancelled");
+    assert_eq!(error.report.failed, 100);
+}
+
+#[test]
+fn message_ids_go_round() {
+    let objects = usize::from(u16::MAX) + 2;
+    let peer = ScriptedPeer::new().then(taking(accepting(), objects).expect_release());
+    let report = scu(&peer)
+        .send(
+            &node(),
+            &mut (0..objects).map(item),
+            &Cancel::new(),
+            &mut |_| {},
+        )
+        .unwrap();
+    assert_eq!(report.stored, objects as u64);
+    let heard = peer.finish().unwrap();
+    let id = |index: usize| match &heard[index].command {
+        Command::Request(request) => request.message_id,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((id(0), id(65_534), id(65_535)), (1, 65_535, 1));
+}
+
+/// A node in memory that keeps what it is sent, for one association.
+fn keep(mut association: Box<dyn Association>, handler: &MemoryHandler) -> Result<(), Error> {
+    loop {
+        let incoming = receive_command(&mut *association, SECOND)?;
+        let Incoming::Message { context, command } = incoming else {
+            return association.release(SECOND);
+        };
+        let Command::Request(request) = command else {
+            return Err(Error::Closed);
+        };
+        let accepted = association.contexts().get(context).cloned();
+        let accepted = accepted.ok_or(Error::Closed)?;
+        let instance = request.sop_instance.clone().ok_or(Error::Closed)?;
+        let calling = association.peer().clone();
+        let instance = Instance::new(
+            accepted.abstract_syntax,
+            instance,
+            accepted.transfer_syntax,
+            calling,
+        );
+        let mut body = Body::new(&mut *association, context, SECOND);
+        let outcome = handler.handle(&instance, &mut body)?;
+        let status = outcome.status().ok_or(Error::Lost)?;
+        let response = Command::Response(request.response(status));
+        send_message(&mut *association, context, &response, SECOND)?;
+    }
+}
+
+#[test]
+fn a_node_in_memory_has_all_that_was_sent() {
+    let exchange = Exchange::new();
+    let supported = Supported::new().with(uid(CT), vec![uid(EXPLICIT), uid(JPEG)]);
+    let listener = exchange.listen(&node(), supported, 4096).unwrap();
+    let handler = Arc::new(MemoryHandler::new(64 << 20));
+    let data_set = |n: usize| -> Vec<u8> {
+        let length = n * 997;
+        (0..length).map(|i| (i * n).to_le_bytes()[0]).collect()
+    };
+    let items = (0..100).map(|n| {
+        let syntax = if n % 3 == 0 { JPEG } else { EXPLICIT };
+        let instance = format!("1.2.3.{n}").parse().unwrap();
+        SendItem::data_set(uid(CT), instance, uid(syntax), data_set(n))
+    });
+    let kept = Arc::clone(&handler);
+    let keeping = std::thread::spawn(move || {
+        let association = listener.accept(SECOND).expect("an association");
+        keep(association, &kept)
+    });
+    let us = Scu::new(Arc::new(exchange), "US".parse().unwrap());
+    let report = us
+        .send(&node(), &mut items.into_iter(), &Cancel::new(), &mut |_| {})
+        .unwrap();
+    keeping.join().unwrap().unwrap();
+    assert_eq!((report.stored, report.failed), (100, 0));
+    assert_eq!(handler.len(), 100);
+    for n in 0..100 {
+        let instance = format!("1.2.3.{n}").parse().unwrap();
+        assert_eq!(handler.stored(&instance), Some(data_set(n)), "{n}");
+    }
+}
+
+#[test]
+fn a_node_in_memory_that_is_out_of_room() {
+    let exchange = Exchange::new();
+    let supported = Supported::new().with(uid(CT), vec![uid(EXPLICIT)]);
+    let listener = exchange.listen(&node(), supported, 4096).unwrap();
+    let handler = Arc::new(MemoryHandler::new(3 * 14));
+    let kept = Arc::clone(&handler);
+    let keeping = std::thread::spawn(move || {
+        let association = listener.accept(SECOND).expect("an association");
+        keep(association, &kept)
+    });
+    let us = Scu::new(Arc::new(exchange), "US".parse().unwrap());
+    let mut failed = Vec::new();
+    let report = us
+        .send(
+            &node(),
+            &mut (0..5).map(item),
+            &Cancel::new(),
+            &mut |event| {
+                if let SendOutcome::Failed(error) = event.outcome {
+                    failed.push((event.number, error));
+                }
+            },
+        )
+        .unwrap();
+    keeping.join().unwrap().unwrap();
+    assert_eq!((report.stored, handler.len()), (3, 3));
+    for (number, error) in failed {
+        assert!(number >= 3);
+        let full = matches!(
+            error,
+            ServiceError::Refused { status, .. } if status == Status::OUT_OF_RESOURCES
+        );
+        assert!(full, "{error:?}");
+        assert_eq!(error.remedy(), Remedy::Retry);
+    }
+}
+
+#[test]
+fn a_node_in_memory_that_is_slow_or_dead() {
+    // It accepts, and never reads: the memory's eight PDUs are soon full.
+    let exchange = Exchange::new();
+    let supported = Supported::new().with(uid(CT), vec![uid(EXPLICIT)]);
+    let listener = exchange.listen(&node(), supported, 1024).unwrap();
+    let us = Scu::new(Arc::new(exchange), "US".parse().unwrap())
+        .with_timeouts(Timeouts::all(Duration::from_millis(10)))
+        .with_retries(Retries::new(2, Duration::from_millis(1)));
+    let items = (0..5).map(|n| {
+        let instance = format!("1.2.3.{n}").parse().unwrap();
+        SendItem::data_set(uid(CT), instance, uid(EXPLICIT), vec![0; 100_000])
+    });
+    let error = us
+        .send(&node(), &mut items.into_iter(), &Cancel::new(), &mut |_| {})
+        .expect_err("nobody reads");
+    assert!(
+        matches!(error.error, ServiceError::NoAnswer { .. }),
+        "{error:?}"
+    );
+    let mut first = listener.accept(SECOND).unwrap();
+    let end = loop {
+        if let Err(error) = first.receive(SECOND) {
+            break error;
+        }
+    };
+    let aborted = matches!(
+        end,
+        Error::Aborted {
+            by: AbortedBy::User
+        }
+    );
+    assert!(aborted, "{end:?}");
+}
