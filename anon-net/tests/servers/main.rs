@@ -11,5 +11,6 @@ mod shared;
 #[path = "../shared/node.rs"]
 mod node;
 
+mod calling;
 mod harness;
 mod receiving;
