@@ -12,4 +12,5 @@ mod node;
 mod bits;
 mod dcmtk_scu;
 mod scp;
+mod scu;
 mod storescp;
