@@ -10,6 +10,7 @@
 //! sequence, a value of a private tag) is passed over without recursion, under limits.
 
 mod decode;
+mod encode;
 pub mod tag;
 
 use std::fmt;
@@ -188,7 +189,7 @@ impl Identifier {
     pub fn encode(&self, encoding: Encoding) -> Result<Vec<u8>, IdentifierError> {
         let mut bytes = Vec::with_capacity(512);
         for element in &self.elements {
-            write(&mut bytes, element, encoding)?;
+            encode::element(&mut bytes, element, encoding)?;
         }
         Ok(bytes)
     }
@@ -236,6 +237,13 @@ impl Identifier {
         (!text.is_empty()).then(|| text.to_owned())
     }
 
+    /// As [`text`](Self::text), cut after so many characters: what is kept of a hostile answer has an
+    /// end.
+    pub(crate) fn short(&self, tag: Tag, most: usize) -> Option<String> {
+        let text = self.text(tag)?;
+        Some(text.chars().take(most).collect())
+    }
+
     /// The values of a multi-valued element without padding, empty ones left out.
     pub fn texts(&self, tag: Tag) -> Vec<String> {
         let text = self.text(tag).unwrap_or_default();
@@ -268,27 +276,4 @@ impl fmt::Debug for Identifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(&self.elements).finish()
     }
-}
-
-fn write(to: &mut Vec<u8>, element: &Element, encoding: Encoding) -> Result<(), IdentifierError> {
-    let Element { tag, vr, value } = element;
-    let refused = |_| IdentifierError::Value { tag: *tag };
-    let odd = value.len() % 2;
-    to.extend(encoding.u16(tag.group));
-    to.extend(encoding.u16(tag.element));
-    let length = value.len() + odd;
-    if encoding.is_explicit() {
-        to.extend(vr.letters());
-        if vr.has_long_length() {
-            to.extend([0, 0]);
-            to.extend(encoding.u32(u32::try_from(length).map_err(refused)?));
-        } else {
-            to.extend(encoding.u16(u16::try_from(length).map_err(refused)?));
-        }
-    } else {
-        to.extend(encoding.u32(u32::try_from(length).map_err(refused)?));
-    }
-    to.extend_from_slice(value);
-    to.extend(std::iter::repeat_n(vr.padding(), odd));
-    Ok(())
 }

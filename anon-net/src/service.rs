@@ -5,7 +5,10 @@
 //!  ├─ echo        C-ECHO     PS3.4 Annex A
 //!  ├─ send        C-STORE    PS3.4 Annex B
 //!  ├─ find        C-FIND     PS3.4 Annex C: studies, accession numbers
-//!  └─ hierarchy   C-FIND     PS3.4 Annex C: series and instances
+//!  ├─ hierarchy   C-FIND     PS3.4 Annex C: series and instances
+//!  ├─ move_to     C-MOVE     PS3.4 Annex C: a peer sends to a third
+//!  ├─ get         C-GET      PS3.4 Annex C: a peer sends to us
+//!  └─ retrieve    all three  until every instance of a study has arrived
 //! ```
 //!
 //! A [`Scu`] is cheap to clone and serves any number of threads: each call opens associations of its
@@ -16,9 +19,13 @@ pub(crate) mod dialogue;
 mod echo;
 pub mod error;
 pub mod find;
+pub mod get;
 pub mod hierarchy;
+pub mod r#move;
+pub mod retrieve;
 pub(crate) mod session;
 pub mod store;
+pub mod transfer;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +33,14 @@ use std::time::Duration;
 pub use cancel::Cancel;
 pub use error::ServiceError;
 pub use find::{FindReport, Query, StudyMatch};
+pub use get::GetRequest;
 pub use hierarchy::{Detail, HierarchyRequest, StudyHierarchy, Wanted};
+pub use r#move::MoveRequest;
+pub use retrieve::{
+    Arrival, Arrivals, Level, RetrieveEvent, RetrieveRequest, Step, StudyReport, Via,
+};
 pub use store::{SendError, SendEvent, SendItem, SendOutcome, SendReport};
+pub use transfer::{Target, TransferEnd, TransferFailure};
 
 use crate::association::{Dial, Proposal};
 use crate::context::Contexts;
@@ -165,6 +178,16 @@ impl Scu {
             max_pdu_bytes,
             ..self
         }
+    }
+
+    /// How long a peer is waited for.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
+    /// How often something that may pass is tried.
+    pub(crate) fn retries(&self) -> Retries {
+        self.retries
     }
 
     /// Opens an association of these contexts.

@@ -9,9 +9,8 @@ use super::counts::{Ledger, Pulse};
 use super::observer::{Ending, NoObserver, ScpEvent, ScpObserver, Summary, tell};
 use super::{InstanceHandler, Totals};
 use crate::context::ContextId;
-use crate::dimse::{
-    self, Body, Command, Incoming, Malformed, Operation, Request, Status, poll_command,
-};
+use crate::dimse::message::poll_command;
+use crate::dimse::{self, Body, Command, Incoming, Malformed, Operation, Request, Status};
 use crate::{AeTitle, Association};
 
 /// How long a thread that waits for a message takes to notice that it shall stop.

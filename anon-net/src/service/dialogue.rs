@@ -8,26 +8,29 @@
 //!                      ◄── response, final
 //! ```
 
-use std::io::Read;
+mod hearing;
+
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::session::{Asked, Session};
 use super::{Cancel, ServiceError};
+use crate::Uid;
 use crate::context::{Accepted, ContextId};
-use crate::dimse::message::{self, Body, Incoming};
-use crate::dimse::{Command, Operation, Request, Response, Status, StatusClass};
-use crate::error::Waiting;
+use crate::dimse::{Body, Request, Response, Status, StatusClass};
 use crate::identifier::{Encoding, Identifier};
-use crate::{Error, Uid};
-
-/// How often it is looked whether the end is wished.
-const GLANCE: Duration = Duration::from_millis(100);
+use hearing::Came;
 
 /// What looks on while a peer answers.
 pub(crate) trait Onlooker {
     /// A response came, pending or final. To break asks for the end with C-CANCEL.
     fn answered(&mut self, response: &Response, identifier: Option<Identifier>) -> ControlFlow<()>;
+
+    /// True if a response is a sign that the peer goes on: it buys time.
+    fn renews(&mut self, response: &Response) -> bool {
+        let _ = response;
+        true
+    }
 
     /// Nothing came for a moment.
     fn glance(&mut self) -> Glance {
@@ -57,8 +60,8 @@ pub(crate) enum Glance {
 struct Patience {
     since: Instant,
     limit: Duration,
-    /// False once the end is wished: what still comes buys no time.
-    renews: bool,
+    /// True once the end is wished: what still comes buys no time.
+    is_ending: bool,
 }
 
 impl Patience {
@@ -66,14 +69,14 @@ impl Patience {
         Self {
             since: Instant::now(),
             limit,
-            renews: true,
+            is_ending: false,
         }
     }
 
     /// From now on so long in all.
     fn end_within(&mut self, limit: Duration) {
         *self = Self::new(limit);
-        self.renews = false;
+        self.is_ending = true;
     }
 
     fn rest(&self) -> Duration {
@@ -81,7 +84,7 @@ impl Patience {
     }
 
     fn renew(&mut self) {
-        if self.renews {
+        if !self.is_ending {
             self.since = Instant::now();
         }
     }
@@ -92,6 +95,14 @@ pub(crate) struct Question<'q> {
     pub(crate) context: QueryContext,
     pub(crate) request: Request,
     pub(crate) identifier: &'q Identifier,
+}
+
+impl Question<'_> {
+    fn ask(self, session: &mut Session) -> Result<Asked, ServiceError> {
+        let bytes = self.identifier.encode(self.context.encoding)?;
+        let (mut body, length) = (bytes.as_slice(), bytes.len() as u64);
+        Ok(session.ask_with(self.context.id, self.request, &mut body, length)?)
+    }
 }
 
 /// A context for identifiers.
@@ -118,14 +129,6 @@ impl QueryContext {
     }
 }
 
-/// What came.
-enum Next {
-    Nothing,
-    Response(Response, Option<Identifier>),
-    /// A request of the peer, which was answered.
-    Request,
-}
-
 /// Sends a request and its identifier, and gives each response to `onlooker`. The final one is the
 /// result, whatever its status. The peer may be silent for as long as `silence`.
 ///
@@ -142,148 +145,52 @@ pub(crate) fn hold(
     question: Question<'_>,
     onlooker: &mut dyn Onlooker,
 ) -> Result<Response, ServiceError> {
+    if cancel.is_cancelled() {
+        return Err(ServiceError::Cancelled);
+    }
     let encoding = question.context.encoding;
-    let bytes = question.identifier.encode(encoding)?;
-    let length = bytes.len() as u64;
-    let asked = session.ask_with(
-        question.context.id,
-        question.request,
-        &mut bytes.as_slice(),
-        length,
-    )?;
+    let asked = question.ask(session)?;
     let mut patience = Patience::new(silence);
-    let mut is_ending = false;
     loop {
-        let mut wants_end = false;
-        match next(session, asked, encoding, &patience, onlooker)? {
-            Next::Nothing => match onlooker.glance() {
-                Glance::Alive => patience.renew(),
-                Glance::Stop => wants_end = true,
-                Glance::Quiet => {}
-            },
-            Next::Request => patience.renew(),
-            Next::Response(response, identifier) => {
-                patience.renew();
-                let is_final = response.status.class() != StatusClass::Pending;
-                if is_final || !is_ending {
-                    wants_end |= onlooker.answered(&response, identifier).is_break();
+        let came = hearing::next(session, asked, encoding, &patience, onlooker)?;
+        let wants_end = match came {
+            Came::Nothing => glance(onlooker, &mut patience),
+            Came::Request(status) => {
+                // One that is none of the dialogue buys no time.
+                if status == Status::SUCCESS {
+                    patience.renew();
                 }
-                if is_final && is_ending && cancel.is_cancelled() {
+                false
+            }
+            Came::Response(response, identifier) => {
+                if onlooker.renews(&response) {
+                    patience.renew();
+                }
+                let is_final = response.status.class() != StatusClass::Pending;
+                let is_heard = is_final || !patience.is_ending;
+                let breaks = is_heard && onlooker.answered(&response, identifier).is_break();
+                if is_final && patience.is_ending && cancel.is_cancelled() {
                     return Err(ServiceError::Cancelled);
                 }
                 if is_final {
                     return Ok(response);
                 }
+                breaks
             }
-        }
-        if (wants_end || cancel.is_cancelled()) && !is_ending {
+        };
+        if (wants_end || cancel.is_cancelled()) && !patience.is_ending {
             session.cancel(asked)?;
-            is_ending = true;
             patience.end_within(session.timeouts().dimse);
         }
     }
 }
 
-/// Waits a moment for what comes next.
-fn next(
-    session: &mut Session,
-    asked: Asked,
-    encoding: Encoding,
-    patience: &Patience,
-    onlooker: &mut dyn Onlooker,
-) -> Result<Next, ServiceError> {
-    let rest = patience.rest();
-    if rest.is_zero() {
-        session.abort();
-        let (waiting, after) = (Waiting::Message, patience.limit);
-        return Err(Error::TimedOut { waiting, after }.into());
+/// Looks elsewhere while nothing comes. True if the end is wished.
+fn glance(onlooker: &mut dyn Onlooker, patience: &mut Patience) -> bool {
+    match onlooker.glance() {
+        Glance::Alive => patience.renew(),
+        Glance::Stop => return true,
+        Glance::Quiet => {}
     }
-    let whole = session.timeouts().dimse;
-    let incoming = message::poll_command(session.association(), rest.min(GLANCE), whole);
-    let problem = match incoming {
-        Ok(None) => return Ok(Next::Nothing),
-        Ok(Some(Incoming::Message {
-            context,
-            command: Command::Response(response),
-        })) => match asked.problem(context, &response) {
-            None => return answer(session, context, encoding, response),
-            Some(problem) => problem,
-        },
-        Ok(Some(Incoming::Message {
-            context,
-            command: Command::Request(request),
-        })) => return serve(session, context, &request, onlooker),
-        Ok(Some(Incoming::Message { .. })) => "it cancels what it was asked for",
-        Ok(Some(Incoming::NotUnderstood { .. })) => "its command set is not understood",
-        Ok(Some(Incoming::Release)) => {
-            // It may (PS3.8 section 7.2), and gets its answer.
-            let timeout = session.timeouts().acse;
-            session.association().release(timeout)?;
-            return Err(Error::Closed.into());
-        }
-        Err(error) => {
-            session.abort();
-            return Err(error.into());
-        }
-    };
-    session.abort();
-    Err(Error::Protocol { problem }.into())
-}
-
-/// Reads the identifier of a response.
-fn answer(
-    session: &mut Session,
-    context: ContextId,
-    encoding: Encoding,
-    response: Response,
-) -> Result<Next, ServiceError> {
-    if !response.has_data_set {
-        return Ok(Next::Response(response, None));
-    }
-    let identifier = read(session, context, encoding).inspect_err(|_| session.abort())?;
-    Ok(Next::Response(response, Some(identifier)))
-}
-
-fn read(
-    session: &mut Session,
-    context: ContextId,
-    encoding: Encoding,
-) -> Result<Identifier, ServiceError> {
-    let timeout = session.timeouts().network;
-    let mut body = Body::new(session.association(), context, timeout);
-    let mut bytes = Vec::new();
-    let room = Identifier::MAX_BYTES as u64 + 1;
-    if body.by_ref().take(room).read_to_end(&mut bytes).is_err() {
-        return Err(body.failure().unwrap_or(Error::Lost).into());
-    }
-    Ok(Identifier::decode(&bytes, encoding)?)
-}
-
-/// Answers a request of the peer.
-fn serve(
-    session: &mut Session,
-    context: ContextId,
-    request: &Request,
-    onlooker: &mut dyn Onlooker,
-) -> Result<Next, ServiceError> {
-    let timeout = session.timeouts().network;
-    let accepted = session.contexts().get(context).cloned();
-    let mut body = if request.has_data_set {
-        Body::new(session.association(), context, timeout)
-    } else {
-        Body::none(session.association(), context)
-    };
-    let status = match accepted {
-        Some(accepted) if request.operation == Operation::Store => {
-            onlooker.store(request, &accepted, &mut body)
-        }
-        _ => Status::UNRECOGNIZED_OPERATION,
-    };
-    if let Err(error) = body.drain() {
-        session.abort();
-        return Err(error.into());
-    }
-    let response = Command::Response(request.response(status));
-    message::send(session.association(), context, &response, timeout)?;
-    Ok(Next::Request)
+    false
 }

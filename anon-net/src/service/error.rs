@@ -1,6 +1,7 @@
 //! [`ServiceError`]: why a service was not done, and what to do about it.
 
 use std::io;
+use std::time::Duration;
 
 use crate::dimse::{Operation, Status};
 use crate::identifier::IdentifierError;
@@ -60,6 +61,15 @@ pub enum ServiceError {
         /// The most that are taken.
         limit: u32,
     },
+    /// The peer has nothing of what was asked for.
+    #[error("the peer has nothing of it")]
+    NotFound,
+    /// The peer says that all was sent, and not all arrived.
+    #[error("not all arrived, and nothing more came for {after:?}")]
+    Stalled {
+        /// For how long nothing came.
+        after: Duration,
+    },
     /// The caller wished the end.
     #[error("it was cancelled")]
     Cancelled,
@@ -71,11 +81,13 @@ impl ServiceError {
         match self {
             Self::Association(error) => error.remedy(),
             Self::Refused { status, .. } => remedy(*status),
+            Self::Stalled { .. } => Remedy::Retry,
             Self::NoAnswer { remedy } => *remedy,
             Self::ContextRefused { .. }
             | Self::Unreadable { .. }
             | Self::NotDicom { .. }
             | Self::Identifier(_)
+            | Self::NotFound
             | Self::TooMany { .. } => Remedy::Skip,
             Self::Cancelled => Remedy::Stop,
         }
@@ -146,6 +158,13 @@ mod tests {
                     limit: 1,
                 },
                 Remedy::Skip,
+            ),
+            (ServiceError::NotFound, Remedy::Skip),
+            (
+                ServiceError::Stalled {
+                    after: Duration::ZERO,
+                },
+                Remedy::Retry,
             ),
             (ServiceError::Cancelled, Remedy::Stop),
         ];

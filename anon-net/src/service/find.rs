@@ -25,9 +25,9 @@ use crate::{InstanceUid, Node, Uid};
 /// Study Root Query/Retrieve Information Model: FIND (PS3.4 section C.6.2.3).
 pub(crate) const STUDY_ROOT_FIND: &str = "1.2.840.10008.5.1.4.1.2.2.1";
 
-/// The most answers to one C-FIND that are taken, if nothing else is said. A server that answers once
-/// for each instance may well have some hundred thousand.
-pub(crate) const MAX_ANSWERS: u32 = 1_000_000;
+/// The most answers that are taken, if nothing else is said. A server that answers once for each
+/// instance may well have some hundred thousand.
+const MAX_ANSWERS: u32 = 500_000;
 
 /// How a query went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -94,7 +94,9 @@ pub(crate) struct Finder<'c> {
     context: QueryContext,
     class: Uid,
     cancel: &'c Cancel,
+    /// The most answers that are taken, of all C-FINDs together.
     max_answers: u32,
+    taken: u32,
 }
 
 impl<'c> Finder<'c> {
@@ -106,6 +108,7 @@ impl<'c> Finder<'c> {
                 class,
                 cancel,
                 max_answers: MAX_ANSWERS,
+                taken: 0,
             }),
             Err(error) => {
                 session.release();
@@ -114,10 +117,11 @@ impl<'c> Finder<'c> {
         }
     }
 
-    /// Sets the most answers to one C-FIND that are taken.
+    /// Sets the most answers that are taken, from now on, to all C-FINDs together.
     pub(crate) fn with_max_answers(self, max_answers: u32) -> Self {
         Self {
             max_answers,
+            taken: 0,
             ..self
         }
     }
@@ -136,7 +140,7 @@ impl<'c> Finder<'c> {
         let mut answers = Answers {
             on_answer,
             count: 0,
-            limit: self.max_answers,
+            limit: self.max_answers.saturating_sub(self.taken),
         };
         let question = Question {
             context: self.context,
@@ -151,8 +155,10 @@ impl<'c> Finder<'c> {
             question,
             &mut answers,
         )?;
-        let (count, limit) = (answers.count, answers.limit);
-        if count > limit {
+        let (count, is_over) = (answers.count, answers.count > answers.limit);
+        self.taken = self.taken.saturating_add(count);
+        if is_over {
+            let limit = self.max_answers;
             return Err(ServiceError::TooMany { operation, limit });
         }
         match last.status {

@@ -16,6 +16,9 @@ use super::{Cancel, Scu, ServiceError};
 use crate::{InstanceUid, Node, Uid};
 use read::Reading;
 
+/// The most answers that are taken, if nothing else is said.
+pub(super) const MAX_ANSWERS: u32 = 200_000;
+
 /// An instance of a series.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -125,7 +128,7 @@ pub struct HierarchyRequest {
     pub detail: Detail,
     /// What is not wanted is marked. All is wanted if nothing is said.
     pub wanted: Wanted,
-    /// The most answers to one C-FIND that are taken. 1,000,000 if nothing is said.
+    /// The most answers that are taken, series and instances together. 200,000 if nothing is said.
     pub max_answers: u32,
 }
 
@@ -136,7 +139,7 @@ impl HierarchyRequest {
             study,
             detail,
             wanted: Wanted::all(),
-            max_answers: super::find::MAX_ANSWERS,
+            max_answers: MAX_ANSWERS,
         }
     }
 
@@ -146,7 +149,7 @@ impl HierarchyRequest {
         Self { wanted, ..self }
     }
 
-    /// Sets the most answers to one C-FIND that are taken.
+    /// Sets the most answers that are taken.
     #[must_use]
     pub fn with_max_answers(self, max_answers: u32) -> Self {
         Self {

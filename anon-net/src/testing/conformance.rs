@@ -7,8 +7,10 @@
     reason = "a suite reports by panicking, as its module says"
 )]
 
+pub mod arrivals;
 pub mod association;
 pub mod handler;
 
+pub use arrivals::arrivals;
 pub use association::{Ends, association};
 pub use handler::{Sample, handler};

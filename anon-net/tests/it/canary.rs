@@ -5,8 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anon_net::error::{Lasting, Rejection};
-use anon_net::service::{Cancel, Scu, SendItem, SendOutcome};
-use anon_net::testing::{Exchange, MemoryHandler, Reply, Script, ScriptedPeer};
+use anon_net::service::find::accession::Accessions;
+use anon_net::service::{
+    Cancel, Detail, HierarchyRequest, MoveRequest, Query, RetrieveRequest, Scu, SendItem,
+    SendOutcome, Target, Timeouts, Via,
+};
+use anon_net::testing::{Exchange, MemoryArrivals, MemoryHandler, Reply, Script, ScriptedPeer};
 use anon_net::{
     AeTitle, Dial, InstanceHandler, InstanceUid, Kind, Node, Operation, Pdv, Place, Status, Uid,
 };
@@ -15,6 +19,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::exchange::{proposal, supported, uid};
 use crate::handler::instance;
+use crate::pacs::{ORTHANC, Pacs, study};
 
 const CANARY: &str = "CANARY^JANE";
 const NUMBER: &str = "1.2.777888999";
@@ -41,7 +46,62 @@ impl<'w> MakeWriter<'w> for Log {
     }
 }
 
+/// What queries and retrieves say: their keys and answers name persons.
+fn query(said: &mut Vec<String>) {
+    let mut study = study(777_888_999, CANARY, &[("CT", 2)]);
+    study.name = CANARY;
+    let uid: InstanceUid = study.uid.parse().expect("a UID");
+    let pacs = Pacs::start(ORTHANC, vec![study]);
+    let scu = pacs.scu();
+    let cancel = Cancel::new();
+    let query = Query::new()
+        .with_patient_name(CANARY)
+        .and_then(|query| query.with_patient_id(CANARY))
+        .and_then(|query| query.with_accession(CANARY))
+        .expect("keys")
+        .with_study(uid.clone());
+    let found = scu.find(&pacs.node, &query, &cancel, &mut |study| {
+        said.push(format!("{study:?}"));
+    });
+    said.push(format!(
+        "{query:?} {found:?} {:?}",
+        Query::new().with_modality(CANARY)
+    ));
+    let numbers = Accessions::new([CANARY]).expect("numbers");
+    let report = scu.find_accessions(&pacs.node, numbers, &cancel, &mut |event| {
+        said.push(format!("{event:?}"));
+    });
+    said.push(format!("{report:?}"));
+    let request = HierarchyRequest::new(uid.clone(), Detail::Instances);
+    let hierarchy = scu.hierarchy(&pacs.node, &request, &cancel);
+    said.push(format!("{request:?} {hierarchy:?}"));
+    let target = Target::Study { study: uid.clone() };
+    let request = MoveRequest::new(target, "US".parse().expect("a title"));
+    let moved = scu.move_to(&pacs.node, &request, &cancel, &mut drop);
+    said.push(format!("{request:?} {moved:?}"));
+    let request = RetrieveRequest::new(Via::Move {
+        destination: request.destination,
+    });
+    let arrivals = MemoryArrivals::new();
+    let scu = scu.with_timeouts(Timeouts::all(Duration::from_millis(100)));
+    let reports = scu.retrieve(
+        &pacs.node,
+        &request,
+        &[uid],
+        &arrivals,
+        &cancel,
+        &mut |event| {
+            said.push(format!("{event:?}"));
+        },
+    );
+    said.push(format!("{request:?} {reports:?} {arrivals:?}"));
+    for report in &reports {
+        said.extend(report.error.as_ref().map(ToString::to_string));
+    }
+}
+
 fn converse(said: &mut Vec<String>) {
+    query(said);
     let exchange = Exchange::new();
     let node: Node = "ACCEPTOR@here:104".parse().expect("a node");
     let listener = exchange.listen(&node, supported(), 64).expect("a listener");
@@ -151,6 +211,7 @@ fn canaries_do_not_leave() {
         "events are taken: {log}"
     );
     assert!(said.contains("Limit"), "errors are taken: {said}");
+    assert!(said.contains("StudyMatch"), "answers are taken: {said}");
     no_canary(&log, &said);
 }
 

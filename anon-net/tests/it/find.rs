@@ -4,14 +4,17 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use anon_net::dimse::{Incoming, Request, receive_command, send, send_with};
 use anon_net::error::AbortedBy;
 use anon_net::identifier::{Encoding, Identifier, tag};
 use anon_net::service::find::accession::Accessions;
 use anon_net::service::find::{AccessionEvent, AccessionOutcome, Query, StudyMatch};
 use anon_net::service::{Cancel, ServiceError, Timeouts};
-use anon_net::{Association, Error, Remedy, Status};
+use anon_net::{Association, Command, Error, Operation, Remedy, Status};
 
-use crate::pacs::{DCMQRSCP, Manners, ORTHANC, PYNETDICOM, Pacs, request, respond, rogue, study};
+use crate::pacs::{
+    DCMQRSCP, LONG, Manners, ORTHANC, PYNETDICOM, Pacs, request, respond, rogue, study,
+};
 
 const MANNERS: [(&str, Manners); 3] = [
     ("Orthanc", ORTHANC),
@@ -33,7 +36,7 @@ fn find(pacs: &Pacs, query: &Query) -> Result<Vec<StudyMatch>, ServiceError> {
     let report = pacs
         .scu()
         .find(&pacs.node, query, &Cancel::new(), &mut |study| {
-            found.push(study)
+            found.push(study);
         })?;
     assert_eq!(report.studies, found.len());
     Ok(found)
@@ -104,8 +107,8 @@ fn keys_are_written_as_the_standard_says() {
         let (context, ask, identifier) = request(association, Encoding::ImplicitLittle)?;
         drop(sent.send(identifier));
         respond(association, context, &ask, Status::SUCCESS, None)?;
-        association.receive(crate::pacs::LONG)?;
-        association.release(crate::pacs::LONG)
+        association.receive(LONG)?;
+        association.release(LONG)
     });
     let query = Query::new()
         .with_patient_name("M\u{FC}ller^*")
@@ -116,7 +119,7 @@ fn keys_are_written_as_the_standard_says() {
         .unwrap()
         .with_study("1.2.3".parse().unwrap());
     scu.find(&node, &query, &Cancel::new(), &mut drop).unwrap();
-    let asked: Identifier = asked.recv_timeout(crate::pacs::LONG).unwrap();
+    let asked: Identifier = asked.recv_timeout(LONG).unwrap();
     for (tag, value) in [
         (tag::CHARSET, &b"ISO_IR 100"[..]),
         (tag::LEVEL, b"STUDY "),
@@ -133,7 +136,7 @@ fn keys_are_written_as_the_standard_says() {
         (tag::SERIES_IN_STUDY, b""),
         (tag::INSTANCES_IN_STUDY, b""),
     ] {
-        let found = asked.value(tag).map(|found| found.trim_ascii_end());
+        let found = asked.value(tag).map(<[u8]>::trim_ascii_end);
         assert_eq!(found, Some(value.trim_ascii_end()), "{tag}");
     }
     assert_eq!(asked.elements().len(), 14);
@@ -224,7 +227,7 @@ fn a_list_is_asked_for_number_by_number() {
             pacs.scu()
                 .find_accessions(&pacs.node, numbers, &Cancel::new(), &mut |event| {
                     events.push(match event {
-                        AccessionEvent::Match(study) => study.study.expose().to_owned(),
+                        AccessionEvent::Match { study, .. } => study.study.expose().to_owned(),
                         AccessionEvent::Done { number, .. } => number.to_string(),
                         _ => String::new(),
                     });
@@ -326,12 +329,12 @@ type Rogue = fn(&mut dyn Association) -> Result<(), Error>;
 fn garbage(association: &mut dyn Association, bytes: &[u8]) -> Result<(), Error> {
     let (context, ask, _) = request(association, Encoding::ImplicitLittle)?;
     respond(association, context, &ask, Status::PENDING, Some(bytes))?;
-    association.receive(crate::pacs::LONG).map(drop)
+    association.receive(LONG).map(drop)
 }
 
 #[test]
 fn hostile_servers_end_in_an_error() {
-    let table: [(&str, Rogue, &str); 8] = [
+    let table: [(&str, Rogue, &str); 11] = [
         (
             "a length of 4 GB",
             |a| garbage(a, b"\x08\0\x52\0\xFE\xFF\xFF\xFF"),
@@ -361,7 +364,7 @@ fn hostile_servers_end_in_an_error() {
             "another operation",
             |association| {
                 let (context, mut ask, _) = request(association, Encoding::ImplicitLittle)?;
-                ask.operation = anon_net::Operation::Move;
+                ask.operation = Operation::Move;
                 respond(association, context, &ask, Status::SUCCESS, None)
             },
             "another operation",
@@ -376,10 +379,45 @@ fn hostile_servers_end_in_an_error() {
             "Aborted",
         ),
         (
+            "an abort after an answer",
+            |association| {
+                let (context, ask, asked) = request(association, Encoding::ImplicitLittle)?;
+                let bytes = asked.encode(Encoding::ImplicitLittle).unwrap();
+                respond(association, context, &ask, Status::PENDING, Some(&bytes))?;
+                association.abort();
+                Ok(())
+            },
+            "Aborted",
+        ),
+        (
+            "a command set that is none",
+            |association| {
+                let (context, _, _) = request(association, Encoding::ImplicitLittle)?;
+                let pdv = anon_net::Pdv {
+                    context,
+                    kind: anon_net::Kind::Command,
+                    place: anon_net::Place::Last,
+                    bytes: b"GET / HTTP/1.1",
+                };
+                association.send(&[pdv], LONG)
+            },
+            "not understood",
+        ),
+        (
+            "a cancel",
+            |association| {
+                let (context, ask, _) = request(association, Encoding::ImplicitLittle)?;
+                let responded_to = ask.message_id;
+                let command = Command::Cancel { responded_to };
+                send(association, context, &command, LONG)
+            },
+            "it cancels",
+        ),
+        (
             "a release",
             |association| {
                 request(association, Encoding::ImplicitLittle)?;
-                association.release(crate::pacs::LONG)
+                association.release(LONG)
             },
             "Closed",
         ),
@@ -389,8 +427,8 @@ fn hostile_servers_end_in_an_error() {
                 let (context, ask, _) = request(association, Encoding::ImplicitLittle)?;
                 let mut response = ask.response(Status::PENDING);
                 response.has_data_set = true;
-                let command = anon_net::Command::Response(response);
-                anon_net::dimse::send(association, context, &command, crate::pacs::LONG)?;
+                let command = Command::Response(response);
+                send(association, context, &command, LONG)?;
                 respond(association, context, &ask, Status::SUCCESS, None)
             },
             "inside a data set",
@@ -400,8 +438,8 @@ fn hostile_servers_end_in_an_error() {
             |association| {
                 let (context, ask, _) = request(association, Encoding::ImplicitLittle)?;
                 respond(association, context, &ask, Status::new(0xC001), None)?;
-                association.receive(crate::pacs::LONG)?;
-                association.release(crate::pacs::LONG)
+                association.receive(LONG)?;
+                association.release(LONG)
             },
             "C001",
         ),
@@ -454,7 +492,7 @@ fn a_server_that_never_answers_is_given_up() {
         request(association, Encoding::ImplicitLittle)?;
         held.lock()
             .unwrap()
-            .push(association.receive(crate::pacs::LONG).map(drop));
+            .push(association.receive(LONG).map(drop));
         Ok(())
     });
     let scu = scu.with_timeouts(Timeouts::all(Duration::from_millis(150)));
@@ -466,4 +504,39 @@ fn a_server_that_never_answers_is_given_up() {
         "{error:?}"
     );
     assert_eq!(error.remedy(), Remedy::Retry);
+}
+
+/// A request of the peer's in the middle is answered, and buys no time.
+#[test]
+fn requests_in_the_middle_are_refused() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let (scu, node) = rogue(move |association| {
+        let (context, ask, _) = request(association, Encoding::ImplicitLittle)?;
+        let class = ask.sop_class.clone();
+        for operation in [Operation::Store, Operation::Echo] {
+            let request = Request::new(operation, 9, class.clone());
+            let command = Command::Request(request);
+            let mut body = &b"a data set"[..];
+            if operation == Operation::Store {
+                send_with(association, context, &command, &mut body, LONG)?;
+            } else {
+                send(association, context, &command, LONG)?;
+            }
+            let incoming = receive_command(association, LONG)?;
+            if let Incoming::Message {
+                command: Command::Response(response),
+                ..
+            } = incoming
+            {
+                drop(tell.send((response.responded_to, response.status)));
+            }
+        }
+        respond(association, context, &ask, Status::SUCCESS, None)?;
+        association.receive(LONG)?;
+        association.release(LONG)
+    });
+    let report = scu.find(&node, &Query::new(), &Cancel::new(), &mut drop);
+    assert_eq!(report.unwrap().answers, 0);
+    let refused = (9, Status::UNRECOGNIZED_OPERATION);
+    assert_eq!(told.iter().collect::<Vec<_>>(), [refused, refused]);
 }

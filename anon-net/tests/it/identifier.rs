@@ -162,7 +162,7 @@ fn hostile_ones_are_refused() {
         "implicit in explicit"
     );
     let mut long = Identifier::new();
-    long.set(tag::FAILED_INSTANCES, &[b'1'; 0x1_0000]);
+    long.set(tag::FAILED_INSTANCES, &vec![b'1'; 0x1_0000]);
     let refused = long.encode(Encoding::ExplicitLittle).unwrap_err();
     let tag = tag::FAILED_INSTANCES;
     assert_eq!(refused, IdentifierError::Value { tag });

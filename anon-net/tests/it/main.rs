@@ -1,5 +1,6 @@
 //! The crate through its public face.
 
+mod arrivals;
 mod canary;
 mod context;
 mod dimse;
@@ -8,9 +9,11 @@ mod exchange;
 mod faulty;
 mod find;
 mod handler;
+mod hierarchy;
 mod identifier;
 mod names;
 mod pacs;
+mod retrieve;
 mod scp;
 mod script;
 mod send;
@@ -19,4 +22,9 @@ mod send_many;
 mod status;
 #[cfg(feature = "tls")]
 mod tls;
+mod transfer;
 mod ul;
+mod ul_data;
+mod ul_dial;
+mod ul_request;
+mod wire;

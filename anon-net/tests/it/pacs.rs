@@ -10,7 +10,7 @@ use anon_net::dimse::{
     Body, Command, Incoming, Operation, Request, SubOperations, receive_command, send, send_with,
 };
 use anon_net::identifier::{Encoding, Identifier, Tag, tag};
-use anon_net::service::{Scu, Timeouts};
+use anon_net::service::{Retries, Scu, Timeouts};
 use anon_net::testing::Exchange;
 use anon_net::{Association, ContextId, Dial, Error, InstanceUid, Node, Status, Supported, Uid};
 
@@ -20,6 +20,10 @@ pub(crate) const SR: &str = "1.2.840.10008.5.1.4.1.1.88.22";
 
 /// What a server does in its own way.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says what a server does or not"
+)]
 pub(crate) struct Manners {
     /// It knows the counts, modalities and descriptions it is asked for.
     pub(crate) knows: bool,
@@ -187,7 +191,9 @@ impl Pacs {
 }
 
 pub(crate) fn scu(dial: Arc<dyn Dial>) -> Scu {
-    Scu::new(dial, "US".parse().expect("a title")).with_timeouts(Timeouts::all(LONG))
+    Scu::new(dial, "US".parse().expect("a title"))
+        .with_timeouts(Timeouts::all(LONG))
+        .with_retries(Retries::new(3, Duration::from_millis(10)))
 }
 
 impl Drop for Pacs {
@@ -419,7 +425,7 @@ impl Store {
             }
             let instance = InstanceUid::new(&uid).expect("a UID");
             let taken = if request.operation == Operation::Get {
-                self.store(association, class, &instance)?
+                store(association, class, &instance)?
             } else {
                 (self.deliver)(&level, &instance)
             };
@@ -466,30 +472,29 @@ impl Store {
         }
         chosen
     }
+}
 
-    fn store(
-        &self,
-        association: &mut dyn Association,
-        class: &str,
-        instance: &InstanceUid,
-    ) -> Result<bool, Error> {
-        let accepted = association.contexts().iter();
-        let accepted = accepted.filter(|c| c.scp && c.abstract_syntax.as_str() == class);
-        let Some(context) = accepted.map(|c| c.id).next() else {
-            return Ok(false);
-        };
-        let request = Request::new(Operation::Store, 77, class.parse().expect("a UID"))
-            .with_instance(instance.clone());
-        let command = Command::Request(request);
-        let body = instance.expose().repeat(10_000);
-        send_with(association, context, &command, &mut body.as_bytes(), LONG)?;
-        match receive_command(association, LONG)? {
-            Incoming::Message {
-                command: Command::Response(response),
-                ..
-            } => Ok(response.status == Status::SUCCESS),
-            _ => Err(Error::Closed),
-        }
+fn store(
+    association: &mut dyn Association,
+    class: &str,
+    instance: &InstanceUid,
+) -> Result<bool, Error> {
+    let accepted = association.contexts().iter();
+    let accepted = accepted.filter(|c| c.scp && c.abstract_syntax.as_str() == class);
+    let Some(context) = accepted.map(|c| c.id).next() else {
+        return Ok(false);
+    };
+    let request = Request::new(Operation::Store, 77, class.parse().expect("a UID"))
+        .with_instance(instance.clone());
+    let command = Command::Request(request);
+    let body = instance.expose().repeat(10_000);
+    send_with(association, context, &command, &mut body.as_bytes(), LONG)?;
+    match receive_command(association, LONG)? {
+        Incoming::Message {
+            command: Command::Response(response),
+            ..
+        } => Ok(response.status == Status::SUCCESS),
+        _ => Err(Error::Closed),
     }
 }
 

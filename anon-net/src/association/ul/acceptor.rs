@@ -288,18 +288,20 @@ impl Acceptor {
             side: Side::Acceptor,
             peer: calling,
             contexts,
-            max_pdu_bytes: limit_of(&request.user_variables),
+            max_pdu_bytes: asked.max_pdu_bytes,
             announced: us.max_pdu_bytes,
         })
     }
 }
 
-/// The contexts that a request asks for.
+/// What a request asks for.
 #[derive(Debug)]
 struct Asked {
     contexts: Contexts,
     /// Those whose abstract syntax is no UID, so that it cannot be supported.
     refused: BTreeMap<ContextId, Verdict>,
+    /// The longest P-DATA-TF that the peer takes.
+    max_pdu_bytes: u32,
 }
 
 impl Asked {
@@ -332,7 +334,11 @@ impl Asked {
             }
         }
         let contexts = Contexts::of_peer(proposed, roles(&request.user_variables));
-        Ok(Self { contexts, refused })
+        Ok(Self {
+            contexts,
+            refused,
+            max_pdu_bytes: limit_of(&request.user_variables)?,
+        })
     }
 }
 

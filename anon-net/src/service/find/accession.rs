@@ -8,10 +8,6 @@ use super::{Finder, Query, StudyMatch};
 use crate::service::{Cancel, Scu, ServiceError};
 use crate::{Node, Remedy, TextError};
 
-/// How many times in a row an association may fail to open, or to last, before the rest of the numbers
-/// is left unasked.
-const MAX_FAILURES: usize = 3;
-
 /// Accession numbers to look for: each once, in the order given, without the spaces around it. Empty
 /// ones are left out. `Debug` shows how many.
 ///
@@ -92,7 +88,12 @@ pub enum AccessionOutcome {
 #[non_exhaustive]
 pub enum AccessionEvent<'e> {
     /// A study was found.
-    Match(StudyMatch),
+    Match {
+        /// The place of its number in the list, from 0.
+        number: usize,
+        /// The study.
+        study: &'e StudyMatch,
+    },
     /// All of a number is known.
     Done {
         /// Its place in the list, from 0.
@@ -135,9 +136,10 @@ impl Scu {
     /// Looks for each accession number of a list, on one association. A study counts only if its
     /// number is the same, spaces around it and nothing else left aside.
     ///
-    /// A number that fails does not end the rest: the node is dialled again if it has to be. After
-    /// three associations in a row that did not open or last, or one that never will, the rest is not
-    /// asked for. When the end is wished, what is left is not asked for, and the report says so.
+    /// A number that fails does not end the rest: the node is dialled again if it has to be. After as
+    /// many associations in a row as [`Retries`](crate::service::Retries) says that did not open or
+    /// last, or one that never will, the rest is not asked for. When the end is wished, what is left is
+    /// not asked for, and the report says so.
     pub fn find_accessions(
         &self,
         node: &Node,
@@ -155,7 +157,10 @@ impl Scu {
         };
         let mut outcomes = Vec::with_capacity(numbers.len());
         for (number, text) in numbers.iter().enumerate() {
-            let outcome = asking.outcome(text, &mut |study| on_event(AccessionEvent::Match(study)));
+            let outcome = asking.outcome(text, &mut |study| {
+                let study = &study;
+                on_event(AccessionEvent::Match { number, study });
+            });
             let event = AccessionEvent::Done {
                 number,
                 outcome: &outcome,
@@ -173,13 +178,19 @@ struct Asking<'s> {
     node: &'s Node,
     cancel: &'s Cancel,
     finder: Option<Finder<'s>>,
-    failures: usize,
+    failures: u32,
     is_hopeless: bool,
 }
 
 impl Asking<'_> {
     fn outcome(&mut self, number: &str, on_match: &mut dyn FnMut(StudyMatch)) -> AccessionOutcome {
-        if self.is_hopeless || self.failures >= MAX_FAILURES || self.cancel.is_cancelled() {
+        if self.is_hopeless
+            || self.failures >= self.scu.retries().attempts.max(1)
+            || self.cancel.is_cancelled()
+        {
+            return AccessionOutcome::NotAsked;
+        }
+        if self.failures > 0 && self.cancel.wait(self.scu.retries().pause) {
             return AccessionOutcome::NotAsked;
         }
         match self.ask(number, on_match) {
@@ -197,7 +208,7 @@ impl Asking<'_> {
     ) -> Result<usize, ServiceError> {
         let query = Query::new().with_known_accession(number);
         let mut finder = match self.finder.take() {
-            Some(finder) => finder,
+            Some(finder) => finder.with_max_answers(query.max_answers()),
             None => self
                 .scu
                 .finder(self.node, self.cancel)

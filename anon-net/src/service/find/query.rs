@@ -137,7 +137,7 @@ impl Query {
     }
 
     /// Sets the most answers that are taken. A server may answer once for each instance of a study.
-    /// 1,000,000 if not set.
+    /// 500,000 if not set.
     #[must_use]
     pub fn with_max_answers(self, max_answers: u32) -> Self {
         Self {

@@ -5,7 +5,11 @@ use std::fmt;
 use crate::identifier::{Identifier, tag};
 use crate::{InstanceUid, Uid};
 
-/// A study that a query found: what the peer says of it, without padding; empty or none where it says
+/// The most values of a list that are kept.
+const MAX_VALUES: usize = 64;
+
+/// A study that a query found: what the peer says of it, without padding and no longer than the
+/// standard lets values be; empty or none where it says
 /// nothing. `Debug` shows counts and SOP classes.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -39,19 +43,21 @@ pub struct StudyMatch {
 impl StudyMatch {
     /// The study of an answer; none if it has no study instance UID.
     pub(crate) fn of(answer: &Identifier) -> Option<Self> {
-        let text = |tag| answer.text(tag).unwrap_or_default();
-        let classes = answer.texts(tag::SOP_CLASSES);
+        let text = |tag, most| answer.short(tag, most).unwrap_or_default();
+        let list = |tag| answer.texts(tag).into_iter().take(MAX_VALUES);
+        let modalities = list(tag::MODALITIES).map(|code| code.chars().take(16).collect());
+        let classes = list(tag::SOP_CLASSES).filter_map(|class| Uid::new(&class).ok());
         Some(Self {
             study: answer.uid(tag::STUDY_UID)?,
-            patient_id: text(tag::PATIENT_ID),
-            patient_name: text(tag::PATIENT_NAME),
-            sex: text(tag::SEX),
-            birth_date: text(tag::BIRTH_DATE),
-            accession: text(tag::ACCESSION),
-            date: text(tag::STUDY_DATE),
-            description: text(tag::STUDY_DESCRIPTION),
-            modalities: answer.texts(tag::MODALITIES),
-            sop_classes: classes.iter().filter_map(|c| Uid::new(c).ok()).collect(),
+            patient_id: text(tag::PATIENT_ID, 64),
+            patient_name: text(tag::PATIENT_NAME, 324),
+            sex: text(tag::SEX, 16),
+            birth_date: text(tag::BIRTH_DATE, 16),
+            accession: text(tag::ACCESSION, 65),
+            date: text(tag::STUDY_DATE, 16),
+            description: text(tag::STUDY_DESCRIPTION, 64),
+            modalities: modalities.collect(),
+            sop_classes: classes.collect(),
             series: answer.number(tag::SERIES_IN_STUDY),
             instances: answer.number(tag::INSTANCES_IN_STUDY),
         })

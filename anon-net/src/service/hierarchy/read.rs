@@ -30,9 +30,9 @@ impl Found {
         let count = answer.number(tag::INSTANCES_IN_SERIES);
         Self {
             uid,
-            modality: answer.text(tag::MODALITY),
+            modality: answer.short(tag::MODALITY, 16),
             number: answer.number(tag::SERIES_NUMBER),
-            description: answer.text(tag::SERIES_DESCRIPTION),
+            description: answer.short(tag::SERIES_DESCRIPTION, 64),
             sop_class: answer.class(tag::SOP_CLASS),
             count: count.filter(|count| *count != 0),
             is_repeated: false,

@@ -60,7 +60,7 @@ fn visit(scp: &Running, instance: &str) -> Tested {
     let mut association = dial(scp)?;
     let mut peer = Peer(&mut *association);
     let echo = peer.echo()?;
-    let stored = peer.store(instance, &[7; 300_000])?;
+    let stored = peer.store(instance, &vec![7; 300_000])?;
     if (echo, stored) != (Status::SUCCESS, Status::SUCCESS) {
         return Err(format!("{echo} and {stored}").into());
     }
@@ -74,8 +74,10 @@ fn is_served(scp: &Running, case: &str) {
     loop {
         match visit(scp, "1.2.3") {
             Ok(()) => return,
-            Err(error) if began.elapsed() > Duration::from_secs(6) => panic!("{case}: {error}"),
-            Err(_) => pause(),
+            Err(error) => {
+                assert!(began.elapsed() < Duration::from_secs(6), "{case}: {error}");
+                pause();
+            }
         }
     }
 }
@@ -96,11 +98,12 @@ fn eventually(what: &str, condition: impl Fn() -> bool) {
 }
 
 #[track_caller]
-fn rejected(dialled: Result<Box<dyn Association>, Error>, wanted: Rejection) {
-    match dialled {
-        Err(Error::Rejected { reason, .. }) => assert_eq!(reason, wanted),
-        other => panic!("not rejected: {other:?}"),
-    }
+fn rejected(dialled: &Result<Box<dyn Association>, Error>, wanted: Rejection) {
+    let reason = match dialled {
+        Err(Error::Rejected { reason, .. }) => Some(*reason),
+        _ => None,
+    };
+    assert_eq!(reason, Some(wanted), "{dialled:?}");
 }
 
 /// True if the other side has ended the connection, in order or with a reset.
@@ -151,8 +154,8 @@ fn titles_are_checked() {
             .calling_titles([title("PEER"), title("OTHER")])
             .observer(Arc::clone(&recorder) as _),
     );
-    rejected(dial_as(&scp, "PEER", "ELSE"), Rejection::CalledTitle);
-    rejected(dial_as(&scp, "STRANGER", "SCP"), Rejection::CallingTitle);
+    rejected(&dial_as(&scp, "PEER", "ELSE"), Rejection::CalledTitle);
+    rejected(&dial_as(&scp, "STRANGER", "SCP"), Rejection::CallingTitle);
     is_served(&scp, "after rejections");
     assert_eq!(scp.stop(PATIENCE), Stopped::Drained);
     let heard = recorder.heard();
@@ -207,7 +210,7 @@ fn associations_over_the_limit_are_rejected() {
         let echo = Peer(&mut **association).echo();
         assert_eq!(echo.expect("an answer"), Status::SUCCESS);
     }
-    rejected(dial(&scp), Rejection::LocalLimit);
+    rejected(&dial(&scp), Rejection::LocalLimit);
     // Those that are open are not hurt, however long they have been idle since.
     for association in &mut held {
         assert_eq!(
@@ -227,7 +230,7 @@ fn associations_of_one_peer_are_limited() {
     let scp = bind(memory().max_associations_per_peer(1));
     let mut held = dial(&scp).expect("room");
     assert_eq!(Peer(&mut *held).echo().expect("an answer"), Status::SUCCESS);
-    rejected(dial(&scp), Rejection::LocalLimit);
+    rejected(&dial(&scp), Rejection::LocalLimit);
     // Another address of the same machine is another peer.
     let port = scp.local_addr().port();
     let node = Node::new(title("SCP"), "127.0.0.1", port).expect("a node");

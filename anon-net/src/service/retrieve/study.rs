@@ -1,0 +1,265 @@
+//! One study: what is expected, and the rounds in which it is asked for.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::tally::Tally;
+use super::{Arrivals, Level, RetrieveRequest, Step, StudyReport, Via};
+use crate::service::hierarchy::{self, Detail, HierarchyRequest, StudyHierarchy};
+use crate::service::transfer::{Target, Transfer, TransferFailure};
+use crate::service::{Cancel, Scu, ServiceError};
+use crate::{Error, InstanceUid, Node, Remedy};
+
+/// How many instances are asked for in one request. 64 UIDs fit the length field of a UI.
+const LIST: usize = 64;
+/// How long to wait for what is on its way, after a peer has said that it did not send all.
+const AFTER_FAILURE: Duration = Duration::from_secs(2);
+
+/// What is asked for in a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Round {
+    Study,
+    Series,
+    Lists,
+    /// Some servers take no list.
+    Singly,
+}
+
+impl Round {
+    const ALL: [Self; 4] = [Self::Study, Self::Series, Self::Lists, Self::Singly];
+
+    fn first(level: Level) -> Self {
+        match level {
+            Level::Study => Self::Study,
+            Level::Series => Self::Series,
+            Level::Instance => Self::Lists,
+        }
+    }
+
+    fn level(self) -> Level {
+        match self {
+            Self::Study => Level::Study,
+            Self::Series => Level::Series,
+            Self::Lists | Self::Singly => Level::Instance,
+        }
+    }
+
+    /// What is missing, as it is asked for in this round.
+    fn targets(self, hierarchy: &StudyHierarchy, missing: &[InstanceUid]) -> Vec<Target> {
+        let study = &hierarchy.study;
+        if self == Self::Study {
+            let study = study.clone();
+            return vec![Target::Study { study }];
+        }
+        let missing: BTreeSet<&InstanceUid> = missing.iter().collect();
+        let mut targets = Vec::new();
+        for series in &hierarchy.series {
+            let of_series = series.instances.iter().flatten().map(|entry| &entry.uid);
+            let of_series: Vec<&InstanceUid> =
+                of_series.filter(|uid| missing.contains(*uid)).collect();
+            let chunk = match self {
+                Self::Singly => 1,
+                _ => LIST,
+            };
+            if self == Self::Series && !of_series.is_empty() {
+                let (study, series) = (study.clone(), series.uid.clone());
+                targets.push(Target::Series { study, series });
+            } else {
+                targets.extend(of_series.chunks(chunk).map(|uids| Target::Instances {
+                    study: study.clone(),
+                    series: series.uid.clone(),
+                    instances: uids.iter().map(|uid| (*uid).clone()).collect(),
+                }));
+            }
+        }
+        targets
+    }
+}
+
+/// What a study is brought with.
+pub(super) struct Job<'j> {
+    pub(super) scu: &'j Scu,
+    pub(super) node: &'j Node,
+    pub(super) request: &'j RetrieveRequest,
+    pub(super) arrivals: &'j dyn Arrivals,
+    pub(super) cancel: &'j Cancel,
+}
+
+/// How a round went.
+#[derive(Default)]
+struct Outcome {
+    /// Why something was not sent.
+    error: Option<ServiceError>,
+    /// Nothing can come of asking at another level.
+    is_hopeless: bool,
+}
+
+impl<'j> Job<'j> {
+    /// Brings one study.
+    pub(super) fn bring(
+        &self,
+        study: &'j InstanceUid,
+        on_step: &mut dyn FnMut(Step),
+    ) -> StudyReport {
+        let hierarchy = match self.hierarchy(study) {
+            Ok(hierarchy) => hierarchy,
+            Err(error) => return StudyReport::failed(study.clone(), error),
+        };
+        let mut tally = Tally::new(study, self.arrivals, &hierarchy, on_step);
+        let error = self.rounds(&hierarchy, &mut tally).err();
+        let report = tally.report(error);
+        tracing::debug!(
+            node = %self.node,
+            expected = report.expected,
+            stored = report.stored,
+            quarantined = report.quarantined,
+            excluded = report.excluded,
+            missing = report.missing.len(),
+            "a study was retrieved"
+        );
+        report
+    }
+
+    fn hierarchy(&self, study: &InstanceUid) -> Result<StudyHierarchy, ServiceError> {
+        let request = HierarchyRequest::new(study.clone(), Detail::Instances)
+            .with_wanted(self.request.wanted.clone())
+            .with_max_answers(self.request.max_answers);
+        let finder = self.scu.finder(self.node, self.cancel)?;
+        let mut finder = finder.with_max_answers(request.max_answers);
+        let result = hierarchy::of(&mut finder, &request);
+        let hierarchy = finder.end(result)?;
+        if hierarchy.count() == 0 {
+            return Err(ServiceError::NotFound);
+        }
+        Ok(hierarchy)
+    }
+
+    /// Asks until all is here, or nothing is left to try.
+    fn rounds(
+        &self,
+        hierarchy: &StudyHierarchy,
+        tally: &mut Tally<'_>,
+    ) -> Result<(), ServiceError> {
+        tally.look()?;
+        let first = Round::first(self.request.level);
+        let mut error = None;
+        for round in Round::ALL.into_iter().filter(|round| *round >= first) {
+            if tally.is_complete() {
+                return Ok(());
+            }
+            let level = round.level();
+            tally.tell(Step::Asked { level });
+            let outcome = self.round(&round.targets(hierarchy, tally.missing()), tally)?;
+            let network = self.scu.timeouts().network;
+            let patience = match outcome.error {
+                None => network,
+                Some(ServiceError::Cancelled) => return Err(ServiceError::Cancelled),
+                Some(_) => network.min(AFTER_FAILURE),
+            };
+            tally.settle(patience, self.cancel)?;
+            error = outcome.error.or(error);
+            if outcome.is_hopeless {
+                break;
+            }
+        }
+        if tally.is_complete() {
+            return Ok(());
+        }
+        let after = self.scu.timeouts().network;
+        Err(error.unwrap_or(ServiceError::Stalled { after }))
+    }
+
+    /// Asks for each target, on as few associations as there can be.
+    ///
+    /// # Errors
+    /// [`ServiceError::Cancelled`], or the error of the arrivals.
+    fn round(&self, targets: &[Target], tally: &mut Tally<'_>) -> Result<Outcome, ServiceError> {
+        let retries = self.scu.retries();
+        let mut outcome = Outcome::default();
+        let mut open: Option<Transfer<'_>> = None;
+        let mut lost = 0;
+        for target in targets {
+            if lost > 0 && self.cancel.wait(retries.pause) {
+                return Err(ServiceError::Cancelled);
+            }
+            let result = self.ask(&mut open, target, tally);
+            tally.look()?;
+            match result {
+                Ok(()) => lost = 0,
+                Err(ServiceError::Cancelled) => {
+                    outcome.error = Some(ServiceError::Cancelled);
+                    break;
+                }
+                Err(error) => {
+                    let is_refusal = matches!(error, ServiceError::Refused { .. });
+                    lost = if is_refusal { 0 } else { lost + 1 };
+                    outcome.is_hopeless = is_hopeless(&error) || lost >= retries.attempts.max(1);
+                    outcome.error = Some(error);
+                }
+            }
+            if outcome.is_hopeless || tally.is_complete() {
+                break;
+            }
+        }
+        if let Some(transfer) = open {
+            transfer.release();
+        }
+        Ok(outcome)
+    }
+
+    /// Asks for one target, on the association that is open or on another.
+    fn ask<'t>(
+        &'t self,
+        open: &mut Option<Transfer<'t>>,
+        target: &Target,
+        tally: &mut Tally<'_>,
+    ) -> Result<(), ServiceError> {
+        let mut transfer = match open.take() {
+            Some(transfer) => transfer,
+            None => self.open()?,
+        };
+        tally.begin();
+        let result = transfer.ask(target, self.request.priority, tally);
+        if matches!(
+            result,
+            Ok(_) | Err(ServiceError::Refused { .. } | ServiceError::Cancelled)
+        ) {
+            *open = Some(transfer);
+        }
+        tally.failed.extend(result?.failed);
+        Ok(())
+    }
+
+    fn open(&self) -> Result<Transfer<'_>, ServiceError> {
+        match &self.request.via {
+            Via::Move { destination } => {
+                self.scu.mover(self.node, destination.clone(), self.cancel)
+            }
+            Via::Get {
+                handler,
+                sop_classes,
+                transfer_syntaxes,
+            } => {
+                let storage = (&**sop_classes, &**transfer_syntaxes);
+                self.scu.getter(self.node, storage, &**handler, self.cancel)
+            }
+        }
+    }
+}
+
+/// True if asking again, at whatever level, will end the same way.
+fn is_hopeless(error: &ServiceError) -> bool {
+    match error {
+        ServiceError::Refused { status, .. } => matches!(
+            TransferFailure::of(*status),
+            Some(
+                TransferFailure::DestinationUnknown
+                    | TransferFailure::NotAuthorized
+                    | TransferFailure::ClassNotSupported
+            )
+        ),
+        ServiceError::ContextRefused { .. } => true,
+        ServiceError::Association(error @ Error::Rejected { .. }) => error.remedy() == Remedy::Stop,
+        _ => false,
+    }
+}

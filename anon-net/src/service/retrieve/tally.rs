@@ -1,0 +1,193 @@
+//! [`Tally`]: what of a study arrived, and what is missing.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use super::{Arrival, Arrivals, Step, StudyReport};
+use crate::dimse::SubOperations;
+use crate::service::dialogue::Glance;
+use crate::service::hierarchy::StudyHierarchy;
+use crate::service::transfer::Watch;
+use crate::service::{Cancel, ServiceError};
+use crate::{BackendError, Error, InstanceUid};
+
+/// How long arrivals are let be before they are counted again: counting costs a look-up for each
+/// instance that is missing.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
+
+/// What of a study arrived.
+pub(super) struct Tally<'a> {
+    study: &'a InstanceUid,
+    arrivals: &'a dyn Arrivals,
+    on_step: &'a mut dyn FnMut(Step),
+    expected: usize,
+    stored: usize,
+    quarantined: usize,
+    excluded: usize,
+    missing: Vec<InstanceUid>,
+    /// Named by the peer as not sent.
+    pub(super) failed: BTreeSet<InstanceUid>,
+    seen: u64,
+    looked: Instant,
+    /// The most sub-operations that the peer counted for what is asked for now.
+    counted: u32,
+    failure: Option<BackendError>,
+}
+
+impl<'a> Tally<'a> {
+    pub(super) fn new(
+        study: &'a InstanceUid,
+        arrivals: &'a dyn Arrivals,
+        hierarchy: &StudyHierarchy,
+        on_step: &'a mut dyn FnMut(Step),
+    ) -> Self {
+        let mut missing = Vec::new();
+        let mut excluded = 0;
+        for (_, instance) in hierarchy.instances() {
+            if instance.excluded {
+                excluded += 1;
+            } else {
+                missing.push(instance.uid.clone());
+            }
+        }
+        let expected = missing.len() + excluded;
+        on_step(Step::Expected {
+            instances: expected,
+            excluded,
+        });
+        Self {
+            study,
+            arrivals,
+            on_step,
+            expected,
+            stored: 0,
+            quarantined: 0,
+            excluded,
+            missing,
+            failed: BTreeSet::new(),
+            seen: 0,
+            looked: Instant::now(),
+            counted: 0,
+            failure: None,
+        }
+    }
+
+    pub(super) fn missing(&self) -> &[InstanceUid] {
+        &self.missing
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.missing.is_empty()
+    }
+
+    pub(super) fn tell(&mut self, step: Step) {
+        (self.on_step)(step);
+    }
+
+    /// Something else is asked for: its counters begin anew.
+    pub(super) fn begin(&mut self) {
+        self.counted = 0;
+    }
+
+    /// Counts what arrived. True if something did.
+    ///
+    /// # Errors
+    /// [`ServiceError::Association`] with the error of the arrivals.
+    pub(super) fn look(&mut self) -> Result<bool, ServiceError> {
+        if let Some(error) = self.failure.take() {
+            return Err(Error::Backend(error).into());
+        }
+        self.count().map_err(|error| Error::Backend(error).into())
+    }
+
+    fn count(&mut self) -> Result<bool, BackendError> {
+        // Before the states: what arrives between the two is looked for once more, not never.
+        self.seen = self.arrivals.changes();
+        self.looked = Instant::now();
+        let states = self.arrivals.states(self.study, &self.missing)?;
+        let mut states = states.into_iter();
+        let before = self.missing.len();
+        self.missing.retain(|_| {
+            let count = match states.next() {
+                Some(Arrival::Stored) => &mut self.stored,
+                Some(Arrival::Quarantined) => &mut self.quarantined,
+                Some(Arrival::Excluded) => &mut self.excluded,
+                Some(Arrival::Missing) | None => return true,
+            };
+            *count += 1;
+            false
+        });
+        let missing = self.missing.len();
+        if missing == before {
+            return Ok(false);
+        }
+        (self.on_step)(Step::Arrived {
+            stored: self.stored,
+            quarantined: self.quarantined,
+            missing,
+        });
+        Ok(true)
+    }
+
+    /// Waits until all is here, or nothing arrives for so long.
+    ///
+    /// # Errors
+    /// [`ServiceError::Cancelled`], or the error of the arrivals.
+    pub(super) fn settle(&mut self, limit: Duration, cancel: &Cancel) -> Result<(), ServiceError> {
+        let mut since = Instant::now();
+        loop {
+            if self.look()? {
+                since = Instant::now();
+            }
+            let rest = limit.saturating_sub(since.elapsed());
+            if self.is_complete() || rest.is_zero() {
+                return Ok(());
+            }
+            if cancel.is_cancelled() {
+                return Err(ServiceError::Cancelled);
+            }
+            self.arrivals.wait(self.seen, rest.min(BETWEEN_LOOKS));
+        }
+    }
+
+    pub(super) fn report(self, error: Option<ServiceError>) -> StudyReport {
+        let failed = self.missing.iter().filter(|uid| self.failed.contains(*uid));
+        StudyReport {
+            study: self.study.clone(),
+            expected: self.expected,
+            stored: self.stored,
+            quarantined: self.quarantined,
+            excluded: self.excluded,
+            failed: failed.count(),
+            error: error.filter(|_| !self.missing.is_empty()),
+            missing: self.missing,
+        }
+    }
+}
+
+impl Watch for Tally<'_> {
+    /// A peer goes on while it has done more than ever before: that ends some time, unlike responses.
+    fn counted(&mut self, counts: SubOperations) -> bool {
+        let done = [counts.completed, counts.failed, counts.warning];
+        let done = done.iter().flatten().map(|count| u32::from(*count)).sum();
+        let is_more = done > self.counted;
+        self.counted = self.counted.max(done);
+        self.tell(Step::Counted(counts));
+        is_more | matches!(self.glance(), Glance::Alive)
+    }
+
+    fn glance(&mut self) -> Glance {
+        let is_due = self.looked.elapsed() >= BETWEEN_LOOKS;
+        if !is_due || self.arrivals.changes() == self.seen {
+            return Glance::Quiet;
+        }
+        match self.count() {
+            Ok(true) => Glance::Alive,
+            Ok(false) => Glance::Quiet,
+            Err(error) => {
+                self.failure = Some(error);
+                Glance::Stop
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! [`MemoryArrivals`]: what arrived, in memory.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::service::retrieve::{Arrival, Arrivals};
+use crate::{BackendError, InstanceUid};
+
+/// Knows what it was told. The study of an instance does not matter to it.
+#[derive(Default)]
+pub struct MemoryArrivals {
+    known: Mutex<Known>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Known {
+    states: BTreeMap<InstanceUid, Arrival>,
+    changes: u64,
+}
+
+impl MemoryArrivals {
+    /// Nothing arrived.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Tells what became of an instance.
+    pub fn arrive(&self, instance: &InstanceUid, arrival: Arrival) {
+        let mut known = self.lock();
+        known.states.insert(instance.clone(), arrival);
+        known.changes += 1;
+        self.changed.notify_all();
+    }
+
+    // A thread that panics while it holds the lock does so between whole changes.
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Arrivals for MemoryArrivals {
+    fn states(
+        &self,
+        _study: &InstanceUid,
+        instances: &[InstanceUid],
+    ) -> Result<Vec<Arrival>, BackendError> {
+        let known = self.lock();
+        let state = |uid| known.states.get(uid).copied().unwrap_or(Arrival::Missing);
+        Ok(instances.iter().map(state).collect())
+    }
+
+    fn changes(&self) -> u64 {
+        self.lock().changes
+    }
+
+    fn wait(&self, seen: u64, timeout: Duration) {
+        let known = self.lock();
+        let same = |known: &mut Known| known.changes == seen;
+        drop(self.changed.wait_timeout_while(known, timeout, same));
+    }
+}
+
+impl fmt::Debug for MemoryArrivals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = self.lock();
+        f.debug_struct("MemoryArrivals")
+            .field("states", &known.states.len())
+            .field("changes", &known.changes)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,277 @@
+//! C-MOVE and C-GET.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anon_net::dimse::{Priority, SubOperations};
+use anon_net::identifier::{Encoding, tag};
+use anon_net::service::{
+    Cancel, GetRequest, MoveRequest, ServiceError, Target, Timeouts, TransferEnd, TransferFailure,
+};
+use anon_net::testing::MemoryHandler;
+use anon_net::{Error, InstanceUid, Operation, Status, Uid};
+
+use crate::pacs::{
+    CT, DCMQRSCP, LONG, Manners, ORTHANC, PYNETDICOM, Pacs, SR, request, respond, rogue, study,
+};
+
+const MANNERS: [(&str, Manners); 3] = [
+    ("Orthanc", ORTHANC),
+    ("dcmqrscp", DCMQRSCP),
+    ("pynetdicom", PYNETDICOM),
+];
+
+fn uid(text: &str) -> InstanceUid {
+    text.parse().expect("a UID")
+}
+
+fn of_study() -> Target {
+    let study = uid("1.2.1");
+    Target::Study { study }
+}
+
+fn targets() -> [(Target, usize); 3] {
+    let series = Target::Series {
+        study: uid("1.2.1"),
+        series: uid("1.2.1.0"),
+    };
+    let instances = Target::Instances {
+        study: uid("1.2.1"),
+        series: uid("1.2.1.0"),
+        instances: vec![uid("1.2.1.0.2"), uid("1.2.1.0.0")],
+    };
+    [(of_study(), 4), (series, 3), (instances, 2)]
+}
+
+fn archive(manners: Manners) -> Pacs {
+    Pacs::start(manners, vec![study(1, "A", &[("CT", 3), ("SR", 1)])])
+}
+
+fn move_to(
+    pacs: &Pacs,
+    target: Target,
+    destination: &str,
+) -> Result<(TransferEnd, Vec<SubOperations>), ServiceError> {
+    let request = MoveRequest::new(target, destination.parse().expect("a title"));
+    let mut counts = Vec::new();
+    let end = pacs
+        .scu()
+        .move_to(&pacs.node, &request, &Cancel::new(), &mut |c| {
+            counts.push(c);
+        })?;
+    Ok((end, counts))
+}
+
+#[test]
+fn moves_at_each_level() {
+    for (name, manners) in MANNERS {
+        let is_counted = manners.counts;
+        let pacs = archive(manners);
+        for (target, count) in targets() {
+            let (end, counts) = move_to(&pacs, target, "US").unwrap();
+            assert_eq!(
+                (end.status, end.failed.len()),
+                (Status::SUCCESS, 0),
+                "{name}"
+            );
+            assert_eq!(counts.len(), count + 1, "{name}");
+            let last = counts[count - 1].completed.map(usize::from);
+            assert_eq!(last, is_counted.then_some(count), "{name}");
+        }
+        assert_eq!(
+            pacs.asked(),
+            ["C-MOVE STUDY", "C-MOVE SERIES", "C-MOVE IMAGE"],
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_destination_that_nobody_knows_is_said() {
+    for (name, manners) in MANNERS {
+        let status = manners.unknown_destination;
+        let error = move_to(&archive(manners), of_study(), "NOBODY").unwrap_err();
+        let ServiceError::Refused {
+            operation,
+            status: said,
+        } = error
+        else {
+            panic!("{name}: {error:?}");
+        };
+        assert_eq!((operation, said), (Operation::Move, status), "{name}");
+    }
+    for (code, failure) in [
+        (0xA701, Some(TransferFailure::CannotCount)),
+        (0xA702, Some(TransferFailure::CannotSend)),
+        (0xA801, Some(TransferFailure::DestinationUnknown)),
+        (0xA900, Some(TransferFailure::Mismatch)),
+        (0xC123, Some(TransferFailure::UnableToProcess)),
+        (0x0122, Some(TransferFailure::ClassNotSupported)),
+        (0x0124, Some(TransferFailure::NotAuthorized)),
+        (0x0110, Some(TransferFailure::Other)),
+        (0x0000, None),
+        (0xB000, None),
+        (0xFE00, None),
+        (0xFF00, None),
+    ] {
+        assert_eq!(
+            TransferFailure::of(Status::new(code)),
+            failure,
+            "{code:04X}"
+        );
+    }
+}
+
+#[test]
+fn what_could_not_be_sent_is_listed() {
+    let deliver = |_: &str, uid: &InstanceUid| uid.expose() != "1.2.1.0.1";
+    let studies = vec![study(1, "A", &[("CT", 3)])];
+    let pacs = Pacs::delivering(DCMQRSCP, studies, Box::new(deliver));
+    let (end, _) = move_to(&pacs, of_study(), "US").unwrap();
+    assert_eq!(end.status, Status::new(0xB000));
+    assert_eq!(end.failed, [uid("1.2.1.0.1")]);
+    assert!(!format!("{end:?}").contains("1.2.1"));
+}
+
+#[test]
+fn a_move_that_is_cancelled_ends_in_order() {
+    for (name, manners) in MANNERS {
+        let heeds = manners.cancels;
+        let pacs = Pacs::start(manners, vec![study(1, "A", &[("CT", 100)])]);
+        let cancel = Cancel::new();
+        let request = MoveRequest::new(of_study(), "US".parse().unwrap());
+        let request = request.with_priority(Priority::High);
+        let result = pacs
+            .scu()
+            .move_to(&pacs.node, &request, &cancel, &mut |_| cancel.cancel());
+        assert!(
+            matches!(result, Err(ServiceError::Cancelled)),
+            "{name}: {result:?}"
+        );
+        assert_eq!(
+            pacs.store.cancelled.load(Ordering::Acquire),
+            heeds,
+            "{name}"
+        );
+    }
+}
+
+/// What is asked is what the standard asks for.
+#[test]
+fn a_request_is_written_as_the_standard_says() {
+    for (target, level, keys) in [
+        (targets()[0].0.clone(), "STUDY", vec![tag::STUDY_UID]),
+        (
+            targets()[1].0.clone(),
+            "SERIES",
+            vec![tag::STUDY_UID, tag::SERIES_UID],
+        ),
+        (
+            targets()[2].0.clone(),
+            "IMAGE",
+            vec![tag::SOP_INSTANCE, tag::STUDY_UID, tag::SERIES_UID],
+        ),
+    ] {
+        let (tell, told) = std::sync::mpsc::channel();
+        let (scu, node) = rogue(move |association| {
+            let (context, ask, asked) = request(association, Encoding::ImplicitLittle)?;
+            drop(tell.send((ask.clone(), asked)));
+            respond(association, context, &ask, Status::SUCCESS, None)?;
+            association.receive(LONG)?;
+            association.release(LONG)
+        });
+        let request = MoveRequest::new(target, "US".parse().unwrap());
+        let request = request.with_priority(Priority::High);
+        scu.move_to(&node, &request, &Cancel::new(), &mut drop)
+            .unwrap();
+        let (ask, asked) = told.recv_timeout(LONG).unwrap();
+        assert_eq!(ask.priority, Priority::High, "{level}");
+        assert_eq!(
+            ask.destination.map(|to| to.to_string()).as_deref(),
+            Some("US")
+        );
+        assert_eq!(asked.text(tag::LEVEL).as_deref(), Some(level));
+        let tags = asked.elements().iter().map(|element| element.tag);
+        let tags: Vec<_> = tags.filter(|t| *t != tag::LEVEL).collect();
+        assert_eq!(tags, keys, "{level}");
+    }
+}
+
+fn classes(uids: &[&str]) -> Vec<Uid> {
+    uids.iter().map(|uid| uid.parse().expect("a UID")).collect()
+}
+
+#[test]
+fn gets_on_the_same_association() {
+    for (name, manners) in MANNERS {
+        let pacs = archive(manners);
+        for (target, count) in targets() {
+            let is_study = matches!(target, Target::Study { .. });
+            let handler = MemoryHandler::new(1 << 24);
+            let syntaxes = classes(&["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"]);
+            let request = GetRequest::new(target, classes(&[CT, SR]), syntaxes);
+            let end = pacs
+                .scu()
+                .get(&pacs.node, &request, &handler, &Cancel::new(), &mut drop)
+                .unwrap();
+            // It has no context for the report, and says so.
+            let failed = usize::from(is_study);
+            assert_eq!(end.failed.len(), failed, "{name}");
+            assert_eq!(handler.len(), count - failed, "{name}");
+            let body = handler.stored(&uid("1.2.1.0.2")).unwrap();
+            assert_eq!(body, "1.2.1.0.2".repeat(10_000).as_bytes(), "{name}");
+        }
+        assert_eq!(pacs.store.associations.load(Ordering::Acquire), 3, "{name}");
+    }
+}
+
+#[test]
+fn what_a_handler_refuses_is_answered() {
+    let pacs = archive(ORTHANC);
+    let request = GetRequest::new(of_study(), classes(&[CT]), classes(&["1.2.840.10008.1.2"]));
+    let handler = MemoryHandler::new(100_000);
+    let end = pacs
+        .scu()
+        .get(&pacs.node, &request, &handler, &Cancel::new(), &mut drop)
+        .unwrap();
+    assert_eq!((handler.len(), end.failed.len()), (1, 3));
+}
+
+#[test]
+fn there_are_no_more_contexts_than_there_can_be() {
+    let pacs = archive(ORTHANC);
+    let many: Vec<Uid> = (0..128)
+        .map(|n| format!("1.2.{n}").parse().unwrap())
+        .collect();
+    let handler = MemoryHandler::new(1 << 20);
+    let get = |classes: &[Uid], syntaxes: &[Uid]| {
+        let request = GetRequest::new(of_study(), classes.to_vec(), syntaxes.to_vec());
+        pacs.scu()
+            .get(&pacs.node, &request, &handler, &Cancel::new(), &mut drop)
+    };
+    assert!(get(&many[..127], &many[..2]).is_ok());
+    assert!(get(&many[..2], &many[..63]).is_ok());
+    let error = get(&many, &many[..1]).unwrap_err();
+    assert!(
+        matches!(error, ServiceError::Association(Error::Limit { .. })),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn a_server_that_only_speaks_is_given_up_when_it_is_silent() {
+    let (scu, node) = rogue(|association| {
+        let (context, ask, _) = request(association, Encoding::ImplicitLittle)?;
+        respond(association, context, &ask, Status::PENDING, None)?;
+        association.receive(LONG).map(drop)
+    });
+    let scu = scu.with_timeouts(Timeouts::all(Duration::from_millis(150)));
+    let request = MoveRequest::new(of_study(), "US".parse().unwrap());
+    let error = scu
+        .move_to(&node, &request, &Cancel::new(), &mut drop)
+        .unwrap_err();
+    assert!(
+        matches!(error, ServiceError::Association(Error::TimedOut { .. })),
+        "{error:?}"
+    );
+}
