@@ -11,10 +11,12 @@ use anon_net::error::Rejection;
 use anon_net::service::{
     Cancel, Detail, HierarchyRequest, Query, Scu, SendItem, SendOutcome, ServiceError, Timeouts,
 };
+use anon_net::tls::ClientTls;
 use anon_net::{Error, Node, Status};
 
 use crate::node;
 use crate::shared::Test;
+use crate::shared::servers::certificates::Authority;
 use crate::shared::servers::corpus::{Corpus, Instance};
 use crate::shared::servers::{Kind, Server, Setup};
 
@@ -203,13 +205,8 @@ fn finds(scu: &Scu, node: &Node, kind: Kind) -> Test {
     Ok(())
 }
 
-#[cfg(feature = "tls")]
 #[test]
 fn tls_servers_know_us_and_we_them() -> Test {
-    use anon_net::tls::ClientTls;
-
-    use crate::shared::servers::certificates::Authority;
-
     let Some(authority) = Authority::new()? else {
         return Ok(());
     };

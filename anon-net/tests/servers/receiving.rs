@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anon_net::scp::Running;
+use anon_net::tls::ServerTls;
 
 use crate::node::{self, Inbox};
 use crate::shared::Test;
+use crate::shared::servers::certificates::Authority;
 use crate::shared::servers::corpus::{Corpus, Instance, UNCOMPRESSED};
 use crate::shared::servers::need::{Need, here};
 use crate::shared::servers::tool::{Ran, dcmtk};
@@ -159,13 +161,8 @@ fn archives_move_to_us() -> Test {
     Ok(())
 }
 
-#[cfg(feature = "tls")]
 #[test]
 fn tls_wants_the_right_certificate() -> Test {
-    use anon_net::tls::ServerTls;
-
-    use crate::shared::servers::certificates::Authority;
-
     let Some(authority) = Authority::new()? else {
         return Ok(());
     };
