@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# DCMTK's storescp: what it receives is in $STATE/in. It listens on every interface.
+# Arguments: more options of its own: --fork, --ignore, +xa (all transfer syntaxes), +B (bit preserving), --abort-during,
+# --abort-after, --refuse, --reject, --sleep-during N, --sleep-after N.
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+tls=()
+[ -z "${TLS_KEY:-}" ] || tls=(+tls "$TLS_KEY" "$TLS_CERTIFICATE" +cf "$TLS_CA" --require-peer-cert)
+become storescp --aetitle "${AE:-STORESCP}" --output-directory "$STATE/in" --unique-filenames "${tls[@]}" "$@" "$PORT"

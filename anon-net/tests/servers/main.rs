@@ -1,0 +1,16 @@
+//! Against real servers, on loopback: Orthanc, DCMTK and pynetdicom.
+//!
+//! `.ci/servers/install.sh` installs them. Without them these tests say so and pass.
+#![cfg(unix)]
+
+#[expect(dead_code, reason = "each binary uses some of it")]
+#[path = "../shared/mod.rs"]
+mod shared;
+
+#[expect(dead_code, reason = "each binary uses some of it")]
+#[path = "../shared/node.rs"]
+mod node;
+
+mod calling;
+mod harness;
+mod receiving;
