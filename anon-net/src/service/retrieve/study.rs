@@ -200,7 +200,10 @@ impl<'j> Job<'j> {
                 Err(error) => {
                     let is_refusal = matches!(error, ServiceError::Refused { .. });
                     lost = if is_refusal { 0 } else { lost + 1 };
-                    outcome.is_hopeless = is_hopeless(&error) || lost >= retries.attempts.max(1);
+                    // pynetdicom finds nothing by a list, and says A801 for it.
+                    let of_list = matches!(target, Target::Instances { instances, .. } if instances.len() > 1);
+                    outcome.is_hopeless = (is_hopeless(&error) && !(of_list && is_refusal))
+                        || lost >= retries.attempts.max(1);
                     outcome.error = Some(error);
                 }
             }
