@@ -7,10 +7,10 @@
 #[path = "../shared/mod.rs"]
 mod shared;
 
-#[expect(dead_code, reason = "each binary uses some of it")]
 #[path = "../shared/node.rs"]
 mod node;
 
 mod calling;
 mod harness;
 mod receiving;
+mod retrieving;

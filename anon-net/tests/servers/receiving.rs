@@ -59,7 +59,7 @@ fn echoscu_is_answered() -> Test {
     if !here(&[Need::Dcmtk])? {
         return Ok(());
     }
-    let scp = node::listen(&Arc::default(), |builder| builder)?;
+    let scp = node::listen(&Arc::<Inbox>::default(), |builder| builder)?;
     call(&scp, "echoscu", &[], &[])?.succeeds()?;
     call(&scp, "echoscu", &["--repeat", "50"], &[])?.succeeds()?;
     // More contexts and transfer syntaxes than anyone needs.

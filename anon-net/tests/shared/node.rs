@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use anon_net::scp::{Running, Scp, ScpBuilder};
-use anon_net::{BackendError, Instance, InstanceHandler, Outcome, Supported, Uid};
+use anon_net::{BackendError, Instance, InstanceHandler, Outcome, Supported, TextError, Uid};
 
 /// Its AE title.
 pub(crate) const TITLE: &str = "ANONYMIZER";
@@ -31,24 +31,32 @@ const SYNTAXES: [&str; 10] = [
     ".1", "", ".2", ".1.99", ".4.50", ".4.70", ".4.80", ".4.81", ".4.90", ".5",
 ];
 
-/// What such a node supports.
-pub(crate) fn supported() -> Result<Supported, Box<dyn Error>> {
-    let syntaxes = SYNTAXES.map(|end| Uid::new(&format!("1.2.840.10008.1.2{end}")));
-    let syntaxes: Vec<Uid> = syntaxes.into_iter().collect::<Result<_, _>>()?;
+/// The storage SOP classes of such a node.
+pub(crate) fn classes() -> Result<Vec<Uid>, TextError> {
+    CLASSES.into_iter().map(Uid::new).collect()
+}
+
+/// The transfer syntaxes of such a node.
+pub(crate) fn transfer_syntaxes() -> Result<Vec<Uid>, TextError> {
+    let uids = SYNTAXES.map(|end| Uid::new(&format!("1.2.840.10008.1.2{end}")));
+    uids.into_iter().collect()
+}
+
+fn supported() -> Result<Supported, TextError> {
     let implicit = Uid::new("1.2.840.10008.1.2")?;
     let mut supported = Supported::new().with(Uid::new(VERIFICATION)?, vec![implicit]);
-    for class in CLASSES {
-        supported = supported.with(Uid::new(class)?, syntaxes.clone());
+    for class in classes()? {
+        supported = supported.with(class, transfer_syntaxes()?);
     }
     Ok(supported)
 }
 
-/// Listens at a free port of loopback; what it receives goes to `inbox`.
-pub(crate) fn listen(
-    inbox: &Arc<Inbox>,
+/// Listens at a free port of loopback; what it receives goes to `handler`.
+pub(crate) fn listen<H: InstanceHandler + 'static>(
+    handler: &Arc<H>,
     set: impl FnOnce(ScpBuilder) -> ScpBuilder,
 ) -> Result<Running, Box<dyn Error>> {
-    let handler: Arc<dyn InstanceHandler> = Arc::<Inbox>::clone(inbox);
+    let handler: Arc<dyn InstanceHandler> = Arc::<H>::clone(handler);
     let builder = Scp::builder(TITLE.parse()?, handler).supported(supported()?);
     Ok(set(builder).bind("127.0.0.1:0".parse()?)?)
 }
