@@ -101,7 +101,7 @@ pub(crate) struct Wish {
 
 /// What became of one study that is retrieved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Study {
+pub(crate) struct Fetched {
     pub(crate) study_uid: String,
     /// Instances that the server says it has.
     pub(crate) expected: u64,

@@ -8,8 +8,8 @@ use anon_engine::policy::{BurnedIn, Dates, MissingPatientId, PatientKey, Storage
 use anon_engine::quarantine::QuarantineOptions;
 use anon_engine::store::DirectoryStoreOptions;
 use anon_engine::{
-    DirectoryQuarantine, DirectoryStore, Durability, Engine, Event, Kept, Observer, Policy, Spool, Store,
-    recover,
+    DirectoryQuarantine, DirectoryStore, Durability, Engine, Event, Kept, Observer, Policy, Spool,
+    Store, recover,
 };
 use anon_model::settings::{self as model, QuarantineFiles};
 use anon_model::{

@@ -13,12 +13,12 @@ use anyhow::{Context as _, anyhow};
 
 use crate::command::{delete, import_run};
 use crate::control::{Answer, Ask};
+use crate::exit;
 use crate::node::{self, Fates, Intake};
 use crate::project::Project;
-use crate::record::{Deleted, Retrieved, Study, Summary, Target, Wish};
+use crate::record::{Deleted, Fetched, Retrieved, Summary, Target, Wish};
 use crate::roots::Roots;
 use crate::wire::Session;
-use crate::exit;
 
 /// How long our own receiver may take to end when a retrieve is over.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -119,15 +119,16 @@ impl Work {
         &self,
         wish: &Wish,
         cancel: &Cancel,
-        tell: &mut dyn FnMut(Study),
+        tell: &mut dyn FnMut(Fetched),
     ) -> anyhow::Result<Retrieved> {
         let began = Instant::now();
         let lookups = self.lookups.upgrade().context("the project was closed")?;
         let handler: Arc<dyn InstanceHandler> = Arc::clone(&self.intake) as _;
         let fetch = node::Fetch::new(&self.project, &self.settings, wish, handler)?;
-        let _receiver = match fetch.needs_receiver() {
-            true => Some(self.receiving()?),
-            false => None,
+        let _receiver = if fetch.needs_receiver() {
+            Some(self.receiving()?)
+        } else {
+            None
         };
         let _noting = self.fates.retrieving();
         let mut done = fetch.run(&*lookups, &self.fates, cancel, tell)?;
@@ -146,7 +147,7 @@ impl Work {
                         &self.project,
                         &self.settings,
                         Arc::clone(&self.intake),
-                        Arc::new(NoObserver),
+                        Arc::new(NoObserver::default()),
                     )?;
                     *none = Some((running.running, 1));
                 }

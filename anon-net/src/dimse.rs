@@ -18,5 +18,5 @@ pub use command::{
     Command, Malformed, MessageId, Operation, Originator, Priority, Request, Response,
     SubOperations,
 };
-pub use message::{Body, Incoming, poll_command, receive_command, refuse, send, send_with};
+pub use message::{Body, Incoming, receive_command, refuse, send, send_with};
 pub use status::{Status, StatusClass};

@@ -17,7 +17,8 @@
 //!
 //! An [`Association`] moves fragments of DIMSE messages (PS3.8 Annex E) and ends in order or not.
 //! Everything above it is the same over TCP and TLS ([`association::ul`]) and the network in memory of
-//! feature `testing`. A [`Scu`] uses the services of others over it: see [`service`].
+//! feature `testing`. A [`Scu`] uses the services of others over it: see [`service`]; an
+//! [`Scp`](scp::Scp) serves others: see [`scp`].
 //!
 //! # Example
 //!

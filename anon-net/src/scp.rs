@@ -7,10 +7,15 @@
 //!                        Status ◄── Outcome ◄── dyn InstanceHandler ◄────┘ C-STORE: Instance + body
 //! ```
 //!
-//! [`Service`] serves one association of any kind.
+//! [`Service`] serves one association of any kind; [`Scp`] listens, and serves many over TCP.
 
+mod address;
+mod builder;
 mod counts;
+mod listener;
 mod observer;
+mod registry;
+mod running;
 mod serve;
 mod store;
 
@@ -21,8 +26,12 @@ use std::net::SocketAddr;
 use crate::dimse::{Originator, Status};
 use crate::{AeTitle, BackendError, InstanceUid, Remedy, Uid};
 
+pub use address::AddressRange;
+pub use builder::{Scp, ScpBuilder};
 pub use counts::{Counts, Totals};
 pub use observer::{Ending, Handled, NoObserver, Refusal, ScpEvent, ScpObserver, Summary};
+pub use registry::OpenAssociation;
+pub use running::{Running, Stopped};
 pub use serve::Service;
 
 /// What is known of an instance before its data set is read. `Debug` shows no SOP instance UID.

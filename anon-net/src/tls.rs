@@ -8,6 +8,7 @@ mod files;
 mod stream;
 mod words;
 
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
@@ -32,7 +33,7 @@ use words::problem_of;
 const VERSIONS: &[&rustls::SupportedProtocolVersion] = &[&TLS13, &TLS12];
 
 /// What an acceptor shows and wants.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ServerTls {
     config: Arc<ServerConfig>,
 }
@@ -99,7 +100,7 @@ impl ServerTls {
 ///
 /// The certificate of who is dialled must be for the host of the [`Node`](crate::Node), a name or an
 /// address, as it was given.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ClientTls {
     config: Arc<ClientConfig>,
 }
@@ -153,6 +154,19 @@ impl ClientTls {
         let connection = ClientConnection::new(Arc::clone(&self.config), name);
         let connection = connection.map_err(|error| Broken(problem_of(&error)))?;
         Tls::open(connection.into(), tcp, deadline)
+    }
+}
+
+// What rustls prints of a configuration has certificates in it.
+impl fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerTls").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ClientTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientTls").finish_non_exhaustive()
     }
 }
 

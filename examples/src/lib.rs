@@ -9,14 +9,41 @@
 //! | `write_your_own_store` | a lookup store of one's own behind the trait, and its check |
 //! | `async_program` | the engine's callback joined to a future, without a runtime |
 //! | `check_a_script` | a script's problems, with their places, and what its rules do |
+//! | `receive_over_dicom` | a DICOM node that de-identifies what it is sent |
 //! | `re_identify` | the way back from a pseudonym to the original |
 //! | `generate_files` | how the files of `examples/files` are made |
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use anon_engine::quarantine::{DirectoryQuarantine, QuarantineOptions};
+use anon_engine::store::{DirectoryStore, DirectoryStoreOptions};
 use anon_engine::testing::files::{
     Form, Place, Syntax, ct_small, everything_phi, mr_multiframe, sr, us_colour,
 };
+use anon_engine::{Engine, Policy};
+use anon_model::{DiskOptions, DiskStore, Identity, SiteId, UidRoot};
+use anon_script::builtin;
+use anyhow::Context as _;
+
+/// The SOP classes of the example files, and Verification.
+pub const SOP_CLASSES: [&str; 6] = [
+    "1.2.840.10008.1.1",
+    "1.2.840.10008.5.1.4.1.1.1",
+    "1.2.840.10008.5.1.4.1.1.2",
+    "1.2.840.10008.5.1.4.1.1.4.1",
+    "1.2.840.10008.5.1.4.1.1.6.1",
+    "1.2.840.10008.5.1.4.1.1.88.11",
+];
+
+/// The transfer syntaxes of the example files.
+pub const TRANSFER_SYNTAXES: [&str; 5] = [
+    "1.2.840.10008.1.2.1",
+    "1.2.840.10008.1.2",
+    "1.2.840.10008.1.2.2",
+    "1.2.840.10008.1.2.1.99",
+    "1.2.840.10008.1.2.5",
+];
 
 /// The seed of every example file.
 const SEED: u64 = 20_190_304;
@@ -55,4 +82,29 @@ pub fn files() -> Vec<(&'static str, Vec<u8>)> {
             us_colour(&patient(3)).write(Syntax::RLE),
         ),
     ]
+}
+
+/// An engine over a project on disk, as `deidentify_a_directory` makes it step by step.
+///
+/// # Errors
+/// If the project cannot be opened.
+pub fn engine(project: &Path) -> anyhow::Result<Engine> {
+    let (public, private) = (project.join("public"), project.join("private"));
+    let tmp = private.join("tmp");
+    let store = DirectoryStore::open(&public, &tmp, DirectoryStoreOptions::default())?;
+    let quarantine = private.join("quarantine");
+    let quarantine = DirectoryQuarantine::new(quarantine, &tmp, QuarantineOptions::default());
+    let root = UidRoot::new("1.2.826.0.1.3680043.10.474")?;
+    let identity = Identity::new(SiteId::new("527408119")?, root)?;
+    let lookups = private.join("lookup.redb");
+    let lookups = DiskStore::open(&lookups, identity, &DiskOptions::default())?;
+    let rules = builtin("rsna-v17").context("is built in")?;
+    let policy = Policy::new(Arc::new(rules), "527408119", "EXAMPLE");
+    let engine = Engine::builder(
+        policy,
+        Arc::new(lookups),
+        Arc::new(store),
+        Arc::new(quarantine),
+    );
+    Ok(engine.start()?)
 }

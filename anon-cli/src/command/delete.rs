@@ -32,7 +32,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Delete) -> anyhow::Result<Ended>
         (Some(patient), _) => Target::Patient(patient.clone()),
         (None, study) => Target::Study(study.clone().unwrap_or_default()),
     };
-    let deleted = delete_or_hand_over(context, &project, &settings, target)?;
+    let deleted = delete_or_hand_over(context, &project, &settings, &target)?;
     if deleted.is_none() {
         let hint = "this project has no such patient or study; `anon patients` lists anonymous ids";
         context.report.talk(hint);
@@ -49,13 +49,13 @@ fn delete_or_hand_over(
     context: &Context<'_>,
     project: &Project,
     settings: &ProjectSettings,
-    target: Target,
+    target: &Target,
 ) -> anyhow::Result<Option<Deleted>> {
     let ask = Ask::Delete(target.clone());
     let mut holder = None;
     for _ in 0..import::TRIES {
         match Lock::try_take(&project.lock_file())? {
-            Held::ByUs(_lock) => return delete_here(project, settings, &target),
+            Held::ByUs(_lock) => return delete_here(project, settings, target),
             Held::ByOther(pid) => holder = pid,
         }
         match hand_over(&project.socket(), &ask, &context.signals, &mut |_| Ok(()))? {

@@ -14,7 +14,7 @@ use crate::report::{Report, Table};
 use crate::{log, settings, wire};
 
 #[derive(Debug, Serialize)]
-struct Study {
+struct Row {
     event: &'static str,
     study_uid: String,
     patient_id: String,
@@ -87,25 +87,27 @@ fn conclude(
     let report = context.report;
     for (accession, error) in found.failed {
         let error = node::service(&error, &peer.node, us);
-        report.warn(&format!("an accession number could not be asked for: {error}"));
+        report.warn(&format!(
+            "an accession number could not be asked for: {error}"
+        ));
         summary.failed.push(FailedNumber { accession, error });
     }
     if let Some(file) = &args.keys.accession_file
-        && !found.not_found.is_empty()
+        && !found.missing.is_empty()
     {
-        node::write_not_found(file, &found.not_found)?;
+        node::write_not_found(file, &found.missing)?;
         report.talk(&format!(
             "{} accession numbers were not found; they are listed beside the file, in \
              <name>_not_found.txt",
-            found.not_found.len()
+            found.missing.len()
         ));
     }
     summary.interrupted |= found.not_asked > 0 && context.signals.caught().is_some();
     let failed = !summary.failed.is_empty() || found.not_asked > 0;
-    for number in &found.not_found {
+    for number in &found.missing {
         report.line(&format!("not found: {number}"))?;
     }
-    summary.not_found = found.not_found;
+    summary.not_found = found.missing;
     report.json(&summary)?;
     report.line(&match summary.hidden {
         0 => format!("{} studies", summary.studies),
@@ -127,8 +129,16 @@ struct Listing<'r> {
 impl<'r> Listing<'r> {
     fn new(report: &'r Report, lookups: &'r dyn LookupStore, hide_imported: bool) -> Self {
         let headers = [
-            "patient", "id", "date", "modality", "accession", "description", "series", "instances",
-            "stored", "study",
+            "patient",
+            "id",
+            "date",
+            "modality",
+            "accession",
+            "description",
+            "series",
+            "instances",
+            "stored",
+            "study",
         ];
         Self {
             report,
@@ -153,7 +163,7 @@ impl<'r> Listing<'r> {
             return Ok(());
         }
         self.summary.studies += 1;
-        let study = Study {
+        let study = Row {
             event: "study",
             study_uid: found.study.expose().to_owned(),
             patient_id: found.patient_id,
@@ -183,7 +193,10 @@ impl<'r> Listing<'r> {
             study.stored.to_string(),
             study.study_uid,
         ]);
-        lines.unwrap_or_default().iter().try_for_each(|line| self.report.line(line))
+        lines
+            .unwrap_or_default()
+            .iter()
+            .try_for_each(|line| self.report.line(line))
     }
 
     fn finish(mut self) -> anyhow::Result<Summary> {

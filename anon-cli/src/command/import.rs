@@ -195,11 +195,7 @@ pub(crate) fn close(session: Session, summary: &mut Summary) {
 }
 
 /// Takes work from commands that are started beside this one. Without a socket they are told to wait.
-pub(crate) fn listen(
-    context: &Context<'_>,
-    project: &Project,
-    work: &Arc<Work>,
-) -> Option<Holder> {
+pub(crate) fn listen(context: &Context<'_>, project: &Project, work: &Arc<Work>) -> Option<Holder> {
     let work = Arc::clone(work);
     let job = move |ask, cancel: &anon_engine::Cancel, tell: &(dyn Fn(Answer) + Sync)| {
         work.handed(ask, cancel, tell)

@@ -13,7 +13,7 @@ use crate::exit::{Ended, Failure};
 use crate::lock::{self, Held, Lock};
 use crate::node::{self, Peer, Purpose, Search};
 use crate::project::Project;
-use crate::record::{Retrieved, Study, Wish};
+use crate::record::{Fetched, Retrieved, Wish};
 use crate::wire::{NewRules, Session};
 use crate::work::Work;
 use crate::{log, settings};
@@ -52,22 +52,26 @@ pub(crate) fn run(context: &Context<'_>, args: &Retrieve) -> anyhow::Result<Ende
         .map_err(|error| node::failure(&error, &peer.node, &us))?;
     drop(waiting);
     if let Some(file) = &args.keys.accession_file
-        && !found.not_found.is_empty()
+        && !found.missing.is_empty()
     {
-        node::write_not_found(file, &found.not_found)?;
+        node::write_not_found(file, &found.missing)?;
     }
-    if !found.not_found.is_empty() {
-        let count = found.not_found.len();
+    if !found.missing.is_empty() {
+        let count = found.missing.len();
         context
             .report
             .warn(&format!("{count} accession numbers were not found"));
     }
     for (_, error) in &found.failed {
         let why = node::service(error, &peer.node, &us);
-        context.report.warn(&format!("an accession number could not be asked for: {why}"));
+        context.report.warn(&format!(
+            "an accession number could not be asked for: {why}"
+        ));
     }
     let all_asked = found.failed.is_empty() && found.not_asked == 0;
-    context.report.talk(&format!("{} studies to retrieve", studies.len()));
+    context
+        .report
+        .talk(&format!("{} studies to retrieve", studies.len()));
     let wish = Wish {
         node: args.node.clone(),
         level: args.level,
@@ -75,7 +79,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Retrieve) -> anyhow::Result<Ende
         studies,
     };
     let telling = RefCell::new(Telling::new(context));
-    let done = fetch_or_hand_over(context, &project, &settings, args, wish, &telling);
+    let done = fetch_or_hand_over(context, &project, &settings, args, &wish, &telling);
     context.report.end_progress();
     let done = done?;
     telling.into_inner().result()?;
@@ -88,7 +92,7 @@ fn fetch_or_hand_over(
     project: &Project,
     settings: &anon_model::ProjectSettings,
     args: &Retrieve,
-    wish: Wish,
+    wish: &Wish,
     telling: &RefCell<Telling<'_>>,
 ) -> anyhow::Result<Retrieved> {
     let ask = Ask::Retrieve(Box::new(wish.clone()));
@@ -96,7 +100,7 @@ fn fetch_or_hand_over(
     for _ in 0..import::TRIES {
         match Lock::try_take(&project.lock_file())? {
             Held::ByUs(lock) => {
-                return fetch_here(context, project, settings, args, lock, &wish, telling);
+                return fetch_here(context, project, settings, args, lock, wish, telling);
             }
             Held::ByOther(pid) => holder = pid,
         }
@@ -187,7 +191,7 @@ impl<'c> Telling<'c> {
         }
     }
 
-    fn tell(&mut self, study: &Study) {
+    fn tell(&mut self, study: &Fetched) {
         self.number += 1;
         if self.failure.is_none()
             && let Err(error) = self.print(study)
@@ -198,16 +202,17 @@ impl<'c> Telling<'c> {
         }
     }
 
-    fn print(&self, study: &Study) -> anyhow::Result<()> {
+    fn print(&self, study: &Fetched) -> anyhow::Result<()> {
         let report = self.context.report;
         report.json(&Line {
             event: "study",
             command: None,
             fields: study,
         })?;
-        let name = match report.shows_phi() {
-            true => study.study_uid.clone(),
-            false => format!("study {}", self.number),
+        let name = if report.shows_phi() {
+            study.study_uid.clone()
+        } else {
+            format!("study {}", self.number)
         };
         let why = study.error.as_deref();
         let why = why.map_or_else(String::new, |why| format!(": {why}"));

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use anon_model::ProjectSettings;
 use anon_model::settings::Value;
 use anon_net::scp::{Counts, ScpEvent, ScpObserver};
-use anyhow::Context as _;
 use crossbeam_channel::{Receiver as Channel, RecvTimeoutError, Sender, unbounded};
 use serde::Serialize;
 
@@ -93,7 +92,9 @@ pub(crate) fn run(context: &Context<'_>, args: &Serve) -> anyhow::Result<Ended> 
     greet(context, &settings, &receiver)?;
     let began = Instant::now();
     let served = serve(context, &receiver, &told);
-    context.report.talk("stopping: objects in the middle are finished");
+    context
+        .report
+        .talk("stopping: objects in the middle are finished");
     let drained = receiver.stop(PATIENCE);
     context.report.end_progress();
     import::wait_for_others(context, holder);
@@ -133,7 +134,11 @@ fn greet(
     let address = receiver.running.local_addr();
     let aet = &settings.scp.aet;
     let event = "listening";
-    context.report.json(&Listening { event, address, aet })?;
+    context.report.json(&Listening {
+        event,
+        address,
+        aet,
+    })?;
     context.report.line(&format!("{aet} listens on {address}"))
 }
 
@@ -229,7 +234,10 @@ impl ScpObserver for Ends {
                 ..
             } => {
                 if let Some(error) = error {
-                    tracing::error!(error = &**error as &dyn std::error::Error, "an object was not taken");
+                    tracing::error!(
+                        error = &**error as &dyn std::error::Error,
+                        "an object was not taken"
+                    );
                 }
                 tracing::debug!(%sop_class, ?handled, bytes, "received");
             }

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Deleted, Instance, Retrieved, Study, Summary, Target, Wish};
+use crate::record::{Deleted, Fetched, Instance, Retrieved, Summary, Target, Wish};
 use crate::roots::Root;
 
 /// Version of the protocol.
@@ -25,7 +25,7 @@ pub(crate) enum Answer {
     /// What became of one file.
     Instance(Instance),
     /// What became of one study that is retrieved.
-    Study(Study),
+    Study(Fetched),
     /// How an import ended.
     Summary(Box<Summary>),
     /// How a retrieve ended.

@@ -15,7 +15,7 @@ use super::{Fates, Peer, Purpose, Us, scp, words};
 use crate::args::{LevelName, Via};
 use crate::exit::Failure;
 use crate::project::Project;
-use crate::record::{Retrieved, Study, Wish};
+use crate::record::{Fetched, Retrieved, Wish};
 
 /// A retrieve that is ready to go.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Fetch {
         lookups: &dyn LookupStore,
         fates: &Fates,
         cancel: &Cancel,
-        tell: &mut dyn FnMut(Study),
+        tell: &mut dyn FnMut(Fetched),
     ) -> anyhow::Result<Retrieved> {
         let wish = service::Cancel::new();
         let mut done = Retrieved::default();
@@ -88,7 +88,7 @@ impl Fetch {
                 reports
             });
             for report in reports {
-                self.count(lookups, report, &mut done, tell)?;
+                self.count(lookups, &report, &mut done, tell)?;
             }
         }
         done.interrupted = cancel.is_cancelled();
@@ -98,19 +98,19 @@ impl Fetch {
     fn count(
         &self,
         lookups: &dyn LookupStore,
-        report: StudyReport,
+        report: &StudyReport,
         done: &mut Retrieved,
-        tell: &mut dyn FnMut(Study),
+        tell: &mut dyn FnMut(Fetched),
     ) -> anyhow::Result<()> {
         let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-        let study = Study {
+        let study = Fetched {
             study_uid: report.study.expose().to_owned(),
             expected: number(report.expected),
             stored: number(report.stored),
             quarantined: number(report.quarantined),
             excluded: number(report.excluded),
             failed: number(report.missing.len()),
-            error: report.error.as_ref().map(|error| self.say(error, &report)),
+            error: report.error.as_ref().map(|error| self.say(error, report)),
         };
         if report.is_complete() && study.stored > 0 {
             let uid = Phi::new(study.study_uid.clone());
@@ -139,7 +139,10 @@ impl Fetch {
         let why = words::service(error, &self.peer.node, &self.us);
         match report.missing.len() {
             0 => why,
-            missing => format!("{why}; {missing} of {} instances are missing", report.expected),
+            missing => format!(
+                "{why}; {missing} of {} instances are missing",
+                report.expected
+            ),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Write};
 use std::sync::{Arc, Weak};
 
-use anon_engine::{Category, Engine, Error, Received, Receipt, Spool, Spooled};
+use anon_engine::{Category, Engine, Error, Receipt, Received, Spool, Spooled};
 use anon_net::{BackendError, Instance, InstanceHandler, Outcome, Remedy};
 
 use super::Fates;
@@ -39,11 +39,7 @@ impl Intake {
         }
     }
 
-    fn process(
-        &self,
-        instance: &Instance,
-        object: Received,
-    ) -> Result<Outcome, BackendError> {
+    fn process(&self, instance: &Instance, object: Received) -> Result<Outcome, BackendError> {
         let Some(engine) = self.engine.upgrade() else {
             return Ok(Outcome::OutOfResources);
         };

@@ -65,9 +65,10 @@ impl Peer {
 
 fn unknown(settings: &ProjectSettings, typed: &str) -> String {
     let known: Vec<&str> = settings.nodes.keys().map(String::as_str).collect();
-    let known = match known.is_empty() {
-        true => "there is none".to_owned(),
-        false => format!("there are {}", known.join(", ")),
+    let known = if known.is_empty() {
+        "there is none".to_owned()
+    } else {
+        format!("there are {}", known.join(", "))
     };
     format!(
         "no node is called {typed}: {known}; give one as AET@host:port, or make it with: anon \

@@ -12,8 +12,8 @@ use anon_net::tls::ServerTls;
 use anon_net::{AeTitle, Supported, Uid};
 use anyhow::Context as _;
 
-use super::peer::{implementation, tls_file};
 use super::Intake;
+use super::peer::{implementation, tls_file};
 use crate::exit::Failure;
 use crate::project::Project;
 use crate::report::Report;
@@ -141,7 +141,10 @@ fn peers(allowed: &[String]) -> anyhow::Result<Vec<AddressRange>> {
 /// What the project takes: every storage class of it in every transfer syntax of it, and C-ECHO.
 fn supported(settings: &ProjectSettings) -> anyhow::Result<Supported> {
     let syntaxes = syntaxes(settings)?;
-    let plain = UNCOMPRESSED.map(Uid::new).into_iter().collect::<Result<Vec<_>, _>>()?;
+    let plain = UNCOMPRESSED
+        .map(Uid::new)
+        .into_iter()
+        .collect::<Result<Vec<_>, _>>()?;
     let mut supported = Supported::new().with(Uid::new(VERIFICATION)?, plain);
     for class in classes(settings)? {
         supported = supported.with(class, syntaxes.clone());
@@ -152,7 +155,10 @@ fn supported(settings: &ProjectSettings) -> anyhow::Result<Supported> {
 /// The storage classes that the project takes.
 pub(crate) fn classes(settings: &ProjectSettings) -> anyhow::Result<Vec<Uid>> {
     let classes = settings.accepted_classes();
-    Ok(classes.iter().map(|uid| Uid::new(uid)).collect::<Result<_, _>>()?)
+    Ok(classes
+        .iter()
+        .map(|uid| Uid::new(uid))
+        .collect::<Result<_, _>>()?)
 }
 
 /// The transfer syntaxes that the project takes.

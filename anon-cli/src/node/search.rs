@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anon_net::service::find::{AccessionEvent, AccessionOutcome, Accessions, Query, StudyMatch};
+use anon_net::service::find::accession::{AccessionEvent, AccessionOutcome, Accessions};
+use anon_net::service::find::{Query, StudyMatch};
 use anon_net::service::{Cancel, Scu, ServiceError};
 use anon_net::{InstanceUid, Node};
 use anyhow::Context as _;
@@ -24,8 +25,7 @@ pub(crate) enum Search {
 /// How a search went. Accession numbers can identify.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    pub(crate) studies: u64,
-    pub(crate) not_found: Vec<String>,
+    pub(crate) missing: Vec<String>,
     /// Numbers that could not be asked for, and why.
     pub(crate) failed: Vec<(String, ServiceError)>,
     /// Numbers that were not asked for any more.
@@ -43,7 +43,12 @@ impl Search {
             None => keys.accession.clone(),
         };
         let is_list = keys.accession_file.is_some() || numbers.len() > 1;
-        let others = [&keys.patient_name, &keys.patient_id, &keys.study_date, &keys.modality];
+        let others = [
+            &keys.patient_name,
+            &keys.patient_id,
+            &keys.study_date,
+            &keys.modality,
+        ];
         if is_list {
             if others.iter().any(|key| key.is_some()) || !keys.study_uid.is_empty() {
                 return Err(Failure::configuration(
@@ -85,23 +90,20 @@ impl Search {
         on_match: &mut dyn FnMut(StudyMatch),
     ) -> Result<Found, ServiceError> {
         let mut found = Found::default();
-        let mut on_match = |study| {
-            found.studies += 1;
-            on_match(study);
-        };
         match self {
             Self::Queries(queries) => {
                 for query in queries {
-                    scu.find(node, query, cancel, &mut on_match)?;
+                    scu.find(node, query, cancel, on_match)?;
                 }
             }
             Self::Accessions(numbers) => {
-                let report = scu.find_accessions(node, numbers, cancel, &mut |event| {
-                    if let AccessionEvent::Match(study) = event {
-                        on_match(study);
+                let asked = numbers.clone();
+                let report = scu.find_accessions(node, asked, cancel, &mut |event| {
+                    if let AccessionEvent::Match { study, .. } = event {
+                        on_match(study.clone());
                     }
-                })?;
-                found.not_found = report.not_found().map(str::to_owned).collect();
+                });
+                found.missing = report.not_found().map(str::to_owned).collect();
                 for (number, outcome) in numbers.iter().zip(report.outcomes) {
                     match outcome {
                         AccessionOutcome::Failed(error) => {
@@ -159,7 +161,9 @@ fn listed(file: &Path) -> anyhow::Result<Vec<String>> {
 /// # Errors
 /// If the file cannot be written.
 pub(crate) fn write_not_found(file: &Path, numbers: &[String]) -> anyhow::Result<PathBuf> {
-    let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = file
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
     let name = name.unwrap_or_default();
     let stem = name.split('.').next().unwrap_or_default();
     let path = file.with_file_name(format!("{stem}_not_found.txt"));
@@ -179,7 +183,12 @@ mod tests {
     fn numbers_of_a_file_stay_as_they_are_written() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("ward.7.csv");
-        write_file(&file, "\u{feff}a1,\"B2\"\r\nc-3;  d_4.x\n".as_bytes(), Privacy::Public).unwrap();
+        write_file(
+            &file,
+            "\u{feff}a1,\"B2\"\r\nc-3;  d_4.x\n".as_bytes(),
+            Privacy::Public,
+        )
+        .unwrap();
         let numbers = listed(&file).unwrap();
         assert_eq!(numbers, ["a1", "B2", "c-3", "d_4.x"]);
         let written = write_not_found(&file, &numbers[..2]).unwrap();

@@ -63,7 +63,9 @@ fn refused(operation: Operation, status: Status, us: &Us) -> String {
             "the server does not take this {operation} (status {status}): it may want more keys, such as \
              a patient id"
         ),
-        (_, 0x0124) => format!("the server does not allow {title} to {operation} (status {status})"),
+        (_, 0x0124) => {
+            format!("the server does not allow {title} to {operation} (status {status})")
+        }
         _ => format!("the server answers the {operation} with status {status}"),
     }
 }
@@ -83,9 +85,9 @@ pub(crate) fn connection(error: &Error, node: &Node, us: &Us) -> String {
             _ => format!("cannot connect to {place}: {kind}"),
         },
         Error::Rejected { reason, .. } => match reason {
-            Rejection::CallingTitle => format!(
-                "the server does not know our AE title {title}; add it there as {address}"
-            ),
+            Rejection::CallingTitle => {
+                format!("the server does not know our AE title {title}; add it there as {address}")
+            }
             Rejection::CalledTitle => format!(
                 "the server at {place} does not call itself {}: its AE title is another",
                 node.title()

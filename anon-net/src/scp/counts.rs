@@ -1,6 +1,6 @@
 //! [`Counts`] of instances, [`Totals`] of an SCP.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::observer::Handled;
 
@@ -81,6 +81,35 @@ impl Tally {
             failed: read(&self.failed),
             bytes: read(&self.bytes),
         }
+    }
+}
+
+/// What an association and its listener tell each other.
+#[derive(Debug, Default)]
+pub(super) struct Pulse {
+    pub(super) tally: Tally,
+    spoke: AtomicBool,
+    leave: AtomicBool,
+}
+
+impl Pulse {
+    /// A message came.
+    pub(super) fn speak(&self) {
+        self.spoke.store(true, Ordering::Relaxed);
+    }
+
+    /// True if a message ever came.
+    pub(super) fn spoke(&self) -> bool {
+        self.spoke.load(Ordering::Relaxed)
+    }
+
+    /// Asks the association to make room for another.
+    pub(super) fn ask_to_leave(&self) {
+        self.leave.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_to_leave(&self) -> bool {
+        self.leave.load(Ordering::Relaxed)
     }
 }
 

@@ -70,6 +70,8 @@ pub enum Ending {
     Stalled(Waiting),
     /// We aborted: the peer broke the protocol, in words of ours.
     Broken(&'static str),
+    /// We aborted: it had said nothing since it was opened, and another peer wanted its place.
+    Crowded,
     /// We aborted: the SCP was stopped.
     Stopped,
 }
@@ -108,10 +110,25 @@ pub enum Refusal {
     Address,
     /// There were too many connections without an association, and this one had waited longest.
     Crowded,
-    /// It did not ask for an association in time, or not in the way of the protocol.
-    NoAssociation,
+    /// It did not ask for an association in time.
+    Silent,
+    /// It ended before it had one.
+    Lost,
+    /// It broke the protocol, or that of TLS, in words of ours.
+    Broken(&'static str),
     /// The SCP was being stopped.
     Stopped,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Refused { reason } => Self::Rejected(reason),
+            Error::TimedOut { .. } => Self::Silent,
+            Error::Protocol { problem } | Error::Tls { problem } => Self::Broken(problem),
+            _ => Self::Lost,
+        }
+    }
 }
 
 /// What an SCP did. Holds nothing that can name a person.

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::counts::{Ledger, Tally};
+use super::counts::{Ledger, Pulse};
 use super::observer::{Ending, NoObserver, ScpEvent, ScpObserver, Summary, tell};
 use super::{InstanceHandler, Totals};
 use crate::context::ContextId;
-use crate::dimse::{
-    self, Body, Command, Incoming, Malformed, Operation, Request, Status, poll_command,
-};
+use crate::dimse::message::poll_command;
+use crate::dimse::{self, Body, Command, Incoming, Malformed, Operation, Request, Status};
 use crate::{AeTitle, Association};
 
 /// How long a thread that waits for a message takes to notice that it shall stop.
@@ -39,18 +38,20 @@ pub struct Service {
     pub(super) ledger: Arc<Ledger>,
     pub(super) dimse: Duration,
     idle: Duration,
+    acse: Duration,
     stop: Arc<AtomicBool>,
 }
 
 impl Service {
-    /// A service with a DIMSE timeout of 30 s and an idle timeout of 60 s.
+    /// A service with DIMSE and ACSE timeouts of 30 s, and an idle timeout of 60 s.
     pub fn new(handler: Arc<dyn InstanceHandler>) -> Self {
         Self {
             handler,
             observer: Arc::new(NoObserver),
             ledger: Arc::default(),
             dimse: Duration::from_secs(30),
-            idle: Duration::from_secs(60),
+            idle: Duration::from_mins(1),
+            acse: Duration::from_secs(30),
             stop: Arc::default(),
         }
     }
@@ -74,6 +75,12 @@ impl Service {
         Self { idle, ..self }
     }
 
+    /// Sets how long the end of an association may take.
+    #[must_use]
+    pub fn with_acse_timeout(self, acse: Duration) -> Self {
+        Self { acse, ..self }
+    }
+
     /// What was done so far, on all associations of this service and its clones.
     pub fn totals(&self) -> Totals {
         self.ledger.totals()
@@ -88,14 +95,14 @@ impl Service {
     ///
     /// `peer` is where it comes from, for [`Instance::peer`](super::Instance::peer).
     pub fn serve(&self, association: &mut dyn Association, peer: Option<SocketAddr>) -> Summary {
-        self.serve_counting(association, peer, &Tally::default())
+        self.serve_with(association, peer, &Pulse::default())
     }
 
-    pub(super) fn serve_counting(
+    pub(super) fn serve_with(
         &self,
         association: &mut dyn Association,
         peer: Option<SocketAddr>,
-        tally: &Tally,
+        pulse: &Pulse,
     ) -> Summary {
         let began = Instant::now();
         let calling = association.peer().clone();
@@ -106,12 +113,12 @@ impl Service {
             service: self,
             calling,
             peer,
-            tally,
+            pulse,
         };
         let ending = session.run(association);
         association.abort();
         let summary = Summary {
-            counts: tally.counts(),
+            counts: pulse.tally.counts(),
             lasted: began.elapsed(),
             ending,
         };
@@ -133,7 +140,7 @@ pub(super) struct Session<'a> {
     pub(super) service: &'a Service,
     pub(super) calling: &'a AeTitle,
     pub(super) peer: Option<SocketAddr>,
-    pub(super) tally: &'a Tally,
+    pub(super) pulse: &'a Pulse,
 }
 
 impl Session<'_> {
@@ -155,12 +162,16 @@ impl Session<'_> {
             if self.service.stop.load(Ordering::Acquire) {
                 return Err(Ending::Stopped);
             }
+            if self.pulse.is_to_leave() {
+                return Err(Ending::Crowded);
+            }
             let left = self.service.idle.saturating_sub(began.elapsed());
             if left.is_zero() {
                 return Err(Ending::Idle);
             }
             if let Some(incoming) = poll_command(association, left.min(SLICE), self.service.dimse)?
             {
+                self.pulse.speak();
                 return Ok(incoming);
             }
         }
@@ -184,7 +195,7 @@ impl Session<'_> {
                 self.refuse(association, context, &malformed)
             }
             Incoming::Release => {
-                association.release(self.service.dimse)?;
+                association.release(self.service.acse)?;
                 Err(Ending::Released)
             }
         }

@@ -121,7 +121,7 @@ impl Session<'_> {
 
     /// Counts and reports before the sender is told.
     fn record(&self, request: &Request, taken: &Taken, began: Instant) {
-        self.tally.add(taken.handled);
+        self.pulse.tally.add(taken.handled);
         self.service.ledger.instances.add(taken.handled);
         let event = ScpEvent::Instance {
             calling: self.calling,
@@ -162,7 +162,7 @@ impl BufRead for Metered<'_, '_> {
         let more = self.body.received() - self.seen;
         if more > 0 {
             self.seen += more;
-            self.session.tally.add_bytes(more);
+            self.session.pulse.tally.add_bytes(more);
             self.session.service.ledger.instances.add_bytes(more);
         }
         // What is there is lent again: nothing is waited for.

@@ -76,7 +76,7 @@ impl Tls {
                 // Closing with unread bytes would reset the connection, and lose our alert.
                 let linger = deadline.min(Instant::now() + LINGER);
                 while matches!(tls.tcp.read(&mut spent, linger), Ok(count) if count > 0) {}
-                Err(error)
+                Err(told(error))
             }
         }
     }
@@ -85,8 +85,7 @@ impl Tls {
         while self.connection.is_handshaking() {
             self.flush(deadline)?;
             if self.connection.is_handshaking() && !self.take(deadline)? {
-                let problem = "it ended the connection before TLS was agreed on";
-                return Err(Broken(problem).into());
+                return Err(Broken(ENDED).into());
             }
         }
         self.flush(deadline)
@@ -124,6 +123,17 @@ impl Tls {
         }
         Ok(count > 0)
     }
+}
+
+const ENDED: &str = "it ended the connection before TLS was agreed on";
+
+/// The error of a handshake: one that does not speak TLS may also just reset.
+fn told(error: io::Error) -> io::Error {
+    let known = matches!(
+        error.kind(),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock | io::ErrorKind::InvalidData
+    );
+    if known { error } else { Broken(ENDED).into() }
 }
 
 impl Transport for Tls {

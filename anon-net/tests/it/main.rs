@@ -24,3 +24,7 @@ mod status;
 mod tls;
 mod transfer;
 mod ul;
+mod ul_data;
+mod ul_dial;
+mod ul_request;
+mod wire;

@@ -1,7 +1,13 @@
 //! Each program runs on the example files and does what it shows.
 
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use anon_net::Node;
+use anon_net::association::ul::UlDial;
+use anon_net::service::{Cancel, Scu, SendItem};
 
 /// Runs a program; returns what it prints. It must end well and say nothing on stderr.
 #[track_caller]
@@ -71,6 +77,58 @@ fn check_a_script() {
     let said = run(env!("CARGO_BIN_EXE_check_a_script"), &[]);
     assert!(said.contains("@UID"), "{said}");
     assert!(said.contains("(0008,0018)"), "{said}");
+}
+
+/// What is sent to it is stored; its input ends, and so does it.
+#[test]
+fn receive_over_dicom() {
+    let project = tempfile::tempdir().expect("a directory");
+    let mut program = Command::new(env!("CARGO_BIN_EXE_receive_over_dicom"))
+        .arg("127.0.0.1:0")
+        .arg(project.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut output = BufReader::new(program.stdout.take().expect("piped"));
+    let mut first = String::new();
+    output.read_line(&mut first).expect("a line");
+    let address = first.trim().strip_prefix("EXAMPLE listens at ");
+    let node: Node = format!("EXAMPLE@{}", address.expect("where"))
+        .parse()
+        .expect("a node");
+
+    let scu = Scu::new(
+        Arc::new(UlDial::new()),
+        "MODALITY".parse().expect("a title"),
+    );
+    assert!(scu.echo(&node).is_ok());
+    let names: Vec<_> = anon_examples::files()
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    let directory = anon_examples::directory();
+    let mut items = names
+        .iter()
+        .map(|name| SendItem::file(directory.join(name)));
+    let mut answers = Vec::new();
+    let report = scu
+        .send(&node, &mut items, &Cancel::new(), &mut |event| {
+            answers.push(format!("{event:?}"));
+        })
+        .expect("all are sent");
+    assert_eq!(report.stored, names.len() as u64, "{answers:#?}");
+
+    drop(program.stdin.take());
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).expect("UTF-8");
+    assert!(program.wait().expect("it ends").success(), "{rest}");
+    assert_eq!(
+        rest.matches("stored from MODALITY\n").count(),
+        names.len(),
+        "{rest}"
+    );
+    assert!(rest.contains("Drained: "), "{rest}");
 }
 
 #[test]

@@ -63,6 +63,12 @@ impl Acceptor {
         }
     }
 
+    /// Sets what it does, from the next request on.
+    #[must_use]
+    pub fn with_supported(self, supported: Supported) -> Self {
+        Self { supported, ..self }
+    }
+
     /// Lets a peer call it by any title.
     #[must_use]
     pub fn with_any_called_title(self) -> Self {
@@ -135,8 +141,21 @@ impl Acceptor {
     /// [`Error::Tls`] or [`Error::Lost`] if there was nothing to answer. The connection is closed then, and the peer was
     /// told as PS3.8 says, unless it speaks HTTP or TLS.
     pub fn accept(&self, stream: TcpStream) -> Result<UlAssociation, Error> {
+        self.accept_if(stream, |_| Ok(()))
+    }
+
+    /// As [`accept`](Self::accept), but asks last of all, with the calling title, whether the
+    /// association may be opened: a listener that is full says no.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn accept_if(
+        &self,
+        stream: TcpStream,
+        may_open: impl FnOnce(&AeTitle) -> Result<(), Rejection>,
+    ) -> Result<UlAssociation, Error> {
         let wait = Wait::of(self.artim);
-        self.accept_within(self.transport(stream, wait)?, wait)
+        self.accept_within(self.transport(stream, wait)?, wait, may_open)
     }
 
     /// As [`accept`](Self::accept), over another stream.
@@ -144,7 +163,7 @@ impl Acceptor {
     /// # Errors
     /// As there.
     pub fn accept_over(&self, transport: Box<dyn Transport>) -> Result<UlAssociation, Error> {
-        self.accept_within(transport, Wait::of(self.artim))
+        self.accept_within(transport, Wait::of(self.artim), |_| Ok(()))
     }
 
     /// Reads a request from a connection, and rejects it whatever it says.
@@ -177,10 +196,14 @@ impl Acceptor {
         &self,
         mut transport: Box<dyn Transport>,
         wait: Wait,
+        may_open: impl FnOnce(&AeTitle) -> Result<(), Rejection>,
     ) -> Result<UlAssociation, Error> {
         let mut inbox = Inbox::new();
         let request = self.request(&mut inbox, &mut *transport, wait)?;
-        let calling = match self.admit(&request) {
+        let admitted = self
+            .admit(&request)
+            .and_then(|calling| may_open(&calling).map(|()| calling));
+        let calling = match admitted {
             Ok(calling) => calling,
             Err(reason) => {
                 turn_away(&mut *transport, &rejection(reason), wait);
@@ -265,18 +288,20 @@ impl Acceptor {
             side: Side::Acceptor,
             peer: calling,
             contexts,
-            max_pdu_bytes: limit_of(&request.user_variables),
+            max_pdu_bytes: asked.max_pdu_bytes,
             announced: us.max_pdu_bytes,
         })
     }
 }
 
-/// The contexts that a request asks for.
+/// What a request asks for.
 #[derive(Debug)]
 struct Asked {
     contexts: Contexts,
     /// Those whose abstract syntax is no UID, so that it cannot be supported.
     refused: BTreeMap<ContextId, Verdict>,
+    /// The longest P-DATA-TF that the peer takes.
+    max_pdu_bytes: u32,
 }
 
 impl Asked {
@@ -309,7 +334,11 @@ impl Asked {
             }
         }
         let contexts = Contexts::of_peer(proposed, roles(&request.user_variables));
-        Ok(Self { contexts, refused })
+        Ok(Self {
+            contexts,
+            refused,
+            max_pdu_bytes: limit_of(&request.user_variables)?,
+        })
     }
 }
 

@@ -11,14 +11,14 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::acceptor::roles;
 use super::encode::{self, Us};
 use super::handshake::{self, Wait, after, announced, limit_of, refuse};
-use super::inbox::Inbox;
+use super::inbox::{Halt, Inbox};
 use super::link::{Agreement, Side, UlAssociation};
 use super::pdu::{
     ABORT, ASSOCIATE_AC, ASSOCIATE_RJ, Header, SHORT_LEN, USER_ABORT, Violation, aborted_by,
     out_of_place, rejected,
 };
 use super::tcp::Tcp;
-use super::transport::{Transport, part, write_all};
+use super::transport::{Transport, part, timed_out, write_all};
 use super::{Implementation, decode};
 use crate::association::{Association, Dial, Proposal};
 use crate::context::{Answer, Negotiated, Roles, Verdict};
@@ -197,8 +197,10 @@ fn associate(
     wait: Wait,
 ) -> Result<UlAssociation, Error> {
     let mut inbox = Inbox::new();
-    write_all(&mut *transport, &mut [IoSlice::new(request)], wait.deadline)
-        .map_err(|error| wait.failed(&error))?;
+    let mut parts = [IoSlice::new(request)];
+    if let Err(error) = write_all(&mut *transport, &mut parts, wait.deadline) {
+        answered_unread(&mut inbox, &mut *transport, error).map_err(|error| wait.failed(&error))?;
+    }
     let answer = handshake::read(&mut inbox, &mut *transport, wait, admit);
     let (header, body) = answer.inspect_err(|error| {
         if matches!(error, Error::TimedOut { .. }) {
@@ -230,6 +232,23 @@ fn associate(
     Ok(UlAssociation::new(transport, inbox, agreement))
 }
 
+/// Looks for an answer where the request could not be written: a peer that has no room for us may say
+/// so, and close, before it has read anything.
+fn answered_unread(
+    inbox: &mut Inbox,
+    transport: &mut dyn Transport,
+    error: io::Error,
+) -> io::Result<()> {
+    if timed_out(&error) {
+        return Err(error);
+    }
+    match inbox.pdu(transport, Instant::now(), admit) {
+        Ok(_) => Ok(()),
+        Err(Halt::Io(cause)) if !timed_out(&cause) => Err(cause),
+        Err(_) => Err(error),
+    }
+}
+
 fn admit(header: Header, _: &[u8]) -> Result<(), Violation> {
     match header.kind {
         ASSOCIATE_AC if header.length <= MAX_ANSWER_BYTES => Ok(()),
@@ -252,7 +271,7 @@ fn agree(proposal: &Proposal, answer: &AssociationAC) -> Result<(Negotiated, u32
     })?;
     let roles: Vec<(Uid, Roles)> = roles(&answer.user_variables).into_iter().collect();
     let contexts = contexts.with_roles(&proposal.contexts, &roles);
-    Ok((contexts, limit_of(&answer.user_variables)))
+    Ok((contexts, limit_of(&answer.user_variables)?))
 }
 
 fn answers(answer: &AssociationAC) -> Result<Vec<Answer>, Violation> {

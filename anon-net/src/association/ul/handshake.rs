@@ -24,14 +24,20 @@ pub(super) fn announced(max_pdu_bytes: u32) -> u32 {
 }
 
 /// What a peer takes: it says 0 for no limit (PS3.8 section D.1.1), as one that says nothing.
-pub(super) fn limit_of(variables: &[UserVariableItem]) -> u32 {
+///
+/// One that leaves no room for a fragment of two bytes could not be sent anything.
+pub(super) fn limit_of(variables: &[UserVariableItem]) -> Result<u32, Violation> {
+    const LEAST: u32 = 8;
     let told = variables.iter().find_map(|variable| match variable {
         UserVariableItem::MaxLength(length) => Some(*length),
         _ => None,
     });
     match told {
-        None | Some(0) => u32::MAX,
-        Some(limit) => limit,
+        None | Some(0) => Ok(u32::MAX),
+        Some(limit) if limit < LEAST => Err(Violation::invalid(
+            "its maximum length leaves no room for a fragment",
+        )),
+        Some(limit) => Ok(limit),
     }
 }
 

@@ -151,3 +151,88 @@ impl fmt::Debug for Inbox {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+
+    use super::*;
+
+    /// Says these bytes, so many a read, and then is silent.
+    #[derive(Debug)]
+    struct Says(Vec<u8>, usize);
+
+    impl Transport for Says {
+        fn read(&mut self, buffer: &mut [u8], _: Instant) -> io::Result<usize> {
+            let count = self.1.min(buffer.len()).min(self.0.len());
+            if count == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            for (to, from) in buffer.iter_mut().zip(self.0.drain(..count)) {
+                *to = from;
+            }
+            Ok(count)
+        }
+
+        fn write(&mut self, _: &[IoSlice<'_>], _: Instant) -> io::Result<usize> {
+            Ok(0)
+        }
+
+        fn finish(&mut self) {}
+
+        fn reset(&mut self) {}
+    }
+
+    fn pdu(fill: u8, length: u32) -> Vec<u8> {
+        let mut bytes = vec![4, 0];
+        bytes.extend(length.to_be_bytes());
+        bytes.extend(std::iter::repeat_n(fill, length as usize));
+        bytes
+    }
+
+    #[test]
+    fn a_length_that_is_only_said_takes_no_memory() {
+        for length in [1 << 20, 1 << 30, u32::MAX] {
+            let mut inbox = Inbox::new();
+            inbox.prepare(16 << 20);
+            let mut says = pdu(0, 1000);
+            says.splice(2..6, length.to_be_bytes());
+            let halt = inbox.pdu(&mut Says(says, 100), Instant::now(), |_, _| Ok(()));
+            assert!(matches!(halt, Err(Halt::Io(_))), "{length}: {halt:?}");
+            assert_eq!(inbox.bytes.len(), READY, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_buffer_for_two_pdus_does_not_grow() {
+        const LENGTH: u32 = 100_000;
+        let says: Vec<u8> = (0..50).flat_map(|fill| pdu(fill, LENGTH)).collect();
+        for step in [usize::MAX, 70_000, 1234] {
+            let mut transport = Says(says.clone(), step);
+            let mut inbox = Inbox::new();
+            inbox.prepare(LENGTH as usize);
+            let size = inbox.bytes.len();
+            for fill in 0..50 {
+                let header = inbox.pdu(&mut transport, Instant::now(), |_, _| Ok(()));
+                let header = header.expect("a PDU");
+                inbox.consume(HEADER_LEN);
+                let body = inbox.consume(header.length);
+                let body = inbox.get(body);
+                assert!(body.len() == LENGTH as usize && body.iter().all(|b| *b == fill));
+            }
+            assert_eq!(inbox.bytes.len(), size, "{step} at a time");
+        }
+    }
+
+    #[test]
+    fn a_longer_pdu_grows_with_what_comes() {
+        let length = 3 << 20;
+        let mut inbox = Inbox::new();
+        inbox.prepare(4 << 20);
+        let mut transport = Says(pdu(9, length), 50_000);
+        inbox
+            .pdu(&mut transport, Instant::now(), |_, _| Ok(()))
+            .expect("a PDU");
+        assert_eq!(inbox.bytes.len(), length as usize + HEADER_LEN);
+    }
+}

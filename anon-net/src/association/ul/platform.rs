@@ -1,33 +1,72 @@
 //! What only some platforms have. Each call has a portable fallback.
 
 use std::net::TcpStream;
+use std::time::Duration;
+
+use socket2::SockRef;
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) use portable::quick_ack;
 
 /// Asks for the next acknowledgement to go at once.
 ///
 /// Many peers write a PDU in two parts with Nagle's algorithm on: the second part waits for the
 /// acknowledgement of the first, which the kernel holds back for 40 ms. Linux forgets the wish with
 /// every acknowledgement, so it is said again before each read.
+#[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn quick_ack(stream: &TcpStream) {
     // It only makes things faster: a failure is none.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    let _ = socket2::SockRef::from(stream).set_tcp_quickack(true);
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    portable::quick_ack(stream);
+    let _ = SockRef::from(stream).set_tcp_quickack(true);
 }
 
 /// Makes the close that follows a reset: what is still to be sent is dropped.
 pub(super) fn reset_on_close(stream: &TcpStream) {
-    let _ = socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
+    // If it fails, the system goes on trying to send for a while: nobody waits for that.
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
 /// What is done where there is nothing better.
-#[cfg_attr(
-    any(target_os = "linux", target_os = "android"),
-    expect(dead_code, reason = "the fallback, which the tests here call")
-)]
+#[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
 mod portable {
     use std::net::TcpStream;
 
     /// Nothing: the peer waits for a delayed acknowledgement at most.
-    pub(super) fn quick_ack(_: &TcpStream) {}
+    pub(in crate::association::ul) fn quick_ack(_: &TcpStream) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn bytes_arrive_with_quick_acknowledgements_and_without() {
+        for ask in [quick_ack, portable::quick_ack] {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+            let there = listener.local_addr().expect("its address");
+            let mut ours = TcpStream::connect(there).expect("a stream");
+            let mut theirs = listener.accept().expect("a connection").0;
+            for part in [b"one", b"two"] {
+                theirs.write_all(part).expect("room");
+                ask(&ours);
+                let mut got = [0; 3];
+                ours.read_exact(&mut got).expect("bytes");
+                assert_eq!(&got, part);
+            }
+        }
+    }
+
+    #[test]
+    fn a_reset_is_one() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let there = listener.local_addr().expect("its address");
+        let mut ours = TcpStream::connect(there).expect("a stream");
+        let theirs = listener.accept().expect("a connection").0;
+        reset_on_close(&theirs);
+        drop(theirs);
+        let end = ours.read(&mut [0; 1]).map_err(|error| error.kind());
+        assert_eq!(end, Err(std::io::ErrorKind::ConnectionReset));
+    }
 }

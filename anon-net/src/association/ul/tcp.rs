@@ -71,6 +71,7 @@ impl Transport for Tcp {
                 Err(error) if timed_out(&error) && Instant::now() < deadline => {
                     self.reading.armed = None;
                 }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => return result,
             }
         }
@@ -89,6 +90,7 @@ impl Transport for Tcp {
                 Err(error) if timed_out(&error) && Instant::now() < deadline => {
                     self.writing.armed = None;
                 }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => return result,
             }
         }

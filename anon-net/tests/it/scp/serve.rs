@@ -159,7 +159,7 @@ fn every_outcome_has_its_status() {
         // None of these reads the body: the SCP does.
         let service = service(Scripted(move |_: &_, _: &mut dyn BufRead| Ok(outcome)));
         let (status, _) = answer(&service, |peer| {
-            Ok(peer.send_with(CT_CONTEXT, &store(2, "1.2.3"), &[1; 50_000])?)
+            Ok(peer.send_with(CT_CONTEXT, &store(2, "1.2.3"), &vec![1; 50_000])?)
         });
         assert_eq!(status.code(), code, "{outcome:?}");
     }
@@ -177,7 +177,7 @@ fn a_handler_that_fails_is_answered_and_kept() {
             Err(BackendError::new(remedy, "the disk is full"))
         }));
         let (status, summary) = answer(&service, |peer| {
-            Ok(peer.send_with(CT_CONTEXT, &store(2, "1.2.3"), &[1; 50_000])?)
+            Ok(peer.send_with(CT_CONTEXT, &store(2, "1.2.3"), &vec![1; 50_000])?)
         });
         assert_eq!(status.code(), code, "{remedy:?}");
         assert_eq!((summary.counts.failed, summary.counts.bytes), (1, 50_000));
@@ -194,7 +194,7 @@ fn a_handler_that_panics_is_answered_and_kept() {
     }));
     let summary = with(&service, |association| {
         let mut peer = Peer(association);
-        let body = [1; 50_000];
+        let body = vec![1; 50_000];
         assert_eq!(peer.store("1.2.3", &body)?, Status::PROCESSING_FAILURE);
         assert_eq!(peer.store("1.2.3", &body)?, Status::SUCCESS);
         Ok(association.release(PATIENCE)?)
@@ -261,7 +261,7 @@ fn requests_that_are_refused() {
     ];
     for (case, on, request, code) in table {
         let (status, summary) = answer(&memory(), |peer| {
-            Ok(peer.send_with(on, &request, &[0; 40_000])?)
+            Ok(peer.send_with(on, &request, &vec![0; 40_000])?)
         });
         assert_eq!(status.code(), code, "{case}");
         let refused = u64::from(request.operation == Operation::Store);
@@ -376,9 +376,10 @@ fn a_cancel_is_passed_over() {
 
 #[test]
 fn what_breaks_the_protocol_is_aborted() {
+    type Fragment<'a> = (u8, Kind, &'a [u8]);
     let response = Command::Response(echo(1).response(Status::SUCCESS)).encode();
     let request = Command::Request(store(1, "1.2.3")).encode();
-    let table: [(&str, Vec<(u8, Kind, &[u8])>); 4] = [
+    let table: [(&str, Vec<Fragment<'_>>); 4] = [
         ("a response", vec![(ECHO_CONTEXT, Kind::Command, &response)]),
         ("data first", vec![(CT_CONTEXT, Kind::Data, b"data")]),
         (

@@ -1,0 +1,317 @@
+//! What a dialler makes of answers, and of addresses.
+
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::time::Duration;
+
+use anon_net::association::ul::{Implementation, UlAssociation, UlDial};
+use anon_net::error::{AbortedBy, Lasting, Rejection};
+use anon_net::{Association, Contexts, Dial, Error, Node, Proposal};
+
+use crate::exchange::{proposal, uid};
+use crate::ul::{LONG, Port, acceptor};
+use crate::wire::{
+    RELEASE_RP, RELEASE_RQ, Request, Then, Told, USER_ABORT, Wire, abort, context, data_tf, ended,
+    item, maximum, pdu, pdv, result, role,
+};
+
+fn node() -> Node {
+    "ACCEPTOR@nowhere:104".parse().expect("a node")
+}
+
+/// Dials a peer that answers these bytes.
+fn dial(proposal: &Proposal, says: Vec<u8>, then: Then) -> (Result<UlAssociation, Error>, Told) {
+    let wire = Wire::new(says, then).in_steps_of(5);
+    let told = wire.told();
+    let dial = UlDial::new();
+    (
+        dial.dial_over(Box::new(wire), &node(), proposal, LONG),
+        told,
+    )
+}
+
+fn answer(results: &[Vec<u8>], variables: &[&[u8]]) -> Vec<u8> {
+    Request::new()
+        .with(|answer| answer.kind = 2)
+        .with_contexts(results.to_vec())
+        .with_user(variables)
+        .bytes()
+}
+
+#[test]
+fn a_proposal_in_bytes() {
+    let mut contexts = Contexts::new();
+    let syntaxes = vec![uid("1.2.10"), uid("1.2.11")];
+    contexts.add(uid("1.2.1"), syntaxes).expect("a context");
+    contexts
+        .add(uid("1.2.2"), vec![uid("1.2.10")])
+        .expect("a context");
+    contexts.take_scp_role(uid("1.2.2"));
+    contexts.take_scp_role(uid("1.2.77"));
+    let proposal = Proposal::new("REQUESTOR".parse().expect("a title"), contexts);
+    let implementation = Implementation::new(uid("1.2.3.4"), "TEST").expect("a name");
+    let wire = Wire::new(vec![], Then::Silence);
+    let told = wire.told();
+    let over = UlDial::new().with_implementation(implementation).dial_over(
+        Box::new(wire),
+        &node(),
+        &proposal,
+        LONG,
+    );
+    assert_eq!(ended(&over), "timed out");
+    let mut request = Request::new()
+        .with_contexts(vec![
+            context(1, "1.2.1", &["1.2.10", "1.2.11"]),
+            context(3, "1.2.2", &["1.2.10"]),
+        ])
+        .with_user(&[
+            &maximum(131_072),
+            &item(0x52, b"1.2.3.4"),
+            // Only of what is proposed.
+            &role("1.2.2", 1, 1),
+            &item(0x55, b"TEST"),
+        ])
+        .bytes();
+    request.extend(USER_ABORT);
+    assert_eq!(told.take(), request, "and an abort, as nobody answered");
+}
+
+#[test]
+fn roles_are_what_both_want() {
+    let mut contexts = Contexts::new();
+    for class in ["1.2.1", "1.2.2", "1.2.3", "1.2.4", "1.2.5"] {
+        contexts
+            .add(uid(class), vec![uid("1.2.10")])
+            .expect("a context");
+        if class != "1.2.5" {
+            contexts.take_scp_role(uid(class));
+        }
+    }
+    let proposal = Proposal::new("REQUESTOR".parse().expect("a title"), contexts);
+    let results = [1, 3, 5, 7, 9].map(|id| result(id, 0, "1.2.10"));
+    let roles = [
+        role("1.2.1", 1, 1),
+        role("1.2.2", 1, 0),
+        role("1.2.3", 0, 1),
+        // Nothing for 1.2.4, and one that nobody asked for.
+        role("1.2.5", 0, 1),
+    ];
+    let says = answer(&results, &[&maximum(0), &roles.concat()]);
+    let (link, _) = dial(&proposal, says, Then::Silence);
+    let link = link.expect("an association");
+    let agreed: Vec<_> = link.contexts().iter().map(|c| (c.scu, c.scp)).collect();
+    let default = (true, false);
+    assert_eq!(
+        agreed,
+        [(true, true), default, (false, true), default, default]
+    );
+    assert_eq!(link.max_pdu_bytes(), u32::MAX);
+}
+
+#[test]
+fn answers_that_are_taken() {
+    let bare = |id, code| item(0x21, &[id, 0, code, 0]);
+    let table: Vec<(&str, Vec<u8>, usize)> = vec![
+        (
+            "each context",
+            answer(
+                &[
+                    result(1, 0, "1.2.10"),
+                    result(3, 3, ""),
+                    result(5, 0, "1.2.11"),
+                ],
+                &[],
+            ),
+            2,
+        ),
+        ("one context", answer(&[result(5, 0, "1.2.11")], &[]), 1),
+        ("no context", answer(&[], &[]), 0),
+        (
+            "no transfer syntax where it is refused",
+            answer(&[bare(1, 4), bare(3, 9)], &[]),
+            0,
+        ),
+        (
+            "what nobody knows",
+            answer(
+                &[result(1, 0, "1.2.10"), item(0x99, b"?")],
+                &[&item(0x77, b"?")],
+            ),
+            1,
+        ),
+    ];
+    for (case, says, contexts) in table {
+        let (link, _) = dial(&proposal(), says, Then::Silence);
+        let link = link.unwrap_or_else(|error| panic!("{case}: {error:?}"));
+        assert_eq!(link.contexts().len(), contexts, "{case}");
+    }
+}
+
+#[test]
+fn answers_that_break_the_protocol_are_aborted() {
+    let one = |result| answer(&[result], &[]);
+    let table: Vec<(&str, Vec<u8>, u8)> = vec![
+        (
+            "a transfer syntax that was not offered",
+            one(result(1, 0, "1.2.11")),
+            6,
+        ),
+        ("an empty transfer syntax", one(result(1, 0, "")), 6),
+        (
+            "a context that was not proposed",
+            one(result(7, 0, "1.2.10")),
+            6,
+        ),
+        ("an even context", one(result(2, 0, "1.2.10")), 6),
+        (
+            "a proposal in an answer",
+            one(context(1, "1.2.1", &["1.2.10"])),
+            5,
+        ),
+        (
+            "an answer twice",
+            answer(&[result(1, 0, "1.2.10"), result(1, 0, "1.2.10")], &[]),
+            6,
+        ),
+        (
+            "a limit that leaves no room",
+            answer(&[result(1, 0, "1.2.10")], &[&maximum(1)]),
+            6,
+        ),
+        ("an item cut short", one(vec![0x21, 0, 0, 99, 1]), 6),
+        ("a cut answer", pdu(2, &[0, 1]), 6),
+        ("4 GB", vec![2, 0, 255, 255, 255, 255], 6),
+        ("a rejection of 4 GB", vec![3, 0, 255, 255, 255, 255], 6),
+        ("a request", Request::new().bytes(), 2),
+        ("data", data_tf(&pdv(1, 0, b"x")), 2),
+        ("a release", RELEASE_RQ.to_vec(), 2),
+        ("a reply", RELEASE_RP.to_vec(), 2),
+        ("HTTP", b"HTTP/1.1 400 Bad Request".to_vec(), 1),
+    ];
+    for (case, says, reason) in table {
+        let (link, told) = dial(&proposal(), says, Then::Silence);
+        assert_eq!(ended(&link), "protocol", "{case}");
+        let told = told.take();
+        assert!(told.ends_with(&abort(reason)), "{case}: {:?}", told.last());
+    }
+}
+
+#[test]
+fn rejections_and_aborts_are_told_apart() {
+    use Lasting::{Permanent, Transient};
+    let table = [
+        ([1, 1, 1], Permanent, Rejection::NoReason),
+        ([1, 1, 2], Permanent, Rejection::ApplicationContext),
+        ([1, 1, 3], Permanent, Rejection::CallingTitle),
+        ([1, 1, 7], Permanent, Rejection::CalledTitle),
+        ([1, 1, 200], Permanent, Rejection::NoReason),
+        ([1, 2, 1], Permanent, Rejection::NoReason),
+        ([1, 2, 2], Permanent, Rejection::ProtocolVersion),
+        ([2, 3, 1], Transient, Rejection::Congestion),
+        ([2, 3, 2], Transient, Rejection::LocalLimit),
+        ([9, 9, 9], Permanent, Rejection::NoReason),
+    ];
+    for ([a, b, c], lasting, reason) in table {
+        let (link, _) = dial(&proposal(), pdu(3, &[0, a, b, c]), Then::Close);
+        let error = link.expect_err("a rejection");
+        let wanted = Error::Rejected { lasting, reason };
+        assert_eq!(format!("{error:?}"), format!("{wanted:?}"), "{a} {b} {c}");
+    }
+    for (says, by) in [
+        (USER_ABORT, AbortedBy::User),
+        (abort(6), AbortedBy::Provider),
+    ] {
+        let (link, _) = dial(&proposal(), says.to_vec(), Then::Close);
+        let error = link.expect_err("an abort");
+        assert_eq!(format!("{error:?}"), format!("{:?}", Error::Aborted { by }));
+    }
+    for then in [Then::Close, Then::Reset] {
+        let (link, _) = dial(&proposal(), vec![2, 0, 0], then);
+        assert_eq!(ended(&link), "lost", "{then:?}");
+    }
+}
+
+#[test]
+fn an_answer_before_the_request_is_read_counts() {
+    for (says, end) in [
+        (pdu(3, &[0, 2, 3, 2]), "rejected"),
+        (USER_ABORT.to_vec(), "aborted"),
+        (vec![3, 0, 0], "lost"),
+    ] {
+        let wire = Wire::new(says, Then::Reset).deaf();
+        let link = UlDial::new().dial_over(Box::new(wire), &node(), &proposal(), LONG);
+        assert_eq!(ended(&link), end);
+    }
+}
+
+#[test]
+fn the_dialler_answers_first_when_both_release() {
+    let says = [
+        answer(&[result(1, 0, "1.2.10")], &[]),
+        RELEASE_RQ.to_vec(),
+        RELEASE_RP.to_vec(),
+    ];
+    let (link, told) = dial(&proposal(), says.concat(), Then::Silence);
+    let mut link = link.expect("an association");
+    told.take();
+    link.release(LONG).expect("a release");
+    assert_eq!(told.take(), [RELEASE_RQ, RELEASE_RP].concat());
+
+    // Without waiting for the peer's, unlike an acceptor.
+    let says = [answer(&[result(1, 0, "1.2.10")], &[]), RELEASE_RQ.to_vec()];
+    let (link, told) = dial(&proposal(), says.concat(), Then::Silence);
+    let mut link = link.expect("an association");
+    told.take();
+    assert_eq!(ended(&link.release(LONG)), "timed out");
+    assert_eq!(told.take(), [RELEASE_RQ, RELEASE_RP, USER_ABORT].concat());
+}
+
+#[test]
+fn a_host_is_tried_at_each_of_its_addresses() {
+    // It may be ::1 first, where nobody listens.
+    let port = Port::open();
+    let title = port.node.title().clone();
+    let node = Node::new(title, "localhost", port.node.port()).expect("a node");
+    for dial in [
+        UlDial::new(),
+        UlDial::new().with_local_address(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+    ] {
+        std::thread::scope(|scope| {
+            let accepted = scope.spawn(|| acceptor().accept(port.stream()));
+            let link = dial.dial(&node, &proposal(), LONG).expect("an association");
+            assert_eq!(link.peer().as_str(), "ACCEPTOR");
+            accepted.join().expect("a thread").expect("an association");
+        });
+    }
+}
+
+#[test]
+fn nobody_there_is_told_apart_from_no_answer() {
+    let gone = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = gone.local_addr().expect("its address").port();
+    drop(gone);
+    let title = || "ACCEPTOR".parse().expect("a title");
+    let node = Node::new(title(), "127.0.0.1", port).expect("a node");
+    let refused = UlDial::new().dial(&node, &proposal(), LONG);
+    let kind = std::io::ErrorKind::ConnectionRefused;
+    assert!(
+        matches!(refused, Err(Error::Connect { kind: k }) if k == kind),
+        "{refused:?}"
+    );
+
+    let foreign = UlDial::new().with_local_address("::1".parse().expect("an address"));
+    let unreachable = foreign.dial(&node, &proposal(), LONG);
+    assert!(
+        matches!(unreachable, Err(Error::Connect { .. })),
+        "{unreachable:?}"
+    );
+
+    // A listener that never accepts: the kernel connects, and nobody answers.
+    let silent = Port::open();
+    let short = Duration::from_millis(50);
+    let over = UlDial::new().dial(&silent.node, &proposal(), short);
+    assert!(matches!(over, Err(Error::TimedOut { .. })), "{over:?}");
+
+    let empty = Proposal::new(title(), Contexts::new());
+    let nothing = UlDial::new().dial(&silent.node, &empty, LONG);
+    assert!(matches!(nothing, Err(Error::Limit { .. })), "{nothing:?}");
+}

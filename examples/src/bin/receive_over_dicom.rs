@@ -1,0 +1,75 @@
+//! Receives over DICOM and de-identifies what comes, into a project on disk. It ends when its input
+//! does: press Ctrl-D.
+//!
+//! ```text
+//! cargo run -p anon-examples --bin receive_over_dicom [ADDRESS] [PROJECT]
+//! storescu -aec EXAMPLE 127.0.0.1 1045 FILE...        # DCMTK, in another terminal
+//! ```
+
+#![expect(clippy::print_stdout, reason = "an example says what it did")]
+
+use std::io::{self, BufRead, Read};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anon_engine::{Engine, Error, Received};
+use anon_net::scp::Scp;
+use anon_net::{BackendError, Instance, InstanceHandler, Outcome, Remedy, Supported, Uid};
+
+/// The largest data set that is taken into memory.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// Hands what the network brings to the engine: the one adapter that a program needs.
+#[derive(Debug)]
+struct Deidentify(Engine);
+
+impl InstanceHandler for Deidentify {
+    fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
+        let mut bytes = Vec::new();
+        if body.take(MAX_BYTES + 1).read_to_end(&mut bytes).is_err() {
+            return Ok(Outcome::BrokenOff);
+        } else if bytes.len() as u64 > MAX_BYTES {
+            return Ok(Outcome::OutOfResources);
+        }
+        let received = Received::data_set(bytes, instance.transfer_syntax.as_str())
+            .announced(instance.sop_class.as_str(), instance.sop_instance.expose());
+        // When this returns, the object and its pseudonyms are durable.
+        match self.0.process(received) {
+            Ok(receipt) => {
+                println!("{} from {}", receipt.outcome.name(), instance.calling);
+                Ok(match receipt.outcome {
+                    anon_engine::Outcome::Stored { .. } => Outcome::Stored,
+                    anon_engine::Outcome::Duplicate { .. } => Outcome::AlreadyStored,
+                    anon_engine::Outcome::Quarantined { .. } => Outcome::Quarantined,
+                    _ => Outcome::ClassNotSupported,
+                })
+            }
+            Err(Error::NotAsAnnounced { .. }) => Ok(Outcome::Mismatch),
+            Err(Error::Refused(_)) => Ok(Outcome::CannotUnderstand),
+            Err(error) => Err(BackendError::new(Remedy::Retry, error)),
+        }
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let address = arguments.next().unwrap_or_else(|| "127.0.0.1:1045".into());
+    let project = arguments.next().unwrap_or_else(|| "target/received".into());
+    let engine = anon_examples::engine(project.as_ref())?;
+
+    let syntaxes = anon_examples::TRANSFER_SYNTAXES.map(Uid::new);
+    let syntaxes: Vec<Uid> = syntaxes.into_iter().collect::<Result<_, _>>()?;
+    let mut supported = Supported::new();
+    for class in anon_examples::SOP_CLASSES {
+        supported = supported.with(Uid::new(class)?, syntaxes.clone());
+    }
+    let scp = Scp::builder("EXAMPLE".parse()?, Arc::new(Deidentify(engine)))
+        .supported(supported)
+        .bind(address.parse()?)?;
+    println!("EXAMPLE listens at {}", scp.local_addr());
+
+    io::copy(&mut io::stdin(), &mut io::sink())?;
+    let stopped = scp.stop(Duration::from_secs(30));
+    println!("{stopped:?}: {:?}", scp.totals().instances);
+    Ok(())
+}
