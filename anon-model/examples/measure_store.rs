@@ -6,6 +6,8 @@
 //! instances, a study two series, a patient two studies; every series has a frame of reference.
 //! GROUP is UIDs a commit. Originals are random, as the hash that orders them makes them anyway.
 //! The file must not exist; it is left behind.
+//!
+//! `… measure_store FILE open` only opens a file that is there: after a kill, say, of one that filled it.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -25,6 +27,9 @@ fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let argument = |place: usize| arguments.get(place).map(String::as_str);
     let path = Path::new(argument(0).ok_or("no file given")?);
+    if argument(1) == Some("open") {
+        return reopen(path);
+    }
     let rows: u64 = argument(1).ok_or("no number of rows given")?.parse()?;
     let group: u64 = argument(2).unwrap_or("1000").parse()?;
     let options = DiskOptions::default().with_durability(match argument(3) {
@@ -71,6 +76,17 @@ fn main() -> Outcome<()> {
     report("UIDs", uids.to_string())?;
     report("file MB", (bytes >> 20).to_string())?;
     report("CPU clock ticks, user and system", ticks()?)?;
+    report("peak memory", memory()?)
+}
+
+/// How long opening takes, whatever became of who had it open.
+fn reopen(path: &Path) -> Outcome<()> {
+    let identity = Identity::new(SiteId::new("123456789")?, UidRoot::default())?;
+    let open = Instant::now();
+    let store = DiskStore::open(path, identity, &DiskOptions::default())?;
+    report("open ms", millis(open.elapsed()))?;
+    report("UIDs", store.counts()?.uids.to_string())?;
+    report("file MB", (std::fs::metadata(path)?.len() >> 20).to_string())?;
     report("peak memory", memory()?)
 }
 
