@@ -86,7 +86,10 @@ fn reopen(path: &Path) -> Outcome<()> {
     let store = DiskStore::open(path, identity, &DiskOptions::default())?;
     report("open ms", millis(open.elapsed()))?;
     report("UIDs", store.counts()?.uids.to_string())?;
-    report("file MB", (std::fs::metadata(path)?.len() >> 20).to_string())?;
+    report(
+        "file MB",
+        (std::fs::metadata(path)?.len() >> 20).to_string(),
+    )?;
     report("peak memory", memory()?)
 }
 
