@@ -15,19 +15,10 @@
 //! the project's owner alone. Where the system has no such sockets nobody listens, and a second
 //! import is told who holds the project.
 
-#[cfg(unix)]
 mod client;
-#[cfg(unix)]
 mod holder;
-#[cfg(not(unix))]
-mod nobody;
 mod protocol;
 
-#[cfg(unix)]
 pub(crate) use client::{Handed, hand_over};
-#[cfg(unix)]
 pub(crate) use holder::Holder;
 pub(crate) use protocol::{Answer, Ask};
-
-#[cfg(not(unix))]
-pub(crate) use nobody::{Handed, Holder, hand_over};

@@ -1,39 +1,32 @@
-//! What systems do differently: modes and owners, kinds of file systems, the local socket.
+//! What systems do differently: modes and owners, kinds of file systems, signals, the local socket;
+//! and nowhere else in this crate.
 //!
-//! Everything has a portable fallback: where a system has no modes there is nothing to check.
+//! Everything has a portable fallback, tested below: where a system has no modes there is nothing to
+//! check, and where it has no sockets in the file system nobody listens.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+#[cfg(not(unix))]
+use self::elsewhere as system;
+#[cfg(unix)]
+use self::unix as system;
+
+/// The two ends of a socket in the file system.
+pub(crate) use self::system::{Listener, Stream};
 
 /// Makes a directory that its owner alone may enter, whatever the umask.
 pub(crate) fn private_directory(path: &Path) -> io::Result<()> {
-    private_builder().create(path)?;
-    set_mode(path, 0o700)
-}
-
-#[cfg(unix)]
-fn private_builder() -> DirBuilder {
-    use std::os::unix::fs::DirBuilderExt;
     let mut builder = DirBuilder::new();
-    builder.mode(0o700);
-    builder
-}
-
-#[cfg(not(unix))]
-fn private_builder() -> DirBuilder {
-    DirBuilder::new()
+    system::private_directory(&mut builder);
+    builder.create(path)?;
+    set_mode(path, 0o700)
 }
 
 /// The same options for a file that its owner alone may read, if this makes it.
 pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600)
-    }
-    #[cfg(not(unix))]
-    options
+    system::private(options)
 }
 
 /// Makes a file that its owner alone may read, or empties one, and then makes it so.
@@ -43,15 +36,9 @@ pub(crate) fn private_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-#[cfg(unix)]
+/// Sets the mode of what is there.
 pub(crate) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
-}
-
-#[cfg(not(unix))]
-pub(crate) fn set_mode(_: &Path, _: u32) -> io::Result<()> {
-    Ok(())
+    system::set_mode(path, mode)
 }
 
 /// Who owns something, and what the mode allows to others.
@@ -66,84 +53,281 @@ pub(crate) struct Access {
 }
 
 /// None where the system has no owners and modes.
-#[cfg(unix)]
 pub(crate) fn access(path: &Path) -> io::Result<Option<Access>> {
-    use std::os::unix::fs::MetadataExt;
-    let metadata = std::fs::symlink_metadata(path)?;
-    Ok(Some(Access {
-        owner: metadata.uid(),
-        others: metadata.mode() & 0o077,
-        is_directory: metadata.is_dir(),
-    }))
-}
-
-#[cfg(not(unix))]
-pub(crate) fn access(path: &Path) -> io::Result<Option<Access>> {
-    std::fs::symlink_metadata(path).map(|_| None)
+    system::access(path)
 }
 
 /// The number of the user this runs as; 0 where there are none.
 pub(crate) fn user() -> u32 {
-    #[cfg(unix)]
-    {
-        rustix::process::geteuid().as_raw()
-    }
-    #[cfg(not(unix))]
-    0
+    system::user()
 }
 
-/// True if the path lies on NFS or SMB.
-#[cfg(target_os = "linux")]
+/// True if the path lies on NFS or SMB; never where that cannot be told.
 pub(crate) fn is_network(path: &Path) -> io::Result<bool> {
-    let kind = rustix::fs::statfs(path)?.f_type;
-    #[expect(
-        clippy::cast_sign_loss,
-        clippy::cast_possible_truncation,
-        reason = "the magic numbers are 32 bits wide, in a field whose type differs"
-    )]
-    let kind = kind as u32;
-    Ok(NETWORK.contains(&kind))
+    #[cfg(target_os = "linux")]
+    return linux::is_network(path);
+    #[cfg(not(target_os = "linux"))]
+    return elsewhere_is_network(path);
 }
 
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn is_network(path: &Path) -> io::Result<bool> {
+#[cfg(any(test, not(target_os = "linux")))]
+fn elsewhere_is_network(path: &Path) -> io::Result<bool> {
     std::fs::metadata(path).map(|_| false)
 }
 
-/// NFS, SMB, CIFS, SMB2, as statfs(2) lists them.
-#[cfg(target_os = "linux")]
-const NETWORK: [u32; 4] = [0x6969, 0x517B, 0xFF53_4D42, 0xFE53_4D42];
-
-/// True if both lie on one file system, so that a rename moves no bytes.
-#[cfg(unix)]
+/// True if both lie on one file system, so that a rename moves no bytes, or if that cannot be told.
 pub(crate) fn same_file_system(a: &Path, b: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    Ok(std::fs::metadata(a)?.dev() == std::fs::metadata(b)?.dev())
-}
-
-#[cfg(not(unix))]
-pub(crate) fn same_file_system(_: &Path, _: &Path) -> io::Result<bool> {
-    Ok(true)
+    system::same_file_system(a, b)
 }
 
 /// Makes the entries of a directory durable.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    {
+    system::sync_directory(path)
+}
+
+/// The path that has these bytes; none if no path can have them here.
+pub(crate) fn path_of_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
+    system::path_of_bytes(bytes)
+}
+
+/// Calls back with the number of the first SIGINT or SIGTERM; the second ends the process. Where
+/// there are no signals nothing calls, and ending the process is as safe as a crash.
+pub(crate) fn on_signal(come: impl Fn(i32) + Clone + Send + 'static) -> io::Result<()> {
+    system::on_signal(come)
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::ffi::OsString;
+    use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+    use std::io::{self, Read};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::ffi::OsStringExt;
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    use signal_hook::consts::{SIGINT, SIGTERM};
+
+    use super::Access;
+
+    pub(super) fn private_directory(builder: &mut DirBuilder) {
+        builder.mode(0o700);
+    }
+
+    pub(super) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+        options.mode(0o600)
+    }
+
+    pub(super) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+        std::fs::set_permissions(path, Permissions::from_mode(mode))
+    }
+
+    pub(super) fn access(path: &Path) -> io::Result<Option<Access>> {
+        let metadata = std::fs::symlink_metadata(path)?;
+        Ok(Some(Access {
+            owner: metadata.uid(),
+            others: metadata.mode() & 0o077,
+            is_directory: metadata.is_dir(),
+        }))
+    }
+
+    pub(super) fn user() -> u32 {
+        rustix::process::geteuid().as_raw()
+    }
+
+    pub(super) fn same_file_system(a: &Path, b: &Path) -> io::Result<bool> {
+        Ok(std::fs::metadata(a)?.dev() == std::fs::metadata(b)?.dev())
+    }
+
+    pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
     }
-    #[cfg(not(unix))]
-    {
-        let _ = path;
+
+    #[expect(clippy::unnecessary_wraps, reason = "the other systems can fail")]
+    pub(super) fn path_of_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
+        Some(OsString::from_vec(bytes).into())
+    }
+
+    pub(super) fn on_signal(come: impl Fn(i32) + Clone + Send + 'static) -> io::Result<()> {
+        let again = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            // In this order: the first signal finds the flag down, the second finds it up.
+            signal_hook::flag::register_conditional_default(signal, Arc::clone(&again))?;
+            signal_hook::flag::register(signal, Arc::clone(&again))?;
+            let (mut ours, theirs) = UnixStream::pair()?;
+            signal_hook::low_level::pipe::register(signal, theirs)?;
+            let come = come.clone();
+            std::thread::Builder::new()
+                .name(format!("signal {signal}"))
+                .spawn(move || {
+                    if matches!(ours.read(&mut [0]), Ok(1)) {
+                        come(signal);
+                    }
+                })?;
+        }
         Ok(())
+    }
+
+    pub(crate) type Stream = UnixStream;
+
+    /// Takes what is connected to a socket.
+    #[derive(Debug)]
+    pub(crate) struct Listener(UnixListener);
+
+    impl Listener {
+        pub(crate) fn bind(socket: &Path) -> io::Result<Self> {
+            let (short, _directory) = short(socket)?;
+            UnixListener::bind(short).map(Self)
+        }
+
+        pub(crate) fn accept(&self) -> io::Result<Stream> {
+            self.0.accept().map(|(stream, _)| stream)
+        }
+
+        pub(crate) fn connect(socket: &Path) -> io::Result<Stream> {
+            let (short, _directory) = short(socket)?;
+            UnixStream::connect(short)
+        }
+    }
+
+    /// A name for a socket that fits into the 108 bytes which the system has for one.
+    fn short(socket: &Path) -> io::Result<(PathBuf, Option<File>)> {
+        const ROOM: usize = 100;
+        if socket.as_os_str().len() <= ROOM {
+            return Ok((socket.into(), None));
+        }
+        let (Some(parent), Some(name)) = (socket.parent(), socket.file_name()) else {
+            return Ok((socket.into(), None));
+        };
+        // The link stands as long as the directory is open.
+        let directory = File::open(parent)?;
+        let number = directory.as_raw_fd();
+        let link = PathBuf::from(format!("/proc/self/fd/{number}")).join(name);
+        Ok((link, Some(directory)))
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::io;
+    use std::path::Path;
+
+    /// NFS, SMB, CIFS, SMB2, as statfs(2) lists them.
+    const NETWORK: [u32; 4] = [0x6969, 0x517B, 0xFF53_4D42, 0xFE53_4D42];
+
+    pub(super) fn is_network(path: &Path) -> io::Result<bool> {
+        let kind = rustix::fs::statfs(path)?.f_type;
+        #[expect(
+            clippy::cast_sign_loss,
+            clippy::cast_possible_truncation,
+            reason = "the magic numbers are 32 bits wide, in a field whose type differs"
+        )]
+        let kind = kind as u32;
+        Ok(NETWORK.contains(&kind))
+    }
+}
+
+/// What is done where the system has nothing better.
+#[cfg(any(test, not(unix)))]
+mod elsewhere {
+    use std::fs::{DirBuilder, OpenOptions};
+    use std::io::{self, Read, Write};
+    use std::path::{Path, PathBuf};
+
+    use super::Access;
+
+    pub(super) fn private_directory(_: &mut DirBuilder) {}
+
+    pub(super) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+        options
+    }
+
+    pub(super) fn set_mode(path: &Path, _: u32) -> io::Result<()> {
+        std::fs::metadata(path).map(drop)
+    }
+
+    pub(super) fn access(path: &Path) -> io::Result<Option<Access>> {
+        std::fs::symlink_metadata(path).map(|_| None)
+    }
+
+    pub(super) fn user() -> u32 {
+        0
+    }
+
+    pub(super) fn same_file_system(a: &Path, b: &Path) -> io::Result<bool> {
+        std::fs::metadata(a)?;
+        std::fs::metadata(b).map(|_| true)
+    }
+
+    pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+        std::fs::metadata(path).map(drop)
+    }
+
+    pub(super) fn path_of_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
+        String::from_utf8(bytes).ok().map(PathBuf::from)
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "the other systems can fail")]
+    pub(super) fn on_signal(_: impl Fn(i32) + Clone + Send + 'static) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// There is none: nothing makes one.
+    #[derive(Debug)]
+    pub(crate) struct Stream(pub(super) ());
+
+    impl Stream {
+        pub(crate) fn try_clone(&self) -> io::Result<Self> {
+            let Self(()) = self;
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    impl Read for Stream {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    impl Write for Stream {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    /// There is none: nothing makes one.
+    #[derive(Debug)]
+    pub(crate) struct Listener(pub(super) ());
+
+    impl Listener {
+        pub(crate) fn bind(_: &Path) -> io::Result<Self> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        pub(crate) fn accept(&self) -> io::Result<Stream> {
+            let Self(()) = self;
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        pub(crate) fn connect(_: &Path) -> io::Result<Stream> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    #[cfg(unix)]
     fn modes_are_set_whatever_was_there() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
@@ -156,10 +340,93 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_os = "linux")]
     fn file_systems() {
         let dir = tempfile::tempdir().unwrap();
         assert!(!is_network(dir.path()).unwrap());
         assert!(same_file_system(dir.path(), dir.path()).unwrap());
         assert!(!same_file_system(dir.path(), Path::new("/proc")).unwrap());
+    }
+
+    /// Without modes, owners and kinds of file systems all the rest still works.
+    #[test]
+    fn the_fallback_makes_and_checks_what_it_can() {
+        let dir = tempfile::tempdir().unwrap();
+        let (inner, missing) = (dir.path().join("inner"), dir.path().join("missing"));
+        let mut builder = DirBuilder::new();
+        elsewhere::private_directory(&mut builder);
+        builder.create(&inner).unwrap();
+        let file = inner.join("file");
+        let mut options = File::options();
+        elsewhere::private(options.write(true).create_new(true))
+            .open(&file)
+            .unwrap();
+        elsewhere::set_mode(&file, 0o600).unwrap();
+        assert_eq!(elsewhere::access(&file).unwrap(), None);
+        assert_eq!(elsewhere::user(), 0);
+        elsewhere::sync_directory(&inner).unwrap();
+        assert!(elsewhere::same_file_system(&inner, &file).unwrap());
+        assert!(!elsewhere_is_network(&file).unwrap());
+        for failed in [
+            elsewhere::set_mode(&missing, 0o600),
+            elsewhere::access(&missing).map(drop),
+            elsewhere::sync_directory(&missing),
+            elsewhere::same_file_system(&inner, &missing).map(drop),
+            elsewhere_is_network(&missing).map(drop),
+        ] {
+            assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::NotFound);
+        }
+    }
+
+    #[test]
+    fn both_make_paths_of_bytes() {
+        let name = "Gr\u{f6}\u{df}e".as_bytes().to_vec();
+        for (which, path_of) in [
+            (
+                "system",
+                system::path_of_bytes as fn(Vec<u8>) -> Option<PathBuf>,
+            ),
+            ("elsewhere", elsewhere::path_of_bytes),
+        ] {
+            let path = path_of(name.clone()).unwrap();
+            assert_eq!(path, Path::new("Gr\u{f6}\u{df}e"), "{which}");
+        }
+        assert_eq!(elsewhere::path_of_bytes(vec![b'a', 0xFF]), None);
+    }
+
+    #[test]
+    fn without_signals_and_sockets_nobody_calls() {
+        elsewhere::on_signal(|_| panic!("there are no signals")).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("socket");
+        let (listener, mut stream) = (elsewhere::Listener(()), elsewhere::Stream(()));
+        for failed in [
+            elsewhere::Listener::bind(&socket).map(drop),
+            elsewhere::Listener::connect(&socket).map(drop),
+            listener.accept().map(drop),
+            stream.try_clone().map(drop),
+            io::Read::read(&mut stream, &mut [0]).map(drop),
+            io::Write::write(&mut stream, &[0]).map(drop),
+            io::Write::flush(&mut stream),
+        ] {
+            assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::Unsupported);
+        }
+        assert!(!socket.exists());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_socket_may_have_a_long_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join("d".repeat(200));
+        std::fs::create_dir(&deep).unwrap();
+        let socket = deep.join("socket");
+        let listener = Listener::bind(&socket).unwrap();
+        let mut ours = Listener::connect(&socket).unwrap();
+        let mut theirs = listener.accept().unwrap();
+        io::Write::write_all(&mut ours, b"hello").unwrap();
+        let mut got = [0; 5];
+        io::Read::read_exact(&mut theirs, &mut got).unwrap();
+        assert_eq!(&got, b"hello");
     }
 }

@@ -61,7 +61,6 @@ impl Roots {
         Self { roots, names }
     }
 
-    #[cfg(unix)]
     pub(crate) fn as_slice(&self) -> &[Root] {
         &self.roots
     }
@@ -111,6 +110,8 @@ mod hexadecimal {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 
+    use crate::platform;
+
     pub(super) fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
         let bytes = path.as_os_str().as_encoded_bytes();
         let mut digits = String::with_capacity(bytes.len() * 2);
@@ -131,19 +132,7 @@ mod hexadecimal {
                 (pair.len() == 2).then(|| u8::from_str_radix(pair, 16).ok())?
             })
             .collect();
-        path(bytes.ok_or_else(wrong)?).ok_or_else(wrong)
-    }
-
-    #[cfg(unix)]
-    #[expect(clippy::unnecessary_wraps, reason = "the other systems can fail")]
-    fn path(bytes: Vec<u8>) -> Option<PathBuf> {
-        use std::os::unix::ffi::OsStringExt;
-        Some(std::ffi::OsString::from_vec(bytes).into())
-    }
-
-    #[cfg(not(unix))]
-    fn path(bytes: Vec<u8>) -> Option<PathBuf> {
-        String::from_utf8(bytes).ok().map(PathBuf::from)
+        platform::path_of_bytes(bytes.ok_or_else(wrong)?).ok_or_else(wrong)
     }
 }
 
@@ -179,8 +168,7 @@ mod tests {
 
     #[test]
     fn any_bytes_make_the_journey() {
-        use std::os::unix::ffi::OsStringExt;
-        let path: PathBuf = std::ffi::OsString::from_vec(vec![b'a', 0xFF, b'"']).into();
+        let path = crate::platform::path_of_bytes(vec![b'a', 0xFF, b'"']).unwrap();
         let root = Root::new(path.clone(), path);
         let line = serde_json::to_string(&root).unwrap();
         assert_eq!(serde_json::from_str::<Root>(&line).unwrap(), root);

@@ -2,17 +2,14 @@
 //!
 //! Where there are no such signals, ending the process is as safe as a crash: the next run goes on.
 
-#![cfg_attr(
-    not(unix),
-    expect(dead_code, reason = "nothing calls back where there are no signals")
-)]
-
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anon_engine::Cancel;
+
+use crate::platform;
 
 type Callback = Box<dyn FnOnce() + Send>;
 
@@ -49,7 +46,8 @@ impl Signals {
     /// Starts to listen.
     pub(crate) fn listen() -> io::Result<Self> {
         let signals = Self::deaf();
-        signals.register()?;
+        let told = signals.clone();
+        platform::on_signal(move |signal| told.come(signal))?;
         Ok(signals)
     }
 
@@ -113,38 +111,6 @@ impl Signals {
             .callbacks
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    #[cfg(unix)]
-    fn register(&self) -> io::Result<()> {
-        use signal_hook::consts::{SIGINT, SIGTERM};
-        use std::io::Read;
-        use std::os::unix::net::UnixStream;
-        use std::sync::atomic::AtomicBool;
-
-        let again = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            // In this order: the first signal finds the flag down, the second finds it up.
-            signal_hook::flag::register_conditional_default(signal, Arc::clone(&again))?;
-            signal_hook::flag::register(signal, Arc::clone(&again))?;
-            let (mut ours, theirs) = UnixStream::pair()?;
-            signal_hook::low_level::pipe::register(signal, theirs)?;
-            let signals = self.clone();
-            std::thread::Builder::new()
-                .name(format!("signal {signal}"))
-                .spawn(move || {
-                    if matches!(ours.read(&mut [0]), Ok(1)) {
-                        signals.come(signal);
-                    }
-                })?;
-        }
-        Ok(())
-    }
-
-    #[cfg(not(unix))]
-    #[expect(clippy::unnecessary_wraps, reason = "the other systems can fail")]
-    fn register(&self) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -22,6 +22,19 @@ pub(crate) enum Form {
     Long,
 }
 
+/// What the values of a VR are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// No characters.
+    Binary,
+    /// Digits with signs, points and the like: numbers, dates, times, ages, UIDs.
+    Number,
+    /// Short names of a fixed repertoire.
+    Code,
+    /// Anything that can be written.
+    Text,
+}
+
 impl Vr {
     pub(crate) const AE: Self = Self(*b"AE");
     pub(crate) const AS: Self = Self(*b"AS");
@@ -69,6 +82,26 @@ impl Vr {
             Some(1) => Some(Form::Short),
             Some(2) => Some(Form::Long),
             _ => None,
+        }
+    }
+
+    /// What its values are made of.
+    #[inline]
+    pub(crate) fn class(self) -> Class {
+        match self {
+            Self::DS | Self::IS | Self::DA | Self::TM | Self::DT | Self::AS | Self::UI => {
+                Class::Number
+            }
+            Self::CS | Self::AE => Class::Code,
+            Self::LO
+            | Self::LT
+            | Self::PN
+            | Self::SH
+            | Self::ST
+            | Self::UC
+            | Self::UR
+            | Self::UT => Class::Text,
+            _ => Class::Binary,
         }
     }
 

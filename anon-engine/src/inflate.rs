@@ -10,6 +10,7 @@ use flate2::{Compression, Decompress, FlushDecompress, Status};
 use crate::deidentified::Deidentified;
 use crate::input::Input;
 use crate::limits::Limits;
+use crate::platform;
 use crate::refusal::{Category, Refusal};
 use crate::scan::Fault;
 
@@ -37,8 +38,7 @@ impl Scratch {
     fn create(dir: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        platform::private_file(&mut options);
         let process = std::process::id();
         for n in 0_u32.. {
             let path = dir.join(format!("inflate-{process}-{n}"));

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io;
 
+use crate::platform;
+
 /// Most header bytes that one look asks for.
 const LARGE_WINDOW: usize = 64 << 10;
 /// Read after a jump over a bulk value: what follows is short as a rule.
@@ -121,30 +123,11 @@ impl Input for Windowed<'_> {
 /// Fills `into` with the bytes of a file from `at` on, without moving its cursor where the system
 /// allows that.
 pub(crate) fn read_at(file: &File, into: &mut [u8], at: u64) -> Result<(), Failed> {
-    let read = read_exact_at(file, into, at);
+    let read = platform::read_exact_at(file, into, at);
     read.map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => Failed::Ends,
         kind => Failed::Io(kind),
     })
-}
-
-#[cfg(unix)]
-fn read_exact_at(file: &File, into: &mut [u8], at: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, into, at)
-}
-
-#[cfg(not(unix))]
-fn read_exact_at(file: &File, into: &mut [u8], at: u64) -> io::Result<()> {
-    portable_read_exact_at(file, into, at)
-}
-
-/// For systems without positioned reads: moves the cursor, so a file must not be read by two
-/// threads through one handle.
-#[cfg(any(not(unix), test))]
-fn portable_read_exact_at(mut file: &File, into: &mut [u8], at: u64) -> io::Result<()> {
-    use std::io::{Read, Seek, SeekFrom};
-    file.seek(SeekFrom::Start(at))?;
-    file.read_exact(into)
 }
 
 #[cfg(test)]
@@ -184,15 +167,5 @@ mod tests {
         let mut windowed = Windowed::new(&file, 1_000);
         assert_eq!(windowed.window(0, 12), Err(Failed::Ends));
         assert_eq!(windowed.window(0, 12), Err(Failed::Ends));
-    }
-
-    #[test]
-    fn the_portable_read_reads_the_same() {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(b"0123456789").unwrap();
-        let mut into = [0; 4];
-        portable_read_exact_at(&file, &mut into, 3).unwrap();
-        assert_eq!(&into, b"3456");
-        assert!(portable_read_exact_at(&file, &mut into, 8).is_err());
     }
 }

@@ -83,6 +83,7 @@ pub mod limits;
 pub mod method;
 mod pixel;
 pub mod plan;
+mod platform;
 pub mod policy;
 pub mod quarantine;
 pub mod receipt;

@@ -10,6 +10,7 @@ pub(crate) mod draft;
 mod element;
 mod fingerprint;
 mod noted;
+mod repertoire;
 mod settle;
 mod source;
 
@@ -95,7 +96,8 @@ pub struct Plan<'a> {
 /// other element is dealt with as the rules say. These refuse the object rather than being passed
 /// over: an element that is written and stands twice or out of order, bytes after the last element
 /// other than zeros, a value representation that could be read in two ways, a length beyond what
-/// encloses it. Group lengths, trailing padding and stray delimiters are dropped, odd lengths made
+/// encloses it. A kept value that cannot be what PS3.6 says, such as a PN in Study Time, is
+/// emptied; characters where PS3.6 says binary refuse the object. Group lengths, trailing padding and stray delimiters are dropped, odd lengths made
 /// even (PS3.5 sections 7.1 and 7.2).
 ///
 /// # Errors

@@ -349,6 +349,16 @@ impl<I: Input> Walk<I> {
 
     /// What the element at hand holds. Reads at most the header of a first item.
     pub(crate) fn shape(&mut self, header: &Header) -> Result<Shape, Fault> {
+        self.shape_known(header, dict::vr(header.tag))
+    }
+
+    /// The same, where the dictionary's VR is at hand.
+    #[inline]
+    pub(crate) fn shape_known(
+        &mut self,
+        header: &Header,
+        known: Option<Vr>,
+    ) -> Result<Shape, Fault> {
         let is_implicit = header.encoding == Encoding::ImplicitLe;
         if header.is_undefined() {
             return undefined_shape(header, is_implicit);
@@ -356,7 +366,6 @@ impl<I: Input> Walk<I> {
         if !is_implicit && header.vr == Vr::SQ {
             return Ok(Shape::Sequence(header.encoding));
         }
-        let known = dict::vr(header.tag);
         let suspect =
             known == Some(Vr::SQ) || header.vr == Vr::UN || (is_implicit && known.is_none());
         if !suspect || header.len == 0 {
@@ -519,7 +528,8 @@ impl<I: Input> Walk<I> {
         self.bytes(header.value, len)
     }
 
-    fn bytes(&mut self, at: u64, len: usize) -> Result<&[u8], Fault> {
+    #[inline]
+    pub(crate) fn bytes(&mut self, at: u64, len: usize) -> Result<&[u8], Fault> {
         self.input
             .exact(at, len)
             .map_err(|failed| Fault::input(failed, at))

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::disk::{self, Access, OsDisk};
+use crate::platform;
 use crate::receipt::Received;
 
 /// A directory for objects on their way. Clones are one and the same.
@@ -99,8 +100,7 @@ impl Spool {
         let path = self.dir.join(number.to_string());
         let mut options = File::options();
         options.read(true).write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        platform::private_file(&mut options);
         Ok(Spooled {
             file: options.open(&path)?,
             path,

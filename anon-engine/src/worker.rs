@@ -17,7 +17,6 @@ use std::time::SystemTime;
 use anon_model::{AssignError, Assigned, LookupStore, Names, NewInstance, Wanted};
 
 use crate::deidentified::OutputPath;
-use crate::disk::open_source;
 use crate::engine::claim::Claim;
 use crate::engine::commit::{Ready, Rest, receipt_of};
 use crate::engine::core::Core;
@@ -25,6 +24,7 @@ use crate::engine::job::{Job, Patience, Reply};
 use crate::engine::turn::Turn;
 use crate::error::Error;
 use crate::plan::{Plan, Source, Warnings, plan};
+use crate::platform::open_source;
 use crate::quarantine::{Case, EntryId, Original, QuarantineError};
 use crate::receipt::{Outcome, Payload, Receipt, Received};
 use crate::refusal::{Category, Refusal};

@@ -1,22 +1,95 @@
-//! What the operating systems do differently.
+//! What the operating systems do differently, and nowhere else in this crate. Each has a portable
+//! form; the tests below run both.
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// Makes the names in a directory durable.
-#[cfg(unix)]
-pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
-/// Elsewhere a directory cannot be opened as a file; the rename is as durable as the system makes it.
 #[cfg(not(unix))]
-pub(crate) fn sync_directory(_: &Path) -> io::Result<()> {
-    Ok(())
+use self::elsewhere as system;
+#[cfg(unix)]
+use self::unix as system;
+
+/// Makes the names in a directory durable. Where a directory cannot be opened as a file, a rename is
+/// as durable as the system makes it.
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
+    system::sync_directory(path)
 }
 
 /// Opens a file to read it and to make it durable. Windows wants the right to write for the latter.
 pub(crate) fn open_to_sync(path: &Path) -> io::Result<File> {
-    File::options().read(true).write(cfg!(windows)).open(path)
+    system::open_to_sync(path)
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::fs::File;
+    use std::io;
+    use std::path::Path;
+
+    pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    pub(super) fn open_to_sync(path: &Path) -> io::Result<File> {
+        File::open(path)
+    }
+}
+
+/// What is done where the system has nothing better.
+#[cfg(any(test, not(unix)))]
+mod elsewhere {
+    use std::fs::File;
+    use std::io;
+    use std::path::Path;
+
+    pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+        path.metadata().map(drop)
+    }
+
+    pub(super) fn open_to_sync(path: &Path) -> io::Result<File> {
+        File::options().read(true).write(true).open(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    #[test]
+    fn both_sync_a_directory_and_a_file() {
+        struct Form {
+            name: &'static str,
+            sync: fn(&Path) -> io::Result<()>,
+            open: fn(&Path) -> io::Result<File>,
+        }
+        for form in [
+            Form {
+                name: "system",
+                sync: system::sync_directory,
+                open: system::open_to_sync,
+            },
+            Form {
+                name: "elsewhere",
+                sync: elsewhere::sync_directory,
+                open: elsewhere::open_to_sync,
+            },
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let (file, missing) = (dir.path().join("file"), dir.path().join("missing"));
+            File::create(&file).unwrap().write_all(b"bytes").unwrap();
+            let mut opened = (form.open)(&file).unwrap();
+            opened.sync_all().unwrap();
+            let mut got = String::new();
+            opened.read_to_string(&mut got).unwrap();
+            assert_eq!(got, "bytes", "{}", form.name);
+            (form.sync)(dir.path()).unwrap();
+            for failed in [(form.open)(&missing).map(drop), (form.sync)(&missing)] {
+                let error = failed.unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::NotFound, "{}", form.name);
+            }
+        }
+    }
 }

@@ -1,13 +1,12 @@
 //! The end of the socket that hands work over.
 
-use std::io::{self, BufRead, BufReader};
-use std::os::unix::net::UnixStream;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use crate::exit::Failure;
+use crate::platform::Listener;
 use crate::signal::Signals;
 
-use super::holder::short;
 use super::protocol::{self, Answer, Ask, VERSION};
 
 /// What came of trying to hand over.
@@ -17,11 +16,6 @@ pub(crate) enum Handed {
     Done(Answer),
     /// Nobody takes work here now.
     Nobody,
-}
-
-pub(super) fn connect(socket: &Path) -> io::Result<UnixStream> {
-    let (short, _directory) = short(socket)?;
-    UnixStream::connect(short)
 }
 
 /// Hands work to the holder, if one listens, and tells each answer as it comes.
@@ -34,7 +28,7 @@ pub(crate) fn hand_over(
     signals: &Signals,
     tell: &mut dyn FnMut(Answer) -> anyhow::Result<()>,
 ) -> anyhow::Result<Handed> {
-    let Ok(stream) = connect(socket) else {
+    let Ok(stream) = Listener::connect(socket) else {
         return Ok(Handed::Nobody);
     };
     let mut out = stream.try_clone()?;

@@ -1,8 +1,7 @@
 //! [`Holder`]: listens, and runs what is handed over.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufReader};
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use anon_engine::Cancel;
 
 use super::protocol::{self, Answer, Ask, VERSION};
-use crate::platform;
+use crate::platform::{self, Listener, Stream};
 use crate::signal::Signals;
 
 /// What is done with work that is handed over: what comes of it is told as it comes, and the last
@@ -97,7 +96,7 @@ impl Holder {
         };
         self.shared.closing.store(true, Ordering::Release);
         // Wakes the listener. If it cannot be reached it is not there.
-        let woken = super::client::connect(&self.socket);
+        let woken = Listener::connect(&self.socket);
         // Clients that find no socket try the lock again.
         let _ = fs::remove_file(&self.socket);
         if woken.is_ok() {
@@ -113,7 +112,7 @@ impl Drop for Holder {
 }
 
 /// Binds under another name and renames, so that the socket is never seen with a loose mode.
-fn bind(socket: &Path, tmp: &Path) -> io::Result<UnixListener> {
+fn bind(socket: &Path, tmp: &Path) -> io::Result<Listener> {
     let fresh = tmp.join("control.new");
     for stale in [socket, &fresh] {
         match fs::remove_file(stale) {
@@ -121,32 +120,15 @@ fn bind(socket: &Path, tmp: &Path) -> io::Result<UnixListener> {
             _ => {}
         }
     }
-    let (short, _directory) = short(&fresh)?;
-    let listener = UnixListener::bind(short)?;
+    let listener = Listener::bind(&fresh)?;
     platform::set_mode(&fresh, 0o600)?;
     fs::rename(&fresh, socket)?;
     Ok(listener)
 }
 
-/// A name for a socket that fits into the 108 bytes which the system has for one.
-pub(super) fn short(socket: &Path) -> io::Result<(PathBuf, Option<File>)> {
-    const ROOM: usize = 100;
-    if socket.as_os_str().len() <= ROOM {
-        return Ok((socket.into(), None));
-    }
-    let (Some(parent), Some(name)) = (socket.parent(), socket.file_name()) else {
-        return Ok((socket.into(), None));
-    };
-    // The link stands as long as the directory is open.
-    let directory = File::open(parent)?;
-    let number = std::os::fd::AsRawFd::as_raw_fd(&directory);
-    let link = PathBuf::from(format!("/proc/self/fd/{number}")).join(name);
-    Ok((link, Some(directory)))
-}
-
-fn accept(listener: &UnixListener, shared: &Arc<Shared>, job: &Arc<Job>) {
-    for stream in listener.incoming() {
-        let Ok(mut stream) = stream else {
+fn accept(listener: &Listener, shared: &Arc<Shared>, job: &Arc<Job>) {
+    loop {
+        let Ok(mut stream) = listener.accept() else {
             // Too many open files, say: the client sees a closed socket and tries again.
             if shared.closing.load(Ordering::Acquire) {
                 return;
@@ -188,7 +170,7 @@ impl Drop for Active {
     }
 }
 
-fn serve(stream: UnixStream, signals: &Signals, job: &Arc<Job>) -> io::Result<()> {
+fn serve(stream: Stream, signals: &Signals, job: &Arc<Job>) -> io::Result<()> {
     let hello = Answer::Hello {
         version: VERSION,
         pid: std::process::id(),

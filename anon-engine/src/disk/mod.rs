@@ -13,7 +13,6 @@
 //! the names in a directory up to its last [`Disk::sync_dir`]. Everything else may be there or not.
 
 mod os;
-mod platform;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -22,7 +21,6 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 pub use os::OsDisk;
-pub(crate) use platform::{open_source, read_at};
 
 /// Who may read what is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::platform;
 use super::{Access, CopyError, Disk, Existing, Kind, Made, Names, WriteFile};
+use crate::platform;
 
 /// The file system of the operating system.
 #[derive(Debug, Default)]
@@ -25,11 +25,13 @@ impl OsDisk {
 impl Disk for OsDisk {
     fn create_dir(&self, path: &Path, access: Access) -> io::Result<Made> {
         let mut builder = fs::DirBuilder::new();
-        mode_of_dir(&mut builder, access);
+        if access == Access::Private {
+            platform::private_dir(&mut builder);
+        }
         match builder.create(path) {
             Ok(()) => {
                 if access == Access::Private {
-                    restrict(path, 0o700)?;
+                    platform::set_mode(path, 0o700)?;
                 }
                 Ok(Made::Created)
             }
@@ -44,7 +46,9 @@ impl Disk for OsDisk {
     fn create(&self, path: &Path, access: Access) -> io::Result<Box<dyn WriteFile>> {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
-        mode_of_file(&mut options, access);
+        if access == Access::Private {
+            platform::private_file(&mut options);
+        }
         Ok(Box::new(OsFile(options.open(path)?)))
     }
 
@@ -77,7 +81,7 @@ impl Disk for OsDisk {
                 probe_shared_mode(path).unwrap_or(0o600)
             }),
         };
-        restrict(path, mode)
+        platform::set_mode(path, mode)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
@@ -132,32 +136,6 @@ impl WriteFile for OsFile {
     }
 }
 
-fn mode_of_dir(builder: &mut fs::DirBuilder, access: Access) {
-    #[cfg(unix)]
-    if access == Access::Private {
-        std::os::unix::fs::DirBuilderExt::mode(builder, 0o700);
-    }
-    #[cfg(not(unix))]
-    let _ = (builder, access);
-}
-
-fn mode_of_file(options: &mut OpenOptions, access: Access) {
-    #[cfg(unix)]
-    if access == Access::Private {
-        std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    }
-    #[cfg(not(unix))]
-    let _ = (options, access);
-}
-
-/// Sets the mode of a file or directory; elsewhere than on Unix the directory above decides.
-fn restrict(path: &Path, mode: u32) -> io::Result<()> {
-    #[cfg(unix)]
-    return fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode));
-    #[cfg(not(unix))]
-    return path.metadata().map(|_| drop(mode));
-}
-
 /// The mode that a file made beside `path` gets from the umask.
 fn probe_shared_mode(path: &Path) -> io::Result<u32> {
     let probe = path.with_extension("mode");
@@ -167,8 +145,5 @@ fn probe_shared_mode(path: &Path) -> io::Result<u32> {
         .open(&probe)?;
     let found = file.metadata();
     fs::remove_file(&probe)?;
-    #[cfg(unix)]
-    return Ok(std::os::unix::fs::PermissionsExt::mode(&found?.permissions()) & 0o777);
-    #[cfg(not(unix))]
-    return found.map(|_| 0);
+    found.map(|found| platform::mode(&found))
 }

@@ -7,6 +7,7 @@ use dicom_core::Tag;
 
 use super::draft::{Draft, Edit, Place, Reference, Role, Value};
 use super::noted::{Note, Noted};
+use super::repertoire::{self, Look};
 use crate::dict::{self, Vr};
 use crate::eval::{self, number, uid};
 use crate::input::Input;
@@ -20,6 +21,9 @@ const SPECIFIC_CHARACTER_SET: Tag = Tag(0x0008, 0x0005);
 
 /// Values of at least this many bytes are bulk: they take no part in the fingerprint.
 const BULK: u32 = 4 << 10;
+
+/// Bytes of a kept value that are looked at at once.
+const PIECE: u32 = 32 << 10;
 
 /// What the length field of a short VR holds (PS3.5 section 7.1.2). Beyond it, in implicit data
 /// sets, a brief text has swallowed what follows it.
@@ -295,11 +299,16 @@ impl<'p, I: Input> Planner<'p, I> {
     }
 
     fn keep(&mut self, header: &Header) -> Result<(), Fault> {
-        match self.walk.shape(header)? {
+        let known = dict::vr(header.tag);
+        match self.walk.shape_known(header, known)? {
             Shape::Value => {
                 if header.len > MAX_SHORT && header.vr.is_brief() {
                     let problem = "a value is longer than its value representation allows";
                     return Err(Fault::new(problem, Some(header.tag), header.at));
+                }
+                let look = repertoire::look(known, header.vr, header.len);
+                if look != Look::Pass && !self.holds(header, look)? {
+                    return self.keep_nothing(header, look);
                 }
                 self.in_order(header)?;
                 self.keep_value(header);
@@ -312,6 +321,45 @@ impl<'p, I: Input> Planner<'p, I> {
             }
             Shape::Fragments => self.keep_fragments(header),
         }
+    }
+
+    /// True if a value of defined length can be what its VR says.
+    fn holds(&mut self, header: &Header, look: Look) -> Result<bool, Fault> {
+        let vr = value_vr(header);
+        if header.len <= PIECE {
+            let value = self.walk.bytes(header.value, header.len as usize)?;
+            return Ok(repertoire::holds(look, vr, value));
+        }
+        self.holds_long(header, look, vr)
+    }
+
+    /// Value by value: a piece ends before a backslash.
+    #[cold]
+    fn holds_long(&mut self, header: &Header, look: Look, vr: Vr) -> Result<bool, Fault> {
+        let (mut at, end) = (header.value, header.end());
+        while end - at > u64::from(PIECE) {
+            let piece = self.walk.bytes(at, PIECE as usize)?;
+            let Some(cut) = piece.iter().rposition(|byte| *byte == b'\\') else {
+                return Ok(false);
+            };
+            if !repertoire::holds(look, vr, piece.get(..cut).unwrap_or_default()) {
+                return Ok(false);
+            }
+            at += cut as u64 + 1;
+        }
+        let rest = usize::try_from(end - at).unwrap_or(0);
+        Ok(repertoire::holds(look, vr, self.walk.bytes(at, rest)?))
+    }
+
+    /// In the place of a kept value that could be anything.
+    #[cold]
+    fn keep_nothing(&mut self, header: &Header, look: Look) -> Result<(), Fault> {
+        if look == Look::BinaryAsText {
+            let problem = "text where the dictionary says a binary value";
+            return Err(Fault::new(problem, Some(header.tag), header.at));
+        }
+        self.walk.pass(header)?;
+        self.emit(header, value_vr(header), b"")
     }
 
     fn keep_value(&mut self, header: &Header) {

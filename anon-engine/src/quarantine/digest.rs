@@ -5,7 +5,7 @@ use std::io;
 
 use sha2::{Digest, Sha256};
 
-use crate::disk::read_at;
+use crate::platform::read_at;
 
 use super::Original;
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::{Cursor, Read};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::disk::read_at;
+use crate::platform::read_at;
 use crate::receipt::Received;
 use crate::refusal::Category;
 

@@ -11,13 +11,14 @@
 //! one that is met on the way is passed over, because the files beside it are looked at anyway.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, FileType, Metadata, ReadDir};
+use std::fs::{self, File, FileType, ReadDir};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anon_model::Phi;
 
 use super::{Dicomdir, Item, ObjectSource};
+use crate::platform::Identity;
 use crate::receipt::Received;
 
 /// How many entries of one directory are sorted; further ones come as the system gives them.
@@ -431,34 +432,6 @@ fn is_archive(path: &Path) -> bool {
     let mut head = Vec::new();
     let read = File::open(path).and_then(|file| file.take(512).read_to_end(&mut head));
     read.is_ok() && head.get(*at..).is_some_and(|rest| rest.starts_with(magic))
-}
-
-/// Which directory it is, by whatever path it was reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Identity(IdentityKey);
-
-#[cfg(unix)]
-type IdentityKey = (u64, u64);
-#[cfg(not(unix))]
-type IdentityKey = PathBuf;
-
-impl Identity {
-    fn of(path: &Path) -> io::Result<Self> {
-        let metadata = fs::metadata(path)?;
-        Self::key(path, &metadata).map(Self)
-    }
-
-    #[cfg(unix)]
-    #[expect(clippy::unnecessary_wraps, reason = "the other platforms can fail")]
-    fn key(_: &Path, metadata: &Metadata) -> io::Result<IdentityKey> {
-        use std::os::unix::fs::MetadataExt;
-        Ok((metadata.dev(), metadata.ino()))
-    }
-
-    #[cfg(not(unix))]
-    fn key(path: &Path, _: &Metadata) -> io::Result<IdentityKey> {
-        fs::canonicalize(path)
-    }
 }
 
 #[cfg(test)]

@@ -9,5 +9,6 @@ mod build;
 mod encodings;
 mod hostile;
 mod identity;
+mod kept;
 mod outputs;
 mod properties;

@@ -47,6 +47,7 @@
 mod backend;
 mod codec;
 mod migrate;
+mod platform;
 mod tables;
 
 use std::fmt;
@@ -288,7 +289,7 @@ impl DiskStore {
         options: &DiskOptions,
     ) -> Result<Self, OpenError> {
         let file = File::open(path).map_err(OpenError::Io)?;
-        check_access(&file)?;
+        platform::check_access(&file)?;
         drop(file);
         let mut builder = options.builder();
         builder.set_concurrency_mode(ConcurrencyMode::SingleWriter);
@@ -353,54 +354,16 @@ fn create(path: &Path, identity: &Identity, options: &DiskOptions) -> Result<(),
         &full,
     )?);
     std::fs::rename(&new, path).map_err(OpenError::Io)?;
-    sync_directory(path).map_err(OpenError::Io)
-}
-
-/// Makes the name of a file durable.
-#[cfg(unix)]
-fn sync_directory(path: &Path) -> io::Result<()> {
-    let directory = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_directory(_path: &Path) -> io::Result<()> {
-    Ok(())
+    platform::sync_directory_of(path).map_err(OpenError::Io)
 }
 
 /// The file, a new one with mode 0600 if there is none.
 fn open_file(path: &Path) -> Result<File, OpenError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    let file = options.open(path).map_err(OpenError::Io)?;
-    check_access(&file)?;
+    let file = platform::private(&mut options)
+        .open(path)
+        .map_err(OpenError::Io)?;
+    platform::check_access(&file)?;
     Ok(file)
-}
-
-/// Refuses a file that others may read or that another user may change under us.
-#[cfg(unix)]
-fn check_access(file: &File) -> Result<(), OpenError> {
-    use std::os::unix::fs::MetadataExt as _;
-    let metadata = file.metadata().map_err(OpenError::Io)?;
-    let mode = metadata.mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(OpenError::Mode { mode });
-    }
-    let owner = metadata.uid();
-    if owner != rustix::process::geteuid().as_raw() {
-        return Err(OpenError::Owner { owner });
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn check_access(_file: &File) -> Result<(), OpenError> {
-    Ok(())
 }

@@ -254,3 +254,89 @@ fn what_names_a_machine() {
         }
     }
 }
+
+/// The one module of each crate that may ask which system this is. Each has a portable fallback
+/// that its own tests run.
+const PLATFORM: [&str; 5] = [
+    "anon-cli/src/platform.rs",
+    "anon-engine/src/platform.rs",
+    "anon-export/src/platform.rs",
+    "anon-model/src/disk/platform.rs",
+    "anon-net/src/association/ul/platform.rs",
+];
+
+/// The first line of a source file, outside its tests, that asks which system this is or calls what
+/// only some have.
+fn platform_line(text: &str) -> Option<&str> {
+    let tests = [
+        "#[cfg(test)]\nmod tests {",
+        "#[cfg(all(test, unix))]\nmod tests {",
+    ];
+    let code = tests
+        .iter()
+        .filter_map(|begin| text.find(begin))
+        .min()
+        .and_then(|end| text.get(..end))
+        .unwrap_or(text);
+    let asks = |line: &str| {
+        let systems = ["unix", "windows", "target_os", "target_family"];
+        let is_cfg = ["cfg(", "cfg!(", "cfg_attr("]
+            .iter()
+            .any(|c| line.contains(c));
+        is_cfg && systems.iter().any(|system| line.contains(system))
+    };
+    let calls = ["std::os::", "rustix::", "signal_hook::", "libc::"];
+    code.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .find(|line| asks(line) || calls.iter().any(|call| line.contains(call)))
+}
+
+#[test]
+fn platform_calls_sit_in_one_module_a_crate() {
+    let mut seen = BTreeSet::new();
+    for path in files() {
+        let name = path.display().to_string();
+        let is_source = name.starts_with("anon-") && name.contains("/src/");
+        if !is_source || path.extension().is_none_or(|ending| ending != "rs") {
+            continue;
+        }
+        let Ok(text) = fs::read_to_string(root().join(&path)) else {
+            continue; // removed since it was listed
+        };
+        let line = platform_line(&text);
+        if PLATFORM.contains(&name.as_str()) {
+            assert!(
+                text.contains("mod tests {"),
+                "{name}: no fallback is tested"
+            );
+            seen.insert(name);
+        } else if let Some(line) = line {
+            panic!("{name}: {:?} belongs into the platform module", line.trim());
+        }
+    }
+    assert_eq!(seen.len(), PLATFORM.len(), "only {seen:?} are there");
+}
+
+#[test]
+fn what_is_a_platform_call() {
+    for line in [
+        "#[cfg(unix)]",
+        "    #[cfg(not(unix))]",
+        "#[cfg(any(target_os = \"linux\", test))]",
+        "#![cfg_attr(not(unix), expect(dead_code))]",
+        "    .write(cfg!(windows))",
+        "use std::os::unix::fs::MetadataExt;",
+        "    rustix::process::geteuid()",
+    ] {
+        assert_eq!(platform_line(&format!("fn a() {{}}\n{line}\n")), Some(line));
+        let tested = format!("fn a() {{}}\n#[cfg(test)]\nmod tests {{\n{line}\n}}\n");
+        assert_eq!(platform_line(&tested), None, "{line}");
+    }
+    for line in [
+        "// cfg(unix) is",
+        "#[cfg(feature = \"disk\")]",
+        "let unix = 1;",
+    ] {
+        assert_eq!(platform_line(line), None, "{line}");
+    }
+}

@@ -1,0 +1,507 @@
+//! The calls that differ between systems, and nowhere else in this crate. Each has a portable form;
+//! the tests below run both.
+
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+#[cfg(not(unix))]
+use self::elsewhere as system;
+#[cfg(unix)]
+use self::unix as system;
+use crate::disk::CopyError;
+
+/// Bytes moved at once where the kernel cannot copy by itself.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// Appends `len` bytes of `source` from `offset` to `target`, in the kernel where it can.
+pub(crate) fn append_range(
+    source: &File,
+    offset: u64,
+    len: u64,
+    target: &mut File,
+) -> Result<(), CopyError> {
+    #[cfg(target_os = "linux")]
+    let (offset, len) = linux::append_range(source, offset, len, target)?;
+    portable::append_range(source, offset, len, target)
+}
+
+/// Renames, but never over something that is there.
+pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    if let Some(done) = linux::rename_new(from, to) {
+        return done;
+    }
+    portable::rename_new(from, to)
+}
+
+/// Makes the names in a directory durable. Systems without such a call make them durable when they
+/// like.
+pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
+    system::sync_dir(path)
+}
+
+/// A number that is equal for two paths on one file system; always 0 where there is none.
+pub(crate) fn device(path: &Path) -> io::Result<u64> {
+    system::device(path)
+}
+
+/// Which directory it is, by whatever path it was reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity(system::IdentityKey);
+
+impl Identity {
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+        Self::known(path, &std::fs::metadata(path)?)
+    }
+
+    /// The same, where the metadata is at hand.
+    pub(crate) fn known(path: &Path, metadata: &Metadata) -> io::Result<Self> {
+        system::identity(path, metadata).map(Self)
+    }
+}
+
+/// Opens a file to read. What is no regular file, such as a FIFO, does not make the caller wait.
+pub(crate) fn open_source(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(target_os = "linux")]
+    linux::do_not_wait(&mut options);
+    options.open(path)
+}
+
+/// Reads at an offset. The file's own position stays where the system allows it; elsewhere two
+/// threads must not read through one handle.
+pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    system::read_at(file, buffer, offset)
+}
+
+/// Fills `buffer` from an offset, as [`read_at`] does.
+pub(crate) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    fill(system::read_at, file, buffer, offset)
+}
+
+fn fill(
+    read_at: fn(&File, &mut [u8], u64) -> io::Result<usize>,
+    file: &File,
+    mut buffer: &mut [u8],
+    mut offset: u64,
+) -> io::Result<()> {
+    while !buffer.is_empty() {
+        match read_at(file, buffer, offset) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(got) => {
+                buffer = buffer.get_mut(got..).unwrap_or_default();
+                offset += got as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// A directory that these make is its owner's alone. Elsewhere than on Unix the directory above
+/// decides, here and below.
+pub(crate) fn private_dir(builder: &mut DirBuilder) {
+    system::private_dir(builder);
+}
+
+/// A file that these make is its owner's alone.
+pub(crate) fn private_file(options: &mut OpenOptions) {
+    system::private_file(options);
+}
+
+/// Sets the mode of what is there.
+pub(crate) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    system::set_mode(path, mode)
+}
+
+/// The mode; 0 where there are none.
+pub(crate) fn mode(metadata: &Metadata) -> u32 {
+    system::mode(metadata)
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
+    use std::io;
+    use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+    use std::path::Path;
+
+    pub(super) type IdentityKey = (u64, u64);
+
+    #[expect(clippy::unnecessary_wraps, reason = "the other systems can fail")]
+    pub(super) fn identity(_: &Path, metadata: &Metadata) -> io::Result<IdentityKey> {
+        Ok((metadata.dev(), metadata.ino()))
+    }
+
+    pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    pub(super) fn device(path: &Path) -> io::Result<u64> {
+        path.metadata().map(|found| found.dev())
+    }
+
+    pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        file.read_at(buffer, offset)
+    }
+
+    pub(super) fn private_dir(builder: &mut DirBuilder) {
+        builder.mode(0o700);
+    }
+
+    pub(super) fn private_file(options: &mut OpenOptions) {
+        options.mode(0o600);
+    }
+
+    pub(super) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+        std::fs::set_permissions(path, Permissions::from_mode(mode))
+    }
+
+    pub(super) fn mode(metadata: &Metadata) -> u32 {
+        metadata.permissions().mode() & 0o777
+    }
+}
+
+/// What is done where the system has nothing better.
+#[cfg(any(test, not(unix)))]
+mod elsewhere {
+    use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+    use std::io::{self, Read, Seek, SeekFrom};
+    use std::path::{Path, PathBuf};
+
+    pub(super) type IdentityKey = PathBuf;
+
+    pub(super) fn identity(path: &Path, _: &Metadata) -> io::Result<IdentityKey> {
+        path.canonicalize()
+    }
+
+    pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
+        path.metadata().map(drop)
+    }
+
+    pub(super) fn device(path: &Path) -> io::Result<u64> {
+        path.metadata().map(|_| 0)
+    }
+
+    pub(super) fn read_at(mut file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        file.seek(SeekFrom::Start(offset))?;
+        file.read(buffer)
+    }
+
+    pub(super) fn private_dir(_: &mut DirBuilder) {}
+
+    pub(super) fn private_file(_: &mut OpenOptions) {}
+
+    pub(super) fn set_mode(path: &Path, _: u32) -> io::Result<()> {
+        path.metadata().map(drop)
+    }
+
+    pub(super) fn mode(_: &Metadata) -> u32 {
+        0
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::fs::{File, OpenOptions};
+    use std::io;
+    use std::os::unix::fs::OpenOptionsExt;
+    use std::path::Path;
+
+    use rustix::fs::{CWD, RenameFlags, copy_file_range, renameat_with};
+    use rustix::io::Errno;
+
+    use super::CopyError;
+
+    /// Opening a FIFO does not wait for a writer.
+    pub(super) fn do_not_wait(options: &mut OpenOptions) {
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    }
+
+    /// What is left to copy when the kernel can do no more of it: nothing, or the rest.
+    pub(super) fn append_range(
+        source: &File,
+        mut offset: u64,
+        mut len: u64,
+        target: &File,
+    ) -> Result<(u64, u64), CopyError> {
+        while len > 0 {
+            let step = usize::try_from(len).unwrap_or(usize::MAX);
+            match copy_file_range(source, Some(&mut offset), target, None, step) {
+                // Some file systems of the kernel itself say 0 although there is more: the
+                // portable copy finds out whether the source has ended.
+                Ok(0) => break,
+                Ok(copied) => len -= copied as u64,
+                Err(Errno::INTR) => {}
+                Err(error) if cannot(error) => break,
+                // Which end failed is not said. A full disk is the target's; the rest is tried
+                // again in the open, where it shows.
+                Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => {
+                    return Err(CopyError::Write(error.into()));
+                }
+                Err(_) => break,
+            }
+        }
+        Ok((offset, len))
+    }
+
+    /// None if this file system cannot do it.
+    pub(super) fn rename_new(from: &Path, to: &Path) -> Option<io::Result<()>> {
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            Err(error) if cannot(error) => None,
+            result => Some(result.map_err(io::Error::from)),
+        }
+    }
+
+    fn cannot(error: Errno) -> bool {
+        matches!(
+            error,
+            Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM
+        )
+    }
+}
+
+mod portable {
+    use super::{BUFFER_BYTES, CopyError, File, Path, Write, io, read_at};
+
+    pub(super) fn append_range(
+        source: &File,
+        mut offset: u64,
+        mut len: u64,
+        target: &mut File,
+    ) -> Result<(), CopyError> {
+        if len == 0 {
+            return Ok(());
+        }
+        let size = usize::try_from(len).map_or(BUFFER_BYTES, |len| len.min(BUFFER_BYTES));
+        let mut buffer = vec![0; size];
+        while len > 0 {
+            let want = usize::try_from(len).map_or(size, |len| len.min(size));
+            let window = buffer.get_mut(..want).unwrap_or_default();
+            let got = match read_at(source, window, offset) {
+                Ok(0) => return Err(CopyError::Read(io::ErrorKind::UnexpectedEof.into())),
+                Ok(got) => got,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(CopyError::Read(error)),
+            };
+            let read = window.get(..got).unwrap_or_default();
+            target.write_all(read).map_err(CopyError::Write)?;
+            offset += got as u64;
+            len -= got as u64;
+        }
+        Ok(())
+    }
+
+    /// A second name fails if the name is taken; then the first one goes. A crash in between
+    /// leaves both, and the first one lies in a directory that is emptied at the next start.
+    pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+        match std::fs::hard_link(from, to) {
+            Ok(()) => std::fs::remove_file(from),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => Err(error),
+            // A directory, or a file system without links.
+            Err(_) if to.symlink_metadata().is_ok() => Err(io::ErrorKind::AlreadyExists.into()),
+            Err(_) => std::fs::rename(from, to),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    type ReadAt = fn(&File, &mut [u8], u64) -> io::Result<usize>;
+
+    #[test]
+    fn both_reads_read_the_same() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"0123456789").unwrap();
+        for (name, read) in [
+            ("system", system::read_at as ReadAt),
+            ("elsewhere", elsewhere::read_at),
+        ] {
+            let mut into = [0; 4];
+            assert_eq!(read(&file, &mut into, 3).unwrap(), 4, "{name}");
+            assert_eq!(&into, b"3456", "{name}");
+            assert_eq!(read(&file, &mut into, 8).unwrap(), 2, "{name}");
+            assert_eq!(read(&file, &mut into, 10).unwrap(), 0, "{name}");
+            fill(read, &file, &mut into, 6).unwrap();
+            assert_eq!(&into, b"6789", "{name}");
+            let error = fill(read, &file, &mut into, 8).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{name}");
+        }
+        // A call that is interrupted, and one that gives a byte at a time.
+        let slow: ReadAt = |file, buffer, offset| match (buffer.len(), offset) {
+            (3, 4) => {
+                system::read_at(file, &mut buffer[..1], offset)?;
+                Ok(1)
+            }
+            (len, _) => system::read_at(file, &mut buffer[..len.min(1)], offset),
+        };
+        let mut into = [0; 4];
+        fill(slow, &file, &mut into, 3).unwrap();
+        assert_eq!(&into, b"3456");
+    }
+
+    #[test]
+    fn both_tell_directories_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+        std::fs::create_dir(&one).unwrap();
+        std::fs::create_dir(&two).unwrap();
+        let again = two.join("../one");
+        assert_eq!(Identity::of(&one).unwrap(), Identity::of(&again).unwrap());
+        assert_ne!(Identity::of(&one).unwrap(), Identity::of(&two).unwrap());
+        let elsewhere = |path: &Path| elsewhere::identity(path, &path.metadata().unwrap()).unwrap();
+        assert_eq!(elsewhere(&one), elsewhere(&again));
+        assert_ne!(elsewhere(&one), elsewhere(&two));
+    }
+
+    #[test]
+    fn both_need_a_directory_to_sync_and_to_ask_about() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = dir.path().join("missing");
+        for (name, sync) in [
+            ("system", system::sync_dir as fn(&Path) -> io::Result<()>),
+            ("elsewhere", elsewhere::sync_dir),
+        ] {
+            sync(dir.path()).unwrap();
+            let error = sync(&missing).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotFound, "{name}");
+        }
+        for (name, device) in [
+            ("system", system::device as fn(&Path) -> io::Result<u64>),
+            ("elsewhere", elsewhere::device),
+        ] {
+            let file = dir.path().join(name);
+            File::create(&file).unwrap();
+            assert_eq!(
+                device(dir.path()).unwrap(),
+                device(&file).unwrap(),
+                "{name}"
+            );
+            let error = device(&missing).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotFound, "{name}");
+        }
+    }
+
+    /// Without modes everything is still made, and nothing is said about who may read it.
+    #[test]
+    fn both_make_files_and_directories() {
+        struct Form {
+            name: &'static str,
+            dir: fn(&mut DirBuilder),
+            file: fn(&mut OpenOptions),
+            set: fn(&Path, u32) -> io::Result<()>,
+            mode: fn(&Metadata) -> u32,
+            modes: [u32; 3],
+        }
+        let place = tempfile::tempdir().unwrap();
+        for form in [
+            Form {
+                name: "system",
+                dir: system::private_dir,
+                file: system::private_file,
+                set: system::set_mode,
+                mode: system::mode,
+                modes: if cfg!(unix) {
+                    [0o700, 0o600, 0o640]
+                } else {
+                    [0; 3]
+                },
+            },
+            Form {
+                name: "elsewhere",
+                dir: elsewhere::private_dir,
+                file: elsewhere::private_file,
+                set: elsewhere::set_mode,
+                mode: elsewhere::mode,
+                modes: [0; 3],
+            },
+        ] {
+            let dir = place.path().join(form.name);
+            let mut builder = DirBuilder::new();
+            (form.dir)(&mut builder);
+            builder.create(&dir).unwrap();
+            let file = dir.join("file");
+            let mut options = File::options();
+            options.write(true).create_new(true);
+            (form.file)(&mut options);
+            options.open(&file).unwrap();
+            let mode_of = |path: &Path| (form.mode)(&path.metadata().unwrap());
+            let made = [mode_of(&dir), mode_of(&file)];
+            (form.set)(&file, 0o640).unwrap();
+            let [own_dir, own_file, set] = form.modes;
+            assert_eq!(
+                (made, mode_of(&file)),
+                ([own_dir, own_file], set),
+                "{}",
+                form.name
+            );
+            let error = (form.set)(&dir.join("missing"), 0o600).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotFound, "{}", form.name);
+        }
+    }
+
+    type Copy = fn(&File, u64, u64, &mut File) -> Result<(), CopyError>;
+
+    #[test]
+    fn both_copies_append_the_same_range() {
+        let dir = tempfile::tempdir().unwrap();
+        let bytes: Vec<u8> = (0..700_000_u32).map(|n| (n % 251) as u8).collect();
+        let path = dir.path().join("source");
+        File::create(&path).unwrap().write_all(&bytes).unwrap();
+        let source = File::open(&path).unwrap();
+        for (name, copy) in [
+            ("system", append_range as Copy),
+            ("portable", portable::append_range),
+        ] {
+            let target = dir.path().join(name);
+            let mut file = File::create_new(&target).unwrap();
+            file.write_all(b"head").unwrap();
+            copy(&source, 11, 600_000, &mut file).unwrap();
+            file.write_all(b"tail").unwrap();
+            let mut got = Vec::new();
+            File::open(&target).unwrap().read_to_end(&mut got).unwrap();
+            let want = [b"head", &bytes[11..600_011], b"tail"].concat();
+            assert!(got == want, "{name}: {} bytes", got.len());
+            let error = copy(&source, 699_000, 2_000, &mut file).unwrap_err();
+            let CopyError::Read(error) = error else {
+                panic!("{name}: {error}");
+            };
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{name}");
+        }
+    }
+
+    #[test]
+    fn neither_rename_replaces() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, rename) in [
+            ("system", rename_new as fn(&Path, &Path) -> io::Result<()>),
+            ("portable", portable::rename_new),
+        ] {
+            let (from, to) = (dir.path().join(format!("{name}-1")), dir.path().join(name));
+            File::create(&from).unwrap().write_all(b"one").unwrap();
+            rename(&from, &to).unwrap();
+            assert!(!from.exists(), "{name}");
+            File::create(&from).unwrap().write_all(b"two").unwrap();
+            let error = rename(&from, &to).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AlreadyExists, "{name}");
+            assert_eq!(std::fs::read(&to).unwrap(), b"one", "{name}");
+            assert!(from.exists(), "{name}");
+            let (from, to) = (
+                dir.path().join(format!("{name}-d")),
+                dir.path().join(format!("{name}-e")),
+            );
+            std::fs::create_dir(&from).unwrap();
+            rename(&from, &to).unwrap();
+            assert!(to.is_dir(), "{name}");
+        }
+    }
+}
