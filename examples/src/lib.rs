@@ -10,6 +10,8 @@
 //! | `async_program` | the engine's callback joined to a future, without a runtime |
 //! | `check_a_script` | a script's problems, with their places, and what its rules do |
 //! | `receive_over_dicom` | a DICOM node that de-identifies what it is sent |
+//! | `query_retrieve` | studies found on a PACS, and fetched by C-GET |
+//! | `pacs_double` | a test double of a PACS: C-FIND, C-MOVE, C-GET and C-STORE over an acceptor |
 //! | `re_identify` | the way back from a pseudonym to the original |
 //! | `generate_files` | how the files of `examples/files` are made |
 

@@ -1,0 +1,280 @@
+//! A test double of a PACS: it holds objects in memory, those of a directory at first, takes more by
+//! C-STORE, and answers C-ECHO, C-FIND, C-MOVE and C-GET of the study root. It ends when its input
+//! does: press Ctrl-D.
+//!
+//! ```text
+//! cargo run -p anon-examples --bin pacs_double [DIRECTORY] [ADDRESS] [TITLE@HOST:PORT]...
+//! findscu -S -aec PACS -k QueryRetrieveLevel=STUDY -k StudyInstanceUID 127.0.0.1 11112
+//! ```
+//!
+//! The nodes that follow the address are those that C-MOVE can name.
+
+#![expect(clippy::print_stdout, reason = "an example says what it did")]
+
+mod object;
+
+use std::io::{self, Read as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anon_net::association::ul::{Acceptor, UlDial};
+use anon_net::dimse::{Body, Request, receive_command, refuse, send, send_with};
+use anon_net::dimse::{Command, Incoming, SubOperations};
+use anon_net::identifier::Encoding;
+use anon_net::service::SendItem;
+use anon_net::{Association, Cancel, ContextId, Node, Operation, Scu, Status, Supported, Uid};
+use anyhow::{Context as _, bail};
+use object::{Object, Question};
+
+const TITLE: &str = "PACS";
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// C-FIND, C-MOVE and C-GET of the study root (PS3.4 section C.6.2).
+const QUERY_RETRIEVE: [&str; 3] = [
+    "1.2.840.10008.5.1.4.1.2.2.1",
+    "1.2.840.10008.5.1.4.1.2.2.2",
+    "1.2.840.10008.5.1.4.1.2.2.3",
+];
+
+struct Pacs {
+    objects: Mutex<Vec<Object>>,
+    acceptor: Acceptor,
+    destinations: Vec<Node>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let directory = arguments.next().map(PathBuf::from);
+    let address = arguments.next().unwrap_or_else(|| "127.0.0.1:11112".into());
+    let mut objects = Vec::new();
+    for entry in std::fs::read_dir(directory.unwrap_or_else(anon_examples::directory))? {
+        objects.push(Object::of_file(&std::fs::read(entry?.path())?)?);
+    }
+    let listener = TcpListener::bind(address)?;
+    println!(
+        "{TITLE} listens at {}, {} objects",
+        listener.local_addr()?,
+        objects.len()
+    );
+    let pacs = Arc::new(Pacs {
+        objects: Mutex::new(objects),
+        acceptor: Acceptor::new(TITLE.parse()?, supported()?),
+        destinations: arguments
+            .map(|node| node.parse())
+            .collect::<Result<_, _>>()?,
+    });
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let pacs = Arc::clone(&pacs);
+            thread::spawn(move || {
+                if let Err(error) = pacs.serve(stream) {
+                    println!("an association ended early: {error:#}");
+                }
+            });
+        }
+    });
+    io::copy(&mut io::stdin(), &mut io::sink())?;
+    Ok(())
+}
+
+fn supported() -> anyhow::Result<Supported> {
+    let uids = |texts: &[&str]| {
+        texts
+            .iter()
+            .map(|text| Uid::new(text))
+            .collect::<Result<Vec<_>, _>>()
+    };
+    let mut supported = Supported::new();
+    for class in uids(&QUERY_RETRIEVE)? {
+        let encodings = Encoding::ALL.map(Encoding::transfer_syntax);
+        supported = supported.with(class, uids(&encodings)?);
+    }
+    for class in uids(&anon_examples::SOP_CLASSES)? {
+        let syntaxes = uids(&anon_examples::TRANSFER_SYNTAXES)?;
+        // A requestor that is SCP too is what C-GET sends to.
+        supported = supported.with(class.clone(), syntaxes).with_scp_role(class);
+    }
+    Ok(supported)
+}
+
+impl Pacs {
+    fn serve(&self, stream: TcpStream) -> anyhow::Result<()> {
+        let association = &mut self.acceptor.accept(stream)?;
+        loop {
+            match receive_command(association, PATIENCE)? {
+                Incoming::Release => return Ok(association.release(PATIENCE)?),
+                Incoming::NotUnderstood { context, malformed } => {
+                    refuse(association, context, &malformed, PATIENCE)?;
+                }
+                Incoming::Message {
+                    context,
+                    command: Command::Request(request),
+                } => {
+                    self.answer(association, context, &request)?;
+                }
+                // It never takes long enough to be cancelled.
+                Incoming::Message {
+                    command: Command::Cancel { .. },
+                    ..
+                } => {}
+                Incoming::Message { .. } => bail!("an answer to nothing"),
+            }
+        }
+    }
+
+    fn answer(
+        &self,
+        association: &mut dyn Association,
+        context: ContextId,
+        request: &Request,
+    ) -> anyhow::Result<()> {
+        let mut body = Vec::new();
+        if request.has_data_set {
+            Body::new(association, context, PATIENCE).read_to_end(&mut body)?;
+        }
+        let accepted = association
+            .contexts()
+            .get(context)
+            .context("it is accepted")?;
+        let syntax = accepted.transfer_syntax.clone();
+        let encoding = Encoding::of(&syntax);
+        let mut response = request.response(Status::SUCCESS);
+        match (request.operation, encoding) {
+            (Operation::Echo, _) => {}
+            (Operation::Store, _) => {
+                match Object::of_data_set(&body, &request.sop_class, &syntax) {
+                    Ok(object) => self.keep(object),
+                    Err(_) => response.status = Status::CANNOT_UNDERSTAND,
+                }
+            }
+            (Operation::Find, Some(encoding)) => {
+                for found in Question::decode(&body, encoding)?.answers(&self.objects()) {
+                    let mut pending = request.response(Status::PENDING);
+                    pending.has_data_set = true;
+                    let bytes = found.encode(encoding)?;
+                    let pending = Command::Response(pending);
+                    send_with(association, context, &pending, &mut &*bytes, PATIENCE)?;
+                }
+            }
+            (Operation::Move, Some(encoding)) => {
+                let question = Question::decode(&body, encoding)?;
+                (response.status, response.counts) = self.move_to(request, &question)?;
+            }
+            (Operation::Get, Some(encoding)) => {
+                let question = Question::decode(&body, encoding)?;
+                (response.status, response.counts) = self.get(association, &question)?;
+            }
+            _ => response.status = Status::PROCESSING_FAILURE,
+        }
+        Ok(send(
+            association,
+            context,
+            &Command::Response(response),
+            PATIENCE,
+        )?)
+    }
+
+    fn objects(&self) -> Vec<Object> {
+        let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        objects.clone()
+    }
+
+    fn found(&self, question: &Question) -> Vec<Object> {
+        let mut objects = self.objects();
+        objects.retain(|object| question.matches(object));
+        objects
+    }
+
+    fn keep(&self, object: Object) {
+        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        objects.retain(|known| known.instance != object.instance);
+        objects.push(object);
+    }
+
+    fn move_to(
+        &self,
+        request: &Request,
+        question: &Question,
+    ) -> anyhow::Result<(Status, SubOperations)> {
+        let known = self.destinations.iter();
+        let mut known = known.filter(|node| Some(node.title()) == request.destination.as_ref());
+        let Some(node) = known.next() else {
+            return Ok((Status::new(0xA801), SubOperations::default()));
+        };
+        let found = self.found(question);
+        let count = found.len();
+        let mut items = found.into_iter().map(|object| {
+            let Object {
+                class,
+                instance,
+                syntax,
+                data_set,
+                ..
+            } = object;
+            SendItem::data_set(class, instance, syntax, data_set)
+        });
+        let scu = Scu::new(Arc::new(UlDial::new()), TITLE.parse()?);
+        let sent = scu.send(node, &mut items, &Cancel::new(), &mut |_| {});
+        let report = sent.unwrap_or_else(|error| error.report);
+        Ok(end(
+            count,
+            usize::try_from(report.stored + report.warnings)?,
+        ))
+    }
+
+    fn get(
+        &self,
+        association: &mut dyn Association,
+        question: &Question,
+    ) -> anyhow::Result<(Status, SubOperations)> {
+        let found = self.found(question);
+        let mut completed = 0;
+        for (number, object) in (1..).zip(&found) {
+            let contexts = association.contexts();
+            let accepted = contexts.find(&object.class, &object.syntax);
+            let Some(context) = accepted.filter(|it| it.scp).map(|it| it.id) else {
+                continue;
+            };
+            let request = Request::new(Operation::Store, number, object.class.clone());
+            let request = request.with_instance(object.instance.clone());
+            let command = Command::Request(request);
+            send_with(
+                association,
+                context,
+                &command,
+                &mut &*object.data_set,
+                PATIENCE,
+            )?;
+            match receive_command(association, PATIENCE)? {
+                Incoming::Message {
+                    command: Command::Response(response),
+                    ..
+                } => {
+                    completed += usize::from(response.status == Status::SUCCESS);
+                }
+                _ => bail!("no answer to a C-STORE"),
+            }
+        }
+        Ok(end(found.len(), completed))
+    }
+}
+
+/// How a C-MOVE or C-GET ends (PS3.4 Tables C.4-2 and C.4-3).
+fn end(count: usize, completed: usize) -> (Status, SubOperations) {
+    let status = match completed {
+        _ if completed == count => Status::SUCCESS,
+        0 => Status::new(0xA702),
+        _ => Status::new(0xB000),
+    };
+    let number = |count: usize| Some(u16::try_from(count).unwrap_or(u16::MAX));
+    let counts = SubOperations {
+        remaining: Some(0),
+        completed: number(completed),
+        failed: number(count - completed),
+        warning: Some(0),
+    };
+    (status, counts)
+}

@@ -1,0 +1,66 @@
+//! Asks a PACS for a patient's studies, and fetches each by C-GET: its data sets go into a directory.
+//!
+//! ```text
+//! cargo run -p anon-examples --bin pacs_double [DIRECTORY] [ADDRESS]        # in another terminal
+//! cargo run -p anon-examples --bin query_retrieve PACS@127.0.0.1:11112 SYN00001 [DIRECTORY]
+//! ```
+
+#![expect(clippy::print_stdout, reason = "an example says what it did")]
+
+use std::fs::File;
+use std::io::{self, BufRead};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anon_net::association::ul::UlDial;
+use anon_net::service::{GetRequest, Query, Target};
+use anon_net::{BackendError, Cancel, Instance, InstanceHandler, Node, Outcome, Remedy, Scu, Uid};
+use anyhow::Context as _;
+
+/// Keeps each data set in a file of its own, as it came. What they show identifies people.
+#[derive(Debug)]
+struct Keep(PathBuf);
+
+impl InstanceHandler for Keep {
+    fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
+        let path = self.0.join(instance.sop_instance.expose());
+        let copied = File::create(path).and_then(|mut file| io::copy(body, &mut file));
+        copied.map_err(|error| BackendError::new(Remedy::Retry, error))?;
+        Ok(Outcome::Stored)
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let usage = "usage: query_retrieve AET@HOST:PORT PATIENT_ID [DIRECTORY]";
+    let node: Node = arguments.next().context(usage)?.parse()?;
+    let patient = arguments.next().context(usage)?;
+    let directory: PathBuf = arguments.next().map_or("target/fetched".into(), Into::into);
+    std::fs::create_dir_all(&directory)?;
+
+    let scu = Scu::new(Arc::new(UlDial::new()), "EXAMPLE".parse()?);
+    let never = Cancel::new();
+    let mut studies = Vec::new();
+    let query = Query::new().with_patient_id(&patient)?;
+    scu.find(&node, &query, &never, &mut |found| {
+        studies.push(found.study);
+    })?;
+    println!("{} studies", studies.len());
+
+    // The first class is Verification: nothing is stored under it.
+    let classes = anon_examples::SOP_CLASSES.into_iter().skip(1);
+    let classes: Vec<Uid> = classes.map(Uid::new).collect::<Result<_, _>>()?;
+    let syntaxes = anon_examples::TRANSFER_SYNTAXES.map(Uid::new);
+    let syntaxes: Vec<Uid> = syntaxes.into_iter().collect::<Result<_, _>>()?;
+    let keep = Keep(directory);
+    for study in studies {
+        let request = GetRequest::new(Target::Study { study }, classes.clone(), syntaxes.clone());
+        let end = scu.get(&node, &request, &keep, &never, &mut |_| {})?;
+        println!(
+            "{}: {} instances",
+            end.status,
+            end.counts.completed.unwrap_or(0)
+        );
+    }
+    Ok(())
+}
