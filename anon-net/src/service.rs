@@ -28,6 +28,8 @@ pub mod store;
 pub mod transfer;
 
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::Duration;
 
 pub use cancel::Cancel;
@@ -46,6 +48,9 @@ use crate::association::{Dial, Proposal};
 use crate::context::Contexts;
 use crate::{AeTitle, Error, Node};
 use session::Session;
+
+/// How long who waits for an association takes to notice that the end is wished.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// How long a peer is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,11 +197,48 @@ impl Scu {
 
     /// Opens an association of these contexts.
     pub(crate) fn open(&self, node: &Node, contexts: Contexts) -> Result<Session, Error> {
-        let proposal =
-            Proposal::new(self.title.clone(), contexts).with_max_pdu_bytes(self.max_pdu_bytes);
-        let timeout = self.timeouts.tcp + self.timeouts.acse;
-        let association = self.dial.dial(node, &proposal, timeout)?;
+        let association = self
+            .dial
+            .dial(node, &self.proposal(contexts), self.patience())?;
         Ok(Session::new(association, self.timeouts))
+    }
+
+    /// As [`open`](Self::open), and waits no longer once the end is wished: the dialler is left behind
+    /// then, and what it opens is aborted.
+    pub(crate) fn open_unless(
+        &self,
+        cancel: &Cancel,
+        node: &Node,
+        contexts: Contexts,
+    ) -> Result<Session, ServiceError> {
+        let (dial, node) = (Arc::clone(&self.dial), node.clone());
+        let (proposal, patience) = (self.proposal(contexts), self.patience());
+        let (tell, told) = mpsc::sync_channel(1);
+        let dialling = move || {
+            // Dropped, and so aborted, if nobody waits for it.
+            let _ = tell.send(dial.dial(&node, &proposal, patience));
+        };
+        thread::Builder::new()
+            .name("anon-net-dial".to_owned())
+            .spawn(dialling)
+            .map_err(|error| Error::Connect { kind: error.kind() })?;
+        loop {
+            match told.recv_timeout(LOOK) {
+                Ok(dialled) => return Ok(Session::new(dialled?, self.timeouts)),
+                Err(_) if cancel.is_cancelled() => return Err(ServiceError::Cancelled),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(Error::Lost.into()),
+            }
+        }
+    }
+
+    fn proposal(&self, contexts: Contexts) -> Proposal {
+        Proposal::new(self.title.clone(), contexts).with_max_pdu_bytes(self.max_pdu_bytes)
+    }
+
+    /// How long an association may take to open.
+    fn patience(&self) -> Duration {
+        self.timeouts.tcp + self.timeouts.acse
     }
 }
 

@@ -62,7 +62,7 @@ fn import(scene: &Scene, path: &str) -> Command {
 fn an_import_beside_another_hands_over_its_work() -> Test {
     let scene = Scene::new()?;
     scene.crowd("in", 7, MANY)?;
-    scene.put("more/a.dcm", &ct_small(&Place::new(99)))?;
+    scene.put("more/a.dcm", &ct_small(&Place::new(99).patient(500)))?;
     scene.write("more/b.txt", b"nothing")?;
     let first = Standing::start(import(&scene, "in"))?;
     let second = scene.json(&["import", "more"])?.exits(1);
@@ -98,15 +98,20 @@ fn an_import_beside_another_hands_over_its_work() -> Test {
     for args in [
         &["quarantine", "retry"][..],
         &["quarantine", "clear", "--all"],
-        &["delete", "--patient", "1"],
         &["config", "set", "script", "rsna-v17"],
     ] {
         let refused = scene.json(args)?.exits(4);
         assert!(refused.err.contains(&pid), "{}", refused.err);
     }
+    // What is deleted beside it is gone for both.
+    let patient = output.split('/').next().ok_or("no patient")?;
+    let deleted = scene.json(&["delete", "--patient", patient])?.exits(0);
+    assert_eq!(deleted.summary()?["instances"], 1);
+    assert!(!scene.public()?.contains_key(output));
+    scene.json(&["delete", "--patient", patient])?.exits(1);
     let first = first.finish()?.exits(0).summary()?;
     assert_eq!(first["stored"], MANY);
-    assert_eq!(scene.public()?.len(), MANY as usize + 1);
+    assert_eq!(scene.public()?.len(), MANY as usize);
     assert!(!scene.project().join("private/control.sock").exists());
     Ok(())
 }

@@ -76,7 +76,7 @@ impl Scu {
         let class = Uid::registered(STUDY_ROOT_FIND);
         let mut contexts = Contexts::new();
         contexts.add(class.clone(), syntaxes())?;
-        let session = self.open(node, contexts)?;
+        let session = self.open_unless(cancel, node, contexts)?;
         Finder::new(session, class, cancel)
     }
 }

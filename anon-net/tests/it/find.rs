@@ -1,8 +1,8 @@
 //! C-FIND against servers of many manners.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
 
 use anon_net::dimse::{Incoming, Request, receive_command, send, send_with};
 use anon_net::error::AbortedBy;
@@ -10,10 +10,10 @@ use anon_net::identifier::{Encoding, Identifier, tag};
 use anon_net::service::find::accession::Accessions;
 use anon_net::service::find::{AccessionEvent, AccessionOutcome, Query, StudyMatch};
 use anon_net::service::{Cancel, ServiceError, Timeouts};
-use anon_net::{Association, Command, Error, Operation, Remedy, Status};
+use anon_net::{Association, Command, Dial, Error, Node, Operation, Proposal, Remedy, Status};
 
 use crate::pacs::{
-    DCMQRSCP, LONG, Manners, ORTHANC, PYNETDICOM, Pacs, request, respond, rogue, study,
+    DCMQRSCP, LONG, Manners, ORTHANC, PYNETDICOM, Pacs, request, respond, rogue, scu, study,
 };
 
 const MANNERS: [(&str, Manners); 3] = [
@@ -549,4 +549,35 @@ fn requests_in_the_middle_are_refused() {
     assert_eq!(report.unwrap().answers, 0);
     let refused = (9, Status::UNRECOGNIZED_OPERATION);
     assert_eq!(told.try_iter().collect::<Vec<_>>(), [refused, refused]);
+}
+
+/// A dialler whose peer says nothing: it waits as long as it may. Whoever calls wishes the end then.
+#[derive(Debug)]
+struct Waits(Cancel);
+
+impl Dial for Waits {
+    fn dial(
+        &self,
+        _: &Node,
+        _: &Proposal,
+        timeout: Duration,
+    ) -> Result<Box<dyn Association>, Error> {
+        self.0.cancel();
+        let (_keep, never) = mpsc::channel::<()>();
+        let _ = never.recv_timeout(timeout);
+        Err(Error::Lost)
+    }
+}
+
+#[test]
+fn the_end_can_be_wished_while_the_association_opens() {
+    let cancel = Cancel::new();
+    let waits = Arc::new(Waits(cancel.clone()));
+    let scu = scu(waits).with_timeouts(Timeouts::all(Duration::from_mins(10)));
+    let node = "SILENT@here:104".parse().expect("a node");
+    let query = Query::new().with_patient_id("X").expect("an id");
+    let began = Instant::now();
+    let found = scu.find(&node, &query, &cancel, &mut |_| {});
+    assert!(matches!(found, Err(ServiceError::Cancelled)), "{found:?}");
+    assert!(began.elapsed() < LONG);
 }

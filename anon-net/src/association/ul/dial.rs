@@ -179,7 +179,11 @@ fn addresses(node: &Node, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
     std::thread::Builder::new()
         .name("anon-net-resolve".to_owned())
         .spawn(move || {
-            let addresses = at.to_socket_addrs().map(Iterator::collect);
+            // The system's own error has no kind.
+            let addresses = at
+                .to_socket_addrs()
+                .map(Iterator::collect)
+                .map_err(|_| io::ErrorKind::NotFound.into());
             // Nobody waits for it any more, perhaps.
             let _ = found.send(addresses);
         })?;

@@ -49,7 +49,7 @@ impl StudyReport {
 }
 
 /// What happens to a study.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Step {
     /// The peer named its instances.

@@ -9,7 +9,7 @@ use crate::dimse::Status;
 use crate::service::hierarchy::{self, Detail, HierarchyRequest, StudyHierarchy};
 use crate::service::transfer::{Target, Transfer, TransferFailure};
 use crate::service::{Cancel, Scu, ServiceError};
-use crate::{Error, InstanceUid, Node, Remedy};
+use crate::{Contexts, Error, InstanceUid, Node, Remedy, Uid};
 
 /// How many instances are asked for in one request. 64 UIDs fit the length field of a UI.
 const LIST: usize = 64;
@@ -138,6 +138,21 @@ impl<'j> Job<'j> {
         Ok(hierarchy)
     }
 
+    /// The storage classes that C-GET proposes: those of the study, if the peer says what it has of
+    /// each instance, otherwise all that are taken, as many as an association has room for.
+    fn classes(&self, hierarchy: &StudyHierarchy) -> Vec<Uid> {
+        let Via::Get { sop_classes, .. } = &self.request.via else {
+            return Vec::new();
+        };
+        let said: Option<BTreeSet<&Uid>> = hierarchy
+            .instances()
+            .map(|(_, instance)| instance.sop_class.as_ref())
+            .collect();
+        let is_there = |class: &&Uid| said.as_ref().is_none_or(|said| said.contains(class));
+        let classes = sop_classes.iter().filter(is_there);
+        classes.take(Contexts::MAX - 1).cloned().collect()
+    }
+
     /// Asks until all is here, or nothing is left to try.
     fn rounds(
         &self,
@@ -145,6 +160,7 @@ impl<'j> Job<'j> {
         tally: &mut Tally<'_>,
     ) -> Result<(), ServiceError> {
         tally.look()?;
+        let classes = self.classes(hierarchy);
         let first = Round::first(self.request.level);
         let mut error = None;
         for round in Round::ALL.into_iter().filter(|round| *round >= first) {
@@ -153,7 +169,8 @@ impl<'j> Job<'j> {
             }
             let level = round.level();
             tally.tell(Step::Asked { level });
-            let outcome = self.round(&round.targets(hierarchy, tally.missing()), tally)?;
+            let targets = round.targets(hierarchy, tally.missing());
+            let outcome = self.round(&targets, &classes, tally)?;
             let network = self.scu.timeouts().network;
             let patience = match outcome.error {
                 Some(ServiceError::Cancelled) => return Err(ServiceError::Cancelled),
@@ -177,7 +194,12 @@ impl<'j> Job<'j> {
     ///
     /// # Errors
     /// [`ServiceError::Cancelled`], or the error of the arrivals.
-    fn round(&self, targets: &[Target], tally: &mut Tally<'_>) -> Result<Outcome, ServiceError> {
+    fn round(
+        &self,
+        targets: &[Target],
+        classes: &[Uid],
+        tally: &mut Tally<'_>,
+    ) -> Result<Outcome, ServiceError> {
         let retries = self.scu.retries();
         let mut outcome = Outcome::default();
         let mut open: Option<Transfer<'_>> = None;
@@ -186,7 +208,7 @@ impl<'j> Job<'j> {
             if lost > 0 && self.cancel.wait(retries.pause) {
                 return Err(ServiceError::Cancelled);
             }
-            let result = self.ask(&mut open, target, tally);
+            let result = self.ask(&mut open, classes, target, tally);
             tally.look()?;
             match result {
                 Ok(status) => {
@@ -221,12 +243,13 @@ impl<'j> Job<'j> {
     fn ask<'t>(
         &'t self,
         open: &mut Option<Transfer<'t>>,
+        classes: &[Uid],
         target: &Target,
         tally: &mut Tally<'_>,
     ) -> Result<Status, ServiceError> {
         let mut transfer = match open.take() {
             Some(transfer) => transfer,
-            None => self.open()?,
+            None => self.open(classes)?,
         };
         tally.begin();
         let result = transfer.ask(target, self.request.priority, tally);
@@ -241,17 +264,17 @@ impl<'j> Job<'j> {
         Ok(end.status)
     }
 
-    fn open(&self) -> Result<Transfer<'_>, ServiceError> {
+    fn open(&self, classes: &[Uid]) -> Result<Transfer<'_>, ServiceError> {
         match &self.request.via {
             Via::Move { destination } => {
                 self.scu.mover(self.node, destination.clone(), self.cancel)
             }
             Via::Get {
                 handler,
-                sop_classes,
                 transfer_syntaxes,
+                ..
             } => {
-                let storage = (&**sop_classes, &**transfer_syntaxes);
+                let storage = (classes, &**transfer_syntaxes);
                 self.scu.getter(self.node, storage, &**handler, self.cancel)
             }
         }

@@ -21,6 +21,25 @@ const STUDY_ROOT_MOVE: &str = "1.2.840.10008.5.1.4.1.2.2.2";
 /// Study Root Query/Retrieve Information Model: GET (PS3.4 section C.6.2.3).
 const STUDY_ROOT_GET: &str = "1.2.840.10008.5.1.4.1.2.2.3";
 
+/// The most transfer syntaxes of one context. Servers made of DCMTK, Orthanc among them, have room for
+/// 50, and with one more they neither answer nor serve anybody else for minutes.
+const MAX_SYNTAXES: usize = 48;
+
+/// How many transfer syntaxes each context offers, and which there are in all. One, if there is room:
+/// what is stored in one need not be brought into another. Otherwise as few as fit, and the peer
+/// chooses among them; of too many, the first.
+fn fitting(classes: usize, encodings: &[Uid]) -> (usize, &[Uid]) {
+    const ROOM: usize = Contexts::MAX - 1;
+    let fits = |n: &usize| classes.saturating_mul(encodings.len().div_ceil(*n)) <= ROOM;
+    match (1..=MAX_SYNTAXES).find(fits) {
+        Some(at_once) => (at_once, encodings),
+        None => (
+            MAX_SYNTAXES,
+            encodings.get(..MAX_SYNTAXES).unwrap_or(encodings),
+        ),
+    }
+}
+
 /// What looks on while a peer sends.
 pub(crate) trait Watch {
     /// The peer counts. True if that is a sign that it goes on.
@@ -82,16 +101,10 @@ impl Scu {
         let mut contexts = Contexts::new();
         contexts.add(class.clone(), syntaxes())?;
         let (classes, encodings) = storage;
-        // A context each: what is stored in one encoding need not be brought into another. Where
-        // there are too many, the peer chooses one for each class.
-        let is_apart = classes.len().saturating_mul(encodings.len()) < Contexts::MAX;
+        let (at_once, encodings) = fitting(classes.len(), encodings);
         for storage_class in classes {
-            if is_apart {
-                for encoding in encodings {
-                    contexts.add(storage_class.clone(), vec![encoding.clone()])?;
-                }
-            } else {
-                contexts.add(storage_class.clone(), encodings.to_vec())?;
+            for some in encodings.chunks(at_once) {
+                contexts.add(storage_class.clone(), some.to_vec())?;
             }
             contexts.take_scp_role(storage_class.clone());
         }
@@ -113,7 +126,7 @@ impl Scu {
         if cancel.is_cancelled() {
             return Err(ServiceError::Cancelled);
         }
-        let session = self.open(node, contexts)?;
+        let session = self.open_unless(cancel, node, contexts)?;
         match QueryContext::of(&session, &class) {
             Ok(context) => Ok(Transfer {
                 session,
@@ -228,6 +241,34 @@ impl Onlooker for Sending<'_> {
             // Nobody is left to answer where it broke off: reading the rest tells.
             Ok(outcome) => outcome.status().unwrap_or(Status::CANNOT_UNDERSTAND),
             Err(error) => failure_status(&error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contexts_hold_what_servers_take() {
+        let encodings: Vec<Uid> = (1..=57)
+            .map(|n| Uid::new(&format!("1.2.{n}")).unwrap())
+            .collect();
+        for (classes, count, at_once, offered) in [
+            (1, 57, 1, 57),
+            (2, 57, 1, 57),
+            (3, 57, 2, 57),
+            (8, 57, 4, 57),
+            (63, 57, 29, 57),
+            (64, 48, 48, 48),
+            (64, 57, 48, 48),
+            (127, 57, 48, 48),
+            (200, 57, 48, 48),
+            (0, 57, 1, 57),
+            (5, 0, 1, 0),
+        ] {
+            let fitted = fitting(classes, &encodings[..count]);
+            assert_eq!((fitted.0, fitted.1.len()), (at_once, offered), "{classes}");
         }
     }
 }
