@@ -7,6 +7,7 @@
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 #[cfg(not(unix))]
 use self::elsewhere as system;
@@ -90,6 +91,12 @@ pub(crate) fn path_of_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
     system::path_of_bytes(bytes)
 }
 
+/// Starts the program of this name. It may be named with options, which a shell takes apart where
+/// there is one.
+pub(crate) fn command(named: &str) -> Command {
+    system::command(named)
+}
+
 /// Calls back with the number of the first SIGINT or SIGTERM; the second ends the process. Where
 /// there are no signals nothing calls, and ending the process is as safe as a crash.
 pub(crate) fn on_signal(come: impl Fn(i32) + Clone + Send + 'static) -> io::Result<()> {
@@ -106,6 +113,7 @@ mod unix {
     use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::path::{Path, PathBuf};
+    use std::process::Command;
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
 
@@ -149,6 +157,12 @@ mod unix {
     #[expect(clippy::unnecessary_wraps, reason = "the other systems can fail")]
     pub(super) fn path_of_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
         Some(OsString::from_vec(bytes).into())
+    }
+
+    pub(super) fn command(named: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{named} \"$1\""), "sh"]);
+        command
     }
 
     pub(super) fn on_signal(come: impl Fn(i32) + Clone + Send + 'static) -> io::Result<()> {
@@ -236,6 +250,7 @@ mod elsewhere {
     use std::fs::{DirBuilder, OpenOptions};
     use std::io::{self, Read, Write};
     use std::path::{Path, PathBuf};
+    use std::process::Command;
 
     use super::Access;
 
@@ -268,6 +283,10 @@ mod elsewhere {
 
     pub(super) fn path_of_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
         String::from_utf8(bytes).ok().map(PathBuf::from)
+    }
+
+    pub(super) fn command(named: &str) -> Command {
+        Command::new(named)
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "the other systems can fail")]
@@ -392,6 +411,18 @@ mod tests {
             assert_eq!(path, Path::new("Gr\u{f6}\u{df}e"), "{which}");
         }
         assert_eq!(elsewhere::path_of_bytes(vec![b'a', 0xFF]), None);
+    }
+
+    #[test]
+    fn both_start_a_program_with_an_argument() {
+        for (which, command) in [
+            ("system", system::command as fn(&str) -> Command),
+            ("elsewhere", elsewhere::command),
+        ] {
+            let this = std::env::current_exe().unwrap();
+            let output = command(this.to_str().unwrap()).arg("--list").output();
+            assert!(output.unwrap().status.success(), "{which}");
+        }
     }
 
     #[test]

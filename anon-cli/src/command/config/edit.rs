@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::Context as _;
 
 use super::{Summary, check_frozen};
 use crate::command::Context;
 use crate::exit::{Ended, Failure};
+use crate::platform;
 use crate::project::Project;
 use crate::rules;
 use crate::settings::{self, Missing};
@@ -57,15 +57,7 @@ fn edit(copy: &Path) -> anyhow::Result<()> {
         .filter_map(|name| std::env::var(name).ok())
         .find(|editor| !editor.trim().is_empty())
         .ok_or_else(|| Failure::configuration("set $EDITOR to the editor to use"))?;
-    // An editor may be named with options, which a shell takes apart.
-    let mut command = if cfg!(unix) {
-        let mut command = Command::new("sh");
-        command.args(["-c", &format!("{editor} \"$1\""), "sh"]);
-        command
-    } else {
-        Command::new(&editor)
-    };
-    let status = command.arg(copy).status();
+    let status = platform::command(&editor).arg(copy).status();
     let ended = status.context(Failure::CannotRun(format!("cannot start {editor}")))?;
     if ended.success() {
         return Ok(());
