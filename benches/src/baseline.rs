@@ -115,7 +115,11 @@ impl Copy<'_> {
     }
 }
 
-fn files_below(root: &Path) -> io::Result<Vec<PathBuf>> {
+/// Every file below a directory, sorted.
+///
+/// # Errors
+/// If a directory cannot be read.
+pub fn files_below(root: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut directories = vec![root.to_owned()];
     while let Some(directory) = directories.pop() {

@@ -1,0 +1,75 @@
+//! Memory of `anon serve` with 32 associations, one of which sends a large object.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use anon_benches::{baseline, cases};
+use anon_net::association::ul::UlDial;
+use anon_net::service::{Cancel, Scu, SendItem};
+use anon_net::{Node, ServiceError};
+use anyhow::{Context as _, ensure};
+
+use super::server::{Kind, Server};
+use super::{Slices, process, report};
+
+/// Beside the one that sends the large object.
+const OTHERS: usize = 31;
+
+const GOAL_BYTES: u64 = 256_000_000;
+
+pub(crate) fn measure(directory: &Path, slices: &Slices, frames: u32) -> anyhow::Result<()> {
+    let large = directory.join("large.dcm");
+    let bytes = cases::large_file(&large, 0, frames)?;
+    let mut files = Vec::new();
+    for shard in &slices.shards {
+        files.extend(baseline::files_below(shard)?);
+    }
+    let server = Server::start(Kind::Anon("relaxed"), directory)?;
+    let node = format!("ANONYMIZER@127.0.0.1:{}", server.port());
+    let node: Node = node.parse()?;
+    let scu = Scu::new(Arc::new(UlDial::new()), "BENCH".parse()?);
+    let done = Cancel::new();
+    thread::scope(|scope| {
+        let (scu, node, files, done) = (&scu, &node, &files, &done);
+        let others: Vec<_> = (0..OTHERS)
+            .map(|number| scope.spawn(move || slices_until(scu, node, files, number, done)))
+            .collect();
+        let mut item = std::iter::once(SendItem::file(&large));
+        let sent = scu.send(node, &mut item, &Cancel::new(), &mut |_| {});
+        done.cancel();
+        for other in others {
+            other.join().ok().context("a sender panicked")??;
+        }
+        let sent = sent?;
+        ensure!(sent.stored == 1, "the large object: {sent:?}");
+        anyhow::Ok(())
+    })?;
+    let name = format!(
+        "anon serve, 32 associations, an object of {:.1} GB",
+        report::float(bytes) / 1e9
+    );
+    report::memory(&name, process::peak_bytes(server.process())?, GOAL_BYTES);
+    std::fs::remove_file(&large)?;
+    Ok(())
+}
+
+/// Sends slices again and again, each sender from another one on, until it is cancelled.
+fn slices_until(
+    scu: &Scu,
+    node: &Node,
+    files: &[PathBuf],
+    number: usize,
+    done: &Cancel,
+) -> anyhow::Result<()> {
+    let first = number * files.len() / OTHERS;
+    let mut items = files.iter().cycle().skip(first).map(SendItem::file);
+    match scu.send(node, &mut items, done, &mut |_| {}) {
+        Err(ended) if matches!(ended.error, ServiceError::Cancelled) => {
+            ensure!(ended.report.failed == 0, "slices: {:?}", ended.report);
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+        Ok(report) => anyhow::bail!("an endless list ended: {report:?}"),
+    }
+}
