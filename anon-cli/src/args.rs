@@ -184,7 +184,7 @@ pub(crate) struct Keys {
     #[arg(long, value_name = "NUMBER", value_delimiter = ',')]
     pub(crate) accession: Vec<String>,
     /// A file of accession numbers, a line each or with commas; those that are not found are written
-    /// beside it as NAME_not_found.txt
+    /// beside it as STEM_not_found.txt
     #[arg(long, value_name = "FILE", conflicts_with = "accession")]
     pub(crate) accession_file: Option<PathBuf>,
     /// Study date: YYYYMMDD, YYYYMMDD-YYYYMMDD, YYYYMMDD- or -YYYYMMDD

@@ -6,6 +6,7 @@
 //! client ─► {"import":{"roots":[{"given":"…","absolute":"2f64…"}]}}    paths in hexadecimal
 //!           {"retrieve":{…}}   {"delete":{"patient":"…"}}           or one of these
 //! holder ─► {"instance":{…}} …   {"study":{…}} …                    one a file, one a study
+//!           {"progress":{…}} …                                      how far a retrieve is
 //! client ─► {"cancel":true}                                         if it is asked to end
 //! holder ─► {"summary":{…}}   {"retrieved":{…}}   {"deleted":{…}}   the last line, or
 //!           {"failed":{"code":4,"message":"…"}}

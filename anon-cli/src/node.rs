@@ -18,6 +18,6 @@ pub(crate) use fates::Fates;
 pub(crate) use fetch::{Fetch, check_reachable};
 pub(crate) use intake::Intake;
 pub(crate) use peer::{Peer, Purpose, scu};
-pub(crate) use scp::{Receiver, check_open, is_local, start};
+pub(crate) use scp::{Receiver, check_open, is_local, narrowed, shared_classes, start};
 pub(crate) use search::{Found, Search, write_not_found};
 pub(crate) use words::{Us, failure, service, us};

@@ -235,6 +235,10 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8], private: Privacy) -> io::Res
         file.sync_all()?;
         fs::rename(&fresh, path)?;
         match path.parent() {
+            // A name alone is one in the working directory.
+            Some(parent) if parent.as_os_str().is_empty() => {
+                platform::sync_directory(Path::new("."))
+            }
             Some(parent) => platform::sync_directory(parent),
             None => Ok(()),
         }

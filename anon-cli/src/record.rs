@@ -120,6 +120,28 @@ pub(crate) struct Fetched {
     pub(crate) error: Option<String>,
 }
 
+/// How far a retrieve is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FetchProgress {
+    /// The studies that are fetched.
+    pub(crate) studies: u64,
+    /// Those of them that are done with.
+    pub(crate) done: u64,
+    /// Instances that are to come, of the studies that were begun.
+    pub(crate) expected: u64,
+    /// Those of them that came.
+    pub(crate) here: u64,
+}
+
+/// What a retrieve has to tell.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// A study is done with.
+    Study(Fetched),
+    /// Something came.
+    Progress(FetchProgress),
+}
+
 /// How a retrieve ended.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Retrieved {

@@ -16,8 +16,9 @@ use crate::control::{Answer, Ask};
 use crate::exit;
 use crate::node::{self, Fates, Intake};
 use crate::project::Project;
-use crate::record::{Deleted, Fetched, Retrieved, Summary, Target, Wish};
+use crate::record::{Deleted, News, Retrieved, Summary, Target, Wish};
 use crate::roots::Roots;
+use crate::settings;
 use crate::wire::Session;
 
 /// How long our own receiver may take to end when a retrieve is over.
@@ -83,7 +84,7 @@ impl Work {
             )))),
             Ask::Delete(target) => self.delete(&target).map(Answer::Deleted),
             Ask::Retrieve(wish) => {
-                let told = self.retrieve(&wish, cancel, &mut |study| tell(Answer::Study(study)));
+                let told = self.retrieve(&wish, cancel, &mut |news| tell(news.into()));
                 told.map(|done| Answer::Retrieved(Box::new(done)))
             }
             Ask::Cancel(_) => Err(anyhow!("there is nothing to cancel")),
@@ -119,12 +120,14 @@ impl Work {
         &self,
         wish: &Wish,
         cancel: &Cancel,
-        tell: &mut dyn FnMut(Fetched),
+        tell: &mut dyn FnMut(News),
     ) -> anyhow::Result<Retrieved> {
         let began = Instant::now();
         let lookups = self.lookups.upgrade().context("the project was closed")?;
         let handler: Arc<dyn InstanceHandler> = Arc::clone(&self.intake) as _;
-        let fetch = node::Fetch::new(&self.project, &self.settings, wish, handler)?;
+        let settings = self.settings_now()?;
+        let classes = node::shared_classes(&self.settings, &settings)?;
+        let fetch = node::Fetch::new(&self.project, &settings, classes, wish, handler)?;
         let _receiver = if fetch.needs_receiver() {
             Some(self.receiving()?)
         } else {
@@ -134,6 +137,16 @@ impl Work {
         let mut done = fetch.run(&*lookups, &self.fates, cancel, tell)?;
         done.seconds = began.elapsed().as_secs_f64();
         Ok(done)
+    }
+
+    /// The settings as they are now, with the receiver as it was started.
+    fn settings_now(&self) -> anyhow::Result<ProjectSettings> {
+        let mut settings = settings::load(&self.project)?;
+        settings.scp = self.settings.scp.clone();
+        if let Some(address) = self.receiver().serving {
+            settings.scp.port = address.port();
+        }
+        Ok(settings)
     }
 
     /// A receiver for as long as this is kept: the one that serves, or one for the purpose.

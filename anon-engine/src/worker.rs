@@ -298,7 +298,7 @@ impl Attempt<'_> {
         let assigned = Assignment::new(&*self.core.lookups, plan.wanted());
         let clean = match plan.apply(&names) {
             Ok(clean) => clean,
-            Err(refusal) => return Verdict::Refused(refusal),
+            Err(refusal) => return self.refused(refusal),
         };
         let staged = match self.core.store.stage(&clean) {
             Ok(staged) => staged,

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use anon_model::ProjectSettings;
 use anon_net::service::Cancel;
 use anyhow::Context as _;
 use serde::Serialize;
@@ -13,7 +14,8 @@ use crate::exit::{Ended, Failure};
 use crate::lock::{self, Held, Lock};
 use crate::node::{self, Peer, Purpose, Search};
 use crate::project::Project;
-use crate::record::{Fetched, Retrieved, Wish};
+use crate::record::{Fetched, News, Retrieved, Wish};
+use crate::report::Progress;
 use crate::wire::{NewRules, Session};
 use crate::work::Work;
 use crate::{log, settings};
@@ -31,7 +33,8 @@ pub(crate) fn run(context: &Context<'_>, args: &Retrieve) -> anyhow::Result<Ende
     let project = Project::existing(&context.global)?;
     let settings = settings::load(&project)?;
     let peer = Peer::typed(&settings, &args.node, Purpose::Query)?;
-    if args.via == Via::Move {
+    // If another process listens, its settings count: it looks itself.
+    if args.via == Via::Move && !project.socket().exists() {
         node::check_reachable(&settings, &peer)?;
         if !node::is_local(&settings) {
             node::check_open(&settings, context.report)?;
@@ -39,36 +42,15 @@ pub(crate) fn run(context: &Context<'_>, args: &Retrieve) -> anyhow::Result<Ende
     }
     let search = Search::of(&args.keys)?;
     log::start(&project, &settings.log, &context.global)?;
-    let scu = node::scu(&project, &settings, &peer)?;
-    let us = node::us(&settings);
-    let cancel = Cancel::new();
-    let wish = cancel.clone();
-    let waiting = context.signals.on_cancel(move || wish.cancel());
-    let mut studies = Vec::new();
-    let found = search
-        .run(&scu, &peer.node, &cancel, &mut |study| {
-            studies.push(study.study.expose().to_owned());
-        })
-        .map_err(|error| node::failure(&error, &peer.node, &us))?;
-    drop(waiting);
-    if let Some(file) = &args.keys.accession_file
-        && !found.missing.is_empty()
-    {
-        node::write_not_found(file, &found.missing)?;
-    }
-    if !found.missing.is_empty() {
-        let count = found.missing.len();
-        context
-            .report
-            .warn(&format!("{count} accession numbers were not found"));
-    }
-    for (_, error) in &found.failed {
-        let why = node::service(error, &peer.node, &us);
-        context.report.warn(&format!(
-            "an accession number could not be asked for: {why}"
-        ));
-    }
-    let all_asked = found.failed.is_empty() && found.not_asked == 0;
+    let Some((studies, all_asked)) = look_for(context, &project, &settings, args, &search, &peer)?
+    else {
+        let interrupted = true;
+        let nothing = Retrieved {
+            interrupted,
+            ..Retrieved::default()
+        };
+        return conclude(context, &nothing, false);
+    };
     context
         .report
         .talk(&format!("{} studies to retrieve", studies.len()));
@@ -86,11 +68,52 @@ pub(crate) fn run(context: &Context<'_>, args: &Retrieve) -> anyhow::Result<Ende
     conclude(context, &done, all_asked)
 }
 
+/// The studies that are meant, and if every number was asked for; none if it was asked to end.
+fn look_for(
+    context: &Context<'_>,
+    project: &Project,
+    settings: &ProjectSettings,
+    args: &Retrieve,
+    search: &Search,
+    peer: &Peer,
+) -> anyhow::Result<Option<(Vec<String>, bool)>> {
+    let report = context.report;
+    let scu = node::scu(project, settings, peer)?;
+    let us = node::us(settings);
+    let cancel = Cancel::new();
+    let wish = cancel.clone();
+    let _waiting = context.signals.on_cancel(move || wish.cancel());
+    let mut studies = Vec::new();
+    let found = search.run(&scu, &peer.node, &cancel, &mut |study| {
+        studies.push(study.study.expose().to_owned());
+    });
+    let found = match found {
+        _ if context.signals.caught().is_some() => return Ok(None),
+        Ok(found) => found,
+        Err(error) => return Err(node::failure(&error, &peer.node, &us)),
+    };
+    if !found.missing.is_empty() {
+        if let Some(file) = &args.keys.accession_file {
+            node::write_not_found(file, &found.missing)?;
+        }
+        let count = found.missing.len();
+        report.warn(&format!("{count} accession numbers were not found"));
+    }
+    for (_, error) in &found.failed {
+        let why = node::service(error, &peer.node, &us);
+        report.warn(&format!(
+            "an accession number could not be asked for: {why}"
+        ));
+    }
+    let all_asked = found.failed.is_empty() && found.not_asked == 0;
+    Ok(Some((studies, all_asked)))
+}
+
 /// Retrieves if the project is free, hands over if its holder takes work, and gives up otherwise.
 fn fetch_or_hand_over(
     context: &Context<'_>,
     project: &Project,
-    settings: &anon_model::ProjectSettings,
+    settings: &ProjectSettings,
     args: &Retrieve,
     wish: &Wish,
     telling: &RefCell<Telling<'_>>,
@@ -105,8 +128,10 @@ fn fetch_or_hand_over(
             Held::ByOther(pid) => holder = pid,
         }
         let mut tell = |answer| {
-            if let Answer::Study(study) = answer {
-                telling.borrow_mut().tell(&study);
+            match answer {
+                Answer::Study(study) => telling.borrow_mut().tell(&News::Study(study)),
+                Answer::Progress(progress) => telling.borrow_mut().tell(&News::Progress(progress)),
+                _ => {}
             }
             Ok(())
         };
@@ -126,7 +151,7 @@ fn fetch_or_hand_over(
 fn fetch_here(
     context: &Context<'_>,
     project: &Project,
-    settings: &anon_model::ProjectSettings,
+    settings: &ProjectSettings,
     args: &Retrieve,
     lock: Lock,
     wish: &Wish,
@@ -142,8 +167,8 @@ fn fetch_here(
     let session = Session::open(project, settings, global, lock, new_rules, workers)?;
     let work = std::sync::Arc::new(Work::new(project, settings, &session));
     let holder = import::listen(context, project, &work);
-    let done = work.retrieve(wish, context.signals.cancel(), &mut |study| {
-        telling.borrow_mut().tell(&study);
+    let done = work.retrieve(wish, context.signals.cancel(), &mut |news| {
+        telling.borrow_mut().tell(&news);
     });
     import::wait_for_others(context, holder);
     drop(work);
@@ -178,6 +203,7 @@ fn conclude(context: &Context<'_>, done: &Retrieved, all_asked: bool) -> anyhow:
 /// Prints studies as they are done.
 struct Telling<'c> {
     context: &'c Context<'c>,
+    live: Option<Progress>,
     number: u64,
     failure: Option<anyhow::Error>,
 }
@@ -186,12 +212,25 @@ impl<'c> Telling<'c> {
     fn new(context: &'c Context<'c>) -> Self {
         Self {
             context,
+            live: context.report.start_live(),
             number: 0,
             failure: None,
         }
     }
 
-    fn tell(&mut self, study: &Fetched) {
+    fn tell(&mut self, news: &News) {
+        let study = match news {
+            News::Study(study) => study,
+            News::Progress(progress) => {
+                if let Some(live) = &self.live {
+                    live.say(format!(
+                        "{} of {} studies  {} of {} instances",
+                        progress.done, progress.studies, progress.here, progress.expected
+                    ));
+                }
+                return;
+            }
+        };
         self.number += 1;
         if self.failure.is_none()
             && let Err(error) = self.print(study)

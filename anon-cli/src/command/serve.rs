@@ -1,5 +1,7 @@
 //! `anon serve`: the project as a DICOM receiver, until it is stopped.
 
+mod changes;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,11 +22,12 @@ use crate::report::{self, Progress};
 use crate::wire::{NewRules, Session};
 use crate::work::Work;
 use crate::{log, settings};
+use changes::Changes;
 
 /// How long what is in the middle of an object may take when the receiver is stopped.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How often the live line is drawn.
+/// How often the live line is drawn, and the settings are looked at.
 const TICK: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Serialize)]
@@ -70,19 +73,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Serve) -> anyhow::Result<Ended> 
     node::check_open(&settings, context.report)?;
     log::start(&project, &settings.log, &context.global)?;
     let lock = Lock::take(&project.lock_file())?;
-    let new_rules = if args.accept_new_rules {
-        NewRules::Accept
-    } else {
-        NewRules::Refuse
-    };
-    let session = Session::open(
-        &project,
-        &settings,
-        &context.global,
-        lock,
-        new_rules,
-        import::workers(None),
-    )?;
+    let session = open(context, &project, &settings, lock, args)?;
     let (tell, told) = unbounded();
     let observer = Arc::new(Ends { tell });
     let work = Arc::new(Work::new(&project, &settings, &session));
@@ -91,7 +82,8 @@ pub(crate) fn run(context: &Context<'_>, args: &Serve) -> anyhow::Result<Ended> 
     let holder = import::listen(context, &project, &work);
     greet(context, &settings, &receiver)?;
     let began = Instant::now();
-    let served = serve(context, &receiver, &told);
+    let mut changes = Changes::new(&project, &settings);
+    let served = serve(context, &receiver, &told, &mut changes);
     context
         .report
         .talk("stopping: objects in the middle are finished");
@@ -104,7 +96,23 @@ pub(crate) fn run(context: &Context<'_>, args: &Serve) -> anyhow::Result<Ended> 
     session.close()?;
     served.and(ends)?;
     summary.print(context)?;
-    Ok(summary.ended())
+    Ok(context.ended(summary.ended()))
+}
+
+fn open(
+    context: &Context<'_>,
+    project: &Project,
+    settings: &ProjectSettings,
+    lock: Lock,
+    args: &Serve,
+) -> anyhow::Result<Session> {
+    let new_rules = if args.accept_new_rules {
+        NewRules::Accept
+    } else {
+        NewRules::Refuse
+    };
+    let workers = import::workers(None);
+    Session::open(project, settings, &context.global, lock, new_rules, workers)
 }
 
 /// The settings, with what was typed in their place.
@@ -147,14 +155,20 @@ fn serve(
     context: &Context<'_>,
     receiver: &Receiver,
     told: &Channel<Association>,
+    changes: &mut Changes<'_>,
 ) -> anyhow::Result<()> {
     let live = context.report.start_live();
     let mut rate = Rate::default();
+    let mut looked = Instant::now();
     while !context.signals.cancel().is_cancelled() {
         match told.recv_timeout(TICK) {
             Ok(end) => print(context, &end)?,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if looked.elapsed() >= TICK {
+            changes.look(context, receiver);
+            looked = Instant::now();
         }
         if let Some(live) = &live {
             rate.show(live, receiver);
@@ -283,7 +297,7 @@ impl Summary {
         }
     }
 
-    /// Being stopped is how this command ends: a signal is no failure.
+    /// How it ended if it was not by a signal.
     fn ended(&self) -> Ended {
         if self.drained && self.quarantined == 0 && self.failed == 0 {
             Ended::Done

@@ -5,7 +5,9 @@ use std::io::{self, BufRead, Read};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Deleted, Fetched, Instance, Retrieved, Summary, Target, Wish};
+use crate::record::{
+    Deleted, FetchProgress, Fetched, Instance, News, Retrieved, Summary, Target, Wish,
+};
 use crate::roots::Root;
 
 /// Version of the protocol.
@@ -26,6 +28,8 @@ pub(crate) enum Answer {
     Instance(Instance),
     /// What became of one study that is retrieved.
     Study(Fetched),
+    /// How far a retrieve is.
+    Progress(FetchProgress),
     /// How an import ended.
     Summary(Box<Summary>),
     /// How a retrieve ended.
@@ -43,6 +47,15 @@ impl Answer {
             self,
             Self::Summary(_) | Self::Retrieved(_) | Self::Deleted(_) | Self::Failed { .. }
         )
+    }
+}
+
+impl From<News> for Answer {
+    fn from(news: News) -> Self {
+        match news {
+            News::Study(study) => Self::Study(study),
+            News::Progress(progress) => Self::Progress(progress),
+        }
     }
 }
 
@@ -82,26 +95,170 @@ pub(super) fn write<T: Serialize>(to: &mut impl io::Write, value: &T) -> io::Res
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::{LevelName, Via};
 
     /// Old and new programs meet at the socket: these lines are version 1.
     #[test]
     fn lines_of_version_1() {
-        for (answer, line) in [
+        said(
+            &Answer::Hello { version: 1, pid: 7 },
+            r#"{"hello":{"version":1,"pid":7}}"#,
+        );
+        said(&Answer::Closing(true), r#"{"closing":true}"#);
+        said(
+            &Answer::Failed {
+                code: 5,
+                message: "away".into(),
+            },
+            r#"{"failed":{"code":5,"message":"away"}}"#,
+        );
+        asked(
+            &Ask::Import {
+                roots: vec![Root::new("a".into(), "/a".into())],
+            },
+            r#"{"import":{"roots":[{"given":"61","absolute":"2f61"}]}}"#,
+        );
+        asked(&Ask::Cancel(true), r#"{"cancel":true}"#);
+    }
+
+    #[test]
+    fn lines_of_version_1_that_delete() {
+        for (target, line) in [
             (
-                Answer::Hello { version: 1, pid: 7 },
-                r#"{"hello":{"version":1,"pid":7}}"#,
+                Target::Patient("1-000001".into()),
+                r#"{"delete":{"patient":"1-000001"}}"#,
             ),
-            (Answer::Closing(true), r#"{"closing":true}"#),
+            (
+                Target::Study("1.2.3".into()),
+                r#"{"delete":{"study":"1.2.3"}}"#,
+            ),
         ] {
-            let mut bytes = Vec::new();
-            write(&mut bytes, &answer).unwrap();
-            assert_eq!(String::from_utf8(bytes).unwrap().trim_end(), line);
+            asked(&Ask::Delete(target), line);
         }
-        let ask = r#"{"import":{"roots":[{"given":"61","absolute":"2f61"}]}}"#;
-        let Some(Ask::Import { roots }) = read(&mut ask.as_bytes()).unwrap() else {
-            panic!("not an import");
+        said(&Answer::Deleted(None), r#"{"deleted":null}"#);
+        let deleted = Deleted {
+            patients: 1,
+            studies: 2,
+            series: 3,
+            instances: 4,
+            bytes: 5,
         };
-        assert_eq!(roots, [Root::new("a".into(), "/a".into())]);
+        said(
+            &Answer::Deleted(Some(deleted)),
+            r#"{"deleted":{"patients":1,"studies":2,"series":3,"instances":4,"bytes":5}}"#,
+        );
+    }
+
+    #[test]
+    fn lines_of_version_1_that_retrieve() {
+        for (level, via, words) in [
+            (
+                LevelName::Study,
+                Via::Move,
+                r#""level":"study","via":"move""#,
+            ),
+            (
+                LevelName::Series,
+                Via::Get,
+                r#""level":"series","via":"get""#,
+            ),
+            (
+                LevelName::Instance,
+                Via::Get,
+                r#""level":"instance","via":"get""#,
+            ),
+        ] {
+            let wish = Wish {
+                node: "PACS@here:104".into(),
+                level,
+                via,
+                studies: vec!["1.2".into()],
+            };
+            let line =
+                format!(r#"{{"retrieve":{{"node":"PACS@here:104",{words},"studies":["1.2"]}}}}"#);
+            asked(&Ask::Retrieve(Box::new(wish)), &line);
+        }
+        let study = Fetched {
+            study_uid: "1.2".into(),
+            expected: 6,
+            stored: 1,
+            quarantined: 2,
+            excluded: 0,
+            failed: 3,
+            error: Some("away".into()),
+        };
+        said(
+            &Answer::Study(study),
+            r#"{"study":{"study_uid":"1.2","expected":6,"stored":1,"quarantined":2,"excluded":0,"failed":3,"error":"away"}}"#,
+        );
+        let progress = FetchProgress {
+            studies: 4,
+            done: 1,
+            expected: 12,
+            here: 7,
+        };
+        said(
+            &Answer::Progress(progress),
+            r#"{"progress":{"studies":4,"done":1,"expected":12,"here":7}}"#,
+        );
+        let done = Retrieved {
+            studies: 1,
+            expected: 6,
+            stored: 1,
+            quarantined: 2,
+            failed: 3,
+            seconds: 0.5,
+            ..Retrieved::default()
+        };
+        said(
+            &Answer::Retrieved(Box::new(done)),
+            r#"{"retrieved":{"studies":1,"complete":0,"expected":6,"stored":1,"quarantined":2,"excluded":0,"failed":3,"seconds":0.5,"interrupted":false}}"#,
+        );
+    }
+
+    #[test]
+    fn the_last_words() {
+        let study = Answer::Study(Fetched {
+            study_uid: "1.2".into(),
+            expected: 0,
+            stored: 0,
+            quarantined: 0,
+            excluded: 0,
+            failed: 0,
+            error: None,
+        });
+        let code = 4;
+        let message = String::new();
+        for (answer, is_last) in [
+            (Answer::Hello { version: 1, pid: 7 }, false),
+            (study, false),
+            (Answer::Retrieved(Box::default()), true),
+            (Answer::Deleted(None), true),
+            (Answer::Summary(Box::default()), true),
+            (Answer::Failed { code, message }, true),
+        ] {
+            assert_eq!(answer.is_last(), is_last, "{answer:?}");
+        }
+    }
+
+    /// It is written so, and read back as what it was.
+    #[track_caller]
+    fn said(answer: &Answer, line: &str) {
+        same(answer, line);
+    }
+
+    #[track_caller]
+    fn asked(ask: &Ask, line: &str) {
+        same(ask, line);
+    }
+
+    #[track_caller]
+    fn same<T: Serialize + DeserializeOwned + std::fmt::Debug>(value: &T, line: &str) {
+        let mut bytes = Vec::new();
+        write(&mut bytes, value).unwrap();
+        assert_eq!(std::str::from_utf8(&bytes).unwrap().trim_end(), line);
+        let back: T = read(&mut &*bytes).unwrap().unwrap();
+        assert_eq!(format!("{back:?}"), format!("{value:?}"));
     }
 
     #[test]

@@ -2,20 +2,23 @@
 
 use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use anon_engine::Cancel;
 use anon_model::settings::Selection;
 use anon_model::{LookupStore, Phi, ProjectSettings};
 use anon_net::service::hierarchy::Wanted;
-use anon_net::service::retrieve::{Level, RetrieveRequest, StudyReport};
+use anon_net::service::retrieve::{Level, RetrieveEvent, RetrieveRequest, Step, StudyReport};
 use anon_net::service::{self, Scu, ServiceError};
-use anon_net::{AeTitle, InstanceHandler, InstanceUid};
+use anon_net::{AeTitle, InstanceHandler, InstanceUid, Uid};
+use crossbeam_channel::Sender;
 
 use super::{Fates, Peer, Purpose, Us, scp, words};
 use crate::args::{LevelName, Via};
 use crate::exit::Failure;
 use crate::project::Project;
-use crate::record::{Fetched, Retrieved, Wish};
+use crate::record::{FetchProgress, Fetched, News, Retrieved, Wish};
 
 /// A retrieve that is ready to go.
 #[derive(Debug)]
@@ -24,16 +27,81 @@ pub(crate) struct Fetch {
     peer: Peer,
     us: Us,
     via: Via,
+    /// For one study at a time.
     request: RetrieveRequest,
+    at_once: usize,
     studies: Vec<InstanceUid>,
 }
 
+/// Events that may wait to be told.
+const EVENTS: usize = 64;
+
+/// What the threads say that fetch.
+enum Happened {
+    Step(usize, Step),
+    Report(StudyReport),
+}
+
+/// How far all of them are.
+struct Meter {
+    /// Instances that came and those that are to come, of each study.
+    counts: Vec<(usize, usize)>,
+    told: Option<Instant>,
+}
+
+impl Meter {
+    /// How often it is told.
+    const PAUSE: Duration = Duration::from_millis(250);
+
+    fn new(studies: usize) -> Self {
+        Self {
+            counts: vec![(0, 0); studies],
+            told: None,
+        }
+    }
+
+    /// Counts a step; how far it is then, if that is to be told.
+    fn step(&mut self, study: usize, step: &Step, done: u64) -> Option<FetchProgress> {
+        let (here, expected) = self.counts.get_mut(study)?;
+        match step {
+            Step::Expected {
+                instances,
+                excluded,
+            } => *expected = instances - excluded,
+            Step::Arrived {
+                stored,
+                quarantined,
+                ..
+            } => *here = stored + quarantined,
+            _ => return None,
+        }
+        if self.told.is_some_and(|told| told.elapsed() < Self::PAUSE) {
+            return None;
+        }
+        self.told = Some(Instant::now());
+        let sum = |of: fn(&(usize, usize)) -> usize| number(self.counts.iter().map(of).sum());
+        Some(FetchProgress {
+            studies: number(self.counts.len()),
+            done,
+            expected: sum(|(_, expected)| *expected),
+            here: sum(|(here, _)| *here),
+        })
+    }
+}
+
+fn number(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}
+
 impl Fetch {
+    /// Of these classes, what the wish names.
+    ///
     /// # Errors
     /// A configuration failure if the settings do not allow it.
     pub(crate) fn new(
         project: &Project,
         settings: &ProjectSettings,
+        classes: Vec<Uid>,
         wish: &Wish,
         handler: Arc<dyn InstanceHandler>,
     ) -> anyhow::Result<Self> {
@@ -48,8 +116,9 @@ impl Fetch {
         Ok(Self {
             scu: super::scu(project, settings, &peer)?,
             us: words::us(settings),
+            at_once: usize::from(settings.retrieve_studies).max(1),
             via: wish.via,
-            request: request(settings, wish, handler)?,
+            request: request(settings, classes, wish, handler)?,
             peer,
             studies,
         })
@@ -60,7 +129,7 @@ impl Fetch {
         self.via == Via::Move
     }
 
-    /// Fetches, and tells each study when all are done with, in their order.
+    /// Fetches, and tells each study when it is done with.
     ///
     /// # Errors
     /// If the index cannot be read.
@@ -69,30 +138,68 @@ impl Fetch {
         lookups: &dyn LookupStore,
         fates: &Fates,
         cancel: &Cancel,
-        tell: &mut dyn FnMut(Fetched),
+        tell: &mut dyn FnMut(News),
     ) -> anyhow::Result<Retrieved> {
         let wish = service::Cancel::new();
         let mut done = Retrieved::default();
-        // One study after the other is told, as many at a time as are retrieved at once.
-        for some in self.studies.chunks(self.request.concurrency.max(1)) {
-            if cancel.is_cancelled() {
-                break;
+        let mut meter = Meter::new(self.studies.len());
+        let mut failure = None;
+        let next = AtomicUsize::new(0);
+        let (say, said) = crossbeam_channel::bounded(EVENTS);
+        std::thread::scope(|scope| {
+            let watch = watching(scope, cancel, &wish);
+            for _ in 0..self.at_once.min(self.studies.len()) {
+                let (say, next, wish) = (say.clone(), &next, &wish);
+                scope.spawn(move || self.work(next, fates, wish, &say));
             }
-            let reports = std::thread::scope(|scope| {
-                let watch = watching(scope, cancel, &wish);
-                let node = &self.peer.node;
-                let reports =
-                    self.scu
-                        .retrieve(node, &self.request, some, fates, &wish, &mut |_| {});
-                drop(watch);
-                reports
-            });
+            drop(say);
+            for happened in said {
+                match happened {
+                    Happened::Step(study, step) => {
+                        if let Some(progress) = meter.step(study, &step, done.studies) {
+                            tell(News::Progress(progress));
+                        }
+                    }
+                    Happened::Report(report) => {
+                        if let Err(error) = self.count(lookups, &report, &mut done, tell) {
+                            wish.cancel();
+                            failure.get_or_insert(error);
+                        }
+                    }
+                }
+            }
+            drop(watch);
+        });
+        done.interrupted = cancel.is_cancelled();
+        failure.map_or(Ok(done), Err)
+    }
+
+    /// Fetches one study after the other, until none is left or the end is wished.
+    fn work(
+        &self,
+        next: &AtomicUsize,
+        fates: &Fates,
+        wish: &service::Cancel,
+        say: &Sender<Happened>,
+    ) {
+        while !wish.is_cancelled() {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(study) = self.studies.get(number) else {
+                return;
+            };
+            let study = std::slice::from_ref(study);
+            let step = &mut |event: &RetrieveEvent| {
+                // It is heard until all are through.
+                let _ = say.send(Happened::Step(number, event.step));
+            };
+            let node = &self.peer.node;
+            let reports = self
+                .scu
+                .retrieve(node, &self.request, study, fates, wish, step);
             for report in reports {
-                self.count(lookups, &report, &mut done, tell)?;
+                let _ = say.send(Happened::Report(report));
             }
         }
-        done.interrupted = cancel.is_cancelled();
-        Ok(done)
     }
 
     fn count(
@@ -100,9 +207,8 @@ impl Fetch {
         lookups: &dyn LookupStore,
         report: &StudyReport,
         done: &mut Retrieved,
-        tell: &mut dyn FnMut(Fetched),
+        tell: &mut dyn FnMut(News),
     ) -> anyhow::Result<()> {
-        let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         let study = Fetched {
             study_uid: report.study.expose().to_owned(),
             expected: number(report.expected),
@@ -131,7 +237,7 @@ impl Fetch {
             missing = study.failed,
             "a study was retrieved"
         );
-        tell(study);
+        tell(News::Study(study));
         Ok(())
     }
 
@@ -153,7 +259,7 @@ fn watching<'s>(
     cancel: &Cancel,
     wish: &service::Cancel,
 ) -> crossbeam_channel::Sender<()> {
-    const LOOK: std::time::Duration = std::time::Duration::from_millis(100);
+    const LOOK: Duration = Duration::from_millis(100);
     let (kept, gone) = crossbeam_channel::bounded(0);
     let (cancel, wish) = (cancel.clone(), wish.clone());
     scope.spawn(move || {
@@ -170,10 +276,10 @@ fn watching<'s>(
 
 fn request(
     settings: &ProjectSettings,
+    sop_classes: Vec<Uid>,
     wish: &Wish,
     handler: Arc<dyn InstanceHandler>,
 ) -> anyhow::Result<RetrieveRequest> {
-    let sop_classes = scp::classes(settings)?;
     let mut wanted = Wanted::all().with_sop_classes(sop_classes.clone());
     if let Selection::These(modalities) = &settings.modalities
         && settings.storage_classes.is_empty()
@@ -198,7 +304,7 @@ fn request(
     Ok(RetrieveRequest::new(via)
         .with_level(level)
         .with_wanted(wanted)
-        .with_concurrency(settings.retrieve_studies.into()))
+        .with_concurrency(1))
 }
 
 /// A server elsewhere cannot send to a receiver that only this machine can reach.

@@ -140,20 +140,44 @@ fn peers(allowed: &[String]) -> anyhow::Result<Vec<AddressRange>> {
 
 /// What the project takes: every storage class of it in every transfer syntax of it, and C-ECHO.
 fn supported(settings: &ProjectSettings) -> anyhow::Result<Supported> {
-    let syntaxes = syntaxes(settings)?;
+    offer(classes(settings)?, &syntaxes(settings)?)
+}
+
+/// What a receiver takes that was opened with the settings `began`, and those that hold now: what was
+/// removed since is gone, and what was added needs rules that were opened with it.
+pub(crate) fn narrowed(
+    began: &ProjectSettings,
+    now: &ProjectSettings,
+) -> anyhow::Result<Supported> {
+    let (mut syntaxes, now_taken) = (syntaxes(began)?, self::syntaxes(now)?);
+    syntaxes.retain(|syntax| now_taken.contains(syntax));
+    offer(shared_classes(began, now)?, &syntaxes)
+}
+
+/// The storage classes that both settings take.
+pub(crate) fn shared_classes(
+    began: &ProjectSettings,
+    now: &ProjectSettings,
+) -> anyhow::Result<Vec<Uid>> {
+    let (mut classes, now_taken) = (classes(began)?, self::classes(now)?);
+    classes.retain(|class| now_taken.contains(class));
+    Ok(classes)
+}
+
+fn offer(classes: Vec<Uid>, syntaxes: &[Uid]) -> anyhow::Result<Supported> {
     let plain = UNCOMPRESSED
         .map(Uid::new)
         .into_iter()
         .collect::<Result<Vec<_>, _>>()?;
     let mut supported = Supported::new().with(Uid::new(VERIFICATION)?, plain);
-    for class in classes(settings)? {
-        supported = supported.with(class, syntaxes.clone());
+    for class in classes {
+        supported = supported.with(class, syntaxes.to_vec());
     }
     Ok(supported)
 }
 
 /// The storage classes that the project takes.
-pub(crate) fn classes(settings: &ProjectSettings) -> anyhow::Result<Vec<Uid>> {
+fn classes(settings: &ProjectSettings) -> anyhow::Result<Vec<Uid>> {
     let classes = settings.accepted_classes();
     Ok(classes
         .iter()

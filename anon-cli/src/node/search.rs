@@ -42,15 +42,8 @@ impl Search {
             Some(file) => listed(file)?,
             None => keys.accession.clone(),
         };
-        let is_list = keys.accession_file.is_some() || numbers.len() > 1;
-        let others = [
-            &keys.patient_name,
-            &keys.patient_id,
-            &keys.study_date,
-            &keys.modality,
-        ];
-        if is_list {
-            if others.iter().any(|key| key.is_some()) || !keys.study_uid.is_empty() {
+        if is_list(keys, &numbers) {
+            if !is_alone(keys) {
                 return Err(Failure::configuration(
                     "a list of accession numbers goes with no other key",
                 ));
@@ -81,7 +74,7 @@ impl Search {
     /// Asks the server. What is found is given to `on_match` as it comes.
     ///
     /// # Errors
-    /// If the server fails a query; of a list, only what fails all of it.
+    /// If the server fails a query; of a list, only if it answers none.
     pub(crate) fn run(
         &self,
         scu: &Scu,
@@ -104,18 +97,45 @@ impl Search {
                     }
                 });
                 found.missing = report.not_found().map(str::to_owned).collect();
+                let mut answered = false;
                 for (number, outcome) in numbers.iter().zip(report.outcomes) {
                     match outcome {
                         AccessionOutcome::Failed(error) => {
                             found.failed.push((number.to_owned(), error));
                         }
                         AccessionOutcome::NotAsked => found.not_asked += 1,
-                        _ => {}
+                        _ => answered = true,
                     }
+                }
+                // Nothing at all is no list with gaps.
+                if !answered && !found.failed.is_empty() {
+                    return Err(found.failed.swap_remove(0).1);
                 }
             }
         }
         Ok(found)
+    }
+}
+
+/// True if no key but accession numbers was typed.
+fn is_alone(keys: &Keys) -> bool {
+    let others = [
+        &keys.patient_name,
+        &keys.patient_id,
+        &keys.study_date,
+        &keys.modality,
+    ];
+    others.iter().all(|key| key.is_none()) && keys.study_uid.is_empty()
+}
+
+/// One number alone is a list of one: a server that takes it for a beginning is put right, and it can
+/// be not found. With a wildcard it is none.
+fn is_list(keys: &Keys, numbers: &[String]) -> bool {
+    match numbers {
+        _ if keys.accession_file.is_some() => true,
+        [] => false,
+        [one] => is_alone(keys) && !one.contains(['*', '?']),
+        _ => true,
     }
 }
 

@@ -5,13 +5,27 @@
     reason = "a serde_json value answers null to a key that it does not hold"
 )]
 
+#[expect(dead_code, reason = "each binary uses some of it")]
+#[path = "../../../anon-net/tests/shared/mod.rs"]
+mod shared;
+
+mod archive;
 mod config;
 mod docs;
+mod halting;
 mod hand_over;
+mod hostile;
 mod import;
 mod init;
 mod kill;
 mod look;
 mod quarantine;
+mod query;
 mod script;
+mod serve;
+mod serve_kill;
+mod servers;
+mod serving;
 mod support;
+mod tls;
+mod v17;

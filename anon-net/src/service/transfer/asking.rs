@@ -25,19 +25,52 @@ const STUDY_ROOT_GET: &str = "1.2.840.10008.5.1.4.1.2.2.3";
 /// 50, and with one more they neither answer nor serve anybody else for minutes.
 const MAX_SYNTAXES: usize = 48;
 
-/// How many transfer syntaxes each context offers, and which there are in all. One, if there is room:
-/// what is stored in one need not be brought into another. Otherwise as few as fit, and the peer
-/// chooses among them; of too many, the first.
-fn fitting(classes: usize, encodings: &[Uid]) -> (usize, &[Uid]) {
-    const ROOM: usize = Contexts::MAX - 1;
-    let fits = |n: &usize| classes.saturating_mul(encodings.len().div_ceil(*n)) <= ROOM;
-    match (1..=MAX_SYNTAXES).find(fits) {
-        Some(at_once) => (at_once, encodings),
-        None => (
-            MAX_SYNTAXES,
-            encodings.get(..MAX_SYNTAXES).unwrap_or(encodings),
-        ),
+/// What most archives hold (PS3.5 Annex A): uncompressed, deflated, JPEG, JPEG-LS, JPEG 2000, RLE.
+const USUAL: [&str; 13] = [
+    "1.2.840.10008.1.2.1",
+    "1.2.840.10008.1.2",
+    "1.2.840.10008.1.2.4.70",
+    "1.2.840.10008.1.2.4.90",
+    "1.2.840.10008.1.2.4.50",
+    "1.2.840.10008.1.2.4.91",
+    "1.2.840.10008.1.2.5",
+    "1.2.840.10008.1.2.4.80",
+    "1.2.840.10008.1.2.4.81",
+    "1.2.840.10008.1.2.4.51",
+    "1.2.840.10008.1.2.4.57",
+    "1.2.840.10008.1.2.1.99",
+    "1.2.840.10008.1.2.2",
+];
+
+/// The transfer syntaxes of each context of a class, if there are so many classes.
+///
+/// A context each, if there is room: what is stored in one need not be brought into another.
+/// Otherwise the unusual ones share contexts, and the peer chooses among them; of more than fit, the
+/// last are left out.
+fn shares(classes: usize, encodings: &[Uid]) -> Vec<Vec<Uid>> {
+    let room = ((Contexts::MAX - 1) / classes.max(1)).max(1);
+    let rank = |uid: &&Uid| {
+        let place = USUAL.iter().position(|usual| *usual == uid.as_str());
+        place.unwrap_or(USUAL.len())
+    };
+    let mut ordered: Vec<&Uid> = encodings.iter().collect();
+    ordered.sort_by_key(rank);
+    let mut ordered = ordered.into_iter().cloned();
+    let crowded = (0..room)
+        .find(|crowded| encodings.len() <= room - crowded + crowded * MAX_SYNTAXES)
+        .unwrap_or(room);
+    let mut shares: Vec<Vec<Uid>> = ordered
+        .by_ref()
+        .take(room - crowded)
+        .map(|uid| vec![uid])
+        .collect();
+    for _ in 0..crowded {
+        let share: Vec<Uid> = ordered.by_ref().take(MAX_SYNTAXES).collect();
+        if !share.is_empty() {
+            shares.push(share);
+        }
     }
+    shares
 }
 
 /// What looks on while a peer sends.
@@ -101,10 +134,10 @@ impl Scu {
         let mut contexts = Contexts::new();
         contexts.add(class.clone(), syntaxes())?;
         let (classes, encodings) = storage;
-        let (at_once, encodings) = fitting(classes.len(), encodings);
+        let shares = shares(classes.len(), encodings);
         for storage_class in classes {
-            for some in encodings.chunks(at_once) {
-                contexts.add(storage_class.clone(), some.to_vec())?;
+            for share in &shares {
+                contexts.add(storage_class.clone(), share.clone())?;
             }
             contexts.take_scp_role(storage_class.clone());
         }
@@ -251,24 +284,31 @@ mod tests {
 
     #[test]
     fn contexts_hold_what_servers_take() {
-        let encodings: Vec<Uid> = (1..=57)
-            .map(|n| Uid::new(&format!("1.2.{n}")).unwrap())
-            .collect();
-        for (classes, count, at_once, offered) in [
-            (1, 57, 1, 57),
-            (2, 57, 1, 57),
-            (3, 57, 2, 57),
-            (8, 57, 4, 57),
-            (63, 57, 29, 57),
-            (64, 48, 48, 48),
-            (64, 57, 48, 48),
-            (127, 57, 48, 48),
-            (200, 57, 48, 48),
-            (0, 57, 1, 57),
-            (5, 0, 1, 0),
+        let others = (1..=44).map(|n| format!("1.2.{n}"));
+        let all = others.chain(USUAL.map(str::to_owned));
+        let all: Vec<Uid> = all.map(|uid| Uid::new(&uid).unwrap()).collect();
+        for (classes, count, contexts, longest) in [
+            (0, 57, 57, 1),
+            (1, 57, 57, 1),
+            (2, 57, 57, 1),
+            (3, 57, 42, 16),
+            (8, 57, 15, 43),
+            (12, 57, 10, 48),
+            (63, 57, 2, 48),
+            (64, 48, 1, 48),
+            (64, 57, 1, 48),
+            (127, 57, 1, 48),
+            (200, 57, 1, 48),
+            (5, 0, 0, 0),
         ] {
-            let fitted = fitting(classes, &encodings[..count]);
-            assert_eq!((fitted.0, fitted.1.len()), (at_once, offered), "{classes}");
+            let shares = shares(classes, &all[..count]);
+            let found = shares.iter().map(Vec::len).max().unwrap_or(0);
+            assert_eq!((shares.len(), found), (contexts, longest), "{classes}");
+            assert!(classes > 127 || classes * shares.len() < Contexts::MAX);
         }
+        // The usual ones have theirs.
+        let of_eight = shares(8, &all);
+        let apart = of_eight.iter().take(13).map(|share| share[0].as_str());
+        assert_eq!(apart.collect::<Vec<_>>(), USUAL);
     }
 }

@@ -1,0 +1,71 @@
+//! Somebody who stops in the middle of an object.
+
+use std::time::Duration;
+
+use anon_engine::testing::files::{Place, Syntax, ct_small};
+use anon_net::association::ul::UlDial;
+use anon_net::dimse::{Command, Incoming, Request, receive_command, send};
+use anon_net::{
+    Association, ContextId, Contexts, Dial, Kind, Node, Operation, Pdv, Place as In, Proposal,
+    Status,
+};
+
+use crate::serving::{CT, EXPLICIT, LONG, uid};
+use crate::support::Test;
+
+/// An association with half an object under way.
+#[derive(Debug)]
+pub(crate) struct Halting {
+    association: Box<dyn Association>,
+    context: ContextId,
+    rest: Vec<u8>,
+}
+
+impl Halting {
+    /// Sends the command of a small CT image, and half of it.
+    pub(crate) fn begin(node: &Node, place: &Place) -> Test<Self> {
+        let mut contexts = Contexts::new();
+        let context = contexts.add(uid(CT)?, vec![uid(EXPLICIT)?])?;
+        let proposal = Proposal::new("HALTING".parse()?, contexts);
+        let mut association = UlDial::new().dial(node, &proposal, LONG)?;
+        let request = Request::new(Operation::Store, 1, uid(CT)?)
+            .with_instance(place.instance_uid().parse()?);
+        send(&mut *association, context, &Command::Request(request), LONG)?;
+        let bytes = ct_small(place).write_data_set(Syntax::ExplicitLittle);
+        let (first, rest) = bytes.split_at(bytes.len() / 2);
+        let mut halting = Self {
+            association,
+            context,
+            rest: rest.to_vec(),
+        };
+        halting.send(In::More, first)?;
+        Ok(halting)
+    }
+
+    fn send(&mut self, place: In, bytes: &[u8]) -> Test {
+        let pdv = Pdv {
+            context: self.context,
+            kind: Kind::Data,
+            place,
+            bytes,
+        };
+        self.association.send(&[pdv], LONG)?;
+        Ok(())
+    }
+
+    /// Sends the rest, and hears what became of it.
+    pub(crate) fn finish(mut self) -> Test<Status> {
+        let rest = std::mem::take(&mut self.rest);
+        self.send(In::Last, &rest)?;
+        let status = match receive_command(&mut *self.association, LONG)? {
+            Incoming::Message {
+                command: Command::Response(response),
+                ..
+            } => response.status,
+            other => return Err(format!("no response: {other:?}").into()),
+        };
+        // It may have been closed already.
+        let _ = self.association.release(Duration::from_secs(5));
+        Ok(status)
+    }
+}

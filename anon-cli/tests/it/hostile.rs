@@ -1,0 +1,83 @@
+//! `anon serve` and all bad peers: what reads data sets here is the engine.
+
+use std::time::Duration;
+
+use anon_engine::testing::files::Place;
+
+use crate::serving::{Serving, cts, scu, statuses};
+use crate::shared::hostile::{self, Target};
+use crate::support::{Scene, Test, tree};
+
+/// What the engine stores although a server may refuse it: the rules remove the element in which the fault is,
+/// and its content is not read; an encoding that is named wrong is known by what it looks like.
+/// That what it makes of them is whole is looked at below.
+const STORED_WITHOUT: [&str; 3] = [
+    "an item that is longer than its sequence",
+    "delimiters where nothing is to delimit",
+    "implicit VR where explicit VR was agreed",
+];
+
+#[test]
+fn serve_survives_all_of_them() -> Test {
+    let artim = Duration::from_secs(2);
+    let scene = Scene::new()?;
+    scene.run(&["init", "project", "--site-id", "7"])?.exits(0);
+    for (key, value) in [
+        ("timeouts.acse", "2"),
+        ("timeouts.dimse", "10"),
+        ("log.level", "trace"),
+        ("scp.max_associations_per_peer", "200"),
+    ] {
+        scene.json(&["config", "set", key, value])?.exits(0);
+    }
+    let serving = Serving::start(&scene, &["-vvv"])?;
+    let address = ([127, 0, 0, 1], serving.port).into();
+    let target = Target::new(address, "ANONYMIZER")
+        .of_process(serving.pid())
+        .ends_after(artim);
+    let report = hostile::run(&target);
+    for outcome in &report.outcomes {
+        println!("{outcome}");
+    }
+    report.survived()?;
+    hostile::nothing_climbed()?;
+    if let Err(error) = report.as_expected() {
+        // After how many of how many, one a line.
+        for line in error.to_string().lines().skip(1) {
+            let is_known = STORED_WITHOUT
+                .iter()
+                .any(|name| line.trim().starts_with(name));
+            assert!(is_known, "{line}");
+        }
+    }
+    // It serves as before.
+    let answers = statuses(&scu("GOOD")?, &serving.node(), cts(7, 5)?)?;
+    assert!(
+        answers
+            .iter()
+            .all(|answer| *answer == crate::serving::STORED),
+        "{answers:?}"
+    );
+    let ran = serving.stop()?.exits(143);
+    assert!(!ran.err.contains("panicked"), "{}", ran.err);
+    let place = Place::nth(7, 0, 5);
+    for (name, text) in tree(&scene.project().join("private/logs"))? {
+        let text = String::from_utf8_lossy(&text);
+        assert!(!text.contains("panicked"), "{name}");
+        assert!(!text.contains(&place.instance_uid()), "{name}");
+    }
+    // What there is stands where it belongs, and is whole.
+    for (name, bytes) in scene.public()? {
+        assert!(
+            name.starts_with("7-") && name.split('/').count() == 4,
+            "{name}"
+        );
+        dicom_object::from_reader(&*bytes).map_err(|error| format!("{name}: {error}"))?;
+    }
+    let at_the_top = std::fs::read_dir(scene.project())?.count();
+    assert_eq!(at_the_top, 3, "project.toml, private, public");
+    for directory in ["tmp", "spool"] {
+        assert!(tree(&scene.project().join("private").join(directory))?.is_empty());
+    }
+    Ok(())
+}

@@ -1,0 +1,627 @@
+//! `anon echo`, `find` and `retrieve`, at an archive of ours.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::time::{Duration, Instant};
+
+use anon_engine::testing::files::{DataSet, Place, ct_small, secondary_capture};
+use anon_net::{Operation, Status};
+use dicom_core::{Tag, VR};
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::archive::{Archive, Manners};
+use crate::serving::{Serving, scu};
+use crate::support::{Ran, Scene, Test, finish, mode};
+
+fn made() -> Test<Scene> {
+    let scene = Scene::new()?;
+    scene.run(&["init", "project", "--site-id", "7"])?.exits(0);
+    // Nothing in these tests takes longer on purpose.
+    for key in ["tcp", "acse", "dimse", "network"] {
+        scene
+            .json(&["config", "set", &format!("timeouts.{key}"), "20"])?
+            .exits(0);
+    }
+    Ok(scene)
+}
+
+/// A study of two series with three CT images each.
+fn study(patient: u32) -> Vec<DataSet> {
+    let place = Place::new(3).patient(patient);
+    let places = [1, 2].map(|series| [1, 2, 3].map(|n| place.series(series).instance(n)));
+    places.iter().flatten().map(ct_small).collect()
+}
+
+fn studies(patients: std::ops::RangeInclusive<u32>) -> Vec<DataSet> {
+    patients.flat_map(study).collect()
+}
+
+/// A port at which nobody listens.
+fn nobody() -> Test<String> {
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()?
+        .port();
+    Ok(format!("ARCHIVE@127.0.0.1:{port}"))
+}
+
+#[track_caller]
+fn says(ran: &Ran, words: &str) {
+    assert!(ran.err.contains(words), "{words}: {}", ran.err);
+}
+
+#[test]
+fn echo_says_if_a_server_is_there_and_knows_us() -> Test {
+    let scene = made()?;
+    let archive = Archive::start(Manners::default(), Vec::new())?;
+    let port = archive.port.to_string();
+    for (key, value) in [("aet", "ARCHIVE"), ("host", "127.0.0.1"), ("port", &port)] {
+        scene
+            .json(&["config", "set", &format!("node.PACS.{key}"), value])?
+            .exits(0);
+    }
+    for node in ["PACS", &archive.node()] {
+        let summary = scene.json(&["echo", node])?.exits(0).summary()?;
+        assert_eq!(summary["command"], "echo");
+        assert_eq!(summary["status"], "0000");
+        assert_eq!(summary["node"], archive.node());
+    }
+    let human = scene.run(&["-p", "project", "echo", "PACS"])?.exits(0);
+    assert!(human.out.contains("answers"), "{}", human.out);
+    for (node, words) in [
+        (
+            "PAX",
+            "no node is called PAX: there are EXPORT, PACS, QUERY",
+        ),
+        ("A@B", "NODE: "),
+        ("TITLE_THAT_IS_TOO_LONG@here:104", "NODE: "),
+    ] {
+        says(&scene.json(&["echo", node])?.exits(3), words);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_told_apart() -> Test {
+    let scene = made()?;
+    scene
+        .json(&["config", "set", "timeouts.acse", "1"])?
+        .exits(0);
+    let is_mute = true;
+    for (manners, words) in [
+        (
+            Manners {
+                admits: vec!["SOMEBODY"],
+                ..Manners::default()
+            },
+            "does not know our AE title ANONYMIZER; add it there as 127.0.0.1:1045",
+        ),
+        (
+            Manners {
+                title: Some("ELSE"),
+                ..Manners::default()
+            },
+            "does not call itself ARCHIVE",
+        ),
+        (
+            Manners {
+                is_mute,
+                ..Manners::default()
+            },
+            "is this its DICOM port?",
+        ),
+        (
+            Manners {
+                refuses: Some((Operation::Echo, 0x0110)),
+                ..Manners::default()
+            },
+            "answers the C-ECHO with status 0110",
+        ),
+    ] {
+        let archive = Archive::start(manners, Vec::new())?;
+        let ran = scene.json(&["echo", &archive.node()])?.exits(5);
+        says(&ran, words);
+        assert!(ran.out.is_empty(), "{}", ran.out);
+    }
+    let away = nobody()?;
+    for args in [
+        &["echo", &away][..],
+        &["find", &away, "--patient-id", "X"],
+        &["find", &away, "--accession", "A1,A2"],
+        &["find", &away, "--accession", "A1"],
+        &["retrieve", &away, "--patient-id", "X"],
+        &["retrieve", &away, "--accession", "A1"],
+    ] {
+        says(&scene.json(args)?.exits(5), "nothing listens at 127.0.0.1:");
+    }
+    says(
+        &scene
+            .json(&["echo", "A@no-such-host.invalid:104"])?
+            .exits(5),
+        "nobody knows the name no-such-host.invalid",
+    );
+    Ok(())
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_a_server() -> Test {
+    let scene = made()?;
+    let is_mute = true;
+    let manners = Manners {
+        is_mute,
+        ..Manners::default()
+    };
+    let archive = Archive::start(manners, Vec::new())?;
+    let node = archive.node();
+    for args in [
+        &["echo", &node][..],
+        &["find", &node, "--patient-id", "X"],
+        &["retrieve", &node, "--patient-id", "X"],
+    ] {
+        // The signal may come before anybody waits.
+        let mut all = vec!["-p", "project", "--format", "json"];
+        all.extend(args);
+        let mut command = scene.command(&all);
+        command.stdout(std::process::Stdio::piped());
+        let child = command.spawn()?;
+        archive.wait_for_another()?;
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM)?;
+        let began = Instant::now();
+        let output = child.wait_with_output()?;
+        // The server would have been waited for much longer.
+        assert!(began.elapsed() < Duration::from_secs(10), "{args:?}");
+        let out = String::from_utf8(output.stdout)?;
+        assert_eq!(output.status.code(), Some(143), "{args:?}: {out}");
+        assert!(out.contains("\"summary\""), "{args:?}: {out}");
+    }
+    Ok(())
+}
+
+#[test]
+fn find_lists_studies_with_what_is_stored() -> Test {
+    let scene = made()?;
+    let archive = Archive::start(Manners::default(), studies(1..=3))?;
+    let node = archive.node();
+    let (first, second) = (Place::new(3).patient(1), Place::new(3).patient(2));
+    // All of the first is stored, and one of the second.
+    for (n, object) in study(1).iter().chain(study(2).iter().take(1)).enumerate() {
+        scene.put(&format!("in/{n}.dcm"), object)?;
+    }
+    scene.json(&["import", "in"])?.exits(0);
+    let ran = scene
+        .json(&["find", &node, "--patient-id", "SYN*"])?
+        .exits(0);
+    assert_eq!(ran.summary()?["studies"], 0, "it takes no wildcards");
+    let ran = scene
+        .json(&["find", &node, "--study-uid", &first.study_uid()])?
+        .exits(0);
+    let event = ran.events()?.into_iter().next().ok_or("a study")?;
+    for (field, value) in [
+        ("event", json!("study")),
+        ("study_uid", json!(first.study_uid())),
+        ("patient_id", json!(first.patient_id())),
+        ("patient_name", json!(first.patient_name())),
+        ("accession", json!(first.accession())),
+        ("modalities", json!(["CT"])),
+        ("series", json!(2)),
+        ("instances", json!(6)),
+        ("stored", json!(6)),
+    ] {
+        assert_eq!(event[field], value, "{field}: {event}");
+    }
+    let counts = |args: &[&str]| -> Test<Vec<(u64, u64)>> {
+        let mut all = vec!["find", &node];
+        all.extend(args);
+        let events = scene.json(&all)?.exits(0).events()?;
+        let studies = events.iter().filter(|event| event["event"] == "study");
+        let number = |value: &serde_json::Value| value.as_u64().unwrap_or(u64::MAX);
+        Ok(studies
+            .map(|event| (number(&event["instances"]), number(&event["stored"])))
+            .collect())
+    };
+    let all = ["--study-date", "19000101-"];
+    assert_eq!(counts(&all)?, [(6, 6), (6, 1), (6, 0)]);
+    assert_eq!(
+        counts(&[all[0], all[1], "--hide-imported"])?,
+        [(6, 1), (6, 0)]
+    );
+    let ran = scene
+        .json(&["find", &node, all[0], all[1], "--hide-imported"])?
+        .exits(0);
+    assert_eq!(ran.summary()?["hidden"], 1);
+    // It is what it is for, and only on standard output.
+    let human = scene
+        .run(&["-p", "project", "find", &node, all[0], all[1]])?
+        .exits(0);
+    assert!(human.out.contains(&second.patient_id()), "{}", human.out);
+    assert!(!human.err.contains(&second.patient_id()), "{}", human.err);
+    Ok(())
+}
+
+#[test]
+fn find_asks_for_each_number_of_a_list() -> Test {
+    let scene = made()?;
+    let archive = Archive::start(Manners::default(), studies(1..=3))?;
+    let node = archive.node();
+    let accession = |n| Place::new(3).patient(n).accession();
+    // A beginning of a number is none, whatever the server thinks.
+    let file = format!(
+        "{}\nNONE-2,ACC\n{}\n{}\n",
+        accession(2),
+        accession(1),
+        accession(2)
+    );
+    scene.write("ward.list.csv", file.as_bytes())?;
+    let ran = scene
+        .json(&["find", &node, "--accession-file", "ward.list.csv"])?
+        .exits(0);
+    let found: Vec<_> = ran
+        .events()?
+        .iter()
+        .filter_map(|e| e["accession"].as_str().map(str::to_owned))
+        .collect();
+    assert_eq!(found, [accession(2), accession(1)]);
+    assert_eq!(ran.summary()?["not_found"], json!(["NONE-2", "ACC"]));
+    let beside = scene.path().join("ward_not_found.txt");
+    assert_eq!(fs::read_to_string(&beside)?, "NONE-2\nACC\n");
+    assert_eq!(mode(&beside)?, 0o600);
+    assert!(!ran.err.contains("NONE-2"), "{}", ran.err);
+    // Without a file nothing is written.
+    let typed = format!("{},NONE-3", accession(3));
+    let ran = scene
+        .json(&["find", &node, "--accession", &typed])?
+        .exits(0);
+    let summary = ran.summary()?;
+    assert_eq!(
+        (&summary["studies"], &summary["not_found"]),
+        (&json!(1), &json!(["NONE-3"]))
+    );
+    let ran = scene.json(&["find", &node, "--accession", "ACC"])?.exits(0);
+    assert_eq!(ran.summary()?["not_found"], json!(["ACC"]));
+    for args in [
+        &["find", &node][..],
+        &["find", &node, "--accession", "A,B", "--patient-id", "X"],
+        &[
+            "find",
+            &node,
+            "--accession-file",
+            "ward.list.csv",
+            "--modality",
+            "CT",
+        ],
+        &["find", &node, "--study-uid", "no uid"],
+        &["find", &node, "--study-date", "yesterday"],
+        &["retrieve", &node],
+    ] {
+        scene.json(args)?.exits(3);
+    }
+    scene
+        .json(&["find", &node, "--accession-file", "nowhere.txt"])?
+        .exits(4);
+    Ok(())
+}
+
+#[test]
+fn a_server_that_refuses_a_query_is_told() -> Test {
+    let scene = made()?;
+    let manners = Manners {
+        refuses: Some((Operation::Find, 0xA700)),
+        ..Manners::default()
+    };
+    let archive = Archive::start(manners, studies(1..=1))?;
+    for args in [
+        ["find", &archive.node(), "--patient-id", "X"],
+        ["retrieve", &archive.node(), "--patient-id", "X"],
+    ] {
+        says(
+            &scene.json(&args)?.exits(5),
+            "out of resources (status A700)",
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn retrieve_by_move_at_each_level_beside_serve() -> Test {
+    for level in ["study", "series", "instance"] {
+        let scene = made()?;
+        let archive = Archive::start(Manners::default(), studies(1..=3))?;
+        let serving = Serving::start(&scene, &[])?;
+        archive.knows("ANONYMIZER", serving.port);
+        let args = [
+            "retrieve",
+            &archive.node(),
+            "--study-date",
+            "2000-",
+            "--level",
+            level,
+        ];
+        scene.json(&args)?.exits(3);
+        let args = [
+            "retrieve",
+            &archive.node(),
+            "--study-date",
+            "20000101-",
+            "--level",
+            level,
+        ];
+        let ran = scene.json(&args)?.exits(0);
+        let studies: Vec<_> = ran
+            .events()?
+            .into_iter()
+            .filter(|e| e["event"] == "study")
+            .collect();
+        assert_eq!(studies.len(), 3);
+        for study in studies {
+            for (field, value) in [
+                ("expected", json!(6)),
+                ("stored", json!(6)),
+                ("quarantined", json!(0)),
+                ("excluded", json!(0)),
+                ("failed", json!(0)),
+                ("error", json!(null)),
+            ] {
+                assert_eq!(study[field], value, "{level} {field}: {study}");
+            }
+        }
+        let summary = ran.summary()?;
+        for (field, value) in [
+            ("command", json!("retrieve")),
+            ("studies", json!(3)),
+            ("complete", json!(3)),
+            ("stored", json!(18)),
+            ("interrupted", json!(false)),
+        ] {
+            assert_eq!(summary[field], value, "{level} {field}: {summary}");
+        }
+        assert_eq!(scene.public()?.len(), 18);
+        // What is here is not asked for again.
+        let asked = archive.asked();
+        scene.json(&args)?.exits(0);
+        let again = archive.asked().split_off(asked.len());
+        assert!(
+            !again.iter().any(|line| line.starts_with("C-MOVE")),
+            "{again:?}"
+        );
+        let summary = serving.stop()?.exits(143).summary()?;
+        assert_eq!(
+            (&summary["stored"], &summary["duplicates"]),
+            (&json!(18), &json!(0))
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn retrieve_brings_its_own_receiver() -> Test {
+    let scene = made()?;
+    let archive = Archive::start(Manners::default(), studies(1..=2))?;
+    // A port that is free now.
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()?
+        .port();
+    scene
+        .json(&["config", "set", "scp.port", &port.to_string()])?
+        .exits(0);
+    archive.knows("ANONYMIZER", port);
+    let args = ["retrieve", &archive.node(), "--patient-id", "SYN00002"];
+    let summary = scene.json(&args)?.exits(0).summary()?;
+    assert_eq!(
+        (&summary["complete"], &summary["stored"]),
+        (&json!(1), &json!(6))
+    );
+    assert_eq!(scene.public()?.len(), 6);
+    // The port is taken: nothing is asked for.
+    let _taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+    let args = ["retrieve", &archive.node(), "--patient-id", "SYN00001"];
+    says(&scene.json(&args)?.exits(4), "cannot listen on");
+    Ok(())
+}
+
+#[test]
+fn retrieve_by_get_needs_no_receiver() -> Test {
+    for level in ["study", "series", "instance"] {
+        let scene = made()?;
+        let archive = Archive::start(Manners::default(), studies(1..=2))?;
+        let node = archive.node();
+        let args = [
+            "retrieve",
+            &node,
+            "--via",
+            "get",
+            "--level",
+            level,
+            "--study-date",
+            "20000101-",
+        ];
+        let summary = scene.json(&args)?.exits(0).summary()?;
+        assert_eq!(
+            (&summary["complete"], &summary["stored"]),
+            (&json!(2), &json!(12)),
+            "{level}"
+        );
+        assert_eq!(scene.public()?.len(), 12);
+        assert!(
+            !archive
+                .asked()
+                .iter()
+                .any(|line| line.starts_with("C-MOVE"))
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_study_is_complete_with_what_is_set_aside_and_what_is_not_taken() -> Test {
+    for via in ["move", "get"] {
+        let scene = made()?;
+        let mut objects = study(1);
+        // One that says it shows text, and one of a class that the project does not take.
+        let burned = ct_small(&Place::new(3).patient(1).instance(7));
+        objects.push(burned.put(Tag(0x0028, 0x0301), VR::CS, "YES"));
+        objects.push(secondary_capture(&Place::new(3).patient(1).series(9)));
+        let archive = Archive::start(Manners::default(), objects)?;
+        let serving = Serving::start(&scene, &[])?;
+        archive.knows("ANONYMIZER", serving.port);
+        let node = archive.node();
+        let args = ["retrieve", &node, "--via", via, "--patient-id", "SYN00001"];
+        let ran = scene.json(&args)?.exits(1);
+        let study = ran.events()?.into_iter().next().ok_or("a study")?;
+        for (field, value) in [
+            ("stored", json!(6)),
+            ("quarantined", json!(1)),
+            ("failed", json!(0)),
+            ("error", json!(null)),
+        ] {
+            assert_eq!(study[field], value, "{via} {field}: {study}");
+        }
+        assert_eq!(ran.summary()?["complete"], 1);
+        serving.stop()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn what_does_not_come_is_named() -> Test {
+    let scene = made()?;
+    scene
+        .json(&["config", "set", "timeouts.network", "1"])?
+        .exits(0);
+    let serving = Serving::start(&scene, &[])?;
+    let withholds = 2;
+    let manners = Manners {
+        withholds,
+        ..Manners::default()
+    };
+    let archive = Archive::start(manners, study(1))?;
+    archive.knows("ANONYMIZER", serving.port);
+    let ran = scene
+        .json(&["retrieve", &archive.node(), "--patient-id", "SYN00001"])?
+        .exits(1);
+    let told = ran.events()?.into_iter().next().ok_or("a study")?;
+    assert_eq!(
+        (&told["expected"], &told["error"].is_string()),
+        (&json!(6), &true)
+    );
+    let (stored, failed) = (told["stored"].as_u64(), told["failed"].as_u64());
+    assert_eq!(stored.zip(failed).map(|(s, f)| s + f), Some(6), "{told}");
+    assert!(failed > Some(0), "{told}");
+    let error = told["error"].as_str().unwrap_or_default();
+    assert!(error.contains("of 6 instances are missing"), "{error}");
+
+    // A server that does not know us as a place to send to.
+    let archive = Archive::start(Manners::default(), study(2))?;
+    for level in ["study", "series", "instance"] {
+        let node = archive.node();
+        let args = [
+            "retrieve",
+            &node,
+            "--patient-id",
+            "SYN00002",
+            "--level",
+            level,
+        ];
+        let ran = scene.json(&args)?.exits(5);
+        let told = ran.events()?.into_iter().next().ok_or("a study")?;
+        let error = told["error"].as_str().unwrap_or_default();
+        let words = format!("add it there as ANONYMIZER, 127.0.0.1:{}", serving.port);
+        assert!(error.contains(&words), "{error}");
+        let human = scene
+            .run(&[
+                "-p",
+                "project",
+                "retrieve",
+                &node,
+                "--patient-id",
+                "SYN00002",
+            ])?
+            .exits(5);
+        assert!(human.out.contains(&words), "{}", human.out);
+        let uid = Place::new(3).patient(2).study_uid();
+        assert!(!human.out.contains(&uid) && !human.err.contains(&uid));
+    }
+    // Nothing of the kind there.
+    let ran = scene
+        .json(&["retrieve", &archive.node(), "--patient-id", "NOBODY"])?
+        .exits(0);
+    assert_eq!(ran.summary()?["studies"], 0);
+    serving.stop()?.exits(143);
+    Ok(())
+}
+
+#[test]
+fn a_remote_server_cannot_send_to_a_receiver_of_this_machine() -> Test {
+    let scene = made()?;
+    // An address for documentation (RFC 5737): nothing is asked of it.
+    let remote = "PACS@192.0.2.1:104";
+    let args = ["retrieve", remote, "--patient-id", "X"];
+    let ran = scene.json(&args)?.exits(3);
+    for words in [
+        "config set scp.bind 0.0.0.0",
+        "scp.allow_calling PACS",
+        "--via get",
+    ] {
+        says(&ran, words);
+    }
+    // Open, and nobody said to whom.
+    scene
+        .json(&["config", "set", "scp.bind", "0.0.0.0"])?
+        .exits(0);
+    says(&scene.json(&args)?.exits(3), "scp.open");
+    // A node that is for exports only.
+    for (key, value) in [
+        ("aet", "A"),
+        ("host", "127.0.0.1"),
+        ("port", "104"),
+        ("use", "export"),
+    ] {
+        scene
+            .json(&["config", "set", &format!("node.OUT.{key}"), value])?
+            .exits(0);
+    }
+    for command in ["find", "retrieve"] {
+        let ran = scene.json(&[command, "OUT", "--patient-id", "X"])?.exits(3);
+        says(&ran, "config add node.OUT.use query");
+    }
+    Ok(())
+}
+
+#[test]
+fn import_and_delete_hand_over_to_serve_and_a_new_node_is_known() -> Test {
+    let scene = made()?;
+    let serving = Serving::start(&scene, &[])?;
+    scene.cts(10)?;
+    let summary = scene.json(&["import", "in"])?.exits(0).summary()?;
+    assert_eq!(summary["stored"], 10);
+    let patients = scene.json(&["patients"])?.exits(0);
+    let patient = patients
+        .events()?
+        .into_iter()
+        .find_map(|e| e["patient"].as_str().map(str::to_owned));
+    let patient = patient.ok_or_else(|| patients.out.clone())?;
+    scene.json(&["delete", "--patient", &patient])?.exits(0);
+    assert_eq!(scene.public()?.len(), 0);
+    assert_eq!(
+        scene.json(&["import", "in"])?.exits(0).summary()?["stored"],
+        10
+    );
+    // A node that was made while it serves.
+    let archive = Archive::start(Manners::default(), study(2))?;
+    archive.knows("ANONYMIZER", serving.port);
+    let port = archive.port.to_string();
+    for (key, value) in [("aet", "ARCHIVE"), ("host", "127.0.0.1"), ("port", &port)] {
+        scene
+            .json(&["config", "set", &format!("node.NEW.{key}"), value])?
+            .exits(0);
+    }
+    scene
+        .json(&["retrieve", "NEW", "--patient-id", "SYN00002"])?
+        .exits(0);
+    assert_eq!(scene.public()?.len(), 16);
+    assert_eq!(scu("X")?.echo(&serving.node())?, Status::SUCCESS);
+    // A receiver that was opened by an option, and a server elsewhere: it may send to it.
+    serving.stop()?.exits(143);
+    let ran = finish(&mut scene.command(&["-p", "project", "status"]))?;
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    Ok(())
+}

@@ -1,0 +1,185 @@
+//! SIGKILL of `anon serve` while four associations send: what a sender saw as 0000 is in the store
+//! exactly once, nothing half is seen, and the counts agree.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use anon_engine::testing::files::{Noise, Place, Syntax, ct_small};
+use anon_net::service::SendOutcome;
+use anon_net::{Cancel, Node};
+
+use crate::serving::{Serving, item, scu};
+use crate::support::{Scene, Test, tree};
+
+/// Kills in each of the two durabilities.
+const KILLS: u32 = 100;
+/// Kills of one project: far enough that recovery meets what recovery left.
+const OF_PROJECT: u32 = 20;
+const SENDERS: u32 = 4;
+/// What each association sends at most until the kill.
+const LOAD: u32 = 60;
+
+/// What is known of a project over all of its runs.
+#[derive(Default)]
+struct Known {
+    /// Objects, by number, that a sender saw as 0000.
+    acknowledged: BTreeSet<u32>,
+    /// Those of them that came in the last run.
+    fresh: BTreeSet<u32>,
+    /// Outputs that were read whole.
+    whole: BTreeSet<String>,
+    /// The next number that was not sent.
+    next: u32,
+}
+
+fn object(n: u32) -> Test<anon_net::service::SendItem> {
+    item(&ct_small(&Place::nth(7, n, 5)), Syntax::ExplicitLittle)
+}
+
+/// Sends these on one association, and tells each that is acknowledged.
+fn send(node: &Node, numbers: &[u32], tell: &Sender<u32>) -> Test {
+    let mut items = numbers.iter().filter_map(|n| object(*n).ok());
+    let sent = scu("SENDER")?.send(node, &mut items, &Cancel::new(), &mut |event| {
+        if matches!(event.outcome, SendOutcome::Stored { .. }) {
+            let number = usize::try_from(event.number)
+                .ok()
+                .and_then(|at| numbers.get(at));
+            if let Some(n) = number {
+                // Who hears this is there until all are through.
+                let _ = tell.send(*n);
+            }
+        }
+    });
+    // Lost in the middle: that is what this is about.
+    drop(sent);
+    Ok(())
+}
+
+/// Four associations send; the receiver is killed after so many acknowledgements, or so long after.
+fn under_load(serving: &mut Serving, known: &mut Known, random: &mut Noise) -> Test {
+    let (tell, told) = channel();
+    let node = serving.node();
+    // What was under way when it was killed last is sent again: an object may come twice.
+    let first = known.next.saturating_sub(random.below(3 * SENDERS));
+    let high = AtomicU32::new(first);
+    let failed = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for sender in 0..SENDERS {
+            let numbers: Vec<u32> = (0..LOAD).map(|n| first + n * SENDERS + sender).collect();
+            let (tell, node, failed) = (tell.clone(), &node, &failed);
+            scope.spawn(move || {
+                if let Err(error) = send(node, &numbers, &tell) {
+                    failed.lock().expect("errors").push(error.to_string());
+                }
+            });
+        }
+        drop(tell);
+        let count = random.below(2 * LOAD);
+        let rest = Duration::from_micros(random.below(4_000).into());
+        wait(&told, count, rest, known, &high);
+        serving.kill()?;
+        // What came before the kill, and was not heard yet.
+        for n in told {
+            high.fetch_max(n + 1, Ordering::Relaxed);
+            known.fresh.insert(n);
+        }
+        Ok::<_, Box<dyn std::error::Error>>(())
+    })?;
+    known.next = high.into_inner();
+    let failed = failed.into_inner()?;
+    assert!(failed.is_empty(), "{failed:?}");
+    Ok(())
+}
+
+fn wait(told: &Receiver<u32>, count: u32, rest: Duration, known: &mut Known, high: &AtomicU32) {
+    for n in told.iter().take(usize::try_from(count).unwrap_or(0)) {
+        high.fetch_max(n + 1, Ordering::Relaxed);
+        known.fresh.insert(n);
+    }
+    // Nothing is ever sent: this is a pause.
+    let _ = crossbeam_channel::never::<()>().recv_timeout(rest);
+}
+
+/// The store as it is found after a kill, by the next holder.
+fn look(scene: &Scene, known: &mut Known) -> Test {
+    let public = tree(&scene.project().join("public"))?;
+    for (name, bytes) in &public {
+        if known.whole.insert(name.clone()) {
+            dicom_object::from_reader(&**bytes).map_err(|error| format!("{name}: {error}"))?;
+        }
+    }
+    let instances = scene.json(&["status"])?.exits(0).summary()?["instances"].clone();
+    assert_eq!(instances, public.len(), "counts agree");
+    let acknowledged = known.acknowledged.union(&known.fresh).count();
+    assert!(public.len() >= acknowledged, "nothing is lost");
+    for directory in ["tmp", "spool"] {
+        let left = fs::read_dir(scene.project().join("private").join(directory))?.count();
+        assert_eq!(left, 0, "{directory}");
+    }
+    Ok(())
+}
+
+/// What was acknowledged is sent again: it is there already, each of it.
+fn again(scene: &Scene, serving: &mut Serving, numbers: &BTreeSet<u32>) -> Test {
+    if numbers.is_empty() {
+        return Ok(());
+    }
+    let numbers: Vec<u32> = numbers.iter().copied().collect();
+    let names = || -> Test<BTreeSet<String>> { Ok(scene.public()?.into_keys().collect()) };
+    let before = names()?;
+    let (tell, told) = channel();
+    send(&serving.node(), &numbers, &tell)?;
+    drop(tell);
+    assert_eq!(told.iter().count(), numbers.len());
+    let event = serving.next()?;
+    assert_eq!(
+        event["duplicates"],
+        numbers.len(),
+        "acknowledged and there: {event}"
+    );
+    assert_eq!(names()?, before, "not one of them twice");
+    Ok(())
+}
+
+fn through(durability: &str, seed: u64) -> Test {
+    let mut random = Noise::new(seed);
+    for _ in 0..KILLS / OF_PROJECT {
+        let scene = Scene::new()?;
+        scene.run(&["init", "project"])?.exits(0);
+        scene
+            .json(&["config", "set", "durability", durability])?
+            .exits(0);
+        let mut known = Known::default();
+        for _ in 0..OF_PROJECT {
+            let mut serving = Serving::start(&scene, &[])?;
+            look(&scene, &mut known)?;
+            let mut fresh = std::mem::take(&mut known.fresh);
+            again(&scene, &mut serving, &fresh)?;
+            known.acknowledged.append(&mut fresh);
+            under_load(&mut serving, &mut known, &mut random)?;
+        }
+        assert!(known.acknowledged.len() > 100, "there was a load");
+        let mut serving = Serving::start(&scene, &[])?;
+        look(&scene, &mut known)?;
+        known.acknowledged.append(&mut known.fresh);
+        again(&scene, &mut serving, &known.acknowledged)?;
+        serving.stop()?.exits(143);
+        look(&scene, &mut known)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn serve_killed_under_load_with_full_durability() -> Test {
+    through("full", 3)
+}
+
+#[test]
+fn serve_killed_under_load_with_relaxed_durability() -> Test {
+    through("relaxed", 4)
+}

@@ -1,0 +1,201 @@
+//! The commands with real archives: what they hold comes here, and is what it was.
+
+use std::collections::BTreeMap;
+
+use dicom_object::OpenFileOptions;
+use serde_json::json;
+
+use crate::serving::Serving;
+use crate::shared::servers::corpus::{Corpus, Instance};
+use crate::shared::servers::{Kind, Server, Setup};
+use crate::support::{Scene, Test};
+
+const LEVELS: [&str; 3] = ["study", "series", "instance"];
+
+fn made() -> Test<Scene> {
+    let scene = Scene::new()?;
+    scene
+        .run(&[
+            "init",
+            "project",
+            "--site-id",
+            "7",
+            "--modalities",
+            "CT,SC,US",
+        ])?
+        .exits(0);
+    Ok(scene)
+}
+
+fn node(server: &Server) -> String {
+    format!("{}@{}", server.title(), server.address())
+}
+
+/// How many there are of each SOP class and transfer syntax.
+type Kinds = BTreeMap<(String, String), usize>;
+
+/// Those of what an archive took.
+fn kinds(taken: &[&Instance]) -> Kinds {
+    let mut kinds = Kinds::new();
+    for instance in taken {
+        let kind = (
+            instance.class.to_owned(),
+            instance.transfer_syntax.to_owned(),
+        );
+        *kinds.entry(kind).or_default() += 1;
+    }
+    kinds
+}
+
+/// Those of what is stored.
+fn stored(scene: &Scene) -> Test<Kinds> {
+    let mut kinds = Kinds::new();
+    for (name, bytes) in scene.public()? {
+        let object = OpenFileOptions::new()
+            .from_reader(&*bytes)
+            .map_err(|error| format!("{name}: {error}"))?;
+        let meta = object.meta();
+        let trimmed = |uid: &str| uid.trim_end_matches(['\0', ' ']).to_owned();
+        let kind = (
+            trimmed(&meta.media_storage_sop_class_uid),
+            trimmed(&meta.transfer_syntax),
+        );
+        *kinds.entry(kind).or_default() += 1;
+    }
+    Ok(kinds)
+}
+
+/// Retrieves the study of the corpus, and looks at what is stored then.
+fn retrieve(scene: &Scene, server: &Server, args: &[&str], taken: &[&Instance]) -> Test {
+    let what = format!("{}, {args:?}", server.title());
+    let node = node(server);
+    let mut all = vec!["retrieve", &node, "--study-uid", Corpus::STUDY];
+    all.extend(args);
+    let ran = scene.json(&all)?.exits(0);
+    let summary = ran.summary()?;
+    assert_eq!(summary["complete"], 1, "{what}: {}", ran.out);
+    assert_eq!(summary["stored"], taken.len(), "{what}: {}", ran.out);
+    let mut expected = kinds(taken);
+    // An archive may send what is not compressed in another of the three ways than it got it in.
+    let mut found = stored(scene)?;
+    for kinds in [&mut expected, &mut found] {
+        let plain = ["1.2.840.10008.1.2", "1.2.840.10008.1.2.2"];
+        let moved: Vec<_> = kinds
+            .keys()
+            .filter(|kind| plain.contains(&kind.1.as_str()))
+            .cloned()
+            .collect();
+        for kind in moved {
+            let count = kinds.remove(&kind).unwrap_or(0);
+            *kinds
+                .entry((kind.0, "1.2.840.10008.1.2.1".to_owned()))
+                .or_default() += count;
+        }
+    }
+    assert_eq!(found, expected, "{what}");
+    Ok(())
+}
+
+#[test]
+fn archives_are_retrieved_from_at_every_level() -> Test {
+    let Some(corpus) = Corpus::new()? else {
+        return Ok(());
+    };
+    for kind in Kind::ARCHIVES {
+        let scene = made()?;
+        let serving = Serving::start(&scene, &[])?;
+        let knows = Setup::default().knows("ANONYMIZER", serving.port);
+        let Some(server) = kind.start(&knows)? else {
+            continue;
+        };
+        let taken = corpus.taken_by(kind);
+        server.load(&taken)?;
+        scene.json(&["echo", &node(&server)])?.exits(0);
+        let found = scene
+            .json(&["find", &node(&server), "--patient-id", Corpus::PATIENT])?
+            .exits(0);
+        assert_eq!(found.summary()?["studies"], 1, "{}", found.out);
+        for level in LEVELS {
+            retrieve(&scene, &server, &["--level", level], &taken)?;
+            forget(&scene)?;
+        }
+        let summary = serving.stop()?.exits(143).summary()?;
+        assert_eq!(summary["stored"], 3 * taken.len(), "{kind:?}: {summary}");
+        // Without a receiver.
+        for level in LEVELS {
+            retrieve(&scene, &server, &["--via", "get", "--level", level], &taken)?;
+            forget(&scene)?;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes what was retrieved, so that it can be again.
+fn forget(scene: &Scene) -> Test {
+    let public = scene.public()?;
+    let patient = public.keys().next().and_then(|name| name.split('/').next());
+    let patient = patient.ok_or("something stored")?;
+    scene.json(&["delete", "--patient", patient])?.exits(0);
+    assert!(scene.public()?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn numbers_of_a_list_are_found_at_archives() -> Test {
+    let Some(corpus) = Corpus::new()? else {
+        return Ok(());
+    };
+    for kind in Kind::ARCHIVES {
+        let scene = made()?;
+        let Some(server) = kind.start(&Setup::default())? else {
+            continue;
+        };
+        server.load(&corpus.taken_by(kind))?;
+        scene.write(
+            "list.txt",
+            format!("X9\n{}\n", Corpus::ACCESSION).as_bytes(),
+        )?;
+        let ran = scene
+            .json(&["find", &node(&server), "--accession-file", "list.txt"])?
+            .exits(0);
+        let summary = ran.summary()?;
+        assert_eq!(
+            (&summary["studies"], &summary["not_found"]),
+            (&json!(1), &json!(["X9"])),
+            "{kind:?}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn an_archive_that_does_not_know_us_is_told_as_such() -> Test {
+    let Some(corpus) = Corpus::new()? else {
+        return Ok(());
+    };
+    for kind in Kind::ARCHIVES {
+        let scene = made()?;
+        let serving = Serving::start(&scene, &[])?;
+        let Some(server) = kind.start(&Setup::default())? else {
+            continue;
+        };
+        server.load(&corpus.taken_by(kind))?;
+        for level in LEVELS {
+            let args = [
+                "retrieve",
+                &node(&server),
+                "--study-uid",
+                Corpus::STUDY,
+                "--level",
+                level,
+            ];
+            let ran = scene.json(&args)?.exits(5);
+            let study = ran.events()?.into_iter().next().ok_or("a study")?;
+            let error = study["error"].as_str().unwrap_or_default();
+            let address = format!("127.0.0.1:{}", serving.port);
+            let told = error.contains("ANONYMIZER") && error.contains(&address);
+            assert!(told, "{kind:?}, {level}: {error}");
+        }
+    }
+    Ok(())
+}
