@@ -10,7 +10,7 @@ seeds_of() { # crate
         anon-engine) echo ../examples/files ;;
     esac
 }
-for crate in anon-script anon-engine; do
+for crate in anon-script anon-engine anon-net; do
     for target in $(cd "$crate" && cargo fuzz list); do
         echo "--- $crate $target"
         mkdir -p "$crate/fuzz/corpus/$target"

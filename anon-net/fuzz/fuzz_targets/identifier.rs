@@ -1,0 +1,36 @@
+//! Identifiers: what is read is written again, and read as the same. The first byte says the encoding.
+
+#![no_main]
+
+use anon_net::identifier::{Encoding, Identifier};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let Some((first, rest)) = data.split_first() else {
+        return;
+    };
+    let [explicit, implicit, big] = Encoding::ALL;
+    let encoding = match first % 3 {
+        0 => explicit,
+        1 => implicit,
+        _ => big,
+    };
+    let identifier = match Identifier::decode(rest, encoding) {
+        Ok(identifier) => identifier,
+        Err(error) => {
+            assert!(error.to_string().is_ascii());
+            return;
+        }
+    };
+    let Ok(bytes) = identifier.encode(encoding) else {
+        return;
+    };
+    let again = Identifier::decode(&bytes, encoding).expect("it is ours");
+    assert_eq!(again.elements().len(), identifier.elements().len());
+    for element in identifier.elements() {
+        let (before, after) = (identifier.text(element.tag), again.text(element.tag));
+        assert_eq!(before, after, "{}", element.tag);
+        let _ = (again.texts(element.tag), again.uid(element.tag));
+    }
+    assert_eq!(again.encode(encoding).as_ref(), Ok(&bytes));
+});
