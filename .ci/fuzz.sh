@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for so many seconds (default 60), on the stable toolchain.
+# Runs every fuzz target for so many seconds (default 60), on the stable toolchain. A corpus that is not there begins with what
+# earlier runs found (fuzz/seeds).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 seconds="${1:-60}"
@@ -13,7 +14,11 @@ seeds_of() { # crate
 for crate in anon-script anon-engine anon-net; do
     for target in $(cd "$crate" && cargo fuzz list); do
         echo "--- $crate $target"
-        mkdir -p "$crate/fuzz/corpus/$target"
+        if [ ! -d "$crate/fuzz/corpus/$target" ]; then
+            mkdir -p "$crate/fuzz/corpus/$target"
+            seeds="$crate/fuzz/seeds/$target.tar.gz"
+            [ ! -f "$seeds" ] || tar xzf "$seeds" -C "$crate/fuzz/corpus/$target"
+        fi
         # shellcheck disable=SC2046 # the seeds are several folders
         (cd "$crate" && cargo fuzz run "$target" "fuzz/corpus/$target" $(seeds_of "$crate") -- \
             -max_total_time="$seconds" -rss_limit_mb=1024 -timeout=10 -max_len=65536 -print_final_stats=1) 2>&1 |

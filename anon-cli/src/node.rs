@@ -12,6 +12,7 @@ mod intake;
 mod peer;
 mod scp;
 mod search;
+mod tls;
 mod words;
 
 pub(crate) use fates::Fates;

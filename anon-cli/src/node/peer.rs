@@ -1,16 +1,15 @@
 //! [`Peer`]: a node that is asked or sent to, by its name in the settings or as `AET@host:port`.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anon_model::ProjectSettings;
 use anon_model::settings::NodeUse;
 use anon_net::association::ul::{Implementation, UlDial};
 use anon_net::service::{Scu, Timeouts};
-use anon_net::tls::ClientTls;
 use anon_net::{AeTitle, Node, Uid};
 use anyhow::Context as _;
 
+use super::tls;
 use crate::exit::Failure;
 use crate::project::Project;
 
@@ -86,7 +85,7 @@ pub(crate) fn scu(
         .with_connect_timeout(settings.timeouts.tcp)
         .with_implementation(implementation()?);
     if peer.tls {
-        dial = dial.with_tls(client_tls(project, settings)?);
+        dial = tls::dial(dial, project, settings)?;
     }
     let mut timeouts = Timeouts::default();
     timeouts.tcp = settings.timeouts.tcp;
@@ -103,32 +102,4 @@ pub(super) fn implementation() -> anyhow::Result<Implementation> {
     use anon_engine::file_meta::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
     let class = Uid::new(IMPLEMENTATION_CLASS_UID)?;
     Ok(Implementation::new(class, IMPLEMENTATION_VERSION_NAME)?)
-}
-
-/// A file of ours for TLS; an error names the key to set.
-pub(super) fn tls_file(
-    project: &Project,
-    setting: Option<&str>,
-    key: &str,
-) -> anyhow::Result<PathBuf> {
-    match setting {
-        Some(path) => Ok(project.root().join(path)),
-        None => Err(Failure::configuration(format!(
-            "TLS needs {key}: anon config set {key} FILE.pem"
-        ))),
-    }
-}
-
-fn client_tls(project: &Project, settings: &ProjectSettings) -> anyhow::Result<ClientTls> {
-    let tls = &settings.tls;
-    let peers = tls_file(project, tls.authorities.as_deref(), "tls.authorities")?;
-    let built = match &tls.certificate {
-        None => ClientTls::new(&peers),
-        Some(certificate) => {
-            let chain = project.root().join(certificate);
-            let key = tls_file(project, tls.key_file.as_deref(), "tls.key_file")?;
-            ClientTls::mutual(&peers, &chain, &key)
-        }
-    };
-    built.context(Failure::Configuration("TLS cannot be used".into()))
 }

@@ -8,12 +8,12 @@ use anon_model::ProjectSettings;
 use anon_model::modality::transfer_syntaxes;
 use anon_model::settings::{ScpTls, Selection};
 use anon_net::scp::{AddressRange, Running, Scp, ScpObserver, Stopped};
-use anon_net::tls::ServerTls;
 use anon_net::{AeTitle, Supported, Uid};
 use anyhow::Context as _;
 
 use super::Intake;
-use super::peer::{implementation, tls_file};
+use super::peer::implementation;
+use super::tls;
 use crate::exit::Failure;
 use crate::project::Project;
 use crate::report::Report;
@@ -110,8 +110,8 @@ pub(crate) fn start(
     if !scp.check_called {
         builder = builder.any_called_title();
     }
-    if let Some(tls) = server_tls(project, settings)? {
-        builder = builder.tls(tls);
+    if scp.tls != ScpTls::Off {
+        builder = tls::listen(builder, project, settings)?;
     }
     let address = address(settings)?;
     let running = builder.bind(address).with_context(|| {
@@ -192,22 +192,4 @@ pub(crate) fn syntaxes(settings: &ProjectSettings) -> anyhow::Result<Vec<Uid>> {
         Selection::These(these) => these.iter().map(|uid| Uid::new(uid.as_str())).collect(),
     };
     Ok(syntaxes?)
-}
-
-fn server_tls(project: &Project, settings: &ProjectSettings) -> anyhow::Result<Option<ServerTls>> {
-    if settings.scp.tls == ScpTls::Off {
-        return Ok(None);
-    }
-    let tls = &settings.tls;
-    let chain = tls_file(project, tls.certificate.as_deref(), "tls.certificate")?;
-    let key = tls_file(project, tls.key_file.as_deref(), "tls.key_file")?;
-    let built = if settings.scp.tls == ScpTls::Mutual {
-        let peers = tls_file(project, tls.authorities.as_deref(), "tls.authorities")?;
-        ServerTls::mutual(&chain, &key, &peers)
-    } else {
-        ServerTls::new(&chain, &key)
-    };
-    built
-        .map(Some)
-        .context(Failure::Configuration("TLS cannot be used".into()))
 }

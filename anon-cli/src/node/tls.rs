@@ -1,0 +1,102 @@
+//! TLS as the settings say, both ways. Feature `tls`: without it, settings that ask for TLS are refused.
+
+#[cfg(feature = "tls")]
+pub(super) use with::{dial, listen};
+#[cfg(not(feature = "tls"))]
+pub(super) use without::{dial, listen};
+
+#[cfg(feature = "tls")]
+mod with {
+    use std::path::PathBuf;
+
+    use anon_model::ProjectSettings;
+    use anon_model::settings::ScpTls;
+    use anon_net::association::ul::UlDial;
+    use anon_net::scp::ScpBuilder;
+    use anon_net::tls::{ClientTls, ServerTls};
+    use anyhow::Context as _;
+
+    use crate::exit::Failure;
+    use crate::project::Project;
+
+    /// Dials over TLS.
+    pub(in crate::node) fn dial(
+        dial: UlDial,
+        project: &Project,
+        settings: &ProjectSettings,
+    ) -> anyhow::Result<UlDial> {
+        let tls = &settings.tls;
+        let peers = file(project, tls.authorities.as_deref(), "tls.authorities")?;
+        let built = match &tls.certificate {
+            None => ClientTls::new(&peers),
+            Some(certificate) => {
+                let chain = project.root().join(certificate);
+                let key = file(project, tls.key_file.as_deref(), "tls.key_file")?;
+                ClientTls::mutual(&peers, &chain, &key)
+            }
+        };
+        Ok(dial.with_tls(built.context(unusable())?))
+    }
+
+    /// Listens over TLS.
+    pub(in crate::node) fn listen(
+        builder: ScpBuilder,
+        project: &Project,
+        settings: &ProjectSettings,
+    ) -> anyhow::Result<ScpBuilder> {
+        let tls = &settings.tls;
+        let chain = file(project, tls.certificate.as_deref(), "tls.certificate")?;
+        let key = file(project, tls.key_file.as_deref(), "tls.key_file")?;
+        let built = if settings.scp.tls == ScpTls::Mutual {
+            let peers = file(project, tls.authorities.as_deref(), "tls.authorities")?;
+            ServerTls::mutual(&chain, &key, &peers)
+        } else {
+            ServerTls::new(&chain, &key)
+        };
+        Ok(builder.tls(built.context(unusable())?))
+    }
+
+    /// A file of ours; an error names the key to set.
+    fn file(project: &Project, setting: Option<&str>, key: &str) -> anyhow::Result<PathBuf> {
+        match setting {
+            Some(path) => Ok(project.root().join(path)),
+            None => Err(Failure::configuration(format!(
+                "TLS needs {key}: anon config set {key} FILE.pem"
+            ))),
+        }
+    }
+
+    fn unusable() -> Failure {
+        Failure::Configuration("TLS cannot be used".into())
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+mod without {
+    use anon_model::ProjectSettings;
+    use anon_net::association::ul::UlDial;
+    use anon_net::scp::ScpBuilder;
+
+    use crate::exit::Failure;
+    use crate::project::Project;
+
+    pub(in crate::node) fn dial(
+        _: UlDial,
+        _: &Project,
+        _: &ProjectSettings,
+    ) -> anyhow::Result<UlDial> {
+        Err(not_built())
+    }
+
+    pub(in crate::node) fn listen(
+        _: ScpBuilder,
+        _: &Project,
+        _: &ProjectSettings,
+    ) -> anyhow::Result<ScpBuilder> {
+        Err(not_built())
+    }
+
+    fn not_built() -> anyhow::Error {
+        Failure::configuration("the settings ask for TLS, and this program was built without it")
+    }
+}
