@@ -48,14 +48,13 @@ fn main() -> Outcome<()> {
     let counts = store.counts()?;
     // The process ends without closing the store: what a kill leaves behind.
     let copy = path.with_extension("unclean");
-    io::copy(
-        &mut std::fs::File::open(path)?,
-        &mut std::os::unix::fs::OpenOptionsExt::mode(
-            std::fs::OpenOptions::new().write(true).create_new(true),
-            0o600,
-        )
-        .open(&copy)?,
-    )?;
+    let mut how = std::fs::OpenOptions::new();
+    how.write(true).create_new(true);
+    let mut to = std::os::unix::fs::OpenOptionsExt::mode(&mut how, 0o600).open(&copy)?;
+    io::copy(&mut std::fs::File::open(path)?, &mut to)?;
+    // Else opening would wait for the copy to reach the disk.
+    to.sync_all()?;
+    drop(to);
     let bytes = std::fs::metadata(path)?.len();
     let close = Instant::now();
     drop(store);
