@@ -130,6 +130,8 @@ fn anon(project: &Path, durability: &str) -> anyhow::Result<(Child, u16)> {
     for arguments in [
         &["init", "--modalities", "all"][..],
         &["config", "set", "durability", durability],
+        // All senders are on this machine.
+        &["config", "set", "scp.max_associations_per_peer", "32"],
     ] {
         let output = run(arguments).output().context("anon does not start")?;
         ensure!(
