@@ -19,13 +19,18 @@ use crate::scan::{Encoding, Fault, UNDEFINED};
 pub(crate) const LONG: u64 = 64 << 10;
 const STEP: u64 = 64 << 10;
 
+/// What preamble and file meta information, and an element with a new value, take at most, nearly
+/// always.
+const META_BYTES: usize = 512;
+const EDIT_BYTES: usize = 80;
+
 /// The de-identified object, long kept ranges left where they are.
 pub(crate) fn apply<'p>(plan: &'p Plan<'_>, names: &Names) -> Result<Deidentified<'p>, Refusal> {
     let mut emitter = Emitter::new(plan, names, Vec::new(), Long::Refer)?;
     let path = OutputPath::new([&names.patient, &names.study, &names.series, &names.instance])?;
     let date_offset = emitter.shift.days();
-    let meta = file_meta_bytes(plan, names);
     if plan.syntax.deflated {
+        let meta = file_meta_bytes(plan, names, 0);
         emitter.run()?;
         let (buffer, parts) = emitter.into_parts();
         let in_scratch = matches!(plan.body, Body::Scratch(_));
@@ -35,7 +40,7 @@ pub(crate) fn apply<'p>(plan: &'p Plan<'_>, names: &Names) -> Result<Deidentifie
             .map(|packed| Deidentified::packed(packed, path, date_offset))
             .map_err(unreadable);
     }
-    emitter.out = meta;
+    emitter.out = file_meta_bytes(plan, names, buffered(plan));
     emitter.run()?;
     let (buffer, parts) = emitter.into_parts();
     Ok(Deidentified::new(
@@ -67,8 +72,20 @@ pub(crate) fn apply_into(plan: &Plan<'_>, names: &Names, out: &mut Vec<u8>) -> R
     done
 }
 
-fn file_meta_bytes(plan: &Plan<'_>, names: &Names) -> Vec<u8> {
-    let mut out = Vec::with_capacity(512 + plan.draft.arena.len());
+/// About how many bytes of the output, beside its file meta information, will stand in the buffer:
+/// one that grows is allocated again and again.
+fn buffered(plan: &Plan<'_>) -> usize {
+    let short = |piece: &Piece| match *piece {
+        Piece::Source(begin, end) if end - begin < LONG => end - begin,
+        _ => 0,
+    };
+    let kept: u64 = plan.draft.pieces.iter().map(short).sum();
+    let edited = plan.draft.edits.len() * EDIT_BYTES;
+    usize::try_from(kept).unwrap_or(0) + plan.draft.arena.len() + edited
+}
+
+fn file_meta_bytes(plan: &Plan<'_>, names: &Names, others: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(META_BYTES + others);
     file_meta::write(
         &mut out,
         plan.sop_class(),

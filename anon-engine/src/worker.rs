@@ -112,6 +112,7 @@ fn finish(core: &Core, job: Job, made: Made) {
         reply,
         held,
         flight,
+        patience,
         ..
     } = job;
     drop((received, held));
@@ -130,6 +131,7 @@ fn finish(core: &Core, job: Job, made: Made) {
             rest,
         },
         flight,
+        patience == Patience::Wait,
     );
 }
 

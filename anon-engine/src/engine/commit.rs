@@ -1,12 +1,17 @@
-//! [`Commits`]: staged objects gather into groups; one thread makes each group durable.
+//! [`Commits`]: staged objects gather into groups; one thread at a time makes a group durable.
 //!
 //! ```text
 //! workers ──► gather ──► LookupStore::commit ──► Store::publish ──► receipts ──► LookupStore::settle
 //!            the next group gathers meanwhile                      └─ of failures: after settle
 //! ```
 //!
-//! A group goes when it is full, when nothing else is on its way (then somebody waits), or when its
-//! oldest object has waited long enough.
+//! A group goes as soon as the last one is done: who sends one object after the other waits for each.
+//! Only while a bulk importer has more to come does it wait until it is full, or nothing else is on
+//! its way, or its oldest object has waited long enough.
+//!
+//! Who waits for its object anyway ([`Engine::process`](super::Engine::process)) makes the group
+//! durable itself if nobody else is at it: waking the committer's thread, and being woken by it,
+//! would cost as much as the commit of one object.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -89,8 +94,9 @@ impl Commits {
         Bulk(Arc::clone(self))
     }
 
-    /// Takes a staged object. Waits while too many are there.
-    pub(crate) fn push(&self, ready: Ready, flight: Option<InFlight>) {
+    /// Takes a staged object. Waits while too many are there. Somebody who will call [`run_once`]
+    /// need not wake the committer.
+    pub(crate) fn push(&self, ready: Ready, flight: Option<InFlight>, leads: bool) {
         let mut state = self.state();
         while state.ready.len() >= MAX_READY {
             state = self
@@ -99,8 +105,10 @@ impl Commits {
                 .unwrap_or_else(PoisonError::into_inner);
         }
         state.ready.push_back((ready, Instant::now()));
-        // The committer looks when a group begins (for its time), is full, or is all there is.
-        let look = matches!(state.ready.len(), 1 | GROUP);
+        // The committer looks when a group begins, if only for its time, and when it is full; what
+        // comes while another group is dealt with, it finds afterwards.
+        let begins = matches!(state.ready.len(), 1 | GROUP);
+        let look = begins && !state.committing && (!leads || state.bulk > 0);
         drop(state);
         if look {
             self.wake.notify_one();
@@ -129,15 +137,13 @@ impl Commits {
         self.wake.notify_all();
     }
 
-    /// The next group; none at the end.
+    /// The next group, for the committer; none at the end.
     fn group(&self) -> Option<Vec<Ready>> {
         let mut state = self.state();
-        state.committing = false;
-        self.done.notify_all();
         loop {
             let oldest = state.ready.front().map(|(_, since)| *since);
             let Some(oldest) = oldest else {
-                if state.end && state.in_flight == 0 {
+                if state.end && state.in_flight == 0 && !state.committing {
                     return None;
                 }
                 state = self
@@ -146,19 +152,56 @@ impl Commits {
                     .unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
+            if state.committing {
+                state = self
+                    .wake
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
             let left = PATIENCE.saturating_sub(oldest.elapsed());
-            let alone = state.in_flight == 0 && (state.bulk == 0 || state.end);
-            if state.ready.len() >= GROUP || alone || left.is_zero() {
-                let size = state.ready.len().min(GROUP);
-                let group = state.ready.drain(..size).map(|(ready, _)| ready).collect();
-                state.committing = true;
-                drop(state);
-                self.done.notify_all();
-                return Some(group);
+            let all = state.end && state.in_flight == 0;
+            if state.ready.len() >= GROUP || state.bulk == 0 || all || left.is_zero() {
+                return Some(self.take(state));
             }
             let woken = self.wake.wait_timeout(state, left);
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// A group for a thread that waits for one of its objects; none if another is at it.
+    fn group_at_once(&self) -> Option<Vec<Ready>> {
+        let state = self.state();
+        if state.committing || state.ready.is_empty() {
+            return None;
+        }
+        if state.bulk > 0 {
+            // One came since the object was pushed: the committer has to know of it.
+            self.wake.notify_one();
+            return None;
+        }
+        Some(self.take(state))
+    }
+
+    fn take(&self, mut state: MutexGuard<'_, State>) -> Vec<Ready> {
+        let size = state.ready.len().min(GROUP);
+        let group = state.ready.drain(..size).map(|(ready, _)| ready).collect();
+        state.committing = true;
+        drop(state);
+        self.done.notify_all();
+        group
+    }
+
+    /// A group has been dealt with.
+    fn free(&self) {
+        let mut state = self.state();
+        state.committing = false;
+        let look = !state.ready.is_empty() || state.end;
+        drop(state);
+        if look {
+            self.wake.notify_one();
+        }
+        self.done.notify_all();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -172,9 +215,12 @@ impl Drop for InFlight {
         let mut state = self.0.state();
         state.in_flight -= 1;
         let last = state.in_flight == 0;
+        let end = state.end;
         drop(state);
-        if last {
+        if last && end {
             self.0.wake.notify_one();
+        }
+        if last {
             self.0.done.notify_all();
         }
     }
@@ -190,11 +236,7 @@ impl Drop for Bulk {
 /// The committer's thread.
 pub(crate) fn run(core: &Core) {
     while let Some(group) = core.commits.group() {
-        if catch_unwind(AssertUnwindSafe(|| commit(core, group))).is_err() {
-            // Behind one of the seams. Who waited has been told by dropping what they waited for.
-            let error = BackendError::new(Remedy::Stop, "a commit panicked");
-            core.poison_with(&Arc::new(error));
-        }
+        guarded_commit(core, group);
     }
     if let Err(error) = core.lookups.flush() {
         core.warn(
@@ -202,6 +244,22 @@ pub(crate) fn run(core: &Core) {
             &error,
         );
     }
+}
+
+/// Makes a group durable on this thread, if one waits and nobody is at it.
+pub(crate) fn run_once(core: &Core) {
+    if let Some(group) = core.commits.group_at_once() {
+        guarded_commit(core, group);
+    }
+}
+
+fn guarded_commit(core: &Core, group: Vec<Ready>) {
+    if catch_unwind(AssertUnwindSafe(|| commit(core, group))).is_err() {
+        // Behind one of the seams. Who waited has been told by dropping what they waited for.
+        let error = BackendError::new(Remedy::Stop, "a commit panicked");
+        core.poison_with(&Arc::new(error));
+    }
+    core.commits.free();
 }
 
 fn commit(core: &Core, group: Vec<Ready>) {

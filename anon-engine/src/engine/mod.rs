@@ -192,11 +192,13 @@ impl Engine {
         });
         let job = worker::job_of(received, reply, &self.core);
         worker::handle(&self.core, job, &mut Vec::new());
+        commit::run_once(&self.core);
         answered.recv().unwrap_or(Err(Error::Stopped))
     }
 
     /// Hands one object to the workers; waits while the intake is full. `on_done` is called exactly
-    /// once, on a thread of the engine, or on this one if the engine is stopped.
+    /// once: on a thread of the engine, on one that is in [`process`](Self::process), or on this one
+    /// if the engine is stopped.
     ///
     /// New pseudonyms are given in the order in which objects are submitted.
     pub fn submit(

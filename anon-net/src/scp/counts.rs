@@ -90,6 +90,7 @@ pub(super) struct Pulse {
     pub(super) tally: Tally,
     spoke: AtomicBool,
     leave: AtomicBool,
+    released: AtomicBool,
 }
 
 impl Pulse {
@@ -110,6 +111,15 @@ impl Pulse {
 
     pub(super) fn is_to_leave(&self) -> bool {
         self.leave.load(Ordering::Relaxed)
+    }
+
+    /// The peer is about to hear that its association has ended, and may open another at once.
+    pub(super) fn release(&self) {
+        self.released.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_released(&self) -> bool {
+        self.released.load(Ordering::Acquire)
     }
 }
 

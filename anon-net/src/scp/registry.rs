@@ -79,7 +79,7 @@ enum Phase {
 
 impl Connection {
     fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Open(_))
+        matches!(self.phase, Phase::Open(_)) && !self.pulse.is_released()
     }
 
     /// Wakes its thread, which finds the connection at its end.
@@ -236,6 +236,7 @@ impl Registry {
     pub(super) fn associations(&self) -> Vec<OpenAssociation> {
         let state = self.lock();
         let open = |connection: &Connection| match &connection.phase {
+            _ if !connection.is_open() => None,
             Phase::Open(calling) => Some(OpenAssociation {
                 calling: calling.clone(),
                 peer: connection.peer,

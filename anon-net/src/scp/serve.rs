@@ -195,6 +195,7 @@ impl Session<'_> {
                 self.refuse(association, context, &malformed)
             }
             Incoming::Release => {
+                self.pulse.release();
                 association.release(self.service.acse)?;
                 Err(Ending::Released)
             }

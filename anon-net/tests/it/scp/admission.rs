@@ -126,6 +126,19 @@ fn associations_over_the_limit_are_rejected() {
     is_served(&scp, "a place is free again");
 }
 
+/// Who hears that its association has ended may open the next at once, however full it is.
+#[test]
+fn a_released_place_is_free_before_the_peer_hears_of_it() {
+    let scp = bind(memory().max_associations(1));
+    for round in 0..200 {
+        let mut association = dial(&scp).unwrap_or_else(|error| panic!("{round}: {error:?}"));
+        let status = Peer(&mut *association).echo().expect("an answer");
+        assert_eq!(status, Status::SUCCESS);
+        association.release(PATIENCE).expect("released");
+    }
+    assert_eq!(scp.totals().rejected, 0);
+}
+
 #[test]
 fn associations_of_one_peer_are_limited() {
     let scp = bind(memory().max_associations_per_peer(1));
