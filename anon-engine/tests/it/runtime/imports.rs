@@ -192,3 +192,68 @@ fn an_import_needs_no_list_in_memory() {
         (6000, 7, 5993)
     );
 }
+
+/// Where each commit ran.
+#[derive(Debug, Default)]
+struct Threads(std::sync::Mutex<Vec<std::thread::ThreadId>>);
+
+impl Observer for Threads {
+    fn on_event(&self, event: &Event<'_>) {
+        if let Event::Committed { .. } = event {
+            let thread = std::thread::current().id();
+            self.0.lock().expect("no panics").push(thread);
+        }
+    }
+}
+
+/// Has nothing until the sender is gone.
+#[derive(Debug)]
+struct Later(std::sync::mpsc::Receiver<Item>);
+
+impl ObjectSource for Later {
+    fn next(&mut self) -> Option<Item> {
+        self.0.recv().ok()
+    }
+}
+
+/// Who waits for one object commits it; beside an import it waits with the others, and not for long.
+#[test]
+fn who_waits_for_an_object_commits_it() {
+    let world = World::new();
+    let threads = Arc::new(Threads::default());
+    let observer: Arc<dyn Observer> = threads.clone();
+    let engine = world.builder().observer(observer).start();
+    let engine = engine.expect("an engine starts");
+    let here = std::thread::current().id();
+    let take = || std::mem::take(&mut *threads.0.lock().expect("no panics"));
+    engine.process(received(&nth(0))).expect("stored");
+    assert_eq!(take(), [here]);
+
+    let (more, source) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        let import = scope.spawn(|| {
+            let cancel = Cancel::new();
+            import(&engine, &mut Later(source), &cancel, &NoObserver)
+        });
+        // Whether the import has begun by now or not, each comes to its outcome.
+        for n in 1..20 {
+            engine.process(received(&nth(n))).expect("stored");
+        }
+        drop(more);
+        assert_eq!(import.join().expect("no panic").found, 0);
+    });
+    let senders = 4;
+    std::thread::scope(|scope| {
+        for sender in 0..senders {
+            let engine = &engine;
+            scope.spawn(move || {
+                for n in 0..50 {
+                    let object = nth(100 + sender * 50 + n);
+                    engine.process(received(&object)).expect("stored");
+                }
+            });
+        }
+    });
+    let totals = anon_model::LookupStore::totals(&*world.lookups).expect("memory");
+    assert_eq!(totals.instances, 20 + u64::from(senders) * 50);
+}
