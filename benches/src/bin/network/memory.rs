@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use anon_benches::{baseline, cases};
 use anon_net::association::ul::UlDial;
-use anon_net::service::{Cancel, Scu, SendItem};
+use anon_net::service::{Cancel, Scu, SendItem, Timeouts};
 use anon_net::{Node, ServiceError};
 use anyhow::{Context as _, ensure};
 
@@ -20,7 +21,8 @@ const GOAL_BYTES: u64 = 256_000_000;
 
 pub(crate) fn measure(directory: &Path, slices: &Slices, frames: u32) -> anyhow::Result<()> {
     let large = directory.join("large.dcm");
-    let bytes = cases::large_file(&large, 0, frames)?;
+    // Of no patient that the slices have.
+    let bytes = cases::large_file(&large, 1_000_000, frames)?;
     let mut files = Vec::new();
     for shard in &slices.shards {
         files.extend(baseline::files_below(shard)?);
@@ -28,7 +30,10 @@ pub(crate) fn measure(directory: &Path, slices: &Slices, frames: u32) -> anyhow:
     let server = Server::start(Kind::Anon("relaxed"), directory)?;
     let node = format!("ANONYMIZER@127.0.0.1:{}", server.port());
     let node: Node = node.parse()?;
-    let scu = Scu::new(Arc::new(UlDial::new()), "BENCH".parse()?);
+    // The large object has a 32nd of the machine while it is de-identified.
+    let mut timeouts = Timeouts::default();
+    timeouts.dimse = Duration::from_mins(10);
+    let scu = Scu::new(Arc::new(UlDial::new()), "BENCH".parse()?).with_timeouts(timeouts);
     let done = Cancel::new();
     thread::scope(|scope| {
         let (scu, node, files, done) = (&scu, &node, &files, &done);

@@ -146,8 +146,8 @@ fn anon(project: &Path, durability: &str) -> anyhow::Result<(Child, u16)> {
     let mut line = String::new();
     let mut output = BufReader::new(child.stdout.take().context("it is piped")?);
     output.read_line(&mut line)?;
-    // What it prints at the end of an association fits the pipe.
-    child.stdout = Some(output.into_inner());
+    // It waits for whoever reads what it prints at the end of an association.
+    std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
     let listening: serde_json::Value =
         serde_json::from_str(&line).context("anon does not listen")?;
     let address = listening.get("address").and_then(|it| it.as_str());
