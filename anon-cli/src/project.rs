@@ -118,6 +118,10 @@ impl Project {
         self.private().join("tmp")
     }
 
+    pub(crate) fn phi_export(&self) -> PathBuf {
+        self.private().join("phi_export")
+    }
+
     pub(crate) fn logs(&self) -> PathBuf {
         self.private().join("logs")
     }

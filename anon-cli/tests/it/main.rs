@@ -17,6 +17,7 @@ mod hand_over;
 mod hostile;
 mod import;
 mod init;
+mod java_index;
 mod kill;
 mod look;
 mod quarantine;
