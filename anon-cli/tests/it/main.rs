@@ -16,6 +16,7 @@ mod halting;
 mod hand_over;
 mod hostile;
 mod import;
+mod index_files;
 mod init;
 mod java_index;
 mod kill;

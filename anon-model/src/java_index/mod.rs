@@ -184,7 +184,7 @@ pub struct JavaIndex {
 pub enum RowOutcome {
     /// Something of it was new to the store, and is there now.
     Taken,
-    /// The store held all of it.
+    /// The store, or a row before it, held all of it.
     AlreadyThere,
     /// Nothing is wrong with it, and nothing was taken over, because other rows were refused.
     HeldBack,

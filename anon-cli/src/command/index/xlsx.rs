@@ -122,3 +122,89 @@ fn fit(text: &str) -> Option<String> {
     short.push_str(CUT);
     Some(short)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+    use crate::command::index::Line;
+
+    fn line(name: &str) -> Line {
+        anon_model::StudyRow {
+            patient: "5-000001".into(),
+            patient_phi: anon_model::PatientPhi {
+                name: name.to_owned().into(),
+                ..anon_model::PatientPhi::default()
+            },
+            ..anon_model::StudyRow::default()
+        }
+        .into()
+    }
+
+    /// The texts of a sheet, as a spreadsheet shows them, by row and column.
+    fn written(names: &[&str], sheet_rows: u32) -> (Done, Vec<Vec<String>>) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index.xlsx");
+        let file = File::create(&path).unwrap();
+        let done = write(file, dir.path(), sheet_rows, |row| {
+            for name in names {
+                row(line(name))?;
+            }
+            Ok(names.len() as u64)
+        })
+        .unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
+        let sheets = (1..)
+            .map_while(|number| {
+                let name = format!("xl/worksheets/sheet{number}.xml");
+                let mut part = archive.by_name(&name).ok()?;
+                let mut text = String::new();
+                std::io::Read::read_to_string(&mut part, &mut text).unwrap();
+                Some(text)
+            })
+            .map(|sheet| {
+                // The third column is the name.
+                let cells = sheet.split("<c r=\"C").skip(2);
+                cells
+                    .map(|cell| {
+                        let text = cell.split_once("<t").unwrap().1.split_once('>').unwrap().1;
+                        text.split_once("</t>").unwrap().0.to_owned()
+                    })
+                    .collect()
+            })
+            .collect();
+        (done, sheets)
+    }
+
+    #[test]
+    fn a_full_sheet_is_followed_by_another() {
+        let names = ["a", "b", "c", "d", "e"];
+        let (done, sheets) = written(&names, 3);
+        assert_eq!(done, Done { studies: 5, cut: 0 });
+        assert_eq!(sheets, [vec!["a", "b"], vec!["c", "d"], vec!["e"]]);
+        let (_, sheets) = written(&names[..4], 3);
+        assert_eq!(sheets.len(), 2, "no empty sheet");
+        let (_, sheets) = written(&[], 3);
+        assert_eq!(sheets, [Vec::<String>::new()]);
+    }
+
+    #[test]
+    fn texts_stay_as_they_are_or_are_cut_where_it_shows() {
+        let full = "x".repeat(CELL);
+        let wide = "\u{1F600}".repeat(CELL / 2 + 1);
+        let (done, sheets) = written(&[&full, &format!("{full}y"), &wide], SHEET_ROWS);
+        assert_eq!(done.cut, 2);
+        let texts = &sheets[0];
+        assert_eq!(texts[0], full);
+        for text in &texts[1..] {
+            assert!(text.ends_with(CUT));
+            assert!(text.encode_utf16().count() <= CELL);
+        }
+        // What a workbook cannot hold is written so that spreadsheets show what it was.
+        let (_, sheets) = written(&["a\u{1}b", "  a ", "a\nb", "_x0041_"], SHEET_ROWS);
+        assert_eq!(sheets[0], ["a_x0001_b", "  a ", "a\nb", "_x005F_x0041_"]);
+    }
+}
