@@ -20,6 +20,7 @@ mod index_files;
 mod init;
 mod java_index;
 mod kill;
+mod large;
 mod look;
 mod quarantine;
 mod query;
