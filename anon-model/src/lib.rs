@@ -69,7 +69,7 @@
 //! | feature | adds | default |
 //! |---|---|---|
 //! | `disk` | `DiskStore`, redb and bincode | yes |
-//! | `java-index` | [`java_index`](https://docs.rs/anon-model/latest/anon_model/java_index): the index of the Java anonymizer; calamine and zip | no |
+//! | `java-index` | `java_index`: the index of the Java anonymizer, read from its workbook; calamine and zip | no |
 //! | `conformance` | the suite every store must pass | no |
 //!
 //! # Limits

@@ -1,6 +1,7 @@
 //! The index of the Java anonymizer, taken over, and what comes after it.
 
 use std::fs;
+use std::io::Write as _;
 
 use anon_engine::testing::files::{DataSet, Place, ct_small};
 use dicom_core::{Tag, VR};
@@ -319,17 +320,54 @@ fn a_project_in_use_is_left_alone() -> Test {
     scene
         .run(&["init", "project", "--site-id", "527408", "--uid-root", ROOT])?
         .exits(0);
-    let lock = fs::File::options()
+    let mut lock = fs::File::options()
         .create(true)
         .truncate(false)
         .write(true)
         .open(scene.project().join("private/lock"))?;
     lock.lock()?;
+    lock.write_all(b"4711\n")?;
     crate::support::chmod(&scene.project().join("private/lock"), 0o600)?;
     let refused = scene.json(&["import-java-index", "Index.xlsx"])?.exits(4);
-    assert!(refused.err.contains("in use"), "{}", refused.err);
+    assert!(
+        refused.err.contains("in use by process 4711"),
+        "{}",
+        refused.err
+    );
     drop(lock);
     scene.json(&["import-java-index", "Index.xlsx"])?.exits(0);
     assert_eq!(mode(&scene.project().join("private/lookup.redb"))?, 0o600);
+    Ok(())
+}
+
+/// What was taken over and never came is deleted like anything else, and can be taken over again.
+#[test]
+fn a_patient_of_java_can_be_deleted() -> Test {
+    let scene = Scene::new()?;
+    put_index(&scene, "Index.xlsx", &rows())?;
+    scene.json(&["import-java-index", "Index.xlsx"])?.exits(0);
+    let patients = scene.json(&["patients"])?.exits(0).events()?;
+    assert_eq!(
+        (patients.len() - 1, &patients[0]["instances"]),
+        (82, &json!(0))
+    );
+    let gone = scene
+        .json(&["delete", "--patient", "527408-000013"])?
+        .exits(0)
+        .summary()?;
+    assert_eq!(
+        (&gone["studies"], &gone["instances"]),
+        (&json!(2), &json!(0))
+    );
+    assert_eq!(index(&scene)?.len(), 104);
+    scene.json(&["reidentify", "527408-000013"])?.exits(1);
+    let again = scene
+        .json(&["import-java-index", "Index.xlsx"])?
+        .exits(0)
+        .summary()?;
+    assert_eq!(
+        (&again["taken"], &again["already_there"]),
+        (&json!(2), &json!(110))
+    );
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use anon_model::conformance::{Outcome, identity};
 use anon_model::{
     Adopted, Adopting, Assigned, DiskOptions, DiskStore, GivenStudy, LookupStore, MemoryStore,
-    PatientPhi, Phi, Pseudonyms, Space, StudyPhi, StudyRow, Wanted,
+    NewInstance, PatientPhi, Phi, Pseudonyms, Space, StudyPhi, StudyRow, Wanted,
 };
 use proptest::prelude::*;
 
@@ -175,5 +175,58 @@ fn twenty_thousand_studies_in_one_step() -> Outcome {
     assert!(answers.iter().all(Result::is_ok));
     assert_eq!(rows(&store)?.len(), 20_000);
     assert_eq!(store.counts()?.accessions, 10_001);
+    Ok(())
+}
+
+/// Fills a store with what format 2 brought, and something of our own.
+fn fill(store: &dyn LookupStore) -> Outcome {
+    let studies = [given(17, 40, 8), given(17, 6786, 9), given(3, 12, 8)];
+    let taken = store.adopt_studies(&studies, &[], Adopting::AllOrNothing)?;
+    assert!(taken.iter().all(Result::is_ok));
+    for (number, patient) in [(1, "J17"), (2, "P2")] {
+        let mut wanted = wanted(number);
+        wanted.patient = phi(patient);
+        let Assigned::New(names) = store.assign(&wanted)? else {
+            return Err("a new instance was known".into());
+        };
+        let group = store.commit(&[NewInstance {
+            patient_key: wanted.patient,
+            study_uid: wanted.study,
+            series_uid: wanted.series,
+            instance_uid: wanted.instance,
+            names,
+            ..NewInstance::default()
+        }])?;
+        store.settle(group, &[])?;
+    }
+    Ok(())
+}
+
+/// A store of format 2 opens for ever, and holds what a new one is filled with.
+#[test]
+fn format_2_opens() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("lookup.redb");
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/lookup-2.redb");
+    write_private(&path, &std::fs::read(fixture)?)?;
+    let old = DiskStore::open(&path, identity()?, &DiskOptions::default())?;
+    let new = MemoryStore::new(identity()?)?;
+    fill(&new)?;
+    assert_eq!(rows(&old)?, rows(&new)?);
+    assert_eq!(rows(&old)?.len(), 5);
+    assert_eq!(old.totals()?, new.totals()?);
+    assert_eq!(old.counts()?, new.counts()?);
+    for store in [&old as &dyn LookupStore, &new] {
+        for (patient, days) in [("J17", Some(-70)), ("J3", Some(-70)), ("P2", None)] {
+            let mut next = wanted(9);
+            next.patient = phi(patient);
+            let Assigned::New(names) = store.assign(&next)? else {
+                return Err("a new instance was known".into());
+            };
+            assert_eq!(names.date_offset, days, "{patient}");
+            assert_eq!(names.study, format!("{PREFIX}.2000007"));
+            store.abandon(&next);
+        }
+    }
     Ok(())
 }

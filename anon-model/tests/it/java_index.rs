@@ -139,6 +139,10 @@ fn an_index_of_java_is_taken_over_once() -> Outcome {
             assert_eq!(held.as_ref(), Some(name));
         }
     }
+    let mut odd = rows;
+    odd[0][5] = "20040120".into();
+    odd[1][5] = "not a day".into();
+    assert_eq!(index_of(&odd)?.odd_dates(), 1, "only days are compared");
     let first = &studies(&store)?[0];
     assert_eq!(first.patient, "527408-000001");
     assert_eq!(first.patient_phi.name.expose(), "TEST");
