@@ -150,6 +150,27 @@ fn new_instance(wanted: &Wanted, names: Names) -> NewInstance {
     }
 }
 
+/// A pair of the same pool.
+fn given_pair(space: u8, original: u8, pseudonym: u8) -> (Space, String, String) {
+    match space {
+        0 => (
+            Space::Patient,
+            format!("P{original}"),
+            format!("99.99-{pseudonym:06}"),
+        ),
+        1 => (
+            Space::Uid,
+            format!("1.{original}"),
+            format!("5.5.{pseudonym}"),
+        ),
+        _ => (
+            Space::Accession,
+            format!("A{original}"),
+            format!("{pseudonym}"),
+        ),
+    }
+}
+
 /// A study of the same pool, under a number or a text.
 fn given_study(patient: u8, study: u8, days: u8) -> GivenStudy {
     let id = phi(if patient == 0 {
@@ -161,7 +182,7 @@ fn given_study(patient: u8, study: u8, days: u8) -> GivenStudy {
         patient_key: id.clone(),
         patient_name: format!("99.99-{patient:06}"),
         study_uid: phi(format!("1.{study}")),
-        study_name: if study % 2 == 0 {
+        study_name: if study.is_multiple_of(2) {
             format!("1.2.826.0.1.3680043.10.474.99.99.{}", study + 1)
         } else {
             format!("5.6.{study}")
@@ -237,23 +258,7 @@ impl Program {
                 original,
                 pseudonym,
             } => {
-                let (space, original, name) = match space {
-                    0 => (
-                        Space::Patient,
-                        format!("P{original}"),
-                        format!("99.99-{pseudonym:06}"),
-                    ),
-                    1 => (
-                        Space::Uid,
-                        format!("1.{original}"),
-                        format!("5.5.{pseudonym}"),
-                    ),
-                    _ => (
-                        Space::Accession,
-                        format!("A{original}"),
-                        format!("{pseudonym}"),
-                    ),
-                };
+                let (space, original, name) = given_pair(*space, *original, *pseudonym);
                 format!("{:?}", store.adopt(space, &phi(original), &name))
             }
             Step::AdoptStudies { studies, adopting } => {
