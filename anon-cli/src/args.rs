@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Init(Init),
     /// De-identify files, directories and DICOMDIR media
     Import(Import),
+    /// Take over the index of the Java anonymizer, so that its patients keep their pseudonyms
+    ImportJavaIndex(ImportJavaIndex),
     /// Run the DICOM receiver (C-STORE, C-ECHO) until it is stopped
     Serve(Serve),
     /// Ask a DICOM server if it is there and knows us (C-ECHO)
@@ -143,6 +145,19 @@ pub(crate) struct Import {
     /// Go on although the rules are others than those that made what is stored
     #[arg(long)]
     pub(crate) accept_new_rules: bool,
+    #[command(flatten)]
+    pub(crate) options: NewProject,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportJavaIndex {
+    /// The index: a workbook of 11 columns, one study a row. A project that does not exist yet is
+    /// made under its site id and UID root
+    #[arg(value_name = "FILE.xlsx")]
+    pub(crate) file: PathBuf,
+    /// Take over the good rows although others are refused. Without this it is all or nothing
+    #[arg(long)]
+    pub(crate) skip_bad_rows: bool,
     #[command(flatten)]
     pub(crate) options: NewProject,
 }
@@ -249,10 +264,19 @@ pub(crate) struct Retrieve {
 }
 
 #[derive(Debug, Args)]
+#[expect(
+    clippy::option_option,
+    reason = "not wanted, wanted, wanted in this file"
+)]
 pub(crate) struct Index {
-    /// Write it as CSV with V17's columns, in UTF-8, readable by you alone
-    #[arg(long, value_name = "FILE")]
-    pub(crate) csv: Option<PathBuf>,
+    /// Write it as CSV with V17's columns, in UTF-8, readable by you alone; without FILE, into
+    /// private/phi_export under V17's name
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub(crate) csv: Option<Option<PathBuf>>,
+    /// Write it as an Excel workbook, every cell a text, readable by you alone; without FILE, into
+    /// private/phi_export
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub(crate) xlsx: Option<Option<PathBuf>>,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ mod find;
 mod import;
 mod index;
 mod init;
+mod java_index;
 mod patients;
 mod quarantine;
 mod reidentify;
@@ -70,6 +71,7 @@ pub(crate) fn run(cli: Cli, report: &Report) -> anyhow::Result<Ended> {
     match cli.command {
         Command::Init(args) => init::run(&context, &args),
         Command::Import(args) => import::run(&context, &args),
+        Command::ImportJavaIndex(args) => java_index::run(&context, &args),
         Command::Serve(args) => serve::run(&context, &args),
         Command::Echo(args) => echo::run(&context, &args),
         Command::Find(args) => find::run(&context, &args),

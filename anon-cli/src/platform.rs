@@ -240,7 +240,12 @@ mod linux {
             reason = "the magic numbers are 32 bits wide, in a field whose type differs"
         )]
         let kind = kind as u32;
-        Ok(NETWORK.contains(&kind))
+        Ok(is_network_kind(kind))
+    }
+
+    /// True if this is the magic number of a network file system.
+    pub(super) fn is_network_kind(kind: u32) -> bool {
+        NETWORK.contains(&kind)
     }
 }
 
@@ -365,6 +370,19 @@ mod tests {
         assert!(!is_network(dir.path()).unwrap());
         assert!(same_file_system(dir.path(), dir.path()).unwrap());
         assert!(!same_file_system(dir.path(), Path::new("/proc")).unwrap());
+        for (name, kind, network) in [
+            ("NFS", 0x6969, true),
+            ("SMB", 0x517B, true),
+            ("CIFS", 0xFF53_4D42, true),
+            ("SMB2", 0xFE53_4D42, true),
+            ("ext4", 0xEF53, false),
+            ("XFS", 0x5846_5342, false),
+            ("Btrfs", 0x9123_683E, false),
+            ("tmpfs", 0x0102_1994, false),
+            ("overlay", 0x794C_7630, false),
+        ] {
+            assert_eq!(linux::is_network_kind(kind), network, "{name}");
+        }
     }
 
     /// Without modes, owners and kinds of file systems all the rest still works.

@@ -118,6 +118,10 @@ impl Project {
         self.private().join("tmp")
     }
 
+    pub(crate) fn phi_export(&self) -> PathBuf {
+        self.private().join("phi_export")
+    }
+
     pub(crate) fn logs(&self) -> PathBuf {
         self.private().join("logs")
     }
@@ -157,8 +161,15 @@ impl Project {
 
     /// Refuses a `private/` on a network file system, unless that was asked for.
     pub(crate) fn check_file_system(&self, global: &Global) -> anyhow::Result<()> {
-        let private = self.private();
-        let network = platform::is_network(&private).context("cannot look at private/")?;
+        self.check_file_system_by(global, platform::is_network)
+    }
+
+    fn check_file_system_by(
+        &self,
+        global: &Global,
+        is_network: impl FnOnce(&Path) -> io::Result<bool>,
+    ) -> anyhow::Result<()> {
+        let network = is_network(&self.private()).context("cannot look at private/")?;
         if network && !global.allow_network_fs {
             return Err(Failure::cannot_run(
                 "private/ lies on a network file system, where locks and durability are only as \
@@ -293,5 +304,50 @@ mod tests {
         let error = project.check_access().unwrap_err();
         assert!(error.to_string().contains("chmod 600 '"), "{error}");
         assert_eq!(crate::exit::code(&error), 4);
+    }
+
+    #[test]
+    fn a_network_file_system_is_taken_only_where_asked_for() {
+        use clap::Parser;
+
+        let (_dir, project) = made().unwrap();
+        let global = |args: &[&str]| crate::args::Cli::parse_from(args).global;
+        let (plain, allowed) = (
+            global(&["anon", "status"]),
+            global(&["anon", "--allow-network-fs", "status"]),
+        );
+        let error = project
+            .check_file_system_by(&plain, |path| Ok(path.ends_with("private")))
+            .unwrap_err();
+        assert!(error.to_string().contains("--allow-network-fs"), "{error}");
+        assert_eq!(crate::exit::code(&error), 4);
+        project
+            .check_file_system_by(&allowed, |_| Ok(true))
+            .unwrap();
+        project.check_file_system_by(&plain, |_| Ok(false)).unwrap();
+        let unknown = |_: &Path| Err(io::ErrorKind::PermissionDenied.into());
+        for global in [&plain, &allowed] {
+            assert!(project.check_file_system_by(global, unknown).is_err());
+        }
+    }
+
+    #[test]
+    fn a_foreign_owner_is_refused_with_the_remedy() {
+        if platform::user() != 0 {
+            eprintln!("skipped: only root can give files away");
+            return;
+        }
+        let (_dir, project) = made().unwrap();
+        write_file(&project.audit_file(), b"", Privacy::Private).unwrap();
+        for path in [project.audit_file(), project.logs(), project.private()] {
+            std::os::unix::fs::chown(&path, Some(12345), None).unwrap();
+            let error = project.check_access().unwrap_err();
+            let said = error.to_string();
+            assert!(said.contains("belongs to user 12345"), "{said}");
+            assert!(said.contains("chown -R 0 '"), "{said}");
+            assert_eq!(crate::exit::code(&error), 4);
+            std::os::unix::fs::chown(&path, Some(0), None).unwrap();
+            project.check_access().unwrap();
+        }
     }
 }

@@ -117,7 +117,7 @@ impl Session {
 
 /// Makes the directories that are missing, and refuses those that are not as they must be; the
 /// directory of outputs.
-fn prepare(
+pub(crate) fn prepare(
     project: &Project,
     settings: &ProjectSettings,
     global: &Global,

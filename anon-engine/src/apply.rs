@@ -145,7 +145,10 @@ impl<'e, 'a> Emitter<'e, 'a> {
         Ok(Self {
             plan,
             names,
-            shift: Shift::of(&plan.policy.dates, patient.expose()),
+            shift: match names.date_offset {
+                Some(days) => Shift::by(&plan.policy.dates, patient.expose(), days),
+                None => Shift::of(&plan.policy.dates, patient.expose()),
+            },
             out,
             parts: Vec::new(),
             flushed: 0,

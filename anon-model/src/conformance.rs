@@ -12,6 +12,8 @@
     reason = "a suite of tests: a panic is how a case fails"
 )]
 
+mod adopting;
+
 use std::error::Error;
 use std::ops::ControlFlow;
 
@@ -52,7 +54,12 @@ pub fn check(mut make: impl FnMut(Identity) -> Outcome<Store>) -> Outcome {
         deleting_a_patient,
         deleting_keeps_what_others_use,
         deleting_while_busy,
-        adopting,
+        adopting_pairs,
+        adopting::studies,
+        adopting::all_or_nothing,
+        adopting::contradictions,
+        adopting::numbers_are_not_given_again,
+        adopting::rows_stay_until_deleted,
         ways_back,
         rules_are_kept,
     ];
@@ -612,7 +619,7 @@ fn deleting_while_busy(store: &dyn LookupStore) -> Outcome {
     Ok(())
 }
 
-fn adopting(store: &dyn LookupStore) -> Outcome {
+fn adopting_pairs(store: &dyn LookupStore) -> Outcome {
     let (patient, study) = (phi("4711"), phi("1.1"));
     store.adopt(Space::Patient, &patient, "99.99-000017")?;
     store.adopt(Space::Patient, &patient, "99.99-000017")?;

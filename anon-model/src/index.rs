@@ -67,12 +67,34 @@ pub struct NewInstance {
     pub output_bytes: u64,
 }
 
+/// A study that another program de-identified, with the pseudonyms that program gave: what
+/// [`LookupStore::adopt_studies`](crate::LookupStore::adopt_studies) takes over. Originals are
+/// normalised as those of [`Wanted`](crate::Wanted).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GivenStudy {
+    /// The patient key; empty where the study names no patient.
+    pub patient_key: Phi<String>,
+    /// The patient's pseudonym.
+    pub patient_name: String,
+    /// Original Study Instance UID. Never empty.
+    pub study_uid: Phi<String>,
+    /// Its pseudonym.
+    pub study_name: String,
+    /// The pseudonym of [`StudyPhi::accession`]; empty if there is none. Without an original it is
+    /// no pair, and its number is not given out all the same.
+    pub accession_name: String,
+    /// Of the patient.
+    pub patient: PatientPhi,
+    /// Of the study. Its `date_offset` is from here on that of all of the patient's dates.
+    pub study: StudyPhi,
+}
+
 /// Totals of a store. They change at commit only.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Patients with at least one instance, the one without an id not counted (as V17 counts).
     pub patients: u64,
-    /// Studies.
+    /// Studies with at least one instance.
     pub studies: u64,
     /// Series.
     pub series: u64,

@@ -69,6 +69,7 @@
 //! | feature | adds | default |
 //! |---|---|---|
 //! | `disk` | `DiskStore`, redb and bincode | yes |
+//! | `java-index` | `java_index`: the index of the Java anonymizer, read from its workbook; calamine and zip | no |
 //! | `conformance` | the suite every store must pass | no |
 //!
 //! # Limits
@@ -82,6 +83,8 @@ pub mod conformance;
 pub mod disk;
 pub mod error;
 pub mod index;
+#[cfg(feature = "java-index")]
+pub mod java_index;
 mod ledger;
 pub mod lookup;
 mod memory;
@@ -97,9 +100,10 @@ pub mod uid;
 pub use disk::{DiskOptions, DiskStore, OpenError};
 pub use error::{BackendError, Remedy};
 pub use index::{
-    NewInstance, PatientPhi, PatientRow, RulesRecord, SeriesPhi, StudyPhi, StudyRow, Totals,
+    GivenStudy, NewInstance, PatientPhi, PatientRow, RulesRecord, SeriesPhi, StudyPhi, StudyRow,
+    Totals,
 };
-pub use lookup::{Deleted, Group, Intent, LookupStore, Removal};
+pub use lookup::{Adopted, Adopting, Deleted, Group, Intent, LookupStore, NotAdopted, Removal};
 pub use memory::MemoryStore;
 pub use modality::Modality;
 pub use phi::Phi;

@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 
 use crate::{
-    BackendError, NewInstance, PatientRow, Phi, Pseudonyms, RulesRecord, StudyRow, Totals,
+    AdoptError, BackendError, GivenStudy, NewInstance, PatientRow, Phi, Pseudonyms, RulesRecord,
+    Space, StudyRow, Totals,
 };
 
 /// A committed group whose files are not known to be published, or removed, yet.
@@ -39,6 +40,65 @@ pub struct Deleted {
     pub totals: Totals,
 }
 
+/// How much of the studies that are given is adopted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
+pub enum Adopting {
+    /// All of them, or nothing if one cannot be.
+    #[default]
+    AllOrNothing,
+    /// Those that can be.
+    WhatCanBe,
+    /// Nothing: the answers say what would come of it.
+    Nothing,
+}
+
+/// What came of a study that was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
+pub enum Adopted {
+    /// Something of it was new to the store.
+    New,
+    /// The store held all of it.
+    Known,
+}
+
+/// Why a study was not adopted. Names are pseudonyms, never originals.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotAdopted {
+    /// One of its pairs contradicts what is known.
+    #[error("{}: {problem}", space_word(*.space))]
+    Pair {
+        /// Which.
+        space: Space,
+        /// How.
+        problem: AdoptError,
+    },
+    /// The study is known under another patient.
+    #[error("the study belongs to patient {known}")]
+    StudyOfOtherPatient {
+        /// The patient it belongs to.
+        known: String,
+    },
+    /// The patient's dates are moved by other days already: intervals would break.
+    #[error("the dates of patient {patient} are moved by {held} days already")]
+    OtherOffset {
+        /// The patient.
+        patient: String,
+        /// The days by which they are moved.
+        held: i32,
+    },
+}
+
+fn space_word(space: Space) -> &'static str {
+    match space {
+        Space::Patient => "patient",
+        Space::Uid => "study",
+        Space::Accession => "accession number",
+    }
+}
+
 /// Pseudonyms and the PHI index behind one seam.
 pub trait LookupStore: Pseudonyms {
     /// Makes durable, in one step: every pseudonym given so far, these instances in the index, and
@@ -67,6 +127,30 @@ pub trait LookupStore: Pseudonyms {
     /// # Errors
     /// If the store fails.
     fn unsettled_removals(&self) -> Result<Vec<Removal>, BackendError>;
+
+    /// Takes over studies that another program de-identified, all in one step, durable on return:
+    /// their pseudonyms, a row in the index without series and instances, and the days by which
+    /// each patient's dates move ([`Names::date_offset`](crate::Names::date_offset)). The answers
+    /// stand in the order of `studies`; each study is held against the store and against those
+    /// before it.
+    ///
+    /// Counters rise above the number in every pseudonym of `studies`, refused ones included, and of
+    /// `used`: what the other program gave besides. That of the UIDs rises to a multiple of a
+    /// million, at least a million above: the other program gave numbers to series and instances
+    /// too, and those are not told. Adopting again what is there changes nothing.
+    ///
+    /// The patient without an id is [`Identity::default_patient`](crate::Identity::default_patient)
+    /// and has no days of its own.
+    ///
+    /// # Errors
+    /// If the store fails; with [`Remedy::Retry`](crate::Remedy::Retry) while instances of one of
+    /// the patients are on their way. Then nothing is adopted.
+    fn adopt_studies(
+        &self,
+        studies: &[GivenStudy],
+        used: &[(Space, String)],
+        adopting: Adopting,
+    ) -> Result<Vec<Result<Adopted, NotAdopted>>, BackendError>;
 
     /// Makes durable what waits for the next commit: pseudonyms given and groups settled. Dropping
     /// a store does the same, without a way to say that it failed.

@@ -93,6 +93,8 @@ struct Rows {
     instances: BTreeMap<PairId, Member>,
     members: BTreeMap<(PairId, u64), Vec<PairId>>,
     references: BTreeSet<(PairId, PairId)>,
+    offsets: BTreeMap<PairId, i32>,
+    adopted: BTreeSet<PairId>,
     intents: BTreeMap<u64, IntentRecord>,
     rules: Vec<RulesRecord>,
     meta: Meta,
@@ -153,6 +155,13 @@ impl Tables for MemoryTables {
         for (series, instances) in &batch.members {
             let key = (*series, batch.meta.group);
             rows.members.insert(key, instances.clone());
+        }
+        change(&mut rows.offsets, &batch.offsets);
+        for (study, row) in &batch.adopted {
+            match row {
+                Some(()) => rows.adopted.insert(*study),
+                None => rows.adopted.remove(study),
+            };
         }
         change(&mut rows.intents, &batch.intents);
         rows.rules
@@ -290,6 +299,18 @@ impl Snapshot for View {
         limit: usize,
     ) -> Result<Vec<PairId>, BackendError> {
         self.read(|rows| seconds(&rows.references, uid, after, limit))
+    }
+
+    fn offset(&self, patient: PairId) -> Result<Option<i32>, BackendError> {
+        self.read(|rows| rows.offsets.get(&patient).copied())
+    }
+
+    fn has_offsets(&self) -> Result<bool, BackendError> {
+        self.read(|rows| !rows.offsets.is_empty())
+    }
+
+    fn is_adopted(&self, study: PairId) -> Result<bool, BackendError> {
+        self.read(|rows| rows.adopted.contains(&study))
     }
 
     fn intents(&self) -> Result<Vec<(u64, IntentRecord)>, BackendError> {

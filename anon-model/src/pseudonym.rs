@@ -78,6 +78,10 @@ pub struct Names {
     /// The patient key under which the instance is filed, if not its own
     /// ([`StudyConflict::First`]). Dates are shifted by that patient's offset.
     pub filed_under: Option<Phi<String>>,
+    /// Days by which the dates of this patient move, backwards if negative, if the store was given
+    /// them ([`LookupStore::adopt_studies`](crate::LookupStore::adopt_studies)). None: as the
+    /// project's date scheme says.
+    pub date_offset: Option<i32>,
 }
 
 /// The answer to [`Pseudonyms::assign`].

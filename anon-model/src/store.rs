@@ -57,6 +57,16 @@ macro_rules! delegate {
                 self.ledger.commit(group)
             }
 
+            fn adopt_studies(
+                &self,
+                studies: &[$crate::GivenStudy],
+                used: &[($crate::Space, String)],
+                adopting: $crate::Adopting,
+            ) -> Result<Vec<Result<$crate::Adopted, $crate::NotAdopted>>, $crate::BackendError>
+            {
+                self.ledger.adopt_studies(studies, used, adopting)
+            }
+
             fn settle(
                 &self,
                 group: $crate::Group,

@@ -41,6 +41,7 @@ pub fn names(wanted: &Wanted) -> Names {
         uids: wanted.uids.iter().map(|_| uid()).collect(),
         accessions: wanted.accessions.iter().map(|_| "1".to_owned()).collect(),
         filed_under: None,
+        date_offset: None,
     }
 }
 

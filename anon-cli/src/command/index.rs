@@ -1,10 +1,13 @@
 //! `anon index`: who is who, one row a study. Its purpose is to show what identifies.
 
 mod csv;
+mod file;
+mod xlsx;
 
 use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 
-use anon_model::{LookupStore, StudyRow};
+use anon_model::{LookupStore, ProjectSettings, StudyRow};
 use serde::Serialize;
 
 use crate::args::Index;
@@ -32,6 +35,46 @@ struct Line {
     instances: u64,
 }
 
+/// V17's columns, in its order.
+const COLUMNS: [&str; 12] = [
+    "ANON-PatientID",
+    "ANON-PatientName",
+    "PHI-PatientName",
+    "PHI-PatientID",
+    "DateOffset",
+    "PHI-StudyDate",
+    "ANON-Accession",
+    "PHI-Accession",
+    "ANON-StudyInstanceUID",
+    "PHI-StudyInstanceUID",
+    "Number of Series",
+    "Number of Instances",
+];
+
+/// The place of the date offset among them.
+const DATE_OFFSET: usize = 4;
+
+type Row<'r> = &'r mut dyn FnMut(Line) -> anyhow::Result<()>;
+
+impl Line {
+    fn cells(self) -> [String; COLUMNS.len()] {
+        [
+            self.anon_patient_id,
+            self.anon_patient_name,
+            self.patient_name,
+            self.patient_id,
+            self.date_offset.to_string(),
+            self.study_date,
+            self.anon_accession,
+            self.accession,
+            self.anon_study_uid,
+            self.study_uid,
+            self.series.to_string(),
+            self.instances.to_string(),
+        ]
+    }
+}
+
 impl From<StudyRow> for Line {
     fn from(row: StudyRow) -> Self {
         let shown = |value: Option<anon_model::Phi<String>>| {
@@ -57,11 +100,14 @@ impl From<StudyRow> for Line {
 }
 
 #[derive(Debug, Serialize)]
-struct Summary<'s> {
+struct Summary {
     event: &'static str,
     command: &'static str,
     studies: u64,
-    csv: Option<&'s str>,
+    csv: Option<String>,
+    xlsx: Option<String>,
+    /// Cells of the workbook that were cut.
+    cut: u64,
 }
 
 pub(crate) fn run(context: &Context<'_>, args: &Index) -> anyhow::Result<Ended> {
@@ -71,24 +117,90 @@ pub(crate) fn run(context: &Context<'_>, args: &Index) -> anyhow::Result<Ended> 
     let lookups = wire::read_lookups(&project, &settings)?;
     // Before anything is shown: what cannot be noted is not shown.
     audit::append(&project.audit_file(), "index", lookups.totals()?.studies)?;
-    let studies = match &args.csv {
-        Some(path) => {
-            let studies = csv::write(path, |row| each(context, &*lookups, row))?;
-            context
-                .report
-                .line(&format!("{studies} studies, written for you alone"))?;
-            studies
-        }
-        None => show(context, &*lookups)?,
+    let mut written = Written {
+        studies: 0,
+        csv: None,
+        xlsx: None,
+        cut: 0,
     };
-    let file = args.csv.as_ref().map(|path| path.to_string_lossy());
+    if let Some(file) = &args.csv {
+        let place = place_of(&project, &settings, file.as_deref(), "csv");
+        let (path, studies) = file::write(&place, |file| {
+            csv::write(file, |row| each(context, &*lookups, row))
+        })?;
+        (written.studies, written.csv) = (studies, Some(path));
+    }
+    if let Some(file) = &args.xlsx {
+        let place = place_of(&project, &settings, file.as_deref(), "xlsx");
+        let mut cut = 0;
+        let (path, studies) = file::write(&place, |file| {
+            let rows = |row: Row<'_>| each(context, &*lookups, row);
+            let done = xlsx::write(file, &project.tmp(), xlsx::SHEET_ROWS, rows)?;
+            cut = done.cut;
+            Ok(done.studies)
+        })?;
+        (written.studies, written.xlsx, written.cut) = (studies, Some(path), cut);
+    }
+    if written.csv.is_none() && written.xlsx.is_none() {
+        written.studies = show(context, &*lookups)?;
+    } else {
+        say(context, &written)?;
+    }
+    let shown = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
     context.report.json(&Summary {
         event: "summary",
         command: "index",
-        studies,
-        csv: file.as_deref(),
+        studies: written.studies,
+        csv: shown(&written.csv),
+        xlsx: shown(&written.xlsx),
+        cut: written.cut,
     })?;
     Ok(context.ended(Ended::Done))
+}
+
+/// What was written, and where.
+#[derive(Debug)]
+struct Written {
+    studies: u64,
+    csv: Option<PathBuf>,
+    xlsx: Option<PathBuf>,
+    /// Cells of the workbook that were cut.
+    cut: u64,
+}
+
+/// Where a file goes: as asked, else under V17's name in `private/phi_export`.
+fn place_of<'p>(
+    project: &Project,
+    settings: &ProjectSettings,
+    file: Option<&'p Path>,
+    extension: &'static str,
+) -> file::Place<'p> {
+    match file {
+        Some(path) => file::Place::Given(path),
+        None => file::Place::Counted {
+            directory: project.phi_export(),
+            stem: format!("{}_{}_PHI", settings.site_id, settings.name),
+            extension,
+        },
+    }
+}
+
+fn say(context: &Context<'_>, written: &Written) -> anyhow::Result<()> {
+    let report = context.report;
+    for path in [&written.csv, &written.xlsx].into_iter().flatten() {
+        report.line(&format!(
+            "{} studies in {}, written for you alone",
+            written.studies,
+            path.display()
+        ))?;
+    }
+    if written.cut > 0 {
+        report.warn(&format!(
+            "{} values are longer than a cell may be, and cut in the workbook; --csv has all of them",
+            written.cut
+        ));
+    }
+    Ok(())
 }
 
 fn show(context: &Context<'_>, lookups: &dyn LookupStore) -> anyhow::Result<u64> {
@@ -132,11 +244,7 @@ fn show(context: &Context<'_>, lookups: &dyn LookupStore) -> anyhow::Result<u64>
 }
 
 /// Shows each study; how many there were.
-fn each(
-    context: &Context<'_>,
-    lookups: &dyn LookupStore,
-    row: &mut dyn FnMut(Line) -> anyhow::Result<()>,
-) -> anyhow::Result<u64> {
+fn each(context: &Context<'_>, lookups: &dyn LookupStore, row: Row<'_>) -> anyhow::Result<u64> {
     let mut count = 0;
     let mut done = Ok(());
     lookups.studies(&mut |study| {

@@ -174,3 +174,39 @@ fn completions_and_the_manual_page() -> Test {
     }
     Ok(())
 }
+
+/// A project that was copied by root, or handed over: nothing of it is opened or changed.
+#[test]
+#[cfg(unix)]
+fn a_project_of_somebody_else_is_refused() -> Test {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can give files away");
+        return Ok(());
+    }
+    let scene = Scene::new()?;
+    scene.put("in/1", &ct_small(&Place::new(3)))?;
+    scene.json(&["import", "in", "--site-id", "5"])?.exits(0);
+    for name in ["private", "private/lookup.redb"] {
+        let path = scene.project().join(name);
+        std::os::unix::fs::chown(&path, Some(12345), None)?;
+        for args in [
+            &["import", "in"][..],
+            &["status"],
+            &["index"],
+            &["quarantine", "retry"],
+            &["delete", "--patient", "5-000001"],
+            &["serve", "--port", "0"],
+        ] {
+            let refused = scene.json(args)?.exits(4);
+            let told = refused.err.contains("belongs to user 12345");
+            assert!(
+                told && refused.err.contains("chown"),
+                "{args:?}: {}",
+                refused.err
+            );
+        }
+        std::os::unix::fs::chown(&path, Some(0), None)?;
+    }
+    assert_eq!(scene.json(&["status"])?.exits(0).summary()?["instances"], 1);
+    Ok(())
+}

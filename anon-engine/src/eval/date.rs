@@ -68,6 +68,17 @@ impl Shift {
         }
     }
 
+    /// The shift of a patient whose dates are moved by these days already; every date of the
+    /// nameless one is hidden. What may not be shown is the same as with [`Shift::of`].
+    pub fn by(dates: &Dates, patient_key: &str, days: i32) -> Self {
+        let hidden = patient_key.is_empty();
+        Self {
+            days: if hidden { 0 } else { days },
+            floor: matches!(dates, Dates::V17),
+            hidden,
+        }
+    }
+
     /// The days by which dates move.
     pub fn days(self) -> i32 {
         self.days
@@ -280,6 +291,31 @@ mod tests {
             nameless.date_time(b"202201011230").as_deref(),
             Some("200001011230")
         );
+    }
+
+    #[test]
+    fn a_given_shift_moves_either_way() {
+        for (days, date, expect) in [
+            (-1892, "20090325", Some("20040119")),
+            (-1, "20240301", Some("20240229")),
+            (0, "20240301", Some("20240301")),
+            (263, "20220101", Some("20220921")),
+            (-3649, "18991231", Some("20000101")),
+            (i32::MIN, "20240301", None),
+            (i32::MAX, "20240301", None),
+        ] {
+            let shift = Shift::by(&Dates::V17, "999", days);
+            assert_eq!(shift.days(), days);
+            let moved = shift.date(date.as_bytes());
+            assert_eq!(moved.as_deref(), expect, "{date} by {days}");
+        }
+        let nameless = Shift::by(&Dates::V17, "", -5);
+        assert_eq!(
+            (nameless.days(), nameless.date(b"20240301").as_deref()),
+            (0, Some("20000101"))
+        );
+        let early = Shift::by(&Dates::Keyed([1; 32]), "999", -1).date(b"18000101");
+        assert_eq!(early.as_deref(), Some("17991231"));
     }
 
     /// 10.1 #7: V17's shift hangs on nothing but the patient id, and anyone can undo it.

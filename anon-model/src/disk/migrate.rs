@@ -2,10 +2,10 @@
 
 use redb::{Database, ReadableTable, TableDefinition, WriteTransaction};
 
-use crate::disk::OpenError;
+use crate::disk::{OpenError, tables};
 
 /// Format that this program writes.
-pub(crate) const FORMAT: u64 = 1;
+pub(crate) const FORMAT: u64 = 2;
 
 /// `format` → version.
 pub(crate) const FORMATS: TableDefinition<'_, &str, u64> = TableDefinition::new("format");
@@ -14,7 +14,7 @@ pub(crate) const FORMATS: TableDefinition<'_, &str, u64> = TableDefinition::new(
 type Step = fn(&WriteTransaction) -> Result<(), OpenError>;
 
 /// From version n to n + 1, beginning with version 1. Nothing older was ever released.
-const STEPS: &[Step] = &[];
+const STEPS: &[Step] = &[tables::add_adopted];
 
 /// Brings a database to the current format; `prepare` founds a new one.
 pub(crate) fn bring_up(

@@ -1,7 +1,7 @@
 //! [`DiskStore`]: the lookup store in one file, on redb.
 //!
 //! ```text
-//! format      "format"              → version of all below: 1
+//! format      "format"              → version of all below: 2
 //! meta        "hash key"            → 32 random bytes: the key of every hash below
 //!             "state"               → identity, counters, counts, totals
 //!             "indexed"             → of each sort of id, the highest that is in `ids`
@@ -18,6 +18,8 @@
 //! members     (series, group)       → ids of the instances that the group brought
 //! references  (UID, study)          → –; the study names the UID in another role, and is not the
 //!                                     first to do so
+//! offsets     id of the patient     → days by which its dates move, as given from outside
+//! adopted     id of the study's UID → –; its row was given from outside, and stays without instances
 //! intents     group                 → outputs to publish, or directories to remove
 //! rules       order                 → digest, name, text, when accepted
 //!
@@ -25,6 +27,9 @@
 //! hash  = BLAKE3 under the hash key, first 16 bytes
 //! value = version: u8 | bincode of a struct of that version
 //! ```
+//!
+//! Format 1 had no `offsets` and no `adopted`; they are made empty when such a file is opened for
+//! writing.
 //!
 //! An id says its own pseudonym where that is a number, so a known original costs one look into
 //! `ids`, and a new one a row of 24 bytes there and its text, appended, in `pairs`. The hash is

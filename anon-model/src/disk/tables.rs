@@ -31,6 +31,10 @@ const STUDY_SERIES: TableDefinition<'_, (u64, u64), ()> = TableDefinition::new("
 const INSTANCES: TableDefinition<'_, u64, &MemberBytes> = TableDefinition::new("instances");
 const MEMBERS: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("members");
 const REFERENCES: TableDefinition<'_, (u64, u64), ()> = TableDefinition::new("references");
+/// Since format 2.
+const OFFSETS: TableDefinition<'_, u64, i32> = TableDefinition::new("offsets");
+/// Since format 2.
+const ADOPTED: TableDefinition<'_, u64, ()> = TableDefinition::new("adopted");
 const INTENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("intents");
 const RULES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("rules");
 
@@ -69,6 +73,13 @@ pub(super) fn prepare(write: &WriteTransaction) -> Result<(), OpenError> {
     write.open_table(REFERENCES)?;
     write.open_table(INTENTS)?;
     write.open_table(RULES)?;
+    add_adopted(write)
+}
+
+/// From format 1 to 2: two tables more, both empty.
+pub(super) fn add_adopted(write: &WriteTransaction) -> Result<(), OpenError> {
+    write.open_table(OFFSETS)?;
+    write.open_table(ADOPTED)?;
     Ok(())
 }
 
@@ -314,6 +325,10 @@ fn write_batch(write: &WriteTransaction, batch: &Batch, top: Marks) -> Result<()
         REFERENCES,
         references.map(|(uid, study)| ((uid.0, study.0), Some(()))),
     )?;
+    let offsets = batch.offsets.iter().map(|(id, days)| (id.0, *days));
+    write_plain(write, OFFSETS, offsets)?;
+    let adopted = batch.adopted.iter().map(|(id, row)| (id.0, *row));
+    write_plain(write, ADOPTED, adopted)?;
     if !batch.intents.is_empty() {
         let mut intents = write.open_table(INTENTS).map_err(broken)?;
         for (group, intent) in &batch.intents {
@@ -554,6 +569,8 @@ pub(crate) struct View {
     instances: ReadOnlyTable<u64, &'static MemberBytes>,
     members: ReadOnlyTable<(u64, u64), &'static [u8]>,
     references: ReadOnlyTable<(u64, u64), ()>,
+    offsets: ReadOnlyTable<u64, i32>,
+    adopted: ReadOnlyTable<u64, ()>,
     intents: ReadOnlyTable<u64, &'static [u8]>,
     rules: ReadOnlyTable<u64, &'static [u8]>,
 }
@@ -576,6 +593,8 @@ impl View {
             instances: read.open_table(INSTANCES)?,
             members: read.open_table(MEMBERS)?,
             references: read.open_table(REFERENCES)?,
+            offsets: read.open_table(OFFSETS)?,
+            adopted: read.open_table(ADOPTED)?,
             intents: read.open_table(INTENTS)?,
             rules: read.open_table(RULES)?,
         })
@@ -763,6 +782,22 @@ impl Snapshot for View {
         page(&self.references, uid.0, after, limit, |study, ()| {
             Ok(PairId(study))
         })
+    }
+
+    fn offset(&self, patient: PairId) -> Result<Option<i32>, BackendError> {
+        let days = ReadableTable::get(&self.offsets, patient.0).map_err(broken)?;
+        Ok(days.map(|days| days.value()))
+    }
+
+    fn has_offsets(&self) -> Result<bool, BackendError> {
+        Ok(ReadableTable::first(&self.offsets)
+            .map_err(broken)?
+            .is_some())
+    }
+
+    fn is_adopted(&self, study: PairId) -> Result<bool, BackendError> {
+        let row = ReadableTable::get(&self.adopted, study.0).map_err(broken)?;
+        Ok(row.is_some())
     }
 
     fn intents(&self) -> Result<Vec<(u64, IntentRecord)>, BackendError> {

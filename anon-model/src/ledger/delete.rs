@@ -81,7 +81,12 @@ impl<T: Tables> Ledger<T> {
         for study in studies {
             let name = self.durable_name(&draft.snapshot, *study)?;
             directories.push([patient_name.clone(), name]);
-            for id in delete_rows(draft, *study)? {
+            let ids = delete_rows(draft, *study)?;
+            if draft.study(*study)?.is_some() {
+                // One that was given from outside stays without instances.
+                draft.remove_study(patient, *study)?;
+            }
+            for id in ids {
                 if !is_used(state, draft, id, studies)? {
                     self.delete_pair(draft, id)?;
                 }
@@ -102,8 +107,9 @@ impl<T: Tables> Ledger<T> {
                 directories,
             },
             totals: Totals {
-                patients: before.patients - after.patients,
-                studies: before.studies - after.studies,
+                // Rows without instances are not in the totals, and are lost all the same.
+                patients: u64::from(gone && patient != PairId::NO_PATIENT),
+                studies: studies.len() as u64,
                 series: before.series - after.series,
                 instances: before.instances - after.instances,
                 bytes: before.bytes - after.bytes,
@@ -120,6 +126,10 @@ impl<T: Tables> Ledger<T> {
                 Some(self.name_key(id.space(), &self.pair_name(id, &pair)?))
             }
         };
+        if id.space() == Space::Patient && draft.snapshot.offset(id)?.is_some() {
+            // Its number may come back for another original, and must bring nothing along.
+            draft.batch.offsets.insert(id, None);
+        }
         draft.batch.removed_pairs.push((id, key, name));
         let count = draft.batch.meta.count(id.space());
         *count = count.saturating_sub(1);

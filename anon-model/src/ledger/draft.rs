@@ -8,7 +8,7 @@ use crate::ledger::pending::KeyMap;
 use crate::ledger::records::{
     Batch, Key, Member, PairId, PatientRecord, SeriesRecord, Snapshot, StudyRecord,
 };
-use crate::{BackendError, NewInstance};
+use crate::{BackendError, NewInstance, PatientPhi, StudyPhi};
 
 pub(crate) struct Draft<S> {
     pub(crate) snapshot: Arc<S>,
@@ -85,7 +85,7 @@ impl<S: Snapshot> Draft<S> {
             }
             return Ok(false);
         }
-        self.add_study(patient, study, accession, new)?;
+        self.add_study(patient, study, accession, (&new.patient, &new.study))?;
         self.add_series(study, series, new)?;
         let member = Member {
             series,
@@ -100,12 +100,13 @@ impl<S: Snapshot> Draft<S> {
         Ok(true)
     }
 
-    fn add_study(
+    /// Puts a study into the index, and its patient, unless they are there.
+    pub(crate) fn add_study(
         &mut self,
         patient: PairId,
         study: PairId,
         accession: Option<PairId>,
-        new: &NewInstance,
+        phi: (&PatientPhi, &StudyPhi),
     ) -> Result<(), BackendError> {
         if let Some(record) = self.study(study)? {
             return if record.patient == patient {
@@ -116,13 +117,10 @@ impl<S: Snapshot> Draft<S> {
         }
         if self.patient(patient)?.is_none() {
             let record = PatientRecord {
-                phi: new.patient.clone(),
+                phi: phi.0.clone(),
                 ..PatientRecord::default()
             };
             self.batch.patients.insert(patient, Some(record));
-            if patient != PairId::NO_PATIENT {
-                self.batch.meta.totals.patients += 1;
-            }
         }
         self.patient(patient)?.ok_or(Fault::Dangling)?.studies += 1;
         self.batch.meta.sight += 1;
@@ -130,7 +128,7 @@ impl<S: Snapshot> Draft<S> {
         let record = StudyRecord {
             patient,
             sight,
-            phi: new.study.clone(),
+            phi: phi.1.clone(),
             accession,
             series: 0,
             instances: 0,
@@ -138,7 +136,6 @@ impl<S: Snapshot> Draft<S> {
         };
         self.batch.studies.insert(study, Some(record));
         self.batch.sights.insert((patient, sight), Some(study));
-        self.batch.meta.totals.studies += 1;
         Ok(())
     }
 
@@ -180,12 +177,17 @@ impl<S: Snapshot> Draft<S> {
         series: PairId,
         change: i64,
     ) -> Result<(), BackendError> {
-        let count = &mut self.series(series)?.ok_or(Fault::Dangling)?.instances;
-        *count = count.saturating_add_signed(change);
-        let count = &mut self.study(study)?.ok_or(Fault::Dangling)?.instances;
-        *count = count.saturating_add_signed(change);
-        let count = &mut self.patient(patient)?.ok_or(Fault::Dangling)?.instances;
-        *count = count.saturating_add_signed(change);
+        let record = self.series(series)?.ok_or(Fault::Dangling)?;
+        move_count(&mut record.instances, change);
+        let record = self.study(study)?.ok_or(Fault::Dangling)?;
+        let studies = move_count(&mut record.instances, change);
+        let record = self.patient(patient)?.ok_or(Fault::Dangling)?;
+        let patients = move_count(&mut record.instances, change);
+        let totals = &mut self.batch.meta.totals;
+        totals.studies = totals.studies.saturating_add_signed(studies);
+        if patient != PairId::NO_PATIENT {
+            totals.patients = totals.patients.saturating_add_signed(patients);
+        }
         Ok(())
     }
 
@@ -226,22 +228,48 @@ impl<S: Snapshot> Draft<S> {
         self.study(study)?.ok_or(Fault::Dangling)?.series -= 1;
         self.patient(patient)?.ok_or(Fault::Dangling)?.series -= 1;
         self.batch.meta.totals.series -= 1;
-        let record = self.study(study)?.ok_or(Fault::Dangling)?;
-        if record.instances > 0 {
-            return Ok(());
+        let empty = self.study(study)?.ok_or(Fault::Dangling)?.instances == 0;
+        if empty && !self.is_adopted(study)? {
+            self.remove_study(patient, study)?;
         }
-        let sight = record.sight;
+        Ok(())
+    }
+
+    /// Takes the row of a study without instances out, and that of its patient if it was the last.
+    pub(crate) fn remove_study(
+        &mut self,
+        patient: PairId,
+        study: PairId,
+    ) -> Result<(), BackendError> {
+        let sight = self.study(study)?.ok_or(Fault::Dangling)?.sight;
+        if self.is_adopted(study)? {
+            self.batch.adopted.insert(study, None);
+        }
         self.batch.studies.insert(study, None);
         self.batch.sights.insert((patient, sight), None);
-        self.batch.meta.totals.studies -= 1;
         let record = self.patient(patient)?.ok_or(Fault::Dangling)?;
         record.studies -= 1;
         if record.studies == 0 {
             self.batch.patients.insert(patient, None);
-            if patient != PairId::NO_PATIENT {
-                self.batch.meta.totals.patients -= 1;
-            }
         }
         Ok(())
+    }
+
+    fn is_adopted(&self, study: PairId) -> Result<bool, BackendError> {
+        match self.batch.adopted.get(&study) {
+            Some(row) => Ok(row.is_some()),
+            None => self.snapshot.is_adopted(study),
+        }
+    }
+}
+
+/// Counts up or down. 1 if the count is no longer zero, -1 if it has become zero, else 0.
+fn move_count(count: &mut u64, change: i64) -> i64 {
+    let before = *count;
+    *count = before.saturating_add_signed(change);
+    match (before, *count) {
+        (0, 1..) => 1,
+        (1.., 0) => -1,
+        _ => 0,
     }
 }

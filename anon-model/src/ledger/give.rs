@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Numbers stay below this, so that every UID fits in 64 characters.
-const MAX_NUMBER: u64 = 10_u64.pow(COUNTER_DIGITS) - 1;
+pub(super) const MAX_NUMBER: u64 = 10_u64.pow(COUNTER_DIGITS) - 1;
 
 /// Longest LO value in characters (PS3.5 section 6.2).
 const MAX_LO: usize = 64;
@@ -157,6 +157,7 @@ impl<T: Tables> Ledger<T> {
             uids: Vec::with_capacity(wanted.uids.len()),
             accessions: Vec::with_capacity(wanted.accessions.len()),
             filed_under: looked.filed_under.clone(),
+            date_offset: state.offset(patient)?,
         };
         let mut references = Vec::with_capacity(wanted.uids.len());
         for uid in &wanted.uids {
@@ -283,7 +284,11 @@ impl<T: Tables> Ledger<T> {
         state.id(self.key(Space::Patient, original.expose()))
     }
 
-    fn name_of(&self, state: &State<T::Snapshot>, id: PairId) -> Result<String, BackendError> {
+    pub(super) fn name_of(
+        &self,
+        state: &State<T::Snapshot>,
+        id: PairId,
+    ) -> Result<String, BackendError> {
         if id.kind() == Kind::Numbered {
             return Ok(self.identity.numbered(id.space(), id.number()));
         }
@@ -468,7 +473,7 @@ fn take_back<S: Snapshot>(state: &mut State<S>, length: usize) {
 }
 
 /// Checks that a given pseudonym can stand in an object and in a path.
-fn check_form(space: Space, pseudonym: &str) -> Result<(), AdoptError> {
+pub(super) fn check_form(space: Space, pseudonym: &str) -> Result<(), AdoptError> {
     let problem = match space {
         Space::Uid if Uid::new(pseudonym).is_err() => "the pseudonym is not a UID",
         Space::Uid => return Ok(()),

@@ -15,6 +15,7 @@ pub(crate) mod pending;
 mod query;
 pub(crate) mod records;
 mod state;
+mod take_over;
 mod write;
 
 use std::fmt;

@@ -206,6 +206,10 @@ pub(crate) struct Batch {
     pub(crate) members: BTreeMap<PairId, Vec<PairId>>,
     /// Series of which nothing is left: their lists of instances go.
     pub(crate) emptied: Vec<PairId>,
+    /// Days by which a patient's dates move, where they were given from outside.
+    pub(crate) offsets: BTreeMap<PairId, Option<i32>>,
+    /// Studies that were given from outside: their rows stay without instances.
+    pub(crate) adopted: BTreeMap<PairId, Option<()>>,
     pub(crate) intents: BTreeMap<u64, Option<IntentRecord>>,
     pub(crate) rules: Option<(u64, RulesRecord)>,
     pub(crate) meta: Meta,
@@ -254,6 +258,12 @@ pub(crate) trait Snapshot: Send + Sync {
         after: Option<PairId>,
         limit: usize,
     ) -> Result<Vec<PairId>, BackendError>;
+    /// Days by which a patient's dates move, where they were given from outside.
+    fn offset(&self, patient: PairId) -> Result<Option<i32>, BackendError>;
+    /// True if any patient has such days.
+    fn has_offsets(&self) -> Result<bool, BackendError>;
+    /// True if a study was given from outside.
+    fn is_adopted(&self, study: PairId) -> Result<bool, BackendError>;
     fn intents(&self) -> Result<Vec<(u64, IntentRecord)>, BackendError>;
     fn rules(&self) -> Result<Vec<RulesRecord>, BackendError>;
     fn meta(&self) -> Result<Meta, BackendError>;

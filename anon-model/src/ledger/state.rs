@@ -30,6 +30,9 @@ pub(crate) struct State<S> {
     pub(crate) open: BTreeMap<u64, IntentRecord>,
     /// True once memory and tables may differ.
     pub(crate) broken: bool,
+    /// True if any patient has days of its own by which its dates move.
+    has_offsets: bool,
+    offsets: Cache<Option<i32>>,
     known: Cache<PairId>,
     parents: Cache<PairId>,
     referred: Cache<()>,
@@ -38,7 +41,10 @@ pub(crate) struct State<S> {
 impl<S: Snapshot> State<S> {
     pub(crate) fn new(snapshot: Arc<S>, meta: Meta) -> Result<Self, BackendError> {
         let open = snapshot.intents()?.into_iter().collect();
+        let has_offsets = snapshot.has_offsets()?;
         Ok(Self {
+            has_offsets,
+            offsets: Cache::new(RELATIONS),
             snapshot,
             meta,
             pending: Pending::default(),
@@ -103,6 +109,25 @@ impl<S: Snapshot> State<S> {
         Ok(patient)
     }
 
+    /// Days by which a patient's dates move, where they were given from outside.
+    pub(crate) fn offset(&mut self, patient: PairId) -> Result<Option<i32>, BackendError> {
+        if !self.has_offsets {
+            return Ok(None);
+        }
+        if let Some(days) = self.offsets.get(join(0, patient)) {
+            return Ok(days);
+        }
+        let days = self.snapshot.offset(patient)?;
+        self.offsets.insert(join(0, patient), days);
+        Ok(days)
+    }
+
+    /// Days were given.
+    pub(crate) fn offsets_changed(&mut self) {
+        self.has_offsets = true;
+        self.offsets.clear();
+    }
+
     /// The study of a series, in flight or in the index.
     pub(crate) fn study_of(&mut self, series: PairId) -> Result<Option<PairId>, BackendError> {
         if let Some(study) = self.flight.study_of(series) {
@@ -164,6 +189,7 @@ impl<S: Snapshot> State<S> {
 
     /// Forgets what is only remembered: rows have been removed.
     pub(crate) fn forget(&mut self) {
+        self.offsets.clear();
         self.known.clear();
         self.parents.clear();
         self.referred.clear();

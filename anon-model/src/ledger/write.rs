@@ -10,8 +10,8 @@ use crate::ledger::state::State;
 use crate::{BackendError, Group, NewInstance, Phi, RulesRecord, Space};
 
 /// What a batch was made of that has to come back if it cannot be written.
-struct Taken<S> {
-    draft: Draft<S>,
+pub(super) struct Taken<S> {
+    pub(super) draft: Draft<S>,
     settled: Vec<u64>,
 }
 
@@ -51,7 +51,7 @@ impl<T: Tables> Ledger<T> {
         })
     }
 
-    fn conclude<R>(
+    pub(super) fn conclude<R>(
         &self,
         state: &mut State<T::Snapshot>,
         taken: Taken<T::Snapshot>,
@@ -234,7 +234,7 @@ impl<T: Tables> Ledger<T> {
 }
 
 /// Takes what waits into a draft.
-fn take<S: crate::ledger::records::Snapshot>(state: &mut State<S>) -> Taken<S> {
+pub(super) fn take<S: crate::ledger::records::Snapshot>(state: &mut State<S>) -> Taken<S> {
     state.committing = Arc::new(std::mem::take(&mut state.pending));
     let settled = std::mem::take(&mut state.settled);
     let batch = Batch {

@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anon_model::conformance::{self, Outcome};
 use anon_model::settings::Durability;
 use anon_model::{
-    Assigned, DiskOptions, DiskStore, Fingerprint, LookupStore, NewInstance, PatientPhi, Phi,
-    Pseudonyms, SeriesPhi, Space, StudyPhi, Wanted,
+    Adopting, Assigned, DiskOptions, DiskStore, Fingerprint, LookupStore, NewInstance, PatientPhi,
+    Phi, Pseudonyms, SeriesPhi, Space, StudyPhi, Wanted,
 };
 use redb::StorageBackend;
+
+use crate::adopting::given;
 
 /// What ends the life of the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -294,6 +296,49 @@ fn kill_after_every_write() -> Outcome {
             ends += 1;
         }
         assert!(ends > 100, "only {ends} writes");
+    }
+    Ok(())
+}
+
+/// Studies taken over are there all or not at all, whenever the disk ends.
+#[test]
+fn taking_over_is_one_step() -> Outcome {
+    let studies: Vec<_> = (1..40)
+        .map(|number| given(number, number * 7, number))
+        .collect();
+    let options = DiskOptions::default().with_index_lag(7);
+    let empty = Simulated::new(Vec::new(), End::Never);
+    drop(open(&empty, &options)?);
+    for end in [End::Sync as fn(usize) -> End, End::Write] {
+        let (mut ends, mut seen) = (0, BTreeMap::new());
+        loop {
+            let disk = Simulated::new(empty.left(), end(ends + 1));
+            let store = open(&disk, &options)?;
+            store.adopt_studies(&studies, &[], Adopting::AllOrNothing)?;
+            let acknowledged = !disk.ended();
+            drop(store);
+            if !disk.ended() {
+                break;
+            }
+            let store = open(&Simulated::new(disk.left(), End::Never), &options)?;
+            let (mut rows, mut moved) = (0, 0);
+            store.studies(&mut |row| {
+                rows += 1;
+                moved += usize::from(row.phi.date_offset == -70);
+                std::ops::ControlFlow::Continue(())
+            })?;
+            let uids = usize::try_from(store.counts()?.uids)?;
+            assert!(
+                [rows, moved, uids] == [0; 3] || [rows, moved, uids] == [39; 3],
+                "{ends}: {rows}"
+            );
+            assert!(rows == 39 || !acknowledged, "{ends}: acknowledged and lost");
+            *seen.entry(rows).or_insert(0) += 1;
+            store.adopt_studies(&studies, &[], Adopting::AllOrNothing)?;
+            assert_eq!(store.counts()?.uids, 39);
+            ends += 1;
+        }
+        assert!(seen.get(&0).is_some_and(|ends| *ends > 0), "{seen:?}");
     }
     Ok(())
 }

@@ -358,5 +358,41 @@ fn format_1_opens() -> Outcome {
         Some("1.2.826.0.1.3680043.10.474.2.123456789.1")
     );
     assert!(store.unsettled()?.is_empty());
+    // What format 2 brought works in it, and it is brought up once.
+    let studies = [anon_model::GivenStudy {
+        patient_key: Phi::new("J".to_owned()),
+        patient_name: "123456789-000017".to_owned(),
+        study_uid: Phi::new("9.9".to_owned()),
+        study_name: "9.8.7".to_owned(),
+        ..anon_model::GivenStudy::default()
+    }];
+    let adopting = anon_model::Adopting::AllOrNothing;
+    assert!(store.adopt_studies(&studies, &[], adopting)?[0].is_ok());
+    drop(store);
+    let identity = Identity::new(SiteId::new("123456789")?, UidRoot::default())?;
+    let store = DiskStore::open_read_only(&path, identity, &DiskOptions::default())?;
+    assert!(store.study("9.8.7")?.is_some());
+    assert_eq!(store.totals()?.instances, 300);
+    Ok(())
+}
+
+/// Reading alone does not bring a file up, and says what to do.
+#[test]
+fn format_1_is_not_read_before_it_is_brought_up() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("lookup.redb");
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/lookup-1.redb");
+    std::fs::copy(fixture, &path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    }
+    let identity = Identity::new(SiteId::new("123456789")?, UidRoot::default())?;
+    let options = DiskOptions::default();
+    let read = || DiskStore::open_read_only(&path, identity.clone(), &options);
+    assert!(matches!(read(), Err(OpenError::NotClosed)));
+    drop(DiskStore::open(&path, identity.clone(), &options)?);
+    assert_eq!(read()?.totals()?.instances, 300);
     Ok(())
 }

@@ -9,9 +9,13 @@
 )]
 
 #[cfg(all(feature = "conformance", feature = "disk"))]
+mod adopting;
+#[cfg(all(feature = "conformance", feature = "disk"))]
 mod crash;
 #[cfg(feature = "disk")]
 mod disk;
+#[cfg(all(feature = "conformance", feature = "disk", feature = "java-index"))]
+mod java_index;
 #[cfg(feature = "disk")]
 mod schemes;
 mod settings;

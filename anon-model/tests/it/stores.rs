@@ -6,9 +6,9 @@ use std::path::Path;
 
 use anon_model::conformance::{self, Outcome};
 use anon_model::{
-    Assigned, DiskOptions, DiskStore, Fingerprint, Group, LookupStore, MemoryStore, Names,
-    NewInstance, PatientPhi, Phi, RulesRecord, SeriesPhi, Space, StudyConflict, StudyPhi, StudyRow,
-    Wanted,
+    Adopting, Assigned, DiskOptions, DiskStore, Fingerprint, GivenStudy, Group, LookupStore,
+    MemoryStore, Names, NewInstance, PatientPhi, Phi, RulesRecord, SeriesPhi, Space, StudyConflict,
+    StudyPhi, StudyRow, Wanted,
 };
 use proptest::prelude::*;
 
@@ -52,6 +52,10 @@ enum Step {
         original: u8,
         pseudonym: u8,
     },
+    AdoptStudies {
+        studies: Vec<(u8, u8, u8)>,
+        adopting: Adopting,
+    },
     DeleteStudy(u8),
     DeletePatient(u8),
     Expect {
@@ -74,6 +78,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (0..8_u8).prop_map(|unpublished| Step::Settle { unpublished }),
         1 => (0..3_u8, 0..40_u8, 0..30_u8)
             .prop_map(|(space, original, pseudonym)| Step::Adopt { space, original, pseudonym }),
+        2 => (prop::collection::vec((0..6_u8, 0..8_u8, 0..3_u8), 1..4), prop::sample::select(vec![
+                Adopting::AllOrNothing, Adopting::WhatCanBe, Adopting::Nothing,
+            ])).prop_map(|(studies, adopting)| Step::AdoptStudies { studies, adopting }),
         1 => (0..20_u8).prop_map(Step::DeleteStudy),
         1 => (0..5_u8).prop_map(Step::DeletePatient),
         1 => (0..5_u8, 0..4_u8).prop_map(|(study, target)| Step::Expect { study, target }),
@@ -143,6 +150,56 @@ fn new_instance(wanted: &Wanted, names: Names) -> NewInstance {
     }
 }
 
+/// A pair of the same pool.
+fn given_pair(space: u8, original: u8, pseudonym: u8) -> (Space, String, String) {
+    match space {
+        0 => (
+            Space::Patient,
+            format!("P{original}"),
+            format!("99.99-{pseudonym:06}"),
+        ),
+        1 => (
+            Space::Uid,
+            format!("1.{original}"),
+            format!("5.5.{pseudonym}"),
+        ),
+        _ => (
+            Space::Accession,
+            format!("A{original}"),
+            format!("{pseudonym}"),
+        ),
+    }
+}
+
+/// A study of the same pool, under a number or a text.
+fn given_study(patient: u8, study: u8, days: u8) -> GivenStudy {
+    let id = phi(if patient == 0 {
+        String::new()
+    } else {
+        format!("P{patient}")
+    });
+    GivenStudy {
+        patient_key: id.clone(),
+        patient_name: format!("99.99-{patient:06}"),
+        study_uid: phi(format!("1.{study}")),
+        study_name: if study.is_multiple_of(2) {
+            format!("1.2.826.0.1.3680043.10.474.99.99.{}", study + 1)
+        } else {
+            format!("5.6.{study}")
+        },
+        accession_name: format!("J{days}"),
+        patient: PatientPhi {
+            id,
+            ..PatientPhi::default()
+        },
+        study: StudyPhi {
+            accession: Some(phi(format!("A{days}"))),
+            date_offset: -i32::from(days / 2),
+            ..StudyPhi::default()
+        },
+    }
+}
+
 /// A program that uses a store, with what it has to remember.
 struct Program {
     store: Box<dyn LookupStore>,
@@ -201,24 +258,16 @@ impl Program {
                 original,
                 pseudonym,
             } => {
-                let (space, original, name) = match space {
-                    0 => (
-                        Space::Patient,
-                        format!("P{original}"),
-                        format!("99.99-{pseudonym:06}"),
-                    ),
-                    1 => (
-                        Space::Uid,
-                        format!("1.{original}"),
-                        format!("5.5.{pseudonym}"),
-                    ),
-                    _ => (
-                        Space::Accession,
-                        format!("A{original}"),
-                        format!("{pseudonym}"),
-                    ),
-                };
+                let (space, original, name) = given_pair(*space, *original, *pseudonym);
                 format!("{:?}", store.adopt(space, &phi(original), &name))
+            }
+            Step::AdoptStudies { studies, adopting } => {
+                let studies: Vec<_> = studies
+                    .iter()
+                    .map(|(patient, study, days)| given_study(*patient, *study, *days))
+                    .collect();
+                let used = [(Space::Accession, "3".to_owned())];
+                format!("{:?}", store.adopt_studies(&studies, &used, *adopting))
             }
             Step::DeleteStudy(number) => {
                 let uid = format!("1.2.826.0.1.3680043.10.474.99.99.{number}");
@@ -283,6 +332,14 @@ impl Program {
                 store.stored_instances(&uid)?,
             ));
         }
+        // Totals count what has instances, however its row came about.
+        let totals = store.totals()?;
+        let filled = studies.iter().filter(|row| row.instances > 0).count();
+        assert_eq!(totals.studies, filled as u64);
+        assert_eq!(
+            totals.instances,
+            studies.iter().map(|row| row.instances).sum::<u64>()
+        );
         Ok(format!(
             "{exposed:?} {studies:?} {patients:?} {pairs:?} {:?} {:?} {:?} {:?} {:?}",
             store.totals()?,

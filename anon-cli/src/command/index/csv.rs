@@ -1,82 +1,34 @@
 //! The index as CSV: V17's columns, UTF-8, RFC 4180, and nothing that a spreadsheet would run.
+//!
+//! A text that a spreadsheet could take for a formula is put behind an apostrophe, and so is one
+//! that begins with an apostrophe. A program that takes semicolons, tabs or line ends for the ends
+//! of cells finds more beginnings: what stands behind them in a text is treated alike. Whoever
+//! wants the texts as they were splits a cell at semicolons, tabs and line ends and takes one
+//! apostrophe off the front of each piece that has one.
 
 use std::borrow::Cow;
-use std::fs;
+use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
 
-use anyhow::Context as _;
+use super::{COLUMNS, DATE_OFFSET, Row};
 
-use super::Line;
-use crate::exit::Failure;
-use crate::platform;
-
-/// V17's, in its order.
-const COLUMNS: [&str; 12] = [
-    "ANON-PatientID",
-    "ANON-PatientName",
-    "PHI-PatientName",
-    "PHI-PatientID",
-    "DateOffset",
-    "PHI-StudyDate",
-    "ANON-Accession",
-    "PHI-Accession",
-    "ANON-StudyInstanceUID",
-    "PHI-StudyInstanceUID",
-    "Number of Series",
-    "Number of Instances",
-];
-
-type Row<'r> = &'r mut dyn FnMut(Line) -> anyhow::Result<()>;
-
-/// Writes the rows that `rows` shows, all of them or no file; how many there were.
+/// Writes the rows that `rows` shows; how many there were.
 pub(super) fn write(
-    path: &Path,
+    file: File,
     rows: impl FnOnce(Row<'_>) -> anyhow::Result<u64>,
 ) -> anyhow::Result<u64> {
-    let failed = || Failure::CannotRun(format!("cannot write {}", path.display()));
-    let mut name = path.file_name().with_context(failed)?.to_os_string();
-    name.push(format!(".{}.new", std::process::id()));
-    let fresh = path.with_file_name(name);
-    let written = to_file(&fresh, rows).and_then(|count| {
-        fs::rename(&fresh, path)?;
-        Ok(count)
-    });
-    if written.is_err() {
-        // The first error is the one to tell. What is left holds originals, and is private.
-        let _ = fs::remove_file(&fresh);
-    }
-    written.with_context(failed)
-}
-
-fn to_file(path: &Path, rows: impl FnOnce(Row<'_>) -> anyhow::Result<u64>) -> anyhow::Result<u64> {
-    let file = platform::private_file(path)?;
     let mut csv = csv::WriterBuilder::new()
         .terminator(csv::Terminator::CRLF)
         .from_writer(BufWriter::new(file));
     csv.write_record(COLUMNS)?;
     let count = rows(&mut |study| {
-        let cells = [
-            study.anon_patient_id,
-            study.anon_patient_name,
-            study.patient_name,
-            study.patient_id,
-            study.date_offset.to_string(),
-            study.study_date,
-            study.anon_accession,
-            study.accession,
-            study.anon_study_uid,
-            study.study_uid,
-            study.series.to_string(),
-            study.instances.to_string(),
-        ];
         // Date offsets are numbers of ours and may be negative: they stay numbers.
-        let safe = cells.iter().enumerate().map(|(column, cell)| match column {
-            4 => Cow::Borrowed(cell.as_str()),
-            _ => harmless(cell),
-        });
-        for cell in safe {
-            csv.write_field(&*cell)?;
+        for (column, cell) in study.cells().iter().enumerate() {
+            if column == DATE_OFFSET {
+                csv.write_field(cell)?;
+            } else {
+                csv.write_field(&*harmless(cell))?;
+            }
         }
         csv.write_record(None::<&[u8]>)?;
         Ok(())
@@ -87,19 +39,49 @@ fn to_file(path: &Path, rows: impl FnOnce(Row<'_>) -> anyhow::Result<u64>) -> an
     Ok(count)
 }
 
-/// A text that a spreadsheet takes for text: what begins like a formula is put behind an
-/// apostrophe.
+/// What some program takes for the end of a cell, besides the comma, which is quoted.
+const ENDS: [char; 4] = [';', '\t', '\r', '\n'];
+
+/// What begins a formula, in ASCII and in full width.
+const SIGNS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+
+/// A text that a spreadsheet takes for text.
 fn harmless(cell: &str) -> Cow<'_, str> {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
-        Cow::Owned(format!("'{cell}"))
-    } else {
-        Cow::Borrowed(cell)
+    if !cell.split(ENDS).any(is_harmful) {
+        return Cow::Borrowed(cell);
     }
+    let mut safe = String::with_capacity(cell.len() + 2);
+    for piece in cell.split_inclusive(ENDS) {
+        if is_harmful(piece.trim_end_matches(ENDS)) {
+            safe.push('\'');
+        }
+        safe.push_str(piece);
+    }
+    Cow::Owned(safe)
+}
+
+/// True if a piece begins a formula, whatever spaces and marks without a shape come before it, or
+/// looks like one that was made harmless.
+fn is_harmful(piece: &str) -> bool {
+    let shapeless = |c: char| {
+        c.is_whitespace()
+            || c.is_control()
+            || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2060}' | '\u{FEFF}')
+    };
+    piece.starts_with('\'') || piece.trim_start_matches(shapeless).starts_with(SIGNS)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As the module says.
+    fn as_it_was(cell: &str) -> String {
+        let pieces = cell.split_inclusive(ENDS);
+        pieces
+            .map(|piece| piece.strip_prefix('\'').unwrap_or(piece))
+            .collect()
+    }
 
     #[test]
     fn formulas_are_put_behind_an_apostrophe() {
@@ -108,19 +90,42 @@ mod tests {
             ("+1", "'+1"),
             ("-1", "'-1"),
             ("@SUM(A1)", "'@SUM(A1)"),
+            (" =1", "' =1"),
+            ("\u{a0}\u{3000}=1", "'\u{a0}\u{3000}=1"),
+            ("\u{feff}=1", "'\u{feff}=1"),
+            ("\0=1", "'\0=1"),
+            ("\t=1", "\t'=1"),
+            ("\r=1", "\r'=1"),
+            ("\n =1", "\n' =1"),
+            ("＝1", "'＝1"),
+            ("＋1", "'＋1"),
+            ("－1", "'－1"),
+            ("＠A", "'＠A"),
+            ("Doe;=1", "Doe;'=1"),
+            ("'s Gravenhage", "''s Gravenhage"),
             ("Doe^Jane", "Doe^Jane"),
+            ("Doe; Jane", "Doe; Jane"),
+            ("1-2=3", "1-2=3"),
             ("", ""),
         ] {
-            assert_eq!(harmless(cell), safe);
+            assert_eq!(harmless(cell), safe, "{cell:?}");
+            assert_eq!(as_it_was(safe), cell, "{cell:?}");
         }
     }
 
+    /// Every text of four characters of an alphabet that has one of each sort.
     #[test]
-    fn a_failed_row_leaves_no_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("index.csv");
-        let result = write(&path, |_| anyhow::bail!("no"));
-        assert!(result.is_err());
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    fn no_text_begins_a_formula_and_each_comes_back() {
+        let alphabet = ['=', '－', '\'', ' ', '\t', ';', '\n', '\u{200b}', 'a', ','];
+        for number in 0..10_usize.pow(4) {
+            let digits = [1, 10, 100, 1000].map(|place| number / place % 10);
+            let cell: String = digits.iter().map(|digit| alphabet[*digit]).collect();
+            let safe = harmless(&cell);
+            assert_eq!(as_it_was(&safe), cell, "{cell:?}");
+            for piece in safe.split(ENDS) {
+                let shown = piece.trim_start_matches([' ', '\u{200b}']);
+                assert!(!shown.starts_with(SIGNS), "{cell:?} became {safe:?}");
+            }
+        }
     }
 }

@@ -45,6 +45,7 @@ fn with_object<T>(
         uids: vec!["1.2.9".to_owned(); plan.wanted().uids.len()],
         accessions: vec!["9".to_owned(); plan.wanted().accessions.len()],
         filed_under: None,
+        date_offset: None,
     };
     let object = plan
         .apply(&names)

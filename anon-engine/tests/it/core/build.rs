@@ -281,6 +281,7 @@ pub(crate) fn names(wanted: &Wanted) -> Names {
             .map(|n| n.to_string())
             .collect(),
         filed_under: None,
+        date_offset: None,
     }
 }
 

@@ -269,6 +269,9 @@ fn dates_move_by_the_root_patients_offset() -> Outcome {
     names.filed_under = Some(Phi::new("67890".to_owned()));
     let clean = planned.apply(&names)?;
     assert_eq!(clean.date_offset(), 1322);
+    names.date_offset = Some(-77);
+    assert_eq!(planned.apply(&names)?.date_offset(), -77, "given days win");
+    names.date_offset = None;
     assert_eq!(value(&clean.to_vec()?, Tag(0x0008, 0x0020))?, "20250815");
     let keyed = policy.clone().with_dates(Dates::Keyed([3; 32]));
     let keyed = run(&keyed, &bytes)?;

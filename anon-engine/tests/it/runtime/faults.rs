@@ -14,9 +14,9 @@ use anon_engine::{
     Quarantine, Remedy, Stopped, Store, import,
 };
 use anon_model::{
-    AdoptError, AssignError, Assigned, BackendError, Counts, Deleted, Group, Intent, LookupStore,
-    NewInstance, PatientRow, Phi, Pseudonyms, Removal, RulesRecord, Space, StudyRow, Totals,
-    Wanted,
+    AdoptError, Adopted, Adopting, AssignError, Assigned, BackendError, Counts, Deleted,
+    GivenStudy, Group, Intent, LookupStore, NewInstance, NotAdopted, PatientRow, Phi, Pseudonyms,
+    Removal, RulesRecord, Space, StudyRow, Totals, Wanted,
 };
 use anon_script::rules::{Action, Element, Method, Rules};
 use dicom_core::{Tag, VR};
@@ -86,6 +86,14 @@ impl LookupStore for Failing {
     fn commit(&self, group: &[NewInstance]) -> Result<Group, BackendError> {
         self.fail(&self.commit)?;
         self.inner.commit(group)
+    }
+    fn adopt_studies(
+        &self,
+        studies: &[GivenStudy],
+        used: &[(Space, String)],
+        adopting: Adopting,
+    ) -> Result<Vec<Result<Adopted, NotAdopted>>, BackendError> {
+        self.inner.adopt_studies(studies, used, adopting)
     }
     fn settle(&self, group: Group, unpublished: &[usize]) -> Result<(), BackendError> {
         self.fail(&self.settle)?;

@@ -1,0 +1,121 @@
+//! `anon index` into files: where they stand, who may read them, and what a spreadsheet makes of them.
+
+use std::fs;
+use std::io::Read as _;
+
+use anon_engine::testing::files::{Place, ct_small};
+use dicom_core::{Tag, VR};
+use serde_json::json;
+
+use crate::support::{Scene, Test, mode};
+
+const NAME: Tag = Tag(0x0010, 0x0010);
+const DESCRIPTION: Tag = Tag(0x0008, 0x1030);
+
+/// A project with two studies, of which one has a name that is a formula, and one that is a link.
+fn made() -> Test<Scene> {
+    let scene = Scene::new()?;
+    let formula = ct_small(&Place::new(3)).put(NAME, VR::PN, "=1+1");
+    let link = ct_small(&Place::new(3).patient(2)).put(NAME, VR::PN, "https://example.org/ <&>");
+    scene.put("in/1", &formula)?;
+    scene.put("in/2", &link.put(DESCRIPTION, VR::LO, "x"))?;
+    let args = [
+        "import",
+        "in",
+        "--site-id",
+        "5",
+        "--name",
+        "TRIAL 7",
+        "--jobs",
+        "1",
+    ];
+    scene.json(&args)?.exits(0);
+    Ok(scene)
+}
+
+/// The parts of a workbook by name.
+fn part(bytes: &[u8], name: &str) -> Test<String> {
+    let mut zip = zip::ZipArchive::new(std::io::Cursor::new(bytes))?;
+    let mut text = String::new();
+    zip.by_name(name)?.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+#[test]
+fn without_a_name_it_goes_where_v17_puts_it() -> Test {
+    let scene = made()?;
+    let directory = scene.project().join("private/phi_export");
+    let written = scene
+        .json(&["index", "--csv", "--xlsx"])?
+        .exits(0)
+        .summary()?;
+    assert_eq!(written["studies"], 2);
+    for (field, name) in [
+        ("csv", "5_TRIAL 7_PHI_2.csv"),
+        ("xlsx", "5_TRIAL 7_PHI_2.xlsx"),
+    ] {
+        let path = directory.join(name);
+        assert_eq!(written[field], json!(path), "{field}");
+        assert_eq!(mode(&path)?, 0o600, "{field}");
+    }
+    // Again, over what is there; and nothing is left beside them.
+    scene.json(&["index", "--csv", "--xlsx"])?.exits(0);
+    assert_eq!(fs::read_dir(&directory)?.count(), 2);
+    assert_eq!(
+        fs::read_dir(scene.project().join("private/tmp"))?.count(),
+        0
+    );
+    Ok(())
+}
+
+#[test]
+fn a_workbook_holds_texts_and_nothing_else() -> Test {
+    let scene = made()?;
+    scene.json(&["index", "--xlsx", "index.xlsx"])?.exits(0);
+    let path = scene.path().join("index.xlsx");
+    assert_eq!(mode(&path)?, 0o600);
+    let bytes = fs::read(&path)?;
+    let sheet = part(&bytes, "xl/worksheets/sheet1.xml")?;
+    assert!(
+        !sheet.contains("<f>") && !sheet.contains("hyperlink"),
+        "{sheet}"
+    );
+    let cells = sheet.matches("<c ").count();
+    assert_eq!(sheet.matches("t=\"inlineStr\"").count(), cells, "{sheet}");
+    assert_eq!(cells, 12 * 3, "{sheet}");
+    for text in [
+        "<t>=1+1</t>",
+        "https://example.org/ &lt;&amp;&gt;",
+        "<t>5-000001</t>",
+        "<t>ANON-PatientID</t>",
+    ] {
+        assert!(sheet.contains(text), "{text}: {sheet}");
+    }
+    let names = zip::ZipArchive::new(std::io::Cursor::new(&bytes))?;
+    assert!(
+        names
+            .file_names()
+            .all(|name| name.is_ok_and(|name| !name.contains("_rels/sheet"))),
+        "no links"
+    );
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_written_is_told() -> Test {
+    let scene = made()?;
+    for option in ["--csv", "--xlsx"] {
+        scene.json(&["index", option, "missing/index"])?.exits(4);
+        fs::create_dir(scene.path().join(option))?;
+        let failed = scene
+            .json(&["index", option, &format!("./{option}")])?
+            .exits(4);
+        assert!(!failed.err.contains("=1+1"), "{}", failed.err);
+    }
+    let left = fs::read_dir(scene.path())?.filter_map(Result::ok);
+    let left: Vec<_> = left
+        .filter(|entry| entry.file_name().to_string_lossy().ends_with(".new"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    Ok(())
+}

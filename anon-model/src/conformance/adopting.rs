@@ -1,0 +1,277 @@
+//! Studies that another program de-identified.
+
+use super::{Outcome, assign, import, new_instance, phi, study_rows, uid, wanted, with_accession};
+use crate::{
+    AdoptError, Adopted, Adopting, Assigned, Counts, GivenStudy, LookupStore, NotAdopted,
+    PatientPhi, Space, StudyPhi, Totals,
+};
+
+/// A study of patient `number`, under UID `study`, moved by `days`.
+fn given(number: u32, study: u64, days: i32) -> GivenStudy {
+    let id = phi(&format!("J{number}"));
+    GivenStudy {
+        patient_key: id.clone(),
+        patient_name: format!("99.99-{number:06}"),
+        study_uid: phi(&format!("9.{study}")),
+        study_name: uid(study),
+        accession_name: study.to_string(),
+        patient: PatientPhi {
+            id,
+            name: phi("ROE^JO"),
+            ..PatientPhi::default()
+        },
+        study: StudyPhi {
+            source: phi("elsewhere"),
+            date: Some(phi("20040119")),
+            date_offset: days,
+            accession: Some(phi(&format!("A{study}"))),
+            description: None,
+        },
+    }
+}
+
+fn answers(
+    store: &dyn LookupStore,
+    studies: &[GivenStudy],
+    adopting: Adopting,
+) -> Outcome<Vec<Result<Adopted, NotAdopted>>> {
+    Ok(store.adopt_studies(studies, &[], adopting)?)
+}
+
+/// Adopts studies of which none may be refused.
+fn adopt(store: &dyn LookupStore, studies: &[GivenStudy]) -> Outcome<Vec<Adopted>> {
+    let answers = answers(store, studies, Adopting::AllOrNothing)?;
+    Ok(answers.into_iter().collect::<Result<_, _>>()?)
+}
+
+pub(super) fn studies(store: &dyn LookupStore) -> Outcome {
+    let all = [given(17, 40, -70), given(17, 6786, -70), given(3, 12, -5)];
+    let twice = [&all[..], &all[..1]].concat();
+    let tried = answers(store, &twice, Adopting::Nothing)?;
+    assert_eq!(tried.iter().filter(|answer| answer.is_ok()).count(), 4);
+    assert!(!store.is_frozen()?, "trying changes nothing");
+    let new = [Adopted::New; 3];
+    assert_eq!(
+        adopt(store, &twice)?,
+        [&new[..], &[Adopted::Known]].concat()
+    );
+    assert_eq!(adopt(store, &twice)?, [Adopted::Known; 4]);
+    let rows = study_rows(store)?;
+    let brief = rows
+        .iter()
+        .map(|row| (row.patient.as_str(), row.study.clone()));
+    let expected = [
+        ("99.99-000003", uid(12)),
+        ("99.99-000017", uid(40)),
+        ("99.99-000017", uid(6786)),
+    ];
+    assert!(brief.eq(expected), "{rows:?}");
+    assert_eq!(rows[1].accession.as_deref(), Some("40"));
+    assert_eq!(
+        (rows[1].phi.date_offset, rows[1].series, rows[1].instances),
+        (-70, 0, 0)
+    );
+    assert_eq!(store.totals()?, Totals::default(), "no instance has come");
+    let counts = Counts {
+        patients: 2,
+        uids: 3,
+        accessions: 3,
+    };
+    assert_eq!(store.counts()?, counts);
+    // Instances of what was adopted, and of a new study of an adopted patient.
+    let old = with_accession(wanted("J17", "9.40", "1.2", "1.3"), "A40");
+    let later = wanted("J17", "2.1", "2.2", "2.3");
+    let other = wanted("P", "3.1", "3.2", "3.3");
+    let names = import(store, &[old.clone(), later, other])?;
+    assert_eq!(names[0].patient, "99.99-000017");
+    assert_eq!([&names[0].study, &names[0].accessions[0]], [&uid(40), "40"]);
+    let offsets = names.iter().map(|names| names.date_offset);
+    assert!(offsets.eq([Some(-70), Some(-70), None]));
+    assert_eq!(names[2].patient, "99.99-000018");
+    let Assigned::Duplicate(names) = store.assign(&old)? else {
+        return Err("a copy was taken for a new instance".into());
+    };
+    assert_eq!(names.date_offset, Some(-70), "of a copy, too");
+    let totals = store.totals()?;
+    assert_eq!(
+        [totals.patients, totals.studies, totals.instances],
+        [2, 3, 3]
+    );
+    let first = store.study(&uid(40))?.ok_or("no row")?;
+    assert_eq!((first.instances, first.phi.source), (1, phi("elsewhere")));
+    Ok(())
+}
+
+pub(super) fn all_or_nothing(store: &dyn LookupStore) -> Outcome {
+    let mut bad = given(2, 20, -1);
+    bad.study_name = "no uid".into();
+    let all = [given(1, 10, -1), bad, given(3, 30, -1)];
+    let refused = answers(store, &all, Adopting::AllOrNothing)?;
+    assert!(matches!(
+        refused[1],
+        Err(NotAdopted::Pair {
+            space: Space::Uid,
+            problem: AdoptError::Form { .. }
+        })
+    ));
+    assert!(!store.is_frozen()?, "nothing was adopted");
+    assert_eq!(store.counts()?, Counts::default());
+    assert!(study_rows(store)?.is_empty());
+    assert_eq!(store.pseudonym(Space::Patient, &phi("J1"))?, None);
+    let taken = answers(store, &all, Adopting::WhatCanBe)?;
+    let taken: Vec<bool> = taken.iter().map(Result::is_ok).collect();
+    assert_eq!(taken, [true, false, true]);
+    assert_eq!(study_rows(store)?.len(), 2);
+    Ok(())
+}
+
+pub(super) fn contradictions(store: &dyn LookupStore) -> Outcome {
+    import(store, &[wanted("P", "1.1", "1.2", "1.3")])?;
+    adopt(store, &[given(40, 40, -70)])?;
+    let check = |change: &dyn Fn(&mut GivenStudy), expect: &str| -> Outcome {
+        let mut study = given(41, 41, -70);
+        change(&mut study);
+        let counts = store.counts()?;
+        let answer = answers(store, &[study], Adopting::WhatCanBe)?.pop();
+        let refused = answer.ok_or("no answer")?.err().ok_or(expect.to_owned())?;
+        assert_eq!(refused.to_string(), expect);
+        assert_eq!(store.counts()?, counts, "{expect}");
+        Ok(())
+    };
+    check(
+        &|study| study.patient_key = phi("J40"),
+        "patient: this original has the pseudonym 99.99-000040 already",
+    )?;
+    check(
+        &|study| study.patient_name = "99.99-000040".into(),
+        "patient: the pseudonym 99.99-000040 belongs to another original",
+    )?;
+    check(
+        &|study| study.study_uid = phi("9.40"),
+        &format!("study: this original has the pseudonym {} already", uid(40)),
+    )?;
+    check(
+        &|study| study.study_name = uid(3),
+        &format!(
+            "study: the pseudonym {} belongs to another original",
+            uid(3)
+        ),
+    )?;
+    check(
+        &|study| study.accession_name = "40".into(),
+        "accession number: the pseudonym 40 belongs to another original",
+    )?;
+    check(
+        &|study| (study.study_uid, study.study_name) = (phi("9.40"), uid(40)),
+        "the study belongs to patient 99.99-000040",
+    )?;
+    let known = |study: &mut GivenStudy| {
+        (study.patient_key, study.patient_name) = (phi("J40"), "99.99-000040".into());
+    };
+    check(
+        &|study| {
+            known(study);
+            study.study.date_offset = 70;
+        },
+        "the dates of patient 99.99-000040 are moved by -70 days already",
+    )?;
+    // A patient of our own, whose dates were moved by -7 days.
+    let own = |study: &mut GivenStudy| {
+        (study.patient_key, study.patient_name) = (phi("P"), "99.99-000001".into());
+    };
+    check(
+        &own,
+        "the dates of patient 99.99-000001 are moved by -7 days already",
+    )?;
+    check(
+        &|study| study.patient_key = phi(""),
+        "patient: this original has the pseudonym 99.99-000000 already",
+    )?;
+    check(
+        &|study| study.patient_name = "99.99-000000".into(),
+        "patient: the pseudonym 99.99-000000 belongs to another original",
+    )?;
+    check(
+        &|study| study.study_name = uid(999_999_999_999_999),
+        "study: the number in the pseudonym is too high",
+    )?;
+    // What agrees is adopted; the shared patient has no days of its own.
+    let mut agrees = given(41, 41, -7);
+    own(&mut agrees);
+    let mut shared = given(0, 42, 12);
+    shared.patient_key = phi("");
+    assert_eq!(adopt(store, &[agrees, shared])?, [Adopted::New; 2]);
+    let names = assign(store, &wanted("", "5.1", "5.2", "5.3"))?;
+    assert_eq!(
+        (names.patient.as_str(), names.date_offset),
+        ("99.99-000000", None)
+    );
+    assert_eq!(
+        assign(store, &wanted("P", "6.1", "6.2", "6.3"))?.date_offset,
+        Some(-7)
+    );
+    // Not while instances of the patient are on their way.
+    let mut late = given(41, 43, -7);
+    own(&mut late);
+    assert!(
+        store
+            .adopt_studies(&[late], &[], Adopting::AllOrNothing)
+            .is_err()
+    );
+    Ok(())
+}
+
+pub(super) fn numbers_are_not_given_again(store: &dyn LookupStore) -> Outcome {
+    let mut nameless = given(7, 6786, -1);
+    // No pair, and a number that was used all the same.
+    nameless.study.accession = None;
+    nameless.accession_name = "77".into();
+    let mut refused = given(9, 6000, -1);
+    refused.study_uid = phi("");
+    refused.accession_name = "78".into();
+    let used = [
+        (Space::Patient, "99.99-000012".to_owned()),
+        (Space::Uid, "not ours".to_owned()),
+        (Space::Accession, "J-1".to_owned()),
+    ];
+    store.adopt_studies(&[nameless, refused], &used, Adopting::WhatCanBe)?;
+    let new = with_accession(wanted("P", "1.1", "1.2", "1.3"), "B");
+    let names = import(store, &[new])?;
+    assert_eq!(names[0].patient, "99.99-000013");
+    assert_eq!(names[0].accessions[0], "79");
+    assert_eq!(
+        names[0].study,
+        uid(2_000_001),
+        "room for series and instances"
+    );
+    Ok(())
+}
+
+pub(super) fn rows_stay_until_deleted(store: &dyn LookupStore) -> Outcome {
+    adopt(store, &[given(4, 40, -70), given(4, 41, -70)])?;
+    // An instance that comes and is not published takes nothing along.
+    let flying = wanted("J4", "9.40", "1.2", "1.3");
+    let names = assign(store, &flying)?;
+    let group = store.commit(&[new_instance(&flying, names)])?;
+    assert_eq!(store.totals()?.patients, 1);
+    store.settle(group, &[0])?;
+    assert_eq!(store.totals()?, Totals::default());
+    assert_eq!(study_rows(store)?.len(), 2);
+    let deleted = store.delete_study(&uid(40))?.ok_or("not deleted")?;
+    assert_eq!((deleted.totals.studies, deleted.totals.patients), (1, 0));
+    store.settle(deleted.removal.group, &[])?;
+    let patient = store.patient("99.99-000004")?.ok_or("no patient")?;
+    assert_eq!((patient.studies, patient.instances), (1, 0));
+    let deleted = store.delete_patient("99.99-000004")?.ok_or("not deleted")?;
+    assert_eq!((deleted.totals.studies, deleted.totals.patients), (1, 1));
+    store.settle(deleted.removal.group, &[])?;
+    assert!(study_rows(store)?.is_empty());
+    // The days go with the patient, also for one who gets the number.
+    store.adopt(Space::Patient, &phi("Q"), "99.99-000004")?;
+    let names = assign(store, &wanted("Q", "5.1", "5.2", "5.3"))?;
+    assert_eq!(
+        (names.patient.as_str(), names.date_offset),
+        ("99.99-000004", None)
+    );
+    Ok(())
+}

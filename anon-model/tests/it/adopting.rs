@@ -1,0 +1,232 @@
+//! Taking over what another program gave: on disk, cut short, and with numbers of all sorts.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use anon_model::conformance::{Outcome, identity};
+use anon_model::{
+    Adopted, Adopting, Assigned, DiskOptions, DiskStore, GivenStudy, LookupStore, MemoryStore,
+    NewInstance, PatientPhi, Phi, Pseudonyms, Space, StudyPhi, StudyRow, Wanted,
+};
+use proptest::prelude::*;
+
+const PREFIX: &str = "1.2.826.0.1.3680043.10.474.99.99";
+
+fn phi(text: impl Into<String>) -> Phi<String> {
+    Phi::new(text.into())
+}
+
+pub(crate) fn given(patient: u64, study: u64, accession: u64) -> GivenStudy {
+    let id = phi(format!("J{patient}"));
+    GivenStudy {
+        patient_key: id.clone(),
+        patient_name: format!("99.99-{patient:06}"),
+        study_uid: phi(format!("9.{study}")),
+        study_name: format!("{PREFIX}.{study}"),
+        accession_name: accession.to_string(),
+        patient: PatientPhi {
+            id,
+            name: phi("ROE^JO"),
+            ..PatientPhi::default()
+        },
+        study: StudyPhi {
+            source: phi("elsewhere"),
+            date: Some(phi("20040119")),
+            date_offset: -70,
+            accession: Some(phi(format!("A{accession}"))),
+            description: None,
+        },
+    }
+}
+
+fn rows(store: &dyn LookupStore) -> Outcome<Vec<StudyRow>> {
+    let mut rows = Vec::new();
+    store.studies(&mut |row| {
+        rows.push(row);
+        ControlFlow::Continue(())
+    })?;
+    Ok(rows)
+}
+
+fn wanted(number: u64) -> Wanted {
+    Wanted {
+        patient: phi(format!("P{number}")),
+        study: phi(format!("1.{number}.1")),
+        series: phi(format!("1.{number}.2")),
+        instance: phi(format!("1.{number}.3")),
+        accessions: vec![phi(format!("N{number}"))],
+        ..Wanted::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever numbers the other program used, in whatever order, with whatever gaps, and with the
+    /// series and instances it did not tell of: none of them is given to anybody else.
+    #[test]
+    fn no_number_of_the_other_program_is_given_again(
+        numbers in prop::collection::vec((1..2000_u64, 1..9_000_000_u64, 0..5000_u64), 1..30),
+        untold in 0..1_000_000_u64,
+        skips in prop::collection::vec(any::<bool>(), 30),
+    ) {
+        let store = MemoryStore::new(identity().unwrap()).unwrap();
+        let studies: Vec<GivenStudy> = numbers
+            .iter()
+            .zip(skips)
+            .map(|((patient, study, accession), broken)| {
+                let mut study = given(*patient, *study, *accession);
+                if broken {
+                    study.study_uid = Phi::default();
+                }
+                study
+            })
+            .collect();
+        store.adopt_studies(&studies, &[], Adopting::WhatCanBe).unwrap();
+        let last = numbers.iter().map(|(_, study, _)| *study).max().unwrap_or(0);
+        let mut used: BTreeSet<String> = studies
+            .iter()
+            .flat_map(|study| [&study.patient_name, &study.study_name, &study.accession_name])
+            .cloned()
+            .collect();
+        used.insert(format!("{PREFIX}.{}", last + untold));
+        for number in 0..5 {
+            let Assigned::New(names) = store.assign(&wanted(number)).unwrap() else {
+                panic!("a new instance was known");
+            };
+            let given = [names.patient, names.study, names.series, names.instance];
+            for name in given.into_iter().chain(names.accessions) {
+                prop_assert!(used.insert(name.clone()), "{} was given again", name);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_taken_over_is_durable() -> Outcome {
+    for lag in [0, 2, 1 << 17] {
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().join("lookup.redb");
+        let options = DiskOptions::default().with_index_lag(lag);
+        let open = || {
+            DiskStore::open(&path, identity()?, &options)
+                .map_err(Box::<dyn std::error::Error>::from)
+        };
+        let studies = [given(17, 40, 8), given(17, 6786, 9), given(3, 12, 8)];
+        let store = open()?;
+        // Something of our own waits, and becomes durable with it.
+        let Assigned::New(own) = store.assign(&wanted(1))? else {
+            return Err("a new instance was known".into());
+        };
+        store.abandon(&wanted(1));
+        let first = store.adopt_studies(&studies[..2], &[], Adopting::AllOrNothing)?;
+        assert!(first.iter().all(Result::is_ok));
+        let held = std::fs::read(&path)?;
+        drop(store);
+        let copy = directory.path().join("copy.redb");
+        write_private(&copy, &held)?;
+        for path in [&path, &copy] {
+            let store = DiskStore::open(path, identity()?, &options)?;
+            assert_eq!(rows(&store)?.len(), 2, "lag {lag}");
+            let again = store.adopt_studies(&studies[..2], &[], Adopting::AllOrNothing)?;
+            let again: Vec<Adopted> = again.into_iter().collect::<Result<_, _>>()?;
+            assert_eq!(again, [Adopted::Known; 2]);
+            let known = store.pseudonym(Space::Patient, &wanted(1).patient)?;
+            assert_eq!(known, Some(own.patient.clone()));
+            let mut new = wanted(2);
+            new.patient = phi("J17");
+            let Assigned::New(names) = store.assign(&new)? else {
+                return Err("a new instance was known".into());
+            };
+            assert_eq!(names.date_offset, Some(-70), "after reopening");
+            store.abandon(&new);
+            store.adopt_studies(&studies[2..], &[], Adopting::AllOrNothing)?;
+            assert_eq!(rows(&store)?.len(), 3);
+        }
+    }
+    Ok(())
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> Outcome {
+    use std::io::Write as _;
+    let mut options = std::fs::File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?.write_all(bytes)?;
+    Ok(())
+}
+
+/// A large index of one patient a study: planning does not grow with the square of its rows.
+#[test]
+fn twenty_thousand_studies_in_one_step() -> Outcome {
+    let store = MemoryStore::new(identity()?)?;
+    let studies: Vec<GivenStudy> = (1..=20_000)
+        .map(|number| {
+            let mut study = given(number, number * 3, number);
+            // Given as text: its name does not follow from a number.
+            study.accession_name = format!("J-{}", number / 2);
+            study.study.accession = Some(phi(format!("A{}", number / 2)));
+            study
+        })
+        .collect();
+    let answers = store.adopt_studies(&studies, &[], Adopting::AllOrNothing)?;
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!(rows(&store)?.len(), 20_000);
+    assert_eq!(store.counts()?.accessions, 10_001);
+    Ok(())
+}
+
+/// Fills a store with what format 2 brought, and something of our own.
+fn fill(store: &dyn LookupStore) -> Outcome {
+    let studies = [given(17, 40, 8), given(17, 6786, 9), given(3, 12, 8)];
+    let taken = store.adopt_studies(&studies, &[], Adopting::AllOrNothing)?;
+    assert!(taken.iter().all(Result::is_ok));
+    for (number, patient) in [(1, "J17"), (2, "P2")] {
+        let mut wanted = wanted(number);
+        wanted.patient = phi(patient);
+        let Assigned::New(names) = store.assign(&wanted)? else {
+            return Err("a new instance was known".into());
+        };
+        let group = store.commit(&[NewInstance {
+            patient_key: wanted.patient,
+            study_uid: wanted.study,
+            series_uid: wanted.series,
+            instance_uid: wanted.instance,
+            names,
+            ..NewInstance::default()
+        }])?;
+        store.settle(group, &[])?;
+    }
+    Ok(())
+}
+
+/// A store of format 2 opens for ever, and holds what a new one is filled with.
+#[test]
+fn format_2_opens() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("lookup.redb");
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/lookup-2.redb");
+    write_private(&path, &std::fs::read(fixture)?)?;
+    let old = DiskStore::open(&path, identity()?, &DiskOptions::default())?;
+    let new = MemoryStore::new(identity()?)?;
+    fill(&new)?;
+    assert_eq!(rows(&old)?, rows(&new)?);
+    assert_eq!(rows(&old)?.len(), 5);
+    assert_eq!(old.totals()?, new.totals()?);
+    assert_eq!(old.counts()?, new.counts()?);
+    for store in [&old as &dyn LookupStore, &new] {
+        for (patient, days) in [("J17", Some(-70)), ("J3", Some(-70)), ("P2", None)] {
+            let mut next = wanted(9);
+            next.patient = phi(patient);
+            let Assigned::New(names) = store.assign(&next)? else {
+                return Err("a new instance was known".into());
+            };
+            assert_eq!(names.date_offset, days, "{patient}");
+            assert_eq!(names.study, format!("{PREFIX}.2000007"));
+            store.abandon(&next);
+        }
+    }
+    Ok(())
+}
