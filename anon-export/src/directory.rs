@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::sink::copy_exact;
-use crate::{Error, Listed, Needs, ObjectKey, Part, Put, Sink, platform};
+use crate::{Error, Listed, Needs, ObjectKey, Part, Put, Sink, Stored, platform};
 
 const WORK: &str = ".anon-export";
 const LOCK: &str = "lock";
@@ -136,7 +136,7 @@ impl Sink for DirectorySink {
         Needs::new().with_parallel(PARALLEL)
     }
 
-    fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Put, Error> {
+    fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let written = self.work.join(number.to_string());
         let put = Self::write(&written, len, body).and_then(|()| self.place(&written, key));
@@ -151,7 +151,13 @@ impl Sink for DirectorySink {
         if let Ok(put) = &put {
             tracing::trace!(%key, len, ?put, "put");
         }
-        put
+        put.map(Stored::new)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        // A directory that was mounted may be gone.
+        self.root.metadata().map_err(at("find the directory"))?;
+        Ok(())
     }
 
     fn list(

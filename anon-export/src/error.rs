@@ -1,6 +1,7 @@
 //! What can go wrong at a destination, and what to do about it.
 
 use std::io;
+use std::time::Duration;
 
 /// What to do about an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct KeyError {
 pub struct BackendError {
     /// What to do about it.
     pub remedy: Remedy,
+    /// How long to wait at least before a further try, if the destination said so.
+    pub retry_after: Option<Duration>,
     /// What happened. Must not hold an identifying value or a secret.
     #[source]
     pub source: Box<dyn std::error::Error + Send + Sync>,
@@ -45,7 +48,18 @@ impl BackendError {
     ) -> Self {
         Self {
             remedy,
+            retry_after: None,
             source: source.into(),
+        }
+    }
+
+    /// Sets how long to wait at least before a further try.
+    #[must_use]
+    pub fn with_retry_after(self, wait: Duration) -> Self {
+        let retry_after = Some(wait);
+        Self {
+            retry_after,
+            ..self
         }
     }
 }
@@ -93,8 +107,11 @@ pub enum Error {
         source: io::Error,
     },
     /// Another export holds the destination.
-    #[error("another export is writing to this destination")]
+    #[error("another export is writing to this destination: wait for it, or end it")]
     Busy,
+    /// The destination has no means to say what it has.
+    #[error("the destination cannot say what it has")]
+    NoListing,
     /// A sink of the caller's failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
@@ -121,8 +138,16 @@ impl Error {
                 // A full or unwritable destination is full for every object.
                 _ => Remedy::Stop,
             },
-            Self::Busy => Remedy::Stop,
+            Self::Busy | Self::NoListing => Remedy::Stop,
             Self::Backend(error) => error.remedy,
+        }
+    }
+
+    /// How long to wait at least before a further try, if the destination said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Backend(error) => error.retry_after,
+            _ => None,
         }
     }
 }
@@ -155,6 +180,7 @@ mod tests {
             (destination(io::ErrorKind::StorageFull), Remedy::Stop),
             (destination(io::ErrorKind::PermissionDenied), Remedy::Stop),
             (Error::Busy, Remedy::Stop),
+            (Error::NoListing, Remedy::Stop),
             (
                 BackendError::new(Remedy::Retry, "throttled").into(),
                 Remedy::Retry,

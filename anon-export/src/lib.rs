@@ -30,8 +30,8 @@
 //! let key = ObjectKey::new(["527408119-000001", "1.2.3.1", "1.2.3.2", "1.2.3.3"])?;
 //! let object = b"an object of 21 bytes".as_slice();
 //!
-//! assert_eq!(sink.put(&key, object.len() as u64, &mut &*object)?, Put::Created);
-//! assert_eq!(sink.put(&key, object.len() as u64, &mut &*object)?, Put::AlreadyThere);
+//! assert_eq!(sink.put(&key, object.len() as u64, &mut &*object)?.put, Put::Created);
+//! assert_eq!(sink.put(&key, object.len() as u64, &mut &*object)?.put, Put::AlreadyThere);
 //!
 //! let mut there = Vec::new();
 //! sink.list(key.patient(), &mut |listed| {
@@ -87,4 +87,4 @@ mod platform;
 pub use directory::DirectorySink;
 pub use error::{BackendError, Error, KeyError, Remedy};
 pub use memory::MemorySink;
-pub use sink::{Listed, Needs, ObjectKey, Part, Put, Sink};
+pub use sink::{Listed, Needs, ObjectKey, Part, Put, Sink, Stored, Tag};

@@ -158,13 +158,89 @@ impl FromStr for ObjectKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum Put {
-    /// It was written; other bytes that stood there were replaced in one step.
+    /// It was written; other bytes that stood there were replaced in one step. (What a DICOM node
+    /// does with an instance that it has is its own affair.)
     Created,
     /// The same bytes were there, and nothing changed.
     AlreadyThere,
 }
 
-/// What a sink has to be given.
+/// What a destination says of an object's bytes: equal bytes put the same way have equal tags.
+///
+/// 1 to 128 visible ASCII characters that mean nothing to anybody else (S3: the entity tag).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tag(String);
+
+impl Tag {
+    /// The longest tag in bytes.
+    pub const MAX_LEN: usize = 128;
+
+    /// A tag of this text; none if it is no tag as above.
+    ///
+    /// # Examples
+    /// ```
+    /// use anon_export::Tag;
+    ///
+    /// assert!(Tag::new("9e107d9d372bb6826bd81d3542a419d6-2").is_some());
+    /// assert_eq!(Tag::new("two words"), None);
+    /// ```
+    pub fn new(text: impl Into<String>) -> Option<Self> {
+        let text = text.into();
+        let is_tag = (1..=Self::MAX_LEN).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_graphic());
+        is_tag.then_some(Self(text))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What [`Sink::put`] says of an object that is there now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stored {
+    /// What became of it.
+    pub put: Put,
+    /// Its tag, if the destination gives any.
+    pub tag: Option<Tag>,
+    /// What the destination remarked: it has the object, but not quite as it was sent (DICOM:
+    /// statuses B000, B006, B007). Never an identifying value.
+    pub warning: Option<String>,
+}
+
+impl Stored {
+    /// An object without a tag, taken without a remark.
+    pub const fn new(put: Put) -> Self {
+        Self {
+            put,
+            tag: None,
+            warning: None,
+        }
+    }
+
+    /// Sets its tag.
+    #[must_use]
+    pub fn with_tag(self, tag: Option<Tag>) -> Self {
+        Self { tag, ..self }
+    }
+
+    /// Sets what the destination remarked.
+    #[must_use]
+    pub fn with_warning(self, warning: impl Into<String>) -> Self {
+        let warning = Some(warning.into());
+        Self { warning, ..self }
+    }
+}
+
+/// What a sink has to be given, and what can be expected of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Needs {
@@ -172,14 +248,39 @@ pub struct Needs {
     pub max_object_bytes: u64,
     /// How many puts at once it can make use of. More are correct, and wait.
     pub parallel: NonZeroUsize,
+    /// It takes DICOM files only (PS3.10 section 7) whose UIDs are those of their keys.
+    pub dicom: bool,
+    /// It compares: [`Put::AlreadyThere`] is said of the same bytes put again. One that does not
+    /// says [`Put::Created`].
+    pub compares: bool,
 }
 
 impl Needs {
-    /// Any length, one put at a time.
+    /// Any bytes of any length, one put at a time, compared with what is there.
     pub const fn new() -> Self {
         Self {
             max_object_bytes: u64::MAX,
             parallel: NonZeroUsize::MIN,
+            dicom: false,
+            compares: true,
+        }
+    }
+
+    /// Takes DICOM files only.
+    #[must_use]
+    pub const fn dicom_only(self) -> Self {
+        Self {
+            dicom: true,
+            ..self
+        }
+    }
+
+    /// Does not compare what is put with what is there.
+    #[must_use]
+    pub const fn without_comparing(self) -> Self {
+        Self {
+            compares: false,
+            ..self
         }
     }
 
@@ -213,12 +314,21 @@ pub struct Listed {
     pub key: ObjectKey,
     /// Its length in bytes, if a listing tells it. (A DICOM query does not.)
     pub len: Option<u64>,
+    /// Its tag, if a listing tells it.
+    pub tag: Option<Tag>,
 }
 
 impl Listed {
     /// An object at `key`; `len` bytes long, if that is known.
     pub fn new(key: ObjectKey, len: Option<u64>) -> Self {
-        Self { key, len }
+        let tag = None;
+        Self { key, len, tag }
+    }
+
+    /// Sets its tag.
+    #[must_use]
+    pub fn with_tag(self, tag: Option<Tag>) -> Self {
+        Self { tag, ..self }
     }
 }
 
@@ -242,7 +352,7 @@ pub trait Sink: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`Error::TooLarge`] before a byte is read; [`Error::Short`], [`Error::Long`] or
     /// [`Error::Read`] if `body` is not what was said; others as the destination has them.
-    fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Put, Error>;
+    fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error>;
 
     /// Calls `each` with every object of a patient, in no order, until it breaks off.
     ///
@@ -250,12 +360,33 @@ pub trait Sink: fmt::Debug + Send + Sync {
     /// that is not there has no objects.
     ///
     /// # Errors
-    /// If the destination cannot be read; then `each` may have seen a part.
+    /// If the destination cannot be read; then `each` may have seen a part. [`Error::NoListing`] if
+    /// it has no means to say what is there.
     fn list(
         &self,
         patient: &Part,
         each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
     ) -> Result<(), Error>;
+
+    /// The tag that an object of these bytes would have; none if only the destination can tell.
+    ///
+    /// `body` is read as by [`put`](Self::put).
+    ///
+    /// # Errors
+    /// Those of a body that is not what was said.
+    fn tag_of(&self, len: u64, body: &mut dyn Read) -> Result<Option<Tag>, Error> {
+        let _ = (len, body);
+        Ok(None)
+    }
+
+    /// Checks that the destination can be used at all: one cheap call before the first object.
+    ///
+    /// # Errors
+    /// Why it cannot be used, with [`Remedy::Stop`](crate::Remedy::Stop) or
+    /// [`Remedy::Retry`](crate::Remedy::Retry).
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 const _: () = {
