@@ -146,6 +146,10 @@ pub enum Error {
     /// The destination has no means to say what it has.
     #[error("the destination cannot say what it has")]
     NoListing,
+    /// A DICOM node does not have the object, or cannot be asked.
+    #[cfg(feature = "dicom")]
+    #[error(transparent)]
+    Dicom(crate::dicom::DicomError),
     /// A sink of the caller's failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
@@ -182,6 +186,8 @@ impl Error {
             | Self::Journal { .. }
             | Self::JournalForm { .. }
             | Self::Cancelled => Remedy::Stop,
+            #[cfg(feature = "dicom")]
+            Self::Dicom(error) => error.remedy(),
             Self::Backend(error) => error.remedy,
         }
     }
