@@ -12,6 +12,8 @@ mod shared;
 mod archive;
 mod config;
 mod docs;
+mod export;
+mod export_kill;
 mod halting;
 mod hand_over;
 mod hostile;
