@@ -14,6 +14,7 @@ mod config;
 mod docs;
 mod export;
 mod export_kill;
+mod export_servers;
 mod halting;
 mod hand_over;
 mod hostile;

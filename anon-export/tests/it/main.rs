@@ -12,4 +12,5 @@ mod faulty;
 mod journal;
 mod key;
 mod memory;
+mod tags;
 mod world;
