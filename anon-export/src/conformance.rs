@@ -6,38 +6,59 @@
     reason = "a suite reports by panicking, as its module says"
 )]
 
+mod dicom;
+
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 
-use crate::{Error, ObjectKey, Part, Put, Sink};
+pub use dicom::image;
 
-/// Checks every promise of [`Sink`].
+use crate::{Error, Listed, ObjectKey, Part, Put, Sink, Stored};
+
+/// Checks every promise of [`Sink`], as far as its [`Needs`](crate::Needs) say that it gives it.
 ///
 /// `make` returns an empty destination each time it is called; it may be called again while an
 /// earlier one is still open. Objects of up to 1 MiB are put under the patients `S-1`, `S-2` and
-/// `a.b-c_d 1`.
+/// `a.b-c_d 1`. A sink that takes DICOM files only is given small CT images, padded.
 pub fn check<S: Sink>(make: impl Fn() -> S) {
-    puts_and_lists(&make());
-    puts_the_same_again(&make());
-    replaces_other_bytes(&make());
-    refuses_a_wrong_length(&make());
-    survives_a_failing_reader(&make());
-    reads_in_any_pieces(&make());
-    lists_one_patient(&make());
-    stops_listing(&make());
-    refuses_what_is_too_large(&make());
-    puts_at_once(&make());
-    puts_one_key_at_once(&make());
+    for promise in PROMISES {
+        let sink = make();
+        promise(&Suite { sink: &sink });
+    }
 }
 
-/// A key whose last number is `n`.
+const PROMISES: [fn(&Suite<'_>); 12] = [
+    can_be_used,
+    puts_and_lists,
+    puts_the_same_again,
+    replaces_other_bytes,
+    refuses_a_wrong_length,
+    survives_a_failing_reader,
+    reads_in_any_pieces,
+    lists_one_patient,
+    stops_listing,
+    refuses_what_is_too_large,
+    puts_at_once,
+    puts_one_key_at_once,
+];
+
+/// A sink, and objects such as it takes.
+struct Suite<'s> {
+    sink: &'s dyn Sink,
+}
+
+/// A key of series and instance numbers. Its UIDs are no other patient's or series'.
 fn key(patient: &str, series: u32, n: u32) -> ObjectKey {
+    const ROOT: &str = "1.2.826.0.1.3680043.10.474";
+    let of = patient.bytes().fold(7, |sum: u32, byte| {
+        sum.wrapping_mul(31).wrapping_add(u32::from(byte))
+    });
     ObjectKey::new([
         patient,
-        "1.2.826.0.1.3680043.10.474.1",
-        &format!("1.2.826.0.1.3680043.10.474.{series}"),
-        &format!("1.2.826.0.1.3680043.10.474.{n}"),
+        &format!("{ROOT}.1.{of}"),
+        &format!("{ROOT}.2.{of}.{series}"),
+        &format!("{ROOT}.3.{of}.{series}.{n}"),
     ])
     .unwrap_or_else(|error| panic!("the suite's own key: {error}"))
 }
@@ -49,126 +70,170 @@ fn bytes(len: usize, seed: u8) -> Vec<u8> {
         .collect()
 }
 
-#[track_caller]
-fn put(sink: &dyn Sink, key: &ObjectKey, object: &[u8]) -> Put {
-    match sink.put(key, object.len() as u64, &mut &*object) {
-        Ok(put) => put,
-        Err(error) => panic!("an object of {} bytes is put: {error:?}", object.len()),
+impl Suite<'_> {
+    /// An object of this length, or of the next that is possible.
+    fn object(&self, key: &ObjectKey, len: usize, seed: u8) -> Vec<u8> {
+        if self.sink.needs().dicom {
+            dicom::image(key, len, seed)
+        } else {
+            bytes(len, seed)
+        }
     }
-}
 
-#[track_caller]
-fn listed(sink: &dyn Sink, patient: &str) -> BTreeMap<ObjectKey, Option<u64>> {
-    let patient = Part::new(patient).unwrap_or_else(|error| panic!("the suite's own: {error}"));
-    let mut all = BTreeMap::new();
-    let result = sink.list(&patient, &mut |object| {
-        assert_eq!(object.key.patient(), &patient, "another patient's object");
-        let twice = all.insert(object.key, object.len);
-        assert_eq!(twice, None, "an object is listed twice");
-        ControlFlow::Continue(())
-    });
-    if let Err(error) = result {
-        panic!("a patient is listed: {error:?}");
+    /// What is said of an object that stands there already.
+    fn again(&self) -> Put {
+        if self.sink.needs().compares {
+            Put::AlreadyThere
+        } else {
+            Put::Created
+        }
     }
-    all
-}
 
-/// The sink has exactly these objects of a patient, of these lengths where it tells them.
-#[track_caller]
-fn expect(sink: &dyn Sink, patient: &str, objects: &[(&ObjectKey, usize)], when: &str) {
-    let all = listed(sink, patient);
-    let keys: Vec<_> = all.keys().collect();
-    let mut wanted: Vec<_> = objects.iter().map(|(key, _)| *key).collect();
-    wanted.sort();
-    assert_eq!(keys, wanted, "{when}: the keys listed");
-    for (key, len) in objects {
-        if let Some(Some(listed)) = all.get(key) {
-            assert_eq!(*listed, *len as u64, "{when}: the length of {key}");
+    #[track_caller]
+    fn put(&self, key: &ObjectKey, object: &[u8]) -> Put {
+        match self.sink.put(key, object.len() as u64, &mut &*object) {
+            Ok(stored) => {
+                self.tag_is_that_of_the_bytes(&stored, object);
+                stored.put
+            }
+            Err(error) => panic!("an object of {} bytes is put: {error:?}", object.len()),
+        }
+    }
+
+    /// A tag that can be told beforehand is the one that is told afterwards.
+    #[track_caller]
+    fn tag_is_that_of_the_bytes(&self, stored: &Stored, object: &[u8]) {
+        match self.sink.tag_of(object.len() as u64, &mut &*object) {
+            Ok(Some(tag)) => assert_eq!(stored.tag.as_ref(), Some(&tag), "the tag of an object"),
+            Ok(None) => {}
+            Err(error) => panic!("the tag of {} bytes is asked for: {error:?}", object.len()),
+        }
+    }
+
+    #[track_caller]
+    fn listed(&self, patient: &str) -> BTreeMap<ObjectKey, Listed> {
+        let patient = Part::new(patient).unwrap_or_else(|error| panic!("the suite's own: {error}"));
+        let mut all = BTreeMap::new();
+        let result = self.sink.list(&patient, &mut |object| {
+            assert_eq!(object.key.patient(), &patient, "another patient's object");
+            let twice = all.insert(object.key.clone(), object);
+            assert_eq!(twice, None, "an object is listed twice");
+            ControlFlow::Continue(())
+        });
+        if let Err(error) = result {
+            panic!("a patient is listed: {error:?}");
+        }
+        all
+    }
+
+    /// The sink has exactly these objects of a patient, of these lengths and with the tags of these
+    /// bytes where it tells them.
+    #[track_caller]
+    fn expect(&self, patient: &str, objects: &[(&ObjectKey, &[u8])], when: &str) {
+        let all = self.listed(patient);
+        let keys: Vec<_> = all.keys().collect();
+        let mut wanted: Vec<_> = objects.iter().map(|(key, _)| *key).collect();
+        wanted.sort();
+        assert_eq!(keys, wanted, "{when}: the keys listed");
+        for (key, object) in objects {
+            let Some(listed) = all.get(key) else { continue };
+            let len = object.len() as u64;
+            assert_eq!(
+                listed.len.unwrap_or(len),
+                len,
+                "{when}: the length of {key}"
+            );
+            if let (Some(tag), Ok(Some(of))) = (&listed.tag, self.sink.tag_of(len, &mut &**object))
+            {
+                assert_eq!(*tag, of, "{when}: the tag of {key}");
+            }
         }
     }
 }
 
-fn puts_and_lists(sink: &dyn Sink) {
-    expect(sink, "S-1", &[], "an empty destination");
-    for (n, len) in [(1, 0), (2, 1), (3, 131), (4, 1 << 20)] {
-        let put = put(sink, &key("S-1", 1, n), &bytes(len, 0));
-        assert_eq!(put, Put::Created, "an object of {len} bytes");
+fn can_be_used(suite: &Suite<'_>) {
+    for _ in 0..2 {
+        if let Err(error) = suite.sink.check() {
+            panic!("a destination that can be used: {error:?}");
+        }
     }
+}
+
+fn puts_and_lists(suite: &Suite<'_>) {
+    suite.expect("S-1", &[], "an empty destination");
     let keys = [1, 2, 3, 4].map(|n| key("S-1", 1, n));
     let [a, b, c, d] = &keys;
-    expect(
-        sink,
-        "S-1",
-        &[(a, 0), (b, 1), (c, 131), (d, 1 << 20)],
-        "four objects",
-    );
+    let object = |key, len| suite.object(key, len, 0);
+    let objects = [
+        object(a, 0),
+        object(b, 1),
+        object(c, 131),
+        object(d, 1 << 20),
+    ];
+    for (key, object) in keys.iter().zip(&objects) {
+        let put = suite.put(key, object);
+        assert_eq!(put, Put::Created, "an object of {} bytes", object.len());
+    }
+    let all: Vec<_> = keys.iter().zip(objects.iter().map(|o| &**o)).collect();
+    suite.expect("S-1", &all, "four objects");
     let odd = key("a.b-c_d 1", 1, 1);
-    put(sink, &odd, &bytes(10, 0));
-    expect(
-        sink,
-        "a.b-c_d 1",
-        &[(&odd, 10)],
-        "a name with every kind of character",
-    );
+    let object = object(&odd, 10);
+    suite.put(&odd, &object);
+    let when = "a name with every kind of character";
+    suite.expect("a.b-c_d 1", &[(&odd, &object)], when);
 }
 
-fn puts_the_same_again(sink: &dyn Sink) {
+fn puts_the_same_again(suite: &Suite<'_>) {
     let key = key("S-1", 1, 1);
     for len in [0, 300_000] {
-        put(sink, &key, &bytes(len, 0));
+        let object = suite.object(&key, len, 0);
+        suite.put(&key, &object);
         for _ in 0..2 {
-            let again = put(sink, &key, &bytes(len, 0));
-            assert_eq!(again, Put::AlreadyThere, "the same {len} bytes again");
+            let again = suite.put(&key, &object);
+            assert_eq!(again, suite.again(), "the same {len} bytes again");
         }
+        suite.expect("S-1", &[(&key, &object)], "after it was put again");
     }
-    expect(sink, "S-1", &[(&key, 300_000)], "after it was put again");
 }
 
-fn replaces_other_bytes(sink: &dyn Sink) {
+fn replaces_other_bytes(suite: &Suite<'_>) {
     let key = key("S-1", 1, 1);
-    put(sink, &key, &bytes(300_000, 0));
-    let mut other = bytes(300_000, 0);
-    if let Some(last) = other.last_mut() {
-        *last ^= 1;
-    }
-    for object in [other, bytes(299_999, 0), bytes(300_001, 0)] {
-        assert_eq!(
-            put(sink, &key, &object),
-            Put::Created,
-            "other bytes are put"
-        );
-        assert_eq!(
-            put(sink, &key, &object),
-            Put::AlreadyThere,
-            "they stand there now"
-        );
-        expect(sink, "S-1", &[(&key, object.len())], "other bytes were put");
+    suite.put(&key, &suite.object(&key, 300_000, 0));
+    for (len, seed) in [(300_000, 1), (299_998, 0), (300_002, 0)] {
+        let object = suite.object(&key, len, seed);
+        let put = suite.put(&key, &object);
+        assert_eq!(put, Put::Created, "other bytes are put");
+        let put = suite.put(&key, &object);
+        assert_eq!(put, suite.again(), "they stand there now");
+        suite.expect("S-1", &[(&key, &object)], "other bytes were put");
     }
 }
 
-fn refuses_a_wrong_length(sink: &dyn Sink) {
+fn refuses_a_wrong_length(suite: &Suite<'_>) {
     let (old, new) = (key("S-1", 1, 1), key("S-1", 2, 2));
-    put(sink, &old, &bytes(500, 0));
+    let stands = suite.object(&old, 500, 0);
+    suite.put(&old, &stands);
     for key in [&old, &new] {
-        let object = bytes(1000, 1);
-        for said in [1001, 1 << 40] {
-            match sink.put(key, said, &mut &*object) {
+        let object = suite.object(key, 2000, 1);
+        let len = object.len() as u64;
+        for said in [len + 1, 1 << 40] {
+            match suite.sink.put(key, said, &mut &*object) {
                 Err(Error::Short { expected, found }) => {
-                    assert_eq!((expected, found), (said, 1000), "a short body");
+                    assert_eq!((expected, found), (said, len), "a short body");
                 }
-                other => panic!("{said} bytes are said, 1000 come: {other:?}"),
+                other => panic!("{said} bytes are said, {len} come: {other:?}"),
             }
         }
-        for said in [0, 1, 999] {
-            match sink.put(key, said, &mut &*object) {
+        for said in [0, 1, len / 2, len - 1] {
+            match suite.sink.put(key, said, &mut &*object) {
                 Err(Error::Long { expected }) => assert_eq!(expected, said, "a long body"),
-                other => panic!("{said} bytes are said, 1000 come: {other:?}"),
+                other => panic!("{said} bytes are said, {len} come: {other:?}"),
             }
         }
-        expect(sink, "S-1", &[(&old, 500)], "a body of another length");
+        suite.expect("S-1", &[(&old, &stands)], "a body of another length");
     }
-    let again = put(sink, &old, &bytes(500, 0));
-    assert_eq!(again, Put::AlreadyThere, "the old object still stands");
+    let again = suite.put(&old, &stands);
+    assert_eq!(again, suite.again(), "the old object still stands");
 }
 
 /// Gives some bytes, then an error.
@@ -186,33 +251,32 @@ impl Read for Failing<'_> {
     }
 }
 
-fn survives_a_failing_reader(sink: &dyn Sink) {
+fn survives_a_failing_reader(suite: &Suite<'_>) {
     let (old, new) = (key("S-1", 1, 1), key("S-1", 1, 2));
-    put(sink, &old, &bytes(500, 0));
+    let stands = suite.object(&old, 500, 0);
+    suite.put(&old, &stands);
     for key in [&old, &new] {
+        let object = suite.object(key, 1 << 20, 2);
         for given in [0, 1, 700_000] {
-            let rest = &*bytes(given, 2);
+            let rest = object.get(..given).unwrap_or_default();
             let kind = io::ErrorKind::ConnectionReset;
-            match sink.put(key, 1 << 20, &mut Failing { rest, kind }) {
+            match suite
+                .sink
+                .put(key, object.len() as u64, &mut Failing { rest, kind })
+            {
                 Err(error @ Error::Read { .. }) => {
                     let all = format!("{error} {error:?}");
                     assert!(!all.contains("CANARY"), "the reader's words are repeated");
                 }
                 other => panic!("the reader fails after {given} bytes: {other:?}"),
             }
-            expect(sink, "S-1", &[(&old, 500)], "a reader that failed");
+            suite.expect("S-1", &[(&old, &stands)], "a reader that failed");
         }
     }
-    assert_eq!(
-        put(sink, &old, &bytes(500, 0)),
-        Put::AlreadyThere,
-        "the old object still stands"
-    );
-    assert_eq!(
-        put(sink, &new, &bytes(9, 0)),
-        Put::Created,
-        "the key is free"
-    );
+    let again = suite.put(&old, &stands);
+    assert_eq!(again, suite.again(), "the old object still stands");
+    let put = suite.put(&new, &suite.object(&new, 9, 0));
+    assert_eq!(put, Put::Created, "the key is free");
 }
 
 /// Gives one byte a call, and is interrupted before each.
@@ -232,46 +296,45 @@ impl Read for Dripping<'_> {
     }
 }
 
-fn reads_in_any_pieces(sink: &dyn Sink) {
-    let (key, object) = (key("S-1", 1, 1), bytes(5000, 3));
+fn reads_in_any_pieces(suite: &Suite<'_>) {
+    let key = key("S-1", 1, 1);
+    let object = suite.object(&key, 5000, 3);
     let mut body = Dripping {
         rest: &object,
         interrupted: false,
     };
-    match sink.put(&key, 5000, &mut body) {
-        Ok(put) => assert_eq!(put, Put::Created, "byte by byte"),
+    match suite.sink.put(&key, object.len() as u64, &mut body) {
+        Ok(stored) => assert_eq!(stored.put, Put::Created, "byte by byte"),
         Err(error) => panic!("byte by byte: {error:?}"),
     }
-    assert_eq!(
-        put(sink, &key, &object),
-        Put::AlreadyThere,
-        "byte by byte is the same"
-    );
+    let again = suite.put(&key, &object);
+    assert_eq!(again, suite.again(), "byte by byte is the same");
+    suite.expect("S-1", &[(&key, &object)], "byte by byte");
 }
 
-fn lists_one_patient(sink: &dyn Sink) {
-    let (a, b, c) = (key("S-1", 1, 1), key("S-1", 2, 1), key("S-2", 1, 1));
-    for key in [&a, &b, &c] {
-        put(sink, key, &bytes(7, 0));
+fn lists_one_patient(suite: &Suite<'_>) {
+    let keys = [key("S-1", 1, 1), key("S-1", 2, 1), key("S-2", 1, 1)];
+    let objects = keys.each_ref().map(|key| suite.object(key, 7, 0));
+    for (key, object) in keys.iter().zip(&objects) {
+        suite.put(key, object);
     }
-    expect(
-        sink,
-        "S-1",
-        &[(&a, 7), (&b, 7)],
-        "the first of two patients",
-    );
-    expect(sink, "S-2", &[(&c, 7)], "the second of two patients");
-    expect(sink, "S", &[], "a patient whose name begins another's");
-    expect(sink, "S-3", &[], "a patient that is not there");
+    let [a, b, c] = &keys;
+    let [of_a, of_b, of_c] = &objects;
+    let when = "the first of two patients";
+    suite.expect("S-1", &[(a, of_a), (b, of_b)], when);
+    suite.expect("S-2", &[(c, of_c)], "the second of two patients");
+    suite.expect("S", &[], "a patient whose name begins another's");
+    suite.expect("S-3", &[], "a patient that is not there");
 }
 
-fn stops_listing(sink: &dyn Sink) {
+fn stops_listing(suite: &Suite<'_>) {
     for n in 1..=9 {
-        put(sink, &key("S-1", n, n), b"object");
+        let key = key("S-1", n, n);
+        suite.put(&key, &suite.object(&key, 6, 0));
     }
     let patient = key("S-1", 1, 1).patient().clone();
     let mut calls = 0;
-    let result = sink.list(&patient, &mut |_| {
+    let result = suite.sink.list(&patient, &mut |_| {
         calls += 1;
         if calls == 3 {
             ControlFlow::Break(())
@@ -291,12 +354,12 @@ impl Read for Unread {
     }
 }
 
-fn refuses_what_is_too_large(sink: &dyn Sink) {
-    let max = sink.needs().max_object_bytes;
+fn refuses_what_is_too_large(suite: &Suite<'_>) {
+    let max = suite.sink.needs().max_object_bytes;
     let Some(len) = max.checked_add(1) else {
         return;
     };
-    match sink.put(&key("S-1", 1, 1), len, &mut Unread) {
+    match suite.sink.put(&key("S-1", 1, 1), len, &mut Unread) {
         Err(Error::TooLarge {
             len: said,
             max: most,
@@ -305,51 +368,53 @@ fn refuses_what_is_too_large(sink: &dyn Sink) {
         }
         other => panic!("a body of {len} bytes, at most {max} are taken: {other:?}"),
     }
-    expect(sink, "S-1", &[], "a body too large");
+    suite.expect("S-1", &[], "a body too large");
 }
 
-fn puts_at_once(sink: &dyn Sink) {
-    let threads = u32::try_from(sink.needs().parallel.get())
+fn puts_at_once(suite: &Suite<'_>) {
+    let threads = u32::try_from(suite.sink.needs().parallel.get())
         .unwrap_or(8)
         .clamp(4, 32);
     std::thread::scope(|scope| {
         for thread in 0..threads {
             scope.spawn(move || {
                 for n in 0..8 {
-                    let put = put(sink, &key("S-1", thread + 1, n + 1), &bytes(70_000, 4));
+                    let key = key("S-1", thread + 1, n + 1);
+                    let put = suite.put(&key, &suite.object(&key, 70_000, 4));
                     assert_eq!(put, Put::Created, "many at once");
                 }
             });
         }
     });
     assert_eq!(
-        listed(sink, "S-1").len() as u64,
+        suite.listed("S-1").len() as u64,
         u64::from(threads) * 8,
         "many at once"
     );
 }
 
-fn puts_one_key_at_once(sink: &dyn Sink) {
+fn puts_one_key_at_once(suite: &Suite<'_>) {
     let key = key("S-1", 1, 1);
-    let bodies = [bytes(70_000, 1), bytes(80_000, 2), bytes(90_000, 3)];
+    let bodies = [(70_000, 1), (80_000, 2), (90_000, 3)];
+    let bodies = bodies.map(|(len, seed)| suite.object(&key, len, seed));
     for _ in 0..8 {
         std::thread::scope(|scope| {
             for body in &bodies {
                 let key = &key;
-                scope.spawn(move || put(sink, key, body));
+                scope.spawn(move || suite.put(key, body));
             }
         });
+        let all = suite.listed("S-1");
+        assert_eq!(all.len(), 1, "one key was put");
         // Whichever came last is there whole: putting it again changes nothing, and no other does so.
-        let len = listed(sink, "S-1").get(&key).copied().flatten();
-        let Some(len) = len else { continue };
+        let Some(len) = all.get(&key).and_then(|listed| listed.len) else {
+            continue;
+        };
         let winner = bodies.iter().find(|body| body.len() as u64 == len);
         let Some(winner) = winner else {
             panic!("two bodies were mixed: {len} bytes");
         };
-        assert_eq!(
-            put(sink, &key, winner),
-            Put::AlreadyThere,
-            "a body stands there whole"
-        );
+        let again = suite.put(&key, winner);
+        assert_eq!(again, suite.again(), "a body stands there whole");
     }
 }

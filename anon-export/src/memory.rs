@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::sink::copy_exact;
-use crate::{Error, Listed, Needs, ObjectKey, Part, Put, Sink};
+use crate::{Error, Listed, Needs, ObjectKey, Part, Put, Sink, Stored};
 
 /// Objects in memory, for tests and small programs. Clones share their objects.
 #[derive(Debug, Clone)]
@@ -75,7 +75,7 @@ impl Sink for MemorySink {
         self.needs
     }
 
-    fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Put, Error> {
+    fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
         let max = self.needs.max_object_bytes;
         if len > max {
             return Err(Error::TooLarge { len, max });
@@ -90,11 +90,11 @@ impl Sink for MemorySink {
         let mut objects = self.lock();
         if objects.get(key) == Some(&bytes) {
             tracing::trace!(%key, len, "already there");
-            return Ok(Put::AlreadyThere);
+            return Ok(Stored::new(Put::AlreadyThere));
         }
         objects.insert(key.clone(), bytes);
         tracing::trace!(%key, len, "put");
-        Ok(Put::Created)
+        Ok(Stored::new(Put::Created))
     }
 
     fn list(

@@ -1,38 +1,47 @@
-//! [`Sink`]: a destination; [`ObjectKey`]: where an object stands in it.
+//! [`Sink`]: a destination.
 
 use std::fmt;
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
-use std::str::FromStr;
 
-use crate::{Error, KeyError};
+use crate::{Error, ObjectKey, Part};
 
-/// One part of an [`ObjectKey`]: a pseudonym that is a file name everywhere.
+/// What became of an object that was put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
+pub enum Put {
+    /// It was written; other bytes that stood there were replaced in one step. (What a DICOM node
+    /// does with an instance that it has is its own affair.)
+    Created,
+    /// The same bytes were there, and nothing changed.
+    AlreadyThere,
+}
+
+/// What a destination says of an object's bytes: equal bytes put the same way have equal tags.
 ///
-/// 1 to 64 characters of `A-Z a-z 0-9 _ - .` and spaces; neither the first nor the last is a dot or
-/// a space. So it is never `.` or `..`, needs no escaping in a path or a URL but for its spaces, and
-/// holds the longest UID (64 characters, PS3.5 section 6.2).
+/// 1 to 128 visible ASCII characters that mean nothing to anybody else (S3: the entity tag).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Part(String);
+pub struct Tag(String);
 
-impl Part {
-    /// The longest part in bytes.
-    pub const MAX_LEN: usize = 64;
+impl Tag {
+    /// The longest tag in bytes.
+    pub const MAX_LEN: usize = 128;
 
-    /// Checks a pseudonym.
+    /// A tag of this text; none if it is no tag as above.
     ///
-    /// # Errors
-    /// [`KeyError`] if it could not be a file name as above.
-    pub fn new(text: impl Into<String>) -> Result<Self, KeyError> {
+    /// # Examples
+    /// ```
+    /// use anon_export::Tag;
+    ///
+    /// assert!(Tag::new("9e107d9d372bb6826bd81d3542a419d6-2").is_some());
+    /// assert_eq!(Tag::new("two words"), None);
+    /// ```
+    pub fn new(text: impl Into<String>) -> Option<Self> {
         let text = text.into();
-        match problem(text.as_bytes()) {
-            None => Ok(Self(text)),
-            Some(problem) => Err(KeyError {
-                len: text.len(),
-                problem,
-            }),
-        }
+        let is_tag = (1..=Self::MAX_LEN).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_graphic());
+        is_tag.then_some(Self(text))
     }
 
     /// The text.
@@ -41,130 +50,50 @@ impl Part {
     }
 }
 
-fn problem(text: &[u8]) -> Option<&'static str> {
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"_-. ".contains(b);
-    let edge = |b: &u8| matches!(b, b'.' | b' ');
-    match (text.first(), text.last()) {
-        (None, _) | (_, None) => Some("it is empty"),
-        _ if text.len() > Part::MAX_LEN => Some("it is longer than 64 bytes"),
-        _ if !text.iter().all(plain) => {
-            Some("it has a character outside A-Z a-z 0-9 _ - . and space")
-        }
-        (Some(first), Some(last)) if edge(first) || edge(last) => {
-            Some("it begins or ends with a dot or a space")
-        }
-        _ => None,
-    }
-}
-
-impl fmt::Display for Part {
+impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl FromStr for Part {
-    type Err = KeyError;
-
-    fn from_str(text: &str) -> Result<Self, KeyError> {
-        Self::new(text)
-    }
+/// What [`Sink::put`] says of an object that is there now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stored {
+    /// What became of it.
+    pub put: Put,
+    /// Its tag, if the destination gives any.
+    pub tag: Option<Tag>,
+    /// What the destination remarked: it has the object, but not quite as it was sent (DICOM:
+    /// statuses B000, B006, B007). Never an identifying value.
+    pub warning: Option<String>,
 }
 
-/// Where an object stands: the pseudonyms of patient, study, series and instance.
-///
-/// Shown as `patient/study/series/instance.dcm`, the layout of a project's `public/`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ObjectKey {
-    parts: [Part; 4],
-}
-
-impl ObjectKey {
-    /// A key of the pseudonyms of patient, study, series and instance, in this order.
-    ///
-    /// # Errors
-    /// [`KeyError`] if one of them is no [`Part`].
-    ///
-    /// # Examples
-    /// ```
-    /// use anon_export::ObjectKey;
-    ///
-    /// assert!(ObjectKey::new(["S-1", "1.2", "1.3", "1.4"]).is_ok());
-    /// assert!(ObjectKey::new(["S-1", "..", "1.3", "1.4"]).is_err());
-    /// ```
-    pub fn new(parts: [&str; 4]) -> Result<Self, KeyError> {
-        let [patient, study, series, instance] = parts;
-        Ok(Self {
-            parts: [
-                Part::new(patient)?,
-                Part::new(study)?,
-                Part::new(series)?,
-                Part::new(instance)?,
-            ],
-        })
-    }
-
-    /// A key of parts that are checked already.
-    pub fn of(parts: [Part; 4]) -> Self {
-        Self { parts }
-    }
-
-    /// The parts: patient, study, series, instance.
-    pub fn parts(&self) -> &[Part; 4] {
-        &self.parts
-    }
-
-    /// The patient's pseudonym.
-    pub fn patient(&self) -> &Part {
-        let [patient, ..] = &self.parts;
-        patient
-    }
-}
-
-impl fmt::Display for ObjectKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [patient, study, series, instance] = &self.parts;
-        write!(f, "{patient}/{study}/{series}/{instance}.dcm")
-    }
-}
-
-impl FromStr for ObjectKey {
-    type Err = KeyError;
-
-    /// Reads what `Display` writes.
-    fn from_str(text: &str) -> Result<Self, KeyError> {
-        let refuse = |problem| KeyError {
-            len: text.len(),
-            problem,
-        };
-        let path = text
-            .strip_suffix(".dcm")
-            .ok_or_else(|| refuse("it does not end with .dcm"))?;
-        let mut parts = path.split('/');
-        let mut next = || {
-            parts
-                .next()
-                .ok_or_else(|| refuse("it has fewer than four parts"))
-        };
-        let key = Self::new([next()?, next()?, next()?, next()?])?;
-        match parts.next() {
-            None => Ok(key),
-            Some(_) => Err(refuse("it has more than four parts")),
+impl Stored {
+    /// An object without a tag, taken without a remark.
+    pub const fn new(put: Put) -> Self {
+        Self {
+            put,
+            tag: None,
+            warning: None,
         }
     }
+
+    /// Sets its tag.
+    #[must_use]
+    pub fn with_tag(self, tag: Option<Tag>) -> Self {
+        Self { tag, ..self }
+    }
+
+    /// Sets what the destination remarked.
+    #[must_use]
+    pub fn with_warning(self, warning: impl Into<String>) -> Self {
+        let warning = Some(warning.into());
+        Self { warning, ..self }
+    }
 }
 
-/// What became of an object that was put.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
-pub enum Put {
-    /// It was written; other bytes that stood there were replaced in one step.
-    Created,
-    /// The same bytes were there, and nothing changed.
-    AlreadyThere,
-}
-
-/// What a sink has to be given.
+/// What a sink has to be given, and what can be expected of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Needs {
@@ -172,14 +101,39 @@ pub struct Needs {
     pub max_object_bytes: u64,
     /// How many puts at once it can make use of. More are correct, and wait.
     pub parallel: NonZeroUsize,
+    /// It takes DICOM files only (PS3.10 section 7) whose UIDs are those of their keys.
+    pub dicom: bool,
+    /// It compares: [`Put::AlreadyThere`] is said of the same bytes put again. One that does not
+    /// says [`Put::Created`].
+    pub compares: bool,
 }
 
 impl Needs {
-    /// Any length, one put at a time.
+    /// Any bytes of any length, one put at a time, compared with what is there.
     pub const fn new() -> Self {
         Self {
             max_object_bytes: u64::MAX,
             parallel: NonZeroUsize::MIN,
+            dicom: false,
+            compares: true,
+        }
+    }
+
+    /// Takes DICOM files only.
+    #[must_use]
+    pub const fn dicom_only(self) -> Self {
+        Self {
+            dicom: true,
+            ..self
+        }
+    }
+
+    /// Does not compare what is put with what is there.
+    #[must_use]
+    pub const fn without_comparing(self) -> Self {
+        Self {
+            compares: false,
+            ..self
         }
     }
 
@@ -213,12 +167,21 @@ pub struct Listed {
     pub key: ObjectKey,
     /// Its length in bytes, if a listing tells it. (A DICOM query does not.)
     pub len: Option<u64>,
+    /// Its tag, if a listing tells it.
+    pub tag: Option<Tag>,
 }
 
 impl Listed {
     /// An object at `key`; `len` bytes long, if that is known.
     pub fn new(key: ObjectKey, len: Option<u64>) -> Self {
-        Self { key, len }
+        let tag = None;
+        Self { key, len, tag }
+    }
+
+    /// Sets its tag.
+    #[must_use]
+    pub fn with_tag(self, tag: Option<Tag>) -> Self {
+        Self { tag, ..self }
     }
 }
 
@@ -242,7 +205,7 @@ pub trait Sink: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`Error::TooLarge`] before a byte is read; [`Error::Short`], [`Error::Long`] or
     /// [`Error::Read`] if `body` is not what was said; others as the destination has them.
-    fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Put, Error>;
+    fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error>;
 
     /// Calls `each` with every object of a patient, in no order, until it breaks off.
     ///
@@ -250,12 +213,33 @@ pub trait Sink: fmt::Debug + Send + Sync {
     /// that is not there has no objects.
     ///
     /// # Errors
-    /// If the destination cannot be read; then `each` may have seen a part.
+    /// If the destination cannot be read; then `each` may have seen a part. [`Error::NoListing`] if
+    /// it has no means to say what is there.
     fn list(
         &self,
         patient: &Part,
         each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
     ) -> Result<(), Error>;
+
+    /// The tag that an object of these bytes would have; none if only the destination can tell.
+    ///
+    /// `body` is read as by [`put`](Self::put).
+    ///
+    /// # Errors
+    /// Those of a body that is not what was said.
+    fn tag_of(&self, len: u64, body: &mut dyn Read) -> Result<Option<Tag>, Error> {
+        let _ = (len, body);
+        Ok(None)
+    }
+
+    /// Checks that the destination can be used at all: one cheap call before the first object.
+    ///
+    /// # Errors
+    /// Why it cannot be used, with [`Remedy::Stop`](crate::Remedy::Stop) or
+    /// [`Remedy::Retry`](crate::Remedy::Retry).
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 const _: () = {

@@ -75,7 +75,7 @@ fn clears_what_a_killed_export_left() {
     let sink = DirectorySink::open(directory.path()).expect("a sink");
     assert_eq!(files(&work), ["lock"]);
     let put = sink.put(&key(1), 6, &mut b"object".as_slice());
-    assert_eq!(put.expect("put"), Put::Created);
+    assert_eq!(put.expect("put").put, Put::Created);
 }
 
 #[test]
@@ -115,7 +115,8 @@ fn a_place_that_is_taken_skips_the_object() {
     }
     assert_eq!(
         sink.put(&key(2), 6, &mut b"object".as_slice())
-            .expect("put"),
+            .expect("put")
+            .put,
         Put::Created
     );
     assert_eq!(files(&directory.path().join(".anon-export")), ["lock"]);

@@ -4,7 +4,9 @@ use std::io::Read;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use anon_export::{Error, Listed, MemorySink, Needs, ObjectKey, Part, Put, Sink, conformance};
+use anon_export::{
+    Error, Listed, MemorySink, Needs, ObjectKey, Part, Put, Sink, Stored, Tag, conformance,
+};
 
 #[derive(Debug, Clone, Copy)]
 enum Fault {
@@ -23,6 +25,9 @@ enum Fault {
     ListsNothing,
     NeverStopsListing,
     ReadsWhatIsTooLarge,
+    /// Gives tags that are not those it tells beforehand.
+    TagsDiffer,
+    CannotBeUsed,
 }
 
 #[derive(Debug)]
@@ -33,7 +38,7 @@ impl Sink for Faulty {
         Needs::new().with_max_object_bytes(1 << 41)
     }
 
-    fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Put, Error> {
+    fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
         let whole = |body: &mut dyn Read| {
             let mut bytes = Vec::new();
             let read = body.read_to_end(&mut bytes);
@@ -54,13 +59,32 @@ impl Sink for Faulty {
                 }
                 self.0.put(key, len, &mut &*bytes)
             }
-            Fault::TrustsNames if self.0.get(key).is_some() => Ok(Put::AlreadyThere),
-            Fault::AlwaysCreated => self.0.put(key, len, body).map(|_| Put::Created),
+            Fault::TrustsNames if self.0.get(key).is_some() => Ok(Stored::new(Put::AlreadyThere)),
+            Fault::AlwaysCreated => self
+                .0
+                .put(key, len, body)
+                .map(|_| Stored::new(Put::Created)),
             Fault::ReadsWhatIsTooLarge => {
                 let (bytes, _) = whole(body);
                 self.0.put(key, len, &mut &*bytes)
             }
+            Fault::TagsDiffer => {
+                let stored = self.0.put(key, len, body)?;
+                Ok(stored.with_tag(Tag::new("after")))
+            }
             _ => self.0.put(key, len, body),
+        }
+    }
+
+    fn tag_of(&self, _: u64, _: &mut dyn Read) -> Result<Option<Tag>, Error> {
+        let differs = matches!(self.1, Fault::TagsDiffer);
+        Ok(differs.then(|| Tag::new("before")).flatten())
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        match self.1 {
+            Fault::CannotBeUsed => Err(Error::Busy),
+            _ => Ok(()),
         }
     }
 
@@ -105,6 +129,8 @@ fn the_suite_finds_each_fault() {
         Fault::ListsNothing,
         Fault::NeverStopsListing,
         Fault::ReadsWhatIsTooLarge,
+        Fault::TagsDiffer,
+        Fault::CannotBeUsed,
     ] {
         assert!(!passes(fault), "the suite passes a sink that {fault:?}");
     }

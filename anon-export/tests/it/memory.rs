@@ -11,3 +11,9 @@ fn passes_the_suite() {
 fn passes_the_suite_with_a_limit() {
     conformance::check(|| MemorySink::with_needs(Needs::new().with_max_object_bytes(1 << 41)));
 }
+
+/// The objects of the suite for a sink that takes DICOM files only.
+#[test]
+fn passes_the_suite_with_dicom_files() {
+    conformance::check(|| MemorySink::with_needs(Needs::new().dicom_only()));
+}
