@@ -103,6 +103,9 @@ fn a_receiver_without_queries_is_not_sent_to_twice() -> Test {
     let scene = made()?;
     // It takes one association, and lets the others wait.
     scene
+        .json(&["config", "set", "export.associations", "4"])?
+        .exits(0);
+    scene
         .json(&["config", "set", "timeouts.acse", "2"])?
         .exits(0);
     let place = format!("{}@{}", server.title(), server.address());
