@@ -41,7 +41,8 @@ const LOOK: Duration = Duration::from_millis(50);
 /// instance that it has as it likes: most keep the first. A listing tells neither lengths nor tags.
 ///
 /// A node that takes fewer associations than are allowed is made do with: what it lets wait or rejects
-/// for now is sent on those that are open.
+/// for now is sent on those that are open. Begin with one: some nodes (dcmqrscp of DCMTK) lose objects
+/// that come on two at once, and say that they have them.
 #[derive(Debug)]
 pub struct DicomSink {
     scu: Scu,

@@ -24,14 +24,14 @@ fn archives_take_what_is_exported_once() -> Test {
             continue;
         };
         let scene = made()?;
-        let (port, set) = (server.address().port().to_string(), "config");
+        let port = server.address().port().to_string();
         for (key, value) in [
             ("aet", server.title()),
             ("host", "127.0.0.1"),
             ("port", &port),
         ] {
             scene
-                .json(&[set, "set", &format!("node.ARCHIVE.{key}"), value])?
+                .json(&["config", "set", &format!("node.ARCHIVE.{key}"), value])?
                 .exits(0);
         }
         // A new node is asked, not sent to, until somebody says so.
@@ -42,7 +42,7 @@ fn archives_take_what_is_exported_once() -> Test {
             refused.err
         );
         scene
-            .json(&[set, "add", "node.ARCHIVE.use", "export"])?
+            .json(&["config", "add", "node.ARCHIVE.use", "export"])?
             .exits(0);
         let is_taken = kind.takes("1.2.840.10008.1.2.5");
         let ran = scene.json(&["export", "ARCHIVE", "--all"])?;
@@ -102,6 +102,9 @@ fn a_receiver_without_queries_is_not_sent_to_twice() -> Test {
     };
     let scene = made()?;
     // It takes one association, and lets the others wait.
+    scene
+        .json(&["config", "set", "export.associations", "4"])?
+        .exits(0);
     scene
         .json(&["config", "set", "timeouts.acse", "2"])?
         .exits(0);

@@ -30,9 +30,11 @@ pub(crate) fn uid(text: &str) -> Uid {
 /// A file of this class with the UIDs of `key`.
 pub(crate) fn image(key: &ObjectKey, class: &str, len: usize) -> Vec<u8> {
     let mut file = conformance::image(key, len, 0);
+    let padded = |class: &str| [class.as_bytes(), &[0]].concat();
+    let (ct, class) = (padded(CT), padded(class));
     for at in 0..file.len() {
-        if file[at..].starts_with(CT.as_bytes()) && file.get(at + CT.len()) == Some(&0) {
-            file[at..at + CT.len()].copy_from_slice(class.as_bytes());
+        if let Some(uid) = file.get_mut(at..at + ct.len()).filter(|uid| **uid == *ct) {
+            uid.copy_from_slice(&class);
         }
     }
     file

@@ -395,8 +395,8 @@ impl Read for Waits<'_> {
                 "nobody was rejected"
             );
         }
-        let room = buffer.len().min(1024);
-        let count = self.rest.read(&mut buffer[..room])?;
+        let count = self.rest.take(1024).read(buffer)?;
+        self.rest = self.rest.get(count..).unwrap_or_default();
         self.given += count;
         Ok(count)
     }

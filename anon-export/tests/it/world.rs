@@ -144,13 +144,11 @@ impl Sink for Faulty {
     }
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
-        match (self.fault)(key, self.tried(key)) {
-            Some(error) => Err(error),
-            None => {
-                self.puts.fetch_add(1, Ordering::Relaxed);
-                self.memory.put(key, len, body)
-            }
+        if let Some(error) = (self.fault)(key, self.tried(key)) {
+            return Err(error);
         }
+        self.puts.fetch_add(1, Ordering::Relaxed);
+        self.memory.put(key, len, body)
     }
 
     fn list(
