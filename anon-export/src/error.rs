@@ -112,6 +112,14 @@ pub enum Error {
     /// The destination has no means to say what it has.
     #[error("the destination cannot say what it has")]
     NoListing,
+    /// An S3 service failed, or cannot be used.
+    #[cfg(feature = "s3")]
+    #[error(transparent)]
+    S3(#[from] crate::s3::S3Error),
+    /// A Cognito user cannot be logged in.
+    #[cfg(feature = "cognito")]
+    #[error(transparent)]
+    Cognito(#[from] crate::cognito::CognitoError),
     /// A sink of the caller's failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
@@ -139,6 +147,10 @@ impl Error {
                 _ => Remedy::Stop,
             },
             Self::Busy | Self::NoListing => Remedy::Stop,
+            #[cfg(feature = "s3")]
+            Self::S3(error) => error.remedy(),
+            #[cfg(feature = "cognito")]
+            Self::Cognito(error) => error.remedy(),
             Self::Backend(error) => error.remedy,
         }
     }
@@ -147,6 +159,8 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Backend(error) => error.retry_after,
+            #[cfg(feature = "s3")]
+            Self::S3(error) => error.retry_after(),
             _ => None,
         }
     }

@@ -77,6 +77,12 @@ pub mod sink;
 pub mod directory;
 pub mod memory;
 
+#[cfg(feature = "s3")]
+pub mod s3;
+
+#[cfg(feature = "cognito")]
+pub mod cognito;
+
 #[cfg(feature = "conformance")]
 pub mod conformance;
 

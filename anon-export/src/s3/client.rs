@@ -1,0 +1,210 @@
+//! The client of the SDK, and the threads it runs on. Nothing outside of this module and `api` is async.
+
+use std::future::Future;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use aws_config::BehaviorVersion;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{
+    Builder, IdentityCache, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+    SharedHttpClient, StalledStreamProtectionConfig,
+};
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_http_client::tls;
+use tokio::runtime::{self, Runtime};
+use tokio::task::AbortHandle;
+use tracing::instrument::WithSubscriber as _;
+use tracing::subscriber::NoSubscriber;
+
+use super::config::S3Config;
+use super::credentials::{Credentials, Keys};
+use super::error::S3Error;
+
+/// Bytes a second below which a request stands still rather than moves.
+const LEAST_RATE: u64 = 64 * 1024;
+
+/// Threads that requests run on; dropping it ends them without waiting, so that an async program may
+/// drop it, too.
+#[derive(Debug)]
+pub(crate) struct Threads(Option<Runtime>);
+
+/// What a request will give.
+#[derive(Debug)]
+pub(crate) struct Pending<T> {
+    result: mpsc::Receiver<T>,
+    task: AbortHandle,
+}
+
+impl Threads {
+    pub(crate) fn start() -> Result<Self, S3Error> {
+        let threads = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(1, 4));
+        let runtime = runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
+            .max_blocking_threads(4)
+            .thread_name("anon-s3")
+            .enable_all()
+            .build();
+        match runtime {
+            Ok(runtime) => Ok(Self(Some(runtime))),
+            Err(error) => Err(S3Error::Start { kind: error.kind() }),
+        }
+    }
+
+    /// Starts a request. What the libraries under it would log is dropped: at their lowest levels that
+    /// is whole requests, with tokens and bodies.
+    pub(crate) fn start_one<T: Send + 'static>(
+        &self,
+        request: impl Future<Output = T> + Send + 'static,
+    ) -> Result<Pending<T>, S3Error> {
+        let runtime = self.0.as_ref().ok_or(S3Error::Closed)?;
+        let (done, result) = mpsc::sync_channel(1);
+        let request = async move {
+            let value = request.await;
+            // Nobody waits any more: then nobody wants it.
+            let _unwanted = done.send(value);
+        };
+        let task = runtime
+            .spawn(request.with_subscriber(NoSubscriber::default()))
+            .abort_handle();
+        Ok(Pending { result, task })
+    }
+
+    /// Runs a request, and waits for it. Not by `block_on`, which panics inside an async program.
+    pub(crate) fn run<T: Send + 'static>(
+        &self,
+        request: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, S3Error> {
+        self.start_one(request)?.wait()
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl<T> Pending<T> {
+    pub(crate) fn wait(self) -> Result<T, S3Error> {
+        self.result.recv().map_err(|_| S3Error::Closed)
+    }
+}
+
+/// A request that nobody waits for is given up.
+impl<T> Drop for Pending<T> {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// rustls with ring, and the certificates the system trusts.
+pub(crate) const TLS: tls::Provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+
+fn http() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(TLS)
+        .build_https()
+}
+
+/// How long a request may take that sends so many bytes.
+pub(super) fn timeouts(config: &S3Config, bytes: u64) -> TimeoutConfig {
+    let moving = Duration::from_secs(bytes / LEAST_RATE);
+    TimeoutConfig::builder()
+        .connect_timeout(config.connect_timeout)
+        .operation_attempt_timeout(config.stall_timeout.saturating_add(moving))
+        .build()
+}
+
+/// The client, and the credentials it was given.
+pub(super) async fn connect(
+    config: &S3Config,
+    credentials: &Credentials,
+    renewed: Option<SharedCredentialsProvider>,
+) -> Result<Client, S3Error> {
+    let http = http();
+    let sleep = SharedAsyncSleep::new(TokioSleep::new());
+    // Whoever renews them hands out fresh ones, and one that is refused must not come again.
+    let cache = match renewed {
+        Some(_) => IdentityCache::no_cache(),
+        None => IdentityCache::lazy().build(),
+    };
+    let (credentials, region) = match (credentials, renewed) {
+        (_, Some(renewed)) => (Some(renewed), None),
+        (Credentials::Keys(keys), None) => (Some(given(keys)), None),
+        (Credentials::Chain { profile }, None) => {
+            chain(config, profile.as_deref(), http.clone(), sleep.clone()).await
+        }
+        #[cfg(feature = "cognito")]
+        (Credentials::Cognito(_), None) => (None, None),
+    };
+    let credentials = credentials.ok_or(S3Error::NoCredentials)?;
+    let region = match (&config.region, region, &config.endpoint) {
+        (Some(region), _, _) => Region::new(region.clone()),
+        (None, Some(region), _) => region,
+        // Servers like S3 take this one, or do not look.
+        (None, None, Some(_)) => Region::from_static("us-east-1"),
+        (None, None, None) => return Err(S3Error::NoRegion),
+    };
+    let stall = StalledStreamProtectionConfig::enabled()
+        .grace_period(config.stall_timeout)
+        .build();
+    let mut builder = Builder::new()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .http_client(http)
+        .sleep_impl(sleep)
+        .region(region)
+        .force_path_style(config.path_style())
+        .identity_cache(cache)
+        .credentials_provider(credentials)
+        // What is sent is a header of ours; trailers, the default, are refused by many servers.
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        .stalled_stream_protection(stall)
+        // Whoever exports tries again, and knows how long to wait.
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts(config, 0));
+    if let Some(endpoint) = &config.endpoint {
+        builder = builder.endpoint_url(endpoint);
+    }
+    Ok(Client::from_conf(builder.build()))
+}
+
+fn given(keys: &Keys) -> SharedCredentialsProvider {
+    SharedCredentialsProvider::new(aws_credential_types::Credentials::new(
+        keys.access_key.expose(),
+        keys.secret_key.expose(),
+        keys.session_token
+            .as_ref()
+            .map(|token| token.expose().to_owned()),
+        None,
+        "given",
+    ))
+}
+
+/// As the tools of AWS find them. An endpoint in the environment is not heeded: objects go where the
+/// settings say.
+async fn chain(
+    config: &S3Config,
+    profile: Option<&str>,
+    http: SharedHttpClient,
+    sleep: SharedAsyncSleep,
+) -> (Option<SharedCredentialsProvider>, Option<Region>) {
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(http)
+        .sleep_impl(sleep)
+        .timeout_config(timeouts(config, 0));
+    if let Some(profile) = profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(region) = &config.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    let found = loader.load().await;
+    (found.credentials_provider(), found.region().cloned())
+}
