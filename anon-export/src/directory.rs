@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::sink::copy_exact;
-use crate::{Error, Listed, Needs, ObjectKey, Part, Put, Sink, Stored, platform};
+use crate::{Error, Listed, Needs, ObjectKey, Part, Put, Sink, Stored, layout, platform};
 
 const WORK: &str = ".anon-export";
 const LOCK: &str = "lock";
@@ -73,13 +73,6 @@ impl DirectorySink {
         })
     }
 
-    fn directory(&self, key: &ObjectKey) -> PathBuf {
-        let [patient, study, series, _] = key.parts();
-        [patient, study, series]
-            .iter()
-            .fold(self.root.clone(), |path, part| path.join(part.as_str()))
-    }
-
     fn write(path: &Path, len: u64, body: &mut dyn Read) -> Result<(), Error> {
         let mut file = File::create_new(path).map_err(at("create a file"))?;
         copy_exact(body, len, &mut |piece| {
@@ -90,9 +83,8 @@ impl DirectorySink {
 
     /// Moves a written file to its place, unless the same bytes are there.
     fn place(&self, written: &Path, key: &ObjectKey) -> Result<Put, Error> {
-        let directory = self.directory(key);
-        let [.., instance] = key.parts();
-        let path = directory.join(format!("{instance}.dcm"));
+        let directory = layout::series(&self.root, key);
+        let path = layout::file(&self.root, key);
         self.create_directories(&directory)
             .map_err(at("create a directory"))?;
         let there = same_file(written, &path).map_err(at("compare a file"))?;
@@ -165,57 +157,11 @@ impl Sink for DirectorySink {
         patient: &Part,
         each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let top = self.root.join(patient.as_str());
-        walk(&top, &mut vec![patient.clone()], each)
-            .map(|_| ())
-            .map_err(at("list a directory"))
+        layout::objects(&self.root, patient, &mut |key, metadata| {
+            each(Listed::new(key, Some(metadata.len())))
+        })
+        .map_err(at("list a directory"))
     }
-}
-
-/// Walks the directory of `parts`, which grows to study and series on the way down.
-fn walk(
-    directory: &Path,
-    parts: &mut Vec<Part>,
-    each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
-) -> io::Result<ControlFlow<()>> {
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(ControlFlow::Continue(()));
-        }
-        entries => entries?,
-    };
-    for entry in entries {
-        let entry = entry?;
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        // Links are neither followed nor listed: they are not ours.
-        let kind = entry.file_type()?;
-        let flow = match parts.as_slice() {
-            [patient, study, series] if kind.is_file() => {
-                let Some(Ok(instance)) = name.strip_suffix(".dcm").map(Part::new) else {
-                    continue;
-                };
-                let len = match entry.metadata() {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    metadata => metadata?.len(),
-                };
-                let key = [patient.clone(), study.clone(), series.clone(), instance];
-                each(Listed::new(ObjectKey::of(key), Some(len)))
-            }
-            [_] | [_, _] if kind.is_dir() => {
-                let Ok(part) = Part::new(name) else { continue };
-                parts.push(part);
-                let flow = walk(&entry.path(), parts, each)?;
-                parts.pop();
-                flow
-            }
-            _ => continue,
-        };
-        if flow.is_break() {
-            return Ok(flow);
-        }
-    }
-    Ok(ControlFlow::Continue(()))
 }
 
 /// Removes every file but the lock, and says how many there were.

@@ -97,6 +97,40 @@ pub enum Error {
         /// What kind of error it was.
         kind: io::ErrorKind,
     },
+    /// The object is no longer where it was listed.
+    #[error("the object has gone since it was listed")]
+    Vanished,
+    /// The object is not what was listed any more: its length or its time changed before all of it was
+    /// read.
+    #[error("the object changed while it was read: export again when nothing writes to it")]
+    Changed,
+    /// What there is to export could not be listed. What the system says may name a file of the
+    /// caller's, so only its kind is kept.
+    #[error("cannot list what is to be exported: {kind}")]
+    Source {
+        /// What kind of error it was.
+        kind: io::ErrorKind,
+    },
+    /// The journal could not be read or written. What was sent is at the destination all the same.
+    #[error("cannot {what} of the export journal")]
+    Journal {
+        /// What was being done.
+        what: &'static str,
+        /// What the operating system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The journal is none that this version reads.
+    #[error(
+        "the export journal is {problem}: move its directory away, and what was sent is found out from the destination"
+    )]
+    JournalForm {
+        /// What is wrong, in words of ours.
+        problem: &'static str,
+    },
+    /// The end was wished.
+    #[error("it was cancelled")]
+    Cancelled,
     /// The destination could not be read or written.
     #[error("cannot {what} at the destination")]
     Destination {
@@ -129,7 +163,12 @@ impl Error {
     /// What to do about it.
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::Short { .. } | Self::Long { .. } | Self::TooLarge { .. } => Remedy::Skip,
+            Self::Short { .. }
+            | Self::Long { .. }
+            | Self::TooLarge { .. }
+            | Self::Vanished
+            | Self::Changed
+            | Self::Source { .. } => Remedy::Skip,
             Self::Read { kind } => match kind {
                 io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Remedy::Skip,
                 _ => Remedy::Retry,
@@ -146,13 +185,33 @@ impl Error {
                 // A full or unwritable destination is full for every object.
                 _ => Remedy::Stop,
             },
-            Self::Busy | Self::NoListing => Remedy::Stop,
+            Self::Busy
+            | Self::NoListing
+            | Self::Journal { .. }
+            | Self::JournalForm { .. }
+            | Self::Cancelled => Remedy::Stop,
             #[cfg(feature = "s3")]
             Self::S3(error) => error.remedy(),
             #[cfg(feature = "cognito")]
             Self::Cognito(error) => error.remedy(),
             Self::Backend(error) => error.remedy,
         }
+    }
+
+    /// What it says and what its sources say, in one line.
+    pub fn text(&self) -> String {
+        let mut text = self.to_string();
+        let mut next = std::error::Error::source(self);
+        while let Some(source) = next {
+            let words = source.to_string();
+            // What is passed on as it is says nothing new.
+            if !text.ends_with(&words) {
+                text.push_str(": ");
+                text.push_str(&words);
+            }
+            next = source.source();
+        }
+        text
     }
 
     /// How long to wait at least before a further try, if the destination said so.
@@ -195,6 +254,28 @@ mod tests {
             (destination(io::ErrorKind::PermissionDenied), Remedy::Stop),
             (Error::Busy, Remedy::Stop),
             (Error::NoListing, Remedy::Stop),
+            (Error::Vanished, Remedy::Skip),
+            (Error::Changed, Remedy::Skip),
+            (
+                Error::Source {
+                    kind: io::ErrorKind::Other,
+                },
+                Remedy::Skip,
+            ),
+            (
+                Error::Journal {
+                    what: "write a file",
+                    source: io::ErrorKind::StorageFull.into(),
+                },
+                Remedy::Stop,
+            ),
+            (
+                Error::JournalForm {
+                    problem: "of a newer version",
+                },
+                Remedy::Stop,
+            ),
+            (Error::Cancelled, Remedy::Stop),
             (
                 BackendError::new(Remedy::Retry, "throttled").into(),
                 Remedy::Retry,
@@ -207,5 +288,18 @@ mod tests {
         for (error, remedy) in table {
             assert_eq!(error.remedy(), remedy, "{error:?}");
         }
+    }
+
+    #[test]
+    fn a_text_tells_every_source_once() {
+        let error = Error::from(BackendError::new(Remedy::Stop, "no bucket"));
+        assert_eq!(error.text(), "the destination failed: no bucket");
+        let kind = io::ErrorKind::StorageFull;
+        let full = Error::Destination {
+            what: "write a file",
+            source: kind.into(),
+        };
+        let text = format!("cannot write a file at the destination: {kind}");
+        assert_eq!(full.text(), text);
     }
 }

@@ -73,6 +73,10 @@
 //! reader says of itself.
 
 pub mod sink;
+pub mod source;
+
+pub mod exporter;
+pub mod journal;
 
 pub mod directory;
 pub mod memory;
@@ -83,14 +87,26 @@ pub mod s3;
 #[cfg(feature = "cognito")]
 pub mod cognito;
 
+pub mod cancel;
+pub mod retry;
+
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
 pub mod error;
 
+mod layout;
 mod platform;
 
+pub use cancel::Cancel;
 pub use directory::DirectorySink;
 pub use error::{BackendError, Error, KeyError, Remedy};
+pub use exporter::{
+    Counts, ExportError, ExportEvent, ExportOptions, ExportReport, Exporter, Mode, Observer,
+    PatientReport, Quiet, Selection,
+};
+pub use journal::Journal;
 pub use memory::MemorySink;
+pub use retry::Backoff;
 pub use sink::{Listed, Needs, ObjectKey, Part, Put, Sink, Stored, Tag};
+pub use source::{DirectorySource, MemorySource, Source, SourceObject};

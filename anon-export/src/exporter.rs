@@ -1,0 +1,101 @@
+//! [`Exporter`]: puts what a source has at a destination, and leaves alone what is there.
+//!
+//! ```text
+//! Source ─ patients ─► walkers, one a patient: one listing of the destination, the journal's file
+//!                         │ object + what the destination has of it      bounded channel
+//!                         ▼
+//!                      senders: skip, or open ─► Sink::put ─► journal ─► event
+//!                         ▲            └─ Retry: wait, open again
+//!                         └─ Stop, cancelled: what is left is counted, not sent
+//! ```
+
+mod body;
+mod decide;
+mod event;
+mod options;
+mod patient;
+mod run;
+mod send;
+mod walk;
+
+use std::sync::Arc;
+
+pub use event::{Counts, ExportError, ExportEvent, ExportReport, Observer, PatientReport, Quiet};
+pub use options::{ExportOptions, Mode, Selection};
+
+use crate::{Cancel, Journal, Sink, Source};
+use run::Run;
+
+/// Puts objects of a source at a destination.
+///
+/// An object that the destination has is skipped: its length is the same, and its tag is that of the
+/// bytes, as the journal remembers it or [`Sink::tag_of`] tells it. Where a listing tells no tag, the
+/// journal decides, and without it the sink, by comparing; a destination that tells neither length nor
+/// tag and does not compare has an object if it lists it.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use anon_export::{Cancel, Exporter, MemorySink, MemorySource, ObjectKey, Quiet, Selection};
+///
+/// let mut source = MemorySource::new();
+/// source.insert(ObjectKey::new(["S-1", "1.1", "1.2", "1.3"])?, *b"an object");
+/// let exporter = Exporter::new(Arc::new(MemorySink::new()));
+///
+/// let first = exporter.export(&source, &Selection::all(), &Cancel::new(), &Quiet)?;
+/// assert_eq!((first.counts.sent, first.counts.skipped), (1, 0));
+/// let again = exporter.export(&source, &Selection::all(), &Cancel::new(), &Quiet)?;
+/// assert_eq!((again.counts.sent, again.counts.skipped), (0, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Exporter {
+    sink: Arc<dyn Sink>,
+    journal: Option<Arc<Journal>>,
+    options: ExportOptions,
+}
+
+impl Exporter {
+    /// Puts objects at `sink`, with the default options and without a journal.
+    pub fn new(sink: Arc<dyn Sink>) -> Self {
+        Self {
+            sink,
+            journal: None,
+            options: ExportOptions::default(),
+        }
+    }
+
+    /// Notes in `journal` what was sent, and asks it what was.
+    #[must_use]
+    pub fn with_journal(self, journal: Arc<Journal>) -> Self {
+        let journal = Some(journal);
+        Self { journal, ..self }
+    }
+
+    /// Sets how it is done.
+    #[must_use]
+    pub fn with_options(self, options: ExportOptions) -> Self {
+        Self { options, ..self }
+    }
+
+    /// Exports what is selected, and tells `observer` what becomes of it.
+    ///
+    /// Blocks until all is done, or until `cancel` ends it: then objects on their way are broken off.
+    /// An object that fails never stops the others of its patient. Exporting again goes on with what is
+    /// missing.
+    ///
+    /// # Errors
+    /// [`ExportError`] if it ends early: the destination cannot be used (an error whose remedy is
+    /// [`Stop`](crate::Remedy::Stop), or one object after the other that fails though it may pass), the
+    /// source cannot be listed, or it was cancelled. What was done until then stays done.
+    pub fn export(
+        &self,
+        source: &dyn Source,
+        selection: &Selection,
+        cancel: &Cancel,
+        observer: &dyn Observer,
+    ) -> Result<ExportReport, ExportError> {
+        let run = Run::new(self, source, selection, cancel, observer);
+        run.all()
+    }
+}

@@ -1,0 +1,195 @@
+//! What an export tells: events while it goes on, and a report at its end.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::{Error, ObjectKey, Part};
+
+/// What became of objects.
+///
+/// Of a patient, and of an export that ended, `found` is the sum of `sent`, `skipped`, `failed` and
+/// `left`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Objects of the source that were selected and looked at.
+    pub found: u64,
+    /// Objects that were put. In a dry run: that would be.
+    pub sent: u64,
+    /// Objects that the destination had.
+    pub skipped: u64,
+    /// Objects that could not be put.
+    pub failed: u64,
+    /// Objects that were not done with when the export ended early.
+    pub left: u64,
+    /// Of those sent: that the destination took with a remark.
+    pub warnings: u64,
+    /// Bytes of the objects sent.
+    pub bytes_sent: u64,
+    /// Bytes of the objects skipped.
+    pub bytes_skipped: u64,
+}
+
+impl Counts {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.found += other.found;
+        self.sent += other.sent;
+        self.skipped += other.skipped;
+        self.failed += other.failed;
+        self.left += other.left;
+        self.warnings += other.warnings;
+        self.bytes_sent += other.bytes_sent;
+        self.bytes_skipped += other.bytes_skipped;
+    }
+}
+
+/// What became of a patient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PatientReport {
+    /// Who.
+    pub patient: Part,
+    /// What became of the objects.
+    pub counts: Counts,
+    /// What the first error said, with its sources.
+    pub error: Option<String>,
+}
+
+/// What happens in an export.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ExportEvent<'e> {
+    /// A patient is begun.
+    PatientBegun {
+        /// Who.
+        patient: &'e Part,
+    },
+    /// So many bytes of objects are on their way since the last event of this kind. Those of a try
+    /// that fails are among them.
+    Progress {
+        /// Bytes.
+        bytes: u64,
+    },
+    /// An object was put. In a dry run: it would be.
+    Sent {
+        /// Which.
+        key: &'e ObjectKey,
+        /// Its length in bytes.
+        len: u64,
+        /// What the destination remarked.
+        warning: Option<&'e str>,
+    },
+    /// The destination has an object.
+    Skipped {
+        /// Which.
+        key: &'e ObjectKey,
+        /// Its length in bytes.
+        len: u64,
+    },
+    /// A try failed, and another one follows.
+    Retrying {
+        /// Which object; none if it is a listing, or the destination as such.
+        key: Option<&'e ObjectKey>,
+        /// Which try failed, from 1 on.
+        attempt: u32,
+        /// Why.
+        error: &'e Error,
+        /// How long until the next.
+        wait: Duration,
+    },
+    /// An object could not be put.
+    Failed {
+        /// Which.
+        key: &'e ObjectKey,
+        /// Its length in bytes.
+        len: u64,
+        /// Why.
+        error: &'e Error,
+    },
+    /// All of a patient was looked at, or the export ends.
+    PatientEnded {
+        /// What became of it.
+        report: &'e PatientReport,
+    },
+    /// A patient was selected that the source does not have.
+    UnknownPatient {
+        /// Who.
+        patient: &'e Part,
+    },
+    /// A study was selected that the source does not have.
+    UnknownStudy {
+        /// Which.
+        study: &'e Part,
+    },
+}
+
+/// Hears what happens in an export, on the threads where it happens.
+///
+/// Events of one object come in order, between those of the begin and the end of its patient. Who
+/// takes long holds up the export.
+pub trait Observer: fmt::Debug + Send + Sync {
+    /// Something happened.
+    fn event(&self, event: &ExportEvent<'_>);
+}
+
+/// An observer that hears nothing.
+#[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::exhaustive_structs, reason = "there is nothing to it")]
+pub struct Quiet;
+
+impl Observer for Quiet {
+    fn event(&self, _: &ExportEvent<'_>) {}
+}
+
+/// What an export did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ExportReport {
+    /// What became of the objects.
+    pub counts: Counts,
+    /// Patients that were begun.
+    pub patients: u64,
+    /// Of those: with an object that failed, or that could not be listed.
+    pub patients_failed: u64,
+    /// Selected patients and studies that the source does not have.
+    pub unknown: u64,
+}
+
+impl ExportReport {
+    /// True if all that was selected is at the destination.
+    pub fn is_complete(&self) -> bool {
+        self.patients_failed == 0
+            && self.counts.failed == 0
+            && self.counts.left == 0
+            && self.unknown == 0
+    }
+}
+
+/// Why an export ended early.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ExportError {
+    /// Why.
+    pub error: Error,
+    /// What was done until then.
+    pub report: Box<ExportReport>,
+}
+
+impl fmt::Display for ExportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts { sent, failed, .. } = self.report.counts;
+        write!(f, "the export ended after {sent} sent, {failed} failed")
+    }
+}
+
+impl std::error::Error for ExportError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+const _: () = {
+    const fn shared<T: Send + Sync + ?Sized>() {}
+    shared::<dyn Observer>();
+    shared::<ExportError>();
+};

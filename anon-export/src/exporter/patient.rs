@@ -1,0 +1,79 @@
+//! [`Patient`]: a patient while it is exported, shared by its walker and the senders.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::event::{Counts, PatientReport};
+use crate::Part;
+use crate::journal::PatientJournal;
+
+/// A patient while it is exported.
+#[derive(Debug)]
+pub(super) struct Patient {
+    state: Mutex<State>,
+    changed: Condvar,
+    journal: Mutex<Option<PatientJournal>>,
+}
+
+#[derive(Debug)]
+struct State {
+    report: PatientReport,
+    /// Objects that senders are not done with.
+    open: u64,
+}
+
+impl Patient {
+    pub(super) fn new(patient: Part, journal: Option<PatientJournal>) -> Self {
+        let report = PatientReport {
+            patient,
+            counts: Counts::default(),
+            error: None,
+        };
+        Self {
+            state: Mutex::new(State { report, open: 0 }),
+            changed: Condvar::new(),
+            journal: Mutex::new(journal),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its file of the journal, if there is one and the patient has not ended.
+    pub(super) fn journal(&self) -> MutexGuard<'_, Option<PatientJournal>> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn found(&self) {
+        self.lock().report.counts.found += 1;
+    }
+
+    pub(super) fn count(&self, with: impl FnOnce(&mut Counts)) {
+        with(&mut self.lock().report.counts);
+    }
+
+    pub(super) fn note(&self, error: impl FnOnce() -> String) {
+        self.lock().report.error.get_or_insert_with(error);
+    }
+
+    /// An object goes to the senders.
+    pub(super) fn opened(&self) {
+        self.lock().open += 1;
+    }
+
+    /// A sender is done with one.
+    pub(super) fn closed(&self) {
+        self.lock().open -= 1;
+        self.changed.notify_all();
+    }
+
+    /// Waits for the senders.
+    pub(super) fn wait(&self) -> PatientReport {
+        let state = self.lock();
+        let waited = self.changed.wait_while(state, |state| state.open > 0);
+        waited
+            .unwrap_or_else(PoisonError::into_inner)
+            .report
+            .clone()
+    }
+}

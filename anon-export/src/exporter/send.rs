@@ -1,0 +1,198 @@
+//! A sender: puts one object after the other, and tries again where that may help.
+
+use std::sync::Arc;
+
+use super::Mode;
+use super::body::Body;
+use super::decide::Otherwise;
+use super::event::ExportEvent;
+use super::patient::Patient;
+use super::run::Run;
+use crate::{Error, Put, Remedy, SourceObject, Stored, Tag};
+
+/// An object that may have to be sent. One that is dropped unserved is left.
+#[derive(Debug)]
+pub(super) struct Job {
+    patient: Arc<Patient>,
+    object: SourceObject,
+    /// The tag of what is there, and what is done if that of the bytes cannot be told.
+    there: Option<(Tag, Otherwise)>,
+    is_served: bool,
+}
+
+impl Job {
+    pub(super) fn new(
+        patient: Arc<Patient>,
+        object: SourceObject,
+        there: Option<(Tag, Otherwise)>,
+    ) -> Self {
+        patient.opened();
+        Self {
+            patient,
+            object,
+            there,
+            is_served: false,
+        }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if !self.is_served {
+            self.patient.count(|counts| counts.left += 1);
+        }
+        self.patient.closed();
+    }
+}
+
+/// What came of an object.
+enum Fate {
+    /// It was put, or would be.
+    Sent(Option<Stored>),
+    /// It is there, with this tag.
+    Skipped(Option<Tag>),
+}
+
+/// Why an object was not put.
+struct Failure {
+    error: Error,
+    /// True if it is the object that failed, not the destination.
+    is_of_object: bool,
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        failure.error
+    }
+}
+
+impl Run<'_> {
+    /// Does what is to be done with an object.
+    pub(super) fn serve(&self, mut job: Job) {
+        if self.is_over() {
+            return;
+        }
+        let mut is_of_object = false;
+        let object = job.object.clone();
+        let fate = self.tries(Some(&object.key), &mut || {
+            is_of_object = false;
+            self.attempt(&object, job.there.as_ref())
+                .map_err(|failure| {
+                    is_of_object = failure.is_of_object;
+                    failure.error
+                })
+        });
+        match fate {
+            Ok(fate) => {
+                self.answered();
+                job.is_served = true;
+                self.fulfil(&job.patient, &object, fate);
+            }
+            // It counts itself as left.
+            Err(Error::Cancelled) => {}
+            Err(error) => {
+                job.is_served = true;
+                self.failed(&job.patient, &object, error, is_of_object);
+            }
+        }
+    }
+
+    fn attempt(
+        &self,
+        object: &SourceObject,
+        there: Option<&(Tag, Otherwise)>,
+    ) -> Result<Fate, Failure> {
+        if let Some((tag, otherwise)) = there {
+            let of = self.with_body(object, |body| self.sink.tag_of(object.len, body))?;
+            let is_there = of.as_ref().map_or(otherwise.skips(), |of| of == tag);
+            if is_there {
+                return Ok(Fate::Skipped(Some(tag.clone())));
+            }
+        }
+        if self.options.mode == Mode::DryRun {
+            return Ok(Fate::Sent(None));
+        }
+        let put = |body: &mut Body<'_>| self.sink.put(&object.key, object.len, body);
+        let stored = self.with_body(object, put)?;
+        Ok(match stored.put {
+            Put::Created => Fate::Sent(Some(stored)),
+            Put::AlreadyThere => Fate::Skipped(stored.tag),
+        })
+    }
+
+    /// Lends the bytes of an object, from the first on, and sees to it that they are what was listed.
+    fn with_body<T>(
+        &self,
+        object: &SourceObject,
+        with: impl FnOnce(&mut Body<'_>) -> Result<T, Error>,
+    ) -> Result<T, Failure> {
+        let of_object = |error| Failure {
+            error,
+            is_of_object: true,
+        };
+        let mut body = Body::open(self, object).map_err(of_object)?;
+        let done = with(&mut body);
+        if let Some(error) = body.failure() {
+            return Err(of_object(error));
+        }
+        match done {
+            Ok(done) => {
+                // One that did not need the bytes has not asked for their end.
+                body.check().map_err(of_object)?;
+                Ok(done)
+            }
+            Err(error @ (Error::Short { .. } | Error::Long { .. })) => {
+                // Who listed it and who opened it saw two objects.
+                tracing::debug!(%error, "the object changed");
+                Err(of_object(Error::Changed))
+            }
+            Err(error) => Err(Failure {
+                error,
+                is_of_object: false,
+            }),
+        }
+    }
+
+    fn fulfil(&self, patient: &Patient, object: &SourceObject, fate: Fate) {
+        let (tag, stored) = match fate {
+            Fate::Sent(None) => return self.sent(patient, object, None),
+            Fate::Sent(Some(stored)) => (stored.tag.clone(), Some(stored)),
+            Fate::Skipped(tag) => (tag, None),
+        };
+        if self.options.mode == Mode::Send
+            && let Some(file) = patient.journal().as_mut()
+            && let Err(error) = file.record(object, tag)
+        {
+            patient.note(|| error.text());
+            self.stop(error);
+        }
+        match stored {
+            Some(stored) => self.sent(patient, object, stored.warning.as_deref()),
+            None => self.skipped(patient, object),
+        }
+    }
+
+    fn failed(&self, patient: &Patient, object: &SourceObject, error: Error, is_of_object: bool) {
+        patient.count(|counts| counts.failed += 1);
+        patient.note(|| error.text());
+        let (key, len) = (&object.key, object.len);
+        tracing::debug!(%key, error = %error.text(), "not exported");
+        self.tell(&ExportEvent::Failed {
+            key,
+            len,
+            error: &error,
+        });
+        let ends = match error.remedy() {
+            _ if is_of_object => false,
+            Remedy::Stop => true,
+            Remedy::Retry => self.exhausted(),
+            Remedy::Skip => {
+                self.answered();
+                false
+            }
+        };
+        if ends {
+            self.stop(error);
+        }
+    }
+}

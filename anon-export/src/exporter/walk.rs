@@ -1,0 +1,190 @@
+//! A walker: lists a patient at the destination, then looks at each of its objects.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+
+use super::decide::{There, Verdict, verdict};
+use super::event::ExportEvent;
+use super::patient::Patient;
+use super::run::Run;
+use super::send::Job;
+use super::{Mode, decide::Otherwise};
+use crate::{Error, Listed, ObjectKey, Part, Remedy, SourceObject};
+
+/// What a destination has of one patient.
+enum Listing {
+    Untold,
+    Told(HashMap<ObjectKey, Listed>),
+}
+
+impl Listing {
+    fn of(&self, key: &ObjectKey) -> There<'_> {
+        match self {
+            Self::Untold => There::Untold,
+            Self::Told(all) => all.get(key).map_or(There::Nothing, There::Listed),
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Exports a patient: returns when the senders are done with it.
+    pub(super) fn walk(&self, id: Part, send: &Sender<Job>) {
+        if self.is_over() {
+            return;
+        }
+        self.tell(&ExportEvent::PatientBegun { patient: &id });
+        let journal = match self.journal.map(|journal| journal.patient(&id)).transpose() {
+            Ok(journal) => journal,
+            Err(error) => {
+                // Nothing of it is done, and nothing counted.
+                let patient = Patient::new(id, None);
+                patient.note(|| error.text());
+                self.ended(&patient.wait());
+                return self.stop(error);
+            }
+        };
+        let patient = Arc::new(Patient::new(id.clone(), journal));
+        match self.objects(&id, &patient, send) {
+            Ok(()) | Err(Error::Cancelled) => {}
+            Err(error) => {
+                patient.note(|| error.text());
+                let ends = match error.remedy() {
+                    Remedy::Stop => true,
+                    Remedy::Retry => self.exhausted(),
+                    Remedy::Skip => false,
+                };
+                if ends {
+                    self.stop(error);
+                }
+            }
+        }
+        let mut report = patient.wait();
+        let file = patient.journal().take();
+        if let (Some(journal), Some(file)) = (self.journal, file)
+            && let Err(error) = journal.close(file)
+        {
+            report.error.get_or_insert_with(|| error.text());
+            self.stop(error);
+        }
+        self.ended(&report);
+    }
+
+    fn objects(&self, id: &Part, patient: &Arc<Patient>, send: &Sender<Job>) -> Result<(), Error> {
+        let listing = match self.listing(id) {
+            Ok(listing) => listing,
+            Err(Error::Cancelled) => return Err(Error::Cancelled),
+            // What is there is unknown, and so is what is missing: none of it is touched.
+            Err(error) => {
+                self.source.objects(id, &mut |object| {
+                    if self.is_selected(&object) {
+                        patient.found();
+                        self.unlisted(patient, &object, &error);
+                    }
+                    ControlFlow::Continue(())
+                })?;
+                return Err(error);
+            }
+        };
+        self.source.objects(id, &mut |object| {
+            if self.is_selected(&object) {
+                patient.found();
+                let there = listing.of(&object.key);
+                self.look_at(patient, object, there, send);
+            }
+            if self.is_over() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })
+    }
+
+    fn is_selected(&self, object: &SourceObject) -> bool {
+        let [patient, study, ..] = object.key.parts();
+        self.selection.has(patient, study)
+    }
+
+    fn unlisted(&self, patient: &Patient, object: &SourceObject, error: &Error) {
+        patient.count(|counts| counts.failed += 1);
+        let (key, len) = (&object.key, object.len);
+        self.tell(&ExportEvent::Failed { key, len, error });
+    }
+
+    fn listing(&self, id: &Part) -> Result<Listing, Error> {
+        let listed = self.tries(None, &mut || {
+            let mut all = HashMap::new();
+            self.sink.list(id, &mut |listed| {
+                all.insert(listed.key.clone(), listed);
+                if self.is_over() {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            })?;
+            Ok(all)
+        });
+        match listed {
+            // Half a listing is none.
+            Ok(_) if self.is_over() => Err(Error::Cancelled),
+            Ok(all) => Ok(Listing::Told(all)),
+            Err(Error::NoListing) => Ok(Listing::Untold),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Skips an object, or gives it to the senders.
+    fn look_at(
+        &self,
+        patient: &Arc<Patient>,
+        object: SourceObject,
+        there: There<'_>,
+        send: &Sender<Job>,
+    ) {
+        let verdict = {
+            let journal = patient.journal();
+            let entry = journal.as_ref().and_then(|file| file.get(&object.key));
+            verdict(&object, there, entry, self.needs)
+        };
+        let is_dry = self.options.mode == Mode::DryRun;
+        match verdict {
+            Verdict::Skip => return self.skipped(patient, &object),
+            Verdict::Send if is_dry => return self.sent(patient, &object, None),
+            Verdict::Send | Verdict::Compare { .. } => {}
+        }
+        let tag = match verdict {
+            Verdict::Compare { tag, otherwise } => Some((tag, otherwise)),
+            _ => None,
+        };
+        let job = Job::new(Arc::clone(patient), object, tag);
+        // Nobody takes it only if each sender has panicked; the job counts itself then.
+        drop(send.send(job));
+    }
+
+    pub(super) fn skipped(&self, patient: &Patient, object: &SourceObject) {
+        let (key, len) = (&object.key, object.len);
+        patient.count(|counts| {
+            counts.skipped += 1;
+            counts.bytes_skipped += len;
+        });
+        self.tell(&ExportEvent::Skipped { key, len });
+    }
+
+    pub(super) fn sent(&self, patient: &Patient, object: &SourceObject, warning: Option<&str>) {
+        let (key, len) = (&object.key, object.len);
+        patient.count(|counts| {
+            counts.sent += 1;
+            counts.bytes_sent += len;
+            counts.warnings += u64::from(warning.is_some());
+        });
+        self.tell(&ExportEvent::Sent { key, len, warning });
+    }
+}
+
+impl Otherwise {
+    pub(super) fn skips(self) -> bool {
+        self == Self::Skip
+    }
+}

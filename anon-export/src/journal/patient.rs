@@ -1,0 +1,216 @@
+//! [`PatientJournal`]: the file of one patient.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::{line, seconds};
+use crate::{ObjectKey, Part, SourceObject, Tag, platform};
+
+/// What was sent of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    len: u64,
+    modified: Option<SystemTime>,
+    tag: Option<Tag>,
+    /// Seconds since 1970.
+    when: u64,
+}
+
+impl Entry {
+    #[cfg(test)]
+    pub(crate) fn new(len: u64, modified: Option<SystemTime>, tag: Option<Tag>) -> Self {
+        Self {
+            len,
+            modified,
+            tag,
+            when: 0,
+        }
+    }
+
+    /// True if it is of this object as it is now. One without a time may have changed unseen.
+    pub(crate) fn is_of(&self, object: &SourceObject) -> bool {
+        self.len == object.len && self.modified.is_some() && self.modified == object.modified
+    }
+
+    pub(crate) fn tag(&self) -> Option<&Tag> {
+        self.tag.as_ref()
+    }
+}
+
+/// What a patient's file added to the totals.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Change {
+    pub(super) patients: u64,
+    pub(super) objects: u64,
+    pub(super) bytes: i64,
+    pub(super) last: Option<u64>,
+}
+
+/// The file of one patient, and what it says.
+#[derive(Debug)]
+pub(crate) struct PatientJournal {
+    path: PathBuf,
+    now: fn() -> SystemTime,
+    entries: HashMap<ObjectKey, Entry>,
+    /// Opened with the first line that is written.
+    file: Option<File>,
+    /// How many bytes of the file are whole lines.
+    whole: u64,
+    change: Change,
+}
+
+impl PatientJournal {
+    pub(super) fn open(path: PathBuf, patient: &Part, now: fn() -> SystemTime) -> io::Result<Self> {
+        let bytes = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            bytes => bytes?,
+        };
+        let mut entries = HashMap::new();
+        let whole = line::each(&bytes, |fields| {
+            // What this version does not write means nothing to it.
+            if let Some((key, entry)) = read(patient, fields) {
+                entries.insert(key, entry);
+            }
+        });
+        Ok(Self {
+            path,
+            now,
+            entries,
+            file: None,
+            whole: whole as u64,
+            change: Change::default(),
+        })
+    }
+
+    pub(crate) fn get(&self, key: &ObjectKey) -> Option<&Entry> {
+        self.entries.get(key)
+    }
+
+    /// Notes that an object is at the destination, with this tag. What is noted already is not noted
+    /// again.
+    pub(crate) fn record(
+        &mut self,
+        object: &SourceObject,
+        tag: Option<Tag>,
+    ) -> Result<(), crate::Error> {
+        let now = seconds((self.now)());
+        let entry = Entry {
+            len: object.len,
+            modified: object.modified,
+            tag,
+            when: now.parse().unwrap_or_default(),
+        };
+        let known = self.entries.get(&object.key);
+        if known.is_some_and(|known| known.is_of(object) && known.tag == entry.tag) {
+            return Ok(());
+        }
+        let text = write(&object.key, &entry, &now);
+        self.append(text.as_bytes())
+            .map_err(super::at("write a file"))?;
+        self.add(object.key.clone(), entry);
+        Ok(())
+    }
+
+    fn add(&mut self, key: ObjectKey, entry: Entry) {
+        let Change {
+            patients,
+            objects,
+            bytes,
+            last,
+        } = &mut self.change;
+        *last = (*last).max(Some(entry.when));
+        *patients += u64::from(self.entries.is_empty());
+        *bytes = bytes.saturating_add_unsigned(entry.len);
+        match self.entries.insert(key, entry) {
+            Some(before) => *bytes = bytes.saturating_sub_unsigned(before.len),
+            None => *objects += 1,
+        }
+    }
+
+    fn append(&mut self, line: &[u8]) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(cut(&self.path, self.whole)?),
+        };
+        // One write, so that a kill leaves at most one line that is not whole.
+        file.write_all(line)
+    }
+
+    /// Makes it durable.
+    pub(super) fn close(self) -> io::Result<Change> {
+        if let Some(file) = self.file {
+            file.sync_all()?;
+            if self.whole == 0 {
+                self.path
+                    .parent()
+                    .map_or(Ok(()), platform::sync_directory)?;
+            }
+        }
+        Ok(self.change)
+    }
+
+    /// How many objects it names, how many bytes they have, and when the last was noted.
+    pub(super) fn sums(&self) -> (u64, u64, Option<u64>) {
+        let bytes = self.entries.values().map(|entry| entry.len).sum();
+        let last = self.entries.values().map(|entry| entry.when).max();
+        (self.entries.len() as u64, bytes, last)
+    }
+}
+
+/// Opens a file behind its whole lines, and cuts what follows.
+pub(super) fn cut(path: &Path, whole: u64) -> io::Result<File> {
+    let file = File::options().append(true).create(true).open(path)?;
+    if file.metadata()?.len() > whole {
+        file.set_len(whole)?;
+    }
+    Ok(file)
+}
+
+fn write(key: &ObjectKey, entry: &Entry, when: &str) -> String {
+    let [_, study, series, instance] = key.parts();
+    let modified = entry.modified.and_then(|time| {
+        let since = time.duration_since(UNIX_EPOCH).ok()?;
+        Some(since.as_nanos().to_string())
+    });
+    line::write(&[
+        "put",
+        study.as_str(),
+        series.as_str(),
+        instance.as_str(),
+        &entry.len.to_string(),
+        modified.as_deref().unwrap_or("-"),
+        entry.tag.as_ref().map_or("-", Tag::as_str),
+        when,
+    ])
+}
+
+fn read(patient: &Part, fields: &[&str]) -> Option<(ObjectKey, Entry)> {
+    let ["put", study, series, instance, len, modified, tag, when] = fields else {
+        return None;
+    };
+    let of = |part: &str| Part::new(part).ok();
+    let key = ObjectKey::of([patient.clone(), of(study)?, of(series)?, of(instance)?]);
+    let modified = match *modified {
+        "-" => None,
+        nanos => Some(UNIX_EPOCH + nanoseconds(nanos.parse().ok()?)),
+    };
+    let tag = match *tag {
+        "-" => None,
+        tag => Some(Tag::new(tag)?),
+    };
+    let entry = Entry {
+        len: len.parse().ok()?,
+        modified,
+        tag,
+        when: when.parse().ok()?,
+    };
+    Some((key, entry))
+}
+
+/// Up to the year 2554.
+fn nanoseconds(count: u64) -> Duration {
+    Duration::from_nanos(count)
+}

@@ -1,0 +1,172 @@
+//! When exports began and how they ended.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::line;
+use super::patient::cut;
+use crate::exporter::{Counts, ExportReport};
+use crate::{Error, platform};
+
+/// How an export ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// All that was selected was looked at.
+    Done,
+    /// It was cancelled.
+    Cancelled,
+    /// An error ended it.
+    Stopped,
+}
+
+impl Outcome {
+    /// Its name in the journal.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Cancelled => "cancelled",
+            Self::Stopped => "stopped",
+        }
+    }
+
+    fn of(name: &str) -> Option<Self> {
+        [Self::Done, Self::Cancelled, Self::Stopped]
+            .into_iter()
+            .find(|outcome| outcome.name() == name)
+    }
+}
+
+/// The end of an export.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunEnd {
+    /// When.
+    pub when: SystemTime,
+    /// How.
+    pub outcome: Outcome,
+    /// What was done.
+    pub report: ExportReport,
+}
+
+/// An export.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunStatus {
+    /// When it began.
+    pub began: SystemTime,
+    /// Who ran it.
+    pub who: String,
+    /// How it ended; none if it still runs, or was killed.
+    pub end: Option<RunEnd>,
+}
+
+/// Appends a line, durably, behind the last whole one.
+pub(super) fn append(path: &Path, text: &str) -> io::Result<()> {
+    let bytes = read(path)?;
+    let whole = line::each(&bytes, |_| {});
+    let mut file = cut(path, whole as u64)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    if whole == 0 {
+        path.parent().map_or(Ok(()), platform::sync_directory)?;
+    }
+    Ok(())
+}
+
+/// The line of an export that ended.
+pub(super) fn end(when: &str, report: &ExportReport, error: Option<&Error>) -> String {
+    let outcome = match error {
+        None => Outcome::Done,
+        Some(Error::Cancelled) => Outcome::Cancelled,
+        Some(_) => Outcome::Stopped,
+    };
+    let counts = &report.counts;
+    let numbers = [
+        report.patients,
+        report.patients_failed,
+        counts.found,
+        counts.sent,
+        counts.skipped,
+        counts.failed,
+        counts.left,
+        counts.bytes_sent,
+    ]
+    .map(|number| number.to_string());
+    let mut fields = vec!["end", when, outcome.name()];
+    fields.extend(numbers.iter().map(String::as_str));
+    line::write(&fields)
+}
+
+/// The last export; none if there was none.
+pub(super) fn last(path: &Path) -> io::Result<Option<RunStatus>> {
+    let mut last: Option<RunStatus> = None;
+    let bytes = read(path)?;
+    line::each(&bytes, |fields| match fields {
+        ["begin", when, who] => {
+            last = time(when).map(|began| RunStatus {
+                began,
+                who: (*who).to_owned(),
+                end: None,
+            });
+        }
+        ["end", when, outcome, numbers @ ..] => {
+            if let Some(last) = &mut last {
+                last.end = ended(when, outcome, numbers);
+            }
+        }
+        _ => {}
+    });
+    Ok(last)
+}
+
+fn ended(when: &str, outcome: &str, numbers: &[&str]) -> Option<RunEnd> {
+    let numbers: Option<Vec<u64>> = numbers.iter().map(|number| number.parse().ok()).collect();
+    let [
+        patients,
+        patients_failed,
+        found,
+        sent,
+        skipped,
+        failed,
+        left,
+        bytes_sent,
+    ] = *numbers?
+    else {
+        return None;
+    };
+    let counts = Counts {
+        found,
+        sent,
+        skipped,
+        failed,
+        left,
+        bytes_sent,
+        ..Counts::default()
+    };
+    let report = ExportReport {
+        counts,
+        patients,
+        patients_failed,
+        ..ExportReport::default()
+    };
+    Some(RunEnd {
+        when: time(when)?,
+        outcome: Outcome::of(outcome)?,
+        report,
+    })
+}
+
+fn time(seconds: &str) -> Option<SystemTime> {
+    let since = Duration::from_secs(seconds.parse().ok()?);
+    UNIX_EPOCH.checked_add(since)
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        bytes => bytes,
+    }
+}

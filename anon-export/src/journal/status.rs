@@ -1,0 +1,159 @@
+//! What a journal says of a destination.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::patient::PatientJournal;
+use super::runs::{self, RunStatus};
+use super::{LOCK, PATIENTS, RUNS, TOTALS, at, header, line};
+use crate::{Error, Part};
+
+/// What was sent to a destination, over all exports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Totals {
+    /// Patients.
+    pub patients: u64,
+    /// Objects, each once.
+    pub objects: u64,
+    /// Bytes of these objects, as they were sent last.
+    pub bytes: u64,
+    /// Seconds since 1970.
+    pub(super) last: Option<u64>,
+}
+
+impl Totals {
+    /// When the last object was sent, or found there.
+    pub fn last(&self) -> Option<SystemTime> {
+        UNIX_EPOCH.checked_add(Duration::from_secs(self.last?))
+    }
+}
+
+/// What a journal says of a destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DestinationStatus {
+    /// Its address.
+    pub address: String,
+    /// What was sent.
+    pub totals: Totals,
+    /// The last export to it.
+    pub last_run: Option<RunStatus>,
+    /// True while an export to it runs.
+    pub is_running: bool,
+}
+
+/// What the journals below `root` say, in the order of their addresses. One that does not exist says
+/// nothing. Can be asked while exports run.
+///
+/// # Errors
+/// [`Error::JournalForm`], [`Error::Journal`].
+///
+/// # Examples
+/// ```
+/// # let project = std::path::Path::new("/nowhere");
+/// for destination in anon_export::journal::destinations(&project.join("export"))? {
+///     println!("{}: {} objects", destination.address, destination.totals.objects);
+/// }
+/// # Ok::<(), anon_export::Error>(())
+/// ```
+pub fn destinations(root: &Path) -> Result<Vec<DestinationStatus>, Error> {
+    let read = at("read a directory");
+    let entries = match fs::read_dir(root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(&read)?,
+    };
+    let mut all = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(&read)?.path();
+        let Some(address) = path.is_dir().then(|| header(&path)).transpose()?.flatten() else {
+            continue;
+        };
+        all.push(DestinationStatus {
+            address,
+            totals: totals(&path)?,
+            last_run: runs::last(&path.join(RUNS)).map_err(at("read a file"))?,
+            is_running: is_held(&path.join(LOCK)).map_err(at("look at a lock"))?,
+        });
+    }
+    all.sort_by(|a, b| a.address.cmp(&b.address));
+    Ok(all)
+}
+
+fn is_held(lock: &Path) -> io::Result<bool> {
+    match File::open(lock)?.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// What the patients' files add up to.
+pub(super) fn totals(root: &Path) -> Result<Totals, Error> {
+    let last = runs::last(&root.join(RUNS)).map_err(at("read a file"))?;
+    let is_settled = last.is_none_or(|run| run.end.is_some());
+    if is_settled && let Some(noted) = noted(&root.join(TOTALS)).map_err(at("read a file"))? {
+        return Ok(noted);
+    }
+    added_up(&root.join(PATIENTS)).map_err(at("read a file"))
+}
+
+pub(super) fn write(totals: &Totals) -> String {
+    let last = totals.last.map(|last| last.to_string());
+    line::write(&[
+        "totals",
+        &totals.patients.to_string(),
+        &totals.objects.to_string(),
+        &totals.bytes.to_string(),
+        last.as_deref().unwrap_or("-"),
+    ])
+}
+
+fn noted(path: &Path) -> io::Result<Option<Totals>> {
+    let bytes = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        bytes => bytes?,
+    };
+    let mut noted = None;
+    line::each(&bytes, |fields| noted = read(fields));
+    Ok(noted)
+}
+
+fn read(fields: &[&str]) -> Option<Totals> {
+    let ["totals", patients, objects, bytes, last] = fields else {
+        return None;
+    };
+    Some(Totals {
+        patients: patients.parse().ok()?,
+        objects: objects.parse().ok()?,
+        bytes: bytes.parse().ok()?,
+        last: match *last {
+            "-" => None,
+            last => Some(last.parse().ok()?),
+        },
+    })
+}
+
+fn added_up(patients: &Path) -> io::Result<Totals> {
+    let mut totals = Totals::default();
+    let entries = match fs::read_dir(patients) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(totals),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(Ok(patient)) = name.to_str().map(Part::new) else {
+            continue;
+        };
+        let file = PatientJournal::open(entry.path(), &patient, || UNIX_EPOCH)?;
+        let (objects, bytes, last) = file.sums();
+        totals.patients += u64::from(objects > 0);
+        totals.objects += objects;
+        totals.bytes = totals.bytes.saturating_add(bytes);
+        totals.last = totals.last.max(last);
+    }
+    Ok(totals)
+}
