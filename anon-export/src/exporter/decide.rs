@@ -208,8 +208,14 @@ mod tests {
         let of = |object: &SourceObject, entry: &Entry| {
             verdict(object, There::Untold, Some(entry), Needs::new())
         };
-        assert_eq!(of(&object(Some(time(1))), &sent(10, 1, None)), Verdict::Skip);
-        assert_eq!(of(&object(Some(time(2))), &sent(10, 1, None)), Verdict::Send);
+        assert_eq!(
+            of(&object(Some(time(1))), &sent(10, 1, None)),
+            Verdict::Skip
+        );
+        assert_eq!(
+            of(&object(Some(time(2))), &sent(10, 1, None)),
+            Verdict::Send
+        );
         // Without a time nothing says that the bytes are the same.
         assert_eq!(
             of(&object(None), &Entry::new(10, None, None)),

@@ -200,7 +200,7 @@ mod tests {
         let in_parts = "393e928fcf5925fcbd3a06aaf20b2d38-3";
         for pieces in [
             &[b"123456789".as_slice()] as &[_],
-            &[b"12", b"345", b"6789"],
+            &[b"12".as_slice(), b"345", b"6789"],
         ] {
             assert_eq!(tag(None, pieces), whole);
             assert_eq!(tag(Some(4), pieces), in_parts);
