@@ -12,7 +12,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::error::{CognitoError, Step, refusal};
-use crate::s3::client::TLS;
+use crate::s3::client::{TLS, quiet};
 
 const CONNECT: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(30);
@@ -67,7 +67,7 @@ impl Service {
         let headers = request.headers_mut();
         headers.insert("content-type", "application/x-amz-json-1.1");
         headers.insert("x-amz-target", format!("{service}.{step}"));
-        let answer = self.connector.call(request).await.map_err(|error| {
+        let answer = quiet(self.connector.call(request)).await.map_err(|error| {
             if error.is_timeout() {
                 CognitoError::Stalled
             } else {

@@ -13,7 +13,7 @@ use aws_sdk_s3::types::{
 use bytes::Bytes;
 
 use super::answer::error_of;
-use super::client::timeouts;
+use super::client::{quiet, timeouts};
 use super::config::{ChecksumMode, Encryption, S3Config};
 use super::digest::{Digests, Parts, is_md5, unquoted};
 use super::error::S3Error;
@@ -93,7 +93,7 @@ impl Api {
             true => request.disable_payload_signing(),
             false => request,
         };
-        let stored = request.send().await;
+        let stored = quiet(request.send()).await;
         let stored = stored.map_err(|error| self.failed(&error, "s3:PutObject"))?;
         let checksum = match self.config.checksum {
             ChecksumMode::Crc32c => stored.checksum_crc32_c(),
@@ -114,22 +114,27 @@ impl Api {
             ChecksumMode::Sha256 => Some(ChecksumAlgorithm::Sha256),
             ChecksumMode::None => None,
         };
-        let begun = self
-            .client
-            .create_multipart_upload()
-            .bucket(&self.config.bucket)
-            .key(name)
-            .content_type(DICOM)
-            .set_server_side_encryption(encryption)
-            .set_ssekms_key_id(key_id)
-            .set_storage_class(storage_class(&self.config))
-            .set_checksum_algorithm(algorithm)
-            .send()
-            .await
-            .map_err(|error| self.failed(&error, "s3:PutObject"))?;
-        begun
-            .upload_id
-            .filter(|id| !id.is_empty())
+        let begun = quiet(
+            self.client
+                .create_multipart_upload()
+                .bucket(&self.config.bucket)
+                .key(name)
+                .content_type(DICOM)
+                .set_server_side_encryption(encryption)
+                .set_ssekms_key_id(key_id)
+                .set_storage_class(storage_class(&self.config))
+                .set_checksum_algorithm(algorithm)
+                .send(),
+        )
+        .await;
+        let id = match begun {
+            Ok(begun) => begun.upload_id,
+            Err(error) => match id_of_odd_answer(&error) {
+                None => return Err(self.failed(&error, "s3:PutObject")),
+                id => id,
+            },
+        };
+        id.filter(|id| !id.is_empty())
             .ok_or_else(|| S3Error::NotS3.into())
     }
 
@@ -160,7 +165,7 @@ impl Api {
             true => request.disable_payload_signing(),
             false => request,
         };
-        let stored = request.send().await;
+        let stored = quiet(request.send()).await;
         let stored = stored.map_err(|error| self.failed(&error, "s3:PutObject"))?;
         let checksum = match self.config.checksum {
             ChecksumMode::Crc32c => stored.checksum_crc32_c(),
@@ -204,16 +209,17 @@ impl Api {
         let list = CompletedMultipartUpload::builder()
             .set_parts(Some(list.collect()))
             .build();
-        let stored = self
-            .client
-            .complete_multipart_upload()
-            .bucket(&self.config.bucket)
-            .key(name)
-            .upload_id(id)
-            .multipart_upload(list)
-            .send()
-            .await
-            .map_err(|error| self.failed(&error, "s3:PutObject"))?;
+        let stored = quiet(
+            self.client
+                .complete_multipart_upload()
+                .bucket(&self.config.bucket)
+                .key(name)
+                .upload_id(id)
+                .multipart_upload(list)
+                .send(),
+        )
+        .await
+        .map_err(|error| self.failed(&error, "s3:PutObject"))?;
         let checksum = match self.config.checksum {
             ChecksumMode::Crc32c => stored.checksum_crc32_c(),
             ChecksumMode::Sha256 => stored.checksum_sha256(),
@@ -229,16 +235,17 @@ impl Api {
 
     pub(super) async fn abort(&self, name: String, id: String) -> Result<(), Error> {
         self.session.renew().await?;
-        let ended = self
-            .client
-            .abort_multipart_upload()
-            .bucket(&self.config.bucket)
-            .key(name)
-            .upload_id(id)
-            .customize()
-            .config_override(self.again())
-            .send()
-            .await;
+        let ended = quiet(
+            self.client
+                .abort_multipart_upload()
+                .bucket(&self.config.bucket)
+                .key(name)
+                .upload_id(id)
+                .customize()
+                .config_override(self.again())
+                .send(),
+        )
+        .await;
         match ended {
             Ok(_) => Ok(()),
             Err(error) if error.code() == Some("NoSuchUpload") => Ok(()),
@@ -252,19 +259,25 @@ impl Api {
         let (mut name, mut id) = (None, None);
         loop {
             self.session.renew().await?;
-            let page = self
-                .client
-                .list_multipart_uploads()
-                .bucket(&self.config.bucket)
-                .prefix(&prefix)
-                .encoding_type(EncodingType::Url)
-                .set_key_marker(name)
-                .set_upload_id_marker(id)
-                .customize()
-                .config_override(self.again())
-                .send()
-                .await
-                .map_err(|error| self.failed(&error, "s3:ListBucketMultipartUploads"))?;
+            let page = quiet(
+                self.client
+                    .list_multipart_uploads()
+                    .bucket(&self.config.bucket)
+                    .prefix(&prefix)
+                    .encoding_type(EncodingType::Url)
+                    .set_key_marker(name)
+                    .set_upload_id_marker(id)
+                    .customize()
+                    .config_override(self.again())
+                    .send(),
+            )
+            .await;
+            let page = match page {
+                Ok(page) => page,
+                // rclone's word for none.
+                Err(error) if error.code() == Some("NoSuchUpload") => return Ok(all),
+                Err(error) => return Err(self.failed(&error, "s3:ListBucketMultipartUploads")),
+            };
             let encoded = page.encoding_type().is_some();
             for upload in page.uploads() {
                 let name = upload.key().and_then(|name| decoded(name, encoded));
@@ -294,17 +307,18 @@ impl Api {
         most: i32,
     ) -> Result<Page, Error> {
         self.session.renew().await?;
-        let page = self
-            .client
-            .list_objects_v2()
-            .bucket(&self.config.bucket)
-            .prefix(prefix)
-            .encoding_type(EncodingType::Url)
-            .max_keys(most)
-            .set_continuation_token(from)
-            .send()
-            .await
-            .map_err(|error| self.failed(&error, "s3:ListBucket"))?;
+        let page = quiet(
+            self.client
+                .list_objects_v2()
+                .bucket(&self.config.bucket)
+                .prefix(prefix)
+                .encoding_type(EncodingType::Url)
+                .max_keys(most)
+                .set_continuation_token(from)
+                .send(),
+        )
+        .await
+        .map_err(|error| self.failed(&error, "s3:ListBucket"))?;
         let encoded = page.encoding_type().is_some();
         let next = match (page.is_truncated(), page.next_continuation_token()) {
             (Some(true), Some(next)) => Some(next.to_owned()),
@@ -338,6 +352,20 @@ impl Api {
         tracing::debug!(%error, action, "the service refuses");
         error.into()
     }
+}
+
+/// The id in an answer whose outermost element has another name than AWS gives it, as rclone's has: the
+/// SDK takes none of it, and the upload is begun.
+fn id_of_odd_answer<E>(error: &SdkError<E, HttpResponse>) -> Option<String> {
+    let answer = error.raw_response()?;
+    if !answer.status().is_success() {
+        return None;
+    }
+    let body = std::str::from_utf8(answer.body().bytes()?).ok()?;
+    let (_, after) = body.split_once("<UploadId>")?;
+    let (id, _) = after.split_once("</UploadId>")?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~+/=".contains(&b);
+    id.bytes().all(plain).then(|| id.to_owned())
 }
 
 fn decoded(name: &str, encoded: bool) -> Option<String> {

@@ -24,8 +24,8 @@ use super::config::S3Config;
 use super::credentials::{Credentials, Keys};
 use super::error::S3Error;
 
-/// Bytes a second below which a request stands still rather than moves.
-const LEAST_RATE: u64 = 64 * 1024;
+/// Bytes a second that a body is given at least; sixteen that share a thin line come to 2 Mbit/s.
+const LEAST_RATE: u64 = 16 * 1024;
 
 /// Threads that requests run on; dropping it ends them without waiting, so that an async program may
 /// drop it, too.
@@ -54,8 +54,7 @@ impl Threads {
         }
     }
 
-    /// Starts a request. What the libraries under it would log is dropped: at their lowest levels that
-    /// is whole requests, with tokens and bodies.
+    /// Starts a request.
     pub(crate) fn start_one<T: Send + 'static>(
         &self,
         request: impl Future<Output = T> + Send + 'static,
@@ -68,7 +67,7 @@ impl Threads {
             let _unwanted = done.send(value);
         };
         let task = runtime
-            .spawn(request.with_subscriber(NoSubscriber::default()))
+            .spawn(request.with_current_subscriber())
             .abort_handle();
         Ok(Pending { result, task })
     }
@@ -103,6 +102,12 @@ impl<T> Drop for Pending<T> {
     }
 }
 
+/// Drops what libraries would log meanwhile: at their lowest levels that is whole requests, with tokens
+/// and bodies.
+pub(crate) async fn quiet<F: Future>(call: F) -> F::Output {
+    call.with_subscriber(NoSubscriber::default()).await
+}
+
 /// rustls with ring, and the certificates the system trusts.
 pub(crate) const TLS: tls::Provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
 
@@ -112,7 +117,8 @@ fn http() -> SharedHttpClient {
         .build_https()
 }
 
-/// How long a request may take that sends so many bytes.
+/// How long a request may take that sends so many bytes. One that does not move at all is ended sooner,
+/// by the SDK's watch over streams.
 pub(super) fn timeouts(config: &S3Config, bytes: u64) -> TimeoutConfig {
     let moving = Duration::from_secs(bytes / LEAST_RATE);
     TimeoutConfig::builder()
@@ -205,6 +211,6 @@ async fn chain(
     if let Some(region) = &config.region {
         loader = loader.region(Region::new(region.clone()));
     }
-    let found = loader.load().await;
+    let found = quiet(loader.load()).await;
     (found.credentials_provider(), found.region().cloned())
 }

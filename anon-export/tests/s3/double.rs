@@ -140,7 +140,9 @@ impl Double {
             path: path.to_owned(),
             ..Upload::default()
         };
-        self.state().uploads.insert(format!("left-{path}"), upload);
+        let mut state = self.state();
+        let id = format!("left-{}", state.uploads.len());
+        state.uploads.insert(id, upload);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
