@@ -9,6 +9,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use super::error::{S3Error, Word};
+use super::watch::StoodStill;
 
 /// The error of a call. `action` is how policies name it.
 pub(super) fn error_of<E>(error: &SdkError<E, HttpResponse>, action: &'static str) -> S3Error
@@ -25,7 +26,7 @@ where
             refusal(code, &Headers::of(response), action)
         }
         SdkError::TimeoutError(_) => S3Error::Stalled,
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => match stalled(error) {
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => match stood_still(error) {
             true => S3Error::Stalled,
             false => S3Error::Unreachable,
         },
@@ -175,9 +176,9 @@ fn io_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e io::Error> {
     chain(error).find_map(|it| it.downcast_ref())
 }
 
-/// Whether the SDK's watch over streams gave up, which it reports as a timeout of the connection.
-fn stalled(error: &(dyn StdError + 'static)) -> bool {
-    chain(error).any(|it| it.to_string().contains("throughput"))
+/// Whether a request stood still. Other timeouts of a connection are of making it.
+fn stood_still(error: &(dyn StdError + 'static)) -> bool {
+    chain(error).any(|it| it.is::<StoodStill>())
 }
 
 fn chain<'e>(

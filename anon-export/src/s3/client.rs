@@ -23,9 +23,10 @@ use tracing::subscriber::NoSubscriber;
 use super::config::S3Config;
 use super::credentials::{Credentials, Keys};
 use super::error::S3Error;
+use super::watch::Watched;
 
 /// Bytes a second that a body is given at least; sixteen that share a thin line come to 2 Mbit/s.
-const LEAST_RATE: u64 = 16 * 1024;
+pub(super) const LEAST_RATE: u64 = 16 * 1024;
 
 /// Threads that requests run on; dropping it ends them without waiting, so that an async program may
 /// drop it, too.
@@ -117,8 +118,8 @@ fn http() -> SharedHttpClient {
         .build_https()
 }
 
-/// How long a request may take that sends so many bytes. One that does not move at all is ended sooner,
-/// by the SDK's watch over streams.
+/// How long a request may take that sends so many bytes. One that does not move is ended sooner, by the
+/// watch.
 pub(super) fn timeouts(config: &S3Config, bytes: u64) -> TimeoutConfig {
     let moving = Duration::from_secs(bytes / LEAST_RATE);
     TimeoutConfig::builder()
@@ -157,12 +158,12 @@ pub(super) async fn connect(
         (None, None, Some(_)) => Region::from_static("us-east-1"),
         (None, None, None) => return Err(S3Error::NoRegion),
     };
-    let stall = StalledStreamProtectionConfig::enabled()
-        .grace_period(config.stall_timeout)
-        .build();
     let mut builder = Builder::new()
         .behavior_version(BehaviorVersion::v2026_01_12())
-        .http_client(http)
+        .http_client(Watched {
+            client: http,
+            stall: config.stall_timeout,
+        })
         .sleep_impl(sleep)
         .region(region)
         .force_path_style(config.path_style())
@@ -171,7 +172,7 @@ pub(super) async fn connect(
         // What is sent is a header of ours; trailers, the default, are refused by many servers.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-        .stalled_stream_protection(stall)
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         // Whoever exports tries again, and knows how long to wait.
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts(config, 0));

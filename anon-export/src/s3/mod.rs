@@ -54,6 +54,7 @@ mod error;
 mod layout;
 mod multipart;
 mod session;
+mod watch;
 
 use std::collections::HashSet;
 use std::io::Read;
