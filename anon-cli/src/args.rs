@@ -68,7 +68,9 @@ pub(crate) enum Command {
     Find(Find),
     /// Fetch studies from a DICOM server and de-identify them (C-MOVE, C-GET)
     Retrieve(Retrieve),
-    /// Show totals, and what is in quarantine
+    /// Send what is stored to a DICOM node, an S3 bucket or a directory; what is there is skipped
+    Export(Export),
+    /// Show totals, what is in quarantine, and what was exported
     Status,
     /// List the anonymous patients
     Patients,
@@ -246,6 +248,25 @@ pub(crate) struct Retrieve {
     /// Go on although the rules are others than those that made what is stored
     #[arg(long)]
     pub(crate) accept_new_rules: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// A node of the settings, AET@host:port, s3, or file:DIR
+    #[arg(value_name = "DEST")]
+    pub(crate) destination: String,
+    /// The patient with this anonymous id; may be given several times
+    #[arg(long, value_name = "ID")]
+    pub(crate) patient: Vec<String>,
+    /// The study with this anonymous UID; may be given several times
+    #[arg(long, value_name = "UID")]
+    pub(crate) study: Vec<String>,
+    /// Everything that is stored
+    #[arg(long, conflicts_with_all = ["patient", "study"])]
+    pub(crate) all: bool,
+    /// Ask the destination what it has, say what would be sent, and send nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

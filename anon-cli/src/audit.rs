@@ -24,15 +24,25 @@ struct Line<'l> {
     count: u64,
 }
 
+/// The name of who runs this, as the environment says.
+fn user() -> Option<String> {
+    let name = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
+    name.ok()
+}
+
+/// Who runs this, in one word or two.
+pub(crate) fn who() -> String {
+    let uid = platform::user();
+    user().map_or_else(|| uid.to_string(), |name| format!("{uid} {name}"))
+}
+
 /// Appends a line, durably.
 pub(crate) fn append(file: &Path, command: &str, count: u64) -> anyhow::Result<()> {
     let line = Line {
         version: 1,
         when: clock::now(),
         uid: platform::user(),
-        user: std::env::var("USER")
-            .or_else(|_| std::env::var("LOGNAME"))
-            .ok(),
+        user: user(),
         command,
         count,
     };

@@ -2,13 +2,23 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The time now, in UTC, as RFC 3339 writes it, to the second.
+/// The time now.
 #[expect(
     clippy::disallowed_methods,
     reason = "the clock of the program, read here only"
 )]
+pub(crate) fn system() -> SystemTime {
+    SystemTime::now()
+}
+
+/// The time now, in UTC, as RFC 3339 writes it, to the second.
 pub(crate) fn now() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    text(system())
+}
+
+/// A time, in UTC, as RFC 3339 writes it, to the second.
+pub(crate) fn text(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH);
     rfc3339(since.unwrap_or(Duration::ZERO))
 }
 

@@ -3,6 +3,7 @@
 mod config;
 pub(crate) mod delete;
 mod echo;
+mod export;
 mod find;
 mod import;
 mod index;
@@ -74,6 +75,7 @@ pub(crate) fn run(cli: Cli, report: &Report) -> anyhow::Result<Ended> {
         Command::Echo(args) => echo::run(&context, &args),
         Command::Find(args) => find::run(&context, &args),
         Command::Retrieve(args) => retrieve::run(&context, &args),
+        Command::Export(args) => export::run(&context, &args),
         Command::Status => status::run(&context),
         Command::Patients => patients::run(&context),
         Command::Index(args) => index::run(&context, &args),

@@ -1,7 +1,7 @@
 //! [`Project`]: where a project is, what lies where in it, and who may get at it.
 //!
 //! ```text
-//! project.toml  anonymizer.script  public/
+//! project.toml  anonymizer.script  public/  export/
 //! private/      lookup.redb  secret.key  lock  control.sock  audit.jsonl
 //!               quarantine/  tmp/  spool/  logs/  phi_export/
 //! ```
@@ -120,6 +120,12 @@ impl Project {
 
     pub(crate) fn logs(&self) -> PathBuf {
         self.private().join("logs")
+    }
+
+    /// Where exports note what they sent: `export/`, or where the settings say. Not in `private/`: an
+    /// account that must not see lookups can export.
+    pub(crate) fn export_journal(&self, setting: Option<&str>) -> PathBuf {
+        self.root.join(setting.unwrap_or("export"))
     }
 
     /// Where outputs go: `public/`, or where the settings say.

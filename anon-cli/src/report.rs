@@ -146,6 +146,11 @@ impl Report {
         self.start(Progress::new)
     }
 
+    /// Shows a bar of objects that are sent, where a bar would be shown.
+    pub(crate) fn start_export(&self) -> Option<Progress> {
+        self.start(Progress::export)
+    }
+
     /// Shows a line that says what goes on, where a bar would be shown.
     pub(crate) fn start_live(&self) -> Option<Progress> {
         self.start(Progress::live)

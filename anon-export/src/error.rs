@@ -146,6 +146,10 @@ pub enum Error {
     /// The destination has no means to say what it has.
     #[error("the destination cannot say what it has")]
     NoListing,
+    /// A DICOM node does not have the object, or cannot be asked.
+    #[cfg(feature = "dicom")]
+    #[error(transparent)]
+    Dicom(crate::dicom::DicomError),
     /// An S3 service failed, or cannot be used.
     #[cfg(feature = "s3")]
     #[error(transparent)]
@@ -190,6 +194,8 @@ impl Error {
             | Self::Journal { .. }
             | Self::JournalForm { .. }
             | Self::Cancelled => Remedy::Stop,
+            #[cfg(feature = "dicom")]
+            Self::Dicom(error) => error.remedy(),
             #[cfg(feature = "s3")]
             Self::S3(error) => error.remedy(),
             #[cfg(feature = "cognito")]

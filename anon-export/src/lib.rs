@@ -78,6 +78,8 @@ pub mod source;
 pub mod exporter;
 pub mod journal;
 
+#[cfg(feature = "dicom")]
+pub mod dicom;
 pub mod directory;
 pub mod memory;
 
@@ -99,6 +101,8 @@ mod layout;
 mod platform;
 
 pub use cancel::Cancel;
+#[cfg(feature = "dicom")]
+pub use dicom::{DicomError, DicomSink};
 pub use directory::DirectorySink;
 pub use error::{BackendError, Error, KeyError, Remedy};
 pub use exporter::{

@@ -4,8 +4,9 @@
 //! Scu ── Dial ──► Session: one association; every answer is checked against its request
 //!  ├─ echo        C-ECHO     PS3.4 Annex A
 //!  ├─ send        C-STORE    PS3.4 Annex B
+//!  ├─ sender      C-STORE    one by one, as they come
 //!  ├─ find        C-FIND     PS3.4 Annex C: studies, accession numbers
-//!  ├─ hierarchy   C-FIND     PS3.4 Annex C: series and instances
+//!  ├─ hierarchy   C-FIND     PS3.4 Annex C: series and instances; hierarchies: of many studies
 //!  ├─ move_to     C-MOVE     PS3.4 Annex C: a peer sends to a third
 //!  ├─ get         C-GET      PS3.4 Annex C: a peer sends to us
 //!  └─ retrieve    all three  until every instance of a study has arrived
@@ -41,7 +42,7 @@ pub use r#move::MoveRequest;
 pub use retrieve::{
     Arrival, Arrivals, Level, RetrieveEvent, RetrieveRequest, Step, StudyReport, Via,
 };
-pub use store::{SendError, SendEvent, SendItem, SendOutcome, SendReport};
+pub use store::{FileMeta, SendError, SendEvent, SendItem, SendOutcome, SendReport, Sender, Sort};
 pub use transfer::{Target, TransferEnd, TransferFailure};
 
 use crate::association::{Dial, Proposal};

@@ -20,6 +20,8 @@ pub(crate) enum Purpose {
     Any,
     /// It is queried and retrieved from.
     Query,
+    /// It is exported to.
+    Export,
 }
 
 /// A node that is asked or sent to.
@@ -52,6 +54,12 @@ impl Peer {
             return Err(Failure::configuration(format!(
                 "node {typed} is not used for queries; to change that: anon config add \
                  node.{typed}.use query"
+            )));
+        }
+        if purpose == Purpose::Export && !known.uses.contains(&NodeUse::Export) {
+            return Err(Failure::configuration(format!(
+                "node {typed} is not used for exports, so that nothing lands in a clinical archive by a \
+                 slip; if it is meant: anon config add node.{typed}.use export"
             )));
         }
         let title = AeTitle::new(&known.aet)?;

@@ -12,6 +12,10 @@ pub(crate) struct Progress(ProgressBar);
 /// While the files are still being counted there is no time left to tell.
 const COUNTING: &str = "{spinner} {human_pos} of {human_len}+ files  {rate}  {elapsed}";
 const LIVE: &str = "{spinner} {msg}";
+/// As these, of objects that are sent.
+const LISTING: &str = "{spinner} {human_pos} of {human_len}+ objects  {rate}  {msg}  {elapsed}";
+const LISTED: &str =
+    "{bar:30} {human_pos} of {human_len} objects  {rate}  {msg}  {elapsed}, {eta} left";
 const COUNTED: &str = "{bar:30} {human_pos} of {human_len} files  {rate}  {elapsed}, {eta} left";
 
 impl Progress {
@@ -26,6 +30,19 @@ impl Progress {
         let bar = ProgressBar::new_spinner().with_style(style(LIVE));
         bar.enable_steady_tick(Duration::from_millis(500));
         Self(bar)
+    }
+
+    /// A bar of objects that are sent.
+    pub(super) fn export() -> Self {
+        let bar = ProgressBar::new(0).with_style(style(LISTING));
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self(bar)
+    }
+
+    /// All objects are listed.
+    pub(crate) fn all_listed(&self, objects: u64) {
+        self.0.set_length(objects);
+        self.0.set_style(style(LISTED));
     }
 
     /// What goes on now.
@@ -72,7 +89,7 @@ mod tests {
 
     #[test]
     fn the_templates_are_sound() {
-        for template in [COUNTING, COUNTED, LIVE] {
+        for template in [COUNTING, COUNTED, LIVE, LISTING, LISTED] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }
     }

@@ -135,7 +135,7 @@ impl Selection {
     }
 
     /// True if this study of this patient is meant.
-    pub(super) fn has(&self, patient: &Part, study: &Part) -> bool {
+    pub fn has(&self, patient: &Part, study: &Part) -> bool {
         self.named
             .as_ref()
             .is_none_or(|named| named.patients.contains(patient) || named.studies.contains(study))

@@ -148,6 +148,10 @@ impl ProjectSettings {
             "timeouts.acse" => integer(self.timeouts.acse.as_secs()),
             "timeouts.dimse" => integer(self.timeouts.dimse.as_secs()),
             "timeouts.network" => integer(self.timeouts.network.as_secs()),
+            "export.journal" => optional(&self.export.journal),
+            "export.patients" => integer(self.export.patients.into()),
+            "export.associations" => integer(self.export.associations.into()),
+            "export.attempts" => integer(self.export.attempts.into()),
             "s3.endpoint" => optional(&self.s3.endpoint),
             "s3.region" => optional(&self.s3.region),
             "s3.bucket" => optional(&self.s3.bucket),
@@ -269,6 +273,7 @@ impl ProjectSettings {
             "tls.certificate" => self.tls.certificate = optional(text),
             "tls.key_file" => self.tls.key_file = optional(text),
             "tls.authorities" => self.tls.authorities = optional(text),
+            "export.journal" => self.export.journal = optional(text),
             "s3.endpoint" => self.s3.endpoint = checked_url(text)?,
             "s3.region" => self.s3.region = optional(text),
             "s3.bucket" => self.s3.bucket = optional(text),
@@ -318,6 +323,9 @@ impl ProjectSettings {
                 self.scp.max_pdu_bytes = u32::try_from(within(4096, 1 << 20)?).unwrap_or(u32::MAX);
             }
             "retrieve.studies" => self.retrieve_studies = count(32)?,
+            "export.patients" => self.export.patients = count(64)?,
+            "export.associations" => self.export.associations = count(64)?,
+            "export.attempts" => self.export.attempts = count(20)?,
             "timeouts.tcp" => self.timeouts.tcp = seconds()?,
             "timeouts.acse" => self.timeouts.acse = seconds()?,
             "timeouts.dimse" => self.timeouts.dimse = seconds()?,

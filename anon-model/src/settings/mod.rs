@@ -135,6 +135,20 @@ pub struct S3 {
     pub username: Option<String>,
 }
 
+/// How objects are exported, wherever to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Export {
+    /// Where it is noted what was sent, if not in the project's own `export/`.
+    pub journal: Option<String>,
+    /// Patients that are exported at once.
+    pub patients: u16,
+    /// Associations with a DICOM node at once.
+    pub associations: u16,
+    /// How often an object is tried in all, if what fails can pass.
+    pub attempts: u16,
+}
+
 /// The log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -197,6 +211,8 @@ pub struct ProjectSettings {
     pub retrieve_studies: u16,
     /// Files of ours for TLS.
     pub tls: Tls,
+    /// Export.
+    pub export: Export,
     /// Export to S3.
     pub s3: S3,
     /// The log.
@@ -256,6 +272,12 @@ impl ProjectSettings {
             },
             retrieve_studies: 2,
             tls: Tls::default(),
+            export: Export {
+                journal: None,
+                patients: 4,
+                associations: 4,
+                attempts: 5,
+            },
             s3: S3::default(),
             log: Log {
                 level: "info".to_owned(),

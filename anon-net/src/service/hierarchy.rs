@@ -8,10 +8,11 @@ mod read;
 mod wanted;
 
 use std::fmt;
+use std::ops::ControlFlow;
 
 pub use wanted::Wanted;
 
-use super::find::Finder;
+use super::find::{Finder, Query, StudyMatch};
 use super::{Cancel, Scu, ServiceError};
 use crate::{InstanceUid, Node, Uid};
 use read::Reading;
@@ -174,6 +175,38 @@ impl Scu {
         let mut finder = finder.with_max_answers(request.max_answers);
         let result = of(&mut finder, request);
         finder.end(result)
+    }
+}
+
+impl Scu {
+    /// Asks which studies a node has, and gives each with all of its instances to `each`, until it
+    /// breaks off. One association serves all of it. How many answers may come is set in the query.
+    ///
+    /// # Errors
+    /// [`ServiceError`]. What was found before was given to `each`.
+    pub fn hierarchies(
+        &self,
+        node: &Node,
+        query: &Query,
+        cancel: &Cancel,
+        each: &mut dyn FnMut(&StudyMatch, &StudyHierarchy) -> ControlFlow<()>,
+    ) -> Result<(), ServiceError> {
+        let finder = self.finder(node, cancel)?;
+        let mut finder = finder.with_max_answers(query.max_answers());
+        let mut studies = Vec::new();
+        let mut result = finder.studies(query, &mut |study| studies.push(study));
+        for study in studies {
+            if result.is_err() {
+                break;
+            }
+            let request = HierarchyRequest::new(study.study.clone(), Detail::Instances);
+            match of(&mut finder, &request) {
+                Ok(hierarchy) if each(&study, &hierarchy).is_continue() => {}
+                Ok(_) => break,
+                Err(error) => result = Err(error),
+            }
+        }
+        finder.end(result.map(drop))
     }
 }
 

@@ -1,12 +1,14 @@
 //! [`Session`]: an association of ours, as a service uses it.
 
 use std::io::Read;
+use std::time::{Duration, Instant};
 
-use super::Timeouts;
-use crate::association::Association;
+use super::{Cancel, LOOK, ServiceError, Timeouts};
+use crate::association::{Association, Event};
 use crate::context::{ContextId, Negotiated};
 use crate::dimse::message::{self, Incoming};
 use crate::dimse::{Command, MessageId, Operation, Request, Response};
+use crate::error::Waiting;
 use crate::{Error, Uid};
 
 /// An open association, and the requests on it. Dropping it aborts.
@@ -115,6 +117,60 @@ impl Session {
     /// peer ends the association instead.
     pub(crate) fn answer(&mut self, asked: Asked) -> Result<Response, Error> {
         let incoming = message::receive_command(&mut *self.association, self.timeouts.dimse);
+        self.judge(asked, incoming)
+    }
+
+    /// As [`answer`](Self::answer), and waits no longer once the end is wished: the association is
+    /// aborted then.
+    pub(crate) fn answer_unless(
+        &mut self,
+        cancel: &Cancel,
+        asked: Asked,
+    ) -> Result<Response, ServiceError> {
+        let (since, patience) = (Instant::now(), self.timeouts.dimse);
+        loop {
+            if cancel.is_cancelled() {
+                self.association.abort();
+                return Err(ServiceError::Cancelled);
+            }
+            let rest = patience.saturating_sub(since.elapsed());
+            let came = message::poll_command(&mut *self.association, rest.min(LOOK), patience);
+            let incoming = match came.transpose() {
+                Some(incoming) => incoming,
+                None if rest.is_zero() => Err(Error::TimedOut {
+                    waiting: Waiting::Message,
+                    after: patience,
+                }),
+                None => continue,
+            };
+            let response = self.judge(asked, incoming)?;
+            return Ok(self.alone(response)?);
+        }
+    }
+
+    /// True if the association still is open and nothing has come on it. Otherwise it is ended.
+    pub(crate) fn is_idle(&mut self) -> bool {
+        match self.association.receive(Duration::ZERO) {
+            Err(Error::TimedOut { .. }) => true,
+            Ok(Event::Release) => {
+                let released = self.association.release(self.timeouts.acse);
+                tracing::debug!(?released, "the peer ended the association");
+                false
+            }
+            Ok(Event::Pdv(_)) => {
+                self.association.abort();
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// The answer among what came.
+    fn judge(
+        &mut self,
+        asked: Asked,
+        incoming: Result<Incoming, Error>,
+    ) -> Result<Response, Error> {
         let problem = match incoming {
             Ok(Incoming::Message {
                 context,
@@ -145,6 +201,11 @@ impl Session {
     /// Those of [`answer`](Self::answer).
     pub(crate) fn only_answer(&mut self, asked: Asked) -> Result<Response, Error> {
         let response = self.answer(asked)?;
+        self.alone(response)
+    }
+
+    /// A response that has no data set and is the last.
+    fn alone(&mut self, response: Response) -> Result<Response, Error> {
         let problem = if response.has_data_set {
             "its answer has a data set where none can be"
         } else if response.status.class() == crate::StatusClass::Pending {

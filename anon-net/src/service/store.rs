@@ -9,15 +9,20 @@
 //!
 //! An instance goes out in the transfer syntax it has: each context offers one, and nothing is
 //! transcoded. Its bytes are read from the file straight into the fragment that is sent.
+//!
+//! Who has the instances one by one keeps a [`Sender`] instead: it looks ahead to none.
 
 mod item;
 mod part10;
+mod sender;
 mod sending;
 mod window;
 
 use std::fmt;
 
-pub use item::SendItem;
+pub use item::{SendItem, Sort};
+pub use part10::FileMeta;
+pub use sender::Sender;
 
 use super::{Cancel, Scu, ServiceError};
 use crate::dimse::Status;

@@ -146,7 +146,7 @@ impl Query {
         }
     }
 
-    pub(super) fn max_answers(&self) -> u32 {
+    pub(crate) fn max_answers(&self) -> u32 {
         self.max_answers
     }
 

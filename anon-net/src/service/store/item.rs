@@ -24,11 +24,13 @@ struct Named {
     sop_instance: InstanceUid,
 }
 
-/// What a presentation context is for.
+/// What a presentation context of C-STORE is for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Sort {
-    pub(super) sop_class: Uid,
-    pub(super) transfer_syntax: Uid,
+pub struct Sort {
+    /// The class of the instances.
+    pub sop_class: Uid,
+    /// How their data sets are encoded.
+    pub transfer_syntax: Uid,
 }
 
 impl SendItem {
@@ -107,15 +109,10 @@ impl Ready {
                 let file = open_file(&path).map_err(|error| unreadable(&error))?;
                 let meta = part10::read(&mut BufReader::with_capacity(1024, file))?;
                 let FileMeta {
-                    sop_class,
+                    sort,
                     sop_instance,
-                    transfer_syntax,
                     data_set_at,
                 } = meta;
-                let sort = Sort {
-                    sop_class,
-                    transfer_syntax,
-                };
                 (sort, sop_instance, Body::File(path, data_set_at))
             }
         };

@@ -5,8 +5,9 @@
 //! 128 bytes preamble │ "DICM" │ group 0002, explicit VR little endian │ data set
 //! ```
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, Read};
 
+use super::item::Sort;
 use crate::service::ServiceError;
 use crate::{InstanceUid, Uid};
 
@@ -16,26 +17,34 @@ const MAX_BYTES: u64 = 1024 * 1024;
 /// The longest value that is kept: a UID, with room for padding.
 const MAX_UID_BYTES: u32 = 128;
 
-/// What the file meta information says.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct FileMeta {
-    /// Media Storage SOP Class UID (0002,0002).
-    pub(super) sop_class: Uid,
+/// What the file meta information of a DICOM file says (PS3.10 section 7.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileMeta {
+    /// Media Storage SOP Class UID (0002,0002) and Transfer Syntax UID (0002,0010).
+    pub sort: Sort,
     /// Media Storage SOP Instance UID (0002,0003).
-    pub(super) sop_instance: InstanceUid,
-    /// Transfer Syntax UID (0002,0010).
-    pub(super) transfer_syntax: Uid,
+    pub sop_instance: InstanceUid,
     /// Where the data set begins, in bytes from the start of the file.
-    pub(super) data_set_at: u64,
+    pub data_set_at: u64,
+}
+
+impl FileMeta {
+    /// Reads a file from its start to the end of group 0002, and of what follows the next two bytes at
+    /// most. The group length is not trusted: some files have a wrong one, or none.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotDicom`]; [`ServiceError::Unreadable`].
+    pub fn read(from: &mut dyn Read) -> Result<Self, ServiceError> {
+        read(from)
+    }
 }
 
 const SOP_CLASS: u16 = 0x0002;
 const SOP_INSTANCE: u16 = 0x0003;
 const TRANSFER_SYNTAX: u16 = 0x0010;
 
-/// Reads a file from its start to the end of group 0002. The group length is not trusted: some files
-/// have a wrong one, or none.
-pub(super) fn read(from: &mut dyn BufRead) -> Result<FileMeta, ServiceError> {
+pub(super) fn read(from: &mut dyn Read) -> Result<FileMeta, ServiceError> {
     let mut from = Meta {
         from: from.take(MAX_BYTES),
         read: 0,
@@ -64,10 +73,13 @@ pub(super) fn read(from: &mut dyn BufRead) -> Result<FileMeta, ServiceError> {
         uid.ok_or_else(|| not_dicom(broken))
     };
     let sop_instance = sop_instance.and_then(|text| InstanceUid::new(&text).ok());
-    Ok(FileMeta {
+    let sort = Sort {
         sop_class: parsed(sop_class)?,
-        sop_instance: sop_instance.ok_or_else(|| not_dicom(broken))?,
         transfer_syntax: parsed(transfer_syntax)?,
+    };
+    Ok(FileMeta {
+        sort,
+        sop_instance: sop_instance.ok_or_else(|| not_dicom(broken))?,
         data_set_at,
     })
 }
@@ -77,7 +89,7 @@ fn not_dicom(problem: &'static str) -> ServiceError {
 }
 
 struct Meta<'a> {
-    from: io::Take<&'a mut dyn BufRead>,
+    from: io::Take<&'a mut dyn Read>,
     /// How much was read, up to the last whole element.
     read: u64,
 }
@@ -204,8 +216,8 @@ mod tests {
             let bytes = [&header, data_set].concat();
             let meta = read(&mut &*bytes).unwrap();
             assert_eq!(meta.data_set_at, header.len() as u64, "{data_set:?}");
-            assert_eq!(meta.sop_class, Uid::new("1.2").unwrap());
-            assert_eq!(meta.transfer_syntax, Uid::new("1.2.4").unwrap());
+            assert_eq!(meta.sort.sop_class, Uid::new("1.2").unwrap());
+            assert_eq!(meta.sort.transfer_syntax, Uid::new("1.2.4").unwrap());
         }
     }
 

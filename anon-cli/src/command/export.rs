@@ -1,0 +1,142 @@
+//! `anon export`: what is stored goes to a destination, and what is there is skipped.
+
+mod count;
+mod destination;
+mod print;
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anon_export::{
+    Cancel, DirectorySource, Error, ExportOptions, ExportReport, Exporter, Journal, Mode, Part,
+    Remedy, Selection,
+};
+use anon_model::ProjectSettings;
+use anyhow::Context as _;
+
+use crate::args::Export;
+use crate::command::Context;
+use crate::exit::{Ended, Failure};
+use crate::project::Project;
+use crate::{audit, clock, log, settings};
+use destination::Destination;
+use print::{Printer, Summary};
+
+pub(crate) fn run(context: &Context<'_>, args: &Export) -> anyhow::Result<Ended> {
+    let selection = selection(context, args)?;
+    let project = Project::existing(&context.global)?;
+    let settings = settings::load(&project)?;
+    log::start_without_file(&context.global)?;
+    let cancel = Cancel::new();
+    let destination = Destination::typed(context, &project, &settings, args)?;
+    let wishes = (cancel.clone(), destination.cancel.clone());
+    let _waiting = context.signals.on_cancel(move || {
+        wishes.0.cancel();
+        wishes.1.cancel();
+    });
+    let exporter = exporter(&project, &settings, &destination, args)?;
+    let source = DirectorySource::new(project.public(settings.public_dir.as_deref()));
+    let printer = Printer::new(context.report, &cancel, args.dry_run);
+    let began = Instant::now();
+    let ended = {
+        let _counting = count::start(context.report, &source, &selection, &cancel);
+        exporter.export(&source, &selection, &cancel, &printer)
+    };
+    context.report.end_progress();
+    let (report, error) = match ended {
+        Ok(report) => (report, None),
+        Err(ended) => (*ended.report, Some(ended.error)),
+    };
+    if !args.dry_run {
+        note(&project, &report)?;
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    let summary = Summary::new(&destination.address, args.dry_run, &report, seconds);
+    printer.finish(context, summary, error.as_ref())?;
+    Ok(context.ended(ended_as(&report, error.as_ref())))
+}
+
+/// What was selected.
+fn selection(context: &Context<'_>, args: &Export) -> anyhow::Result<Selection> {
+    let parts = |ids: &[String], what: &str| {
+        let part = |id: &String| {
+            Part::new(id.as_str()).map_err(|error| {
+                Failure::configuration(format!("--{what}: no anonymous id looks so: {error}"))
+            })
+        };
+        ids.iter().map(part).collect::<anyhow::Result<Vec<Part>>>()
+    };
+    if args.all {
+        return Ok(Selection::all());
+    }
+    if args.patient.is_empty() && args.study.is_empty() {
+        return Err(Failure::configuration(format!(
+            "nothing is selected: name --patient ID, --study UID, or --all; {} lists the anonymous ids",
+            context.typed("patients")
+        )));
+    }
+    Ok(Selection::of(
+        parts(&args.patient, "patient")?,
+        parts(&args.study, "study")?,
+    ))
+}
+
+fn exporter(
+    project: &Project,
+    settings: &ProjectSettings,
+    destination: &Destination,
+    args: &Export,
+) -> anyhow::Result<Exporter> {
+    let root = project.export_journal(settings.export.journal.as_deref());
+    let journal = Journal::open(&root, &destination.address, &audit::who(), clock::system);
+    let journal = journal.map_err(|error| match error {
+        Error::Busy => Failure::cannot_run(format!("{}: {error}", destination.address)),
+        error => anyhow::Error::new(error).context(Failure::CannotRun(format!(
+            "no export without a journal in {} (export.journal moves it)",
+            root.display()
+        ))),
+    })?;
+    let patients = NonZeroUsize::new(settings.export.patients.into());
+    let attempts = NonZeroU32::new(settings.export.attempts.into());
+    let mode = if args.dry_run {
+        Mode::DryRun
+    } else {
+        Mode::Send
+    };
+    let options = ExportOptions::default()
+        .with_patients(patients.unwrap_or(NonZeroUsize::MIN))
+        .with_attempts(attempts.unwrap_or(NonZeroU32::MIN))
+        .with_mode(mode);
+    Ok(Exporter::new(Arc::clone(&destination.sink))
+        .with_journal(Arc::new(journal))
+        .with_options(options))
+}
+
+/// Notes who, when and how many, where this account may: the journal has it in any case.
+fn note(project: &Project, report: &ExportReport) -> anyhow::Result<()> {
+    if std::fs::read_dir(project.private()).is_err() {
+        return Ok(());
+    }
+    audit::append(&project.audit_file(), "export", report.counts.sent)
+        .context("the objects that are told as sent are at the destination")
+}
+
+fn ended_as(report: &ExportReport, error: Option<&Error>) -> Ended {
+    match error {
+        None if report.is_complete() => Ended::Done,
+        // A signal names the exit code.
+        None | Some(Error::Cancelled) => Ended::Partly,
+        Some(error) if is_of_peer(error) => Ended::PeerFailed,
+        Some(_) => Ended::CannotGoOn,
+    }
+}
+
+/// True if a remote destination refused or is away, rather than something of this machine.
+fn is_of_peer(error: &Error) -> bool {
+    match error {
+        Error::Dicom(_) => true,
+        Error::Backend(error) => error.remedy != Remedy::Skip,
+        _ => false,
+    }
+}

@@ -1,0 +1,103 @@
+//! [`Destination`]: where an export goes to, as it was typed.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+
+use anon_export::{DicomSink, DirectorySink, MemorySink, Sink};
+use anon_model::ProjectSettings;
+use anon_net::service;
+use anyhow::Context as _;
+
+use crate::args::Export;
+use crate::command::Context;
+use crate::exit::Failure;
+use crate::node::{self, Peer, Purpose};
+use crate::project::Project;
+
+/// Where an export goes to.
+#[derive(Debug)]
+pub(super) struct Destination {
+    pub(super) sink: Arc<dyn Sink>,
+    /// The same place always has the same address: the journal goes by it.
+    pub(super) address: String,
+    /// Ends what waits for a peer.
+    pub(super) cancel: service::Cancel,
+}
+
+impl Destination {
+    /// The destination that was typed: `s3`, `file:DIR`, or a node.
+    pub(super) fn typed(
+        context: &Context<'_>,
+        project: &Project,
+        settings: &ProjectSettings,
+        args: &Export,
+    ) -> anyhow::Result<Self> {
+        let typed = &*args.destination;
+        if typed == "s3" {
+            return s3(context, settings);
+        }
+        match typed.strip_prefix("file:") {
+            Some(directory) => file(project, directory, args),
+            None => dicom(project, settings, typed),
+        }
+    }
+}
+
+fn s3(_: &Context<'_>, _: &ProjectSettings) -> anyhow::Result<Destination> {
+    Err(Failure::configuration(
+        "this build of anon has no S3: export to a DICOM node or file:DIR, or build it with the feature s3",
+    ))
+}
+
+fn file(project: &Project, typed: &str, args: &Export) -> anyhow::Result<Destination> {
+    if typed.is_empty() {
+        return Err(Failure::configuration("file: names no directory"));
+    }
+    let path = std::path::absolute(typed)
+        .with_context(|| Failure::CannotRun("the working directory cannot be found".into()))?;
+    // One place has one name, whatever links lead there.
+    let path = path.canonicalize().unwrap_or(path);
+    let root = project.root().canonicalize();
+    if root.is_ok_and(|root| path.starts_with(root)) {
+        return Err(Failure::configuration(
+            "file: names a directory of the project itself: export to one outside it",
+        ));
+    }
+    let address = format!("file:{}", path.display());
+    let sink: Arc<dyn Sink> = if args.dry_run && !path.exists() {
+        // Nothing is there, and nothing is to be made.
+        Arc::new(MemorySink::new())
+    } else {
+        Arc::new(open(&path)?)
+    };
+    Ok(Destination {
+        sink,
+        address,
+        cancel: service::Cancel::new(),
+    })
+}
+
+fn open(path: &Path) -> anyhow::Result<DirectorySink> {
+    DirectorySink::open(path)
+        .with_context(|| Failure::CannotRun(format!("cannot export to {}", path.display())))
+}
+
+fn dicom(
+    project: &Project,
+    settings: &ProjectSettings,
+    typed: &str,
+) -> anyhow::Result<Destination> {
+    let peer = Peer::typed(settings, typed, Purpose::Export)?;
+    let scu = node::scu(project, settings, &peer)?;
+    let associations = NonZeroUsize::new(settings.export.associations.into());
+    let associations = associations.unwrap_or(NonZeroUsize::MIN);
+    let cancel = service::Cancel::new();
+    let address = format!("dicom:{}", peer.node);
+    let sink = DicomSink::new(scu, peer.node, associations).with_cancel(cancel.clone());
+    Ok(Destination {
+        sink: Arc::new(sink),
+        address,
+        cancel,
+    })
+}

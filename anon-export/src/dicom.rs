@@ -1,0 +1,213 @@
+//! [`DicomSink`]: objects at a DICOM node, by C-STORE and C-FIND (feature `dicom`).
+//!
+//! ```text
+//! put   object ─► file meta information: SOP class × transfer syntax ─► an association that offers it
+//!                 data set, as it stands in the file ─► C-STORE ─► status
+//! list  patient ─► C-FIND: its studies ─► their series ─► their instances
+//! ```
+
+mod body;
+mod error;
+mod pool;
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anon_net::dimse::{Operation, Status, StatusClass};
+use anon_net::service::hierarchy::StudyHierarchy;
+use anon_net::service::{Cancel, FileMeta, Query, Scu, ServiceError, Sort};
+use anon_net::{Error as NetError, Node};
+
+pub use error::DicomError;
+
+use crate::{Error, Listed, Needs, ObjectKey, Part, Put, Sink, Stored};
+use body::{Exact, Tee};
+use pool::Pool;
+
+/// How often who waits for the node looks whether the end is wished.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A DICOM node that stores instances (PS3.4 Annex B) and, if it can, says which it has (PS3.4
+/// Annex C).
+///
+/// An object is a DICOM file (PS3.10); its data set is sent as it stands in the file, in the transfer
+/// syntax it has. Associations are kept open between objects and shared by all threads. A node keeps an
+/// instance that it has as it likes: most keep the first. A listing tells neither lengths nor tags.
+///
+/// Use it up to the end of an export only: an association without traffic is ended by many nodes.
+#[derive(Debug)]
+pub struct DicomSink {
+    scu: Scu,
+    node: Node,
+    cancel: Cancel,
+    pool: Pool,
+    /// What objects needed so far: each association proposes all of it.
+    sorts: Mutex<BTreeSet<Sort>>,
+}
+
+impl DicomSink {
+    /// A node, asked and sent to by `scu`, on at most so many associations at once.
+    pub fn new(scu: Scu, node: Node, associations: NonZeroUsize) -> Self {
+        Self {
+            pool: Pool::new(associations),
+            scu,
+            node,
+            cancel: Cancel::new(),
+            sorts: Mutex::default(),
+        }
+    }
+
+    /// Breaks off what waits for the node once this is wished.
+    #[must_use]
+    pub fn with_cancel(self, cancel: Cancel) -> Self {
+        Self { cancel, ..self }
+    }
+
+    /// What was needed so far, and this.
+    fn needed(&self, sort: &Sort) -> BTreeSet<Sort> {
+        let mut sorts = self.sorts.lock().unwrap_or_else(PoisonError::into_inner);
+        if !sorts.contains(sort) {
+            sorts.insert(sort.clone());
+        }
+        sorts.clone()
+    }
+
+    fn store(&self, key: &ObjectKey, body: &mut Exact<'_>) -> Result<Status, Error> {
+        let len = body.len();
+        let mut tee = Tee::new(body);
+        let meta = FileMeta::read(&mut tee).map_err(DicomError::from)?;
+        let [.., instance] = key.parts();
+        if meta.sop_instance.expose() != instance.as_str() {
+            return Err(DicomError::OtherInstance.into());
+        }
+        let mut data_set = tee.from(meta.data_set_at);
+        let length = len.saturating_sub(meta.data_set_at);
+        let stored = self.pool.with(
+            || self.scu.sender(&self.node),
+            |sender| {
+                sender.expect(self.needed(&meta.sort));
+                let FileMeta {
+                    sort, sop_instance, ..
+                } = &meta;
+                sender.store(sort, sop_instance, &mut data_set, length, &self.cancel)
+            },
+        );
+        stored.map_err(|error| DicomError::from(error).into())
+    }
+}
+
+impl Sink for DicomSink {
+    fn needs(&self) -> Needs {
+        Needs::new()
+            .with_parallel(self.pool.most())
+            .dicom_only()
+            .without_comparing()
+    }
+
+    fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
+        let mut body = Exact::new(body, len);
+        let stored = self.store(key, &mut body);
+        // What is wrong with the body comes before what comes of it.
+        if let Some(error) = body.failure() {
+            return Err(error);
+        }
+        let status = stored?;
+        tracing::trace!(%key, len, %status, "put");
+        match status.class() {
+            StatusClass::Success => Ok(Stored::new(Put::Created)),
+            StatusClass::Warning => {
+                Ok(Stored::new(Put::Created).with_warning(error::remark(status)))
+            }
+            StatusClass::Failure | StatusClass::Cancel | StatusClass::Pending => {
+                let operation = Operation::Store;
+                Err(DicomError::from(ServiceError::Refused { operation, status }).into())
+            }
+        }
+    }
+
+    fn list(
+        &self,
+        patient: &Part,
+        each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        // Every key is a Patient ID: it has no backslash and no control character.
+        let Ok(query) = Query::new().with_patient_id(patient.as_str()) else {
+            return Ok(());
+        };
+        let listed =
+            self.scu
+                .hierarchies(&self.node, &query, &self.cancel, &mut |study, hierarchy| {
+                    // Some nodes ignore keys.
+                    if !study.patient_id.is_empty() && study.patient_id != patient.as_str() {
+                        return ControlFlow::Continue(());
+                    }
+                    instances(patient, hierarchy, each)
+                });
+        match listed {
+            Err(ServiceError::ContextRefused { .. }) => Err(Error::NoListing),
+            listed => listed.map_err(|error| DicomError::from(error).into()),
+        }
+    }
+
+    /// C-ECHO (PS3.4 Annex A). A node that does not serve it, but takes the association, can be used.
+    fn check(&self) -> Result<(), Error> {
+        let (tell, told) = mpsc::sync_channel(1);
+        let (scu, node) = (self.scu.clone(), self.node.clone());
+        let echo = move || {
+            // Nobody listens any more if the end is wished.
+            let _ = tell.send(scu.echo(&node));
+        };
+        let spawned = thread::Builder::new().name("anon-export-echo".to_owned());
+        spawned.spawn(echo).map_err(|source| Error::Destination {
+            what: "start a thread",
+            source,
+        })?;
+        let answer = loop {
+            match told.recv_timeout(LOOK) {
+                Ok(answer) => break answer,
+                Err(_) if self.cancel.is_cancelled() => return Err(Error::Cancelled),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break Err(NetError::Lost.into()),
+            }
+        };
+        match answer {
+            Ok(status) if status.class() == StatusClass::Success => Ok(()),
+            Ok(status) => {
+                let operation = Operation::Echo;
+                Err(DicomError::from(ServiceError::Refused { operation, status }).into())
+            }
+            Err(ServiceError::ContextRefused { .. }) => Ok(()),
+            Err(error) => Err(DicomError::from(error).into()),
+        }
+    }
+}
+
+/// Gives each instance of a study that can have a key.
+fn instances(
+    patient: &Part,
+    hierarchy: &StudyHierarchy,
+    each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    let mut seen = BTreeSet::new();
+    for (series, instance) in hierarchy.instances() {
+        let parts = [
+            patient.as_str(),
+            hierarchy.study.expose(),
+            series.uid.expose(),
+            instance.uid.expose(),
+        ];
+        let Ok(key) = ObjectKey::new(parts) else {
+            continue;
+        };
+        if seen.insert(key.clone()) {
+            each(Listed::new(key, None))?;
+        }
+    }
+    ControlFlow::Continue(())
+}

@@ -1,0 +1,196 @@
+//! Objects that vanish or change while they are exported are not put in part, nor told as sent.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anon_export::{
+    Cancel, DirectorySink, DirectorySource, Exporter, MemorySink, Quiet, Selection, Sink,
+};
+
+use crate::world::{Hooked, Log, bytes, files, hasty, key, keys, listed, write};
+
+/// Exports three files, of which `spoil` spoils the second while it is on its way.
+#[track_caller]
+fn spoiled(spoil: fn(&Path), words: &str) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let root = directory.path().to_owned();
+    let all = keys(1, 3);
+    files(&root, &all);
+    let victim = key(0, 1, 1);
+    let path: PathBuf = root.join(victim.to_string());
+    let hooked = {
+        let victim = victim.clone();
+        Hooked::new(MemorySink::new(), move |key| {
+            if *key == victim {
+                spoil(&path);
+            }
+        })
+    };
+    let sink = Arc::new(hooked);
+    let log = Log::default();
+    let report = Exporter::new(Arc::clone(&sink) as Arc<dyn Sink>)
+        .with_options(hasty())
+        .export(
+            &DirectorySource::new(&root),
+            &Selection::all(),
+            &Cancel::new(),
+            &log,
+        )
+        .expect("the rest goes on");
+    assert_eq!(
+        (report.counts.sent, report.counts.failed),
+        (2, 1),
+        "{words}"
+    );
+    let there = listed(&sink.sink, 1);
+    assert_eq!(there.len(), 2, "{words}: what was spoiled is not there");
+    assert!(!there.contains(&victim), "{words}");
+    let told = format!("failed {victim} the object {words}");
+    assert_eq!(log.count(&told), 1, "{:?}", log.lines());
+}
+
+fn rewrite(path: &Path, bytes: &[u8]) {
+    let mut file = File::create(path).expect("a file");
+    file.write_all(bytes).expect("written");
+    let later = SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000);
+    file.set_modified(later).expect("a time");
+}
+
+#[test]
+fn what_grows_shrinks_or_is_rewritten_is_not_sent() {
+    let grows = |path: &Path| {
+        let mut file = File::options().append(true).open(path).expect("a file");
+        file.write_all(b"more").expect("written");
+    };
+    spoiled(grows, "changed while it was read");
+    spoiled(|path| rewrite(path, b"short"), "changed while it was read");
+    let same_length = |path: &Path| {
+        let len = fs::metadata(path).expect("a file").len();
+        rewrite(path, &vec![7; usize::try_from(len).expect("small")]);
+    };
+    spoiled(same_length, "changed while it was read");
+}
+
+#[test]
+fn what_vanishes_is_not_sent() {
+    spoiled(|path| fs::remove_file(path).expect("removed"), "has gone");
+    #[cfg(unix)]
+    spoiled(
+        |path| {
+            let aside = path.with_extension("aside");
+            fs::rename(path, &aside).expect("moved");
+            std::os::unix::fs::symlink(&aside, path).expect("a link");
+        },
+        "has gone",
+    );
+}
+
+#[test]
+fn links_and_strays_are_no_objects() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (root, outside) = (
+        directory.path().join("public"),
+        directory.path().join("outside"),
+    );
+    files(&root, &keys(1, 2));
+    write(&outside, &key(7, 0, 0), b"not ours");
+    fs::create_dir_all(root.join(".hidden/1.1/1.2")).expect("a directory");
+    write(&root, &key(0, 0, 0), &bytes(&key(0, 0, 0)));
+    fs::copy(root.join(key(0, 0, 0).to_string()), root.join("stray.dcm")).expect("a stray");
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(outside.join("S-7"), root.join("S-7")).expect("a link");
+    let sink = Arc::new(MemorySink::new());
+    let report = Exporter::new(Arc::clone(&sink) as Arc<dyn Sink>)
+        .export(
+            &DirectorySource::new(&root),
+            &Selection::all(),
+            &Cancel::new(),
+            &Quiet,
+        )
+        .expect("an export");
+    assert_eq!((report.counts.found, sink.len()), (2, 2));
+}
+
+#[test]
+fn a_source_that_is_not_there_is_an_error() {
+    let exporter = Exporter::new(Arc::new(MemorySink::new()));
+    let source = DirectorySource::new("/nowhere/at/all");
+    let ended = exporter
+        .export(&source, &Selection::all(), &Cancel::new(), &Quiet)
+        .expect_err("nothing can be listed");
+    assert!(matches!(ended.error, anon_export::Error::Source { .. }));
+}
+
+/// A full disk: what was put is whole, what was not is not seen, and the next export goes on.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_stops_the_export_and_leaves_nothing_half() {
+    use std::process::Command;
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let (root, to) = (directory.path().join("public"), directory.path().join("to"));
+    let all = keys(2, 8);
+    for key in &all {
+        write(&root, key, &vec![9; 200_000]);
+    }
+    fs::create_dir(&to).expect("a directory");
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+        .arg(&to)
+        .output()
+        .is_ok_and(|ran| ran.status.success());
+    if !mounted {
+        writeln!(
+            std::io::stderr(),
+            "skipped: no right to mount a file system"
+        )
+        .expect("said");
+        return;
+    }
+    let export = || {
+        let sink = Arc::new(DirectorySink::open(&to).expect("a sink"));
+        let ended = Exporter::new(Arc::clone(&sink) as Arc<dyn Sink>)
+            .with_options(hasty())
+            .export(
+                &DirectorySource::new(&root),
+                &Selection::all(),
+                &Cancel::new(),
+                &Quiet,
+            );
+        (ended, listed(&*sink, 2))
+    };
+    let (ended, there) = export();
+    let remounted = Command::new("mount")
+        .args(["-o", "remount,size=10m"])
+        .arg(&to)
+        .status();
+    let (again, all_there) = export();
+    let sizes: Vec<u64> = there
+        .iter()
+        .map(|key| {
+            fs::metadata(to.join(key.to_string()))
+                .expect("a file")
+                .len()
+        })
+        .collect();
+    let left = fs::read_dir(to.join(".anon-export"))
+        .expect("a directory")
+        .count();
+    Command::new("umount").arg(&to).status().expect("unmounted");
+    assert!(remounted.is_ok_and(|status| status.success()));
+    let ended = ended.expect_err("it is full");
+    assert!(
+        ended.error.text().contains("No space left"),
+        "{}",
+        ended.error.text()
+    );
+    assert!((1..16).contains(&there.len()), "{}", there.len());
+    assert_eq!(there.len() as u64, ended.report.counts.sent);
+    assert!(sizes.iter().all(|size| *size == 200_000), "{sizes:?}");
+    assert_eq!(left, 1, "the lock alone");
+    assert!(again.expect("there is room now").is_complete());
+    assert_eq!(all_there, all);
+}

@@ -1,0 +1,398 @@
+//! The exporter: every way in which an object, a patient or a destination can fail.
+
+use std::collections::BTreeSet;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anon_export::{
+    BackendError, Cancel, Counts, Error, ExportError, ExportEvent, ExportOptions, ExportReport,
+    Exporter, MemorySink, Mode, ObjectKey, Part, Quiet, Remedy, Selection, Sink, Source,
+};
+use proptest::prelude::*;
+
+use crate::world::{Faulty, Hears, Log, bytes, hasty, key, keys, listed, source};
+
+fn fails(remedy: Remedy) -> Error {
+    BackendError::new(remedy, "as it was told").into()
+}
+
+fn attempts(attempts: u32) -> ExportOptions {
+    hasty().with_attempts(NonZeroU32::new(attempts).expect("some"))
+}
+
+fn export(
+    sink: &Arc<Faulty>,
+    source: &dyn Source,
+    options: ExportOptions,
+    log: &Log,
+) -> Result<ExportReport, ExportError> {
+    Exporter::new(Arc::clone(sink) as Arc<dyn Sink>)
+        .with_options(options)
+        .export(source, &Selection::all(), &Cancel::new(), log)
+}
+
+#[track_caller]
+fn adds_up(counts: &Counts) {
+    let Counts {
+        found,
+        sent,
+        skipped,
+        failed,
+        left,
+        ..
+    } = *counts;
+    assert_eq!(found, sent + skipped + failed + left, "{counts:?}");
+}
+
+#[test]
+fn everything_arrives_and_is_not_sent_again() {
+    let keys = keys(5, 20);
+    let sink = Arc::new(Faulty::new(|_, _| None));
+    let log = Log::default();
+    let report = export(&sink, &source(&keys), hasty(), &log).expect("an export");
+    assert!(report.is_complete());
+    assert_eq!((report.patients, report.counts.sent), (5, 100));
+    let size: usize = keys.iter().map(|key| bytes(key).len()).sum();
+    assert_eq!(report.counts.bytes_sent, size as u64);
+    for key in &keys {
+        assert_eq!(*sink.memory.get(key).expect("there"), *bytes(key), "{key}");
+    }
+    let report = export(&sink, &source(&keys), hasty(), &log).expect("an export");
+    assert_eq!((report.counts.sent, report.counts.skipped), (0, 100));
+    assert_eq!(report.counts.bytes_skipped, size as u64);
+    assert_eq!((log.count("sent"), log.count("skipped")), (100, 100));
+}
+
+#[test]
+fn a_patient_is_begun_before_its_objects_and_ends_after_them() {
+    let sink = Arc::new(Faulty::new(|_, _| None));
+    let log = Log::default();
+    export(&sink, &source(&keys(6, 10)), hasty(), &log).expect("an export");
+    let lines = log.lines();
+    for patient in 0..6 {
+        let of = format!("S-{patient}");
+        let own: Vec<&String> = lines.iter().filter(|line| line.contains(&of)).collect();
+        assert_eq!(own.len(), 12);
+        assert!(own[0].starts_with("begun"), "{own:?}");
+        assert!(own[11].starts_with("ended"), "{own:?}");
+    }
+}
+
+#[test]
+fn what_can_pass_is_tried_again() {
+    let sink = Arc::new(Faulty::new(|_, attempt| {
+        (attempt < 4).then(|| fails(Remedy::Retry))
+    }));
+    let log = Log::default();
+    let report = export(&sink, &source(&keys(1, 2)), attempts(4), &log).expect("an export");
+    assert!(report.is_complete());
+    assert_eq!((report.counts.sent, log.count("retrying")), (2, 6));
+    assert_eq!(sink.puts(), 2);
+}
+
+#[test]
+fn what_the_destination_asks_for_is_waited() {
+    let asked = Duration::from_millis(30);
+    let sink = Arc::new(Faulty::new(move |_, attempt| {
+        let error = BackendError::new(Remedy::Retry, "slow down").with_retry_after(asked);
+        (attempt < 2).then(|| error.into())
+    }));
+    let waits = std::sync::Mutex::new(Vec::new());
+    let observer = Hears(|event: &ExportEvent<'_>| {
+        if let ExportEvent::Retrying { wait, .. } = event {
+            waits.lock().expect("the waits").push(*wait);
+        }
+    });
+    Exporter::new(Arc::clone(&sink) as Arc<dyn Sink>)
+        .with_options(hasty())
+        .export(
+            &source(&keys(1, 1)),
+            &Selection::all(),
+            &Cancel::new(),
+            &observer,
+        )
+        .expect("an export");
+    assert_eq!(*waits.lock().expect("the waits"), [asked]);
+}
+
+#[test]
+fn what_does_not_pass_fails_after_the_last_attempt() {
+    let bad = key(0, 1, 1);
+    let told = bad.clone();
+    let sink = Arc::new(Faulty::new(move |key, _| {
+        (*key == told).then(|| fails(Remedy::Retry))
+    }));
+    let log = Log::default();
+    let report = export(&sink, &source(&keys(2, 6)), attempts(3), &log).expect("an export");
+    assert_eq!((report.counts.sent, report.counts.failed), (11, 1));
+    assert_eq!(report.patients_failed, 1);
+    assert_eq!(sink.tries(&bad), 3);
+    let line = format!("failed {bad} the destination failed: as it was told");
+    assert!(log.lines().contains(&line), "{:?}", log.lines());
+}
+
+#[test]
+fn what_cannot_be_put_is_tried_once_and_the_rest_goes_on() {
+    let bad = key(0, 0, 2);
+    let told = bad.clone();
+    let sink = Arc::new(Faulty::new(move |key, _| {
+        (*key == told).then(|| fails(Remedy::Skip))
+    }));
+    let log = Log::default();
+    let report = export(&sink, &source(&keys(2, 6)), hasty(), &log).expect("an export");
+    assert_eq!((report.counts.sent, report.counts.failed), (11, 1));
+    assert_eq!((sink.tries(&bad), log.count("retrying")), (1, 0));
+}
+
+#[test]
+fn an_error_that_stops_ends_all_and_keeps_what_was_done() {
+    let told = key(1, 0, 4);
+    let sink = Arc::new(Faulty::new(move |key, _| {
+        (*key == told).then(|| fails(Remedy::Stop))
+    }));
+    let log = Log::default();
+    let ended = export(&sink, &source(&keys(50, 8)), hasty(), &log).expect_err("it stops");
+    assert_eq!(ended.error.remedy(), Remedy::Stop);
+    adds_up(&ended.report.counts);
+    assert_eq!(ended.report.counts.failed, 1);
+    assert!(ended.report.counts.sent < 399, "{:?}", ended.report);
+    let there = listed(&sink.memory, 50).len() as u64;
+    assert_eq!(there, ended.report.counts.sent);
+}
+
+#[test]
+fn a_destination_that_never_answers_is_given_up() {
+    let sink = Arc::new(Faulty::new(|_, _| Some(fails(Remedy::Retry))));
+    let log = Log::default();
+    let options = attempts(2).with_give_up_after(NonZeroU32::new(5).expect("some"));
+    let ended = export(&sink, &source(&keys(50, 8)), options, &log).expect_err("given up");
+    assert_eq!(ended.error.remedy(), Remedy::Retry);
+    adds_up(&ended.report.counts);
+    let failed = ended.report.counts.failed;
+    // Those that were on their way when it was given up fail or are left.
+    assert!((5..5 + 16).contains(&failed), "{failed}");
+}
+
+#[test]
+fn one_answer_between_failures_is_enough_to_go_on() {
+    let sink = Arc::new(Faulty::new(|key, _| {
+        let n = key.to_string().bytes().rev().nth(4);
+        n.is_some_and(|n| n % 2 == 1).then(|| fails(Remedy::Retry))
+    }));
+    let options = attempts(1)
+        .with_give_up_after(NonZeroU32::new(4).expect("some"))
+        .with_objects(NonZeroUsize::MIN)
+        .with_patients(NonZeroUsize::MIN);
+    let log = Log::default();
+    let all: BTreeSet<ObjectKey> = (0..40).map(|n| key(0, 0, n)).collect();
+    let report = export(&sink, &source(&all), options, &log).expect("it goes on");
+    assert_eq!((report.counts.sent, report.counts.failed), (20, 20));
+}
+
+#[test]
+fn a_patient_that_cannot_be_listed_is_left_alone() {
+    let sink = Faulty::new(|_, _| None)
+        .with_lists(|patient, _| (patient.as_str() == "S-1").then(|| fails(Remedy::Skip)));
+    let sink = Arc::new(sink);
+    let log = Log::default();
+    let report = export(&sink, &source(&keys(3, 4)), hasty(), &log).expect("an export");
+    assert_eq!((report.counts.sent, report.counts.failed), (8, 4));
+    assert_eq!(report.patients_failed, 1);
+    assert_eq!(log.count("failed S-1/"), 4);
+    assert_eq!(listed(&sink.memory, 1).len(), 4);
+}
+
+#[test]
+fn a_listing_that_can_pass_is_asked_for_again() {
+    let sink = Faulty::new(|_, _| None)
+        .with_lists(|_, attempt| (attempt < 3).then(|| fails(Remedy::Retry)));
+    let sink = Arc::new(sink);
+    let log = Log::default();
+    let report = export(&sink, &source(&keys(2, 3)), attempts(3), &log).expect("an export");
+    assert!(report.is_complete());
+    assert_eq!(log.count("retrying None"), 4);
+}
+
+#[test]
+fn a_destination_that_cannot_list_is_sent_everything() {
+    let sink = Faulty::new(|_, _| None).with_lists(|_, _| Some(Error::NoListing));
+    let sink = Arc::new(sink);
+    let log = Log::default();
+    for _ in 0..2 {
+        let report = export(&sink, &source(&keys(2, 3)), hasty(), &log).expect("an export");
+        assert!(report.is_complete());
+    }
+    // The sink compares: the second time it says that all is there.
+    assert_eq!((log.count("sent"), log.count("skipped")), (6, 6));
+}
+
+/// The end is wished after some objects; exporting again does the rest.
+#[test]
+fn a_cancelled_export_is_resumed() {
+    for after in [0, 1, 7, 63] {
+        let keys = keys(8, 8);
+        let sink = Arc::new(MemorySink::new());
+        let cancel = Cancel::new();
+        let sent = AtomicU64::new(0);
+        let observer = Hears(|event: &ExportEvent<'_>| {
+            if matches!(event, ExportEvent::Sent { .. })
+                && sent.fetch_add(1, Ordering::Relaxed) >= after
+            {
+                cancel.cancel();
+            }
+        });
+        let exporter = Exporter::new(Arc::clone(&sink) as Arc<dyn Sink>).with_options(hasty());
+        let ended = exporter
+            .export(&source(&keys), &Selection::all(), &cancel, &observer)
+            .expect_err("it was cancelled");
+        assert!(matches!(ended.error, Error::Cancelled), "{ended:?}");
+        adds_up(&ended.report.counts);
+        assert_eq!(ended.report.counts.failed, 0);
+        let first = ended.report.counts.sent;
+        assert_eq!(listed(&*sink, 8).len() as u64, first, "after {after}");
+        let rest = exporter
+            .export(&source(&keys), &Selection::all(), &Cancel::new(), &Quiet)
+            .expect("the rest");
+        assert_eq!((rest.counts.skipped, rest.counts.sent), (first, 64 - first));
+    }
+}
+
+/// Who waits for a further try does not wait out the end.
+#[test]
+fn a_cancelled_export_does_not_wait() {
+    let sink = Arc::new(Faulty::new(|_, _| Some(fails(Remedy::Retry))));
+    let cancel = Cancel::new();
+    let hour = Duration::from_hours(1);
+    let options = ExportOptions::default().with_backoff(anon_export::Backoff::new(hour, hour));
+    let observer = Hears(|event: &ExportEvent<'_>| {
+        if matches!(event, ExportEvent::Retrying { .. }) {
+            cancel.cancel();
+        }
+    });
+    let ended = Exporter::new(sink)
+        .with_options(options)
+        .export(&source(&keys(4, 4)), &Selection::all(), &cancel, &observer)
+        .expect_err("it was cancelled");
+    assert!(matches!(ended.error, Error::Cancelled));
+    assert_eq!(
+        (ended.report.counts.sent, ended.report.counts.failed),
+        (0, 0)
+    );
+}
+
+#[test]
+fn a_selection_is_exported_and_what_is_unknown_is_told() {
+    let part = |text: &str| Part::new(text).expect("a part");
+    let sink = Arc::new(MemorySink::new());
+    let log = Log::default();
+    let selection = Selection::of(
+        [part("S-1"), part("S-99")],
+        [part("1.1.2.0"), part("1.1.1.1"), part("9.9")],
+    );
+    let report = Exporter::new(Arc::clone(&sink) as Arc<dyn Sink>)
+        .export(&source(&keys(4, 6)), &selection, &Cancel::new(), &log)
+        .expect("an export");
+    let there = listed(&*sink, 4);
+    let expected = keys(4, 6).into_iter().filter(|key| {
+        let [patient, study, ..] = key.parts();
+        patient.as_str() == "S-1" || study.as_str() == "1.1.2.0"
+    });
+    assert_eq!(there, expected.collect());
+    assert_eq!((report.patients, report.unknown), (2, 2));
+    assert!(!report.is_complete());
+    let lines = log.lines().join("\n");
+    assert!(
+        lines.contains("UnknownPatient { patient: Part(\"S-99\") }"),
+        "{lines}"
+    );
+    assert!(
+        lines.contains("UnknownStudy { study: Part(\"9.9\") }"),
+        "{lines}"
+    );
+}
+
+#[test]
+fn a_dry_run_tells_what_would_be_sent_and_sends_nothing() {
+    let keys = keys(3, 4);
+    let sink = Arc::new(Faulty::new(|_, _| None));
+    let half: BTreeSet<ObjectKey> = keys.iter().take(6).cloned().collect();
+    let log = Log::default();
+    export(&sink, &source(&half), hasty(), &log).expect("a half");
+    let other = Arc::new(Faulty::new(|_, _| None));
+    let options = hasty().with_mode(Mode::DryRun);
+    let report = export(&other, &source(&keys), options, &log).expect("a dry run");
+    assert_eq!((report.counts.sent, report.counts.found), (12, 12));
+    let size: usize = keys.iter().map(|key| bytes(key).len()).sum();
+    assert_eq!(report.counts.bytes_sent, size as u64);
+    assert!(other.memory.is_empty());
+    assert_eq!(other.puts(), 0);
+}
+
+/// A bug in a sink is told where it is, and nobody waits for it.
+#[test]
+fn a_sink_that_panics_does_not_hang_the_export() {
+    let sink = Faulty::new(|key, _| {
+        assert!(!key.to_string().ends_with("3.dcm"), "a bug of the sink");
+        None
+    });
+    let sink = Arc::new(sink);
+    let export = || export(&sink, &source(&keys(4, 6)), hasty(), &Log::default());
+    assert!(catch_unwind(AssertUnwindSafe(export)).is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Whatever fails: counts add up, what is told as sent is there and nothing else, and the next
+    /// export finishes the job.
+    #[test]
+    fn random_faults_lose_nothing(
+        seed in any::<u64>(),
+        share in 0_u64..60,
+        stops in any::<bool>(),
+        patients in 1_usize..5,
+        objects in 1_usize..9,
+    ) {
+        let keys = keys(5, 9);
+        let fault = move |of: &str, attempt: u32| {
+            let mixed = of.bytes().fold(seed ^ u64::from(attempt), |sum, byte| {
+                (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3)
+            });
+            let remedy = match mixed >> 32 & 15 {
+                0..=9 => Remedy::Retry,
+                10..=14 => Remedy::Skip,
+                _ if stops => Remedy::Stop,
+                _ => Remedy::Skip,
+            };
+            (mixed % 100 < share).then(|| fails(remedy))
+        };
+        let sink = Faulty::new(move |key, attempt| fault(&key.to_string(), attempt))
+            .with_lists(move |patient, attempt| fault(patient.as_str(), attempt));
+        let sink = Arc::new(sink);
+        let log = Log::default();
+        let options = attempts(3)
+            .with_patients(NonZeroUsize::new(patients).expect("some"))
+            .with_objects(NonZeroUsize::new(objects).expect("some"));
+        let ended = export(&sink, &source(&keys), options, &log);
+        let report = ended.unwrap_or_else(|ended| *ended.report);
+        adds_up(&report.counts);
+        prop_assert_eq!(report.counts.sent, log.count("sent"));
+        prop_assert_eq!(report.counts.failed, log.count("failed"));
+        prop_assert_eq!(report.patients, log.count("ended"));
+        let there = listed(&sink.memory, 5);
+        prop_assert_eq!(there.len() as u64, report.counts.sent);
+        for line in log.lines().iter().filter_map(|line| line.strip_prefix("sent ")) {
+            let key: ObjectKey = line.trim_end_matches(" None").parse().expect("a key");
+            prop_assert!(there.contains(&key));
+        }
+        let healthy: Arc<dyn Sink> = Arc::new(sink.memory.clone());
+        let second = Exporter::new(healthy)
+            .export(&source(&keys), &Selection::all(), &Cancel::new(), &Quiet)
+            .expect("nothing fails now");
+        prop_assert_eq!(second.counts.skipped, report.counts.sent);
+        prop_assert_eq!(listed(&sink.memory, 5), keys);
+    }
+}

@@ -1,0 +1,395 @@
+//! The journal: a hint that survives being torn, and never decides against a listing.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anon_export::journal::{DestinationStatus, Outcome, destinations};
+use anon_export::{
+    BackendError, Cancel, DirectorySink, DirectorySource, Error, ExportReport, Exporter, Journal,
+    Mode, ObjectKey, Quiet, Remedy, Selection, Sink,
+};
+
+use crate::world::{Faulty, bytes, files, hasty, key, keys, write};
+
+const ADDRESS: &str = "memory:test";
+
+/// The clock of these tests has stopped.
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
+}
+
+fn open(root: &Path) -> Result<Journal, Error> {
+    Journal::open(root, ADDRESS, "1000 jane", now)
+}
+
+struct World {
+    directory: tempfile::TempDir,
+    sink: Arc<Faulty>,
+}
+
+impl World {
+    fn new(keys: &BTreeSet<ObjectKey>, sink: Faulty) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        files(&directory.path().join("public"), keys);
+        let sink = Arc::new(sink);
+        Self { directory, sink }
+    }
+
+    fn public(&self) -> PathBuf {
+        self.directory.path().join("public")
+    }
+
+    fn journal(&self) -> PathBuf {
+        self.directory.path().join("export")
+    }
+
+    /// The one destination's directory.
+    fn of_destination(&self) -> PathBuf {
+        let mut entries = fs::read_dir(self.journal()).expect("a journal");
+        entries
+            .next()
+            .expect("a destination")
+            .expect("an entry")
+            .path()
+    }
+
+    fn export(&self) -> ExportReport {
+        self.try_export().expect("an export")
+    }
+
+    fn try_export(&self) -> Result<ExportReport, anon_export::ExportError> {
+        let journal = Arc::new(open(&self.journal()).expect("a journal"));
+        Exporter::new(Arc::clone(&self.sink) as Arc<dyn Sink>)
+            .with_options(hasty())
+            .with_journal(journal)
+            .export(
+                &DirectorySource::new(self.public()),
+                &Selection::all(),
+                &Cancel::new(),
+                &Quiet,
+            )
+    }
+
+    fn status_of_runs(&self) -> Option<Outcome> {
+        let last = self.status().last_run?;
+        Some(last.end?.outcome)
+    }
+
+    fn status(&self) -> DestinationStatus {
+        let mut all = destinations(&self.journal()).expect("a status");
+        assert_eq!(all.len(), 1);
+        all.pop().expect("one")
+    }
+}
+
+fn healthy() -> Faulty {
+    Faulty::new(|_, _| None)
+}
+
+fn blind() -> Faulty {
+    healthy().with_lists(|_, _| Some(Error::NoListing))
+}
+
+#[test]
+fn what_was_sent_is_not_read_again() {
+    let world = World::new(&keys(3, 5), healthy());
+    assert_eq!(world.export().counts.sent, 15);
+    let again = world.export();
+    assert_eq!((again.counts.sent, again.counts.skipped), (0, 15));
+    assert_eq!(world.sink.puts(), 15, "the sink was not asked to compare");
+}
+
+#[test]
+fn a_file_that_changed_since_is_sent_again() {
+    let world = World::new(&keys(1, 3), blind());
+    world.export();
+    let changed = key(0, 1, 1);
+    write(&world.public(), &changed, b"other bytes");
+    // As long as before, at another time.
+    let touched = key(0, 0, 0);
+    let path = world.public().join(touched.to_string());
+    let file = File::options().write(true).open(path).expect("a file");
+    file.set_modified(now()).expect("touched");
+    let again = world.export();
+    assert_eq!(again.counts.found, 3);
+    assert_eq!(world.sink.puts(), 5);
+    assert_eq!(
+        &*world.sink.memory.get(&changed).expect("there"),
+        b"other bytes"
+    );
+}
+
+#[test]
+fn the_listing_decides() {
+    let world = World::new(&keys(1, 4), healthy());
+    world.export();
+    // The destination lost everything: the journal does not hide that.
+    let empty = World {
+        directory: world.directory,
+        sink: Arc::new(healthy()),
+    };
+    assert_eq!(empty.export().counts.sent, 4);
+}
+
+#[test]
+fn without_a_listing_the_journal_decides() {
+    let world = World::new(&keys(2, 4), blind());
+    assert_eq!(world.export().counts.sent, 8);
+    assert_eq!(world.export().counts.skipped, 8);
+    assert_eq!(world.sink.puts(), 8);
+}
+
+#[test]
+fn status_tells_each_destination() {
+    let told = key(1, 0, 2);
+    let sink = Faulty::new(move |key, _| {
+        let error = || BackendError::new(Remedy::Skip, "no").into();
+        (*key == told).then(error)
+    });
+    let world = World::new(&keys(3, 4), sink);
+    world.export();
+    let status = world.status();
+    assert_eq!(status.address, ADDRESS);
+    assert!(!status.is_running);
+    assert_eq!((status.totals.patients, status.totals.objects), (3, 11));
+    assert_eq!(status.totals.last(), Some(now()));
+    let sent = keys(3, 4);
+    let size = sent.iter().filter(|key| **key != self::key(1, 0, 2));
+    let size: usize = size.map(|key| bytes(key).len()).sum();
+    assert_eq!(status.totals.bytes, size as u64);
+    let run = status.last_run.expect("a run");
+    assert_eq!((run.who.as_str(), run.began), ("1000 jane", now()));
+    let end = run.end.expect("it ended");
+    assert_eq!(end.outcome, Outcome::Done);
+    assert_eq!((end.report.counts.sent, end.report.counts.failed), (11, 1));
+    assert_eq!(end.report.patients_failed, 1);
+}
+
+#[test]
+fn an_export_that_stops_is_told_as_such() {
+    let sink = Faulty::new(|_, _| Some(BackendError::new(Remedy::Stop, "no bucket").into()));
+    let world = World::new(&keys(1, 1), sink);
+    world.try_export().expect_err("it stops");
+    let end = world.status().last_run.and_then(|run| run.end);
+    assert_eq!(end.expect("it ended").outcome, Outcome::Stopped);
+}
+
+#[test]
+fn one_holder_at_a_time() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let first = open(directory.path()).expect("a journal");
+    assert!(destinations(directory.path()).expect("a status")[0].is_running);
+    let second = open(directory.path()).expect_err("it is held");
+    assert!(matches!(second, Error::Busy), "{second:?}");
+    Journal::open(directory.path(), "another", "jane", now).expect("another destination");
+    drop(first);
+    open(directory.path()).expect("it is free again");
+}
+
+/// Wherever a patient's file is torn, what stands before is read, the rest is cut, and the next export
+/// mends it.
+#[test]
+fn a_file_torn_at_any_byte_is_cut_and_mended() {
+    let world = World::new(&keys(1, 3), blind());
+    world.export();
+    let file = world.of_destination().join("patients/S-0");
+    let whole = fs::read(&file).expect("a file");
+    let lines = whole.iter().filter(|byte| **byte == b'\n').count();
+    assert_eq!(lines, 3);
+    for cut in 0..whole.len() {
+        File::create(&file)
+            .and_then(|mut file| file.write_all(&whole[..cut]))
+            .expect("torn");
+        let known = whole[..cut].iter().filter(|byte| **byte == b'\n').count() as u64;
+        let report = world.export();
+        assert_eq!(
+            report.counts.skipped, 3,
+            "cut at {cut}: the sink compares what is unknown"
+        );
+        let mended = fs::read(&file).expect("a file");
+        assert_eq!(
+            mended.len(),
+            whole.len(),
+            "cut at {cut}, {known} lines were whole"
+        );
+        let next = world.sink.puts();
+        world.export();
+        assert_eq!(world.sink.puts(), next, "cut at {cut}: all is known again");
+    }
+}
+
+/// A bit that flips costs a comparison, no more.
+#[test]
+fn a_damaged_line_is_not_believed() {
+    let world = World::new(&keys(1, 3), blind());
+    world.export();
+    let file = world.of_destination().join("patients/S-0");
+    let whole = fs::read(&file).expect("a file");
+    for at in (0..whole.len()).step_by(7) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        File::create(&file)
+            .and_then(|mut file| file.write_all(&damaged))
+            .expect("damaged");
+        let before = world.sink.puts();
+        assert_eq!(world.export().counts.failed, 0, "byte {at}");
+        assert!(world.sink.puts() > before, "byte {at}: nothing was asked");
+    }
+}
+
+#[test]
+fn torn_runs_and_totals_are_found_out_anew() {
+    let world = World::new(&keys(2, 3), healthy());
+    world.export();
+    let expected = world.status().totals;
+    for name in ["runs", "totals"] {
+        let file = world.of_destination().join(name);
+        let whole = fs::read(&file).expect("a file");
+        for cut in 0..whole.len() {
+            File::create(&file)
+                .and_then(|mut file| file.write_all(&whole[..cut]))
+                .expect("torn");
+            assert_eq!(world.status().totals, expected, "{name} cut at {cut}");
+            let journal = open(&world.journal()).expect("it opens");
+            assert_eq!(journal.totals(), expected, "{name} cut at {cut}");
+        }
+        File::create(&file)
+            .and_then(|mut file| file.write_all(&whole))
+            .expect("whole");
+    }
+}
+
+#[test]
+fn a_dry_run_notes_nothing() {
+    let world = World::new(&keys(1, 3), healthy());
+    let journal = Arc::new(open(&world.journal()).expect("a journal"));
+    Exporter::new(Arc::clone(&world.sink) as Arc<dyn Sink>)
+        .with_options(hasty().with_mode(Mode::DryRun))
+        .with_journal(journal)
+        .export(
+            &DirectorySource::new(world.public()),
+            &Selection::all(),
+            &Cancel::new(),
+            &Quiet,
+        )
+        .expect("a dry run");
+    assert!(world.status().last_run.is_none());
+    assert_eq!(world.status().totals.objects, 0);
+}
+
+#[test]
+fn a_journal_of_another_version_or_destination_is_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    drop(open(directory.path()).expect("a journal"));
+    let mut entries = fs::read_dir(directory.path()).expect("a journal");
+    let header = entries
+        .next()
+        .expect("one")
+        .expect("an entry")
+        .path()
+        .join("header");
+    for text in [
+        "anon-export journal 2\nmemory:test\n",
+        "anon-export journal 1\nelsewhere\n",
+    ] {
+        File::create(&header)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .expect("written");
+        let error = open(directory.path()).expect_err("it is refused");
+        assert!(matches!(error, Error::JournalForm { .. }), "{error:?}");
+    }
+}
+
+/// A stored journal of version 1 is read, for ever.
+#[test]
+fn version_1_is_read() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/journal-1");
+    copy(&fixture, directory.path());
+    let all = destinations(directory.path()).expect("a status");
+    let [status] = &all[..] else {
+        panic!("one destination: {all:?}");
+    };
+    assert_eq!(status.address, "file:/data/out");
+    assert_eq!((status.totals.patients, status.totals.objects), (2, 3));
+    assert_eq!(status.totals.bytes, 6030);
+    let end = status.last_run.as_ref().and_then(|run| run.end.as_ref());
+    assert_eq!(end.expect("it ended").report.counts.skipped, 1);
+    // Without the totals the patients' files say the same.
+    fs::remove_file(first(directory.path()).join("totals")).expect("removed");
+    assert_eq!(
+        destinations(directory.path()).expect("a status")[0].totals,
+        status.totals
+    );
+    Journal::open(directory.path(), "file:/data/out", "jane", now).expect("it opens");
+    assert_eq!(
+        fs::read_dir(directory.path()).expect("a journal").count(),
+        1,
+        "it is the same"
+    );
+}
+
+fn first(of: &Path) -> PathBuf {
+    let mut entries = fs::read_dir(of).expect("a directory");
+    entries.next().expect("one").expect("an entry").path()
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a directory");
+    for entry in fs::read_dir(from).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        let to = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            copy(&path, &to);
+        } else {
+            fs::copy(&path, &to).expect("copied");
+        }
+    }
+}
+
+/// A journal that cannot be read or written ends the export: what it does not know would be sent for
+/// ever.
+#[test]
+fn a_journal_that_cannot_be_used_stops_the_export() {
+    let world = World::new(&keys(2, 3), healthy());
+    world.export();
+    let file = world.of_destination().join("patients/S-0");
+    fs::remove_file(&file).expect("removed");
+    fs::create_dir(&file).expect("a directory in the place of a file");
+    let ended = world.try_export().expect_err("it cannot be used");
+    assert!(matches!(ended.error, Error::Journal { .. }), "{ended:?}");
+    let end = world.status_of_runs();
+    assert_eq!(end, Some(Outcome::Stopped));
+}
+
+/// A directory as the destination: the journal alone makes the second run cheap.
+#[test]
+fn a_directory_is_exported_to_and_resumed() {
+    let world = World::new(&keys(2, 6), healthy());
+    let to = world.directory.path().join("to");
+    for sent in [12, 0] {
+        let sink: Arc<dyn Sink> = Arc::new(DirectorySink::open(&to).expect("a sink"));
+        let journal = Arc::new(open(&world.journal()).expect("a journal"));
+        let report = Exporter::new(sink)
+            .with_journal(journal)
+            .export(
+                &DirectorySource::new(world.public()),
+                &Selection::all(),
+                &Cancel::new(),
+                &Quiet,
+            )
+            .expect("an export");
+        assert_eq!(report.counts.sent, sent);
+        assert!(report.is_complete());
+    }
+    for key in keys(2, 6) {
+        assert_eq!(
+            fs::read(to.join(key.to_string())).expect("a file"),
+            bytes(&key)
+        );
+    }
+}

@@ -1,0 +1,258 @@
+//! Sources, sinks and observers that tests of the exporter share.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anon_export::{
+    Backoff, Error, ExportEvent, ExportOptions, Listed, MemorySink, MemorySource, Needs, ObjectKey,
+    Observer, Part, Sink, Stored,
+};
+
+pub(crate) fn key(patient: u32, study: u32, n: u32) -> ObjectKey {
+    let parts = [
+        format!("S-{patient}"),
+        format!("1.1.{patient}.{study}"),
+        format!("1.2.{patient}.{study}"),
+        format!("1.3.{patient}.{study}.{n}"),
+    ];
+    ObjectKey::new(parts.each_ref().map(String::as_str)).expect("a key")
+}
+
+pub(crate) fn bytes(key: &ObjectKey) -> Vec<u8> {
+    let len = 10 + key.to_string().bytes().map(usize::from).sum::<usize>() % 900;
+    key.to_string().bytes().cycle().take(len).collect()
+}
+
+/// So many objects of each of so many patients, half of them in a second study.
+pub(crate) fn keys(patients: u32, objects: u32) -> BTreeSet<ObjectKey> {
+    (0..patients)
+        .flat_map(|patient| (0..objects).map(move |n| key(patient, n % 2, n)))
+        .collect()
+}
+
+pub(crate) fn source(keys: &BTreeSet<ObjectKey>) -> MemorySource {
+    let mut source = MemorySource::new();
+    for key in keys {
+        source.insert(key.clone(), bytes(key));
+    }
+    source
+}
+
+/// The same as files.
+pub(crate) fn files(root: &Path, keys: &BTreeSet<ObjectKey>) {
+    for key in keys {
+        write(root, key, &bytes(key));
+    }
+}
+
+pub(crate) fn write(root: &Path, key: &ObjectKey, bytes: &[u8]) {
+    let path = root.join(key.to_string());
+    fs::create_dir_all(path.parent().expect("a series")).expect("a directory");
+    let mut file = File::create(path).expect("a file");
+    file.write_all(bytes).expect("written");
+}
+
+/// What a sink says it has of these patients.
+pub(crate) fn listed(sink: &dyn Sink, patients: u32) -> BTreeSet<ObjectKey> {
+    let mut all = BTreeSet::new();
+    for patient in 0..patients {
+        let patient = Part::new(format!("S-{patient}")).expect("a name");
+        sink.list(&patient, &mut |listed| {
+            all.insert(listed.key);
+            ControlFlow::Continue(())
+        })
+        .expect("a listing");
+    }
+    all
+}
+
+/// Options that wait for nobody.
+pub(crate) fn hasty() -> ExportOptions {
+    let ms = Duration::from_millis;
+    ExportOptions::default().with_backoff(Backoff::new(ms(0), ms(0)))
+}
+
+type Fault = dyn Fn(&ObjectKey, u32) -> Option<Error> + Send + Sync;
+type ListFault = dyn Fn(&Part, u32) -> Option<Error> + Send + Sync;
+
+/// A sink in memory that fails as it is told.
+pub(crate) struct Faulty {
+    pub(crate) memory: MemorySink,
+    fault: Box<Fault>,
+    list_fault: Box<ListFault>,
+    tries: Mutex<BTreeMap<String, u32>>,
+    puts: AtomicU64,
+}
+
+impl Faulty {
+    /// Fails the nth try (from 1 on) of an object with this.
+    pub(crate) fn new(
+        fault: impl Fn(&ObjectKey, u32) -> Option<Error> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            memory: MemorySink::new(),
+            fault: Box::new(fault),
+            list_fault: Box::new(|_, _| None),
+            tries: Mutex::default(),
+            puts: AtomicU64::new(0),
+        }
+    }
+
+    /// Fails the nth listing of a patient with this.
+    pub(crate) fn with_lists(
+        self,
+        fault: impl Fn(&Part, u32) -> Option<Error> + Send + Sync + 'static,
+    ) -> Self {
+        let list_fault = Box::new(fault);
+        Self { list_fault, ..self }
+    }
+
+    /// How many objects came to the memory.
+    pub(crate) fn puts(&self) -> u64 {
+        self.puts.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn tries(&self, of: &impl fmt::Display) -> u32 {
+        let tries = self.tries.lock().expect("the tries");
+        tries.get(&of.to_string()).copied().unwrap_or_default()
+    }
+
+    fn tried(&self, of: &impl fmt::Display) -> u32 {
+        let mut tries = self.tries.lock().expect("the tries");
+        let tries = tries.entry(of.to_string()).or_default();
+        *tries += 1;
+        *tries
+    }
+}
+
+impl fmt::Debug for Faulty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Faulty")
+    }
+}
+
+impl Sink for Faulty {
+    fn needs(&self) -> Needs {
+        self.memory.needs()
+    }
+
+    fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
+        match (self.fault)(key, self.tried(key)) {
+            Some(error) => Err(error),
+            None => {
+                self.puts.fetch_add(1, Ordering::Relaxed);
+                self.memory.put(key, len, body)
+            }
+        }
+    }
+
+    fn list(
+        &self,
+        patient: &Part,
+        each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        match (self.list_fault)(patient, self.tried(patient)) {
+            Some(error) => Err(error),
+            None => self.memory.list(patient, each),
+        }
+    }
+}
+
+/// A sink that calls back before it puts an object, and does not compare.
+pub(crate) struct Hooked<S> {
+    pub(crate) sink: S,
+    hook: Box<dyn Fn(&ObjectKey) + Send + Sync>,
+}
+
+impl<S: Sink> Hooked<S> {
+    pub(crate) fn new(sink: S, hook: impl Fn(&ObjectKey) + Send + Sync + 'static) -> Self {
+        let hook = Box::new(hook);
+        Self { sink, hook }
+    }
+}
+
+impl<S: Sink> fmt::Debug for Hooked<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Hooked({:?})", self.sink)
+    }
+}
+
+impl<S: Sink> Sink for Hooked<S> {
+    fn needs(&self) -> Needs {
+        self.sink.needs()
+    }
+
+    fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
+        (self.hook)(key);
+        self.sink.put(key, len, body)
+    }
+
+    fn list(
+        &self,
+        patient: &Part,
+        each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.sink.list(patient, each)
+    }
+}
+
+/// Keeps what was told, one line an event.
+#[derive(Debug, Default)]
+pub(crate) struct Log(Mutex<Vec<String>>);
+
+impl Log {
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.0.lock().expect("the log").clone()
+    }
+
+    pub(crate) fn count(&self, beginning: &str) -> u64 {
+        let lines = self.lines();
+        let found = lines.iter().filter(|line| line.starts_with(beginning));
+        found.count() as u64
+    }
+}
+
+impl Observer for Log {
+    fn event(&self, event: &ExportEvent<'_>) {
+        let line = match event {
+            ExportEvent::PatientBegun { patient } => format!("begun {patient}"),
+            ExportEvent::Progress { .. } => return,
+            ExportEvent::Sent { key, warning, .. } => format!("sent {key} {warning:?}"),
+            ExportEvent::Skipped { key, .. } => format!("skipped {key}"),
+            ExportEvent::Retrying {
+                key,
+                attempt,
+                error,
+                wait,
+            } => {
+                format!("retrying {key:?} {attempt} {wait:?} {}", error.text())
+            }
+            ExportEvent::Failed { key, error, .. } => format!("failed {key} {}", error.text()),
+            ExportEvent::PatientEnded { report } => format!("ended {} {report:?}", report.patient),
+            other => format!("{other:?}"),
+        };
+        self.0.lock().expect("the log").push(line);
+    }
+}
+
+/// Calls back at each event.
+pub(crate) struct Hears<F>(pub(crate) F);
+
+impl<F> fmt::Debug for Hears<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hears")
+    }
+}
+
+impl<F: Fn(&ExportEvent<'_>) + Send + Sync> Observer for Hears<F> {
+    fn event(&self, event: &ExportEvent<'_>) {
+        (self.0)(event);
+    }
+}
