@@ -1,8 +1,8 @@
 //! The client of the SDK, and the threads it runs on. Nothing outside of this module and `api` is async.
 
 use std::future::Future;
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use aws_config::BehaviorVersion;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -24,24 +24,35 @@ use super::config::S3Config;
 use super::credentials::{Credentials, Keys};
 use super::error::S3Error;
 use super::watch::Watched;
+use crate::{Cancel, Error};
 
 /// Bytes a second that a body is given at least; sixteen that share a thin line come to 2 Mbit/s.
 pub(super) const LEAST_RATE: u64 = 16 * 1024;
 
+/// How often whoever waits looks if the end is wished.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long clearing up may take when the end is wished.
+const LAST: Duration = Duration::from_secs(5);
+
 /// Threads that requests run on; dropping it ends them without waiting, so that an async program may
 /// drop it, too.
 #[derive(Debug)]
-pub(crate) struct Threads(Option<Runtime>);
+pub(super) struct Threads {
+    runtime: Option<Runtime>,
+    cancel: Cancel,
+}
 
 /// What a request will give.
 #[derive(Debug)]
-pub(crate) struct Pending<T> {
+pub(super) struct Pending<T> {
     result: mpsc::Receiver<T>,
     task: AbortHandle,
+    cancel: Cancel,
 }
 
 impl Threads {
-    pub(crate) fn start() -> Result<Self, S3Error> {
+    pub(super) fn start() -> Result<Self, S3Error> {
         let threads = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(1, 4));
         let runtime = runtime::Builder::new_multi_thread()
             .worker_threads(threads)
@@ -50,17 +61,26 @@ impl Threads {
             .enable_all()
             .build();
         match runtime {
-            Ok(runtime) => Ok(Self(Some(runtime))),
+            Ok(runtime) => Ok(Self {
+                runtime: Some(runtime),
+                cancel: Cancel::new(),
+            }),
             Err(error) => Err(S3Error::Start { kind: error.kind() }),
         }
     }
 
+    /// Requests are given up when this is wished.
+    pub(super) fn with_cancel(mut self, cancel: Cancel) -> Self {
+        self.cancel = cancel;
+        self
+    }
+
     /// Starts a request.
-    pub(crate) fn start_one<T: Send + 'static>(
+    pub(super) fn start_one<T: Send + 'static>(
         &self,
         request: impl Future<Output = T> + Send + 'static,
     ) -> Result<Pending<T>, S3Error> {
-        let runtime = self.0.as_ref().ok_or(S3Error::Closed)?;
+        let runtime = self.runtime.as_ref().ok_or(S3Error::Closed)?;
         let (done, result) = mpsc::sync_channel(1);
         let request = async move {
             let value = request.await;
@@ -70,29 +90,62 @@ impl Threads {
         let task = runtime
             .spawn(request.with_current_subscriber())
             .abort_handle();
-        Ok(Pending { result, task })
+        let cancel = self.cancel.clone();
+        Ok(Pending {
+            result,
+            task,
+            cancel,
+        })
     }
 
     /// Runs a request, and waits for it. Not by `block_on`, which panics inside an async program.
-    pub(crate) fn run<T: Send + 'static>(
+    pub(super) fn run<T: Send + 'static>(
         &self,
         request: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, S3Error> {
+    ) -> Result<T, Error> {
         self.start_one(request)?.wait()
+    }
+
+    /// Runs a request that clears up: also when the end is wished, but not for long then.
+    pub(super) fn run_last<T: Send + 'static>(
+        &self,
+        request: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let last = self.start_one(request)?;
+        let began = Instant::now();
+        loop {
+            match last.result.recv_timeout(LOOK) {
+                Ok(value) => return Ok(value),
+                Err(RecvTimeoutError::Disconnected) => return Err(S3Error::Closed.into()),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if self.cancel.is_cancelled() && began.elapsed() > LAST {
+                return Err(Error::Cancelled);
+            }
+        }
     }
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
+        if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
 }
 
 impl<T> Pending<T> {
-    pub(crate) fn wait(self) -> Result<T, S3Error> {
-        self.result.recv().map_err(|_| S3Error::Closed)
+    pub(super) fn wait(self) -> Result<T, Error> {
+        loop {
+            if self.cancel.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            match self.result.recv_timeout(LOOK) {
+                Ok(value) => return Ok(value),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(S3Error::Closed.into()),
+            }
+        }
     }
 }
 

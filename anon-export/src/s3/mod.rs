@@ -71,7 +71,7 @@ use self::digest::{Digests, ETag};
 use self::layout::Layout;
 use self::session::Session;
 use crate::sink::copy_exact;
-use crate::{Error, Listed, Needs, ObjectKey, Part, Put, Sink, Stored, Tag};
+use crate::{Cancel, Error, Listed, Needs, ObjectKey, Part, Put, Sink, Stored, Tag};
 
 pub use self::config::{Addressing, ChecksumMode, Encryption, S3Config};
 pub use self::credentials::{Credentials, Keys, Secret};
@@ -110,6 +110,40 @@ impl S3Sink {
             opaque: AtomicBool::new(false),
             threads,
         })
+    }
+
+    /// Gives requests up when the end is wished: the call is [`Error::Cancelled`] then. What it was putting
+    /// is there whole, if its last request had arrived, or not at all.
+    #[must_use]
+    pub fn with_cancel(self, cancel: Cancel) -> Self {
+        let threads = self.threads.with_cancel(cancel);
+        Self { threads, ..self }
+    }
+
+    /// Where objects go: the endpoint, or `aws`, the bucket, and what stands before the patient. The same
+    /// place always has the same address.
+    ///
+    /// # Examples
+    /// ```
+    /// use anon_export::s3::{Credentials, Keys, S3Config, S3Sink, Secret};
+    ///
+    /// let keys = Keys::new(Secret::new("KEY".into()), Secret::new("secret".into()));
+    /// let config = S3Config::new("trials", "TRIAL-7")
+    ///     .with_endpoint("http://127.0.0.1:9000")
+    ///     .with_credentials(Credentials::Keys(keys));
+    /// let sink = S3Sink::open(config)?;
+    /// assert_eq!(sink.address(), "s3:http://127.0.0.1:9000/trials/TRIAL-7");
+    /// # Ok::<(), anon_export::Error>(())
+    /// ```
+    pub fn address(&self) -> String {
+        let config = &self.api.config;
+        let service = config.endpoint.as_deref().unwrap_or("aws");
+        let top = self.api.layout.top().trim_end_matches('/');
+        format!(
+            "s3:{}/{}/{top}",
+            service.trim_end_matches('/'),
+            config.bucket
+        )
     }
 
     fn put_whole(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Told, Error> {

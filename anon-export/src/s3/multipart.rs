@@ -155,8 +155,10 @@ impl Drop for Upload<'_> {
 /// Takes an upload back. If that fails, the first put of the patient in the next export does it.
 fn abort(sink: &S3Sink, name: String, id: String) {
     let api = Arc::clone(&sink.api);
-    let ended = sink.threads.run(async move { api.abort(name, id).await });
-    if let Err(error) = ended.map_err(Error::from).flatten() {
+    let ended = sink
+        .threads
+        .run_last(async move { api.abort(name, id).await });
+    if let Err(error) = ended.flatten() {
         tracing::warn!(%error, "an upload in parts stays until the next export");
     }
 }
