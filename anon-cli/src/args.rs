@@ -251,18 +251,19 @@ pub(crate) struct Retrieve {
 }
 
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
 pub(crate) struct Export {
     /// A node of the settings, AET@host:port, s3, or file:DIR
     #[arg(value_name = "DEST")]
     pub(crate) destination: String,
     /// The patient with this anonymous id; may be given several times
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", group = "what")]
     pub(crate) patient: Vec<String>,
     /// The study with this anonymous UID; may be given several times
-    #[arg(long, value_name = "UID")]
+    #[arg(long, value_name = "UID", group = "what")]
     pub(crate) study: Vec<String>,
     /// Everything that is stored
-    #[arg(long, conflicts_with_all = ["patient", "study"])]
+    #[arg(long, group = "what", conflicts_with_all = ["patient", "study"])]
     pub(crate) all: bool,
     /// Ask the destination what it has, say what would be sent, and send nothing
     #[arg(long)]

@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 
+pub use dicom::image;
+
 use crate::{Error, Listed, ObjectKey, Part, Put, Sink, Stored};
 
 /// Checks every promise of [`Sink`], as far as its [`Needs`](crate::Needs) say that it gives it.

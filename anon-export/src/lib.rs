@@ -5,11 +5,17 @@
 //! not see originals can use it.
 //!
 //! ```text
-//!                     ObjectKey                      Sink
-//!  public/<patient>/<study>/<series>/<instance>.dcm ──put──► DirectorySink   a directory
-//!                         ▲                         ──put──► MemorySink      tests, small programs
-//!                         └──────────list───────────         yours           anything else
+//!  Source                                Exporter                              Sink
+//!  public/<patient>/<study>/<series>/    list, skip what is there,  ──put──►  DirectorySink  a directory
+//!      <instance>.dcm  ──objects──►      send, retry, tell          ──put──►  DicomSink      a DICOM node
+//!                                           │        ▲            ◄──list──   MemorySink     tests
+//!                                           ▼        │                        yours          anything
+//!                                        Journal: what was sent where and when
 //! ```
+//!
+//! An [`Exporter`] puts what a [`Source`] has at a [`Sink`], patients in parallel and objects in
+//! parallel. What fails is told and does not stop the rest; what was interrupted is finished by
+//! exporting again, and a [`Journal`] makes that cheap.
 //!
 //! A [`Sink`] promises three things, and the suite of feature `conformance` tests them:
 //!
@@ -42,6 +48,23 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A directory to another one, resumable:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use anon_export::{Cancel, DirectorySink, DirectorySource, Exporter, Quiet, Selection};
+//!
+//! # let place = std::env::temp_dir().join(format!("anon-export-doc-{}", std::process::id()));
+//! # std::fs::create_dir_all(place.join("public"))?;
+//! # let (public, out) = (place.join("public"), place.join("out"));
+//! let exporter = Exporter::new(Arc::new(DirectorySink::open(out)?));
+//! let source = DirectorySource::new(public);
+//! let report = exporter.export(&source, &Selection::all(), &Cancel::new(), &Quiet)?;
+//! assert!(report.is_complete());
+//! # std::fs::remove_dir_all(place)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # A sink of your own
 //!
 //! Implement [`Sink`], return a [`BackendError`] with its [`Remedy`] for what only you can know, and
@@ -57,21 +80,25 @@
 //! | feature | adds | default |
 //! |---|---|---|
 //! | `conformance` | `conformance::check`, the suite above | off |
+//! | `dicom` | `DicomSink`: DICOM nodes, over anon-net | off |
 //!
 //! # Limits
 //!
 //! * A part of a key has 1 to 64 characters of `A-Z a-z 0-9 _ - .` and inner spaces, and neither
 //!   begins nor ends with a dot or space: it is one file name everywhere, and never a way out of its
 //!   directory.
-//! * A body is read once, in pieces, and never held whole, but for [`MemorySink`].
+//! * A body is read once, in pieces, and never held whole, but for [`MemorySink`]. Each try opens it
+//!   anew, and its end is told only if the object is still what was listed.
+//! * Memory: for each patient on its way one listing of the destination and one file of the journal.
 //! * Calls block. Any number of threads may share a sink; [`Needs::parallel`] says how many help.
 //!
 //! # Logging
 //!
 //! Events of `tracing`, never a subscriber. An event or an error holds keys, which are pseudonyms,
-//! and lengths. It never holds bytes of a body, nor a key that was refused, nor what a failing
+//! lengths, statuses and SOP classes. It never holds bytes of a body, nor a key that was refused, nor what a failing
 //! reader says of itself.
 
+pub mod key;
 pub mod sink;
 pub mod source;
 
@@ -110,7 +137,8 @@ pub use exporter::{
     PatientReport, Quiet, Selection,
 };
 pub use journal::Journal;
+pub use key::{ObjectKey, Part};
 pub use memory::MemorySink;
 pub use retry::Backoff;
-pub use sink::{Listed, Needs, ObjectKey, Part, Put, Sink, Stored, Tag};
+pub use sink::{Listed, Needs, Put, Sink, Stored, Tag};
 pub use source::{DirectorySource, MemorySource, Source, SourceObject};

@@ -7,6 +7,7 @@
 //! | `deidentify_bytes` | one object in memory, in one call and in the two pure steps |
 //! | `deidentify_a_directory` | a directory with progress, with threads and a store on disk |
 //! | `write_your_own_store` | a lookup store of one's own behind the trait, and its check |
+//! | `write_your_own_sink` | a destination of one's own behind the trait, its check, and an export to it |
 //! | `async_program` | the engine's callback joined to a future, without a runtime |
 //! | `check_a_script` | a script's problems, with their places, and what its rules do |
 //! | `receive_over_dicom` | a DICOM node that de-identifies what it is sent |

@@ -26,7 +26,7 @@ use destination::Destination;
 use print::{Printer, Summary};
 
 pub(crate) fn run(context: &Context<'_>, args: &Export) -> anyhow::Result<Ended> {
-    let selection = selection(context, args)?;
+    let selection = selection(args)?;
     let project = Project::existing(&context.global)?;
     let settings = settings::load(&project)?;
     log::start_without_file(&context.global)?;
@@ -60,7 +60,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Export) -> anyhow::Result<Ended>
 }
 
 /// What was selected.
-fn selection(context: &Context<'_>, args: &Export) -> anyhow::Result<Selection> {
+fn selection(args: &Export) -> anyhow::Result<Selection> {
     let parts = |ids: &[String], what: &str| {
         let part = |id: &String| {
             Part::new(id.as_str()).map_err(|error| {
@@ -71,12 +71,6 @@ fn selection(context: &Context<'_>, args: &Export) -> anyhow::Result<Selection> 
     };
     if args.all {
         return Ok(Selection::all());
-    }
-    if args.patient.is_empty() && args.study.is_empty() {
-        return Err(Failure::configuration(format!(
-            "nothing is selected: name --patient ID, --study UID, or --all; {} lists the anonymous ids",
-            context.typed("patients")
-        )));
     }
     Ok(Selection::of(
         parts(&args.patient, "patient")?,

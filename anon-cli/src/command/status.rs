@@ -1,15 +1,16 @@
-//! `anon status`: totals, and what is in quarantine.
+//! `anon status`: totals, what is in quarantine, and what was exported.
 
 use std::collections::BTreeMap;
 
 use anon_engine::Quarantine as _;
+use anon_export::journal::{DestinationStatus, RunStatus, destinations};
 use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::command::Context;
 use crate::exit::Ended;
 use crate::project::Project;
-use crate::{log, report, settings, wire};
+use crate::{clock, log, report, settings, wire};
 
 #[derive(Debug, Serialize)]
 struct Summary {
@@ -26,6 +27,34 @@ struct Summary {
     rules: Option<String>,
     /// What the lookup store itself takes.
     lookup_bytes: u64,
+    exports: Vec<Exports>,
+}
+
+/// What was exported to a destination.
+#[derive(Debug, Serialize)]
+struct Exports {
+    destination: String,
+    patients: u64,
+    objects: u64,
+    bytes: u64,
+    /// When the last object was sent, or found there.
+    last: Option<String>,
+    running: bool,
+    last_run: Option<LastRun>,
+}
+
+#[derive(Debug, Serialize)]
+struct LastRun {
+    began: String,
+    who: String,
+    /// None if it still runs, or was killed.
+    ended: Option<String>,
+    outcome: Option<&'static str>,
+    sent: Option<u64>,
+    skipped: Option<u64>,
+    failed: Option<u64>,
+    left: Option<u64>,
+    patients_failed: Option<u64>,
 }
 
 pub(crate) fn run(context: &Context<'_>) -> anyhow::Result<Ended> {
@@ -37,6 +66,8 @@ pub(crate) fn run(context: &Context<'_>) -> anyhow::Result<Ended> {
     let counts = wire::quarantine(&project, &settings)
         .counts()
         .context("cannot count the quarantine")?;
+    let journal = project.export_journal(settings.export.journal.as_deref());
+    let exports = destinations(&journal).context("cannot read what was exported")?;
     let lookup_bytes = std::fs::metadata(project.lookup_file()).map_or(0, |file| file.len());
     let summary = Summary {
         event: "summary",
@@ -54,10 +85,67 @@ pub(crate) fn run(context: &Context<'_>) -> anyhow::Result<Ended> {
         site_id: settings.site_id.to_string(),
         rules: lookups.rules()?.map(|rules| rules.name),
         lookup_bytes,
+        exports: exports.into_iter().map(Exports::from).collect(),
     };
     context.report.json(&summary)?;
     print(context, &summary)?;
     Ok(context.ended(Ended::Done))
+}
+
+impl From<DestinationStatus> for Exports {
+    fn from(status: DestinationStatus) -> Self {
+        Self {
+            patients: status.totals.patients,
+            objects: status.totals.objects,
+            bytes: status.totals.bytes,
+            last: status.totals.last().map(clock::text),
+            destination: status.address,
+            running: status.is_running,
+            last_run: status.last_run.map(LastRun::from),
+        }
+    }
+}
+
+impl From<RunStatus> for LastRun {
+    fn from(run: RunStatus) -> Self {
+        let end = run.end.as_ref();
+        let counts = end.map(|end| end.report.counts);
+        Self {
+            began: clock::text(run.began),
+            ended: end.map(|end| clock::text(end.when)),
+            outcome: end.map(|end| end.outcome.name()),
+            sent: counts.map(|counts| counts.sent),
+            skipped: counts.map(|counts| counts.skipped),
+            failed: counts.map(|counts| counts.failed),
+            left: counts.map(|counts| counts.left),
+            patients_failed: end.map(|end| end.report.patients_failed),
+            who: run.who,
+        }
+    }
+}
+
+fn line_of(exports: &Exports) -> String {
+    let Exports {
+        destination,
+        patients,
+        objects,
+        ..
+    } = exports;
+    let bytes = report::bytes(exports.bytes);
+    let last = exports.last.as_deref().unwrap_or("never");
+    let state = match &exports.last_run {
+        _ if exports.running => ", an export runs now".to_owned(),
+        Some(run) => match (run.outcome, run.failed) {
+            (None, _) => ", the last export was killed: run it again".to_owned(),
+            (_, Some(failed)) if failed > 0 => format!(", {failed} failed in the last export"),
+            (Some("done"), _) => String::new(),
+            (Some(outcome), _) => format!(", the last export was {outcome}"),
+        },
+        None => String::new(),
+    };
+    format!(
+        "exported to {destination}: {patients} patients, {objects} objects, {bytes}, last {last}{state}"
+    )
 }
 
 fn print(context: &Context<'_>, summary: &Summary) -> anyhow::Result<()> {
@@ -79,6 +167,9 @@ fn print(context: &Context<'_>, summary: &Summary) -> anyhow::Result<()> {
     }
     for (category, count) in &summary.quarantined {
         line(format!("quarantined: {category} {count}"))?;
+    }
+    for exports in &summary.exports {
+        line(line_of(exports))?;
     }
     let rules = summary.rules.as_deref().unwrap_or("none used yet");
     line(format!(

@@ -7,7 +7,7 @@ const EXPLICIT_LITTLE: &str = "1.2.840.10008.1.2.1";
 
 /// A CT image with the UIDs of `key`, of `len` bytes, rounded up to what is possible: an even number
 /// (PS3.5 section 7.1.1). Its pixels are made of `seed`.
-pub(super) fn image(key: &ObjectKey, len: usize, seed: u8) -> Vec<u8> {
+pub fn image(key: &ObjectKey, len: usize, seed: u8) -> Vec<u8> {
     let [patient, study, series, instance] = key.parts();
     let mut meta = Vec::new();
     long(&mut meta, (2, 0x0001), *b"OB", &[0, 1]);

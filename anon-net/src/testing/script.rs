@@ -9,7 +9,7 @@
 //! ```
 //!
 //! It has no thread and no clock: a peer that never answers is a wait that times out at once, so no
-//! test takes longer for it. Where the test must meet the code, it opens a [`Gate`].
+//! test takes longer for it. To receive with a timeout of zero is to look, and no part of a script. Where the test must meet the code, it opens a [`Gate`].
 //!
 //! # Examples
 //! A peer that answers the wrong message:

@@ -19,6 +19,7 @@ mod script;
 mod send;
 mod send_files;
 mod send_many;
+mod sender;
 mod status;
 #[cfg(feature = "tls")]
 mod tls;

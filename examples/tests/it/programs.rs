@@ -63,6 +63,24 @@ fn write_your_own_store() {
 }
 
 #[test]
+fn write_your_own_sink() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let said = run(
+        env!("CARGO_BIN_EXE_write_your_own_sink"),
+        &[directory.path()],
+    );
+    let files = anon_examples::files().len();
+    assert!(
+        said.contains(&format!("{files} sent, 0 there before")),
+        "{said}"
+    );
+    assert!(
+        said.ends_with(&format!("0 sent, {files} there before\n")),
+        "{said}"
+    );
+}
+
+#[test]
 fn async_program() {
     let said = run(env!("CARGO_BIN_EXE_async_program"), &[]);
     let files = anon_examples::files();

@@ -1,7 +1,7 @@
 //! [`Destination`]: where an export goes to, as it was typed.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anon_export::{Cancel, DicomSink, DirectorySink, MemorySink, Sink};
@@ -39,7 +39,10 @@ impl Destination {
             return s3(context, project, settings, args, cancel);
         }
         match typed.strip_prefix("file:") {
-            Some(directory) => file(project, directory, args),
+            Some(directory) => {
+                let public = project.public(settings.public_dir.as_deref());
+                file(&[project.root(), &public], directory, args)
+            }
             None => dicom(project, settings, typed),
         }
     }
@@ -61,16 +64,16 @@ fn s3(
     ))
 }
 
-fn file(project: &Project, typed: &str, args: &Export) -> anyhow::Result<Destination> {
+/// A directory outside all of `ours`.
+fn file(ours: &[&Path], typed: &str, args: &Export) -> anyhow::Result<Destination> {
     if typed.is_empty() {
         return Err(Failure::configuration("file: names no directory"));
     }
     let path = std::path::absolute(typed)
         .with_context(|| Failure::CannotRun("the working directory cannot be found".into()))?;
-    // One place has one name, whatever links lead there.
-    let path = path.canonicalize().unwrap_or(path);
-    let root = project.root().canonicalize();
-    if root.is_ok_and(|root| path.starts_with(root)) {
+    let path = real(&path);
+    let is_below = |root: &&Path| path.starts_with(real(root));
+    if ours.iter().any(is_below) {
         return Err(Failure::configuration(
             "file: names a directory of the project itself: export to one outside it",
         ));
@@ -87,6 +90,17 @@ fn file(project: &Project, typed: &str, args: &Export) -> anyhow::Result<Destina
         address,
         cancel: service::Cancel::new(),
     })
+}
+
+/// The path without links, as far as it exists: one place has one name, whatever leads there, and also
+/// before it is made.
+fn real(path: &Path) -> PathBuf {
+    for ancestor in path.ancestors() {
+        if let (Ok(real), Ok(rest)) = (ancestor.canonicalize(), path.strip_prefix(ancestor)) {
+            return real.components().chain(rest.components()).collect();
+        }
+    }
+    path.to_owned()
 }
 
 fn open(path: &Path) -> anyhow::Result<DirectorySink> {
@@ -111,4 +125,27 @@ fn dicom(
         address,
         cancel,
     })
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_place_has_one_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        std::fs::create_dir(root.join("there")).unwrap();
+        std::os::unix::fs::symlink(root.join("there"), root.join("link")).unwrap();
+        for (typed, expected) in [
+            ("there", "there"),
+            ("link", "there"),
+            ("there/not/yet", "there/not/yet"),
+            ("link/not/yet", "there/not/yet"),
+            ("not", "not"),
+        ] {
+            assert_eq!(real(&root.join(typed)), root.join(expected), "{typed}");
+        }
+        assert_eq!(real(Path::new("/")), Path::new("/"));
+    }
 }

@@ -97,6 +97,9 @@ impl Sender {
         length: u64,
         cancel: &Cancel,
     ) -> Result<Status, ServiceError> {
+        if cancel.is_cancelled() {
+            return Err(ServiceError::Cancelled);
+        }
         let mut link = self.link(sort, cancel)?;
         let Sort {
             sop_class,

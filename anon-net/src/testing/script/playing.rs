@@ -120,7 +120,9 @@ impl Playing {
         if let Some(outgoing) = self.outbox.pop_front() {
             return Ok(outgoing);
         }
-        if matches!(self.steps.front(), Some(Step::Silence)) {
+        if timeout.is_zero() {
+            // A look whether anything came, not a wait for it.
+        } else if matches!(self.steps.front(), Some(Step::Silence)) {
             self.next();
         } else {
             self.departed(format!("it waits {}", self.due()));

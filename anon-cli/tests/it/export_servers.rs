@@ -1,0 +1,117 @@
+//! `anon export` to real archives: what they take is there, what they do not is told.
+
+use serde_json::json;
+
+use crate::shared::servers::{Kind, Setup};
+use crate::support::{Scene, Test};
+
+/// A project with CT images and one ultrasound image that is compressed by RLE.
+fn made() -> Test<Scene> {
+    let scene = Scene::new()?;
+    scene.cts(20)?;
+    scene.ultrasound("in/us.dcm")?;
+    scene
+        .run(&["init", "project", "--modalities", "CT,US"])?
+        .exits(0);
+    scene.json(&["import", "in"])?.exits(0);
+    Ok(scene)
+}
+
+#[test]
+fn archives_take_what_is_exported_once() -> Test {
+    for kind in Kind::ARCHIVES {
+        let Some(server) = kind.start(&Setup::default())? else {
+            continue;
+        };
+        let scene = made()?;
+        let (port, set) = (server.address().port().to_string(), "config");
+        for (key, value) in [
+            ("aet", server.title()),
+            ("host", "127.0.0.1"),
+            ("port", &port),
+        ] {
+            scene
+                .json(&[set, "set", &format!("node.ARCHIVE.{key}"), value])?
+                .exits(0);
+        }
+        // A new node is asked, not sent to, until somebody says so.
+        let refused = scene.json(&["export", "ARCHIVE", "--all"])?.exits(3);
+        assert!(
+            refused.err.contains("node.ARCHIVE.use export"),
+            "{}",
+            refused.err
+        );
+        scene
+            .json(&[set, "add", "node.ARCHIVE.use", "export"])?
+            .exits(0);
+        let is_taken = kind.takes("1.2.840.10008.1.2.5");
+        let ran = scene.json(&["export", "ARCHIVE", "--all"])?;
+        let summary = ran.exits(i32::from(!is_taken)).summary()?;
+        let sent = if is_taken { 21 } else { 20 };
+        assert_eq!(
+            (&summary["sent"], &summary["failed"]),
+            (&json!(sent), &json!(21 - sent)),
+            "{kind:?}: {summary}"
+        );
+        // Without the journal: the archive is asked, at image level.
+        std::fs::remove_dir_all(scene.project().join("export"))?;
+        let place = format!("{}@{}", server.title(), server.address());
+        let dry = scene
+            .json(&["export", &place, "--all", "--dry-run"])?
+            .exits(0)
+            .summary()?;
+        assert_eq!(
+            (&dry["sent"], &dry["skipped"]),
+            (&json!(21 - sent), &json!(sent)),
+            "{kind:?}"
+        );
+        let again = scene
+            .json(&["export", &place, "--all"])?
+            .exits(i32::from(!is_taken))
+            .summary()?;
+        assert_eq!(
+            (&again["sent"], &again["skipped"]),
+            (&json!(0), &json!(sent)),
+            "{kind:?}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_server_that_does_not_know_us_is_told_how_to() -> Test {
+    let refuses = Setup::default().with("--refuse").mute();
+    let Some(server) = Kind::Storescp.start(&refuses)? else {
+        return Ok(());
+    };
+    let scene = made()?;
+    let place = format!("{}@{}", server.title(), server.address());
+    let ran = scene.json(&["export", &place, "--all"])?.exits(5);
+    let summary = ran.summary()?;
+    assert_eq!(summary["sent"], 0);
+    let error = summary["error"].as_str().unwrap_or_default();
+    assert!(error.contains("the node"), "{summary}");
+    Ok(())
+}
+
+/// A receiver without queries: what was sent is known by the journal alone.
+#[test]
+fn a_receiver_without_queries_is_not_sent_to_twice() -> Test {
+    let Some(server) = Kind::Storescp.start(&Setup::default().with("+xa"))? else {
+        return Ok(());
+    };
+    let scene = made()?;
+    let place = format!("{}@{}", server.title(), server.address());
+    let first = scene
+        .json(&["export", &place, "--all"])?
+        .exits(0)
+        .summary()?;
+    assert_eq!(first["sent"], 21, "{first}");
+    let again = scene
+        .json(&["export", &place, "--all"])?
+        .exits(0)
+        .summary()?;
+    assert_eq!((&again["sent"], &again["skipped"]), (&json!(0), &json!(21)));
+    assert_eq!(server.received()?.len(), 21);
+    Ok(())
+}

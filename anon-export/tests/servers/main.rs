@@ -1,0 +1,173 @@
+//! Export to real archives on loopback: Orthanc, DCMTK and pynetdicom.
+//!
+//! `.ci/servers/install.sh` installs them. Without them these tests say so and pass.
+#![cfg(unix)]
+
+#[expect(dead_code, reason = "each binary uses some of it")]
+#[path = "../../../anon-net/tests/shared/mod.rs"]
+mod shared;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anon_export::{
+    Cancel, DicomSink, DirectorySource, ExportReport, Exporter, ObjectKey, Part, Quiet, Selection,
+    Sink, conformance,
+};
+use anon_net::association::ul::UlDial;
+use anon_net::service::{FileMeta, GetRequest, Scu, Target, Timeouts};
+use anon_net::testing::MemoryHandler;
+use anon_net::{Node, Uid};
+
+use shared::Test;
+use shared::servers::corpus::{Corpus, Instance};
+use shared::servers::{Kind, Server, Setup};
+
+fn scu() -> Test<Scu> {
+    let timeouts = Timeouts::all(Duration::from_secs(20));
+    Ok(Scu::new(Arc::new(UlDial::new()), "ANONYMIZER".parse()?).with_timeouts(timeouts))
+}
+
+fn node(server: &Server) -> Test<Node> {
+    Ok(Node::new(
+        server.title().parse()?,
+        "127.0.0.1",
+        server.address().port(),
+    )?)
+}
+
+fn sink(server: &Server) -> Test<DicomSink> {
+    let associations = NonZeroUsize::MIN.saturating_add(2);
+    Ok(DicomSink::new(scu()?, node(server)?, associations))
+}
+
+/// The suite on each archive, which is started anew for each of its promises.
+#[test]
+fn archives_pass_the_suite() -> Test {
+    for kind in Kind::ARCHIVES {
+        if kind.start(&Setup::default())?.is_none() {
+            continue;
+        }
+        let running = Mutex::new(Vec::new());
+        conformance::check(|| {
+            let server = kind.start(&Setup::default());
+            let server = server.expect("it starts").expect("it is installed");
+            let sink = sink(&server).expect("a sink");
+            let mut running = running.lock().expect("the servers");
+            running.clear();
+            running.push(server);
+            sink
+        });
+    }
+    Ok(())
+}
+
+fn key(instance: &Instance) -> Test<ObjectKey> {
+    let parts = [
+        Corpus::PATIENT,
+        Corpus::STUDY,
+        &instance.series,
+        &instance.uid,
+    ];
+    Ok(ObjectKey::new(parts)?)
+}
+
+fn export(server: &Server, public: &Path) -> Test<ExportReport> {
+    let exporter = Exporter::new(Arc::new(sink(server)?));
+    let source = DirectorySource::new(public);
+    Ok(exporter.export(&source, &Selection::all(), &Cancel::new(), &Quiet)?)
+}
+
+/// The data set of each file, as it stands in it.
+fn data_sets(instances: &[&Instance]) -> Test<BTreeMap<String, Vec<u8>>> {
+    let mut all = BTreeMap::new();
+    for instance in instances {
+        let file = fs::read(&instance.path)?;
+        let meta = FileMeta::read(&mut &*file)?;
+        let at = usize::try_from(meta.data_set_at)?;
+        all.insert(instance.uid.clone(), file.get(at..).ok_or("cut")?.to_vec());
+    }
+    Ok(all)
+}
+
+/// What an archive gives back, in the transfer syntax each instance was sent in.
+fn got(server: &Server, instances: &[&Instance]) -> Test<BTreeMap<String, Vec<u8>>> {
+    let mut all = BTreeMap::new();
+    for instance in instances {
+        let handler = MemoryHandler::new(64 << 20);
+        let target = Target::Instances {
+            study: Corpus::STUDY.parse()?,
+            series: instance.series.parse()?,
+            instances: vec![instance.uid.parse()?],
+        };
+        let classes = vec![Uid::new(instance.class)?];
+        let syntaxes = vec![Uid::new(instance.transfer_syntax)?];
+        let request = GetRequest::new(target, classes, syntaxes);
+        scu()?.get(
+            &node(server)?,
+            &request,
+            &handler,
+            &anon_net::Cancel::new(),
+            &mut |_| {},
+        )?;
+        let data_set = handler.stored(&instance.uid.parse()?);
+        all.insert(instance.uid.clone(), data_set.ok_or("nothing came")?);
+    }
+    Ok(all)
+}
+
+fn listed(server: &Server) -> Test<BTreeSet<ObjectKey>> {
+    let mut all = BTreeSet::new();
+    sink(server)?.list(&Part::new(Corpus::PATIENT)?, &mut |listed| {
+        all.insert(listed.key);
+        ControlFlow::Continue(())
+    })?;
+    Ok(all)
+}
+
+/// Every transfer syntax and three modalities in two series: sent as they are, found, given back byte
+/// for byte, and not sent again.
+#[test]
+fn what_is_exported_comes_back() -> Test {
+    let Some(corpus) = Corpus::new()? else {
+        return Ok(());
+    };
+    for kind in Kind::ARCHIVES {
+        let Some(server) = kind.start(&Setup::default())? else {
+            continue;
+        };
+        let directory = tempfile::tempdir()?;
+        let taken = corpus.taken_by(kind);
+        for instance in &corpus.instances {
+            let path = directory.path().join(key(instance)?.to_string());
+            fs::create_dir_all(path.parent().ok_or("a series")?)?;
+            fs::copy(&instance.path, path)?;
+        }
+        let (all, sent) = (corpus.instances.len() as u64, taken.len() as u64);
+        let report = export(&server, directory.path())?;
+        assert_eq!(report.counts.sent, sent, "{kind:?}: {report:?}");
+        // What the archive does not take in its encoding fails, and the rest goes on.
+        assert_eq!(report.counts.failed, all - sent, "{kind:?}: {report:?}");
+        let expected: Test<BTreeSet<ObjectKey>> = taken.iter().map(|it| key(it)).collect();
+        assert_eq!(listed(&server)?, expected?, "{kind:?}");
+        let (back, sent_bytes) = (got(&server, &taken)?, data_sets(&taken)?);
+        for (uid, bytes) in &sent_bytes {
+            assert!(
+                back.get(uid) == Some(bytes),
+                "{kind:?}: {uid} comes back as other bytes"
+            );
+        }
+        let again = export(&server, directory.path())?;
+        assert_eq!(
+            (again.counts.sent, again.counts.skipped),
+            (0, sent),
+            "{kind:?}"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! C-STORE one by one: what is proposed, what is kept, and what ends an association.
+
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+
+use anon_net::error::AbortedBy;
+use anon_net::service::{Cancel, FileMeta, Query, Sender, ServiceError, Sort};
+use anon_net::testing::ScriptedPeer;
+use anon_net::{Command, Error, Kind, Operation, Status};
+
+use crate::exchange::uid;
+use crate::send::{CT, EXPLICIT, JPEG, accepting, node, scu, success, taking};
+
+fn sort(syntax: &str) -> Sort {
+    Sort {
+        sop_class: uid(CT),
+        transfer_syntax: uid(syntax),
+    }
+}
+
+fn store(sender: &mut Sender, syntax: &str, bytes: &[u8]) -> Result<Status, ServiceError> {
+    let instance = "1.2.3".parse().expect("a UID");
+    let (mut body, length) = (bytes, bytes.len() as u64);
+    sender.store(&sort(syntax), &instance, &mut body, length, &Cancel::new())
+}
+
+#[test]
+fn an_association_is_kept_between_objects() {
+    let peer = ScriptedPeer::new().then(taking(accepting(), 3).expect_release());
+    let mut sender = scu(&peer).sender(&node());
+    for bytes in [&b"first"[..], b"", b"third"] {
+        let status = store(&mut sender, EXPLICIT, bytes);
+        assert_eq!(status.expect("an answer"), Status::SUCCESS);
+    }
+    sender.release();
+    let heard = peer.finish().expect("the script was played");
+    let data_sets: Vec<_> = heard.iter().map(|heard| &*heard.data_set).collect();
+    assert_eq!(data_sets, [&b"first"[..], b"", b"third"]);
+    assert!(
+        matches!(&heard[0].command, Command::Request(request) if request.operation == Operation::Store)
+    );
+}
+
+/// What was expected is proposed at once; a refusal costs no association.
+#[test]
+fn what_is_expected_is_proposed() {
+    let peer = ScriptedPeer::new().then(taking(accepting(), 1).expect_release());
+    let mut sender = scu(&peer).sender(&node());
+    sender.expect([sort(EXPLICIT)]);
+    for _ in 0..2 {
+        let refused = store(&mut sender, JPEG, b"jpeg");
+        assert!(
+            matches!(refused, Err(ServiceError::ContextRefused { .. })),
+            "{refused:?}"
+        );
+    }
+    store(&mut sender, EXPLICIT, b"explicit").expect("it was proposed with the other");
+    sender.release();
+    peer.finish().expect("the script was played");
+}
+
+#[test]
+fn a_body_that_fails_aborts() {
+    struct Fails;
+    impl Read for Fails {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
+    }
+    let peer = ScriptedPeer::new()
+        .then(accepting().expect_fragment(Kind::Command).expect_abort())
+        .then(taking(accepting(), 1).expect_release());
+    let mut sender = scu(&peer).sender(&node());
+    let instance = "1.2.3".parse().expect("a UID");
+    let failed = sender.store(&sort(EXPLICIT), &instance, &mut Fails, 9, &Cancel::new());
+    let Err(ServiceError::Association(Error::Unreadable { .. })) = failed else {
+        panic!("{failed:?}");
+    };
+    store(&mut sender, EXPLICIT, b"next").expect("on another association");
+    sender.release();
+    peer.finish().expect("the scripts were played");
+}
+
+#[test]
+fn the_end_can_be_wished_while_a_peer_is_silent() {
+    let cancel = Cancel::new();
+    let wish = cancel.clone();
+    let script = accepting()
+        .expect(Operation::Store)
+        .act(move || wish.cancel())
+        .expect_abort();
+    let peer = ScriptedPeer::new().then(script);
+    let mut sender = scu(&peer).sender(&node());
+    let instance = "1.2.3".parse().expect("a UID");
+    let ended = sender.store(&sort(EXPLICIT), &instance, &mut &b"object"[..], 6, &cancel);
+    assert!(matches!(ended, Err(ServiceError::Cancelled)), "{ended:?}");
+}
+
+#[test]
+fn a_late_answer_is_not_taken_for_the_next() {
+    let late = accepting()
+        .expect(Operation::Store)
+        .answer(success())
+        .answer(success())
+        .expect_abort();
+    let peer = ScriptedPeer::new()
+        .then(late)
+        .then(taking(accepting(), 1).abort(AbortedBy::User));
+    let mut sender = scu(&peer).sender(&node());
+    for _ in 0..2 {
+        store(&mut sender, EXPLICIT, b"object").expect("stored");
+    }
+    drop(sender);
+    peer.finish().expect("the scripts were played");
+}
+
+#[test]
+fn a_header_is_read_from_any_reader() {
+    let not = FileMeta::read(&mut &b"no DICOM"[..]);
+    assert!(matches!(not, Err(ServiceError::NotDicom { .. })), "{not:?}");
+}
+
+#[test]
+fn hierarchies_need_a_query_context() {
+    let peer = ScriptedPeer::new().then(accepting().expect_release());
+    let asked = scu(&peer).hierarchies(&node(), &Query::new(), &Cancel::new(), &mut |_, _| {
+        ControlFlow::Continue(())
+    });
+    assert!(
+        matches!(asked, Err(ServiceError::ContextRefused { .. })),
+        "{asked:?}"
+    );
+    peer.finish().expect("the script was played");
+}
