@@ -6,6 +6,8 @@ mod servers;
 #[path = "../../../anon-net/tests/shared/mod.rs"]
 mod shared;
 
+mod canary;
+mod cancel;
 #[cfg(feature = "cognito")]
 mod cognito;
 mod conformance;
@@ -13,5 +15,9 @@ mod double;
 mod faults;
 mod keys;
 mod parts;
+#[cfg(feature = "cognito")]
+mod pool;
 mod refused;
+#[cfg(feature = "cognito")]
+mod renewal;
 mod setup;
