@@ -4,6 +4,9 @@
 //! Everything has a portable fallback, tested below: where a system has no modes there is nothing to
 //! check, and where it has no sockets in the file system nobody listens.
 
+#[cfg(feature = "cognito")]
+pub(crate) mod terminal;
+
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -103,18 +106,11 @@ pub(crate) fn on_signal(come: impl Fn(i32) + Clone + Send + 'static) -> io::Resu
     system::on_signal(come)
 }
 
-/// Asks on the terminal, and does not show what is typed. None where there is no terminal.
-///
-/// Ctrl-C ends the asking when `ended` says that it came; the error is of kind `Interrupted`.
-pub(crate) fn ask_hidden(question: &str, ended: impl Fn() -> bool) -> io::Result<Option<String>> {
-    system::ask_hidden(question, ended)
-}
-
 #[cfg(unix)]
 mod unix {
     use std::ffi::OsString;
     use std::fs::{DirBuilder, File, OpenOptions, Permissions};
-    use std::io::{self, Read, Write};
+    use std::io::{self, Read};
     use std::os::fd::AsRawFd;
     use std::os::unix::ffi::OsStringExt;
     use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -124,9 +120,6 @@ mod unix {
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
 
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    use rustix::io::Errno;
-    use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
     use signal_hook::consts::{SIGINT, SIGTERM};
 
     use super::Access;
@@ -193,71 +186,6 @@ mod unix {
                 })?;
         }
         Ok(())
-    }
-
-    pub(super) fn ask_hidden(
-        question: &str,
-        ended: impl Fn() -> bool,
-    ) -> io::Result<Option<String>> {
-        let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty");
-        let Ok(mut terminal) = terminal else {
-            return Ok(None);
-        };
-        terminal.write_all(question.as_bytes())?;
-        let answer = {
-            let _hidden = Hidden::new(&terminal)?;
-            read_line(&terminal, ended)
-        };
-        terminal.write_all(b"\n")?;
-        answer.map(Some)
-    }
-
-    /// Shows nothing that is typed, until it is dropped.
-    struct Hidden<'t>(&'t File, Termios);
-
-    impl<'t> Hidden<'t> {
-        fn new(terminal: &'t File) -> io::Result<Self> {
-            let before = tcgetattr(terminal)?;
-            let mut hidden = before.clone();
-            hidden.local_modes.remove(LocalModes::ECHO);
-            tcsetattr(terminal, OptionalActions::Flush, &hidden)?;
-            Ok(Self(terminal, before))
-        }
-    }
-
-    impl Drop for Hidden<'_> {
-        fn drop(&mut self) {
-            // Nobody is left to tell if the terminal is gone.
-            let _gone = tcsetattr(self.0, OptionalActions::Flush, &self.1);
-        }
-    }
-
-    fn read_line(terminal: &File, ended: impl Fn() -> bool) -> io::Result<String> {
-        const LOOK: Timespec = Timespec {
-            tv_sec: 0,
-            tv_nsec: 200_000_000,
-        };
-        let mut line = Vec::new();
-        loop {
-            if ended() {
-                return Err(io::ErrorKind::Interrupted.into());
-            }
-            let mut wait = [PollFd::new(terminal, PollFlags::IN)];
-            match poll(&mut wait, Some(&LOOK)) {
-                Ok(0) | Err(Errno::INTR) => continue,
-                Ok(_) => {}
-                Err(error) => return Err(error.into()),
-            }
-            let mut byte = [0];
-            // By the byte: what comes after the line is not ours.
-            let end = (&*terminal).read(&mut byte)? == 0;
-            match byte {
-                _ if end => break,
-                [b'\n' | b'\r'] => break,
-                [byte] => line.push(byte),
-            }
-        }
-        String::from_utf8(line).map_err(|_| io::ErrorKind::InvalidData.into())
     }
 
     pub(crate) type Stream = UnixStream;
@@ -367,11 +295,6 @@ mod elsewhere {
     #[expect(clippy::unnecessary_wraps, reason = "the other systems can fail")]
     pub(super) fn on_signal(_: impl Fn(i32) + Clone + Send + 'static) -> io::Result<()> {
         Ok(())
-    }
-
-    #[expect(clippy::unnecessary_wraps, reason = "the other systems can fail")]
-    pub(super) fn ask_hidden(_: &str, _: impl Fn() -> bool) -> io::Result<Option<String>> {
-        Ok(None)
     }
 
     /// There is none: nothing makes one.
@@ -508,7 +431,6 @@ mod tests {
     #[test]
     fn without_signals_and_sockets_nobody_calls() {
         elsewhere::on_signal(|_| panic!("there are no signals")).unwrap();
-        assert_eq!(elsewhere::ask_hidden("?", || false).unwrap(), None);
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("socket");
         let (listener, mut stream) = (elsewhere::Listener(()), elsewhere::Stream(()));

@@ -26,10 +26,8 @@ where
             refusal(code, &Headers::of(response), action)
         }
         SdkError::TimeoutError(_) => S3Error::Stalled,
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => match stood_still(error) {
-            true => S3Error::Stalled,
-            false => S3Error::Unreachable,
-        },
+        SdkError::DispatchFailure(_) if stood_still(error) => S3Error::Stalled,
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => S3Error::Unreachable,
         SdkError::DispatchFailure(_) => broken(error),
         SdkError::ResponseError(answer) => {
             let status = answer.raw().status().as_u16();

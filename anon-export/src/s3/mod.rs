@@ -54,6 +54,7 @@ mod error;
 mod layout;
 mod multipart;
 mod session;
+mod uploads;
 mod watch;
 
 use std::collections::HashSet;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::S3Sink;
-use super::api::{Arrived, Told};
+use super::api::Told;
 use super::budget::Permit;
 use super::client::Pending;
 use super::digest::{Digests, Parts};
+use super::uploads::Arrived;
 use crate::sink::copy_exact;
 use crate::{Error, ObjectKey};
 

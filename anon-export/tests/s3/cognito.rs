@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Duration;
 
 use anon_export::cognito::{CognitoError, Login, Pools};
 use anon_export::s3::{Credentials, S3Config, S3Sink};
@@ -9,7 +10,7 @@ use anon_export::{Error, Remedy, Sink as _};
 
 use crate::servers::{BUCKET, S3Server};
 use crate::setup::{bytes, key, list, put, text};
-use crate::shared::Test;
+use crate::shared::{Test, wait};
 
 /// The keys that moto gives to everybody.
 const ACCESS_KEY: &str = "TESTACCESSKEY12345";
@@ -68,6 +69,25 @@ fn a_user_puts_objects_into_the_own_directory() -> Test {
     let there = fs::read(directory.join("TRIAL-7").join(key(1).to_string()))?;
     assert!(there == object, "read back");
     assert_eq!(list(&sink, "S-1")?.len(), 2, "listed");
+    Ok(())
+}
+
+/// moto's keys last 90 seconds: halfway they are renewed, in the middle of an export.
+#[test]
+fn keys_of_moto_are_renewed() -> Test {
+    let (Some(cognito), Some(s3)) = (Cognito::start()?, S3Server::rclone(ACCESS_KEY, SECRET_KEY)?)
+    else {
+        return Ok(());
+    };
+    let login = cognito.login("tester", cognito.id("PASSWORD"));
+    let sink = S3Sink::open(config(&s3, login))?;
+    let requests = || -> Test<usize> { Ok(cognito.server.log()?.matches("\"POST / ").count()) };
+    let before = requests()?;
+    wait::until("keys are renewed", Duration::from_mins(5), || {
+        put(&sink, &key(1), b"object")?;
+        Ok(requests()? > before)
+    })?;
+    put(&sink, &key(2), b"object")?;
     Ok(())
 }
 

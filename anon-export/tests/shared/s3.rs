@@ -102,6 +102,11 @@ impl S3Server {
         self.directory.path().join("data").join(BUCKET)
     }
 
+    /// What it printed: moto, a line for each request.
+    pub(crate) fn log(&self) -> Test<String> {
+        Ok(std::fs::read_to_string(self.directory.path().join("log"))?)
+    }
+
     /// Makes the bucket, pools and users in moto, and says their ids.
     pub(crate) fn cognito(&self) -> Test<BTreeMap<String, String>> {
         let made = Command::new(need::python())

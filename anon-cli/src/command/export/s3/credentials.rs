@@ -150,9 +150,9 @@ mod user {
 
     use super::super::wanted;
     use super::{
-        Context, Credentials, Export, Failure, S3, S3Config, S3Sink, Secret, failed, platform,
-        variable,
+        Context, Credentials, Export, Failure, S3, S3Config, S3Sink, Secret, failed, variable,
     };
+    use crate::platform::terminal;
 
     /// The sink of a Cognito user. The password, and a new one if the pool wants it, come from the
     /// environment or a terminal.
@@ -232,7 +232,7 @@ mod user {
         nowhere: impl Fn() -> String,
     ) -> anyhow::Result<Secret> {
         let ended = || context.signals.caught().is_some();
-        match platform::ask_hidden(question, ended) {
+        match terminal::ask_hidden(question, ended) {
             Ok(Some(answer)) if !answer.is_empty() => Ok(Secret::new(answer)),
             Ok(Some(_)) => Err(Failure::configuration("an empty password is none")),
             Ok(None) => Err(Failure::configuration(nowhere())),
