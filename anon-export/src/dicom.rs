@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use anon_net::dimse::{Operation, Status, StatusClass};
 use anon_net::service::hierarchy::StudyHierarchy;
-use anon_net::service::{Cancel, FileMeta, Query, Scu, ServiceError, Sort};
+use anon_net::service::{Cancel, FileMeta, Query, Scu, ServiceError, Sort, StudyMatch};
 use anon_net::{Error as NetError, Node};
 
 pub use error::DicomError;
@@ -40,7 +40,9 @@ const LOOK: Duration = Duration::from_millis(50);
 /// syntax it has. Associations are kept open between objects and shared by all threads. A node keeps an
 /// instance that it has as it likes: most keep the first. A listing tells neither lengths nor tags.
 ///
-/// Use it up to the end of an export only: an association without traffic is ended by many nodes.
+/// A node that takes fewer associations than are allowed is made do with: what it lets wait or rejects
+/// for now is sent on those that are open. Begin with one: some nodes (dcmqrscp of DCMTK) lose objects
+/// that come on two at once, and say that they have them.
 #[derive(Debug)]
 pub struct DicomSink {
     scu: Scu,
@@ -140,15 +142,17 @@ impl Sink for DicomSink {
         let Ok(query) = Query::new().with_patient_id(patient.as_str()) else {
             return Ok(());
         };
-        let listed =
+        let mut each_study = |study: &StudyMatch, hierarchy: &StudyHierarchy| {
+            // Some nodes ignore keys.
+            if !study.patient_id.is_empty() && study.patient_id != patient.as_str() {
+                return ControlFlow::Continue(());
+            }
+            instances(patient, hierarchy, each)
+        };
+        let listed = self.pool.alone(|| {
             self.scu
-                .hierarchies(&self.node, &query, &self.cancel, &mut |study, hierarchy| {
-                    // Some nodes ignore keys.
-                    if !study.patient_id.is_empty() && study.patient_id != patient.as_str() {
-                        return ControlFlow::Continue(());
-                    }
-                    instances(patient, hierarchy, each)
-                });
+                .hierarchies(&self.node, &query, &self.cancel, &mut each_study)
+        });
         match listed {
             Err(ServiceError::ContextRefused { .. }) => Err(Error::NoListing),
             listed => listed.map_err(|error| DicomError::from(error).into()),

@@ -101,6 +101,13 @@ fn a_receiver_without_queries_is_not_sent_to_twice() -> Test {
         return Ok(());
     };
     let scene = made()?;
+    // It takes one association, and lets the others wait.
+    scene
+        .json(&["config", "set", "export.associations", "4"])?
+        .exits(0);
+    scene
+        .json(&["config", "set", "timeouts.acse", "2"])?
+        .exits(0);
     let place = format!("{}@{}", server.title(), server.address());
     let first = scene
         .json(&["export", &place, "--all"])?

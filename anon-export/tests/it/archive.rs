@@ -98,6 +98,11 @@ impl Archive {
         DicomSink::new(scu, node(), NonZeroUsize::new(associations).expect("some"))
     }
 
+    /// The network it is in.
+    pub(crate) fn exchange(&self) -> Exchange {
+        self.exchange.clone()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.shared.objects.lock().expect("the objects").len()
     }

@@ -1,9 +1,10 @@
 //! The sink that is a DICOM node, against peers that play scripts: every way to fail.
 
-use std::io;
+use std::io::{self, Read};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anon_export::{
@@ -13,8 +14,8 @@ use anon_export::{
 use anon_net::dimse::{Operation, Status};
 use anon_net::error::{AbortedBy, Lasting, Rejection};
 use anon_net::service::{Retries, Scu, ServiceError, Timeouts};
-use anon_net::testing::{Reply, Script, ScriptedPeer};
-use anon_net::{Error as NetError, Supported};
+use anon_net::testing::{Exchange, Gate, Reply, Script, ScriptedPeer};
+use anon_net::{Association, Dial, Error as NetError, Node, Proposal, Supported};
 
 use crate::archive::{Archive, CT, EXPLICIT, MR, Manner, image, uid};
 use crate::world::{Log, hasty};
@@ -351,6 +352,98 @@ fn a_node_that_rejects_us_ends_the_export_at_once() {
     };
     assert_eq!(ended.report.counts.found, 0);
     peer.finish().expect("the script was played");
+}
+
+/// Lets one association pass; the next are rejected for now, which opens the gate.
+#[derive(Debug)]
+struct OneOnly {
+    exchange: Exchange,
+    dialled: AtomicBool,
+    rejected: Gate,
+}
+
+impl Dial for OneOnly {
+    fn dial(
+        &self,
+        node: &Node,
+        proposal: &Proposal,
+        timeout: Duration,
+    ) -> Result<Box<dyn Association>, NetError> {
+        if !self.dialled.swap(true, Ordering::Relaxed) {
+            return self.exchange.dial(node, proposal, timeout);
+        }
+        self.rejected.open();
+        let (lasting, reason) = (Lasting::Transient, Rejection::LocalLimit);
+        Err(NetError::Rejected { lasting, reason })
+    }
+}
+
+/// After its first 2 KiB it says so, and waits until another association was rejected.
+struct Waits<'b> {
+    rest: &'b [u8],
+    given: usize,
+    begun: Gate,
+    rejected: Gate,
+}
+
+impl Read for Waits<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.given > 2048 {
+            self.begun.open();
+            assert!(
+                self.rejected.wait(Duration::from_secs(30)),
+                "nobody was rejected"
+            );
+        }
+        let room = buffer.len().min(1024);
+        let count = self.rest.read(&mut buffer[..room])?;
+        self.given += count;
+        Ok(count)
+    }
+}
+
+/// A peer that takes one association: what finds no room waits for the first, and does not fail.
+#[test]
+fn a_peer_that_takes_one_association_is_made_do_with() {
+    let archive = Archive::new(Manner::Plain);
+    let (begun, rejected) = (Gate::new(), Gate::new());
+    let dial = OneOnly {
+        exchange: archive.exchange(),
+        dialled: AtomicBool::new(false),
+        rejected: rejected.clone(),
+    };
+    let scu = Scu::new(Arc::new(dial), "US".parse().expect("a title"));
+    let node = "ARCHIVE@there:104".parse().expect("a node");
+    let sink = DicomSink::new(scu, node, NonZeroUsize::MIN.saturating_add(3));
+    put(&sink, CT, 0).expect("the first");
+    let object = image(&key(1), CT, 9000);
+    let mut body = Waits {
+        rest: &object,
+        given: 0,
+        begun: begun.clone(),
+        rejected,
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            assert!(begun.wait(Duration::from_secs(30)), "nothing was begun");
+            put(&sink, CT, 2)
+        });
+        let stored = sink.put(&key(1), object.len() as u64, &mut body);
+        stored.expect("on the first association");
+        other
+            .join()
+            .expect("no panic")
+            .expect("on the first association too");
+    });
+    assert_eq!(archive.len(), 3);
+}
+
+/// With no association of ours open there is nothing to make do with.
+#[test]
+fn a_peer_without_any_room_is_told() {
+    let reason = Rejection::Congestion;
+    let error = put_to(Script::rejecting(Lasting::Transient, reason)).expect_err("no room");
+    assert_eq!(error.remedy(), Remedy::Retry);
 }
 
 #[test]

@@ -429,9 +429,9 @@ pub const KEYS: &[KeyDoc] = &[
     key(
         "export.associations",
         Kind::Integer,
-        "4",
+        "1",
         "1 to 64",
-        "associations with a DICOM node at once",
+        "associations with a DICOM node at once; some (DCMTK's dcmqrscp) lose objects with more than one",
     ),
     key(
         "export.attempts",

@@ -119,7 +119,7 @@ pub struct Export {
     pub journal: Option<String>,
     /// Patients that are exported at once.
     pub patients: u16,
-    /// Associations with a DICOM node at once.
+    /// Associations with a DICOM node at once. Some nodes lose objects with more than one.
     pub associations: u16,
     /// How often an object is tried in all, if what fails can pass.
     pub attempts: u16,
@@ -251,7 +251,7 @@ impl ProjectSettings {
             export: Export {
                 journal: None,
                 patients: 4,
-                associations: 4,
+                associations: 1,
                 attempts: 5,
             },
             s3: S3::default(),

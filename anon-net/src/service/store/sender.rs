@@ -79,6 +79,11 @@ impl Sender {
         self.sorts.extend(sorts);
     }
 
+    /// True if it has an association, as far as it knows.
+    pub fn is_open(&self) -> bool {
+        self.link.is_some()
+    }
+
     /// Sends an instance: `length` bytes of its data set, which `body` has next. What the peer says of
     /// it is the result, whatever it is.
     ///
