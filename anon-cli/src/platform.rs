@@ -4,6 +4,9 @@
 //! Everything has a portable fallback, tested below: where a system has no modes there is nothing to
 //! check, and where it has no sockets in the file system nobody listens.
 
+#[cfg(feature = "cognito")]
+pub(crate) mod terminal;
+
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};

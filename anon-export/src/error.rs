@@ -150,6 +150,14 @@ pub enum Error {
     #[cfg(feature = "dicom")]
     #[error(transparent)]
     Dicom(crate::dicom::DicomError),
+    /// An S3 service failed, or cannot be used.
+    #[cfg(feature = "s3")]
+    #[error(transparent)]
+    S3(#[from] crate::s3::S3Error),
+    /// A Cognito user cannot be logged in.
+    #[cfg(feature = "cognito")]
+    #[error(transparent)]
+    Cognito(#[from] crate::cognito::CognitoError),
     /// A sink of the caller's failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
@@ -188,6 +196,10 @@ impl Error {
             | Self::Cancelled => Remedy::Stop,
             #[cfg(feature = "dicom")]
             Self::Dicom(error) => error.remedy(),
+            #[cfg(feature = "s3")]
+            Self::S3(error) => error.remedy(),
+            #[cfg(feature = "cognito")]
+            Self::Cognito(error) => error.remedy(),
             Self::Backend(error) => error.remedy,
         }
     }
@@ -212,6 +224,8 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Backend(error) => error.retry_after,
+            #[cfg(feature = "s3")]
+            Self::S3(error) => error.retry_after(),
             _ => None,
         }
     }

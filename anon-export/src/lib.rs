@@ -81,13 +81,16 @@
 //! |---|---|---|
 //! | `conformance` | `conformance::check`, the suite above | off |
 //! | `dicom` | `DicomSink`: DICOM nodes, over anon-net | off |
+//! | `s3` | `s3::S3Sink`: S3 and servers like it; a long build, and a C compiler for ring | off |
+//! | `cognito` | `cognito::Login`: credentials of a Cognito user for `s3` | off |
 //!
 //! # Limits
 //!
 //! * A part of a key has 1 to 64 characters of `A-Z a-z 0-9 _ - .` and inner spaces, and neither
 //!   begins nor ends with a dot or space: it is one file name everywhere, and never a way out of its
 //!   directory.
-//! * A body is read once, in pieces, and never held whole, but for [`MemorySink`]. Each try opens it
+//! * A body is read once, in pieces, and never held whole, but for [`MemorySink`] and small objects
+//!   for S3. Each try opens it
 //!   anew, and its end is told only if the object is still what was listed.
 //! * Memory: for each patient on its way one listing of the destination and one file of the journal.
 //! * Calls block. Any number of threads may share a sink; [`Needs::parallel`] says how many help.
@@ -95,7 +98,7 @@
 //! # Logging
 //!
 //! Events of `tracing`, never a subscriber. An event or an error holds keys, which are pseudonyms,
-//! lengths, statuses and SOP classes. It never holds bytes of a body, nor a key that was refused, nor what a failing
+//! lengths, statuses and SOP classes. It never holds a secret, bytes of a body, nor a key that was refused, nor what a failing
 //! reader says of itself.
 
 pub mod key;
@@ -109,6 +112,12 @@ pub mod journal;
 pub mod dicom;
 pub mod directory;
 pub mod memory;
+
+#[cfg(feature = "s3")]
+pub mod s3;
+
+#[cfg(feature = "cognito")]
+pub mod cognito;
 
 pub mod cancel;
 pub mod retry;

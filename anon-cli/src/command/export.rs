@@ -3,6 +3,8 @@
 mod count;
 mod destination;
 mod print;
+#[cfg(feature = "s3")]
+mod s3;
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
@@ -29,7 +31,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Export) -> anyhow::Result<Ended>
     let settings = settings::load(&project)?;
     log::start_without_file(&context.global)?;
     let cancel = Cancel::new();
-    let destination = Destination::typed(context, &project, &settings, args)?;
+    let destination = Destination::typed(context, &project, &settings, args, &cancel)?;
     let wishes = (cancel.clone(), destination.cancel.clone());
     let _waiting = context.signals.on_cancel(move || {
         wishes.0.cancel();
@@ -130,6 +132,10 @@ fn ended_as(report: &ExportReport, error: Option<&Error>) -> Ended {
 fn is_of_peer(error: &Error) -> bool {
     match error {
         Error::Dicom(_) => true,
+        #[cfg(feature = "s3")]
+        Error::S3(_) => true,
+        #[cfg(feature = "cognito")]
+        Error::Cognito(_) => true,
         Error::Backend(error) => error.remedy != Remedy::Skip,
         _ => false,
     }

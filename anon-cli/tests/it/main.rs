@@ -9,11 +9,18 @@
 #[path = "../../../anon-net/tests/shared/mod.rs"]
 mod shared;
 
+#[cfg(feature = "s3")]
+#[expect(dead_code, reason = "each binary uses some of it")]
+#[path = "../../../anon-export/tests/shared/s3.rs"]
+mod s3_servers;
+
 mod archive;
 mod config;
 mod docs;
 mod export;
 mod export_kill;
+#[cfg(feature = "s3")]
+mod export_s3;
 mod export_servers;
 mod halting;
 mod hand_over;

@@ -13,6 +13,9 @@ use crate::{Modality, SiteId, StudyConflict, Uid, UidRoot};
 
 const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
 
+/// What the keys of export to S3 begin with.
+const S3_KEYS: &str = "s3.";
+
 /// Parts of keys that name secrets.
 const SECRETS: &[&str] = &[
     "password",
@@ -26,9 +29,9 @@ const SECRETS: &[&str] = &[
 ];
 
 /// What is wrong with a value: words, and what was probably meant.
-struct Wrong(String, Option<String>);
+pub(super) struct Wrong(pub(super) String, pub(super) Option<String>);
 
-fn wrong<T>(problem: impl Into<String>) -> Result<T, Wrong> {
+pub(super) fn wrong<T>(problem: impl Into<String>) -> Result<T, Wrong> {
     Err(Wrong(problem.into(), None))
 }
 
@@ -152,20 +155,10 @@ impl ProjectSettings {
             "export.patients" => integer(self.export.patients.into()),
             "export.associations" => integer(self.export.associations.into()),
             "export.attempts" => integer(self.export.attempts.into()),
-            "s3.endpoint" => optional(&self.s3.endpoint),
-            "s3.region" => optional(&self.s3.region),
-            "s3.bucket" => optional(&self.s3.bucket),
-            "s3.prefix" => optional(&self.s3.prefix),
-            "s3.allow_cleartext" => Some(Value::Bool(self.s3.allow_cleartext)),
-            "s3.account_id" => optional(&self.s3.account_id),
-            "s3.app_client_id" => optional(&self.s3.app_client_id),
-            "s3.user_pool_id" => optional(&self.s3.user_pool_id),
-            "s3.identity_pool_id" => optional(&self.s3.identity_pool_id),
-            "s3.username" => optional(&self.s3.username),
             "log.level" => text(&self.log.level),
             "log.target.<name>" => optional(&self.log.targets.get(name).cloned()),
             "public_dir" => optional(&self.public_dir),
-            _ => None,
+            _ => self.s3.read(key.strip_prefix(S3_KEYS)?),
         }
     }
 
@@ -274,15 +267,6 @@ impl ProjectSettings {
             "tls.key_file" => self.tls.key_file = optional(text),
             "tls.authorities" => self.tls.authorities = optional(text),
             "export.journal" => self.export.journal = optional(text),
-            "s3.endpoint" => self.s3.endpoint = checked_url(text)?,
-            "s3.region" => self.s3.region = optional(text),
-            "s3.bucket" => self.s3.bucket = optional(text),
-            "s3.prefix" => self.s3.prefix = optional(text),
-            "s3.account_id" => self.s3.account_id = optional(text),
-            "s3.app_client_id" => self.s3.app_client_id = optional(text),
-            "s3.user_pool_id" => self.s3.user_pool_id = optional(text),
-            "s3.identity_pool_id" => self.s3.identity_pool_id = optional(text),
-            "s3.username" => self.s3.username = optional(text),
             "log.level" => self.log.level = checked_level(text)?,
             "log.target.<name>" => {
                 if text.is_empty() {
@@ -294,7 +278,10 @@ impl ProjectSettings {
                 }
             }
             "public_dir" => self.public_dir = optional(text),
-            _ => return wrong("cannot be a text"),
+            _ => match key.strip_prefix(S3_KEYS) {
+                Some(key) => return self.s3.write_text(key, text),
+                None => return wrong("cannot be a text"),
+            },
         }
         Ok(())
     }
@@ -330,7 +317,10 @@ impl ProjectSettings {
             "timeouts.acse" => self.timeouts.acse = seconds()?,
             "timeouts.dimse" => self.timeouts.dimse = seconds()?,
             "timeouts.network" => self.timeouts.network = seconds()?,
-            _ => return wrong("cannot be a number"),
+            _ => match key.strip_prefix(S3_KEYS) {
+                Some(key) => return self.s3.write_integer(key, within),
+                None => return wrong("cannot be a number"),
+            },
         }
         Ok(())
     }
@@ -480,7 +470,7 @@ fn each<T: PartialEq>(
     Ok(checked)
 }
 
-fn choice<T>(
+pub(super) fn choice<T>(
     word: &str,
     named: impl Fn(&str) -> Option<T>,
     words: &'static [&'static str],
@@ -529,7 +519,7 @@ fn checked_host(text: &str) -> Result<String, Wrong> {
     Ok(text.to_owned())
 }
 
-fn checked_url(text: &str) -> Result<Option<String>, Wrong> {
+pub(super) fn checked_url(text: &str) -> Result<Option<String>, Wrong> {
     if text.is_empty() {
         return Ok(None);
     }

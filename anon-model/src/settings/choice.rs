@@ -139,6 +139,42 @@ choice! {
     }
 }
 
+choice! {
+    /// Where the bucket of an S3 service stands in a URL.
+    S3Addressing {
+        /// In the path with an endpoint of one's own, in the host at AWS.
+        Auto = "auto",
+        /// In the path.
+        Path = "path",
+        /// In the host.
+        Host = "host",
+    }
+}
+
+choice! {
+    /// What is sent to S3 to show that an object arrived whole.
+    S3Checksum {
+        /// CRC-32C.
+        Crc32c = "crc32c",
+        /// SHA-256.
+        Sha256 = "sha256",
+        /// Nothing; the ETag is compared.
+        None = "none",
+    }
+}
+
+choice! {
+    /// How an S3 service encrypts what it stores.
+    S3Encryption {
+        /// As the bucket has it.
+        Bucket = "bucket",
+        /// With keys of S3.
+        Aes256 = "aes256",
+        /// With a key of KMS.
+        Kms = "kms",
+    }
+}
+
 impl StudyConflict {
     /// Every word there is.
     pub const WORDS: &[&str] = &["refuse", "first"];

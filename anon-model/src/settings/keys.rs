@@ -109,6 +109,7 @@ const fn key(
 
 const SECONDS: &str = "whole seconds, 1 to 3600";
 const AET: &str = "1 to 16 printable ASCII characters, no backslash";
+const VARIABLE: &str = "1 to 64 of A-Z 0-9 _, not a digit first";
 const LEVEL: &str = "off, error, warn, info, debug or trace";
 
 /// The keys that can no longer change once a pseudonym has been given out.
@@ -469,6 +470,111 @@ pub const KEYS: &[KeyDoc] = &[
         "allow http:// to a host that is not loopback",
     ),
     key(
+        "s3.addressing",
+        Kind::Text,
+        "auto",
+        "auto, path or host",
+        "where the bucket stands in a URL; auto: in the path with s3.endpoint, in the host at AWS",
+    ),
+    key(
+        "s3.checksum",
+        Kind::Text,
+        "crc32c",
+        "crc32c, sha256 or none",
+        "what is sent to show that an object arrived whole; none for servers that refuse it",
+    ),
+    key(
+        "s3.encryption",
+        Kind::Text,
+        "bucket",
+        "bucket, aes256 or kms",
+        "how the service encrypts; bucket: as the bucket has it",
+    ),
+    key(
+        "s3.kms_key_id",
+        Kind::Text,
+        "",
+        "an id, alias or ARN",
+        "key of KMS, with s3.encryption = kms",
+    ),
+    key(
+        "s3.storage_class",
+        Kind::Text,
+        "",
+        "a text",
+        "storage class, if not the service's own",
+    ),
+    key(
+        "s3.part_bytes",
+        Kind::Integer,
+        "8388608",
+        "bytes, 5242880 to 1073741824",
+        "length of a part; what is not longer goes in one request",
+    ),
+    key(
+        "s3.memory_bytes",
+        Kind::Integer,
+        "134217728",
+        "bytes, 5242880 to 1099511627776, not less than s3.part_bytes",
+        "what all uploads together hold in memory",
+    ),
+    key(
+        "s3.parallel",
+        Kind::Integer,
+        "16",
+        "1 to 256",
+        "objects that are put at once",
+    ),
+    key(
+        "s3.connect_timeout",
+        Kind::Integer,
+        "10",
+        SECONDS,
+        "to make a connection",
+    ),
+    key(
+        "s3.stall_timeout",
+        Kind::Integer,
+        "30",
+        SECONDS,
+        "for a request that does not move, and for its answer",
+    ),
+    key(
+        "s3.profile",
+        Kind::Text,
+        "",
+        "a text",
+        "profile in the files of AWS; without it, and without the keys below, as AWS_PROFILE and the environment say",
+    ),
+    key(
+        "s3.access_key_env",
+        Kind::Text,
+        "",
+        VARIABLE,
+        "environment variable that holds the access key",
+    ),
+    key(
+        "s3.secret_key_env",
+        Kind::Text,
+        "",
+        VARIABLE,
+        "environment variable that holds the secret key",
+    ),
+    key(
+        "s3.session_token_env",
+        Kind::Text,
+        "",
+        VARIABLE,
+        "environment variable that holds the token of temporary keys",
+    ),
+    key(
+        "s3.credentials_file",
+        Kind::Text,
+        "",
+        "a file with mode 0600",
+        "lines access_key = …, secret_key = …, and session_token = … for temporary keys",
+    ),
+    key(
         "s3.account_id",
         Kind::Text,
         "",
@@ -496,7 +602,27 @@ pub const KEYS: &[KeyDoc] = &[
         "a text",
         "Cognito identity pool",
     ),
-    key("s3.username", Kind::Text, "", "a text", "Cognito user"),
+    key(
+        "s3.username",
+        Kind::Text,
+        "",
+        "a text",
+        "Cognito user; with it, export logs in to Cognito",
+    ),
+    key(
+        "s3.password_env",
+        Kind::Text,
+        "",
+        VARIABLE,
+        "environment variable that holds the user's password; without it, export asks on a terminal",
+    ),
+    key(
+        "s3.cognito_endpoint",
+        Kind::Text,
+        "",
+        "a URL",
+        "Cognito, if not AWS",
+    ),
     key("log.level", Kind::Text, "info", LEVEL, "level of the log"),
     key(
         "log.target.<name>",

@@ -14,16 +14,18 @@ mod choice;
 pub mod file;
 mod keys;
 mod problem;
+mod s3;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub use choice::{
     BurnedIn, DateScheme, Dialect, Durability, MissingPatientId, NodeUse, PatientKey,
-    PseudonymScheme, QuarantineFiles, ScpTls,
+    PseudonymScheme, QuarantineFiles, S3Addressing, S3Checksum, S3Encryption, ScpTls,
 };
 pub use keys::{FROZEN, KEYS, KeyDoc, Kind, Value};
 pub use problem::{Problem, SettingsError};
+pub use s3::S3;
 
 use crate::modality::CLASSES;
 use crate::uid::RandomError;
@@ -107,32 +109,6 @@ pub struct Timeouts {
     pub dimse: Duration,
     /// For any traffic at all.
     pub network: Duration,
-}
-
-/// Where objects are exported to in S3. No value has a default; credentials are not settings.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct S3 {
-    /// URL of the service, if not AWS.
-    pub endpoint: Option<String>,
-    /// Region.
-    pub region: Option<String>,
-    /// Bucket.
-    pub bucket: Option<String>,
-    /// What every key begins with.
-    pub prefix: Option<String>,
-    /// True if an `http://` endpoint that is not loopback may be used.
-    pub allow_cleartext: bool,
-    /// AWS account of the Cognito pools.
-    pub account_id: Option<String>,
-    /// App client of the user pool.
-    pub app_client_id: Option<String>,
-    /// Cognito user pool.
-    pub user_pool_id: Option<String>,
-    /// Cognito identity pool.
-    pub identity_pool_id: Option<String>,
-    /// Cognito user.
-    pub username: Option<String>,
 }
 
 /// How objects are exported, wherever to.

@@ -1,4 +1,4 @@
-//! What test binaries of anon-net and anon-cli share: real servers, and a peer made of bytes.
+//! What test binaries of anon-net, anon-export and anon-cli share: real servers, and a peer made of bytes.
 //!
 //! Not a crate and not a feature: nothing here is for users of anon-net, and the scripts it starts
 //! are in the repository only. A test binary takes it in by path, from anon-net

@@ -15,8 +15,8 @@
 pub(crate) mod certificates;
 pub(crate) mod corpus;
 pub(crate) mod need;
-mod port;
-mod process;
+pub(crate) mod port;
+pub(crate) mod process;
 pub(crate) mod tool;
 
 use std::fs;
@@ -36,7 +36,7 @@ use super::{Test, wait};
 const START: Duration = Duration::from_mins(1);
 
 /// The scripts, in the repository; a packaged crate has none.
-fn scripts() -> PathBuf {
+pub(crate) fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../.ci/servers")
 }
 

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anon_export::{DicomSink, DirectorySink, MemorySink, Sink};
+use anon_export::{Cancel, DicomSink, DirectorySink, MemorySink, Sink};
 use anon_model::ProjectSettings;
 use anon_net::service;
 use anyhow::Context as _;
@@ -32,10 +32,11 @@ impl Destination {
         project: &Project,
         settings: &ProjectSettings,
         args: &Export,
+        cancel: &Cancel,
     ) -> anyhow::Result<Self> {
         let typed = &*args.destination;
         if typed == "s3" {
-            return s3(context, settings);
+            return s3(context, project, settings, args, cancel);
         }
         match typed.strip_prefix("file:") {
             Some(directory) => {
@@ -47,7 +48,17 @@ impl Destination {
     }
 }
 
-fn s3(_: &Context<'_>, _: &ProjectSettings) -> anyhow::Result<Destination> {
+#[cfg(feature = "s3")]
+use super::s3::open as s3;
+
+#[cfg(not(feature = "s3"))]
+fn s3(
+    _: &Context<'_>,
+    _: &Project,
+    _: &ProjectSettings,
+    _: &Export,
+    _: &Cancel,
+) -> anyhow::Result<Destination> {
     Err(Failure::configuration(
         "this build of anon has no S3: export to a DICOM node or file:DIR, or build it with the feature s3",
     ))

@@ -17,6 +17,10 @@ pub(crate) enum Need {
     Orthanc,
     /// The virtual environment with pynetdicom, and what writes the corpus.
     Python,
+    /// An S3 server.
+    Rclone,
+    /// S3 and Cognito.
+    Moto,
 }
 
 impl Need {
@@ -26,6 +30,8 @@ impl Need {
             Self::Openssl => "openssl",
             Self::Orthanc => "orthanc",
             Self::Python => "pynetdicom",
+            Self::Rclone => "rclone",
+            Self::Moto => "moto",
         }
     }
 
@@ -35,6 +41,8 @@ impl Need {
             Self::Openssl => on_path("openssl"),
             Self::Orthanc => on_path("Orthanc"),
             Self::Python => python_is_here(),
+            Self::Rclone => venv().join("bin/rclone").is_file(),
+            Self::Moto => venv().join("bin/moto_server").is_file(),
         }
     }
 }
@@ -64,7 +72,7 @@ pub(crate) fn here(needs: &[Need]) -> Test<bool> {
 }
 
 /// As `.ci/run` names it.
-pub(super) fn venv() -> PathBuf {
+pub(crate) fn venv() -> PathBuf {
     let of = |variable: &str| env::var_os(variable).map(PathBuf::from);
     let cache = || of("XDG_CACHE_HOME").or_else(|| Some(of("HOME")?.join(".cache")));
     of("VENV")
@@ -73,7 +81,7 @@ pub(super) fn venv() -> PathBuf {
         .unwrap_or_default()
 }
 
-pub(super) fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     venv().join("bin/python")
 }
 

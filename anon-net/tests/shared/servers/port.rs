@@ -10,7 +10,7 @@ use crate::shared::Test;
 static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
 /// A port that was free a moment ago.
-pub(super) fn free() -> Test<u16> {
+pub(crate) fn free() -> Test<u16> {
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         // On all addresses, as most of the servers listen.

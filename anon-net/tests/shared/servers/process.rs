@@ -10,11 +10,11 @@ use crate::shared::Test;
 /// Leads a process group. Its script watches our end of its standard input, and kills the group when
 /// that closes; nothing else has to be done, and it is done too when the test process is killed.
 #[derive(Debug)]
-pub(super) struct Process(Mutex<Child>);
+pub(crate) struct Process(Mutex<Child>);
 
 impl Process {
     /// `command` is a script that ends in `become` of `.ci/servers/common.sh`.
-    pub(super) fn start(command: &mut Command, log: &Path) -> Test<Self> {
+    pub(crate) fn start(command: &mut Command, log: &Path) -> Test<Self> {
         let log = File::create(log)?;
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(command, 0);
@@ -26,11 +26,11 @@ impl Process {
         Ok(Self(Mutex::new(child)))
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child().id()
     }
 
-    pub(super) fn lives(&self) -> Test<bool> {
+    pub(crate) fn lives(&self) -> Test<bool> {
         Ok(self.child().try_wait()?.is_none())
     }
 

@@ -1,0 +1,228 @@
+//! `anon export s3`: to rclone, which checks signatures, with keys and as a Cognito user.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde_json::Value;
+
+use crate::s3_servers::{BUCKET, S3Server};
+use crate::support::{Ran, Scene, Test, finish, tree};
+
+const ACCESS: &str = "ANONKEY";
+const SECRET: &str = "anon-secret-key";
+
+/// A project with images, and settings for a server.
+fn made(server: &S3Server) -> Test<Scene> {
+    let scene = Scene::new()?;
+    scene.cts(40)?;
+    scene
+        .run(&["init", "project", "--name", "TRIAL 7"])?
+        .exits(0);
+    scene.json(&["import", "in"])?.exits(0);
+    set(&scene, "s3.endpoint", &server.endpoint())?;
+    set(&scene, "s3.bucket", BUCKET)?;
+    set(&scene, "s3.prefix", "site 4+%")?;
+    Ok(scene)
+}
+
+fn set(scene: &Scene, key: &str, value: &str) -> Test {
+    scene.json(&["config", "set", key, value])?.exits(0);
+    Ok(())
+}
+
+/// Runs with these variables, and none of AWS.
+fn export(scene: &Scene, more: &[&str], variables: &[(&str, &str)]) -> Test<Ran> {
+    let start = ["-p", "project", "--format", "json", "export", "s3", "--all"];
+    let mut command = scene.command(&[&start, more].concat());
+    for name in [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_PROFILE",
+        "AWS_REGION",
+    ] {
+        command.env_remove(name);
+    }
+    command
+        .env("HOME", scene.path())
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .envs(variables.iter().copied());
+    finish(&mut command)
+}
+
+const OF_AWS: [(&str, &str); 2] = [
+    ("AWS_ACCESS_KEY_ID", ACCESS),
+    ("AWS_SECRET_ACCESS_KEY", SECRET),
+];
+
+fn counts(summary: &Value) -> [&Value; 3] {
+    ["sent", "skipped", "failed"].map(|field| &summary[field])
+}
+
+/// The bucket holds what `public/` holds, and nothing else.
+#[track_caller]
+fn is_copy(scene: &Scene, server: &S3Server, below: &str) -> Test {
+    let there: BTreeMap<_, _> = tree(&server.files())?
+        .into_iter()
+        .filter_map(|(name, bytes)| Some((name.strip_prefix(below)?.to_owned(), bytes)))
+        .collect();
+    assert!(there == scene.public()?, "{below} is no copy of public/");
+    Ok(())
+}
+
+#[test]
+fn everything_goes_to_s3_once() -> Test {
+    let Some(server) = S3Server::rclone(ACCESS, SECRET)? else {
+        return Ok(());
+    };
+    let scene = made(&server)?;
+    let dry = export(&scene, &["--dry-run"], &OF_AWS)?.exits(0);
+    assert_eq!(
+        counts(&dry.summary()?),
+        [40, 0, 0].map(Value::from).each_ref()
+    );
+    assert!(tree(&server.files())?.is_empty(), "a dry run sends");
+    let ran = export(&scene, &[], &OF_AWS)?.exits(0).summary()?;
+    assert_eq!(counts(&ran), [40, 0, 0].map(Value::from).each_ref());
+    is_copy(&scene, &server, "site 4+%/TRIAL 7/")?;
+    let again = export(&scene, &[], &OF_AWS)?.exits(0).summary()?;
+    assert_eq!(counts(&again), [0, 40, 0].map(Value::from).each_ref());
+    // Without its journal the bucket itself is asked: lengths and ETags tell.
+    fs::remove_dir_all(scene.project().join("export"))?;
+    let again = export(&scene, &[], &OF_AWS)?.exits(0).summary()?;
+    assert_eq!(counts(&again), [0, 40, 0].map(Value::from).each_ref());
+    Ok(())
+}
+
+/// The same length and another byte: names alone do not tell.
+#[test]
+fn what_was_damaged_is_sent_again() -> Test {
+    let Some(server) = S3Server::rclone(ACCESS, SECRET)? else {
+        return Ok(());
+    };
+    let scene = made(&server)?;
+    export(&scene, &[], &OF_AWS)?.exits(0);
+    let top = server.files().join("site 4+%/TRIAL 7");
+    let first = scene.public()?.into_keys().next().ok_or("an output")?;
+    let mut bytes = fs::read(top.join(&first))?;
+    let last = bytes.last_mut().ok_or("a byte")?;
+    *last ^= 1;
+    std::io::Write::write_all(&mut fs::File::create(top.join(&first))?, &bytes)?;
+    let ran = export(&scene, &[], &OF_AWS)?.exits(0).summary()?;
+    assert_eq!(counts(&ran), [1, 39, 0].map(Value::from).each_ref());
+    is_copy(&scene, &server, "site 4+%/TRIAL 7/")
+}
+
+#[test]
+fn keys_come_from_where_the_settings_say() -> Test {
+    let Some(server) = S3Server::rclone(ACCESS, SECRET)? else {
+        return Ok(());
+    };
+    let scene = made(&server)?;
+    let without = export(&scene, &[], &[])?.exits(3);
+    assert!(without.err.contains("no S3 credentials"), "{}", without.err);
+    set(&scene, "s3.access_key_env", "TRIAL_KEY")?;
+    let half = export(&scene, &[], &OF_AWS)?.exits(3);
+    assert!(half.err.contains("s3.secret_key_env"), "{}", half.err);
+    set(&scene, "s3.secret_key_env", "TRIAL_SECRET")?;
+    let unset = export(&scene, &[], &OF_AWS)?.exits(3);
+    assert!(unset.err.contains("TRIAL_KEY"), "{}", unset.err);
+    let wrong = [("TRIAL_KEY", ACCESS), ("TRIAL_SECRET", "CANARY")];
+    let wrong = export(&scene, &[], &wrong)?.exits(5);
+    let all = format!("{}{}", wrong.out, wrong.err);
+    assert!(
+        all.contains("the secret is not that of the access key"),
+        "{all}"
+    );
+    assert!(!all.contains("CANARY"), "{all}");
+    let right = [("TRIAL_KEY", ACCESS), ("TRIAL_SECRET", SECRET)];
+    export(&scene, &[], &right)?.exits(0);
+    set(&scene, "s3.access_key_env", "")?;
+    set(&scene, "s3.secret_key_env", "")?;
+    let lines = format!("access_key = {ACCESS}\nsecret_key = {SECRET}\n");
+    let file = scene.write("keys", lines.as_bytes())?;
+    set(&scene, "s3.credentials_file", &file.to_string_lossy())?;
+    #[cfg(unix)]
+    {
+        crate::support::chmod(&file, 0o644)?;
+        let open = export(&scene, &[], &[])?.exits(3);
+        assert!(open.err.contains("chmod 600"), "{}", open.err);
+        crate::support::chmod(&file, 0o600)?;
+    }
+    let ran = export(&scene, &[], &[])?.exits(0).summary()?;
+    assert_eq!(counts(&ran), [0, 40, 0].map(Value::from).each_ref());
+    Ok(())
+}
+
+#[test]
+fn what_is_not_set_is_named() -> Test {
+    let scene = Scene::new()?;
+    scene.run(&["init", "project"])?.exits(0);
+    let bucket = export(&scene, &[], &[])?.exits(3);
+    assert!(
+        bucket.err.contains("anon config set s3.bucket"),
+        "{}",
+        bucket.err
+    );
+    set(&scene, "s3.bucket", BUCKET)?;
+    set(&scene, "s3.endpoint", "http://192.0.2.1:9000")?;
+    let clear = export(&scene, &[], &OF_AWS)?.exits(3);
+    assert!(clear.err.contains("s3.allow_cleartext"), "{}", clear.err);
+    let unused = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    set(&scene, "s3.endpoint", &format!("http://{unused}"))?;
+    set(&scene, "export.attempts", "1")?;
+    let away = export(&scene, &[], &OF_AWS)?.exits(5);
+    let all = format!("{}{}", away.out, away.err);
+    assert!(all.contains("cannot be reached"), "{all}");
+    Ok(())
+}
+
+#[test]
+#[cfg(feature = "cognito")]
+fn a_cognito_user_exports_into_the_own_directory() -> Test {
+    // The keys that moto gives to everybody.
+    let (Some(cognito), Some(server)) = (
+        S3Server::moto()?,
+        S3Server::rclone("TESTACCESSKEY12345", "ABCSECRETKEY")?,
+    ) else {
+        return Ok(());
+    };
+    let ids = cognito.cognito()?;
+    let id = |name: &str| ids.get(name).map_or("", String::as_str);
+    let scene = made(&server)?;
+    for (key, value) in [
+        ("s3.cognito_endpoint", &*cognito.endpoint()),
+        ("s3.region", "eu-central-1"),
+        ("s3.user_pool_id", id("USER_POOL")),
+        ("s3.app_client_id", id("CLIENT")),
+        ("s3.identity_pool_id", id("IDENTITY_POOL")),
+        ("s3.username", "tester"),
+    ] {
+        set(&scene, key, value)?;
+    }
+    let unasked = export(&scene, &[], &[])?.exits(3);
+    assert!(unasked.err.contains("s3.password_env"), "{}", unasked.err);
+    set(&scene, "s3.password_env", "TRIAL_PASSWORD")?;
+    let wrong = export(&scene, &[], &[("TRIAL_PASSWORD", "CANARY")])?.exits(5);
+    assert!(
+        wrong.err.contains("user name or the password"),
+        "{}",
+        wrong.err
+    );
+    assert!(!wrong.err.contains("CANARY"), "{}", wrong.err);
+    let right = [("TRIAL_PASSWORD", id("PASSWORD"))];
+    let ran = export(&scene, &[], &right)?.exits(0).summary()?;
+    assert_eq!(counts(&ran), [40, 0, 0].map(Value::from).each_ref());
+    is_copy(&scene, &server, &format!("site 4+%/{}/TRIAL 7/", id("SUB")))?;
+    // A user who must choose a new password: it is never made up.
+    set(&scene, "s3.username", "newcomer")?;
+    let temporary = ("TRIAL_PASSWORD", id("TEMPORARY"));
+    let wanted = export(&scene, &[], &[temporary])?.exits(3);
+    assert!(wanted.err.contains("--new-password-env"), "{}", wanted.err);
+    let new = ["--new-password-env", "TRIAL_NEW"];
+    let given = [temporary, ("TRIAL_NEW", "New-Passw0rd!")];
+    export(&scene, &new, &given)?.exits(0);
+    let later = [("TRIAL_PASSWORD", "New-Passw0rd!")];
+    let ran = export(&scene, &[], &later)?.exits(0).summary()?;
+    assert_eq!(counts(&ran), [0, 40, 0].map(Value::from).each_ref());
+    Ok(())
+}

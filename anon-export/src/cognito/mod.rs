@@ -1,0 +1,205 @@
+//! Credentials of a Cognito user for S3.
+//!
+//! ```text
+//!  name, password ─► InitiateAuth ─► tokens ─► GetUser ─► sub: the user's directory
+//!                      │    ▲                └► GetId ─► GetCredentialsForIdentity ─► keys
+//!                      ▼    │                               ▲ again, before they expire
+//!           NEW_PASSWORD_REQUIRED: RespondToAuthChallenge   └─ InitiateAuth with the refresh token
+//! ```
+//!
+//! A [`Login`] goes into [`Credentials::Cognito`](crate::s3::Credentials::Cognito). The user is logged
+//! in when the sink is opened; name and password are forgotten then. Keys are renewed when less than
+//! ten minutes are left of them, or half of their life if that is shorter, by whichever request finds
+//! it so. If that fails, they are used for as long as they last.
+//!
+//! A new password is never made up: where the pool wants one and none was given, it is
+//! [`CognitoError::NewPasswordRequired`].
+//!
+//! # Examples
+//!
+//! ```no_run
+//! use anon_export::cognito::{Login, Pools};
+//! use anon_export::s3::{Credentials, S3Config, S3Sink, Secret};
+//!
+//! let pools = Pools::new("eu-central-1_a1B2c3D4e", "1example23456789", "eu-central-1:0f0e0d0c");
+//! let password = Secret::new(std::env::var("TRIAL_PASSWORD")?);
+//! let login = Login::new(pools, "site4", password);
+//! let config = S3Config::new("trials", "TRIAL-7")
+//!     .with_region("eu-central-1")
+//!     .with_credentials(Credentials::Cognito(Box::new(login)));
+//! let sink = S3Sink::open(config)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod call;
+mod error;
+mod session;
+
+use serde_json::{Value, json};
+
+use crate::s3::config::check_endpoint;
+use crate::s3::{S3Error, Secret};
+
+pub use self::error::{CognitoError, Step};
+pub(crate) use self::session::{Current, Session};
+
+/// A user pool with its app client, and the identity pool that gives keys to its users.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Pools {
+    user_pool_id: String,
+    client_id: String,
+    identity_pool_id: String,
+    account_id: Option<String>,
+    region: Option<String>,
+    endpoint: Option<String>,
+    cleartext: bool,
+}
+
+impl Pools {
+    /// The ids of a user pool (`<region>_<name>`), of an app client of it that has no secret and allows
+    /// `USER_PASSWORD_AUTH`, and of an identity pool.
+    pub fn new(
+        user_pool_id: impl Into<String>,
+        client_id: impl Into<String>,
+        identity_pool_id: impl Into<String>,
+    ) -> Self {
+        Self {
+            user_pool_id: user_pool_id.into(),
+            client_id: client_id.into(),
+            identity_pool_id: identity_pool_id.into(),
+            account_id: None,
+            region: None,
+            endpoint: None,
+            cleartext: false,
+        }
+    }
+
+    /// Sets the AWS account of the identity pool. Not needed by the service.
+    pub fn with_account_id(self, account: impl Into<String>) -> Self {
+        let account_id = Some(account.into());
+        Self { account_id, ..self }
+    }
+
+    /// Sets the region. Default: what stands before the `_` of the user pool's id.
+    pub fn with_region(self, region: impl Into<String>) -> Self {
+        let region = Some(region.into());
+        Self { region, ..self }
+    }
+
+    /// Sets the URL of both services. Default: AWS.
+    pub fn with_endpoint(self, endpoint: impl Into<String>) -> Self {
+        let endpoint = Some(endpoint.into());
+        Self { endpoint, ..self }
+    }
+
+    /// Allows `http://` to a host that is not this machine: whoever is between reads the password.
+    pub fn allowing_cleartext(self) -> Self {
+        Self {
+            cleartext: true,
+            ..self
+        }
+    }
+
+    fn region(&self) -> &str {
+        let of_pool = || self.user_pool_id.split('_').next().unwrap_or_default();
+        self.region.as_deref().unwrap_or_else(of_pool)
+    }
+
+    fn check(&self) -> Result<(), CognitoError> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_:".contains(&b);
+        let table = [
+            ("region", self.region()),
+            ("user pool id", &self.user_pool_id),
+            ("app client id", &self.client_id),
+            ("identity pool id", &self.identity_pool_id),
+        ];
+        for (name, value) in table {
+            if value.is_empty() || !value.bytes().all(plain) {
+                let problem = "it is empty, or has a character that no id has";
+                return Err(CognitoError::Setting { name, problem });
+            }
+        }
+        let Some(endpoint) = &self.endpoint else {
+            return Ok(());
+        };
+        check_endpoint(endpoint, self.cleartext).map_err(|error| CognitoError::Setting {
+            name: "endpoint",
+            problem: match error {
+                S3Error::Setting { problem, .. } => problem,
+                _ => "it is http:// and not this machine",
+            },
+        })
+    }
+
+    /// The word of the user pool for a user, as the identity pool takes it.
+    fn logins(&self, token: &Secret) -> Value {
+        let (region, pool) = (self.region(), &self.user_pool_id);
+        json!({ format!("cognito-idp.{region}.amazonaws.com/{pool}"): token.expose() })
+    }
+}
+
+/// A user, and the password.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Login {
+    pools: Pools,
+    username: Secret,
+    password: Secret,
+    new_password: Option<Secret>,
+}
+
+impl Login {
+    /// A user of a pool.
+    pub fn new(pools: Pools, username: impl Into<String>, password: Secret) -> Self {
+        Self {
+            pools,
+            username: Secret::new(username.into()),
+            password,
+            new_password: None,
+        }
+    }
+
+    /// Sets the password that is set if the pool wants a new one.
+    pub fn with_new_password(self, new: Secret) -> Self {
+        let new_password = Some(new);
+        Self {
+            new_password,
+            ..self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logins_show_nothing() {
+        let secret = |text: &str| Secret::new(text.to_owned());
+        let pools = Pools::new("eu-central-1_x", "client", "eu-central-1:y");
+        let login =
+            Login::new(pools, "CANARY1", secret("CANARY2")).with_new_password(secret("CANARY3"));
+        let shown = format!("{login:?} {login:#?}");
+        assert!(!shown.contains("CANARY"), "{shown}");
+    }
+
+    #[test]
+    fn pools_are_checked() {
+        let fine = || Pools::new("eu-central-1_x", "client", "eu-central-1:y");
+        assert_eq!(fine().check(), Ok(()));
+        assert_eq!(fine().region(), "eu-central-1");
+        for (pools, wrong) in [
+            (Pools::new("", "client", "id"), "region"),
+            (Pools::new("r_x", "", "id"), "app client id"),
+            (Pools::new("r_x", "client", "a b"), "identity pool id"),
+            (fine().with_region("evil.example.org/"), "region"),
+            (fine().with_endpoint("http://10.0.0.1"), "endpoint"),
+        ] {
+            match pools.check() {
+                Err(CognitoError::Setting { name, .. }) => assert_eq!(name, wrong),
+                other => panic!("{wrong}: {other:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! A user who is logged in, and whose keys are renewed.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{ProvideCredentials, future};
+use aws_smithy_async::time::{SystemTimeSource, TimeSource as _};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use super::call::Service;
+use super::error::{CognitoError, Step};
+use super::{Login, Pools};
+use crate::s3::{Secret, Word};
+
+/// Keys are renewed when less than this is left of them, or half, if they last less than twice as long.
+const MARGIN: Duration = Duration::from_mins(10);
+
+/// A token is not shown to Cognito any more when less than this is left of it.
+const TOKEN_MARGIN: Duration = Duration::from_mins(1);
+
+/// A user who is logged in.
+#[derive(Debug)]
+pub(crate) struct Session {
+    service: Service,
+    pools: Pools,
+    directory: String,
+    identity: String,
+    refresh: Option<Secret>,
+    token: Mutex<IdToken>,
+    keys: RwLock<Keys>,
+    refused: AtomicBool,
+}
+
+#[derive(Debug)]
+struct IdToken {
+    token: Secret,
+    until: SystemTime,
+}
+
+#[derive(Debug)]
+struct Keys {
+    keys: Credentials,
+    renew_at: SystemTime,
+    until: SystemTime,
+}
+
+/// Hands out the keys of a session.
+#[derive(Debug)]
+pub(crate) struct Current(pub(crate) Arc<Session>);
+
+impl ProvideCredentials for Current {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let keys = self.0.keys.read().unwrap_or_else(PoisonError::into_inner);
+        future::ProvideCredentials::ready(Ok(keys.keys.clone()))
+    }
+}
+
+/// What `InitiateAuth` gives in the end.
+struct Tokens {
+    id: IdToken,
+    access: Secret,
+    refresh: Option<Secret>,
+}
+
+impl Session {
+    /// Logs in: five requests at most.
+    pub(crate) async fn open(login: &Login) -> Result<Self, CognitoError> {
+        let pools = login.pools.clone();
+        pools.check()?;
+        let service = Service::new(pools.region(), pools.endpoint.as_deref());
+        let tokens = authenticate(&service, login).await?;
+        let directory = directory(&service, &tokens.access).await?;
+        let identity = identity(&service, &pools, &tokens.id.token).await?;
+        let keys = keys(&service, &pools, &identity, &tokens.id.token).await?;
+        tracing::info!("logged in to Cognito");
+        Ok(Self {
+            service,
+            pools,
+            directory,
+            identity,
+            refresh: tokens.refresh,
+            token: Mutex::new(tokens.id),
+            keys: RwLock::new(keys),
+            refused: AtomicBool::new(false),
+        })
+    }
+
+    /// The user's directory: the `sub`.
+    pub(crate) fn directory(&self) -> &str {
+        &self.directory
+    }
+
+    /// The keys were refused: they are renewed before the next request.
+    pub(crate) fn expire(&self) {
+        self.refused.store(true, Ordering::Relaxed);
+    }
+
+    fn due(&self) -> bool {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        self.refused.load(Ordering::Relaxed) || now() >= keys.renew_at
+    }
+
+    fn lasts(&self) -> bool {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        !self.refused.load(Ordering::Relaxed) && now() < keys.until
+    }
+
+    /// Renews the keys if little is left of them. One request does it while the others wait.
+    pub(crate) async fn renew(&self) -> Result<(), CognitoError> {
+        if !self.due() {
+            return Ok(());
+        }
+        let mut token = self.token.lock().await;
+        if !self.due() {
+            return Ok(());
+        }
+        match self.renewed(&mut token).await {
+            Ok(keys) => {
+                *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+                self.refused.store(false, Ordering::Relaxed);
+                tracing::debug!("renewed the keys of the Cognito user");
+                Ok(())
+            }
+            // They last: the next request asks again.
+            Err(error) if self.lasts() => {
+                tracing::warn!(%error, "the keys of the Cognito user are not renewed yet");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn renewed(&self, token: &mut IdToken) -> Result<Keys, CognitoError> {
+        if now() + TOKEN_MARGIN >= token.until {
+            *token = self.refreshed().await?;
+        }
+        match keys(&self.service, &self.pools, &self.identity, &token.token).await {
+            // The token may have been revoked, or the clocks differ.
+            Err(CognitoError::LoginNotAccepted) => {
+                *token = self.refreshed().await?;
+                keys(&self.service, &self.pools, &self.identity, &token.token).await
+            }
+            other => other,
+        }
+    }
+
+    async fn refreshed(&self) -> Result<IdToken, CognitoError> {
+        let refresh = self.refresh.as_ref().ok_or(CognitoError::SessionEnded)?;
+        let request = json!({
+            "ClientId": self.pools.client_id,
+            "AuthFlow": "REFRESH_TOKEN_AUTH",
+            "AuthParameters": { "REFRESH_TOKEN": refresh.expose() },
+        });
+        let mut answer = self.service.call(Step::Refresh, &request).await?;
+        Ok(tokens(Step::Refresh, &mut answer)?.id)
+    }
+}
+
+async fn authenticate(service: &Service, login: &Login) -> Result<Tokens, CognitoError> {
+    let request = json!({
+        "ClientId": login.pools.client_id,
+        "AuthFlow": "USER_PASSWORD_AUTH",
+        "AuthParameters": {
+            "USERNAME": login.username.expose(),
+            "PASSWORD": login.password.expose(),
+        },
+    });
+    let mut answer = service.call(Step::Authenticate, &request).await?;
+    match challenge(&answer).as_deref() {
+        None => tokens(Step::Authenticate, &mut answer),
+        Some("NEW_PASSWORD_REQUIRED") => new_password(service, login, &mut answer).await,
+        Some(name) => Err(unknown(name)),
+    }
+}
+
+async fn new_password(
+    service: &Service,
+    login: &Login,
+    challenged: &mut Value,
+) -> Result<Tokens, CognitoError> {
+    let step = Step::NewPassword;
+    let new = login.new_password.as_ref();
+    let new = new.ok_or(CognitoError::NewPasswordRequired)?;
+    let session = secret(challenged, "Session").ok_or(CognitoError::Answer {
+        step: Step::Authenticate,
+        what: "the session",
+    })?;
+    let request = json!({
+        "ClientId": login.pools.client_id,
+        "ChallengeName": "NEW_PASSWORD_REQUIRED",
+        "Session": session.expose(),
+        "ChallengeResponses": {
+            "USERNAME": login.username.expose(),
+            "NEW_PASSWORD": new.expose(),
+        },
+    });
+    let mut answer = service.call(step, &request).await?;
+    match challenge(&answer) {
+        None => tokens(step, &mut answer),
+        Some(name) => Err(unknown(&name)),
+    }
+}
+
+fn challenge(answer: &Value) -> Option<String> {
+    let name = answer.get("ChallengeName")?.as_str()?;
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+fn unknown(challenge: &str) -> CognitoError {
+    let challenge = Word::new(challenge);
+    CognitoError::Challenge { challenge }
+}
+
+fn tokens(step: Step, answer: &mut Value) -> Result<Tokens, CognitoError> {
+    let lacks = |what| CognitoError::Answer { step, what };
+    let result = answer.get_mut("AuthenticationResult");
+    let result = result.ok_or_else(|| lacks("the result"))?;
+    let seconds = result.get("ExpiresIn").and_then(Value::as_u64);
+    // Five minutes is the least that a pool can be set to.
+    let lasts = Duration::from_secs(seconds.unwrap_or(300));
+    Ok(Tokens {
+        id: IdToken {
+            token: secret(result, "IdToken").ok_or_else(|| lacks("the ID token"))?,
+            until: now() + lasts,
+        },
+        access: secret(result, "AccessToken").ok_or_else(|| lacks("the access token"))?,
+        refresh: secret(result, "RefreshToken"),
+    })
+}
+
+/// The `sub` of the user, by its name: attributes have no order.
+async fn directory(service: &Service, access: &Secret) -> Result<String, CognitoError> {
+    let request = json!({ "AccessToken": access.expose() });
+    let answer = service.call(Step::User, &request).await?;
+    let attributes = answer.get("UserAttributes").and_then(Value::as_array);
+    let attributes = attributes.ok_or(CognitoError::Answer {
+        step: Step::User,
+        what: "the attributes",
+    })?;
+    let text = |attribute: &Value, name| {
+        let value = attribute.get(name)?;
+        Some(value.as_str()?.to_owned())
+    };
+    let sub = attributes
+        .iter()
+        .find(|attribute| text(attribute, "Name").as_deref() == Some("sub"))
+        .and_then(|attribute| text(attribute, "Value"))
+        .ok_or(CognitoError::NoSub)?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    if (1..=64).contains(&sub.len()) && sub.bytes().all(plain) {
+        Ok(sub)
+    } else {
+        Err(CognitoError::OddSub)
+    }
+}
+
+async fn identity(
+    service: &Service,
+    pools: &Pools,
+    token: &Secret,
+) -> Result<String, CognitoError> {
+    let mut request = json!({
+        "IdentityPoolId": pools.identity_pool_id,
+        "Logins": pools.logins(token),
+    });
+    if let (Some(account), Some(request)) = (&pools.account_id, request.as_object_mut()) {
+        request.insert("AccountId".to_owned(), Value::String(account.clone()));
+    }
+    let answer = service.call(Step::Identity, &request).await?;
+    let id = answer.get("IdentityId").and_then(Value::as_str);
+    id.map(str::to_owned).ok_or(CognitoError::Answer {
+        step: Step::Identity,
+        what: "the identity",
+    })
+}
+
+async fn keys(
+    service: &Service,
+    pools: &Pools,
+    identity: &str,
+    token: &Secret,
+) -> Result<Keys, CognitoError> {
+    let step = Step::Credentials;
+    let lacks = |what| CognitoError::Answer { step, what };
+    let request = json!({ "IdentityId": identity, "Logins": pools.logins(token) });
+    let mut answer = service.call(step, &request).await?;
+    let found = answer.get_mut("Credentials");
+    let found = found.ok_or_else(|| lacks("the credentials"))?;
+    let seconds = found.get("Expiration").and_then(Value::as_f64);
+    let seconds = seconds.and_then(|it| Duration::try_from_secs_f64(it).ok());
+    let until = seconds
+        .and_then(|it| SystemTime::UNIX_EPOCH.checked_add(it))
+        .ok_or_else(|| lacks("the expiration"))?;
+    let mut part = |name, what| secret(found, name).ok_or_else(|| lacks(what));
+    let access = part("AccessKeyId", "the access key")?;
+    let key = part("SecretKey", "the secret key")?;
+    let token = part("SessionToken", "the session token")?;
+    let token = Some(token.expose().to_owned());
+    let keys = Credentials::new(access.expose(), key.expose(), token, None, "Cognito");
+    Ok(Keys {
+        keys,
+        renew_at: renew_at(now(), until),
+        until,
+    })
+}
+
+fn renew_at(now: SystemTime, until: SystemTime) -> SystemTime {
+    let left = until.duration_since(now).unwrap_or_default();
+    now + (left - MARGIN.min(left / 2))
+}
+
+/// Takes a text out of an answer.
+fn secret(answer: &mut Value, name: &str) -> Option<Secret> {
+    match answer.get_mut(name)?.take() {
+        Value::String(text) if !text.is_empty() => Some(Secret::new(text)),
+        _ => None,
+    }
+}
+
+fn now() -> SystemTime {
+    SystemTimeSource::new().now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_renewed_in_time() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        for (lasts, after) in [
+            (3600, 3000),
+            (12 * 3600, 12 * 3600 - 600),
+            (1200, 600),
+            (900, 450),
+            (90, 45),
+            (0, 0),
+        ] {
+            let until = now + Duration::from_secs(lasts);
+            let renewed = renew_at(now, until).duration_since(now).expect("later");
+            assert_eq!(renewed, Duration::from_secs(after), "keys of {lasts} s");
+        }
+        assert_eq!(renew_at(now, SystemTime::UNIX_EPOCH), now, "expired keys");
+    }
+}

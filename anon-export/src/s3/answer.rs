@@ -1,0 +1,291 @@
+//! What went wrong, out of what the SDK says.
+
+use std::error::Error as StdError;
+use std::io;
+use std::time::Duration;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+
+use super::error::{S3Error, Word};
+use super::watch::StoodStill;
+
+/// The error of a call. `action` is how policies name it.
+pub(super) fn error_of<E>(error: &SdkError<E, HttpResponse>, action: &'static str) -> S3Error
+where
+    E: StdError + ProvideErrorMetadata + 'static,
+{
+    if let Some(error) = credentials_error(error) {
+        return error;
+    }
+    match error {
+        SdkError::ServiceError(refused) => {
+            let response = refused.raw();
+            let code = refused.err().code().unwrap_or_default();
+            refusal(code, &Headers::of(response), action)
+        }
+        SdkError::TimeoutError(_) => S3Error::Stalled,
+        SdkError::DispatchFailure(_) if stood_still(error) => S3Error::Stalled,
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => S3Error::Unreachable,
+        SdkError::DispatchFailure(_) => broken(error),
+        SdkError::ResponseError(answer) => {
+            let status = answer.raw().status().as_u16();
+            match io_error(error) {
+                Some(_) => S3Error::Broken,
+                None if status >= 500 => S3Error::Server {
+                    status,
+                    code: Word::default(),
+                },
+                None => S3Error::NotS3,
+            }
+        }
+        // A request that cannot be built: only settings are in it that were not checked.
+        _ => S3Error::Setting {
+            name: "settings",
+            problem: "no request can be made of them",
+        },
+    }
+}
+
+/// What of a response is looked at.
+struct Headers {
+    status: u16,
+    region: Word,
+    retry_after: Option<Duration>,
+}
+
+impl Headers {
+    fn of(response: &HttpResponse) -> Self {
+        let header = |name| response.headers().get(name);
+        Self {
+            status: response.status().as_u16(),
+            region: Word::new(header("x-amz-bucket-region").unwrap_or_default()),
+            retry_after: header("retry-after")
+                .and_then(|value| value.trim().parse().ok())
+                .map(Duration::from_secs),
+        }
+    }
+}
+
+fn refusal(code: &str, headers: &Headers, action: &'static str) -> S3Error {
+    let status = headers.status;
+    let word = || Word::new(code);
+    match code {
+        "InvalidAccessKeyId" | "InvalidAccessKey" | "NotSignedUp" => S3Error::UnknownKey,
+        "SignatureDoesNotMatch" => S3Error::WrongSecret,
+        "ExpiredToken" | "TokenRefreshRequired" | "InvalidToken" | "ExpiredTokenException" => {
+            S3Error::Expired
+        }
+        "NoSuchBucket" => S3Error::NoBucket,
+        "AccessDenied" | "AllAccessDisabled" | "AccountProblem" => S3Error::Denied { action },
+        "RequestTimeTooSkewed" | "RequestExpired" => S3Error::ClockSkew,
+        "PermanentRedirect"
+        | "TemporaryRedirect"
+        | "AuthorizationHeaderMalformed"
+        | "IllegalLocationConstraintException" => S3Error::WrongRegion {
+            region: headers.region.clone(),
+        },
+        "SlowDown"
+        | "Throttling"
+        | "ThrottlingException"
+        | "RequestLimitExceeded"
+        | "TooManyRequests"
+        | "ServiceUnavailable" => S3Error::Throttled {
+            retry_after: headers.retry_after,
+        },
+        "RequestTimeout" => S3Error::Stalled,
+        "IncompleteBody" => S3Error::Broken,
+        "BadDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch" => {
+            S3Error::Corrupt {
+                what: "checksum on arrival",
+            }
+        }
+        "NotImplemented" | "InvalidDigest" => S3Error::Unsupported { code: word() },
+        "QuotaExceeded" | "InsufficientStorage" | "XMinioStorageFull" => S3Error::Full,
+        _ if code.starts_with("KMS.") => S3Error::Encryption { code: word() },
+        _ => match status {
+            301 | 307 => S3Error::WrongRegion {
+                region: headers.region.clone(),
+            },
+            403 => S3Error::Denied { action },
+            429 | 503 => S3Error::Throttled {
+                retry_after: headers.retry_after,
+            },
+            507 => S3Error::Full,
+            500.. => S3Error::Server {
+                status,
+                code: word(),
+            },
+            // Without a word of S3 it is some other server's page.
+            _ if code.is_empty() => S3Error::NotS3,
+            _ => S3Error::Refused {
+                status,
+                code: word(),
+            },
+        },
+    }
+}
+
+/// An error of the source of credentials, which the SDK wraps in ways of its own.
+fn credentials_error(error: &(dyn StdError + 'static)) -> Option<S3Error> {
+    let error = chain(error).find_map(|it| it.downcast_ref::<CredentialsError>())?;
+    // The layers of a chain, too, are credentials errors: the innermost tells why.
+    if let Some(cause) = error.source().and_then(|it| {
+        it.downcast_ref::<S3Error>()
+            .cloned()
+            .or_else(|| credentials_error(it))
+    }) {
+        return Some(cause);
+    }
+    Some(match error {
+        CredentialsError::CredentialsNotLoaded(_) => S3Error::NoCredentials,
+        CredentialsError::ProviderTimedOut(_) => S3Error::Stalled,
+        CredentialsError::InvalidConfiguration(_) => S3Error::Credentials {
+            problem: "the profile or the environment cannot be used",
+        },
+        CredentialsError::ProviderError(_) => S3Error::Credentials {
+            problem: "it answers with an error",
+        },
+        _ => S3Error::Credentials {
+            problem: "for a reason that it does not tell",
+        },
+    })
+}
+
+fn broken(error: &(dyn StdError + 'static)) -> S3Error {
+    let Some(kind) = io_error(error).map(io::Error::kind) else {
+        return S3Error::Broken;
+    };
+    match kind {
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::NotConnected
+        | io::ErrorKind::UnexpectedEof => S3Error::Broken,
+        io::ErrorKind::TimedOut => S3Error::Stalled,
+        io::ErrorKind::InvalidData => S3Error::Tls,
+        // Refused, no route, no such name.
+        _ => S3Error::Unreachable,
+    }
+}
+
+fn io_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e io::Error> {
+    chain(error).find_map(|it| it.downcast_ref())
+}
+
+/// Whether a request stood still. Other timeouts of a connection are of making it.
+fn stood_still(error: &(dyn StdError + 'static)) -> bool {
+    chain(error).any(|it| it.is::<StoodStill>())
+}
+
+fn chain<'e>(
+    error: &'e (dyn StdError + 'static),
+) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&it| it.source())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: &str, status: u16) -> S3Error {
+        let headers = Headers {
+            status,
+            region: Word::new("eu-central-1"),
+            retry_after: Some(Duration::from_secs(7)),
+        };
+        refusal(code, &headers, "s3:PutObject")
+    }
+
+    #[test]
+    fn refusals_are_told_apart() {
+        let action = "s3:PutObject";
+        let retry_after = Some(Duration::from_secs(7));
+        let region = Word::new("eu-central-1");
+        let code = Word::new;
+        for (word, status, wanted) in [
+            ("InvalidAccessKeyId", 403, S3Error::UnknownKey),
+            ("SignatureDoesNotMatch", 403, S3Error::WrongSecret),
+            ("ExpiredToken", 400, S3Error::Expired),
+            ("NoSuchBucket", 404, S3Error::NoBucket),
+            ("AccessDenied", 403, S3Error::Denied { action }),
+            ("", 403, S3Error::Denied { action }),
+            ("RequestTimeTooSkewed", 403, S3Error::ClockSkew),
+            (
+                "PermanentRedirect",
+                301,
+                S3Error::WrongRegion {
+                    region: region.clone(),
+                },
+            ),
+            (
+                "",
+                301,
+                S3Error::WrongRegion {
+                    region: region.clone(),
+                },
+            ),
+            (
+                "AuthorizationHeaderMalformed",
+                400,
+                S3Error::WrongRegion { region },
+            ),
+            ("SlowDown", 503, S3Error::Throttled { retry_after }),
+            ("", 503, S3Error::Throttled { retry_after }),
+            ("", 429, S3Error::Throttled { retry_after }),
+            ("RequestTimeout", 400, S3Error::Stalled),
+            (
+                "BadDigest",
+                400,
+                S3Error::Corrupt {
+                    what: "checksum on arrival",
+                },
+            ),
+            (
+                "NotImplemented",
+                501,
+                S3Error::Unsupported {
+                    code: code("NotImplemented"),
+                },
+            ),
+            (
+                "KMS.DisabledException",
+                400,
+                S3Error::Encryption {
+                    code: code("KMS.DisabledException"),
+                },
+            ),
+            ("QuotaExceeded", 403, S3Error::Full),
+            ("", 507, S3Error::Full),
+            (
+                "InternalError",
+                500,
+                S3Error::Server {
+                    status: 500,
+                    code: code("InternalError"),
+                },
+            ),
+            (
+                "EntityTooLarge",
+                400,
+                S3Error::Refused {
+                    status: 400,
+                    code: code("EntityTooLarge"),
+                },
+            ),
+            ("", 404, S3Error::NotS3),
+        ] {
+            assert_eq!(refused(word, status), wanted, "{word} {status}");
+        }
+    }
+
+    #[test]
+    fn words_of_services_are_checked() {
+        let S3Error::Refused { code, .. } = refused("<b>Jane Doe</b>", 400) else {
+            panic!("another error");
+        };
+        assert_eq!(code.as_str(), "");
+        assert_eq!(Word::new(&"x".repeat(65)).as_str(), "");
+    }
+}

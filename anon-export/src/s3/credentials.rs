@@ -1,0 +1,96 @@
+//! [`Credentials`]: where a key comes from; [`Secret`]: text that is wiped and never shown.
+
+use std::fmt;
+
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// Text that is wiped from memory when it is dropped, and never shown.
+///
+/// The clients below make copies of their own for each request; this one does not outlive its use.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes the text over.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// Keys that were given.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    pub(super) access_key: Secret,
+    pub(super) secret_key: Secret,
+    pub(super) session_token: Option<Secret>,
+}
+
+impl Keys {
+    /// An access key and its secret.
+    pub fn new(access_key: Secret, secret_key: Secret) -> Self {
+        Self {
+            access_key,
+            secret_key,
+            session_token: None,
+        }
+    }
+
+    /// Sets the token of temporary keys.
+    #[must_use]
+    pub fn with_session_token(self, token: Secret) -> Self {
+        let session_token = Some(token);
+        Self {
+            session_token,
+            ..self
+        }
+    }
+}
+
+/// Where credentials come from.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Credentials {
+    /// As the tools of AWS find them: environment, profile, web identity, container, instance.
+    /// Profiles that want single sign-on are not supported.
+    Chain {
+        /// The profile; default: `AWS_PROFILE`, or `default`.
+        profile: Option<String>,
+    },
+    /// Keys that were given.
+    Keys(Keys),
+    /// Those of a Cognito user, renewed before they expire. Keys then have the user's directory in
+    /// them.
+    #[cfg(feature = "cognito")]
+    Cognito(Box<crate::cognito::Login>),
+}
+
+impl Default for Credentials {
+    fn default() -> Self {
+        Self::Chain { profile: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let secret = |text: &str| Secret::new(text.to_owned());
+        let keys =
+            Keys::new(secret("CANARY1"), secret("CANARY2")).with_session_token(secret("CANARY3"));
+        let shown = format!("{:?} {keys:#?}", Credentials::Keys(keys.clone()));
+        assert!(!shown.contains("CANARY"), "{shown}");
+    }
+}

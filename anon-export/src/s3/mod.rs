@@ -1,0 +1,294 @@
+//! [`S3Sink`]: a bucket of S3, or of a server like it.
+//!
+//! ```text
+//!  <prefix>/<user>/<project>/<patient>/<study>/<series>/<instance>.dcm     application/dicom
+//!           only with Cognito
+//!
+//!  put ──► up to a part     read whole ──► PutObject ──► ETag and checksum compared
+//!      └─► longer           part by part ► UploadPart ─► each compared ──► CompleteMultipartUpload
+//!                           any error, or the end of the program's scope ► AbortMultipartUpload
+//!  list ─► ListObjectsV2, 1,000 a page, keys URL-encoded on the way
+//! ```
+//!
+//! * **Whole or nothing.** An object in one request is read whole before anything is sent; one in parts
+//!   is not visible before the last request. What the service says it has is compared with what was
+//!   sent: MD5 (in the ETag) and [`ChecksumMode`].
+//! * **Nothing stays behind.** An upload in parts is taken back when it fails. One that a killed process
+//!   left is taken back by the first put for the same patient in a later sink, so no two programs
+//!   should put the same patient into one bucket at once.
+//! * **Bounded.** All puts together hold [`S3Config::with_memory_bytes`] of objects.
+//! * **Blocking.** The threads of the async client are the sink's own; any thread may call, those of an
+//!   async program included, which are then blocked.
+//!
+//! A request is sent once, and [`Error::remedy`] says if a further try can help; requests inside an
+//! upload in parts are tried three times.
+//!
+//! # Tags
+//!
+//! A [`Tag`] is the ETag: the MD5 of the bytes, or of the MD5s of the parts and their number. It can be
+//! told beforehand, until the service is seen to give others, as it does under a key of KMS. A listing
+//! gives none where the service makes it in another way than by our parts.
+//!
+//! # Examples
+//!
+//! ```no_run
+//! use anon_export::s3::{S3Config, S3Sink};
+//! use anon_export::{ObjectKey, Sink};
+//!
+//! let config = S3Config::new("trials", "TRIAL-7").with_region("eu-central-1");
+//! let sink = S3Sink::open(config)?; // credentials as the tools of AWS find them
+//! sink.check()?;
+//! let key = ObjectKey::new(["527408119-000001", "1.2.3.1", "1.2.3.2", "1.2.3.3"])?;
+//! sink.put(&key, 4, &mut b"DICM".as_slice())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod answer;
+mod api;
+mod budget;
+pub(crate) mod client;
+pub(crate) mod config;
+mod credentials;
+mod digest;
+mod error;
+mod layout;
+mod multipart;
+mod session;
+mod uploads;
+mod watch;
+
+use std::collections::HashSet;
+use std::io::Read;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use self::api::{Api, Told};
+use self::budget::Budget;
+use self::client::Threads;
+use self::digest::{Digests, ETag};
+use self::layout::Layout;
+use self::session::Session;
+use crate::sink::copy_exact;
+use crate::{Cancel, Error, Listed, Needs, ObjectKey, Part, Put, Sink, Stored, Tag};
+
+pub use self::config::{Addressing, ChecksumMode, Encryption, S3Config};
+pub use self::credentials::{Credentials, Keys, Secret};
+pub use self::error::{S3Error, Word};
+
+/// Objects of a page of a listing.
+const PAGE: i32 = 1000;
+
+/// A bucket of S3, or of a server like it. See the [module](self).
+#[derive(Debug)]
+pub struct S3Sink {
+    api: Arc<Api>,
+    budget: Arc<Budget>,
+    /// Patients for whom nothing of an earlier export is left. Held while that is seen to: an upload
+    /// that is begun meanwhile would be taken for such.
+    cleared: Mutex<HashSet<Part>>,
+    /// The service gives tags that say nothing of bytes.
+    opaque: AtomicBool,
+    threads: Threads,
+}
+
+impl S3Sink {
+    /// Makes a client; with Cognito, logs the user in. No other request is made.
+    ///
+    /// # Errors
+    /// [`Error::S3`] if the settings cannot be used or no credentials are found; with Cognito those of
+    /// a login.
+    pub fn open(config: S3Config) -> Result<Self, Error> {
+        config.check()?;
+        let threads = Threads::start()?;
+        let api = threads.run(open(config))??;
+        Ok(Self {
+            budget: Budget::new(api.config.memory_bytes),
+            api: Arc::new(api),
+            cleared: Mutex::default(),
+            opaque: AtomicBool::new(false),
+            threads,
+        })
+    }
+
+    /// Gives requests up when the end is wished: the call is [`Error::Cancelled`] then. What it was putting
+    /// is there whole, if its last request had arrived, or not at all.
+    #[must_use]
+    pub fn with_cancel(self, cancel: Cancel) -> Self {
+        let threads = self.threads.with_cancel(cancel);
+        Self { threads, ..self }
+    }
+
+    /// Where objects go: the endpoint, or `aws`, the bucket, and what stands before the patient. The same
+    /// place always has the same address.
+    ///
+    /// # Examples
+    /// ```
+    /// use anon_export::s3::{Credentials, Keys, S3Config, S3Sink, Secret};
+    ///
+    /// let keys = Keys::new(Secret::new("KEY".into()), Secret::new("secret".into()));
+    /// let config = S3Config::new("trials", "TRIAL-7")
+    ///     .with_endpoint("http://127.0.0.1:9000")
+    ///     .with_credentials(Credentials::Keys(keys));
+    /// let sink = S3Sink::open(config)?;
+    /// assert_eq!(sink.address(), "s3:http://127.0.0.1:9000/trials/TRIAL-7");
+    /// # Ok::<(), anon_export::Error>(())
+    /// ```
+    pub fn address(&self) -> String {
+        let config = &self.api.config;
+        let service = config.endpoint.as_deref().unwrap_or("aws");
+        let top = self.api.layout.top().trim_end_matches('/');
+        format!(
+            "s3:{}/{}/{top}",
+            service.trim_end_matches('/'),
+            config.bucket
+        )
+    }
+
+    fn put_whole(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Told, Error> {
+        let permit = self.budget.take(len);
+        let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or_default());
+        copy_exact(body, len, &mut |piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })?;
+        let bytes = Bytes::from(bytes);
+        let digests = Digests::of(&bytes, self.api.config.checksum);
+        let (api, name) = (Arc::clone(&self.api), self.api.layout.name(key));
+        let request = async move {
+            let stored = api.put(name, bytes, &digests).await;
+            drop(permit);
+            stored
+        };
+        self.threads.run(request)?
+    }
+
+    /// The first put for a patient takes back what an earlier export left.
+    fn clear(&self, patient: &Part) -> Result<(), Error> {
+        let mut cleared = self.cleared.lock().unwrap_or_else(PoisonError::into_inner);
+        if cleared.contains(patient) {
+            return Ok(());
+        }
+        match multipart::clear(self, self.api.layout.patient(patient)) {
+            // A right that an export can do without, or a server that has no such request.
+            Err(Error::S3(
+                error @ (S3Error::Denied { .. }
+                | S3Error::Unsupported { .. }
+                | S3Error::Refused { .. }
+                | S3Error::Server { .. }
+                | S3Error::NotS3),
+            )) => tracing::warn!(%error, "uploads that an earlier export left cannot be listed"),
+            other => other?,
+        }
+        cleared.insert(patient.clone());
+        Ok(())
+    }
+
+    fn most(&self) -> u64 {
+        self.api.config.most_object_bytes()
+    }
+
+    fn check_len(&self, len: u64) -> Result<(), Error> {
+        let max = self.most();
+        if len > max {
+            return Err(Error::TooLarge { len, max });
+        }
+        Ok(())
+    }
+
+    /// A tag as a listing has it, unless it was made in another way than ours of this length.
+    fn listed_tag(&self, len: Option<u64>, tag: Tag) -> Option<Tag> {
+        let in_parts = len? > self.api.config.part_bytes;
+        (tag.as_str().contains('-') == in_parts).then_some(tag)
+    }
+}
+
+async fn open(mut config: S3Config) -> Result<Api, Error> {
+    // Forgotten when this returns: a password is needed once.
+    let credentials = std::mem::take(&mut config.credentials);
+    let session = Session::open(&credentials).await?;
+    let client = client::connect(&config, &credentials, session.provider()).await?;
+    let layout = Layout::new(&config.prefix, session.directory(), &config.project);
+    Ok(Api {
+        client,
+        config,
+        layout,
+        session,
+    })
+}
+
+impl Sink for S3Sink {
+    fn needs(&self) -> Needs {
+        Needs::new()
+            .with_max_object_bytes(self.most())
+            .with_parallel(self.api.config.parallel)
+            .without_comparing()
+    }
+
+    fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
+        self.check_len(len)?;
+        self.clear(key.patient())?;
+        let told = if len > self.api.config.part_bytes {
+            multipart::put(self, key, len, body)?
+        } else {
+            self.put_whole(key, len, body)?
+        };
+        if !told.of_bytes {
+            self.opaque.store(true, Ordering::Relaxed);
+        }
+        tracing::trace!(%key, len, "put");
+        Ok(Stored::new(Put::Created).with_tag(told.tag))
+    }
+
+    fn list(
+        &self,
+        patient: &Part,
+        each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let mut from = None;
+        loop {
+            let api = Arc::clone(&self.api);
+            let prefix = api.layout.patient(patient);
+            let page = self
+                .threads
+                .run(async move { api.page(prefix, from, PAGE).await })??;
+            for (name, len, tag) in page.objects {
+                let Some(key) = self.api.layout.key(&name) else {
+                    continue;
+                };
+                let tag = tag.and_then(|tag| self.listed_tag(len, tag));
+                if each(Listed::new(key, len).with_tag(tag)).is_break() {
+                    return Ok(());
+                }
+            }
+            match page.next {
+                None => return Ok(()),
+                next => from = next,
+            }
+        }
+    }
+
+    fn tag_of(&self, len: u64, body: &mut dyn Read) -> Result<Option<Tag>, Error> {
+        self.check_len(len)?;
+        if self.opaque.load(Ordering::Relaxed)
+            || matches!(self.api.config.encryption, Encryption::Kms { .. })
+        {
+            return Ok(None);
+        }
+        let config = &self.api.config;
+        let in_parts = len > config.part_bytes;
+        let mut e_tag = ETag::new(in_parts.then(|| config.part_bytes_of(len)));
+        copy_exact(body, len, &mut |piece| {
+            e_tag.update(piece);
+            Ok(())
+        })?;
+        Ok(Tag::new(e_tag.finish()))
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let api = Arc::clone(&self.api);
+        self.threads.run(async move { api.check().await })?
+    }
+}

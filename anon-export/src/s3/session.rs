@@ -1,0 +1,82 @@
+//! [`Session`]: credentials that a sink renews itself, if it does.
+
+use aws_credential_types::provider::SharedCredentialsProvider;
+
+use super::credentials::Credentials;
+use super::error::S3Error;
+use crate::Error;
+
+/// Nothing, or a Cognito user who is logged in.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    #[cfg(feature = "cognito")]
+    user: Option<std::sync::Arc<crate::cognito::Session>>,
+}
+
+impl Session {
+    /// Logs a Cognito user in, if the settings have one.
+    #[cfg(feature = "cognito")]
+    pub(super) async fn open(credentials: &Credentials) -> Result<Self, Error> {
+        let user = match credentials {
+            Credentials::Cognito(login) => Some(std::sync::Arc::new(
+                crate::cognito::Session::open(login).await?,
+            )),
+            _ => None,
+        };
+        Ok(Self { user })
+    }
+
+    /// Nothing to log in to.
+    #[cfg(not(feature = "cognito"))]
+    #[expect(clippy::unused_async, reason = "with Cognito it waits")]
+    pub(super) async fn open(_: &Credentials) -> Result<Self, Error> {
+        Ok(Self {})
+    }
+
+    /// What hands out its credentials.
+    pub(super) fn provider(&self) -> Option<SharedCredentialsProvider> {
+        #[cfg(feature = "cognito")]
+        if let Some(user) = &self.user {
+            let user = std::sync::Arc::clone(user);
+            return Some(SharedCredentialsProvider::new(crate::cognito::Current(
+                user,
+            )));
+        }
+        None
+    }
+
+    /// The user's directory.
+    pub(super) fn directory(&self) -> Option<&str> {
+        #[cfg(feature = "cognito")]
+        if let Some(user) = &self.user {
+            return Some(user.directory());
+        }
+        None
+    }
+
+    /// Sees to it that the credentials last for a request.
+    #[cfg_attr(
+        not(feature = "cognito"),
+        expect(
+            clippy::unused_async,
+            reason = "there is nothing to wait for without Cognito"
+        )
+    )]
+    pub(super) async fn renew(&self) -> Result<(), Error> {
+        #[cfg(feature = "cognito")]
+        if let Some(user) = &self.user {
+            user.renew().await?;
+        }
+        Ok(())
+    }
+
+    /// What an error means when the credentials can be renewed.
+    pub(super) fn judge(&self, error: S3Error) -> S3Error {
+        #[cfg(feature = "cognito")]
+        if let (S3Error::Expired, Some(user)) = (&error, &self.user) {
+            user.expire();
+            return S3Error::Renewing;
+        }
+        error
+    }
+}

@@ -1,0 +1,165 @@
+//! A watch over requests: one that stands still is ended, however long one that moves may take.
+//!
+//! The SDK has a watch of its own, which sees a body in memory leave at once and learns nothing.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use aws_sdk_s3::config::{HttpClient, RuntimeComponents, SharedHttpClient};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Instant, timeout_at};
+
+use super::client::LEAST_RATE;
+
+/// What is given to the connection at once.
+const PIECE: usize = 64 * 1024;
+
+/// What may lie in buffers below when the last piece has been given.
+const BUFFERED: u64 = 512 * 1024;
+
+/// The source of an error that is a request which stood still.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the request stood still")]
+pub(super) struct StoodStill;
+
+/// An HTTP client whose requests are watched.
+#[derive(Debug)]
+pub(super) struct Watched {
+    pub(super) client: SharedHttpClient,
+    pub(super) stall: Duration,
+}
+
+impl HttpClient for Watched {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(Connector {
+            inner: self.client.http_connector(settings, components),
+            stall: self.stall,
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Connector {
+    inner: SharedHttpConnector,
+    stall: Duration,
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
+        let body = request.take_body();
+        let progress = Progress::new(self.stall, body.content_length().unwrap_or(0));
+        *request.body_mut() = SdkBody::from_body_1_x(Pieces {
+            whole: body,
+            rest: Bytes::new(),
+            progress: Arc::clone(&progress),
+        });
+        let call = self.inner.call(request);
+        HttpConnectorFuture::new(async move {
+            let mut call = std::pin::pin!(call);
+            loop {
+                let deadline = progress.deadline();
+                match timeout_at(deadline, &mut call).await {
+                    Ok(answer) => return answer,
+                    Err(_) if progress.deadline() > deadline => {}
+                    Err(_) => return Err(ConnectorError::timeout(StoodStill.into())),
+                }
+            }
+        })
+    }
+}
+
+/// When a request will have stood still for too long.
+#[derive(Debug)]
+struct Progress {
+    stall: Duration,
+    left: AtomicU64,
+    /// What lies in buffers at the end needs time that nobody sees.
+    drain: Duration,
+    moved: Mutex<Instant>,
+}
+
+impl Progress {
+    fn new(stall: Duration, len: u64) -> Arc<Self> {
+        let drain = len.min(BUFFERED) / LEAST_RATE;
+        Arc::new(Self {
+            stall,
+            left: AtomicU64::new(len),
+            drain: Duration::from_secs(drain),
+            moved: Mutex::new(Instant::now()),
+        })
+    }
+
+    fn gave(&self, bytes: usize) {
+        let left = self.left.load(Ordering::Relaxed);
+        self.left
+            .store(left.saturating_sub(bytes as u64), Ordering::Relaxed);
+        *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn deadline(&self) -> Instant {
+        let moved = *self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.left.load(Ordering::Relaxed) == 0 {
+            moved + self.stall + self.drain
+        } else {
+            moved + self.stall
+        }
+    }
+}
+
+/// A body in pieces, which are seen to go.
+struct Pieces {
+    whole: SdkBody,
+    rest: Bytes,
+    progress: Arc<Progress>,
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = <SdkBody as Body>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        while self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.whole).poll_frame(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.rest = data,
+                    // Trailers.
+                    Err(frame) => return Poll::Ready(Some(Ok(frame))),
+                },
+                end => return Poll::Ready(end),
+            }
+        }
+        let len = self.rest.len().min(PIECE);
+        let piece = self.rest.split_to(len);
+        self.progress.gave(len);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.whole.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (inner, rest) = (Body::size_hint(&self.whole), self.rest.len() as u64);
+        match inner.exact() {
+            Some(exact) => SizeHint::with_exact(exact + rest),
+            None => inner,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! No secret, no byte of a body and no word of a service is in an event or an error, at any level.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use anon_export::Sink as _;
+use anon_export::s3::{Credentials, Keys, S3Sink};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::double::{Double, Fault, Kind};
+use crate::setup::{PART, impatient, key, put, text};
+use crate::shared::Test;
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("the log").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'w> MakeWriter<'w> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'w self) -> Self {
+        self.clone()
+    }
+}
+
+#[test]
+fn canaries_do_not_leave() -> Test {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(log.clone())
+        .finish();
+    let mut said = Vec::new();
+    let double = Double::start(|head, before| {
+        let refuses = head.kind() == Kind::Put && before == 1;
+        refuses.then_some(Fault::Refuses(403, "AccessDenied", None))
+    })?;
+    tracing::subscriber::with_default(subscriber, || -> Test {
+        let keys = Keys::new(text("CANARYKEY"), text("CANARYSECRET"))
+            .with_session_token(text("CANARYTOKEN"));
+        let config = impatient(&double.endpoint()).with_credentials(Credentials::Keys(keys));
+        said.push(format!("{config:?}"));
+        let sink = S3Sink::open(config)?;
+        let object = b"CANARYBODY".repeat(PART / 5);
+        put(&sink, &key(1), &object[..1000])?;
+        let error = put(&sink, &key(2), &object[..1000]).expect_err("it is refused");
+        said.push(format!("{error} {error:?}"));
+        put(&sink, &key(3), &object)?;
+        sink.list(key(1).patient(), &mut |_| {
+            std::ops::ControlFlow::Continue(())
+        })?;
+        said.push(format!("{sink:?}"));
+        Ok(())
+    })?;
+    let log = String::from_utf8_lossy(&log.0.lock().expect("the log")).into_owned();
+    assert!(log.contains(&key(1).to_string()), "events are taken: {log}");
+    for text in [&log, &said.join("\n")] {
+        assert!(!text.contains("CANARY"), "{text}");
+    }
+    Ok(())
+}

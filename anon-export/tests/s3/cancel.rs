@@ -1,0 +1,44 @@
+//! An export whose end is wished ends, whatever the service does.
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use anon_export::s3::S3Sink;
+use anon_export::{Cancel, Error};
+
+use crate::double::{Double, Fault, Kind};
+use crate::setup::{PART, bytes, config, key, put};
+use crate::shared::Test;
+
+#[test]
+fn a_put_is_given_up() -> Test {
+    for (kind, len) in [(Kind::Put, 10), (Kind::Part, 2 * PART)] {
+        let (told, hears) = mpsc::channel();
+        let double = Double::start(move |head, _| {
+            let stalls = head.kind() == kind;
+            if stalls {
+                // The test may have ended.
+                let _ = told.send(());
+            }
+            stalls.then_some(Fault::Stalls)
+        })?;
+        let cancel = Cancel::new();
+        let hour = Duration::from_hours(1);
+        let sink = S3Sink::open(config(&double.endpoint()).with_stall_timeout(hour))?;
+        let sink = sink.with_cancel(cancel.clone());
+        let ended = thread::scope(|scope| {
+            let putting = scope.spawn(|| put(&sink, &key(1), &bytes(len, 0)));
+            hears.recv_timeout(Duration::from_mins(1))?;
+            cancel.cancel();
+            putting.join().map_err(|_| "it panics".into())
+        });
+        match ended {
+            Ok(Err(Error::Cancelled)) => {}
+            other => return other.map(|other| panic!("{kind:?}: {other:?}")),
+        }
+        assert!(double.objects().is_empty(), "{kind:?}");
+        assert_eq!(double.uploads(), 0, "{kind:?}");
+    }
+    Ok(())
+}

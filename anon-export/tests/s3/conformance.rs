@@ -1,0 +1,171 @@
+//! The suite that every sink passes, and bytes read back from disk.
+
+use std::fs;
+use std::io::{self, Cursor, Read};
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anon_export::s3::{ChecksumMode, S3Config, S3Error, S3Sink};
+use anon_export::{Error, Listed, Needs, ObjectKey, Part, Sink, Stored, Tag, conformance};
+
+use crate::servers::S3Server;
+use crate::setup::{ACCESS_KEY, PART, SECRET_KEY, bytes, config, key, list, put};
+use crate::shared::Test;
+
+/// A sink whose prefix nobody else has.
+fn fresh(config: &S3Config) -> Again {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let prefix = format!("empty {}/ü+%", NEXT.fetch_add(1, Ordering::Relaxed));
+    Again(S3Sink::open(config.clone().with_prefix(prefix)).expect("a sink"))
+}
+
+#[test]
+fn passes_the_suite_on_rclone() -> Test {
+    let Some(server) = S3Server::rclone(ACCESS_KEY, SECRET_KEY)? else {
+        return Ok(());
+    };
+    let config = config(&server.endpoint());
+    conformance::check(|| fresh(&config));
+    Ok(())
+}
+
+#[test]
+fn passes_the_suite_on_moto() -> Test {
+    let Some(server) = S3Server::moto()? else {
+        return Ok(());
+    };
+    server.make_bucket()?;
+    let config = config(&server.endpoint());
+    conformance::check(|| fresh(&config));
+    assert_eq!(server.uploads()?, 0, "uploads that were left");
+    Ok(())
+}
+
+/// Tries again what can pass, as an exporter does: both servers fail now and then when one key is put
+/// twice at once.
+#[derive(Debug)]
+struct Again(S3Sink);
+
+/// What a body gave.
+struct Given {
+    bytes: Cursor<Vec<u8>>,
+    failed: Option<io::ErrorKind>,
+}
+
+impl Read for Given {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match (self.bytes.read(buffer)?, self.failed) {
+            (0, Some(kind)) => Err(kind.into()),
+            (n, _) => Ok(n),
+        }
+    }
+}
+
+impl Sink for Again {
+    fn needs(&self) -> Needs {
+        self.0.needs()
+    }
+
+    fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
+        if len > self.needs().max_object_bytes {
+            return self.0.put(key, len, body);
+        }
+        let mut bytes = Vec::new();
+        let failed = body.read_to_end(&mut bytes).err().map(|it| it.kind());
+        let mut tries = 0..5;
+        loop {
+            let bytes = Cursor::new(bytes.clone());
+            match self.0.put(key, len, &mut Given { bytes, failed }) {
+                Err(Error::S3(S3Error::Server { .. })) if tries.next().is_some() => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn list(
+        &self,
+        patient: &Part,
+        each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.0.list(patient, each)
+    }
+
+    fn tag_of(&self, len: u64, body: &mut dyn Read) -> Result<Option<Tag>, Error> {
+        self.0.tag_of(len, body)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        self.0.check()
+    }
+}
+
+/// Each checksum, whole and in parts, byte for byte, and listed as they were put.
+#[test]
+fn objects_are_there_byte_for_byte() -> Test {
+    let Some(server) = S3Server::rclone(ACCESS_KEY, SECRET_KEY)? else {
+        return Ok(());
+    };
+    let modes = [
+        ChecksumMode::Crc32c,
+        ChecksumMode::Sha256,
+        ChecksumMode::None,
+    ];
+    for (n, mode) in modes.into_iter().enumerate() {
+        let prefix = format!("mode {n}");
+        let config = config(&server.endpoint()).with_checksum(mode);
+        let sink = S3Sink::open(config.with_prefix(&prefix))?;
+        let lengths = [0, 1, PART, PART + 1, 2 * PART, 2 * PART + 77];
+        let objects = lengths.map(|len| bytes(len, 3));
+        for (n, object) in (1..).zip(&objects) {
+            let stored = put(&sink, &key(n), object)?;
+            let tag = sink.tag_of(object.len() as u64, &mut &**object)?;
+            assert_eq!(
+                stored.tag,
+                tag,
+                "{mode:?}: the tag of {} bytes",
+                object.len()
+            );
+            assert!(stored.tag.is_some(), "{mode:?}: there is a tag");
+            let path = server
+                .files()
+                .join(&prefix)
+                .join("TRIAL-7")
+                .join(key(n).to_string());
+            let there = fs::read(path)?;
+            assert!(
+                there == *object,
+                "{mode:?}: {} bytes read back",
+                object.len()
+            );
+        }
+        let listed = list(&sink, "S-1")?;
+        let found: Vec<_> = listed.iter().map(|it| it.len).collect();
+        assert_eq!(
+            found,
+            lengths.map(|len| Some(len as u64)),
+            "{mode:?}: listed"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn in_moto_tags_of_parts_are_listed() -> Test {
+    let Some(server) = S3Server::moto()? else {
+        return Ok(());
+    };
+    server.make_bucket()?;
+    let sink = S3Sink::open(config(&server.endpoint()))?;
+    let object = bytes(2 * PART + 9, 1);
+    let stored = put(&sink, &key(1), &object)?;
+    let listed = list(&sink, "S-1")?;
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].tag, stored.tag);
+    assert_eq!(
+        listed[0].tag,
+        sink.tag_of(object.len() as u64, &mut &*object)?
+    );
+    let there = server.object("TRIAL-7/S-1/1.2.1/1.2.2/1.2.3.1.dcm")?;
+    assert!(there == object, "read back");
+    Ok(())
+}

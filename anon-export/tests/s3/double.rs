@@ -1,0 +1,366 @@
+//! A double of an S3 service: does what one does, but for the faults that a test orders.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use md5::{Digest as _, Md5};
+
+use crate::shared::Test;
+
+/// The head of a request.
+#[derive(Debug, Clone)]
+pub(crate) struct Head {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: BTreeMap<String, String>,
+    pub(crate) headers: BTreeMap<String, String>,
+}
+
+impl Head {
+    /// What it asks for.
+    pub(crate) fn kind(&self) -> Kind {
+        let has = |name| self.query.contains_key(name);
+        match self.method.as_str() {
+            "PUT" if has("partNumber") => Kind::Part,
+            "PUT" => Kind::Put,
+            "POST" if has("uploads") => Kind::Create,
+            "POST" => Kind::Complete,
+            "DELETE" => Kind::Abort,
+            _ if has("uploads") => Kind::Uploads,
+            _ => Kind::List,
+        }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Put,
+    Create,
+    Part,
+    Complete,
+    Abort,
+    Uploads,
+    List,
+}
+
+/// What goes wrong with a request.
+#[derive(Debug, Clone)]
+pub(crate) enum Fault {
+    /// The service refuses: status, code, one more header.
+    Refuses(u16, &'static str, Option<(&'static str, &'static str)>),
+    /// The connection is reset after so many bytes of the body.
+    Resets(usize),
+    /// Nothing more is read or written.
+    Stalls,
+    /// The body is read, and no answer comes.
+    Silent,
+    /// It tells another ETag, and has what it was sent.
+    WrongTag,
+    /// It tells another checksum.
+    WrongChecksum,
+    /// An answer that is not of S3.
+    Page,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    objects: BTreeMap<String, Vec<u8>>,
+    uploads: BTreeMap<String, Upload>,
+    seen: Vec<Head>,
+    next: u32,
+}
+
+#[derive(Debug, Default)]
+struct Upload {
+    path: String,
+    parts: BTreeMap<u32, Vec<u8>>,
+}
+
+type Script = dyn Fn(&Head, usize) -> Option<Fault> + Send + Sync;
+
+/// The double; its threads end with the test process.
+#[derive(Debug, Clone)]
+pub(crate) struct Double {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+}
+
+impl Double {
+    /// `script` is asked before each request, with how many of its kind came before.
+    pub(crate) fn start(
+        script: impl Fn(&Head, usize) -> Option<Fault> + Send + Sync + 'static,
+    ) -> Test<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let double = Self {
+            address: listener.local_addr()?,
+            state: Arc::default(),
+        };
+        let (of_thread, script): (_, Arc<Script>) = (double.clone(), Arc::new(script));
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (double, script) = (of_thread.clone(), Arc::clone(&script));
+                thread::spawn(move || double.serve(stream, &*script));
+            }
+        });
+        Ok(double)
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The requests of a kind so far.
+    pub(crate) fn seen(&self, kind: Kind) -> Vec<Head> {
+        let state = self.state();
+        let of_kind = state.seen.iter().filter(|head| head.kind() == kind);
+        of_kind.cloned().collect()
+    }
+
+    /// The objects there are, by path.
+    pub(crate) fn objects(&self) -> BTreeMap<String, Vec<u8>> {
+        self.state().objects.clone()
+    }
+
+    /// How many uploads were begun and not ended.
+    pub(crate) fn uploads(&self) -> usize {
+        self.state().uploads.len()
+    }
+
+    /// Begins an upload, as a killed export leaves one.
+    pub(crate) fn leave_upload(&self, path: &str) {
+        let upload = Upload {
+            path: path.to_owned(),
+            ..Upload::default()
+        };
+        let mut state = self.state();
+        let id = format!("left-{}", state.uploads.len());
+        state.uploads.insert(id, upload);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn serve(&self, stream: TcpStream, script: &Script) {
+        let mut reader = BufReader::new(stream);
+        // Whatever ends the connection, the other side is what is tested.
+        while let Ok(Some(head)) = read_head(&mut reader) {
+            let kind = head.kind();
+            let before = {
+                let mut state = self.state();
+                let before = state.seen.iter().filter(|head| head.kind() == kind).count();
+                state.seen.push(head.clone());
+                before
+            };
+            let fault = script(&head, before);
+            let answer = match self.exchange(&mut reader, &head, fault) {
+                Ok(Some(answer)) => answer,
+                Ok(None) | Err(_) => return,
+            };
+            if reader.get_mut().write_all(&answer).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn exchange(
+        &self,
+        reader: &mut BufReader<TcpStream>,
+        head: &Head,
+        fault: Option<Fault>,
+    ) -> io::Result<Option<Vec<u8>>> {
+        let len = head
+            .header("content-length")
+            .and_then(|len| len.parse().ok());
+        let mut body = vec![0; len.unwrap_or(0)];
+        match fault {
+            Some(Fault::Resets(after)) => {
+                // Unread bytes make a reset of the end.
+                let part = body.len().min(after);
+                reader.read_exact(&mut body[..part])?;
+                return Ok(None);
+            }
+            Some(Fault::Stalls) => return hold(),
+            _ => reader.read_exact(&mut body)?,
+        }
+        Ok(Some(match fault {
+            Some(Fault::Silent) => return hold(),
+            Some(Fault::Refuses(status, code, header)) => {
+                let body = format!("<Error><Code>{code}</Code><Message>CANARY</Message></Error>");
+                answer(
+                    status,
+                    header.as_slice(),
+                    if code.is_empty() { "" } else { &body },
+                )
+            }
+            Some(Fault::Page) => answer(200, &[], "<html>Welcome</html>"),
+            Some(Fault::WrongTag) => {
+                let told = self.do_it(head, body);
+                replace(
+                    &told,
+                    "etag: \"",
+                    "etag: \"00000000000000000000000000000000",
+                )
+            }
+            Some(Fault::WrongChecksum) => {
+                let told = self.do_it(head, body);
+                replace(
+                    &told,
+                    "content-length",
+                    "x-amz-checksum-crc32c: AAAAAA==\r\ncontent-length",
+                )
+            }
+            _ => self.do_it(head, body),
+        }))
+    }
+
+    fn do_it(&self, head: &Head, body: Vec<u8>) -> Vec<u8> {
+        let id = head.query.get("uploadId").cloned().unwrap_or_default();
+        let mut state = self.state();
+        let tag = format!("\"{}\"", hex(&Md5::digest(&body)));
+        match head.kind() {
+            Kind::Put => {
+                state.objects.insert(head.path.clone(), body);
+                answer(200, &[("etag", &tag)], "")
+            }
+            Kind::Create => {
+                state.next += 1;
+                let id = format!("upload-{}", state.next);
+                let path = head.path.clone();
+                let parts = BTreeMap::new();
+                state.uploads.insert(id.clone(), Upload { path, parts });
+                let body = format!(
+                    "<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
+                );
+                answer(200, &[], &body)
+            }
+            Kind::Part => {
+                let number = head.query.get("partNumber").and_then(|n| n.parse().ok());
+                match (state.uploads.get_mut(&id), number) {
+                    (Some(upload), Some(number)) => {
+                        upload.parts.insert(number, body);
+                        answer(200, &[("etag", &tag)], "")
+                    }
+                    _ => no_upload(),
+                }
+            }
+            Kind::Complete => {
+                let Some(upload) = state.uploads.remove(&id) else {
+                    return no_upload();
+                };
+                let mut md5 = Md5::new();
+                upload
+                    .parts
+                    .values()
+                    .for_each(|part| md5.update(Md5::digest(part)));
+                let tag = format!("{}-{}", hex(&md5.finalize()), upload.parts.len());
+                let whole = upload.parts.into_values().flatten().collect();
+                state.objects.insert(upload.path, whole);
+                let body = format!(
+                    "<CompleteMultipartUploadResult><ETag>\"{tag}\"</ETag></CompleteMultipartUploadResult>"
+                );
+                answer(200, &[], &body)
+            }
+            Kind::Abort => match state.uploads.remove(&id) {
+                Some(_) => answer(204, &[], ""),
+                None => no_upload(),
+            },
+            Kind::Uploads => {
+                let mut body = "<ListMultipartUploadsResult>".to_owned();
+                for (id, upload) in &state.uploads {
+                    let name = upload.path.split_once('/').map_or("", |(_, name)| name);
+                    let _ = write!(
+                        body,
+                        "<Upload><Key>{name}</Key><UploadId>{id}</UploadId></Upload>"
+                    );
+                }
+                body.push_str("</ListMultipartUploadsResult>");
+                answer(200, &[], &body)
+            }
+            Kind::List => answer(200, &[], "<ListBucketResult></ListBucketResult>"),
+        }
+    }
+}
+
+/// Keeps the connection open until the test process ends.
+fn hold() -> io::Result<Option<Vec<u8>>> {
+    loop {
+        thread::park();
+    }
+}
+
+fn no_upload() -> Vec<u8> {
+    answer(404, &[], "<Error><Code>NoSuchUpload</Code></Error>")
+}
+
+fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
+    let mut head = format!("HTTP/1.1 {status} x\r\n");
+    for (name, value) in headers {
+        let _ = write!(head, "{name}: {value}\r\n");
+    }
+    if status != 204 {
+        let _ = write!(head, "content-length: {}\r\n", body.len());
+    }
+    format!("{head}\r\n{body}").into_bytes()
+}
+
+fn replace(answer: &[u8], from: &str, to: &str) -> Vec<u8> {
+    let text = String::from_utf8_lossy(answer);
+    let Some((before, after)) = text.split_once(from) else {
+        return answer.to_vec();
+    };
+    let rest = if from == "etag: \"" {
+        &after[32..]
+    } else {
+        after
+    };
+    format!("{before}{to}{rest}").into_bytes()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Head>> {
+    let mut line = String::new();
+    if reader.read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    let mut words = line.split(' ');
+    let method = words.next().unwrap_or_default().to_owned();
+    let target = words.next().unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let query = query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (name.to_owned(), value.to_owned())
+        });
+    let mut head = Head {
+        method,
+        path: path.trim_start_matches('/').to_owned(),
+        query: query.collect(),
+        headers: BTreeMap::new(),
+    };
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let Some((name, value)) = line.trim_end().split_once(':') else {
+            return Ok(Some(head));
+        };
+        head.headers
+            .insert(name.to_ascii_lowercase(), value.trim().to_owned());
+    }
+}

@@ -1,0 +1,23 @@
+//! [`S3Sink`](anon_export::s3::S3Sink) with real servers, and with a double that fails on demand.
+
+#[path = "../shared/s3.rs"]
+mod servers;
+#[expect(dead_code, reason = "each binary uses some of it")]
+#[path = "../../../anon-net/tests/shared/mod.rs"]
+mod shared;
+
+mod canary;
+mod cancel;
+#[cfg(feature = "cognito")]
+mod cognito;
+mod conformance;
+mod double;
+mod faults;
+mod keys;
+mod parts;
+#[cfg(feature = "cognito")]
+mod pool;
+mod refused;
+#[cfg(feature = "cognito")]
+mod renewal;
+mod setup;

@@ -1,0 +1,93 @@
+//! What requests say of an object.
+
+use std::time::Duration;
+
+use anon_export::Sink as _;
+use anon_export::s3::{ChecksumMode, Encryption, S3Sink};
+
+use crate::double::{Double, Head, Kind};
+use crate::setup::{PART, bytes, impatient, key, put};
+use crate::shared::Test;
+
+fn says(double: &Double, kind: Kind, header: &str) -> Option<String> {
+    let seen = double.seen(kind);
+    let values: Vec<_> = seen.iter().map(|head: &Head| head.header(header)).collect();
+    assert!(values.windows(2).all(|two| two[0] == two[1]) || header.contains("checksum"));
+    values.first().copied().flatten().map(str::to_owned)
+}
+
+#[test]
+fn options_are_headers_before_the_object() -> Test {
+    let kms = Encryption::Kms {
+        key_id: Some("alias/trial".to_owned()),
+    };
+    for (mode, encryption, class) in [
+        (ChecksumMode::Crc32c, Encryption::Bucket, None),
+        (
+            ChecksumMode::Sha256,
+            Encryption::Aes256,
+            Some("STANDARD_IA"),
+        ),
+        (ChecksumMode::None, kms, Some("GLACIER_IR")),
+    ] {
+        let double = Double::start(|_, _| None)?;
+        let mut config = impatient(&double.endpoint())
+            .with_checksum(mode)
+            .with_encryption(encryption.clone());
+        if let Some(class) = class {
+            config = config.with_storage_class(class);
+        }
+        let sink = S3Sink::open(config)?;
+        put(&sink, &key(1), b"object")?;
+        put(&sink, &key(2), &bytes(PART + 1, 0))?;
+        let (algorithm, name) = match encryption {
+            Encryption::Bucket => (None, None),
+            Encryption::Aes256 => (Some("AES256"), None),
+            Encryption::Kms { .. } => (Some("aws:kms"), Some("alias/trial")),
+        };
+        for kind in [Kind::Put, Kind::Create] {
+            let says = |header| says(&double, kind, header);
+            assert_eq!(says("content-type").as_deref(), Some("application/dicom"));
+            assert_eq!(says("x-amz-storage-class").as_deref(), class);
+            assert_eq!(says("x-amz-server-side-encryption").as_deref(), algorithm);
+            let key_id = says("x-amz-server-side-encryption-aws-kms-key-id");
+            assert_eq!(key_id.as_deref(), name);
+        }
+        for kind in [Kind::Put, Kind::Part] {
+            let says = |header| says(&double, kind, header);
+            let crc = says("x-amz-checksum-crc32c");
+            let sha = says("x-amz-checksum-sha256");
+            assert_eq!(crc.is_some(), mode == ChecksumMode::Crc32c, "{kind:?}");
+            assert_eq!(sha.is_some(), mode == ChecksumMode::Sha256, "{kind:?}");
+            for trailers in ["x-amz-trailer", "content-encoding", "transfer-encoding"] {
+                assert_eq!(says(trailers), None, "{kind:?} {mode:?}");
+            }
+        }
+        let told = sink.tag_of(6, &mut b"object".as_slice())?;
+        let opaque = matches!(encryption, Encryption::Kms { .. });
+        assert_eq!(told.is_none(), opaque, "under {encryption:?} tags are told");
+    }
+    Ok(())
+}
+
+/// Sixteen puts that share room for two parts.
+#[test]
+fn puts_that_share_little_memory_all_end() -> Test {
+    let double = Double::start(|_, _| None)?;
+    let config = impatient(&double.endpoint())
+        .with_memory_bytes(2 * PART as u64)
+        .with_stall_timeout(Duration::from_secs(60));
+    let sink = S3Sink::open(config)?;
+    let object = bytes(2 * PART + 17, 5);
+    std::thread::scope(|scope| {
+        for n in 0..16 {
+            let (sink, object) = (&sink, &object);
+            scope.spawn(move || put(sink, &key(n), object).expect("it is put"));
+        }
+    });
+    let objects = double.objects();
+    assert_eq!(objects.len(), 16);
+    assert!(objects.values().all(|it| *it == object), "read back");
+    assert_eq!(double.uploads(), 0);
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! A double of Cognito: answers each request as a test orders, and counts them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use anon_export::cognito::{Login, Pools};
+use serde_json::Value;
+
+use crate::setup::text;
+use crate::shared::Test;
+
+type Script = dyn Fn(&Asked) -> (u16, Value) + Send + Sync;
+
+/// A request: its name, how many of that name came before, what it holds.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) name: String,
+    pub(crate) before: usize,
+    pub(crate) body: Value,
+}
+
+impl Asked {
+    /// The flow of an `InitiateAuth`.
+    pub(crate) fn refreshes(&self) -> bool {
+        self.body["AuthFlow"] == "REFRESH_TOKEN_AUTH"
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Pool {
+    address: SocketAddr,
+    asked: Arc<Mutex<BTreeMap<String, usize>>>,
+    script: Arc<Script>,
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address.fmt(f)
+    }
+}
+
+impl Pool {
+    pub(crate) fn start(
+        script: impl Fn(&Asked) -> (u16, Value) + Send + Sync + 'static,
+    ) -> Test<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let pool = Self {
+            address: listener.local_addr()?,
+            asked: Arc::default(),
+            script: Arc::new(script),
+        };
+        let of_thread = pool.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let pool = of_thread.clone();
+                // Whatever ends the connection, the other side is what is tested.
+                thread::spawn(move || drop(pool.serve(stream)));
+            }
+        });
+        Ok(pool)
+    }
+
+    pub(crate) fn login(&self) -> Login {
+        let pools = Pools::new("eu-central-1_pool", "client", "eu-central-1:identities");
+        let pools = pools.with_endpoint(format!("http://{}", self.address));
+        Login::new(pools, "tester", text("CANARY-Passw0rd!"))
+    }
+
+    /// How many requests of a name came.
+    pub(crate) fn asked(&self, name: &str) -> usize {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.get(name).copied().unwrap_or(0)
+    }
+
+    fn serve(&self, stream: TcpStream) -> Test {
+        let mut reader = BufReader::new(stream);
+        loop {
+            let (mut name, mut len) = (String::new(), 0);
+            loop {
+                let mut line = String::new();
+                if reader.read_line(&mut line)? == 0 {
+                    return Ok(());
+                }
+                let Some((header, value)) = line.trim_end().split_once(": ") else {
+                    if line.trim_end().is_empty() {
+                        break;
+                    }
+                    continue;
+                };
+                match header.to_ascii_lowercase().as_str() {
+                    "x-amz-target" => {
+                        name = value.rsplit('.').next().unwrap_or_default().to_owned();
+                    }
+                    "content-length" => len = value.parse()?,
+                    _ => {}
+                }
+            }
+            let mut body = vec![0; len];
+            reader.read_exact(&mut body)?;
+            let before = {
+                let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+                let count = asked.entry(name.clone()).or_default();
+                *count += 1;
+                *count - 1
+            };
+            let body = serde_json::from_slice(&body)?;
+            let (status, answer) = (self.script)(&Asked { name, before, body });
+            let answer = match answer {
+                Value::String(page) => page,
+                json => json.to_string(),
+            };
+            let len = answer.len();
+            let stream = reader.get_mut();
+            write!(
+                stream,
+                "HTTP/1.1 {status} x\r\ncontent-length: {len}\r\n\r\n{answer}"
+            )?;
+        }
+    }
+}

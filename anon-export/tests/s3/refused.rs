@@ -1,0 +1,70 @@
+//! What real servers refuse has its own error.
+
+use anon_export::s3::{S3Config, S3Error, S3Sink};
+use anon_export::{Error, Remedy, Sink as _};
+
+use crate::servers::S3Server;
+use crate::setup::{ACCESS_KEY, SECRET_KEY, config, impatient, key, keys, put};
+use crate::shared::Test;
+
+/// `check` and `put` fail alike, and nothing can be put until a person has looked.
+fn refuses(config: S3Config, wanted: &S3Error) -> Test {
+    let sink = S3Sink::open(config)?;
+    for (call, result) in [
+        ("check", sink.check()),
+        ("put", put(&sink, &key(1), b"object").map(drop)),
+    ] {
+        match result {
+            Err(Error::S3(error)) => {
+                assert_eq!(error.remedy(), wanted.remedy(), "{call}");
+                assert_eq!(error, *wanted, "{call}");
+            }
+            other => panic!("{call}: {wanted:?} is expected: {other:?}"),
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn rclone_refuses_wrong_keys_and_buckets() -> Test {
+    let Some(server) = S3Server::rclone(ACCESS_KEY, SECRET_KEY)? else {
+        return Ok(());
+    };
+    let config = || config(&server.endpoint());
+    let wrong = |access, secret| config().with_credentials(keys(access, secret));
+    refuses(wrong("OTHERKEY", SECRET_KEY), &S3Error::UnknownKey)?;
+    refuses(wrong(ACCESS_KEY, "another secret"), &S3Error::WrongSecret)?;
+    let elsewhere = S3Config::new("no-such-bucket", "P")
+        .with_endpoint(server.endpoint())
+        .with_credentials(keys(ACCESS_KEY, SECRET_KEY));
+    refuses(elsewhere, &S3Error::NoBucket)
+}
+
+#[test]
+fn nothing_is_sent_in_clear_to_others() {
+    let refused = S3Sink::open(config("http://192.0.2.1:9000"));
+    assert!(
+        matches!(refused, Err(Error::S3(S3Error::Cleartext))),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn nobody_listens() -> Test {
+    let unused = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let endpoint = format!("http://{}", unused.local_addr()?);
+    drop(unused);
+    let sink = S3Sink::open(impatient(&endpoint))?;
+    match sink.check() {
+        Err(Error::S3(S3Error::Unreachable)) => {}
+        other => panic!("{other:?}"),
+    }
+    let sink = S3Sink::open(impatient("https://no-such-host.invalid"))?;
+    match sink.check() {
+        Err(Error::S3(error @ S3Error::Unreachable)) => {
+            assert_eq!(error.remedy(), Remedy::Retry);
+        }
+        other => panic!("{other:?}"),
+    }
+    Ok(())
+}

@@ -1,0 +1,259 @@
+//! Keys that expire and are renewed, and refusals that no real pool can be brought to.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anon_export::cognito::{CognitoError, Step};
+use anon_export::s3::{Credentials, S3Error, S3Sink, Word};
+use anon_export::{Error, Remedy, Sink as _};
+use serde_json::{Value, json};
+
+use crate::double::{Double, Fault, Kind};
+use crate::pool::{Asked, Pool};
+use crate::setup::{impatient, key, put};
+use crate::shared::{Test, wait};
+
+/// What a pool answers whose keys last for so many seconds. The number of the request is in the keys.
+fn fine(asked: &Asked, lasts: u64) -> (u16, Value) {
+    let answer = match asked.name.as_str() {
+        "InitiateAuth" => json!({ "AuthenticationResult": {
+            "IdToken": format!("id-{}", asked.before),
+            "AccessToken": "access",
+            "RefreshToken": "refresh",
+            "ExpiresIn": 3600,
+        }}),
+        "GetUser" => json!({ "Username": "tester", "UserAttributes": [
+            { "Name": "email", "Value": "tester@example.org" },
+            { "Name": "sub", "Value": "0f0e0d0c" },
+        ]}),
+        "GetId" => json!({ "IdentityId": "eu-central-1:me" }),
+        _ => {
+            let now = clock().duration_since(UNIX_EPOCH).unwrap_or_default();
+            json!({ "Credentials": {
+                "AccessKeyId": format!("KEY{}", asked.before),
+                "SecretKey": "secret",
+                "SessionToken": format!("token-{}", asked.before),
+                "Expiration": now.as_secs_f64() + Duration::from_secs(lasts).as_secs_f64(),
+            }})
+        }
+    };
+    (200, answer)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an expiration is a time of the day"
+)]
+fn clock() -> SystemTime {
+    SystemTime::now()
+}
+
+fn refusal(code: &str) -> (u16, Value) {
+    (400, json!({ "__type": code, "message": "CANARY" }))
+}
+
+fn open(s3: &Double, pool: &Pool) -> Result<S3Sink, Error> {
+    let login = Credentials::Cognito(Box::new(pool.login()));
+    S3Sink::open(impatient(&s3.endpoint()).with_credentials(login))
+}
+
+/// The tokens that puts were signed with, in their order.
+fn tokens(s3: &Double) -> Vec<String> {
+    let token = |head: &crate::double::Head| head.header("x-amz-security-token").map(str::to_owned);
+    s3.seen(Kind::Put).iter().filter_map(token).collect()
+}
+
+#[test]
+fn keys_are_kept_while_they_last() -> Test {
+    let (s3, pool) = (
+        Double::start(|_, _| None)?,
+        Pool::start(|it| fine(it, 3600))?,
+    );
+    let sink = open(&s3, &pool)?;
+    for n in 0..5 {
+        put(&sink, &key(n), b"object")?;
+    }
+    assert_eq!(pool.asked("GetCredentialsForIdentity"), 1);
+    assert_eq!(tokens(&s3), ["token-0"; 5]);
+    assert_eq!(
+        s3.seen(Kind::Put)[0].path,
+        format!("trials/0f0e0d0c/TRIAL-7/{}", key(0))
+    );
+    Ok(())
+}
+
+/// Keys of two seconds are renewed when one is left, by one of those who need them.
+#[test]
+fn keys_are_renewed_before_they_expire() -> Test {
+    let (s3, pool) = (Double::start(|_, _| None)?, Pool::start(|it| fine(it, 2))?);
+    let sink = open(&s3, &pool)?;
+    wait::until("keys are renewed", Duration::from_mins(1), || {
+        put(&sink, &key(1), b"object")?;
+        Ok(pool.asked("GetCredentialsForIdentity") >= 3)
+    })?;
+    put(&sink, &key(2), b"object")?;
+    let tokens = tokens(&s3);
+    assert!(
+        tokens.is_sorted(),
+        "older keys after newer ones: {tokens:?}"
+    );
+    assert!(tokens.len() > 3 && tokens.iter().any(|it| it != "token-0"));
+    assert_eq!(pool.asked("InitiateAuth"), 1, "nobody logs in again");
+    Ok(())
+}
+
+#[test]
+fn keys_that_are_refused_are_renewed() -> Test {
+    let s3 = Double::start(|head, before| {
+        let expired = head.kind() == Kind::Put && before == 0;
+        expired.then_some(Fault::Refuses(400, "ExpiredToken", None))
+    })?;
+    let pool = Pool::start(|it| fine(it, 3600))?;
+    let sink = open(&s3, &pool)?;
+    match put(&sink, &key(1), b"object") {
+        Err(Error::S3(error @ S3Error::Renewing)) => assert_eq!(error.remedy(), Remedy::Retry),
+        other => panic!("{other:?}"),
+    }
+    put(&sink, &key(1), b"object")?;
+    assert_eq!(tokens(&s3), ["token-0", "token-1"]);
+    Ok(())
+}
+
+/// The ID token is over: a new one by the refresh token, and the keys with it.
+#[test]
+fn an_old_token_is_refreshed() -> Test {
+    let s3 = Double::start(|_, _| None)?;
+    let pool = Pool::start(|it| {
+        let with = |token: &str| it.body["Logins"].to_string().contains(token);
+        match it.name.as_str() {
+            "GetCredentialsForIdentity" if it.before > 0 && with("id-0") => {
+                refusal("NotAuthorizedException")
+            }
+            _ => fine(it, 1),
+        }
+    })?;
+    let sink = open(&s3, &pool)?;
+    wait::until("the token is refreshed", Duration::from_mins(1), || {
+        put(&sink, &key(1), b"object")?;
+        Ok(pool.asked("InitiateAuth") >= 2)
+    })?;
+    put(&sink, &key(1), b"object")?;
+    Ok(())
+}
+
+/// While the old keys last, a renewal that fails stops nothing; then it does, with its own error.
+#[test]
+fn a_session_that_cannot_be_renewed_ends() -> Test {
+    let s3 = Double::start(|_, _| None)?;
+    let pool = Pool::start(|it| match it.name.as_str() {
+        "GetCredentialsForIdentity" if it.before > 0 => refusal("NotAuthorizedException"),
+        "InitiateAuth" if it.refreshes() => refusal("NotAuthorizedException"),
+        _ => fine(it, 2),
+    })?;
+    let sink = open(&s3, &pool)?;
+    let mut ended = None;
+    wait::until("the session ends", Duration::from_mins(1), || {
+        ended = put(&sink, &key(1), b"object").err();
+        Ok(ended.is_some())
+    })?;
+    match ended {
+        Some(Error::Cognito(error @ CognitoError::SessionEnded)) => {
+            assert_eq!(error.remedy(), Remedy::Stop);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(pool.asked("GetCredentialsForIdentity") > 1);
+    assert!(!s3.objects().is_empty(), "the first keys were used");
+    Ok(())
+}
+
+#[test]
+fn each_odd_answer_has_its_error() -> Test {
+    let s3 = Double::start(|_, _| None)?;
+    let lacks = |step, what| CognitoError::Answer { step, what };
+    let challenge = |name: &str| CognitoError::Challenge {
+        challenge: Word::new(name),
+    };
+    let table: [(&str, (u16, Value), CognitoError); 11] = [
+        (
+            "InitiateAuth",
+            (200, json!({ "ChallengeName": "SOFTWARE_TOKEN_MFA" })),
+            challenge("SOFTWARE_TOKEN_MFA"),
+        ),
+        (
+            "InitiateAuth",
+            (200, json!({})),
+            lacks(Step::Authenticate, "the result"),
+        ),
+        (
+            "InitiateAuth",
+            (200, json!({ "AuthenticationResult": { "IdToken": "x" } })),
+            lacks(Step::Authenticate, "the access token"),
+        ),
+        (
+            "InitiateAuth",
+            (200, json!("<html>")),
+            CognitoError::NotCognito {
+                step: Step::Authenticate,
+            },
+        ),
+        (
+            "InitiateAuth",
+            refusal("PasswordResetRequiredException"),
+            CognitoError::PasswordResetRequired,
+        ),
+        (
+            "InitiateAuth",
+            refusal("TooManyRequestsException"),
+            CognitoError::Throttled,
+        ),
+        (
+            "GetUser",
+            (
+                200,
+                json!({ "UserAttributes": [{ "Name": "email", "Value": "x" }] }),
+            ),
+            CognitoError::NoSub,
+        ),
+        (
+            "GetUser",
+            (
+                200,
+                json!({ "UserAttributes": [{ "Name": "sub", "Value": "../x" }] }),
+            ),
+            CognitoError::OddSub,
+        ),
+        (
+            "GetId",
+            refusal("ResourceNotFoundException"),
+            CognitoError::UnknownIdentityPool,
+        ),
+        (
+            "GetCredentialsForIdentity",
+            refusal("InvalidIdentityPoolConfigurationException"),
+            CognitoError::NoRole,
+        ),
+        (
+            "GetCredentialsForIdentity",
+            (200, json!({ "Credentials": { "AccessKeyId": "x" } })),
+            lacks(Step::Credentials, "the expiration"),
+        ),
+    ];
+    for (name, answer, wanted) in table {
+        let pool = Pool::start(move |it| {
+            if it.name == name {
+                answer.clone()
+            } else {
+                fine(it, 3600)
+            }
+        })?;
+        match open(&s3, &pool) {
+            Err(Error::Cognito(error)) => {
+                let all = format!("{error} {error:?}");
+                assert!(!all.contains("CANARY"), "{all}");
+                assert_eq!(error, wanted, "{name}");
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+    Ok(())
+}

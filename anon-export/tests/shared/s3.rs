@@ -1,0 +1,163 @@
+//! Real S3 servers and a Cognito on loopback, each in a process group and a directory of its own.
+//!
+//! Taken in by path beside `anon-net/tests/shared`, which has the guards, and says how.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::shared::servers::need::{self, Need, here};
+use crate::shared::servers::port;
+use crate::shared::servers::process::Process;
+use crate::shared::servers::scripts;
+use crate::shared::{Test, wait};
+
+/// How long a server may take until it answers. Two cores may be busy with a build.
+const START: Duration = Duration::from_mins(1);
+
+/// The bucket that every server has.
+pub(crate) const BUCKET: &str = "trials";
+
+/// A running server; dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct S3Server {
+    port: u16,
+    // Before the directory: it ends before its files go.
+    _process: Process,
+    directory: tempfile::TempDir,
+}
+
+impl S3Server {
+    /// rclone, which checks signatures of these keys. None, and a word about it, if it is not installed.
+    pub(crate) fn rclone(access_key: &str, secret_key: &str) -> Test<Option<Self>> {
+        let keys = [
+            ("KEY", access_key),
+            ("SECRET", secret_key),
+            ("BUCKET", BUCKET),
+        ];
+        Self::start(&[Need::Rclone], "rclone.sh", &keys)
+    }
+
+    /// moto, which takes any signature, and has a Cognito.
+    pub(crate) fn moto() -> Test<Option<Self>> {
+        Self::start(&[Need::Moto], "moto.sh", &[])
+    }
+
+    fn start(needs: &[Need], script: &str, variables: &[(&str, &str)]) -> Test<Option<Self>> {
+        if !here(needs)? {
+            return Ok(None);
+        }
+        let mut last = None;
+        for _ in 0..3 {
+            match Self::try_start(script, variables) {
+                Ok(server) => return Ok(Some(server)),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| "not tried".into()))
+    }
+
+    fn try_start(script: &str, variables: &[(&str, &str)]) -> Test<Self> {
+        let directory = tempfile::tempdir()?;
+        let port = port::free()?;
+        let mut command = Command::new("bash");
+        command
+            .arg(scripts().join(script))
+            .envs(variables.iter().copied())
+            .env("STATE", directory.path())
+            .env("PORT", port.to_string())
+            .env("VENV", need::venv());
+        let log = directory.path().join("log");
+        let process = Process::start(&mut command, &log)?;
+        let ready = wait::until("the server is ready", START, || {
+            if !process.lives()? {
+                return Err("the server ended".into());
+            }
+            Ok(request(port, "GET", "/").is_ok())
+        });
+        if let Err(error) = ready {
+            let log = std::fs::read_to_string(&log).unwrap_or_default();
+            return Err(format!("{script}: {error}\n{log}").into());
+        }
+        Ok(Self {
+            port,
+            _process: process,
+            directory,
+        })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    /// Where rclone keeps the objects of the bucket, as files.
+    pub(crate) fn files(&self) -> PathBuf {
+        self.directory.path().join("data").join(BUCKET)
+    }
+
+    /// What it printed: moto, a line for each request.
+    pub(crate) fn log(&self) -> Test<String> {
+        Ok(std::fs::read_to_string(self.directory.path().join("log"))?)
+    }
+
+    /// Makes the bucket, pools and users in moto, and says their ids.
+    pub(crate) fn cognito(&self) -> Test<BTreeMap<String, String>> {
+        let made = Command::new(need::python())
+            .arg(scripts().join("cognito.py"))
+            .args([&self.endpoint(), BUCKET])
+            .output()?;
+        if !made.status.success() {
+            return Err(String::from_utf8_lossy(&made.stderr).into());
+        }
+        let lines = String::from_utf8(made.stdout)?;
+        let pairs = lines.lines().filter_map(|line| line.split_once('='));
+        Ok(pairs
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect())
+    }
+
+    /// Makes the bucket in moto.
+    pub(crate) fn make_bucket(&self) -> Test {
+        request(self.port, "PUT", &format!("/{BUCKET}"))?;
+        Ok(())
+    }
+
+    /// How many uploads in parts moto has that were begun and not ended.
+    pub(crate) fn uploads(&self) -> Test<usize> {
+        let list = request(self.port, "GET", &format!("/{BUCKET}?uploads"))?;
+        let list = String::from_utf8(list)?;
+        if !list.contains("<ListMultipartUploadsResult") {
+            return Err(format!("no list of uploads: {list}").into());
+        }
+        Ok(list.matches("<Upload>").count())
+    }
+
+    /// The bytes of an object in moto; `name` is a URL's path below the bucket.
+    pub(crate) fn object(&self, name: &str) -> Test<Vec<u8>> {
+        request(self.port, "GET", &format!("/{BUCKET}/{name}"))
+    }
+}
+
+/// The body of an answer to a request that only moto takes for signed.
+fn request(port: u16, method: &str, target: &str) -> Test<Vec<u8>> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_read_timeout(Some(START))?;
+    write!(
+        stream,
+        "{method} {target} HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\
+         Authorization: AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/s3/aws4_request, \
+         SignedHeaders=host, Signature=0\r\n\r\n"
+    )?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
+    let end = end.ok_or("no answer of HTTP")?;
+    Ok(answer.split_off(end + 4))
+}

@@ -1,0 +1,44 @@
+//! Uploads a directory laid out as `<patient>/<study>/<series>/<instance>.dcm` to a bucket; what is
+//! there already is skipped. Credentials are found as the tools of AWS find them.
+//!
+//! ```text
+//! cargo run -p anon-examples --features s3 --bin upload_to_s3 DIRECTORY BUCKET [ENDPOINT]
+//! ```
+
+#![expect(clippy::print_stdout, reason = "an example says what it did")]
+
+use std::sync::Arc;
+
+use anon_export::s3::{S3Config, S3Sink};
+use anon_export::{Cancel, DirectorySource, ExportEvent, Exporter, Observer, Selection};
+use anyhow::Context as _;
+
+/// Says what became of each patient.
+#[derive(Debug)]
+struct Tell;
+
+impl Observer for Tell {
+    fn event(&self, event: &ExportEvent<'_>) {
+        if let ExportEvent::PatientEnded { report } = event {
+            println!("{}: {:?}", report.patient, report.counts);
+        }
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let mut argument = || arguments.next();
+    let usage = "usage: upload_to_s3 DIRECTORY BUCKET [ENDPOINT]";
+    let source = DirectorySource::new(argument().context(usage)?);
+    let mut config = S3Config::new(argument().context(usage)?, "EXAMPLE");
+    if let Some(endpoint) = argument() {
+        config = config.with_endpoint(endpoint);
+    }
+    let exporter = Exporter::new(Arc::new(S3Sink::open(config)?));
+    let report = exporter.export(&source, &Selection::all(), &Cancel::new(), &Tell)?;
+    anyhow::ensure!(
+        report.is_complete(),
+        "some objects are not there: run it again"
+    );
+    Ok(())
+}
