@@ -247,6 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn refusals_are_told_apart() {
         use CognitoError as E;
         let auth = Step::Authenticate;

@@ -42,7 +42,7 @@ struct IdToken {
 
 #[derive(Debug)]
 struct Keys {
-    keys: Credentials,
+    given: Credentials,
     renew_at: SystemTime,
     until: SystemTime,
 }
@@ -57,7 +57,7 @@ impl ProvideCredentials for Current {
         Self: 'a,
     {
         let keys = self.0.keys.read().unwrap_or_else(PoisonError::into_inner);
-        future::ProvideCredentials::ready(Ok(keys.keys.clone()))
+        future::ProvideCredentials::ready(Ok(keys.given.clone()))
     }
 }
 
@@ -302,9 +302,9 @@ async fn keys(
     let key = part("SecretKey", "the secret key")?;
     let token = part("SessionToken", "the session token")?;
     let token = Some(token.expose().to_owned());
-    let keys = Credentials::new(access.expose(), key.expose(), token, None, "Cognito");
+    let given = Credentials::new(access.expose(), key.expose(), token, None, "Cognito");
     Ok(Keys {
-        keys,
+        given,
         renew_at: renew_at(now(), until),
         until,
     })
@@ -312,7 +312,7 @@ async fn keys(
 
 fn renew_at(now: SystemTime, until: SystemTime) -> SystemTime {
     let left = until.duration_since(now).unwrap_or_default();
-    now + (left - MARGIN.min(left / 2))
+    now + left.saturating_sub(MARGIN.min(left / 2))
 }
 
 /// Takes a text out of an answer.

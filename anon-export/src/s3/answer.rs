@@ -176,7 +176,7 @@ fn io_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e io::Error> {
 
 /// Whether a request stood still. Other timeouts of a connection are of making it.
 fn stood_still(error: &(dyn StdError + 'static)) -> bool {
-    chain(error).any(|it| it.is::<StoodStill>())
+    chain(error).any(<dyn StdError>::is::<StoodStill>)
 }
 
 fn chain<'e>(

@@ -265,6 +265,7 @@ async fn chain(
     if let Some(region) = &config.region {
         loader = loader.region(Region::new(region.clone()));
     }
-    let found = quiet(loader.load()).await;
+    // The chain is a large future, for a rare call.
+    let found = Box::pin(quiet(loader.load())).await;
     (found.credentials_provider(), found.region().cloned())
 }

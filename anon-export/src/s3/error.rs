@@ -12,7 +12,8 @@ use crate::Remedy;
 pub struct Word(String);
 
 impl Word {
-    pub(crate) fn new(word: &str) -> Self {
+    /// A word; none if it is longer, or holds anything else.
+    pub fn new(word: &str) -> Self {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
         let fits = word.len() <= 64 && word.bytes().all(plain);
         Self(if fits { word.to_owned() } else { String::new() })

@@ -109,7 +109,7 @@ mod tests {
                     b' ' if spaces_as_plus => encoded.push('+'),
                     b'/' | b'-' | b'.' | b'_' => encoded.push(char::from(byte)),
                     _ if byte.is_ascii_alphanumeric() => encoded.push(char::from(byte)),
-                    _ => encoded.push_str(&format!("%{byte:02X}")),
+                    _ => encoded.extend(format!("%{byte:02X}").chars()),
                 }
             }
             prop_assert_eq!(url_decoded(&encoded), Some(name));

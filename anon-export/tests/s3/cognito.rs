@@ -129,7 +129,7 @@ fn each_refusal_of_a_login_has_its_error() -> Test {
         let pools = Pools::new(pool, client, identities).with_endpoint(cognito.server.endpoint());
         Login::new(pools, "tester", text(password))
     };
-    let (pool, client) = (cognito.id("USER_POOL"), cognito.id("CLIENT"));
+    let pool = cognito.id("USER_POOL");
     let table = [
         (
             "another password",

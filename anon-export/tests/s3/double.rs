@@ -161,9 +161,8 @@ impl Double {
                 before
             };
             let fault = script(&head, before);
-            let answer = match self.exchange(&mut reader, &head, fault) {
-                Ok(Some(answer)) => answer,
-                Ok(None) | Err(_) => return,
+            let Ok(Some(answer)) = self.exchange(&mut reader, &head, fault.as_ref()) else {
+                return;
             };
             if reader.get_mut().write_all(&answer).is_err() {
                 return;
@@ -175,7 +174,7 @@ impl Double {
         &self,
         reader: &mut BufReader<TcpStream>,
         head: &Head,
-        fault: Option<Fault>,
+        fault: Option<&Fault>,
     ) -> io::Result<Option<Vec<u8>>> {
         let len = head
             .header("content-length")
@@ -184,8 +183,8 @@ impl Double {
         match fault {
             Some(Fault::Resets(after)) => {
                 // Unread bytes make a reset of the end.
-                let part = body.len().min(after);
-                reader.read_exact(&mut body[..part])?;
+                body.truncate(*after);
+                reader.read_exact(&mut body)?;
                 return Ok(None);
             }
             Some(Fault::Stalls) => return hold(),
@@ -196,7 +195,7 @@ impl Double {
             Some(Fault::Refuses(status, code, header)) => {
                 let body = format!("<Error><Code>{code}</Code><Message>CANARY</Message></Error>");
                 answer(
-                    status,
+                    *status,
                     header.as_slice(),
                     if code.is_empty() { "" } else { &body },
                 )

@@ -26,7 +26,7 @@ pub(crate) struct Asked {
 impl Asked {
     /// The flow of an `InitiateAuth`.
     pub(crate) fn refreshes(&self) -> bool {
-        self.body["AuthFlow"] == "REFRESH_TOKEN_AUTH"
+        self.body.get("AuthFlow").and_then(Value::as_str) == Some("REFRESH_TOKEN_AUTH")
     }
 }
 
@@ -93,7 +93,11 @@ impl Pool {
                 };
                 match header.to_ascii_lowercase().as_str() {
                     "x-amz-target" => {
-                        name = value.rsplit('.').next().unwrap_or_default().to_owned();
+                        value
+                            .rsplit('.')
+                            .next()
+                            .unwrap_or_default()
+                            .clone_into(&mut name);
                     }
                     "content-length" => len = value.parse()?,
                     _ => {}

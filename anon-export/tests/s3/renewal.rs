@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anon_export::cognito::{CognitoError, Step};
 use anon_export::s3::{Credentials, S3Error, S3Sink, Word};
-use anon_export::{Error, Remedy, Sink as _};
+use anon_export::{Error, Remedy};
 use serde_json::{Value, json};
 
 use crate::double::{Double, Fault, Kind};

@@ -5,7 +5,7 @@ mod credentials;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use anon_export::s3::{Addressing, ChecksumMode, Encryption, S3Config, S3Error, S3Sink};
+use anon_export::s3::{Addressing, ChecksumMode, Encryption, S3Config, S3Error};
 use anon_export::{Cancel, Error};
 use anon_model::ProjectSettings;
 use anon_model::settings::{S3, S3Addressing, S3Checksum, S3Encryption};
@@ -91,7 +91,7 @@ fn wanted<'s>(setting: Option<&'s String>, key: &str) -> anyhow::Result<&'s Stri
 }
 
 /// What an error before the first object means.
-fn failed(error: Error) -> anyhow::Error {
+fn failed(error: &Error) -> anyhow::Error {
     let words = error.to_string();
     match error {
         Error::S3(S3Error::Cleartext) => Failure::configuration(format!(

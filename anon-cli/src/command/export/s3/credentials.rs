@@ -42,7 +42,7 @@ pub(super) fn open(
             profile: s3.profile.clone(),
         },
     };
-    S3Sink::open(config.clone().with_credentials(credentials)).map_err(failed)
+    S3Sink::open(config.clone().with_credentials(credentials)).map_err(|error| failed(&error))
 }
 
 /// A secret in the environment; `key` is the setting that names the variable.
@@ -185,9 +185,9 @@ mod user {
         match open(login.clone()) {
             Err(Error::Cognito(CognitoError::NewPasswordRequired)) => {
                 let new = new_password(context)?;
-                open(login.with_new_password(new)).map_err(failed)
+                open(login.with_new_password(new)).map_err(|error| failed(&error))
             }
-            opened => opened.map_err(failed),
+            opened => opened.map_err(|error| failed(&error)),
         }
     }
 
