@@ -351,3 +351,38 @@ fn a_signal_ends_it_in_order() -> Test {
     }
     Ok(())
 }
+
+/// A peer that takes the connection and says nothing, for an hour: the end is not held up by it.
+#[cfg(unix)]
+#[test]
+fn a_silent_peer_does_not_hold_up_the_end() -> Test {
+    use rustix::process::{Pid, Signal, kill_process};
+
+    let scene = made(2)?;
+    for timeout in ["acse", "dimse", "network"] {
+        let key = format!("timeouts.{timeout}");
+        scene.json(&["config", "set", &key, "3600"])?.exits(0);
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let place = format!("SILENT@{}", listener.local_addr()?);
+    let child = scene
+        .command(&[
+            "-p", "project", "--format", "json", "export", &place, "--all",
+        ])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let connection = listener.accept()?;
+    let pid = Pid::from_raw(child.id().try_into()?).ok_or("a process")?;
+    kill_process(pid, Signal::INT)?;
+    let output = child.wait_with_output()?;
+    assert_eq!(output.status.code(), Some(130));
+    let out = String::from_utf8(output.stdout)?;
+    let last: Value = serde_json::from_str(out.lines().last().ok_or("nothing was said")?)?;
+    assert_eq!(
+        (&last["interrupted"], &last["sent"]),
+        (&true.into(), &0.into())
+    );
+    drop(connection);
+    Ok(())
+}
