@@ -1,5 +1,7 @@
 //! The requests, one function each.
 
+use std::fmt;
+
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::config::http::HttpResponse;
@@ -19,12 +21,21 @@ use crate::{Error, Tag};
 
 pub(super) const DICOM: &str = "application/dicom";
 
-#[derive(Debug)]
 pub(super) struct Api {
     pub(super) client: Client,
     pub(super) config: S3Config,
     pub(super) layout: Layout,
     pub(super) session: Session,
+}
+
+/// Without the client, which shows its access key.
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api")
+            .field("config", &self.config)
+            .field("layout", &self.layout)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A page of a listing: names as they are, lengths, tags.
