@@ -46,7 +46,7 @@ pub(crate) enum Ended {
     Done,
     /// Done, but some instances failed or were quarantined.
     Partly,
-    /// A check found faults in what was checked.
+    /// Faults were found in what was checked, or in what is set.
     Faulty,
     /// Something failed that ends the work; what was done so far is told.
     CannotGoOn,

@@ -123,8 +123,27 @@ fn ended_as(report: &ExportReport, error: Option<&Error>) -> Ended {
         None if report.is_complete() => Ended::Done,
         // A signal names the exit code.
         None | Some(Error::Cancelled) => Ended::Partly,
+        Some(error) if is_of_settings(error) => Ended::Faulty,
         Some(error) if is_of_peer(error) => Ended::PeerFailed,
         Some(_) => Ended::CannotGoOn,
+    }
+}
+
+/// True if something has to be set before anybody can be asked.
+fn is_of_settings(error: &Error) -> bool {
+    match error {
+        #[cfg(feature = "s3")]
+        Error::S3(error) => {
+            use anon_export::s3::S3Error;
+            matches!(
+                error,
+                S3Error::Setting { .. }
+                    | S3Error::Cleartext
+                    | S3Error::NoRegion
+                    | S3Error::NoCredentials
+            )
+        }
+        _ => false,
     }
 }
 
