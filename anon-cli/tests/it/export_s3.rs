@@ -118,8 +118,9 @@ fn keys_come_from_where_the_settings_say() -> Test {
         return Ok(());
     };
     let scene = made(&server)?;
-    let without = export(&scene, &[], &[])?.exits(3);
-    assert!(without.err.contains("no S3 credentials"), "{}", without.err);
+    let without = export(&scene, &[], &[])?.exits(3).summary()?;
+    let said = without["error"].as_str().unwrap_or_default();
+    assert!(said.contains("no S3 credentials"), "{without}");
     set(&scene, "s3.access_key_env", "TRIAL_KEY")?;
     let half = export(&scene, &[], &OF_AWS)?.exits(3);
     assert!(half.err.contains("s3.secret_key_env"), "{}", half.err);
