@@ -70,7 +70,7 @@ timed() { # name, bytes, command...: seconds, MB/s, and the most memory it held
     "$@" >"$place/out" 2>&1 &
     local pid=$!
     while [ -d "/proc/$pid" ]; do
-        now=$(sed -n 's/^VmHWM: *\([0-9]*\) kB/\1/p' "/proc/$pid/status" 2>/dev/null || true)
+        now=$(sed -n 's/^VmHWM:[[:space:]]*\([0-9]*\) kB/\1/p' "/proc/$pid/status" 2>/dev/null || true)
         peak=${now:-$peak}
         sleep 0.02
     done
