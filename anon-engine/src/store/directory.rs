@@ -1,13 +1,10 @@
 //! [`DirectoryStore`]: objects as files, `<patient>/<study>/<series>/<instance>.dcm`.
 //!
 //! ```text
-//! stage    tmp/<w>/<n>.dcm    written, fdatasync                      (worker threads)
+//! stage    tmp/<n>            written, fdatasync                      (worker threads)
 //! publish  rename ──► public/<patient>/<study>/<series>/<instance>.dcm
 //!          fsync of each directory that got a name, once a group     (committer thread)
 //! ```
-//!
-//! Each thread that writes has a directory `<w>` of its own meanwhile: a system lets one thread at a
-//! time into a directory.
 //!
 //! A temporary file is its owner's alone until it is published.
 //!
@@ -75,16 +72,8 @@ pub struct DirectoryStore {
     durability: Durability,
     next: AtomicU64,
     known: Mutex<HashSet<PathBuf>>,
-    /// What writing threads have used, and others can use again.
-    desks: Mutex<Vec<Desk>>,
-    next_desk: AtomicU64,
-}
-
-/// What a thread needs to write one object after the other.
-struct Desk {
-    /// Its own directory in `tmp`.
-    dir: PathBuf,
-    buffer: Vec<u8>,
+    /// Buffers for the writing threads, used again and again.
+    buffers: Mutex<Vec<Vec<u8>>>,
 }
 
 impl fmt::Debug for DirectoryStore {
@@ -120,8 +109,7 @@ impl DirectoryStore {
             durability: options.durability,
             next: AtomicU64::new(0),
             known: Mutex::default(),
-            desks: Mutex::default(),
-            next_desk: AtomicU64::new(0),
+            buffers: Mutex::default(),
         };
         store.prepare().map_err(StoreError::Write)?;
         match store.disk.same_file_system(&store.public, &store.tmp) {
@@ -146,60 +134,34 @@ impl DirectoryStore {
         disk::empty_dir(disk, &self.tmp).map(drop)
     }
 
+    fn temporary(&self) -> PathBuf {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.tmp.join(format!("{number}.dcm"))
+    }
+
     fn target(&self, path: &OutputPath) -> PathBuf {
         path.below(&self.public)
     }
 
-    /// A desk that nobody else has until it is given back.
-    fn desk(&self) -> io::Result<Desk> {
-        if let Some(desk) = self.desks().pop() {
-            return Ok(desk);
-        }
-        let number = self.next_desk.fetch_add(1, Ordering::Relaxed);
-        let dir = self.tmp.join(number.to_string());
-        let (Made::Created | Made::AlreadyThere) = self.disk.create_dir(&dir, Access::Private)?;
-        Ok(Desk {
-            dir,
-            buffer: Vec::new(),
-        })
-    }
-
-    /// As many as threads have written at once.
-    fn desks(&self) -> MutexGuard<'_, Vec<Desk>> {
-        // Whatever is in a buffer, it is emptied before it is used.
-        self.desks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Writes a temporary file, and says where it is. Of one that could not be written nothing is
-    /// left, unless that cannot be removed either.
-    fn write(&self, object: &Deidentified<'_>) -> Result<PathBuf, StoreError> {
-        let mut desk = self.desk().map_err(StoreError::Write)?;
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let path = desk.dir.join(format!("{number}.dcm"));
-        let written = self.write_to(&path, object, &mut desk.buffer);
-        self.desks().push(desk);
-        if written.is_err() {
-            // The next opening removes it; the failure to write says more than this one.
-            let _: Result<(), StoreError> = self.remove_temporary(&path);
-        }
-        written.map(|()| path)
-    }
-
-    fn write_to(
-        &self,
-        path: &Path,
-        object: &Deidentified<'_>,
-        buffer: &mut Vec<u8>,
-    ) -> Result<(), StoreError> {
+    fn write(&self, object: &Deidentified<'_>, temporary: &Path) -> Result<(), StoreError> {
         let mut file = self
             .disk
-            .create(path, Access::Private)
+            .create(temporary, Access::Private)
             .map_err(StoreError::Write)?;
-        write_segments(object, buffer, &mut *file)?;
+        let mut buffer = self.buffers().pop().unwrap_or_default();
+        let written = write_segments(object, &mut buffer, &mut *file);
+        self.buffers().push(buffer);
+        written?;
         if self.durability == Durability::Full {
             file.sync().map_err(StoreError::Write)?;
         }
         Ok(())
+    }
+
+    /// As many as threads have written at once.
+    fn buffers(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        // Whatever is in a buffer, it is emptied before it is used.
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// True if the file at `path` has the bytes of `object`; none if there is no file.
@@ -331,8 +293,8 @@ impl DirectoryStore {
             .collect()
     }
 
-    fn remove_temporary(&self, file: &Path) -> Result<(), StoreError> {
-        match self.disk.remove_file(file) {
+    fn remove_temporary(&self, temporary: &Temporary) -> Result<(), StoreError> {
+        match self.disk.remove_file(&temporary.file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::Write(error)),
             _ => Ok(()),
         }
@@ -359,12 +321,19 @@ impl Touched {
 
 impl Store for DirectoryStore {
     fn stage(&self, object: &Deidentified<'_>) -> Result<Staged, StoreError> {
-        let target = self.target(object.path());
-        if self.holds(&target, object)? == Some(false) {
+        let temporary = Temporary {
+            file: self.temporary(),
+            target: self.target(object.path()),
+        };
+        if self.holds(&temporary.target, object)? == Some(false) {
             return Err(StoreError::Occupied);
         }
-        let file = self.write(object)?;
-        let temporary = Temporary { file, target };
+        if let Err(error) = self.write(object, &temporary.file) {
+            // What cannot be removed now is removed when the store is opened again; the failure to
+            // write says more than the failure to clear up.
+            let _: Result<(), StoreError> = self.remove_temporary(&temporary);
+            return Err(error);
+        }
         Ok(Staged::new(object.path().clone(), object.len(), temporary))
     }
 
@@ -377,7 +346,7 @@ impl Store for DirectoryStore {
                 match self.place(&path, &temporary, &mut touched) {
                     Ok(()) => Ok(temporary.target),
                     Err(error) => {
-                        let _: Result<(), StoreError> = self.remove_temporary(&temporary.file);
+                        let _: Result<(), StoreError> = self.remove_temporary(&temporary);
                         Err(error)
                     }
                 }
@@ -398,8 +367,8 @@ impl Store for DirectoryStore {
     }
 
     fn discard(&self, staged: Staged) -> Result<(), StoreError> {
-        let (_, temporary) = staged.into_parts::<Temporary>()?;
-        self.remove_temporary(&temporary.file)
+        let (_, temporary) = staged.into_parts()?;
+        self.remove_temporary(&temporary)
     }
 
     fn contains(&self, path: &OutputPath) -> Result<bool, StoreError> {
@@ -436,15 +405,6 @@ impl Store for DirectoryStore {
         let dir = patient.join(study);
         self.forget(&dir);
         self.remove_dirs(&patient, &dir).map_err(StoreError::Write)
-    }
-}
-
-impl Drop for DirectoryStore {
-    fn drop(&mut self) {
-        for desk in std::mem::take(&mut *self.desks()) {
-            // One with a file in it stays until the store is opened again.
-            let _: io::Result<()> = self.disk.remove_dir(&desk.dir);
-        }
     }
 }
 
