@@ -16,6 +16,7 @@
 //! * **Nothing stays behind.** An upload in parts is taken back when it fails. One that a killed process
 //!   left is taken back by the first put for the same patient in a later sink, so no two programs
 //!   should put the same patient into one bucket at once.
+//! * **In turn.** Two puts of one key through one sink go one after the other.
 //! * **Bounded.** All puts together hold [`S3Config::with_memory_bytes`] of objects.
 //! * **Blocking.** The threads of the async client are the sink's own; any thread may call, those of an
 //!   async program included, which are then blocked.
@@ -54,6 +55,7 @@ mod error;
 mod layout;
 mod multipart;
 mod session;
+mod turns;
 mod uploads;
 mod watch;
 
@@ -71,6 +73,7 @@ use self::client::Threads;
 use self::digest::{Digests, ETag};
 use self::layout::Layout;
 use self::session::Session;
+use self::turns::Turns;
 use crate::sink::copy_exact;
 use crate::{Cancel, Error, Listed, Needs, ObjectKey, Part, Put, Sink, Stored, Tag};
 
@@ -91,6 +94,7 @@ pub struct S3Sink {
     cleared: Mutex<HashSet<Part>>,
     /// The service gives tags that say nothing of bytes.
     opaque: AtomicBool,
+    turns: Turns,
     threads: Threads,
 }
 
@@ -109,6 +113,7 @@ impl S3Sink {
             api: Arc::new(api),
             cleared: Mutex::default(),
             opaque: AtomicBool::new(false),
+            turns: Turns::default(),
             threads,
         })
     }
@@ -229,6 +234,7 @@ impl Sink for S3Sink {
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
         self.check_len(len)?;
+        let _turn = self.turns.take(key);
         self.clear(key.patient())?;
         let told = if len > self.api.config.part_bytes {
             multipart::put(self, key, len, body)?

@@ -41,8 +41,8 @@ fn passes_the_suite_on_moto() -> Test {
     Ok(())
 }
 
-/// Tries again what can pass, as an exporter does: both servers fail now and then when one key is put
-/// twice at once.
+/// Tries again what can pass, as an exporter does: rclone fails now and then when objects that are put at
+/// once need the same new directory.
 #[derive(Debug)]
 struct Again(S3Sink);
 
