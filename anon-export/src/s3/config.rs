@@ -89,7 +89,7 @@ const LEAST_PART_BYTES: u64 = 5 << 20;
 /// The most parts of an object.
 const MOST_PARTS: u64 = 10_000;
 /// The longest object of S3.
-const MOST_OBJECT_BYTES: u64 = 5 << 40;
+pub(super) const MOST_OBJECT_BYTES: u64 = 5 << 40;
 
 const MIB: u64 = 1 << 20;
 const PARALLEL: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
@@ -107,7 +107,7 @@ impl S3Config {
             endpoint: None,
             addressing: None,
             part_bytes: 8 * MIB,
-            memory_bytes: 128 * MIB,
+            memory_bytes: 96 * MIB,
             parallel: PARALLEL,
             checksum: ChecksumMode::default(),
             encryption: Encryption::default(),
@@ -145,14 +145,15 @@ impl S3Config {
     }
 
     /// Sets the length of a part in bytes, 5 MiB to 1 GiB; default 8 MiB. An object that is not longer
-    /// is put in one request. One of more than 10,000 parts has longer ones, and it can only be put if
-    /// the memory for all puts holds one of them.
+    /// is put in one request. One of more than 10,000 parts (78 GiB by default) has longer ones: 105 MiB
+    /// each for 1 TiB.
     pub fn with_part_bytes(self, part_bytes: u64) -> Self {
         Self { part_bytes, ..self }
     }
 
     /// Sets how many bytes of objects all puts together may hold in memory; at least one part, default
-    /// 128 MiB. A put that finds none free waits.
+    /// 96 MiB. A put that finds none free waits. An object whose parts are longer than that holds one of
+    /// them at a time, while no other put holds any.
     pub fn with_memory_bytes(self, memory_bytes: u64) -> Self {
         Self {
             memory_bytes,
@@ -251,12 +252,6 @@ impl S3Config {
     pub(super) fn part_bytes_of(&self, len: u64) -> u64 {
         let least = len.div_ceil(MOST_PARTS).next_multiple_of(MIB);
         self.part_bytes.max(least)
-    }
-
-    /// The longest object: its parts fit into memory, and S3 takes it.
-    pub(super) fn most_object_bytes(&self) -> u64 {
-        let part = self.memory_bytes / MIB * MIB;
-        part.saturating_mul(MOST_PARTS).min(MOST_OBJECT_BYTES)
     }
 
     /// The addressing that is used.
@@ -428,13 +423,9 @@ mod tests {
             );
             assert_eq!(part == 8 * MIB, len <= 80_000 * MIB, "{len} bytes");
         }
-        let most = config.most_object_bytes();
-        assert!(
-            config.part_bytes_of(most) <= config.memory_bytes,
-            "{most} bytes"
-        );
-        let large = config.with_memory_bytes(u64::MAX);
-        assert_eq!(large.most_object_bytes(), 5 << 40);
+        for (len, mib) in [(1 << 40, 105), (MOST_OBJECT_BYTES, 525)] {
+            assert_eq!(config.part_bytes_of(len), mib * MIB, "{len} bytes");
+        }
     }
 
     #[test]

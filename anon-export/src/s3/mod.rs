@@ -16,7 +16,8 @@
 //! * **Nothing stays behind.** An upload in parts is taken back when it fails. One that a killed process
 //!   left is taken back by the first put for the same patient in a later sink, so no two programs
 //!   should put the same patient into one bucket at once.
-//! * **Bounded.** All puts together hold [`S3Config::with_memory_bytes`] of objects.
+//! * **Bounded.** All puts together hold [`S3Config::with_memory_bytes`] of objects, or one part of an
+//!   object that needs a longer one.
 //! * **Blocking.** The threads of the async client are the sink's own; any thread may call, those of an
 //!   async program included, which are then blocked.
 //!
@@ -63,11 +64,10 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
-
 use self::api::{Api, Told};
 use self::budget::Budget;
 use self::client::Threads;
+use self::config::MOST_OBJECT_BYTES;
 use self::digest::{Digests, ETag};
 use self::layout::Layout;
 use self::session::Session;
@@ -105,7 +105,7 @@ impl S3Sink {
         let threads = Threads::start()?;
         let api = threads.run(open(config))??;
         Ok(Self {
-            budget: Budget::new(api.config.memory_bytes),
+            budget: Budget::new(api.config.memory_bytes, api.config.part_bytes),
             api: Arc::new(api),
             cleared: Mutex::default(),
             opaque: AtomicBool::new(false),
@@ -148,20 +148,15 @@ impl S3Sink {
     }
 
     fn put_whole(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Told, Error> {
-        let permit = self.budget.take(len);
-        let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or_default());
+        let mut room = self.budget.take(len);
         copy_exact(body, len, &mut |piece| {
-            bytes.extend_from_slice(piece);
+            room.extend(piece);
             Ok(())
         })?;
-        let bytes = Bytes::from(bytes);
+        let bytes = room.into_bytes();
         let digests = Digests::of(&bytes, self.api.config.checksum);
         let (api, name) = (Arc::clone(&self.api), self.api.layout.name(key));
-        let request = async move {
-            let stored = api.put(name, bytes, &digests).await;
-            drop(permit);
-            stored
-        };
+        let request = async move { api.put(name, bytes, &digests).await };
         self.threads.run(request)?
     }
 
@@ -186,12 +181,8 @@ impl S3Sink {
         Ok(())
     }
 
-    fn most(&self) -> u64 {
-        self.api.config.most_object_bytes()
-    }
-
-    fn check_len(&self, len: u64) -> Result<(), Error> {
-        let max = self.most();
+    fn check_len(len: u64) -> Result<(), Error> {
+        let max = MOST_OBJECT_BYTES;
         if len > max {
             return Err(Error::TooLarge { len, max });
         }
@@ -222,13 +213,13 @@ async fn open(mut config: S3Config) -> Result<Api, Error> {
 impl Sink for S3Sink {
     fn needs(&self) -> Needs {
         Needs::new()
-            .with_max_object_bytes(self.most())
+            .with_max_object_bytes(MOST_OBJECT_BYTES)
             .with_parallel(self.api.config.parallel)
             .without_comparing()
     }
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
-        self.check_len(len)?;
+        Self::check_len(len)?;
         self.clear(key.patient())?;
         let told = if len > self.api.config.part_bytes {
             multipart::put(self, key, len, body)?
@@ -271,7 +262,7 @@ impl Sink for S3Sink {
     }
 
     fn tag_of(&self, len: u64, body: &mut dyn Read) -> Result<Option<Tag>, Error> {
-        self.check_len(len)?;
+        Self::check_len(len)?;
         if self.opaque.load(Ordering::Relaxed)
             || matches!(self.api.config.encryption, Encryption::Kms { .. })
         {

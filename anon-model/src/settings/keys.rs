@@ -514,9 +514,9 @@ pub const KEYS: &[KeyDoc] = &[
     key(
         "s3.memory_bytes",
         Kind::Integer,
-        "134217728",
+        "100663296",
         "bytes, 5242880 to 1099511627776, not less than s3.part_bytes",
-        "what all uploads together hold in memory",
+        "what all uploads together hold in memory; an object of more than 10,000 parts holds one longer part, alone",
     ),
     key(
         "s3.parallel",

@@ -32,7 +32,7 @@ pub struct S3 {
     pub storage_class: Option<String>,
     /// Length of a part in bytes; what is not longer is put in one request.
     pub part_bytes: u64,
-    /// Bytes of objects that all uploads together may hold.
+    /// Bytes of objects that all uploads together may hold; or one part, if an object needs a longer one.
     pub memory_bytes: u64,
     /// Objects that are put at once.
     pub parallel: u16,
@@ -80,7 +80,7 @@ impl Default for S3 {
             kms_key_id: None,
             storage_class: None,
             part_bytes: 8 << 20,
-            memory_bytes: 128 << 20,
+            memory_bytes: 96 << 20,
             parallel: 16,
             connect_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
