@@ -614,7 +614,14 @@ pub const KEYS: &[KeyDoc] = &[
         Kind::Text,
         "",
         VARIABLE,
-        "environment variable that holds the user's password; without it, export asks on a terminal",
+        "environment variable that holds the user's password; without it and the next, export asks on a terminal",
+    ),
+    key(
+        "s3.password_keyring",
+        Kind::Text,
+        "",
+        "SERVICE/USER",
+        "entry of the system's keyring that holds the user's password; anon export --help says how to store it",
     ),
     key(
         "s3.cognito_endpoint",

@@ -62,6 +62,8 @@ pub struct S3 {
     pub username: Option<String>,
     /// Environment variable that holds the password of the Cognito user.
     pub password_env: Option<String>,
+    /// Entry of the system's keyring that holds it: `SERVICE/USER`.
+    pub password_keyring: Option<String>,
     /// URL of Cognito, if not AWS.
     pub cognito_endpoint: Option<String>,
 }
@@ -95,6 +97,7 @@ impl Default for S3 {
             identity_pool_id: None,
             username: None,
             password_env: None,
+            password_keyring: None,
             cognito_endpoint: None,
         }
     }
@@ -139,6 +142,7 @@ impl S3 {
             "identity_pool_id" => &self.identity_pool_id,
             "username" => &self.username,
             "password_env" => &self.password_env,
+            "password_keyring" => &self.password_keyring,
             "cognito_endpoint" => &self.cognito_endpoint,
             _ => return None,
         })
@@ -172,6 +176,7 @@ impl S3 {
             "identity_pool_id" => self.identity_pool_id = optional(text)?,
             "username" => self.username = optional(text)?,
             "password_env" => self.password_env = checked_variable(text)?,
+            "password_keyring" => self.password_keyring = checked_entry(text)?,
             _ => return wrong("cannot be a text"),
         }
         Ok(())
@@ -211,4 +216,16 @@ fn checked_variable(text: &str) -> Result<Option<String>, Wrong> {
         return wrong("is an access key, not the name of an environment variable");
     }
     Ok(Some(text.to_owned()))
+}
+
+/// The name of an entry in a keyring. Without a slash it may be a password that is set by mistake.
+fn checked_entry(text: &str) -> Result<Option<String>, Wrong> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let fits = |part: &str| (1..=128).contains(&part.len()) && !part.contains(char::is_control);
+    match text.split_once('/') {
+        Some((service, user)) if fits(service) && fits(user) => Ok(Some(text.to_owned())),
+        _ => wrong("is no entry of a keyring, SERVICE/USER"),
+    }
 }
