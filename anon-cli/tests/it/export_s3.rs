@@ -8,6 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::s3_servers::{BUCKET, S3Server};
+use crate::shared::servers::certificates::Authority;
 #[cfg(all(feature = "keyring", feature = "cognito"))]
 use crate::shared::servers::{
     self,
@@ -182,6 +183,36 @@ fn what_is_not_set_is_named() -> Test {
     let all = format!("{}{}", away.out, away.err);
     assert!(all.contains("cannot be reached"), "{all}");
     Ok(())
+}
+
+#[test]
+fn an_authority_of_ones_own_is_named_in_the_settings() -> Test {
+    let Some(authority) = Authority::new()? else {
+        return Ok(());
+    };
+    let Some(server) = S3Server::rclone_tls(ACCESS, SECRET, &authority.identity("server"))? else {
+        return Ok(());
+    };
+    let scene = made(&server)?;
+    let refused = export(&scene, &[], &OF_AWS)?.exits(5);
+    let all = format!("{}{}", refused.out, refused.err);
+    assert!(all.contains("in s3.authorities"), "{all}");
+    for (name, text, problem) in [
+        ("none.pem", None, "s3.authorities cannot be read"),
+        ("words.pem", Some("words"), "-----BEGIN CERTIFICATE-----"),
+    ] {
+        if let Some(text) = text {
+            scene.write(&format!("project/{name}"), text.as_bytes())?;
+        }
+        set(&scene, "s3.authorities", name)?;
+        let unusable = export(&scene, &[], &OF_AWS)?.exits(3);
+        assert!(unusable.err.contains(problem), "{}", unusable.err);
+    }
+    let trusted = authority.trusted();
+    set(&scene, "s3.authorities", &trusted.to_string_lossy())?;
+    let ran = export(&scene, &[], &OF_AWS)?.exits(0).summary()?;
+    assert_eq!(counts(&ran), [40, 0, 0].map(Value::from).each_ref());
+    is_copy(&scene, &server, "site 4+%/TRIAL 7/")
 }
 
 /// A project for the user `tester` of this Cognito.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::credentials::Credentials;
 use super::error::S3Error;
+use super::trust::Trust;
 
 /// What is sent with an object so that the service can tell whether it arrived whole.
 ///
@@ -81,6 +82,7 @@ pub struct S3Config {
     pub(super) connect_timeout: Duration,
     pub(super) stall_timeout: Duration,
     pub(super) cleartext: bool,
+    pub(super) trust: Trust,
     pub(super) credentials: Credentials,
 }
 
@@ -115,6 +117,7 @@ impl S3Config {
             connect_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
             cleartext: false,
+            trust: Trust::default(),
             credentials: Credentials::default(),
         }
     }
@@ -209,6 +212,13 @@ impl S3Config {
         }
     }
 
+    /// Sets certificates of authorities, in PEM, that are trusted beside those of the system: by the
+    /// service, by Cognito, and by whoever else hands out credentials.
+    pub fn with_authorities(self, pem: impl AsRef<[u8]>) -> Self {
+        let trust = Trust::with(pem.as_ref());
+        Self { trust, ..self }
+    }
+
     /// Sets where credentials come from. Default: as the tools of AWS find them.
     pub fn with_credentials(self, credentials: Credentials) -> Self {
         Self {
@@ -229,6 +239,7 @@ impl S3Config {
             ("part size", self.part_problem()),
             ("storage class", word_problem(self.storage_class.as_deref())),
             ("region", word_problem(self.region.as_deref())),
+            ("authorities", self.trust.problem()),
         ];
         for (name, problem) in table {
             if let Some(problem) = problem {
@@ -428,6 +439,11 @@ mod tests {
         }
     }
 
+    /// What may be taken for a certificate.
+    fn damaged(inner: &str) -> String {
+        format!("-----BEGIN CERTIFICATE-----\n{inner}\n-----END CERTIFICATE-----\n")
+    }
+
     #[test]
     fn names_are_checked() {
         let fine = || S3Config::new("bucket", "P");
@@ -447,6 +463,12 @@ mod tests {
             (fine().with_memory_bytes(1 << 20), "part size"),
             (fine().with_storage_class("A B"), "storage class"),
             (fine().with_region(""), "region"),
+            (fine().with_authorities("words"), "authorities"),
+            (
+                fine().with_authorities(damaged("-----BEGIN")),
+                "authorities",
+            ),
+            (fine().with_authorities(damaged("AAAA")), "authorities"),
         ] {
             match config.check() {
                 Err(S3Error::Setting { name, .. }) => assert_eq!(name, wrong),

@@ -44,7 +44,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod answer;
+pub(crate) mod answer;
 mod api;
 mod budget;
 pub(crate) mod client;
@@ -55,6 +55,7 @@ mod error;
 mod layout;
 mod multipart;
 mod session;
+pub(crate) mod trust;
 mod uploads;
 mod watch;
 
@@ -199,7 +200,7 @@ impl S3Sink {
 async fn open(mut config: S3Config) -> Result<Api, Error> {
     // Forgotten when this returns: a password is needed once.
     let credentials = std::mem::take(&mut config.credentials);
-    let session = Session::open(&credentials).await?;
+    let session = Session::open(&credentials, &config.trust).await?;
     let client = client::connect(&config, &credentials, session.provider()).await?;
     let layout = Layout::new(&config.prefix, session.directory(), &config.project);
     Ok(Api {

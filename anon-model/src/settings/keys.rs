@@ -526,6 +526,13 @@ pub const KEYS: &[KeyDoc] = &[
         "objects that are put at once",
     ),
     key(
+        "s3.authorities",
+        Kind::Text,
+        "",
+        "a file",
+        "certificates of authorities (PEM) that are trusted beside the system's, for S3 and Cognito",
+    ),
+    key(
         "s3.connect_timeout",
         Kind::Integer,
         "10",

@@ -36,6 +36,8 @@ pub struct S3 {
     pub memory_bytes: u64,
     /// Objects that are put at once.
     pub parallel: u16,
+    /// File of certificates that are trusted beside those of the system.
+    pub authorities: Option<String>,
     /// To make a connection.
     pub connect_timeout: Duration,
     /// For a request that does not move, and for its answer.
@@ -84,6 +86,7 @@ impl Default for S3 {
             part_bytes: 8 << 20,
             memory_bytes: 96 << 20,
             parallel: 16,
+            authorities: None,
             connect_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
             profile: None,
@@ -131,6 +134,7 @@ impl S3 {
             "prefix" => &self.prefix,
             "kms_key_id" => &self.kms_key_id,
             "storage_class" => &self.storage_class,
+            "authorities" => &self.authorities,
             "profile" => &self.profile,
             "access_key_env" => &self.access_key_env,
             "secret_key_env" => &self.secret_key_env,
@@ -165,6 +169,7 @@ impl S3 {
             }
             "kms_key_id" => self.kms_key_id = optional(text)?,
             "storage_class" => self.storage_class = optional(text)?,
+            "authorities" => self.authorities = optional(text)?,
             "profile" => self.profile = optional(text)?,
             "access_key_env" => self.access_key_env = checked_variable(text)?,
             "secret_key_env" => self.secret_key_env = checked_variable(text)?,
