@@ -16,5 +16,6 @@ for target in x86_64-pc-windows-gnu aarch64-apple-darwin; do
     cargo check --locked --target "$target" --features testing -p anon-net
     cargo check --locked --target "$target" --all-features --features blake3/pure -p anon-model -p anon-engine
     echo "--- $target: command"
-    cargo check --locked --target "$target" --no-default-features --features blake3/pure -p anon-model -p anon-engine -p anon-cli
+    cargo check --locked --target "$target" --no-default-features --features blake3/pure,anon-cli/keyring \
+        -p anon-model -p anon-engine -p anon-cli
 done

@@ -11,7 +11,7 @@ seeds_of() { # crate
         anon-engine) echo ../examples/files ;;
     esac
 }
-for crate in anon-script anon-engine anon-net; do
+for crate in anon-model anon-script anon-engine anon-net; do
     for target in $(cd "$crate" && cargo fuzz list); do
         echo "--- $crate $target"
         if [ ! -d "$crate/fuzz/corpus/$target" ]; then

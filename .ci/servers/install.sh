@@ -5,7 +5,8 @@ set -euo pipefail
 
 packages() {
     local want=() file
-    for file in dcmtk:storescp orthanc:Orthanc curl:curl openssl:openssl; do
+    for file in dcmtk:storescp orthanc:Orthanc curl:curl openssl:openssl \
+        dbus:dbus-run-session gnome-keyring:gnome-keyring-daemon libsecret-tools:secret-tool; do
         PATH="$PATH:/usr/sbin" command -v "${file#*:}" >/dev/null || want+=("${file%:*}")
     done
     # Decodes JPEG 2000 for Orthanc.

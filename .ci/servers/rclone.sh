@@ -2,10 +2,12 @@
 # rclone as an S3 server that checks signatures. Objects are files under $STATE/data/<bucket>.
 #   KEY SECRET  the one pair of keys that it knows
 #   BUCKET      a bucket that is there
+#   TLS_KEY TLS_CERTIFICATE  as in common.sh, but no certificate is demanded
 # Arguments: more options of `rclone serve s3`.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 mkdir -p "$STATE/data/${BUCKET:-trials}"
 : >"$STATE/rclone.conf"
+[ -z "${TLS_KEY:-}" ] || set -- --key "$TLS_KEY" --cert "$TLS_CERTIFICATE" "$@"
 become "$VENV/bin/rclone" serve s3 --config "$STATE/rclone.conf" --cache-dir "$STATE/cache" \
     --addr "127.0.0.1:$PORT" --auth-key "${KEY:-ANONKEY},${SECRET:-anon-secret}" "$@" "$STATE/data"

@@ -265,8 +265,18 @@ pub(crate) struct Retrieve {
     pub(crate) accept_new_rules: bool,
 }
 
+/// Where the password of a Cognito user comes from.
+const PASSWORDS: &str = "\
+The password of a Cognito user (s3.username) is asked for on the terminal, or comes from the
+environment variable that s3.password_env names, or from the entry SERVICE/USER of the system's
+keyring that s3.password_keyring names. To store it as anon/USER, each asks for it:
+  Linux    secret-tool store --label=anon service anon username USER
+  macOS    security add-generic-password -s anon -a USER -w
+  Windows  cmdkey /generic:USER.anon /user:USER /pass";
+
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
+#[command(after_long_help = PASSWORDS)]
 pub(crate) struct Export {
     /// A node of the settings, AET@host:port, s3, or file:DIR
     #[arg(value_name = "DEST")]

@@ -10,6 +10,8 @@ mod clock;
 mod command;
 mod control;
 mod exit;
+#[cfg(feature = "keyring")]
+mod keyring;
 mod lock;
 mod log;
 mod node;

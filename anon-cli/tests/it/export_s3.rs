@@ -2,10 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+#[cfg(all(feature = "keyring", feature = "cognito"))]
+use std::process::Command;
 
 use serde_json::Value;
 
 use crate::s3_servers::{BUCKET, S3Server};
+use crate::shared::servers::certificates::Authority;
+#[cfg(all(feature = "keyring", feature = "cognito"))]
+use crate::shared::servers::{
+    self,
+    need::{self, Need},
+};
 use crate::support::{Ran, Scene, Test, finish, tree};
 
 const ACCESS: &str = "ANONKEY";
@@ -178,6 +186,58 @@ fn what_is_not_set_is_named() -> Test {
 }
 
 #[test]
+fn an_authority_of_ones_own_is_named_in_the_settings() -> Test {
+    let Some(authority) = Authority::new()? else {
+        return Ok(());
+    };
+    let Some(server) = S3Server::rclone_tls(ACCESS, SECRET, &authority.identity("server"))? else {
+        return Ok(());
+    };
+    let scene = made(&server)?;
+    let refused = export(&scene, &[], &OF_AWS)?.exits(5);
+    let all = format!("{}{}", refused.out, refused.err);
+    assert!(all.contains("in s3.authorities"), "{all}");
+    for (name, text, problem) in [
+        ("none.pem", None, "s3.authorities cannot be read"),
+        ("words.pem", Some("words"), "-----BEGIN CERTIFICATE-----"),
+    ] {
+        if let Some(text) = text {
+            scene.write(&format!("project/{name}"), text.as_bytes())?;
+        }
+        set(&scene, "s3.authorities", name)?;
+        let unusable = export(&scene, &[], &OF_AWS)?.exits(3);
+        assert!(unusable.err.contains(problem), "{}", unusable.err);
+    }
+    let trusted = authority.trusted();
+    set(&scene, "s3.authorities", &trusted.to_string_lossy())?;
+    let ran = export(&scene, &[], &OF_AWS)?.exits(0).summary()?;
+    assert_eq!(counts(&ran), [40, 0, 0].map(Value::from).each_ref());
+    is_copy(&scene, &server, "site 4+%/TRIAL 7/")
+}
+
+/// A project for the user `tester` of this Cognito.
+#[cfg(feature = "cognito")]
+fn made_for_user(
+    server: &S3Server,
+    cognito: &S3Server,
+    ids: &BTreeMap<String, String>,
+) -> Test<Scene> {
+    let id = |name: &str| ids.get(name).map_or("", String::as_str);
+    let scene = made(server)?;
+    for (key, value) in [
+        ("s3.cognito_endpoint", &*cognito.endpoint()),
+        ("s3.region", "eu-central-1"),
+        ("s3.user_pool_id", id("USER_POOL")),
+        ("s3.app_client_id", id("CLIENT")),
+        ("s3.identity_pool_id", id("IDENTITY_POOL")),
+        ("s3.username", "tester"),
+    ] {
+        set(&scene, key, value)?;
+    }
+    Ok(scene)
+}
+
+#[test]
 #[cfg(feature = "cognito")]
 fn a_cognito_user_exports_into_the_own_directory() -> Test {
     // The keys that moto gives to everybody.
@@ -189,17 +249,7 @@ fn a_cognito_user_exports_into_the_own_directory() -> Test {
     };
     let ids = cognito.cognito()?;
     let id = |name: &str| ids.get(name).map_or("", String::as_str);
-    let scene = made(&server)?;
-    for (key, value) in [
-        ("s3.cognito_endpoint", &*cognito.endpoint()),
-        ("s3.region", "eu-central-1"),
-        ("s3.user_pool_id", id("USER_POOL")),
-        ("s3.app_client_id", id("CLIENT")),
-        ("s3.identity_pool_id", id("IDENTITY_POOL")),
-        ("s3.username", "tester"),
-    ] {
-        set(&scene, key, value)?;
-    }
+    let scene = made_for_user(&server, &cognito, &ids)?;
     let unasked = export(&scene, &[], &[])?.exits(3);
     assert!(unasked.err.contains("s3.password_env"), "{}", unasked.err);
     set(&scene, "s3.password_env", "TRIAL_PASSWORD")?;
@@ -225,5 +275,68 @@ fn a_cognito_user_exports_into_the_own_directory() -> Test {
     let later = [("TRIAL_PASSWORD", "New-Passw0rd!")];
     let ran = export(&scene, &[], &later)?.exits(0).summary()?;
     assert_eq!(counts(&ran), [0, 40, 0].map(Value::from).each_ref());
+    Ok(())
+}
+
+/// In a session of its own, with GNOME Keyring.
+#[test]
+#[cfg(all(feature = "keyring", feature = "cognito"))]
+fn the_password_comes_from_the_keyring() -> Test {
+    let (Some(cognito), Some(server)) = (
+        S3Server::moto()?,
+        S3Server::rclone("TESTACCESSKEY12345", "ABCSECRETKEY")?,
+    ) else {
+        return Ok(());
+    };
+    if !need::here(&[Need::Keyring])? {
+        return Ok(());
+    }
+    let ids = cognito.cognito()?;
+    let scene = made_for_user(&server, &cognito, &ids)?;
+    let of_session = |user: &str, password: &str, args: &[&str]| -> Test<Ran> {
+        let mut command = Command::new("bash");
+        command
+            .arg(servers::scripts().join("keyring.sh"))
+            .arg(env!("CARGO_BIN_EXE_anon"))
+            .args(args)
+            .current_dir(scene.path())
+            .env("HOME", scene.path())
+            .env("STATE", scene.path().join("session"))
+            .env("SERVICE", "anon trial")
+            .env("USER", user)
+            .env("PASSWORD", password);
+        finish(&mut command)
+    };
+    let args = ["-p", "project", "--format", "json", "export", "s3", "--all"];
+    let password = ids.get("PASSWORD").ok_or("a password")?;
+    set(&scene, "s3.password_keyring", "anon trial/tester")?;
+    let absent = of_session("other", password, &args)?.exits(3);
+    assert!(
+        absent
+            .err
+            .contains("anon trial/tester is not there: store it"),
+        "{}",
+        absent.err
+    );
+    let wrong = of_session("tester", "CANARY", &args)?.exits(5);
+    assert!(!format!("{}{}", wrong.out, wrong.err).contains("CANARY"));
+    let ran = of_session("tester", password, &args)?.exits(0).summary()?;
+    assert_eq!(counts(&ran), [40, 0, 0].map(Value::from).each_ref());
+    let log = fs::read_to_string(scene.project().join("private/logs/anon.log"))?;
+    assert!(!log.contains("CANARY") && !log.contains(password), "{log}");
+    // Without a session.
+    let nowhere = [
+        ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere"),
+        ("XDG_RUNTIME_DIR", "/nowhere"),
+    ];
+    let alone = export(&scene, &[], &nowhere)?.exits(3);
+    assert!(
+        alone.err.contains("no keyring of the system"),
+        "{}",
+        alone.err
+    );
+    set(&scene, "s3.password_env", "TRIAL_PASSWORD")?;
+    let both = export(&scene, &[], &[("TRIAL_PASSWORD", password)])?.exits(3);
+    assert!(both.err.contains("unset one of them"), "{}", both.err);
     Ok(())
 }

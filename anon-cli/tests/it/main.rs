@@ -21,6 +21,8 @@ mod export;
 mod export_kill;
 #[cfg(feature = "s3")]
 mod export_s3;
+#[cfg(all(feature = "s3", target_os = "linux"))]
+mod export_s3_kill;
 mod export_servers;
 mod halting;
 mod hand_over;

@@ -12,7 +12,9 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::error::{CognitoError, Step, refusal};
+use crate::s3::answer::is_tls;
 use crate::s3::client::{TLS, quiet};
+use crate::s3::trust::Trust;
 
 const CONNECT: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(30);
@@ -29,13 +31,18 @@ pub(super) struct Service {
 }
 
 impl Service {
-    pub(super) fn new(region: &str, endpoint: Option<&str>) -> Self {
+    pub(super) fn new(
+        region: &str,
+        endpoint: Option<&str>,
+        trust: &Trust,
+    ) -> Result<Self, CognitoError> {
         let settings = HttpConnectorSettings::builder()
             .connect_timeout(CONNECT)
             .read_timeout(ANSWER)
             .build();
         let connector = Connector::builder()
             .tls_provider(TLS)
+            .tls_context(trust.context().map_err(|_| CognitoError::Tls)?)
             .connector_settings(settings)
             .sleep_impl(TokioSleep::new())
             .build();
@@ -43,11 +50,11 @@ impl Service {
             Some(endpoint) => format!("{}/", endpoint.trim_end_matches('/')),
             None => format!("https://{service}.{region}.{}/", domain(region)),
         };
-        Self {
+        Ok(Self {
             connector,
             user_pool: url("cognito-idp"),
             identity_pool: url("cognito-identity"),
-        }
+        })
     }
 
     /// Sends a request, and returns what a success holds.
@@ -70,6 +77,8 @@ impl Service {
         let answer = quiet(self.connector.call(request)).await.map_err(|error| {
             if error.is_timeout() {
                 CognitoError::Stalled
+            } else if is_tls(&error) {
+                CognitoError::Tls
             } else {
                 CognitoError::Unreachable
             }

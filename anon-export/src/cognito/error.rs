@@ -148,6 +148,11 @@ pub enum CognitoError {
     /// No connection.
     #[error("Cognito cannot be reached: check the region and the network")]
     Unreachable,
+    /// No trust.
+    #[error(
+        "Cognito, or what answers for it, shows a certificate that is not trusted here, or does not speak TLS: name the certificate of its authority in s3.authorities"
+    )]
+    Tls,
     /// No answer.
     #[error("Cognito did not answer in time")]
     Stalled,

@@ -31,7 +31,7 @@ where
         SdkError::DispatchFailure(_) => broken(error),
         SdkError::ResponseError(answer) => {
             let status = answer.raw().status().as_u16();
-            match io_error(error) {
+            match io_kind(error) {
                 Some(_) => S3Error::Broken,
                 None if status >= 500 => S3Error::Server {
                     status,
@@ -154,7 +154,7 @@ fn credentials_error(error: &(dyn StdError + 'static)) -> Option<S3Error> {
 }
 
 fn broken(error: &(dyn StdError + 'static)) -> S3Error {
-    let Some(kind) = io_error(error).map(io::Error::kind) else {
+    let Some(kind) = io_kind(error) else {
         return S3Error::Broken;
     };
     match kind {
@@ -170,8 +170,18 @@ fn broken(error: &(dyn StdError + 'static)) -> S3Error {
     }
 }
 
-fn io_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e io::Error> {
-    chain(error).find_map(|it| it.downcast_ref())
+/// What kind of error of the system, or of TLS, it is; wrapped anew, it is one of no kind.
+fn io_kind(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
+    let errors = chain(error).filter_map(|it| it.downcast_ref::<io::Error>());
+    let mut kinds = errors.map(io::Error::kind).peekable();
+    let first = kinds.peek().copied();
+    kinds.find(|kind| *kind != io::ErrorKind::Other).or(first)
+}
+
+/// Whether a connection was made, and TLS was not.
+#[cfg(feature = "cognito")]
+pub(crate) fn is_tls(error: &(dyn StdError + 'static)) -> bool {
+    broken(error) == S3Error::Tls
 }
 
 /// Whether a request stood still. Other timeouts of a connection are of making it.
@@ -182,7 +192,11 @@ fn stood_still(error: &(dyn StdError + 'static)) -> bool {
 fn chain<'e>(
     error: &'e (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |&it| it.source())
+    std::iter::successors(Some(error), |&it| match it.downcast_ref::<io::Error>() {
+        // Its source is that of what it wraps.
+        Some(io) => io.get_ref().map(|it| it as &(dyn StdError + 'static)),
+        None => it.source(),
+    })
 }
 
 #[cfg(test)]

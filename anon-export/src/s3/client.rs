@@ -23,6 +23,7 @@ use tracing::subscriber::NoSubscriber;
 use super::config::S3Config;
 use super::credentials::{Credentials, Keys};
 use super::error::S3Error;
+use super::trust::Trust;
 use super::watch::Watched;
 use crate::{Cancel, Error};
 
@@ -162,13 +163,14 @@ pub(crate) async fn quiet<F: Future>(call: F) -> F::Output {
     call.with_subscriber(NoSubscriber::default()).await
 }
 
-/// rustls with ring, and the certificates the system trusts.
+/// rustls with ring.
 pub(crate) const TLS: tls::Provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
 
-fn http() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new()
+fn http(trust: &Trust) -> Result<SharedHttpClient, S3Error> {
+    Ok(aws_smithy_http_client::Builder::new()
         .tls_provider(TLS)
-        .build_https()
+        .tls_context(trust.context()?)
+        .build_https())
 }
 
 /// How long a request may take that sends so many bytes. One that does not move is ended sooner, by the
@@ -187,7 +189,7 @@ pub(super) async fn connect(
     credentials: &Credentials,
     renewed: Option<SharedCredentialsProvider>,
 ) -> Result<Client, S3Error> {
-    let http = http();
+    let http = http(&config.trust)?;
     let sleep = SharedAsyncSleep::new(TokioSleep::new());
     // Whoever renews them hands out fresh ones, and one that is refused must not come again.
     let cache = match renewed {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::credentials::Credentials;
 use super::error::S3Error;
+use super::trust::Trust;
 
 /// What is sent with an object so that the service can tell whether it arrived whole.
 ///
@@ -81,6 +82,7 @@ pub struct S3Config {
     pub(super) connect_timeout: Duration,
     pub(super) stall_timeout: Duration,
     pub(super) cleartext: bool,
+    pub(super) trust: Trust,
     pub(super) credentials: Credentials,
 }
 
@@ -89,7 +91,7 @@ const LEAST_PART_BYTES: u64 = 5 << 20;
 /// The most parts of an object.
 const MOST_PARTS: u64 = 10_000;
 /// The longest object of S3.
-const MOST_OBJECT_BYTES: u64 = 5 << 40;
+pub(super) const MOST_OBJECT_BYTES: u64 = 5 << 40;
 
 const MIB: u64 = 1 << 20;
 const PARALLEL: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
@@ -107,7 +109,7 @@ impl S3Config {
             endpoint: None,
             addressing: None,
             part_bytes: 8 * MIB,
-            memory_bytes: 128 * MIB,
+            memory_bytes: 96 * MIB,
             parallel: PARALLEL,
             checksum: ChecksumMode::default(),
             encryption: Encryption::default(),
@@ -115,6 +117,7 @@ impl S3Config {
             connect_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
             cleartext: false,
+            trust: Trust::default(),
             credentials: Credentials::default(),
         }
     }
@@ -145,14 +148,15 @@ impl S3Config {
     }
 
     /// Sets the length of a part in bytes, 5 MiB to 1 GiB; default 8 MiB. An object that is not longer
-    /// is put in one request. One of more than 10,000 parts has longer ones, and it can only be put if
-    /// the memory for all puts holds one of them.
+    /// is put in one request. One of more than 10,000 parts (78 GiB by default) has longer ones: 105 MiB
+    /// each for 1 TiB.
     pub fn with_part_bytes(self, part_bytes: u64) -> Self {
         Self { part_bytes, ..self }
     }
 
     /// Sets how many bytes of objects all puts together may hold in memory; at least one part, default
-    /// 128 MiB. A put that finds none free waits.
+    /// 96 MiB. A put that finds none free waits. An object whose parts are longer than that holds one of
+    /// them at a time, while no other put holds any.
     pub fn with_memory_bytes(self, memory_bytes: u64) -> Self {
         Self {
             memory_bytes,
@@ -208,6 +212,13 @@ impl S3Config {
         }
     }
 
+    /// Sets certificates of authorities, in PEM, that are trusted beside those of the system: by the
+    /// service, by Cognito, and by whoever else hands out credentials.
+    pub fn with_authorities(self, pem: impl AsRef<[u8]>) -> Self {
+        let trust = Trust::with(pem.as_ref());
+        Self { trust, ..self }
+    }
+
     /// Sets where credentials come from. Default: as the tools of AWS find them.
     pub fn with_credentials(self, credentials: Credentials) -> Self {
         Self {
@@ -228,6 +239,7 @@ impl S3Config {
             ("part size", self.part_problem()),
             ("storage class", word_problem(self.storage_class.as_deref())),
             ("region", word_problem(self.region.as_deref())),
+            ("authorities", self.trust.problem()),
         ];
         for (name, problem) in table {
             if let Some(problem) = problem {
@@ -251,12 +263,6 @@ impl S3Config {
     pub(super) fn part_bytes_of(&self, len: u64) -> u64 {
         let least = len.div_ceil(MOST_PARTS).next_multiple_of(MIB);
         self.part_bytes.max(least)
-    }
-
-    /// The longest object: its parts fit into memory, and S3 takes it.
-    pub(super) fn most_object_bytes(&self) -> u64 {
-        let part = self.memory_bytes / MIB * MIB;
-        part.saturating_mul(MOST_PARTS).min(MOST_OBJECT_BYTES)
     }
 
     /// The addressing that is used.
@@ -428,13 +434,14 @@ mod tests {
             );
             assert_eq!(part == 8 * MIB, len <= 80_000 * MIB, "{len} bytes");
         }
-        let most = config.most_object_bytes();
-        assert!(
-            config.part_bytes_of(most) <= config.memory_bytes,
-            "{most} bytes"
-        );
-        let large = config.with_memory_bytes(u64::MAX);
-        assert_eq!(large.most_object_bytes(), 5 << 40);
+        for (len, mib) in [(1 << 40, 105), (MOST_OBJECT_BYTES, 525)] {
+            assert_eq!(config.part_bytes_of(len), mib * MIB, "{len} bytes");
+        }
+    }
+
+    /// What may be taken for a certificate.
+    fn damaged(inner: &str) -> String {
+        format!("-----BEGIN CERTIFICATE-----\n{inner}\n-----END CERTIFICATE-----\n")
     }
 
     #[test]
@@ -456,6 +463,12 @@ mod tests {
             (fine().with_memory_bytes(1 << 20), "part size"),
             (fine().with_storage_class("A B"), "storage class"),
             (fine().with_region(""), "region"),
+            (fine().with_authorities("words"), "authorities"),
+            (
+                fine().with_authorities(damaged("-----BEGIN")),
+                "authorities",
+            ),
+            (fine().with_authorities(damaged("AAAA")), "authorities"),
         ] {
             match config.check() {
                 Err(S3Error::Setting { name, .. }) => assert_eq!(name, wrong),

@@ -115,7 +115,9 @@ pub enum S3Error {
     #[error("the S3 service cannot be reached: check the endpoint, the network and the proxy")]
     Unreachable,
     /// No trust.
-    #[error("the S3 service shows a certificate that is not trusted here, or does not speak TLS")]
+    #[error(
+        "the S3 service shows a certificate that is not trusted here, or does not speak TLS: if the authority is one of your own, name its certificate in s3.authorities"
+    )]
     Tls,
     /// The connection ended too early.
     #[error("the connection to the S3 service broke")]

@@ -17,7 +17,8 @@
 //!   left is taken back by the first put for the same patient in a later sink, so no two programs
 //!   should put the same patient into one bucket at once.
 //! * **In turn.** Two puts of one key through one sink go one after the other.
-//! * **Bounded.** All puts together hold [`S3Config::with_memory_bytes`] of objects.
+//! * **Bounded.** All puts together hold [`S3Config::with_memory_bytes`] of objects, or one part of an
+//!   object that needs a longer one.
 //! * **Blocking.** The threads of the async client are the sink's own; any thread may call, those of an
 //!   async program included, which are then blocked.
 //!
@@ -44,7 +45,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod answer;
+pub(crate) mod answer;
 mod api;
 mod budget;
 pub(crate) mod client;
@@ -55,6 +56,7 @@ mod error;
 mod layout;
 mod multipart;
 mod session;
+pub(crate) mod trust;
 mod turns;
 mod uploads;
 mod watch;
@@ -65,11 +67,10 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
-
 use self::api::{Api, Told};
 use self::budget::Budget;
 use self::client::Threads;
+use self::config::MOST_OBJECT_BYTES;
 use self::digest::{Digests, ETag};
 use self::layout::Layout;
 use self::session::Session;
@@ -109,7 +110,7 @@ impl S3Sink {
         let threads = Threads::start()?;
         let api = threads.run(open(config))??;
         Ok(Self {
-            budget: Budget::new(api.config.memory_bytes),
+            budget: Budget::new(api.config.memory_bytes, api.config.part_bytes),
             api: Arc::new(api),
             cleared: Mutex::default(),
             opaque: AtomicBool::new(false),
@@ -153,20 +154,15 @@ impl S3Sink {
     }
 
     fn put_whole(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Told, Error> {
-        let permit = self.budget.take(len);
-        let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or_default());
+        let mut room = self.budget.take(len);
         copy_exact(body, len, &mut |piece| {
-            bytes.extend_from_slice(piece);
+            room.extend(piece);
             Ok(())
         })?;
-        let bytes = Bytes::from(bytes);
+        let bytes = room.into_bytes();
         let digests = Digests::of(&bytes, self.api.config.checksum);
         let (api, name) = (Arc::clone(&self.api), self.api.layout.name(key));
-        let request = async move {
-            let stored = api.put(name, bytes, &digests).await;
-            drop(permit);
-            stored
-        };
+        let request = async move { api.put(name, bytes, &digests).await };
         self.threads.run(request)?
     }
 
@@ -191,12 +187,8 @@ impl S3Sink {
         Ok(())
     }
 
-    fn most(&self) -> u64 {
-        self.api.config.most_object_bytes()
-    }
-
-    fn check_len(&self, len: u64) -> Result<(), Error> {
-        let max = self.most();
+    fn check_len(len: u64) -> Result<(), Error> {
+        let max = MOST_OBJECT_BYTES;
         if len > max {
             return Err(Error::TooLarge { len, max });
         }
@@ -213,7 +205,7 @@ impl S3Sink {
 async fn open(mut config: S3Config) -> Result<Api, Error> {
     // Forgotten when this returns: a password is needed once.
     let credentials = std::mem::take(&mut config.credentials);
-    let session = Session::open(&credentials).await?;
+    let session = Session::open(&credentials, &config.trust).await?;
     let client = client::connect(&config, &credentials, session.provider()).await?;
     let layout = Layout::new(&config.prefix, session.directory(), &config.project);
     Ok(Api {
@@ -227,13 +219,13 @@ async fn open(mut config: S3Config) -> Result<Api, Error> {
 impl Sink for S3Sink {
     fn needs(&self) -> Needs {
         Needs::new()
-            .with_max_object_bytes(self.most())
+            .with_max_object_bytes(MOST_OBJECT_BYTES)
             .with_parallel(self.api.config.parallel)
             .without_comparing()
     }
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
-        self.check_len(len)?;
+        Self::check_len(len)?;
         let _turn = self.turns.take(key);
         self.clear(key.patient())?;
         let told = if len > self.api.config.part_bytes {
@@ -277,7 +269,7 @@ impl Sink for S3Sink {
     }
 
     fn tag_of(&self, len: u64, body: &mut dyn Read) -> Result<Option<Tag>, Error> {
-        self.check_len(len)?;
+        Self::check_len(len)?;
         if self.opaque.load(Ordering::Relaxed)
             || matches!(self.api.config.encryption, Encryption::Kms { .. })
         {

@@ -4,11 +4,9 @@ use std::collections::VecDeque;
 use std::io::Read;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::S3Sink;
 use super::api::Told;
-use super::budget::Permit;
+use super::budget::Room;
 use super::client::Pending;
 use super::digest::{Digests, Parts};
 use super::uploads::Arrived;
@@ -25,8 +23,8 @@ struct Upload<'s> {
     /// None until the first part is whole: a body that is too short costs no request.
     id: Option<String>,
     part_bytes: usize,
-    buffer: Vec<u8>,
-    permit: Option<Permit>,
+    /// The part that is being filled.
+    room: Option<Room>,
     in_flight: VecDeque<Pending<Result<Arrived, Error>>>,
     arrived: Vec<Arrived>,
     parts: Parts,
@@ -45,8 +43,7 @@ pub(super) fn put(
         name: sink.api.layout.name(key),
         id: None,
         part_bytes: usize::try_from(part_bytes).unwrap_or(usize::MAX),
-        buffer: Vec::new(),
-        permit: None,
+        room: None,
         in_flight: VecDeque::new(),
         arrived: Vec::new(),
         parts: Parts::default(),
@@ -59,49 +56,47 @@ pub(super) fn put(
 impl Upload<'_> {
     fn write(&mut self, mut piece: &[u8]) -> Result<(), Error> {
         while !piece.is_empty() {
-            self.reserve()?;
-            let room = self.part_bytes - self.buffer.len();
-            let (now, later) = piece.split_at(room.min(piece.len()));
-            self.buffer.extend_from_slice(now);
+            let mut room = self.reserve()?;
+            let left = self.part_bytes - room.len();
+            let (now, later) = piece.split_at(left.min(piece.len()));
+            room.extend(now);
             piece = later;
-            if self.buffer.len() == self.part_bytes {
-                self.ship()?;
+            if now.len() == left {
+                self.ship(room)?;
+            } else {
+                self.room = Some(room);
             }
         }
         Ok(())
     }
 
-    /// Gets room for a part. Waits only for what will come by itself: parts of its own that travel, or,
+    /// The room for a part. Waits only for what will come by itself: parts of its own that travel, or,
     /// if it holds none, those of others.
-    fn reserve(&mut self) -> Result<(), Error> {
+    fn reserve(&mut self) -> Result<Room, Error> {
         let bytes = self.part_bytes as u64;
-        while self.permit.is_none() {
-            if self.in_flight.is_empty() {
-                self.permit = Some(self.sink.budget.take(bytes));
-            } else if self.in_flight.len() < MOST_IN_FLIGHT {
-                self.permit = self.sink.budget.try_take(bytes);
-            }
-            if self.permit.is_none() {
-                self.land()?;
+        loop {
+            let room = match self.room.take() {
+                Some(room) => Some(room),
+                None if self.in_flight.is_empty() => Some(self.sink.budget.take(bytes)),
+                None if self.in_flight.len() < MOST_IN_FLIGHT => self.sink.budget.try_take(bytes),
+                None => None,
+            };
+            match room {
+                Some(room) => return Ok(room),
+                None => self.land()?,
             }
         }
-        Ok(())
     }
 
-    /// Sends what is in the buffer as the next part.
-    fn ship(&mut self) -> Result<(), Error> {
-        let body = Bytes::from(std::mem::take(&mut self.buffer));
-        let permit = self.permit.take();
+    /// Sends what is in the room as the next part.
+    fn ship(&mut self, room: Room) -> Result<(), Error> {
+        let body = room.into_bytes();
         let digests = Digests::of(&body, self.sink.api.config.checksum);
         self.parts.add(&digests);
         self.number += 1;
         let (id, name, number) = (self.id()?, self.name.clone(), self.number);
         let api = Arc::clone(&self.sink.api);
-        let part = async move {
-            let arrived = api.part(name, id, number, body, digests).await;
-            drop(permit);
-            arrived
-        };
+        let part = async move { api.part(name, id, number, body, digests).await };
         self.in_flight.push_back(self.sink.threads.start_one(part)?);
         Ok(())
     }
@@ -127,8 +122,8 @@ impl Upload<'_> {
     }
 
     fn finish(mut self) -> Result<Told, Error> {
-        if !self.buffer.is_empty() {
-            self.ship()?;
+        if let Some(room) = self.room.take() {
+            self.ship(room)?;
         }
         while !self.in_flight.is_empty() {
             self.land()?;

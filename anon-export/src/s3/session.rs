@@ -4,6 +4,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 
 use super::credentials::Credentials;
 use super::error::S3Error;
+use super::trust::Trust;
 use crate::Error;
 
 /// Nothing, or a Cognito user who is logged in.
@@ -16,10 +17,10 @@ pub(super) struct Session {
 impl Session {
     /// Logs a Cognito user in, if the settings have one.
     #[cfg(feature = "cognito")]
-    pub(super) async fn open(credentials: &Credentials) -> Result<Self, Error> {
+    pub(super) async fn open(credentials: &Credentials, trust: &Trust) -> Result<Self, Error> {
         let user = match credentials {
             Credentials::Cognito(login) => Some(std::sync::Arc::new(
-                crate::cognito::Session::open(login).await?,
+                crate::cognito::Session::open(login, trust).await?,
             )),
             _ => None,
         };
@@ -29,7 +30,7 @@ impl Session {
     /// Nothing to log in to.
     #[cfg(not(feature = "cognito"))]
     #[expect(clippy::unused_async, reason = "with Cognito it waits")]
-    pub(super) async fn open(_: &Credentials) -> Result<Self, Error> {
+    pub(super) async fn open(_: &Credentials, _: &Trust) -> Result<Self, Error> {
         Ok(Self {})
     }
 

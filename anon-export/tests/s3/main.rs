@@ -21,3 +21,4 @@ mod refused;
 #[cfg(feature = "cognito")]
 mod renewal;
 mod setup;
+mod tls;

@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use crate::shared::servers::certificates::Identity;
 use crate::shared::servers::need::{self, Need, here};
 use crate::shared::servers::port;
 use crate::shared::servers::process::Process;
@@ -25,6 +26,7 @@ pub(crate) const BUCKET: &str = "trials";
 #[derive(Debug)]
 pub(crate) struct S3Server {
     port: u16,
+    scheme: &'static str,
     // Before the directory: it ends before its files go.
     _process: Process,
     directory: tempfile::TempDir,
@@ -39,6 +41,28 @@ impl S3Server {
             ("BUCKET", BUCKET),
         ];
         Self::start(&[Need::Rclone], "rclone.sh", &keys)
+    }
+
+    /// The same over TLS, with this certificate.
+    pub(crate) fn rclone_tls(
+        access_key: &str,
+        secret_key: &str,
+        identity: &Identity,
+    ) -> Test<Option<Self>> {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let (key, certificate) = (text(&identity.key), text(&identity.certificate));
+        let variables = [
+            ("KEY", access_key),
+            ("SECRET", secret_key),
+            ("BUCKET", BUCKET),
+            ("TLS_KEY", &key),
+            ("TLS_CERTIFICATE", &certificate),
+        ];
+        let server = Self::start(&[Need::Rclone], "rclone.sh", &variables)?;
+        Ok(server.map(|server| Self {
+            scheme: "https",
+            ..server
+        }))
     }
 
     /// moto, which takes any signature, and has a Cognito.
@@ -84,6 +108,7 @@ impl S3Server {
         }
         Ok(Self {
             port,
+            scheme: "http",
             _process: process,
             directory,
         })
@@ -94,7 +119,7 @@ impl S3Server {
     }
 
     pub(crate) fn endpoint(&self) -> String {
-        format!("http://{}", self.address())
+        format!("{}://{}", self.scheme, self.address())
     }
 
     /// Where rclone keeps the objects of the bucket, as files.

@@ -514,9 +514,9 @@ pub const KEYS: &[KeyDoc] = &[
     key(
         "s3.memory_bytes",
         Kind::Integer,
-        "134217728",
+        "100663296",
         "bytes, 5242880 to 1099511627776, not less than s3.part_bytes",
-        "what all uploads together hold in memory",
+        "what all uploads together hold in memory; an object of more than 10,000 parts holds one longer part, alone",
     ),
     key(
         "s3.parallel",
@@ -524,6 +524,13 @@ pub const KEYS: &[KeyDoc] = &[
         "16",
         "1 to 256",
         "objects that are put at once",
+    ),
+    key(
+        "s3.authorities",
+        Kind::Text,
+        "",
+        "a file",
+        "certificates of authorities (PEM) that are trusted beside the system's, for S3 and Cognito",
     ),
     key(
         "s3.connect_timeout",
@@ -614,7 +621,14 @@ pub const KEYS: &[KeyDoc] = &[
         Kind::Text,
         "",
         VARIABLE,
-        "environment variable that holds the user's password; without it, export asks on a terminal",
+        "environment variable that holds the user's password; without it and the next, export asks on a terminal",
+    ),
+    key(
+        "s3.password_keyring",
+        Kind::Text,
+        "",
+        "SERVICE/USER",
+        "entry of the system's keyring that holds the user's password; anon export --help says how to store it",
     ),
     key(
         "s3.cognito_endpoint",

@@ -32,10 +32,12 @@ pub struct S3 {
     pub storage_class: Option<String>,
     /// Length of a part in bytes; what is not longer is put in one request.
     pub part_bytes: u64,
-    /// Bytes of objects that all uploads together may hold.
+    /// Bytes of objects that all uploads together may hold; or one part, if an object needs a longer one.
     pub memory_bytes: u64,
     /// Objects that are put at once.
     pub parallel: u16,
+    /// File of certificates that are trusted beside those of the system.
+    pub authorities: Option<String>,
     /// To make a connection.
     pub connect_timeout: Duration,
     /// For a request that does not move, and for its answer.
@@ -62,6 +64,8 @@ pub struct S3 {
     pub username: Option<String>,
     /// Environment variable that holds the password of the Cognito user.
     pub password_env: Option<String>,
+    /// Entry of the system's keyring that holds it: `SERVICE/USER`.
+    pub password_keyring: Option<String>,
     /// URL of Cognito, if not AWS.
     pub cognito_endpoint: Option<String>,
 }
@@ -80,8 +84,9 @@ impl Default for S3 {
             kms_key_id: None,
             storage_class: None,
             part_bytes: 8 << 20,
-            memory_bytes: 128 << 20,
+            memory_bytes: 96 << 20,
             parallel: 16,
+            authorities: None,
             connect_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
             profile: None,
@@ -95,6 +100,7 @@ impl Default for S3 {
             identity_pool_id: None,
             username: None,
             password_env: None,
+            password_keyring: None,
             cognito_endpoint: None,
         }
     }
@@ -128,6 +134,7 @@ impl S3 {
             "prefix" => &self.prefix,
             "kms_key_id" => &self.kms_key_id,
             "storage_class" => &self.storage_class,
+            "authorities" => &self.authorities,
             "profile" => &self.profile,
             "access_key_env" => &self.access_key_env,
             "secret_key_env" => &self.secret_key_env,
@@ -139,6 +146,7 @@ impl S3 {
             "identity_pool_id" => &self.identity_pool_id,
             "username" => &self.username,
             "password_env" => &self.password_env,
+            "password_keyring" => &self.password_keyring,
             "cognito_endpoint" => &self.cognito_endpoint,
             _ => return None,
         })
@@ -161,6 +169,7 @@ impl S3 {
             }
             "kms_key_id" => self.kms_key_id = optional(text)?,
             "storage_class" => self.storage_class = optional(text)?,
+            "authorities" => self.authorities = optional(text)?,
             "profile" => self.profile = optional(text)?,
             "access_key_env" => self.access_key_env = checked_variable(text)?,
             "secret_key_env" => self.secret_key_env = checked_variable(text)?,
@@ -172,6 +181,7 @@ impl S3 {
             "identity_pool_id" => self.identity_pool_id = optional(text)?,
             "username" => self.username = optional(text)?,
             "password_env" => self.password_env = checked_variable(text)?,
+            "password_keyring" => self.password_keyring = checked_entry(text)?,
             _ => return wrong("cannot be a text"),
         }
         Ok(())
@@ -211,4 +221,16 @@ fn checked_variable(text: &str) -> Result<Option<String>, Wrong> {
         return wrong("is an access key, not the name of an environment variable");
     }
     Ok(Some(text.to_owned()))
+}
+
+/// The name of an entry in a keyring. Without a slash it may be a password that is set by mistake.
+fn checked_entry(text: &str) -> Result<Option<String>, Wrong> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let fits = |part: &str| (1..=128).contains(&part.len()) && !part.contains(char::is_control);
+    match text.split_once('/') {
+        Some((service, user)) if fits(service) && fits(user) => Ok(Some(text.to_owned())),
+        _ => wrong("is no entry of a keyring, SERVICE/USER"),
+    }
 }

@@ -68,6 +68,7 @@ fn every_key_can_be_set_read_and_written() {
             "s3.checksum" => &["sha256", "none"],
             "s3.encryption" => &["aes256", "kms"],
             "s3.part_bytes" | "s3.memory_bytes" => &["5242880"],
+            "s3.password_keyring" => &["anon/tester", "a b/ü/x@y"],
             "log.level" | "log.target.<name>" => &["debug"],
             "store.cache_bytes" => &["1048576"],
             "scp.max_pdu_bytes" => &["4096"],
@@ -149,6 +150,8 @@ fn values_out_of_range_are_refused() {
         ),
         ("s3.password_env", "Hunter2!"),
         ("s3.session_token_env", "1ST"),
+        ("s3.password_keyring", "Hunter2!"),
+        ("s3.password_keyring", "anon/"),
         ("log.level", "loud"),
         ("script", ""),
     ] {

@@ -2,7 +2,10 @@
 
 mod credentials;
 
+use std::fs::File;
+use std::io::Read;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 
 use anon_export::s3::{Addressing, ChecksumMode, Encryption, S3Config, S3Error};
@@ -10,6 +13,7 @@ use anon_export::{Cancel, Error};
 use anon_model::ProjectSettings;
 use anon_model::settings::{S3, S3Addressing, S3Checksum, S3Encryption};
 use anon_net::service;
+use anyhow::Context as _;
 
 use super::destination::Destination;
 use crate::args::Export;
@@ -25,7 +29,7 @@ pub(super) fn open(
     args: &Export,
     cancel: &Cancel,
 ) -> anyhow::Result<Destination> {
-    let config = config(settings)?;
+    let config = config(project, settings)?;
     let sink = credentials::open(context, project, &settings.s3, args, &config)?;
     let sink = sink.with_cancel(cancel.clone());
     Ok(Destination {
@@ -35,7 +39,7 @@ pub(super) fn open(
     })
 }
 
-fn config(settings: &ProjectSettings) -> anyhow::Result<S3Config> {
+fn config(project: &Project, settings: &ProjectSettings) -> anyhow::Result<S3Config> {
     let s3 = &settings.s3;
     let bucket = wanted(s3.bucket.as_ref(), "s3.bucket")?;
     let mut config = S3Config::new(bucket, &settings.name)
@@ -78,7 +82,22 @@ fn config(settings: &ProjectSettings) -> anyhow::Result<S3Config> {
     if s3.allow_cleartext {
         config = config.allowing_cleartext();
     }
+    if let Some(file) = &s3.authorities {
+        config = config.with_authorities(authorities(&project.root().join(file))?);
+    }
     Ok(config)
+}
+
+/// The certificates of a few authorities, or all of a system.
+fn authorities(path: &Path) -> anyhow::Result<Vec<u8>> {
+    const LONGEST: u64 = 4 << 20;
+    let mut pem = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LONGEST).read_to_end(&mut pem))
+        .context(Failure::Configuration(
+            "s3.authorities cannot be read".into(),
+        ))?;
+    Ok(pem)
 }
 
 /// A setting without which there is no export to S3.

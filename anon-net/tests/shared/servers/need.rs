@@ -21,6 +21,8 @@ pub(crate) enum Need {
     Rclone,
     /// S3 and Cognito.
     Moto,
+    /// A Secret Service, and what it needs.
+    Keyring,
 }
 
 impl Need {
@@ -32,6 +34,7 @@ impl Need {
             Self::Python => "pynetdicom",
             Self::Rclone => "rclone",
             Self::Moto => "moto",
+            Self::Keyring => "gnome-keyring",
         }
     }
 
@@ -43,6 +46,9 @@ impl Need {
             Self::Python => python_is_here(),
             Self::Rclone => venv().join("bin/rclone").is_file(),
             Self::Moto => venv().join("bin/moto_server").is_file(),
+            Self::Keyring => ["dbus-run-session", "gnome-keyring-daemon", "secret-tool"]
+                .into_iter()
+                .all(on_path),
         }
     }
 }

@@ -168,10 +168,17 @@ mod user {
             None => None,
             Some(name) => Some(variable(name, "--new-password-env")?),
         };
-        let password = match &s3.password_env {
-            Some(name) => variable(name, "s3.password_env")?,
-            None => ask(context, "Password of the Cognito user: ", || {
-                "no terminal to ask for the password on: set s3.password_env".to_owned()
+        let password = match (&s3.password_env, &s3.password_keyring) {
+            (Some(_), Some(_)) => {
+                return Err(Failure::configuration(
+                    "s3.password_env and s3.password_keyring are both set: unset one of them",
+                ));
+            }
+            (Some(name), None) => variable(name, "s3.password_env")?,
+            (None, Some(entry)) => of_keyring(entry)?,
+            (None, None) => ask(context, "Password of the Cognito user: ", || {
+                "no terminal to ask for the password on: set s3.password_env or s3.password_keyring"
+                    .to_owned()
             })?,
         };
         let mut login = Login::new(pools, username, password);
@@ -189,6 +196,19 @@ mod user {
             }
             opened => opened.map_err(|error| failed(&error)),
         }
+    }
+
+    #[cfg(feature = "keyring")]
+    fn of_keyring(entry: &str) -> anyhow::Result<Secret> {
+        let mut password = crate::keyring::password(entry)?;
+        Ok(Secret::new(std::mem::take(&mut *password)))
+    }
+
+    #[cfg(not(feature = "keyring"))]
+    fn of_keyring(_: &str) -> anyhow::Result<Secret> {
+        Err(Failure::configuration(
+            "this build of anon has no keyring, which s3.password_keyring asks for: build it with the feature keyring",
+        ))
     }
 
     fn pools(s3: &S3) -> anyhow::Result<Pools> {

@@ -1,0 +1,132 @@
+//! The index of the Java anonymizer: any bytes as a workbook, and any text as the parts of one. What
+//! is read can be taken over, and doing it again changes nothing.
+
+#![no_main]
+
+use std::io::{Cursor, Write};
+
+use anon_model::java_index::{COLUMNS, JavaIndex, Limits, Report, RowOutcome};
+use anon_model::settings::MissingPatientId;
+use anon_model::{Adopting, Counts, Identity, MemoryStore, Pseudonyms};
+use libfuzzer_sys::fuzz_target;
+use zip::write::{SimpleFileOptions, ZipWriter};
+
+/// What a workbook is made of, in the order in which an input gives its parts, and what stands there
+/// if it gives none.
+const PARTS: [(&str, &str); 5] = [
+    ("xl/worksheets/sheet1.xml", ""),
+    ("xl/sharedStrings.xml", "<sst/>"),
+    ("xl/styles.xml", "<styleSheet/>"),
+    (
+        "xl/workbook.xml",
+        r#"<workbook><sheets><sheet name="Index" sheetId="1" r:id="rId1"/></sheets></workbook>"#,
+    ),
+    (
+        "xl/_rels/workbook.xml.rels",
+        r#"<Relationships><Relationship Id="rId1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/></Relationships>"#,
+    ),
+];
+
+/// What every workbook has, and no input.
+const ROOT: (&str, &str) = (
+    "_rels/.rels",
+    r#"<Relationships><Relationship Id="rId1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/></Relationships>"#,
+);
+
+/// A sheet with one study.
+fn sample() -> String {
+    let values = [
+        "5-000001",
+        "5-000001",
+        "A^B",
+        "77",
+        "12",
+        "20040119",
+        "20040131",
+        "3",
+        "A3",
+        "1.2.3.5.9",
+        "9.8.7",
+    ];
+    let row = |cells: [&str; 11]| {
+        let cells = cells.map(|cell| format!("<c t=\"inlineStr\"><is><t>{cell}</t></is></c>"));
+        format!("<row>{}</row>", cells.concat())
+    };
+    let rows = row(COLUMNS) + &row(values);
+    format!("<worksheet><sheetData>{rows}</sheetData></worksheet>")
+}
+
+/// Sees to it that the parts above make a workbook: else no input would get further.
+fn check_parts() {
+    let index = JavaIndex::read(packed(sample().as_bytes()).as_slice(), &Limits::default());
+    assert_eq!(index.expect("the sample is an index").len(), 1);
+}
+
+/// The reader takes a panic of the crates that it reads with for a damaged workbook. Any other ends the
+/// run.
+fn bear_panics_of_others() {
+    const OTHERS: [&str; 3] = ["/calamine-", "/quick-xml-", "/zip-"];
+    let ends = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let file = panic.location().map_or("", std::panic::Location::file);
+        if !OTHERS.iter().any(|name| file.contains(name)) {
+            ends(panic);
+        }
+    }));
+}
+
+/// Parts the parts of an input: a byte that is nowhere in UTF-8.
+const BORDER: u8 = 0xFF;
+
+/// A workbook of these parts. Mutations of one that is packed seldom have a right checksum.
+fn packed(data: &[u8]) -> Vec<u8> {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    let mut given = data.split(|byte| *byte == BORDER);
+    let mut add = |name, part: &[u8]| {
+        archive.start_file(name, stored).expect("in memory");
+        archive.write_all(part).expect("in memory");
+    };
+    add(ROOT.0, ROOT.1.as_bytes());
+    for (name, otherwise) in PARTS {
+        let part = given.next().filter(|part| !part.is_empty());
+        add(name, part.unwrap_or(otherwise.as_bytes()));
+    }
+    archive.finish().expect("in memory").into_inner()
+}
+
+fn take(index: &JavaIndex, store: &MemoryStore, adopting: Adopting) -> Report {
+    index
+        .take_into(store, MissingPatientId::Shared, adopting)
+        .expect("a store in memory does not fail")
+}
+
+fn is_new(report: &Report) -> bool {
+    let taken = |(_, outcome): &(u32, RowOutcome)| matches!(outcome, RowOutcome::Taken);
+    report.rows().iter().any(taken)
+}
+
+fuzz_target!(init: { check_parts(); bear_panics_of_others() }, |data: &[u8]| {
+    let limits = Limits::default()
+        .with_max_part_bytes(4 << 20)
+        .with_max_rows(1000);
+    let index = if data.starts_with(b"PK") {
+        JavaIndex::read(data, &limits)
+    } else {
+        JavaIndex::read(packed(data).as_slice(), &limits)
+    };
+    let Ok(index) = index else { return };
+    let identity = Identity::new(index.site().clone(), index.root().clone());
+    let store = MemoryStore::new(identity.expect("a site and a root that fit")).expect("is new");
+    let whole = take(&index, &store, Adopting::AllOrNothing);
+    assert_eq!(whole.rows().len(), index.len());
+    if !whole.is_clean() {
+        assert!(!is_new(&whole));
+        assert_eq!(store.counts().expect("in memory"), Counts::default());
+    }
+    let first = take(&index, &store, Adopting::WhatCanBe);
+    let held = store.counts().expect("in memory");
+    let again = take(&index, &store, Adopting::WhatCanBe);
+    assert!(!is_new(&again), "{first:?} {again:?}");
+    assert_eq!(store.counts().expect("in memory"), held);
+});
