@@ -36,9 +36,6 @@ fn main() -> anyhow::Result<()> {
     }
     let exporter = Exporter::new(Arc::new(S3Sink::open(config)?));
     let report = exporter.export(&source, &Selection::all(), &Cancel::new(), &Tell)?;
-    anyhow::ensure!(
-        report.is_complete(),
-        "some objects are not there: run it again"
-    );
+    anyhow::ensure!(report.is_complete(), "not all is there: run it again");
     Ok(())
 }
