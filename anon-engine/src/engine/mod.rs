@@ -192,6 +192,9 @@ impl Engine {
         });
         let job = worker::job_of(received, reply, &self.core);
         worker::handle(&self.core, job, &mut Vec::new());
+        if let Ok(result) = answered.try_recv() {
+            return result;
+        }
         commit::run_once(&self.core);
         answered.recv().unwrap_or(Err(Error::Stopped))
     }

@@ -2,8 +2,9 @@
 //! seams.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anon_engine::testing::disk::SimDisk;
@@ -27,23 +28,26 @@ const LONG: Duration = Duration::from_mins(1);
 
 /// A lookup store that fails when it is told to.
 #[derive(Debug)]
-struct Failing {
+pub(super) struct Failing {
     inner: Arc<dyn LookupStore>,
-    commit: AtomicU32,
-    settle: AtomicU32,
+    pub(super) commit: AtomicU32,
+    pub(super) settle: AtomicU32,
+    /// Hears of each commit.
+    pub(super) committed: Mutex<Option<Sender<()>>>,
     remedy: Remedy,
 }
 
-const FINE: u32 = 0;
-const FAIL: u32 = 1;
-const PANIC: u32 = 2;
+pub(super) const FINE: u32 = 0;
+pub(super) const FAIL: u32 = 1;
+pub(super) const PANIC: u32 = 2;
 
 impl Failing {
-    fn new(remedy: Remedy) -> Arc<Self> {
+    pub(super) fn new(remedy: Remedy) -> Arc<Self> {
         Arc::new(Self {
             inner: world::lookups(),
             commit: AtomicU32::new(FINE),
             settle: AtomicU32::new(FINE),
+            committed: Mutex::default(),
             remedy,
         })
     }
@@ -85,7 +89,11 @@ impl Pseudonyms for Failing {
 impl LookupStore for Failing {
     fn commit(&self, group: &[NewInstance]) -> Result<Group, BackendError> {
         self.fail(&self.commit)?;
-        self.inner.commit(group)
+        let committed = self.inner.commit(group);
+        if let Some(told) = &*self.committed.lock().expect("no panics") {
+            told.send(()).expect("somebody listens");
+        }
+        committed
     }
     fn adopt_studies(
         &self,

@@ -5,6 +5,7 @@
 mod canaries;
 mod conformance;
 mod crash;
+mod early;
 mod engine;
 mod faults;
 mod files;
