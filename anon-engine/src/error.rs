@@ -77,6 +77,13 @@ impl Error {
     }
 }
 
+impl Error {
+    /// True if the project is at fault, and the same object may fare better later.
+    pub(crate) fn can_pass(&self) -> bool {
+        self.remedy() == Remedy::Retry && !self.is_of_source()
+    }
+}
+
 /// What to do about a failed file-system call of ours.
 pub(crate) fn remedy_of_io(error: &io::Error) -> Remedy {
     match error.kind() {

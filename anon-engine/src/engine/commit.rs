@@ -95,6 +95,8 @@ struct State {
     bulk: usize,
     end: bool,
     early: EarlyState,
+    /// The last object could not be written.
+    tight: bool,
 }
 
 /// How far an early commit is. There is one at most: `committing` is set from its beginning to its
@@ -179,13 +181,19 @@ impl Commits {
         self.wake.notify_all();
     }
 
+    /// Says if the last object could be written.
+    pub(crate) fn note_room(&self, is_written: bool) {
+        self.state().tight = !is_written;
+    }
+
     /// Asks the committer to commit the lookups of an object that is about to be written. The object
     /// comes back if it is better committed with its group.
     fn ask_early(&self, instance: Box<NewInstance>) -> Result<(), Box<NewInstance>> {
         let mut state = self.state();
         let alone = state.in_flight == 1 && state.ready.is_empty();
         let worth = EARLY_BYTES.contains(&instance.output_bytes);
-        if !worth || !alone || state.committing || state.bulk > 0 {
+        // On a full disk the object is to fail, not the lookup store.
+        if !worth || !alone || state.tight || state.committing || state.bulk > 0 {
             return Err(instance);
         }
         state.committing = true;

@@ -10,8 +10,8 @@ use std::time::Duration;
 use anon_engine::testing::disk::SimDisk;
 use anon_engine::testing::files::Place;
 use anon_engine::{
-    Deidentified, DirectoryStore, Engine, Error, MemoryStore, Observer, Outcome, OutputPath,
-    Remedy, Staged, Stopped, Store, StoreError,
+    Deidentified, DirectoryStore, Engine, Error, MemoryQuarantine, MemoryStore, Observer, Outcome,
+    OutputPath, Quarantine, Remedy, Staged, Stopped, Store, StoreError,
 };
 use anon_model::LookupStore;
 
@@ -104,23 +104,101 @@ fn an_object_that_cannot_be_written_is_taken_out_of_the_index() {
     let lookups = Failing::new(Remedy::Retry);
     let (disk, lines) = (SimDisk::new(), Arc::default());
     let engine = engine(&lookups, &disk, &lines);
+    let totals = || lookups.totals().expect("memory").instances;
     // It is created, written in two parts, and synced.
-    for step in 1..=4 {
-        disk.fail_at(disk.steps() + step, ErrorKind::StorageFull);
+    for step in 1..=4_u32 {
+        let others = step as usize - 1;
+        disk.fail_at(disk.steps() + u64::from(step), ErrorKind::StorageFull);
         let error = engine.process(nth(0)).expect_err("the disk is full");
         assert!(matches!(error, Error::Store(_)), "{step}: {error:?}");
         assert_eq!(error.remedy(), Remedy::Retry, "{step}");
         disk.repair();
-        assert_eq!(files(&disk), [0, 0], "{step}");
-        assert_eq!(lookups.totals().expect("memory").instances, 0, "{step}");
+        assert_eq!(files(&disk), [others, 0], "{step}");
+        assert_eq!(totals(), others as u64, "{step}");
         assert!(lookups.unsettled().expect("memory").is_empty(), "{step}");
         assert_eq!(lines.take(), ["commit 1-1"], "{step}");
+        let other = received(&world::nth(100 + step));
+        assert_eq!(outcome(&engine.process(other)), "stored", "{step}");
+        assert_eq!(lines.take(), ["commit 1-0"], "{step}");
     }
     assert_eq!(outcome(&engine.process(nth(0))), "stored");
     assert_eq!(outcome(&engine.process(nth(0))), "duplicate");
-    assert_eq!(files(&disk), [1, 0]);
-    assert_eq!(lookups.totals().expect("memory").instances, 1);
+    assert_eq!(files(&disk), [5, 0]);
+    assert_eq!(totals(), 5);
     assert_eq!(lines.take(), ["commit 1-0"]);
+}
+
+/// A lookup store that runs into a full disk cannot go on: on one that is known to be full, it is left
+/// alone.
+#[test]
+fn on_a_full_disk_nothing_is_committed_before_it_is_written() {
+    let lookups = Failing::new(Remedy::Retry);
+    let (disk, lines) = (SimDisk::new(), Arc::default());
+    let engine = engine(&lookups, &disk, &lines);
+    disk.fill_up_at(disk.steps() + 1);
+    engine.process(nth(0)).expect_err("the disk is full");
+    assert_eq!(lines.take(), ["commit 1-1"]);
+    for _ in 0..3 {
+        engine.process(nth(0)).expect_err("the disk is full");
+        assert!(lines.take().is_empty());
+    }
+    disk.repair();
+    assert_eq!(outcome(&engine.process(nth(0))), "stored");
+    assert_eq!(files(&disk), [1, 0]);
+}
+
+#[test]
+fn what_can_pass_is_tried_as_often_as_the_caller_says() {
+    for object in [nth(0), received(&world::nth(0))] {
+        let lookups = Failing::new(Remedy::Retry);
+        let (disk, lines) = (SimDisk::new(), Arc::default());
+        let engine = engine(&lookups, &disk, &lines);
+        disk.fill_up_at(disk.steps() + 1);
+        let mut asked = 0;
+        let stored = engine.process_again(object, &mut |error| {
+            assert!(matches!(error, Error::Store(_)), "{error:?}");
+            asked += 1;
+            if asked == 3 {
+                disk.repair();
+            }
+            true
+        });
+        assert_eq!((outcome(&stored), asked), ("stored", 3));
+        assert_eq!(files(&disk), [1, 0]);
+        assert_eq!(lookups.totals().expect("memory").instances, 1);
+
+        disk.fill_up_at(disk.steps() + 1);
+        let mut left = 2;
+        let failed = engine.process_again(nth(1), &mut |_| {
+            left -= 1;
+            left > 0
+        });
+        assert!(matches!(failed, Err(Error::Store(_))), "{failed:?}");
+        assert_eq!((left, files(&disk)), (0, [1, 0]));
+        disk.fail_at(disk.steps() + 1, ErrorKind::PermissionDenied);
+        let failed = engine.process_again(nth(1), &mut |error| panic!("asked of {error:?}"));
+        assert!(failed.is_err(), "{failed:?}");
+    }
+}
+
+/// A full quarantine can be emptied.
+#[test]
+fn a_full_quarantine_is_tried_again() {
+    let mut world = World::new();
+    world.quarantine = Arc::new(MemoryQuarantine::with_max_bytes(20_000));
+    let engine = world.engine();
+    let [first, second] = [1, 2].map(|n| received(&world::refused(Place::new(n))));
+    assert_eq!(outcome(&engine.process(first)), "quarantined");
+    let result = engine.process_again(second, &mut |error| {
+        assert!(matches!(error, Error::Quarantine(_)), "{error:?}");
+        for entry in world.quarantine.entries().expect("memory") {
+            let entry = entry.expect("memory");
+            world.quarantine.clear(&entry.id).expect("memory");
+        }
+        true
+    });
+    assert_eq!(outcome(&result), "quarantined");
+    assert_eq!(world.quarantined(), 1);
 }
 
 #[test]
