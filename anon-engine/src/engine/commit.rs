@@ -29,7 +29,6 @@ use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use anon_model::{BackendError, Group, NewInstance, Remedy, Wanted};
@@ -98,8 +97,6 @@ struct State {
     early: EarlyState,
     /// The last object could not be written.
     tight: bool,
-    /// Whose object came last to where it could be committed early.
-    last: Option<ThreadId>,
 }
 
 /// How far an early commit is. There is one at most: `committing` is set from its beginning to its
@@ -192,12 +189,8 @@ impl Commits {
     /// Asks the committer to commit the lookups of an object that is about to be written. The object
     /// comes back if it is better committed with its group.
     fn ask_early(&self, instance: Box<NewInstance>) -> Result<(), Box<NewInstance>> {
-        let own = thread::current().id();
         let mut state = self.state();
-        // Senders that take turns are not alone: to them the committer's time is better spent on their
-        // groups.
-        let same = state.last.replace(own).is_none_or(|last| last == own);
-        let alone = same && state.in_flight == 1 && state.ready.is_empty();
+        let alone = state.in_flight == 1 && state.ready.is_empty();
         let worth = EARLY_BYTES.contains(&instance.output_bytes);
         // On a full disk the object is to fail, not the lookup store.
         if !worth || !alone || state.tight || state.committing || state.bulk > 0 {
