@@ -16,9 +16,9 @@ use std::time::SystemTime;
 
 use anon_model::{AssignError, Assigned, LookupStore, Names, NewInstance, Wanted};
 
-use crate::deidentified::{Deidentified, OutputPath};
+use crate::deidentified::OutputPath;
 use crate::engine::claim::Claim;
-use crate::engine::commit::{Early, Ready, Rest, receipt_of};
+use crate::engine::commit::{Ready, Rest, receipt_of};
 use crate::engine::core::Core;
 use crate::engine::job::{Job, Patience, Reply};
 use crate::engine::turn::Turn;
@@ -115,7 +115,7 @@ pub(crate) fn handle(core: &Core, mut job: Job, buffer: &mut Vec<u8>, again: &mu
 }
 
 /// Hands a staged object over. Its source is not needed any more.
-fn finish(core: &Core, job: Job, made: Made<'_>) {
+fn finish(core: &Core, job: Job, made: Made) {
     let Job {
         received,
         reply,
@@ -133,20 +133,15 @@ fn finish(core: &Core, job: Job, made: Made<'_>) {
         claim: made.claim,
         reply,
     };
-    match made.record {
-        Record::Early(early) => {
-            early.publish(made.staged, rest);
-            drop(flight);
-        }
-        Record::WithGroup(instance) => {
-            let ready = Ready {
-                staged: made.staged,
-                instance,
-                rest,
-            };
-            core.commits.push(ready, flight, patience == Patience::Wait);
-        }
-    }
+    core.commits.push(
+        Ready {
+            staged: made.staged,
+            instance: made.instance,
+            rest,
+        },
+        flight,
+        patience == Patience::Wait,
+    );
 }
 
 fn quarantine(
@@ -202,8 +197,8 @@ fn quarantine(
     clippy::large_enum_variant,
     reason = "nearly all are staged, and a box this large costs more than moving it"
 )]
-enum Verdict<'c> {
-    Staged(Made<'c>),
+enum Verdict {
+    Staged(Made),
     Duplicate {
         path: OutputPath,
         patient: String,
@@ -215,36 +210,24 @@ enum Verdict<'c> {
     Failed(Error),
 }
 
-struct Made<'c> {
+struct Made {
     staged: Staged,
-    record: Record<'c>,
+    instance: NewInstance,
     wanted: Wanted,
     receipt: Receipt,
     entries: Vec<EntryId>,
     claim: Claim,
 }
 
-/// What the index is to hold of an object.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all of an import are committed with their group"
-)]
-enum Record<'c> {
-    /// Committed once its group is staged.
-    WithGroup(NewInstance),
-    /// Being committed while it is staged.
-    Early(Early<'c>),
-}
-
-struct Attempt<'c, 'a> {
-    core: &'c Core,
+struct Attempt<'a> {
+    core: &'a Core,
     opened: &'a Opened<'a>,
     received: &'a Received,
     patience: Patience,
 }
 
-impl<'c> Attempt<'c, '_> {
-    fn run(&self, turn: &mut Option<Turn>) -> Verdict<'c> {
+impl Attempt<'_> {
+    fn run(&self, turn: &mut Option<Turn>) -> Verdict {
         let core = self.core;
         let source = self.source();
         let plan = match plan(&core.policy, source) {
@@ -290,7 +273,7 @@ impl<'c> Attempt<'c, '_> {
     }
 
     /// A sender hears of its own faults, and nothing is kept of them.
-    fn refused(&self, refusal: Refusal) -> Verdict<'c> {
+    fn refused(&self, refusal: Refusal) -> Verdict {
         if self.received.announced.is_some() && refusal.category.is_of_sender() {
             return Verdict::Failed(Error::Refused(refusal));
         }
@@ -322,20 +305,13 @@ impl<'c> Attempt<'c, '_> {
         }
     }
 
-    fn make(&self, plan: &Plan<'_>, names: Names, claim: Claim) -> Verdict<'c> {
+    fn make(&self, plan: &Plan<'_>, names: Names, claim: Claim) -> Verdict {
         let assigned = Assignment::new(&*self.core.lookups, plan.wanted());
         let clean = match plan.apply(&names) {
             Ok(clean) => clean,
             Err(refusal) => return self.refused(refusal),
         };
-        let patient = names.patient.clone();
-        let (instance, wanted) = self.instance(plan, names, &clean);
-        let record = self.record(instance);
-        let staged = self.core.store.stage(&clean);
-        if self.patience == Patience::Wait {
-            self.core.commits.note_room(staged.is_ok());
-        }
-        let staged = match staged {
+        let staged = match self.core.store.stage(&clean) {
             Ok(staged) => staged,
             Err(StoreError::Source(error)) => return Verdict::Failed(source_error(error)),
             Err(error @ StoreError::Occupied) => {
@@ -349,26 +325,6 @@ impl<'c> Attempt<'c, '_> {
             }
             return Verdict::Failed(error);
         }
-        let receipt = receipt_of(&staged, patient, self.opened.len(), plan.warnings());
-        let made = Made {
-            staged,
-            record,
-            wanted,
-            receipt,
-            entries: self.entries(),
-            claim,
-        };
-        assigned.keep();
-        Verdict::Staged(made)
-    }
-
-    /// What the index is to hold, and what else was asked of the lookups.
-    fn instance(
-        &self,
-        plan: &Plan<'_>,
-        names: Names,
-        clean: &Deidentified<'_>,
-    ) -> (NewInstance, Wanted) {
         let mut wanted = plan.wanted().clone();
         let captured = plan.captured().clone();
         let mut study = captured.study;
@@ -386,22 +342,21 @@ impl<'c> Attempt<'c, '_> {
             patient: captured.patient,
             study,
             series: captured.series,
-            output_bytes: clean.len(),
+            output_bytes: staged.bytes(),
             names,
         };
-        (instance, wanted)
-    }
-
-    /// Has the lookups committed while the object is written, if its bytes are at hand and somebody
-    /// waits for it alone.
-    fn record(&self, instance: NewInstance) -> Record<'c> {
-        if self.patience != Patience::Wait || !matches!(self.opened, Opened::Bytes(_)) {
-            return Record::WithGroup(instance);
-        }
-        match Early::begin(self.core, Box::new(instance)) {
-            Ok(early) => Record::Early(early),
-            Err(instance) => Record::WithGroup(*instance),
-        }
+        let patient = instance.names.patient.clone();
+        let receipt = receipt_of(&staged, patient, self.opened.len(), plan.warnings());
+        let made = Made {
+            staged,
+            instance,
+            wanted,
+            receipt,
+            entries: self.entries(),
+            claim,
+        };
+        assigned.keep();
+        Verdict::Staged(made)
     }
 
     /// The quarantine's entries for these bytes.

@@ -12,22 +12,9 @@
 //! Who waits for its object anyway ([`Engine::process`](super::Engine::process)) makes the group
 //! durable itself if nobody else is at it: waking the committer's thread, and being woken by it,
 //! would cost as much as the commit of one object.
-//!
-//! If such an object is large and alone, its lookups are committed by the committer's thread while
-//! its own thread still writes it ([`Early`]):
-//!
-//! ```text
-//! its thread   ──► apply ──► stage ────────────────────┬──► publish ──► receipt ──► settle
-//! committer         └─────► LookupStore::commit ───────┘
-//! ```
-//!
-//! Nothing is visible before both are done. If writing fails, the group is settled without it; after
-//! a crash it is an intent without its file, as any that stopped before it was published.
 
 use std::collections::VecDeque;
-use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::slice;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -51,10 +38,6 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// Staged objects that wait at most. Their temporary files are on disk; this bounds what a slow
 /// disk has in front of it.
 const MAX_READY: usize = 4 * GROUP;
-
-/// Lengths of objects worth an early commit: a shorter one is written before another thread has woken
-/// up, and a longer one would hold up the next group for as long as it is written.
-const EARLY_BYTES: RangeInclusive<u64> = 64 * 1024..=4 * 1024 * 1024;
 
 /// An object that is staged.
 pub(crate) struct Ready {
@@ -82,8 +65,6 @@ pub(crate) struct Commits {
     wake: Condvar,
     /// Workers wait for room, and `stop` for the end.
     done: Condvar,
-    /// The thread of an early commit waits for the committer.
-    early_done: Condvar,
 }
 
 #[derive(Default)]
@@ -94,31 +75,6 @@ struct State {
     /// Bulk importers that have more to come.
     bulk: usize,
     end: bool,
-    early: EarlyState,
-    /// The last object could not be written.
-    tight: bool,
-}
-
-/// How far an early commit is. There is one at most: `committing` is set from its beginning to its
-/// end.
-#[derive(Default)]
-enum EarlyState {
-    #[default]
-    None,
-    /// Whoever comes first does it: the committer, or the thread of the object.
-    Asked(Box<NewInstance>),
-    /// The committer is at it.
-    Begun,
-    Done(Committed, Box<NewInstance>),
-}
-
-/// What came of the commit of a group's lookups.
-type Committed = Result<Group, Arc<BackendError>>;
-
-/// What the committer does next.
-enum Work {
-    Group(Vec<Ready>),
-    Early(Box<NewInstance>),
 }
 
 /// An object on its way to a commit, until this is dropped.
@@ -181,64 +137,10 @@ impl Commits {
         self.wake.notify_all();
     }
 
-    /// Says if the last object could be written.
-    pub(crate) fn note_room(&self, is_written: bool) {
-        self.state().tight = !is_written;
-    }
-
-    /// Asks the committer to commit the lookups of an object that is about to be written. The object
-    /// comes back if it is better committed with its group.
-    fn ask_early(&self, instance: Box<NewInstance>) -> Result<(), Box<NewInstance>> {
-        let mut state = self.state();
-        let alone = state.in_flight == 1 && state.ready.is_empty();
-        let worth = EARLY_BYTES.contains(&instance.output_bytes);
-        // On a full disk the object is to fail, not the lookup store.
-        if !worth || !alone || state.tight || state.committing || state.bulk > 0 {
-            return Err(instance);
-        }
-        state.committing = true;
-        state.early = EarlyState::Asked(instance);
-        drop(state);
-        self.wake.notify_one();
-        Ok(())
-    }
-
-    /// What came of an early commit, which is done here if the committer has not begun.
-    fn early_result(&self, core: &Core) -> (Committed, Box<NewInstance>) {
+    /// The next group, for the committer; none at the end.
+    fn group(&self) -> Option<Vec<Ready>> {
         let mut state = self.state();
         loop {
-            match std::mem::take(&mut state.early) {
-                EarlyState::Asked(instance) => {
-                    drop(state);
-                    return (commit_lookups(core, slice::from_ref(&*instance)), instance);
-                }
-                EarlyState::Done(committed, instance) => return (committed, instance),
-                begun @ (EarlyState::Begun | EarlyState::None) => {
-                    state.early = begun;
-                    let woken = self.early_done.wait(state);
-                    state = woken.unwrap_or_else(PoisonError::into_inner);
-                }
-            }
-        }
-    }
-
-    /// Does an early commit on the committer's thread.
-    fn do_early(&self, core: &Core, instance: Box<NewInstance>) {
-        let committed = commit_lookups(core, slice::from_ref(&*instance));
-        self.state().early = EarlyState::Done(committed, instance);
-        self.early_done.notify_one();
-    }
-
-    /// What the committer does next; none at the end.
-    fn work(&self) -> Option<Work> {
-        let mut state = self.state();
-        loop {
-            if matches!(state.early, EarlyState::Asked(_)) {
-                let asked = std::mem::replace(&mut state.early, EarlyState::Begun);
-                if let EarlyState::Asked(instance) = asked {
-                    return Some(Work::Early(instance));
-                }
-            }
             let oldest = state.ready.front().map(|(_, since)| *since);
             let Some(oldest) = oldest else {
                 if state.end && state.in_flight == 0 && !state.committing {
@@ -260,7 +162,7 @@ impl Commits {
             let left = PATIENCE.saturating_sub(oldest.elapsed());
             let all = state.end && state.in_flight == 0;
             if state.ready.len() >= GROUP || state.bulk == 0 || all || left.is_zero() {
-                return Some(Work::Group(self.take(state)));
+                return Some(self.take(state));
             }
             let woken = self.wake.wait_timeout(state, left);
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
@@ -333,11 +235,8 @@ impl Drop for Bulk {
 
 /// The committer's thread.
 pub(crate) fn run(core: &Core) {
-    while let Some(work) = core.commits.work() {
-        match work {
-            Work::Group(group) => guarded_commit(core, group),
-            Work::Early(instance) => core.commits.do_early(core, instance),
-        }
+    while let Some(group) = core.commits.group() {
+        guarded_commit(core, group);
     }
     if let Err(error) = core.lookups.flush() {
         core.warn(
@@ -355,69 +254,12 @@ pub(crate) fn run_once(core: &Core) {
 }
 
 fn guarded_commit(core: &Core, group: Vec<Ready>) {
-    to_the_end(core, || commit(core, group));
-}
-
-/// Runs the last steps of a group. The next one may begin then.
-fn to_the_end(core: &Core, steps: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(steps)).is_err() {
+    if catch_unwind(AssertUnwindSafe(|| commit(core, group))).is_err() {
         // Behind one of the seams. Who waited has been told by dropping what they waited for.
         let error = BackendError::new(Remedy::Stop, "a commit panicked");
         core.poison_with(&Arc::new(error));
     }
     core.commits.free();
-}
-
-/// An object whose lookups are committed while it is written. Dropping it takes the object out of the
-/// index again: it could not be written.
-pub(crate) struct Early<'c> {
-    core: &'c Core,
-    open: bool,
-}
-
-impl<'c> Early<'c> {
-    /// Begins the commit of an object that the calling thread is about to stage, and that is the only
-    /// one on its way.
-    ///
-    /// # Errors
-    /// The object, if it is better committed with its group.
-    pub(crate) fn begin(
-        core: &'c Core,
-        instance: Box<NewInstance>,
-    ) -> Result<Self, Box<NewInstance>> {
-        core.commits.ask_early(instance)?;
-        Ok(Self { core, open: true })
-    }
-
-    /// Publishes the object, which is staged by now.
-    pub(crate) fn publish(mut self, staged: Staged, rest: Rest) {
-        self.open = false;
-        let core = self.core;
-        to_the_end(core, || match core.commits.early_result(core) {
-            (Ok(id), instance) => {
-                drop(instance);
-                publish(core, id, vec![staged], vec![rest]);
-            }
-            (Err(error), instance) => {
-                give_up(core, &error, vec![*instance], vec![staged], vec![rest]);
-            }
-        });
-    }
-}
-
-impl Drop for Early<'_> {
-    fn drop(&mut self) {
-        if !self.open {
-            return;
-        }
-        let core = self.core;
-        to_the_end(core, || {
-            // Who began it abandons it. If it is committed that changes nothing any more.
-            if let (Ok(id), _) = core.commits.early_result(core) {
-                settle_lookups(core, id, 1, &[0]);
-            }
-        });
-    }
 }
 
 fn commit(core: &Core, group: Vec<Ready>) {
@@ -430,26 +272,23 @@ fn commit(core: &Core, group: Vec<Ready>) {
         staged.push(ready.staged);
         rests.push(ready.rest);
     }
-    match commit_lookups(core, &instances) {
+    let committed = match core.poison() {
+        Some(error) => Err(error),
+        None => caught(|| core.lookups.commit(&instances)).map_err(|error| {
+            let error = Arc::new(error);
+            if error.remedy == Remedy::Stop {
+                core.poison_with(&error);
+            }
+            error
+        }),
+    };
+    match committed {
         Ok(id) => {
             drop(instances);
             publish(core, id, staged, rests);
         }
         Err(error) => give_up(core, &error, instances, staged, rests),
     }
-}
-
-fn commit_lookups(core: &Core, instances: &[NewInstance]) -> Committed {
-    if let Some(error) = core.poison() {
-        return Err(error);
-    }
-    caught(|| core.lookups.commit(instances)).map_err(|error| {
-        let error = Arc::new(error);
-        if error.remedy == Remedy::Stop {
-            core.poison_with(&error);
-        }
-        error
-    })
 }
 
 /// Nothing of the group is in the index: nothing of it may stay in the store.
@@ -514,15 +353,7 @@ fn stored(core: &Core, rest: Rest) {
 /// called a duplicate of what is not there.
 fn settle(core: &Core, id: Group, size: usize, failures: Vec<(usize, Rest, StoreError)>) {
     let unpublished: Vec<usize> = failures.iter().map(|(position, ..)| *position).collect();
-    settle_lookups(core, id, size, &unpublished);
-    for (_, rest, error) in failures {
-        drop(rest.claim);
-        rest.reply.send(Err(Error::Store(error)));
-    }
-}
-
-fn settle_lookups(core: &Core, id: Group, size: usize, unpublished: &[usize]) {
-    let settled = caught(|| core.lookups.settle(id, unpublished)).map_err(Arc::new);
+    let settled = caught(|| core.lookups.settle(id, &unpublished)).map_err(Arc::new);
     match &settled {
         Ok(()) => {}
         Err(error) if unpublished.is_empty() => {
@@ -542,6 +373,10 @@ fn settle_lookups(core: &Core, id: Group, size: usize, unpublished: &[usize]) {
         unpublished = unpublished.len(),
         "committed"
     );
+    for (_, rest, error) in failures {
+        drop(rest.claim);
+        rest.reply.send(Err(Error::Store(error)));
+    }
 }
 
 /// A panic behind the seam is a failure that nothing more is known of.

@@ -206,9 +206,6 @@ impl Engine {
         });
         let job = worker::job_of(received, reply, &self.core);
         worker::handle(&self.core, job, &mut Vec::new(), again);
-        if let Ok(result) = answered.try_recv() {
-            return result;
-        }
         commit::run_once(&self.core);
         answered.recv().unwrap_or(Err(Error::Stopped))
     }

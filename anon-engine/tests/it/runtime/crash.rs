@@ -20,7 +20,7 @@ use anon_engine::{
 };
 use anon_model::{DiskOptions, DiskStore, LookupStore, Phi, Pseudonyms, Space};
 
-use super::world::{self, ct, large, received, refused};
+use super::world::{self, ct, received, refused};
 
 const LONG: Duration = Duration::from_mins(1);
 
@@ -121,18 +121,17 @@ fn make_lookups(disk: &SimDisk, path: &Path, durability: Durability) -> Result<(
     Ok(())
 }
 
-/// Two patients, three studies, a copy, a refused one. The large ones are written while their lookups
-/// are committed.
+/// Two patients, three studies, a copy, a refused one.
 fn objects() -> Vec<anon_engine::testing::files::DataSet> {
     let place = Place::new(3);
     vec![
         ct(place),
-        large(place.instance(2)),
+        ct(place.instance(2)),
         refused(place.patient(7)),
-        large(place.patient(2)),
-        large(place.instance(2)),
+        ct(place.patient(2)),
+        ct(place.instance(2)),
         ct(place.study(2)),
-        large(place.patient(2).series(2)),
+        ct(place.patient(2).series(2)),
     ]
 }
 

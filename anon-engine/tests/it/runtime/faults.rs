@@ -2,9 +2,8 @@
 //! seams.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anon_engine::testing::disk::SimDisk;
@@ -28,26 +27,23 @@ const LONG: Duration = Duration::from_mins(1);
 
 /// A lookup store that fails when it is told to.
 #[derive(Debug)]
-pub(super) struct Failing {
+struct Failing {
     inner: Arc<dyn LookupStore>,
-    pub(super) commit: AtomicU32,
-    pub(super) settle: AtomicU32,
-    /// Hears of each commit.
-    pub(super) committed: Mutex<Option<Sender<()>>>,
+    commit: AtomicU32,
+    settle: AtomicU32,
     remedy: Remedy,
 }
 
-pub(super) const FINE: u32 = 0;
-pub(super) const FAIL: u32 = 1;
-pub(super) const PANIC: u32 = 2;
+const FINE: u32 = 0;
+const FAIL: u32 = 1;
+const PANIC: u32 = 2;
 
 impl Failing {
-    pub(super) fn new(remedy: Remedy) -> Arc<Self> {
+    fn new(remedy: Remedy) -> Arc<Self> {
         Arc::new(Self {
             inner: world::lookups(),
             commit: AtomicU32::new(FINE),
             settle: AtomicU32::new(FINE),
-            committed: Mutex::default(),
             remedy,
         })
     }
@@ -89,11 +85,7 @@ impl Pseudonyms for Failing {
 impl LookupStore for Failing {
     fn commit(&self, group: &[NewInstance]) -> Result<Group, BackendError> {
         self.fail(&self.commit)?;
-        let committed = self.inner.commit(group);
-        if let Some(told) = &*self.committed.lock().expect("no panics") {
-            told.send(()).expect("somebody listens");
-        }
-        committed
+        self.inner.commit(group)
     }
     fn adopt_studies(
         &self,

@@ -2,10 +2,10 @@
 
 #![expect(clippy::panic, reason = "helpers of tests fail like tests")]
 
+mod again;
 mod canaries;
 mod conformance;
 mod crash;
-mod early;
 mod engine;
 mod faults;
 mod files;

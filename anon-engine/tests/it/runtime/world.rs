@@ -63,15 +63,6 @@ pub(crate) fn ct(place: Place) -> DataSet {
     ct_small(&place)
 }
 
-/// An object that is long enough for its lookups to be committed while it is written.
-pub(crate) fn large(place: Place) -> DataSet {
-    const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
-    let pixels = place.noise().bytes(80 * 1024);
-    ct(place)
-        .without(PIXEL_DATA)
-        .put(PIXEL_DATA, VR::OW, pixels)
-}
-
 pub(crate) fn bytes(object: &DataSet) -> Vec<u8> {
     object.write(Syntax::ExplicitLittle)
 }
