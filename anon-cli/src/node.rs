@@ -1,7 +1,8 @@
 //! The project as a DICOM node: joins anon-net to the engine, and names peers.
 //!
 //! ```text
-//! anon-net SCP ─► Intake ─► memory within a budget, else spool ─► Engine::process ─► status
+//! anon-net SCP ─► Intake ─► memory within a budget, else spool ─► Engine ─► status
+//!                    │           Room: a shortage of disk is waited for, then A700
 //!                    └─► Fates: what became of the instances that a retrieve waits for
 //! ```
 
@@ -10,6 +11,7 @@ mod fates;
 mod fetch;
 mod intake;
 mod peer;
+mod room;
 mod scp;
 mod search;
 mod tls;
@@ -19,6 +21,7 @@ pub(crate) use fates::Fates;
 pub(crate) use fetch::{Fetch, check_reachable};
 pub(crate) use intake::Intake;
 pub(crate) use peer::{Peer, Purpose, scu};
+pub(crate) use room::Room;
 pub(crate) use scp::{Receiver, check_open, is_local, narrowed, shared_classes, start};
 pub(crate) use search::{Found, Search, write_not_found};
 pub(crate) use words::{Us, failure, service, us};

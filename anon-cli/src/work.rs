@@ -14,7 +14,7 @@ use anyhow::{Context as _, anyhow};
 use crate::command::{delete, import_run};
 use crate::control::{Answer, Ask};
 use crate::exit;
-use crate::node::{self, Fates, Intake};
+use crate::node::{self, Fates, Intake, Room};
 use crate::project::Project;
 use crate::record::{Deleted, News, Retrieved, Summary, Target, Wish};
 use crate::roots::Roots;
@@ -48,9 +48,17 @@ struct Receiver {
 }
 
 impl Work {
-    pub(crate) fn new(project: &Project, settings: &ProjectSettings, session: &Session) -> Self {
+    /// What comes over the network does not wait for room any more once `cancel` says so.
+    pub(crate) fn new(
+        project: &Project,
+        settings: &ProjectSettings,
+        session: &Session,
+        cancel: &Cancel,
+    ) -> Self {
         let fates = Arc::new(Fates::new(&session.lookups));
-        let intake = Intake::new(&session.engine, session.spool.clone(), Arc::clone(&fates));
+        let room = Room::new(settings.timeouts.room, cancel.clone());
+        let spool = session.spool.clone();
+        let intake = Intake::new(&session.engine, spool, room, Arc::clone(&fates));
         Self {
             project: project.clone(),
             settings: settings.clone(),

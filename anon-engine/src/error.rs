@@ -75,6 +75,11 @@ impl Error {
             Self::Source(_) | Self::SourceChanged | Self::Refused(_) | Self::NotAsAnnounced { .. }
         )
     }
+
+    /// True if the project is at fault, and the same object may fare better later.
+    pub(crate) fn can_pass(&self) -> bool {
+        self.remedy() == Remedy::Retry && !self.is_of_source()
+    }
 }
 
 /// What to do about a failed file-system call of ours.

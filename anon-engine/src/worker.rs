@@ -37,12 +37,15 @@ const WHOLE_BYTES: usize = 64 * 1024;
 pub(crate) fn run(core: &Core) {
     let mut buffer = Vec::new();
     while let Some(job) = core.intake.next() {
-        handle(core, job, &mut buffer);
+        handle(core, job, &mut buffer, &mut |_| false);
     }
 }
 
+/// Asked after a failure that can pass whether to try again.
+pub(crate) type Again<'a> = dyn FnMut(&Error) -> bool + 'a;
+
 /// Takes an object as far as it goes on this thread.
-pub(crate) fn handle(core: &Core, mut job: Job, buffer: &mut Vec<u8>) {
+pub(crate) fn handle(core: &Core, mut job: Job, buffer: &mut Vec<u8>, again: &mut Again<'_>) {
     let opened = match Opened::open(&job.received, buffer) {
         Ok(opened) => opened,
         Err(error) => {
@@ -58,39 +61,45 @@ pub(crate) fn handle(core: &Core, mut job: Job, buffer: &mut Vec<u8>) {
         received: &job.received,
         patience: job.patience,
     };
-    let turn = &mut job.turn;
-    let verdict = catch_unwind(AssertUnwindSafe(|| attempt.run(turn)));
-    job.turn = None;
-    let verdict = verdict.unwrap_or_else(|_| {
-        tracing::error!("an object made the engine panic; it goes to quarantine");
-        let reason = "this object brings out a fault of this program; please report it";
-        Verdict::Refused(Refusal::new(Category::StorageError, reason))
-    });
-    let result = match verdict {
-        Verdict::Staged(made) => {
-            drop(opened);
-            return finish(core, job, made);
-        }
-        Verdict::Busy(uid) => {
-            drop(opened);
-            return core.claims.park(&uid, job);
-        }
-        Verdict::Duplicate {
-            path,
-            patient,
-            warnings,
-        } => {
-            core.clear_entries(&attempt.entries());
-            let outcome = Outcome::Duplicate { path, patient };
-            Ok(Receipt {
-                outcome,
-                bytes_in,
-                bytes_out: 0,
+    let result = loop {
+        let turn = &mut job.turn;
+        let verdict = catch_unwind(AssertUnwindSafe(|| attempt.run(turn)));
+        job.turn = None;
+        let verdict = verdict.unwrap_or_else(|_| {
+            tracing::error!("an object made the engine panic; it goes to quarantine");
+            let reason = "this object brings out a fault of this program; please report it";
+            Verdict::Refused(Refusal::new(Category::StorageError, reason))
+        });
+        let result = match verdict {
+            Verdict::Staged(made) => {
+                drop(opened);
+                return finish(core, job, made);
+            }
+            Verdict::Busy(uid) => {
+                drop(opened);
+                return core.claims.park(&uid, job);
+            }
+            Verdict::Duplicate {
+                path,
+                patient,
                 warnings,
-            })
+            } => {
+                core.clear_entries(&attempt.entries());
+                let outcome = Outcome::Duplicate { path, patient };
+                Ok(Receipt {
+                    outcome,
+                    bytes_in,
+                    bytes_out: 0,
+                    warnings,
+                })
+            }
+            Verdict::Refused(refusal) => quarantine(core, &job.received, &opened, refusal),
+            Verdict::Failed(error) => Err(error),
+        };
+        match result {
+            Err(error) if error.can_pass() && again(&error) => {}
+            result => break result,
         }
-        Verdict::Refused(refusal) => quarantine(core, &job.received, &opened, refusal),
-        Verdict::Failed(error) => Err(error),
     };
     drop(opened);
     let Job {

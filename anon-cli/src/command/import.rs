@@ -162,7 +162,12 @@ fn import_here(
         new_rules,
         workers(args.jobs),
     )?;
-    let work = Arc::new(Work::new(project, settings, &session));
+    let work = Arc::new(Work::new(
+        project,
+        settings,
+        &session,
+        context.signals.cancel(),
+    ));
     let holder = listen(context, project, &work);
     let counting = Counting::start(context, project, roots);
     let cancel = context.signals.cancel();

@@ -266,7 +266,12 @@ fn retry(
         new_rules,
         workers,
     )?;
-    let work = Arc::new(Work::new(project, &settings, &session));
+    let work = Arc::new(Work::new(
+        project,
+        &settings,
+        &session,
+        context.signals.cancel(),
+    ));
     let holder = import::listen(context, project, &work);
     let telling = Telling::new(context);
     let mut summary = again(context, &session, category, &telling)?;

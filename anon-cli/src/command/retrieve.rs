@@ -165,7 +165,12 @@ fn fetch_here(
     let workers = import::workers(None);
     let global = &context.global;
     let session = Session::open(project, settings, global, lock, new_rules, workers)?;
-    let work = std::sync::Arc::new(Work::new(project, settings, &session));
+    let work = std::sync::Arc::new(Work::new(
+        project,
+        settings,
+        &session,
+        context.signals.cancel(),
+    ));
     let holder = import::listen(context, project, &work);
     let done = work.retrieve(wish, context.signals.cancel(), &mut |news| {
         telling.borrow_mut().tell(&news);

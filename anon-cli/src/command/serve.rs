@@ -76,7 +76,12 @@ pub(crate) fn run(context: &Context<'_>, args: &Serve) -> anyhow::Result<Ended> 
     let session = open(context, &project, &settings, lock, args)?;
     let (tell, told) = unbounded();
     let observer = Arc::new(Ends { tell });
-    let work = Arc::new(Work::new(&project, &settings, &session));
+    let work = Arc::new(Work::new(
+        &project,
+        &settings,
+        &session,
+        context.signals.cancel(),
+    ));
     let receiver = node::start(&project, &settings, Arc::clone(&work.intake), observer)?;
     work.serves_at(receiver.running.local_addr());
     let holder = import::listen(context, &project, &work);

@@ -8,6 +8,7 @@ use anon_net::{BackendError, Instance, InstanceHandler, Outcome, Remedy};
 
 use super::Fates;
 use super::budget::{Budget, Share};
+use super::room::{Room, Wait};
 
 /// Memory that all objects on their way may take together. What has no room in it goes through
 /// `private/spool`.
@@ -26,20 +27,27 @@ pub(crate) struct Intake {
     engine: Weak<Engine>,
     spool: Spool,
     budget: Budget,
+    room: Room,
     fates: Arc<Fates>,
 }
 
 impl Intake {
-    pub(crate) fn new(engine: &Arc<Engine>, spool: Spool, fates: Arc<Fates>) -> Self {
+    pub(crate) fn new(engine: &Arc<Engine>, spool: Spool, room: Room, fates: Arc<Fates>) -> Self {
         Self {
             engine: Arc::downgrade(engine),
             spool,
             budget: Budget::new(MEMORY_BYTES),
+            room,
             fates,
         }
     }
 
-    fn process(&self, instance: &Instance, object: Received) -> Result<Outcome, BackendError> {
+    fn process(
+        &self,
+        instance: &Instance,
+        object: Received,
+        wait: &mut Wait<'_>,
+    ) -> Result<Outcome, BackendError> {
         let Some(engine) = self.engine.upgrade() else {
             return Ok(Outcome::OutOfResources);
         };
@@ -51,17 +59,18 @@ impl Intake {
             .as_data_set(instance.transfer_syntax.as_str())
             .announced(instance.sop_class.as_str(), instance.sop_instance.expose())
             .with_origin(origin);
-        outcome_of(engine.process(object))
+        outcome_of(engine.process_again(object, &mut |_| wait.again()))
     }
 }
 
 impl InstanceHandler for Intake {
     fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
+        let mut wait = self.room.wait();
         let mut object = Object::new(&self.spool, self.budget.share());
-        let outcome = match object.read(body) {
+        let outcome = match object.read(body, &mut wait) {
             Ok(()) => {
                 let (received, _share) = object.finish().map_err(out_of_room)?;
-                self.process(instance, received)?
+                self.process(instance, received, &mut wait)?
             }
             Err(Broken::Body) => Outcome::BrokenOff,
             Err(Broken::Spool(error)) => return Err(out_of_room(error)),
@@ -102,6 +111,29 @@ fn remedy_of(error: &Error) -> Remedy {
     }
 }
 
+/// Calls until there is room, or no more waiting.
+fn with_room<T>(wait: &mut Wait<'_>, mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    use io::ErrorKind::{Interrupted, QuotaExceeded, StorageFull};
+    loop {
+        match call() {
+            Err(error) if error.kind() == Interrupted => {}
+            Err(error) if matches!(error.kind(), StorageFull | QuotaExceeded) && wait.again() => {}
+            result => return result,
+        }
+    }
+}
+
+fn write_all(file: &mut dyn Write, mut bytes: &[u8], wait: &mut Wait<'_>) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let written = with_room(wait, || file.write(bytes))?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        bytes = bytes.get(written..).unwrap_or_default();
+    }
+    Ok(())
+}
+
 /// Why an object did not come whole.
 enum Broken {
     /// Its body broke off.
@@ -128,7 +160,7 @@ impl<'s> Object<'s> {
         }
     }
 
-    fn read(&mut self, body: &mut dyn BufRead) -> Result<(), Broken> {
+    fn read(&mut self, body: &mut dyn BufRead, wait: &mut Wait<'_>) -> Result<(), Broken> {
         loop {
             let piece = match body.fill_buf() {
                 Ok([]) => return Ok(()),
@@ -136,21 +168,21 @@ impl<'s> Object<'s> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => return Err(Broken::Body),
             };
-            self.take(piece).map_err(Broken::Spool)?;
+            self.take(piece, wait).map_err(Broken::Spool)?;
             let n = piece.len();
             body.consume(n);
         }
     }
 
-    fn take(&mut self, piece: &[u8]) -> io::Result<()> {
+    fn take(&mut self, piece: &[u8], wait: &mut Wait<'_>) -> io::Result<()> {
         if let Some(spooled) = &mut self.spooled {
-            return spooled.write_all(piece);
+            return write_all(spooled, piece, wait);
         }
         let len = self.bytes.len() + piece.len();
         if len > self.share.bytes() && !self.grow(len) {
-            let mut spooled = self.spool.create()?;
-            spooled.write_all(&self.bytes)?;
-            spooled.write_all(piece)?;
+            let mut spooled = with_room(wait, || self.spool.create())?;
+            write_all(&mut spooled, &self.bytes, wait)?;
+            write_all(&mut spooled, piece, wait)?;
             self.bytes = Vec::new();
             self.share.clear();
             self.spooled = Some(spooled);
@@ -178,5 +210,196 @@ impl<'s> Object<'s> {
             None => Received::part10(self.bytes),
         };
         Ok((received, self.share))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::{Mutex, OnceLock};
+    use std::time::Duration;
+
+    use anon_engine::store::DirectoryStoreOptions;
+    use anon_engine::testing::disk::SimDisk;
+    use anon_engine::testing::files::{DataSet, Place, Syntax, ct_small};
+    use anon_engine::testing::rules::PlainRules;
+    use anon_engine::{Cancel, DirectoryStore, MemoryQuarantine, Policy, Quarantine};
+    use anon_model::{Identity, MemoryStore, SiteId, UidRoot};
+    use anon_net::scp::failure_status;
+    use anon_net::{AeTitle, InstanceUid, Status, Uid};
+    use dicom_core::{Tag, VR};
+
+    use super::super::room::tests::Manual;
+    use super::*;
+
+    const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
+    const EXPLICIT: &str = "1.2.840.10008.1.2.1";
+    const BURNED_IN: Tag = Tag(0x0028, 0x0301);
+
+    /// An intake over a disk and a quarantine that can be full, waiting for room for a second that
+    /// passes only while it pauses.
+    struct Scene {
+        disk: SimDisk,
+        quarantine: Arc<MemoryQuarantine>,
+        intake: Arc<Intake>,
+        _engine: Arc<Engine>,
+        _spool: tempfile::TempDir,
+    }
+
+    impl Scene {
+        /// `pause` is called at each pause.
+        fn new(disk: &SimDisk, pause: impl FnMut() + Send + 'static) -> Self {
+            let identity =
+                Identity::new(SiteId::new("99").unwrap(), UidRoot::new("1.2.3").unwrap());
+            let lookups = Arc::new(MemoryStore::new(identity.unwrap()).unwrap());
+            let options = DirectoryStoreOptions::default().with_disk(Arc::new(disk.clone()));
+            let store = DirectoryStore::open("/public", "/tmp", options).unwrap();
+            let quarantine = Arc::new(MemoryQuarantine::with_max_bytes(20_000));
+            let policy = Policy::new(Arc::new(PlainRules::default()), "99", "room");
+            let engine =
+                Engine::builder(policy, lookups.clone(), Arc::new(store), quarantine.clone());
+            let engine = Arc::new(engine.workers(0).start().unwrap());
+            let dir = tempfile::tempdir().unwrap();
+            let spool = Spool::open(dir.path().join("spool")).unwrap();
+            let clock = Box::new(Manual::new(pause));
+            let room = Room::with_clock(Duration::from_secs(1), Cancel::new(), clock);
+            let lookups: Arc<dyn anon_model::LookupStore> = lookups;
+            let intake = Intake::new(&engine, spool, room, Arc::new(Fates::new(&lookups)));
+            Self {
+                disk: disk.clone(),
+                quarantine,
+                intake: Arc::new(intake),
+                _engine: engine,
+                _spool: dir,
+            }
+        }
+
+        fn files(&self) -> usize {
+            self.disk.files(Path::new("/")).len()
+        }
+    }
+
+    fn send(intake: &Intake, place: Place, object: &DataSet) -> Status {
+        let uid = |text: &str| Uid::new(text).unwrap();
+        let instance = Instance::new(
+            uid(CT),
+            InstanceUid::new(&place.instance_uid()).unwrap(),
+            uid(EXPLICIT),
+            AeTitle::new("SENDER").unwrap(),
+        );
+        let body = object.write_data_set(Syntax::ExplicitLittle);
+        match intake.handle(&instance, &mut body.as_slice()) {
+            Ok(outcome) => outcome.status().unwrap(),
+            Err(error) => failure_status(&error),
+        }
+    }
+
+    #[test]
+    fn room_that_comes_back_in_time_is_waited_for() {
+        let disk = SimDisk::new();
+        let (full, mut pauses) = (disk.clone(), 0);
+        let scene = Scene::new(&disk, move || {
+            pauses += 1;
+            if pauses == 3 {
+                full.repair();
+            }
+        });
+        disk.fill_up_at(disk.steps() + 1);
+        let place = Place::new(1);
+        assert_eq!(
+            send(&scene.intake, place, &ct_small(&place)),
+            Status::SUCCESS
+        );
+        assert_eq!(scene.files(), 1);
+    }
+
+    #[test]
+    fn when_the_time_is_over_the_sender_hears_a700_and_may_send_again() {
+        let disk = SimDisk::new();
+        let pauses = Arc::new(Mutex::new(0));
+        let counted = Arc::clone(&pauses);
+        let scene = Scene::new(&disk, move || *counted.lock().unwrap() += 1);
+        disk.fill_up_at(disk.steps() + 1);
+        let place = Place::new(1);
+        let status = send(&scene.intake, place, &ct_small(&place));
+        assert_eq!(status, Status::OUT_OF_RESOURCES);
+        assert_eq!((*pauses.lock().unwrap(), scene.files()), (10, 0));
+        disk.repair();
+        assert_eq!(
+            send(&scene.intake, place, &ct_small(&place)),
+            Status::SUCCESS
+        );
+        assert_eq!(*pauses.lock().unwrap(), 10);
+    }
+
+    #[test]
+    fn who_waits_for_room_in_the_quarantine_holds_up_nobody() {
+        let disk = SimDisk::new();
+        let others = Arc::new(OnceLock::<(Arc<Intake>, Arc<MemoryQuarantine>)>::new());
+        let (known, mut pauses) = (Arc::clone(&others), 0);
+        let scene = Scene::new(&disk, move || {
+            pauses += 1;
+            let (intake, quarantine) = known.get().unwrap();
+            let place = Place::new(100 + pauses);
+            assert_eq!(send(intake, place, &ct_small(&place)), Status::SUCCESS);
+            if pauses == 4 {
+                for entry in quarantine.entries().unwrap() {
+                    quarantine.clear(&entry.unwrap().id).unwrap();
+                }
+            }
+        });
+        let parts = (Arc::clone(&scene.intake), Arc::clone(&scene.quarantine));
+        others.set(parts).unwrap();
+        for n in 1..=2 {
+            let place = Place::new(n);
+            // Well sent, and refused by our rules.
+            let refused = ct_small(&place).put(BURNED_IN, VR::CS, "YES");
+            let status = send(&scene.intake, place, &refused);
+            assert_eq!(status, Status::SUCCESS, "{n}");
+        }
+        assert_eq!(scene.files(), 4);
+    }
+
+    /// Takes a few bytes at a time, and has no room now and then.
+    #[derive(Default)]
+    struct Crowded {
+        taken: Vec<u8>,
+        calls: u32,
+    }
+
+    impl Write for Crowded {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.calls += 1;
+            match self.calls % 3 {
+                0 => Err(io::ErrorKind::StorageFull.into()),
+                1 => Err(io::ErrorKind::Interrupted.into()),
+                _ => {
+                    let some = bytes.iter().take(7);
+                    self.taken.extend(some);
+                    Ok(bytes.len().min(7))
+                }
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_goes_through_the_spool_waits_in_the_middle_too() {
+        let room = |seconds| {
+            let clock = Box::new(Manual::new(|| ()));
+            Room::with_clock(Duration::from_secs(seconds), Cancel::new(), clock)
+        };
+        let bytes: Vec<u8> = (0..200).collect();
+        let mut file = Crowded::default();
+        write_all(&mut file, &bytes, &mut room(3600).wait()).unwrap();
+        assert_eq!(file.taken, bytes);
+        let mut file = Crowded::default();
+        let error = write_all(&mut file, &bytes, &mut room(1).wait()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        // Eleven tries found no room, each before seven bytes.
+        assert_eq!(file.taken.len(), 10 * 7 + 7);
     }
 }

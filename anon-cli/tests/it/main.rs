@@ -36,6 +36,7 @@ mod large;
 mod look;
 mod quarantine;
 mod query;
+mod room;
 mod script;
 mod serve;
 mod serve_kill;

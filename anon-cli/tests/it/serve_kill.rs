@@ -1,5 +1,6 @@
-//! SIGKILL of `anon serve` while four associations send: what a sender saw as 0000 is in the store
-//! exactly once, nothing half is seen, and the counts agree.
+//! SIGKILL of `anon serve` while four associations send, and while one does, whose objects are written
+//! and committed at the same time: what a sender saw as 0000 is in the store exactly once, nothing
+//! half is seen, and the counts agree.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,18 +10,34 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use anon_engine::testing::files::{Noise, Place, Syntax, ct_small};
+use anon_engine::testing::files::{DataSet, Noise, Place, Syntax, ct_slice, ct_small};
 use anon_net::service::SendOutcome;
 use anon_net::{Cancel, Node};
 
 use crate::serving::{Serving, item, scu};
 use crate::support::{Scene, Test, tree};
 
-/// Kills in each of the two durabilities.
-const KILLS: u32 = 100;
+/// Who sends, and how often it is killed in each of the two durabilities.
+#[derive(Clone, Copy)]
+struct Load {
+    senders: u32,
+    kills: u32,
+    object: fn(&Place) -> DataSet,
+}
+
+const MANY: Load = Load {
+    senders: 4,
+    kills: 100,
+    object: ct_small,
+};
+const ALONE: Load = Load {
+    senders: 1,
+    kills: 40,
+    object: ct_slice,
+};
+
 /// Kills of one project: far enough that recovery meets what recovery left.
 const OF_PROJECT: u32 = 20;
-const SENDERS: u32 = 4;
 /// What each association sends at most until the kill.
 const LOAD: u32 = 60;
 
@@ -37,13 +54,15 @@ struct Known {
     next: u32,
 }
 
-fn object(n: u32) -> Test<anon_net::service::SendItem> {
-    item(&ct_small(&Place::nth(7, n, 5)), Syntax::ExplicitLittle)
+impl Load {
+    fn item(self, n: u32) -> Test<anon_net::service::SendItem> {
+        item(&(self.object)(&Place::nth(7, n, 5)), Syntax::ExplicitLittle)
+    }
 }
 
 /// Sends these on one association, and tells each that is acknowledged.
-fn send(node: &Node, numbers: &[u32], tell: &Sender<u32>) -> Test {
-    let mut items = numbers.iter().filter_map(|n| object(*n).ok());
+fn send(load: Load, node: &Node, numbers: &[u32], tell: &Sender<u32>) -> Test {
+    let mut items = numbers.iter().filter_map(|n| load.item(*n).ok());
     let sent = scu("SENDER")?.send(node, &mut items, &Cancel::new(), &mut |event| {
         if matches!(event.outcome, SendOutcome::Stored { .. }) {
             let number = usize::try_from(event.number)
@@ -60,26 +79,27 @@ fn send(node: &Node, numbers: &[u32], tell: &Sender<u32>) -> Test {
     Ok(())
 }
 
-/// Four associations send; the receiver is killed after so many acknowledgements, or so long after.
-fn under_load(serving: &mut Serving, known: &mut Known, random: &mut Noise) -> Test {
+/// The associations send; the receiver is killed after so many acknowledgements, or so long after.
+fn under_load(load: Load, serving: &mut Serving, known: &mut Known, random: &mut Noise) -> Test {
+    let senders = load.senders;
     let (tell, told) = channel();
     let node = serving.node();
     // What was under way when it was killed last is sent again: an object may come twice.
-    let first = known.next.saturating_sub(random.below(3 * SENDERS));
+    let first = known.next.saturating_sub(random.below(3 * senders));
     let high = AtomicU32::new(first);
     let failed = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        for sender in 0..SENDERS {
-            let numbers: Vec<u32> = (0..LOAD).map(|n| first + n * SENDERS + sender).collect();
+        for sender in 0..senders {
+            let numbers: Vec<u32> = (0..LOAD).map(|n| first + n * senders + sender).collect();
             let (tell, node, failed) = (tell.clone(), &node, &failed);
             scope.spawn(move || {
-                if let Err(error) = send(node, &numbers, &tell) {
+                if let Err(error) = send(load, node, &numbers, &tell) {
                     failed.lock().expect("errors").push(error.to_string());
                 }
             });
         }
         drop(tell);
-        let count = random.below(2 * LOAD);
+        let count = random.below(LOAD * senders / 2);
         let rest = Duration::from_micros(random.below(4_000).into());
         wait(&told, count, rest, known, &high);
         serving.kill()?;
@@ -125,7 +145,7 @@ fn look(scene: &Scene, known: &mut Known) -> Test {
 }
 
 /// What was acknowledged is sent again: it is there already, each of it.
-fn again(scene: &Scene, serving: &mut Serving, numbers: &BTreeSet<u32>) -> Test {
+fn again(load: Load, scene: &Scene, serving: &mut Serving, numbers: &BTreeSet<u32>) -> Test {
     if numbers.is_empty() {
         return Ok(());
     }
@@ -133,7 +153,7 @@ fn again(scene: &Scene, serving: &mut Serving, numbers: &BTreeSet<u32>) -> Test 
     let names = || -> Test<BTreeSet<String>> { Ok(scene.public()?.into_keys().collect()) };
     let before = names()?;
     let (tell, told) = channel();
-    send(&serving.node(), &numbers, &tell)?;
+    send(load, &serving.node(), &numbers, &tell)?;
     drop(tell);
     assert_eq!(told.iter().count(), numbers.len());
     let event = serving.next()?;
@@ -146,9 +166,9 @@ fn again(scene: &Scene, serving: &mut Serving, numbers: &BTreeSet<u32>) -> Test 
     Ok(())
 }
 
-fn through(durability: &str, seed: u64) -> Test {
+fn through(load: Load, durability: &str, seed: u64) -> Test {
     let mut random = Noise::new(seed);
-    for _ in 0..KILLS / OF_PROJECT {
+    for _ in 0..load.kills / OF_PROJECT {
         let scene = Scene::new()?;
         scene.run(&["init", "project"])?.exits(0);
         scene
@@ -159,15 +179,15 @@ fn through(durability: &str, seed: u64) -> Test {
             let mut serving = Serving::start(&scene, &[])?;
             look(&scene, &mut known)?;
             let mut fresh = std::mem::take(&mut known.fresh);
-            again(&scene, &mut serving, &fresh)?;
+            again(load, &scene, &mut serving, &fresh)?;
             known.acknowledged.append(&mut fresh);
-            under_load(&mut serving, &mut known, &mut random)?;
+            under_load(load, &mut serving, &mut known, &mut random)?;
         }
         assert!(known.acknowledged.len() > 100, "there was a load");
         let mut serving = Serving::start(&scene, &[])?;
         look(&scene, &mut known)?;
         known.acknowledged.append(&mut known.fresh);
-        again(&scene, &mut serving, &known.acknowledged)?;
+        again(load, &scene, &mut serving, &known.acknowledged)?;
         serving.stop()?.exits(143);
         look(&scene, &mut known)?;
     }
@@ -176,10 +196,20 @@ fn through(durability: &str, seed: u64) -> Test {
 
 #[test]
 fn serve_killed_under_load_with_full_durability() -> Test {
-    through("full", 3)
+    through(MANY, "full", 3)
 }
 
 #[test]
 fn serve_killed_under_load_with_relaxed_durability() -> Test {
-    through("relaxed", 4)
+    through(MANY, "relaxed", 4)
+}
+
+#[test]
+fn serve_killed_while_one_sends_with_full_durability() -> Test {
+    through(ALONE, "full", 5)
+}
+
+#[test]
+fn serve_killed_while_one_sends_with_relaxed_durability() -> Test {
+    through(ALONE, "relaxed", 6)
 }

@@ -185,13 +185,27 @@ impl Engine {
     /// # Errors
     /// If the object came to no outcome. Nothing of it is stored then.
     pub fn process(&self, received: Received) -> Result<Receipt, Error> {
+        self.process_again(received, &mut |_| false)
+    }
+
+    /// The same; after a failure that can pass, such as a full disk, `again` is asked whether to try
+    /// once more. It may take its time: nothing is held meanwhile that others need. What fails in
+    /// the commit, after the object has been written, is not tried again.
+    ///
+    /// # Errors
+    /// If the object came to no outcome: the last failure. Nothing of it is stored then.
+    pub fn process_again(
+        &self,
+        received: Received,
+        again: &mut dyn FnMut(&Error) -> bool,
+    ) -> Result<Receipt, Error> {
         let (answer, answered) = bounded(1);
         let reply = Reply::new(move |result| {
             // The receiver waits below.
             let _ = answer.send(result);
         });
         let job = worker::job_of(received, reply, &self.core);
-        worker::handle(&self.core, job, &mut Vec::new());
+        worker::handle(&self.core, job, &mut Vec::new(), again);
         commit::run_once(&self.core);
         answered.recv().unwrap_or(Err(Error::Stopped))
     }

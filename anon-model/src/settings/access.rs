@@ -151,6 +151,7 @@ impl ProjectSettings {
             "timeouts.acse" => integer(self.timeouts.acse.as_secs()),
             "timeouts.dimse" => integer(self.timeouts.dimse.as_secs()),
             "timeouts.network" => integer(self.timeouts.network.as_secs()),
+            "timeouts.room" => integer(self.timeouts.room.as_secs()),
             "export.journal" => optional(&self.export.journal),
             "export.patients" => integer(self.export.patients.into()),
             "export.associations" => integer(self.export.associations.into()),
@@ -317,6 +318,7 @@ impl ProjectSettings {
             "timeouts.acse" => self.timeouts.acse = seconds()?,
             "timeouts.dimse" => self.timeouts.dimse = seconds()?,
             "timeouts.network" => self.timeouts.network = seconds()?,
+            "timeouts.room" => self.timeouts.room = seconds()?,
             _ => match key.strip_prefix(S3_KEYS) {
                 Some(key) => return self.s3.write_integer(key, within),
                 None => return wrong("cannot be a number"),

@@ -413,6 +413,13 @@ pub const KEYS: &[KeyDoc] = &[
         "for any traffic at all",
     ),
     key(
+        "timeouts.room",
+        Kind::Integer,
+        "10",
+        SECONDS,
+        "for room to come back, before a sender hears A700; below the DIMSE timeout of senders",
+    ),
+    key(
         "export.journal",
         Kind::Text,
         "",

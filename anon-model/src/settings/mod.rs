@@ -109,6 +109,9 @@ pub struct Timeouts {
     pub dimse: Duration,
     /// For any traffic at all.
     pub network: Duration,
+    /// For room to come back while a sender waits for its answer. Senders give up by themselves after
+    /// their own DIMSE timeout, often 30 s.
+    pub room: Duration,
 }
 
 /// How objects are exported, wherever to.
@@ -245,6 +248,7 @@ impl ProjectSettings {
                 acse: Duration::from_secs(30),
                 dimse: Duration::from_secs(30),
                 network: Duration::from_mins(1),
+                room: Duration::from_secs(10),
             },
             retrieve_studies: 2,
             tls: Tls::default(),

@@ -2,6 +2,7 @@
 
 #![expect(clippy::panic, reason = "helpers of tests fail like tests")]
 
+mod again;
 mod canaries;
 mod conformance;
 mod crash;
