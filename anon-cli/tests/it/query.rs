@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::archive::{Archive, Manners};
+use crate::hand_over::{MANY, Standing};
 use crate::serving::{Serving, scu};
 use crate::support::{Ran, Scene, Test, finish, mode};
 
@@ -583,6 +584,34 @@ fn a_remote_server_cannot_send_to_a_receiver_of_this_machine() -> Test {
         let ran = scene.json(&[command, "OUT", "--patient-id", "X"])?.exits(3);
         says(&ran, "config add node.OUT.use query");
     }
+    Ok(())
+}
+
+#[test]
+fn a_receiver_of_its_own_is_not_open_to_everybody() -> Test {
+    let scene = made()?;
+    scene
+        .json(&["config", "set", "scp.bind", "0.0.0.0"])?
+        .exits(0);
+    let archive = Archive::start(Manners::default(), study(1))?;
+    let node = archive.node();
+    let retrieve = ["retrieve", &node, "--patient-id", "SYN00001"];
+    // Beside the socket that a killed process left, too.
+    let mut serving = Serving::start(&scene, &["--bind", "127.0.0.1"])?;
+    serving.kill()?;
+    assert!(scene.project().join("private/control.sock").exists());
+    says(&scene.json(&retrieve)?.exits(3), "scp.open");
+    // Another command holds the project, and listens for us.
+    scene.crowd("in", 7, MANY)?;
+    let import = scene.command(&["-p", "project", "--format", "json", "import", "in"]);
+    let holder = Standing::start(import)?;
+    says(&scene.json(&retrieve)?.exits(3), "scp.open");
+    holder.finish()?.exits(0);
+    let asked = archive.asked();
+    assert!(
+        !asked.iter().any(|line| line.starts_with("C-MOVE")),
+        "{asked:?}"
+    );
     Ok(())
 }
 
