@@ -49,7 +49,10 @@ struct Receiver {
 
 impl Work {
     pub(crate) fn new(project: &Project, settings: &ProjectSettings, session: &Session) -> Self {
-        let fates = Arc::new(Fates::new(&session.lookups));
+        let fates = Arc::new(Fates::new(
+            &session.lookups,
+            Arc::clone(&session.quarantine) as _,
+        ));
         let intake = Intake::new(&session.engine, session.spool.clone(), Arc::clone(&fates));
         Self {
             project: project.clone(),
