@@ -118,6 +118,9 @@ pub(crate) struct Fetched {
     pub(crate) failed: u64,
     /// Why it is not complete.
     pub(crate) error: Option<String>,
+    /// SOP Instance UIDs of those that did not come.
+    #[serde(default)]
+    pub(crate) missing: Vec<String>,
 }
 
 /// How far a retrieve is.
@@ -155,4 +158,10 @@ pub(crate) struct Retrieved {
     pub(crate) seconds: f64,
     /// True if it was asked to end before it was through.
     pub(crate) interrupted: bool,
+    /// Stored now without a Patient ID, under the shared patient.
+    #[serde(default)]
+    pub(crate) shared_patient: u64,
+    /// The storage classes of those excluded, as far as the server says them, with counts.
+    #[serde(default)]
+    pub(crate) storage_classes_excluded: BTreeMap<String, u64>,
 }

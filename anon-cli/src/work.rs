@@ -55,7 +55,10 @@ impl Work {
         session: &Session,
         cancel: &Cancel,
     ) -> Self {
-        let fates = Arc::new(Fates::new(&session.lookups));
+        let fates = Arc::new(Fates::new(
+            &session.lookups,
+            Arc::clone(&session.quarantine) as _,
+        ));
         let room = Room::new(settings.timeouts.room, cancel.clone());
         let spool = session.spool.clone();
         let intake = Intake::new(&session.engine, spool, room, Arc::clone(&fates));

@@ -9,6 +9,7 @@
 pub(crate) mod draft;
 mod element;
 mod fingerprint;
+mod instance;
 mod noted;
 mod repertoire;
 mod settle;
@@ -21,6 +22,7 @@ use anon_model::{Fingerprint, Names, PatientPhi, SeriesPhi, StudyPhi, Wanted};
 
 use self::draft::Draft;
 use self::element::Planner;
+pub(crate) use self::instance::sop_instance;
 use self::source::Data;
 pub use self::source::{Form, Source};
 use crate::apply;

@@ -1,12 +1,15 @@
 //! [`Received`]: an object that came in. [`Receipt`]: what became of it.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anon_model::Phi;
 
 use crate::deidentified::OutputPath;
-use crate::plan::Warnings;
+use crate::limits::Limits;
+use crate::plan::{self, Source, Warnings};
+use crate::platform;
 use crate::quarantine::EntryId;
 use crate::refusal::Category;
 use crate::spool::Spooled;
@@ -139,6 +142,26 @@ impl Received {
             Payload::File(path) => Some(path),
             Payload::Bytes(_) | Payload::Spooled(_) => None,
         }
+    }
+
+    /// Its SOP Instance UID (0008,0018), without planning it; none if it cannot be found in it.
+    ///
+    /// # Errors
+    /// If its file cannot be opened.
+    pub fn sop_instance(&self) -> io::Result<Option<Phi<String>>> {
+        let opened;
+        let mut source = match &self.payload {
+            Payload::Bytes(bytes) => Source::part10(bytes),
+            Payload::Spooled(spooled) => Source::file(spooled.file(), spooled.len()),
+            Payload::File(path) => {
+                opened = platform::open_source(path)?;
+                Source::file(&opened, opened.metadata()?.len())
+            }
+        };
+        if let Some(syntax) = &self.transfer_syntax {
+            source = source.as_data_set(syntax);
+        }
+        Ok(plan::sop_instance(source, &Limits::default()))
     }
 
     /// Memory that it holds while it waits, in bytes.

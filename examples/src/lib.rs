@@ -24,8 +24,9 @@ use anon_engine::store::{DirectoryStore, DirectoryStoreOptions};
 use anon_engine::testing::files::{
     Form, Place, Syntax, ct_small, everything_phi, mr_multiframe, sr, us_colour,
 };
-use anon_engine::{Engine, Policy};
+use anon_engine::{Engine, Error, Policy, Receipt};
 use anon_model::{DiskOptions, DiskStore, Identity, SiteId, UidRoot};
+use anon_net::{BackendError, Outcome, Remedy, Supported, Uid};
 use anon_script::builtin;
 use anyhow::Context as _;
 
@@ -110,4 +111,37 @@ pub fn engine(project: &Path) -> anyhow::Result<Engine> {
         Arc::new(quarantine),
     );
     Ok(engine.start()?)
+}
+
+/// The contexts that a node of these examples accepts: every class of the files in every syntax of them.
+///
+/// # Errors
+/// Never: the UIDs are sound.
+pub fn supported() -> anyhow::Result<Supported> {
+    let syntaxes = TRANSFER_SYNTAXES.map(Uid::new);
+    let syntaxes: Vec<Uid> = syntaxes.into_iter().collect::<Result<_, _>>()?;
+    SOP_CLASSES
+        .into_iter()
+        .try_fold(Supported::new(), |supported, class| {
+            Ok(supported.with(Uid::new(class)?, syntaxes.clone()))
+        })
+}
+
+/// What the sender of an object is told of what the engine made of it (PS3.4 section B.2.3).
+///
+/// # Errors
+/// What the engine could not do: the sender is told to try again.
+pub fn answer(done: Result<Receipt, Error>) -> Result<Outcome, BackendError> {
+    use anon_engine::Outcome as Became;
+    match done {
+        Ok(receipt) => Ok(match receipt.outcome {
+            Became::Stored { .. } => Outcome::Stored,
+            Became::Duplicate { .. } => Outcome::AlreadyStored,
+            Became::Quarantined { .. } => Outcome::Quarantined,
+            _ => Outcome::ClassNotSupported,
+        }),
+        Err(Error::NotAsAnnounced { .. }) => Ok(Outcome::Mismatch),
+        Err(Error::Refused(_)) => Ok(Outcome::CannotUnderstand),
+        Err(error) => Err(BackendError::new(Remedy::Retry, error)),
+    }
 }

@@ -68,7 +68,8 @@ pub(crate) fn how_it_ended(context: &Context<'_>, summary: &Summary) -> Ended {
     context.ended(otherwise)
 }
 
-pub(crate) use print::summary as print_summary;
+pub(crate) use advice::to_take_in;
+pub(crate) use print::{summary as print_summary, warn_of_shared_patient};
 
 fn open_or_make(
     context: &Context<'_>,

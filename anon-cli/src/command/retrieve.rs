@@ -14,7 +14,7 @@ use crate::exit::{Ended, Failure};
 use crate::lock::{self, Held, Lock};
 use crate::node::{self, Peer, Purpose, Search};
 use crate::project::Project;
-use crate::record::{Fetched, News, Retrieved, Wish};
+use crate::record::{FetchProgress, Fetched, News, Retrieved, Wish};
 use crate::report::Progress;
 use crate::wire::{NewRules, Session};
 use crate::work::Work;
@@ -192,6 +192,10 @@ fn conclude(context: &Context<'_>, done: &Retrieved, all_asked: bool) -> anyhow:
         "{} of {} studies complete: {} instances stored, {} quarantined, {} excluded, {} missing",
         done.complete, done.studies, done.stored, done.quarantined, done.excluded, done.failed
     ))?;
+    for line in import::to_take_in(context, &done.storage_classes_excluded) {
+        report.line(&line)?;
+    }
+    import::warn_of_shared_patient(context, done.shared_patient);
     if done.interrupted {
         report.line("ended early; the same command goes on where this stopped")?;
     }
@@ -203,6 +207,14 @@ fn conclude(context: &Context<'_>, done: &Retrieved, all_asked: bool) -> anyhow:
         Ended::Done
     };
     Ok(context.ended(otherwise))
+}
+
+/// The line that shows how far it is.
+fn how_far(progress: &FetchProgress) -> String {
+    format!(
+        "{} of {} studies  {} of {} instances",
+        progress.done, progress.studies, progress.here, progress.expected
+    )
 }
 
 /// Prints studies as they are done.
@@ -228,10 +240,7 @@ impl<'c> Telling<'c> {
             News::Study(study) => study,
             News::Progress(progress) => {
                 if let Some(live) = &self.live {
-                    live.say(format!(
-                        "{} of {} studies  {} of {} instances",
-                        progress.done, progress.studies, progress.here, progress.expected
-                    ));
+                    live.say(how_far(progress));
                 }
                 return;
             }
@@ -263,7 +272,13 @@ impl<'c> Telling<'c> {
         report.line(&format!(
             "{name}: {} of {} stored, {} quarantined, {} excluded{why}",
             study.stored, study.expected, study.quarantined, study.excluded
-        ))
+        ))?;
+        if report.shows_phi() {
+            for uid in &study.missing {
+                report.line(&format!("  missing: {uid}"))?;
+            }
+        }
+        Ok(())
     }
 
     fn result(self) -> anyhow::Result<()> {
@@ -273,5 +288,21 @@ impl<'c> Telling<'c> {
             )),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_says_how_far_it_is() {
+        let progress = FetchProgress {
+            studies: 4,
+            done: 1,
+            expected: 12,
+            here: 7,
+        };
+        assert_eq!(how_far(&progress), "1 of 4 studies  7 of 12 instances");
     }
 }

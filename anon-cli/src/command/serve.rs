@@ -1,6 +1,7 @@
 //! `anon serve`: the project as a DICOM receiver, until it is stopped.
 
 mod changes;
+mod live;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anon_model::ProjectSettings;
 use anon_model::settings::Value;
-use anon_net::scp::{Counts, ScpEvent, ScpObserver};
+use anon_net::scp::{ScpEvent, ScpObserver};
 use crossbeam_channel::{Receiver as Channel, RecvTimeoutError, Sender, unbounded};
 use serde::Serialize;
 
@@ -16,13 +17,14 @@ use crate::args::Serve;
 use crate::command::{Context, import};
 use crate::exit::{Ended, Failure};
 use crate::lock::Lock;
-use crate::node::{self, Receiver};
+use crate::node::{self, Intake, Receiver};
 use crate::project::Project;
-use crate::report::{self, Progress};
+use crate::report;
 use crate::wire::{NewRules, Session};
 use crate::work::Work;
 use crate::{log, settings};
 use changes::Changes;
+use live::Live;
 
 /// How long what is in the middle of an object may take when the receiver is stopped.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -62,6 +64,8 @@ struct Summary {
     refused: u64,
     failed: u64,
     bytes: u64,
+    /// Stored without a Patient ID, under the shared patient.
+    shared_patient: u64,
     seconds: f64,
     /// False if associations were cut because the time to stop was over.
     drained: bool,
@@ -88,7 +92,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Serve) -> anyhow::Result<Ended> 
     greet(context, &settings, &receiver)?;
     let began = Instant::now();
     let mut changes = Changes::new(&project, &settings);
-    let served = serve(context, &receiver, &told, &mut changes);
+    let served = serve(context, &receiver, &work.intake, &told, &mut changes);
     context
         .report
         .talk("stopping: objects in the middle are finished");
@@ -96,7 +100,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Serve) -> anyhow::Result<Ended> 
     context.report.end_progress();
     import::wait_for_others(context, holder);
     let ends = told.try_iter().try_for_each(|end| print(context, &end));
-    let summary = Summary::of(&receiver, began.elapsed(), drained);
+    let summary = Summary::of(&receiver, &work.intake, began.elapsed(), drained);
     drop((receiver, work));
     session.close()?;
     served.and(ends)?;
@@ -159,11 +163,12 @@ fn greet(
 fn serve(
     context: &Context<'_>,
     receiver: &Receiver,
+    intake: &Intake,
     told: &Channel<Association>,
     changes: &mut Changes<'_>,
 ) -> anyhow::Result<()> {
-    let live = context.report.start_live();
-    let mut rate = Rate::default();
+    let bar = context.report.start_live();
+    let mut live = Live::default();
     let mut looked = Instant::now();
     while !context.signals.cancel().is_cancelled() {
         match told.recv_timeout(TICK) {
@@ -175,47 +180,12 @@ fn serve(
             changes.look(context, receiver);
             looked = Instant::now();
         }
-        if let Some(live) = &live {
-            rate.show(live, receiver);
+        if let Some(bar) = &bar {
+            let totals = receiver.running.totals();
+            bar.say(live.line(&totals, intake.waiting(), Instant::now()));
         }
     }
     Ok(())
-}
-
-/// Objects and bytes a second, over the last few draws.
-#[derive(Debug, Default)]
-struct Rate {
-    last: Option<(Instant, Counts)>,
-    text: String,
-}
-
-impl Rate {
-    fn show(&mut self, live: &Progress, receiver: &Receiver) {
-        let totals = receiver.running.totals();
-        let now = Instant::now();
-        let (since, before) = *self.last.get_or_insert((now, totals.instances));
-        let passed = now.duration_since(since);
-        if passed >= Duration::from_secs(2) {
-            let objects = totals.instances.taken() - before.taken();
-            let bytes = totals.instances.bytes - before.bytes;
-            let millis = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX).max(1);
-            self.text = format!(
-                "{} objects/s, {}/s",
-                objects * 1000 / millis,
-                report::bytes(bytes.saturating_mul(1000) / millis)
-            );
-            self.last = Some((now, totals.instances));
-        }
-        live.say(format!(
-            "{} associations  {}  {} stored, {} quarantined, {} refused, {} failed",
-            totals.open,
-            self.text,
-            totals.instances.stored,
-            totals.instances.quarantined,
-            totals.instances.refused,
-            totals.instances.failed
-        ));
-    }
 }
 
 fn print(context: &Context<'_>, end: &Association) -> anyhow::Result<()> {
@@ -284,7 +254,7 @@ impl ScpObserver for Ends {
 }
 
 impl Summary {
-    fn of(receiver: &Receiver, lasted: Duration, drained: bool) -> Self {
+    fn of(receiver: &Receiver, intake: &Intake, lasted: Duration, drained: bool) -> Self {
         let totals = receiver.running.totals();
         Self {
             event: "summary",
@@ -297,6 +267,7 @@ impl Summary {
             refused: totals.instances.refused,
             failed: totals.instances.failed,
             bytes: totals.instances.bytes,
+            shared_patient: intake.shared_patient(),
             seconds: lasted.as_secs_f64(),
             drained,
         }
@@ -326,6 +297,7 @@ impl Summary {
             let what = "associations were cut: their senders have not heard of the last objects";
             context.report.warn(what);
         }
+        import::warn_of_shared_patient(context, self.shared_patient);
         Ok(())
     }
 }

@@ -186,10 +186,11 @@ mod tests {
             excluded: 0,
             failed: 3,
             error: Some("away".into()),
+            missing: vec!["1.2.3".into()],
         };
         said(
             &Answer::Study(study),
-            r#"{"study":{"study_uid":"1.2","expected":6,"stored":1,"quarantined":2,"excluded":0,"failed":3,"error":"away"}}"#,
+            r#"{"study":{"study_uid":"1.2","expected":6,"stored":1,"quarantined":2,"excluded":0,"failed":3,"error":"away","missing":["1.2.3"]}}"#,
         );
         let progress = FetchProgress {
             studies: 4,
@@ -208,11 +209,13 @@ mod tests {
             quarantined: 2,
             failed: 3,
             seconds: 0.5,
+            shared_patient: 1,
+            storage_classes_excluded: [("1.2.4".into(), 5)].into(),
             ..Retrieved::default()
         };
         said(
             &Answer::Retrieved(Box::new(done)),
-            r#"{"retrieved":{"studies":1,"complete":0,"expected":6,"stored":1,"quarantined":2,"excluded":0,"failed":3,"seconds":0.5,"interrupted":false}}"#,
+            r#"{"retrieved":{"studies":1,"complete":0,"expected":6,"stored":1,"quarantined":2,"excluded":0,"failed":3,"seconds":0.5,"interrupted":false,"shared_patient":1,"storage_classes_excluded":{"1.2.4":5}}}"#,
         );
     }
 
@@ -226,6 +229,7 @@ mod tests {
             excluded: 0,
             failed: 0,
             error: None,
+            missing: Vec::new(),
         });
         let code = 4;
         let message = String::new();

@@ -1,19 +1,25 @@
 //! [`Fates`]: what became of the instances that a retrieve waits for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::error::Error;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use anon_engine::{EntryId, Quarantine};
 use anon_model::{LookupStore, Phi};
 use anon_net::service::retrieve::{Arrival, Arrivals};
 use anon_net::{BackendError, InstanceUid, Outcome, Remedy};
 
-/// Knows what arrived: what is stored from the index, what is set aside from what it saw itself while
-/// somebody was retrieving.
+/// Knows what arrived: what is stored from the index, what is set aside from the quarantine and from
+/// what it saw itself while somebody was retrieving.
 #[derive(Debug)]
 pub(crate) struct Fates {
     /// Weak: a retrieve that is slow to end must not keep the project open.
     lookups: Weak<dyn LookupStore>,
+    quarantine: Arc<dyn Quarantine>,
+    /// What was in quarantine when a retrieve first missed something. Nothing leaves it while the
+    /// project is held, but what becomes stored, and that the index knows.
+    before: Mutex<Option<Arc<HashSet<InstanceUid>>>>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -24,6 +30,10 @@ struct State {
     retrieves: u32,
     /// What came and is not in the index.
     aside: HashMap<InstanceUid, Arrival>,
+    /// What came without a patient's id, is stored, and was not asked for yet.
+    shared_patient: HashSet<InstanceUid>,
+    /// How many of these each study had.
+    shared_of: HashMap<InstanceUid, u64>,
     /// Goes up with everything that comes.
     changes: u64,
 }
@@ -33,9 +43,11 @@ struct State {
 pub(crate) struct Retrieving<'f>(&'f Fates);
 
 impl Fates {
-    pub(crate) fn new(lookups: &Arc<dyn LookupStore>) -> Self {
+    pub(crate) fn new(lookups: &Arc<dyn LookupStore>, quarantine: Arc<dyn Quarantine>) -> Self {
         Self {
             lookups: Arc::downgrade(lookups),
+            quarantine,
+            before: Mutex::default(),
             state: Mutex::default(),
             changed: Condvar::new(),
         }
@@ -70,6 +82,20 @@ impl Fates {
         self.changed.notify_all();
     }
 
+    /// Notes that an instance is stored without a patient's id, before what became of it.
+    pub(crate) fn note_shared_patient(&self, instance: &InstanceUid) {
+        let mut state = self.state();
+        if state.retrieves > 0 {
+            state.shared_patient.insert(instance.clone());
+        }
+    }
+
+    /// How many instances of a study came without a patient's id and were asked for, since this was
+    /// asked last.
+    pub(crate) fn take_shared_patient(&self, study: &InstanceUid) -> u64 {
+        self.state().shared_of.remove(study).unwrap_or(0)
+    }
+
     fn is_stored(&self, instance: &InstanceUid) -> Result<bool, BackendError> {
         let Some(lookups) = self.lookups.upgrade() else {
             return Err(BackendError::new(Remedy::Stop, "the project was closed"));
@@ -80,24 +106,70 @@ impl Fates {
             .map_err(|error| BackendError::new(Remedy::Stop, error))
     }
 
+    /// The instances that were in quarantine before this retrieve, as far as they say who they are.
+    fn set_aside_before(&self) -> Result<Arc<HashSet<InstanceUid>>, BackendError> {
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = &*before {
+            return Ok(Arc::clone(before));
+        }
+        let stop = |error| BackendError::new(Remedy::Stop, error);
+        let mut found = HashSet::new();
+        for entry in self.quarantine.entries().map_err(stop)? {
+            // One that cannot be read hides no other: what is in it is asked for again.
+            let Ok(entry) = entry else { continue };
+            match self.instance_of(&entry.id) {
+                Ok(uid) => found.extend(uid),
+                Err(error) => {
+                    tracing::warn!(entry = %entry.id, error, "a quarantine entry cannot be read");
+                }
+            }
+        }
+        Ok(Arc::clone(before.insert(Arc::new(found))))
+    }
+
+    /// The instance in an entry, if it can be read.
+    fn instance_of(&self, entry: &EntryId) -> Result<Option<InstanceUid>, Box<dyn Error>> {
+        let Some(received) = self.quarantine.received(entry)? else {
+            return Ok(None);
+        };
+        let uid = received.sop_instance()?;
+        Ok(uid.and_then(|uid| InstanceUid::new(uid.expose()).ok()))
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // A map and counters: no panic leaves them half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl State {
+    /// Counts a stored instance of a study that is asked for, once.
+    fn count_shared_patient(&mut self, study: &InstanceUid, instance: &InstanceUid) {
+        if self.shared_patient.remove(instance) {
+            *self.shared_of.entry(study.clone()).or_default() += 1;
+        }
+    }
+}
+
 impl Arrivals for Fates {
     fn states(
         &self,
-        _study: &InstanceUid,
+        study: &InstanceUid,
         instances: &[InstanceUid],
     ) -> Result<Vec<Arrival>, BackendError> {
         let state_of = |instance: &InstanceUid| {
             if self.is_stored(instance)? {
+                self.state().count_shared_patient(study, instance);
                 return Ok(Arrival::Stored);
             }
-            let aside = self.state().aside.get(instance).copied();
-            Ok(aside.unwrap_or(Arrival::Missing))
+            if let Some(arrival) = self.state().aside.get(instance) {
+                return Ok(*arrival);
+            }
+            Ok(if self.set_aside_before()?.contains(instance) {
+                Arrival::Quarantined
+            } else {
+                Arrival::Missing
+            })
         };
         instances.iter().map(state_of).collect()
     }
@@ -125,7 +197,12 @@ impl Drop for Retrieving<'_> {
         let mut state = self.0.state();
         state.retrieves -= 1;
         if state.retrieves == 0 {
-            state.aside = HashMap::new();
+            *state = State {
+                changes: state.changes,
+                ..State::default()
+            };
+            drop(state);
+            *self.0.before.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
     }
 }
@@ -140,7 +217,7 @@ mod tests {
     fn what_comes_is_noted_while_somebody_retrieves() {
         let identity = Identity::new(SiteId::new("1").unwrap(), UidRoot::default()).unwrap();
         let lookups: Arc<dyn LookupStore> = Arc::new(MemoryStore::new(identity).unwrap());
-        let fates = Fates::new(&lookups);
+        let fates = Fates::new(&lookups, Arc::new(anon_engine::MemoryQuarantine::default()));
         let uid = InstanceUid::new("1.2.3").unwrap();
         let state = |fates: &Fates| fates.states(&uid, std::slice::from_ref(&uid)).unwrap()[0];
         fates.note(&uid, Outcome::Quarantined);
@@ -157,6 +234,12 @@ mod tests {
         // What the index does not know is not stored, whoever says so.
         fates.note(&uid, Outcome::Stored);
         assert_eq!(state(&fates), Arrival::Missing);
+        let study = InstanceUid::new("1.2").unwrap();
+        fates.note_shared_patient(&uid);
+        fates.state().count_shared_patient(&study, &uid);
+        fates.state().count_shared_patient(&study, &uid);
+        assert_eq!(fates.take_shared_patient(&study), 1);
+        assert_eq!(fates.take_shared_patient(&study), 0);
         drop(retrieving);
         assert!(fates.state().aside.is_empty());
         drop(lookups);

@@ -161,7 +161,7 @@ impl Fetch {
                         }
                     }
                     Happened::Report(report) => {
-                        if let Err(error) = self.count(lookups, &report, &mut done, tell) {
+                        if let Err(error) = self.count(lookups, fates, &report, &mut done, tell) {
                             wish.cancel();
                             failure.get_or_insert(error);
                         }
@@ -205,6 +205,7 @@ impl Fetch {
     fn count(
         &self,
         lookups: &dyn LookupStore,
+        fates: &Fates,
         report: &StudyReport,
         done: &mut Retrieved,
         tell: &mut dyn FnMut(News),
@@ -217,6 +218,11 @@ impl Fetch {
             excluded: number(report.excluded),
             failed: number(report.missing.len()),
             error: report.error.as_ref().map(|error| self.say(error, report)),
+            missing: report
+                .missing
+                .iter()
+                .map(|uid| uid.expose().to_owned())
+                .collect(),
         };
         if report.is_complete() && study.stored > 0 {
             let uid = Phi::new(study.study_uid.clone());
@@ -229,6 +235,11 @@ impl Fetch {
         done.quarantined += study.quarantined;
         done.excluded += study.excluded;
         done.failed += study.failed;
+        done.shared_patient += fates.take_shared_patient(&report.study);
+        for (class, count) in &report.excluded_classes {
+            let class = class.as_str().to_owned();
+            *done.storage_classes_excluded.entry(class).or_default() += number(*count);
+        }
         tracing::info!(
             expected = study.expected,
             stored = study.stored,

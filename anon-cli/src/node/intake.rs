@@ -1,6 +1,7 @@
 //! [`Intake`]: gives the engine what the SCP receives.
 
 use std::io::{self, BufRead, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use anon_engine::{Category, Engine, Error, Receipt, Received, Spool, Spooled};
@@ -29,6 +30,10 @@ pub(crate) struct Intake {
     budget: Budget,
     room: Room,
     fates: Arc<Fates>,
+    /// Objects that came whole and are not durable yet.
+    waiting: AtomicU64,
+    /// Objects stored that name no patient and share one.
+    shared_patient: AtomicU64,
 }
 
 impl Intake {
@@ -39,7 +44,19 @@ impl Intake {
             budget: Budget::new(MEMORY_BYTES),
             room,
             fates,
+            waiting: AtomicU64::new(0),
+            shared_patient: AtomicU64::new(0),
         }
+    }
+
+    /// Objects that came whole and are not durable yet.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Objects stored that name no patient and share one.
+    pub(crate) fn shared_patient(&self) -> u64 {
+        self.shared_patient.load(Ordering::Relaxed)
     }
 
     fn process(
@@ -59,7 +76,32 @@ impl Intake {
             .as_data_set(instance.transfer_syntax.as_str())
             .announced(instance.sop_class.as_str(), instance.sop_instance.expose())
             .with_origin(origin);
-        outcome_of(engine.process_again(object, &mut |_| wait.again()))
+        let _waiting = Waiting::begin(&self.waiting);
+        let result = engine.process_again(object, &mut |_| wait.again());
+        if let Ok(receipt) = &result
+            && receipt.warnings.shared_patient
+            && matches!(receipt.outcome, anon_engine::Outcome::Stored { .. })
+        {
+            self.shared_patient.fetch_add(1, Ordering::Relaxed);
+            self.fates.note_shared_patient(&instance.sop_instance);
+        }
+        outcome_of(result)
+    }
+}
+
+/// Counts an object as waiting until this is dropped.
+struct Waiting<'i>(&'i AtomicU64);
+
+impl<'i> Waiting<'i> {
+    fn begin(count: &'i AtomicU64) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

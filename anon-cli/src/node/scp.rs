@@ -54,40 +54,45 @@ pub(crate) fn is_local(settings: &ProjectSettings) -> bool {
     bind == "localhost" || bind.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Refuses to listen for everybody without being told so, and says what there is to know.
+/// Refuses what [`start`] would refuse, and says what there is to know of who can reach it.
 pub(crate) fn check_open(settings: &ProjectSettings, report: &Report) -> anyhow::Result<()> {
-    let scp = &settings.scp;
+    refuse_everybody(settings)?;
     if is_local(settings) {
         report.talk(
             "only this machine can reach it; to open it: anon config set scp.bind 0.0.0.0, and \
              anon config add scp.allow_calling AET",
         );
-        return Ok(());
-    }
-    let is_listed = !scp.allow_calling.is_empty() || !scp.allow_peers.is_empty();
-    if !is_listed && !scp.open {
-        return Err(Failure::configuration(format!(
-            "listening on {} would take objects from everybody: say who may send with scp.allow_calling \
-             or scp.allow_peers, or set scp.open to true",
-            scp.bind
-        )));
-    }
-    if scp.tls == ScpTls::Off {
+    } else if settings.scp.tls == ScpTls::Off {
         report.warn("without TLS, what identifies patients travels in clear (scp.tls)");
     }
     Ok(())
 }
 
-/// Starts the SCP of an open project.
+/// Refuses to listen for everybody without being told so.
+fn refuse_everybody(settings: &ProjectSettings) -> anyhow::Result<()> {
+    let scp = &settings.scp;
+    let is_listed = !scp.allow_calling.is_empty() || !scp.allow_peers.is_empty();
+    if is_local(settings) || is_listed || scp.open {
+        return Ok(());
+    }
+    Err(Failure::configuration(format!(
+        "listening on {} would take objects from everybody: say who may send with scp.allow_calling \
+         or scp.allow_peers, or set scp.open to true",
+        scp.bind
+    )))
+}
+
+/// Starts the SCP of an open project, for whatever command.
 ///
 /// # Errors
-/// If the settings do not allow it, or the address cannot be had.
+/// If the settings do not allow it, also because everybody could reach it; or the address cannot be had.
 pub(crate) fn start(
     project: &Project,
     settings: &ProjectSettings,
     intake: Arc<Intake>,
     observer: Arc<dyn ScpObserver>,
 ) -> anyhow::Result<Receiver> {
+    refuse_everybody(settings)?;
     let scp = &settings.scp;
     let titles = scp.allow_calling.iter().map(|title| AeTitle::new(title));
     let mut builder = Scp::builder(AeTitle::new(&scp.aet)?, intake)

@@ -17,6 +17,7 @@ mod with {
     use anyhow::Context as _;
 
     use crate::exit::Failure;
+    use crate::platform;
     use crate::project::Project;
 
     /// Dials over TLS.
@@ -31,7 +32,7 @@ mod with {
             None => ClientTls::new(&peers),
             Some(certificate) => {
                 let chain = project.root().join(certificate);
-                let key = file(project, tls.key_file.as_deref(), "tls.key_file")?;
+                let key = key_file(project, settings)?;
                 ClientTls::mutual(&peers, &chain, &key)
             }
         };
@@ -46,7 +47,7 @@ mod with {
     ) -> anyhow::Result<ScpBuilder> {
         let tls = &settings.tls;
         let chain = file(project, tls.certificate.as_deref(), "tls.certificate")?;
-        let key = file(project, tls.key_file.as_deref(), "tls.key_file")?;
+        let key = key_file(project, settings)?;
         let built = if settings.scp.tls == ScpTls::Mutual {
             let peers = file(project, tls.authorities.as_deref(), "tls.authorities")?;
             ServerTls::mutual(&chain, &key, &peers)
@@ -64,6 +65,23 @@ mod with {
                 "TLS needs {key}: anon config set {key} FILE.pem"
             ))),
         }
+    }
+
+    /// The file with our key, which nobody but its owner may read.
+    fn key_file(project: &Project, settings: &ProjectSettings) -> anyhow::Result<PathBuf> {
+        let path = file(project, settings.tls.key_file.as_deref(), "tls.key_file")?;
+        // A link says nothing of who may read what it leads to. What is not there is told on reading.
+        let Ok(target) = path.canonicalize() else {
+            return Ok(path);
+        };
+        let access = platform::access(&target).with_context(unusable)?;
+        if access.is_some_and(|access| access.others != 0) {
+            return Err(Failure::configuration(format!(
+                "tls.key_file can be reached by others than its owner; run: chmod 600 '{}'",
+                target.display()
+            )));
+        }
+        Ok(path)
     }
 
     fn unusable() -> Failure {

@@ -37,6 +37,10 @@ pub(crate) struct Manners {
     pub(crate) withholds: usize,
     /// It does not wait for anybody who reads its answers.
     pub(crate) is_mute: bool,
+    /// After the first answer to such a request, and after the first instance, it waits for C-CANCEL.
+    pub(crate) halts: Option<Operation>,
+    /// It answers a C-MOVE only once so many are open.
+    pub(crate) together: usize,
 }
 
 #[derive(Debug)]
@@ -50,6 +54,11 @@ struct Shared {
     /// Connections that it does not answer.
     silent: Mutex<Vec<TcpStream>>,
     came: Condvar,
+    /// How often it began to wait for C-CANCEL.
+    halted: Mutex<usize>,
+    /// How many C-MOVE were begun.
+    moves: Mutex<usize>,
+    changed: Condvar,
     stop: AtomicBool,
 }
 
@@ -73,6 +82,9 @@ impl Archive {
             asked: Mutex::default(),
             silent: Mutex::default(),
             came: Condvar::new(),
+            halted: Mutex::default(),
+            moves: Mutex::default(),
+            changed: Condvar::new(),
             stop: AtomicBool::new(false),
         });
         let of_thread = Arc::clone(&shared);
@@ -95,6 +107,12 @@ impl Archive {
         knows.push((title.to_owned(), port));
     }
 
+    /// The same, in the place of where it sent before.
+    pub(crate) fn knows_now(&self, title: &str, port: u16) {
+        lock(&self.shared.knows).clear();
+        self.knows(title, port);
+    }
+
     /// Waits until somebody connected to whom it says nothing, and forgets who it was.
     pub(crate) fn wait_for_another(&self) -> Test {
         let silent = lock(&self.shared.silent);
@@ -111,7 +129,27 @@ impl Archive {
         Ok(())
     }
 
-    /// What it was asked, as `C-FIND STUDY`.
+    /// Waits until it waits for C-CANCEL.
+    pub(crate) fn wait_until_halted(&self) -> Test {
+        if !wait_for(&self.shared.changed, lock(&self.shared.halted), 1) {
+            return Err("it was not asked".into());
+        }
+        Ok(())
+    }
+
+    /// Waits until it was told something, as [`asked`](Self::asked) says it.
+    pub(crate) fn wait_until_asked(&self, line: &str) -> Test {
+        let asked = lock(&self.shared.asked);
+        let is_new = |asked: &mut Vec<String>| !asked.iter().any(|asked| asked == line);
+        let waited = self.shared.changed.wait_timeout_while(asked, LONG, is_new);
+        let (asked, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        if timeout.timed_out() {
+            return Err(format!("no {line} among {asked:?}").into());
+        }
+        Ok(())
+    }
+
+    /// What it was asked, as `C-FIND STUDY`, `C-CANCEL`, `release`.
     pub(crate) fn asked(&self) -> Vec<String> {
         lock(&self.shared.asked).clone()
     }
@@ -129,6 +167,13 @@ impl Drop for Archive {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits until a number is at least so large; false if that takes too long.
+fn wait_for(changed: &Condvar, number: MutexGuard<'_, usize>, least: usize) -> bool {
+    let waited = changed.wait_timeout_while(number, LONG, |number| *number < least);
+    let (number, _) = waited.unwrap_or_else(PoisonError::into_inner);
+    *number >= least
 }
 
 fn acceptor(manners: &Manners) -> Test<Acceptor> {
@@ -171,14 +216,49 @@ impl Shared {
     fn serve(&self, association: &mut dyn Association) -> Result<(), Error> {
         loop {
             match receive_command(association, LONG)? {
-                Incoming::Release => return association.release(LONG),
+                Incoming::Release => {
+                    self.note("release");
+                    return association.release(LONG);
+                }
                 Incoming::Message {
                     context,
                     command: Command::Request(request),
                 } => self.answer(association, context, &request)?,
+                Incoming::Message {
+                    command: Command::Cancel { .. },
+                    ..
+                } => self.note("C-CANCEL"),
                 _ => {}
             }
         }
+    }
+
+    fn note(&self, line: &str) {
+        lock(&self.asked).push(line.to_owned());
+        self.changed.notify_all();
+    }
+
+    /// Waits for C-CANCEL, if that is its manner, and answers it; true if it did.
+    fn halt(
+        &self,
+        association: &mut dyn Association,
+        context: ContextId,
+        request: &Request,
+    ) -> Result<bool, Error> {
+        if self.manners.halts != Some(request.operation) {
+            return Ok(false);
+        }
+        *lock(&self.halted) += 1;
+        self.changed.notify_all();
+        match receive_command(association, LONG)? {
+            Incoming::Message {
+                command: Command::Cancel { responded_to },
+                ..
+            } if responded_to == request.message_id => self.note("C-CANCEL"),
+            _ => return Err(Error::Closed),
+        }
+        respond(association, context, request, Status::CANCELLED, None)?;
+        Ok(true)
     }
 
     fn answer(
@@ -196,8 +276,7 @@ impl Shared {
             Identifier::new()
         };
         let level = asked.text(tag::LEVEL).unwrap_or_default();
-        let line = format!("{} {level}", request.operation);
-        lock(&self.asked).push(line);
+        self.note(&format!("{} {level}", request.operation));
         if let Some((operation, status)) = self.manners.refuses
             && operation == request.operation
         {
@@ -213,6 +292,9 @@ impl Shared {
                         Status::PENDING,
                         Some(&answer),
                     )?;
+                    if self.halt(association, context, request)? {
+                        return Ok(());
+                    }
                 }
                 respond(association, context, request, Status::SUCCESS, None)
             }
@@ -312,6 +394,13 @@ impl Shared {
                 }
             },
         };
+        if request.operation == Operation::Move {
+            *lock(&self.moves) += 1;
+            self.changed.notify_all();
+            if !wait_for(&self.changed, lock(&self.moves), self.manners.together) {
+                return respond(association, context, request, Status::new(0xA702), None);
+            }
+        }
         let mut counts = SubOperations::default();
         for (n, object) in self.chosen(asked).enumerate() {
             let is_taken = n < self.manners.withholds
@@ -325,6 +414,9 @@ impl Shared {
                 &mut counts.failed
             };
             *count = Some(count.unwrap_or(0) + 1);
+            if self.halt(association, context, request)? {
+                return Ok(());
+            }
         }
         let status = if counts.failed.is_some() {
             0xB000

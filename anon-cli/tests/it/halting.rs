@@ -42,6 +42,11 @@ impl Halting {
         Ok(halting)
     }
 
+    /// The longest PDU that the peer takes.
+    pub(crate) fn max_pdu_bytes(&self) -> u32 {
+        self.association.max_pdu_bytes()
+    }
+
     fn send(&mut self, place: In, bytes: &[u8]) -> Test {
         let pdv = Pdv {
             context: self.context,

@@ -13,17 +13,17 @@ use serde_json::{Value, json};
 use crate::support::{Ran, Scene, Test};
 
 /// More events than a pipe holds.
-const MANY: u32 = 600;
+pub(crate) const MANY: u32 = 600;
 
-/// An import that has begun, and stands still.
-struct Standing {
+/// A command, as an import, that has begun, and stands still.
+pub(crate) struct Standing {
     child: Child,
     out: BufReader<ChildStdout>,
     first: String,
 }
 
 impl Standing {
-    fn start(mut command: Command) -> Test<Self> {
+    pub(crate) fn start(mut command: Command) -> Test<Self> {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -34,13 +34,13 @@ impl Standing {
         Ok(Self { child, out, first })
     }
 
-    fn signal(&self, signal: Signal) -> Test {
+    pub(crate) fn signal(&self, signal: Signal) -> Test {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal)?;
         Ok(())
     }
 
-    fn finish(mut self) -> Test<Ran> {
+    pub(crate) fn finish(mut self) -> Test<Ran> {
         self.out.read_to_string(&mut self.first)?;
         let mut err = String::new();
         self.child

@@ -4,15 +4,18 @@ use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
-use anon_engine::testing::files::{DataSet, Place, ct_small, secondary_capture};
+use anon_engine::testing::files::{DataSet, Place, Syntax, ct_small, secondary_capture};
 use anon_net::{Operation, Status};
 use dicom_core::{Tag, VR};
 use rustix::process::Signal;
 use serde_json::json;
 
 use crate::archive::{Archive, Manners};
-use crate::serving::{Serving, scu};
+use crate::hand_over::{MANY, Standing};
+use crate::serving::{STORED, Serving, item, scu, statuses};
 use crate::support::{Ran, Scene, Test, finish, mode};
+
+const SECONDARY_CAPTURE: &str = "1.2.840.10008.5.1.4.1.1.7";
 
 fn made() -> Test<Scene> {
     let scene = Scene::new()?;
@@ -39,9 +42,7 @@ fn studies(patients: std::ops::RangeInclusive<u32>) -> Vec<DataSet> {
 
 /// A port at which nobody listens.
 fn nobody() -> Test<String> {
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port();
+    let port = free_port()?;
     Ok(format!("ARCHIVE@127.0.0.1:{port}"))
 }
 
@@ -396,10 +397,7 @@ fn retrieve_by_move_at_each_level_beside_serve() -> Test {
 fn retrieve_brings_its_own_receiver() -> Test {
     let scene = made()?;
     let archive = Archive::start(Manners::default(), studies(1..=2))?;
-    // A port that is free now.
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port();
+    let port = free_port()?;
     scene
         .json(&["config", "set", "scp.port", &port.to_string()])?
         .exits(0);
@@ -475,10 +473,258 @@ fn a_study_is_complete_with_what_is_set_aside_and_what_is_not_taken() -> Test {
         ] {
             assert_eq!(study[field], value, "{via} {field}: {study}");
         }
-        assert_eq!(ran.summary()?["complete"], 1);
-        serving.stop()?;
+        let summary = ran.summary()?;
+        for (field, value) in [
+            ("complete", json!(1)),
+            ("expected", json!(8)),
+            ("excluded", json!(1)),
+            ("storage_classes_excluded", json!({SECONDARY_CAPTURE: 1})),
+        ] {
+            assert_eq!(summary[field], value, "{via} {field}: {summary}");
+        }
+        serving.stop()?.exits(143);
+        // What is set aside is not asked for again, by another process either.
+        let serving = Serving::start(&scene, &[])?;
+        archive.knows_now("ANONYMIZER", serving.port);
+        let asked = archive.asked().len();
+        let human = ["-p", "project"].iter().chain(&args).copied();
+        let human = scene.run(&human.collect::<Vec<_>>())?.exits(1);
+        for words in ["1 quarantined", "1 excluded", "config add modalities SC"] {
+            assert!(human.out.contains(words), "{words}: {}", human.out);
+        }
+        assert_eq!(transfers(&archive, asked), [""; 0], "{via}");
+        serving.stop()?.exits(143);
+        // Once it is cleared it is, and nothing else.
+        scene.json(&["quarantine", "clear", "--all"])?.exits(0);
+        let serving = Serving::start(&scene, &[])?;
+        archive.knows_now("ANONYMIZER", serving.port);
+        let asked = archive.asked().len();
+        let summary = scene.json(&args)?.exits(1).summary()?;
+        assert_eq!(
+            (&summary["complete"], &summary["quarantined"]),
+            (&json!(1), &json!(1))
+        );
+        let transfers = transfers(&archive, asked);
+        let image = format!("C-{} IMAGE", via.to_uppercase());
+        assert_eq!(transfers, [image], "{via}");
+        serving.stop()?.exits(143);
     }
     Ok(())
+}
+
+/// What an archive was asked to send, after so many lines.
+fn transfers(archive: &Archive, after: usize) -> Vec<String> {
+    let asked = archive.asked().split_off(after);
+    let is_transfer = |line: &String| line.starts_with("C-MOVE") || line.starts_with("C-GET");
+    asked.into_iter().filter(is_transfer).collect()
+}
+
+#[test]
+fn objects_without_a_patient_are_counted_and_named() -> Test {
+    let scene = made()?;
+    let objects: Vec<_> = study(1)
+        .into_iter()
+        .map(|object| object.without(Tag(0x0010, 0x0020)))
+        .collect();
+    let archive = Archive::start(Manners::default(), objects)?;
+    let mut serving = Serving::start(&scene, &[])?;
+    archive.knows("ANONYMIZER", serving.port);
+    let (node, uid) = (archive.node(), Place::new(3).patient(1).study_uid());
+    let args = ["retrieve", &node, "--study-uid", &uid];
+    // One comes another way first.
+    let first = study(1).swap_remove(0).without(Tag(0x0010, 0x0020));
+    let first = item(&first, Syntax::ExplicitLittle)?;
+    assert_eq!(
+        statuses(&scu("CT_1")?, &serving.node(), vec![first])?,
+        [STORED]
+    );
+    serving.next()?;
+    let ran = scene.json(&args)?.exits(0);
+    let summary = ran.summary()?;
+    assert_eq!(
+        (&summary["stored"], &summary["shared_patient"]),
+        (&json!(6), &json!(5))
+    );
+    says(&ran, "5 objects name no patient");
+    // Those that were here before are not told again.
+    assert_eq!(scene.json(&args)?.exits(0).summary()?["shared_patient"], 0);
+    let ran = serving.stop()?.exits(143);
+    assert_eq!(ran.summary()?["shared_patient"], 6);
+    says(&ran, "6 objects name no patient");
+    Ok(())
+}
+
+#[test]
+fn a_retrieve_that_is_repeated_asks_for_what_is_missing() -> Test {
+    let scene = made()?;
+    scene
+        .json(&["config", "set", "timeouts.network", "1"])?
+        .exits(0);
+    let serving = Serving::start(&scene, &[])?;
+    let withholds = 2;
+    let manners = Manners {
+        withholds,
+        ..Manners::default()
+    };
+    let holding = Archive::start(manners, study(1))?;
+    holding.knows("ANONYMIZER", serving.port);
+    let of_first = |node: String| {
+        [
+            String::from("retrieve"),
+            node,
+            "--patient-id".into(),
+            "SYN00001".into(),
+        ]
+    };
+    let ran = scene.json(&words(&of_first(holding.node())))?.exits(1);
+    let told = ran.events()?.into_iter().next().ok_or("a study")?;
+    let place = |n| {
+        Place::new(3)
+            .patient(1)
+            .series(1)
+            .instance(n)
+            .instance_uid()
+    };
+    assert_eq!((&told["stored"], &told["failed"]), (&json!(4), &json!(2)));
+    assert_eq!(told["missing"], json!([place(1), place(2)]));
+    // To people they are named if that is wished, on standard output.
+    let args = of_first(holding.node());
+    let human = |option| {
+        let mut all = vec![option, "-p", "project"];
+        all.extend(words(&args));
+        scene.run(&all)
+    };
+    let shown = human("--show-phi")?.exits(1);
+    assert!(
+        shown.out.contains(&format!("missing: {}", place(2))),
+        "{}",
+        shown.out
+    );
+    let hidden = human("-v")?.exits(1);
+    assert!(!format!("{}{}", hidden.out, hidden.err).contains(&place(2)));
+
+    let archive = Archive::start(Manners::default(), study(1))?;
+    archive.knows("ANONYMIZER", serving.port);
+    let args = of_first(archive.node());
+    let summary = scene.json(&words(&args))?.exits(0).summary()?;
+    assert_eq!(
+        (&summary["complete"], &summary["stored"]),
+        (&json!(1), &json!(6))
+    );
+    assert_eq!(transfers(&archive, 0), ["C-MOVE IMAGE"]);
+    // The one that came twice is of the series that the first archive was asked for again.
+    let summary = serving.stop()?.exits(143).summary()?;
+    assert_eq!(
+        (&summary["stored"], &summary["duplicates"]),
+        (&json!(6), &json!(1))
+    );
+    Ok(())
+}
+
+#[test]
+fn studies_are_retrieved_at_once() -> Test {
+    let scene = made()?;
+    // As many as are retrieved at once if nothing is said, and one more than that.
+    for (patients, setting) in [(1..=2, None), (1..=3, Some("3"))] {
+        let together = patients.clone().count();
+        if let Some(setting) = setting {
+            scene
+                .json(&["config", "set", "retrieve.studies", setting])?
+                .exits(0);
+        }
+        let manners = Manners {
+            together,
+            ..Manners::default()
+        };
+        let archive = Archive::start(manners, studies(patients))?;
+        let serving = Serving::start(&scene, &[])?;
+        archive.knows("ANONYMIZER", serving.port);
+        let args = ["retrieve", &archive.node(), "--study-date", "19000101-"];
+        let summary = scene.json(&args)?.exits(0).summary()?;
+        assert_eq!(summary["complete"], together, "{summary}");
+        serving.stop()?.exits(143);
+        let patients = scene.json(&["patients"])?.exits(0).events()?;
+        for patient in patients
+            .iter()
+            .filter_map(|event| event["patient"].as_str())
+        {
+            scene.json(&["delete", "--patient", patient])?.exits(0);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_signal_in_the_middle_cancels_in_order() -> Test {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        for (halts, options, is_served) in [
+            (Operation::Find, &["find"][..], false),
+            (Operation::Move, &["retrieve"], false),
+            (Operation::Move, &["retrieve"], true),
+            (Operation::Get, &["retrieve", "--via", "get"], false),
+            (Operation::Get, &["retrieve", "--via", "get"], true),
+        ] {
+            let case = format!("{code}, {halts}, beside serve: {is_served}");
+            let scene = made()?;
+            let manners = Manners {
+                halts: Some(halts),
+                ..Manners::default()
+            };
+            let archive = Archive::start(manners, study(1))?;
+            let serving = if is_served {
+                Some(Serving::start(&scene, &[])?)
+            } else {
+                None
+            };
+            let port = match &serving {
+                Some(serving) => serving.port,
+                None => free_port()?,
+            };
+            scene
+                .json(&["config", "set", "scp.port", &port.to_string()])?
+                .exits(0);
+            archive.knows("ANONYMIZER", port);
+            let node = archive.node();
+            let mut all = vec!["-p", "project", "--format", "json"];
+            all.extend(options);
+            all.extend([&*node, "--patient-id", "SYN00001"]);
+            let child = scene
+                .command(&all)
+                .stdout(std::process::Stdio::piped())
+                .spawn()?;
+            archive.wait_until_halted()?;
+            rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal)?;
+            let output = child.wait_with_output()?;
+            let out = String::from_utf8(output.stdout)?;
+            assert_eq!(output.status.code(), Some(code), "{case}: {out}");
+            let last = out.lines().last().ok_or("a summary")?;
+            let summary: serde_json::Value = serde_json::from_str(last)?;
+            assert_eq!(summary["interrupted"], true, "{case}: {summary}");
+            // It was told so, and the association ended in order.
+            archive.wait_until_asked("C-CANCEL")?;
+            let asked = archive.asked();
+            let after = asked.iter().skip_while(|line| *line != "C-CANCEL").skip(1);
+            assert_eq!(after.collect::<Vec<_>>(), ["release"], "{case}: {asked:?}");
+            // What came is here, and whoever serves goes on.
+            let arrived = usize::from(halts != Operation::Find);
+            assert_eq!(scene.public()?.len(), arrived, "{case}");
+            if let Some(serving) = serving {
+                assert_eq!(scu("X")?.echo(&serving.node())?, Status::SUCCESS, "{case}");
+                serving.stop()?.exits(143);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn words(args: &[String]) -> Vec<&str> {
+    args.iter().map(String::as_str).collect()
+}
+
+/// A port that is free now.
+fn free_port() -> Test<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?.port())
 }
 
 #[test]
@@ -583,6 +829,34 @@ fn a_remote_server_cannot_send_to_a_receiver_of_this_machine() -> Test {
         let ran = scene.json(&[command, "OUT", "--patient-id", "X"])?.exits(3);
         says(&ran, "config add node.OUT.use query");
     }
+    Ok(())
+}
+
+#[test]
+fn a_receiver_of_its_own_is_not_open_to_everybody() -> Test {
+    let scene = made()?;
+    scene
+        .json(&["config", "set", "scp.bind", "0.0.0.0"])?
+        .exits(0);
+    let archive = Archive::start(Manners::default(), study(1))?;
+    let node = archive.node();
+    let retrieve = ["retrieve", &node, "--patient-id", "SYN00001"];
+    // Beside the socket that a killed process left, too.
+    let mut serving = Serving::start(&scene, &["--bind", "127.0.0.1"])?;
+    serving.kill()?;
+    assert!(scene.project().join("private/control.sock").exists());
+    says(&scene.json(&retrieve)?.exits(3), "scp.open");
+    // Another command holds the project, and listens for us.
+    scene.crowd("in", 7, MANY)?;
+    let import = scene.command(&["-p", "project", "--format", "json", "import", "in"]);
+    let holder = Standing::start(import)?;
+    says(&scene.json(&retrieve)?.exits(3), "scp.open");
+    holder.finish()?.exits(0);
+    let asked = archive.asked();
+    assert!(
+        !asked.iter().any(|line| line.starts_with("C-MOVE")),
+        "{asked:?}"
+    );
     Ok(())
 }
 

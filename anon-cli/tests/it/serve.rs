@@ -5,13 +5,14 @@ use std::net::{Ipv4Addr, TcpListener};
 use anon_engine::testing::files::{
     Canaries, DataSet, LargeImage, Place, Syntax, ct_small, secondary_capture, us_colour,
 };
-use anon_net::error::Rejection;
+use anon_net::error::{Lasting, Rejection};
 use anon_net::service::SendItem;
 use anon_net::{Error, ServiceError, Status};
 use dicom_core::{Tag, VR};
 use rustix::process::Signal;
 use serde_json::json;
 
+use crate::halting::Halting;
 use crate::serving::{
     Answer, CT, EXPLICIT, STORED, Serving, announced, cts, item, scu, statuses, text,
 };
@@ -381,7 +382,7 @@ fn a_signal_lets_objects_in_the_middle_finish() -> Test {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
         let scene = made()?;
         let mut serving = Serving::start(&scene, &[])?;
-        let halted = crate::halting::Halting::begin(&serving.node(), &Place::new(7))?;
+        let halted = Halting::begin(&serving.node(), &Place::new(7))?;
         // Half of its data set is there.
         serving.signal(signal)?;
         // Nobody is let in any more: the port closes while the object is in the middle.
@@ -401,6 +402,53 @@ fn a_signal_lets_objects_in_the_middle_finish() -> Test {
             (&json!(1), &json!(true))
         );
         assert_eq!(scene.public()?.len(), 1);
+    }
+    Ok(())
+}
+
+#[test]
+fn associations_are_as_many_and_as_wide_as_the_settings_say() -> Test {
+    for (key, other) in [
+        ("scp.max_associations", "scp.max_associations_per_peer"),
+        ("scp.max_associations_per_peer", "scp.max_associations"),
+    ] {
+        let scene = made()?;
+        set(&scene, key, "1")?;
+        set(&scene, other, "8")?;
+        let serving = Serving::start(&scene, &[])?;
+        // Somebody who is in the middle of something is not sent away for another.
+        let held = Halting::begin(&serving.node(), &Place::new(7))?;
+        let refused = scu("LATE")?.echo(&serving.node());
+        assert!(
+            matches!(
+                refused,
+                Err(ServiceError::Association(Error::Rejected {
+                    lasting: Lasting::Transient,
+                    reason: Rejection::LocalLimit,
+                }))
+            ),
+            "{key}: {refused:?}"
+        );
+        assert_eq!(held.finish()?, Status::SUCCESS, "{key}");
+        assert_eq!(
+            scu("LATE")?.echo(&serving.node())?,
+            Status::SUCCESS,
+            "{key}"
+        );
+        assert_eq!(
+            serving.stop()?.exits(143).summary()?["rejected"],
+            1,
+            "{key}"
+        );
+    }
+    for bytes in [16_384_u32, 65_536] {
+        let scene = made()?;
+        set(&scene, "scp.max_pdu_bytes", &bytes.to_string())?;
+        let serving = Serving::start(&scene, &[])?;
+        let held = Halting::begin(&serving.node(), &Place::new(7))?;
+        assert_eq!(held.max_pdu_bytes(), bytes);
+        assert_eq!(held.finish()?, Status::SUCCESS);
+        serving.stop()?.exits(143);
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use crate::serving::Serving;
 use crate::shared::servers::certificates::{Authority, Identity};
-use crate::support::{Ran, Scene, Test};
+use crate::support::{Ran, Scene, Test, chmod};
 
 /// A project with these settings.
 fn project(settings: &[(&str, &str)]) -> Test<Scene> {
@@ -92,5 +92,47 @@ fn files_that_are_missing_are_named() -> Test {
     ])?;
     let ran = scene.json(&["serve", "--port", "0"])?.exits(3);
     assert!(ran.err.contains("TLS cannot be used"), "{}", ran.err);
+    Ok(())
+}
+
+#[test]
+fn a_key_that_others_can_read_is_refused() -> Test {
+    let Some(authority) = Authority::new()? else {
+        return Ok(());
+    };
+    let server = authority.identity("server");
+    let mut settings = vec![("scp.tls", "server")];
+    let of_server = paths(&server);
+    settings.extend(identity(&of_server));
+    let scene = project(&settings)?;
+    let link = scene.path().join("key.link");
+    std::os::unix::fs::symlink(&server.key, &link)?;
+    for (mode, path) in [(0o640, &server.key), (0o604, &server.key), (0o644, &link)] {
+        chmod(&server.key, mode)?;
+        let path = path.to_string_lossy();
+        scene
+            .json(&["config", "set", "tls.key_file", &path])?
+            .exits(0);
+        let serve = scene.json(&["serve", "--port", "0"])?.exits(3);
+        // Over TLS to any address: nothing is dialled.
+        let client = project(&[("tls.authorities", &of_server[2])])?;
+        for (key, value) in [
+            ("tls.certificate", &*of_server[0]),
+            ("tls.key_file", &path),
+            ("node.PEER.aet", "PEER"),
+            ("node.PEER.host", "127.0.0.1"),
+            ("node.PEER.port", "1"),
+            ("node.PEER.tls", "true"),
+        ] {
+            client.json(&["config", "set", key, value])?.exits(0);
+        }
+        let echo = client.json(&["echo", "PEER"])?.exits(3);
+        for ran in [serve, echo] {
+            assert!(ran.err.contains("run: chmod 600 '"), "{}", ran.err);
+        }
+    }
+    // By a link whose own mode says nothing.
+    chmod(&server.key, 0o400)?;
+    Serving::start(&scene, &[])?.stop()?.exits(143);
     Ok(())
 }

@@ -141,7 +141,8 @@ impl Scu {
     /// their order.
     ///
     /// What is expected is what an IMAGE level query names. It is asked for at the level of the
-    /// request; what is missing then, at series and at instance level. A level is given up when
+    /// request; what is missing then, at series and at instance level. Where part of a study is here
+    /// before, only the rest is asked for: series that are missing, and of others the instances. A level is given up when
     /// nothing arrives for as long as [`Timeouts::network`](super::Timeouts::network). When the end is
     /// wished, C-CANCEL is sent; the peer may go on sending nevertheless.
     ///

@@ -24,6 +24,7 @@ mod status;
 #[cfg(feature = "tls")]
 mod tls;
 mod transfer;
+mod transfer_rogues;
 mod ul;
 mod ul_data;
 mod ul_dial;

@@ -220,6 +220,10 @@ pub(crate) fn rogue(
         let class = format!("1.2.840.10008.5.1.4.1.2.2.{class}");
         supported = supported.with(class.parse().expect("a UID"), vec![syntax.clone()]);
     }
+    let class: Uid = CT.parse().expect("a UID");
+    supported = supported
+        .with(class.clone(), vec![syntax])
+        .with_scp_role(class);
     let listener = exchange
         .listen(&node, supported, 16_384)
         .expect("a listener");

@@ -14,10 +14,11 @@ use anon_net::service::{
     StudyReport, Timeouts, Via, Wanted,
 };
 use anon_net::testing::MemoryArrivals;
-use anon_net::{BackendError, InstanceUid, Node, Remedy, Status};
+use anon_net::{BackendError, InstanceUid, Node, Remedy, Status, Uid};
 
 use crate::pacs::{
-    CT, DCMQRSCP, LONG, Manners, ORTHANC, PYNETDICOM, Pacs, Study, request, respond, rogue, study,
+    CT, DCMQRSCP, LONG, Manners, ORTHANC, PYNETDICOM, Pacs, SR, Study, request, respond, rogue,
+    study,
 };
 
 const MANNERS: [(&str, Manners); 3] = [
@@ -533,4 +534,61 @@ fn a_node_that_is_not_there_is_said() {
     let error = reports[0].error.as_ref().expect("an error");
     assert!(matches!(error, ServiceError::Association(_)), "{error:?}");
     assert_eq!(sums(&reports[0]), [0; 5]);
+}
+
+/// Of a study that is partly here only the rest is asked for: whole series where nothing is here.
+#[test]
+fn what_is_here_before_is_not_asked_for() {
+    for (name, manners) in MANNERS {
+        for (level, asked) in [
+            (Level::Study, ["C-MOVE IMAGE", "C-MOVE SERIES"]),
+            (Level::Series, ["C-MOVE IMAGE", "C-MOVE SERIES"]),
+            (Level::Instance, ["C-MOVE IMAGE", "C-MOVE IMAGE"]),
+        ] {
+            let came = Arc::new(Mutex::new(Vec::new()));
+            let heard = Arc::clone(&came);
+            let takes = move |_: &str, uid: &InstanceUid| {
+                let mut came = heard.lock().expect("a list");
+                came.push(uid.expose().to_owned());
+                Some(Arrival::Stored)
+            };
+            let (pacs, arrivals) = sending(manners.clone(), three(), takes);
+            // Two of the three of the first series, one of them set aside, and all of the second.
+            for (uid_text, arrival) in [
+                ("1.2.1.0.0", Arrival::Stored),
+                ("1.2.1.0.1", Arrival::Quarantined),
+                ("1.2.1.1.0", Arrival::Stored),
+            ] {
+                arrivals.arrive(&uid(uid_text), arrival);
+            }
+            let request = by_move().with_level(level);
+            let (reports, _) = bring(&pacs, &*arrivals, &request, &["1.2.1"]);
+            assert_eq!(sums(&reports[0]), [6, 5, 1, 0, 0], "{name} {level:?}");
+            let moves = pacs.asked().into_iter();
+            let moves: Vec<_> = moves.filter(|line| line.starts_with("C-MOVE")).collect();
+            assert_eq!(moves, asked, "{name} {level:?}");
+            let came = came.lock().expect("a list").clone();
+            assert_eq!(
+                came,
+                ["1.2.1.0.2", "1.2.1.2.0", "1.2.1.2.1"],
+                "{name} {level:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn classes_that_are_excluded_are_counted() {
+    let stored = |_: &str, _: &InstanceUid| Some(Arrival::Stored);
+    let (pacs, arrivals) = sending(ORTHANC, three(), stored);
+    let class: Uid = CT.parse().expect("a UID");
+    let request = by_move().with_wanted(Wanted::all().with_sop_classes([class]));
+    let (reports, _) = bring(&pacs, &*arrivals, &request, &["1.2.1"]);
+    let report = &reports[0];
+    let classes: Vec<_> = report
+        .excluded_classes
+        .iter()
+        .map(|(class, count)| (class.as_str(), *count))
+        .collect();
+    assert_eq!((report.excluded, classes), (1, vec![(SR, 1)]));
 }

@@ -261,6 +261,36 @@ fn what_is_sent_in_bytes() {
     }
 }
 
+/// A PDU in two writes waits for an acknowledgement between them, with Nagle's algorithm on.
+#[test]
+fn a_pdu_is_one_write() {
+    let wire = Wire::new(Request::new().bytes(), Then::Silence);
+    let (accepted, told) = hear(&acceptor(), wire);
+    let mut link = accepted.expect("an association");
+    let pieces = [
+        fragment(b"one", Kind::Command, Place::Last),
+        fragment(b"two", Kind::Data, Place::More),
+    ];
+    let large = vec![7; 4_000];
+    for pdvs in [
+        vec![pieces[0]],
+        vec![fragment(&large, Kind::Data, Place::More)],
+        pieces.to_vec(),
+        pieces.repeat(4),
+        pieces.repeat(100),
+    ] {
+        link.send(&pdvs, LONG).expect("a send");
+    }
+    link.abort();
+    let writes = told.take_writes();
+    let kinds: Vec<u8> = writes.iter().map(|pdu| pdu[0]).collect();
+    assert_eq!(kinds, [2, 4, 4, 4, 4, 4, 7]);
+    for pdu in writes {
+        let length: [u8; 4] = pdu[2..6].try_into().expect("four bytes");
+        assert_eq!(u32::from_be_bytes(length) as usize + 6, pdu.len());
+    }
+}
+
 #[test]
 fn the_requestor_answers_first_when_both_release() {
     // PS3.8 section 9.2.3: AR-8 on both sides, then AR-9 here only after the peer's answer.

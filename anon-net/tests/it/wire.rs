@@ -17,16 +17,21 @@ pub(crate) enum Then {
 
 /// The bytes that a side was told.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Told(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Told(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl Told {
     fn add(&self, bytes: &[u8]) {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        told.extend_from_slice(bytes);
+        told.push(bytes.to_vec());
     }
 
     /// What was told since the last time.
     pub(crate) fn take(&self) -> Vec<u8> {
+        self.take_writes().concat()
+    }
+
+    /// What was told since the last time, write by write.
+    pub(crate) fn take_writes(&self) -> Vec<Vec<u8>> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

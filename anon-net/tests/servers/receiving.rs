@@ -70,6 +70,38 @@ fn echoscu_is_answered() -> Test {
     Ok(())
 }
 
+/// We answer no queries: who asks is told so when the association opens, and the next is served.
+#[test]
+fn findscu_and_movescu_are_refused() -> Test {
+    if !here(&[Need::Dcmtk])? {
+        return Ok(());
+    }
+    let scp = node::listen(&Arc::<Inbox>::default(), |builder| builder)?;
+    let keys = [
+        "-k",
+        "QueryRetrieveLevel=STUDY",
+        "-k",
+        "StudyInstanceUID=1.2",
+    ];
+    for (tool, options) in [
+        ("findscu", &["-S"][..]),
+        ("findscu", &["-P"]),
+        ("findscu", &["-W"]),
+        ("movescu", &["-S", "-aem", "ANYBODY"]),
+        ("movescu", &["-P", "-aem", "ANYBODY"]),
+        ("getscu", &["-S"]),
+    ] {
+        let asked = call(&scp, tool, &[options, &keys].concat(), &[])?.fails()?;
+        assert!(
+            asked.text.contains("Presentation Context"),
+            "{tool} {options:?}: {}",
+            asked.text
+        );
+        call(&scp, "echoscu", &[], &[])?.succeeds()?;
+    }
+    Ok(())
+}
+
 #[test]
 fn dcmsend_sends_every_transfer_syntax() -> Test {
     let Some(corpus) = Corpus::new()? else {

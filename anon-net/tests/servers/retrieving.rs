@@ -8,16 +8,16 @@ use std::sync::Arc;
 use anon_net::association::ul::UlDial;
 use anon_net::service::retrieve::Level;
 use anon_net::service::{
-    Arrival, Cancel, MoveRequest, RetrieveRequest, ServiceError, StudyReport, Target,
+    Arrival, Cancel, MoveRequest, RetrieveRequest, SendItem, ServiceError, StudyReport, Target,
     TransferFailure, Via,
 };
 use anon_net::testing::MemoryArrivals;
-use anon_net::{BackendError, Instance, InstanceHandler, Outcome};
+use anon_net::{BackendError, InstanceHandler, Outcome, Supported, Uid};
 
 use crate::calling::{node_of, scu};
 use crate::node::{self, Inbox};
 use crate::shared::Test;
-use crate::shared::servers::corpus::Corpus;
+use crate::shared::servers::corpus::{Corpus, Instance, UNCOMPRESSED};
 use crate::shared::servers::{Kind, Server, Setup};
 
 const LEVELS: [Level; 3] = [Level::Study, Level::Series, Level::Instance];
@@ -36,7 +36,11 @@ impl fmt::Debug for Telling {
 }
 
 impl InstanceHandler for Telling {
-    fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
+    fn handle(
+        &self,
+        instance: &anon_net::Instance,
+        body: &mut dyn BufRead,
+    ) -> Result<Outcome, BackendError> {
         let outcome = self.inbox.handle(instance, body)?;
         if outcome == Outcome::Stored {
             self.arrivals
@@ -84,36 +88,104 @@ fn archives_move_and_get_at_every_level() -> Test {
         };
         let taken = corpus.taken_by(kind);
         server.load(&taken)?;
-        let uids: BTreeSet<&str> = taken.iter().map(|it| it.uid.as_str()).collect();
-        for level in LEVELS {
-            let telling = move_to.anew();
-            let destination = node::TITLE.parse()?;
-            let report = bring(&server, Via::Move { destination }, level, &telling)?;
-            all_is_here(
-                &format!("{kind:?}, move, {level:?}"),
-                &report,
-                &telling,
-                &uids,
-            );
-
-            let telling = Arc::new(Telling::default());
-            let report = bring(&server, get(&telling)?, level, &telling)?;
-            all_is_here(
-                &format!("{kind:?}, get, {level:?}"),
-                &report,
-                &telling,
-                &uids,
-            );
-        }
+        let all = node::transfer_syntaxes()?;
+        comes_at_every_level(&format!("{kind:?}"), &server, &taken, &move_to, &all)?;
     }
     Ok(())
 }
 
-fn get(telling: &Arc<Telling>) -> Test<Via> {
+/// It has one compressed transfer syntax at a time, by option, beside the uncompressed ones; and another
+/// option has it send so.
+#[test]
+fn dcmqrscp_keeps_and_sends_each_compressed_syntax() -> Test {
+    let Some(corpus) = Corpus::new()? else {
+        return Ok(());
+    };
+    let (plain, compressed): (Vec<_>, Vec<_>) = corpus
+        .instances
+        .iter()
+        .partition(|it| Kind::Dcmqrscp.takes(it.transfer_syntax));
+    assert_eq!((plain.len(), compressed.len()), (3, 8));
+    let options: BTreeSet<&str> = compressed.iter().map(|it| it.option).collect();
+    for option in options {
+        let of_option = compressed.iter().filter(|it| it.option == option);
+        let taken: Vec<&Instance> = of_option.copied().collect();
+        let syntax = Uid::new(taken.first().ok_or("an instance")?.transfer_syntax)?;
+        // It proposes the uncompressed ones in the same context, and sends in whichever is accepted.
+        let supported = node::classes()?
+            .into_iter()
+            .fold(Supported::new(), |supported, class| {
+                supported.with(class, vec![syntax.clone()])
+            });
+        let move_to = Arc::new(Switch::default());
+        let scp = node::listen(&move_to, |builder| builder.supported(supported))?;
+        let setup = Setup::default()
+            .knows(node::TITLE, scp.local_addr().port())
+            .with(&option.replace('-', "+"))
+            .with(option);
+        let Some(server) = Kind::Dcmqrscp.start(&setup)? else {
+            continue;
+        };
+        let mut items = taken.iter().map(|it| SendItem::file(&it.path));
+        let sent =
+            scu(UlDial::new())?.send(&node_of(&server)?, &mut items, &Cancel::new(), &mut |_| {});
+        assert_eq!(
+            sent.map_err(|error| error.error)?.stored,
+            taken.len() as u64,
+            "{option}"
+        );
+        // At C-GET it sends in the first context of the class, and cannot bring pixels into another syntax.
+        comes_at_every_level(option, &server, &taken, &move_to, &[syntax])?;
+    }
+    Ok(())
+}
+
+/// What an archive has comes by C-MOVE and C-GET, asked for at each level.
+fn comes_at_every_level(
+    what: &str,
+    server: &Server,
+    has: &[&Instance],
+    move_to: &Switch,
+    got_in: &[Uid],
+) -> Test {
+    let uids: BTreeSet<&str> = has.iter().map(|it| it.uid.as_str()).collect();
+    for level in LEVELS {
+        let telling = move_to.anew();
+        let destination = node::TITLE.parse()?;
+        let report = bring(server, Via::Move { destination }, level, &telling)?;
+        all_is_here(
+            &format!("{what}, move, {level:?}"),
+            &report,
+            &telling,
+            &uids,
+        );
+        same_syntaxes(&format!("{what}, move, {level:?}"), has, &telling);
+
+        let telling = Arc::new(Telling::default());
+        let report = bring(server, get(&telling, got_in)?, level, &telling)?;
+        all_is_here(&format!("{what}, get, {level:?}"), &report, &telling, &uids);
+        same_syntaxes(&format!("{what}, get, {level:?}"), has, &telling);
+    }
+    Ok(())
+}
+
+/// Nothing that is compressed was brought into another transfer syntax on its way.
+#[track_caller]
+fn same_syntaxes(what: &str, has: &[&Instance], telling: &Telling) {
+    let came = telling.inbox.came();
+    for instance in has {
+        let syntax = came.get(&instance.uid).map(|(syntax, _)| syntax.as_str());
+        let is_plain = UNCOMPRESSED.contains(&instance.transfer_syntax);
+        let as_it_was = syntax == Some(instance.transfer_syntax);
+        assert!(is_plain || as_it_was, "{what}: {syntax:?}");
+    }
+}
+
+fn get(telling: &Arc<Telling>, transfer_syntaxes: &[Uid]) -> Test<Via> {
     Ok(Via::Get {
         handler: Arc::<Telling>::clone(telling),
         sop_classes: node::classes()?,
-        transfer_syntaxes: node::transfer_syntaxes()?,
+        transfer_syntaxes: transfer_syntaxes.to_vec(),
     })
 }
 
@@ -133,7 +205,11 @@ impl Switch {
 }
 
 impl InstanceHandler for Switch {
-    fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
+    fn handle(
+        &self,
+        instance: &anon_net::Instance,
+        body: &mut dyn BufRead,
+    ) -> Result<Outcome, BackendError> {
         let now = self
             .0
             .lock()

@@ -12,9 +12,9 @@ use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anon_engine::{Engine, Error, Received};
+use anon_engine::{Engine, Received};
 use anon_net::scp::Scp;
-use anon_net::{BackendError, Instance, InstanceHandler, Outcome, Remedy, Supported, Uid};
+use anon_net::{BackendError, Instance, InstanceHandler, Outcome};
 
 /// The largest data set that is taken into memory.
 const MAX_BYTES: u64 = 256 << 20;
@@ -34,20 +34,11 @@ impl InstanceHandler for Deidentify {
         let received = Received::data_set(bytes, instance.transfer_syntax.as_str())
             .announced(instance.sop_class.as_str(), instance.sop_instance.expose());
         // When this returns, the object and its pseudonyms are durable.
-        match self.0.process(received) {
-            Ok(receipt) => {
-                println!("{} from {}", receipt.outcome.name(), instance.calling);
-                Ok(match receipt.outcome {
-                    anon_engine::Outcome::Stored { .. } => Outcome::Stored,
-                    anon_engine::Outcome::Duplicate { .. } => Outcome::AlreadyStored,
-                    anon_engine::Outcome::Quarantined { .. } => Outcome::Quarantined,
-                    _ => Outcome::ClassNotSupported,
-                })
-            }
-            Err(Error::NotAsAnnounced { .. }) => Ok(Outcome::Mismatch),
-            Err(Error::Refused(_)) => Ok(Outcome::CannotUnderstand),
-            Err(error) => Err(BackendError::new(Remedy::Retry, error)),
+        let done = self.0.process(received);
+        if let Ok(receipt) = &done {
+            println!("{} from {}", receipt.outcome.name(), instance.calling);
         }
+        anon_examples::answer(done)
     }
 }
 
@@ -56,15 +47,8 @@ fn main() -> anyhow::Result<()> {
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:1045".into());
     let project = arguments.next().unwrap_or_else(|| "target/received".into());
     let engine = anon_examples::engine(project.as_ref())?;
-
-    let syntaxes = anon_examples::TRANSFER_SYNTAXES.map(Uid::new);
-    let syntaxes: Vec<Uid> = syntaxes.into_iter().collect::<Result<_, _>>()?;
-    let mut supported = Supported::new();
-    for class in anon_examples::SOP_CLASSES {
-        supported = supported.with(Uid::new(class)?, syntaxes.clone());
-    }
     let scp = Scp::builder("EXAMPLE".parse()?, Arc::new(Deidentify(engine)))
-        .supported(supported)
+        .supported(anon_examples::supported()?)
         .bind(address.parse()?)?;
     println!("EXAMPLE listens at {}", scp.local_addr());
 

@@ -194,6 +194,11 @@ fn the_readme_is_short() {
     let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
     let lines = readme.lines().count();
     assert!(lines <= 120, "README.md has {lines} lines");
+    // It says so.
+    let receiver = "examples/src/bin/receive_over_dicom.rs";
+    let receiver = fs::read_to_string(root().join(receiver)).expect("the receiver");
+    let lines = receiver.lines().count();
+    assert!(lines <= 60, "the receiver has {lines} lines");
 }
 
 /// Directories of machines that the project was worked on. Split, so that this file passes.

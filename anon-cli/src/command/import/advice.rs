@@ -1,19 +1,28 @@
 //! What to type next, when something was refused that a setting decides.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anon_model::Modality;
 use anon_model::modality::class_name;
 
 use crate::command::Context;
-use crate::record::Summary;
 
-/// One line each: which storage classes were refused, and the commands that take them in.
-pub(super) fn of(context: &Context<'_>, summary: &Summary) -> Vec<String> {
+/// One line each: which storage classes were refused, and the commands that take them in and try again.
+pub(super) fn of(context: &Context<'_>, refused: &BTreeMap<String, u64>) -> Vec<String> {
+    let mut lines = to_take_in(context, refused);
+    if !lines.is_empty() {
+        let retry = "quarantine retry --category Invalid_Storage_Class";
+        lines.push(format!("  {}", context.typed(retry)));
+    }
+    lines
+}
+
+/// One line each: which storage classes the project does not take, and the commands that take them in.
+pub(crate) fn to_take_in(context: &Context<'_>, refused: &BTreeMap<String, u64>) -> Vec<String> {
     let mut lines = Vec::new();
     let mut modalities = BTreeSet::new();
     let mut classes = BTreeSet::new();
-    for (class, count) in &summary.storage_classes_refused {
+    for (class, count) in refused {
         let name = class_name(class).unwrap_or("not a storage class of the standard");
         lines.push(format!(
             "not among the project's storage classes: {count} of {class} ({name})"
@@ -38,7 +47,5 @@ pub(super) fn of(context: &Context<'_>, summary: &Summary) -> Vec<String> {
             lines.push(format!("  {}", context.typed(&command)));
         }
     }
-    let retry = "quarantine retry --category Invalid_Storage_Class";
-    lines.push(format!("  {}", context.typed(retry)));
     lines
 }

@@ -58,7 +58,7 @@ pub(crate) fn summary(
     summary: &Summary,
 ) -> anyhow::Result<()> {
     let report = context.report;
-    let advice = advice::of(context, summary);
+    let advice = advice::of(context, &summary.storage_classes_refused);
     report.json(&Line {
         event: "summary",
         command: Some(command),
@@ -103,13 +103,7 @@ fn remarks(context: &Context<'_>, summary: &Summary) {
     if (quarantined || summary.failed > 0) && !report.is_json() && !report.shows_phi() {
         report.talk("files are named by their place in the run; --show-phi names their paths");
     }
-    if summary.shared_patient > 0 {
-        report.warn(&format!(
-            "{} objects name no patient: they share one anonymous patient, and their dates became \
-             20000101 (missing_patient_id)",
-            summary.shared_patient
-        ));
-    }
+    warn_of_shared_patient(context, summary.shared_patient);
     if summary.burned_in_unknown > 0 {
         report.warn(&format!(
             "{} objects are ultrasound or secondary capture and do not say if text is burned into \
@@ -121,6 +115,16 @@ fn remarks(context: &Context<'_>, summary: &Summary) {
         report.talk(&format!(
             "{} directories were not entered: hidden ones, links, or the project's own",
             summary.directories_passed
+        ));
+    }
+}
+
+/// Objects without a patient are stored, and not what they seem.
+pub(crate) fn warn_of_shared_patient(context: &Context<'_>, count: u64) {
+    if count > 0 {
+        context.report.warn(&format!(
+            "{count} objects name no patient: they share one anonymous patient, and their dates became \
+             20000101 (missing_patient_id)"
         ));
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use anon_engine::quarantine::QuarantineOptions;
 use anon_engine::store::DirectoryStoreOptions;
-use anon_engine::testing::files::Place;
+use anon_engine::testing::files::{Place, Syntax, ct_small};
 use anon_engine::{
     DirectoryQuarantine, DirectoryStore, Engine, EntryId, Kept, Outcome, Quarantine, Received,
+    Spool,
 };
 
 use super::world::{self, STUDY_DATE, bytes, ct, lookups, received, refused};
@@ -344,4 +345,64 @@ fn a_newer_or_broken_reason_is_an_error_of_that_entry() {
 
 fn entry_id(digest: &str) -> EntryId {
     format!("Burned_In/{digest}").parse().expect("an entry")
+}
+
+#[test]
+fn an_object_says_which_instance_it_is() {
+    let place = Place::new(1);
+    let object = ct_small(&place);
+    let uid = place.instance_uid();
+    let says = |received: &Received| {
+        let uid = received.sop_instance().expect("it can be read");
+        uid.map(anon_model::Phi::into_exposed)
+    };
+    let dir = tempfile::tempdir().expect("a directory");
+    let spool = Spool::open(dir.path().join("spool")).expect("a spool");
+    let spool = spool.with_memory_bytes(0);
+    for syntax in [
+        Syntax::ImplicitLittle,
+        Syntax::ExplicitLittle,
+        Syntax::ExplicitBig,
+        Syntax::Deflated,
+    ] {
+        let (file, alone) = (object.write(syntax), object.write_data_set(syntax));
+        let path = dir.path().join(syntax.uid());
+        let mut copy = std::fs::File::create(&path).expect("a file");
+        std::io::Write::write_all(&mut copy, &file).expect("room");
+        let spooled = spool.receive(&mut &*alone, 1 << 30);
+        for received in [
+            Received::part10(file),
+            Received::file(path),
+            Received::data_set(alone, syntax.uid()),
+            spooled.expect("room").as_data_set(syntax.uid()),
+        ] {
+            assert_eq!(
+                says(&received),
+                Some(uid.clone()),
+                "{syntax:?}: {received:?}"
+            );
+        }
+    }
+    // What stands behind it does not matter, and what stands before it must be sound.
+    let mut cut = object.write_data_set(Syntax::ExplicitLittle);
+    cut.truncate(cut.len() / 2);
+    assert_eq!(
+        says(&Received::data_set(cut, "1.2.840.10008.1.2.1")),
+        Some(uid)
+    );
+    for nothing in [
+        Vec::new(),
+        b"this is no data set at all, is it".to_vec(),
+        vec![0xFF; 4096],
+    ] {
+        assert_eq!(says(&Received::part10(nothing.clone())), None);
+        assert_eq!(
+            says(&Received::data_set(nothing, "1.2.840.10008.1.2.1")),
+            None
+        );
+    }
+    let without = object.without(dicom_core::Tag(0x0008, 0x0018));
+    assert_eq!(says(&Received::part10(bytes(&without))), None);
+    let missing = Received::file(dir.path().join("missing"));
+    assert!(missing.sop_instance().is_err());
 }

@@ -38,7 +38,10 @@ mod portable {
 mod tests {
     use std::io::{Read, Write};
     use std::net::TcpListener;
+    use std::time::Instant;
 
+    use super::super::tcp::Tcp;
+    use super::super::transport::Transport as _;
     use super::*;
 
     #[test]
@@ -56,6 +59,48 @@ mod tests {
                 assert_eq!(&got, part);
             }
         }
+    }
+
+    #[test]
+    fn a_connection_sends_and_acknowledges_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let there = listener.local_addr().expect("its address");
+        let stream = TcpStream::connect(there).expect("a stream");
+        let mut theirs = listener.accept().expect("a connection").0;
+        let ours = stream.try_clone().expect("a handle");
+        assert!(!ours.nodelay().expect("an option"));
+        let mut tcp = Tcp::new(stream).expect("a connection");
+        assert!(ours.nodelay().expect("an option"));
+        let deadline = Instant::now() + Duration::from_mins(1);
+        for part in [b"one", b"two"] {
+            set_slow(&ours);
+            theirs.write_all(part).expect("room");
+            let mut got = [0; 3];
+            assert_eq!(tcp.read(&mut got, deadline).expect("bytes"), 3);
+            assert_eq!(&got, part);
+            assert!(is_quick(&ours));
+        }
+    }
+
+    /// The state in which Linux holds acknowledgements back.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn set_slow(stream: &TcpStream) {
+        let socket = SockRef::from(stream);
+        socket.set_tcp_quickack(false).expect("an option");
+        assert!(!is_quick(stream));
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn set_slow(_: &TcpStream) {}
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn is_quick(stream: &TcpStream) -> bool {
+        SockRef::from(stream).tcp_quickack().expect("an option")
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn is_quick(_: &TcpStream) -> bool {
+        true
     }
 
     #[test]

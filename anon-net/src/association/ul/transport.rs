@@ -29,6 +29,11 @@ pub trait Transport: fmt::Debug + Send + Sync {
     fn reset(&mut self);
 }
 
+const _: () = {
+    const fn shared<T: Send + Sync + ?Sized>() {}
+    shared::<dyn Transport>();
+};
+
 /// What a [`Transport`] of its own kind has against the peer: [`Error::Tls`] says it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]

@@ -1,9 +1,11 @@
 //! What is told of a retrieve, while it goes on and at its end.
 
+use std::collections::BTreeMap;
+
 use super::Level;
-use crate::InstanceUid;
 use crate::dimse::SubOperations;
 use crate::service::ServiceError;
+use crate::{InstanceUid, Uid};
 
 /// What became of a study: `expected` is the sum of `stored`, `quarantined`, `excluded` and what is
 /// missing. `Debug` shows no UID.
@@ -20,6 +22,9 @@ pub struct StudyReport {
     pub quarantined: usize,
     /// Those that are not wanted.
     pub excluded: usize,
+    /// Of those that are not wanted, how many there are of each storage SOP class, as far as the peer
+    /// says it.
+    pub excluded_classes: BTreeMap<Uid, usize>,
     /// Of those missing, the ones that the peer says it could not send.
     pub failed: usize,
     /// Those that did not arrive.
@@ -36,6 +41,7 @@ impl StudyReport {
             stored: 0,
             quarantined: 0,
             excluded: 0,
+            excluded_classes: BTreeMap::new(),
             failed: 0,
             missing: Vec::new(),
             error: Some(error),

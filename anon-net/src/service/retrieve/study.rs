@@ -18,30 +18,32 @@ const LIST: usize = 64;
 const AFTER_FAILURE: Duration = Duration::from_millis(500);
 
 /// What is asked for in a round.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Round {
     Study,
     Series,
+    /// Series of which nothing is here, and of the others the instances.
+    Rest,
     Lists,
     /// Some servers take no list.
     Singly,
 }
 
 impl Round {
-    const ALL: [Self; 4] = [Self::Study, Self::Series, Self::Lists, Self::Singly];
-
-    fn first(level: Level) -> Self {
+    /// The rounds in which a study is asked for, of which a part may be here before.
+    fn of(level: Level, part_is_here: bool) -> &'static [Self] {
         match level {
-            Level::Study => Self::Study,
-            Level::Series => Self::Series,
-            Level::Instance => Self::Lists,
+            Level::Instance => &[Self::Lists, Self::Singly],
+            _ if part_is_here => &[Self::Rest, Self::Lists, Self::Singly],
+            Level::Series => &[Self::Series, Self::Lists, Self::Singly],
+            Level::Study => &[Self::Study, Self::Series, Self::Lists, Self::Singly],
         }
     }
 
     fn level(self) -> Level {
         match self {
             Self::Study => Level::Study,
-            Self::Series => Level::Series,
+            Self::Series | Self::Rest => Level::Series,
             Self::Lists | Self::Singly => Level::Instance,
         }
     }
@@ -63,7 +65,12 @@ impl Round {
                 Self::Singly => 1,
                 _ => LIST,
             };
-            if self == Self::Series && !of_series.is_empty() {
+            let is_whole = match self {
+                Self::Series => !of_series.is_empty(),
+                Self::Rest => !of_series.is_empty() && of_series.len() == series.wanted(),
+                _ => false,
+            };
+            if is_whole {
                 let (study, series) = (study.clone(), series.uid.clone());
                 targets.push(Target::Series { study, series });
             } else {
@@ -161,9 +168,9 @@ impl<'j> Job<'j> {
     ) -> Result<(), ServiceError> {
         tally.look()?;
         let classes = self.classes(hierarchy);
-        let first = Round::first(self.request.level);
         let mut error = None;
-        for round in Round::ALL.into_iter().filter(|round| *round >= first) {
+        let rounds = Round::of(self.request.level, tally.part_is_here());
+        for round in rounds.iter().copied() {
             if tally.is_complete() {
                 return Ok(());
             }

@@ -1,6 +1,6 @@
 //! [`Tally`]: what of a study arrived, and what is missing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::{Arrival, Arrivals, Step, StudyReport};
@@ -9,7 +9,7 @@ use crate::service::dialogue::Glance;
 use crate::service::hierarchy::StudyHierarchy;
 use crate::service::transfer::Watch;
 use crate::service::{Cancel, ServiceError};
-use crate::{BackendError, Error, InstanceUid};
+use crate::{BackendError, Error, InstanceUid, Uid};
 
 /// How long arrivals are let be before they are counted again: counting costs a look-up for each
 /// instance that is missing.
@@ -24,6 +24,9 @@ pub(super) struct Tally<'a> {
     stored: usize,
     quarantined: usize,
     excluded: usize,
+    excluded_classes: BTreeMap<Uid, usize>,
+    /// Those of the excluded that are never asked for.
+    never: usize,
     missing: Vec<InstanceUid>,
     /// Named by the peer as not sent.
     pub(super) failed: BTreeSet<InstanceUid>,
@@ -43,9 +46,13 @@ impl<'a> Tally<'a> {
     ) -> Self {
         let mut missing = Vec::new();
         let mut excluded = 0;
+        let mut excluded_classes = BTreeMap::new();
         for (_, instance) in hierarchy.instances() {
             if instance.excluded {
                 excluded += 1;
+                if let Some(class) = &instance.sop_class {
+                    *excluded_classes.entry(class.clone()).or_default() += 1;
+                }
             } else {
                 missing.push(instance.uid.clone());
             }
@@ -63,6 +70,8 @@ impl<'a> Tally<'a> {
             stored: 0,
             quarantined: 0,
             excluded,
+            excluded_classes,
+            never: excluded,
             missing,
             failed: BTreeSet::new(),
             seen: 0,
@@ -78,6 +87,11 @@ impl<'a> Tally<'a> {
 
     pub(super) fn is_complete(&self) -> bool {
         self.missing.is_empty()
+    }
+
+    /// True if some of it arrived, and not all.
+    pub(super) fn part_is_here(&self) -> bool {
+        !self.missing.is_empty() && self.missing.len() + self.never < self.expected
     }
 
     pub(super) fn tell(&mut self, step: Step) {
@@ -158,6 +172,7 @@ impl<'a> Tally<'a> {
             stored: self.stored,
             quarantined: self.quarantined,
             excluded: self.excluded,
+            excluded_classes: self.excluded_classes,
             failed: failed.count(),
             error: error.filter(|_| !self.missing.is_empty()),
             missing: self.missing,

@@ -1,6 +1,7 @@
 //! [`Transfer`]: an association on which C-MOVE or C-GET is asked for, once or more.
 
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::{Target, TransferEnd};
@@ -264,16 +265,24 @@ impl Onlooker for Sending<'_> {
         let Some(uid) = request.sop_instance.clone() else {
             return Status::INVALID_INSTANCE;
         };
+        if !request.has_data_set {
+            return Status::INVALID_ARGUMENT;
+        }
         let instance = Instance::new(
             request.sop_class.clone(),
             uid,
             context.transfer_syntax.clone(),
             self.peer.clone(),
         );
-        match handler.handle(&instance, body) {
+        // What the handler leaves half done is its own; the body is sound between its calls.
+        match catch_unwind(AssertUnwindSafe(|| handler.handle(&instance, body))) {
             // Nobody is left to answer where it broke off: reading the rest tells.
-            Ok(outcome) => outcome.status().unwrap_or(Status::CANNOT_UNDERSTAND),
-            Err(error) => failure_status(&error),
+            Ok(Ok(outcome)) => outcome.status().unwrap_or(Status::CANNOT_UNDERSTAND),
+            Ok(Err(error)) => failure_status(&error),
+            Err(_) => {
+                tracing::error!(peer = %self.peer, "the handler panicked");
+                Status::PROCESSING_FAILURE
+            }
         }
     }
 }

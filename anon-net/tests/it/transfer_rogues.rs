@@ -1,0 +1,325 @@
+//! C-MOVE and C-GET of peers that break the protocol.
+
+use std::io::BufRead;
+use std::sync::mpsc::channel;
+
+use anon_net::dimse::{Command, Incoming, Request, receive_command, send, send_with};
+use anon_net::identifier::Encoding;
+use anon_net::service::{Cancel, GetRequest, MoveRequest, ServiceError, Target, TransferEnd};
+use anon_net::testing::MemoryHandler;
+use anon_net::{
+    Association, BackendError, ContextId, Error, Instance, InstanceHandler, InstanceUid, Node,
+    Operation, Outcome, Status, Uid,
+};
+
+use crate::pacs::{CT, LONG, SR, request, respond, rogue};
+
+type Rogue = fn(&mut dyn Association) -> Result<(), Error>;
+
+const IMPLICIT: &str = "1.2.840.10008.1.2";
+
+fn uid(text: &str) -> Uid {
+    text.parse().expect("a UID")
+}
+
+fn of_study() -> Target {
+    let study = "1.2.1".parse().expect("a UID");
+    Target::Study { study }
+}
+
+fn get(
+    scu: &anon_net::service::Scu,
+    node: &Node,
+    handler: &dyn InstanceHandler,
+) -> Result<TransferEnd, ServiceError> {
+    let request = GetRequest::new(of_study(), vec![uid(CT)], vec![uid(IMPLICIT)]);
+    scu.get(node, &request, handler, &Cancel::new(), &mut drop)
+}
+
+fn ask(association: &mut dyn Association) -> Result<(ContextId, Request), Error> {
+    let (context, ask, _) = request(association, Encoding::ImplicitLittle)?;
+    Ok((context, ask))
+}
+
+/// The context in which instances are sent.
+fn storage(association: &dyn Association) -> Result<ContextId, Error> {
+    let mut contexts = association.contexts().iter();
+    let found = contexts.find(|context| context.abstract_syntax.as_str() == CT);
+    found.map(|context| context.id).ok_or(Error::Closed)
+}
+
+#[test]
+fn dialogues_that_break_end_in_an_error() {
+    check(&[
+        (
+            "another message id",
+            |association| {
+                let (context, mut ask) = ask(association)?;
+                ask.message_id += 1;
+                respond(association, context, &ask, Status::SUCCESS, None)
+            },
+            "another message",
+        ),
+        (
+            "another operation",
+            |association| {
+                let (context, mut ask) = ask(association)?;
+                ask.operation = Operation::Find;
+                respond(association, context, &ask, Status::SUCCESS, None)
+            },
+            "another operation",
+        ),
+        (
+            "an abort",
+            |association| {
+                ask(association)?;
+                association.abort();
+                Ok(())
+            },
+            "Aborted",
+        ),
+        (
+            "an abort after a response",
+            |association| {
+                let (context, ask) = ask(association)?;
+                respond(association, context, &ask, Status::PENDING, None)?;
+                association.abort();
+                Ok(())
+            },
+            "Aborted",
+        ),
+        (
+            "a release",
+            |association| {
+                ask(association)?;
+                association.release(LONG)
+            },
+            "Closed",
+        ),
+    ]);
+}
+
+#[test]
+fn messages_that_make_no_sense_end_in_an_error() {
+    check(&[
+        (
+            "a cancel",
+            |association| {
+                let (context, ask) = ask(association)?;
+                let responded_to = ask.message_id;
+                send(
+                    association,
+                    context,
+                    &Command::Cancel { responded_to },
+                    LONG,
+                )
+            },
+            "it cancels",
+        ),
+        (
+            "a command set that is none",
+            |association| {
+                let (context, _) = ask(association)?;
+                let pdv = anon_net::Pdv {
+                    context,
+                    kind: anon_net::Kind::Command,
+                    place: anon_net::Place::Last,
+                    bytes: b"GET / HTTP/1.1",
+                };
+                association.send(&[pdv], LONG)
+            },
+            "not understood",
+        ),
+        (
+            "no identifier after its response",
+            |association| {
+                let (context, ask) = ask(association)?;
+                let mut response = ask.response(Status::PENDING);
+                response.has_data_set = true;
+                send(association, context, &Command::Response(response), LONG)?;
+                respond(association, context, &ask, Status::SUCCESS, None)
+            },
+            "inside a data set",
+        ),
+        (
+            "an identifier that is none",
+            |association| {
+                let (context, ask) = ask(association)?;
+                let status = Status::new(0xB000);
+                let bytes = b"\x08\0\x58\0\xFE\xFF\xFF\xFF";
+                respond(association, context, &ask, status, Some(bytes))?;
+                association.receive(LONG).map(drop)
+            },
+            "Cut",
+        ),
+    ]);
+}
+
+/// Each of them ends in an error that holds these words, by C-MOVE and by C-GET.
+fn check(table: &[(&str, Rogue, &str)]) {
+    for (case, serve, words) in table {
+        let (scu, node) = rogue(*serve);
+        let request = MoveRequest::new(of_study(), "US".parse().expect("a title"));
+        let moved = scu.move_to(&node, &request, &Cancel::new(), &mut drop);
+        let (scu, node) = rogue(*serve);
+        let got = get(&scu, &node, &MemoryHandler::new(1 << 20));
+        for (operation, result) in [("C-MOVE", moved), ("C-GET", got)] {
+            let error = result.expect_err(case);
+            let shown = format!("{error:?} {error}");
+            assert!(shown.contains(words), "{operation}, {case}: {shown}");
+        }
+    }
+}
+
+/// Only C-GET has more than one context.
+#[test]
+fn an_answer_in_another_context_ends_it() {
+    let (scu, node) = rogue(|association| {
+        let (_, ask) = ask(association)?;
+        let context = storage(association)?;
+        respond(association, context, &ask, Status::SUCCESS, None)
+    });
+    let error = get(&scu, &node, &MemoryHandler::new(1 << 20)).expect_err("an error");
+    let words = "another presentation context";
+    assert!(
+        error.to_string().contains(words) || format!("{error:?}").contains(words),
+        "{error:?}"
+    );
+}
+
+/// Panics at one instance, and keeps the others.
+#[derive(Debug)]
+struct Panics(MemoryHandler);
+
+impl InstanceHandler for Panics {
+    fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
+        assert_ne!(
+            instance.sop_instance.expose(),
+            "1.2.13",
+            "as it is meant to"
+        );
+        self.0.handle(instance, body)
+    }
+}
+
+/// What a peer sends that it must not is answered with its status, and what follows is taken.
+#[test]
+fn instances_that_are_badly_sent_are_answered() {
+    let (tell, told) = channel();
+    let (scu, node) = rogue(move |association| {
+        let (query, ask) = ask(association)?;
+        let storage = storage(association)?;
+        let store = |class: &str, instance: Option<&str>| {
+            let request = Request::new(Operation::Store, 77, uid(class));
+            match instance {
+                Some(instance) => {
+                    let instance: InstanceUid = instance.parse().expect("a UID");
+                    request.with_instance(instance)
+                }
+                None => request,
+            }
+        };
+        for (context, mut request, body) in [
+            (query, store(CT, Some("1.2.10")), Some("body")),
+            (storage, store(SR, Some("1.2.11")), Some("body")),
+            (storage, store(CT, None), Some("body")),
+            (storage, store(CT, Some("1.2.12")), None),
+            (storage, store(CT, Some("1.2.13")), Some("body")),
+            (storage, store(CT, Some("1.2.14")), Some("body")),
+        ] {
+            request.has_data_set = body.is_some();
+            let command = Command::Request(request);
+            match body {
+                Some(body) => {
+                    send_with(association, context, &command, &mut body.as_bytes(), LONG)?;
+                }
+                None => send(association, context, &command, LONG)?,
+            }
+            if let Incoming::Message {
+                command: Command::Response(response),
+                ..
+            } = receive_command(association, LONG)?
+            {
+                tell.send(response.status).map_err(|_| Error::Closed)?;
+            }
+        }
+        respond(association, query, &ask, Status::SUCCESS, None)?;
+        association.receive(LONG)?;
+        association.release(LONG)
+    });
+    let handler = Panics(MemoryHandler::new(1 << 20));
+    let end = get(&scu, &node, &handler).expect("it ends in order");
+    assert_eq!(end.status, Status::SUCCESS);
+    let said: Vec<Status> = told.try_iter().collect();
+    assert_eq!(
+        said,
+        [
+            Status::SOP_CLASS_NOT_SUPPORTED,
+            Status::SOP_CLASS_NOT_SUPPORTED,
+            Status::INVALID_INSTANCE,
+            Status::INVALID_ARGUMENT,
+            Status::PROCESSING_FAILURE,
+            Status::SUCCESS,
+        ]
+    );
+    assert_eq!(handler.0.len(), 1);
+    let kept = handler.0.stored(&"1.2.14".parse().expect("a UID"));
+    assert_eq!(kept.as_deref(), Some(&b"body"[..]));
+}
+
+#[test]
+fn an_instance_that_breaks_off_is_not_kept() {
+    let table: &[(&str, Rogue, &str)] = &[
+        (
+            "an abort in the middle",
+            |association| {
+                begin(association)?;
+                association.abort();
+                Ok(())
+            },
+            "Aborted",
+        ),
+        (
+            "a command in the middle",
+            |association| {
+                let (query, ask) = begin(association)?;
+                respond(association, query, &ask, Status::SUCCESS, None)
+            },
+            "mixes fragments",
+        ),
+        (
+            "a release in the middle",
+            |association| {
+                begin(association)?;
+                association.release(LONG)
+            },
+            "",
+        ),
+    ];
+    for (case, serve, words) in table {
+        let (scu, node) = rogue(*serve);
+        let handler = MemoryHandler::new(1 << 20);
+        let error = get(&scu, &node, &handler).expect_err(case);
+        let shown = format!("{error:?} {error}");
+        assert!(shown.contains(words), "{case}: {shown}");
+        assert!(handler.is_empty(), "{case}");
+    }
+}
+
+/// Begins to send an instance: half of it is on its way.
+fn begin(association: &mut dyn Association) -> Result<(ContextId, Request), Error> {
+    let (query, ask) = ask(association)?;
+    let context = storage(association)?;
+    let instance = "1.2.15".parse().map_err(|_| Error::Closed)?;
+    let mut request = Request::new(Operation::Store, 78, uid(CT)).with_instance(instance);
+    request.has_data_set = true;
+    send(association, context, &Command::Request(request), LONG)?;
+    let pdv = anon_net::Pdv {
+        context,
+        kind: anon_net::Kind::Data,
+        place: anon_net::Place::More,
+        bytes: b"half of a body",
+    };
+    association.send(&[pdv], LONG)?;
+    Ok((query, ask))
+}
