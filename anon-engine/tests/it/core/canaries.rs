@@ -64,7 +64,7 @@ fn check(name: &str, object: &DataSet, canaries: &Canaries, form: &Form) -> Outc
         "{case}: removed and there: {leaked:04X?}"
     );
     assert!(lost.is_empty(), "{case}: kept and not there: {lost:04X?}");
-    let head = &output[..output.len() - data_set_of(&output)?.len()];
+    let (head, _) = output.split_at(output.len() - data_set_of(&output)?.len());
     let in_head = paths(canaries.found_in(head));
     assert!(in_head.is_empty(), "{case}: in the head: {in_head:04X?}");
     if let Some(pixels) = object.get(PIXELS) {

@@ -223,13 +223,16 @@ fn many_copies_at_once_are_one_object() {
 
 #[test]
 fn a_waiting_copy_takes_over_if_the_first_is_refused() {
-    let failed = || StoreError::Write(std::io::Error::other("told to fail"));
-    let faults: [(&str, fn() -> StoreError); 2] =
-        [("failed", failed), ("quarantined", || StoreError::Occupied)];
-    for (expected, fault) in faults {
+    for (expected, fault) in [
+        (
+            "failed",
+            StoreError::Write(std::io::Error::other("told to fail")),
+        ),
+        ("quarantined", StoreError::Occupied),
+    ] {
         let world = World::new();
         let (gate, engine) = gated(&world, 2, 1 << 20);
-        *gate.fault.lock().expect("no panics") = Some(fault());
+        *gate.fault.lock().expect("no panics") = Some(fault);
         let results = Results::default();
         engine.submit(received(&nth(0)), results.taker(0));
         engine.submit(received(&nth(0)), results.taker(1));
