@@ -1,4 +1,5 @@
-"""Explains an import of real files: a table of outcomes by reason, pixel identity of every output, and the map in-tab-out."""
+"""Explains an import of a folder: a table of outcomes by reason, pixel identity of every output, and the map in-tab-out.
+Exits 1 also if there was nothing to explain or to compare."""
 import collections
 import hashlib
 import json
@@ -38,6 +39,7 @@ def pixels(path):
     return [hashlib.sha256(v + bytes(len(v) % 2)).hexdigest() for v in values]
 
 
+compared = 0
 with open(events.replace(".jsonl", ".map"), "w", encoding="utf-8") as out:
     for r in rows:
         if r["outcome"] != "stored":
@@ -50,8 +52,11 @@ with open(events.replace(".jsonl", ".map"), "w", encoding="utf-8") as out:
             before = pixels(source)
         except Exception:
             continue  # a file that only we can read: the output is read by .ci/readers.py
+        compared += bool(before)
         if before != pixels(public / r["output"]):
             failures += 1
             print("pixels differ:", r["source"])
-print(f"{len(rows)} files explained, {failures} failures")
+print(f"{len(rows)} files explained, {compared} compared by their pixels, {failures} failures")
+if not rows or not compared:
+    sys.exit("nothing was explained, or no pixels were compared: this shows nothing")
 sys.exit(1 if failures else 0)

@@ -1,13 +1,25 @@
 #!/usr/bin/env bash
-# Type-checks the crates for Windows and macOS, where their targets are installed (`rustup target add`).
+# Type-checks the crates for Windows and macOS. A target that is not installed is fetched with rustup if that can be; if
+# not it is skipped, which is no failure, and the last line says what was checked and what was not.
 # blake3 and ring (features `tls` of anon-net, `s3` and `cognito` of anon-export) are the only crates with C code: without
 # them (`blake3/pure`, none of these features) no C compiler for the target is needed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+installed() { # target
+    local libraries
+    libraries=$(rustc --print target-libdir --target "$1" 2>/dev/null) && [ -d "$libraries" ]
+}
+
+fetched() { # target
+    command -v rustup >/dev/null && timeout 120 rustup target add "$1" >/dev/null 2>&1 && installed "$1"
+}
+
+checked="" skipped=""
 for target in x86_64-pc-windows-gnu aarch64-apple-darwin; do
-    if ! rustc --print target-libdir --target "$target" 2>/dev/null | xargs -r test -d; then
-        echo "skipped: target $target not installed"
+    if ! installed "$target" && ! fetched "$target"; then
+        echo "--- $target: skipped, it is not installed and cannot be fetched"
+        skipped="$skipped $target"
         continue
     fi
     echo "--- $target: libraries"
@@ -18,4 +30,6 @@ for target in x86_64-pc-windows-gnu aarch64-apple-darwin; do
     echo "--- $target: command"
     cargo check --locked --target "$target" --no-default-features --features blake3/pure,anon-cli/keyring \
         -p anon-model -p anon-engine -p anon-cli
+    checked="$checked $target"
 done
+echo "type-checked:${checked:- nothing}; skipped:${skipped:- nothing}"

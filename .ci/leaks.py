@@ -1,5 +1,5 @@
 """Reads the report of the leak check over an import of real files. What rsna-v17 keeps on purpose is listed by element;
-anything else fails. Arguments: the report, the folder of inputs, the folder of outputs."""
+anything else fails, and so does a check of nothing. Arguments: the report, the folder of inputs, the folder of outputs."""
 import collections
 import json
 import pathlib
@@ -11,6 +11,8 @@ report, inputs, outputs = json.load(open(sys.argv[1])), pathlib.Path(sys.argv[2]
 # Free text that V17 keeps: Study and Series Description, Contrast Agent, Ethnic Group.
 KEPT_TEXT = ("(0008,1030)", "(0008,103E)", "(0018,0010)", "(0010,2160)")
 pairs = {out: source for source, out in (line.rstrip("\n").split("\t") for line in open(sys.argv[4]))}
+if not pairs:
+    sys.exit("no pair was checked for leaks: this shows nothing")
 
 
 def in_pixels(leak):
@@ -63,5 +65,5 @@ for reason, n in known.most_common():
     print(f"{n:5}  {reason}")
 for found in unknown:
     print("NOT EXPLAINED:", *found)
-print(f"{sum(known.values())} findings explained, {len(unknown)} not")
+print(f"{len(pairs)} pairs checked for leaks: {sum(known.values())} findings explained, {len(unknown)} not")
 sys.exit(1 if unknown else 0)

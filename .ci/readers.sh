@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Independent readers look at what `anon import` wrote: dcmdump, gdcminfo and pydicom read every output of examples/files,
-# and of a folder of real files where ANON_CORPUS (or ../shared/dicom) has one.
+# and of a folder of real files: that of ANON_CORPUS, which then must be there, or ../shared/dicom where that is.
 set -euo pipefail
 export PYTHONWARNINGS=ignore
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -27,15 +27,21 @@ read_all() { # project directory
     [ "$bad" = 0 ] && [ "$n" -gt 0 ]
 }
 
-"$anon" -p "$work/examples" --quiet import examples/files --modalities all
+echo "--- examples/files"
+bash .ci/corpus.sh "$anon" examples/files "$work/examples" "$python"
 read_all "$work/examples"
 find "$work/examples/public" -name '*.dcm' -print0 | while IFS= read -r -d '' file; do gdcminfo "$file" >/dev/null; done
 
 corpus="${ANON_CORPUS:-../shared/dicom}"
 if [ ! -d "$corpus" ]; then
-    echo "skipped: no corpus of real files (set ANON_CORPUS)"
+    if [ -n "${ANON_CORPUS:-}" ]; then
+        echo "ANON_CORPUS names no folder: $corpus" >&2
+        exit 1
+    fi
+    echo "skipped: no corpus of real files (set ANON_CORPUS); examples/files were checked"
     exit 0
 fi
+echo "--- $corpus"
 bash .ci/corpus.sh "$anon" "$corpus" "$work/corpus" "$python"
 read_all "$work/corpus"
 # Not every object is an image: what gdcminfo cannot read of an output it could not read before.

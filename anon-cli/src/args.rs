@@ -100,6 +100,42 @@ pub(crate) enum Command {
     Man,
 }
 
+impl Command {
+    /// The command as it is typed, for its summary.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Init(_) => "init",
+            Self::Import(_) => "import",
+            Self::ImportJavaIndex(_) => "import-java-index",
+            Self::Serve(_) => "serve",
+            Self::Echo(_) => "echo",
+            Self::Find(_) => "find",
+            Self::Retrieve(_) => "retrieve",
+            Self::Export(_) => "export",
+            Self::Status => "status",
+            Self::Patients => "patients",
+            Self::Index(_) => "index",
+            Self::Reidentify(_) => "reidentify",
+            Self::Delete(_) => "delete",
+            Self::Quarantine(Quarantine::List { .. }) => "quarantine list",
+            Self::Quarantine(Quarantine::Show { .. }) => "quarantine show",
+            Self::Quarantine(Quarantine::Retry { .. }) => "quarantine retry",
+            Self::Quarantine(Quarantine::Clear { .. }) => "quarantine clear",
+            Self::Script(Script::Check { .. }) => "script check",
+            Self::Script(Script::Show { .. }) => "script show",
+            Self::Script(Script::Explain { .. }) => "script explain",
+            Self::Config(Config::Get { .. }) => "config get",
+            Self::Config(Config::Set { .. }) => "config set",
+            Self::Config(Config::Add { .. }) => "config add",
+            Self::Config(Config::Remove { .. }) => "config remove",
+            Self::Config(Config::Edit) => "config edit",
+            Self::Config(Config::Path) => "config path",
+            Self::Completions { .. } => "completions",
+            Self::Man => "man",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Init {
     /// Where; the working directory if neither this nor --project is given

@@ -34,11 +34,13 @@ fn main() -> ExitCode {
     report::tell_panics_by_place();
     let cli = args::Cli::parse();
     let report = report::Report::new(&cli.global);
+    let name = cli.command.name();
     match command::run(cli, &report) {
         Ok(ended) => ended.into(),
         Err(error) => {
-            report.error(&error);
-            exit::code(&error).into()
+            let code = exit::code(&error);
+            report.failed(name, &error, code);
+            code.into()
         }
     }
 }

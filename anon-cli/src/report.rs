@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::panic::PanicHookInfo;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
@@ -43,7 +43,19 @@ pub(crate) struct Report {
     format: Format,
     quiet: bool,
     show_phi: bool,
+    /// True once the one summary is on its way.
+    is_concluded: AtomicBool,
     progress: Mutex<Option<Progress>>,
+}
+
+/// The summary of a command that ended in an error before it had one of its own.
+#[derive(Debug, Serialize)]
+struct Failed<'e> {
+    event: &'static str,
+    command: &'static str,
+    error: &'e str,
+    /// The exit code.
+    code: u8,
 }
 
 impl Report {
@@ -52,6 +64,7 @@ impl Report {
             format: global.format,
             quiet: global.quiet,
             show_phi: global.show_phi,
+            is_concluded: AtomicBool::new(false),
             progress: Mutex::new(None),
         }
     }
@@ -74,6 +87,12 @@ impl Report {
             self.out(line.as_bytes())?;
         }
         Ok(())
+    }
+
+    /// The one summary, which is the last line of JSON.
+    pub(crate) fn summary(&self, value: &impl Serialize) -> anyhow::Result<()> {
+        self.is_concluded.store(true, Ordering::Relaxed);
+        self.json(value)
     }
 
     /// One line for people, if people are to read this. Control characters are shown, not sent.
@@ -120,8 +139,24 @@ impl Report {
         self.talk(&format!("warning: {text}"));
     }
 
-    /// Why the command ends. Said also when quiet.
-    pub(crate) fn error(&self, error: &anyhow::Error) {
+    /// Why the command ends: said also when quiet, and the summary if there is none yet.
+    pub(crate) fn failed(&self, command: &'static str, error: &anyhow::Error, code: u8) {
+        self.error(error);
+        if self.is_concluded.load(Ordering::Relaxed) {
+            return;
+        }
+        let failed = Failed {
+            event: "summary",
+            command,
+            error: &format!("{error:#}"),
+            code,
+        };
+        if let Err(error) = self.summary(&failed) {
+            self.error(&error);
+        }
+    }
+
+    fn error(&self, error: &anyhow::Error) {
         if !matches!(error.downcast_ref(), Some(Failure::NoReader)) {
             self.say(&format!("error: {error:#}"));
         }

@@ -179,11 +179,32 @@ fn check_not_lost(project: &Project, settings: &ProjectSettings) -> anyhow::Resu
     Ok(())
 }
 
+/// How a lookup store was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Health {
+    /// There is none yet.
+    None,
+    /// It was opened, which checks its heads and its last commit, and nothing waits for repair.
+    Sound,
+    /// A crash had left it open, and it was repaired.
+    Repaired,
+    /// Another process writes: what is on its way is its own.
+    InUse,
+}
+
 /// The lookup store for commands that only look, beside whoever writes.
 pub(crate) fn read_lookups(
     project: &Project,
     settings: &ProjectSettings,
 ) -> anyhow::Result<Arc<dyn LookupStore>> {
+    look_at_lookups(project, settings).map(|(lookups, _)| lookups)
+}
+
+/// As [`read_lookups`], and how it was found.
+pub(crate) fn look_at_lookups(
+    project: &Project,
+    settings: &ProjectSettings,
+) -> anyhow::Result<(Arc<dyn LookupStore>, Health)> {
     project.check_access()?;
     let path = project.lookup_file();
     if !path.exists() {
@@ -191,12 +212,21 @@ pub(crate) fn read_lookups(
         let secret = settings::secret(project, settings, Missing::Make)?;
         let empty = MemoryStore::new(identity(settings, secret.as_ref())?)
             .context("the system has no random numbers to give")?;
-        return Ok(Arc::new(empty));
+        return Ok((Arc::new(empty), Health::None));
     }
     let secret = settings::secret(project, settings, Missing::Refuse)?;
     let identity = identity(settings, secret.as_ref())?;
     match DiskStore::open_read_only(&path, identity, &disk_options(settings)) {
-        Ok(store) => Ok(Arc::new(store)),
+        Ok(store) => {
+            let is_settled =
+                store.unsettled()?.is_empty() && store.unsettled_removals()?.is_empty();
+            let health = if is_settled {
+                Health::Sound
+            } else {
+                Health::InUse
+            };
+            Ok((Arc::new(store), health))
+        }
         // The last writer was killed: who comes first cleans up.
         Err(OpenError::NotClosed) => match Lock::try_take(&project.lock_file())? {
             Held::ByOther(pid) => Err(lock::in_use(pid)),
@@ -204,7 +234,7 @@ pub(crate) fn read_lookups(
                 let lookups = open_lookups(project, settings, secret.as_ref())?;
                 let store = open_store(project, settings)?;
                 recover(&*lookups, &store).context("cannot repair what a crash left")?;
-                Ok(lookups)
+                Ok((lookups, Health::Repaired))
             }
         },
         Err(error) => Err(explain(error)),
@@ -339,5 +369,19 @@ impl Observer for Logging {
             // Recovery is logged by the engine, instances by the import.
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_of_the_lookup_store_is_as_set() {
+        let site = "7".parse().expect("a site id");
+        let mut settings = ProjectSettings::new(site);
+        assert_eq!(disk_options(&settings).cache_bytes, 64 << 20);
+        settings.store_cache_bytes = 5 << 20;
+        assert_eq!(disk_options(&settings).cache_bytes, 5 << 20);
     }
 }

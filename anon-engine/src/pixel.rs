@@ -53,6 +53,36 @@ pub(crate) fn burned_in(
 mod tests {
     use super::*;
 
+    /// Every class of ultrasound and of secondary capture that the standard names.
+    #[test]
+    fn ultrasound_and_secondary_capture_have_to_say() {
+        use dicom_dictionary_std::uids;
+        let mut classes = vec![
+            uids::ULTRASOUND_IMAGE_STORAGE,
+            uids::ULTRASOUND_MULTI_FRAME_IMAGE_STORAGE,
+            uids::ENHANCED_US_VOLUME_STORAGE,
+            uids::SECONDARY_CAPTURE_IMAGE_STORAGE,
+            uids::MULTI_FRAME_SINGLE_BIT_SECONDARY_CAPTURE_IMAGE_STORAGE,
+            uids::MULTI_FRAME_GRAYSCALE_BYTE_SECONDARY_CAPTURE_IMAGE_STORAGE,
+            uids::MULTI_FRAME_GRAYSCALE_WORD_SECONDARY_CAPTURE_IMAGE_STORAGE,
+            uids::MULTI_FRAME_TRUE_COLOR_SECONDARY_CAPTURE_IMAGE_STORAGE,
+            // Retired, and in no dictionary of names.
+            "1.2.840.10008.5.1.4.1.1.3",
+            "1.2.840.10008.5.1.4.1.1.6",
+        ];
+        for class in &classes {
+            let judged = |annotation| burned_in(annotation, None, class);
+            assert_eq!(judged(None), BurnedInText::Unknown, "{class}");
+            assert_eq!(judged(Some(b"")), BurnedInText::Unknown, "{class}");
+            assert_eq!(judged(Some(b"NO")), BurnedInText::NotSaid, "{class}");
+            assert_eq!(judged(Some(b"YES")), BurnedInText::Shown, "{class}");
+        }
+        classes.sort_unstable();
+        let mut listed = OFTEN;
+        listed.sort_unstable();
+        assert_eq!(classes, listed);
+    }
+
     #[test]
     fn judgements() {
         use BurnedInText::{NotSaid, Shown, Unknown};

@@ -230,13 +230,33 @@ fn numbers_are_v17s(store: &dyn LookupStore) -> Outcome {
     assert_eq!(names[0].instance, uid(9));
     assert_eq!(names[1].patient, "99.99-000000");
     assert_eq!(names[1].study, uid(10));
+    // A new series of a known study: the series and the instance.
+    let names = import(store, &[wanted("1CT1", "1.1", "1.7", "1.8")])?;
+    let texts = [&names[0].study, &names[0].series, &names[0].instance];
+    assert_eq!(texts, [&uid(1), &uid(13), &uid(14)]);
     let counts = Counts {
         patients: 2,
-        uids: 12,
+        uids: 14,
         accessions: 2,
     };
     assert_eq!(store.counts()?, counts);
     assert!(store.is_frozen()?);
+    six_digits_become_seven(store)
+}
+
+fn six_digits_become_seven(store: &dyn LookupStore) -> Outcome {
+    store.adopt(Space::Patient, &Phi::new("LATE".into()), "99.99-999998")?;
+    let names = import(
+        store,
+        &[
+            wanted("NEXT1", "7.1", "7.2", "7.3"),
+            wanted("NEXT2", "8.1", "8.2", "8.3"),
+        ],
+    )?;
+    let patients = [&names[0].patient, &names[1].patient];
+    assert_eq!(patients, ["99.99-999999", "99.99-1000000"]);
+    let originals = store.originals(patients[1])?;
+    assert_eq!(originals, [(Space::Patient, Phi::new("NEXT2".into()))]);
     Ok(())
 }
 

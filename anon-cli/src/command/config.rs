@@ -98,7 +98,7 @@ fn path(context: &Context<'_>, project: &Project) -> anyhow::Result<Ended> {
     context.report.line(&file.display().to_string())?;
     let mut summary = Summary::new("config path", None, None);
     summary.path = Some(&file);
-    context.report.json(&summary)?;
+    context.report.summary(&summary)?;
     Ok(Ended::Done)
 }
 
@@ -109,7 +109,7 @@ fn get(context: &Context<'_>, project: &Project, key: &str) -> anyhow::Result<En
         .report
         .line(&value.as_ref().map_or_else(String::new, ToString::to_string))?;
     let summary = Summary::new("config get", Some(key), value.as_ref());
-    context.report.json(&summary)?;
+    context.report.summary(&summary)?;
     Ok(Ended::Done)
 }
 
@@ -127,7 +127,7 @@ fn get_all(context: &Context<'_>, project: &Project) -> anyhow::Result<Ended> {
     }
     context
         .report
-        .json(&Summary::new("config get", None, None))?;
+        .summary(&Summary::new("config get", None, None))?;
     Ok(Ended::Done)
 }
 
@@ -228,7 +228,7 @@ fn change(
     let shown = value.as_ref().map_or_else(String::new, ToString::to_string);
     context.report.line(format!("{key} = {shown}").trim_end())?;
     let summary = Summary::new(command, Some(key), value.as_ref());
-    context.report.json(&summary)?;
+    context.report.summary(&summary)?;
     Ok(Ended::Done)
 }
 
@@ -289,6 +289,6 @@ fn set_script(context: &Context<'_>, project: &Project, word: &str) -> anyhow::R
     context.report.line(&format!("script = {}", after.script))?;
     let value = Value::Text(after.script.clone());
     let summary = Summary::new("config set", Some("script"), Some(&value));
-    context.report.json(&summary)?;
+    context.report.summary(&summary)?;
     Ok(Ended::Done)
 }

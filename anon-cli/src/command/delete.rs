@@ -133,7 +133,7 @@ pub(crate) fn remove(
 }
 
 fn print(context: &Context<'_>, deleted: Deleted) -> anyhow::Result<()> {
-    context.report.json(&Summary {
+    context.report.summary(&Summary {
         event: "summary",
         command: "delete",
         deleted,

@@ -45,7 +45,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Echo) -> anyhow::Result<Ended> {
     }
     let milliseconds = began.elapsed().as_millis();
     let name = peer.node.to_string();
-    context.report.json(&Summary {
+    context.report.summary(&Summary {
         event: "summary",
         command: "echo",
         node: &name,

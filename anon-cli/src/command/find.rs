@@ -108,7 +108,7 @@ fn conclude(
         report.line(&format!("not found: {number}"))?;
     }
     summary.not_found = found.missing;
-    report.json(&summary)?;
+    report.summary(&summary)?;
     report.line(&match summary.hidden {
         0 => format!("{} studies", summary.studies),
         hidden => format!("{} studies, and {hidden} that are stored", summary.studies),

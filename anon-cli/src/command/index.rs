@@ -147,7 +147,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Index) -> anyhow::Result<Ended> 
         say(context, &written)?;
     }
     let shown = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
-    context.report.json(&Summary {
+    context.report.summary(&Summary {
         event: "summary",
         command: "index",
         studies: written.studies,

@@ -46,7 +46,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Init) -> anyhow::Result<Ended> {
     }
     let settings = make(context, &project, &args.options)?;
     let report = context.report;
-    report.json(&Summary {
+    report.summary(&Summary {
         event: "summary",
         command: "init",
         project: project.root(),

@@ -211,7 +211,7 @@ fn conclude(
         })?;
     }
     print(context, &summary)?;
-    context.report.json(&summary)?;
+    context.report.summary(&summary)?;
     Ok(context.ended(match (summary.refused, args.skip_bad_rows) {
         (0, _) => Ended::Done,
         (_, true) => Ended::Partly,

@@ -59,7 +59,7 @@ pub(crate) fn run(context: &Context<'_>) -> anyhow::Result<Ended> {
         .finish()
         .iter()
         .try_for_each(|line| report.line(line))?;
-    report.json(&Summary {
+    report.summary(&Summary {
         event: "summary",
         command: "patients",
         patients: count,

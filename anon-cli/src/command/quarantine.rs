@@ -143,7 +143,7 @@ fn list(context: &Context<'_>, project: &Project, category: Option<&str>) -> any
         .finish()
         .iter()
         .try_for_each(|line| report.line(line))?;
-    report.json(&Summary {
+    report.summary(&Summary {
         event: "summary",
         command: "quarantine list",
         entries,
@@ -194,7 +194,7 @@ fn show(context: &Context<'_>, project: &Project, name: &str) -> anyhow::Result<
     let event = Line::from(entry);
     context.report.json(&event)?;
     print(context, project, event)?;
-    context.report.json(&Summary {
+    context.report.summary(&Summary {
         event: "summary",
         command: "quarantine show",
         entries: 1,
@@ -360,7 +360,7 @@ fn clear(
         cleared += u64::from(quarantine.clear(id).context("cannot remove an entry")?);
     }
     context.report.line(&format!("{cleared} entries removed"))?;
-    context.report.json(&Summary {
+    context.report.summary(&Summary {
         event: "summary",
         command: "quarantine clear",
         entries: cleared,

@@ -90,7 +90,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Reidentify) -> anyhow::Result<En
             .iter()
             .try_for_each(|line| report.line(line))?;
     }
-    report.json(&Summary {
+    report.summary(&Summary {
         event: "summary",
         command: "reidentify",
         pseudonym,

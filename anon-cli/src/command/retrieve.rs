@@ -183,7 +183,7 @@ fn fetch_here(
 
 fn conclude(context: &Context<'_>, done: &Retrieved, all_asked: bool) -> anyhow::Result<Ended> {
     let report = context.report;
-    report.json(&Line {
+    report.summary(&Line {
         event: "summary",
         command: Some("retrieve"),
         fields: done,

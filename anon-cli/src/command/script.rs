@@ -166,7 +166,7 @@ fn check(context: &Context<'_>, script: &ScriptFile) -> anyhow::Result<Ended> {
     let loaded = open(script)?;
     tell(context, script, &loaded)?;
     let summary = summary("script check", &loaded);
-    context.report.json(&summary)?;
+    context.report.summary(&summary)?;
     let counts = format!("{} errors, {} warnings", summary.errors, summary.warnings);
     context
         .report

@@ -283,7 +283,7 @@ impl Summary {
     }
 
     fn print(&self, context: &Context<'_>) -> anyhow::Result<()> {
-        context.report.json(self)?;
+        context.report.summary(self)?;
         context.report.line(&format!(
             "{} associations: {} stored, {} duplicates, {} quarantined, {} refused, {} failed",
             self.associations,

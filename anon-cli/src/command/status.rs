@@ -10,7 +10,8 @@ use serde::Serialize;
 use crate::command::Context;
 use crate::exit::Ended;
 use crate::project::Project;
-use crate::{clock, log, report, settings, wire};
+use crate::wire::{self, Health};
+use crate::{clock, log, report, settings};
 
 #[derive(Debug, Serialize)]
 struct Summary {
@@ -25,6 +26,8 @@ struct Summary {
     name: String,
     site_id: String,
     rules: Option<String>,
+    /// How the lookup store was found: `none`, `sound`, `repaired` or `in use`.
+    lookup_store: &'static str,
     /// What the lookup store itself takes.
     lookup_bytes: u64,
     exports: Vec<Exports>,
@@ -61,7 +64,7 @@ pub(crate) fn run(context: &Context<'_>) -> anyhow::Result<Ended> {
     let project = Project::existing(&context.global)?;
     log::start_without_file(&context.global)?;
     let settings = settings::load(&project)?;
-    let lookups = wire::read_lookups(&project, &settings)?;
+    let (lookups, health) = wire::look_at_lookups(&project, &settings)?;
     let totals = lookups.totals()?;
     let counts = wire::quarantine(&project, &settings)
         .counts()
@@ -84,10 +87,16 @@ pub(crate) fn run(context: &Context<'_>) -> anyhow::Result<Ended> {
         name: settings.name.clone(),
         site_id: settings.site_id.to_string(),
         rules: lookups.rules()?.map(|rules| rules.name),
+        lookup_store: match health {
+            Health::None => "none",
+            Health::Sound => "sound",
+            Health::Repaired => "repaired",
+            Health::InUse => "in use",
+        },
         lookup_bytes,
         exports: exports.into_iter().map(Exports::from).collect(),
     };
-    context.report.json(&summary)?;
+    context.report.summary(&summary)?;
     print(context, &summary)?;
     Ok(context.ended(Ended::Done))
 }
@@ -173,7 +182,8 @@ fn print(context: &Context<'_>, summary: &Summary) -> anyhow::Result<()> {
     }
     let rules = summary.rules.as_deref().unwrap_or("none used yet");
     line(format!(
-        "lookup store: sound, {}; rules: {rules}",
+        "lookup store: {}, {}; rules: {rules}",
+        summary.lookup_store,
         report::bytes(summary.lookup_bytes)
     ))
 }

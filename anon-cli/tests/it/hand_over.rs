@@ -5,12 +5,14 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use anon_engine::testing::files::{Place, ct_small};
+use dicom_core::{Tag, VR};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::support::{Ran, Scene, Test};
+use crate::support::{Ran, Scene, Test, mode};
 
 /// More events than a pipe holds.
 pub(crate) const MANY: u32 = 600;
@@ -37,6 +39,8 @@ impl Standing {
     pub(crate) fn signal(&self, signal: Signal) -> Test {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal)?;
+        // Nothing is ever sent: a pause, so that the signal is heard while the import stands still.
+        let _ = crossbeam_channel::never::<()>().recv_timeout(Duration::from_millis(200));
         Ok(())
     }
 
@@ -65,6 +69,8 @@ fn an_import_beside_another_hands_over_its_work() -> Test {
     scene.put("more/a.dcm", &ct_small(&Place::new(99).patient(500)))?;
     scene.write("more/b.txt", b"nothing")?;
     let first = Standing::start(import(&scene, "in"))?;
+    let socket = scene.project().join("private/control.sock");
+    assert_eq!(mode(&socket)?, 0o600);
     let second = scene.json(&["import", "more"])?.exits(1);
     let summary = second.summary()?;
     assert_eq!(
@@ -112,7 +118,7 @@ fn an_import_beside_another_hands_over_its_work() -> Test {
     let first = first.finish()?.exits(0).summary()?;
     assert_eq!(first["stored"], MANY);
     assert_eq!(scene.public()?.len(), MANY as usize);
-    assert!(!scene.project().join("private/control.sock").exists());
+    assert!(!socket.exists());
     Ok(())
 }
 
@@ -162,6 +168,35 @@ fn a_signal_ends_an_import_and_the_next_goes_on() -> Test {
         assert_eq!(rest["duplicates"], stored);
         assert_eq!(rest["stored"], u64::from(many) - stored);
     }
+    Ok(())
+}
+
+#[test]
+fn a_signal_ends_a_retry_and_the_next_goes_on() -> Test {
+    let scene = Scene::new()?;
+    scene.run(&["init", "project"])?.exits(0);
+    let relaxed = ["config", "set", "durability", "relaxed"];
+    scene.json(&relaxed)?.exits(0);
+    // Twice what a pipe and those that wait hold.
+    let many = 2 * MANY;
+    for n in 0..many {
+        let object = ct_small(&Place::nth(7, n, 5)).put(Tag(0x0028, 0x0301), VR::CS, "YES");
+        scene.put(&format!("in/{n}"), &object)?;
+    }
+    let quarantined = scene.json(&["import", "in"])?.exits(1).summary()?;
+    assert_eq!(quarantined["quarantined"], json!({"Burned_In": many}));
+    let accept = ["config", "set", "burned_in", "accept"];
+    scene.json(&accept)?.exits(0);
+    let args = ["-p", "project", "--format", "json", "quarantine", "retry"];
+    let retry = Standing::start(scene.command(&args))?;
+    retry.signal(Signal::INT)?;
+    let summary = retry.finish()?.exits(130).summary()?;
+    assert_eq!(summary["interrupted"], true, "{summary}");
+    let stored = summary["stored"].as_u64().ok_or("a count")?;
+    assert!((1..u64::from(many)).contains(&stored), "{summary}");
+    let rest = scene.run(&args)?.exits(0).summary()?;
+    assert_eq!(rest["stored"], u64::from(many) - stored);
+    assert_eq!(scene.public()?.len(), many as usize);
     Ok(())
 }
 

@@ -197,6 +197,22 @@ fn the_project_itself_is_not_imported() -> Test {
 }
 
 #[test]
+fn a_project_that_is_made_is_told_of() -> Test {
+    let scene = Scene::new()?;
+    scene.cts(1)?;
+    let args = ["-p", "project", "import", "in", "--site-id", "5"];
+    let told = |err: &str| {
+        err.lines()
+            .any(|line| line.starts_with("made a project in ") && line.ends_with("site id 5"))
+    };
+    let first = scene.run(&args)?.exits(0);
+    assert!(told(&first.err), "{}", first.err);
+    let second = scene.run(&args)?.exits(0);
+    assert!(!told(&second.err), "{}", second.err);
+    Ok(())
+}
+
+#[test]
 fn a_missing_path_makes_nothing() -> Test {
     let scene = Scene::new()?;
     scene.cts(1)?;
@@ -319,10 +335,108 @@ fn warnings_are_given_once_a_run() -> Test {
             .all(|warning| warning.contains(": 3 objects")),
         "{warnings:?}"
     );
+    let again = ["-p", "again", "--format", "json"];
+    let summary = scene.run(&[&again[..], &args[2..]].concat())?.exits(0);
+    let summary = summary.summary()?;
+    let counts = (&summary["shared_patient"], &summary["burned_in_unknown"]);
+    assert_eq!(counts, (&json!(3), &json!(3)));
     let quiet = scene
         .run(&["-q", "-p", "project", "import", "in"])?
         .exits(0);
     assert_eq!(quiet.err, "");
+    Ok(())
+}
+
+/// What a run with one object, or the last of two, came to; with what quarantine keeps of it.
+fn came_to(files: &[&DataSet], setting: Option<(&str, &str)>) -> Test<String> {
+    let scene = Scene::new()?;
+    scene.run(&["init", "project"])?.exits(0);
+    if let Some((key, value)) = setting {
+        scene.json(&["config", "set", key, value])?.exits(0);
+    }
+    let mut came_to = String::new();
+    for (n, object) in files.iter().enumerate() {
+        let name = format!("in/{n}");
+        scene.put(&name, object)?;
+        let ran = scene.json(&["import", &name])?;
+        let outcome = ran.events()?[0]["outcome"].clone();
+        outcome
+            .as_str()
+            .ok_or("no outcome")?
+            .clone_into(&mut came_to);
+    }
+    let entries = scene.json(&["quarantine", "list"])?.exits(0).events()?;
+    if let Some(kept) = entries[0]["kept"].as_str() {
+        came_to = format!("{came_to}, {kept}");
+    }
+    Ok(came_to)
+}
+
+/// A setting that is read and not passed on would be no more than a word on paper.
+#[test]
+fn settings_decide_what_becomes_of_an_object() -> Test {
+    const PATIENT_ID: Tag = Tag(0x0010, 0x0020);
+    let place = Place::new(3);
+    let marked = ct_small(&place).put(Tag(0x0028, 0x0301), VR::CS, "YES");
+    let nameless = ct_small(&place).without(PATIENT_ID);
+    let first = ct_small(&place);
+    let moved = ct_small(&place.instance(2)).put(PATIENT_ID, VR::LO, "OTHER");
+    let marked = &[&marked][..];
+    for (key, value, files, without, with) in [
+        (
+            "burned_in",
+            "accept",
+            marked,
+            "quarantined, copied",
+            "stored",
+        ),
+        (
+            "missing_patient_id",
+            "quarantine",
+            &[&nameless],
+            "stored",
+            "quarantined, copied",
+        ),
+        (
+            "study_patient_conflict",
+            "first",
+            &[&first, &moved],
+            "quarantined, copied",
+            "stored",
+        ),
+        (
+            "quarantine.files",
+            "reference",
+            marked,
+            "quarantined, copied",
+            "quarantined, referenced",
+        ),
+        (
+            "quarantine.max_bytes",
+            "100",
+            marked,
+            "quarantined, copied",
+            "failed",
+        ),
+    ] {
+        assert_eq!(came_to(files, None)?, without, "without {key}");
+        assert_eq!(came_to(files, Some((key, value)))?, with, "{key} = {value}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_dialect_of_the_settings_is_that_of_the_script() -> Test {
+    let scene = Scene::new()?;
+    scene.cts(1)?;
+    scene.write("my.script", SCRIPT.as_bytes())?;
+    scene
+        .run(&["init", "project", "--script", "my.script"])?
+        .exits(0);
+    for (dialect, code) in [("ctp", 3), ("rsna", 0), ("auto", 0)] {
+        scene.json(&["config", "set", "dialect", dialect])?.exits(0);
+        scene.json(&["import", "in"])?.exits(code);
+    }
     Ok(())
 }
 
@@ -341,6 +455,11 @@ fn other_rules_are_refused_until_they_are_accepted() -> Test {
         "{}",
         refused.err
     );
+    for args in [&["serve", "--port", "0"][..], &["quarantine", "retry"]] {
+        let refused = scene.json(args)?.exits(3);
+        let told = refused.err.contains("--accept-new-rules");
+        assert!(told, "{args:?}: {}", refused.err);
+    }
     assert_eq!(scene.public()?.len(), 1);
     scene
         .json(&["import", "in", "--accept-new-rules"])?

@@ -9,6 +9,8 @@ use serde_json::json;
 
 use crate::support::{Scene, Test, mode};
 
+const CHARACTER_SET: Tag = Tag(0x0008, 0x0005);
+const ACCESSION: Tag = Tag(0x0008, 0x0050);
 const NAME: Tag = Tag(0x0010, 0x0010);
 const DESCRIPTION: Tag = Tag(0x0008, 0x1030);
 
@@ -117,5 +119,37 @@ fn what_cannot_be_written_is_told() -> Test {
         .filter(|entry| entry.file_name().to_string_lossy().ends_with(".new"))
         .collect();
     assert!(left.is_empty(), "{left:?}");
+    Ok(())
+}
+
+/// Names in any script, and a study that nobody gave an accession number.
+#[test]
+fn a_csv_is_utf8_and_has_every_study() -> Test {
+    let scene = Scene::new()?;
+    let names = ["Müller^Jérôme", "Yamada^Tarou=山田^太郎"];
+    for (n, name) in (1..).zip(names) {
+        let object = ct_small(&Place::new(3).patient(n))
+            .put(CHARACTER_SET, VR::CS, "ISO_IR 192")
+            .put(NAME, VR::PN, name)
+            .without(ACCESSION);
+        scene.put(&format!("in/{n}"), &object)?;
+    }
+    let args = ["import", "in", "--site-id", "5", "--jobs", "1"];
+    scene.json(&args)?.exits(0);
+    scene.json(&["index", "--csv", "index.csv"])?.exits(0);
+    let text = String::from_utf8(fs::read(scene.path().join("index.csv"))?)?;
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').collect())
+        .collect();
+    assert_eq!(rows.len(), 2, "{text}");
+    for (row, (n, name)) in rows.iter().zip((1..).zip(names)) {
+        let place = Place::new(3).patient(n);
+        assert_eq!(row[..2], [&*format!("5-{n:06}"); 2], "{text}");
+        assert_eq!(row[2..4], [name, &*place.patient_id()], "{text}");
+        assert_eq!(row[6..8], ["", ""], "no accession number: {text}");
+        assert_eq!(row[9], place.study_uid(), "{text}");
+    }
     Ok(())
 }

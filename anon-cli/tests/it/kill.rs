@@ -43,6 +43,8 @@ struct Known {
     outputs: BTreeMap<String, String>,
     /// Outputs that were read whole.
     whole: BTreeSet<String>,
+    /// How often `status` met a store that nobody had closed, and repaired it.
+    repaired: u32,
 }
 
 impl Known {
@@ -76,6 +78,18 @@ impl Known {
     }
 }
 
+/// With nobody who holds the project, `status` itself repairs what the kill left, and counts what
+/// is there.
+fn count(scene: &Scene, known: &mut Known) -> Test {
+    let status = scene.json(&["status"])?.exits(0).summary()?;
+    assert_eq!(status["instances"], scene.public()?.len(), "{status}");
+    known.repaired += u32::from(status["lookup_store"] == "repaired");
+    let again = scene.json(&["status"])?.exits(0).summary()?;
+    assert_ne!(again["lookup_store"], "repaired");
+    assert_eq!(again["instances"], status["instances"]);
+    Ok(())
+}
+
 /// Runs an import and kills it; true if it was through before.
 fn run(scene: &Scene, known: &mut Known, moment: &Moment) -> Test<bool> {
     let mut child = scene
@@ -107,7 +121,7 @@ fn run(scene: &Scene, known: &mut Known, moment: &Moment) -> Test<bool> {
 
 fn through(durability: &str, seed: u64) -> Test {
     let mut random = Random(seed);
-    let mut kills = 0;
+    let (mut kills, mut repaired) = (0, 0);
     while kills < KILLS {
         let scene = Scene::new()?;
         scene.cts(FILES)?;
@@ -129,11 +143,16 @@ fn through(durability: &str, seed: u64) -> Test {
             if done {
                 break;
             }
+            if of_project % 4 == 3 {
+                count(&scene, &mut known)?;
+            }
             of_project += 1;
             kills += 1;
         }
         finish(&scene, &mut known)?;
+        repaired += known.repaired;
     }
+    assert!(repaired > 5, "only {repaired} were there to repair");
     Ok(())
 }
 

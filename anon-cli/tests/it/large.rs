@@ -4,11 +4,13 @@
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anon_engine::testing::files::{Place, Syntax, ct_small};
 use dicom_core::Tag;
 
-use crate::support::{Scene, Test, finish};
+use crate::support::{Ran, Scene, Test};
 
 const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
 const ITEM: [u8; 4] = [0xFE, 0xFF, 0x00, 0xE0];
@@ -19,6 +21,9 @@ const LONGEST: u32 = 0xFFFF_FFFE;
 
 /// All that a process may take, in KiB: a quarter of an object.
 const MEMORY: u32 = 1 << 20;
+
+/// What it may hold at once, in bytes.
+const RESIDENT: u64 = 256 << 20;
 
 /// What stands at the ends of each value, with a hole between them.
 const ENDS: [&[u8]; 2] = [b"first bytes of it", b"last bytes of it"];
@@ -53,16 +58,47 @@ fn hole(file: &mut File, length: u32) -> Test {
     Ok(())
 }
 
+/// Runs a command that says little; with the most memory it held at once, in bytes.
+fn measured(command: &mut Command) -> Test<(Ran, u64)> {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut peak = 0;
+    while child.try_wait()?.is_none() {
+        peak = peak.max(high_water(child.id()));
+        // Nothing is ever sent: this is a pause.
+        let _ = crossbeam_channel::never::<()>().recv_timeout(Duration::from_millis(5));
+    }
+    let output = child.wait_with_output()?;
+    let ran = Ran {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout)?,
+        err: String::from_utf8(output.stderr)?,
+    };
+    Ok((ran, peak))
+}
+
+/// The peak so far (proc(5), `VmHWM`); 0 of a process that has ended.
+fn high_water(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}
+
 /// Imports what is in `in/`, in little memory; the one output.
 fn imported(scene: &Scene) -> Test<File> {
     let run = format!(
         "ulimit -v {MEMORY}; exec '{}' -p project --format json import in --jobs 1 --site-id 5",
         env!("CARGO_BIN_EXE_anon")
     );
-    let mut command = std::process::Command::new("sh");
+    let mut command = Command::new("sh");
     command.args(["-c", &run]).current_dir(scene.path());
-    let summary = finish(&mut command)?.exits(0).summary()?;
+    let (ran, peak) = measured(&mut command)?;
+    let summary = ran.exits(0).summary()?;
     assert_eq!(summary["stored"], 1);
+    assert!(peak > 0 && peak < RESIDENT, "{peak} bytes at once");
     let mut directory = scene.project().join("public");
     while directory.is_dir() {
         let entry = fs::read_dir(&directory)?

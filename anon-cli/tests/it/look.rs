@@ -17,6 +17,7 @@ fn an_empty_project_has_nothing_to_show() -> Test {
         assert_eq!(status[field], 0, "{field}");
     }
     assert_eq!(status["quarantined"], json!({}));
+    assert_eq!(status["lookup_store"], "none");
     for command in ["patients", "index"] {
         assert_eq!(scene.json(&[command])?.exits(0).events()?.len(), 1);
     }
@@ -44,6 +45,8 @@ fn who_is_who() -> Test {
     scene
         .json(&["import", "in", "--site-id", "5", "--uid-root", "1.2.3"])?
         .exits(0);
+    let status = scene.json(&["status"])?.exits(0).summary()?;
+    assert_eq!(status["lookup_store"], "sound");
     let patients = scene.json(&["patients"])?.exits(0);
     assert_eq!(patients.events()?[0]["patient"], "5-000001");
     assert!(!patients.out.contains(&place.patient_id()));
@@ -68,14 +71,14 @@ fn who_is_who() -> Test {
         "{text}"
     );
     for (pseudonym, kind, original) in [
-        ("5-000001", "patient", Some(place.patient_id())),
-        ("1.2.3.5.1", "uid", None),
-        ("1", "accession", None),
+        ("5-000001", "patient", place.patient_id()),
+        ("1.2.3.5.1", "uid", place.study_uid()),
+        ("1", "accession", place.accession()),
     ] {
         let found = scene.json(&["reidentify", pseudonym])?.exits(0).events()?;
         assert_eq!(found[0]["kind"], kind, "{pseudonym}");
-        if let Some(original) = original {
-            assert_eq!(found[0]["original"], original);
+        assert_eq!(found[0]["original"], original, "{pseudonym}");
+        if kind == "patient" {
             assert_eq!(found[0]["patient_name"], place.patient_name());
         }
     }

@@ -15,7 +15,9 @@ mod shared;
 mod s3_servers;
 
 mod archive;
+mod bad_input;
 mod config;
+mod disk_faults;
 mod docs;
 mod export;
 mod export_kill;
@@ -42,6 +44,7 @@ mod serve;
 mod serve_kill;
 mod servers;
 mod serving;
+mod summaries;
 mod support;
 mod tls;
 mod v17;

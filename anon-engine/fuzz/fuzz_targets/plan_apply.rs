@@ -1,5 +1,5 @@
 //! Plan and apply under the built-in rules: what is written is a file that plans again, to the
-//! same length, and never holds a patient's name.
+//! same length.
 
 #![no_main]
 

@@ -77,6 +77,7 @@ struct State {
     tree: Tree,
     steps: u64,
     reads: u64,
+    listed: Vec<PathBuf>,
     fault: Option<Fault>,
     mounts: Vec<PathBuf>,
 }
@@ -136,6 +137,11 @@ impl SimDisk {
     /// Operations that read something.
     pub fn reads(&self) -> u64 {
         self.state().reads
+    }
+
+    /// The directories whose names were listed, in order.
+    pub fn listed(&self) -> Vec<PathBuf> {
+        self.state().listed.clone()
     }
 
     /// Cuts the power at a step, counted from 1. A write at that step is half done; everything
@@ -357,6 +363,7 @@ impl Disk for SimDisk {
     fn list(&self, path: &Path) -> io::Result<Names> {
         let mut state = self.state();
         state.look()?;
+        state.listed.push(path.to_path_buf());
         let found = state.tree.find(path).ok_or(io::ErrorKind::NotFound)?;
         let Some(Node::Dir(dir)) = state.tree.get(found) else {
             return Err(io::ErrorKind::NotADirectory.into());

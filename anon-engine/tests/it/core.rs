@@ -6,6 +6,7 @@
 )]
 
 mod build;
+mod canaries;
 mod encodings;
 mod hostile;
 mod identity;

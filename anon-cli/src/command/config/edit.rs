@@ -38,7 +38,7 @@ pub(super) fn run(context: &Context<'_>, project: &Project) -> anyhow::Result<En
     context.report.line(&format!("project.toml {changed}"))?;
     context
         .report
-        .json(&Summary::new("config edit", None, None))?;
+        .summary(&Summary::new("config edit", None, None))?;
     Ok(Ended::Done)
 }
 

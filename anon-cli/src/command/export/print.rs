@@ -144,7 +144,7 @@ impl<'r> Printer<'r> {
             Some(error) => summary.error = Some(error.text()),
             None => {}
         }
-        self.report.json(&summary)?;
+        self.report.summary(&summary)?;
         conclude(context, &summary)
     }
 

@@ -59,7 +59,7 @@ pub(crate) fn summary(
 ) -> anyhow::Result<()> {
     let report = context.report;
     let advice = advice::of(context, &summary.storage_classes_refused);
-    report.json(&Line {
+    report.summary(&Line {
         event: "summary",
         command: Some(command),
         fields: summary,

@@ -71,7 +71,7 @@ pub(super) fn run(
         outcome: done.outcome,
         reason: done.reason,
     };
-    context.report.json(&summary)?;
+    context.report.summary(&summary)?;
     print(context, &summary)?;
     Ok(Ended::Done)
 }

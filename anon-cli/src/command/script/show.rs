@@ -34,7 +34,7 @@ pub(super) fn run(context: &Context<'_>, script: &ScriptFile) -> anyhow::Result<
     let loaded = open(script)?;
     tell(context, script, &loaded)?;
     let Some(rules) = &loaded.rules else {
-        context.report.json(&summary("script show", &loaded))?;
+        context.report.summary(&summary("script show", &loaded))?;
         return Ok(loaded.ended());
     };
     let report = context.report;
@@ -64,7 +64,7 @@ pub(super) fn run(context: &Context<'_>, script: &ScriptFile) -> anyhow::Result<
         .iter()
         .try_for_each(|line| report.line(line))?;
     remarks(context, rules)?;
-    report.json(&summary("script show", &loaded))?;
+    report.summary(&summary("script show", &loaded))?;
     Ok(Ended::Done)
 }
 

@@ -1,7 +1,5 @@
 //! Broken and hostile bytes: refused with a place, fast, and never by a panic.
 
-use std::time::{Duration, Instant};
-
 use anon_engine::Category;
 use anon_script::rules::Action;
 use dicom_core::Tag;
@@ -77,8 +75,7 @@ fn cut_at_every_offset() -> Outcome {
 }
 
 #[test]
-fn lengths_beyond_the_end_are_refused_at_once() {
-    let begun = Instant::now();
+fn lengths_beyond_the_end_are_refused_where_they_stand() {
     for (enc, syntax) in Enc::ALL {
         for (vr, len) in [
             ("OB", 0xFFFF_FFFE_u32),
@@ -96,7 +93,8 @@ fn lengths_beyond_the_end_are_refused_at_once() {
                     Category::DicomReadError,
                     "{enc:?} {vr} {tag}"
                 );
-                assert!(refusal.offset.is_some());
+                let place = refusal.offset.expect("a place");
+                assert!(place < object.len() as u64, "{enc:?} {vr} {tag}");
             }
         }
         let mut item = enc.header(SEQUENCE, "SQ", UNDEFINED);
@@ -104,7 +102,6 @@ fn lengths_beyond_the_end_are_refused_at_once() {
         let object = Object::new(enc).raw(SEQUENCE, item).part10(syntax);
         assert!(run(&keep_all(), &object).is_err());
     }
-    assert!(begun.elapsed() < Duration::from_secs(5));
 }
 
 #[test]
@@ -127,7 +124,7 @@ fn nesting_has_a_bottom() {
 }
 
 #[test]
-fn two_hundred_thousand_sequences_end_fast() {
+fn two_hundred_thousand_sequences_are_read_no_further_than_the_limit() {
     for (enc, syntax) in Enc::ALL {
         let mut opening = enc.header(SEQUENCE, "SQ", UNDEFINED);
         opening.extend(enc.header(Tag(0xFFFE, 0xE000), "", UNDEFINED));
@@ -135,10 +132,15 @@ fn two_hundred_thousand_sequences_end_fast() {
             .raw(SEQUENCE, opening.repeat(200_000))
             .part10(syntax);
         for policy in [keep_all(), Table::new().policy()] {
-            let begun = Instant::now();
             let refusal = run(&policy, &bomb).expect_err("too deep");
             assert!(refusal.reason.contains("too deep"), "{refusal}");
-            assert!(begun.elapsed() < Duration::from_secs(5));
+            // Far behind the limit of depth nothing was looked at.
+            let levels = usize::from(policy.limits.max_depth) + 2;
+            let looked_at = 1_000 + levels * opening.len();
+            assert!(
+                refusal.offset.is_some_and(|at| at < looked_at as u64),
+                "{refusal:?}"
+            );
         }
     }
 }

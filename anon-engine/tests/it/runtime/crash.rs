@@ -227,6 +227,12 @@ fn check(disk: &SimDisk, project: &Project, acknowledged: &Receipts, context: &s
     if totals.instances == files.len() as u64 {
         assert_eq!(totals.bytes, bytes, "{context}");
     }
+    // Neither opening nor importing walks through the outputs: there can be millions.
+    let listed = disk.listed();
+    assert!(
+        !listed.iter().any(|path| path.starts_with("/public")),
+        "{context}: {listed:?}"
+    );
     // Nothing left in between.
     assert!(
         disk.files(Path::new("/private/tmp")).is_empty(),

@@ -9,10 +9,15 @@ use anon_engine::{
     Deidentified, Engine, Error, MemoryStore, Outcome, OutputPath, Quarantine, Received, Staged,
     Stopped, Store, StoreError,
 };
+use dicom_core::{Tag, VR};
 
-use super::world::{Results, World, bytes, changed, ct, nth, outcome, received, refused};
+use super::world::{
+    Results, SERIES_UID, World, bytes, changed, ct, nth, outcome, received, refused,
+};
 
 const LONG: Duration = Duration::from_mins(1);
+const PATIENT_ID: Tag = Tag(0x0010, 0x0020);
+const STUDY_UID: Tag = Tag(0x0020, 0x000D);
 #[cfg(feature = "object")]
 const PIXELS: dicom_core::Tag = dicom_core::Tag(0x7FE0, 0x0010);
 
@@ -23,6 +28,8 @@ struct Gate {
     open: Mutex<bool>,
     changed: Condvar,
     waiting: AtomicUsize,
+    /// What the next staging fails with.
+    fault: Mutex<Option<StoreError>>,
 }
 
 impl Gate {
@@ -40,7 +47,10 @@ impl Store for Gate {
             open = self.changed.wait(open).expect("no panics");
         }
         drop(open);
-        self.inner.stage(object)
+        match self.fault.lock().expect("no panics").take() {
+            Some(fault) => Err(fault),
+            None => self.inner.stage(object),
+        }
     }
 
     fn publish(&self, group: Vec<Staged>) -> Vec<Result<(), StoreError>> {
@@ -118,24 +128,64 @@ fn an_object_is_stored_once_and_then_a_duplicate() {
     assert_eq!((totals.instances, totals.bytes), (1, first.bytes_out));
 }
 
+/// Each way to contradict what is stored: the reason says which, in our own names only.
 #[test]
-fn another_object_under_the_same_uid_is_quarantined() {
+fn contradictions_are_quarantined_with_a_reason_in_pseudonyms() {
+    let place = Place::nth(1, 0, 4);
+    let (other, third) = (place.patient(50), place.patient(60));
+    let next = ct(place.instance(2));
+    let cases = [
+        (
+            "other content",
+            changed(nth(0)),
+            "instance 1.2.3.99.3 is stored already, with other content",
+        ),
+        (
+            "a study of another patient, who is known",
+            next.clone().put(PATIENT_ID, VR::LO, other.patient_id()),
+            "study 1.2.3.99.1 belongs to patient 99-000001, and this object says 99-000002",
+        ),
+        (
+            "a study of another patient, who is new",
+            next.clone().put(PATIENT_ID, VR::LO, third.patient_id()),
+            "study 1.2.3.99.1 belongs to patient 99-000001, and this object says a patient that is \
+             new to this project",
+        ),
+        (
+            "a series of another study",
+            next.put(STUDY_UID, VR::UI, place.other_uid(7)),
+            "series 1.2.3.99.2 belongs to study 1.2.3.99.1, and this object names another study",
+        ),
+        (
+            "an instance of another series",
+            nth(0).put(SERIES_UID, VR::UI, place.other_uid(8)),
+            "instance 1.2.3.99.3 is stored under series 1.2.3.99.2, and this object names another \
+             series",
+        ),
+    ];
     let world = World::new();
     let engine = world.engine();
-    let before = engine.process(received(&nth(0))).expect("stored");
-    let result = engine
-        .process(received(&changed(nth(0))))
-        .expect("quarantined");
-    let Outcome::Quarantined {
-        category, entry, ..
-    } = &result.outcome
-    else {
-        panic!("{result:?}");
-    };
-    assert_eq!(category.name(), "Capture_PHI_Error");
-    assert!(world.quarantine.entry(entry).expect("memory").is_some());
-    assert_eq!(world.store.paths().len(), 1);
-    assert_eq!(before.outcome.name(), "stored");
+    for object in [nth(0), ct(other)] {
+        let receipt = engine.process(received(&object)).expect("stored");
+        assert_eq!(receipt.outcome.name(), "stored");
+    }
+    for (case, object, wanted) in &cases {
+        let result = engine.process(received(object)).expect("quarantined");
+        let Outcome::Quarantined {
+            category,
+            entry,
+            reason,
+            ..
+        } = &result.outcome
+        else {
+            panic!("{case}: {result:?}");
+        };
+        assert_eq!(category.name(), "Capture_PHI_Error", "{case}");
+        assert_eq!(reason, wanted, "{case}");
+        assert!(world.quarantine.entry(entry).expect("memory").is_some());
+    }
+    assert_eq!(world.store.paths().len(), 2);
+    assert_eq!(world.lookups.totals().expect("memory").patients, 2);
 }
 
 #[test]
@@ -173,20 +223,32 @@ fn many_copies_at_once_are_one_object() {
 
 #[test]
 fn a_waiting_copy_takes_over_if_the_first_is_refused() {
-    let world = World::new();
-    let (gate, engine) = gated(&world, 2, 1 << 20);
-    let results = Results::default();
-    // Another object stands at the first one's place: it is refused when it is staged.
-    let taken = OutputPath::new(["99-000001", "1.2.3.99.1", "1.2.3.99.2", "1.2.3.99.3"]);
-    let taken = taken.expect("a path");
-    engine.submit(received(&nth(0)), results.taker(0));
-    engine.submit(received(&nth(0)), results.taker(1));
-    gate.open();
-    assert_eq!(engine.stop(LONG), Stopped::Drained);
-    assert!(gate.inner.get(&taken).is_some());
-    let mut outcomes: Vec<_> = results.take().iter().map(|(_, r)| outcome(r)).collect();
-    outcomes.sort_unstable();
-    assert_eq!(outcomes, ["duplicate", "stored"]);
+    for (expected, fault) in [
+        (
+            "failed",
+            StoreError::Write(std::io::Error::other("told to fail")),
+        ),
+        ("quarantined", StoreError::Occupied),
+    ] {
+        let world = World::new();
+        let (gate, engine) = gated(&world, 2, 1 << 20);
+        *gate.fault.lock().expect("no panics") = Some(fault);
+        let results = Results::default();
+        engine.submit(received(&nth(0)), results.taker(0));
+        engine.submit(received(&nth(0)), results.taker(1));
+        // The first stands at the gate; its copy has to wait for it.
+        spin_until(|| gate.waiting.load(Ordering::SeqCst) == 1);
+        gate.open();
+        assert_eq!(engine.stop(LONG), Stopped::Drained);
+        let results = results.take();
+        let mut outcomes: Vec<_> = results.iter().map(|(n, r)| (*n, outcome(r))).collect();
+        outcomes.sort_unstable();
+        assert_eq!(outcomes, [(0, expected), (1, "stored")]);
+        let taken = OutputPath::new(["99-000001", "1.2.3.99.1", "1.2.3.99.2", "1.2.3.99.3"]);
+        assert!(gate.inner.get(&taken.expect("a path")).is_some());
+        assert_eq!(gate.inner.paths().len(), 1);
+        assert_eq!(world.lookups.totals().expect("memory").instances, 1);
+    }
 }
 
 #[test]

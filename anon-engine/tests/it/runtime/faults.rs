@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anon_engine::testing::disk::SimDisk;
 use anon_engine::testing::files::Place;
@@ -37,6 +37,9 @@ struct Failing {
 const FINE: u32 = 0;
 const FAIL: u32 = 1;
 const PANIC: u32 = 2;
+/// Stands still until it is told something else.
+const HOLD: u32 = 3;
+const FAIL_ONCE: u32 = 4;
 
 impl Failing {
     fn new(remedy: Remedy) -> Arc<Self> {
@@ -49,9 +52,13 @@ impl Failing {
     }
 
     fn fail(&self, how: &AtomicU32) -> Result<(), BackendError> {
-        match how.load(Ordering::SeqCst) {
+        while how.load(Ordering::SeqCst) == HOLD {
+            std::thread::yield_now();
+        }
+        let once = how.compare_exchange(FAIL_ONCE, FINE, Ordering::SeqCst, Ordering::SeqCst);
+        match once.unwrap_or_else(|other| other) {
             FINE => Ok(()),
-            FAIL => Err(BackendError::new(self.remedy, "told to fail")),
+            FAIL | FAIL_ONCE => Err(BackendError::new(self.remedy, "told to fail")),
             _ => panic!("told to panic"),
         }
     }
@@ -200,6 +207,46 @@ fn a_failed_commit_fails_its_group_and_the_next_one_works() {
         .count() as u64;
     assert_eq!(lookups.totals().expect("memory").instances, stored + 1);
     assert_eq!(world.store.paths().len() as u64, stored + 1);
+}
+
+/// A copy that was put aside until the commit of the first comes next if that fails.
+#[test]
+fn a_parked_copy_takes_over_if_the_commit_fails() {
+    for (release, first) in [(FAIL_ONCE, "failed"), (FINE, "stored")] {
+        let world = World::new();
+        let lookups = Failing::new(Remedy::Retry);
+        let store: Arc<dyn Store> = world.store.clone();
+        let quarantine: Arc<dyn Quarantine> = world.quarantine.clone();
+        let engine = Engine::builder(world::policy(), lookups.clone(), store, quarantine);
+        let engine = engine.workers(1).start().expect("an engine starts");
+        lookups.commit.store(HOLD, Ordering::SeqCst);
+        let results = Results::default();
+        engine.submit(received(&nth(0)), results.taker(0));
+        engine.submit(received(&nth(0)), results.taker(1));
+        // The only worker has put the copy aside when it comes to this one, which needs no commit.
+        engine.submit(received(&world::refused(Place::new(9))), results.taker(2));
+        let mut heard = Vec::new();
+        let begun = Instant::now();
+        while heard.is_empty() {
+            assert!(begun.elapsed() < LONG, "it never happens");
+            std::thread::yield_now();
+            heard = results.take();
+        }
+        lookups.commit.store(release, Ordering::SeqCst);
+        assert_eq!(engine.stop(LONG), Stopped::Drained);
+        heard.extend(results.take());
+        let mut outcomes: Vec<_> = heard.iter().map(|(n, r)| (*n, outcome(r))).collect();
+        assert_eq!(outcomes[0], (2, "quarantined"));
+        outcomes.sort_unstable();
+        let second = if first == "failed" {
+            "stored"
+        } else {
+            "duplicate"
+        };
+        assert_eq!(outcomes[..2], [(0, first), (1, second)]);
+        assert_eq!(world.store.paths().len(), 1);
+        assert_eq!(lookups.totals().expect("memory").instances, 1);
+    }
 }
 
 #[test]
@@ -540,5 +587,4 @@ fn f20_equal_names_do_not_overwrite_each_other() {
         assert!(matches!(receipt.outcome, Outcome::Quarantined { .. }));
     }
     assert_eq!(world.quarantined(), 3);
-    let _ = ct(Place::new(1));
 }

@@ -72,6 +72,29 @@ fn a_missing_file_and_a_fifo_fail_and_nothing_else_does() {
     );
 }
 
+/// An error while a file is read is no fault of the object: it fails, and may be tried again.
+#[test]
+fn a_read_error_fails_the_object_and_quarantines_nothing() {
+    // A file of Linux that says 4,096 bytes and gives an error instead of them.
+    let broken = Path::new("/sys/class/net/lo/speed");
+    if std::fs::read(broken).is_ok() || !broken.is_file() {
+        writeln!(
+            std::io::stderr(),
+            "skipped: no file here gives a read error"
+        )
+        .expect("stderr");
+        return;
+    }
+    let world = World::new();
+    let engine = world.engine();
+    let error = engine.process(Received::file(broken)).expect_err("broken");
+    assert!(matches!(error, Error::Source(_)), "{error:?}");
+    assert_eq!(error.remedy(), Remedy::Retry);
+    assert_eq!(world.quarantined(), 0);
+    let after = engine.process(world::received(&nth(0))).expect("stored");
+    assert_eq!(after.outcome.name(), "stored");
+}
+
 /// Half a megabyte: headers are read in windows, and pixel data goes from file to file.
 fn large() -> Vec<u8> {
     ct_slice(&Place::new(5)).write(Syntax::ExplicitLittle)

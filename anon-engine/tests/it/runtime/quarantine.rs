@@ -268,7 +268,6 @@ fn a_full_quarantine_fails_the_object_and_keeps_its_source() {
         .process(received(&ct(Place::new(1))))
         .expect("stored");
     assert_eq!(fine.outcome.name(), "stored");
-    let _ = STUDY_DATE;
 }
 
 /// The form of version 1, as it was written by the release that made it.
