@@ -306,7 +306,8 @@ mod tests {
             let clock = Box::new(Manual::new(pause));
             let room = Room::with_clock(Duration::from_secs(1), Cancel::new(), clock);
             let lookups: Arc<dyn anon_model::LookupStore> = lookups;
-            let intake = Intake::new(&engine, spool, room, Arc::new(Fates::new(&lookups)));
+            let fates = Arc::new(Fates::new(&lookups, quarantine.clone()));
+            let intake = Intake::new(&engine, spool, room, fates);
             Self {
                 disk: disk.clone(),
                 quarantine,
