@@ -6,6 +6,7 @@
 )]
 
 mod build;
+#[cfg(feature = "testing")]
 mod canaries;
 mod encodings;
 mod hostile;
