@@ -11,6 +11,10 @@ mod command;
 mod control;
 mod exit;
 #[cfg(feature = "keyring")]
+#[cfg_attr(
+    not(feature = "cognito"),
+    expect(dead_code, reason = "only a user of Cognito has a password")
+)]
 mod keyring;
 mod lock;
 mod log;
