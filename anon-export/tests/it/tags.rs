@@ -50,10 +50,12 @@ impl Sink for Tagged {
     }
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
-        self.memory.put(key, len, body)?;
+        let mut bytes = Vec::new();
+        let read = body.read_to_end(&mut bytes);
+        read.map_err(|error| Error::Read { kind: error.kind() })?;
+        self.memory.put(key, len, &mut bytes.as_slice())?;
         self.puts.fetch_add(1, Ordering::Relaxed);
-        let tag = self.memory.get(key).and_then(|bytes| tag(&bytes));
-        Ok(Stored::new(anon_export::Put::Created).with_tag(tag))
+        Ok(Stored::new(anon_export::Put::Created).with_tag(tag(&bytes)))
     }
 
     fn list(
