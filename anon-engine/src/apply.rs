@@ -58,7 +58,7 @@ pub(crate) fn apply_into(plan: &Plan<'_>, names: &Names, out: &mut Vec<u8>) -> R
     if plan.syntax.deflated {
         return apply(plan, names)?.write_to(out).map_err(unreadable);
     }
-    OutputPath::new([&names.patient, &names.study, &names.series, &names.instance])?;
+    OutputPath::check([&names.patient, &names.study, &names.series, &names.instance])?;
     let mut buffer = std::mem::take(out);
     file_meta::write(
         &mut buffer,

@@ -32,22 +32,27 @@ impl OutputPath {
     /// to 64 characters of `A-Z a-z 0-9 _ - .` and inner spaces, and must not begin or end with a
     /// dot.
     pub fn new(parts: [&str; 4]) -> Result<Self, Refusal> {
+        Self::check(parts)?;
+        let [patient, study, series, _] = parts.map(str::len);
+        Ok(Self {
+            text: parts.join("/").into(),
+            ends: [
+                patient,
+                patient + 1 + study,
+                patient + 1 + study + 1 + series,
+            ],
+        })
+    }
+
+    /// What [`new`](Self::new) asks of the parts.
+    pub(crate) fn check(parts: [&str; 4]) -> Result<(), Refusal> {
         if parts.iter().all(|part| is_safe(part)) {
-            let [patient, study, series, _] = parts.map(str::len);
-            Ok(Self {
-                text: parts.join("/").into(),
-                ends: [
-                    patient,
-                    patient + 1 + study,
-                    patient + 1 + study + 1 + series,
-                ],
-            })
-        } else {
-            Err(Refusal::new(
-                Category::StorageError,
-                "a pseudonym cannot be used as a file name",
-            ))
+            return Ok(());
         }
+        Err(Refusal::new(
+            Category::StorageError,
+            "a pseudonym cannot be used as a file name",
+        ))
     }
 
     /// The four pseudonyms: patient, study, series, instance.

@@ -73,14 +73,8 @@ impl Vr {
     /// The length form, or none if these letters name no VR of PS3.5.
     #[inline]
     pub(crate) fn form(self) -> Option<Form> {
-        let [a, b] = self.0;
-        if !a.is_ascii_uppercase() || !b.is_ascii_uppercase() {
-            return None;
-        }
-        let at = usize::from(a - b'A') * 26 + usize::from(b - b'A');
-        match FORMS.get(at) {
-            Some(1) => Some(Form::Short),
-            Some(2) => Some(Form::Long),
+        match FORMS.get(slot(self.0)) {
+            Some(&(letters, form)) if letters == self.0 => form,
             _ => None,
         }
     }
@@ -159,27 +153,33 @@ impl Vr {
     }
 }
 
-const fn forms() -> [u8; 26 * 26] {
+/// Where two letters stand in [`FORMS`]: no two VRs share a place.
+#[inline]
+#[expect(clippy::as_conversions, reason = "widening, in a const fn")]
+const fn slot([a, b]: [u8; 2]) -> usize {
+    (a as usize & 31) << 5 | (b as usize & 31)
+}
+
+const fn forms() -> [([u8; 2], Option<Form>); 1 << 10] {
     const SHORT: &[u8] = b"AEASATCSDADSDTFDFLISLOLTPNSHSLSSSTTMUIULUS";
     const LONG: &[u8] = b"OBODOFOLOVOWSQSVUCUNURUTUV";
-    let mut table = [0; 26 * 26];
-    let mut class = 1;
-    while class <= 2 {
-        let letters = if class == 1 { SHORT } else { LONG };
-        let mut rest = letters;
+    let mut table = [([0; 2], None); 1 << 10];
+    let mut all = [(SHORT, Form::Short), (LONG, Form::Long)].as_slice();
+    while let [(letters, form), others @ ..] = all {
+        let mut rest = *letters;
         while let [a, b, tail @ ..] = rest {
             #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
             {
-                table[(*a - b'A') as usize * 26 + (*b - b'A') as usize] = class;
+                table[slot([*a, *b])] = ([*a, *b], Some(*form));
             }
             rest = tail;
         }
-        class += 1;
+        all = others;
     }
     table
 }
 
-static FORMS: [u8; 26 * 26] = forms();
+static FORMS: [([u8; 2], Option<Form>); 1 << 10] = forms();
 
 /// 2^13 answers of the dictionary, each in one word: a bit that says it is there, the tag, the
 /// letters (zero for none). The answers never change, so that a lost race costs a look-up only.

@@ -52,10 +52,7 @@ impl Charset {
 
     /// Decodes a value. ASCII costs nothing.
     pub(crate) fn decode<'b>(&self, bytes: &'b [u8]) -> Decoded<'b> {
-        if bytes.is_ascii()
-            && !bytes.contains(&0x1B)
-            && let Ok(text) = std::str::from_utf8(bytes)
-        {
+        if let Some(text) = plain(bytes) {
             return Decoded {
                 text: Cow::Borrowed(text),
                 sound: true,
@@ -81,6 +78,9 @@ impl Charset {
     /// soundly is marked and written byte by byte. SPACE and NUL are trimmed at both ends.
     pub(crate) fn key(&self, bytes: &[u8]) -> String {
         let bytes = crate::eval::uid::trim(bytes);
+        if let Some(text) = plain(bytes) {
+            return text.to_owned();
+        }
         let decoded = self.decode(bytes);
         if decoded.sound && !decoded.text.contains(char::REPLACEMENT_CHARACTER) {
             return decoded.text.trim_matches([' ', '\0']).to_owned();
@@ -93,7 +93,11 @@ impl Charset {
     /// The text of a value, SPACE and NUL trimmed at both ends. What has no meaning becomes
     /// U+FFFD.
     pub(crate) fn text(&self, bytes: &[u8]) -> String {
-        let decoded = self.decode(crate::eval::uid::trim(bytes));
+        let bytes = crate::eval::uid::trim(bytes);
+        if let Some(text) = plain(bytes) {
+            return text.to_owned();
+        }
+        let decoded = self.decode(bytes);
         decoded.text.trim_matches([' ', '\0']).to_owned()
     }
 
@@ -137,6 +141,14 @@ impl Term {
             _ => Self::Unknown,
         }
     }
+}
+
+/// Text that is the same in every character set: ASCII without an escape.
+fn plain(bytes: &[u8]) -> Option<&str> {
+    let odd = bytes
+        .iter()
+        .fold(0, |odd, byte| odd | (byte & 0x80) | u8::from(*byte == 0x1B));
+    std::str::from_utf8(bytes).ok().filter(|_| odd == 0)
 }
 
 fn latin1(bytes: &[u8], sound: bool) -> Decoded<'_> {

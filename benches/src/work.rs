@@ -55,9 +55,8 @@ pub fn plan_apply(
     names: &Names,
     into: &mut Vec<u8>,
 ) -> anyhow::Result<()> {
-    into.clear();
     let plan = plan(policy, Source::part10(bytes))?;
-    plan.apply(names)?.write_to(into)?;
+    plan.apply_into(names, into)?;
     Ok(())
 }
 

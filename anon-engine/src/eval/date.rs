@@ -193,7 +193,13 @@ impl Day {
     }
 
     fn text(self) -> String {
-        format!("{:04}{:02}{:02}", self.year, self.month, self.of_month)
+        let mut rest = self.year * 10_000 + self.month * 100 + self.of_month;
+        let mut digits = ['0'; 8];
+        for digit in digits.iter_mut().rev() {
+            *digit = char::from_digit(rest % 10, 10).unwrap_or('0');
+            rest /= 10;
+        }
+        String::from_iter(digits)
     }
 }
 

@@ -41,7 +41,11 @@ pub fn is_standard(uid: &[u8]) -> bool {
 /// A UID's bytes as text, SPACE and NUL trimmed at both ends. What is not ASCII is taken byte by
 /// byte, so that two originals never become one.
 pub(crate) fn text(bytes: &[u8]) -> String {
-    trim(bytes).iter().map(|b| char::from(*b)).collect()
+    let bytes = trim(bytes);
+    match std::str::from_utf8(bytes) {
+        Ok(text) if text.is_ascii() => text.to_owned(),
+        _ => bytes.iter().map(|b| char::from(*b)).collect(),
+    }
 }
 
 /// The bytes without SPACE and NUL at both ends.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use anon_script::rules::{Action, Element};
+use anon_script::rules::{Action, Element, Rules};
 use dicom_core::Tag;
 
 use super::draft::{Draft, Edit, Place, Reference, Role, Value};
@@ -45,6 +45,7 @@ struct Level {
 /// Makes a draft of the output.
 pub(super) struct Planner<'p, I> {
     policy: &'p Policy,
+    rules: &'p dyn Rules,
     walk: Walk<I>,
     pub(super) draft: Draft,
     pub(super) noted: Noted,
@@ -66,6 +67,7 @@ impl<'p, I: Input> Planner<'p, I> {
         };
         Self {
             policy,
+            rules: &*policy.rules,
             walk,
             draft: Draft::new(),
             noted: Noted::default(),
@@ -80,21 +82,30 @@ impl<'p, I: Input> Planner<'p, I> {
 
     /// Walks to the end.
     pub(super) fn run(&mut self) -> Result<(), Fault> {
+        let mut header = Header::NONE;
         loop {
-            match self.walk.next()? {
-                Token::Element(header) => self.element(&header)?,
-                Token::Item { at, len } => {
-                    self.depth += 1;
-                    let target = self.target();
-                    self.begin_verbatim(at, self.walk.position(), len, target);
+            if !self.walk.brief(&mut header) {
+                match self.walk.next()? {
+                    Token::Element(other) => header = other,
+                    Token::Item { at, len } => {
+                        self.depth += 1;
+                        let target = self.target();
+                        self.begin_verbatim(at, self.walk.position(), len, target);
+                        continue;
+                    }
+                    Token::ItemEnd { delimiter } => {
+                        self.depth -= 1;
+                        self.end(delimiter);
+                        continue;
+                    }
+                    Token::SequenceEnd { delimiter } => {
+                        self.end(delimiter);
+                        continue;
+                    }
+                    Token::End => return self.insert_up_to(u32::MAX),
                 }
-                Token::ItemEnd { delimiter } => {
-                    self.depth -= 1;
-                    self.end(delimiter);
-                }
-                Token::SequenceEnd { delimiter } => self.end(delimiter),
-                Token::End => return self.insert_up_to(u32::MAX),
             }
+            self.element(&header)?;
         }
     }
 
@@ -121,10 +132,6 @@ impl<'p, I: Input> Planner<'p, I> {
     }
 
     fn element(&mut self, header: &Header) -> Result<(), Fault> {
-        if self.draft.cost() > self.policy.limits.max_plan_bytes {
-            let problem = "the object needs more changes than fit in memory";
-            return Err(Fault::rule(problem, header.tag, header.at));
-        }
         let tag = header.tag;
         if header.len >= BULK && !header.is_undefined() {
             self.bulk.push((header.value, header.end()));
@@ -143,9 +150,9 @@ impl<'p, I: Input> Planner<'p, I> {
             self.root_element(header)
         } else {
             let is_patient = matches!(tag, method::PATIENT_NAME | method::PATIENT_ID);
-            let policy = self.policy;
-            match policy.rules.action(Element::nested(tag, self.depth)) {
-                action @ (Action::Remove | Action::Empty) => self.act(header, action),
+            match self.rules.action(Element::nested(tag, self.depth)) {
+                Action::Remove => self.walk.pass(header),
+                action @ Action::Empty => self.act(header, action),
                 _ if is_patient => self.act(header, &Action::Patient),
                 action => self.act(header, action),
             }
@@ -169,15 +176,28 @@ impl<'p, I: Input> Planner<'p, I> {
             Some(Note::Series) => Role::Series,
             Some(Note::Instance) => Role::Instance,
             _ => {
-                let policy = self.policy;
-                return self.act(header, policy.rules.action(Element::root(tag)));
+                return match self.rules.action(Element::root(tag)) {
+                    Action::Remove => self.walk.pass(header),
+                    action => self.act(header, action),
+                };
             }
         };
         self.walk.pass(header)?;
         self.edit(header, Vr::UI, Value::Role(role))
     }
 
+    /// Asked before anything of an element is taken up: what is removed costs nothing.
+    #[inline]
+    fn in_budget(&self, header: &Header) -> Result<(), Fault> {
+        if self.draft.cost() <= self.policy.limits.max_plan_bytes {
+            return Ok(());
+        }
+        let problem = "the object needs more changes than fit in memory";
+        Err(Fault::rule(problem, header.tag, header.at))
+    }
+
     fn note(&mut self, header: &Header, note: Note) -> Result<(), Fault> {
+        self.in_budget(header)?;
         if header.is_undefined() {
             let problem = "an element that must have a value has an undefined length";
             return Err(Fault::new(problem, Some(header.tag), header.at));
@@ -191,6 +211,7 @@ impl<'p, I: Input> Planner<'p, I> {
     }
 
     fn act(&mut self, header: &Header, action: &Action) -> Result<(), Fault> {
+        self.in_budget(header)?;
         match action {
             Action::Remove => self.walk.pass(header),
             Action::Keep => self.keep(header),

@@ -109,6 +109,17 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    /// A header of nothing, to be filled.
+    pub(crate) const NONE: Self = Self {
+        tag: Tag(0, 0),
+        vr: Vr::UN,
+        encoding: Encoding::ImplicitLe,
+        mended: false,
+        len: 0,
+        at: 0,
+        value: 0,
+    };
+
     #[inline]
     pub(crate) fn is_undefined(&self) -> bool {
         self.len == UNDEFINED
@@ -118,6 +129,53 @@ impl Header {
     #[inline]
     pub(crate) fn end(&self) -> u64 {
         self.value + u64::from(self.len)
+    }
+
+    /// Reads the header of nearly every element in few steps: in little endian, of a group that is
+    /// neither 0 nor that of delimiters. False says nothing, and leaves anything in `self`:
+    /// [`read`](Self::read) knows.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "5 % fewer instructions of plan and apply"
+    )]
+    pub(crate) fn brief(&mut self, bytes: &[u8], at: u64, encoding: Encoding) -> bool {
+        let Some(&[g0, g1, e0, e1, v0, v1, l0, l1]) = bytes.first_chunk::<8>() else {
+            return false;
+        };
+        let group = u16::from_le_bytes([g0, g1]);
+        if group == 0 || group == 0xFFFE {
+            return false;
+        }
+        self.tag = Tag(group, u16::from_le_bytes([e0, e1]));
+        let mut value = at + 8;
+        match encoding {
+            Encoding::ExplicitLe => {
+                self.vr = Vr([v0, v1]);
+                match self.vr.form() {
+                    Some(Form::Short) => self.len = u16::from_le_bytes([l0, l1]).into(),
+                    Some(Form::Long) => {
+                        let Some(long) = bytes.get(8..12).and_then(|rest| rest.first_chunk::<4>())
+                        else {
+                            return false;
+                        };
+                        self.len = u32::from_le_bytes(*long);
+                        value = at + 12;
+                    }
+                    None => return false,
+                }
+            }
+            Encoding::ImplicitLe => {
+                self.vr = dict::vr(self.tag).unwrap_or(Vr::UN);
+                self.len = u32::from_le_bytes([v0, v1, l0, l1]);
+            }
+            Encoding::ExplicitBe => return false,
+        }
+        self.encoding = encoding;
+        self.mended = false;
+        self.at = at;
+        self.value = value;
+        true
     }
 
     /// Reads the header at `at` from the bytes that begin there. What encloses it ends at `end`,
