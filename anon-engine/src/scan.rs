@@ -12,6 +12,8 @@
 //! first element disagrees with the encoding around it is read in the encoding it has.
 
 mod header;
+#[cfg(test)]
+mod tests;
 
 use dicom_core::Tag;
 
@@ -184,8 +186,8 @@ impl<I: Input> Walk<I> {
     }
 
     /// Reads the element that comes next, if it is one that needs no second look: in a data set
-    /// whose encoding is known, of defined length, with a value that ends within. Nearly all are;
-    /// where it says false, nothing has moved, and [`next`](Self::next) knows what stands there.
+    /// whose encoding is known, with a value that ends within. Nearly all are; where it says false,
+    /// nothing has moved, and [`next`](Self::next) knows what stands there.
     #[inline]
     pub(crate) fn brief(&mut self, into: &mut Header) -> bool {
         let Some(frame) = self.stack.last() else {
@@ -198,7 +200,7 @@ impl<I: Input> Walk<I> {
         let Ok(window) = self.input.window(self.at, 12) else {
             return false;
         };
-        if !into.brief(window, self.at, encoding) || into.is_undefined() || into.end() > end {
+        if !into.brief(window, self.at, encoding) || into.end() > end {
             return false;
         }
         self.left -= 1;
