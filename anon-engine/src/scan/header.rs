@@ -69,24 +69,21 @@ impl Encoding {
     /// Appends a header. A value too long for the length field of its VR is written as UN
     /// (PS3.5 section 6.2.2); the length field is always the last of the header.
     pub(crate) fn put_header(self, out: &mut Vec<u8>, tag: Tag, vr: Vr, len: u32) {
-        out.extend_from_slice(&self.put_tag(tag));
+        let [g0, g1, e0, e1] = self.put_tag(tag);
         if self == Self::ImplicitLe {
-            out.extend_from_slice(&self.put_u32(len));
+            let [l0, l1, l2, l3] = self.put_u32(len);
+            out.extend_from_slice(&[g0, g1, e0, e1, l0, l1, l2, l3]);
             return;
         }
-        let short = u16::try_from(len).ok();
-        match (vr.form(), short) {
-            (Some(Form::Short), Some(len)) => {
-                out.extend_from_slice(&vr.0);
-                out.extend_from_slice(&self.put_u16(len));
-            }
-            (form, _) => {
-                let vr = if form == Some(Form::Long) { vr } else { Vr::UN };
-                out.extend_from_slice(&vr.0);
-                out.extend_from_slice(&[0, 0]);
-                out.extend_from_slice(&self.put_u32(len));
-            }
+        let form = vr.form();
+        if let (Some(Form::Short), Ok(len)) = (form, u16::try_from(len)) {
+            let (Vr([v0, v1]), [l0, l1]) = (vr, self.put_u16(len));
+            out.extend_from_slice(&[g0, g1, e0, e1, v0, v1, l0, l1]);
+            return;
         }
+        let Vr([v0, v1]) = if form == Some(Form::Long) { vr } else { Vr::UN };
+        out.extend_from_slice(&[g0, g1, e0, e1, v0, v1, 0, 0]);
+        out.extend_from_slice(&self.put_u32(len));
     }
 }
 
