@@ -144,34 +144,40 @@ impl Header {
         if group == 0 || group == 0xFFFE {
             return false;
         }
-        self.tag = Tag(group, u16::from_le_bytes([e0, e1]));
+        let tag = Tag(group, u16::from_le_bytes([e0, e1]));
         let mut value = at + 8;
-        match encoding {
+        let (vr, len) = match encoding {
             Encoding::ExplicitLe => {
-                self.vr = Vr([v0, v1]);
-                match self.vr.form() {
-                    Some(Form::Short) => self.len = u16::from_le_bytes([l0, l1]).into(),
+                let vr = Vr([v0, v1]);
+                let len = match vr.form() {
+                    Some(Form::Short) => u16::from_le_bytes([l0, l1]).into(),
                     Some(Form::Long) => {
                         let Some(long) = bytes.get(8..12).and_then(|rest| rest.first_chunk::<4>())
                         else {
                             return false;
                         };
-                        self.len = u32::from_le_bytes(*long);
                         value = at + 12;
+                        u32::from_le_bytes(*long)
                     }
                     None => return false,
-                }
+                };
+                (vr, len)
             }
             Encoding::ImplicitLe => {
-                self.vr = dict::vr(self.tag).unwrap_or(Vr::UN);
-                self.len = u32::from_le_bytes([v0, v1, l0, l1]);
+                let vr = dict::vr(tag).unwrap_or(Vr::UN);
+                (vr, u32::from_le_bytes([v0, v1, l0, l1]))
             }
             Encoding::ExplicitBe => return false,
-        }
-        self.encoding = encoding;
-        self.mended = false;
-        self.at = at;
-        self.value = value;
+        };
+        *self = Self {
+            tag,
+            vr,
+            encoding,
+            mended: false,
+            len,
+            at,
+            value,
+        };
         true
     }
 
