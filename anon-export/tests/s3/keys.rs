@@ -87,8 +87,10 @@ fn pages(server: &S3Server) -> Test {
     const OBJECTS: u32 = 2001;
     let sink = S3Sink::open(config(&server.endpoint()))?;
     let of = |n: u32| ObjectKey::new(["S-1", "1.1", "1.2", &format!("1.3.{n}")]);
+    // Alone: rclone fails now and then when objects that are put at once need the same new directory.
+    put(&sink, &of(0)?, &0_u32.to_le_bytes())?;
     thread::scope(|scope| -> Test {
-        let threads = (0..8).map(|first| {
+        let threads = (1..=8).map(|first| {
             let (sink, of) = (&sink, &of);
             scope.spawn(move || {
                 for n in (first..OBJECTS).step_by(8) {
