@@ -177,8 +177,15 @@ fn clear(work: &Path) -> io::Result<usize> {
     Ok(removed)
 }
 
-/// The file at `path`, if there is one and its bytes are those of `written`.
+/// The file at `path`, if there is one and its bytes are those of `written`. A link is none, and opening
+/// a pipe would wait for its writer.
 fn same_file(written: &Path, path: &Path) -> io::Result<Option<File>> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_file() => {}
+        Ok(_) => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    }
     let there = match platform::open_to_sync(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,

@@ -29,9 +29,10 @@ use run::Run;
 /// Puts objects of a source at a destination.
 ///
 /// An object that the destination has is skipped: its length is the same, and its tag is that of the
-/// bytes, as the journal remembers it or [`Sink::tag_of`] tells it. Where a listing tells no tag, the
-/// journal decides, and without it the sink, by comparing; a destination that tells neither length nor
-/// tag and does not compare has an object if it lists it.
+/// bytes, as the journal remembers it or [`Sink::is_tag_of`] tells it. Where a listing tells no tag, or
+/// one that cannot be told, the journal decides. An object that it does not know is put once more; the
+/// sink may compare. A destination that tells neither length nor tag and does not compare has an object
+/// if it lists it.
 ///
 /// # Examples
 /// ```

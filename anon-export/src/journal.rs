@@ -76,7 +76,7 @@ impl Journal {
         who: &str,
         now: fn() -> SystemTime,
     ) -> Result<Self, Error> {
-        let address = plain(address);
+        let address = plain(address, usize::MAX);
         let root = root.join(format!("{:016x}", fnv1a(&address)));
         fs::create_dir_all(root.join(PATIENTS)).map_err(at("create a directory"))?;
         let lock = File::options()
@@ -103,7 +103,7 @@ impl Journal {
         let totals = status::totals(&root)?;
         Ok(Self {
             root,
-            who: plain(who),
+            who: plain(who, MAX_WHO),
             now,
             totals: Mutex::new(totals),
             _lock: lock,
@@ -177,13 +177,13 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     path.parent().map_or(Ok(()), platform::sync_directory)
 }
 
-/// Text that is one field of a line.
-fn plain(text: &str) -> String {
+/// Text that is one field of a line, at most so many characters of it.
+fn plain(text: &str, most: usize) -> String {
     let plain = |c: char| if c.is_control() { '?' } else { c };
-    text.chars().take(MAX_TEXT).map(plain).collect()
+    text.chars().take(most).map(plain).collect()
 }
 
-const MAX_TEXT: usize = 1000;
+const MAX_WHO: usize = 200;
 
 fn seconds(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -44,6 +44,9 @@ impl Backoff {
     }
 }
 
+/// The longest wait that a destination may ask for: who asks for more is as good as away.
+pub(crate) const LONGEST_ASKED: Duration = Duration::from_mins(10);
+
 /// A number that differs from call to call and from process to process. Not for secrets.
 fn chance() -> u16 {
     let bytes = RandomState::new().hash_one(0).to_le_bytes();

@@ -232,6 +232,18 @@ pub trait Sink: fmt::Debug + Send + Sync {
         Ok(None)
     }
 
+    /// Whether a tag that a listing told is that of these bytes; none if only the destination can tell.
+    ///
+    /// By default they are compared with [`tag_of`](Self::tag_of). `body` is read as by
+    /// [`put`](Self::put).
+    ///
+    /// # Errors
+    /// Those of a body that is not what was said.
+    fn is_tag_of(&self, tag: &Tag, len: u64, body: &mut dyn Read) -> Result<Option<bool>, Error> {
+        let of = self.tag_of(len, body)?;
+        Ok(of.map(|of| of == *tag))
+    }
+
     /// Checks that the destination can be used at all: one cheap call before the first object.
     ///
     /// # Errors

@@ -31,12 +31,18 @@ pub(crate) fn run(context: &Context<'_>, args: &Export) -> anyhow::Result<Ended>
     let settings = settings::load(&project)?;
     log::start_without_file(&context.global)?;
     let cancel = Cancel::new();
-    let destination = Destination::typed(context, &project, &settings, args, &cancel)?;
-    let wishes = (cancel.clone(), destination.cancel.clone());
-    let _waiting = context.signals.on_cancel(move || {
-        wishes.0.cancel();
-        wishes.1.cancel();
-    });
+    let wish = cancel.clone();
+    let _waiting = context.signals.on_cancel(move || wish.cancel());
+    let destination = match Destination::typed(context, &project, &settings, args, &cancel) {
+        // It waited for a password, or for who takes it.
+        Err(_) if context.signals.caught().is_some() => {
+            print::interrupted(context, args)?;
+            return Ok(context.ended(Ended::Partly));
+        }
+        destination => destination?,
+    };
+    let wish = destination.cancel.clone();
+    let _peer_waits = context.signals.on_cancel(move || wish.cancel());
     let exporter = exporter(&project, &settings, &destination, args)?;
     let source = DirectorySource::new(project.public(settings.public_dir.as_deref()));
     let printer = Printer::new(context.report, &cancel, args.dry_run);

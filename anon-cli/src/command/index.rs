@@ -7,6 +7,7 @@ mod xlsx;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use anon_engine::Cancel;
 use anon_model::{LookupStore, ProjectSettings, StudyRow};
 use serde::Serialize;
 
@@ -123,28 +124,15 @@ pub(crate) fn run(context: &Context<'_>, args: &Index) -> anyhow::Result<Ended> 
         xlsx: None,
         cut: 0,
     };
-    if let Some(file) = &args.csv {
-        let place = place_of(&project, &settings, file.as_deref(), "csv");
-        let (path, studies) = file::write(&place, |file| {
-            csv::write(file, |row| each(context, &*lookups, row))
-        })?;
-        (written.studies, written.csv) = (studies, Some(path));
-    }
-    if let Some(file) = &args.xlsx {
-        let place = place_of(&project, &settings, file.as_deref(), "xlsx");
-        let mut cut = 0;
-        let (path, studies) = file::write(&place, |file| {
-            let rows = |row: Row<'_>| each(context, &*lookups, row);
-            let done = xlsx::write(file, &project.tmp(), xlsx::SHEET_ROWS, rows)?;
-            cut = done.cut;
-            Ok(done.studies)
-        })?;
-        (written.studies, written.xlsx, written.cut) = (studies, Some(path), cut);
-    }
-    if written.csv.is_none() && written.xlsx.is_none() {
-        written.studies = show(context, &*lookups)?;
+    let done = if args.csv.is_none() && args.xlsx.is_none() {
+        show(context, &*lookups, &mut written.studies)
     } else {
-        say(context, &written)?;
+        write(context, &project, &settings, &*lookups, args, &mut written)
+    };
+    match done {
+        // What is there is whole, and the summary names it.
+        Err(_) if context.signals.caught().is_some() => {}
+        done => done?,
     }
     let shown = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
     context.report.summary(&Summary {
@@ -156,6 +144,37 @@ pub(crate) fn run(context: &Context<'_>, args: &Index) -> anyhow::Result<Ended> 
         cut: written.cut,
     })?;
     Ok(context.ended(Ended::Done))
+}
+
+/// Writes the files that are wanted.
+fn write(
+    context: &Context<'_>,
+    project: &Project,
+    settings: &ProjectSettings,
+    lookups: &dyn LookupStore,
+    args: &Index,
+    written: &mut Written,
+) -> anyhow::Result<()> {
+    let cancel = context.signals.cancel();
+    if let Some(file) = &args.csv {
+        let place = place_of(project, settings, file.as_deref(), "csv");
+        let (path, studies) = file::write(&place, |file| {
+            csv::write(file, |row| each(cancel, lookups, row))
+        })?;
+        (written.studies, written.csv) = (studies, Some(path));
+    }
+    if let Some(file) = &args.xlsx {
+        let place = place_of(project, settings, file.as_deref(), "xlsx");
+        let mut cut = 0;
+        let (path, studies) = file::write(&place, |file| {
+            let rows = |row: Row<'_>| each(cancel, lookups, row);
+            let done = xlsx::write(file, &project.tmp(), xlsx::SHEET_ROWS, rows)?;
+            cut = done.cut;
+            Ok(done.studies)
+        })?;
+        (written.studies, written.xlsx, written.cut) = (studies, Some(path), cut);
+    }
+    say(context, written)
 }
 
 /// What was written, and where.
@@ -203,7 +222,8 @@ fn say(context: &Context<'_>, written: &Written) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn show(context: &Context<'_>, lookups: &dyn LookupStore) -> anyhow::Result<u64> {
+/// Shows each study, and counts them.
+fn show(context: &Context<'_>, lookups: &dyn LookupStore, studies: &mut u64) -> anyhow::Result<()> {
     let report = context.report;
     let mut table = Table::new(&[
         "anon patient",
@@ -218,8 +238,9 @@ fn show(context: &Context<'_>, lookups: &dyn LookupStore) -> anyhow::Result<u64>
         "series",
         "instances",
     ]);
-    let studies = each(context, lookups, &mut |study| {
+    let shown = each(context.signals.cancel(), lookups, &mut |study| {
         report.json(&study)?;
+        *studies += 1;
         let cells = [
             study.anon_patient_id,
             study.patient_name,
@@ -235,25 +256,74 @@ fn show(context: &Context<'_>, lookups: &dyn LookupStore) -> anyhow::Result<u64>
         ];
         let lines = table.row(cells).into_iter().flatten();
         lines.into_iter().try_for_each(|line| report.line(&line))
-    })?;
+    });
     table
         .finish()
         .iter()
         .try_for_each(|line| report.line(line))?;
-    Ok(studies)
+    shown.map(drop)
 }
 
-/// Shows each study; how many there were.
-fn each(context: &Context<'_>, lookups: &dyn LookupStore, row: Row<'_>) -> anyhow::Result<u64> {
+/// Shows each study; how many there were. A part of them is none: a signal in between is an error.
+fn each(cancel: &Cancel, lookups: &dyn LookupStore, row: Row<'_>) -> anyhow::Result<u64> {
     let mut count = 0;
     let mut done = Ok(());
     lookups.studies(&mut |study| {
-        count += 1;
-        done = row(study.into());
-        if done.is_err() || context.signals.cancel().is_cancelled() {
+        if cancel.is_cancelled() {
+            done = Err(Interrupted.into());
+        } else {
+            count += 1;
+            done = row(study.into());
+        }
+        if done.is_err() {
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
     })?;
     done.map(|()| count)
+}
+
+/// A signal came before the last study.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+struct Interrupted;
+
+#[cfg(test)]
+mod tests {
+    use anon_model::{GivenStudy, Identity, MemoryStore, Phi};
+
+    use super::*;
+
+    /// A signal in the middle of a file leaves none: half an index looks like a whole one.
+    #[test]
+    fn a_part_of_the_studies_is_an_error() {
+        let store =
+            MemoryStore::new(Identity::new("5".parse().unwrap(), "1.2".parse().unwrap()).unwrap())
+                .unwrap();
+        let studies: Vec<GivenStudy> = (1..=9)
+            .map(|n| GivenStudy {
+                patient_key: Phi::new(format!("P{n}")),
+                patient_name: format!("5-{n:06}"),
+                study_uid: Phi::new(format!("1.3.{n}")),
+                study_name: format!("1.2.5.{n}"),
+                accession_name: String::new(),
+                patient: anon_model::PatientPhi::default(),
+                study: anon_model::StudyPhi::default(),
+            })
+            .collect();
+        store
+            .adopt_studies(&studies, &[], anon_model::Adopting::AllOrNothing)
+            .unwrap();
+        let (cancel, mut shown) = (Cancel::new(), 0);
+        assert_eq!(each(&cancel, &store, &mut |_| Ok(())).unwrap(), 9);
+        let part = each(&cancel, &store, &mut |_| {
+            shown += 1;
+            if shown == 4 {
+                cancel.cancel();
+            }
+            Ok(())
+        });
+        assert!(part.unwrap_err().is::<Interrupted>());
+        assert_eq!(shown, 4);
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use zeroize::Zeroizing;
+
 #[cfg(not(unix))]
 use self::elsewhere as system;
 #[cfg(unix)]
@@ -10,8 +12,11 @@ use self::unix as system;
 /// Asks on the terminal, and does not show what is typed. None where there is no terminal, or standard
 /// input is none.
 ///
-/// The asking ends when `ended` says that a signal came: an error of kind `Interrupted`.
-pub(crate) fn ask_hidden(question: &str, ended: impl Fn() -> bool) -> io::Result<Option<String>> {
+/// What is typed is wiped from memory when it is dropped; it has up to 4,095 bytes. The asking ends when `ended` says that a signal came: an error of kind `Interrupted`.
+pub(crate) fn ask_hidden(
+    question: &str,
+    ended: impl Fn() -> bool,
+) -> io::Result<Option<Zeroizing<String>>> {
     system::ask_hidden(question, ended)
 }
 
@@ -23,25 +28,30 @@ mod unix {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::io::Errno;
     use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+    use zeroize::{Zeroize as _, Zeroizing};
+
+    /// What a terminal takes as one line, on Linux.
+    const LONGEST: usize = 4096;
 
     pub(super) fn ask_hidden(
         question: &str,
         ended: impl Fn() -> bool,
-    ) -> io::Result<Option<String>> {
+    ) -> io::Result<Option<Zeroizing<String>>> {
         // A script that pipes something in does not mean to be asked.
         if !io::stdin().is_terminal() {
             return Ok(None);
         }
         let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty");
-        let Ok(mut terminal) = terminal else {
+        let Ok(terminal) = terminal else {
             return Ok(None);
         };
-        terminal.write_all(question.as_bytes())?;
         let answer = {
+            // First: who is asked may answer at once.
             let _hidden = Hidden::new(&terminal)?;
+            (&terminal).write_all(question.as_bytes())?;
             read_line(&terminal, ended)
         };
-        terminal.write_all(b"\n")?;
+        (&terminal).write_all(b"\n")?;
         answer.map(Some)
     }
 
@@ -65,12 +75,13 @@ mod unix {
         }
     }
 
-    fn read_line(terminal: &File, ended: impl Fn() -> bool) -> io::Result<String> {
+    fn read_line(terminal: &File, ended: impl Fn() -> bool) -> io::Result<Zeroizing<String>> {
         const LOOK: Timespec = Timespec {
             tv_sec: 0,
             tv_nsec: 200_000_000,
         };
-        let mut line = Vec::new();
+        // All of it at once: growing would leave copies behind.
+        let mut line = Zeroizing::new(Vec::with_capacity(LONGEST));
         loop {
             if ended() {
                 return Err(io::ErrorKind::Interrupted.into());
@@ -87,10 +98,17 @@ mod unix {
             match byte {
                 _ if end => break,
                 [b'\n' | b'\r'] => break,
+                [_] if line.len() == LONGEST => return Err(io::ErrorKind::InvalidInput.into()),
                 [byte] => line.push(byte),
             }
         }
-        String::from_utf8(line).map_err(|_| io::ErrorKind::InvalidData.into())
+        match String::from_utf8(std::mem::take(&mut line)) {
+            Ok(line) => Ok(Zeroizing::new(line)),
+            Err(error) => {
+                error.into_bytes().zeroize();
+                Err(io::ErrorKind::InvalidData.into())
+            }
+        }
     }
 }
 
@@ -98,8 +116,13 @@ mod unix {
 mod elsewhere {
     use std::io;
 
+    use zeroize::Zeroizing;
+
     #[expect(clippy::unnecessary_wraps, reason = "the other systems can fail")]
-    pub(super) fn ask_hidden(_: &str, _: impl Fn() -> bool) -> io::Result<Option<String>> {
+    pub(super) fn ask_hidden(
+        _: &str,
+        _: impl Fn() -> bool,
+    ) -> io::Result<Option<Zeroizing<String>>> {
         Ok(None)
     }
 }

@@ -7,6 +7,10 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 use std::time::Duration;
 
+use dicom_object::{InMemDicomObject, open_file};
+use serde_json::json;
+
+use crate::shared::servers::{Kind, Server, Setup};
 use crate::support::{Scene, Test, tree};
 
 const FILES: u32 = 150;
@@ -23,11 +27,9 @@ fn there(scene: &Scene) -> Test<BTreeMap<String, Vec<u8>>> {
     Ok(there)
 }
 
-fn kill(scene: &Scene, turn: u64) -> Test {
+fn kill(scene: &Scene, to: &str, turn: u64) -> Test {
     let mut child = scene
-        .command(&[
-            "-p", "project", "--format", "json", "export", "file:out", "--all",
-        ])
+        .command(&["-p", "project", "--format", "json", "export", to, "--all"])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()?;
@@ -53,7 +55,7 @@ fn killed_at_any_moment() -> Test {
     scene.json(&["import", "in"])?.exits(0);
     let public = scene.public()?;
     for turn in 0..KILLS {
-        kill(&scene, turn)?;
+        kill(&scene, "file:out", turn)?;
         let before = there(&scene)?;
         for (name, bytes) in &before {
             assert_eq!(
@@ -80,5 +82,76 @@ fn killed_at_any_moment() -> Test {
         // Anew, with the journal of before: the listing decides.
         fs::remove_dir_all(scene.path().join("out"))?;
     }
+    Ok(())
+}
+
+/// By SOP instance, the objects that a receiver has of each.
+fn received(server: &Server) -> Test<BTreeMap<String, Vec<InMemDicomObject>>> {
+    let mut all = BTreeMap::<String, Vec<InMemDicomObject>>::new();
+    for path in server.received()? {
+        let object = open_file(path)?;
+        let instance = object.meta().media_storage_sop_instance_uid();
+        let instance = instance.trim_end_matches('\0').to_owned();
+        all.entry(instance).or_default().push(object.into_inner());
+    }
+    Ok(all)
+}
+
+/// A receiver without queries: the journal alone can tell. What was on its way when a kill came may come
+/// twice, and nothing else.
+#[test]
+fn killed_at_any_moment_beside_a_node() -> Test {
+    const NODE_KILLS: u64 = 24;
+    let Some(server) = Kind::Storescp.start(&Setup::default())? else {
+        return Ok(());
+    };
+    let scene = Scene::new()?;
+    scene.cts(FILES)?;
+    scene.run(&["init", "project"])?.exits(0);
+    scene.json(&["import", "in"])?.exits(0);
+    scene
+        .json(&["config", "set", "export.associations", "1"])?
+        .exits(0);
+    let place = format!("{}@{}", server.title(), server.address());
+    for turn in 0..NODE_KILLS {
+        kill(&scene, &place, turn)?;
+    }
+    let told = scene.json(&["export", &place, "--all", "--dry-run"])?;
+    let told = told.exits(0).summary()?;
+    let last = scene
+        .json(&["export", &place, "--all"])?
+        .exits(0)
+        .summary()?;
+    assert_eq!(
+        (&last["sent"], &last["skipped"]),
+        (&told["sent"], &told["skipped"])
+    );
+    let again = scene
+        .json(&["export", &place, "--all"])?
+        .exits(0)
+        .summary()?;
+    assert_eq!(
+        (&again["sent"], &again["skipped"]),
+        (&json!(0), &json!(FILES))
+    );
+    let received = received(&server)?;
+    let public = scene.public()?;
+    assert_eq!(received.len(), public.len(), "exactly the set");
+    for name in public.keys() {
+        let ours = open_file(scene.project().join("public").join(name))?.into_inner();
+        let instance = name
+            .rsplit('/')
+            .next()
+            .and_then(|it| it.strip_suffix(".dcm"));
+        let there = received
+            .get(instance.ok_or("a name")?)
+            .ok_or("it is not there")?;
+        assert!(
+            there.iter().all(|it| *it == ours),
+            "{name} is there as something else"
+        );
+    }
+    let twice = received.values().map(|all| all.len() - 1).sum::<usize>();
+    assert!(twice as u64 <= NODE_KILLS, "{twice} objects came twice");
     Ok(())
 }

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-#[cfg(all(feature = "keyring", feature = "cognito"))]
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 
@@ -33,7 +36,7 @@ fn made(server: &S3Server) -> Test<Scene> {
     Ok(scene)
 }
 
-fn set(scene: &Scene, key: &str, value: &str) -> Test {
+pub(crate) fn set(scene: &Scene, key: &str, value: &str) -> Test {
     scene.json(&["config", "set", key, value])?.exits(0);
     Ok(())
 }
@@ -162,6 +165,130 @@ fn keys_come_from_where_the_settings_say() -> Test {
     Ok(())
 }
 
+/// As the tools of AWS find them: a profile, by the setting or the variable.
+#[test]
+fn keys_come_from_a_profile() -> Test {
+    let Some(server) = S3Server::rclone(ACCESS, SECRET)? else {
+        return Ok(());
+    };
+    let scene = made(&server)?;
+    let lines =
+        format!("[trial]\naws_access_key_id = {ACCESS}\naws_secret_access_key = {SECRET}\n");
+    scene.write(".aws/credentials", lines.as_bytes())?;
+    export(&scene, &[], &[])?.exits(3);
+    let of_variable = [("AWS_PROFILE", "trial")];
+    let ran = export(&scene, &[], &of_variable)?.exits(0).summary()?;
+    assert_eq!(counts(&ran), [40, 0, 0].map(Value::from).each_ref());
+    is_copy(&scene, &server, "site 4+%/TRIAL 7/")?;
+    set(&scene, "s3.profile", "trial")?;
+    let ran = export(&scene, &[], &[])?.exits(0).summary()?;
+    assert_eq!(counts(&ran), [0, 40, 0].map(Value::from).each_ref());
+    Ok(())
+}
+
+/// Hands out keys as the agent of a container does, to who has the token; they last for a moment. Says
+/// how often it was asked.
+#[cfg(unix)]
+fn agent() -> Test<(String, Arc<AtomicU32>)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("http://{}/keys", listener.local_addr()?);
+    let asked = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&asked);
+    let answer = move |stream: TcpStream| -> Test {
+        let mut stream = BufReader::new(stream);
+        let (mut line, mut is_ours) = (String::new(), false);
+        while stream.read_line(&mut line)? > 2 {
+            is_ours |= line
+                .to_ascii_lowercase()
+                .starts_with("authorization: canary");
+            line.clear();
+        }
+        let soon = Command::new("date")
+            .args(["-u", "-d", "+2 seconds", "+%Y-%m-%dT%H:%M:%SZ"])
+            .output()?;
+        let keys = serde_json::json!({
+            "AccessKeyId": ACCESS,
+            "SecretAccessKey": SECRET,
+            "Token": "CANARYTOKEN",
+            "Expiration": String::from_utf8(soon.stdout)?.trim(),
+        });
+        let (status, keys) = if is_ours {
+            counted.fetch_add(1, Ordering::Relaxed);
+            (200, keys.to_string())
+        } else {
+            (401, String::new())
+        };
+        let (stream, len) = (stream.get_mut(), keys.len());
+        write!(
+            stream,
+            "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {len}\r\n\
+             connection: close\r\n\r\n{keys}"
+        )?;
+        Ok(())
+    };
+    // It ends with the test process; who asks sees what goes wrong.
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            drop(answer(stream));
+        }
+    });
+    Ok((url, asked))
+}
+
+/// Keys of a container are asked for again before they are over, in the middle of an export.
+#[test]
+#[cfg(unix)]
+fn keys_of_a_container_are_renewed() -> Test {
+    let Some(server) = S3Server::rclone(ACCESS, SECRET)? else {
+        return Ok(());
+    };
+    let scene = made(&server)?;
+    let (url, asked) = agent()?;
+    let variables = [
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &*url),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "CANARY"),
+    ];
+    let ran = export(&scene, &[], &variables)?.exits(0);
+    assert_eq!(
+        counts(&ran.summary()?),
+        [40, 0, 0].map(Value::from).each_ref()
+    );
+    is_copy(&scene, &server, "site 4+%/TRIAL 7/")?;
+    let asked = asked.load(Ordering::Relaxed);
+    assert!(asked > 1, "asked {asked} times");
+    // The agent does not know us.
+    let variables = [variables[0], ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "other")];
+    let refused = export(&scene, &[], &variables)?;
+    assert!(matches!(refused.code, Some(3 | 5)), "{refused:?}");
+    let all = format!("{}{}{}{}", ran.out, ran.err, refused.out, refused.err);
+    assert!(!all.contains("CANARY"), "{all}");
+    Ok(())
+}
+
+/// The token of a web identity for keys, which moto gives to everybody.
+#[test]
+fn keys_come_from_a_web_identity() -> Test {
+    let Some(server) = S3Server::moto()? else {
+        return Ok(());
+    };
+    server.make_bucket()?;
+    let scene = made(&server)?;
+    let token = scene.write("token", b"CANARY")?;
+    let variables = [
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", &*token.to_string_lossy()),
+        ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/trial"),
+        ("AWS_ENDPOINT_URL_STS", &server.endpoint()),
+        ("AWS_REGION", "eu-central-1"),
+    ];
+    let ran = export(&scene, &[], &variables)?.exits(0).summary()?;
+    assert_eq!(counts(&ran), [40, 0, 0].map(Value::from).each_ref());
+    assert!(
+        server.log()?.contains("\"POST / "),
+        "the service of tokens was asked"
+    );
+    Ok(())
+}
+
 #[test]
 fn what_is_not_set_is_named() -> Test {
     let scene = Scene::new()?;
@@ -237,6 +364,116 @@ fn made_for_user(
     Ok(scene)
 }
 
+/// A Cognito user with a project, moto for Cognito, and rclone with the keys that moto gives to everybody.
+#[cfg(feature = "cognito")]
+pub(crate) struct User {
+    pub(crate) scene: Scene,
+    ids: BTreeMap<String, String>,
+    server: S3Server,
+    _cognito: S3Server,
+}
+
+#[cfg(feature = "cognito")]
+impl User {
+    pub(crate) fn start() -> Test<Option<Self>> {
+        let (Some(cognito), Some(server)) = (
+            S3Server::moto()?,
+            S3Server::rclone("TESTACCESSKEY12345", "ABCSECRETKEY")?,
+        ) else {
+            return Ok(None);
+        };
+        let ids = cognito.cognito()?;
+        Ok(Some(Self {
+            scene: made_for_user(&server, &cognito, &ids)?,
+            ids,
+            server,
+            _cognito: cognito,
+        }))
+    }
+
+    pub(crate) fn id(&self, name: &str) -> &str {
+        self.ids.get(name).map_or("", String::as_str)
+    }
+}
+
+/// Not a word of a password, a key or a token, however much is to be told.
+#[test]
+#[cfg(feature = "cognito")]
+fn nothing_secret_is_said_at_any_level() -> Test {
+    let Some(user) = User::start()? else {
+        return Ok(());
+    };
+    set(&user.scene, "s3.password_env", "TRIAL_PASSWORD")?;
+    let password = user.id("PASSWORD");
+    let verbose = ["-vvv", "-p", "project", "export", "s3", "--all"];
+    let mut command = user.scene.command(&verbose);
+    let ran = finish(command.env("TRIAL_PASSWORD", password))?.exits(0);
+    let said = format!("{}{}", ran.out, ran.err);
+    assert!(said.contains("TRACE anon_export"), "{said}");
+    // The keys and the session token of moto, and how tokens of JSON begin.
+    for secret in [password, "TESTACCESSKEY", "ABCSECRETKEY", "ABC12345", "eyJ"] {
+        assert!(!said.contains(secret), "{secret}: {said}");
+    }
+    set(&user.scene, "s3.username", "")?;
+    set(&user.scene, "s3.password_env", "")?;
+    fs::remove_dir_all(user.scene.project().join("export"))?;
+    let mut command = user.scene.command(&verbose);
+    let keys = [
+        ("AWS_ACCESS_KEY_ID", "TESTACCESSKEY12345"),
+        ("AWS_SECRET_ACCESS_KEY", "ABCSECRETKEY"),
+        ("AWS_SESSION_TOKEN", "CANARYTOKEN"),
+    ];
+    let ran = finish(command.envs(keys))?.exits(0);
+    let said = format!("{}{}", ran.out, ran.err);
+    for (_, secret) in keys {
+        assert!(!said.contains(secret), "{secret}: {said}");
+    }
+    assert!(!tree(&user.server.files())?.is_empty());
+    Ok(())
+}
+
+/// A login at a pool that does not answer is given up when a signal comes.
+#[test]
+#[cfg(all(feature = "cognito", unix))]
+fn a_signal_ends_a_login() -> Test {
+    use rustix::process::{Pid, Signal, kill_process};
+
+    let scene = Scene::new()?;
+    scene.run(&["init", "project"])?.exits(0);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
+    for (key, value) in [
+        ("s3.bucket", BUCKET),
+        ("s3.endpoint", "http://127.0.0.1:9"),
+        (
+            "s3.cognito_endpoint",
+            &format!("http://{}", silent.local_addr()?),
+        ),
+        ("s3.user_pool_id", "eu-central-1_pool"),
+        ("s3.app_client_id", "client"),
+        ("s3.identity_pool_id", "eu-central-1:identities"),
+        ("s3.username", "tester"),
+        ("s3.password_env", "TRIAL_PASSWORD"),
+    ] {
+        set(&scene, key, value)?;
+    }
+    let child = scene
+        .command(&["-p", "project", "--format", "json", "export", "s3", "--all"])
+        .env("TRIAL_PASSWORD", "CANARY")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()?;
+    let connection = silent.accept()?;
+    let pid = Pid::from_raw(child.id().try_into()?).ok_or("a process")?;
+    kill_process(pid, Signal::INT)?;
+    let output = child.wait_with_output()?;
+    assert_eq!(output.status.code(), Some(130));
+    let out = String::from_utf8(output.stdout)?;
+    let last: Value = serde_json::from_str(out.lines().last().ok_or("nothing was said")?)?;
+    assert_eq!(last["interrupted"], true, "{last}");
+    drop(connection);
+    Ok(())
+}
+
 #[test]
 #[cfg(feature = "cognito")]
 fn a_cognito_user_exports_into_the_own_directory() -> Test {
@@ -264,6 +501,14 @@ fn a_cognito_user_exports_into_the_own_directory() -> Test {
     let ran = export(&scene, &[], &right)?.exits(0).summary()?;
     assert_eq!(counts(&ran), [40, 0, 0].map(Value::from).each_ref());
     is_copy(&scene, &server, &format!("site 4+%/{}/TRIAL 7/", id("SUB")))?;
+    // The password itself, where a name should be, is not repeated.
+    let mistaken = export(&scene, &["--new-password-env", "CANARY-1!"], &right)?.exits(3);
+    let said = format!("{}{}", mistaken.out, mistaken.err);
+    assert!(
+        said.contains("no name of an environment variable"),
+        "{said}"
+    );
+    assert!(!said.contains("CANARY"), "{said}");
     // A user who must choose a new password: it is never made up.
     set(&scene, "s3.username", "newcomer")?;
     let temporary = ("TRIAL_PASSWORD", id("TEMPORARY"));

@@ -46,13 +46,25 @@ fn archives_take_what_is_exported_once() -> Test {
             .exits(0);
         let is_taken = kind.takes("1.2.840.10008.1.2.5");
         let ran = scene.json(&["export", "ARCHIVE", "--all"])?;
-        let summary = ran.exits(i32::from(!is_taken)).summary()?;
+        let ran = ran.exits(i32::from(!is_taken));
+        let summary = ran.summary()?;
         let sent = if is_taken { 21 } else { 20 };
         assert_eq!(
             (&summary["sent"], &summary["failed"]),
             (&json!(sent), &json!(21 - sent)),
             "{kind:?}: {summary}"
         );
+        // The one patient whose object is not taken is told why, and no other.
+        let told = ran.events()?;
+        let errors = told.iter().filter(|it| it["event"] == "patient");
+        let errors: Vec<&str> = errors.filter_map(|it| it["error"].as_str()).collect();
+        assert_eq!(errors.len(), usize::from(!is_taken), "{kind:?}: {errors:?}");
+        for error in errors {
+            assert!(
+                error.contains("in this encoding: allow it there"),
+                "{error}"
+            );
+        }
         // Without the journal: the archive is asked, at image level.
         std::fs::remove_dir_all(scene.project().join("export"))?;
         let place = format!("{}@{}", server.title(), server.address());

@@ -122,6 +122,32 @@ fn what_cannot_be_written_is_told() -> Test {
     Ok(())
 }
 
+/// A device or a pipe is not replaced by a file of originals.
+#[test]
+#[cfg(unix)]
+fn what_is_no_file_is_left_alone() -> Test {
+    use std::os::unix::fs::FileTypeExt as _;
+
+    let scene = made()?;
+    let pipe = scene.path().join("pipe");
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()?
+            .success()
+    );
+    std::os::unix::fs::symlink("/dev/null", scene.path().join("null"))?;
+    for name in ["pipe", "null"] {
+        for option in ["--csv", "--xlsx"] {
+            let refused = scene.json(&["index", option, name])?.exits(4);
+            assert!(refused.err.contains("it is no file"), "{}", refused.err);
+        }
+    }
+    assert!(fs::symlink_metadata(pipe)?.file_type().is_fifo());
+    assert!(fs::symlink_metadata(scene.path().join("null"))?.is_symlink());
+    Ok(())
+}
+
 /// Names in any script, and a study that nobody gave an accession number.
 #[test]
 fn a_csv_is_utf8_and_has_every_study() -> Test {

@@ -46,5 +46,7 @@ mod servers;
 mod serving;
 mod summaries;
 mod support;
+#[cfg(all(feature = "cognito", target_os = "linux"))]
+mod terminal;
 mod tls;
 mod v17;

@@ -8,8 +8,9 @@ use aws_smithy_http_client::Connector;
 use aws_smithy_runtime_api::client::http::{HttpConnector as _, HttpConnectorSettings};
 use aws_smithy_runtime_api::http::Request;
 use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
 use serde_json::Value;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::error::{CognitoError, Step, refusal};
 use crate::s3::answer::is_tls;
@@ -21,6 +22,8 @@ const ANSWER: Duration = Duration::from_secs(30);
 
 /// Tokens are a few KiB.
 const LONGEST_ANSWER: usize = 1 << 20;
+/// A request holds one token, or a password.
+const LONGEST_REQUEST: usize = 64 << 10;
 
 /// Where requests go.
 #[derive(Debug)]
@@ -57,14 +60,14 @@ impl Service {
         })
     }
 
-    /// Sends a request, and returns what a success holds.
-    pub(super) async fn call(&self, step: Step, body: &Value) -> Result<Value, CognitoError> {
+    /// Sends a request, and returns what a success holds. `body` is wiped.
+    pub(super) async fn call(&self, step: Step, body: Value) -> Result<Value, CognitoError> {
         let (url, service) = if step.is_identity_pool() {
             (&self.identity_pool, "AWSCognitoIdentityService")
         } else {
             (&self.user_pool, "AWSCognitoIdentityProviderService")
         };
-        let mut request = Request::new(SdkBody::from(body.to_string()));
+        let mut request = Request::new(SdkBody::from(Bytes::from_owner(text_of(body))));
         let odd = |_| CognitoError::Setting {
             name: "endpoint",
             problem: "it is no URL",
@@ -105,6 +108,25 @@ impl Service {
     }
 }
 
+/// A request as text, which is wiped when it is dropped. Passwords and tokens are in it.
+fn text_of(mut body: Value) -> Zeroizing<Vec<u8>> {
+    // All of it at once: growing would leave copies behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(LONGEST_REQUEST));
+    serde_json::to_writer(&mut *text, &body).expect("memory takes a value whose keys are texts");
+    wipe(&mut body);
+    text
+}
+
+/// Wipes every text that stands in a value.
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(items) => items.iter_mut().for_each(wipe),
+        Value::Object(members) => members.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 async fn read(mut body: ByteStream, step: Step) -> Result<Zeroizing<Vec<u8>>, CognitoError> {
     let mut bytes = Zeroizing::new(Vec::new());
     while let Some(piece) = body.next().await {
@@ -133,7 +155,18 @@ fn domain(region: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_request_is_sent_as_it_is_and_wiped() {
+        let mut request =
+            json!({ "Flow": "F", "Parameters": { "PASSWORD": "CANARY", "list": ["CANARY"] } });
+        assert_eq!(*text_of(request.clone()), request.to_string().into_bytes());
+        wipe(&mut request);
+        assert!(!request.to_string().contains("CANARY"), "{request}");
+    }
 
     #[test]
     fn names_of_errors() {

@@ -158,7 +158,7 @@ impl Session {
             "AuthFlow": "REFRESH_TOKEN_AUTH",
             "AuthParameters": { "REFRESH_TOKEN": refresh.expose() },
         });
-        let mut answer = self.service.call(Step::Refresh, &request).await?;
+        let mut answer = self.service.call(Step::Refresh, request).await?;
         Ok(tokens(Step::Refresh, &mut answer)?.id)
     }
 }
@@ -172,7 +172,7 @@ async fn authenticate(service: &Service, login: &Login) -> Result<Tokens, Cognit
             "PASSWORD": login.password.expose(),
         },
     });
-    let mut answer = service.call(Step::Authenticate, &request).await?;
+    let mut answer = service.call(Step::Authenticate, request).await?;
     match challenge(&answer).as_deref() {
         None => tokens(Step::Authenticate, &mut answer),
         Some("NEW_PASSWORD_REQUIRED") => new_password(service, login, &mut answer).await,
@@ -201,7 +201,7 @@ async fn new_password(
             "NEW_PASSWORD": new.expose(),
         },
     });
-    let mut answer = service.call(step, &request).await?;
+    let mut answer = service.call(step, request).await?;
     match challenge(&answer) {
         None => tokens(step, &mut answer),
         Some(name) => Err(unknown(&name)),
@@ -238,7 +238,7 @@ fn tokens(step: Step, answer: &mut Value) -> Result<Tokens, CognitoError> {
 /// The `sub` of the user, by its name: attributes have no order.
 async fn directory(service: &Service, access: &Secret) -> Result<String, CognitoError> {
     let request = json!({ "AccessToken": access.expose() });
-    let answer = service.call(Step::User, &request).await?;
+    let answer = service.call(Step::User, request).await?;
     let attributes = answer.get("UserAttributes").and_then(Value::as_array);
     let attributes = attributes.ok_or(CognitoError::Answer {
         step: Step::User,
@@ -273,7 +273,7 @@ async fn identity(
     if let (Some(account), Some(request)) = (&pools.account_id, request.as_object_mut()) {
         request.insert("AccountId".to_owned(), Value::String(account.clone()));
     }
-    let answer = service.call(Step::Identity, &request).await?;
+    let answer = service.call(Step::Identity, request).await?;
     let id = answer.get("IdentityId").and_then(Value::as_str);
     id.map(str::to_owned).ok_or(CognitoError::Answer {
         step: Step::Identity,
@@ -290,7 +290,7 @@ async fn keys(
     let step = Step::Credentials;
     let lacks = |what| CognitoError::Answer { step, what };
     let request = json!({ "IdentityId": identity, "Logins": pools.logins(token) });
-    let mut answer = service.call(step, &request).await?;
+    let mut answer = service.call(step, request).await?;
     let found = answer.get_mut("Credentials");
     let found = found.ok_or_else(|| lacks("the credentials"))?;
     let seconds = found.get("Expiration").and_then(Value::as_f64);

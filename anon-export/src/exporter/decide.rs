@@ -10,20 +10,9 @@ pub(super) enum Verdict {
     Skip,
     /// It is not there, or something else is.
     Send,
-    /// It is there if its bytes have this tag.
-    Compare {
-        /// The tag of what is there.
-        tag: Tag,
-        /// What to do if the tag of the bytes cannot be told.
-        otherwise: Otherwise,
-    },
-}
-
-/// What is done if nothing can be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Otherwise {
-    Skip,
-    Send,
+    /// It is there if its bytes have this tag. If that cannot be told, it is sent: equal lengths are no
+    /// equal bytes.
+    Compare(Tag),
 }
 
 /// What a destination has, as far as it tells.
@@ -52,24 +41,14 @@ pub(super) fn verdict(
     if listed.len.is_some_and(|len| len != object.len) {
         return Verdict::Send;
     }
-    // A sink that compares decides best; one that does not is believed, unless the journal knows of
-    // another object that was sent.
-    let otherwise = if sent.is_some() || needs.compares {
-        Otherwise::Send
-    } else {
-        Otherwise::Skip
-    };
+    // A sink that compares decides best. One that does not is believed where names are all it tells,
+    // unless the journal knows of another object that was sent.
+    let is_believed = sent.is_none() && !needs.compares && listed.len.is_none();
     match &listed.tag {
         Some(tag) if is_as_sent && sent.and_then(Entry::tag) == Some(tag) => Verdict::Skip,
-        Some(tag) => Verdict::Compare {
-            tag: tag.clone(),
-            otherwise,
-        },
-        None if is_as_sent => Verdict::Skip,
-        None => match otherwise {
-            Otherwise::Send => Verdict::Send,
-            Otherwise::Skip => Verdict::Skip,
-        },
+        Some(tag) => Verdict::Compare(tag.clone()),
+        None if is_as_sent || is_believed => Verdict::Skip,
+        None => Verdict::Send,
     }
 }
 
@@ -97,14 +76,12 @@ mod tests {
         Entry::new(len, Some(time(seconds)), tag.and_then(Tag::new))
     }
 
-    fn compare(tag: &str, otherwise: Otherwise) -> Verdict {
-        let tag = Tag::new(tag).unwrap();
-        Verdict::Compare { tag, otherwise }
+    fn compare(tag: &str) -> Verdict {
+        Verdict::Compare(Tag::new(tag).unwrap())
     }
 
     #[test]
     fn each_case_has_its_verdict() {
-        use Otherwise as O;
         use Verdict::{Send, Skip};
         let compares = Needs::new();
         let trusts = Needs::new().without_comparing();
@@ -146,11 +123,11 @@ mod tests {
                 Send,
             ),
             (
-                "unknown, does not",
+                "a length alone",
                 Some(listed(Some(10), None)),
                 None,
                 trusts,
-                Skip,
+                Send,
             ),
             ("only listed", Some(listed(None, None)), None, trusts, Skip),
             (
@@ -172,28 +149,28 @@ mod tests {
                 Some(listed(Some(10), Some("b"))),
                 Some(sent(10, 1, Some("a"))),
                 trusts,
-                compare("b", O::Send),
+                compare("b"),
             ),
             (
                 "a tag, changed since",
                 Some(listed(Some(10), Some("a"))),
                 Some(sent(10, 2, Some("a"))),
                 trusts,
-                compare("a", O::Send),
+                compare("a"),
             ),
             (
                 "a tag alone",
                 Some(listed(Some(10), Some("a"))),
                 None,
                 trusts,
-                compare("a", O::Skip),
+                compare("a"),
             ),
             (
                 "a tag alone, compares",
                 Some(listed(Some(10), Some("a"))),
                 None,
                 compares,
-                compare("a", O::Send),
+                compare("a"),
             ),
         ];
         for (case, there, sent, needs, expected) in table {

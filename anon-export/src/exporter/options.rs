@@ -28,7 +28,8 @@ pub struct ExportOptions {
     pub objects: Option<NonZeroUsize>,
     /// How often an object is tried in all, if what fails can pass. 5.
     pub attempts: NonZeroU32,
-    /// How long to wait before each further try.
+    /// How long to wait before each further try. A destination that asks for more than ten minutes is
+    /// not tried again.
     pub backoff: Backoff,
     /// After how many objects in a row that failed so, each after its last attempt, the destination is
     /// given up. 8.

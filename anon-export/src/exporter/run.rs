@@ -12,6 +12,7 @@ use crossbeam_channel::{Sender, bounded};
 use super::event::{ExportError, ExportEvent, ExportReport, Observer, PatientReport};
 use super::send::Job;
 use super::{ExportOptions, Exporter, Mode, Selection};
+use crate::retry::LONGEST_ASKED;
 use crate::{Cancel, Error, Journal, Needs, ObjectKey, Part, Remedy, Sink, Source};
 
 /// What all threads of an export share.
@@ -212,10 +213,14 @@ impl<'r> Run<'r> {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
-            if error.remedy() != Remedy::Retry || attempt >= self.options.attempts.get() {
+            let asked = error.retry_after();
+            if error.remedy() != Remedy::Retry
+                || attempt >= self.options.attempts.get()
+                || asked.is_some_and(|asked| asked > LONGEST_ASKED)
+            {
                 return Err(error);
             }
-            let wait = self.options.backoff.wait(attempt, error.retry_after());
+            let wait = self.options.backoff.wait(attempt, asked);
             tracing::debug!(attempt, ?wait, error = %error.text(), "will be tried again");
             self.tell(&ExportEvent::Retrying {
                 key,

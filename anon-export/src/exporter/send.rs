@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::Mode;
 use super::body::Body;
-use super::decide::Otherwise;
 use super::event::ExportEvent;
 use super::patient::Patient;
 use super::run::Run;
@@ -15,17 +14,13 @@ use crate::{Error, Put, Remedy, SourceObject, Stored, Tag};
 pub(super) struct Job {
     patient: Arc<Patient>,
     object: SourceObject,
-    /// The tag of what is there, and what is done if that of the bytes cannot be told.
-    there: Option<(Tag, Otherwise)>,
+    /// The tag of what is there.
+    there: Option<Tag>,
     is_served: bool,
 }
 
 impl Job {
-    pub(super) fn new(
-        patient: Arc<Patient>,
-        object: SourceObject,
-        there: Option<(Tag, Otherwise)>,
-    ) -> Self {
+    pub(super) fn new(patient: Arc<Patient>, object: SourceObject, there: Option<Tag>) -> Self {
         patient.opened();
         Self {
             patient,
@@ -97,15 +92,10 @@ impl Run<'_> {
         }
     }
 
-    fn attempt(
-        &self,
-        object: &SourceObject,
-        there: Option<&(Tag, Otherwise)>,
-    ) -> Result<Fate, Failure> {
-        if let Some((tag, otherwise)) = there {
-            let of = self.with_body(object, |body| self.sink.tag_of(object.len, body))?;
-            let is_there = of.as_ref().map_or(otherwise.skips(), |of| of == tag);
-            if is_there {
+    fn attempt(&self, object: &SourceObject, there: Option<&Tag>) -> Result<Fate, Failure> {
+        if let Some(tag) = there {
+            let compare = |body: &mut Body<'_>| self.sink.is_tag_of(tag, object.len, body);
+            if self.with_body(object, compare)? == Some(true) {
                 return Ok(Fate::Skipped(Some(tag.clone())));
             }
         }

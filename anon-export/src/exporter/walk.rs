@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
+use super::Mode;
 use super::decide::{There, Verdict, verdict};
 use super::event::ExportEvent;
 use super::patient::Patient;
 use super::run::Run;
 use super::send::Job;
-use super::{Mode, decide::Otherwise};
 use crate::{Error, Listed, ObjectKey, Part, Remedy, SourceObject};
 
 /// What a destination has of one patient.
@@ -152,10 +152,10 @@ impl Run<'_> {
         match verdict {
             Verdict::Skip => return self.skipped(patient, &object),
             Verdict::Send if is_dry => return self.sent(patient, &object, None),
-            Verdict::Send | Verdict::Compare { .. } => {}
+            Verdict::Send | Verdict::Compare(_) => {}
         }
         let tag = match verdict {
-            Verdict::Compare { tag, otherwise } => Some((tag, otherwise)),
+            Verdict::Compare(tag) => Some(tag),
             _ => None,
         };
         let job = Job::new(Arc::clone(patient), object, tag);
@@ -180,11 +180,5 @@ impl Run<'_> {
             counts.warnings += u64::from(warning.is_some());
         });
         self.tell(&ExportEvent::Sent { key, len, warning });
-    }
-}
-
-impl Otherwise {
-    pub(super) fn skips(self) -> bool {
-        self == Self::Skip
     }
 }

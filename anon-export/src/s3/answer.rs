@@ -96,12 +96,18 @@ fn refusal(code: &str, headers: &Headers, action: &'static str) -> S3Error {
         },
         "RequestTimeout" => S3Error::Stalled,
         "IncompleteBody" => S3Error::Broken,
+        "NoSuchUpload" => S3Error::UploadGone,
         "BadDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch" => {
             S3Error::Corrupt {
                 what: "checksum on arrival",
             }
         }
         "NotImplemented" | "InvalidDigest" => S3Error::Unsupported { code: word() },
+        // It may come under the status of a success, with the end of an upload in parts.
+        "InternalError" => S3Error::Server {
+            status,
+            code: word(),
+        },
         "QuotaExceeded" | "InsufficientStorage" | "XMinioStorageFull" => S3Error::Full,
         _ if code.starts_with("KMS.") => S3Error::Encryption { code: word() },
         _ => match status {
@@ -249,6 +255,7 @@ mod tests {
             ("", 503, S3Error::Throttled { retry_after }),
             ("", 429, S3Error::Throttled { retry_after }),
             ("RequestTimeout", 400, S3Error::Stalled),
+            ("NoSuchUpload", 404, S3Error::UploadGone),
             (
                 "BadDigest",
                 400,
@@ -277,6 +284,14 @@ mod tests {
                 500,
                 S3Error::Server {
                     status: 500,
+                    code: code("InternalError"),
+                },
+            ),
+            (
+                "InternalError",
+                200,
+                S3Error::Server {
+                    status: 200,
                     code: code("InternalError"),
                 },
             ),

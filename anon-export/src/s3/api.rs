@@ -95,7 +95,16 @@ impl Api {
         let checksum = self.told_checksum(stored.checksum_crc32_c(), stored.checksum_sha256());
         compare("checksum", checksum, digests.checksum().as_deref())?;
         let kept = stored.server_side_encryption();
+        self.encrypts(kept)?;
         told(stored.e_tag(), kept, &digests.e_tag())
+    }
+
+    /// Whether the service encrypts as it was asked to. One that does not know the header says nothing.
+    pub(super) fn encrypts(&self, told: Option<&ServerSideEncryption>) -> Result<(), S3Error> {
+        match encryption(&self.config.encryption).0 {
+            Some(asked) if told != Some(&asked) => Err(S3Error::NotEncrypted),
+            _ => Ok(()),
+        }
     }
 
     /// A page of a listing, from the start or where one before ended.
@@ -189,13 +198,14 @@ fn speaks(encryption: Option<&ServerSideEncryption>) -> bool {
     matches!(encryption, None | Some(ServerSideEncryption::Aes256))
 }
 
-/// Compares an ETag with ours, where both are made in the same way.
+/// Compares an ETag with ours, where both are made in the same way. Whoever has stored an object tells one.
 pub(super) fn told(
     e_tag: Option<&str>,
     encryption: Option<&ServerSideEncryption>,
     ours: &str,
 ) -> Result<Told, Error> {
-    let e_tag = e_tag.map(unquoted).unwrap_or_default();
+    let e_tag = e_tag.map(unquoted).filter(|e_tag| !e_tag.is_empty());
+    let e_tag = e_tag.ok_or(S3Error::NotS3)?;
     let same_form = is_md5(e_tag) && e_tag.contains('-') == ours.contains('-');
     let of_bytes = same_form && speaks(encryption);
     if of_bytes {

@@ -122,6 +122,11 @@ pub enum S3Error {
     /// The connection ended too early.
     #[error("the connection to the S3 service broke")]
     Broken,
+    /// Somebody else ended an upload in parts.
+    #[error(
+        "an upload in parts was ended by somebody else: let one program at a time export a patient to this bucket"
+    )]
+    UploadGone,
     /// Nothing moved for too long.
     #[error("the S3 service did not answer in time")]
     Stalled,
@@ -145,6 +150,12 @@ pub enum S3Error {
         /// Its word.
         code: Word,
     },
+    /// The service does not encrypt what it stores, or not as it was asked to. An object that was put in
+    /// one request is there as the bucket has it.
+    #[error(
+        "the S3 service does not encrypt as s3.encryption asks: use one that does, or leave it to the bucket with s3.encryption = \"bucket\""
+    )]
+    NotEncrypted,
     /// No room.
     #[error("the S3 service has no room left")]
     Full,
@@ -180,6 +191,7 @@ impl S3Error {
             | Self::Throttled { .. }
             | Self::Unreachable
             | Self::Broken
+            | Self::UploadGone
             | Self::Stalled
             | Self::Corrupt { .. }
             | Self::Server { .. } => Remedy::Retry,
@@ -200,6 +212,7 @@ impl S3Error {
             | Self::Tls
             | Self::Unsupported { .. }
             | Self::Encryption { .. }
+            | Self::NotEncrypted
             | Self::Full
             | Self::NotS3
             | Self::Closed => Remedy::Stop,

@@ -28,8 +28,9 @@
 //! # Tags
 //!
 //! A [`Tag`] is the ETag: the MD5 of the bytes, or of the MD5s of the parts and their number. It can be
-//! told beforehand, until the service is seen to give others, as it does under a key of KMS. A listing
-//! gives none where the service makes it in another way than by our parts.
+//! told beforehand, until the service is seen to give others, as it does under a key of KMS. One that a
+//! listing gives is compared as it is made: of all bytes, or of parts as long as ours. Of any other it
+//! cannot be told, and an exporter without a journal puts the object once more.
 //!
 //! # Examples
 //!
@@ -71,7 +72,7 @@ use self::api::{Api, Told};
 use self::budget::Budget;
 use self::client::Threads;
 use self::config::MOST_OBJECT_BYTES;
-use self::digest::{Digests, ETag};
+use self::digest::{Digests, ETag, is_md5};
 use self::layout::Layout;
 use self::session::Session;
 use self::turns::Turns;
@@ -106,8 +107,16 @@ impl S3Sink {
     /// [`Error::S3`] if the settings cannot be used or no credentials are found; with Cognito those of
     /// a login.
     pub fn open(config: S3Config) -> Result<Self, Error> {
+        Self::open_with_cancel(config, Cancel::new())
+    }
+
+    /// As [`open`](Self::open) and then [`with_cancel`](Self::with_cancel), and a login is given up, too.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open); [`Error::Cancelled`].
+    pub fn open_with_cancel(config: S3Config, cancel: Cancel) -> Result<Self, Error> {
         config.check()?;
-        let threads = Threads::start()?;
+        let threads = Threads::start()?.with_cancel(cancel);
         let api = threads.run(open(config))??;
         Ok(Self {
             budget: Budget::new(api.config.memory_bytes, api.config.part_bytes),
@@ -172,7 +181,7 @@ impl S3Sink {
         if cleared.contains(patient) {
             return Ok(());
         }
-        match multipart::clear(self, self.api.layout.patient(patient)) {
+        match multipart::clear(self, patient) {
             // A right that an export can do without, or a server that has no such request.
             Err(Error::S3(
                 error @ (S3Error::Denied { .. }
@@ -195,10 +204,20 @@ impl S3Sink {
         Ok(())
     }
 
-    /// A tag as a listing has it, unless it was made in another way than ours of this length.
-    fn listed_tag(&self, len: Option<u64>, tag: Tag) -> Option<Tag> {
-        let in_parts = len? > self.api.config.part_bytes;
-        (tag.as_str().contains('-') == in_parts).then_some(tag)
+    /// How many parts an object of this length is put in; none if it is put whole.
+    fn parts_of(&self, len: u64) -> Option<u64> {
+        let config = &self.api.config;
+        (len > config.part_bytes).then(|| len.div_ceil(config.part_bytes_of(len)))
+    }
+
+    /// The ETag of a body, in parts as it would be put or whole.
+    fn e_tag_of(len: u64, part_bytes: Option<u64>, body: &mut dyn Read) -> Result<String, Error> {
+        let mut e_tag = ETag::new(part_bytes);
+        copy_exact(body, len, &mut |piece| {
+            e_tag.update(piece);
+            Ok(())
+        })?;
+        Ok(e_tag.finish())
     }
 }
 
@@ -256,7 +275,6 @@ impl Sink for S3Sink {
                 let Some(key) = self.api.layout.key(&name) else {
                     continue;
                 };
-                let tag = tag.and_then(|tag| self.listed_tag(len, tag));
                 if each(Listed::new(key, len).with_tag(tag)).is_break() {
                     return Ok(());
                 }
@@ -275,14 +293,31 @@ impl Sink for S3Sink {
         {
             return Ok(None);
         }
-        let config = &self.api.config;
-        let in_parts = len > config.part_bytes;
-        let mut e_tag = ETag::new(in_parts.then(|| config.part_bytes_of(len)));
-        copy_exact(body, len, &mut |piece| {
-            e_tag.update(piece);
-            Ok(())
-        })?;
-        Ok(Tag::new(e_tag.finish()))
+        let part_bytes = self
+            .parts_of(len)
+            .map(|_| self.api.config.part_bytes_of(len));
+        Ok(Tag::new(Self::e_tag_of(len, part_bytes, body)?))
+    }
+
+    fn is_tag_of(&self, tag: &Tag, len: u64, body: &mut dyn Read) -> Result<Option<bool>, Error> {
+        Self::check_len(len)?;
+        let e_tag = tag.as_str();
+        if !is_md5(e_tag) {
+            return Ok(None);
+        }
+        // Some services list the MD5 of all bytes, also of what came in parts.
+        let part_bytes = match e_tag.split_once('-') {
+            None => None,
+            Some((_, parts)) if parts.parse().ok() == self.parts_of(len) => {
+                Some(self.api.config.part_bytes_of(len))
+            }
+            // Parts of another length than ours.
+            Some(_) => return Ok(None),
+        };
+        let same = Self::e_tag_of(len, part_bytes, body)?.eq_ignore_ascii_case(e_tag);
+        // Under a key of KMS it would be another one, though the bytes are the same.
+        let speaks = !matches!(self.api.config.encryption, Encryption::Kms { .. });
+        Ok((same || speaks).then_some(same))
     }
 
     fn check(&self) -> Result<(), Error> {

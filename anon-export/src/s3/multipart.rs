@@ -11,7 +11,7 @@ use super::client::Pending;
 use super::digest::{Digests, Parts};
 use super::uploads::Arrived;
 use crate::sink::copy_exact;
-use crate::{Error, ObjectKey};
+use crate::{Error, ObjectKey, Part};
 
 /// Parts of one object that travel at once.
 const MOST_IN_FLIGHT: usize = 4;
@@ -107,8 +107,9 @@ impl Upload<'_> {
             return Ok(id.clone());
         }
         let (api, name) = (Arc::clone(&self.sink.api), self.name.clone());
-        let begun = self.sink.threads.run(async move { api.create(name).await });
-        let id = begun??;
+        // A large future, for one call an object.
+        let begin = async move { Box::pin(api.create(name)).await };
+        let id = self.sink.threads.run(begin)??;
         self.id = Some(id.clone());
         Ok(id)
     }
@@ -160,16 +161,18 @@ fn abort(sink: &S3Sink, name: String, id: String) {
 }
 
 /// Takes back what an export that was killed began and did not end, of one patient.
-pub(super) fn clear(sink: &S3Sink, prefix: String) -> Result<(), Error> {
-    let api = Arc::clone(&sink.api);
+pub(super) fn clear(sink: &S3Sink, patient: &Part) -> Result<(), Error> {
+    let (api, prefix) = (Arc::clone(&sink.api), sink.api.layout.patient(patient));
     let begun = sink
         .threads
         .run(async move { api.uploads(prefix).await })??;
-    let ours = begun
-        .into_iter()
-        .filter(|(name, _)| sink.api.layout.key(name).is_some());
+    // Not every server heeds the prefix, and those of other patients may be on their way.
+    let of_patient = begun.into_iter().filter(|(name, _)| {
+        let key = sink.api.layout.key(name);
+        key.is_some_and(|key| key.patient() == patient)
+    });
     let mut cleared = 0;
-    for (name, id) in ours {
+    for (name, id) in of_patient {
         let api = Arc::clone(&sink.api);
         sink.threads
             .run(async move { api.abort(name, id).await })??;

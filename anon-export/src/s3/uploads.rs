@@ -5,7 +5,9 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, EncodingType};
+use aws_sdk_s3::types::{
+    ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, EncodingType, ServerSideEncryption,
+};
 use bytes::Bytes;
 
 use super::api::{Api, DICOM, Told, compare, decoded, encryption, storage_class, told};
@@ -30,6 +32,7 @@ impl Api {
     /// Begins an upload in parts, and says its id.
     pub(super) async fn create(&self, name: String) -> Result<String, Error> {
         self.session.renew().await?;
+        let taken_back = name.clone();
         let (encryption, key_id) = encryption(&self.config.encryption);
         let algorithm = match self.config.checksum {
             ChecksumMode::Crc32c => Some(ChecksumAlgorithm::Crc32C),
@@ -49,15 +52,22 @@ impl Api {
                 .send(),
         )
         .await;
-        let id = match begun {
-            Ok(begun) => begun.upload_id,
-            Err(error) => match id_of_odd_answer(&error) {
+        let (id, kept) = match begun {
+            Ok(begun) => (begun.upload_id, begun.server_side_encryption),
+            Err(error) => match odd_answer(&error) {
                 None => return Err(self.failed(&error, "s3:PutObject")),
-                id => id,
+                Some((id, kept)) => (Some(id), kept),
             },
         };
-        id.filter(|id| !id.is_empty())
-            .ok_or_else(|| S3Error::NotS3.into())
+        let id = id.filter(|id| !id.is_empty()).ok_or(S3Error::NotS3)?;
+        if let Err(error) = self.encrypts(kept.as_ref()) {
+            // Before a byte is sent. The first error is the one to tell.
+            if let Err(error) = self.abort(taken_back, id).await {
+                tracing::warn!(%error, "an upload in parts stays until the next export");
+            }
+            return Err(error.into());
+        }
+        Ok(id)
     }
 
     pub(super) async fn part(
@@ -103,6 +113,7 @@ impl Api {
         )?;
         Ok(Arrived {
             number,
+            // `told` has seen that there is one.
             e_tag: stored.e_tag.unwrap_or_default(),
             checksum: digests.checksum(),
         })
@@ -219,9 +230,11 @@ impl Api {
     }
 }
 
-/// The id in an answer whose outermost element has another name than AWS gives it, as rclone's has: the
-/// SDK takes none of it, and the upload is begun.
-fn id_of_odd_answer<E>(error: &SdkError<E, HttpResponse>) -> Option<String> {
+/// The id, and the encryption, in an answer whose outermost element has another name than AWS gives it,
+/// as rclone's has: the SDK takes none of it, and the upload is begun.
+fn odd_answer<E>(
+    error: &SdkError<E, HttpResponse>,
+) -> Option<(String, Option<ServerSideEncryption>)> {
     let answer = error.raw_response()?;
     if !answer.status().is_success() {
         return None;
@@ -230,5 +243,7 @@ fn id_of_odd_answer<E>(error: &SdkError<E, HttpResponse>) -> Option<String> {
     let (_, after) = body.split_once("<UploadId>")?;
     let (id, _) = after.split_once("</UploadId>")?;
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~+/=".contains(&b);
-    id.bytes().all(plain).then(|| id.to_owned())
+    let kept = answer.headers().get("x-amz-server-side-encryption");
+    let kept = kept.map(ServerSideEncryption::from);
+    id.bytes().all(plain).then(|| (id.to_owned(), kept))
 }

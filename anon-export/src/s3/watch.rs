@@ -1,4 +1,5 @@
-//! A watch over requests: one that stands still is ended, however long one that moves may take.
+//! A watch over requests: one that stands still is ended, however long one that moves may take, and so
+//! is an answer that has no end.
 //!
 //! The SDK has a watch of its own, which sees a body in memory leave at once and learns nothing.
 
@@ -12,7 +13,7 @@ use aws_sdk_s3::config::{HttpClient, RuntimeComponents, SharedHttpClient};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
@@ -27,10 +28,19 @@ const PIECE: usize = 64 * 1024;
 /// What may lie in buffers below when the last piece has been given.
 const BUFFERED: u64 = 512 * 1024;
 
+/// The longest answer. A page of a listing has a thousand names of 1,024 bytes, each of which takes three
+/// in an URL.
+const LONGEST_ANSWER: u64 = 16 << 20;
+
 /// The source of an error that is a request which stood still.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the request stood still")]
 pub(super) struct StoodStill;
+
+/// The source of an error that is an answer which is longer than any of S3.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the answer is too long")]
+struct TooLong;
 
 /// An HTTP client whose requests are watched.
 #[derive(Debug)]
@@ -73,12 +83,56 @@ impl HttpConnector for Connector {
             loop {
                 let deadline = progress.deadline();
                 match timeout_at(deadline, &mut call).await {
-                    Ok(answer) => return answer,
+                    Ok(answer) => return answer.map(bounded),
                     Err(_) if progress.deadline() > deadline => {}
                     Err(_) => return Err(ConnectorError::timeout(StoodStill.into())),
                 }
             }
         })
+    }
+}
+
+/// An answer whose body ends with an error where it is too long.
+fn bounded(mut answer: HttpResponse) -> HttpResponse {
+    let whole = answer.take_body();
+    *answer.body_mut() = SdkBody::from_body_1_x(Bounded {
+        whole,
+        left: LONGEST_ANSWER,
+    });
+    answer
+}
+
+/// A body of so many bytes at most.
+struct Bounded {
+    whole: SdkBody,
+    left: u64,
+}
+
+impl Body for Bounded {
+    type Data = Bytes;
+    type Error = <SdkBody as Body>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let frame = ready!(Pin::new(&mut self.whole).poll_frame(context));
+        if let Some(Ok(frame)) = &frame {
+            let len = frame.data_ref().map_or(0, Bytes::len) as u64;
+            match self.left.checked_sub(len) {
+                Some(left) => self.left = left,
+                None => return Poll::Ready(Some(Err(TooLong.into()))),
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.whole.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        Body::size_hint(&self.whole)
     }
 }
 

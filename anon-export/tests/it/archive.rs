@@ -10,7 +10,7 @@ use std::time::Duration;
 use anon_export::{DicomSink, ObjectKey, conformance};
 use anon_net::dimse::{Body, Command, Incoming, Request, receive_command, send, send_with};
 use anon_net::identifier::{Encoding, Identifier, tag};
-use anon_net::service::Scu;
+use anon_net::service::{Scu, Timeouts};
 use anon_net::testing::Exchange;
 use anon_net::{Association, ContextId, Node, Operation, Status, Supported, Uid};
 
@@ -50,21 +50,53 @@ pub(crate) enum Manner {
     Repeats,
 }
 
+/// What it does with an instance that it does not simply keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Keeps it, and answers with this warning.
+    Warns(u16),
+    /// Does not keep it, and answers with this status.
+    Refuses(u16),
+    /// Aborts the association.
+    Aborts,
+    /// Ends the association without a word.
+    Cuts,
+    /// Never answers.
+    Silent,
+}
+
+/// The fault of an instance.
+pub(crate) type Faults = dyn Fn(&str) -> Option<Fault> + Send + Sync;
+
 #[derive(Debug, Clone)]
 pub(crate) struct Archive {
     exchange: Exchange,
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
 struct Shared {
     manner: Manner,
+    faults: Box<Faults>,
     /// The elements before the pixels, and all of the data set, by SOP instance UID.
     objects: Mutex<BTreeMap<String, (Identifier, Vec<u8>)>>,
 }
 
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.manner.fmt(f)
+    }
+}
+
 impl Archive {
     pub(crate) fn new(manner: Manner) -> Self {
+        Self::with_faults(manner, |_| None)
+    }
+
+    /// One that fails with the instances that `faults` names.
+    pub(crate) fn with_faults(
+        manner: Manner,
+        faults: impl Fn(&str) -> Option<Fault> + Send + Sync + 'static,
+    ) -> Self {
         let implicit = uid("1.2.840.10008.1.2");
         let supported = Supported::new()
             .with(uid(CT), vec![uid(EXPLICIT)])
@@ -77,6 +109,7 @@ impl Archive {
             .expect("a place");
         let shared = Arc::new(Shared {
             manner,
+            faults: Box::new(faults),
             objects: Mutex::default(),
         });
         let all = Arc::clone(&shared);
@@ -93,10 +126,16 @@ impl Archive {
     }
 
     pub(crate) fn sink(&self, associations: usize) -> DicomSink {
+        self.sink_with(Timeouts::default(), associations)
+    }
+
+    /// With this patience.
+    pub(crate) fn sink_with(&self, timeouts: Timeouts, associations: usize) -> DicomSink {
         let scu = Scu::new(
             Arc::new(self.exchange.clone()),
             "US".parse().expect("a title"),
-        );
+        )
+        .with_timeouts(timeouts);
         DicomSink::new(scu, node(), NonZeroUsize::new(associations).expect("some"))
     }
 
@@ -148,8 +187,29 @@ impl Shared {
         if request.has_data_set {
             Body::new(association, context, PATIENCE).read_to_end(&mut body)?;
         }
+        let mut status = Status::SUCCESS;
         match request.operation {
-            Operation::Store => self.keep(body)?,
+            Operation::Store => {
+                let instance = request.sop_instance.as_ref().ok_or("no instance")?;
+                match (self.faults)(instance.expose()) {
+                    None => self.keep(body)?,
+                    Some(Fault::Warns(code)) => {
+                        self.keep(body)?;
+                        status = Status::new(code);
+                    }
+                    Some(Fault::Refuses(code)) => status = Status::new(code),
+                    Some(Fault::Aborts) => {
+                        association.abort();
+                        return Err("aborted".into());
+                    }
+                    Some(Fault::Cuts) => return Err("cut".into()),
+                    Some(Fault::Silent) => {
+                        // Until the other side has had enough.
+                        while receive_command(association, PATIENCE).is_ok() {}
+                        return Err("it gave up".into());
+                    }
+                }
+            }
             Operation::Find => {
                 let asked = Identifier::decode(&body, Encoding::ImplicitLittle)?;
                 for found in self.find(&asked) {
@@ -162,7 +222,7 @@ impl Shared {
             }
             _ => {}
         }
-        let last = Command::Response(request.response(Status::SUCCESS));
+        let last = Command::Response(request.response(status));
         Ok(send(association, context, &last, PATIENCE)?)
     }
 

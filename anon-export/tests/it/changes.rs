@@ -52,6 +52,51 @@ fn spoiled(spoil: fn(&Path), words: &str) {
     assert_eq!(log.count(&told), 1, "{:?}", log.lines());
 }
 
+/// The same with a node, to which half an object has gone by then.
+#[cfg(feature = "dicom")]
+#[test]
+fn what_changes_on_its_way_to_a_node_is_not_kept() {
+    use crate::archive::{Archive, CT, Manner, image};
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let root = directory.path().to_owned();
+    for key in keys(1, 3) {
+        write(&root, &key, &image(&key, CT, 400_000));
+    }
+    let victim = key(0, 1, 1);
+    let path: PathBuf = root.join(victim.to_string());
+    let archive = Archive::new(Manner::Plain);
+    let hooked = {
+        let victim = victim.clone();
+        Hooked::new(archive.sink(2), move |key| {
+            if *key == victim {
+                let len = fs::metadata(&path).expect("a file").len();
+                let mut other = image(key, CT, 400_000);
+                if let Some(last) = other.last_mut() {
+                    *last ^= 1;
+                }
+                assert_eq!(other.len() as u64, len);
+                rewrite(&path, &other);
+            }
+        })
+    };
+    let log = Log::default();
+    let report = Exporter::new(Arc::new(hooked))
+        .with_options(hasty())
+        .export(
+            &DirectorySource::new(&root),
+            &Selection::all(),
+            &Cancel::new(),
+            &log,
+        )
+        .expect("the rest goes on");
+    assert_eq!((report.counts.sent, report.counts.failed), (2, 1));
+    let told = format!("failed {victim} the object changed while it was read");
+    assert_eq!(log.count(&told), 1, "{:?}", log.lines());
+    assert_eq!(archive.len(), 2);
+    assert!(archive.get(&victim).is_none(), "it was aborted");
+}
+
 fn rewrite(path: &Path, bytes: &[u8]) {
     let mut file = File::create(path).expect("a file");
     file.write_all(bytes).expect("written");

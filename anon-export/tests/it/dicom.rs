@@ -1,7 +1,7 @@
 //! The sink that is a DICOM node, against peers that play scripts: every way to fail.
 
 use std::io::{self, Read};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,8 +17,8 @@ use anon_net::service::{Retries, Scu, ServiceError, Timeouts};
 use anon_net::testing::{Exchange, Gate, Reply, Script, ScriptedPeer};
 use anon_net::{Association, Dial, Error as NetError, Node, Proposal, Supported};
 
-use crate::archive::{Archive, CT, EXPLICIT, MR, Manner, image, uid};
-use crate::world::{Log, hasty};
+use crate::archive::{Archive, CT, EXPLICIT, Fault, MR, Manner, image, uid};
+use crate::world::{Log, hasty, keys};
 
 fn key(n: u32) -> ObjectKey {
     ObjectKey::new(["S-1", "1.1", "1.2", &format!("1.3.{n}")]).expect("a key")
@@ -352,6 +352,89 @@ fn a_node_that_rejects_us_ends_the_export_at_once() {
     };
     assert_eq!(ended.report.counts.found, 0);
     peer.finish().expect("the script was played");
+}
+
+/// Four patients, of whom one has an instance that fails: it is told of the patient, the others go on, what
+/// is told as sent is there byte for byte, and once all is well a second export does the rest.
+#[test]
+fn each_fault_is_told_of_its_patient() {
+    const VICTIM: &str = "1.3.1.1.1";
+    for (fault, words, is_sent) in [
+        (Fault::Refuses(0xA700), "out of resources", false),
+        (
+            Fault::Refuses(0x0122),
+            "does not store objects of this SOP class",
+            false,
+        ),
+        (
+            Fault::Refuses(0xC000),
+            "does not understand the object",
+            false,
+        ),
+        (Fault::Aborts, "ended the association", false),
+        (Fault::Cuts, "ended the association", false),
+        (Fault::Silent, "does not answer", false),
+        (Fault::Warns(0xB000), "", true),
+        (Fault::Warns(0xB007), "", true),
+    ] {
+        let is_faulty = Arc::new(AtomicBool::new(true));
+        let orders = Arc::clone(&is_faulty);
+        let archive = Archive::with_faults(Manner::Plain, move |instance| {
+            (instance == VICTIM && orders.load(Ordering::Relaxed)).then_some(fault)
+        });
+        let mut source = MemorySource::new();
+        for key in keys(4, 3) {
+            let object = image(&key, CT, 3000);
+            source.insert(key, object);
+        }
+        let log = Log::default();
+        let export = |timeouts| {
+            Exporter::new(Arc::new(archive.sink_with(timeouts, 3)))
+                .with_options(hasty().with_attempts(NonZeroU32::MIN))
+                .export(&source, &Selection::all(), &Cancel::new(), &log)
+        };
+        let mut timeouts = Timeouts::default();
+        if fault == Fault::Silent {
+            timeouts.dimse = Duration::from_secs(5);
+        }
+        let report = export(timeouts).expect("the rest goes on");
+        let failed = u64::from(!is_sent);
+        let counts = report.counts;
+        assert_eq!(
+            (counts.sent, counts.failed),
+            (12 - failed, failed),
+            "{fault:?}"
+        );
+        assert_eq!(report.patients_failed, failed, "{fault:?}");
+        assert_eq!(counts.warnings, 1 - failed, "{fault:?}");
+        let lines = log.lines();
+        let of_patient = |patient: &str| {
+            let beginning = format!("ended {patient} ");
+            lines.iter().find(|line| line.starts_with(&beginning))
+        };
+        for patient in ["S-0", "S-1", "S-2", "S-3"] {
+            let ended = of_patient(patient).expect("it ended");
+            let is_victim = patient == "S-1" && !is_sent;
+            assert_eq!(ended.contains("error: None"), !is_victim, "{ended}");
+            assert!(!is_victim || ended.contains(words), "{ended}");
+        }
+        for (key, file) in source.iter() {
+            let told = lines
+                .iter()
+                .any(|line| line.starts_with(&format!("sent {key}")));
+            let there = archive
+                .get(key)
+                .is_some_and(|data_set| file.ends_with(&data_set));
+            assert_eq!(told, there, "{fault:?}: {key}");
+        }
+        is_faulty.store(false, Ordering::Relaxed);
+        let again = export(Timeouts::default()).expect("all is well");
+        assert_eq!(
+            (again.counts.sent, again.counts.skipped),
+            (failed, 12 - failed)
+        );
+        assert_eq!(archive.len(), 12, "{fault:?}");
+    }
 }
 
 /// Lets one association pass; the next are rejected for now, which opens the gate.

@@ -122,6 +122,37 @@ fn a_place_that_is_taken_skips_the_object() {
     assert_eq!(files(&directory.path().join(".anon-export")), ["lock"]);
 }
 
+/// What is no file is replaced, not opened: a pipe would wait for its writer, and what a link leads to is
+/// not at the destination.
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_replaced() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let sink = DirectorySink::open(directory.path().join("to")).expect("a sink");
+    let series = directory.path().join("to/S-1/1.1/1.2");
+    fs::create_dir_all(&series).expect("a directory");
+    let pipe = std::process::Command::new("mkfifo")
+        .arg(series.join("1.3.1.dcm"))
+        .status();
+    assert!(pipe.expect("mkfifo").success());
+    let outside = directory.path().join("outside");
+    fs::copy("Cargo.toml", &outside).expect("a file");
+    std::os::unix::fs::symlink(&outside, series.join("1.3.2.dcm")).expect("a link");
+    let object = fs::read("Cargo.toml").expect("a file");
+    for n in [1, 2] {
+        let put = sink.put(&key(n), object.len() as u64, &mut &*object);
+        assert_eq!(put.expect("put").put, Put::Created);
+        let path = series.join(format!("1.3.{n}.dcm"));
+        assert!(fs::symlink_metadata(&path).expect("there").is_file());
+        assert_eq!(fs::read(path).expect("a file"), object);
+    }
+    assert_eq!(
+        fs::read(outside).expect("a file"),
+        object,
+        "it is as it was"
+    );
+}
+
 /// A full disk is full for every object.
 #[cfg(target_os = "linux")]
 #[test]

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use anon_export::{
@@ -81,6 +81,75 @@ fn a_patient_is_begun_before_its_objects_and_ends_after_them() {
     }
 }
 
+/// How many are at work at once. Nobody leaves before so many have come.
+#[derive(Default)]
+struct Together {
+    /// Came, are here, were here at most.
+    counts: Mutex<(usize, usize, usize)>,
+    changed: Condvar,
+}
+
+impl Together {
+    fn meet(&self, least: usize) -> Option<Error> {
+        let mut counts = self.counts.lock().expect("the counts");
+        counts.0 += 1;
+        counts.1 += 1;
+        counts.2 = counts.2.max(counts.1);
+        self.changed.notify_all();
+        let patience = Duration::from_secs(30);
+        let are_missing = |counts: &mut (usize, usize, usize)| counts.0 < least;
+        let waited = self
+            .changed
+            .wait_timeout_while(counts, patience, are_missing);
+        let (mut counts, waited) = waited.expect("the counts");
+        counts.1 -= 1;
+        waited.timed_out().then(|| fails(Remedy::Stop))
+    }
+
+    fn most(&self) -> usize {
+        self.counts.lock().expect("the counts").2
+    }
+}
+
+/// Four patients at once if nothing is said, and objects up to the limit; never more.
+#[test]
+fn patients_and_objects_go_in_parallel() {
+    for (options, patients, objects) in [
+        (hasty(), 4, 16),
+        (hasty().with_objects(NonZeroUsize::MIN), 4, 1),
+        (hasty().with_patients(NonZeroUsize::MIN), 1, 16),
+    ] {
+        let (walkers, senders) = <(Arc<Together>, Arc<Together>)>::default();
+        let (walking, sending) = (Arc::clone(&walkers), Arc::clone(&senders));
+        let sink = Faulty::new(move |_, _| sending.meet(objects))
+            .with_lists(move |_, _| walking.meet(patients));
+        let log = Log::default();
+        let report = export(&Arc::new(sink), &source(&keys(9, 16)), options, &log);
+        assert!(report.expect("an export").is_complete());
+        assert_eq!((walkers.most(), senders.most()), (patients, objects));
+    }
+}
+
+/// What is told as on its way comes to the bytes of the objects.
+#[test]
+fn progress_adds_up() {
+    let bytes = AtomicU64::new(0);
+    let observer = Hears(|event: &ExportEvent<'_>| {
+        if let ExportEvent::Progress { bytes: more } = event {
+            bytes.fetch_add(*more, Ordering::Relaxed);
+        }
+    });
+    let report = Exporter::new(Arc::new(MemorySink::new()))
+        .export(
+            &source(&keys(3, 5)),
+            &Selection::all(),
+            &Cancel::new(),
+            &observer,
+        )
+        .expect("an export");
+    assert_eq!(bytes.into_inner(), report.counts.bytes_sent);
+}
+
 #[test]
 fn what_can_pass_is_tried_again() {
     let sink = Arc::new(Faulty::new(|_, attempt| {
@@ -100,7 +169,7 @@ fn what_the_destination_asks_for_is_waited() {
         let error = BackendError::new(Remedy::Retry, "slow down").with_retry_after(asked);
         (attempt < 2).then(|| error.into())
     }));
-    let waits = std::sync::Mutex::new(Vec::new());
+    let waits = Mutex::new(Vec::new());
     let observer = Hears(|event: &ExportEvent<'_>| {
         if let ExportEvent::Retrying { wait, .. } = event {
             waits.lock().expect("the waits").push(*wait);
@@ -116,6 +185,19 @@ fn what_the_destination_asks_for_is_waited() {
         )
         .expect("an export");
     assert_eq!(*waits.lock().expect("the waits"), [asked]);
+}
+
+/// A wait of years is a failure, and each object is tried once.
+#[test]
+fn who_asks_for_too_long_a_wait_is_not_waited_for() {
+    let sink = Arc::new(Faulty::new(|_, _| {
+        let error = BackendError::new(Remedy::Retry, "slow down");
+        Some(error.with_retry_after(Duration::MAX).into())
+    }));
+    let log = Log::default();
+    let report = export(&sink, &source(&keys(1, 3)), hasty(), &log).expect("an export");
+    assert_eq!((report.counts.failed, log.count("retrying")), (3, 0));
+    assert_eq!(sink.tries(&key(0, 0, 0)), 1);
 }
 
 #[test]

@@ -190,6 +190,20 @@ fn one_holder_at_a_time() {
     open(directory.path()).expect("it is free again");
 }
 
+/// However much two addresses have in common.
+#[test]
+fn each_address_has_its_own_journal() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let long = "x".repeat(3000);
+    for end in ["a", "b"] {
+        let address = format!("file:/{long}/{end}");
+        drop(Journal::open(directory.path(), &address, "jane", now).expect("a journal"));
+    }
+    let all = destinations(directory.path()).expect("a status");
+    assert_eq!(all.len(), 2);
+    assert!(all.iter().all(|it| it.address.len() > 3000));
+}
+
 /// Wherever a patient's file is torn, what stands before is read, the rest is cut, and the next export
 /// mends it.
 #[test]

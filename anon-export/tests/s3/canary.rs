@@ -8,7 +8,7 @@ use anon_export::s3::{Credentials, Keys, S3Sink};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::double::{Double, Fault, Kind};
-use crate::setup::{PART, impatient, key, put, text};
+use crate::setup::{PART, config, key, put, text};
 use crate::shared::Test;
 
 #[derive(Clone, Default)]
@@ -47,7 +47,7 @@ fn canaries_do_not_leave() -> Test {
     tracing::subscriber::with_default(subscriber, || -> Test {
         let keys = Keys::new(text("CANARYKEY"), text("CANARYSECRET"))
             .with_session_token(text("CANARYTOKEN"));
-        let config = impatient(&double.endpoint()).with_credentials(Credentials::Keys(keys));
+        let config = config(&double.endpoint()).with_credentials(Credentials::Keys(keys));
         said.push(format!("{config:?}"));
         let sink = S3Sink::open(config)?;
         let object = b"CANARYBODY".repeat(PART / 5);

@@ -42,3 +42,33 @@ fn a_put_is_given_up() -> Test {
     }
     Ok(())
 }
+
+/// A login at a service that does not answer.
+#[test]
+#[cfg(feature = "cognito")]
+fn a_login_is_given_up() -> Test {
+    use anon_export::s3::Credentials;
+
+    let (told, hears) = mpsc::channel();
+    let pool = crate::pool::Pool::start(move |_| {
+        // The test may have ended.
+        let _ = told.send(());
+        loop {
+            thread::park();
+        }
+    })?;
+    let login = Credentials::Cognito(Box::new(pool.login()));
+    let config = config("http://127.0.0.1:9").with_credentials(login);
+    let cancel = Cancel::new();
+    let opened = thread::scope(|scope| {
+        let opening = scope.spawn(|| S3Sink::open_with_cancel(config, cancel.clone()));
+        let asked = hears.recv_timeout(Duration::from_mins(1));
+        cancel.cancel();
+        asked?;
+        opening
+            .join()
+            .map_err(|_| -> Box<dyn std::error::Error> { "it panics".into() })
+    })?;
+    assert!(matches!(opened, Err(Error::Cancelled)), "{opened:?}");
+    Ok(())
+}

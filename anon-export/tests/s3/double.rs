@@ -68,11 +68,19 @@ pub(crate) enum Fault {
     WrongChecksum,
     /// An answer that is not of S3.
     Page,
+    /// Nothing is done, and the answer is that of a success, without a word about it.
+    Nods,
+    /// A refusal with the status of a success.
+    RefusesWithin(&'static str),
+    /// The answer is a listing of many blanks.
+    Blank(usize),
 }
 
 #[derive(Debug, Default)]
 struct State {
     objects: BTreeMap<String, Vec<u8>>,
+    /// Their tags.
+    tags: BTreeMap<String, String>,
     uploads: BTreeMap<String, Upload>,
     seen: Vec<Head>,
     next: u32,
@@ -84,6 +92,40 @@ struct Upload {
     parts: BTreeMap<u32, Vec<u8>>,
 }
 
+impl State {
+    /// A page of a listing, which goes on behind the name that its token is.
+    fn page(&self, head: &Head) -> String {
+        let said = |name| head.query.get(name).map_or("", String::as_str);
+        let bucket = head.path.trim_end_matches('/');
+        let top = format!("{bucket}/{}", said("prefix").replace("%2F", "/"));
+        let after = said("continuation-token").replace("%2F", "/");
+        let most = said("max-keys").parse().unwrap_or(1000);
+        let of_patient = |(path, _): &(&String, _)| path.starts_with(&top) && **path > after;
+        let mut rest = self.objects.iter().filter(of_patient);
+        let mut body = "<ListBucketResult>".to_owned();
+        let mut last = None;
+        for (path, object) in rest.by_ref().take(most) {
+            let name = path.split_once('/').map_or("", |(_, name)| name);
+            let tag = self.tags.get(path).map_or("", String::as_str);
+            let len = object.len();
+            let _ = write!(
+                body,
+                "<Contents><Key>{name}</Key><Size>{len}</Size><ETag>{tag}</ETag></Contents>"
+            );
+            last = Some(path);
+        }
+        if let (Some(_), Some(last)) = (rest.next(), last) {
+            let _ = write!(
+                body,
+                "<IsTruncated>true</IsTruncated><NextContinuationToken>{last}</NextContinuationToken>"
+            );
+        }
+        body + "</ListBucketResult>"
+    }
+}
+
+const SSE: &str = "x-amz-server-side-encryption";
+
 type Script = dyn Fn(&Head, usize) -> Option<Fault> + Send + Sync;
 
 /// The double; its threads end with the test process.
@@ -91,6 +133,8 @@ type Script = dyn Fn(&Head, usize) -> Option<Fault> + Send + Sync;
 pub(crate) struct Double {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
+    /// It does not know headers about encryption.
+    is_deaf: bool,
 }
 
 impl Double {
@@ -98,10 +142,23 @@ impl Double {
     pub(crate) fn start(
         script: impl Fn(&Head, usize) -> Option<Fault> + Send + Sync + 'static,
     ) -> Test<Self> {
+        Self::listen(false, script)
+    }
+
+    /// One that knows no headers about encryption.
+    pub(crate) fn deaf() -> Test<Self> {
+        Self::listen(true, |_, _| None)
+    }
+
+    fn listen(
+        is_deaf: bool,
+        script: impl Fn(&Head, usize) -> Option<Fault> + Send + Sync + 'static,
+    ) -> Test<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let double = Self {
             address: listener.local_addr()?,
             state: Arc::default(),
+            is_deaf,
         };
         let (of_thread, script): (_, Arc<Script>) = (double.clone(), Arc::new(script));
         thread::spawn(move || {
@@ -127,6 +184,18 @@ impl Double {
     /// The objects there are, by path.
     pub(crate) fn objects(&self) -> BTreeMap<String, Vec<u8>> {
         self.state().objects.clone()
+    }
+
+    /// Has an object, as somebody else put it.
+    pub(crate) fn keep(&self, path: &str, object: Vec<u8>) {
+        let tag = format!("\"{}\"", hex(&Md5::digest(&object)));
+        self.state().objects.insert(path.to_owned(), object);
+        self.tag(path, &tag);
+    }
+
+    /// Lists an object with this tag.
+    pub(crate) fn tag(&self, path: &str, tag: &str) {
+        self.state().tags.insert(path.to_owned(), tag.to_owned());
     }
 
     /// How many uploads were begun and not ended.
@@ -201,6 +270,16 @@ impl Double {
                 )
             }
             Some(Fault::Page) => answer(200, &[], "<html>Welcome</html>"),
+            Some(Fault::Nods) => answer(200, &[], ""),
+            Some(Fault::RefusesWithin(code)) => {
+                let body = format!("<Error><Code>{code}</Code><Message>CANARY</Message></Error>");
+                answer(200, &[], &body)
+            }
+            Some(Fault::Blank(count)) => {
+                let blank = " ".repeat(*count);
+                let body = format!("<ListBucketResult>{blank}</ListBucketResult>");
+                answer(200, &[], &body)
+            }
             Some(Fault::WrongTag) => {
                 let told = self.do_it(head, body);
                 replace(
@@ -225,10 +304,14 @@ impl Double {
         let id = head.query.get("uploadId").cloned().unwrap_or_default();
         let mut state = self.state();
         let tag = format!("\"{}\"", hex(&Md5::digest(&body)));
+        let mut headers = vec![("etag", &*tag)];
+        let kept = head.header(SSE).filter(|_| !self.is_deaf);
+        headers.extend(kept.map(|kept| (SSE, kept)));
         match head.kind() {
             Kind::Put => {
+                state.tags.insert(head.path.clone(), tag.clone());
                 state.objects.insert(head.path.clone(), body);
-                answer(200, &[("etag", &tag)], "")
+                answer(200, &headers, "")
             }
             Kind::Create => {
                 state.next += 1;
@@ -239,7 +322,7 @@ impl Double {
                 let body = format!(
                     "<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
                 );
-                answer(200, &[], &body)
+                answer(200, headers.get(1..).unwrap_or_default(), &body)
             }
             Kind::Part => {
                 let number = head.query.get("partNumber").and_then(|n| n.parse().ok());
@@ -262,6 +345,7 @@ impl Double {
                     .for_each(|part| md5.update(Md5::digest(part)));
                 let tag = format!("{}-{}", hex(&md5.finalize()), upload.parts.len());
                 let whole = upload.parts.into_values().flatten().collect();
+                state.tags.insert(upload.path.clone(), format!("\"{tag}\""));
                 state.objects.insert(upload.path, whole);
                 let body = format!(
                     "<CompleteMultipartUploadResult><ETag>\"{tag}\"</ETag></CompleteMultipartUploadResult>"
@@ -273,6 +357,7 @@ impl Double {
                 None => no_upload(),
             },
             Kind::Uploads => {
+                // As some servers do, it does not heed the prefix.
                 let mut body = "<ListMultipartUploadsResult>".to_owned();
                 for (id, upload) in &state.uploads {
                     let name = upload.path.split_once('/').map_or("", |(_, name)| name);
@@ -284,7 +369,7 @@ impl Double {
                 body.push_str("</ListMultipartUploadsResult>");
                 answer(200, &[], &body)
             }
-            Kind::List => answer(200, &[], "<ListBucketResult></ListBucketResult>"),
+            Kind::List => answer(200, &[], &state.page(head)),
         }
     }
 }

@@ -7,7 +7,7 @@ use anon_export::s3::{S3Error, S3Sink, Word};
 use anon_export::{Error, Remedy, Sink as _};
 
 use crate::double::{Double, Fault, Kind};
-use crate::setup::{PART, bytes, impatient, key, put};
+use crate::setup::{PART, bytes, config, impatient, key, put};
 use crate::shared::Test;
 
 /// The error of a put while every request of a kind has a fault.
@@ -15,7 +15,12 @@ use crate::shared::Test;
 fn fails(kind: Kind, fault: &Fault, object: &[u8]) -> Test<S3Error> {
     let order = fault.clone();
     let double = Double::start(move |head, _| (head.kind() == kind).then(|| order.clone()))?;
-    let sink = S3Sink::open(impatient(&double.endpoint()))?;
+    // Only who has to wait is impatient: what is well may take its time.
+    let config = match fault {
+        Fault::Stalls | Fault::Silent => impatient(&double.endpoint()),
+        _ => config(&double.endpoint()),
+    };
+    let sink = S3Sink::open(config)?;
     let error = match put(&sink, &key(1), object) {
         Err(Error::S3(error)) => error,
         other => return Err(format!("{kind:?} {fault:?}: {other:?}").into()),
@@ -60,6 +65,9 @@ fn each_fault_of_a_put_has_its_error() -> Test {
         (refuses(507, ""), S3Error::Full, Remedy::Stop),
         (Fault::WrongTag, corrupt("ETag"), Remedy::Retry),
         (Fault::WrongChecksum, corrupt("checksum"), Remedy::Retry),
+        // What no ETag comes back for is not stored.
+        (Fault::Nods, S3Error::NotS3, Remedy::Stop),
+        (Fault::Page, S3Error::NotS3, Remedy::Stop),
         (Fault::Resets(10), S3Error::Broken, Remedy::Retry),
         (Fault::Resets(2 << 20), S3Error::Broken, Remedy::Retry),
     ] {
@@ -97,10 +105,38 @@ fn each_fault_of_an_upload_in_parts_has_its_error() -> Test {
                 what: "checksum of a part",
             },
         ),
-        (Kind::Complete, slow, throttled),
+        (Kind::Part, Fault::Nods, S3Error::NotS3),
+        (Kind::Complete, slow, throttled.clone()),
+        (Kind::Complete, Fault::RefusesWithin("SlowDown"), throttled),
+        (
+            Kind::Complete,
+            Fault::RefusesWithin("InternalError"),
+            S3Error::Server {
+                status: 200,
+                code: Word::new("InternalError"),
+            },
+        ),
+        (Kind::Complete, Fault::Page, S3Error::NotS3),
     ] {
         let error = fails(kind, &fault, &object)?;
         assert_eq!(error, wanted, "{kind:?} {fault:?}");
+    }
+    Ok(())
+}
+
+/// A page of a listing that is longer than any is not taken in.
+#[test]
+fn an_answer_without_an_end_is_not_read() -> Test {
+    for (count, fine) in [(1 << 20, true), (24 << 20, false)] {
+        let double = Double::start(move |head, _| {
+            (head.kind() == Kind::List).then_some(Fault::Blank(count))
+        })?;
+        let sink = S3Sink::open(config(&double.endpoint()))?;
+        match sink.check() {
+            Ok(()) if fine => {}
+            Err(Error::S3(S3Error::NotS3)) if !fine => {}
+            other => panic!("{count} blanks: {other:?}"),
+        }
     }
     Ok(())
 }
@@ -151,7 +187,7 @@ fn a_part_is_tried_again() -> Test {
         let double = Double::start(move |head, before| {
             (head.kind() == Kind::Part && before == 1).then(|| order.clone())
         })?;
-        let sink = S3Sink::open(impatient(&double.endpoint()))?;
+        let sink = S3Sink::open(config(&double.endpoint()))?;
         let object = bytes(3 * PART, 7);
         put(&sink, &key(1), &object)?;
         let there = double.objects().into_values().next();
@@ -180,7 +216,7 @@ impl Read for Breaks {
 #[test]
 fn a_body_that_changes_leaves_nothing() -> Test {
     let double = Double::start(|_, _| None)?;
-    let sink = S3Sink::open(impatient(&double.endpoint()))?;
+    let sink = S3Sink::open(config(&double.endpoint()))?;
     let len = 3 * PART as u64;
     let object = bytes(3 * PART, 0);
     let short = sink.put(&key(1), len, &mut &object[..2 * PART + 5]);
@@ -209,12 +245,13 @@ fn what_a_killed_export_left_is_taken_back() -> Test {
     let double = Double::start(|_, _| None)?;
     double.leave_upload("trials/TRIAL-7/S-1/1.1/1.2/1.3.dcm");
     double.leave_upload("trials/TRIAL-7/S-1/something else");
-    let sink = S3Sink::open(impatient(&double.endpoint()))?;
+    double.leave_upload("trials/TRIAL-7/S-2/1.1/1.2/1.3.dcm");
+    let sink = S3Sink::open(config(&double.endpoint()))?;
     put(&sink, &key(1), b"object")?;
     put(&sink, &key(2), b"object")?;
     assert_eq!(double.seen(Kind::Uploads).len(), 1, "asked once a patient");
     assert_eq!(double.seen(Kind::Abort).len(), 1, "ours is taken back");
-    assert_eq!(double.uploads(), 1, "what is not ours stays");
+    assert_eq!(double.uploads(), 2, "what is another's stays");
     Ok(())
 }
 
@@ -228,7 +265,7 @@ fn uploads_that_cannot_be_listed_stop_nothing() -> Test {
         let order = fault.clone();
         let double =
             Double::start(move |head, _| (head.kind() == Kind::Uploads).then(|| order.clone()))?;
-        let sink = S3Sink::open(impatient(&double.endpoint()))?;
+        let sink = S3Sink::open(config(&double.endpoint()))?;
         put(&sink, &key(1), b"object")?;
         assert_eq!(double.objects().len(), 1, "{fault:?}");
     }

@@ -12,6 +12,7 @@ mod cancel;
 mod cognito;
 mod conformance;
 mod double;
+mod export;
 mod faults;
 mod keys;
 mod parts;

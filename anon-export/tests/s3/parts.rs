@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use anon_export::Sink as _;
-use anon_export::s3::{ChecksumMode, Encryption, S3Sink};
+use anon_export::s3::{ChecksumMode, Encryption, S3Error, S3Sink};
+use anon_export::{Error, Remedy, Sink as _};
 
 use crate::double::{Double, Head, Kind};
-use crate::setup::{PART, bytes, impatient, key, put};
+use crate::setup::{PART, bytes, config, key, put};
 use crate::shared::Test;
 
 fn says(double: &Double, kind: Kind, header: &str) -> Option<String> {
@@ -32,7 +32,7 @@ fn options_are_headers_before_the_object() -> Test {
         (ChecksumMode::None, kms, Some("GLACIER_IR")),
     ] {
         let double = Double::start(|_, _| None)?;
-        let mut config = impatient(&double.endpoint())
+        let mut config = config(&double.endpoint())
             .with_checksum(mode)
             .with_encryption(encryption.clone());
         if let Some(class) = class {
@@ -71,11 +71,33 @@ fn options_are_headers_before_the_object() -> Test {
     Ok(())
 }
 
+/// What was to be encrypted and is not is no success; in parts, nothing is sent.
+#[test]
+fn a_service_that_does_not_encrypt_is_told() -> Test {
+    for encryption in [Encryption::Aes256, Encryption::Kms { key_id: None }] {
+        // It has none of these headers.
+        let double = Double::deaf()?;
+        let config = config(&double.endpoint()).with_encryption(encryption.clone());
+        let sink = S3Sink::open(config)?;
+        for len in [6, PART + 1] {
+            match put(&sink, &key(1), &bytes(len, 0)) {
+                Err(Error::S3(error @ S3Error::NotEncrypted)) => {
+                    assert_eq!(error.remedy(), Remedy::Stop);
+                }
+                other => panic!("{encryption:?}, {len} bytes: {other:?}"),
+            }
+        }
+        assert!(double.seen(Kind::Part).is_empty(), "{encryption:?}");
+        assert_eq!(double.uploads(), 0, "{encryption:?}");
+    }
+    Ok(())
+}
+
 /// Sixteen puts that share room for two parts.
 #[test]
 fn puts_that_share_little_memory_all_end() -> Test {
     let double = Double::start(|_, _| None)?;
-    let config = impatient(&double.endpoint())
+    let config = config(&double.endpoint())
         .with_memory_bytes(2 * PART as u64)
         .with_stall_timeout(Duration::from_mins(1));
     let sink = S3Sink::open(config)?;

@@ -65,8 +65,16 @@ impl Pool {
     }
 
     pub(crate) fn login(&self) -> Login {
+        self.login_with(None)
+    }
+
+    /// To a pool of this account.
+    pub(crate) fn login_with(&self, account: Option<&str>) -> Login {
         let pools = Pools::new("eu-central-1_pool", "client", "eu-central-1:identities");
-        let pools = pools.with_endpoint(format!("http://{}", self.address));
+        let mut pools = pools.with_endpoint(format!("http://{}", self.address));
+        if let Some(account) = account {
+            pools = pools.with_account_id(account);
+        }
         Login::new(pools, "tester", text("CANARY-Passw0rd!"))
     }
 

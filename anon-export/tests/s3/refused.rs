@@ -3,6 +3,7 @@
 use anon_export::s3::{S3Config, S3Error, S3Sink};
 use anon_export::{Error, Remedy, Sink as _};
 
+use crate::double::{Double, Kind};
 use crate::servers::S3Server;
 use crate::setup::{ACCESS_KEY, SECRET_KEY, config, impatient, key, keys, put};
 use crate::shared::Test;
@@ -47,6 +48,29 @@ fn nothing_is_sent_in_clear_to_others() {
         matches!(refused, Err(Error::S3(S3Error::Cleartext))),
         "{refused:?}"
     );
+}
+
+/// Where no endpoint says otherwise, a region must be known; and it is the one that is signed for.
+#[test]
+fn a_region_is_needed() -> Test {
+    let nowhere = S3Config::new("trials", "P").with_credentials(keys(ACCESS_KEY, SECRET_KEY));
+    let refused = S3Sink::open(nowhere);
+    assert!(
+        matches!(refused, Err(Error::S3(S3Error::NoRegion))),
+        "{refused:?}"
+    );
+    let double = Double::start(|_, _| None)?;
+    S3Sink::open(config(&double.endpoint()))?.check()?;
+    let signed = double.seen(Kind::List)[0]
+        .header("authorization")
+        .map(str::to_owned);
+    assert!(
+        signed
+            .as_ref()
+            .is_some_and(|it| it.contains("/eu-central-1/s3/")),
+        "{signed:?}"
+    );
+    Ok(())
 }
 
 #[test]

@@ -1,15 +1,19 @@
 //! Keys that expire and are renewed, and refusals that no real pool can be brought to.
 
+use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anon_export::cognito::{CognitoError, Step};
+use anon_export::cognito::{CognitoError, Login, Pools, Step};
 use anon_export::s3::{Credentials, S3Error, S3Sink, Word};
-use anon_export::{Error, Remedy};
+use anon_export::{
+    Backoff, Cancel, Error, ExportOptions, Exporter, MemorySource, Quiet, Remedy, Selection,
+};
 use serde_json::{Value, json};
 
 use crate::double::{Double, Fault, Kind};
 use crate::pool::{Asked, Pool};
-use crate::setup::{impatient, key, put};
+use crate::setup::{PART, bytes, config, key, put};
 use crate::shared::{Test, wait};
 
 /// What a pool answers whose keys last for so many seconds. The number of the request is in the keys.
@@ -53,7 +57,7 @@ fn refusal(code: &str) -> (u16, Value) {
 
 fn open(s3: &Double, pool: &Pool) -> Result<S3Sink, Error> {
     let login = Credentials::Cognito(Box::new(pool.login()));
-    S3Sink::open(impatient(&s3.endpoint()).with_credentials(login))
+    S3Sink::open(config(&s3.endpoint()).with_credentials(login))
 }
 
 /// The tokens that puts were signed with, in their order.
@@ -147,7 +151,8 @@ fn a_session_that_cannot_be_renewed_ends() -> Test {
     let pool = Pool::start(|it| match it.name.as_str() {
         "GetCredentialsForIdentity" if it.before > 0 => refusal("NotAuthorizedException"),
         "InitiateAuth" if it.refreshes() => refusal("NotAuthorizedException"),
-        _ => fine(it, 2),
+        // Long enough for a put, also on a busy machine.
+        _ => fine(it, 8),
     })?;
     let sink = open(&s3, &pool)?;
     let mut ended = None;
@@ -163,6 +168,85 @@ fn a_session_that_cannot_be_renewed_ends() -> Test {
     }
     assert!(pool.asked("GetCredentialsForIdentity") > 1);
     assert!(!s3.objects().is_empty(), "the first keys were used");
+    Ok(())
+}
+
+/// The account stands in the request for the identity, if it is known.
+#[test]
+fn the_account_is_told() -> Test {
+    let s3 = Double::start(|_, _| None)?;
+    for account in [None, Some("123456789012")] {
+        let told = std::sync::Arc::new(std::sync::Mutex::new(None));
+        let hears = std::sync::Arc::clone(&told);
+        let pool = Pool::start(move |it| {
+            if it.name == "GetId" {
+                *hears.lock().expect("what was told") = Some(it.body.clone());
+            }
+            fine(it, 3600)
+        })?;
+        let login = Credentials::Cognito(Box::new(pool.login_with(account)));
+        S3Sink::open(config(&s3.endpoint()).with_credentials(login))?;
+        let told = told
+            .lock()
+            .expect("what was told")
+            .take()
+            .ok_or("not asked")?;
+        assert_eq!(told["AccountId"].as_str(), account);
+        let login = "cognito-idp.eu-central-1.amazonaws.com/eu-central-1_pool";
+        assert_eq!(told["Logins"][login], "id-0", "{told}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_pool_that_is_away_has_its_error() -> Test {
+    let s3 = Double::start(|_, _| None)?;
+    let unused = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let pools = Pools::new("eu-central-1_pool", "client", "eu-central-1:identities");
+    let pools = pools.with_endpoint(format!("http://{unused}"));
+    let login = Login::new(pools, "tester", crate::setup::text("CANARY"));
+    let config = config(&s3.endpoint()).with_credentials(Credentials::Cognito(Box::new(login)));
+    match S3Sink::open(config) {
+        Err(Error::Cognito(error @ CognitoError::Unreachable)) => {
+            assert_eq!(error.remedy(), Remedy::Retry);
+        }
+        other => panic!("{other:?}"),
+    }
+    Ok(())
+}
+
+/// An export whose keys are refused in the middle goes on with new ones, and what is told as sent is there
+/// byte for byte.
+#[test]
+fn an_export_outlives_its_keys() -> Test {
+    let s3 = Double::start(|head, before| {
+        let expired = matches!(head.kind(), Kind::Put | Kind::Part) && before % 3 == 1;
+        expired.then_some(Fault::Refuses(400, "ExpiredToken", None))
+    })?;
+    let pool = Pool::start(|it| fine(it, 3600))?;
+    let mut source = MemorySource::new();
+    for n in 0..12 {
+        let len = if n < 2 { PART + 7 } else { 1000 };
+        source.insert(key(n), bytes(len, 5));
+    }
+    let options = ExportOptions::default()
+        .with_attempts(NonZeroU32::MIN.saturating_add(30))
+        .with_backoff(Backoff::new(Duration::ZERO, Duration::ZERO));
+    let all = Selection::all();
+    let report = Exporter::new(Arc::new(open(&s3, &pool)?))
+        .with_options(options)
+        .export(&source, &all, &Cancel::new(), &Quiet)?;
+    assert_eq!((report.counts.sent, report.counts.failed), (12, 0));
+    assert!(
+        pool.asked("GetCredentialsForIdentity") > 1,
+        "they were renewed"
+    );
+    let there = s3.objects();
+    for (key, object) in source.iter() {
+        let path = format!("trials/0f0e0d0c/TRIAL-7/{key}");
+        assert!(there.get(&path).is_some_and(|it| it == object), "{key}");
+    }
+    assert_eq!((there.len(), s3.uploads()), (12, 0));
     Ok(())
 }
 

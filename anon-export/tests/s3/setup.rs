@@ -23,7 +23,7 @@ pub(crate) fn text(text: &str) -> Secret {
     Secret::new(text.to_owned())
 }
 
-/// Of a server on loopback, with short times to wait.
+/// Of a server on loopback.
 pub(crate) fn config(endpoint: &str) -> S3Config {
     S3Config::new(BUCKET, "TRIAL-7")
         .with_endpoint(endpoint)
@@ -32,6 +32,7 @@ pub(crate) fn config(endpoint: &str) -> S3Config {
         .with_credentials(keys(ACCESS_KEY, SECRET_KEY))
 }
 
+/// With short times to wait, for who has to.
 pub(crate) fn impatient(endpoint: &str) -> S3Config {
     config(endpoint)
         .with_connect_timeout(Duration::from_secs(2))

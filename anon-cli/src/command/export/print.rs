@@ -9,6 +9,7 @@ use anon_export::{
 };
 use serde::Serialize;
 
+use crate::args::Export;
 use crate::command::Context;
 use crate::report::{self, Report};
 
@@ -241,6 +242,15 @@ impl Observer for Printer<'_> {
             self.cancel.cancel();
         }
     }
+}
+
+/// Prints the end of an export that a signal ended before its destination was open.
+pub(super) fn interrupted(context: &Context<'_>, args: &Export) -> anyhow::Result<()> {
+    let report = ExportReport::default();
+    let mut summary = Summary::new(&args.destination, args.dry_run, &report, 0.0);
+    summary.interrupted = true;
+    context.report.summary(&summary)?;
+    conclude(context, &summary)
 }
 
 fn line(patient: &PatientReport, dry_run: bool) -> String {

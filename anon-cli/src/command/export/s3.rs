@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
-use anon_export::s3::{Addressing, ChecksumMode, Encryption, S3Config, S3Error};
+use anon_export::s3::{Addressing, ChecksumMode, Encryption, S3Config, S3Error, S3Sink};
 use anon_export::{Cancel, Error};
 use anon_model::ProjectSettings;
 use anon_model::settings::{S3, S3Addressing, S3Checksum, S3Encryption};
@@ -30,8 +30,11 @@ pub(super) fn open(
     cancel: &Cancel,
 ) -> anyhow::Result<Destination> {
     let config = config(project, settings)?;
-    let sink = credentials::open(context, project, &settings.s3, args, &config)?;
-    let sink = sink.with_cancel(cancel.clone());
+    let open = |credentials| {
+        let config = config.clone().with_credentials(credentials);
+        S3Sink::open_with_cancel(config, cancel.clone())
+    };
+    let sink = credentials::open(context, project, &settings.s3, args, &open)?;
     Ok(Destination {
         address: sink.address(),
         sink: Arc::new(sink),

@@ -1,6 +1,7 @@
 //! A file of originals: for its owner alone, and whole or not there.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -63,7 +64,10 @@ pub(super) fn write(
         })
     };
     let fresh = place.fresh().with_context(failed)?;
-    let written = platform::private_file(&fresh)
+    if let Place::Given(path) = place {
+        check(path).with_context(failed)?;
+    }
+    let written = create(&fresh)
         .map_err(anyhow::Error::new)
         .and_then(fill)
         .and_then(|rows| {
@@ -76,6 +80,24 @@ pub(super) fn write(
         let _ = fs::remove_file(&fresh);
     }
     written.with_context(failed)
+}
+
+/// A device or a pipe would be replaced by the file.
+fn check(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => Err(io::Error::other("it is no file")),
+        _ => Ok(()),
+    }
+}
+
+/// A new file: what somebody put there under its name, such as a link, is not written to.
+fn create(fresh: &Path) -> io::Result<File> {
+    match fs::remove_file(fresh) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    platform::private(options.write(true).create_new(true)).open(fresh)
 }
 
 #[cfg(test)]
@@ -98,6 +120,22 @@ mod tests {
             assert_eq!((path.is_file(), rows), (true, 3));
             fs::remove_file(path).unwrap();
         }
+    }
+
+    /// Who may write to the directory cannot read what is written, nor have something else overwritten.
+    #[test]
+    #[cfg(unix)]
+    fn what_lies_there_is_not_written_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index.csv");
+        let place = Place::Given(&path);
+        let other = dir.path().join("other");
+        fs::copy("Cargo.toml", &other).unwrap();
+        std::os::unix::fs::symlink(&other, place.fresh().unwrap()).unwrap();
+        write(&place, |_| Ok(0)).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().len(), 0);
+        assert!(fs::symlink_metadata(&path).unwrap().is_file());
+        assert!(fs::metadata(other).unwrap().len() > 0);
     }
 
     #[test]

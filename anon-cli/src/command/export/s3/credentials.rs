@@ -5,9 +5,11 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use anon_export::s3::{Credentials, Keys, S3Config, S3Sink, Secret};
+use anon_export::Error;
+use anon_export::s3::{Credentials, Keys, S3Sink, Secret};
 use anon_model::settings::S3;
 use anyhow::Context as _;
+use zeroize::Zeroizing;
 
 use super::{failed, is_cognito};
 use crate::args::Export;
@@ -17,7 +19,10 @@ use crate::platform;
 use crate::project::Project;
 
 /// A file of keys is a few lines.
-const LONGEST_FILE: u64 = 64 * 1024;
+const LONGEST_FILE: usize = 64 * 1024;
+
+/// Opens the sink of the settings with credentials.
+pub(super) type Open<'o> = dyn Fn(Credentials) -> Result<S3Sink, Error> + 'o;
 
 /// The sink with the credentials that the settings point to.
 pub(super) fn open(
@@ -25,10 +30,10 @@ pub(super) fn open(
     project: &Project,
     s3: &S3,
     args: &Export,
-    config: &S3Config,
+    sink: &Open<'_>,
 ) -> anyhow::Result<S3Sink> {
     if is_cognito(s3) {
-        return cognito(context, s3, args, config);
+        return cognito(context, s3, args, sink);
     }
     let credentials = match (&s3.credentials_file, keys_of_environment(s3)?) {
         (Some(_), Some(_)) => {
@@ -42,11 +47,18 @@ pub(super) fn open(
             profile: s3.profile.clone(),
         },
     };
-    S3Sink::open(config.clone().with_credentials(credentials)).map_err(|error| failed(&error))
+    sink(credentials).map_err(|error| failed(&error))
 }
 
 /// A secret in the environment; `key` is the setting that names the variable.
 fn variable(name: &str, key: &str) -> anyhow::Result<Secret> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if !name.bytes().all(plain) {
+        // It may be the secret itself, in the wrong place.
+        return Err(Failure::configuration(format!(
+            "{key} is no name of an environment variable: put the secret into one, and give its name"
+        )));
+    }
     match env::var(name) {
         Ok(value) if !value.is_empty() => Ok(Secret::new(value)),
         _ => Err(Failure::configuration(format!(
@@ -92,14 +104,14 @@ fn keys_of_file(path: &Path) -> anyhow::Result<Keys> {
             return Err(unusable("others may read it: chmod 600 it"));
         }
     }
-    let mut text = String::new();
+    // All of it at once: growing would leave copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(LONGEST_FILE));
     File::open(path)
-        .and_then(|file| file.take(LONGEST_FILE).read_to_string(&mut text))
+        .and_then(|file| file.take(LONGEST_FILE as u64).read_to_string(&mut text))
         .context(Failure::Configuration(
             "s3.credentials_file cannot be read".into(),
         ))?;
-    let text = Secret::new(text);
-    parse(text.expose()).map_err(unusable)
+    parse(&text).map_err(unusable)
 }
 
 /// Lines of `name = value`; the names of the files of AWS are fine, too.
@@ -134,7 +146,7 @@ fn parse(text: &str) -> Result<Keys, &'static str> {
 }
 
 #[cfg(not(feature = "cognito"))]
-fn cognito(_: &Context<'_>, _: &S3, _: &Export, _: &S3Config) -> anyhow::Result<S3Sink> {
+fn cognito(_: &Context<'_>, _: &S3, _: &Export, _: &Open<'_>) -> anyhow::Result<S3Sink> {
     Err(Failure::configuration(
         "this build of anon has no Cognito, which s3.username asks for: build it with the feature cognito",
     ))
@@ -145,12 +157,11 @@ use self::user::open as cognito;
 
 #[cfg(feature = "cognito")]
 mod user {
-    use anon_export::Error;
     use anon_export::cognito::{CognitoError, Login, Pools};
 
     use super::super::wanted;
     use super::{
-        Context, Credentials, Export, Failure, S3, S3Config, S3Sink, Secret, failed, variable,
+        Context, Credentials, Error, Export, Failure, Open, S3, S3Sink, Secret, failed, variable,
     };
     use crate::platform::terminal;
 
@@ -160,7 +171,7 @@ mod user {
         context: &Context<'_>,
         s3: &S3,
         args: &Export,
-        config: &S3Config,
+        sink: &Open<'_>,
     ) -> anyhow::Result<S3Sink> {
         let pools = pools(s3)?;
         let username = wanted(s3.username.as_ref(), "s3.username")?;
@@ -185,10 +196,7 @@ mod user {
         if let Some(new) = new {
             login = login.with_new_password(new);
         }
-        let open = |login: Login| {
-            let credentials = Credentials::Cognito(Box::new(login));
-            S3Sink::open(config.clone().with_credentials(credentials))
-        };
+        let open = |login: Login| sink(Credentials::Cognito(Box::new(login)));
         match open(login.clone()) {
             Err(Error::Cognito(CognitoError::NewPasswordRequired)) => {
                 let new = new_password(context)?;
@@ -253,7 +261,9 @@ mod user {
     ) -> anyhow::Result<Secret> {
         let ended = || context.signals.caught().is_some();
         match terminal::ask_hidden(question, ended) {
-            Ok(Some(answer)) if !answer.is_empty() => Ok(Secret::new(answer)),
+            Ok(Some(mut answer)) if !answer.is_empty() => {
+                Ok(Secret::new(std::mem::take(&mut *answer)))
+            }
             Ok(Some(_)) => Err(Failure::configuration("an empty password is none")),
             Ok(None) => Err(Failure::configuration(nowhere())),
             Err(error) => Err(anyhow::Error::new(error)

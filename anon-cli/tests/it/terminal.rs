@@ -1,0 +1,267 @@
+//! The command on a terminal: a password is asked for and not shown, a signal ends the asking, and a bar
+//! tells rate and time left.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use serde_json::{Value, json};
+
+use crate::export_s3::{User, set};
+use crate::shared::wait;
+use crate::support::{Scene, Test, tree};
+
+const PATIENCE: Duration = Duration::from_mins(1);
+const ASKED: &str = "Password of the Cognito user: ";
+
+/// A run whose terminal is ours.
+struct Session {
+    child: Child,
+    terminal: File,
+    /// As long as it is open what was last set on the terminal can be asked for.
+    _other_end: File,
+    said: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Session {
+    /// Standard output is a pipe, everything else the terminal.
+    fn start(scene: &Scene, args: &[&str], variables: &[(&str, &str)]) -> Test<Self> {
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+        grantpt(&terminal)?;
+        unlockpt(&terminal)?;
+        let name = ptsname(&terminal, Vec::new())?;
+        let flags = OFlags::RDWR | OFlags::NOCTTY;
+        let other_end = File::from(rustix::fs::open(&*name, flags, Mode::empty())?);
+        // Without a width no bar is drawn.
+        let size = Winsize {
+            ws_row: 24,
+            ws_col: 120,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&terminal, size)?;
+        let child = Command::new("setsid")
+            .args(["--ctty", "--wait", env!("CARGO_BIN_EXE_anon")])
+            .args(args)
+            .current_dir(scene.path())
+            .env("HOME", scene.path())
+            .env("TERM", "xterm")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env_remove("ANON_PROJECT")
+            .envs(variables.iter().copied())
+            .stdin(other_end.try_clone()?)
+            .stdout(Stdio::piped())
+            .stderr(other_end.try_clone()?)
+            .spawn()?;
+        let terminal = File::from(terminal);
+        let (mut from, said) = (terminal.try_clone()?, Arc::default());
+        let heard: Arc<Mutex<Vec<u8>>> = Arc::clone(&said);
+        // It ends with the test process.
+        thread::spawn(move || {
+            let mut some = [0; 1024];
+            while let Ok(count @ 1..) = from.read(&mut some) {
+                let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+                heard.extend_from_slice(some.get(..count).unwrap_or_default());
+            }
+        });
+        Ok(Self {
+            child,
+            terminal,
+            _other_end: other_end,
+            said,
+        })
+    }
+
+    /// What stands on the terminal.
+    fn said(&self) -> String {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&said).into_owned()
+    }
+
+    fn hears(&self, words: &str) -> Test {
+        let heard = wait::until(words, PATIENCE, || Ok(self.said().contains(words)));
+        heard.map_err(|error| format!("{error}\n{}", self.said()).into())
+    }
+
+    fn types(&mut self, keys: &str) -> Test {
+        Ok(self.terminal.write_all(keys.as_bytes())?)
+    }
+
+    /// Whether the terminal shows what is typed.
+    fn echoes(&self) -> Test<bool> {
+        let modes = tcgetattr(&self.terminal)?.local_modes;
+        Ok(modes.contains(LocalModes::ECHO))
+    }
+
+    /// Its exit code, and the last line of its output.
+    fn ends(&mut self) -> Test<(Option<i32>, Value)> {
+        let mut out = String::new();
+        let mut from = self.child.stdout.take().ok_or("no pipe")?;
+        from.read_to_string(&mut out)?;
+        let code = self.child.wait()?.code();
+        let last = out
+            .lines()
+            .last()
+            .map_or(Ok(Value::Null), serde_json::from_str);
+        Ok((code, last.unwrap_or_default()))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // It has ended, unless the test failed.
+        let _ = self.child.kill();
+    }
+}
+
+const EXPORT: [&str; 6] = ["-p", "project", "--format", "json", "export", "s3"];
+
+fn export(scene: &Scene) -> Test<Session> {
+    Session::start(scene, &[&EXPORT[..], &["--all"]].concat(), &[])
+}
+
+/// No file below has this text.
+#[track_caller]
+fn holds_nowhere(scene: &Scene, secret: &str) -> Test {
+    for (name, bytes) in tree(scene.path())? {
+        let is_there = bytes
+            .windows(secret.len())
+            .any(|it| it == secret.as_bytes());
+        assert!(!is_there, "{name} holds a password");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_password_is_typed_unseen() -> Test {
+    let Some(user) = User::start()? else {
+        return Ok(());
+    };
+    let password = user.id("PASSWORD");
+    for (typed, code) in [("CANARY-Passw0rd!", 5), (password, 0)] {
+        let mut session = export(&user.scene)?;
+        session.hears(ASKED)?;
+        assert!(!session.echoes()?, "what is typed is shown");
+        session.types(&format!("{typed}\n"))?;
+        let (ended, summary) = session.ends()?;
+        let said = session.said();
+        assert_eq!(ended, Some(code), "{summary} {said}");
+        assert!(session.echoes()?, "the terminal is as it was");
+        assert!(!said.contains(typed), "{said}");
+        if code == 0 {
+            assert_eq!(summary["sent"], 40);
+        }
+        holds_nowhere(&user.scene, typed)?;
+    }
+    Ok(())
+}
+
+/// A pool that wants a new password: it is asked for twice, and set if both are the same.
+#[test]
+fn a_new_password_is_typed_twice() -> Test {
+    let Some(user) = User::start()? else {
+        return Ok(());
+    };
+    set(&user.scene, "s3.username", "newcomer")?;
+    let new = "New-Passw0rd!";
+    for (again, code) in [("Other-Passw0rd!", 3), (new, 0)] {
+        let mut session = export(&user.scene)?;
+        for (question, answer) in [
+            (ASKED, user.id("TEMPORARY")),
+            ("New password of the Cognito user: ", new),
+            ("The same again: ", again),
+        ] {
+            session.hears(question)?;
+            session.types(&format!("{answer}\n"))?;
+        }
+        let (ended, summary) = session.ends()?;
+        let said = session.said();
+        assert_eq!(ended, Some(code), "{summary} {said}");
+        assert!(!said.contains("Passw0rd"), "{said}");
+        let differ = said.contains("differ: nothing is changed");
+        assert_eq!(differ, code == 3, "{said}");
+        assert!(session.echoes()?);
+    }
+    holds_nowhere(&user.scene, new)
+}
+
+/// A project whose user cannot be asked for anywhere.
+fn nowhere() -> Test<Scene> {
+    let scene = Scene::new()?;
+    scene.cts(3)?;
+    scene.run(&["init", "project"])?.exits(0);
+    scene.json(&["import", "in"])?.exits(0);
+    for (key, value) in [
+        ("s3.bucket", "trials"),
+        ("s3.endpoint", "http://127.0.0.1:9"),
+        ("s3.user_pool_id", "eu-central-1_pool"),
+        ("s3.app_client_id", "client"),
+        ("s3.identity_pool_id", "eu-central-1:identities"),
+        ("s3.username", "tester"),
+    ] {
+        set(&scene, key, value)?;
+    }
+    Ok(scene)
+}
+
+#[test]
+fn a_signal_ends_the_asking() -> Test {
+    let scene = nowhere()?;
+    let mut session = export(&scene)?;
+    session.hears(ASKED)?;
+    // Half a password, and Ctrl-C.
+    session.types("CANARY\x03")?;
+    let (code, summary) = session.ends()?;
+    assert_eq!(code, Some(130), "{}", session.said());
+    assert_eq!(
+        (&summary["event"], &summary["interrupted"], &summary["sent"]),
+        (&json!("summary"), &json!(true), &json!(0)),
+        "{summary}"
+    );
+    assert!(session.echoes()?, "the terminal is as it was");
+    assert!(!session.said().contains("CANARY"), "{}", session.said());
+    Ok(())
+}
+
+/// An empty line is no password, and one without an end is not taken in.
+#[test]
+fn odd_answers_are_refused() -> Test {
+    let scene = nowhere()?;
+    for (typed, code, words) in [
+        ("\n", 3, "an empty password is none"),
+        ("\x04", 3, "an empty password is none"),
+    ] {
+        let mut session = export(&scene)?;
+        session.hears(ASKED)?;
+        session.types(typed)?;
+        let (ended, _) = session.ends()?;
+        session.hears(words)?;
+        assert_eq!(ended, Some(code), "{}", session.said());
+    }
+    Ok(())
+}
+
+/// Against a node that takes the connection and says nothing, so that there is time to look.
+#[test]
+fn a_bar_tells_rate_and_time_left() -> Test {
+    let scene = nowhere()?;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let place = format!("SILENT@{}", listener.local_addr()?);
+    let args = ["-p", "project", "export", &place, "--all"];
+    let mut session = Session::start(&scene, &args, &[])?;
+    let _connection = listener.accept()?;
+    for words in ["0 of 3 objects", "/s", " left"] {
+        session.hears(words)?;
+    }
+    session.types("\x03")?;
+    let (code, _) = session.ends()?;
+    assert_eq!(code, Some(130), "{}", session.said());
+    Ok(())
+}

@@ -1,0 +1,312 @@
+//! Exports to a service that fails: each fault is told of its patient, the rest goes on, and what is told
+//! as sent is there byte for byte.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, UNIX_EPOCH};
+
+use anon_export::s3::{S3Config, S3Sink};
+use anon_export::{
+    Backoff, Cancel, DirectorySource, ExportError, ExportEvent, ExportOptions, ExportReport,
+    Exporter, MemorySource, ObjectKey, Observer, PatientReport, Selection,
+};
+
+use crate::double::{Double, Fault, Head, Kind};
+use crate::setup::{PART, bytes, config};
+use crate::shared::Test;
+
+const PATIENTS: u8 = 4;
+/// Whose requests have the fault.
+const VICTIM: &str = "S-1/";
+
+/// Of each patient two objects in one request, and one in two parts.
+fn source() -> Test<MemorySource> {
+    let mut source = MemorySource::new();
+    for patient in 0..PATIENTS {
+        for (n, len) in [7, 90_000, PART + 9].into_iter().enumerate() {
+            let (of, instance) = (format!("S-{patient}"), format!("1.3.{patient}.{n}"));
+            let key = ObjectKey::new([&of, "1.1", "1.2", &instance])?;
+            source.insert(key, bytes(len, patient));
+        }
+    }
+    Ok(source)
+}
+
+fn is_of_victim(head: &Head) -> bool {
+    let prefix = head.query.get("prefix").map_or("", String::as_str);
+    head.path.contains(VICTIM) || prefix.replace("%2F", "/").contains(VICTIM)
+}
+
+/// What was told.
+#[derive(Default)]
+struct Told {
+    sent: Mutex<BTreeSet<ObjectKey>>,
+    patients: Mutex<BTreeMap<String, PatientReport>>,
+}
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Told")
+    }
+}
+
+impl Observer for Told {
+    fn event(&self, event: &ExportEvent<'_>) {
+        match event {
+            ExportEvent::Sent { key, .. } => {
+                self.sent.lock().expect("the keys").insert((*key).clone());
+            }
+            ExportEvent::PatientEnded { report } => {
+                let (name, report) = (report.patient.to_string(), (*report).clone());
+                self.patients
+                    .lock()
+                    .expect("the patients")
+                    .insert(name, report);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn export(
+    config: &S3Config,
+    source: &MemorySource,
+    told: &Told,
+) -> Test<Result<ExportReport, ExportError>> {
+    let options = ExportOptions::default()
+        .with_attempts(NonZeroU32::MIN.saturating_add(1))
+        .with_backoff(Backoff::new(Duration::ZERO, Duration::ZERO));
+    let exporter = Exporter::new(Arc::new(S3Sink::open(config.clone())?)).with_options(options);
+    Ok(exporter.export(source, &Selection::all(), &Cancel::new(), told))
+}
+
+/// How an export ends that meets a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    /// All is sent.
+    Well,
+    /// The patient has this error, and the others none.
+    WithPatient(&'static str),
+    /// No object can be put until a person has looked.
+    Early(&'static str),
+}
+
+/// Exports while the victim's requests of a kind have a fault, the first of them or all; and then again
+/// without it.
+#[track_caller]
+fn check(kind: Kind, fault: &Fault, once: bool, ends: Ends) -> Test {
+    let what = format!("{kind:?} {fault:?}");
+    let is_faulty = Arc::new(AtomicBool::new(true));
+    let (order, orders) = (fault.clone(), Arc::clone(&is_faulty));
+    let double = Double::start(move |head, _| {
+        let is_meant = head.kind() == kind && is_of_victim(head) && orders.load(Ordering::Relaxed);
+        if is_meant && once {
+            orders.store(false, Ordering::Relaxed);
+        }
+        is_meant.then(|| order.clone())
+    })?;
+    // Only who has to wait is impatient: what is well may take its time.
+    let waits = matches!(fault, Fault::Stalls | Fault::Silent);
+    let patience = Duration::from_secs(if waits { 3 } else { 60 });
+    let config = config(&double.endpoint()).with_stall_timeout(patience);
+    let (source, told) = (source()?, Told::default());
+    let ended = export(&config, &source, &told)?;
+    let sent = told.sent.into_inner()?;
+    let patients = told.patients.into_inner()?;
+    let there = double.objects();
+    let name = |key: &ObjectKey| format!("trials/TRIAL-7/{key}");
+    for (key, object) in source.iter() {
+        if sent.contains(key) {
+            let is_there = there.get(&name(key)).is_some_and(|it| it == object);
+            assert!(is_there, "{what}: {key} is told as sent");
+        }
+    }
+    assert_eq!(double.uploads(), 0, "{what}: uploads are left");
+    let report = match (ended, ends) {
+        (Ok(report), Ends::Well) => {
+            assert!(report.is_complete(), "{what}: {report:?} {patients:?}");
+            report
+        }
+        (Ok(report), Ends::WithPatient(words)) => {
+            assert_eq!(report.patients_failed, 1, "{what}: {patients:?}");
+            for (patient, report) in &patients {
+                let error = report.error.as_deref();
+                if patient == "S-1" {
+                    assert!(
+                        error.is_some_and(|it| it.contains(words)),
+                        "{what}: {error:?}"
+                    );
+                    assert!(report.counts.failed > 0, "{what}: {report:?}");
+                } else {
+                    assert_eq!((error, report.counts.sent), (None, 3), "{what}: {patient}");
+                }
+            }
+            report
+        }
+        (Err(ended), Ends::Early(words)) => {
+            let text = ended.error.text();
+            assert!(
+                text.contains(words) && !text.contains("CANARY"),
+                "{what}: {text}"
+            );
+            *ended.report
+        }
+        (other, _) => return Err(format!("{what}: {other:?}").into()),
+    };
+    assert_eq!(report.counts.sent, sent.len() as u64, "{what}");
+    // And again, when all is well.
+    is_faulty.store(false, Ordering::Relaxed);
+    let again = export(&config, &source, &Told::default())??;
+    assert!(again.is_complete(), "{what}: {again:?}");
+    assert!(
+        again.counts.skipped >= report.counts.sent,
+        "{what}: {report:?} {again:?}"
+    );
+    let all: BTreeMap<String, Vec<u8>> = source
+        .iter()
+        .map(|(key, object)| (name(key), object.to_vec()))
+        .collect();
+    assert!(double.objects() == all, "{what}: exactly the set");
+    assert_eq!(double.uploads(), 0, "{what}");
+    Ok(())
+}
+
+/// A file that is written to, or goes, while its parts travel: nothing of it is put, and nothing is left.
+#[test]
+fn what_changes_on_its_way_is_not_put() -> Test {
+    type Spoil = fn(&Path) -> io::Result<()>;
+    let spoils: [(Spoil, &str); 3] = [
+        (
+            |path| File::options().append(true).open(path)?.write_all(b"more"),
+            "changed while it was read",
+        ),
+        (
+            |path| {
+                let file = File::options().write(true).open(path)?;
+                file.set_modified(UNIX_EPOCH + Duration::from_secs(4_000_000_000))
+            },
+            "changed while it was read",
+        ),
+        (|path| fs::remove_file(path), "has gone"),
+    ];
+    for (spoil, words) in spoils {
+        let directory = tempfile::tempdir()?;
+        for (key, object) in source()?.iter() {
+            let path = directory.path().join(key.to_string());
+            fs::create_dir_all(path.parent().ok_or("a series")?)?;
+            File::create(&path)?.write_all(object)?;
+        }
+        let victim = directory.path().join("S-1/1.1/1.2/1.3.1.2.dcm");
+        let is_spoilt = AtomicBool::new(false);
+        let double = Double::start(move |head, _| {
+            let is_meant = head.kind() == Kind::Part && is_of_victim(head);
+            if is_meant && !is_spoilt.swap(true, Ordering::Relaxed) {
+                spoil(&victim).expect("it is spoilt");
+            }
+            None
+        })?;
+        // One part is all the memory there is: the rest is read when the first has gone.
+        let config = config(&double.endpoint()).with_memory_bytes(PART as u64);
+        let told = Told::default();
+        let exporter = Exporter::new(Arc::new(S3Sink::open(config)?));
+        let files = DirectorySource::new(directory.path());
+        let report = exporter.export(&files, &Selection::all(), &Cancel::new(), &told)?;
+        assert_eq!(
+            (report.counts.sent, report.counts.failed),
+            (11, 1),
+            "{words}"
+        );
+        let patients = told.patients.into_inner()?;
+        let error = patients.get("S-1").and_then(|it| it.error.as_deref());
+        assert!(error.is_some_and(|it| it.contains(words)), "{error:?}");
+        let there = double.objects();
+        assert_eq!((there.len(), double.uploads()), (11, 0), "{words}");
+        assert!(
+            !there.keys().any(|it| it.ends_with("1.3.1.2.dcm")),
+            "{words}"
+        );
+    }
+    Ok(())
+}
+
+const SLOW: Fault = Fault::Refuses(503, "SlowDown", None);
+
+#[test]
+fn what_passes_stops_nothing() -> Test {
+    for (kind, fault) in [
+        (Kind::List, SLOW),
+        (Kind::List, Fault::Resets(0)),
+        (Kind::Put, SLOW),
+        (Kind::Put, Fault::Resets(5)),
+        (Kind::Put, Fault::Stalls),
+        (Kind::Put, Fault::WrongTag),
+        (Kind::Create, SLOW),
+        (Kind::Part, Fault::Resets(1 << 20)),
+        (Kind::Part, Fault::Stalls),
+        (Kind::Part, Fault::WrongChecksum),
+        (Kind::Complete, SLOW),
+        (Kind::Complete, Fault::RefusesWithin("InternalError")),
+        (Kind::Complete, Fault::Silent),
+    ] {
+        check(kind, &fault, true, Ends::Well)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn what_does_not_pass_is_told_of_its_patient() -> Test {
+    let refuses = Fault::Refuses(400, "EntityTooLarge", None);
+    for (kind, fault, words) in [
+        (Kind::List, SLOW, "fewer requests"),
+        (Kind::List, Fault::Stalls, "did not answer in time"),
+        (Kind::Put, SLOW, "fewer requests"),
+        (Kind::Put, refuses, "EntityTooLarge"),
+        (Kind::Put, Fault::Resets(5), "broke"),
+        (Kind::Put, Fault::Silent, "did not answer in time"),
+        (Kind::Put, Fault::WrongTag, "other bytes than were sent"),
+        (
+            Kind::Put,
+            Fault::WrongChecksum,
+            "other bytes than were sent",
+        ),
+        (Kind::Create, SLOW, "fewer requests"),
+        (Kind::Part, Fault::Resets(1 << 20), "broke"),
+        (Kind::Part, Fault::Stalls, "did not answer in time"),
+        (Kind::Part, Fault::WrongTag, "other bytes than were sent"),
+        (Kind::Complete, SLOW, "fewer requests"),
+        (
+            Kind::Complete,
+            Fault::RefusesWithin("InternalError"),
+            "InternalError",
+        ),
+    ] {
+        check(kind, &fault, false, Ends::WithPatient(words))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn what_holds_for_all_ends_the_export() -> Test {
+    let refuses = |status, code| Fault::Refuses(status, code, None);
+    for (kind, fault, words) in [
+        (Kind::Put, refuses(403, "InvalidAccessKeyId"), "access key"),
+        (Kind::Put, refuses(403, "SignatureDoesNotMatch"), "secret"),
+        (Kind::Put, refuses(400, "ExpiredToken"), "expired"),
+        (Kind::Put, refuses(404, "NoSuchBucket"), "bucket"),
+        (Kind::Put, refuses(403, "AccessDenied"), "s3:PutObject"),
+        (Kind::Put, refuses(507, ""), "no room"),
+        (Kind::Put, Fault::Nods, "does not speak S3"),
+        (Kind::Part, refuses(403, "AccessDenied"), "s3:PutObject"),
+        (Kind::Complete, Fault::Page, "does not speak S3"),
+        (Kind::List, refuses(403, "AccessDenied"), "s3:ListBucket"),
+    ] {
+        check(kind, &fault, false, Ends::Early(words))?;
+    }
+    Ok(())
+}
