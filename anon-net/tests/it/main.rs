@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod canary;
+mod cancelled;
 mod context;
 mod dimse;
 mod echo;
