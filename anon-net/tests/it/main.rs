@@ -24,6 +24,8 @@ mod sender;
 mod status;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod tls_versions;
 mod transfer;
 mod transfer_rogues;
 mod ul;
