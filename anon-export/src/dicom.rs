@@ -14,24 +14,18 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
-use std::time::Duration;
 
+use anon_net::Node;
 use anon_net::dimse::{Operation, Status, StatusClass};
 use anon_net::service::hierarchy::StudyHierarchy;
 use anon_net::service::{Cancel, FileMeta, Query, Scu, ServiceError, Sort, StudyMatch};
-use anon_net::{Error as NetError, Node};
 
 pub use error::DicomError;
 
 use crate::{Error, Listed, Needs, ObjectKey, Part, Put, Sink, Stored};
 use body::{Exact, Tee};
 use pool::Pool;
-
-/// How often who waits for the node looks whether the end is wished.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// A DICOM node that stores instances (PS3.4 Annex B) and, if it can, says which it has (PS3.4
 /// Annex C).
@@ -161,26 +155,7 @@ impl Sink for DicomSink {
 
     /// C-ECHO (PS3.4 Annex A). A node that does not serve it, but takes the association, can be used.
     fn check(&self) -> Result<(), Error> {
-        let (tell, told) = mpsc::sync_channel(1);
-        let (scu, node) = (self.scu.clone(), self.node.clone());
-        let echo = move || {
-            // Nobody listens any more if the end is wished.
-            let _ = tell.send(scu.echo(&node));
-        };
-        let spawned = thread::Builder::new().name("anon-export-echo".to_owned());
-        spawned.spawn(echo).map_err(|source| Error::Destination {
-            what: "start a thread",
-            source,
-        })?;
-        let answer = loop {
-            match told.recv_timeout(LOOK) {
-                Ok(answer) => break answer,
-                Err(_) if self.cancel.is_cancelled() => return Err(Error::Cancelled),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break Err(NetError::Lost.into()),
-            }
-        };
-        match answer {
+        match self.scu.echo(&self.node, &self.cancel) {
             Ok(status) if status.class() == StatusClass::Success => Ok(()),
             Ok(status) => {
                 let operation = Operation::Echo;

@@ -135,7 +135,21 @@ pub trait Association: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`Error::Context`] or [`Error::Limit`] before anything is sent; [`Error::TimedOut`] if the peer
     /// does not read, which closes the association, since half a PDU may be on its way.
-    fn send(&mut self, pdvs: &[Pdv<'_>], timeout: Duration) -> Result<(), Error>;
+    fn send(&mut self, pdvs: &[Pdv<'_>], timeout: Duration) -> Result<(), Error> {
+        self.send_unless(pdvs, timeout, &|| false)
+    }
+
+    /// As [`send`](Self::send), and aborts instead once `stop` is true: before anything is sent, or
+    /// while it waits for the peer to read. What ends that wait is noticed within a tenth of a second.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); [`Error::Cancelled`] if it is stopped, which closes the association.
+    fn send_unless(
+        &mut self,
+        pdvs: &[Pdv<'_>],
+        timeout: Duration,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<(), Error>;
 
     /// Waits for what comes next. Its bytes stay until the next call.
     ///

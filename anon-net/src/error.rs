@@ -163,6 +163,9 @@ pub enum Error {
     /// The association was closed before.
     #[error("the association is closed")]
     Closed,
+    /// The caller no longer wanted it. The association was aborted.
+    #[error("it was cancelled")]
+    Cancelled,
     /// The time given is up.
     #[error("waited {after:?} for {waiting}")]
     TimedOut {
@@ -227,7 +230,7 @@ impl Error {
             | Self::Limit { .. }
             | Self::Unreadable { .. }
             | Self::Refused { .. } => Remedy::Skip,
-            Self::Protocol { .. } | Self::Tls { .. } => Remedy::Stop,
+            Self::Protocol { .. } | Self::Tls { .. } | Self::Cancelled => Remedy::Stop,
             Self::Backend(error) => error.remedy,
         }
     }
@@ -266,6 +269,7 @@ mod tests {
             ),
             (Error::Lost, Remedy::Retry),
             (Error::Closed, Remedy::Retry),
+            (Error::Cancelled, Remedy::Stop),
             (
                 Error::TimedOut {
                     waiting: Waiting::Room,

@@ -59,7 +59,7 @@ const LOOK: Duration = Duration::from_millis(50);
 pub struct Timeouts {
     /// Until it takes the connection. 5 s.
     pub tcp: Duration,
-    /// Until it answers a proposal or a release. 30 s.
+    /// Until it answers a proposal or a release. 30 s; 2 s at most for a release once the end is wished.
     pub acse: Duration,
     /// Until it answers a message. 30 s.
     pub dimse: Duration,
@@ -124,7 +124,7 @@ impl Retries {
 /// ```
 /// # #[cfg(feature = "testing")] {
 /// use std::sync::Arc;
-/// use anon_net::service::Scu;
+/// use anon_net::service::{Cancel, Scu};
 /// use anon_net::testing::{Script, ScriptedPeer};
 /// use anon_net::{Operation, Remedy, Supported, Uid};
 ///
@@ -137,7 +137,7 @@ impl Retries {
 ///         .expect_abort(),
 /// );
 /// let scu = Scu::new(Arc::new(peer.clone()), "US".parse()?);
-/// let error = scu.echo(&"ARCHIVE@localhost:104".parse()?).unwrap_err();
+/// let error = scu.echo(&"ARCHIVE@localhost:104".parse()?, &Cancel::new()).unwrap_err();
 /// assert_eq!(error.remedy(), Remedy::Retry);
 /// peer.finish()?;
 /// # }
@@ -196,17 +196,9 @@ impl Scu {
         self.retries
     }
 
-    /// Opens an association of these contexts.
-    pub(crate) fn open(&self, node: &Node, contexts: Contexts) -> Result<Session, Error> {
-        let association = self
-            .dial
-            .dial(node, &self.proposal(contexts), self.patience())?;
-        Ok(Session::new(association, self.timeouts))
-    }
-
-    /// As [`open`](Self::open), and waits no longer once the end is wished: the dialler is left behind
-    /// then, and what it opens is aborted.
-    pub(crate) fn open_unless(
+    /// Opens an association of these contexts, and waits no longer once the end is wished: the dialler
+    /// is left behind then, and what it opens is aborted.
+    pub(crate) fn open(
         &self,
         cancel: &Cancel,
         node: &Node,

@@ -1,12 +1,9 @@
 //! `anon echo`: is a server there, and does it know us?
 
-use std::thread;
 use std::time::Instant;
 
-use anon_net::Node;
-use anon_net::dimse::{Operation, Status, StatusClass};
-use anon_net::service::{Scu, ServiceError};
-use crossbeam_channel::bounded;
+use anon_net::dimse::{Operation, StatusClass};
+use anon_net::service::{Cancel, ServiceError};
 use serde::Serialize;
 
 use crate::args::Echo;
@@ -35,8 +32,13 @@ pub(crate) fn run(context: &Context<'_>, args: &Echo) -> anyhow::Result<Ended> {
     let scu = node::scu(&project, &settings, &peer)?;
     let began = Instant::now();
     let told = |error: ServiceError| node::failure(&error, &peer.node, &us);
-    let answer = ask(context, scu, &peer.node)?;
-    let status = answer.transpose().map_err(told)?;
+    let cancel = Cancel::new();
+    let wish = cancel.clone();
+    let _waiting = context.signals.on_cancel(move || wish.cancel());
+    let status = match scu.echo(&peer.node, &cancel) {
+        Err(ServiceError::Cancelled) => None,
+        answer => Some(answer.map_err(told)?),
+    };
     if let Some(status) = status
         && status.class() != StatusClass::Success
     {
@@ -57,25 +59,4 @@ pub(crate) fn run(context: &Context<'_>, args: &Echo) -> anyhow::Result<Ended> {
         report.line(&format!("{name} answers, in {milliseconds} ms"))?;
     }
     Ok(context.ended(Ended::Done))
-}
-
-/// Asks, and does not wait for the answer any more when a signal comes.
-fn ask(
-    context: &Context<'_>,
-    scu: Scu,
-    node: &Node,
-) -> anyhow::Result<Option<Result<Status, ServiceError>>> {
-    let (tell, answer) = bounded(2);
-    let stop = tell.clone();
-    let _waiting = context.signals.on_cancel(move || {
-        // There is room for two.
-        let _ = stop.send(None);
-    });
-    let node = node.clone();
-    let echo = move || {
-        // Nobody listens any more if a signal came.
-        let _ = tell.send(Some(scu.echo(&node)));
-    };
-    thread::Builder::new().name("echo".into()).spawn(echo)?;
-    Ok(answer.recv()?)
 }

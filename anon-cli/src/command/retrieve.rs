@@ -92,6 +92,12 @@ fn look_for(
         Ok(found) => found,
         Err(error) => return Err(node::failure(&error, &peer.node, &us)),
     };
+    // What was named and is not there is told as any other study that does not come.
+    for study in node::named(&args.keys) {
+        if !studies.contains(study) {
+            studies.push(study.clone());
+        }
+    }
     if !found.missing.is_empty() {
         if let Some(file) = &args.keys.accession_file {
             node::write_not_found(file, &found.missing)?;

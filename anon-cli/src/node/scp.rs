@@ -20,8 +20,10 @@ use crate::report::Report;
 
 /// Verification (PS3.4 section A.4).
 const VERIFICATION: &str = "1.2.840.10008.1.1";
-/// Implicit VR little endian, explicit VR little endian (PS3.5 Annex A).
-const UNCOMPRESSED: [&str; 2] = ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"];
+/// Explicit VR little endian (PS3.5 section A.2).
+const EXPLICIT: &str = "1.2.840.10008.1.2.1";
+/// With implicit VR little endian (PS3.5 section A.1): what every peer can be verified in.
+const UNCOMPRESSED: [&str; 2] = [EXPLICIT, "1.2.840.10008.1.2"];
 
 /// The SCP while it runs.
 #[derive(Debug)]
@@ -190,10 +192,16 @@ fn classes(settings: &ProjectSettings) -> anyhow::Result<Vec<Uid>> {
         .collect::<Result<_, _>>()?)
 }
 
-/// The transfer syntaxes that the project takes.
+/// The transfer syntaxes that the project takes, those that it would rather have before others.
+///
+/// Explicit VR is first of all, for a peer that offers both: in implicit VR private elements lose theirs.
 pub(crate) fn syntaxes(settings: &ProjectSettings) -> anyhow::Result<Vec<Uid>> {
     let syntaxes: Result<_, _> = match &settings.transfer_syntaxes {
-        Selection::All => transfer_syntaxes().map(|(uid, _)| Uid::new(uid)).collect(),
+        Selection::All => {
+            let mut all: Vec<_> = transfer_syntaxes().map(|(uid, _)| uid).collect();
+            all.sort_by_key(|uid| *uid != EXPLICIT);
+            all.into_iter().map(Uid::new).collect()
+        }
         Selection::These(these) => these.iter().map(|uid| Uid::new(uid.as_str())).collect(),
     };
     Ok(syntaxes?)

@@ -117,15 +117,29 @@ impl Search {
     }
 }
 
+/// The studies that were typed, if no other key narrows them.
+pub(crate) fn named(keys: &Keys) -> &[String] {
+    let has_number = !keys.accession.is_empty() || keys.accession_file.is_some();
+    if has_number || has_attribute(keys) {
+        return &[];
+    }
+    &keys.study_uid
+}
+
 /// True if no key but accession numbers was typed.
 fn is_alone(keys: &Keys) -> bool {
-    let others = [
+    !has_attribute(keys) && keys.study_uid.is_empty()
+}
+
+/// True if a key was typed that is neither an accession number nor a UID.
+fn has_attribute(keys: &Keys) -> bool {
+    let attributes = [
         &keys.patient_name,
         &keys.patient_id,
         &keys.study_date,
         &keys.modality,
     ];
-    others.iter().all(|key| key.is_none()) && keys.study_uid.is_empty()
+    attributes.iter().any(|key| key.is_some())
 }
 
 /// One number alone is a list of one: a server that takes it for a beginning is put right, and it can

@@ -51,6 +51,8 @@ struct Shared {
     knows: Mutex<Vec<(String, u16)>>,
     /// What it was asked.
     asked: Mutex<Vec<String>>,
+    /// The keys by which it was asked.
+    keys: Mutex<Vec<Identifier>>,
     /// Connections that it does not answer.
     silent: Mutex<Vec<TcpStream>>,
     came: Condvar,
@@ -80,6 +82,7 @@ impl Archive {
             objects,
             knows: Mutex::default(),
             asked: Mutex::default(),
+            keys: Mutex::default(),
             silent: Mutex::default(),
             came: Condvar::new(),
             halted: Mutex::default(),
@@ -147,6 +150,11 @@ impl Archive {
             return Err(format!("no {line} among {asked:?}").into());
         }
         Ok(())
+    }
+
+    /// The keys of every request that had some, in order.
+    pub(crate) fn keys(&self) -> Vec<Identifier> {
+        lock(&self.shared.keys).clone()
     }
 
     /// What it was asked, as `C-FIND STUDY`, `C-CANCEL`, `release`.
@@ -271,7 +279,9 @@ impl Shared {
             let mut bytes = Vec::new();
             let mut body = Body::new(association, context, LONG);
             body.read_to_end(&mut bytes).map_err(|_| Error::Lost)?;
-            Identifier::decode(&bytes, ENCODING).map_err(|_| Error::Lost)?
+            let keys = Identifier::decode(&bytes, ENCODING).map_err(|_| Error::Lost)?;
+            lock(&self.keys).push(keys.clone());
+            keys
         } else {
             Identifier::new()
         };

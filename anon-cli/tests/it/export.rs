@@ -1,12 +1,24 @@
 //! `anon export` to a directory: what is told, what is there, and what ends it.
 
-use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
+use std::sync::mpsc;
+use std::thread;
 
+use anon_engine::testing::files::{LargeImage, Place};
+use anon_net::Command::{Request, Response};
+use anon_net::association::ul::Acceptor;
+use anon_net::dimse::{Incoming, receive_command, send};
+use anon_net::{Association, Operation, Status, Supported};
 use serde_json::Value;
 
+use crate::serving::{EXPLICIT, LONG, uid};
 use crate::support::{Scene, Test, tree};
+
+/// X-Ray Angiographic Image Storage.
+const XA: &str = "1.2.840.10008.5.1.4.1.1.12.1";
 
 /// A project with so many images of five patients.
 fn made(count: u32) -> Test<Scene> {
@@ -413,5 +425,83 @@ fn a_silent_peer_does_not_hold_up_the_end() -> Test {
         (&true.into(), &0.into())
     );
     drop(connection);
+    Ok(())
+}
+
+/// A peer that says yes to an echo, and takes no more of an image once it comes: `it_came` is told.
+#[cfg(unix)]
+fn chokes(stream: TcpStream, it_came: &mpsc::Sender<()>) -> Test {
+    let verification = uid("1.2.840.10008.1.1")?;
+    let supported = Supported::new()
+        .with(verification, vec![uid("1.2.840.10008.1.2")?])
+        .with(uid(XA)?, vec![uid(EXPLICIT)?]);
+    let acceptor = Acceptor::new("CHOKES".parse()?, supported);
+    let mut association = acceptor.accept(stream)?;
+    loop {
+        match receive_command(&mut association, LONG)? {
+            Incoming::Message {
+                context,
+                command: Request(request),
+            } if request.operation == Operation::Echo => {
+                let answer = Response(request.response(Status::SUCCESS));
+                send(&mut association, context, &answer, LONG)?;
+            }
+            Incoming::Release => return Ok(association.release(LONG)?),
+            _ => break,
+        }
+    }
+    association.receive(LONG)?;
+    it_came.send(())?;
+    // Held, and not read, for as long as the test runs.
+    loop {
+        thread::park();
+    }
+}
+
+/// Inside an object that the peer does not read: the end is not held up by either.
+#[cfg(unix)]
+#[test]
+fn a_large_object_does_not_hold_up_the_end() -> Test {
+    use rustix::process::{Pid, Signal, kill_process};
+
+    let scene = Scene::new()?;
+    let mut file = BufWriter::new(File::create(scene.path().join("large.dcm"))?);
+    LargeImage::new(Place::new(7), 60).write_to(&mut file)?;
+    file.flush()?;
+    scene
+        .run(&["init", "project", "--modalities", "XA"])?
+        .exits(0);
+    scene.json(&["import", "large.dcm"])?.exits(0);
+    for timeout in ["acse", "dimse", "network"] {
+        let key = format!("timeouts.{timeout}");
+        scene.json(&["config", "set", &key, "3600"])?.exits(0);
+    }
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let place = format!("CHOKES@{}", listener.local_addr()?);
+    let (it_came, came) = mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            // What goes wrong shows in what is told.
+            let _ = chokes(stream, &it_came);
+        }
+    });
+    let child = scene
+        .command(&[
+            "-p", "project", "--format", "json", "export", &place, "--all",
+        ])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    came.recv_timeout(LONG)?;
+    let pid = Pid::from_raw(child.id().try_into()?).ok_or("a process")?;
+    kill_process(pid, Signal::INT)?;
+    let output = child.wait_with_output()?;
+    assert_eq!(output.status.code(), Some(130));
+    let out = String::from_utf8(output.stdout)?;
+    let last: Value = serde_json::from_str(out.lines().last().ok_or("nothing was said")?)?;
+    assert_eq!(
+        (&last["interrupted"], &last["sent"], &last["left"]),
+        (&true.into(), &0.into(), &1.into())
+    );
     Ok(())
 }

@@ -90,15 +90,28 @@ fn an_import_beside_another_hands_over_its_work() -> Test {
         scene.public()?.contains_key(output),
         "acknowledged and there"
     );
-    // Who looks is not in the way.
+    // Who looks is not in the way, and sees what was acknowledged.
+    let patient = output.split('/').next().ok_or("no patient")?;
+    let list = scene.json(&["quarantine", "list"])?.exits(0).events()?;
+    let entry = list.first().and_then(|event| event["entry"].as_str());
+    let entry = entry.ok_or("no entry")?;
     for args in [
         &["status"][..],
         &["patients"],
         &["index"],
-        &["quarantine", "list"],
+        &["reidentify", patient],
+        &["quarantine", "show", entry],
     ] {
         scene.json(args)?.exits(0);
     }
+    let known = scene.json(&["reidentify", patient])?.exits(0);
+    let original = Place::new(99).patient(500).patient_id();
+    assert!(known.out.contains(&original), "{}", known.out);
+    let shown = scene
+        .json(&["quarantine", "show", entry])?
+        .exits(0)
+        .events()?;
+    assert_eq!(shown.first(), list.first());
     // Who cannot hand over is told who holds the project.
     let pid = first.child.id().to_string();
     for args in [
@@ -110,7 +123,6 @@ fn an_import_beside_another_hands_over_its_work() -> Test {
         assert!(refused.err.contains(&pid), "{}", refused.err);
     }
     // What is deleted beside it is gone for both.
-    let patient = output.split('/').next().ok_or("no patient")?;
     let deleted = scene.json(&["delete", "--patient", patient])?.exits(0);
     assert_eq!(deleted.summary()?["instances"], 1);
     assert!(!scene.public()?.contains_key(output));

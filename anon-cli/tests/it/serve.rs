@@ -6,7 +6,7 @@ use anon_engine::testing::files::{
     Canaries, DataSet, LargeImage, Place, Syntax, ct_small, secondary_capture, us_colour,
 };
 use anon_net::error::{Lasting, Rejection};
-use anon_net::service::SendItem;
+use anon_net::service::{Cancel, SendItem};
 use anon_net::{Error, ServiceError, Status};
 use dicom_core::{Tag, VR};
 use rustix::process::Signal;
@@ -44,7 +44,10 @@ fn it_says_where_it_listens_what_came_and_how_it_ended() -> Test {
         json!({"event": "listening", "address": format!("127.0.0.1:{}", serving.port), "aet": "ANONYMIZER"})
     );
     let sender = scu("CT_7")?;
-    assert_eq!(sender.echo(&serving.node())?, Status::SUCCESS);
+    assert_eq!(
+        sender.echo(&serving.node(), &Cancel::new())?,
+        Status::SUCCESS
+    );
     let echoed = serving.next()?;
     assert_eq!(
         (&echoed["calling"], &echoed["stored"]),
@@ -102,12 +105,12 @@ fn only_who_is_admitted_gets_an_association() -> Test {
     set(&scene, "scp.allow_calling", "KNOWN,OTHER")?;
     let serving = Serving::start(&scene, &["--aet", "WARD"])?;
     assert_eq!(serving.listening["aet"], "WARD");
-    let wrong = scu("KNOWN")?.echo(&serving.called("ANONYMIZER"));
+    let wrong = scu("KNOWN")?.echo(&serving.called("ANONYMIZER"), &Cancel::new());
     assert_eq!(rejected(wrong), Some(Rejection::CalledTitle));
-    let stranger = scu("STRANGER")?.echo(&serving.called("WARD"));
+    let stranger = scu("STRANGER")?.echo(&serving.called("WARD"), &Cancel::new());
     assert_eq!(rejected(stranger), Some(Rejection::CallingTitle));
     assert_eq!(
-        scu("OTHER")?.echo(&serving.called("WARD"))?,
+        scu("OTHER")?.echo(&serving.called("WARD"), &Cancel::new())?,
         Status::SUCCESS
     );
     assert_eq!(serving.stop()?.exits(143).summary()?["rejected"], 2);
@@ -116,7 +119,7 @@ fn only_who_is_admitted_gets_an_association() -> Test {
     set(&scene, "scp.check_called", "false")?;
     let serving = Serving::start(&scene, &[])?;
     assert_eq!(
-        scu("KNOWN")?.echo(&serving.called("ANYBODY"))?,
+        scu("KNOWN")?.echo(&serving.called("ANYBODY"), &Cancel::new())?,
         Status::SUCCESS
     );
     serving.stop()?.exits(143);
@@ -124,7 +127,7 @@ fn only_who_is_admitted_gets_an_association() -> Test {
     // Nothing is read from an address that is not admitted.
     set(&scene, "scp.allow_peers", "10.0.0.0/8")?;
     let serving = Serving::start(&scene, &[])?;
-    let barred = scu("KNOWN")?.echo(&serving.node());
+    let barred = scu("KNOWN")?.echo(&serving.node(), &Cancel::new());
     assert!(
         matches!(barred, Err(ServiceError::Association(_))),
         "{barred:?}"
@@ -132,7 +135,10 @@ fn only_who_is_admitted_gets_an_association() -> Test {
     serving.stop()?.exits(143);
     set(&scene, "scp.allow_peers", "10.0.0.0/8,127.0.0.1")?;
     let serving = Serving::start(&scene, &[])?;
-    assert_eq!(scu("KNOWN")?.echo(&serving.node())?, Status::SUCCESS);
+    assert_eq!(
+        scu("KNOWN")?.echo(&serving.node(), &Cancel::new())?,
+        Status::SUCCESS
+    );
     serving.stop()?.exits(143);
     Ok(())
 }
@@ -153,7 +159,7 @@ fn it_opens_up_only_when_it_is_told_who_may_send() -> Test {
         set(&scene, key, value)?;
         let serving = Serving::start(&scene, &["--bind", "0.0.0.0"])?;
         assert_eq!(
-            scu("CT_7")?.echo(&serving.node())?,
+            scu("CT_7")?.echo(&serving.node(), &Cancel::new())?,
             Status::SUCCESS,
             "{key}"
         );
@@ -387,7 +393,7 @@ fn a_signal_lets_objects_in_the_middle_finish() -> Test {
         serving.signal(signal)?;
         // Nobody is let in any more: the port closes while the object is in the middle.
         let deadline = std::time::Instant::now() + crate::serving::LONG;
-        while scu("LATE")?.echo(&serving.node()).is_ok() {
+        while scu("LATE")?.echo(&serving.node(), &Cancel::new()).is_ok() {
             assert!(std::time::Instant::now() < deadline);
         }
         assert_eq!(halted.finish()?, Status::SUCCESS);
@@ -418,7 +424,7 @@ fn associations_are_as_many_and_as_wide_as_the_settings_say() -> Test {
         let serving = Serving::start(&scene, &[])?;
         // Somebody who is in the middle of something is not sent away for another.
         let held = Halting::begin(&serving.node(), &Place::new(7))?;
-        let refused = scu("LATE")?.echo(&serving.node());
+        let refused = scu("LATE")?.echo(&serving.node(), &Cancel::new());
         assert!(
             matches!(
                 refused,
@@ -431,7 +437,7 @@ fn associations_are_as_many_and_as_wide_as_the_settings_say() -> Test {
         );
         assert_eq!(held.finish()?, Status::SUCCESS, "{key}");
         assert_eq!(
-            scu("LATE")?.echo(&serving.node())?,
+            scu("LATE")?.echo(&serving.node(), &Cancel::new())?,
             Status::SUCCESS,
             "{key}"
         );
@@ -455,7 +461,7 @@ fn associations_are_as_many_and_as_wide_as_the_settings_say() -> Test {
 
 /// Peak memory of a process, in bytes.
 #[cfg(target_os = "linux")]
-fn peak(pid: u32) -> Test<u64> {
+pub(crate) fn peak(pid: u32) -> Test<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
     let words = line.and_then(|line| line.split_whitespace().nth(1));

@@ -13,6 +13,7 @@ use std::time::Duration;
 use anon_engine::testing::files::{DataSet, Noise, Place, Syntax, ct_slice, ct_small};
 use anon_net::service::SendOutcome;
 use anon_net::{Cancel, Node};
+use dicom_core::{Tag, VR};
 
 use crate::serving::{Serving, item, scu};
 use crate::support::{Scene, Test, tree};
@@ -212,4 +213,91 @@ fn serve_killed_while_one_sends_with_full_durability() -> Test {
 #[test]
 fn serve_killed_while_one_sends_with_relaxed_durability() -> Test {
     through(ALONE, "relaxed", 6)
+}
+
+/// True if the bytes have this UID, and not only as the beginning of a longer one.
+fn names(bytes: &[u8], uid: &str) -> bool {
+    let (uid, mut rest) = (uid.as_bytes(), bytes);
+    while let Some(at) = rest.windows(uid.len()).position(|window| window == uid) {
+        rest = rest.get(at + uid.len()..).unwrap_or_default();
+        if !rest
+            .first()
+            .is_some_and(|next| b".0123456789".contains(next))
+        {
+            return true;
+        }
+    }
+    false
+}
+
+/// Objects that our rules refuse, from the acknowledgement of one of which on nothing is done any more:
+/// gives those that were acknowledged.
+fn set_aside(serving: &mut Serving, first: u32, kill_after: usize) -> Test<Vec<String>> {
+    let place = |n: u64| Place::nth(7, first + u32::try_from(n).unwrap_or(0), 5);
+    let refused = |n| ct_small(&place(n)).put(Tag(0x0028, 0x0301), VR::CS, "YES");
+    let items = (0..8).map(|n| item(&refused(n), Syntax::ExplicitLittle));
+    let mut items = items.collect::<Test<Vec<_>>>()?.into_iter();
+    let node = serving.node();
+    let (mut acknowledged, mut killed) = (Vec::new(), Ok(()));
+    let sent = scu("SENDER")?.send(&node, &mut items, &Cancel::new(), &mut |event| {
+        if matches!(event.outcome, SendOutcome::Stored { .. }) {
+            acknowledged.push(place(event.number).instance_uid());
+            if acknowledged.len() == kill_after {
+                killed = serving.kill();
+            }
+        }
+    });
+    // Lost in the middle: that is what this is about.
+    drop(sent);
+    killed?;
+    assert!(acknowledged.len() >= kill_after, "it was killed in time");
+    Ok(acknowledged)
+}
+
+/// The entries of the quarantine, as they are listed.
+fn entries(scene: &Scene) -> Test<Vec<String>> {
+    let listed = scene.json(&["quarantine", "list"])?.exits(0).events()?;
+    let entries = listed.iter().filter_map(|event| event["entry"].as_str());
+    let entries: Vec<_> = entries.map(str::to_owned).collect();
+    assert!(entries.iter().all(|entry| entry.starts_with("Burned_In/")));
+    Ok(entries)
+}
+
+/// What went to quarantine is acknowledged too: its entry is there, whole, whoever looks first after
+/// the kill.
+#[test]
+fn quarantined_objects_that_were_acknowledged_survive_a_kill() -> Test {
+    for durability in ["full", "relaxed"] {
+        let scene = Scene::new()?;
+        scene.run(&["init", "project"])?.exits(0);
+        scene
+            .json(&["config", "set", "durability", durability])?
+            .exits(0);
+        let mut acknowledged = Vec::new();
+        for round in 0..8 {
+            let mut serving = Serving::start(&scene, &[])?;
+            let kill_after = 1 + usize::try_from(round)? % 4;
+            acknowledged.append(&mut set_aside(&mut serving, round * 8, kill_after)?);
+            let entries = entries(&scene)?;
+            let mut originals = Vec::new();
+            for entry in &entries {
+                let directory = scene.project().join("private/quarantine").join(entry);
+                originals.push(fs::read(directory.join("original"))?);
+            }
+            for uid in &acknowledged {
+                let is_there = originals.iter().any(|bytes| names(bytes, uid));
+                assert!(is_there, "{durability}, {round}: one of {}", entries.len());
+            }
+            assert!(scene.public()?.is_empty());
+        }
+        // They are what was sent: with rules that let them in, each is stored.
+        let entries = entries(&scene)?;
+        scene
+            .json(&["config", "set", "burned_in", "accept"])?
+            .exits(0);
+        let retried = scene.json(&["quarantine", "retry"])?.exits(0).summary()?;
+        assert_eq!(retried["stored"], entries.len(), "{durability}");
+        assert!(scene.public()?.len() >= acknowledged.len());
+    }
+    Ok(())
 }

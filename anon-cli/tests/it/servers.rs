@@ -1,12 +1,17 @@
 //! The commands with real archives: what they hold comes here, and is what it was.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use dicom_core::Tag;
+use dicom_core::value::Value;
 use dicom_object::OpenFileOptions;
 use serde_json::json;
 
 use crate::serving::Serving;
-use crate::shared::servers::corpus::{Corpus, Instance};
+use crate::shared::servers::corpus::{Corpus, Instance, UNCOMPRESSED};
+use crate::shared::servers::need::{Need, here};
+use crate::shared::servers::tool::{Ran as Dcmtk, dcmtk};
 use crate::shared::servers::{Kind, Server, Setup};
 use crate::support::{Scene, Test};
 
@@ -197,5 +202,142 @@ fn an_archive_that_does_not_know_us_is_told_as_such() -> Test {
             assert!(told, "{kind:?}, {level}: {error}");
         }
     }
+    Ok(())
+}
+
+/// Runs a DCMTK tool that calls a receiver of ours.
+fn call(serving: &Serving, tool: &str, options: &[&str], files: &[&Instance]) -> Test<Dcmtk> {
+    let port = serving.port.to_string();
+    let peer = ["-aec", "ANONYMIZER", "127.0.0.1", &port];
+    let files = files.iter().map(|it| it.path.to_string_lossy());
+    let words = options.iter().chain(&peer).map(|word| (*word).to_owned());
+    let all: Vec<String> = words.chain(files.map(Cow::into_owned)).collect();
+    dcmtk(tool, &all)
+}
+
+/// SOP class and pixel data of a file, fragment by fragment.
+type Pixels = (String, Vec<Vec<u8>>);
+
+fn pixels(bytes: &[u8]) -> Test<Pixels> {
+    let object = OpenFileOptions::new().from_reader(bytes)?;
+    let class = object.meta().media_storage_sop_class_uid.clone();
+    let class = class.trim_end_matches('\0').to_owned();
+    let element = object.element(Tag(0x7FE0, 0x0010))?;
+    let pixels = match element.value() {
+        Value::PixelSequence(sequence) => sequence.fragments().iter().map(Clone::clone).collect(),
+        _ => vec![element.to_bytes()?.into_owned()],
+    };
+    Ok((class, pixels))
+}
+
+/// What is stored, and what was sent, by their pixels.
+fn same_pixels(scene: &Scene, sent: &[&Instance]) -> Test<bool> {
+    let stored = scene.public()?;
+    let stored = stored.values().map(|bytes| pixels(bytes));
+    let mut stored = stored.collect::<Test<Vec<Pixels>>>()?;
+    let sent = sent.iter().map(|it| pixels(&std::fs::read(&it.path)?));
+    let mut sent = sent.collect::<Test<Vec<Pixels>>>()?;
+    stored.sort_unstable();
+    sent.sort_unstable();
+    Ok(stored == sent)
+}
+
+/// Each transfer syntax by an association of its own: it is stored as it came.
+#[test]
+fn storescu_sends_every_transfer_syntax_to_serve() -> Test {
+    let Some(corpus) = Corpus::new()? else {
+        return Ok(());
+    };
+    let scene = made()?;
+    let serving = Serving::start(&scene, &[])?;
+    let mut sent: Vec<&Instance> = Vec::new();
+    for instance in &corpus.instances {
+        let options = [instance.option, "--required"];
+        call(&serving, "storescu", &options, &[instance])?
+            .succeeds()
+            .map_err(|error| format!("{}: {error}", instance.transfer_syntax))?;
+        sent.push(instance);
+        assert_eq!(
+            stored(&scene)?,
+            kinds(&sent),
+            "{}",
+            instance.transfer_syntax
+        );
+    }
+    assert!(same_pixels(&scene, &sent)?, "pixels are untouched");
+    let summary = serving.stop()?.exits(143).summary()?;
+    assert_eq!(
+        (&summary["stored"], &summary["associations"]),
+        (
+            &json!(corpus.instances.len()),
+            &json!(corpus.instances.len())
+        )
+    );
+    Ok(())
+}
+
+/// All of them by one association. dcmsend makes one of all that is not compressed.
+#[test]
+fn dcmsend_sends_every_transfer_syntax_to_serve() -> Test {
+    let Some(corpus) = Corpus::new()? else {
+        return Ok(());
+    };
+    let scene = made()?;
+    let serving = Serving::start(&scene, &[])?;
+    let all: Vec<&Instance> = corpus.instances.iter().collect();
+    call(&serving, "dcmsend", &["--decompress-never"], &all)?.succeeds()?;
+    let mut expected = Kinds::new();
+    for ((class, syntax), count) in kinds(&all) {
+        let syntax = if UNCOMPRESSED.contains(&syntax.as_str()) {
+            "1.2.840.10008.1.2.1".to_owned()
+        } else {
+            syntax
+        };
+        *expected.entry((class, syntax)).or_default() += count;
+    }
+    assert_eq!(stored(&scene)?, expected);
+    assert!(same_pixels(&scene, &all)?, "pixels are untouched");
+    let summary = serving.stop()?.exits(143).summary()?;
+    assert_eq!(
+        (&summary["stored"], &summary["associations"]),
+        (&json!(all.len()), &json!(1))
+    );
+    Ok(())
+}
+
+/// Who asks for what `serve` does not do is told so in order, and it serves on.
+#[test]
+fn queries_to_serve_are_refused_in_order() -> Test {
+    if !here(&[Need::Dcmtk])? {
+        return Ok(());
+    }
+    let scene = made()?;
+    let serving = Serving::start(&scene, &[])?;
+    call(&serving, "echoscu", &[], &[])?.succeeds()?;
+    call(&serving, "echoscu", &["--repeat", "20"], &[])?.succeeds()?;
+    let keys = [
+        "-k",
+        "QueryRetrieveLevel=STUDY",
+        "-k",
+        "StudyInstanceUID=1.2",
+    ];
+    for (tool, options) in [
+        ("findscu", &["-S"][..]),
+        ("findscu", &["-P"]),
+        ("findscu", &["-W"]),
+        ("movescu", &["-S", "-aem", "ANYBODY"]),
+        ("movescu", &["-P", "-aem", "ANYBODY"]),
+        ("getscu", &["-S"]),
+    ] {
+        let asked = call(&serving, tool, &[options, &keys].concat(), &[])?.fails()?;
+        let text = &asked.text;
+        assert!(text.contains("Presentation Context"), "{tool}: {text}");
+        call(&serving, "echoscu", &[], &[])?.succeeds()?;
+    }
+    let summary = serving.stop()?.exits(143).summary()?;
+    assert_eq!(
+        (&summary["failed"], &summary["refused"], &summary["drained"]),
+        (&json!(0), &json!(0), &json!(true))
+    );
     Ok(())
 }

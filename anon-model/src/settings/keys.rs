@@ -340,7 +340,7 @@ pub const KEYS: &[KeyDoc] = &[
         Kind::Integer,
         "16",
         "1 to 1024",
-        "associations served at once for one address",
+        "associations served at once for one address; keep it below scp.max_associations, since idle ones hold their places for timeouts.network",
     ),
     key(
         "scp.max_pdu_bytes",

@@ -31,4 +31,4 @@ pub use link::UlAssociation;
 pub use transport::Transport;
 
 #[cfg(feature = "tls")]
-pub(crate) use transport::Broken;
+pub(crate) use transport::{Broken, timed_out};

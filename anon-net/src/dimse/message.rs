@@ -288,13 +288,22 @@ pub fn send(
     command: &Command,
     timeout: Duration,
 ) -> Result<(), Error> {
-    send_bytes(
-        association,
-        context,
-        Kind::Command,
-        &command.encode(),
-        timeout,
-    )
+    send_unless(association, context, command, timeout, &|| false)
+}
+
+/// As [`send`], unless `stop` is true: then the association is aborted.
+///
+/// # Errors
+/// Those of [`Association::send_unless`].
+pub(crate) fn send_unless(
+    association: &mut dyn Association,
+    context: ContextId,
+    command: &Command,
+    timeout: Duration,
+    stop: &dyn Fn() -> bool,
+) -> Result<(), Error> {
+    let bytes = command.encode();
+    send_command_bytes(association, context, &bytes, timeout, stop)
 }
 
 /// Answers a request that was not understood, where it can be answered: with status 0117 or 0115 if an
@@ -312,7 +321,7 @@ pub fn refuse(
     let Some(bytes) = malformed.answer() else {
         return Ok(false);
     };
-    send_bytes(association, context, Kind::Command, &bytes, timeout).map(|()| true)
+    send_command_bytes(association, context, &bytes, timeout, &|| false).map(|()| true)
 }
 
 /// Sends a command set and its data set, PDU by PDU as long as the peer takes them; each PDU holds
@@ -337,7 +346,7 @@ pub fn send_with(
         let rest = read.and_then(|_| more(body));
         let more = rest.map_err(|error| unreadable(association, &error))?;
         let place = if more { Place::More } else { Place::Last };
-        send_data(association, context, place, &fragment, timeout)?;
+        association.send(&[data(context, place, &fragment)], timeout)?;
         if !more {
             return Ok(());
         }
@@ -356,10 +365,11 @@ fn more(body: &mut dyn BufRead) -> io::Result<bool> {
 
 /// Sends the data set that is the next `length` bytes of `body`. They are read straight into
 /// `block`, as many fragments at once as have room there, and sent from it; whatever was in it, it is
-/// to be used again for the next.
+/// to be used again for the next. Once `stop` is true, the association is aborted.
 ///
 /// # Errors
-/// As [`send_with`]; a body that ends early cannot be read either.
+/// As [`send_with`]; a body that ends early cannot be read either. [`Error::Cancelled`] if it is
+/// stopped.
 pub(crate) fn send_data_set(
     association: &mut dyn Association,
     context: ContextId,
@@ -367,6 +377,7 @@ pub(crate) fn send_data_set(
     length: u64,
     block: &mut Vec<u8>,
     timeout: Duration,
+    stop: &dyn Fn() -> bool,
 ) -> Result<(), Error> {
     let room = fragment_bytes(association)?;
     // Zeros are written once only, not for each block.
@@ -383,7 +394,7 @@ pub(crate) fn send_data_set(
             let (bytes, after) = rest.split_at_mut(rest.len().min(room));
             let more = left > 0 || !after.is_empty();
             let place = if more { Place::More } else { Place::Last };
-            send_data(association, context, place, bytes, timeout)?;
+            association.send_unless(&[data(context, place, bytes)], timeout, stop)?;
             if !more {
                 return Ok(());
             }
@@ -402,30 +413,22 @@ fn unreadable(association: &mut dyn Association, error: &io::Error) -> Error {
     Error::Unreadable { kind }
 }
 
-fn send_data(
-    association: &mut dyn Association,
-    context: ContextId,
-    place: Place,
-    bytes: &[u8],
-    timeout: Duration,
-) -> Result<(), Error> {
-    let kind = Kind::Data;
-    let pdv = Pdv {
+fn data(context: ContextId, place: Place, bytes: &[u8]) -> Pdv<'_> {
+    Pdv {
         context,
-        kind,
+        kind: Kind::Data,
         place,
         bytes,
-    };
-    association.send(&[pdv], timeout)
+    }
 }
 
-/// Sends a whole command or data set that is in memory.
-pub(crate) fn send_bytes(
+/// Sends a whole command set, unless `stop` is true.
+fn send_command_bytes(
     association: &mut dyn Association,
     context: ContextId,
-    kind: Kind,
     bytes: &[u8],
     timeout: Duration,
+    stop: &dyn Fn() -> bool,
 ) -> Result<(), Error> {
     let room = fragment_bytes(association)?;
     let mut rest = bytes;
@@ -436,15 +439,11 @@ pub(crate) fn send_bytes(
         } else {
             Place::More
         };
-        association.send(
-            &[Pdv {
-                context,
-                kind,
-                place,
-                bytes,
-            }],
-            timeout,
-        )?;
+        let pdv = Pdv {
+            kind: Kind::Command,
+            ..data(context, place, bytes)
+        };
+        association.send_unless(&[pdv], timeout, stop)?;
         if place == Place::Last {
             return Ok(());
         }

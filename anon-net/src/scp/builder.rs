@@ -110,6 +110,11 @@ impl ScpBuilder {
     /// Sets how many associations may be open. Others are rejected (PS3.8 Table 9-21: transient, local
     /// limit exceeded), unless there is one that has said nothing since it was opened, a second ago or
     /// longer: that one is aborted, and makes room.
+    ///
+    /// One that has spoken keeps its place until the idle timeout: peers keep associations open between
+    /// series, and are not sent away for others. So where not every peer is trusted, set
+    /// [`max_associations_per_peer`](Self::max_associations_per_peer) too, well below this: else one
+    /// that is idle can hold all places for as long as the idle timeout.
     #[must_use]
     pub fn max_associations(mut self, max_associations: usize) -> Self {
         self.limits.associations = max_associations;

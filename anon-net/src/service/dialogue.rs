@@ -99,10 +99,10 @@ pub(crate) struct Question<'q> {
 }
 
 impl Question<'_> {
-    fn ask(self, session: &mut Session) -> Result<Asked, ServiceError> {
+    fn ask(self, session: &mut Session, cancel: &Cancel) -> Result<Asked, ServiceError> {
         let bytes = self.identifier.encode(self.context.encoding)?;
         let (mut body, length) = (bytes.as_slice(), bytes.len() as u64);
-        Ok(session.ask_with(self.context.id, self.request, &mut body, length)?)
+        Ok(session.ask_with(self.context.id, self.request, &mut body, length, cancel)?)
     }
 }
 
@@ -150,7 +150,7 @@ pub(crate) fn hold(
         return Err(ServiceError::Cancelled);
     }
     let encoding = question.context.encoding;
-    let asked = question.ask(session)?;
+    let asked = question.ask(session, cancel)?;
     let mut patience = Patience::new(silence);
     loop {
         let came = hearing::next(session, asked, encoding, &patience, onlooker)?;

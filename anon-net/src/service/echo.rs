@@ -1,6 +1,6 @@
 //! C-ECHO: is the peer there, and does it know us? (PS3.4 Annex A, PS3.7 section 9.1.5)
 
-use super::{Scu, ServiceError};
+use super::{Cancel, Scu, ServiceError};
 use crate::context::Contexts;
 use crate::dimse::{Operation, Status};
 use crate::{Node, Uid};
@@ -12,27 +12,29 @@ const IMPLICIT: &str = "1.2.840.10008.1.2";
 
 impl Scu {
     /// Verifies a node: opens an association, asks, and ends it in order. The status is what the peer
-    /// said, [`Status::SUCCESS`] from nearly all.
+    /// said, [`Status::SUCCESS`] from nearly all. `cancel` ends it at once: C-ECHO has no answer worth
+    /// waiting for then.
     ///
     /// # Errors
     /// [`ServiceError::Association`] if it cannot be reached, rejects us, or does not answer as it
-    /// should; [`ServiceError::ContextRefused`] if it does not do verification.
-    pub fn echo(&self, node: &Node) -> Result<Status, ServiceError> {
+    /// should; [`ServiceError::ContextRefused`] if it does not do verification;
+    /// [`ServiceError::Cancelled`].
+    pub fn echo(&self, node: &Node, cancel: &Cancel) -> Result<Status, ServiceError> {
         let verification = Uid::registered(VERIFICATION);
         let mut contexts = Contexts::new();
         contexts.add(verification.clone(), vec![Uid::registered(IMPLICIT)])?;
-        let mut session = self.open(node, contexts)?;
+        let mut session = self.open(cancel, node, contexts)?;
         let Some(context) = session.contexts().iter().next().map(|accepted| accepted.id) else {
-            session.release();
+            session.release_unless(cancel);
             return Err(ServiceError::ContextRefused {
                 sop_class: verification,
                 transfer_syntax: None,
             });
         };
         let request = session.request(Operation::Echo, verification);
-        let asked = session.ask(context, request)?;
-        let response = session.only_answer(asked)?;
-        session.release();
+        let asked = session.ask(context, request, cancel)?;
+        let response = session.answer(asked, cancel)?;
+        session.release_unless(cancel);
         tracing::debug!(%node, status = %response.status, "verified");
         Ok(response.status)
     }

@@ -13,7 +13,7 @@ use crate::{Error, Remedy, Uid};
 pub enum ServiceError {
     /// The association could not be opened, or did not carry the service to its end.
     #[error(transparent)]
-    Association(#[from] Error),
+    Association(Error),
     /// The peer does not take this: it refused the presentation context.
     #[error("the peer refused the presentation context {sop_class} in {}", .transfer_syntax.as_ref().map_or("every transfer syntax", Uid::as_str))]
     ContextRefused {
@@ -73,6 +73,15 @@ pub enum ServiceError {
     /// The caller wished the end.
     #[error("it was cancelled")]
     Cancelled,
+}
+
+impl From<Error> for ServiceError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Cancelled => Self::Cancelled,
+            error => Self::Association(error),
+        }
+    }
 }
 
 impl ServiceError {

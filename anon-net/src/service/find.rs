@@ -76,7 +76,7 @@ impl Scu {
         let class = Uid::registered(STUDY_ROOT_FIND);
         let mut contexts = Contexts::new();
         contexts.add(class.clone(), syntaxes())?;
-        let session = self.open_unless(cancel, node, contexts)?;
+        let session = self.open(cancel, node, contexts)?;
         Finder::new(session, class, cancel)
     }
 }
@@ -111,7 +111,7 @@ impl<'c> Finder<'c> {
                 taken: 0,
             }),
             Err(error) => {
-                session.release();
+                session.release_unless(cancel);
                 Err(error)
             }
         }
@@ -223,7 +223,7 @@ impl<'c> Finder<'c> {
 
     /// Ends the association in order.
     pub(crate) fn end<T>(self, result: Result<T, ServiceError>) -> Result<T, ServiceError> {
-        self.session.release();
+        self.session.release_unless(self.cancel);
         result
     }
 }

@@ -1,6 +1,8 @@
 //! [`Session`]: an association of ours, as a service uses it.
 
 use std::io::Read;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Cancel, LOOK, ServiceError, Timeouts};
@@ -10,6 +12,9 @@ use crate::dimse::message::{self, Incoming};
 use crate::dimse::{Command, MessageId, Operation, Request, Response};
 use crate::error::Waiting;
 use crate::{Error, Uid};
+
+/// How long a peer has to answer a release once the end is wished.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// An open association, and the requests on it. Dropping it aborts.
 #[derive(Debug)]
@@ -53,34 +58,40 @@ impl Session {
         Request::new(operation, self.last_id, sop_class)
     }
 
-    /// Sends a request without a data set.
-    pub(crate) fn ask(&mut self, context: ContextId, request: Request) -> Result<Asked, Error> {
+    /// Sends a request without a data set, unless the end is wished: then the association is aborted.
+    pub(crate) fn ask(
+        &mut self,
+        context: ContextId,
+        request: Request,
+        cancel: &Cancel,
+    ) -> Result<Asked, Error> {
         let asked = Asked::of(context, &request);
         let command = Command::Request(request);
         let timeout = self.timeouts.network;
-        message::send(&mut *self.association, context, &command, timeout)?;
+        let stop = || cancel.is_cancelled();
+        message::send_unless(&mut *self.association, context, &command, timeout, &stop)?;
         Ok(asked)
     }
 
-    /// Sends a request and the `length` bytes of its data set that `body` has next.
+    /// Sends a request and the `length` bytes of its data set that `body` has next. Once the end is
+    /// wished the association is aborted: PS3.7 has nothing that takes half a message back.
     pub(crate) fn ask_with(
         &mut self,
         context: ContextId,
         request: Request,
         body: &mut dyn Read,
         length: u64,
+        cancel: &Cancel,
     ) -> Result<Asked, Error> {
-        let asked = Asked::of(context, &request);
-        let command = Command::Request(request);
-        let timeout = self.timeouts.network;
-        message::send(&mut *self.association, context, &command, timeout)?;
+        let asked = self.ask(context, request, cancel)?;
         message::send_data_set(
             &mut *self.association,
             context,
             body,
             length,
             &mut self.block,
-            timeout,
+            self.timeouts.network,
+            &|| cancel.is_cancelled(),
         )?;
         Ok(asked)
     }
@@ -108,40 +119,40 @@ impl Session {
         self.association.abort();
     }
 
-    /// Waits for the next answer. If it has a data set, that is still to be read.
+    /// Waits for the answer to an operation that has one only, without a data set. Waits no longer
+    /// once the end is wished: the association is aborted then.
     ///
     /// # Errors
-    /// Those of [`message::receive_command`], after which nothing can be asked on this association:
-    /// an answer that comes too late must not be taken for that to another request. Likewise
-    /// [`Error::Protocol`] if it is not the answer to what was asked, and [`Error::Closed`] if the
-    /// peer ends the association instead.
-    pub(crate) fn answer(&mut self, asked: Asked) -> Result<Response, Error> {
-        let incoming = message::receive_command(&mut *self.association, self.timeouts.dimse);
-        self.judge(asked, incoming)
-    }
-
-    /// As [`answer`](Self::answer), and waits no longer once the end is wished: the association is
-    /// aborted then.
-    pub(crate) fn answer_unless(
+    /// [`ServiceError::Cancelled`], or those of [`message::poll_command`], after which nothing can be
+    /// asked on this association: an answer that comes too late must not be taken for that to another
+    /// request. Likewise [`Error::Protocol`] if it is not the answer to what was asked, and
+    /// [`Error::Closed`] if the peer ends the association instead.
+    pub(crate) fn answer(
         &mut self,
-        cancel: &Cancel,
         asked: Asked,
+        cancel: &Cancel,
     ) -> Result<Response, ServiceError> {
         let (since, patience) = (Instant::now(), self.timeouts.dimse);
+        let mut rest = patience;
         loop {
             if cancel.is_cancelled() {
                 self.association.abort();
                 return Err(ServiceError::Cancelled);
             }
-            let rest = patience.saturating_sub(since.elapsed());
-            let came = message::poll_command(&mut *self.association, rest.min(LOOK), patience);
+            let glance = rest.min(LOOK);
+            let came = message::poll_command(&mut *self.association, glance, patience);
             let incoming = match came.transpose() {
                 Some(incoming) => incoming,
-                None if rest.is_zero() => Err(Error::TimedOut {
+                None if rest == glance => Err(Error::TimedOut {
                     waiting: Waiting::Message,
                     after: patience,
                 }),
-                None => continue,
+                None => {
+                    // By what was waited for too: where a silence costs no time, it still ends.
+                    let left = patience.saturating_sub(since.elapsed());
+                    rest = rest.saturating_sub(glance).min(left);
+                    continue;
+                }
             };
             let response = self.judge(asked, incoming)?;
             return Ok(self.alone(response)?);
@@ -195,15 +206,6 @@ impl Session {
         Err(Error::Protocol { problem })
     }
 
-    /// Waits for the answer to an operation that has one only, without a data set.
-    ///
-    /// # Errors
-    /// Those of [`answer`](Self::answer).
-    pub(crate) fn only_answer(&mut self, asked: Asked) -> Result<Response, Error> {
-        let response = self.answer(asked)?;
-        self.alone(response)
-    }
-
     /// A response that has no data set and is the last.
     fn alone(&mut self, response: Response) -> Result<Response, Error> {
         let problem = if response.has_data_set {
@@ -221,6 +223,28 @@ impl Session {
     pub(crate) fn release(mut self) {
         if let Err(error) = self.association.release(self.timeouts.acse) {
             tracing::debug!(peer = %self.association.peer(), %error, "not released in order");
+        }
+    }
+
+    /// As [`release`](Self::release), and waits no more than [`GRACE`] once the end is wished: the
+    /// peer is left to a thread then.
+    pub(crate) fn release_unless(self, cancel: &Cancel) {
+        let (tell, told) = mpsc::sync_channel(1);
+        let releasing = move || {
+            self.release();
+            // Nobody waits any more if the end is wished.
+            let _ = tell.send(());
+        };
+        let named = thread::Builder::new().name("anon-net-release".to_owned());
+        if let Err(error) = named.spawn(releasing) {
+            tracing::debug!(%error, "aborted instead of released");
+            return;
+        }
+        let mut grace = GRACE;
+        while let (Err(RecvTimeoutError::Timeout), true) = (told.recv_timeout(LOOK), grace > LOOK) {
+            if cancel.is_cancelled() {
+                grace -= LOOK;
+            }
         }
     }
 }

@@ -124,8 +124,11 @@ impl Scu {
     /// those that it does not store; the rest go on.
     ///
     /// When an association is lost, what was not answered is sent again on a new one, as often as the
-    /// retries say. Sending an instance again is safe: a peer keeps it once. `cancel` ends it between
-    /// two items: the association is released.
+    /// retries say. Sending an instance again is safe: a peer keeps it once.
+    ///
+    /// `cancel` ends it at once. Between two items the association is released; inside one, however
+    /// large it is, it is aborted, since DICOM has nothing that ends a C-STORE early (PS3.7 section
+    /// 9.3.1), and no event tells of that item.
     ///
     /// # Errors
     /// [`SendError`] if it ends before the last item: it was cancelled, the node cannot be reached or

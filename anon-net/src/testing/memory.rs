@@ -13,6 +13,9 @@ use crate::context::{ContextId, Negotiated};
 use crate::error::{AbortedBy, Waiting};
 use crate::{AeTitle, Error};
 
+/// How long who waits for room takes to notice that it is to stop.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// PDUs that may be on their way in one direction: then the sender waits, as with a full socket.
 const IN_FLIGHT: usize = 8;
 
@@ -169,18 +172,33 @@ impl MemoryAssociation {
     }
 
     fn put(&mut self, pdu: Pdu, timeout: Duration, waiting: Waiting) -> Result<(), Error> {
+        self.put_unless(pdu, timeout, waiting, &|| false)
+    }
+
+    fn put_unless(
+        &mut self,
+        mut pdu: Pdu,
+        timeout: Duration,
+        waiting: Waiting,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<(), Error> {
+        let began = Instant::now();
         let link = self.link.as_ref().ok_or(Error::Closed)?;
-        match link.to_peer.send_timeout(pdu, timeout) {
-            Ok(()) => Ok(()),
-            Err(SendTimeoutError::Timeout(_)) => {
-                self.close(Ending::BY_USER);
-                Err(Error::TimedOut {
-                    waiting,
-                    after: timeout,
-                })
+        let error = loop {
+            let rest = timeout.saturating_sub(began.elapsed());
+            match link.to_peer.send_timeout(pdu, rest.min(LOOK)) {
+                Ok(()) => return Ok(()),
+                Err(SendTimeoutError::Disconnected(_)) => return Err(self.left()),
+                Err(SendTimeoutError::Timeout(_)) if stop() => break Error::Cancelled,
+                Err(SendTimeoutError::Timeout(back)) if rest > LOOK => pdu = back,
+                Err(SendTimeoutError::Timeout(_)) => {
+                    let after = timeout;
+                    break Error::TimedOut { waiting, after };
+                }
             }
-            Err(SendTimeoutError::Disconnected(_)) => Err(self.left()),
-        }
+        };
+        self.close(Ending::BY_USER);
+        Err(error)
     }
 
     fn take(&mut self, timeout: Duration, waiting: Waiting) -> Result<Pdu, Error> {
@@ -231,9 +249,18 @@ impl Association for MemoryAssociation {
         self.max_pdu_bytes
     }
 
-    fn send(&mut self, pdvs: &[Pdv<'_>], timeout: Duration) -> Result<(), Error> {
+    fn send_unless(
+        &mut self,
+        pdvs: &[Pdv<'_>],
+        timeout: Duration,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<(), Error> {
         if self.link.is_none() {
             return Err(Error::Closed);
+        }
+        if stop() {
+            self.abort();
+            return Err(Error::Cancelled);
         }
         for pdv in pdvs {
             if self.contexts.get(pdv.context).is_none() {
@@ -254,7 +281,7 @@ impl Association for MemoryAssociation {
         }
         tracing::trace!(peer = %self.peer, ?pdvs, "send");
         let fragments = pdvs.iter().map(Fragment::of).collect();
-        self.put(Pdu::Data(fragments), timeout, Waiting::Room)
+        self.put_unless(Pdu::Data(fragments), timeout, Waiting::Room, stop)
     }
 
     fn receive(&mut self, timeout: Duration) -> Result<Event<'_>, Error> {

@@ -16,7 +16,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use anon_net::service::{Scu, ServiceError};
+//! use anon_net::service::{Cancel, Scu, ServiceError};
 //! use anon_net::testing::{Reply, Script, ScriptedPeer};
 //! use anon_net::{Error, Operation, Status, Supported, Uid};
 //!
@@ -29,7 +29,7 @@
 //!         .expect_abort(),
 //! );
 //! let scu = Scu::new(Arc::new(peer.clone()), "US".parse()?);
-//! let error = scu.echo(&"ARCHIVE@localhost:104".parse()?).unwrap_err();
+//! let error = scu.echo(&"ARCHIVE@localhost:104".parse()?, &Cancel::new()).unwrap_err();
 //! assert!(matches!(error, ServiceError::Association(Error::Protocol { .. })));
 //! let heard = peer.finish()?;
 //! assert_eq!(heard.len(), 1);
@@ -213,7 +213,8 @@ impl Script {
         self.step(Step::Cut)
     }
 
-    /// Says nothing: what waits for it times out, once, and at once.
+    /// Says nothing: what waits for it times out, and at once, until something else is done than to
+    /// wait.
     #[must_use]
     pub fn silence(self) -> Self {
         self.step(Step::Silence)

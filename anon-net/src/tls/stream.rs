@@ -8,7 +8,7 @@ use rustls::Connection;
 
 use super::words::problem_of;
 use crate::association::ul::tcp::Tcp;
-use crate::association::ul::{Broken, Transport};
+use crate::association::ul::{Broken, Transport, timed_out};
 
 /// What is read of the socket at once: rustls itself asks for 4 KiB each time.
 const READ_AHEAD: usize = 64 * 1024;
@@ -154,9 +154,11 @@ impl Transport for Tls {
     fn write(&mut self, parts: &[IoSlice<'_>], deadline: Instant) -> io::Result<usize> {
         self.flush(deadline)?;
         let count = self.connection.writer().write_vectored(parts)?;
-        // A failure here closes the association, so nobody asks how many bytes were taken.
-        self.flush(deadline)?;
-        Ok(count)
+        match self.flush(deadline) {
+            // They are taken, and go out before whatever is read or written next.
+            Err(error) if timed_out(&error) => Ok(count),
+            flushed => flushed.map(|()| count),
+        }
     }
 
     fn finish(&mut self) {

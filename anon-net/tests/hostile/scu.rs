@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anon_net::association::ul::UlDial;
 use anon_net::dimse::StatusClass;
-use anon_net::service::{Scu, Timeouts};
+use anon_net::service::{Cancel, Scu, Timeouts};
 use anon_net::{Node, Status};
 
 use crate::shared::Test;
@@ -19,7 +19,7 @@ fn echo(scu: &Scu, impostor: &Impostor) -> Test<Option<String>> {
     let listening = impostor.listen()?;
     let node = Node::new("IMPOSTOR".parse()?, "127.0.0.1", listening.address().port())?;
     let began = Instant::now();
-    let echoed = scu.echo(&node);
+    let echoed = scu.echo(&node, &Cancel::new());
     let (name, took) = (impostor.name, began.elapsed());
     // Connecting and associating, the answer, the release: each has its time.
     if took > PATIENCE * 6 {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anon_net::error::{AbortedBy, Lasting, Rejection, Waiting};
-use anon_net::service::{Scu, ServiceError, Timeouts};
+use anon_net::service::{Cancel, Scu, ServiceError, Timeouts};
 use anon_net::testing::{Gate, Reply, Script, ScriptedPeer};
 use anon_net::{
     BackendError, Command, ContextId, Error, Kind, Node, Operation, Place, Remedy, Status,
@@ -34,7 +34,7 @@ fn node() -> Node {
 fn echo(script: Script) -> Result<Status, ServiceError> {
     let peer = ScriptedPeer::new().then(script);
     let scu = Scu::new(Arc::new(peer.clone()), "US".parse().expect("a title"));
-    let result = scu.echo(&node());
+    let result = scu.echo(&node(), &Cancel::new());
     let played = peer.finish().map(drop);
     assert_eq!(played, Ok(()), "the service said {result:?}");
     result
@@ -71,7 +71,7 @@ fn it_proposes_verification_and_asks_as_the_standard_says() {
             .expect_release(),
     );
     let scu = Scu::new(Arc::new(peer.clone()), "US".parse().unwrap()).with_max_pdu_bytes(65_536);
-    scu.echo(&node()).unwrap();
+    scu.echo(&node(), &Cancel::new()).unwrap();
     let [proposal] = &peer.proposals()[..] else {
         panic!("one association");
     };
@@ -310,6 +310,6 @@ fn an_answer_that_comes_too_late_is_not_waited_for() {
     );
     let timeouts = Timeouts::all(Duration::from_millis(20));
     let scu = Scu::new(Arc::new(peer.clone()), "US".parse().unwrap()).with_timeouts(timeouts);
-    let error = scu.echo(&node()).unwrap_err();
+    let error = scu.echo(&node(), &Cancel::new()).unwrap_err();
     assert_eq!(error.remedy(), Remedy::Retry, "{error:?}");
 }

@@ -29,6 +29,7 @@ enum Fault {
     WrongPeer,
     NeverTimesOut,
     LendsNothing,
+    NeverStops,
 }
 
 #[derive(Debug)]
@@ -62,24 +63,33 @@ impl Association for Faulty {
         self.inner.as_ref().expect("there").max_pdu_bytes()
     }
 
-    fn send(&mut self, pdvs: &[Pdv<'_>], timeout: Duration) -> Result<(), Error> {
+    fn send_unless(
+        &mut self,
+        pdvs: &[Pdv<'_>],
+        timeout: Duration,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<(), Error> {
+        let stop: &dyn Fn() -> bool = match self.fault {
+            Fault::NeverStops => &|| false,
+            _ => stop,
+        };
         match self.fault {
             Fault::SendsHalf => pdvs
                 .iter()
-                .try_for_each(|pdv| self.inner().send(&[*pdv], timeout)),
+                .try_for_each(|pdv| self.inner().send_unless(&[*pdv], timeout, stop)),
             Fault::DropsEmptyFragments => {
                 let full: Vec<_> = pdvs
                     .iter()
                     .filter(|p| !p.bytes.is_empty())
                     .copied()
                     .collect();
-                self.inner().send(&full, timeout)
+                self.inner().send_unless(&full, timeout, stop)
             }
-            Fault::ForgetsLimits => match self.inner().send(pdvs, timeout) {
+            Fault::ForgetsLimits => match self.inner().send_unless(pdvs, timeout, stop) {
                 Err(Error::Limit { .. }) => Ok(()),
                 result => result,
             },
-            _ => self.inner().send(pdvs, timeout),
+            _ => self.inner().send_unless(pdvs, timeout, stop),
         }
     }
 
@@ -161,6 +171,7 @@ fn the_suite_of_associations_finds_each_fault() {
         Fault::WrongPeer,
         Fault::NeverTimesOut,
         Fault::LendsNothing,
+        Fault::NeverStops,
     ] {
         assert!(
             !passes(fault),

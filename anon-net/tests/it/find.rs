@@ -245,6 +245,43 @@ fn a_list_is_asked_for_number_by_number() {
     }
 }
 
+/// Each number of a list is asked for with what the rows of a list need, as a query of one is.
+#[test]
+fn keys_of_a_list_are_written_as_the_standard_says() {
+    let (sent, asked) = std::sync::mpsc::channel();
+    let (scu, node) = rogue(move |association| {
+        loop {
+            let Ok((context, ask, identifier)) = request(association, Encoding::ImplicitLittle)
+            else {
+                return association.release(LONG);
+            };
+            drop(sent.send(identifier));
+            respond(association, context, &ask, Status::SUCCESS, None)?;
+        }
+    });
+    let numbers = Accessions::new(["A12", "\u{C4}1"]).unwrap();
+    scu.find_accessions(&node, numbers, &Cancel::new(), &mut |_| {});
+    for (charset, number) in [(None, &b"A12"[..]), (Some(&b"ISO_IR 100"[..]), b"\xC41")] {
+        let asked: Identifier = asked.recv_timeout(LONG).unwrap();
+        let value = |tag| asked.value(tag).map(<[u8]>::trim_ascii_end);
+        assert_eq!(value(tag::CHARSET), charset);
+        assert_eq!(value(tag::LEVEL), Some(&b"STUDY"[..]));
+        assert_eq!(value(tag::ACCESSION), Some(number));
+        for tag in [
+            tag::PATIENT_NAME,
+            tag::PATIENT_ID,
+            tag::STUDY_DATE,
+            tag::STUDY_DESCRIPTION,
+            tag::STUDY_UID,
+            tag::MODALITIES,
+            tag::SERIES_IN_STUDY,
+            tag::INSTANCES_IN_STUDY,
+        ] {
+            assert_eq!(value(tag), Some(&b""[..]), "{tag}");
+        }
+    }
+}
+
 /// A number that fails does not end the rest, and a lost association is opened again.
 #[test]
 fn a_number_that_fails_is_not_the_end() {

@@ -175,3 +175,69 @@ fn there_is_a_limit_in_all_and_a_cancel() {
     let result = scu.hierarchy(&pacs.node, &request, &cancel);
     assert!(matches!(result, Err(ServiceError::Cancelled)));
 }
+
+/// What is asked at series and at image level: every key by which a study is told apart, and nothing
+/// else, so that a server that knows no more answers too.
+#[test]
+fn series_and_image_keys_are_written_as_the_standard_says() {
+    let (sent, asked) = std::sync::mpsc::channel();
+    let (scu, node) = rogue(move |association| {
+        loop {
+            let Ok((context, ask, identifier)) = request(association, Encoding::ImplicitLittle)
+            else {
+                return association.release(LONG);
+            };
+            let level = identifier.text(tag::LEVEL).unwrap_or_default();
+            let mut answer = Identifier::new();
+            answer.set(tag::STUDY_UID, b"1.2.1");
+            answer.set(tag::SERIES_UID, b"1.2.1.7");
+            if level == "IMAGE" {
+                answer.set(tag::SOP_INSTANCE, b"1.2.1.7.1");
+            }
+            let bytes = answer.encode(Encoding::ImplicitLittle);
+            let bytes = bytes.expect("short values");
+            drop(sent.send(identifier));
+            respond(association, context, &ask, Status::PENDING, Some(&bytes))?;
+            respond(association, context, &ask, Status::SUCCESS, None)?;
+        }
+    });
+    let request = HierarchyRequest::new(uid("1.2.1"), Detail::Instances);
+    let found = scu.hierarchy(&node, &request, &Cancel::new());
+    assert_eq!(found.expect("a hierarchy").count(), 1);
+    let levels = [
+        vec![
+            (tag::LEVEL, &b"SERIES"[..]),
+            (tag::STUDY_UID, b"1.2.1"),
+            (tag::SERIES_UID, b""),
+            (tag::SERIES_NUMBER, b""),
+            (tag::SERIES_DESCRIPTION, b""),
+            (tag::MODALITY, b""),
+            (tag::SOP_CLASS, b""),
+            (tag::INSTANCES_IN_SERIES, b""),
+        ],
+        vec![
+            (tag::LEVEL, b"IMAGE"),
+            (tag::STUDY_UID, b"1.2.1"),
+            (tag::SERIES_UID, b"1.2.1.7"),
+            (tag::SOP_INSTANCE, b""),
+            (tag::INSTANCE_NUMBER, b""),
+            (tag::SOP_CLASS, b""),
+        ],
+    ];
+    for keys in levels {
+        let asked: Identifier = asked.recv_timeout(LONG).expect("it was asked");
+        for (tag, value) in &keys {
+            let found = asked.value(*tag).map(trimmed);
+            assert_eq!(found, Some(*value), "{tag}");
+        }
+        assert_eq!(asked.elements().len(), keys.len(), "{:?}", keys[0]);
+    }
+}
+
+/// Without the padding to an even length (PS3.5 section 6.2).
+fn trimmed(value: &[u8]) -> &[u8] {
+    let [rest @ .., b' ' | 0] = value else {
+        return value;
+    };
+    rest
+}

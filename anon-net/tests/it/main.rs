@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod canary;
+mod cancelled;
 mod context;
 mod dimse;
 mod echo;
@@ -23,6 +24,8 @@ mod sender;
 mod status;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod tls_versions;
 mod transfer;
 mod transfer_rogues;
 mod ul;

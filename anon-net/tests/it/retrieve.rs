@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use anon_net::identifier::{Encoding, tag};
+use anon_net::identifier::{Encoding, Identifier, tag};
 use anon_net::scp::{Instance, InstanceHandler, Outcome};
 use anon_net::service::{
     Arrival, Arrivals, Cancel, Level, RetrieveEvent, RetrieveRequest, ServiceError, Step,
     StudyReport, Timeouts, Via, Wanted,
 };
 use anon_net::testing::MemoryArrivals;
-use anon_net::{BackendError, InstanceUid, Node, Remedy, Status, Uid};
+use anon_net::{BackendError, InstanceUid, Node, Operation, Remedy, Status, Uid};
 
 use crate::pacs::{
     CT, DCMQRSCP, LONG, Manners, ORTHANC, PYNETDICOM, Pacs, SR, Study, request, respond, rogue,
@@ -261,6 +261,71 @@ fn what_cannot_be_sent_is_named() {
     assert_eq!(reports[0].failed, 1);
     assert!(!reports[0].is_complete());
     assert!(!format!("{:?}", reports[0]).contains("1.2.1"));
+}
+
+/// 9.5, 4 and 5, of V17's tests: a study that is not there, and one whose series has no instance. Nothing
+/// is asked to be sent of either, at whatever level.
+#[test]
+fn a_study_without_instances_has_nothing_to_send() {
+    for (name, manners) in MANNERS {
+        for level in [Level::Study, Level::Series, Level::Instance] {
+            let stored = |_: &str, _: &InstanceUid| Some(Arrival::Stored);
+            let empty = vec![study(1, "A", &[("CT", 0)])];
+            let (pacs, arrivals) = sending(manners.clone(), empty, stored);
+            let request = by_move().with_level(level);
+            for study in ["1.2.9", "1.2.1"] {
+                let (reports, _) = bring(&pacs, &*arrivals, &request, &[study]);
+                let error = reports[0].error.as_ref();
+                assert!(
+                    matches!(error, Some(ServiceError::NotFound)),
+                    "{name} {level:?} {study}: {error:?}"
+                );
+                assert_eq!(sums(&reports[0]), [0; 5], "{name} {level:?} {study}");
+            }
+            let asked = pacs.asked();
+            let moves = asked.iter().filter(|line| line.starts_with("C-MOVE"));
+            assert_eq!(moves.count(), 0, "{name} {level:?}: {asked:?}");
+        }
+    }
+}
+
+/// 9.5, 6: the server says that a series has no instance, and has one. V17 gives up; what counts is what
+/// can be named.
+#[test]
+fn a_count_that_is_wrong_holds_nothing_back() {
+    for level in [Level::Study, Level::Series, Level::Instance] {
+        let arrivals = Arc::new(MemoryArrivals::new());
+        let here = Arc::clone(&arrivals);
+        let (scu, node) = rogue(move |association| {
+            loop {
+                let Ok((context, ask, asked)) = request(association, Encoding::ImplicitLittle)
+                else {
+                    return association.release(LONG);
+                };
+                if ask.operation == Operation::Move {
+                    here.arrive(&uid("1.2.1.0.0"), Arrival::Stored);
+                } else {
+                    let mut answer = Identifier::new();
+                    answer.set(tag::STUDY_UID, b"1.2.1");
+                    answer.set(tag::SERIES_UID, b"1.2.1.0");
+                    answer.set(tag::INSTANCES_IN_SERIES, b"0");
+                    if asked.text(tag::LEVEL).as_deref() == Some("IMAGE") {
+                        answer.set(tag::SOP_INSTANCE, b"1.2.1.0.0");
+                    }
+                    let bytes = answer
+                        .encode(Encoding::ImplicitLittle)
+                        .expect("short values");
+                    respond(association, context, &ask, Status::PENDING, Some(&bytes))?;
+                }
+                respond(association, context, &ask, Status::SUCCESS, None)?;
+            }
+        });
+        let request = by_move().with_level(level);
+        let (studies, cancel) = ([uid("1.2.1")], Cancel::new());
+        let reports = scu.retrieve(&node, &request, &studies, &*arrivals, &cancel, &mut |_| ());
+        assert!(reports[0].is_complete(), "{level:?}: {:?}", reports[0]);
+        assert_eq!(sums(&reports[0]), [1, 1, 0, 0, 0], "{level:?}");
+    }
 }
 
 #[test]

@@ -203,7 +203,7 @@ fn what_may_not_be_sent_is_refused_as_elsewhere() {
 fn silence_costs_no_time() {
     let began = std::time::Instant::now();
     let hour = Duration::from_hours(1);
-    let told = departure(script().silence().silence().stop_reading(), |association| {
+    let told = departure(script().silence().stop_reading(), |association| {
         for _ in 0..2 {
             let silent = association.receive(hour);
             assert!(matches!(silent, Err(Error::TimedOut { .. })), "{silent:?}");

@@ -23,15 +23,15 @@ use crate::scp::support::{self, Peer};
 use crate::ul::{LONG, Port, acceptor};
 
 /// An authority with the files of those it knows.
-struct Authority {
+pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     directory: PathBuf,
 }
 
 /// A certificate and its key.
-struct Files {
-    chain: PathBuf,
-    key: PathBuf,
+pub(crate) struct Files {
+    pub(crate) chain: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 type Made<T> = Result<T, Box<dyn std::error::Error>>;
@@ -48,7 +48,7 @@ impl Authority {
         Ok(Self { issuer, directory })
     }
 
-    fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.directory.join("ca.pem")
     }
 
@@ -74,10 +74,10 @@ fn put(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 /// Our authority, a stranger, and whom they know.
-struct World {
+pub(crate) struct World {
     directory: tempfile::TempDir,
-    ours: Authority,
-    server: Files,
+    pub(crate) ours: Authority,
+    pub(crate) server: Files,
     client: Files,
     expired: Files,
     elsewhere: Files,
@@ -86,7 +86,7 @@ struct World {
 }
 
 impl World {
-    fn new() -> Made<Self> {
+    pub(crate) fn new() -> Made<Self> {
         let directory = tempfile::tempdir()?;
         let ours = Authority::new(directory.path(), "ours")?;
         let stranger = Authority::new(directory.path(), "stranger")?;
@@ -107,7 +107,7 @@ impl World {
             .expect("a server")
     }
 
-    fn client(&self) -> ClientTls {
+    pub(crate) fn client(&self) -> ClientTls {
         ClientTls::mutual(&self.ours.file(), &self.client.chain, &self.client.key)
             .expect("a client")
     }

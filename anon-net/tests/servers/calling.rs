@@ -68,7 +68,7 @@ fn every_server_answers_our_echo() -> Test {
         let Some(server) = kind.start(&Setup::default())? else {
             continue;
         };
-        let status = scu(UlDial::new())?.echo(&node_of(&server)?)?;
+        let status = scu(UlDial::new())?.echo(&node_of(&server)?, &Cancel::new())?;
         assert_eq!(status, Status::SUCCESS, "{kind:?}");
     }
     Ok(())
@@ -83,7 +83,7 @@ fn a_wrong_title_is_told_as_such() -> Test {
             continue;
         };
         let wrong = Node::new("SOMEBODY".parse()?, "127.0.0.1", server.address().port())?;
-        let echoed = scu(UlDial::new())?.echo(&wrong);
+        let echoed = scu(UlDial::new())?.echo(&wrong, &Cancel::new());
         let reason = match echoed {
             Err(ServiceError::Association(Error::Rejected { reason, .. })) => Some(reason),
             _ => None,
@@ -215,7 +215,9 @@ fn tls_servers_know_us_and_we_them() -> Test {
         let shown = authority.identity(name);
         ClientTls::mutual(&trusted, &shown.certificate, &shown.key)
     };
-    let echo = |tls: ClientTls, node: &Node| Test::Ok(scu(UlDial::new().with_tls(tls))?.echo(node));
+    let echo = |tls: ClientTls, node: &Node| {
+        Test::Ok(scu(UlDial::new().with_tls(tls))?.echo(node, &Cancel::new()))
+    };
     for kind in [Kind::Storescp, Kind::Orthanc] {
         let Some(server) = kind.start(&Setup::default().tls(&authority, "server"))? else {
             return Ok(());
@@ -230,7 +232,7 @@ fn tls_servers_know_us_and_we_them() -> Test {
         }
         let nobody = ClientTls::new(&trusted)?;
         assert!(echo(nobody, &node)?.is_err(), "{kind:?}: we show nothing");
-        let plain = scu(UlDial::new())?.echo(&node);
+        let plain = scu(UlDial::new())?.echo(&node, &Cancel::new());
         assert!(plain.is_err(), "{kind:?}: we do not speak TLS");
         for wrong in ["stranger", "expired", "elsewhere"] {
             let Some(server) = kind.start(&Setup::default().tls(&authority, wrong))? else {

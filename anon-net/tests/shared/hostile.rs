@@ -163,6 +163,22 @@ pub(crate) struct Outcome {
     took: Duration,
 }
 
+impl Outcome {
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The server reacted as the standard has it.
+    pub(crate) fn is_expected(&self) -> bool {
+        self.expected
+    }
+
+    /// The server says that it has the instance.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.reaction == Reaction::Answered(0)
+    }
+}
+
 impl Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {:?}", self.name, self.reaction)?;

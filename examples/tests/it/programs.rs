@@ -169,7 +169,7 @@ fn receive_over_dicom() {
     let directory = project.path().to_str().expect("UTF-8");
     let program = env!("CARGO_BIN_EXE_receive_over_dicom");
     let receiver = Serving::start(program, "EXAMPLE", &["127.0.0.1:0", directory]);
-    assert!(scu().echo(&receiver.node).is_ok());
+    assert!(scu().echo(&receiver.node, &Cancel::new()).is_ok());
     let sent = send_files(&receiver.node);
     let said = receiver.end();
     assert_eq!(
@@ -216,7 +216,7 @@ fn the_pacs_double_stores_and_moves() {
     let program = env!("CARGO_BIN_EXE_pacs_double");
     let pacs = Serving::start(program, "PACS", &[empty, "127.0.0.1:0", &known]);
 
-    assert!(scu().echo(&pacs.node).is_ok());
+    assert!(scu().echo(&pacs.node, &Cancel::new()).is_ok());
     let sent = send_files(&pacs.node);
     let mut studies = Vec::new();
     let found = scu().find(&pacs.node, &Query::new(), &Cancel::new(), &mut |found| {

@@ -298,17 +298,31 @@ impl Association for UlAssociation {
         self.max_pdu_bytes
     }
 
-    fn send(&mut self, pdvs: &[Pdv<'_>], timeout: Duration) -> Result<(), Error> {
+    fn send_unless(
+        &mut self,
+        pdvs: &[Pdv<'_>],
+        timeout: Duration,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<(), Error> {
         if self.transport.is_none() {
             return Err(Error::Closed);
+        }
+        // Between two PDUs there still is a place for the abort (PS3.8 section 7.3).
+        if stop() {
+            self.abort();
+            return Err(Error::Cancelled);
         }
         let length = self.check(pdvs)?;
         let Some(transport) = self.transport.as_deref_mut().filter(|_| !pdvs.is_empty()) else {
             return Ok(());
         };
         tracing::trace!(peer = %self.peer, ?pdvs, "send");
-        write_data(transport, pdvs, length, after(timeout))
-            .map_err(|error| self.unsent(&error, Waiting::Room, timeout))
+        let written = write_data(transport, pdvs, length, after(timeout), stop);
+        written.map_err(|error| {
+            let stopped = timed_out(&error) && stop();
+            let error = self.unsent(&error, Waiting::Room, timeout);
+            if stopped { Error::Cancelled } else { error }
+        })
     }
 
     fn receive(&mut self, timeout: Duration) -> Result<Event<'_>, Error> {

@@ -4,18 +4,19 @@ use std::io::{self, IoSlice};
 use std::time::Instant;
 
 use super::pdu::{DATA_TF, HEADER_LEN, PDV_HEADER_LEN, PdvHeader};
-use super::transport::{Transport, write_all};
+use super::transport::{Transport, write_unless};
 use crate::association::Pdv;
 
 /// Fragments that are written from where they stand. More in one PDU are copied together.
 const IN_PLACE: usize = 8;
 
-/// Writes one PDU of fragments. `length` is what they take in it.
+/// Writes one PDU of fragments, unless `stop` is true. `length` is what they take in it.
 pub(super) fn write_data(
     transport: &mut dyn Transport,
     pdvs: &[Pdv<'_>],
     length: u32,
     deadline: Instant,
+    stop: &dyn Fn() -> bool,
 ) -> io::Result<()> {
     let pdu = pdu_header(length);
     match pdvs {
@@ -25,7 +26,7 @@ pub(super) fn write_data(
             first.copy_from_slice(&pdu);
             second.copy_from_slice(&pdv_header(pdv));
             let mut parts = [IoSlice::new(&head), IoSlice::new(pdv.bytes)];
-            write_all(transport, &mut parts, deadline)
+            write_unless(transport, &mut parts, deadline, stop)
         }
         few if few.len() <= IN_PLACE => {
             let mut heads = [[0; PDV_HEADER_LEN]; IN_PLACE];
@@ -40,7 +41,7 @@ pub(super) fn write_data(
             for (part, bytes) in parts.iter_mut().zip([&pdu[..]].into_iter().chain(bodies)) {
                 *part = IoSlice::new(bytes);
             }
-            write_all(transport, &mut parts, deadline)
+            write_unless(transport, &mut parts, deadline, stop)
         }
         many => {
             let mut together = pdu.to_vec();
@@ -48,7 +49,7 @@ pub(super) fn write_data(
                 together.extend_from_slice(&pdv_header(pdv));
                 together.extend_from_slice(pdv.bytes);
             }
-            write_all(transport, &mut [IoSlice::new(&together)], deadline)
+            write_unless(transport, &mut [IoSlice::new(&together)], deadline, stop)
         }
     }
 }

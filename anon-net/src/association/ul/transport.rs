@@ -2,9 +2,12 @@
 
 use std::fmt;
 use std::io::{self, IoSlice};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::Error;
+
+/// How long who waits for room takes to notice that it is to stop.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A byte stream with deadlines: TCP, TLS over it, or bytes of a test.
 ///
@@ -19,7 +22,7 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// Writes of these parts, one after the other, what there is room for, at least one byte.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
+    /// As [`read`](Self::read). Nothing was written then, and it can be called again.
     fn write(&mut self, parts: &[IoSlice<'_>], deadline: Instant) -> io::Result<usize>;
 
     /// Ends our direction. What was written still arrives.
@@ -59,7 +62,7 @@ impl From<Broken> for io::Error {
 }
 
 /// True if a read or write failed only because its time was up.
-pub(super) fn timed_out(error: &io::Error) -> bool {
+pub(crate) fn timed_out(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
@@ -69,16 +72,28 @@ pub(super) fn timed_out(error: &io::Error) -> bool {
 /// Writes all of these parts.
 pub(super) fn write_all(
     transport: &mut dyn Transport,
+    parts: &mut [IoSlice<'_>],
+    deadline: Instant,
+) -> io::Result<()> {
+    write_unless(transport, parts, deadline, &|| false)
+}
+
+/// As [`write_all`], and waits no longer for room once `stop` is true: then its time is up.
+pub(super) fn write_unless(
+    transport: &mut dyn Transport,
     mut parts: &mut [IoSlice<'_>],
     deadline: Instant,
+    stop: &dyn Fn() -> bool,
 ) -> io::Result<()> {
     // Leaves out empty ones, which would look like a stream that takes nothing.
     IoSlice::advance_slices(&mut parts, 0);
     while !parts.is_empty() {
-        match transport.write(parts, deadline) {
+        let now = Instant::now();
+        match transport.write(parts, deadline.min(now + LOOK)) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => IoSlice::advance_slices(&mut parts, written),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if timed_out(&error) && Instant::now() < deadline && !stop() => {}
             Err(error) => return Err(error),
         }
     }

@@ -237,7 +237,7 @@ impl Asking<'_> {
 
     fn end(self) {
         if let Some(finder) = self.finder {
-            finder.session.release();
+            finder.session.release_unless(finder.cancel);
         }
     }
 }

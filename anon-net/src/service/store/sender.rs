@@ -88,7 +88,8 @@ impl Sender {
     /// it is the result, whatever it is.
     ///
     /// Opens an association if none is open or the one there is does not offer what the instance
-    /// needs. `cancel` breaks off: the association is aborted.
+    /// needs. `cancel` breaks off, also in the middle of the data set or while the peer does not read:
+    /// the association is aborted.
     ///
     /// # Errors
     /// [`ServiceError::ContextRefused`], after which the association is still open;
@@ -122,8 +123,9 @@ impl Sender {
             .session
             .request(Operation::Store, sop_class.clone())
             .with_instance(instance.clone());
-        let asked = link.session.ask_with(context, request, body, length)?;
-        let response = link.session.answer_unless(cancel, asked)?;
+        let session = &mut link.session;
+        let asked = session.ask_with(context, request, body, length, cancel)?;
+        let response = session.answer(asked, cancel)?;
         // Only an association on which all went well is kept.
         self.link = Some(link);
         Ok(response.status)
@@ -133,7 +135,7 @@ impl Sender {
     fn link(&mut self, sort: &Sort, cancel: &Cancel) -> Result<Link, ServiceError> {
         if let Some(mut link) = self.link.take() {
             if !link.sorts.contains(sort) {
-                link.session.release();
+                link.session.release_unless(cancel);
             } else if link.session.is_idle() {
                 return Ok(link);
             }
@@ -144,7 +146,7 @@ impl Sender {
         for sort in &sorts {
             contexts.add(sort.sop_class.clone(), vec![sort.transfer_syntax.clone()])?;
         }
-        let session = self.scu.open_unless(cancel, &self.node, contexts)?;
+        let session = self.scu.open(cancel, &self.node, contexts)?;
         Ok(Link { session, sorts })
     }
 

@@ -116,7 +116,7 @@ impl<'a> Sending<'a> {
 
     fn release(&mut self) {
         if let Some(link) = self.link.take() {
-            link.session.release();
+            link.session.release_unless(self.cancel);
         }
     }
 
@@ -130,10 +130,13 @@ impl<'a> Sending<'a> {
         }
         let mut attempt = 1;
         let session = loop {
-            match self.scu.open(self.node, contexts.clone()) {
+            let contexts = contexts.clone();
+            match self.scu.open(self.cancel, self.node, contexts) {
                 Ok(session) => break session,
-                Err(error) if self.may_try_again(&error, attempt) => attempt += 1,
-                Err(error) => return Err(error.into()),
+                Err(ServiceError::Association(error)) if self.may_try_again(&error, attempt) => {
+                    attempt += 1;
+                }
+                Err(error) => return Err(error),
             }
             self.pause()?;
         };
@@ -158,7 +161,7 @@ impl<'a> Sending<'a> {
     fn send_one(&mut self, item: Ready) -> Result<(), ServiceError> {
         let number = item.number;
         let sent = match &mut self.link {
-            Some(link) => store(&mut link.session, &item),
+            Some(link) => store(&mut link.session, &item, self.cancel),
             None => Err(Error::Closed.into()),
         };
         match sent {
@@ -168,6 +171,7 @@ impl<'a> Sending<'a> {
                 Ok(())
             }
             Err(ServiceError::Association(error)) => self.lost(item, error),
+            Err(ServiceError::Cancelled) => Err(ServiceError::Cancelled),
             // Nothing was sent: the association is as it was.
             Err(error) => {
                 self.teller.tell(number, SendOutcome::Failed(error));
@@ -202,7 +206,11 @@ impl<'a> Sending<'a> {
 }
 
 /// What the peer said of an item, and how long its data set is.
-fn store(session: &mut Session, item: &Ready) -> Result<(Status, u64), ServiceError> {
+fn store(
+    session: &mut Session,
+    item: &Ready,
+    cancel: &Cancel,
+) -> Result<(Status, u64), ServiceError> {
     let Sort {
         sop_class,
         transfer_syntax,
@@ -218,8 +226,8 @@ fn store(session: &mut Session, item: &Ready) -> Result<(Status, u64), ServiceEr
     let request = session
         .request(Operation::Store, sop_class.clone())
         .with_instance(item.sop_instance.clone());
-    let asked = session.ask_with(context, request, &mut *body, length)?;
-    let response = session.only_answer(asked)?;
+    let asked = session.ask_with(context, request, &mut *body, length, cancel)?;
+    let response = session.answer(asked, cancel)?;
     Ok((response.status, length))
 }
 

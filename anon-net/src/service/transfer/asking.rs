@@ -160,7 +160,7 @@ impl Scu {
         if cancel.is_cancelled() {
             return Err(ServiceError::Cancelled);
         }
-        let session = self.open_unless(cancel, node, contexts)?;
+        let session = self.open(cancel, node, contexts)?;
         match QueryContext::of(&session, &class) {
             Ok(context) => Ok(Transfer {
                 session,
@@ -172,7 +172,7 @@ impl Scu {
                 cancel,
             }),
             Err(error) => {
-                session.release();
+                session.release_unless(cancel);
                 Err(error)
             }
         }
@@ -223,7 +223,7 @@ impl Transfer<'_> {
 
     /// Ends the association in order.
     pub(crate) fn release(self) {
-        self.session.release();
+        self.session.release_unless(self.cancel);
     }
 }
 

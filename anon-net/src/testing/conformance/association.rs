@@ -1,5 +1,6 @@
 //! The suite of [`Association`].
 
+use std::cell::Cell;
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub fn association(make: impl Fn() -> Ends) {
     waits_no_longer(make());
     refuses_what_may_not_be_sent(make());
     holds_back(make());
+    stops_before_it_sends(make());
+    stops_while_nobody_reads(make());
     releases(make());
     releases_from_the_acceptor(make());
     delivers_before_release(make());
@@ -241,6 +244,48 @@ fn holds_back(ends: Ends) {
     assert!(
         matches!(error, Error::TimedOut { .. }),
         "the peer does not read: {error:?}"
+    );
+    all_closed(&mut *requestor, "after half a PDU");
+    let end = (0..=enough).find_map(|_| acceptor.receive(LONG).err());
+    assert!(
+        matches!(end, Some(Error::Aborted { .. } | Error::Lost)),
+        "the peer learns of it: {end:?}"
+    );
+}
+
+fn stops_before_it_sends(ends: Ends) {
+    let Ends {
+        mut requestor,
+        mut acceptor,
+    } = ends;
+    let pdv = data(first(&*requestor), b"unwanted");
+    let result = requestor.send_unless(&[pdv], LONG, &|| true);
+    assert!(
+        matches!(result, Err(Error::Cancelled)),
+        "it is stopped: {result:?}"
+    );
+    all_closed(&mut *requestor, "after it was stopped");
+    aborted(acceptor.receive(LONG), "nothing of it came");
+}
+
+fn stops_while_nobody_reads(ends: Ends) {
+    let Ends {
+        mut requestor,
+        mut acceptor,
+    } = ends;
+    let context = first(&*requestor);
+    let size = u64::from(requestor.max_pdu_bytes()) - Pdv::OVERHEAD;
+    let block = vec![0; usize::try_from(size).unwrap_or_default()];
+    let enough = (64 << 20) / size + 1;
+    let result = (0..enough).try_for_each(|_| {
+        // Who asks a third time about one PDU waits for room.
+        let asked = Cell::new(0);
+        let stop = || asked.replace(asked.get() + 1) > 1;
+        requestor.send_unless(&[data(context, &block)], LONG, &stop)
+    });
+    assert!(
+        matches!(result, Err(Error::Cancelled)),
+        "it is stopped: {result:?}"
     );
     all_closed(&mut *requestor, "after half a PDU");
     let end = (0..=enough).find_map(|_| acceptor.receive(LONG).err());

@@ -75,8 +75,18 @@ impl Association for ScriptedAssociation {
         self.seen.max_pdu_bytes
     }
 
-    fn send(&mut self, pdvs: &[Pdv<'_>], timeout: Duration) -> Result<(), Error> {
+    fn send_unless(
+        &mut self,
+        pdvs: &[Pdv<'_>],
+        timeout: Duration,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<(), Error> {
         self.check_open()?;
+        self.playing.advance();
+        if stop() {
+            self.playing.abort();
+            return Err(Error::Cancelled);
+        }
         self.check(pdvs)?;
         pdvs.iter()
             .try_for_each(|pdv| self.playing.hear(*pdv, timeout))

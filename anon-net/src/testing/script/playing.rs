@@ -20,6 +20,8 @@ pub(super) struct Playing {
     /// Its number among those of its peer.
     association: usize,
     open: bool,
+    /// True once something was waited for in a silence.
+    waited: bool,
     /// What the peer has sent and the code under test has not received yet.
     outbox: VecDeque<Outgoing>,
     hearing: Hearing,
@@ -41,6 +43,7 @@ impl Playing {
             log,
             association,
             open: true,
+            waited: false,
             outbox: VecDeque::new(),
             hearing: Hearing::default(),
             last_request: None,
@@ -58,7 +61,7 @@ impl Playing {
 
     /// Hears a fragment.
     pub(super) fn hear(&mut self, pdv: Pdv<'_>, timeout: Duration) -> Result<(), Error> {
-        self.advance();
+        self.end_silence();
         if let Some(error) = self.interrupted(Waiting::Room, timeout) {
             return Err(self.ended(error));
         }
@@ -123,7 +126,8 @@ impl Playing {
         if timeout.is_zero() {
             // A look whether anything came, not a wait for it.
         } else if matches!(self.steps.front(), Some(Step::Silence)) {
-            self.next();
+            // It lasts for as long as it is waited for, in however many calls.
+            self.waited = true;
         } else {
             self.departed(format!("it waits {}", self.due()));
         }
@@ -133,7 +137,7 @@ impl Playing {
 
     /// Hears the wish to end the association, or the answer to its own.
     pub(super) fn release(&mut self, timeout: Duration) -> Result<(), Error> {
-        self.advance();
+        self.end_silence();
         if let Some(error) = self.interrupted(Waiting::Release, timeout) {
             return Err(self.ended(error));
         }
@@ -159,7 +163,7 @@ impl Playing {
         if !self.open {
             return;
         }
-        self.advance();
+        self.end_silence();
         match self.steps.front() {
             // The latter two: both at once.
             Some(Step::AbortHeard | Step::Abort(_) | Step::Cut) => drop(self.next()),
@@ -211,8 +215,16 @@ impl Playing {
         Error::Lost
     }
 
+    /// As [`advance`](Self::advance). A silence that was waited in is over: something else is done.
+    fn end_silence(&mut self) {
+        if std::mem::take(&mut self.waited) && matches!(self.steps.front(), Some(Step::Silence)) {
+            self.next();
+        }
+        self.advance();
+    }
+
     /// Does what the peer does without waiting.
-    fn advance(&mut self) {
+    pub(super) fn advance(&mut self) {
         loop {
             match self.steps.front() {
                 Some(Step::Reply(_) | Step::Send(_) | Step::Release | Step::Act(_)) => {}

@@ -5,10 +5,16 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anon_net::scp::{Ending, Refusal, Stopped};
+use anon_net::association::ul::UlDial;
+use anon_net::dimse::Status;
+use anon_net::error::Rejection;
+use anon_net::scp::{Ending, Refusal, Running, Stopped};
+use anon_net::{Association, Dial, Error};
 
-use super::node::{bind, closed, connect, dial, eventually, is_served, memory, pause};
-use super::support::{Heard, PATIENCE, Recorder};
+use super::node::{
+    bind, closed, connect, dial, eventually, is_served, memory, node, pause, rejected,
+};
+use super::support::{Heard, PATIENCE, Peer, Recorder, proposal};
 
 #[test]
 fn connections_that_say_nothing() {
@@ -58,6 +64,80 @@ fn associations_that_say_nothing() {
     });
     drop(idle);
     is_served(&scp, "after 100 idle associations");
+}
+
+/// So many associations of one address, each of which is verified and then says no more.
+fn idle(scp: &Running, count: usize) -> Vec<Box<dyn Association>> {
+    let mut held = Vec::new();
+    for _ in 0..count {
+        let mut association = dial(scp).expect("room");
+        let echo = Peer(&mut *association).echo();
+        assert_eq!(echo.expect("an answer"), Status::SUCCESS);
+        held.push(association);
+    }
+    held
+}
+
+fn dial_from(scp: &Running, address: &str) -> Result<Box<dyn Association>, Error> {
+    let dial = UlDial::new().with_local_address(address.parse().expect("an address"));
+    dial.dial(&node(scp), &proposal("PEER"), PATIENCE)
+}
+
+/// Who has spoken keeps its place for the idle timeout, and no longer: without a limit for each peer
+/// one can hold all places until then.
+#[test]
+fn associations_that_were_used_and_are_idle_hold_their_places_for_a_while() {
+    let scp = bind(memory());
+    let held = idle(&scp, 32);
+    rejected(&dial(&scp), Rejection::LocalLimit);
+    rejected(&dial_from(&scp, "127.0.0.2"), Rejection::LocalLimit);
+    assert_eq!(scp.associations().len(), 32, "all are still there");
+    drop(held);
+
+    let recorder = Arc::new(Recorder::default());
+    let scp = bind(
+        memory()
+            .idle_timeout(Duration::from_millis(200))
+            .observer(Arc::clone(&recorder) as _),
+    );
+    // However slow this is: the first may have to go before the last is there.
+    let mut held = Vec::new();
+    while held.len() < 32 {
+        let mut association = dial(&scp).expect("room");
+        if Peer(&mut *association).echo().is_ok() {
+            held.push(association);
+        }
+    }
+    eventually("each is told to go", || {
+        let endings = recorder.endings();
+        let idle = endings.iter().filter(|ending| **ending == Ending::Idle);
+        idle.count() >= 32
+    });
+    for association in &mut held {
+        let end = association.receive(PATIENCE).map(drop);
+        assert!(matches!(end, Err(Error::Aborted { .. })), "{end:?}");
+    }
+    is_served(&scp, "after 32 that were idle for too long");
+}
+
+/// A limit for each peer keeps one from holding all places, however long it is idle.
+#[test]
+fn one_peer_that_is_idle_leaves_places_to_others() {
+    let scp = bind(memory().max_associations_per_peer(16));
+    let mut held = idle(&scp, 16);
+    for _ in 0..16 {
+        rejected(&dial(&scp), Rejection::LocalLimit);
+    }
+    let others: Vec<_> = (0..16)
+        .map(|_| dial_from(&scp, "127.0.0.2").expect("room for another peer"))
+        .collect();
+    rejected(&dial_from(&scp, "127.0.0.3"), Rejection::LocalLimit);
+    drop(others);
+    held.pop()
+        .expect("sixteen")
+        .release(PATIENCE)
+        .expect("released");
+    is_served(&scp, "once one of them is gone");
 }
 
 #[test]

@@ -31,13 +31,21 @@ pub(crate) fn bind(builder: ScpBuilder) -> Running {
     builder.bind(loopback).expect("a free port")
 }
 
+/// An SCP as its peers name it.
+pub(crate) fn node(scp: &Running) -> Node {
+    called(scp, "SCP")
+}
+
+fn called(scp: &Running, called: &str) -> Node {
+    Node::new(title(called), "127.0.0.1", scp.local_addr().port()).expect("a node")
+}
+
 pub(crate) fn dial_as(
     scp: &Running,
     calling: &str,
-    called: &str,
+    name: &str,
 ) -> Result<Box<dyn Association>, Error> {
-    let port = scp.local_addr().port();
-    let node = Node::new(title(called), "127.0.0.1", port).expect("a node");
+    let node = called(scp, name);
     UlDial::new().dial(&node, &proposal(calling), PATIENCE)
 }
 
