@@ -13,8 +13,8 @@
 //! ```
 //!
 //! One JSON object a line. A client that goes away cancels its work. The socket can be reached by
-//! the project's owner alone. Where the system has no such sockets nobody listens, and a second
-//! import is told who holds the project.
+//! the project's owner alone. On Windows it is a file that names a pipe, with the same promises.
+//! Where the system has neither nobody listens, and a second import is told that the project is held.
 
 mod client;
 mod holder;

@@ -21,7 +21,8 @@ pub(crate) struct Lock {
 pub(crate) enum Held {
     /// It is ours.
     ByUs(Lock),
-    /// Another process has it: its number, if it has written it yet.
+    /// Another process has it: its number, if it has written it yet. Where a locked file cannot be
+    /// read, as on Windows, it is not known.
     ByOther(Option<u32>),
 }
 

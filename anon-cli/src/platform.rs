@@ -2,8 +2,10 @@
 //! and nowhere else in this crate.
 //!
 //! Everything has a portable fallback, tested below: where a system has no modes there is nothing to
-//! check, and where it has no sockets in the file system nobody listens.
+//! check, and where it has neither sockets in the file system nor named pipes nobody listens.
 
+#[cfg(any(test, windows))]
+mod pipe;
 #[cfg(feature = "cognito")]
 pub(crate) mod terminal;
 
@@ -14,11 +16,15 @@ use std::process::Command;
 
 #[cfg(not(unix))]
 use self::elsewhere as system;
+#[cfg(not(any(unix, windows)))]
+use self::nobody as socket;
+#[cfg(windows)]
+use self::pipe as socket;
 #[cfg(unix)]
-use self::unix as system;
+use self::unix::{self as system, self as socket};
 
-/// The two ends of a socket in the file system.
-pub(crate) use self::system::{Listener, Stream};
+/// The two ends of a socket that is reached by a path.
+pub(crate) use self::socket::{Listener, Stream};
 
 /// Makes a directory that its owner alone may enter, whatever the umask.
 pub(crate) fn private_directory(path: &Path) -> io::Result<()> {
@@ -256,7 +262,7 @@ mod linux {
 #[cfg(any(test, not(unix)))]
 mod elsewhere {
     use std::fs::{DirBuilder, OpenOptions};
-    use std::io::{self, Read, Write};
+    use std::io;
     use std::path::{Path, PathBuf};
     use std::process::Command;
 
@@ -301,6 +307,13 @@ mod elsewhere {
     pub(super) fn on_signal(_: impl Fn(i32) + Clone + Send + 'static) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Where there are no sockets.
+#[cfg(any(test, not(any(unix, windows))))]
+mod nobody {
+    use std::io::{self, Read, Write};
+    use std::path::Path;
 
     /// There is none: nothing makes one.
     #[derive(Debug)]
@@ -451,10 +464,10 @@ mod tests {
         elsewhere::on_signal(|_| panic!("there are no signals")).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("socket");
-        let (listener, mut stream) = (elsewhere::Listener(()), elsewhere::Stream(()));
+        let (listener, mut stream) = (nobody::Listener(()), nobody::Stream(()));
         for failed in [
-            elsewhere::Listener::bind(&socket).map(drop),
-            elsewhere::Listener::connect(&socket).map(drop),
+            nobody::Listener::bind(&socket).map(drop),
+            nobody::Listener::connect(&socket).map(drop),
             listener.accept().map(drop),
             stream.try_clone().map(drop),
             io::Read::read(&mut stream, &mut [0]).map(drop),

@@ -1,7 +1,7 @@
 //! [`Holder`]: listens, and runs what is handed over.
 
 use std::fs;
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -203,5 +203,7 @@ fn serve(stream: Stream, signals: &Signals, job: &Arc<Job>) -> io::Result<()> {
     };
     let last = job(ask, &cancel, &tell);
     let mut out = out.into_inner().unwrap_or_else(PoisonError::into_inner);
-    protocol::write(&mut out, &last)
+    protocol::write(&mut out, &last)?;
+    // What a pipe still holds goes with the process that wrote it.
+    out.flush()
 }
