@@ -26,6 +26,7 @@ mod export_s3;
 #[cfg(all(feature = "s3", target_os = "linux"))]
 mod export_s3_kill;
 mod export_servers;
+mod full_disk;
 mod halting;
 mod hand_over;
 mod hostile;
