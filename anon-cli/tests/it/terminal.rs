@@ -19,6 +19,7 @@ use crate::shared::wait;
 use crate::support::{Scene, Test, tree};
 
 const PATIENCE: Duration = Duration::from_mins(1);
+const END: &str = "<the end>";
 const ASKED: &str = "Password of the Cognito user: ";
 
 /// A run whose terminal is ours.
@@ -26,7 +27,7 @@ struct Session {
     child: Child,
     terminal: File,
     /// As long as it is open what was last set on the terminal can be asked for.
-    _other_end: File,
+    other_end: File,
     said: Arc<Mutex<Vec<u8>>>,
 }
 
@@ -74,7 +75,7 @@ impl Session {
         Ok(Self {
             child,
             terminal,
-            _other_end: other_end,
+            other_end,
             said,
         })
     }
@@ -106,6 +107,9 @@ impl Session {
         let mut from = self.child.stdout.take().ok_or("no pipe")?;
         from.read_to_string(&mut out)?;
         let code = self.child.wait()?.code();
+        // What it said last is heard before this.
+        self.other_end.write_all(END.as_bytes())?;
+        self.hears(END)?;
         let last = out
             .lines()
             .last()
