@@ -26,7 +26,11 @@ fn names(wanted: &Wanted) -> Names {
 }
 
 /// Compressed, one text for another changes the length.
-const DEFLATED: &str = "1.2.840.10008.1.2.1.99";
+const DEFLATED: [&str; 3] = [
+    "1.2.840.10008.1.2.1.99",
+    "1.2.840.10008.1.2.4.95",
+    "1.2.840.10008.1.2.4.205",
+];
 
 fn clean(bytes: &[u8]) -> Option<(Vec<u8>, bool)> {
     let plan = plan(&POLICY, Source::part10(bytes)).ok()?;
@@ -35,7 +39,7 @@ fn clean(bytes: &[u8]) -> Option<(Vec<u8>, bool)> {
     let mut again = Vec::new();
     plan.apply_into(&names, &mut again).expect("as before");
     assert_eq!(output, again);
-    Some((output, plan.transfer_syntax() == DEFLATED))
+    Some((output, DEFLATED.contains(&plan.transfer_syntax())))
 }
 
 fuzz_target!(|data: &[u8]| {
