@@ -110,13 +110,18 @@ impl Small {
         root.join(project).join(name)
     }
 
-    /// What is there to be seen: each of them whole, as many as the index says, and no rest of any
-    /// other.
-    fn look(&self) -> Test<BTreeMap<String, Vec<u8>>> {
+    /// What is there to be seen, each of them whole.
+    fn seen(&self) -> Test<BTreeMap<String, Vec<u8>>> {
         let public = tree(&self.below("public"))?;
         for (name, bytes) in &public {
             dicom_object::from_reader(&**bytes).map_err(|error| format!("{name}: {error}"))?;
         }
+        Ok(public)
+    }
+
+    /// What is there to be seen: as many as the index says, and no rest of any other.
+    fn look(&self) -> Test<BTreeMap<String, Vec<u8>>> {
+        let public = self.seen()?;
         let status = self.anon(&["status"])?.exits(0).summary()?;
         assert_eq!(status["instances"], public.len(), "{status}");
         for directory in ["tmp", "spool"] {
@@ -190,18 +195,27 @@ fn an_import_into_a_full_disk(durability: &str) -> Test {
     let first = small.anon(&["import", "in"])?.exits(4);
     let summary = first.summary()?;
     says_that_it_is_full(&summary);
-    let before = small.look()?;
+    let before = small.seen()?;
     assert!(!before.is_empty(), "{summary}");
-    assert_eq!(summary["stored"], before.len(), "{summary}");
     let told = outputs(&first, &before)?;
-    assert_eq!(told.len(), before.len());
+    assert_eq!(summary["stored"], told.len(), "{summary}");
 
-    // Still full: it opens, knows what it has, and says the same.
+    // Still full. If it was the lookup store that had no room, there is none to repair it, either.
+    let status = small.anon(&["status"])?;
+    let is_sound = status.code == Some(0);
+    if is_sound {
+        assert_eq!(told.len(), before.len());
+        assert_eq!(status.summary()?["instances"], before.len());
+    } else {
+        says_that_it_is_full(&status.exits(4).summary()?);
+    }
     let second = small.anon(&["import", "in"])?.exits(4);
     let summary = second.summary()?;
     says_that_it_is_full(&summary);
-    assert_eq!(summary["duplicates"], before.len(), "{summary}");
-    let between = small.look()?;
+    if is_sound {
+        assert_eq!(summary["duplicates"], before.len(), "{summary}");
+    }
+    let between = small.seen()?;
     let mut told_between = outputs(&second, &between)?;
 
     small.grow()?;

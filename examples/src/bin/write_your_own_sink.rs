@@ -2,7 +2,8 @@
 //! an export to it that sends what is missing.
 //!
 //! What it shows: three methods make a sink; what it writes is visible whole or not at all; errors say
-//! what to do about them; and `conformance::check` tells if the promises of the trait hold.
+//! what to do about them; `conformance::check` tells if the promises of the trait hold; and a journal
+//! knows what was sent, where a destination tells names and lengths only.
 //!
 //! ```text
 //! cargo run -p anon-examples --bin write_your_own_sink DIRECTORY
@@ -16,11 +17,12 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use anon_engine::Received;
 use anon_export::{
-    BackendError, Cancel, DirectorySource, Error, ExportEvent, Exporter, Listed, Needs, ObjectKey,
-    Observer, Part, Put, Remedy, Selection, Sink, Stored, conformance,
+    BackendError, Cancel, DirectorySource, Error, ExportEvent, Exporter, Journal, Listed, Needs,
+    ObjectKey, Observer, Part, Put, Remedy, Selection, Sink, Stored, conformance,
 };
 use anyhow::Context as _;
 
@@ -142,7 +144,10 @@ fn main() -> anyhow::Result<()> {
     for (_, bytes) in anon_examples::files() {
         engine.process(Received::part10(bytes))?;
     }
-    let exporter = Exporter::new(Arc::new(Flat::open(&directory.join("flat"))?));
+    let journal = directory.join("journal");
+    let journal = Journal::open(&journal, "flat", "example", SystemTime::now)?;
+    let exporter = Exporter::new(Arc::new(Flat::open(&directory.join("flat"))?))
+        .with_journal(Arc::new(journal));
     let source = DirectorySource::new(project.join("public"));
     for _ in 0..2 {
         let report = exporter.export(&source, &Selection::all(), &Cancel::new(), &Says)?;
