@@ -29,10 +29,10 @@ struct Small {
 }
 
 impl Small {
-    /// Nothing if this system has no such thing for us; then the test is skipped.
+    /// Nothing if this system lets us have no such thing; then the test is skipped.
     ///
     /// # Errors
-    /// The same if `ANON_REQUIRE_SERVERS` is set.
+    /// If the tool for it is not installed, and `ANON_REQUIRE_SERVERS` is set.
     fn new(size: &str) -> Test<Option<Self>> {
         let ways: [(&[&str], &'static [&'static str]); 2] = [
             (&["--mount"], &["--mount"]),
@@ -52,12 +52,11 @@ impl Small {
                 }));
             }
         }
-        let missing = "mount namespaces (unshare --mount) can be had";
-        if std::env::var_os("ANON_REQUIRE_SERVERS").is_some_and(|value| !value.is_empty()) {
-            return Err(format!("no {missing}, and ANON_REQUIRE_SERVERS is set").into());
-        }
         // Not by a macro: the test harness would keep it from whoever runs the tests.
-        writeln!(io::stderr(), "skipped: no {missing}")?;
+        writeln!(
+            io::stderr(),
+            "skipped: no mount namespace (unshare --mount) can be had"
+        )?;
         Ok(None)
     }
 
@@ -155,7 +154,12 @@ fn keep(scene: &Scene, size: &str, making: &[&str]) -> Test<Option<Child>> {
         .spawn();
     let mut keeper = match spawned {
         Ok(keeper) => keeper,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if std::env::var_os("ANON_REQUIRE_SERVERS").is_some_and(|value| !value.is_empty()) {
+                return Err("unshare is not installed, and ANON_REQUIRE_SERVERS is set".into());
+            }
+            return Ok(None);
+        }
         Err(error) => return Err(error.into()),
     };
     let mut said = String::new();
