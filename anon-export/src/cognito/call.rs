@@ -10,15 +10,13 @@ use aws_smithy_runtime_api::http::Request;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use serde_json::Value;
+use tokio::time::timeout;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::error::{CognitoError, Step, refusal};
+use crate::s3::S3Config;
 use crate::s3::answer::is_tls;
 use crate::s3::client::{TLS, quiet};
-use crate::s3::trust::Trust;
-
-const CONNECT: Duration = Duration::from_secs(10);
-const ANSWER: Duration = Duration::from_secs(30);
 
 /// Tokens are a few KiB.
 const LONGEST_ANSWER: usize = 1 << 20;
@@ -29,6 +27,8 @@ const LONGEST_REQUEST: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Service {
     connector: Connector,
+    /// How long a request may take in all: its answer is short.
+    longest: Duration,
     user_pool: String,
     identity_pool: String,
 }
@@ -37,15 +37,15 @@ impl Service {
     pub(super) fn new(
         region: &str,
         endpoint: Option<&str>,
-        trust: &Trust,
+        config: &S3Config,
     ) -> Result<Self, CognitoError> {
         let settings = HttpConnectorSettings::builder()
-            .connect_timeout(CONNECT)
-            .read_timeout(ANSWER)
+            .connect_timeout(config.connect_timeout)
+            .read_timeout(config.stall_timeout)
             .build();
         let connector = Connector::builder()
             .tls_provider(TLS)
-            .tls_context(trust.context().map_err(|_| CognitoError::Tls)?)
+            .tls_context(config.trust.context().map_err(|_| CognitoError::Tls)?)
             .connector_settings(settings)
             .sleep_impl(TokioSleep::new())
             .build();
@@ -55,6 +55,7 @@ impl Service {
         };
         Ok(Self {
             connector,
+            longest: config.connect_timeout.saturating_add(config.stall_timeout),
             user_pool: url("cognito-idp"),
             identity_pool: url("cognito-identity"),
         })
@@ -62,6 +63,12 @@ impl Service {
 
     /// Sends a request, and returns what a success holds. `body` is wiped.
     pub(super) async fn call(&self, step: Step, body: Value) -> Result<Value, CognitoError> {
+        timeout(self.longest, self.exchange(step, body))
+            .await
+            .unwrap_or(Err(CognitoError::Stalled))
+    }
+
+    async fn exchange(&self, step: Step, body: Value) -> Result<Value, CognitoError> {
         let (url, service) = if step.is_identity_pool() {
             (&self.identity_pool, "AWSCognitoIdentityService")
         } else {

@@ -13,8 +13,7 @@ use tokio::sync::Mutex;
 use super::call::Service;
 use super::error::{CognitoError, Step};
 use super::{Login, Pools};
-use crate::s3::trust::Trust;
-use crate::s3::{Secret, Word};
+use crate::s3::{S3Config, Secret, Word};
 
 /// Keys are renewed when less than this is left of them, or half, if they last less than twice as long.
 const MARGIN: Duration = Duration::from_mins(10);
@@ -71,10 +70,10 @@ struct Tokens {
 
 impl Session {
     /// Logs in: five requests at most.
-    pub(crate) async fn open(login: &Login, trust: &Trust) -> Result<Self, CognitoError> {
+    pub(crate) async fn open(login: &Login, config: &S3Config) -> Result<Self, CognitoError> {
         let pools = login.pools.clone();
         pools.check()?;
-        let service = Service::new(pools.region(), pools.endpoint.as_deref(), trust)?;
+        let service = Service::new(pools.region(), pools.endpoint.as_deref(), config)?;
         let tokens = authenticate(&service, login).await?;
         let directory = directory(&service, &tokens.access).await?;
         let identity = identity(&service, &pools, &tokens.id.token).await?;

@@ -79,10 +79,10 @@ pub struct S3Config {
     pub(super) checksum: ChecksumMode,
     pub(super) encryption: Encryption,
     pub(super) storage_class: Option<String>,
-    pub(super) connect_timeout: Duration,
-    pub(super) stall_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) stall_timeout: Duration,
     pub(super) cleartext: bool,
-    pub(super) trust: Trust,
+    pub(crate) trust: Trust,
     pub(super) credentials: Credentials,
 }
 
@@ -188,7 +188,7 @@ impl S3Config {
         }
     }
 
-    /// Sets how long making a connection may take. Default: 10 seconds.
+    /// Sets how long making a connection may take, to Cognito too. Default: 10 seconds.
     pub fn with_connect_timeout(self, connect_timeout: Duration) -> Self {
         Self {
             connect_timeout,
@@ -196,7 +196,8 @@ impl S3Config {
         }
     }
 
-    /// Sets how long a request may stand still, or its answer take once it is sent. Default: 30 seconds.
+    /// Sets how long a request may stand still, or its answer take once it is sent; that of Cognito, too.
+    /// Default: 30 seconds.
     pub fn with_stall_timeout(self, stall_timeout: Duration) -> Self {
         Self {
             stall_timeout,
@@ -375,6 +376,8 @@ fn is_loopback(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -436,6 +439,33 @@ mod tests {
         }
         for (len, mib) in [(1 << 40, 105), (MOST_OBJECT_BYTES, 525)] {
             assert_eq!(config.part_bytes_of(len), mib * MIB, "{len} bytes");
+        }
+    }
+
+    proptest! {
+        /// Up to the longest object of S3, of 5 TiB, in parts that S3 takes: at most 10,000 of 5 MiB to
+        /// 5 GiB, none longer than it has to be.
+        #[test]
+        fn every_length_has_parts_that_s3_takes(
+            len in prop_oneof![1..=MOST_OBJECT_BYTES, (40_u32..=42).prop_map(|bits| 1 << bits)],
+            less in 0_u64..=1,
+            configured in (5 << 20)..=(1_u64 << 30),
+        ) {
+            let len = len - less;
+            let config = S3Config::new("bucket", "P")
+                .with_part_bytes(configured)
+                .with_memory_bytes(configured);
+            prop_assert!(config.check().is_ok());
+            let part = config.part_bytes_of(len);
+            prop_assert!(len.div_ceil(part) <= MOST_PARTS);
+            prop_assert!((LEAST_PART_BYTES..=5 << 30).contains(&part));
+            if part > configured {
+                prop_assert!(len.div_ceil(configured) > MOST_PARTS);
+                prop_assert_eq!(part % MIB, 0);
+                prop_assert!(len.div_ceil(part - MIB) > MOST_PARTS);
+            } else {
+                prop_assert_eq!(part, configured);
+            }
         }
     }
 

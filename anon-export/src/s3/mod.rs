@@ -224,7 +224,7 @@ impl S3Sink {
 async fn open(mut config: S3Config) -> Result<Api, Error> {
     // Forgotten when this returns: a password is needed once.
     let credentials = std::mem::take(&mut config.credentials);
-    let session = Session::open(&credentials, &config.trust).await?;
+    let session = Session::open(&credentials, &config).await?;
     let client = client::connect(&config, &credentials, session.provider()).await?;
     let layout = Layout::new(&config.prefix, session.directory(), &config.project);
     Ok(Api {

@@ -2,9 +2,9 @@
 
 use aws_credential_types::provider::SharedCredentialsProvider;
 
+use super::config::S3Config;
 use super::credentials::Credentials;
 use super::error::S3Error;
-use super::trust::Trust;
 use crate::Error;
 
 /// Nothing, or a Cognito user who is logged in.
@@ -14,13 +14,21 @@ pub(super) struct Session {
     user: Option<std::sync::Arc<crate::cognito::Session>>,
 }
 
+#[cfg_attr(
+    not(feature = "cognito"),
+    expect(
+        clippy::unused_self,
+        clippy::unused_async,
+        reason = "without Cognito there is nobody to ask, and nothing to wait for"
+    )
+)]
 impl Session {
     /// Logs a Cognito user in, if the settings have one.
     #[cfg(feature = "cognito")]
-    pub(super) async fn open(credentials: &Credentials, trust: &Trust) -> Result<Self, Error> {
+    pub(super) async fn open(credentials: &Credentials, config: &S3Config) -> Result<Self, Error> {
         let user = match credentials {
             Credentials::Cognito(login) => Some(std::sync::Arc::new(
-                crate::cognito::Session::open(login, trust).await?,
+                crate::cognito::Session::open(login, config).await?,
             )),
             _ => None,
         };
@@ -29,8 +37,7 @@ impl Session {
 
     /// Nothing to log in to.
     #[cfg(not(feature = "cognito"))]
-    #[expect(clippy::unused_async, reason = "with Cognito it waits")]
-    pub(super) async fn open(_: &Credentials, _: &Trust) -> Result<Self, Error> {
+    pub(super) async fn open(_: &Credentials, _: &S3Config) -> Result<Self, Error> {
         Ok(Self {})
     }
 
@@ -56,13 +63,6 @@ impl Session {
     }
 
     /// Sees to it that the credentials last for a request.
-    #[cfg_attr(
-        not(feature = "cognito"),
-        expect(
-            clippy::unused_async,
-            reason = "there is nothing to wait for without Cognito"
-        )
-    )]
     pub(super) async fn renew(&self) -> Result<(), Error> {
         #[cfg(feature = "cognito")]
         if let Some(user) = &self.user {

@@ -544,14 +544,14 @@ pub const KEYS: &[KeyDoc] = &[
         Kind::Integer,
         "10",
         SECONDS,
-        "to make a connection",
+        "to make a connection, to Cognito too",
     ),
     key(
         "s3.stall_timeout",
         Kind::Integer,
         "30",
         SECONDS,
-        "for a request that does not move, and for its answer",
+        "for a request that does not move, and for its answer; that of Cognito, too",
     ),
     key(
         "s3.profile",
