@@ -2,6 +2,7 @@
 # rclone as an S3 server that checks signatures. Objects are files under $STATE/data/<bucket>.
 #   KEY SECRET  the one pair of keys that it knows
 #   BUCKET      a bucket that is there
+#   PATH_STYLE  false: the bucket stands in the host of a URL
 #   TLS_KEY TLS_CERTIFICATE  as in common.sh, but no certificate is demanded
 # Arguments: more options of `rclone serve s3`.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -10,4 +11,4 @@ mkdir -p "$STATE/data/${BUCKET:-trials}"
 : >"$STATE/rclone.conf"
 [ -z "${TLS_KEY:-}" ] || set -- --key "$TLS_KEY" --cert "$TLS_CERTIFICATE" "$@"
 become "$VENV/bin/rclone" serve s3 --config "$STATE/rclone.conf" --cache-dir "$STATE/cache" \
-    --addr "127.0.0.1:$PORT" --auth-key "${KEY:-ANONKEY},${SECRET:-anon-secret}" "$@" "$STATE/data"
+    --addr "127.0.0.1:$PORT" "--force-path-style=${PATH_STYLE:-true}" --auth-key "${KEY:-ANONKEY},${SECRET:-anon-secret}" "$@" "$STATE/data"

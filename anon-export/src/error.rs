@@ -11,6 +11,9 @@ pub enum Remedy {
     Retry,
     /// This object cannot be put there; others can.
     Skip,
+    /// What this patient has may not be put there; what others have may be. A right that is wanting can
+    /// be that of one patient's place.
+    SkipPatient,
     /// No object can be put there until a person has looked.
     Stop,
 }
@@ -186,7 +189,8 @@ impl Error {
                 | io::ErrorKind::FileTooLarge
                 | io::ErrorKind::NotADirectory
                 | io::ErrorKind::IsADirectory => Remedy::Skip,
-                // A full or unwritable destination is full for every object.
+                io::ErrorKind::PermissionDenied => Remedy::SkipPatient,
+                // A full or read-only destination is so for every object.
                 _ => Remedy::Stop,
             },
             Self::Busy
@@ -257,7 +261,11 @@ mod tests {
             (destination(io::ErrorKind::TimedOut), Remedy::Retry),
             (destination(io::ErrorKind::InvalidFilename), Remedy::Skip),
             (destination(io::ErrorKind::StorageFull), Remedy::Stop),
-            (destination(io::ErrorKind::PermissionDenied), Remedy::Stop),
+            (
+                destination(io::ErrorKind::PermissionDenied),
+                Remedy::SkipPatient,
+            ),
+            (destination(io::ErrorKind::ReadOnlyFilesystem), Remedy::Stop),
             (Error::Busy, Remedy::Stop),
             (Error::NoListing, Remedy::Stop),
             (Error::Vanished, Remedy::Skip),

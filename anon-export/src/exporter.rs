@@ -6,7 +6,8 @@
 //!                         ▼
 //!                      senders: skip, or open ─► Sink::put ─► journal ─► event
 //!                         ▲            └─ Retry: wait, open again
-//!                         └─ Stop, cancelled: what is left is counted, not sent
+//!                         ├─ SkipPatient, again and again: the rest of the patient fails
+//!                         └─ Stop: each patient that is left is told of; cancelled: none
 //! ```
 
 mod body;
@@ -14,6 +15,7 @@ mod decide;
 mod event;
 mod options;
 mod patient;
+mod roll;
 mod run;
 mod send;
 mod walk;
@@ -23,7 +25,8 @@ use std::sync::Arc;
 pub use event::{Counts, ExportError, ExportEvent, ExportReport, Observer, PatientReport, Quiet};
 pub use options::{ExportOptions, Mode, Selection};
 
-use crate::{Cancel, Journal, Sink, Source};
+use crate::{Cancel, Error, Journal, Sink, Source};
+use roll::Roll;
 use run::Run;
 
 /// Puts objects of a source at a destination.
@@ -82,13 +85,16 @@ impl Exporter {
     /// Exports what is selected, and tells `observer` what becomes of it.
     ///
     /// Blocks until all is done, or until `cancel` ends it: then objects on their way are broken off.
-    /// An object that fails never stops the others of its patient. Exporting again goes on with what is
-    /// missing.
+    /// An object that fails never stops the others of its patient, and a patient that the destination
+    /// denies ([`Remedy::SkipPatient`](crate::Remedy::SkipPatient)) none of the other patients. Exporting
+    /// again goes on with what is missing.
     ///
     /// # Errors
     /// [`ExportError`] if it ends early: the destination cannot be used (an error whose remedy is
     /// [`Stop`](crate::Remedy::Stop), or one object after the other that fails though it may pass), the
-    /// source cannot be listed, or it was cancelled. What was done until then stays done.
+    /// source cannot be listed, or it was cancelled. What was done until then stays done. Unless it was
+    /// cancelled, each patient that was selected is told of all the same, by
+    /// [`ExportEvent::PatientEnded`] with this error, without asking the destination again.
     pub fn export(
         &self,
         source: &dyn Source,
@@ -96,7 +102,40 @@ impl Exporter {
         cancel: &Cancel,
         observer: &dyn Observer,
     ) -> Result<ExportReport, ExportError> {
-        let run = Run::new(self, source, selection, cancel, observer);
-        run.all()
+        let roll = Roll::new(source, selection, cancel, observer);
+        Run::new(self, roll).all()
+    }
+
+    /// Tells `observer` of each patient that is selected that it is not exported because of `error`: for a
+    /// destination that could not be opened.
+    ///
+    /// Returns what [`export`](Self::export) does if its destination cannot be used.
+    ///
+    /// # Examples
+    /// ```
+    /// use anon_export::{
+    ///     BackendError, Cancel, Exporter, MemorySource, ObjectKey, Quiet, Remedy, Selection,
+    /// };
+    ///
+    /// let mut source = MemorySource::new();
+    /// source.insert(ObjectKey::new(["S-1", "1.1", "1.2", "1.3"])?, *b"an object");
+    /// let error = BackendError::new(Remedy::Stop, "the password is wrong").into();
+    /// let ended = Exporter::refuse(error, &source, &Selection::all(), &Cancel::new(), &Quiet);
+    /// assert_eq!(ended.report.patients_failed, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn refuse(
+        error: Error,
+        source: &dyn Source,
+        selection: &Selection,
+        cancel: &Cancel,
+        observer: &dyn Observer,
+    ) -> ExportError {
+        let roll = Roll::new(source, selection, cancel, observer);
+        let error = Arc::new(error);
+        roll.stop(Arc::clone(&error));
+        roll.miss_all();
+        let (report, _) = roll.finish();
+        ExportError::new(error, report)
     }
 }

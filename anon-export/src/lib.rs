@@ -14,7 +14,8 @@
 //! ```
 //!
 //! An [`Exporter`] puts what a [`Source`] has at a [`Sink`], patients in parallel and objects in
-//! parallel. What fails is told and does not stop the rest; what was interrupted is finished by
+//! parallel. What fails is told and does not stop the rest; an error that ends an export, such as a wrong
+//! key, is told of each patient that is left; what was interrupted is finished by
 //! exporting again, and a [`Journal`] makes that cheap.
 //!
 //! A [`Sink`] promises three things, and the suite of feature `conformance` tests them:

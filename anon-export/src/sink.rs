@@ -248,7 +248,8 @@ pub trait Sink: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Why it cannot be used, with [`Remedy::Stop`](crate::Remedy::Stop) or
-    /// [`Remedy::Retry`](crate::Remedy::Retry).
+    /// [`Remedy::Retry`](crate::Remedy::Retry); with [`Remedy::SkipPatient`](crate::Remedy::SkipPatient)
+    /// if that need not hold for each patient, who is asked about then.
     fn check(&self) -> Result<(), Error> {
         Ok(())
     }

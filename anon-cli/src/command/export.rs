@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anon_export::{
-    Cancel, DirectorySource, Error, ExportOptions, ExportReport, Exporter, Journal, Mode, Part,
-    Remedy, Selection,
+    Cancel, DirectorySource, Error, ExportError, ExportOptions, ExportReport, Exporter, Journal,
+    Mode, Part, Remedy, Selection,
 };
 use anon_model::ProjectSettings;
 use anyhow::Context as _;
@@ -39,12 +39,26 @@ pub(crate) fn run(context: &Context<'_>, args: &Export) -> anyhow::Result<Ended>
             print::interrupted(context, args)?;
             return Ok(context.ended(Ended::Partly));
         }
-        destination => destination?,
+        Err(error) => {
+            // A login that failed, a directory that cannot be written: whoever was asked for hears of it.
+            let error = error.downcast::<Error>()?;
+            let source = source(&project, &settings);
+            let printer = Printer::new(context.report, &cancel, args.dry_run);
+            let ended = Exporter::refuse(error, &source, &selection, &cancel, &printer);
+            return finish(
+                context,
+                printer,
+                &args.destination,
+                Err(ended),
+                Instant::now(),
+            );
+        }
+        Ok(destination) => destination,
     };
     let wish = destination.cancel.clone();
     let _peer_waits = context.signals.on_cancel(move || wish.cancel());
     let exporter = exporter(&project, &settings, &destination, args)?;
-    let source = DirectorySource::new(project.public(settings.public_dir.as_deref()));
+    let source = source(&project, &settings);
     let printer = Printer::new(context.report, &cancel, args.dry_run);
     let began = Instant::now();
     let ended = {
@@ -52,17 +66,37 @@ pub(crate) fn run(context: &Context<'_>, args: &Export) -> anyhow::Result<Ended>
         exporter.export(&source, &selection, &cancel, &printer)
     };
     context.report.end_progress();
+    if !args.dry_run {
+        let report = match &ended {
+            Ok(report) => report,
+            Err(ended) => &*ended.report,
+        };
+        note(&project, report)?;
+    }
+    finish(context, printer, &destination.address, ended, began)
+}
+
+/// What is stored.
+fn source(project: &Project, settings: &ProjectSettings) -> DirectorySource {
+    DirectorySource::new(project.public(settings.public_dir.as_deref()))
+}
+
+fn finish(
+    context: &Context<'_>,
+    printer: Printer<'_>,
+    destination: &str,
+    ended: Result<ExportReport, ExportError>,
+    began: Instant,
+) -> anyhow::Result<Ended> {
     let (report, error) = match ended {
         Ok(report) => (report, None),
         Err(ended) => (*ended.report, Some(ended.error)),
     };
-    if !args.dry_run {
-        note(&project, &report)?;
-    }
+    let error = error.as_deref();
     let seconds = began.elapsed().as_secs_f64();
-    let summary = Summary::new(&destination.address, args.dry_run, &report, seconds);
-    printer.finish(context, summary, error.as_ref())?;
-    Ok(context.ended(ended_as(&report, error.as_ref())))
+    let summary = Summary::new(destination, printer.dry_run, &report, seconds);
+    printer.finish(context, summary, error)?;
+    Ok(context.ended(ended_as(&report, error)))
 }
 
 /// What was selected.

@@ -212,15 +212,22 @@ fn wrong_words_and_places_are_refused() -> Test {
             3,
             "names no port",
         ),
-        (
-            &["export", "file:/proc/nowhere", "--all"],
-            4,
-            "cannot export to",
-        ),
     ] {
         let ran = scene.json(args)?.exits(code);
         assert!(ran.err.contains(words), "{args:?}: {}", ran.err);
     }
+    // A place that cannot be made is told of each patient.
+    let ran = scene
+        .json(&["export", "file:/proc/nowhere", "--all"])?
+        .exits(4);
+    let summary = ran.summary()?;
+    let error = summary["error"].as_str().unwrap_or_default();
+    assert!(error.contains("at the destination"), "{summary}");
+    let events = ran.events()?;
+    let [patient] = *patients(&events) else {
+        return Err(format!("one patient is told of: {}", ran.out).into());
+    };
+    assert_eq!(patient["error"], summary["error"]);
     Ok(())
 }
 
@@ -238,6 +245,12 @@ fn a_node_that_is_away_ends_with_5() -> Test {
     let error = summary["error"].as_str().unwrap_or_default();
     assert!(error.contains("host and port"), "{summary}");
     assert_eq!(summary["found"], 0);
+    assert_eq!(summary["patients_failed"], 1, "{summary}");
+    let events = ran.events()?;
+    let [patient] = *patients(&events) else {
+        return Err(format!("one patient is told of: {}", ran.out).into());
+    };
+    assert_eq!(patient["error"], summary["error"]);
     let status = scene.json(&["status"])?.exits(0).summary()?;
     assert_eq!(
         status["exports"][0]["last_run"]["outcome"], "stopped",

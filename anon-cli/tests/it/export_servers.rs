@@ -103,6 +103,14 @@ fn a_server_that_does_not_know_us_is_told_how_to() -> Test {
     assert_eq!(summary["sent"], 0);
     let error = summary["error"].as_str().unwrap_or_default();
     assert!(error.contains("the node"), "{summary}");
+    let mut patients = scene.patients()?;
+    for event in ran.events()? {
+        if event["event"] == "patient" {
+            assert_eq!(event["error"], error, "{event}");
+            assert!(patients.remove(event["patient"].as_str().unwrap_or_default()));
+        }
+    }
+    assert!(patients.is_empty(), "not told of: {patients:?}");
     Ok(())
 }
 

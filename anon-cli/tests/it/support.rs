@@ -1,6 +1,6 @@
 //! Runs the binary, and makes files for it to import.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::Write;
@@ -102,6 +102,24 @@ impl Scene {
             self.put(&format!("in/{:03}/{n:05}.dcm", n / 50), &object)?;
         }
         Ok(())
+    }
+
+    /// So many patients of one small CT image each, in `in/`.
+    pub(crate) fn patients_of_one(&self, count: u32) -> Test {
+        for n in 0..count {
+            let object = ct_small(&Place::nth(7, n * 20, 5));
+            self.put(&format!("in/{n:05}.dcm"), &object)?;
+        }
+        Ok(())
+    }
+
+    /// The anonymous ids of the patients that have outputs.
+    pub(crate) fn patients(&self) -> Test<BTreeSet<String>> {
+        let mut patients = BTreeSet::new();
+        for entry in fs::read_dir(self.project().join("public"))? {
+            patients.insert(entry?.file_name().to_string_lossy().into_owned());
+        }
+        Ok(patients)
     }
 
     /// So many small CT images with long paths, so that their events soon fill a pipe.

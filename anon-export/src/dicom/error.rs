@@ -41,6 +41,12 @@ impl DicomError {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::OtherInstance => Remedy::Skip,
+            // Some nodes say so of one patient.
+            Self::Service(ServiceError::Refused { status, .. })
+                if *status == Status::NOT_AUTHORIZED =>
+            {
+                Remedy::SkipPatient
+            }
             // It refused these contexts on an association that it took.
             Self::Service(error) => match error.remedy() {
                 NetRemedy::Retry => Remedy::Retry,
@@ -147,7 +153,7 @@ mod tests {
 
     #[test]
     fn each_failure_has_its_remedy_and_says_what_to_do() {
-        use Remedy::{Retry, Skip, Stop};
+        use Remedy::{Retry, Skip, SkipPatient, Stop};
         let rejected = |reason, lasting| NetError::Rejected { lasting, reason };
         let table: [(ServiceError, Remedy, &str); 16] = [
             (refused(0xA700), Retry, "make room there"),
@@ -155,7 +161,7 @@ mod tests {
             (refused(0xC123), Skip, "see its log"),
             (refused(0x0122), Skip, "allow it there"),
             (refused(0x0111), Skip, "delete it there"),
-            (refused(0x0124), Stop, "give us the right"),
+            (refused(0x0124), SkipPatient, "give us the right"),
             (
                 NetError::Connect {
                     kind: io::ErrorKind::ConnectionRefused,

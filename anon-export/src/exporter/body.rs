@@ -23,7 +23,7 @@ const STEP: u64 = 1 << 20;
 
 impl<'b> Body<'b> {
     pub(super) fn open(run: &'b Run<'b>, object: &'b SourceObject) -> Result<Self, Error> {
-        let from = run.source.open(&object.key)?;
+        let from = run.roll.source.open(&object.key)?;
         Ok(Self {
             run,
             object,
@@ -44,7 +44,7 @@ impl<'b> Body<'b> {
         if self.is_checked {
             return Ok(());
         }
-        let now = self.run.source.state(&self.object.key)?;
+        let now = self.run.roll.source.state(&self.object.key)?;
         if now != *self.object {
             return Err(Error::Changed);
         }
@@ -55,7 +55,7 @@ impl<'b> Body<'b> {
     fn tell(&mut self, least: u64) {
         if self.untold >= least {
             let bytes = std::mem::take(&mut self.untold);
-            self.run.tell(&ExportEvent::Progress { bytes });
+            self.run.roll.tell(&ExportEvent::Progress { bytes });
         }
     }
 
@@ -70,7 +70,7 @@ impl Read for Body<'_> {
         if self.failure.is_some() {
             return Err(io::ErrorKind::Other.into());
         }
-        if self.run.is_over() {
+        if self.run.roll.is_over() {
             return Err(self.fail(Error::Cancelled));
         }
         match self.from.read(buffer) {

@@ -1,6 +1,7 @@
 //! What an export tells: events while it goes on, and a report at its end.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{Error, ObjectKey, Part};
@@ -44,15 +45,16 @@ impl Counts {
 }
 
 /// What became of a patient.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PatientReport {
     /// Who.
     pub patient: Part,
-    /// What became of the objects.
+    /// What became of the objects. Nothing at all of a patient that was not begun when the export ended
+    /// early.
     pub counts: Counts,
-    /// What the first error said, with its sources.
-    pub error: Option<String>,
+    /// The first error; that which ended the export, if it left objects of this patient.
+    pub error: Option<Arc<Error>>,
 }
 
 /// What happens in an export.
@@ -106,7 +108,8 @@ pub enum ExportEvent<'e> {
         /// Why.
         error: &'e Error,
     },
-    /// All of a patient was looked at, or the export ends.
+    /// All of a patient was looked at, or an error ended the export: then each patient that was selected
+    /// has this event, also one that was not begun. Not so when it is cancelled.
     PatientEnded {
         /// What became of it.
         report: &'e PatientReport,
@@ -147,9 +150,9 @@ impl Observer for Quiet {
 pub struct ExportReport {
     /// What became of the objects.
     pub counts: Counts,
-    /// Patients that were begun.
+    /// Patients that ended; all that were selected, unless the export was cancelled.
     pub patients: u64,
-    /// Of those: with an object that failed, or that could not be listed.
+    /// Of those: with an error.
     pub patients_failed: u64,
     /// Selected patients and studies that the source does not have.
     pub unknown: u64,
@@ -170,7 +173,7 @@ impl ExportReport {
 #[non_exhaustive]
 pub struct ExportError {
     /// Why.
-    pub error: Error,
+    pub error: Arc<Error>,
     /// What was done until then.
     pub report: Box<ExportReport>,
 }
@@ -184,7 +187,7 @@ impl fmt::Display for ExportError {
 
 impl std::error::Error for ExportError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
+        Some(&*self.error)
     }
 }
 

@@ -32,7 +32,8 @@ pub struct ExportOptions {
     /// not tried again.
     pub backoff: Backoff,
     /// After how many objects in a row that failed so, each after its last attempt, the destination is
-    /// given up. 8.
+    /// given up; and after how many in a row of one patient that the destination denies the others of that
+    /// patient fail untried, but for those on their way. 8.
     pub give_up_after: NonZeroU32,
     /// Whether objects are sent.
     pub mode: Mode,

@@ -1,10 +1,10 @@
 //! [`Patient`]: a patient while it is exported, shared by its walker and the senders.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::event::{Counts, PatientReport};
-use crate::Part;
 use crate::journal::PatientJournal;
+use crate::{Error, Part};
 
 /// A patient while it is exported.
 #[derive(Debug)]
@@ -19,6 +19,10 @@ struct State {
     report: PatientReport,
     /// Objects that senders are not done with.
     open: u64,
+    /// Objects in a row that the destination denied.
+    denied: u32,
+    /// Why no more of them are tried.
+    barred: Option<Arc<Error>>,
 }
 
 impl Patient {
@@ -29,7 +33,12 @@ impl Patient {
             error: None,
         };
         Self {
-            state: Mutex::new(State { report, open: 0 }),
+            state: Mutex::new(State {
+                report,
+                open: 0,
+                denied: 0,
+                barred: None,
+            }),
             changed: Condvar::new(),
             journal: Mutex::new(journal),
         }
@@ -52,8 +61,28 @@ impl Patient {
         with(&mut self.lock().report.counts);
     }
 
-    pub(super) fn note(&self, error: impl FnOnce() -> String) {
-        self.lock().report.error.get_or_insert_with(error);
+    pub(super) fn note(&self, error: &Arc<Error>) {
+        let mut state = self.lock();
+        state.report.error.get_or_insert_with(|| Arc::clone(error));
+    }
+
+    /// The destination denied an object; after so many in a row no other one is tried.
+    pub(super) fn denied(&self, error: &Arc<Error>, most: u32) {
+        let mut state = self.lock();
+        state.denied = state.denied.saturating_add(1);
+        if state.denied >= most {
+            state.barred.get_or_insert_with(|| Arc::clone(error));
+        }
+    }
+
+    /// The destination did not deny an object.
+    pub(super) fn not_denied(&self) {
+        self.lock().denied = 0;
+    }
+
+    /// Why no more objects are tried, if so.
+    pub(super) fn barred(&self) -> Option<Arc<Error>> {
+        self.lock().barred.clone()
     }
 
     /// An object goes to the senders.

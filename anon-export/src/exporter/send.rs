@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::Mode;
 use super::body::Body;
-use super::event::ExportEvent;
 use super::patient::Patient;
 use super::run::Run;
 use crate::{Error, Put, Remedy, SourceObject, Stored, Tag};
@@ -64,8 +63,12 @@ impl From<Failure> for Error {
 impl Run<'_> {
     /// Does what is to be done with an object.
     pub(super) fn serve(&self, mut job: Job) {
-        if self.is_over() {
+        if self.roll.is_over() {
             return;
+        }
+        if let Some(error) = job.patient.barred() {
+            job.is_served = true;
+            return self.fail(&job.patient, &job.object, &error);
         }
         let mut is_of_object = false;
         let object = job.object.clone();
@@ -80,6 +83,7 @@ impl Run<'_> {
         match fate {
             Ok(fate) => {
                 self.answered();
+                job.patient.not_denied();
                 job.is_served = true;
                 self.fulfil(&job.patient, &object, fate);
             }
@@ -153,8 +157,9 @@ impl Run<'_> {
             && let Some(file) = patient.journal().as_mut()
             && let Err(error) = file.record(object, tag)
         {
-            patient.note(|| error.text());
-            self.stop(error);
+            let error = Arc::new(error);
+            patient.note(&error);
+            self.roll.stop(error);
         }
         match stored {
             Some(stored) => self.sent(patient, object, stored.warning.as_deref()),
@@ -163,26 +168,27 @@ impl Run<'_> {
     }
 
     fn failed(&self, patient: &Patient, object: &SourceObject, error: Error, is_of_object: bool) {
-        patient.count(|counts| counts.failed += 1);
-        patient.note(|| error.text());
-        let (key, len) = (&object.key, object.len);
-        tracing::debug!(%key, error = %error.text(), "not exported");
-        self.tell(&ExportEvent::Failed {
-            key,
-            len,
-            error: &error,
-        });
+        let error = Arc::new(error);
+        tracing::debug!(key = %object.key, error = %error.text(), "not exported");
+        patient.note(&error);
+        self.fail(patient, object, &error);
         let ends = match error.remedy() {
             _ if is_of_object => false,
             Remedy::Stop => true,
             Remedy::Retry => self.exhausted(),
             Remedy::Skip => {
                 self.answered();
+                patient.not_denied();
+                false
+            }
+            Remedy::SkipPatient => {
+                self.answered();
+                patient.denied(&error, self.options.give_up_after.get());
                 false
             }
         };
         if ends {
-            self.stop(error);
+            self.roll.stop(error);
         }
     }
 }

@@ -32,44 +32,52 @@ impl Listing {
 impl Run<'_> {
     /// Exports a patient: returns when the senders are done with it.
     pub(super) fn walk(&self, id: Part, send: &Sender<Job>) {
-        if self.is_over() {
+        if self.roll.is_cancelled() {
             return;
         }
-        self.tell(&ExportEvent::PatientBegun { patient: &id });
+        if self.roll.is_over() {
+            return self.roll.missed(id);
+        }
+        self.roll.tell(&ExportEvent::PatientBegun { patient: &id });
         let journal = match self.journal.map(|journal| journal.patient(&id)).transpose() {
             Ok(journal) => journal,
             Err(error) => {
                 // Nothing of it is done, and nothing counted.
-                let patient = Patient::new(id, None);
-                patient.note(|| error.text());
-                self.ended(&patient.wait());
-                return self.stop(error);
+                self.roll.stop(error);
+                return self.roll.missed(id);
             }
         };
         let patient = Arc::new(Patient::new(id.clone(), journal));
+        let mut is_whole = true;
         match self.objects(&id, &patient, send) {
-            Ok(()) | Err(Error::Cancelled) => {}
+            Ok(()) => {}
+            Err(Error::Cancelled) => is_whole = false,
             Err(error) => {
-                patient.note(|| error.text());
+                let error = Arc::new(error);
+                patient.note(&error);
                 let ends = match error.remedy() {
                     Remedy::Stop => true,
                     Remedy::Retry => self.exhausted(),
-                    Remedy::Skip => false,
+                    Remedy::Skip | Remedy::SkipPatient => false,
                 };
                 if ends {
-                    self.stop(error);
+                    self.roll.stop(error);
                 }
             }
         }
         let mut report = patient.wait();
+        if report.error.is_none() && (!is_whole || report.counts.left > 0) {
+            report.error = self.roll.error();
+        }
         let file = patient.journal().take();
         if let (Some(journal), Some(file)) = (self.journal, file)
             && let Err(error) = journal.close(file)
         {
-            report.error.get_or_insert_with(|| error.text());
-            self.stop(error);
+            let error = Arc::new(error);
+            report.error.get_or_insert_with(|| Arc::clone(&error));
+            self.roll.stop(error);
         }
-        self.ended(&report);
+        self.roll.ended(&report);
     }
 
     fn objects(&self, id: &Part, patient: &Arc<Patient>, send: &Sender<Job>) -> Result<(), Error> {
@@ -78,39 +86,46 @@ impl Run<'_> {
             Err(Error::Cancelled) => return Err(Error::Cancelled),
             // What is there is unknown, and so is what is missing: none of it is touched.
             Err(error) => {
-                self.source.objects(id, &mut |object| {
+                self.roll.source.objects(id, &mut |object| {
                     if self.is_selected(&object) {
                         patient.found();
-                        self.unlisted(patient, &object, &error);
+                        self.fail(patient, &object, &error);
                     }
                     ControlFlow::Continue(())
                 })?;
                 return Err(error);
             }
         };
-        self.source.objects(id, &mut |object| {
+        let mut is_whole = true;
+        self.roll.source.objects(id, &mut |object| {
+            if self.roll.is_over() {
+                is_whole = false;
+                return ControlFlow::Break(());
+            }
             if self.is_selected(&object) {
                 patient.found();
                 let there = listing.of(&object.key);
                 self.look_at(patient, object, there, send);
             }
-            if self.is_over() {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        })
+            ControlFlow::Continue(())
+        })?;
+        if is_whole {
+            Ok(())
+        } else {
+            Err(Error::Cancelled)
+        }
     }
 
     fn is_selected(&self, object: &SourceObject) -> bool {
         let [patient, study, ..] = object.key.parts();
-        self.selection.has(patient, study)
+        self.roll.selection.has(patient, study)
     }
 
-    fn unlisted(&self, patient: &Patient, object: &SourceObject, error: &Error) {
+    /// An object fails: tried, or with what was said of its patient.
+    pub(super) fn fail(&self, patient: &Patient, object: &SourceObject, error: &Error) {
         patient.count(|counts| counts.failed += 1);
         let (key, len) = (&object.key, object.len);
-        self.tell(&ExportEvent::Failed { key, len, error });
+        self.roll.tell(&ExportEvent::Failed { key, len, error });
     }
 
     fn listing(&self, id: &Part) -> Result<Listing, Error> {
@@ -118,7 +133,7 @@ impl Run<'_> {
             let mut all = HashMap::new();
             self.sink.list(id, &mut |listed| {
                 all.insert(listed.key.clone(), listed);
-                if self.is_over() {
+                if self.roll.is_over() {
                     ControlFlow::Break(())
                 } else {
                     ControlFlow::Continue(())
@@ -128,7 +143,7 @@ impl Run<'_> {
         });
         match listed {
             // Half a listing is none.
-            Ok(_) if self.is_over() => Err(Error::Cancelled),
+            Ok(_) if self.roll.is_over() => Err(Error::Cancelled),
             Ok(all) => Ok(Listing::Told(all)),
             Err(Error::NoListing) => Ok(Listing::Untold),
             Err(error) => Err(error),
@@ -169,7 +184,7 @@ impl Run<'_> {
             counts.skipped += 1;
             counts.bytes_skipped += len;
         });
-        self.tell(&ExportEvent::Skipped { key, len });
+        self.roll.tell(&ExportEvent::Skipped { key, len });
     }
 
     pub(super) fn sent(&self, patient: &Patient, object: &SourceObject, warning: Option<&str>) {
@@ -179,6 +194,6 @@ impl Run<'_> {
             counts.bytes_sent += len;
             counts.warnings += u64::from(warning.is_some());
         });
-        self.tell(&ExportEvent::Sent { key, len, warning });
+        self.roll.tell(&ExportEvent::Sent { key, len, warning });
     }
 }

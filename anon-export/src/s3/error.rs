@@ -196,6 +196,8 @@ impl S3Error {
             | Self::Corrupt { .. }
             | Self::Server { .. } => Remedy::Retry,
             Self::Refused { .. } => Remedy::Skip,
+            // Policies can name one patient's prefix.
+            Self::Denied { .. } => Remedy::SkipPatient,
             Self::Setting { .. }
             | Self::Cleartext
             | Self::NoRegion
@@ -206,7 +208,6 @@ impl S3Error {
             | Self::WrongSecret
             | Self::Expired
             | Self::NoBucket
-            | Self::Denied { .. }
             | Self::ClockSkew
             | Self::WrongRegion { .. }
             | Self::Tls

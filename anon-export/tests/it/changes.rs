@@ -166,7 +166,7 @@ fn a_source_that_is_not_there_is_an_error() {
     let ended = exporter
         .export(&source, &Selection::all(), &Cancel::new(), &Quiet)
         .expect_err("nothing can be listed");
-    assert!(matches!(ended.error, anon_export::Error::Source { .. }));
+    assert!(matches!(*ended.error, anon_export::Error::Source { .. }));
 }
 
 /// A full disk: what was put is whole, what was not is not seen, and the next export goes on.

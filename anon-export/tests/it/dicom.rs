@@ -98,7 +98,7 @@ fn each_refusal_has_its_remedy_and_keeps_the_association() {
         (0xC000, Remedy::Skip),
         (0xCFFF, Remedy::Skip),
         (0x0110, Remedy::Skip),
-        (0x0124, Remedy::Stop),
+        (0x0124, Remedy::SkipPatient),
     ] {
         let error = put_to(answer(accepting(), status).expect_release()).expect_err("refused");
         assert_eq!(error.remedy(), remedy, "{status:04X}: {error:?}");
@@ -333,24 +333,38 @@ fn an_export_deals_with_each_answer() {
     assert_eq!(log.count("retrying"), 2);
 }
 
+/// It is asked once, and each patient has its error.
 #[test]
-fn a_node_that_rejects_us_ends_the_export_at_once() {
+fn a_node_that_rejects_us_is_asked_once_and_told_of_each_patient() {
+    let (log, mut source) = (Log::default(), MemorySource::new());
+    for key in keys(3, 2) {
+        let object = image(&key, CT, 100);
+        source.insert(key, object);
+    }
     let reason = Rejection::CallingTitle;
     let peer = ScriptedPeer::new().then(Script::rejecting(Lasting::Permanent, reason));
     let ended = Exporter::new(Arc::new(sink(&peer, 1)))
-        .export(
-            &source(4),
-            &Selection::all(),
-            &Cancel::new(),
-            &Log::default(),
-        )
+        .export(&source, &Selection::all(), &Cancel::new(), &log)
         .expect_err("it is rejected");
     let Error::Dicom(DicomError::Service(ServiceError::Association(NetError::Rejected { .. }))) =
-        ended.error
+        *ended.error
     else {
         panic!("{ended:?}");
     };
     assert_eq!(ended.report.counts.found, 0);
+    assert_eq!(ended.report.patients_failed, 3);
+    for patient in ["S-0", "S-1", "S-2"] {
+        let beginning = format!("ended {patient} ");
+        let lines = log.lines();
+        let told: Vec<_> = lines
+            .iter()
+            .filter(|it| it.starts_with(&beginning))
+            .collect();
+        assert!(
+            matches!(*told, [told] if told.contains("the node does not know us: add our AE title")),
+            "{lines:?}"
+        );
+    }
     peer.finish().expect("the script was played");
 }
 

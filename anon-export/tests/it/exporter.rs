@@ -229,8 +229,24 @@ fn what_cannot_be_put_is_tried_once_and_the_rest_goes_on() {
     assert_eq!((sink.tries(&bad), log.count("retrying")), (1, 0));
 }
 
+/// Of each patient one end, with an error unless all of it was sent.
+#[track_caller]
+fn each_is_told(log: &Log, patients: u32, objects: u64, words: &str) {
+    let lines = log.lines();
+    for patient in 0..patients {
+        let beginning = format!("ended S-{patient} ");
+        let mut own = lines.iter().filter(|line| line.starts_with(&beginning));
+        let told = own.next().expect("each patient has an end");
+        assert_eq!(own.next(), None, "one end");
+        let is_whole = told.contains(&format!("sent: {objects},"));
+        let is_well = told.ends_with("error: None");
+        assert_eq!(is_well, is_whole, "{told}");
+        assert!(is_well || told.contains(words), "{told}");
+    }
+}
+
 #[test]
-fn an_error_that_stops_ends_all_and_keeps_what_was_done() {
+fn an_error_that_stops_is_told_of_each_patient_and_keeps_what_was_done() {
     let told = key(1, 0, 4);
     let sink = Arc::new(Faulty::new(move |key, _| {
         (*key == told).then(|| fails(Remedy::Stop))
@@ -243,6 +259,88 @@ fn an_error_that_stops_ends_all_and_keeps_what_was_done() {
     assert!(ended.report.counts.sent < 399, "{:?}", ended.report);
     let there = listed(&sink.memory, 50).len() as u64;
     assert_eq!(there, ended.report.counts.sent);
+    assert_eq!(ended.report.patients, 50);
+    each_is_told(&log, 50, 8, "as it was told");
+}
+
+/// The destination is asked once, and every patient that was selected has the answer.
+#[test]
+fn a_destination_that_cannot_be_used_is_told_of_each_patient() {
+    for (remedy, tries) in [(Remedy::Stop, 0), (Remedy::Retry, 4)] {
+        let sink = Faulty::new(|_, _| None).with_check(move || Some(fails(remedy)));
+        let sink = Arc::new(sink);
+        let log = Log::default();
+        let ended = export(&sink, &source(&keys(1000, 1)), hasty(), &log).expect_err("no use");
+        let report = &ended.report;
+        assert_eq!((report.patients, report.patients_failed), (1000, 1000));
+        assert_eq!((report.counts.found, sink.puts()), (0, 0));
+        assert_eq!((log.count("retrying"), log.count("begun")), (tries, 0));
+        each_is_told(&log, 1000, 1, "as it was told");
+        assert_eq!(sink.tries(&"S-0"), 0, "a listing");
+    }
+    let part = |text: &str| Part::new(text).expect("a part");
+    let selection = Selection::of([part("S-1"), part("S-99")], [part("1.1.2.0")]);
+    let log = Log::default();
+    let error = fails(Remedy::Stop);
+    let source = source(&keys(4, 2));
+    let ended = Exporter::refuse(error, &source, &selection, &Cancel::new(), &log);
+    let report = &ended.report;
+    assert_eq!((report.patients_failed, report.unknown), (2, 1));
+    assert!(!report.is_complete());
+    assert_eq!((log.count("ended S-1 "), log.count("ended S-2 ")), (1, 1));
+}
+
+/// Who may look at some patients only may export those.
+#[test]
+fn a_check_that_is_denied_ends_nothing() {
+    let sink = Faulty::new(|_, _| None).with_check(|| Some(fails(Remedy::SkipPatient)));
+    let log = Log::default();
+    let report = export(&Arc::new(sink), &source(&keys(3, 4)), hasty(), &log);
+    assert!(report.expect("an export").is_complete());
+}
+
+/// Each patient is listed once, and of none more objects are tried than are needed to know.
+#[test]
+fn what_is_denied_is_told_of_its_patient_and_the_others_go_on() {
+    let denies = || Some(fails(Remedy::SkipPatient));
+    let is_denied = |patient: &Part| matches!(patient.as_str(), "S-1" | "S-3");
+    for of_listing in [true, false] {
+        let lists = move |patient: &Part, _| (of_listing && is_denied(patient)).then(denies)?;
+        let puts = move |key: &ObjectKey, _| is_denied(key.patient()).then(denies)?;
+        let sink = Arc::new(Faulty::new(puts).with_lists(lists));
+        let log = Log::default();
+        let options = hasty().with_objects(NonZeroUsize::MIN.saturating_add(1));
+        let report = export(&sink, &source(&keys(5, 60)), options, &log).expect("it goes on");
+        let counts = report.counts;
+        assert_eq!((counts.sent, counts.failed), (180, 120));
+        assert_eq!((report.patients, report.patients_failed), (5, 2));
+        each_is_told(&log, 5, 60, "as it was told");
+        for patient in ["S-1", "S-3"] {
+            assert_eq!(sink.tries(&patient), 1, "{patient}: a listing");
+            assert_eq!(log.count(&format!("failed {patient}/")), 60);
+            let keys = keys(5, 60);
+            let own = keys.iter().filter(|key| key.patient().as_str() == patient);
+            let tried: u32 = own.map(|key| sink.tries(key)).sum();
+            // The limit, and who was on the way.
+            let expected = if of_listing { 0..=0 } else { 8..=9 };
+            assert!(expected.contains(&tried), "{patient}: {tried}");
+        }
+    }
+}
+
+/// Some buckets take no other bytes in the place of what is there: that is no word about the patient.
+#[test]
+fn a_denied_object_does_not_stop_its_patient() {
+    let is_locked = |key: &ObjectKey| key.to_string().bytes().rev().nth(4) != Some(b'7');
+    let denies = move |key: &ObjectKey, _| is_locked(key).then(|| fails(Remedy::SkipPatient));
+    let options = hasty().with_objects(NonZeroUsize::MIN);
+    let sink = Arc::new(Faulty::new(denies));
+    let log = Log::default();
+    let one: BTreeSet<ObjectKey> = (0..40).map(|n| key(0, 0, n)).collect();
+    let twelve = options.with_give_up_after(NonZeroU32::new(12).expect("some"));
+    let report = export(&sink, &source(&one), twelve, &log).expect("it goes on");
+    assert_eq!((report.counts.sent, report.counts.failed), (4, 36));
+    assert!(one.iter().all(|key| sink.tries(key) == 1));
 }
 
 #[test]
@@ -330,7 +428,7 @@ fn a_cancelled_export_is_resumed() {
         let ended = exporter
             .export(&source(&keys), &Selection::all(), &cancel, &observer)
             .expect_err("it was cancelled");
-        assert!(matches!(ended.error, Error::Cancelled), "{ended:?}");
+        assert!(matches!(*ended.error, Error::Cancelled), "{ended:?}");
         adds_up(&ended.report.counts);
         assert_eq!(ended.report.counts.failed, 0);
         let first = ended.report.counts.sent;
@@ -358,7 +456,7 @@ fn a_cancelled_export_does_not_wait() {
         .with_options(options)
         .export(&source(&keys(4, 4)), &Selection::all(), &cancel, &observer)
         .expect_err("it was cancelled");
-    assert!(matches!(ended.error, Error::Cancelled));
+    assert!(matches!(*ended.error, Error::Cancelled));
     assert_eq!(
         (ended.report.counts.sent, ended.report.counts.failed),
         (0, 0)
@@ -445,7 +543,8 @@ proptest! {
             });
             let remedy = match mixed >> 32 & 15 {
                 0..=9 => Remedy::Retry,
-                10..=14 => Remedy::Skip,
+                10..=12 => Remedy::Skip,
+                13..=14 => Remedy::SkipPatient,
                 _ if stops => Remedy::Stop,
                 _ => Remedy::Skip,
             };
@@ -463,7 +562,8 @@ proptest! {
         adds_up(&report.counts);
         prop_assert_eq!(report.counts.sent, log.count("sent"));
         prop_assert_eq!(report.counts.failed, log.count("failed"));
-        prop_assert_eq!(report.patients, log.count("ended"));
+        prop_assert_eq!((report.patients, log.count("ended")), (5, 5));
+        each_is_told(&log, 5, 9, "as it was told");
         let there = listed(&sink.memory, 5);
         prop_assert_eq!(there.len() as u64, report.counts.sent);
         for line in log.lines().iter().filter_map(|line| line.strip_prefix("sent ")) {

@@ -369,7 +369,7 @@ fn a_journal_that_cannot_be_used_stops_the_export() {
     fs::remove_file(&file).expect("removed");
     fs::create_dir(&file).expect("a directory in the place of a file");
     let ended = world.try_export().expect_err("it cannot be used");
-    assert!(matches!(ended.error, Error::Journal { .. }), "{ended:?}");
+    assert!(matches!(*ended.error, Error::Journal { .. }), "{ended:?}");
     let end = world.status_of_runs();
     assert_eq!(end, Some(Outcome::Stopped));
 }

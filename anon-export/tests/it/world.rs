@@ -80,6 +80,7 @@ pub(crate) fn hasty() -> ExportOptions {
 }
 
 type Fault = dyn Fn(&ObjectKey, u32) -> Option<Error> + Send + Sync;
+type CheckFault = dyn Fn() -> Option<Error> + Send + Sync;
 type ListFault = dyn Fn(&Part, u32) -> Option<Error> + Send + Sync;
 
 /// A sink in memory that fails as it is told.
@@ -87,6 +88,7 @@ pub(crate) struct Faulty {
     pub(crate) memory: MemorySink,
     fault: Box<Fault>,
     list_fault: Box<ListFault>,
+    check_fault: Box<CheckFault>,
     tries: Mutex<BTreeMap<String, u32>>,
     puts: AtomicU64,
 }
@@ -100,6 +102,7 @@ impl Faulty {
             memory: MemorySink::new(),
             fault: Box::new(fault),
             list_fault: Box::new(|_, _| None),
+            check_fault: Box::new(|| None),
             tries: Mutex::default(),
             puts: AtomicU64::new(0),
         }
@@ -112,6 +115,18 @@ impl Faulty {
     ) -> Self {
         let list_fault = Box::new(fault);
         Self { list_fault, ..self }
+    }
+
+    /// Fails each check with this.
+    pub(crate) fn with_check(
+        self,
+        fault: impl Fn() -> Option<Error> + Send + Sync + 'static,
+    ) -> Self {
+        let check_fault = Box::new(fault);
+        Self {
+            check_fault,
+            ..self
+        }
     }
 
     /// How many objects came to the memory.
@@ -141,6 +156,10 @@ impl fmt::Debug for Faulty {
 impl Sink for Faulty {
     fn needs(&self) -> Needs {
         self.memory.needs()
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        (self.check_fault)().map_or(Ok(()), Err)
     }
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
@@ -233,7 +252,13 @@ impl Observer for Log {
                 format!("retrying {key:?} {attempt} {wait:?} {}", error.text())
             }
             ExportEvent::Failed { key, error, .. } => format!("failed {key} {}", error.text()),
-            ExportEvent::PatientEnded { report } => format!("ended {} {report:?}", report.patient),
+            ExportEvent::PatientEnded { report } => {
+                let error = report.error.as_ref().map(|error| error.text());
+                format!(
+                    "ended {} {:?} error: {error:?}",
+                    report.patient, report.counts
+                )
+            }
             other => format!("{other:?}"),
         };
         self.0.lock().expect("the log").push(line);

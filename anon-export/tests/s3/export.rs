@@ -26,7 +26,7 @@ const PATIENTS: u8 = 4;
 const VICTIM: &str = "S-1/";
 
 /// Of each patient two objects in one request, and one in two parts.
-fn source() -> Test<MemorySource> {
+pub(crate) fn source() -> Test<MemorySource> {
     let mut source = MemorySource::new();
     for patient in 0..PATIENTS {
         for (n, len) in [7, 90_000, PART + 9].into_iter().enumerate() {
@@ -45,9 +45,9 @@ fn is_of_victim(head: &Head) -> bool {
 
 /// What was told.
 #[derive(Default)]
-struct Told {
+pub(crate) struct Told {
     sent: Mutex<BTreeSet<ObjectKey>>,
-    patients: Mutex<BTreeMap<String, PatientReport>>,
+    pub(crate) patients: Mutex<BTreeMap<String, PatientReport>>,
 }
 
 impl fmt::Debug for Told {
@@ -74,7 +74,7 @@ impl Observer for Told {
     }
 }
 
-fn export(
+pub(crate) fn export(
     config: &S3Config,
     source: &MemorySource,
     told: &Told,
@@ -136,10 +136,10 @@ fn check(kind: Kind, fault: &Fault, once: bool, ends: Ends) -> Test {
         (Ok(report), Ends::WithPatient(words)) => {
             assert_eq!(report.patients_failed, 1, "{what}: {patients:?}");
             for (patient, report) in &patients {
-                let error = report.error.as_deref();
+                let error = report.error.as_ref().map(|error| error.text());
                 if patient == "S-1" {
                     assert!(
-                        error.is_some_and(|it| it.contains(words)),
+                        error.as_ref().is_some_and(|it| it.contains(words)),
                         "{what}: {error:?}"
                     );
                     assert!(report.counts.failed > 0, "{what}: {report:?}");
@@ -155,6 +155,21 @@ fn check(kind: Kind, fault: &Fault, once: bool, ends: Ends) -> Test {
                 text.contains(words) && !text.contains("CANARY"),
                 "{what}: {text}"
             );
+            // Whoever was not done with is told of with what ended it; who was, with nothing.
+            assert_eq!(
+                patients.len(),
+                usize::from(PATIENTS),
+                "{what}: {patients:?}"
+            );
+            for (patient, report) in &patients {
+                let error = report.error.as_ref().map(|error| error.text());
+                let is_whole = report.counts.sent == 3;
+                assert_eq!(error.is_none(), is_whole, "{what}: {patient} {report:?}");
+                assert!(
+                    error.as_ref().is_none_or(|it| it.contains(words)),
+                    "{what}: {patient} {error:?}"
+                );
+            }
             *ended.report
         }
         (other, _) => return Err(format!("{what}: {other:?}").into()),
@@ -223,8 +238,11 @@ fn what_changes_on_its_way_is_not_put() -> Test {
             "{words}"
         );
         let patients = told.patients.into_inner()?;
-        let error = patients.get("S-1").and_then(|it| it.error.as_deref());
-        assert!(error.is_some_and(|it| it.contains(words)), "{error:?}");
+        let error = patients.get("S-1").and_then(|it| it.error.as_ref());
+        assert!(
+            error.is_some_and(|it| it.text().contains(words)),
+            "{error:?}"
+        );
         let there = double.objects();
         assert_eq!((there.len(), double.uploads()), (11, 0), "{words}");
         assert!(
@@ -262,11 +280,18 @@ fn what_passes_stops_nothing() -> Test {
 #[test]
 fn what_does_not_pass_is_told_of_its_patient() -> Test {
     let refuses = Fault::Refuses(400, "EntityTooLarge", None);
+    // A policy can name one prefix.
+    let denies = Fault::Refuses(403, "AccessDenied", None);
     for (kind, fault, words) in [
         (Kind::List, SLOW, "fewer requests"),
         (Kind::List, Fault::Stalls, "did not answer in time"),
         (Kind::Put, SLOW, "fewer requests"),
         (Kind::Put, refuses, "EntityTooLarge"),
+        (Kind::List, denies.clone(), "s3:ListBucket"),
+        (Kind::Put, denies.clone(), "s3:PutObject"),
+        (Kind::Create, denies.clone(), "s3:PutObject"),
+        (Kind::Part, denies.clone(), "s3:PutObject"),
+        (Kind::Complete, denies, "s3:PutObject"),
         (Kind::Put, Fault::Resets(5), "broke"),
         (Kind::Put, Fault::Silent, "did not answer in time"),
         (Kind::Put, Fault::WrongTag, "other bytes than were sent"),
@@ -292,19 +317,16 @@ fn what_does_not_pass_is_told_of_its_patient() -> Test {
 }
 
 #[test]
-fn what_holds_for_all_ends_the_export() -> Test {
+fn what_holds_for_all_is_told_of_each_patient() -> Test {
     let refuses = |status, code| Fault::Refuses(status, code, None);
     for (kind, fault, words) in [
         (Kind::Put, refuses(403, "InvalidAccessKeyId"), "access key"),
         (Kind::Put, refuses(403, "SignatureDoesNotMatch"), "secret"),
         (Kind::Put, refuses(400, "ExpiredToken"), "expired"),
         (Kind::Put, refuses(404, "NoSuchBucket"), "bucket"),
-        (Kind::Put, refuses(403, "AccessDenied"), "s3:PutObject"),
         (Kind::Put, refuses(507, ""), "no room"),
         (Kind::Put, Fault::Nods, "does not speak S3"),
-        (Kind::Part, refuses(403, "AccessDenied"), "s3:PutObject"),
         (Kind::Complete, Fault::Page, "does not speak S3"),
-        (Kind::List, refuses(403, "AccessDenied"), "s3:ListBucket"),
     ] {
         check(kind, &fault, false, Ends::Early(words))?;
     }

@@ -50,7 +50,7 @@ fn each_fault_of_a_put_has_its_error() -> Test {
             throttled(17),
             Remedy::Retry,
         ),
-        (refuses(403, "AccessDenied"), denied, Remedy::Stop),
+        (refuses(403, "AccessDenied"), denied, Remedy::SkipPatient),
         (refuses(400, "ExpiredToken"), S3Error::Expired, Remedy::Stop),
         (
             refuses(403, "RequestTimeTooSkewed"),

@@ -1,5 +1,9 @@
 //! [`S3Sink`](anon_export::s3::S3Sink) with real servers, and with a double that fails on demand.
 
+#[cfg_attr(
+    not(feature = "cognito"),
+    expect(dead_code, reason = "the rest is for Cognito")
+)]
 #[path = "../shared/s3.rs"]
 mod servers;
 #[expect(dead_code, reason = "each binary uses some of it")]

@@ -4,8 +4,9 @@ use anon_export::s3::{S3Config, S3Error, S3Sink};
 use anon_export::{Error, Remedy, Sink as _};
 
 use crate::double::{Double, Kind};
+use crate::export::{Told, export, source};
 use crate::servers::S3Server;
-use crate::setup::{ACCESS_KEY, SECRET_KEY, config, impatient, key, keys, put};
+use crate::setup::{ACCESS_KEY, SECRET_KEY, config, impatient, key, keys, list, put};
 use crate::shared::Test;
 
 /// `check` and `put` fail alike, and nothing can be put until a person has looked.
@@ -22,6 +23,80 @@ fn refuses(config: S3Config, wanted: &S3Error) -> Test {
             }
             other => return Err(format!("{call}: {wanted:?} is expected: {other:?}").into()),
         }
+    }
+    Ok(())
+}
+
+/// Real servers: who is wrong altogether is asked once, and each patient has its error.
+#[test]
+fn what_rclone_refuses_is_told_of_each_patient() -> Test {
+    let Some(server) = S3Server::rclone(ACCESS_KEY, SECRET_KEY)? else {
+        return Ok(());
+    };
+    let config = || config(&server.endpoint());
+    let wrong = |access, secret| config().with_credentials(keys(access, secret));
+    let elsewhere = S3Config::new("no-such-bucket", "P")
+        .with_endpoint(server.endpoint())
+        .with_credentials(keys(ACCESS_KEY, SECRET_KEY));
+    for (config, wanted, words) in [
+        (
+            wrong("OTHERKEY", SECRET_KEY),
+            S3Error::UnknownKey,
+            "does not know the access key: check it",
+        ),
+        (
+            wrong(ACCESS_KEY, "another secret"),
+            S3Error::WrongSecret,
+            "not that of the access key: check both",
+        ),
+        (
+            elsewhere,
+            S3Error::NoBucket,
+            "the bucket is not there: check its name",
+        ),
+    ] {
+        let told = Told::default();
+        let ended = export(&config, &source()?, &told)?.expect_err("it is refused");
+        assert!(
+            matches!(&*ended.error, Error::S3(error) if *error == wanted),
+            "{ended:?}"
+        );
+        let report = &ended.report;
+        assert_eq!((report.patients, report.patients_failed), (4, 4));
+        assert_eq!((report.counts.sent, report.counts.found), (0, 0));
+        let patients = told.patients.into_inner()?;
+        assert_eq!(patients.len(), 4);
+        for (patient, report) in patients {
+            let error = report.error.ok_or("an error")?;
+            assert!(matches!(&*error, Error::S3(error) if *error == wanted));
+            assert!(error.text().contains(words), "{patient}: {}", error.text());
+        }
+        assert!(!server.files().exists() || server.files().read_dir()?.next().is_none());
+    }
+    Ok(())
+}
+
+/// Keys that may not touch one patient's place: that patient has the error, and the others are there.
+#[test]
+fn what_moto_denies_is_told_of_its_patient() -> Test {
+    let Some(server) = S3Server::moto()? else {
+        return Ok(());
+    };
+    let made = server.denying("TRIAL-7/S-1/*")?;
+    let key = |name: &str| made.get(name).map_or("", String::as_str);
+    let config = config(&server.endpoint()).with_credentials(keys(key("ACCESS"), key("SECRET")));
+    let told = Told::default();
+    let report = export(&config, &source()?, &told)??;
+    assert_eq!((report.counts.sent, report.counts.failed), (9, 3));
+    for (patient, report) in told.patients.into_inner()? {
+        let denied = report.error.as_deref();
+        let is_denied = matches!(denied, Some(Error::S3(S3Error::Denied { .. })));
+        assert_eq!(is_denied, patient == "S-1", "{patient}: {report:?}");
+        assert_eq!(report.counts.sent, if is_denied { 0 } else { 3 });
+    }
+    let sink = S3Sink::open(config)?;
+    for (patient, there) in [("S-0", 3), ("S-1", 0), ("S-2", 3), ("S-3", 3)] {
+        assert_eq!(list(&sink, patient)?.len(), there, "{patient}");
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Keys that expire and are renewed, and refusals that no real pool can be brought to.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,8 +12,9 @@ use anon_export::{
 use serde_json::{Value, json};
 
 use crate::double::{Double, Fault, Kind};
+use crate::export::{Told, source};
 use crate::pool::{Asked, Pool};
-use crate::setup::{PART, bytes, config, key, put};
+use crate::setup::{PART, bytes, config, impatient, key, put};
 use crate::shared::{Test, wait};
 
 /// What a pool answers whose keys last for so many seconds. The number of the request is in the keys.
@@ -247,6 +248,58 @@ fn an_export_outlives_its_keys() -> Test {
         assert!(there.get(&path).is_some_and(|it| it == object), "{key}");
     }
     assert_eq!((there.len(), s3.uploads()), (12, 0));
+    Ok(())
+}
+
+/// A pool that falls silent when keys are to be renewed: once, and it is tried again; for good, and each
+/// patient is told.
+#[test]
+fn an_export_meets_a_pool_that_stalls() -> Test {
+    for for_good in [false, true] {
+        // The first keys are refused.
+        let s3 = Double::start(|head, _| {
+            let is_old = head.header("x-amz-security-token") == Some("token-0");
+            let expired = Fault::Refuses(400, "ExpiredToken", None);
+            (is_old && head.kind() == Kind::Put).then_some(expired)
+        })?;
+        let pool = Pool::start(move |it| {
+            let renews = it.name == "GetCredentialsForIdentity" && it.before > 0;
+            if renews && (for_good || it.before == 1) {
+                loop {
+                    std::thread::park();
+                }
+            }
+            fine(it, 3600)
+        })?;
+        let login = Credentials::Cognito(Box::new(pool.login()));
+        let sink = S3Sink::open(impatient(&s3.endpoint()).with_credentials(login))?;
+        let options = ExportOptions::default()
+            .with_attempts(NonZeroU32::MIN.saturating_add(3))
+            .with_give_up_after(NonZeroU32::MIN)
+            .with_objects(NonZeroUsize::MIN)
+            .with_backoff(Backoff::new(Duration::ZERO, Duration::ZERO));
+        let told = Told::default();
+        let ended = Exporter::new(Arc::new(sink)).with_options(options).export(
+            &source()?,
+            &Selection::all(),
+            &Cancel::new(),
+            &told,
+        );
+        if for_good {
+            let ended = ended.expect_err("nothing can be put");
+            let stalled = |error: &Error| matches!(error, Error::Cognito(CognitoError::Stalled));
+            assert!(stalled(&ended.error), "{ended:?}");
+            let patients = told.patients.into_inner()?;
+            assert_eq!(patients.len(), 4);
+            for report in patients.values() {
+                assert!(report.error.as_deref().is_some_and(stalled), "{report:?}");
+            }
+            assert!(s3.objects().is_empty() && s3.uploads() == 0);
+        } else {
+            assert!(ended?.is_complete());
+            assert_eq!((s3.objects().len(), s3.uploads()), (12, 0));
+        }
+    }
     Ok(())
 }
 

@@ -35,12 +35,22 @@ pub(crate) struct S3Server {
 impl S3Server {
     /// rclone, which checks signatures of these keys. None, and a word about it, if it is not installed.
     pub(crate) fn rclone(access_key: &str, secret_key: &str) -> Test<Option<Self>> {
-        let keys = [
+        Self::rclone_with(access_key, secret_key, &[])
+    }
+
+    /// The same with more variables of its script.
+    pub(crate) fn rclone_with(
+        access_key: &str,
+        secret_key: &str,
+        more: &[(&str, &str)],
+    ) -> Test<Option<Self>> {
+        let mut variables = vec![
             ("KEY", access_key),
             ("SECRET", secret_key),
             ("BUCKET", BUCKET),
         ];
-        Self::start(&[Need::Rclone], "rclone.sh", &keys)
+        variables.extend(more);
+        Self::start(&[Need::Rclone], "rclone.sh", &variables)
     }
 
     /// The same over TLS, with this certificate.
@@ -51,14 +61,8 @@ impl S3Server {
     ) -> Test<Option<Self>> {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let (key, certificate) = (text(&identity.key), text(&identity.certificate));
-        let variables = [
-            ("KEY", access_key),
-            ("SECRET", secret_key),
-            ("BUCKET", BUCKET),
-            ("TLS_KEY", &key),
-            ("TLS_CERTIFICATE", &certificate),
-        ];
-        let server = Self::start(&[Need::Rclone], "rclone.sh", &variables)?;
+        let more = [("TLS_KEY", &*key), ("TLS_CERTIFICATE", &*certificate)];
+        let server = Self::rclone_with(access_key, secret_key, &more)?;
         Ok(server.map(|server| Self {
             scheme: "https",
             ..server
@@ -134,9 +138,20 @@ impl S3Server {
 
     /// Makes the bucket, pools and users in moto, and says their ids.
     pub(crate) fn cognito(&self) -> Test<BTreeMap<String, String>> {
+        self.ask_moto("cognito.py", &[])
+    }
+
+    /// Makes the bucket in moto, and keys that may put everything but names of this pattern: `ACCESS` and
+    /// `SECRET`.
+    pub(crate) fn denying(&self, pattern: &str) -> Test<BTreeMap<String, String>> {
+        self.ask_moto("policy.py", &[pattern])
+    }
+
+    fn ask_moto(&self, script: &str, more: &[&str]) -> Test<BTreeMap<String, String>> {
         let made = Command::new(need::python())
-            .arg(scripts().join("cognito.py"))
+            .arg(scripts().join(script))
             .args([&self.endpoint(), BUCKET])
+            .args(more)
             .output()?;
         if !made.status.success() {
             return Err(String::from_utf8_lossy(&made.stderr).into());

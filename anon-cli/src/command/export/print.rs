@@ -1,5 +1,6 @@
 //! What an export prints: each patient as it ends, and a summary.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -94,7 +95,7 @@ impl<'s> Summary<'s> {
 pub(super) struct Printer<'r> {
     report: &'r Report,
     cancel: &'r Cancel,
-    dry_run: bool,
+    pub(super) dry_run: bool,
     began: Instant,
     objects: AtomicU64,
     bytes: AtomicU64,
@@ -104,9 +105,15 @@ pub(super) struct Printer<'r> {
 #[derive(Debug, Default)]
 struct Said {
     unknown: Vec<String>,
+    /// How many patients nothing was begun for, by why.
+    missed: BTreeMap<String, u64>,
     /// What could not be printed.
     failure: Option<anyhow::Error>,
 }
+
+/// So many patients that have the same error, and nothing else to tell of, are named to people; then the
+/// others are counted. JSON names all.
+const NAMED: u64 = 10;
 
 impl<'r> Printer<'r> {
     pub(super) fn new(report: &'r Report, cancel: &'r Cancel, dry_run: bool) -> Self {
@@ -139,6 +146,14 @@ impl<'r> Printer<'r> {
         if let Some(failure) = said.failure {
             return Err(failure);
         }
+        for (error, count) in said.missed {
+            let rest = count.saturating_sub(NAMED);
+            if rest > 0 {
+                let patients = if rest == 1 { "patient" } else { "patients" };
+                self.report
+                    .line(&format!("the remaining {rest} {patients}: {error}"))?;
+            }
+        }
         summary.unknown = said.unknown;
         match error {
             Some(Error::Cancelled) => summary.interrupted = true,
@@ -151,7 +166,8 @@ impl<'r> Printer<'r> {
 
     fn ended(&self, patient: &PatientReport) -> anyhow::Result<()> {
         let counts = &patient.counts;
-        let error = patient.error.as_deref();
+        let error = patient.error.as_ref().map(|error| error.text());
+        let error = error.as_deref();
         self.report.json(&Row {
             event: "patient",
             patient: patient.patient.as_str(),
@@ -164,7 +180,24 @@ impl<'r> Printer<'r> {
             bytes: counts.bytes_sent,
             error,
         })?;
-        self.report.line(&line(patient, self.dry_run))
+        match error {
+            Some(error) if counts.found == 0 => self.missed(&patient.patient, error),
+            error => self.report.line(&line(patient, error, self.dry_run)),
+        }
+    }
+
+    /// Nothing was begun for a patient.
+    fn missed(&self, patient: &Part, error: &str) -> anyhow::Result<()> {
+        let count = {
+            let mut said = self.said();
+            let count = said.missed.entry(error.to_owned()).or_default();
+            *count += 1;
+            *count
+        };
+        if count > NAMED {
+            return Ok(());
+        }
+        self.report.line(&format!("{patient}: {error}"))
     }
 
     fn unknown(&self, what: &str, id: &Part) -> anyhow::Result<()> {
@@ -253,7 +286,7 @@ pub(super) fn interrupted(context: &Context<'_>, args: &Export) -> anyhow::Resul
     conclude(context, &summary)
 }
 
-fn line(patient: &PatientReport, dry_run: bool) -> String {
+fn line(patient: &PatientReport, error: Option<&str>, dry_run: bool) -> String {
     let Counts {
         sent,
         skipped,
@@ -278,7 +311,7 @@ fn line(patient: &PatientReport, dry_run: bool) -> String {
             line.extend([", ", &count.to_string(), " ", what]);
         }
     }
-    if let Some(error) = &patient.error {
+    if let Some(error) = error {
         line.push_str(": ");
         line.push_str(error);
     }

@@ -112,10 +112,10 @@ fn wanted<'s>(setting: Option<&'s String>, key: &str) -> anyhow::Result<&'s Stri
     })
 }
 
-/// What an error before the first object means.
-fn failed(error: &Error) -> anyhow::Error {
+/// What an error before the first object means. A refusal is kept: each patient is told of it.
+fn failed(error: Error) -> anyhow::Error {
     let words = error.to_string();
-    match error {
+    match &error {
         Error::S3(S3Error::Cleartext) => Failure::configuration(format!(
             "{words} with anon config set s3.allow_cleartext true"
         )),
@@ -130,7 +130,7 @@ fn failed(error: &Error) -> anyhow::Error {
         Error::Cognito(anon_export::cognito::CognitoError::Setting { .. }) => {
             Failure::configuration(words)
         }
-        _ => Failure::Peer(words).into(),
+        _ => anyhow::Error::new(error).context(Failure::Peer(words)),
     }
 }
 

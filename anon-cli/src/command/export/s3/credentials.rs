@@ -47,7 +47,7 @@ pub(super) fn open(
             profile: s3.profile.clone(),
         },
     };
-    sink(credentials).map_err(|error| failed(&error))
+    sink(credentials).map_err(failed)
 }
 
 /// A secret in the environment; `key` is the setting that names the variable.
@@ -200,9 +200,9 @@ mod user {
         match open(login.clone()) {
             Err(Error::Cognito(CognitoError::NewPasswordRequired)) => {
                 let new = new_password(context)?;
-                open(login.with_new_password(new)).map_err(|error| failed(&error))
+                open(login.with_new_password(new)).map_err(failed)
             }
-            opened => opened.map_err(|error| failed(&error)),
+            opened => opened.map_err(failed),
         }
     }
 
