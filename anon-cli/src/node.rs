@@ -22,6 +22,6 @@ pub(crate) use fetch::{Fetch, check_reachable};
 pub(crate) use intake::Intake;
 pub(crate) use peer::{Peer, Purpose, scu};
 pub(crate) use room::Room;
-pub(crate) use scp::{Receiver, check_open, is_local, narrowed, shared_classes, start};
+pub(crate) use scp::{Receiver, check_open, is_local, narrowed, say_open, shared_classes, start};
 pub(crate) use search::{Found, Search, named, write_not_found};
 pub(crate) use words::{Us, failure, service, us};

@@ -37,7 +37,8 @@ pub(crate) fn run(context: &Context<'_>, args: &Retrieve) -> anyhow::Result<Ende
     if args.via == Via::Move && !project.socket().exists() {
         node::check_reachable(&settings, &peer)?;
         if !node::is_local(&settings) {
-            node::check_open(&settings, context.report)?;
+            node::check_open(&settings)?;
+            node::say_open(&settings, context.report);
         }
     }
     let search = Search::of(&args.keys)?;

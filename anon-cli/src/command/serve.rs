@@ -74,7 +74,7 @@ struct Summary {
 pub(crate) fn run(context: &Context<'_>, args: &Serve) -> anyhow::Result<Ended> {
     let project = Project::existing(&context.global)?;
     let settings = with_arguments(settings::load(&project)?, args)?;
-    node::check_open(&settings, context.report)?;
+    node::check_open(&settings)?;
     log::start(&project, &settings.log, &context.global)?;
     let lock = Lock::take(&project.lock_file())?;
     let session = open(context, &project, &settings, lock, args)?;
@@ -89,6 +89,8 @@ pub(crate) fn run(context: &Context<'_>, args: &Serve) -> anyhow::Result<Ended> 
     let receiver = node::start(&project, &settings, Arc::clone(&work.intake), observer)?;
     work.serves_at(receiver.running.local_addr());
     let holder = import::listen(context, &project, &work);
+    // Not before it is sure that it listens.
+    node::say_open(&settings, context.report);
     greet(context, &settings, &receiver)?;
     let began = Instant::now();
     let mut changes = Changes::new(&project, &settings);

@@ -56,9 +56,8 @@ pub(crate) fn is_local(settings: &ProjectSettings) -> bool {
     bind == "localhost" || bind.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Refuses what [`start`] would refuse, and says what there is to know of who can reach it.
-pub(crate) fn check_open(settings: &ProjectSettings, report: &Report) -> anyhow::Result<()> {
-    refuse_everybody(settings)?;
+/// Says what there is to know of who can reach it.
+pub(crate) fn say_open(settings: &ProjectSettings, report: &Report) {
     if is_local(settings) {
         report.talk(
             "only this machine can reach it; to open it: anon config set scp.bind 0.0.0.0, and \
@@ -67,11 +66,10 @@ pub(crate) fn check_open(settings: &ProjectSettings, report: &Report) -> anyhow:
     } else if settings.scp.tls == ScpTls::Off {
         report.warn("without TLS, what identifies patients travels in clear (scp.tls)");
     }
-    Ok(())
 }
 
-/// Refuses to listen for everybody without being told so.
-fn refuse_everybody(settings: &ProjectSettings) -> anyhow::Result<()> {
+/// Refuses to listen for everybody without being told so, as [`start`] does.
+pub(crate) fn check_open(settings: &ProjectSettings) -> anyhow::Result<()> {
     let scp = &settings.scp;
     let is_listed = !scp.allow_calling.is_empty() || !scp.allow_peers.is_empty();
     if is_local(settings) || is_listed || scp.open {
@@ -94,7 +92,7 @@ pub(crate) fn start(
     intake: Arc<Intake>,
     observer: Arc<dyn ScpObserver>,
 ) -> anyhow::Result<Receiver> {
-    refuse_everybody(settings)?;
+    check_open(settings)?;
     let scp = &settings.scp;
     let titles = scp.allow_calling.iter().map(|title| AeTitle::new(title));
     let mut builder = Scp::builder(AeTitle::new(&scp.aet)?, intake)
