@@ -337,7 +337,8 @@ impl<I: Input> Walk<I> {
     /// The bytes at the end that are no element: zeros are dropped, anything else is refused.
     fn odd_end(&mut self, frame: Frame) -> Result<Token, Fault> {
         if frame.kind != Kind::Root {
-            let problem = "a sequence or an item is not complete";
+            let problem =
+                "the object is cut short or damaged: a sequence or an item is not complete";
             return Err(Fault::new(problem, None, self.at));
         }
         let mut at = self.at;
@@ -348,7 +349,7 @@ impl<I: Input> Walk<I> {
                 .map_err(|failed| Fault::input(failed, at))?;
             let here = here.get(..STEP).unwrap_or(here);
             if here.iter().any(|byte| *byte != 0) {
-                let problem = "the bytes after the last element are no element";
+                let problem = "the object is cut short or damaged: the bytes after the last element are no element";
                 return Err(Fault::new(problem, None, self.at));
             }
             at += here.len() as u64;
@@ -528,7 +529,8 @@ impl<I: Input> Walk<I> {
             self.spend(1)?;
             let at = self.at;
             if end.saturating_sub(at) < ITEM_HEADER {
-                let problem = "encapsulated pixel data is not complete";
+                let problem =
+                    "the object is cut short or damaged: encapsulated pixel data is not complete";
                 return Err(Fault::new(problem, Some(header.tag), at));
             }
             let (tag, len) = header::item(self.bytes(at, 8)?, encoding)
@@ -567,7 +569,7 @@ impl<I: Input> Walk<I> {
 
     fn item_header(&mut self, frame: Frame) -> Result<(Tag, u32), Fault> {
         let at = self.at;
-        let problem = "a sequence is not complete";
+        let problem = "the object is cut short or damaged: a sequence is not complete";
         if frame.end.saturating_sub(at) < ITEM_HEADER {
             return Err(Fault::new(problem, None, at));
         }
@@ -599,7 +601,8 @@ fn inside(begin: u64, len: u32, end: u64, tag: Tag, at: u64) -> Result<u64, Faul
         .checked_add(u64::from(len))
         .filter(|own| *own <= end)
         .ok_or_else(|| {
-            let problem = "a length passes the end of what encloses it";
+            let problem =
+                "the object is cut short or damaged: a length passes the end of what encloses it";
             Fault::new(problem, Some(tag), at)
         })
 }

@@ -186,7 +186,11 @@ impl Header {
     #[inline]
     pub(crate) fn read(bytes: &[u8], at: u64, end: u64, encoding: Encoding) -> Result<Self, Fault> {
         let Some(&[a, b, c, d, v0, v1, l0, l1]) = bytes.first_chunk::<8>() else {
-            return Err(Fault::new("a header is not complete", None, at));
+            return Err(Fault::new(
+                "the object is cut short or damaged: a header is not complete",
+                None,
+                at,
+            ));
         };
         let tag = encoding.tag([a, b, c, d]);
         let mut header = Self {
@@ -210,7 +214,11 @@ impl Header {
             Some(Form::Long) => {
                 let long = bytes.get(8..12).and_then(|rest| rest.first_chunk::<4>());
                 let (Some(long), true) = (long, end - at >= 12) else {
-                    return Err(Fault::new("a header is not complete", Some(tag), at));
+                    return Err(Fault::new(
+                        "the object is cut short or damaged: a header is not complete",
+                        Some(tag),
+                        at,
+                    ));
                 };
                 header.len = encoding.u32(*long);
                 header.value = at + 12;
