@@ -1,6 +1,17 @@
 //! The example files and programs, the layering of the workspace, and the repository as a whole.
 
+#[cfg(feature = "s3")]
+#[expect(dead_code, reason = "each binary uses some of it")]
+#[path = "../../../anon-export/tests/shared/s3.rs"]
+mod s3_servers;
+#[cfg(feature = "s3")]
+#[expect(dead_code, reason = "each binary uses some of it")]
+#[path = "../../../anon-net/tests/shared/mod.rs"]
+mod shared;
+
 mod files;
 mod layering;
 mod programs;
 mod repository;
+#[cfg(feature = "s3")]
+mod s3;
