@@ -11,7 +11,7 @@ use dicom_dictionary_std::StandardDataDictionary;
 
 /// A value representation by its two letters (PS3.5 section 6.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Vr(pub(crate) [u8; 2]);
+pub(crate) struct Vr(u16);
 
 /// How the length of an explicit element is written (PS3.5 section 7.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,47 +36,59 @@ pub(crate) enum Class {
 }
 
 impl Vr {
-    pub(crate) const AE: Self = Self(*b"AE");
-    pub(crate) const AS: Self = Self(*b"AS");
-    pub(crate) const CS: Self = Self(*b"CS");
-    pub(crate) const DA: Self = Self(*b"DA");
-    pub(crate) const DS: Self = Self(*b"DS");
-    pub(crate) const DT: Self = Self(*b"DT");
-    pub(crate) const FD: Self = Self(*b"FD");
-    pub(crate) const FL: Self = Self(*b"FL");
-    pub(crate) const IS: Self = Self(*b"IS");
-    pub(crate) const LO: Self = Self(*b"LO");
-    pub(crate) const LT: Self = Self(*b"LT");
-    pub(crate) const OB: Self = Self(*b"OB");
-    pub(crate) const OD: Self = Self(*b"OD");
-    pub(crate) const OF: Self = Self(*b"OF");
-    pub(crate) const OL: Self = Self(*b"OL");
-    pub(crate) const OV: Self = Self(*b"OV");
-    pub(crate) const OW: Self = Self(*b"OW");
-    pub(crate) const PN: Self = Self(*b"PN");
-    pub(crate) const SH: Self = Self(*b"SH");
-    pub(crate) const SL: Self = Self(*b"SL");
-    pub(crate) const SQ: Self = Self(*b"SQ");
-    pub(crate) const SS: Self = Self(*b"SS");
-    pub(crate) const ST: Self = Self(*b"ST");
-    pub(crate) const SV: Self = Self(*b"SV");
-    pub(crate) const TM: Self = Self(*b"TM");
-    pub(crate) const UC: Self = Self(*b"UC");
-    pub(crate) const UI: Self = Self(*b"UI");
-    pub(crate) const UL: Self = Self(*b"UL");
-    pub(crate) const UN: Self = Self(*b"UN");
-    pub(crate) const UR: Self = Self(*b"UR");
-    pub(crate) const US: Self = Self(*b"US");
-    pub(crate) const UT: Self = Self(*b"UT");
-    pub(crate) const UV: Self = Self(*b"UV");
+    /// The VR of these letters, or of two bytes that are none.
+    #[inline]
+    pub(crate) const fn of(letters: [u8; 2]) -> Self {
+        Self(u16::from_le_bytes(letters))
+    }
+
+    /// Its letters.
+    #[inline]
+    pub(crate) const fn letters(self) -> [u8; 2] {
+        self.0.to_le_bytes()
+    }
+
+    pub(crate) const AE: Self = Self::of(*b"AE");
+    pub(crate) const AS: Self = Self::of(*b"AS");
+    pub(crate) const CS: Self = Self::of(*b"CS");
+    pub(crate) const DA: Self = Self::of(*b"DA");
+    pub(crate) const DS: Self = Self::of(*b"DS");
+    pub(crate) const DT: Self = Self::of(*b"DT");
+    pub(crate) const FD: Self = Self::of(*b"FD");
+    pub(crate) const FL: Self = Self::of(*b"FL");
+    pub(crate) const IS: Self = Self::of(*b"IS");
+    pub(crate) const LO: Self = Self::of(*b"LO");
+    pub(crate) const LT: Self = Self::of(*b"LT");
+    pub(crate) const OB: Self = Self::of(*b"OB");
+    pub(crate) const OD: Self = Self::of(*b"OD");
+    pub(crate) const OF: Self = Self::of(*b"OF");
+    pub(crate) const OL: Self = Self::of(*b"OL");
+    pub(crate) const OV: Self = Self::of(*b"OV");
+    pub(crate) const OW: Self = Self::of(*b"OW");
+    pub(crate) const PN: Self = Self::of(*b"PN");
+    pub(crate) const SH: Self = Self::of(*b"SH");
+    pub(crate) const SL: Self = Self::of(*b"SL");
+    pub(crate) const SQ: Self = Self::of(*b"SQ");
+    pub(crate) const SS: Self = Self::of(*b"SS");
+    pub(crate) const ST: Self = Self::of(*b"ST");
+    pub(crate) const SV: Self = Self::of(*b"SV");
+    pub(crate) const TM: Self = Self::of(*b"TM");
+    pub(crate) const UC: Self = Self::of(*b"UC");
+    pub(crate) const UI: Self = Self::of(*b"UI");
+    pub(crate) const UL: Self = Self::of(*b"UL");
+    pub(crate) const UN: Self = Self::of(*b"UN");
+    pub(crate) const UR: Self = Self::of(*b"UR");
+    pub(crate) const US: Self = Self::of(*b"US");
+    pub(crate) const UT: Self = Self::of(*b"UT");
+    pub(crate) const UV: Self = Self::of(*b"UV");
 
     /// The length form, or none if these letters name no VR of PS3.5.
     #[inline]
     pub(crate) fn form(self) -> Option<Form> {
-        match FORMS.get(slot(self.0)) {
-            Some(&(letters, form)) if letters == self.0 => form,
-            _ => None,
+        if self.0 & 0xE0E0 != CAPITALS {
+            return None;
         }
+        FORMS.get(slot(self.letters())).copied().flatten()
     }
 
     /// What its values are made of.
@@ -153,24 +165,27 @@ impl Vr {
     }
 }
 
-/// Where two letters stand in [`FORMS`]: no two VRs share a place.
+/// What two letters between `@` and `_` have in common.
+const CAPITALS: u16 = 0x4040;
+
+/// Where two such letters stand in [`FORMS`].
 #[inline]
 #[expect(clippy::as_conversions, reason = "widening, in a const fn")]
 const fn slot([a, b]: [u8; 2]) -> usize {
     (a as usize & 31) << 5 | (b as usize & 31)
 }
 
-const fn forms() -> [([u8; 2], Option<Form>); 1 << 10] {
+const fn forms() -> [Option<Form>; 1 << 10] {
     const SHORT: &[u8] = b"AEASATCSDADSDTFDFLISLOLTPNSHSLSSSTTMUIULUS";
     const LONG: &[u8] = b"OBODOFOLOVOWSQSVUCUNURUTUV";
-    let mut table = [([0; 2], None); 1 << 10];
+    let mut table = [None; 1 << 10];
     let mut all = [(SHORT, Form::Short), (LONG, Form::Long)].as_slice();
     while let [(letters, form), others @ ..] = all {
         let mut rest = *letters;
         while let [a, b, tail @ ..] = rest {
             #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
             {
-                table[slot([*a, *b])] = ([*a, *b], Some(*form));
+                table[slot([*a, *b])] = Some(*form);
             }
             rest = tail;
         }
@@ -179,7 +194,7 @@ const fn forms() -> [([u8; 2], Option<Form>); 1 << 10] {
     table
 }
 
-static FORMS: [([u8; 2], Option<Form>); 1 << 10] = forms();
+static FORMS: [Option<Form>; 1 << 10] = forms();
 
 /// 2^13 answers of the dictionary, each in one word: a bit that says it is there, the tag, the
 /// letters (zero for none). The answers never change, so that a lost race costs a look-up only.
@@ -188,20 +203,25 @@ static ANSWERS: [AtomicU64; 1 << BITS] = [const { AtomicU64::new(0) }; 1 << BITS
 const BITS: u32 = 13;
 const FILLED: u64 = 1 << 48;
 
+/// Eight tags in a row share a line of the cache.
 #[inline]
 fn home(key: u32) -> usize {
-    (key.wrapping_mul(0x9E37_79B1) >> (32 - BITS)) as usize
+    let line = (key >> 3).wrapping_mul(0x9E37_79B1) >> (32 - (BITS - 3));
+    (line << 3 | key & 7) as usize
 }
 
+/// Stands for the answer that there is none.
+const NONE: Vr = Vr(0);
+
 #[cold]
-fn ask(tag: Tag) -> [u8; 2] {
+fn ask(tag: Tag) -> Vr {
     let vr = match StandardDataDictionary.by_tag(tag).map(|entry| entry.vr) {
-        None => return [0, 0],
+        None => return NONE,
         Some(VirtualVr::Exact(vr)) => vr,
         Some(VirtualVr::Xs) => VR::US,
         Some(_) => VR::OW,
     };
-    vr.to_bytes()
+    Vr::of(vr.to_bytes())
 }
 
 /// A tag as one number, group first: the order of tags.
@@ -222,17 +242,31 @@ pub(crate) fn vr(tag: Tag) -> Option<Vr> {
         return (0x10..=0xFF).contains(&tag.1).then_some(Vr::LO);
     }
     let key = number(tag);
-    let stamp = FILLED | u64::from(key) << 16;
     let slot = ANSWERS.get(home(key))?;
     let held = slot.load(Ordering::Relaxed);
-    let [.., a, b] = if held & !0xFFFF == stamp {
-        held.to_be_bytes()
+    let [.., high, low] = held.to_be_bytes();
+    let found = if held & !0xFFFF == answer(key, NONE) {
+        Vr(u16::from_be_bytes([high, low]))
     } else {
-        let answer = stamp | u64::from(u16::from_be_bytes(ask(tag)));
-        slot.store(answer, Ordering::Relaxed);
-        answer.to_be_bytes()
+        let found = ask(tag);
+        slot.store(answer(key, found), Ordering::Relaxed);
+        found
     };
-    ([a, b] != [0, 0]).then_some(Vr([a, b]))
+    (found != NONE).then_some(found)
+}
+
+/// An answer as [`ANSWERS`] hold it.
+#[inline]
+fn answer(key: u32, vr: Vr) -> u64 {
+    FILLED | u64::from(key) << 16 | u64::from(vr.0)
+}
+
+/// True if PS3.6 gives this VR to a tag, and has been asked for it before; false says nothing. Never
+/// true of group lengths and private tags.
+#[inline]
+pub(crate) fn is_known(key: u32, vr: Vr) -> bool {
+    let slot = ANSWERS.get(home(key));
+    slot.is_some_and(|slot| slot.load(Ordering::Relaxed) == answer(key, vr))
 }
 
 /// True if PS3.6 says that the tag is a sequence.
@@ -271,7 +305,7 @@ mod tests {
             let answer = vr(tag);
             assert_eq!(answer, vr(tag), "{tag}");
             let expect = ask(tag);
-            let expect = (expect != [0, 0]).then_some(Vr(expect));
+            let expect = (expect != NONE).then_some(expect);
             assert!(tag.1 == 0 || answer == expect, "{tag}");
         }
     }
@@ -280,8 +314,8 @@ mod tests {
     fn letters_have_their_forms() {
         assert_eq!(Vr::UT.form(), Some(Form::Long));
         assert_eq!(Vr::UI.form(), Some(Form::Short));
-        for letters in [*b"ZZ", *b"ui", [0, 0], *b"  "] {
-            assert_eq!(Vr(letters).form(), None);
+        for letters in [*b"ZZ", *b"ui", *b"uI", [0, 0], *b"  ", *b"5)"] {
+            assert_eq!(Vr::of(letters).form(), None);
         }
     }
 }

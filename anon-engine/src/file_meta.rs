@@ -159,7 +159,7 @@ fn foreign(reason: &str) -> Refusal {
 /// The encoding of bytes that look like the first element of group 2 or 8.
 fn guess(bytes: &[u8]) -> Option<Encoding> {
     let &[g0, g1, e0, e1, v0, v1, l0, l1] = bytes.first_chunk::<8>()?;
-    let letters = Vr([v0, v1]).form().is_some();
+    let letters = Vr::of([v0, v1]).form().is_some();
     match [g0, g1] {
         [2 | 8, 0] if letters => Some(Encoding::ExplicitLe),
         [0, 8] if letters => Some(Encoding::ExplicitBe),
@@ -177,6 +177,7 @@ fn read<I: Input>(input: &mut I, begin: u64, limits: &Limits) -> Result<Outside,
     let end = input.len();
     let mut at = begin;
     let mut named = None;
+    let mut header = Header::NONE;
     let mut left = limits.max_elements.min(10_000);
     while end.saturating_sub(at) >= 8 {
         let window = input
@@ -193,15 +194,15 @@ fn read<I: Input>(input: &mut I, begin: u64, limits: &Limits) -> Result<Outside,
         } else {
             Encoding::ImplicitLe
         };
-        let header = Header::read(window, at, end, encoding)?;
+        header.read(window, at, end, encoding)?;
         left = left
             .checked_sub(1)
             .ok_or_else(|| Fault::new("the file meta information has no end", None, at))?;
         if header.is_undefined() || header.end() > end {
             let problem = "the file meta information is not complete";
-            return Err(Fault::new(problem, Some(header.tag), at).into());
+            return Err(Fault::new(problem, Some(header.tag()), at).into());
         }
-        if header.tag == TRANSFER_SYNTAX && header.len <= MAX_UID {
+        if header.tag() == TRANSFER_SYNTAX && header.len <= MAX_UID {
             let len = usize::try_from(header.len).unwrap_or(usize::MAX);
             let value = input
                 .exact(header.value, len)

@@ -47,8 +47,9 @@ pub(crate) fn gives_way(tag: Tag) -> bool {
 /// True if a text of the policy can be written as one value in any character set: printable ASCII
 /// without a backslash.
 pub(crate) fn is_plain(text: &str) -> bool {
-    text.bytes()
-        .all(|byte| matches!(byte, b' '..=b'~') && byte != b'\\')
+    text.bytes().fold(true, |is, byte| {
+        is & matches!(byte, b' '..=b'[' | b']'..=b'~')
+    })
 }
 
 /// Holds the policy's own texts against what their elements can hold.

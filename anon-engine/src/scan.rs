@@ -13,7 +13,7 @@
 
 mod header;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use dicom_core::Tag;
 
@@ -99,8 +99,9 @@ pub(crate) enum Shape {
 /// One step of a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Token {
-    /// An element begins. The walk stands at its value: it must be passed or entered.
-    Element(Header),
+    /// An element begins, and its header is filled in. The walk stands at its value: it must be
+    /// passed or entered.
+    Element,
     /// An item begins, with this length on the wire.
     Item { at: u64, len: u32 },
     /// The item ends here; an item of undefined length with a delimiter at this place.
@@ -135,6 +136,9 @@ pub(crate) struct Walk<I> {
     input: I,
     at: u64,
     stack: Vec<Frame>,
+    /// Of the frame on top: its end, 0 unless it is a data set whose encoding is known.
+    brief_end: u64,
+    brief_encoding: Encoding,
     left: u64,
     max_depth: usize,
     max_value: u32,
@@ -154,6 +158,8 @@ impl<I: Input> Walk<I> {
             input,
             at: begin,
             stack: vec![root],
+            brief_end: 0,
+            brief_encoding: encoding,
             left: limits.max_elements,
             // Two frames for a level, one for the root.
             max_depth: usize::from(limits.max_depth) * 2 + 1,
@@ -190,17 +196,13 @@ impl<I: Input> Walk<I> {
     /// nothing has moved, and [`next`](Self::next) knows what stands there.
     #[inline]
     pub(crate) fn brief(&mut self, into: &mut Header) -> bool {
-        let Some(frame) = self.stack.last() else {
-            return false;
-        };
-        if frame.kind == Kind::Sequence || frame.fresh || self.left == 0 {
+        if self.at >= self.brief_end || self.left == 0 {
             return false;
         }
-        let (end, encoding) = (frame.end, frame.encoding);
         let Ok(window) = self.input.window(self.at, 12) else {
             return false;
         };
-        if !into.brief(window, self.at, encoding) || into.end() > end {
+        if !into.brief(window, self.at, self.brief_encoding) || into.end() > self.brief_end {
             return false;
         }
         self.left -= 1;
@@ -208,15 +210,16 @@ impl<I: Input> Walk<I> {
         true
     }
 
-    /// The next token.
-    pub(crate) fn next(&mut self) -> Result<Token, Fault> {
+    /// The next token; the header of an element goes into `into`. (In place: to hand on what has just
+    /// been written field by field costs a processor a dozen cycles.)
+    pub(crate) fn next(&mut self, into: &mut Header) -> Result<Token, Fault> {
         loop {
             let Some(frame) = self.stack.last().copied() else {
                 return Ok(Token::End);
             };
             let step = match frame.kind {
                 Kind::Sequence => self.in_sequence(frame)?,
-                Kind::Item | Kind::Root => self.in_data_set(frame)?,
+                Kind::Item | Kind::Root => self.in_data_set(frame, into)?,
             };
             if let Some(token) = step {
                 return Ok(token);
@@ -227,7 +230,7 @@ impl<I: Input> Walk<I> {
     /// None: a stray delimiter was dropped.
     fn in_sequence(&mut self, frame: Frame) -> Result<Option<Token>, Fault> {
         if self.at == frame.end && !frame.undefined {
-            self.stack.pop();
+            self.pop();
             return Ok(Some(Token::SequenceEnd { delimiter: None }));
         }
         let at = self.at;
@@ -238,7 +241,7 @@ impl<I: Input> Walk<I> {
                 Err(Fault::new("a delimiter has a length", Some(tag), at))
             }
             SEQUENCE_END if frame.undefined => {
-                self.stack.pop();
+                self.pop();
                 self.at = at + ITEM_HEADER;
                 Ok(Some(Token::SequenceEnd {
                     delimiter: Some(at),
@@ -274,11 +277,11 @@ impl<I: Input> Walk<I> {
 
     /// None: a stray delimiter was dropped.
     #[inline]
-    fn in_data_set(&mut self, frame: Frame) -> Result<Option<Token>, Fault> {
+    fn in_data_set(&mut self, frame: Frame, header: &mut Header) -> Result<Option<Token>, Fault> {
         let at = self.at;
         let left = frame.end.saturating_sub(at);
         if left == 0 && !frame.undefined {
-            self.stack.pop();
+            self.pop();
             return Ok(Some(match frame.kind {
                 Kind::Root => Token::End,
                 _ => Token::ItemEnd { delimiter: None },
@@ -299,32 +302,32 @@ impl<I: Input> Walk<I> {
         if frame.kind == Kind::Root && window.starts_with(&[0; 4]) {
             return self.odd_end(frame).map(Some);
         }
-        let header = Header::read(window, at, frame.end, encoding)?;
-        if header.tag.0 == 0xFFFE {
+        header.read(window, at, frame.end, encoding)?;
+        if header.tag().0 == 0xFFFE {
             return self.delimiter(frame, header);
         }
         self.spend(1)?;
         if !header.is_undefined() {
-            inside(header.value, header.len, frame.end, header.tag, at)?;
+            inside(header.value, header.len, frame.end, header.tag(), at)?;
         }
         self.at = header.value;
-        Ok(Some(Token::Element(header)))
+        Ok(Some(Token::Element))
     }
 
-    fn delimiter(&mut self, frame: Frame, header: Header) -> Result<Option<Token>, Fault> {
-        if header.len != 0 || header.tag == ITEM {
+    fn delimiter(&mut self, frame: Frame, header: &Header) -> Result<Option<Token>, Fault> {
+        if header.len != 0 || header.tag() == ITEM {
             return Err(Fault::new(
                 "an item or a delimiter stands where an element should be",
-                Some(header.tag),
+                Some(header.tag()),
                 header.at,
             ));
         }
         self.spend(1)?;
         if frame.kind == Kind::Item && frame.undefined {
-            if header.tag != ITEM_END {
+            if header.tag() != ITEM_END {
                 return Err(Fault::new("an item is never closed", None, header.at));
             }
-            self.stack.pop();
+            self.pop();
             self.at = header.value;
             return Ok(Some(Token::ItemEnd {
                 delimiter: Some(header.at),
@@ -355,7 +358,7 @@ impl<I: Input> Walk<I> {
             at += here.len() as u64;
         }
         self.at = frame.end;
-        self.stack.pop();
+        self.pop();
         Ok(Token::End)
     }
 
@@ -370,12 +373,13 @@ impl<I: Input> Walk<I> {
             top.encoding = encoding;
             top.fresh = false;
         }
+        self.look_at_top();
         Ok(encoding)
     }
 
     /// What the element at hand holds. Reads at most the header of a first item.
     pub(crate) fn shape(&mut self, header: &Header) -> Result<Shape, Fault> {
-        self.shape_known(header, dict::vr(header.tag))
+        self.shape_known(header, dict::vr(header.tag()))
     }
 
     /// The same, where the dictionary's VR is at hand.
@@ -406,33 +410,41 @@ impl<I: Input> Walk<I> {
             Ok(Shape::Sequence(inner))
         } else if known == Some(Vr::SQ) {
             let problem = "a sequence does not begin with an item";
-            Err(Fault::new(problem, Some(header.tag), header.at))
+            Err(Fault::new(problem, Some(header.tag()), header.at))
         } else {
             Ok(Shape::Value)
         }
     }
 
     /// A value by its tag and its letters, unless items stand in it: readers that look would find
-    /// elements there that no rule was asked about. Pixel data may begin with any bytes.
+    /// elements there that no rule was asked about.
     #[inline]
     fn plain(&mut self, header: &Header) -> Result<Shape, Fault> {
-        if u64::from(header.len) < ITEM_HEADER || header.tag.0 == PIXEL_DATA.0 {
+        if !self.has_tag_of_item(header)? {
             return Ok(Shape::Value);
         }
         let value = self.bytes(header.value, 8)?;
-        if !value.starts_with(&[0xFE, 0xFF, 0x00, 0xE0])
-            && !value.starts_with(&[0xFF, 0xFE, 0xE0, 0x00])
-        {
-            return Ok(Shape::Value);
-        }
         if [Encoding::ExplicitLe, Encoding::ExplicitBe]
             .into_iter()
             .any(|order| item_inside(value, order, header.len))
         {
             let problem = "a value holds items, and it is no sequence";
-            return Err(Fault::new(problem, Some(header.tag), header.at));
+            return Err(Fault::new(problem, Some(header.tag()), header.at));
         }
         Ok(Shape::Value)
+    }
+
+    /// True if a value begins with the tag of an item, in either byte order, and has room for the
+    /// header of one. Never for pixel data, which may begin with any bytes.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "asked of every kept value")]
+    pub(crate) fn has_tag_of_item(&mut self, header: &Header) -> Result<bool, Fault> {
+        if u64::from(header.len) < ITEM_HEADER || header.tag().0 == PIXEL_DATA.0 {
+            return Ok(false);
+        }
+        let value = self.bytes(header.value, 8)?;
+        Ok(value.starts_with(&[0xFE, 0xFF, 0x00, 0xE0])
+            || value.starts_with(&[0xFF, 0xFE, 0xE0, 0x00]))
     }
 
     fn begins_with_item(&mut self, header: &Header, inner: Encoding) -> Result<bool, Fault> {
@@ -448,12 +460,12 @@ impl<I: Input> Walk<I> {
                 return Ok(true);
             }
             let problem = "an item passes the end of its sequence";
-            return Err(Fault::new(problem, Some(header.tag), header.at));
+            return Err(Fault::new(problem, Some(header.tag()), header.at));
         }
         // The other byte order: nobody says what is inside, so nobody can say it may stay.
         if header::item(value, inner.other_order()).is_some_and(|(tag, _)| tag == ITEM) {
             let problem = "a value of unknown kind holds items in another byte order";
-            return Err(Fault::new(problem, Some(header.tag), header.at));
+            return Err(Fault::new(problem, Some(header.tag()), header.at));
         }
         Ok(false)
     }
@@ -480,8 +492,14 @@ impl<I: Input> Walk<I> {
         if header.is_undefined() {
             return self.pass_undefined(header);
         }
-        self.at = header.end();
+        self.skip(header);
         Ok(())
+    }
+
+    /// Passes the element at hand, which has a value of defined length.
+    #[inline]
+    pub(crate) fn skip(&mut self, header: &Header) {
+        self.at = header.end();
     }
 
     fn pass_undefined(&mut self, header: &Header) -> Result<(), Fault> {
@@ -491,8 +509,9 @@ impl<I: Input> Walk<I> {
             Shape::Sequence(inner) => {
                 let height = self.stack.len();
                 self.enter(header, inner)?;
+                let mut nested = Header::NONE;
                 while self.stack.len() > height {
-                    if let Token::Element(nested) = self.next()? {
+                    if self.next(&mut nested)? == Token::Element {
                         if nested.is_undefined() {
                             self.descend(&nested)?;
                         } else {
@@ -531,20 +550,26 @@ impl<I: Input> Walk<I> {
             if end.saturating_sub(at) < ITEM_HEADER {
                 let problem =
                     "the object is cut short or damaged: encapsulated pixel data is not complete";
-                return Err(Fault::new(problem, Some(header.tag), at));
+                return Err(Fault::new(problem, Some(header.tag()), at));
             }
             let (tag, len) = header::item(self.bytes(at, 8)?, encoding)
-                .ok_or_else(|| Fault::new("a fragment is not complete", Some(header.tag), at))?;
+                .ok_or_else(|| Fault::new("a fragment is not complete", Some(header.tag()), at))?;
             match tag {
                 ITEM if len != UNDEFINED => {
-                    self.at = inside(at + ITEM_HEADER, len, end, header.tag, at)?;
+                    self.at = inside(at + ITEM_HEADER, len, end, header.tag(), at)?;
                     each(at, len);
                 }
                 SEQUENCE_END if len == 0 => {
                     self.at = at + ITEM_HEADER;
                     return Ok(());
                 }
-                _ => return Err(Fault::new("a fragment was expected", Some(header.tag), at)),
+                _ => {
+                    return Err(Fault::new(
+                        "a fragment was expected",
+                        Some(header.tag()),
+                        at,
+                    ));
+                }
             }
         }
     }
@@ -554,7 +579,7 @@ impl<I: Input> Walk<I> {
     pub(crate) fn value(&mut self, header: &Header) -> Result<&[u8], Fault> {
         if header.len > self.max_value {
             let problem = "a value that has to be replaced or indexed is too long to look at";
-            return Err(Fault::rule(problem, header.tag, header.at));
+            return Err(Fault::rule(problem, header.tag(), header.at));
         }
         let len = usize::try_from(header.len).unwrap_or(usize::MAX);
         self.bytes(header.value, len)
@@ -590,7 +615,23 @@ impl<I: Input> Walk<I> {
             return Err(Fault::new("sequences nest too deep", None, self.at));
         }
         self.stack.push(frame);
+        self.look_at_top();
         Ok(())
+    }
+
+    fn pop(&mut self) {
+        self.stack.pop();
+        self.look_at_top();
+    }
+
+    /// Tells [`brief`](Self::brief) of the frame on top, whenever that has become another.
+    fn look_at_top(&mut self) {
+        let top = self.stack.last();
+        let known = top.filter(|frame| frame.kind != Kind::Sequence && !frame.fresh);
+        self.brief_end = known.map_or(0, |frame| frame.end);
+        if let Some(frame) = known {
+            self.brief_encoding = frame.encoding;
+        }
     }
 }
 
@@ -617,18 +658,18 @@ fn item_inside(value: &[u8], order: Encoding, len: u32) -> bool {
 }
 
 fn undefined_shape(header: &Header, is_implicit: bool) -> Result<Shape, Fault> {
-    if header.tag == PIXEL_DATA {
+    if header.tag() == PIXEL_DATA {
         return Ok(Shape::Fragments);
     }
     if is_implicit || header.vr == Vr::UN {
         return Ok(Shape::Sequence(Encoding::ImplicitLe));
     }
-    if header.vr == Vr::SQ || dict::is_sequence(header.tag) {
+    if header.vr == Vr::SQ || dict::is_sequence(header.tag()) {
         return Ok(Shape::Sequence(header.encoding));
     }
     if header.vr.is_bulk() {
         return Ok(Shape::Fragments);
     }
     let problem = "an undefined length where the value representation allows none";
-    Err(Fault::new(problem, Some(header.tag), header.at))
+    Err(Fault::new(problem, Some(header.tag()), header.at))
 }

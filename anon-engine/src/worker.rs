@@ -311,6 +311,9 @@ impl Attempt<'_> {
             Ok(clean) => clean,
             Err(refusal) => return self.refused(refusal),
         };
+        if let Err(error) = self.core.lookups.ready(clean.len()) {
+            return Verdict::Failed(Error::Lookup(error));
+        }
         let staged = match self.core.store.stage(&clean) {
             Ok(staged) => staged,
             Err(StoreError::Source(error)) => return Verdict::Failed(source_error(error)),

@@ -108,6 +108,16 @@ pub trait LookupStore: Pseudonyms {
     /// If the store fails; then nothing of the group is in the index.
     fn commit(&self, group: &[NewInstance]) -> Result<Group, BackendError>;
 
+    /// Says whether a commit of instances would find room once `bytes` more are written on the same
+    /// disk. It is asked before an output of so many bytes is written, so that whoever waits for
+    /// room holds nothing. Of itself every store has room.
+    ///
+    /// # Errors
+    /// With [`Remedy::Retry`](crate::Remedy::Retry) if there is none.
+    fn ready(&self, _bytes: u64) -> Result<(), BackendError> {
+        Ok(())
+    }
+
     /// Says that the files of a group are published, but for those at the positions
     /// `unpublished`, which leave the index again; or that a deletion's files are removed. The
     /// intent goes; if that is lost in a crash, settling again changes nothing.

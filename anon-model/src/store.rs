@@ -57,6 +57,10 @@ macro_rules! delegate {
                 self.ledger.commit(group)
             }
 
+            fn ready(&self, bytes: u64) -> Result<(), $crate::BackendError> {
+                self.ledger.ready(bytes)
+            }
+
             fn adopt_studies(
                 &self,
                 studies: &[$crate::GivenStudy],

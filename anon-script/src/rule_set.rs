@@ -18,6 +18,7 @@ use crate::builtin::SCRIPT_METHOD;
 use crate::rules::{Action, Element, Method, Rules};
 
 const SPAN: usize = 256;
+const GROUPS: usize = 1 << 16;
 
 /// One rule as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,9 +76,11 @@ pub struct RuleSet {
     /// Sorted by tag, each tag once.
     rows: Vec<Row>,
     /// By group: which of `groups`; 0 is the table without a rule.
-    index: Box<[u8]>,
+    index: Box<[u8; GROUPS]>,
     /// By the high byte of the element: which of `pages`; 0 is the page without a rule.
-    groups: Vec<[u16; SPAN]>,
+    groups: Box<[[u16; SPAN]; SPAN]>,
+    /// How many of `groups` have rules.
+    used: u8,
     /// By the low byte of the element: which of `actions`.
     pages: Vec<[u16; SPAN]>,
     actions: Vec<Action>,
@@ -102,8 +105,9 @@ impl RuleSet {
             digest: digest(&rows, &method),
             method,
             rows: Vec::new(),
-            index: vec![0; 1 << 16].into_boxed_slice(),
-            groups: vec![[0; SPAN]],
+            index: table(0),
+            groups: table([0; SPAN]),
+            used: 0,
             pages: vec![[0; SPAN]],
             actions: vec![Action::Remove],
         };
@@ -128,8 +132,8 @@ impl RuleSet {
             return Err(TooManyGroups);
         };
         if *slot == 0 {
-            *slot = u8::try_from(self.groups.len()).map_err(|_| TooManyGroups)?;
-            self.groups.push([0; SPAN]);
+            self.used = self.used.checked_add(1).ok_or(TooManyGroups)?;
+            *slot = self.used;
         }
         let group = self
             .groups
@@ -204,6 +208,13 @@ impl fmt::Debug for RuleSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RuleSet({}, {} rules)", self.name, self.rows.len())
     }
+}
+
+/// A table of this value, made on the heap.
+#[expect(clippy::unnecessary_box_returns, reason = "too large for a stack")]
+fn table<T: Clone, const N: usize>(value: T) -> Box<[T; N]> {
+    let table: Result<Box<[T; N]>, _> = vec![value; N].into_boxed_slice().try_into();
+    table.unwrap_or_else(|_| unreachable!("N values"))
 }
 
 fn sorted(mut rows: Vec<Row>) -> Vec<Row> {

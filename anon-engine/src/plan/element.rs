@@ -16,6 +16,9 @@ use crate::policy::Policy;
 use crate::scan::{Encoding, Fault, Header, PIXEL_DATA, Shape, Token, UNDEFINED, Walk};
 use crate::text::Charset;
 
+#[cfg(test)]
+mod tests;
+
 const TRAILING_PADDING: Tag = Tag(0xFFFC, 0xFFFC);
 const SPECIFIC_CHARACTER_SET: Tag = Tag(0x0008, 0x0005);
 
@@ -32,8 +35,8 @@ const MAX_SHORT: u32 = 0xFFFE;
 /// One sequence or item that is open in the output.
 #[derive(Debug, Default)]
 struct Level {
-    /// The last tag written, as a number.
-    last: Option<u32>,
+    /// The least number of a tag that may be written next: the last one's and one more.
+    least: u64,
     /// How the output's headers are written here.
     target: Option<Encoding>,
     /// The piece, place and declared value of its length field, if it has one to be right.
@@ -56,7 +59,12 @@ pub(super) struct Planner<'p, I> {
     levels: Vec<Level>,
     depth: u16,
     inserted: std::slice::Iter<'static, Tag>,
+    /// The first of them as a number.
+    next_inserted: u32,
     scratch: Vec<u8>,
+    /// Tests compare what the short way does with what it saves.
+    #[cfg(test)]
+    thorough: bool,
 }
 
 impl<'p, I: Input> Planner<'p, I> {
@@ -76,7 +84,12 @@ impl<'p, I: Input> Planner<'p, I> {
             levels: vec![root],
             depth: 0,
             inserted: method::INSERTED.iter(),
+            next_inserted: method::INSERTED
+                .first()
+                .map_or(u32::MAX, |tag| dict::number(*tag)),
             scratch: Vec::new(),
+            #[cfg(test)]
+            thorough: false,
         }
     }
 
@@ -85,8 +98,8 @@ impl<'p, I: Input> Planner<'p, I> {
         let mut header = Header::NONE;
         loop {
             if !self.walk.brief(&mut header) {
-                match self.walk.next()? {
-                    Token::Element(other) => header = other,
+                match self.walk.next(&mut header)? {
+                    Token::Element => {}
                     Token::Item { at, len } => {
                         self.depth += 1;
                         let target = self.target();
@@ -132,7 +145,7 @@ impl<'p, I: Input> Planner<'p, I> {
     }
 
     fn element(&mut self, header: &Header) -> Result<(), Fault> {
-        let tag = header.tag;
+        let tag = header.tag();
         if header.len >= BULK && !header.is_undefined() {
             self.bulk.push((header.value, header.end()));
         }
@@ -154,13 +167,14 @@ impl<'p, I: Input> Planner<'p, I> {
                 Action::Remove => self.walk.pass(header),
                 action @ Action::Empty => self.act(header, action),
                 _ if is_patient => self.act(header, &Action::Patient),
+                Action::Keep if self.keep_brief(header) => Ok(()),
                 action => self.act(header, action),
             }
         }
     }
 
     fn root_element(&mut self, header: &Header) -> Result<(), Fault> {
-        let tag = header.tag;
+        let tag = header.tag();
         let note = Note::of(tag);
         if let Some(note) = note {
             self.note(header, note)?;
@@ -178,6 +192,7 @@ impl<'p, I: Input> Planner<'p, I> {
             _ => {
                 return match self.rules.action(Element::root(tag)) {
                     Action::Remove => self.walk.pass(header),
+                    Action::Keep if self.keep_brief(header) => Ok(()),
                     action => self.act(header, action),
                 };
             }
@@ -193,21 +208,21 @@ impl<'p, I: Input> Planner<'p, I> {
             return Ok(());
         }
         let problem = "the object needs more changes than fit in memory";
-        Err(Fault::rule(problem, header.tag, header.at))
+        Err(Fault::rule(problem, header.tag(), header.at))
     }
 
     fn note(&mut self, header: &Header, note: Note) -> Result<(), Fault> {
         self.in_budget(header)?;
         if header.is_undefined() {
             let problem = "an element that must have a value has an undefined length";
-            return Err(Fault::new(problem, Some(header.tag), header.at));
+            return Err(Fault::new(problem, Some(header.tag()), header.at));
         }
         let range = self.draft.remember(self.walk.value(header)?);
         if self.noted.take(note, &range) {
             return Ok(());
         }
         let problem = "an element that says what the object is stands twice";
-        Err(Fault::new(problem, Some(header.tag), header.at))
+        Err(Fault::new(problem, Some(header.tag()), header.at))
     }
 
     fn act(&mut self, header: &Header, action: &Action) -> Result<(), Fault> {
@@ -229,7 +244,7 @@ impl<'p, I: Input> Planner<'p, I> {
     fn change(&mut self, header: &Header, action: &Action) -> Result<(), Fault> {
         if header.is_undefined() || header.vr == Vr::SQ {
             let problem = "the rule is for a value, and this is a sequence";
-            return Err(Fault::rule(problem, header.tag, header.at));
+            return Err(Fault::rule(problem, header.tag(), header.at));
         }
         let vr = value_vr(header);
         match action {
@@ -267,7 +282,7 @@ impl<'p, I: Input> Planner<'p, I> {
             self.emit(header, vr, &value)
         } else {
             let problem = "the rule's text does not fit the value representation";
-            Err(Fault::rule(problem, header.tag, header.at))
+            Err(Fault::rule(problem, header.tag(), header.at))
         };
         self.scratch = value;
         emitted
@@ -319,13 +334,48 @@ impl<'p, I: Input> Planner<'p, I> {
         Ok(begin..index(draft.references.len()))
     }
 
+    /// Keeps an element that needs no second look, in few steps: a short value of even length whose
+    /// VR is that of the dictionary, written back as it stands. Nearly all that is kept is of that
+    /// kind; where it says false nothing has happened, and [`keep`](Self::keep) knows. It never
+    /// allocates, so that the budget need not be asked.
+    #[inline]
+    fn keep_brief(&mut self, header: &Header) -> bool {
+        #[cfg(test)]
+        if self.thorough {
+            return false;
+        }
+        let len = header.len;
+        let Some(level) = self.levels.last_mut() else {
+            return false;
+        };
+        let number = header.number;
+        let is_brief = len <= repertoire::BRIEF
+            && len.is_multiple_of(2)
+            && !header.mended
+            && level.target == Some(header.encoding)
+            && level.least <= u64::from(number)
+            && header.vr != Vr::SQ
+            && dict::is_known(number, header.vr);
+        if !is_brief || (self.depth == 0 && self.next_inserted <= number) {
+            return false;
+        }
+        if !matches!(self.walk.has_tag_of_item(header), Ok(false))
+            || !self.draft.source_in_place(header.at, header.end())
+        {
+            return false;
+        }
+        level.least = u64::from(number) + 1;
+        self.walk.skip(header);
+        true
+    }
+
     fn keep(&mut self, header: &Header) -> Result<(), Fault> {
-        let known = dict::vr(header.tag);
+        let known = dict::vr(header.tag());
         match self.walk.shape_known(header, known)? {
             Shape::Value => {
                 if header.len > MAX_SHORT && header.vr.is_brief() {
                     let problem = "a value is longer than its value representation allows";
-                    return Err(Fault::new(problem, Some(header.tag), header.at));
+                    return Err(Fault::new(problem, Some(header.tag()), header.at));
                 }
                 let look = repertoire::look(known, header.vr, header.len);
                 if look != Look::Pass && !self.holds(header, look)? {
@@ -377,7 +427,7 @@ impl<'p, I: Input> Planner<'p, I> {
     fn keep_nothing(&mut self, header: &Header, look: Look) -> Result<(), Fault> {
         if look == Look::BinaryAsText {
             let problem = "text where the dictionary says a binary value";
-            return Err(Fault::new(problem, Some(header.tag), header.at));
+            return Err(Fault::new(problem, Some(header.tag()), header.at));
         }
         self.walk.pass(header)?;
         self.emit(header, value_vr(header), b"")
@@ -392,7 +442,7 @@ impl<'p, I: Input> Planner<'p, I> {
         }
         let vr = header.vr;
         self.draft
-            .bytes(|arena| target.put_header(arena, header.tag, vr, header.len + odd));
+            .bytes(|arena| target.put_header(arena, header.tag(), vr, header.len + odd));
         self.draft.source(header.value, header.end());
         if odd == 1 {
             self.draft.bytes(|arena| arena.push(vr.padding()));
@@ -420,7 +470,7 @@ impl<'p, I: Input> Planner<'p, I> {
             ..Level::default()
         };
         let begin = index(self.draft.arena.len());
-        target.put_header(&mut self.draft.arena, header.tag, vr, header.len);
+        target.put_header(&mut self.draft.arena, header.tag(), vr, header.len);
         let end = index(self.draft.arena.len());
         if header.is_undefined() {
             self.draft.push(super::draft::Piece::Arena(begin, end));
@@ -470,14 +520,14 @@ impl<'p, I: Input> Planner<'p, I> {
     fn keep_fragments(&mut self, header: &Header) -> Result<(), Fault> {
         // Only pixel data is encapsulated (PS3.5 section A.4): fragments elsewhere could be the
         // items of a sequence.
-        if header.tag != PIXEL_DATA {
+        if header.tag() != PIXEL_DATA {
             let problem = "an undefined length where the element can have none";
-            return Err(Fault::new(problem, Some(header.tag), header.at));
+            return Err(Fault::new(problem, Some(header.tag()), header.at));
         }
         self.in_order(header)?;
         if self.target() != header.encoding || header.mended {
             let problem = "encapsulated pixel data in an item of another encoding";
-            return Err(Fault::rule(problem, header.tag, header.at));
+            return Err(Fault::rule(problem, header.tag(), header.at));
         }
         let mut odd = None;
         let mut misplaced = false;
@@ -487,13 +537,13 @@ impl<'p, I: Input> Planner<'p, I> {
         })?;
         let end = self.walk.position();
         self.bulk.push((header.value, end));
-        self.encapsulated |= self.depth == 0 && header.tag == PIXEL_DATA;
+        self.encapsulated |= self.depth == 0 && header.tag() == PIXEL_DATA;
         match odd {
             None => self.draft.source(header.at, end),
             // Offset tables count bytes: making a fragment longer would move the next ones.
             Some((at, _)) if misplaced => {
                 let problem = "a fragment that is not the last has an odd length";
-                return Err(Fault::new(problem, Some(header.tag), at));
+                return Err(Fault::new(problem, Some(header.tag()), at));
             }
             Some((at, len)) => {
                 let length = header.encoding.put_u32(len + 1);
@@ -512,10 +562,10 @@ impl<'p, I: Input> Planner<'p, I> {
         self.in_order(header)?;
         let target = self.target();
         self.draft
-            .element(target, header.tag, vr, value)
+            .element(target, header.tag(), vr, value)
             .ok_or_else(|| {
                 let problem = "the new value is too long for its value representation";
-                Fault::rule(problem, header.tag, header.at)
+                Fault::rule(problem, header.tag(), header.at)
             })
     }
 
@@ -523,7 +573,7 @@ impl<'p, I: Input> Planner<'p, I> {
         self.in_order(header)?;
         let encoding = self.target();
         self.draft.edit(Edit {
-            tag: header.tag,
+            tag: header.tag(),
             vr,
             encoding,
             value,
@@ -535,28 +585,29 @@ impl<'p, I: Input> Planner<'p, I> {
     /// twice or out of order could mean two things to two readers.
     #[inline]
     fn in_order(&mut self, header: &Header) -> Result<(), Fault> {
-        let number = dict::number(header.tag);
+        let number = header.number;
         if self.depth == 0 {
             self.insert_up_to(number)?;
         }
         let Some(level) = self.levels.last_mut() else {
             return Ok(());
         };
-        if level.last.is_some_and(|last| number <= last) {
+        if u64::from(number) < level.least {
             let problem = "an element stands twice or out of order";
-            return Err(Fault::new(problem, Some(header.tag), header.at));
+            return Err(Fault::new(problem, Some(header.tag()), header.at));
         }
-        level.last = Some(number);
+        level.least = u64::from(number) + 1;
         Ok(())
     }
 
     #[inline]
     fn insert_up_to(&mut self, number: u32) -> Result<(), Fault> {
-        while let Some(tag) = self.inserted.as_slice().first().copied() {
-            if dict::number(tag) > number {
+        while self.next_inserted <= number {
+            let Some(tag) = self.inserted.next().copied() else {
                 break;
-            }
-            self.inserted.next();
+            };
+            let next = self.inserted.as_slice().first();
+            self.next_inserted = next.map_or(u32::MAX, |tag| dict::number(*tag));
             let target = self.target();
             method::insert(&mut self.draft, self.policy, target, tag)
                 .ok_or_else(|| Fault::rule("our own text is too long", tag, 0))?;
@@ -570,14 +621,14 @@ fn plain_vr(header: &Header) -> Vr {
     if header.encoding == Encoding::ImplicitLe || header.vr != Vr::UN {
         header.vr
     } else {
-        dict::vr(header.tag).unwrap_or(Vr::UN)
+        dict::vr(header.tag()).unwrap_or(Vr::UN)
     }
 }
 
 /// The VR of a new value: the dictionary's, or that of the wire where the dictionary has none or
 /// leaves a choice.
 fn value_vr(header: &Header) -> Vr {
-    let Some(known) = dict::vr(header.tag) else {
+    let Some(known) = dict::vr(header.tag()) else {
         return header.vr;
     };
     match (known, header.vr) {

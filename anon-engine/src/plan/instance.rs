@@ -10,7 +10,7 @@ use crate::inflate::{self, Inflated};
 use crate::input::{Input, Memory, Windowed};
 use crate::limits::Limits;
 use crate::refusal::Refusal;
-use crate::scan::{Token, Walk};
+use crate::scan::{Header, Token, Walk};
 
 const SOP_INSTANCE: Tag = Tag(0x0008, 0x0018);
 
@@ -58,12 +58,13 @@ fn walk<I: Input>(
     let mut walk = Walk::new(input, begin, syntax.encoding, limits);
     walk.settle()?;
     // Elements stand in ascending order (PS3.5 section 7.1).
-    while let Token::Element(header) = walk.next()? {
-        if header.tag == SOP_INSTANCE && !header.is_undefined() {
+    let mut header = Header::NONE;
+    while walk.next(&mut header)? == Token::Element {
+        if header.tag() == SOP_INSTANCE && !header.is_undefined() {
             let text = uid::text(walk.value(&header)?);
             return Ok((!text.is_empty()).then(|| Phi::new(text)));
         }
-        if header.tag >= SOP_INSTANCE {
+        if header.tag() >= SOP_INSTANCE {
             break;
         }
         walk.pass(&header)?;

@@ -22,7 +22,7 @@ use crate::dict::{Class, Vr};
 
 /// Values of the right VR are not looked at up to this many bytes: with shorter ones planning a CT
 /// slice takes 6 % more instructions.
-const BRIEF: u32 = 64;
+pub(super) const BRIEF: u32 = 64;
 /// Most bytes of one code; PS3.5 says 16.
 const MAX_CODE: usize = 64;
 const STRICT_CODE: usize = 16;

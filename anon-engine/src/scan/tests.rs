@@ -9,38 +9,37 @@ use crate::input::{Memory, Windowed};
 use crate::limits::Limits;
 use crate::scan::Input;
 
-/// All tokens of a walk that enters what it can, and what it ends with.
-fn walked(
-    input: impl Input,
-    encoding: Encoding,
-    in_few_steps: bool,
-) -> (Vec<Token>, Option<Fault>) {
+/// A token, and the header if it is an element.
+type Step = (Token, Option<Header>);
+
+/// All steps of a walk that enters what it can, and what it ends with.
+fn walked(input: impl Input, encoding: Encoding, in_few_steps: bool) -> (Vec<Step>, Option<Fault>) {
     let limits = Limits {
         max_elements: 8,
         ..Limits::default()
     };
     let mut walk = Walk::new(input, 0, encoding, &limits);
-    let mut tokens = Vec::new();
-    let fault = walk_on(&mut walk, &mut tokens, in_few_steps).err();
-    (tokens, fault)
+    let mut steps = Vec::new();
+    let fault = walk_on(&mut walk, &mut steps, in_few_steps).err();
+    (steps, fault)
 }
 
 fn walk_on(
     walk: &mut Walk<impl Input>,
-    tokens: &mut Vec<Token>,
+    steps: &mut Vec<Step>,
     in_few_steps: bool,
 ) -> Result<(), Fault> {
     walk.settle()?;
     loop {
         let mut header = Header::NONE;
         let token = if in_few_steps && walk.brief(&mut header) {
-            Token::Element(header)
+            Token::Element
         } else {
-            walk.next()?
+            walk.next(&mut header)?
         };
-        tokens.push(token);
+        steps.push((token, (token == Token::Element).then_some(header)));
         match token {
-            Token::Element(header) => match walk.shape(&header)? {
+            Token::Element => match walk.shape(&header)? {
                 Shape::Sequence(inner) => walk.enter(&header, inner)?,
                 Shape::Value | Shape::Fragments => walk.pass(&header)?,
             },
@@ -51,7 +50,7 @@ fn walk_on(
 }
 
 /// An element, an item or a delimiter, nearly always well-formed.
-fn piece() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn piece() -> impl Strategy<Value = Vec<u8>> {
     let group = select(vec![
         0_u16, 2, 8, 8, 8, 0x10, 0x20, 0x28, 0x40, 9, 0x7FE0, 0xFFFC, 0xFFFE, 0xFFFE,
     ]);
@@ -99,8 +98,58 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// A well-formed element with the VR that the dictionary has for it, and values that say what they
+/// should not now and then.
+pub(crate) fn element() -> impl Strategy<Value = Vec<u8>> {
+    let kind = select(vec![
+        (0x0008_0016_u32, *b"UI"),
+        (0x0008_0060, *b"CS"),
+        (0x0008_0070, *b"LO"),
+        (0x0010_0010, *b"PN"),
+        (0x0010_1010, *b"AS"),
+        (0x0018_0050, *b"DS"),
+        (0x0020_0013, *b"IS"),
+        (0x0028_0002, *b"US"),
+        (0x0028_0010, *b"US"),
+        (0x7FE0_0001, *b"OV"),
+    ]);
+    let value = select(vec![
+        &b""[..],
+        b"1",
+        b"12",
+        b"12345678",
+        b"\xFE\xFF\x00\xE0\0\0\0\0",
+        b"\xFF\xFE\xE0\x00\0\0\0\0",
+        b"\xFE\xFF\x00\xE0\x09\0\0\0",
+        &[b'x'; 64],
+        &[b'9'; 66],
+    ]);
+    let parts = (kind, value, any::<bool>());
+    parts.prop_map(|((number, letters), value, implicit)| {
+        let [e0, e1, g0, g1] = number.to_le_bytes();
+        let len = u32::try_from(value.len()).expect("short");
+        let mut bytes = vec![g0, g1, e0, e1];
+        match letters {
+            _ if implicit => {}
+            [b'O', _] => {
+                bytes.extend(letters);
+                bytes.extend([0, 0]);
+            }
+            _ => {
+                bytes.extend(letters);
+                bytes.extend(u16::try_from(len).expect("short").to_le_bytes());
+                bytes.extend(value);
+                return bytes;
+            }
+        }
+        bytes.extend(len.to_le_bytes());
+        bytes.extend(value);
+        bytes
+    })
+}
+
 /// A sequence with one item around a piece, whose first element may show another encoding.
-fn sequence() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn sequence() -> impl Strategy<Value = Vec<u8>> {
     (piece(), any::<bool>()).prop_map(|(piece, explicit)| {
         let header: &[u8] = if explicit { b"SQ\0\0" } else { &[] };
         [
@@ -147,10 +196,11 @@ fn the_first_element_of_an_item_is_looked_at_twice() {
     let many = walked(Memory(&bytes), Encoding::ImplicitLe, false);
     let few = walked(Memory(&bytes), Encoding::ImplicitLe, true);
     assert_eq!(few, many);
-    let found = few.0.iter().find_map(|token| match token {
-        Token::Element(header) if header.tag.1 == 0x80 => Some((header.encoding, header.len)),
-        _ => None,
-    });
+    let headers = few.0.iter().filter_map(|(_, header)| *header);
+    let found = headers
+        .filter(|header| header.tag().1 == 0x80)
+        .map(|header| (header.encoding, header.len))
+        .next();
     assert_eq!(found, Some((Encoding::ExplicitLe, 2)));
 }
 
@@ -168,6 +218,6 @@ fn few_steps_are_enough_for_most() {
         walk.pass(&header).expect("a value");
     }
     assert!(!walk.brief(&mut header), "the end");
-    assert_eq!(walk.next(), Ok(Token::End));
+    assert_eq!(walk.next(&mut header), Ok(Token::End));
     assert!(walk.stack.iter().all(|frame| frame.kind == Kind::Root));
 }

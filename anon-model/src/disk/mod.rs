@@ -48,17 +48,25 @@
 //! takes milliseconds after any end. With [`Durability::Relaxed`] a commit waits for the system,
 //! not for the disk: the end of the process loses nothing, a power cut can lose the last commits or
 //! damage the file.
+//!
+//! On a disk that is nearly full a commit of instances fails with [`Remedy::Retry`] while there is
+//! still room for one: 16 MiB and a sixteenth of the file, or a sixteenth of a small disk. Systems
+//! that do not say how much room there is have no such limit. If the disk is full all the same, the
+//! store stops; it is whole, and has to be opened anew.
+//!
+//! [`Remedy::Retry`]: crate::Remedy::Retry
 
 mod backend;
 mod codec;
 mod migrate;
 mod platform;
+mod room;
 mod tables;
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use redb::backends::FileBackend;
 use redb::{ConcurrencyMode, Database, StorageBackend};
@@ -250,7 +258,8 @@ impl DiskStore {
             Durability::Full => builder.create_with_backend(backend)?,
             Durability::Relaxed => builder.create_with_backend(Relaxed(backend))?,
         };
-        Self::with_database(database, identity, options)
+        let path = std::path::absolute(path).map_err(OpenError::Io)?;
+        Self::with_database(database, Some(path), identity, options)
     }
 
     /// Opens a store over storage of the caller's: for simulations. What keeps other processes
@@ -269,16 +278,18 @@ impl DiskStore {
             Durability::Full => builder.create_with_backend(backend)?,
             Durability::Relaxed => builder.create_with_backend(Relaxed(backend))?,
         };
-        Self::with_database(database, identity, options)
+        Self::with_database(database, None, identity, options)
     }
 
+    /// `path` is where the file lies, if it is one.
     fn with_database(
         database: Database,
+        path: Option<PathBuf>,
         identity: Identity,
         options: &DiskOptions,
     ) -> Result<Self, OpenError> {
         migrate::bring_up(&database, tables::prepare)?;
-        let tables = DiskTables::new(Handle::Write(database), options.index_lag)?;
+        let tables = DiskTables::new(Handle::Write(database), options.index_lag)?.at(path);
         let ledger = Ledger::open(tables, identity, Access::Write)?;
         Ok(Self { ledger })
     }

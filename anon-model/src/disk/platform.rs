@@ -28,6 +28,20 @@ pub(super) fn check_access(file: &File) -> Result<(), OpenError> {
     system::check_access(file)
 }
 
+/// Bytes of a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Room {
+    /// What this user may still write.
+    pub(super) free: u64,
+    /// What there is in all.
+    pub(super) whole: u64,
+}
+
+/// The room on the file system that a path lies on; none where that cannot be told.
+pub(super) fn room(path: &Path) -> io::Result<Option<Room>> {
+    system::room(path)
+}
+
 #[cfg(unix)]
 mod unix {
     use std::fs::{File, OpenOptions};
@@ -35,7 +49,15 @@ mod unix {
     use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
     use std::path::Path;
 
-    use super::OpenError;
+    use super::{OpenError, Room};
+
+    pub(super) fn room(path: &Path) -> io::Result<Option<Room>> {
+        let found = rustix::fs::statvfs(path)?;
+        Ok(Some(Room {
+            free: found.f_bavail.saturating_mul(found.f_frsize),
+            whole: found.f_blocks.saturating_mul(found.f_frsize),
+        }))
+    }
 
     pub(super) fn sync_directory_of(path: &Path) -> io::Result<()> {
         let directory = path
@@ -69,7 +91,11 @@ mod elsewhere {
     use std::io;
     use std::path::Path;
 
-    use super::OpenError;
+    use super::{OpenError, Room};
+
+    pub(super) fn room(path: &Path) -> io::Result<Option<Room>> {
+        path.metadata().map(|_| None)
+    }
 
     pub(super) fn sync_directory_of(path: &Path) -> io::Result<()> {
         path.metadata().map(drop)
@@ -127,6 +153,19 @@ mod tests {
             let lost = dir.path().join("missing").join("file");
             let error = (form.sync)(&lost).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::NotFound, "{}", form.name);
+        }
+    }
+
+    #[test]
+    fn both_look_for_room_and_the_system_finds_some() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(elsewhere::room(dir.path()).unwrap(), None);
+        if let Some(found) = system::room(dir.path()).unwrap() {
+            assert!(0 < found.free && found.free <= found.whole, "{found:?}");
+        }
+        for room in [system::room, elsewhere::room] {
+            let error = room(&dir.path().join("missing")).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotFound);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The rows of a ledger in redb.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use redb::{
@@ -11,6 +12,7 @@ use crate::disk::OpenError;
 use crate::disk::codec::{
     Brought, MemberBytes, Row, Run, decode, encode, encode_run, member, member_bytes,
 };
+use crate::disk::room;
 use crate::ledger::key_of;
 use crate::ledger::pending::{Given as NewPair, KeyMap};
 use crate::ledger::records::{
@@ -96,6 +98,8 @@ pub(crate) struct DiskTables {
     read: Arc<Mutex<ReadTail>>,
     /// Ids that may wait in the tail.
     lag: usize,
+    /// Where the file lies whose disk can be full.
+    path: Option<PathBuf>,
 }
 
 /// The newest ids, not in `ids` yet. Writing them there at random places would cost most of a
@@ -196,7 +200,14 @@ impl DiskTables {
             tail: Mutex::new(tail),
             read: Arc::default(),
             lag,
+            path: None,
         })
+    }
+
+    /// In a file at this path.
+    pub(super) fn at(mut self, path: Option<PathBuf>) -> Self {
+        self.path = path;
+        self
     }
 
     /// Writes a batch, and the tail with it once that is long enough.
@@ -272,6 +283,9 @@ impl Tables for DiskTables {
         let Handle::Write(database) = &self.handle else {
             return Err(broken(redb::Error::from(redb::StorageError::PreviousIo)));
         };
+        if batch.instances.values().any(Option::is_some) {
+            self.ready(0)?;
+        }
         let mut write = database.begin_write().map_err(broken)?;
         // The next open is fast after any end only if the last commit saved the allocator's state.
         write.set_quick_repair(true);
@@ -290,6 +304,12 @@ impl Tables for DiskTables {
         drop(ids);
         tail.top = written.top;
         Ok(())
+    }
+
+    fn ready(&self, bytes: u64) -> Result<(), BackendError> {
+        self.path
+            .as_deref()
+            .map_or(Ok(()), |path| room::check(path, bytes))
     }
 
     fn hash_key(&self) -> &[u8; 32] {

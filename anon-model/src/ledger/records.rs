@@ -279,6 +279,11 @@ pub(crate) trait Tables: Send + Sync {
     /// Makes all of a batch durable, or nothing of it.
     fn apply(&self, batch: &Batch) -> Result<(), BackendError>;
 
+    /// Whether a batch with instances would find room after `bytes` more are written beside it.
+    fn ready(&self, _bytes: u64) -> Result<(), BackendError> {
+        Ok(())
+    }
+
     /// The key of the hash over originals and pseudonyms.
     fn hash_key(&self) -> &[u8; 32];
 }

@@ -79,6 +79,10 @@ impl<T: Tables> Ledger<T> {
         }
     }
 
+    pub(crate) fn ready(&self, bytes: u64) -> Result<(), BackendError> {
+        self.tables.ready(bytes)
+    }
+
     pub(crate) fn commit(&self, group: &[NewInstance]) -> Result<Group, BackendError> {
         let edit = |draft: &mut Draft<T::Snapshot>| {
             draft.batch.meta.group += 1;

@@ -29,6 +29,7 @@ const LONG: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 struct Failing {
     inner: Arc<dyn LookupStore>,
+    ready: AtomicU32,
     commit: AtomicU32,
     settle: AtomicU32,
     remedy: Remedy,
@@ -45,6 +46,7 @@ impl Failing {
     fn new(remedy: Remedy) -> Arc<Self> {
         Arc::new(Self {
             inner: world::lookups(),
+            ready: AtomicU32::new(FINE),
             commit: AtomicU32::new(FINE),
             settle: AtomicU32::new(FINE),
             remedy,
@@ -93,6 +95,11 @@ impl LookupStore for Failing {
     fn commit(&self, group: &[NewInstance]) -> Result<Group, BackendError> {
         self.fail(&self.commit)?;
         self.inner.commit(group)
+    }
+    fn ready(&self, bytes: u64) -> Result<(), BackendError> {
+        assert!(bytes > 0, "an output has bytes");
+        self.fail(&self.ready)?;
+        self.inner.ready(bytes)
     }
     fn adopt_studies(
         &self,
@@ -207,6 +214,31 @@ fn a_failed_commit_fails_its_group_and_the_next_one_works() {
         .count() as u64;
     assert_eq!(lookups.totals().expect("memory").instances, stored + 1);
     assert_eq!(world.store.paths().len() as u64, stored + 1);
+}
+
+/// A file that is written first would only take more of the room.
+#[test]
+fn nothing_is_written_while_the_lookups_have_no_room() {
+    let lookups = Failing::new(Remedy::Retry);
+    let disk = SimDisk::new();
+    let options =
+        anon_engine::store::DirectoryStoreOptions::default().with_disk(Arc::new(disk.clone()));
+    let store = Arc::new(DirectoryStore::open("/public", "/tmp", options).expect("it opens"));
+    let quarantine = World::new().quarantine;
+    let engine = Engine::builder(world::policy(), lookups.clone(), store, quarantine);
+    let engine = engine.workers(0).start().expect("an engine starts");
+    lookups.ready.store(FAIL, Ordering::SeqCst);
+    let steps = disk.steps();
+    for _ in 0..2 {
+        let error = engine.process(received(&nth(0))).expect_err("no room");
+        assert!(matches!(error, Error::Lookup(_)), "{error:?}");
+        assert_eq!(error.remedy(), Remedy::Retry);
+    }
+    assert_eq!(disk.steps(), steps);
+    lookups.ready.store(FINE, Ordering::SeqCst);
+    let after = engine.process(received(&nth(0))).expect("there is room");
+    assert_eq!(after.outcome.name(), "stored");
+    assert_eq!(engine.stop(LONG), Stopped::Drained);
 }
 
 /// A copy that was put aside until the commit of the first comes next if that fails.
