@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use anon_engine::{Category, Engine, Error, Receipt, Received, Spool, Spooled};
+use anon_engine::{Arriving, Category, Engine, Error, Receipt, Received, Spool, Spooled};
 use anon_net::{BackendError, Instance, InstanceHandler, Outcome, Remedy};
 
 use super::Fates;
@@ -108,7 +108,12 @@ impl Drop for Waiting<'_> {
 impl InstanceHandler for Intake {
     fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
         let mut wait = self.room.wait();
-        let mut object = Object::new(&self.spool, self.budget.share());
+        let Some(engine) = self.engine.upgrade() else {
+            return Ok(Outcome::OutOfResources);
+        };
+        let arriving = engine.arriving(instance.transfer_syntax.as_str());
+        drop(engine);
+        let mut object = Object::new(arriving, &self.spool, self.budget.share());
         let outcome = match object.read(body, &mut wait) {
             Ok(()) => {
                 let (received, _share) = object.finish().map_err(out_of_room)?;
@@ -188,16 +193,16 @@ enum Broken {
 struct Object<'s> {
     spool: &'s Spool,
     share: Share,
-    bytes: Vec<u8>,
+    arriving: Arriving,
     spooled: Option<Spooled>,
 }
 
 impl<'s> Object<'s> {
-    fn new(spool: &'s Spool, share: Share) -> Self {
+    fn new(arriving: Arriving, spool: &'s Spool, share: Share) -> Self {
         Self {
             spool,
             share,
-            bytes: Vec::new(),
+            arriving,
             spooled: None,
         }
     }
@@ -220,17 +225,17 @@ impl<'s> Object<'s> {
         if let Some(spooled) = &mut self.spooled {
             return write_all(spooled, piece, wait);
         }
-        let len = self.bytes.len() + piece.len();
+        let len = self.arriving.bytes().len() + piece.len();
         if len > self.share.bytes() && !self.grow(len) {
             let mut spooled = with_room(wait, || self.spool.create())?;
-            write_all(&mut spooled, &self.bytes, wait)?;
+            write_all(&mut spooled, self.arriving.bytes(), wait)?;
             write_all(&mut spooled, piece, wait)?;
-            self.bytes = Vec::new();
+            self.arriving.clear();
             self.share.clear();
             self.spooled = Some(spooled);
             return Ok(());
         }
-        self.bytes.extend_from_slice(piece);
+        self.arriving.push(piece);
         Ok(())
     }
 
@@ -241,7 +246,8 @@ impl<'s> Object<'s> {
             .into_iter()
             .find(|room| (len..=OBJECT_BYTES).contains(room) && self.share.grow_to(*room));
         if let Some(room) = granted {
-            self.bytes.reserve_exact(room - self.bytes.len());
+            let more = room - self.arriving.bytes().len();
+            self.arriving.reserve_exact(more);
         }
         granted.is_some()
     }
@@ -249,7 +255,7 @@ impl<'s> Object<'s> {
     fn finish(self) -> io::Result<(Received, Share)> {
         let received = match self.spooled {
             Some(spooled) => Received::spooled(spooled.finish()?),
-            None => Received::part10(self.bytes),
+            None => self.arriving.finish(),
         };
         Ok((received, self.share))
     }

@@ -6,7 +6,8 @@
 //!          fsync of each directory that got a name, once a group     (committer thread)
 //! ```
 //!
-//! A temporary file is its owner's alone until it is published.
+//! A temporary file is its owner's alone until it is published. One of an object that is still
+//! arriving has its pixels first, behind room for the header.
 //!
 //! A directory counts as made only when the name it has in its parent is synced by this process,
 //! also if it was there before: a crash may have left a name that is visible and not durable.
@@ -15,14 +16,16 @@ use std::collections::BTreeSet;
 use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::arriving::PixelsAhead;
 use crate::deidentified::{Deidentified, OutputPath, Segment};
 use crate::disk::{self, Access, CopyError, Disk, Existing, Kind, Made, OsDisk, WriteFile};
 
-use super::{Durability, Staged, Store, StoreError};
+use super::{Begun, Durability, Staged, Store, StoreError};
 
 /// Directories remembered as made and durable. Past this many all are forgotten: the next use of
 /// each costs three calls.
@@ -81,6 +84,25 @@ impl fmt::Debug for DirectoryStore {
         f.debug_struct("DirectoryStore")
             .field("durability", &self.durability)
             .finish_non_exhaustive()
+    }
+}
+
+/// A temporary file of an object that is still arriving.
+struct Draft {
+    path: PathBuf,
+    file: Box<dyn WriteFile>,
+    /// Where its next write begins.
+    place: u64,
+}
+
+impl Draft {
+    fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        if self.place != at {
+            self.file.seek_to(at)?;
+        }
+        self.file.write_all(bytes)?;
+        self.place = at + bytes.len() as u64;
+        Ok(())
     }
 }
 
@@ -154,6 +176,41 @@ impl DirectoryStore {
         written?;
         if self.durability == Durability::Full {
             file.sync().map_err(StoreError::Write)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is missing before and behind what was laid.
+    fn complete(
+        &self,
+        object: &Deidentified<'_>,
+        laid: Range<u64>,
+        draft: &mut Draft,
+    ) -> Result<(), StoreError> {
+        let mut header = self.buffers().pop().unwrap_or_default();
+        header.clear();
+        let mut behind = Vec::new();
+        let mut at = 0;
+        for segment in object.segments() {
+            let bytes = match segment {
+                Segment::Bytes(bytes) => bytes,
+                Segment::File { .. } => return Err(StoreError::Foreign),
+            };
+            let cut = |place: u64| usize::try_from(place.saturating_sub(at)).unwrap_or(usize::MAX);
+            header.extend_from_slice(bytes.get(..cut(laid.start)).unwrap_or(bytes));
+            behind.push(bytes.get(cut(laid.end)..).unwrap_or_default());
+            at += bytes.len() as u64;
+        }
+        // What comes behind first: the file stands there.
+        let mut place = laid.end;
+        for bytes in behind.into_iter().filter(|bytes| !bytes.is_empty()) {
+            draft.write(place, bytes).map_err(StoreError::Write)?;
+            place += bytes.len() as u64;
+        }
+        draft.write(0, &header).map_err(StoreError::Write)?;
+        self.buffers().push(header);
+        if self.durability == Durability::Full {
+            draft.file.sync().map_err(StoreError::Write)?;
         }
         Ok(())
     }
@@ -294,7 +351,11 @@ impl DirectoryStore {
     }
 
     fn remove_temporary(&self, temporary: &Temporary) -> Result<(), StoreError> {
-        match self.disk.remove_file(&temporary.file) {
+        self.remove_file(&temporary.file)
+    }
+
+    fn remove_file(&self, file: &Path) -> Result<(), StoreError> {
+        match self.disk.remove_file(file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::Write(error)),
             _ => Ok(()),
         }
@@ -335,6 +396,52 @@ impl Store for DirectoryStore {
             return Err(error);
         }
         Ok(Staged::new(object.path().clone(), object.len(), temporary))
+    }
+
+    fn begin(&self) -> Result<Option<Begun>, StoreError> {
+        let path = self.temporary();
+        let file = self
+            .disk
+            .create(&path, Access::Private)
+            .map_err(StoreError::Write)?;
+        Ok(Some(Begun::new(Draft {
+            path,
+            file,
+            place: 0,
+        })))
+    }
+
+    fn lay(&self, begun: &mut Begun, pixels: &PixelsAhead<'_>) -> Result<(), StoreError> {
+        let draft = begun.token::<Draft>()?;
+        draft
+            .write(pixels.at(), pixels.bytes())
+            .map_err(StoreError::Write)
+    }
+
+    fn stage_begun(&self, object: &Deidentified<'_>, begun: Begun) -> Result<Staged, StoreError> {
+        let laid = begun.laid();
+        let mut draft = begun.into_token::<Draft>()?;
+        let target = self.target(object.path());
+        let staged = match self.holds(&target, object) {
+            Ok(Some(false)) => Err(StoreError::Occupied),
+            Ok(_) => self.complete(object, laid, &mut draft),
+            Err(error) => Err(error),
+        };
+        let temporary = Temporary {
+            file: draft.path,
+            target,
+        };
+        if let Err(error) = staged {
+            // As in `stage`.
+            let _: Result<(), StoreError> = self.remove_temporary(&temporary);
+            return Err(error);
+        }
+        Ok(Staged::new(object.path().clone(), object.len(), temporary))
+    }
+
+    fn discard_begun(&self, begun: Begun) -> Result<(), StoreError> {
+        let draft = begun.into_token::<Draft>()?;
+        self.remove_file(&draft.path)
     }
 
     fn publish(&self, group: Vec<Staged>) -> Vec<Result<(), StoreError>> {

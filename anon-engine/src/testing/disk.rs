@@ -226,7 +226,8 @@ impl SimDisk {
         state.tree.create(path, Node::file())
     }
 
-    fn append(&self, node: u64, bytes: &[u8]) -> io::Result<()> {
+    /// Writes at `place`, or at the end.
+    fn write(&self, node: u64, place: Option<u64>, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.state();
         let done = state.step(Needs::Space);
         let written = if done.is_ok() {
@@ -236,8 +237,8 @@ impl SimDisk {
         };
         let part = bytes.get(..written).unwrap_or_default();
         if let Some(Node::File(file)) = state.tree.get_mut(node) {
-            let end = file.live.len();
-            file.live.write(end, part);
+            let place = place.unwrap_or(file.live.len());
+            file.live.write(place, part);
         }
         done
     }
@@ -281,6 +282,7 @@ impl Disk for SimDisk {
         Ok(Box::new(SimWriter {
             node: self.make_file(path)?,
             disk: self.clone(),
+            place: None,
         }))
     }
 
@@ -385,11 +387,23 @@ impl Disk for SimDisk {
 struct SimWriter {
     disk: SimDisk,
     node: u64,
+    /// Where the next write begins, if not at the end.
+    place: Option<u64>,
+}
+
+impl SimWriter {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.disk.write(self.node, self.place, bytes)?;
+        if let Some(place) = &mut self.place {
+            *place += bytes.len() as u64;
+        }
+        Ok(())
+    }
 }
 
 impl Write for SimWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.disk.append(self.node, bytes)?;
+        self.put(bytes)?;
         Ok(bytes.len())
     }
 
@@ -409,9 +423,12 @@ impl WriteFile for SimWriter {
                 Err(error) => return Err(CopyError::Read(error)),
             }
         }
-        self.disk
-            .append(self.node, &bytes)
-            .map_err(CopyError::Write)
+        self.put(&bytes).map_err(CopyError::Write)
+    }
+
+    fn seek_to(&mut self, offset: u64) -> io::Result<()> {
+        self.place = Some(offset);
+        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
