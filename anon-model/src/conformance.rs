@@ -19,8 +19,8 @@ use std::ops::ControlFlow;
 
 use crate::{
     AdoptError, AssignError, Assigned, Conflict, Counts, Fingerprint, Group, Identity, LookupStore,
-    Names, NewInstance, PatientPhi, Phi, RulesRecord, SeriesPhi, SiteId, Space, StudyConflict,
-    StudyPhi, StudyRow, Totals, UidRoot, Wanted,
+    Names, NewInstance, PatientPhi, Phi, RulesRecord, SeriesPhi, SeriesRow, SiteId, Space,
+    StudyConflict, StudyPhi, StudyRow, Totals, UidRoot, Wanted,
 };
 
 /// What a case ends with.
@@ -170,6 +170,15 @@ fn conflict(store: &dyn LookupStore, wanted: &Wanted) -> Outcome<Conflict> {
         Err(AssignError::Backend(error)) => Err(error.into()),
         Ok(_) => Err("a contradicting instance was not refused".into()),
     }
+}
+
+fn series_rows(store: &dyn LookupStore, study: &str) -> Outcome<Vec<SeriesRow>> {
+    let mut rows = Vec::new();
+    store.series(study, &mut |row| {
+        rows.push(row);
+        ControlFlow::Continue(())
+    })?;
+    Ok(rows)
 }
 
 fn study_rows(store: &dyn LookupStore) -> Outcome<Vec<StudyRow>> {
@@ -512,6 +521,23 @@ fn rows_of_the_index(store: &dyn LookupStore) -> Outcome {
     assert_eq!(rows[1].study, uid(1));
     assert_eq!(store.study(&uid(1))?.as_ref(), Some(&rows[1]));
     assert_eq!(store.study(&uid(2))?, None, "a series is no study");
+    let series = series_rows(store, &uid(1))?;
+    let brief: Vec<_> = series
+        .iter()
+        .map(|r| (r.series_uid.expose().as_str(), r.instances))
+        .collect();
+    assert_eq!(brief, [("1.2", 1), ("1.4", 1)]);
+    assert_eq!(series[0].series, uid(2));
+    assert_eq!(series[0].phi.modality, Some(phi("CT")));
+    for none in [&*uid(2), "99.99-000001", "no UID"] {
+        assert_eq!(series_rows(store, none)?, [], "{none} is no study");
+    }
+    let mut seen = 0;
+    store.series(&uid(1), &mut |_| {
+        seen += 1;
+        ControlFlow::Break(())
+    })?;
+    assert_eq!(seen, 1, "a visit ends when it is told to");
     let patient = store.patient("99.99-000001")?.ok_or("no patient")?;
     assert_eq!(
         [patient.studies, patient.series, patient.instances],

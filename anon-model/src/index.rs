@@ -144,6 +144,19 @@ pub struct StudyRow {
     pub target: u64,
 }
 
+/// A series of the index, as [`LookupStore::series`](crate::LookupStore::series) shows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SeriesRow {
+    /// The anonymous Series Instance UID.
+    pub series: String,
+    /// The original Series Instance UID.
+    pub series_uid: Phi<String>,
+    /// What was captured of the series.
+    pub phi: SeriesPhi,
+    /// Instances in the index.
+    pub instances: u64,
+}
+
 /// The rules that outputs were made with, as a store keeps them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RulesRecord {

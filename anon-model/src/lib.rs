@@ -100,8 +100,8 @@ pub mod uid;
 pub use disk::{DiskOptions, DiskStore, OpenError};
 pub use error::{BackendError, Remedy};
 pub use index::{
-    GivenStudy, NewInstance, PatientPhi, PatientRow, RulesRecord, SeriesPhi, StudyPhi, StudyRow,
-    Totals,
+    GivenStudy, NewInstance, PatientPhi, PatientRow, RulesRecord, SeriesPhi, SeriesRow, StudyPhi,
+    StudyRow, Totals,
 };
 pub use lookup::{Adopted, Adopting, Deleted, Group, Intent, LookupStore, NotAdopted, Removal};
 pub use memory::MemoryStore;

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use crate::{
     AdoptError, BackendError, GivenStudy, NewInstance, PatientRow, Phi, Pseudonyms, RulesRecord,
-    Space, StudyRow, Totals,
+    SeriesRow, Space, StudyRow, Totals,
 };
 
 /// A committed group whose files are not known to be published, or removed, yet.
@@ -211,6 +211,17 @@ pub trait LookupStore: Pseudonyms {
     /// # Errors
     /// If the store fails.
     fn study(&self, pseudonym: &str) -> Result<Option<StudyRow>, BackendError>;
+
+    /// Shows each series of the study with this anonymous UID, in the order in which their UIDs were
+    /// first met; none if the index does not hold the study.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn series(
+        &self,
+        study: &str,
+        visit: &mut dyn FnMut(SeriesRow) -> ControlFlow<()>,
+    ) -> Result<(), BackendError>;
 
     /// Instances stored of the study with this original UID; 0 if the index does not hold it.
     ///

@@ -130,6 +130,14 @@ macro_rules! delegate {
                 self.ledger.study(pseudonym)
             }
 
+            fn series(
+                &self,
+                study: &str,
+                visit: &mut dyn FnMut($crate::SeriesRow) -> std::ops::ControlFlow<()>,
+            ) -> Result<(), $crate::BackendError> {
+                self.ledger.series(study, visit)
+            }
+
             fn stored_instances(
                 &self,
                 study_uid: &$crate::Phi<String>,

@@ -2,6 +2,7 @@
 //! What they ask of queries and moves is in `query.rs` and `servers.rs`.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use anon_engine::testing::files::{DataSet, Place, Syntax, ct_small};
 use anon_model::{DiskOptions, DiskStore, Identity, LookupStore, Phi};
@@ -164,6 +165,15 @@ fn is_captured(scene: &Scene, object: &DataSet) -> Test<i32> {
     let file = scene.project().join("private/lookup.redb");
     let store = DiskStore::open_read_only(&file, identity, &DiskOptions::default())?;
     let row = store.study(&format!("{ROOT}.1"))?.ok_or("no study")?;
+    let mut series = Vec::new();
+    store.series(&row.study, &mut |row| {
+        series.push(row);
+        ControlFlow::Continue(())
+    })?;
+    let [only] = series.as_slice() else {
+        return Err(format!("{} series", series.len()).into());
+    };
+    assert_eq!((&*only.series, only.instances), (&*format!("{ROOT}.2"), 1));
     let (patient, study) = (&row.patient_phi, &row.phi);
     let shown = |value: &Option<Phi<String>>| value.as_ref().map(|value| value.expose().clone());
     for (what, tag, found) in [
@@ -196,6 +206,17 @@ fn is_captured(scene: &Scene, object: &DataSet) -> Test<i32> {
             Tag(0x0020, 0x000D),
             Some(row.study_uid.expose().clone()),
         ),
+        (
+            "series UID",
+            Tag(0x0020, 0x000E),
+            Some(only.series_uid.expose().clone()),
+        ),
+        (
+            "series description",
+            Tag(0x0008, 0x103E),
+            shown(&only.phi.description),
+        ),
+        ("modality", Tag(0x0008, 0x0060), shown(&only.phi.modality)),
     ] {
         assert_eq!(found, Some(text(object, tag)), "{what}");
     }

@@ -6,7 +6,8 @@ use crate::ledger::Ledger;
 use crate::ledger::fault::Fault;
 use crate::ledger::records::{IntentRecord, PairId, Snapshot, StudyRecord, Tables};
 use crate::{
-    BackendError, Group, Intent, PatientRow, Phi, Removal, RulesRecord, Space, StudyRow, Totals,
+    BackendError, Group, Intent, PatientRow, Phi, Removal, RulesRecord, SeriesRow, Space, StudyRow,
+    Totals,
 };
 
 /// Rows read at once: bounds the memory of a visit.
@@ -203,6 +204,38 @@ impl<T: Tables> Ledger<T> {
         match self.durable_id(&snapshot, Space::Uid, pseudonym)? {
             Some(id) => self.study_row(&snapshot, id),
             None => Ok(None),
+        }
+    }
+
+    pub(crate) fn series(
+        &self,
+        study: &str,
+        visit: &mut dyn FnMut(SeriesRow) -> ControlFlow<()>,
+    ) -> Result<(), BackendError> {
+        let (snapshot, _) = self.view()?;
+        let Some(study) = self.durable_id(&snapshot, Space::Uid, study)? else {
+            return Ok(());
+        };
+        let mut after = None;
+        loop {
+            let page = snapshot.series_of(study, after, PAGE)?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after = Some(*last);
+            for id in page {
+                let record = snapshot.series(id)?.ok_or(Fault::Dangling)?;
+                let pair = snapshot.pair(id)?.ok_or(Fault::Dangling)?;
+                let row = SeriesRow {
+                    series: self.pair_name(id, &pair)?,
+                    series_uid: pair.original,
+                    phi: record.phi,
+                    instances: record.instances,
+                };
+                if visit(row).is_break() {
+                    return Ok(());
+                }
+            }
         }
     }
 

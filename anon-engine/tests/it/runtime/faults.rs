@@ -16,7 +16,7 @@ use anon_engine::{
 use anon_model::{
     AdoptError, Adopted, Adopting, AssignError, Assigned, BackendError, Counts, Deleted,
     GivenStudy, Group, Intent, LookupStore, NewInstance, NotAdopted, PatientRow, Phi, Pseudonyms,
-    Removal, RulesRecord, Space, StudyRow, Totals, Wanted,
+    Removal, RulesRecord, SeriesRow, Space, StudyRow, Totals, Wanted,
 };
 use anon_script::rules::{Action, Element, Method, Rules};
 use dicom_core::{Tag, VR};
@@ -145,6 +145,13 @@ impl LookupStore for Failing {
     }
     fn study(&self, pseudonym: &str) -> Result<Option<StudyRow>, BackendError> {
         self.inner.study(pseudonym)
+    }
+    fn series(
+        &self,
+        study: &str,
+        visit: &mut dyn FnMut(SeriesRow) -> ControlFlow<()>,
+    ) -> Result<(), BackendError> {
+        self.inner.series(study, visit)
     }
     fn stored_instances(&self, study: &Phi<String>) -> Result<u64, BackendError> {
         self.inner.stored_instances(study)
