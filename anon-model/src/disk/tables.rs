@@ -12,7 +12,7 @@ use crate::disk::OpenError;
 use crate::disk::codec::{
     Brought, MemberBytes, Row, Run, decode, encode, encode_run, member, member_bytes,
 };
-use crate::disk::room;
+use crate::disk::room::Watch;
 use crate::ledger::key_of;
 use crate::ledger::pending::{Given as NewPair, KeyMap};
 use crate::ledger::records::{
@@ -98,8 +98,8 @@ pub(crate) struct DiskTables {
     read: Arc<Mutex<ReadTail>>,
     /// Ids that may wait in the tail.
     lag: usize,
-    /// Where the file lies whose disk can be full.
-    path: Option<PathBuf>,
+    /// Of the disk on which the file lies, if it is one.
+    room: Option<Watch>,
 }
 
 /// The newest ids, not in `ids` yet. Writing them there at random places would cost most of a
@@ -200,13 +200,13 @@ impl DiskTables {
             tail: Mutex::new(tail),
             read: Arc::default(),
             lag,
-            path: None,
+            room: None,
         })
     }
 
     /// In a file at this path.
     pub(super) fn at(mut self, path: Option<PathBuf>) -> Self {
-        self.path = path;
+        self.room = path.map(Watch::new);
         self
     }
 
@@ -307,9 +307,7 @@ impl Tables for DiskTables {
     }
 
     fn ready(&self, bytes: u64) -> Result<(), BackendError> {
-        self.path
-            .as_deref()
-            .map_or(Ok(()), |path| room::check(path, bytes))
+        self.room.as_ref().map_or(Ok(()), |room| room.check(bytes))
     }
 
     fn hash_key(&self) -> &[u8; 32] {
