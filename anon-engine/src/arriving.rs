@@ -293,6 +293,10 @@ fn look(core: &Core, bytes: &[u8], encoding: Encoding, layout: &mut Layout) -> L
     if core.poison().is_some() || core.lookups.has_instance(&instance).unwrap_or(true) {
         return Look::Never;
     }
+    // The room that is left to the lookups is not for this, either.
+    if core.lookups.ready(pixels.end).is_err() {
+        return Look::Never;
+    }
     match core.store.begin() {
         Ok(Some(begun)) => Look::Laying(Laying {
             begun,

@@ -10,10 +10,13 @@ use anon_engine::testing::disk::{SimDisk, Survive};
 use anon_engine::testing::files::{DataSet, Place, Syntax, ct_slice, encapsulated};
 use anon_engine::{
     Arriving, Begun, Deidentified, DirectoryStore, Durability, Engine, Error, MemoryQuarantine,
-    Outcome, OutputPath, PixelsAhead, Quarantine, Receipt, Received, Staged, Store, StoreError,
+    Outcome, OutputPath, PixelsAhead, Quarantine, Receipt, Received, Remedy, Staged, Store,
+    StoreError,
 };
+use anon_model::LookupStore;
 use dicom_core::{Tag, VR};
 
+use super::faults::{FAIL, FINE, Failing};
 use super::world::{self, SERIES_UID, changed};
 
 const BURNED_IN: Tag = Tag(0x0028, 0x0301);
@@ -93,6 +96,10 @@ fn directory_store(disk: &SimDisk, durability: Durability) -> DirectoryStore {
 
 impl Scene {
     fn new(durability: Durability) -> Self {
+        Self::over(durability, world::lookups())
+    }
+
+    fn over(durability: Durability, lookups: Arc<dyn LookupStore>) -> Self {
         let disk = SimDisk::new();
         let store = Arc::new(Watched {
             inner: directory_store(&disk, durability),
@@ -101,8 +108,7 @@ impl Scene {
             discarded: AtomicUsize::new(0),
         });
         let quarantine = Arc::new(MemoryQuarantine::new());
-        let (policy, lookups) = (world::policy(), world::lookups());
-        let engine = Engine::builder(policy, lookups, store.clone(), quarantine.clone());
+        let engine = Engine::builder(world::policy(), lookups, store.clone(), quarantine.clone());
         let engine = engine.workers(0).start().expect("an engine");
         Self {
             disk,
@@ -114,7 +120,11 @@ impl Scene {
 
     /// With enough objects of a series stored that the next one's pixels are laid.
     fn warm(durability: Durability) -> Self {
-        let scene = Self::new(durability);
+        Self::new(durability).warmed()
+    }
+
+    fn warmed(self) -> Self {
+        let scene = self;
         for n in WARM {
             stored(&scene.send(&Sent::of(&slice(n)), 60_000));
         }
@@ -398,6 +408,34 @@ fn a_full_disk_is_no_matter_while_an_object_arrives() {
             break;
         }
     }
+}
+
+/// What is left to the lookups on a full disk is not taken by pixels, and who waits for room holds
+/// none.
+#[test]
+fn nothing_is_laid_while_the_lookups_have_no_room() {
+    let lookups = Failing::new(Remedy::Retry);
+    let scene = Scene::over(Durability::Relaxed, lookups.clone()).warmed();
+    let sent = Sent::of(&slice(3));
+    for no_room_before in [0, 300_000] {
+        let mut arriving = scene.arriving(&sent);
+        let (before, after) = sent.bytes.split_at(no_room_before);
+        before.chunks(65_524).for_each(|piece| arriving.push(piece));
+        assert_eq!(scene.temporary(), usize::from(no_room_before > 0));
+        lookups.ready.store(FAIL, Ordering::SeqCst);
+        after.chunks(65_524).for_each(|piece| arriving.push(piece));
+        let laid = usize::from(no_room_before > 0);
+        assert_eq!(scene.temporary(), laid, "{no_room_before}");
+        let mut tries = 0;
+        let result = scene.engine.process_again(arriving.finish(), &mut |_| {
+            tries += 1;
+            assert_eq!(scene.temporary(), 0, "{no_room_before}: it waits for room");
+            tries < 3
+        });
+        assert_eq!((tries, result.is_err()), (3, true), "{no_room_before}");
+        lookups.ready.store(FINE, Ordering::SeqCst);
+    }
+    stored(&scene.send(&sent, 65_524));
 }
 
 /// At each step of the disk the power goes.

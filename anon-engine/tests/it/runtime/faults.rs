@@ -27,23 +27,23 @@ const LONG: Duration = Duration::from_mins(1);
 
 /// A lookup store that fails when it is told to.
 #[derive(Debug)]
-struct Failing {
+pub(super) struct Failing {
     inner: Arc<dyn LookupStore>,
-    ready: AtomicU32,
+    pub(super) ready: AtomicU32,
     commit: AtomicU32,
     settle: AtomicU32,
     remedy: Remedy,
 }
 
-const FINE: u32 = 0;
-const FAIL: u32 = 1;
+pub(super) const FINE: u32 = 0;
+pub(super) const FAIL: u32 = 1;
 const PANIC: u32 = 2;
 /// Stands still until it is told something else.
 const HOLD: u32 = 3;
 const FAIL_ONCE: u32 = 4;
 
 impl Failing {
-    fn new(remedy: Remedy) -> Arc<Self> {
+    pub(super) fn new(remedy: Remedy) -> Arc<Self> {
         Arc::new(Self {
             inner: world::lookups(),
             ready: AtomicU32::new(FINE),
