@@ -24,4 +24,4 @@ cat >"$STATE/qrscp.ini" <<INI
     log_identifier: False
 $(for node in $KNOWN; do printf '[%s]\n    address: 127.0.0.1\n    port: %s\n' "${node%=*}" "${node#*=}"; done)
 INI
-become "$VENV/bin/python" -m pynetdicom qrscp --quiet --config "$STATE/qrscp.ini" "$@"
+become "$VENV/bin/python" "$(dirname "${BASH_SOURCE[0]}")/qrscp.py" --quiet --config "$STATE/qrscp.ini" "$@"
