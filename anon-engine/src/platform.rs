@@ -47,6 +47,21 @@ pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     portable::rename_new(from, to)
 }
 
+/// Makes a file without a name on the file system of a directory, where there are such files.
+pub(crate) fn create_unnamed(dir: &Path) -> io::Result<File> {
+    unnamed::create(dir)
+}
+
+/// Gives a file of [`create_unnamed`] a name, never that of something that is there.
+pub(crate) fn give_name(file: &File, path: &Path) -> io::Result<()> {
+    unnamed::give_name(file, path)
+}
+
+/// Makes ready for so many open files beside this one. An error if there may not be as many.
+pub(crate) fn keep_open(file: &File, more: usize) -> io::Result<()> {
+    unnamed::keep_open(file, more)
+}
+
 /// Makes the names in a directory durable. Systems without such a call make them durable when they
 /// like.
 pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
@@ -223,14 +238,14 @@ mod linux {
     use std::os::unix::fs::OpenOptionsExt;
     use std::path::Path;
 
-    use rustix::fs::{CWD, RenameFlags, copy_file_range, renameat_with};
+    use rustix::fs::{CWD, OFlags, RenameFlags, copy_file_range, renameat_with};
     use rustix::io::Errno;
 
     use super::CopyError;
 
     /// Opening a FIFO does not wait for a writer.
     pub(super) fn do_not_wait(options: &mut OpenOptions) {
-        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+        options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
     }
 
     /// What is left to copy when the kernel can do no more of it: nothing, or the rest.
@@ -273,6 +288,66 @@ mod linux {
             error,
             Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM
         )
+    }
+}
+
+/// Files that have no name in any directory until they are given one (`O_TMPFILE`, open(2)).
+#[cfg(target_os = "linux")]
+mod unnamed {
+    use std::fs::{File, OpenOptions};
+    use std::io;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::OpenOptionsExt;
+    use std::path::Path;
+
+    use rustix::fs::{AtFlags, CWD, OFlags, linkat};
+    use rustix::io::{Errno, fcntl_dupfd_cloexec};
+
+    pub(super) fn create(dir: &Path) -> io::Result<File> {
+        let flags = OFlags::TMPFILE.bits().cast_signed();
+        let mut options = OpenOptions::new();
+        options.write(true).custom_flags(flags).open(dir)
+    }
+
+    /// By way of /proc where it cannot be done by the file alone: before Linux 6.10 that took a
+    /// privilege.
+    pub(super) fn give_name(file: &File, path: &Path) -> io::Result<()> {
+        match linkat(file, "", CWD, path, AtFlags::EMPTY_PATH) {
+            // The directory is missing, or this may not be done.
+            Err(Errno::NOENT) => give_name_by_proc(file, path),
+            result => Ok(result?),
+        }
+    }
+
+    pub(super) fn give_name_by_proc(file: &File, path: &Path) -> io::Result<()> {
+        let at = format!("/proc/self/fd/{}", file.as_raw_fd());
+        Ok(linkat(CWD, at, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+    }
+
+    /// The table of open files grows here, once. Else each thread that finds it full waits, several
+    /// times, until all processors know of the larger one.
+    pub(super) fn keep_open(file: &File, more: usize) -> io::Result<()> {
+        let last = i32::try_from(more).map_err(io::Error::other)?;
+        Ok(fcntl_dupfd_cloexec(file, last).map(drop)?)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod unnamed {
+    use std::fs::File;
+    use std::io;
+    use std::path::Path;
+
+    pub(super) fn create(_: &Path) -> io::Result<File> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(super) fn give_name(_: &File, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(super) fn keep_open(_: &File, _: usize) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 
@@ -521,6 +596,30 @@ mod tests {
                 };
                 assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{name}");
             }
+        }
+    }
+
+    /// What is no Linux has neither.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn both_ways_give_a_name_that_is_free() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, give) in [
+            ("by itself", unnamed::give_name as fn(&File, &Path) -> _),
+            ("by /proc", unnamed::give_name_by_proc),
+        ] {
+            let Ok(mut file) = create_unnamed(dir.path()) else {
+                return;
+            };
+            file.write_all(b"text").unwrap();
+            let path = dir.path().join(name.replace('/', "-"));
+            let missing = give(&file, &path.join("missing")).unwrap_err();
+            assert_eq!(missing.kind(), io::ErrorKind::NotFound, "{name}");
+            give(&file, &path).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), b"text", "{name}");
+            let taken = give(&create_unnamed(dir.path()).unwrap(), &path).unwrap_err();
+            assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists, "{name}");
+            assert_eq!(std::fs::read(&path).unwrap(), b"text", "{name}");
         }
     }
 

@@ -87,6 +87,16 @@ pub trait WriteFile: Write + Send {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    /// Gives a file of [`Disk::create_unnamed`] a name on its file system, in one step.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] if the name is taken; [`io::ErrorKind::NotFound`] if its
+    /// directory is missing; [`io::ErrorKind::Unsupported`], as by default, if the file has a name.
+    fn give_name(&mut self, path: &Path) -> io::Result<()> {
+        let _ = path;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Makes what was written survive a power cut. The name of the file is not covered: see
     /// [`Disk::sync_dir`].
     ///
@@ -125,6 +135,29 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] if the name is taken.
     fn create(&self, path: &Path, access: Access) -> io::Result<Box<dyn WriteFile>>;
+
+    /// How many files without a name, of so many, can be held open on the file system of a directory,
+    /// beside all else that is open. A file may come and go in the directory to find that out.
+    ///
+    /// 0, as by default, if they cannot be made here or not be given a name later.
+    ///
+    /// # Errors
+    /// If what came to find that out cannot go.
+    fn unnamed_files(&self, dir: &Path, wanted: usize) -> io::Result<usize> {
+        let _ = (dir, wanted);
+        Ok(0)
+    }
+
+    /// Makes a file without a name on the file system of a directory, and opens it for writing.
+    /// Nobody else can open it, and it is gone when it is dropped, unless
+    /// [`WriteFile::give_name`] names it: then others may read it as the umask says.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::Unsupported`], as by default, if this file system has no such files.
+    fn create_unnamed(&self, dir: &Path) -> io::Result<Box<dyn WriteFile>> {
+        let _ = dir;
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Opens a file for reading.
     ///

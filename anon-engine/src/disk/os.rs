@@ -49,7 +49,29 @@ impl Disk for OsDisk {
         if access == Access::Private {
             platform::private_file(&mut options);
         }
-        Ok(Box::new(OsFile(options.open(path)?)))
+        Ok(Box::new(OsFile {
+            file: options.open(path)?,
+            is_named: true,
+        }))
+    }
+
+    fn unnamed_files(&self, dir: &Path, wanted: usize) -> io::Result<usize> {
+        let probe = dir.join("named");
+        let is_possible = platform::create_unnamed(dir).is_ok_and(|file| {
+            platform::keep_open(&file, wanted).is_ok() && platform::give_name(&file, &probe).is_ok()
+        });
+        if !is_possible {
+            return Ok(0);
+        }
+        fs::remove_file(&probe)?;
+        Ok(wanted)
+    }
+
+    fn create_unnamed(&self, dir: &Path) -> io::Result<Box<dyn WriteFile>> {
+        Ok(Box::new(OsFile {
+            file: platform::create_unnamed(dir)?,
+            is_named: false,
+        }))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
@@ -110,15 +132,18 @@ impl Disk for OsDisk {
     }
 }
 
-struct OsFile(File);
+struct OsFile {
+    file: File,
+    is_named: bool,
+}
 
 impl Write for OsFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        self.file.write(bytes)
     }
 
     fn write_vectored(&mut self, parts: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.0.write_vectored(parts)
+        self.file.write_vectored(parts)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -128,15 +153,24 @@ impl Write for OsFile {
 
 impl WriteFile for OsFile {
     fn append_range(&mut self, source: &File, offset: u64, len: u64) -> Result<(), CopyError> {
-        platform::append_range(source, offset, len, &mut self.0)
+        platform::append_range(source, offset, len, &mut self.file)
     }
 
     fn seek_to(&mut self, offset: u64) -> io::Result<()> {
-        self.0.seek(SeekFrom::Start(offset)).map(drop)
+        self.file.seek(SeekFrom::Start(offset)).map(drop)
+    }
+
+    fn give_name(&mut self, path: &Path) -> io::Result<()> {
+        if self.is_named {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        platform::give_name(&self.file, path)?;
+        self.is_named = true;
+        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 }
 

@@ -6,25 +6,28 @@
 //!          fsync of each directory that got a name, once a group     (committer thread)
 //! ```
 //!
+//! With [`Durability::Relaxed`] nothing is synced, and a staged file has no name at all where the
+//! disk has such files: publishing gives it one.
+//!
 //! A temporary file is its owner's alone until it is published. One of an object that is still
 //! arriving has its pixels first, behind room for the header.
 //!
 //! A directory counts as made only when the name it has in its parent is synced by this process,
 //! also if it was there before: a crash may have left a name that is visible and not durable.
 
-use std::collections::BTreeSet;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::arriving::PixelsAhead;
 use crate::deidentified::{Deidentified, OutputPath, Segment};
 use crate::disk::{self, Access, CopyError, Disk, Existing, Kind, Made, OsDisk, WriteFile};
 
+use super::own::Own;
+use super::temporary::{Open, Temporaries, Temporary};
 use super::{Begun, Durability, Staged, Store, StoreError};
 
 /// Directories remembered as made and durable. Past this many all are forgotten: the next use of
@@ -71,10 +74,10 @@ impl DirectoryStoreOptions {
 pub struct DirectoryStore {
     disk: Arc<dyn Disk>,
     public: PathBuf,
-    tmp: PathBuf,
+    temporaries: Temporaries,
     durability: Durability,
-    next: AtomicU64,
     known: Mutex<HashSet<PathBuf>>,
+    own: Own,
     /// Buffers for the writing threads, used again and again.
     buffers: Mutex<Vec<Vec<u8>>>,
 }
@@ -89,8 +92,7 @@ impl fmt::Debug for DirectoryStore {
 
 /// A temporary file of an object that is still arriving.
 struct Draft {
-    path: PathBuf,
-    file: Box<dyn WriteFile>,
+    open: Open,
     /// Where its next write begins.
     place: u64,
 }
@@ -98,17 +100,17 @@ struct Draft {
 impl Draft {
     fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
         if self.place != at {
-            self.file.seek_to(at)?;
+            self.open.file.seek_to(at)?;
         }
-        self.file.write_all(bytes)?;
+        self.open.file.write_all(bytes)?;
         self.place = at + bytes.len() as u64;
         Ok(())
     }
 }
 
-/// A temporary file, and where it is to go.
-struct Temporary {
-    file: PathBuf,
+/// A file that is staged, and where it is to go.
+struct Waiting {
+    file: Temporary,
     target: PathBuf,
 }
 
@@ -124,18 +126,21 @@ impl DirectoryStore {
         tmp: impl Into<PathBuf>,
         options: DirectoryStoreOptions,
     ) -> Result<Self, StoreError> {
-        let store = Self {
-            disk: options.disk,
-            public: public.into(),
-            tmp: tmp.into(),
-            durability: options.durability,
-            next: AtomicU64::new(0),
-            known: Mutex::default(),
-            buffers: Mutex::default(),
-        };
-        store.prepare().map_err(StoreError::Write)?;
-        match store.disk.same_file_system(&store.public, &store.tmp) {
-            Ok(true) => Ok(store),
+        let DirectoryStoreOptions { durability, disk } = options;
+        let public = public.into();
+        prepare(&*disk, &public, durability).map_err(StoreError::Write)?;
+        let temporaries = Temporaries::open(Arc::clone(&disk), tmp.into(), durability)
+            .map_err(StoreError::Write)?;
+        match disk.same_file_system(&public, temporaries.dir()) {
+            Ok(true) => Ok(Self {
+                disk,
+                public,
+                temporaries,
+                durability,
+                known: Mutex::default(),
+                own: Own::default(),
+                buffers: Mutex::default(),
+            }),
             Ok(false) => Err(StoreError::OtherFileSystem),
             Err(error) => Err(StoreError::Read(error)),
         }
@@ -146,38 +151,23 @@ impl DirectoryStore {
         &self.public
     }
 
-    fn prepare(&self) -> io::Result<()> {
-        let disk = &*self.disk;
-        disk::create_dirs(disk, &self.public, Access::Shared)?;
-        disk::create_dirs(disk, &self.tmp, Access::Private)?;
-        if self.durability == Durability::Full {
-            disk::sync_ancestors(disk, &self.public)?;
-        }
-        disk::empty_dir(disk, &self.tmp).map(drop)
-    }
-
-    fn temporary(&self) -> PathBuf {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        self.tmp.join(format!("{number}.dcm"))
-    }
-
     fn target(&self, path: &OutputPath) -> PathBuf {
         path.below(&self.public)
     }
 
-    fn write(&self, object: &Deidentified<'_>, temporary: &Path) -> Result<(), StoreError> {
-        let mut file = self
-            .disk
-            .create(temporary, Access::Private)
-            .map_err(StoreError::Write)?;
+    fn write(&self, object: &Deidentified<'_>, file: &mut dyn WriteFile) -> Result<(), StoreError> {
         let mut buffer = self.buffers().pop().unwrap_or_default();
-        let written = write_segments(object, &mut buffer, &mut *file);
+        let written = write_segments(object, &mut buffer, file);
         self.buffers().push(buffer);
         written?;
-        if self.durability == Durability::Full {
-            file.sync().map_err(StoreError::Write)?;
+        self.sync_file(file)
+    }
+
+    fn sync_file(&self, file: &mut dyn WriteFile) -> Result<(), StoreError> {
+        match self.durability {
+            Durability::Full => file.sync().map_err(StoreError::Write),
+            Durability::Relaxed => Ok(()),
         }
-        Ok(())
     }
 
     /// Writes what is missing before and behind what was laid.
@@ -209,16 +199,18 @@ impl DirectoryStore {
         }
         draft.write(0, &header).map_err(StoreError::Write)?;
         self.buffers().push(header);
-        if self.durability == Durability::Full {
-            draft.file.sync().map_err(StoreError::Write)?;
-        }
-        Ok(())
+        self.sync_file(&mut *draft.open.file)
     }
 
     /// As many as threads have written at once.
     fn buffers(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
         // Whatever is in a buffer, it is emptied before it is used.
         self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether another object stands at `path`.
+    fn is_occupied(&self, path: &Path, object: &Deidentified<'_>) -> Result<bool, StoreError> {
+        Ok(!self.own.is_free(path) && self.holds(path, object)? == Some(false))
     }
 
     /// True if the file at `path` has the bytes of `object`; none if there is no file.
@@ -252,8 +244,9 @@ impl DirectoryStore {
         for part in [patient, study, series] {
             let child = dir.join(part);
             if !self.is_known(&child) && !group.made.contains(&child) {
-                let (Made::Created | Made::AlreadyThere) =
-                    self.disk.create_dir(&child, Access::Shared)?;
+                if self.disk.create_dir(&child, Access::Shared)? == Made::Created {
+                    self.own.made(&child);
+                }
                 group.directories.insert(dir);
                 group.made.insert(child.clone());
             }
@@ -281,30 +274,33 @@ impl DirectoryStore {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         // The directories above may be gone as well.
         known.retain(|path| !path.starts_with(dir) && !dir.starts_with(path));
+        self.own.forget(dir);
     }
 
-    /// Renames one object into its place.
+    /// Brings one object into its place.
     fn place(
         &self,
         path: &OutputPath,
-        temporary: &Temporary,
+        waiting: &mut Waiting,
         group: &mut Touched,
     ) -> Result<(), StoreError> {
-        let Temporary { file, target } = temporary;
-        self.disk.share(file).map_err(StoreError::Write)?;
+        let Waiting { file, target } = waiting;
         let mut retried = false;
         loop {
             self.make_directories(path, group)
                 .map_err(StoreError::Write)?;
-            match self.disk.rename(file, target, Existing::Keep) {
+            let placed = self.temporaries.place(file, target);
+            self.own.taken(target);
+            match placed {
                 Ok(()) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    if !self.same(file, target).map_err(StoreError::Read)? {
+                    let file = self.temporaries.named(file).map_err(StoreError::Write)?;
+                    if !self.same(&file, target).map_err(StoreError::Read)? {
                         return Err(StoreError::Occupied);
                     }
                     return self
                         .disk
-                        .rename(file, target, Existing::Replace)
+                        .rename(&file, target, Existing::Replace)
                         .map_err(StoreError::Write);
                 }
                 // Somebody removed a directory that we made: make it again, once.
@@ -350,15 +346,10 @@ impl DirectoryStore {
             .collect()
     }
 
-    fn remove_temporary(&self, temporary: &Temporary) -> Result<(), StoreError> {
-        self.remove_file(&temporary.file)
-    }
-
-    fn remove_file(&self, file: &Path) -> Result<(), StoreError> {
-        match self.disk.remove_file(file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::Write(error)),
-            _ => Ok(()),
-        }
+    fn remove(&self, temporary: Temporary) -> Result<(), StoreError> {
+        self.temporaries
+            .remove(temporary)
+            .map_err(StoreError::Write)
     }
 }
 
@@ -382,33 +373,26 @@ impl Touched {
 
 impl Store for DirectoryStore {
     fn stage(&self, object: &Deidentified<'_>) -> Result<Staged, StoreError> {
-        let temporary = Temporary {
-            file: self.temporary(),
-            target: self.target(object.path()),
-        };
-        if self.holds(&temporary.target, object)? == Some(false) {
+        let target = self.target(object.path());
+        if self.is_occupied(&target, object)? {
             return Err(StoreError::Occupied);
         }
-        if let Err(error) = self.write(object, &temporary.file) {
+        let mut open = self.temporaries.create().map_err(StoreError::Write)?;
+        let written = self.write(object, &mut *open.file);
+        let file = open.close();
+        if let Err(error) = written {
             // What cannot be removed now is removed when the store is opened again; the failure to
             // write says more than the failure to clear up.
-            let _: Result<(), StoreError> = self.remove_temporary(&temporary);
+            let _: Result<(), StoreError> = self.remove(file);
             return Err(error);
         }
-        Ok(Staged::new(object.path().clone(), object.len(), temporary))
+        let waiting = Waiting { file, target };
+        Ok(Staged::new(object.path().clone(), object.len(), waiting))
     }
 
     fn begin(&self) -> Result<Option<Begun>, StoreError> {
-        let path = self.temporary();
-        let file = self
-            .disk
-            .create(&path, Access::Private)
-            .map_err(StoreError::Write)?;
-        Ok(Some(Begun::new(Draft {
-            path,
-            file,
-            place: 0,
-        })))
+        let open = self.temporaries.create().map_err(StoreError::Write)?;
+        Ok(Some(Begun::new(Draft { open, place: 0 })))
     }
 
     fn lay(&self, begun: &mut Begun, pixels: &PixelsAhead<'_>) -> Result<(), StoreError> {
@@ -422,26 +406,24 @@ impl Store for DirectoryStore {
         let laid = begun.laid();
         let mut draft = begun.into_token::<Draft>()?;
         let target = self.target(object.path());
-        let staged = match self.holds(&target, object) {
-            Ok(Some(false)) => Err(StoreError::Occupied),
-            Ok(_) => self.complete(object, laid, &mut draft),
+        let staged = match self.is_occupied(&target, object) {
+            Ok(true) => Err(StoreError::Occupied),
+            Ok(false) => self.complete(object, laid, &mut draft),
             Err(error) => Err(error),
         };
-        let temporary = Temporary {
-            file: draft.path,
-            target,
-        };
+        let file = draft.open.close();
         if let Err(error) = staged {
             // As in `stage`.
-            let _: Result<(), StoreError> = self.remove_temporary(&temporary);
+            let _: Result<(), StoreError> = self.remove(file);
             return Err(error);
         }
-        Ok(Staged::new(object.path().clone(), object.len(), temporary))
+        let waiting = Waiting { file, target };
+        Ok(Staged::new(object.path().clone(), object.len(), waiting))
     }
 
     fn discard_begun(&self, begun: Begun) -> Result<(), StoreError> {
         let draft = begun.into_token::<Draft>()?;
-        self.remove_file(&draft.path)
+        self.remove(draft.open.close())
     }
 
     fn publish(&self, group: Vec<Staged>) -> Vec<Result<(), StoreError>> {
@@ -449,11 +431,11 @@ impl Store for DirectoryStore {
         let placed: Vec<Result<PathBuf, StoreError>> = group
             .into_iter()
             .map(|staged| {
-                let (path, temporary) = staged.into_parts::<Temporary>()?;
-                match self.place(&path, &temporary, &mut touched) {
-                    Ok(()) => Ok(temporary.target),
+                let (path, mut waiting) = staged.into_parts::<Waiting>()?;
+                match self.place(&path, &mut waiting, &mut touched) {
+                    Ok(()) => Ok(waiting.target),
                     Err(error) => {
-                        let _: Result<(), StoreError> = self.remove_temporary(&temporary);
+                        let _: Result<(), StoreError> = self.remove(waiting.file);
                         Err(error)
                     }
                 }
@@ -474,8 +456,8 @@ impl Store for DirectoryStore {
     }
 
     fn discard(&self, staged: Staged) -> Result<(), StoreError> {
-        let (_, temporary) = staged.into_parts()?;
-        self.remove_temporary(&temporary)
+        let (_, waiting) = staged.into_parts::<Waiting>()?;
+        self.remove(waiting.file)
     }
 
     fn contains(&self, path: &OutputPath) -> Result<bool, StoreError> {
@@ -546,6 +528,14 @@ impl DirectoryStore {
             };
         }
         if full { disk.sync_dir(patient) } else { Ok(()) }
+    }
+}
+
+fn prepare(disk: &dyn Disk, public: &Path, durability: Durability) -> io::Result<()> {
+    disk::create_dirs(disk, public, Access::Shared)?;
+    match durability {
+        Durability::Full => disk::sync_ancestors(disk, public),
+        Durability::Relaxed => Ok(()),
     }
 }
 

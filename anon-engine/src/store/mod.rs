@@ -14,6 +14,8 @@
 
 mod directory;
 mod memory;
+mod own;
+mod temporary;
 
 use std::any::Any;
 use std::fmt;

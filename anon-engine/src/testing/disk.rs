@@ -78,6 +78,8 @@ struct State {
     steps: u64,
     reads: u64,
     listed: Vec<PathBuf>,
+    unnamed: usize,
+    all_are_named: bool,
     fault: Option<Fault>,
     mounts: Vec<PathBuf>,
 }
@@ -112,6 +114,11 @@ impl State {
         }
     }
 
+    fn add_unnamed(&mut self) -> u64 {
+        self.unnamed += 1;
+        self.tree.add(Node::file())
+    }
+
     fn device(&self, path: &Path) -> usize {
         let mounts = self.mounts.iter().enumerate();
         let under = mounts.filter(|(_, mount)| path.starts_with(mount));
@@ -129,6 +136,13 @@ impl SimDisk {
         Self::default()
     }
 
+    /// An empty disk where each file has a name from the beginning.
+    pub fn with_names_only() -> Self {
+        let disk = Self::new();
+        disk.state().all_are_named = true;
+        disk
+    }
+
     /// Steps that were taken: operations that change or sync something.
     pub fn steps(&self) -> u64 {
         self.state().steps
@@ -142,6 +156,11 @@ impl SimDisk {
     /// The directories whose names were listed, in order.
     pub fn listed(&self) -> Vec<PathBuf> {
         self.state().listed.clone()
+    }
+
+    /// Files that are open and have no name.
+    pub fn unnamed(&self) -> usize {
+        self.state().unnamed
     }
 
     /// Cuts the power at a step, counted from 1. A write at that step is half done; everything
@@ -182,6 +201,7 @@ impl SimDisk {
         let left = State {
             tree: state.tree.after(survive),
             mounts: state.mounts.clone(),
+            all_are_named: state.all_are_named,
             ..State::default()
         };
         Self {
@@ -283,6 +303,24 @@ impl Disk for SimDisk {
             node: self.make_file(path)?,
             disk: self.clone(),
             place: None,
+            is_named: true,
+        }))
+    }
+
+    fn unnamed_files(&self, _: &Path, wanted: usize) -> io::Result<usize> {
+        let all_are_named = self.state().all_are_named;
+        Ok(if all_are_named { 0 } else { wanted })
+    }
+
+    fn create_unnamed(&self, dir: &Path) -> io::Result<Box<dyn WriteFile>> {
+        let mut state = self.state();
+        state.step(Needs::Space)?;
+        state.tree.find(dir).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Box::new(SimWriter {
+            node: state.add_unnamed(),
+            disk: self.clone(),
+            place: None,
+            is_named: false,
         }))
     }
 
@@ -389,6 +427,7 @@ struct SimWriter {
     node: u64,
     /// Where the next write begins, if not at the end.
     place: Option<u64>,
+    is_named: bool,
 }
 
 impl SimWriter {
@@ -398,6 +437,16 @@ impl SimWriter {
             *place += bytes.len() as u64;
         }
         Ok(())
+    }
+}
+
+impl Drop for SimWriter {
+    fn drop(&mut self) {
+        if !self.is_named {
+            let mut state = self.disk.state();
+            state.tree.drop_unnamed(self.node);
+            state.unnamed -= 1;
+        }
     }
 }
 
@@ -428,6 +477,18 @@ impl WriteFile for SimWriter {
 
     fn seek_to(&mut self, offset: u64) -> io::Result<()> {
         self.place = Some(offset);
+        Ok(())
+    }
+
+    fn give_name(&mut self, path: &Path) -> io::Result<()> {
+        if self.is_named {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let mut state = self.disk.state();
+        state.step(Needs::Space)?;
+        state.tree.link(self.node, path)?;
+        state.unnamed -= 1;
+        self.is_named = true;
         Ok(())
     }
 

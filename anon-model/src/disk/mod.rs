@@ -362,13 +362,16 @@ fn create(path: &Path, identity: &Identity, options: &DiskOptions) -> Result<(),
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(OpenError::Io(error)),
         _ => {}
     }
-    let backend = FileBackend::new(open_file(&new)?)?;
-    let full = options.clone().with_durability(Durability::Full);
+    let file = open_file(&new)?;
+    let backend = FileBackend::new(file.try_clone().map_err(OpenError::Io)?)?;
+    // One sync of the whole, before it gets its name.
+    let relaxed = options.clone().with_durability(Durability::Relaxed);
     drop(DiskStore::open_with_backend(
         backend,
         identity.clone(),
-        &full,
+        &relaxed,
     )?);
+    file.sync_all().map_err(OpenError::Io)?;
     std::fs::rename(&new, path).map_err(OpenError::Io)?;
     platform::sync_directory_of(path).map_err(OpenError::Io)
 }

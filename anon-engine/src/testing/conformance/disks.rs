@@ -15,7 +15,8 @@ pub fn check_disk(disk: &dyn Disk, dir: &Path) -> Result<(), Breach> {
     directories(disk, dir)?;
     files(disk, dir)?;
     renames(disk, dir)?;
-    leftovers(disk, dir)
+    leftovers(disk, dir)?;
+    unnamed(disk, dir)
 }
 
 fn kind_of<T>(result: io::Result<T>) -> Option<io::ErrorKind> {
@@ -140,4 +141,55 @@ fn leftovers(disk: &dyn Disk, dir: &Path) -> Result<(), Breach> {
         kind_of(none) == Some(io::ErrorKind::NotFound),
         "a removed directory is listed",
     )
+}
+
+/// As many as it says, and none that it does not speak of.
+fn unnamed(disk: &dyn Disk, dir: &Path) -> Result<(), Breach> {
+    let (one, other) = (dir.join("one"), dir.join("other"));
+    write(disk, &one, b"text")?;
+    let mut plain = disk
+        .create(&other, Access::Private)
+        .or_breach("a file is not made")?;
+    let twice = plain.give_name(&dir.join("third"));
+    ensure(
+        kind_of(twice) == Some(io::ErrorKind::Unsupported),
+        "a file has two names",
+    )?;
+    disk.remove_file(&other).or_breach("a file stays")?;
+    let count = disk
+        .unnamed_files(dir, 2)
+        .or_breach("unnamed_files fails")?;
+    ensure(count <= 2, "there may be more than were asked for")?;
+    let mut held = Vec::new();
+    for _ in 0..count {
+        let mut file = disk
+            .create_unnamed(dir)
+            .or_breach("a file without a name is not made")?;
+        file.write_all(b"new")
+            .or_breach("a file without a name is not written")?;
+        held.push(file);
+    }
+    let names = disk.list(dir).or_breach("a directory is not listed")?;
+    ensure(names.count() == 1, "a file without a name has one")?;
+    drop(held.pop());
+    for mut file in held {
+        let kept = file.give_name(&one);
+        ensure(
+            kind_of(kept) == Some(io::ErrorKind::AlreadyExists),
+            "a file is replaced by one without a name",
+        )?;
+        let nowhere = file.give_name(&dir.join("no/deep"));
+        ensure(
+            kind_of(nowhere) == Some(io::ErrorKind::NotFound),
+            "a file gets a name in no directory",
+        )?;
+        file.write_all(b"er")
+            .or_breach("a file cannot be written after its name was refused")?;
+        file.give_name(&other)
+            .or_breach("a file does not get a name")?;
+        ensure(read(disk, &other)? == b"newer", "a file has other bytes")?;
+        disk.remove_file(&other).or_breach("a file stays")?;
+    }
+    ensure(read(disk, &one)? == b"text", "another file has other bytes")?;
+    disk.remove_file(&one).or_breach("a file stays")
 }

@@ -85,15 +85,31 @@ impl Tree {
     }
 
     pub(super) fn create(&mut self, path: &Path, node: Node) -> io::Result<u64> {
+        self.link(self.next, path)?;
+        Ok(self.add(node))
+    }
+
+    /// Makes a node that has no name.
+    pub(super) fn add(&mut self, node: Node) -> u64 {
         let number = self.next;
+        self.next += 1;
+        self.nodes.insert(number, node);
+        number
+    }
+
+    /// Drops a node that has no name.
+    pub(super) fn drop_unnamed(&mut self, number: u64) {
+        self.nodes.remove(&number);
+    }
+
+    /// Gives a node a name.
+    pub(super) fn link(&mut self, number: u64, path: &Path) -> io::Result<()> {
         let (dir, name) = self.parent_mut(path)?;
         if dir.live.contains_key(&name) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         dir.live.insert(name, number);
-        self.next += 1;
-        self.nodes.insert(number, node);
-        Ok(number)
+        Ok(())
     }
 
     pub(super) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {

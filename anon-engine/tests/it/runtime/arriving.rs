@@ -161,7 +161,7 @@ impl Scene {
     }
 
     fn temporary(&self) -> usize {
-        self.disk.files(Path::new("/tmp")).len()
+        self.disk.files(Path::new("/tmp")).len() + self.disk.unnamed()
     }
 }
 

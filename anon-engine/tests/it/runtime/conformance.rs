@@ -55,10 +55,12 @@ fn directory_store_on_the_file_system() {
 #[test]
 fn directory_store_in_simulation() {
     for durability in BOTH {
-        holds(check_store(&|| {
-            let disk: Arc<dyn Disk> = Arc::new(SimDisk::new());
-            directory_store(&disk, Path::new("/project"), durability)
-        }));
+        for make in [SimDisk::new, SimDisk::with_names_only] {
+            holds(check_store(&|| {
+                let disk: Arc<dyn Disk> = Arc::new(make());
+                directory_store(&disk, Path::new("/project"), durability)
+            }));
+        }
     }
 }
 
@@ -104,6 +106,7 @@ fn disks() {
     let dir = tempfile::tempdir().expect("a directory");
     holds(check_disk(&OsDisk::new(), dir.path()));
     holds(check_disk(&SimDisk::new(), Path::new("/")));
+    holds(check_disk(&SimDisk::with_names_only(), Path::new("/")));
 }
 
 #[test]

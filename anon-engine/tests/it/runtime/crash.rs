@@ -391,8 +391,8 @@ fn again(
 }
 
 /// The whole import, uninterrupted: its steps, its readings, and what it makes.
-fn whole(durability: Durability) -> (u64, u64, BTreeSet<Vec<String>>) {
-    let disk = SimDisk::new();
+fn whole(new_disk: fn() -> SimDisk, durability: Durability) -> (u64, u64, BTreeSet<Vec<String>>) {
+    let disk = new_disk();
     let project = open(&disk, durability).expect("a new project opens");
     let receipts = import(&project);
     let outcomes: Vec<_> = receipts.iter().map(world::outcome).collect();
@@ -418,11 +418,11 @@ fn interrupted(disk: &SimDisk, durability: Durability) -> Receipts {
     open(disk, durability).map_or_else(|_| Receipts::new(), |project| import(&project))
 }
 
-fn power_cuts(durability: Durability, survive: impl Fn(u64) -> Survive) {
-    let (steps, _, made) = whole(durability);
+fn power_cuts(new_disk: fn() -> SimDisk, durability: Durability, survive: impl Fn(u64) -> Survive) {
+    let (steps, _, made) = whole(new_disk, durability);
     assert!(steps > 100, "{steps} steps are too few to mean anything");
     for step in 1..=steps {
-        let disk = SimDisk::new();
+        let disk = new_disk();
         disk.cut_power_at(step);
         let receipts = interrupted(&disk, durability);
         let context = format!("{durability:?}, cut at {step} of {steps}");
@@ -437,29 +437,31 @@ fn power_cuts(durability: Durability, survive: impl Fn(u64) -> Survive) {
 
 #[test]
 fn a_power_cut_at_any_step_that_loses_what_was_not_synced() {
-    power_cuts(Durability::Full, |_| Survive::Synced);
+    power_cuts(SimDisk::new, Durability::Full, |_| Survive::Synced);
 }
 
 #[test]
 fn a_power_cut_at_any_step_that_keeps_some_of_it() {
-    power_cuts(Durability::Full, Survive::Mixed);
+    power_cuts(SimDisk::new, Durability::Full, Survive::Mixed);
 }
 
 #[test]
 fn a_kill_at_any_step_when_durable() {
-    power_cuts(Durability::Full, |_| Survive::Written);
+    power_cuts(SimDisk::new, Durability::Full, |_| Survive::Written);
 }
 
 #[test]
 fn a_kill_at_any_step_when_relaxed() {
-    power_cuts(Durability::Relaxed, |_| Survive::Written);
+    for new_disk in [SimDisk::new, SimDisk::with_names_only] {
+        power_cuts(new_disk, Durability::Relaxed, |_| Survive::Written);
+    }
 }
 
 /// A kill, then a power cut at each step of what follows: what recovery calls published must be
 /// durable by then.
 #[test]
 fn a_power_cut_after_a_kill() {
-    let (steps, _, made) = whole(Durability::Full);
+    let (steps, _, made) = whole(SimDisk::new, Durability::Full);
     for step in (steps / 3..=steps).step_by(5) {
         let disk = SimDisk::new();
         disk.cut_power_at(step);
@@ -486,8 +488,13 @@ fn a_power_cut_after_a_kill() {
 /// One operation fails, the program goes on as it can, and is then started anew.
 #[test]
 fn an_error_at_any_step() {
-    for durability in [Durability::Full, Durability::Relaxed] {
-        let (steps, reads, made) = whole(durability);
+    let cases: [(fn() -> SimDisk, Durability); 3] = [
+        (SimDisk::new, Durability::Full),
+        (SimDisk::new, Durability::Relaxed),
+        (SimDisk::with_names_only, Durability::Relaxed),
+    ];
+    for (new_disk, durability) in cases {
+        let (steps, reads, made) = whole(new_disk, durability);
         let faults = (1..=steps).flat_map(|step| {
             let kinds = [
                 io::ErrorKind::StorageFull,
@@ -498,7 +505,7 @@ fn an_error_at_any_step() {
             [(step, Some(kind)), (step, None)]
         });
         for (step, kind) in faults {
-            let disk = SimDisk::new();
+            let disk = new_disk();
             match kind {
                 Some(kind) => disk.fail_at(step, kind),
                 None => disk.fill_up_at(step),
@@ -514,7 +521,7 @@ fn an_error_at_any_step() {
             );
         }
         for reading in (1..=reads).step_by(3) {
-            let disk = SimDisk::new();
+            let disk = new_disk();
             disk.fail_read_at(reading);
             let receipts = interrupted(&disk, durability);
             disk.repair();

@@ -131,6 +131,54 @@ fn a_large_file_is_copied_in_ranges_to_the_same_bytes() {
     }
 }
 
+/// A directory that the store made itself is not looked into before an object is staged: whatever
+/// somebody put there is found when it is published.
+#[test]
+fn somebody_elses_file_in_a_directory_of_ours_stays() {
+    for durability in [Durability::Full, Durability::Relaxed] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let run = |root: &str| {
+            let root = dir.path().join(root);
+            let options = DirectoryStoreOptions::default().with_durability(durability);
+            let store = DirectoryStore::open(root.join("public"), root.join("tmp"), options);
+            let world = World::new();
+            let quarantine: Arc<dyn Quarantine> = world.quarantine.clone();
+            let store = Arc::new(store.expect("it opens"));
+            let lookups = world.lookups.clone();
+            let engine = Engine::builder(world::policy(), lookups, store, quarantine);
+            let engine = engine.workers(0).start().expect("an engine starts");
+            (root, world, engine)
+        };
+        let path_of = |engine: &Engine, n| match engine.process(world::received(&nth(n))) {
+            Ok(receipt) => match receipt.outcome {
+                Outcome::Stored { path, .. } => path.to_path_buf(),
+                other => panic!("{other:?}"),
+            },
+            Err(error) => panic!("{error:?}"),
+        };
+        let (_, _, before) = run("before");
+        let (first, second) = (path_of(&before, 0), path_of(&before, 1));
+        assert_eq!(first.parent(), second.parent(), "one series");
+        let (root, world, engine) = run("after");
+        assert_eq!(path_of(&engine, 0), first);
+        let public = root.join("public");
+        let theirs = write(&public, second.to_str().expect("text"), b"theirs");
+        let refused = engine.process(world::received(&nth(1)));
+        assert!(
+            matches!(refused, Err(Error::Store(StoreError::Occupied))),
+            "{durability:?}: {refused:?}"
+        );
+        let again = engine
+            .process(world::received(&nth(1)))
+            .expect("an outcome");
+        assert_eq!(again.outcome.name(), "quarantined", "{durability:?}");
+        assert_eq!(std::fs::read(&theirs).expect("theirs"), b"theirs");
+        assert_eq!(world.lookups.totals().expect("memory").instances, 1);
+        let temporary = std::fs::read_dir(root.join("tmp")).expect("a directory");
+        assert_eq!(temporary.count(), 0, "{durability:?}");
+    }
+}
+
 /// A store that lets somebody write to the source while it stages.
 #[derive(Debug)]
 struct Meddler {
