@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::archive::{Archive, Manners};
 use crate::hand_over::{MANY, Standing};
 use crate::serving::{STORED, Serving, item, scu, statuses, text};
+use crate::shared::servers::port;
 use crate::support::{Ran, Scene, Test, finish, mode};
 
 const SECONDARY_CAPTURE: &str = "1.2.840.10008.5.1.4.1.1.7";
@@ -43,7 +44,7 @@ fn studies(patients: std::ops::RangeInclusive<u32>) -> Vec<DataSet> {
 
 /// A port at which nobody listens.
 fn nobody() -> Test<String> {
-    let port = free_port()?;
+    let port = port::free()?;
     Ok(format!("ARCHIVE@127.0.0.1:{port}"))
 }
 
@@ -461,7 +462,7 @@ fn retrieve_by_move_at_each_level_beside_serve() -> Test {
 fn retrieve_brings_its_own_receiver() -> Test {
     let scene = made()?;
     let archive = Archive::start(Manners::default(), studies(1..=2))?;
-    let port = free_port()?;
+    let port = port::free()?;
     scene
         .json(&["config", "set", "scp.port", &port.to_string()])?
         .exits(0);
@@ -742,7 +743,7 @@ fn a_signal_in_the_middle_cancels_in_order() -> Test {
             };
             let port = match &serving {
                 Some(serving) => serving.port,
-                None => free_port()?,
+                None => port::free()?,
             };
             scene
                 .json(&["config", "set", "scp.port", &port.to_string()])?
@@ -787,12 +788,6 @@ fn a_signal_in_the_middle_cancels_in_order() -> Test {
 
 fn words(args: &[String]) -> Vec<&str> {
     args.iter().map(String::as_str).collect()
-}
-
-/// A port that is free now.
-fn free_port() -> Test<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    Ok(listener.local_addr()?.port())
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::ticket::Ticket;
 use super::{AddressRange, Service};
 use crate::Supported;
 use crate::association::ul::Acceptor;
+use crate::error::Rejection;
 
 /// How long the listener rests when the system has no more sockets or threads.
 const REST: Duration = Duration::from_millis(100);
@@ -112,8 +113,43 @@ fn attend(shared: &Shared, stream: TcpStream, ticket: &Ticket) {
                 .serve_with(&mut association, peer, &ticket.pulse);
         }
         Err(error) => {
-            let refusal = ticket.cut().unwrap_or_else(|| Refusal::from(error));
+            let refusal = why(Refusal::from(error), ticket.cut());
             shared.refused(ticket.peer, refusal);
+        }
+    }
+}
+
+/// Of what a connection ended with, and what we cut it for, if we did: what it ended for.
+fn why(ended: Refusal, cut: Option<Refusal>) -> Refusal {
+    match (ended, cut) {
+        // The word for one that comes while we cut.
+        (Refusal::Rejected(Rejection::Congestion), Some(cut)) => cut,
+        // It was told this before.
+        (Refusal::Rejected(_), _) => ended,
+        (_, cut) => cut.unwrap_or(ended),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rejection_stays_what_it_was_when_all_is_stopped() {
+        use Refusal::{Crowded, Lost, Rejected, Silent, Stopped};
+        let title = Rejected(Rejection::CalledTitle);
+        let congestion = Rejected(Rejection::Congestion);
+        for (ended, cut, expected) in [
+            (title, None, title),
+            (title, Some(Stopped), title),
+            (title, Some(Crowded), title),
+            (congestion, None, congestion),
+            (congestion, Some(Stopped), Stopped),
+            (Lost, Some(Crowded), Crowded),
+            (Lost, None, Lost),
+            (Silent, Some(Stopped), Stopped),
+        ] {
+            assert_eq!(why(ended, cut), expected, "{ended:?}, {cut:?}");
         }
     }
 }
