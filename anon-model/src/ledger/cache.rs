@@ -7,9 +7,12 @@ const WAYS: usize = 4;
 const WAYS_U8: u8 = 4;
 
 /// A set-associative cache: a key may stand in one of four places, and a new key pushes out the
-/// oldest there. No lists, no allocation after the first, no bookkeeping on a hit.
+/// oldest there. No lists, one allocation, at the first entry, no bookkeeping on a hit.
 pub(crate) struct Cache<V> {
+    /// None, or `count` of them.
     sets: Vec<Set<V>>,
+    /// A power of two.
+    count: usize,
 }
 
 #[derive(Clone)]
@@ -21,13 +24,9 @@ struct Set<V> {
 impl<V: Copy> Cache<V> {
     /// A cache of about this many entries.
     pub(crate) fn new(entries: usize) -> Self {
-        let sets = (entries / WAYS).next_power_of_two().max(1);
-        let empty = Set {
-            entries: [None; WAYS],
-            next: 0,
-        };
         Self {
-            sets: vec![empty; sets],
+            sets: Vec::new(),
+            count: (entries / WAYS).next_power_of_two(),
         }
     }
 
@@ -36,7 +35,7 @@ impl<V: Copy> Cache<V> {
         let [low, high] = [key, key >> 64].map(|part| part & u128::from(u64::MAX));
         let folded = u64::try_from(low ^ high.rotate_left(20) & u128::from(u64::MAX)).unwrap_or(0);
         let mixed = folded.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-        let place = usize::try_from(mixed).unwrap_or(0) & (self.sets.len() - 1);
+        let place = usize::try_from(mixed).unwrap_or(0) & (self.count - 1);
         self.sets.get_mut(place)
     }
 
@@ -50,6 +49,13 @@ impl<V: Copy> Cache<V> {
     }
 
     pub(crate) fn insert(&mut self, key: u128, value: V) {
+        if self.sets.is_empty() {
+            let empty = Set {
+                entries: [None; WAYS],
+                next: 0,
+            };
+            self.sets.resize(self.count, empty);
+        }
         let Some(set) = self.set(key) else { return };
         let same = set
             .entries
@@ -79,6 +85,7 @@ mod tests {
     #[test]
     fn holds_the_newest_and_stays_small() {
         let mut cache = Cache::new(8);
+        assert_eq!(cache.get(0), None);
         for key in 0..1000 {
             cache.insert(key, key * 2);
             assert_eq!(cache.get(key), Some(key * 2), "key {key}");

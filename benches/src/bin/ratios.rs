@@ -5,10 +5,11 @@
 //! cargo run --release -p anon-benches --bin ratios                the sizes of the promises
 //! ```
 //!
-//! Files go below `ANON_BENCH_DIR`, or the system's directory for temporary files (about 1.5 GB
-//! with `--quick`, 40 GB without), and are removed at the end. Times are the best of the runs, each
-//! into a fresh directory, with the runs of one tree in turn. Imports run in processes of their
-//! own, so that each has its own peak memory.
+//! Files go below `ANON_BENCH_DIR`, or the system's directory for temporary files (about 0.5 GB
+//! with `--quick`, 4 GB without), and are removed at the end. Times are the best of the runs, each
+//! into a fresh directory, with the runs of one tree in turn. What a run made is removed before the
+//! next begins: a disk that fills up for the first time is slower now and then, for whoever is at
+//! it. Imports run in processes of their own, so that each has its own peak memory.
 
 #![expect(clippy::print_stdout, reason = "a report for a terminal")]
 
@@ -317,27 +318,23 @@ fn time_tree(directory: &Path, tree: &Tree, runs: usize) -> anyhow::Result<Times
         full: Duration::MAX,
         peak_kib: 0,
     };
+    let fresh = directory.join(format!("{}-copy", tree.name));
     // The first copy also warms the cache; it is not counted.
-    baseline::cp_r(&tree.root, &directory.join(format!("{}-warm", tree.name)))?;
-    for run in 0..runs {
-        let fresh = |kind: &str| directory.join(format!("{}-{kind}-{run}", tree.name));
+    timed(&fresh, || Ok(baseline::cp_r(&tree.root, &fresh)?))?;
+    for _ in 0..runs {
         let mut peak = 0;
         times.cp = times
             .cp
-            .min(timed(|| Ok(baseline::cp_r(&tree.root, &fresh("cp"))?))?);
-        times.relaxed = times.relaxed.min(timed(|| {
-            peak = peak.max(import_in_child(tree, &fresh("relaxed"), "relaxed")?);
+            .min(timed(&fresh, || Ok(baseline::cp_r(&tree.root, &fresh)?))?);
+        times.relaxed = times.relaxed.min(timed(&fresh, || {
+            peak = peak.max(import_in_child(tree, &fresh, "relaxed")?);
             Ok(())
         })?);
-        times.copy_durable = times.copy_durable.min(timed(|| {
-            Ok(baseline::copy_durable(
-                &tree.root,
-                &fresh("durable"),
-                THREADS,
-            )?)
+        times.copy_durable = times.copy_durable.min(timed(&fresh, || {
+            Ok(baseline::copy_durable(&tree.root, &fresh, THREADS)?)
         })?);
-        times.full = times.full.min(timed(|| {
-            peak = peak.max(import_in_child(tree, &fresh("full"), "full")?);
+        times.full = times.full.min(timed(&fresh, || {
+            peak = peak.max(import_in_child(tree, &fresh, "full")?);
             Ok(())
         })?);
         times.peak_kib = times.peak_kib.max(peak);
@@ -345,12 +342,15 @@ fn time_tree(directory: &Path, tree: &Tree, runs: usize) -> anyhow::Result<Times
     Ok(times)
 }
 
-/// The time of one run, begun when the system has written what earlier runs left to it.
-fn timed(run: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Duration> {
+/// The time of one run that makes `fresh`, which goes afterwards. It begins when the system has
+/// written what earlier runs left to it.
+fn timed(fresh: &Path, run: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Duration> {
     ensure!(Command::new("sync").status()?.success(), "sync failed");
     let start = Instant::now();
     run()?;
-    Ok(start.elapsed())
+    let time = start.elapsed();
+    fs::remove_dir_all(fresh)?;
+    Ok(time)
 }
 
 /// Imports in a process of its own; returns its peak memory in KiB.
