@@ -5,8 +5,8 @@
 //! without one     in no directory                ── give it a name ──► public/…
 //! ```
 //!
-//! A file without a name costs the file system half of what a name in `tmp` and a rename cost, which
-//! is most of what a small object costs at all. But it must be held open, so there are a few at a
+//! A file without a name costs a good third less than a name in `tmp`, a mode and a rename, which
+//! are most of what a small object costs at all. But it must be held open, so there are a few at a
 //! time, and only where a power cut may take what was published last.
 
 use std::io;
