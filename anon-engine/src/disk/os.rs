@@ -58,7 +58,9 @@ impl Disk for OsDisk {
     fn unnamed_files(&self, dir: &Path, wanted: usize) -> io::Result<usize> {
         let probe = dir.join("named");
         let is_possible = platform::create_unnamed(dir).is_ok_and(|file| {
-            platform::keep_open(&file, wanted).is_ok() && platform::give_name(&file, &probe).is_ok()
+            // As many again stay for all else that this process opens.
+            platform::keep_open(&file, 2 * wanted).is_ok()
+                && platform::give_name(&file, &probe).is_ok()
         });
         if !is_possible {
             return Ok(0);
