@@ -7,6 +7,8 @@
 #[path = "../../../anon-net/tests/shared/mod.rs"]
 mod shared;
 
+mod settling;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::num::NonZeroUsize;
@@ -24,6 +26,7 @@ use anon_net::service::{FileMeta, GetRequest, Scu, Target, Timeouts};
 use anon_net::testing::MemoryHandler;
 use anon_net::{Node, Uid};
 
+use settling::Settling;
 use shared::Test;
 use shared::servers::corpus::{Corpus, Instance};
 use shared::servers::{Kind, Server, Setup};
@@ -63,7 +66,7 @@ fn archives_pass_the_suite() -> Test {
         conformance::check(|| {
             let server = kind.start(&Setup::default());
             let server = server.expect("it starts").expect("it is installed");
-            let sink = sink(&server).expect("a sink");
+            let sink = Settling::new(sink(&server).expect("a sink"), &server);
             let mut running = running.lock().expect("the servers");
             running.clear();
             running.push(server);

@@ -144,27 +144,12 @@ fn a_server_that_cannot_start_is_an_error() -> Test {
     }
 }
 
-/// Processes of a group, the leader's number being the group's (proc(5), field 5 of stat).
-#[cfg(target_os = "linux")]
-fn group(leader: u32) -> Test<usize> {
-    let mut found = 0;
-    for entry in std::fs::read_dir("/proc")? {
-        let stat = std::fs::read_to_string(entry?.path().join("stat")).unwrap_or_default();
-        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-        let mut fields = fields.split_whitespace();
-        // A zombie is gone but for its name.
-        let running = fields.next().is_some_and(|state| state != "Z");
-        let of_group = fields.nth(1).is_some_and(|it| it.parse() == Ok(leader));
-        found += usize::from(running && of_group);
-    }
-    Ok(found)
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn nothing_is_left_of_a_stopped_server() -> Test {
     use std::time::Duration;
 
+    use crate::shared::servers::process::group;
     use crate::shared::wait;
 
     for kind in [
@@ -181,10 +166,13 @@ fn nothing_is_left_of_a_stopped_server() -> Test {
         // Someone is connected: dcmqrscp has forked a child.
         let connected = TcpStream::connect(address)?;
         let state = server.directory().to_path_buf();
-        assert!(group(pid)? >= 2, "{kind:?}: the server and its watcher");
+        assert!(
+            group(pid)?.len() >= 2,
+            "{kind:?}: the server and its watcher"
+        );
         drop(server);
         wait::until("the group is gone", Duration::from_secs(5), || {
-            Ok(group(pid)? == 0)
+            Ok(group(pid)?.is_empty())
         })?;
         assert!(TcpStream::connect(address).is_err(), "{kind:?} listens");
         assert!(!state.exists(), "{kind:?}: its directory is there");

@@ -203,6 +203,15 @@ pub(crate) struct Server {
     directory: tempfile::TempDir,
 }
 
+/// A test that fails shows what its servers said.
+impl Drop for Server {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{:?} printed:\n{}", self.kind, self.log());
+        }
+    }
+}
+
 impl Server {
     pub(crate) fn title(&self) -> &'static str {
         self.kind.title()

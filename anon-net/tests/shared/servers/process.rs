@@ -49,3 +49,25 @@ impl Drop for Process {
         let _ = child.wait();
     }
 }
+
+/// The names of what runs in a process group, which is called as its leader (proc(5), fields 2, 3 and 5 of
+/// stat).
+#[cfg(target_os = "linux")]
+pub(crate) fn group(leader: u32) -> Test<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let stat = std::fs::read_to_string(entry?.path().join("stat")).unwrap_or_default();
+        let Some((name, fields)) = stat.rsplit_once(')') else {
+            continue;
+        };
+        let mut fields = fields.split_whitespace();
+        // A zombie is gone but for its name.
+        let running = fields.next().is_some_and(|state| state != "Z");
+        let of_group = fields.nth(1).is_some_and(|it| it.parse() == Ok(leader));
+        if running && of_group {
+            let name = name.split_once('(').map_or("", |(_, name)| name);
+            found.push(name.to_owned());
+        }
+    }
+    Ok(found)
+}
