@@ -18,9 +18,12 @@
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
+use std::mem;
 use std::ops::Range;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ScopedJoinHandle};
 
 use crate::arriving::PixelsAhead;
 use crate::deidentified::{Deidentified, OutputPath, Segment};
@@ -33,6 +36,10 @@ use super::{Begun, Durability, Staged, Store, StoreError};
 /// Directories remembered as made and durable. Past this many all are forgotten: the next use of
 /// each costs three calls.
 const KNOWN_DIRECTORIES: usize = 16_384;
+
+/// Objects that are worth a thread of their own when a group is published: a thread costs as much as a
+/// few names.
+const WORTH_A_THREAD: usize = 32;
 
 /// How a [`DirectoryStore`] is opened.
 #[derive(Debug, Clone)]
@@ -318,6 +325,49 @@ impl DirectoryStore {
         }
     }
 
+    /// Brings a group into its places. A large one by two threads: whoever stages more has to wait for
+    /// this sooner or later.
+    fn place_all(&self, mut group: Vec<Staged>) -> (Vec<Result<PathBuf, StoreError>>, Touched) {
+        if group.len() < 2 * WORTH_A_THREAD {
+            return self.place_each(group);
+        }
+        let rest = Mutex::new(group.split_off(cut(&group)));
+        let place_rest = || {
+            let mut rest = rest.lock().unwrap_or_else(PoisonError::into_inner);
+            self.place_each(mem::take(&mut *rest))
+        };
+        let ((mut placed, mut touched), (others, theirs)) = thread::scope(|scope| {
+            let helper = thread::Builder::new().spawn_scoped(scope, place_rest);
+            let first = self.place_each(group);
+            match helper.map(ScopedJoinHandle::join) {
+                Ok(Ok(second)) => (first, second),
+                Ok(Err(panic)) => resume_unwind(panic),
+                // There may be no more threads: then the rest is done here.
+                Err(_) => (first, place_rest()),
+            }
+        });
+        placed.extend(others);
+        touched.directories.extend(theirs.directories);
+        touched.made.extend(theirs.made);
+        (placed, touched)
+    }
+
+    fn place_each(&self, group: Vec<Staged>) -> (Vec<Result<PathBuf, StoreError>>, Touched) {
+        let mut touched = Touched::default();
+        let place = |staged: Staged| {
+            let (path, mut waiting) = staged.into_parts::<Waiting>()?;
+            match self.place(&path, &mut waiting, &mut touched) {
+                Ok(()) => Ok(waiting.target),
+                Err(error) => {
+                    let _: Result<(), StoreError> = self.remove(waiting.file);
+                    Err(error)
+                }
+            }
+        };
+        let placed = group.into_iter().map(place).collect();
+        (placed, touched)
+    }
+
     fn same(&self, one: &Path, other: &Path) -> io::Result<bool> {
         let lengths = (self.disk.kind(one)?, self.disk.kind(other)?);
         if !matches!(lengths, (Some(Kind::File(a)), Some(Kind::File(b))) if a == b) {
@@ -427,20 +477,7 @@ impl Store for DirectoryStore {
     }
 
     fn publish(&self, group: Vec<Staged>) -> Vec<Result<(), StoreError>> {
-        let mut touched = Touched::default();
-        let placed: Vec<Result<PathBuf, StoreError>> = group
-            .into_iter()
-            .map(|staged| {
-                let (path, mut waiting) = staged.into_parts::<Waiting>()?;
-                match self.place(&path, &mut waiting, &mut touched) {
-                    Ok(()) => Ok(waiting.target),
-                    Err(error) => {
-                        let _: Result<(), StoreError> = self.remove(waiting.file);
-                        Err(error)
-                    }
-                }
-            })
-            .collect();
+        let (placed, touched) = self.place_all(group);
         let failed = self.sync(&touched.directories);
         if failed.is_empty() {
             self.note_known(touched.made);
@@ -531,6 +568,22 @@ impl DirectoryStore {
     }
 }
 
+/// Where a group is cut in two: between two series if it can be, for the names in one directory are
+/// given one after the other.
+fn cut(group: &[Staged]) -> usize {
+    let (middle, most) = (group.len() / 2, group.len() / 4);
+    let is_between = |at: &usize| match group.get(at - 1..=*at) {
+        Some([before, here]) => {
+            let [before, here] = [before, here].map(|staged| staged.path().parts());
+            before.iter().zip(here).take(3).any(|(a, b)| *a != b)
+        }
+        _ => false,
+    };
+    let places = (middle - most + 1..middle + most).filter(is_between);
+    let nearest = places.min_by_key(|at| at.abs_diff(middle));
+    nearest.unwrap_or(middle)
+}
+
 fn prepare(disk: &dyn Disk, public: &Path, durability: Durability) -> io::Result<()> {
     disk::create_dirs(disk, public, Access::Shared)?;
     match durability {
@@ -609,5 +662,36 @@ impl Write for Compare {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_cut_between_two_series_near_its_middle() {
+        let group = |series: &[usize]| -> Vec<Staged> {
+            let of = |(n, count): (usize, &usize)| {
+                let series = format!("1.{n}");
+                (0..*count).map(move |_| {
+                    let path = OutputPath::new(["1-1", "1.9", &series, "1.8"]).unwrap();
+                    Staged::new(path, 1, ())
+                })
+            };
+            series.iter().enumerate().flat_map(of).collect()
+        };
+        for (series, at) in [
+            (&[64][..], 32),
+            (&[31, 33], 31),
+            (&[34, 30], 34),
+            (&[40, 2, 22], 40),
+            (&[3, 61], 32),
+            (&[61, 3], 32),
+            (&[20, 20, 24], 40),
+            (&[1; 65], 32),
+        ] {
+            assert_eq!(cut(&group(series)), at, "{series:?}");
+        }
     }
 }

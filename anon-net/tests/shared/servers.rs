@@ -20,6 +20,7 @@ pub(crate) mod process;
 pub(crate) mod tool;
 
 use std::fs;
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -207,7 +208,8 @@ pub(crate) struct Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{:?} printed:\n{}", self.kind, self.log());
+            // By hand: not every binary that takes this in prints.
+            let _ = writeln!(io::stderr(), "{:?} printed:\n{}", self.kind, self.log());
         }
     }
 }

@@ -22,6 +22,7 @@ use super::{Breach, OrBreach, ensure};
 pub fn check_store(make: &dyn Fn() -> Arc<dyn Store>) -> Result<(), Breach> {
     staged_is_not_visible(&*make())?;
     a_group_is_visible_at_once(&*make())?;
+    a_large_group_is_answered_in_order(&*make())?;
     the_same_again_is_no_error(&*make())?;
     other_bytes_stay(&*make())?;
     confirm_answers_in_order(&*make())?;
@@ -132,6 +133,44 @@ fn a_group_is_visible_at_once(store: &dyn Store) -> Result<(), Breach> {
             contains(store, names)?,
             "an object of a group is not visible",
         )?;
+    }
+    Ok(())
+}
+
+fn a_large_group_is_answered_in_order(store: &dyn Store) -> Result<(), Breach> {
+    const COUNT: u32 = 150;
+    for (patient, of_a_series) in [("1-000001", COUNT), ("1-000002", 40), ("1-000003", 1)] {
+        let names = |n: u32| {
+            let series = n / of_a_series;
+            let study = format!("1.2.{}", series / 2);
+            [study, format!("1.3.{series}"), format!("1.4.{n}")]
+        };
+        let is_late = |n: u32| n % 7 == 3 || n == COUNT - 1;
+        let mut group = Vec::new();
+        for n in 0..COUNT {
+            let [study, series, instance] = names(n);
+            let names = [patient, &study, &series, &instance];
+            group.push(stage(store, names, 2)?);
+            if is_late(n) {
+                put(store, names, 1)?;
+            }
+        }
+        let results = store.publish(group);
+        ensure(
+            results.len() == COUNT as usize,
+            "publish gives another number of results",
+        )?;
+        for (n, result) in (0..COUNT).zip(results) {
+            let is_as_it_should = match result {
+                Ok(()) => !is_late(n),
+                Err(error) => is_late(n) && matches!(error, StoreError::Occupied),
+            };
+            ensure(is_as_it_should, "an object has the answer of another")?;
+            let [study, series, instance] = names(n);
+            let names = [patient, &study, &series, &instance];
+            // The same bytes again: others would be refused.
+            put(store, names, if is_late(n) { 1 } else { 2 })?;
+        }
     }
     Ok(())
 }

@@ -66,26 +66,41 @@ impl Conversation {
     pub(super) fn hold(&mut self) -> io::Result<()> {
         self.stream.set_read_timeout(Some(LONG))?;
         let mut room = [0; 4096];
-        while self.stream.read(&mut room)? > 0 {}
-        Ok(())
+        loop {
+            match self.stream.read(&mut room) {
+                Ok(0) => return Ok(()),
+                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+        }
     }
 
     /// Hears for so long, and says nothing.
     pub(super) fn pause(&mut self, time: Duration) -> io::Result<()> {
         self.stream.set_read_timeout(Some(time))?;
-        match self.stream.peek(&mut [0]) {
+        match self.peek() {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 Ok(())
             }
-            other => other.map(drop),
+            other => other,
         }
     }
 
     /// Hangs up with a reset, by leaving something unread.
     pub(super) fn reset(&mut self) -> io::Result<()> {
         self.stream.set_read_timeout(Some(LONG))?;
-        self.stream.peek(&mut [0])?;
+        self.peek()?;
         self.stream.shutdown(Shutdown::Both)
+    }
+
+    /// Waits for a byte. A process that was stopped and goes on has been interrupted (signal(7)).
+    fn peek(&self) -> io::Result<()> {
+        loop {
+            match self.stream.peek(&mut [0]) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                other => return other.map(drop),
+            }
+        }
     }
 
     /// Waits for the association request.
