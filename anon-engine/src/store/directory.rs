@@ -6,6 +6,8 @@
 //!          fsync of each directory that got a name, once a group     (committer thread)
 //! ```
 //!
+//! The names of a large group are given by two threads.
+//!
 //! With [`Durability::Relaxed`] nothing is synced, and a staged file has no name at all where the
 //! disk has such files: publishing gives it one.
 //!
