@@ -1,0 +1,135 @@
+//! The bytes of objects into their temporary files.
+
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::sync::{MutexGuard, PoisonError};
+
+use super::DirectoryStore;
+use crate::deidentified::{Deidentified, Segment};
+use crate::disk::{CopyError, WriteFile};
+use crate::store::temporary::Open;
+use crate::store::{Durability, StoreError};
+
+/// Bytes put together before a write, so that the many short parts of a header cost one call.
+const GATHER_BYTES: usize = 64 * 1024;
+
+/// A temporary file of an object that is still arriving.
+pub(super) struct Draft {
+    pub(super) open: Open,
+    /// Where its next write begins.
+    pub(super) place: u64,
+}
+
+impl Draft {
+    pub(super) fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        if self.place != at {
+            self.open.file.seek_to(at)?;
+        }
+        self.open.file.write_all(bytes)?;
+        self.place = at + bytes.len() as u64;
+        Ok(())
+    }
+}
+
+impl DirectoryStore {
+    pub(super) fn write(
+        &self,
+        object: &Deidentified<'_>,
+        file: &mut dyn WriteFile,
+    ) -> Result<(), StoreError> {
+        let mut buffer = self.buffers().pop().unwrap_or_default();
+        let written = write_segments(object, &mut buffer, file);
+        self.buffers().push(buffer);
+        written?;
+        self.sync_file(file)
+    }
+
+    /// Writes what is missing before and behind what was laid.
+    pub(super) fn complete(
+        &self,
+        object: &Deidentified<'_>,
+        laid: Range<u64>,
+        draft: &mut Draft,
+    ) -> Result<(), StoreError> {
+        let mut header = self.buffers().pop().unwrap_or_default();
+        header.clear();
+        let mut behind = Vec::new();
+        let mut at = 0;
+        for segment in object.segments() {
+            let bytes = match segment {
+                Segment::Bytes(bytes) => bytes,
+                Segment::File { .. } => return Err(StoreError::Foreign),
+            };
+            let cut = |place: u64| usize::try_from(place.saturating_sub(at)).unwrap_or(usize::MAX);
+            header.extend_from_slice(bytes.get(..cut(laid.start)).unwrap_or(bytes));
+            behind.push(bytes.get(cut(laid.end)..).unwrap_or_default());
+            at += bytes.len() as u64;
+        }
+        // What comes behind first: the file stands there.
+        let mut place = laid.end;
+        for bytes in behind.into_iter().filter(|bytes| !bytes.is_empty()) {
+            draft.write(place, bytes).map_err(StoreError::Write)?;
+            place += bytes.len() as u64;
+        }
+        draft.write(0, &header).map_err(StoreError::Write)?;
+        self.buffers().push(header);
+        self.sync_file(&mut *draft.open.file)
+    }
+
+    pub(super) fn sync_file(&self, file: &mut dyn WriteFile) -> Result<(), StoreError> {
+        match self.durability {
+            Durability::Full => file.sync().map_err(StoreError::Write),
+            Durability::Relaxed => Ok(()),
+        }
+    }
+
+    /// As many as threads have written at once.
+    fn buffers(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        // Whatever is in a buffer, it is emptied before it is used.
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn write_segments(
+    object: &Deidentified<'_>,
+    gathered: &mut Vec<u8>,
+    file: &mut dyn WriteFile,
+) -> Result<(), StoreError> {
+    gathered.clear();
+    for segment in object.segments() {
+        match segment {
+            Segment::Bytes(bytes) if gathered.len() + bytes.len() <= GATHER_BYTES => {
+                gathered.extend_from_slice(bytes);
+            }
+            Segment::Bytes(bytes) => {
+                write_two(file, gathered, bytes).map_err(StoreError::Write)?;
+                gathered.clear();
+            }
+            Segment::File {
+                file: source,
+                offset,
+                len,
+            } => {
+                file.write_all(gathered).map_err(StoreError::Write)?;
+                gathered.clear();
+                file.append_range(source, offset, len)
+                    .map_err(|error| match error {
+                        CopyError::Read(error) => StoreError::Source(error),
+                        CopyError::Write(error) => StoreError::Write(error),
+                    })?;
+            }
+        }
+    }
+    file.write_all(gathered).map_err(StoreError::Write)
+}
+
+fn write_two(file: &mut dyn WriteFile, first: &[u8], second: &[u8]) -> io::Result<()> {
+    let written = file.write_vectored(&[IoSlice::new(first), IoSlice::new(second)])?;
+    match first.get(written..) {
+        Some(rest) => {
+            file.write_all(rest)?;
+            file.write_all(second)
+        }
+        None => file.write_all(second.get(written - first.len()..).unwrap_or_default()),
+    }
+}
