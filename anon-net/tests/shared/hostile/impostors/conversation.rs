@@ -77,30 +77,32 @@ impl Conversation {
 
     /// Hears for so long, and says nothing.
     pub(super) fn pause(&mut self, time: Duration) -> io::Result<()> {
-        self.stream.set_read_timeout(Some(time))?;
-        match self.peek() {
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                Ok(())
+        use ErrorKind::{Interrupted, TimedOut, WouldBlock};
+
+        let end = Instant::now() + time;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
             }
-            other => other,
+            self.stream.set_read_timeout(Some(left))?;
+            match self.stream.peek(&mut [0]) {
+                Err(error) if matches!(error.kind(), Interrupted | WouldBlock | TimedOut) => {}
+                other => return other.map(drop),
+            }
         }
     }
 
     /// Hangs up with a reset, by leaving something unread.
     pub(super) fn reset(&mut self) -> io::Result<()> {
         self.stream.set_read_timeout(Some(LONG))?;
-        self.peek()?;
-        self.stream.shutdown(Shutdown::Both)
-    }
-
-    /// Waits for a byte. A process that was stopped and goes on has been interrupted (signal(7)).
-    fn peek(&self) -> io::Result<()> {
-        loop {
-            match self.stream.peek(&mut [0]) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                other => return other.map(drop),
+        while let Err(error) = self.stream.peek(&mut [0]) {
+            // A process that was stopped and goes on has been interrupted (signal(7)).
+            if error.kind() != ErrorKind::Interrupted {
+                return Err(error);
             }
         }
+        self.stream.shutdown(Shutdown::Both)
     }
 
     /// Waits for the association request.
