@@ -29,7 +29,7 @@ struct State {
 }
 
 impl Own {
-    /// Notes a directory that was just made, and is empty.
+    /// Notes a directory that was just made. Whatever is in it by now, this store has published.
     pub(super) fn made(&self, dir: &Path) {
         let mut state = self.state();
         if state.made.len() >= NAMES {
