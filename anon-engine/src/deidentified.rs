@@ -204,25 +204,6 @@ impl<'p> Deidentified<'p> {
         self.parts.iter().map(|part| self.segment(*part))
     }
 
-    /// Where a range of the source stands in the output, if it stands there in one piece and the
-    /// source is in memory.
-    pub(crate) fn place_of(&self, begin: u64, end: u64) -> Option<u64> {
-        if !matches!(self.body, Some(Body::Bytes(_))) {
-            return None;
-        }
-        let mut at = 0;
-        for part in &self.parts {
-            match *part {
-                Part::Source(from, to) if from <= begin && begin <= end && end <= to => {
-                    return Some(at + (begin - from));
-                }
-                Part::Source(from, to) => at += to - from,
-                Part::Buffer(from, to) => at += (to - from) as u64,
-            }
-        }
-        None
-    }
-
     fn segment(&self, part: Part) -> Segment<'_> {
         let (begin, end) = match part {
             Part::Buffer(begin, end) => {

@@ -66,7 +66,6 @@
 //! program can bring its own of; each has a conformance suite or a table of what must hold.
 
 mod apply;
-pub mod arriving;
 pub mod cancel;
 pub mod deidentified;
 mod dict;
@@ -101,7 +100,6 @@ mod worker;
 
 pub use anon_model::Remedy;
 pub use anon_script::Tag;
-pub use arriving::{Arriving, PixelsAhead};
 pub use cancel::Cancel;
 pub use deidentified::{Deidentified, OutputPath, Segment};
 #[cfg(feature = "object")]
@@ -118,4 +116,4 @@ pub use recover::{Recovered, recover};
 pub use refusal::{Category, Refusal};
 pub use source::{BytesSource, Item, ObjectSource};
 pub use spool::{Spool, Spooled};
-pub use store::{Begun, DirectoryStore, Durability, MemoryStore, Staged, Store, StoreError};
+pub use store::{DirectoryStore, Durability, MemoryStore, Staged, Store, StoreError};

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use anon_model::Phi;
 
-use crate::arriving::Ahead;
 use crate::deidentified::OutputPath;
 use crate::limits::Limits;
 use crate::plan::{self, Source, Warnings};
@@ -22,7 +21,6 @@ pub struct Received {
     pub(crate) transfer_syntax: Option<String>,
     pub(crate) origin: Option<Phi<String>>,
     pub(crate) announced: Option<Box<Announced>>,
-    pub(crate) ahead: Option<Box<Ahead>>,
 }
 
 /// What the command that brought an object said of it.
@@ -59,7 +57,6 @@ impl Received {
             transfer_syntax: None,
             origin: Some(origin),
             announced: None,
-            ahead: None,
         }
     }
 
@@ -70,7 +67,6 @@ impl Received {
             transfer_syntax: None,
             origin: None,
             announced: None,
-            ahead: None,
         }
     }
 
@@ -87,7 +83,6 @@ impl Received {
             transfer_syntax: None,
             origin: None,
             announced: None,
-            ahead: None,
         }
     }
 

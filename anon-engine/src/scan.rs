@@ -12,14 +12,12 @@
 //! first element disagrees with the encoding around it is read in the encoding it has.
 
 mod header;
-mod pixels;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use dicom_core::Tag;
 
 pub(crate) use self::header::{Encoding, Header, UNDEFINED};
-pub(crate) use self::pixels::pixels;
 use crate::dict::{self, Vr};
 use crate::input::{Failed, Input};
 use crate::limits::Limits;

@@ -7,7 +7,6 @@
 //!
 //! A panic between open and stage is caught: the object goes to quarantine, the worker goes on.
 
-use std::cell::Cell;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::mem;
@@ -17,7 +16,6 @@ use std::time::SystemTime;
 
 use anon_model::{AssignError, Assigned, LookupStore, Names, NewInstance, Wanted};
 
-use crate::arriving::{self, Ahead};
 use crate::deidentified::OutputPath;
 use crate::engine::claim::Claim;
 use crate::engine::commit::{Ready, Rest, receipt_of};
@@ -48,7 +46,6 @@ pub(crate) type Again<'a> = dyn FnMut(&Error) -> bool + 'a;
 
 /// Takes an object as far as it goes on this thread.
 pub(crate) fn handle(core: &Core, mut job: Job, buffer: &mut Vec<u8>, again: &mut Again<'_>) {
-    let ahead = job.received.ahead.take();
     let opened = match Opened::open(&job.received, buffer) {
         Ok(opened) => opened,
         Err(error) => {
@@ -59,7 +56,6 @@ pub(crate) fn handle(core: &Core, mut job: Job, buffer: &mut Vec<u8>, again: &mu
     };
     let bytes_in = opened.len();
     let attempt = Attempt {
-        ahead: Cell::new(ahead),
         core,
         opened: &opened,
         received: &job.received,
@@ -76,12 +72,10 @@ pub(crate) fn handle(core: &Core, mut job: Job, buffer: &mut Vec<u8>, again: &mu
         });
         let result = match verdict {
             Verdict::Staged(made) => {
-                drop(attempt);
                 drop(opened);
                 return finish(core, job, made);
             }
             Verdict::Busy(uid) => {
-                drop(attempt);
                 drop(opened);
                 return core.claims.park(&uid, job);
             }
@@ -102,8 +96,6 @@ pub(crate) fn handle(core: &Core, mut job: Job, buffer: &mut Vec<u8>, again: &mu
             Verdict::Refused(refusal) => quarantine(core, &job.received, &opened, refusal),
             Verdict::Failed(error) => Err(error),
         };
-        // What is tried again, perhaps after a wait for room, takes none meanwhile.
-        drop(attempt.ahead.take());
         match result {
             Err(error) if error.can_pass() && again(&error) => {}
             result => break result,
@@ -232,8 +224,6 @@ struct Attempt<'a> {
     opened: &'a Opened<'a>,
     received: &'a Received,
     patience: Patience,
-    /// What was written of it while it arrived.
-    ahead: Cell<Option<Box<Ahead>>>,
 }
 
 impl Attempt<'_> {
@@ -324,7 +314,7 @@ impl Attempt<'_> {
         if let Err(error) = self.core.lookups.ready(clean.len()) {
             return Verdict::Failed(Error::Lookup(error));
         }
-        let staged = match arriving::stage(self.ahead.take(), self.core, &clean) {
+        let staged = match self.core.store.stage(&clean) {
             Ok(staged) => staged,
             Err(StoreError::Source(error)) => return Verdict::Failed(source_error(error)),
             Err(error @ StoreError::Occupied) => {

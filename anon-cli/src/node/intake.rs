@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use anon_engine::{Arriving, Category, Engine, Error, Receipt, Received, Spool, Spooled};
+use anon_engine::{Category, Engine, Error, Receipt, Received, Spool, Spooled};
 use anon_net::{BackendError, Instance, InstanceHandler, Outcome, Remedy};
 
 use super::Fates;
@@ -108,12 +108,7 @@ impl Drop for Waiting<'_> {
 impl InstanceHandler for Intake {
     fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
         let mut wait = self.room.wait();
-        let Some(engine) = self.engine.upgrade() else {
-            return Ok(Outcome::OutOfResources);
-        };
-        let arriving = engine.arriving(instance.transfer_syntax.as_str());
-        drop(engine);
-        let mut object = Object::new(arriving, &self.spool, self.budget.share());
+        let mut object = Object::new(&self.spool, self.budget.share());
         let outcome = match object.read(body, &mut wait) {
             Ok(()) => {
                 let (received, _share) = object.finish().map_err(out_of_room)?;
@@ -193,16 +188,16 @@ enum Broken {
 struct Object<'s> {
     spool: &'s Spool,
     share: Share,
-    arriving: Arriving,
+    bytes: Vec<u8>,
     spooled: Option<Spooled>,
 }
 
 impl<'s> Object<'s> {
-    fn new(arriving: Arriving, spool: &'s Spool, share: Share) -> Self {
+    fn new(spool: &'s Spool, share: Share) -> Self {
         Self {
             spool,
             share,
-            arriving,
+            bytes: Vec::new(),
             spooled: None,
         }
     }
@@ -225,17 +220,17 @@ impl<'s> Object<'s> {
         if let Some(spooled) = &mut self.spooled {
             return write_all(spooled, piece, wait);
         }
-        let len = self.arriving.bytes().len() + piece.len();
+        let len = self.bytes.len() + piece.len();
         if len > self.share.bytes() && !self.grow(len) {
             let mut spooled = with_room(wait, || self.spool.create())?;
-            write_all(&mut spooled, self.arriving.bytes(), wait)?;
+            write_all(&mut spooled, &self.bytes, wait)?;
             write_all(&mut spooled, piece, wait)?;
-            self.arriving.clear();
+            self.bytes = Vec::new();
             self.share.clear();
             self.spooled = Some(spooled);
             return Ok(());
         }
-        self.arriving.push(piece);
+        self.bytes.extend_from_slice(piece);
         Ok(())
     }
 
@@ -246,8 +241,7 @@ impl<'s> Object<'s> {
             .into_iter()
             .find(|room| (len..=OBJECT_BYTES).contains(room) && self.share.grow_to(*room));
         if let Some(room) = granted {
-            let more = room - self.arriving.bytes().len();
-            self.arriving.reserve_exact(more);
+            self.bytes.reserve_exact(room - self.bytes.len());
         }
         granted.is_some()
     }
@@ -255,7 +249,7 @@ impl<'s> Object<'s> {
     fn finish(self) -> io::Result<(Received, Share)> {
         let received = match self.spooled {
             Some(spooled) => Received::spooled(spooled.finish()?),
-            None => self.arriving.finish(),
+            None => Received::part10(self.bytes),
         };
         Ok((received, self.share))
     }

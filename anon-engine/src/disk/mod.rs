@@ -76,17 +76,6 @@ pub trait WriteFile: Write + Send {
     /// writing. Read failures and write failures are told apart by [`CopyError`].
     fn append_range(&mut self, source: &File, offset: u64, len: u64) -> Result<(), CopyError>;
 
-    /// Has the next write begin at `offset`, counted from the beginning of the file. What was never
-    /// written before the last byte is zero.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::Unsupported`], as by default, if this file is written from its beginning to
-    /// its end only: objects are staged whole then.
-    fn seek_to(&mut self, offset: u64) -> io::Result<()> {
-        let _ = offset;
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
     /// Gives a file of [`Disk::create_unnamed`] a name on its file system, in one step.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! [`OsDisk`]: the file system of the operating system.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -156,10 +156,6 @@ impl Write for OsFile {
 impl WriteFile for OsFile {
     fn append_range(&mut self, source: &File, offset: u64, len: u64) -> Result<(), CopyError> {
         platform::append_range(source, offset, len, &mut self.file)
-    }
-
-    fn seek_to(&mut self, offset: u64) -> io::Result<()> {
-        self.file.seek(SeekFrom::Start(offset)).map(drop)
     }
 
     fn give_name(&mut self, path: &Path) -> io::Result<()> {

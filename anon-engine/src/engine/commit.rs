@@ -74,8 +74,6 @@ struct State {
     committing: bool,
     /// Bulk importers that have more to come.
     bulk: usize,
-    /// Threads that wait for `done`. Waking nobody would be a system call each time.
-    waiting: usize,
     end: bool,
 }
 
@@ -101,10 +99,10 @@ impl Commits {
     pub(crate) fn push(&self, ready: Ready, flight: Option<InFlight>, leads: bool) {
         let mut state = self.state();
         while state.ready.len() >= MAX_READY {
-            state.waiting += 1;
-            let woken = self.done.wait(state);
-            state = woken.unwrap_or_else(PoisonError::into_inner);
-            state.waiting -= 1;
+            state = self
+                .done
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         state.ready.push_back((ready, Instant::now()));
         // The committer looks when a group begins, if only for its time, and when it is full; what
@@ -127,10 +125,8 @@ impl Commits {
                 return false;
             }
             let left = left.unwrap_or(Duration::from_hours(1));
-            state.waiting += 1;
             let woken = self.done.wait_timeout(state, left);
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
-            state.waiting -= 1;
         }
         true
     }
@@ -191,7 +187,8 @@ impl Commits {
         let size = state.ready.len().min(GROUP);
         let group = state.ready.drain(..size).map(|(ready, _)| ready).collect();
         state.committing = true;
-        self.tell_done(state);
+        drop(state);
+        self.done.notify_all();
         group
     }
 
@@ -200,19 +197,11 @@ impl Commits {
         let mut state = self.state();
         state.committing = false;
         let look = !state.ready.is_empty() || state.end;
-        self.tell_done(state);
+        drop(state);
         if look {
             self.wake.notify_one();
         }
-    }
-
-    /// Wakes those that wait for a change of this.
-    fn tell_done(&self, state: MutexGuard<'_, State>) {
-        let waiting = state.waiting > 0;
-        drop(state);
-        if waiting {
-            self.done.notify_all();
-        }
+        self.done.notify_all();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -227,13 +216,12 @@ impl Drop for InFlight {
         state.in_flight -= 1;
         let last = state.in_flight == 0;
         let end = state.end;
-        if last {
-            self.0.tell_done(state);
-        } else {
-            drop(state);
-        }
+        drop(state);
         if last && end {
             self.0.wake.notify_one();
+        }
+        if last {
+            self.0.done.notify_all();
         }
     }
 }

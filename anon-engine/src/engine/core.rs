@@ -5,7 +5,6 @@ use std::sync::{Arc, OnceLock};
 
 use anon_model::{BackendError, LookupStore};
 
-use crate::arriving::Layouts;
 use crate::engine::claim::Claims;
 use crate::engine::commit::Commits;
 use crate::engine::guarded;
@@ -26,7 +25,6 @@ pub(crate) struct Core {
     pub(crate) claims: Arc<Claims>,
     pub(crate) commits: Arc<Commits>,
     pub(crate) poison: OnceLock<Arc<BackendError>>,
-    pub(crate) layouts: Layouts,
 }
 
 impl Core {

@@ -22,7 +22,6 @@ use std::time::{Duration, Instant};
 use anon_model::LookupStore;
 use crossbeam_channel::bounded;
 
-use crate::arriving::{Arriving, Layouts};
 use crate::engine::claim::Claims;
 use crate::engine::commit::{Bulk, Commits};
 use crate::engine::core::Core;
@@ -146,7 +145,6 @@ impl EngineBuilder {
             intake,
             commits,
             poison: OnceLock::new(),
-            layouts: Layouts::default(),
         });
         let engine = Engine {
             core,
@@ -210,12 +208,6 @@ impl Engine {
         worker::handle(&self.core, job, &mut Vec::new(), again);
         commit::run_once(&self.core);
         answered.recv().unwrap_or(Err(Error::Stopped))
-    }
-
-    /// An object that is about to arrive, as a data set in the transfer syntax with this UID: what
-    /// has come of it is written while the rest is on its way.
-    pub fn arriving(&self, transfer_syntax: impl Into<String>) -> Arriving {
-        Arriving::new(&self.core, transfer_syntax.into())
     }
 
     /// Hands one object to the workers; waits while the intake is full. `on_done` is called exactly

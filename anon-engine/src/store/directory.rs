@@ -6,13 +6,10 @@
 //!          fsync of each directory that got a name, once a group     (committer thread)
 //! ```
 //!
-//! The names of a large group are given by two threads.
-//!
 //! With [`Durability::Relaxed`] nothing is synced, and a staged file has no name at all where the
 //! disk has such files: publishing gives it one.
 //!
-//! A temporary file is its owner's alone until it is published. One of an object that is still
-//! arriving has its pixels first, behind room for the header.
+//! A temporary file is its owner's alone until it is published.
 //!
 //! A directory counts as made only when the name it has in its parent is synced by this process,
 //! also if it was there before: a crash may have left a name that is visible and not durable.
@@ -27,14 +24,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::arriving::PixelsAhead;
 use crate::deidentified::{Deidentified, OutputPath};
 use crate::disk::{self, Access, Disk, Kind, OsDisk};
 
-use self::writing::Draft;
 use super::own::Own;
 use super::temporary::{Temporaries, Temporary};
-use super::{Begun, Durability, Staged, Store, StoreError};
+use super::{Durability, Staged, Store, StoreError};
 
 /// Directories remembered as made and durable. Past this many all are forgotten: the next use of
 /// each costs three calls.
@@ -190,42 +185,6 @@ impl Store for DirectoryStore {
         }
         let waiting = Waiting { file, target };
         Ok(Staged::new(object.path().clone(), object.len(), waiting))
-    }
-
-    fn begin(&self) -> Result<Option<Begun>, StoreError> {
-        let open = self.temporaries.create().map_err(StoreError::Write)?;
-        Ok(Some(Begun::new(Draft { open, place: 0 })))
-    }
-
-    fn lay(&self, begun: &mut Begun, pixels: &PixelsAhead<'_>) -> Result<(), StoreError> {
-        let draft = begun.token::<Draft>()?;
-        draft
-            .write(pixels.at(), pixels.bytes())
-            .map_err(StoreError::Write)
-    }
-
-    fn stage_begun(&self, object: &Deidentified<'_>, begun: Begun) -> Result<Staged, StoreError> {
-        let laid = begun.laid();
-        let mut draft = begun.into_token::<Draft>()?;
-        let target = self.target(object.path());
-        let staged = match self.is_occupied(&target, object) {
-            Ok(true) => Err(StoreError::Occupied),
-            Ok(false) => self.complete(object, laid, &mut draft),
-            Err(error) => Err(error),
-        };
-        let file = draft.open.close();
-        if let Err(error) = staged {
-            // As in `stage`.
-            let _: Result<(), StoreError> = self.remove(file);
-            return Err(error);
-        }
-        let waiting = Waiting { file, target };
-        Ok(Staged::new(object.path().clone(), object.len(), waiting))
-    }
-
-    fn discard_begun(&self, begun: Begun) -> Result<(), StoreError> {
-        let draft = begun.into_token::<Draft>()?;
-        self.remove(draft.open.close())
     }
 
     fn publish(&self, group: Vec<Staged>) -> Vec<Result<(), StoreError>> {

@@ -4,9 +4,6 @@
 //! apply ──► stage ──► (lookups committed) ──► publish ──► receipt
 //!             │                                 │
 //!             └── discard, if the commit fails  └── the group's directories synced once
-//!
-//! begin ─► lay ─► lay ─► … ─► stage_begun    an object of which a part is written while it arrives
-//!   └────────┴──────┴─ discard_begun         if it does not become what it seemed to
 //! ```
 //!
 //! Staging writes the object where nobody sees it, and durably. Publishing makes a whole group
@@ -20,11 +17,9 @@ mod temporary;
 use std::any::Any;
 use std::fmt;
 use std::io;
-use std::ops::Range;
 
 use anon_model::{BackendError, Remedy};
 
-use crate::arriving::PixelsAhead;
 use crate::deidentified::{Deidentified, OutputPath};
 use crate::error::remedy_of_io;
 
@@ -75,61 +70,6 @@ impl Staged {
 impl fmt::Debug for Staged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Staged({}, {} bytes)", self.path, self.bytes)
-    }
-}
-
-/// An object of which a part is written, and that is still arriving. Only the store that began it
-/// can read what is inside.
-pub struct Begun {
-    /// Which bytes of the output are written.
-    laid: Range<u64>,
-    token: Box<dyn Any + Send>,
-}
-
-impl Begun {
-    /// For implementations of [`Store`]: nothing is written yet.
-    pub fn new(token: impl Any + Send) -> Self {
-        Self {
-            laid: 0..0,
-            token: Box::new(token),
-        }
-    }
-
-    /// Which bytes of the output were [laid](Store::lay), without a gap.
-    pub fn laid(&self) -> Range<u64> {
-        self.laid.clone()
-    }
-
-    pub(crate) fn note_laid(&mut self, pixels: &PixelsAhead<'_>) {
-        if self.laid.is_empty() {
-            self.laid = pixels.at()..pixels.at();
-        }
-        self.laid.end += pixels.bytes().len() as u64;
-    }
-
-    /// For implementations of [`Store`]: what was given as `token`.
-    ///
-    /// # Errors
-    /// [`StoreError::Foreign`] if another store made it.
-    pub fn token<T: Any>(&mut self) -> Result<&mut T, StoreError> {
-        self.token.downcast_mut().ok_or(StoreError::Foreign)
-    }
-
-    /// For implementations of [`Store`]: the same, taken out.
-    ///
-    /// # Errors
-    /// [`StoreError::Foreign`] if another store made it.
-    pub fn into_token<T: Any>(self) -> Result<T, StoreError> {
-        match self.token.downcast::<T>() {
-            Ok(token) => Ok(*token),
-            Err(_) => Err(StoreError::Foreign),
-        }
-    }
-}
-
-impl fmt::Debug for Begun {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Begun({:?} laid)", self.laid)
     }
 }
 
@@ -185,44 +125,6 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// [`StoreError::Occupied`] if another object stands at its path already; otherwise if reading
     /// the source or writing fails. Nothing is left behind then.
     fn stage(&self, object: &Deidentified<'_>) -> Result<Staged, StoreError>;
-
-    /// Begins an object that is still arriving, where nobody sees it. None, as by default, if this
-    /// store writes whole objects only.
-    ///
-    /// # Errors
-    /// If it cannot be begun. Nothing is left behind then.
-    fn begin(&self) -> Result<Option<Begun>, StoreError> {
-        Ok(None)
-    }
-
-    /// Writes bytes that the object will have, if it becomes what it seems to be. Each call goes on
-    /// where the one before ended.
-    ///
-    /// # Errors
-    /// If they cannot be written. What was begun can only be discarded then.
-    fn lay(&self, begun: &mut Begun, pixels: &PixelsAhead<'_>) -> Result<(), StoreError> {
-        let _ = (begun, pixels);
-        Err(StoreError::Foreign)
-    }
-
-    /// Writes what is missing of an object whose bytes in the range [`Begun::laid`] were laid: as
-    /// [`stage`](Self::stage).
-    ///
-    /// # Errors
-    /// As [`stage`](Self::stage). Of what was begun nothing is left then, either.
-    fn stage_begun(&self, object: &Deidentified<'_>, begun: Begun) -> Result<Staged, StoreError> {
-        self.discard_begun(begun)?;
-        self.stage(object)
-    }
-
-    /// Removes an object that was begun and did not become what it seemed to be.
-    ///
-    /// # Errors
-    /// If something of it is left.
-    fn discard_begun(&self, begun: Begun) -> Result<(), StoreError> {
-        drop(begun);
-        Ok(())
-    }
 
     /// Makes a group of staged objects visible, each at its path, and durably so. One result for
     /// each, in their order; an object whose result is an error is not visible, and its staged form

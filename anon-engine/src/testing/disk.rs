@@ -246,8 +246,7 @@ impl SimDisk {
         state.tree.create(path, Node::file())
     }
 
-    /// Writes at `place`, or at the end.
-    fn write(&self, node: u64, place: Option<u64>, bytes: &[u8]) -> io::Result<()> {
+    fn append(&self, node: u64, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.state();
         let done = state.step(Needs::Space);
         let written = if done.is_ok() {
@@ -257,8 +256,8 @@ impl SimDisk {
         };
         let part = bytes.get(..written).unwrap_or_default();
         if let Some(Node::File(file)) = state.tree.get_mut(node) {
-            let place = place.unwrap_or(file.live.len());
-            file.live.write(place, part);
+            let end = file.live.len();
+            file.live.write(end, part);
         }
         done
     }
@@ -302,7 +301,6 @@ impl Disk for SimDisk {
         Ok(Box::new(SimWriter {
             node: self.make_file(path)?,
             disk: self.clone(),
-            place: None,
             is_named: true,
         }))
     }
@@ -319,7 +317,6 @@ impl Disk for SimDisk {
         Ok(Box::new(SimWriter {
             node: state.add_unnamed(),
             disk: self.clone(),
-            place: None,
             is_named: false,
         }))
     }
@@ -425,19 +422,7 @@ impl Disk for SimDisk {
 struct SimWriter {
     disk: SimDisk,
     node: u64,
-    /// Where the next write begins, if not at the end.
-    place: Option<u64>,
     is_named: bool,
-}
-
-impl SimWriter {
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.disk.write(self.node, self.place, bytes)?;
-        if let Some(place) = &mut self.place {
-            *place += bytes.len() as u64;
-        }
-        Ok(())
-    }
 }
 
 impl Drop for SimWriter {
@@ -452,7 +437,7 @@ impl Drop for SimWriter {
 
 impl Write for SimWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.put(bytes)?;
+        self.disk.append(self.node, bytes)?;
         Ok(bytes.len())
     }
 
@@ -472,12 +457,9 @@ impl WriteFile for SimWriter {
                 Err(error) => return Err(CopyError::Read(error)),
             }
         }
-        self.put(&bytes).map_err(CopyError::Write)
-    }
-
-    fn seek_to(&mut self, offset: u64) -> io::Result<()> {
-        self.place = Some(offset);
-        Ok(())
+        self.disk
+            .append(self.node, &bytes)
+            .map_err(CopyError::Write)
     }
 
     fn give_name(&mut self, path: &Path) -> io::Result<()> {

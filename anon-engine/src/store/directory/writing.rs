@@ -1,35 +1,15 @@
 //! The bytes of objects into their temporary files.
 
 use std::io::{self, IoSlice};
-use std::ops::Range;
 use std::sync::{MutexGuard, PoisonError};
 
 use super::DirectoryStore;
 use crate::deidentified::{Deidentified, Segment};
 use crate::disk::{CopyError, WriteFile};
-use crate::store::temporary::Open;
 use crate::store::{Durability, StoreError};
 
 /// Bytes put together before a write, so that the many short parts of a header cost one call.
 const GATHER_BYTES: usize = 64 * 1024;
-
-/// A temporary file of an object that is still arriving.
-pub(super) struct Draft {
-    pub(super) open: Open,
-    /// Where its next write begins.
-    pub(super) place: u64,
-}
-
-impl Draft {
-    pub(super) fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
-        if self.place != at {
-            self.open.file.seek_to(at)?;
-        }
-        self.open.file.write_all(bytes)?;
-        self.place = at + bytes.len() as u64;
-        Ok(())
-    }
-}
 
 impl DirectoryStore {
     pub(super) fn write(
@@ -42,38 +22,6 @@ impl DirectoryStore {
         self.buffers().push(buffer);
         written?;
         self.sync_file(file)
-    }
-
-    /// Writes what is missing before and behind what was laid.
-    pub(super) fn complete(
-        &self,
-        object: &Deidentified<'_>,
-        laid: Range<u64>,
-        draft: &mut Draft,
-    ) -> Result<(), StoreError> {
-        let mut header = self.buffers().pop().unwrap_or_default();
-        header.clear();
-        let mut behind = Vec::new();
-        let mut at = 0;
-        for segment in object.segments() {
-            let bytes = match segment {
-                Segment::Bytes(bytes) => bytes,
-                Segment::File { .. } => return Err(StoreError::Foreign),
-            };
-            let cut = |place: u64| usize::try_from(place.saturating_sub(at)).unwrap_or(usize::MAX);
-            header.extend_from_slice(bytes.get(..cut(laid.start)).unwrap_or(bytes));
-            behind.push(bytes.get(cut(laid.end)..).unwrap_or_default());
-            at += bytes.len() as u64;
-        }
-        // What comes behind first: the file stands there.
-        let mut place = laid.end;
-        for bytes in behind.into_iter().filter(|bytes| !bytes.is_empty()) {
-            draft.write(place, bytes).map_err(StoreError::Write)?;
-            place += bytes.len() as u64;
-        }
-        draft.write(0, &header).map_err(StoreError::Write)?;
-        self.buffers().push(header);
-        self.sync_file(&mut *draft.open.file)
     }
 
     pub(super) fn sync_file(&self, file: &mut dyn WriteFile) -> Result<(), StoreError> {

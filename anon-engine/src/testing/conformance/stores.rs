@@ -1,15 +1,13 @@
 //! What every [`Store`] must hold.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use anon_model::Names;
 
-use crate::arriving::PixelsAhead;
 use crate::deidentified::{Deidentified, OutputPath};
 use crate::plan::{Source, plan};
 use crate::policy::Policy;
-use crate::store::{Begun, Staged, Store, StoreError};
+use crate::store::{Staged, Store, StoreError};
 use crate::testing::files::{Place, Syntax, ct_small};
 use crate::testing::rules::PlainRules;
 
@@ -27,9 +25,7 @@ pub fn check_store(make: &dyn Fn() -> Arc<dyn Store>) -> Result<(), Breach> {
     other_bytes_stay(&*make())?;
     confirm_answers_in_order(&*make())?;
     a_study_goes_with_all_its_objects(&*make())?;
-    many_threads_stage(&*make())?;
-    what_was_begun_is_staged_the_same(&*make())?;
-    what_was_begun_can_go(&*make())
+    many_threads_stage(&*make())
 }
 
 /// The `n`-th of these objects under these names, given to `take`.
@@ -266,82 +262,4 @@ fn many_threads_stage(store: &dyn Store) -> Result<(), Breach> {
         )?;
     }
     Ok(())
-}
-
-/// Begins an object and lays this range of its bytes, in pieces. None if the store begins none.
-fn begin(store: &dyn Store, bytes: &[u8], laid: Range<usize>) -> Result<Option<Begun>, Breach> {
-    let Some(mut begun) = store.begin().or_breach("an object is not begun")? else {
-        return Ok(None);
-    };
-    let mut at = laid.start;
-    for piece in bytes.get(laid).unwrap_or_default().chunks(1000) {
-        let pixels = PixelsAhead::new(at as u64, piece);
-        let result = store.lay(&mut begun, &pixels);
-        result.or_breach("a part of an object is not laid")?;
-        begun.note_laid(&pixels);
-        at += piece.len();
-    }
-    Ok(Some(begun))
-}
-
-fn what_was_begun_is_staged_the_same(store: &dyn Store) -> Result<(), Breach> {
-    let ranges = [
-        (700, 9_000, "in the middle"),
-        (700, usize::MAX, "to the end"),
-        (0, 3_000, "from the beginning"),
-        (0, usize::MAX, "whole"),
-        (700, 700, "nothing"),
-    ];
-    for (n, (from, to, what)) in (1..).zip(ranges) {
-        let instance = format!("1.2.{n}");
-        with_object(["1-1", "1.2", "1.3", &instance], n, |object| {
-            let bytes = object.to_vec().or_breach("an object cannot be read")?;
-            let laid = from..to.min(bytes.len());
-            let Some(begun) = begin(store, &bytes, laid)? else {
-                return Ok(());
-            };
-            let staged = store.stage_begun(object, begun).or_breach(what)?;
-            ensure(
-                staged.bytes() == object.len() && staged.path() == object.path(),
-                "an object that was begun is staged as another",
-            )?;
-            for result in store.publish(vec![staged]) {
-                result.or_breach("an object that was begun is not published")?;
-            }
-            // The same bytes are no error where they stand, and all others are.
-            let again = store.stage(object);
-            let again = again.or_breach("an object that was begun has other bytes")?;
-            store.discard(again).or_breach("discard fails")
-        })?;
-    }
-    Ok(())
-}
-
-fn what_was_begun_can_go(store: &dyn Store) -> Result<(), Breach> {
-    with_object(["1-1", "1.2", "1.3", "1.4"], 1, |object| {
-        let bytes = object.to_vec().or_breach("an object cannot be read")?;
-        let Some(begun) = begin(store, &bytes, 500..2_000)? else {
-            return Ok(());
-        };
-        let gone = store.discard_begun(begun);
-        gone.or_breach("what was begun is not removed")?;
-        let visible = store.contains(object.path());
-        ensure(
-            !visible.or_breach("contains fails")?,
-            "what was begun is visible",
-        )
-    })?;
-    // Another object at the place, and what was begun goes.
-    put(store, ["1-1", "1.2", "1.3", "1.4"], 1)?;
-    with_object(["1-1", "1.2", "1.3", "1.4"], 2, |object| {
-        let bytes = object.to_vec().or_breach("an object cannot be read")?;
-        let Some(begun) = begin(store, &bytes, 500..2_000)? else {
-            return Ok(());
-        };
-        let taken = store.stage_begun(object, begun);
-        ensure(
-            matches!(taken, Err(StoreError::Occupied)),
-            "an object that was begun takes the place of another",
-        )
-    })
 }

@@ -3,7 +3,6 @@
 #![expect(clippy::panic, reason = "helpers of tests fail like tests")]
 
 mod again;
-mod arriving;
 mod canaries;
 mod conformance;
 mod crash;
