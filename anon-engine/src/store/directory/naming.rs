@@ -2,20 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::mem;
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::thread::{self, ScopedJoinHandle};
+use std::sync::PoisonError;
 
 use super::{DirectoryStore, KNOWN_DIRECTORIES, Waiting};
 use crate::deidentified::OutputPath;
 use crate::disk::{Access, Existing, Made};
 use crate::store::{Staged, StoreError};
-
-/// Objects that are worth a thread of their own when a group is published: a thread costs as much as a
-/// few names.
-const WORTH_A_THREAD: usize = 32;
 
 /// What a group touched.
 #[derive(Default)]
@@ -38,7 +31,7 @@ impl Touched {
 impl DirectoryStore {
     /// Gives a group its names, as [`Store::publish`](super::Store::publish) has to.
     pub(super) fn name_all(&self, group: Vec<Staged>) -> Vec<Result<(), StoreError>> {
-        let (placed, touched) = self.place_all(group);
+        let (placed, touched) = self.place_each(group);
         let failed = self.sync(&touched.directories);
         if failed.is_empty() {
             self.note_known(touched.made);
@@ -51,33 +44,6 @@ impl DirectoryStore {
             }
         };
         placed.into_iter().map(result).collect()
-    }
-
-    /// Brings a group into its places. A large one by two threads: whoever stages more has to wait for
-    /// this sooner or later.
-    fn place_all(&self, mut group: Vec<Staged>) -> (Vec<Result<PathBuf, StoreError>>, Touched) {
-        if group.len() < 2 * WORTH_A_THREAD {
-            return self.place_each(group);
-        }
-        let rest = Mutex::new(group.split_off(cut(&group)));
-        let place_rest = || {
-            let mut rest = rest.lock().unwrap_or_else(PoisonError::into_inner);
-            self.place_each(mem::take(&mut *rest))
-        };
-        let ((mut placed, mut touched), (others, theirs)) = thread::scope(|scope| {
-            let helper = thread::Builder::new().spawn_scoped(scope, place_rest);
-            let first = self.place_each(group);
-            match helper.map(ScopedJoinHandle::join) {
-                Ok(Ok(second)) => (first, second),
-                Ok(Err(panic)) => resume_unwind(panic),
-                // There may be no more threads: then the rest is done here.
-                Err(_) => (first, place_rest()),
-            }
-        });
-        placed.extend(others);
-        touched.directories.extend(theirs.directories);
-        touched.made.extend(theirs.made);
-        (placed, touched)
     }
 
     fn place_each(&self, group: Vec<Staged>) -> (Vec<Result<PathBuf, StoreError>>, Touched) {
@@ -180,52 +146,5 @@ impl DirectoryStore {
         // part of the index, and the same bytes may take its place later.
         let _: io::Result<()> = self.disk.remove_file(target);
         StoreError::Write(io::Error::new(error.kind(), error.to_string()))
-    }
-}
-
-/// Where a group is cut in two: between two series if it can be, for the names in one directory are
-/// given one after the other.
-fn cut(group: &[Staged]) -> usize {
-    let (middle, most) = (group.len() / 2, group.len() / 4);
-    let is_between = |at: &usize| match group.get(at - 1..=*at) {
-        Some([before, here]) => {
-            let [before, here] = [before, here].map(|staged| staged.path().parts());
-            before.iter().zip(here).take(3).any(|(a, b)| *a != b)
-        }
-        _ => false,
-    };
-    let places = (middle - most + 1..middle + most).filter(is_between);
-    let nearest = places.min_by_key(|at| at.abs_diff(middle));
-    nearest.unwrap_or(middle)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_group_is_cut_between_two_series_near_its_middle() {
-        let group = |series: &[usize]| -> Vec<Staged> {
-            let of = |(n, count): (usize, &usize)| {
-                let series = format!("1.{n}");
-                (0..*count).map(move |_| {
-                    let path = OutputPath::new(["1-1", "1.9", &series, "1.8"]).unwrap();
-                    Staged::new(path, 1, ())
-                })
-            };
-            series.iter().enumerate().flat_map(of).collect()
-        };
-        for (series, at) in [
-            (&[64][..], 32),
-            (&[31, 33], 31),
-            (&[34, 30], 34),
-            (&[40, 2, 22], 40),
-            (&[3, 61], 32),
-            (&[61, 3], 32),
-            (&[20, 20, 24], 40),
-            (&[1; 65], 32),
-        ] {
-            assert_eq!(cut(&group(series)), at, "{series:?}");
-        }
     }
 }
