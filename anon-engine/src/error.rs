@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use anon_model::{BackendError, Remedy};
 
-use crate::quarantine::QuarantineError;
+use crate::keep::quarantine::QuarantineError;
+use crate::keep::store::StoreError;
 use crate::refusal::Refusal;
-use crate::store::StoreError;
 
 /// Why an object came to no outcome. Nothing of it is stored, and nothing is lost: the source is as
 /// it was. No variant holds an identifying value or a path.

@@ -65,55 +65,42 @@
 //! [`Store`], [`Quarantine`], [`ObjectSource`], [`Observer`] and [`disk::Disk`] are traits that a
 //! program can bring its own of; each has a conformance suite or a table of what must hold.
 
-mod apply;
-pub mod cancel;
-pub mod deidentified;
-mod dict;
-pub mod disk;
-pub mod engine;
 pub mod error;
-pub mod eval;
-pub mod event;
-pub mod file_meta;
-pub mod import;
-mod inflate;
-mod input;
-mod intake;
 pub mod limits;
-pub mod method;
-mod pixel;
-pub mod plan;
 mod platform;
-pub mod policy;
-pub mod quarantine;
-pub mod receipt;
-pub mod recover;
 pub mod refusal;
-mod scan;
-pub mod source;
-pub mod spool;
-pub mod store;
+
+mod read;
+
+mod deid;
+
+mod keep;
+
+mod run;
+
 #[cfg(feature = "testing")]
 pub mod testing;
-mod text;
-mod worker;
 
 pub use anon_model::Remedy;
 pub use anon_script::Tag;
-pub use cancel::Cancel;
-pub use deidentified::{Deidentified, OutputPath, Segment};
+pub use deid::deidentified::{Deidentified, OutputPath, Segment};
+pub use deid::plan::{Captured, Plan, Source, Warnings, plan};
+pub use deid::policy::Policy;
+pub use deid::{deidentified, eval, method, plan, policy};
 #[cfg(feature = "object")]
 pub use dicom_object;
-pub use engine::{Engine, EngineBuilder, Full, Stopped, deidentify};
 pub use error::Error;
-pub use event::{Event, NoObserver, Observer, Progress};
-pub use import::{EndedEarly, Summary, import};
-pub use plan::{Captured, Plan, Source, Warnings, plan};
-pub use policy::Policy;
-pub use quarantine::{DirectoryQuarantine, EntryId, Kept, MemoryQuarantine, Quarantine};
-pub use receipt::{Outcome, Receipt, Received};
-pub use recover::{Recovered, recover};
+pub use keep::quarantine::{DirectoryQuarantine, EntryId, Kept, MemoryQuarantine, Quarantine};
+pub use keep::recover::{Recovered, recover};
+pub use keep::spool::{Spool, Spooled};
+pub use keep::store::{DirectoryStore, Durability, MemoryStore, Staged, Store, StoreError};
+pub use keep::{disk, quarantine, recover, spool, store};
+pub use read::file_meta;
 pub use refusal::{Category, Refusal};
-pub use source::{BytesSource, Item, ObjectSource};
-pub use spool::{Spool, Spooled};
-pub use store::{DirectoryStore, Durability, MemoryStore, Staged, Store, StoreError};
+pub use run::cancel::Cancel;
+pub use run::engine::{Engine, EngineBuilder, Full, Stopped, deidentify};
+pub use run::event::{Event, NoObserver, Observer, Progress};
+pub use run::import::{EndedEarly, Summary, import};
+pub use run::receipt::{Outcome, Receipt, Received};
+pub use run::source::{BytesSource, Item, ObjectSource};
+pub use run::{cancel, engine, event, import, receipt, source};

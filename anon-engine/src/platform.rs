@@ -9,7 +9,7 @@ use std::path::Path;
 use self::elsewhere as system;
 #[cfg(unix)]
 use self::unix as system;
-use crate::disk::CopyError;
+use crate::keep::disk::CopyError;
 
 /// Bytes moved at once where the kernel does not copy by itself.
 const BUFFER_BYTES: usize = 256 * 1024;

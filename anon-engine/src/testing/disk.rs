@@ -36,7 +36,7 @@ use std::io::{self, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::disk::{Access, CopyError, Disk, Existing, Kind, Made, Names, WriteFile};
+use crate::keep::disk::{Access, CopyError, Disk, Existing, Kind, Made, Names, WriteFile};
 use crate::platform::read_at;
 
 use tree::{Node, Tree};

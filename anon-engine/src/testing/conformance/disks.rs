@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use crate::disk::{Access, Disk, Existing, Kind, Made};
+use crate::keep::disk::{Access, Disk, Existing, Kind, Made};
 
 use super::{Breach, OrBreach, ensure};
 

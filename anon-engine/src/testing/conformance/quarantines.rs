@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anon_model::Phi;
 use dicom_core::Tag;
 
-use crate::quarantine::{Case, Entry, EntryId, Kept, Original, Quarantine, QuarantineError};
+use crate::keep::quarantine::{Case, Entry, EntryId, Kept, Original, Quarantine, QuarantineError};
 use crate::refusal::{Category, Refusal};
 
 use super::{Breach, OrBreach, ensure};

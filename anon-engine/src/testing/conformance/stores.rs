@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use anon_model::Names;
 
-use crate::deidentified::{Deidentified, OutputPath};
-use crate::plan::{Source, plan};
-use crate::policy::Policy;
-use crate::store::{Staged, Store, StoreError};
+use crate::deid::deidentified::{Deidentified, OutputPath};
+use crate::deid::plan::{Source, plan};
+use crate::deid::policy::Policy;
+use crate::keep::store::{Staged, Store, StoreError};
 use crate::testing::files::{Place, Syntax, ct_small};
 use crate::testing::rules::PlainRules;
 

@@ -1,0 +1,374 @@
+//! From a plan and names to the output: one pass over the draft's pieces.
+
+use anon_model::Names;
+
+use crate::deid::deidentified::{Deidentified, OutputPath, Part};
+use crate::deid::draft::{Edit, Piece, Reference, Role, Value, put_element};
+use crate::deid::eval::date::Shift;
+use crate::deid::method;
+use crate::deid::plan::{Body, Plan, Target};
+use crate::read::dictionary::Vr;
+use crate::read::file_meta;
+use crate::read::inflate;
+use crate::read::input::{Failed, Input, Windowed};
+use crate::read::scan::{Encoding, Fault, UNDEFINED};
+use crate::read::uid;
+use crate::refusal::{Category, Refusal};
+
+/// Kept ranges of at least this many bytes are not copied: they stay parts of the source.
+pub(crate) const LONG: u64 = 64 << 10;
+const STEP: u64 = 64 << 10;
+
+/// What preamble and file meta information, and an element with a new value, take at most, nearly
+/// always.
+const META_BYTES: usize = 512;
+const EDIT_BYTES: usize = 80;
+
+/// The de-identified object, long kept ranges left where they are.
+pub(crate) fn apply<'p>(plan: &'p Plan<'_>, names: &Names) -> Result<Deidentified<'p>, Refusal> {
+    let mut emitter = Emitter::new(plan, names, Vec::new(), Long::Refer)?;
+    let path = OutputPath::new([&names.patient, &names.study, &names.series, &names.instance])?;
+    let date_offset = emitter.shift.days();
+    if plan.syntax.deflated {
+        let meta = file_meta_bytes(plan, names, 0);
+        emitter.run()?;
+        let (buffer, parts) = emitter.into_parts();
+        let in_scratch = matches!(plan.body, Body::Scratch(_));
+        let inner = Deidentified::new(&plan.body, buffer, parts, path.clone(), date_offset);
+        let dir = plan.scratch.filter(|_| in_scratch);
+        return inflate::deflate(&inner, meta, dir)
+            .map(|packed| Deidentified::packed(packed, path, date_offset))
+            .map_err(unreadable);
+    }
+    emitter.out = file_meta_bytes(plan, names, buffered(plan));
+    emitter.run()?;
+    let (buffer, parts) = emitter.into_parts();
+    Ok(Deidentified::new(
+        &plan.body,
+        buffer,
+        parts,
+        path,
+        date_offset,
+    ))
+}
+
+/// The same, whole in one buffer.
+pub(crate) fn apply_into(plan: &Plan<'_>, names: &Names, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    out.clear();
+    if plan.syntax.deflated {
+        return apply(plan, names)?.write_to(out).map_err(unreadable);
+    }
+    OutputPath::check([&names.patient, &names.study, &names.series, &names.instance])?;
+    let mut buffer = std::mem::take(out);
+    file_meta::write(
+        &mut buffer,
+        plan.sop_class(),
+        &names.instance,
+        &plan.syntax.uid,
+    );
+    let mut emitter = Emitter::new(plan, names, buffer, Long::Copy)?;
+    let done = emitter.run();
+    *out = emitter.out;
+    done
+}
+
+/// About how many bytes of the output, beside its file meta information, will stand in the buffer:
+/// one that grows is allocated again and again.
+fn buffered(plan: &Plan<'_>) -> usize {
+    let short = |piece: &Piece| match *piece {
+        Piece::Source(begin, end) if end - begin < LONG => end - begin,
+        _ => 0,
+    };
+    let kept: u64 = plan.draft.pieces.iter().map(short).sum();
+    let edited = plan.draft.edits.len() * EDIT_BYTES;
+    usize::try_from(kept).unwrap_or(0) + plan.draft.arena.len() + edited
+}
+
+fn file_meta_bytes(plan: &Plan<'_>, names: &Names, others: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(META_BYTES + others);
+    file_meta::write(
+        &mut out,
+        plan.sop_class(),
+        &names.instance,
+        &plan.syntax.uid,
+    );
+    out
+}
+
+fn unreadable(_: std::io::Error) -> Refusal {
+    // The error's own text can name a path.
+    Refusal::new(
+        Category::StorageError,
+        "the object cannot be read or deflated to the end",
+    )
+}
+
+/// What is done with long kept ranges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Long {
+    Refer,
+    Copy,
+}
+
+struct Emitter<'e, 'a> {
+    plan: &'e Plan<'a>,
+    names: &'e Names,
+    shift: Shift,
+    out: Vec<u8>,
+    parts: Vec<Part>,
+    /// Where the part of the buffer begins that is not in `parts` yet.
+    flushed: usize,
+    /// Bytes that stand in parts of the source.
+    referred: u64,
+    /// Open length fields: place in the buffer, `referred` there, byte order.
+    open: Vec<(usize, u64, Encoding)>,
+    value: Vec<u8>,
+    file: Option<Windowed<'e>>,
+    long: Long,
+}
+
+impl<'e, 'a> Emitter<'e, 'a> {
+    fn new(
+        plan: &'e Plan<'a>,
+        names: &'e Names,
+        out: Vec<u8>,
+        long: Long,
+    ) -> Result<Self, Refusal> {
+        check_names(plan, names)?;
+        let filed_under = names.filed_under.as_ref();
+        let patient = filed_under.unwrap_or(&plan.wanted().patient);
+        let file = match &plan.body {
+            Body::File(file, len) => Some(Windowed::new(file, *len)),
+            Body::Scratch(scratch) => Some(Windowed::new(scratch.file(), scratch.len())),
+            Body::Bytes(_) | Body::Inflated(_) => None,
+        };
+        Ok(Self {
+            plan,
+            names,
+            shift: match names.date_offset {
+                Some(days) => Shift::by(&plan.policy.dates, patient.expose(), days),
+                None => Shift::of(&plan.policy.dates, patient.expose()),
+            },
+            out,
+            parts: Vec::new(),
+            flushed: 0,
+            referred: 0,
+            open: Vec::new(),
+            value: Vec::new(),
+            file,
+            long,
+        })
+    }
+
+    fn run(&mut self) -> Result<(), Refusal> {
+        let plan = self.plan;
+        for piece in &plan.draft.pieces {
+            match *piece {
+                Piece::Source(begin, end) => self.source(begin, end)?,
+                Piece::Arena(begin, end) => {
+                    let bytes = range(&plan.draft.arena, begin, end)?;
+                    self.out.extend_from_slice(bytes);
+                }
+                Piece::Open(order) => {
+                    self.open.push((self.out.len(), self.referred, order));
+                    self.out.extend_from_slice(&[0; 4]);
+                }
+                Piece::Close => self.close()?,
+                Piece::Edit(at) => {
+                    let edit = plan.draft.edits.get(at as usize).ok_or_else(broken)?;
+                    self.edit(edit)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn into_parts(mut self) -> (Vec<u8>, Vec<Part>) {
+        self.flush();
+        (self.out, self.parts)
+    }
+
+    fn flush(&mut self) {
+        if self.flushed < self.out.len() {
+            self.parts.push(Part::Buffer(self.flushed, self.out.len()));
+            self.flushed = self.out.len();
+        }
+    }
+
+    #[inline]
+    fn source(&mut self, begin: u64, end: u64) -> Result<(), Refusal> {
+        if self.long == Long::Refer && end - begin >= LONG {
+            self.flush();
+            self.parts.push(Part::Source(begin, end));
+            self.referred += end - begin;
+            return Ok(());
+        }
+        let memory: &[u8] = match &self.plan.body {
+            Body::Bytes(bytes) => bytes,
+            Body::Inflated(bytes) => bytes,
+            Body::File(..) | Body::Scratch(_) => return self.copy_from_file(begin, end),
+        };
+        let bytes = usize::try_from(begin)
+            .ok()
+            .zip(usize::try_from(end).ok())
+            .and_then(|(begin, end)| memory.get(begin..end))
+            .ok_or_else(broken)?;
+        self.out.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn copy_from_file(&mut self, begin: u64, end: u64) -> Result<(), Refusal> {
+        let file = self.file.as_mut().ok_or_else(broken)?;
+        let mut at = begin;
+        while at < end {
+            let step = (end - at).min(STEP);
+            let want = usize::try_from(step).map_err(|_| broken())?;
+            let bytes = file
+                .exact(at, want)
+                .map_err(|failed: Failed| Fault::input(failed, at))?;
+            self.out.extend_from_slice(bytes);
+            at += step;
+        }
+        Ok(())
+    }
+
+    /// Writes the length that is known now into its field.
+    fn close(&mut self) -> Result<(), Refusal> {
+        let (field, referred, order) = self.open.pop().ok_or_else(broken)?;
+        let here = (self.out.len() - field - 4) as u64 + (self.referred - referred);
+        let len = u32::try_from(here).ok().filter(|len| *len != UNDEFINED);
+        let len = len.ok_or_else(|| {
+            let reason = "a sequence of defined length would become too long";
+            Refusal::new(Category::StorageError, reason)
+        })?;
+        let place = self.out.get_mut(field..field + 4).ok_or_else(broken)?;
+        place.copy_from_slice(&order.put_u32(len));
+        Ok(())
+    }
+
+    fn edit(&mut self, edit: &Edit) -> Result<(), Refusal> {
+        let plan = self.plan;
+        self.value.clear();
+        match &edit.value {
+            Value::Patient => self.value.extend_from_slice(self.names.patient.as_bytes()),
+            Value::Role(role) => {
+                let name = match role {
+                    Role::Study => &self.names.study,
+                    Role::Series => &self.names.series,
+                    Role::Instance => &self.names.instance,
+                };
+                self.value.extend_from_slice(name.as_bytes());
+            }
+            Value::Uids(at) => self.list(at, Self::uid_name)?,
+            Value::Accessions(at) => self.list(at, Self::accession_name)?,
+            Value::Dates(at) => {
+                let originals = range(&plan.draft.originals, at.start, at.end)?;
+                self.dates(originals, edit.vr);
+            }
+        }
+        put_element(&mut self.out, edit.encoding, edit.tag, edit.vr, &self.value).ok_or_else(|| {
+            let mut refusal = Refusal::new(
+                Category::StorageError,
+                format!("the new value of {} is too long", edit.tag),
+            );
+            refusal.tag = Some(edit.tag);
+            refusal
+        })
+    }
+
+    fn list(
+        &mut self,
+        at: &std::ops::Range<u32>,
+        name: impl Fn(&Self, u32) -> Option<&'e str>,
+    ) -> Result<(), Refusal> {
+        let plan = self.plan;
+        let references = plan
+            .draft
+            .references
+            .get(at.start as usize..at.end as usize);
+        for (n, reference) in references.ok_or_else(broken)?.iter().enumerate() {
+            if n > 0 {
+                self.value.push(b'\\');
+            }
+            match reference {
+                Reference::Empty => {}
+                Reference::Literal(at) => {
+                    let bytes = range(&plan.draft.originals, at.start, at.end)?;
+                    self.value.extend_from_slice(bytes);
+                }
+                Reference::Original(at) => {
+                    let name = name(self, *at).ok_or_else(broken)?;
+                    self.value.extend_from_slice(name.as_bytes());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn uid_name(&self, at: u32) -> Option<&'e str> {
+        Some(match self.plan.targets.get(at as usize)? {
+            Target::Study => &self.names.study,
+            Target::Series => &self.names.series,
+            Target::Instance => &self.names.instance,
+            Target::Other(at) => self.names.uids.get(*at as usize)?,
+        })
+    }
+
+    fn accession_name(&self, at: u32) -> Option<&'e str> {
+        self.names.accessions.get(at as usize).map(String::as_str)
+    }
+
+    fn dates(&mut self, originals: &[u8], vr: Vr) {
+        for (n, original) in originals.split(|byte| *byte == b'\\').enumerate() {
+            if n > 0 {
+                self.value.push(b'\\');
+            }
+            let moved = if vr == Vr::DT {
+                self.shift.date_time(original)
+            } else {
+                self.shift.date(original)
+            };
+            self.value
+                .extend_from_slice(moved.unwrap_or_default().as_bytes());
+        }
+    }
+}
+
+fn range(bytes: &[u8], begin: u32, end: u32) -> Result<&[u8], Refusal> {
+    bytes.get(begin as usize..end as usize).ok_or_else(broken)
+}
+
+/// A plan contradicts itself: a bug, and no reason to panic over somebody's object.
+fn broken() -> Refusal {
+    Refusal::new(
+        Category::StorageError,
+        "the plan of this object contradicts itself",
+    )
+}
+
+/// Names come from a store that may be the caller's own: they are held against what their elements
+/// can hold.
+fn check_names(plan: &Plan<'_>, names: &Names) -> Result<(), Refusal> {
+    let wanted = plan.wanted();
+    let problem = if names.uids.len() != wanted.uids.len()
+        || names.accessions.len() != wanted.accessions.len()
+    {
+        "the store gave another number of pseudonyms than were asked for"
+    } else if [&names.study, &names.series, &names.instance]
+        .into_iter()
+        .chain(&names.uids)
+        .any(|name| !uid::is_well_formed(name.as_bytes()))
+    {
+        "the store gave a pseudonym that is no UID"
+    } else if names
+        .accessions
+        .iter()
+        .chain([&names.patient])
+        .any(|name| name.is_empty() || name.len() > 64 || !method::is_plain(name))
+    {
+        "the store gave a pseudonym that is no plain text of 1 to 64 characters"
+    } else {
+        return Ok(());
+    };
+    Err(Refusal::new(Category::StorageError, problem))
+}

@@ -1,0 +1,296 @@
+//! [`Deidentified`]: an object that only [`Plan::apply`](crate::Plan::apply) makes, and the only
+//! one that can be stored.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::deid::plan::Body;
+use crate::read::inflate::{Packed, Scratch};
+use crate::read::input::{Failed, read_at};
+use crate::refusal::{Category, Refusal};
+
+/// Ends the name of every output.
+const ENDING: &str = ".dcm";
+
+/// Where an object is stored: `patient/study/series/instance.dcm`, each part a safe file name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OutputPath {
+    /// `patient/study/series/instance`. Every receipt has a copy.
+    text: Arc<str>,
+    /// Where patient, study and series end in it.
+    ends: [usize; 3],
+}
+
+impl OutputPath {
+    /// A path of these four pseudonyms: patient, study, series, instance.
+    ///
+    /// # Errors
+    /// [`Refusal`] if a part could leave its directory or is no portable file name: it must have 1
+    /// to 64 characters of `A-Z a-z 0-9 _ - .` and inner spaces, and must not begin or end with a
+    /// dot.
+    pub fn new(parts: [&str; 4]) -> Result<Self, Refusal> {
+        Self::check(parts)?;
+        let [patient, study, series, _] = parts.map(str::len);
+        Ok(Self {
+            text: parts.join("/").into(),
+            ends: [
+                patient,
+                patient + 1 + study,
+                patient + 1 + study + 1 + series,
+            ],
+        })
+    }
+
+    /// What [`new`](Self::new) asks of the parts.
+    pub(crate) fn check(parts: [&str; 4]) -> Result<(), Refusal> {
+        if parts.iter().all(|part| is_safe(part)) {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            Category::StorageError,
+            "a pseudonym cannot be used as a file name",
+        ))
+    }
+
+    /// The four pseudonyms: patient, study, series, instance.
+    pub fn parts(&self) -> [&str; 4] {
+        let [patient, study, series] = self.ends;
+        let part = |begin: usize, end: usize| self.text.get(begin..end).unwrap_or_default();
+        [
+            part(0, patient),
+            part(patient + 1, study),
+            part(study + 1, series),
+            part(series + 1, self.text.len()),
+        ]
+    }
+
+    /// The path relative to the directory of all outputs.
+    pub fn to_path_buf(&self) -> PathBuf {
+        self.below(Path::new(""))
+    }
+
+    /// The path in this directory.
+    pub(crate) fn below(&self, root: &Path) -> PathBuf {
+        let len = root.as_os_str().len() + 1 + self.text.len() + ENDING.len();
+        let mut path = PathBuf::with_capacity(len);
+        path.push(root);
+        path.extend(self.parts());
+        path.as_mut_os_string().push(ENDING);
+        path
+    }
+}
+
+impl fmt::Display for OutputPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{ENDING}", self.text)
+    }
+}
+
+fn is_safe(part: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() | matches!(b, b'_' | b'-' | b'.' | b' ');
+    let edge = |b: Option<&u8>| b.is_some_and(|b| !matches!(b, b'.' | b' '));
+    let bytes = part.as_bytes();
+    bytes.len() <= 64
+        // Every byte, without a branch: several are looked at at once.
+        && bytes.iter().fold(true, |is, &b| is & plain(b))
+        && edge(bytes.first())
+        && edge(bytes.last())
+}
+
+/// A part of an output.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
+pub enum Segment<'s> {
+    /// These bytes.
+    Bytes(&'s [u8]),
+    /// A long range of the source file, kept as it is.
+    File {
+        /// The source.
+        file: &'s File,
+        /// Where the range begins.
+        offset: u64,
+        /// Its length.
+        len: u64,
+    },
+}
+
+/// A part of an output: a range of the buffer or of the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Buffer(usize, usize),
+    Source(u64, u64),
+}
+
+/// A de-identified object, ready to be stored. Only [`Plan::apply`](crate::Plan::apply) makes one.
+pub struct Deidentified<'p> {
+    body: Option<&'p Body<'p>>,
+    buffer: Vec<u8>,
+    parts: Vec<Part>,
+    packed: Option<Scratch>,
+    len: u64,
+    path: OutputPath,
+    date_offset: i32,
+}
+
+impl<'p> Deidentified<'p> {
+    pub(crate) fn new(
+        body: &'p Body<'p>,
+        buffer: Vec<u8>,
+        parts: Vec<Part>,
+        path: OutputPath,
+        date_offset: i32,
+    ) -> Self {
+        let length = |part: &Part| match *part {
+            Part::Buffer(begin, end) => (end - begin) as u64,
+            Part::Source(begin, end) => end - begin,
+        };
+        Self {
+            body: Some(body),
+            len: parts.iter().map(length).sum(),
+            buffer,
+            parts,
+            packed: None,
+            path,
+            date_offset,
+        }
+    }
+
+    pub(crate) fn packed(packed: Packed, path: OutputPath, date_offset: i32) -> Self {
+        let (buffer, scratch) = match packed {
+            Packed::Memory(buffer) => (buffer, None),
+            Packed::Scratch(buffer, scratch) => (buffer, Some(scratch)),
+        };
+        let scratch_len = scratch.as_ref().map_or(0, Scratch::len);
+        let mut parts = vec![Part::Buffer(0, buffer.len())];
+        if scratch.is_some() {
+            parts.push(Part::Source(0, scratch_len));
+        }
+        Self {
+            body: None,
+            len: buffer.len() as u64 + scratch_len,
+            buffer,
+            parts,
+            packed: scratch,
+            path,
+            date_offset,
+        }
+    }
+
+    /// Length of the output in bytes.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Never true: an output has at least its preamble and file meta information.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Where it is stored.
+    pub fn path(&self) -> &OutputPath {
+        &self.path
+    }
+
+    /// Days by which its dates were moved.
+    pub fn date_offset(&self) -> i32 {
+        self.date_offset
+    }
+
+    /// The output, part by part, in order.
+    pub fn segments(&self) -> impl Iterator<Item = Segment<'_>> {
+        self.parts.iter().map(|part| self.segment(*part))
+    }
+
+    fn segment(&self, part: Part) -> Segment<'_> {
+        let (begin, end) = match part {
+            Part::Buffer(begin, end) => {
+                return Segment::Bytes(self.buffer.get(begin..end).unwrap_or_default());
+            }
+            Part::Source(begin, end) => (begin, end),
+        };
+        let in_file = |file| Segment::File {
+            file,
+            offset: begin,
+            len: end - begin,
+        };
+        let in_memory = |bytes: &'p [u8]| {
+            let range = usize::try_from(begin).ok().zip(usize::try_from(end).ok());
+            let bytes = range.and_then(|(begin, end)| bytes.get(begin..end));
+            Segment::Bytes(bytes.unwrap_or_default())
+        };
+        match (self.body, &self.packed) {
+            (Some(Body::Bytes(bytes)), _) => in_memory(bytes),
+            (Some(Body::Inflated(bytes)), _) => in_memory(bytes),
+            (Some(Body::File(file, _)), _) => in_file(file),
+            (Some(Body::Scratch(scratch)), _) | (None, Some(scratch)) => in_file(scratch.file()),
+            (None, None) => Segment::Bytes(&[]),
+        }
+    }
+
+    /// The output in memory.
+    ///
+    /// # Errors
+    /// If the source file cannot be read.
+    pub fn to_vec(&self) -> io::Result<Vec<u8>> {
+        let mut out = Vec::with_capacity(usize::try_from(self.len).unwrap_or(0));
+        self.write_to(&mut out)?;
+        Ok(out)
+    }
+
+    /// Writes the output.
+    ///
+    /// # Errors
+    /// If the source file cannot be read, or `out` cannot be written.
+    pub fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut block = Vec::new();
+        for segment in self.segments() {
+            match segment {
+                Segment::Bytes(bytes) => out.write_all(bytes)?,
+                Segment::File { file, offset, len } => {
+                    block.resize(BLOCK, 0);
+                    copy(file, offset, len, &mut block, out)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Deidentified<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deidentified")
+            .field("path", &self.path)
+            .field("len", &self.len)
+            .field("parts", &self.parts.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Bytes copied at once from a file to a writer.
+const BLOCK: usize = 256 << 10;
+
+fn copy(
+    file: &File,
+    mut offset: u64,
+    mut len: u64,
+    block: &mut [u8],
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    while len > 0 {
+        let want = usize::try_from(len).unwrap_or(BLOCK).min(block.len());
+        let Some(into) = block.get_mut(..want) else {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        };
+        read_at(file, into, offset).map_err(|failed| match failed {
+            Failed::Ends => io::ErrorKind::UnexpectedEof,
+            Failed::Io(kind) => kind,
+        })?;
+        out.write_all(into)?;
+        offset += want as u64;
+        len -= want as u64;
+    }
+    Ok(())
+}

@@ -1,0 +1,358 @@
+//! [`Draft`]: the output as pieces: ranges of the source, bytes of ours, and names to come.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::mem;
+use std::ops::Range;
+
+use dicom_core::Tag;
+
+use crate::read::dictionary::{Form, Vr};
+use crate::read::scan::Encoding;
+use crate::read::uid;
+
+/// A part of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// This range of the source, as it is.
+    Source(u64, u64),
+    /// This range of the arena.
+    Arena(u32, u32),
+    /// A length field of four bytes in this byte order, up to the [`Close`](Self::Close) of it.
+    Open(Encoding),
+    /// Ends the content of the last open length.
+    Close,
+    /// The edit of this number.
+    Edit(u32),
+}
+
+/// An element whose value depends on names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Edit {
+    pub(crate) tag: Tag,
+    pub(crate) vr: Vr,
+    pub(crate) encoding: Encoding,
+    pub(crate) value: Value,
+}
+
+/// Where the value of an edit comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Value {
+    /// The patient's pseudonym.
+    Patient,
+    /// One of the three identifiers of the object.
+    Role(Role),
+    /// These references to UIDs.
+    Uids(Range<u32>),
+    /// These references to accession numbers.
+    Accessions(Range<u32>),
+    /// Dates: this range of the originals.
+    Dates(Range<u32>),
+}
+
+/// An identifier of the object itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Study,
+    Series,
+    Instance,
+}
+
+/// One value of a multi-valued edit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reference {
+    Empty,
+    /// A UID of the standard: this range of the originals.
+    Literal(Range<u32>),
+    /// The original of this number.
+    Original(u32),
+}
+
+/// Where the four bytes of a length field stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Source(u64),
+    Arena(u32),
+}
+
+/// Different texts, numbered in the order in which they were met.
+#[derive(Default)]
+pub(crate) struct Originals {
+    pub(crate) texts: Vec<String>,
+    index: HashMap<String, u32>,
+}
+
+/// Up to here a text is looked for one by one.
+const FEW: usize = 24;
+
+impl Originals {
+    /// The number of a text given as bytes.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> u32 {
+        if self.index.is_empty()
+            && bytes.is_ascii()
+            && let Some(at) = self.texts.iter().position(|text| text.as_bytes() == bytes)
+        {
+            return count(at);
+        }
+        self.text(uid::text(bytes))
+    }
+
+    /// The number of a text.
+    pub(crate) fn text(&mut self, text: String) -> u32 {
+        if self.texts.len() <= FEW {
+            if let Some(at) = self.texts.iter().position(|known| *known == text) {
+                return count(at);
+            }
+            if self.texts.len() == FEW {
+                let numbered = self.texts.iter().cloned().zip(0..);
+                self.index.extend(numbered);
+            }
+        } else if let Some(at) = self.index.get(&text) {
+            return *at;
+        }
+        let at = count(self.texts.len());
+        if self.texts.len() >= FEW {
+            self.index.insert(text.clone(), at);
+        }
+        self.texts.push(text);
+        at
+    }
+}
+
+/// The buffers of a draft.
+struct Buffers {
+    pieces: Vec<Piece>,
+    arena: Vec<u8>,
+    originals: Vec<u8>,
+    edits: Vec<Edit>,
+    references: Vec<Reference>,
+}
+
+thread_local! {
+    /// The buffers of the last draft dropped on this thread, emptied. Objects are planned one after
+    /// the other as a rule, and to allocate them anew takes 5 % of plan and apply.
+    static SPARE: Cell<Option<Buffers>> = const { Cell::new(None) };
+}
+
+/// Buffers that take more bytes than these are not kept.
+const MAX_SPARE: usize = 64 << 10;
+
+impl Buffers {
+    /// Empty ones, with room for what most objects need.
+    fn new() -> Self {
+        Self {
+            pieces: Vec::with_capacity(128),
+            arena: Vec::with_capacity(1 << 10),
+            originals: Vec::with_capacity(1 << 10),
+            edits: Vec::with_capacity(32),
+            references: Vec::with_capacity(32),
+        }
+    }
+
+    fn room(&self) -> usize {
+        self.pieces.capacity() * size_of::<Piece>()
+            + self.arena.capacity()
+            + self.originals.capacity()
+            + self.edits.capacity() * size_of::<Edit>()
+            + self.references.capacity() * size_of::<Reference>()
+    }
+
+    fn clear(&mut self) {
+        self.pieces.clear();
+        self.arena.clear();
+        self.originals.clear();
+        self.edits.clear();
+        self.references.clear();
+    }
+}
+
+/// The output, as far as it is known without names.
+pub(crate) struct Draft {
+    pub(crate) pieces: Vec<Piece>,
+    /// Bytes of ours.
+    pub(crate) arena: Vec<u8>,
+    /// Bytes of the source that edits need.
+    pub(crate) originals: Vec<u8>,
+    pub(crate) edits: Vec<Edit>,
+    pub(crate) references: Vec<Reference>,
+    pub(crate) uids: Originals,
+    pub(crate) accessions: Originals,
+}
+
+impl Draft {
+    /// An empty draft.
+    pub(crate) fn new() -> Self {
+        // Where the thread is ending there are none to be had.
+        let spare = SPARE.try_with(Cell::take).ok().flatten();
+        let buffers = spare.unwrap_or_else(Buffers::new);
+        Self {
+            pieces: buffers.pieces,
+            arena: buffers.arena,
+            originals: buffers.originals,
+            edits: buffers.edits,
+            references: buffers.references,
+            uids: Originals::default(),
+            accessions: Originals::default(),
+        }
+    }
+
+    /// An upper estimate of its memory, in bytes.
+    #[inline]
+    pub(crate) fn cost(&self) -> u64 {
+        let cost = self.pieces.len() * 24
+            + self.arena.len()
+            + self.originals.len()
+            + self.edits.len() * 32
+            + self.references.len() * 16
+            + (self.uids.texts.len() + self.accessions.texts.len()) * 224;
+        cost as u64
+    }
+
+    /// Appends a piece, joined with the last one where they touch.
+    #[inline]
+    pub(crate) fn push(&mut self, piece: Piece) {
+        match (self.pieces.last_mut(), piece) {
+            (Some(Piece::Source(_, end)), Piece::Source(begin, to)) if *end == begin => *end = to,
+            (Some(Piece::Arena(_, end)), Piece::Arena(begin, to)) if *end == begin => *end = to,
+            _ => self.pieces.push(piece),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn source(&mut self, begin: u64, end: u64) {
+        if begin < end {
+            self.push(Piece::Source(begin, end));
+        }
+    }
+
+    /// Appends a range of the source, if that takes no memory. False if it would, and then nothing is
+    /// appended.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "asked of every kept value")]
+    pub(crate) fn source_in_place(&mut self, begin: u64, end: u64) -> bool {
+        if let Some(Piece::Source(_, last)) = self.pieces.last_mut()
+            && *last == begin
+        {
+            *last = end;
+            return true;
+        }
+        let has_room = self.pieces.len() < self.pieces.capacity();
+        if has_room {
+            self.pieces.push(Piece::Source(begin, end));
+        }
+        has_room
+    }
+
+    /// Appends bytes of ours.
+    pub(crate) fn bytes(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Range<u32> {
+        let begin = count(self.arena.len());
+        write(&mut self.arena);
+        let end = count(self.arena.len());
+        if begin < end {
+            self.push(Piece::Arena(begin, end));
+        }
+        begin..end
+    }
+
+    /// Appends an element with this value, made even. None if the length field of its VR cannot
+    /// hold its length.
+    pub(crate) fn element(
+        &mut self,
+        encoding: Encoding,
+        tag: Tag,
+        vr: Vr,
+        value: &[u8],
+    ) -> Option<()> {
+        let begin = count(self.arena.len());
+        put_element(&mut self.arena, encoding, tag, vr, value)?;
+        self.push(Piece::Arena(begin, count(self.arena.len())));
+        Some(())
+    }
+
+    /// Appends an edit.
+    pub(crate) fn edit(&mut self, edit: Edit) {
+        let at = count(self.edits.len());
+        self.edits.push(edit);
+        self.push(Piece::Edit(at));
+    }
+
+    /// Keeps bytes of the source for an edit.
+    pub(crate) fn remember(&mut self, bytes: &[u8]) -> Range<u32> {
+        let begin = count(self.originals.len());
+        self.originals.extend_from_slice(bytes);
+        begin..count(self.originals.len())
+    }
+
+    /// Opens a length field that stands at `place`; the header before it is appended already.
+    pub(crate) fn open(&mut self, encoding: Encoding) -> usize {
+        self.pieces.push(Piece::Open(encoding));
+        self.pieces.len() - 1
+    }
+
+    /// Closes the length field opened as piece `open`. Where its content is one range as long as
+    /// the field says already, the field stays as it is and the pieces become one.
+    pub(crate) fn close(&mut self, open: usize, place: Place, declared: u32) {
+        let declared = u64::from(declared);
+        let whole = match (self.pieces.get(open + 1..), place) {
+            (Some([]), Place::Source(at)) if declared == 0 => Some(Piece::Source(at, at + 4)),
+            (Some([]), Place::Arena(at)) if declared == 0 => Some(Piece::Arena(at, at + 4)),
+            (Some([Piece::Source(begin, end)]), Place::Source(at))
+                if *begin == at + 4 && end - begin == declared =>
+            {
+                Some(Piece::Source(at, *end))
+            }
+            _ => None,
+        };
+        if let Some(whole) = whole {
+            self.pieces.truncate(open);
+            self.push(whole);
+        } else {
+            self.pieces.push(Piece::Close);
+        }
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        let mut spare = Buffers {
+            pieces: mem::take(&mut self.pieces),
+            arena: mem::take(&mut self.arena),
+            originals: mem::take(&mut self.originals),
+            edits: mem::take(&mut self.edits),
+            references: mem::take(&mut self.references),
+        };
+        if spare.room() <= MAX_SPARE {
+            spare.clear();
+            SPARE.try_with(|kept| kept.set(Some(spare))).ok();
+        }
+    }
+}
+
+/// Appends an element with this value, made even. None if the length field of its VR cannot hold
+/// its length.
+pub(crate) fn put_element(
+    out: &mut Vec<u8>,
+    encoding: Encoding,
+    tag: Tag,
+    vr: Vr,
+    value: &[u8],
+) -> Option<()> {
+    let len = u32::try_from(value.len()).ok()?;
+    let even = len.checked_add(len % 2)?;
+    let is_short = encoding != Encoding::ImplicitLe && vr.form() == Some(Form::Short);
+    if even == u32::MAX || (is_short && even > 0xFFFE) {
+        return None;
+    }
+    encoding.put_header(out, tag, vr, even);
+    out.extend_from_slice(value);
+    if even != len {
+        out.push(vr.padding());
+    }
+    Some(())
+}
+
+/// Positions in a draft are numbers of 32 bits: its memory is bounded far below.
+#[inline]
+fn count(number: usize) -> u32 {
+    u32::try_from(number).expect("a draft is bounded by Limits::max_plan_bytes")
+}

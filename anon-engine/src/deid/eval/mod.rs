@@ -1,0 +1,7 @@
+//! What the rules compute: one function an action.
+
+pub mod date;
+pub mod number;
+pub mod text;
+
+pub use crate::read::uid;

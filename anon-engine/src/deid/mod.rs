@@ -1,0 +1,10 @@
+//! De-identifies: plans what each element becomes, and makes the output. Pure functions over bytes.
+
+pub(crate) mod apply;
+pub mod deidentified;
+pub(crate) mod draft;
+pub mod eval;
+pub mod method;
+pub(crate) mod pixel;
+pub mod plan;
+pub mod policy;

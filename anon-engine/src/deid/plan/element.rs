@@ -1,0 +1,644 @@
+//! [`Planner`]: walks a data set and asks the rules what becomes of each element.
+
+use std::ops::Range;
+
+use anon_script::rules::{Action, Element, Rules};
+use dicom_core::Tag;
+
+use super::noted::{Note, Noted};
+use super::repertoire::{self, Look};
+use crate::deid::draft::{Draft, Edit, Piece, Place, Reference, Role, Value};
+use crate::deid::eval::{self, number};
+use crate::deid::method;
+use crate::deid::policy::Policy;
+use crate::read::dictionary::{self, Vr};
+use crate::read::input::Input;
+use crate::read::scan::{Encoding, Fault, Header, PIXEL_DATA, Shape, Token, UNDEFINED, Walk};
+use crate::read::text::Charset;
+use crate::read::uid;
+
+#[cfg(test)]
+mod tests;
+
+const TRAILING_PADDING: Tag = Tag(0xFFFC, 0xFFFC);
+const SPECIFIC_CHARACTER_SET: Tag = Tag(0x0008, 0x0005);
+
+/// Values of at least this many bytes are bulk: they take no part in the fingerprint.
+const BULK: u32 = 4 << 10;
+
+/// Bytes of a kept value that are looked at at once.
+const PIECE: u32 = 32 << 10;
+
+/// What the length field of a short VR holds (PS3.5 section 7.1.2). Beyond it, in implicit data
+/// sets, a brief text has swallowed what follows it.
+const MAX_SHORT: u32 = 0xFFFE;
+
+/// One sequence or item that is open in the output.
+#[derive(Debug, Default)]
+struct Level {
+    /// The least number of a tag that may be written next: the last one's and one more.
+    least: u64,
+    /// How the output's headers are written here.
+    target: Option<Encoding>,
+    /// The piece, place and declared value of its length field, if it has one to be right.
+    open: Option<(usize, Place, u32)>,
+    /// The character sets that the item itself names.
+    charset: Option<Charset>,
+}
+
+/// Makes a draft of the output.
+pub(super) struct Planner<'p, I> {
+    policy: &'p Policy,
+    rules: &'p dyn Rules,
+    walk: Walk<I>,
+    pub(super) draft: Draft,
+    pub(super) noted: Noted,
+    /// Places of bulk values: begin and end.
+    bulk: Vec<(u64, u64)>,
+    /// True if the root has encapsulated pixel data.
+    pub(super) encapsulated: bool,
+    levels: Vec<Level>,
+    depth: u16,
+    inserted: std::slice::Iter<'static, Tag>,
+    /// The first of them as a number.
+    next_inserted: u32,
+    scratch: Vec<u8>,
+    /// Tests compare what the short way does with what it saves.
+    #[cfg(test)]
+    thorough: bool,
+}
+
+impl<'p, I: Input> Planner<'p, I> {
+    pub(super) fn new(policy: &'p Policy, walk: Walk<I>, target: Encoding) -> Self {
+        let root = Level {
+            target: Some(target),
+            ..Level::default()
+        };
+        Self {
+            policy,
+            rules: &*policy.rules,
+            walk,
+            draft: Draft::new(),
+            noted: Noted::default(),
+            bulk: Vec::new(),
+            encapsulated: false,
+            levels: vec![root],
+            depth: 0,
+            inserted: method::INSERTED.iter(),
+            next_inserted: method::INSERTED
+                .first()
+                .map_or(u32::MAX, |tag| dictionary::number(*tag)),
+            scratch: Vec::new(),
+            #[cfg(test)]
+            thorough: false,
+        }
+    }
+
+    /// Walks to the end.
+    pub(super) fn run(&mut self) -> Result<(), Fault> {
+        let mut header = Header::NONE;
+        loop {
+            if !self.walk.brief(&mut header) {
+                match self.walk.next(&mut header)? {
+                    Token::Element => {}
+                    Token::Item { at, len } => {
+                        self.depth += 1;
+                        let target = self.target();
+                        self.begin_verbatim(at, self.walk.position(), len, target);
+                        continue;
+                    }
+                    Token::ItemEnd { delimiter } => {
+                        self.depth -= 1;
+                        self.end(delimiter);
+                        continue;
+                    }
+                    Token::SequenceEnd { delimiter } => {
+                        self.end(delimiter);
+                        continue;
+                    }
+                    Token::End => return self.insert_up_to(u32::MAX),
+                }
+            }
+            self.element(&header)?;
+        }
+    }
+
+    /// The draft, the places of bulk values, and the input.
+    pub(super) fn finish(self) -> (Draft, Vec<(u64, u64)>, I) {
+        (self.draft, self.bulk, self.walk.into_input())
+    }
+
+    #[inline]
+    fn target(&self) -> Encoding {
+        self.levels
+            .last()
+            .and_then(|level| level.target)
+            .unwrap_or(Encoding::ExplicitLe)
+    }
+
+    fn charset(&self) -> Charset {
+        let own = self
+            .levels
+            .iter()
+            .rev()
+            .find_map(|level| level.charset.as_ref());
+        own.cloned().unwrap_or_default()
+    }
+
+    fn element(&mut self, header: &Header) -> Result<(), Fault> {
+        let tag = header.tag();
+        if header.len >= BULK && !header.is_undefined() {
+            self.bulk.push((header.value, header.end()));
+        }
+        // Group lengths would be stale, groups 0 to 3 do not belong here (PS3.5 section 7.1).
+        if tag.1 == 0 || tag.0 <= 3 || tag == TRAILING_PADDING {
+            return self.walk.pass(header);
+        }
+        if tag == SPECIFIC_CHARACTER_SET && !header.is_undefined() {
+            let charset = Charset::parse(self.walk.value(header)?);
+            if let Some(level) = self.levels.last_mut() {
+                level.charset = Some(charset);
+            }
+        }
+        if self.depth == 0 {
+            self.root_element(header)
+        } else {
+            let is_patient = matches!(tag, method::PATIENT_NAME | method::PATIENT_ID);
+            match self.rules.action(Element::nested(tag, self.depth)) {
+                Action::Remove => self.walk.pass(header),
+                action @ Action::Empty => self.act(header, action),
+                _ if is_patient => self.act(header, &Action::Patient),
+                Action::Keep if self.keep_brief(header) => Ok(()),
+                action => self.act(header, action),
+            }
+        }
+    }
+
+    fn root_element(&mut self, header: &Header) -> Result<(), Fault> {
+        let tag = header.tag();
+        let note = Note::of(tag);
+        if let Some(note) = note {
+            self.note(header, note)?;
+        }
+        if method::gives_way(tag) {
+            return self.walk.pass(header);
+        }
+        // What the object is and is called must agree with its path and its file meta information,
+        // whatever the rules say.
+        let role = match note {
+            Some(Note::SopClass) => return self.keep(header),
+            Some(Note::Study) => Role::Study,
+            Some(Note::Series) => Role::Series,
+            Some(Note::Instance) => Role::Instance,
+            _ => {
+                return match self.rules.action(Element::root(tag)) {
+                    Action::Remove => self.walk.pass(header),
+                    Action::Keep if self.keep_brief(header) => Ok(()),
+                    action => self.act(header, action),
+                };
+            }
+        };
+        self.walk.pass(header)?;
+        self.edit(header, Vr::UI, Value::Role(role))
+    }
+
+    /// Asked before anything of an element is taken up: what is removed costs nothing.
+    #[inline]
+    fn in_budget(&self, header: &Header) -> Result<(), Fault> {
+        if self.draft.cost() <= self.policy.limits.max_plan_bytes {
+            return Ok(());
+        }
+        let problem = "the object needs more changes than fit in memory";
+        Err(Fault::rule(problem, header.tag(), header.at))
+    }
+
+    fn note(&mut self, header: &Header, note: Note) -> Result<(), Fault> {
+        self.in_budget(header)?;
+        if header.is_undefined() {
+            let problem = "an element that must have a value has an undefined length";
+            return Err(Fault::new(problem, Some(header.tag()), header.at));
+        }
+        let range = self.draft.remember(self.walk.value(header)?);
+        if self.noted.take(note, &range) {
+            return Ok(());
+        }
+        let problem = "an element that says what the object is stands twice";
+        Err(Fault::new(problem, Some(header.tag()), header.at))
+    }
+
+    fn act(&mut self, header: &Header, action: &Action) -> Result<(), Fault> {
+        self.in_budget(header)?;
+        match action {
+            Action::Remove => self.walk.pass(header),
+            Action::Keep => self.keep(header),
+            Action::Empty => {
+                self.walk.pass(header)?;
+                self.emit(header, plain_vr(header), b"")
+            }
+            Action::Replace(text) => self.replace(header, text),
+            _ if header.len == 0 => self.keep(header),
+            _ => self.change(header, action),
+        }
+    }
+
+    /// Actions on a value.
+    fn change(&mut self, header: &Header, action: &Action) -> Result<(), Fault> {
+        if header.is_undefined() || header.vr == Vr::SQ {
+            let problem = "the rule is for a value, and this is a sequence";
+            return Err(Fault::rule(problem, header.tag(), header.at));
+        }
+        let vr = value_vr(header);
+        match action {
+            Action::Uid => {
+                let references = self.uids(header)?;
+                self.edit(header, Vr::UI, Value::Uids(references))?;
+            }
+            Action::Accession => {
+                let references = self.accessions(header)?;
+                let vr = if vr.is_text() { vr } else { Vr::SH };
+                self.edit(header, vr, Value::Accessions(references))?;
+            }
+            Action::ShiftDate => {
+                let value = self.walk.value(header)?;
+                let dates = self.draft.remember(value);
+                let vr = if vr.is_text() { vr } else { Vr::DA };
+                self.edit(header, vr, Value::Dates(dates))?;
+            }
+            Action::RoundAge { width } => self.round_age(header, *width)?,
+            _ => {
+                let vr = if vr.is_text() { vr } else { Vr::LO };
+                self.edit(header, vr, Value::Patient)?;
+            }
+        }
+        self.walk.pass(header)
+    }
+
+    fn replace(&mut self, header: &Header, text: &str) -> Result<(), Fault> {
+        self.walk.pass(header)?;
+        let vr = value_vr(header);
+        let mut value = std::mem::take(&mut self.scratch);
+        value.clear();
+        let done = eval::text::encode(&mut value, text, vr, self.target(), &self.charset());
+        let emitted = if done.is_some() {
+            self.emit(header, vr, &value)
+        } else {
+            let problem = "the rule's text does not fit the value representation";
+            Err(Fault::rule(problem, header.tag(), header.at))
+        };
+        self.scratch = value;
+        emitted
+    }
+
+    fn round_age(&mut self, header: &Header, width: u16) -> Result<(), Fault> {
+        let mut ages = String::new();
+        for (at, age) in self.walk.value(header)?.split(|b| *b == b'\\').enumerate() {
+            if at > 0 {
+                ages.push('\\');
+            }
+            ages.push_str(&number::round_age(age, width).unwrap_or_default());
+        }
+        self.emit(header, Vr::AS, ages.as_bytes())
+    }
+
+    fn uids(&mut self, header: &Header) -> Result<Range<u32>, Fault> {
+        let value = self.walk.value(header)?;
+        let draft = &mut self.draft;
+        let begin = index(draft.references.len());
+        for part in value.split(|byte| *byte == b'\\').map(uid::trim) {
+            let reference = if part.is_empty() {
+                Reference::Empty
+            } else if uid::is_standard(part) {
+                Reference::Literal(draft.remember(part))
+            } else {
+                Reference::Original(draft.uids.bytes(part))
+            };
+            draft.references.push(reference);
+        }
+        Ok(begin..index(draft.references.len()))
+    }
+
+    fn accessions(&mut self, header: &Header) -> Result<Range<u32>, Fault> {
+        let charset = self.charset();
+        let value = self.walk.value(header)?;
+        let draft = &mut self.draft;
+        let begin = index(draft.references.len());
+        // Decoded first: in some sets a backslash is half a character.
+        let text = charset.key(value);
+        for part in text.split('\\').map(|part| part.trim_matches([' ', '\0'])) {
+            let reference = if part.is_empty() {
+                Reference::Empty
+            } else {
+                Reference::Original(draft.accessions.text(part.to_owned()))
+            };
+            draft.references.push(reference);
+        }
+        Ok(begin..index(draft.references.len()))
+    }
+
+    /// Keeps an element that needs no second look, in few steps: a short value of even length whose
+    /// VR is that of the dictionary, written back as it stands. Nearly all that is kept is of that
+    /// kind; where it says false nothing has happened, and [`keep`](Self::keep) knows. It never
+    /// allocates, so that the budget need not be asked.
+    #[inline]
+    fn keep_brief(&mut self, header: &Header) -> bool {
+        #[cfg(test)]
+        if self.thorough {
+            return false;
+        }
+        let len = header.len;
+        let Some(level) = self.levels.last_mut() else {
+            return false;
+        };
+        let number = header.number;
+        let is_brief = len <= repertoire::BRIEF
+            && len.is_multiple_of(2)
+            && !header.mended
+            && level.target == Some(header.encoding)
+            && level.least <= u64::from(number)
+            && header.vr != Vr::SQ
+            && dictionary::is_known(number, header.vr);
+        if !is_brief || (self.depth == 0 && self.next_inserted <= number) {
+            return false;
+        }
+        if !matches!(self.walk.has_tag_of_item(header), Ok(false))
+            || !self.draft.source_in_place(header.at, header.end())
+        {
+            return false;
+        }
+        level.least = u64::from(number) + 1;
+        self.walk.skip(header);
+        true
+    }
+
+    fn keep(&mut self, header: &Header) -> Result<(), Fault> {
+        let known = dictionary::vr(header.tag());
+        match self.walk.shape_known(header, known)? {
+            Shape::Value => {
+                if header.len > MAX_SHORT && header.vr.is_brief() {
+                    let problem = "a value is longer than its value representation allows";
+                    return Err(Fault::new(problem, Some(header.tag()), header.at));
+                }
+                let look = repertoire::look(known, header.vr, header.len);
+                if look != Look::Pass && !self.holds(header, look)? {
+                    return self.keep_nothing(header, look);
+                }
+                self.in_order(header)?;
+                self.keep_value(header);
+                self.walk.pass(header)
+            }
+            Shape::Sequence(inner) => {
+                self.in_order(header)?;
+                self.begin_sequence(header);
+                self.walk.enter(header, inner)
+            }
+            Shape::Fragments => self.keep_fragments(header),
+        }
+    }
+
+    /// True if a value of defined length can be what its VR says.
+    fn holds(&mut self, header: &Header, look: Look) -> Result<bool, Fault> {
+        let vr = value_vr(header);
+        if header.len <= PIECE {
+            let value = self.walk.bytes(header.value, header.len as usize)?;
+            return Ok(repertoire::holds(look, vr, value));
+        }
+        self.holds_long(header, look, vr)
+    }
+
+    /// Value by value: a piece ends before a backslash.
+    #[cold]
+    fn holds_long(&mut self, header: &Header, look: Look, vr: Vr) -> Result<bool, Fault> {
+        let (mut at, end) = (header.value, header.end());
+        while end - at > u64::from(PIECE) {
+            let piece = self.walk.bytes(at, PIECE as usize)?;
+            let Some(cut) = piece.iter().rposition(|byte| *byte == b'\\') else {
+                return Ok(false);
+            };
+            if !repertoire::holds(look, vr, piece.get(..cut).unwrap_or_default()) {
+                return Ok(false);
+            }
+            at += cut as u64 + 1;
+        }
+        let rest = usize::try_from(end - at).unwrap_or(0);
+        Ok(repertoire::holds(look, vr, self.walk.bytes(at, rest)?))
+    }
+
+    /// In the place of a kept value that could be anything.
+    #[cold]
+    fn keep_nothing(&mut self, header: &Header, look: Look) -> Result<(), Fault> {
+        if look == Look::BinaryAsText {
+            let problem = "text where the dictionary says a binary value";
+            return Err(Fault::new(problem, Some(header.tag()), header.at));
+        }
+        self.walk.pass(header)?;
+        self.emit(header, value_vr(header), b"")
+    }
+
+    fn keep_value(&mut self, header: &Header) {
+        let target = self.target();
+        let odd = header.len % 2;
+        if target == header.encoding && !header.mended && odd == 0 {
+            self.draft.source(header.at, header.end());
+            return;
+        }
+        let vr = header.vr;
+        self.draft
+            .bytes(|arena| target.put_header(arena, header.tag(), vr, header.len + odd));
+        self.draft.source(header.value, header.end());
+        if odd == 1 {
+            self.draft.bytes(|arena| arena.push(vr.padding()));
+        }
+    }
+
+    fn begin_sequence(&mut self, header: &Header) {
+        let target = self.target();
+        let is_unknown = header.vr == Vr::UN && header.encoding != Encoding::ImplicitLe;
+        let vr = if is_unknown { Vr::UN } else { Vr::SQ };
+        // What stands in UN is implicit little endian (PS3.5 section 6.2.2).
+        let inner = if is_unknown {
+            Encoding::ImplicitLe
+        } else {
+            target
+        };
+        let is_right = header.encoding == Encoding::ImplicitLe || header.vr == vr;
+        if target == header.encoding && is_right {
+            self.begin_verbatim(header.at, header.value, header.len, inner);
+            self.set_open_order(target);
+            return;
+        }
+        let mut level = Level {
+            target: Some(inner),
+            ..Level::default()
+        };
+        let begin = index(self.draft.arena.len());
+        target.put_header(&mut self.draft.arena, header.tag(), vr, header.len);
+        let end = index(self.draft.arena.len());
+        if header.is_undefined() {
+            self.draft.push(Piece::Arena(begin, end));
+        } else {
+            self.draft.push(Piece::Arena(begin, end - 4));
+            let open = self.draft.open(target);
+            level.open = Some((open, Place::Arena(end - 4), header.len));
+        }
+        self.levels.push(level);
+    }
+
+    /// A UN sequence in a big endian data set has its own length in that order.
+    fn set_open_order(&mut self, order: Encoding) {
+        if let Some(level) = self.levels.last()
+            && let Some((open, ..)) = level.open
+            && let Some(piece) = self.draft.pieces.get_mut(open)
+        {
+            *piece = Piece::Open(order);
+        }
+    }
+
+    /// Begins a sequence or item whose header stays, but for its length.
+    fn begin_verbatim(&mut self, at: u64, value: u64, len: u32, inner: Encoding) {
+        let mut level = Level {
+            target: Some(inner),
+            ..Level::default()
+        };
+        if len == UNDEFINED {
+            self.draft.source(at, value);
+        } else {
+            self.draft.source(at, value - 4);
+            let open = self.draft.open(inner);
+            level.open = Some((open, Place::Source(value - 4), len));
+        }
+        self.levels.push(level);
+    }
+
+    fn end(&mut self, delimiter: Option<u64>) {
+        let open = self.levels.pop().and_then(|level| level.open);
+        match (open, delimiter) {
+            (Some((piece, place, declared)), _) => self.draft.close(piece, place, declared),
+            (None, Some(at)) => self.draft.source(at, at + crate::read::scan::ITEM_HEADER),
+            (None, None) => {}
+        }
+    }
+
+    fn keep_fragments(&mut self, header: &Header) -> Result<(), Fault> {
+        // Only pixel data is encapsulated (PS3.5 section A.4): fragments elsewhere could be the
+        // items of a sequence.
+        if header.tag() != PIXEL_DATA {
+            let problem = "an undefined length where the element can have none";
+            return Err(Fault::new(problem, Some(header.tag()), header.at));
+        }
+        self.in_order(header)?;
+        if self.target() != header.encoding || header.mended {
+            let problem = "encapsulated pixel data in an item of another encoding";
+            return Err(Fault::rule(problem, header.tag(), header.at));
+        }
+        let mut odd = None;
+        let mut misplaced = false;
+        self.walk.fragments(header, |at, len| {
+            misplaced |= odd.is_some();
+            odd = odd.or((len % 2 == 1).then_some((at, len)));
+        })?;
+        let end = self.walk.position();
+        self.bulk.push((header.value, end));
+        self.encapsulated |= self.depth == 0 && header.tag() == PIXEL_DATA;
+        match odd {
+            None => self.draft.source(header.at, end),
+            // Offset tables count bytes: making a fragment longer would move the next ones.
+            Some((at, _)) if misplaced => {
+                let problem = "a fragment that is not the last has an odd length";
+                return Err(Fault::new(problem, Some(header.tag()), at));
+            }
+            Some((at, len)) => {
+                let length = header.encoding.put_u32(len + 1);
+                self.draft.source(header.at, at + 4);
+                self.draft.bytes(|arena| arena.extend_from_slice(&length));
+                self.draft.source(at + 8, at + 8 + u64::from(len));
+                self.draft.bytes(|arena| arena.push(0));
+                self.draft.source(end - 8, end);
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends an element of ours in the place of one of the source.
+    fn emit(&mut self, header: &Header, vr: Vr, value: &[u8]) -> Result<(), Fault> {
+        self.in_order(header)?;
+        let target = self.target();
+        self.draft
+            .element(target, header.tag(), vr, value)
+            .ok_or_else(|| {
+                let problem = "the new value is too long for its value representation";
+                Fault::rule(problem, header.tag(), header.at)
+            })
+    }
+
+    fn edit(&mut self, header: &Header, vr: Vr, value: Value) -> Result<(), Fault> {
+        self.in_order(header)?;
+        let encoding = self.target();
+        self.draft.edit(Edit {
+            tag: header.tag(),
+            vr,
+            encoding,
+            value,
+        });
+        Ok(())
+    }
+
+    /// Holds the order of tags in what is written (PS3.5 section 7.1): an element that stands
+    /// twice or out of order could mean two things to two readers.
+    #[inline]
+    fn in_order(&mut self, header: &Header) -> Result<(), Fault> {
+        let number = header.number;
+        if self.depth == 0 {
+            self.insert_up_to(number)?;
+        }
+        let Some(level) = self.levels.last_mut() else {
+            return Ok(());
+        };
+        if u64::from(number) < level.least {
+            let problem = "an element stands twice or out of order";
+            return Err(Fault::new(problem, Some(header.tag()), header.at));
+        }
+        level.least = u64::from(number) + 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn insert_up_to(&mut self, number: u32) -> Result<(), Fault> {
+        while self.next_inserted <= number {
+            let Some(tag) = self.inserted.next().copied() else {
+                break;
+            };
+            let next = self.inserted.as_slice().first();
+            self.next_inserted = next.map_or(u32::MAX, |tag| dictionary::number(*tag));
+            let target = self.target();
+            method::insert(&mut self.draft, self.policy, target, tag)
+                .ok_or_else(|| Fault::rule("our own text is too long", tag, 0))?;
+        }
+        Ok(())
+    }
+}
+
+/// The VR of an emptied element: that of the wire, mended.
+fn plain_vr(header: &Header) -> Vr {
+    if header.encoding == Encoding::ImplicitLe || header.vr != Vr::UN {
+        header.vr
+    } else {
+        dictionary::vr(header.tag()).unwrap_or(Vr::UN)
+    }
+}
+
+/// The VR of a new value: the dictionary's, or that of the wire where the dictionary has none or
+/// leaves a choice.
+fn value_vr(header: &Header) -> Vr {
+    let Some(known) = dictionary::vr(header.tag()) else {
+        return header.vr;
+    };
+    match (known, header.vr) {
+        (Vr::US, wire @ (Vr::SS | Vr::OW)) | (Vr::OW, wire @ (Vr::OB | Vr::US)) => wire,
+        _ => known,
+    }
+}
+
+#[inline]
+fn index(number: usize) -> u32 {
+    u32::try_from(number).expect("a draft is bounded by Limits::max_plan_bytes")
+}

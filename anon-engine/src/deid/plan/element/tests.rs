@@ -1,0 +1,125 @@
+//! What is kept in few steps is kept as in many.
+
+use std::sync::Arc;
+
+use anon_script::rules::{Action, Element, Method, Rules};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::Planner;
+use crate::deid::draft::Piece;
+use crate::deid::policy::Policy;
+use crate::read::input::Memory;
+use crate::read::scan::tests::{element, piece, sequence};
+use crate::read::scan::{Encoding, Fault, Header, Walk};
+
+/// Keeps everything.
+#[derive(Debug)]
+struct Keep(Method);
+
+impl Rules for Keep {
+    fn action(&self, _: Element) -> &Action {
+        &Action::Keep
+    }
+
+    fn method(&self) -> &Method {
+        &self.0
+    }
+
+    fn name(&self) -> &'static str {
+        "keep"
+    }
+
+    fn text(&self) -> &'static str {
+        "keep"
+    }
+
+    fn digest(&self) -> [u8; 32] {
+        [1; 32]
+    }
+}
+
+fn policy() -> Policy {
+    Policy::new(Arc::new(Keep(Method::new("KEEP"))), "1", "TEST")
+}
+
+/// The pieces and bytes of a draft, and what planning ends with.
+type Planned = (Vec<Piece>, Vec<u8>, Option<Fault>);
+
+fn planned(bytes: &[u8], read: Encoding, written: Encoding, thorough: bool) -> Planned {
+    let policy = policy();
+    let mut walk = Walk::new(Memory(bytes), 0, read, &policy.limits);
+    if let Err(fault) = walk.settle() {
+        return (Vec::new(), Vec::new(), Some(fault));
+    }
+    let mut planner = Planner::new(&policy, walk, written);
+    planner.thorough = thorough;
+    let fault = planner.run().err();
+    let (draft, ..) = planner.finish();
+    (draft.pieces.clone(), draft.arena.clone(), fault)
+}
+
+fn encoding() -> impl Strategy<Value = Encoding> {
+    select(vec![
+        Encoding::ImplicitLe,
+        Encoding::ExplicitLe,
+        Encoding::ExplicitBe,
+    ])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn few_steps_keep_what_many_keep(
+        pieces in vec(prop_oneof![3 => element(), 2 => piece(), 1 => sequence()], 0..8),
+        sorted in any::<bool>(),
+        read in encoding(),
+        written in encoding(),
+    ) {
+        let mut pieces = pieces;
+        if sorted {
+            pieces.sort_by_key(|piece| [piece[1], piece[0], piece[3], piece[2]]);
+            pieces.dedup_by_key(|piece| [piece[1], piece[0], piece[3], piece[2]]);
+        }
+        let bytes = pieces.concat();
+        for written in [read, written] {
+            let many = planned(&bytes, read, written, true);
+            prop_assert_eq!(planned(&bytes, read, written, false), many);
+        }
+    }
+}
+
+/// The property is worth something only if most elements are kept in few steps.
+#[test]
+fn few_steps_are_enough_for_most() {
+    let value = |tag: u8, vr: &[u8; 2]| [&[8, 0, tag, 0], &vr[..], &[2, 0, b'1', b'2']].concat();
+    let bytes = [value(0x60, b"CS"), value(0x70, b"LO"), value(0x80, b"LO")].concat();
+    planned(&bytes, Encoding::ExplicitLe, Encoding::ExplicitLe, true);
+    let policy = policy();
+    let walk = Walk::new(Memory(&bytes), 0, Encoding::ExplicitLe, &policy.limits);
+    let mut planner = Planner::new(&policy, walk, Encoding::ExplicitLe);
+    planner.walk.settle().expect("an encoding");
+    let mut header = Header::NONE;
+    for _ in 0..3 {
+        assert!(planner.walk.brief(&mut header));
+        assert!(planner.keep_brief(&header), "{}", header.tag());
+    }
+}
+
+/// Nothing is kept in few steps that would need memory, so that its budget holds.
+#[test]
+fn few_steps_take_no_memory() {
+    let bytes = [8, 0, 0x60, 0, b'C', b'S', 2, 0, b'C', b'T'];
+    planned(&bytes, Encoding::ExplicitLe, Encoding::ExplicitLe, true);
+    let policy = policy();
+    let walk = Walk::new(Memory(&bytes), 0, Encoding::ExplicitLe, &policy.limits);
+    let mut planner = Planner::new(&policy, walk, Encoding::ExplicitLe);
+    planner.walk.settle().expect("an encoding");
+    let mut header = Header::NONE;
+    assert!(planner.walk.brief(&mut header));
+    planner.draft.pieces = Vec::new();
+    assert!(!planner.keep_brief(&header));
+    assert_eq!(planner.draft.pieces, []);
+}

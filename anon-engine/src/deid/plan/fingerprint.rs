@@ -1,0 +1,42 @@
+//! The fingerprint of a data set: its length, and a digest of everything but bulk values.
+//!
+//! The digest is XXH3-128: it tells two copies of an object from two objects, on every object that
+//! comes in. It keeps no secret and guards no border, so it need not be cryptographic; who can make
+//! two objects with one digest can only have the second of their own two taken for a copy.
+
+use anon_model::Fingerprint;
+use twox_hash::XxHash3_128;
+
+use crate::read::input::Input;
+use crate::read::scan::Fault;
+use crate::refusal::Refusal;
+
+const STEP: usize = 64 << 10;
+
+/// The fingerprint of the data set from `begin` to the end, bulk values left out.
+pub(super) fn of<I: Input>(
+    mut input: I,
+    begin: u64,
+    bulk: &[(u64, u64)],
+) -> Result<Fingerprint, Refusal> {
+    let end = input.len();
+    let mut digest = XxHash3_128::new();
+    let mut at = begin;
+    for (bulk_begin, bulk_end) in bulk.iter().copied().chain([(end, end)]) {
+        while at < bulk_begin {
+            let left = usize::try_from(bulk_begin - at).unwrap_or(usize::MAX);
+            let want = left.min(STEP);
+            let bytes = input
+                .exact(at, want)
+                .map_err(|failed| Fault::input(failed, at))?;
+            digest.write(bytes);
+            at += want as u64;
+        }
+        // A sequence that was entered has its bulk values inside: never go back.
+        at = at.max(bulk_end);
+    }
+    Ok(Fingerprint {
+        length: end - begin,
+        digest: digest.finish_128().to_le_bytes(),
+    })
+}

@@ -1,0 +1,207 @@
+//! From noted values to what is wanted, captured and refused.
+
+use anon_model::{PatientPhi, Phi, SeriesPhi, StudyPhi, Wanted};
+
+use super::noted::{Note, Noted};
+use super::{Captured, Target, Warnings};
+use crate::deid::draft::Draft;
+use crate::deid::pixel::{BurnedInText, burned_in};
+use crate::deid::policy::{BurnedIn, MissingPatientId, PatientKey, Policy};
+use crate::read::text::Charset;
+use crate::read::uid;
+use crate::refusal::{Category, Refusal};
+
+/// What an object is and whose.
+pub(super) struct Settled {
+    pub(super) wanted: Wanted,
+    pub(super) captured: Captured,
+    pub(super) sop_class: String,
+    pub(super) warnings: Warnings,
+}
+
+/// Between Patient ID and issuer in a patient key: no character of an LO value.
+const KEY_SEPARATOR: char = '\u{1F}';
+
+/// Makes the checks of spec 3.8 in V17's order and reads what the index keeps.
+pub(super) fn settle(policy: &Policy, noted: &Noted, originals: &[u8]) -> Result<Settled, Refusal> {
+    let values = Values::new(noted, originals);
+    let required = [Note::SopClass, Note::Instance, Note::Study, Note::Series];
+    let [sop_class, instance, study, series] = required.map(|note| values.uid(note));
+    let missing: Vec<&str> = [
+        (&sop_class, "SOPClassUID"),
+        (&instance, "SOPInstanceUID"),
+        (&study, "StudyInstanceUID"),
+        (&series, "SeriesInstanceUID"),
+    ]
+    .iter()
+    .filter_map(|(value, name)| value.is_empty().then_some(*name))
+    .collect();
+    if !missing.is_empty() {
+        let reason = format!("missing or empty: {}", missing.join(", "));
+        return Err(Refusal::new(Category::MissingAttributes, reason));
+    }
+    if [&instance, &study, &series]
+        .iter()
+        .any(|uid| uid.contains('\\'))
+    {
+        let reason = "a study, series or SOP instance UID has more than one value";
+        return Err(Refusal::new(Category::MissingAttributes, reason));
+    }
+    check_class(policy, &sop_class)?;
+    let mut warnings = Warnings {
+        burned_in_unknown: check_pixels(policy, &values, &sop_class)?,
+        shared_patient: false,
+    };
+    let patient = patient_key(policy, &values)?;
+    if patient.is_empty() {
+        if policy.missing_patient_id == MissingPatientId::Quarantine {
+            let reason = "missing or empty: PatientID";
+            return Err(Refusal::new(Category::MissingAttributes, reason));
+        }
+        warnings.shared_patient = true;
+    }
+    let wanted = Wanted {
+        patient: Phi::new(patient),
+        study: Phi::new(study),
+        series: Phi::new(series),
+        instance: Phi::new(instance),
+        study_conflict: policy.study_conflict,
+        ..Wanted::default()
+    };
+    Ok(Settled {
+        wanted,
+        captured: values.captured(),
+        sop_class,
+        warnings,
+    })
+}
+
+fn check_class(policy: &Policy, sop_class: &str) -> Result<(), Refusal> {
+    let category = Category::InvalidStorageClass;
+    if !uid::is_well_formed(sop_class.as_bytes()) {
+        return Err(Refusal::new(category, "the SOP class is no UID"));
+    }
+    if policy.storage_classes.contains(sop_class) {
+        return Ok(());
+    }
+    let reason = format!("the storage class {sop_class} is not one of the project's");
+    let mut refusal = Refusal::new(category, reason);
+    refusal.sop_class = Some(sop_class.to_owned());
+    Err(refusal)
+}
+
+/// True if the object may show identifying text and does not say.
+fn check_pixels(policy: &Policy, values: &Values<'_>, sop_class: &str) -> Result<bool, Refusal> {
+    let annotation = values.bytes(Note::BurnedIn);
+    let image_type = values.bytes(Note::ImageType);
+    match burned_in(annotation, image_type, sop_class) {
+        BurnedInText::NotSaid => Ok(false),
+        BurnedInText::Unknown => Ok(true),
+        BurnedInText::Shown if policy.burned_in == BurnedIn::Accept => Ok(false),
+        BurnedInText::Shown => {
+            let reason = "its pixels show identifying text, or it is a screen save; \
+                          pixels are not cleaned (burned_in = \"accept\" takes it as it is)";
+            Err(Refusal::new(Category::BurnedIn, reason))
+        }
+    }
+}
+
+fn patient_key(policy: &Policy, values: &Values<'_>) -> Result<String, Refusal> {
+    let id = values.key(Note::PatientId);
+    let issuer = match policy.patient_key {
+        PatientKey::Id => String::new(),
+        PatientKey::IdAndIssuer => values.key(Note::Issuer),
+    };
+    if id.is_empty() || policy.patient_key == PatientKey::Id {
+        return Ok(id);
+    }
+    if id.contains(KEY_SEPARATOR) || issuer.contains(KEY_SEPARATOR) {
+        let reason = "the patient id or its issuer holds a control character";
+        return Err(Refusal::new(Category::CapturePhiError, reason));
+    }
+    if issuer.is_empty() {
+        return Ok(id);
+    }
+    Ok(format!("{id}{KEY_SEPARATOR}{issuer}"))
+}
+
+/// The noted values, decoded on demand.
+struct Values<'n> {
+    noted: &'n Noted,
+    originals: &'n [u8],
+    charset: Charset,
+}
+
+impl<'n> Values<'n> {
+    fn new(noted: &'n Noted, originals: &'n [u8]) -> Self {
+        let charset = noted.bytes(Note::Charset, originals);
+        Self {
+            noted,
+            originals,
+            charset: charset.map(Charset::parse).unwrap_or_default(),
+        }
+    }
+
+    fn bytes(&self, note: Note) -> Option<&'n [u8]> {
+        self.noted.bytes(note, self.originals)
+    }
+
+    fn uid(&self, note: Note) -> String {
+        self.bytes(note).map(uid::text).unwrap_or_default()
+    }
+
+    fn key(&self, note: Note) -> String {
+        let bytes = self.bytes(note).unwrap_or_default();
+        self.charset.key(bytes)
+    }
+
+    fn text(&self, note: Note) -> Option<Phi<String>> {
+        self.bytes(note)
+            .map(|bytes| Phi::new(self.charset.text(bytes)))
+    }
+
+    fn captured(&self) -> Captured {
+        Captured {
+            patient: PatientPhi {
+                id: self.text(Note::PatientId).unwrap_or_default(),
+                name: self.text(Note::PatientName).unwrap_or_default(),
+                sex: self.text(Note::Sex),
+                birth_date: self.text(Note::BirthDate),
+                ethnic_group: self.text(Note::EthnicGroup),
+            },
+            study: StudyPhi {
+                date: self.text(Note::StudyDate),
+                accession: self.text(Note::Accession),
+                description: self.text(Note::StudyDescription),
+                ..StudyPhi::default()
+            },
+            series: SeriesPhi {
+                description: self.text(Note::SeriesDescription),
+                modality: self.text(Note::Modality),
+            },
+        }
+    }
+}
+
+/// Moves the draft's originals into what is wanted. A UID that is one of the object's own three is
+/// not asked for again.
+pub(super) fn hand_over(draft: &mut Draft, wanted: &mut Wanted) -> Vec<Target> {
+    let mut targets = Vec::with_capacity(draft.uids.texts.len());
+    for text in std::mem::take(&mut draft.uids).texts {
+        let target = if text == *wanted.study.expose() {
+            Target::Study
+        } else if text == *wanted.series.expose() {
+            Target::Series
+        } else if text == *wanted.instance.expose() {
+            Target::Instance
+        } else {
+            let at = u32::try_from(wanted.uids.len()).unwrap_or(u32::MAX);
+            wanted.uids.push(Phi::new(text));
+            Target::Other(at)
+        };
+        targets.push(target);
+    }
+    let accessions = std::mem::take(&mut draft.accessions).texts;
+    wanted.accessions = accessions.into_iter().map(Phi::new).collect();
+    targets
+}

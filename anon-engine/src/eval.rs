@@ -1,6 +1,0 @@
-//! What the rules compute: one function an action.
-
-pub mod date;
-pub mod number;
-pub mod text;
-pub mod uid;

@@ -1,0 +1,7 @@
+//! Keeps what must survive: outputs in the store, refused objects in quarantine, both on a disk.
+
+pub mod disk;
+pub mod quarantine;
+pub mod recover;
+pub mod spool;
+pub mod store;

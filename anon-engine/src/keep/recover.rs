@@ -1,0 +1,76 @@
+//! [`recover`]: repairs what a crash left between a commit and its settlement.
+//!
+//! ```text
+//! commit ──► publish ──► settle        a crash here: some of the group's files are visible
+//!         ▲───────────▲
+//! ```
+//!
+//! Only the intents of unsettled groups are looked at, never the whole store: a file that is there
+//! stays, and is made durable; an instance whose file is not there leaves the index, and its
+//! source can be imported again.
+
+use anon_model::LookupStore;
+
+use crate::deid::deidentified::OutputPath;
+use crate::error::Error;
+use crate::keep::store::Store;
+
+/// What [`recover`] found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recovered {
+    /// Groups that were committed and not settled.
+    pub groups: u64,
+    /// Their instances whose files are there.
+    pub published: u64,
+    /// Their instances whose files are not there. They left the index.
+    pub unpublished: u64,
+    /// Deleted studies whose files were still to be removed.
+    pub removed_studies: u64,
+}
+
+/// Repairs what a crash left. [`EngineBuilder::start`](crate::EngineBuilder::start) calls it.
+///
+/// # Errors
+/// If the lookup store or the store fails. Calling it again goes on where it stopped.
+pub fn recover(lookups: &dyn LookupStore, store: &dyn Store) -> Result<Recovered, Error> {
+    let mut recovered = Recovered::default();
+    for intent in lookups.unsettled()? {
+        let paths: Vec<Option<OutputPath>> = intent
+            .outputs
+            .iter()
+            // What is no path was never written.
+            .map(|parts| OutputPath::new(parts.each_ref().map(String::as_str)).ok())
+            .collect();
+        let known: Vec<OutputPath> = paths.iter().flatten().cloned().collect();
+        let mut there = store.confirm(&known)?.into_iter();
+        let mut unpublished = Vec::new();
+        for (position, path) in paths.iter().enumerate() {
+            if path.is_none() || there.next() != Some(true) {
+                unpublished.push(position);
+            }
+        }
+        lookups.settle(intent.group, &unpublished)?;
+        recovered.groups += 1;
+        recovered.unpublished += unpublished.len() as u64;
+        recovered.published += (paths.len() - unpublished.len()) as u64;
+    }
+    for removal in lookups.unsettled_removals()? {
+        for [patient, study] in &removal.directories {
+            store.remove_study(patient, study)?;
+            recovered.removed_studies += 1;
+        }
+        lookups.settle(removal.group, &[])?;
+    }
+    if recovered != Recovered::default() {
+        lookups.flush()?;
+        tracing::info!(
+            groups = recovered.groups,
+            published = recovered.published,
+            unpublished = recovered.unpublished,
+            removed_studies = recovered.removed_studies,
+            "recovered what an earlier run left"
+        );
+    }
+    Ok(recovered)
+}

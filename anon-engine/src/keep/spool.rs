@@ -1,0 +1,167 @@
+//! [`Spool`]: holds objects that are too large for memory, or whose size nobody knows yet.
+//!
+//! ```text
+//! network, pipe ──► Spool::receive ──► up to the budget: memory
+//!                                  └─► beyond: private/spool/<n> (0600), removed with its Spooled
+//! ```
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::keep::disk::{self, Access, OsDisk};
+use crate::platform;
+use crate::run::receipt::Received;
+
+/// A directory for objects on their way. Clones are one and the same.
+///
+/// What it holds was acknowledged to nobody, so nothing in it is synced, and opening it empties it.
+#[derive(Clone)]
+pub struct Spool {
+    dir: Arc<PathBuf>,
+    next: Arc<AtomicU64>,
+    memory_bytes: usize,
+}
+
+/// Memory one object may take before it goes to disk.
+const MEMORY_BYTES: usize = 16 << 20;
+
+impl fmt::Debug for Spool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Spool({} bytes in memory)", self.memory_bytes)
+    }
+}
+
+impl Spool {
+    /// Opens a spool in `dir`, which is made (0700) if it is missing, and emptied.
+    ///
+    /// # Errors
+    /// If the directory cannot be made or emptied.
+    pub fn open(dir: impl Into<PathBuf>) -> io::Result<Self> {
+        let dir = dir.into();
+        let system = OsDisk::new();
+        disk::create_dirs(&system, &dir, Access::Private)?;
+        disk::empty_dir(&system, &dir)?;
+        Ok(Self {
+            dir: Arc::new(dir),
+            next: Arc::default(),
+            memory_bytes: MEMORY_BYTES,
+        })
+    }
+
+    /// The same with another bound on the memory of one object.
+    #[must_use]
+    pub fn with_memory_bytes(mut self, memory_bytes: usize) -> Self {
+        self.memory_bytes = memory_bytes;
+        self
+    }
+
+    /// Its directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Reads a whole object: into memory, or into a file once it is longer than memory may be. The
+    /// result is taken for a file of PS3.10 unless
+    /// [`as_data_set`](Received::as_data_set) says otherwise.
+    ///
+    /// # Errors
+    /// If `reader` fails, the file cannot be written, or the object is longer than `max_bytes`
+    /// ([`io::ErrorKind::FileTooLarge`]). Nothing is left behind then.
+    pub fn receive(&self, reader: &mut dyn Read, max_bytes: u64) -> io::Result<Received> {
+        let mut head = Vec::new();
+        let bound = (self.memory_bytes as u64).min(max_bytes);
+        let mut limited = reader.take(bound + 1);
+        limited.read_to_end(&mut head)?;
+        if head.len() as u64 <= bound {
+            return Ok(Received::part10(head));
+        }
+        let mut spooled = self.create()?;
+        spooled.file.write_all(&head)?;
+        drop(head);
+        let rest = max_bytes.saturating_sub(bound + 1);
+        let mut limited = limited.into_inner().take(rest.saturating_add(1));
+        let copied = io::copy(&mut limited, &mut spooled.file)?;
+        if copied > rest {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        spooled.finish().map(Received::spooled)
+    }
+
+    /// Makes a file to write an object to, part by part.
+    ///
+    /// # Errors
+    /// If the file cannot be made.
+    pub fn create(&self) -> io::Result<Spooled> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let path = self.dir.join(number.to_string());
+        let mut options = File::options();
+        options.read(true).write(true).create_new(true);
+        platform::private_file(&mut options);
+        Ok(Spooled {
+            file: options.open(&path)?,
+            path,
+            len: 0,
+        })
+    }
+}
+
+/// An object in a file of the spool. The file goes when this is dropped.
+pub struct Spooled {
+    file: File,
+    path: PathBuf,
+    len: u64,
+}
+
+impl Spooled {
+    /// Says that everything is written.
+    ///
+    /// # Errors
+    /// If the length of the file cannot be read.
+    pub fn finish(mut self) -> io::Result<Self> {
+        self.len = self.file.stream_position()?;
+        Ok(self)
+    }
+
+    /// Its length in bytes, known since [`finish`](Spooled::finish).
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// True if nothing was written before [`finish`](Spooled::finish).
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+impl Write for Spooled {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Spooled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Spooled({} bytes)", self.len)
+    }
+}
+
+impl Drop for Spooled {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed when the spool is opened again.
+        if std::fs::remove_file(&self.path).is_err() {
+            tracing::warn!("a spooled object could not be removed");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! [`MemoryStore`]: objects in memory.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::deid::deidentified::{Deidentified, OutputPath};
+
+use super::{Staged, Store, StoreError};
+
+/// Objects in memory: for tests, and for programs that pass them on themselves. It grows with what
+/// it holds; [`take`](MemoryStore::take) empties it.
+#[derive(Default)]
+pub struct MemoryStore {
+    objects: Mutex<BTreeMap<OutputPath, Vec<u8>>>,
+}
+
+struct Bytes(Vec<u8>);
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The bytes of the object at this path.
+    pub fn get(&self, path: &OutputPath) -> Option<Vec<u8>> {
+        self.objects().get(path).cloned()
+    }
+
+    /// The paths of all objects, in order.
+    pub fn paths(&self) -> Vec<OutputPath> {
+        self.objects().keys().cloned().collect()
+    }
+
+    /// Takes all objects out. The index still knows them: the same instances again are duplicates.
+    pub fn take(&self) -> BTreeMap<OutputPath, Vec<u8>> {
+        std::mem::take(&mut *self.objects())
+    }
+
+    fn objects(&self) -> MutexGuard<'_, BTreeMap<OutputPath, Vec<u8>>> {
+        // No operation on the map can stop half way.
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, staged: Staged) -> Result<(), StoreError> {
+        let (path, Bytes(bytes)) = staged.into_parts()?;
+        let mut objects = self.objects();
+        if objects.get(&path).is_some_and(|known| *known != bytes) {
+            return Err(StoreError::Occupied);
+        }
+        objects.insert(path, bytes);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MemoryStore({} objects)", self.objects().len())
+    }
+}
+
+impl Store for MemoryStore {
+    fn stage(&self, object: &Deidentified<'_>) -> Result<Staged, StoreError> {
+        let bytes = object.to_vec().map_err(StoreError::Source)?;
+        let known = self
+            .objects()
+            .get(object.path())
+            .map(|known| *known == bytes);
+        match known {
+            Some(false) => Err(StoreError::Occupied),
+            Some(true) | None => Ok(Staged::new(
+                object.path().clone(),
+                bytes.len() as u64,
+                Bytes(bytes),
+            )),
+        }
+    }
+
+    fn publish(&self, group: Vec<Staged>) -> Vec<Result<(), StoreError>> {
+        group.into_iter().map(|staged| self.put(staged)).collect()
+    }
+
+    fn discard(&self, staged: Staged) -> Result<(), StoreError> {
+        staged.into_parts::<Bytes>().map(drop)
+    }
+
+    fn contains(&self, path: &OutputPath) -> Result<bool, StoreError> {
+        Ok(self.objects().contains_key(path))
+    }
+
+    fn confirm(&self, paths: &[OutputPath]) -> Result<Vec<bool>, StoreError> {
+        let objects = self.objects();
+        Ok(paths
+            .iter()
+            .map(|path| objects.contains_key(path))
+            .collect())
+    }
+
+    fn remove_study(&self, patient: &str, study: &str) -> Result<(), StoreError> {
+        self.objects().retain(|path, _| {
+            let [of_patient, of_study, ..] = path.parts();
+            (of_patient, of_study) != (patient, study)
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,258 @@
+//! File meta information: found and read in the source, made anew in the output (PS3.10 section 7).
+
+use dicom_core::Tag;
+
+use crate::limits::Limits;
+use crate::read::dictionary::Vr;
+use crate::read::input::Input;
+use crate::read::scan::{Encoding, Fault, Header};
+use crate::read::uid;
+use crate::refusal::{Category, Refusal};
+
+/// Our Implementation Class UID (0002,0012), under the root that V17 writes as
+/// `1.2.826.0.1.3680043.10.474.1`.
+pub const IMPLEMENTATION_CLASS_UID: &str = "1.2.826.0.1.3680043.10.474.3";
+
+/// Our Implementation Version Name (0002,0013): at most 16 characters.
+pub const IMPLEMENTATION_VERSION_NAME: &str = concat!(
+    "ANON_",
+    env!("CARGO_PKG_VERSION_MAJOR"),
+    "_",
+    env!("CARGO_PKG_VERSION_MINOR")
+);
+
+const _: () = assert!(IMPLEMENTATION_VERSION_NAME.len() <= 16);
+
+pub(crate) const IMPLICIT_LE: &str = "1.2.840.10008.1.2";
+pub(crate) const EXPLICIT_LE: &str = "1.2.840.10008.1.2.1";
+pub(crate) const EXPLICIT_BE: &str = "1.2.840.10008.1.2.2";
+const DEFLATED_LE: &str = "1.2.840.10008.1.2.1.99";
+/// Implicit little endian with big endian pixel data; the pixels are not looked at.
+const GE_PRIVATE_IMPLICIT: &str = "1.2.840.113619.5.2";
+const PAPYRUS_3_IMPLICIT: &str = "1.2.840.10008.1.20";
+const DEFLATED: [&str; 3] = [
+    DEFLATED_LE,
+    "1.2.840.10008.1.2.4.95",
+    "1.2.840.10008.1.2.4.205",
+];
+
+const MEDIA_STORAGE_SOP_CLASS: Tag = Tag(0x0002, 0x0002);
+const MEDIA_STORAGE_SOP_INSTANCE: Tag = Tag(0x0002, 0x0003);
+const TRANSFER_SYNTAX: Tag = Tag(0x0002, 0x0010);
+const PREAMBLE: usize = 128;
+const MAGIC: &[u8] = b"DICM";
+/// A UI value has at most 64 characters (PS3.5 section 9.1); more are read so that spaces do not
+/// matter.
+const MAX_UID: u32 = 128;
+
+/// What the outside of a data set says about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Outside {
+    /// Where the data set begins.
+    pub(crate) begin: u64,
+    pub(crate) syntax: Syntax,
+}
+
+/// A transfer syntax, as far as the shape of a data set depends on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Syntax {
+    pub(crate) uid: String,
+    pub(crate) encoding: Encoding,
+    pub(crate) deflated: bool,
+    /// True if it was guessed from the first bytes.
+    pub(crate) guessed: bool,
+}
+
+impl Syntax {
+    /// The transfer syntax of this UID. Encapsulated and unknown ones have the headers of explicit
+    /// little endian (PS3.5 section A.4).
+    pub(crate) fn named(uid: &str) -> Result<Self, Refusal> {
+        if !uid::is_well_formed(uid.as_bytes()) {
+            let reason = "the transfer syntax is no UID";
+            return Err(Refusal::new(Category::DicomReadError, reason));
+        }
+        let encoding = match uid {
+            IMPLICIT_LE | GE_PRIVATE_IMPLICIT | PAPYRUS_3_IMPLICIT => Encoding::ImplicitLe,
+            EXPLICIT_BE => Encoding::ExplicitBe,
+            _ => Encoding::ExplicitLe,
+        };
+        Ok(Self {
+            uid: uid.to_owned(),
+            encoding,
+            deflated: DEFLATED.contains(&uid),
+            guessed: false,
+        })
+    }
+
+    fn guessed(encoding: Encoding) -> Self {
+        let uid = match encoding {
+            Encoding::ImplicitLe => IMPLICIT_LE,
+            Encoding::ExplicitLe => EXPLICIT_LE,
+            Encoding::ExplicitBe => EXPLICIT_BE,
+        };
+        Self {
+            uid: uid.to_owned(),
+            encoding,
+            deflated: false,
+            guessed: true,
+        }
+    }
+
+    /// True if pixel data of the root cannot be encapsulated (PS3.5 sections A.1 to A.3, A.5).
+    pub(crate) fn is_native(&self) -> bool {
+        self.encoding != Encoding::ExplicitLe
+            || matches!(self.uid.as_str(), EXPLICIT_LE | DEFLATED_LE)
+    }
+
+    /// The transfer syntax that is true of a data set found in another encoding than promised.
+    ///
+    /// The two uncompressed little endian ones are told apart by the bytes. A private one may be
+    /// implicit, and keeps its name. Anything else has no true name.
+    pub(crate) fn found_as(self, encoding: Encoding) -> Option<Self> {
+        if encoding == self.encoding {
+            return Some(self);
+        }
+        let is_plain = matches!(self.uid.as_str(), IMPLICIT_LE | EXPLICIT_LE);
+        if is_plain {
+            return Some(Self::guessed(encoding));
+        }
+        let is_private = !uid::is_standard(self.uid.as_bytes());
+        (is_private && encoding == Encoding::ImplicitLe).then_some(Self { encoding, ..self })
+    }
+}
+
+/// Finds the data set in a file of PS3.10, also where the preamble or the file meta information is
+/// missing.
+pub(crate) fn find<I: Input>(input: &mut I, limits: &Limits) -> Result<Outside, Refusal> {
+    let head = input
+        .window(0, PREAMBLE + 16)
+        .map_err(|failed| Fault::input(failed, 0))?;
+    if head.is_empty() {
+        return Err(foreign("the file is empty"));
+    }
+    let starts: [(usize, bool); 4] = [
+        (PREAMBLE + MAGIC.len(), true),
+        (MAGIC.len(), true),
+        (0, false),
+        (PREAMBLE, false),
+    ];
+    for (start, magic) in starts {
+        let marked = magic
+            && start
+                .checked_sub(MAGIC.len())
+                .and_then(|at| head.get(at..start))
+                .is_some_and(|bytes| bytes == MAGIC);
+        let blank = start == 0 || head.get(..start).is_some_and(|b| b.iter().all(|b| *b == 0));
+        if marked || (!magic && blank && guess(head.get(start..).unwrap_or_default()).is_some()) {
+            return read(input, start as u64, limits);
+        }
+    }
+    Err(foreign("the file has no sign of DICOM"))
+}
+
+fn foreign(reason: &str) -> Refusal {
+    let mut refusal = Refusal::new(Category::InvalidDicom, reason);
+    refusal.foreign = true;
+    refusal
+}
+
+/// The encoding of bytes that look like the first element of group 2 or 8.
+fn guess(bytes: &[u8]) -> Option<Encoding> {
+    let &[g0, g1, e0, e1, v0, v1, l0, l1] = bytes.first_chunk::<8>()?;
+    let letters = Vr::of([v0, v1]).form().is_some();
+    match [g0, g1] {
+        [2 | 8, 0] if letters => Some(Encoding::ExplicitLe),
+        [0, 8] if letters => Some(Encoding::ExplicitBe),
+        // Implicit: a low element number with a short value.
+        [2 | 8, 0] if u16::from_le_bytes([e0, e1]) <= 0x0100 => {
+            (u32::from_le_bytes([v0, v1, l0, l1]) <= 256).then_some(Encoding::ImplicitLe)
+        }
+        _ => None,
+    }
+}
+
+/// Reads group 2 from `begin` on, element by element: its group length is often wrong and never
+/// needed.
+fn read<I: Input>(input: &mut I, begin: u64, limits: &Limits) -> Result<Outside, Refusal> {
+    let end = input.len();
+    let mut at = begin;
+    let mut named = None;
+    let mut header = Header::NONE;
+    let mut left = limits.max_elements.min(10_000);
+    while end.saturating_sub(at) >= 8 {
+        let window = input
+            .window(at, 12)
+            .map_err(|failed| Fault::input(failed, at))?;
+        if !window.starts_with(&[2, 0]) {
+            break;
+        }
+        let explicit = window
+            .get(4..6)
+            .is_some_and(|v| v.iter().all(u8::is_ascii_uppercase));
+        let encoding = if explicit {
+            Encoding::ExplicitLe
+        } else {
+            Encoding::ImplicitLe
+        };
+        header.read(window, at, end, encoding)?;
+        left = left
+            .checked_sub(1)
+            .ok_or_else(|| Fault::new("the file meta information has no end", None, at))?;
+        if header.is_undefined() || header.end() > end {
+            let problem = "the file meta information is not complete";
+            return Err(Fault::new(problem, Some(header.tag()), at).into());
+        }
+        if header.tag() == TRANSFER_SYNTAX && header.len <= MAX_UID {
+            let len = usize::try_from(header.len).unwrap_or(usize::MAX);
+            let value = input
+                .exact(header.value, len)
+                .map_err(|failed| Fault::input(failed, at))?;
+            named = Some(uid::text(value));
+        }
+        at = header.end();
+    }
+    let syntax = match named.filter(|uid| !uid.is_empty()) {
+        Some(uid) => Syntax::named(&uid)?,
+        None => guess_at(input, at)?,
+    };
+    Ok(Outside { begin: at, syntax })
+}
+
+fn guess_at<I: Input>(input: &mut I, at: u64) -> Result<Syntax, Refusal> {
+    let window = input
+        .window(at, 12)
+        .map_err(|failed| Fault::input(failed, at))?;
+    guess(window).map(Syntax::guessed).ok_or_else(|| {
+        let reason = "there is no transfer syntax and no data set that shows one";
+        Refusal::new(Category::DicomReadError, reason)
+    })
+}
+
+/// Appends a zeroed preamble and file meta information (PS3.10 section 7.1).
+pub(crate) fn write(out: &mut Vec<u8>, sop_class: &str, instance: &str, syntax: &str) {
+    const E: Encoding = Encoding::ExplicitLe;
+    out.extend_from_slice(&[0; PREAMBLE]);
+    out.extend_from_slice(MAGIC);
+    let text = |len: usize| u32::try_from(len + len % 2).unwrap_or(u32::MAX);
+    let values = [
+        (MEDIA_STORAGE_SOP_CLASS, Vr::UI, sop_class),
+        (MEDIA_STORAGE_SOP_INSTANCE, Vr::UI, instance),
+        (TRANSFER_SYNTAX, Vr::UI, syntax),
+        (Tag(0x0002, 0x0012), Vr::UI, IMPLEMENTATION_CLASS_UID),
+        (Tag(0x0002, 0x0013), Vr::SH, IMPLEMENTATION_VERSION_NAME),
+    ];
+    let length = values
+        .iter()
+        .fold(14, |sum, (_, _, value)| sum + 8 + text(value.len()));
+    E.put_header(out, Tag(0x0002, 0x0000), Vr::UL, 4);
+    out.extend_from_slice(&length.to_le_bytes());
+    E.put_header(out, Tag(0x0002, 0x0001), Vr::OB, 2);
+    out.extend_from_slice(&[0, 1]);
+    for (tag, vr, value) in values {
+        E.put_header(out, tag, vr, text(value.len()));
+        out.extend_from_slice(value.as_bytes());
+        if value.len() % 2 == 1 {
+            out.push(vr.padding());
+        }
+    }
+}

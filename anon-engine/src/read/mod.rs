@@ -1,0 +1,11 @@
+//! Reads objects: bytes by position, element headers, file meta information, text.
+
+pub(crate) mod dictionary;
+pub mod file_meta;
+pub(crate) mod inflate;
+pub(crate) mod input;
+pub(crate) mod scan;
+pub(crate) mod sop_instance;
+pub(crate) mod source;
+pub(crate) mod text;
+pub mod uid;

@@ -1,0 +1,312 @@
+//! One header on the wire (PS3.5 section 7.1).
+
+use dicom_core::Tag;
+
+use super::Fault;
+use crate::read::dictionary::{self, Form, Vr};
+
+/// The length that says "until a delimiter".
+pub(crate) const UNDEFINED: u32 = u32::MAX;
+
+/// How headers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    ImplicitLe,
+    ExplicitLe,
+    ExplicitBe,
+}
+
+impl Encoding {
+    /// An encoding of the other byte order.
+    pub(crate) fn other_order(self) -> Self {
+        match self {
+            Self::ExplicitBe => Self::ExplicitLe,
+            Self::ImplicitLe | Self::ExplicitLe => Self::ExplicitBe,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn u16(self, bytes: [u8; 2]) -> u16 {
+        match self {
+            Self::ExplicitBe => u16::from_be_bytes(bytes),
+            _ => u16::from_le_bytes(bytes),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn u32(self, bytes: [u8; 4]) -> u32 {
+        match self {
+            Self::ExplicitBe => u32::from_be_bytes(bytes),
+            _ => u32::from_le_bytes(bytes),
+        }
+    }
+
+    pub(crate) fn put_u16(self, value: u16) -> [u8; 2] {
+        match self {
+            Self::ExplicitBe => value.to_be_bytes(),
+            _ => value.to_le_bytes(),
+        }
+    }
+
+    pub(crate) fn put_u32(self, value: u32) -> [u8; 4] {
+        match self {
+            Self::ExplicitBe => value.to_be_bytes(),
+            _ => value.to_le_bytes(),
+        }
+    }
+
+    #[inline]
+    fn tag(self, [a, b, c, d]: [u8; 4]) -> Tag {
+        Tag(self.u16([a, b]), self.u16([c, d]))
+    }
+
+    pub(crate) fn put_tag(self, tag: Tag) -> [u8; 4] {
+        let [a, b] = self.put_u16(tag.0);
+        let [c, d] = self.put_u16(tag.1);
+        [a, b, c, d]
+    }
+
+    /// Appends a header. A value too long for the length field of its VR is written as UN
+    /// (PS3.5 section 6.2.2); the length field is always the last of the header.
+    pub(crate) fn put_header(self, out: &mut Vec<u8>, tag: Tag, vr: Vr, len: u32) {
+        let [g0, g1, e0, e1] = self.put_tag(tag);
+        if self == Self::ImplicitLe {
+            let [l0, l1, l2, l3] = self.put_u32(len);
+            out.extend_from_slice(&[g0, g1, e0, e1, l0, l1, l2, l3]);
+            return;
+        }
+        let form = vr.form();
+        if let (Some(Form::Short), Ok(len)) = (form, u16::try_from(len)) {
+            let ([v0, v1], [l0, l1]) = (vr.letters(), self.put_u16(len));
+            out.extend_from_slice(&[g0, g1, e0, e1, v0, v1, l0, l1]);
+            return;
+        }
+        let vr = if form == Some(Form::Long) { vr } else { Vr::UN };
+        let [v0, v1] = vr.letters();
+        out.extend_from_slice(&[g0, g1, e0, e1, v0, v1, 0, 0]);
+        out.extend_from_slice(&self.put_u32(len));
+    }
+}
+
+/// The header of a data element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// The tag as one number, group first. (One store and loads of its size: two halves that are
+    /// stored and read as a whole cost a processor a dozen cycles, for each element.)
+    pub(crate) number: u32,
+    /// Of the wire; the dictionary's in implicit data sets, UN if it has none.
+    pub(crate) vr: Vr,
+    /// How this header is written.
+    pub(crate) encoding: Encoding,
+    /// True if its letters were wrong in a way that has one meaning only: a header written in
+    /// its place has the right ones.
+    pub(crate) mended: bool,
+    pub(crate) len: u32,
+    /// Where it begins.
+    pub(crate) at: u64,
+    /// Where its value begins.
+    pub(crate) value: u64,
+}
+
+impl Header {
+    /// A header of nothing, to be filled.
+    pub(crate) const NONE: Self = Self {
+        number: 0,
+        vr: Vr::UN,
+        encoding: Encoding::ImplicitLe,
+        mended: false,
+        len: 0,
+        at: 0,
+        value: 0,
+    };
+
+    #[inline]
+    pub(crate) fn tag(&self) -> Tag {
+        let [g0, g1, e0, e1] = self.number.to_be_bytes();
+        Tag(u16::from_be_bytes([g0, g1]), u16::from_be_bytes([e0, e1]))
+    }
+
+    #[inline]
+    pub(crate) fn is_undefined(&self) -> bool {
+        self.len == UNDEFINED
+    }
+
+    /// Where a value of defined length ends.
+    #[inline]
+    pub(crate) fn end(&self) -> u64 {
+        self.value + u64::from(self.len)
+    }
+
+    /// Reads the header of nearly every element in few steps: in little endian, of a group that is
+    /// neither 0 nor that of delimiters. False says nothing, and leaves anything in `self`:
+    /// [`read`](Self::read) knows.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "5 % fewer instructions of plan and apply"
+    )]
+    pub(crate) fn brief(&mut self, bytes: &[u8], at: u64, encoding: Encoding) -> bool {
+        let Some(&[g0, g1, e0, e1, v0, v1, l0, l1]) = bytes.first_chunk::<8>() else {
+            return false;
+        };
+        let number = u32::from_le_bytes([e0, e1, g0, g1]);
+        if matches!(number >> 16, 0 | 0xFFFE) {
+            return false;
+        }
+        let mut value = at + 8;
+        let (vr, len) = match encoding {
+            Encoding::ExplicitLe => {
+                let vr = Vr::of([v0, v1]);
+                let len = match vr.form() {
+                    Some(Form::Short) => u16::from_le_bytes([l0, l1]).into(),
+                    Some(Form::Long) => {
+                        let Some(long) = bytes.get(8..12).and_then(|rest| rest.first_chunk::<4>())
+                        else {
+                            return false;
+                        };
+                        value = at + 12;
+                        u32::from_le_bytes(*long)
+                    }
+                    None => return false,
+                };
+                (vr, len)
+            }
+            Encoding::ImplicitLe => {
+                let tag = Tag(u16::from_le_bytes([g0, g1]), u16::from_le_bytes([e0, e1]));
+                let vr = dictionary::vr(tag).unwrap_or(Vr::UN);
+                (vr, u32::from_le_bytes([v0, v1, l0, l1]))
+            }
+            Encoding::ExplicitBe => return false,
+        };
+        *self = Self {
+            number,
+            vr,
+            encoding,
+            mended: false,
+            len,
+            at,
+            value,
+        };
+        true
+    }
+
+    /// Reads the header at `at` from the bytes that begin there. What encloses it ends at `end`,
+    /// at least 8 bytes on.
+    #[inline]
+    pub(crate) fn read(
+        &mut self,
+        bytes: &[u8],
+        at: u64,
+        end: u64,
+        encoding: Encoding,
+    ) -> Result<(), Fault> {
+        let Some(&[a, b, c, d, v0, v1, l0, l1]) = bytes.first_chunk::<8>() else {
+            return Err(Fault::new(
+                "the object is cut short or damaged: a header is not complete",
+                None,
+                at,
+            ));
+        };
+        let tag = encoding.tag([a, b, c, d]);
+        *self = Self {
+            number: dictionary::number(tag),
+            vr: Vr::of([v0, v1]),
+            encoding,
+            mended: false,
+            len: 0,
+            at,
+            value: at + 8,
+        };
+        if encoding == Encoding::ImplicitLe || tag.0 == 0xFFFE {
+            self.len = encoding.u32([v0, v1, l0, l1]);
+            if encoding == Encoding::ImplicitLe {
+                self.vr = dictionary::vr(tag).unwrap_or(Vr::UN);
+            }
+            return Ok(());
+        }
+        match self.vr.form() {
+            Some(Form::Short) => self.len = encoding.u16([l0, l1]).into(),
+            Some(Form::Long) => {
+                let long = bytes.get(8..12).and_then(|rest| rest.first_chunk::<4>());
+                let (Some(long), true) = (long, end - at >= 12) else {
+                    return Err(Fault::new(
+                        "the object is cut short or damaged: a header is not complete",
+                        Some(tag),
+                        at,
+                    ));
+                };
+                self.len = encoding.u32(*long);
+                self.value = at + 12;
+            }
+            None => {
+                let long = bytes.get(8..12).and_then(|rest| rest.first_chunk::<4>());
+                let long_fits = long.is_some_and(|long| {
+                    let len = encoding.u32(*long);
+                    len == UNDEFINED || at + 12 + u64::from(len) <= end
+                });
+                self.mend(encoding.u16([l0, l1]), long_fits)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Letters that name no VR: lower case ones of a short form, or capitals for a tag whose VR in
+    /// the dictionary has the short form. Zeros after them could be the reserved bytes of the long
+    /// form, unless the length that follows cannot be.
+    #[cold]
+    fn mend(&mut self, short: u16, long_fits: bool) -> Result<(), Fault> {
+        let upper = Vr::of(self.vr.letters().map(|letter| letter.to_ascii_uppercase()));
+        let own = (upper.form() == Some(Form::Short)).then_some(upper);
+        let known = dictionary::vr(self.tag()).filter(|vr| vr.form() == Some(Form::Short));
+        let capitals = self.vr.letters().iter().all(u8::is_ascii_uppercase);
+        let Some(vr) = own.or(known.filter(|_| capitals && (short != 0 || !long_fits))) else {
+            let problem = "an element has an unknown value representation";
+            return Err(Fault::new(problem, Some(self.tag()), self.at));
+        };
+        self.vr = vr;
+        self.mended = true;
+        self.len = short.into();
+        Ok(())
+    }
+}
+
+/// Tag and length of an item header or delimiter.
+pub(crate) fn item(bytes: &[u8], encoding: Encoding) -> Option<(Tag, u32)> {
+    let (tag, rest) = bytes.split_first_chunk::<4>()?;
+    Some((encoding.tag(*tag), encoding.u32(*rest.first_chunk::<4>()?)))
+}
+
+/// The encoding of a data set or item of `left` bytes that should have `encoding`, judged by its
+/// first element.
+///
+/// Letters of a VR can also be the low half of an implicit length of at least 16,705. They are
+/// taken for letters if that length does not fit, or if they are what the dictionary says.
+pub(crate) fn settled(bytes: &[u8], left: u64, encoding: Encoding) -> Encoding {
+    let Some(&[a, b, c, d, v0, v1, l0, l1]) = bytes.first_chunk::<8>() else {
+        return encoding;
+    };
+    let tag = Encoding::ImplicitLe.tag([a, b, c, d]);
+    let implicit_len = u32::from_le_bytes([v0, v1, l0, l1]);
+    let implicit_fits = implicit_len == UNDEFINED || u64::from(implicit_len) + 8 <= left;
+    let form = Vr::of([v0, v1]).form();
+    match encoding {
+        Encoding::ExplicitLe if form.is_none() && tag.0 != 0xFFFE => {
+            // Only where the tag is one we know: a guess must not swallow what follows.
+            let known = dictionary::vr(tag).is_some();
+            let lower = Vr::of([v0.to_ascii_uppercase(), v1.to_ascii_uppercase()]);
+            if implicit_fits && known && lower.form().is_none() {
+                Encoding::ImplicitLe
+            } else {
+                encoding
+            }
+        }
+        Encoding::ImplicitLe if form.is_some() && tag.0 != 0xFFFE => {
+            if !implicit_fits || dictionary::vr(tag) == Some(Vr::of([v0, v1])) {
+                Encoding::ExplicitLe
+            } else {
+                encoding
+            }
+        }
+        _ => encoding,
+    }
+}

@@ -1,0 +1,675 @@
+//! [`Walk`]: reads the headers of a data set, element by element, and no value.
+//!
+//! ```text
+//! Root ─ element ─ element ─ sequence ┬ item ─ element … item end
+//!                                     ├ item ─ element … item end
+//!                                     └ sequence end ─ element … end
+//! ```
+//!
+//! The stack is explicit and bounded; every length is held against the end of what encloses it.
+//! Delimiters that close nothing are dropped. What is read as what follows PS3.5 section 7:
+//! UN of undefined length holds implicit little endian items (section 6.2.2), and an item whose
+//! first element disagrees with the encoding around it is read in the encoding it has.
+
+mod header;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use dicom_core::Tag;
+
+pub(crate) use self::header::{Encoding, Header, UNDEFINED};
+use crate::limits::Limits;
+use crate::read::dictionary::{self, Vr};
+use crate::read::input::{Failed, Input};
+use crate::refusal::{Category, Refusal};
+
+pub(crate) const ITEM: Tag = Tag(0xFFFE, 0xE000);
+pub(crate) const ITEM_END: Tag = Tag(0xFFFE, 0xE00D);
+pub(crate) const SEQUENCE_END: Tag = Tag(0xFFFE, 0xE0DD);
+pub(crate) const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
+
+/// Bytes looked at at once behind the last element.
+const STEP: usize = 32 << 10;
+
+/// Bytes of an item's header, and of every delimiter.
+pub(crate) const ITEM_HEADER: u64 = 8;
+
+/// Why reading stops. Holds words of ours and a place, never a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) category: Category,
+    pub(crate) problem: &'static str,
+    pub(crate) tag: Option<Tag>,
+    pub(crate) at: u64,
+}
+
+impl Fault {
+    pub(crate) fn new(problem: &'static str, tag: Option<Tag>, at: u64) -> Self {
+        Self {
+            category: Category::DicomReadError,
+            problem,
+            tag,
+            at,
+        }
+    }
+
+    /// The element cannot be dealt with as the rules say.
+    pub(crate) fn rule(problem: &'static str, tag: Tag, at: u64) -> Self {
+        Self {
+            category: Category::StorageError,
+            problem,
+            tag: Some(tag),
+            at,
+        }
+    }
+
+    pub(crate) fn input(failed: Failed, at: u64) -> Self {
+        let problem = match failed {
+            Failed::Ends => "the file ends where an element goes on",
+            Failed::Io(_) => "the file cannot be read here",
+        };
+        Self::new(problem, None, at)
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        let reason = match fault.tag {
+            Some(tag) => format!("{} (element {tag}, byte {})", fault.problem, fault.at),
+            None => format!("{} (byte {})", fault.problem, fault.at),
+        };
+        let mut refusal = Self::new(fault.category, reason);
+        refusal.tag = fault.tag;
+        refusal.offset = Some(fault.at);
+        refusal
+    }
+}
+
+/// What an element holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// A value of defined length.
+    Value,
+    /// Items, in this encoding.
+    Sequence(Encoding),
+    /// Fragments of encapsulated pixel data (PS3.5 section A.4).
+    Fragments,
+}
+
+/// One step of a walk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Token {
+    /// An element begins, and its header is filled in. The walk stands at its value: it must be
+    /// passed or entered.
+    Element,
+    /// An item begins, with this length on the wire.
+    Item { at: u64, len: u32 },
+    /// The item ends here; an item of undefined length with a delimiter at this place.
+    ItemEnd { delimiter: Option<u64> },
+    /// The sequence ends here; one of undefined length with a delimiter at this place.
+    SequenceEnd { delimiter: Option<u64> },
+    /// The data set ends.
+    End,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Root,
+    Sequence,
+    Item,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    kind: Kind,
+    encoding: Encoding,
+    /// Its own end, or that of what encloses it if its length is undefined.
+    end: u64,
+    undefined: bool,
+    /// True until its first element has shown the encoding.
+    fresh: bool,
+}
+
+/// A walk over the headers of one data set.
+#[derive(Debug)]
+pub(crate) struct Walk<I> {
+    input: I,
+    at: u64,
+    stack: Vec<Frame>,
+    /// Of the frame on top: its end, 0 unless it is a data set whose encoding is known.
+    brief_end: u64,
+    brief_encoding: Encoding,
+    left: u64,
+    max_depth: usize,
+    max_value: u32,
+}
+
+impl<I: Input> Walk<I> {
+    /// A walk over the data set from `begin` to the end of the input.
+    pub(crate) fn new(input: I, begin: u64, encoding: Encoding, limits: &Limits) -> Self {
+        let root = Frame {
+            kind: Kind::Root,
+            encoding,
+            end: input.len(),
+            undefined: false,
+            fresh: true,
+        };
+        Self {
+            input,
+            at: begin,
+            stack: vec![root],
+            brief_end: 0,
+            brief_encoding: encoding,
+            left: limits.max_elements,
+            // Two frames for a level, one for the root.
+            max_depth: usize::from(limits.max_depth) * 2 + 1,
+            max_value: limits.max_value_bytes,
+        }
+    }
+
+    /// The encoding of the data set, as its first element shows it.
+    pub(crate) fn settle(&mut self) -> Result<Encoding, Fault> {
+        if let Some(frame) = self.stack.last().copied()
+            && frame.fresh
+            && frame.end.saturating_sub(self.at) >= ITEM_HEADER
+        {
+            self.settle_frame(frame)?;
+        }
+        Ok(self
+            .stack
+            .last()
+            .map_or(Encoding::ExplicitLe, |frame| frame.encoding))
+    }
+
+    /// The input, back again.
+    pub(crate) fn into_input(self) -> I {
+        self.input
+    }
+
+    /// The place up to which the data set has been read.
+    pub(crate) fn position(&self) -> u64 {
+        self.at
+    }
+
+    /// Reads the element that comes next, if it is one that needs no second look: in a data set
+    /// whose encoding is known, with a value that ends within. Nearly all are; where it says false,
+    /// nothing has moved, and [`next`](Self::next) knows what stands there.
+    #[inline]
+    pub(crate) fn brief(&mut self, into: &mut Header) -> bool {
+        if self.at >= self.brief_end || self.left == 0 {
+            return false;
+        }
+        let Ok(window) = self.input.window(self.at, 12) else {
+            return false;
+        };
+        if !into.brief(window, self.at, self.brief_encoding) || into.end() > self.brief_end {
+            return false;
+        }
+        self.left -= 1;
+        self.at = into.value;
+        true
+    }
+
+    /// The next token; the header of an element goes into `into`. (In place: to hand on what has just
+    /// been written field by field costs a processor a dozen cycles.)
+    pub(crate) fn next(&mut self, into: &mut Header) -> Result<Token, Fault> {
+        loop {
+            let Some(frame) = self.stack.last().copied() else {
+                return Ok(Token::End);
+            };
+            let step = match frame.kind {
+                Kind::Sequence => self.in_sequence(frame)?,
+                Kind::Item | Kind::Root => self.in_data_set(frame, into)?,
+            };
+            if let Some(token) = step {
+                return Ok(token);
+            }
+        }
+    }
+
+    /// None: a stray delimiter was dropped.
+    fn in_sequence(&mut self, frame: Frame) -> Result<Option<Token>, Fault> {
+        if self.at == frame.end && !frame.undefined {
+            self.pop();
+            return Ok(Some(Token::SequenceEnd { delimiter: None }));
+        }
+        let at = self.at;
+        let (tag, len) = self.item_header(frame)?;
+        match tag {
+            ITEM => self.begin_item(frame, at, len).map(Some),
+            SEQUENCE_END | ITEM_END if len != 0 => {
+                Err(Fault::new("a delimiter has a length", Some(tag), at))
+            }
+            SEQUENCE_END if frame.undefined => {
+                self.pop();
+                self.at = at + ITEM_HEADER;
+                Ok(Some(Token::SequenceEnd {
+                    delimiter: Some(at),
+                }))
+            }
+            SEQUENCE_END | ITEM_END => {
+                self.at = at + ITEM_HEADER;
+                Ok(None)
+            }
+            _ => Err(Fault::new("an item was expected", Some(tag), at)),
+        }
+    }
+
+    fn begin_item(&mut self, frame: Frame, at: u64, len: u32) -> Result<Token, Fault> {
+        self.spend(1)?;
+        let undefined = len == UNDEFINED;
+        let begin = at + ITEM_HEADER;
+        let end = if undefined {
+            frame.end
+        } else {
+            inside(begin, len, frame.end, ITEM, at)?
+        };
+        self.push(Frame {
+            kind: Kind::Item,
+            encoding: frame.encoding,
+            end,
+            undefined,
+            fresh: true,
+        })?;
+        self.at = begin;
+        Ok(Token::Item { at, len })
+    }
+
+    /// None: a stray delimiter was dropped.
+    #[inline]
+    fn in_data_set(&mut self, frame: Frame, header: &mut Header) -> Result<Option<Token>, Fault> {
+        let at = self.at;
+        let left = frame.end.saturating_sub(at);
+        if left == 0 && !frame.undefined {
+            self.pop();
+            return Ok(Some(match frame.kind {
+                Kind::Root => Token::End,
+                _ => Token::ItemEnd { delimiter: None },
+            }));
+        }
+        if left < ITEM_HEADER {
+            return self.odd_end(frame).map(Some);
+        }
+        let encoding = if frame.fresh {
+            self.settle_frame(frame)?
+        } else {
+            frame.encoding
+        };
+        let window = self
+            .input
+            .window(at, 12)
+            .map_err(|failed| Fault::input(failed, at))?;
+        if frame.kind == Kind::Root && window.starts_with(&[0; 4]) {
+            return self.odd_end(frame).map(Some);
+        }
+        header.read(window, at, frame.end, encoding)?;
+        if header.tag().0 == 0xFFFE {
+            return self.delimiter(frame, header);
+        }
+        self.spend(1)?;
+        if !header.is_undefined() {
+            inside(header.value, header.len, frame.end, header.tag(), at)?;
+        }
+        self.at = header.value;
+        Ok(Some(Token::Element))
+    }
+
+    fn delimiter(&mut self, frame: Frame, header: &Header) -> Result<Option<Token>, Fault> {
+        if header.len != 0 || header.tag() == ITEM {
+            return Err(Fault::new(
+                "an item or a delimiter stands where an element should be",
+                Some(header.tag()),
+                header.at,
+            ));
+        }
+        self.spend(1)?;
+        if frame.kind == Kind::Item && frame.undefined {
+            if header.tag() != ITEM_END {
+                return Err(Fault::new("an item is never closed", None, header.at));
+            }
+            self.pop();
+            self.at = header.value;
+            return Ok(Some(Token::ItemEnd {
+                delimiter: Some(header.at),
+            }));
+        }
+        self.at = header.value;
+        Ok(None)
+    }
+
+    /// The bytes at the end that are no element: zeros are dropped, anything else is refused.
+    fn odd_end(&mut self, frame: Frame) -> Result<Token, Fault> {
+        if frame.kind != Kind::Root {
+            let problem =
+                "the object is cut short or damaged: a sequence or an item is not complete";
+            return Err(Fault::new(problem, None, self.at));
+        }
+        let mut at = self.at;
+        while at < frame.end {
+            let here = self
+                .input
+                .window(at, STEP)
+                .map_err(|failed| Fault::input(failed, at))?;
+            let here = here.get(..STEP).unwrap_or(here);
+            if here.iter().any(|byte| *byte != 0) {
+                let problem = "the object is cut short or damaged: the bytes after the last element are no element";
+                return Err(Fault::new(problem, None, self.at));
+            }
+            at += here.len() as u64;
+        }
+        self.at = frame.end;
+        self.pop();
+        Ok(Token::End)
+    }
+
+    fn settle_frame(&mut self, frame: Frame) -> Result<Encoding, Fault> {
+        let at = self.at;
+        let window = self
+            .input
+            .window(at, 12)
+            .map_err(|failed| Fault::input(failed, at))?;
+        let encoding = header::settled(window, frame.end.saturating_sub(at), frame.encoding);
+        if let Some(top) = self.stack.last_mut() {
+            top.encoding = encoding;
+            top.fresh = false;
+        }
+        self.look_at_top();
+        Ok(encoding)
+    }
+
+    /// What the element at hand holds. Reads at most the header of a first item.
+    pub(crate) fn shape(&mut self, header: &Header) -> Result<Shape, Fault> {
+        self.shape_known(header, dictionary::vr(header.tag()))
+    }
+
+    /// The same, where the dictionary's VR is at hand.
+    #[inline]
+    pub(crate) fn shape_known(
+        &mut self,
+        header: &Header,
+        known: Option<Vr>,
+    ) -> Result<Shape, Fault> {
+        let is_implicit = header.encoding == Encoding::ImplicitLe;
+        if header.is_undefined() {
+            return undefined_shape(header, is_implicit);
+        }
+        if !is_implicit && header.vr == Vr::SQ {
+            return Ok(Shape::Sequence(header.encoding));
+        }
+        let suspect =
+            known == Some(Vr::SQ) || header.vr == Vr::UN || (is_implicit && known.is_none());
+        if !suspect || header.len == 0 {
+            return self.plain(header);
+        }
+        let inner = if header.vr == Vr::UN {
+            Encoding::ImplicitLe
+        } else {
+            header.encoding
+        };
+        if self.begins_with_item(header, inner)? {
+            Ok(Shape::Sequence(inner))
+        } else if known == Some(Vr::SQ) {
+            let problem = "a sequence does not begin with an item";
+            Err(Fault::new(problem, Some(header.tag()), header.at))
+        } else {
+            Ok(Shape::Value)
+        }
+    }
+
+    /// A value by its tag and its letters, unless items stand in it: readers that look would find
+    /// elements there that no rule was asked about.
+    #[inline]
+    fn plain(&mut self, header: &Header) -> Result<Shape, Fault> {
+        if !self.has_tag_of_item(header)? {
+            return Ok(Shape::Value);
+        }
+        let value = self.bytes(header.value, 8)?;
+        if [Encoding::ExplicitLe, Encoding::ExplicitBe]
+            .into_iter()
+            .any(|order| item_inside(value, order, header.len))
+        {
+            let problem = "a value holds items, and it is no sequence";
+            return Err(Fault::new(problem, Some(header.tag()), header.at));
+        }
+        Ok(Shape::Value)
+    }
+
+    /// True if a value begins with the tag of an item, in either byte order, and has room for the
+    /// header of one. Never for pixel data, which may begin with any bytes.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "asked of every kept value")]
+    pub(crate) fn has_tag_of_item(&mut self, header: &Header) -> Result<bool, Fault> {
+        if u64::from(header.len) < ITEM_HEADER || header.tag().0 == PIXEL_DATA.0 {
+            return Ok(false);
+        }
+        let value = self.bytes(header.value, 8)?;
+        Ok(value.starts_with(&[0xFE, 0xFF, 0x00, 0xE0])
+            || value.starts_with(&[0xFF, 0xFE, 0xE0, 0x00]))
+    }
+
+    fn begins_with_item(&mut self, header: &Header, inner: Encoding) -> Result<bool, Fault> {
+        if u64::from(header.len) < ITEM_HEADER {
+            return Ok(false);
+        }
+        let value = self.bytes(header.value, 8)?;
+        let Some((tag, _)) = header::item(value, inner) else {
+            return Ok(false);
+        };
+        if tag == ITEM {
+            if item_inside(value, inner, header.len) {
+                return Ok(true);
+            }
+            let problem = "an item passes the end of its sequence";
+            return Err(Fault::new(problem, Some(header.tag()), header.at));
+        }
+        // The other byte order: nobody says what is inside, so nobody can say it may stay.
+        if header::item(value, inner.other_order()).is_some_and(|(tag, _)| tag == ITEM) {
+            let problem = "a value of unknown kind holds items in another byte order";
+            return Err(Fault::new(problem, Some(header.tag()), header.at));
+        }
+        Ok(false)
+    }
+
+    /// Enters the sequence at hand.
+    pub(crate) fn enter(&mut self, header: &Header, inner: Encoding) -> Result<(), Fault> {
+        let outer = self.stack.last().map_or(0, |frame| frame.end);
+        self.push(Frame {
+            kind: Kind::Sequence,
+            encoding: inner,
+            end: if header.is_undefined() {
+                outer
+            } else {
+                header.end()
+            },
+            undefined: header.is_undefined(),
+            fresh: false,
+        })
+    }
+
+    /// Passes the element at hand with all that it holds.
+    #[inline]
+    pub(crate) fn pass(&mut self, header: &Header) -> Result<(), Fault> {
+        if header.is_undefined() {
+            return self.pass_undefined(header);
+        }
+        self.skip(header);
+        Ok(())
+    }
+
+    /// Passes the element at hand, which has a value of defined length.
+    #[inline]
+    pub(crate) fn skip(&mut self, header: &Header) {
+        self.at = header.end();
+    }
+
+    fn pass_undefined(&mut self, header: &Header) -> Result<(), Fault> {
+        match self.shape(header)? {
+            Shape::Fragments => self.fragments(header, |_, _| {}),
+            Shape::Value => Ok(()),
+            Shape::Sequence(inner) => {
+                let height = self.stack.len();
+                self.enter(header, inner)?;
+                let mut nested = Header::NONE;
+                while self.stack.len() > height {
+                    if self.next(&mut nested)? == Token::Element {
+                        if nested.is_undefined() {
+                            self.descend(&nested)?;
+                        } else {
+                            self.at = nested.end();
+                        }
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Steps into an element of undefined length whose content nobody looks at.
+    fn descend(&mut self, header: &Header) -> Result<(), Fault> {
+        match self.shape(header)? {
+            Shape::Fragments => self.fragments(header, |_, _| {}),
+            Shape::Sequence(inner) => self.enter(header, inner),
+            Shape::Value => Ok(()),
+        }
+    }
+
+    /// Passes the fragments at hand, telling the place and length of each item, the offset table
+    /// included. Only their headers are read.
+    pub(crate) fn fragments(
+        &mut self,
+        header: &Header,
+        mut each: impl FnMut(u64, u32),
+    ) -> Result<(), Fault> {
+        let frame = self.stack.last().copied();
+        let end = frame.map_or(0, |frame| frame.end);
+        let encoding = header.encoding;
+        self.at = header.value;
+        loop {
+            self.spend(1)?;
+            let at = self.at;
+            if end.saturating_sub(at) < ITEM_HEADER {
+                let problem =
+                    "the object is cut short or damaged: encapsulated pixel data is not complete";
+                return Err(Fault::new(problem, Some(header.tag()), at));
+            }
+            let (tag, len) = header::item(self.bytes(at, 8)?, encoding)
+                .ok_or_else(|| Fault::new("a fragment is not complete", Some(header.tag()), at))?;
+            match tag {
+                ITEM if len != UNDEFINED => {
+                    self.at = inside(at + ITEM_HEADER, len, end, header.tag(), at)?;
+                    each(at, len);
+                }
+                SEQUENCE_END if len == 0 => {
+                    self.at = at + ITEM_HEADER;
+                    return Ok(());
+                }
+                _ => {
+                    return Err(Fault::new(
+                        "a fragment was expected",
+                        Some(header.tag()),
+                        at,
+                    ));
+                }
+            }
+        }
+    }
+
+    /// The value of an element, if it is not longer than the limits allow.
+    #[inline]
+    pub(crate) fn value(&mut self, header: &Header) -> Result<&[u8], Fault> {
+        if header.len > self.max_value {
+            let problem = "a value that has to be replaced or indexed is too long to look at";
+            return Err(Fault::rule(problem, header.tag(), header.at));
+        }
+        let len = usize::try_from(header.len).unwrap_or(usize::MAX);
+        self.bytes(header.value, len)
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&mut self, at: u64, len: usize) -> Result<&[u8], Fault> {
+        self.input
+            .exact(at, len)
+            .map_err(|failed| Fault::input(failed, at))
+    }
+
+    fn item_header(&mut self, frame: Frame) -> Result<(Tag, u32), Fault> {
+        let at = self.at;
+        let problem = "the object is cut short or damaged: a sequence is not complete";
+        if frame.end.saturating_sub(at) < ITEM_HEADER {
+            return Err(Fault::new(problem, None, at));
+        }
+        header::item(self.bytes(at, 8)?, frame.encoding).ok_or(Fault::new(problem, None, at))
+    }
+
+    #[inline]
+    fn spend(&mut self, count: u64) -> Result<(), Fault> {
+        self.left = self
+            .left
+            .checked_sub(count)
+            .ok_or_else(|| Fault::new("the object has too many elements", None, self.at))?;
+        Ok(())
+    }
+
+    fn push(&mut self, frame: Frame) -> Result<(), Fault> {
+        if self.stack.len() >= self.max_depth {
+            return Err(Fault::new("sequences nest too deep", None, self.at));
+        }
+        self.stack.push(frame);
+        self.look_at_top();
+        Ok(())
+    }
+
+    fn pop(&mut self) {
+        self.stack.pop();
+        self.look_at_top();
+    }
+
+    /// Tells [`brief`](Self::brief) of the frame on top, whenever that has become another.
+    fn look_at_top(&mut self) {
+        let top = self.stack.last();
+        let known = top.filter(|frame| frame.kind != Kind::Sequence && !frame.fresh);
+        self.brief_end = known.map_or(0, |frame| frame.end);
+        if let Some(frame) = known {
+            self.brief_encoding = frame.encoding;
+        }
+    }
+}
+
+/// The end of a value, if that is not beyond what encloses it.
+#[inline]
+fn inside(begin: u64, len: u32, end: u64, tag: Tag, at: u64) -> Result<u64, Fault> {
+    begin
+        .checked_add(u64::from(len))
+        .filter(|own| *own <= end)
+        .ok_or_else(|| {
+            let problem =
+                "the object is cut short or damaged: a length passes the end of what encloses it";
+            Fault::new(problem, Some(tag), at)
+        })
+}
+
+/// True if these bytes are the header of an item that ends within a value of `len` bytes, made even
+/// as it is written.
+fn item_inside(value: &[u8], order: Encoding, len: u32) -> bool {
+    let even = u64::from(len) + u64::from(len % 2);
+    header::item(value, order).is_some_and(|(tag, own)| {
+        tag == ITEM && (own == UNDEFINED || u64::from(own) + ITEM_HEADER <= even)
+    })
+}
+
+fn undefined_shape(header: &Header, is_implicit: bool) -> Result<Shape, Fault> {
+    if header.tag() == PIXEL_DATA {
+        return Ok(Shape::Fragments);
+    }
+    if is_implicit || header.vr == Vr::UN {
+        return Ok(Shape::Sequence(Encoding::ImplicitLe));
+    }
+    if header.vr == Vr::SQ || dictionary::is_sequence(header.tag()) {
+        return Ok(Shape::Sequence(header.encoding));
+    }
+    if header.vr.is_bulk() {
+        return Ok(Shape::Fragments);
+    }
+    let problem = "an undefined length where the value representation allows none";
+    Err(Fault::new(problem, Some(header.tag()), header.at))
+}

@@ -1,0 +1,223 @@
+//! What is read in few steps is what is read in many.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::{Encoding, Fault, Header, Kind, Shape, Token, Walk};
+use crate::limits::Limits;
+use crate::read::input::{Memory, Windowed};
+use crate::read::scan::Input;
+
+/// A token, and the header if it is an element.
+type Step = (Token, Option<Header>);
+
+/// All steps of a walk that enters what it can, and what it ends with.
+fn walked(input: impl Input, encoding: Encoding, in_few_steps: bool) -> (Vec<Step>, Option<Fault>) {
+    let limits = Limits {
+        max_elements: 8,
+        ..Limits::default()
+    };
+    let mut walk = Walk::new(input, 0, encoding, &limits);
+    let mut steps = Vec::new();
+    let fault = walk_on(&mut walk, &mut steps, in_few_steps).err();
+    (steps, fault)
+}
+
+fn walk_on(
+    walk: &mut Walk<impl Input>,
+    steps: &mut Vec<Step>,
+    in_few_steps: bool,
+) -> Result<(), Fault> {
+    walk.settle()?;
+    loop {
+        let mut header = Header::NONE;
+        let token = if in_few_steps && walk.brief(&mut header) {
+            Token::Element
+        } else {
+            walk.next(&mut header)?
+        };
+        steps.push((token, (token == Token::Element).then_some(header)));
+        match token {
+            Token::Element => match walk.shape(&header)? {
+                Shape::Sequence(inner) => walk.enter(&header, inner)?,
+                Shape::Value | Shape::Fragments => walk.pass(&header)?,
+            },
+            Token::End => return Ok(()),
+            _ => {}
+        }
+    }
+}
+
+/// An element, an item or a delimiter, nearly always well-formed.
+pub(crate) fn piece() -> impl Strategy<Value = Vec<u8>> {
+    let group = select(vec![
+        0_u16, 2, 8, 8, 8, 0x10, 0x20, 0x28, 0x40, 9, 0x7FE0, 0xFFFC, 0xFFFE, 0xFFFE,
+    ]);
+    let element = select(vec![
+        0_u16, 5, 0x10, 0x18, 0x1140, 0xA730, 0xE000, 0xE000, 0xE00D, 0xE0DD, 0xFFFC,
+    ]);
+    let letters = select(vec![
+        *b"UI",
+        *b"LO",
+        *b"PN",
+        *b"US",
+        *b"SQ",
+        *b"UN",
+        *b"OB",
+        *b"UT",
+        *b"ZZ",
+        *b"lo",
+        [0, 0],
+        [4, 0],
+    ]);
+    let length = prop_oneof![
+        6 => Just(None),
+        1 => select(vec![0_u32, 1, 7, 8, 20, 70_000, u32::MAX - 1, u32::MAX]).prop_map(Some),
+    ];
+    let parts = (group, element, letters, length, 0_usize..4, any::<u8>());
+    parts.prop_map(|(group, element, letters, length, units, fill)| {
+        let value = vec![fill; units * 4];
+        let length = length.unwrap_or(u32::try_from(value.len()).expect("short"));
+        let mut bytes = [group.to_le_bytes(), element.to_le_bytes()].concat();
+        match letters {
+            _ if group == 0xFFFE => bytes.extend(length.to_le_bytes()),
+            [4, 0] => bytes.extend(length.to_le_bytes()),
+            [b'S', b'Q'] | [b'U', b'N' | b'T'] | [b'O', _] => {
+                bytes.extend(letters);
+                bytes.extend([0, 0]);
+                bytes.extend(length.to_le_bytes());
+            }
+            _ => {
+                bytes.extend(letters);
+                bytes.extend(u16::try_from(length).unwrap_or(u16::MAX).to_le_bytes());
+            }
+        }
+        bytes.extend(value);
+        bytes
+    })
+}
+
+/// A well-formed element with the VR that the dictionary has for it, and values that say what they
+/// should not now and then.
+pub(crate) fn element() -> impl Strategy<Value = Vec<u8>> {
+    let kind = select(vec![
+        (0x0008_0016_u32, *b"UI"),
+        (0x0008_0060, *b"CS"),
+        (0x0008_0070, *b"LO"),
+        (0x0010_0010, *b"PN"),
+        (0x0010_1010, *b"AS"),
+        (0x0018_0050, *b"DS"),
+        (0x0020_0013, *b"IS"),
+        (0x0028_0002, *b"US"),
+        (0x0028_0010, *b"US"),
+        (0x7FE0_0001, *b"OV"),
+    ]);
+    let value = select(vec![
+        &b""[..],
+        b"1",
+        b"12",
+        b"12345678",
+        b"\xFE\xFF\x00\xE0\0\0\0\0",
+        b"\xFF\xFE\xE0\x00\0\0\0\0",
+        b"\xFE\xFF\x00\xE0\x09\0\0\0",
+        &[b'x'; 64],
+        &[b'9'; 66],
+    ]);
+    let parts = (kind, value, any::<bool>());
+    parts.prop_map(|((number, letters), value, implicit)| {
+        let [e0, e1, g0, g1] = number.to_le_bytes();
+        let len = u32::try_from(value.len()).expect("short");
+        let mut bytes = vec![g0, g1, e0, e1];
+        match letters {
+            _ if implicit => {}
+            [b'O', _] => {
+                bytes.extend(letters);
+                bytes.extend([0, 0]);
+            }
+            _ => {
+                bytes.extend(letters);
+                bytes.extend(u16::try_from(len).expect("short").to_le_bytes());
+                bytes.extend(value);
+                return bytes;
+            }
+        }
+        bytes.extend(len.to_le_bytes());
+        bytes.extend(value);
+        bytes
+    })
+}
+
+/// A sequence with one item around a piece, whose first element may show another encoding.
+pub(crate) fn sequence() -> impl Strategy<Value = Vec<u8>> {
+    (piece(), any::<bool>()).prop_map(|(piece, explicit)| {
+        let header: &[u8] = if explicit { b"SQ\0\0" } else { &[] };
+        [
+            &[0x40, 0, 0x30, 0xA7],
+            header,
+            &[0xFF; 4],
+            &[0xFE, 0xFF, 0, 0xE0],
+            &[0xFF; 4],
+            &*piece,
+            &[0xFE, 0xFF, 0x0D, 0xE0, 0, 0, 0, 0],
+            &[0xFE, 0xFF, 0xDD, 0xE0, 0, 0, 0, 0],
+        ]
+        .concat()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn few_steps_find_what_many_find(
+        pieces in vec(prop_oneof![3 => piece(), 1 => sequence()], 0..12),
+        cut in 0_usize..20,
+        encoding in select(vec![Encoding::ImplicitLe, Encoding::ExplicitLe, Encoding::ExplicitBe]),
+    ) {
+        let mut bytes = pieces.concat();
+        bytes.truncate(bytes.len().saturating_sub(cut.saturating_sub(10)));
+        let many = walked(Memory(&bytes), encoding, false);
+        prop_assert_eq!(walked(Memory(&bytes), encoding, true), many.clone());
+        let mut file = tempfile::tempfile().expect("a file");
+        std::io::Write::write_all(&mut file, &bytes).expect("written");
+        let windowed = Windowed::new(&file, bytes.len() as u64);
+        prop_assert_eq!(walked(windowed, encoding, true), many);
+    }
+}
+
+/// Letters and length of an explicit element can be a length of an implicit one that fits.
+#[test]
+fn the_first_element_of_an_item_is_looked_at_twice() {
+    let sequence = [0x40, 0, 0x30, 0xA7, 0xFF, 0xFF, 0xFF, 0xFF];
+    let item = [0xFE, 0xFF, 0, 0xE0, 0xFF, 0xFF, 0xFF, 0xFF];
+    let explicit = [8, 0, 0x80, 0, b'L', b'O', 2, 0, b'a', b'b'];
+    let bytes = [&sequence[..], &item, &explicit, &vec![0; 200_000]].concat();
+    let many = walked(Memory(&bytes), Encoding::ImplicitLe, false);
+    let few = walked(Memory(&bytes), Encoding::ImplicitLe, true);
+    assert_eq!(few, many);
+    let headers = few.0.iter().filter_map(|(_, header)| *header);
+    let found = headers
+        .filter(|header| header.tag().1 == 0x80)
+        .map(|header| (header.encoding, header.len))
+        .next();
+    assert_eq!(found, Some((Encoding::ExplicitLe, 2)));
+}
+
+/// The property is worth something only if most elements are read in few steps.
+#[test]
+fn few_steps_are_enough_for_most() {
+    let value = |tag: u8| [8, 0, tag, 0, b'L', b'O', 2, 0, b'a', b'b'];
+    let bytes = [value(0x10), value(0x20), value(0x30)].concat();
+    let limits = Limits::default();
+    let mut walk = Walk::new(Memory(&bytes), 0, Encoding::ExplicitLe, &limits);
+    walk.settle().expect("an encoding");
+    let mut header = Header::NONE;
+    for _ in 0..3 {
+        assert!(walk.brief(&mut header));
+        walk.pass(&header).expect("a value");
+    }
+    assert!(!walk.brief(&mut header), "the end");
+    assert_eq!(walk.next(&mut header), Ok(Token::End));
+    assert!(walk.stack.iter().all(|frame| frame.kind == Kind::Root));
+}

@@ -1,0 +1,73 @@
+//! [`sop_instance`]: which instance an object is, whatever else is wrong with it.
+
+use anon_model::Phi;
+use dicom_core::Tag;
+
+use crate::limits::Limits;
+use crate::read::file_meta::{self, Outside, Syntax};
+use crate::read::inflate::{self, Inflated};
+use crate::read::input::{Input, Memory, Windowed};
+use crate::read::scan::{Header, Token, Walk};
+use crate::read::source::{Data, Form, Source};
+use crate::read::uid;
+use crate::refusal::Refusal;
+
+const SOP_INSTANCE: Tag = Tag(0x0008, 0x0018);
+
+/// The SOP Instance UID (0008,0018) of a data set, padding removed; none if it cannot be found. What
+/// stands behind it is not read, unless the data set is deflated.
+pub(crate) fn sop_instance(source: Source<'_>, limits: &Limits) -> Option<Phi<String>> {
+    // Why there is none is told where the object is planned.
+    let found = match source.data {
+        Data::Bytes(bytes) => of_input(Memory(bytes), source, limits),
+        Data::File { file, len } => of_input(Windowed::new(file, len), source, limits),
+    };
+    found.ok().flatten()
+}
+
+fn of_input<I: Input>(
+    mut input: I,
+    source: Source<'_>,
+    limits: &Limits,
+) -> Result<Option<Phi<String>>, Refusal> {
+    let Outside { begin, syntax } = match source.form {
+        Form::Part10 => file_meta::find(&mut input, limits)?,
+        Form::DataSet { transfer_syntax } => Outside {
+            begin: 0,
+            syntax: Syntax::named(transfer_syntax)?,
+        },
+    };
+    if !syntax.deflated {
+        return walk(input, begin, &syntax, limits);
+    }
+    match inflate::inflate(input, begin, limits, source.scratch)? {
+        Inflated::Memory(bytes) => walk(Memory(&bytes), 0, &syntax, limits),
+        Inflated::Scratch(scratch) => {
+            let input = Windowed::new(scratch.file(), scratch.len());
+            walk(input, 0, &syntax, limits)
+        }
+    }
+}
+
+fn walk<I: Input>(
+    input: I,
+    begin: u64,
+    syntax: &Syntax,
+    limits: &Limits,
+) -> Result<Option<Phi<String>>, Refusal> {
+    let mut walk = Walk::new(input, begin, syntax.encoding, limits);
+    walk.settle()?;
+    // Elements stand in ascending order (PS3.5 section 7.1).
+    let mut header = Header::NONE;
+    while walk.next(&mut header)? == Token::Element {
+        if header.tag() == SOP_INSTANCE && !header.is_undefined() {
+            let text = uid::text(walk.value(&header)?);
+            return Ok((!text.is_empty()).then(|| Phi::new(text)));
+        }
+        if header.tag() >= SOP_INSTANCE {
+            break;
+        }
+        walk.pass(&header)?;
+    }
+    Ok(None)
+}

@@ -1,0 +1,250 @@
+//! [`Charset`]: text by Specific Character Set (0008,0005), with the code extensions of ISO 2022
+//! (PS3.3 section C.12.1.1.2, PS3.5 section 6.1).
+
+use std::borrow::Cow;
+
+use encoding_rs::Encoding;
+
+mod iso2022;
+
+/// The character sets in force for a data set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Charset {
+    terms: Vec<Term>,
+}
+
+/// One defined term.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Term {
+    /// `ISO_IR 6`, or none.
+    Ascii,
+    /// A single-byte set in G1, by its ISO registration number.
+    Single(u16),
+    /// JIS X 0201: katakana in G1.
+    Katakana,
+    /// A set of two bytes a character, by its ISO registration number.
+    Double(u16),
+    /// A set without code extensions.
+    Whole(&'static Encoding),
+    /// No term of the standard.
+    Unknown,
+}
+
+/// Decoded text, and whether every byte had a meaning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Decoded<'b> {
+    pub(crate) text: Cow<'b, str>,
+    pub(crate) sound: bool,
+}
+
+impl Charset {
+    /// The character sets named by a value of (0008,0005).
+    pub(crate) fn parse(value: &[u8]) -> Self {
+        let terms: Vec<Term> = value
+            .split(|byte| *byte == b'\\')
+            .map(|term| Term::parse(term.trim_ascii()))
+            .collect();
+        match terms.as_slice() {
+            [Term::Ascii] => Self::default(),
+            _ => Self { terms },
+        }
+    }
+
+    /// Decodes a value. ASCII costs nothing.
+    pub(crate) fn decode<'b>(&self, bytes: &'b [u8]) -> Decoded<'b> {
+        if let Some(text) = plain(bytes) {
+            return Decoded {
+                text: Cow::Borrowed(text),
+                sound: true,
+            };
+        }
+        match self.terms.as_slice() {
+            // What has no declared meaning is read as Latin-1, byte for byte, as V17's reader does.
+            [] if !bytes.contains(&0x1B) => latin1(bytes, true),
+            [Term::Whole(encoding), ..] => whole(encoding, bytes),
+            [Term::Katakana] if !bytes.contains(&0x1B) => whole(encoding_rs::SHIFT_JIS, bytes),
+            [Term::Unknown, ..] => latin1(bytes, false),
+            terms => {
+                let (text, sound) = iso2022::decode(terms, bytes);
+                Decoded {
+                    text: Cow::Owned(text),
+                    sound,
+                }
+            }
+        }
+    }
+
+    /// Decodes a value so that two different ones never become one text: what cannot be decoded
+    /// soundly is marked and written byte by byte. SPACE and NUL are trimmed at both ends.
+    pub(crate) fn key(&self, bytes: &[u8]) -> String {
+        let bytes = crate::read::uid::trim(bytes);
+        if let Some(text) = plain(bytes) {
+            return text.to_owned();
+        }
+        let decoded = self.decode(bytes);
+        if decoded.sound && !decoded.text.contains(char::REPLACEMENT_CHARACTER) {
+            return decoded.text.trim_matches([' ', '\0']).to_owned();
+        }
+        let mut key = String::from(char::REPLACEMENT_CHARACTER);
+        key.extend(bytes.iter().map(|byte| char::from(*byte)));
+        key
+    }
+
+    /// The text of a value, SPACE and NUL trimmed at both ends. What has no meaning becomes
+    /// U+FFFD.
+    pub(crate) fn text(&self, bytes: &[u8]) -> String {
+        let bytes = crate::read::uid::trim(bytes);
+        if let Some(text) = plain(bytes) {
+            return text.to_owned();
+        }
+        let decoded = self.decode(bytes);
+        decoded.text.trim_matches([' ', '\0']).to_owned()
+    }
+
+    /// Encodes text. None where the sets have no code for it, or need code extensions.
+    pub(crate) fn encode<'t>(&self, text: &'t str) -> Option<Cow<'t, [u8]>> {
+        if text.is_ascii() {
+            return Some(Cow::Borrowed(text.as_bytes()));
+        }
+        let encoding = match self.terms.as_slice() {
+            [Term::Whole(encoding)] => *encoding,
+            [Term::Single(number)] => iso2022::single(*number)?,
+            _ => return None,
+        };
+        let (bytes, _, failed) = encoding.encode(text);
+        // A reader must get back what the rules say: that is the proof that the code is right.
+        (!failed && self.decode(&bytes).text == text).then_some(bytes)
+    }
+}
+
+impl Term {
+    fn parse(term: &[u8]) -> Self {
+        let number = term
+            .strip_prefix(b"ISO_IR ")
+            .or_else(|| term.strip_prefix(b"ISO 2022 IR "))
+            // Seen in the field: underscores, hyphens or nothing where the blank should be.
+            .or_else(|| term.strip_prefix(b"ISO_IR_"))
+            .or_else(|| term.strip_prefix(b"ISO-IR "))
+            .or_else(|| term.strip_prefix(b"ISO IR "))
+            .or_else(|| term.strip_prefix(b"ISO_IR"))
+            .and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u16>().ok());
+        match (term, number) {
+            (b"", _) | (_, Some(6)) => Self::Ascii,
+            (_, Some(13)) => Self::Katakana,
+            (_, Some(number @ (87 | 159 | 149 | 58))) => Self::Double(number),
+            (_, Some(192)) => Self::Whole(encoding_rs::UTF_8),
+            (b"GB18030", _) => Self::Whole(encoding_rs::GB18030),
+            (b"GBK", _) => Self::Whole(encoding_rs::GBK),
+            (_, Some(number)) if iso2022::single(number).is_some() || number == 100 => {
+                Self::Single(number)
+            }
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// Text that is the same in every character set: ASCII without an escape.
+fn plain(bytes: &[u8]) -> Option<&str> {
+    let odd = bytes
+        .iter()
+        .fold(0, |odd, byte| odd | (byte & 0x80) | u8::from(*byte == 0x1B));
+    std::str::from_utf8(bytes).ok().filter(|_| odd == 0)
+}
+
+fn latin1(bytes: &[u8], sound: bool) -> Decoded<'_> {
+    Decoded {
+        text: encoding_rs::mem::decode_latin1(bytes),
+        sound,
+    }
+}
+
+fn whole<'b>(encoding: &'static Encoding, bytes: &'b [u8]) -> Decoded<'b> {
+    let (text, failed) = encoding.decode_without_bom_handling(bytes);
+    Decoded {
+        text,
+        sound: !failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The examples of PS3.5 annexes H to K.
+    #[test]
+    fn names_of_the_standard() {
+        for (charset, bytes, expect) in [
+            ("", &b"Adams^John"[..], "Adams^John"),
+            ("", b"Buc^J\xE9r\xF4me", "Buc^J\u{E9}r\u{F4}me"),
+            ("ISO_IR 100", b"Buc^J\xE9r\xF4me", "Buc^J\u{E9}r\u{F4}me"),
+            ("ISO_IR 144", b"\xBB\xEE\xDA\x63\x65\xDC\xD1\x79\x70\xD3", "Люкceмбypг"),
+            ("ISO_IR 126", b"\xC4\xE9\xEF\xED\xF5\xF3\xE9\xEF\xF2", "Διονυσιος"),
+            ("ISO_IR 127", b"\xE2\xC8\xC7\xE6\xEA^\xE4\xE6\xD2\xC7\xD1", "قباني^لنزار"),
+            ("ISO_IR 138", b"\xF9\xF8\xE5\xEF^\xE3\xE1\xE5\xF8\xE4", "שרון^דבורה"),
+            (
+                "ISO_IR 13",
+                b"\xD4\xCF\xC0\xDE^\xC0\xDB\xB3",
+                "\u{FF94}\u{FF8F}\u{FF80}\u{FF9E}^\u{FF80}\u{FF9B}\u{FF73}",
+            ),
+            (
+                "\\ISO 2022 IR 87",
+                b"Yamada^Tarou=\x1B$B;3ED\x1B(B^\x1B$BB@O:\x1B(B=\x1B$B$d$^$@\x1B(B^\x1B$B$?$m$&\x1B(B",
+                "Yamada^Tarou=山田^太郎=やまだ^たろう",
+            ),
+            (
+                "ISO 2022 IR 13\\ISO 2022 IR 87",
+                b"\xD4\xCF\xC0\xDE^\xC0\xDB\xB3=\x1B$B;3ED\x1B(J^\x1B$BB@O:\x1B(J=\x1B$B$d$^$@\x1B(J^\x1B$B$?$m$&\x1B(J",
+                "\u{FF94}\u{FF8F}\u{FF80}\u{FF9E}^\u{FF80}\u{FF9B}\u{FF73}=山田^太郎=やまだ^たろう",
+            ),
+            (
+                "\\ISO 2022 IR 149",
+                b"Hong^Gildong=\x1B$)C\xFB\xF3^\x1B$)C\xD1\xCE\xD4\xD7=\x1B$)C\xC8\xAB^\x1B$)C\xB1\xE6\xB5\xBF",
+                "Hong^Gildong=洪^吉洞=홍^길동",
+            ),
+            (
+                "\\ISO 2022 IR 58",
+                b"Zhang^XiaoDong=\x1B$)A\xD5\xC5^\x1B$)A\xD0\xA1\xB6\xAB=",
+                "Zhang^XiaoDong=张^小东=",
+            ),
+            ("ISO_IR 192", "Wang^XiaoDong=王^小東".as_bytes(), "Wang^XiaoDong=王^小東"),
+            ("GB18030", b"Wang^XiaoDong=\xCD\xF5^\xD0\xA1\xB6\xAB=", "Wang^XiaoDong=王^小东="),
+            // The trail byte 0x5C is no backslash.
+            ("GBK", b"\x81\x5C", "\u{4E57}"),
+        ] {
+            let decoded = Charset::parse(charset.as_bytes()).decode(bytes);
+            assert_eq!((&*decoded.text, decoded.sound), (expect, true), "{charset}");
+        }
+    }
+
+    #[test]
+    fn keys_are_trimmed_and_never_collide() {
+        let utf8 = Charset::parse(b"ISO_IR 192");
+        assert_eq!(utf8.key(b" 12 34\0 "), "12 34");
+        let broken: Vec<String> = [&b"\xFF"[..], b"\xFE", b"\xEF\xBF\xBD", b"\xFF\xFF"]
+            .iter()
+            .map(|bytes| utf8.key(bytes))
+            .collect();
+        for (n, key) in broken.iter().enumerate() {
+            assert!(key.starts_with('\u{FFFD}'));
+            assert!(!broken.iter().skip(n + 1).any(|other| other == key), "{n}");
+        }
+        assert_eq!(utf8.text(b"a\xFFb"), "a\u{FFFD}b");
+        assert!(!Charset::parse(b"KLINGON").decode(b"\xE9").sound);
+    }
+
+    #[test]
+    fn text_is_encoded_only_where_it_comes_back() {
+        for (charset, text, expect) in [
+            ("", "YES", Some(&b"YES"[..])),
+            ("", "é", None),
+            ("ISO_IR 100", "é", Some(b"\xE9")),
+            ("ISO_IR 100", "€", None),
+            ("ISO_IR 192", "é", Some("é".as_bytes())),
+            ("\\ISO 2022 IR 87", "山", None),
+            ("GB18030", "山", Some(b"\xC9\xBD")),
+        ] {
+            let encoded = Charset::parse(charset.as_bytes()).encode(text);
+            assert_eq!(encoded.as_deref(), expect, "{charset} {text}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! [`Core`]: what the threads of one engine share.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use anon_model::{BackendError, LookupStore};
+
+use crate::deid::policy::Policy;
+use crate::keep::quarantine::{EntryId, Quarantine};
+use crate::keep::store::Store;
+use crate::run::claim::Claims;
+use crate::run::commit::Commits;
+use crate::run::engine::guarded;
+use crate::run::event::{Event, Observer};
+use crate::run::intake::Intake;
+
+pub(crate) struct Core {
+    pub(crate) policy: Policy,
+    pub(crate) lookups: Arc<dyn LookupStore>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) quarantine: Arc<dyn Quarantine>,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) scratch: Option<PathBuf>,
+    pub(crate) intake: Arc<Intake>,
+    pub(crate) claims: Arc<Claims>,
+    pub(crate) commits: Arc<Commits>,
+    pub(crate) poison: OnceLock<Arc<BackendError>>,
+}
+
+impl Core {
+    /// Why nothing can be trusted to be as the lookup store says, if that is so.
+    pub(crate) fn poison(&self) -> Option<Arc<BackendError>> {
+        self.poison.get().cloned()
+    }
+
+    /// From here on every object fails. The first reason stays.
+    pub(crate) fn poison_with(&self, error: &Arc<BackendError>) {
+        if self.poison.set(Arc::clone(error)).is_ok() {
+            tracing::error!("the lookup store failed; nothing more is taken");
+        }
+    }
+
+    pub(crate) fn warn(&self, message: &str, error: &(dyn std::error::Error + 'static)) {
+        tracing::warn!(error = %crate::error::chain(error), "{message}");
+        self.tell(&Event::Warning { message, error });
+    }
+
+    /// Tells the observer. Its faults are its own.
+    pub(crate) fn tell(&self, event: &Event<'_>) {
+        guarded("an observer", || self.observer.on_event(event));
+    }
+
+    /// The instance of these entries is stored.
+    pub(crate) fn clear_entries(&self, entries: &[EntryId]) {
+        for entry in entries {
+            if let Err(error) = self.quarantine.clear(entry) {
+                self.warn(
+                    "a quarantine entry is left although its object is stored",
+                    &error,
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,414 @@
+//! [`Engine`]: de-identifies and stores, with threads of its own or on the caller's.
+//!
+//! ```text
+//! submit, try_submit ──► Intake ──► workers ──┐
+//!                       (bytes)               ├──► Commits ──► committer ──► receipts
+//! process ────────────────► caller's thread ──┘    (groups)
+//! ```
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anon_model::LookupStore;
+use crossbeam_channel::bounded;
+
+use crate::deid::policy::Policy;
+use crate::error::Error;
+use crate::keep::quarantine::Quarantine;
+use crate::keep::recover::recover;
+use crate::keep::store::Store;
+use crate::run::claim::Claims;
+use crate::run::commit::{self, Bulk, Commits};
+use crate::run::core::Core;
+use crate::run::event::{Event, NoObserver, Observer};
+use crate::run::intake::{Admission, Intake, Refused};
+use crate::run::job::Reply;
+use crate::run::receipt::{Receipt, Received};
+use crate::run::worker;
+
+/// How long dropping an engine waits for its threads. They are left to themselves then: each ends
+/// with the object it has.
+const DROP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Memory that waiting objects may take.
+const INTAKE_BYTES: usize = 64 << 20;
+
+/// De-identifies and stores objects. All methods take `&self`; share it in an [`Arc`].
+///
+/// A callback runs on a thread of the engine: it must return soon, and must not call
+/// [`process`](Engine::process), [`submit`](Engine::submit) or [`stop`](Engine::stop) of the same
+/// engine. [`try_submit`](Engine::try_submit) is allowed, and so is dropping the engine.
+pub struct Engine {
+    core: Arc<Core>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    alive: Arc<Alive>,
+}
+
+/// How an [`Engine`] is built. See [`Engine::builder`].
+#[derive(Debug)]
+pub struct EngineBuilder {
+    policy: Policy,
+    lookups: Arc<dyn LookupStore>,
+    store: Arc<dyn Store>,
+    quarantine: Arc<dyn Quarantine>,
+    observer: Arc<dyn Observer>,
+    workers: usize,
+    intake_bytes: usize,
+    scratch: Option<PathBuf>,
+}
+
+/// The intake has no room: the object and the callback come back.
+#[non_exhaustive]
+pub struct Full<F> {
+    /// The object.
+    pub received: Received,
+    /// The callback. It was not called.
+    pub on_done: F,
+}
+
+impl<F> fmt::Debug for Full<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Full({:?})", self.received)
+    }
+}
+
+/// How an engine ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "it was in time or not")]
+pub enum Stopped {
+    /// Everything that was admitted came to its outcome.
+    Drained,
+    /// The time was too short: what had not begun was answered with [`Error::Stopped`].
+    OutOfTime,
+}
+
+impl EngineBuilder {
+    /// Threads that plan, apply and stage. 0: only [`Engine::process`] works then. The default is
+    /// the number of processors.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Memory that waiting objects may take, in bytes. The default is 64 MiB. One object that is
+    /// larger is admitted alone.
+    #[must_use]
+    pub fn intake_bytes(mut self, intake_bytes: usize) -> Self {
+        self.intake_bytes = intake_bytes;
+        self
+    }
+
+    /// Who listens to the engine's own events. Instances are told by receipts and by
+    /// [`import`](fn@crate::import).
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = observer;
+        self
+    }
+
+    /// A directory in which large deflated objects are inflated: a
+    /// [`Spool`](crate::Spool)'s, say. Without one they are refused.
+    #[must_use]
+    pub fn scratch(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.scratch = Some(dir.into());
+        self
+    }
+
+    /// Repairs what an earlier engine left, and starts the threads.
+    ///
+    /// # Errors
+    /// If recovery fails, or a thread cannot be started.
+    pub fn start(self) -> Result<Engine, Error> {
+        let recovered = recover(&*self.lookups, &*self.store)?;
+        self.observer.on_event(&Event::Recovered(&recovered));
+        let commits = Arc::new(Commits::default());
+        let intake = Arc::new(Intake::new(self.intake_bytes, Arc::clone(&commits)));
+        let core = Arc::new(Core {
+            policy: self.policy,
+            lookups: self.lookups,
+            store: self.store,
+            quarantine: self.quarantine,
+            observer: self.observer,
+            scratch: self.scratch,
+            claims: Arc::new(Claims::new(Arc::clone(&intake))),
+            intake,
+            commits,
+            poison: OnceLock::new(),
+        });
+        let engine = Engine {
+            core,
+            threads: Mutex::default(),
+            alive: Arc::default(),
+        };
+        engine.spawn("anon-commit", commit::run)?;
+        for number in 0..self.workers {
+            engine.spawn(&format!("anon-worker-{number}"), worker::run)?;
+        }
+        Ok(engine)
+    }
+}
+
+impl Engine {
+    /// An engine of these parts, to be started.
+    pub fn builder(
+        policy: Policy,
+        lookups: Arc<dyn LookupStore>,
+        store: Arc<dyn Store>,
+        quarantine: Arc<dyn Quarantine>,
+    ) -> EngineBuilder {
+        EngineBuilder {
+            policy,
+            lookups,
+            store,
+            quarantine,
+            observer: Arc::new(NoObserver),
+            workers: thread::available_parallelism().map_or(2, usize::from),
+            intake_bytes: INTAKE_BYTES,
+            scratch: None,
+        }
+    }
+
+    /// Takes one object to its outcome on the caller's thread. Many threads may do so at once:
+    /// their objects are made durable in one group.
+    ///
+    /// # Errors
+    /// If the object came to no outcome. Nothing of it is stored then.
+    pub fn process(&self, received: Received) -> Result<Receipt, Error> {
+        self.process_again(received, &mut |_| false)
+    }
+
+    /// The same; after a failure that can pass, such as a full disk, `again` is asked whether to try
+    /// once more. It may take its time: nothing is held meanwhile that others need. What fails in
+    /// the commit, after the object has been written, is not tried again.
+    ///
+    /// # Errors
+    /// If the object came to no outcome: the last failure. Nothing of it is stored then.
+    pub fn process_again(
+        &self,
+        received: Received,
+        again: &mut dyn FnMut(&Error) -> bool,
+    ) -> Result<Receipt, Error> {
+        let (answer, answered) = bounded(1);
+        let reply = Reply::new(move |result| {
+            // The receiver waits below.
+            let _ = answer.send(result);
+        });
+        let job = worker::job_of(received, reply, &self.core);
+        worker::handle(&self.core, job, &mut Vec::new(), again);
+        commit::run_once(&self.core);
+        answered.recv().unwrap_or(Err(Error::Stopped))
+    }
+
+    /// Hands one object to the workers; waits while the intake is full. `on_done` is called exactly
+    /// once: on a thread of the engine, on one that is in [`process`](Self::process), or on this one
+    /// if the engine is stopped.
+    ///
+    /// New pseudonyms are given in the order in which objects are submitted.
+    pub fn submit(
+        &self,
+        received: Received,
+        on_done: impl FnOnce(Result<Receipt, Error>) + Send + 'static,
+    ) {
+        match self.core.intake.admit(received, on_done, Admission::Wait) {
+            Ok(()) => {}
+            Err(Refused::Stopped(on_done) | Refused::Full(_, on_done)) => {
+                on_done(Err(Error::Stopped));
+            }
+        }
+    }
+
+    /// Hands one object to the workers if there is room for it now.
+    ///
+    /// # Errors
+    /// [`Full`] with the object and the callback if there is none. A stopped engine is never full:
+    /// it calls `on_done`.
+    pub fn try_submit<F>(&self, received: Received, on_done: F) -> Result<(), Box<Full<F>>>
+    where
+        F: FnOnce(Result<Receipt, Error>) + Send + 'static,
+    {
+        match self.core.intake.admit(received, on_done, Admission::Try) {
+            Ok(()) => Ok(()),
+            Err(Refused::Full(received, on_done)) => Err(Box::new(Full { received, on_done })),
+            Err(Refused::Stopped(on_done)) => {
+                on_done(Err(Error::Stopped));
+                Ok(())
+            }
+        }
+    }
+
+    /// Memory that the waiting objects take now, in bytes.
+    pub fn intake_bytes(&self) -> usize {
+        self.core.intake.bytes()
+    }
+
+    /// Admits no more, and ends when everything admitted came to its outcome, or the time is over.
+    /// What has not begun then is answered with [`Error::Stopped`]. Stopping again changes nothing.
+    pub fn stop(&self, patience: Duration) -> Stopped {
+        self.core.intake.close();
+        let deadline = Instant::now().checked_add(patience);
+        let drained = self.core.commits.wait_idle(deadline);
+        let ended = self.end(deadline);
+        if drained && ended {
+            Stopped::Drained
+        } else {
+            Stopped::OutOfTime
+        }
+    }
+
+    /// Says that more is to come: groups fill up until what this returns is dropped.
+    pub(crate) fn bulk(&self) -> Bulk {
+        self.core.commits.bulk()
+    }
+
+    fn spawn(&self, name: &str, run: fn(&Core)) -> Result<(), Error> {
+        let core = Arc::clone(&self.core);
+        let guard = self.alive.enter();
+        let body = move || {
+            let _guard = guard;
+            run(&core);
+        };
+        let handle = thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(body)
+            .map_err(Error::Start)?;
+        self.threads().push(handle);
+        Ok(())
+    }
+
+    fn threads(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the threads; false if one is left to itself.
+    fn end(&self, deadline: Option<Instant>) -> bool {
+        let sent_away = self.core.intake.shut();
+        if sent_away > 0 {
+            tracing::info!(
+                objects = sent_away,
+                "stopped before these objects had their turn"
+            );
+        }
+        self.core.commits.end();
+        let threads = std::mem::take(&mut *self.threads());
+        let own = thread::current().id();
+        if threads.iter().any(|thread| thread.thread().id() == own) {
+            // Dropped in a callback: this thread cannot wait for itself.
+            return false;
+        }
+        if !self.alive.wait(deadline) {
+            return false;
+        }
+        // All have left their last lines: this takes no time. Their panics are caught inside.
+        for thread in threads {
+            drop(thread.join());
+        }
+        true
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let deadline = Instant::now() + DROP_PATIENCE;
+        if !self.end(Some(deadline)) {
+            tracing::info!("the engine's last threads end by themselves");
+        }
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("store", &self.core.store)
+            .field("quarantine", &self.core.quarantine)
+            .field("intake_bytes", &self.intake_bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How many threads live.
+#[derive(Default)]
+struct Alive {
+    count: Mutex<usize>,
+    gone: Condvar,
+}
+
+struct Living(Arc<Alive>);
+
+impl Alive {
+    fn enter(self: &Arc<Self>) -> Living {
+        *self.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        Living(Arc::clone(self))
+    }
+
+    /// Waits until none lives; false if the time was too short.
+    fn wait(&self, deadline: Option<Instant>) -> bool {
+        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        while *count > 0 {
+            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return false;
+            }
+            let woken = self.gone.wait_timeout(count, left.unwrap_or(DROP_PATIENCE));
+            count = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+impl Drop for Living {
+    fn drop(&mut self) {
+        *self.0.count.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.gone.notify_all();
+    }
+}
+
+/// De-identifies one object in memory: the output is returned only after its pseudonyms are
+/// durable in `lookups`.
+///
+/// `bytes` is a file of PS3.10, as for [`Source::part10`](crate::Source::part10). The same object
+/// again has the same output. Nothing is stored, so the index does not count it.
+///
+/// # Errors
+/// [`Error::Refused`] if the object cannot be de-identified with certainty; otherwise if the lookup
+/// store fails.
+pub fn deidentify(
+    policy: &Policy,
+    lookups: &dyn LookupStore,
+    bytes: &[u8],
+) -> Result<Vec<u8>, Error> {
+    use anon_model::{AssignError, Assigned};
+
+    let plan = crate::deid::plan::plan(policy, crate::deid::plan::Source::part10(bytes))?;
+    let (names, new) = match lookups.assign(plan.wanted()) {
+        Ok(Assigned::New(names)) => (names, true),
+        Ok(Assigned::Duplicate(names)) => (names, false),
+        Err(AssignError::Backend(error)) => return Err(Error::Lookup(error)),
+        Err(conflict) => {
+            let category = crate::Category::CapturePhiError;
+            return Err(crate::Refusal::new(category, conflict.to_string()).into());
+        }
+    };
+    let made = plan.apply(&names).map_err(Error::from).and_then(|clean| {
+        let output = clean.to_vec().map_err(Error::Source)?;
+        let group = lookups.commit(&[])?;
+        lookups.settle(group, &[])?;
+        lookups.flush()?;
+        Ok(output)
+    });
+    if new {
+        lookups.abandon(plan.wanted());
+    }
+    made
+}
+
+/// Runs `call`; a panic in it is no more than a message.
+pub(crate) fn guarded(what: &'static str, call: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(call)).is_err() {
+        tracing::error!("{what} panicked");
+    }
+}

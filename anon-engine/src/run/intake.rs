@@ -1,0 +1,232 @@
+//! [`Intake`]: objects that wait for a worker, bounded in bytes.
+//!
+//! An object's bytes count from its admission until they are staged. One that is larger than the
+//! whole intake is admitted when nothing else is there.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::run::commit::Commits;
+use crate::run::job::{Job, Patience, Reply};
+use crate::run::receipt::Received;
+use crate::run::turn::Turns;
+
+/// Objects that wait at most, however small: so that stopping forgets few.
+const MAX_WAITING: usize = 4096;
+
+/// A full queue of small objects is filled again when it is this short: a thread that is woken for
+/// each place costs more than the objects.
+const REFILL: usize = MAX_WAITING / 2;
+
+pub(crate) struct Intake {
+    state: Mutex<State>,
+    /// Somebody waits for a job, or for the end.
+    jobs: Condvar,
+    /// Somebody waits for room.
+    room: Condvar,
+    max_bytes: usize,
+    turns: Arc<Turns>,
+    commits: Arc<Commits>,
+}
+
+struct State {
+    waiting: VecDeque<Job>,
+    bytes: usize,
+    door: Door,
+    /// Threads that wait for a job, and for room. Waking nobody would be a system call each time.
+    idle: usize,
+    blocked: usize,
+}
+
+impl State {
+    /// True if somebody who waits for room has to be woken.
+    fn has_room_for_somebody(&self) -> bool {
+        self.blocked > 0 && self.waiting.len() <= REFILL
+    }
+}
+
+/// Who comes in.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Door {
+    /// Everybody.
+    Open,
+    /// Those that were in before.
+    Closed,
+    /// Nobody; workers end.
+    Shut,
+}
+
+/// Bytes counted by the intake, until this is dropped.
+pub(crate) struct Held {
+    bytes: usize,
+    intake: Arc<Intake>,
+}
+
+/// Why an object was not admitted.
+pub(crate) enum Refused<F> {
+    /// There is no room now.
+    Full(Received, F),
+    /// There never will be.
+    Stopped(F),
+}
+
+/// Whether the caller waits for room.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    Wait,
+    Try,
+}
+
+impl Intake {
+    pub(crate) fn new(max_bytes: usize, commits: Arc<Commits>) -> Self {
+        Self {
+            state: Mutex::new(State {
+                waiting: VecDeque::new(),
+                bytes: 0,
+                door: Door::Open,
+                idle: 0,
+                blocked: 0,
+            }),
+            jobs: Condvar::new(),
+            room: Condvar::new(),
+            max_bytes,
+            turns: Arc::default(),
+            commits,
+        }
+    }
+
+    /// Admits an object. The order of admission is the order of assignment.
+    pub(crate) fn admit<F>(
+        self: &Arc<Self>,
+        received: Received,
+        on_done: F,
+        admission: Admission,
+    ) -> Result<(), Refused<F>>
+    where
+        F: FnOnce(Result<crate::Receipt, crate::Error>) + Send + 'static,
+    {
+        let bytes = received.weight();
+        let mut state = self.state();
+        loop {
+            if state.door != Door::Open {
+                return Err(Refused::Stopped(on_done));
+            }
+            let fits = state.bytes == 0 || state.bytes.saturating_add(bytes) <= self.max_bytes;
+            if fits && state.waiting.len() < MAX_WAITING {
+                break;
+            }
+            if admission == Admission::Try {
+                return Err(Refused::Full(received, on_done));
+            }
+            state.blocked += 1;
+            state = self
+                .room
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+            state.blocked -= 1;
+        }
+        state.bytes += bytes;
+        state.waiting.push_back(Job {
+            received,
+            reply: Reply::new(on_done),
+            turn: Some(self.turns.take()),
+            held: Some(Held {
+                bytes,
+                intake: Arc::clone(self),
+            }),
+            flight: Some(self.commits.enter()),
+            patience: Patience::Park,
+        });
+        self.wake_worker(state);
+        Ok(())
+    }
+
+    /// Puts an object that was admitted before in front of all others.
+    pub(crate) fn requeue(&self, mut job: Job) {
+        job.flight = Some(self.commits.enter());
+        let mut state = self.state();
+        if state.door == Door::Shut {
+            drop(state);
+            // Dropping it says that the engine is stopped.
+            return;
+        }
+        state.waiting.push_front(job);
+        self.wake_worker(state);
+    }
+
+    fn wake_worker(&self, state: MutexGuard<'_, State>) {
+        let somebody_waits = state.idle > 0;
+        drop(state);
+        if somebody_waits {
+            self.jobs.notify_one();
+        }
+    }
+
+    fn wake_blocked(&self, state: MutexGuard<'_, State>) {
+        let somebody_waits = state.has_room_for_somebody();
+        drop(state);
+        if somebody_waits {
+            self.room.notify_all();
+        }
+    }
+
+    /// The next object; none when the engine ends.
+    pub(crate) fn next(&self) -> Option<Job> {
+        let mut state = self.state();
+        loop {
+            if let Some(job) = state.waiting.pop_front() {
+                self.wake_blocked(state);
+                return Some(job);
+            }
+            if state.door == Door::Shut {
+                return None;
+            }
+            state.idle += 1;
+            state = self
+                .jobs
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
+        }
+    }
+
+    /// Admits no more. What is in goes on.
+    pub(crate) fn close(&self) {
+        let mut state = self.state();
+        state.door = state.door.max(Door::Closed);
+        drop(state);
+        self.room.notify_all();
+    }
+
+    /// Admits no more, and sends away who waits. Returns how many that were.
+    pub(crate) fn shut(&self) -> usize {
+        let mut state = self.state();
+        state.door = Door::Shut;
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        self.room.notify_all();
+        self.jobs.notify_all();
+        // Outside the lock: each one's callback is called, and its bytes are given back.
+        let sent_away = waiting.len();
+        drop(waiting);
+        sent_away
+    }
+
+    /// Bytes that are counted now.
+    pub(crate) fn bytes(&self) -> usize {
+        self.state().bytes
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A queue and counters: no panic leaves them half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut state = self.intake.state();
+        state.bytes -= self.bytes;
+        self.intake.wake_blocked(state);
+    }
+}

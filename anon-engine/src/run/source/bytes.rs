@@ -1,0 +1,40 @@
+//! [`BytesSource`]: objects that are in memory, or come from an iterator.
+
+use std::fmt;
+
+use crate::run::receipt::Received;
+
+use super::{Item, ObjectSource};
+
+/// The objects of an iterator, in its order.
+pub struct BytesSource<I> {
+    objects: I,
+}
+
+impl<I: Iterator<Item = Received> + Send> BytesSource<I> {
+    /// A source of these objects.
+    ///
+    /// ```
+    /// use anon_engine::{BytesSource, Received};
+    /// let files = vec![vec![0; 132], vec![1; 132]];
+    /// let source = BytesSource::new(files.into_iter().map(Received::part10));
+    /// # let _ = source;
+    /// ```
+    pub fn new(objects: impl IntoIterator<IntoIter = I>) -> Self {
+        Self {
+            objects: objects.into_iter(),
+        }
+    }
+}
+
+impl<I> fmt::Debug for BytesSource<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BytesSource(..)")
+    }
+}
+
+impl<I: Iterator<Item = Received> + Send> ObjectSource for BytesSource<I> {
+    fn next(&mut self) -> Option<Item> {
+        self.objects.next().map(Item::Object)
+    }
+}
