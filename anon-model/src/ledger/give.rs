@@ -51,7 +51,7 @@ impl<T: Tables> Ledger<T> {
         }
         for (uid, new) in references {
             match new {
-                Some(new) => state.refer_first(new, uid, place.study),
+                Some(new) => state.refer_first(new, place.study),
                 None => state.refer(uid, place.study)?,
             }
         }

@@ -4,13 +4,11 @@
 //! mean. One lock guards the state in memory; it is not held while a commit is written, so that
 //! pseudonyms are given while the disk works. One more lock lets one commit at a time through.
 
-pub(crate) mod cache;
-mod delete;
+pub(crate) mod delete;
 mod draft;
 mod fault;
 mod flight;
 mod give;
-mod memo;
 pub(crate) mod pending;
 mod query;
 pub(crate) mod records;
@@ -22,7 +20,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::ledger::fault::Fault;
-use crate::ledger::memo::Memo;
 use crate::ledger::records::{Key, Meta, PairId, Snapshot, Tables};
 use crate::ledger::state::State;
 use crate::{BackendError, Identity, IdentityMismatch, Space};
@@ -50,7 +47,6 @@ pub(crate) struct Ledger<T: Tables> {
     identity: Identity,
     access: Access,
     state: Mutex<State<T::Snapshot>>,
-    memo: Mutex<Memo>,
     /// Held from the beginning of a commit to its end.
     writing: Mutex<()>,
 }
@@ -82,7 +78,6 @@ impl<T: Tables> Ledger<T> {
             identity,
             access,
             state: Mutex::new(state),
-            memo: Mutex::new(Memo::new()),
             writing: Mutex::new(()),
         })
     }
@@ -102,11 +97,7 @@ impl<T: Tables> Ledger<T> {
     }
 
     fn hash(&self, label: u8, text: &str) -> Key {
-        let hash = || hash(self.tables.hash_key(), label, text);
-        match self.memo.lock() {
-            Ok(mut memo) => memo.key(label, text, hash),
-            Err(_) => hash(),
-        }
+        hash(self.tables.hash_key(), label, text)
     }
 
     fn lock(&self) -> Result<MutexGuard<'_, State<T::Snapshot>>, BackendError> {

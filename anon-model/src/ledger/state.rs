@@ -4,16 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::BackendError;
-use crate::ledger::cache::Cache;
 use crate::ledger::flight::Flight;
 use crate::ledger::pending::Pending;
 use crate::ledger::records::{IntentRecord, Key, Meta, Pair, PairId, Snapshot};
-
-/// Entries of the cache of pairs: 3 MB.
-const KNOWN: usize = 1 << 16;
-
-/// Entries of the caches of relations.
-const RELATIONS: usize = 1 << 12;
 
 pub(crate) struct State<S> {
     pub(crate) snapshot: Arc<S>,
@@ -32,10 +25,6 @@ pub(crate) struct State<S> {
     pub(crate) broken: bool,
     /// True if any patient has days of its own by which its dates move.
     has_offsets: bool,
-    offsets: Cache<Option<i32>>,
-    known: Cache<PairId>,
-    parents: Cache<PairId>,
-    referred: Cache<()>,
 }
 
 impl<S: Snapshot> State<S> {
@@ -44,7 +33,6 @@ impl<S: Snapshot> State<S> {
         let has_offsets = snapshot.has_offsets()?;
         Ok(Self {
             has_offsets,
-            offsets: Cache::new(RELATIONS),
             snapshot,
             meta,
             pending: Pending::default(),
@@ -53,27 +41,16 @@ impl<S: Snapshot> State<S> {
             settled: Vec::new(),
             open,
             broken: false,
-            known: Cache::new(KNOWN),
-            parents: Cache::new(RELATIONS),
-            referred: Cache::new(RELATIONS),
         })
     }
 
     /// The id of an original.
     pub(crate) fn id(&mut self, key: Key) -> Result<Option<PairId>, BackendError> {
-        if let Some(id) = self
-            .known
-            .get(key)
-            .or_else(|| self.pending.id(key))
-            .or_else(|| self.committing.id(key))
-        {
-            return Ok(Some(id));
+        let near = self.pending.id(key).or_else(|| self.committing.id(key));
+        match near {
+            Some(id) => Ok(Some(id)),
+            None => self.snapshot.id(key),
         }
-        let id = self.snapshot.id(key)?;
-        if let Some(id) = id {
-            self.known.insert(key, id);
-        }
-        Ok(id)
     }
 
     /// The id of a pseudonym that does not follow from its id.
@@ -99,14 +76,7 @@ impl<S: Snapshot> State<S> {
         if let Some(patient) = self.flight.patient_of(study) {
             return Ok(Some(patient));
         }
-        if let Some(patient) = self.parents.get(join(0, study)) {
-            return Ok(Some(patient));
-        }
-        let patient = self.snapshot.study(study)?.map(|record| record.patient);
-        if let Some(patient) = patient {
-            self.parents.insert(join(0, study), patient);
-        }
-        Ok(patient)
+        Ok(self.snapshot.study(study)?.map(|record| record.patient))
     }
 
     /// Days by which a patient's dates move, where they were given from outside.
@@ -114,18 +84,12 @@ impl<S: Snapshot> State<S> {
         if !self.has_offsets {
             return Ok(None);
         }
-        if let Some(days) = self.offsets.get(join(0, patient)) {
-            return Ok(days);
-        }
-        let days = self.snapshot.offset(patient)?;
-        self.offsets.insert(join(0, patient), days);
-        Ok(days)
+        self.snapshot.offset(patient)
     }
 
     /// Days were given.
     pub(crate) fn offsets_changed(&mut self) {
         self.has_offsets = true;
-        self.offsets.clear();
     }
 
     /// The study of a series, in flight or in the index.
@@ -133,70 +97,36 @@ impl<S: Snapshot> State<S> {
         if let Some(study) = self.flight.study_of(series) {
             return Ok(Some(study));
         }
-        if let Some(study) = self.parents.get(join(1, series)) {
-            return Ok(Some(study));
-        }
-        let study = self.snapshot.series(series)?.map(|record| record.study);
-        if let Some(study) = study {
-            self.parents.insert(join(1, series), study);
-        }
-        Ok(study)
+        Ok(self.snapshot.series(series)?.map(|record| record.study))
     }
 
     /// Notes that a study is the first to refer to a UID: the pair at this place of the pending.
-    pub(crate) fn refer_first(&mut self, place: usize, uid: PairId, study: PairId) {
+    pub(crate) fn refer_first(&mut self, place: usize, study: PairId) {
         self.pending.refer_first(place, study);
-        self.referred.insert(join(study.0, uid), ());
     }
 
     /// Notes that a study refers to a UID, unless that is noted already.
     pub(crate) fn refer(&mut self, uid: PairId, study: PairId) -> Result<(), BackendError> {
-        let key = join(study.0, uid);
-        if self.referred.get(key).is_some() {
-            return Ok(());
-        }
         let noted = self.pending.references().contains(&(uid, study))
             || self.committing.references().contains(&(uid, study))
             || self.snapshot.refers(uid, study)?;
         if !noted {
             self.pending.refer(uid, study);
         }
-        self.referred.insert(key, ());
         Ok(())
     }
 
     /// What was written is found in the tables from here on.
-    pub(crate) fn written(&mut self, snapshot: S, given: &Pending) {
+    pub(crate) fn written(&mut self, snapshot: S) {
         self.snapshot = Arc::new(snapshot);
         self.committing = Arc::default();
-        for given in given.pairs() {
-            self.known.insert(given.key, given.id);
-        }
     }
 
     /// Takes over what another process has written.
     pub(crate) fn refresh(&mut self, snapshot: S) -> Result<(), BackendError> {
-        let meta = snapshot.meta()?;
-        // Whatever gives or removes pairs or rows changes counters, counts or the group.
-        if meta != self.meta {
-            self.meta = meta;
-            self.forget();
-        }
+        self.meta = snapshot.meta()?;
         self.open = snapshot.intents()?.into_iter().collect();
         self.snapshot = Arc::new(snapshot);
         Ok(())
     }
-
-    /// Forgets what is only remembered: rows have been removed.
-    pub(crate) fn forget(&mut self) {
-        self.offsets.clear();
-        self.known.clear();
-        self.parents.clear();
-        self.referred.clear();
-    }
-}
-
-/// One key of two ids.
-fn join(high: u64, low: PairId) -> u128 {
-    u128::from(high) << 64 | u128::from(low.0)
 }

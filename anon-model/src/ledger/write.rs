@@ -45,10 +45,7 @@ impl<T: Tables> Ledger<T> {
             self.tables.apply(&taken.draft.batch)?;
             Ok(answer)
         });
-        self.conclude(&mut state, taken, written, |state, answer| {
-            state.forget();
-            then(state, answer);
-        })
+        self.conclude(&mut state, taken, written, then)
     }
 
     pub(super) fn conclude<R>(
@@ -65,7 +62,7 @@ impl<T: Tables> Ledger<T> {
                     .tables
                     .snapshot()
                     .inspect_err(|_| state.broken = true)?;
-                state.written(snapshot, &draft.batch.given);
+                state.written(snapshot);
                 keep(&mut state.meta, &draft.batch);
                 then(state, &answer);
                 Ok(answer)
