@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use anon_model::{BackendError, Remedy};
 
-use crate::keep::quarantine::QuarantineError;
-use crate::keep::store::StoreError;
-use crate::refusal::Refusal;
+use crate::refusal::{EntryId, Refusal};
 
 /// Why an object came to no outcome. Nothing of it is stored, and nothing is lost: the source is as
 /// it was. No variant holds an identifying value or a path.
@@ -79,6 +77,87 @@ impl Error {
     /// True if the project is at fault, and the same object may fare better later.
     pub(crate) fn can_pass(&self) -> bool {
         self.remedy() == Remedy::Retry && !self.is_of_source()
+    }
+}
+
+/// Why a store did not do its work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The source of a kept range could not be read.
+    #[error("cannot read the source")]
+    Source(#[source] io::Error),
+    /// The object could not be written.
+    #[error("cannot write to the store")]
+    Write(#[source] io::Error),
+    /// The store could not be read.
+    #[error("cannot read the store")]
+    Read(#[source] io::Error),
+    /// Another object stands at its place. It was not touched.
+    #[error("another object stands at this object's place in the store")]
+    Occupied,
+    /// Temporary files cannot be renamed into the store.
+    #[error("the directory for temporary files is not on the file system of the store")]
+    OtherFileSystem,
+    /// A [`Staged`](crate::Staged) of another store.
+    #[error("this object was staged by another store")]
+    Foreign,
+    /// A store of somebody else's failed.
+    #[error("the store failed")]
+    Backend(#[source] BackendError),
+}
+
+impl StoreError {
+    /// What to do about it.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::Source(_) => Remedy::Retry,
+            Self::Write(error) | Self::Read(error) => remedy_of_io(error),
+            Self::Occupied => Remedy::Quarantine,
+            Self::OtherFileSystem | Self::Foreign => Remedy::Stop,
+            Self::Backend(error) => error.remedy,
+        }
+    }
+}
+
+/// Why a quarantine did not do its work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QuarantineError {
+    /// It holds as many bytes as the settings allow.
+    #[error("the quarantine is full")]
+    Full,
+    /// The original could not be read.
+    #[error("cannot read the source")]
+    Source(#[source] io::Error),
+    /// An entry could not be written or removed.
+    #[error("cannot write to the quarantine")]
+    Write(#[source] io::Error),
+    /// The quarantine could not be read.
+    #[error("cannot read the quarantine")]
+    Read(#[source] io::Error),
+    /// A `reason.json` is not one, or one of a newer version.
+    #[error("quarantine entry {entry}: reason.json {problem}")]
+    Format {
+        /// The entry.
+        entry: EntryId,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A quarantine of somebody else's failed.
+    #[error("the quarantine failed")]
+    Backend(#[source] BackendError),
+}
+
+impl QuarantineError {
+    /// What to do about it.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::Full | Self::Source(_) => Remedy::Retry,
+            Self::Write(error) | Self::Read(error) => remedy_of_io(error),
+            Self::Format { .. } => Remedy::Quarantine,
+            Self::Backend(error) => error.remedy,
+        }
     }
 }
 

@@ -1,4 +1,7 @@
-//! Why an object is not de-identified: [`Refusal`], filed under a [`Category`].
+//! Why an object is not de-identified: [`Refusal`], filed under a [`Category`] as [`EntryId`].
+
+use std::fmt::{self, Write as _};
+use std::str::FromStr;
 
 use dicom_core::Tag;
 
@@ -54,6 +57,12 @@ impl Category {
             Self::BurnedIn => "Burned_In",
         }
     }
+
+    /// The category with this directory name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|category| category.name() == name)
+    }
 }
 
 /// Why an object is not de-identified. Holds no value of the object.
@@ -87,4 +96,79 @@ impl Refusal {
             sop_class: None,
         }
     }
+}
+
+/// Names an entry: its category, and SHA-256 of the original's bytes. Written
+/// `Missing_Attributes/9f86d0…` with 64 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntryId {
+    category: Category,
+    digest: [u8; 32],
+}
+
+impl EntryId {
+    /// The entry of this category for bytes with this SHA-256.
+    pub const fn new(category: Category, digest: [u8; 32]) -> Self {
+        Self { category, digest }
+    }
+
+    /// Its category.
+    pub const fn category(&self) -> Category {
+        self.category
+    }
+
+    /// SHA-256 of the original's bytes.
+    pub const fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
+    /// The digest as 64 hexadecimal digits.
+    pub fn digest_text(&self) -> String {
+        digest_to_text(&self.digest)
+    }
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.category.name(), self.digest_text())
+    }
+}
+
+/// A text that names no entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is not a quarantine entry: a category, a slash and 64 hexadecimal digits")]
+#[non_exhaustive]
+pub struct EntryIdError;
+
+impl FromStr for EntryId {
+    type Err = EntryIdError;
+
+    fn from_str(text: &str) -> Result<Self, EntryIdError> {
+        let (category, digest) = text.split_once('/').ok_or(EntryIdError)?;
+        let category = Category::named(category).ok_or(EntryIdError)?;
+        let digest = digest_from_text(digest).ok_or(EntryIdError)?;
+        Ok(Self { category, digest })
+    }
+}
+
+fn digest_to_text(digest: &[u8; 32]) -> String {
+    digest
+        .iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+pub(crate) fn digest_from_text(text: &str) -> Option<[u8; 32]> {
+    let lower = |b: &u8| b.is_ascii_digit() || (b'a'..=b'f').contains(b);
+    if text.len() != 64 || !text.as_bytes().iter().all(lower) {
+        return None;
+    }
+    let mut digest = [0; 32];
+    for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(digest)
 }

@@ -2,14 +2,15 @@
 
 use anon_model::Names;
 
+use crate::deid::body::Body;
+use crate::deid::deflate::deflate;
 use crate::deid::deidentified::{Deidentified, OutputPath, Part};
 use crate::deid::draft::{Edit, Piece, Reference, Role, Value, put_element};
 use crate::deid::eval::date::Shift;
 use crate::deid::method;
-use crate::deid::plan::{Body, Plan, Target};
+use crate::deid::plan::{Plan, Target};
 use crate::read::dictionary::Vr;
 use crate::read::file_meta;
-use crate::read::inflate;
 use crate::read::input::{Failed, Input, Windowed};
 use crate::read::scan::{Encoding, Fault, UNDEFINED};
 use crate::read::uid;
@@ -24,8 +25,27 @@ const STEP: u64 = 64 << 10;
 const META_BYTES: usize = 512;
 const EDIT_BYTES: usize = 80;
 
+impl Plan<'_> {
+    /// Makes the de-identified object. The same plan and names make the same bytes.
+    ///
+    /// # Errors
+    /// [`Refusal`] if a name does not fit its place, or the source cannot be read any more.
+    pub fn apply(&self, names: &Names) -> Result<Deidentified<'_>, Refusal> {
+        apply(self, names)
+    }
+
+    /// Writes the whole de-identified object into `out`, which is cleared first: for callers that
+    /// keep one buffer for many objects.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub fn apply_into(&self, names: &Names, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        apply_into(self, names, out)
+    }
+}
+
 /// The de-identified object, long kept ranges left where they are.
-pub(crate) fn apply<'p>(plan: &'p Plan<'_>, names: &Names) -> Result<Deidentified<'p>, Refusal> {
+fn apply<'p>(plan: &'p Plan<'_>, names: &Names) -> Result<Deidentified<'p>, Refusal> {
     let mut emitter = Emitter::new(plan, names, Vec::new(), Long::Refer)?;
     let path = OutputPath::new([&names.patient, &names.study, &names.series, &names.instance])?;
     let date_offset = emitter.shift.days();
@@ -36,7 +56,7 @@ pub(crate) fn apply<'p>(plan: &'p Plan<'_>, names: &Names) -> Result<Deidentifie
         let in_scratch = matches!(plan.body, Body::Scratch(_));
         let inner = Deidentified::new(&plan.body, buffer, parts, path.clone(), date_offset);
         let dir = plan.scratch.filter(|_| in_scratch);
-        return inflate::deflate(&inner, meta, dir)
+        return deflate(&inner, meta, dir)
             .map(|packed| Deidentified::packed(packed, path, date_offset))
             .map_err(unreadable);
     }
@@ -53,7 +73,7 @@ pub(crate) fn apply<'p>(plan: &'p Plan<'_>, names: &Names) -> Result<Deidentifie
 }
 
 /// The same, whole in one buffer.
-pub(crate) fn apply_into(plan: &Plan<'_>, names: &Names, out: &mut Vec<u8>) -> Result<(), Refusal> {
+fn apply_into(plan: &Plan<'_>, names: &Names, out: &mut Vec<u8>) -> Result<(), Refusal> {
     out.clear();
     if plan.syntax.deflated {
         return apply(plan, names)?.write_to(out).map_err(unreadable);

@@ -4,101 +4,11 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use crate::deid::plan::Body;
-use crate::read::inflate::{Packed, Scratch};
+use crate::deid::body::Body;
+pub use crate::deid::output_path::OutputPath;
 use crate::read::input::{Failed, read_at};
-use crate::refusal::{Category, Refusal};
-
-/// Ends the name of every output.
-const ENDING: &str = ".dcm";
-
-/// Where an object is stored: `patient/study/series/instance.dcm`, each part a safe file name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OutputPath {
-    /// `patient/study/series/instance`. Every receipt has a copy.
-    text: Arc<str>,
-    /// Where patient, study and series end in it.
-    ends: [usize; 3],
-}
-
-impl OutputPath {
-    /// A path of these four pseudonyms: patient, study, series, instance.
-    ///
-    /// # Errors
-    /// [`Refusal`] if a part could leave its directory or is no portable file name: it must have 1
-    /// to 64 characters of `A-Z a-z 0-9 _ - .` and inner spaces, and must not begin or end with a
-    /// dot.
-    pub fn new(parts: [&str; 4]) -> Result<Self, Refusal> {
-        Self::check(parts)?;
-        let [patient, study, series, _] = parts.map(str::len);
-        Ok(Self {
-            text: parts.join("/").into(),
-            ends: [
-                patient,
-                patient + 1 + study,
-                patient + 1 + study + 1 + series,
-            ],
-        })
-    }
-
-    /// What [`new`](Self::new) asks of the parts.
-    pub(crate) fn check(parts: [&str; 4]) -> Result<(), Refusal> {
-        if parts.iter().all(|part| is_safe(part)) {
-            return Ok(());
-        }
-        Err(Refusal::new(
-            Category::StorageError,
-            "a pseudonym cannot be used as a file name",
-        ))
-    }
-
-    /// The four pseudonyms: patient, study, series, instance.
-    pub fn parts(&self) -> [&str; 4] {
-        let [patient, study, series] = self.ends;
-        let part = |begin: usize, end: usize| self.text.get(begin..end).unwrap_or_default();
-        [
-            part(0, patient),
-            part(patient + 1, study),
-            part(study + 1, series),
-            part(series + 1, self.text.len()),
-        ]
-    }
-
-    /// The path relative to the directory of all outputs.
-    pub fn to_path_buf(&self) -> PathBuf {
-        self.below(Path::new(""))
-    }
-
-    /// The path in this directory.
-    pub(crate) fn below(&self, root: &Path) -> PathBuf {
-        let len = root.as_os_str().len() + 1 + self.text.len() + ENDING.len();
-        let mut path = PathBuf::with_capacity(len);
-        path.push(root);
-        path.extend(self.parts());
-        path.as_mut_os_string().push(ENDING);
-        path
-    }
-}
-
-impl fmt::Display for OutputPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{ENDING}", self.text)
-    }
-}
-
-fn is_safe(part: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() | matches!(b, b'_' | b'-' | b'.' | b' ');
-    let edge = |b: Option<&u8>| b.is_some_and(|b| !matches!(b, b'.' | b' '));
-    let bytes = part.as_bytes();
-    bytes.len() <= 64
-        // Every byte, without a branch: several are looked at at once.
-        && bytes.iter().fold(true, |is, &b| is & plain(b))
-        && edge(bytes.first())
-        && edge(bytes.last())
-}
+use crate::read::scratch::Scratch;
 
 /// A part of an output.
 #[derive(Debug, Clone, Copy)]
@@ -122,6 +32,13 @@ pub enum Segment<'s> {
 pub(crate) enum Part {
     Buffer(usize, usize),
     Source(u64, u64),
+}
+
+/// A deflated output: whole in memory, or its file meta information and a scratch file.
+#[derive(Debug)]
+pub(crate) enum Packed {
+    Memory(Vec<u8>),
+    Scratch(Vec<u8>, Scratch),
 }
 
 /// A de-identified object, ready to be stored. Only [`Plan::apply`](crate::Plan::apply) makes one.

@@ -1,17 +1,14 @@
-//! Deflated data sets (PS3.5 section A.5): inflated under limits, and deflated again.
+//! Deflated data sets (PS3.5 section A.5): inflated under limits.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::Path;
 
-use flate2::write::DeflateEncoder;
-use flate2::{Compression, Decompress, FlushDecompress, Status};
+use flate2::{Decompress, FlushDecompress, Status};
 
-use crate::deid::deidentified::Deidentified;
 use crate::limits::Limits;
-use crate::platform;
 use crate::read::input::Input;
 use crate::read::scan::Fault;
+use crate::read::scratch::Scratch;
 use crate::refusal::{Category, Refusal};
 
 const STEP: usize = 64 << 10;
@@ -24,68 +21,6 @@ const RATIO_COUNTS_FROM: u64 = 1 << 20;
 pub(crate) enum Inflated {
     Memory(Vec<u8>),
     Scratch(Scratch),
-}
-
-/// A file that only its owner can open and that goes when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Scratch {
-    file: File,
-    path: Option<PathBuf>,
-    len: u64,
-}
-
-impl Scratch {
-    fn create(dir: &Path) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true);
-        platform::private_file(&mut options);
-        let process = std::process::id();
-        for n in 0_u32.. {
-            let path = dir.join(format!("inflate-{process}-{n}"));
-            match options.open(&path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-                Ok(file) => {
-                    // Where the system allows it the name goes at once, so that a crash leaves
-                    // nothing behind.
-                    let path = std::fs::remove_file(&path).is_err().then_some(path);
-                    return Ok(Self { file, path, len: 0 });
-                }
-            }
-        }
-        Err(io::ErrorKind::AlreadyExists.into())
-    }
-
-    pub(crate) fn file(&self) -> &File {
-        &self.file
-    }
-
-    pub(crate) fn len(&self) -> u64 {
-        self.len
-    }
-}
-
-impl Write for Scratch {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.len += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Some(path) = &self.path
-            && let Err(error) = std::fs::remove_file(path)
-        {
-            // The directory is emptied when its store is opened the next time.
-            tracing::warn!(kind = ?error.kind(), "a scratch file could not be removed");
-        }
-    }
 }
 
 fn refused(reason: &str) -> Refusal {
@@ -184,37 +119,4 @@ fn nothing_follows<I: Input>(input: &mut I, mut at: u64, inflated: u64) -> Resul
         at += bytes.len() as u64;
     }
     Ok(())
-}
-
-/// A deflated output: whole in memory, or its file meta information and a scratch file.
-#[derive(Debug)]
-pub(crate) enum Packed {
-    Memory(Vec<u8>),
-    Scratch(Vec<u8>, Scratch),
-}
-
-/// Deflates an output: after `meta` in memory, or into a scratch file in `dir`.
-pub(crate) fn deflate(
-    inner: &Deidentified<'_>,
-    meta: Vec<u8>,
-    dir: Option<&Path>,
-) -> io::Result<Packed> {
-    let Some(dir) = dir else {
-        let begin = meta.len();
-        let mut encoder = DeflateEncoder::new(meta, Compression::default());
-        inner.write_to(&mut encoder)?;
-        let mut bytes = encoder.finish()?;
-        if (bytes.len() - begin) % 2 == 1 {
-            bytes.push(0);
-        }
-        return Ok(Packed::Memory(bytes));
-    };
-    let mut encoder = DeflateEncoder::new(Scratch::create(dir)?, Compression::default());
-    inner.write_to(&mut encoder)?;
-    let mut scratch = encoder.finish()?;
-    if scratch.len % 2 == 1 {
-        scratch.write_all(&[0])?;
-    }
-    scratch.file.rewind()?;
-    Ok(Packed::Scratch(meta, scratch))
 }

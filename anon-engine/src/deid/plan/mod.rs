@@ -13,18 +13,16 @@ mod repertoire;
 mod settle;
 
 use std::fmt;
-use std::fs::File;
 
-use anon_model::{Fingerprint, Names, PatientPhi, SeriesPhi, StudyPhi, Wanted};
+use anon_model::{Fingerprint, PatientPhi, SeriesPhi, StudyPhi, Wanted};
 
 use self::element::Planner;
-use crate::deid::apply;
-use crate::deid::deidentified::Deidentified;
+use crate::deid::body::Body;
 use crate::deid::draft::Draft;
 use crate::deid::method;
 use crate::deid::policy::Policy;
 use crate::read::file_meta::{self, Outside, Syntax};
-use crate::read::inflate::{self, Scratch};
+use crate::read::inflate;
 use crate::read::input::{Input, Memory, Windowed};
 use crate::read::scan::Walk;
 use crate::read::source::Data;
@@ -51,14 +49,6 @@ pub struct Warnings {
     pub burned_in_unknown: bool,
     /// The object names no patient and is filed under the shared one.
     pub shared_patient: bool,
-}
-
-/// Where the pieces of a draft are read from.
-pub(crate) enum Body<'a> {
-    Bytes(&'a [u8]),
-    File(&'a File, u64),
-    Inflated(Vec<u8>),
-    Scratch(Scratch),
 }
 
 /// What stands for an original UID in the output.
@@ -232,23 +222,6 @@ impl Plan<'_> {
     /// and XXH3-128 over all of it but values of 4 KiB and more, and fragments.
     pub fn fingerprint(&self) -> Fingerprint {
         self.wanted.fingerprint
-    }
-
-    /// Makes the de-identified object. The same plan and names make the same bytes.
-    ///
-    /// # Errors
-    /// [`Refusal`] if a name does not fit its place, or the source cannot be read any more.
-    pub fn apply(&self, names: &Names) -> Result<Deidentified<'_>, Refusal> {
-        apply::apply(self, names)
-    }
-
-    /// Writes the whole de-identified object into `out`, which is cleared first: for callers that
-    /// keep one buffer for many objects.
-    ///
-    /// # Errors
-    /// As [`apply`](Self::apply).
-    pub fn apply_into(&self, names: &Names, out: &mut Vec<u8>) -> Result<(), Refusal> {
-        apply::apply_into(self, names, out)
     }
 }
 

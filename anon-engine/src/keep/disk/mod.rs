@@ -22,6 +22,8 @@ use std::path::{Path, PathBuf};
 
 pub use os::OsDisk;
 
+pub use crate::platform::CopyError;
+
 /// Who may read what is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(
@@ -92,18 +94,6 @@ pub trait WriteFile: Write + Send {
     /// # Errors
     /// If the system cannot promise that.
     fn sync(&mut self) -> io::Result<()>;
-}
-
-/// A failed [`WriteFile::append_range`].
-#[derive(Debug, thiserror::Error)]
-#[expect(clippy::exhaustive_enums, reason = "a copy has two ends")]
-pub enum CopyError {
-    /// The source could not be read.
-    #[error("cannot read the source")]
-    Read(#[source] io::Error),
-    /// The copy could not be written.
-    #[error("cannot write")]
-    Write(#[source] io::Error),
 }
 
 /// Names in a directory, in no order.

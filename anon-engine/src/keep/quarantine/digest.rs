@@ -1,6 +1,5 @@
-//! SHA-256 of an original, and its text.
+//! SHA-256 of an original.
 
-use std::fmt::Write as _;
 use std::io;
 
 use sha2::{Digest, Sha256};
@@ -31,26 +30,4 @@ pub(super) fn of(original: &Original<'_>) -> io::Result<[u8; 32]> {
             Ok(hash.finalize().into())
         }
     }
-}
-
-pub(super) fn to_text(digest: &[u8; 32]) -> String {
-    digest
-        .iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-}
-
-pub(super) fn from_text(text: &str) -> Option<[u8; 32]> {
-    let lower = |b: &u8| b.is_ascii_digit() || (b'a'..=b'f').contains(b);
-    if text.len() != 64 || !text.as_bytes().iter().all(lower) {
-        return None;
-    }
-    let mut digest = [0; 32];
-    for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(digest)
 }

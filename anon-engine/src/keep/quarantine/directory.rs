@@ -20,12 +20,10 @@ use anon_model::Phi;
 
 use crate::keep::disk::{self, Access, CopyError, Disk, Existing, Kind, OsDisk, WriteFile};
 use crate::keep::store::Durability;
-use crate::refusal::Category;
+use crate::refusal::{Category, digest_from_text};
 use crate::run::receipt::Received;
 
-use super::{
-    Case, Entries, Entry, EntryId, Kept, Original, Quarantine, QuarantineError, digest, format,
-};
+use super::{Case, Entries, Entry, EntryId, Kept, Original, Quarantine, QuarantineError, format};
 
 const ORIGINAL: &str = "original";
 const REASON: &str = "reason.json";
@@ -381,7 +379,7 @@ impl DirectoryQuarantine {
             // What has no digest for its name is none of ours.
             Ok(name) => Some(Ok(EntryId::new(
                 category,
-                digest::from_text(name.to_str()?)?,
+                digest_from_text(name.to_str()?)?,
             ))),
             Err(error) => Some(Err(error)),
         };

@@ -22,7 +22,8 @@ use anon_model::Phi;
 use dicom_core::Tag;
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, EntryId, Kept, QuarantineError, category_of, digest};
+use super::{Entry, EntryId, Kept, QuarantineError};
+use crate::refusal::{Category, digest_from_text};
 
 /// The version of `reason.json` that is written.
 pub const VERSION: u32 = 1;
@@ -86,8 +87,8 @@ pub(super) fn read(bytes: &[u8], id: EntryId) -> Result<Entry, QuarantineError> 
     let json: Json = serde_json::from_slice(bytes).map_err(|_| wrong("cannot be read"))?;
     let kept = KEPT.iter().find(|(_, name)| *name == json.original);
     let (kept, _) = kept.ok_or_else(|| wrong("does not say what is kept"))?;
-    if category_of(&json.category) != Some(id.category())
-        || digest::from_text(&json.sha256) != Some(*id.digest())
+    if Category::named(&json.category) != Some(id.category())
+        || digest_from_text(&json.sha256) != Some(*id.digest())
     {
         return Err(wrong("is of another entry"));
     }

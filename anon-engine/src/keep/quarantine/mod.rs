@@ -18,18 +18,19 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::str::FromStr;
 
-use anon_model::{BackendError, Phi, Remedy};
+use anon_model::Phi;
 use dicom_core::Tag;
 
-use crate::error::remedy_of_io;
 use crate::refusal::{Category, Refusal};
 use crate::run::receipt::Received;
 
 pub use directory::{DirectoryQuarantine, QuarantineOptions};
 pub use format::VERSION;
 pub use memory::MemoryQuarantine;
+
+pub use crate::error::QuarantineError;
+pub use crate::refusal::{EntryId, EntryIdError};
 
 /// The bytes of an object that came in.
 #[derive(Debug, Clone, Copy)]
@@ -88,64 +89,6 @@ pub struct Case<'c> {
     pub path: Option<&'c Path>,
 }
 
-/// Names an entry: its category, and SHA-256 of the original's bytes. Written
-/// `Missing_Attributes/9f86d0…` with 64 hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EntryId {
-    category: Category,
-    digest: [u8; 32],
-}
-
-impl EntryId {
-    /// The entry of this category for bytes with this SHA-256.
-    pub const fn new(category: Category, digest: [u8; 32]) -> Self {
-        Self { category, digest }
-    }
-
-    /// Its category.
-    pub const fn category(&self) -> Category {
-        self.category
-    }
-
-    /// SHA-256 of the original's bytes.
-    pub const fn digest(&self) -> &[u8; 32] {
-        &self.digest
-    }
-
-    /// The digest as 64 hexadecimal digits.
-    pub fn digest_text(&self) -> String {
-        digest::to_text(&self.digest)
-    }
-}
-
-impl fmt::Display for EntryId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.category.name(), self.digest_text())
-    }
-}
-
-/// A text that names no entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("is not a quarantine entry: a category, a slash and 64 hexadecimal digits")]
-#[non_exhaustive]
-pub struct EntryIdError;
-
-impl FromStr for EntryId {
-    type Err = EntryIdError;
-
-    fn from_str(text: &str) -> Result<Self, EntryIdError> {
-        let (category, digest) = text.split_once('/').ok_or(EntryIdError)?;
-        let category = category_of(category).ok_or(EntryIdError)?;
-        let digest = digest::from_text(digest).ok_or(EntryIdError)?;
-        Ok(Self { category, digest })
-    }
-}
-
-fn category_of(name: &str) -> Option<Category> {
-    let mut all = Category::ALL.into_iter();
-    all.find(|category| category.name() == name)
-}
-
 /// What of an original is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
@@ -195,47 +138,6 @@ impl Entry {
             transfer_syntax: case.transfer_syntax.map(str::to_owned),
             kept,
             source: case.origin.cloned(),
-        }
-    }
-}
-
-/// Why a quarantine did not do its work.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum QuarantineError {
-    /// It holds as many bytes as the settings allow.
-    #[error("the quarantine is full")]
-    Full,
-    /// The original could not be read.
-    #[error("cannot read the source")]
-    Source(#[source] io::Error),
-    /// An entry could not be written or removed.
-    #[error("cannot write to the quarantine")]
-    Write(#[source] io::Error),
-    /// The quarantine could not be read.
-    #[error("cannot read the quarantine")]
-    Read(#[source] io::Error),
-    /// A `reason.json` is not one, or one of a newer version.
-    #[error("quarantine entry {entry}: reason.json {problem}")]
-    Format {
-        /// The entry.
-        entry: EntryId,
-        /// What is wrong with it.
-        problem: &'static str,
-    },
-    /// A quarantine of somebody else's failed.
-    #[error("the quarantine failed")]
-    Backend(#[source] BackendError),
-}
-
-impl QuarantineError {
-    /// What to do about it.
-    pub fn remedy(&self) -> Remedy {
-        match self {
-            Self::Full | Self::Source(_) => Remedy::Retry,
-            Self::Write(error) | Self::Read(error) => remedy_of_io(error),
-            Self::Format { .. } => Remedy::Quarantine,
-            Self::Backend(error) => error.remedy,
         }
     }
 }

@@ -16,16 +16,14 @@ mod temporary;
 
 use std::any::Any;
 use std::fmt;
-use std::io;
-
-use anon_model::{BackendError, Remedy};
 
 use crate::deid::deidentified::{Deidentified, OutputPath};
-use crate::error::remedy_of_io;
 
 pub use anon_model::settings::Durability;
 pub use directory::{DirectoryStore, DirectoryStoreOptions};
 pub use memory::MemoryStore;
+
+pub use crate::error::StoreError;
 
 /// An object that is staged. What [`Store::publish`] needs is inside; only the store that made it
 /// can read it.
@@ -70,46 +68,6 @@ impl Staged {
 impl fmt::Debug for Staged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Staged({}, {} bytes)", self.path, self.bytes)
-    }
-}
-
-/// Why a store did not do its work.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// The source of a kept range could not be read.
-    #[error("cannot read the source")]
-    Source(#[source] io::Error),
-    /// The object could not be written.
-    #[error("cannot write to the store")]
-    Write(#[source] io::Error),
-    /// The store could not be read.
-    #[error("cannot read the store")]
-    Read(#[source] io::Error),
-    /// Another object stands at its place. It was not touched.
-    #[error("another object stands at this object's place in the store")]
-    Occupied,
-    /// Temporary files cannot be renamed into the store.
-    #[error("the directory for temporary files is not on the file system of the store")]
-    OtherFileSystem,
-    /// A [`Staged`] of another store.
-    #[error("this object was staged by another store")]
-    Foreign,
-    /// A store of somebody else's failed.
-    #[error("the store failed")]
-    Backend(#[source] BackendError),
-}
-
-impl StoreError {
-    /// What to do about it.
-    pub fn remedy(&self) -> Remedy {
-        match self {
-            Self::Source(_) => Remedy::Retry,
-            Self::Write(error) | Self::Read(error) => remedy_of_io(error),
-            Self::Occupied => Remedy::Quarantine,
-            Self::OtherFileSystem | Self::Foreign => Remedy::Stop,
-            Self::Backend(error) => error.remedy,
-        }
     }
 }
 
