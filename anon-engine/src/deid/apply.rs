@@ -4,10 +4,11 @@ use anon_model::Names;
 
 use crate::deid::body::Body;
 use crate::deid::deflate::deflate;
-use crate::deid::deidentified::{Deidentified, OutputPath, Part};
+use crate::deid::deidentified::{Deidentified, Part};
 use crate::deid::draft::{Edit, Piece, Reference, Role, Value, put_element};
 use crate::deid::eval::date::Shift;
 use crate::deid::method;
+use crate::deid::output_path::OutputPath;
 use crate::deid::plan::{Plan, Target};
 use crate::read::dictionary::Vr;
 use crate::read::file_meta;

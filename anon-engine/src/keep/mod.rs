@@ -2,6 +2,8 @@
 
 pub mod disk;
 pub mod quarantine;
+pub(crate) mod received;
 pub mod recover;
 pub mod spool;
+pub(crate) mod spooled;
 pub mod store;

@@ -11,7 +11,7 @@
 
 use anon_model::LookupStore;
 
-use crate::deid::deidentified::OutputPath;
+use crate::deid::output_path::OutputPath;
 use crate::error::Error;
 use crate::keep::store::Store;
 

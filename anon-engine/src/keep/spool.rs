@@ -6,15 +6,15 @@
 //! ```
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::keep::disk::{self, Access, OsDisk};
-use crate::platform;
-use crate::run::receipt::Received;
+use crate::keep::received::Received;
+
+pub use crate::keep::spooled::Spooled;
 
 /// A directory for objects on their way. Clones are one and the same.
 ///
@@ -80,11 +80,11 @@ impl Spool {
             return Ok(Received::part10(head));
         }
         let mut spooled = self.create()?;
-        spooled.file.write_all(&head)?;
+        spooled.write_all(&head)?;
         drop(head);
         let rest = max_bytes.saturating_sub(bound + 1);
         let mut limited = limited.into_inner().take(rest.saturating_add(1));
-        let copied = io::copy(&mut limited, &mut spooled.file)?;
+        let copied = io::copy(&mut limited, &mut spooled)?;
         if copied > rest {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
@@ -97,71 +97,6 @@ impl Spool {
     /// If the file cannot be made.
     pub fn create(&self) -> io::Result<Spooled> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let path = self.dir.join(number.to_string());
-        let mut options = File::options();
-        options.read(true).write(true).create_new(true);
-        platform::private_file(&mut options);
-        Ok(Spooled {
-            file: options.open(&path)?,
-            path,
-            len: 0,
-        })
-    }
-}
-
-/// An object in a file of the spool. The file goes when this is dropped.
-pub struct Spooled {
-    file: File,
-    path: PathBuf,
-    len: u64,
-}
-
-impl Spooled {
-    /// Says that everything is written.
-    ///
-    /// # Errors
-    /// If the length of the file cannot be read.
-    pub fn finish(mut self) -> io::Result<Self> {
-        self.len = self.file.stream_position()?;
-        Ok(self)
-    }
-
-    /// Its length in bytes, known since [`finish`](Spooled::finish).
-    pub fn len(&self) -> u64 {
-        self.len
-    }
-
-    /// True if nothing was written before [`finish`](Spooled::finish).
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    pub(crate) fn file(&self) -> &File {
-        &self.file
-    }
-}
-
-impl Write for Spooled {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Spooled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Spooled({} bytes)", self.len)
-    }
-}
-
-impl Drop for Spooled {
-    fn drop(&mut self) {
-        // What cannot be removed now is removed when the spool is opened again.
-        if std::fs::remove_file(&self.path).is_err() {
-            tracing::warn!("a spooled object could not be removed");
-        }
+        Spooled::create(self.dir.join(number.to_string()))
     }
 }

@@ -14,8 +14,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::run::intake::Intake;
-use crate::run::job::{Job, Patience};
+use crate::run::intake::{Intake, Job, Patience};
 
 /// The SOP instances on their way.
 pub(crate) struct Claims {

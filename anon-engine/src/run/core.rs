@@ -1,5 +1,6 @@
 //! [`Core`]: what the threads of one engine share.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -9,8 +10,7 @@ use crate::deid::policy::Policy;
 use crate::keep::quarantine::{EntryId, Quarantine};
 use crate::keep::store::Store;
 use crate::run::claim::Claims;
-use crate::run::commit::Commits;
-use crate::run::engine::guarded;
+use crate::run::commits::Commits;
 use crate::run::event::{Event, Observer};
 use crate::run::intake::Intake;
 
@@ -23,7 +23,7 @@ pub(crate) struct Core {
     pub(crate) scratch: Option<PathBuf>,
     pub(crate) intake: Arc<Intake>,
     pub(crate) claims: Arc<Claims>,
-    pub(crate) commits: Arc<Commits>,
+    pub(crate) commits: Commits,
     pub(crate) poison: OnceLock<Arc<BackendError>>,
 }
 
@@ -60,5 +60,12 @@ impl Core {
                 );
             }
         }
+    }
+}
+
+/// Runs `call`; a panic in it is no more than a message.
+fn guarded(what: &'static str, call: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(call)).is_err() {
+        tracing::error!("{what} panicked");
     }
 }

@@ -7,7 +7,6 @@
 //! ```
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -19,15 +18,18 @@ use crossbeam_channel::bounded;
 use crate::deid::policy::Policy;
 use crate::error::Error;
 use crate::keep::quarantine::Quarantine;
+use crate::keep::received::Received;
 use crate::keep::recover::recover;
 use crate::keep::store::Store;
 use crate::run::claim::Claims;
-use crate::run::commit::{self, Bulk, Commits};
+use crate::run::commits::Commits;
+use crate::run::committer;
 use crate::run::core::Core;
 use crate::run::event::{Event, NoObserver, Observer};
 use crate::run::intake::{Admission, Intake, Refused};
-use crate::run::job::Reply;
-use crate::run::receipt::{Receipt, Received};
+use crate::run::receipt::Receipt;
+use crate::run::reply::Reply;
+use crate::run::schedule::{Bulk, Schedule};
 use crate::run::worker;
 
 /// How long dropping an engine waits for its threads. They are left to themselves then: each ends
@@ -126,8 +128,8 @@ impl EngineBuilder {
     pub fn start(self) -> Result<Engine, Error> {
         let recovered = recover(&*self.lookups, &*self.store)?;
         self.observer.on_event(&Event::Recovered(&recovered));
-        let commits = Arc::new(Commits::default());
-        let intake = Arc::new(Intake::new(self.intake_bytes, Arc::clone(&commits)));
+        let schedule = Arc::new(Schedule::default());
+        let intake = Arc::new(Intake::new(self.intake_bytes, Arc::clone(&schedule)));
         let core = Arc::new(Core {
             policy: self.policy,
             lookups: self.lookups,
@@ -137,7 +139,7 @@ impl EngineBuilder {
             scratch: self.scratch,
             claims: Arc::new(Claims::new(Arc::clone(&intake))),
             intake,
-            commits,
+            commits: Commits::new(schedule),
             poison: OnceLock::new(),
         });
         let engine = Engine {
@@ -145,7 +147,7 @@ impl EngineBuilder {
             threads: Mutex::default(),
             alive: Arc::default(),
         };
-        engine.spawn("anon-commit", commit::run)?;
+        engine.spawn("anon-commit", committer::run)?;
         for number in 0..self.workers {
             engine.spawn(&format!("anon-worker-{number}"), worker::run)?;
         }
@@ -200,7 +202,7 @@ impl Engine {
         });
         let job = worker::job_of(received, reply, &self.core);
         worker::handle(&self.core, job, &mut Vec::new(), again);
-        commit::run_once(&self.core);
+        committer::run_once(&self.core);
         answered.recv().unwrap_or(Err(Error::Stopped))
     }
 
@@ -251,7 +253,7 @@ impl Engine {
     pub fn stop(&self, patience: Duration) -> Stopped {
         self.core.intake.close();
         let deadline = Instant::now().checked_add(patience);
-        let drained = self.core.commits.wait_idle(deadline);
+        let drained = self.core.commits.schedule.wait_idle(deadline);
         let ended = self.end(deadline);
         if drained && ended {
             Stopped::Drained
@@ -262,7 +264,7 @@ impl Engine {
 
     /// Says that more is to come: groups fill up until what this returns is dropped.
     pub(crate) fn bulk(&self) -> Bulk {
-        self.core.commits.bulk()
+        self.core.commits.schedule.bulk()
     }
 
     fn spawn(&self, name: &str, run: fn(&Core)) -> Result<(), Error> {
@@ -293,7 +295,7 @@ impl Engine {
                 "stopped before these objects had their turn"
             );
         }
-        self.core.commits.end();
+        self.core.commits.schedule.end();
         let threads = std::mem::take(&mut *self.threads());
         let own = thread::current().id();
         if threads.iter().any(|thread| thread.thread().id() == own) {
@@ -404,11 +406,4 @@ pub fn deidentify(
         lookups.abandon(plan.wanted());
     }
     made
-}
-
-/// Runs `call`; a panic in it is no more than a message.
-pub(crate) fn guarded(what: &'static str, call: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(call)).is_err() {
-        tracing::error!("{what} panicked");
-    }
 }

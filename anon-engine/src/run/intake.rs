@@ -6,10 +6,12 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::run::commit::Commits;
-use crate::run::job::{Job, Patience, Reply};
-use crate::run::receipt::Received;
-use crate::run::turn::Turns;
+use crate::error::Error;
+use crate::keep::received::Received;
+use crate::run::receipt::Receipt;
+use crate::run::reply::Reply;
+use crate::run::schedule::{InFlight, Schedule};
+use crate::run::turn::{Turn, Turns};
 
 /// Objects that wait at most, however small: so that stopping forgets few.
 const MAX_WAITING: usize = 4096;
@@ -17,6 +19,29 @@ const MAX_WAITING: usize = 4096;
 /// A full queue of small objects is filled again when it is this short: a thread that is woken for
 /// each place costs more than the objects.
 const REFILL: usize = MAX_WAITING / 2;
+
+/// An object on its way. Dropping one gives back all that it holds, and says so to who waits.
+pub(crate) struct Job {
+    pub(crate) received: Received,
+    pub(crate) reply: Reply,
+    /// Its place in the order of assignment, until that has passed.
+    pub(crate) turn: Option<Turn>,
+    /// Its bytes, counted by the intake.
+    pub(crate) held: Option<Held>,
+    /// Counted as on its way to a commit; not while it is parked.
+    pub(crate) flight: Option<InFlight>,
+    /// What it does while another copy of its instance waits for a commit.
+    pub(crate) patience: Patience,
+}
+
+/// What an object does while another copy of its instance waits for a commit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// Its thread waits: it is the caller's.
+    Wait,
+    /// It is put aside, and the worker takes the next one.
+    Park,
+}
 
 pub(crate) struct Intake {
     state: Mutex<State>,
@@ -26,7 +51,7 @@ pub(crate) struct Intake {
     room: Condvar,
     max_bytes: usize,
     turns: Arc<Turns>,
-    commits: Arc<Commits>,
+    schedule: Arc<Schedule>,
 }
 
 struct State {
@@ -78,7 +103,7 @@ pub(crate) enum Admission {
 }
 
 impl Intake {
-    pub(crate) fn new(max_bytes: usize, commits: Arc<Commits>) -> Self {
+    pub(crate) fn new(max_bytes: usize, schedule: Arc<Schedule>) -> Self {
         Self {
             state: Mutex::new(State {
                 waiting: VecDeque::new(),
@@ -91,7 +116,7 @@ impl Intake {
             room: Condvar::new(),
             max_bytes,
             turns: Arc::default(),
-            commits,
+            schedule,
         }
     }
 
@@ -103,7 +128,7 @@ impl Intake {
         admission: Admission,
     ) -> Result<(), Refused<F>>
     where
-        F: FnOnce(Result<crate::Receipt, crate::Error>) + Send + 'static,
+        F: FnOnce(Result<Receipt, Error>) + Send + 'static,
     {
         let bytes = received.weight();
         let mut state = self.state();
@@ -134,7 +159,7 @@ impl Intake {
                 bytes,
                 intake: Arc::clone(self),
             }),
-            flight: Some(self.commits.enter()),
+            flight: Some(self.schedule.enter()),
             patience: Patience::Park,
         });
         self.wake_worker(state);
@@ -143,7 +168,7 @@ impl Intake {
 
     /// Puts an object that was admitted before in front of all others.
     pub(crate) fn requeue(&self, mut job: Job) {
-        job.flight = Some(self.commits.enter());
+        job.flight = Some(self.schedule.enter());
         let mut state = self.state();
         if state.door == Door::Shut {
             drop(state);

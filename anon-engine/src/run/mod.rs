@@ -2,14 +2,16 @@
 
 pub mod cancel;
 pub(crate) mod claim;
-pub(crate) mod commit;
+pub(crate) mod commits;
+pub(crate) mod committer;
 pub(crate) mod core;
 pub mod engine;
 pub mod event;
 pub mod import;
 pub(crate) mod intake;
-pub(crate) mod job;
 pub mod receipt;
+pub(crate) mod reply;
+pub(crate) mod schedule;
 pub mod source;
 pub(crate) mod turn;
 pub(crate) mod worker;

@@ -16,19 +16,21 @@ use std::time::SystemTime;
 
 use anon_model::{AssignError, Assigned, LookupStore, Names, NewInstance, Wanted};
 
-use crate::deid::deidentified::OutputPath;
+use crate::deid::output_path::OutputPath;
 use crate::deid::plan::{Plan, Warnings, plan};
 use crate::error::Error;
 use crate::keep::quarantine::{Case, EntryId, Original, QuarantineError};
+use crate::keep::received::{Payload, Received};
 use crate::keep::store::{Staged, StoreError};
 use crate::platform::open_source;
 use crate::read::source::Source;
 use crate::refusal::{Category, Refusal};
 use crate::run::claim::Claim;
-use crate::run::commit::{Ready, Rest, receipt_of};
+use crate::run::commits::{Ready, Rest};
 use crate::run::core::Core;
-use crate::run::job::{Job, Patience, Reply};
-use crate::run::receipt::{Outcome, Payload, Receipt, Received};
+use crate::run::intake::{Job, Patience};
+use crate::run::receipt::{Outcome, Receipt};
+use crate::run::reply::Reply;
 use crate::run::turn::Turn;
 
 /// A file below this is read whole; of a larger one only headers are.
@@ -545,6 +547,19 @@ fn source_error(error: io::Error) -> Error {
     }
 }
 
+/// The receipt of an object that will be stored.
+fn receipt_of(staged: &Staged, patient: String, bytes_in: u64, warnings: Warnings) -> Receipt {
+    Receipt {
+        outcome: Outcome::Stored {
+            path: staged.path().clone(),
+            patient,
+        },
+        bytes_in,
+        bytes_out: staged.bytes(),
+        warnings,
+    }
+}
+
 /// A job of a caller's own thread.
 pub(crate) fn job_of(received: Received, reply: Reply, core: &Core) -> Job {
     Job {
@@ -552,7 +567,7 @@ pub(crate) fn job_of(received: Received, reply: Reply, core: &Core) -> Job {
         reply,
         turn: None,
         held: None,
-        flight: Some(core.commits.enter()),
+        flight: Some(core.commits.schedule.enter()),
         patience: Patience::Wait,
     }
 }

@@ -19,9 +19,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anon_model::Phi;
 
 use crate::keep::disk::{self, Access, CopyError, Disk, Existing, Kind, OsDisk, WriteFile};
-use crate::keep::store::Durability;
+use crate::keep::received::Received;
 use crate::refusal::{Category, digest_from_text};
-use crate::run::receipt::Received;
+use anon_model::settings::Durability;
 
 use super::{Case, Entries, Entry, EntryId, Kept, Original, Quarantine, QuarantineError, format};
 

@@ -5,9 +5,9 @@ use std::fmt;
 use std::io::{Cursor, Read};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::keep::received::Received;
 use crate::platform::read_at;
 use crate::refusal::Category;
-use crate::run::receipt::Received;
 
 use super::{Case, Entries, Entry, EntryId, Kept, Original, Quarantine, QuarantineError};
 

@@ -22,8 +22,8 @@ use std::path::Path;
 use anon_model::Phi;
 use dicom_core::Tag;
 
+use crate::keep::received::Received;
 use crate::refusal::{Category, Refusal};
-use crate::run::receipt::Received;
 
 pub use directory::{DirectoryQuarantine, QuarantineOptions};
 pub use format::VERSION;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::deid::deidentified::{Deidentified, OutputPath};
+use crate::deid::deidentified::Deidentified;
+use crate::deid::output_path::OutputPath;
 
 use super::{Staged, Store, StoreError};
 

@@ -17,7 +17,8 @@ mod temporary;
 use std::any::Any;
 use std::fmt;
 
-use crate::deid::deidentified::{Deidentified, OutputPath};
+use crate::deid::deidentified::Deidentified;
+use crate::deid::output_path::OutputPath;
 
 pub use anon_model::settings::Durability;
 pub use directory::{DirectoryStore, DirectoryStoreOptions};

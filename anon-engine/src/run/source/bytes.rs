@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::run::receipt::Received;
+use crate::keep::received::Received;
 
 use super::{Item, ObjectSource};
 

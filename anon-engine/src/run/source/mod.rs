@@ -15,7 +15,7 @@ use std::io;
 
 use anon_model::Phi;
 
-use crate::run::receipt::Received;
+use crate::keep::received::Received;
 
 pub use bytes::BytesSource;
 pub use dicomdir::{Dicomdir, DicomdirError};

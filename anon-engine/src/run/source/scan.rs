@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use anon_model::Phi;
 
 use super::{Dicomdir, Item, ObjectSource};
+use crate::keep::received::Received;
 use crate::platform::Identity;
-use crate::run::receipt::Received;
 
 /// How many entries of one directory are sorted; further ones come as the system gives them.
 const SORTED_ENTRIES: usize = 100_000;

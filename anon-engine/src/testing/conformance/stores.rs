@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use anon_model::Names;
 
-use crate::deid::deidentified::{Deidentified, OutputPath};
+use crate::deid::deidentified::Deidentified;
+use crate::deid::output_path::OutputPath;
 use crate::deid::plan::{Source, plan};
 use crate::deid::policy::Policy;
 use crate::keep::store::{Staged, Store, StoreError};

@@ -24,7 +24,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::deid::deidentified::{Deidentified, OutputPath};
+use crate::deid::deidentified::Deidentified;
+use crate::deid::output_path::OutputPath;
 use crate::keep::disk::{self, Access, Disk, Kind, OsDisk};
 
 use super::own::Own;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use super::{DirectoryStore, KNOWN_DIRECTORIES, Waiting};
-use crate::deid::deidentified::OutputPath;
+use crate::deid::output_path::OutputPath;
 use crate::keep::disk::{Access, Existing, Made};
 use crate::keep::store::{Staged, StoreError};
 

@@ -1,0 +1,173 @@
+//! Makes a group of staged objects durable. One thread at a time does.
+//!
+//! ```text
+//! workers ──► Commits ──► LookupStore::commit ──► Store::publish ──► receipts ──► LookupStore::settle
+//!            the next group gathers meanwhile                      └─ of failures: after settle
+//! ```
+//!
+//! A thread in [`Engine::process`](crate::Engine::process), which waits for its object anyway,
+//! commits the group itself if no other thread does. Waking the committer's thread, and being woken
+//! by it, would take as long as the commit of one object.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use anon_model::{BackendError, Group, NewInstance, Remedy, Wanted};
+
+use crate::error::{Error, StoreError};
+use crate::keep::store::Staged;
+use crate::run::commits::{Ready, Rest};
+use crate::run::core::Core;
+use crate::run::event::Event;
+
+/// The committer's thread.
+pub(crate) fn run(core: &Core) {
+    while let Some(group) = core.commits.next_group() {
+        guarded_commit(core, group);
+    }
+    if let Err(error) = core.lookups.flush() {
+        core.warn(
+            "what was settled is not saved; the next start looks at it again",
+            &error,
+        );
+    }
+}
+
+/// Makes a group durable on this thread, if one waits and nobody is at it.
+pub(crate) fn run_once(core: &Core) {
+    if let Some(group) = core.commits.group_at_once() {
+        guarded_commit(core, group);
+    }
+}
+
+fn guarded_commit(core: &Core, group: Vec<Ready>) {
+    if catch_unwind(AssertUnwindSafe(|| commit(core, group))).is_err() {
+        // Behind one of the seams. Who waited has been told by dropping what they waited for.
+        let error = BackendError::new(Remedy::Stop, "a commit panicked");
+        core.poison_with(&Arc::new(error));
+    }
+    core.commits.schedule.group_done();
+}
+
+fn commit(core: &Core, group: Vec<Ready>) {
+    let size = group.len();
+    let mut instances = Vec::with_capacity(size);
+    let mut staged = Vec::with_capacity(size);
+    let mut rests = Vec::with_capacity(size);
+    for ready in group {
+        instances.push(ready.instance);
+        staged.push(ready.staged);
+        rests.push(ready.rest);
+    }
+    let committed = match core.poison() {
+        Some(error) => Err(error),
+        None => caught(|| core.lookups.commit(&instances)).map_err(|error| {
+            let error = Arc::new(error);
+            if error.remedy == Remedy::Stop {
+                core.poison_with(&error);
+            }
+            error
+        }),
+    };
+    match committed {
+        Ok(id) => {
+            drop(instances);
+            publish(core, id, staged, rests);
+        }
+        Err(error) => give_up(core, &error, instances, staged, rests),
+    }
+}
+
+/// Nothing of the group is in the index: nothing of it may stay in the store.
+fn give_up(
+    core: &Core,
+    error: &Arc<BackendError>,
+    instances: Vec<NewInstance>,
+    staged: Vec<Staged>,
+    rests: Vec<Rest>,
+) {
+    tracing::error!(instances = rests.len(), "a commit failed");
+    for staged in staged {
+        if let Err(error) = core.store.discard(staged) {
+            core.warn("a temporary file is left behind", &error);
+        }
+    }
+    for (rest, instance) in rests.into_iter().zip(instances) {
+        core.lookups.abandon(&Wanted {
+            study: instance.study_uid,
+            series: instance.series_uid,
+            instance: instance.instance_uid,
+            ..rest.wanted
+        });
+        drop(rest.claim);
+        rest.reply.send(Err(Error::Commit(Arc::clone(error))));
+    }
+}
+
+fn publish(core: &Core, id: Group, staged: Vec<Staged>, rests: Vec<Rest>) {
+    let size = rests.len();
+    let results = catch_unwind(AssertUnwindSafe(|| core.store.publish(staged)));
+    let results = match results {
+        Ok(results) if results.len() == size => results,
+        // What is visible is not known. The intent stays, and the next start looks.
+        Ok(_) | Err(_) => {
+            let message = "the store broke off while it published a group";
+            let error = Arc::new(BackendError::new(Remedy::Stop, message));
+            core.poison_with(&error);
+            for rest in rests {
+                rest.reply.send(Err(Error::Poisoned(Arc::clone(&error))));
+            }
+            return;
+        }
+    };
+    let mut failures = Vec::new();
+    for (position, (rest, result)) in rests.into_iter().zip(results).enumerate() {
+        match result {
+            Ok(()) => stored(core, rest),
+            Err(error) => failures.push((position, rest, error)),
+        }
+    }
+    settle(core, id, size, failures);
+}
+
+fn stored(core: &Core, rest: Rest) {
+    core.clear_entries(&rest.entries);
+    drop(rest.claim);
+    rest.reply.send(Ok(rest.receipt));
+}
+
+/// Those that failed hear of it when they are out of the index again: before, a second try would be
+/// called a duplicate of what is not there.
+fn settle(core: &Core, id: Group, size: usize, failures: Vec<(usize, Rest, StoreError)>) {
+    let unpublished: Vec<usize> = failures.iter().map(|(position, ..)| *position).collect();
+    let settled = caught(|| core.lookups.settle(id, &unpublished)).map_err(Arc::new);
+    match &settled {
+        Ok(()) => {}
+        Err(error) if unpublished.is_empty() => {
+            core.warn(
+                "a group is not settled; the next start looks at it again",
+                &**error,
+            );
+        }
+        Err(error) => core.poison_with(error),
+    }
+    core.tell(&Event::Committed {
+        instances: size,
+        unpublished: unpublished.len(),
+    });
+    tracing::debug!(
+        instances = size,
+        unpublished = unpublished.len(),
+        "committed"
+    );
+    for (_, rest, error) in failures {
+        drop(rest.claim);
+        rest.reply.send(Err(Error::Store(error)));
+    }
+}
+
+/// A panic behind the seam is a failure that nothing more is known of.
+fn caught<T>(call: impl FnOnce() -> Result<T, BackendError>) -> Result<T, BackendError> {
+    catch_unwind(AssertUnwindSafe(call))
+        .unwrap_or_else(|_| Err(BackendError::new(Remedy::Stop, "the lookup store panicked")))
+}
