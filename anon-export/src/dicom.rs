@@ -19,11 +19,11 @@ use std::sync::{Mutex, PoisonError};
 use anon_net::Node;
 use anon_net::dimse::{Operation, Status, StatusClass};
 use anon_net::service::hierarchy::StudyHierarchy;
-use anon_net::service::{Cancel, FileMeta, Query, Scu, ServiceError, Sort, StudyMatch};
+use anon_net::service::{FileMeta, Query, Scu, ServiceError, Sort, StudyMatch};
 
 pub use error::DicomError;
 
-use crate::{Error, Listed, Needs, ObjectKey, Part, Put, Sink, Stored};
+use crate::{Cancel, Error, Listed, Needs, ObjectKey, Part, Put, Sink, Stored};
 use body::{Exact, Tee};
 use pool::Pool;
 
@@ -41,7 +41,7 @@ use pool::Pool;
 pub struct DicomSink {
     scu: Scu,
     node: Node,
-    cancel: Cancel,
+    cancel: anon_net::Cancel,
     pool: Pool,
     /// What objects needed so far: each association proposes all of it.
     sorts: Mutex<BTreeSet<Sort>>,
@@ -54,14 +54,15 @@ impl DicomSink {
             pool: Pool::new(associations),
             scu,
             node,
-            cancel: Cancel::new(),
+            cancel: anon_net::Cancel::new(),
             sorts: Mutex::default(),
         }
     }
 
-    /// Breaks off what waits for the node once this is wished.
+    /// Ends what waits for the node once `cancel` is set.
     #[must_use]
-    pub fn with_cancel(self, cancel: Cancel) -> Self {
+    pub fn with_cancel(self, cancel: &Cancel) -> Self {
+        let cancel = anon_net::Cancel::from(cancel.shared());
         Self { cancel, ..self }
     }
 

@@ -32,9 +32,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Echo) -> anyhow::Result<Ended> {
     let scu = node::scu(&project, &settings, &peer)?;
     let began = Instant::now();
     let told = |error: ServiceError| node::failure(&error, &peer.node, &us);
-    let cancel = Cancel::new();
-    let wish = cancel.clone();
-    let _waiting = context.signals.on_cancel(move || wish.cancel());
+    let cancel = Cancel::from(context.signals.cancel().shared());
     let status = match scu.echo(&peer.node, &cancel) {
         Err(ServiceError::Cancelled) => None,
         answer => Some(answer.map_err(told)?),

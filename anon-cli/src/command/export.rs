@@ -30,9 +30,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Export) -> anyhow::Result<Ended>
     let project = Project::existing(&context.global)?;
     let settings = settings::load(&project)?;
     log::start_without_file(&context.global)?;
-    let cancel = Cancel::new();
-    let wish = cancel.clone();
-    let _waiting = context.signals.on_cancel(move || wish.cancel());
+    let cancel = Cancel::from(context.signals.cancel().shared());
     let destination = match Destination::typed(context, &project, &settings, args, &cancel) {
         // It waited for a password, or for who takes it.
         Err(_) if context.signals.caught().is_some() => {
@@ -55,8 +53,6 @@ pub(crate) fn run(context: &Context<'_>, args: &Export) -> anyhow::Result<Ended>
         }
         Ok(destination) => destination,
     };
-    let wish = destination.cancel.clone();
-    let _peer_waits = context.signals.on_cancel(move || wish.cancel());
     let exporter = exporter(&project, &settings, &destination, args)?;
     let source = source(&project, &settings);
     let printer = Printer::new(context.report, &cancel, args.dry_run);

@@ -54,9 +54,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Find) -> anyhow::Result<Ended> {
     let lookups = wire::read_lookups(&project, &settings)?;
     let us = node::us(&settings);
     let scu = node::scu(&project, &settings, &peer)?;
-    let cancel = Cancel::new();
-    let wish = cancel.clone();
-    let _waiting = context.signals.on_cancel(move || wish.cancel());
+    let cancel = Cancel::from(context.signals.cancel().shared());
     let mut listing = Listing::new(context.report, &*lookups, args.hide_imported);
     let found = search.run(&scu, &peer.node, &cancel, &mut |study| {
         if let Err(error) = listing.add(study) {

@@ -81,9 +81,7 @@ fn look_for(
     let report = context.report;
     let scu = node::scu(project, settings, peer)?;
     let us = node::us(settings);
-    let cancel = Cancel::new();
-    let wish = cancel.clone();
-    let _waiting = context.signals.on_cancel(move || wish.cancel());
+    let cancel = Cancel::from(context.signals.cancel().shared());
     let mut studies = Vec::new();
     let found = search.run(&scu, &peer.node, &cancel, &mut |study| {
         studies.push(study.study.expose().to_owned());

@@ -140,17 +140,16 @@ impl Fetch {
         cancel: &Cancel,
         tell: &mut dyn FnMut(News),
     ) -> anyhow::Result<Retrieved> {
-        let wish = service::Cancel::new();
+        let cancel = service::Cancel::from(cancel.shared());
         let mut done = Retrieved::default();
         let mut meter = Meter::new(self.studies.len());
         let mut failure = None;
         let next = AtomicUsize::new(0);
         let (say, said) = crossbeam_channel::bounded(EVENTS);
         std::thread::scope(|scope| {
-            let watch = watching(scope, cancel, &wish);
             for _ in 0..self.at_once.min(self.studies.len()) {
-                let (say, next, wish) = (say.clone(), &next, &wish);
-                scope.spawn(move || self.work(next, fates, wish, &say));
+                let (say, next, cancel) = (say.clone(), &next, &cancel);
+                scope.spawn(move || self.work(next, fates, cancel, &say));
             }
             drop(say);
             for happened in said {
@@ -162,27 +161,26 @@ impl Fetch {
                     }
                     Happened::Report(report) => {
                         if let Err(error) = self.count(lookups, fates, &report, &mut done, tell) {
-                            wish.cancel();
+                            cancel.cancel();
                             failure.get_or_insert(error);
                         }
                     }
                 }
             }
-            drop(watch);
         });
         done.interrupted = cancel.is_cancelled();
         failure.map_or(Ok(done), Err)
     }
 
-    /// Fetches one study after the other, until none is left or the end is wished.
+    /// Fetches one study after the other, until none is left or the retrieve is cancelled.
     fn work(
         &self,
         next: &AtomicUsize,
         fates: &Fates,
-        wish: &service::Cancel,
+        cancel: &service::Cancel,
         say: &Sender<Happened>,
     ) {
-        while !wish.is_cancelled() {
+        while !cancel.is_cancelled() {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let Some(study) = self.studies.get(number) else {
                 return;
@@ -195,7 +193,7 @@ impl Fetch {
             let node = &self.peer.node;
             let reports = self
                 .scu
-                .retrieve(node, &self.request, study, fates, wish, step);
+                .retrieve(node, &self.request, study, fates, cancel, step);
             for report in reports {
                 let _ = say.send(Happened::Report(report));
             }
@@ -262,27 +260,6 @@ impl Fetch {
             ),
         }
     }
-}
-
-/// Hands a cancel on for as long as what this returns is kept.
-fn watching<'s>(
-    scope: &'s std::thread::Scope<'s, '_>,
-    cancel: &Cancel,
-    wish: &service::Cancel,
-) -> crossbeam_channel::Sender<()> {
-    const LOOK: Duration = Duration::from_millis(100);
-    let (kept, gone) = crossbeam_channel::bounded(0);
-    let (cancel, wish) = (cancel.clone(), wish.clone());
-    scope.spawn(move || {
-        // Nothing is ever sent: this waits for the other end to be dropped.
-        while gone.recv_timeout(LOOK) == Err(crossbeam_channel::RecvTimeoutError::Timeout) {
-            if cancel.is_cancelled() {
-                wish.cancel();
-                return;
-            }
-        }
-    });
-    kept
 }
 
 fn request(

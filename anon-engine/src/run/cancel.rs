@@ -1,32 +1,51 @@
-//! [`Cancel`]: asks a long operation to end.
+//! [`Cancel`]: ends a long operation early, from another thread.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-/// Asks a long operation to end at the next safe place. Clones are one and the same.
+/// A flag that asks a running operation to end. All clones share one flag, and it is never reset.
 ///
+/// The crates of this workspace that need one do not depend on each other, so each has its own type.
+/// The flag is a type of std: [`shared`](Self::shared) and `From` turn this one into that of
+/// anon-net or anon-export,
+/// and one call of [`cancel`](Self::cancel) then ends the operations of all of them.
+///
+/// # Examples
 /// ```
 /// let cancel = anon_engine::Cancel::new();
-/// let of_the_operation = cancel.clone();
+/// let of_the_operation = anon_engine::Cancel::from(cancel.shared());
 /// cancel.cancel();
 /// assert!(of_the_operation.is_cancelled());
 /// ```
 #[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel(Arc<(Mutex<bool>, Condvar)>);
 
 impl Cancel {
-    /// One that was not used yet.
+    /// Returns a flag that is not set.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Asks. There is no way back.
+    /// Sets the flag and wakes every thread that waits for it. Operations end between two
+    /// objects.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Release);
+        let (is_set, changed) = &*self.0;
+        *is_set.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        changed.notify_all();
     }
 
-    /// True once somebody asked.
+    /// Returns true once the flag is set.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the flag itself, for the `Cancel` of another crate.
+    pub fn shared(&self) -> Arc<(Mutex<bool>, Condvar)> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl From<Arc<(Mutex<bool>, Condvar)>> for Cancel {
+    fn from(shared: Arc<(Mutex<bool>, Condvar)>) -> Self {
+        Self(shared)
     }
 }

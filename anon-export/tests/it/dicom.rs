@@ -289,13 +289,13 @@ fn a_node_without_queries_cannot_list() {
     peer.finish().expect("the script was played");
 }
 
-/// What waits for a peer that never answers is broken off.
+/// A put does not wait for a peer that never answers.
 #[test]
 fn a_cancelled_put_does_not_wait() {
-    let cancel = anon_net::Cancel::new();
+    let cancel = Cancel::new();
     cancel.cancel();
     let peer = ScriptedPeer::new();
-    let sink = sink(&peer, 1).with_cancel(cancel);
+    let sink = sink(&peer, 1).with_cancel(&cancel);
     let object = image(&key(1), CT, 300);
     let put = sink.put(&key(1), object.len() as u64, &mut &*object);
     assert!(matches!(put, Err(Error::Cancelled)), "{put:?}");

@@ -1,67 +1,61 @@
 //! [`Cancel`]: ends a service early, from another thread.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// A wish to end what goes on. Clones are the same wish; it cannot be taken back.
+/// A flag that asks a running operation to end. All clones share one flag, and it is never reset.
+///
+/// The crates of this workspace that need one do not depend on each other, so each has its own type.
+/// The flag is a type of std: [`shared`](Self::shared) and `From` turn this one into that of
+/// anon-engine or anon-export,
+/// and one call of [`cancel`](Self::cancel) then ends the operations of all of them.
 ///
 /// # Examples
 /// ```
-/// use anon_net::service::Cancel;
-///
-/// let cancel = Cancel::new();
-/// cancel.clone().cancel();
-/// assert!(cancel.is_cancelled());
+/// let cancel = anon_net::Cancel::new();
+/// let of_the_operation = anon_net::Cancel::from(cancel.shared());
+/// cancel.cancel();
+/// assert!(of_the_operation.is_cancelled());
 /// ```
 #[derive(Debug, Clone, Default)]
-pub struct Cancel {
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    wished: AtomicBool,
-    // Guards nothing but the moment between looking at `wished` and waiting.
-    gate: Mutex<()>,
-    changed: Condvar,
-}
+pub struct Cancel(Arc<(Mutex<bool>, Condvar)>);
 
 impl Cancel {
-    /// Not wished yet.
+    /// Returns a flag that is not set.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Wishes the end. What is cancelled ends at its next safe point, in order.
+    /// Sets the flag and wakes every thread that waits for it. Services end at the next point
+    /// where the association can still be released or aborted in order.
     pub fn cancel(&self) {
-        let _gate = self
-            .shared
-            .gate
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        self.shared.wished.store(true, Ordering::Release);
-        self.shared.changed.notify_all();
+        let (is_set, changed) = &*self.0;
+        *is_set.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        changed.notify_all();
     }
 
-    /// True once the end is wished.
+    /// Returns true once the flag is set.
     pub fn is_cancelled(&self) -> bool {
-        self.shared.wished.load(Ordering::Acquire)
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for so long, or until the end is wished: then it is true.
+    /// Waits until the flag is set, at most for `timeout`. Returns true if it is set.
     pub fn wait(&self, timeout: Duration) -> bool {
-        let gate = self
-            .shared
-            .gate
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let waiting = |(): &mut ()| !self.is_cancelled();
-        drop(
-            self.shared
-                .changed
-                .wait_timeout_while(gate, timeout, waiting),
-        );
-        self.is_cancelled()
+        let (is_set, changed) = &*self.0;
+        let guard = is_set.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = changed.wait_timeout_while(guard, timeout, |is_set| !*is_set);
+        let (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        *guard
+    }
+
+    /// Returns the flag itself, for the `Cancel` of another crate.
+    pub fn shared(&self) -> Arc<(Mutex<bool>, Condvar)> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl From<Arc<(Mutex<bool>, Condvar)>> for Cancel {
+    fn from(shared: Arc<(Mutex<bool>, Condvar)>) -> Self {
+        Self(shared)
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use anon_export::{Cancel, DicomSink, DirectorySink, MemorySink, Sink};
 use anon_model::ProjectSettings;
-use anon_net::service;
 use anyhow::Context as _;
 
 use crate::args::Export;
@@ -21,8 +20,6 @@ pub(super) struct Destination {
     pub(super) sink: Arc<dyn Sink>,
     /// The same place always has the same address: the journal goes by it.
     pub(super) address: String,
-    /// Ends what waits for a peer.
-    pub(super) cancel: service::Cancel,
 }
 
 impl Destination {
@@ -43,7 +40,7 @@ impl Destination {
                 let public = project.public(settings.public_dir.as_deref());
                 file(&[project.root(), &public], directory, args)
             }
-            None => dicom(project, settings, typed),
+            None => dicom(project, settings, typed, cancel),
         }
     }
 }
@@ -85,11 +82,7 @@ fn file(ours: &[&Path], typed: &str, args: &Export) -> anyhow::Result<Destinatio
     } else {
         Arc::new(open(&path)?)
     };
-    Ok(Destination {
-        sink,
-        address,
-        cancel: service::Cancel::new(),
-    })
+    Ok(Destination { sink, address })
 }
 
 /// The path without links, as far as it exists: one place has one name, whatever leads there, and also
@@ -112,18 +105,17 @@ fn dicom(
     project: &Project,
     settings: &ProjectSettings,
     typed: &str,
+    cancel: &Cancel,
 ) -> anyhow::Result<Destination> {
     let peer = Peer::typed(settings, typed, Purpose::Export)?;
     let scu = node::scu(project, settings, &peer)?;
     let associations = NonZeroUsize::new(settings.export.associations.into());
     let associations = associations.unwrap_or(NonZeroUsize::MIN);
-    let cancel = service::Cancel::new();
     let address = format!("dicom:{}", peer.node);
-    let sink = DicomSink::new(scu, peer.node, associations).with_cancel(cancel.clone());
+    let sink = DicomSink::new(scu, peer.node, associations).with_cancel(cancel);
     Ok(Destination {
         sink: Arc::new(sink),
         address,
-        cancel,
     })
 }
 

@@ -12,7 +12,6 @@ use anon_export::s3::{Addressing, ChecksumMode, Encryption, S3Config, S3Error, S
 use anon_export::{Cancel, Error};
 use anon_model::ProjectSettings;
 use anon_model::settings::{S3, S3Addressing, S3Checksum, S3Encryption};
-use anon_net::service;
 use anyhow::Context as _;
 
 use super::destination::Destination;
@@ -38,7 +37,6 @@ pub(super) fn open(
     Ok(Destination {
         address: sink.address(),
         sink: Arc::new(sink),
-        cancel: service::Cancel::new(),
     })
 }
 
