@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, io};
 
-use anon_engine::policy::{BurnedIn, Dates, MissingPatientId, PatientKey, StorageClasses};
+use anon_engine::policy::{Dates, StorageClasses};
 use anon_engine::quarantine::QuarantineOptions;
 use anon_engine::store::DirectoryStoreOptions;
 use anon_engine::{
@@ -339,18 +339,9 @@ pub(crate) fn policy(
         .with_storage_classes(StorageClasses::Only(classes))
         .with_dates(dates)
         .with_study_conflict(settings.study_patient_conflict)
-        .with_burned_in(match settings.burned_in {
-            model::BurnedIn::Quarantine => BurnedIn::Quarantine,
-            model::BurnedIn::Accept => BurnedIn::Accept,
-        })
-        .with_missing_patient_id(match settings.missing_patient_id {
-            model::MissingPatientId::Shared => MissingPatientId::Shared,
-            model::MissingPatientId::Quarantine => MissingPatientId::Quarantine,
-        })
-        .with_patient_key(match settings.patient_key {
-            model::PatientKey::Id => PatientKey::Id,
-            model::PatientKey::IdAndIssuer => PatientKey::IdAndIssuer,
-        });
+        .with_burned_in(settings.burned_in)
+        .with_missing_patient_id(settings.missing_patient_id)
+        .with_patient_key(settings.patient_key);
     Ok(policy)
 }
 

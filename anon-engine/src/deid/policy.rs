@@ -9,38 +9,7 @@ use anon_script::rules::Rules;
 
 use crate::limits::Limits;
 
-/// What is done with an object whose pixels say, or are known, to show identifying text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
-pub enum BurnedIn {
-    /// It is refused with [`Category::BurnedIn`](crate::Category::BurnedIn).
-    #[default]
-    Quarantine,
-    /// It is taken as it is. Pixels are not cleaned.
-    Accept,
-}
-
-/// What is done with an object that names no patient.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
-pub enum MissingPatientId {
-    /// All such objects share one patient, and their dates become 20000101.
-    #[default]
-    Shared,
-    /// It is refused with [`Category::MissingAttributes`](crate::Category::MissingAttributes).
-    Quarantine,
-}
-
-/// What tells patients apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
-pub enum PatientKey {
-    /// Patient ID (0010,0020).
-    #[default]
-    Id,
-    /// Patient ID with Issuer of Patient ID (0010,0021).
-    IdAndIssuer,
-}
+pub use anon_model::settings::{BurnedIn, MissingPatientId, PatientKey};
 
 /// The SOP classes a project takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,9 +90,9 @@ impl Policy {
             rules,
             site_id: site_id.into(),
             project_name: project_name.into(),
-            burned_in: BurnedIn::default(),
-            missing_patient_id: MissingPatientId::default(),
-            patient_key: PatientKey::default(),
+            burned_in: BurnedIn::Quarantine,
+            missing_patient_id: MissingPatientId::Shared,
+            patient_key: PatientKey::Id,
             study_conflict: StudyConflict::default(),
             storage_classes: StorageClasses::All,
             dates: Dates::default(),

@@ -57,7 +57,7 @@ pub(crate) enum Target {
     Study,
     Series,
     Instance,
-    /// The name of this number in [`Names::uids`].
+    /// The name of this number in [`Names::uids`](anon_model::Names::uids).
     Other(u32),
 }
 
