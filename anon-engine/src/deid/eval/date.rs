@@ -3,6 +3,7 @@
 use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
 use sha2::Sha256;
+use time::{Date, Month};
 
 use crate::deid::policy::Dates;
 use crate::read::uid::trim;
@@ -12,7 +13,7 @@ pub const UNKNOWN_DATE: &str = "20000101";
 
 /// Ten years, the span of V17's shift.
 const SPAN: u128 = 3652;
-const FIRST_YEAR_OF_V17: u32 = 1900;
+const FIRST_YEAR_OF_V17: i32 = 1900;
 
 /// The days by which every date of a patient moves.
 ///
@@ -90,11 +91,11 @@ impl Shift {
     /// V17's dates any before 1900. None if the value is no date of the calendar, or moves past
     /// year 9999: the caller writes an empty value.
     pub fn date(self, value: &[u8]) -> Option<String> {
-        let day = parse(<[u8; 8]>::try_from(trim(value)).ok()?)?;
-        if self.hidden || (self.floor && day.year < FIRST_YEAR_OF_V17) {
+        let date = parse(<[u8; 8]>::try_from(trim(value)).ok()?)?;
+        if self.hidden || (self.floor && date.year() < FIRST_YEAR_OF_V17) {
             return Some(UNKNOWN_DATE.to_owned());
         }
-        day.plus(self.days).map(Day::text)
+        plus(date, self.days).map(text)
     }
 
     /// Moves the date part of a DT value and keeps the rest as it is: time, fraction and offset
@@ -127,80 +128,40 @@ fn is_time_part(rest: &[u8]) -> bool {
     matches!(clock.len(), 0 | 2 | 4 | 6) && digits(clock) && fraction_is_good && zone_is_good
 }
 
-/// A day of the proleptic Gregorian calendar, years 1 to 9999.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Day {
-    year: u32,
-    month: u32,
-    of_month: u32,
-}
-
-fn parse(text: [u8; 8]) -> Option<Day> {
+/// Reads `YYYYMMDD`. `None` if it is no day of the Gregorian calendar, years 1 to 9999.
+fn parse(text: [u8; 8]) -> Option<Date> {
     let number = |digits: &[u8]| {
-        digits.iter().try_fold(0_u32, |sum, digit| {
+        digits.iter().try_fold(0_u16, |sum, digit| {
             digit
                 .is_ascii_digit()
-                .then(|| sum * 10 + u32::from(digit - b'0'))
+                .then(|| sum * 10 + u16::from(digit - b'0'))
         })
     };
-    let [y @ .., m1, m2, d1, d2] = &text;
-    let day = Day {
-        year: number(y)?,
-        month: number(&[*m1, *m2])?,
-        of_month: number(&[*d1, *d2])?,
-    };
-    let exists = day.year >= 1
-        && (1..=12).contains(&day.month)
-        && (1..=days_in(day.year, day.month)).contains(&day.of_month);
-    exists.then_some(day)
+    let [year @ .., m1, m2, d1, d2] = &text;
+    let month = u8::try_from(number(&[*m1, *m2])?).ok()?;
+    let day = u8::try_from(number(&[*d1, *d2])?).ok()?;
+    let month = Month::try_from(month).ok()?;
+    let date = Date::from_calendar_date(number(year)?.into(), month, day).ok()?;
+    (date.year() >= 1).then_some(date)
 }
 
-fn days_in(year: u32, month: u32) -> u32 {
-    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    match month {
-        2 => 28 + u32::from(leap),
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
+/// Moves a date. `None` outside the years 1 to 9999.
+fn plus(date: Date, days: i32) -> Option<Date> {
+    let moved = date.to_julian_day().checked_add(days)?;
+    let moved = Date::from_julian_day(moved).ok()?;
+    (1..=9999).contains(&moved.year()).then_some(moved)
 }
 
-impl Day {
-    /// Days since 0000-03-01. Years begin in March, so that the leap day is the last.
-    fn number(self) -> i32 {
-        let january = u32::from(self.month <= 2);
-        let year = self.year - january;
-        let month = (self.month + 9) % 12;
-        let days = year * 365 + year / 4 - year / 100
-            + year / 400
-            + (month * 153 + 2) / 5
-            + (self.of_month - 1);
-        i32::try_from(days).unwrap_or(i32::MAX)
+/// Writes `YYYYMMDD`.
+fn text(date: Date) -> String {
+    let (year, month, day) = date.to_calendar_date();
+    let mut rest = year.unsigned_abs() * 10_000 + u32::from(u8::from(month)) * 100 + u32::from(day);
+    let mut digits = ['0'; 8];
+    for digit in digits.iter_mut().rev() {
+        *digit = char::from_digit(rest % 10, 10).unwrap_or('0');
+        rest /= 10;
     }
-
-    fn plus(self, days: i32) -> Option<Self> {
-        let number = u32::try_from(self.number().checked_add(days)?).ok()?;
-        let (era, in_era) = (number / 146_097, number % 146_097);
-        let year_of_era = (in_era - in_era / 1_460 + in_era / 36_524 - in_era / 146_096) / 365;
-        let in_year = in_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let march_month = (5 * in_year + 2) / 153;
-        let month = (march_month + 2) % 12 + 1;
-        let day = Self {
-            year: era * 400 + year_of_era + u32::from(month <= 2),
-            month,
-            of_month: in_year - (153 * march_month + 2) / 5 + 1,
-        };
-        (1..=9999).contains(&day.year).then_some(day)
-    }
-
-    fn text(self) -> String {
-        let mut rest = self.year * 10_000 + self.month * 100 + self.of_month;
-        let mut digits = ['0'; 8];
-        for digit in digits.iter_mut().rev() {
-            *digit = char::from_digit(rest % 10, 10).unwrap_or('0');
-            rest /= 10;
-        }
-        String::from_iter(digits)
-    }
+    String::from_iter(digits)
 }
 
 #[cfg(test)]
@@ -342,17 +303,13 @@ mod tests {
 
     #[test]
     fn every_day_of_the_calendar_comes_back() {
-        let mut day = parse(*b"00010101").unwrap();
-        let mut number = day.number();
-        while let Some(next) = day.plus(1) {
-            assert_eq!(next.number(), number + 1);
-            assert_eq!(
-                parse(next.text().as_bytes().try_into().unwrap()),
-                Some(next)
-            );
-            (day, number) = (next, number + 1);
+        let first = parse(*b"00010101").unwrap();
+        let (mut date, mut days) = (first, 0);
+        while let Some(next) = plus(date, 1) {
+            assert_eq!(parse(text(next).as_bytes().try_into().unwrap()), Some(next));
+            (date, days) = (next, days + 1);
+            assert_eq!(plus(first, days), Some(next));
         }
-        assert_eq!(day.text(), "99991231");
-        assert_eq!(number, parse(*b"00010101").unwrap().number() + 3_652_058);
+        assert_eq!((text(date).as_str(), days), ("99991231", 3_652_058));
     }
 }
