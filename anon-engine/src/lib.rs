@@ -106,3 +106,8 @@ pub use run::import::{EndedEarly, Summary, import};
 pub use run::receipt::{Outcome, Receipt};
 pub use run::source::{BytesSource, Item, ObjectSource};
 pub use run::{cancel, engine, event, import, receipt, source};
+
+/// The example of README.md, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
