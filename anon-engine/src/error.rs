@@ -1,4 +1,4 @@
-//! [`Error`]: why an object came to no outcome, and what to do about it.
+//! [`Error`]: why an object was not processed, and what to do about it.
 
 use std::io;
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use anon_model::{BackendError, Remedy};
 
 use crate::refusal::{EntryId, Refusal};
 
-/// Why an object came to no outcome. Nothing of it is stored, and nothing is lost: the source is as
-/// it was. No variant holds an identifying value or a path.
+/// Why an object was not processed. Nothing of it is stored, and its source is unchanged. No variant
+/// holds an identifying value or a path.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -21,7 +21,7 @@ pub enum Error {
     /// The object is refused, and there is no quarantine to put it in, or it is its sender's fault.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The object is another than the command that brought it announced.
+    /// The object is not the one that its C-STORE request announced (PS3.7 section 9.1.1).
     #[error("the object's {what} is not the one announced")]
     NotAsAnnounced {
         /// `SOP Class UID` or `SOP Instance UID`.
@@ -47,7 +47,7 @@ pub enum Error {
     /// helps.
     #[error("an earlier failure stopped this engine")]
     Poisoned(#[source] Arc<BackendError>),
-    /// A thread or a directory that the engine needs could not be had.
+    /// A thread or a directory that the engine needs is unavailable.
     #[error("cannot start the engine")]
     Start(#[source] io::Error),
 }
@@ -66,7 +66,7 @@ impl Error {
         }
     }
 
-    /// True if the source is at fault, not this project: the next object may fare better.
+    /// Returns true if the source is at fault, not the project: the next object may succeed.
     pub fn is_of_source(&self) -> bool {
         matches!(
             self,
@@ -74,7 +74,7 @@ impl Error {
         )
     }
 
-    /// True if the project is at fault, and the same object may fare better later.
+    /// Returns true if the project is at fault, and the same object may succeed later.
     pub(crate) fn can_pass(&self) -> bool {
         self.remedy() == Remedy::Retry && !self.is_of_source()
     }
@@ -102,7 +102,7 @@ pub enum StoreError {
     /// A [`Staged`](crate::Staged) of another store.
     #[error("this object was staged by another store")]
     Foreign,
-    /// A store of somebody else's failed.
+    /// A store outside this crate failed.
     #[error("the store failed")]
     Backend(#[source] BackendError),
 }
@@ -144,7 +144,7 @@ pub enum QuarantineError {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// A quarantine of somebody else's failed.
+    /// A quarantine outside this crate failed.
     #[error("the quarantine failed")]
     Backend(#[source] BackendError),
 }
@@ -164,7 +164,7 @@ impl QuarantineError {
 /// What to do about a failed file-system call of ours.
 pub(crate) fn remedy_of_io(error: &io::Error) -> Remedy {
     match error.kind() {
-        // Space can be made, and what interrupts passes.
+        // Space can be freed, and an interruption passes.
         io::ErrorKind::StorageFull
         | io::ErrorKind::QuotaExceeded
         | io::ErrorKind::Interrupted

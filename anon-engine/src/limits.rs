@@ -1,4 +1,4 @@
-//! [`Limits`]: how much of hostile input is read before it is refused.
+//! [`Limits`]: how much one object may ask for before it is refused.
 
 /// Bounds on what one object may ask for. Every byte from outside is parsed under these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -73,8 +73,7 @@ pub(crate) fn keep_open(file: &File, more: usize) -> io::Result<()> {
     unnamed::keep_open(file, more)
 }
 
-/// Makes the names in a directory durable. Systems without such a call make them durable when they
-/// like.
+/// Makes the names in a directory durable. On systems without such a call this only checks that the directory exists.
 pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
     system::sync_dir(path)
 }
@@ -99,7 +98,7 @@ impl Identity {
     }
 }
 
-/// Opens a file to read. What is no regular file, such as a FIFO, does not make the caller wait.
+/// Opens a file for reading. Does not wait on a FIFO.
 pub(crate) fn open_source(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.read(true);
@@ -203,7 +202,7 @@ mod unix {
     }
 }
 
-/// What is done where the system has nothing better.
+/// The portable forms, for systems without better calls.
 #[cfg(any(test, not(unix)))]
 mod elsewhere {
     use std::fs::{DirBuilder, File, Metadata, OpenOptions};

@@ -37,7 +37,7 @@ impl Category {
         Self::BurnedIn,
     ];
 
-    /// True if whoever made the bytes is to blame, not a rule of ours: a sender hears of it.
+    /// Returns true if the sender's bytes are at fault, not a rule of the project.
     pub const fn is_of_sender(self) -> bool {
         matches!(
             self,
@@ -78,7 +78,7 @@ pub struct Refusal {
     pub tag: Option<Tag>,
     /// The offset in the source, in bytes.
     pub offset: Option<u64>,
-    /// True if the bytes show no sign of DICOM at all: then they are recorded, not copied.
+    /// True if the bytes show no sign of DICOM. Such bytes are recorded, not copied.
     pub foreign: bool,
     /// The SOP class, for [`Category::InvalidStorageClass`].
     pub sop_class: Option<String>,
@@ -134,7 +134,7 @@ impl fmt::Display for EntryId {
     }
 }
 
-/// A text that names no entry.
+/// The text is not the name of a quarantine entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is not a quarantine entry: a category, a slash and 64 hexadecimal digits")]
 #[non_exhaustive]

@@ -1,18 +1,18 @@
-//! From a plan and names to the output: one pass over the draft's pieces.
+//! Makes the output from a plan and its pseudonyms: one pass over the template's pieces.
 
 use anon_model::Names;
 
 use crate::deid::body::Body;
 use crate::deid::deflate::deflate;
 use crate::deid::deidentified::{Deidentified, Part};
-use crate::deid::draft::{Edit, Piece, Reference, Role, Value, put_element};
 use crate::deid::eval::date::Shift;
 use crate::deid::method;
 use crate::deid::output_path::OutputPath;
 use crate::deid::plan::{Plan, Target};
+use crate::deid::template::{Edit, Piece, Reference, Role, Value, put_element};
 use crate::read::dictionary::Vr;
 use crate::read::file_meta;
-use crate::read::input::{Failed, Input, Windowed};
+use crate::read::input::{Input, ReadError, Windowed};
 use crate::read::scan::{Encoding, Fault, UNDEFINED};
 use crate::read::uid;
 use crate::refusal::{Category, Refusal};
@@ -21,8 +21,7 @@ use crate::refusal::{Category, Refusal};
 pub(crate) const LONG: u64 = 64 << 10;
 const STEP: u64 = 64 << 10;
 
-/// What preamble and file meta information, and an element with a new value, take at most, nearly
-/// always.
+/// Estimates of the length of preamble and file meta information, and of an element with a new value.
 const META_BYTES: usize = 512;
 const EDIT_BYTES: usize = 80;
 
@@ -93,16 +92,16 @@ fn apply_into(plan: &Plan<'_>, names: &Names, out: &mut Vec<u8>) -> Result<(), R
     done
 }
 
-/// About how many bytes of the output, beside its file meta information, will stand in the buffer:
-/// one that grows is allocated again and again.
+/// Estimates how many bytes the output buffer needs beside the file meta information, so that it is
+/// allocated once.
 fn buffered(plan: &Plan<'_>) -> usize {
     let short = |piece: &Piece| match *piece {
         Piece::Source(begin, end) if end - begin < LONG => end - begin,
         _ => 0,
     };
-    let kept: u64 = plan.draft.pieces.iter().map(short).sum();
-    let edited = plan.draft.edits.len() * EDIT_BYTES;
-    usize::try_from(kept).unwrap_or(0) + plan.draft.arena.len() + edited
+    let kept: u64 = plan.template.pieces.iter().map(short).sum();
+    let edited = plan.template.edits.len() * EDIT_BYTES;
+    usize::try_from(kept).unwrap_or(0) + plan.template.arena.len() + edited
 }
 
 fn file_meta_bytes(plan: &Plan<'_>, names: &Names, others: usize) -> Vec<u8> {
@@ -183,11 +182,11 @@ impl<'e, 'a> Emitter<'e, 'a> {
 
     fn run(&mut self) -> Result<(), Refusal> {
         let plan = self.plan;
-        for piece in &plan.draft.pieces {
+        for piece in &plan.template.pieces {
             match *piece {
                 Piece::Source(begin, end) => self.source(begin, end)?,
                 Piece::Arena(begin, end) => {
-                    let bytes = range(&plan.draft.arena, begin, end)?;
+                    let bytes = range(&plan.template.arena, begin, end)?;
                     self.out.extend_from_slice(bytes);
                 }
                 Piece::Open(order) => {
@@ -196,7 +195,7 @@ impl<'e, 'a> Emitter<'e, 'a> {
                 }
                 Piece::Close => self.close()?,
                 Piece::Edit(at) => {
-                    let edit = plan.draft.edits.get(at as usize).ok_or_else(broken)?;
+                    let edit = plan.template.edits.get(at as usize).ok_or_else(broken)?;
                     self.edit(edit)?;
                 }
             }
@@ -246,7 +245,7 @@ impl<'e, 'a> Emitter<'e, 'a> {
             let want = usize::try_from(step).map_err(|_| broken())?;
             let bytes = file
                 .exact(at, want)
-                .map_err(|failed: Failed| Fault::input(failed, at))?;
+                .map_err(|failed: ReadError| Fault::input(failed, at))?;
             self.out.extend_from_slice(bytes);
             at += step;
         }
@@ -283,7 +282,7 @@ impl<'e, 'a> Emitter<'e, 'a> {
             Value::Uids(at) => self.list(at, Self::uid_name)?,
             Value::Accessions(at) => self.list(at, Self::accession_name)?,
             Value::Dates(at) => {
-                let originals = range(&plan.draft.originals, at.start, at.end)?;
+                let originals = range(&plan.template.originals, at.start, at.end)?;
                 self.dates(originals, edit.vr);
             }
         }
@@ -304,7 +303,7 @@ impl<'e, 'a> Emitter<'e, 'a> {
     ) -> Result<(), Refusal> {
         let plan = self.plan;
         let references = plan
-            .draft
+            .template
             .references
             .get(at.start as usize..at.end as usize);
         for (n, reference) in references.ok_or_else(broken)?.iter().enumerate() {
@@ -314,7 +313,7 @@ impl<'e, 'a> Emitter<'e, 'a> {
             match reference {
                 Reference::Empty => {}
                 Reference::Literal(at) => {
-                    let bytes = range(&plan.draft.originals, at.start, at.end)?;
+                    let bytes = range(&plan.template.originals, at.start, at.end)?;
                     self.value.extend_from_slice(bytes);
                 }
                 Reference::Original(at) => {
@@ -359,7 +358,7 @@ fn range(bytes: &[u8], begin: u32, end: u32) -> Result<&[u8], Refusal> {
     bytes.get(begin as usize..end as usize).ok_or_else(broken)
 }
 
-/// A plan contradicts itself: a bug, and no reason to panic over somebody's object.
+/// The refusal for a plan that contradicts itself, which is a bug in this crate.
 fn broken() -> Refusal {
     Refusal::new(
         Category::StorageError,
@@ -367,27 +366,26 @@ fn broken() -> Refusal {
     )
 }
 
-/// Names come from a store that may be the caller's own: they are held against what their elements
-/// can hold.
+/// Checks that the pseudonyms fit their elements: the lookup store may be the caller's own.
 fn check_names(plan: &Plan<'_>, names: &Names) -> Result<(), Refusal> {
     let wanted = plan.wanted();
     let problem = if names.uids.len() != wanted.uids.len()
         || names.accessions.len() != wanted.accessions.len()
     {
-        "the store gave another number of pseudonyms than were asked for"
+        "the lookup store returned the wrong number of pseudonyms"
     } else if [&names.study, &names.series, &names.instance]
         .into_iter()
         .chain(&names.uids)
         .any(|name| !uid::is_well_formed(name.as_bytes()))
     {
-        "the store gave a pseudonym that is no UID"
+        "the lookup store returned a pseudonym that is not a UID"
     } else if names
         .accessions
         .iter()
         .chain([&names.patient])
         .any(|name| name.is_empty() || name.len() > 64 || !method::is_plain(name))
     {
-        "the store gave a pseudonym that is no plain text of 1 to 64 characters"
+        "the lookup store returned a pseudonym that is not plain text of 1 to 64 characters"
     } else {
         return Ok(());
     };

@@ -4,7 +4,7 @@ use std::fs::File;
 
 use crate::read::scratch::Scratch;
 
-/// Where the pieces of a draft are read from.
+/// Where the pieces of a template are read from.
 pub(crate) enum Body<'a> {
     Bytes(&'a [u8]),
     File(&'a File, u64),

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use crate::deid::body::Body;
 pub use crate::deid::output_path::OutputPath;
-use crate::read::input::{Failed, read_at};
+use crate::read::input::{ReadError, read_at};
 use crate::read::scratch::Scratch;
 
 /// A part of an output.
@@ -202,8 +202,8 @@ fn copy(
             return Err(io::ErrorKind::UnexpectedEof.into());
         };
         read_at(file, into, offset).map_err(|failed| match failed {
-            Failed::Ends => io::ErrorKind::UnexpectedEof,
-            Failed::Io(kind) => kind,
+            ReadError::UnexpectedEnd => io::ErrorKind::UnexpectedEof,
+            ReadError::Io(kind) => kind,
         })?;
         out.write_all(into)?;
         offset += want as u64;

@@ -1,9 +1,10 @@
-//! What every output says of itself: (0012,0062) to (0012,0064) and the private block of group 0013.
+//! How every output says that it is de-identified (PS3.15 section E.1.1): (0012,0062) to
+//! (0012,0064) and the private block of group 0013.
 
 use dicom_core::Tag;
 
-use crate::deid::draft::{Draft, Edit, Value};
 use crate::deid::policy::Policy;
+use crate::deid::template::{Edit, Template, Value};
 use crate::read::dictionary::Vr;
 use crate::read::scan::Encoding;
 use crate::refusal::{Category, Refusal};
@@ -32,8 +33,8 @@ pub(crate) const INSERTED: [Tag; 8] = [
     PROJECT,
 ];
 
-/// True for elements of the root that give way to ours: what we write, and the rest of our private
-/// block, which would come under our creator otherwise.
+/// Returns true for elements of the root that our own replace: those we write, and the rest of our
+/// private block, which would otherwise be read under our private creator (PS3.5 section 7.8.1).
 #[inline]
 pub(crate) fn gives_way(tag: Tag) -> bool {
     match tag.0 {
@@ -52,7 +53,7 @@ pub(crate) fn is_plain(text: &str) -> bool {
     })
 }
 
-/// Holds the policy's own texts against what their elements can hold.
+/// Checks that the policy's texts fit their elements.
 pub(crate) fn check(policy: &Policy) -> Result<(), Refusal> {
     let method = policy.rules.method();
     let short = |text: &str, most: usize| is_plain(text) && text.len() <= most;
@@ -60,7 +61,7 @@ pub(crate) fn check(policy: &Policy) -> Result<(), Refusal> {
         .codes
         .iter()
         .all(|(value, meaning)| short(value, 16) && short(meaning, 64));
-    // V17 writes project names of more than 16 characters into its SH; we let them pass.
+    // V17 writes project names of more than 16 characters into an SH element, so we accept them.
     if short(&policy.site_id, 64)
         && short(&policy.project_name, 64)
         && short(&method.text, 64)
@@ -74,22 +75,22 @@ pub(crate) fn check(policy: &Policy) -> Result<(), Refusal> {
 
 /// Appends one of [`INSERTED`].
 pub(crate) fn insert(
-    draft: &mut Draft,
+    template: &mut Template,
     policy: &Policy,
     encoding: Encoding,
     tag: Tag,
 ) -> Option<()> {
-    let mut text = |vr, text: &str| draft.element(encoding, tag, vr, text.as_bytes());
+    let mut text = |vr, text: &str| template.element(encoding, tag, vr, text.as_bytes());
     match tag {
         IDENTITY_REMOVED => text(Vr::CS, "YES"),
         METHOD => text(Vr::LO, &policy.rules.method().text),
         CREATOR => text(Vr::LO, PRIVATE_CREATOR),
         SITE => text(Vr::SH, &policy.site_id),
         PROJECT => text(Vr::SH, &policy.project_name),
-        METHOD_CODES => codes(draft, policy, encoding),
+        METHOD_CODES => codes(template, policy, encoding),
         _ => {
             let vr = if tag == PATIENT_NAME { Vr::PN } else { Vr::LO };
-            draft.edit(Edit {
+            template.edit(Edit {
                 tag,
                 vr,
                 encoding,
@@ -101,7 +102,7 @@ pub(crate) fn insert(
 }
 
 /// Appends De-identification Method Code Sequence, if the rules claim any code.
-fn codes(draft: &mut Draft, policy: &Policy, encoding: Encoding) -> Option<()> {
+fn codes(template: &mut Template, policy: &Policy, encoding: Encoding) -> Option<()> {
     let codes = &policy.rules.method().codes;
     if codes.is_empty() {
         return Some(());
@@ -116,11 +117,11 @@ fn codes(draft: &mut Draft, policy: &Policy, encoding: Encoding) -> Option<()> {
             (0x0104, Vr::LO, &**meaning),
         ] {
             let tag = Tag(0x0008, element);
-            crate::deid::draft::put_element(&mut item, encoding, tag, vr, text.as_bytes())?;
+            crate::deid::template::put_element(&mut item, encoding, tag, vr, text.as_bytes())?;
         }
         items.extend_from_slice(&encoding.put_tag(crate::read::scan::ITEM));
         items.extend_from_slice(&encoding.put_u32(u32::try_from(item.len()).ok()?));
         items.extend_from_slice(&item);
     }
-    draft.element(encoding, METHOD_CODES, Vr::SQ, &items)
+    template.element(encoding, METHOD_CODES, Vr::SQ, &items)
 }

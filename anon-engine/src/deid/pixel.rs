@@ -1,4 +1,4 @@
-//! What an object says about identifying text in its pixels (PS3.3 section C.7.6.1.1).
+//! Finds out whether the pixels of an object show identifying text (PS3.3 section C.7.6.1.1).
 
 use crate::read::uid::trim;
 
@@ -9,7 +9,7 @@ pub(crate) enum BurnedInText {
     NotSaid,
     /// The object says so, or is a screen save.
     Shown,
-    /// A kind of object that often has it, and that does not say.
+    /// The SOP class often has it, and the object does not say.
     Unknown,
 }
 

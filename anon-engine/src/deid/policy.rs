@@ -1,4 +1,4 @@
-//! [`Policy`]: everything that decides what becomes of an object, but for the pseudonyms.
+//! [`Policy`]: everything that decides how an object is de-identified, except its pseudonyms.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::limits::Limits;
 
 pub use anon_model::settings::{BurnedIn, MissingPatientId, PatientKey};
 
-/// The SOP classes a project takes.
+/// The SOP classes that a project accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum StorageClasses {
@@ -52,7 +52,7 @@ impl fmt::Debug for Dates {
     }
 }
 
-/// Everything that decides what becomes of an object, but for the pseudonyms.
+/// Everything that decides how an object is de-identified, except its pseudonyms.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Policy {
@@ -70,7 +70,7 @@ pub struct Policy {
     pub patient_key: PatientKey,
     /// What is done when a known study arrives under another patient.
     pub study_conflict: StudyConflict,
-    /// The SOP classes taken.
+    /// The accepted SOP classes.
     pub storage_classes: StorageClasses,
     /// How dates move.
     pub dates: Dates,
@@ -80,7 +80,7 @@ pub struct Policy {
 
 impl Policy {
     /// A policy with these rules and the defaults of every other field; every storage class is
-    /// taken.
+    /// accepted.
     pub fn new(
         rules: Arc<dyn Rules>,
         site_id: impl Into<String>,
@@ -100,49 +100,49 @@ impl Policy {
         }
     }
 
-    /// The same with another answer to burned-in text.
+    /// Sets what is done with burned-in text.
     #[must_use]
     pub fn with_burned_in(mut self, burned_in: BurnedIn) -> Self {
         self.burned_in = burned_in;
         self
     }
 
-    /// The same with another answer to a missing patient id.
+    /// Sets what is done with an object that names no patient.
     #[must_use]
     pub fn with_missing_patient_id(mut self, missing: MissingPatientId) -> Self {
         self.missing_patient_id = missing;
         self
     }
 
-    /// The same with another patient key.
+    /// Sets what tells patients apart.
     #[must_use]
     pub fn with_patient_key(mut self, key: PatientKey) -> Self {
         self.patient_key = key;
         self
     }
 
-    /// The same with another answer to a study under two patients.
+    /// Sets what is done when a known study arrives under another patient.
     #[must_use]
     pub fn with_study_conflict(mut self, conflict: StudyConflict) -> Self {
         self.study_conflict = conflict;
         self
     }
 
-    /// The same with other storage classes.
+    /// Sets the accepted SOP classes.
     #[must_use]
     pub fn with_storage_classes(mut self, classes: StorageClasses) -> Self {
         self.storage_classes = classes;
         self
     }
 
-    /// The same with another way to move dates.
+    /// Sets how dates move.
     #[must_use]
     pub fn with_dates(mut self, dates: Dates) -> Self {
         self.dates = dates;
         self
     }
 
-    /// The same with other limits.
+    /// Sets the limits on hostile input.
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;

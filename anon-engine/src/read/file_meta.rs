@@ -41,21 +41,21 @@ const MEDIA_STORAGE_SOP_INSTANCE: Tag = Tag(0x0002, 0x0003);
 const TRANSFER_SYNTAX: Tag = Tag(0x0002, 0x0010);
 const PREAMBLE: usize = 128;
 const MAGIC: &[u8] = b"DICM";
-/// A UI value has at most 64 characters (PS3.5 section 9.1); more are read so that spaces do not
-/// matter.
+/// A UI value has at most 64 characters (PS3.5 section 9.1); longer ones are read too,
+/// because some writers pad with spaces.
 const MAX_UID: u32 = 128;
 
-/// What the outside of a data set says about it.
+/// Where a data set begins in its source, and in which transfer syntax.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Outside {
+pub(crate) struct DataSetStart {
     /// Where the data set begins.
     pub(crate) begin: u64,
-    pub(crate) syntax: Syntax,
+    pub(crate) syntax: TransferSyntax,
 }
 
 /// A transfer syntax, as far as the shape of a data set depends on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Syntax {
+pub(crate) struct TransferSyntax {
     pub(crate) uid: String,
     pub(crate) encoding: Encoding,
     pub(crate) deflated: bool,
@@ -63,12 +63,12 @@ pub(crate) struct Syntax {
     pub(crate) guessed: bool,
 }
 
-impl Syntax {
+impl TransferSyntax {
     /// The transfer syntax of this UID. Encapsulated and unknown ones have the headers of explicit
     /// little endian (PS3.5 section A.4).
     pub(crate) fn named(uid: &str) -> Result<Self, Refusal> {
         if !uid::is_well_formed(uid.as_bytes()) {
-            let reason = "the transfer syntax is no UID";
+            let reason = "the transfer syntax is not a UID";
             return Err(Refusal::new(Category::DicomReadError, reason));
         }
         let encoding = match uid {
@@ -104,7 +104,7 @@ impl Syntax {
             || matches!(self.uid.as_str(), EXPLICIT_LE | DEFLATED_LE)
     }
 
-    /// The transfer syntax that is true of a data set found in another encoding than promised.
+    /// The transfer syntax of a data set whose encoding is not the one it was declared with.
     ///
     /// The two uncompressed little endian ones are told apart by the bytes. A private one may be
     /// implicit, and keeps its name. Anything else has no true name.
@@ -123,7 +123,7 @@ impl Syntax {
 
 /// Finds the data set in a file of PS3.10, also where the preamble or the file meta information is
 /// missing.
-pub(crate) fn find<I: Input>(input: &mut I, limits: &Limits) -> Result<Outside, Refusal> {
+pub(crate) fn find<I: Input>(input: &mut I, limits: &Limits) -> Result<DataSetStart, Refusal> {
     let head = input
         .window(0, PREAMBLE + 16)
         .map_err(|failed| Fault::input(failed, 0))?;
@@ -159,7 +159,7 @@ fn foreign(reason: &str) -> Refusal {
 /// The encoding of bytes that look like the first element of group 2 or 8.
 fn guess(bytes: &[u8]) -> Option<Encoding> {
     let &[g0, g1, e0, e1, v0, v1, l0, l1] = bytes.first_chunk::<8>()?;
-    let letters = Vr::of([v0, v1]).form().is_some();
+    let letters = Vr::of([v0, v1]).length_form().is_some();
     match [g0, g1] {
         [2 | 8, 0] if letters => Some(Encoding::ExplicitLe),
         [0, 8] if letters => Some(Encoding::ExplicitBe),
@@ -173,7 +173,7 @@ fn guess(bytes: &[u8]) -> Option<Encoding> {
 
 /// Reads group 2 from `begin` on, element by element: its group length is often wrong and never
 /// needed.
-fn read<I: Input>(input: &mut I, begin: u64, limits: &Limits) -> Result<Outside, Refusal> {
+fn read<I: Input>(input: &mut I, begin: u64, limits: &Limits) -> Result<DataSetStart, Refusal> {
     let end = input.len();
     let mut at = begin;
     let mut named = None;
@@ -212,17 +212,17 @@ fn read<I: Input>(input: &mut I, begin: u64, limits: &Limits) -> Result<Outside,
         at = header.end();
     }
     let syntax = match named.filter(|uid| !uid.is_empty()) {
-        Some(uid) => Syntax::named(&uid)?,
+        Some(uid) => TransferSyntax::named(&uid)?,
         None => guess_at(input, at)?,
     };
-    Ok(Outside { begin: at, syntax })
+    Ok(DataSetStart { begin: at, syntax })
 }
 
-fn guess_at<I: Input>(input: &mut I, at: u64) -> Result<Syntax, Refusal> {
+fn guess_at<I: Input>(input: &mut I, at: u64) -> Result<TransferSyntax, Refusal> {
     let window = input
         .window(at, 12)
         .map_err(|failed| Fault::input(failed, at))?;
-    guess(window).map(Syntax::guessed).ok_or_else(|| {
+    guess(window).map(TransferSyntax::guessed).ok_or_else(|| {
         let reason = "there is no transfer syntax and no data set that shows one";
         Refusal::new(Category::DicomReadError, reason)
     })

@@ -13,7 +13,7 @@ use crate::refusal::{Category, Refusal};
 
 const STEP: usize = 64 << 10;
 const GZIP_TRAILER: u64 = 8;
-/// Below this a ratio says nothing.
+/// The ratio is checked only beyond this length.
 const RATIO_COUNTS_FROM: u64 = 1 << 20;
 
 /// An inflated data set.
@@ -94,8 +94,8 @@ fn within_limits(engine: &Decompress, limits: &Limits) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// One NUL makes the stream even (PS3.5 section A.5); zeros tell nothing, anything else may be an
-/// object of its own. Some writers leave the end of a gzip file behind: four bytes of CRC, four of
+/// One NUL makes the stream even (PS3.5 section A.5); more zeros are accepted; anything
+/// else could be another object. Some writers append a gzip trailer: four bytes of CRC, four of
 /// the inflated length (RFC 1952).
 fn nothing_follows<I: Input>(input: &mut I, mut at: u64, inflated: u64) -> Result<(), Refusal> {
     let end = input.len();

@@ -5,17 +5,17 @@ use std::io;
 
 use crate::platform;
 
-/// Most header bytes that one look asks for.
+/// The most header bytes that are read at once.
 const LARGE_WINDOW: usize = 64 << 10;
-/// Read after a jump over a bulk value: what follows is short as a rule.
+/// Bytes read after a jump over a bulk value: the elements that follow are usually short.
 const SMALL_WINDOW: usize = 4 << 10;
 
-/// Why bytes could not be had.
+/// Why bytes cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Failed {
-    /// The source ends before them.
-    Ends,
-    /// The system says so.
+pub(crate) enum ReadError {
+    /// The source ends first.
+    UnexpectedEnd,
+    /// The system reports an error.
     Io(io::ErrorKind),
 }
 
@@ -25,12 +25,14 @@ pub(crate) trait Input {
     fn len(&self) -> u64;
 
     /// The bytes from `at` on: `want` of them, or fewer if the source ends before.
-    fn window(&mut self, at: u64, want: usize) -> Result<&[u8], Failed>;
+    fn window(&mut self, at: u64, want: usize) -> Result<&[u8], ReadError>;
 
     /// Exactly `want` bytes from `at` on.
     #[inline]
-    fn exact(&mut self, at: u64, want: usize) -> Result<&[u8], Failed> {
-        self.window(at, want)?.get(..want).ok_or(Failed::Ends)
+    fn exact(&mut self, at: u64, want: usize) -> Result<&[u8], ReadError> {
+        self.window(at, want)?
+            .get(..want)
+            .ok_or(ReadError::UnexpectedEnd)
     }
 }
 
@@ -44,15 +46,15 @@ impl Input for Memory<'_> {
     }
 
     #[inline]
-    fn window(&mut self, at: u64, _want: usize) -> Result<&[u8], Failed> {
+    fn window(&mut self, at: u64, _want: usize) -> Result<&[u8], ReadError> {
         usize::try_from(at)
             .ok()
             .and_then(|at| self.0.get(at..))
-            .ok_or(Failed::Ends)
+            .ok_or(ReadError::UnexpectedEnd)
     }
 }
 
-/// A file seen through a window that moves with the reading.
+/// A file, read through a window that moves forward.
 #[derive(Debug)]
 pub(crate) struct Windowed<'a> {
     file: &'a File,
@@ -74,8 +76,8 @@ impl<'a> Windowed<'a> {
         }
     }
 
-    fn fill(&mut self, at: u64, want: usize) -> Result<(), Failed> {
-        let left = self.len.checked_sub(at).ok_or(Failed::Ends)?;
+    fn fill(&mut self, at: u64, want: usize) -> Result<(), ReadError> {
+        let left = self.len.checked_sub(at).ok_or(ReadError::UnexpectedEnd)?;
         let follows = at == 0 || at <= self.begin + self.held.len() as u64;
         let size = if follows {
             self.next_window
@@ -98,8 +100,8 @@ impl Input for Windowed<'_> {
         self.len
     }
 
-    fn window(&mut self, at: u64, want: usize) -> Result<&[u8], Failed> {
-        let left = self.len.checked_sub(at).ok_or(Failed::Ends)?;
+    fn window(&mut self, at: u64, want: usize) -> Result<&[u8], ReadError> {
+        let left = self.len.checked_sub(at).ok_or(ReadError::UnexpectedEnd)?;
         let need = want.min(usize::try_from(left).unwrap_or(usize::MAX));
         let held = at
             .checked_sub(self.begin)
@@ -116,17 +118,17 @@ impl Input for Windowed<'_> {
             self.fill(at, need)?;
             0
         };
-        self.held.get(skip..).ok_or(Failed::Ends)
+        self.held.get(skip..).ok_or(ReadError::UnexpectedEnd)
     }
 }
 
 /// Fills `into` with the bytes of a file from `at` on, without moving its cursor where the system
 /// allows that.
-pub(crate) fn read_at(file: &File, into: &mut [u8], at: u64) -> Result<(), Failed> {
+pub(crate) fn read_at(file: &File, into: &mut [u8], at: u64) -> Result<(), ReadError> {
     let read = platform::read_exact_at(file, into, at);
     read.map_err(|error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => Failed::Ends,
-        kind => Failed::Io(kind),
+        io::ErrorKind::UnexpectedEof => ReadError::UnexpectedEnd,
+        kind => ReadError::Io(kind),
     })
 }
 
@@ -157,15 +159,15 @@ mod tests {
             );
         }
         assert_eq!(windowed.window(199_995, 12).unwrap().len(), 5);
-        assert_eq!(windowed.exact(199_995, 12), Err(Failed::Ends));
-        assert_eq!(windowed.window(200_001, 1), Err(Failed::Ends));
+        assert_eq!(windowed.exact(199_995, 12), Err(ReadError::UnexpectedEnd));
+        assert_eq!(windowed.window(200_001, 1), Err(ReadError::UnexpectedEnd));
     }
 
     #[test]
     fn a_file_that_shrank_is_an_error() {
         let file = tempfile::tempfile().unwrap();
         let mut windowed = Windowed::new(&file, 1_000);
-        assert_eq!(windowed.window(0, 12), Err(Failed::Ends));
-        assert_eq!(windowed.window(0, 12), Err(Failed::Ends));
+        assert_eq!(windowed.window(0, 12), Err(ReadError::UnexpectedEnd));
+        assert_eq!(windowed.window(0, 12), Err(ReadError::UnexpectedEnd));
     }
 }

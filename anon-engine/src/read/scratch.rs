@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::platform;
 
-/// A file that only its owner can open and that goes when it is dropped.
+/// A file that only its owner can open, removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     file: File,
@@ -26,8 +26,8 @@ impl Scratch {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
                 Ok(file) => {
-                    // Where the system allows it the name goes at once, so that a crash leaves
-                    // nothing behind.
+                    // Removed at once where the system allows it, so that a crash leaves nothing
+                    // behind.
                     let path = std::fs::remove_file(&path).is_err().then_some(path);
                     return Ok(Self { file, path, len: 0 });
                 }

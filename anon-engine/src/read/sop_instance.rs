@@ -1,23 +1,23 @@
-//! [`sop_instance`]: which instance an object is, whatever else is wrong with it.
+//! [`sop_instance`]: finds the SOP Instance UID, also in an object that cannot be planned.
 
 use anon_model::Phi;
 use dicom_core::Tag;
 
 use crate::limits::Limits;
-use crate::read::file_meta::{self, Outside, Syntax};
+use crate::read::file_meta::{self, DataSetStart, TransferSyntax};
 use crate::read::inflate::{self, Inflated};
 use crate::read::input::{Input, Memory, Windowed};
 use crate::read::scan::{Header, Token, Walk};
-use crate::read::source::{Data, Form, Source};
+use crate::read::source::{Data, Source, SourceFormat};
 use crate::read::uid;
 use crate::refusal::Refusal;
 
 const SOP_INSTANCE: Tag = Tag(0x0008, 0x0018);
 
-/// The SOP Instance UID (0008,0018) of a data set, padding removed; none if it cannot be found. What
-/// stands behind it is not read, unless the data set is deflated.
+/// The SOP Instance UID (0008,0018) of a data set, padding removed; `None` if it cannot be found.
+/// The elements behind it are not read, unless the data set is deflated.
 pub(crate) fn sop_instance(source: Source<'_>, limits: &Limits) -> Option<Phi<String>> {
-    // Why there is none is told where the object is planned.
+    // Planning the object reports why it cannot be read.
     let found = match source.data {
         Data::Bytes(bytes) => of_input(Memory(bytes), source, limits),
         Data::File { file, len } => of_input(Windowed::new(file, len), source, limits),
@@ -30,11 +30,11 @@ fn of_input<I: Input>(
     source: Source<'_>,
     limits: &Limits,
 ) -> Result<Option<Phi<String>>, Refusal> {
-    let Outside { begin, syntax } = match source.form {
-        Form::Part10 => file_meta::find(&mut input, limits)?,
-        Form::DataSet { transfer_syntax } => Outside {
+    let DataSetStart { begin, syntax } = match source.format {
+        SourceFormat::Part10 => file_meta::find(&mut input, limits)?,
+        SourceFormat::DataSet { transfer_syntax } => DataSetStart {
             begin: 0,
-            syntax: Syntax::named(transfer_syntax)?,
+            syntax: TransferSyntax::named(transfer_syntax)?,
         },
     };
     if !syntax.deflated {
@@ -52,11 +52,11 @@ fn of_input<I: Input>(
 fn walk<I: Input>(
     input: I,
     begin: u64,
-    syntax: &Syntax,
+    syntax: &TransferSyntax,
     limits: &Limits,
 ) -> Result<Option<Phi<String>>, Refusal> {
     let mut walk = Walk::new(input, begin, syntax.encoding, limits);
-    walk.settle()?;
+    walk.detect_encoding()?;
     // Elements stand in ascending order (PS3.5 section 7.1).
     let mut header = Header::NONE;
     while walk.next(&mut header)? == Token::Element {

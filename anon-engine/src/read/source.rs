@@ -3,10 +3,10 @@
 use std::fs::File;
 use std::path::Path;
 
-/// What the bytes of a source are.
+/// The format of the bytes of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the two forms of PS3.10 and PS3.7")]
-pub enum Form<'t> {
+pub enum SourceFormat<'t> {
     /// A file of PS3.10. A missing preamble or file meta is detected.
     Part10,
     /// A data set alone, as C-STORE brings it.
@@ -26,7 +26,7 @@ pub(crate) enum Data<'a> {
 #[derive(Clone, Copy)]
 pub struct Source<'a> {
     pub(crate) data: Data<'a>,
-    pub(crate) form: Form<'a>,
+    pub(crate) format: SourceFormat<'a>,
     pub(crate) scratch: Option<&'a Path>,
 }
 
@@ -35,7 +35,7 @@ impl<'a> Source<'a> {
     pub fn part10(bytes: &'a [u8]) -> Self {
         Self {
             data: Data::Bytes(bytes),
-            form: Form::Part10,
+            format: SourceFormat::Part10,
             scratch: None,
         }
     }
@@ -52,15 +52,15 @@ impl<'a> Source<'a> {
     pub fn file(file: &'a File, len: u64) -> Self {
         Self {
             data: Data::File { file, len },
-            form: Form::Part10,
+            format: SourceFormat::Part10,
             scratch: None,
         }
     }
 
-    /// The same bytes, taken as a data set in this transfer syntax.
+    /// Reads the bytes as a data set in this transfer syntax.
     #[must_use]
     pub fn as_data_set(mut self, transfer_syntax: &'a str) -> Self {
-        self.form = Form::DataSet { transfer_syntax };
+        self.format = SourceFormat::DataSet { transfer_syntax };
         self
     }
 
@@ -84,7 +84,7 @@ impl std::fmt::Debug for Source<'_> {
         f.debug_struct("Source")
             .field("kind", &kind)
             .field("len", &len)
-            .field("form", &self.form)
+            .field("format", &self.format)
             .finish_non_exhaustive()
     }
 }

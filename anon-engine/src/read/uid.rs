@@ -1,6 +1,6 @@
-//! UIDs: which are of the standard, and what is none (PS3.5 section 9).
+//! UIDs: well-formed ones, and those of the standard (PS3.5 section 9).
 
-/// Under this root stand the UIDs of the standard itself, which name no one.
+/// The root of the standard's own UIDs, which identify nobody (PS3.6 annex A).
 const STANDARD_ROOT: &[u8] = b"1.2.840.10008";
 
 /// Most characters of a UID (PS3.5 section 9.1).
@@ -8,7 +8,7 @@ const MAX_LENGTH: usize = 64;
 
 /// True for 1 to 64 digits and dots that begin and end with a digit.
 ///
-/// Leading zeros of a component are let pass: they are wrong, and common.
+/// Accepts leading zeros in a component, which PS3.5 section 9.1 forbids and many files have.
 ///
 /// # Examples
 /// ```
@@ -26,7 +26,7 @@ pub fn is_well_formed(uid: &[u8]) -> bool {
             .fold(true, |is, b| is & matches!(b, b'0'..=b'9' | b'.'))
 }
 
-/// True for a well-formed UID under 1.2.840.10008: those of the standard, which always pass.
+/// True for a well-formed UID under 1.2.840.10008: the UIDs of the standard, which are always kept.
 ///
 /// # Examples
 /// ```

@@ -1,4 +1,4 @@
-//! [`Claims`]: one copy of a SOP instance is on its way at a time.
+//! [`Claims`]: one copy of a SOP instance is processed at a time.
 //!
 //! ```text
 //!            claim            stage             receipt
@@ -7,16 +7,16 @@
 //!              │  turn (short)  │  (a group long)  └──► from the start: duplicate, conflict, or new
 //! ```
 //!
-//! While the first is being worked on, the second waits and keeps its turn: should the first be
-//! refused, the second takes its place in the order, and numbers do not hang on timing. Once the
-//! first is staged only a failing disk can stop it, and the second lets the others pass.
+//! While the first is being worked on, the second waits and keeps its turn: if the first is
+//! refused, the second takes its place, and the numbers given out do not depend on timing. Once the
+//! first is staged, only a failing disk can stop it, so the second lets others go first.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::run::intake::{Intake, Job, Patience};
+use crate::run::intake::{IfBusy, Intake, Job};
 
-/// The SOP instances on their way.
+/// The SOP instances that are being processed.
 pub(crate) struct Claims {
     held: Mutex<HashMap<Arc<str>, Holder>>,
     changed: Condvar,
@@ -26,12 +26,12 @@ pub(crate) struct Claims {
 #[derive(Default)]
 struct Holder {
     staged: bool,
-    /// Threads that wait for a change. Waking nobody would be a system call each time.
+    /// Threads that wait for a change. Notifying none is skipped: it is a system call.
     waiting: usize,
     parked: Vec<Job>,
 }
 
-/// The right to work on one SOP instance. Dropping it lets the next copy start.
+/// The right to process one SOP instance. Dropping it lets the next copy start.
 pub(crate) struct Claim {
     uid: Arc<str>,
     claims: Arc<Claims>,
@@ -46,8 +46,9 @@ impl Claims {
         }
     }
 
-    /// The right to work on an instance; none if the object has to be [`park`](Claims::park)ed.
-    pub(crate) fn claim(self: &Arc<Self>, uid: &str, patience: Patience) -> Option<Claim> {
+    /// Waits for the right to process an instance; `None` if the object must be
+    /// [`park`](Claims::park)ed.
+    pub(crate) fn claim(self: &Arc<Self>, uid: &str, if_busy: IfBusy) -> Option<Claim> {
         let mut held = self.held();
         loop {
             match held.get_mut(uid) {
@@ -59,9 +60,9 @@ impl Claims {
                         claims: Arc::clone(self),
                     });
                 }
-                Some(holder) if holder.staged && patience == Patience::Park => return None,
+                Some(holder) if holder.staged && if_busy == IfBusy::Park => return None,
                 Some(holder) => {
-                    // Every change wakes all that wait: who still has to counts again.
+                    // Every change wakes all waiting threads; those that wait on are counted again.
                     holder.waiting += 1;
                     let woken = self.changed.wait(held);
                     held = woken.unwrap_or_else(PoisonError::into_inner);

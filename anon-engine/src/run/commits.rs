@@ -16,11 +16,11 @@ use crate::run::schedule::{InFlight, Schedule};
 pub(crate) struct Ready {
     pub(crate) staged: Staged,
     pub(crate) instance: NewInstance,
-    pub(crate) rest: Rest,
+    pub(crate) pending: Pending,
 }
 
 /// What is left of an object once its files and its record are on their way.
-pub(crate) struct Rest {
+pub(crate) struct Pending {
     /// What it asked of the lookups, but for the UIDs that its record has.
     pub(crate) wanted: Wanted,
     pub(crate) receipt: Receipt,

@@ -16,7 +16,7 @@ use anon_model::{BackendError, Group, NewInstance, Remedy, Wanted};
 
 use crate::error::{Error, StoreError};
 use crate::keep::store::Staged;
-use crate::run::commits::{Ready, Rest};
+use crate::run::commits::{Pending, Ready};
 use crate::run::core::Core;
 use crate::run::event::Event;
 
@@ -53,11 +53,11 @@ fn commit(core: &Core, group: Vec<Ready>) {
     let size = group.len();
     let mut instances = Vec::with_capacity(size);
     let mut staged = Vec::with_capacity(size);
-    let mut rests = Vec::with_capacity(size);
+    let mut pending = Vec::with_capacity(size);
     for ready in group {
         instances.push(ready.instance);
         staged.push(ready.staged);
-        rests.push(ready.rest);
+        pending.push(ready.pending);
     }
     let committed = match core.poison() {
         Some(error) => Err(error),
@@ -72,9 +72,9 @@ fn commit(core: &Core, group: Vec<Ready>) {
     match committed {
         Ok(id) => {
             drop(instances);
-            publish(core, id, staged, rests);
+            publish(core, id, staged, pending);
         }
-        Err(error) => give_up(core, &error, instances, staged, rests),
+        Err(error) => give_up(core, &error, instances, staged, pending),
     }
 }
 
@@ -84,28 +84,28 @@ fn give_up(
     error: &Arc<BackendError>,
     instances: Vec<NewInstance>,
     staged: Vec<Staged>,
-    rests: Vec<Rest>,
+    pending: Vec<Pending>,
 ) {
-    tracing::error!(instances = rests.len(), "a commit failed");
+    tracing::error!(instances = pending.len(), "a commit failed");
     for staged in staged {
         if let Err(error) = core.store.discard(staged) {
             core.warn("a temporary file is left behind", &error);
         }
     }
-    for (rest, instance) in rests.into_iter().zip(instances) {
+    for (pending, instance) in pending.into_iter().zip(instances) {
         core.lookups.abandon(&Wanted {
             study: instance.study_uid,
             series: instance.series_uid,
             instance: instance.instance_uid,
-            ..rest.wanted
+            ..pending.wanted
         });
-        drop(rest.claim);
-        rest.reply.send(Err(Error::Commit(Arc::clone(error))));
+        drop(pending.claim);
+        pending.reply.send(Err(Error::Commit(Arc::clone(error))));
     }
 }
 
-fn publish(core: &Core, id: Group, staged: Vec<Staged>, rests: Vec<Rest>) {
-    let size = rests.len();
+fn publish(core: &Core, id: Group, staged: Vec<Staged>, pending: Vec<Pending>) {
+    let size = pending.len();
     let results = catch_unwind(AssertUnwindSafe(|| core.store.publish(staged)));
     let results = match results {
         Ok(results) if results.len() == size => results,
@@ -114,31 +114,31 @@ fn publish(core: &Core, id: Group, staged: Vec<Staged>, rests: Vec<Rest>) {
             let message = "the store broke off while it published a group";
             let error = Arc::new(BackendError::new(Remedy::Stop, message));
             core.poison_with(&error);
-            for rest in rests {
-                rest.reply.send(Err(Error::Poisoned(Arc::clone(&error))));
+            for pending in pending {
+                pending.reply.send(Err(Error::Poisoned(Arc::clone(&error))));
             }
             return;
         }
     };
     let mut failures = Vec::new();
-    for (position, (rest, result)) in rests.into_iter().zip(results).enumerate() {
+    for (position, (pending, result)) in pending.into_iter().zip(results).enumerate() {
         match result {
-            Ok(()) => stored(core, rest),
-            Err(error) => failures.push((position, rest, error)),
+            Ok(()) => stored(core, pending),
+            Err(error) => failures.push((position, pending, error)),
         }
     }
     settle(core, id, size, failures);
 }
 
-fn stored(core: &Core, rest: Rest) {
-    core.clear_entries(&rest.entries);
-    drop(rest.claim);
-    rest.reply.send(Ok(rest.receipt));
+fn stored(core: &Core, pending: Pending) {
+    core.clear_entries(&pending.entries);
+    drop(pending.claim);
+    pending.reply.send(Ok(pending.receipt));
 }
 
 /// Those that failed hear of it when they are out of the index again: before, a second try would be
 /// called a duplicate of what is not there.
-fn settle(core: &Core, id: Group, size: usize, failures: Vec<(usize, Rest, StoreError)>) {
+fn settle(core: &Core, id: Group, size: usize, failures: Vec<(usize, Pending, StoreError)>) {
     let unpublished: Vec<usize> = failures.iter().map(|(position, ..)| *position).collect();
     let settled = caught(|| core.lookups.settle(id, &unpublished)).map_err(Arc::new);
     match &settled {
@@ -160,9 +160,9 @@ fn settle(core: &Core, id: Group, size: usize, failures: Vec<(usize, Rest, Store
         unpublished = unpublished.len(),
         "committed"
     );
-    for (_, rest, error) in failures {
-        drop(rest.claim);
-        rest.reply.send(Err(Error::Store(error)));
+    for (_, pending, error) in failures {
+        drop(pending.claim);
+        pending.reply.send(Err(Error::Store(error)));
     }
 }
 

@@ -28,12 +28,12 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// Why nothing can be trusted to be as the lookup store says, if that is so.
+    /// The failure after which the lookup store cannot be trusted, if there was one.
     pub(crate) fn poison(&self) -> Option<Arc<BackendError>> {
         self.poison.get().cloned()
     }
 
-    /// From here on every object fails. The first reason stays.
+    /// Makes every later object fail. The first error is kept.
     pub(crate) fn poison_with(&self, error: &Arc<BackendError>) {
         if self.poison.set(Arc::clone(error)).is_ok() {
             tracing::error!("the lookup store failed; nothing more is taken");
@@ -45,12 +45,12 @@ impl Core {
         self.tell(&Event::Warning { message, error });
     }
 
-    /// Tells the observer. Its faults are its own.
+    /// Tells the observer. A panic in it is logged and otherwise ignored.
     pub(crate) fn tell(&self, event: &Event<'_>) {
         guarded("an observer", || self.observer.on_event(event));
     }
 
-    /// The instance of these entries is stored.
+    /// Removes the quarantine entries of an instance that is now stored.
     pub(crate) fn clear_entries(&self, entries: &[EntryId]) {
         for entry in entries {
             if let Err(error) = self.quarantine.clear(entry) {
@@ -63,7 +63,7 @@ impl Core {
     }
 }
 
-/// Runs `call`; a panic in it is no more than a message.
+/// Runs `call`, and logs a panic in it.
 fn guarded(what: &'static str, call: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(call)).is_err() {
         tracing::error!("{what} panicked");

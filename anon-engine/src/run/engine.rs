@@ -262,7 +262,7 @@ impl Engine {
         }
     }
 
-    /// Says that more is to come: groups fill up until what this returns is dropped.
+    /// Lets groups fill up until the result is dropped: more objects are coming.
     pub(crate) fn bulk(&self) -> Bulk {
         self.core.commits.schedule.bulk()
     }
@@ -286,7 +286,7 @@ impl Engine {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the threads; false if one is left to itself.
+    /// Ends the threads; false if one is still running.
     fn end(&self, deadline: Option<Instant>) -> bool {
         let sent_away = self.core.intake.shut();
         if sent_away > 0 {
@@ -305,7 +305,7 @@ impl Engine {
         if !self.alive.wait(deadline) {
             return false;
         }
-        // All have left their last lines: this takes no time. Their panics are caught inside.
+        // All threads have finished, so joining does not wait. Their panics are caught inside.
         for thread in threads {
             drop(thread.join());
         }
@@ -317,7 +317,7 @@ impl Drop for Engine {
     fn drop(&mut self) {
         let deadline = Instant::now() + DROP_PATIENCE;
         if !self.end(Some(deadline)) {
-            tracing::info!("the engine's last threads end by themselves");
+            tracing::info!("the engine is dropped; its last threads are still running");
         }
     }
 }

@@ -57,11 +57,11 @@ pub struct Progress {
 /// Listens to events. Called from the engine's own threads: it must return soon, and must not call
 /// a blocking method of the engine.
 pub trait Observer: Send + Sync + fmt::Debug {
-    /// Something happened.
+    /// Handles one event.
     fn on_event(&self, event: &Event<'_>);
 }
 
-/// Listens to nothing.
+/// Ignores all events.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoObserver;
 

@@ -138,10 +138,9 @@ pub fn import(
         };
         import.summary.found += 1;
         import.take(engine, item, &sender);
-        // As many are on their way as the intake holds: what is answered is told before more is
-        // asked for.
+        // Reports what is done before taking more: the intake bounds the objects in flight.
         while let Ok(done) = receiver.try_recv() {
-            import.tell(done);
+            import.report(done);
         }
     }
     drop((bulk, sender));
@@ -174,7 +173,7 @@ impl Import<'_> {
                     bytes_out: 0,
                     warnings: crate::Warnings::default(),
                 };
-                self.tell(Done {
+                self.report(Done {
                     number,
                     origin: Some(origin),
                     result: Ok(receipt),
@@ -191,7 +190,7 @@ impl Import<'_> {
                     None => io::Error::new(kind, reason),
                 };
                 let result = Err(Error::Source(error));
-                self.tell(Done {
+                self.report(Done {
                     number,
                     origin: Some(origin),
                     result,
@@ -200,7 +199,7 @@ impl Import<'_> {
         }
     }
 
-    fn tell(&mut self, done: Done) {
+    fn report(&mut self, done: Done) {
         let Done {
             number,
             origin,
@@ -219,13 +218,13 @@ impl Import<'_> {
         }));
         match result {
             Ok(_) => self.failures_in_a_row = 0,
-            Err(error) => self.judge(error),
+            Err(error) => self.note_failure(error),
         }
     }
 
-    /// Ends the import if there is no hope.
-    fn judge(&mut self, error: Error) {
-        // A full quarantine is one failure each for those that belong there, and none for others.
+    /// Ends the import after a failure that will repeat.
+    fn note_failure(&mut self, error: Error) {
+        // A full quarantine fails only the objects that belong there.
         if error.is_of_source() || matches!(error, Error::Quarantine(QuarantineError::Full)) {
             return;
         }
@@ -240,7 +239,7 @@ impl Import<'_> {
     fn finish(mut self, receiver: &Receiver<Done>) -> Summary {
         // Ends when every callback has been called: each holds a sender.
         while let Ok(done) = receiver.recv() {
-            self.tell(done);
+            self.report(done);
         }
         self.summary
     }

@@ -1,7 +1,7 @@
-//! [`Intake`]: objects that wait for a worker, bounded in bytes.
+//! [`Intake`]: the queue of objects that wait for a worker, bounded in bytes.
 //!
-//! An object's bytes count from its admission until they are staged. One that is larger than the
-//! whole intake is admitted when nothing else is there.
+//! The bytes of an object count from its admission until it is staged. An object that is larger than
+//! the whole intake is admitted when the intake is empty.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,11 +13,11 @@ use crate::run::reply::Reply;
 use crate::run::schedule::{InFlight, Schedule};
 use crate::run::turn::{Turn, Turns};
 
-/// Objects that wait at most, however small: so that stopping forgets few.
+/// The most objects that wait, however small, so that stopping discards few.
 const MAX_WAITING: usize = 4096;
 
-/// A full queue of small objects is filled again when it is this short: a thread that is woken for
-/// each place costs more than the objects.
+/// A full queue is refilled when it is this short. Waking a thread for each free place costs more
+/// than the objects.
 const REFILL: usize = MAX_WAITING / 2;
 
 /// An object on its way. Dropping one gives back all that it holds, and says so to who waits.
@@ -27,16 +27,16 @@ pub(crate) struct Job {
     /// Its place in the order of assignment, until that has passed.
     pub(crate) turn: Option<Turn>,
     /// Its bytes, counted by the intake.
-    pub(crate) held: Option<Held>,
+    pub(crate) reservation: Option<Reservation>,
     /// Counted as on its way to a commit; not while it is parked.
     pub(crate) flight: Option<InFlight>,
-    /// What it does while another copy of its instance waits for a commit.
-    pub(crate) patience: Patience,
+    /// What it does if another copy of its instance waits for a commit.
+    pub(crate) if_busy: IfBusy,
 }
 
-/// What an object does while another copy of its instance waits for a commit.
+/// What an object does if another copy of its instance waits for a commit.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Patience {
+pub(crate) enum IfBusy {
     /// Its thread waits: it is the caller's.
     Wait,
     /// It is put aside, and the worker takes the next one.
@@ -44,7 +44,7 @@ pub(crate) enum Patience {
 }
 
 pub(crate) struct Intake {
-    state: Mutex<State>,
+    state: Mutex<IntakeState>,
     /// Somebody waits for a job, or for the end.
     jobs: Condvar,
     /// Somebody waits for room.
@@ -54,16 +54,16 @@ pub(crate) struct Intake {
     schedule: Arc<Schedule>,
 }
 
-struct State {
+struct IntakeState {
     waiting: VecDeque<Job>,
     bytes: usize,
     door: Door,
-    /// Threads that wait for a job, and for room. Waking nobody would be a system call each time.
+    /// Threads that wait for a job, and for room. Notifying none of them is skipped: it is a system call.
     idle: usize,
     blocked: usize,
 }
 
-impl State {
+impl IntakeState {
     /// True if somebody who waits for room has to be woken.
     fn has_room_for_somebody(&self) -> bool {
         self.blocked > 0 && self.waiting.len() <= REFILL
@@ -82,7 +82,7 @@ enum Door {
 }
 
 /// Bytes counted by the intake, until this is dropped.
-pub(crate) struct Held {
+pub(crate) struct Reservation {
     bytes: usize,
     intake: Arc<Intake>,
 }
@@ -105,7 +105,7 @@ pub(crate) enum Admission {
 impl Intake {
     pub(crate) fn new(max_bytes: usize, schedule: Arc<Schedule>) -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(IntakeState {
                 waiting: VecDeque::new(),
                 bytes: 0,
                 door: Door::Open,
@@ -155,18 +155,18 @@ impl Intake {
             received,
             reply: Reply::new(on_done),
             turn: Some(self.turns.take()),
-            held: Some(Held {
+            reservation: Some(Reservation {
                 bytes,
                 intake: Arc::clone(self),
             }),
             flight: Some(self.schedule.enter()),
-            patience: Patience::Park,
+            if_busy: IfBusy::Park,
         });
         self.wake_worker(state);
         Ok(())
     }
 
-    /// Puts an object that was admitted before in front of all others.
+    /// Puts an object that was admitted before at the front of the queue.
     pub(crate) fn requeue(&self, mut job: Job) {
         job.flight = Some(self.schedule.enter());
         let mut state = self.state();
@@ -179,7 +179,7 @@ impl Intake {
         self.wake_worker(state);
     }
 
-    fn wake_worker(&self, state: MutexGuard<'_, State>) {
+    fn wake_worker(&self, state: MutexGuard<'_, IntakeState>) {
         let somebody_waits = state.idle > 0;
         drop(state);
         if somebody_waits {
@@ -187,7 +187,7 @@ impl Intake {
         }
     }
 
-    fn wake_blocked(&self, state: MutexGuard<'_, State>) {
+    fn wake_blocked(&self, state: MutexGuard<'_, IntakeState>) {
         let somebody_waits = state.has_room_for_somebody();
         drop(state);
         if somebody_waits {
@@ -195,7 +195,7 @@ impl Intake {
         }
     }
 
-    /// The next object; none when the engine ends.
+    /// Waits for the next object; `None` when the engine ends.
     pub(crate) fn next(&self) -> Option<Job> {
         let mut state = self.state();
         loop {
@@ -215,7 +215,7 @@ impl Intake {
         }
     }
 
-    /// Admits no more. What is in goes on.
+    /// Admits no more objects. Those in the queue are processed.
     pub(crate) fn close(&self) {
         let mut state = self.state();
         state.door = state.door.max(Door::Closed);
@@ -223,7 +223,7 @@ impl Intake {
         self.room.notify_all();
     }
 
-    /// Admits no more, and sends away who waits. Returns how many that were.
+    /// Admits no more objects and discards those in the queue. Returns how many were discarded.
     pub(crate) fn shut(&self) -> usize {
         let mut state = self.state();
         state.door = Door::Shut;
@@ -242,13 +242,13 @@ impl Intake {
         self.state().bytes
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, IntakeState> {
         // A queue and counters: no panic leaves them half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Held {
+impl Drop for Reservation {
     fn drop(&mut self) {
         let mut state = self.intake.state();
         state.bytes -= self.bytes;

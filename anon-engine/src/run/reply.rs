@@ -7,7 +7,7 @@ use crate::run::receipt::Receipt;
 
 type OnDone = Box<dyn FnOnce(Result<Receipt, Error>) + Send>;
 
-/// Whoever waits for an object. Answered exactly once, whatever happens: one that is dropped says
+/// The callback of one object. It is called exactly once; dropping it uncalled reports
 /// [`Error::Stopped`].
 pub(crate) struct Reply(Option<OnDone>);
 
@@ -24,7 +24,7 @@ impl Reply {
         let Some(on_done) = self.0.take() else {
             return;
         };
-        // A caller's fault must not end the thread that serves everybody.
+        // A panic in the callback must not end the thread that serves all objects.
         if catch_unwind(AssertUnwindSafe(|| on_done(result))).is_err() {
             tracing::error!("a callback panicked");
         }

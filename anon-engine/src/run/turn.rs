@@ -1,24 +1,24 @@
-//! [`Turns`]: numbers are given in the order in which objects came, whoever is ready first.
+//! [`Turns`]: pseudonym numbers are given in the order of admission, whichever object is ready first.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Lets one object after the other pass, in the order of their tickets.
+/// Lets objects pass one at a time, in the order of their tickets.
 #[derive(Default)]
 pub(crate) struct Turns {
-    state: Mutex<State>,
+    state: Mutex<TurnState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct TurnState {
     /// The ticket whose turn it is.
     now: u64,
-    /// Later tickets that have no need of their turn any more.
+    /// Later tickets that have given up their turn.
     passed: BTreeSet<u64>,
     /// The next ticket to give.
     next: u64,
-    /// Threads that wait for their turn. Waking nobody would be a system call each time.
+    /// Threads that wait for their turn. Notifying none is skipped: it is a system call.
     waiting: usize,
 }
 
@@ -42,7 +42,7 @@ impl Turns {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, TurnState> {
         // Counters and a set: no panic leaves them half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

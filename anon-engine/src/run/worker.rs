@@ -26,9 +26,9 @@ use crate::platform::open_source;
 use crate::read::source::Source;
 use crate::refusal::{Category, Refusal};
 use crate::run::claim::Claim;
-use crate::run::commits::{Ready, Rest};
+use crate::run::commits::{Pending, Ready};
 use crate::run::core::Core;
-use crate::run::intake::{Job, Patience};
+use crate::run::intake::{IfBusy, Job};
 use crate::run::receipt::{Outcome, Receipt};
 use crate::run::reply::Reply;
 use crate::run::turn::Turn;
@@ -44,12 +44,12 @@ pub(crate) fn run(core: &Core) {
     }
 }
 
-/// Asked after a failure that can pass whether to try again.
-pub(crate) type Again<'a> = dyn FnMut(&Error) -> bool + 'a;
+/// Decides after a temporary failure whether to try again.
+pub(crate) type RetryPolicy<'a> = dyn FnMut(&Error) -> bool + 'a;
 
-/// Takes an object as far as it goes on this thread.
-pub(crate) fn handle(core: &Core, mut job: Job, buffer: &mut Vec<u8>, again: &mut Again<'_>) {
-    let opened = match Opened::open(&job.received, buffer) {
+/// Processes an object on this thread until it is staged, refused or failed.
+pub(crate) fn handle(core: &Core, mut job: Job, buffer: &mut Vec<u8>, again: &mut RetryPolicy<'_>) {
+    let opened = match OpenSource::open(&job.received, buffer) {
         Ok(opened) => opened,
         Err(error) => {
             drop(job.turn);
@@ -62,27 +62,27 @@ pub(crate) fn handle(core: &Core, mut job: Job, buffer: &mut Vec<u8>, again: &mu
         core,
         opened: &opened,
         received: &job.received,
-        patience: job.patience,
+        if_busy: job.if_busy,
     };
     let result = loop {
         let turn = &mut job.turn;
-        let verdict = catch_unwind(AssertUnwindSafe(|| attempt.run(turn)));
+        let attempted = catch_unwind(AssertUnwindSafe(|| attempt.run(turn)));
         job.turn = None;
-        let verdict = verdict.unwrap_or_else(|_| {
+        let attempted = attempted.unwrap_or_else(|_| {
             tracing::error!("an object made the engine panic; it goes to quarantine");
-            let reason = "this object brings out a fault of this program; please report it";
-            Verdict::Refused(Refusal::new(Category::StorageError, reason))
+            let reason = "this object exposes a bug in this program; please report it";
+            AttemptResult::Refused(Refusal::new(Category::StorageError, reason))
         });
-        let result = match verdict {
-            Verdict::Staged(made) => {
+        let result = match attempted {
+            AttemptResult::Staged(object) => {
                 drop(opened);
-                return finish(core, job, made);
+                return finish(core, job, object);
             }
-            Verdict::Busy(uid) => {
+            AttemptResult::Busy(uid) => {
                 drop(opened);
                 return core.claims.park(&uid, job);
             }
-            Verdict::Duplicate {
+            AttemptResult::Duplicate {
                 path,
                 patient,
                 warnings,
@@ -96,8 +96,8 @@ pub(crate) fn handle(core: &Core, mut job: Job, buffer: &mut Vec<u8>, again: &mu
                     warnings,
                 })
             }
-            Verdict::Refused(refusal) => quarantine(core, &job.received, &opened, refusal),
-            Verdict::Failed(error) => Err(error),
+            AttemptResult::Refused(refusal) => quarantine(core, &job.received, &opened, refusal),
+            AttemptResult::Failed(error) => Err(error),
         };
         match result {
             Err(error) if error.can_pass() && again(&error) => {}
@@ -108,53 +108,53 @@ pub(crate) fn handle(core: &Core, mut job: Job, buffer: &mut Vec<u8>, again: &mu
     let Job {
         received,
         reply,
-        held,
+        reservation,
         flight,
         ..
     } = job;
-    drop((received, held));
+    drop((received, reservation));
     reply.send(result);
     drop(flight);
 }
 
-/// Hands a staged object over. Its source is not needed any more.
-fn finish(core: &Core, job: Job, made: Made) {
+/// Queues a staged object for its commit. Its source is not needed any more.
+fn finish(core: &Core, job: Job, object: StagedObject) {
     let Job {
         received,
         reply,
-        held,
+        reservation,
         flight,
-        patience,
+        if_busy,
         ..
     } = job;
-    drop((received, held));
-    made.claim.staged();
-    let rest = Rest {
-        wanted: made.wanted,
-        receipt: made.receipt,
-        entries: made.entries,
-        claim: made.claim,
+    drop((received, reservation));
+    object.claim.staged();
+    let pending = Pending {
+        wanted: object.wanted,
+        receipt: object.receipt,
+        entries: object.entries,
+        claim: object.claim,
         reply,
     };
     core.commits.push(
         Ready {
-            staged: made.staged,
-            instance: made.instance,
-            rest,
+            staged: object.staged,
+            instance: object.instance,
+            pending,
         },
         flight,
-        patience == Patience::Wait,
+        if_busy == IfBusy::Wait,
     );
 }
 
 fn quarantine(
     core: &Core,
     received: &Received,
-    opened: &Opened<'_>,
+    opened: &OpenSource<'_>,
     refusal: Refusal,
 ) -> Result<Receipt, Error> {
     let bytes_in = opened.len();
-    // A file that is still being written looks broken: it is not judged.
+    // A file that is still being written looks damaged, so it is not refused.
     opened.check_unchanged()?;
     let case = Case {
         original: opened.original(),
@@ -200,8 +200,8 @@ fn quarantine(
     clippy::large_enum_variant,
     reason = "nearly all are staged, and a box this large costs more than moving it"
 )]
-enum Verdict {
-    Staged(Made),
+enum AttemptResult {
+    Staged(StagedObject),
     Duplicate {
         path: OutputPath,
         patient: String,
@@ -213,7 +213,7 @@ enum Verdict {
     Failed(Error),
 }
 
-struct Made {
+struct StagedObject {
     staged: Staged,
     instance: NewInstance,
     wanted: Wanted,
@@ -224,13 +224,13 @@ struct Made {
 
 struct Attempt<'a> {
     core: &'a Core,
-    opened: &'a Opened<'a>,
+    opened: &'a OpenSource<'a>,
     received: &'a Received,
-    patience: Patience,
+    if_busy: IfBusy,
 }
 
 impl Attempt<'_> {
-    fn run(&self, turn: &mut Option<Turn>) -> Verdict {
+    fn run(&self, turn: &mut Option<Turn>) -> AttemptResult {
         let core = self.core;
         let source = self.source();
         let plan = match plan(&core.policy, source) {
@@ -238,17 +238,17 @@ impl Attempt<'_> {
             Err(refusal) => return self.refused(refusal),
         };
         if let Err(error) = self.check_announced(&plan) {
-            return Verdict::Failed(error);
+            return AttemptResult::Failed(error);
         }
         if let Some(turn) = turn {
             turn.wait();
         }
         if let Some(error) = core.poison() {
-            return Verdict::Failed(Error::Poisoned(error));
+            return AttemptResult::Failed(Error::Poisoned(error));
         }
         let wanted = plan.wanted();
-        let Some(claim) = core.claims.claim(wanted.instance.expose(), self.patience) else {
-            return Verdict::Busy(wanted.instance.expose().clone());
+        let Some(claim) = core.claims.claim(wanted.instance.expose(), self.if_busy) else {
+            return AttemptResult::Busy(wanted.instance.expose().clone());
         };
         let assigned = core.lookups.assign(wanted);
         // The next one's turn.
@@ -256,31 +256,31 @@ impl Attempt<'_> {
         match assigned {
             Ok(Assigned::New(names)) => self.make(&plan, names, claim),
             Ok(Assigned::Duplicate(names)) => match path_of(&names) {
-                Ok(path) => Verdict::Duplicate {
+                Ok(path) => AttemptResult::Duplicate {
                     path,
                     patient: names.patient,
                     warnings: plan.warnings(),
                 },
-                Err(refusal) => Verdict::Refused(refusal),
+                Err(refusal) => AttemptResult::Refused(refusal),
             },
-            Err(AssignError::Conflict(conflict)) => Verdict::Refused(Refusal::new(
+            Err(AssignError::Conflict(conflict)) => AttemptResult::Refused(Refusal::new(
                 Category::CapturePhiError,
                 conflict.to_string(),
             )),
-            Err(AssignError::Backend(error)) => Verdict::Failed(Error::Lookup(error)),
-            Err(_) => Verdict::Refused(Refusal::new(
+            Err(AssignError::Backend(error)) => AttemptResult::Failed(Error::Lookup(error)),
+            Err(_) => AttemptResult::Refused(Refusal::new(
                 Category::CapturePhiError,
                 "the lookup store gives no pseudonyms for this object",
             )),
         }
     }
 
-    /// A sender hears of its own faults, and nothing is kept of them.
-    fn refused(&self, refusal: Refusal) -> Verdict {
+    /// An announced object with a fault of its sender is answered with an error, and not kept.
+    fn refused(&self, refusal: Refusal) -> AttemptResult {
         if self.received.announced.is_some() && refusal.category.is_of_sender() {
-            return Verdict::Failed(Error::Refused(refusal));
+            return AttemptResult::Failed(Error::Refused(refusal));
         }
-        Verdict::Refused(refusal)
+        AttemptResult::Refused(refusal)
     }
 
     fn check_announced(&self, plan: &Plan<'_>) -> Result<(), Error> {
@@ -308,28 +308,31 @@ impl Attempt<'_> {
         }
     }
 
-    fn make(&self, plan: &Plan<'_>, names: Names, claim: Claim) -> Verdict {
+    fn make(&self, plan: &Plan<'_>, names: Names, claim: Claim) -> AttemptResult {
         let assigned = Assignment::new(&*self.core.lookups, plan.wanted());
         let clean = match plan.apply(&names) {
             Ok(clean) => clean,
             Err(refusal) => return self.refused(refusal),
         };
         if let Err(error) = self.core.lookups.ready(clean.len()) {
-            return Verdict::Failed(Error::Lookup(error));
+            return AttemptResult::Failed(Error::Lookup(error));
         }
         let staged = match self.core.store.stage(&clean) {
             Ok(staged) => staged,
-            Err(StoreError::Source(error)) => return Verdict::Failed(source_error(error)),
+            Err(StoreError::Source(error)) => return AttemptResult::Failed(source_error(error)),
             Err(error @ StoreError::Occupied) => {
-                return Verdict::Refused(Refusal::new(Category::StorageError, error.to_string()));
+                return AttemptResult::Refused(Refusal::new(
+                    Category::StorageError,
+                    error.to_string(),
+                ));
             }
-            Err(error) => return Verdict::Failed(Error::Store(error)),
+            Err(error) => return AttemptResult::Failed(Error::Store(error)),
         };
         if let Err(error) = self.opened.check_unchanged() {
             if let Err(error) = self.core.store.discard(staged) {
                 self.core.warn("a temporary file is left behind", &error);
             }
-            return Verdict::Failed(error);
+            return AttemptResult::Failed(error);
         }
         let mut wanted = plan.wanted().clone();
         let captured = plan.captured().clone();
@@ -353,7 +356,7 @@ impl Attempt<'_> {
         };
         let patient = instance.names.patient.clone();
         let receipt = receipt_of(&staged, patient, self.opened.len(), plan.warnings());
-        let made = Made {
+        let object = StagedObject {
             staged,
             instance,
             wanted,
@@ -362,7 +365,7 @@ impl Attempt<'_> {
             claim,
         };
         assigned.keep();
-        Verdict::Staged(made)
+        AttemptResult::Staged(object)
     }
 
     /// The quarantine's entries for these bytes.
@@ -409,7 +412,7 @@ pub(crate) fn path_of(names: &Names) -> Result<OutputPath, Refusal> {
 }
 
 /// The bytes of a received object.
-enum Opened<'r> {
+enum OpenSource<'r> {
     Bytes(&'r [u8]),
     /// A small file, read whole.
     Whole {
@@ -429,7 +432,7 @@ enum Opened<'r> {
     },
 }
 
-/// Tells if a file was written to.
+/// Shows whether a file was changed.
 #[derive(PartialEq, Eq)]
 struct Stamp {
     len: u64,
@@ -445,7 +448,7 @@ impl Stamp {
     }
 }
 
-impl<'r> Opened<'r> {
+impl<'r> OpenSource<'r> {
     fn open(received: &'r Received, buffer: &'r mut Vec<u8>) -> Result<Self, Error> {
         match &received.payload {
             Payload::Bytes(bytes) => Ok(Self::Bytes(bytes)),
@@ -566,8 +569,8 @@ pub(crate) fn job_of(received: Received, reply: Reply, core: &Core) -> Job {
         received,
         reply,
         turn: None,
-        held: None,
+        reservation: None,
         flight: Some(core.commits.schedule.enter()),
-        patience: Patience::Wait,
+        if_busy: IfBusy::Wait,
     }
 }

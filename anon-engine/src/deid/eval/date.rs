@@ -8,7 +8,7 @@ use time::{Date, Month};
 use crate::deid::policy::Dates;
 use crate::read::uid::trim;
 
-/// What a date becomes that may not show when it was.
+/// Replaces a date that must stay hidden.
 pub const UNKNOWN_DATE: &str = "20000101";
 
 /// Ten years, the span of V17's shift.
@@ -60,7 +60,7 @@ pub struct Shift {
 }
 
 impl Shift {
-    /// The shift of a patient, named by its key; every date of the nameless one is hidden.
+    /// The shift of the patient with this key. An empty key hides every date.
     pub fn of(dates: &Dates, patient_key: &str) -> Self {
         Self {
             days: offset(dates, patient_key),
@@ -69,8 +69,8 @@ impl Shift {
         }
     }
 
-    /// The shift of a patient whose dates are moved by these days already; every date of the
-    /// nameless one is hidden. What may not be shown is the same as with [`Shift::of`].
+    /// The shift of a patient whose dates are already moved by these days. The dates that
+    /// [`Shift::of`] hides are hidden here too.
     pub fn by(dates: &Dates, patient_key: &str, days: i32) -> Self {
         let hidden = patient_key.is_empty();
         Self {
@@ -85,11 +85,11 @@ impl Shift {
         self.days
     }
 
-    /// Moves a DA value: 8 digits, with SPACE or NUL around them let pass.
+    /// Moves a DA value: 8 digits; SPACE and NUL around them are ignored (PS3.5 section 6.2).
     ///
-    /// A date that may not be shown becomes [`UNKNOWN_DATE`]: of the nameless patient, and with
-    /// V17's dates any before 1900. None if the value is no date of the calendar, or moves past
-    /// year 9999: the caller writes an empty value.
+    /// Returns [`UNKNOWN_DATE`] for a patient without an id, and under V17's scheme for a date before
+    /// 1900. Returns `None` if the value is not a calendar date or moves past year 9999; the caller
+    /// then writes an empty value.
     pub fn date(self, value: &[u8]) -> Option<String> {
         let date = parse(<[u8; 8]>::try_from(trim(value)).ok()?)?;
         if self.hidden || (self.floor && date.year() < FIRST_YEAR_OF_V17) {
@@ -98,8 +98,8 @@ impl Shift {
         plus(date, self.days).map(text)
     }
 
-    /// Moves the date part of a DT value and keeps the rest as it is: time, fraction and offset
-    /// from UTC. None if the value is no date-time with a full date, or moves past year 9999.
+    /// Moves the date of a DT value (PS3.5 section 6.2) and keeps the time, the fraction and the UTC
+    /// offset. Returns `None` without a full date, or if the date moves past year 9999.
     pub fn date_time(self, value: &[u8]) -> Option<String> {
         let value = trim(value);
         let (date, rest) = value.split_at_checked(8)?;

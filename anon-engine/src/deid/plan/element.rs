@@ -5,12 +5,12 @@ use std::ops::Range;
 use anon_script::rules::{Action, Element, Rules};
 use dicom_core::Tag;
 
-use super::noted::{Note, Noted};
-use super::repertoire::{self, Look};
-use crate::deid::draft::{Draft, Edit, Piece, Place, Reference, Role, Value};
+use super::repertoire::{self, ValueCheck};
+use super::root_values::{RootValue, RootValues};
 use crate::deid::eval::{self, number};
 use crate::deid::method;
 use crate::deid::policy::Policy;
+use crate::deid::template::{Edit, Piece, Place, Reference, Role, Template, Value};
 use crate::read::dictionary::{self, Vr};
 use crate::read::input::Input;
 use crate::read::scan::{Encoding, Fault, Header, PIXEL_DATA, Shape, Token, UNDEFINED, Walk};
@@ -46,13 +46,13 @@ struct Level {
     charset: Option<Charset>,
 }
 
-/// Makes a draft of the output.
+/// Makes a template of the output.
 pub(super) struct Planner<'p, I> {
     policy: &'p Policy,
     rules: &'p dyn Rules,
     walk: Walk<I>,
-    pub(super) draft: Draft,
-    pub(super) noted: Noted,
+    pub(super) template: Template,
+    pub(super) root_values: RootValues,
     /// Places of bulk values: begin and end.
     bulk: Vec<(u64, u64)>,
     /// True if the root has encapsulated pixel data.
@@ -78,8 +78,8 @@ impl<'p, I: Input> Planner<'p, I> {
             policy,
             rules: &*policy.rules,
             walk,
-            draft: Draft::new(),
-            noted: Noted::default(),
+            template: Template::new(),
+            root_values: RootValues::default(),
             bulk: Vec::new(),
             encapsulated: false,
             levels: vec![root],
@@ -98,7 +98,7 @@ impl<'p, I: Input> Planner<'p, I> {
     pub(super) fn run(&mut self) -> Result<(), Fault> {
         let mut header = Header::NONE;
         loop {
-            if !self.walk.brief(&mut header) {
+            if !self.walk.next_simple(&mut header) {
                 match self.walk.next(&mut header)? {
                     Token::Element => {}
                     Token::Item { at, len } => {
@@ -123,9 +123,9 @@ impl<'p, I: Input> Planner<'p, I> {
         }
     }
 
-    /// The draft, the places of bulk values, and the input.
-    pub(super) fn finish(self) -> (Draft, Vec<(u64, u64)>, I) {
-        (self.draft, self.bulk, self.walk.into_input())
+    /// The template, the places of bulk values, and the input.
+    pub(super) fn finish(self) -> (Template, Vec<(u64, u64)>, I) {
+        (self.template, self.bulk, self.walk.into_input())
     }
 
     #[inline]
@@ -168,7 +168,7 @@ impl<'p, I: Input> Planner<'p, I> {
                 Action::Remove => self.walk.pass(header),
                 action @ Action::Empty => self.act(header, action),
                 _ if is_patient => self.act(header, &Action::Patient),
-                Action::Keep if self.keep_brief(header) => Ok(()),
+                Action::Keep if self.keep_simple(header) => Ok(()),
                 action => self.act(header, action),
             }
         }
@@ -176,7 +176,7 @@ impl<'p, I: Input> Planner<'p, I> {
 
     fn root_element(&mut self, header: &Header) -> Result<(), Fault> {
         let tag = header.tag();
-        let note = Note::of(tag);
+        let note = RootValue::of(tag);
         if let Some(note) = note {
             self.note(header, note)?;
         }
@@ -186,14 +186,14 @@ impl<'p, I: Input> Planner<'p, I> {
         // What the object is and is called must agree with its path and its file meta information,
         // whatever the rules say.
         let role = match note {
-            Some(Note::SopClass) => return self.keep(header),
-            Some(Note::Study) => Role::Study,
-            Some(Note::Series) => Role::Series,
-            Some(Note::Instance) => Role::Instance,
+            Some(RootValue::SopClass) => return self.keep(header),
+            Some(RootValue::Study) => Role::Study,
+            Some(RootValue::Series) => Role::Series,
+            Some(RootValue::Instance) => Role::Instance,
             _ => {
                 return match self.rules.action(Element::root(tag)) {
                     Action::Remove => self.walk.pass(header),
-                    Action::Keep if self.keep_brief(header) => Ok(()),
+                    Action::Keep if self.keep_simple(header) => Ok(()),
                     action => self.act(header, action),
                 };
             }
@@ -205,21 +205,21 @@ impl<'p, I: Input> Planner<'p, I> {
     /// Asked before anything of an element is taken up: what is removed costs nothing.
     #[inline]
     fn in_budget(&self, header: &Header) -> Result<(), Fault> {
-        if self.draft.cost() <= self.policy.limits.max_plan_bytes {
+        if self.template.cost() <= self.policy.limits.max_plan_bytes {
             return Ok(());
         }
         let problem = "the object needs more changes than fit in memory";
         Err(Fault::rule(problem, header.tag(), header.at))
     }
 
-    fn note(&mut self, header: &Header, note: Note) -> Result<(), Fault> {
+    fn note(&mut self, header: &Header, note: RootValue) -> Result<(), Fault> {
         self.in_budget(header)?;
         if header.is_undefined() {
             let problem = "an element that must have a value has an undefined length";
             return Err(Fault::new(problem, Some(header.tag()), header.at));
         }
-        let range = self.draft.remember(self.walk.value(header)?);
-        if self.noted.take(note, &range) {
+        let range = self.template.remember(self.walk.value(header)?);
+        if self.root_values.record(note, &range) {
             return Ok(());
         }
         let problem = "an element that says what the object is stands twice";
@@ -260,7 +260,7 @@ impl<'p, I: Input> Planner<'p, I> {
             }
             Action::ShiftDate => {
                 let value = self.walk.value(header)?;
-                let dates = self.draft.remember(value);
+                let dates = self.template.remember(value);
                 let vr = if vr.is_text() { vr } else { Vr::DA };
                 self.edit(header, vr, Value::Dates(dates))?;
             }
@@ -302,37 +302,37 @@ impl<'p, I: Input> Planner<'p, I> {
 
     fn uids(&mut self, header: &Header) -> Result<Range<u32>, Fault> {
         let value = self.walk.value(header)?;
-        let draft = &mut self.draft;
-        let begin = index(draft.references.len());
+        let template = &mut self.template;
+        let begin = index(template.references.len());
         for part in value.split(|byte| *byte == b'\\').map(uid::trim) {
             let reference = if part.is_empty() {
                 Reference::Empty
             } else if uid::is_standard(part) {
-                Reference::Literal(draft.remember(part))
+                Reference::Literal(template.remember(part))
             } else {
-                Reference::Original(draft.uids.bytes(part))
+                Reference::Original(template.uids.bytes(part))
             };
-            draft.references.push(reference);
+            template.references.push(reference);
         }
-        Ok(begin..index(draft.references.len()))
+        Ok(begin..index(template.references.len()))
     }
 
     fn accessions(&mut self, header: &Header) -> Result<Range<u32>, Fault> {
         let charset = self.charset();
         let value = self.walk.value(header)?;
-        let draft = &mut self.draft;
-        let begin = index(draft.references.len());
+        let template = &mut self.template;
+        let begin = index(template.references.len());
         // Decoded first: in some sets a backslash is half a character.
         let text = charset.key(value);
         for part in text.split('\\').map(|part| part.trim_matches([' ', '\0'])) {
             let reference = if part.is_empty() {
                 Reference::Empty
             } else {
-                Reference::Original(draft.accessions.text(part.to_owned()))
+                Reference::Original(template.accessions.text(part.to_owned()))
             };
-            draft.references.push(reference);
+            template.references.push(reference);
         }
-        Ok(begin..index(draft.references.len()))
+        Ok(begin..index(template.references.len()))
     }
 
     /// Keeps an element that needs no second look, in few steps: a short value of even length whose
@@ -340,7 +340,7 @@ impl<'p, I: Input> Planner<'p, I> {
     /// kind; where it says false nothing has happened, and [`keep`](Self::keep) knows. It never
     /// allocates, so that the budget need not be asked.
     #[inline]
-    fn keep_brief(&mut self, header: &Header) -> bool {
+    fn keep_simple(&mut self, header: &Header) -> bool {
         #[cfg(test)]
         if self.thorough {
             return false;
@@ -350,18 +350,18 @@ impl<'p, I: Input> Planner<'p, I> {
             return false;
         };
         let number = header.number;
-        let is_brief = len <= repertoire::BRIEF
+        let is_simple = len <= repertoire::UNCHECKED_BYTES
             && len.is_multiple_of(2)
-            && !header.mended
+            && !header.corrected
             && level.target == Some(header.encoding)
             && level.least <= u64::from(number)
             && header.vr != Vr::SQ
             && dictionary::is_known(number, header.vr);
-        if !is_brief || (self.depth == 0 && self.next_inserted <= number) {
+        if !is_simple || (self.depth == 0 && self.next_inserted <= number) {
             return false;
         }
         if !matches!(self.walk.has_tag_of_item(header), Ok(false))
-            || !self.draft.source_in_place(header.at, header.end())
+            || !self.template.source_in_place(header.at, header.end())
         {
             return false;
         }
@@ -374,12 +374,12 @@ impl<'p, I: Input> Planner<'p, I> {
         let known = dictionary::vr(header.tag());
         match self.walk.shape_known(header, known)? {
             Shape::Value => {
-                if header.len > MAX_SHORT && header.vr.is_brief() {
+                if header.len > MAX_SHORT && header.vr.is_short_text() {
                     let problem = "a value is longer than its value representation allows";
                     return Err(Fault::new(problem, Some(header.tag()), header.at));
                 }
-                let look = repertoire::look(known, header.vr, header.len);
-                if look != Look::Pass && !self.holds(header, look)? {
+                let look = repertoire::check_for(known, header.vr, header.len);
+                if look != ValueCheck::Unchecked && !self.holds(header, look)? {
                     return self.keep_nothing(header, look);
                 }
                 self.in_order(header)?;
@@ -396,7 +396,7 @@ impl<'p, I: Input> Planner<'p, I> {
     }
 
     /// True if a value of defined length can be what its VR says.
-    fn holds(&mut self, header: &Header, look: Look) -> Result<bool, Fault> {
+    fn holds(&mut self, header: &Header, look: ValueCheck) -> Result<bool, Fault> {
         let vr = value_vr(header);
         if header.len <= PIECE {
             let value = self.walk.bytes(header.value, header.len as usize)?;
@@ -407,7 +407,7 @@ impl<'p, I: Input> Planner<'p, I> {
 
     /// Value by value: a piece ends before a backslash.
     #[cold]
-    fn holds_long(&mut self, header: &Header, look: Look, vr: Vr) -> Result<bool, Fault> {
+    fn holds_long(&mut self, header: &Header, look: ValueCheck, vr: Vr) -> Result<bool, Fault> {
         let (mut at, end) = (header.value, header.end());
         while end - at > u64::from(PIECE) {
             let piece = self.walk.bytes(at, PIECE as usize)?;
@@ -425,8 +425,8 @@ impl<'p, I: Input> Planner<'p, I> {
 
     /// In the place of a kept value that could be anything.
     #[cold]
-    fn keep_nothing(&mut self, header: &Header, look: Look) -> Result<(), Fault> {
-        if look == Look::BinaryAsText {
+    fn keep_nothing(&mut self, header: &Header, look: ValueCheck) -> Result<(), Fault> {
+        if look == ValueCheck::BinaryAsText {
             let problem = "text where the dictionary says a binary value";
             return Err(Fault::new(problem, Some(header.tag()), header.at));
         }
@@ -437,16 +437,16 @@ impl<'p, I: Input> Planner<'p, I> {
     fn keep_value(&mut self, header: &Header) {
         let target = self.target();
         let odd = header.len % 2;
-        if target == header.encoding && !header.mended && odd == 0 {
-            self.draft.source(header.at, header.end());
+        if target == header.encoding && !header.corrected && odd == 0 {
+            self.template.source(header.at, header.end());
             return;
         }
         let vr = header.vr;
-        self.draft
+        self.template
             .bytes(|arena| target.put_header(arena, header.tag(), vr, header.len + odd));
-        self.draft.source(header.value, header.end());
+        self.template.source(header.value, header.end());
         if odd == 1 {
-            self.draft.bytes(|arena| arena.push(vr.padding()));
+            self.template.bytes(|arena| arena.push(vr.padding()));
         }
     }
 
@@ -470,14 +470,14 @@ impl<'p, I: Input> Planner<'p, I> {
             target: Some(inner),
             ..Level::default()
         };
-        let begin = index(self.draft.arena.len());
-        target.put_header(&mut self.draft.arena, header.tag(), vr, header.len);
-        let end = index(self.draft.arena.len());
+        let begin = index(self.template.arena.len());
+        target.put_header(&mut self.template.arena, header.tag(), vr, header.len);
+        let end = index(self.template.arena.len());
         if header.is_undefined() {
-            self.draft.push(Piece::Arena(begin, end));
+            self.template.push(Piece::Arena(begin, end));
         } else {
-            self.draft.push(Piece::Arena(begin, end - 4));
-            let open = self.draft.open(target);
+            self.template.push(Piece::Arena(begin, end - 4));
+            let open = self.template.open(target);
             level.open = Some((open, Place::Arena(end - 4), header.len));
         }
         self.levels.push(level);
@@ -487,7 +487,7 @@ impl<'p, I: Input> Planner<'p, I> {
     fn set_open_order(&mut self, order: Encoding) {
         if let Some(level) = self.levels.last()
             && let Some((open, ..)) = level.open
-            && let Some(piece) = self.draft.pieces.get_mut(open)
+            && let Some(piece) = self.template.pieces.get_mut(open)
         {
             *piece = Piece::Open(order);
         }
@@ -500,10 +500,10 @@ impl<'p, I: Input> Planner<'p, I> {
             ..Level::default()
         };
         if len == UNDEFINED {
-            self.draft.source(at, value);
+            self.template.source(at, value);
         } else {
-            self.draft.source(at, value - 4);
-            let open = self.draft.open(inner);
+            self.template.source(at, value - 4);
+            let open = self.template.open(inner);
             level.open = Some((open, Place::Source(value - 4), len));
         }
         self.levels.push(level);
@@ -512,8 +512,10 @@ impl<'p, I: Input> Planner<'p, I> {
     fn end(&mut self, delimiter: Option<u64>) {
         let open = self.levels.pop().and_then(|level| level.open);
         match (open, delimiter) {
-            (Some((piece, place, declared)), _) => self.draft.close(piece, place, declared),
-            (None, Some(at)) => self.draft.source(at, at + crate::read::scan::ITEM_HEADER),
+            (Some((piece, place, declared)), _) => self.template.close(piece, place, declared),
+            (None, Some(at)) => self
+                .template
+                .source(at, at + crate::read::scan::ITEM_HEADER),
             (None, None) => {}
         }
     }
@@ -526,7 +528,7 @@ impl<'p, I: Input> Planner<'p, I> {
             return Err(Fault::new(problem, Some(header.tag()), header.at));
         }
         self.in_order(header)?;
-        if self.target() != header.encoding || header.mended {
+        if self.target() != header.encoding || header.corrected {
             let problem = "encapsulated pixel data in an item of another encoding";
             return Err(Fault::rule(problem, header.tag(), header.at));
         }
@@ -540,7 +542,7 @@ impl<'p, I: Input> Planner<'p, I> {
         self.bulk.push((header.value, end));
         self.encapsulated |= self.depth == 0 && header.tag() == PIXEL_DATA;
         match odd {
-            None => self.draft.source(header.at, end),
+            None => self.template.source(header.at, end),
             // Offset tables count bytes: making a fragment longer would move the next ones.
             Some((at, _)) if misplaced => {
                 let problem = "a fragment that is not the last has an odd length";
@@ -548,11 +550,12 @@ impl<'p, I: Input> Planner<'p, I> {
             }
             Some((at, len)) => {
                 let length = header.encoding.put_u32(len + 1);
-                self.draft.source(header.at, at + 4);
-                self.draft.bytes(|arena| arena.extend_from_slice(&length));
-                self.draft.source(at + 8, at + 8 + u64::from(len));
-                self.draft.bytes(|arena| arena.push(0));
-                self.draft.source(end - 8, end);
+                self.template.source(header.at, at + 4);
+                self.template
+                    .bytes(|arena| arena.extend_from_slice(&length));
+                self.template.source(at + 8, at + 8 + u64::from(len));
+                self.template.bytes(|arena| arena.push(0));
+                self.template.source(end - 8, end);
             }
         }
         Ok(())
@@ -562,7 +565,7 @@ impl<'p, I: Input> Planner<'p, I> {
     fn emit(&mut self, header: &Header, vr: Vr, value: &[u8]) -> Result<(), Fault> {
         self.in_order(header)?;
         let target = self.target();
-        self.draft
+        self.template
             .element(target, header.tag(), vr, value)
             .ok_or_else(|| {
                 let problem = "the new value is too long for its value representation";
@@ -573,7 +576,7 @@ impl<'p, I: Input> Planner<'p, I> {
     fn edit(&mut self, header: &Header, vr: Vr, value: Value) -> Result<(), Fault> {
         self.in_order(header)?;
         let encoding = self.target();
-        self.draft.edit(Edit {
+        self.template.edit(Edit {
             tag: header.tag(),
             vr,
             encoding,
@@ -610,7 +613,7 @@ impl<'p, I: Input> Planner<'p, I> {
             let next = self.inserted.as_slice().first();
             self.next_inserted = next.map_or(u32::MAX, |tag| dictionary::number(*tag));
             let target = self.target();
-            method::insert(&mut self.draft, self.policy, target, tag)
+            method::insert(&mut self.template, self.policy, target, tag)
                 .ok_or_else(|| Fault::rule("our own text is too long", tag, 0))?;
         }
         Ok(())
@@ -640,5 +643,5 @@ fn value_vr(header: &Header) -> Vr {
 
 #[inline]
 fn index(number: usize) -> u32 {
-    u32::try_from(number).expect("a draft is bounded by Limits::max_plan_bytes")
+    u32::try_from(number).expect("a template is bounded by Limits::max_plan_bytes")
 }

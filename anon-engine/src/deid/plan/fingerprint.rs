@@ -1,8 +1,8 @@
 //! The fingerprint of a data set: its length, and a digest of everything but bulk values.
 //!
-//! The digest is XXH3-128: it tells two copies of an object from two objects, on every object that
-//! comes in. It keeps no secret and guards no border, so it need not be cryptographic; who can make
-//! two objects with one digest can only have the second of their own two taken for a copy.
+//! The digest is XXH3-128: it is computed for every object, and tells a second copy of an object
+//! from another object. It need not be cryptographic: whoever makes two objects with one digest only
+//! has their own second object taken for a copy.
 
 use anon_model::Fingerprint;
 use twox_hash::XxHash3_128;

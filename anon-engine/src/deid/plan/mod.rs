@@ -1,16 +1,16 @@
-//! [`plan`]: finds what each element needs, and which originals want a pseudonym.
+//! [`plan`]: finds what each element becomes, and which originals need a pseudonym.
 //!
 //! ```text
-//! bytes ─► file meta ─► walk over headers ─► rules ─► draft: kept ranges, new bytes, edits
+//! bytes ─► file meta ─► walk over headers ─► rules ─► template: kept ranges, new bytes, edits
 //!                            │                                       │
-//!                            └─ noted values ─► checks, index        └─► Wanted ─► names ─► apply
+//!                            └─ root values ──► checks, index        └─► Wanted ─► names ─► apply
 //! ```
 
 mod element;
 mod fingerprint;
-mod noted;
+mod identify;
 mod repertoire;
-mod settle;
+mod root_values;
 
 use std::fmt;
 
@@ -18,18 +18,18 @@ use anon_model::{Fingerprint, PatientPhi, SeriesPhi, StudyPhi, Wanted};
 
 use self::element::Planner;
 use crate::deid::body::Body;
-use crate::deid::draft::Draft;
 use crate::deid::method;
 use crate::deid::policy::Policy;
-use crate::read::file_meta::{self, Outside, Syntax};
+use crate::deid::template::Template;
+use crate::read::file_meta::{self, DataSetStart, TransferSyntax};
 use crate::read::inflate;
 use crate::read::input::{Input, Memory, Windowed};
 use crate::read::scan::Walk;
 use crate::read::source::Data;
-pub use crate::read::source::{Form, Source};
+pub use crate::read::source::{Source, SourceFormat};
 use crate::refusal::{Category, Refusal};
 
-/// What the index keeps of an object.
+/// The values of an object that the index keeps.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Captured {
@@ -41,7 +41,7 @@ pub struct Captured {
     pub series: SeriesPhi,
 }
 
-/// What is remarkable about an object that is taken all the same.
+/// Why an accepted object deserves a second look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Warnings {
@@ -61,32 +61,32 @@ pub(crate) enum Target {
     Other(u32),
 }
 
-/// What one object needs, found and not yet done.
+/// What each element of one object becomes, before the pseudonyms are known.
 ///
-/// Holds originals, so its `Debug` tells sizes only.
+/// It holds original values, so its `Debug` shows sizes only.
 pub struct Plan<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) scratch: Option<&'a std::path::Path>,
     pub(crate) body: Body<'a>,
-    pub(crate) draft: Draft,
+    pub(crate) template: Template,
     pub(crate) targets: Vec<Target>,
-    pub(crate) syntax: Syntax,
+    pub(crate) syntax: TransferSyntax,
     wanted: Wanted,
     captured: Captured,
     sop_class: String,
     warnings: Warnings,
 }
 
-/// Reads an object's headers and finds what each element needs.
+/// Reads an object's headers and decides what each element becomes.
 ///
 /// Study, Series and SOP Instance UID of the root always become the names the store gives, and SOP
-/// Class UID always stays: an output must agree with its path and its file meta information. Every
-/// other element is dealt with as the rules say. These refuse the object rather than being passed
-/// over: an element that is written and stands twice or out of order, bytes after the last element
+/// Class UID always stays: an output must agree with its path and its file meta information
+/// (PS3.10 section 7.1). The rules decide about every other element. These refuse the object: an
+/// element that is written and stands twice or out of order, bytes after the last element
 /// other than zeros, a value representation that could be read in two ways, a length beyond what
 /// encloses it. A kept value that cannot be what PS3.6 says, such as a PN in Study Time, is
-/// emptied; characters where PS3.6 says binary refuse the object. Group lengths, trailing padding and stray delimiters are dropped, odd lengths made
-/// even (PS3.5 sections 7.1 and 7.2).
+/// emptied; characters where PS3.6 says binary refuse the object. Group lengths, trailing
+/// padding and stray delimiters are dropped, and odd lengths are made even (PS3.5 sections 7.1 and 7.2).
 ///
 /// # Errors
 /// [`Refusal`] if the object cannot be de-identified with certainty.
@@ -94,33 +94,33 @@ pub fn plan<'a>(policy: &'a Policy, source: Source<'a>) -> Result<Plan<'a>, Refu
     method::check(policy)?;
     match source.data {
         Data::Bytes(bytes) => {
-            let outside = outside(&mut Memory(bytes), policy, source)?;
-            if outside.syntax.deflated {
-                return inflated(policy, source, Memory(bytes), outside);
+            let start = find_data_set(&mut Memory(bytes), policy, source)?;
+            if start.syntax.deflated {
+                return inflated(policy, source, Memory(bytes), start);
             }
-            drafted(policy, source, Memory(bytes), outside, Body::Bytes(bytes))
+            plan_data_set(policy, source, Memory(bytes), start, Body::Bytes(bytes))
         }
         Data::File { file, len } => {
             let mut input = Windowed::new(file, len);
-            let outside = outside(&mut input, policy, source)?;
-            if outside.syntax.deflated {
-                return inflated(policy, source, input, outside);
+            let start = find_data_set(&mut input, policy, source)?;
+            if start.syntax.deflated {
+                return inflated(policy, source, input, start);
             }
-            drafted(policy, source, input, outside, Body::File(file, len))
+            plan_data_set(policy, source, input, start, Body::File(file, len))
         }
     }
 }
 
-fn outside<I: Input>(
+fn find_data_set<I: Input>(
     input: &mut I,
     policy: &Policy,
     source: Source<'_>,
-) -> Result<Outside, Refusal> {
-    match source.form {
-        Form::Part10 => file_meta::find(input, &policy.limits),
-        Form::DataSet { transfer_syntax } => Ok(Outside {
+) -> Result<DataSetStart, Refusal> {
+    match source.format {
+        SourceFormat::Part10 => file_meta::find(input, &policy.limits),
+        SourceFormat::DataSet { transfer_syntax } => Ok(DataSetStart {
             begin: 0,
-            syntax: Syntax::named(transfer_syntax)?,
+            syntax: TransferSyntax::named(transfer_syntax)?,
         }),
     }
 }
@@ -129,37 +129,37 @@ fn inflated<'a, I: Input>(
     policy: &'a Policy,
     source: Source<'a>,
     input: I,
-    outside: Outside,
+    start: DataSetStart,
 ) -> Result<Plan<'a>, Refusal> {
-    let inner = Outside {
+    let inner = DataSetStart {
         begin: 0,
-        syntax: outside.syntax,
+        syntax: start.syntax,
     };
-    match inflate::inflate(input, outside.begin, &policy.limits, source.scratch)? {
+    match inflate::inflate(input, start.begin, &policy.limits, source.scratch)? {
         inflate::Inflated::Memory(bytes) => {
-            let mut plan = drafted(policy, source, Memory(&bytes), inner, Body::Bytes(&[]))?;
+            let mut plan = plan_data_set(policy, source, Memory(&bytes), inner, Body::Bytes(&[]))?;
             plan.body = Body::Inflated(bytes);
             Ok(plan)
         }
         inflate::Inflated::Scratch(scratch) => {
             let input = Windowed::new(scratch.file(), scratch.len());
-            let mut plan = drafted(policy, source, input, inner, Body::Bytes(&[]))?;
+            let mut plan = plan_data_set(policy, source, input, inner, Body::Bytes(&[]))?;
             plan.body = Body::Scratch(scratch);
             Ok(plan)
         }
     }
 }
 
-fn drafted<'a, I: Input>(
+fn plan_data_set<'a, I: Input>(
     policy: &'a Policy,
     source: Source<'a>,
     input: I,
-    outside: Outside,
+    start: DataSetStart,
     body: Body<'a>,
 ) -> Result<Plan<'a>, Refusal> {
-    let Outside { begin, syntax } = outside;
+    let DataSetStart { begin, syntax } = start;
     let mut walk = Walk::new(input, begin, syntax.encoding, &policy.limits);
-    let found = walk.settle()?;
+    let found = walk.detect_encoding()?;
     let syntax = syntax.found_as(found).ok_or_else(|| {
         let reason = "the data set is not encoded as its transfer syntax says";
         Refusal::new(Category::DicomReadError, reason)
@@ -170,32 +170,32 @@ fn drafted<'a, I: Input>(
         let reason = "the pixel data is compressed, and the transfer syntax names no compression";
         return Err(Refusal::new(Category::DicomReadError, reason));
     }
-    let settled = settle::settle(policy, &planner.noted, &planner.draft.originals)?;
-    let mut wanted = settled.wanted;
-    let (mut draft, bulk, input) = planner.finish();
+    let identified = identify::identify(policy, &planner.root_values, &planner.template.originals)?;
+    let mut wanted = identified.wanted;
+    let (mut template, bulk, input) = planner.finish();
     wanted.fingerprint = fingerprint::of(input, begin, &bulk)?;
-    let targets = settle::hand_over(&mut draft, &mut wanted);
+    let targets = identify::assign_targets(&mut template, &mut wanted);
     Ok(Plan {
         policy,
         scratch: source.scratch,
         body,
-        draft,
+        template,
         targets,
         syntax,
         wanted,
-        captured: settled.captured,
-        sop_class: settled.sop_class,
-        warnings: settled.warnings,
+        captured: identified.captured,
+        sop_class: identified.sop_class,
+        warnings: identified.warnings,
     })
 }
 
 impl Plan<'_> {
-    /// What the object asks of the store.
+    /// The pseudonyms that the object needs.
     pub fn wanted(&self) -> &Wanted {
         &self.wanted
     }
 
-    /// What the index keeps of it.
+    /// The values that the index keeps.
     pub fn captured(&self) -> &Captured {
         &self.captured
     }
@@ -213,7 +213,7 @@ impl Plan<'_> {
         &self.syntax.uid
     }
 
-    /// What is remarkable about it.
+    /// Its warnings.
     pub fn warnings(&self) -> Warnings {
         self.warnings
     }
@@ -230,7 +230,7 @@ impl fmt::Debug for Plan<'_> {
         f.debug_struct("Plan")
             .field("sop_class", &self.sop_class)
             .field("transfer_syntax", &self.syntax.uid)
-            .field("pieces", &self.draft.pieces.len())
+            .field("pieces", &self.template.pieces.len())
             .field("uids", &self.wanted.uids.len())
             .field("warnings", &self.warnings)
             .finish_non_exhaustive()

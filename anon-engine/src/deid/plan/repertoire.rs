@@ -2,9 +2,9 @@
 //!
 //! A rule that keeps Study Time means a time. Free text under that tag, or a length that swallows
 //! the next element, would pass as one; so the bytes of kept numbers, dates, times, UIDs and codes
-//! are looked at, if they are many or if the VR on the wire is another. Real files stretch the rules in many harmless ways (a long DS, a code in lower
-//! case), so only what could be text counts. Elements that PS3.6 does not know, and those it knows
-//! as text, are the rule's own affair.
+//! are checked, if the value is long or if the VR on the wire differs from PS3.6. Real files break PS3.5
+//! in harmless ways (a long DS, a code in lower case), so a check fails only for what could be text.
+//! Elements that PS3.6 does not list or lists as text are not checked.
 //!
 //! ```text
 //! dictionary's VR    letters on the wire    looked at                        if it fails
@@ -18,20 +18,20 @@
 //! binary             characters             as a number                      refused
 //! ```
 
-use crate::read::dictionary::{Class, Vr};
+use crate::read::dictionary::{Characters, Vr};
 
-/// Values of the right VR are not looked at up to this many bytes: with shorter ones planning a CT
-/// slice takes 6 % more instructions.
-pub(super) const BRIEF: u32 = 64;
+/// Values of the right VR are not checked up to this length. Checking them too makes planning a CT
+/// slice take 6 % more instructions.
+pub(super) const UNCHECKED_BYTES: u32 = 64;
 /// Most bytes of one code; PS3.5 says 16.
 const MAX_CODE: usize = 64;
 const STRICT_CODE: usize = 16;
 
-/// What to look for in a value.
+/// How the characters of a value are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
+pub(super) enum ValueCheck {
     /// Nothing.
-    Pass,
+    Unchecked,
     /// Characters of a number, a date, a time or a UID.
     Number,
     /// Those of a code.
@@ -42,47 +42,46 @@ pub(super) enum Look {
     BinaryAsText,
 }
 
-/// What to look for in a value of this VR by the dictionary, and by the wire. The headers of most
-/// values answer that.
+/// The check for a value with this VR in the dictionary and this VR on the wire.
 #[inline]
-pub(super) fn look(known: Option<Vr>, wire: Vr, len: u32) -> Look {
+pub(super) fn check_for(known: Option<Vr>, wire: Vr, len: u32) -> ValueCheck {
     let Some(known) = known else {
-        return Look::Pass;
+        return ValueCheck::Unchecked;
     };
     if known == wire {
-        if len <= BRIEF {
-            return Look::Pass;
+        if len <= UNCHECKED_BYTES {
+            return ValueCheck::Unchecked;
         }
-        return match known.class() {
-            Class::Number => Look::Number,
-            Class::Code => Look::Code,
-            Class::Text | Class::Binary => Look::Pass,
+        return match known.characters() {
+            Characters::Number => ValueCheck::Number,
+            Characters::Code => ValueCheck::Code,
+            Characters::Text | Characters::Binary => ValueCheck::Unchecked,
         };
     }
     disagreeing(known, wire)
 }
 
 #[cold]
-fn disagreeing(known: Vr, wire: Vr) -> Look {
-    match (known.class(), wire.class()) {
-        (Class::Number, _) => Look::Number,
-        (Class::Code, _) => Look::StrictCode,
-        (Class::Text, _) | (Class::Binary, Class::Binary) => Look::Pass,
-        (Class::Binary, _) => Look::BinaryAsText,
+fn disagreeing(known: Vr, wire: Vr) -> ValueCheck {
+    match (known.characters(), wire.characters()) {
+        (Characters::Number, _) => ValueCheck::Number,
+        (Characters::Code, _) => ValueCheck::StrictCode,
+        (Characters::Text, _) | (Characters::Binary, Characters::Binary) => ValueCheck::Unchecked,
+        (Characters::Binary, _) => ValueCheck::BinaryAsText,
     }
 }
 
-/// True if the value can be what it should be.
+/// Returns true if the value passes the check.
 #[inline]
-pub(super) fn holds(look: Look, vr: Vr, value: &[u8]) -> bool {
-    match look {
-        Look::Pass => true,
-        Look::Number => is_plain(value, BEYOND_DIGITS) || numbers(vr, value),
-        Look::Code => {
+pub(super) fn holds(check: ValueCheck, vr: Vr, value: &[u8]) -> bool {
+    match check {
+        ValueCheck::Unchecked => true,
+        ValueCheck::Number => is_plain(value, BEYOND_DIGITS) || numbers(vr, value),
+        ValueCheck::Code => {
             value.len() <= MAX_CODE && is_plain(value, HIGH) || codes(value, MAX_CODE, is_visible)
         }
-        Look::StrictCode => codes(value, STRICT_CODE, is_code),
-        Look::BinaryAsText => numbers(Vr::DS, value),
+        ValueCheck::StrictCode => codes(value, STRICT_CODE, is_code),
+        ValueCheck::BinaryAsText => numbers(Vr::DS, value),
     }
 }
 
@@ -184,7 +183,11 @@ mod tests {
     #[track_caller]
     fn check(known: Vr, wire: Vr, value: &[u8], expect: bool) {
         // As if it were a long one.
-        let got = holds(look(Some(known), wire, BRIEF + 1), known, value);
+        let got = holds(
+            check_for(Some(known), wire, UNCHECKED_BYTES + 1),
+            known,
+            value,
+        );
         let shown = String::from_utf8_lossy(value);
         assert_eq!(got, expect, "{known:?} as {wire:?}: {shown:?}");
     }
@@ -283,13 +286,13 @@ mod tests {
     fn text_and_what_nobody_knows_is_not_looked_at() {
         check(Vr::LO, Vr::LO, b"Doe^John", true);
         check(Vr::SH, Vr::UT, b"Doe^John", true);
-        assert_eq!(look(None, Vr::DS, 100), Look::Pass);
+        assert_eq!(check_for(None, Vr::DS, 100), ValueCheck::Unchecked);
         for (wire, len, expect) in [
-            (Vr::TM, 64, Look::Pass),
-            (Vr::TM, 65, Look::Number),
-            (Vr::PN, 2, Look::Number),
+            (Vr::TM, 64, ValueCheck::Unchecked),
+            (Vr::TM, 65, ValueCheck::Number),
+            (Vr::PN, 2, ValueCheck::Number),
         ] {
-            assert_eq!(look(Some(Vr::TM), wire, len), expect, "{wire:?} {len}");
+            assert_eq!(check_for(Some(Vr::TM), wire, len), expect, "{wire:?} {len}");
         }
     }
 

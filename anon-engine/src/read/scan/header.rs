@@ -3,7 +3,7 @@
 use dicom_core::Tag;
 
 use super::Fault;
-use crate::read::dictionary::{self, Form, Vr};
+use crate::read::dictionary::{self, LengthForm, Vr};
 
 /// The length that says "until a delimiter".
 pub(crate) const UNDEFINED: u32 = u32::MAX;
@@ -75,13 +75,17 @@ impl Encoding {
             out.extend_from_slice(&[g0, g1, e0, e1, l0, l1, l2, l3]);
             return;
         }
-        let form = vr.form();
-        if let (Some(Form::Short), Ok(len)) = (form, u16::try_from(len)) {
+        let form = vr.length_form();
+        if let (Some(LengthForm::Short), Ok(len)) = (form, u16::try_from(len)) {
             let ([v0, v1], [l0, l1]) = (vr.letters(), self.put_u16(len));
             out.extend_from_slice(&[g0, g1, e0, e1, v0, v1, l0, l1]);
             return;
         }
-        let vr = if form == Some(Form::Long) { vr } else { Vr::UN };
+        let vr = if form == Some(LengthForm::Long) {
+            vr
+        } else {
+            Vr::UN
+        };
         let [v0, v1] = vr.letters();
         out.extend_from_slice(&[g0, g1, e0, e1, v0, v1, 0, 0]);
         out.extend_from_slice(&self.put_u32(len));
@@ -91,16 +95,15 @@ impl Encoding {
 /// The header of a data element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
-    /// The tag as one number, group first. (One store and loads of its size: two halves that are
-    /// stored and read as a whole cost a processor a dozen cycles, for each element.)
+    /// The tag as one number, group first. Two halves, written apart and read as one, would cost a
+    /// failed store-to-load forwarding for each element, about 12 cycles.
     pub(crate) number: u32,
     /// Of the wire; the dictionary's in implicit data sets, UN if it has none.
     pub(crate) vr: Vr,
     /// How this header is written.
     pub(crate) encoding: Encoding,
-    /// True if its letters were wrong in a way that has one meaning only: a header written in
-    /// its place has the right ones.
-    pub(crate) mended: bool,
+    /// True if the VR was wrong and could be corrected without doubt. The output has the right one.
+    pub(crate) corrected: bool,
     pub(crate) len: u32,
     /// Where it begins.
     pub(crate) at: u64,
@@ -114,7 +117,7 @@ impl Header {
         number: 0,
         vr: Vr::UN,
         encoding: Encoding::ImplicitLe,
-        mended: false,
+        corrected: false,
         len: 0,
         at: 0,
         value: 0,
@@ -137,15 +140,14 @@ impl Header {
         self.value + u64::from(self.len)
     }
 
-    /// Reads the header of nearly every element in few steps: in little endian, of a group that is
-    /// neither 0 nor that of delimiters. False says nothing, and leaves anything in `self`:
-    /// [`read`](Self::read) knows.
+    /// Reads a header on the fast path: little endian, and neither group 0 nor a delimiter. If it
+    /// returns false, the content of `self` is undefined; call [`read`](Self::read).
     #[inline(always)]
     #[expect(
         clippy::inline_always,
         reason = "5 % fewer instructions of plan and apply"
     )]
-    pub(crate) fn brief(&mut self, bytes: &[u8], at: u64, encoding: Encoding) -> bool {
+    pub(crate) fn read_simple(&mut self, bytes: &[u8], at: u64, encoding: Encoding) -> bool {
         let Some(&[g0, g1, e0, e1, v0, v1, l0, l1]) = bytes.first_chunk::<8>() else {
             return false;
         };
@@ -157,9 +159,9 @@ impl Header {
         let (vr, len) = match encoding {
             Encoding::ExplicitLe => {
                 let vr = Vr::of([v0, v1]);
-                let len = match vr.form() {
-                    Some(Form::Short) => u16::from_le_bytes([l0, l1]).into(),
-                    Some(Form::Long) => {
+                let len = match vr.length_form() {
+                    Some(LengthForm::Short) => u16::from_le_bytes([l0, l1]).into(),
+                    Some(LengthForm::Long) => {
                         let Some(long) = bytes.get(8..12).and_then(|rest| rest.first_chunk::<4>())
                         else {
                             return false;
@@ -182,7 +184,7 @@ impl Header {
             number,
             vr,
             encoding,
-            mended: false,
+            corrected: false,
             len,
             at,
             value,
@@ -212,7 +214,7 @@ impl Header {
             number: dictionary::number(tag),
             vr: Vr::of([v0, v1]),
             encoding,
-            mended: false,
+            corrected: false,
             len: 0,
             at,
             value: at + 8,
@@ -224,9 +226,9 @@ impl Header {
             }
             return Ok(());
         }
-        match self.vr.form() {
-            Some(Form::Short) => self.len = encoding.u16([l0, l1]).into(),
-            Some(Form::Long) => {
+        match self.vr.length_form() {
+            Some(LengthForm::Short) => self.len = encoding.u16([l0, l1]).into(),
+            Some(LengthForm::Long) => {
                 let long = bytes.get(8..12).and_then(|rest| rest.first_chunk::<4>());
                 let (Some(long), true) = (long, end - at >= 12) else {
                     return Err(Fault::new(
@@ -244,7 +246,7 @@ impl Header {
                     let len = encoding.u32(*long);
                     len == UNDEFINED || at + 12 + u64::from(len) <= end
                 });
-                self.mend(encoding.u16([l0, l1]), long_fits)?;
+                self.correct_vr(encoding.u16([l0, l1]), long_fits)?;
             }
         }
         Ok(())
@@ -254,17 +256,18 @@ impl Header {
     /// the dictionary has the short form. Zeros after them could be the reserved bytes of the long
     /// form, unless the length that follows cannot be.
     #[cold]
-    fn mend(&mut self, short: u16, long_fits: bool) -> Result<(), Fault> {
+    fn correct_vr(&mut self, short: u16, long_fits: bool) -> Result<(), Fault> {
         let upper = Vr::of(self.vr.letters().map(|letter| letter.to_ascii_uppercase()));
-        let own = (upper.form() == Some(Form::Short)).then_some(upper);
-        let known = dictionary::vr(self.tag()).filter(|vr| vr.form() == Some(Form::Short));
+        let own = (upper.length_form() == Some(LengthForm::Short)).then_some(upper);
+        let known =
+            dictionary::vr(self.tag()).filter(|vr| vr.length_form() == Some(LengthForm::Short));
         let capitals = self.vr.letters().iter().all(u8::is_ascii_uppercase);
         let Some(vr) = own.or(known.filter(|_| capitals && (short != 0 || !long_fits))) else {
             let problem = "an element has an unknown value representation";
             return Err(Fault::new(problem, Some(self.tag()), self.at));
         };
         self.vr = vr;
-        self.mended = true;
+        self.corrected = true;
         self.len = short.into();
         Ok(())
     }
@@ -279,22 +282,22 @@ pub(crate) fn item(bytes: &[u8], encoding: Encoding) -> Option<(Tag, u32)> {
 /// The encoding of a data set or item of `left` bytes that should have `encoding`, judged by its
 /// first element.
 ///
-/// Letters of a VR can also be the low half of an implicit length of at least 16,705. They are
-/// taken for letters if that length does not fit, or if they are what the dictionary says.
-pub(crate) fn settled(bytes: &[u8], left: u64, encoding: Encoding) -> Encoding {
+/// Two letters of a VR are also the low half of an implicit length of at least 16,705. They are read
+/// as a VR if that length does not fit, or if PS3.6 gives this VR to the tag.
+pub(crate) fn detected_encoding(bytes: &[u8], left: u64, encoding: Encoding) -> Encoding {
     let Some(&[a, b, c, d, v0, v1, l0, l1]) = bytes.first_chunk::<8>() else {
         return encoding;
     };
     let tag = Encoding::ImplicitLe.tag([a, b, c, d]);
     let implicit_len = u32::from_le_bytes([v0, v1, l0, l1]);
     let implicit_fits = implicit_len == UNDEFINED || u64::from(implicit_len) + 8 <= left;
-    let form = Vr::of([v0, v1]).form();
+    let form = Vr::of([v0, v1]).length_form();
     match encoding {
         Encoding::ExplicitLe if form.is_none() && tag.0 != 0xFFFE => {
-            // Only where the tag is one we know: a guess must not swallow what follows.
+            // Only for a known tag: a wrong guess would hide the elements that follow.
             let known = dictionary::vr(tag).is_some();
             let lower = Vr::of([v0.to_ascii_uppercase(), v1.to_ascii_uppercase()]);
-            if implicit_fits && known && lower.form().is_none() {
+            if implicit_fits && known && lower.length_form().is_none() {
                 Encoding::ImplicitLe
             } else {
                 encoding

@@ -6,10 +6,11 @@
 //!                                     └ sequence end ─ element … end
 //! ```
 //!
-//! The stack is explicit and bounded; every length is held against the end of what encloses it.
-//! Delimiters that close nothing are dropped. What is read as what follows PS3.5 section 7:
-//! UN of undefined length holds implicit little endian items (section 6.2.2), and an item whose
-//! first element disagrees with the encoding around it is read in the encoding it has.
+//! The stack is explicit and bounded; every length is checked against the end of the enclosing
+//! sequence or item (PS3.5 section 7.5).
+//! Delimiters that close nothing are dropped. UN of undefined length holds implicit little endian
+//! items (PS3.5 section 6.2.2). An item whose first element shows another encoding than the data set
+//! around it is read in the encoding it shows.
 
 mod header;
 #[cfg(test)]
@@ -20,7 +21,7 @@ use dicom_core::Tag;
 pub(crate) use self::header::{Encoding, Header, UNDEFINED};
 use crate::limits::Limits;
 use crate::read::dictionary::{self, Vr};
-use crate::read::input::{Failed, Input};
+use crate::read::input::{Input, ReadError};
 use crate::refusal::{Category, Refusal};
 
 pub(crate) const ITEM: Tag = Tag(0xFFFE, 0xE000);
@@ -28,13 +29,13 @@ pub(crate) const ITEM_END: Tag = Tag(0xFFFE, 0xE00D);
 pub(crate) const SEQUENCE_END: Tag = Tag(0xFFFE, 0xE0DD);
 pub(crate) const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
 
-/// Bytes looked at at once behind the last element.
+/// Bytes that are checked at once behind the last element.
 const STEP: usize = 32 << 10;
 
 /// Bytes of an item's header, and of every delimiter.
 pub(crate) const ITEM_HEADER: u64 = 8;
 
-/// Why reading stops. Holds words of ours and a place, never a value.
+/// Why reading stops. It holds a constant text and an offset, never a value of the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) category: Category,
@@ -53,7 +54,7 @@ impl Fault {
         }
     }
 
-    /// The element cannot be dealt with as the rules say.
+    /// The rule for the element cannot be applied.
     pub(crate) fn rule(problem: &'static str, tag: Tag, at: u64) -> Self {
         Self {
             category: Category::StorageError,
@@ -63,10 +64,10 @@ impl Fault {
         }
     }
 
-    pub(crate) fn input(failed: Failed, at: u64) -> Self {
+    pub(crate) fn input(failed: ReadError, at: u64) -> Self {
         let problem = match failed {
-            Failed::Ends => "the file ends where an element goes on",
-            Failed::Io(_) => "the file cannot be read here",
+            ReadError::UnexpectedEnd => "the file ends where an element goes on",
+            ReadError::Io(_) => "the file cannot be read here",
         };
         Self::new(problem, None, at)
     }
@@ -113,7 +114,7 @@ pub(crate) enum Token {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum FrameKind {
     Root,
     Sequence,
     Item,
@@ -121,7 +122,7 @@ enum Kind {
 
 #[derive(Debug, Clone, Copy)]
 struct Frame {
-    kind: Kind,
+    kind: FrameKind,
     encoding: Encoding,
     /// Its own end, or that of what encloses it if its length is undefined.
     end: u64,
@@ -137,8 +138,8 @@ pub(crate) struct Walk<I> {
     at: u64,
     stack: Vec<Frame>,
     /// Of the frame on top: its end, 0 unless it is a data set whose encoding is known.
-    brief_end: u64,
-    brief_encoding: Encoding,
+    simple_end: u64,
+    simple_encoding: Encoding,
     left: u64,
     max_depth: usize,
     max_value: u32,
@@ -148,7 +149,7 @@ impl<I: Input> Walk<I> {
     /// A walk over the data set from `begin` to the end of the input.
     pub(crate) fn new(input: I, begin: u64, encoding: Encoding, limits: &Limits) -> Self {
         let root = Frame {
-            kind: Kind::Root,
+            kind: FrameKind::Root,
             encoding,
             end: input.len(),
             undefined: false,
@@ -158,8 +159,8 @@ impl<I: Input> Walk<I> {
             input,
             at: begin,
             stack: vec![root],
-            brief_end: 0,
-            brief_encoding: encoding,
+            simple_end: 0,
+            simple_encoding: encoding,
             left: limits.max_elements,
             // Two frames for a level, one for the root.
             max_depth: usize::from(limits.max_depth) * 2 + 1,
@@ -168,12 +169,12 @@ impl<I: Input> Walk<I> {
     }
 
     /// The encoding of the data set, as its first element shows it.
-    pub(crate) fn settle(&mut self) -> Result<Encoding, Fault> {
+    pub(crate) fn detect_encoding(&mut self) -> Result<Encoding, Fault> {
         if let Some(frame) = self.stack.last().copied()
             && frame.fresh
             && frame.end.saturating_sub(self.at) >= ITEM_HEADER
         {
-            self.settle_frame(frame)?;
+            self.detect_frame_encoding(frame)?;
         }
         Ok(self
             .stack
@@ -191,18 +192,18 @@ impl<I: Input> Walk<I> {
         self.at
     }
 
-    /// Reads the element that comes next, if it is one that needs no second look: in a data set
-    /// whose encoding is known, with a value that ends within. Nearly all are; where it says false,
-    /// nothing has moved, and [`next`](Self::next) knows what stands there.
+    /// Reads the next element on the fast path: in a data set whose encoding is known, with a value
+    /// that ends inside it. Otherwise returns false and does not move; call [`next`](Self::next).
     #[inline]
-    pub(crate) fn brief(&mut self, into: &mut Header) -> bool {
-        if self.at >= self.brief_end || self.left == 0 {
+    pub(crate) fn next_simple(&mut self, into: &mut Header) -> bool {
+        if self.at >= self.simple_end || self.left == 0 {
             return false;
         }
         let Ok(window) = self.input.window(self.at, 12) else {
             return false;
         };
-        if !into.brief(window, self.at, self.brief_encoding) || into.end() > self.brief_end {
+        if !into.read_simple(window, self.at, self.simple_encoding) || into.end() > self.simple_end
+        {
             return false;
         }
         self.left -= 1;
@@ -210,16 +211,16 @@ impl<I: Input> Walk<I> {
         true
     }
 
-    /// The next token; the header of an element goes into `into`. (In place: to hand on what has just
-    /// been written field by field costs a processor a dozen cycles.)
+    /// The next token; the header of an element is written to `into`. Filled in place:
+    /// returning it by value costs a failed store-to-load forwarding, about 12 cycles.
     pub(crate) fn next(&mut self, into: &mut Header) -> Result<Token, Fault> {
         loop {
             let Some(frame) = self.stack.last().copied() else {
                 return Ok(Token::End);
             };
             let step = match frame.kind {
-                Kind::Sequence => self.in_sequence(frame)?,
-                Kind::Item | Kind::Root => self.in_data_set(frame, into)?,
+                FrameKind::Sequence => self.in_sequence(frame)?,
+                FrameKind::Item | FrameKind::Root => self.in_data_set(frame, into)?,
             };
             if let Some(token) = step {
                 return Ok(token);
@@ -227,7 +228,7 @@ impl<I: Input> Walk<I> {
         }
     }
 
-    /// None: a stray delimiter was dropped.
+    /// Returns `None` after dropping a stray delimiter.
     fn in_sequence(&mut self, frame: Frame) -> Result<Option<Token>, Fault> {
         if self.at == frame.end && !frame.undefined {
             self.pop();
@@ -265,7 +266,7 @@ impl<I: Input> Walk<I> {
             inside(begin, len, frame.end, ITEM, at)?
         };
         self.push(Frame {
-            kind: Kind::Item,
+            kind: FrameKind::Item,
             encoding: frame.encoding,
             end,
             undefined,
@@ -275,7 +276,7 @@ impl<I: Input> Walk<I> {
         Ok(Token::Item { at, len })
     }
 
-    /// None: a stray delimiter was dropped.
+    /// Returns `None` after dropping a stray delimiter.
     #[inline]
     fn in_data_set(&mut self, frame: Frame, header: &mut Header) -> Result<Option<Token>, Fault> {
         let at = self.at;
@@ -283,7 +284,7 @@ impl<I: Input> Walk<I> {
         if left == 0 && !frame.undefined {
             self.pop();
             return Ok(Some(match frame.kind {
-                Kind::Root => Token::End,
+                FrameKind::Root => Token::End,
                 _ => Token::ItemEnd { delimiter: None },
             }));
         }
@@ -291,7 +292,7 @@ impl<I: Input> Walk<I> {
             return self.odd_end(frame).map(Some);
         }
         let encoding = if frame.fresh {
-            self.settle_frame(frame)?
+            self.detect_frame_encoding(frame)?
         } else {
             frame.encoding
         };
@@ -299,7 +300,7 @@ impl<I: Input> Walk<I> {
             .input
             .window(at, 12)
             .map_err(|failed| Fault::input(failed, at))?;
-        if frame.kind == Kind::Root && window.starts_with(&[0; 4]) {
+        if frame.kind == FrameKind::Root && window.starts_with(&[0; 4]) {
             return self.odd_end(frame).map(Some);
         }
         header.read(window, at, frame.end, encoding)?;
@@ -323,7 +324,7 @@ impl<I: Input> Walk<I> {
             ));
         }
         self.spend(1)?;
-        if frame.kind == Kind::Item && frame.undefined {
+        if frame.kind == FrameKind::Item && frame.undefined {
             if header.tag() != ITEM_END {
                 return Err(Fault::new("an item is never closed", None, header.at));
             }
@@ -337,9 +338,9 @@ impl<I: Input> Walk<I> {
         Ok(None)
     }
 
-    /// The bytes at the end that are no element: zeros are dropped, anything else is refused.
+    /// Drops zeros behind the last element; refuses any other bytes.
     fn odd_end(&mut self, frame: Frame) -> Result<Token, Fault> {
-        if frame.kind != Kind::Root {
+        if frame.kind != FrameKind::Root {
             let problem =
                 "the object is cut short or damaged: a sequence or an item is not complete";
             return Err(Fault::new(problem, None, self.at));
@@ -362,27 +363,28 @@ impl<I: Input> Walk<I> {
         Ok(Token::End)
     }
 
-    fn settle_frame(&mut self, frame: Frame) -> Result<Encoding, Fault> {
+    fn detect_frame_encoding(&mut self, frame: Frame) -> Result<Encoding, Fault> {
         let at = self.at;
         let window = self
             .input
             .window(at, 12)
             .map_err(|failed| Fault::input(failed, at))?;
-        let encoding = header::settled(window, frame.end.saturating_sub(at), frame.encoding);
+        let encoding =
+            header::detected_encoding(window, frame.end.saturating_sub(at), frame.encoding);
         if let Some(top) = self.stack.last_mut() {
             top.encoding = encoding;
             top.fresh = false;
         }
-        self.look_at_top();
+        self.update_simple();
         Ok(encoding)
     }
 
-    /// What the element at hand holds. Reads at most the header of a first item.
+    /// What the current element holds. Reads at most the header of the first item.
     pub(crate) fn shape(&mut self, header: &Header) -> Result<Shape, Fault> {
         self.shape_known(header, dictionary::vr(header.tag()))
     }
 
-    /// The same, where the dictionary's VR is at hand.
+    /// As [`shape`](Self::shape), with the VR of the dictionary.
     #[inline]
     pub(crate) fn shape_known(
         &mut self,
@@ -416,8 +418,8 @@ impl<I: Input> Walk<I> {
         }
     }
 
-    /// A value by its tag and its letters, unless items stand in it: readers that look would find
-    /// elements there that no rule was asked about.
+    /// A plain value, unless it holds items: a reader that parses them would find elements that no
+    /// rule has decided about.
     #[inline]
     fn plain(&mut self, header: &Header) -> Result<Shape, Fault> {
         if !self.has_tag_of_item(header)? {
@@ -462,7 +464,7 @@ impl<I: Input> Walk<I> {
             let problem = "an item passes the end of its sequence";
             return Err(Fault::new(problem, Some(header.tag()), header.at));
         }
-        // The other byte order: nobody says what is inside, so nobody can say it may stay.
+        // Items in the other byte order: no rule can decide about elements that are not parsed.
         if header::item(value, inner.other_order()).is_some_and(|(tag, _)| tag == ITEM) {
             let problem = "a value of unknown kind holds items in another byte order";
             return Err(Fault::new(problem, Some(header.tag()), header.at));
@@ -470,11 +472,11 @@ impl<I: Input> Walk<I> {
         Ok(false)
     }
 
-    /// Enters the sequence at hand.
+    /// Enters the current sequence.
     pub(crate) fn enter(&mut self, header: &Header, inner: Encoding) -> Result<(), Fault> {
         let outer = self.stack.last().map_or(0, |frame| frame.end);
         self.push(Frame {
-            kind: Kind::Sequence,
+            kind: FrameKind::Sequence,
             encoding: inner,
             end: if header.is_undefined() {
                 outer
@@ -486,7 +488,7 @@ impl<I: Input> Walk<I> {
         })
     }
 
-    /// Passes the element at hand with all that it holds.
+    /// Skips the current element and everything in it.
     #[inline]
     pub(crate) fn pass(&mut self, header: &Header) -> Result<(), Fault> {
         if header.is_undefined() {
@@ -496,7 +498,7 @@ impl<I: Input> Walk<I> {
         Ok(())
     }
 
-    /// Passes the element at hand, which has a value of defined length.
+    /// Skips the current element, which has a defined length.
     #[inline]
     pub(crate) fn skip(&mut self, header: &Header) {
         self.at = header.end();
@@ -524,7 +526,7 @@ impl<I: Input> Walk<I> {
         }
     }
 
-    /// Steps into an element of undefined length whose content nobody looks at.
+    /// Steps into an element of undefined length that is skipped.
     fn descend(&mut self, header: &Header) -> Result<(), Fault> {
         match self.shape(header)? {
             Shape::Fragments => self.fragments(header, |_, _| {}),
@@ -533,8 +535,8 @@ impl<I: Input> Walk<I> {
         }
     }
 
-    /// Passes the fragments at hand, telling the place and length of each item, the offset table
-    /// included. Only their headers are read.
+    /// Skips the current fragments (PS3.5 section A.4). Calls `each` with the offset and length of
+    /// every item, including the offset table, and reads only their headers.
     pub(crate) fn fragments(
         &mut self,
         header: &Header,
@@ -615,22 +617,22 @@ impl<I: Input> Walk<I> {
             return Err(Fault::new("sequences nest too deep", None, self.at));
         }
         self.stack.push(frame);
-        self.look_at_top();
+        self.update_simple();
         Ok(())
     }
 
     fn pop(&mut self) {
         self.stack.pop();
-        self.look_at_top();
+        self.update_simple();
     }
 
-    /// Tells [`brief`](Self::brief) of the frame on top, whenever that has become another.
-    fn look_at_top(&mut self) {
+    /// Updates what [`next_simple`](Self::next_simple) needs, after the top of the stack changed.
+    fn update_simple(&mut self) {
         let top = self.stack.last();
-        let known = top.filter(|frame| frame.kind != Kind::Sequence && !frame.fresh);
-        self.brief_end = known.map_or(0, |frame| frame.end);
+        let known = top.filter(|frame| frame.kind != FrameKind::Sequence && !frame.fresh);
+        self.simple_end = known.map_or(0, |frame| frame.end);
         if let Some(frame) = known {
-            self.brief_encoding = frame.encoding;
+            self.simple_encoding = frame.encoding;
         }
     }
 }

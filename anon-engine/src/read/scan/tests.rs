@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{Encoding, Fault, Header, Kind, Shape, Token, Walk};
+use super::{Encoding, Fault, FrameKind, Header, Shape, Token, Walk};
 use crate::limits::Limits;
 use crate::read::input::{Memory, Windowed};
 use crate::read::scan::Input;
@@ -29,10 +29,10 @@ fn walk_on(
     steps: &mut Vec<Step>,
     in_few_steps: bool,
 ) -> Result<(), Fault> {
-    walk.settle()?;
+    walk.detect_encoding()?;
     loop {
         let mut header = Header::NONE;
-        let token = if in_few_steps && walk.brief(&mut header) {
+        let token = if in_few_steps && walk.next_simple(&mut header) {
             Token::Element
         } else {
             walk.next(&mut header)?
@@ -211,13 +211,13 @@ fn few_steps_are_enough_for_most() {
     let bytes = [value(0x10), value(0x20), value(0x30)].concat();
     let limits = Limits::default();
     let mut walk = Walk::new(Memory(&bytes), 0, Encoding::ExplicitLe, &limits);
-    walk.settle().expect("an encoding");
+    walk.detect_encoding().expect("an encoding");
     let mut header = Header::NONE;
     for _ in 0..3 {
-        assert!(walk.brief(&mut header));
+        assert!(walk.next_simple(&mut header));
         walk.pass(&header).expect("a value");
     }
-    assert!(!walk.brief(&mut header), "the end");
+    assert!(!walk.next_simple(&mut header), "the end");
     assert_eq!(walk.next(&mut header), Ok(Token::End));
-    assert!(walk.stack.iter().all(|frame| frame.kind == Kind::Root));
+    assert!(walk.stack.iter().all(|frame| frame.kind == FrameKind::Root));
 }

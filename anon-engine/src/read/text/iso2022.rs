@@ -1,4 +1,6 @@
-//! Code extensions: escape sequences switch the sets in G0 and G1 (PS3.3 tables C.12-3 and C.12-4).
+//! Code extensions of ISO 2022: escape sequences switch the sets in G0 and G1 (PS3.3 tables C.12-3 and C.12-4).
+//!
+//! anon-net has a decoder of its own: the two crates do not depend on each other.
 
 use encoding_rs::Encoding;
 
@@ -23,7 +25,7 @@ pub(super) fn single(number: u16) -> Option<&'static Encoding> {
     })
 }
 
-/// What a code element holds.
+/// A character set in a code element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Set {
     None,
@@ -34,14 +36,14 @@ enum Set {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct State {
+struct CodeSets {
     g0: Set,
     g1: Set,
 }
 
 /// Decodes a value; false if a byte had no meaning.
 pub(super) fn decode(terms: &[Term], bytes: &[u8]) -> (String, bool) {
-    let initial = State {
+    let initial = CodeSets {
         g0: Set::Ascii,
         g1: match terms.first() {
             Some(Term::Single(number)) => Set::Single(*number),
@@ -67,7 +69,7 @@ pub(super) fn decode(terms: &[Term], bytes: &[u8]) -> (String, bool) {
             continue;
         }
         let is_double_g0 = matches!(state.g0, Set::Double(_)) && (0x21..0x7F).contains(byte);
-        // Every delimiter of values and name parts brings the first sets back
+        // Every delimiter of values and name components restores the initial sets
         // (PS3.5 section 6.1.2.5.3).
         if !is_double_g0 && matches!(byte, b'\\' | b'^' | b'=' | b'\r' | b'\n' | b'\t' | 0x0C) {
             state = initial;
@@ -79,7 +81,7 @@ pub(super) fn decode(terms: &[Term], bytes: &[u8]) -> (String, bool) {
     (out, sound)
 }
 
-fn escape(bytes: &[u8], state: State) -> Option<(usize, State)> {
+fn escape(bytes: &[u8], state: CodeSets) -> Option<(usize, CodeSets)> {
     let (used, g0, g1) = match bytes.get(1..)? {
         [b'(', b'B' | b'J', ..] => (3, Some(Set::Ascii), None),
         [b')', b'I', ..] => (3, None, Some(Set::Katakana)),
@@ -90,7 +92,7 @@ fn escape(bytes: &[u8], state: State) -> Option<(usize, State)> {
         [b'-', letter, ..] => (3, None, Some(Set::Single(single_by_letter(*letter)?))),
         _ => return None,
     };
-    let next = State {
+    let next = CodeSets {
         g0: g0.unwrap_or(state.g0),
         g1: g1.unwrap_or(state.g1),
     };
@@ -115,7 +117,7 @@ fn single_by_letter(letter: u8) -> Option<u16> {
 }
 
 /// Appends one character; how many bytes it took, and whether they had a meaning.
-fn character(bytes: &[u8], state: State, out: &mut String) -> (usize, bool) {
+fn character(bytes: &[u8], state: CodeSets, out: &mut String) -> (usize, bool) {
     let [first, rest @ ..] = bytes else {
         return (1, false);
     };

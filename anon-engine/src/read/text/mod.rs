@@ -59,7 +59,7 @@ impl Charset {
             };
         }
         match self.terms.as_slice() {
-            // What has no declared meaning is read as Latin-1, byte for byte, as V17's reader does.
+            // Without a declared character set, bytes are read as Latin-1, as V17's reader does.
             [] if !bytes.contains(&0x1B) => latin1(bytes, true),
             [Term::Whole(encoding), ..] => whole(encoding, bytes),
             [Term::Katakana] if !bytes.contains(&0x1B) => whole(encoding_rs::SHIFT_JIS, bytes),

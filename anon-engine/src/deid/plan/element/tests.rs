@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::Planner;
-use crate::deid::draft::Piece;
 use crate::deid::policy::Policy;
+use crate::deid::template::Piece;
 use crate::read::input::Memory;
 use crate::read::scan::tests::{element, piece, sequence};
 use crate::read::scan::{Encoding, Fault, Header, Walk};
@@ -44,20 +44,20 @@ fn policy() -> Policy {
     Policy::new(Arc::new(Keep(Method::new("KEEP"))), "1", "TEST")
 }
 
-/// The pieces and bytes of a draft, and what planning ends with.
+/// The pieces and bytes of a template, and what planning ends with.
 type Planned = (Vec<Piece>, Vec<u8>, Option<Fault>);
 
 fn planned(bytes: &[u8], read: Encoding, written: Encoding, thorough: bool) -> Planned {
     let policy = policy();
     let mut walk = Walk::new(Memory(bytes), 0, read, &policy.limits);
-    if let Err(fault) = walk.settle() {
+    if let Err(fault) = walk.detect_encoding() {
         return (Vec::new(), Vec::new(), Some(fault));
     }
     let mut planner = Planner::new(&policy, walk, written);
     planner.thorough = thorough;
     let fault = planner.run().err();
-    let (draft, ..) = planner.finish();
-    (draft.pieces.clone(), draft.arena.clone(), fault)
+    let (template, ..) = planner.finish();
+    (template.pieces.clone(), template.arena.clone(), fault)
 }
 
 fn encoding() -> impl Strategy<Value = Encoding> {
@@ -100,11 +100,11 @@ fn few_steps_are_enough_for_most() {
     let policy = policy();
     let walk = Walk::new(Memory(&bytes), 0, Encoding::ExplicitLe, &policy.limits);
     let mut planner = Planner::new(&policy, walk, Encoding::ExplicitLe);
-    planner.walk.settle().expect("an encoding");
+    planner.walk.detect_encoding().expect("an encoding");
     let mut header = Header::NONE;
     for _ in 0..3 {
-        assert!(planner.walk.brief(&mut header));
-        assert!(planner.keep_brief(&header), "{}", header.tag());
+        assert!(planner.walk.next_simple(&mut header));
+        assert!(planner.keep_simple(&header), "{}", header.tag());
     }
 }
 
@@ -116,10 +116,10 @@ fn few_steps_take_no_memory() {
     let policy = policy();
     let walk = Walk::new(Memory(&bytes), 0, Encoding::ExplicitLe, &policy.limits);
     let mut planner = Planner::new(&policy, walk, Encoding::ExplicitLe);
-    planner.walk.settle().expect("an encoding");
+    planner.walk.detect_encoding().expect("an encoding");
     let mut header = Header::NONE;
-    assert!(planner.walk.brief(&mut header));
-    planner.draft.pieces = Vec::new();
-    assert!(!planner.keep_brief(&header));
-    assert_eq!(planner.draft.pieces, []);
+    assert!(planner.walk.next_simple(&mut header));
+    planner.template.pieces = Vec::new();
+    assert!(!planner.keep_simple(&header));
+    assert_eq!(planner.template.pieces, []);
 }

@@ -1,4 +1,6 @@
-//! [`Draft`]: the output as pieces: ranges of the source, bytes of ours, and names to come.
+//! [`Template`]: the output before its pseudonyms are known.
+//!
+//! It is a list of pieces: ranges of the source, new bytes, and edits that wait for pseudonyms.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -7,7 +9,7 @@ use std::ops::Range;
 
 use dicom_core::Tag;
 
-use crate::read::dictionary::{Form, Vr};
+use crate::read::dictionary::{LengthForm, Vr};
 use crate::read::scan::Encoding;
 use crate::read::uid;
 
@@ -82,7 +84,7 @@ pub(crate) struct Originals {
     index: HashMap<String, u32>,
 }
 
-/// Up to here a text is looked for one by one.
+/// Up to this many texts a linear search is used instead of the hash map.
 const FEW: usize = 24;
 
 impl Originals {
@@ -119,7 +121,7 @@ impl Originals {
     }
 }
 
-/// The buffers of a draft.
+/// The buffers of a template.
 struct Buffers {
     pieces: Vec<Piece>,
     arena: Vec<u8>,
@@ -129,8 +131,8 @@ struct Buffers {
 }
 
 thread_local! {
-    /// The buffers of the last draft dropped on this thread, emptied. Objects are planned one after
-    /// the other as a rule, and to allocate them anew takes 5 % of plan and apply.
+    /// The buffers of the last template dropped on this thread, emptied. Allocating
+    /// them anew for each object takes 5 % of plan and apply.
     static SPARE: Cell<Option<Buffers>> = const { Cell::new(None) };
 }
 
@@ -166,8 +168,8 @@ impl Buffers {
     }
 }
 
-/// The output, as far as it is known without names.
-pub(crate) struct Draft {
+/// The output, as far as it is known without pseudonyms.
+pub(crate) struct Template {
     pub(crate) pieces: Vec<Piece>,
     /// Bytes of ours.
     pub(crate) arena: Vec<u8>,
@@ -179,10 +181,10 @@ pub(crate) struct Draft {
     pub(crate) accessions: Originals,
 }
 
-impl Draft {
-    /// An empty draft.
+impl Template {
+    /// An empty template.
     pub(crate) fn new() -> Self {
-        // Where the thread is ending there are none to be had.
+        // A thread that is ending has no thread-local buffers any more.
         let spare = SPARE.try_with(Cell::take).ok().flatten();
         let buffers = spare.unwrap_or_else(Buffers::new);
         Self {
@@ -225,8 +227,8 @@ impl Draft {
         }
     }
 
-    /// Appends a range of the source, if that takes no memory. False if it would, and then nothing is
-    /// appended.
+    /// Appends a range of the source if that allocates nothing. Otherwise returns false and appends
+    /// nothing.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "asked of every kept value")]
     pub(crate) fn source_in_place(&mut self, begin: u64, end: u64) -> bool {
@@ -312,7 +314,7 @@ impl Draft {
     }
 }
 
-impl Drop for Draft {
+impl Drop for Template {
     fn drop(&mut self) {
         let mut spare = Buffers {
             pieces: mem::take(&mut self.pieces),
@@ -339,7 +341,7 @@ pub(crate) fn put_element(
 ) -> Option<()> {
     let len = u32::try_from(value.len()).ok()?;
     let even = len.checked_add(len % 2)?;
-    let is_short = encoding != Encoding::ImplicitLe && vr.form() == Some(Form::Short);
+    let is_short = encoding != Encoding::ImplicitLe && vr.length_form() == Some(LengthForm::Short);
     if even == u32::MAX || (is_short && even > 0xFFFE) {
         return None;
     }
@@ -351,8 +353,8 @@ pub(crate) fn put_element(
     Some(())
 }
 
-/// Positions in a draft are numbers of 32 bits: its memory is bounded far below.
+/// Positions in a template are numbers of 32 bits: its memory is bounded far below.
 #[inline]
 fn count(number: usize) -> u32 {
-    u32::try_from(number).expect("a draft is bounded by Limits::max_plan_bytes")
+    u32::try_from(number).expect("a template is bounded by Limits::max_plan_bytes")
 }

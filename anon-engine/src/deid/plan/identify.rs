@@ -1,18 +1,18 @@
-//! From noted values to what is wanted, captured and refused.
+//! Identifies an object by its root values: which pseudonyms it needs, and whether it is refused.
 
 use anon_model::{PatientPhi, Phi, SeriesPhi, StudyPhi, Wanted};
 
-use super::noted::{Note, Noted};
+use super::root_values::{RootValue, RootValues};
 use super::{Captured, Target, Warnings};
-use crate::deid::draft::Draft;
 use crate::deid::pixel::{BurnedInText, burned_in};
 use crate::deid::policy::{BurnedIn, MissingPatientId, PatientKey, Policy};
+use crate::deid::template::Template;
 use crate::read::text::Charset;
 use crate::read::uid;
 use crate::refusal::{Category, Refusal};
 
-/// What an object is and whose.
-pub(super) struct Settled {
+/// What an object is, and whose.
+pub(super) struct Identified {
     pub(super) wanted: Wanted,
     pub(super) captured: Captured,
     pub(super) sop_class: String,
@@ -22,10 +22,19 @@ pub(super) struct Settled {
 /// Between Patient ID and issuer in a patient key: no character of an LO value.
 const KEY_SEPARATOR: char = '\u{1F}';
 
-/// Makes the checks of spec 3.8 in V17's order and reads what the index keeps.
-pub(super) fn settle(policy: &Policy, noted: &Noted, originals: &[u8]) -> Result<Settled, Refusal> {
-    let values = Values::new(noted, originals);
-    let required = [Note::SopClass, Note::Instance, Note::Study, Note::Series];
+/// Checks the required attributes in V17's order, and reads the values for the index.
+pub(super) fn identify(
+    policy: &Policy,
+    root_values: &RootValues,
+    originals: &[u8],
+) -> Result<Identified, Refusal> {
+    let values = Values::new(root_values, originals);
+    let required = [
+        RootValue::SopClass,
+        RootValue::Instance,
+        RootValue::Study,
+        RootValue::Series,
+    ];
     let [sop_class, instance, study, series] = required.map(|note| values.uid(note));
     let missing: Vec<&str> = [
         (&sop_class, "SOPClassUID"),
@@ -68,7 +77,7 @@ pub(super) fn settle(policy: &Policy, noted: &Noted, originals: &[u8]) -> Result
         study_conflict: policy.study_conflict,
         ..Wanted::default()
     };
-    Ok(Settled {
+    Ok(Identified {
         wanted,
         captured: values.captured(),
         sop_class,
@@ -79,7 +88,10 @@ pub(super) fn settle(policy: &Policy, noted: &Noted, originals: &[u8]) -> Result
 fn check_class(policy: &Policy, sop_class: &str) -> Result<(), Refusal> {
     let category = Category::InvalidStorageClass;
     if !uid::is_well_formed(sop_class.as_bytes()) {
-        return Err(Refusal::new(category, "the SOP class is no UID"));
+        return Err(Refusal::new(
+            category,
+            "the SOP Class UID (0008,0016) is not a UID",
+        ));
     }
     if policy.storage_classes.contains(sop_class) {
         return Ok(());
@@ -90,10 +102,10 @@ fn check_class(policy: &Policy, sop_class: &str) -> Result<(), Refusal> {
     Err(refusal)
 }
 
-/// True if the object may show identifying text and does not say.
+/// Returns true if the pixels may show identifying text and the object does not say so.
 fn check_pixels(policy: &Policy, values: &Values<'_>, sop_class: &str) -> Result<bool, Refusal> {
-    let annotation = values.bytes(Note::BurnedIn);
-    let image_type = values.bytes(Note::ImageType);
+    let annotation = values.bytes(RootValue::BurnedIn);
+    let image_type = values.bytes(RootValue::ImageType);
     match burned_in(annotation, image_type, sop_class) {
         BurnedInText::NotSaid => Ok(false),
         BurnedInText::Unknown => Ok(true),
@@ -107,10 +119,10 @@ fn check_pixels(policy: &Policy, values: &Values<'_>, sop_class: &str) -> Result
 }
 
 fn patient_key(policy: &Policy, values: &Values<'_>) -> Result<String, Refusal> {
-    let id = values.key(Note::PatientId);
+    let id = values.key(RootValue::PatientId);
     let issuer = match policy.patient_key {
         PatientKey::Id => String::new(),
-        PatientKey::IdAndIssuer => values.key(Note::Issuer),
+        PatientKey::IdAndIssuer => values.key(RootValue::Issuer),
     };
     if id.is_empty() || policy.patient_key == PatientKey::Id {
         return Ok(id);
@@ -125,37 +137,37 @@ fn patient_key(policy: &Policy, values: &Values<'_>) -> Result<String, Refusal> 
     Ok(format!("{id}{KEY_SEPARATOR}{issuer}"))
 }
 
-/// The noted values, decoded on demand.
+/// The root values, decoded on demand.
 struct Values<'n> {
-    noted: &'n Noted,
+    root_values: &'n RootValues,
     originals: &'n [u8],
     charset: Charset,
 }
 
 impl<'n> Values<'n> {
-    fn new(noted: &'n Noted, originals: &'n [u8]) -> Self {
-        let charset = noted.bytes(Note::Charset, originals);
+    fn new(root_values: &'n RootValues, originals: &'n [u8]) -> Self {
+        let charset = root_values.bytes(RootValue::Charset, originals);
         Self {
-            noted,
+            root_values,
             originals,
             charset: charset.map(Charset::parse).unwrap_or_default(),
         }
     }
 
-    fn bytes(&self, note: Note) -> Option<&'n [u8]> {
-        self.noted.bytes(note, self.originals)
+    fn bytes(&self, note: RootValue) -> Option<&'n [u8]> {
+        self.root_values.bytes(note, self.originals)
     }
 
-    fn uid(&self, note: Note) -> String {
+    fn uid(&self, note: RootValue) -> String {
         self.bytes(note).map(uid::text).unwrap_or_default()
     }
 
-    fn key(&self, note: Note) -> String {
+    fn key(&self, note: RootValue) -> String {
         let bytes = self.bytes(note).unwrap_or_default();
         self.charset.key(bytes)
     }
 
-    fn text(&self, note: Note) -> Option<Phi<String>> {
+    fn text(&self, note: RootValue) -> Option<Phi<String>> {
         self.bytes(note)
             .map(|bytes| Phi::new(self.charset.text(bytes)))
     }
@@ -163,31 +175,30 @@ impl<'n> Values<'n> {
     fn captured(&self) -> Captured {
         Captured {
             patient: PatientPhi {
-                id: self.text(Note::PatientId).unwrap_or_default(),
-                name: self.text(Note::PatientName).unwrap_or_default(),
-                sex: self.text(Note::Sex),
-                birth_date: self.text(Note::BirthDate),
-                ethnic_group: self.text(Note::EthnicGroup),
+                id: self.text(RootValue::PatientId).unwrap_or_default(),
+                name: self.text(RootValue::PatientName).unwrap_or_default(),
+                sex: self.text(RootValue::Sex),
+                birth_date: self.text(RootValue::BirthDate),
+                ethnic_group: self.text(RootValue::EthnicGroup),
             },
             study: StudyPhi {
-                date: self.text(Note::StudyDate),
-                accession: self.text(Note::Accession),
-                description: self.text(Note::StudyDescription),
+                date: self.text(RootValue::StudyDate),
+                accession: self.text(RootValue::Accession),
+                description: self.text(RootValue::StudyDescription),
                 ..StudyPhi::default()
             },
             series: SeriesPhi {
-                description: self.text(Note::SeriesDescription),
-                modality: self.text(Note::Modality),
+                description: self.text(RootValue::SeriesDescription),
+                modality: self.text(RootValue::Modality),
             },
         }
     }
 }
 
-/// Moves the draft's originals into what is wanted. A UID that is one of the object's own three is
-/// not asked for again.
-pub(super) fn hand_over(draft: &mut Draft, wanted: &mut Wanted) -> Vec<Target> {
-    let mut targets = Vec::with_capacity(draft.uids.texts.len());
-    for text in std::mem::take(&mut draft.uids).texts {
+/// Moves the template's originals into `wanted`. The object's own three UIDs are already in it.
+pub(super) fn assign_targets(template: &mut Template, wanted: &mut Wanted) -> Vec<Target> {
+    let mut targets = Vec::with_capacity(template.uids.texts.len());
+    for text in std::mem::take(&mut template.uids).texts {
         let target = if text == *wanted.study.expose() {
             Target::Study
         } else if text == *wanted.series.expose() {
@@ -201,7 +212,7 @@ pub(super) fn hand_over(draft: &mut Draft, wanted: &mut Wanted) -> Vec<Target> {
         };
         targets.push(target);
     }
-    let accessions = std::mem::take(&mut draft.accessions).texts;
+    let accessions = std::mem::take(&mut template.accessions).texts;
     wanted.accessions = accessions.into_iter().map(Phi::new).collect();
     targets
 }

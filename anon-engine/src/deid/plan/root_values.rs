@@ -1,4 +1,4 @@
-//! [`Noted`]: the values of the root data set that say what the object is and whose.
+//! [`RootValues`]: the values of the root data set that say what the object is and whose.
 
 use std::ops::Range;
 
@@ -6,10 +6,10 @@ use dicom_core::Tag;
 
 use crate::read::dictionary;
 
-/// A value that is looked at whatever the rules do with its element.
+/// An element of the root whose value is read, whatever the rules do with the element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Note {
+pub(crate) enum RootValue {
     Charset,
     ImageType,
     SopClass,
@@ -30,10 +30,10 @@ pub(crate) enum Note {
     BurnedIn,
 }
 
-const NOTES: usize = 18;
+const ROOT_VALUES: usize = 18;
 
-impl Note {
-    /// The note that is taken of an element of the root, if any.
+impl RootValue {
+    /// The root value with this tag, if it is one.
     #[inline]
     pub(crate) fn of(tag: Tag) -> Option<Self> {
         Some(match dictionary::number(tag) {
@@ -60,15 +60,15 @@ impl Note {
     }
 }
 
-/// The notes of one object: ranges of the draft's originals.
+/// The root values of one object, as ranges of the template's originals.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Noted {
-    ranges: [Option<(u32, u32)>; NOTES],
+pub(crate) struct RootValues {
+    ranges: [Option<(u32, u32)>; ROOT_VALUES],
 }
 
-impl Noted {
-    /// Takes a note. False if there is one already.
-    pub(crate) fn take(&mut self, note: Note, range: &Range<u32>) -> bool {
+impl RootValues {
+    /// Records a value. Returns false if the element was recorded before.
+    pub(crate) fn record(&mut self, note: RootValue, range: &Range<u32>) -> bool {
         match self.ranges.get_mut(note as usize) {
             Some(slot @ None) => {
                 *slot = Some((range.start, range.end));
@@ -78,8 +78,8 @@ impl Noted {
         }
     }
 
-    /// The bytes of a note, out of the draft's originals.
-    pub(crate) fn bytes<'o>(&self, note: Note, originals: &'o [u8]) -> Option<&'o [u8]> {
+    /// The bytes of a root value.
+    pub(crate) fn bytes<'o>(&self, note: RootValue, originals: &'o [u8]) -> Option<&'o [u8]> {
         let (begin, end) = self.ranges.get(note as usize).copied().flatten()?;
         originals.get(begin as usize..end as usize)
     }
