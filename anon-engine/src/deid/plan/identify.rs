@@ -139,7 +139,7 @@ fn patient_key(policy: &Policy, values: &Values<'_>) -> Result<String, Refusal> 
 
 /// The root values, decoded on demand.
 struct Values<'n> {
-    root_values: &'n RootValues,
+    root: &'n RootValues,
     originals: &'n [u8],
     charset: Charset,
 }
@@ -148,14 +148,14 @@ impl<'n> Values<'n> {
     fn new(root_values: &'n RootValues, originals: &'n [u8]) -> Self {
         let charset = root_values.bytes(RootValue::Charset, originals);
         Self {
-            root_values,
+            root: root_values,
             originals,
             charset: charset.map(Charset::parse).unwrap_or_default(),
         }
     }
 
     fn bytes(&self, note: RootValue) -> Option<&'n [u8]> {
-        self.root_values.bytes(note, self.originals)
+        self.root.bytes(note, self.originals)
     }
 
     fn uid(&self, note: RootValue) -> String {
