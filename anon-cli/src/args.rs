@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use serde::{Deserialize, Serialize};
+
+use crate::project::record::{RetrieveLevel, RetrieveVia};
 
 /// De-identifies DICOM and keeps, for the site alone, the way back.
 #[derive(Debug, Parser)]
@@ -64,7 +65,7 @@ pub(crate) enum Command {
     ImportJavaIndex(ImportJavaIndex),
     /// Run the DICOM receiver (C-STORE, C-ECHO) until it is stopped
     Serve(Serve),
-    /// Ask a DICOM server if it is there and knows us (C-ECHO)
+    /// Request a DICOM server if it is there and knows us (C-ECHO)
     Echo(Echo),
     /// List the studies of a DICOM server (C-FIND). Identifying
     Find(Find),
@@ -251,6 +252,20 @@ pub(crate) struct Keys {
     pub(crate) study_uid: Vec<String>,
 }
 
+impl From<Keys> for crate::node::Keys {
+    fn from(keys: Keys) -> Self {
+        Self {
+            patient_name: keys.patient_name,
+            patient_id: keys.patient_id,
+            accession: keys.accession,
+            accession_file: keys.accession_file,
+            study_date: keys.study_date,
+            modality: keys.modality,
+            study_uid: keys.study_uid,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Find {
     /// A node of the settings, or AET@host:port
@@ -263,8 +278,7 @@ pub(crate) struct Find {
     pub(crate) hide_imported: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LevelName {
     /// A study with one request
     Study,
@@ -274,13 +288,31 @@ pub(crate) enum LevelName {
     Instance,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+impl From<LevelName> for RetrieveLevel {
+    fn from(level: LevelName) -> Self {
+        match level {
+            LevelName::Study => Self::Study,
+            LevelName::Series => Self::Series,
+            LevelName::Instance => Self::Instance,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Via {
     /// The server sends to our receiver, under its AE title (C-MOVE)
     Move,
     /// The server sends on the association that asks (C-GET)
     Get,
+}
+
+impl From<Via> for RetrieveVia {
+    fn from(via: Via) -> Self {
+        match via {
+            Via::Move => Self::Move,
+            Via::Get => Self::Get,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -326,7 +358,7 @@ pub(crate) struct Export {
     /// Everything that is stored
     #[arg(long, group = "what", conflicts_with_all = ["patient", "study"])]
     pub(crate) all: bool,
-    /// Ask the destination what it has, say what would be sent, and send nothing
+    /// Request the destination what it has, say what would be sent, and send nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// The environment variable with the new password that a Cognito user pool may want

@@ -1,7 +1,7 @@
 //! The commands, one module each.
 
 mod config;
-pub(crate) mod delete;
+mod delete;
 mod echo;
 mod export;
 mod find;
@@ -9,6 +9,8 @@ mod import;
 mod index;
 mod init;
 mod java_index;
+mod new_project;
+mod outcome;
 mod patients;
 mod quarantine;
 mod reidentify;
@@ -18,12 +20,13 @@ mod serve;
 mod shell;
 mod status;
 
-pub(crate) use import::run as import_run;
+use std::path::Path;
 
 use anyhow::Context as _;
 
 use crate::args::{Cli, Command, Global};
 use crate::exit::{Ended, Failure};
+use crate::project::{NetworkFs, NewRules, OpenOptions};
 use crate::report::Report;
 use crate::signal::Signals;
 
@@ -36,6 +39,33 @@ pub(crate) struct Context<'r> {
 }
 
 impl Context<'_> {
+    /// The project that `--project` names.
+    pub(crate) fn project(&self) -> Option<&Path> {
+        self.global.project.as_deref()
+    }
+
+    /// What `--allow-network-fs` says.
+    pub(crate) fn network_fs(&self) -> NetworkFs {
+        if self.global.allow_network_fs {
+            NetworkFs::Allow
+        } else {
+            NetworkFs::Refuse
+        }
+    }
+
+    /// How a project is opened for writing.
+    pub(crate) fn open_options(&self, accept_new_rules: bool, jobs: Option<u16>) -> OpenOptions {
+        OpenOptions {
+            network_fs: self.network_fs(),
+            new_rules: if accept_new_rules {
+                NewRules::Accept
+            } else {
+                NewRules::Refuse
+            },
+            workers: jobs.map(usize::from),
+        }
+    }
+
     /// How a command that watches for signals ended: as `otherwise`, unless a signal came.
     pub(crate) fn ended(&self, otherwise: Ended) -> Ended {
         self.signals.caught().map_or(otherwise, Ended::Signalled)

@@ -5,10 +5,8 @@
 
 #[expect(clippy::doc_markdown, reason = "help texts, not Markdown")]
 mod args;
-mod audit;
 mod clock;
 mod command;
-mod control;
 mod exit;
 #[cfg(feature = "keyring")]
 #[cfg_attr(
@@ -16,18 +14,12 @@ mod exit;
     expect(dead_code, reason = "only a user of Cognito has a password")
 )]
 mod keyring;
-mod lock;
 mod log;
 mod node;
 mod platform;
 mod project;
-mod record;
 mod report;
-mod roots;
-mod rules;
-mod settings;
 mod signal;
-mod wire;
 mod work;
 
 use std::process::ExitCode;

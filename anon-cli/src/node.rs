@@ -3,11 +3,11 @@
 //! ```text
 //! anon-net SCP ─► Intake ─► memory within a budget, else spool ─► Engine ─► status
 //!                    │           Room: a shortage of disk is waited for, then A700
-//!                    └─► Fates: what became of the instances that a retrieve waits for
+//!                    └─► ArrivalLog: what became of the instances that a retrieve waits for
 //! ```
 
+mod arrivals;
 mod budget;
-mod fates;
 mod fetch;
 mod intake;
 mod peer;
@@ -17,11 +17,11 @@ mod search;
 mod tls;
 mod words;
 
-pub(crate) use fates::Fates;
+pub(crate) use arrivals::ArrivalLog;
 pub(crate) use fetch::{Fetch, check_reachable};
 pub(crate) use intake::Intake;
 pub(crate) use peer::{Peer, Purpose, scu};
 pub(crate) use room::Room;
-pub(crate) use scp::{Receiver, check_open, is_local, narrowed, say_open, shared_classes, start};
-pub(crate) use search::{Found, Search, named, write_not_found};
+pub(crate) use scp::{Receiver, check_open, is_local, narrowed, shared_classes, start};
+pub(crate) use search::{Found, Keys, Search, named, write_not_found};
 pub(crate) use words::{Us, failure, service, us};

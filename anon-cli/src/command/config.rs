@@ -13,11 +13,12 @@ use serde::Serialize;
 use crate::args::Config;
 use crate::command::Context;
 use crate::exit::{Ended, Failure};
-use crate::lock::Lock;
+use crate::log;
 use crate::project::Project;
-use crate::settings::{self, Missing};
-use crate::wire::{self, NewRules};
-use crate::{log, rules};
+use crate::project::lock::Lock;
+use crate::project::open_project::{self, NewRules};
+use crate::project::rules;
+use crate::project::settings::{self, Missing};
 
 #[derive(Debug, Serialize)]
 struct Setting<'s> {
@@ -60,7 +61,7 @@ fn to_json(value: &Value) -> serde_json::Value {
 }
 
 pub(crate) fn run(context: &Context<'_>, what: Config) -> anyhow::Result<Ended> {
-    let project = Project::existing(&context.global)?;
+    let project = Project::existing(context.project())?;
     log::start_without_file(&context.global)?;
     match what {
         Config::Get { key: Some(key) } => get(context, &project, &key),
@@ -250,7 +251,7 @@ fn check_frozen(
     // Nobody gives out the first one between the look and the change.
     let _lock = Lock::take(&project.lock_file())?;
     let secret = settings::secret(project, before, Missing::Refuse)?;
-    let lookups = wire::open_lookups(project, before, secret.as_ref())?;
+    let lookups = open_project::open_lookups(project, before, secret.as_ref())?;
     if lookups.is_frozen()? || lookups.counts()? != Counts::default() {
         return Err(Failure::configuration(format!(
             "{key} is frozen: pseudonyms were made with it; for another {key} make a new project \
@@ -282,8 +283,8 @@ fn set_script(context: &Context<'_>, project: &Project, word: &str) -> anyhow::R
     if project.lookup_file().exists() {
         let rules = rules::of_project(project, &after)?;
         let secret = settings::secret(project, &after, Missing::Refuse)?;
-        let lookups = wire::open_lookups(project, &after, secret.as_ref())?;
-        wire::check_rules(&*lookups, &*rules, NewRules::Accept)?;
+        let lookups = open_project::open_lookups(project, &after, secret.as_ref())?;
+        open_project::check_rules(&*lookups, &*rules, NewRules::Accept)?;
         lookups.flush()?;
     }
     context.report.line(&format!("script = {}", after.script))?;

@@ -9,9 +9,10 @@ use serde::Serialize;
 use crate::args::Echo;
 use crate::command::Context;
 use crate::exit::Ended;
+use crate::log;
 use crate::node::{self, Peer, Purpose};
 use crate::project::Project;
-use crate::{log, settings};
+use crate::project::settings;
 
 #[derive(Debug, Serialize)]
 struct Summary<'p> {
@@ -24,7 +25,7 @@ struct Summary<'p> {
 }
 
 pub(crate) fn run(context: &Context<'_>, args: &Echo) -> anyhow::Result<Ended> {
-    let project = Project::existing(&context.global)?;
+    let project = Project::existing(context.project())?;
     let settings = settings::load(&project)?;
     log::start_without_file(&context.global)?;
     let peer = Peer::typed(&settings, &args.node, Purpose::Any)?;

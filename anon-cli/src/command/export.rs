@@ -21,13 +21,14 @@ use crate::args::Export;
 use crate::command::Context;
 use crate::exit::{Ended, Failure};
 use crate::project::Project;
-use crate::{audit, clock, log, settings};
+use crate::project::{audit, settings};
+use crate::{clock, log};
 use destination::Destination;
 use print::{Printer, Summary};
 
 pub(crate) fn run(context: &Context<'_>, args: &Export) -> anyhow::Result<Ended> {
     let selection = selection(args)?;
-    let project = Project::existing(&context.global)?;
+    let project = Project::existing(context.project())?;
     let settings = settings::load(&project)?;
     log::start_without_file(&context.global)?;
     let cancel = Cancel::from(context.signals.cancel().shared());

@@ -8,10 +8,11 @@ use serde::Serialize;
 use crate::args::Find;
 use crate::command::Context;
 use crate::exit::Ended;
+use crate::log;
 use crate::node::{self, Peer, Purpose, Search, Us};
 use crate::project::Project;
+use crate::project::{open_project, settings};
 use crate::report::{Report, Table};
-use crate::{log, settings, wire};
 
 #[derive(Debug, Serialize)]
 struct Row {
@@ -46,12 +47,12 @@ struct FailedNumber {
 }
 
 pub(crate) fn run(context: &Context<'_>, args: &Find) -> anyhow::Result<Ended> {
-    let project = Project::existing(&context.global)?;
+    let project = Project::existing(context.project())?;
     let settings = settings::load(&project)?;
     log::start_without_file(&context.global)?;
     let peer = Peer::typed(&settings, &args.node, Purpose::Query)?;
-    let search = Search::of(&args.keys)?;
-    let lookups = wire::read_lookups(&project, &settings)?;
+    let search = Search::of(&args.keys.clone().into())?;
+    let lookups = open_project::read_lookups(&project, &settings)?;
     let us = node::us(&settings);
     let scu = node::scu(&project, &settings, &peer)?;
     let cancel = Cancel::from(context.signals.cancel().shared());

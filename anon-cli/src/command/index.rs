@@ -14,9 +14,10 @@ use serde::Serialize;
 use crate::args::Index;
 use crate::command::Context;
 use crate::exit::Ended;
+use crate::log;
 use crate::project::Project;
+use crate::project::{audit, open_project, settings};
 use crate::report::Table;
-use crate::{audit, log, settings, wire};
 
 /// One row, in the order of V17's columns.
 #[derive(Debug, Serialize)]
@@ -112,10 +113,10 @@ struct Summary {
 }
 
 pub(crate) fn run(context: &Context<'_>, args: &Index) -> anyhow::Result<Ended> {
-    let project = Project::existing(&context.global)?;
+    let project = Project::existing(context.project())?;
     log::start_without_file(&context.global)?;
     let settings = settings::load(&project)?;
-    let lookups = wire::read_lookups(&project, &settings)?;
+    let lookups = open_project::read_lookups(&project, &settings)?;
     // Before anything is shown: what cannot be noted is not shown.
     audit::append(&project.audit_file(), "index", lookups.totals()?.studies)?;
     let mut written = Written {

@@ -9,12 +9,13 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::args::{ImportJavaIndex, NewProject};
-use crate::command::{Context, init};
+use crate::command::{Context, new_project};
 use crate::exit::{Ended, Failure};
-use crate::lock::Lock;
+use crate::log;
 use crate::project::Project;
-use crate::settings::Missing;
-use crate::{audit, log, settings, wire};
+use crate::project::lock::Lock;
+use crate::project::settings::Missing;
+use crate::project::{audit, open_project, settings};
 
 /// Refused rows that people are shown.
 const SHOWN: usize = 20;
@@ -43,7 +44,7 @@ struct Summary<'s> {
 }
 
 pub(crate) fn run(context: &Context<'_>, args: &ImportJavaIndex) -> anyhow::Result<Ended> {
-    let project = Project::chosen(&context.global)?;
+    let project = Project::chosen(context.project())?;
     let index = read(context, args)?;
     let adopting = if args.skip_bad_rows {
         Adopting::WhatCanBe
@@ -57,7 +58,7 @@ pub(crate) fn run(context: &Context<'_>, args: &ImportJavaIndex) -> anyhow::Resu
         if !(tried.is_clean() || args.skip_bad_rows) {
             return conclude(context, args, &index, &tried, false);
         }
-        let settings = init::make(context, &project, &options)?;
+        let settings = new_project::make(context, &project, &options)?;
         context.report.talk(&format!(
             "made a project in {}, site id {}",
             project.root().display(),
@@ -66,7 +67,7 @@ pub(crate) fn run(context: &Context<'_>, args: &ImportJavaIndex) -> anyhow::Resu
     }
     let settings = settings::load(&project)?;
     if exists {
-        init::check_against(&project, &settings, &args.options)?;
+        new_project::check_against(&project, &settings, &args.options)?;
     }
     check_identity(&settings, &index)?;
     let outcomes = take_over(context, &project, &settings, &index, adopting)?;
@@ -146,7 +147,7 @@ fn take_over(
     project.check_access()?;
     let _lock = Lock::take(&project.lock_file())?;
     log::start(project, &settings.log, &context.global)?;
-    wire::prepare(project, settings, &context.global)?;
+    open_project::prepare(project, settings, context.network_fs())?;
     // A new secret is no secret of a store that is there.
     let missing = if project.lookup_file().exists() {
         Missing::Refuse
@@ -154,8 +155,8 @@ fn take_over(
         Missing::Make
     };
     let secret = settings::secret(project, settings, missing)?;
-    let lookups = wire::open_lookups(project, settings, secret.as_ref())?;
-    let store = wire::open_store(project, settings)?;
+    let lookups = open_project::open_lookups(project, settings, secret.as_ref())?;
+    let store = open_project::open_store(project, settings)?;
     anon_engine::recover(&*lookups, &store).context("cannot repair what a crash left")?;
     audit::append(
         &project.audit_file(),

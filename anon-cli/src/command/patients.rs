@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use crate::command::Context;
 use crate::exit::Ended;
+use crate::log;
 use crate::project::Project;
+use crate::project::{open_project, settings};
 use crate::report::{Report, Table};
-use crate::{log, settings, wire};
 
 #[derive(Debug, Serialize)]
 struct Line {
@@ -27,10 +28,10 @@ struct Summary {
 }
 
 pub(crate) fn run(context: &Context<'_>) -> anyhow::Result<Ended> {
-    let project = Project::existing(&context.global)?;
+    let project = Project::existing(context.project())?;
     log::start_without_file(&context.global)?;
     let settings = settings::load(&project)?;
-    let lookups = wire::read_lookups(&project, &settings)?;
+    let lookups = open_project::read_lookups(&project, &settings)?;
     let report = context.report;
     let mut table = Table::new(&["patient", "studies", "series", "instances"]);
     let mut count = 0;

@@ -10,15 +10,16 @@ use serde::Serialize;
 
 use crate::args::Quarantine as What;
 use crate::command::Context;
-use crate::command::import::{self, Telling, run as import_run};
+use crate::command::outcome::{self, InstancePrinter};
 use crate::exit::{Ended, Failure};
-use crate::lock::Lock;
+use crate::log;
 use crate::project::Project;
+use crate::project::lock::Lock;
+use crate::project::roots::Roots;
+use crate::project::settings;
+use crate::project::{OpenOptions, OpenProject, open_project};
 use crate::report::{self, Table};
-use crate::roots::Roots;
-use crate::wire::{self, NewRules, Session};
-use crate::work::Work;
-use crate::{log, settings};
+use crate::work::{Jobs, import};
 
 #[derive(Debug, Serialize)]
 struct Line {
@@ -64,7 +65,7 @@ struct Summary {
 }
 
 pub(crate) fn run(context: &Context<'_>, what: What) -> anyhow::Result<Ended> {
-    let project = Project::existing(&context.global)?;
+    let project = Project::existing(context.project())?;
     match what {
         What::List { category } => list(context, &project, category.as_deref()),
         What::Show { entry } => show(context, &project, &entry),
@@ -73,13 +74,8 @@ pub(crate) fn run(context: &Context<'_>, what: What) -> anyhow::Result<Ended> {
             jobs,
             accept_new_rules,
         } => {
-            let new_rules = if accept_new_rules {
-                NewRules::Accept
-            } else {
-                NewRules::Refuse
-            };
-            let workers = import::workers(jobs);
-            retry(context, &project, category.as_deref(), workers, new_rules)
+            let options = context.open_options(accept_new_rules, jobs);
+            retry(context, &project, category.as_deref(), options)
         }
         What::Clear {
             entries, category, ..
@@ -91,7 +87,7 @@ pub(crate) fn run(context: &Context<'_>, what: What) -> anyhow::Result<Ended> {
 fn open(context: &Context<'_>, project: &Project) -> anyhow::Result<DirectoryQuarantine> {
     log::start_without_file(&context.global)?;
     project.check_access()?;
-    Ok(wire::quarantine(project, &settings::load(project)?))
+    Ok(open_project::quarantine(project, &settings::load(project)?))
 }
 
 fn named(category: Option<&str>) -> anyhow::Result<Option<Category>> {
@@ -250,61 +246,53 @@ fn retry(
     context: &Context<'_>,
     project: &Project,
     category: Option<&str>,
-    workers: usize,
-    new_rules: NewRules,
+    options: OpenOptions,
 ) -> anyhow::Result<Ended> {
     let category = named(category)?;
     let settings = settings::load(project)?;
     project.check_access()?;
     let lock = Lock::take(&project.lock_file())?;
     log::start(project, &settings.log, &context.global)?;
-    let session = Session::open(
+    let open = OpenProject::open(project, &settings, options, lock)?;
+    let jobs = Arc::new(Jobs::new(
         project,
         &settings,
-        &context.global,
-        lock,
-        new_rules,
-        workers,
-    )?;
-    let work = Arc::new(Work::new(
-        project,
-        &settings,
-        &session,
+        &open,
         context.signals.cancel(),
     ));
-    let holder = import::listen(context, project, &work);
-    let telling = Telling::new(context);
-    let mut summary = again(context, &session, category, &telling)?;
-    import::wait_for_others(context, holder);
+    let holder = outcome::listen(context, project, &jobs);
+    let printer = InstancePrinter::new(context);
+    let mut summary = again(context, &open, category, &printer)?;
+    outcome::wait_for_others(context, holder);
     context.report.end_progress();
-    import::close(session, &mut summary);
-    telling.result()?;
-    import::print_summary(context, "quarantine retry", &summary)?;
-    Ok(import::how_it_ended(context, &summary))
+    outcome::close(open, &mut summary);
+    printer.result()?;
+    outcome::print_summary(context, "quarantine retry", &summary)?;
+    Ok(outcome::how_it_ended(context, &summary))
 }
 
 /// Imports what is there.
 fn again(
     context: &Context<'_>,
-    session: &Session,
+    open: &OpenProject,
     category: Option<Category>,
-    telling: &Telling<'_>,
-) -> anyhow::Result<crate::record::Summary> {
-    let ids = ids(&*session.quarantine, category)?;
+    printer: &InstancePrinter<'_>,
+) -> anyhow::Result<crate::project::record::Summary> {
+    let ids = ids(&*open.quarantine, category)?;
     let roots = Roots::new(Vec::new());
-    let tell = |instance| telling.tell(&instance);
-    let teller = import_run::Teller {
+    let tell = |instance| printer.print(&instance);
+    let teller = import::Teller {
         roots: &roots,
         tell: &tell,
     };
     let begun = std::time::Instant::now();
     let mut again = Again {
-        quarantine: Arc::clone(&session.quarantine),
+        quarantine: Arc::clone(&open.quarantine),
         ids: ids.into_iter(),
     };
     let cancel = context.signals.cancel();
-    let done = anon_engine::import(&session.engine, &mut again, cancel, &teller);
-    let mut summary = import_run::summary_of(done);
+    let done = anon_engine::import(&open.engine, &mut again, cancel, &teller);
+    let mut summary = import::summary_of(done);
     summary.seconds = begun.elapsed().as_secs_f64();
     Ok(summary)
 }

@@ -6,9 +6,10 @@ use serde::Serialize;
 use crate::args::Reidentify;
 use crate::command::Context;
 use crate::exit::Ended;
+use crate::log;
 use crate::project::Project;
+use crate::project::{audit, open_project, settings};
 use crate::report::Table;
-use crate::{audit, log, settings, wire};
 
 #[derive(Debug, Serialize)]
 struct Line<'o> {
@@ -64,10 +65,10 @@ struct Summary<'s> {
 }
 
 pub(crate) fn run(context: &Context<'_>, args: &Reidentify) -> anyhow::Result<Ended> {
-    let project = Project::existing(&context.global)?;
+    let project = Project::existing(context.project())?;
     log::start_without_file(&context.global)?;
     let settings = settings::load(&project)?;
-    let lookups = wire::read_lookups(&project, &settings)?;
+    let lookups = open_project::read_lookups(&project, &settings)?;
     let report = context.report;
     let pseudonym = args.pseudonym.trim();
     let found = lookups.originals(pseudonym)?;

@@ -1,6 +1,7 @@
 //! `anon retrieve`: studies of a server, fetched and de-identified.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use anon_model::ProjectSettings;
 use anon_net::service::Cancel;
@@ -8,17 +9,17 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::args::{Retrieve, Via};
-use crate::command::{Context, import};
-use crate::control::{Answer, Ask, Handed, hand_over};
+use crate::command::Context;
+use crate::command::outcome;
 use crate::exit::{Ended, Failure};
-use crate::lock::{self, Held, Lock};
+use crate::log;
 use crate::node::{self, Peer, Purpose, Search};
-use crate::project::Project;
-use crate::record::{FetchProgress, Fetched, News, Retrieved, Wish};
+use crate::project::lock::Lock;
+use crate::project::record::{FetchProgress, Fetched, RetrieveJob, Retrieved, StudyEvent};
+use crate::project::{OpenProject, Project, settings};
 use crate::report::Progress;
-use crate::wire::{NewRules, Session};
-use crate::work::Work;
-use crate::{log, settings};
+use crate::work::control::{Request, Response};
+use crate::work::{Job, Jobs, run_or_hand_over};
 
 #[derive(Debug, Serialize)]
 struct Line<'e, T> {
@@ -30,7 +31,7 @@ struct Line<'e, T> {
 }
 
 pub(crate) fn run(context: &Context<'_>, args: &Retrieve) -> anyhow::Result<Ended> {
-    let project = Project::existing(&context.global)?;
+    let project = Project::existing(context.project())?;
     let settings = settings::load(&project)?;
     let peer = Peer::typed(&settings, &args.node, Purpose::Query)?;
     // If another process listens, its settings count: it looks itself.
@@ -38,10 +39,10 @@ pub(crate) fn run(context: &Context<'_>, args: &Retrieve) -> anyhow::Result<Ende
         node::check_reachable(&settings, &peer)?;
         if !node::is_local(&settings) {
             node::check_open(&settings)?;
-            node::say_open(&settings, context.report);
+            outcome::say_who_can_connect(&settings, context.report);
         }
     }
-    let search = Search::of(&args.keys)?;
+    let search = Search::of(&args.keys.clone().into())?;
     log::start(&project, &settings.log, &context.global)?;
     let Some((studies, all_asked)) = look_for(context, &project, &settings, args, &search, &peer)?
     else {
@@ -55,17 +56,23 @@ pub(crate) fn run(context: &Context<'_>, args: &Retrieve) -> anyhow::Result<Ende
     context
         .report
         .talk(&format!("{} studies to retrieve", studies.len()));
-    let wish = Wish {
-        node: args.node.clone(),
-        level: args.level,
-        via: args.via,
-        studies,
+    let mut retrieve = Retrieval {
+        context,
+        project: &project,
+        settings: &settings,
+        accept_new_rules: args.accept_new_rules,
+        job: RetrieveJob {
+            node: args.node.clone(),
+            level: args.level.into(),
+            via: args.via.into(),
+            studies,
+        },
+        printer: RefCell::new(StudyPrinter::new(context)),
     };
-    let telling = RefCell::new(Telling::new(context));
-    let done = fetch_or_hand_over(context, &project, &settings, args, &wish, &telling);
+    let done = run_or_hand_over(&project, &context.signals, &mut retrieve);
     context.report.end_progress();
     let done = done?;
-    telling.into_inner().result()?;
+    retrieve.printer.into_inner().result()?;
     conclude(context, &done, all_asked)
 }
 
@@ -92,7 +99,7 @@ fn look_for(
         Err(error) => return Err(node::failure(&error, &peer.node, &us)),
     };
     // What was named and is not there is told as any other study that does not come.
-    for study in node::named(&args.keys) {
+    for study in node::named(&args.keys.clone().into()) {
         if !studies.contains(study) {
             studies.push(study.clone());
         }
@@ -114,76 +121,53 @@ fn look_for(
     Ok(Some((studies, all_asked)))
 }
 
-/// Retrieves if the project is free, hands over if its holder takes work, and gives up otherwise.
-fn fetch_or_hand_over(
-    context: &Context<'_>,
-    project: &Project,
-    settings: &ProjectSettings,
-    args: &Retrieve,
-    wish: &Wish,
-    telling: &RefCell<Telling<'_>>,
-) -> anyhow::Result<Retrieved> {
-    let ask = Ask::Retrieve(Box::new(wish.clone()));
-    let mut holder = None;
-    for _ in 0..import::TRIES {
-        match Lock::try_take(&project.lock_file())? {
-            Held::ByUs(lock) => {
-                return fetch_here(context, project, settings, args, lock, wish, telling);
-            }
-            Held::ByOther(pid) => holder = pid,
-        }
-        let mut tell = |answer| {
-            match answer {
-                Answer::Study(study) => telling.borrow_mut().tell(&News::Study(study)),
-                Answer::Progress(progress) => telling.borrow_mut().tell(&News::Progress(progress)),
-                _ => {}
-            }
-            Ok(())
-        };
-        match hand_over(&project.socket(), &ask, &context.signals, &mut tell)? {
-            Handed::Done(Answer::Retrieved(done)) => return Ok(*done),
-            Handed::Done(_) => return Err(import::odd_answer()),
-            Handed::Nobody => {}
-        }
-        if context.signals.cancel().is_cancelled() {
-            break;
-        }
-        import::pause();
-    }
-    Err(lock::in_use(holder))
+struct Retrieval<'c> {
+    context: &'c Context<'c>,
+    project: &'c Project,
+    settings: &'c ProjectSettings,
+    accept_new_rules: bool,
+    job: RetrieveJob,
+    printer: RefCell<StudyPrinter<'c>>,
 }
 
-fn fetch_here(
-    context: &Context<'_>,
-    project: &Project,
-    settings: &ProjectSettings,
-    args: &Retrieve,
-    lock: Lock,
-    wish: &Wish,
-    telling: &RefCell<Telling<'_>>,
-) -> anyhow::Result<Retrieved> {
-    let new_rules = if args.accept_new_rules {
-        NewRules::Accept
-    } else {
-        NewRules::Refuse
-    };
-    let workers = import::workers(None);
-    let global = &context.global;
-    let session = Session::open(project, settings, global, lock, new_rules, workers)?;
-    let work = std::sync::Arc::new(Work::new(
-        project,
-        settings,
-        &session,
-        context.signals.cancel(),
-    ));
-    let holder = import::listen(context, project, &work);
-    let done = work.retrieve(wish, context.signals.cancel(), &mut |news| {
-        telling.borrow_mut().tell(&news);
-    });
-    import::wait_for_others(context, holder);
-    drop(work);
-    session.close()?;
-    done
+impl Job for Retrieval<'_> {
+    type Output = Retrieved;
+
+    fn request(&self) -> Request {
+        Request::Retrieve(Box::new(self.job.clone()))
+    }
+
+    fn run(&mut self, lock: Lock) -> anyhow::Result<Retrieved> {
+        let (context, project, settings) = (self.context, self.project, self.settings);
+        let cancel = context.signals.cancel();
+        let options = context.open_options(self.accept_new_rules, None);
+        let open = OpenProject::open(project, settings, options, lock)?;
+        let jobs = Arc::new(Jobs::new(project, settings, &open, cancel));
+        let holder = outcome::listen(context, project, &jobs);
+        let done = jobs.retrieve(&self.job, cancel, &mut |event| {
+            self.printer.borrow_mut().on_event(&event);
+        });
+        outcome::wait_for_others(context, holder);
+        drop(jobs);
+        open.close()?;
+        done
+    }
+
+    fn on_response(&mut self, response: Response) {
+        let printer = self.printer.get_mut();
+        match response {
+            Response::Study(study) => printer.on_event(&StudyEvent::Study(study)),
+            Response::Progress(progress) => printer.on_event(&StudyEvent::Progress(progress)),
+            _ => {}
+        }
+    }
+
+    fn output(response: Response) -> Option<Retrieved> {
+        match response {
+            Response::Retrieved(done) => Some(*done),
+            _ => None,
+        }
+    }
 }
 
 fn conclude(context: &Context<'_>, done: &Retrieved, all_asked: bool) -> anyhow::Result<Ended> {
@@ -197,10 +181,10 @@ fn conclude(context: &Context<'_>, done: &Retrieved, all_asked: bool) -> anyhow:
         "{} of {} studies complete: {} instances stored, {} quarantined, {} excluded, {} missing",
         done.complete, done.studies, done.stored, done.quarantined, done.excluded, done.failed
     ))?;
-    for line in import::to_take_in(context, &done.storage_classes_excluded) {
+    for line in outcome::to_take_in(context, &done.storage_classes_excluded) {
         report.line(&line)?;
     }
-    import::warn_of_shared_patient(context, done.shared_patient);
+    outcome::warn_of_shared_patient(context, done.shared_patient);
     if done.interrupted {
         report.line("ended early; the same command goes on where this stopped")?;
     }
@@ -223,14 +207,14 @@ fn how_far(progress: &FetchProgress) -> String {
 }
 
 /// Prints studies as they are done.
-struct Telling<'c> {
+struct StudyPrinter<'c> {
     context: &'c Context<'c>,
     live: Option<Progress>,
     number: u64,
     failure: Option<anyhow::Error>,
 }
 
-impl<'c> Telling<'c> {
+impl<'c> StudyPrinter<'c> {
     fn new(context: &'c Context<'c>) -> Self {
         Self {
             context,
@@ -240,10 +224,10 @@ impl<'c> Telling<'c> {
         }
     }
 
-    fn tell(&mut self, news: &News) {
-        let study = match news {
-            News::Study(study) => study,
-            News::Progress(progress) => {
+    fn on_event(&mut self, event: &StudyEvent) {
+        let study = match event {
+            StudyEvent::Study(study) => study,
+            StudyEvent::Progress(progress) => {
                 if let Some(live) = &self.live {
                     live.say(how_far(progress));
                 }
@@ -254,7 +238,7 @@ impl<'c> Telling<'c> {
         if self.failure.is_none()
             && let Err(error) = self.print(study)
         {
-            // What cannot be told must not go on unseen.
+            // Without its events the retrieve would go on unseen.
             self.context.signals.cancel().cancel();
             self.failure = Some(error);
         }

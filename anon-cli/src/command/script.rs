@@ -12,7 +12,8 @@ use serde::Serialize;
 use crate::args::{DialectName, Script, ScriptFile};
 use crate::command::Context;
 use crate::exit::Ended;
-use crate::{log, rules};
+use crate::log;
+use crate::project::rules;
 
 #[derive(Debug, Serialize)]
 struct Problem<'d> {

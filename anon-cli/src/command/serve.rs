@@ -14,15 +14,16 @@ use crossbeam_channel::{Receiver as Channel, RecvTimeoutError, Sender, unbounded
 use serde::Serialize;
 
 use crate::args::Serve;
-use crate::command::{Context, import};
+use crate::command::{Context, outcome};
 use crate::exit::{Ended, Failure};
-use crate::lock::Lock;
+use crate::log;
 use crate::node::{self, Intake, Receiver};
+use crate::project::OpenProject;
 use crate::project::Project;
+use crate::project::lock::Lock;
+use crate::project::settings;
 use crate::report;
-use crate::wire::{NewRules, Session};
-use crate::work::Work;
-use crate::{log, settings};
+use crate::work::Jobs;
 use changes::Changes;
 use live::Live;
 
@@ -72,58 +73,43 @@ struct Summary {
 }
 
 pub(crate) fn run(context: &Context<'_>, args: &Serve) -> anyhow::Result<Ended> {
-    let project = Project::existing(&context.global)?;
+    let project = Project::existing(context.project())?;
     let settings = with_arguments(settings::load(&project)?, args)?;
     node::check_open(&settings)?;
     log::start(&project, &settings.log, &context.global)?;
     let lock = Lock::take(&project.lock_file())?;
-    let session = open(context, &project, &settings, lock, args)?;
+    let options = context.open_options(args.accept_new_rules, None);
+    let open = OpenProject::open(&project, &settings, options, lock)?;
     let (tell, told) = unbounded();
     let observer = Arc::new(Ends { tell });
-    let work = Arc::new(Work::new(
+    let jobs = Arc::new(Jobs::new(
         &project,
         &settings,
-        &session,
+        &open,
         context.signals.cancel(),
     ));
-    let receiver = node::start(&project, &settings, Arc::clone(&work.intake), observer)?;
-    work.serves_at(receiver.running.local_addr());
-    let holder = import::listen(context, &project, &work);
+    let receiver = node::start(&project, &settings, Arc::clone(&jobs.intake), observer)?;
+    jobs.serves_at(receiver.running.local_addr());
+    let holder = outcome::listen(context, &project, &jobs);
     // Not before it is sure that it listens.
-    node::say_open(&settings, context.report);
+    outcome::say_who_can_connect(&settings, context.report);
     greet(context, &settings, &receiver)?;
     let began = Instant::now();
     let mut changes = Changes::new(&project, &settings);
-    let served = serve(context, &receiver, &work.intake, &told, &mut changes);
+    let served = serve(context, &receiver, &jobs.intake, &told, &mut changes);
     context
         .report
         .talk("stopping: objects in the middle are finished");
     let drained = receiver.stop(PATIENCE);
     context.report.end_progress();
-    import::wait_for_others(context, holder);
+    outcome::wait_for_others(context, holder);
     let ends = told.try_iter().try_for_each(|end| print(context, &end));
-    let summary = Summary::of(&receiver, &work.intake, began.elapsed(), drained);
-    drop((receiver, work));
-    session.close()?;
+    let summary = Summary::of(&receiver, &jobs.intake, began.elapsed(), drained);
+    drop((receiver, jobs));
+    open.close()?;
     served.and(ends)?;
     summary.print(context)?;
     Ok(context.ended(summary.ended()))
-}
-
-fn open(
-    context: &Context<'_>,
-    project: &Project,
-    settings: &ProjectSettings,
-    lock: Lock,
-    args: &Serve,
-) -> anyhow::Result<Session> {
-    let new_rules = if args.accept_new_rules {
-        NewRules::Accept
-    } else {
-        NewRules::Refuse
-    };
-    let workers = import::workers(None);
-    Session::open(project, settings, &context.global, lock, new_rules, workers)
 }
 
 /// The settings, with what was typed in their place.
@@ -299,7 +285,7 @@ impl Summary {
             let what = "associations were cut: their senders have not heard of the last objects";
             context.report.warn(what);
         }
-        import::warn_of_shared_patient(context, self.shared_patient);
+        outcome::warn_of_shared_patient(context, self.shared_patient);
         Ok(())
     }
 }

@@ -10,8 +10,9 @@ use serde::Serialize;
 use crate::command::Context;
 use crate::exit::Ended;
 use crate::project::Project;
-use crate::wire::{self, Health};
-use crate::{clock, log, report, settings};
+use crate::project::open_project::{self, Health};
+use crate::project::settings;
+use crate::{clock, log, report};
 
 #[derive(Debug, Serialize)]
 struct Summary {
@@ -61,12 +62,12 @@ struct LastRun {
 }
 
 pub(crate) fn run(context: &Context<'_>) -> anyhow::Result<Ended> {
-    let project = Project::existing(&context.global)?;
+    let project = Project::existing(context.project())?;
     log::start_without_file(&context.global)?;
     let settings = settings::load(&project)?;
-    let (lookups, health) = wire::look_at_lookups(&project, &settings)?;
+    let (lookups, health) = open_project::look_at_lookups(&project, &settings)?;
     let totals = lookups.totals()?;
-    let counts = wire::quarantine(&project, &settings)
+    let counts = open_project::quarantine(&project, &settings)
         .counts()
         .context("cannot count the quarantine")?;
     let journal = project.export_journal(settings.export.journal.as_deref());

@@ -14,11 +14,12 @@ use anon_net::service::{self, Scu, ServiceError};
 use anon_net::{AeTitle, InstanceHandler, InstanceUid, Uid};
 use crossbeam_channel::Sender;
 
-use super::{Fates, Peer, Purpose, Us, scp, words};
-use crate::args::{LevelName, Via};
+use super::{ArrivalLog, Peer, Purpose, Us, scp, words};
 use crate::exit::Failure;
 use crate::project::Project;
-use crate::record::{FetchProgress, Fetched, News, Retrieved, Wish};
+use crate::project::record::{
+    FetchProgress, Fetched, RetrieveJob, RetrieveLevel, RetrieveVia, Retrieved, StudyEvent,
+};
 
 /// A retrieve that is ready to go.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ pub(crate) struct Fetch {
     scu: Scu,
     peer: Peer,
     us: Us,
-    via: Via,
+    via: RetrieveVia,
     /// For one study at a time.
     request: RetrieveRequest,
     at_once: usize,
@@ -94,7 +95,7 @@ fn number(n: usize) -> u64 {
 }
 
 impl Fetch {
-    /// Of these classes, what the wish names.
+    /// Of these classes, those that the job names.
     ///
     /// # Errors
     /// A configuration failure if the settings do not allow it.
@@ -102,14 +103,14 @@ impl Fetch {
         project: &Project,
         settings: &ProjectSettings,
         classes: Vec<Uid>,
-        wish: &Wish,
+        job: &RetrieveJob,
         handler: Arc<dyn InstanceHandler>,
     ) -> anyhow::Result<Self> {
-        let peer = Peer::typed(settings, &wish.node, Purpose::Query)?;
-        if wish.via == Via::Move {
+        let peer = Peer::typed(settings, &job.node, Purpose::Query)?;
+        if job.via == RetrieveVia::Move {
             check_reachable(settings, &peer)?;
         }
-        let studies = wish.studies.iter().map(|uid| InstanceUid::new(uid));
+        let studies = job.studies.iter().map(|uid| InstanceUid::new(uid));
         let studies = studies
             .collect::<Result<_, _>>()
             .map_err(|error| Failure::configuration(error.to_string()))?;
@@ -117,8 +118,8 @@ impl Fetch {
             scu: super::scu(project, settings, &peer)?,
             us: words::us(settings),
             at_once: usize::from(settings.retrieve_studies).max(1),
-            via: wish.via,
-            request: request(settings, classes, wish, handler)?,
+            via: job.via,
+            request: request(settings, classes, job, handler)?,
             peer,
             studies,
         })
@@ -126,7 +127,7 @@ impl Fetch {
 
     /// True if the server sends to our receiver.
     pub(crate) fn needs_receiver(&self) -> bool {
-        self.via == Via::Move
+        self.via == RetrieveVia::Move
     }
 
     /// Fetches, and tells each study when it is done with.
@@ -136,9 +137,9 @@ impl Fetch {
     pub(crate) fn run(
         &self,
         lookups: &dyn LookupStore,
-        fates: &Fates,
+        arrivals: &ArrivalLog,
         cancel: &Cancel,
-        tell: &mut dyn FnMut(News),
+        tell: &mut dyn FnMut(StudyEvent),
     ) -> anyhow::Result<Retrieved> {
         let cancel = service::Cancel::from(cancel.shared());
         let mut done = Retrieved::default();
@@ -149,18 +150,19 @@ impl Fetch {
         std::thread::scope(|scope| {
             for _ in 0..self.at_once.min(self.studies.len()) {
                 let (say, next, cancel) = (say.clone(), &next, &cancel);
-                scope.spawn(move || self.work(next, fates, cancel, &say));
+                scope.spawn(move || self.work(next, arrivals, cancel, &say));
             }
             drop(say);
             for happened in said {
                 match happened {
                     Happened::Step(study, step) => {
                         if let Some(progress) = meter.step(study, &step, done.studies) {
-                            tell(News::Progress(progress));
+                            tell(StudyEvent::Progress(progress));
                         }
                     }
                     Happened::Report(report) => {
-                        if let Err(error) = self.count(lookups, fates, &report, &mut done, tell) {
+                        if let Err(error) = self.count(lookups, arrivals, &report, &mut done, tell)
+                        {
                             cancel.cancel();
                             failure.get_or_insert(error);
                         }
@@ -176,7 +178,7 @@ impl Fetch {
     fn work(
         &self,
         next: &AtomicUsize,
-        fates: &Fates,
+        arrivals: &ArrivalLog,
         cancel: &service::Cancel,
         say: &Sender<Happened>,
     ) {
@@ -193,7 +195,7 @@ impl Fetch {
             let node = &self.peer.node;
             let reports = self
                 .scu
-                .retrieve(node, &self.request, study, fates, cancel, step);
+                .retrieve(node, &self.request, study, arrivals, cancel, step);
             for report in reports {
                 let _ = say.send(Happened::Report(report));
             }
@@ -203,10 +205,10 @@ impl Fetch {
     fn count(
         &self,
         lookups: &dyn LookupStore,
-        fates: &Fates,
+        arrivals: &ArrivalLog,
         report: &StudyReport,
         done: &mut Retrieved,
-        tell: &mut dyn FnMut(News),
+        tell: &mut dyn FnMut(StudyEvent),
     ) -> anyhow::Result<()> {
         let study = Fetched {
             study_uid: report.study.expose().to_owned(),
@@ -233,7 +235,7 @@ impl Fetch {
         done.quarantined += study.quarantined;
         done.excluded += study.excluded;
         done.failed += study.failed;
-        done.shared_patient += fates.take_shared_patient(&report.study);
+        done.shared_patient += arrivals.take_shared_patient(&report.study);
         for (class, count) in &report.excluded_classes {
             let class = class.as_str().to_owned();
             *done.storage_classes_excluded.entry(class).or_default() += number(*count);
@@ -246,7 +248,7 @@ impl Fetch {
             missing = study.failed,
             "a study was retrieved"
         );
-        tell(News::Study(study));
+        tell(StudyEvent::Study(study));
         Ok(())
     }
 
@@ -265,7 +267,7 @@ impl Fetch {
 fn request(
     settings: &ProjectSettings,
     sop_classes: Vec<Uid>,
-    wish: &Wish,
+    job: &RetrieveJob,
     handler: Arc<dyn InstanceHandler>,
 ) -> anyhow::Result<RetrieveRequest> {
     let mut wanted = Wanted::all().with_sop_classes(sop_classes.clone());
@@ -274,20 +276,20 @@ fn request(
     {
         wanted = wanted.with_modalities(modalities.iter().map(|modality| modality.code));
     }
-    let via = match wish.via {
-        Via::Move => service::retrieve::Via::Move {
+    let via = match job.via {
+        RetrieveVia::Move => service::retrieve::Via::Move {
             destination: AeTitle::new(&settings.scp.aet)?,
         },
-        Via::Get => service::retrieve::Via::Get {
+        RetrieveVia::Get => service::retrieve::Via::Get {
             handler,
             sop_classes,
             transfer_syntaxes: scp::syntaxes(settings)?,
         },
     };
-    let level = match wish.level {
-        LevelName::Study => Level::Study,
-        LevelName::Series => Level::Series,
-        LevelName::Instance => Level::Instance,
+    let level = match job.level {
+        RetrieveLevel::Study => Level::Study,
+        RetrieveLevel::Series => Level::Series,
+        RetrieveLevel::Instance => Level::Instance,
     };
     Ok(RetrieveRequest::new(via)
         .with_level(level)

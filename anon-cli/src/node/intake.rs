@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use anon_engine::{Category, Engine, Error, Receipt, Received, Spool, Spooled};
 use anon_net::{BackendError, Instance, InstanceHandler, Outcome, Remedy};
 
-use super::Fates;
+use super::ArrivalLog;
 use super::budget::{Budget, Share};
 use super::room::{Room, Wait};
 
@@ -29,7 +29,7 @@ pub(crate) struct Intake {
     spool: Spool,
     budget: Budget,
     room: Room,
-    fates: Arc<Fates>,
+    arrivals: Arc<ArrivalLog>,
     /// Objects that came whole and are not durable yet.
     waiting: AtomicU64,
     /// Objects stored that name no patient and share one.
@@ -37,13 +37,18 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    pub(crate) fn new(engine: &Arc<Engine>, spool: Spool, room: Room, fates: Arc<Fates>) -> Self {
+    pub(crate) fn new(
+        engine: &Arc<Engine>,
+        spool: Spool,
+        room: Room,
+        arrivals: Arc<ArrivalLog>,
+    ) -> Self {
         Self {
             engine: Arc::downgrade(engine),
             spool,
             budget: Budget::new(MEMORY_BYTES),
             room,
-            fates,
+            arrivals,
             waiting: AtomicU64::new(0),
             shared_patient: AtomicU64::new(0),
         }
@@ -83,7 +88,7 @@ impl Intake {
             && matches!(receipt.outcome, anon_engine::Outcome::Stored { .. })
         {
             self.shared_patient.fetch_add(1, Ordering::Relaxed);
-            self.fates.note_shared_patient(&instance.sop_instance);
+            self.arrivals.note_shared_patient(&instance.sop_instance);
         }
         outcome_of(result)
     }
@@ -117,7 +122,7 @@ impl InstanceHandler for Intake {
             Err(Broken::Body) => Outcome::BrokenOff,
             Err(Broken::Spool(error)) => return Err(out_of_room(error)),
         };
-        self.fates.note(&instance.sop_instance, outcome);
+        self.arrivals.note(&instance.sop_instance, outcome);
         Ok(outcome)
     }
 }
@@ -306,8 +311,8 @@ mod tests {
             let clock = Box::new(Manual::new(pause));
             let room = Room::with_clock(Duration::from_secs(1), Cancel::new(), clock);
             let lookups: Arc<dyn anon_model::LookupStore> = lookups;
-            let fates = Arc::new(Fates::new(&lookups, quarantine.clone()));
-            let intake = Intake::new(&engine, spool, room, fates);
+            let arrivals = Arc::new(ArrivalLog::new(&lookups, quarantine.clone()));
+            let intake = Intake::new(&engine, spool, room, arrivals);
             Self {
                 disk: disk.clone(),
                 quarantine,

@@ -16,7 +16,6 @@ use super::peer::implementation;
 use super::tls;
 use crate::exit::Failure;
 use crate::project::Project;
-use crate::report::Report;
 
 /// Verification (PS3.4 section A.4).
 const VERIFICATION: &str = "1.2.840.10008.1.1";
@@ -54,18 +53,6 @@ fn address(settings: &ProjectSettings) -> anyhow::Result<SocketAddr> {
 pub(crate) fn is_local(settings: &ProjectSettings) -> bool {
     let bind = settings.scp.bind.as_str();
     bind == "localhost" || bind.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-/// Says what there is to know of who can reach it.
-pub(crate) fn say_open(settings: &ProjectSettings, report: &Report) {
-    if is_local(settings) {
-        report.talk(
-            "only this machine can reach it; to open it: anon config set scp.bind 0.0.0.0, and \
-             anon config add scp.allow_calling AET",
-        );
-    } else if settings.scp.tls == ScpTls::Off {
-        report.warn("without TLS, what identifies patients travels in clear (scp.tls)");
-    }
 }
 
 /// Refuses to listen for everybody without being told so, as [`start`] does.

@@ -9,9 +9,21 @@ use anon_net::service::{Cancel, Scu, ServiceError};
 use anon_net::{InstanceUid, Node};
 use anyhow::Context as _;
 
-use crate::args::Keys;
 use crate::exit::Failure;
 use crate::project::{Privacy, write_file};
+
+/// The keys of a search, as a person gives them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Keys {
+    pub(crate) patient_name: Option<String>,
+    pub(crate) patient_id: Option<String>,
+    pub(crate) accession: Vec<String>,
+    /// A file of accession numbers.
+    pub(crate) accession_file: Option<PathBuf>,
+    pub(crate) study_date: Option<String>,
+    pub(crate) modality: Option<String>,
+    pub(crate) study_uid: Vec<String>,
+}
 
 /// What is asked for.
 #[derive(Debug)]

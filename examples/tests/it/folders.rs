@@ -12,10 +12,18 @@ use crate::repository::root;
 
 /// The folders of each crate, from the lowest to the highest. A file directly in `src` stands below
 /// all folders, but for `lib.rs` and `main.rs`, which stand above them and are not looked at.
-const FOLDERS: [(&str, &[&str]); 1] = [(
-    "anon-engine",
-    &["platform", "read", "deid", "keep", "run", "testing"],
-)];
+const FOLDERS: [(&str, &[&str]); 2] = [
+    (
+        "anon-engine",
+        &["platform", "read", "deid", "keep", "run", "testing"],
+    ),
+    (
+        "anon-cli",
+        &[
+            "platform", "signal", "project", "node", "work", "args", "log", "report", "command",
+        ],
+    ),
+];
 
 /// A module by the names on its path, such as `["read", "scan"]`. The crate root has none.
 type Module = Vec<String>;
@@ -206,7 +214,9 @@ fn leaves(tokens: &[String], at: &mut usize, before: &[String]) -> Vec<(Vec<Stri
                 *at += 1;
                 return vec![(path, "*".into())];
             }
-            Some(word) if word.starts_with(|first: char| first.is_alphanumeric() || first == '_') => {
+            Some(word)
+                if word.starts_with(|first: char| first.is_alphanumeric() || first == '_') =>
+            {
                 if !(word == "self" && !path.is_empty()) {
                     path.push(word.to_owned());
                 }
@@ -277,7 +287,10 @@ fn circles(arrows: &BTreeMap<Module, BTreeSet<Module>>) -> Vec<BTreeSet<Module>>
         }
         reached
     };
-    let reach: BTreeMap<_, _> = arrows.keys().map(|from| (from.clone(), reached(from))).collect();
+    let reach: BTreeMap<_, _> = arrows
+        .keys()
+        .map(|from| (from.clone(), reached(from)))
+        .collect();
     let mut groups = BTreeSet::new();
     for (module, others) in &reach {
         if others.contains(module) {
@@ -296,7 +309,10 @@ fn circles(arrows: &BTreeMap<Module, BTreeSet<Module>>) -> Vec<BTreeSet<Module>>
 fn climbs(arrows: &BTreeMap<Module, BTreeSet<Module>>, folders: &[&str]) -> Vec<String> {
     let floor = |module: &Module| {
         let folder = module.first().map_or("", String::as_str);
-        folders.iter().position(|name| *name == folder).map_or(0, |place| place + 1)
+        folders
+            .iter()
+            .position(|name| *name == folder)
+            .map_or(0, |place| place + 1)
     };
     let mut found = Vec::new();
     for (from, needed) in arrows {
@@ -314,7 +330,8 @@ fn no_folder_needs_a_higher_one() {
     for (member, folders) in FOLDERS {
         let source = root().join(member).join("src");
         for folder in folders {
-            let is_there = source.join(folder).exists() || source.join(folder).with_extension("rs").exists();
+            let is_there =
+                source.join(folder).exists() || source.join(folder).with_extension("rs").exists();
             assert!(is_there, "{member} has no folder {folder}");
         }
         let sources = Sources::read(&source);
@@ -340,9 +357,18 @@ fn arrows_are_seen_through_braces_and_names_of_others() {
         sources.texts.insert(module, plain(text));
     };
     add(&[], "pub use high::{Top as Summit, other};");
-    add(&["low"], "use crate::{Summit, low};\n// use crate::high::Unseen;");
-    add(&["high"], "mod part; pub use self::part::Top; fn f() { crate::low::g() }");
-    add(&["high", "part"], "use super::Thing;\n#[cfg(test)]\nmod tests { use crate::low; }");
+    add(
+        &["low"],
+        "use crate::{Summit, low};\n// use crate::high::Unseen;",
+    );
+    add(
+        &["high"],
+        "mod part; pub use self::part::Top; fn f() { crate::low::g() }",
+    );
+    add(
+        &["high", "part"],
+        "use super::Thing;\n#[cfg(test)]\nmod tests { use crate::low; }",
+    );
     for (module, text) in sources.texts.clone() {
         let names = uses(&text).into_iter();
         let names = names.map(|(path, name)| (name, sources.absolute(&module, &path)));
@@ -351,12 +377,18 @@ fn arrows_are_seen_through_braces_and_names_of_others() {
     }
     let arrows = sources.arrows();
     let module = |text: &str| -> Module { text.split("::").map(str::to_owned).collect() };
-    assert_eq!(arrows[&module("low")], BTreeSet::from([module("high::part")]));
+    assert_eq!(
+        arrows[&module("low")],
+        BTreeSet::from([module("high::part")])
+    );
     assert_eq!(
         arrows[&module("high")],
         BTreeSet::from([module("high::part"), module("low")])
     );
-    assert_eq!(arrows[&module("high::part")], BTreeSet::from([module("high")]));
+    assert_eq!(
+        arrows[&module("high::part")],
+        BTreeSet::from([module("high")])
+    );
     assert_eq!(climbs(&arrows, &["low", "high"]), ["low needs high::part"]);
     // Neither file of `high` leads back to `low` but through its other one.
     assert!(circles(&arrows).is_empty());

@@ -10,6 +10,7 @@ mod s3_servers;
 mod shared;
 
 mod files;
+mod folders;
 mod layering;
 mod programs;
 mod repository;

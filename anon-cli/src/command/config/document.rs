@@ -6,7 +6,7 @@ use anyhow::bail;
 use toml_edit::{Array, DocumentMut, Item, Table, TableLike};
 
 use super::keys;
-use crate::settings;
+use crate::project::settings;
 
 /// The text that says `after`, made from the text that says `before`.
 pub(super) fn changed(

@@ -10,8 +10,8 @@ use crate::command::Context;
 use crate::exit::{Ended, Failure};
 use crate::platform;
 use crate::project::Project;
-use crate::rules;
-use crate::settings::{self, Missing};
+use crate::project::rules;
+use crate::project::settings::{self, Missing};
 
 pub(super) fn run(context: &Context<'_>, project: &Project) -> anyhow::Result<Ended> {
     let text = settings::read(project)?;

@@ -21,7 +21,7 @@ use crate::args::ScriptFile;
 use crate::command::Context;
 use crate::exit::{Ended, Failure};
 use crate::project::Project;
-use crate::settings;
+use crate::project::settings;
 
 /// A file larger than this is not taken into memory to be explained.
 const LARGEST: u64 = 1 << 30;
@@ -186,7 +186,7 @@ fn parsed(bytes: &[u8]) -> anyhow::Result<FileDicomObject<InMemDicomObject>> {
 
 /// The settings of the project that was chosen, or those of a new one.
 fn settings_of(context: &Context<'_>) -> anyhow::Result<ProjectSettings> {
-    match Project::chosen(&context.global) {
+    match Project::chosen(context.project()) {
         Ok(project) if project.exists() => settings::load(&project),
         _ => Ok(ProjectSettings::new(SiteId::new("1")?)),
     }

@@ -5,7 +5,7 @@ use anon_model::ProjectSettings;
 use crate::command::Context;
 use crate::node::{self, Receiver};
 use crate::project::Project;
-use crate::settings;
+use crate::project::settings;
 
 /// Notices that `project.toml` was changed.
 #[derive(Debug)]

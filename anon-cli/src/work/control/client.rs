@@ -7,13 +7,13 @@ use crate::exit::Failure;
 use crate::platform::Listener;
 use crate::signal::Signals;
 
-use super::protocol::{self, Answer, Ask, VERSION};
+use super::protocol::{self, Request, Response, VERSION};
 
 /// What came of trying to hand over.
 #[derive(Debug)]
 pub(crate) enum Handed {
     /// The holder did it, and this is its last word.
-    Done(Answer),
+    Done(Response),
     /// Nobody takes work here now.
     Nobody,
 }
@@ -24,9 +24,9 @@ pub(crate) enum Handed {
 /// If the holder is of another version, goes away in the middle, or cannot do it.
 pub(crate) fn hand_over(
     socket: &Path,
-    ask: &Ask,
+    ask: &Request,
     signals: &Signals,
-    tell: &mut dyn FnMut(Answer) -> anyhow::Result<()>,
+    tell: &mut dyn FnMut(Response) -> anyhow::Result<()>,
 ) -> anyhow::Result<Handed> {
     let Ok(stream) = Listener::connect(socket) else {
         return Ok(Handed::Nobody);
@@ -38,11 +38,11 @@ pub(crate) fn hand_over(
     }
     let _asked = signals.on_cancel(move || {
         // A holder that is gone needs no telling.
-        let _ = protocol::write(&mut out, &Ask::Cancel(true));
+        let _ = protocol::write(&mut out, &Request::Cancel(true));
     });
     loop {
         match protocol::read(&mut lines) {
-            Ok(Some(Answer::Failed { code, message })) => return Err(Failure::of(code, message)),
+            Ok(Some(Response::Failed { code, message })) => return Err(Failure::of(code, message)),
             Ok(Some(answer)) if answer.is_last() => return Ok(Handed::Done(answer)),
             Ok(Some(answer)) => tell(answer)?,
             _ => {
@@ -58,8 +58,8 @@ pub(crate) fn hand_over(
 /// True if whoever listens takes work.
 fn greeted(lines: &mut impl BufRead) -> anyhow::Result<bool> {
     match protocol::read(lines) {
-        Ok(Some(Answer::Hello { version, .. })) if version == VERSION => Ok(true),
-        Ok(Some(Answer::Hello { version, pid })) => Err(Failure::cannot_run(format!(
+        Ok(Some(Response::Hello { version, .. })) if version == VERSION => Ok(true),
+        Ok(Some(Response::Hello { version, pid })) => Err(Failure::cannot_run(format!(
             "the project is in use by process {pid}, which speaks version {version} of the \
              control protocol, and this program version {VERSION}: wait for it"
         ))),

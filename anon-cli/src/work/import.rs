@@ -1,4 +1,4 @@
-//! One import through an open engine, ours or one that was handed over.
+//! One import into an open project, for this process or for a command beside it.
 
 use std::error::Error as _;
 use std::path::PathBuf;
@@ -9,18 +9,17 @@ use anon_engine::source::Scan;
 use anon_engine::{Cancel, Engine, Error, Event, Observer, Outcome, Receipt};
 use anyhow::Context as _;
 
-use crate::project::Project;
-use crate::record::{Instance, Summary};
-use crate::roots::Roots;
-use crate::wire::Session;
+use crate::project::record::{Instance, Summary};
+use crate::project::roots::Roots;
+use crate::project::{OpenProject, Project};
 
 /// The directories that an import never looks into: the project's own.
 #[derive(Debug, Clone)]
 pub(crate) struct Dirs([PathBuf; 2]);
 
 impl Dirs {
-    pub(crate) fn of(project: &Project, session: &Session) -> Self {
-        Self([project.root().into(), session.public.clone()])
+    pub(crate) fn of(project: &Project, open: &OpenProject) -> Self {
+        Self([project.root().into(), open.public.clone()])
     }
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::advice;
 use crate::command::Context;
-use crate::record::{Instance, Summary};
+use crate::project::record::{Instance, Summary};
 use crate::report;
 
 #[derive(Debug, Serialize)]

@@ -5,10 +5,10 @@ use std::io::{self, BufRead, Read};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::record::{
-    Deleted, FetchProgress, Fetched, Instance, News, Retrieved, Summary, Target, Wish,
+use crate::project::record::{
+    Deleted, FetchProgress, Fetched, Instance, RetrieveJob, Retrieved, StudyEvent, Summary, Target,
 };
-use crate::roots::Root;
+use crate::project::roots::Root;
 
 /// Version of the protocol.
 pub(super) const VERSION: u32 = 1;
@@ -19,7 +19,7 @@ const LONGEST_LINE: u64 = 64 << 20;
 /// What the holder says.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Answer {
+pub(crate) enum Response {
     /// First of all.
     Hello { version: u32, pid: u32 },
     /// Instead of a hello: it takes no more work.
@@ -40,7 +40,7 @@ pub(crate) enum Answer {
     Failed { code: u8, message: String },
 }
 
-impl Answer {
+impl Response {
     /// True if it ends the work.
     pub(crate) fn is_last(&self) -> bool {
         matches!(
@@ -50,11 +50,11 @@ impl Answer {
     }
 }
 
-impl From<News> for Answer {
-    fn from(news: News) -> Self {
+impl From<StudyEvent> for Response {
+    fn from(news: StudyEvent) -> Self {
         match news {
-            News::Study(study) => Self::Study(study),
-            News::Progress(progress) => Self::Progress(progress),
+            StudyEvent::Study(study) => Self::Study(study),
+            StudyEvent::Progress(progress) => Self::Progress(progress),
         }
     }
 }
@@ -62,11 +62,11 @@ impl From<News> for Answer {
 /// What a client asks.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Ask {
+pub(crate) enum Request {
     /// Import these.
     Import { roots: Vec<Root> },
     /// Retrieve these.
-    Retrieve(Box<Wish>),
+    Retrieve(Box<RetrieveJob>),
     /// Remove a patient or a study.
     Delete(Target),
     /// End early.
@@ -95,30 +95,30 @@ pub(super) fn write<T: Serialize>(to: &mut impl io::Write, value: &T) -> io::Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::{LevelName, Via};
+    use crate::project::record::{RetrieveLevel, RetrieveVia};
 
     /// Old and new programs meet at the socket: these lines are version 1.
     #[test]
     fn lines_of_version_1() {
         said(
-            &Answer::Hello { version: 1, pid: 7 },
+            &Response::Hello { version: 1, pid: 7 },
             r#"{"hello":{"version":1,"pid":7}}"#,
         );
-        said(&Answer::Closing(true), r#"{"closing":true}"#);
+        said(&Response::Closing(true), r#"{"closing":true}"#);
         said(
-            &Answer::Failed {
+            &Response::Failed {
                 code: 5,
                 message: "away".into(),
             },
             r#"{"failed":{"code":5,"message":"away"}}"#,
         );
         asked(
-            &Ask::Import {
+            &Request::Import {
                 roots: vec![Root::new("a".into(), "/a".into())],
             },
             r#"{"import":{"roots":[{"given":"61","absolute":"2f61"}]}}"#,
         );
-        asked(&Ask::Cancel(true), r#"{"cancel":true}"#);
+        asked(&Request::Cancel(true), r#"{"cancel":true}"#);
     }
 
     #[test]
@@ -133,9 +133,9 @@ mod tests {
                 r#"{"delete":{"study":"1.2.3"}}"#,
             ),
         ] {
-            asked(&Ask::Delete(target), line);
+            asked(&Request::Delete(target), line);
         }
-        said(&Answer::Deleted(None), r#"{"deleted":null}"#);
+        said(&Response::Deleted(None), r#"{"deleted":null}"#);
         let deleted = Deleted {
             patients: 1,
             studies: 2,
@@ -144,7 +144,7 @@ mod tests {
             bytes: 5,
         };
         said(
-            &Answer::Deleted(Some(deleted)),
+            &Response::Deleted(Some(deleted)),
             r#"{"deleted":{"patients":1,"studies":2,"series":3,"instances":4,"bytes":5}}"#,
         );
     }
@@ -153,22 +153,22 @@ mod tests {
     fn lines_of_version_1_that_retrieve() {
         for (level, via, words) in [
             (
-                LevelName::Study,
-                Via::Move,
+                RetrieveLevel::Study,
+                RetrieveVia::Move,
                 r#""level":"study","via":"move""#,
             ),
             (
-                LevelName::Series,
-                Via::Get,
+                RetrieveLevel::Series,
+                RetrieveVia::Get,
                 r#""level":"series","via":"get""#,
             ),
             (
-                LevelName::Instance,
-                Via::Get,
+                RetrieveLevel::Instance,
+                RetrieveVia::Get,
                 r#""level":"instance","via":"get""#,
             ),
         ] {
-            let wish = Wish {
+            let wish = RetrieveJob {
                 node: "PACS@here:104".into(),
                 level,
                 via,
@@ -176,7 +176,7 @@ mod tests {
             };
             let line =
                 format!(r#"{{"retrieve":{{"node":"PACS@here:104",{words},"studies":["1.2"]}}}}"#);
-            asked(&Ask::Retrieve(Box::new(wish)), &line);
+            asked(&Request::Retrieve(Box::new(wish)), &line);
         }
         let study = Fetched {
             study_uid: "1.2".into(),
@@ -189,7 +189,7 @@ mod tests {
             missing: vec!["1.2.3".into()],
         };
         said(
-            &Answer::Study(study),
+            &Response::Study(study),
             r#"{"study":{"study_uid":"1.2","expected":6,"stored":1,"quarantined":2,"excluded":0,"failed":3,"error":"away","missing":["1.2.3"]}}"#,
         );
         let progress = FetchProgress {
@@ -199,7 +199,7 @@ mod tests {
             here: 7,
         };
         said(
-            &Answer::Progress(progress),
+            &Response::Progress(progress),
             r#"{"progress":{"studies":4,"done":1,"expected":12,"here":7}}"#,
         );
         let done = Retrieved {
@@ -214,14 +214,14 @@ mod tests {
             ..Retrieved::default()
         };
         said(
-            &Answer::Retrieved(Box::new(done)),
+            &Response::Retrieved(Box::new(done)),
             r#"{"retrieved":{"studies":1,"complete":0,"expected":6,"stored":1,"quarantined":2,"excluded":0,"failed":3,"seconds":0.5,"interrupted":false,"shared_patient":1,"storage_classes_excluded":{"1.2.4":5}}}"#,
         );
     }
 
     #[test]
     fn the_last_words() {
-        let study = Answer::Study(Fetched {
+        let study = Response::Study(Fetched {
             study_uid: "1.2".into(),
             expected: 0,
             stored: 0,
@@ -234,12 +234,12 @@ mod tests {
         let code = 4;
         let message = String::new();
         for (answer, is_last) in [
-            (Answer::Hello { version: 1, pid: 7 }, false),
+            (Response::Hello { version: 1, pid: 7 }, false),
             (study, false),
-            (Answer::Retrieved(Box::default()), true),
-            (Answer::Deleted(None), true),
-            (Answer::Summary(Box::default()), true),
-            (Answer::Failed { code, message }, true),
+            (Response::Retrieved(Box::default()), true),
+            (Response::Deleted(None), true),
+            (Response::Summary(Box::default()), true),
+            (Response::Failed { code, message }, true),
         ] {
             assert_eq!(answer.is_last(), is_last, "{answer:?}");
         }
@@ -247,12 +247,12 @@ mod tests {
 
     /// It is written so, and read back as what it was.
     #[track_caller]
-    fn said(answer: &Answer, line: &str) {
+    fn said(answer: &Response, line: &str) {
         same(answer, line);
     }
 
     #[track_caller]
-    fn asked(ask: &Ask, line: &str) {
+    fn asked(ask: &Request, line: &str) {
         same(ask, line);
     }
 
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn what_is_no_line_is_an_error() {
-        assert!(read::<Ask>(&mut &b"{\"import\":"[..]).is_err());
-        assert!(read::<Ask>(&mut &b""[..]).unwrap().is_none());
+        assert!(read::<Request>(&mut &b"{\"import\":"[..]).is_err());
+        assert!(read::<Request>(&mut &b""[..]).unwrap().is_none());
     }
 }

@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use anon_model::settings::file;
 use anyhow::Context;
 
-use crate::args::Global;
 use crate::exit::Failure;
 use crate::platform;
 
@@ -24,6 +23,14 @@ const VARIABLE: &str = "ANON_PROJECT";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Project {
     root: PathBuf,
+}
+
+/// Whether `private/` may lie on a network file system, where locks and durability are only as good
+/// as the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NetworkFs {
+    Refuse,
+    Allow,
 }
 
 /// What stands in `private/` and is made with a project.
@@ -39,11 +46,10 @@ impl Project {
 
     /// The directory that was chosen: the option, else the variable, else the nearest parent of
     /// the working directory that holds a project.
-    pub(crate) fn chosen(global: &Global) -> anyhow::Result<Self> {
+    pub(crate) fn chosen(option: Option<&Path>) -> anyhow::Result<Self> {
         let variable = || std::env::var_os(VARIABLE).filter(|value| !value.is_empty());
-        if let Some(root) = global
-            .project
-            .clone()
+        if let Some(root) = option
+            .map(Path::to_owned)
             .or_else(|| variable().map(PathBuf::from))
         {
             return Self::at(&root);
@@ -63,8 +69,8 @@ impl Project {
     }
 
     /// The chosen project, which must exist.
-    pub(crate) fn existing(global: &Global) -> anyhow::Result<Self> {
-        let project = Self::chosen(global)?;
+    pub(crate) fn existing(option: Option<&Path>) -> anyhow::Result<Self> {
+        let project = Self::chosen(option)?;
         if project.exists() {
             return Ok(project);
         }
@@ -166,17 +172,17 @@ impl Project {
     }
 
     /// Refuses a `private/` on a network file system, unless that was asked for.
-    pub(crate) fn check_file_system(&self, global: &Global) -> anyhow::Result<()> {
-        self.check_file_system_by(global, platform::is_network)
+    pub(crate) fn check_file_system(&self, network: NetworkFs) -> anyhow::Result<()> {
+        self.check_file_system_by(network, platform::is_network)
     }
 
     fn check_file_system_by(
         &self,
-        global: &Global,
+        allowed: NetworkFs,
         is_network: impl FnOnce(&Path) -> io::Result<bool>,
     ) -> anyhow::Result<()> {
         let network = is_network(&self.private()).context("cannot look at private/")?;
-        if network && !global.allow_network_fs {
+        if network && allowed == NetworkFs::Refuse {
             return Err(Failure::cannot_run(
                 "private/ lies on a network file system, where locks and durability are only as \
                  good as the server; move the project to a local disk (public/ may lie elsewhere: \
@@ -314,26 +320,18 @@ mod tests {
 
     #[test]
     fn a_network_file_system_is_taken_only_where_asked_for() {
-        use clap::Parser;
-
         let (_dir, project) = made().unwrap();
-        let global = |args: &[&str]| crate::args::Cli::parse_from(args).global;
-        let (plain, allowed) = (
-            global(&["anon", "status"]),
-            global(&["anon", "--allow-network-fs", "status"]),
-        );
+        let (plain, allowed) = (NetworkFs::Refuse, NetworkFs::Allow);
         let error = project
-            .check_file_system_by(&plain, |path| Ok(path.ends_with("private")))
+            .check_file_system_by(plain, |path| Ok(path.ends_with("private")))
             .unwrap_err();
         assert!(error.to_string().contains("--allow-network-fs"), "{error}");
         assert_eq!(crate::exit::code(&error), 4);
-        project
-            .check_file_system_by(&allowed, |_| Ok(true))
-            .unwrap();
-        project.check_file_system_by(&plain, |_| Ok(false)).unwrap();
+        project.check_file_system_by(allowed, |_| Ok(true)).unwrap();
+        project.check_file_system_by(plain, |_| Ok(false)).unwrap();
         let unknown = |_: &Path| Err(io::ErrorKind::PermissionDenied.into());
-        for global in [&plain, &allowed] {
-            assert!(project.check_file_system_by(global, unknown).is_err());
+        for network in [plain, allowed] {
+            assert!(project.check_file_system_by(network, unknown).is_err());
         }
     }
 

@@ -22,4 +22,4 @@ mod protocol;
 
 pub(crate) use client::{Handed, hand_over};
 pub(crate) use holder::Holder;
-pub(crate) use protocol::{Answer, Ask};
+pub(crate) use protocol::{Request, Response};

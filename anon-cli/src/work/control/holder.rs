@@ -9,13 +9,14 @@ use std::thread::{self, JoinHandle};
 
 use anon_engine::Cancel;
 
-use super::protocol::{self, Answer, Ask, VERSION};
+use super::protocol::{self, Request, Response, VERSION};
 use crate::platform::{self, Listener, Stream};
 use crate::signal::Signals;
 
 /// What is done with work that is handed over: what comes of it is told as it comes, and the last
 /// word is given back.
-pub(crate) type Job = dyn Fn(Ask, &Cancel, &(dyn Fn(Answer) + Sync)) -> Answer + Send + Sync;
+pub(crate) type Job =
+    dyn Fn(Request, &Cancel, &(dyn Fn(Response) + Sync)) -> Response + Send + Sync;
 
 /// The holder's end of the socket. Dropping it closes it.
 #[derive(Debug)]
@@ -139,7 +140,7 @@ fn accept(listener: &Listener, shared: &Arc<Shared>, job: &Arc<Job>) {
             let mut active = shared.active();
             if shared.closing.load(Ordering::Acquire) {
                 // Whoever this is tries the lock again.
-                let _ = protocol::write(&mut stream, &Answer::Closing(true));
+                let _ = protocol::write(&mut stream, &Response::Closing(true));
                 return;
             }
             *active += 1;
@@ -171,7 +172,7 @@ impl Drop for Active {
 }
 
 fn serve(stream: Stream, signals: &Signals, job: &Arc<Job>) -> io::Result<()> {
-    let hello = Answer::Hello {
+    let hello = Response::Hello {
         version: VERSION,
         pid: std::process::id(),
     };
@@ -179,7 +180,7 @@ fn serve(stream: Stream, signals: &Signals, job: &Arc<Job>) -> io::Result<()> {
     protocol::write(&mut out, &hello)?;
     let mut lines = BufReader::new(stream);
     let ask = match protocol::read(&mut lines)? {
-        None | Some(Ask::Cancel(_)) => return Ok(()),
+        None | Some(Request::Cancel(_)) => return Ok(()),
         Some(ask) => ask,
     };
     let cancel = Cancel::new();
@@ -189,13 +190,13 @@ fn serve(stream: Stream, signals: &Signals, job: &Arc<Job>) -> io::Result<()> {
         .name("handed over, watch".into())
         .spawn(move || {
             // A cancel, the end, or what makes no sense here.
-            let _ = protocol::read::<Ask>(&mut lines);
+            let _ = protocol::read::<Request>(&mut lines);
             of_client.cancel();
         })?;
     let of_signal = cancel.clone();
     let _waiting = signals.on_cancel(move || of_signal.cancel());
     let out = Mutex::new(out);
-    let tell = |answer: Answer| {
+    let tell = |answer: Response| {
         let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
         if protocol::write(&mut *out, &answer).is_err() {
             cancel.cancel();

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::args::{LevelName, Via};
-
 /// What became of one thing that an import looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Instance {
@@ -91,13 +89,13 @@ pub(crate) struct Deleted {
 
 /// What a retrieve is to fetch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Wish {
+pub(crate) struct RetrieveJob {
     /// The server, as it was typed.
     pub(crate) node: String,
     /// `study`, `series` or `instance`.
-    pub(crate) level: LevelName,
+    pub(crate) level: RetrieveLevel,
     /// `move` or `get`.
-    pub(crate) via: Via,
+    pub(crate) via: RetrieveVia,
     /// The studies.
     pub(crate) studies: Vec<String>,
 }
@@ -138,7 +136,7 @@ pub(crate) struct FetchProgress {
 
 /// What a retrieve has to tell.
 #[derive(Debug)]
-pub(crate) enum News {
+pub(crate) enum StudyEvent {
     /// A study is done with.
     Study(Fetched),
     /// Something came.
@@ -164,4 +162,21 @@ pub(crate) struct Retrieved {
     /// The storage classes of those excluded, as far as the server says them, with counts.
     #[serde(default)]
     pub(crate) storage_classes_excluded: BTreeMap<String, u64>,
+}
+
+/// The level of the requests of a retrieve (PS3.4 section C.3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RetrieveLevel {
+    Study,
+    Series,
+    Instance,
+}
+
+/// The service that a retrieve uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RetrieveVia {
+    Move,
+    Get,
 }

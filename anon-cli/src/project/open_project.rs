@@ -1,9 +1,10 @@
 //! Puts a project's parts together: settings, rules, lookup store, store, quarantine, engine.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{fs, io};
+use std::{fs, io, thread};
 
 use anon_engine::policy::{Dates, StorageClasses};
 use anon_engine::quarantine::QuarantineOptions;
@@ -20,13 +21,12 @@ use anon_model::{
 use anon_script::Rules;
 use anyhow::Context as _;
 
-use crate::args::Global;
 use crate::clock;
 use crate::exit::Failure;
-use crate::lock::{self, Held, Lock};
-use crate::project::Project;
-use crate::rules;
-use crate::settings::{self, Missing};
+use crate::project::lock::{self, Held, Lock};
+use crate::project::rules;
+use crate::project::settings::{self, Missing};
+use crate::project::{NetworkFs, Project};
 
 /// Files wait as paths, some 250 bytes each. As many as wait are finished after Ctrl-C: a group's
 /// worth keeps the workers busy, and ends soon.
@@ -44,9 +44,18 @@ pub(crate) enum NewRules {
     Refuse,
 }
 
+/// How a project is opened for writing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OpenOptions {
+    pub(crate) network_fs: NetworkFs,
+    pub(crate) new_rules: NewRules,
+    /// Worker threads. `None` for one a processor.
+    pub(crate) workers: Option<usize>,
+}
+
 /// Everything a command that writes works with. Dropping it closes the store, then unlocks.
 #[derive(Debug)]
-pub(crate) struct Session {
+pub(crate) struct OpenProject {
     pub(crate) engine: Arc<Engine>,
     pub(crate) lookups: Arc<dyn LookupStore>,
     pub(crate) quarantine: Arc<DirectoryQuarantine>,
@@ -56,17 +65,18 @@ pub(crate) struct Session {
     _lock: Lock,
 }
 
-impl Session {
+impl OpenProject {
     /// Opens a project for writing, repairs what a crash left, and starts the workers.
     pub(crate) fn open(
         project: &Project,
         settings: &ProjectSettings,
-        global: &Global,
+        options: OpenOptions,
         lock: Lock,
-        new_rules: NewRules,
-        workers: usize,
     ) -> anyhow::Result<Self> {
-        let public = prepare(project, settings, global)?;
+        let public = prepare(project, settings, options.network_fs)?;
+        let workers = options
+            .workers
+            .unwrap_or_else(|| thread::available_parallelism().map_or(1, NonZero::get));
         let rules = rules::of_project(project, settings)?;
         // A new secret is no secret of a store that is there.
         let missing = if project.lookup_file().exists() {
@@ -76,7 +86,7 @@ impl Session {
         };
         let secret = settings::secret(project, settings, missing)?;
         let lookups = open_lookups(project, settings, secret.as_ref())?;
-        check_rules(&*lookups, &*rules, new_rules)?;
+        check_rules(&*lookups, &*rules, options.new_rules)?;
         let durability = durability(settings);
         let store: Arc<dyn Store> = Arc::new(open_store(project, settings)?);
         let quarantine = Arc::new(quarantine(project, settings));
@@ -120,12 +130,12 @@ impl Session {
 pub(crate) fn prepare(
     project: &Project,
     settings: &ProjectSettings,
-    global: &Global,
+    network_fs: NetworkFs,
 ) -> anyhow::Result<PathBuf> {
     let public = project.public(settings.public_dir.as_deref());
     project.make_directories(&public)?;
     project.check_access()?;
-    project.check_file_system(global)?;
+    project.check_file_system(network_fs)?;
     project.check_same_file_system(&public)?;
     Ok(public)
 }

@@ -1,4 +1,4 @@
-//! [`Work`]: what a process that holds the project does, for itself and for commands that are started
+//! [`Jobs`]: what a process that holds the project does, for itself and for commands that are started
 //! beside it.
 
 use std::net::SocketAddr;
@@ -11,15 +11,17 @@ use anon_net::InstanceHandler;
 use anon_net::scp::{NoObserver, Running};
 use anyhow::{Context as _, anyhow};
 
-use crate::command::{delete, import_run};
-use crate::control::{Answer, Ask};
 use crate::exit;
-use crate::node::{self, Fates, Intake, Room};
+use crate::node::{self, ArrivalLog, Intake, Room};
+use crate::project::OpenProject;
 use crate::project::Project;
-use crate::record::{Deleted, News, Retrieved, Summary, Target, Wish};
-use crate::roots::Roots;
-use crate::settings;
-use crate::wire::Session;
+use crate::project::record::{Deleted, RetrieveJob, Retrieved, StudyEvent, Summary, Target};
+use crate::project::roots::Roots;
+use crate::project::settings;
+use crate::signal::Signals;
+use crate::work::control::Holder;
+use crate::work::control::{Request, Response};
+use crate::work::{delete, import};
 
 /// How long our own receiver may take to end when a retrieve is over.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,15 +29,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What a holder works with. Its references are weak: work that is slow to end must not keep the
 /// project open.
 #[derive(Debug)]
-pub(crate) struct Work {
+pub(crate) struct Jobs {
     project: Project,
     settings: ProjectSettings,
     engine: Weak<Engine>,
     lookups: Weak<dyn LookupStore>,
     store: Weak<dyn Store>,
-    dirs: import_run::Dirs,
+    dirs: import::Dirs,
     pub(crate) intake: Arc<Intake>,
-    pub(crate) fates: Arc<Fates>,
+    pub(crate) arrivals: Arc<ArrivalLog>,
     /// Where the receiver listens, while one runs; and one that runs for retrieves alone, with how
     /// many they are.
     receiver: Mutex<Receiver>,
@@ -47,31 +49,47 @@ struct Receiver {
     own: Option<(Running, usize)>,
 }
 
-impl Work {
+impl Jobs {
     /// What comes over the network does not wait for room any more once `cancel` says so.
     pub(crate) fn new(
         project: &Project,
         settings: &ProjectSettings,
-        session: &Session,
+        session: &OpenProject,
         cancel: &Cancel,
     ) -> Self {
-        let fates = Arc::new(Fates::new(
+        let arrivals = Arc::new(ArrivalLog::new(
             &session.lookups,
             Arc::clone(&session.quarantine) as _,
         ));
         let room = Room::new(settings.timeouts.room, cancel.clone());
         let spool = session.spool.clone();
-        let intake = Intake::new(&session.engine, spool, room, Arc::clone(&fates));
+        let intake = Intake::new(&session.engine, spool, room, Arc::clone(&arrivals));
         Self {
             project: project.clone(),
             settings: settings.clone(),
             engine: Arc::downgrade(&session.engine),
             lookups: Arc::downgrade(&session.lookups),
             store: Arc::downgrade(&session.store),
-            dirs: import_run::Dirs::of(project, session),
+            dirs: import::Dirs::of(project, session),
             intake: Arc::new(intake),
-            fates,
+            arrivals,
             receiver: Mutex::default(),
+        }
+    }
+
+    /// Takes requests from commands that are started beside this process. Without a socket they are
+    /// told to wait.
+    pub(crate) fn listen(jobs: &Arc<Self>, project: &Project, signals: &Signals) -> Option<Holder> {
+        let jobs = Arc::clone(jobs);
+        let job = move |request, cancel: &Cancel, tell: &(dyn Fn(Response) + Sync)| {
+            jobs.handed(request, cancel, tell)
+        };
+        match Holder::listen(&project.socket(), &project.tmp(), signals, Arc::new(job)) {
+            Ok(holder) => Some(holder),
+            Err(error) => {
+                tracing::warn!(%error, "commands beside this one cannot hand over their work");
+                None
+            }
         }
     }
 
@@ -83,24 +101,24 @@ impl Work {
     /// Does work that was handed over: what comes of it is told, and the last word given back.
     pub(crate) fn handed(
         &self,
-        ask: Ask,
+        request: Request,
         cancel: &Cancel,
-        tell: &(dyn Fn(Answer) + Sync),
-    ) -> Answer {
-        let done = match ask {
-            Ask::Import { roots } => Ok(Answer::Summary(Box::new(self.import(
+        tell: &(dyn Fn(Response) + Sync),
+    ) -> Response {
+        let done = match request {
+            Request::Import { roots } => Ok(Response::Summary(Box::new(self.import(
                 &Roots::new(roots),
                 cancel,
-                &|instance| tell(Answer::Instance(instance)),
+                &|instance| tell(Response::Instance(instance)),
             )))),
-            Ask::Delete(target) => self.delete(&target).map(Answer::Deleted),
-            Ask::Retrieve(wish) => {
-                let told = self.retrieve(&wish, cancel, &mut |news| tell(news.into()));
-                told.map(|done| Answer::Retrieved(Box::new(done)))
+            Request::Delete(target) => self.delete(&target).map(Response::Deleted),
+            Request::Retrieve(job) => {
+                let told = self.retrieve(&job, cancel, &mut |event| tell(event.into()));
+                told.map(|done| Response::Retrieved(Box::new(done)))
             }
-            Ask::Cancel(_) => Err(anyhow!("there is nothing to cancel")),
+            Request::Cancel(_) => Err(anyhow!("there is nothing to cancel")),
         };
-        done.unwrap_or_else(|error| Answer::Failed {
+        done.unwrap_or_else(|error| Response::Failed {
             code: exit::code(&error),
             message: format!("{error:#}"),
         })
@@ -111,12 +129,12 @@ impl Work {
         &self,
         roots: &Roots,
         cancel: &Cancel,
-        tell: &(dyn Fn(crate::record::Instance) + Sync),
+        tell: &(dyn Fn(crate::project::record::Instance) + Sync),
     ) -> Summary {
         let Some(engine) = self.engine.upgrade() else {
             return Summary::failed("the project was closed");
         };
-        import_run::run(&engine, &self.dirs, roots, cancel, tell)
+        import::run(&engine, &self.dirs, roots, cancel, tell)
             .unwrap_or_else(|error| Summary::failed(&format!("{error:#}")))
     }
 
@@ -129,23 +147,23 @@ impl Work {
     /// Fetches studies, and tells each as it is done with.
     pub(crate) fn retrieve(
         &self,
-        wish: &Wish,
+        job: &RetrieveJob,
         cancel: &Cancel,
-        tell: &mut dyn FnMut(News),
+        tell: &mut dyn FnMut(StudyEvent),
     ) -> anyhow::Result<Retrieved> {
         let began = Instant::now();
         let lookups = self.lookups.upgrade().context("the project was closed")?;
         let handler: Arc<dyn InstanceHandler> = Arc::clone(&self.intake) as _;
         let settings = self.settings_now()?;
         let classes = node::shared_classes(&self.settings, &settings)?;
-        let fetch = node::Fetch::new(&self.project, &settings, classes, wish, handler)?;
+        let fetch = node::Fetch::new(&self.project, &settings, classes, job, handler)?;
         let _receiver = if fetch.needs_receiver() {
             Some(self.receiving()?)
         } else {
             None
         };
-        let _noting = self.fates.retrieving();
-        let mut done = fetch.run(&*lookups, &self.fates, cancel, tell)?;
+        let _noting = self.arrivals.retrieving();
+        let mut done = fetch.run(&*lookups, &self.arrivals, cancel, tell)?;
         done.seconds = began.elapsed().as_secs_f64();
         Ok(done)
     }
@@ -186,7 +204,7 @@ impl Work {
     }
 }
 
-struct Receiving<'w>(&'w Work);
+struct Receiving<'w>(&'w Jobs);
 
 impl Drop for Receiving<'_> {
     fn drop(&mut self) {

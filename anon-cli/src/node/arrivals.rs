@@ -1,4 +1,4 @@
-//! [`Fates`]: what became of the instances that a retrieve waits for.
+//! [`ArrivalLog`]: what became of the instances that a retrieve waits for.
 
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
@@ -13,7 +13,7 @@ use anon_net::{BackendError, InstanceUid, Outcome, Remedy};
 /// Knows what arrived: what is stored from the index, what is set aside from the quarantine and from
 /// what it saw itself while somebody was retrieving.
 #[derive(Debug)]
-pub(crate) struct Fates {
+pub(crate) struct ArrivalLog {
     /// Weak: a retrieve that is slow to end must not keep the project open.
     lookups: Weak<dyn LookupStore>,
     quarantine: Arc<dyn Quarantine>,
@@ -40,9 +40,9 @@ struct State {
 
 /// A retrieve goes on, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Retrieving<'f>(&'f Fates);
+pub(crate) struct Retrieving<'f>(&'f ArrivalLog);
 
-impl Fates {
+impl ArrivalLog {
     pub(crate) fn new(lookups: &Arc<dyn LookupStore>, quarantine: Arc<dyn Quarantine>) -> Self {
         Self {
             lookups: Arc::downgrade(lookups),
@@ -151,7 +151,7 @@ impl State {
     }
 }
 
-impl Arrivals for Fates {
+impl Arrivals for ArrivalLog {
     fn states(
         &self,
         study: &InstanceUid,
@@ -217,32 +217,34 @@ mod tests {
     fn what_comes_is_noted_while_somebody_retrieves() {
         let identity = Identity::new(SiteId::new("1").unwrap(), UidRoot::default()).unwrap();
         let lookups: Arc<dyn LookupStore> = Arc::new(MemoryStore::new(identity).unwrap());
-        let fates = Fates::new(&lookups, Arc::new(anon_engine::MemoryQuarantine::default()));
+        let arrivals =
+            ArrivalLog::new(&lookups, Arc::new(anon_engine::MemoryQuarantine::default()));
         let uid = InstanceUid::new("1.2.3").unwrap();
-        let state = |fates: &Fates| fates.states(&uid, std::slice::from_ref(&uid)).unwrap()[0];
-        fates.note(&uid, Outcome::Quarantined);
-        assert_eq!(state(&fates), Arrival::Missing);
-        let retrieving = fates.retrieving();
-        let seen = fates.changes();
-        fates.wait(seen, Duration::ZERO);
+        let state =
+            |arrivals: &ArrivalLog| arrivals.states(&uid, std::slice::from_ref(&uid)).unwrap()[0];
+        arrivals.note(&uid, Outcome::Quarantined);
+        assert_eq!(state(&arrivals), Arrival::Missing);
+        let retrieving = arrivals.retrieving();
+        let seen = arrivals.changes();
+        arrivals.wait(seen, Duration::ZERO);
         std::thread::scope(|scope| {
-            scope.spawn(|| fates.note(&uid, Outcome::Quarantined));
-            fates.wait(seen, Duration::from_mins(1));
+            scope.spawn(|| arrivals.note(&uid, Outcome::Quarantined));
+            arrivals.wait(seen, Duration::from_mins(1));
         });
-        assert_ne!(fates.changes(), seen);
-        assert_eq!(state(&fates), Arrival::Quarantined);
+        assert_ne!(arrivals.changes(), seen);
+        assert_eq!(state(&arrivals), Arrival::Quarantined);
         // What the index does not know is not stored, whoever says so.
-        fates.note(&uid, Outcome::Stored);
-        assert_eq!(state(&fates), Arrival::Missing);
+        arrivals.note(&uid, Outcome::Stored);
+        assert_eq!(state(&arrivals), Arrival::Missing);
         let study = InstanceUid::new("1.2").unwrap();
-        fates.note_shared_patient(&uid);
-        fates.state().count_shared_patient(&study, &uid);
-        fates.state().count_shared_patient(&study, &uid);
-        assert_eq!(fates.take_shared_patient(&study), 1);
-        assert_eq!(fates.take_shared_patient(&study), 0);
+        arrivals.note_shared_patient(&uid);
+        arrivals.state().count_shared_patient(&study, &uid);
+        arrivals.state().count_shared_patient(&study, &uid);
+        assert_eq!(arrivals.take_shared_patient(&study), 1);
+        assert_eq!(arrivals.take_shared_patient(&study), 0);
         drop(retrieving);
-        assert!(fates.state().aside.is_empty());
+        assert!(arrivals.state().aside.is_empty());
         drop(lookups);
-        assert!(fates.states(&uid, std::slice::from_ref(&uid)).is_err());
+        assert!(arrivals.states(&uid, std::slice::from_ref(&uid)).is_err());
     }
 }

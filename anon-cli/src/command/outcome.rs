@@ -1,0 +1,114 @@
+//! What the commands share that process objects: import, retrieve, serve and `quarantine retry`.
+
+mod advice;
+mod print;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anon_model::ProjectSettings;
+use anon_model::settings::ScpTls;
+
+use crate::command::Context;
+use crate::exit::{Ended, Failure};
+use crate::node;
+use crate::project::record::{Instance, Summary};
+use crate::project::{OpenProject, Project};
+use crate::report::{Progress, Report};
+use crate::work::{Holder, Jobs};
+
+pub(crate) use advice::to_take_in;
+pub(crate) use print::{summary as print_summary, warn_of_shared_patient};
+
+/// The exit code of an import, or of anything else that has such a summary.
+pub(crate) fn how_it_ended(context: &Context<'_>, summary: &Summary) -> Ended {
+    let otherwise = match &summary.error {
+        Some(_) => Ended::CannotGoOn,
+        None if summary.is_clean() => Ended::Done,
+        None => Ended::Partly,
+    };
+    context.ended(otherwise)
+}
+
+/// Takes requests from commands that are started beside this one.
+pub(crate) fn listen(context: &Context<'_>, project: &Project, jobs: &Arc<Jobs>) -> Option<Holder> {
+    Jobs::listen(jobs, project, &context.signals)
+}
+
+/// Goes on until every request that was handed over is done.
+pub(crate) fn wait_for_others(context: &Context<'_>, holder: Option<Holder>) {
+    let Some(holder) = holder else {
+        return;
+    };
+    if holder.active() > 0 {
+        context.report.end_progress();
+        let what = "waiting for work that was handed over by a command started beside this one";
+        context.report.talk(what);
+    }
+    holder.finish();
+}
+
+/// Closes a project. A failure goes into the summary, so that what was done is reported as well.
+pub(crate) fn close(project: OpenProject, summary: &mut Summary) {
+    if let Err(error) = project.close() {
+        tracing::error!("{error:#}");
+        summary.error.get_or_insert_with(|| format!("{error:#}"));
+    }
+}
+
+/// Prints instances as they are done, and ends the import if nobody reads.
+#[derive(Debug)]
+pub(crate) struct InstancePrinter<'c> {
+    context: &'c Context<'c>,
+    progress: Option<Progress>,
+    state: Mutex<(u64, Option<anyhow::Error>)>,
+}
+
+impl<'c> InstancePrinter<'c> {
+    pub(crate) fn new(context: &'c Context<'c>) -> Self {
+        Self {
+            context,
+            progress: context.report.start_progress(),
+            state: Mutex::new((0, None)),
+        }
+    }
+
+    pub(crate) fn print(&self, instance: &Instance) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0 += 1;
+        if let Some(progress) = &self.progress {
+            progress.done(state.0);
+        }
+        if state.1.is_none()
+            && let Err(error) = print::instance(self.context, instance)
+        {
+            // Without its events the import would go on unseen.
+            self.context.signals.cancel().cancel();
+            state.1 = Some(error);
+        }
+    }
+
+    pub(crate) fn result(self) -> anyhow::Result<()> {
+        let state = self
+            .state
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        match state.1 {
+            Some(error) => Err(error.context(Failure::CannotRun(
+                "the import ended early, because its events cannot be printed".into(),
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Says which machines can connect to the receiver.
+pub(crate) fn say_who_can_connect(settings: &ProjectSettings, report: &Report) {
+    if node::is_local(settings) {
+        report.talk(
+            "only this machine can reach it; to open it: anon config set scp.bind 0.0.0.0, and \
+             anon config add scp.allow_calling AET",
+        );
+    } else if settings.scp.tls == ScpTls::Off {
+        report.warn("without TLS, what identifies patients travels in clear (scp.tls)");
+    }
+}
