@@ -8,4 +8,4 @@ if ! command -v valgrind >/dev/null; then
     [ -z "${ANON_REQUIRE_SERVERS:-}" ] || exit 1
     exit 0
 fi
-exec cargo run --locked --quiet --release -p anon-benches --bin instructions -- "$@"
+exec cargo run --locked --quiet --profile bench -p anon-benches --bin instructions -- "$@"

@@ -13,5 +13,5 @@ done
 export ANON_BENCH_DIR="${ANON_BENCH_DIR:-/dev/shm}"
 # DCMTK waits 40 ms for an acknowledgement in each message under Nagle's algorithm.
 export TCP_NODELAY=1
-cargo build --locked --quiet --release -p anon-cli -p anon-benches --bins
+cargo build --locked --quiet --profile bench -p anon-cli -p anon-benches --bins
 exec "${CARGO_TARGET_DIR:-target}/release/network" "$@"

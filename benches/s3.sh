@@ -27,7 +27,7 @@ done
 VENV="${VENV:-${ANON_CI_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/anon-ci}/venv}"
 rclone="$VENV/bin/rclone"
 [ -x "$rclone" ] || { echo "rclone is not installed: .ci/servers/install.sh pip" >&2; exit 1; }
-cargo build --locked --quiet --release -p anon-examples --features s3 --bin upload_to_s3
+cargo build --locked --quiet --profile bench -p anon-examples --features s3 --bin upload_to_s3
 upload="${CARGO_TARGET_DIR:-target}/release/upload_to_s3"
 
 place=$(mktemp -d "${ANON_BENCH_DIR:-/dev/shm}/anon-s3.XXXXXX")

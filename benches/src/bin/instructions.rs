@@ -130,7 +130,7 @@ fn compare(counts: &[(&'static str, u64)]) -> anyhow::Result<()> {
 
 fn write(counts: &[(&'static str, u64)]) -> anyhow::Result<()> {
     let mut text = String::from(
-        "# Instructions of one plan and apply of each case (callgrind, release profile, x86-64), without\n\
+        "# Instructions of one plan and apply of each case (callgrind, bench profile, x86-64), without\n\
          # the copy of the output. Written by `benches/instructions.sh --write`; more than the tolerance\n\
          # above a mark fails the gate.\n\
          tolerance_percent = 3\n\n[cases]\n",

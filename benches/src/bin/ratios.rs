@@ -1,8 +1,8 @@
 //! Every figure that the project promises, measured in one run beside the copy it is compared with.
 //!
 //! ```text
-//! cargo run --release -p anon-benches --bin ratios -- --quick     under three minutes
-//! cargo run --release -p anon-benches --bin ratios                the sizes of the promises
+//! cargo run --profile bench -p anon-benches --bin ratios -- --quick     under three minutes
+//! cargo run --profile bench -p anon-benches --bin ratios                the sizes of the promises
 //! ```
 //!
 //! Files go below `ANON_BENCH_DIR`, or the system's directory for temporary files (about 0.5 GB

@@ -13,7 +13,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::scan::Entry;
+use super::entry::Entry;
 
 /// Media Storage Directory Storage (PS3.4 section I.4).
 const MEDIA_STORAGE_DIRECTORY: &str = "1.2.840.10008.1.3.10";
@@ -409,7 +409,7 @@ fn uid(value: &[u8]) -> &[u8] {
 mod tests {
     use std::io::Write;
 
-    use super::super::scan::Kind;
+    use super::super::entry::Kind;
     use super::*;
 
     fn element(tag: u32, vr: [u8; 2], value: &[u8], out: &mut Vec<u8>) {

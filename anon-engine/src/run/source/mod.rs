@@ -8,6 +8,7 @@
 
 mod bytes;
 mod dicomdir;
+mod entry;
 mod scan;
 
 use std::fmt;
@@ -19,7 +20,8 @@ use crate::keep::received::Received;
 
 pub use bytes::BytesSource;
 pub use dicomdir::{Dicomdir, DicomdirError};
-pub use scan::{Entry, Kind, Passed, Scan};
+pub use entry::{Entry, Kind};
+pub use scan::{Passed, Scan};
 
 /// What a source found next.
 #[derive(Debug)]

@@ -17,61 +17,13 @@ use std::path::{Path, PathBuf};
 
 use anon_model::Phi;
 
+use super::entry::{Entry, Kind};
 use super::{Dicomdir, Item, ObjectSource};
 use crate::keep::received::Received;
 use crate::platform::Identity;
 
 /// How many entries of one directory are sorted; further ones come as the system gives them.
 const SORTED_ENTRIES: usize = 100_000;
-
-/// One thing a scan came upon.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Entry {
-    /// Where it is: the path as given, with the relative part.
-    pub path: PathBuf,
-    /// What it is.
-    pub kind: Kind,
-}
-
-/// What a scan came upon.
-#[derive(Debug)]
-#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
-pub enum Kind {
-    /// A regular file, or a link to one.
-    File,
-    /// Something that is no DICOM object by design.
-    Ignored(&'static str),
-    /// Something that should be there and cannot be read.
-    Failed {
-        /// Why not. Words of ours.
-        reason: &'static str,
-        /// What the system said, if it was asked.
-        error: Option<io::Error>,
-    },
-}
-
-impl Entry {
-    pub(super) fn file(path: PathBuf) -> Self {
-        let kind = Kind::File;
-        Self { path, kind }
-    }
-
-    pub(super) fn ignored(path: PathBuf, reason: &'static str) -> Self {
-        let kind = Kind::Ignored(reason);
-        Self { path, kind }
-    }
-
-    pub(super) fn failed(
-        path: PathBuf,
-        reason: &'static str,
-        error: impl Into<Option<io::Error>>,
-    ) -> Self {
-        let error = error.into();
-        let kind = Kind::Failed { reason, error };
-        Self { path, kind }
-    }
-}
 
 impl From<Entry> for Item {
     fn from(entry: Entry) -> Self {
