@@ -1,4 +1,4 @@
-//! The page of settings is made from the table of settings, and current.
+//! The documentation pages agree with the program and with V17.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,16 +12,16 @@ use crate::support::Test;
 const HEAD: &str = "\
 # Settings
 
-Every key of `project.toml`, with type, default and what is allowed.
-`anon config get|set|add|remove` takes the dotted names; in the file `scp.port` is `port` under `[scp]`.
-Keys marked *frozen* cannot change once a pseudonym has been given out.
-A file that names a node has only the nodes it names.
+This page lists every key of `project.toml` with its type, default and allowed values.
+`anon config get|set|add|remove` take dotted names: `scp.port` is the key `port` under `[scp]` in the file.
+A *frozen* key cannot change once the first pseudonym has been assigned.
+The default nodes exist only while the file names no node.
 
-| key | type | default | allowed | what it does |
+| key | type | default | allowed values | meaning |
 |---|---|---|---|---|
 ";
 
-fn page() -> Test<String> {
+fn settings_page() -> Test<String> {
     let mut page = HEAD.to_owned();
     for key in KEYS {
         let default = match key.default {
@@ -40,22 +40,22 @@ fn page() -> Test<String> {
     Ok(page)
 }
 
-/// With `ANON_WRITE_DOCS=1` it writes the page instead.
+/// Set `ANON_WRITE_DOCS=1` to write the page instead of checking it.
 #[test]
-fn the_page_of_settings_is_current() -> Test {
+fn settings_page_lists_every_key() -> Test {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/config.md");
     if std::env::var_os("ANON_WRITE_DOCS").is_some() {
         use std::io::Write;
-        fs::File::create(&path)?.write_all(page()?.as_bytes())?;
+        fs::File::create(&path)?.write_all(settings_page()?.as_bytes())?;
     }
     assert!(
-        fs::read_to_string(path)? == page()?,
-        "run with ANON_WRITE_DOCS=1"
+        fs::read_to_string(path)? == settings_page()?,
+        "docs/config.md is out of date: run this test with ANON_WRITE_DOCS=1"
     );
     Ok(())
 }
 
-/// The classes and methods of V17, and what else of it a user can name.
+/// The classes, methods and settings of V17 that a user may look for.
 const V17: &str = "
     AWSCognito AWS_authenticate AWS_authenticate_ex AWS_credentials_valid AWS_get_instances
     Anonymizer AnonymizerController AnonymizerModel DEFAULT_ANON_DATE DEIDENTIFICATION_METHOD
@@ -86,16 +86,16 @@ const V17: &str = "
     update_move_stats_instance_level valid_date
 ";
 
-/// A line that is dropped would leave somebody who knows V17 without an answer.
+/// A missing row would leave a V17 user without an answer.
 #[test]
-fn everything_of_v17_is_on_its_page() -> Test {
+fn v17_page_answers_for_every_v17_name() -> Test {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/from-v17.md");
     let text = fs::read_to_string(path)?;
     let rows = text.lines().filter_map(|line| line.strip_prefix("| "));
     let mut answered = 0;
     let mut named = BTreeSet::new();
     for row in rows.filter(|row| *row != "V17 | here |") {
-        let (theirs, ours) = row.split_once(" | ").ok_or("a row of one column")?;
+        let (theirs, ours) = row.split_once(" | ").ok_or("a row has only one column")?;
         assert!(ours.trim_matches([' ', '|']).len() > 3, "no answer: {row}");
         named.extend(theirs.split('`').skip(1).step_by(2));
         answered += 1;
