@@ -1,4 +1,4 @@
-//! A small archive on a port of this machine: answers C-ECHO, C-FIND, C-MOVE and C-GET.
+//! A small archive on a loopback port, which serves C-ECHO, C-FIND, C-MOVE and C-GET.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -24,47 +24,47 @@ const TITLE: &str = "ARCHIVE";
 const IMPLICIT: &str = "1.2.840.10008.1.2";
 const ENCODING: Encoding = Encoding::ImplicitLittle;
 
-/// What it does in its own way.
+/// How this archive differs from a cooperative one.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Manners {
-    /// Who may call it; everybody if there is none.
-    pub(crate) admits: Vec<&'static str>,
-    /// The title by which it has to be called, if it is not `ARCHIVE`.
+pub(crate) struct Behaviour {
+    /// The accepted calling AE titles; all if empty.
+    pub(crate) allowed_callers: Vec<&'static str>,
+    /// Its AE title, if not `ARCHIVE`.
     pub(crate) title: Option<&'static str>,
-    /// What it says to every request of this kind.
+    /// The status with which it refuses every request of this kind.
     pub(crate) refuses: Option<(Operation, u16)>,
-    /// How many instances it says it sent and does not.
-    pub(crate) withholds: usize,
-    /// It does not wait for anybody who reads its answers.
-    pub(crate) is_mute: bool,
-    /// After the first answer to such a request, and after the first instance, it waits for C-CANCEL.
-    pub(crate) halts: Option<Operation>,
-    /// It answers a C-MOVE only once so many are open.
-    pub(crate) together: usize,
+    /// How many instances it reports as sent without sending them.
+    pub(crate) omits: usize,
+    /// It accepts connections and never responds.
+    pub(crate) never_responds: bool,
+    /// The operation that it interrupts after the first response or instance, to wait for C-CANCEL.
+    pub(crate) waits_for_cancel: Option<Operation>,
+    /// It processes a C-MOVE only once this many are open.
+    pub(crate) concurrent_moves: usize,
 }
 
 #[derive(Debug)]
 struct Shared {
-    manners: Manners,
+    behaviour: Behaviour,
     objects: Vec<DataSet>,
-    /// Where it sends to, by title.
-    knows: Mutex<Vec<(String, u16)>>,
-    /// What it was asked.
-    asked: Mutex<Vec<String>>,
-    /// The keys by which it was asked.
+    /// The ports of C-MOVE destinations by AE title.
+    sends_to: Mutex<Vec<(String, u16)>>,
+    /// The requests it received, as text.
+    requests: Mutex<Vec<String>>,
+    /// The identifiers of the requests it received.
     keys: Mutex<Vec<Identifier>>,
-    /// Connections that it does not answer.
+    /// Connections that it leaves without a response.
     silent: Mutex<Vec<TcpStream>>,
     came: Condvar,
-    /// How often it began to wait for C-CANCEL.
+    /// How often it started to wait for C-CANCEL.
     halted: Mutex<usize>,
-    /// How many C-MOVE were begun.
+    /// How many C-MOVE requests were started.
     moves: Mutex<usize>,
     changed: Condvar,
     stop: AtomicBool,
 }
 
-/// It runs until it is dropped.
+/// A running archive, which stops when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Archive {
     pub(crate) port: u16,
@@ -73,15 +73,15 @@ pub(crate) struct Archive {
 }
 
 impl Archive {
-    pub(crate) fn start(manners: Manners, objects: Vec<DataSet>) -> Test<Self> {
+    pub(crate) fn start(behaviour: Behaviour, objects: Vec<DataSet>) -> Test<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = listener.local_addr()?.port();
-        let acceptor = acceptor(&manners)?;
+        let acceptor = acceptor(&behaviour)?;
         let shared = Arc::new(Shared {
-            manners,
+            behaviour,
             objects,
-            knows: Mutex::default(),
-            asked: Mutex::default(),
+            sends_to: Mutex::default(),
+            requests: Mutex::default(),
             keys: Mutex::default(),
             silent: Mutex::default(),
             came: Condvar::new(),
@@ -99,25 +99,25 @@ impl Archive {
         })
     }
 
-    /// As it is typed.
+    /// Returns its name as a command-line argument.
     pub(crate) fn node(&self) -> String {
         format!("{TITLE}@127.0.0.1:{}", self.port)
     }
 
-    /// Has it send there when it is asked to send to this title.
-    pub(crate) fn knows(&self, title: &str, port: u16) {
-        let mut knows = lock(&self.shared.knows);
-        knows.push((title.to_owned(), port));
+    /// Makes this title a known C-MOVE destination.
+    pub(crate) fn sends_to(&self, title: &str, port: u16) {
+        let mut sends_to = lock(&self.shared.sends_to);
+        sends_to.push((title.to_owned(), port));
     }
 
-    /// The same, in the place of where it sent before.
-    pub(crate) fn knows_now(&self, title: &str, port: u16) {
-        lock(&self.shared.knows).clear();
-        self.knows(title, port);
+    /// Makes this title the only known C-MOVE destination.
+    pub(crate) fn sends_only_to(&self, title: &str, port: u16) {
+        lock(&self.shared.sends_to).clear();
+        self.sends_to(title, port);
     }
 
-    /// Waits until somebody connected to whom it says nothing, and forgets who it was.
-    pub(crate) fn wait_for_another(&self) -> Test {
+    /// Waits for a connection that gets no response, and keeps it open.
+    pub(crate) fn wait_for_connection(&self) -> Test {
         let silent = lock(&self.shared.silent);
         let waited = self
             .shared
@@ -125,41 +125,44 @@ impl Archive {
             .wait_timeout_while(silent, LONG, |silent| silent.is_empty());
         let (mut silent, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         if timeout.timed_out() {
-            return Err("nobody came".into());
+            return Err("no connection came".into());
         }
-        // It stays open: who waits for an answer shall wait.
+        // Leaked, so that the connection stays open while the client waits.
         silent.drain(..).for_each(std::mem::forget);
         Ok(())
     }
 
-    /// Waits until it waits for C-CANCEL.
-    pub(crate) fn wait_until_halted(&self) -> Test {
+    /// Waits until the archive waits for C-CANCEL.
+    pub(crate) fn wait_until_cancellable(&self) -> Test {
         if !wait_for(&self.shared.changed, lock(&self.shared.halted), 1) {
-            return Err("it was not asked".into());
+            return Err("the request did not come".into());
         }
         Ok(())
     }
 
-    /// Waits until it was told something, as [`asked`](Self::asked) says it.
-    pub(crate) fn wait_until_asked(&self, line: &str) -> Test {
-        let asked = lock(&self.shared.asked);
-        let is_new = |asked: &mut Vec<String>| !asked.iter().any(|asked| asked == line);
-        let waited = self.shared.changed.wait_timeout_while(asked, LONG, is_new);
-        let (asked, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+    /// Waits for a request, written as in [`requests`](Self::requests).
+    pub(crate) fn wait_for_request(&self, line: &str) -> Test {
+        let requests = lock(&self.shared.requests);
+        let is_new = |requests: &mut Vec<String>| !requests.iter().any(|requests| requests == line);
+        let waited = self
+            .shared
+            .changed
+            .wait_timeout_while(requests, LONG, is_new);
+        let (requests, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         if timeout.timed_out() {
-            return Err(format!("no {line} among {asked:?}").into());
+            return Err(format!("no {line} among {requests:?}").into());
         }
         Ok(())
     }
 
-    /// The keys of every request that had some, in order.
+    /// Returns the identifiers of all requests, in order.
     pub(crate) fn keys(&self) -> Vec<Identifier> {
         lock(&self.shared.keys).clone()
     }
 
-    /// What it was asked, as `C-FIND STUDY`, `C-CANCEL`, `release`.
-    pub(crate) fn asked(&self) -> Vec<String> {
-        lock(&self.shared.asked).clone()
+    /// Returns the requests in order, such as `C-FIND STUDY`, `C-CANCEL`, `release`.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        lock(&self.shared.requests).clone()
     }
 }
 
@@ -177,14 +180,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits until a number is at least so large; false if that takes too long.
+/// Waits until a number is at least `least`; false after a timeout.
 fn wait_for(changed: &Condvar, number: MutexGuard<'_, usize>, least: usize) -> bool {
     let waited = changed.wait_timeout_while(number, LONG, |number| *number < least);
     let (number, _) = waited.unwrap_or_else(PoisonError::into_inner);
     *number >= least
 }
 
-fn acceptor(manners: &Manners) -> Test<Acceptor> {
+fn acceptor(behaviour: &Behaviour) -> Test<Acceptor> {
     let implicit = || Ok::<_, Box<dyn std::error::Error>>(vec![uid(IMPLICIT)?]);
     let mut supported = Supported::new().with(uid("1.2.840.10008.1.1")?, implicit()?);
     for class in ["1", "2", "3"] {
@@ -196,9 +199,12 @@ fn acceptor(manners: &Manners) -> Test<Acceptor> {
             .with(uid(class)?, vec![uid(EXPLICIT)?])
             .with_scp_role(uid(class)?);
     }
-    let mut acceptor = Acceptor::new(manners.title.unwrap_or(TITLE).parse()?, supported);
-    if !manners.admits.is_empty() {
-        let titles = manners.admits.iter().map(|title| AeTitle::new(title));
+    let mut acceptor = Acceptor::new(behaviour.title.unwrap_or(TITLE).parse()?, supported);
+    if !behaviour.allowed_callers.is_empty() {
+        let titles = behaviour
+            .allowed_callers
+            .iter()
+            .map(|title| AeTitle::new(title));
         acceptor = acceptor.with_calling_titles(titles.collect::<Result<Vec<_>, _>>()?);
     }
     Ok(acceptor)
@@ -210,7 +216,7 @@ fn listen(listener: &TcpListener, acceptor: &Acceptor, shared: &Arc<Shared>) {
             return;
         }
         let Ok(stream) = stream else { continue };
-        if shared.manners.is_mute {
+        if shared.behaviour.never_responds {
             lock(&shared.silent).push(stream);
             shared.came.notify_all();
         } else if let Ok(mut association) = acceptor.accept(stream) {
@@ -242,18 +248,18 @@ impl Shared {
     }
 
     fn note(&self, line: &str) {
-        lock(&self.asked).push(line.to_owned());
+        lock(&self.requests).push(line.to_owned());
         self.changed.notify_all();
     }
 
-    /// Waits for C-CANCEL, if that is its manner, and answers it; true if it did.
+    /// Waits for C-CANCEL and responds, if so configured; true if it did.
     fn halt(
         &self,
         association: &mut dyn Association,
         context: ContextId,
         request: &Request,
     ) -> Result<bool, Error> {
-        if self.manners.halts != Some(request.operation) {
+        if self.behaviour.waits_for_cancel != Some(request.operation) {
             return Ok(false);
         }
         *lock(&self.halted) += 1;
@@ -275,7 +281,7 @@ impl Shared {
         context: ContextId,
         request: &Request,
     ) -> Result<(), Error> {
-        let asked = if request.has_data_set {
+        let requests = if request.has_data_set {
             let mut bytes = Vec::new();
             let mut body = Body::new(association, context, LONG);
             body.read_to_end(&mut bytes).map_err(|_| Error::Lost)?;
@@ -285,16 +291,16 @@ impl Shared {
         } else {
             Identifier::new()
         };
-        let level = asked.text(tag::LEVEL).unwrap_or_default();
+        let level = requests.text(tag::LEVEL).unwrap_or_default();
         self.note(&format!("{} {level}", request.operation));
-        if let Some((operation, status)) = self.manners.refuses
+        if let Some((operation, status)) = self.behaviour.refuses
             && operation == request.operation
         {
             return respond(association, context, request, Status::new(status), None);
         }
         match request.operation {
             Operation::Find => {
-                for answer in self.found(&asked) {
+                for answer in self.found(&requests) {
                     respond(
                         association,
                         context,
@@ -309,19 +315,19 @@ impl Shared {
                 respond(association, context, request, Status::SUCCESS, None)
             }
             Operation::Move | Operation::Get => {
-                self.transfer(association, context, request, &asked)
+                self.transfer(association, context, request, &requests)
             }
             _ => respond(association, context, request, Status::SUCCESS, None),
         }
     }
 
-    fn chosen<'s>(&'s self, asked: &'s Identifier) -> impl Iterator<Item = &'s DataSet> {
+    fn chosen<'s>(&'s self, requests: &'s Identifier) -> impl Iterator<Item = &'s DataSet> {
         self.objects.iter().filter(|object| {
-            // As some servers do: a beginning is enough.
-            let accession = asked.text(tag::ACCESSION).unwrap_or_default();
-            let patient = asked.text(tag::PATIENT_ID).unwrap_or_default();
+            // Matches by prefix, as some servers do.
+            let accession = requests.text(tag::ACCESSION).unwrap_or_default();
+            let patient = requests.text(tag::PATIENT_ID).unwrap_or_default();
             let lists = |key, element| {
-                let uids = asked.texts(key);
+                let uids = requests.texts(key);
                 uids.is_empty() || uids.contains(&text(object, element))
             };
             text(object, Tag(0x0008, 0x0050)).starts_with(&accession)
@@ -332,8 +338,8 @@ impl Shared {
         })
     }
 
-    fn found(&self, asked: &Identifier) -> Vec<Identifier> {
-        let level = asked.text(tag::LEVEL).unwrap_or_default();
+    fn found(&self, requests: &Identifier) -> Vec<Identifier> {
+        let level = requests.text(tag::LEVEL).unwrap_or_default();
         let key = match level.as_str() {
             "STUDY" => Tag(0x0020, 0x000D),
             "SERIES" => Tag(0x0020, 0x000E),
@@ -341,11 +347,11 @@ impl Shared {
         };
         let mut seen = BTreeSet::new();
         let mut answers = Vec::new();
-        for object in self.chosen(asked) {
+        for object in self.chosen(requests) {
             if !seen.insert(text(object, key)) {
                 continue;
             }
-            let of_study = self.chosen(asked);
+            let of_study = self.chosen(requests);
             let of_study = of_study.filter(|other| {
                 text(other, Tag(0x0020, 0x000D)) == text(object, Tag(0x0020, 0x000D))
             });
@@ -391,13 +397,13 @@ impl Shared {
         association: &mut dyn Association,
         context: ContextId,
         request: &Request,
-        asked: &Identifier,
+        requests: &Identifier,
     ) -> Result<(), Error> {
         let to = request.destination.as_ref().map(AeTitle::as_str);
-        let knows = lock(&self.knows).clone();
+        let sends_to = lock(&self.sends_to).clone();
         let to = match to {
             None => None,
-            Some(title) => match knows.iter().find(|(known, _)| known == title) {
+            Some(title) => match sends_to.iter().find(|(known, _)| known == title) {
                 Some((title, port)) => Some(format!("{title}@127.0.0.1:{port}")),
                 None => {
                     return respond(association, context, request, Status::new(0xA801), None);
@@ -407,13 +413,17 @@ impl Shared {
         if request.operation == Operation::Move {
             *lock(&self.moves) += 1;
             self.changed.notify_all();
-            if !wait_for(&self.changed, lock(&self.moves), self.manners.together) {
+            if !wait_for(
+                &self.changed,
+                lock(&self.moves),
+                self.behaviour.concurrent_moves,
+            ) {
                 return respond(association, context, request, Status::new(0xA702), None);
             }
         }
         let mut counts = SubOperations::default();
-        for (n, object) in self.chosen(asked).enumerate() {
-            let is_taken = n < self.manners.withholds
+        for (n, object) in self.chosen(requests).enumerate() {
+            let is_taken = n < self.behaviour.omits
                 || match &to {
                     Some(to) => sent(to, object),
                     None => stored(association, object)?,
@@ -456,7 +466,7 @@ fn respond(
     send_with(association, context, &command, &mut &*bytes, LONG)
 }
 
-/// By an association of its own.
+/// Sends an object on a new association; true if it was stored.
 fn sent(to: &str, object: &DataSet) -> bool {
     let send = || -> Test<bool> {
         let node: Node = to.parse()?;
@@ -467,7 +477,7 @@ fn sent(to: &str, object: &DataSet) -> bool {
     send().unwrap_or(false)
 }
 
-/// On the association that asked.
+/// Sends an object on the requesting association (C-GET); true if it was stored.
 fn stored(association: &mut dyn Association, object: &DataSet) -> Result<bool, Error> {
     let class = text(object, Tag(0x0008, 0x0016));
     let accepted = association.contexts().iter();

@@ -1,5 +1,5 @@
-//! `anon import` and what is no good: each file ends with a reason or in a sound output, in bounded
-//! memory, and nothing outside the project is written.
+//! `anon import` with malformed files: each gets a reason or a valid output, in limited memory, and
+//! nothing outside the project is written.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -9,7 +9,7 @@ use dicom_core::{Tag, VR};
 
 use crate::support::{Scene, Test, finish, tree};
 
-/// All that the process may take, in KiB.
+/// Memory limit of the process, in KiB.
 const MEMORY: u32 = 512 << 10;
 
 const CHARACTER_SET: Tag = Tag(0x0008, 0x0005);
@@ -21,7 +21,7 @@ const SERIES_UID: Tag = Tag(0x0020, 0x000E);
 const ROWS: Tag = Tag(0x0028, 0x0010);
 const PIXELS: Tag = Tag(0x7FE0, 0x0010);
 
-/// The same elements, with others in place of one.
+/// Replaces one element by others.
 fn instead(object: &DataSet, tag: Tag, others: &[(Tag, [u8; 2], Value)]) -> DataSet {
     let mut set = DataSet::new();
     for element in object.elements() {
@@ -40,7 +40,7 @@ fn written(object: &DataSet) -> Vec<u8> {
     object.write(Syntax::ExplicitLittle)
 }
 
-/// Sequences in items of sequences, without an end.
+/// Deeply nested sequences that never end.
 fn nested(object: &DataSet) -> Vec<u8> {
     let sequence = b"\x40\x00\x30\xA7SQ\0\0\xFF\xFF\xFF\xFF";
     let item = b"\xFE\xFF\x00\xE0\xFF\xFF\xFF\xFF";
@@ -48,15 +48,15 @@ fn nested(object: &DataSet) -> Vec<u8> {
     [written(&object.clone().without(PIXELS)), levels].concat()
 }
 
-/// A file's name, its bytes, and what it comes to: a quarantine category, or stored.
+/// A file's name, its bytes, and the expected result: a quarantine category, or `stored`.
 type Case = (String, Vec<u8>, &'static str);
 
-/// An image of a patient of its own.
+/// An image of the `n`th patient.
 fn image(n: u32) -> DataSet {
     ct_small(&Place::new(9).patient(n))
 }
 
-/// What is no DICOM, or not the whole of it.
+/// Files that are not DICOM, or incomplete.
 fn incomplete() -> Vec<Case> {
     let headless = |n, head| image(n).write_as(&Form::new(Syntax::ExplicitLittle).head(head));
     let text = b"Seen by Dr. Who, no image.\n".to_vec();
@@ -84,7 +84,7 @@ fn incomplete() -> Vec<Case> {
     cases
 }
 
-/// What contradicts itself.
+/// Files that contradict themselves.
 fn broken() -> Vec<Case> {
     let rows = |word: u16| (ROWS, *b"US", Value::U16(vec![word]));
     let late = (Tag(0x0018, 0x0010), *b"LO", Value::from("late"));
@@ -124,7 +124,7 @@ fn broken() -> Vec<Case> {
     .collect()
 }
 
-/// Values that are not what they should be, and are replaced or kept as they are.
+/// Files with invalid values, which are replaced or kept.
 fn odd() -> Vec<Case> {
     let latin = Value::Exact(b"M\xFCller^J\xE9r\xF4me".to_vec());
     let set = |n, characters: &str| {
@@ -161,7 +161,7 @@ fn odd() -> Vec<Case> {
 }
 
 #[test]
-fn each_bad_file_has_a_reason_and_nothing_is_written_outside_the_project() -> Test {
+fn bad_files_are_quarantined_with_a_reason_and_write_nothing_outside_the_project() -> Test {
     let scene = Scene::new()?;
     let cases = [incomplete(), broken(), odd()].concat();
     for (name, bytes, _) in &cases {
@@ -187,21 +187,21 @@ fn each_bad_file_has_a_reason_and_nothing_is_written_outside_the_project() -> Te
         (&summary["found"], &summary["failed"]),
         (&cases.len().into(), &0.into())
     );
-    let mut came_to = BTreeMap::new();
+    let mut outcomes = BTreeMap::new();
     for event in ran.events()? {
         let Some(source) = event["source"].as_str() else {
             continue;
         };
         let stored = event["outcome"] == "stored";
         let reason = event["reason"].as_str().unwrap_or_default();
-        // Some words that say what is wrong.
+        // The reason is a sentence, not one word.
         assert!(stored || reason.split(' ').count() > 3, "{event}");
         let outcome = if stored {
             &event["outcome"]
         } else {
             &event["category"]
         };
-        came_to.insert(
+        outcomes.insert(
             source.to_owned(),
             outcome.as_str().unwrap_or_default().to_owned(),
         );
@@ -210,7 +210,7 @@ fn each_bad_file_has_a_reason_and_nothing_is_written_outside_the_project() -> Te
         .iter()
         .map(|(name, _, expected)| (format!("in/{name}"), (*expected).to_owned()));
     let expected: BTreeMap<_, _> = expected.collect();
-    assert_eq!(came_to, expected);
+    assert_eq!(outcomes, expected);
     assert!(outside()? == before, "a file outside the project");
     let at_the_top = std::fs::read_dir(scene.project())?.count();
     assert_eq!(at_the_top, 3, "project.toml, private, public");

@@ -13,7 +13,7 @@ fn made() -> Test<Scene> {
 }
 
 #[test]
-fn lists_are_changed_idempotently_by_name_or_uid() -> Test {
+fn config_add_and_remove_change_lists_by_name_or_uid() -> Test {
     let scene = made()?;
     let value = |args: &[&str]| -> Test<serde_json::Value> {
         Ok(scene.json(args)?.exits(0).summary()?["value"].clone())
@@ -40,7 +40,7 @@ fn lists_are_changed_idempotently_by_name_or_uid() -> Test {
 }
 
 #[test]
-fn unknown_keys_and_bad_values_are_refused() -> Test {
+fn config_set_refuses_unknown_keys_and_bad_values() -> Test {
     let scene = made()?;
     let ran = scene
         .run(&["-p", "project", "config", "set", "scp.prot", "1"])?
@@ -62,21 +62,19 @@ fn unknown_keys_and_bad_values_are_refused() -> Test {
 }
 
 #[test]
-fn comments_stay() -> Test {
+fn config_set_keeps_comments_in_the_file() -> Test {
     let scene = made()?;
     let file = scene.project().join("project.toml");
     let text = format!("# of ward 7\n{}", fs::read_to_string(&file)?);
     scene.write("project/project.toml", text.as_bytes())?;
-    scene
-        .json(&["config", "set", "durability", "relaxed"])?
-        .exits(0);
+    scene.set("durability", "relaxed")?;
     let expected = text.replace("durability = \"full\"", "durability = \"relaxed\"");
     assert_eq!(fs::read_to_string(&file)?, expected);
     Ok(())
 }
 
 #[test]
-fn a_node_is_made_key_by_key() -> Test {
+fn config_set_creates_a_node_key_by_key() -> Test {
     let scene = made()?;
     for (key, value) in [
         ("aet", "PACS"),
@@ -84,9 +82,7 @@ fn a_node_is_made_key_by_key() -> Test {
         ("port", "104"),
         ("use", "export"),
     ] {
-        scene
-            .json(&["config", "set", &format!("node.A.{key}"), value])?
-            .exits(0);
+        scene.set(&format!("node.A.{key}"), value)?;
     }
     let got = scene
         .json(&["config", "get", "node.A.host"])?
@@ -99,9 +95,9 @@ fn a_node_is_made_key_by_key() -> Test {
 }
 
 #[test]
-fn what_made_pseudonyms_is_frozen() -> Test {
+fn frozen_keys_cannot_change_after_the_first_import() -> Test {
     let scene = made()?;
-    scene.json(&["config", "set", "site_id", "6"])?.exits(0);
+    scene.set("site_id", "6")?;
     scene.cts(1)?;
     scene.json(&["import", "in"])?.exits(0);
     for (key, value) in [
@@ -115,7 +111,7 @@ fn what_made_pseudonyms_is_frozen() -> Test {
         // As it is, it may be set.
         let now = scene.json(&["config", "get", key])?.summary()?;
         let now = now["value"].as_str().ok_or("a text")?.to_owned();
-        scene.json(&["config", "set", key, &now])?.exits(0);
+        scene.set(key, &now)?;
     }
     // By hand, too.
     let file = scene.project().join("project.toml");
@@ -127,7 +123,7 @@ fn what_made_pseudonyms_is_frozen() -> Test {
 }
 
 #[test]
-fn an_edit_counts_if_it_is_sound() -> Test {
+fn config_edit_saves_only_valid_settings() -> Test {
     let scene = made()?;
     let edit = |editor: &str| {
         let mut command = scene.command(&["-p", "project", "config", "edit"]);

@@ -1,4 +1,4 @@
-//! A disk that takes no more, and a source that cannot be read.
+//! A disk that cannot grow, and a source that cannot be read.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,10 +7,10 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::support::{Ran, Scene, Test, finish};
+use crate::support::{Run, Scene, Test, finish};
 
-/// An import in which no file may grow beyond so many blocks of 512 bytes.
-fn limited(scene: &Scene, blocks: u64) -> Test<Ran> {
+/// Imports with a file size limit of `blocks` blocks of 512 bytes.
+fn limited(scene: &Scene, blocks: u64) -> Test<Run> {
     let run = format!(
         "trap '' XFSZ; ulimit -f {blocks}; exec '{}' -p project --format json import in --jobs 2",
         env!("CARGO_BIN_EXE_anon")
@@ -21,7 +21,7 @@ fn limited(scene: &Scene, blocks: u64) -> Test<Ran> {
 }
 
 #[test]
-fn a_store_that_cannot_grow_ends_the_import_and_the_next_goes_on() -> Test {
+fn import_stops_when_the_lookup_store_cannot_grow_and_a_second_import_finishes() -> Test {
     const FILES: u32 = 400;
     let scene = Scene::new()?;
     scene.cts(FILES)?;
@@ -48,8 +48,8 @@ fn a_store_that_cannot_grow_ends_the_import_and_the_next_goes_on() -> Test {
 }
 
 #[test]
-fn a_source_that_cannot_be_read_fails_and_the_rest_is_stored() -> Test {
-    // A file of Linux that says 4,096 bytes and gives an error instead of them.
+fn import_reports_an_unreadable_file_and_stores_the_rest() -> Test {
+    // A Linux file that reports 4,096 bytes and fails when it is read.
     let broken = Path::new("/sys/class/net/lo/speed");
     if !broken.is_file() || fs::read(broken).is_ok() {
         eprintln!("skipped: no file here gives a read error");

@@ -1,4 +1,4 @@
-//! `anon export` to a directory: what is told, what is there, and what ends it.
+//! `anon export` to a directory: events, copied files, and interruptions.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
@@ -20,7 +20,7 @@ use crate::support::{Scene, Test, tree};
 /// X-Ray Angiographic Image Storage.
 const XA: &str = "1.2.840.10008.5.1.4.1.1.12.1";
 
-/// A project with so many images of five patients.
+/// A project with `count` images of five patients.
 fn made(count: u32) -> Test<Scene> {
     let scene = Scene::new()?;
     scene.cts(count)?;
@@ -31,7 +31,7 @@ fn made(count: u32) -> Test<Scene> {
 
 /// The destination holds exactly what `public/` holds.
 #[track_caller]
-fn is_copy(scene: &Scene, to: &str) -> Test {
+fn assert_copy_of_public(scene: &Scene, to: &str) -> Test {
     let mut there = tree(&scene.path().join(to))?;
     there.retain(|name, _| !name.starts_with(".anon-export"));
     assert!(there == scene.public()?, "{to} is no copy of public/");
@@ -51,7 +51,7 @@ fn patients(events: &[Value]) -> Vec<&Value> {
 }
 
 #[test]
-fn everything_goes_and_goes_once() -> Test {
+fn export_to_a_directory_sends_everything_once() -> Test {
     let scene = made(90)?;
     let count = anonymous_patients(&scene)?;
     assert!(count > 3, "{count} patients");
@@ -80,13 +80,13 @@ fn everything_goes_and_goes_once() -> Test {
     );
     let size: usize = scene.public()?.values().map(Vec::len).sum();
     assert_eq!(summary["bytes"], size);
-    is_copy(&scene, "out")?;
+    assert_copy_of_public(&scene, "out")?;
     let again = scene
         .json(&["export", "file:out", "--all"])?
         .exits(0)
         .summary()?;
     assert_eq!((&again["sent"], &again["skipped"]), (&0.into(), &90.into()));
-    // Without its journal the directory itself is asked.
+    // Without the journal, the directory is listed.
     fs::remove_dir_all(scene.project().join("export"))?;
     let again = scene
         .json(&["export", "file:out", "--all"])?
@@ -97,7 +97,7 @@ fn everything_goes_and_goes_once() -> Test {
 }
 
 #[test]
-fn a_selection_goes() -> Test {
+fn export_sends_only_selected_patients_and_studies() -> Test {
     let scene = made(20)?;
     let names: Vec<String> = scene.public()?.into_keys().collect();
     let first: Vec<&str> = names[0].split('/').collect();
@@ -138,7 +138,7 @@ fn a_selection_goes() -> Test {
 }
 
 #[test]
-fn a_dry_run_sends_nothing() -> Test {
+fn dry_run_lists_objects_and_sends_nothing() -> Test {
     let scene = made(12)?;
     let ran = scene
         .json(&["export", "file:out", "--all", "--dry-run"])?
@@ -181,7 +181,7 @@ fn a_dry_run_sends_nothing() -> Test {
 }
 
 #[test]
-fn wrong_words_and_places_are_refused() -> Test {
+fn export_refuses_bad_arguments_and_destinations() -> Test {
     let scene = made(1)?;
     for (args, code, words) in [
         (&["export", "file:out"][..], 2, "--all"),
@@ -216,7 +216,7 @@ fn wrong_words_and_places_are_refused() -> Test {
         let ran = scene.json(args)?.exits(code);
         assert!(ran.err.contains(words), "{args:?}: {}", ran.err);
     }
-    // A place that cannot be made is told of each patient.
+    // A destination that cannot be created is reported for each patient.
     let ran = scene
         .json(&["export", "file:/proc/nowhere", "--all"])?
         .exits(4);
@@ -232,12 +232,10 @@ fn wrong_words_and_places_are_refused() -> Test {
 }
 
 #[test]
-fn a_node_that_is_away_ends_with_5() -> Test {
+fn export_to_an_unreachable_node_exits_with_5() -> Test {
     let scene = made(3)?;
-    scene
-        .json(&["config", "set", "export.attempts", "1"])?
-        .exits(0);
-    // Port 9 (discard) has no listener here, and a port that does says no DICOM.
+    scene.set("export.attempts", "1")?;
+    // Port 9 (discard) has no listener, or one that does not speak DICOM.
     let ran = scene
         .json(&["export", "ARCHIVE@127.0.0.1:9", "--all"])?
         .exits(5);
@@ -260,7 +258,7 @@ fn a_node_that_is_away_ends_with_5() -> Test {
 }
 
 #[test]
-fn status_tells_what_was_exported() -> Test {
+fn status_shows_what_was_exported() -> Test {
     let scene = made(15)?;
     let status = scene.json(&["status"])?.exits(0).summary()?;
     assert_eq!(status["exports"], serde_json::json!([]));
@@ -290,34 +288,32 @@ fn status_tells_what_was_exported() -> Test {
     Ok(())
 }
 
-/// Who may not see the lookups can export: nothing of `private/` is needed.
+/// Export needs nothing of `private/`.
 #[test]
-fn an_account_without_access_to_the_lookups_exports() -> Test {
+fn export_works_without_access_to_the_lookup_store() -> Test {
     let scene = made(6)?;
     fs::rename(
         scene.project().join("private"),
         scene.path().join("elsewhere"),
     )?;
     scene.json(&["export", "file:out", "--all"])?.exits(0);
-    is_copy(&scene, "out")?;
+    assert_copy_of_public(&scene, "out")?;
     assert!(!scene.project().join("private").exists());
     Ok(())
 }
 
 #[test]
-fn the_journal_can_lie_elsewhere() -> Test {
+fn export_journal_can_be_in_another_directory() -> Test {
     let scene = made(3)?;
     let place = scene.path().join("notes");
-    scene
-        .json(&["config", "set", "export.journal", &place.to_string_lossy()])?
-        .exits(0);
+    scene.set("export.journal", &place.to_string_lossy())?;
     scene.json(&["export", "file:out", "--all"])?.exits(0);
     assert!(place.is_dir() && !scene.project().join("export").exists());
     Ok(())
 }
 
 #[test]
-fn two_exports_to_one_place_do_not_mix() -> Test {
+fn concurrent_exports_to_one_directory_do_not_interfere() -> Test {
     let scene = made(60)?;
     let mut first = scene
         .command(&[
@@ -330,17 +326,17 @@ fn two_exports_to_one_place_do_not_mix() -> Test {
     let mut line = String::new();
     out.read_line(&mut line)?;
     let second = scene.json(&["export", "file:out", "--all"])?;
-    // If the first is through already there is nothing to do.
+    // Exit code 0 if the first export has already finished.
     assert!(matches!(second.code, Some(0 | 4)), "{second:?}");
     out.read_to_string(&mut line)?;
     assert!(first.wait()?.success());
-    is_copy(&scene, "out")
+    assert_copy_of_public(&scene, "out")
 }
 
-/// Exports, and sends the signal when objects come: the exit code and the last line, or none if it was
-/// through before the signal came.
+/// Exports and sends the signal once objects arrive. Returns the exit code and the last line, or `None`
+/// if the export finished first.
 #[cfg(unix)]
-fn cut_short(scene: &Scene, signal: rustix::process::Signal) -> Test<Option<(i32, Value)>> {
+fn export_and_signal(scene: &Scene, signal: rustix::process::Signal) -> Test<Option<(i32, Value)>> {
     use rustix::process::{Pid, kill_process};
 
     let mut child = scene
@@ -373,18 +369,18 @@ fn cut_short(scene: &Scene, signal: rustix::process::Signal) -> Test<Option<(i32
 
 #[cfg(unix)]
 #[test]
-fn a_signal_ends_it_in_order() -> Test {
+fn a_signal_ends_an_export_with_a_summary_and_the_next_export_continues() -> Test {
     use rustix::process::Signal;
 
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let scene = Scene::new()?;
-        scene.crowd("in", 3, 400)?;
+        scene.cts_with_long_paths("in", 3, 400)?;
         scene.run(&["init", "project"])?.exits(0);
         scene.json(&["import", "in"])?.exits(0);
-        // On a busy machine we may come too late: then anew.
+        // On a busy machine the signal may come too late; then try again.
         let mut cut = None;
         for _ in 0..20 {
-            cut = cut_short(&scene, signal)?;
+            cut = export_and_signal(&scene, signal)?;
             if cut.is_some() {
                 break;
             }
@@ -401,21 +397,21 @@ fn a_signal_ends_it_in_order() -> Test {
             .exits(0)
             .summary()?;
         assert_eq!(rest["skipped"], last["sent"], "{rest}");
-        is_copy(&scene, "out")?;
+        assert_copy_of_public(&scene, "out")?;
     }
     Ok(())
 }
 
-/// A peer that takes the connection and says nothing, for an hour: the end is not held up by it.
+/// The peer accepts the connection and never responds; the timeouts are an hour.
 #[cfg(unix)]
 #[test]
-fn a_silent_peer_does_not_hold_up_the_end() -> Test {
+fn a_signal_ends_an_export_to_a_silent_node() -> Test {
     use rustix::process::{Pid, Signal, kill_process};
 
     let scene = made(2)?;
     for timeout in ["acse", "dimse", "network"] {
         let key = format!("timeouts.{timeout}");
-        scene.json(&["config", "set", &key, "3600"])?.exits(0);
+        scene.set(&key, "3600")?;
     }
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     let place = format!("SILENT@{}", listener.local_addr()?);
@@ -441,9 +437,9 @@ fn a_silent_peer_does_not_hold_up_the_end() -> Test {
     Ok(())
 }
 
-/// A peer that says yes to an echo, and takes no more of an image once it comes: `it_came` is told.
+/// A peer that accepts C-ECHO and stops reading at the first object, which it reports to `it_came`.
 #[cfg(unix)]
-fn chokes(stream: TcpStream, it_came: &mpsc::Sender<()>) -> Test {
+fn stop_reading_at_data(stream: TcpStream, it_came: &mpsc::Sender<()>) -> Test {
     let verification = uid("1.2.840.10008.1.1")?;
     let supported = Supported::new()
         .with(verification, vec![uid("1.2.840.10008.1.2")?])
@@ -465,16 +461,16 @@ fn chokes(stream: TcpStream, it_came: &mpsc::Sender<()>) -> Test {
     }
     association.receive(LONG)?;
     it_came.send(())?;
-    // Held, and not read, for as long as the test runs.
+    // Keeps the connection open without reading until the test ends.
     loop {
         thread::park();
     }
 }
 
-/// Inside an object that the peer does not read: the end is not held up by either.
+/// The signal comes in the middle of an object that the peer does not read.
 #[cfg(unix)]
 #[test]
-fn a_large_object_does_not_hold_up_the_end() -> Test {
+fn a_signal_ends_an_export_in_the_middle_of_a_large_object() -> Test {
     use rustix::process::{Pid, Signal, kill_process};
 
     let scene = Scene::new()?;
@@ -487,15 +483,15 @@ fn a_large_object_does_not_hold_up_the_end() -> Test {
     scene.json(&["import", "large.dcm"])?.exits(0);
     for timeout in ["acse", "dimse", "network"] {
         let key = format!("timeouts.{timeout}");
-        scene.json(&["config", "set", &key, "3600"])?.exits(0);
+        scene.set(&key, "3600")?;
     }
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let place = format!("CHOKES@{}", listener.local_addr()?);
     let (it_came, came) = mpsc::channel();
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
-            // What goes wrong shows in what is told.
-            let _ = chokes(stream, &it_came);
+            // A failure shows in the output of the export.
+            let _ = stop_reading_at_data(stream, &it_came);
         }
     });
     let child = scene

@@ -13,7 +13,7 @@ use anon_engine::testing::files::{LargeImage, Place};
 use crate::s3_servers::{BUCKET, S3Server};
 use crate::shared::servers::need::{self, Need};
 use crate::shared::{servers, wait};
-use crate::support::{Scene, Test, finish, tree};
+use crate::support::{Scene, Test, finish, pause, tree};
 
 const ACCESS: &str = "ANONKEY";
 const SECRET: &str = "anon-secret-key";
@@ -50,7 +50,7 @@ fn made(server: &S3Server) -> Test<Scene> {
         ("s3.bucket", BUCKET),
         ("s3.part_bytes", PART),
     ] {
-        scene.json(&["config", "set", key, value])?.exits(0);
+        scene.set(key, value)?;
     }
     Ok(scene)
 }
@@ -123,9 +123,8 @@ fn kill(scene: &Scene, turn: u64) -> Test {
     if turn.is_multiple_of(2) {
         out.read_line(&mut said)?;
     }
-    // Nothing is ever sent: this is a pause, of another length each time.
-    let pause = Duration::from_millis(turn * 7919 % 400);
-    let _ = crossbeam_channel::never::<()>().recv_timeout(pause);
+    // A pause of another length each time.
+    pause(Duration::from_millis(turn * 7919 % 400));
     child.kill()?;
     child.wait()?;
     out.read_to_string(&mut said)?;
@@ -133,7 +132,7 @@ fn kill(scene: &Scene, turn: u64) -> Test {
 }
 
 #[test]
-fn killed_at_any_moment() -> Test {
+fn export_to_s3_survives_kills() -> Test {
     // The second says what uploads there are.
     if !need::here(&[Need::Rclone, Need::Moto])? {
         return Ok(());
@@ -148,9 +147,7 @@ fn killed_at_any_moment() -> Test {
     let (mut cut, mut begun) = (0, 0);
     for round in 0..KILLS / 2 {
         let prefix = round.to_string();
-        scene
-            .json(&["config", "set", "s3.prefix", &prefix])?
-            .exits(0);
+        scene.set("s3.prefix", &prefix)?;
         for turn in [2 * round, 2 * round + 1] {
             kill(&scene, turn)?;
             settle(&server)?;

@@ -1,4 +1,4 @@
-//! `anon export` to real archives: what they take is there, what they do not is told.
+//! `anon export` to real archives: accepted objects arrive, refused ones are reported.
 
 use serde_json::json;
 
@@ -18,7 +18,7 @@ fn made() -> Test<Scene> {
 }
 
 #[test]
-fn archives_take_what_is_exported_once() -> Test {
+fn export_to_archives_sends_everything_once() -> Test {
     for kind in Kind::ARCHIVES {
         let Some(server) = kind.start(&Setup::default())? else {
             continue;
@@ -30,11 +30,9 @@ fn archives_take_what_is_exported_once() -> Test {
             ("host", "127.0.0.1"),
             ("port", &port),
         ] {
-            scene
-                .json(&["config", "set", &format!("node.ARCHIVE.{key}"), value])?
-                .exits(0);
+            scene.set(&format!("node.ARCHIVE.{key}"), value)?;
         }
-        // A new node is asked, not sent to, until somebody says so.
+        // A new node may be queried; export must be allowed first.
         let refused = scene.json(&["export", "ARCHIVE", "--all"])?.exits(3);
         assert!(
             refused.err.contains("node.ARCHIVE.use export"),
@@ -91,7 +89,7 @@ fn archives_take_what_is_exported_once() -> Test {
 }
 
 #[test]
-fn a_server_that_does_not_know_us_is_told_how_to() -> Test {
+fn a_rejecting_node_is_reported_for_every_patient() -> Test {
     let refuses = Setup::default().with("--refuse").mute();
     let Some(server) = Kind::Storescp.start(&refuses)? else {
         return Ok(());
@@ -116,18 +114,14 @@ fn a_server_that_does_not_know_us_is_told_how_to() -> Test {
 
 /// A receiver without queries: what was sent is known by the journal alone.
 #[test]
-fn a_receiver_without_queries_is_not_sent_to_twice() -> Test {
+fn export_to_a_node_without_queries_sends_nothing_twice() -> Test {
     let Some(server) = Kind::Storescp.start(&Setup::default().with("+xa"))? else {
         return Ok(());
     };
     let scene = made()?;
     // It takes one association, and lets the others wait.
-    scene
-        .json(&["config", "set", "export.associations", "4"])?
-        .exits(0);
-    scene
-        .json(&["config", "set", "timeouts.acse", "2"])?
-        .exits(0);
+    scene.set("export.associations", "4")?;
+    scene.set("timeouts.acse", "2")?;
     let place = format!("{}@{}", server.title(), server.address());
     let first = scene
         .json(&["export", &place, "--all"])?

@@ -1,6 +1,6 @@
-//! A file system that is really full: a small one of its own in a mount namespace of its own, where
-//! that can be had. Nothing acknowledged is lost, nothing half is seen, and once there is room the
-//! next run finishes the job.
+//! A file system that is really full: a small tmpfs in a mount namespace, where the system allows one.
+//! No acknowledged object is lost, no output is partial, and once there is space the next run
+//! finishes the work.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -11,25 +11,25 @@ use std::process::{Child, Command, Stdio};
 use anon_net::Status;
 use serde_json::Value;
 
-use crate::serving::{Answer, STORED, Serving, cts, scu, statuses};
-use crate::support::{Ran, Scene, Test, finish, tree};
+use crate::serving::{STORED, Serving, StoreResult, cts, scu, statuses};
+use crate::support::{Run, Scene, Test, finish, tree};
 
 /// Too small for [`FILES`].
 const SMALL: &str = "size=3m";
 const LARGE: &str = "size=64m";
 const FILES: u32 = 400;
 
-/// A project on a file system of its own, which only its own processes see.
-struct Small {
+/// A project on a small file system that only its own processes see.
+struct SmallDisk {
     scene: Scene,
     /// Keeps the namespace, and with it the file system, until it or this test ends.
     keeper: Child,
-    /// What `nsenter` is told.
+    /// The arguments of `nsenter`.
     entering: &'static [&'static str],
 }
 
-impl Small {
-    /// Nothing if this system lets us have no such thing; then the test is skipped.
+impl SmallDisk {
+    /// Returns `None` if the system allows no mount namespace; the test is skipped then.
     ///
     /// # Errors
     /// If the tool for it is not installed, and `ANON_REQUIRE_SERVERS` is set.
@@ -52,7 +52,7 @@ impl Small {
                 }));
             }
         }
-        // Not by a macro: the test harness would keep it from whoever runs the tests.
+        // Written directly, because the test harness captures `eprintln!`.
         writeln!(
             io::stderr(),
             "skipped: no mount namespace (unshare --mount) can be had"
@@ -65,7 +65,7 @@ impl Small {
         command
             .arg(format!("--target={}", self.keeper.id()))
             .args(self.entering)
-            // Where the keeper is.
+            // The working directory of the keeper.
             .arg("--wd")
             .arg(program)
             .env_remove("ANON_PROJECT")
@@ -81,7 +81,7 @@ impl Small {
         command
     }
 
-    fn anon(&self, args: &[&str]) -> Test<Ran> {
+    fn anon(&self, args: &[&str]) -> Test<Run> {
         finish(&mut self.command(args))
     }
 
@@ -91,7 +91,7 @@ impl Small {
         Ok(())
     }
 
-    /// Fills the disk up to so many bytes; removing the file that is given back makes room.
+    /// Fills the disk until `left` bytes are free. Removing the returned file frees the space.
     fn fill_up_to(&self, left: u64) -> Test<PathBuf> {
         let ballast = self.below("ballast");
         let mut file = File::create(&ballast)?;
@@ -110,7 +110,7 @@ impl Small {
         root.join(project).join(name)
     }
 
-    /// What is there to be seen, each of them whole.
+    /// Returns the visible outputs, each checked to be complete.
     fn seen(&self) -> Test<BTreeMap<String, Vec<u8>>> {
         let public = tree(&self.below("public"))?;
         for (name, bytes) in &public {
@@ -119,7 +119,7 @@ impl Small {
         Ok(public)
     }
 
-    /// What is there to be seen: as many as the index says, and no rest of any other.
+    /// Returns the visible outputs; they agree with `status`, and no temporary files are left.
     fn look(&self) -> Test<BTreeMap<String, Vec<u8>>> {
         let public = self.seen()?;
         let status = self.anon(&["status"])?.exits(0).summary()?;
@@ -132,7 +132,7 @@ impl Small {
     }
 }
 
-impl Drop for Small {
+impl Drop for SmallDisk {
     fn drop(&mut self) {
         // It may have ended.
         let _ = self.keeper.kill();
@@ -172,8 +172,8 @@ fn keep(scene: &Scene, size: &str, making: &[&str]) -> Test<Option<Child>> {
     Ok(None)
 }
 
-/// The outputs that a run names, by their sources; each of them is there.
-fn outputs(ran: &Ran, public: &BTreeMap<String, Vec<u8>>) -> Test<BTreeMap<String, String>> {
+/// Returns the outputs that a run reports, by source; each must exist.
+fn outputs(ran: &Run, public: &BTreeMap<String, Vec<u8>>) -> Test<BTreeMap<String, String>> {
     let mut outputs = BTreeMap::new();
     for event in ran.events()? {
         if let (Some(source), Some(output)) = (event["source"].as_str(), event["output"].as_str()) {
@@ -184,9 +184,9 @@ fn outputs(ran: &Ran, public: &BTreeMap<String, Vec<u8>>) -> Test<BTreeMap<Strin
     Ok(outputs)
 }
 
-fn says_that_it_is_full(summary: &Value) {
+fn assert_disk_full(summary: &Value) {
     let error = summary["error"].as_str().unwrap_or_default();
-    // The system's words, or those of the lookup store, which leaves itself some room.
+    // The message of the system, or of the lookup store, which reserves some space.
     let is_full = ["No space left on device", "the disk is full"];
     assert!(
         is_full.iter().any(|words| error.contains(words)),
@@ -195,36 +195,36 @@ fn says_that_it_is_full(summary: &Value) {
 }
 
 fn an_import_into_a_full_disk(durability: &str) -> Test {
-    let Some(small) = Small::new(SMALL)? else {
+    let Some(small) = SmallDisk::new(SMALL)? else {
         return Ok(());
     };
     small.scene.cts(FILES)?;
     small.anon(&["init", "project"])?.exits(0);
     let set = ["config", "set", "durability", durability];
     small.anon(&set)?.exits(0);
-    // One that is there before, however early the disk is full.
+    // One object is stored before the disk is full.
     let ran = small.anon(&["import", "in/000/00000.dcm"])?.exits(0);
     let mut told = outputs(&ran, &small.seen()?)?;
     assert_eq!(told.len(), 1);
     let first = small.anon(&["import", "in"])?.exits(4);
     let summary = first.summary()?;
-    says_that_it_is_full(&summary);
+    assert_disk_full(&summary);
     let before = small.seen()?;
     told.extend(outputs(&first, &before)?);
     assert_eq!(summary["stored"], told.len() - 1, "{summary}");
 
-    // Still full. If it was the lookup store that had no room, there is none to repair it, either.
+    // Still full. A lookup store that ran out of space cannot be repaired now either.
     let status = small.anon(&["status"])?;
     let is_sound = status.code == Some(0);
     if is_sound {
         assert_eq!(told.len(), before.len(), "{summary}");
         assert_eq!(status.summary()?["instances"], before.len());
     } else {
-        says_that_it_is_full(&status.exits(4).summary()?);
+        assert_disk_full(&status.exits(4).summary()?);
     }
     let second = small.anon(&["import", "in"])?.exits(4);
     let summary = second.summary()?;
-    says_that_it_is_full(&summary);
+    assert_disk_full(&summary);
     if is_sound {
         assert_eq!(summary["duplicates"], before.len(), "{summary}");
     }
@@ -254,21 +254,21 @@ fn an_import_into_a_full_disk(durability: &str) -> Test {
 }
 
 #[test]
-fn an_import_into_a_full_disk_with_full_durability() -> Test {
+fn import_survives_a_full_disk_with_full_durability() -> Test {
     an_import_into_a_full_disk("full")
 }
 
 #[test]
-fn an_import_into_a_full_disk_with_relaxed_durability() -> Test {
+fn import_survives_a_full_disk_with_relaxed_durability() -> Test {
     an_import_into_a_full_disk("relaxed")
 }
 
-/// The sender hears of it, and nobody has to be restarted, however little room there is: for no
-/// file, for the file and not for its lookups, or for a few.
+/// The sender gets A700 and `serve` needs no restart, whether there is space for no file, for a file
+/// but not for its lookups, or for a few objects.
 #[test]
-fn a_receiver_on_a_full_disk_goes_on_once_there_is_room() -> Test {
-    const NO_ROOM: Answer = Answer::Status(Status::OUT_OF_RESOURCES);
-    let Some(small) = Small::new(LARGE)? else {
+fn serve_continues_after_a_full_disk_has_space_again() -> Test {
+    const NO_ROOM: StoreResult = StoreResult::Status(Status::OUT_OF_RESOURCES);
+    let Some(small) = SmallDisk::new(LARGE)? else {
         return Ok(());
     };
     small.anon(&["init", "project"])?.exits(0);

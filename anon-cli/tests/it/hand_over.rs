@@ -1,7 +1,7 @@
 //! Two processes on one project, and signals.
 //!
-//! A process whose output nobody reads stands still once the pipe is full, with the project held:
-//! that makes every meeting here happen for certain.
+//! A process whose output is not read blocks once the pipe is full, while it holds the project.
+//! So both processes are certain to run at the same time.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -12,19 +12,19 @@ use dicom_core::{Tag, VR};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::support::{Ran, Scene, Test, mode};
+use crate::support::{Run, Scene, Test, mode, pause};
 
-/// More events than a pipe holds.
+/// More events than fit into a pipe.
 pub(crate) const MANY: u32 = 600;
 
-/// A command, as an import, that has begun, and stands still.
-pub(crate) struct Standing {
+/// A command that has started and is blocked because its output is not read.
+pub(crate) struct StalledCommand {
     child: Child,
     out: BufReader<ChildStdout>,
     first: String,
 }
 
-impl Standing {
+impl StalledCommand {
     pub(crate) fn start(mut command: Command) -> Test<Self> {
         let mut child = command
             .stdout(Stdio::piped())
@@ -39,12 +39,12 @@ impl Standing {
     pub(crate) fn signal(&self, signal: Signal) -> Test {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal)?;
-        // Nothing is ever sent: a pause, so that the signal is heard while the import stands still.
-        let _ = crossbeam_channel::never::<()>().recv_timeout(Duration::from_millis(200));
+        // Gives the process time to handle the signal while its output is blocked.
+        pause(Duration::from_millis(200));
         Ok(())
     }
 
-    pub(crate) fn finish(mut self) -> Test<Ran> {
+    pub(crate) fn finish(mut self) -> Test<Run> {
         self.out.read_to_string(&mut self.first)?;
         let mut err = String::new();
         self.child
@@ -54,7 +54,7 @@ impl Standing {
             .read_to_string(&mut err)?;
         let code = self.child.wait()?.code();
         let out = self.first;
-        Ok(Ran { code, out, err })
+        Ok(Run { code, out, err })
     }
 }
 
@@ -63,12 +63,12 @@ fn import(scene: &Scene, path: &str) -> Command {
 }
 
 #[test]
-fn an_import_beside_another_hands_over_its_work() -> Test {
+fn a_second_import_hands_its_work_to_the_first() -> Test {
     let scene = Scene::new()?;
-    scene.crowd("in", 7, MANY)?;
+    scene.cts_with_long_paths("in", 7, MANY)?;
     scene.put("more/a.dcm", &ct_small(&Place::new(99).patient(500)))?;
     scene.write("more/b.txt", b"nothing")?;
-    let first = Standing::start(import(&scene, "in"))?;
+    let first = StalledCommand::start(import(&scene, "in"))?;
     let socket = scene.project().join("private/control.sock");
     assert_eq!(mode(&socket)?, 0o600);
     let second = scene.json(&["import", "more"])?.exits(1);
@@ -90,7 +90,7 @@ fn an_import_beside_another_hands_over_its_work() -> Test {
         scene.public()?.contains_key(output),
         "acknowledged and there"
     );
-    // Who looks is not in the way, and sees what was acknowledged.
+    // Read-only commands run beside both and see what was acknowledged.
     let patient = output.split('/').next().ok_or("no patient")?;
     let list = scene.json(&["quarantine", "list"])?.exits(0).events()?;
     let entry = list.first().and_then(|event| event["entry"].as_str());
@@ -112,7 +112,7 @@ fn an_import_beside_another_hands_over_its_work() -> Test {
         .exits(0)
         .events()?;
     assert_eq!(shown.first(), list.first());
-    // Who cannot hand over is told who holds the project.
+    // Commands that cannot be handed over name the process that holds the project.
     let pid = first.child.id().to_string();
     for args in [
         &["quarantine", "retry"][..],
@@ -122,7 +122,7 @@ fn an_import_beside_another_hands_over_its_work() -> Test {
         let refused = scene.json(args)?.exits(4);
         assert!(refused.err.contains(&pid), "{}", refused.err);
     }
-    // What is deleted beside it is gone for both.
+    // A deletion is visible to both processes.
     let deleted = scene.json(&["delete", "--patient", patient])?.exits(0);
     assert_eq!(deleted.summary()?["instances"], 1);
     assert!(!scene.public()?.contains_key(output));
@@ -135,13 +135,13 @@ fn an_import_beside_another_hands_over_its_work() -> Test {
 }
 
 #[test]
-fn the_holder_stays_until_what_was_handed_over_is_done() -> Test {
+fn the_first_import_waits_for_work_handed_over_to_it() -> Test {
     let scene = Scene::new()?;
-    scene.crowd("in", 7, MANY)?;
-    scene.crowd("more", 8, MANY)?;
-    let first = Standing::start(import(&scene, "in"))?;
-    let second = Standing::start(import(&scene, "more"))?;
-    // The first is through with its own now, and the second stands still.
+    scene.cts_with_long_paths("in", 7, MANY)?;
+    scene.cts_with_long_paths("more", 8, MANY)?;
+    let first = StalledCommand::start(import(&scene, "in"))?;
+    let second = StalledCommand::start(import(&scene, "more"))?;
+    // The first process has finished its own files; the second is blocked.
     let reader = std::thread::spawn(move || first.finish().map_err(|error| error.to_string()));
     let second = second.finish()?.exits(0).summary()?;
     let first = reader.join().map_err(|_| "a panic")??.exits(0).summary()?;
@@ -154,13 +154,13 @@ fn the_holder_stays_until_what_was_handed_over_is_done() -> Test {
 }
 
 #[test]
-fn a_signal_ends_an_import_and_the_next_goes_on() -> Test {
-    // What is left when it is read again takes longer than the signal to be heard.
+fn a_signal_ends_an_import_and_the_next_import_continues() -> Test {
+    // Enough files to remain after the signal is handled.
     let many = 4 * MANY;
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let scene = Scene::new()?;
-        scene.crowd("in", 7, many)?;
-        let import_in = Standing::start(import(&scene, "in"))?;
+        scene.cts_with_long_paths("in", 7, many)?;
+        let import_in = StalledCommand::start(import(&scene, "in"))?;
         import_in.signal(signal)?;
         let ran = import_in.finish()?.exits(code);
         let summary = ran.summary()?;
@@ -184,12 +184,12 @@ fn a_signal_ends_an_import_and_the_next_goes_on() -> Test {
 }
 
 #[test]
-fn a_signal_ends_a_retry_and_the_next_goes_on() -> Test {
+fn a_signal_ends_a_quarantine_retry_and_the_next_continues() -> Test {
     let scene = Scene::new()?;
     scene.run(&["init", "project"])?.exits(0);
     let relaxed = ["config", "set", "durability", "relaxed"];
     scene.json(&relaxed)?.exits(0);
-    // Twice what a pipe and those that wait hold.
+    // Twice what the pipe and the queue hold.
     let many = 2 * MANY;
     for n in 0..many {
         let object = ct_small(&Place::nth(7, n, 5)).put(Tag(0x0028, 0x0301), VR::CS, "YES");
@@ -200,7 +200,7 @@ fn a_signal_ends_a_retry_and_the_next_goes_on() -> Test {
     let accept = ["config", "set", "burned_in", "accept"];
     scene.json(&accept)?.exits(0);
     let args = ["-p", "project", "--format", "json", "quarantine", "retry"];
-    let retry = Standing::start(scene.command(&args))?;
+    let retry = StalledCommand::start(scene.command(&args))?;
     retry.signal(Signal::INT)?;
     let summary = retry.finish()?.exits(130).summary()?;
     assert_eq!(summary["interrupted"], true, "{summary}");
@@ -213,10 +213,10 @@ fn a_signal_ends_a_retry_and_the_next_goes_on() -> Test {
 }
 
 #[test]
-fn an_import_that_nobody_hears_ends_and_says_so() -> Test {
+fn import_exits_with_4_when_its_output_pipe_is_closed() -> Test {
     let scene = Scene::new()?;
-    scene.crowd("in", 7, MANY)?;
-    let Standing { mut child, out, .. } = Standing::start(import(&scene, "in"))?;
+    scene.cts_with_long_paths("in", 7, MANY)?;
+    let StalledCommand { mut child, out, .. } = StalledCommand::start(import(&scene, "in"))?;
     drop(out);
     assert_eq!(child.wait()?.code(), Some(4));
     let stored = scene.json(&["status"])?.summary()?["instances"].clone();
@@ -226,21 +226,21 @@ fn an_import_that_nobody_hears_ends_and_says_so() -> Test {
             .is_some_and(|stored| stored < u64::from(MANY)),
         "{stored}"
     );
-    // Who only looks has nothing to lose.
-    let Standing { mut child, out, .. } =
-        Standing::start(scene.command(&["-p", "project", "script", "show", "rsna-v17"]))?;
+    // A read-only command ends without an error.
+    let StalledCommand { mut child, out, .. } =
+        StalledCommand::start(scene.command(&["-p", "project", "script", "show", "rsna-v17"]))?;
     drop(out);
     assert_eq!(child.wait()?.code(), Some(0));
     Ok(())
 }
 
 #[test]
-fn a_signal_ends_what_was_handed_over_and_not_the_holder() -> Test {
+fn a_signal_to_the_second_import_does_not_stop_the_first() -> Test {
     let scene = Scene::new()?;
-    scene.crowd("in", 7, MANY)?;
-    scene.crowd("more", 8, 3 * MANY)?;
-    let holder = Standing::start(import(&scene, "in"))?;
-    let client = Standing::start(import(&scene, "more"))?;
+    scene.cts_with_long_paths("in", 7, MANY)?;
+    scene.cts_with_long_paths("more", 8, 3 * MANY)?;
+    let holder = StalledCommand::start(import(&scene, "in"))?;
+    let client = StalledCommand::start(import(&scene, "more"))?;
     client.signal(Signal::TERM)?;
     let client = client.finish()?.exits(143);
     let summary = client.summary()?;
@@ -252,12 +252,12 @@ fn a_signal_ends_what_was_handed_over_and_not_the_holder() -> Test {
 }
 
 #[test]
-fn a_client_that_is_killed_ends_its_import_only() -> Test {
+fn killing_the_second_import_does_not_stop_the_first() -> Test {
     let scene = Scene::new()?;
-    scene.crowd("in", 7, MANY)?;
-    scene.crowd("more", 8, 3 * MANY)?;
-    let holder = Standing::start(import(&scene, "in"))?;
-    let mut client = Standing::start(import(&scene, "more"))?;
+    scene.cts_with_long_paths("in", 7, MANY)?;
+    scene.cts_with_long_paths("more", 8, 3 * MANY)?;
+    let holder = StalledCommand::start(import(&scene, "in"))?;
+    let mut client = StalledCommand::start(import(&scene, "more"))?;
     client.child.kill()?;
     client.child.wait()?;
     drop(client);

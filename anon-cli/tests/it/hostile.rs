@@ -1,4 +1,4 @@
-//! `anon serve` and all bad peers: what reads data sets here is the engine.
+//! `anon serve` with hostile peers, where the engine reads the data sets.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use crate::serving::{Serving, cts, scu, statuses};
 use crate::shared::hostile::{self, Target};
 use crate::support::{Scene, Test, tree};
 
-/// What the engine stores although a server may refuse it: the rules remove the element in which the fault is,
-/// and its content is not read; an encoding that is named wrong is known by what it looks like.
-/// That what it makes of them is whole is looked at below.
+/// Malformed objects that the engine stores although a server may refuse them. The rules remove the
+/// malformed element without reading its content, and a wrongly declared encoding is detected.
+/// The test checks that the outputs are valid.
 const STORED_WITHOUT: [&str; 3] = [
     "an item that is longer than its sequence",
     "delimiters where nothing is to delimit",
@@ -18,7 +18,7 @@ const STORED_WITHOUT: [&str; 3] = [
 ];
 
 #[test]
-fn serve_survives_all_of_them() -> Test {
+fn serve_survives_hostile_peers() -> Test {
     let artim = Duration::from_secs(2);
     let scene = Scene::new()?;
     scene.run(&["init", "project", "--site-id", "7"])?.exits(0);
@@ -28,7 +28,7 @@ fn serve_survives_all_of_them() -> Test {
         ("log.level", "trace"),
         ("scp.max_associations_per_peer", "200"),
     ] {
-        scene.json(&["config", "set", key, value])?.exits(0);
+        scene.set(key, value)?;
     }
     let serving = Serving::start(&scene, &["-vvv"])?;
     let address = ([127, 0, 0, 1], serving.port).into();
@@ -41,11 +41,11 @@ fn serve_survives_all_of_them() -> Test {
     }
     report.survived()?;
     hostile::nothing_climbed()?;
-    // All is as expected, but that these are stored: seen, not only not held against it.
+    // Everything is as expected, except that exactly these are stored.
     let odd = report.outcomes.iter().filter(|it| !it.is_expected());
     let odd: Vec<_> = odd.map(|it| (it.name(), it.is_stored())).collect();
     assert_eq!(odd, STORED_WITHOUT.map(|name| (name, true)), "{odd:?}");
-    // It serves as before.
+    // It still accepts objects.
     let answers = statuses(&scu("GOOD")?, &serving.node(), cts(7, 5)?)?;
     assert!(
         answers
@@ -61,7 +61,7 @@ fn serve_survives_all_of_them() -> Test {
         assert!(!text.contains("panicked"), "{name}");
         assert!(!text.contains(&place.instance_uid()), "{name}");
     }
-    // What there is stands where it belongs, and is whole.
+    // Every output is in its place and complete.
     for (name, bytes) in scene.public()? {
         assert!(
             name.starts_with("7-") && name.split('/').count() == 4,

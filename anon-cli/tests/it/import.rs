@@ -1,4 +1,4 @@
-//! `anon import`: what is looked at, what is said, how it ends.
+//! `anon import`: which files it reads, what it reports, how it ends.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::init::SCRIPT;
 use crate::support::{Scene, Test};
 
 #[test]
-fn every_file_has_an_event_and_the_summary_adds_up() -> Test {
+fn import_reports_every_file_and_a_consistent_summary() -> Test {
     let scene = Scene::new()?;
     scene.cts(3)?;
     scene.write("in/readme.txt", b"no image at all")?;
@@ -80,7 +80,7 @@ fn every_file_has_an_event_and_the_summary_adds_up() -> Test {
 }
 
 #[test]
-fn refused_classes_come_with_the_commands_that_help() -> Test {
+fn import_shows_commands_that_accept_refused_classes() -> Test {
     let scene = Scene::new()?;
     scene.ultrasound("in/us.dcm")?;
     let ran = scene.run(&["-p", "project", "import", "in"])?.exits(1);
@@ -108,7 +108,7 @@ fn refused_classes_come_with_the_commands_that_help() -> Test {
 }
 
 #[test]
-fn one_jobs_number_is_as_good_as_another() -> Test {
+fn import_output_does_not_depend_on_jobs() -> Test {
     let mut first = None;
     for jobs in ["1", "4"] {
         let scene = Scene::new()?;
@@ -127,7 +127,7 @@ fn one_jobs_number_is_as_good_as_another() -> Test {
 }
 
 #[test]
-fn links_and_devices() -> Test {
+fn import_follows_file_links_but_no_directory_links_or_devices() -> Test {
     let scene = Scene::new()?;
     scene.put("elsewhere/a.dcm", &ct_small(&Place::new(1)))?;
     scene.put("elsewhere/deep/b.dcm", &ct_small(&Place::new(2)))?;
@@ -169,7 +169,7 @@ fn links_and_devices() -> Test {
 }
 
 #[test]
-fn the_project_itself_is_not_imported() -> Test {
+fn import_skips_the_project_itself() -> Test {
     let scene = Scene::new()?;
     scene.cts(2)?;
     scene.json(&["import", "."])?.exits(0);
@@ -183,7 +183,7 @@ fn the_project_itself_is_not_imported() -> Test {
         .exits(0)
         .summary()?;
     assert_eq!(inside["found"], 0);
-    // Nor by way of a DICOMDIR beside it.
+    // Nor through a DICOMDIR next to it.
     let public = scene.public()?;
     let output = public.keys().next().ok_or("no output")?;
     let name = format!("project\\public\\{}", output.replace('/', "\\"));
@@ -197,7 +197,7 @@ fn the_project_itself_is_not_imported() -> Test {
 }
 
 #[test]
-fn a_project_that_is_made_is_told_of() -> Test {
+fn import_says_when_it_creates_a_project() -> Test {
     let scene = Scene::new()?;
     scene.cts(1)?;
     let args = ["-p", "project", "import", "in", "--site-id", "5"];
@@ -213,7 +213,7 @@ fn a_project_that_is_made_is_told_of() -> Test {
 }
 
 #[test]
-fn a_missing_path_makes_nothing() -> Test {
+fn import_of_a_missing_path_creates_no_project() -> Test {
     let scene = Scene::new()?;
     scene.cts(1)?;
     let ran = scene
@@ -231,7 +231,7 @@ fn a_missing_path_makes_nothing() -> Test {
 }
 
 #[test]
-fn options_that_contradict_the_project_are_refused() -> Test {
+fn import_refuses_options_that_contradict_the_project() -> Test {
     let scene = Scene::new()?;
     scene.cts(1)?;
     scene.write("my.script", SCRIPT.as_bytes())?;
@@ -256,7 +256,7 @@ fn options_that_contradict_the_project_are_refused() -> Test {
     Ok(())
 }
 
-/// A DICOMDIR that names these files.
+/// Returns a DICOMDIR that references these files.
 fn dicomdir(names: &[&str]) -> DataSet {
     let record = |name: &&str| {
         DataSet::new()
@@ -274,7 +274,7 @@ fn dicomdir(names: &[&str]) -> DataSet {
 }
 
 #[test]
-fn a_dicomdir_brings_what_it_references() -> Test {
+fn import_of_a_dicomdir_stores_the_files_it_references() -> Test {
     let scene = Scene::new()?;
     let names = ["IMG\\A1", "IMG\\A2", "IMG\\GONE"];
     for (n, name) in (1..).zip(names).take(2) {
@@ -313,7 +313,7 @@ fn a_dicomdir_brings_what_it_references() -> Test {
 }
 
 #[test]
-fn warnings_are_given_once_a_run() -> Test {
+fn import_prints_each_warning_once() -> Test {
     let scene = Scene::new()?;
     for n in 0..3 {
         let object = ct_small(&Place::nth(5, n, 1)).without(Tag(0x0010, 0x0020));
@@ -347,34 +347,31 @@ fn warnings_are_given_once_a_run() -> Test {
     Ok(())
 }
 
-/// What a run with one object, or the last of two, came to; with what quarantine keeps of it.
-fn came_to(files: &[&DataSet], setting: Option<(&str, &str)>) -> Test<String> {
+/// Imports the files one by one. Returns the outcome of the last, and what quarantine keeps of it.
+fn outcome_of(files: &[&DataSet], setting: Option<(&str, &str)>) -> Test<String> {
     let scene = Scene::new()?;
     scene.run(&["init", "project"])?.exits(0);
     if let Some((key, value)) = setting {
-        scene.json(&["config", "set", key, value])?.exits(0);
+        scene.set(key, value)?;
     }
-    let mut came_to = String::new();
+    let mut outcome = String::new();
     for (n, object) in files.iter().enumerate() {
         let name = format!("in/{n}");
         scene.put(&name, object)?;
         let ran = scene.json(&["import", &name])?;
-        let outcome = ran.events()?[0]["outcome"].clone();
-        outcome
-            .as_str()
-            .ok_or("no outcome")?
-            .clone_into(&mut came_to);
+        let event = ran.events()?[0]["outcome"].clone();
+        event.as_str().ok_or("no outcome")?.clone_into(&mut outcome);
     }
     let entries = scene.json(&["quarantine", "list"])?.exits(0).events()?;
     if let Some(kept) = entries[0]["kept"].as_str() {
-        came_to = format!("{came_to}, {kept}");
+        outcome = format!("{outcome}, {kept}");
     }
-    Ok(came_to)
+    Ok(outcome)
 }
 
-/// A setting that is read and not passed on would be no more than a word on paper.
+/// Guards against a setting that is read but not passed to the engine.
 #[test]
-fn settings_decide_what_becomes_of_an_object() -> Test {
+fn settings_decide_whether_an_object_is_stored_or_quarantined() -> Test {
     const PATIENT_ID: Tag = Tag(0x0010, 0x0020);
     let place = Place::new(3);
     let marked = ct_small(&place).put(Tag(0x0028, 0x0301), VR::CS, "YES");
@@ -419,14 +416,18 @@ fn settings_decide_what_becomes_of_an_object() -> Test {
             "failed",
         ),
     ] {
-        assert_eq!(came_to(files, None)?, without, "without {key}");
-        assert_eq!(came_to(files, Some((key, value)))?, with, "{key} = {value}");
+        assert_eq!(outcome_of(files, None)?, without, "without {key}");
+        assert_eq!(
+            outcome_of(files, Some((key, value)))?,
+            with,
+            "{key} = {value}"
+        );
     }
     Ok(())
 }
 
 #[test]
-fn the_dialect_of_the_settings_is_that_of_the_script() -> Test {
+fn the_dialect_setting_applies_to_the_script() -> Test {
     let scene = Scene::new()?;
     scene.cts(1)?;
     scene.write("my.script", SCRIPT.as_bytes())?;
@@ -434,14 +435,14 @@ fn the_dialect_of_the_settings_is_that_of_the_script() -> Test {
         .run(&["init", "project", "--script", "my.script"])?
         .exits(0);
     for (dialect, code) in [("ctp", 3), ("rsna", 0), ("auto", 0)] {
-        scene.json(&["config", "set", "dialect", dialect])?.exits(0);
+        scene.set("dialect", dialect)?;
         scene.json(&["import", "in"])?.exits(code);
     }
     Ok(())
 }
 
 #[test]
-fn other_rules_are_refused_until_they_are_accepted() -> Test {
+fn changed_rules_require_accept_new_rules() -> Test {
     let scene = Scene::new()?;
     scene.cts(2)?;
     scene.json(&["import", "in/000/00000.dcm"])?.exits(0);
@@ -465,15 +466,13 @@ fn other_rules_are_refused_until_they_are_accepted() -> Test {
         .json(&["import", "in", "--accept-new-rules"])?
         .exits(0);
     scene.json(&["import", "in"])?.exits(0);
-    scene
-        .json(&["config", "set", "script", "rsna-v17"])?
-        .exits(0);
+    scene.set("script", "rsna-v17")?;
     scene.json(&["import", "in"])?.exits(0);
     Ok(())
 }
 
 #[test]
-fn a_script_with_faults_makes_no_project() -> Test {
+fn import_with_an_invalid_script_creates_no_project() -> Test {
     let scene = Scene::new()?;
     scene.cts(1)?;
     scene.write(
@@ -489,7 +488,7 @@ fn a_script_with_faults_makes_no_project() -> Test {
 }
 
 #[test]
-fn talk_and_log_name_no_paths_and_no_values() -> Test {
+fn messages_and_log_contain_no_paths_and_no_patient_values() -> Test {
     let scene = Scene::new()?;
     let place = Place::new(3);
     scene.put("DOE^JANE/1.dcm", &ct_small(&place))?;
@@ -505,7 +504,7 @@ fn talk_and_log_name_no_paths_and_no_values() -> Test {
     }
     assert!(ran.out.contains("file 2: quarantined"), "{}", ran.out);
     assert!(ran.err.contains("--show-phi"), "{}", ran.err);
-    // What stands in brackets is an entry.
+    // The text in brackets is the id of a quarantine entry.
     let entry = ran.out.split(['[', ']']).nth(1).ok_or("no entry")?;
     let shown = scene.run(&["-p", "project", "quarantine", "show", entry])?;
     assert!(shown.exits(0).out.contains("sign of DICOM"));

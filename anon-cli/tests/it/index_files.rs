@@ -1,4 +1,4 @@
-//! `anon index` into files: where they stand, who may read them, and what a spreadsheet makes of them.
+//! `anon index` to files: their place, their permissions, and how a spreadsheet reads them.
 
 use std::fs;
 use std::io::Read as _;
@@ -14,7 +14,7 @@ const ACCESSION: Tag = Tag(0x0008, 0x0050);
 const NAME: Tag = Tag(0x0010, 0x0010);
 const DESCRIPTION: Tag = Tag(0x0008, 0x1030);
 
-/// A project with two studies, of which one has a name that is a formula, and one that is a link.
+/// A project with two studies; one patient name looks like a formula, the other like a link.
 fn made() -> Test<Scene> {
     let scene = Scene::new()?;
     let formula = ct_small(&Place::new(3)).put(NAME, VR::PN, "=1+1");
@@ -35,7 +35,7 @@ fn made() -> Test<Scene> {
     Ok(scene)
 }
 
-/// The parts of a workbook by name.
+/// Returns a part of a workbook by name.
 fn part(bytes: &[u8], name: &str) -> Test<String> {
     let mut zip = zip::ZipArchive::new(std::io::Cursor::new(bytes))?;
     let mut text = String::new();
@@ -44,7 +44,7 @@ fn part(bytes: &[u8], name: &str) -> Test<String> {
 }
 
 #[test]
-fn without_a_name_it_goes_where_v17_puts_it() -> Test {
+fn index_without_a_file_name_is_written_where_v17_writes_it() -> Test {
     let scene = made()?;
     let directory = scene.project().join("private/phi_export");
     let written = scene
@@ -60,7 +60,7 @@ fn without_a_name_it_goes_where_v17_puts_it() -> Test {
         assert_eq!(written[field], json!(path), "{field}");
         assert_eq!(mode(&path)?, 0o600, "{field}");
     }
-    // Again, over what is there; and nothing is left beside them.
+    // Written again over the existing files; no other file is left.
     scene.json(&["index", "--csv", "--xlsx"])?.exits(0);
     assert_eq!(fs::read_dir(&directory)?.count(), 2);
     assert_eq!(
@@ -71,7 +71,7 @@ fn without_a_name_it_goes_where_v17_puts_it() -> Test {
 }
 
 #[test]
-fn a_workbook_holds_texts_and_nothing_else() -> Test {
+fn index_xlsx_contains_only_text_cells() -> Test {
     let scene = made()?;
     scene.json(&["index", "--xlsx", "index.xlsx"])?.exits(0);
     let path = scene.path().join("index.xlsx");
@@ -104,7 +104,7 @@ fn a_workbook_holds_texts_and_nothing_else() -> Test {
 }
 
 #[test]
-fn what_cannot_be_written_is_told() -> Test {
+fn index_reports_a_file_that_cannot_be_written() -> Test {
     let scene = made()?;
     for option in ["--csv", "--xlsx"] {
         scene.json(&["index", option, "missing/index"])?.exits(4);
@@ -122,10 +122,10 @@ fn what_cannot_be_written_is_told() -> Test {
     Ok(())
 }
 
-/// A device or a pipe is not replaced by a file of originals.
+/// A device or pipe is not replaced by a file of originals.
 #[test]
 #[cfg(unix)]
-fn what_is_no_file_is_left_alone() -> Test {
+fn index_refuses_to_replace_a_device_or_pipe() -> Test {
     use std::os::unix::fs::FileTypeExt as _;
 
     let scene = made()?;
@@ -148,9 +148,9 @@ fn what_is_no_file_is_left_alone() -> Test {
     Ok(())
 }
 
-/// Names in any script, and a study that nobody gave an accession number.
+/// Names in several scripts, and studies without an accession number.
 #[test]
-fn a_csv_is_utf8_and_has_every_study() -> Test {
+fn index_csv_is_utf8_and_lists_every_study() -> Test {
     let scene = Scene::new()?;
     let names = ["Müller^Jérôme", "Yamada^Tarou=山田^太郎"];
     for (n, name) in (1..).zip(names) {

@@ -5,7 +5,7 @@ use std::fs;
 use crate::support::{Scene, Test, chmod, mode};
 
 #[test]
-fn a_new_project_is_private_and_says_what_stays() -> Test {
+fn init_creates_a_private_project_and_warns_about_kept_text() -> Test {
     let scene = Scene::new()?;
     let made = scene.run(&["init", "project"])?.exits(0);
     assert_eq!(made.err.lines().count(), 2, "{}", made.err);
@@ -177,7 +177,7 @@ fn looser_modes_and_secrets_are_refused() -> Test {
 /// A file cannot be moved between file systems in one step.
 #[cfg(target_os = "linux")]
 #[test]
-fn outputs_on_another_file_system_are_refused() -> Test {
+fn public_dir_on_another_file_system_is_refused() -> Test {
     use std::os::unix::fs::MetadataExt;
     let scene = Scene::new()?;
     let other = tempfile::tempdir_in("/dev/shm")?;
@@ -188,16 +188,14 @@ fn outputs_on_another_file_system_are_refused() -> Test {
     scene.run(&["init", "project"])?.exits(0);
     let public = other.path().join("public");
     let public = public.to_str().ok_or("a text")?;
-    scene
-        .json(&["config", "set", "public_dir", public])?
-        .exits(0);
+    scene.set("public_dir", public)?;
     let ran = scene.json(&["import", "in"])?.exits(4);
     assert!(ran.err.contains("another file system"), "{}", ran.err);
     Ok(())
 }
 
 #[test]
-fn the_log_tells_as_much_as_is_set() -> Test {
+fn log_levels_control_the_log_file() -> Test {
     let scene = Scene::new()?;
     scene.cts(1)?;
     scene.run(&["init", "project"])?.exits(0);
@@ -210,7 +208,7 @@ fn the_log_tells_as_much_as_is_set() -> Test {
     };
     let usual = log()?;
     assert!(usual > 0);
-    scene.json(&["config", "set", "log.level", "off"])?.exits(0);
+    scene.set("log.level", "off")?;
     assert_eq!(log()?, 0);
     let only = ["config", "set", "log.target.anon", "info"];
     scene.json(&only)?.exits(0);
@@ -219,7 +217,7 @@ fn the_log_tells_as_much_as_is_set() -> Test {
 }
 
 #[test]
-fn keyed_dates_make_a_secret() -> Test {
+fn keyed_dates_create_a_secret_key() -> Test {
     let scene = Scene::new()?;
     scene.cts(2)?;
     scene.run(&["init", "project"])?.exits(0);

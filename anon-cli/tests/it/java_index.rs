@@ -1,4 +1,4 @@
-//! The index of the Java anonymizer, taken over, and what comes after it.
+//! Importing the index of the Java anonymizer, and later imports of its patients.
 
 use std::fs;
 use std::io::Write as _;
@@ -108,7 +108,7 @@ fn dates(scene: &Scene, patient: &str) -> Test<Vec<String>> {
 }
 
 #[test]
-fn patients_of_java_keep_their_pseudonyms_and_their_intervals() -> Test {
+fn java_patients_keep_pseudonyms_and_date_intervals() -> Test {
     let scene = Scene::new()?;
     put_index(&scene, "Index.xlsx", &rows())?;
     let taken = scene.json(&["import-java-index", "Index.xlsx"])?.exits(0);
@@ -130,7 +130,7 @@ fn patients_of_java_keep_their_pseudonyms_and_their_intervals() -> Test {
         (&json!(0), &json!(0))
     );
     assert_eq!(index(&scene)?.len(), 106);
-    // Again: nothing changes, not a byte of what can be seen.
+    // A second import of the same index changes nothing.
     let before = index(&scene)?;
     let again = scene
         .json(&["import-java-index", "Index.xlsx"])?
@@ -166,7 +166,7 @@ fn patients_of_java_keep_their_pseudonyms_and_their_intervals() -> Test {
     let other = of(Place::new(5).patient(500).study_uid()).ok_or("no row")?;
     assert_eq!(other["anon_patient_id"], "527408-000083");
     assert_eq!(other["anon_accession"], "108");
-    // Java's last study has 6786, and series and instances that nobody told of.
+    // Java's last study UID ends in 6786; its series and instance UIDs are unknown.
     let first = new["anon_study_uid"].as_str().ok_or("no UID")?;
     assert_eq!(first, format!("{ROOT}.527408.2000004"));
     let found = scene
@@ -191,7 +191,7 @@ fn patients_of_java_keep_their_pseudonyms_and_their_intervals() -> Test {
 }
 
 #[test]
-fn bad_rows_are_told_by_number_and_nothing_is_taken() -> Test {
+fn bad_index_rows_are_reported_by_number_and_nothing_is_imported() -> Test {
     let scene = Scene::new()?;
     let mut rows = rows();
     rows[3][4] = "soon".into();
@@ -235,9 +235,9 @@ fn bad_rows_are_told_by_number_and_nothing_is_taken() -> Test {
         (&json!(105), &json!(2))
     );
     assert_eq!(index(&scene)?.len(), 105);
-    // The file is mended: what was refused comes, the rest is there.
-    let mended = self::rows();
-    put_index(&scene, "Index.xlsx", &mended)?;
+    // With a corrected file, the refused rows are imported; the rest is already there.
+    let corrected = self::rows();
+    put_index(&scene, "Index.xlsx", &corrected)?;
     let summary = scene
         .json(&["import-java-index", "Index.xlsx"])?
         .exits(0)
@@ -250,7 +250,7 @@ fn bad_rows_are_told_by_number_and_nothing_is_taken() -> Test {
 }
 
 #[test]
-fn a_project_of_another_site_is_not_touched() -> Test {
+fn an_index_of_another_site_is_refused() -> Test {
     let scene = Scene::new()?;
     put_index(&scene, "Index.xlsx", &rows())?;
     scene.run(&["init", "project", "--site-id", "5"])?.exits(0);
@@ -295,7 +295,7 @@ fn a_project_of_another_site_is_not_touched() -> Test {
 }
 
 #[test]
-fn what_is_no_index_is_refused() -> Test {
+fn a_file_that_is_not_an_index_is_refused() -> Test {
     let scene = Scene::new()?;
     scene.json(&["import-java-index", "missing.xlsx"])?.exits(4);
     scene.json(&["import-java-index", "."])?.exits(4);
@@ -312,9 +312,9 @@ fn what_is_no_index_is_refused() -> Test {
     Ok(())
 }
 
-/// As any command that needs the project for itself.
+/// Like every command that needs the project for itself.
 #[test]
-fn a_project_in_use_is_left_alone() -> Test {
+fn java_index_import_refuses_a_project_in_use() -> Test {
     let scene = Scene::new()?;
     put_index(&scene, "Index.xlsx", &rows())?;
     scene
@@ -340,9 +340,9 @@ fn a_project_in_use_is_left_alone() -> Test {
     Ok(())
 }
 
-/// What was taken over and never came is deleted like anything else, and can be taken over again.
+/// An imported patient without objects can be deleted and imported again.
 #[test]
-fn a_patient_of_java_can_be_deleted() -> Test {
+fn an_imported_java_patient_can_be_deleted() -> Test {
     let scene = Scene::new()?;
     put_index(&scene, "Index.xlsx", &rows())?;
     scene.json(&["import-java-index", "Index.xlsx"])?.exits(0);

@@ -1,5 +1,5 @@
-//! SIGKILL at pseudo-random moments: nothing acknowledged is lost, nothing half is seen, no number is
-//! used twice, and running again finishes the job.
+//! SIGKILL of an import at pseudo-random times: no acknowledged object is lost, no output is partial, no
+//! pseudonym is used twice, and the next import finishes the work.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Scene, Test, tree};
+use crate::support::{Scene, Test, pause, tree};
 
 const FILES: u32 = 240;
-/// Kills in each of the two durabilities.
+/// Number of kills with each durability setting.
 const KILLS: u32 = 200;
 
-/// Numbers that are the same at every run of the test (Steele and Vigna's `SplitMix64`).
+/// A reproducible pseudo-random sequence (Steele and Vigna's `SplitMix64`).
 struct Random(u64);
 
 impl Random {
@@ -28,29 +28,29 @@ impl Random {
     }
 }
 
-/// When to kill.
-enum Moment {
-    /// After so many events.
+/// When to kill the process.
+enum KillTime {
+    /// After this many events.
     Events(u64),
-    /// After so long.
+    /// After this time.
     Time(Duration),
 }
 
-/// What is known of a project over all of its runs.
+/// What was observed in a project over all of its runs.
 #[derive(Default)]
-struct Known {
-    /// The output of each source, as first told.
+struct Observed {
+    /// The output of each source, as first reported.
     outputs: BTreeMap<String, String>,
-    /// Outputs that were read whole.
+    /// Outputs that were parsed completely.
     whole: BTreeSet<String>,
-    /// How often `status` met a store that nobody had closed, and repaired it.
+    /// How often `status` repaired a lookup store that was not closed.
     repaired: u32,
 }
 
-impl Known {
+impl Observed {
     fn hear(&mut self, line: &str, scene: &Scene) -> Test {
         let Ok(event) = serde_json::from_str::<Value>(line) else {
-            // The line that was being written.
+            // A partial line, written when the kill came.
             return Ok(());
         };
         if event["event"] != "instance" {
@@ -61,13 +61,13 @@ impl Known {
         let source = event["source"].as_str().ok_or("no source")?.to_owned();
         let output = event["output"].as_str().ok_or("no output")?.to_owned();
         let path = scene.project().join("public").join(&output);
-        assert!(path.is_file(), "acknowledged and not there: {output}");
+        assert!(path.is_file(), "acknowledged but missing: {output}");
         let first = self.outputs.entry(source).or_insert_with(|| output.clone());
-        assert_eq!(*first, output, "one source has one output for ever");
+        assert_eq!(*first, output, "a source always has the same output");
         Ok(())
     }
 
-    /// Everything that can be seen is whole.
+    /// Checks that every visible output is complete.
     fn look(&mut self, scene: &Scene) -> Test {
         for (name, bytes) in tree(&scene.project().join("public"))? {
             if self.whole.insert(name.clone()) {
@@ -78,9 +78,9 @@ impl Known {
     }
 }
 
-/// With nobody who holds the project, `status` itself repairs what the kill left, and counts what
-/// is there.
-fn count(scene: &Scene, known: &mut Known) -> Test {
+/// Without a running holder, `status` repairs the store after a kill, and its counts match the
+/// outputs.
+fn count(scene: &Scene, known: &mut Observed) -> Test {
     let status = scene.json(&["status"])?.exits(0).summary()?;
     assert_eq!(status["instances"], scene.public()?.len(), "{status}");
     known.repaired += u32::from(status["lookup_store"] == "repaired");
@@ -90,8 +90,8 @@ fn count(scene: &Scene, known: &mut Known) -> Test {
     Ok(())
 }
 
-/// Runs an import and kills it; true if it was through before.
-fn run(scene: &Scene, known: &mut Known, moment: &Moment) -> Test<bool> {
+/// Runs an import and kills it; true if it finished first.
+fn run(scene: &Scene, known: &mut Observed, moment: &KillTime) -> Test<bool> {
     let mut child = scene
         .command(&["-p", "project", "--format", "json", "import", "in"])
         .stdout(Stdio::piped())
@@ -100,14 +100,13 @@ fn run(scene: &Scene, known: &mut Known, moment: &Moment) -> Test<bool> {
     let mut out = BufReader::new(child.stdout.take().ok_or("no pipe")?);
     let mut lines = String::new();
     match moment {
-        Moment::Events(count) => {
+        KillTime::Events(count) => {
             for _ in 0..*count {
                 out.read_line(&mut lines)?;
             }
         }
-        Moment::Time(time) => {
-            // Nothing is ever sent: this is a pause.
-            let _ = crossbeam_channel::never::<()>().recv_timeout(*time);
+        KillTime::Time(time) => {
+            pause(*time);
         }
     }
     child.kill()?;
@@ -119,24 +118,22 @@ fn run(scene: &Scene, known: &mut Known, moment: &Moment) -> Test<bool> {
     Ok(status.success())
 }
 
-fn through(durability: &str, seed: u64) -> Test {
+fn kill_repeatedly(durability: &str, seed: u64) -> Test {
     let mut random = Random(seed);
     let (mut kills, mut repaired) = (0, 0);
     while kills < KILLS {
         let scene = Scene::new()?;
         scene.cts(FILES)?;
         scene.run(&["init", "project"])?.exits(0);
-        scene
-            .json(&["config", "set", "durability", durability])?
-            .exits(0);
-        let mut known = Known::default();
+        scene.set("durability", durability)?;
+        let mut known = Observed::default();
         let mut of_project = 0;
-        // Far enough into one project that recovery meets what recovery left.
+        // Several kills in one project, so that recovery runs on a recovered store.
         while of_project < 12 {
             let moment = match random.below(3) {
-                0 => Moment::Events(random.below(u64::from(FILES) / 4)),
-                1 => Moment::Time(Duration::from_micros(random.below(30_000))),
-                _ => Moment::Time(Duration::from_micros(random.below(120_000))),
+                0 => KillTime::Events(random.below(u64::from(FILES) / 4)),
+                1 => KillTime::Time(Duration::from_micros(random.below(30_000))),
+                _ => KillTime::Time(Duration::from_micros(random.below(120_000))),
             };
             let done = run(&scene, &mut known, &moment)?;
             known.look(&scene)?;
@@ -156,7 +153,7 @@ fn through(durability: &str, seed: u64) -> Test {
     Ok(())
 }
 
-fn finish(scene: &Scene, known: &mut Known) -> Test {
+fn finish(scene: &Scene, known: &mut Observed) -> Test {
     let last = scene.json(&["import", "in"])?.exits(0);
     for line in last.out.lines() {
         known.hear(line, scene)?;
@@ -164,7 +161,11 @@ fn finish(scene: &Scene, known: &mut Known) -> Test {
     let public = scene.public()?;
     assert_eq!(public.len(), FILES as usize);
     let outputs: BTreeSet<&String> = known.outputs.values().collect();
-    assert_eq!(outputs.len(), FILES as usize, "no pseudonym stands for two");
+    assert_eq!(
+        outputs.len(),
+        FILES as usize,
+        "each source has its own pseudonym"
+    );
     assert!(outputs.iter().all(|output| public.contains_key(*output)));
     known.look(scene)?;
     let status = scene.json(&["status"])?.exits(0).summary()?;
@@ -177,11 +178,11 @@ fn finish(scene: &Scene, known: &mut Known) -> Test {
 }
 
 #[test]
-fn killed_at_any_moment_with_full_durability() -> Test {
-    through("full", 1)
+fn import_survives_kills_with_full_durability() -> Test {
+    kill_repeatedly("full", 1)
 }
 
 #[test]
-fn killed_at_any_moment_with_relaxed_durability() -> Test {
-    through("relaxed", 2)
+fn import_survives_kills_with_relaxed_durability() -> Test {
+    kill_repeatedly("relaxed", 2)
 }

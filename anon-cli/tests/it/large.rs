@@ -10,7 +10,7 @@ use std::time::Duration;
 use anon_engine::testing::files::{Place, Syntax, ct_small};
 use dicom_core::Tag;
 
-use crate::support::{Ran, Scene, Test};
+use crate::support::{Run, Scene, Test, pause};
 
 const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
 const ITEM: [u8; 4] = [0xFE, 0xFF, 0x00, 0xE0];
@@ -19,16 +19,16 @@ const DELIMITER: [u8; 8] = [0xFE, 0xFF, 0xDD, 0xE0, 0, 0, 0, 0];
 /// The longest value that PS3.5 section 7.1 has room for: even, and not the undefined length.
 const LONGEST: u32 = 0xFFFF_FFFE;
 
-/// All that a process may take, in KiB: a quarter of an object.
+/// Memory limit of the process in KiB, a quarter of an object.
 const MEMORY: u32 = 1 << 20;
 
-/// What it may hold at once, in bytes.
+/// Limit of resident memory, in bytes.
 const RESIDENT: u64 = 256 << 20;
 
-/// What stands at the ends of each value, with a hole between them.
+/// The first and last bytes of each value, with a hole between them.
 const ENDS: [&[u8]; 2] = [b"first bytes of it", b"last bytes of it"];
 
-fn wanted() -> Test<bool> {
+fn large_tests_enabled() -> Test<bool> {
     let wanted = std::env::var_os("ANON_LARGE_OBJECTS").is_some_and(|value| value == "1");
     if !wanted {
         writeln!(
@@ -39,7 +39,7 @@ fn wanted() -> Test<bool> {
     Ok(wanted)
 }
 
-/// An image up to its pixel data, whose head is these bytes.
+/// Writes an image up to its pixel data, whose header is `head`.
 fn begin(path: &Path, syntax: Syntax, head: &[u8]) -> Test<File> {
     let object = ct_small(&Place::new(3)).without(PIXEL_DATA);
     let mut file = File::create_new(path)?;
@@ -48,8 +48,8 @@ fn begin(path: &Path, syntax: Syntax, head: &[u8]) -> Test<File> {
     Ok(file)
 }
 
-/// A value that takes no room on the disk.
-fn hole(file: &mut File, length: u32) -> Test {
+/// Writes a sparse value, which takes no disk space.
+fn sparse_value(file: &mut File, length: u32) -> Test {
     let begin = file.stream_position()?;
     file.write_all(ENDS[0])?;
     let last = begin + u64::from(length) - ENDS[1].len() as u64;
@@ -58,8 +58,8 @@ fn hole(file: &mut File, length: u32) -> Test {
     Ok(())
 }
 
-/// Runs a command that says little; with the most memory it held at once, in bytes.
-fn measured(command: &mut Command) -> Test<(Ran, u64)> {
+/// Runs a command with little output. Returns its peak memory, too, in bytes.
+fn run_measuring_memory(command: &mut Command) -> Test<(Run, u64)> {
     let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -67,11 +67,10 @@ fn measured(command: &mut Command) -> Test<(Ran, u64)> {
     let mut peak = 0;
     while child.try_wait()?.is_none() {
         peak = peak.max(high_water(child.id()));
-        // Nothing is ever sent: this is a pause.
-        let _ = crossbeam_channel::never::<()>().recv_timeout(Duration::from_millis(5));
+        pause(Duration::from_millis(5));
     }
     let output = child.wait_with_output()?;
-    let ran = Ran {
+    let ran = Run {
         code: output.status.code(),
         out: String::from_utf8(output.stdout)?,
         err: String::from_utf8(output.stderr)?,
@@ -79,7 +78,7 @@ fn measured(command: &mut Command) -> Test<(Ran, u64)> {
     Ok((ran, peak))
 }
 
-/// The peak so far (proc(5), `VmHWM`); 0 of a process that has ended.
+/// Returns the peak memory so far (proc(5), `VmHWM`); 0 if the process has ended.
 fn high_water(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -87,15 +86,15 @@ fn high_water(pid: u32) -> u64 {
     kib.unwrap_or(0) * 1024
 }
 
-/// Imports what is in `in/`, in little memory; the one output.
-fn imported(scene: &Scene) -> Test<File> {
+/// Imports `in/` under the memory limit and returns the only output.
+fn import_in_little_memory(scene: &Scene) -> Test<File> {
     let run = format!(
         "ulimit -v {MEMORY}; exec '{}' -p project --format json import in --jobs 1 --site-id 5",
         env!("CARGO_BIN_EXE_anon")
     );
     let mut command = Command::new("sh");
     command.args(["-c", &run]).current_dir(scene.path());
-    let (ran, peak) = measured(&mut command)?;
+    let (ran, peak) = run_measuring_memory(&mut command)?;
     let summary = ran.exits(0).summary()?;
     assert_eq!(summary["stored"], 1);
     assert!(peak > 0 && peak < RESIDENT, "{peak} bytes at once");
@@ -111,7 +110,7 @@ fn imported(scene: &Scene) -> Test<File> {
     Ok(output)
 }
 
-/// The bytes of a file that end `before` its end.
+/// Returns `length` bytes that end `before` bytes ahead of the end of the file.
 fn bytes_before_end(file: &mut File, before: u64, length: usize) -> Test<Vec<u8>> {
     let at = file.metadata()?.len() - before - length as u64;
     let mut bytes = vec![0; length];
@@ -121,8 +120,8 @@ fn bytes_before_end(file: &mut File, before: u64, length: usize) -> Test<Vec<u8>
 }
 
 #[test]
-fn a_value_as_long_as_can_be() -> Test {
-    if !wanted()? {
+fn import_of_the_longest_possible_value() -> Test {
+    if !large_tests_enabled()? {
         return Ok(());
     }
     let scene = Scene::new()?;
@@ -133,8 +132,8 @@ fn a_value_as_long_as_can_be() -> Test {
     ]
     .concat();
     let mut file = begin(&scene.path().join("in/1"), Syntax::ExplicitLittle, &head)?;
-    hole(&mut file, LONGEST)?;
-    let mut output = imported(&scene)?;
+    sparse_value(&mut file, LONGEST)?;
+    let mut output = import_in_little_memory(&scene)?;
     let value = u64::from(LONGEST);
     let begin = bytes_before_end(
         &mut output,
@@ -149,10 +148,10 @@ fn a_value_as_long_as_can_be() -> Test {
 }
 
 #[test]
-fn fragments_of_more_than_four_gib() -> Test {
+fn import_of_fragments_larger_than_four_gib_together() -> Test {
     const FRAGMENT: u32 = (1 << 31) + 1024;
     const COUNT: u64 = 2;
-    if !wanted()? {
+    if !large_tests_enabled()? {
         return Ok(());
     }
     let scene = Scene::new()?;
@@ -169,10 +168,10 @@ fn fragments_of_more_than_four_gib() -> Test {
     for _ in 0..COUNT {
         file.write_all(&ITEM)?;
         file.write_all(&FRAGMENT.to_le_bytes())?;
-        hole(&mut file, FRAGMENT)?;
+        sparse_value(&mut file, FRAGMENT)?;
     }
     file.write_all(&DELIMITER)?;
-    let mut output = imported(&scene)?;
+    let mut output = import_in_little_memory(&scene)?;
     assert!(output.metadata()?.len() > 1 << 32);
     let fragment = 8 + u64::from(FRAGMENT);
     for number in 1..=COUNT {

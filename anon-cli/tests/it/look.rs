@@ -1,4 +1,4 @@
-//! The commands that look: status, patients, index, reidentify; and delete.
+//! `anon status`, `patients`, `index`, `reidentify` and `delete`; completions and the manual page.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{Scene, Test, mode};
 
 #[test]
-fn an_empty_project_has_nothing_to_show() -> Test {
+fn an_empty_project_shows_zero_counts() -> Test {
     let scene = Scene::new()?;
     scene.run(&["init", "project", "--site-id", "5"])?.exits(0);
     let status = scene.json(&["status"])?.exits(0).summary()?;
@@ -36,7 +36,7 @@ fn an_empty_project_has_nothing_to_show() -> Test {
 }
 
 #[test]
-fn who_is_who() -> Test {
+fn index_and_reidentify_show_originals_and_are_audited() -> Test {
     let scene = Scene::new()?;
     let place = Place::new(3);
     let formula = ct_small(&Place::new(4).patient(2)).put(Tag(0x0010, 0x0010), VR::PN, "=1+1");
@@ -109,7 +109,7 @@ PHI-StudyDate,ANON-Accession,PHI-Accession,ANON-StudyInstanceUID,PHI-StudyInstan
 Number of Series,Number of Instances";
 
 #[test]
-fn deleted_is_gone_and_comes_back_under_new_numbers() -> Test {
+fn a_deleted_patient_gets_a_new_pseudonym_when_imported_again() -> Test {
     let scene = Scene::new()?;
     scene.put("in/1", &ct_small(&Place::new(3)))?;
     scene.put("in/2", &ct_small(&Place::new(3).study(2)))?;
@@ -132,9 +132,9 @@ fn deleted_is_gone_and_comes_back_under_new_numbers() -> Test {
     Ok(())
 }
 
-/// A new store would count from one again, and give what outputs show to others.
+/// A new store would start numbering from one and assign pseudonyms that existing outputs use.
 #[test]
-fn a_lost_lookup_store_is_not_begun_anew() -> Test {
+fn a_missing_lookup_store_is_not_recreated() -> Test {
     let scene = Scene::new()?;
     scene.put("in/1", &ct_small(&Place::new(3)))?;
     scene.put("in/2", &ct_small(&Place::new(4).patient(2)))?;
@@ -160,7 +160,7 @@ fn a_lost_lookup_store_is_not_begun_anew() -> Test {
 }
 
 #[test]
-fn completions_and_the_manual_page() -> Test {
+fn completions_and_man_cover_every_command() -> Test {
     let scene = Scene::new()?;
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let ran = scene.run(&["completions", shell])?.exits(0);
@@ -178,10 +178,10 @@ fn completions_and_the_manual_page() -> Test {
     Ok(())
 }
 
-/// A project that was copied by root, or handed over: nothing of it is opened or changed.
+/// A project of another owner is neither opened nor changed.
 #[test]
 #[cfg(unix)]
-fn a_project_of_somebody_else_is_refused() -> Test {
+fn a_project_owned_by_another_user_is_refused() -> Test {
     if !rustix::process::geteuid().is_root() {
         eprintln!("skipped: only root can give files away");
         return Ok(());

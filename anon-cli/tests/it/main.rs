@@ -1,16 +1,16 @@
-//! The command as it is typed: the real binary, its exit codes and its output.
+//! Tests of the real binary: its exit codes, its output and the files it writes.
 
 #![expect(
     clippy::indexing_slicing,
-    reason = "a serde_json value answers null to a key that it does not hold"
+    reason = "indexing a serde_json value by a missing key returns null"
 )]
 
-#[expect(dead_code, reason = "each binary uses some of it")]
+#[expect(dead_code, reason = "each test binary uses a part of it")]
 #[path = "../../../anon-net/tests/shared/mod.rs"]
 mod shared;
 
 #[cfg(feature = "s3")]
-#[expect(dead_code, reason = "each binary uses some of it")]
+#[expect(dead_code, reason = "each test binary uses a part of it")]
 #[path = "../../../anon-export/tests/shared/s3.rs"]
 mod s3_servers;
 
@@ -20,6 +20,8 @@ mod config;
 mod disk_faults;
 mod docs;
 mod export;
+#[cfg(feature = "cognito")]
+mod export_cognito;
 mod export_kill;
 #[cfg(feature = "s3")]
 mod export_s3;
@@ -27,7 +29,7 @@ mod export_s3;
 mod export_s3_kill;
 mod export_servers;
 mod full_disk;
-mod halting;
+mod half_sent;
 mod hand_over;
 mod hostile;
 mod import;
@@ -40,6 +42,7 @@ mod look;
 mod quarantine;
 mod query;
 mod query_canary;
+mod retrieve;
 mod room;
 mod script;
 mod serve;
@@ -53,3 +56,4 @@ mod support;
 mod terminal;
 mod tls;
 mod v17;
+mod v17_peers;

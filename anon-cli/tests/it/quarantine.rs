@@ -17,7 +17,7 @@ fn filled() -> Test<Scene> {
 }
 
 #[test]
-fn entries_are_listed_and_shown() -> Test {
+fn quarantine_list_and_show() -> Test {
     let scene = filled()?;
     let list = scene.json(&["quarantine", "list"])?.exits(0);
     let events = list.events()?;
@@ -69,7 +69,7 @@ fn entries_are_listed_and_shown() -> Test {
 }
 
 #[test]
-fn retry_stores_what_a_fix_lets_in() -> Test {
+fn quarantine_retry_stores_objects_after_a_settings_change() -> Test {
     let scene = filled()?;
     let retry = ["quarantine", "retry", "--category", "Invalid_Storage_Class"];
     let still = scene.json(&retry)?.exits(1).summary()?;
@@ -92,7 +92,7 @@ fn retry_stores_what_a_fix_lets_in() -> Test {
 }
 
 #[test]
-fn clear_removes_what_is_named() -> Test {
+fn quarantine_clear_removes_the_selected_entries() -> Test {
     let scene = filled()?;
     scene.json(&["quarantine", "clear"])?.exits(2);
     let one = ["quarantine", "clear", "--category", "Invalid_DICOM"];

@@ -1,5 +1,5 @@
-//! Nothing that identifies somebody is said to people or logged by `find` and `retrieve`, whatever they
-//! are asked for and however it ends.
+//! `find` and `retrieve` never print to standard error or log an identifying value, whatever the query
+//! and the result.
 
 use std::path::Path;
 
@@ -7,9 +7,9 @@ use anon_engine::testing::files::{DataSet, Place, ct_small};
 use anon_net::Operation;
 use dicom_core::{Tag, VR};
 
-use crate::archive::{Archive, Manners};
+use crate::archive::{Archive, Behaviour};
 use crate::serving::{Serving, text};
-use crate::support::{Ran, Scene, Test, tree};
+use crate::support::{Run, Scene, Test, tree};
 
 const NAME: &str = "CANARY^JANE";
 const ID: &str = "CANARY-4711";
@@ -17,7 +17,7 @@ const ACCESSION: &str = "CANARYACC";
 const NOT_THERE: &str = "CANARYMISSING";
 const DESCRIPTION: &str = "CANARY DESCRIPTION";
 
-/// Two images of a study whose every name is one of these.
+/// Two images of a study with canaries as identifying values.
 fn study() -> Vec<DataSet> {
     let image = |n| {
         ct_small(&Place::new(3).instance(n))
@@ -29,7 +29,7 @@ fn study() -> Vec<DataSet> {
     vec![image(1), image(2)]
 }
 
-/// What may be neither said nor logged.
+/// The values that must not be printed or logged.
 fn canaries() -> Vec<String> {
     let mut all: Vec<String> = [NAME, ID, ACCESSION, NOT_THERE, DESCRIPTION]
         .map(str::to_owned)
@@ -41,17 +41,17 @@ fn canaries() -> Vec<String> {
     all
 }
 
-/// A project that logs all there is.
+/// A project that logs at the most detailed level.
 fn made() -> Test<Scene> {
     let scene = Scene::new()?;
     scene.run(&["init", "project", "--site-id", "7"])?.exits(0);
     for (key, value) in [("log.level", "trace"), ("timeouts.network", "1")] {
-        scene.json(&["config", "set", key, value])?.exits(0);
+        scene.set(key, value)?;
     }
     Ok(scene)
 }
 
-fn is_silent(scene: &Scene, ran: &[Ran]) -> Test {
+fn assert_no_canaries(scene: &Scene, ran: &[Run]) -> Test {
     let mut texts = tree(&scene.project().join("private/logs"))?;
     for (n, ran) in ran.iter().enumerate() {
         texts.insert(format!("standard error {n}"), ran.err.clone().into_bytes());
@@ -68,12 +68,12 @@ fn is_silent(scene: &Scene, ran: &[Ran]) -> Test {
 }
 
 #[test]
-fn what_queries_name_is_not_said_or_logged() -> Test {
+fn find_prints_and_logs_no_identifying_values() -> Test {
     let scene = made()?;
-    let archive = Archive::start(Manners::default(), study())?;
-    let refuses = Manners {
+    let archive = Archive::start(Behaviour::default(), study())?;
+    let refuses = Behaviour {
         refuses: Some((Operation::Find, 0xA700)),
-        ..Manners::default()
+        ..Behaviour::default()
     };
     let refusing = Archive::start(refuses, study())?;
     scene.write("list.txt", format!("{NOT_THERE}\n{ACCESSION}\n").as_bytes())?;
@@ -99,11 +99,11 @@ fn what_queries_name_is_not_said_or_logged() -> Test {
         said.push(ran);
     }
     assert!(said.iter().any(|ran| ran.out.contains(NAME)), "they came");
-    is_silent(&scene, &said)
+    assert_no_canaries(&scene, &said)
 }
 
 #[test]
-fn what_retrieves_name_is_not_said_or_logged() -> Test {
+fn retrieve_prints_and_logs_no_identifying_values() -> Test {
     for (level, via) in [
         ("study", "move"),
         ("series", "move"),
@@ -111,7 +111,7 @@ fn what_retrieves_name_is_not_said_or_logged() -> Test {
         ("study", "get"),
         ("instance", "get"),
     ] {
-        for (withholds, refuses) in [
+        for (omits, refuses) in [
             (0, None),
             (1, None),
             (0, Some((Operation::Move, 0xC000))),
@@ -119,13 +119,13 @@ fn what_retrieves_name_is_not_said_or_logged() -> Test {
         ] {
             let scene = made()?;
             let serving = Serving::start(&scene, &["-vvv"])?;
-            let manners = Manners {
+            let behaviour = Behaviour {
                 refuses,
-                withholds,
-                ..Manners::default()
+                omits,
+                ..Behaviour::default()
             };
-            let archive = Archive::start(manners, study())?;
-            archive.knows("ANONYMIZER", serving.port);
+            let archive = Archive::start(behaviour, study())?;
+            archive.sends_to("ANONYMIZER", serving.port);
             let node = archive.node();
             let args = [
                 "-vvv",
@@ -142,7 +142,7 @@ fn what_retrieves_name_is_not_said_or_logged() -> Test {
             assert!(ran.err.contains("TRACE"), "{level}, {via}: {}", ran.err);
             let served = serving.stop()?.exits(143);
             assert!(Path::new(&scene.project()).join("private/logs").is_dir());
-            is_silent(&scene, &[ran, served])?;
+            assert_no_canaries(&scene, &[ran, served])?;
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! What `anon serve` does when there is no room: the sender waits, then hears A700; nobody else waits.
+//! `anon serve` without space: the sender waits and then gets A700; other senders do not wait.
 
 use std::fs;
 use std::thread;
@@ -9,29 +9,29 @@ use anon_net::Status;
 use anon_net::service::SendItem;
 use dicom_core::{Tag, VR};
 
-use crate::serving::{Answer, LONG, STORED, Serving, cts, item, scu, statuses};
+use crate::serving::{LONG, STORED, Serving, StoreResult, cts, item, scu, statuses};
 use crate::support::{Scene, Test};
 
-const NO_ROOM: Answer = Answer::Status(Status::OUT_OF_RESOURCES);
+const NO_ROOM: StoreResult = StoreResult::Status(Status::OUT_OF_RESOURCES);
 
-/// A project whose quarantine is full, and that waits so many seconds for room.
+/// A project whose quarantine is full, and that waits this many seconds for space.
 fn full(seconds: &str) -> Test<Scene> {
     let scene = Scene::new()?;
     scene.run(&["init", "project", "--site-id", "7"])?.exits(0);
     for (key, value) in [("quarantine.max_bytes", "1"), ("timeouts.room", seconds)] {
-        scene.json(&["config", "set", key, value])?.exits(0);
+        scene.set(key, value)?;
     }
     Ok(scene)
 }
 
-/// Well sent, and nothing that our rules take.
+/// A valid object that the rules refuse.
 fn refused(n: u64) -> Test<SendItem> {
     let object = ct_small(&Place::new(n)).put(Tag(0x0028, 0x0301), VR::CS, "YES");
     item(&object, Syntax::ExplicitLittle)
 }
 
-/// Waits until an object waits.
-fn wait_for_a_wait(scene: &Scene) -> Test {
+/// Waits until the log says that an object waits for space.
+fn wait_until_an_object_waits(scene: &Scene) -> Test {
     let log = scene.project().join("private/logs/anon.log");
     let began = Instant::now();
     while !fs::read_to_string(&log)?.contains("an object waits for some") {
@@ -44,7 +44,7 @@ fn wait_for_a_wait(scene: &Scene) -> Test {
 }
 
 #[test]
-fn when_the_time_is_over_it_is_a700_and_nothing_is_kept() -> Test {
+fn a_sender_gets_a700_after_the_room_timeout() -> Test {
     let scene = full("1")?;
     let serving = Serving::start(&scene, &[])?;
     let answers = statuses(&scu("CT_7")?, &serving.node(), vec![refused(1)?])?;
@@ -59,9 +59,9 @@ fn when_the_time_is_over_it_is_a700_and_nothing_is_kept() -> Test {
     Ok(())
 }
 
-/// The end of the program is not waited out, either.
+/// `serve` also ends without waiting for the timeout.
 #[test]
-fn who_waits_for_room_holds_up_nobody() -> Test {
+fn a_sender_that_waits_for_space_does_not_delay_others() -> Test {
     let scene = full("3600")?;
     let serving = Serving::start(&scene, &[])?;
     let node = serving.node();
@@ -70,7 +70,7 @@ fn who_waits_for_room_holds_up_nobody() -> Test {
         let refused = refused(1).map_err(|error| error.to_string())?;
         statuses(&one, &node, vec![refused]).map_err(|error| error.to_string())
     });
-    wait_for_a_wait(&scene)?;
+    wait_until_an_object_waits(&scene)?;
     assert_eq!(statuses(&other, &serving.node(), cts(7, 3)?)?, [STORED; 3]);
     assert!(!waits.is_finished());
     let summary = serving.stop()?.exits(143).summary()?;

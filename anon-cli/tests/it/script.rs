@@ -7,7 +7,7 @@ use crate::init::SCRIPT;
 use crate::support::{Scene, Test};
 
 #[test]
-fn check_names_every_fault_with_its_place() -> Test {
+fn script_check_reports_every_problem_with_its_position() -> Test {
     let scene = Scene::new()?;
     let bad = SCRIPT
         .replace("@hashdate", "@HASHDATE")
@@ -45,7 +45,7 @@ fn check_names_every_fault_with_its_place() -> Test {
 }
 
 #[test]
-fn show_lists_what_stays() -> Test {
+fn script_show_lists_rules_and_what_is_kept() -> Test {
     let scene = Scene::new()?;
     let ran = scene.run(&["script", "show", "rsna-v17"])?.exits(0);
     for part in [
@@ -70,7 +70,7 @@ fn show_lists_what_stays() -> Test {
 }
 
 #[test]
-fn explain_has_the_fields_of_the_contract() -> Test {
+fn script_explain_has_the_contract_fields() -> Test {
     let scene = Scene::new()?;
     scene.write("my.script", SCRIPT.as_bytes())?;
     let place = Place::new(1);

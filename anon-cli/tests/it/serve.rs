@@ -1,4 +1,4 @@
-//! `anon serve`: who may send, what senders are told, what is kept, how it ends.
+//! `anon serve`: who may send, which statuses senders get, what is kept, how it ends.
 
 use std::net::{Ipv4Addr, TcpListener};
 
@@ -12,9 +12,9 @@ use dicom_core::{Tag, VR};
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::halting::Halting;
+use crate::half_sent::HalfSent;
 use crate::serving::{
-    Answer, CT, EXPLICIT, STORED, Serving, announced, cts, item, scu, statuses, text,
+    CT, EXPLICIT, STORED, Serving, StoreResult, announced, cts, item, scu, statuses, text,
 };
 use crate::support::{Scene, Test, tree};
 
@@ -26,17 +26,12 @@ fn made() -> Test<Scene> {
     Ok(scene)
 }
 
-fn set(scene: &Scene, key: &str, value: &str) -> Test {
-    scene.json(&["config", "set", key, value])?.exits(0);
-    Ok(())
-}
-
 fn ct(n: u32) -> Test<SendItem> {
     item(&ct_small(&Place::nth(7, n, 5)), EXPLICIT_SYNTAX)
 }
 
 #[test]
-fn it_says_where_it_listens_what_came_and_how_it_ended() -> Test {
+fn serve_reports_its_address_each_association_and_a_summary() -> Test {
     let scene = made()?;
     let mut serving = Serving::start(&scene, &[])?;
     assert_eq!(
@@ -59,7 +54,10 @@ fn it_says_where_it_listens_what_came_and_how_it_ended() -> Test {
     again.push(item(&secondary_capture(&Place::new(9)), EXPLICIT_SYNTAX)?);
     // Of a class that the project does not take: no context, nothing is sent.
     let answers = statuses(&sender, &serving.node(), again)?;
-    assert_eq!(answers, [STORED, STORED, STORED, Answer::ContextRefused]);
+    assert_eq!(
+        answers,
+        [STORED, STORED, STORED, StoreResult::ContextRefused]
+    );
     let second = serving.next()?;
     for (event, stored, duplicates) in [(&first, 3, 0), (&second, 0, 3)] {
         assert_eq!(event["event"], "association");
@@ -96,13 +94,13 @@ fn it_says_where_it_listens_what_came_and_how_it_ended() -> Test {
 }
 
 #[test]
-fn only_who_is_admitted_gets_an_association() -> Test {
+fn serve_rejects_peers_that_are_not_allowed() -> Test {
     let rejected = |error: Result<Status, ServiceError>| match error {
         Err(ServiceError::Association(Error::Rejected { reason, .. })) => Some(reason),
         _ => None,
     };
     let scene = made()?;
-    set(&scene, "scp.allow_calling", "KNOWN,OTHER")?;
+    scene.set("scp.allow_calling", "KNOWN,OTHER")?;
     let serving = Serving::start(&scene, &["--aet", "WARD"])?;
     assert_eq!(serving.listening["aet"], "WARD");
     let wrong = scu("KNOWN")?.echo(&serving.called("ANONYMIZER"), &Cancel::new());
@@ -115,8 +113,8 @@ fn only_who_is_admitted_gets_an_association() -> Test {
     );
     assert_eq!(serving.stop()?.exits(143).summary()?["rejected"], 2);
 
-    // The called title is not looked at if the settings say so.
-    set(&scene, "scp.check_called", "false")?;
+    // With scp.check_called = false any called title is accepted.
+    scene.set("scp.check_called", "false")?;
     let serving = Serving::start(&scene, &[])?;
     assert_eq!(
         scu("KNOWN")?.echo(&serving.called("ANYBODY"), &Cancel::new())?,
@@ -124,8 +122,8 @@ fn only_who_is_admitted_gets_an_association() -> Test {
     );
     serving.stop()?.exits(143);
 
-    // Nothing is read from an address that is not admitted.
-    set(&scene, "scp.allow_peers", "10.0.0.0/8")?;
+    // A peer address that is not in the list is rejected.
+    scene.set("scp.allow_peers", "10.0.0.0/8")?;
     let serving = Serving::start(&scene, &[])?;
     let barred = scu("KNOWN")?.echo(&serving.node(), &Cancel::new());
     assert!(
@@ -133,7 +131,7 @@ fn only_who_is_admitted_gets_an_association() -> Test {
         "{barred:?}"
     );
     serving.stop()?.exits(143);
-    set(&scene, "scp.allow_peers", "10.0.0.0/8,127.0.0.1")?;
+    scene.set("scp.allow_peers", "10.0.0.0/8,127.0.0.1")?;
     let serving = Serving::start(&scene, &[])?;
     assert_eq!(
         scu("KNOWN")?.echo(&serving.node(), &Cancel::new())?,
@@ -144,7 +142,7 @@ fn only_who_is_admitted_gets_an_association() -> Test {
 }
 
 #[test]
-fn it_opens_up_only_when_it_is_told_who_may_send() -> Test {
+fn serve_listens_to_other_machines_only_with_an_allow_list_or_scp_open() -> Test {
     let scene = made()?;
     let any = ["serve", "--port", "0", "--bind", "0.0.0.0"];
     let refused = scene.json(&any)?.exits(3);
@@ -156,7 +154,7 @@ fn it_opens_up_only_when_it_is_told_who_may_send() -> Test {
         ("scp.allow_peers", "127.0.0.1", ""),
         ("scp.open", "true", "false"),
     ] {
-        set(&scene, key, value)?;
+        scene.set(key, value)?;
         let serving = Serving::start(&scene, &["--bind", "0.0.0.0"])?;
         assert_eq!(
             scu("CT_7")?.echo(&serving.node(), &Cancel::new())?,
@@ -168,10 +166,10 @@ fn it_opens_up_only_when_it_is_told_who_may_send() -> Test {
         if back.is_empty() {
             scene.json(&["config", "remove", key, value])?.exits(0);
         } else {
-            set(&scene, key, back)?;
+            scene.set(key, back)?;
         }
     }
-    // On this machine alone it says how to open it.
+    // On a loopback address it says how to listen to other machines.
     let ran = Serving::start(&scene, &[])?.stop()?.exits(143);
     assert!(
         ran.err.contains("config set scp.bind 0.0.0.0"),
@@ -183,7 +181,7 @@ fn it_opens_up_only_when_it_is_told_who_may_send() -> Test {
 }
 
 #[test]
-fn what_keeps_it_from_starting() -> Test {
+fn serve_explains_why_it_cannot_start() -> Test {
     let scene = made()?;
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = taken.local_addr()?.port().to_string();
@@ -194,7 +192,7 @@ fn what_keeps_it_from_starting() -> Test {
         ran.err
     );
     assert!(ran.err.contains("--port"), "{}", ran.err);
-    // Who does not listen has no advice on who can reach it.
+    // It does not say who can reach it, because it does not listen.
     assert!(!ran.err.contains("can reach it"), "{}", ran.err);
     for (args, code) in [
         (&["serve", "--aet", "a\\b"][..], 3),
@@ -203,7 +201,7 @@ fn what_keeps_it_from_starting() -> Test {
     ] {
         scene.json(args)?.exits(code);
     }
-    // One at a time.
+    // Only one `serve` per project.
     let serving = Serving::start(&scene, &[])?;
     let second = scene.json(&["serve", "--port", "0"])?.exits(4);
     assert!(
@@ -218,16 +216,16 @@ fn what_keeps_it_from_starting() -> Test {
     Ok(())
 }
 
-/// An object with another value in one element.
+/// Replaces the value of one element.
 fn with(object: DataSet, tag: u32, vr: VR, value: &str) -> DataSet {
     let [high, low] = [tag >> 16, tag & 0xFFFF].map(|half| u16::try_from(half).unwrap_or(0));
     object.put(Tag(high, low), vr, value)
 }
 
 #[test]
-fn faults_of_the_sender_have_a_status_and_leave_nothing() -> Test {
+fn serve_refuses_bad_objects_with_a_status_and_keeps_nothing() -> Test {
     let scene = made()?;
-    set(&scene, "modalities", "CT,MR")?;
+    scene.set("modalities", "CT,MR")?;
     let serving = Serving::start(&scene, &[])?;
     let place = Place::new(7);
     let object = ct_small(&place);
@@ -235,8 +233,8 @@ fn faults_of_the_sender_have_a_status_and_leave_nothing() -> Test {
     let whole = object.write_data_set(EXPLICIT_SYNTAX);
     let without = |tag: Tag| object.clone().without(tag).write_data_set(EXPLICIT_SYNTAX);
     let cut = whole.get(..whole.len() / 2).ok_or("long enough")?.to_vec();
-    let mismatch = Answer::Status(Status::DATA_SET_DOES_NOT_MATCH);
-    let not_understood = Answer::Status(Status::CANNOT_UNDERSTAND);
+    let mismatch = StoreResult::Status(Status::DATA_SET_DOES_NOT_MATCH);
+    let not_understood = StoreResult::Status(Status::CANNOT_UNDERSTAND);
     let mr = "1.2.840.10008.5.1.4.1.1.4";
     let table = [
         ("another instance", CT, "1.2.3", whole.clone(), mismatch),
@@ -271,7 +269,7 @@ fn faults_of_the_sender_have_a_status_and_leave_nothing() -> Test {
         let said = statuses(&scu("CT_7")?, &serving.node(), vec![item])?;
         assert_eq!(said, [answer], "{what}");
     }
-    // Who does better then is served.
+    // A correct object is accepted afterwards.
     let good = announced(CT, &uid, EXPLICIT, whole)?;
     assert_eq!(
         statuses(&scu("CT_7")?, &serving.node(), vec![good])?,
@@ -295,7 +293,7 @@ fn faults_of_the_sender_have_a_status_and_leave_nothing() -> Test {
 }
 
 #[test]
-fn what_our_rules_refuse_is_kept_aside_and_acknowledged() -> Test {
+fn serve_quarantines_and_acknowledges_objects_that_the_rules_refuse() -> Test {
     let scene = made()?;
     let serving = Serving::start(&scene, &[])?;
     let first = ct_small(&Place::new(7));
@@ -336,16 +334,16 @@ fn what_our_rules_refuse_is_kept_aside_and_acknowledged() -> Test {
 }
 
 #[test]
-fn what_the_settings_take_no_more_is_refused_from_the_next_association_on() -> Test {
+fn removed_classes_and_syntaxes_are_refused_from_the_next_association_on() -> Test {
     let scene = made()?;
-    set(&scene, "modalities", "CT,US")?;
+    scene.set("modalities", "CT,US")?;
     let serving = Serving::start(&scene, &[])?;
     let us = |seed| item(&us_colour(&Place::new(seed)), Syntax::RLE);
     let sender = scu("US_1")?;
     let send = |item: SendItem| statuses(&sender, &serving.node(), vec![item]);
     assert_eq!(send(us(1)?)?, [STORED]);
-    // What comes of a change is seen when it is: an object that is refused leaves nothing.
-    let until = |answer: Answer, seed: u64| -> Test {
+    // Sends until the change takes effect; a refused object leaves nothing behind.
+    let until = |answer: StoreResult, seed: u64| -> Test {
         let deadline = std::time::Instant::now() + crate::serving::LONG;
         while send(us(seed)?)? != [answer] {
             assert!(std::time::Instant::now() < deadline, "{answer:?} in time");
@@ -355,22 +353,22 @@ fn what_the_settings_take_no_more_is_refused_from_the_next_association_on() -> T
     scene
         .json(&["config", "remove", "modalities", "US"])?
         .exits(0);
-    until(Answer::ContextRefused, 1)?;
+    until(StoreResult::ContextRefused, 1)?;
     assert_eq!(send(ct(0)?)?, [STORED]);
-    // What was there at the start can come back.
+    // A class that was accepted at the start can be accepted again.
     scene.json(&["config", "add", "modalities", "US"])?.exits(0);
     until(STORED, 2)?;
-    // A syntax, too.
-    set(&scene, "transfer_syntaxes", EXPLICIT)?;
-    until(Answer::ContextRefused, 2)?;
+    // The same for a transfer syntax.
+    scene.set("transfer_syntaxes", EXPLICIT)?;
+    until(StoreResult::ContextRefused, 2)?;
     assert_eq!(send(ct(1)?)?, [STORED]);
-    // What was not there at the start has no rules that know it.
+    // A class that was not accepted at the start needs a restart.
     scene.json(&["config", "add", "modalities", "SC"])?.exits(0);
-    set(&scene, "transfer_syntaxes", "all")?;
+    scene.set("transfer_syntaxes", "all")?;
     until(STORED, 3)?;
     let capture = item(&secondary_capture(&Place::new(9)), EXPLICIT_SYNTAX)?;
-    assert_eq!(send(capture)?, [Answer::ContextRefused]);
-    // What cannot be read changes nothing, and is said.
+    assert_eq!(send(capture)?, [StoreResult::ContextRefused]);
+    // A settings file that cannot be read changes nothing and is reported.
     scene.write("project/project.toml", b"no settings at all")?;
     let deadline = std::time::Instant::now() + crate::serving::LONG;
     while !serving.errors()?.contains("what it said before is kept") {
@@ -386,14 +384,14 @@ fn what_the_settings_take_no_more_is_refused_from_the_next_association_on() -> T
 }
 
 #[test]
-fn a_signal_lets_objects_in_the_middle_finish() -> Test {
+fn a_signal_lets_serve_finish_objects_in_progress() -> Test {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
         let scene = made()?;
         let mut serving = Serving::start(&scene, &[])?;
-        let halted = Halting::begin(&serving.node(), &Place::new(7))?;
-        // Half of its data set is there.
+        let halted = HalfSent::begin(&serving.node(), &Place::new(7))?;
+        // Half of the data set has arrived.
         serving.signal(signal)?;
-        // Nobody is let in any more: the port closes while the object is in the middle.
+        // The port closes while the object is still in progress.
         let deadline = std::time::Instant::now() + crate::serving::LONG;
         while scu("LATE")?.echo(&serving.node(), &Cancel::new()).is_ok() {
             assert!(std::time::Instant::now() < deadline);
@@ -415,17 +413,17 @@ fn a_signal_lets_objects_in_the_middle_finish() -> Test {
 }
 
 #[test]
-fn associations_are_as_many_and_as_wide_as_the_settings_say() -> Test {
+fn serve_honours_association_and_pdu_limits() -> Test {
     for (key, other) in [
         ("scp.max_associations", "scp.max_associations_per_peer"),
         ("scp.max_associations_per_peer", "scp.max_associations"),
     ] {
         let scene = made()?;
-        set(&scene, key, "1")?;
-        set(&scene, other, "8")?;
+        scene.set(key, "1")?;
+        scene.set(other, "8")?;
         let serving = Serving::start(&scene, &[])?;
-        // Somebody who is in the middle of something is not sent away for another.
-        let held = Halting::begin(&serving.node(), &Place::new(7))?;
+        // An association in use is not closed to admit another.
+        let held = HalfSent::begin(&serving.node(), &Place::new(7))?;
         let refused = scu("LATE")?.echo(&serving.node(), &Cancel::new());
         assert!(
             matches!(
@@ -451,9 +449,9 @@ fn associations_are_as_many_and_as_wide_as_the_settings_say() -> Test {
     }
     for bytes in [16_384_u32, 65_536] {
         let scene = made()?;
-        set(&scene, "scp.max_pdu_bytes", &bytes.to_string())?;
+        scene.set("scp.max_pdu_bytes", &bytes.to_string())?;
         let serving = Serving::start(&scene, &[])?;
-        let held = Halting::begin(&serving.node(), &Place::new(7))?;
+        let held = HalfSent::begin(&serving.node(), &Place::new(7))?;
         assert_eq!(held.max_pdu_bytes(), bytes);
         assert_eq!(held.finish()?, Status::SUCCESS);
         serving.stop()?.exits(143);
@@ -461,7 +459,7 @@ fn associations_are_as_many_and_as_wide_as_the_settings_say() -> Test {
     Ok(())
 }
 
-/// Peak memory of a process, in bytes.
+/// Returns the peak memory of a process in bytes (proc(5), `VmHWM`).
 #[cfg(target_os = "linux")]
 pub(crate) fn peak(pid: u32) -> Test<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -472,9 +470,9 @@ pub(crate) fn peak(pid: u32) -> Test<u64> {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_large_object_goes_through_the_spool() -> Test {
+fn serve_spools_a_large_object() -> Test {
     let scene = made()?;
-    set(&scene, "modalities", "XA")?;
+    scene.set("modalities", "XA")?;
     let large = LargeImage::new(Place::new(7), 600);
     let path = scene.path().join("large.dcm");
     let mut file = std::io::BufWriter::new(std::fs::File::create(&path)?);
@@ -497,11 +495,11 @@ fn a_large_object_goes_through_the_spool() -> Test {
 }
 
 #[test]
-fn nothing_that_came_is_said_or_logged() -> Test {
+fn serve_prints_and_logs_no_received_values() -> Test {
     let scene = made()?;
-    set(&scene, "log.level", "trace")?;
+    scene.set("log.level", "trace")?;
     let is_kept = |path: &[Tag]| {
-        // What tells them apart for the receiver stays good.
+        // The UIDs and the image attributes stay valid.
         !matches!(path, [Tag(0x0008, 0x0016 | 0x0018) | Tag(0x0028, _)])
     };
     let mut object = ct_small(&Place::new(7));

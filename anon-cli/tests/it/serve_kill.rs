@@ -1,6 +1,5 @@
-//! SIGKILL of `anon serve` while four associations send, and while one does, whose objects are written
-//! and committed at the same time: what a sender saw as 0000 is in the store exactly once, nothing
-//! half is seen, and the counts agree.
+//! SIGKILL of `anon serve` while four associations or one association send: every object that was
+//! acknowledged with 0000 is stored exactly once, no output is partial, and the counts agree.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,9 +15,9 @@ use anon_net::{Cancel, Node};
 use dicom_core::{Tag, VR};
 
 use crate::serving::{Serving, item, scu};
-use crate::support::{Scene, Test, tree};
+use crate::support::{Scene, Test, pause, tree};
 
-/// Who sends, and how often it is killed in each of the two durabilities.
+/// The number of senders, and of kills with each durability setting.
 #[derive(Clone, Copy)]
 struct Load {
     senders: u32,
@@ -37,21 +36,21 @@ const ALONE: Load = Load {
     object: ct_slice,
 };
 
-/// Kills of one project: far enough that recovery meets what recovery left.
+/// Kills in one project, several so that recovery runs on a recovered store.
 const OF_PROJECT: u32 = 20;
-/// What each association sends at most until the kill.
+/// Maximum number of objects each association sends before the kill.
 const LOAD: u32 = 60;
 
-/// What is known of a project over all of its runs.
+/// What was observed in a project over all of its runs.
 #[derive(Default)]
-struct Known {
-    /// Objects, by number, that a sender saw as 0000.
+struct Observed {
+    /// Numbers of the objects that were acknowledged with 0000.
     acknowledged: BTreeSet<u32>,
-    /// Those of them that came in the last run.
+    /// Objects acknowledged in the last run.
     fresh: BTreeSet<u32>,
-    /// Outputs that were read whole.
+    /// Outputs that were parsed completely.
     whole: BTreeSet<String>,
-    /// The next number that was not sent.
+    /// The next number to send.
     next: u32,
 }
 
@@ -61,7 +60,7 @@ impl Load {
     }
 }
 
-/// Sends these on one association, and tells each that is acknowledged.
+/// Sends these on one association, and reports each acknowledged number.
 fn send(load: Load, node: &Node, numbers: &[u32], tell: &Sender<u32>) -> Test {
     let mut items = numbers.iter().filter_map(|n| load.item(*n).ok());
     let sent = scu("SENDER")?.send(node, &mut items, &Cancel::new(), &mut |event| {
@@ -70,22 +69,27 @@ fn send(load: Load, node: &Node, numbers: &[u32], tell: &Sender<u32>) -> Test {
                 .ok()
                 .and_then(|at| numbers.get(at));
             if let Some(n) = number {
-                // Who hears this is there until all are through.
+                // The receiver exists until all senders end.
                 let _ = tell.send(*n);
             }
         }
     });
-    // Lost in the middle: that is what this is about.
+    // The kill is expected to end the association.
     drop(sent);
     Ok(())
 }
 
-/// The associations send; the receiver is killed after so many acknowledgements, or so long after.
-fn under_load(load: Load, serving: &mut Serving, known: &mut Known, random: &mut Noise) -> Test {
+/// Sends on all associations, and kills the receiver some time after a number of acknowledgements.
+fn kill_under_load(
+    load: Load,
+    serving: &mut Serving,
+    known: &mut Observed,
+    random: &mut Noise,
+) -> Test {
     let senders = load.senders;
     let (tell, told) = channel();
     let node = serving.node();
-    // What was under way when it was killed last is sent again: an object may come twice.
+    // Objects in progress at the last kill are sent again and may be duplicates.
     let first = known.next.saturating_sub(random.below(3 * senders));
     let high = AtomicU32::new(first);
     let failed = Mutex::new(Vec::new());
@@ -104,7 +108,7 @@ fn under_load(load: Load, serving: &mut Serving, known: &mut Known, random: &mut
         let rest = Duration::from_micros(random.below(4_000).into());
         wait(&told, count, rest, known, &high);
         serving.kill()?;
-        // What came before the kill, and was not heard yet.
+        // Acknowledgements from before the kill that were not read yet.
         for n in told {
             high.fetch_max(n + 1, Ordering::Relaxed);
             known.fresh.insert(n);
@@ -117,17 +121,16 @@ fn under_load(load: Load, serving: &mut Serving, known: &mut Known, random: &mut
     Ok(())
 }
 
-fn wait(told: &Receiver<u32>, count: u32, rest: Duration, known: &mut Known, high: &AtomicU32) {
+fn wait(told: &Receiver<u32>, count: u32, rest: Duration, known: &mut Observed, high: &AtomicU32) {
     for n in told.iter().take(usize::try_from(count).unwrap_or(0)) {
         high.fetch_max(n + 1, Ordering::Relaxed);
         known.fresh.insert(n);
     }
-    // Nothing is ever sent: this is a pause.
-    let _ = crossbeam_channel::never::<()>().recv_timeout(rest);
+    pause(rest);
 }
 
-/// The store as it is found after a kill, by the next holder.
-fn look(scene: &Scene, known: &mut Known) -> Test {
+/// Checks the store after a kill.
+fn look(scene: &Scene, known: &mut Observed) -> Test {
     let public = tree(&scene.project().join("public"))?;
     for (name, bytes) in &public {
         if known.whole.insert(name.clone()) {
@@ -145,7 +148,7 @@ fn look(scene: &Scene, known: &mut Known) -> Test {
     Ok(())
 }
 
-/// What was acknowledged is sent again: it is there already, each of it.
+/// Sends acknowledged objects again; each must be a duplicate.
 fn again(load: Load, scene: &Scene, serving: &mut Serving, numbers: &BTreeSet<u32>) -> Test {
     if numbers.is_empty() {
         return Ok(());
@@ -161,30 +164,31 @@ fn again(load: Load, scene: &Scene, serving: &mut Serving, numbers: &BTreeSet<u3
     assert_eq!(
         event["duplicates"],
         numbers.len(),
-        "acknowledged and there: {event}"
+        "every acknowledged object is a duplicate: {event}"
     );
-    assert_eq!(names()?, before, "not one of them twice");
+    assert_eq!(names()?, before, "no object is stored twice");
     Ok(())
 }
 
-fn through(load: Load, durability: &str, seed: u64) -> Test {
+fn kill_repeatedly(load: Load, durability: &str, seed: u64) -> Test {
     let mut random = Noise::new(seed);
     for _ in 0..load.kills / OF_PROJECT {
         let scene = Scene::new()?;
         scene.run(&["init", "project"])?.exits(0);
-        scene
-            .json(&["config", "set", "durability", durability])?
-            .exits(0);
-        let mut known = Known::default();
+        scene.set("durability", durability)?;
+        let mut known = Observed::default();
         for _ in 0..OF_PROJECT {
             let mut serving = Serving::start(&scene, &[])?;
             look(&scene, &mut known)?;
             let mut fresh = std::mem::take(&mut known.fresh);
             again(load, &scene, &mut serving, &fresh)?;
             known.acknowledged.append(&mut fresh);
-            under_load(load, &mut serving, &mut known, &mut random)?;
+            kill_under_load(load, &mut serving, &mut known, &mut random)?;
         }
-        assert!(known.acknowledged.len() > 100, "there was a load");
+        assert!(
+            known.acknowledged.len() > 100,
+            "enough objects were acknowledged"
+        );
         let mut serving = Serving::start(&scene, &[])?;
         look(&scene, &mut known)?;
         known.acknowledged.append(&mut known.fresh);
@@ -197,25 +201,25 @@ fn through(load: Load, durability: &str, seed: u64) -> Test {
 
 #[test]
 fn serve_killed_under_load_with_full_durability() -> Test {
-    through(MANY, "full", 3)
+    kill_repeatedly(MANY, "full", 3)
 }
 
 #[test]
 fn serve_killed_under_load_with_relaxed_durability() -> Test {
-    through(MANY, "relaxed", 4)
+    kill_repeatedly(MANY, "relaxed", 4)
 }
 
 #[test]
 fn serve_killed_while_one_sends_with_full_durability() -> Test {
-    through(ALONE, "full", 5)
+    kill_repeatedly(ALONE, "full", 5)
 }
 
 #[test]
 fn serve_killed_while_one_sends_with_relaxed_durability() -> Test {
-    through(ALONE, "relaxed", 6)
+    kill_repeatedly(ALONE, "relaxed", 6)
 }
 
-/// True if the bytes have this UID, and not only as the beginning of a longer one.
+/// True if the bytes contain this UID, not merely as a prefix of a longer one.
 fn names(bytes: &[u8], uid: &str) -> bool {
     let (uid, mut rest) = (uid.as_bytes(), bytes);
     while let Some(at) = rest.windows(uid.len()).position(|window| window == uid) {
@@ -230,9 +234,13 @@ fn names(bytes: &[u8], uid: &str) -> bool {
     false
 }
 
-/// Objects that our rules refuse, from the acknowledgement of one of which on nothing is done any more:
-/// gives those that were acknowledged.
-fn set_aside(serving: &mut Serving, first: u32, kill_after: usize) -> Test<Vec<String>> {
+/// Sends objects that the rules refuse, and kills the receiver after `kill_after` acknowledgements.
+/// Returns the SOP Instance UIDs that were acknowledged.
+fn quarantine_until_kill(
+    serving: &mut Serving,
+    first: u32,
+    kill_after: usize,
+) -> Test<Vec<String>> {
     let place = |n: u64| Place::nth(7, first + u32::try_from(n).unwrap_or(0), 5);
     let refused = |n| ct_small(&place(n)).put(Tag(0x0028, 0x0301), VR::CS, "YES");
     let items = (0..8).map(|n| item(&refused(n), Syntax::ExplicitLittle));
@@ -247,14 +255,14 @@ fn set_aside(serving: &mut Serving, first: u32, kill_after: usize) -> Test<Vec<S
             }
         }
     });
-    // Lost in the middle: that is what this is about.
+    // The kill is expected to end the association.
     drop(sent);
     killed?;
     assert!(acknowledged.len() >= kill_after, "it was killed in time");
     Ok(acknowledged)
 }
 
-/// The entries of the quarantine, as they are listed.
+/// Returns the listed quarantine entries.
 fn entries(scene: &Scene) -> Test<Vec<String>> {
     let listed = scene.json(&["quarantine", "list"])?.exits(0).events()?;
     let entries = listed.iter().filter_map(|event| event["entry"].as_str());
@@ -263,21 +271,22 @@ fn entries(scene: &Scene) -> Test<Vec<String>> {
     Ok(entries)
 }
 
-/// What went to quarantine is acknowledged too: its entry is there, whole, whoever looks first after
-/// the kill.
+/// A quarantined object is acknowledged too, so its entry must survive the kill complete.
 #[test]
-fn quarantined_objects_that_were_acknowledged_survive_a_kill() -> Test {
+fn acknowledged_quarantine_entries_survive_a_kill() -> Test {
     for durability in ["full", "relaxed"] {
         let scene = Scene::new()?;
         scene.run(&["init", "project"])?.exits(0);
-        scene
-            .json(&["config", "set", "durability", durability])?
-            .exits(0);
+        scene.set("durability", durability)?;
         let mut acknowledged = Vec::new();
         for round in 0..8 {
             let mut serving = Serving::start(&scene, &[])?;
             let kill_after = 1 + usize::try_from(round)? % 4;
-            acknowledged.append(&mut set_aside(&mut serving, round * 8, kill_after)?);
+            acknowledged.append(&mut quarantine_until_kill(
+                &mut serving,
+                round * 8,
+                kill_after,
+            )?);
             let entries = entries(&scene)?;
             let mut originals = Vec::new();
             for entry in &entries {
@@ -290,11 +299,9 @@ fn quarantined_objects_that_were_acknowledged_survive_a_kill() -> Test {
             }
             assert!(scene.public()?.is_empty());
         }
-        // They are what was sent: with rules that let them in, each is stored.
+        // The entries hold the sent objects: once the rules accept them, each is stored.
         let entries = entries(&scene)?;
-        scene
-            .json(&["config", "set", "burned_in", "accept"])?
-            .exits(0);
+        scene.set("burned_in", "accept")?;
         let retried = scene.json(&["quarantine", "retry"])?.exits(0).summary()?;
         assert_eq!(retried["stored"], entries.len(), "{durability}");
         assert!(scene.public()?.len() >= acknowledged.len());

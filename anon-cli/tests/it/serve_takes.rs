@@ -1,5 +1,5 @@
-//! What `anon serve` takes as it comes from `init`: every transfer syntax, the classes that were picked,
-//! large objects of many senders at once, and as many associations of one sender as leave room for others.
+//! What `anon serve` accepts with the settings of `init`: every transfer syntax, chosen storage classes,
+//! large objects of several senders at once, and a limited number of associations from one sender.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
@@ -17,7 +17,7 @@ use anon_net::{Association, Cancel, Command, Contexts, Dial, Error, Operation, P
 use dicom_core::{Tag, VR};
 use dicom_object::FileMetaTable;
 
-use crate::serving::{Answer, CT, LONG, STORED, Serving, announced, item, scu, statuses, uid};
+use crate::serving::{CT, LONG, STORED, Serving, StoreResult, announced, item, scu, statuses, uid};
 use crate::support::{Scene, Test, tree};
 
 const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
@@ -52,11 +52,6 @@ fn made(modalities: &str) -> Test<Scene> {
     Ok(scene)
 }
 
-fn set(scene: &Scene, key: &str, value: &str) -> Test {
-    scene.json(&["config", "set", key, value])?.exits(0);
-    Ok(())
-}
-
 /// A CT image as it is sent in a transfer syntax.
 fn in_syntax(n: u32, syntax: &str) -> Test<SendItem> {
     let place = Place::nth(7, n, 5);
@@ -83,7 +78,7 @@ fn in_syntax(n: u32, syntax: &str) -> Test<SendItem> {
 /// Each is offered alone, so that none is chosen for another; each is accepted, and what comes in it is
 /// stored in it.
 #[test]
-fn every_standard_transfer_syntax_is_taken_and_kept() -> Test {
+fn serve_accepts_and_keeps_every_standard_transfer_syntax() -> Test {
     let syntaxes = STANDARD.map(|rest| format!("1.2.840.10008.1.2{rest}"));
     let scene = made("CT")?;
     let serving = Serving::start(&scene, &[])?;
@@ -131,12 +126,12 @@ fn every_standard_transfer_syntax_is_taken_and_kept() -> Test {
     Ok(())
 }
 
-/// Classes picked by hand, by UID or by name, are taken beside those of the modalities.
+/// Storage classes from the settings, by UID or name, are accepted besides those of the modalities.
 #[test]
-fn classes_picked_by_hand_are_taken_and_no_others() -> Test {
+fn serve_accepts_storage_classes_from_the_settings_and_no_others() -> Test {
     for picked in [SC, "SecondaryCaptureImageStorage"] {
         let scene = made("MR")?;
-        set(&scene, "storage_classes", picked)?;
+        scene.set("storage_classes", picked)?;
         let serving = Serving::start(&scene, &[])?;
         let explicit = |object: &DataSet| item(object, Syntax::ExplicitLittle);
         let mr = "1.2.840.10008.5.1.4.1.1.4";
@@ -147,7 +142,7 @@ fn classes_picked_by_hand_are_taken_and_no_others() -> Test {
             item(&us_colour(&Place::new(8)), Syntax::RLE)?,
             explicit(&of_modality)?,
         ];
-        let refused = Answer::ContextRefused;
+        let refused = StoreResult::ContextRefused;
         assert_eq!(
             statuses(&scu("MANY")?, &serving.node(), items)?,
             [STORED, refused, refused, STORED],
@@ -161,14 +156,14 @@ fn classes_picked_by_hand_are_taken_and_no_others() -> Test {
     Ok(())
 }
 
-/// Half of a file, and the other half once all have come so far.
-struct Meeting {
+/// Reads half of a file, waits until all senders have, and reads the rest.
+struct PausingReader {
     file: File,
     before: u64,
     all: Arc<Barrier>,
 }
 
-impl Read for Meeting {
+impl Read for PausingReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.before == 0 {
             return self.file.read(buffer);
@@ -184,13 +179,13 @@ impl Read for Meeting {
 }
 
 const SENDERS: usize = 6;
-/// 60 MiB: six of them are more than a receiver may take of memory.
+/// 60 MiB: six of them exceed the memory limit of a receiver.
 const FRAMES: u32 = 120;
 
-/// Objects that are too large for memory, all in the middle at the same time.
+/// Objects too large for memory, all in progress at the same time.
 #[cfg(target_os = "linux")]
 #[test]
-fn large_objects_at_once_go_through_the_spool() -> Test {
+fn serve_spools_concurrent_large_objects() -> Test {
     let scene = made("XA")?;
     let mut paths = Vec::new();
     for n in 0..SENDERS {
@@ -210,7 +205,7 @@ fn large_objects_at_once_go_through_the_spool() -> Test {
         let length = file.metadata()?.len() - meta.data_set_at;
         file.seek(SeekFrom::Start(meta.data_set_at))?;
         let (before, all) = (length / 2, Arc::clone(&all));
-        let mut body = Meeting { file, before, all };
+        let mut body = PausingReader { file, before, all };
         let mut sender = scu("XA_1")?.sender(&node);
         let stored = sender.store(
             &meta.sort,
@@ -246,7 +241,7 @@ fn large_objects_at_once_go_through_the_spool() -> Test {
     Ok(())
 }
 
-/// Asks for an association from this address of this machine.
+/// Requests an association from this local address.
 fn dial(serving: &Serving, from: &str) -> Test<Result<Box<dyn Association>, Error>> {
     let mut contexts = Contexts::new();
     contexts.add(uid(VERIFICATION)?, vec![uid(IMPLICIT)?])?;
@@ -255,7 +250,7 @@ fn dial(serving: &Serving, from: &str) -> Test<Result<Box<dyn Association>, Erro
     Ok(dial.dial(&serving.node(), &proposal, LONG))
 }
 
-/// An association that was used, and says no more.
+/// Opens an association, uses it once, and leaves it idle.
 fn idle(serving: &Serving, from: &str) -> Test<Box<dyn Association>> {
     let mut association = dial(serving, from)??;
     let context = association.contexts().iter().next().map(|it| it.id);
@@ -276,10 +271,10 @@ fn is_full(dialled: &Result<Box<dyn Association>, Error>) -> bool {
     )
 }
 
-/// As `init` leaves it: one sender that is idle holds half of the places at most, and any only for as
-/// long as the idle timeout.
+/// With the default settings one idle sender uses at most half of the associations, and none longer
+/// than the idle timeout.
 #[test]
-fn a_sender_that_is_idle_leaves_places_to_others() -> Test {
+fn an_idle_sender_cannot_use_all_associations() -> Test {
     let scene = made("CT")?;
     let serving = Serving::start(&scene, &[])?;
     let sixteen = |from| {
@@ -294,7 +289,7 @@ fn a_sender_that_is_idle_leaves_places_to_others() -> Test {
     drop((first, second));
     serving.stop()?.exits(143);
 
-    set(&scene, "timeouts.network", "1")?;
+    scene.set("timeouts.network", "1")?;
     let serving = Serving::start(&scene, &[])?;
     // However slow this is: the first may have to go before the last is there.
     let mut held = Vec::new();

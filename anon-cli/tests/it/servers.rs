@@ -1,4 +1,4 @@
-//! The commands with real archives: what they hold comes here, and is what it was.
+//! The network commands with real archives and DCMTK tools.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -70,7 +70,7 @@ fn stored(scene: &Scene) -> Test<Kinds> {
     Ok(kinds)
 }
 
-/// Retrieves the study of the corpus, and looks at what is stored then.
+/// Retrieves the study of the corpus, and checks what is stored.
 fn retrieve(scene: &Scene, server: &Server, args: &[&str], taken: &[&Instance]) -> Test {
     let what = format!("{}, {args:?}", server.title());
     let node = node(server);
@@ -102,15 +102,15 @@ fn retrieve(scene: &Scene, server: &Server, args: &[&str], taken: &[&Instance]) 
 }
 
 #[test]
-fn archives_are_retrieved_from_at_every_level() -> Test {
+fn retrieve_from_archives_at_every_level() -> Test {
     let Some(corpus) = Corpus::new()? else {
         return Ok(());
     };
     for kind in Kind::ARCHIVES {
         let scene = made()?;
         let serving = Serving::start(&scene, &[])?;
-        let knows = Setup::default().knows("ANONYMIZER", serving.port);
-        let Some(server) = kind.start(&knows)? else {
+        let sends_to = Setup::default().knows("ANONYMIZER", serving.port);
+        let Some(server) = kind.start(&sends_to)? else {
             continue;
         };
         let taken = corpus.taken_by(kind);
@@ -146,7 +146,7 @@ fn forget(scene: &Scene) -> Test {
 }
 
 #[test]
-fn numbers_of_a_list_are_found_at_archives() -> Test {
+fn find_accession_numbers_at_archives() -> Test {
     let Some(corpus) = Corpus::new()? else {
         return Ok(());
     };
@@ -174,7 +174,7 @@ fn numbers_of_a_list_are_found_at_archives() -> Test {
 }
 
 #[test]
-fn an_archive_that_does_not_know_us_is_told_as_such() -> Test {
+fn retrieve_reports_an_archive_that_does_not_know_our_title() -> Test {
     let Some(corpus) = Corpus::new()? else {
         return Ok(());
     };
@@ -242,7 +242,7 @@ fn same_pixels(scene: &Scene, sent: &[&Instance]) -> Test<bool> {
     Ok(stored == sent)
 }
 
-/// Each transfer syntax by an association of its own: it is stored as it came.
+/// Sends each transfer syntax on its own association; it is stored unchanged.
 #[test]
 fn storescu_sends_every_transfer_syntax_to_serve() -> Test {
     let Some(corpus) = Corpus::new()? else {
@@ -276,7 +276,7 @@ fn storescu_sends_every_transfer_syntax_to_serve() -> Test {
     Ok(())
 }
 
-/// All of them by one association. dcmsend makes one of all that is not compressed.
+/// Sends all on one association. dcmsend converts uncompressed objects to one transfer syntax.
 #[test]
 fn dcmsend_sends_every_transfer_syntax_to_serve() -> Test {
     let Some(corpus) = Corpus::new()? else {
@@ -305,9 +305,9 @@ fn dcmsend_sends_every_transfer_syntax_to_serve() -> Test {
     Ok(())
 }
 
-/// Who asks for what `serve` does not do is told so in order, and it serves on.
+/// Unsupported services are refused properly, and `serve` continues.
 #[test]
-fn queries_to_serve_are_refused_in_order() -> Test {
+fn serve_refuses_queries_and_continues() -> Test {
     if !here(&[Need::Dcmtk])? {
         return Ok(());
     }
@@ -329,8 +329,8 @@ fn queries_to_serve_are_refused_in_order() -> Test {
         ("movescu", &["-P", "-aem", "ANYBODY"]),
         ("getscu", &["-S"]),
     ] {
-        let asked = call(&serving, tool, &[options, &keys].concat(), &[])?.fails()?;
-        let text = &asked.text;
+        let requests = call(&serving, tool, &[options, &keys].concat(), &[])?.fails()?;
+        let text = &requests.text;
         assert!(text.contains("Presentation Context"), "{tool}: {text}");
         call(&serving, "echoscu", &[], &[])?.succeeds()?;
     }

@@ -1,4 +1,4 @@
-//! A receiver that runs, and who sends to it.
+//! A running `anon serve`, and helpers to send to it.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -17,9 +17,9 @@ use dicom_core::Tag;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::{Ran, Scene, Test};
+use crate::support::{Run, Scene, Test};
 
-/// How long anything may take. Two cores may be busy with a build.
+/// Upper limit for any wait, generous for busy machines.
 pub(crate) const LONG: Duration = Duration::from_mins(1);
 
 pub(crate) const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
@@ -30,7 +30,7 @@ pub(crate) const EXPLICIT: &str = "1.2.840.10008.1.2.1";
 pub(crate) struct Serving {
     child: Child,
     lines: Receiver<String>,
-    /// What it printed so far.
+    /// The lines printed so far.
     said: Vec<String>,
     errors: PathBuf,
     pub(crate) port: u16,
@@ -38,7 +38,7 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// On a port that is free, with `--format json` and these options.
+    /// Starts it on a free port, with `--format json` and these options.
     pub(crate) fn start(scene: &Scene, options: &[&str]) -> Test<Self> {
         let mut args = vec!["-p", "project", "--format", "json", "serve", "--port", "0"];
         args.extend(options);
@@ -77,7 +77,7 @@ impl Serving {
         Ok(serving)
     }
 
-    /// The next event.
+    /// Waits for the next event.
     pub(crate) fn next(&mut self) -> Test<Value> {
         let Ok(line) = self.lines.recv_timeout(LONG) else {
             return Err(format!("no event; {}", self.errors()?).into());
@@ -87,7 +87,7 @@ impl Serving {
         Ok(event)
     }
 
-    /// What it said to people so far.
+    /// Returns standard error so far.
     pub(crate) fn errors(&self) -> Test<String> {
         Ok(fs::read_to_string(&self.errors)?)
     }
@@ -100,7 +100,7 @@ impl Serving {
         self.called("ANONYMIZER")
     }
 
-    /// At its address, under another title.
+    /// Returns its address with another AE title.
     pub(crate) fn called(&self, title: &str) -> Node {
         let node = format!("{title}@127.0.0.1:{}", self.port);
         node.parse().expect("a node")
@@ -111,21 +111,21 @@ impl Serving {
         Ok(())
     }
 
-    /// Kills it, without a chance to do anything.
+    /// Kills it with SIGKILL.
     pub(crate) fn kill(&mut self) -> Test {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
     }
 
-    /// Ends it with SIGTERM.
-    pub(crate) fn stop(self) -> Test<Ran> {
+    /// Stops it with SIGTERM.
+    pub(crate) fn stop(self) -> Test<Run> {
         self.signal(Signal::TERM)?;
         self.finish()
     }
 
-    /// Waits for its end.
-    pub(crate) fn finish(mut self) -> Test<Ran> {
+    /// Waits until it ends.
+    pub(crate) fn finish(mut self) -> Test<Run> {
         while let Ok(line) = self.lines.recv_timeout(LONG) {
             self.said.push(line);
         }
@@ -133,7 +133,7 @@ impl Serving {
         let mut out = self.said.join("\n");
         out.push('\n');
         let err = self.errors()?;
-        Ok(Ran { code, out, err })
+        Ok(Run { code, out, err })
     }
 }
 
@@ -149,14 +149,14 @@ pub(crate) fn uid(text: &str) -> Test<Uid> {
     Ok(Uid::new(text)?)
 }
 
-/// Somebody who sends, under this title.
+/// Returns an SCU with this AE title.
 pub(crate) fn scu(title: &str) -> Test<Scu> {
     Ok(Scu::new(Arc::new(UlDial::new()), title.parse()?)
         .with_timeouts(Timeouts::all(LONG))
         .with_retries(Retries::new(1, Duration::ZERO)))
 }
 
-/// An object as it is sent: what its command says is what it is.
+/// Returns an object to send; the command agrees with the data set.
 pub(crate) fn item(object: &DataSet, syntax: Syntax) -> Test<SendItem> {
     let class = text(object, Tag(0x0008, 0x0016));
     let instance = text(object, Tag(0x0008, 0x0018));
@@ -168,7 +168,7 @@ pub(crate) fn item(object: &DataSet, syntax: Syntax) -> Test<SendItem> {
     )
 }
 
-/// Any bytes, announced as this.
+/// Returns any bytes to send, with the given UIDs in the command.
 pub(crate) fn announced(
     class: &str,
     instance: &str,
@@ -179,14 +179,14 @@ pub(crate) fn announced(
     Ok(SendItem::data_set(class, instance.parse()?, syntax, bytes))
 }
 
-/// So many small CT images, of several patients.
+/// Returns `count` small CT images of several patients.
 pub(crate) fn cts(seed: u64, count: u32) -> Test<Vec<SendItem>> {
     let object = |n| ct_small(&Place::nth(seed, n, 5));
     let items = (0..count).map(|n| item(&object(n), Syntax::ExplicitLittle));
     items.collect()
 }
 
-/// The value of a text element.
+/// Returns the value of a text element.
 pub(crate) fn text(object: &DataSet, tag: Tag) -> String {
     match object.get(tag).map(|element| &element.value) {
         Some(Of::Bytes(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
@@ -194,17 +194,19 @@ pub(crate) fn text(object: &DataSet, tag: Tag) -> String {
     }
 }
 
-/// What the receiver says to each: a status, or nothing of the kind.
-pub(crate) fn statuses(scu: &Scu, node: &Node, items: Vec<SendItem>) -> Test<Vec<Answer>> {
+/// Sends the items and returns the result of each.
+pub(crate) fn statuses(scu: &Scu, node: &Node, items: Vec<SendItem>) -> Test<Vec<StoreResult>> {
     let mut answers = Vec::new();
     let mut items = items.into_iter();
     let sent = scu.send(node, &mut items, &Cancel::new(), &mut |event| {
         answers.push(match event.outcome {
-            SendOutcome::Stored { .. } => Answer::Status(Status::SUCCESS),
+            SendOutcome::Stored { .. } => StoreResult::Status(Status::SUCCESS),
             SendOutcome::StoredWithWarning { status, .. }
-            | SendOutcome::Failed(ServiceError::Refused { status, .. }) => Answer::Status(status),
-            SendOutcome::Failed(ServiceError::ContextRefused { .. }) => Answer::ContextRefused,
-            SendOutcome::Failed(_) => Answer::Lost,
+            | SendOutcome::Failed(ServiceError::Refused { status, .. }) => {
+                StoreResult::Status(status)
+            }
+            SendOutcome::Failed(ServiceError::ContextRefused { .. }) => StoreResult::ContextRefused,
+            SendOutcome::Failed(_) => StoreResult::Lost,
         });
     });
     sent.map_err(|error| error.error)?;
@@ -212,10 +214,10 @@ pub(crate) fn statuses(scu: &Scu, node: &Node, items: Vec<SendItem>) -> Test<Vec
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum StoreResult {
     Status(Status),
     ContextRefused,
     Lost,
 }
 
-pub(crate) const STORED: Answer = Answer::Status(Status::SUCCESS);
+pub(crate) const STORED: StoreResult = StoreResult::Status(Status::SUCCESS);

@@ -1,9 +1,9 @@
-//! With `--format json` every run ends with exactly one summary, one that fails too.
+//! With `--format json` every run ends with exactly one summary, also a failed run.
 
 use crate::support::{Scene, Test};
 
 #[test]
-fn a_run_that_ends_in_an_error_has_one_summary_that_tells_it() -> Test {
+fn a_failed_run_has_one_summary_with_its_error() -> Test {
     let scene = Scene::new()?;
     scene.cts(1)?;
     scene.run(&["init", "project"])?.exits(0);
@@ -52,7 +52,7 @@ fn a_run_that_ends_in_an_error_has_one_summary_that_tells_it() -> Test {
         let first = error.lines().next().unwrap_or_default();
         assert!(ran.err.contains(first), "{args:?}: {}", ran.err);
     }
-    // What is typed wrong runs nothing, and has no summary.
+    // A usage error has no summary.
     let wrong = scene.json(&["import"])?.exits(2);
     assert_eq!(wrong.out, "");
     Ok(())

@@ -1,4 +1,4 @@
-//! Runs the binary, and makes files for it to import.
+//! Runs the binary and creates files for it to import.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -12,28 +12,28 @@ use serde_json::Value;
 
 pub(crate) type Test<T = ()> = Result<T, Box<dyn Error>>;
 
-/// What a run gave.
+/// Exit code and output of a finished run.
 #[derive(Debug)]
-pub(crate) struct Ran {
+pub(crate) struct Run {
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
     pub(crate) err: String,
 }
 
-impl Ran {
+impl Run {
     #[track_caller]
     pub(crate) fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{}\n{}", self.out, self.err);
         self
     }
 
-    /// Every line of JSON.
+    /// Parses every line of standard output as JSON.
     pub(crate) fn events(&self) -> Test<Vec<Value>> {
         let lines = self.out.lines().map(serde_json::from_str);
         Ok(lines.collect::<Result<_, _>>()?)
     }
 
-    /// The last line, which must be the one summary.
+    /// Returns the last line, which must be the only summary.
     #[track_caller]
     pub(crate) fn summary(&self) -> Test<Value> {
         let mut events = self.events()?;
@@ -44,7 +44,7 @@ impl Ran {
     }
 }
 
-/// A directory of its own, with a project and files to import.
+/// A temporary directory with a project and files to import.
 #[derive(Debug)]
 pub(crate) struct Scene {
     dir: tempfile::TempDir,
@@ -64,7 +64,7 @@ impl Scene {
         self.path().join("project")
     }
 
-    /// A command that runs here, and knows of no other project.
+    /// Returns a command that runs in this directory, with no project set by the environment.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_anon"));
         command
@@ -77,15 +77,21 @@ impl Scene {
         command
     }
 
-    pub(crate) fn run(&self, args: &[&str]) -> Test<Ran> {
+    pub(crate) fn run(&self, args: &[&str]) -> Test<Run> {
         finish(&mut self.command(args))
     }
 
-    /// With `-p project --format json`.
-    pub(crate) fn json(&self, args: &[&str]) -> Test<Ran> {
+    /// Runs with `-p project --format json`.
+    pub(crate) fn json(&self, args: &[&str]) -> Test<Run> {
         let mut all = vec!["-p", "project", "--format", "json"];
         all.extend(args);
         self.run(&all)
+    }
+
+    /// Sets a key of `project.toml`.
+    pub(crate) fn set(&self, key: &str, value: &str) -> Test {
+        self.json(&["config", "set", key, value])?.exits(0);
+        Ok(())
     }
 
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Test<PathBuf> {
@@ -95,7 +101,7 @@ impl Scene {
         Ok(path)
     }
 
-    /// So many small CT images in `in/`, of several patients.
+    /// Writes `count` small CT images of several patients to `in/`.
     pub(crate) fn cts(&self, count: u32) -> Test {
         for n in 0..count {
             let object = ct_small(&Place::nth(7, n, 5));
@@ -104,7 +110,7 @@ impl Scene {
         Ok(())
     }
 
-    /// So many patients of one small CT image each, in `in/`.
+    /// Writes one small CT image for each of `count` patients to `in/`.
     pub(crate) fn patients_of_one(&self, count: u32) -> Test {
         for n in 0..count {
             let object = ct_small(&Place::nth(7, n * 20, 5));
@@ -113,7 +119,7 @@ impl Scene {
         Ok(())
     }
 
-    /// The anonymous ids of the patients that have outputs.
+    /// Returns the anonymous ids of the patients that have outputs.
     pub(crate) fn patients(&self) -> Test<BTreeSet<String>> {
         let mut patients = BTreeSet::new();
         for entry in fs::read_dir(self.project().join("public"))? {
@@ -122,8 +128,8 @@ impl Scene {
         Ok(patients)
     }
 
-    /// So many small CT images with long paths, so that their events soon fill a pipe.
-    pub(crate) fn crowd(&self, directory: &str, seed: u64, count: u32) -> Test {
+    /// Writes `count` small CT images with long paths, whose events soon fill a pipe.
+    pub(crate) fn cts_with_long_paths(&self, directory: &str, seed: u64, count: u32) -> Test {
         let long = "long".repeat(50);
         for n in 0..count {
             let object = ct_small(&Place::nth(seed, n, 5));
@@ -136,27 +142,33 @@ impl Scene {
         self.write(name, &object.write(Syntax::ExplicitLittle))
     }
 
-    /// An ultrasound image: of a class that new projects do not take.
+    /// Writes an ultrasound image, whose SOP class a new project does not accept.
     pub(crate) fn ultrasound(&self, name: &str) -> Test<PathBuf> {
         self.write(name, &us_colour(&Place::new(1)).write(Syntax::RLE))
     }
 
-    /// The files below `public/`, by their path below it.
+    /// Returns the files below `public/` by relative path.
     pub(crate) fn public(&self) -> Test<BTreeMap<String, Vec<u8>>> {
         tree(&self.project().join("public"))
     }
 }
 
-pub(crate) fn finish(command: &mut Command) -> Test<Ran> {
+pub(crate) fn finish(command: &mut Command) -> Test<Run> {
     let output = command.output()?;
-    Ok(Ran {
+    Ok(Run {
         code: output.status.code(),
         out: String::from_utf8(output.stdout)?,
         err: String::from_utf8(output.stderr)?,
     })
 }
 
-/// Every file below a directory.
+/// Waits, for tests that need a process to be somewhere in the middle of its work.
+pub(crate) fn pause(time: std::time::Duration) {
+    // Nothing is ever sent on this channel.
+    let _ = crossbeam_channel::never::<()>().recv_timeout(time);
+}
+
+/// Returns every file below a directory by relative path.
 pub(crate) fn tree(root: &Path) -> Test<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
     let mut directories = vec![root.to_path_buf()];

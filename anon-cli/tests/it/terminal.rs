@@ -1,5 +1,4 @@
-//! The command on a terminal: a password is asked for and not shown, a signal ends the asking, and a bar
-//! tells rate and time left.
+//! The command on a terminal: password prompts, signals during a prompt, and the progress bar.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -14,7 +13,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use serde_json::{Value, json};
 
-use crate::export_s3::{User, set};
+use crate::export_cognito::User;
 use crate::shared::wait;
 use crate::support::{Scene, Test, tree};
 
@@ -22,16 +21,16 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const END: &str = "<the end>";
 const ASKED: &str = "Password of the Cognito user: ";
 
-/// A run whose terminal is ours.
-struct Session {
+/// A run on a pseudo-terminal that the test controls.
+struct TerminalRun {
     child: Child,
     terminal: File,
-    /// As long as it is open what was last set on the terminal can be asked for.
+    /// Kept open, so that the terminal modes can be read after the run.
     other_end: File,
     said: Arc<Mutex<Vec<u8>>>,
 }
 
-impl Session {
+impl TerminalRun {
     /// Standard output is a pipe, everything else the terminal.
     fn start(scene: &Scene, args: &[&str], variables: &[(&str, &str)]) -> Test<Self> {
         let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
@@ -40,7 +39,7 @@ impl Session {
         let name = ptsname(&terminal, Vec::new())?;
         let flags = OFlags::RDWR | OFlags::NOCTTY;
         let other_end = File::from(rustix::fs::open(&*name, flags, Mode::empty())?);
-        // Without a width no bar is drawn.
+        // Without a width no progress bar is drawn.
         let size = Winsize {
             ws_row: 24,
             ws_col: 120,
@@ -64,7 +63,7 @@ impl Session {
         let terminal = File::from(terminal);
         let (mut from, said) = (terminal.try_clone()?, Arc::default());
         let heard: Arc<Mutex<Vec<u8>>> = Arc::clone(&said);
-        // It ends with the test process.
+        // The thread ends with the test process.
         thread::spawn(move || {
             let mut some = [0; 1024];
             while let Ok(count @ 1..) = from.read(&mut some) {
@@ -80,18 +79,18 @@ impl Session {
         })
     }
 
-    /// What stands on the terminal.
+    /// Returns everything written to the terminal.
     fn said(&self) -> String {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&said).into_owned()
     }
 
-    fn hears(&self, words: &str) -> Test {
+    fn waits_for(&self, words: &str) -> Test {
         let heard = wait::until(words, PATIENCE, || Ok(self.said().contains(words)));
         heard.map_err(|error| format!("{error}\n{}", self.said()).into())
     }
 
-    fn types(&mut self, keys: &str) -> Test {
+    fn type_keys(&mut self, keys: &str) -> Test {
         Ok(self.terminal.write_all(keys.as_bytes())?)
     }
 
@@ -101,15 +100,15 @@ impl Session {
         Ok(modes.contains(LocalModes::ECHO))
     }
 
-    /// Its exit code, and the last line of its output.
-    fn ends(&mut self) -> Test<(Option<i32>, Value)> {
+    /// Waits for the end; returns the exit code and the last line of output.
+    fn finish(&mut self) -> Test<(Option<i32>, Value)> {
         let mut out = String::new();
         let mut from = self.child.stdout.take().ok_or("no pipe")?;
         from.read_to_string(&mut out)?;
         let code = self.child.wait()?.code();
-        // What it said last is heard before this.
+        // All output of the run arrives before this marker.
         self.other_end.write_all(END.as_bytes())?;
-        self.hears(END)?;
+        self.waits_for(END)?;
         let last = out
             .lines()
             .last()
@@ -118,7 +117,7 @@ impl Session {
     }
 }
 
-impl Drop for Session {
+impl Drop for TerminalRun {
     fn drop(&mut self) {
         // It has ended, unless the test failed.
         let _ = self.child.kill();
@@ -127,13 +126,13 @@ impl Drop for Session {
 
 const EXPORT: [&str; 6] = ["-p", "project", "--format", "json", "export", "s3"];
 
-fn export(scene: &Scene) -> Test<Session> {
-    Session::start(scene, &[&EXPORT[..], &["--all"]].concat(), &[])
+fn export(scene: &Scene) -> Test<TerminalRun> {
+    TerminalRun::start(scene, &[&EXPORT[..], &["--all"]].concat(), &[])
 }
 
-/// No file below has this text.
+/// Asserts that no file in the scene contains this text.
 #[track_caller]
-fn holds_nowhere(scene: &Scene, secret: &str) -> Test {
+fn assert_no_file_contains(scene: &Scene, secret: &str) -> Test {
     for (name, bytes) in tree(scene.path())? {
         let is_there = bytes
             .windows(secret.len())
@@ -144,17 +143,17 @@ fn holds_nowhere(scene: &Scene, secret: &str) -> Test {
 }
 
 #[test]
-fn a_password_is_typed_unseen() -> Test {
+fn a_typed_password_is_not_shown() -> Test {
     let Some(user) = User::start()? else {
         return Ok(());
     };
     let password = user.id("PASSWORD");
     for (typed, code) in [("CANARY-Passw0rd!", 5), (password, 0)] {
         let mut session = export(&user.scene)?;
-        session.hears(ASKED)?;
+        session.waits_for(ASKED)?;
         assert!(!session.echoes()?, "what is typed is shown");
-        session.types(&format!("{typed}\n"))?;
-        let (ended, summary) = session.ends()?;
+        session.type_keys(&format!("{typed}\n"))?;
+        let (ended, summary) = session.finish()?;
         let said = session.said();
         assert_eq!(ended, Some(code), "{summary} {said}");
         assert!(session.echoes()?, "the terminal is as it was");
@@ -162,18 +161,18 @@ fn a_password_is_typed_unseen() -> Test {
         if code == 0 {
             assert_eq!(summary["sent"], 40);
         }
-        holds_nowhere(&user.scene, typed)?;
+        assert_no_file_contains(&user.scene, typed)?;
     }
     Ok(())
 }
 
-/// A pool that wants a new password: it is asked for twice, and set if both are the same.
+/// If the pool demands a new password, it is asked for twice and set if both entries agree.
 #[test]
-fn a_new_password_is_typed_twice() -> Test {
+fn a_new_password_is_asked_for_twice() -> Test {
     let Some(user) = User::start()? else {
         return Ok(());
     };
-    set(&user.scene, "s3.username", "newcomer")?;
+    user.scene.set("s3.username", "newcomer")?;
     let new = "New-Passw0rd!";
     for (again, code) in [("Other-Passw0rd!", 3), (new, 0)] {
         let mut session = export(&user.scene)?;
@@ -182,10 +181,10 @@ fn a_new_password_is_typed_twice() -> Test {
             ("New password of the Cognito user: ", new),
             ("The same again: ", again),
         ] {
-            session.hears(question)?;
-            session.types(&format!("{answer}\n"))?;
+            session.waits_for(question)?;
+            session.type_keys(&format!("{answer}\n"))?;
         }
-        let (ended, summary) = session.ends()?;
+        let (ended, summary) = session.finish()?;
         let said = session.said();
         assert_eq!(ended, Some(code), "{summary} {said}");
         assert!(!said.contains("Passw0rd"), "{said}");
@@ -193,11 +192,11 @@ fn a_new_password_is_typed_twice() -> Test {
         assert_eq!(differ, code == 3, "{said}");
         assert!(session.echoes()?);
     }
-    holds_nowhere(&user.scene, new)
+    assert_no_file_contains(&user.scene, new)
 }
 
-/// A project whose user cannot be asked for anywhere.
-fn nowhere() -> Test<Scene> {
+/// A project with Cognito settings but no reachable server.
+fn project_without_server() -> Test<Scene> {
     let scene = Scene::new()?;
     scene.cts(3)?;
     scene.run(&["init", "project"])?.exits(0);
@@ -210,19 +209,19 @@ fn nowhere() -> Test<Scene> {
         ("s3.identity_pool_id", "eu-central-1:identities"),
         ("s3.username", "tester"),
     ] {
-        set(&scene, key, value)?;
+        scene.set(key, value)?;
     }
     Ok(scene)
 }
 
 #[test]
-fn a_signal_ends_the_asking() -> Test {
-    let scene = nowhere()?;
+fn a_signal_ends_a_password_prompt() -> Test {
+    let scene = project_without_server()?;
     let mut session = export(&scene)?;
-    session.hears(ASKED)?;
+    session.waits_for(ASKED)?;
     // Half a password, and Ctrl-C.
-    session.types("CANARY\x03")?;
-    let (code, summary) = session.ends()?;
+    session.type_keys("CANARY\x03")?;
+    let (code, summary) = session.finish()?;
     assert_eq!(code, Some(130), "{}", session.said());
     assert_eq!(
         (&summary["event"], &summary["interrupted"], &summary["sent"]),
@@ -234,38 +233,38 @@ fn a_signal_ends_the_asking() -> Test {
     Ok(())
 }
 
-/// An empty line is no password, and one without an end is not taken in.
+/// Neither an empty line nor end of file counts as a password.
 #[test]
-fn odd_answers_are_refused() -> Test {
-    let scene = nowhere()?;
+fn an_empty_password_is_refused() -> Test {
+    let scene = project_without_server()?;
     for (typed, code, words) in [
         ("\n", 3, "an empty password is none"),
         ("\x04", 3, "an empty password is none"),
     ] {
         let mut session = export(&scene)?;
-        session.hears(ASKED)?;
-        session.types(typed)?;
-        let (ended, _) = session.ends()?;
-        session.hears(words)?;
+        session.waits_for(ASKED)?;
+        session.type_keys(typed)?;
+        let (ended, _) = session.finish()?;
+        session.waits_for(words)?;
         assert_eq!(ended, Some(code), "{}", session.said());
     }
     Ok(())
 }
 
-/// Against a node that takes the connection and says nothing, so that there is time to look.
+/// The node accepts the connection and never responds, so the bar stays visible.
 #[test]
-fn a_bar_tells_rate_and_time_left() -> Test {
-    let scene = nowhere()?;
+fn a_progress_bar_shows_rate_and_time_left() -> Test {
+    let scene = project_without_server()?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let place = format!("SILENT@{}", listener.local_addr()?);
     let args = ["-p", "project", "export", &place, "--all"];
-    let mut session = Session::start(&scene, &args, &[])?;
+    let mut session = TerminalRun::start(&scene, &args, &[])?;
     let _connection = listener.accept()?;
     for words in ["0 of 3 objects", "/s", " left"] {
-        session.hears(words)?;
+        session.waits_for(words)?;
     }
-    session.types("\x03")?;
-    let (code, _) = session.ends()?;
+    session.type_keys("\x03")?;
+    let (code, _) = session.finish()?;
     assert_eq!(code, Some(130), "{}", session.said());
     Ok(())
 }

@@ -1,15 +1,15 @@
-//! TLS as `project.toml` says, between two projects.
+//! TLS between two projects, as configured in `project.toml`.
 
 use crate::serving::Serving;
 use crate::shared::servers::certificates::{Authority, Identity};
-use crate::support::{Ran, Scene, Test, chmod};
+use crate::support::{Run, Scene, Test, chmod};
 
 /// A project with these settings.
 fn project(settings: &[(&str, &str)]) -> Test<Scene> {
     let scene = Scene::new()?;
     scene.run(&["init", "project", "--site-id", "7"])?.exits(0);
     for (key, value) in settings {
-        scene.json(&["config", "set", key, value])?.exits(0);
+        scene.set(key, value)?;
     }
     Ok(scene)
 }
@@ -29,8 +29,8 @@ fn paths(identity: &Identity) -> [String; 3] {
         .map(|path| path.to_string_lossy().into_owned())
 }
 
-/// What an echo from a project with these settings gives, over TLS or not.
-fn echo(serving: &Serving, settings: &[(&str, &str)], tls: bool) -> Test<Ran> {
+/// Runs `echo` from a project with these settings, with or without TLS.
+fn echo(serving: &Serving, settings: &[(&str, &str)], tls: bool) -> Test<Run> {
     let scene = project(settings)?;
     let port = serving.port.to_string();
     for (key, value) in [
@@ -39,15 +39,13 @@ fn echo(serving: &Serving, settings: &[(&str, &str)], tls: bool) -> Test<Ran> {
         ("port", &port),
         ("tls", if tls { "true" } else { "false" }),
     ] {
-        scene
-            .json(&["config", "set", &format!("node.PEER.{key}"), value])?
-            .exits(0);
+        scene.set(&format!("node.PEER.{key}"), value)?;
     }
     scene.json(&["echo", "PEER"])
 }
 
 #[test]
-fn who_holds_a_certificate_is_let_in() -> Test {
+fn tls_admits_peers_with_a_trusted_certificate() -> Test {
     let Some(authority) = Authority::new()? else {
         return Ok(());
     };
@@ -61,7 +59,7 @@ fn who_holds_a_certificate_is_let_in() -> Test {
         echo(&serving, &identity(&client), true)?.exits(0);
         let trust = [("tls.authorities", client[2].as_str())];
         echo(&serving, &trust, true)?.exits(without_certificate);
-        // Who talks plainly, and who trusts somebody else.
+        // A client without TLS, and one that trusts another authority.
         echo(&serving, &[], false)?.exits(5);
         let distrusted = authority.distrusted().to_string_lossy().into_owned();
         let ran = echo(&serving, &[("tls.authorities", &distrusted)], true)?.exits(5);
@@ -77,7 +75,7 @@ fn who_holds_a_certificate_is_let_in() -> Test {
 }
 
 #[test]
-fn files_that_are_missing_are_named() -> Test {
+fn missing_tls_files_are_named() -> Test {
     let scene = project(&[("scp.tls", "server")])?;
     let ran = scene.json(&["serve", "--port", "0"])?.exits(3);
     assert!(
@@ -96,7 +94,7 @@ fn files_that_are_missing_are_named() -> Test {
 }
 
 #[test]
-fn a_key_that_others_can_read_is_refused() -> Test {
+fn a_tls_key_that_others_can_read_is_refused() -> Test {
     let Some(authority) = Authority::new()? else {
         return Ok(());
     };
@@ -110,9 +108,7 @@ fn a_key_that_others_can_read_is_refused() -> Test {
     for (mode, path) in [(0o640, &server.key), (0o604, &server.key), (0o644, &link)] {
         chmod(&server.key, mode)?;
         let path = path.to_string_lossy();
-        scene
-            .json(&["config", "set", "tls.key_file", &path])?
-            .exits(0);
+        scene.set("tls.key_file", &path)?;
         let serve = scene.json(&["serve", "--port", "0"])?.exits(3);
         // Over TLS to any address: nothing is dialled.
         let client = project(&[("tls.authorities", &of_server[2])])?;
@@ -124,14 +120,14 @@ fn a_key_that_others_can_read_is_refused() -> Test {
             ("node.PEER.port", "1"),
             ("node.PEER.tls", "true"),
         ] {
-            client.json(&["config", "set", key, value])?.exits(0);
+            client.set(key, value)?;
         }
         let echo = client.json(&["echo", "PEER"])?.exits(3);
         for ran in [serve, echo] {
             assert!(ran.err.contains("run: chmod 600 '"), "{}", ran.err);
         }
     }
-    // By a link whose own mode says nothing.
+    // Through a link, whose own mode does not matter.
     chmod(&server.key, 0o400)?;
     Serving::start(&scene, &[])?.stop()?.exits(143);
     Ok(())

@@ -1,5 +1,5 @@
-//! What the tests of V17 ask of its network (spec of V17, sections 9.2 to 9.5), asked of ours.
-//! What they ask of queries and moves is in `query.rs` and `servers.rs`.
+//! What the tests of V17 demand of receiving and queries (spec of V17, sections 9.2 to 9.4).
+//! Export and retrieve are in `v17_peers.rs`, other queries in `query.rs` and `servers.rs`.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -10,17 +10,17 @@ use dicom_core::{Tag, VR};
 use dicom_object::OpenFileOptions;
 use serde_json::{Value, json};
 
-use crate::archive::{Archive, Manners};
+use crate::archive::{Archive, Behaviour};
 use crate::serving::{CT, STORED, Serving, item, scu, statuses, text};
 use crate::support::{Scene, Test};
 
-const CR: &str = "1.2.840.10008.5.1.4.1.1.1";
-const MR: &str = "1.2.840.10008.5.1.4.1.1.4";
+pub(crate) const CR: &str = "1.2.840.10008.5.1.4.1.1.1";
+pub(crate) const MR: &str = "1.2.840.10008.5.1.4.1.1.4";
 const SC: &str = "1.2.840.10008.5.1.4.1.1.7";
-/// What every UID of the project begins with.
+/// The prefix of every new UID of the project.
 const ROOT: &str = "1.2.3.7";
 
-fn made(modalities: &str) -> Test<Scene> {
+pub(crate) fn made(modalities: &str) -> Test<Scene> {
     let scene = Scene::new()?;
     scene
         .run(&[
@@ -38,7 +38,7 @@ fn made(modalities: &str) -> Test<Scene> {
 }
 
 /// A small image of another class.
-fn image(place: &Place, class: &str, modality: &str) -> DataSet {
+pub(crate) fn image(place: &Place, class: &str, modality: &str) -> DataSet {
     ct_small(place).put(Tag(0x0008, 0x0016), VR::UI, class).put(
         Tag(0x0008, 0x0060),
         VR::CS,
@@ -57,7 +57,7 @@ fn send(serving: &Serving, objects: &[DataSet], syntax: Syntax) -> Test {
     Ok(())
 }
 
-fn index(scene: &Scene) -> Test<Vec<Value>> {
+pub(crate) fn index(scene: &Scene) -> Test<Vec<Value>> {
     let events = scene.json(&["index"])?.exits(0).events()?;
     Ok(events
         .into_iter()
@@ -76,9 +76,9 @@ fn totals(scene: &Scene) -> Test<[u64; 4]> {
     ])
 }
 
-/// 9.2, 1 to 3: each alone in a project of its own, under the first names; the index has what came.
+/// 9.2, 1 to 3: one image in a new project gets the first pseudonyms; the index holds its values.
 #[test]
-fn one_image_has_the_first_names_and_is_in_the_index() -> Test {
+fn one_image_gets_the_first_pseudonyms_and_an_index_row() -> Test {
     for (class, modality) in [(CR, "CR"), (CT, "CT"), (MR, "MR")] {
         let scene = made("CR,CT,MR")?;
         let serving = Serving::start(&scene, &[])?;
@@ -134,7 +134,7 @@ fn one_image_has_the_first_names_and_is_in_the_index() -> Test {
             "Series description",
             "{modality}: it is kept"
         );
-        let offset = is_captured(&scene, &object)?;
+        let offset = assert_captured(&scene, &object)?;
         assert_eq!(row["date_offset"], offset, "{modality}");
         let [before, after] = [text(&object, DATE), value(DATE)?].map(|date| day(&date));
         assert_eq!(after - before, i64::from(offset), "{modality}");
@@ -145,11 +145,11 @@ fn one_image_has_the_first_names_and_is_in_the_index() -> Test {
 
 const DATE: Tag = Tag(0x0008, 0x0020);
 
-/// The number of a day, by the Gregorian calendar; its date has eight digits.
+/// Returns the day number of a date of eight digits in the Gregorian calendar.
 fn day(date: &str) -> i64 {
     let number: i64 = date.trim().parse().unwrap_or_default();
     let (year, month, day) = (number / 10_000, number / 100 % 100, number % 100);
-    // Years begin in March: a day is added at the end of them.
+    // Counts years from March, so that a leap day is the last of its year.
     let (year, month) = if month > 2 {
         (year, month - 3)
     } else {
@@ -158,9 +158,9 @@ fn day(date: &str) -> i64 {
     365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day
 }
 
-/// What the lookup store has of the first study is what came, also what no command shows. Gives the
-/// days by which its dates were moved.
-fn is_captured(scene: &Scene, object: &DataSet) -> Test<i32> {
+/// Asserts that the lookup store holds the values of the first study, also those that no command shows.
+/// Returns the days by which its dates were shifted.
+fn assert_captured(scene: &Scene, object: &DataSet) -> Test<i32> {
     let identity = Identity::new("7".parse()?, "1.2.3".parse()?)?;
     let file = scene.project().join("private/lookup.redb");
     let store = DiskStore::open_read_only(&file, identity, &DiskOptions::default())?;
@@ -225,7 +225,7 @@ fn is_captured(scene: &Scene, object: &DataSet) -> Test<i32> {
     Ok(study.date_offset)
 }
 
-/// The numbers of the UIDs of outputs, in the order of their numbers: study, series, instance.
+/// Returns the last UID components of study, series and instance of each output, by instance.
 fn numbers(scene: &Scene, patient: &str) -> Test<Vec<[u32; 3]>> {
     let prefix = format!("{ROOT}.");
     let number =
@@ -243,13 +243,13 @@ fn numbers(scene: &Scene, patient: &str) -> Test<Vec<[u32; 3]>> {
     Ok(all)
 }
 
-/// 9.2, 4 and 5: the second patient, and more of one series, have the numbers that come next. V17's
-/// images have a frame of reference, which takes one, too.
+/// 9.2, 4 and 5: the second patient, and more instances of a series, get the next numbers. The Frame
+/// of Reference UID of V17's images takes a number, too.
 #[test]
-fn the_next_names_follow_the_first() -> Test {
+fn pseudonyms_are_numbered_in_order_of_arrival() -> Test {
     let scene = made("CR,CT,MR")?;
     let serving = Serving::start(&scene, &[])?;
-    // V17's CR images have none.
+    // V17's CR images have no Frame of Reference UID.
     let cr = |place: &Place| image(place, CR, "CR").without(Tag(0x0020, 0x0052));
     let (ct, mr) = (Place::new(3), Place::new(3).patient(2));
     let objects = [ct_small(&ct), image(&mr, MR, "MR")];
@@ -293,9 +293,9 @@ fn the_next_names_follow_the_first() -> Test {
     Ok(())
 }
 
-/// 9.4, 11: all studies are asked for; each comes once, as its images have it.
+/// 9.4, 11: a query for all studies returns each once, with the values of its images.
 #[test]
-fn a_query_for_all_gives_each_study_as_it_is() -> Test {
+fn find_all_lists_each_study_with_its_values() -> Test {
     let scene = made("CR,CT,MR")?;
     let described = |object: DataSet, words: &str| object.put(Tag(0x0008, 0x1030), VR::LO, words);
     let (ct, mr) = (Place::new(3), Place::new(3).patient(2));
@@ -303,7 +303,7 @@ fn a_query_for_all_gives_each_study_as_it_is() -> Test {
     for n in 1..=3 {
         objects.push(described(image(&mr.series(n), MR, "MR"), "Head"));
     }
-    let archive = Archive::start(Manners::default(), objects.clone())?;
+    let archive = Archive::start(Behaviour::default(), objects.clone())?;
     let args = ["find", &archive.node(), "--study-date", "19000101-"];
     let events = scene.json(&args)?.exits(0).events()?;
     let found: Vec<_> = events.iter().filter(|e| e["event"] == "study").collect();
@@ -330,186 +330,7 @@ fn a_query_for_all_gives_each_study_as_it_is() -> Test {
     Ok(())
 }
 
-/// Who is exported, and what is there of each: studies, series, images.
-type Going<'g> = (&'g str, [u64; 3]);
-
-/// 9.4, 15 to 19: patients are exported, one, two and four at a time; all of them is there, and nothing
-/// else. Another project stands for the PACS.
-#[test]
-fn patients_are_exported_whole() -> Test {
-    let scene = made("CR,CT,MR")?;
-    let series = |patient: u32, study: u32, count: u32, class: &str, modality: &str| -> Vec<_> {
-        let place = Place::new(3).patient(patient).study(study);
-        (1..=count)
-            .map(|n| image(&place.series(n), class, modality))
-            .collect()
-    };
-    let ct = |patient: u32| {
-        let place = Place::new(3).patient(patient);
-        (1..=4).map(|n| ct_small(&place.instance(n))).collect()
-    };
-    let mr = Place::new(3).patient(4);
-    let mrs = (0..11).map(|n| image(&mr.series(n % 3 + 1).instance(n + 1), MR, "MR"));
-    // In this order they get their numbers, 7-000001 the first.
-    let patients: [Vec<DataSet>; 6] = [
-        series(1, 1, 3, CR, "CR"),
-        ct(2),
-        [ct(3), series(3, 2, 3, CR, "CR")].concat(),
-        mrs.collect(),
-        series(5, 1, 1, CR, "CR"),
-        series(6, 1, 1, MR, "MR"),
-    ];
-    for (n, object) in patients.concat().iter().enumerate() {
-        scene.put(&format!("in/{n:02}.dcm"), object)?;
-    }
-    scene.json(&["import", "in"])?.exits(0);
-
-    let table: [&[Going<'_>]; 5] = [
-        &[("7-000001", [1, 3, 3])],
-        &[("7-000002", [1, 1, 4])],
-        &[("7-000003", [2, 4, 7])],
-        &[("7-000001", [1, 3, 3]), ("7-000004", [1, 3, 11])],
-        &[
-            ("7-000001", [1, 3, 3]),
-            ("7-000004", [1, 3, 11]),
-            ("7-000005", [1, 1, 1]),
-            ("7-000006", [1, 1, 1]),
-        ],
-    ];
-    for going in table {
-        let pacs = made("CR,CT,MR")?;
-        let serving = Serving::start(&pacs, &[])?;
-        let node = serving.node().to_string();
-        let mut args = vec!["export", &node];
-        for (patient, _) in going {
-            args.extend(["--patient", patient]);
-        }
-        let ran = scene.json(&args)?.exits(0);
-        let files: u64 = going.iter().map(|(_, [.., images])| images).sum();
-        let summary = ran.summary()?;
-        for (field, count) in [
-            ("patients", going.len() as u64),
-            ("found", files),
-            ("sent", files),
-            ("failed", 0),
-            ("left", 0),
-        ] {
-            assert_eq!(summary[field], count, "{field}: {summary}");
-        }
-        let told = ran.events()?;
-        let told: Vec<_> = told.iter().filter(|e| e["event"] == "patient").collect();
-        assert_eq!(told.len(), going.len(), "each is told of once");
-        assert_eq!(pacs.public()?.len() as u64, files, "files at the PACS");
-        let rows = index(&pacs)?;
-        for (patient, counts) in going {
-            let of_patient = rows.iter().filter(|row| row["patient_id"] == *patient);
-            let sum = of_patient.fold([0; 3], |[studies, series, images], row| {
-                let number = |field: &str| row[field].as_u64().unwrap_or_default();
-                [
-                    studies + 1,
-                    series + number("series"),
-                    images + number("instances"),
-                ]
-            });
-            assert_eq!(sum, *counts, "{patient}");
-            let event = told
-                .iter()
-                .find(|e| e["patient"] == *patient)
-                .ok_or("told")?;
-            assert_eq!(
-                (&event["sent"], &event["error"]),
-                (&json!(counts[2]), &json!(null))
-            );
-        }
-        serving.stop()?.exits(143);
-    }
-    Ok(())
-}
-
-/// 9.5, 4: a study that is not there has no series, and nothing of it comes, at whatever level.
-#[test]
-fn a_study_that_is_not_there_is_told_as_such() -> Test {
-    let scene = made("CT")?;
-    let serving = Serving::start(&scene, &[])?;
-    let archive = Archive::start(Manners::default(), vec![ct_small(&Place::new(3))])?;
-    archive.knows("ANONYMIZER", serving.port);
-    let node = archive.node();
-    for level in ["study", "series", "instance"] {
-        let args = [
-            "retrieve",
-            &node,
-            "--study-uid",
-            "1.2.3.4",
-            "--level",
-            level,
-        ];
-        let ran = scene.json(&args)?.exits(5);
-        let events = ran.events()?;
-        let study = events.first().ok_or("a study")?;
-        let error = study["error"].as_str().unwrap_or_default();
-        assert!(error.contains("has nothing of it"), "{level}: {study}");
-        for field in ["expected", "stored", "failed"] {
-            assert_eq!(study[field], 0, "{level} {field}: {study}");
-        }
-    }
-    let asked = archive.asked();
-    assert!(
-        !asked.iter().any(|line| line.starts_with("C-MOVE")),
-        "{asked:?}"
-    );
-    assert!(scene.public()?.is_empty());
-    serving.stop()?.exits(143);
-    Ok(())
-}
-
-/// 9.5, 20: three studies of which nothing comes, with a network timeout of a second: it ends, and each
-/// is told of.
-#[test]
-fn a_retrieve_of_many_that_do_not_come_ends() -> Test {
-    let scene = made("CT")?;
-    scene
-        .json(&["config", "set", "timeouts.network", "1"])?
-        .exits(0);
-    let serving = Serving::start(&scene, &[])?;
-    let manners = Manners {
-        withholds: usize::MAX,
-        ..Manners::default()
-    };
-    let objects = (1..=3).map(|n| ct_small(&Place::new(3).patient(n)));
-    let archive = Archive::start(manners, objects.collect())?;
-    archive.knows("ANONYMIZER", serving.port);
-    let args = [
-        "retrieve",
-        &archive.node(),
-        "--study-date",
-        "19000101-",
-        "--level",
-        "study",
-    ];
-    let ran = scene.json(&args)?.exits(5);
-    let summary = ran.summary()?;
-    assert_eq!(
-        (&summary["studies"], &summary["complete"]),
-        (&json!(3), &json!(0))
-    );
-    for event in ran.events()?.iter().take(3) {
-        assert_eq!(
-            (&event["expected"], &event["failed"]),
-            (&json!(1), &json!(1)),
-            "{event}"
-        );
-        assert!(event["error"].is_string(), "{event}");
-        assert_eq!(
-            event["missing"].as_array().map(Vec::len),
-            Some(1),
-            "{event}"
-        );
-    }
-    serving.stop()?.exits(143);
-    Ok(())
-}
-
-/// 9.2, 4 to 6, and 9.4, 12 to 14: patients, studies and series as they come, counted.
+/// 9.2, 4 to 6, and 9.4, 12 to 14: patients, studies and series are counted as they arrive.
 #[test]
 fn studies_and_series_are_counted() -> Test {
     let scene = made("CR,CT,MR")?;
@@ -571,7 +392,7 @@ fn studies_and_series_are_counted() -> Test {
         0,
         "no directories"
     );
-    // What comes again has new numbers.
+    // A patient that is sent again gets a new pseudonym.
     send(&serving, &cts, Syntax::ExplicitLittle)?;
     assert!(
         scene
@@ -583,9 +404,9 @@ fn studies_and_series_are_counted() -> Test {
     Ok(())
 }
 
-/// 9.2, 7 to 13, and 9.4, 7 to 10: whatever the transfer syntax, the object is stored in it.
+/// 9.2, 7 to 13, and 9.4, 7 to 10: an object is stored in the transfer syntax it was sent in.
 #[test]
-fn every_transfer_syntax_stays_what_it_is() -> Test {
+fn objects_keep_their_transfer_syntax() -> Test {
     let encapsulated = |uid| Syntax::Encapsulated(uid);
     for (class, modality, syntax) in [
         (MR, "MR", Syntax::ImplicitLittle),
@@ -641,7 +462,7 @@ fn every_transfer_syntax_stays_what_it_is() -> Test {
 
 /// 9.2, 7: an object without Patient ID is stored under the shared patient.
 #[test]
-fn without_a_patient_id_it_is_the_shared_patient() -> Test {
+fn an_object_without_patient_id_gets_the_shared_patient() -> Test {
     let scene = made("CT")?;
     let serving = Serving::start(&scene, &[])?;
     let object = ct_small(&Place::new(3)).without(Tag(0x0010, 0x0020));

@@ -1,4 +1,4 @@
-//! Somebody who stops in the middle of an object.
+//! A sender that stops in the middle of an object.
 
 use std::time::Duration;
 
@@ -13,16 +13,16 @@ use anon_net::{
 use crate::serving::{CT, EXPLICIT, LONG, uid};
 use crate::support::Test;
 
-/// An association with half an object under way.
+/// An association on which half of an object was sent.
 #[derive(Debug)]
-pub(crate) struct Halting {
+pub(crate) struct HalfSent {
     association: Box<dyn Association>,
     context: ContextId,
     rest: Vec<u8>,
 }
 
-impl Halting {
-    /// Sends the command of a small CT image, and half of it.
+impl HalfSent {
+    /// Sends the command of a small CT image, and half of its data set.
     pub(crate) fn begin(node: &Node, place: &Place) -> Test<Self> {
         let mut contexts = Contexts::new();
         let context = contexts.add(uid(CT)?, vec![uid(EXPLICIT)?])?;
@@ -33,16 +33,16 @@ impl Halting {
         send(&mut *association, context, &Command::Request(request), LONG)?;
         let bytes = ct_small(place).write_data_set(Syntax::ExplicitLittle);
         let (first, rest) = bytes.split_at(bytes.len() / 2);
-        let mut halting = Self {
+        let mut half_sent = Self {
             association,
             context,
             rest: rest.to_vec(),
         };
-        halting.send(In::More, first)?;
-        Ok(halting)
+        half_sent.send(In::More, first)?;
+        Ok(half_sent)
     }
 
-    /// The longest PDU that the peer takes.
+    /// Returns the longest PDU that the peer accepts.
     pub(crate) fn max_pdu_bytes(&self) -> u32 {
         self.association.max_pdu_bytes()
     }
@@ -58,7 +58,7 @@ impl Halting {
         Ok(())
     }
 
-    /// Sends the rest, and hears what became of it.
+    /// Sends the rest, and returns the status of the response.
     pub(crate) fn finish(mut self) -> Test<Status> {
         let rest = std::mem::take(&mut self.rest);
         self.send(In::Last, &rest)?;
