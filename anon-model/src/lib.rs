@@ -79,40 +79,36 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
-#[cfg(feature = "disk")]
-pub mod disk;
 pub mod error;
-pub mod index;
+mod identity;
 #[cfg(feature = "java-index")]
 pub mod java_index;
 mod ledger;
 pub mod lookup;
-mod memory;
-pub mod modality;
-pub mod phi;
-pub mod pseudonym;
-pub mod scheme;
 pub mod settings;
-mod store;
-pub mod uid;
+mod stores;
 
-#[cfg(feature = "disk")]
-pub use disk::{DiskOptions, DiskStore, OpenError};
 pub use error::{BackendError, Remedy};
-pub use index::{
+pub use identity::modality::Modality;
+pub use identity::phi::Phi;
+pub use identity::pseudonym::{
+    AdoptError, AssignError, Assigned, Conflict, Counts, Fingerprint, Names, Pseudonyms, Space,
+    StudyConflict, Wanted,
+};
+pub use identity::scheme::{Dates, Identity, IdentityMismatch, Scheme, Secret};
+pub use identity::uid::{SiteId, Uid, UidError, UidRoot};
+pub use identity::{modality, phi, pseudonym, scheme, uid};
+pub use lookup::index;
+pub use lookup::index::{
     GivenStudy, NewInstance, PatientPhi, PatientRow, RulesRecord, SeriesPhi, SeriesRow, StudyPhi,
     StudyRow, Totals,
 };
 pub use lookup::{Adopted, Adopting, Deleted, Group, Intent, LookupStore, NotAdopted, Removal};
-pub use memory::MemoryStore;
-pub use modality::Modality;
-pub use phi::Phi;
-pub use pseudonym::{
-    AdoptError, AssignError, Assigned, Conflict, Counts, Fingerprint, Names, Pseudonyms, Space,
-    StudyConflict, Wanted,
-};
 #[cfg(feature = "disk")]
 pub use redb;
-pub use scheme::{Dates, Identity, IdentityMismatch, Scheme, Secret};
 pub use settings::ProjectSettings;
-pub use uid::{SiteId, Uid, UidError, UidRoot};
+#[cfg(feature = "disk")]
+pub use stores::disk;
+#[cfg(feature = "disk")]
+pub use stores::disk::{DiskOptions, DiskStore, OpenError};
+pub use stores::memory::MemoryStore;

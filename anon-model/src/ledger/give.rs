@@ -1,12 +1,12 @@
 //! Giving pseudonyms: assign, abandon, adopt, and the way back.
 
+use crate::identity::uid::COUNTER_DIGITS;
 use crate::ledger::Ledger;
 use crate::ledger::fault::Fault;
 use crate::ledger::flight::Place;
 use crate::ledger::pending::Given;
 use crate::ledger::records::{Key, Kind, Pair, PairId, Snapshot, Tables};
 use crate::ledger::state::State;
-use crate::uid::COUNTER_DIGITS;
 use crate::{
     AdoptError, AssignError, Assigned, BackendError, Conflict, Counts, Names, Phi, Space,
     StudyConflict, Uid, Wanted,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::identity::scheme::IdentityRecord;
 use crate::ledger::pending::Pending;
-use crate::scheme::IdentityRecord;
 use crate::{
     BackendError, Counts, Fingerprint, PatientPhi, Phi, RulesRecord, SeriesPhi, Space, StudyPhi,
     Totals,

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::modality::{MODALITIES, TRANSFER_SYNTAXES, class_named, transfer_syntax_named};
+use crate::identity::modality::{
+    MODALITIES, TRANSFER_SYNTAXES, class_named, transfer_syntax_named,
+};
 use crate::settings::keys::{KEYS, KeyDoc, Kind, Value};
 use crate::settings::problem::{Problem, nearest};
 use crate::settings::{

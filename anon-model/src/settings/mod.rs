@@ -27,8 +27,8 @@ pub use keys::{FROZEN, KEYS, KeyDoc, Kind, Value};
 pub use problem::{Problem, SettingsError};
 pub use s3::S3;
 
-use crate::modality::CLASSES;
-use crate::uid::RandomError;
+use crate::identity::modality::CLASSES;
+use crate::identity::uid::RandomError;
 use crate::{Dates, Identity, Modality, Scheme, Secret, SiteId, StudyConflict, Uid, UidRoot};
 
 /// All or some.

@@ -268,7 +268,7 @@ const PLATFORM: [&str; 7] = [
     "anon-cli/src/platform/terminal.rs",
     "anon-engine/src/platform.rs",
     "anon-export/src/platform.rs",
-    "anon-model/src/disk/platform.rs",
+    "anon-model/src/stores/disk/platform.rs",
     "anon-net/src/association/ul/platform.rs",
 ];
 

@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
-use crate::uid::{MAX_UID, RandomError, UidError};
+use crate::identity::uid::{MAX_UID, RandomError, UidError};
 use crate::{SiteId, Space, UidRoot};
 
 /// A secret of 32 bytes. It is never printed: `Debug` shows `Secret(..)`.

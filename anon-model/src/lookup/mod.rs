@@ -1,5 +1,7 @@
 //! [`LookupStore`]: pseudonyms and index in one durable place.
 
+pub mod index;
+
 use std::ops::ControlFlow;
 
 use crate::{

@@ -8,17 +8,17 @@ use redb::{
     ReadableTable, TableDefinition, Value, WriteTransaction,
 };
 
-use crate::disk::OpenError;
-use crate::disk::codec::{
-    Brought, MemberBytes, Row, Run, decode, encode, encode_run, member, member_bytes,
-};
-use crate::disk::room::Watch;
 use crate::ledger::key_of;
 use crate::ledger::pending::{Given as NewPair, KeyMap};
 use crate::ledger::records::{
     Batch, IntentRecord, Key, Kind, Member, Meta, Pair, PairId, PatientRecord, SeriesRecord,
     Snapshot, StudyRecord, Tables,
 };
+use crate::stores::disk::OpenError;
+use crate::stores::disk::codec::{
+    Brought, MemberBytes, Row, Run, decode, encode, encode_run, member, member_bytes,
+};
+use crate::stores::disk::room::Watch;
 use crate::{BackendError, Remedy, RulesRecord, Space};
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::disk::platform::{self, Room};
+use crate::stores::disk::platform::{self, Room};
 use crate::{BackendError, Remedy};
 
 /// What is left for a small store, on a disk of some size.

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::identity::uid::RandomError;
 use crate::ledger::pending::KeyMap;
 use crate::ledger::records::{
     Batch, IntentRecord, Key, Member, Meta, Pair, PairId, PatientRecord, SeriesRecord, Snapshot,
     StudyRecord, Tables,
 };
 use crate::ledger::{Access, Ledger};
-use crate::store::delegate;
-use crate::uid::RandomError;
+use crate::stores::delegate::delegate;
 use crate::{BackendError, Identity, RulesRecord};
 
 /// A lookup store in memory. For tests, for trying rules out, and for programs that keep the

@@ -13,10 +13,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::identity::scheme::IdentityRecord;
 use crate::ledger::records::{
     IntentRecord, Member, Meta, Output, Pair, PairId, PatientRecord, SeriesRecord, StudyRecord,
 };
-use crate::scheme::IdentityRecord;
 use crate::{
     BackendError, Counts, Fingerprint, PatientPhi, Phi, Remedy, RulesRecord, SeriesPhi, StudyPhi,
     Totals,

@@ -2,7 +2,7 @@
 
 use redb::{Database, ReadableTable, TableDefinition, WriteTransaction};
 
-use crate::disk::{OpenError, tables};
+use crate::stores::disk::{OpenError, tables};
 
 /// Format that this program writes.
 pub(crate) const FORMAT: u64 = 2;

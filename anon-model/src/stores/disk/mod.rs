@@ -71,11 +71,11 @@ use std::path::{Path, PathBuf};
 use redb::backends::FileBackend;
 use redb::{ConcurrencyMode, Database, StorageBackend};
 
-use crate::disk::backend::Relaxed;
-use crate::disk::tables::{DiskTables, Handle};
 use crate::ledger::{Access, Ledger, LedgerError};
 use crate::settings::Durability;
-use crate::store::delegate;
+use crate::stores::delegate::delegate;
+use crate::stores::disk::backend::Relaxed;
+use crate::stores::disk::tables::{DiskTables, Handle};
 use crate::{BackendError, Identity, IdentityMismatch};
 
 /// How a [`DiskStore`] works.
