@@ -103,30 +103,10 @@ pub(super) fn nearest<'a>(
     let limit = 1 + word.chars().count() / 4;
     candidates
         .into_iter()
-        .map(|candidate| (distance(word, candidate), candidate))
+        .map(|candidate| (strsim::levenshtein(word, candidate), candidate))
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate.to_owned())
-}
-
-/// Insertions, deletions and replacements between two words.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (line, letter) in from.chars().enumerate() {
-        let mut diagonal = line;
-        let mut left = line + 1;
-        if let Some(first) = row.first_mut() {
-            *first = left;
-        }
-        for (above, other) in row.iter_mut().skip(1).zip(&to) {
-            let replaced = diagonal + usize::from(letter != *other);
-            diagonal = *above;
-            left = replaced.min(diagonal + 1).min(left + 1);
-            *above = left;
-        }
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -134,15 +114,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distances() {
-        for (from, to, expected) in [
-            ("", "", 0),
-            ("", "abc", 3),
-            ("port", "prot", 2),
-            ("scp.prt", "scp.port", 1),
+    fn a_suggestion_needs_few_changes() {
+        let keys = ["port", "scp.port", "durability"];
+        for (word, expected) in [
+            ("port", Some("port")),
+            ("prot", None),
+            ("por", Some("port")),
+            ("scp.prt", Some("scp.port")),
+            ("scp.prot", Some("scp.port")),
+            ("scp.trop", None),
+            ("durabilty", Some("durability")),
+            ("", None),
         ] {
-            assert_eq!(distance(from, to), expected, "{from} {to}");
-            assert_eq!(distance(to, from), expected, "{to} {from}");
+            assert_eq!(nearest(word, keys).as_deref(), expected, "{word}");
         }
     }
 }
