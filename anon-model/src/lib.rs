@@ -112,3 +112,8 @@ pub use stores::disk;
 #[cfg(feature = "disk")]
 pub use stores::disk::{DiskOptions, DiskStore, OpenError};
 pub use stores::memory::MemoryStore;
+
+/// The example of README.md, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
