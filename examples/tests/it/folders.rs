@@ -12,7 +12,19 @@ use crate::repository::root;
 
 /// The folders of each crate, from the lowest to the highest. A file directly in `src` stands below
 /// all folders, but for `lib.rs` and `main.rs`, which stand above them and are not looked at.
-const FOLDERS: [(&str, &[&str]); 2] = [
+const FOLDERS: [(&str, &[&str]); 3] = [
+    (
+        "anon-model",
+        &[
+            "identity",
+            "settings",
+            "lookup",
+            "ledger",
+            "stores",
+            "java_index",
+            "conformance",
+        ],
+    ),
     (
         "anon-engine",
         &["platform", "read", "deid", "keep", "run", "testing"],
@@ -41,17 +53,17 @@ impl Sources {
     fn read(source: &Path) -> Self {
         let mut sources = Self::default();
         sources.add(source, source);
-        let all: Vec<_> = sources.texts.keys().cloned().collect();
-        for module in all {
-            let text = sources.texts[&module].clone();
-            let names = uses(&text).into_iter().map(|(path, name)| {
-                let target = sources.absolute(&module, &path);
-                (name, target)
-            });
-            let names: BTreeMap<_, _> = names.collect();
-            sources.reexports.insert(module, names);
-        }
+        sources.follow();
         sources
+    }
+
+    /// Reads what each module gives to others.
+    fn follow(&mut self) {
+        for (module, text) in &self.texts {
+            let names = uses(text).into_iter();
+            let names = names.map(|(path, name)| (name, absolute(module, &path)));
+            self.reexports.insert(module.clone(), names.collect());
+        }
     }
 
     fn add(&mut self, source: &Path, directory: &Path) {
@@ -77,26 +89,6 @@ impl Sources {
                 }
             }
         }
-    }
-
-    /// A path as it is written in `module`, from the crate root. A path that begins with none of
-    /// `crate`, `self` and `super` is one below the module if there is such a module.
-    fn absolute(&self, module: &Module, path: &[String]) -> Module {
-        let mut found = module.clone();
-        let mut rest = path;
-        while let [first, others @ ..] = rest {
-            match first.as_str() {
-                "crate" => found.clear(),
-                "self" => {}
-                "super" => {
-                    found.pop();
-                }
-                _ => break,
-            }
-            rest = others;
-        }
-        found.extend(rest.iter().cloned());
-        found
     }
 
     /// The module that holds the item at a path from the crate root, through re-exports.
@@ -145,12 +137,32 @@ impl Sources {
             .map(|(module, text)| {
                 let needed = paths(text)
                     .into_iter()
-                    .map(|path| self.holder(&self.absolute(module, &path)))
+                    .map(|path| self.holder(&absolute(module, &path)))
                     .filter(|needed| needed != module && !needed.is_empty());
                 (module.clone(), needed.collect())
             })
             .collect()
     }
+}
+
+/// A path as it is written in `module`, from the crate root. A path that begins with none of `crate`,
+/// `self` and `super` is taken as one below the module.
+fn absolute(module: &Module, path: &[String]) -> Module {
+    let mut found = module.clone();
+    let mut rest = path;
+    while let [first, others @ ..] = rest {
+        match first.as_str() {
+            "crate" => found.clear(),
+            "self" => {}
+            "super" => {
+                found.pop();
+            }
+            _ => break,
+        }
+        rest = others;
+    }
+    found.extend(rest.iter().cloned());
+    found
 }
 
 /// A source text without comments, and without what follows `#[cfg(test)]` before `mod tests`.
@@ -217,7 +229,7 @@ fn leaves(tokens: &[String], at: &mut usize, before: &[String]) -> Vec<(Vec<Stri
             Some(word)
                 if word.starts_with(|first: char| first.is_alphanumeric() || first == '_') =>
             {
-                if !(word == "self" && !path.is_empty()) {
+                if word != "self" || path.is_empty() {
                     path.push(word.to_owned());
                 }
                 *at += 1;
@@ -255,10 +267,12 @@ fn uses(text: &str) -> Vec<(Vec<String>, String)> {
 fn paths(text: &str) -> Vec<Vec<String>> {
     let tokens = tokens(text);
     let mut found = Vec::new();
+    let mut before = "";
     for (place, token) in tokens.iter().enumerate() {
         let begins = matches!(token.as_str(), "crate" | "self" | "super")
             && tokens.get(place + 1).is_some_and(|next| next == "::")
-            && (place == 0 || tokens[place - 1] != "::");
+            && before != "::";
+        before = token;
         if begins {
             let mut at = place;
             let all = leaves(&tokens, &mut at, &[]);
@@ -369,12 +383,7 @@ fn arrows_are_seen_through_braces_and_names_of_others() {
         &["high", "part"],
         "use super::Thing;\n#[cfg(test)]\nmod tests { use crate::low; }",
     );
-    for (module, text) in sources.texts.clone() {
-        let names = uses(&text).into_iter();
-        let names = names.map(|(path, name)| (name, sources.absolute(&module, &path)));
-        let names = names.collect();
-        sources.reexports.insert(module, names);
-    }
+    sources.follow();
     let arrows = sources.arrows();
     let module = |text: &str| -> Module { text.split("::").map(str::to_owned).collect() };
     assert_eq!(
