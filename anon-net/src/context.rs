@@ -1,34 +1,10 @@
 //! Presentation contexts: what may be sent, and in which encoding (PS3.8 section 7.1.1.13).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use crate::{Error, Uid};
 
-/// The id of a presentation context: an odd number from 1 to 255 (PS3.8 section 9.3.2.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ContextId(u8);
-
-impl ContextId {
-    /// The first.
-    pub const FIRST: Self = Self(1);
-
-    /// Checks an id; `None` if it is even.
-    pub const fn new(id: u8) -> Option<Self> {
-        if id % 2 == 1 { Some(Self(id)) } else { None }
-    }
-
-    /// The number.
-    pub const fn get(self) -> u8 {
-        self.0
-    }
-}
-
-impl fmt::Display for ContextId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+pub use crate::context_id::ContextId;
 
 /// A context that is proposed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,7 +11,10 @@
 
 pub mod command;
 mod elements;
+pub(crate) mod handler;
+mod malformed;
 pub mod message;
+mod operation;
 pub mod status;
 
 pub use command::{

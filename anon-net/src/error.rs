@@ -3,9 +3,12 @@
 use std::io;
 use std::time::Duration;
 
-use crate::context::ContextId;
+use crate::context_id::ContextId;
 
 /// What to do about an [`Error`].
+///
+/// Each leaf crate has its own: an association can be retried or an instance skipped, while another
+/// crate has other remedies, and leaf crates do not depend on each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum Remedy {
@@ -37,7 +40,9 @@ impl TextError {
     }
 }
 
-/// An error of an implementation of a trait that this crate does not know.
+/// The error of an implementation of a trait, which only its author knows.
+///
+/// Each leaf crate has its own, since it carries that crate's [`Remedy`].
 #[derive(Debug, thiserror::Error)]
 #[error("what stands behind the network failed")]
 #[non_exhaustive]

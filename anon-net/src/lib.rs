@@ -89,6 +89,7 @@ pub mod ae;
 pub mod uid;
 
 pub mod context;
+mod context_id;
 
 pub mod association;
 pub mod dimse;
@@ -98,7 +99,7 @@ pub mod service;
 pub mod text;
 
 #[cfg(feature = "tls")]
-pub mod tls;
+pub use association::ul::tls;
 
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -21,7 +21,9 @@ mod link;
 mod outbox;
 mod pdu;
 mod platform;
-pub(crate) mod tcp;
+mod tcp;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod transport;
 
 pub use acceptor::Acceptor;
@@ -29,6 +31,3 @@ pub use dial::UlDial;
 pub use implementation::Implementation;
 pub use link::UlAssociation;
 pub use transport::Transport;
-
-#[cfg(feature = "tls")]
-pub(crate) use transport::{Broken, timed_out};

@@ -6,27 +6,8 @@ use super::elements::{Elements, Writer, tag};
 use super::status::Status;
 use crate::{AeTitle, InstanceUid, Uid};
 
-/// Identifies a message on its association (PS3.7 section 9.1).
-pub type MessageId = u16;
-
-/// What is asked for (PS3.7 section 9.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "the composite services of the standard are these five"
-)]
-pub enum Operation {
-    /// C-STORE.
-    Store,
-    /// C-GET.
-    Get,
-    /// C-FIND.
-    Find,
-    /// C-MOVE.
-    Move,
-    /// C-ECHO.
-    Echo,
-}
+pub use super::malformed::Malformed;
+pub use super::operation::{MessageId, Operation};
 
 /// The bit of a command field that tells a response (PS3.7 Table E.1-1).
 const RESPONSE: u16 = 0x8000;
@@ -36,42 +17,6 @@ const CANCEL: u16 = 0x0FFF;
 const NO_DATA_SET: u16 = 0x0101;
 /// What we write when one follows.
 const DATA_SET: u16 = 0x0001;
-
-impl Operation {
-    /// The command field of its request (PS3.7 Table E.1-1).
-    const fn code(self) -> u16 {
-        match self {
-            Self::Store => 0x0001,
-            Self::Get => 0x0010,
-            Self::Find => 0x0020,
-            Self::Move => 0x0021,
-            Self::Echo => 0x0030,
-        }
-    }
-
-    const fn of(code: u16) -> Option<Self> {
-        match code {
-            0x0001 => Some(Self::Store),
-            0x0010 => Some(Self::Get),
-            0x0020 => Some(Self::Find),
-            0x0021 => Some(Self::Move),
-            0x0030 => Some(Self::Echo),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Store => "C-STORE",
-            Self::Get => "C-GET",
-            Self::Find => "C-FIND",
-            Self::Move => "C-MOVE",
-            Self::Echo => "C-ECHO",
-        })
-    }
-}
 
 /// How urgent a request is (PS3.7 Annex E.1). Peers are free to ignore it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -252,62 +197,6 @@ pub enum Command {
     Cancel {
         /// The message id of the request that is to end.
         responded_to: MessageId,
-    },
-}
-
-/// Why a command set cannot be understood. Holds no value of it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
-pub enum Malformed {
-    /// It ends in the middle of an element.
-    #[error("the command set ends in the middle of an element")]
-    Cut,
-    /// It has an element of another group.
-    #[error("the command set has an element of another group than 0000")]
-    Group,
-    /// An element stands twice.
-    #[error("the command set has the element (0000,{element:04X}) twice")]
-    Twice {
-        /// Its element number.
-        element: u16,
-    },
-    /// There are more elements than any command set has.
-    #[error("the command set has too many elements")]
-    TooMany,
-    /// An element is missing.
-    #[error("the command set lacks the element (0000,{element:04X})")]
-    Missing {
-        /// Its element number.
-        element: u16,
-    },
-    /// An element has a value that cannot be one.
-    #[error("the command set has a value in (0000,{element:04X}) that cannot be one")]
-    Value {
-        /// Its element number.
-        element: u16,
-    },
-    /// It is a request that can be answered, but not understood: an element is missing or cannot be
-    /// what it is.
-    #[error("the {operation} request has no sound (0000,{element:04X})")]
-    Request {
-        /// What is asked for.
-        operation: Operation,
-        /// Its id.
-        message_id: MessageId,
-        /// The element.
-        element: u16,
-        /// True if a data set follows.
-        has_data_set: bool,
-    },
-    /// It is not one of the composite services: an N-GET, say.
-    #[error("the command field {field:04X} is of no service here")]
-    Unknown {
-        /// The command field.
-        field: u16,
-        /// The message id, if it is a request that has one: it can be answered.
-        message_id: Option<MessageId>,
-        /// True if a data set follows.
-        has_data_set: bool,
     },
 }
 

@@ -4,7 +4,7 @@
 //! 00 00 | element u16 | length u32 | value
 //! ```
 
-use super::command::Malformed;
+use super::malformed::Malformed;
 
 /// Elements of group 0000 (PS3.7 Annex E.1).
 pub(super) mod tag {

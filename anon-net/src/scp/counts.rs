@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::observer::Handled;
+use super::handled::Handled;
 
 /// What became of instances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

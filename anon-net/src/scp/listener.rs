@@ -7,8 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::observer::{Refusal, ScpEvent, tell};
-use super::registry::Registry;
-use super::ticket::Ticket;
+use super::registry::{Registry, Ticket};
 use super::{AddressRange, Service};
 use crate::Supported;
 use crate::association::ul::Acceptor;

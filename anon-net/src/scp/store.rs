@@ -4,7 +4,8 @@ use std::io::{self, BufRead, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use super::observer::{Ending, Handled, ScpEvent, tell};
+use super::handled::Handled;
+use super::observer::{Ending, ScpEvent, tell};
 use super::serve::Session;
 use super::{Instance, failure_status};
 use crate::context::ContextId;

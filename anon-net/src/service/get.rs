@@ -2,8 +2,8 @@
 
 use super::transfer::{Target, TransferEnd};
 use super::{Cancel, Scu, ServiceError};
+use crate::dimse::handler::InstanceHandler;
 use crate::dimse::{Priority, SubOperations};
-use crate::scp::InstanceHandler;
 use crate::{Node, Uid};
 
 /// What is to be sent, and in which classes and encodings it can be.

@@ -26,7 +26,7 @@ pub use report::{RetrieveEvent, Step, StudyReport};
 use super::hierarchy::{MAX_ANSWERS, Wanted};
 use super::{Cancel, Scu};
 use crate::dimse::Priority;
-use crate::scp::InstanceHandler;
+use crate::dimse::handler::InstanceHandler;
 use crate::{AeTitle, InstanceUid, Node, Uid};
 use study::Job;
 

@@ -20,8 +20,8 @@ mod window;
 
 use std::fmt;
 
-pub use item::{SendItem, Sort};
-pub use part10::FileMeta;
+pub use item::SendItem;
+pub use part10::{FileMeta, Sort};
 pub use sender::Sender;
 
 use super::{Cancel, Scu, ServiceError};

@@ -15,12 +15,12 @@ use super::pdu::{
     ABORT, APPLICATION_CONTEXT, ASSOCIATE_RQ, Header, Violation, out_of_place, rejection,
 };
 use super::tcp::Tcp;
+#[cfg(feature = "tls")]
+use super::tls::ServerTls;
 use super::transport::{Transport, write_all};
 use super::{Implementation, decode};
 use crate::context::{Contexts, Negotiated, Proposed, Roles, Supported, Verdict};
 use crate::error::Rejection;
-#[cfg(feature = "tls")]
-use crate::tls::ServerTls;
 use crate::{AeTitle, ContextId, Error, Uid};
 
 /// Answers proposals on connections that were accepted (PS3.8 section 9.2.2). One serves any number of

@@ -18,12 +18,12 @@ use super::pdu::{
     out_of_place, rejected,
 };
 use super::tcp::Tcp;
+#[cfg(feature = "tls")]
+use super::tls::ClientTls;
 use super::transport::{Transport, part, timed_out, write_all};
 use super::{Implementation, decode};
 use crate::association::{Association, Dial, Proposal};
 use crate::context::{Answer, Negotiated, Roles, Verdict};
-#[cfg(feature = "tls")]
-use crate::tls::ClientTls;
 use crate::{ContextId, Error, Node, Uid};
 
 /// The longest A-ASSOCIATE-AC that is read: 128 contexts take less than a tenth of it.

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::part10::{self, FileMeta};
+use super::part10::{self, FileMeta, Sort};
 use crate::service::ServiceError;
 use crate::{InstanceUid, Uid};
 
@@ -22,15 +22,6 @@ enum Source {
 struct Named {
     kind: Sort,
     sop_instance: InstanceUid,
-}
-
-/// What a presentation context of C-STORE is for.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Sort {
-    /// The class of the instances.
-    pub sop_class: Uid,
-    /// How their data sets are encoded.
-    pub transfer_syntax: Uid,
 }
 
 impl SendItem {

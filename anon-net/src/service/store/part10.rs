@@ -7,9 +7,17 @@
 
 use std::io::{self, Read};
 
-use super::item::Sort;
 use crate::service::ServiceError;
 use crate::{InstanceUid, Uid};
+
+/// The abstract and transfer syntax of a presentation context for C-STORE (PS3.4 section B.3).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sort {
+    /// The class of the instances.
+    pub sop_class: Uid,
+    /// How their data sets are encoded.
+    pub transfer_syntax: Uid,
+}
 
 /// The longest file meta information that is read, in bytes, preamble included. What the standard
 /// knows takes under 2 KiB; a private element may hold more.

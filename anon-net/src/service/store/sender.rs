@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 
-use super::item::Sort;
+use super::part10::Sort;
 use crate::context::Contexts;
 use crate::dimse::{Operation, Status};
 use crate::service::session::Session;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::item::{Ready, SendItem, Sort};
+use super::item::{Ready, SendItem};
+use super::part10::Sort;
 use super::window::Window;
 use super::{SendError, SendEvent, SendOutcome, SendReport};
 use crate::context::Contexts;

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::item::{Ready, SendItem, Sort};
+use super::item::{Ready, SendItem};
+use super::part10::Sort;
 use crate::context::Contexts;
 use crate::service::{Cancel, ServiceError};
 

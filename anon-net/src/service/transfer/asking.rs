@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::{Target, TransferEnd};
 use crate::context::{Accepted, Contexts};
+use crate::dimse::handler::{Instance, InstanceHandler, failure_status};
 use crate::dimse::{
     Body, Operation, Priority, Request, Response, Status, StatusClass, SubOperations,
 };
 use crate::identifier::{Identifier, tag};
-use crate::scp::{Instance, InstanceHandler, failure_status};
 use crate::service::dialogue::{self, Glance, Onlooker, QueryContext, Question};
 use crate::service::find::syntaxes;
 use crate::service::session::Session;

@@ -8,7 +8,7 @@ use rustls::Connection;
 
 use super::words::problem_of;
 use crate::association::ul::tcp::Tcp;
-use crate::association::ul::{Broken, Transport, timed_out};
+use crate::association::ul::transport::{Broken, Transport, timed_out};
 
 /// What is read of the socket at once: rustls itself asks for 4 KiB each time.
 const READ_AHEAD: usize = 64 * 1024;

@@ -24,8 +24,8 @@ use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
 
 pub use files::{TlsError, TlsFile};
 
-use crate::association::ul::Broken;
-use crate::association::ul::tcp::Tcp;
+use super::tcp::Tcp;
+use super::transport::Broken;
 use files::{authorities, certificates, key, unusable};
 use stream::Tls;
 use words::problem_of;
