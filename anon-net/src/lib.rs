@@ -114,3 +114,8 @@ pub use error::{BackendError, Error, Remedy, TextError};
 pub use scp::{Instance, InstanceHandler, Outcome};
 pub use service::{Cancel, Scu, ServiceError};
 pub use uid::{InstanceUid, Uid};
+
+/// The example of README.md, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,5 +1,8 @@
 //! Code extensions: escape sequences put other sets in G0 and G1, the lower and the upper half (PS3.3
 //! Tables C.12-3 and C.12-4, PS3.5 section 6.1.2.5).
+//!
+//! anon-engine decodes these sets too. Both crates are useful alone and neither depends on the other,
+//! so each has its decoder.
 
 use encoding_rs::Encoding;
 
