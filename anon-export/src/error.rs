@@ -1,5 +1,12 @@
 //! What can go wrong at a destination, and what to do about it.
 
+#[cfg(feature = "cognito")]
+pub(crate) mod cognito;
+#[cfg(feature = "dicom")]
+pub(crate) mod dicom;
+#[cfg(feature = "s3")]
+pub(crate) mod s3;
+
 use std::io;
 use std::time::Duration;
 
@@ -152,15 +159,15 @@ pub enum Error {
     /// A DICOM node does not have the object, or cannot be asked.
     #[cfg(feature = "dicom")]
     #[error(transparent)]
-    Dicom(crate::dicom::DicomError),
+    Dicom(dicom::DicomError),
     /// An S3 service failed, or cannot be used.
     #[cfg(feature = "s3")]
     #[error(transparent)]
-    S3(#[from] crate::s3::S3Error),
+    S3(#[from] s3::S3Error),
     /// A Cognito user cannot be logged in.
     #[cfg(feature = "cognito")]
     #[error(transparent)]
-    Cognito(#[from] crate::cognito::CognitoError),
+    Cognito(#[from] cognito::CognitoError),
     /// A sink of the caller's failed.
     #[error(transparent)]
     Backend(#[from] BackendError),

@@ -15,19 +15,22 @@ mod decide;
 mod event;
 mod options;
 mod patient;
-mod roll;
+mod patient_worker;
 mod run;
-mod send;
-mod walk;
+mod sender;
+mod shared;
+mod state;
 
 use std::sync::Arc;
 
-pub use event::{Counts, ExportError, ExportEvent, ExportReport, Observer, PatientReport, Quiet};
+pub use event::{ExportError, ExportEvent, Observer, PatientReport, Quiet};
 pub use options::{ExportOptions, Mode, Selection};
 
+pub use crate::report::{Counts, ExportReport};
+
 use crate::{Cancel, Error, Journal, Sink, Source};
-use roll::Roll;
-use run::Run;
+use shared::Shared;
+use state::ExportState;
 
 /// Puts objects of a source at a destination.
 ///
@@ -102,8 +105,8 @@ impl Exporter {
         cancel: &Cancel,
         observer: &dyn Observer,
     ) -> Result<ExportReport, ExportError> {
-        let roll = Roll::new(source, selection, cancel, observer);
-        Run::new(self, roll).all()
+        let state = ExportState::new(source, selection, cancel, observer);
+        Shared::new(self, state).all()
     }
 
     /// Tells `observer` of each patient that is selected that it is not exported because of `error`: for a
@@ -131,11 +134,11 @@ impl Exporter {
         cancel: &Cancel,
         observer: &dyn Observer,
     ) -> ExportError {
-        let roll = Roll::new(source, selection, cancel, observer);
+        let state = ExportState::new(source, selection, cancel, observer);
         let error = Arc::new(error);
-        roll.stop(Arc::clone(&error));
-        roll.miss_all();
-        let (report, _) = roll.finish();
+        state.stop(Arc::clone(&error));
+        state.miss_all();
+        let (report, _) = state.finish();
         ExportError::new(error, report)
     }
 }

@@ -38,7 +38,7 @@ pub(crate) use patient::{Entry, PatientJournal};
 pub use runs::{Outcome, RunEnd, RunStatus};
 pub use status::{DestinationStatus, Totals, destinations};
 
-use crate::exporter::ExportReport;
+use crate::report::ExportReport;
 use crate::{Error, Part, platform};
 
 /// The first line of a header.

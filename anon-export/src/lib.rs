@@ -102,34 +102,30 @@
 //! lengths, statuses and SOP classes. It never holds a secret, bytes of a body, nor a key that was refused, nor what a failing
 //! reader says of itself.
 
-pub mod key;
-pub mod sink;
-pub mod source;
+mod object;
+pub use object::{key, sink, source};
+
+mod destination;
+#[cfg(feature = "dicom")]
+pub use destination::dicom;
+#[cfg(feature = "s3")]
+pub use destination::s3;
+#[cfg(feature = "cognito")]
+pub use destination::s3::cognito;
+pub use destination::{directory, memory};
 
 pub mod exporter;
 pub mod journal;
 
-#[cfg(feature = "dicom")]
-pub mod dicom;
-pub mod directory;
-pub mod memory;
-
-#[cfg(feature = "s3")]
-pub mod s3;
-
-#[cfg(feature = "cognito")]
-pub mod cognito;
-
-pub mod cancel;
-pub mod retry;
-
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
+pub mod cancel;
 pub mod error;
+pub mod retry;
 
-mod layout;
 mod platform;
+mod report;
 
 pub use cancel::Cancel;
 #[cfg(feature = "dicom")]

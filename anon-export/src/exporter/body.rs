@@ -2,13 +2,13 @@
 
 use std::io::{self, Read};
 
-use super::run::Run;
+use super::shared::Shared;
 use crate::{Error, ExportEvent, SourceObject};
 
 /// The bytes of an object. Its end is told only if the object still is what was listed: a sink commits
 /// nothing before the end, so nothing half-changed is put.
 pub(super) struct Body<'b> {
-    run: &'b Run<'b>,
+    shared: &'b Shared<'b>,
     object: &'b SourceObject,
     from: Box<dyn Read + Send + 'b>,
     /// Bytes read and not told yet.
@@ -22,10 +22,10 @@ pub(super) struct Body<'b> {
 const STEP: u64 = 1 << 20;
 
 impl<'b> Body<'b> {
-    pub(super) fn open(run: &'b Run<'b>, object: &'b SourceObject) -> Result<Self, Error> {
-        let from = run.roll.source.open(&object.key)?;
+    pub(super) fn open(shared: &'b Shared<'b>, object: &'b SourceObject) -> Result<Self, Error> {
+        let from = shared.state.source.open(&object.key)?;
         Ok(Self {
-            run,
+            shared,
             object,
             from,
             untold: 0,
@@ -44,7 +44,7 @@ impl<'b> Body<'b> {
         if self.is_checked {
             return Ok(());
         }
-        let now = self.run.roll.source.state(&self.object.key)?;
+        let now = self.shared.state.source.state(&self.object.key)?;
         if now != *self.object {
             return Err(Error::Changed);
         }
@@ -55,7 +55,7 @@ impl<'b> Body<'b> {
     fn tell(&mut self, least: u64) {
         if self.untold >= least {
             let bytes = std::mem::take(&mut self.untold);
-            self.run.roll.tell(&ExportEvent::Progress { bytes });
+            self.shared.state.tell(&ExportEvent::Progress { bytes });
         }
     }
 
@@ -70,7 +70,7 @@ impl Read for Body<'_> {
         if self.failure.is_some() {
             return Err(io::ErrorKind::Other.into());
         }
-        if self.run.roll.is_over() {
+        if self.shared.state.is_over() {
             return Err(self.fail(Error::Cancelled));
         }
         match self.from.read(buffer) {

@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::event::{Counts, PatientReport};
+use super::event::PatientReport;
 use crate::journal::PatientJournal;
+use crate::report::Counts;
 use crate::{Error, Part};
 
 /// A patient while it is exported.

@@ -1,51 +1,28 @@
-//! [`Run`]: one call of [`Exporter::export`](super::Exporter::export).
+//! [`run`]: one call of [`Exporter::export`](super::Exporter::export).
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use crossbeam_channel::bounded;
 
-use super::event::{ExportError, ExportEvent, ExportReport};
-use super::roll::Roll;
-use super::send::Job;
-use super::{ExportOptions, Exporter, Mode};
-use crate::retry::LONGEST_ASKED;
-use crate::{Error, Journal, Needs, ObjectKey, Part, Remedy, Sink};
+use super::event::ExportError;
+use super::options::Mode;
+use super::sender::Job;
+use super::shared::Shared;
+use crate::report::ExportReport;
+use crate::{Error, Part, Remedy};
 
-/// What all threads of an export share.
-pub(super) struct Run<'r> {
-    pub(super) sink: &'r dyn Sink,
-    pub(super) journal: Option<&'r Journal>,
-    pub(super) options: ExportOptions,
-    pub(super) needs: Needs,
-    pub(super) roll: Roll<'r>,
-    /// Objects in a row that failed after their last attempt.
-    exhausted: AtomicU32,
-}
-
-impl<'r> Run<'r> {
-    pub(super) fn new(exporter: &'r Exporter, roll: Roll<'r>) -> Self {
-        Self {
-            sink: &*exporter.sink,
-            journal: exporter.journal.as_deref(),
-            options: exporter.options,
-            needs: exporter.sink.needs(),
-            roll,
-            exhausted: AtomicU32::new(0),
-        }
-    }
-
+impl Shared<'_> {
     pub(super) fn all(self) -> Result<ExportReport, ExportError> {
         match self.begin() {
             Ok(()) => self.patients(),
             Err(error) => {
-                self.roll.stop(error);
-                self.roll.miss_all();
+                self.state.stop(error);
+                self.state.miss_all();
             }
         }
-        let (report, mut error) = self.roll.finish();
+        let (report, mut error) = self.state.finish();
         if let (Some(journal), Mode::Send) = (self.journal, self.options.mode)
             && let Err(failure) = journal.end(&report, error.as_deref())
         {
@@ -95,7 +72,7 @@ impl<'r> Run<'r> {
                 });
             }
             drop(jobs);
-            let called = self.roll.call(&mut |patient| {
+            let called = self.state.call(&mut |patient| {
                 // Nobody takes it only if each walker has panicked.
                 if give.send(patient).is_err() {
                     ControlFlow::Break(())
@@ -104,55 +81,9 @@ impl<'r> Run<'r> {
                 }
             });
             if let Err(error) = called {
-                self.roll.stop(error);
+                self.state.stop(error);
             }
             drop(give);
         });
-    }
-
-    /// Does something until it succeeds, cannot, or was tried often enough.
-    pub(super) fn tries<T>(
-        &self,
-        key: Option<&ObjectKey>,
-        what: &mut dyn FnMut() -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let mut attempt = 1;
-        loop {
-            if self.roll.is_over() {
-                return Err(Error::Cancelled);
-            }
-            let error = match what() {
-                Ok(done) => return Ok(done),
-                Err(error) => error,
-            };
-            let asked = error.retry_after();
-            if error.remedy() != Remedy::Retry
-                || attempt >= self.options.attempts.get()
-                || asked.is_some_and(|asked| asked > LONGEST_ASKED)
-            {
-                return Err(error);
-            }
-            let wait = self.options.backoff.wait(attempt, asked);
-            tracing::debug!(attempt, ?wait, error = %error.text(), "will be tried again");
-            self.roll.tell(&ExportEvent::Retrying {
-                key,
-                attempt,
-                error: &error,
-                wait,
-            });
-            self.roll.pause(wait);
-            attempt += 1;
-        }
-    }
-
-    /// The destination answered for an object.
-    pub(super) fn answered(&self) {
-        self.exhausted.store(0, Ordering::Relaxed);
-    }
-
-    /// An object failed after its last attempt. True if the destination is to be given up.
-    pub(super) fn exhausted(&self) -> bool {
-        let in_a_row = self.exhausted.fetch_add(1, Ordering::Relaxed) + 1;
-        in_a_row >= self.options.give_up_after.get()
     }
 }

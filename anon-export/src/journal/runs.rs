@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::line;
 use super::patient::cut;
-use crate::exporter::{Counts, ExportReport};
+use crate::report::{Counts, ExportReport};
 use crate::{Error, platform};
 
 /// How an export ended.

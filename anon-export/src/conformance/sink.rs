@@ -1,19 +1,12 @@
 //! The suite that every [`Sink`] passes, ours or yours.
 //!
 //! [`check`] panics with a sentence at the first promise that is broken.
-#![expect(
-    clippy::panic,
-    reason = "a suite reports by panicking, as its module says"
-)]
-
-mod dicom;
-
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 
-pub use dicom::image;
-
+use super::image::image;
+use super::{bytes, key};
 use crate::{Error, Listed, ObjectKey, Part, Put, Sink, Stored};
 
 /// Checks every promise of [`Sink`], as far as its [`Needs`](crate::Needs) say that it gives it.
@@ -48,33 +41,11 @@ struct Suite<'s> {
     sink: &'s dyn Sink,
 }
 
-/// A key of series and instance numbers. Its UIDs are no other patient's or series'.
-fn key(patient: &str, series: u32, n: u32) -> ObjectKey {
-    const ROOT: &str = "1.2.826.0.1.3680043.10.474";
-    let of = patient.bytes().fold(7, |sum: u32, byte| {
-        sum.wrapping_mul(31).wrapping_add(u32::from(byte))
-    });
-    ObjectKey::new([
-        patient,
-        &format!("{ROOT}.1.{of}"),
-        &format!("{ROOT}.2.{of}.{series}"),
-        &format!("{ROOT}.3.{of}.{series}.{n}"),
-    ])
-    .unwrap_or_else(|error| panic!("the suite's own key: {error}"))
-}
-
-/// `len` bytes that tell their place and `seed`.
-fn bytes(len: usize, seed: u8) -> Vec<u8> {
-    (0..len)
-        .map(|i| (i % 251).to_le_bytes()[0] ^ seed)
-        .collect()
-}
-
 impl Suite<'_> {
     /// An object of this length, or of the next that is possible.
     fn object(&self, key: &ObjectKey, len: usize, seed: u8) -> Vec<u8> {
         if self.sink.needs().dicom {
-            dicom::image(key, len, seed)
+            image(key, len, seed)
         } else {
             bytes(len, seed)
         }

@@ -1,58 +1,22 @@
-//! Credentials of a Cognito user for S3.
-//!
-//! ```text
-//!  name, password ─► InitiateAuth ─► tokens ─► GetUser ─► sub: the user's directory
-//!                      │    ▲                └► GetId ─► GetCredentialsForIdentity ─► keys
-//!                      ▼    │                               ▲ again, before they expire
-//!           NEW_PASSWORD_REQUIRED: RespondToAuthChallenge   └─ InitiateAuth with the refresh token
-//! ```
-//!
-//! A [`Login`] goes into [`Credentials::Cognito`](crate::s3::Credentials::Cognito). The user is logged
-//! in when the sink is opened; name and password are forgotten then. Keys are renewed when less than
-//! ten minutes are left of them, or half of their life if that is shorter, by whichever request finds
-//! it so. If that fails, they are used for as long as they last.
-//!
-//! A new password is never made up: where the pool wants one and none was given, it is
-//! [`CognitoError::NewPasswordRequired`].
-//!
-//! # Examples
-//!
-//! ```no_run
-//! use anon_export::cognito::{Login, Pools};
-//! use anon_export::s3::{Credentials, S3Config, S3Sink, Secret};
-//!
-//! let pools = Pools::new("eu-central-1_a1B2c3D4e", "1example23456789", "eu-central-1:0f0e0d0c");
-//! let password = Secret::new(std::env::var("TRIAL_PASSWORD")?);
-//! let login = Login::new(pools, "site4", password);
-//! let config = S3Config::new("trials", "TRIAL-7")
-//!     .with_region("eu-central-1")
-//!     .with_credentials(Credentials::Cognito(Box::new(login)));
-//! let sink = S3Sink::open(config)?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-
-mod call;
-mod error;
-mod session;
+//! [`Login`]: a user and where to log in.
 
 use serde_json::{Value, json};
 
-use crate::s3::config::check_endpoint;
-use crate::s3::{S3Error, Secret};
-
-pub use self::error::{CognitoError, Step};
-pub(crate) use self::session::{Current, Session};
+use crate::error::cognito::CognitoError;
+use crate::error::s3::S3Error;
+use crate::s3::Secret;
+use crate::s3::endpoint::check_endpoint;
 
 /// A user pool with its app client, and the identity pool that gives keys to its users.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Pools {
-    user_pool_id: String,
-    client_id: String,
-    identity_pool_id: String,
-    account_id: Option<String>,
-    region: Option<String>,
-    endpoint: Option<String>,
+    pub(super) user_pool_id: String,
+    pub(super) client_id: String,
+    pub(super) identity_pool_id: String,
+    pub(super) account_id: Option<String>,
+    pub(super) region: Option<String>,
+    pub(super) endpoint: Option<String>,
     cleartext: bool,
 }
 
@@ -101,12 +65,12 @@ impl Pools {
         }
     }
 
-    fn region(&self) -> &str {
+    pub(super) fn region(&self) -> &str {
         let of_pool = || self.user_pool_id.split('_').next().unwrap_or_default();
         self.region.as_deref().unwrap_or_else(of_pool)
     }
 
-    fn check(&self) -> Result<(), CognitoError> {
+    pub(super) fn check(&self) -> Result<(), CognitoError> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_:".contains(&b);
         let table = [
             ("region", self.region()),
@@ -133,7 +97,7 @@ impl Pools {
     }
 
     /// The word of the user pool for a user, as the identity pool takes it.
-    fn logins(&self, token: &Secret) -> Value {
+    pub(super) fn logins(&self, token: &Secret) -> Value {
         let (region, pool) = (self.region(), &self.user_pool_id);
         json!({ format!("cognito-idp.{region}.amazonaws.com/{pool}"): token.expose() })
     }
@@ -143,10 +107,10 @@ impl Pools {
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Login {
-    pools: Pools,
-    username: Secret,
-    password: Secret,
-    new_password: Option<Secret>,
+    pub(super) pools: Pools,
+    pub(super) username: Secret,
+    pub(super) password: Secret,
+    pub(super) new_password: Option<Secret>,
 }
 
 impl Login {

@@ -7,7 +7,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use super::error::S3Error;
+use crate::error::s3::S3Error;
 
 /// The authorities that the system trusts, and more.
 #[derive(Debug, Clone, Default)]

@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::call::Service;
-use super::error::{CognitoError, Step};
-use super::{Login, Pools};
-use crate::s3::{S3Config, Secret, Word};
+use super::login::{Login, Pools};
+use crate::error::cognito::{CognitoError, Step};
+use crate::error::s3::Word;
+use crate::s3::{S3Config, Secret};
 
 /// Keys are renewed when less than this is left of them, or half, if they last less than twice as long.
 const MARGIN: Duration = Duration::from_mins(10);
@@ -23,7 +24,7 @@ const TOKEN_MARGIN: Duration = Duration::from_mins(1);
 
 /// A user who is logged in.
 #[derive(Debug)]
-pub(crate) struct Session {
+pub(crate) struct UserSession {
     service: Service,
     pools: Pools,
     directory: String,
@@ -49,9 +50,9 @@ struct Keys {
 
 /// Hands out the keys of a session.
 #[derive(Debug)]
-pub(crate) struct Current(pub(crate) Arc<Session>);
+pub(crate) struct SessionCredentials(pub(crate) Arc<UserSession>);
 
-impl ProvideCredentials for Current {
+impl ProvideCredentials for SessionCredentials {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
@@ -68,7 +69,7 @@ struct Tokens {
     refresh: Option<Secret>,
 }
 
-impl Session {
+impl UserSession {
     /// Logs in: five requests at most.
     pub(crate) async fn open(login: &Login, config: &S3Config) -> Result<Self, CognitoError> {
         let pools = login.pools.clone();

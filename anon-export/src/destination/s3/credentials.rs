@@ -1,32 +1,6 @@
-//! [`Credentials`]: where a key comes from; [`Secret`]: text that is wiped and never shown.
+//! [`Credentials`]: where keys come from.
 
-use std::fmt;
-
-use zeroize::{Zeroize, ZeroizeOnDrop};
-
-/// Text that is wiped from memory when it is dropped, and never shown.
-///
-/// The clients below make copies of their own for each request; this one does not outlive its use.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes the text over.
-    pub fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The text.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
+use super::secret::Secret;
 
 /// Keys that were given.
 #[derive(Debug, Clone)]
@@ -72,7 +46,7 @@ pub enum Credentials {
     /// Those of a Cognito user, renewed before they expire. Keys then have the user's directory in
     /// them.
     #[cfg(feature = "cognito")]
-    Cognito(Box<crate::cognito::Login>),
+    Cognito(Box<super::cognito::login::Login>),
 }
 
 impl Default for Credentials {

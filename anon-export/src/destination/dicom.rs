@@ -7,7 +7,6 @@
 //! ```
 
 mod body;
-mod error;
 mod pool;
 
 use std::collections::BTreeSet;
@@ -21,8 +20,9 @@ use anon_net::dimse::{Operation, Status, StatusClass};
 use anon_net::service::hierarchy::StudyHierarchy;
 use anon_net::service::{FileMeta, Query, Scu, ServiceError, Sort, StudyMatch};
 
-pub use error::DicomError;
+pub use crate::error::dicom::DicomError;
 
+use crate::error::dicom::remark;
 use crate::{Cancel, Error, Listed, Needs, ObjectKey, Part, Put, Sink, Stored};
 use body::{Exact, Tee};
 use pool::Pool;
@@ -118,9 +118,7 @@ impl Sink for DicomSink {
         tracing::trace!(%key, len, %status, "put");
         match status.class() {
             StatusClass::Success => Ok(Stored::new(Put::Created)),
-            StatusClass::Warning => {
-                Ok(Stored::new(Put::Created).with_warning(error::remark(status)))
-            }
+            StatusClass::Warning => Ok(Stored::new(Put::Created).with_warning(remark(status))),
             StatusClass::Failure | StatusClass::Cancel | StatusClass::Pending => {
                 let operation = Operation::Store;
                 Err(DicomError::from(ServiceError::Refused { operation, status }).into())

@@ -1,4 +1,4 @@
-//! [`Roll`]: the patients that are selected, and what is told of each.
+//! [`ExportState`]: the patients that are selected, and what is told of each.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -6,16 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Selection;
-use super::event::{Counts, ExportError, ExportEvent, ExportReport, Observer, PatientReport};
+use super::event::{ExportError, ExportEvent, Observer, PatientReport};
+use super::options::Selection;
+use crate::report::{Counts, ExportReport};
 use crate::{Cancel, Error, Part, Source};
 
 /// The patients that are selected, and what is told of each: all of them, unless the export is cancelled.
-pub(super) struct Roll<'r> {
-    pub(super) source: &'r dyn Source,
-    pub(super) selection: &'r Selection,
-    cancel: &'r Cancel,
-    observer: &'r dyn Observer,
+pub(super) struct ExportState<'e> {
+    pub(super) source: &'e dyn Source,
+    pub(super) selection: &'e Selection,
+    cancel: &'e Cancel,
+    observer: &'e dyn Observer,
     halted: AtomicBool,
     end: Mutex<End>,
 }
@@ -29,12 +30,12 @@ struct End {
 /// How often who waits looks whether the export is over.
 const LOOK: Duration = Duration::from_millis(100);
 
-impl<'r> Roll<'r> {
+impl<'e> ExportState<'e> {
     pub(super) fn new(
-        source: &'r dyn Source,
-        selection: &'r Selection,
-        cancel: &'r Cancel,
-        observer: &'r dyn Observer,
+        source: &'e dyn Source,
+        selection: &'e Selection,
+        cancel: &'e Cancel,
+        observer: &'e dyn Observer,
     ) -> Self {
         Self {
             source,

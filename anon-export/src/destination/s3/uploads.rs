@@ -14,8 +14,8 @@ use super::api::{Api, DICOM, Told, compare, decoded, encryption, storage_class, 
 use super::client::{quiet, timeouts};
 use super::config::ChecksumMode;
 use super::digest::{Digests, Parts};
-use super::error::S3Error;
 use crate::Error;
+use crate::error::s3::S3Error;
 
 /// How often a request inside a longer work is tried, which would else begin anew.
 const ATTEMPTS: u32 = 3;
@@ -31,7 +31,7 @@ pub(super) struct Arrived {
 impl Api {
     /// Begins an upload in parts, and says its id.
     pub(super) async fn create(&self, name: String) -> Result<String, Error> {
-        self.session.renew().await?;
+        self.renewal.renew().await?;
         let taken_back = name.clone();
         let (encryption, key_id) = encryption(&self.config.encryption);
         let algorithm = match self.config.checksum {
@@ -78,7 +78,7 @@ impl Api {
         body: Bytes,
         digests: Digests,
     ) -> Result<Arrived, Error> {
-        self.session.renew().await?;
+        self.renewal.renew().await?;
         let len = body.len() as u64;
         let overrides = Self::again().timeout_config(timeouts(&self.config, len));
         let request = self
@@ -126,7 +126,7 @@ impl Api {
         mut arrived: Vec<Arrived>,
         parts: Parts,
     ) -> Result<Told, Error> {
-        self.session.renew().await?;
+        self.renewal.renew().await?;
         arrived.sort_by_key(|part| part.number);
         let list = arrived.into_iter().map(|part| {
             CompletedPart::builder()
@@ -160,7 +160,7 @@ impl Api {
     }
 
     pub(super) async fn abort(&self, name: String, id: String) -> Result<(), Error> {
-        self.session.renew().await?;
+        self.renewal.renew().await?;
         let ended = quiet(
             self.client
                 .abort_multipart_upload()
@@ -184,7 +184,7 @@ impl Api {
         let mut all = Vec::new();
         let (mut name, mut id) = (None, None);
         loop {
-            self.session.renew().await?;
+            self.renewal.renew().await?;
             let page = quiet(
                 self.client
                     .list_multipart_uploads()

@@ -8,8 +8,8 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use super::error::{S3Error, Word};
-use super::watch::StoodStill;
+use super::stall::StoodStill;
+use crate::error::s3::{S3Error, Word};
 
 /// The error of a call. `action` is how policies name it.
 pub(super) fn error_of<E>(error: &SdkError<E, HttpResponse>, action: &'static str) -> S3Error

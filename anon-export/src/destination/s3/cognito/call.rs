@@ -13,10 +13,10 @@ use serde_json::Value;
 use tokio::time::timeout;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::error::{CognitoError, Step, refusal};
+use crate::error::cognito::{CognitoError, Step, refusal};
 use crate::s3::S3Config;
-use crate::s3::answer::is_tls;
 use crate::s3::client::{TLS, quiet};
+use crate::s3::response::is_tls;
 
 /// Tokens are a few KiB.
 const LONGEST_ANSWER: usize = 1 << 20;

@@ -1,17 +1,19 @@
-//! [`Session`]: credentials that a sink renews itself, if it does.
+//! [`Renewal`]: credentials that a sink renews itself, if it does.
 
 use aws_credential_types::provider::SharedCredentialsProvider;
 
+#[cfg(feature = "cognito")]
+use super::cognito::session::{SessionCredentials, UserSession};
 use super::config::S3Config;
 use super::credentials::Credentials;
-use super::error::S3Error;
 use crate::Error;
+use crate::error::s3::S3Error;
 
 /// Nothing, or a Cognito user who is logged in.
 #[derive(Debug, Default)]
-pub(super) struct Session {
+pub(super) struct Renewal {
     #[cfg(feature = "cognito")]
-    user: Option<std::sync::Arc<crate::cognito::Session>>,
+    user: Option<std::sync::Arc<UserSession>>,
 }
 
 #[cfg_attr(
@@ -22,14 +24,14 @@ pub(super) struct Session {
         reason = "without Cognito there is nobody to ask, and nothing to wait for"
     )
 )]
-impl Session {
+impl Renewal {
     /// Logs a Cognito user in, if the settings have one.
     #[cfg(feature = "cognito")]
     pub(super) async fn open(credentials: &Credentials, config: &S3Config) -> Result<Self, Error> {
         let user = match credentials {
-            Credentials::Cognito(login) => Some(std::sync::Arc::new(
-                crate::cognito::Session::open(login, config).await?,
-            )),
+            Credentials::Cognito(login) => {
+                Some(std::sync::Arc::new(UserSession::open(login, config).await?))
+            }
             _ => None,
         };
         Ok(Self { user })
@@ -46,9 +48,7 @@ impl Session {
         #[cfg(feature = "cognito")]
         if let Some(user) = &self.user {
             let user = std::sync::Arc::clone(user);
-            return Some(SharedCredentialsProvider::new(crate::cognito::Current(
-                user,
-            )));
+            return Some(SharedCredentialsProvider::new(SessionCredentials(user)));
         }
         None
     }

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::{Error, ObjectKey, Part, layout};
+use super::layout;
+use crate::{Error, ObjectKey, Part};
 
 /// An object that can be exported.
 #[derive(Debug, Clone, PartialEq, Eq)]

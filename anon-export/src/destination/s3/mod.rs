@@ -46,21 +46,24 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub(crate) mod answer;
 mod api;
-mod budget;
-pub(crate) mod client;
-pub(crate) mod config;
+mod client;
+#[cfg(feature = "cognito")]
+pub mod cognito;
+mod config;
 mod credentials;
 mod digest;
-mod error;
+mod endpoint;
+mod key_locks;
 mod layout;
+mod memory_budget;
 mod multipart;
-mod session;
-pub(crate) mod trust;
-mod turns;
+mod renewal;
+mod response;
+mod secret;
+mod stall;
+mod trust;
 mod uploads;
-mod watch;
 
 use std::collections::HashSet;
 use std::io::Read;
@@ -69,19 +72,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use self::api::{Api, Told};
-use self::budget::Budget;
 use self::client::Threads;
 use self::config::MOST_OBJECT_BYTES;
 use self::digest::{Digests, ETag, is_md5};
+use self::key_locks::Turns;
 use self::layout::Layout;
-use self::session::Session;
-use self::turns::Turns;
+use self::memory_budget::Budget;
+use self::renewal::Renewal;
 use crate::sink::copy_exact;
 use crate::{Cancel, Error, Listed, Needs, ObjectKey, Part, Put, Sink, Stored, Tag};
 
 pub use self::config::{Addressing, ChecksumMode, Encryption, S3Config};
-pub use self::credentials::{Credentials, Keys, Secret};
-pub use self::error::{S3Error, Word};
+pub use self::credentials::{Credentials, Keys};
+pub use self::secret::Secret;
+pub use crate::error::s3::{S3Error, Word};
 
 /// Objects of a page of a listing.
 const PAGE: i32 = 1000;
@@ -224,14 +228,14 @@ impl S3Sink {
 async fn open(mut config: S3Config) -> Result<Api, Error> {
     // Forgotten when this returns: a password is needed once.
     let credentials = std::mem::take(&mut config.credentials);
-    let session = Session::open(&credentials, &config).await?;
-    let client = client::connect(&config, &credentials, session.provider()).await?;
-    let layout = Layout::new(&config.prefix, session.directory(), &config.project);
+    let renewal = Renewal::open(&credentials, &config).await?;
+    let client = client::connect(&config, &credentials, renewal.provider()).await?;
+    let layout = Layout::new(&config.prefix, renewal.directory(), &config.project);
     Ok(Api {
         client,
         config,
         layout,
-        session,
+        renewal,
     })
 }
 

@@ -1,12 +1,12 @@
 //! [`S3Config`]: which bucket, how it is reached, and how objects stand in it.
 
-use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::credentials::Credentials;
-use super::error::S3Error;
+use super::endpoint::check_endpoint;
 use super::trust::Trust;
+use crate::error::s3::S3Error;
 
 /// What is sent with an object so that the service can tell whether it arrived whole.
 ///
@@ -329,52 +329,6 @@ fn word_problem(word: Option<&str>) -> Option<&'static str> {
         None => None,
         Some("") => Some("it is empty"),
         Some(word) => (!word.bytes().all(plain)).then_some("it has a character that no name has"),
-    }
-}
-
-/// An endpoint is a scheme and a host, and in clear only to this machine unless that is allowed.
-pub(crate) fn check_endpoint(endpoint: &str, cleartext: bool) -> Result<(), S3Error> {
-    let refuse = |problem| {
-        Err(S3Error::Setting {
-            name: "endpoint",
-            problem,
-        })
-    };
-    let (tls, rest) = match endpoint.split_once("://") {
-        Some(("https", rest)) => (true, rest),
-        Some(("http", rest)) => (false, rest),
-        _ => return refuse("it does not begin with https:// or http://"),
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if authority.contains('@') {
-        return refuse("it holds a user name or a password");
-    }
-    let host = host_of(authority);
-    if host.is_empty() || host.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return refuse("it names no host");
-    }
-    if rest.contains(['?', '#']) {
-        return refuse("it has a query or a fragment");
-    }
-    if tls || cleartext || is_loopback(host) {
-        Ok(())
-    } else {
-        Err(S3Error::Cleartext)
-    }
-}
-
-/// Without port and brackets.
-fn host_of(authority: &str) -> &str {
-    if let Some(rest) = authority.strip_prefix('[') {
-        return rest.split(']').next().unwrap_or_default();
-    }
-    authority.split(':').next().unwrap_or_default()
-}
-
-fn is_loopback(host: &str) -> bool {
-    match host.parse::<IpAddr>() {
-        Ok(address) => address.is_loopback(),
-        Err(_) => host.eq_ignore_ascii_case("localhost"),
     }
 }
 

@@ -123,7 +123,7 @@ fn of_status(status: Status) -> &'static str {
 }
 
 /// What a warning of C-STORE means (PS3.4 Table B.2-1).
-pub(super) fn remark(status: Status) -> String {
+pub(crate) fn remark(status: Status) -> String {
     let what = match status.code() {
         0xB000 => "it changed elements",
         0xB006 => "it dropped elements",

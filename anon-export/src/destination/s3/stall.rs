@@ -20,7 +20,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, timeout_at};
 
-use super::client::LEAST_RATE;
+/// The slowest accepted upload, in bytes a second. Sixteen parallel uploads at this rate need 2 Mbit/s.
+pub(super) const LEAST_RATE: u64 = 16 * 1024;
 
 /// What is given to the connection at once.
 const PIECE: usize = 64 * 1024;

@@ -15,8 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::object::layout;
 use crate::sink::copy_exact;
-use crate::{Error, Listed, Needs, ObjectKey, Part, Put, Sink, Stored, layout, platform};
+use crate::{Error, Listed, Needs, ObjectKey, Part, Put, Sink, Stored, platform};
 
 const WORK: &str = ".anon-export";
 const LOCK: &str = "lock";

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::Mode;
 use super::body::Body;
+use super::options::Mode;
 use super::patient::Patient;
-use super::run::Run;
+use super::shared::Shared;
 use crate::{Error, Put, Remedy, SourceObject, Stored, Tag};
 
 /// An object that may have to be sent. One that is dropped unserved is left.
@@ -60,10 +60,10 @@ impl From<Failure> for Error {
     }
 }
 
-impl Run<'_> {
+impl Shared<'_> {
     /// Does what is to be done with an object.
     pub(super) fn serve(&self, mut job: Job) {
-        if self.roll.is_over() {
+        if self.state.is_over() {
             return;
         }
         if let Some(error) = job.patient.barred() {
@@ -159,7 +159,7 @@ impl Run<'_> {
         {
             let error = Arc::new(error);
             patient.note(&error);
-            self.roll.stop(error);
+            self.state.stop(error);
         }
         match stored {
             Some(stored) => self.sent(patient, object, stored.warning.as_deref()),
@@ -188,7 +188,7 @@ impl Run<'_> {
             }
         };
         if ends {
-            self.roll.stop(error);
+            self.state.stop(error);
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use super::s3::Word;
 use crate::Remedy;
-use crate::s3::Word;
 
 /// A step of a login: the request of Cognito that it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Step {
         }
     }
 
-    pub(super) const fn is_identity_pool(self) -> bool {
+    pub(crate) const fn is_identity_pool(self) -> bool {
         matches!(self, Self::Identity | Self::Credentials)
     }
 }
@@ -197,7 +197,7 @@ impl CognitoError {
 }
 
 /// The error of a refusal. Messages are looked at where a code has more than one meaning, and not kept.
-pub(super) fn refusal(step: Step, status: u16, code: &str, message: &str) -> CognitoError {
+pub(crate) fn refusal(step: Step, status: u16, code: &str, message: &str) -> CognitoError {
     let says = |words: &str| message.contains(words);
     let word = || Word::new(code);
     match code {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
-use super::Mode;
 use super::decide::{There, Verdict, verdict};
 use super::event::ExportEvent;
+use super::options::Mode;
 use super::patient::Patient;
-use super::run::Run;
-use super::send::Job;
+use super::sender::Job;
+use super::shared::Shared;
 use crate::{Error, Listed, ObjectKey, Part, Remedy, SourceObject};
 
 /// What a destination has of one patient.
@@ -29,22 +29,22 @@ impl Listing {
     }
 }
 
-impl Run<'_> {
+impl Shared<'_> {
     /// Exports a patient: returns when the senders are done with it.
     pub(super) fn walk(&self, id: Part, send: &Sender<Job>) {
-        if self.roll.is_cancelled() {
+        if self.state.is_cancelled() {
             return;
         }
-        if self.roll.is_over() {
-            return self.roll.missed(id);
+        if self.state.is_over() {
+            return self.state.missed(id);
         }
-        self.roll.tell(&ExportEvent::PatientBegun { patient: &id });
+        self.state.tell(&ExportEvent::PatientBegun { patient: &id });
         let journal = match self.journal.map(|journal| journal.patient(&id)).transpose() {
             Ok(journal) => journal,
             Err(error) => {
                 // Nothing of it is done, and nothing counted.
-                self.roll.stop(error);
-                return self.roll.missed(id);
+                self.state.stop(error);
+                return self.state.missed(id);
             }
         };
         let patient = Arc::new(Patient::new(id.clone(), journal));
@@ -61,13 +61,13 @@ impl Run<'_> {
                     Remedy::Skip | Remedy::SkipPatient => false,
                 };
                 if ends {
-                    self.roll.stop(error);
+                    self.state.stop(error);
                 }
             }
         }
         let mut report = patient.wait();
         if report.error.is_none() && (!is_whole || report.counts.left > 0) {
-            report.error = self.roll.error();
+            report.error = self.state.error();
         }
         let file = patient.journal().take();
         if let (Some(journal), Some(file)) = (self.journal, file)
@@ -75,9 +75,9 @@ impl Run<'_> {
         {
             let error = Arc::new(error);
             report.error.get_or_insert_with(|| Arc::clone(&error));
-            self.roll.stop(error);
+            self.state.stop(error);
         }
-        self.roll.ended(&report);
+        self.state.ended(&report);
     }
 
     fn objects(&self, id: &Part, patient: &Arc<Patient>, send: &Sender<Job>) -> Result<(), Error> {
@@ -86,7 +86,7 @@ impl Run<'_> {
             Err(Error::Cancelled) => return Err(Error::Cancelled),
             // What is there is unknown, and so is what is missing: none of it is touched.
             Err(error) => {
-                self.roll.source.objects(id, &mut |object| {
+                self.state.source.objects(id, &mut |object| {
                     if self.is_selected(&object) {
                         patient.found();
                         self.fail(patient, &object, &error);
@@ -97,8 +97,8 @@ impl Run<'_> {
             }
         };
         let mut is_whole = true;
-        self.roll.source.objects(id, &mut |object| {
-            if self.roll.is_over() {
+        self.state.source.objects(id, &mut |object| {
+            if self.state.is_over() {
                 is_whole = false;
                 return ControlFlow::Break(());
             }
@@ -118,14 +118,14 @@ impl Run<'_> {
 
     fn is_selected(&self, object: &SourceObject) -> bool {
         let [patient, study, ..] = object.key.parts();
-        self.roll.selection.has(patient, study)
+        self.state.selection.has(patient, study)
     }
 
     /// An object fails: tried, or with what was said of its patient.
     pub(super) fn fail(&self, patient: &Patient, object: &SourceObject, error: &Error) {
         patient.count(|counts| counts.failed += 1);
         let (key, len) = (&object.key, object.len);
-        self.roll.tell(&ExportEvent::Failed { key, len, error });
+        self.state.tell(&ExportEvent::Failed { key, len, error });
     }
 
     fn listing(&self, id: &Part) -> Result<Listing, Error> {
@@ -133,7 +133,7 @@ impl Run<'_> {
             let mut all = HashMap::new();
             self.sink.list(id, &mut |listed| {
                 all.insert(listed.key.clone(), listed);
-                if self.roll.is_over() {
+                if self.state.is_over() {
                     ControlFlow::Break(())
                 } else {
                     ControlFlow::Continue(())
@@ -143,7 +143,7 @@ impl Run<'_> {
         });
         match listed {
             // Half a listing is none.
-            Ok(_) if self.roll.is_over() => Err(Error::Cancelled),
+            Ok(_) if self.state.is_over() => Err(Error::Cancelled),
             Ok(all) => Ok(Listing::Told(all)),
             Err(Error::NoListing) => Ok(Listing::Untold),
             Err(error) => Err(error),
@@ -184,7 +184,7 @@ impl Run<'_> {
             counts.skipped += 1;
             counts.bytes_skipped += len;
         });
-        self.roll.tell(&ExportEvent::Skipped { key, len });
+        self.state.tell(&ExportEvent::Skipped { key, len });
     }
 
     pub(super) fn sent(&self, patient: &Patient, object: &SourceObject, warning: Option<&str>) {
@@ -194,6 +194,6 @@ impl Run<'_> {
             counts.bytes_sent += len;
             counts.warnings += u64::from(warning.is_some());
         });
-        self.roll.tell(&ExportEvent::Sent { key, len, warning });
+        self.state.tell(&ExportEvent::Sent { key, len, warning });
     }
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::S3Sink;
 use super::api::Told;
-use super::budget::Room;
 use super::client::Pending;
 use super::digest::{Digests, Parts};
+use super::memory_budget::Room;
 use super::uploads::Arrived;
 use crate::sink::copy_exact;
 use crate::{Error, ObjectKey, Part};

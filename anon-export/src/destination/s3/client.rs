@@ -22,13 +22,10 @@ use tracing::subscriber::NoSubscriber;
 
 use super::config::S3Config;
 use super::credentials::{Credentials, Keys};
-use super::error::S3Error;
+use super::stall::{LEAST_RATE, Watched};
 use super::trust::Trust;
-use super::watch::Watched;
+use crate::error::s3::S3Error;
 use crate::{Cancel, Error};
-
-/// Bytes a second that a body is given at least; sixteen that share a thin line come to 2 Mbit/s.
-pub(super) const LEAST_RATE: u64 = 16 * 1024;
 
 /// How often whoever waits looks if the end is wished.
 const LOOK: Duration = Duration::from_millis(100);

@@ -10,13 +10,13 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{EncodingType, ServerSideEncryption, StorageClass};
 use bytes::Bytes;
 
-use super::answer::error_of;
 use super::client::{quiet, timeouts};
 use super::config::{ChecksumMode, Encryption, S3Config};
 use super::digest::{Digests, is_md5, unquoted};
-use super::error::S3Error;
 use super::layout::{Layout, url_decoded};
-use super::session::Session;
+use super::renewal::Renewal;
+use super::response::error_of;
+use crate::error::s3::S3Error;
 use crate::{Error, Tag};
 
 pub(super) const DICOM: &str = "application/dicom";
@@ -25,7 +25,7 @@ pub(super) struct Api {
     pub(super) client: Client,
     pub(super) config: S3Config,
     pub(super) layout: Layout,
-    pub(super) session: Session,
+    pub(super) renewal: Renewal,
 }
 
 /// Without the client, which shows its access key.
@@ -66,7 +66,7 @@ impl Api {
         body: Bytes,
         digests: &Digests,
     ) -> Result<Told, Error> {
-        self.session.renew().await?;
+        self.renewal.renew().await?;
         let len = body.len() as u64;
         let (encryption, key_id) = encryption(&self.config.encryption);
         let request = self
@@ -114,7 +114,7 @@ impl Api {
         from: Option<String>,
         most: i32,
     ) -> Result<Page, Error> {
-        self.session.renew().await?;
+        self.renewal.renew().await?;
         let page = quiet(
             self.client
                 .list_objects_v2()
@@ -165,7 +165,7 @@ impl Api {
     where
         E: std::error::Error + ProvideErrorMetadata + 'static,
     {
-        let error = self.session.judge(error_of(error, action));
+        let error = self.renewal.judge(error_of(error, action));
         tracing::debug!(%error, action, "the service refuses");
         error.into()
     }
