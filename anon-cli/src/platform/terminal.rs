@@ -1,4 +1,9 @@
-//! Asking on a terminal for what must not be shown.
+//! Asks for a password on the terminal.
+//!
+//! The crate `rpassword` (7.4) does not do what is promised here. It prints the question before it turns
+//! the echo off and does not discard what was typed earlier, so an early answer is shown and used. Its
+//! read starts again after a signal handler returns, so a signal that only sets a flag does not end it.
+//! It leaves copies of the answer in its read buffer, which it does not wipe.
 
 use std::io;
 
@@ -9,10 +14,14 @@ use self::elsewhere as system;
 #[cfg(unix)]
 use self::unix as system;
 
-/// Asks on the terminal, and does not show what is typed. None where there is no terminal, or standard
-/// input is none.
+/// Prints `question` on the terminal and reads the answer, which is not echoed.
 ///
-/// What is typed is wiped from memory when it is dropped; it has up to 4,095 bytes. The asking ends when `ended` says that a signal came: an error of kind `Interrupted`.
+/// Returns `None` where the process has no terminal or standard input is not one.
+/// The answer has up to 4,095 bytes and is wiped from memory when it is dropped.
+///
+/// # Errors
+/// `Interrupted` once `ended` returns true, which it does after a signal. `InvalidInput` if the answer is
+/// too long, `InvalidData` if it is not UTF-8.
 pub(crate) fn ask_hidden(
     question: &str,
     ended: impl Fn() -> bool,
@@ -30,14 +39,14 @@ mod unix {
     use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
     use zeroize::{Zeroize as _, Zeroizing};
 
-    /// What a terminal takes as one line, on Linux.
+    /// The longest line that a Linux terminal delivers, with its line feed.
     const LONGEST: usize = 4096;
 
     pub(super) fn ask_hidden(
         question: &str,
         ended: impl Fn() -> bool,
     ) -> io::Result<Option<Zeroizing<String>>> {
-        // A script that pipes something in does not mean to be asked.
+        // A script that pipes its input cannot answer.
         if !io::stdin().is_terminal() {
             return Ok(None);
         }
@@ -46,8 +55,8 @@ mod unix {
             return Ok(None);
         };
         let answer = {
-            // First: who is asked may answer at once.
-            let _hidden = Hidden::new(&terminal)?;
+            // Before the question: the answer may be typed as soon as the question shows.
+            let _echo_off = EchoOff::new(&terminal)?;
             (&terminal).write_all(question.as_bytes())?;
             read_line(&terminal, ended)
         };
@@ -55,10 +64,10 @@ mod unix {
         answer.map(Some)
     }
 
-    /// Shows nothing that is typed, until it is dropped.
-    struct Hidden<'t>(&'t File, Termios);
+    /// Turns the echo of a terminal off until it is dropped. Holds the modes to restore.
+    struct EchoOff<'t>(&'t File, Termios);
 
-    impl<'t> Hidden<'t> {
+    impl<'t> EchoOff<'t> {
         fn new(terminal: &'t File) -> io::Result<Self> {
             let before = tcgetattr(terminal)?;
             let mut hidden = before.clone();
@@ -68,32 +77,32 @@ mod unix {
         }
     }
 
-    impl Drop for Hidden<'_> {
+    impl Drop for EchoOff<'_> {
         fn drop(&mut self) {
-            // Nobody is left to tell if the terminal is gone.
+            // Fails only if the terminal is gone, and then there is nothing to restore.
             let _gone = tcsetattr(self.0, OptionalActions::Flush, &self.1);
         }
     }
 
     fn read_line(terminal: &File, ended: impl Fn() -> bool) -> io::Result<Zeroizing<String>> {
-        const LOOK: Timespec = Timespec {
+        const SIGNAL_CHECK: Timespec = Timespec {
             tv_sec: 0,
             tv_nsec: 200_000_000,
         };
-        // All of it at once: growing would leave copies behind.
+        // Allocated once: a vector that grows leaves unwiped copies behind.
         let mut line = Zeroizing::new(Vec::with_capacity(LONGEST));
         loop {
             if ended() {
                 return Err(io::ErrorKind::Interrupted.into());
             }
             let mut wait = [PollFd::new(terminal, PollFlags::IN)];
-            match poll(&mut wait, Some(&LOOK)) {
+            match poll(&mut wait, Some(&SIGNAL_CHECK)) {
                 Ok(0) | Err(Errno::INTR) => continue,
                 Ok(_) => {}
                 Err(error) => return Err(error.into()),
             }
             let mut byte = [0];
-            // By the byte: what comes after the line is not ours.
+            // One byte at a time: input after the line belongs to the next reader.
             let end = (&*terminal).read(&mut byte)? == 0;
             match byte {
                 _ if end => break,
@@ -132,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn elsewhere_nobody_is_asked() {
+    fn a_system_without_terminal_code_does_not_ask() {
         assert_eq!(elsewhere::ask_hidden("?", || false).unwrap(), None);
     }
 }
