@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use anon_export::{
     Cancel, DirectorySource, Error, ExportError, ExportOptions, ExportReport, Exporter, Journal,
-    Mode, Part, Remedy, Selection,
+    Mode, Part, Remedy, Selection, Sink,
 };
 use anon_model::ProjectSettings;
 use anyhow::Context as _;
@@ -23,8 +23,15 @@ use crate::exit::{Ended, Failure};
 use crate::project::Project;
 use crate::project::{audit, settings};
 use crate::{clock, log};
-use destination::Destination;
 use print::{Printer, Summary};
+
+/// Where an export goes to.
+#[derive(Debug)]
+struct Destination {
+    sink: Arc<dyn Sink>,
+    /// The same place always has the same address: the journal goes by it.
+    address: String,
+}
 
 pub(crate) fn run(context: &Context<'_>, args: &Export) -> anyhow::Result<Ended> {
     let selection = selection(args)?;

@@ -337,7 +337,7 @@ fn s3_addressing_host_puts_the_bucket_in_the_host_name() -> Test {
     Ok(())
 }
 
-/// The profile is chosen by the setting or by AWS_PROFILE.
+/// The profile is chosen by the setting or by `AWS_PROFILE`.
 #[test]
 fn s3_credentials_come_from_an_aws_profile() -> Test {
     let Some(server) = S3Server::rclone(ACCESS, SECRET)? else {

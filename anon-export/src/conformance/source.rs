@@ -15,6 +15,9 @@ type Object = (ObjectKey, Vec<u8>);
 /// `make` returns a source that has exactly the objects it is given; it is called several times, and
 /// earlier sources may still be in use.
 ///
+/// # Panics
+/// At the first promise that is not kept.
+///
 /// # Examples
 /// ```
 /// use anon_export::MemorySource;

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
 
-use anon_export::{DirectorySink, Error, ObjectKey, Put, Remedy, Sink, conformance};
+use anon_export::{
+    DirectorySink, DirectorySource, Error, ObjectKey, Put, Remedy, Sink, conformance,
+};
 
 fn key(n: u32) -> ObjectKey {
     ObjectKey::new(["S-1", "1.1", "1.2", &format!("1.3.{n}")]).expect("a key")
@@ -27,6 +29,23 @@ fn files(below: &Path) -> Vec<String> {
     }
     found.sort();
     found
+}
+
+#[test]
+fn a_directory_as_source_keeps_its_promises() {
+    let made = Mutex::new(Vec::new());
+    conformance::check_source(|objects| {
+        let directory = tempfile::tempdir().expect("a directory");
+        for (key, bytes) in objects {
+            let path = directory.path().join(key.to_string());
+            fs::create_dir_all(path.parent().expect("a series")).expect("its directory");
+            let mut file = fs::File::create(path).expect("a file");
+            std::io::Write::write_all(&mut file, bytes).expect("its bytes");
+        }
+        let source = DirectorySource::new(directory.path());
+        made.lock().expect("the list").push(directory);
+        source
+    });
 }
 
 #[test]

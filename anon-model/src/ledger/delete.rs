@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crate::ledger::Ledger;
 use crate::ledger::draft::Draft;
 use crate::ledger::fault::Fault;
-use crate::ledger::records::{IntentRecord, Kind, PairId, Snapshot, Tables};
+use crate::ledger::records::{IntentRecord, Kind, PairId};
 use crate::ledger::state::State;
+use crate::ledger::tables::{Snapshot, Tables};
 use crate::{BackendError, Deleted, Group, Removal, Space, Totals};
 
 /// Rows read at once.

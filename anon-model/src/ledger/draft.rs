@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use crate::ledger::fault::Fault;
 use crate::ledger::pending::KeyMap;
-use crate::ledger::records::{
-    Batch, Key, Member, PairId, PatientRecord, SeriesRecord, Snapshot, StudyRecord,
-};
+use crate::ledger::records::{Key, Member, PairId, PatientRecord, SeriesRecord, StudyRecord};
+use crate::ledger::tables::{Batch, Snapshot};
 use crate::{BackendError, NewInstance, PatientPhi, StudyPhi};
 
 pub(crate) struct Draft<S> {

@@ -5,8 +5,9 @@ use crate::ledger::Ledger;
 use crate::ledger::fault::Fault;
 use crate::ledger::flight::Place;
 use crate::ledger::pending::Given;
-use crate::ledger::records::{Key, Kind, Pair, PairId, Snapshot, Tables};
+use crate::ledger::records::{Key, Kind, Pair, PairId};
 use crate::ledger::state::State;
+use crate::ledger::tables::{Snapshot, Tables};
 use crate::{
     AdoptError, AssignError, Assigned, BackendError, Conflict, Counts, Names, Phi, Space,
     StudyConflict, Uid, Wanted,

@@ -13,6 +13,7 @@ pub(crate) mod pending;
 mod query;
 pub(crate) mod records;
 mod state;
+pub(crate) mod tables;
 mod take_over;
 mod write;
 
@@ -20,8 +21,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::ledger::fault::Fault;
-use crate::ledger::records::{Key, Meta, PairId, Snapshot, Tables};
+use crate::ledger::records::{Key, Meta, PairId};
 use crate::ledger::state::State;
+use crate::ledger::tables::{Snapshot, Tables};
 use crate::{BackendError, Identity, IdentityMismatch, Space};
 
 /// Whether a ledger may change its tables.

@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use crate::ledger::Ledger;
 use crate::ledger::fault::Fault;
-use crate::ledger::records::{IntentRecord, PairId, Snapshot, StudyRecord, Tables};
+use crate::ledger::records::{IntentRecord, PairId, StudyRecord};
+use crate::ledger::tables::{Snapshot, Tables};
 use crate::{
     BackendError, Group, Intent, PatientRow, Phi, Removal, RulesRecord, SeriesRow, Space, StudyRow,
     Totals,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::BackendError;
 use crate::ledger::flight::Flight;
 use crate::ledger::pending::Pending;
-use crate::ledger::records::{IntentRecord, Key, Meta, Pair, PairId, Snapshot};
+use crate::ledger::records::{IntentRecord, Key, Meta, Pair, PairId};
+use crate::ledger::tables::Snapshot;
 
 pub(crate) struct State<S> {
     pub(crate) snapshot: Arc<S>,

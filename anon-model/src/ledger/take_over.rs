@@ -7,8 +7,9 @@ use crate::ledger::Ledger;
 use crate::ledger::fault::Fault;
 use crate::ledger::give::{MAX_NUMBER, check_form};
 use crate::ledger::pending::Given;
-use crate::ledger::records::{Kind, Meta, Pair, PairId, Snapshot, Tables};
+use crate::ledger::records::{Kind, Meta, Pair, PairId};
 use crate::ledger::state::State;
+use crate::ledger::tables::{Snapshot, Tables};
 use crate::ledger::write::take;
 use crate::{AdoptError, Adopted, Adopting, BackendError, GivenStudy, NotAdopted, Phi, Space};
 

@@ -5,8 +5,9 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use crate::ledger::Ledger;
 use crate::ledger::draft::Draft;
 use crate::ledger::fault::Fault;
-use crate::ledger::records::{Batch, IntentRecord, Meta, Output, PairId, Tables};
+use crate::ledger::records::{IntentRecord, Meta, Output, PairId};
 use crate::ledger::state::State;
+use crate::ledger::tables::{Batch, Tables};
 use crate::{BackendError, Group, NewInstance, Phi, RulesRecord, Space};
 
 /// What a batch was made of that has to come back if it cannot be written.
@@ -191,7 +192,7 @@ impl<T: Tables> Ledger<T> {
     pub(crate) fn accept_rules(&self, rules: &RulesRecord) -> Result<(), BackendError> {
         self.write(
             |draft| {
-                use crate::ledger::records::Snapshot as _;
+                use crate::ledger::tables::Snapshot as _;
                 let last = draft.snapshot.rules()?.pop();
                 if last.is_none_or(|last| last.digest != rules.digest) {
                     draft.batch.meta.rules += 1;
@@ -208,7 +209,7 @@ impl<T: Tables> Ledger<T> {
         study_uid: &Phi<String>,
         target: u64,
     ) -> Result<i64, BackendError> {
-        use crate::ledger::records::Snapshot as _;
+        use crate::ledger::tables::Snapshot as _;
         let (snapshot, _) = self.view()?;
         let all = i64::try_from(target).unwrap_or(i64::MAX);
         let Some(id) = snapshot.id(self.key(Space::Uid, study_uid.expose()))? else {
@@ -235,7 +236,7 @@ impl<T: Tables> Ledger<T> {
 }
 
 /// Takes what waits into a draft.
-pub(super) fn take<S: crate::ledger::records::Snapshot>(state: &mut State<S>) -> Taken<S> {
+pub(super) fn take<S: crate::ledger::tables::Snapshot>(state: &mut State<S>) -> Taken<S> {
     state.committing = Arc::new(std::mem::take(&mut state.pending));
     let settled = std::mem::take(&mut state.settled);
     let batch = Batch {

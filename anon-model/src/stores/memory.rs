@@ -7,9 +7,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::identity::uid::RandomError;
 use crate::ledger::pending::KeyMap;
 use crate::ledger::records::{
-    Batch, IntentRecord, Key, Member, Meta, Pair, PairId, PatientRecord, SeriesRecord, Snapshot,
-    StudyRecord, Tables,
+    IntentRecord, Key, Member, Meta, Pair, PairId, PatientRecord, SeriesRecord, StudyRecord,
 };
+use crate::ledger::tables::{Batch, Snapshot, Tables};
 use crate::ledger::{Access, Ledger};
 use crate::stores::delegate::delegate;
 use crate::{BackendError, Identity, RulesRecord};

@@ -12,7 +12,29 @@ use crate::repository::root;
 
 /// The folders of each crate, from the lowest to the highest. A file directly in `src` stands below
 /// all folders, but for `lib.rs` and `main.rs`, which stand above them and are not looked at.
-const FOLDERS: [(&str, &[&str]); 3] = [
+const FOLDERS: [(&str, &[&str]); 5] = [
+    (
+        "anon-net",
+        &[
+            "text",
+            "identifier",
+            "association",
+            "dimse",
+            "service",
+            "scp",
+            "testing",
+        ],
+    ),
+    (
+        "anon-export",
+        &[
+            "object",
+            "destination",
+            "journal",
+            "exporter",
+            "conformance",
+        ],
+    ),
     (
         "anon-model",
         &[

@@ -1,4 +1,4 @@
-//! [`Destination`]: where an export goes to, as it was typed.
+//! Opens the destination that was typed.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -8,19 +8,12 @@ use anon_export::{Cancel, DicomSink, DirectorySink, MemorySink, Sink};
 use anon_model::ProjectSettings;
 use anyhow::Context as _;
 
+use super::Destination;
 use crate::args::Export;
 use crate::command::Context;
 use crate::exit::Failure;
 use crate::node::{self, Peer, Purpose};
 use crate::project::Project;
-
-/// Where an export goes to.
-#[derive(Debug)]
-pub(super) struct Destination {
-    pub(super) sink: Arc<dyn Sink>,
-    /// The same place always has the same address: the journal goes by it.
-    pub(super) address: String,
-}
 
 impl Destination {
     /// The destination that was typed: `s3`, `file:DIR`, or a node.

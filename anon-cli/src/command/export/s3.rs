@@ -14,7 +14,7 @@ use anon_model::ProjectSettings;
 use anon_model::settings::{S3, S3Addressing, S3Checksum, S3Encryption};
 use anyhow::Context as _;
 
-use super::destination::Destination;
+use super::Destination;
 use crate::args::Export;
 use crate::command::Context;
 use crate::exit::Failure;

@@ -11,9 +11,9 @@ use redb::{
 use crate::ledger::key_of;
 use crate::ledger::pending::{Given as NewPair, KeyMap};
 use crate::ledger::records::{
-    Batch, IntentRecord, Key, Kind, Member, Meta, Pair, PairId, PatientRecord, SeriesRecord,
-    Snapshot, StudyRecord, Tables,
+    IntentRecord, Key, Kind, Member, Meta, Pair, PairId, PatientRecord, SeriesRecord, StudyRecord,
 };
+use crate::ledger::tables::{Batch, Snapshot, Tables};
 use crate::stores::disk::OpenError;
 use crate::stores::disk::codec::{
     Brought, MemberBytes, Row, Run, decode, encode, encode_run, member, member_bytes,
