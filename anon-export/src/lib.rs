@@ -142,3 +142,8 @@ pub use memory::MemorySink;
 pub use retry::Backoff;
 pub use sink::{Listed, Needs, Put, Sink, Stored, Tag};
 pub use source::{DirectorySource, MemorySource, Source, SourceObject};
+
+/// The example of the README is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -267,23 +267,11 @@ pub(crate) fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) 
         .map(|(_, name)| name)
 }
 
-/// Levenshtein distance, of at most 24 characters of each.
+/// The Levenshtein distance of the first 24 characters of each word: a name that is misspelt is not
+/// longer, and a script can hold a word of megabytes.
 fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(24).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().take(24).enumerate() {
-        let mut next = vec![i + 1];
-        for ((y, over), diagonal) in b.iter().zip(row.iter().skip(1)).zip(&row) {
-            let left = next.last().copied().unwrap_or(usize::MAX - 1);
-            next.push(
-                (over + 1)
-                    .min(left + 1)
-                    .min(diagonal + usize::from(x != *y)),
-            );
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
+    let [a, b] = [a, b].map(|word| word.chars().take(24).collect::<String>());
+    strsim::levenshtein(&a, &b)
 }
 
 #[cfg(test)]

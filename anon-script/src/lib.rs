@@ -113,3 +113,8 @@ pub use rules::{Action, Element, Method, Rules};
 pub use script::Script;
 pub use stays::{Stays, keyword};
 pub use syntax::{Position, Span, parse};
+
+/// The example of the README is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
