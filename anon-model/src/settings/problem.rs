@@ -118,7 +118,7 @@ mod tests {
         let keys = ["port", "scp.port", "durability"];
         for (word, expected) in [
             ("port", Some("port")),
-            ("prot", None),
+            ("prot", Some("port")),
             ("por", Some("port")),
             ("scp.prt", Some("scp.port")),
             ("scp.prot", Some("scp.port")),
