@@ -1,4 +1,4 @@
-//! [`run`]: one call of [`Exporter::export`](super::Exporter::export).
+//! One call of [`Exporter::export`](super::Exporter::export).
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
