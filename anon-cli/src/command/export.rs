@@ -29,7 +29,7 @@ use print::{Printer, Summary};
 #[derive(Debug)]
 struct Destination {
     sink: Arc<dyn Sink>,
-    /// The same place always has the same address: the journal goes by it.
+    /// Identifies the destination in the journal. One place has one address, however it was typed.
     address: String,
 }
 

@@ -29,7 +29,7 @@ const ENCODING: Encoding = Encoding::ImplicitLittle;
 pub(crate) struct Behaviour {
     /// The accepted calling AE titles; all if empty.
     pub(crate) allowed_callers: Vec<&'static str>,
-    /// Its AE title, if not `ARCHIVE`.
+    /// The AE title of the archive; `ARCHIVE` if `None`.
     pub(crate) title: Option<&'static str>,
     /// The status with which it refuses every request of this kind.
     pub(crate) refuses: Option<(Operation, u16)>,

@@ -40,7 +40,7 @@ fn written(object: &DataSet) -> Vec<u8> {
     object.write(Syntax::ExplicitLittle)
 }
 
-/// Deeply nested sequences that never end.
+/// The object with 200,000 nested sequences behind it, none of which has an end delimiter.
 fn nested(object: &DataSet) -> Vec<u8> {
     let sequence = b"\x40\x00\x30\xA7SQ\0\0\xFF\xFF\xFF\xFF";
     let item = b"\xFE\xFF\x00\xE0\xFF\xFF\xFF\xFF";

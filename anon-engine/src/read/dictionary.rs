@@ -166,7 +166,7 @@ impl Vr {
     }
 }
 
-/// The bits that all pairs of capital letters share.
+/// A VR is two capital letters (PS3.5 section 6.2). In ASCII each has bit 6 set and bits 5 and 7 clear.
 const CAPITALS: u16 = 0x4040;
 
 /// Where two such letters stand in [`FORMS`].

@@ -7,9 +7,10 @@
 //!              │  turn (short)  │  (a group long)  └──► from the start: duplicate, conflict, or new
 //! ```
 //!
-//! While the first is being worked on, the second waits and keeps its turn: if the first is
-//! refused, the second takes its place, and the numbers given out do not depend on timing. Once the
-//! first is staged, only a failing disk can stop it, so the second lets others go first.
+//! While the first copy is planned and assigned, the second waits in its place of the ticket order. If
+//! the first is refused, the second is processed in that place, so that pseudonyms do not depend on
+//! timing. Once the first is staged, only a disk error can stop it: the second then waits aside, and
+//! later objects overtake it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

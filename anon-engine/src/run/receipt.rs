@@ -10,13 +10,13 @@ pub use crate::keep::received::Received;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Receipt {
-    /// What became of it.
+    /// How the processing of the object ended.
     pub outcome: Outcome,
-    /// Length of what came in, in bytes.
+    /// The length of the object as received, in bytes.
     pub bytes_in: u64,
-    /// Length of the output, in bytes; 0 if none was written.
+    /// The length of the output, in bytes; 0 if none was written.
     pub bytes_out: u64,
-    /// What is remarkable about it all the same.
+    /// Conditions that did not stop the object but should be reported.
     pub warnings: Warnings,
 }
 

@@ -9,7 +9,7 @@ use super::state::ExportState;
 use crate::retry::LONGEST_ASKED;
 use crate::{Error, Journal, Needs, ObjectKey, Remedy, Sink};
 
-/// What all threads of an export share.
+/// The state that all threads of one export share.
 pub(super) struct Shared<'r> {
     pub(super) sink: &'r dyn Sink,
     pub(super) journal: Option<&'r Journal>,

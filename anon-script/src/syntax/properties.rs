@@ -122,8 +122,9 @@ fn unescape(written: &str, at: usize) -> Text {
     text
 }
 
-/// `\uXXXX`, or two that are one character in UTF-16; a broken one stands for its letters, half of a
-/// pair for the replacement character.
+/// Reads the escape `\uXXXX` at the start of `rest`, or two that form a UTF-16 surrogate pair. Returns
+/// the character and the length of the escape. An escape without four digits is read as the letter u;
+/// half of a pair gives the replacement character.
 fn unicode(rest: &str) -> (Option<char>, usize) {
     let Some(first) = utf16(rest) else {
         return (Some('u'), 2);
@@ -136,7 +137,7 @@ fn unicode(rest: &str) -> (Option<char>, usize) {
     }
 }
 
-/// What `\uXXXX` at the beginning of a text stands for.
+/// Returns the UTF-16 unit of the escape `\uXXXX` at the start of `text`, if there is one.
 fn utf16(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     // The parser of numbers would take a sign.

@@ -1,8 +1,8 @@
 //! The folders of a crate stand one above the other, and no file needs one that needs it.
 //!
 //! Every `crate::`, `self::` and `super::` path of a source file is an arrow to the file that holds
-//! the item, found through the re-exports on the way. Tests inside a file do not count. A module and
-//! the modules below it count as one where circles between files are looked for.
+//! the item, found through the re-exports on the way. Tests inside a file do not count. Arrows
+//! between a module and a module inside it are not followed when circles between files are looked for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -304,7 +304,7 @@ fn paths(text: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// True if one module stands around the other.
+/// Returns true if one module contains the other.
 fn is_around(one: &Module, other: &Module) -> bool {
     one.starts_with(other) || other.starts_with(one)
 }
