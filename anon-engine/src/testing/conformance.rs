@@ -1,6 +1,8 @@
-//! What every [`Store`], [`Quarantine`] and [`Disk`] must hold, ours or a caller's.
+//! Checks for every implementation of [`Store`], [`Quarantine`], [`Disk`] and [`ObjectSource`],
+//! ours or a caller's.
 //!
-//! Each check takes a maker of an empty one, and says in one line what does not hold.
+//! Each check makes its own instances through a closure. A [`Breach`] says in one line which promise
+//! is broken.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -14,6 +16,7 @@
 
 mod disks;
 mod quarantines;
+mod sources;
 mod stores;
 
 use std::error::Error;
@@ -21,12 +24,13 @@ use std::fmt;
 
 pub use disks::check_disk;
 pub use quarantines::check_quarantine;
+pub use sources::{ExpectedItem, check_source};
 pub use stores::check_store;
 
 #[expect(unused_imports, reason = "for the links of this page")]
-use crate::{Quarantine, Store, disk::Disk};
+use crate::{ObjectSource, Quarantine, Store, disk::Disk};
 
-/// What does not hold.
+/// A promise that an implementation breaks.
 #[derive(Debug)]
 pub struct Breach {
     what: String,

@@ -17,7 +17,7 @@ use anon_engine::{
 const BOTH: [Durability; 2] = [Durability::Full, Durability::Relaxed];
 
 #[track_caller]
-fn holds(result: Result<(), Breach>) {
+pub(crate) fn holds(result: Result<(), Breach>) {
     if let Err(breach) = result {
         let cause = std::error::Error::source(&breach).map(ToString::to_string);
         panic!("{breach}: {cause:?}");

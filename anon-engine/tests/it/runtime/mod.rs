@@ -12,4 +12,5 @@ mod files;
 mod identities;
 mod imports;
 mod quarantine;
+mod sources;
 mod world;
