@@ -46,7 +46,7 @@ fn count(object: &InMemDicomObject) -> usize {
 }
 
 #[test]
-fn an_independent_reader_finds_every_element_in_every_form() {
+fn dicom_object_finds_every_element_in_every_form() {
     for (name, set) in cases() {
         // The reader does not look into UN, nor, without VRs, into private sequences.
         let set = set.without(Tag(0x0011, 0x1002));
@@ -81,7 +81,7 @@ fn an_independent_reader_finds_every_element_in_every_form() {
 }
 
 #[test]
-fn encapsulated_objects_have_their_fragments() {
+fn encapsulated_objects_hold_all_fragments() {
     let object = read(&encapsulated(&Place::new(3), 400).write(Syntax::JPEG_LOSSLESS));
     let pixels = object.element(Tag(0x7FE0, 0x0010)).expect("pixels");
     assert_eq!(pixels.value().fragments().expect("fragments").len(), 400);
@@ -92,7 +92,7 @@ fn encapsulated_objects_have_their_fragments() {
 }
 
 #[test]
-fn sizes_are_those_that_figures_are_quoted_for() {
+fn sizes_match_the_published_figures() {
     let place = Place::new(1);
     let ct = ct_slice(&place);
     let bytes = ct.write(Syntax::ExplicitLittle).len();
@@ -119,7 +119,7 @@ fn sizes_are_those_that_figures_are_quoted_for() {
 }
 
 #[test]
-fn same_place_same_bytes_other_place_other_uids() {
+fn the_same_place_gives_the_same_bytes_and_another_gives_other_uids() {
     let write = |place: Place| ct_small(&place).write(Syntax::ExplicitLittle);
     assert_eq!(write(Place::new(5)), write(Place::new(5)));
     assert_ne!(write(Place::new(5)), write(Place::new(6)));
@@ -149,7 +149,7 @@ fn a_large_image_is_as_long_as_it_says() {
 }
 
 #[test]
-fn heads_are_what_they_are_called() {
+fn each_head_has_the_parts_it_names() {
     let ct = ct_small(&Place::new(1));
     let write = |head| ct.write_as(&Form::new(Syntax::ExplicitLittle).head(head));
     assert_eq!(&write(Head::NoPreamble)[..4], [2, 0, 0, 0]);
@@ -181,7 +181,7 @@ fn unpack(segment: &[u8], samples: usize) -> Vec<u8> {
 }
 
 #[test]
-fn rle_frames_decode_to_what_went_in() {
+fn rle_frames_decode_to_the_original_pixels() {
     let mut pixels = Noise::new(9).bytes(300);
     pixels.extend([7; 999]);
     pixels.extend([1, 1, 2, 2, 3, 3]);
@@ -206,7 +206,7 @@ fn rle_frames_decode_to_what_went_in() {
 }
 
 #[test]
-fn canaries_stand_in_every_level_and_each_is_one_of_its_kind() {
+fn canaries_are_planted_on_every_level_and_are_unique() {
     let mut set = everything_phi(&Place::new(1));
     let canaries = Canaries::plant(&mut set);
     let bytes = set.write(Syntax::ExplicitLittle);
@@ -229,7 +229,7 @@ fn canaries_stand_in_every_level_and_each_is_one_of_its_kind() {
 }
 
 #[test]
-fn canaries_stand_in_every_element_of_the_dictionary() {
+fn canaries_are_planted_in_every_standard_element() {
     let (set, canaries) = Canaries::in_every_standard_element(ct_small(&Place::new(1)));
     assert!(canaries.len() > 4_000, "{}", canaries.len());
     let tokens: HashSet<&[u8]> = canaries.iter().map(Canary::token).collect();
@@ -239,7 +239,7 @@ fn canaries_stand_in_every_element_of_the_dictionary() {
 }
 
 #[test]
-fn writes_what_it_is_told_also_what_is_forbidden() {
+fn invalid_data_sets_are_written_as_given() {
     let set = DataSet::new()
         .push(
             Tag(0x0010, 0x0020),

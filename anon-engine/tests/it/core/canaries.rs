@@ -92,7 +92,7 @@ fn forms(syntaxes: &[Syntax]) -> impl Iterator<Item = Form> {
 }
 
 #[test]
-fn nothing_of_the_dictionary_stays_that_the_built_in_rules_remove() -> Outcome {
+fn no_removed_standard_element_is_in_the_output() -> Outcome {
     let (object, canaries) = Canaries::in_every_standard_element(ct_small(&Place::new(1)));
     assert!(canaries.len() > 4_000, "{}", canaries.len());
     for form in forms(&PLAIN) {
@@ -102,7 +102,7 @@ fn nothing_of_the_dictionary_stays_that_the_built_in_rules_remove() -> Outcome {
 }
 
 #[test]
-fn nothing_of_any_case_stays_that_the_built_in_rules_remove() -> Outcome {
+fn nothing_removed_is_in_the_output_of_any_case() -> Outcome {
     let place = Place::new(1);
     for (name, mut object, syntaxes) in [
         ("everything_phi", everything_phi(&place), &PLAIN[..]),

@@ -36,7 +36,7 @@ fn with_sequence(enc: Enc, lengths: Lengths) -> Object {
 }
 
 #[test]
-fn every_plain_encoding_with_every_kind_of_length() -> Outcome {
+fn every_uncompressed_syntax_and_length_form_round_trips() -> Outcome {
     for (enc, syntax) in Enc::ALL {
         for lengths in [Lengths::Defined, Lengths::Undefined] {
             let input = with_sequence(enc, lengths).part10(syntax);
@@ -58,7 +58,7 @@ fn every_plain_encoding_with_every_kind_of_length() -> Outcome {
 }
 
 #[test]
-fn a_data_set_alone_is_taken_in_its_transfer_syntax() -> Outcome {
+fn a_bare_data_set_is_read_in_the_given_transfer_syntax() -> Outcome {
     for (enc, syntax) in Enc::ALL {
         let data_set = with_sequence(enc, Lengths::Defined).data_set();
         let alone = run_as(&table().policy(), &data_set, Some(syntax))?;
@@ -68,7 +68,7 @@ fn a_data_set_alone_is_taken_in_its_transfer_syntax() -> Outcome {
 }
 
 #[test]
-fn a_head_may_be_missing_in_part() -> Outcome {
+fn files_without_preamble_or_file_meta_are_read() -> Outcome {
     for (enc, syntax) in Enc::ALL {
         let object = with_sequence(enc, Lengths::Defined);
         let whole = object.part10(syntax);
@@ -92,7 +92,7 @@ fn a_head_may_be_missing_in_part() -> Outcome {
 }
 
 #[test]
-fn deflated_stays_deflated() -> Outcome {
+fn deflated_input_gives_deflated_output() -> Outcome {
     let data_set = with_sequence(Enc::Explicit, Lengths::Defined).data_set();
     let plain = run(&table().policy(), &part10(EXPLICIT, &data_set))?;
     let input = part10(DEFLATED, &deflate(&data_set)?);
@@ -111,7 +111,7 @@ fn deflated_stays_deflated() -> Outcome {
 }
 
 #[test]
-fn large_deflated_objects_go_through_scratch_or_are_refused() -> Outcome {
+fn large_deflated_objects_use_a_scratch_file_or_are_refused() -> Outcome {
     let mut policy = table().policy();
     policy.limits.max_inflated_in_memory = 100_000;
     let noise: Vec<u8> = (0..400_000_u32)
@@ -178,7 +178,7 @@ fn fragments(sizes: &[usize]) -> Vec<u8> {
 }
 
 #[test]
-fn fragments_stay_and_what_follows_them_meets_the_rules() -> Outcome {
+fn pixel_fragments_are_kept_and_elements_after_them_follow_the_rules() -> Outcome {
     let after = Tag(0xFFFA, 0xFFFA);
     for syntax in [JPEG, "1.2.840.10008.1.2.4.201", "1.2.3.4.999"] {
         let pixels = fragments(&[10, 70_000, 4]);
@@ -202,7 +202,7 @@ fn fragments_stay_and_what_follows_them_meets_the_rules() -> Outcome {
 }
 
 #[test]
-fn odd_fragments_are_made_even_where_no_offset_moves() -> Outcome {
+fn odd_fragments_are_padded_if_no_offset_changes() -> Outcome {
     let input = |sizes: &[usize]| {
         Object::new(Enc::Explicit)
             .raw(PIXELS, fragments(sizes))
@@ -219,7 +219,7 @@ fn odd_fragments_are_made_even_where_no_offset_moves() -> Outcome {
 }
 
 #[test]
-fn compressed_pixels_need_a_syntax_that_says_how() {
+fn encapsulated_pixels_in_an_uncompressed_syntax_are_refused() {
     let input = Object::new(Enc::Explicit)
         .raw(PIXELS, fragments(&[4]))
         .part10(EXPLICIT);
@@ -229,7 +229,7 @@ fn compressed_pixels_need_a_syntax_that_says_how() {
 
 /// CP-246: UN of undefined length holds implicit little endian, whatever is around it.
 #[test]
-fn unknown_values_are_looked_into() -> Outcome {
+fn sequences_under_un_follow_the_rules() -> Outcome {
     for (enc, syntax) in [(Enc::Explicit, EXPLICIT), (Enc::Big, BIG)] {
         for lengths in [Lengths::Defined, Lengths::Undefined] {
             let mut item = Enc::Implicit.text(UID_IN_ITEM, "UI", "1.2.3.900");
@@ -257,7 +257,7 @@ fn unknown_values_are_looked_into() -> Outcome {
 }
 
 #[test]
-fn a_value_of_unknown_kind_in_the_other_order_is_refused() {
+fn big_endian_items_under_un_are_refused() {
     let hidden = Enc::Big.item(&Enc::Big.text(COMMENT, "LT", "CANARY"), Lengths::Defined);
     let input = Object::new(Enc::Explicit)
         .element(UNKNOWN, "UN", hidden)
@@ -268,7 +268,7 @@ fn a_value_of_unknown_kind_in_the_other_order_is_refused() {
 
 /// Items in a value that is no sequence: whoever looked would find elements that met no rule.
 #[test]
-fn items_where_none_belong_are_refused() {
+fn items_in_a_value_that_is_no_sequence_are_refused() {
     const KEPT: Tag = Tag(0x0018, 0x1020);
     const TABLE: Tag = Tag(0x0028, 0x1201);
     let policy = table().keeping(&[KEPT, TABLE]).policy();
@@ -300,7 +300,7 @@ fn items_where_none_belong_are_refused() {
 }
 
 #[test]
-fn only_pixel_data_is_encapsulated() {
+fn only_pixel_data_may_be_encapsulated() {
     const TABLE: Tag = Tag(0x0028, 0x1201);
     let mut bytes = Enc::Explicit.header(TABLE, "OW", UNDEFINED);
     bytes.extend(&fragments(&[4])[12..]);
@@ -311,7 +311,7 @@ fn only_pixel_data_is_encapsulated() {
 }
 
 #[test]
-fn an_item_that_does_not_fit_its_unknown_value_is_refused() {
+fn an_item_longer_than_its_un_value_is_refused() {
     let item = Enc::Implicit.item(
         &Enc::Implicit.text(COMMENT, "LT", "CANARY"),
         Lengths::Defined,
@@ -324,7 +324,7 @@ fn an_item_that_does_not_fit_its_unknown_value_is_refused() {
 }
 
 #[test]
-fn items_in_another_encoding_come_out_in_the_right_one() -> Outcome {
+fn items_in_another_encoding_are_rewritten_in_the_transfer_syntax() -> Outcome {
     for (outer, inner, syntax) in [
         (Enc::Explicit, Enc::Implicit, EXPLICIT),
         (Enc::Implicit, Enc::Explicit, IMPLICIT),
@@ -360,7 +360,7 @@ fn items_in_another_encoding_come_out_in_the_right_one() -> Outcome {
 
 /// The file meta says one of the two plain little endian syntaxes and the bytes are the other.
 #[test]
-fn a_wrong_plain_syntax_is_put_right() -> Outcome {
+fn a_wrong_implicit_or_explicit_transfer_syntax_is_corrected() -> Outcome {
     for (enc, said, true_one) in [
         (Enc::Implicit, EXPLICIT, IMPLICIT),
         (Enc::Explicit, IMPLICIT, EXPLICIT),
@@ -381,7 +381,7 @@ fn a_wrong_plain_syntax_is_put_right() -> Outcome {
 }
 
 #[test]
-fn letters_that_can_mean_one_thing_only_are_mended() -> Outcome {
+fn an_invalid_vr_is_replaced_by_the_dictionarys() -> Outcome {
     let rows = Tag(0x0028, 0x0010);
     let element = |letters: &str| {
         let mut bytes = Enc::Explicit.element(rows, "US", [1, 2]);
@@ -401,7 +401,7 @@ fn letters_that_can_mean_one_thing_only_are_mended() -> Outcome {
 }
 
 #[test]
-fn odd_lengths_become_even() -> Outcome {
+fn odd_value_lengths_are_padded_to_even() -> Outcome {
     for (enc, syntax) in Enc::ALL {
         let name = Tag(0x0008, 0x0060);
         let deep = enc.element(Tag(0x0008, 0x0060), "CS", "ABC");

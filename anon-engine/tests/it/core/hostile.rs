@@ -66,7 +66,7 @@ const BEGINNINGS: [&str; 5] = [
 ];
 
 #[test]
-fn cut_at_every_offset() -> Outcome {
+fn a_cut_object_is_refused_or_gives_a_shorter_output() -> Outcome {
     for object in small_objects()? {
         let whole = run(&keep_all(), &object)?;
         for cut in 0..object.len() {
@@ -86,7 +86,7 @@ fn cut_at_every_offset() -> Outcome {
 }
 
 #[test]
-fn lengths_beyond_the_end_are_refused_where_they_stand() {
+fn a_length_beyond_the_end_is_refused_with_its_offset() {
     for (enc, syntax) in Enc::ALL {
         for (vr, len) in [
             ("OB", 0xFFFF_FFFE_u32),
@@ -116,7 +116,7 @@ fn lengths_beyond_the_end_are_refused_where_they_stand() {
 }
 
 #[test]
-fn nesting_has_a_bottom() {
+fn nesting_depth_is_limited() {
     for lengths in [Lengths::Defined, Lengths::Undefined] {
         for (depth, fits) in [(60, true), (64, true), (65, false)] {
             let e = Enc::Explicit;
@@ -157,7 +157,7 @@ fn two_hundred_thousand_sequences_are_read_no_further_than_the_limit() {
 }
 
 #[test]
-fn counts_and_memory_have_limits() {
+fn counts_and_memory_are_limited() {
     let e = Enc::Explicit;
     let items = e.sequence(SEQUENCE, &vec![Vec::new(); 5_000], Lengths::Defined);
     let object = Object::new(e).raw(SEQUENCE, items).part10(EXPLICIT);
@@ -184,7 +184,7 @@ fn counts_and_memory_have_limits() {
 }
 
 #[test]
-fn elements_twice_or_out_of_order_are_refused_if_they_would_be_written() -> Outcome {
+fn repeated_or_unordered_elements_are_refused_if_they_are_kept() -> Outcome {
     let e = Enc::Explicit;
     let rows = Tag(0x0028, 0x0010);
     let twice = [e.element(rows, "US", [1, 0]), e.element(rows, "US", [2, 0])].concat();
@@ -214,7 +214,7 @@ fn elements_twice_or_out_of_order_are_refused_if_they_would_be_written() -> Outc
 }
 
 #[test]
-fn what_follows_the_last_element_is_zeros_or_refused() -> Outcome {
+fn trailing_bytes_other_than_zeros_are_refused() -> Outcome {
     for (enc, syntax) in Enc::ALL {
         let object = Object::new(enc).part10(syntax);
         let expect = run(&keep_all(), &object)?;
@@ -241,7 +241,7 @@ fn what_follows_the_last_element_is_zeros_or_refused() -> Outcome {
 }
 
 #[test]
-fn files_without_a_sign_of_dicom_are_foreign() {
+fn files_that_do_not_look_like_dicom_are_foreign() {
     let cases: [&[u8]; 5] = [
         b"",
         b"hello",
@@ -261,7 +261,7 @@ fn files_without_a_sign_of_dicom_are_foreign() {
 }
 
 #[test]
-fn unclosed_and_misplaced_things_are_refused() {
+fn unclosed_sequences_and_misplaced_delimiters_are_refused() {
     let e = Enc::Explicit;
     let cases = [
         ("sequence not closed", e.header(SEQUENCE, "SQ", UNDEFINED)),
@@ -340,7 +340,7 @@ fn a_long_implicit_value_does_not_hide_what_follows() {
 }
 
 #[test]
-fn bytes_that_make_no_sense_end_in_a_refusal() -> Outcome {
+fn damaged_objects_are_refused_or_give_readable_outputs() -> Outcome {
     let objects = small_objects()?;
     let mut seed = 0x2545_F491_u32;
     let mut random = move || {

@@ -23,7 +23,7 @@ fn base() -> Object {
 }
 
 #[test]
-fn each_required_attribute_is_named_when_missing_or_empty() {
+fn a_missing_or_empty_required_attribute_is_named() {
     for (tag, name) in [
         (Tag(0x0008, 0x0016), "SOPClassUID"),
         (Tag(0x0008, 0x0018), "SOPInstanceUID"),
@@ -39,7 +39,7 @@ fn each_required_attribute_is_named_when_missing_or_empty() {
 }
 
 #[test]
-fn the_storage_class_is_held_against_the_project() {
+fn sop_classes_outside_the_project_are_refused() {
     let mut policy = Table::new().policy();
     policy.storage_classes = StorageClasses::Only([CT.to_owned()].into());
     assert!(run(&policy, &file(&base())).is_ok());
@@ -108,7 +108,7 @@ fn f11_patient_keys_are_decoded_and_trimmed() -> Outcome {
 }
 
 #[test]
-fn the_issuer_tells_patients_apart_if_asked() -> Outcome {
+fn the_issuer_distinguishes_patients_if_configured() -> Outcome {
     let policy = Table::new()
         .policy()
         .with_patient_key(PatientKey::IdAndIssuer);
@@ -129,7 +129,7 @@ fn the_issuer_tells_patients_apart_if_asked() -> Outcome {
 }
 
 #[test]
-fn objects_without_a_patient_share_one_or_are_refused() -> Outcome {
+fn objects_without_a_patient_share_a_pseudonym_or_are_refused() -> Outcome {
     for object in [
         base().without(PATIENT_ID),
         base().element(PATIENT_ID, "LO", b"  "),
@@ -180,7 +180,7 @@ fn f01_nested_names_and_ids_become_the_patients_pseudonym() -> Outcome {
 
 /// V17's step 6: set in the root whatever the rules say.
 #[test]
-fn name_and_id_are_inserted_where_they_are_absent() -> Outcome {
+fn missing_patient_name_and_id_are_inserted() -> Outcome {
     let object = base().without(PATIENT_ID).without(Tag(0x0010, 0x0010));
     let policy = Table::new()
         .with(PATIENT_ID, Action::Remove)
@@ -195,7 +195,7 @@ fn name_and_id_are_inserted_where_they_are_absent() -> Outcome {
 }
 
 #[test]
-fn uids_are_asked_for_in_order_once_each() -> Outcome {
+fn each_uid_is_requested_once_and_in_order() -> Outcome {
     let frame = Tag(0x0020, 0x0052);
     let list = Tag(0x0008, 0x1155);
     let object = base()
@@ -224,7 +224,7 @@ fn uids_are_asked_for_in_order_once_each() -> Outcome {
 }
 
 #[test]
-fn hundreds_of_uids_keep_their_names() -> Outcome {
+fn hundreds_of_uids_get_their_own_pseudonyms() -> Outcome {
     let list = Tag(0x0008, 0x1155);
     let uids: Vec<String> = (0..400).map(|n| format!("1.9.{}", n % 150)).collect();
     let object = base().text(list, "UI", &uids.join("\\"));
@@ -239,7 +239,7 @@ fn hundreds_of_uids_keep_their_names() -> Outcome {
 }
 
 #[test]
-fn dates_move_by_the_root_patients_offset() -> Outcome {
+fn dates_shift_by_the_offset_of_the_root_patient() -> Outcome {
     let date = Tag(0x0008, 0x0023);
     let date_time = Tag(0x0008, 0x002A);
     let mut item = Enc::Explicit.text(date, "DA", "20220101");
@@ -283,7 +283,7 @@ fn dates_move_by_the_root_patients_offset() -> Outcome {
 type Spoil = fn(&mut anon_model::Names);
 
 #[test]
-fn names_of_a_callers_store_are_held_against_their_places() -> Outcome {
+fn malformed_pseudonyms_from_a_callers_store_are_refused() -> Outcome {
     let bytes = file(&base());
     let policy = Table::new().policy();
     let plan = plan(&policy, Source::part10(&bytes))?;
@@ -312,7 +312,7 @@ fn names_of_a_callers_store_are_held_against_their_places() -> Outcome {
 }
 
 #[test]
-fn the_index_gets_what_v17_captures() -> Outcome {
+fn the_index_captures_the_same_values_as_v17() -> Outcome {
     let object = base()
         .text(Tag(0x0008, 0x0005), "CS", "ISO_IR 100")
         .element(Tag(0x0010, 0x0010), "PN", b"M\xFCller^Eva ")
@@ -346,7 +346,7 @@ fn the_index_gets_what_v17_captures() -> Outcome {
 }
 
 #[test]
-fn fingerprints_tell_headers_apart_and_not_bulk_or_meta() -> Outcome {
+fn fingerprints_ignore_large_values_and_file_meta() -> Outcome {
     let pixels = Tag(0x7FE0, 0x0010);
     let of = |policy: &Policy, bytes: &[u8]| -> Outcome<_> {
         Ok(plan(policy, Source::part10(bytes))?.fingerprint())
@@ -372,7 +372,7 @@ fn fingerprints_tell_headers_apart_and_not_bulk_or_meta() -> Outcome {
 }
 
 #[test]
-fn the_built_in_rules_meet_every_part() -> Outcome {
+fn rsna_v17_applies_to_every_group() -> Outcome {
     let policy = rsna_v17()?;
     for (enc, syntax) in [(Enc::Explicit, EXPLICIT), (Enc::Implicit, IMPLICIT)] {
         let input = Object::new(enc)

@@ -18,7 +18,7 @@ fn table() -> Table {
 }
 
 #[test]
-fn a_name_under_the_tag_of_something_else_is_emptied() -> Outcome {
+fn text_that_does_not_fit_its_tag_is_emptied() -> Outcome {
     let long = "CANARY ".repeat(150);
     let list = "1.5\\".repeat(20) + "CANARY";
     for (enc, syntax) in Enc::ALL {
@@ -75,7 +75,7 @@ fn a_length_that_swallows_the_next_element_is_emptied() -> Outcome {
 }
 
 #[test]
-fn text_in_the_place_of_a_binary_value_is_refused() {
+fn text_in_a_binary_value_is_refused() {
     for (letters, value) in [("LO", "CANARY"), ("PN", "CANARY^X"), ("UT", "CANARY")] {
         let input = Object::new(Enc::Explicit)
             .text(ROWS, letters, value)
@@ -87,7 +87,7 @@ fn text_in_the_place_of_a_binary_value_is_refused() {
 
 /// What real files do, and no text hides in: it stays byte for byte.
 #[test]
-fn sloppy_values_stay() -> Outcome {
+fn harmless_nonconforming_values_are_kept() -> Outcome {
     for (enc, syntax) in Enc::ALL {
         for (tag, letters, text) in [
             (TIME, "TM", "12:30:00.0000000000"),
@@ -113,7 +113,7 @@ fn sloppy_values_stay() -> Outcome {
 
 /// Contours are megabytes of decimals: they stay, and a name among them does not.
 #[test]
-fn long_lists_of_numbers_are_looked_through() -> Outcome {
+fn long_lists_of_numbers_are_checked_to_the_end() -> Outcome {
     let list = "-123.456\\".repeat(20_000) + "7";
     for (at, expect) in [(None, true), (Some(10), false), (Some(100_001), false)] {
         let mut list = list.clone().into_bytes();

@@ -13,7 +13,7 @@ const CODES: Tag = Tag(0x0012, 0x0064);
 
 /// 10.1 #5: preamble, AE title and implementation ids of the source survived.
 #[test]
-fn f05_head_and_meta_are_made_anew() -> Outcome {
+fn f05_preamble_and_file_meta_are_new() -> Outcome {
     let output = run(
         &Table::new().policy(),
         &Object::new(Enc::Explicit).part10(EXPLICIT),
@@ -41,7 +41,7 @@ fn f05_head_and_meta_are_made_anew() -> Outcome {
 }
 
 #[test]
-fn every_output_says_how_it_was_made() -> Outcome {
+fn every_output_states_its_deidentification_method() -> Outcome {
     for (enc, syntax) in Enc::ALL {
         let input = Object::new(enc)
             .text(REMOVED, "CS", "NO")
@@ -102,7 +102,7 @@ fn f08_codes_are_written_where_the_rules_claim_them() -> Outcome {
 }
 
 #[test]
-fn tags_stay_in_order_where_something_is_inserted() -> Outcome {
+fn inserted_elements_keep_the_tag_order() -> Outcome {
     let late = Tag(0x0013, 0x2001);
     let input = Object::new(Enc::Explicit)
         .text(Tag(0x0012, 0x0061), "LO", "before")
@@ -122,7 +122,7 @@ fn tags_stay_in_order_where_something_is_inserted() -> Outcome {
 }
 
 #[test]
-fn each_action_on_each_kind_of_value() -> Outcome {
+fn each_action_applies_to_each_kind_of_value() -> Outcome {
     let tag = Tag(0x0018, 0x0010);
     let keep = Action::Keep;
     let replace = |text: &str| Action::Replace(text.into());
@@ -202,7 +202,7 @@ fn each_action_on_each_kind_of_value() -> Outcome {
 }
 
 #[test]
-fn numbers_are_replaced_in_their_own_form() -> Outcome {
+fn replaced_numbers_are_written_in_their_binary_vr() -> Outcome {
     for (enc, syntax) in Enc::ALL {
         let rows = Tag(0x0028, 0x0010);
         let input = Object::new(enc).element(rows, "US", [7, 7]).part10(syntax);
@@ -220,7 +220,7 @@ fn numbers_are_replaced_in_their_own_form() -> Outcome {
 }
 
 #[test]
-fn a_rule_that_does_not_fit_refuses_the_object() {
+fn a_rule_that_does_not_fit_the_element_refuses_the_object() {
     let sequence = Tag(0x0008, 0x1140);
     let rows = Tag(0x0028, 0x0010);
     let e = Enc::Explicit;
@@ -283,7 +283,7 @@ fn emptied_and_removed_sequences_leave_nothing() -> Outcome {
 }
 
 #[test]
-fn group_lengths_and_padding_go_at_every_level() -> Outcome {
+fn group_lengths_and_padding_are_removed_at_every_level() -> Outcome {
     let sequence = Tag(0x0008, 0x1140);
     let e = Enc::Explicit;
     let mut item = e.element(Tag(0x0008, 0x0000), "UL", [9, 9, 9, 9]);

@@ -187,7 +187,7 @@ proptest! {
     /// Cut anywhere, or with any byte changed: an output or a refusal, never a panic, and memory
     /// and file agree.
     #[test]
-    fn damage_is_survived(nodes in nodes(), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
+    fn damaged_objects_never_panic(nodes in nodes(), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
         for (enc, syntax) in Enc::ALL {
             let mut input = object(enc, &nodes, &[1, 2]).part10(syntax);
             let at = at.index(input.len());
@@ -202,7 +202,7 @@ proptest! {
 
     /// Any bytes at all behind a head.
     #[test]
-    fn noise_is_survived(noise in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn random_bytes_never_panic(noise in prop::collection::vec(any::<u8>(), 0..300)) {
         for syntax in ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"] {
             let _ = run(&policy(), &part10(syntax, &noise));
         }

@@ -295,7 +295,7 @@ fn nothing_is_lost(
 
 /// The call in memory gives bytes only when their pseudonyms survive a power cut.
 #[test]
-fn names_of_a_call_in_memory_are_durable_when_it_returns() {
+fn pseudonyms_are_durable_when_deidentify_returns() {
     let disk = SimDisk::new();
     let durability = Durability::Full;
     let path = Path::new("/lookup.redb");
@@ -436,22 +436,22 @@ fn power_cuts(new_disk: fn() -> SimDisk, durability: Durability, survive: impl F
 }
 
 #[test]
-fn a_power_cut_at_any_step_that_loses_what_was_not_synced() {
+fn nothing_acknowledged_is_lost_if_a_power_cut_drops_unsynced_data() {
     power_cuts(SimDisk::new, Durability::Full, |_| Survive::Synced);
 }
 
 #[test]
-fn a_power_cut_at_any_step_that_keeps_some_of_it() {
+fn nothing_acknowledged_is_lost_if_a_power_cut_keeps_some_unsynced_data() {
     power_cuts(SimDisk::new, Durability::Full, Survive::Mixed);
 }
 
 #[test]
-fn a_kill_at_any_step_when_durable() {
+fn nothing_acknowledged_is_lost_in_a_kill_with_full_durability() {
     power_cuts(SimDisk::new, Durability::Full, |_| Survive::Written);
 }
 
 #[test]
-fn a_kill_at_any_step_when_relaxed() {
+fn nothing_acknowledged_is_lost_in_a_kill_with_relaxed_durability() {
     for new_disk in [SimDisk::new, SimDisk::with_names_only] {
         power_cuts(new_disk, Durability::Relaxed, |_| Survive::Written);
     }
@@ -460,7 +460,7 @@ fn a_kill_at_any_step_when_relaxed() {
 /// A kill, then a power cut at each step of what follows: what recovery calls published must be
 /// durable by then.
 #[test]
-fn a_power_cut_after_a_kill() {
+fn nothing_acknowledged_is_lost_if_a_power_cut_follows_a_kill() {
     let (steps, _, made) = whole(SimDisk::new, Durability::Full);
     for step in (steps / 3..=steps).step_by(5) {
         let disk = SimDisk::new();
@@ -487,7 +487,7 @@ fn a_power_cut_after_a_kill() {
 
 /// One operation fails, the program goes on as it can, and is then started anew.
 #[test]
-fn an_error_at_any_step() {
+fn nothing_acknowledged_is_lost_in_a_disk_error() {
     let cases: [(fn() -> SimDisk, Durability); 3] = [
         (SimDisk::new, Durability::Full),
         (SimDisk::new, Durability::Relaxed),

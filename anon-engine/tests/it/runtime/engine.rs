@@ -189,7 +189,7 @@ fn contradictions_are_quarantined_with_a_reason_in_pseudonyms() {
 }
 
 #[test]
-fn many_copies_at_once_are_one_object() {
+fn concurrent_copies_are_stored_once() {
     for workers in [1, 2, 8] {
         let world = World::new();
         let engine = world
@@ -222,7 +222,7 @@ fn many_copies_at_once_are_one_object() {
 }
 
 #[test]
-fn a_waiting_copy_takes_over_if_the_first_is_refused() {
+fn a_waiting_copy_is_stored_if_the_first_one_fails() {
     for (expected, fault) in [
         (
             "failed",
@@ -252,7 +252,7 @@ fn a_waiting_copy_takes_over_if_the_first_is_refused() {
 }
 
 #[test]
-fn a_full_intake_gives_the_object_back() {
+fn a_full_intake_returns_the_object() {
     let world = World::new();
     let object = bytes(&nth(0));
     let (gate, engine) = gated(&world, 1, 3 * object.len());
@@ -300,7 +300,7 @@ fn an_object_larger_than_the_intake_is_admitted_alone() {
 }
 
 #[test]
-fn stopping_in_time_drains_and_too_late_says_so() {
+fn stop_drains_the_intake_or_reports_a_timeout() {
     let world = World::new();
     let (gate, engine) = gated(&world, 1, 1 << 20);
     let results = Results::default();
@@ -331,7 +331,7 @@ fn stopping_in_time_drains_and_too_late_says_so() {
 }
 
 #[test]
-fn dropping_a_busy_engine_answers_everybody() {
+fn dropping_a_busy_engine_calls_every_callback() {
     for workers in [1, 4] {
         let world = World::new();
         let engine = world
@@ -377,7 +377,7 @@ fn an_engine_may_be_dropped_by_its_own_callback() {
 }
 
 #[test]
-fn a_panicking_callback_ends_nothing() {
+fn a_panicking_callback_does_not_stop_the_engine() {
     let world = World::new();
     let engine = world.engine();
     engine.submit(received(&nth(0)), |_| panic!("a caller's fault"));
@@ -393,7 +393,7 @@ fn a_panicking_callback_ends_nothing() {
 }
 
 #[test]
-fn engines_leave_no_threads() {
+fn a_stopped_engine_leaves_no_threads() {
     // Threads of this engine only: other tests run theirs at the same time.
     let world = World::new();
     let engine = world
@@ -414,7 +414,7 @@ fn engines_leave_no_threads() {
 }
 
 #[test]
-fn two_engines_live_in_one_process() {
+fn two_engines_work_in_one_process() {
     let (one, two) = (World::new(), World::new());
     let (first, second) = (one.engine(), two.engine());
     first.process(received(&nth(0))).expect("stored");
@@ -425,7 +425,7 @@ fn two_engines_live_in_one_process() {
 
 #[cfg(feature = "object")]
 #[test]
-fn a_parsed_object_is_taken() {
+fn a_parsed_object_is_stored() {
     let world = World::new();
     let engine = world.engine();
     let parsed = dicom_object::from_reader(&*bytes(&nth(0))).expect("it can be read");
@@ -443,7 +443,7 @@ fn a_parsed_object_is_taken() {
 }
 
 #[test]
-fn spooled_and_data_set_forms_are_taken() {
+fn spooled_objects_and_data_sets_are_stored() {
     let dir = tempfile::tempdir().expect("a directory");
     let spool = anon_engine::Spool::open(dir.path().join("spool"))
         .expect("a spool")
@@ -491,7 +491,7 @@ fn spooled_and_data_set_forms_are_taken() {
 
 /// A sender hears of its own faults, and nothing is kept of them; our own refusals are kept.
 #[test]
-fn what_was_announced_is_what_is_taken() {
+fn an_object_that_differs_from_its_c_store_request_is_refused_and_not_kept() {
     const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
     type Wanted = fn(&Error) -> bool;
     let place = Place::nth(1, 0, 4);

@@ -250,7 +250,7 @@ fn nothing_is_written_while_the_lookups_have_no_room() {
 
 /// A copy that was put aside until the commit of the first comes next if that fails.
 #[test]
-fn a_parked_copy_takes_over_if_the_commit_fails() {
+fn a_parked_copy_is_stored_if_the_first_commit_fails() {
     for (release, first) in [(FAIL_ONCE, "failed"), (FINE, "stored")] {
         let world = World::new();
         let lookups = Failing::new(Remedy::Retry);
@@ -289,7 +289,7 @@ fn a_parked_copy_takes_over_if_the_commit_fails() {
 }
 
 #[test]
-fn a_lookup_store_that_stops_poisons_the_engine() {
+fn a_lookup_failure_without_remedy_poisons_the_engine() {
     for how in [FAIL, PANIC] {
         let world = World::new();
         let lookups = Failing::new(Remedy::Stop);
@@ -387,7 +387,7 @@ impl Rules for Panicking {
 }
 
 #[test]
-fn an_object_that_makes_the_engine_panic_is_quarantined_and_holds_up_nobody() {
+fn an_object_that_makes_the_engine_panic_is_quarantined_and_the_rest_is_stored() {
     let world = World::new();
     let rules = Arc::new(Panicking(PlainRules::default(), AtomicU64::new(0)));
     let quarantine: Arc<dyn Quarantine> = world.quarantine.clone();

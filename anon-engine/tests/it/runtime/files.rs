@@ -37,7 +37,7 @@ fn a_file_is_stored_like_its_bytes() {
 }
 
 #[test]
-fn a_missing_file_and_a_fifo_fail_and_nothing_else_does() {
+fn missing_files_fifos_and_directories_fail_and_are_not_quarantined() {
     let dir = tempfile::tempdir().expect("a directory");
     let world = World::new();
     let engine = world.engine();
@@ -134,7 +134,7 @@ fn a_large_file_is_copied_in_ranges_to_the_same_bytes() {
 /// A directory that the store made itself is not looked into before an object is staged: whatever
 /// somebody put there is found when it is published.
 #[test]
-fn somebody_elses_file_in_a_directory_of_ours_stays() {
+fn a_foreign_file_in_the_store_is_not_overwritten() {
     for durability in [Durability::Full, Durability::Relaxed] {
         let dir = tempfile::tempdir().expect("a directory");
         let run = |root: &str| {
@@ -218,7 +218,7 @@ impl Store for Meddler {
 }
 
 #[test]
-fn a_file_that_changes_while_it_is_read_fails_and_can_be_tried_again() {
+fn a_file_that_changes_while_it_is_read_fails_and_can_be_retried() {
     for (name, original, cut) in [
         ("large, grows", large(), false),
         ("large, cut", large(), true),

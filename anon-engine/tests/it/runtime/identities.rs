@@ -121,7 +121,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn pseudonyms_and_intervals_hold_over_restarts(
+    fn pseudonyms_and_date_intervals_survive_restarts(
         dates in prop::collection::vec(0..40_000_i32, 16),
         apart in 0..400_i32,
         steps in steps(),

@@ -132,7 +132,7 @@ fn each_item_has_one_event_with_its_number() {
 }
 
 #[test]
-fn a_cancelled_import_finishes_what_it_began() {
+fn a_cancelled_import_finishes_the_objects_it_has_taken() {
     #[derive(Debug)]
     struct CancelAfter(Cancel, AtomicU32);
     impl Observer for CancelAfter {
@@ -155,7 +155,7 @@ fn a_cancelled_import_finishes_what_it_began() {
 }
 
 #[test]
-fn an_import_needs_no_list_in_memory() {
+fn an_import_reads_a_bounded_number_of_objects_ahead() {
     // The source is asked for no more than the intake and the groups hold.
     #[derive(Debug)]
     struct Counted(Arc<AtomicU32>, Arc<AtomicU32>);
@@ -218,7 +218,7 @@ impl ObjectSource for Later {
 
 /// Who waits for one object commits it; beside an import it waits with the others, and not for long.
 #[test]
-fn who_waits_for_an_object_commits_it() {
+fn process_commits_on_the_thread_of_its_caller() {
     let world = World::new();
     let threads = Arc::new(Threads::default());
     let observer: Arc<dyn Observer> = threads.clone();

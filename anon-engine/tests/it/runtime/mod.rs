@@ -2,7 +2,6 @@
 
 #![expect(clippy::panic, reason = "helpers of tests fail like tests")]
 
-mod again;
 mod canaries;
 mod conformance;
 mod crash;
@@ -12,5 +11,6 @@ mod files;
 mod identities;
 mod imports;
 mod quarantine;
+mod retry;
 mod sources;
 mod world;

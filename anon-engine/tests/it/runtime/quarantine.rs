@@ -55,7 +55,7 @@ fn count(quarantine: &DirectoryQuarantine) -> u64 {
 }
 
 #[test]
-fn an_entry_lies_where_it_should_with_the_bytes_as_they_came() {
+fn an_entry_has_the_documented_files_and_the_original_bytes() {
     let project = project(QuarantineOptions::default());
     let object = refused(Place::new(1));
     let source = Received::part10(bytes(&object)).with_origin("/in/IM1");
@@ -99,7 +99,7 @@ fn modes_are_private(dir: &Path) {
 
 #[test]
 #[cfg(unix)]
-fn outputs_have_the_modes_of_the_umask() {
+fn output_files_have_the_permissions_of_the_umask() {
     use std::os::unix::fs::PermissionsExt;
     let project = project(QuarantineOptions::default());
     let receipt = project
@@ -127,7 +127,7 @@ fn files_below(dir: &Path) -> usize {
 }
 
 #[test]
-fn an_entry_goes_when_its_instance_is_stored() {
+fn an_entry_is_removed_when_its_instance_is_stored() {
     let project = project(QuarantineOptions::default());
     let quarantine = &project.quarantine;
     // Refused while another object of its study says another patient: a fix elsewhere lets it in.
@@ -160,7 +160,7 @@ fn an_entry_goes_when_its_instance_is_stored() {
 }
 
 #[test]
-fn an_entry_goes_when_the_same_bytes_are_imported() {
+fn an_entry_is_removed_when_the_same_bytes_are_stored() {
     let project = project(QuarantineOptions::default());
     let object = bytes(&ct(Place::new(1)));
     let refusal = anon_engine::Refusal::new(anon_engine::Category::InvalidStorageClass, "not ours");
@@ -205,7 +205,7 @@ fn a_repeated_import_makes_no_second_entry() {
 }
 
 #[test]
-fn by_setting_a_file_is_referenced_and_foreign_bytes_are_recorded() {
+fn files_can_be_referenced_and_foreign_bytes_are_only_recorded() {
     let project = project(QuarantineOptions::default().with_files(Kept::Referenced));
     let path = project.dir.path().join("IM1");
     std::io::Write::write_all(
@@ -308,7 +308,7 @@ fn reason_json_version_1_is_read() {
 }
 
 #[test]
-fn a_newer_or_broken_reason_is_an_error_of_that_entry() {
+fn a_newer_or_broken_reason_file_fails_only_its_own_entry() {
     let table = [
         (r#"{"version": 2}"#, "is of another version of this program"),
         ("{", "cannot be read"),
@@ -347,7 +347,7 @@ fn entry_id(digest: &str) -> EntryId {
 }
 
 #[test]
-fn an_object_says_which_instance_it_is() {
+fn sop_instance_reads_the_uid_without_planning() {
     let place = Place::new(1);
     let object = ct_small(&place);
     let uid = place.instance_uid();

@@ -32,7 +32,7 @@ fn nth(n: u32) -> anon_engine::Received {
 }
 
 #[test]
-fn what_can_pass_is_tried_as_often_as_the_caller_says() {
+fn a_temporary_failure_is_retried_until_the_caller_gives_up() {
     let (world, disk) = (World::new(), SimDisk::new());
     let engine = engine(&world, &disk);
     disk.fill_up_at(disk.steps() + 1);
@@ -65,7 +65,7 @@ fn what_can_pass_is_tried_as_often_as_the_caller_says() {
 
 /// A full quarantine can be emptied.
 #[test]
-fn a_full_quarantine_is_tried_again() {
+fn an_object_is_retried_after_the_full_quarantine_was_cleared() {
     let mut world = World::new();
     world.quarantine = Arc::new(MemoryQuarantine::with_max_bytes(20_000));
     let engine = world.engine();
