@@ -1,19 +1,18 @@
-//! The calls that differ between systems, and nowhere else in this crate. Each has a portable form;
-//! the tests below run both.
+//! All calls that differ between operating systems. Each has a portable form; the tests run both.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::path::Path;
 
 #[cfg(not(unix))]
-use self::elsewhere as system;
+use self::generic as system;
 #[cfg(unix)]
 use self::unix as system;
 
-/// Bytes moved at once where the kernel does not copy by itself.
+/// Bytes of one read and write where the kernel cannot copy.
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// Bytes of a page of the system's cache of files, on most systems.
+/// Bytes of a page of the page cache, on most systems.
 const PAGE: u64 = 4096;
 
 /// A failed [`append_range`](crate::disk::WriteFile::append_range).
@@ -28,11 +27,11 @@ pub enum CopyError {
     Write(#[source] io::Error),
 }
 
-/// Appends `len` bytes of `source` from `offset` to `target`, in the kernel where it can and that is
-/// the fast way.
+/// Appends `len` bytes of `source` from `offset` to `target`. Uses the kernel's copy where that is
+/// faster.
 ///
-/// The kernel copies page by page of the source. Where those are parts of two pages of the target
-/// each, it takes half as long again as reading, and writing whole pages.
+/// The kernel copies page by page. If source and target are not aligned to each other, its copy
+/// takes 1.5 times as long as reading and writing whole pages.
 pub(crate) fn append_range(
     source: &File,
     offset: u64,
@@ -49,56 +48,57 @@ pub(crate) fn append_range(
     portable::append_range(source, offset, len, target, place)
 }
 
-/// Renames, but never over something that is there.
-pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+/// Renames a file or directory, and never replaces an existing one.
+pub(crate) fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(target_os = "linux")]
-    if let Some(done) = linux::rename_new(from, to) {
+    if let Some(done) = linux::rename_no_replace(from, to) {
         return done;
     }
-    portable::rename_new(from, to)
+    portable::rename_no_replace(from, to)
 }
 
-/// Makes a file without a name on the file system of a directory, where there are such files.
+/// Makes a file without a name on the file system of a directory, if the system supports it.
 pub(crate) fn create_unnamed(dir: &Path) -> io::Result<File> {
     unnamed::create(dir)
 }
 
-/// Gives a file of [`create_unnamed`] a name, never that of something that is there.
+/// Gives a file of [`create_unnamed`] a name, and never replaces an existing file.
 pub(crate) fn give_name(file: &File, path: &Path) -> io::Result<()> {
     unnamed::give_name(file, path)
 }
 
-/// Makes ready for so many open files beside this one. An error if there may not be as many.
-pub(crate) fn keep_open(file: &File, more: usize) -> io::Result<()> {
-    unnamed::keep_open(file, more)
+/// Reserves room for `more` open files. Fails if the process may not have that many.
+pub(crate) fn reserve_descriptors(file: &File, more: usize) -> io::Result<()> {
+    unnamed::reserve_descriptors(file, more)
 }
 
-/// Makes the names in a directory durable. On systems without such a call this only checks that the directory exists.
+/// Makes the names in a directory durable. On systems without such a call this only checks that the
+/// directory exists.
 pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
     system::sync_dir(path)
 }
 
-/// A number that is equal for two paths on one file system; always 0 where there is none.
+/// Returns a number that is equal for paths on the same file system; 0 on systems without one.
 pub(crate) fn device(path: &Path) -> io::Result<u64> {
     system::device(path)
 }
 
-/// Which directory it is, by whatever path it was reached.
+/// Identifies a directory independently of the path that leads to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Identity(system::IdentityKey);
+pub(crate) struct DirectoryIdentity(system::IdentityKey);
 
-impl Identity {
+impl DirectoryIdentity {
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
         Self::known(path, &std::fs::metadata(path)?)
     }
 
-    /// The same, where the metadata is at hand.
+    /// As [`of`](Self::of), with known metadata.
     pub(crate) fn known(path: &Path, metadata: &Metadata) -> io::Result<Self> {
         system::identity(path, metadata).map(Self)
     }
 }
 
-/// Opens a file for reading. Does not wait on a FIFO.
+/// Opens a file for reading. Opening a FIFO does not block.
 pub(crate) fn open_source(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.read(true);
@@ -107,8 +107,8 @@ pub(crate) fn open_source(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Reads at an offset. The file's own position stays where the system allows it; elsewhere two
-/// threads must not read through one handle.
+/// Reads at an offset. Unix keeps the position of the file; on other systems two threads must not
+/// share a handle.
 pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     system::read_at(file, buffer, offset)
 }
@@ -138,23 +138,23 @@ fn fill(
     Ok(())
 }
 
-/// A directory that these make is its owner's alone. Elsewhere than on Unix the directory above
-/// decides, here and below.
+/// Makes the builder create directories that only their owner can use. On systems other than Unix
+/// the parent directory decides; the same is true for files.
 pub(crate) fn private_dir(builder: &mut DirBuilder) {
     system::private_dir(builder);
 }
 
-/// A file that these make is its owner's alone.
+/// Makes the options create files that only their owner can read.
 pub(crate) fn private_file(options: &mut OpenOptions) {
     system::private_file(options);
 }
 
-/// Sets the mode of what is there.
+/// Sets the mode of an existing file or directory.
 pub(crate) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     system::set_mode(path, mode)
 }
 
-/// The mode; 0 where there are none.
+/// Returns the mode; 0 on systems without modes.
 pub(crate) fn mode(metadata: &Metadata) -> u32 {
     system::mode(metadata)
 }
@@ -202,9 +202,9 @@ mod unix {
     }
 }
 
-/// The portable forms, for systems without better calls.
+/// Portable forms, for systems without better calls.
 #[cfg(any(test, not(unix)))]
-mod elsewhere {
+mod generic {
     use std::fs::{DirBuilder, File, Metadata, OpenOptions};
     use std::io::{self, Read, Seek, SeekFrom};
     use std::path::{Path, PathBuf};
@@ -258,7 +258,7 @@ mod linux {
         options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
     }
 
-    /// What is left to copy when the kernel can do no more of it: nothing, or the rest.
+    /// Copies as much as the kernel can. Returns the offset and length of the rest.
     pub(super) fn append_range(
         source: &File,
         mut offset: u64,
@@ -268,14 +268,14 @@ mod linux {
         while len > 0 {
             let step = usize::try_from(len).unwrap_or(usize::MAX);
             match copy_file_range(source, Some(&mut offset), target, None, step) {
-                // Some file systems of the kernel itself say 0 although there is more: the
-                // portable copy finds out whether the source has ended.
+                // Pseudo file systems such as /proc return 0 before the end: the portable copy
+                // finds out whether the source has ended.
                 Ok(0) => break,
                 Ok(copied) => len -= copied as u64,
                 Err(Errno::INTR) => {}
                 Err(error) if cannot(error) => break,
-                // Which end failed is not said. A full disk is the target's; the rest is tried
-                // again in the open, where it shows.
+                // The error does not say which side failed. A full disk is the target's. For other
+                // errors the portable copy tries again and tells the side.
                 Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => {
                     return Err(CopyError::Write(error.into()));
                 }
@@ -285,8 +285,8 @@ mod linux {
         Ok((offset, len))
     }
 
-    /// None if this file system cannot do it.
-    pub(super) fn rename_new(from: &Path, to: &Path) -> Option<io::Result<()>> {
+    /// Returns `None` if the file system does not support the call.
+    pub(super) fn rename_no_replace(from: &Path, to: &Path) -> Option<io::Result<()>> {
         match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
             Err(error) if cannot(error) => None,
             result => Some(result.map_err(io::Error::from)),
@@ -301,7 +301,7 @@ mod linux {
     }
 }
 
-/// Files that have no name in any directory until they are given one (`O_TMPFILE`, open(2)).
+/// Files without a name in any directory (`O_TMPFILE`, open(2)).
 #[cfg(target_os = "linux")]
 mod unnamed {
     use std::fs::{File, OpenOptions};
@@ -319,11 +319,10 @@ mod unnamed {
         options.write(true).custom_flags(flags).open(dir)
     }
 
-    /// By way of /proc where it cannot be done by the file alone: before Linux 6.10 that took a
-    /// privilege.
+    /// Falls back to /proc: before Linux 6.10, `AT_EMPTY_PATH` needed a privilege.
     pub(super) fn give_name(file: &File, path: &Path) -> io::Result<()> {
         match linkat(file, "", CWD, path, AtFlags::EMPTY_PATH) {
-            // The directory is missing, or this may not be done.
+            // The directory is missing, or the privilege is.
             Err(Errno::NOENT) => give_name_by_proc(file, path),
             result => Ok(result?),
         }
@@ -334,9 +333,9 @@ mod unnamed {
         Ok(linkat(CWD, at, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
     }
 
-    /// The table of open files grows here, once. Else each thread that finds it full waits, several
-    /// times, until all processors know of the larger one.
-    pub(super) fn keep_open(file: &File, more: usize) -> io::Result<()> {
+    /// Grows the table of open files once. Otherwise each thread that finds the table full waits
+    /// for all processors to see the larger one, several times.
+    pub(super) fn reserve_descriptors(file: &File, more: usize) -> io::Result<()> {
         let last = i32::try_from(more).map_err(io::Error::other)?;
         Ok(fcntl_dupfd_cloexec(file, last).map(drop)?)
     }
@@ -356,7 +355,7 @@ mod unnamed {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    pub(super) fn keep_open(_: &File, _: usize) -> io::Result<()> {
+    pub(super) fn reserve_descriptors(_: &File, _: usize) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }
@@ -367,12 +366,12 @@ mod portable {
     use super::{BUFFER_BYTES, CopyError, File, PAGE, Path, Write, io, read_at};
 
     thread_local! {
-        /// Made at a thread's first copy: to have it from the system for each takes as long as half
-        /// a copy of a CT slice.
+        /// Kept by each thread: allocating it for each copy takes half as long as copying a CT
+        /// slice.
         static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     }
 
-    /// `place` is where `target` stands: what is written ends with a page of it.
+    /// `place` is the position of `target`. Writes end at its page boundaries.
     pub(super) fn append_range(
         source: &File,
         offset: u64,
@@ -417,9 +416,9 @@ mod portable {
         Ok(())
     }
 
-    /// A second name fails if the name is taken; then the first one goes. A crash in between
-    /// leaves both, and the first one lies in a directory that is emptied at the next start.
-    pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    /// Links the new name, which fails if it is taken, then removes the old one. A crash in between
+    /// leaves both; the old one is in a directory that is emptied at the next start.
+    pub(super) fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
         match std::fs::hard_link(from, to) {
             Ok(()) => std::fs::remove_file(from),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),

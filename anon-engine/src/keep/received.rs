@@ -1,4 +1,4 @@
-//! [`Received`]: an object that came in.
+//! [`Received`]: an incoming object.
 
 use std::fmt;
 use std::io;
@@ -12,7 +12,7 @@ use crate::platform;
 use crate::read::sop_instance::sop_instance;
 use crate::read::source::Source;
 
-/// An object that came in, and where it came from.
+/// An incoming object and its origin.
 #[derive(Debug)]
 pub struct Received {
     pub(crate) payload: Payload,
@@ -21,7 +21,7 @@ pub struct Received {
     pub(crate) announced: Option<Box<Announced>>,
 }
 
-/// What the command that brought an object said of it.
+/// The SOP class and instance that a C-STORE request names (PS3.7 section 9.3.1.1).
 #[derive(Debug)]
 pub(crate) struct Announced {
     pub(crate) sop_class: String,
@@ -45,8 +45,8 @@ impl fmt::Debug for Payload {
 }
 
 impl Received {
-    /// A file of PS3.10 on disk. It is opened when its turn comes; of a large one only headers are
-    /// read. Its origin is the path, as given.
+    /// A DICOM file on disk (PS3.10 section 7). The engine opens it when it processes it, and reads
+    /// only the headers of a large one. Its origin is the path, as given.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         let origin = Phi::new(path.to_string_lossy().into_owned());
@@ -58,7 +58,8 @@ impl Received {
         }
     }
 
-    /// A file of PS3.10 in memory. A missing preamble or file meta is detected.
+    /// A DICOM file in memory (PS3.10 section 7). A missing preamble or missing file meta
+    /// information is detected.
     pub fn part10(bytes: Vec<u8>) -> Self {
         Self {
             payload: Payload::Bytes(bytes),
@@ -68,13 +69,13 @@ impl Received {
         }
     }
 
-    /// A data set in memory, as C-STORE brings it, in the transfer syntax with this UID.
+    /// A bare data set in memory, as C-STORE transfers it, in the transfer syntax with this UID.
     pub fn data_set(bytes: Vec<u8>, transfer_syntax: impl Into<String>) -> Self {
         Self::part10(bytes).as_data_set(transfer_syntax)
     }
 
-    /// An object that was spooled to disk: a file of PS3.10, unless
-    /// [`as_data_set`](Received::as_data_set) says otherwise.
+    /// An object that was spooled to disk. It counts as a DICOM file, unless
+    /// [`as_data_set`](Received::as_data_set) makes it a data set.
     pub fn spooled(spooled: Spooled) -> Self {
         Self {
             payload: Payload::Spooled(spooled),
@@ -97,18 +98,19 @@ impl Received {
         Ok(Self::part10(bytes))
     }
 
-    /// The same bytes, taken as a data set in the transfer syntax with this UID.
+    /// Returns the same bytes as a bare data set in the transfer syntax with this UID.
     #[must_use]
     pub fn as_data_set(mut self, transfer_syntax: impl Into<String>) -> Self {
         self.transfer_syntax = Some(transfer_syntax.into());
         self
     }
 
-    /// The same, announced as this SOP class and instance: as C-STORE does. What the sender is to
-    /// blame for is an [`Error`](crate::Error) then, and is not kept: bytes that cannot be understood or
-    /// lack what identifies them ([`Refused`](crate::Error::Refused)), and another instance than was
-    /// announced ([`NotAsAnnounced`](crate::Error::NotAsAnnounced)). What our rules refuse goes to
-    /// quarantine as ever.
+    /// Returns the same object with the SOP class and instance that a C-STORE request named.
+    ///
+    /// A fault of the sender is then an [`Error`](crate::Error), and the object is not quarantined:
+    /// [`Refused`](crate::Error::Refused) if the bytes are damaged or lack identifying attributes,
+    /// [`NotAsAnnounced`](crate::Error::NotAsAnnounced) if they hold another instance. Objects that
+    /// the rules refuse are quarantined as usual.
     #[must_use]
     pub fn announced(
         mut self,
@@ -122,19 +124,20 @@ impl Received {
         self
     }
 
-    /// The same with another origin: the path or peer that the index and the quarantine note.
+    /// Returns the same object with another origin: the path or peer that the index and the
+    /// quarantine record.
     #[must_use]
     pub fn with_origin(mut self, origin: impl Into<String>) -> Self {
         self.origin = Some(Phi::new(origin.into()));
         self
     }
 
-    /// Where it came from, if that is known.
+    /// Returns the origin, if it is known.
     pub fn origin(&self) -> Option<&Phi<String>> {
         self.origin.as_ref()
     }
 
-    /// The file it stands in, if it is one.
+    /// Returns the path, if the object is a file.
     pub fn path(&self) -> Option<&Path> {
         match &self.payload {
             Payload::File(path) => Some(path),
@@ -142,7 +145,8 @@ impl Received {
         }
     }
 
-    /// Its SOP Instance UID (0008,0018), without planning it; none if it cannot be found in it.
+    /// Returns the SOP Instance UID (0008,0018) without planning the object; `None` if the object
+    /// does not have one.
     ///
     /// # Errors
     /// If its file cannot be opened.
@@ -162,7 +166,7 @@ impl Received {
         Ok(sop_instance(source, &Limits::default()))
     }
 
-    /// Memory that it holds while it waits, in bytes.
+    /// Returns the memory that it uses while it waits, in bytes.
     pub(crate) fn weight(&self) -> usize {
         let origin = self.origin.as_ref().map_or(0, |o| o.expose().len());
         let payload = match &self.payload {

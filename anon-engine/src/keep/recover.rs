@@ -5,8 +5,8 @@
 //!         ▲───────────▲
 //! ```
 //!
-//! Only the intents of unsettled groups are looked at, never the whole store: a file that is there
-//! stays, and is made durable; an instance whose file is not there leaves the index, and its
+//! Recovery reads only the intents of unsettled groups, never the whole store. A file that exists
+//! stays and is made durable. An instance whose file is missing is removed from the index; its
 //! source can be imported again.
 
 use anon_model::LookupStore;
@@ -15,31 +15,32 @@ use crate::deid::output_path::OutputPath;
 use crate::error::Error;
 use crate::keep::store::Store;
 
-/// What [`recover`] found.
+/// What [`recover`] repaired.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recovered {
-    /// Groups that were committed and not settled.
+    /// Groups that were committed but not settled.
     pub groups: u64,
-    /// Their instances whose files are there.
+    /// Instances of those groups whose files exist.
     pub published: u64,
-    /// Their instances whose files are not there. They left the index.
+    /// Instances of those groups whose files are missing. They are removed from the index.
     pub unpublished: u64,
-    /// Deleted studies whose files were still to be removed.
+    /// Deleted studies whose files had not been removed yet.
     pub removed_studies: u64,
 }
 
-/// Repairs what a crash left. [`EngineBuilder::start`](crate::EngineBuilder::start) calls it.
+/// Repairs the state that a crash left. [`EngineBuilder::start`](crate::EngineBuilder::start) calls
+/// it.
 ///
 /// # Errors
-/// If the lookup store or the store fails. Calling it again goes on where it stopped.
+/// If the lookup store or the store fails. The next call continues where this one stopped.
 pub fn recover(lookups: &dyn LookupStore, store: &dyn Store) -> Result<Recovered, Error> {
     let mut recovered = Recovered::default();
     for intent in lookups.unsettled()? {
         let paths: Vec<Option<OutputPath>> = intent
             .outputs
             .iter()
-            // What is no path was never written.
+            // An invalid path was never written.
             .map(|parts| OutputPath::new(parts.each_ref().map(String::as_str)).ok())
             .collect();
         let known: Vec<OutputPath> = paths.iter().flatten().cloned().collect();

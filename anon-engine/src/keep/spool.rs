@@ -1,4 +1,4 @@
-//! [`Spool`]: holds objects that are too large for memory, or whose size nobody knows yet.
+//! [`Spool`]: holds objects that are too large for memory or of unknown size.
 //!
 //! ```text
 //! network, pipe ──► Spool::receive ──► up to the budget: memory
@@ -16,9 +16,9 @@ use crate::keep::received::Received;
 
 pub use crate::keep::spooled::Spooled;
 
-/// A directory for objects on their way. Clones are one and the same.
+/// A directory for incoming objects. Clones share it.
 ///
-/// What it holds was acknowledged to nobody, so nothing in it is synced, and opening it empties it.
+/// No object in it has been acknowledged, so nothing is synced, and opening the spool empties it.
 #[derive(Clone)]
 pub struct Spool {
     dir: Arc<PathBuf>,
@@ -26,7 +26,7 @@ pub struct Spool {
     memory_bytes: usize,
 }
 
-/// Memory one object may take before it goes to disk.
+/// The memory that one object may use before it goes to disk, in bytes.
 const MEMORY_BYTES: usize = 16 << 20;
 
 impl fmt::Debug for Spool {
@@ -36,7 +36,7 @@ impl fmt::Debug for Spool {
 }
 
 impl Spool {
-    /// Opens a spool in `dir`, which is made (0700) if it is missing, and emptied.
+    /// Opens a spool in `dir`. Makes the directory with mode 0700 if it is missing, and empties it.
     ///
     /// # Errors
     /// If the directory cannot be made or emptied.
@@ -52,25 +52,25 @@ impl Spool {
         })
     }
 
-    /// The same with another bound on the memory of one object.
+    /// Returns the spool with another bound on the memory of one object.
     #[must_use]
     pub fn with_memory_bytes(mut self, memory_bytes: usize) -> Self {
         self.memory_bytes = memory_bytes;
         self
     }
 
-    /// Its directory.
+    /// Returns the directory of the spool.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Reads a whole object: into memory, or into a file once it is longer than memory may be. The
-    /// result is taken for a file of PS3.10 unless
-    /// [`as_data_set`](Received::as_data_set) says otherwise.
+    /// Reads a whole object into memory, or into a file if it is longer than the memory bound. The
+    /// result counts as a DICOM file (PS3.10 section 7), unless
+    /// [`as_data_set`](Received::as_data_set) makes it a data set.
     ///
     /// # Errors
     /// If `reader` fails, the file cannot be written, or the object is longer than `max_bytes`
-    /// ([`io::ErrorKind::FileTooLarge`]). Nothing is left behind then.
+    /// ([`io::ErrorKind::FileTooLarge`]). A failure leaves nothing behind.
     pub fn receive(&self, reader: &mut dyn Read, max_bytes: u64) -> io::Result<Received> {
         let mut head = Vec::new();
         let bound = (self.memory_bytes as u64).min(max_bytes);
@@ -91,7 +91,7 @@ impl Spool {
         spooled.finish().map(Received::spooled)
     }
 
-    /// Makes a file to write an object to, part by part.
+    /// Makes a file for an object that is written in parts.
     ///
     /// # Errors
     /// If the file cannot be made.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::platform;
 
-/// An object in a file of the spool. The file goes when this is dropped.
+/// An object in a file of the spool. Dropping it removes the file.
 pub struct Spooled {
     file: File,
     path: PathBuf,
@@ -15,7 +15,7 @@ pub struct Spooled {
 }
 
 impl Spooled {
-    /// Makes a new file at `path`, for its owner alone.
+    /// Makes a new file at `path` that only its owner can read.
     pub(crate) fn create(path: PathBuf) -> io::Result<Self> {
         let mut options = File::options();
         options.read(true).write(true).create_new(true);
@@ -27,7 +27,7 @@ impl Spooled {
         })
     }
 
-    /// Says that everything is written.
+    /// Ends the writing and records the length.
     ///
     /// # Errors
     /// If the length of the file cannot be read.
@@ -69,9 +69,9 @@ impl fmt::Debug for Spooled {
 
 impl Drop for Spooled {
     fn drop(&mut self) {
-        // What cannot be removed now is removed when the spool is opened again.
+        // Opening the spool again removes what cannot be removed now.
         if std::fs::remove_file(&self.path).is_err() {
-            tracing::warn!("a spooled object could not be removed");
+            tracing::warn!("cannot remove a spooled object; it is removed at the next start");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Both forms of each call do the same.
+//! The system's form and the portable form of each call have the same effect.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn both_reads_read_the_same() {
     file.write_all(b"0123456789").unwrap();
     for (name, read) in [
         ("system", system::read_at as ReadAt),
-        ("elsewhere", elsewhere::read_at),
+        ("generic", generic::read_at),
     ] {
         let mut into = [0; 4];
         assert_eq!(read(&file, &mut into, 3).unwrap(), 4, "{name}");
@@ -42,11 +42,17 @@ fn both_tell_directories_apart() {
     std::fs::create_dir(&one).unwrap();
     std::fs::create_dir(&two).unwrap();
     let again = two.join("../one");
-    assert_eq!(Identity::of(&one).unwrap(), Identity::of(&again).unwrap());
-    assert_ne!(Identity::of(&one).unwrap(), Identity::of(&two).unwrap());
-    let elsewhere = |path: &Path| elsewhere::identity(path, &path.metadata().unwrap()).unwrap();
-    assert_eq!(elsewhere(&one), elsewhere(&again));
-    assert_ne!(elsewhere(&one), elsewhere(&two));
+    assert_eq!(
+        DirectoryIdentity::of(&one).unwrap(),
+        DirectoryIdentity::of(&again).unwrap()
+    );
+    assert_ne!(
+        DirectoryIdentity::of(&one).unwrap(),
+        DirectoryIdentity::of(&two).unwrap()
+    );
+    let key = |path: &Path| generic::identity(path, &path.metadata().unwrap()).unwrap();
+    assert_eq!(key(&one), key(&again));
+    assert_ne!(key(&one), key(&two));
 }
 
 #[test]
@@ -55,7 +61,7 @@ fn both_need_a_directory_to_sync_and_to_ask_about() {
     let missing = dir.path().join("missing");
     for (name, sync) in [
         ("system", system::sync_dir as fn(&Path) -> io::Result<()>),
-        ("elsewhere", elsewhere::sync_dir),
+        ("generic", generic::sync_dir),
     ] {
         sync(dir.path()).unwrap();
         let error = sync(&missing).unwrap_err();
@@ -63,7 +69,7 @@ fn both_need_a_directory_to_sync_and_to_ask_about() {
     }
     for (name, device) in [
         ("system", system::device as fn(&Path) -> io::Result<u64>),
-        ("elsewhere", elsewhere::device),
+        ("generic", generic::device),
     ] {
         let file = dir.path().join(name);
         File::create(&file).unwrap();
@@ -103,11 +109,11 @@ fn both_make_files_and_directories() {
             },
         },
         Form {
-            name: "elsewhere",
-            dir: elsewhere::private_dir,
-            file: elsewhere::private_file,
-            set: elsewhere::set_mode,
-            mode: elsewhere::mode,
+            name: "generic",
+            dir: generic::private_dir,
+            file: generic::private_file,
+            set: generic::set_mode,
+            mode: generic::mode,
             modes: [0; 3],
         },
     ] {
@@ -202,8 +208,11 @@ fn both_ways_give_a_name_that_is_free() {
 fn neither_rename_replaces() {
     let dir = tempfile::tempdir().unwrap();
     for (name, rename) in [
-        ("system", rename_new as fn(&Path, &Path) -> io::Result<()>),
-        ("portable", portable::rename_new),
+        (
+            "system",
+            rename_no_replace as fn(&Path, &Path) -> io::Result<()>,
+        ),
+        ("portable", portable::rename_no_replace),
     ] {
         let (from, to) = (dir.path().join(format!("{name}-1")), dir.path().join(name));
         File::create(&from).unwrap().write_all(b"one").unwrap();

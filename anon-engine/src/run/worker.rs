@@ -19,7 +19,7 @@ use anon_model::{AssignError, Assigned, LookupStore, Names, NewInstance, Wanted}
 use crate::deid::output_path::OutputPath;
 use crate::deid::plan::{Plan, Warnings, plan};
 use crate::error::Error;
-use crate::keep::quarantine::{Case, EntryId, Original, QuarantineError};
+use crate::keep::quarantine::{EntryId, Original, QuarantineError, RefusedObject};
 use crate::keep::received::{Payload, Received};
 use crate::keep::store::{Staged, StoreError};
 use crate::platform::open_source;
@@ -156,7 +156,7 @@ fn quarantine(
     let bytes_in = opened.len();
     // A file that is still being written looks damaged, so it is not refused.
     opened.check_unchanged()?;
-    let case = Case {
+    let case = RefusedObject {
         original: opened.original(),
         transfer_syntax: received.transfer_syntax.as_deref(),
         refusal: &refusal,

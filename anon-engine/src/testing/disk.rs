@@ -36,7 +36,9 @@ use std::io::{self, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::keep::disk::{Access, CopyError, Disk, Existing, Kind, Made, Names, WriteFile};
+use crate::keep::disk::{
+    Access, CopyError, DirCreation, Disk, Existing, FileKind, Names, WriteFile,
+};
 use crate::platform::read_at;
 
 use tree::{Node, Tree};
@@ -284,17 +286,17 @@ impl fmt::Debug for SimDisk {
 }
 
 impl Disk for SimDisk {
-    fn create_dir(&self, path: &Path, _: Access) -> io::Result<Made> {
+    fn create_dir(&self, path: &Path, _: Access) -> io::Result<DirCreation> {
         let mut state = self.state();
         if let Some(found) = state.tree.find(path) {
             return match state.tree.get(found) {
-                Some(Node::Dir(_)) => Ok(Made::AlreadyThere),
+                Some(Node::Dir(_)) => Ok(DirCreation::AlreadyThere),
                 _ => Err(io::ErrorKind::AlreadyExists.into()),
             };
         }
         state.step(Needs::Space)?;
         state.tree.create(path, Node::dir())?;
-        Ok(Made::Created)
+        Ok(DirCreation::Created)
     }
 
     fn create(&self, path: &Path, _: Access) -> io::Result<Box<dyn WriteFile>> {
@@ -327,7 +329,7 @@ impl Disk for SimDisk {
         Ok(Box::new(Cursor::new(bytes.ok_or(io::ErrorKind::NotFound)?)))
     }
 
-    fn kind(&self, path: &Path) -> io::Result<Option<Kind>> {
+    fn kind(&self, path: &Path) -> io::Result<Option<FileKind>> {
         let mut state = self.state();
         state.look()?;
         let node = state
@@ -335,8 +337,8 @@ impl Disk for SimDisk {
             .find(path)
             .and_then(|found| state.tree.get(found));
         Ok(node.map(|node| match node {
-            Node::File(file) => Kind::File(file.live.len()),
-            Node::Dir(_) => Kind::Directory,
+            Node::File(file) => FileKind::File(file.live.len()),
+            Node::Dir(_) => FileKind::Directory,
         }))
     }
 

@@ -1,16 +1,16 @@
 //! [`Disk`]: the few file-system operations that durable storing needs.
 //!
-//! A store or a quarantine never calls the file system itself. It goes through this trait, so that a
-//! test can cut the power between any two operations and look at what is left.
+//! A store or a quarantine never calls the file system directly. It goes through this trait, so
+//! that a test can cut the power between any two operations and inspect what is left.
 //!
 //! ```text
 //! DirectoryStore ──┐              ┌── OsDisk    the file system
 //!                  ├── dyn Disk ──┤
-//! DirectoryQuar. ──┘              └── SimDisk   in memory, forgets what was not synced (testing)
+//! DirectoryQuar. ──┘              └── SimDisk   in memory, loses unsynced data (testing)
 //! ```
 //!
-//! What a power cut leaves, by POSIX: the bytes of a file up to its last [`WriteFile::sync`], and
-//! the names in a directory up to its last [`Disk::sync_dir`]. Everything else may be there or not.
+//! After a power cut, POSIX guarantees the bytes of a file up to its last [`WriteFile::sync`] and
+//! the names in a directory up to its last [`Disk::sync_dir`]. Anything newer may be lost.
 
 mod os;
 
@@ -24,43 +24,43 @@ pub use os::OsDisk;
 
 pub use crate::platform::CopyError;
 
-/// Who may read what is made.
+/// Who may read a new file or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(
     clippy::exhaustive_enums,
-    reason = "there is inside private/ and outside"
+    reason = "private/ and public/ need no third kind"
 )]
 pub enum Access {
-    /// Only the owner: files 0600, directories 0700, whatever the umask.
+    /// Only the owner: files have mode 0600, directories 0700, whatever the umask.
     Private,
-    /// As the umask says.
+    /// Everybody whom the umask admits.
     Shared,
 }
 
-/// What [`Disk::create_dir`] found.
+/// The result of [`Disk::create_dir`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "it is there, or it was made")]
-pub enum Made {
+#[expect(clippy::exhaustive_enums, reason = "there is no third outcome")]
+pub enum DirCreation {
     /// The directory is new.
     Created,
-    /// It was there.
+    /// The directory existed before.
     AlreadyThere,
 }
 
-/// What [`Disk::rename`] does with a file that has the new name already.
+/// What [`Disk::rename`] does if a file has the new name already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "it stays or it goes")]
+#[expect(clippy::exhaustive_enums, reason = "there is no third choice")]
 pub enum Existing {
-    /// It stays, and the rename fails with [`io::ErrorKind::AlreadyExists`].
+    /// The existing file stays, and the rename fails with [`io::ErrorKind::AlreadyExists`].
     Keep,
-    /// It is replaced in one step.
+    /// The existing file is replaced atomically.
     Replace,
 }
 
-/// What stands at a path. Links are followed.
+/// What a path leads to. Links are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Kind {
+pub enum FileKind {
     /// A regular file of this length in bytes.
     File(u64),
     /// A directory.
@@ -69,45 +69,45 @@ pub enum Kind {
     Other,
 }
 
-/// A file being written.
+/// A file that is being written.
 pub trait WriteFile: Write + Send {
     /// Appends a range of another file: `len` bytes from `offset`.
     ///
     /// # Errors
-    /// [`io::ErrorKind::UnexpectedEof`] if the source is shorter; any other failure of reading or
-    /// writing. Read failures and write failures are told apart by [`CopyError`].
+    /// [`CopyError`] says whether reading or writing failed. A source that ends early fails with
+    /// [`io::ErrorKind::UnexpectedEof`].
     fn append_range(&mut self, source: &File, offset: u64, len: u64) -> Result<(), CopyError>;
 
-    /// Gives a file of [`Disk::create_unnamed`] a name on its file system, in one step.
+    /// Gives a file of [`Disk::create_unnamed`] a name on its file system, atomically.
     ///
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] if the name is taken; [`io::ErrorKind::NotFound`] if its
-    /// directory is missing; [`io::ErrorKind::Unsupported`], as by default, if the file has a name.
+    /// directory is missing; [`io::ErrorKind::Unsupported`] if the file has a name, or by default.
     fn give_name(&mut self, path: &Path) -> io::Result<()> {
         let _ = path;
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Makes what was written survive a power cut. The name of the file is not covered: see
-    /// [`Disk::sync_dir`].
+    /// Makes the written bytes survive a power cut. The name of the file needs a
+    /// [`Disk::sync_dir`] of its own.
     ///
     /// # Errors
-    /// If the system cannot promise that.
+    /// If the system reports a failure.
     fn sync(&mut self) -> io::Result<()>;
 }
 
-/// Names in a directory, in no order.
+/// The names in a directory, in no particular order.
 pub type Names = Box<dyn Iterator<Item = io::Result<OsString>> + Send>;
 
 /// The file-system operations of a store and a quarantine.
 ///
-/// Errors are plain [`io::Error`]s; none of ours holds a path.
+/// Errors are plain [`io::Error`]s. Those that this crate makes hold no path.
 pub trait Disk: Send + Sync + fmt::Debug {
-    /// Makes a directory whose parent exists.
+    /// Makes a directory. Its parent must exist.
     ///
     /// # Errors
-    /// If something else has its name, or the system refuses.
-    fn create_dir(&self, path: &Path, access: Access) -> io::Result<Made>;
+    /// If the name belongs to something that is not a directory, or the system refuses.
+    fn create_dir(&self, path: &Path, access: Access) -> io::Result<DirCreation>;
 
     /// Makes a new file and opens it for writing.
     ///
@@ -115,24 +115,24 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// [`io::ErrorKind::AlreadyExists`] if the name is taken.
     fn create(&self, path: &Path, access: Access) -> io::Result<Box<dyn WriteFile>>;
 
-    /// How many files without a name, of so many, can be held open on the file system of a directory,
-    /// beside all else that is open. A file may come and go in the directory to find that out.
+    /// Returns how many files without a name can be open at once on the file system of `dir`, at
+    /// most `wanted`. The check may create a file in `dir` and remove it.
     ///
-    /// 0, as by default, if they cannot be made here or not be given a name later.
+    /// Returns 0, also by default, if the file system has no such files or cannot name them later.
     ///
     /// # Errors
-    /// If what came to find that out cannot go.
+    /// If the file of the check cannot be removed.
     fn unnamed_files(&self, dir: &Path, wanted: usize) -> io::Result<usize> {
         let _ = (dir, wanted);
         Ok(0)
     }
 
     /// Makes a file without a name on the file system of a directory, and opens it for writing.
-    /// Nobody else can open it, and it is gone when it is dropped, unless
-    /// [`WriteFile::give_name`] names it: then others may read it as the umask says.
+    /// No other process can open it, and dropping it removes it. After
+    /// [`WriteFile::give_name`], others may read it as the umask says.
     ///
     /// # Errors
-    /// [`io::ErrorKind::Unsupported`], as by default, if this file system has no such files.
+    /// [`io::ErrorKind::Unsupported`] if the file system has no such files, and by default.
     fn create_unnamed(&self, dir: &Path) -> io::Result<Box<dyn WriteFile>> {
         let _ = dir;
         Err(io::ErrorKind::Unsupported.into())
@@ -144,20 +144,20 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// [`io::ErrorKind::NotFound`] if there is none.
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>>;
 
-    /// What stands at a path; none if nothing does.
+    /// Returns what a path leads to; `None` if it leads to nothing.
     ///
     /// # Errors
     /// If the system cannot tell.
-    fn kind(&self, path: &Path) -> io::Result<Option<Kind>>;
+    fn kind(&self, path: &Path) -> io::Result<Option<FileKind>>;
 
-    /// Gives a file or a directory another name on the same file system, in one step.
+    /// Renames a file or a directory on the same file system, atomically.
     ///
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] if the name is taken and `existing` says keep;
-    /// [`io::ErrorKind::CrossesDevices`] if it lies on another file system.
+    /// [`io::ErrorKind::CrossesDevices`] if `to` is on another file system.
     fn rename(&self, from: &Path, to: &Path, existing: Existing) -> io::Result<()>;
 
-    /// Lets others read a private file, as the umask says.
+    /// Gives a private file the permissions of the umask.
     ///
     /// # Errors
     /// If the system refuses.
@@ -166,7 +166,7 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Makes the names in a directory survive a power cut.
     ///
     /// # Errors
-    /// If the system cannot promise that.
+    /// If the system reports a failure.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 
     /// Removes a file.
@@ -181,28 +181,28 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// If it is not empty or not there.
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// The names in a directory.
+    /// Lists the names in a directory.
     ///
     /// # Errors
-    /// [`io::ErrorKind::NotFound`] if there is none.
+    /// [`io::ErrorKind::NotFound`] if there is no directory.
     fn list(&self, path: &Path) -> io::Result<Names>;
 
-    /// True if a file made in one directory can be renamed into the other.
+    /// Returns true if a file in one directory can be renamed into the other.
     ///
     /// # Errors
-    /// If one of them is not there.
+    /// If one of the directories is missing.
     fn same_file_system(&self, one: &Path, other: &Path) -> io::Result<bool>;
 
-    /// The path by which the operating system knows a file, if it knows it at all.
+    /// Returns the path of a file in the operating system; `None` if the disk is simulated.
     fn native(&self, path: &Path) -> Option<PathBuf>;
 }
 
-/// Makes a directory and those above it that are missing. The ones made get `access`.
+/// Makes a directory and its missing parents, each with `access`.
 ///
 /// # Errors
 /// If one cannot be made.
 pub(crate) fn create_dirs(disk: &dyn Disk, path: &Path, access: Access) -> io::Result<()> {
-    if disk.kind(path)? == Some(Kind::Directory) {
+    if disk.kind(path)? == Some(FileKind::Directory) {
         return Ok(());
     }
     if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
@@ -211,13 +211,13 @@ pub(crate) fn create_dirs(disk: &dyn Disk, path: &Path, access: Access) -> io::R
     disk.create_dir(path, access).map(drop)
 }
 
-/// Makes the name of a directory survive a power cut, and those of the directories above it as far
-/// as this process may open them.
+/// Makes the name of a directory survive a power cut, and the names of its parents, up to the first
+/// parent that this process may not open.
 pub(crate) fn sync_ancestors(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     let mut below = path.parent();
     while let Some(dir) = below.filter(|dir| !dir.as_os_str().is_empty()) {
         match disk.sync_dir(dir) {
-            // Not ours and not made by us: a directory we may not read was there before.
+            // A directory that we may not read was not made by us, so its name is durable.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => break,
             result => result?,
         }
@@ -239,16 +239,16 @@ pub(crate) fn empty_dir(disk: &dyn Disk, path: &Path) -> io::Result<u64> {
     Ok(removed)
 }
 
-/// Removes a file, or a directory with all that is in it.
+/// Removes a file, or a directory with its contents. A missing path is no error.
 ///
 /// # Errors
 /// If something cannot be removed.
 pub(crate) fn remove_all(disk: &dyn Disk, path: &Path) -> io::Result<()> {
-    // A file first: so that a link to a directory goes and the directory stays.
+    // Tried as a file first: this removes a link to a directory and leaves its target alone.
     match disk.remove_file(path) {
         Ok(()) => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) if disk.kind(path)? != Some(Kind::Directory) => return Err(error),
+        Err(error) if disk.kind(path)? != Some(FileKind::Directory) => return Err(error),
         Err(_) => {}
     }
     empty_dir(disk, path)?;

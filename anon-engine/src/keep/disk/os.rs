@@ -5,25 +5,25 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::{Access, CopyError, Disk, Existing, Kind, Made, Names, WriteFile};
+use super::{Access, CopyError, DirCreation, Disk, Existing, FileKind, Names, WriteFile};
 use crate::platform;
 
 /// The file system of the operating system.
 #[derive(Debug, Default)]
 pub struct OsDisk {
-    /// Mode of a shared file under the umask of the process, found at the first one.
+    /// Mode of a shared file under the umask of the process; read when it is needed first.
     shared_mode: OnceLock<u32>,
 }
 
 impl OsDisk {
-    /// The file system.
+    /// Returns the file system of the operating system.
     pub fn new() -> Self {
         Self::default()
     }
 }
 
 impl Disk for OsDisk {
-    fn create_dir(&self, path: &Path, access: Access) -> io::Result<Made> {
+    fn create_dir(&self, path: &Path, access: Access) -> io::Result<DirCreation> {
         let mut builder = fs::DirBuilder::new();
         if access == Access::Private {
             platform::private_dir(&mut builder);
@@ -33,10 +33,10 @@ impl Disk for OsDisk {
                 if access == Access::Private {
                     platform::set_mode(path, 0o700)?;
                 }
-                Ok(Made::Created)
+                Ok(DirCreation::Created)
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match self.kind(path)? {
-                Some(Kind::Directory) => Ok(Made::AlreadyThere),
+                Some(FileKind::Directory) => Ok(DirCreation::AlreadyThere),
                 _ => Err(error),
             },
             Err(error) => Err(error),
@@ -58,8 +58,8 @@ impl Disk for OsDisk {
     fn unnamed_files(&self, dir: &Path, wanted: usize) -> io::Result<usize> {
         let probe = dir.join("named");
         let is_possible = platform::create_unnamed(dir).is_ok_and(|file| {
-            // As many again stay for all else that this process opens.
-            platform::keep_open(&file, 2 * wanted).is_ok()
+            // The same number again is reserved for everything else that this process opens.
+            platform::reserve_descriptors(&file, 2 * wanted).is_ok()
                 && platform::give_name(&file, &probe).is_ok()
         });
         if !is_possible {
@@ -80,11 +80,11 @@ impl Disk for OsDisk {
         Ok(Box::new(File::open(path)?))
     }
 
-    fn kind(&self, path: &Path) -> io::Result<Option<Kind>> {
+    fn kind(&self, path: &Path) -> io::Result<Option<FileKind>> {
         match fs::metadata(path) {
-            Ok(found) if found.is_file() => Ok(Some(Kind::File(found.len()))),
-            Ok(found) if found.is_dir() => Ok(Some(Kind::Directory)),
-            Ok(_) => Ok(Some(Kind::Other)),
+            Ok(found) if found.is_file() => Ok(Some(FileKind::File(found.len()))),
+            Ok(found) if found.is_dir() => Ok(Some(FileKind::Directory)),
+            Ok(_) => Ok(Some(FileKind::Other)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -92,7 +92,7 @@ impl Disk for OsDisk {
 
     fn rename(&self, from: &Path, to: &Path, existing: Existing) -> io::Result<()> {
         match existing {
-            Existing::Keep => platform::rename_new(from, to),
+            Existing::Keep => platform::rename_no_replace(from, to),
             Existing::Replace => fs::rename(from, to),
         }
     }
@@ -101,7 +101,7 @@ impl Disk for OsDisk {
         let mode = match self.shared_mode.get() {
             Some(mode) => *mode,
             None => *self.shared_mode.get_or_init(|| {
-                // The umask cannot be read without being set; a file of our own shows it.
+                // Reading the umask means setting it, for all threads. A new file shows it too.
                 probe_shared_mode(path).unwrap_or(0o600)
             }),
         };
@@ -172,7 +172,7 @@ impl WriteFile for OsFile {
     }
 }
 
-/// The mode that a file made beside `path` gets from the umask.
+/// Returns the mode that the umask gives a new file beside `path`.
 fn probe_shared_mode(path: &Path) -> io::Result<u32> {
     let probe = path.with_extension("mode");
     let file = OpenOptions::new()

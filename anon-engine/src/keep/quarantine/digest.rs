@@ -22,7 +22,7 @@ pub(super) fn of(original: &Original<'_>) -> io::Result<[u8; 32]> {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                     Err(error) => return Err(error),
                 };
-                // A file that grew is cut at the length it was announced with.
+                // A file that grew meanwhile is hashed up to the given length only.
                 let left = usize::try_from(len - offset).unwrap_or(usize::MAX);
                 hash.update(buffer.get(..got.min(left)).unwrap_or_default());
                 offset += got as u64;

@@ -5,8 +5,9 @@
 //!                                        reason.json   why (see VERSION for the version)
 //! ```
 //!
-//! An entry is written in the directory for temporary files, synced, and renamed into its place in
-//! one step; it leaves the same way. So an entry that can be seen is whole, also after a crash.
+//! An entry is written in the directory for temporary files, synced, and renamed into place
+//! atomically. It is removed the same way. A visible entry is therefore complete, even after a
+//! crash.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -18,12 +19,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anon_model::Phi;
 
-use crate::keep::disk::{self, Access, CopyError, Disk, Existing, Kind, OsDisk, WriteFile};
+use crate::keep::disk::{self, Access, CopyError, Disk, Existing, FileKind, OsDisk, WriteFile};
 use crate::keep::received::Received;
 use crate::refusal::{Category, digest_from_text};
 use anon_model::settings::Durability;
 
-use super::{Case, Entries, Entry, EntryId, Kept, Original, Quarantine, QuarantineError, format};
+use super::{
+    Entries, Entry, EntryId, Kept, Original, Quarantine, QuarantineError, RefusedObject, format,
+};
 
 const ORIGINAL: &str = "original";
 const REASON: &str = "reason.json";
@@ -32,12 +35,12 @@ const REASON: &str = "reason.json";
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct QuarantineOptions {
-    /// What an entry survives.
+    /// Which failures an entry survives.
     pub durability: Durability,
-    /// What is kept of a refused file: [`Kept::Copied`] or [`Kept::Referenced`]. What came another
-    /// way than in a file is always copied.
+    /// What is kept of a refused file: [`Kept::Copied`] or [`Kept::Referenced`]. Objects that did
+    /// not come as a file are always copied.
     pub files: Kept,
-    /// Bytes of originals that it holds at most.
+    /// The most bytes of originals that are kept.
     pub max_bytes: u64,
     /// The file system.
     pub disk: Arc<dyn Disk>,
@@ -55,28 +58,28 @@ impl Default for QuarantineOptions {
 }
 
 impl QuarantineOptions {
-    /// The same with another durability.
+    /// Returns the options with another durability.
     #[must_use]
     pub fn with_durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
-    /// The same, keeping something else of refused files.
+    /// Returns the options with another choice for refused files.
     #[must_use]
     pub fn with_files(mut self, files: Kept) -> Self {
         self.files = files;
         self
     }
 
-    /// The same with another bound.
+    /// Returns the options with another bound.
     #[must_use]
     pub fn with_max_bytes(mut self, max_bytes: u64) -> Self {
         self.max_bytes = max_bytes;
         self
     }
 
-    /// The same on another disk.
+    /// Returns the options with another disk.
     #[must_use]
     pub fn with_disk(mut self, disk: Arc<dyn Disk>) -> Self {
         self.disk = disk;
@@ -84,34 +87,34 @@ impl QuarantineOptions {
     }
 }
 
-/// Entries as directories. Opening one touches nothing on the disk, so that it can be looked at
-/// beside the process that writes it.
+/// Keeps entries as directories. Opening it changes nothing on the disk, so another process can
+/// read the quarantine while one writes it.
 pub struct DirectoryQuarantine {
     root: PathBuf,
     tmp: PathBuf,
     options: QuarantineOptions,
     next: AtomicU64,
-    known: Mutex<Option<Known>>,
+    totals: Mutex<Option<EntryTotals>>,
 }
 
-/// What is known of the entries without looking: read once, when it is needed first.
+/// Totals over all entries. They are read from the disk when they are needed first.
 #[derive(Default)]
-struct Known {
-    /// How many entries have an original of this length.
+struct EntryTotals {
+    /// The number of entries by length of their original.
     lengths: HashMap<u64, u64>,
-    /// Bytes of the copied originals.
+    /// The total length of the copied originals.
     bytes: u64,
 }
 
-/// What stands in the place of an entry.
-enum Found {
-    Nothing,
-    Entry(Box<Entry>),
-    /// Its `reason.json` is missing or cannot be understood.
+/// What the disk holds under the name of an entry.
+enum StoredEntry {
+    Missing,
+    Valid(Box<Entry>),
+    /// Its `reason.json` is missing or invalid.
     Broken,
 }
 
-impl Known {
+impl EntryTotals {
     fn add(&mut self, entry: &Entry) {
         *self.lengths.entry(entry.length).or_default() += 1;
         if entry.kept == Kept::Copied {
@@ -119,8 +122,8 @@ impl Known {
         }
     }
 
-    fn forget(&mut self, found: &Found) {
-        let Found::Entry(entry) = found else {
+    fn forget(&mut self, found: &StoredEntry) {
+        let StoredEntry::Valid(entry) = found else {
             return;
         };
         if let Some(count) = self.lengths.get_mut(&entry.length) {
@@ -146,8 +149,8 @@ impl fmt::Debug for DirectoryQuarantine {
 }
 
 impl DirectoryQuarantine {
-    /// The quarantine in `root`, with its temporary files in `tmp` on the same file system. Both
-    /// are made when the first object is filed.
+    /// Returns the quarantine in `root`, with temporary files in `tmp` on the same file system.
+    /// Filing the first object makes both directories.
     pub fn new(
         root: impl Into<PathBuf>,
         tmp: impl Into<PathBuf>,
@@ -158,7 +161,7 @@ impl DirectoryQuarantine {
             tmp: tmp.into(),
             options,
             next: AtomicU64::new(0),
-            known: Mutex::new(None),
+            totals: Mutex::new(None),
         }
     }
 
@@ -166,7 +169,7 @@ impl DirectoryQuarantine {
         &*self.options.disk
     }
 
-    fn is_full(&self) -> bool {
+    fn is_durable(&self) -> bool {
         self.options.durability == Durability::Full
     }
 
@@ -179,30 +182,30 @@ impl DirectoryQuarantine {
         self.tmp.join(format!("{number}.entry"))
     }
 
-    /// Locks the entries: one is moved at a time.
-    fn known(&self) -> Result<MutexGuard<'_, Option<Known>>, QuarantineError> {
-        // Poisoned: a thread died while it held the counts. They are read anew.
-        let mut known = self
-            .known
+    /// Locks the entries, so that only one is changed at a time.
+    fn totals(&self) -> Result<MutexGuard<'_, Option<EntryTotals>>, QuarantineError> {
+        // A thread panicked while it changed the totals, so they are read again.
+        let mut totals = self
+            .totals
             .lock()
             .unwrap_or_else(|poisoned: PoisonError<_>| {
-                let mut known = poisoned.into_inner();
-                *known = None;
-                known
+                let mut totals = poisoned.into_inner();
+                *totals = None;
+                totals
             });
-        if known.is_none() {
-            let mut found = Known::default();
+        if totals.is_none() {
+            let mut found = EntryTotals::default();
             for entry in self.entries()? {
                 match entry {
                     Ok(entry) => found.add(&entry),
-                    // A person has to look at this one; it bounds nothing and matches nothing.
+                    // A person has to fix this entry. Until then it does not count.
                     Err(QuarantineError::Format { .. }) => {}
                     Err(error) => return Err(error),
                 }
             }
-            *known = Some(found);
+            *totals = Some(found);
         }
-        Ok(known)
+        Ok(totals)
     }
 
     fn prepare(&self, category: Category) -> io::Result<PathBuf> {
@@ -212,8 +215,8 @@ impl DirectoryQuarantine {
         Ok(dir)
     }
 
-    /// What will be kept of this object, and where it can be found if that is all.
-    fn keeps(&self, case: &Case<'_>) -> (Kept, Option<String>) {
+    /// Decides what to keep of this object. Returns the path too if only that is kept.
+    fn retention(&self, case: &RefusedObject<'_>) -> (Kept, Option<String>) {
         if case.refusal.foreign {
             return (Kept::Recorded, None);
         }
@@ -232,7 +235,7 @@ impl DirectoryQuarantine {
         &self,
         dir: &Path,
         entry: &Entry,
-        case: &Case<'_>,
+        case: &RefusedObject<'_>,
     ) -> Result<(), QuarantineError> {
         let disk = self.disk();
         let create = |path: &Path| {
@@ -250,58 +253,58 @@ impl DirectoryQuarantine {
         file.write_all(&format::write(entry))
             .map_err(QuarantineError::Write)?;
         self.finish(&mut *file)?;
-        if self.is_full() {
+        if self.is_durable() {
             disk.sync_dir(dir).map_err(QuarantineError::Write)?;
         }
         Ok(())
     }
 
     fn finish(&self, file: &mut dyn WriteFile) -> Result<(), QuarantineError> {
-        if self.is_full() {
+        if self.is_durable() {
             file.sync().map_err(QuarantineError::Write)
         } else {
             Ok(())
         }
     }
 
-    /// Takes an entry out, whole, and removes what it held.
-    fn take_out(&self, entry: &EntryId) -> io::Result<()> {
+    /// Removes an entry: moves it away atomically, then deletes its files.
+    fn remove_entry(&self, entry: &EntryId) -> io::Result<()> {
         let disk = self.disk();
         let (from, to) = (self.dir(entry), self.temporary());
         disk::create_dirs(disk, &self.tmp, Access::Private)?;
         disk.rename(&from, &to, Existing::Keep)?;
-        if self.is_full()
+        if self.is_durable()
             && let Some(category) = from.parent()
         {
             disk.sync_dir(category)?;
         }
-        // The entry is gone. What cannot be removed now is removed when `tmp` is emptied.
+        // The entry is removed. Emptying `tmp` deletes files that cannot be deleted now.
         let _: io::Result<()> = disk::remove_all(disk, &to);
         Ok(())
     }
 
-    /// Puts a written entry in its place, and takes out the others for the same bytes.
-    fn put_in(
+    /// Moves a written entry into place, and removes other entries for the same bytes.
+    fn move_into_place(
         &self,
         written: &Path,
         entry: &Entry,
-        known: &mut Known,
+        totals: &mut EntryTotals,
     ) -> Result<(), QuarantineError> {
         let disk = self.disk();
         let target = self.dir(&entry.id);
-        // A directory is not renamed over another, and taking the old entry out first would lose
-        // it in a crash: its files are replaced one by one.
-        match self.entry_or_broken(&entry.id)? {
-            Found::Nothing => disk
+        // A directory cannot replace another one, and removing the old entry first could lose it in
+        // a crash. So the files are replaced one by one.
+        match self.stored_entry(&entry.id)? {
+            StoredEntry::Missing => disk
                 .rename(written, &target, Existing::Keep)
                 .map_err(QuarantineError::Write)?,
             old => {
                 self.overwrite(written, &target, entry)?;
-                known.forget(&old);
+                totals.forget(&old);
             }
         }
-        known.add(entry);
-        if self.is_full() {
+        totals.add(entry);
+        if self.is_durable() {
             self.sync_names(&target).map_err(QuarantineError::Write)?;
         }
         for other in Category::ALL {
@@ -309,19 +312,19 @@ impl DirectoryQuarantine {
             if id == entry.id {
                 continue;
             }
-            match self.entry_or_broken(&id)? {
-                Found::Nothing => {}
+            match self.stored_entry(&id)? {
+                StoredEntry::Missing => {}
                 old => {
-                    self.take_out(&id).map_err(QuarantineError::Write)?;
-                    known.forget(&old);
+                    self.remove_entry(&id).map_err(QuarantineError::Write)?;
+                    totals.forget(&old);
                 }
             }
         }
         Ok(())
     }
 
-    /// Replaces the files of an entry, the original first: its reason must not say `copied` before
-    /// there is a copy.
+    /// Replaces the files of an entry. The original comes first, so that `reason.json` never says
+    /// `copied` without a copy.
     fn overwrite(
         &self,
         written: &Path,
@@ -335,7 +338,7 @@ impl DirectoryQuarantine {
             mv(ORIGINAL).map_err(QuarantineError::Write)?;
         }
         mv(REASON).map_err(QuarantineError::Write)?;
-        if self.is_full() {
+        if self.is_durable() {
             disk.sync_dir(target).map_err(QuarantineError::Write)?;
         }
         let _: io::Result<()> = disk::remove_all(disk, written);
@@ -351,17 +354,17 @@ impl DirectoryQuarantine {
         Ok(())
     }
 
-    fn entry_or_broken(&self, id: &EntryId) -> Result<Found, QuarantineError> {
+    fn stored_entry(&self, id: &EntryId) -> Result<StoredEntry, QuarantineError> {
         let kind = self
             .disk()
             .kind(&self.dir(id))
             .map_err(QuarantineError::Read)?;
         if kind.is_none() {
-            return Ok(Found::Nothing);
+            return Ok(StoredEntry::Missing);
         }
         match self.entry(id) {
-            Ok(Some(entry)) => Ok(Found::Entry(Box::new(entry))),
-            Ok(None) | Err(QuarantineError::Format { .. }) => Ok(Found::Broken),
+            Ok(Some(entry)) => Ok(StoredEntry::Valid(Box::new(entry))),
+            Ok(None) | Err(QuarantineError::Format { .. }) => Ok(StoredEntry::Broken),
             Err(error) => Err(error),
         }
     }
@@ -376,7 +379,7 @@ impl DirectoryQuarantine {
             Err(error) => return Err(error),
         };
         let id = move |name: io::Result<std::ffi::OsString>| match name {
-            // What has no digest for its name is none of ours.
+            // A name that is not a digest is not one of our entries.
             Ok(name) => Some(Ok(EntryId::new(
                 category,
                 digest_from_text(name.to_str()?)?,
@@ -388,25 +391,25 @@ impl DirectoryQuarantine {
 }
 
 impl Quarantine for DirectoryQuarantine {
-    fn file(&self, case: &Case<'_>) -> Result<EntryId, QuarantineError> {
+    fn file(&self, case: &RefusedObject<'_>) -> Result<EntryId, QuarantineError> {
         let digest = case.original.digest().map_err(QuarantineError::Source)?;
         let id = EntryId::new(case.refusal.category, digest);
-        let (kept, path) = self.keeps(case);
+        let (kept, path) = self.retention(case);
         let mut entry = Entry::of(case, id, kept);
         if let Some(path) = path {
             entry.source = Some(Phi::new(path));
         }
-        let mut known = self.known()?;
-        let known = known.get_or_insert_with(Known::default);
-        if let Found::Entry(before) = self.entry_or_broken(&id)? {
-            // The same again, perhaps from elsewhere: the first source stays.
+        let mut totals = self.totals()?;
+        let totals = totals.get_or_insert_with(EntryTotals::default);
+        if let StoredEntry::Valid(before) = self.stored_entry(&id)? {
+            // The same bytes again, perhaps from another source: the first source is kept.
             entry.source.clone_from(&before.source);
-            // A copy that is there stays; it is not made less.
+            // An existing copy is kept.
             if before.kept == Kept::Copied {
                 entry.kept = Kept::Copied;
             }
             if *before == entry {
-                if self.is_full() {
+                if self.is_durable() {
                     self.sync_names(&self.dir(&id))
                         .map_err(QuarantineError::Write)?;
                 }
@@ -418,8 +421,8 @@ impl Quarantine for DirectoryQuarantine {
         } else {
             0
         };
-        let freed = self.bytes_of(&digest)?;
-        if added > 0 && known.bytes.saturating_sub(freed) + added > self.options.max_bytes {
+        let freed = self.copied_bytes(&digest)?;
+        if added > 0 && totals.bytes.saturating_sub(freed) + added > self.options.max_bytes {
             return Err(QuarantineError::Full);
         }
         self.prepare(id.category())
@@ -427,7 +430,7 @@ impl Quarantine for DirectoryQuarantine {
         let written = self.temporary();
         let done = self
             .write_entry(&written, &entry, case)
-            .and_then(|()| self.put_in(&written, &entry, known));
+            .and_then(|()| self.move_into_place(&written, &entry, totals));
         if done.is_err() {
             let _: io::Result<()> = disk::remove_all(self.disk(), &written);
         }
@@ -437,14 +440,14 @@ impl Quarantine for DirectoryQuarantine {
     fn find(&self, original: &Original<'_>) -> Result<Vec<EntryId>, QuarantineError> {
         let len = original.len();
         if self
-            .known()?
+            .totals()?
             .as_ref()
-            .is_none_or(|known| !known.lengths.contains_key(&len))
+            .is_none_or(|totals| !totals.lengths.contains_key(&len))
         {
             return Ok(Vec::new());
         }
         let digest = original.digest().map_err(QuarantineError::Source)?;
-        self.with_digest(&digest)
+        self.entries_with_digest(&digest)
     }
 
     fn entries(&self) -> Result<Entries<'_>, QuarantineError> {
@@ -456,7 +459,7 @@ impl Quarantine for DirectoryQuarantine {
             failed.into_iter().chain(found.into_iter().flatten())
         });
         Ok(Box::new(categories.filter_map(move |id| match id {
-            // Cleared since its name was read: no entry.
+            // An entry that was cleared since its name was read is skipped.
             Ok(id) => self.entry(&id).transpose(),
             Err(error) => Some(Err(QuarantineError::Read(error))),
         })))
@@ -527,21 +530,21 @@ impl Quarantine for DirectoryQuarantine {
     }
 
     fn clear(&self, id: &EntryId) -> Result<bool, QuarantineError> {
-        let mut known = self.known()?;
-        let found = self.entry_or_broken(id)?;
-        if matches!(found, Found::Nothing) {
+        let mut totals = self.totals()?;
+        let found = self.stored_entry(id)?;
+        if matches!(found, StoredEntry::Missing) {
             return Ok(false);
         }
-        self.take_out(id).map_err(QuarantineError::Write)?;
-        if let Some(known) = known.as_mut() {
-            known.forget(&found);
+        self.remove_entry(id).map_err(QuarantineError::Write)?;
+        if let Some(totals) = totals.as_mut() {
+            totals.forget(&found);
         }
         Ok(true)
     }
 }
 
 impl DirectoryQuarantine {
-    fn with_digest(&self, digest: &[u8; 32]) -> Result<Vec<EntryId>, QuarantineError> {
+    fn entries_with_digest(&self, digest: &[u8; 32]) -> Result<Vec<EntryId>, QuarantineError> {
         let mut found = Vec::new();
         for category in Category::ALL {
             let id = EntryId::new(category, *digest);
@@ -549,7 +552,7 @@ impl DirectoryQuarantine {
                 .disk()
                 .kind(&self.dir(&id))
                 .map_err(QuarantineError::Read)?
-                == Some(Kind::Directory)
+                == Some(FileKind::Directory)
             {
                 found.push(id);
             }
@@ -557,12 +560,12 @@ impl DirectoryQuarantine {
         Ok(found)
     }
 
-    /// Bytes that the entries for this digest hold.
-    fn bytes_of(&self, digest: &[u8; 32]) -> Result<u64, QuarantineError> {
+    /// Returns the length of the copies that the entries for this digest hold.
+    fn copied_bytes(&self, digest: &[u8; 32]) -> Result<u64, QuarantineError> {
         let mut bytes = 0;
-        for id in self.with_digest(digest)? {
-            match self.entry_or_broken(&id)? {
-                Found::Entry(entry) if entry.kept == Kept::Copied => bytes += entry.length,
+        for id in self.entries_with_digest(digest)? {
+            match self.stored_entry(&id)? {
+                StoredEntry::Valid(entry) if entry.kept == Kept::Copied => bytes += entry.length,
                 _ => {}
             }
         }
@@ -571,7 +574,7 @@ impl DirectoryQuarantine {
 }
 
 impl Entry {
-    /// Puts back what is known of an original besides its bytes.
+    /// Restores the transfer syntax and the origin of an original.
     pub(super) fn restore(&self, mut received: Received) -> Received {
         if let Some(syntax) = &self.transfer_syntax {
             received = received.as_data_set(syntax.as_str());

@@ -5,18 +5,18 @@
 //!   "version": 1,
 //!   "category": "Missing_Attributes",      the directory's name
 //!   "sha256": "9f86d081…",                 of the original's bytes, 64 hexadecimal digits
-//!   "reason": "has no StudyDate …",        words of ours, no value of the data set
-//!   "tag": "00080020" | null,              the element at fault
-//!   "offset": 1234 | null,                 where, in bytes
-//!   "sop_class": "1.2.840…" | null,        of Invalid_Storage_Class
+//!   "reason": "has no StudyDate …",        our own words, no value of the data set
+//!   "tag": "00080020" | null,              the element that caused the refusal
+//!   "offset": 1234 | null,                 its offset in bytes
+//!   "sop_class": "1.2.840…" | null,        for Invalid_Storage_Class only
 //!   "length": 527416,                      of the original, in bytes
-//!   "transfer_syntax": "1.2.840…" | null,  null: the original is a file of PS3.10 (or none at all)
+//!   "transfer_syntax": "1.2.840…" | null,  null: a DICOM file (PS3.10 section 7), or not DICOM
 //!   "original": "copied" | "referenced" | "recorded",
-//!   "source": "/in/IM0001" | null          where it came from; private/ protects it
+//!   "source": "/in/IM0001" | null          the origin; may identify, so it stays in private/
 //! }
 //! ```
 //!
-//! Fields that a reader does not know are passed over; a greater version is refused.
+//! A reader ignores unknown fields and refuses another version.
 
 use anon_model::Phi;
 use dicom_core::Tag;
@@ -28,7 +28,7 @@ use crate::refusal::{Category, digest_from_text};
 /// The version of `reason.json` that is written.
 pub const VERSION: u32 = 1;
 
-/// A `reason.json` is short. What is longer is none.
+/// The most bytes that are read of a `reason.json`.
 pub(super) const MAX_BYTES: u64 = 1 << 20;
 
 #[derive(Serialize, Deserialize)]

@@ -9,16 +9,16 @@ use crate::keep::received::Received;
 use crate::platform::read_at;
 use crate::refusal::Category;
 
-use super::{Case, Entries, Entry, EntryId, Kept, Original, Quarantine, QuarantineError};
+use super::{Entries, Entry, EntryId, Kept, Original, Quarantine, QuarantineError, RefusedObject};
 
-/// Entries in memory: for tests, and for programs that look at them themselves.
+/// Keeps entries in memory, for tests and for programs that review them directly.
 pub struct MemoryQuarantine {
-    held: Mutex<Held>,
+    contents: Mutex<Contents>,
     max_bytes: u64,
 }
 
 #[derive(Default)]
-struct Held {
+struct Contents {
     entries: BTreeMap<EntryId, (Entry, Option<Vec<u8>>)>,
     bytes: u64,
 }
@@ -30,32 +30,36 @@ impl Default for MemoryQuarantine {
 }
 
 impl MemoryQuarantine {
-    /// An empty quarantine without a bound.
+    /// Makes an empty quarantine without a bound.
     pub fn new() -> Self {
         Self::with_max_bytes(u64::MAX)
     }
 
-    /// An empty quarantine that holds at most so many bytes of originals.
+    /// Makes an empty quarantine that keeps at most `max_bytes` bytes of originals.
     pub fn with_max_bytes(max_bytes: u64) -> Self {
         Self {
-            held: Mutex::default(),
+            contents: Mutex::default(),
             max_bytes,
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
-        // No operation on the map can stop half way.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        // A panic cannot leave the map in an inconsistent state.
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for MemoryQuarantine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MemoryQuarantine({} entries)", self.held().entries.len())
+        write!(
+            f,
+            "MemoryQuarantine({} entries)",
+            self.contents().entries.len()
+        )
     }
 }
 
-impl Held {
+impl Contents {
     fn of(&self, digest: &[u8; 32]) -> Vec<EntryId> {
         let ids = self.entries.keys();
         ids.filter(|id| id.digest() == digest).copied().collect()
@@ -94,7 +98,7 @@ fn load(original: &Original<'_>) -> Result<Vec<u8>, QuarantineError> {
 }
 
 impl Quarantine for MemoryQuarantine {
-    fn file(&self, case: &Case<'_>) -> Result<EntryId, QuarantineError> {
+    fn file(&self, case: &RefusedObject<'_>) -> Result<EntryId, QuarantineError> {
         let digest = case.original.digest().map_err(QuarantineError::Source)?;
         let id = EntryId::new(case.refusal.category, digest);
         let (kept, bytes) = if case.refusal.foreign {
@@ -102,29 +106,31 @@ impl Quarantine for MemoryQuarantine {
         } else {
             (Kept::Copied, Some(load(&case.original)?))
         };
-        let mut held = self.held();
-        let before = held.of(&digest);
-        let known = before.iter().filter_map(|id| held.entries.get(id));
+        let mut contents = self.contents();
+        let before = contents.of(&digest);
+        let known = before.iter().filter_map(|id| contents.entries.get(id));
         let freed: u64 = known
             .filter(|(_, b)| b.is_some())
             .map(|(e, _)| e.length)
             .sum();
         let added = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        if bytes.is_some() && held.bytes - freed + added > self.max_bytes {
+        if bytes.is_some() && contents.bytes - freed + added > self.max_bytes {
             return Err(QuarantineError::Full);
         }
         for id in before {
-            held.remove(&id);
+            contents.remove(&id);
         }
-        held.bytes += added;
-        held.entries.insert(id, (Entry::of(case, id, kept), bytes));
+        contents.bytes += added;
+        contents
+            .entries
+            .insert(id, (Entry::of(case, id, kept), bytes));
         Ok(id)
     }
 
     fn find(&self, original: &Original<'_>) -> Result<Vec<EntryId>, QuarantineError> {
         let len = original.len();
         if !self
-            .held()
+            .contents()
             .entries
             .values()
             .any(|(entry, _)| entry.length == len)
@@ -132,15 +138,15 @@ impl Quarantine for MemoryQuarantine {
             return Ok(Vec::new());
         }
         let digest = original.digest().map_err(QuarantineError::Source)?;
-        Ok(self.held().of(&digest))
+        Ok(self.contents().of(&digest))
     }
 
     fn entries(&self) -> Result<Entries<'_>, QuarantineError> {
         let mut last: Option<EntryId> = None;
         Ok(Box::new(std::iter::from_fn(move || {
-            let held = self.held();
+            let contents = self.contents();
             let from = last.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
-            let (id, (entry, _)) = held
+            let (id, (entry, _)) = contents
                 .entries
                 .range((from, std::ops::Bound::Unbounded))
                 .next()?;
@@ -150,32 +156,39 @@ impl Quarantine for MemoryQuarantine {
     }
 
     fn entry(&self, id: &EntryId) -> Result<Option<Entry>, QuarantineError> {
-        Ok(self.held().entries.get(id).map(|(entry, _)| entry.clone()))
+        Ok(self
+            .contents()
+            .entries
+            .get(id)
+            .map(|(entry, _)| entry.clone()))
     }
 
     fn counts(&self) -> Result<BTreeMap<Category, u64>, QuarantineError> {
         let mut counts = BTreeMap::new();
-        for id in self.held().entries.keys() {
+        for id in self.contents().entries.keys() {
             *counts.entry(id.category()).or_default() += 1;
         }
         Ok(counts)
     }
 
     fn open_original(&self, id: &EntryId) -> Result<Option<Box<dyn Read + Send>>, QuarantineError> {
-        let held = self.held();
-        let bytes = held.entries.get(id).and_then(|(_, bytes)| bytes.clone());
+        let contents = self.contents();
+        let bytes = contents
+            .entries
+            .get(id)
+            .and_then(|(_, bytes)| bytes.clone());
         Ok(bytes.map(|bytes| Box::new(Cursor::new(bytes)) as Box<dyn Read + Send>))
     }
 
     fn received(&self, id: &EntryId) -> Result<Option<Received>, QuarantineError> {
-        let held = self.held();
-        let Some((entry, Some(bytes))) = held.entries.get(id) else {
+        let contents = self.contents();
+        let Some((entry, Some(bytes))) = contents.entries.get(id) else {
             return Ok(None);
         };
         Ok(Some(entry.restore(Received::part10(bytes.clone()))))
     }
 
     fn clear(&self, id: &EntryId) -> Result<bool, QuarantineError> {
-        Ok(self.held().remove(id))
+        Ok(self.contents().remove(id))
     }
 }

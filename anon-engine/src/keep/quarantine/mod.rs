@@ -1,12 +1,12 @@
-//! [`Quarantine`]: keeps what is refused, with the reason, until somebody has looked.
+//! [`Quarantine`]: keeps refused objects and the reason until a person has reviewed them.
 //!
-//! One entry holds the bytes of one original. Equal bytes are one entry, however often they come and
-//! whatever they are refused for: the last reason counts. An entry goes when its instance is stored.
+//! One entry holds the bytes of one original. Equal bytes are one entry; the last reason replaces
+//! earlier ones. Storing the instance removes its entry.
 //!
-//! | what came | what is kept |
+//! | input | kept |
 //! |---|---|
-//! | an object that is refused | a copy, or (by setting) where it stands |
-//! | bytes without any sign of DICOM | that they came, not the bytes |
+//! | a refused object | a copy, or (by setting) its path |
+//! | bytes that do not look like DICOM | a record of them, not the bytes |
 
 mod digest;
 mod directory;
@@ -32,7 +32,7 @@ pub use memory::MemoryQuarantine;
 pub use crate::error::QuarantineError;
 pub use crate::refusal::{EntryId, EntryIdError};
 
-/// The bytes of an object that came in.
+/// The bytes of an incoming object.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum Original<'o> {
@@ -48,7 +48,7 @@ pub enum Original<'o> {
 }
 
 impl Original<'_> {
-    /// Its length in bytes.
+    /// Returns the length in bytes.
     pub fn len(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
@@ -56,15 +56,15 @@ impl Original<'_> {
         }
     }
 
-    /// True if it has no bytes.
+    /// Returns true if it has no bytes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// SHA-256 of its bytes.
+    /// Returns the SHA-256 of its bytes.
     ///
     /// # Errors
-    /// If the file cannot be read to its end.
+    /// If the file cannot be read to the end.
     pub fn digest(&self) -> io::Result<[u8; 32]> {
         digest::of(self)
     }
@@ -76,42 +76,42 @@ impl Original<'_> {
     clippy::exhaustive_structs,
     reason = "made by the engine, read by implementations"
 )]
-pub struct Case<'c> {
+pub struct RefusedObject<'c> {
     /// Its bytes.
     pub original: Original<'c>,
     /// UID of the transfer syntax, if the bytes are a data set alone.
     pub transfer_syntax: Option<&'c str>,
-    /// Why it is refused.
+    /// Why it was refused.
     pub refusal: &'c Refusal,
     /// Where it came from.
     pub origin: Option<&'c Phi<String>>,
-    /// The file it stands in, if that stays when the engine is done with it.
+    /// The path of its file, unless the file is temporary.
     pub path: Option<&'c Path>,
 }
 
-/// What of an original is kept.
+/// What the quarantine keeps of an original.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum Kept {
     /// A copy of its bytes.
     Copied,
-    /// Where it stands.
+    /// The path of its file.
     Referenced,
-    /// That it came.
+    /// Only a record of it.
     Recorded,
 }
 
-/// An entry, as its `reason.json` tells it.
+/// An entry, as its `reason.json` describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
-    /// Its name.
+    /// Its identifier.
     pub id: EntryId,
-    /// Why the object is refused.
+    /// Why the object was refused.
     pub reason: String,
-    /// The element at fault.
+    /// The element that caused the refusal.
     pub tag: Option<Tag>,
-    /// The offset of the fault, in bytes.
+    /// The offset of that element, in bytes.
     pub offset: Option<u64>,
     /// The SOP class, for [`Category::InvalidStorageClass`].
     pub sop_class: Option<String>,
@@ -119,14 +119,14 @@ pub struct Entry {
     pub length: u64,
     /// UID of the transfer syntax, if the original is a data set alone.
     pub transfer_syntax: Option<String>,
-    /// What of it is kept.
+    /// What the quarantine keeps of it.
     pub kept: Kept,
     /// Where it came from.
     pub source: Option<Phi<String>>,
 }
 
 impl Entry {
-    fn of(case: &Case<'_>, id: EntryId, kept: Kept) -> Self {
+    fn of(case: &RefusedObject<'_>, id: EntryId, kept: Kept) -> Self {
         let refusal = case.refusal;
         Self {
             id,
@@ -142,64 +142,64 @@ impl Entry {
     }
 }
 
-/// Entries, one after the other, in no order.
+/// An iterator over entries, in no particular order.
 pub type Entries<'q> = Box<dyn Iterator<Item = Result<Entry, QuarantineError>> + Send + 'q>;
 
-/// Keeps what is refused.
+/// Keeps refused objects.
 ///
 /// [`conformance::check_quarantine`](crate::testing::conformance::check_quarantine) (feature
-/// `testing`) runs what every implementation must hold.
+/// `testing`) checks an implementation.
 pub trait Quarantine: Send + Sync + fmt::Debug {
-    /// Files a refused object; durable on return. The same bytes again are the same entry, under
-    /// their last reason. The original's bytes are kept as they are.
+    /// Files a refused object. The entry is durable on return. The same bytes again update the same
+    /// entry with the last reason. The original bytes are kept unchanged.
     ///
     /// # Errors
     /// [`QuarantineError::Full`] if the original does not fit; otherwise if reading or writing
-    /// fails. No entry is made then, and one that was there stays.
-    fn file(&self, case: &Case<'_>) -> Result<EntryId, QuarantineError>;
+    /// fails. A failure makes no entry and keeps an earlier one.
+    fn file(&self, case: &RefusedObject<'_>) -> Result<EntryId, QuarantineError>;
 
-    /// The entries for these bytes: none or one, and more only after a crash. Cheap for bytes whose
-    /// length no entry has.
+    /// Returns the entries for these bytes: at most one, except after a crash. Cheap if no entry
+    /// has an original of this length.
     ///
     /// # Errors
     /// If reading fails.
     fn find(&self, original: &Original<'_>) -> Result<Vec<EntryId>, QuarantineError>;
 
-    /// All entries. Nothing is held in memory but the one shown.
+    /// Returns all entries, reading one at a time.
     ///
     /// # Errors
-    /// If the quarantine cannot be read at all; one entry's failure is in its place.
+    /// If the quarantine cannot be read. A failure of one entry is an item of the iterator.
     fn entries(&self) -> Result<Entries<'_>, QuarantineError>;
 
-    /// One entry; none if there is no such.
+    /// Returns one entry; `None` if it does not exist.
     ///
     /// # Errors
     /// If it cannot be read.
     fn entry(&self, id: &EntryId) -> Result<Option<Entry>, QuarantineError>;
 
-    /// How many entries each category has. Categories without are left out.
+    /// Returns the number of entries in each category that has any.
     ///
     /// # Errors
     /// If reading fails.
     fn counts(&self) -> Result<BTreeMap<Category, u64>, QuarantineError>;
 
-    /// The original's bytes; none if they are not kept.
+    /// Opens the original bytes; `None` if they are not kept.
     ///
     /// # Errors
     /// If reading fails.
     fn open_original(&self, id: &EntryId) -> Result<Option<Box<dyn Read + Send>>, QuarantineError>;
 
-    /// The original, for another try by [`Engine`](crate::Engine); none if it is not kept. If it is
-    /// stored then, the engine clears the entry.
+    /// Returns the original for another attempt by [`Engine`](crate::Engine); `None` if it is not
+    /// kept. When the engine has stored it, it clears the entry.
     ///
     /// # Errors
     /// If reading fails.
     fn received(&self, id: &EntryId) -> Result<Option<Received>, QuarantineError>;
 
-    /// Removes an entry, durably; false if there is none.
+    /// Removes an entry, durably. Returns false if there is none.
     ///
     /// # Errors
-    /// If something of it is left.
+    /// If it cannot be removed completely.
     fn clear(&self, id: &EntryId) -> Result<bool, QuarantineError>;
 }
 

@@ -9,8 +9,8 @@ use crate::deid::output_path::OutputPath;
 
 use super::{Staged, Store, StoreError};
 
-/// Objects in memory: for tests, and for programs that pass them on themselves. It grows with what
-/// it holds; [`take`](MemoryStore::take) empties it.
+/// Keeps objects in memory, for tests and for programs that forward them.
+/// [`take`](MemoryStore::take) empties it; otherwise it only grows.
 #[derive(Default)]
 pub struct MemoryStore {
     objects: Mutex<BTreeMap<OutputPath, Vec<u8>>>,
@@ -19,28 +19,29 @@ pub struct MemoryStore {
 struct Bytes(Vec<u8>);
 
 impl MemoryStore {
-    /// An empty store.
+    /// Makes an empty store.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The bytes of the object at this path.
+    /// Returns the bytes of the object at this path.
     pub fn get(&self, path: &OutputPath) -> Option<Vec<u8>> {
         self.objects().get(path).cloned()
     }
 
-    /// The paths of all objects, in order.
+    /// Returns the paths of all objects, in order.
     pub fn paths(&self) -> Vec<OutputPath> {
         self.objects().keys().cloned().collect()
     }
 
-    /// Takes all objects out. The index still knows them: the same instances again are duplicates.
+    /// Removes and returns all objects. The index still lists them, so importing them again gives
+    /// duplicates.
     pub fn take(&self) -> BTreeMap<OutputPath, Vec<u8>> {
         std::mem::take(&mut *self.objects())
     }
 
     fn objects(&self) -> MutexGuard<'_, BTreeMap<OutputPath, Vec<u8>>> {
-        // No operation on the map can stop half way.
+        // A panic cannot leave the map in an inconsistent state.
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,4 +1,4 @@
-//! [`Store`]: keeps de-identified objects.
+//! [`Store`]: where de-identified objects are kept.
 //!
 //! ```text
 //! apply ──► stage ──► (lookups committed) ──► publish ──► receipt
@@ -6,12 +6,12 @@
 //!             └── discard, if the commit fails  └── the group's directories synced once
 //! ```
 //!
-//! Staging writes the object where nobody sees it, and durably. Publishing makes a whole group
-//! visible, durably, and cannot leave half an object.
+//! Staging writes an object durably, but not visibly. Publishing makes a whole group visible and
+//! durable; a crash cannot leave a partial object visible.
 
 mod directory;
+mod known_names;
 mod memory;
-mod own;
 mod temporary;
 
 use std::any::Any;
@@ -26,8 +26,8 @@ pub use memory::MemoryStore;
 
 pub use crate::error::StoreError;
 
-/// An object that is staged. What [`Store::publish`] needs is inside; only the store that made it
-/// can read it.
+/// A staged object. Its token holds what [`Store::publish`] needs; only the store that staged the
+/// object can read it.
 pub struct Staged {
     path: OutputPath,
     bytes: u64,
@@ -35,7 +35,7 @@ pub struct Staged {
 }
 
 impl Staged {
-    /// For implementations of [`Store`]: an object of this length, staged for this path.
+    /// Makes a staged object of this length for this path. Implementations of [`Store`] call it.
     pub fn new(path: OutputPath, bytes: u64, token: impl Any + Send) -> Self {
         Self {
             path,
@@ -44,7 +44,7 @@ impl Staged {
         }
     }
 
-    /// Where it is to be visible.
+    /// The path under which it will be visible.
     pub fn path(&self) -> &OutputPath {
         &self.path
     }
@@ -54,10 +54,10 @@ impl Staged {
         self.bytes
     }
 
-    /// For implementations of [`Store`]: the path, and what was given as `token`.
+    /// Returns the path and the token. Implementations of [`Store`] call it.
     ///
     /// # Errors
-    /// [`StoreError::Foreign`] if another store made it.
+    /// [`StoreError::Foreign`] if another store staged the object.
     pub fn into_parts<T: Any>(self) -> Result<(OutputPath, T), StoreError> {
         match self.token.downcast::<T>() {
             Ok(token) => Ok((self.path, *token)),
@@ -72,52 +72,53 @@ impl fmt::Debug for Staged {
     }
 }
 
-/// Keeps de-identified objects. Only [`apply`](crate::Plan::apply) makes what it takes.
+/// Keeps de-identified objects. Only [`apply`](crate::Plan::apply) makes them, so nothing else can
+/// be stored.
 ///
-/// [`conformance::check_store`](crate::testing::conformance::check_store) (feature `testing`) runs
-/// what every implementation must hold.
+/// [`conformance::check_store`](crate::testing::conformance::check_store) (feature `testing`)
+/// checks an implementation.
 pub trait Store: Send + Sync + fmt::Debug {
-    /// Writes an object where nobody sees it yet. On return it survives what
-    /// [`Durability`] says. Called by many threads at once.
+    /// Writes an object without making it visible. On return it survives what [`Durability`] says.
+    /// Several threads call this at once.
     ///
     /// # Errors
-    /// [`StoreError::Occupied`] if another object stands at its path already; otherwise if reading
-    /// the source or writing fails. Nothing is left behind then.
+    /// [`StoreError::Occupied`] if its path holds another object; otherwise if reading the source
+    /// or writing fails. A failure leaves nothing behind.
     fn stage(&self, object: &Deidentified<'_>) -> Result<Staged, StoreError>;
 
-    /// Makes a group of staged objects visible, each at its path, and durably so. One result for
-    /// each, in their order; an object whose result is an error is not visible, and its staged form
-    /// is gone.
+    /// Makes a group of staged objects visible at their paths, durably. Returns one result for each
+    /// object, in order. An object whose result is an error is not visible, and its staged bytes
+    /// are removed.
     ///
-    /// The same bytes at the path already (published before a crash, and not known to be) are no
-    /// error: they are replaced in one step. Other bytes are never touched.
+    /// A path that holds the same bytes already, for instance since a crash, is no error: the file
+    /// is replaced atomically. Other bytes are never overwritten.
     fn publish(&self, group: Vec<Staged>) -> Vec<Result<(), StoreError>>;
 
     /// Removes a staged object that will not be published.
     ///
     /// # Errors
-    /// If something of it is left.
+    /// If it cannot be removed completely.
     fn discard(&self, staged: Staged) -> Result<(), StoreError>;
 
-    /// True if an object is visible at this path.
+    /// Returns true if an object is visible at this path.
     ///
     /// # Errors
-    /// If the store cannot tell.
+    /// If the store cannot be read.
     fn contains(&self, path: &OutputPath) -> Result<bool, StoreError>;
 
-    /// Which of these paths hold a visible object, in their order, made durable: recovery asks it
-    /// of the groups it finds unsettled, of which a crash may have left objects that are visible
-    /// and not durable.
+    /// Returns for each path, in order, whether it holds a visible object, and makes those objects
+    /// durable. Recovery calls it for unsettled groups, because a crash may have left objects that
+    /// are visible but not durable.
     ///
     /// # Errors
-    /// If the store cannot tell, or cannot make it so.
+    /// If the store cannot read its state or make it durable.
     fn confirm(&self, paths: &[OutputPath]) -> Result<Vec<bool>, StoreError>;
 
-    /// Removes all objects of a study, durably, and its patient if that has no other. Nothing to
-    /// remove is no error.
+    /// Removes all objects of a study, durably, and its patient if no other study is left. A
+    /// missing study is no error.
     ///
     /// # Errors
-    /// If something of it is left.
+    /// If it cannot be removed completely.
     fn remove_study(&self, patient: &str, study: &str) -> Result<(), StoreError>;
 }
 

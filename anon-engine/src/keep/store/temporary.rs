@@ -1,16 +1,17 @@
-//! [`Temporaries`]: the files of a [`DirectoryStore`](super::DirectoryStore) before they are published.
+//! [`Temporaries`]: the files of a [`DirectoryStore`](super::DirectoryStore) before they are
+//! published.
 //!
 //! ```text
-//! with a name     tmp/<n>.dcm, its owner's alone ── share, rename ──► public/…
-//! without one     in no directory                ── give it a name ──► public/…
+//! with a name     tmp/<n>.dcm, mode 0600 ── share, rename ──► public/…
+//! without one     in no directory        ── give it a name ──► public/…
 //! ```
 //!
 //! Importing 5,000 small files with relaxed durability takes 1.8 times as long without such files on
 //! ext4, and 1.04 times as long on a RAM disk (medians of 7 and 9 rounds in turn).
 //!
-//! A file without a name costs a good third less than a name in `tmp`, a mode and a rename, which
-//! are most of what a small object costs at all. But it must be held open, so there are a few at a
-//! time, and only where a power cut may take what was published last.
+//! Creating, sharing and renaming a named file is most of the cost of a small object; a file
+//! without a name costs about a third less. It must be held open until it is published, so there
+//! are at most [`UNNAMED`] of them, and only with [`Durability::Relaxed`].
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,39 +22,40 @@ use anon_model::settings::Durability;
 
 use crate::keep::disk::{self, Access, Disk, Existing, WriteFile};
 
-/// Files without a name at most: a process may have 1,024 files open where nobody said otherwise.
+/// The most files without a name that are open at once. The usual limit is 1,024 open files a
+/// process.
 const UNNAMED: usize = 256;
 
-/// Makes temporary files.
+/// Creates, publishes and removes temporary files.
 pub(super) struct Temporaries {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     next: AtomicU64,
-    /// How many more files without a name there may be.
+    /// How many more files without a name may be opened.
     unnamed: Arc<AtomicUsize>,
 }
 
 /// A temporary file that is being written.
-pub(super) struct Open {
+pub(super) struct OpenTemporary {
     pub(super) file: Box<dyn WriteFile>,
-    name: Name,
+    name: TemporaryName,
 }
 
-enum Name {
+enum TemporaryName {
     Path(PathBuf),
-    None(Permit),
+    Unnamed(UnnamedPermit),
 }
 
-/// A temporary file that is written.
+/// A temporary file that is complete.
 pub(super) enum Temporary {
     Named(PathBuf),
-    Unnamed(Box<dyn WriteFile>, Permit),
+    Unnamed(Box<dyn WriteFile>, UnnamedPermit),
 }
 
-/// To hold a file without a name open.
-pub(super) struct Permit(Arc<AtomicUsize>);
+/// The right to hold one file without a name open. Dropping it gives the right back.
+pub(super) struct UnnamedPermit(Arc<AtomicUsize>);
 
-impl Permit {
+impl UnnamedPermit {
     fn of(left: &Arc<AtomicUsize>) -> Option<Self> {
         let taken = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
             left.checked_sub(1)
@@ -62,23 +64,23 @@ impl Permit {
     }
 }
 
-impl Drop for Permit {
+impl Drop for UnnamedPermit {
     fn drop(&mut self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-impl Open {
+impl OpenTemporary {
     pub(super) fn close(self) -> Temporary {
         match self.name {
-            Name::Path(path) => Temporary::Named(path),
-            Name::None(permit) => Temporary::Unnamed(self.file, permit),
+            TemporaryName::Path(path) => Temporary::Named(path),
+            TemporaryName::Unnamed(permit) => Temporary::Unnamed(self.file, permit),
         }
     }
 }
 
 impl Temporaries {
-    /// Makes the directory if it is missing, and empties it.
+    /// Opens the directory for temporary files: makes it if it is missing, and empties it.
     pub(super) fn open(
         disk: Arc<dyn Disk>,
         dir: PathBuf,
@@ -107,20 +109,20 @@ impl Temporaries {
         self.dir.join(format!("{number}.dcm"))
     }
 
-    pub(super) fn create(&self) -> io::Result<Open> {
-        if let Some(permit) = Permit::of(&self.unnamed) {
+    pub(super) fn create(&self) -> io::Result<OpenTemporary> {
+        if let Some(permit) = UnnamedPermit::of(&self.unnamed) {
             let file = self.disk.create_unnamed(&self.dir)?;
-            let name = Name::None(permit);
-            return Ok(Open { file, name });
+            let name = TemporaryName::Unnamed(permit);
+            return Ok(OpenTemporary { file, name });
         }
         let path = self.path();
         let file = self.disk.create(&path, Access::Private)?;
-        let name = Name::Path(path);
-        Ok(Open { file, name })
+        let name = TemporaryName::Path(path);
+        Ok(OpenTemporary { file, name })
     }
 
-    /// Publishes a file under a name that is not taken. If this fails it is there still.
-    pub(super) fn place(&self, temporary: &mut Temporary, target: &Path) -> io::Result<()> {
+    /// Publishes a file under a free name. After a failure the temporary file still exists.
+    pub(super) fn publish(&self, temporary: &mut Temporary, target: &Path) -> io::Result<()> {
         match temporary {
             Temporary::Named(path) => {
                 self.disk.share(path)?;
@@ -130,8 +132,8 @@ impl Temporaries {
         }
     }
 
-    /// The path of a file, which it gets now if it has none.
-    pub(super) fn named(&self, temporary: &mut Temporary) -> io::Result<PathBuf> {
+    /// Returns the path of a temporary file. A file without a name gets one.
+    pub(super) fn ensure_named(&self, temporary: &mut Temporary) -> io::Result<PathBuf> {
         match temporary {
             Temporary::Named(path) => Ok(path.clone()),
             Temporary::Unnamed(file, _) => {
@@ -143,7 +145,7 @@ impl Temporaries {
         }
     }
 
-    /// Removes a file. That it is gone already is no error.
+    /// Removes a temporary file. A missing file is no error.
     pub(super) fn remove(&self, temporary: Temporary) -> io::Result<()> {
         match temporary {
             Temporary::Named(path) => match self.disk.remove_file(&path) {
@@ -181,7 +183,7 @@ mod tests {
         fs::read_dir(dir).unwrap().count()
     }
 
-    /// Where the file system has no other files, all have names.
+    /// Returns how many files have no name; 0 if the file system has no such files.
     fn unnamed(dir: &Path) -> usize {
         OsDisk::new().unnamed_files(dir, UNNAMED).unwrap()
     }
@@ -197,7 +199,7 @@ mod tests {
             let mut file = written(&temporaries, b"text");
             let has_name = durability == Durability::Full || unnamed(&tmp) == 0;
             assert_eq!(names(&tmp), usize::from(has_name), "{durability:?}");
-            temporaries.place(&mut file, &target).unwrap();
+            temporaries.publish(&mut file, &target).unwrap();
             drop(file);
             assert_eq!(names(&tmp), 0, "{durability:?}");
             assert_eq!(fs::read(&target).unwrap(), b"text", "{durability:?}");
@@ -219,16 +221,16 @@ mod tests {
             let temporaries = open(&tmp, durability);
             let mut file = written(&temporaries, b"text");
             for _ in 0..2 {
-                let error = temporaries.place(&mut file, &target).unwrap_err();
+                let error = temporaries.publish(&mut file, &target).unwrap_err();
                 assert_eq!(error.kind(), io::ErrorKind::AlreadyExists, "{durability:?}");
             }
-            let path = temporaries.named(&mut file).unwrap();
+            let path = temporaries.ensure_named(&mut file).unwrap();
             assert_eq!(fs::read(&path).unwrap(), b"text", "{durability:?}");
-            assert_eq!(temporaries.named(&mut file).unwrap(), path);
-            let error = temporaries.place(&mut file, &target).unwrap_err();
+            assert_eq!(temporaries.ensure_named(&mut file).unwrap(), path);
+            let error = temporaries.publish(&mut file, &target).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::AlreadyExists, "{durability:?}");
             fs::remove_file(&target).unwrap();
-            temporaries.place(&mut file, &target).unwrap();
+            temporaries.publish(&mut file, &target).unwrap();
             assert_eq!(fs::read(&target).unwrap(), b"text", "{durability:?}");
             temporaries.remove(file).unwrap();
             assert_eq!(names(&tmp), 0, "{durability:?}");
@@ -241,10 +243,10 @@ mod tests {
         let (tmp, target) = (dir.path().join("tmp"), dir.path().join("series/target"));
         let temporaries = open(&tmp, Durability::Relaxed);
         let mut file = written(&temporaries, b"text");
-        let error = temporaries.place(&mut file, &target).unwrap_err();
+        let error = temporaries.publish(&mut file, &target).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
         fs::create_dir(dir.path().join("series")).unwrap();
-        temporaries.place(&mut file, &target).unwrap();
+        temporaries.publish(&mut file, &target).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"text");
     }
 

@@ -20,7 +20,7 @@ use anon_model::Phi;
 use super::entry::{Entry, Kind};
 use super::{Dicomdir, Item, ObjectSource};
 use crate::keep::received::Received;
-use crate::platform::Identity;
+use crate::platform::DirectoryIdentity;
 
 /// How many entries of one directory are sorted; further ones come as the system gives them.
 const SORTED_ENTRIES: usize = 100_000;
@@ -73,7 +73,7 @@ enum Order {
 pub struct Scan {
     roots: std::vec::IntoIter<PathBuf>,
     stack: Vec<Level>,
-    excluded: Vec<Identity>,
+    excluded: Vec<DirectoryIdentity>,
     order: Order,
     passed: Passed,
 }
@@ -98,7 +98,7 @@ impl Scan {
     /// # Errors
     /// If the directory cannot be found.
     pub fn without(mut self, directory: &Path) -> io::Result<Self> {
-        self.excluded.push(Identity::of(directory)?);
+        self.excluded.push(DirectoryIdentity::of(directory)?);
         Ok(self)
     }
 
@@ -162,7 +162,7 @@ impl Scan {
 
     fn excludes_directory(&self, path: &Path) -> bool {
         !self.excluded.is_empty()
-            && Identity::of(path).is_ok_and(|identity| self.excluded.contains(&identity))
+            && DirectoryIdentity::of(path).is_ok_and(|identity| self.excluded.contains(&identity))
     }
 
     fn enter(&mut self, directory: PathBuf) -> Option<Entry> {

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use crate::keep::disk::{Access, Disk, Existing, Kind, Made};
+use crate::keep::disk::{Access, DirCreation, Disk, Existing, FileKind};
 
 use super::{Breach, OrBreach, ensure};
 
@@ -44,13 +44,16 @@ fn directories(disk: &dyn Disk, dir: &Path) -> Result<(), Breach> {
     let made = disk
         .create_dir(&one, Access::Private)
         .or_breach("a directory is not made")?;
-    ensure(made == Made::Created, "a new directory was there")?;
+    ensure(made == DirCreation::Created, "a new directory was there")?;
     let made = disk
         .create_dir(&one, Access::Private)
         .or_breach("a directory fails twice")?;
-    ensure(made == Made::AlreadyThere, "a directory is made twice")?;
+    ensure(
+        made == DirCreation::AlreadyThere,
+        "a directory is made twice",
+    )?;
     let kind = disk.kind(&one).or_breach("kind fails")?;
-    ensure(kind == Some(Kind::Directory), "a directory is none")?;
+    ensure(kind == Some(FileKind::Directory), "a directory is none")?;
     let deep = disk.create_dir(&dir.join("no/deep"), Access::Shared);
     ensure(
         kind_of(deep) == Some(io::ErrorKind::NotFound),
@@ -69,7 +72,7 @@ fn files(disk: &dyn Disk, dir: &Path) -> Result<(), Breach> {
     write(disk, &path, b"text")?;
     ensure(read(disk, &path)? == b"text", "a file has other bytes")?;
     let kind = disk.kind(&path).or_breach("kind fails")?;
-    ensure(kind == Some(Kind::File(4)), "a file has another length")?;
+    ensure(kind == Some(FileKind::File(4)), "a file has another length")?;
     let again = disk.create(&path, Access::Private).map(drop);
     ensure(
         kind_of(again) == Some(io::ErrorKind::AlreadyExists),

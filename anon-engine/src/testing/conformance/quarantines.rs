@@ -6,7 +6,9 @@ use std::sync::Arc;
 use anon_model::Phi;
 use dicom_core::Tag;
 
-use crate::keep::quarantine::{Case, Entry, EntryId, Kept, Original, Quarantine, QuarantineError};
+use crate::keep::quarantine::{
+    Entry, EntryId, Kept, Original, Quarantine, QuarantineError, RefusedObject,
+};
 use crate::refusal::{Category, Refusal};
 
 use super::{Breach, OrBreach, ensure};
@@ -38,7 +40,7 @@ fn file(
     original: Original<'_>,
     refusal: &Refusal,
 ) -> Result<EntryId, QuarantineError> {
-    quarantine.file(&Case {
+    quarantine.file(&RefusedObject {
         original,
         transfer_syntax: Some("1.2.840.10008.1.2"),
         refusal,

@@ -134,7 +134,7 @@ fn an_entry_is_removed_when_its_instance_is_stored() {
     let object = ct(Place::new(1));
     let refusal = anon_engine::Refusal::new(anon_engine::Category::BurnedIn, "says YES");
     let original = bytes(&object);
-    let id = quarantine.file(&anon_engine::quarantine::Case {
+    let id = quarantine.file(&anon_engine::quarantine::RefusedObject {
         original: anon_engine::quarantine::Original::Bytes(&original),
         transfer_syntax: None,
         refusal: &refusal,
@@ -166,7 +166,7 @@ fn an_entry_is_removed_when_the_same_bytes_are_stored() {
     let refusal = anon_engine::Refusal::new(anon_engine::Category::InvalidStorageClass, "not ours");
     project
         .quarantine
-        .file(&anon_engine::quarantine::Case {
+        .file(&anon_engine::quarantine::RefusedObject {
             original: anon_engine::quarantine::Original::Bytes(&object),
             transfer_syntax: None,
             refusal: &refusal,

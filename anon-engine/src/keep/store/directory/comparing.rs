@@ -1,25 +1,25 @@
-//! Whether a file has the bytes of an object, or of another file.
+//! Compares a file with an object or with another file.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
 
 use super::DirectoryStore;
 use crate::deid::deidentified::Deidentified;
-use crate::keep::disk::Kind;
+use crate::keep::disk::FileKind;
 use crate::keep::store::StoreError;
 
 impl DirectoryStore {
-    /// True if the file at `path` has the bytes of `object`; none if there is no file.
-    pub(super) fn holds(
+    /// Returns whether the file at `path` has the bytes of `object`; `None` if there is no file.
+    pub(super) fn has_bytes_of(
         &self,
         path: &Path,
         object: &Deidentified<'_>,
     ) -> Result<Option<bool>, StoreError> {
         match self.disk.kind(path).map_err(StoreError::Read)? {
             None => Ok(None),
-            Some(Kind::File(len)) if len == object.len() => {
+            Some(FileKind::File(len)) if len == object.len() => {
                 let known = self.disk.open(path).map_err(StoreError::Read)?;
-                let mut compare = Compare {
+                let mut compare = ComparingWriter {
                     known,
                     differs: false,
                 };
@@ -33,13 +33,13 @@ impl DirectoryStore {
         }
     }
 
-    pub(super) fn same(&self, one: &Path, other: &Path) -> io::Result<bool> {
+    pub(super) fn have_equal_bytes(&self, one: &Path, other: &Path) -> io::Result<bool> {
         let lengths = (self.disk.kind(one)?, self.disk.kind(other)?);
-        if !matches!(lengths, (Some(Kind::File(a)), Some(Kind::File(b))) if a == b) {
+        if !matches!(lengths, (Some(FileKind::File(a)), Some(FileKind::File(b))) if a == b) {
             return Ok(false);
         }
         let known = self.disk.open(other)?;
-        let mut compare = Compare {
+        let mut compare = ComparingWriter {
             known,
             differs: false,
         };
@@ -51,13 +51,13 @@ impl DirectoryStore {
     }
 }
 
-/// Fails at the first byte that differs from a known file.
-struct Compare {
+/// A writer that fails at the first byte that differs from a known file.
+struct ComparingWriter {
     known: Box<dyn Read + Send>,
     differs: bool,
 }
 
-impl Write for Compare {
+impl Write for ComparingWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut buffer = [0; 8192];
         let want = bytes.len().min(buffer.len());

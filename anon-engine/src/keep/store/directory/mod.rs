@@ -3,19 +3,23 @@
 //! ```text
 //! stage    tmp/<n>            written, fdatasync                      (worker threads)
 //! publish  rename ──► public/<patient>/<study>/<series>/<instance>.dcm
-//!          fsync of each directory that got a name, once a group     (committer thread)
+//!          fsync of each directory that got a name, once a group     (committing thread)
 //! ```
 //!
-//! With [`Durability::Relaxed`] nothing is synced, and a staged file has no name at all where the
-//! disk has such files: publishing gives it one.
+//! With [`Durability::Relaxed`] nothing is synced. Where the disk supports it, a staged file then
+//! has no name until it is published.
 //!
-//! A temporary file is its owner's alone until it is published.
+//! A temporary file is readable by its owner only, until it is published.
 //!
-//! A directory counts as made only when the name it has in its parent is synced by this process,
-//! also if it was there before: a crash may have left a name that is visible and not durable.
+//! A directory counts as durable only after this process has synced its parent, even if the
+//! directory existed before: a crash may have left a name that is visible but not durable.
+//!
+//! The components of a path are UIDs and pseudonyms of our own, so no name of a file comes from the
+//! input. PS3.10 section 8.2 limits File IDs to 8 characters a component; these names are longer,
+//! so an output directory is not a DICOM file-set and has no DICOMDIR.
 
 mod comparing;
-mod naming;
+mod publishing;
 mod writing;
 
 use std::collections::{BTreeSet, HashSet};
@@ -26,14 +30,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::deid::deidentified::Deidentified;
 use crate::deid::output_path::OutputPath;
-use crate::keep::disk::{self, Access, Disk, Kind, OsDisk};
+use crate::keep::disk::{self, Access, Disk, FileKind, OsDisk};
 
-use super::own::Own;
+use super::known_names::KnownNames;
 use super::temporary::{Temporaries, Temporary};
 use super::{Durability, Staged, Store, StoreError};
 
-/// Directories remembered as made and durable. Past this many all are forgotten: the next use of
-/// each costs three calls.
+/// The most directories that are remembered as durable. At this limit all are forgotten; the next
+/// use of each then costs three system calls.
 const KNOWN_DIRECTORIES: usize = 16_384;
 
 /// How a [`DirectoryStore`] is opened.
@@ -56,14 +60,14 @@ impl Default for DirectoryStoreOptions {
 }
 
 impl DirectoryStoreOptions {
-    /// The same with another durability.
+    /// Returns the options with another durability.
     #[must_use]
     pub fn with_durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
-    /// The same on another disk.
+    /// Returns the options with another disk.
     #[must_use]
     pub fn with_disk(mut self, disk: Arc<dyn Disk>) -> Self {
         self.disk = disk;
@@ -71,16 +75,16 @@ impl DirectoryStoreOptions {
     }
 }
 
-/// Objects as files below one directory. Its directory for temporary files may be that of a
-/// [`DirectoryQuarantine`](crate::DirectoryQuarantine), and nobody else's.
+/// Stores objects as files below one directory. It may share its directory for temporary files with
+/// a [`DirectoryQuarantine`](crate::DirectoryQuarantine), and with nothing else.
 pub struct DirectoryStore {
     disk: Arc<dyn Disk>,
     public: PathBuf,
     temporaries: Temporaries,
     durability: Durability,
     known: Mutex<HashSet<PathBuf>>,
-    own: Own,
-    /// Buffers for the writing threads, used again and again.
+    names: KnownNames,
+    /// Buffers that the writing threads reuse.
     buffers: Mutex<Vec<Vec<u8>>>,
 }
 
@@ -92,15 +96,15 @@ impl fmt::Debug for DirectoryStore {
     }
 }
 
-/// A file that is staged, and where it is to go.
-struct Waiting {
+/// A staged file and its target path.
+struct StagedFile {
     file: Temporary,
     target: PathBuf,
 }
 
 impl DirectoryStore {
-    /// Opens a store with its outputs below `public` and its temporary files in `tmp`. Missing
-    /// directories are made; `tmp` is emptied.
+    /// Opens a store with outputs below `public` and temporary files in `tmp`. Makes missing
+    /// directories and empties `tmp`.
     ///
     /// # Errors
     /// [`StoreError::OtherFileSystem`] if a file in `tmp` cannot be renamed into `public`;
@@ -122,7 +126,7 @@ impl DirectoryStore {
                 temporaries,
                 durability,
                 known: Mutex::default(),
-                own: Own::default(),
+                names: KnownNames::default(),
                 buffers: Mutex::default(),
             }),
             Ok(false) => Err(StoreError::OtherFileSystem),
@@ -130,7 +134,7 @@ impl DirectoryStore {
         }
     }
 
-    /// The directory of all outputs.
+    /// Returns the directory of all outputs.
     pub fn root(&self) -> &Path {
         &self.public
     }
@@ -139,19 +143,19 @@ impl DirectoryStore {
         path.below(&self.public)
     }
 
-    /// Whether another object stands at `path`.
+    /// Returns true if another object is stored at `path`.
     fn is_occupied(&self, path: &Path, object: &Deidentified<'_>) -> Result<bool, StoreError> {
-        Ok(!self.own.is_free(path) && self.holds(path, object)? == Some(false))
+        Ok(!self.names.is_free(path) && self.has_bytes_of(path, object)? == Some(false))
     }
 
     fn forget(&self, dir: &Path) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        // The directories above may be gone as well.
+        // The parents may be removed as well.
         known.retain(|path| !path.starts_with(dir) && !dir.starts_with(path));
-        self.own.forget(dir);
+        self.names.forget(dir);
     }
 
-    /// Syncs what a group touched. Says which directories failed.
+    /// Syncs the directories of a group. Returns those that failed.
     fn sync(&self, directories: &BTreeSet<PathBuf>) -> Vec<(PathBuf, io::Error)> {
         if self.durability == Durability::Relaxed {
             return Vec::new();
@@ -179,21 +183,21 @@ impl Store for DirectoryStore {
         let written = self.write(object, &mut *open.file);
         let file = open.close();
         if let Err(error) = written {
-            // What cannot be removed now is removed when the store is opened again; the failure to
-            // write says more than the failure to clear up.
+            // Opening the store again removes what cannot be removed now. The write error says more
+            // than the cleanup error.
             let _: Result<(), StoreError> = self.remove(file);
             return Err(error);
         }
-        let waiting = Waiting { file, target };
+        let waiting = StagedFile { file, target };
         Ok(Staged::new(object.path().clone(), object.len(), waiting))
     }
 
     fn publish(&self, group: Vec<Staged>) -> Vec<Result<(), StoreError>> {
-        self.name_all(group)
+        self.publish_group(group)
     }
 
     fn discard(&self, staged: Staged) -> Result<(), StoreError> {
-        let (_, waiting) = staged.into_parts::<Waiting>()?;
+        let (_, waiting) = staged.into_parts::<StagedFile>()?;
         self.remove(waiting.file)
     }
 
@@ -201,7 +205,7 @@ impl Store for DirectoryStore {
         let kind = self.disk.kind(&self.target(path));
         Ok(matches!(
             kind.map_err(StoreError::Read)?,
-            Some(Kind::File(_))
+            Some(FileKind::File(_))
         ))
     }
 
@@ -224,7 +228,7 @@ impl Store for DirectoryStore {
     }
 
     fn remove_study(&self, patient: &str, study: &str) -> Result<(), StoreError> {
-        // The form of a path is checked where a path is made.
+        // `OutputPath::new` checks the names.
         let path = OutputPath::new([patient, study, "0", "0"]).map_err(|_| StoreError::Foreign)?;
         let [patient, study, ..] = path.parts();
         let patient = self.public.join(patient);

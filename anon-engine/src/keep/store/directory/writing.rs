@@ -1,4 +1,4 @@
-//! The bytes of objects into their temporary files.
+//! Writes objects to their temporary files.
 
 use std::io::{self, IoSlice};
 use std::sync::{MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use crate::deid::deidentified::{Deidentified, Segment};
 use crate::keep::disk::{CopyError, WriteFile};
 use crate::keep::store::{Durability, StoreError};
 
-/// Bytes put together before a write, so that the many short parts of a header cost one call.
+/// Bytes gathered before a write, so that the many short parts of a header cost one system call.
 const GATHER_BYTES: usize = 64 * 1024;
 
 impl DirectoryStore {
@@ -31,9 +31,9 @@ impl DirectoryStore {
         }
     }
 
-    /// As many as threads have written at once.
+    /// The pool of buffers. It grows to the number of threads that write at once.
     fn buffers(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
-        // Whatever is in a buffer, it is emptied before it is used.
+        // A poisoned pool is safe to use: each buffer is cleared before use.
         self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

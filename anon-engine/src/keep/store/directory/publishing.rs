@@ -1,37 +1,37 @@
-//! The names of staged objects: their directories, and a group at a time.
+//! Publishes a group of staged objects: makes their directories and gives the files their names.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
-use super::{DirectoryStore, KNOWN_DIRECTORIES, Waiting};
+use super::{DirectoryStore, KNOWN_DIRECTORIES, StagedFile};
 use crate::deid::output_path::OutputPath;
-use crate::keep::disk::{Access, Existing, Made};
+use crate::keep::disk::{Access, DirCreation, Existing};
 use crate::keep::store::{Staged, StoreError};
 
-/// What a group touched.
+/// The directories that a group of objects changes.
 #[derive(Default)]
-struct Touched {
-    /// Directories that got a name.
+struct TouchedDirectories {
+    /// Directories that have a new entry and need a sync.
     directories: BTreeSet<PathBuf>,
-    /// Directories whose own names become durable when those are synced.
+    /// Directories whose own names are durable once `directories` are synced.
     made: BTreeSet<PathBuf>,
-    /// Patient, study and series of the object before: most have the same.
+    /// Patient, study and series of the previous object. Most objects share them with it.
     last: [String; 3],
 }
 
-impl Touched {
+impl TouchedDirectories {
     fn is_last(&self, parts: [&str; 3]) -> bool {
-        // The series differs first.
+        // Backwards, because the series differs most often.
         self.last.iter().rev().eq(parts.iter().rev())
     }
 }
 
 impl DirectoryStore {
-    /// Gives a group its names, as [`Store::publish`](super::Store::publish) has to.
-    pub(super) fn name_all(&self, group: Vec<Staged>) -> Vec<Result<(), StoreError>> {
-        let (placed, touched) = self.place_each(group);
+    /// Implements [`Store::publish`](super::Store::publish).
+    pub(super) fn publish_group(&self, group: Vec<Staged>) -> Vec<Result<(), StoreError>> {
+        let (placed, touched) = self.publish_each(group);
         let failed = self.sync(&touched.directories);
         if failed.is_empty() {
             self.note_known(touched.made);
@@ -46,11 +46,14 @@ impl DirectoryStore {
         placed.into_iter().map(result).collect()
     }
 
-    fn place_each(&self, group: Vec<Staged>) -> (Vec<Result<PathBuf, StoreError>>, Touched) {
-        let mut touched = Touched::default();
+    fn publish_each(
+        &self,
+        group: Vec<Staged>,
+    ) -> (Vec<Result<PathBuf, StoreError>>, TouchedDirectories) {
+        let mut touched = TouchedDirectories::default();
         let place = |staged: Staged| {
-            let (path, mut waiting) = staged.into_parts::<Waiting>()?;
-            match self.place(&path, &mut waiting, &mut touched) {
+            let (path, mut waiting) = staged.into_parts::<StagedFile>()?;
+            match self.publish_one(&path, &mut waiting, &mut touched) {
                 Ok(()) => Ok(waiting.target),
                 Err(error) => {
                     let _: Result<(), StoreError> = self.remove(waiting.file);
@@ -62,25 +65,31 @@ impl DirectoryStore {
         (placed, touched)
     }
 
-    /// Brings one object into its place.
-    fn place(
+    /// Gives one object its final name.
+    fn publish_one(
         &self,
         path: &OutputPath,
-        waiting: &mut Waiting,
-        group: &mut Touched,
+        waiting: &mut StagedFile,
+        group: &mut TouchedDirectories,
     ) -> Result<(), StoreError> {
-        let Waiting { file, target } = waiting;
+        let StagedFile { file, target } = waiting;
         let mut retried = false;
         loop {
             self.make_directories(path, group)
                 .map_err(StoreError::Write)?;
-            let placed = self.temporaries.place(file, target);
-            self.own.taken(target);
+            let placed = self.temporaries.publish(file, target);
+            self.names.add_file(target);
             match placed {
                 Ok(()) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    let file = self.temporaries.named(file).map_err(StoreError::Write)?;
-                    if !self.same(&file, target).map_err(StoreError::Read)? {
+                    let file = self
+                        .temporaries
+                        .ensure_named(file)
+                        .map_err(StoreError::Write)?;
+                    if !self
+                        .have_equal_bytes(&file, target)
+                        .map_err(StoreError::Read)?
+                    {
                         return Err(StoreError::Occupied);
                     }
                     return self
@@ -88,7 +97,7 @@ impl DirectoryStore {
                         .rename(&file, target, Existing::Replace)
                         .map_err(StoreError::Write);
                 }
-                // Somebody removed a directory that we made: make it again, once.
+                // Another process removed a directory that we made: make it again, once.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && !retried => {
                     self.forget(target);
                     group.made.clear();
@@ -103,9 +112,12 @@ impl DirectoryStore {
         }
     }
 
-    /// Makes the directories of a path, and notes the last as one that gets a name. Those whose
-    /// names are not durable yet, and their parents, are noted too.
-    fn make_directories(&self, path: &OutputPath, group: &mut Touched) -> io::Result<()> {
+    /// Makes the directories of a path. Records in `group` which directories must be synced.
+    fn make_directories(
+        &self,
+        path: &OutputPath,
+        group: &mut TouchedDirectories,
+    ) -> io::Result<()> {
         let [patient, study, series, _] = path.parts();
         if group.is_last([patient, study, series]) {
             return Ok(());
@@ -114,8 +126,8 @@ impl DirectoryStore {
         for part in [patient, study, series] {
             let child = dir.join(part);
             if !self.is_known(&child) && !group.made.contains(&child) {
-                if self.disk.create_dir(&child, Access::Shared)? == Made::Created {
-                    self.own.made(&child);
+                if self.disk.create_dir(&child, Access::Shared)? == DirCreation::Created {
+                    self.names.add_directory(&child);
                 }
                 group.directories.insert(dir);
                 group.made.insert(child.clone());
@@ -140,10 +152,10 @@ impl DirectoryStore {
         known.extend(made);
     }
 
-    /// Takes an object back whose name could not be made durable.
+    /// Removes an object whose name could not be made durable.
     fn withdraw(&self, target: &Path, error: &io::Error) -> StoreError {
-        // If it cannot be removed either it stays visible: its pseudonyms are durable, it is no
-        // part of the index, and the same bytes may take its place later.
+        // If removing fails too, the file stays visible. That is safe: its pseudonyms are durable,
+        // the index does not list it, and the same bytes may replace it later.
         let _: io::Result<()> = self.disk.remove_file(target);
         StoreError::Write(io::Error::new(error.kind(), error.to_string()))
     }
