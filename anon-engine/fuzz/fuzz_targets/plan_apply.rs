@@ -1,4 +1,4 @@
-//! Plan and apply under the built-in rules: what is written is a file that plans again, to the
+//! Plan and apply under the built-in rules. The output is a valid input, and its own output has the
 //! same length.
 
 #![no_main]
@@ -25,7 +25,7 @@ fn names(wanted: &Wanted) -> Names {
     names
 }
 
-/// Compressed, one text for another changes the length.
+/// Transfer syntaxes with compressed data sets: a replaced text can change their length.
 const DEFLATED: [&str; 3] = [
     "1.2.840.10008.1.2.1.99",
     "1.2.840.10008.1.2.4.95",

@@ -1,5 +1,5 @@
-//! The walk over headers, on any bytes in any encoding, with rules that keep everything: the
-//! deepest way into nested data sets.
+//! Reads the headers of any bytes in any encoding. The rules keep everything, so that nested data
+//! sets are read too.
 
 #![no_main]
 

@@ -1,8 +1,8 @@
 //! Checks for every implementation of [`Store`], [`Quarantine`], [`Disk`] and [`ObjectSource`],
 //! ours or a caller's.
 //!
-//! Each check makes its own instances through a closure. A [`Breach`] says in one line which promise
-//! is broken.
+//! Each check makes its own instances through a closure. A [`Breach`] says in one line which
+//! promise is broken.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -1,13 +1,13 @@
-//! [`SimDisk`]: a disk in memory that forgets what was not synced.
+//! [`SimDisk`]: a disk in memory that loses unsynced data in a power cut.
 //!
 //! ```text
-//! every file and directory ──► live     what a running program sees
-//!                         └──► synced   what a power cut leaves at least
+//! every file and directory ──► live     the state that a running program sees
+//!                         └──► synced   the state that survives a power cut
 //! ```
 //!
-//! Every operation that changes something is a step. At a chosen step the disk fails, once or from
-//! then on, or its power is cut. [`SimDisk::after_power_cut`] then gives the disk that a restarted
-//! program finds.
+//! Every operation that changes something is a step. A test chooses a step at which the disk fails,
+//! once or from then on, or loses power. [`SimDisk::after_power_cut`] then returns the disk that a
+//! restarted program finds.
 //!
 //! ```
 //! use std::io::Write;
@@ -43,71 +43,72 @@ use crate::platform::read_at;
 
 use tree::{Node, Tree};
 
-/// What a power cut leaves.
+/// What survives a power cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "tests meet each case")]
 pub enum Survive {
-    /// What was synced, and nothing else.
+    /// Only synced data.
     Synced,
-    /// Everything that was written: the process was killed, the system goes on.
+    /// All written data: only the process was killed, not the system.
     Written,
-    /// What was synced, and of the rest some names and some pages, by this seed.
+    /// Synced data, and some other names and pages, chosen by this seed.
     Mixed(u64),
 }
 
-/// What goes wrong.
+/// A fault of the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
-    /// This step and all later ones fail; of a write at this step, half is written.
+    /// This step and all later ones fail. A write at this step writes half of its bytes.
     Power(u64),
     /// This step fails.
     Once(u64, io::ErrorKind),
     /// This step and all later ones that need space fail.
     Full(u64),
-    /// This reading fails.
+    /// This read fails.
     Read(u64),
 }
 
-/// A disk in memory. Clones are one and the same.
+/// A disk in memory. Clones share its contents.
 #[derive(Clone, Default)]
 pub struct SimDisk {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<DiskState>>,
 }
 
 #[derive(Default)]
-struct State {
+struct DiskState {
     tree: Tree,
     steps: u64,
     reads: u64,
     listed: Vec<PathBuf>,
     unnamed: usize,
-    all_are_named: bool,
+    needs_names: bool,
     fault: Option<Fault>,
     mounts: Vec<PathBuf>,
 }
 
-/// Whether a step needs space.
+/// Whether a step needs free space.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Needs {
-    Space,
-    Nothing,
+enum SpaceNeed {
+    Some,
+    None,
 }
 
-impl State {
-    /// Counts a step that changes something.
-    fn step(&mut self, needs: Needs) -> io::Result<()> {
+impl DiskState {
+    /// Counts a step; fails if its fault is due.
+    fn step(&mut self, needs: SpaceNeed) -> io::Result<()> {
         self.steps += 1;
         match self.fault {
             Some(Fault::Power(at)) if self.steps >= at => Err(power_is_cut()),
             Some(Fault::Once(at, kind)) if self.steps == at => Err(kind.into()),
-            Some(Fault::Full(at)) if self.steps >= at && needs == Needs::Space => {
+            Some(Fault::Full(at)) if self.steps >= at && needs == SpaceNeed::Some => {
                 Err(io::ErrorKind::StorageFull.into())
             }
             _ => Ok(()),
         }
     }
 
-    fn look(&mut self) -> io::Result<()> {
+    /// Counts a read; fails if its fault is due.
+    fn count_read(&mut self) -> io::Result<()> {
         self.reads += 1;
         match self.fault {
             Some(Fault::Power(at)) if self.steps >= at => Err(power_is_cut()),
@@ -133,40 +134,40 @@ fn power_is_cut() -> io::Error {
 }
 
 impl SimDisk {
-    /// An empty disk.
+    /// Makes an empty disk.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// An empty disk where each file has a name from the beginning.
-    pub fn with_names_only() -> Self {
+    /// Makes an empty disk that does not support files without a name.
+    pub fn without_unnamed_files() -> Self {
         let disk = Self::new();
-        disk.state().all_are_named = true;
+        disk.state().needs_names = true;
         disk
     }
 
-    /// Steps that were taken: operations that change or sync something.
+    /// Returns the number of steps so far: operations that change or sync something.
     pub fn steps(&self) -> u64 {
         self.state().steps
     }
 
-    /// Operations that read something.
+    /// Returns the number of reads so far.
     pub fn reads(&self) -> u64 {
         self.state().reads
     }
 
-    /// The directories whose names were listed, in order.
+    /// Returns the directories that were listed, in order.
     pub fn listed(&self) -> Vec<PathBuf> {
         self.state().listed.clone()
     }
 
-    /// Files that are open and have no name.
+    /// Returns the number of open files without a name.
     pub fn unnamed(&self) -> usize {
         self.state().unnamed
     }
 
-    /// Cuts the power at a step, counted from 1. A write at that step is half done; everything
-    /// after it fails.
+    /// Cuts the power at a step, counted from 1. A write at that step writes half of its bytes; all
+    /// later steps fail.
     pub fn cut_power_at(&self, step: u64) {
         self.state().fault = Some(Fault::Power(step));
     }
@@ -176,42 +177,42 @@ impl SimDisk {
         self.state().fault = Some(Fault::Once(step, kind));
     }
 
-    /// Lets nothing be written from a step on, counted from 1. Removing and renaming still work.
+    /// Makes the disk full from a step on, counted from 1. Removing and renaming still work.
     pub fn fill_up_at(&self, step: u64) {
         self.state().fault = Some(Fault::Full(step));
     }
 
-    /// Makes one reading fail, counted from 1.
-    pub fn fail_read_at(&self, reading: u64) {
-        self.state().fault = Some(Fault::Read(reading));
+    /// Makes one read fail, counted from 1.
+    pub fn fail_read_at(&self, read: u64) {
+        self.state().fault = Some(Fault::Read(read));
     }
 
-    /// Ends every fault.
+    /// Removes all faults.
     pub fn repair(&self) {
         self.state().fault = None;
     }
 
-    /// Makes everything below a directory another file system.
+    /// Makes a directory the root of another file system.
     pub fn mount(&self, dir: impl Into<PathBuf>) {
         self.state().mounts.push(dir.into());
     }
 
-    /// The disk that a program finds after a power cut now.
+    /// Returns the disk that a program finds if the power is cut now.
     #[must_use]
     pub fn after_power_cut(&self, survive: Survive) -> Self {
         let state = self.state();
-        let left = State {
+        let left = DiskState {
             tree: state.tree.after(survive),
             mounts: state.mounts.clone(),
-            all_are_named: state.all_are_named,
-            ..State::default()
+            needs_names: state.needs_names,
+            ..DiskState::default()
         };
         Self {
             state: Arc::new(Mutex::new(left)),
         }
     }
 
-    /// The bytes of a file; none if there is none.
+    /// Returns the bytes of a file; `None` if it is missing.
     pub fn read(&self, path: &Path) -> Option<Vec<u8>> {
         let state = self.state();
         match state.tree.get(state.tree.find(path)?) {
@@ -220,13 +221,13 @@ impl SimDisk {
         }
     }
 
-    /// The paths of all files below a directory, in order.
+    /// Returns the paths of all files below a directory, in order.
     pub fn files(&self, below: &Path) -> Vec<PathBuf> {
         self.state().tree.files(below)
     }
 
-    /// Opens a file for reading and writing anywhere in it, and makes it if it is missing: what an
-    /// embedded database needs. Each of its operations is a step like any other.
+    /// Opens a file for reading and writing at any offset, and makes it if it is missing. An
+    /// embedded database can run on it. Each write or sync counts as a step.
     ///
     /// # Errors
     /// If the disk fails.
@@ -244,13 +245,13 @@ impl SimDisk {
 
     fn make_file(&self, path: &Path) -> io::Result<u64> {
         let mut state = self.state();
-        state.step(Needs::Space)?;
+        state.step(SpaceNeed::Some)?;
         state.tree.create(path, Node::file())
     }
 
     fn append(&self, node: u64, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.state();
-        let done = state.step(Needs::Space);
+        let done = state.step(SpaceNeed::Some);
         let written = if done.is_ok() {
             bytes.len()
         } else {
@@ -266,14 +267,14 @@ impl SimDisk {
 
     fn sync_file(&self, node: u64) -> io::Result<()> {
         let mut state = self.state();
-        state.step(Needs::Nothing)?;
+        state.step(SpaceNeed::None)?;
         if let Some(Node::File(file)) = state.tree.get_mut(node) {
             file.synced = file.live.clone();
         }
         Ok(())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, DiskState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -294,7 +295,7 @@ impl Disk for SimDisk {
                 _ => Err(io::ErrorKind::AlreadyExists.into()),
             };
         }
-        state.step(Needs::Space)?;
+        state.step(SpaceNeed::Some)?;
         state.tree.create(path, Node::dir())?;
         Ok(DirCreation::Created)
     }
@@ -308,13 +309,13 @@ impl Disk for SimDisk {
     }
 
     fn unnamed_files(&self, _: &Path, wanted: usize) -> io::Result<usize> {
-        let all_are_named = self.state().all_are_named;
-        Ok(if all_are_named { 0 } else { wanted })
+        let needs_names = self.state().needs_names;
+        Ok(if needs_names { 0 } else { wanted })
     }
 
     fn create_unnamed(&self, dir: &Path) -> io::Result<Box<dyn WriteFile>> {
         let mut state = self.state();
-        state.step(Needs::Space)?;
+        state.step(SpaceNeed::Some)?;
         state.tree.find(dir).ok_or(io::ErrorKind::NotFound)?;
         Ok(Box::new(SimWriter {
             node: state.add_unnamed(),
@@ -324,14 +325,14 @@ impl Disk for SimDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
-        self.state().look()?;
+        self.state().count_read()?;
         let bytes = self.read(path);
         Ok(Box::new(Cursor::new(bytes.ok_or(io::ErrorKind::NotFound)?)))
     }
 
     fn kind(&self, path: &Path) -> io::Result<Option<FileKind>> {
         let mut state = self.state();
-        state.look()?;
+        state.count_read()?;
         let node = state
             .tree
             .find(path)
@@ -350,13 +351,13 @@ impl Disk for SimDisk {
         if existing == Existing::Keep && state.tree.find(to).is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        state.step(Needs::Nothing)?;
+        state.step(SpaceNeed::None)?;
         state.tree.rename(from, to)
     }
 
     fn share(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
-        state.step(Needs::Nothing)?;
+        state.step(SpaceNeed::None)?;
         state
             .tree
             .find(path)
@@ -366,7 +367,7 @@ impl Disk for SimDisk {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
-        state.step(Needs::Nothing)?;
+        state.step(SpaceNeed::None)?;
         let found = state.tree.find(path).ok_or(io::ErrorKind::NotFound)?;
         match state.tree.get_mut(found) {
             Some(Node::Dir(dir)) => {
@@ -383,7 +384,7 @@ impl Disk for SimDisk {
         if matches!(state.tree.get(found), Some(Node::Dir(_))) {
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        state.step(Needs::Nothing)?;
+        state.step(SpaceNeed::None)?;
         state.tree.remove(path)
     }
 
@@ -395,13 +396,13 @@ impl Disk for SimDisk {
             Some(Node::Dir(_)) => return Err(io::ErrorKind::DirectoryNotEmpty.into()),
             _ => return Err(io::ErrorKind::NotADirectory.into()),
         }
-        state.step(Needs::Nothing)?;
+        state.step(SpaceNeed::None)?;
         state.tree.remove(path)
     }
 
     fn list(&self, path: &Path) -> io::Result<Names> {
         let mut state = self.state();
-        state.look()?;
+        state.count_read()?;
         state.listed.push(path.to_path_buf());
         let found = state.tree.find(path).ok_or(io::ErrorKind::NotFound)?;
         let Some(Node::Dir(dir)) = state.tree.get(found) else {
@@ -469,7 +470,7 @@ impl WriteFile for SimWriter {
             return Err(io::ErrorKind::Unsupported.into());
         }
         let mut state = self.disk.state();
-        state.step(Needs::Space)?;
+        state.step(SpaceNeed::Some)?;
         state.tree.link(self.node, path)?;
         state.unnamed -= 1;
         self.is_named = true;
@@ -481,7 +482,7 @@ impl WriteFile for SimWriter {
     }
 }
 
-/// A file of a [`SimDisk`] that is read and written anywhere in it.
+/// A file of a [`SimDisk`] that is read and written at any offset.
 #[derive(Clone)]
 pub struct SimFile {
     disk: SimDisk,
@@ -489,20 +490,20 @@ pub struct SimFile {
 }
 
 impl SimFile {
-    /// Its length in bytes.
+    /// Returns the length in bytes.
     ///
     /// # Errors
     /// If the power is cut.
     pub fn len(&self) -> io::Result<u64> {
         let mut state = self.disk.state();
-        state.look()?;
+        state.count_read()?;
         match state.tree.get(self.node) {
             Some(Node::File(file)) => Ok(file.live.len()),
             _ => Err(io::ErrorKind::NotFound.into()),
         }
     }
 
-    /// True if it has no bytes.
+    /// Returns true if it has no bytes.
     ///
     /// # Errors
     /// If the power is cut.
@@ -513,10 +514,10 @@ impl SimFile {
     /// Fills `out` from `offset`.
     ///
     /// # Errors
-    /// If the file is shorter, or the disk fails.
+    /// If the file is too short, or the disk fails.
     pub fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let mut state = self.disk.state();
-        state.look()?;
+        state.count_read()?;
         match state.tree.get(self.node) {
             Some(Node::File(file)) if file.live.read(offset, out) => Ok(()),
             _ => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -526,10 +527,10 @@ impl SimFile {
     /// Writes at `offset`.
     ///
     /// # Errors
-    /// If the disk fails. Half of it may be written then.
+    /// If the disk fails. Half of the bytes may be written.
     pub fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.disk.state();
-        let done = state.step(Needs::Space);
+        let done = state.step(SpaceNeed::Some);
         let written = if done.is_ok() {
             bytes.len()
         } else {
@@ -542,20 +543,20 @@ impl SimFile {
         done
     }
 
-    /// Cuts or lengthens it; new bytes are zero.
+    /// Truncates or extends the file; new bytes are zero.
     ///
     /// # Errors
     /// If the disk fails.
     pub fn set_len(&self, len: u64) -> io::Result<()> {
         let mut state = self.disk.state();
-        state.step(Needs::Space)?;
+        state.step(SpaceNeed::Some)?;
         if let Some(Node::File(file)) = state.tree.get_mut(self.node) {
             file.live.set_len(len);
         }
         Ok(())
     }
 
-    /// Makes its bytes survive a power cut.
+    /// Makes the bytes survive a power cut.
     ///
     /// # Errors
     /// If the disk fails.

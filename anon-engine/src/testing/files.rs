@@ -1,8 +1,8 @@
-//! Synthetic DICOM files: a small writer of our own, and named cases made with it.
+//! Synthetic DICOM files: a small writer and named cases.
 //!
-//! Nothing here comes from a person or a scanner. Every case is made from a [`Place`] (a seed and
-//! the numbers of patient, study, series and instance) with whole-number arithmetic only, so the
-//! bytes are the same on every machine and at every run.
+//! No byte comes from a person or a scanner. Every case is generated from a [`Place`] (a seed and
+//! the numbers of patient, study, series and instance) with integer arithmetic only, so the bytes
+//! are the same on every machine and in every run.
 //!
 //! ```text
 //! Place ──► case (ct_slice, sr, …) ──► DataSet ──► Form (syntax, lengths, head) ──► bytes
@@ -10,10 +10,10 @@
 //!                     put, push, sequence, private, Canaries::plant
 //! ```
 //!
-//! The writer writes what it is told, also what the standard forbids: elements out of order
-//! ([`DataSet::push`]), wrong VR letters ([`DataSet::push_raw`]), lengths that lie
-//! ([`Value::Claimed`]) and values of odd length ([`Value::Exact`]). It shares no code with the
-//! engine's reader and writer, so that a fault in one cannot hide in the other.
+//! The writer also writes invalid data sets: elements out of order ([`DataSet::push`]), invalid VRs
+//! ([`DataSet::push_raw`]), wrong lengths ([`Value::Claimed`]) and values of odd length
+//! ([`Value::Exact`]). It shares no code with the engine's reader and writer, so an error in one
+//! cannot hide an error in the other.
 //!
 //! ```
 //! use anon_engine::testing::files::{DataSet, Form, Place, Syntax, ct_small};

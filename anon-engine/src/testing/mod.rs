@@ -1,4 +1,4 @@
-//! Generators and fault-injecting doubles for tests (feature `testing`).
+//! Synthetic files, a disk with injected faults and conformance suites (feature `testing`).
 
 pub mod conformance;
 pub mod disk;

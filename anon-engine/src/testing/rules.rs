@@ -1,4 +1,4 @@
-//! [`PlainRules`]: few rules, for tests that are not about rules.
+//! [`PlainRules`]: a few fixed rules for tests that are not about rules.
 
 use anon_script::rules::{Action, Element, Method, Rules};
 use dicom_core::Tag;

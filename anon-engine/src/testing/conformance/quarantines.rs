@@ -1,4 +1,4 @@
-//! What every [`Quarantine`] must hold.
+//! Checks for every [`Quarantine`].
 
 use std::io::Read;
 use std::sync::Arc;
@@ -13,19 +13,19 @@ use crate::refusal::{Category, Refusal};
 
 use super::{Breach, OrBreach, ensure};
 
-/// Checks what [`Quarantine`] promises. `make` gives an empty quarantine each time, that holds at
-/// most so many bytes of originals.
+/// Checks the promises of [`Quarantine`]. `make` returns a new empty quarantine each time; its
+/// argument is the most bytes of originals that it may keep.
 ///
 /// # Errors
-/// [`Breach`] says what does not hold.
+/// [`Breach`] says which promise is broken.
 pub fn check_quarantine(make: &dyn Fn(u64) -> Arc<dyn Quarantine>) -> Result<(), Breach> {
-    an_entry_tells_what_was_filed(&*make(u64::MAX))?;
+    an_entry_describes_the_filed_object(&*make(u64::MAX))?;
     equal_bytes_are_one_entry(&*make(u64::MAX))?;
     a_new_category_moves_the_entry(&*make(u64::MAX))?;
-    foreign_bytes_are_recorded(&*make(u64::MAX))?;
-    a_cleared_entry_is_gone(&*make(u64::MAX))?;
-    a_file_is_kept_like_bytes(&*make(u64::MAX))?;
-    it_is_bounded(&*make(10))
+    foreign_bytes_are_recorded_and_not_copied(&*make(u64::MAX))?;
+    a_cleared_entry_is_removed(&*make(u64::MAX))?;
+    a_file_is_kept_like_bytes_in_memory(&*make(u64::MAX))?;
+    the_bound_on_bytes_holds(&*make(10))
 }
 
 fn refusal(category: Category, reason: &str) -> Refusal {
@@ -74,7 +74,7 @@ fn bytes_of(quarantine: &dyn Quarantine, id: &EntryId) -> Result<Option<Vec<u8>>
     Ok(Some(bytes))
 }
 
-fn an_entry_tells_what_was_filed(quarantine: &dyn Quarantine) -> Result<(), Breach> {
+fn an_entry_describes_the_filed_object(quarantine: &dyn Quarantine) -> Result<(), Breach> {
     ensure(
         all(quarantine)?.is_empty(),
         "an empty quarantine has entries",
@@ -95,20 +95,20 @@ fn an_entry_tells_what_was_filed(quarantine: &dyn Quarantine) -> Result<(), Brea
     let entry = quarantine.entry(&id).or_breach("an entry cannot be read")?;
     ensure(
         entry.as_ref().map(std::slice::from_ref) == Some(&all(quarantine)?),
-        "list and show differ",
+        "entries and entry differ",
     )?;
     let Some(entry) = entry else {
         return ensure(false, "a filed object has no entry");
     };
-    let told = (
+    let found = (
         entry.reason.as_str(),
         entry.tag,
         entry.offset,
         entry.length,
         entry.kept,
     );
-    let wanted = ("has no StudyDate", why.tag, why.offset, 5, Kept::Copied);
-    ensure(told == wanted, "an entry tells something else")?;
+    let expected = ("has no StudyDate", why.tag, why.offset, 5, Kept::Copied);
+    ensure(found == expected, "an entry describes another object")?;
     let syntax = entry.transfer_syntax.as_deref();
     ensure(
         syntax == Some("1.2.840.10008.1.2"),
@@ -121,10 +121,8 @@ fn an_entry_tells_what_was_filed(quarantine: &dyn Quarantine) -> Result<(), Brea
         kept.as_deref() == Some(b"bytes".as_slice()),
         "the bytes are not as they were",
     )?;
-    let again = quarantine
-        .received(&id)
-        .or_breach("an original cannot be taken again")?;
-    ensure(again.is_some(), "a kept original cannot be taken again")
+    let again = quarantine.received(&id).or_breach("received fails")?;
+    ensure(again.is_some(), "received returns no kept original")
 }
 
 fn equal_bytes_are_one_entry(quarantine: &dyn Quarantine) -> Result<(), Breach> {
@@ -150,7 +148,7 @@ fn equal_bytes_are_one_entry(quarantine: &dyn Quarantine) -> Result<(), Breach> 
     let reason = entry.map(|entry| entry.reason);
     ensure(
         reason.as_deref() == Some("is a screen save"),
-        "the last reason does not count",
+        "the last reason does not replace the first",
     )?;
     ensure(
         bytes_of(quarantine, &first)?.is_some(),
@@ -176,7 +174,7 @@ fn a_new_category_moves_the_entry(quarantine: &dyn Quarantine) -> Result<(), Bre
     )
 }
 
-fn foreign_bytes_are_recorded(quarantine: &dyn Quarantine) -> Result<(), Breach> {
+fn foreign_bytes_are_recorded_and_not_copied(quarantine: &dyn Quarantine) -> Result<(), Breach> {
     let mut why = refusal(Category::InvalidDicom, "is no DICOM object");
     why.foreign = true;
     let id = filed(quarantine, b"a letter", &why)?;
@@ -187,7 +185,7 @@ fn foreign_bytes_are_recorded(quarantine: &dyn Quarantine) -> Result<(), Breach>
     let again = quarantine
         .received(&id)
         .or_breach("an entry cannot be read")?;
-    ensure(again.is_none(), "foreign bytes can be taken again")?;
+    ensure(again.is_none(), "received returns foreign bytes")?;
     let kept = all(quarantine)?
         .first()
         .map(|entry| (entry.kept, entry.length));
@@ -197,7 +195,7 @@ fn foreign_bytes_are_recorded(quarantine: &dyn Quarantine) -> Result<(), Breach>
     )
 }
 
-fn a_cleared_entry_is_gone(quarantine: &dyn Quarantine) -> Result<(), Breach> {
+fn a_cleared_entry_is_removed(quarantine: &dyn Quarantine) -> Result<(), Breach> {
     let why = refusal(Category::CapturePhiError, "differs");
     let one = filed(quarantine, b"bytes", &why)?;
     let two = filed(quarantine, b"other", &why)?;
@@ -226,7 +224,7 @@ fn a_cleared_entry_is_gone(quarantine: &dyn Quarantine) -> Result<(), Breach> {
     ensure(left == [two], "clearing took another entry")
 }
 
-fn a_file_is_kept_like_bytes(quarantine: &dyn Quarantine) -> Result<(), Breach> {
+fn a_file_is_kept_like_bytes_in_memory(quarantine: &dyn Quarantine) -> Result<(), Breach> {
     let path = std::env::temp_dir().join(format!("anon-conformance-{}", std::process::id()));
     let bytes = b"0123456789".repeat(20_000);
     let made = std::fs::File::create(&path).or_breach("no temporary file")?;
@@ -250,13 +248,13 @@ fn a_file_is_kept_like_bytes(quarantine: &dyn Quarantine) -> Result<(), Breach> 
     )
 }
 
-fn it_is_bounded(quarantine: &dyn Quarantine) -> Result<(), Breach> {
+fn the_bound_on_bytes_holds(quarantine: &dyn Quarantine) -> Result<(), Breach> {
     let why = refusal(Category::StorageError, "no");
     let first = filed(quarantine, b"123456", &why)?;
     let full = file(quarantine, Original::Bytes(b"12345"), &why);
     ensure(
         matches!(full, Err(QuarantineError::Full)),
-        "it takes more than it may",
+        "more bytes are kept than the bound allows",
     )?;
     filed(
         quarantine,

@@ -1,4 +1,4 @@
-//! What every [`ObjectSource`] must hold.
+//! Checks for every [`ObjectSource`].
 
 use crate::keep::received::Received;
 use crate::run::source::{Item, ObjectSource};
@@ -20,11 +20,11 @@ pub enum ExpectedItem {
 /// Makes a new source over the same objects each time.
 type Make<'m> = &'m dyn Fn() -> Box<dyn ObjectSource>;
 
-/// Checks what [`ObjectSource`] promises. `make` gives a new source over the same objects each
+/// Checks the promises of [`ObjectSource`]. `make` gives a new source over the same objects each
 /// time; `expected` lists its items in order.
 ///
 /// # Errors
-/// [`Breach`] says what does not hold.
+/// [`Breach`] says which promise is broken.
 pub fn check_source(
     make: &dyn Fn() -> Box<dyn ObjectSource>,
     expected: &[ExpectedItem],

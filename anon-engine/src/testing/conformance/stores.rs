@@ -1,4 +1,4 @@
-//! What every [`Store`] must hold.
+//! Checks for every [`Store`].
 
 use std::sync::Arc;
 
@@ -14,22 +14,22 @@ use crate::testing::rules::PlainRules;
 
 use super::{Breach, OrBreach, ensure};
 
-/// Checks what [`Store`] promises. `make` gives an empty store each time.
+/// Checks the promises of [`Store`]. `make` returns a new empty store each time.
 ///
 /// # Errors
-/// [`Breach`] says what does not hold.
+/// [`Breach`] says which promise is broken.
 pub fn check_store(make: &dyn Fn() -> Arc<dyn Store>) -> Result<(), Breach> {
     staged_is_not_visible(&*make())?;
     a_group_is_visible_at_once(&*make())?;
-    a_large_group_is_answered_in_order(&*make())?;
-    the_same_again_is_no_error(&*make())?;
-    other_bytes_stay(&*make())?;
-    confirm_answers_in_order(&*make())?;
-    a_study_goes_with_all_its_objects(&*make())?;
+    a_large_group_has_results_in_order(&*make())?;
+    the_same_object_again_is_no_error(&*make())?;
+    other_bytes_are_not_overwritten(&*make())?;
+    confirm_gives_results_in_order(&*make())?;
+    remove_study_removes_all_its_objects(&*make())?;
     many_threads_stage(&*make())
 }
 
-/// The `n`-th of these objects under these names, given to `take`.
+/// Calls `take` with the `n`-th synthetic object under these pseudonyms.
 fn with_object<T>(
     names: [&str; 4],
     n: u32,
@@ -87,9 +87,7 @@ fn path(names: [&str; 4]) -> Result<OutputPath, Breach> {
 }
 
 fn contains(store: &dyn Store, names: [&str; 4]) -> Result<bool, Breach> {
-    store
-        .contains(&path(names)?)
-        .or_breach("the store cannot tell what it holds")
+    store.contains(&path(names)?).or_breach("contains fails")
 }
 
 const ONE: [&str; 4] = ["1-000001", "1.2.1", "1.2.2", "1.2.3"];
@@ -134,7 +132,7 @@ fn a_group_is_visible_at_once(store: &dyn Store) -> Result<(), Breach> {
     Ok(())
 }
 
-fn a_large_group_is_answered_in_order(store: &dyn Store) -> Result<(), Breach> {
+fn a_large_group_has_results_in_order(store: &dyn Store) -> Result<(), Breach> {
     const COUNT: u32 = 150;
     for (patient, of_a_series) in [("1-000001", COUNT), ("1-000002", 40), ("1-000003", 1)] {
         let names = |n: u32| {
@@ -158,64 +156,60 @@ fn a_large_group_is_answered_in_order(store: &dyn Store) -> Result<(), Breach> {
             "publish gives another number of results",
         )?;
         for (n, result) in (0..COUNT).zip(results) {
-            let is_as_it_should = match result {
+            let is_expected = match result {
                 Ok(()) => !is_late(n),
                 Err(error) => is_late(n) && matches!(error, StoreError::Occupied),
             };
-            ensure(is_as_it_should, "an object has the answer of another")?;
+            ensure(is_expected, "publish gives an object the result of another")?;
             let [study, series, instance] = names(n);
             let names = [patient, &study, &series, &instance];
-            // The same bytes again: others would be refused.
+            // The expected bytes are stored: other bytes would be refused.
             put(store, names, if is_late(n) { 1 } else { 2 })?;
         }
     }
     Ok(())
 }
 
-fn the_same_again_is_no_error(store: &dyn Store) -> Result<(), Breach> {
+fn the_same_object_again_is_no_error(store: &dyn Store) -> Result<(), Breach> {
     put(store, ONE, 1)?;
     put(store, ONE, 1)?;
     ensure(
         contains(store, ONE)?,
-        "an object is gone after the same came again",
+        "an object disappears when the same is published again",
     )
 }
 
-fn other_bytes_stay(store: &dyn Store) -> Result<(), Breach> {
+fn other_bytes_are_not_overwritten(store: &dyn Store) -> Result<(), Breach> {
     let late = stage(store, ONE, 2)?;
     put(store, ONE, 1)?;
     with_object(ONE, 2, |object| {
         let refused = matches!(store.stage(object), Err(StoreError::Occupied));
-        ensure(refused, "another object is staged for a taken place")
+        ensure(refused, "an object is staged for the path of another")
     })?;
     let other = stage(store, TWO, 1)?;
     let mut results = store.publish(vec![late, other]).into_iter();
     let occupied = matches!(results.next(), Some(Err(StoreError::Occupied)));
-    ensure(occupied, "another object's place is overwritten")?;
+    ensure(occupied, "an object of another content is overwritten")?;
     let fine = matches!(results.next(), Some(Ok(())));
-    ensure(fine, "one object's failure spoils another")?;
-    // The first one's bytes: the same again would be refused otherwise.
+    ensure(fine, "the failure of one object fails another")?;
+    // The first bytes are still stored: other bytes would be refused.
     put(store, ONE, 1)
 }
 
-fn confirm_answers_in_order(store: &dyn Store) -> Result<(), Breach> {
+fn confirm_gives_results_in_order(store: &dyn Store) -> Result<(), Breach> {
     put(store, ONE, 1)?;
     put(store, THREE, 1)?;
     let paths = [path(ONE)?, path(TWO)?, path(THREE)?, path(FOUR)?];
-    let found = store
-        .confirm(&paths)
-        .or_breach("the store cannot confirm")?;
+    let found = store.confirm(&paths).or_breach("confirm fails")?;
     ensure(
         found == [true, false, true, false],
-        "confirm gives other answers",
+        "confirm gives wrong results",
     )?;
-    let none = store
-        .confirm(&[])
-        .or_breach("the store cannot confirm nothing")?;
-    ensure(none.is_empty(), "confirm gives answers to nothing")
+    let none = store.confirm(&[]).or_breach("confirm fails for no paths")?;
+    ensure(none.is_empty(), "confirm gives results for no paths")
 }
 
-fn a_study_goes_with_all_its_objects(store: &dyn Store) -> Result<(), Breach> {
+fn remove_study_removes_all_its_objects(store: &dyn Store) -> Result<(), Breach> {
     for names in [ONE, TWO, THREE] {
         put(store, names, 1)?;
     }
@@ -229,7 +223,10 @@ fn a_study_goes_with_all_its_objects(store: &dyn Store) -> Result<(), Breach> {
         !contains(store, ONE)? && !contains(store, TWO)?,
         "a removed object is visible",
     )?;
-    ensure(contains(store, THREE)?, "another study went too")?;
+    ensure(
+        contains(store, THREE)?,
+        "remove_study removes another study",
+    )?;
     let [patient, study, ..] = THREE;
     store
         .remove_study(patient, study)
@@ -255,7 +252,10 @@ fn many_threads_stage(store: &dyn Store) -> Result<(), Breach> {
         .publish(staged)
         .into_iter()
         .all(|result| result.is_ok());
-    ensure(published, "what many threads staged is not published")?;
+    ensure(
+        published,
+        "objects staged by several threads are not published",
+    )?;
     for name in &names {
         ensure(
             contains(store, ["1-000001", "1.3", "1.4", name])?,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 const PAGE: usize = 4096;
 
-/// Bytes in pages that copies share until one is written.
+/// Bytes in copy-on-write pages.
 #[derive(Clone, Default)]
 pub(super) struct Pages {
     len: u64,
@@ -30,7 +30,7 @@ impl Pages {
             && let Some(last) = self.pages.last_mut()
             && let Some(tail) = Arc::make_mut(last).get_mut(rest..)
         {
-            // What is cut off must not come back when the file grows.
+            // Truncated bytes must not come back when the file grows again.
             tail.fill(0);
         }
         self.len = len;
@@ -54,7 +54,7 @@ impl Pages {
         }
     }
 
-    /// False if the file is shorter.
+    /// Fills `out` from `offset`. Returns false if the file is too short.
     pub(super) fn read(&self, mut offset: u64, mut out: &mut [u8]) -> bool {
         if offset + out.len() as u64 > self.len {
             return false;
@@ -79,7 +79,7 @@ impl Pages {
         bytes
     }
 
-    /// These pages, and of `other` those that `take` says.
+    /// Returns these pages, with those pages of `other` for which `take` returns true.
     pub(super) fn mixed(&self, other: &Self, take: &mut impl FnMut() -> bool) -> Self {
         let mut mixed = self.clone();
         if take() {
@@ -90,7 +90,7 @@ impl Pages {
                 *page = Arc::clone(new);
             }
         }
-        // A page of the longer one may reach over the end.
+        // A page of the longer file may hold bytes past the end: clear them.
         let len = mixed.len;
         mixed.len = len + 1;
         mixed.set_len(len);

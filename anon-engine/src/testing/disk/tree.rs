@@ -1,4 +1,4 @@
-//! [`Tree`]: the files and directories of a simulated disk, live and synced.
+//! [`Tree`]: the files and directories of a simulated disk, each with a live and a synced state.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -89,7 +89,7 @@ impl Tree {
         Ok(self.add(node))
     }
 
-    /// Makes a node that has no name.
+    /// Adds a node without a name.
     pub(super) fn add(&mut self, node: Node) -> u64 {
         let number = self.next;
         self.next += 1;
@@ -97,7 +97,7 @@ impl Tree {
         number
     }
 
-    /// Drops a node that has no name.
+    /// Removes a node without a name.
     pub(super) fn drop_unnamed(&mut self, number: u64) {
         self.nodes.remove(&number);
     }
@@ -114,7 +114,7 @@ impl Tree {
 
     pub(super) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         let node = self.find(from).ok_or(io::ErrorKind::NotFound)?;
-        // The new name first: a missing directory must leave the old one.
+        // The new name first: if its directory is missing, the old name must stay.
         let (dir, name) = self.parent_mut(to)?;
         dir.live.insert(name, node);
         let (dir, name) = self.parent_mut(from)?;
@@ -144,7 +144,7 @@ impl Tree {
         found
     }
 
-    /// The tree that a power cut leaves.
+    /// Returns the tree after a power cut.
     pub(super) fn after(&self, survive: Survive) -> Self {
         let mut coin = Coin(match survive {
             Survive::Mixed(seed) => seed,
@@ -175,7 +175,7 @@ impl FileNode {
             Survive::Written => self.live.clone(),
             Survive::Mixed(_) => self.synced.mixed(&self.live, &mut || coin.toss()),
         };
-        // A kill leaves the system's memory as it is: what was not synced is still not.
+        // A kill keeps the page cache of the system, so unsynced data stays unsynced.
         let synced = match survive {
             Survive::Written => self.synced.clone(),
             Survive::Synced | Survive::Mixed(_) => left.clone(),
@@ -215,7 +215,7 @@ impl DirNode {
     }
 }
 
-/// A coin that falls the same way for the same seed (splitmix64).
+/// A reproducible coin: the same seed gives the same tosses (`SplitMix64`).
 struct Coin(u64);
 
 impl Coin {

@@ -1,4 +1,4 @@
-//! [`Canaries`]: unique tokens planted in a data set, to be looked for in whatever comes out.
+//! [`Canaries`]: unique tokens planted in a data set, so that a test can search outputs for them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,7 +9,7 @@ use dicom_dictionary_std::StandardDataDictionary;
 use super::data_set::{DataSet, Value};
 use super::modules::tag;
 
-/// One token and where it was planted.
+/// One token and the element that holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Canary {
     path: Vec<Tag>,
@@ -33,12 +33,12 @@ impl Canary {
         self.vr
     }
 
-    /// The bytes that stand in this element and nowhere else.
+    /// The bytes that only this element holds.
     pub fn token(&self) -> &[u8] {
         &self.token
     }
 
-    /// True if these bytes hold the token.
+    /// Returns true if these bytes hold the token.
     pub fn is_in(&self, bytes: &[u8]) -> bool {
         bytes
             .windows(self.token.len())
@@ -48,10 +48,12 @@ impl Canary {
 
 /// The tokens planted in one data set.
 ///
-/// A token is a proper value of its VR, or the start of one. Dates lie at least 4,000 days apart,
-/// so that no shift of up to ten years makes one from another. Left alone, because no token fits
-/// or the object would change its kind: numbers (binary, AS, AT), Specific Character Set, SOP
-/// Class UID, Number of Frames, Burned In Annotation, and pixel data.
+/// A token is a valid value of its VR (PS3.5 section 6.2), or the start of one. Dates are at least
+/// 4,000 days apart, so that a shift of up to ten years cannot turn one into another.
+///
+/// Some elements get no token, because none fits or the object would change its kind: binary
+/// numbers, AS, AT, Specific Character Set, SOP Class UID, Number of Frames, Burned In Annotation,
+/// pixel data.
 #[derive(Debug, Clone, Default)]
 pub struct Canaries {
     planted: Vec<Canary>,
@@ -59,21 +61,21 @@ pub struct Canaries {
 }
 
 impl Canaries {
-    /// Plants a token in every element of every level, instead of the value that was there.
+    /// Replaces the value of every element on every level by a token.
     pub fn plant(data_set: &mut DataSet) -> Self {
         Self::plant_where(data_set, |_| true)
     }
 
-    /// As [`Canaries::plant`], only in elements whose path `wanted` accepts.
+    /// As [`Canaries::plant`], but only in elements whose path `wanted` accepts.
     pub fn plant_where(data_set: &mut DataSet, wanted: impl Fn(&[Tag]) -> bool) -> Self {
         let mut canaries = Self::default();
         canaries.walk(data_set, &mut Vec::new(), &wanted);
         canaries
     }
 
-    /// `base` with every element of the standard data dictionary that it lacks (groups 0008 to
-    /// FFFC but repeating groups), each in the root and once more in an item of a sequence that
-    /// `rsna-v17` keeps, and a token in each.
+    /// Adds to `base` every missing element of the data dictionary (PS3.6; groups 0008 to FFFC
+    /// without repeating groups), in the root and in an item of a sequence that `rsna-v17` keeps.
+    /// Plants a token in each.
     pub fn in_every_standard_element(base: DataSet) -> (DataSet, Self) {
         let mut item = DataSet::new();
         let mut root = base;
@@ -91,24 +93,25 @@ impl Canaries {
         (root, canaries)
     }
 
-    /// Every canary, in the order of the elements.
+    /// Iterates over the canaries in the order of the elements.
     pub fn iter(&self) -> std::slice::Iter<'_, Canary> {
         self.planted.iter()
     }
 
-    /// How many there are.
+    /// Returns the number of canaries.
     pub fn len(&self) -> usize {
         self.planted.len()
     }
 
-    /// True if no element could hold one.
+    /// Returns true if no element could hold a token.
     pub fn is_empty(&self) -> bool {
         self.planted.is_empty()
     }
 
-    /// Those whose token is in these bytes.
+    /// Returns the canaries whose token is in these bytes.
     pub fn found_in<'c>(&'c self, bytes: &[u8]) -> Vec<&'c Canary> {
-        // Thousands of tokens have a handful of lengths: one walk over the bytes for each of them.
+        // Thousands of tokens have only a few lengths, so the bytes are searched once for each
+        // length.
         let mut windows: HashMap<usize, HashSet<&[u8]>> = HashMap::new();
         let is_in = |canary: &&Canary| {
             let length = canary.token.len();
@@ -133,7 +136,9 @@ impl Canaries {
                         self.walk(item, path, wanted);
                     }
                 }
-                value @ Value::Bytes(_) if !LEFT_ALONE.contains(&element.tag) && wanted(path) => {
+                value @ Value::Bytes(_)
+                    if !WITHOUT_TOKEN.contains(&element.tag) && wanted(path) =>
+                {
                     if let Some((text, token)) = self.next(element.vr) {
                         *value = Value::Bytes(text.into_bytes());
                         self.planted.push(Canary {
@@ -149,7 +154,7 @@ impl Canaries {
         }
     }
 
-    /// The next value of this VR, and the part of it that is the token.
+    /// Returns the next value of this VR, and the part of it that is the token.
     fn next(&mut self, vr: [u8; 2]) -> Option<(String, String)> {
         let number = self.planted.len();
         let whole = |text: String| Some((text.clone(), text));
@@ -174,7 +179,7 @@ impl Canaries {
         }
     }
 
-    /// A date of its own, from 1901 on; `None` once they would pass the year 9900.
+    /// Returns an unused date from 1901 on; `None` after the year 9900.
     fn date(&mut self) -> Option<String> {
         let (year, month, day) = civil(-25_202 + self.dates * 4_000);
         self.dates += 1;
@@ -191,8 +196,8 @@ impl<'c> IntoIterator for &'c Canaries {
     }
 }
 
-/// See [`Canaries`].
-const LEFT_ALONE: [Tag; 5] = [
+/// Elements that get no token: see [`Canaries`].
+const WITHOUT_TOKEN: [Tag; 5] = [
     tag(0x0008_0005),
     tag(0x0008_0016),
     tag(0x0028_0008),
@@ -200,7 +205,7 @@ const LEFT_ALONE: [Tag; 5] = [
     tag(0x7FE0_0010),
 ];
 
-/// The groups of data elements in which the dictionary (PS3.6) has single tags.
+/// The groups that have elements in the data dictionary (PS3.6), without repeating groups.
 const GROUPS: [u16; 68] = [
     0x0008, 0x0010, 0x0012, 0x0014, 0x0016, 0x0018, 0x0020, 0x0022, 0x0024, 0x0028, 0x0032, 0x0034,
     0x0038, 0x003A, 0x0040, 0x0042, 0x0044, 0x0046, 0x0048, 0x0050, 0x0052, 0x0054, 0x0060, 0x0062,
@@ -210,7 +215,7 @@ const GROUPS: [u16; 68] = [
     0x4008, 0x4010, 0x4FFE, 0x5200, 0x5400, 0x5600, 0x7FE0, 0xFFFC,
 ];
 
-/// Every single tag of those groups, with its VR.
+/// Returns every standard element of those groups with its VR.
 fn standard_elements() -> impl Iterator<Item = (Tag, VR)> {
     GROUPS
         .into_iter()
@@ -225,7 +230,7 @@ fn standard_elements() -> impl Iterator<Item = (Tag, VR)> {
         })
 }
 
-/// Year, month and day of a number of days since 1 January 1970 in the Gregorian calendar.
+/// Returns year, month and day of a number of days since 1 January 1970 (Gregorian calendar).
 fn civil(days: i64) -> (i64, i64, i64) {
     let is_leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let (mut year, mut rest) = (1970, days);

@@ -17,7 +17,7 @@ const US: &str = "1.2.840.10008.5.1.4.1.1.6.1";
 const SECONDARY_CAPTURE: &str = "1.2.840.10008.5.1.4.1.1.7";
 const XA: &str = "1.2.840.10008.5.1.4.1.1.12.1";
 
-/// How the CT slice was taken (PS3.3 section C.8.2), and what else such files carry.
+/// Acquisition parameters of the CT slice (PS3.3 section C.8.2), and other typical elements.
 const CT_ROWS: &[Row] = &[
     (0x0008_0008, VR::CS, "ORIGINAL\\PRIMARY\\AXIAL"),
     (0x0008_0022, VR::DA, "20190304"),
@@ -207,7 +207,7 @@ fn ct_private(set: DataSet) -> DataSet {
     )
 }
 
-/// A file that is all header: about 20 KB and 200 elements over three levels, pixels of 16 × 16.
+/// A file that is mostly header: about 20 KB and 200 elements over three levels, pixels of 16 × 16.
 pub fn metadata_heavy(place: &Place) -> DataSet {
     let mut set = ct(place, 16);
     let mut noise = place.noise();
@@ -257,7 +257,7 @@ pub fn metadata_heavy(place: &Place) -> DataSet {
 
 /// A colour ultrasound image of 96 × 128 RGB pixels without burned-in text: (0028,0301) is NO.
 ///
-/// RLE Lossless, so it is to be written as [`Syntax::RLE`].
+/// Its pixels are RLE Lossless: write it as [`Syntax::RLE`].
 pub fn us_colour(place: &Place) -> DataSet {
     const ROWS: u16 = 96;
     const COLUMNS: u16 = 128;
@@ -318,8 +318,8 @@ pub fn secondary_capture(place: &Place) -> DataSet {
 /// Bytes of each fragment of [`encapsulated`].
 pub const FRAGMENT_BYTES: usize = 4096;
 
-/// A multi-frame angiogram in this many fragments of noise, one a frame. To be written as an
-/// encapsulated syntax such as [`Syntax::JPEG_LOSSLESS`]; the fragments are not images.
+/// A multi-frame angiogram with one fragment of noise a frame; the fragments are not images. Write
+/// it in an encapsulated syntax such as [`Syntax::JPEG_LOSSLESS`].
 pub fn encapsulated(place: &Place, fragments: usize) -> DataSet {
     let mut noise = place.noise();
     let pixels = (0..fragments)
@@ -346,7 +346,7 @@ fn multi_frame_head(place: &Place, frames: usize) -> DataSet {
     grey_pixels(set, 512, 512, Vec::new()).without(tag(0x7FE0_0010))
 }
 
-/// A multi-frame object of any size, written frame by frame: it never stands in memory.
+/// A multi-frame object of any size that is written frame by frame, never held in memory.
 #[derive(Debug, Clone)]
 pub struct LargeImage {
     place: Place,
@@ -378,7 +378,7 @@ impl LargeImage {
         self.head().len() as u64 + u64::from(self.pixel_bytes())
     }
 
-    /// Never: an object has a header.
+    /// Returns false: every object has a header.
     pub const fn is_empty(&self) -> bool {
         false
     }

@@ -1,12 +1,12 @@
-//! [`DataSet`]: elements in the order in which they will be written.
+//! [`DataSet`]: elements in writing order.
 
 use dicom_core::{Tag, VR};
 
 /// How the lengths of a sequence and of its items are written (PS3.5 section 7.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[expect(clippy::exhaustive_enums, reason = "every combination there is")]
+#[expect(clippy::exhaustive_enums, reason = "all combinations are listed")]
 pub enum Lengths {
-    /// As the [`Form`](super::Form) says; for the form itself: [`Lengths::Defined`].
+    /// As the [`Form`](super::Form) says. In a form itself, this means [`Lengths::Defined`].
     #[default]
     AsForm,
     /// Sequence and items carry their lengths.
@@ -19,7 +19,7 @@ pub enum Lengths {
     UndefinedItems,
 }
 
-/// The items of a sequence and the way their lengths are written.
+/// The items of a sequence and how their lengths are written.
 #[derive(Debug, Clone, PartialEq, Default)]
 #[expect(
     clippy::exhaustive_structs,
@@ -36,15 +36,15 @@ pub struct Items {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Value {
-    /// Bytes of any character set, padded to even length with what the VR asks for.
+    /// Bytes in any character set, padded to even length as the VR requires (PS3.5 section 6.2).
     Bytes(Vec<u8>),
-    /// Bytes as they are, also of odd length.
+    /// Bytes without padding, also of odd length.
     Exact(Vec<u8>),
-    /// Bytes under a length that need not be theirs.
+    /// Bytes under a header whose length may be wrong.
     Claimed {
-        /// What the header says.
+        /// The length in the header.
         length: u32,
-        /// What follows it.
+        /// The bytes after the header.
         bytes: Vec<u8>,
     },
     /// 16-bit words: US, SS, OW.
@@ -61,7 +61,7 @@ pub enum Value {
     Tags(Vec<Tag>),
     /// A sequence. Under the VR `UN` its content is implicit little endian (PS3.5 section 6.2.2).
     Items(Items),
-    /// Encapsulated pixel data: an empty offset table, then these fragments (PS3.5 annex A.4).
+    /// Encapsulated pixel data: an empty offset table, then these fragments (PS3.5 section A.4).
     Fragments(Vec<Vec<u8>>),
 }
 
@@ -101,7 +101,7 @@ impl<const N: usize> From<&[u8; N]> for Value {
     }
 }
 
-/// One element as it will be written.
+/// One element to be written.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(
     clippy::exhaustive_structs,
@@ -110,32 +110,32 @@ impl<const N: usize> From<&[u8; N]> for Value {
 pub struct Element {
     /// The tag.
     pub tag: Tag,
-    /// The two letters of the VR, also ones that no VR has.
+    /// The two letters of the VR, which may be invalid.
     pub vr: [u8; 2],
     /// The value.
     pub value: Value,
 }
 
-/// Elements in the order in which they will be written. A builder: each call gives the set back.
+/// Elements in writing order. Building methods take the data set and return it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DataSet {
     elements: Vec<Element>,
 }
 
 impl DataSet {
-    /// A data set without elements.
+    /// Makes a data set without elements.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets an element at its place in ascending order of tags, instead of one that is there.
+    /// Sets an element in ascending order of tags; replaces an element with the same tag.
     #[must_use]
     pub fn put(mut self, tag: Tag, vr: VR, value: impl Into<Value>) -> Self {
         self.set(tag, vr, value);
         self
     }
 
-    /// As [`DataSet::put`], on a data set that is borrowed.
+    /// As [`DataSet::put`], on a borrowed data set.
     pub fn set(&mut self, tag: Tag, vr: VR, value: impl Into<Value>) {
         let element = Element {
             tag,
@@ -155,7 +155,7 @@ impl DataSet {
         self.put(tag, VR::SQ, items)
     }
 
-    /// Sets a sequence whose lengths are written in this way, whatever the form says.
+    /// Sets a sequence with its own form of lengths, independent of the form of the file.
     #[must_use]
     pub fn sequence_with(self, tag: Tag, lengths: Lengths, items: Vec<DataSet>) -> Self {
         self.put(tag, VR::SQ, Items { items, lengths })
@@ -177,13 +177,13 @@ impl DataSet {
             .put(tag, vr, value)
     }
 
-    /// Appends an element at the end, whatever its tag: out of order, or a second time.
+    /// Appends an element at the end, even if its tag is out of order or repeated.
     #[must_use]
     pub fn push(self, tag: Tag, vr: VR, value: impl Into<Value>) -> Self {
         self.push_raw(tag, letters(vr), value)
     }
 
-    /// Appends an element at the end under two letters that need not be a VR.
+    /// Appends an element at the end under two letters that may be no VR.
     #[must_use]
     pub fn push_raw(mut self, tag: Tag, vr: [u8; 2], value: impl Into<Value>) -> Self {
         self.elements.push(Element {
@@ -194,7 +194,7 @@ impl DataSet {
         self
     }
 
-    /// Takes out every element with this tag.
+    /// Removes every element with this tag.
     #[must_use]
     pub fn without(mut self, tag: Tag) -> Self {
         self.elements.retain(|element| element.tag != tag);
@@ -216,22 +216,22 @@ impl DataSet {
         self
     }
 
-    /// The elements of this level, in the order in which they will be written.
+    /// Returns the elements of this level in writing order.
     pub fn elements(&self) -> &[Element] {
         &self.elements
     }
 
-    /// The elements of this level, to be changed in place.
+    /// Returns the elements of this level, to change them in place.
     pub fn elements_mut(&mut self) -> &mut [Element] {
         &mut self.elements
     }
 
-    /// The first element with this tag on this level.
+    /// Returns the first element with this tag on this level.
     pub fn get(&self, tag: Tag) -> Option<&Element> {
         self.elements.iter().find(|element| element.tag == tag)
     }
 
-    /// How many elements there are on all levels, items not counted.
+    /// Returns the number of elements on all levels, without items.
     pub fn count(&self) -> usize {
         self.elements
             .iter()
@@ -243,7 +243,7 @@ impl DataSet {
     }
 }
 
-/// The letters of a VR.
+/// Returns the two letters of a VR.
 pub(super) fn letters(vr: VR) -> [u8; 2] {
     match vr.to_string().as_bytes() {
         [first, second] => [*first, *second],

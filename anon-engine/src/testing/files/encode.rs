@@ -1,4 +1,4 @@
-//! Data sets as bytes: transfer syntax, lengths, preamble and file meta.
+//! Encodes data sets: transfer syntax, lengths, preamble and file meta information.
 
 use std::io::Write as _;
 
@@ -29,7 +29,7 @@ impl Syntax {
     /// JPEG Lossless, first-order prediction.
     pub const JPEG_LOSSLESS: Self = Self::Encapsulated("1.2.840.10008.1.2.4.70");
 
-    /// The UID.
+    /// Returns the UID of the transfer syntax (PS3.6 annex A).
     pub const fn uid(self) -> &'static str {
         match self {
             Self::ImplicitLittle => "1.2.840.10008.1.2",
@@ -41,18 +41,18 @@ impl Syntax {
     }
 }
 
-/// What stands before the data set.
+/// The parts of a file before the data set (PS3.10 section 7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[expect(clippy::exhaustive_enums, reason = "every head there is")]
+#[expect(clippy::exhaustive_enums, reason = "all combinations are listed")]
 pub enum Head {
-    /// Preamble, `DICM` and file meta (PS3.10 section 7.1).
+    /// Preamble, `DICM` and file meta information.
     #[default]
     Part10,
     /// File meta without preamble and `DICM`.
     NoPreamble,
     /// Preamble and `DICM`, then the data set: no file meta.
     NoMeta,
-    /// Nothing: the data set alone, as a C-STORE brings it.
+    /// Nothing: a bare data set, as C-STORE transfers it.
     DataSet,
 }
 
@@ -64,16 +64,16 @@ pub struct Form {
     pub syntax: Syntax,
     /// How lengths of sequences and items are written.
     pub lengths: Lengths,
-    /// What stands before the data set.
+    /// The parts before the data set.
     pub head: Head,
     /// The preamble.
     pub preamble: [u8; 128],
-    /// File meta elements beside, or instead of, those that the writer makes.
+    /// File meta elements that are added to, or replace, those of the writer.
     pub meta: DataSet,
 }
 
 impl Form {
-    /// A Part 10 file in this syntax with defined lengths and an empty preamble.
+    /// Makes the form of a DICOM file in this syntax, with defined lengths and an empty preamble.
     pub fn new(syntax: Syntax) -> Self {
         Self {
             syntax,
@@ -84,35 +84,35 @@ impl Form {
         }
     }
 
-    /// With delimiters instead of lengths.
+    /// Returns the form with delimiters instead of lengths.
     #[must_use]
     pub fn undefined_lengths(mut self) -> Self {
         self.lengths = Lengths::Undefined;
         self
     }
 
-    /// With this head.
+    /// Returns the form with this head.
     #[must_use]
     pub fn head(mut self, head: Head) -> Self {
         self.head = head;
         self
     }
 
-    /// With this preamble.
+    /// Returns the form with this preamble.
     #[must_use]
     pub fn preamble(mut self, preamble: [u8; 128]) -> Self {
         self.preamble = preamble;
         self
     }
 
-    /// With these file meta elements beside, or instead of, those that the writer makes.
+    /// Returns the form with file meta elements that are added to, or replace, those of the writer.
     #[must_use]
     pub fn meta(mut self, meta: DataSet) -> Self {
         self.meta = meta;
         self
     }
 
-    /// The bytes before the data set.
+    /// Returns the bytes before the data set.
     pub(super) fn head_bytes(&self, data_set: &DataSet) -> Vec<u8> {
         let mut out = Vec::new();
         if matches!(self.head, Head::Part10 | Head::NoMeta) {
@@ -149,7 +149,7 @@ impl Form {
 }
 
 impl DataSet {
-    /// The data set as a Part 10 file with defined lengths.
+    /// Encodes the data set as a DICOM file with defined lengths.
     ///
     /// # Panics
     /// As [`DataSet::write_as`].
@@ -157,7 +157,7 @@ impl DataSet {
         self.write_as(&Form::new(syntax))
     }
 
-    /// The data set alone with defined lengths, as a C-STORE brings it.
+    /// Encodes the bare data set with defined lengths, as C-STORE transfers it.
     ///
     /// # Panics
     /// As [`DataSet::write_as`].
@@ -165,7 +165,7 @@ impl DataSet {
         self.write_as(&Form::new(syntax).head(Head::DataSet))
     }
 
-    /// The data set in any form.
+    /// Encodes the data set in any form.
     ///
     /// # Panics
     /// If a value does not fit the length field of its VR (65,534 bytes for the short form, 4 GiB
@@ -260,7 +260,7 @@ impl Encoder {
             Lengths::AsForm => self.lengths,
             own => own,
         };
-        // UN hides its content's encoding: it is implicit little endian whatever is around it.
+        // PS3.5 section 6.2.2: a sequence under UN is in implicit VR little endian.
         let mut inner = Self {
             explicit: self.explicit && vr != *b"UN",
             big: self.big && vr != *b"UN",

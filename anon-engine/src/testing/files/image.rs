@@ -1,4 +1,4 @@
-//! Pixels: phantoms drawn with whole numbers, and RLE Lossless (PS3.5 annex G).
+//! Pixels: phantoms drawn with integer arithmetic, and RLE Lossless (PS3.5 annex G).
 
 use dicom_core::VR;
 
@@ -24,7 +24,7 @@ pub(super) fn phantom(rows: u16, columns: u16, noise: &mut Noise) -> Vec<u16> {
 
 /// The value of a pixel before noise: air, body or bone.
 fn tissue(row: u16, column: u16, rows: u16, columns: u16) -> u16 {
-    // The place on a grid of -1000 to 1000 in both directions.
+    // Coordinates from -1000 to 1000 in both directions.
     let place = |at: u16, of: u16| i64::from(at) * 2000 / i64::from(of.max(1)) - 1000;
     let (y, x) = (place(row, rows), place(column, columns));
     let inside = |half_height: i64, half_width: i64| {
@@ -53,7 +53,7 @@ pub(super) fn fan(rows: u16, columns: u16, noise: &mut Noise) -> Vec<u8> {
             } else if depth > edge * 9 / 10 {
                 pixels.extend_from_slice(&[16, 160, 48]);
             } else {
-                // Blocks of one echo each, so that run lengths have something to find.
+                // Equal echoes in blocks, so that run-length encoding finds runs.
                 let echo = noise.next_u64().to_le_bytes()[0] & 0x3F;
                 pixels.extend_from_slice(&[echo, echo, echo + 8]);
             }
@@ -81,7 +81,7 @@ pub(super) fn grey_pixels(data_set: DataSet, rows: u16, columns: u16, pixels: Ve
 /// `pixels` are interleaved samples of 8 bits, `planes` of them per pixel (1 to 15).
 ///
 /// # Panics
-/// If the packed frame passes 4 GiB, which its header cannot say.
+/// If the packed frame is longer than 4 GiB: its header has 32-bit offsets (PS3.5 section G.5).
 pub fn rle_frame(pixels: &[u8], planes: usize) -> Vec<u8> {
     let segments: Vec<Vec<u8>> = (0..planes)
         .map(|plane| {

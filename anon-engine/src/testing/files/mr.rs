@@ -89,7 +89,7 @@ fn dimension(place: &Place) -> DataSet {
         .put(tag(0x0020_9167), VR::AT, tag(0x0020_9111))
 }
 
-/// What all frames have in common.
+/// The functional groups that all frames share.
 fn shared(place: &Place) -> DataSet {
     let measures = DataSet::new()
         .put(tag(0x0018_0050), VR::DS, "3")
@@ -115,7 +115,7 @@ fn shared(place: &Place) -> DataSet {
         .sequence(tag(0x0028_9110), vec![measures])
 }
 
-/// What one frame has of its own; frames count from 1.
+/// The functional groups of one frame, counted from 1.
 fn per_frame(place: &Place, frame: u16) -> DataSet {
     let date = study_date(place);
     let content = DataSet::new()

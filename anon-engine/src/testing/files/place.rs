@@ -1,12 +1,13 @@
-//! Where a synthetic object stands, and the noise that makes its pixels.
+//! [`Place`]: identifies a synthetic object. [`Noise`]: reproducible noise for its pixels.
 
-/// The place of an object: a seed, and its patient, study, series and instance by number.
+/// Identifies a synthetic object by a seed and the numbers of its patient, study, series and
+/// instance.
 ///
-/// Two objects with the same seed and numbers have the same UIDs and the same bytes.
+/// Equal places give equal UIDs and equal bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_structs, reason = "plain numbers")]
 pub struct Place {
-    /// Tells whole worlds of objects apart.
+    /// Objects under different seeds share no UIDs.
     pub seed: u64,
     /// Patient number.
     pub patient: u32,
@@ -19,7 +20,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// The first instance of the first series, study and patient under this seed.
+    /// Returns the first instance of the first series, study and patient under this seed.
     pub const fn new(seed: u64) -> Self {
         Self {
             seed,
@@ -30,32 +31,32 @@ impl Place {
         }
     }
 
-    /// With this patient number.
+    /// Returns the place with this patient number.
     #[must_use]
     pub const fn patient(self, patient: u32) -> Self {
         Self { patient, ..self }
     }
 
-    /// With this study number.
+    /// Returns the place with this study number.
     #[must_use]
     pub const fn study(self, study: u32) -> Self {
         Self { study, ..self }
     }
 
-    /// With this series number.
+    /// Returns the place with this series number.
     #[must_use]
     pub const fn series(self, series: u32) -> Self {
         Self { series, ..self }
     }
 
-    /// With this instance number.
+    /// Returns the place with this instance number.
     #[must_use]
     pub const fn instance(self, instance: u32) -> Self {
         Self { instance, ..self }
     }
 
-    /// The `n`-th object of a collection: series of `per_series` instances, one study a patient,
-    /// four series a study. `n` counts from 0.
+    /// Returns the `n`-th object of a collection, counted from 0. The collection has `per_series`
+    /// instances a series, four series a study and one study a patient.
     #[must_use]
     pub const fn nth(seed: u64, n: u32, per_series: u32) -> Self {
         let series = n / per_series;
@@ -110,12 +111,12 @@ impl Place {
         self.uid_of(&[3, self.patient, self.study, self.series, self.instance])
     }
 
-    /// Any other UID of the study, by a number of the caller's (frames of reference, references).
+    /// Another UID of the study, chosen by a number (frames of reference, references).
     pub fn other_uid(&self, number: u32) -> String {
         self.uid_of(&[4, self.patient, self.study, number])
     }
 
-    /// Any other UID of the instance, by a number of the caller's.
+    /// Another UID of the instance, chosen by a number.
     pub fn own_uid(&self, number: u32) -> String {
         self.uid_of(&[
             5,
@@ -127,7 +128,7 @@ impl Place {
         ])
     }
 
-    /// A UID under 2.25 (PS3.5 annex B.2): the root from which anyone may make UIDs.
+    /// A UID under the root 2.25, which needs no registration (PS3.5 section B.2).
     fn uid_of(&self, parts: &[u32]) -> String {
         let mut noise = Noise::new(self.seed);
         let (mut high, mut low) = (noise.next_u64(), noise.next_u64());
@@ -139,7 +140,7 @@ impl Place {
         format!("2.25.{}", (u128::from(high >> 2) << 64) | u128::from(low))
     }
 
-    /// Noise of this instance's own.
+    /// Returns noise that depends on the place.
     pub fn noise(&self) -> Noise {
         let mut state = self.seed;
         for part in [self.patient, self.study, self.series, self.instance] {
@@ -149,17 +150,17 @@ impl Place {
     }
 }
 
-/// Numbers that look random and are always the same (the `SplitMix64` sequence).
+/// Reproducible pseudo-random numbers (the `SplitMix64` sequence).
 #[derive(Debug, Clone)]
 pub struct Noise(u64);
 
 impl Noise {
-    /// Starts the sequence of this seed.
+    /// Starts the sequence with this seed.
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next 64 bits.
+    /// Returns the next 64 bits.
     pub const fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
@@ -168,7 +169,7 @@ impl Noise {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `bound`, which must not be 0.
+    /// Returns a number below `bound`, which must not be 0.
     pub const fn below(&mut self, bound: u32) -> u32 {
         // The remainder of 32 bits always fits.
         #[expect(clippy::cast_possible_truncation, reason = "below a u32")]
@@ -177,7 +178,7 @@ impl Noise {
         }
     }
 
-    /// Fills a buffer.
+    /// Fills a buffer with noise.
     pub fn fill(&mut self, buffer: &mut [u8]) {
         for chunk in buffer.chunks_mut(8) {
             let bytes = self.next_u64().to_le_bytes();
@@ -185,7 +186,7 @@ impl Noise {
         }
     }
 
-    /// This many bytes.
+    /// Returns `count` bytes of noise.
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
         self.fill(&mut bytes);

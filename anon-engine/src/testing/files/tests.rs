@@ -1,4 +1,4 @@
-//! The generator against an independent reader (dicom-object), and its own promises.
+//! Compares the generator with an independent reader (dicom-object), and checks its promises.
 
 use std::collections::HashSet;
 
@@ -158,7 +158,7 @@ fn each_head_has_the_parts_it_names() {
     assert!(write(Head::Part10).ends_with(&write(Head::DataSet)));
 }
 
-/// Undoes [`rle_frame`] by the decoder of PS3.5 section G.3.2, segment by segment.
+/// Decodes a segment of [`rle_frame`] as PS3.5 section G.3.2 says.
 fn unpack(segment: &[u8], samples: usize) -> Vec<u8> {
     let mut out = Vec::new();
     let mut at = 0;

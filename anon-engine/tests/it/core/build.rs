@@ -1,4 +1,4 @@
-//! Bytes by hand, rules by table, names by number.
+//! Test data: hand-written bytes, rules from a table, numbered pseudonyms.
 
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
@@ -21,7 +21,7 @@ pub(crate) const DEFLATED: &str = "1.2.840.10008.1.2.1.99";
 pub(crate) const JPEG: &str = "1.2.840.10008.1.2.4.50";
 pub(crate) const UNDEFINED: u32 = u32::MAX;
 
-/// How headers are written.
+/// The encoding of element headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Enc {
     Implicit,
@@ -50,7 +50,7 @@ impl Enc {
         }
     }
 
-    /// A header with this length, true or not.
+    /// A header with this length, which may be wrong.
     pub(crate) fn header(self, tag: Tag, vr: &str, len: u32) -> Vec<u8> {
         let mut out = Vec::new();
         out.extend(self.two(tag.0));
@@ -72,7 +72,7 @@ impl Enc {
         out
     }
 
-    /// An element as long as its value.
+    /// An element with the length of its value.
     pub(crate) fn element(self, tag: Tag, vr: &str, value: impl AsRef<[u8]>) -> Vec<u8> {
         let value = value.as_ref();
         let mut out = self.header(tag, vr, value.len() as u32);
@@ -80,7 +80,7 @@ impl Enc {
         out
     }
 
-    /// An element of text, made even.
+    /// A text element, padded to even length.
     pub(crate) fn text(self, tag: Tag, vr: &str, text: &str) -> Vec<u8> {
         let mut value = text.as_bytes().to_vec();
         if value.len() % 2 == 1 {
@@ -124,7 +124,7 @@ pub(crate) enum Lengths {
     Undefined,
 }
 
-/// An object: the attributes that every one has, and others by tag.
+/// An object: the attributes that every object has, and others by tag.
 #[derive(Debug, Clone)]
 pub(crate) struct Object {
     pub(crate) enc: Enc,
@@ -156,7 +156,7 @@ impl Object {
         self.raw(tag, bytes)
     }
 
-    /// These bytes stand at the place of this tag.
+    /// Puts these bytes where this tag belongs.
     pub(crate) fn raw(mut self, tag: Tag, bytes: Vec<u8>) -> Self {
         self.elements.insert((tag.0, tag.1), bytes);
         self
@@ -176,7 +176,7 @@ impl Object {
     }
 }
 
-/// A file of PS3.10 with traces of its maker in preamble and meta.
+/// A DICOM file (PS3.10 section 7.1) that identifies its writer in preamble and file meta.
 pub(crate) fn part10(syntax: &str, data_set: &[u8]) -> Vec<u8> {
     let e = Enc::Explicit;
     let mut meta = Vec::new();
@@ -193,7 +193,7 @@ pub(crate) fn part10(syntax: &str, data_set: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Rules by table; what is not in it is removed.
+/// Rules from a table; other elements are removed.
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
     actions: HashMap<Tag, Action>,
@@ -202,7 +202,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// The attributes of [`Object`] as `rsna-v17` has them, and nothing else.
+    /// The rules of `rsna-v17` for the attributes of [`Object`], and no others.
     pub(crate) fn new() -> Self {
         let table = Self {
             actions: HashMap::new(),
@@ -261,13 +261,13 @@ impl Rules for Table {
     }
 }
 
-/// `rsna-v17` as it is built in.
+/// The built-in `rsna-v17` rules.
 pub(crate) fn rsna_v17() -> Outcome<Policy> {
     let rules = anon_script::builtin("rsna-v17").ok_or("rsna-v17 is not built in")?;
     Ok(Policy::new(Arc::new(rules), "123456789", "PROJECT"))
 }
 
-/// Names that tell where they come from: `9.1` study, `9.2` series, `9.3` instance, `9.100` and on.
+/// Recognizable pseudonyms: `9.1` study, `9.2` series, `9.3` instance, `9.100` and up other UIDs.
 pub(crate) fn names(wanted: &Wanted) -> Names {
     Names {
         patient: "123456789-000001".to_owned(),
@@ -285,7 +285,7 @@ pub(crate) fn names(wanted: &Wanted) -> Names {
     }
 }
 
-/// Plans and applies, from memory and from a file: both must come to the same.
+/// Plans and applies, from memory and from a file, and checks that both give the same result.
 pub(crate) fn run(policy: &Policy, bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
     run_as(policy, bytes, None)
 }
@@ -325,12 +325,12 @@ fn once(policy: &Policy, source: Source<'_>) -> Result<Vec<u8>, Refusal> {
     Ok(bytes)
 }
 
-/// The output as an independent reader sees it.
+/// Reads the output with an independent reader.
 pub(crate) fn read(bytes: &[u8]) -> Outcome<DefaultDicomObject> {
     Ok(from_reader(bytes)?)
 }
 
-/// A value of the output's root as text, padding trimmed.
+/// Returns a value of the output's root as text without padding.
 pub(crate) fn value(bytes: &[u8], tag: Tag) -> Outcome<String> {
     let object = read(bytes)?;
     let text = String::from_utf8(object.element(tag)?.to_bytes()?.into_owned())?;
@@ -341,7 +341,7 @@ pub(crate) fn holds(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 
-/// The data set of an output, behind its file meta information.
+/// Returns the data set of an output, without file meta information.
 pub(crate) fn data_set_of(output: &[u8]) -> Outcome<&[u8]> {
     let length = output.get(140..144).ok_or("no meta")?;
     let length = u32::from_le_bytes(length.try_into()?) as usize;

@@ -1,4 +1,4 @@
-//! What the built-in rules remove is nowhere in the output, and pixel data stays as it is.
+//! Values that the built-in rules remove are not in the output, and pixel data is unchanged.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -21,9 +21,9 @@ const PLAIN: [Syntax; 4] = [
     Syntax::Deflated,
 ];
 
-/// True if the rules keep the element, and each sequence in which it stands.
+/// Returns true if the rules keep the element and all sequences around it.
 fn is_kept(rules: &dyn Rules, path: &[Tag]) -> bool {
-    // How each output says that it was made: whatever stood there.
+    // Every output states its own method, whatever the input says (PS3.15 section E.1.1).
     let is_ours = matches!(path, [Tag(0x0012, 0x0062..=0x0064), ..]);
     (0..)
         .zip(path)
@@ -31,7 +31,7 @@ fn is_kept(rules: &dyn Rules, path: &[Tag]) -> bool {
         && !is_ours
 }
 
-/// The data set of an output as it was before it was deflated.
+/// Returns the data set of an output, inflated if necessary.
 fn plain(output: &[u8], syntax: Syntax) -> Outcome<Vec<u8>> {
     let data_set = data_set_of(output)?;
     if syntax != Syntax::Deflated {
@@ -42,8 +42,8 @@ fn plain(output: &[u8], syntax: Syntax) -> Outcome<Vec<u8>> {
     Ok(inflated)
 }
 
-/// Exactly the canaries that the rules keep are in the output, in its head nothing at all, and
-/// pixel data is what it was.
+/// Checks that the output holds exactly the canaries that the rules keep, that its file meta holds
+/// none, and that pixel data is unchanged.
 #[track_caller]
 fn check(name: &str, object: &DataSet, canaries: &Canaries, form: &Form) -> Outcome {
     let rules = anon_script::builtin("rsna-v17").ok_or("rsna-v17 is not built in")?;

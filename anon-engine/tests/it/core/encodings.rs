@@ -1,4 +1,4 @@
-//! Every way to write a data set comes out as it came in.
+//! Every encoding of a data set is read, and written in the same transfer syntax.
 
 use anon_engine::Category;
 use anon_script::rules::Action;
@@ -223,11 +223,11 @@ fn encapsulated_pixels_in_an_uncompressed_syntax_are_refused() {
     let input = Object::new(Enc::Explicit)
         .raw(PIXELS, fragments(&[4]))
         .part10(EXPLICIT);
-    let refusal = run(&table().policy(), &input).expect_err("no compression named");
+    let refusal = run(&table().policy(), &input).expect_err("no compressed transfer syntax");
     assert_eq!(refusal.category, Category::DicomReadError);
 }
 
-/// CP-246: UN of undefined length holds implicit little endian, whatever is around it.
+/// A UN value of undefined length is in implicit VR little endian (PS3.5 section 6.2.2).
 #[test]
 fn sequences_under_un_follow_the_rules() -> Outcome {
     for (enc, syntax) in [(Enc::Explicit, EXPLICIT), (Enc::Big, BIG)] {
@@ -248,7 +248,7 @@ fn sequences_under_un_follow_the_rules() -> Outcome {
             let output = run(&table().policy(), &input)?;
             assert!(!holds(&output, b"CANARY"), "{enc:?} {lengths:?}");
             assert!(holds(&output, b"9.100"), "{enc:?} {lengths:?}");
-            // What is inside is still implicit, and the lengths are right: it reads as itself.
+            // The content is still implicit and its lengths are right, so it can be read again.
             let again = run(&table().policy(), &output)?;
             assert_eq!(again.len(), output.len());
         }
@@ -266,7 +266,7 @@ fn big_endian_items_under_un_are_refused() {
     assert_eq!(refusal.tag, Some(UNKNOWN));
 }
 
-/// Items in a value that is no sequence: whoever looked would find elements that met no rule.
+/// Items in a value that is no sequence are elements to which no rule was applied.
 #[test]
 fn items_in_a_value_that_is_no_sequence_are_refused() {
     const KEPT: Tag = Tag(0x0018, 0x1020);
@@ -284,14 +284,14 @@ fn items_in_a_value_that_is_no_sequence_are_refused() {
                 assert_eq!(refusal.tag, Some(tag), "{enc:?} {lengths:?} {vr}");
             }
         }
-        // The byte that makes it even counts: an output must be an input.
+        // The padding byte counts too: the output must be a valid input.
         let odd = enc.item(b"CANARY", Lengths::Defined);
         let input = Object::new(enc)
             .element(TABLE, "OW", &odd[..odd.len() - 1])
             .part10(syntax);
-        let refusal = run(&policy, &input).expect_err("an item but for a byte");
+        let refusal = run(&policy, &input).expect_err("an item without its last byte");
         assert_eq!(refusal.tag, Some(TABLE), "{enc:?}");
-        // Where the rules remove the element nobody needs to know what it is.
+        // If the rules remove the element, its content does not matter.
         let item = enc.item(&hidden, Lengths::Defined);
         let input = Object::new(enc).element(COMMENT, "LT", item).part10(syntax);
         let output = run(&policy, &input).expect("it is removed");
@@ -358,7 +358,7 @@ fn items_in_another_encoding_are_rewritten_in_the_transfer_syntax() -> Outcome {
     Ok(())
 }
 
-/// The file meta says one of the two plain little endian syntaxes and the bytes are the other.
+/// The file meta names implicit little endian and the bytes are explicit, or the reverse.
 #[test]
 fn a_wrong_implicit_or_explicit_transfer_syntax_is_corrected() -> Outcome {
     for (enc, said, true_one) in [

@@ -1,4 +1,4 @@
-//! Broken and hostile bytes: refused with a place, fast, and never by a panic.
+//! Damaged and hostile bytes are refused fast, with an offset, and without a panic.
 
 use anon_engine::Category;
 use anon_script::rules::Action;
@@ -16,7 +16,7 @@ fn keep_all() -> anon_engine::Policy {
     Table::new().otherwise(Action::Keep).policy()
 }
 
-/// One object with something of everything, in three encodings and deflated.
+/// One object with all kinds of elements, in three encodings and deflated.
 fn small_objects() -> Outcome<Vec<Vec<u8>>> {
     let mut objects = Vec::new();
     for (enc, syntax) in Enc::ALL {
@@ -56,7 +56,7 @@ fn small_objects() -> Outcome<Vec<Vec<u8>>> {
     Ok(objects)
 }
 
-/// How the reasons of what is cut short begin: in words for people, the place behind them.
+/// How the reasons for refusing a cut object begin; the offset follows.
 const BEGINNINGS: [&str; 5] = [
     "the object is cut short or damaged: ",
     "the deflated data set is ",
@@ -71,7 +71,7 @@ fn a_cut_object_is_refused_or_gives_a_shorter_output() -> Outcome {
         let whole = run(&keep_all(), &object)?;
         for cut in 0..object.len() {
             match run(&keep_all(), &object[..cut]) {
-                // Where the cut falls between two elements nothing shows it.
+                // A cut between two elements cannot be noticed.
                 Ok(output) => assert!(output.len() < whole.len(), "cut at {cut}"),
                 Err(refusal) => {
                     assert!(!refusal.reason.contains("CANARY"));
@@ -145,7 +145,7 @@ fn two_hundred_thousand_sequences_are_read_no_further_than_the_limit() {
         for policy in [keep_all(), Table::new().policy()] {
             let refusal = run(&policy, &bomb).expect_err("too deep");
             assert!(refusal.reason.contains("too deep"), "{refusal}");
-            // Far behind the limit of depth nothing was looked at.
+            // Nothing far beyond the depth limit was read.
             let levels = usize::from(policy.limits.max_depth) + 2;
             let looked_at = 1_000 + levels * opening.len();
             assert!(
@@ -198,7 +198,7 @@ fn repeated_or_unordered_elements_are_refused_if_they_are_kept() -> Outcome {
         let refusal = run(&keep_all(), &object).expect_err("order");
         assert_eq!(refusal.category, Category::DicomReadError);
         assert!(refusal.reason.contains("twice or out of order"));
-        // Where the rules remove them nothing is left to disagree about.
+        // If the rules remove them, their order does not matter.
         run(&Table::new().policy(), &object)?;
     }
     for tag in [
@@ -302,7 +302,7 @@ fn unclosed_sequences_and_misplaced_delimiters_are_refused() {
         let refusal = run(&keep_all(), &object).expect_err(name);
         assert_eq!(refusal.category, Category::DicomReadError, "{name}");
     }
-    // Fragments without an end.
+    // Fragments without a sequence delimiter.
     let mut fragments = e.header(PIXELS, "OB", UNDEFINED);
     fragments.extend(e.item(&[], Lengths::Defined));
     let object = Object::new(e).raw(PIXELS, fragments).part10(JPEG);
@@ -326,7 +326,7 @@ fn a_long_implicit_value_does_not_hide_what_follows() {
     if let Ok(output) = run(&policy, &object.part10(EXPLICIT)) {
         assert!(!holds(&output, b"CANARY"));
     }
-    // A brief text that swallows what follows it, up to zeros that look like padding.
+    // A short text whose length covers the next element, up to zeros that look like padding.
     let i = Enc::Implicit;
     let laterality = Tag(0x0020, 0x0060);
     let swallowed = [i.text(Tag(0x0020, 0x4000), "LT", "CANARY"), vec![0; 90_000]].concat();
@@ -365,7 +365,7 @@ fn damaged_objects_are_refused_or_give_readable_outputs() -> Outcome {
             Table::new().policy()
         };
         match run(&policy, &bytes) {
-            // What is written can be read again.
+            // The output can be read again.
             Ok(output) => {
                 run(&policy, &output).map_err(|refusal| format!("round {round}: {refusal}"))?;
             }

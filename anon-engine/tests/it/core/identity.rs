@@ -1,4 +1,5 @@
-//! Whose an object is, what is asked of the store, and the checks before anything is written.
+//! The patient of an object, the pseudonyms it requests, and the checks before an output is
+//! written.
 
 use anon_engine::policy::{BurnedIn, Dates, MissingPatientId, PatientKey, StorageClasses};
 use anon_engine::{Category, Policy, Source, plan};
@@ -85,7 +86,7 @@ fn burned_in_text_goes_to_quarantine_unless_accepted() -> Outcome {
     Ok(())
 }
 
-/// 10.2 #11: V17 filed an id with a leading space under the patient without one.
+/// 10.2 #11: V17 treated a patient ID with a leading space as the ID without it.
 #[test]
 fn f11_patient_keys_are_decoded_and_trimmed() -> Outcome {
     for (charset, id, key) in [
@@ -150,7 +151,7 @@ fn objects_without_a_patient_share_a_pseudonym_or_are_refused() -> Outcome {
     Ok(())
 }
 
-/// 10.1 #1: names in kept sequences survived.
+/// 10.1 #1: V17 left names in kept sequences.
 #[test]
 fn f01_nested_names_and_ids_become_the_patients_pseudonym() -> Outcome {
     for (enc, syntax) in Enc::ALL {
@@ -178,7 +179,7 @@ fn f01_nested_names_and_ids_become_the_patients_pseudonym() -> Outcome {
     Ok(())
 }
 
-/// V17's step 6: set in the root whatever the rules say.
+/// V17's step 6: name and ID are set in the root, whatever the rules say.
 #[test]
 fn missing_patient_name_and_id_are_inserted() -> Outcome {
     let object = base().without(PATIENT_ID).without(Tag(0x0010, 0x0010));
@@ -279,7 +280,7 @@ fn dates_shift_by_the_offset_of_the_root_patient() -> Outcome {
     Ok(())
 }
 
-/// Makes names bad in one way.
+/// Damages pseudonyms in one way.
 type Spoil = fn(&mut anon_model::Names);
 
 #[test]

@@ -1,4 +1,4 @@
-//! A kept value is what its VR says: text does not stay under the tag of a number, time or code.
+//! A kept value fits its VR: text is not kept under the tag of a number, time or code.
 
 use dicom_core::Tag;
 
@@ -33,7 +33,7 @@ fn text_that_does_not_fit_its_tag_is_emptied() -> Outcome {
             (THICKNESS, "OB", "CANARY^X"),
         ] {
             if enc == Enc::Implicit && text.len() <= 64 {
-                continue; // there are no letters to disagree
+                continue; // implicit VR has no VR to contradict the dictionary
             }
             let inner = enc.text(tag, letters, text);
             let deep = enc.sequence(SEQUENCE, std::slice::from_ref(&inner), Lengths::Undefined);
@@ -51,7 +51,7 @@ fn text_that_does_not_fit_its_tag_is_emptied() -> Outcome {
                     items[0].element(tag)?.clone()
                 };
                 assert!(element.to_bytes()?.is_empty(), "{enc:?} {tag} {name}");
-                // An output is an input, and comes out as it is.
+                // The output is a valid input and keeps its length.
                 assert_eq!(run(&table().policy(), &output)?.len(), output.len());
             }
         }
@@ -85,7 +85,7 @@ fn text_in_a_binary_value_is_refused() {
     }
 }
 
-/// What real files do, and no text hides in: it stays byte for byte.
+/// Real files have such values, and no text can hide in them: they are kept byte for byte.
 #[test]
 fn harmless_nonconforming_values_are_kept() -> Outcome {
     for (enc, syntax) in Enc::ALL {
@@ -111,7 +111,7 @@ fn harmless_nonconforming_values_are_kept() -> Outcome {
     Ok(())
 }
 
-/// Contours are megabytes of decimals: they stay, and a name among them does not.
+/// Contours are megabytes of decimal strings: they are kept, unless a name hides in them.
 #[test]
 fn long_lists_of_numbers_are_checked_to_the_end() -> Outcome {
     let list = "-123.456\\".repeat(20_000) + "7";

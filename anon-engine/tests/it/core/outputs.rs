@@ -1,4 +1,4 @@
-//! What every output holds, and how rules change values.
+//! What every output contains, and how rules change values.
 
 use anon_script::rules::Action;
 use dicom_core::Tag;
@@ -11,7 +11,7 @@ const REMOVED: Tag = Tag(0x0012, 0x0062);
 const METHOD: Tag = Tag(0x0012, 0x0063);
 const CODES: Tag = Tag(0x0012, 0x0064);
 
-/// 10.1 #5: preamble, AE title and implementation ids of the source survived.
+/// 10.1 #5: V17 kept preamble, AE title and implementation identifiers of the source.
 #[test]
 fn f05_preamble_and_file_meta_are_new() -> Outcome {
     let output = run(
@@ -75,7 +75,7 @@ fn every_output_states_its_deidentification_method() -> Outcome {
     Ok(())
 }
 
-/// 10.1 #8: V17 claimed three codes whatever the script did.
+/// 10.1 #8: V17 wrote three method codes whatever the script did.
 #[test]
 fn f08_codes_are_written_where_the_rules_claim_them() -> Outcome {
     for (enc, syntax) in Enc::ALL {
@@ -116,7 +116,7 @@ fn inserted_elements_keep_the_tag_order() -> Outcome {
     let mut sorted = tags.clone();
     sorted.sort();
     assert_eq!(tags, sorted);
-    // A reader sorts what it reads: the order on the wire is shown by reading it again as input.
+    // dicom-object sorts elements. Our own reader refuses unordered ones, so it shows the order.
     assert_eq!(run(&policy, &output)?.len(), output.len());
     Ok(())
 }
@@ -140,7 +140,7 @@ fn each_action_applies_to_each_kind_of_value() -> Outcome {
             Some("123456789-000001"),
         ),
         (tag, "LO", "", Action::Patient, Some("")),
-        // Under a wrong VR on the wire: the right one is written.
+        // The input has a wrong VR; the output has the right one.
         (tag, "UN", "agent", replace("other"), Some("other")),
         (tag, "UN", "agent", keep.clone(), Some("agent")),
         (

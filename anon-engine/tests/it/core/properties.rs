@@ -9,10 +9,10 @@ use proptest::prelude::*;
 
 use super::build::{Enc, Lengths, Object, Table, UNDEFINED, holds, part10, read, run};
 
-/// What removed values hold.
+/// The text of removed values.
 const CANARY: &str = "CANARY";
 
-/// An element of a random data set, by what the rules of [`policy`] do with it.
+/// An element of a random data set, by the action of the rules of [`policy`].
 #[derive(Debug, Clone)]
 enum Node {
     Kept(String),
@@ -27,7 +27,7 @@ enum Node {
 }
 
 impl Node {
-    /// The tag at place `at` of its data set: rules go by group.
+    /// Returns the `at`-th tag of its data set. The rules depend on the group only.
     fn tag(&self, at: u8) -> Tag {
         // No standard element has these numbers.
         let element = 0xF000 + u16::from(at);
@@ -64,7 +64,7 @@ impl Node {
             Self::Date(good) => enc.text(tag, "DA", if *good { "20200229" } else { "CANARY" }),
             Self::Private => enc.element(tag, "UN", b"CANARY"),
             Self::Unknown(content, defined) => {
-                // In implicit little endian whatever is around it.
+                // Always in implicit VR little endian (PS3.5 section 6.2.2).
                 let inner = items(Enc::Implicit, content);
                 let inside = Enc::Implicit.sequence(tag, &inner, lengths(defined));
                 let len = if *defined {
@@ -115,7 +115,7 @@ fn nodes() -> impl Strategy<Value = BTreeMap<u8, Node>> {
     prop::collection::btree_map(0..40_u8, node, 0..8)
 }
 
-/// Group 18, 34 and 36 stay, 20 are UIDs, 22 dates, everything else goes.
+/// Keeps groups 18, 34 and 36; replaces UIDs in 20; shifts dates in 22; removes the rest.
 #[derive(Debug)]
 struct ByGroup(Table);
 
@@ -160,8 +160,8 @@ fn object(enc: Enc, nodes: &BTreeMap<u8, Node>, pixels: &[u8]) -> Object {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Nothing that is removed is in the output, pixels are what they were, an independent reader
-    /// reads it, and what comes out goes in again with the same structure.
+    /// Removed values are not in the output, pixels are unchanged, an independent reader reads the
+    /// output, and the output as input keeps its structure.
     #[test]
     fn outputs_are_clean_and_well_formed(nodes in nodes(), pixels in prop::collection::vec(any::<u8>(), 0..100)) {
         let pixels = [pixels.clone(), pixels].concat();
@@ -184,8 +184,8 @@ proptest! {
         }
     }
 
-    /// Cut anywhere, or with any byte changed: an output or a refusal, never a panic, and memory
-    /// and file agree.
+    /// An object that is cut or has a changed byte gives an output or a refusal, never a panic; the
+    /// same from memory and from a file.
     #[test]
     fn damaged_objects_never_panic(nodes in nodes(), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
         for (enc, syntax) in Enc::ALL {
@@ -200,7 +200,7 @@ proptest! {
         }
     }
 
-    /// Any bytes at all behind a head.
+    /// Random bytes after preamble and file meta.
     #[test]
     fn random_bytes_never_panic(noise in prop::collection::vec(any::<u8>(), 0..300)) {
         for syntax in ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"] {

@@ -1,4 +1,4 @@
-//! Nothing that identifies a person is in a log, an error, an event or a `Debug` form.
+//! No identifying value is in a log, an error, an event or the `Debug` form of a public type.
 
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex};
@@ -13,16 +13,16 @@ use dicom_core::{Tag, VR};
 use tracing::field::{Field, Visit};
 use tracing::span;
 
-use super::world::{World, bytes, changed, ct, refused};
+use super::world::{TestProject, bytes, changed, ct, refused};
 
-/// Everything that was said, at the finest level.
+/// Records all logs and events, at the finest level.
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<String>>);
+struct Recorder(Arc<Mutex<String>>);
 
-impl Heard {
-    fn note(&self, what: &dyn fmt::Debug) {
-        let mut heard = self.0.lock().expect("no panics");
-        writeln!(heard, "{what:?}").expect("memory");
+impl Recorder {
+    fn record_debug(&self, what: &dyn fmt::Debug) {
+        let mut recorded = self.0.lock().expect("no panics");
+        writeln!(recorded, "{what:?}").expect("memory");
     }
 }
 
@@ -34,45 +34,45 @@ impl Visit for Fields {
     }
 }
 
-impl tracing::Subscriber for Heard {
+impl tracing::Subscriber for Recorder {
     fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
         true
     }
     fn new_span(&self, span: &span::Attributes<'_>) -> span::Id {
         let mut fields = Fields(String::new());
         span.record(&mut fields);
-        self.note(&fields.0);
+        self.record_debug(&fields.0);
         span::Id::from_u64(1)
     }
     fn record(&self, _: &span::Id, values: &span::Record<'_>) {
         let mut fields = Fields(String::new());
         values.record(&mut fields);
-        self.note(&fields.0);
+        self.record_debug(&fields.0);
     }
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
     fn event(&self, event: &tracing::Event<'_>) {
         let mut fields = Fields(String::new());
         event.record(&mut fields);
-        self.note(&fields.0);
+        self.record_debug(&fields.0);
     }
     fn enter(&self, _: &span::Id) {}
     fn exit(&self, _: &span::Id) {}
 }
 
-impl fmt::Debug for Heard {
+impl fmt::Debug for Recorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Heard")
+        f.write_str("Recorder")
     }
 }
 
-impl Observer for Heard {
+impl Observer for Recorder {
     fn on_event(&self, event: &Event<'_>) {
-        self.note(event);
+        self.record_debug(event);
         if let Event::Instance {
             result: Err(error), ..
         } = event
         {
-            self.note(&error.to_string());
+            self.record_debug(&error.to_string());
         }
     }
 }
@@ -98,9 +98,9 @@ impl<S: ObjectSource> ObjectSource for WithFailures<S> {
 
 #[test]
 fn canaries_do_not_leave() {
-    let heard = Heard::default();
-    // Of the whole process: what other tests say may be heard too, and holds no canary either.
-    tracing::subscriber::set_global_default(heard.clone()).expect("no other subscriber");
+    let recorded = Recorder::default();
+    // The subscriber is global: logs of other tests are recorded too, and hold no canary either.
+    tracing::subscriber::set_global_default(recorded.clone()).expect("no other subscriber");
     let mut canaries = Vec::new();
     let mut plant = |mut object: DataSet| {
         let identifying = |path: &[Tag]| {
@@ -111,10 +111,10 @@ fn canaries_do_not_leave() {
         object
     };
     let place = Place::new(77);
-    let world = World::new();
+    let world = TestProject::new();
     let engine = world
         .builder()
-        .observer(Arc::new(heard.clone()))
+        .observer(Arc::new(recorded.clone()))
         .start()
         .expect("it starts");
     let objects = [
@@ -131,30 +131,31 @@ fn canaries_do_not_leave() {
         .chain([Received::file("/in/KANARI-path/missing")])
         .collect();
     for received in &objects {
-        heard.note(received);
+        recorded.record_debug(received);
     }
     let mut source = WithFailures(BytesSource::new(objects), 0);
-    let summary = import(&engine, &mut source, &Cancel::new(), &heard);
-    heard.note(&summary);
-    heard.note(&engine);
-    heard.note(&world.store);
-    heard.note(&world.quarantine);
+    let summary = import(&engine, &mut source, &Cancel::new(), &recorded);
+    recorded.record_debug(&summary);
+    recorded.record_debug(&engine);
+    recorded.record_debug(&world.store);
+    recorded.record_debug(&world.quarantine);
     assert_eq!(engine.stop(Duration::from_mins(1)), Stopped::Drained);
     assert!(summary.stored >= 1 && summary.failed == 2, "{summary:?}");
-    let heard = heard.0.lock().expect("no panics").clone();
-    assert!(
-        heard.contains("committed"),
-        "the engine says nothing at all"
-    );
-    assert!(!heard.contains("KANARI"), "a path is told");
+    let recorded = recorded.0.lock().expect("no panics").clone();
+    assert!(recorded.contains("committed"), "the engine logs nothing");
+    assert!(!recorded.contains("KANARI"), "a path is logged");
     assert!(
         canaries.iter().map(Canaries::len).sum::<usize>() > 100,
-        "too few to mean anything"
+        "too few canaries"
     );
     for canary in canaries.iter().flat_map(Canaries::iter) {
-        // A number of a few digits is anywhere.
+        // A short number can occur by chance.
         if canary.token().len() >= 6 {
-            assert!(!canary.is_in(heard.as_bytes()), "{} is told", canary.tag());
+            assert!(
+                !canary.is_in(recorded.as_bytes()),
+                "{} is logged",
+                canary.tag()
+            );
         }
     }
     for uid in [
@@ -163,6 +164,6 @@ fn canaries_do_not_leave() {
         place.instance_uid(),
         place.patient_id(),
     ] {
-        assert!(!heard.contains(&uid), "an identifier is told");
+        assert!(!recorded.contains(&uid), "an identifier is logged");
     }
 }

@@ -1,4 +1,4 @@
-//! Each implementation runs its suite.
+//! Every implementation runs its conformance suite.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,12 +33,12 @@ fn directory_store(disk: &Arc<dyn Disk>, dir: &Path, durability: Durability) -> 
 }
 
 #[test]
-fn memory_store() {
+fn memory_store_conforms() {
     holds(check_store(&|| Arc::new(MemoryStore::new())));
 }
 
 #[test]
-fn directory_store_on_the_file_system() {
+fn directory_store_on_the_file_system_conforms() {
     let dir = tempfile::tempdir().expect("a directory");
     let disk: Arc<dyn Disk> = Arc::new(OsDisk::new());
     let runs = AtomicU32::new(0);
@@ -53,9 +53,9 @@ fn directory_store_on_the_file_system() {
 }
 
 #[test]
-fn directory_store_in_simulation() {
+fn directory_store_on_a_simulated_disk_conforms() {
     for durability in BOTH {
-        for make in [SimDisk::new, SimDisk::with_names_only] {
+        for make in [SimDisk::new, SimDisk::without_unnamed_files] {
             holds(check_store(&|| {
                 let disk: Arc<dyn Disk> = Arc::new(make());
                 directory_store(&disk, Path::new("/project"), durability)
@@ -65,14 +65,14 @@ fn directory_store_in_simulation() {
 }
 
 #[test]
-fn memory_quarantine() {
+fn memory_quarantine_conforms() {
     holds(check_quarantine(&|max| {
         Arc::new(MemoryQuarantine::with_max_bytes(max))
     }));
 }
 
 #[test]
-fn directory_quarantine() {
+fn directory_quarantine_conforms() {
     let dir = tempfile::tempdir().expect("a directory");
     let runs = AtomicU32::new(0);
     for durability in BOTH {
@@ -102,11 +102,14 @@ fn directory_quarantine() {
 }
 
 #[test]
-fn disks() {
+fn disks_conform() {
     let dir = tempfile::tempdir().expect("a directory");
     holds(check_disk(&OsDisk::new(), dir.path()));
     holds(check_disk(&SimDisk::new(), Path::new("/")));
-    holds(check_disk(&SimDisk::with_names_only(), Path::new("/")));
+    holds(check_disk(
+        &SimDisk::without_unnamed_files(),
+        Path::new("/"),
+    ));
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! Power cuts, kills and disk errors at every step of an import, the lookup store included.
+//! Power cuts, kills and disk errors at every step of an import, including steps of the lookup
+//! store.
 //!
-//! Each run begins with an empty disk, imports the same seven objects one after the other, and is
-//! stopped at one step. Then the project is opened again, checked, and the import repeated.
+//! Each run starts with an empty disk, imports the same seven objects in order, and is interrupted
+//! at one step. Then it reopens the project, checks it, and repeats the import.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -22,7 +23,7 @@ use anon_model::{DiskOptions, DiskStore, LookupStore, Phi, Pseudonyms, Space};
 
 use super::world::{self, ct, received, refused};
 
-const LONG: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 #[derive(Debug)]
 struct Storage(SimFile);
@@ -103,7 +104,7 @@ fn open(disk: &SimDisk, durability: Durability) -> Result<Project, Failure> {
     })
 }
 
-/// Makes a lookup store aside and renames it: a database that is half made cannot be opened.
+/// Makes a lookup store under another name and renames it: an incomplete database cannot be opened.
 fn make_lookups(disk: &SimDisk, path: &Path, durability: Durability) -> Result<(), Failure> {
     let aside = path.with_extension("new");
     match disk.remove_file(&aside) {
@@ -121,7 +122,7 @@ fn make_lookups(disk: &SimDisk, path: &Path, durability: Durability) -> Result<(
     Ok(())
 }
 
-/// Two patients, three studies, a copy, a refused one.
+/// Two patients, three studies, one copy and one refused object.
 fn objects() -> Vec<anon_engine::testing::files::DataSet> {
     let place = Place::new(3);
     vec![
@@ -135,7 +136,7 @@ fn objects() -> Vec<anon_engine::testing::files::DataSet> {
     ]
 }
 
-/// What each object came to, in their order.
+/// The results of all objects, in order.
 type Receipts = Vec<Result<Receipt, Error>>;
 
 fn import(project: &Project) -> Receipts {
@@ -168,14 +169,14 @@ fn public(disk: &SimDisk) -> BTreeMap<PathBuf, Vec<u8>> {
         .collect()
 }
 
-/// What must hold of a project that was just opened, whatever happened before.
+/// Checks the invariants of a project that was just opened, whatever happened before.
 fn check(disk: &SimDisk, project: &Project, acknowledged: &Receipts, context: &str) {
     let files = public(disk);
-    // Nothing half, nothing strange: every file is a whole object that says its own path.
+    // Every file is a complete object that names its own path.
     for (path, bytes) in &files {
         let object = dicom_object::from_reader(&bytes[..]);
-        let object =
-            object.unwrap_or_else(|error| panic!("{context}: {} is half: {error}", path.display()));
+        let object = object
+            .unwrap_or_else(|error| panic!("{context}: {} is incomplete: {error}", path.display()));
         let text = |tag| {
             object
                 .element(tag)
@@ -191,7 +192,7 @@ fn check(disk: &SimDisk, project: &Project, acknowledged: &Receipts, context: &s
             Some(instance),
             "{context}"
         );
-        // No file whose pseudonyms are not durable.
+        // Every file has durable pseudonyms only.
         for name in [
             instance,
             path.components()
@@ -208,7 +209,7 @@ fn check(disk: &SimDisk, project: &Project, acknowledged: &Receipts, context: &s
             );
         }
     }
-    // No instance counted without a file, and recovery is done.
+    // Recovery is done, and no instance is counted without a file.
     assert!(
         project
             .lookups
@@ -227,20 +228,20 @@ fn check(disk: &SimDisk, project: &Project, acknowledged: &Receipts, context: &s
     if totals.instances == files.len() as u64 {
         assert_eq!(totals.bytes, bytes, "{context}");
     }
-    // Neither opening nor importing walks through the outputs: there can be millions.
+    // Neither opening nor importing lists the outputs: there can be millions.
     let listed = disk.listed();
     assert!(
         !listed.iter().any(|path| path.starts_with("/public")),
         "{context}: {listed:?}"
     );
-    // Nothing left in between.
+    // No temporary file is left.
     assert!(
         disk.files(Path::new("/private/tmp")).is_empty(),
         "{context}: temporary files"
     );
     nothing_is_lost(&files, project, acknowledged, context);
     for entry in project.quarantine.entries().expect("it can be read") {
-        entry.unwrap_or_else(|error| panic!("{context}: half an entry: {error}"));
+        entry.unwrap_or_else(|error| panic!("{context}: incomplete entry: {error}"));
     }
 }
 
@@ -293,7 +294,7 @@ fn nothing_is_lost(
     }
 }
 
-/// The call in memory gives bytes only when their pseudonyms survive a power cut.
+/// `deidentify` returns bytes only when their pseudonyms survive a power cut.
 #[test]
 fn pseudonyms_are_durable_when_deidentify_returns() {
     let disk = SimDisk::new();
@@ -336,7 +337,8 @@ fn pseudonyms_are_durable_when_deidentify_returns() {
     }
 }
 
-/// The public set with numbers replaced by originals: gaps in numbers do not show.
+/// Returns the public paths with pseudonyms replaced by originals, so that gaps in numbers do not
+/// matter.
 fn by_original(disk: &SimDisk, lookups: &DiskStore) -> BTreeSet<Vec<String>> {
     let original = |name: &str| {
         let originals = lookups.originals(name).expect("it can be read");
@@ -358,8 +360,8 @@ fn by_original(disk: &SimDisk, lookups: &DiskStore) -> BTreeSet<Vec<String>> {
         .collect()
 }
 
-/// Opens again, checks, repeats the import, checks again.
-fn again(
+/// Reopens the project, checks it, repeats the import and checks it again.
+fn reopen_and_repeat(
     disk: &SimDisk,
     durability: Durability,
     before: &Receipts,
@@ -371,8 +373,8 @@ fn again(
     let receipts = import(&project);
     let outcomes: Vec<_> = receipts.iter().map(world::outcome).collect();
     assert!(!outcomes.contains(&"failed"), "{context}: {outcomes:?}");
-    // Receipts come before their group is settled.
-    assert_eq!(project.engine.stop(LONG), Stopped::Drained, "{context}");
+    // Receipts come before their group is settled, so drain first.
+    assert_eq!(project.engine.stop(TIMEOUT), Stopped::Drained, "{context}");
     check(disk, &project, &receipts, &format!("{context}, again"));
     assert_eq!(
         project.lookups.totals().expect("it can be read").instances,
@@ -390,8 +392,11 @@ fn again(
     by_original(disk, &project.lookups)
 }
 
-/// The whole import, uninterrupted: its steps, its readings, and what it makes.
-fn whole(new_disk: fn() -> SimDisk, durability: Durability) -> (u64, u64, BTreeSet<Vec<String>>) {
+/// Runs the import without interruption. Returns its steps, its reads and its outputs.
+fn uninterrupted(
+    new_disk: fn() -> SimDisk,
+    durability: Durability,
+) -> (u64, u64, BTreeSet<Vec<String>>) {
     let disk = new_disk();
     let project = open(&disk, durability).expect("a new project opens");
     let receipts = import(&project);
@@ -406,20 +411,20 @@ fn whole(new_disk: fn() -> SimDisk, durability: Durability) -> (u64, u64, BTreeS
         "stored",
     ];
     assert_eq!(outcomes, expected);
-    assert_eq!(project.engine.stop(LONG), Stopped::Drained);
+    assert_eq!(project.engine.stop(TIMEOUT), Stopped::Drained);
     check(&disk, &project, &receipts, "whole");
     let made = by_original(&disk, &project.lookups);
     drop(project);
     (disk.steps(), disk.reads(), made)
 }
 
-/// Runs the import with a fault; what was acknowledged.
+/// Runs the import on a disk with a fault. Returns the acknowledged results.
 fn interrupted(disk: &SimDisk, durability: Durability) -> Receipts {
     open(disk, durability).map_or_else(|_| Receipts::new(), |project| import(&project))
 }
 
 fn power_cuts(new_disk: fn() -> SimDisk, durability: Durability, survive: impl Fn(u64) -> Survive) {
-    let (steps, _, made) = whole(new_disk, durability);
+    let (steps, _, made) = uninterrupted(new_disk, durability);
     assert!(steps > 100, "{steps} steps are too few to mean anything");
     for step in 1..=steps {
         let disk = new_disk();
@@ -428,7 +433,7 @@ fn power_cuts(new_disk: fn() -> SimDisk, durability: Durability, survive: impl F
         let context = format!("{durability:?}, cut at {step} of {steps}");
         let left = disk.after_power_cut(survive(step));
         assert_eq!(
-            again(&left, durability, &receipts, &context),
+            reopen_and_repeat(&left, durability, &receipts, &context),
             made,
             "{context}"
         );
@@ -452,16 +457,15 @@ fn nothing_acknowledged_is_lost_in_a_kill_with_full_durability() {
 
 #[test]
 fn nothing_acknowledged_is_lost_in_a_kill_with_relaxed_durability() {
-    for new_disk in [SimDisk::new, SimDisk::with_names_only] {
+    for new_disk in [SimDisk::new, SimDisk::without_unnamed_files] {
         power_cuts(new_disk, Durability::Relaxed, |_| Survive::Written);
     }
 }
 
-/// A kill, then a power cut at each step of what follows: what recovery calls published must be
-/// durable by then.
+/// A power cut at each step after a kill: what recovery reports as published must be durable.
 #[test]
 fn nothing_acknowledged_is_lost_if_a_power_cut_follows_a_kill() {
-    let (steps, _, made) = whole(SimDisk::new, Durability::Full);
+    let (steps, _, made) = uninterrupted(SimDisk::new, Durability::Full);
     for step in (steps / 3..=steps).step_by(5) {
         let disk = SimDisk::new();
         disk.cut_power_at(step);
@@ -470,14 +474,14 @@ fn nothing_acknowledged_is_lost_if_a_power_cut_follows_a_kill() {
             let killed = disk.after_power_cut(Survive::Written);
             killed.cut_power_at(later);
             let mut all = interrupted(&killed, Durability::Full);
-            // In whole rounds, so that each stays beside its object.
+            // In complete rounds, so that each result stays with its object.
             all.resize_with(objects().len(), || Err(Error::Stopped));
             let before = receipts.iter().map(|receipt| receipt.as_ref().cloned());
             all.extend(before.map(|receipt| receipt.map_err(|_| Error::Stopped)));
             let left = killed.after_power_cut(Survive::Synced);
             let context = format!("killed at {step}, cut {later} later");
             assert_eq!(
-                again(&left, Durability::Full, &all, &context),
+                reopen_and_repeat(&left, Durability::Full, &all, &context),
                 made,
                 "{context}"
             );
@@ -485,16 +489,16 @@ fn nothing_acknowledged_is_lost_if_a_power_cut_follows_a_kill() {
     }
 }
 
-/// One operation fails, the program goes on as it can, and is then started anew.
+/// One operation fails, the program continues as far as it can, and is then restarted.
 #[test]
 fn nothing_acknowledged_is_lost_in_a_disk_error() {
     let cases: [(fn() -> SimDisk, Durability); 3] = [
         (SimDisk::new, Durability::Full),
         (SimDisk::new, Durability::Relaxed),
-        (SimDisk::with_names_only, Durability::Relaxed),
+        (SimDisk::without_unnamed_files, Durability::Relaxed),
     ];
     for (new_disk, durability) in cases {
-        let (steps, reads, made) = whole(new_disk, durability);
+        let (steps, reads, made) = uninterrupted(new_disk, durability);
         let faults = (1..=steps).flat_map(|step| {
             let kinds = [
                 io::ErrorKind::StorageFull,
@@ -515,7 +519,7 @@ fn nothing_acknowledged_is_lost_in_a_disk_error() {
             let context = format!("{durability:?}, {kind:?} at {step} of {steps}");
             let left = disk.after_power_cut(Survive::Written);
             assert_eq!(
-                again(&left, durability, &receipts, &context),
+                reopen_and_repeat(&left, durability, &receipts, &context),
                 made,
                 "{context}"
             );
@@ -528,7 +532,7 @@ fn nothing_acknowledged_is_lost_in_a_disk_error() {
             let context = format!("{durability:?}, reading {reading} of {reads}");
             let left = disk.after_power_cut(Survive::Written);
             assert_eq!(
-                again(&left, durability, &receipts, &context),
+                reopen_and_repeat(&left, durability, &receipts, &context),
                 made,
                 "{context}"
             );

@@ -1,4 +1,4 @@
-//! Receipts, intake, stopping, claims.
+//! Receipts, the intake, stopping, and concurrent copies of one object.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -12,34 +12,34 @@ use anon_engine::{
 use dicom_core::{Tag, VR};
 
 use super::world::{
-    Results, SERIES_UID, World, bytes, changed, ct, nth, outcome, received, refused,
+    Results, SERIES_UID, TestProject, bytes, changed, ct, nth, outcome, received, refused,
 };
 
-const LONG: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 const PATIENT_ID: Tag = Tag(0x0010, 0x0020);
 const STUDY_UID: Tag = Tag(0x0020, 0x000D);
 #[cfg(feature = "object")]
 const PIXELS: dicom_core::Tag = dicom_core::Tag(0x7FE0, 0x0010);
 
-/// A store whose staging waits until it is let.
+/// A store whose staging blocks until the gate is opened.
 #[derive(Debug, Default)]
-struct Gate {
+struct GatedStore {
     inner: MemoryStore,
     open: Mutex<bool>,
     changed: Condvar,
     waiting: AtomicUsize,
-    /// What the next staging fails with.
+    /// The error of the next staging.
     fault: Mutex<Option<StoreError>>,
 }
 
-impl Gate {
+impl GatedStore {
     fn open(&self) {
         *self.open.lock().expect("no panics") = true;
         self.changed.notify_all();
     }
 }
 
-impl Store for Gate {
+impl Store for GatedStore {
     fn stage(&self, object: &Deidentified<'_>) -> Result<Staged, StoreError> {
         let mut open = self.open.lock().expect("no panics");
         self.waiting.fetch_add(1, Ordering::SeqCst);
@@ -74,8 +74,8 @@ impl Store for Gate {
     }
 }
 
-fn gated(world: &World, workers: usize, intake_bytes: usize) -> (Arc<Gate>, Engine) {
-    let gate = Arc::new(Gate::default());
+fn gated(world: &TestProject, workers: usize, intake_bytes: usize) -> (Arc<GatedStore>, Engine) {
+    let gate = Arc::new(GatedStore::default());
     let store: Arc<dyn Store> = gate.clone();
     let quarantine: Arc<dyn Quarantine> = world.quarantine.clone();
     let engine = Engine::builder(
@@ -94,14 +94,17 @@ fn gated(world: &World, workers: usize, intake_bytes: usize) -> (Arc<Gate>, Engi
 fn spin_until(done: impl Fn() -> bool) {
     let start = Instant::now();
     while !done() {
-        assert!(start.elapsed() < LONG, "it never happens");
+        assert!(
+            start.elapsed() < TIMEOUT,
+            "timeout: the condition never holds"
+        );
         std::thread::yield_now();
     }
 }
 
 #[test]
 fn an_object_is_stored_once_and_then_a_duplicate() {
-    let world = World::new();
+    let world = TestProject::new();
     let engine = world.engine();
     let object = nth(0);
     let first = engine.process(received(&object)).expect("stored");
@@ -128,7 +131,7 @@ fn an_object_is_stored_once_and_then_a_duplicate() {
     assert_eq!((totals.instances, totals.bytes), (1, first.bytes_out));
 }
 
-/// Each way to contradict what is stored: the reason says which, in our own names only.
+/// Each contradiction to stored objects has its own reason, which names pseudonyms only.
 #[test]
 fn contradictions_are_quarantined_with_a_reason_in_pseudonyms() {
     let place = Place::nth(1, 0, 4);
@@ -163,7 +166,7 @@ fn contradictions_are_quarantined_with_a_reason_in_pseudonyms() {
              series",
         ),
     ];
-    let world = World::new();
+    let world = TestProject::new();
     let engine = world.engine();
     for object in [nth(0), ct(other)] {
         let receipt = engine.process(received(&object)).expect("stored");
@@ -191,7 +194,7 @@ fn contradictions_are_quarantined_with_a_reason_in_pseudonyms() {
 #[test]
 fn concurrent_copies_are_stored_once() {
     for workers in [1, 2, 8] {
-        let world = World::new();
+        let world = TestProject::new();
         let engine = world
             .builder()
             .workers(workers)
@@ -199,16 +202,16 @@ fn concurrent_copies_are_stored_once() {
             .expect("an engine starts");
         let results = Results::default();
         for n in 0..200 {
-            engine.submit(received(&nth(n % 5)), results.taker(n));
+            engine.submit(received(&nth(n % 5)), results.callback(n));
         }
         std::thread::scope(|scope| {
             for n in 0..4 {
                 let engine = &engine;
-                let done = results.taker(1000 + n);
+                let done = results.callback(1000 + n);
                 scope.spawn(move || done(engine.process(received(&nth(n)))));
             }
         });
-        assert_eq!(engine.stop(LONG), Stopped::Drained);
+        assert_eq!(engine.stop(TIMEOUT), Stopped::Drained);
         let results = results.take();
         let count = |name| results.iter().filter(|(_, r)| outcome(r) == name).count();
         assert_eq!(
@@ -226,20 +229,20 @@ fn a_waiting_copy_is_stored_if_the_first_one_fails() {
     for (expected, fault) in [
         (
             "failed",
-            StoreError::Write(std::io::Error::other("told to fail")),
+            StoreError::Write(std::io::Error::other("injected failure")),
         ),
         ("quarantined", StoreError::Occupied),
     ] {
-        let world = World::new();
+        let world = TestProject::new();
         let (gate, engine) = gated(&world, 2, 1 << 20);
         *gate.fault.lock().expect("no panics") = Some(fault);
         let results = Results::default();
-        engine.submit(received(&nth(0)), results.taker(0));
-        engine.submit(received(&nth(0)), results.taker(1));
-        // The first stands at the gate; its copy has to wait for it.
+        engine.submit(received(&nth(0)), results.callback(0));
+        engine.submit(received(&nth(0)), results.callback(1));
+        // The first one waits at the gate; its copy waits for the first.
         spin_until(|| gate.waiting.load(Ordering::SeqCst) == 1);
         gate.open();
-        assert_eq!(engine.stop(LONG), Stopped::Drained);
+        assert_eq!(engine.stop(TIMEOUT), Stopped::Drained);
         let results = results.take();
         let mut outcomes: Vec<_> = results.iter().map(|(n, r)| (*n, outcome(r))).collect();
         outcomes.sort_unstable();
@@ -253,13 +256,13 @@ fn a_waiting_copy_is_stored_if_the_first_one_fails() {
 
 #[test]
 fn a_full_intake_returns_the_object() {
-    let world = World::new();
+    let world = TestProject::new();
     let object = bytes(&nth(0));
     let (gate, engine) = gated(&world, 1, 3 * object.len());
     let results = Results::default();
     let mut n = 0;
     let full = loop {
-        match engine.try_submit(received(&nth(n)), results.taker(n)) {
+        match engine.try_submit(received(&nth(n)), results.callback(n)) {
             Ok(()) => n += 1,
             Err(full) => break full,
         }
@@ -273,7 +276,7 @@ fn a_full_intake_returns_the_object() {
     assert!(results.take().is_empty(), "a callback was called");
     gate.open();
     engine.submit(full.received, full.on_done);
-    assert_eq!(engine.stop(LONG), Stopped::Drained);
+    assert_eq!(engine.stop(TIMEOUT), Stopped::Drained);
     let results = results.take();
     assert_eq!(u32::try_from(results.len()), Ok(n + 1));
     assert!(
@@ -285,7 +288,7 @@ fn a_full_intake_returns_the_object() {
 
 #[test]
 fn an_object_larger_than_the_intake_is_admitted_alone() {
-    let world = World::new();
+    let world = TestProject::new();
     let engine = world
         .builder()
         .intake_bytes(10)
@@ -293,47 +296,51 @@ fn an_object_larger_than_the_intake_is_admitted_alone() {
         .expect("an engine starts");
     let results = Results::default();
     for n in 0..20 {
-        engine.submit(received(&nth(n)), results.taker(n));
+        engine.submit(received(&nth(n)), results.callback(n));
     }
-    assert_eq!(engine.stop(LONG), Stopped::Drained);
+    assert_eq!(engine.stop(TIMEOUT), Stopped::Drained);
     assert_eq!(world.store.paths().len(), 20);
 }
 
 #[test]
 fn stop_drains_the_intake_or_reports_a_timeout() {
-    let world = World::new();
+    let world = TestProject::new();
     let (gate, engine) = gated(&world, 1, 1 << 20);
     let results = Results::default();
     for n in 0..20 {
-        engine.submit(received(&nth(n)), results.taker(n));
+        engine.submit(received(&nth(n)), results.callback(n));
     }
     spin_until(|| gate.waiting.load(Ordering::SeqCst) == 1);
     assert_eq!(engine.stop(Duration::from_millis(20)), Stopped::OutOfTime);
     let stopped = results.take();
-    assert_eq!(stopped.len(), 19, "what had not begun is answered");
+    assert_eq!(stopped.len(), 19, "waiting objects get a result");
     assert!(
         stopped
             .iter()
             .all(|(_, r)| matches!(r, Err(Error::Stopped)))
     );
-    engine.submit(received(&nth(50)), results.taker(50));
+    engine.submit(received(&nth(50)), results.callback(50));
     assert!(
         engine
-            .try_submit(received(&nth(51)), results.taker(51))
+            .try_submit(received(&nth(51)), results.callback(51))
             .is_ok()
     );
-    assert_eq!(results.take().len(), 2, "a stopped engine answers at once");
+    assert_eq!(
+        results.take().len(),
+        2,
+        "a stopped engine gives results at once"
+    );
     gate.open();
     drop(engine);
     let last = results.take();
-    assert_eq!(last.len(), 1, "what had begun comes to its outcome");
+    assert_eq!(last.len(), 1, "an object in progress gets its result");
     assert_eq!(outcome(&last[0].1), "stored");
 }
 
 #[test]
 fn dropping_a_busy_engine_calls_every_callback() {
     for workers in [1, 4] {
-        let world = World::new();
+        let world = TestProject::new();
         let engine = world
             .builder()
             .workers(workers)
@@ -341,7 +348,7 @@ fn dropping_a_busy_engine_calls_every_callback() {
             .expect("an engine starts");
         let results = Results::default();
         for n in 0..300 {
-            engine.submit(received(&nth(n)), results.taker(n));
+            engine.submit(received(&nth(n)), results.callback(n));
         }
         drop(engine);
         let results = results.take();
@@ -361,41 +368,41 @@ fn dropping_a_busy_engine_calls_every_callback() {
 
 #[test]
 fn an_engine_may_be_dropped_by_its_own_callback() {
-    let world = World::new();
+    let world = TestProject::new();
     let engine = Arc::new(world.engine());
     let (sender, receiver) = crossbeam_channel::bounded(1);
     let held = engine.clone();
     let object = received(&nth(0));
     engine.submit(object, move |result| {
-        // The last owner, most likely: the other one is dropped below.
+        // Most likely the last owner: the other one is dropped below.
         spin_until(|| Arc::strong_count(&held) == 1);
         drop(held);
-        sender.send(outcome(&result)).expect("somebody waits");
+        sender.send(outcome(&result)).expect("the test waits");
     });
     drop(engine);
-    assert_eq!(receiver.recv_timeout(LONG), Ok("stored"));
+    assert_eq!(receiver.recv_timeout(TIMEOUT), Ok("stored"));
 }
 
 #[test]
 fn a_panicking_callback_does_not_stop_the_engine() {
-    let world = World::new();
+    let world = TestProject::new();
     let engine = world.engine();
-    engine.submit(received(&nth(0)), |_| panic!("a caller's fault"));
+    engine.submit(received(&nth(0)), |_| panic!("injected panic"));
     engine.submit(received(&refused(Place::new(9))), |_| {
-        panic!("a caller's fault")
+        panic!("injected panic")
     });
     let after = engine
         .process(received(&nth(1)))
         .expect("the engine goes on");
     assert_eq!(after.outcome.name(), "stored");
-    assert_eq!(engine.stop(LONG), Stopped::Drained);
+    assert_eq!(engine.stop(TIMEOUT), Stopped::Drained);
     assert_eq!(world.store.paths().len(), 2);
 }
 
 #[test]
 fn a_stopped_engine_leaves_no_threads() {
-    // Threads of this engine only: other tests run theirs at the same time.
-    let world = World::new();
+    // Only threads of this engine count: other tests run at the same time.
+    let world = TestProject::new();
     let engine = world
         .builder()
         .workers(3)
@@ -406,8 +413,8 @@ fn a_stopped_engine_leaves_no_threads() {
         let held = Arc::clone(&alive);
         engine.submit(received(&nth(n)), move |_| drop(held));
     }
-    assert_eq!(engine.stop(LONG), Stopped::Drained);
-    // Every thread holds the stores; a thread that is left would hold them still.
+    assert_eq!(engine.stop(TIMEOUT), Stopped::Drained);
+    // Every thread of an engine holds its store, so a leftover thread would show here.
     drop(engine);
     assert_eq!(Arc::strong_count(&world.store), 1);
     assert_eq!(Arc::strong_count(&alive), 1);
@@ -415,7 +422,7 @@ fn a_stopped_engine_leaves_no_threads() {
 
 #[test]
 fn two_engines_work_in_one_process() {
-    let (one, two) = (World::new(), World::new());
+    let (one, two) = (TestProject::new(), TestProject::new());
     let (first, second) = (one.engine(), two.engine());
     first.process(received(&nth(0))).expect("stored");
     second.process(received(&nth(0))).expect("stored");
@@ -426,7 +433,7 @@ fn two_engines_work_in_one_process() {
 #[cfg(feature = "object")]
 #[test]
 fn a_parsed_object_is_stored() {
-    let world = World::new();
+    let world = TestProject::new();
     let engine = world.engine();
     let parsed = dicom_object::from_reader(&*bytes(&nth(0))).expect("it can be read");
     let taken = Received::object(&parsed).expect("it can be written");
@@ -448,7 +455,7 @@ fn spooled_objects_and_data_sets_are_stored() {
     let spool = anon_engine::Spool::open(dir.path().join("spool"))
         .expect("a spool")
         .with_memory_bytes(100);
-    let world = World::new();
+    let world = TestProject::new();
     let engine = world.engine();
     let file = bytes(&nth(0));
     let spooled = spool.receive(&mut &file[..], 1 << 30).expect("it fits");
@@ -489,7 +496,7 @@ fn spooled_objects_and_data_sets_are_stored() {
     assert_eq!(stored.expect("stored").outcome.name(), "stored");
 }
 
-/// A sender hears of its own faults, and nothing is kept of them; our own refusals are kept.
+/// Faults of the sender are errors and are not kept; objects that our rules refuse are kept.
 #[test]
 fn an_object_that_differs_from_its_c_store_request_is_refused_and_not_kept() {
     const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
@@ -502,7 +509,7 @@ fn an_object_that_differs_from_its_c_store_request_is_refused_and_not_kept() {
     let mr = "1.2.840.10008.5.1.4.1.1.4";
     let unlike: Wanted = |error| matches!(error, Error::NotAsAnnounced { .. });
     let unread: Wanted = |error| matches!(error, Error::Refused(_));
-    let world = World::new();
+    let world = TestProject::new();
     let engine = world.engine();
     for (what, bytes, class, instance, wanted) in [
         ("another instance", object.clone(), CT, &wrong, unlike),

@@ -1,5 +1,4 @@
-//! Faults of V17 (spec/rsna-v17.md section 10) that must not come back, and failures behind the
-//! seams.
+//! Regression tests for faults of V17 (spec/rsna-v17.md section 10), and failures of the stores.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -21,13 +20,13 @@ use anon_model::{
 use anon_script::rules::{Action, Element, Method, Rules};
 use dicom_core::{Tag, VR};
 
-use super::world::{self, Results, STUDY_DATE, World, ct, nth, outcome, received};
+use super::world::{self, Results, STUDY_DATE, TestProject, ct, nth, outcome, received};
 
-const LONG: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// A lookup store that fails when it is told to.
+/// A lookup store with injected failures.
 #[derive(Debug)]
-pub(super) struct Failing {
+pub(super) struct FailingLookups {
     inner: Arc<dyn LookupStore>,
     pub(super) ready: AtomicU32,
     commit: AtomicU32,
@@ -35,20 +34,20 @@ pub(super) struct Failing {
     remedy: Remedy,
 }
 
-pub(super) const FINE: u32 = 0;
+pub(super) const SUCCEED: u32 = 0;
 pub(super) const FAIL: u32 = 1;
 const PANIC: u32 = 2;
-/// Stands still until it is told something else.
+/// Blocks until another value is stored.
 const HOLD: u32 = 3;
 const FAIL_ONCE: u32 = 4;
 
-impl Failing {
+impl FailingLookups {
     pub(super) fn new(remedy: Remedy) -> Arc<Self> {
         Arc::new(Self {
             inner: world::lookups(),
-            ready: AtomicU32::new(FINE),
-            commit: AtomicU32::new(FINE),
-            settle: AtomicU32::new(FINE),
+            ready: AtomicU32::new(SUCCEED),
+            commit: AtomicU32::new(SUCCEED),
+            settle: AtomicU32::new(SUCCEED),
             remedy,
         })
     }
@@ -57,16 +56,16 @@ impl Failing {
         while how.load(Ordering::SeqCst) == HOLD {
             std::thread::yield_now();
         }
-        let once = how.compare_exchange(FAIL_ONCE, FINE, Ordering::SeqCst, Ordering::SeqCst);
+        let once = how.compare_exchange(FAIL_ONCE, SUCCEED, Ordering::SeqCst, Ordering::SeqCst);
         match once.unwrap_or_else(|other| other) {
-            FINE => Ok(()),
-            FAIL | FAIL_ONCE => Err(BackendError::new(self.remedy, "told to fail")),
-            _ => panic!("told to panic"),
+            SUCCEED => Ok(()),
+            FAIL | FAIL_ONCE => Err(BackendError::new(self.remedy, "injected failure")),
+            _ => panic!("injected panic"),
         }
     }
 }
 
-impl Pseudonyms for Failing {
+impl Pseudonyms for FailingLookups {
     fn assign(&self, wanted: &Wanted) -> Result<Assigned, AssignError> {
         self.inner.assign(wanted)
     }
@@ -91,7 +90,7 @@ impl Pseudonyms for Failing {
     }
 }
 
-impl LookupStore for Failing {
+impl LookupStore for FailingLookups {
     fn commit(&self, group: &[NewInstance]) -> Result<Group, BackendError> {
         self.fail(&self.commit)?;
         self.inner.commit(group)
@@ -190,7 +189,7 @@ impl LookupStore for Failing {
     }
 }
 
-fn engine_over(lookups: Arc<Failing>, world: &World) -> Engine {
+fn engine_over(lookups: Arc<FailingLookups>, world: &TestProject) -> Engine {
     let store: Arc<dyn Store> = world.store.clone();
     let quarantine: Arc<dyn Quarantine> = world.quarantine.clone();
     let engine = Engine::builder(world::policy(), lookups, store, quarantine);
@@ -199,21 +198,21 @@ fn engine_over(lookups: Arc<Failing>, world: &World) -> Engine {
 
 #[test]
 fn a_failed_commit_fails_its_group_and_the_next_one_works() {
-    let world = World::new();
-    let lookups = Failing::new(Remedy::Retry);
+    let world = TestProject::new();
+    let lookups = FailingLookups::new(Remedy::Retry);
     let engine = engine_over(lookups.clone(), &world);
     lookups.commit.store(FAIL, Ordering::SeqCst);
     let results = Results::default();
     for n in 0..20 {
-        engine.submit(received(&nth(n)), results.taker(n));
+        engine.submit(received(&nth(n)), results.callback(n));
     }
     let error = engine.process(received(&nth(30))).expect_err("no commit");
     assert!(matches!(error, Error::Commit(_)), "{error:?}");
     assert_eq!(error.remedy(), Remedy::Retry);
-    lookups.commit.store(FINE, Ordering::SeqCst);
+    lookups.commit.store(SUCCEED, Ordering::SeqCst);
     let after = engine.process(received(&nth(30))).expect("stored now");
     assert_eq!(after.outcome.name(), "stored");
-    assert_eq!(engine.stop(LONG), Stopped::Drained);
+    assert_eq!(engine.stop(TIMEOUT), Stopped::Drained);
     let stored = results
         .take()
         .iter()
@@ -223,15 +222,15 @@ fn a_failed_commit_fails_its_group_and_the_next_one_works() {
     assert_eq!(world.store.paths().len() as u64, stored + 1);
 }
 
-/// A file that is written first would only take more of the room.
+/// A file written first would only use more of the scarce space.
 #[test]
 fn nothing_is_written_while_the_lookups_have_no_room() {
-    let lookups = Failing::new(Remedy::Retry);
+    let lookups = FailingLookups::new(Remedy::Retry);
     let disk = SimDisk::new();
     let options =
         anon_engine::store::DirectoryStoreOptions::default().with_disk(Arc::new(disk.clone()));
     let store = Arc::new(DirectoryStore::open("/public", "/tmp", options).expect("it opens"));
-    let quarantine = World::new().quarantine;
+    let quarantine = TestProject::new().quarantine;
     let engine = Engine::builder(world::policy(), lookups.clone(), store, quarantine);
     let engine = engine.workers(0).start().expect("an engine starts");
     lookups.ready.store(FAIL, Ordering::SeqCst);
@@ -242,37 +241,40 @@ fn nothing_is_written_while_the_lookups_have_no_room() {
         assert_eq!(error.remedy(), Remedy::Retry);
     }
     assert_eq!(disk.steps(), steps);
-    lookups.ready.store(FINE, Ordering::SeqCst);
+    lookups.ready.store(SUCCEED, Ordering::SeqCst);
     let after = engine.process(received(&nth(0))).expect("there is room");
     assert_eq!(after.outcome.name(), "stored");
-    assert_eq!(engine.stop(LONG), Stopped::Drained);
+    assert_eq!(engine.stop(TIMEOUT), Stopped::Drained);
 }
 
-/// A copy that was put aside until the commit of the first comes next if that fails.
+/// A copy waits for the commit of the first object, and is stored itself if that fails.
 #[test]
 fn a_parked_copy_is_stored_if_the_first_commit_fails() {
-    for (release, first) in [(FAIL_ONCE, "failed"), (FINE, "stored")] {
-        let world = World::new();
-        let lookups = Failing::new(Remedy::Retry);
+    for (release, first) in [(FAIL_ONCE, "failed"), (SUCCEED, "stored")] {
+        let world = TestProject::new();
+        let lookups = FailingLookups::new(Remedy::Retry);
         let store: Arc<dyn Store> = world.store.clone();
         let quarantine: Arc<dyn Quarantine> = world.quarantine.clone();
         let engine = Engine::builder(world::policy(), lookups.clone(), store, quarantine);
         let engine = engine.workers(1).start().expect("an engine starts");
         lookups.commit.store(HOLD, Ordering::SeqCst);
         let results = Results::default();
-        engine.submit(received(&nth(0)), results.taker(0));
-        engine.submit(received(&nth(0)), results.taker(1));
-        // The only worker has put the copy aside when it comes to this one, which needs no commit.
-        engine.submit(received(&world::refused(Place::new(9))), results.taker(2));
+        engine.submit(received(&nth(0)), results.callback(0));
+        engine.submit(received(&nth(0)), results.callback(1));
+        // When the only worker reaches this object, which needs no commit, it has parked the copy.
+        engine.submit(
+            received(&world::refused(Place::new(9))),
+            results.callback(2),
+        );
         let mut heard = Vec::new();
         let begun = Instant::now();
         while heard.is_empty() {
-            assert!(begun.elapsed() < LONG, "it never happens");
+            assert!(begun.elapsed() < TIMEOUT, "timeout: no result");
             std::thread::yield_now();
             heard = results.take();
         }
         lookups.commit.store(release, Ordering::SeqCst);
-        assert_eq!(engine.stop(LONG), Stopped::Drained);
+        assert_eq!(engine.stop(TIMEOUT), Stopped::Drained);
         heard.extend(results.take());
         let mut outcomes: Vec<_> = heard.iter().map(|(n, r)| (*n, outcome(r))).collect();
         assert_eq!(outcomes[0], (2, "quarantined"));
@@ -291,12 +293,12 @@ fn a_parked_copy_is_stored_if_the_first_commit_fails() {
 #[test]
 fn a_lookup_failure_without_remedy_poisons_the_engine() {
     for how in [FAIL, PANIC] {
-        let world = World::new();
-        let lookups = Failing::new(Remedy::Stop);
+        let world = TestProject::new();
+        let lookups = FailingLookups::new(Remedy::Stop);
         let engine = engine_over(lookups.clone(), &world);
         lookups.commit.store(how, Ordering::SeqCst);
         assert!(engine.process(received(&nth(0))).is_err());
-        lookups.commit.store(FINE, Ordering::SeqCst);
+        lookups.commit.store(SUCCEED, Ordering::SeqCst);
         let error = engine.process(received(&nth(1))).expect_err("poisoned");
         assert!(matches!(error, Error::Poisoned(_)), "{error:?}");
         assert_eq!(error.remedy(), Remedy::Stop);
@@ -308,18 +310,21 @@ fn a_lookup_failure_without_remedy_poisons_the_engine() {
             Some(EndedEarly::Failed(Error::Poisoned(_)))
         ));
         assert_eq!(summary.failed, summary.found);
-        assert!(summary.found < 5000, "an import goes on without hope");
+        assert!(
+            summary.found < 5000,
+            "an import goes on after a permanent failure"
+        );
     }
 }
 
 #[test]
 fn a_settlement_that_fails_for_an_unpublished_object_poisons_the_engine() {
-    let lookups = Failing::new(Remedy::Retry);
+    let lookups = FailingLookups::new(Remedy::Retry);
     let disk = SimDisk::new();
     let options =
         anon_engine::store::DirectoryStoreOptions::default().with_disk(Arc::new(disk.clone()));
     let store = Arc::new(DirectoryStore::open("/public", "/tmp", options).expect("it opens"));
-    let world = World::new();
+    let world = TestProject::new();
     let engine = Engine::builder(
         world::policy(),
         lookups.clone(),
@@ -328,7 +333,7 @@ fn a_settlement_that_fails_for_an_unpublished_object_poisons_the_engine() {
     );
     let engine = engine.workers(0).start().expect("an engine starts");
     lookups.settle.store(FAIL, Ordering::SeqCst);
-    // Create, write, sync, share; then the directories of the place cannot be made.
+    // After create, write, sync and share, the directories of the target cannot be made.
     disk.fail_at(disk.steps() + 6, std::io::ErrorKind::PermissionDenied);
     let error = engine
         .process(received(&nth(0)))
@@ -336,11 +341,11 @@ fn a_settlement_that_fails_for_an_unpublished_object_poisons_the_engine() {
     assert!(matches!(error, Error::Store(_)), "{error:?}");
     let error = engine
         .process(received(&nth(0)))
-        .expect_err("not called a duplicate");
+        .expect_err("not reported as a duplicate");
     assert!(matches!(error, Error::Poisoned(_)), "{error:?}");
     drop(engine);
     // The next start repairs it.
-    lookups.settle.store(FINE, Ordering::SeqCst);
+    lookups.settle.store(SUCCEED, Ordering::SeqCst);
     disk.repair();
     let engine = Engine::builder(
         world::policy(),
@@ -360,7 +365,7 @@ fn a_settlement_that_fails_for_an_unpublished_object_poisons_the_engine() {
     );
 }
 
-/// Rules with a fault: they panic at Patient's Weight.
+/// Rules that panic at Patient's Weight.
 #[derive(Debug)]
 struct Panicking(PlainRules, AtomicU64);
 
@@ -368,7 +373,7 @@ impl Rules for Panicking {
     fn action(&self, element: Element) -> &Action {
         if element.tag == Tag(0x0010, 0x1030) {
             self.1.fetch_add(1, Ordering::SeqCst);
-            panic!("a fault in the rules");
+            panic!("injected panic in the rules");
         }
         self.0.action(element)
     }
@@ -388,7 +393,7 @@ impl Rules for Panicking {
 
 #[test]
 fn an_object_that_makes_the_engine_panic_is_quarantined_and_the_rest_is_stored() {
-    let world = World::new();
+    let world = TestProject::new();
     let rules = Arc::new(Panicking(PlainRules::default(), AtomicU64::new(0)));
     let quarantine: Arc<dyn Quarantine> = world.quarantine.clone();
     let store: Arc<dyn Store> = world.store.clone();
@@ -403,9 +408,9 @@ fn an_object_that_makes_the_engine_panic_is_quarantined_and_the_rest_is_stored()
         } else {
             nth(n).without(weight)
         };
-        engine.submit(received(&object), results.taker(n));
+        engine.submit(received(&object), results.callback(n));
     }
-    assert_eq!(engine.stop(LONG), Stopped::Drained);
+    assert_eq!(engine.stop(TIMEOUT), Stopped::Drained);
     assert_eq!(rules.1.load(Ordering::SeqCst), 20);
     let mut results = results.take();
     results.sort_by_key(|(n, _)| *n);
@@ -422,11 +427,11 @@ fn an_object_that_makes_the_engine_panic_is_quarantined_and_the_rest_is_stored()
     assert_eq!(categories, [(anon_engine::Category::StorageError, 20)]);
 }
 
-/// 10.1 #2: where a study's first object had no accession number, a later one kept its own.
+/// 10.1 #2: if the first object of a study had no accession number, V17 kept that of later ones.
 #[test]
 fn f02_an_accession_number_that_comes_later_is_replaced() {
     const ACCESSION: Tag = Tag(0x0008, 0x0050);
-    let world = World::new();
+    let world = TestProject::new();
     let engine = world.engine();
     let first = ct(Place::new(1)).without(ACCESSION);
     let later = ct(Place::new(1).instance(2)).without(ACCESSION);
@@ -447,11 +452,11 @@ fn f02_an_accession_number_that_comes_later_is_replaced() {
     assert_eq!((first, later.as_deref()), (None, Some("1")));
 }
 
-/// 10.1 #3: V17's quarantine named patient, study, series and instance in its paths. The bytes are
-/// there as they came, behind a directory that is private.
+/// 10.1 #3: V17's quarantine paths named patient, study, series and instance. Ours name a digest;
+/// the original bytes are in a private directory.
 #[test]
 fn f03_a_quarantine_entry_is_named_by_a_digest() {
-    let world = World::new();
+    let world = TestProject::new();
     let engine = world.engine();
     let place = Place::new(1);
     let receipt = engine
@@ -468,25 +473,25 @@ fn f03_a_quarantine_entry_is_named_by_a_digest() {
     }
 }
 
-/// 10.2 #9: a failure, or a rapid duplicate, made V17 give one number twice and overwrite files.
+/// 10.2 #9: a failure or a rapid duplicate made V17 assign one number twice and overwrite files.
 #[test]
-fn f09_no_number_is_given_twice_after_failures_or_duplicates() {
-    let world = World::new();
-    let lookups = Failing::new(Remedy::Retry);
+fn f09_no_number_is_assigned_twice_after_failures_or_duplicates() {
+    let world = TestProject::new();
+    let lookups = FailingLookups::new(Remedy::Retry);
     let engine = engine_over(lookups.clone(), &world);
     let results = Results::default();
     for n in 0..200 {
-        // Commits fail now and then while copies and new objects come in.
+        // Some commits fail while copies and new objects are submitted.
         lookups
             .commit
-            .store(if n % 7 < 2 { FAIL } else { FINE }, Ordering::SeqCst);
-        engine.submit(received(&nth(n % 60)), results.taker(n));
+            .store(if n % 7 < 2 { FAIL } else { SUCCEED }, Ordering::SeqCst);
+        engine.submit(received(&nth(n % 60)), results.callback(n));
     }
-    lookups.commit.store(FINE, Ordering::SeqCst);
+    lookups.commit.store(SUCCEED, Ordering::SeqCst);
     for n in 0..60 {
-        engine.submit(received(&nth(n)), results.taker(1000 + n));
+        engine.submit(received(&nth(n)), results.callback(1000 + n));
     }
-    assert_eq!(engine.stop(LONG), Stopped::Drained);
+    assert_eq!(engine.stop(TIMEOUT), Stopped::Drained);
     let results = results.take();
     assert_eq!(results.len(), 260);
     assert_eq!(
@@ -506,15 +511,15 @@ fn f09_no_number_is_given_twice_after_failures_or_duplicates() {
             .expect("memory");
         assert!(
             names.insert(name.expect("it has one")),
-            "{n}: a number is given twice"
+            "{n}: a number is assigned twice"
         );
     }
 }
 
-/// 10.2 #12: a multi-valued or overflowing StudyDate ended V17's worker for good.
+/// 10.2 #12: a multi-valued or overflowing StudyDate ended V17's worker permanently.
 #[test]
 fn f12_a_worker_survives_every_study_date() {
-    let world = World::new();
+    let world = TestProject::new();
     let engine = world
         .builder()
         .workers(1)
@@ -532,10 +537,10 @@ fn f12_a_worker_survives_every_study_date() {
     ];
     for (n, date) in (0..).zip(dates) {
         let object = nth(n).without(STUDY_DATE).put(STUDY_DATE, VR::DA, date);
-        engine.submit(received(&object), results.taker(n));
+        engine.submit(received(&object), results.callback(n));
     }
-    engine.submit(received(&nth(50)), results.taker(50));
-    assert_eq!(engine.stop(LONG), Stopped::Drained);
+    engine.submit(received(&nth(50)), results.callback(50));
+    assert_eq!(engine.stop(TIMEOUT), Stopped::Drained);
     let results = results.take();
     assert_eq!(results.len(), dates.len() + 1);
     assert!(
@@ -549,15 +554,15 @@ fn f12_a_worker_survives_every_study_date() {
     assert_eq!(last, Some("stored"), "the worker is gone");
 }
 
-/// 10.2 #13: V17 saved its look-ups now and then, and before the queue was empty at the end.
+/// 10.2 #13: V17 saved its lookups only from time to time, and at exit before the queue was empty.
 #[test]
-fn f13_lookups_are_committed_before_a_receipt_and_drained_at_the_end() {
-    let world = World::new();
+fn f13_lookups_are_committed_before_a_receipt_and_the_queue_is_drained_at_the_end() {
+    let world = TestProject::new();
     let engine = world.engine();
     let results = Results::default();
     for n in 0..40 {
         let lookups = world.lookups.clone();
-        let done = results.taker(n);
+        let done = results.callback(n);
         let uid = Phi::new(Place::nth(1, n, 4).instance_uid());
         engine.submit(received(&nth(n)), move |result| {
             assert!(
@@ -567,19 +572,19 @@ fn f13_lookups_are_committed_before_a_receipt_and_drained_at_the_end() {
             done(result);
         });
     }
-    assert_eq!(engine.stop(LONG), Stopped::Drained);
+    assert_eq!(engine.stop(TIMEOUT), Stopped::Drained);
     assert_eq!(results.take().len(), 40);
     assert_eq!(world.lookups.totals().expect("memory").instances, 40);
 }
 
 /// 10.2 #14: V17 counted an instance whose file could not be written.
 #[test]
-fn f14_what_is_not_stored_is_not_counted() {
+fn f14_an_instance_that_is_not_stored_is_not_counted() {
     let disk = SimDisk::new();
     let options =
         anon_engine::store::DirectoryStoreOptions::default().with_disk(Arc::new(disk.clone()));
     let store = Arc::new(DirectoryStore::open("/public", "/tmp", options).expect("it opens"));
-    let world = World::new();
+    let world = TestProject::new();
     let engine = Engine::builder(
         world::policy(),
         world.lookups.clone(),
@@ -607,11 +612,11 @@ fn f14_what_is_not_stored_is_not_counted() {
     assert_eq!(world.lookups.totals().expect("memory").instances, 2);
 }
 
-/// 10.2 #20: files of one name overwrote each other in V17's quarantine.
+/// 10.2 #20: files with equal names overwrote each other in V17's quarantine.
 #[test]
 fn f20_equal_names_do_not_overwrite_each_other() {
     let dir = tempfile::tempdir().expect("a directory");
-    let world = World::new();
+    let world = TestProject::new();
     let engine = world.engine();
     for n in 0..3 {
         let sub = dir.path().join(n.to_string());

@@ -1,4 +1,4 @@
-//! Files as sources: small and large, changing, missing, none at all.
+//! Files as sources: small, large, changing, missing, and not regular.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use anon_engine::{
     Quarantine, Received, Remedy, Staged, Store, StoreError,
 };
 
-use super::world::{self, World, bytes, nth};
+use super::world::{self, TestProject, bytes, nth};
 
 fn write(dir: &Path, name: &str, bytes: &[u8]) -> PathBuf {
     let path = dir.join(name);
@@ -24,7 +24,7 @@ fn write(dir: &Path, name: &str, bytes: &[u8]) -> PathBuf {
 fn a_file_is_stored_like_its_bytes() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = write(dir.path(), "IM1", &bytes(&nth(0)));
-    let (of_file, of_bytes) = (World::new(), World::new());
+    let (of_file, of_bytes) = (TestProject::new(), TestProject::new());
     of_file
         .engine()
         .process(Received::file(&path))
@@ -39,7 +39,7 @@ fn a_file_is_stored_like_its_bytes() {
 #[test]
 fn missing_files_fifos_and_directories_fail_and_are_not_quarantined() {
     let dir = tempfile::tempdir().expect("a directory");
-    let world = World::new();
+    let world = TestProject::new();
     let engine = world.engine();
     let missing = engine
         .process(Received::file(dir.path().join("none")))
@@ -72,20 +72,20 @@ fn missing_files_fifos_and_directories_fail_and_are_not_quarantined() {
     );
 }
 
-/// An error while a file is read is no fault of the object: it fails, and may be tried again.
+/// A read error is no fault of the object: the object fails and can be retried.
 #[test]
 fn a_read_error_fails_the_object_and_quarantines_nothing() {
-    // A file of Linux that says 4,096 bytes and gives an error instead of them.
+    // A Linux file that claims 4,096 bytes and fails when it is read.
     let broken = Path::new("/sys/class/net/lo/speed");
     if std::fs::read(broken).is_ok() || !broken.is_file() {
         writeln!(
             std::io::stderr(),
-            "skipped: no file here gives a read error"
+            "skipped: this system has no file that gives a read error"
         )
         .expect("stderr");
         return;
     }
-    let world = World::new();
+    let world = TestProject::new();
     let engine = world.engine();
     let error = engine.process(Received::file(broken)).expect_err("broken");
     assert!(matches!(error, Error::Source(_)), "{error:?}");
@@ -95,7 +95,7 @@ fn a_read_error_fails_the_object_and_quarantines_nothing() {
     assert_eq!(after.outcome.name(), "stored");
 }
 
-/// Half a megabyte: headers are read in windows, and pixel data goes from file to file.
+/// Half a megabyte: headers are read in windows, and pixel data is copied from file to file.
 fn large() -> Vec<u8> {
     ct_slice(&Place::new(5)).write(Syntax::ExplicitLittle)
 }
@@ -104,7 +104,7 @@ fn large() -> Vec<u8> {
 fn a_large_file_is_copied_in_ranges_to_the_same_bytes() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = write(dir.path(), "IM1", &large());
-    let in_memory = World::new();
+    let in_memory = TestProject::new();
     let receipt = in_memory
         .engine()
         .process(Received::part10(large()))
@@ -116,7 +116,7 @@ fn a_large_file_is_copied_in_ranges_to_the_same_bytes() {
         let root = dir.path().join(format!("{durability:?}"));
         let options = DirectoryStoreOptions::default().with_durability(durability);
         let store = DirectoryStore::open(root.join("public"), root.join("tmp"), options);
-        let world = World::new();
+        let world = TestProject::new();
         let quarantine: Arc<dyn Quarantine> = world.quarantine.clone();
         let store = Arc::new(store.expect("it opens"));
         let engine = Engine::builder(world::policy(), world.lookups.clone(), store, quarantine);
@@ -131,8 +131,8 @@ fn a_large_file_is_copied_in_ranges_to_the_same_bytes() {
     }
 }
 
-/// A directory that the store made itself is not looked into before an object is staged: whatever
-/// somebody put there is found when it is published.
+/// The store does not look into a directory that it made itself before it stages an object. A
+/// foreign file there is found when the object is published.
 #[test]
 fn a_foreign_file_in_the_store_is_not_overwritten() {
     for durability in [Durability::Full, Durability::Relaxed] {
@@ -141,7 +141,7 @@ fn a_foreign_file_in_the_store_is_not_overwritten() {
             let root = dir.path().join(root);
             let options = DirectoryStoreOptions::default().with_durability(durability);
             let store = DirectoryStore::open(root.join("public"), root.join("tmp"), options);
-            let world = World::new();
+            let world = TestProject::new();
             let quarantine: Arc<dyn Quarantine> = world.quarantine.clone();
             let store = Arc::new(store.expect("it opens"));
             let lookups = world.lookups.clone();
@@ -179,15 +179,15 @@ fn a_foreign_file_in_the_store_is_not_overwritten() {
     }
 }
 
-/// A store that lets somebody write to the source while it stages.
+/// A store that changes the source while it stages.
 #[derive(Debug)]
-struct Meddler {
+struct SourceChangingStore {
     inner: MemoryStore,
     source: PathBuf,
     cut: bool,
 }
 
-impl Store for Meddler {
+impl Store for SourceChangingStore {
     fn stage(&self, object: &Deidentified<'_>) -> Result<Staged, StoreError> {
         let source = std::fs::File::options()
             .append(true)
@@ -226,8 +226,8 @@ fn a_file_that_changes_while_it_is_read_fails_and_can_be_retried() {
     ] {
         let dir = tempfile::tempdir().expect("a directory");
         let source = write(dir.path(), "IM1", &original);
-        let world = World::new();
-        let store = Meddler {
+        let world = TestProject::new();
+        let store = SourceChangingStore {
             inner: MemoryStore::new(),
             source: source.clone(),
             cut,

@@ -1,5 +1,5 @@
-//! What holds of identities over many objects and restarts: one original has one pseudonym, no
-//! pseudonym has two originals, and the days between two dates of a patient stay what they were.
+//! Identities over many objects and restarts: one original has one pseudonym, no pseudonym has two
+//! originals, and the days between two dates of a patient do not change.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use anon_model::{DiskOptions, DiskStore};
 use dicom_core::{Tag, VR};
 use proptest::prelude::*;
 
-use super::world::{self, STUDY_DATE, World, ct, received};
+use super::world::{self, STUDY_DATE, TestProject, ct, received};
 
 const SERIES_DATE: Tag = Tag(0x0008, 0x0021);
 const FRAME_OF_REFERENCE: Tag = Tag(0x0020, 0x0052);
 
-/// One object that comes in, and whether the project is opened anew before.
+/// One object to import, and whether the project is reopened before.
 #[derive(Debug, Clone)]
 struct Step {
     patient: u32,
@@ -44,14 +44,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..40)
 }
 
-/// The lengths of a year's months.
+/// Returns the lengths of the months of a year.
 fn months(year: i32) -> [i32; 12] {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let february = 28 + i32::from(leap);
     [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 }
 
-/// A day, counted from 1900-01-01, as a date.
+/// Returns a day, counted from 1900-01-01, as a DA value.
 fn date_of(mut days: i32) -> String {
     let mut year = 1900;
     loop {
@@ -78,32 +78,32 @@ fn days_of(date: &str) -> i32 {
     before + in_year + number(6..8) - 1
 }
 
-/// The pseudonym of each original, as outputs show it.
+/// The pairs of original and pseudonym found in outputs.
 #[derive(Default)]
-struct Seen {
-    forth: BTreeMap<String, String>,
-    back: BTreeMap<String, String>,
+struct Pairs {
+    pseudonyms: BTreeMap<String, String>,
+    originals: BTreeMap<String, String>,
 }
 
-impl Seen {
-    fn meet(&mut self, original: &str, pseudonym: &str) {
+impl Pairs {
+    fn add(&mut self, original: &str, pseudonym: &str) {
         for (map, from, to) in [
-            (&mut self.forth, original, pseudonym),
-            (&mut self.back, pseudonym, original),
+            (&mut self.pseudonyms, original, pseudonym),
+            (&mut self.originals, pseudonym, original),
         ] {
             let known = map.entry(from.to_owned()).or_insert_with(|| to.to_owned());
-            assert_eq!(known, to, "{from} stands for two");
+            assert_eq!(known, to, "{from} is paired with two");
         }
     }
 }
 
 struct Project {
-    world: World,
+    world: TestProject,
     dir: tempfile::TempDir,
 }
 
 impl Project {
-    /// An engine over the lookups on disk as they are now.
+    /// Opens an engine over the lookups on disk.
     fn open(&self) -> Engine {
         let options = DiskOptions::default().with_durability(Durability::Relaxed);
         let path = self.dir.path().join("lookup.redb");
@@ -126,9 +126,9 @@ proptest! {
         apart in 0..400_i32,
         steps in steps(),
     ) {
-        let project = Project { world: World::new(), dir: tempfile::tempdir().expect("a directory") };
+        let project = Project { world: TestProject::new(), dir: tempfile::tempdir().expect("a directory") };
         let mut engine = Some(project.open());
-        let mut seen = Seen::default();
+        let mut pairs = Pairs::default();
         let mut shifts: BTreeMap<u32, i32> = BTreeMap::new();
         let mut outputs: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         for step in steps {
@@ -161,11 +161,11 @@ proptest! {
                 let value = output.element(tag).expect("it is there").to_str().expect("text");
                 value.trim_end_matches([' ', '\0']).to_owned()
             };
-            seen.meet(&place.patient_id(), &text(Tag(0x0010, 0x0020)));
-            seen.meet(&place.study_uid(), &text(Tag(0x0020, 0x000D)));
-            seen.meet(&place.series_uid(), &text(Tag(0x0020, 0x000E)));
-            seen.meet(&place.instance_uid(), &text(Tag(0x0008, 0x0018)));
-            seen.meet(&place.other_uid(9), &text(FRAME_OF_REFERENCE));
+            pairs.add(&place.patient_id(), &text(Tag(0x0010, 0x0020)));
+            pairs.add(&place.study_uid(), &text(Tag(0x0020, 0x000D)));
+            pairs.add(&place.series_uid(), &text(Tag(0x0020, 0x000E)));
+            pairs.add(&place.instance_uid(), &text(Tag(0x0008, 0x0018)));
+            pairs.add(&place.other_uid(9), &text(FRAME_OF_REFERENCE));
             for (tag, was) in [(STUDY_DATE, day), (SERIES_DATE, day + apart)] {
                 let shift = days_of(&text(tag)) - was;
                 let known = *shifts.entry(step.patient).or_insert(shift);

@@ -10,7 +10,7 @@ use anon_engine::{
 };
 use anon_model::Phi;
 
-use super::world::{Lines, World, bytes, nth, received, refused};
+use super::world::{EventLines, TestProject, bytes, nth, received, refused};
 
 /// 60 objects: three of ten are copies, one of ten is refused.
 fn mixed() -> Vec<Received> {
@@ -23,7 +23,7 @@ fn mixed() -> Vec<Received> {
         .collect()
 }
 
-fn run(world: &World, workers: usize) -> Summary {
+fn run(world: &TestProject, workers: usize) -> Summary {
     let engine = world
         .builder()
         .workers(workers)
@@ -39,7 +39,7 @@ fn run(world: &World, workers: usize) -> Summary {
 
 #[test]
 fn every_number_of_workers_gives_the_same_store() {
-    let one = World::new();
+    let one = TestProject::new();
     let summary = run(&one, 1);
     assert_eq!(
         (summary.found, summary.stored, summary.duplicates),
@@ -55,7 +55,7 @@ fn every_number_of_workers_gives_the_same_store() {
     let expected = one.store.take();
     for workers in [2, 3, 8] {
         for _ in 0..5 {
-            let many = World::new();
+            let many = TestProject::new();
             let summary = run(&many, workers);
             assert_eq!(
                 (summary.stored, summary.duplicates),
@@ -72,7 +72,7 @@ fn every_number_of_workers_gives_the_same_store() {
 
 #[test]
 fn repeating_an_import_stores_nothing_more() {
-    let world = World::new();
+    let world = TestProject::new();
     run(&world, 2);
     let expected = world.store.paths();
     let again = run(&world, 2);
@@ -89,8 +89,8 @@ fn repeating_an_import_stores_nothing_more() {
 #[test]
 fn each_item_has_one_event_with_its_number() {
     #[derive(Debug)]
-    struct Some3(u32);
-    impl ObjectSource for Some3 {
+    struct OneOfEach(u32);
+    impl ObjectSource for OneOfEach {
         fn next(&mut self) -> Option<Item> {
             self.0 += 1;
             let origin = Phi::new(format!("/in/{}", self.0));
@@ -110,9 +110,9 @@ fn each_item_has_one_event_with_its_number() {
             }
         }
     }
-    let world = World::new();
-    let lines = Lines::default();
-    let summary = import(&world.engine(), &mut Some3(0), &Cancel::new(), &lines);
+    let world = TestProject::new();
+    let lines = EventLines::default();
+    let summary = import(&world.engine(), &mut OneOfEach(0), &Cancel::new(), &lines);
     let mut lines = lines.take();
     lines.sort();
     assert_eq!(
@@ -144,7 +144,7 @@ fn a_cancelled_import_finishes_the_objects_it_has_taken() {
             }
         }
     }
-    let world = World::new();
+    let world = TestProject::new();
     let cancel = Cancel::new();
     let observer = CancelAfter(cancel.clone(), AtomicU32::new(0));
     let mut endless = BytesSource::new((0..).map(|n| received(&nth(n))));
@@ -156,20 +156,20 @@ fn a_cancelled_import_finishes_the_objects_it_has_taken() {
 
 #[test]
 fn an_import_reads_a_bounded_number_of_objects_ahead() {
-    // The source is asked for no more than the intake and the groups hold.
+    // An import reads ahead no further than the intake and the open groups hold.
     #[derive(Debug)]
-    struct Counted(Arc<AtomicU32>, Arc<AtomicU32>);
-    impl ObjectSource for Counted {
+    struct CountingSource(Arc<AtomicU32>, Arc<AtomicU32>);
+    impl ObjectSource for CountingSource {
         fn next(&mut self) -> Option<Item> {
             let shown = self.0.fetch_add(1, Ordering::SeqCst) + 1;
             let ahead = shown - self.1.load(Ordering::SeqCst).min(shown);
-            assert!(ahead < 2500, "{ahead} objects are on their way");
+            assert!(ahead < 2500, "{ahead} objects are read ahead");
             (shown <= 6000).then(|| Item::Object(Received::part10(bytes(&nth(shown % 7)))))
         }
     }
     #[derive(Debug)]
-    struct Told(Arc<AtomicU32>, AtomicBool);
-    impl Observer for Told {
+    struct DoneCounter(Arc<AtomicU32>, AtomicBool);
+    impl Observer for DoneCounter {
         fn on_event(&self, event: &Event<'_>) {
             if matches!(event, Event::Instance { .. }) {
                 self.0.fetch_add(1, Ordering::SeqCst);
@@ -177,15 +177,15 @@ fn an_import_reads_a_bounded_number_of_objects_ahead() {
             }
         }
     }
-    let world = World::new();
+    let world = TestProject::new();
     let engine = world
         .builder()
         .intake_bytes(1 << 20)
         .start()
         .expect("an engine starts");
-    let told = Arc::new(AtomicU32::new(0));
-    let mut source = Counted(Arc::default(), told.clone());
-    let observer = Told(told, AtomicBool::new(false));
+    let done = Arc::new(AtomicU32::new(0));
+    let mut source = CountingSource(Arc::default(), done.clone());
+    let observer = DoneCounter(done, AtomicBool::new(false));
     let summary = import(&engine, &mut source, &Cancel::new(), &observer);
     assert_eq!(
         (summary.found, summary.stored, summary.duplicates),
@@ -193,11 +193,11 @@ fn an_import_reads_a_bounded_number_of_objects_ahead() {
     );
 }
 
-/// Where each commit ran.
+/// Records the thread of each commit.
 #[derive(Debug, Default)]
-struct Threads(std::sync::Mutex<Vec<std::thread::ThreadId>>);
+struct CommitThreads(std::sync::Mutex<Vec<std::thread::ThreadId>>);
 
-impl Observer for Threads {
+impl Observer for CommitThreads {
     fn on_event(&self, event: &Event<'_>) {
         if let Event::Committed { .. } = event {
             let thread = std::thread::current().id();
@@ -206,21 +206,22 @@ impl Observer for Threads {
     }
 }
 
-/// Has nothing until the sender is gone.
+/// A source that waits for the sender of a channel.
 #[derive(Debug)]
-struct Later(std::sync::mpsc::Receiver<Item>);
+struct ChannelSource(std::sync::mpsc::Receiver<Item>);
 
-impl ObjectSource for Later {
+impl ObjectSource for ChannelSource {
     fn next(&mut self) -> Option<Item> {
         self.0.recv().ok()
     }
 }
 
-/// Who waits for one object commits it; beside an import it waits with the others, and not for long.
+/// `process` commits on its caller's thread. Beside an import it joins the import's groups, for a
+/// short time only.
 #[test]
 fn process_commits_on_the_thread_of_its_caller() {
-    let world = World::new();
-    let threads = Arc::new(Threads::default());
+    let world = TestProject::new();
+    let threads = Arc::new(CommitThreads::default());
     let observer: Arc<dyn Observer> = threads.clone();
     let engine = world.builder().observer(observer).start();
     let engine = engine.expect("an engine starts");
@@ -233,9 +234,9 @@ fn process_commits_on_the_thread_of_its_caller() {
     std::thread::scope(|scope| {
         let import = scope.spawn(|| {
             let cancel = Cancel::new();
-            import(&engine, &mut Later(source), &cancel, &NoObserver)
+            import(&engine, &mut ChannelSource(source), &cancel, &NoObserver)
         });
-        // Whether the import has begun by now or not, each comes to its outcome.
+        // Each object gets its outcome, whether the import has begun or not.
         for n in 1..20 {
             engine.process(received(&nth(n))).expect("stored");
         }

@@ -1,4 +1,4 @@
-//! Tests of the runtime half: durable storing, quarantine, workers, recovery.
+//! Tests of the engine at work: durable storing, quarantine, workers, recovery.
 
 #![expect(clippy::panic, reason = "helpers of tests fail like tests")]
 

@@ -1,4 +1,4 @@
-//! Entries on disk: form, modes, and how they go.
+//! Entries on disk: their files, permissions and removal.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -130,7 +130,7 @@ fn files_below(dir: &Path) -> usize {
 fn an_entry_is_removed_when_its_instance_is_stored() {
     let project = project(QuarantineOptions::default());
     let quarantine = &project.quarantine;
-    // Refused while another object of its study says another patient: a fix elsewhere lets it in.
+    // Filed although the rules accept it now, as after a change of the rules.
     let object = ct(Place::new(1));
     let refusal = anon_engine::Refusal::new(anon_engine::Category::BurnedIn, "says YES");
     let original = bytes(&object);
@@ -270,7 +270,7 @@ fn a_full_quarantine_fails_the_object_and_keeps_its_source() {
     assert_eq!(fine.outcome.name(), "stored");
 }
 
-/// The form of version 1, as it was written by the release that made it.
+/// A file of version 1, as the release of that version wrote it.
 #[test]
 fn reason_json_version_1_is_read() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -382,7 +382,7 @@ fn sop_instance_reads_the_uid_without_planning() {
             );
         }
     }
-    // What stands behind it does not matter, and what stands before it must be sound.
+    // Elements after the UID may be damaged; elements before it must be valid.
     let mut cut = object.write_data_set(Syntax::ExplicitLittle);
     cut.truncate(cut.len() / 2);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Failures that can pass, tried again by who waits.
+//! Temporary failures, retried by `process_again`.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -8,10 +8,10 @@ use anon_engine::testing::disk::SimDisk;
 use anon_engine::testing::files::Place;
 use anon_engine::{DirectoryStore, Engine, Error, MemoryQuarantine, Quarantine, Store};
 
-use super::world::{self, World, outcome, received};
+use super::world::{self, TestProject, outcome, received};
 
 /// An engine without workers on a simulated disk.
-fn engine(world: &World, disk: &SimDisk) -> Engine {
+fn engine(world: &TestProject, disk: &SimDisk) -> Engine {
     let options = anon_engine::store::DirectoryStoreOptions::default();
     let options = options.with_disk(Arc::new(disk.clone()));
     let store = DirectoryStore::open("/public", "/tmp", options).expect("it opens");
@@ -33,7 +33,7 @@ fn nth(n: u32) -> anon_engine::Received {
 
 #[test]
 fn a_temporary_failure_is_retried_until_the_caller_gives_up() {
-    let (world, disk) = (World::new(), SimDisk::new());
+    let (world, disk) = (TestProject::new(), SimDisk::new());
     let engine = engine(&world, &disk);
     disk.fill_up_at(disk.steps() + 1);
     let mut asked = 0;
@@ -63,10 +63,10 @@ fn a_temporary_failure_is_retried_until_the_caller_gives_up() {
     assert!(failed.is_err(), "{failed:?}");
 }
 
-/// A full quarantine can be emptied.
+/// Clearing a full quarantine lets the retry succeed.
 #[test]
 fn an_object_is_retried_after_the_full_quarantine_was_cleared() {
-    let mut world = World::new();
+    let mut world = TestProject::new();
     world.quarantine = Arc::new(MemoryQuarantine::with_max_bytes(20_000));
     let engine = world.engine();
     let [first, second] = [1, 2].map(|n| received(&world::refused(Place::new(n))));

@@ -32,7 +32,7 @@ fn object(n: u32) -> ExpectedItem {
 }
 
 #[test]
-fn a_directory() {
+fn a_directory_conforms() {
     let dir = tempfile::tempdir().expect("a directory");
     let root = dir.path();
     write_bytes(&root.join(".hidden"), b"x");
@@ -54,7 +54,7 @@ fn a_directory() {
 }
 
 #[test]
-fn several_paths() {
+fn several_paths_conform() {
     let dir = tempfile::tempdir().expect("a directory");
     let (first, missing, second) = ["b", "none", "a"].map(|name| dir.path().join(name)).into();
     let expected = [
@@ -83,7 +83,7 @@ fn dicomdir(file_ids: &[&str]) -> Vec<u8> {
 }
 
 #[test]
-fn a_dicomdir() {
+fn a_dicomdir_conforms() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("DICOMDIR");
     let ids = ["IMG\\B", "IMG\\GONE", "..\\OUTSIDE", "IMG\\A"];
@@ -102,7 +102,7 @@ fn a_dicomdir() {
 }
 
 #[test]
-fn objects_in_memory() {
+fn objects_in_memory_conform() {
     let objects = || (0..5).map(|n| received(&nth(n)).with_origin(format!("peer {n}")));
     let expected: Vec<_> = (0..5).map(object).collect();
     holds(check_source(
@@ -187,7 +187,7 @@ fn check_every_third(fault: Option<&Fault>) -> Result<(), Breach> {
 }
 
 #[test]
-fn a_source_of_a_caller() {
+fn a_source_of_a_caller_conforms() {
     holds(check_every_third(None));
 }
 

@@ -1,4 +1,4 @@
-//! A small project in memory, and objects to put into it.
+//! A small project in memory, and objects to import into it.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,7 +17,7 @@ pub(crate) const STUDY_DATE: Tag = Tag(0x0008, 0x0020);
 pub(crate) fn identity() -> Identity {
     let site = SiteId::new("99").expect("a site id");
     let root = UidRoot::new("1.2.3").expect("a UID root");
-    Identity::new(site, root).expect("they are short")
+    Identity::new(site, root).expect("a short site id and root")
 }
 
 pub(crate) fn lookups() -> Arc<MemoryLookups> {
@@ -28,14 +28,14 @@ pub(crate) fn policy() -> Policy {
     Policy::new(Arc::new(PlainRules::default()), "99", "runtime")
 }
 
-/// What an engine works with, kept to be looked at.
-pub(crate) struct World {
+/// The stores of an engine, for tests to inspect.
+pub(crate) struct TestProject {
     pub(crate) lookups: Arc<dyn LookupStore>,
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) quarantine: Arc<MemoryQuarantine>,
 }
 
-impl World {
+impl TestProject {
     pub(crate) fn new() -> Self {
         Self {
             lookups: lookups(),
@@ -76,7 +76,7 @@ pub(crate) fn nth(n: u32) -> DataSet {
     ct(Place::nth(1, n, 4))
 }
 
-/// An object that is refused.
+/// An object that is refused because it has no Series Instance UID.
 pub(crate) fn refused(place: Place) -> DataSet {
     ct(place).without(SERIES_UID)
 }
@@ -88,7 +88,7 @@ pub(crate) fn changed(object: DataSet) -> DataSet {
         .put(STUDY_DATE, VR::DA, "19990101")
 }
 
-/// An object's number, and what it came to.
+/// The number of an object and its result.
 type Numbered = (u32, Result<Receipt, Error>);
 
 /// Results, in the order of completion.
@@ -96,7 +96,7 @@ type Numbered = (u32, Result<Receipt, Error>);
 pub(crate) struct Results(Arc<Mutex<Vec<Numbered>>>);
 
 impl Results {
-    pub(crate) fn taker(&self, n: u32) -> impl FnOnce(Result<Receipt, Error>) + Send + 'static {
+    pub(crate) fn callback(&self, n: u32) -> impl FnOnce(Result<Receipt, Error>) + Send + 'static {
         let results = self.clone();
         move |result| results.0.lock().expect("no panics").push((n, result))
     }
@@ -113,17 +113,17 @@ pub(crate) fn outcome(result: &Result<Receipt, Error>) -> &'static str {
     }
 }
 
-/// Notes events as lines.
+/// Records events as lines of text.
 #[derive(Debug, Default)]
-pub(crate) struct Lines(Mutex<Vec<String>>);
+pub(crate) struct EventLines(Mutex<Vec<String>>);
 
-impl Lines {
+impl EventLines {
     pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().expect("no panics"))
     }
 }
 
-impl Observer for Lines {
+impl Observer for EventLines {
     fn on_event(&self, event: &Event<'_>) {
         let line = match event {
             Event::Instance { number, result, .. } => format!("{number} {}", outcome(result)),
