@@ -25,7 +25,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use crate::args::{Cli, Command, Global};
-use crate::exit::{Ended, Failure};
+use crate::exit::{ExitStatus, Failure};
 use crate::project::{NetworkFs, NewRules, OpenOptions};
 use crate::report::Report;
 use crate::signal::Signals;
@@ -67,12 +67,14 @@ impl Context<'_> {
     }
 
     /// How a command that watches for signals ended: as `otherwise`, unless a signal came.
-    pub(crate) fn ended(&self, otherwise: Ended) -> Ended {
-        self.signals.caught().map_or(otherwise, Ended::Signalled)
+    pub(crate) fn exit_status(&self, otherwise: ExitStatus) -> ExitStatus {
+        self.signals
+            .caught()
+            .map_or(otherwise, ExitStatus::Signalled)
     }
 
     /// A command of ours as it is to be typed for the project of this run.
-    pub(crate) fn typed(&self, command: &str) -> String {
+    pub(crate) fn command_line(&self, command: &str) -> String {
         match &self.global.project {
             Some(project) => format!("anon -p {} {command}", quoted(&project.to_string_lossy())),
             None => format!("anon {command}"),
@@ -91,7 +93,7 @@ fn quoted(word: &str) -> String {
 }
 
 /// Runs what was typed.
-pub(crate) fn run(cli: Cli, report: &Report) -> anyhow::Result<Ended> {
+pub(crate) fn run(cli: Cli, report: &Report) -> anyhow::Result<ExitStatus> {
     let signals =
         Signals::listen().context(Failure::CannotRun("cannot listen for signals".into()))?;
     let context = Context {

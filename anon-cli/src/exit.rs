@@ -25,7 +25,7 @@ impl Failure {
     }
 
     /// A failure that another process of ours had, by its exit code.
-    pub(crate) fn of(code: u8, message: String) -> anyhow::Error {
+    pub(crate) fn from_exit_code(code: u8, message: String) -> anyhow::Error {
         match code {
             3 => Self::Configuration(message),
             5 => Self::Peer(message),
@@ -41,29 +41,29 @@ impl Failure {
 
 /// How a run that was not stopped by an error ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub(crate) enum ExitStatus {
     /// Everything is done.
     Done,
     /// Done, but some instances failed or were quarantined.
-    Partly,
+    Partial,
     /// Faults were found in what was checked, or in what is set.
-    Faulty,
+    BadConfiguration,
     /// Something failed that ends the work; what was done so far is told.
-    CannotGoOn,
+    CannotContinue,
     /// A peer refused, or went away; what was done so far is told.
     PeerFailed,
     /// A signal ended it, cleanly.
     Signalled(i32),
 }
 
-impl Ended {
+impl ExitStatus {
     /// Its exit code.
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Done => 0,
-            Self::Partly => 1,
-            Self::Faulty => 3,
-            Self::CannotGoOn => 4,
+            Self::Partial => 1,
+            Self::BadConfiguration => 3,
+            Self::CannotContinue => 4,
             Self::PeerFailed => 5,
             // As shells count: 130 for SIGINT, 143 for SIGTERM.
             Self::Signalled(signal) => 128_u8.saturating_add(u8::try_from(signal).unwrap_or(0)),
@@ -71,9 +71,9 @@ impl Ended {
     }
 }
 
-impl From<Ended> for ExitCode {
-    fn from(ended: Ended) -> Self {
-        Self::from(ended.code())
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(status.code())
     }
 }
 
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn signals_count_as_shells_do() {
-        assert_eq!(Ended::Signalled(2).code(), 130);
-        assert_eq!(Ended::Signalled(15).code(), 143);
+        assert_eq!(ExitStatus::Signalled(2).code(), 130);
+        assert_eq!(ExitStatus::Signalled(15).code(), 143);
     }
 }

@@ -2,26 +2,26 @@
 //!
 //! ```text
 //! anon-net SCP ─► Intake ─► memory within a budget, else spool ─► Engine ─► status
-//!                    │           Room: a shortage of disk is waited for, then A700
+//!                    │           SpaceWait: a shortage of disk is waited for, then A700
 //!                    └─► ArrivalLog: what became of the instances that a retrieve waits for
 //! ```
 
-mod arrivals;
-mod budget;
+mod arrival_log;
+mod failure_message;
 mod fetch;
 mod intake;
+mod memory_limit;
 mod peer;
-mod room;
 mod scp;
 mod search;
+mod space_wait;
 mod tls;
-mod words;
 
-pub(crate) use arrivals::ArrivalLog;
+pub(crate) use arrival_log::ArrivalLog;
+pub(crate) use failure_message::{LocalNode, failure_message, peer_failure};
 pub(crate) use fetch::{Fetch, check_reachable};
 pub(crate) use intake::Intake;
 pub(crate) use peer::{Peer, Purpose, scu};
-pub(crate) use room::Room;
-pub(crate) use scp::{Receiver, check_open, is_local, narrowed, shared_classes, start};
-pub(crate) use search::{Found, Keys, Search, named, write_not_found};
-pub(crate) use words::{Us, failure, service, us};
+pub(crate) use scp::{Receiver, check_access_list, is_local, shared_classes, start, supported_now};
+pub(crate) use search::{Keys, Search, SearchResult, studies_by_uid, write_not_found};
+pub(crate) use space_wait::SpaceTimeout;

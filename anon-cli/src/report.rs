@@ -128,7 +128,7 @@ impl Report {
     }
 
     /// Something for people to know. Never data, never an identifying value.
-    pub(crate) fn talk(&self, text: &str) {
+    pub(crate) fn info(&self, text: &str) {
         if !self.quiet {
             self.say(text);
         }
@@ -136,7 +136,7 @@ impl Report {
 
     /// Something for people to look at.
     pub(crate) fn warn(&self, text: &str) {
-        self.talk(&format!("warning: {text}"));
+        self.info(&format!("warning: {text}"));
     }
 
     /// Why the command ends: said also when quiet, and the summary if there is none yet.

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::args::Config;
 use crate::command::Context;
-use crate::exit::{Ended, Failure};
+use crate::exit::{ExitStatus, Failure};
 use crate::log;
 use crate::project::Project;
 use crate::project::lock::Lock;
@@ -60,7 +60,7 @@ fn to_json(value: &Value) -> serde_json::Value {
     }
 }
 
-pub(crate) fn run(context: &Context<'_>, what: Config) -> anyhow::Result<Ended> {
+pub(crate) fn run(context: &Context<'_>, what: Config) -> anyhow::Result<ExitStatus> {
     let project = Project::existing(context.project())?;
     log::start_without_file(&context.global)?;
     match what {
@@ -94,16 +94,16 @@ fn wrong(problem: &Problem) -> anyhow::Error {
     Failure::configuration(problem.to_string())
 }
 
-fn path(context: &Context<'_>, project: &Project) -> anyhow::Result<Ended> {
+fn path(context: &Context<'_>, project: &Project) -> anyhow::Result<ExitStatus> {
     let file = project.settings_file();
     context.report.line(&file.display().to_string())?;
     let mut summary = Summary::new("config path", None, None);
     summary.path = Some(&file);
     context.report.summary(&summary)?;
-    Ok(Ended::Done)
+    Ok(ExitStatus::Done)
 }
 
-fn get(context: &Context<'_>, project: &Project, key: &str) -> anyhow::Result<Ended> {
+fn get(context: &Context<'_>, project: &Project, key: &str) -> anyhow::Result<ExitStatus> {
     let settings = settings::load(project)?;
     let value = settings.get(key).map_err(|problem| wrong(&problem))?;
     context
@@ -111,10 +111,10 @@ fn get(context: &Context<'_>, project: &Project, key: &str) -> anyhow::Result<En
         .line(&value.as_ref().map_or_else(String::new, ToString::to_string))?;
     let summary = Summary::new("config get", Some(key), value.as_ref());
     context.report.summary(&summary)?;
-    Ok(Ended::Done)
+    Ok(ExitStatus::Done)
 }
 
-fn get_all(context: &Context<'_>, project: &Project) -> anyhow::Result<Ended> {
+fn get_all(context: &Context<'_>, project: &Project) -> anyhow::Result<ExitStatus> {
     let settings = settings::load(project)?;
     for key in keys(&settings) {
         let value = settings.get(&key).map_err(|problem| wrong(&problem))?;
@@ -129,7 +129,7 @@ fn get_all(context: &Context<'_>, project: &Project) -> anyhow::Result<Ended> {
     context
         .report
         .summary(&Summary::new("config get", None, None))?;
-    Ok(Ended::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// Every key, those of the user's names too.
@@ -153,7 +153,12 @@ fn keys(settings: &ProjectSettings) -> Vec<String> {
     keys
 }
 
-fn set(context: &Context<'_>, project: &Project, key: &str, word: &str) -> anyhow::Result<Ended> {
+fn set(
+    context: &Context<'_>,
+    project: &Project,
+    key: &str,
+    word: &str,
+) -> anyhow::Result<ExitStatus> {
     if key == "script" {
         return set_script(context, project, word);
     }
@@ -199,7 +204,7 @@ fn complete_node(context: &Context<'_>, settings: &mut ProjectSettings, key: &st
         }
     }
     if !made_up.is_empty() {
-        context.report.talk(&format!(
+        context.report.info(&format!(
             "node {} is new, with {}, port = {}: set what is different",
             name.0,
             made_up.join(", "),
@@ -215,7 +220,7 @@ fn change(
     command: &'static str,
     key: &str,
     change: impl FnOnce(&mut ProjectSettings) -> Result<(), Problem>,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<ExitStatus> {
     let text = settings::read(project)?;
     let before = settings::parse(&text)?;
     let mut after = before.clone();
@@ -230,7 +235,7 @@ fn change(
     context.report.line(format!("{key} = {shown}").trim_end())?;
     let summary = Summary::new(command, Some(key), value.as_ref());
     context.report.summary(&summary)?;
-    Ok(Ended::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// Refuses to change what pseudonyms were made with, once there are any.
@@ -265,7 +270,7 @@ fn check_frozen(
 }
 
 /// Takes another script, and with it accepts its rules for what comes next.
-fn set_script(context: &Context<'_>, project: &Project, word: &str) -> anyhow::Result<Ended> {
+fn set_script(context: &Context<'_>, project: &Project, word: &str) -> anyhow::Result<ExitStatus> {
     let text = settings::read(project)?;
     let before = settings::parse(&text)?;
     // Whoever imports now goes on with the rules it began with: not under its feet.
@@ -291,5 +296,5 @@ fn set_script(context: &Context<'_>, project: &Project, word: &str) -> anyhow::R
     let value = Value::Text(after.script.clone());
     let summary = Summary::new("config set", Some("script"), Some(&value));
     context.report.summary(&summary)?;
-    Ok(Ended::Done)
+    Ok(ExitStatus::Done)
 }

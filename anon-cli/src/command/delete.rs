@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::args::Delete;
 use crate::command::Context;
-use crate::exit::Ended;
+use crate::exit::ExitStatus;
 use crate::project::lock::Lock;
 use crate::project::record::{Deleted, Target};
 use crate::project::{Project, settings};
@@ -21,7 +21,7 @@ struct Summary {
     deleted: Deleted,
 }
 
-pub(crate) fn run(context: &Context<'_>, args: &Delete) -> anyhow::Result<Ended> {
+pub(crate) fn run(context: &Context<'_>, args: &Delete) -> anyhow::Result<ExitStatus> {
     let project = Project::existing(context.project())?;
     let settings = settings::load(&project)?;
     project.check_access()?;
@@ -38,12 +38,12 @@ pub(crate) fn run(context: &Context<'_>, args: &Delete) -> anyhow::Result<Ended>
     let deleted = run_or_hand_over(&project, &context.signals, &mut deletion)?;
     if deleted.is_none() {
         let hint = "this project has no such patient or study; `anon patients` lists anonymous ids";
-        context.report.talk(hint);
+        context.report.info(hint);
     }
     print(context, deleted.unwrap_or_default())?;
     Ok(match deleted {
-        Some(_) => Ended::Done,
-        None => Ended::Partly,
+        Some(_) => ExitStatus::Done,
+        None => ExitStatus::Partial,
     })
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::args::Echo;
 use crate::command::Context;
-use crate::exit::Ended;
+use crate::exit::ExitStatus;
 use crate::log;
 use crate::node::{self, Peer, Purpose};
 use crate::project::Project;
@@ -24,15 +24,15 @@ struct Summary<'p> {
     milliseconds: u128,
 }
 
-pub(crate) fn run(context: &Context<'_>, args: &Echo) -> anyhow::Result<Ended> {
+pub(crate) fn run(context: &Context<'_>, args: &Echo) -> anyhow::Result<ExitStatus> {
     let project = Project::existing(context.project())?;
     let settings = settings::load(&project)?;
     log::start_without_file(&context.global)?;
-    let peer = Peer::typed(&settings, &args.node, Purpose::Any)?;
-    let us = node::us(&settings);
+    let peer = Peer::resolve(&settings, &args.node, Purpose::Any)?;
+    let local = node::LocalNode::from_settings(&settings);
     let scu = node::scu(&project, &settings, &peer)?;
     let began = Instant::now();
-    let told = |error: ServiceError| node::failure(&error, &peer.node, &us);
+    let told = |error: ServiceError| node::peer_failure(&error, &peer.node, &local);
     let cancel = Cancel::from(context.signals.cancel().shared());
     let status = match scu.echo(&peer.node, &cancel) {
         Err(ServiceError::Cancelled) => None,
@@ -57,5 +57,5 @@ pub(crate) fn run(context: &Context<'_>, args: &Echo) -> anyhow::Result<Ended> {
     if status.is_some() {
         report.line(&format!("{name} answers, in {milliseconds} ms"))?;
     }
-    Ok(context.ended(Ended::Done))
+    Ok(context.exit_status(ExitStatus::Done))
 }

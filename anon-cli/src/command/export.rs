@@ -19,7 +19,7 @@ use anyhow::Context as _;
 
 use crate::args::Export;
 use crate::command::Context;
-use crate::exit::{Ended, Failure};
+use crate::exit::{ExitStatus, Failure};
 use crate::project::Project;
 use crate::project::{audit, settings};
 use crate::{clock, log};
@@ -33,7 +33,7 @@ struct Destination {
     address: String,
 }
 
-pub(crate) fn run(context: &Context<'_>, args: &Export) -> anyhow::Result<Ended> {
+pub(crate) fn run(context: &Context<'_>, args: &Export) -> anyhow::Result<ExitStatus> {
     let selection = selection(args)?;
     let project = Project::existing(context.project())?;
     let settings = settings::load(&project)?;
@@ -43,7 +43,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Export) -> anyhow::Result<Ended>
         // It waited for a password, or for who takes it.
         Err(_) if context.signals.caught().is_some() => {
             print::interrupted(context, args)?;
-            return Ok(context.ended(Ended::Partly));
+            return Ok(context.exit_status(ExitStatus::Partial));
         }
         Err(error) => {
             // A login that failed, a directory that cannot be written: whoever was asked for hears of it.
@@ -91,7 +91,7 @@ fn finish(
     destination: &str,
     ended: Result<ExportReport, ExportError>,
     began: Instant,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<ExitStatus> {
     let (report, error) = match ended {
         Ok(report) => (report, None),
         Err(ended) => (*ended.report, Some(ended.error)),
@@ -100,7 +100,7 @@ fn finish(
     let seconds = began.elapsed().as_secs_f64();
     let summary = Summary::new(destination, printer.dry_run, &report, seconds);
     printer.finish(context, summary, error)?;
-    Ok(context.ended(ended_as(&report, error)))
+    Ok(context.exit_status(ended_as(&report, error)))
 }
 
 /// What was selected.
@@ -162,14 +162,14 @@ fn note(project: &Project, report: &ExportReport) -> anyhow::Result<()> {
         .context("the objects that are told as sent are at the destination")
 }
 
-fn ended_as(report: &ExportReport, error: Option<&Error>) -> Ended {
+fn ended_as(report: &ExportReport, error: Option<&Error>) -> ExitStatus {
     match error {
-        None if report.is_complete() => Ended::Done,
+        None if report.is_complete() => ExitStatus::Done,
         // A signal names the exit code.
-        None | Some(Error::Cancelled) => Ended::Partly,
-        Some(error) if is_of_settings(error) => Ended::Faulty,
-        Some(error) if is_of_peer(error) => Ended::PeerFailed,
-        Some(_) => Ended::CannotGoOn,
+        None | Some(Error::Cancelled) => ExitStatus::Partial,
+        Some(error) if is_of_settings(error) => ExitStatus::BadConfiguration,
+        Some(error) if is_of_peer(error) => ExitStatus::PeerFailed,
+        Some(_) => ExitStatus::CannotContinue,
     }
 }
 

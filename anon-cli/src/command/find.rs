@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use crate::args::Find;
 use crate::command::Context;
-use crate::exit::Ended;
+use crate::exit::ExitStatus;
 use crate::log;
-use crate::node::{self, Peer, Purpose, Search, Us};
+use crate::node::{self, LocalNode, Peer, Purpose, Search};
 use crate::project::Project;
 use crate::project::{open_project, settings};
 use crate::report::{Report, Table};
@@ -46,14 +46,14 @@ struct FailedNumber {
     error: String,
 }
 
-pub(crate) fn run(context: &Context<'_>, args: &Find) -> anyhow::Result<Ended> {
+pub(crate) fn run(context: &Context<'_>, args: &Find) -> anyhow::Result<ExitStatus> {
     let project = Project::existing(context.project())?;
     let settings = settings::load(&project)?;
     log::start_without_file(&context.global)?;
-    let peer = Peer::typed(&settings, &args.node, Purpose::Query)?;
-    let search = Search::of(&args.keys.clone().into())?;
+    let peer = Peer::resolve(&settings, &args.node, Purpose::Query)?;
+    let search = Search::new(&args.keys.clone().into())?;
     let lookups = open_project::read_lookups(&project, &settings)?;
-    let us = node::us(&settings);
+    let local = node::LocalNode::from_settings(&settings);
     let scu = node::scu(&project, &settings, &peer)?;
     let cancel = Cancel::from(context.signals.cancel().shared());
     let mut listing = Listing::new(context.report, &*lookups, args.hide_imported);
@@ -68,24 +68,24 @@ pub(crate) fn run(context: &Context<'_>, args: &Find) -> anyhow::Result<Ended> {
         Ok(found) => found,
         Err(_) if context.signals.cancel().is_cancelled() => {
             summary.interrupted = true;
-            node::Found::default()
+            node::SearchResult::default()
         }
-        Err(error) => return Err(node::failure(&error, &peer.node, &us)),
+        Err(error) => return Err(node::peer_failure(&error, &peer.node, &local)),
     };
-    conclude(context, args, &us, &peer, found, summary)
+    conclude(context, args, &local, &peer, found, summary)
 }
 
 fn conclude(
     context: &Context<'_>,
     args: &Find,
-    us: &Us,
+    local: &LocalNode,
     peer: &Peer,
-    found: node::Found,
+    found: node::SearchResult,
     mut summary: Summary,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<ExitStatus> {
     let report = context.report;
     for (accession, error) in found.failed {
-        let error = node::service(&error, &peer.node, us);
+        let error = node::failure_message(&error, &peer.node, local);
         report.warn(&format!(
             "an accession number could not be asked for: {error}"
         ));
@@ -95,7 +95,7 @@ fn conclude(
         && !found.missing.is_empty()
     {
         node::write_not_found(file, &found.missing)?;
-        report.talk(&format!(
+        report.info(&format!(
             "{} accession numbers were not found; they are listed beside the file, in \
              <name>_not_found.txt",
             found.missing.len()
@@ -112,7 +112,11 @@ fn conclude(
         0 => format!("{} studies", summary.studies),
         hidden => format!("{} studies, and {hidden} that are stored", summary.studies),
     })?;
-    Ok(context.ended(if failed { Ended::Partly } else { Ended::Done }))
+    Ok(context.exit_status(if failed {
+        ExitStatus::Partial
+    } else {
+        ExitStatus::Done
+    }))
 }
 
 /// Prints studies as they come.

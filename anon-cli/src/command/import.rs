@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use crate::args::Import;
 use crate::command::outcome::{self, InstancePrinter};
 use crate::command::{Context, new_project};
-use crate::exit::{Ended, Failure};
+use crate::exit::{ExitStatus, Failure};
 use crate::log;
 use crate::project::lock::Lock;
 use crate::project::record::Summary;
@@ -19,7 +19,7 @@ use crate::project::{OpenProject, Project, settings};
 use crate::work::control::{Request, Response};
 use crate::work::{Job, Jobs, run_or_hand_over};
 
-pub(crate) fn run(context: &Context<'_>, args: &Import) -> anyhow::Result<Ended> {
+pub(crate) fn run(context: &Context<'_>, args: &Import) -> anyhow::Result<ExitStatus> {
     let project = Project::chosen(context.project())?;
     for (place, path) in args.paths.iter().enumerate() {
         std::fs::metadata(path).with_context(|| {
@@ -53,7 +53,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Import) -> anyhow::Result<Ended>
     // An event that cannot be printed is the error to report: the summary would only fail again.
     printer.result()?;
     outcome::print_summary(context, "import", &summary)?;
-    Ok(outcome::how_it_ended(context, &summary))
+    Ok(outcome::exit_status_of(context, &summary))
 }
 
 fn open_or_make(
@@ -67,7 +67,7 @@ fn open_or_make(
         return Ok(settings);
     }
     let settings = new_project::make(context, project, &args.options)?;
-    context.report.talk(&format!(
+    context.report.info(&format!(
         "made a project in {}, site id {}",
         project.root().display(),
         settings.site_id

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::args::Index;
 use crate::command::Context;
-use crate::exit::Ended;
+use crate::exit::ExitStatus;
 use crate::log;
 use crate::project::Project;
 use crate::project::{audit, open_project, settings};
@@ -112,7 +112,7 @@ struct Summary {
     cut: u64,
 }
 
-pub(crate) fn run(context: &Context<'_>, args: &Index) -> anyhow::Result<Ended> {
+pub(crate) fn run(context: &Context<'_>, args: &Index) -> anyhow::Result<ExitStatus> {
     let project = Project::existing(context.project())?;
     log::start_without_file(&context.global)?;
     let settings = settings::load(&project)?;
@@ -144,7 +144,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Index) -> anyhow::Result<Ended> 
         xlsx: shown(&written.xlsx),
         cut: written.cut,
     })?;
-    Ok(context.ended(Ended::Done))
+    Ok(context.exit_status(ExitStatus::Done))
 }
 
 /// Writes the files that are wanted.

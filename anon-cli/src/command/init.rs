@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::args::Init;
 use crate::command::{Context, new_project};
-use crate::exit::{Ended, Failure};
+use crate::exit::{ExitStatus, Failure};
 use crate::project::Project;
 
 #[derive(Debug, Serialize)]
@@ -18,7 +18,7 @@ struct Summary<'s> {
     script: &'s str,
 }
 
-pub(crate) fn run(context: &Context<'_>, args: &Init) -> anyhow::Result<Ended> {
+pub(crate) fn run(context: &Context<'_>, args: &Init) -> anyhow::Result<ExitStatus> {
     let project = match (&args.dir, &context.global.project) {
         (Some(dir), _) | (None, Some(dir)) => Project::at(dir)?,
         (None, None) => match std::env::var_os("ANON_PROJECT").filter(|dir| !dir.is_empty()) {
@@ -47,5 +47,5 @@ pub(crate) fn run(context: &Context<'_>, args: &Init) -> anyhow::Result<Ended> {
         project.root().display(),
         settings.site_id
     ))?;
-    Ok(Ended::Done)
+    Ok(ExitStatus::Done)
 }

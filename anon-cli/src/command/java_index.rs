@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::args::{ImportJavaIndex, NewProject};
 use crate::command::{Context, new_project};
-use crate::exit::{Ended, Failure};
+use crate::exit::{ExitStatus, Failure};
 use crate::log;
 use crate::project::Project;
 use crate::project::lock::Lock;
@@ -43,7 +43,7 @@ struct Summary<'s> {
     project_made: bool,
 }
 
-pub(crate) fn run(context: &Context<'_>, args: &ImportJavaIndex) -> anyhow::Result<Ended> {
+pub(crate) fn run(context: &Context<'_>, args: &ImportJavaIndex) -> anyhow::Result<ExitStatus> {
     let project = Project::chosen(context.project())?;
     let index = read(context, args)?;
     let adopting = if args.skip_bad_rows {
@@ -59,7 +59,7 @@ pub(crate) fn run(context: &Context<'_>, args: &ImportJavaIndex) -> anyhow::Resu
             return conclude(context, args, &index, &tried, false);
         }
         let settings = new_project::make(context, &project, &options)?;
-        context.report.talk(&format!(
+        context.report.info(&format!(
             "made a project in {}, site id {}",
             project.root().display(),
             settings.site_id
@@ -177,7 +177,7 @@ fn conclude(
     index: &JavaIndex,
     outcomes: &Outcomes,
     project_made: bool,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<ExitStatus> {
     let mut summary = Summary {
         event: "summary",
         command: "import-java-index",
@@ -213,11 +213,13 @@ fn conclude(
     }
     print(context, &summary)?;
     context.report.summary(&summary)?;
-    Ok(context.ended(match (summary.refused, args.skip_bad_rows) {
-        (0, _) => Ended::Done,
-        (_, true) => Ended::Partly,
-        (_, false) => Ended::Faulty,
-    }))
+    Ok(
+        context.exit_status(match (summary.refused, args.skip_bad_rows) {
+            (0, _) => ExitStatus::Done,
+            (_, true) => ExitStatus::Partial,
+            (_, false) => ExitStatus::BadConfiguration,
+        }),
+    )
 }
 
 fn print(context: &Context<'_>, summary: &Summary<'_>) -> anyhow::Result<()> {
@@ -238,7 +240,7 @@ fn print(context: &Context<'_>, summary: &Summary<'_>) -> anyhow::Result<()> {
         "{rows} rows: {taken} taken over, {already_there} there already, {refused} refused"
     ))?;
     if summary.held_back > 0 {
-        report.talk(
+        report.info(
             "nothing was taken over, because rows were refused; --skip-bad-rows takes the others",
         );
     }

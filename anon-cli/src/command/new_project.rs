@@ -51,7 +51,7 @@ pub(crate) fn make(
 
 fn say_what_stays(report: &Report, settings: &ProjectSettings) {
     if settings.script == "rsna-v17" {
-        report.talk(WHAT_STAYS);
+        report.info(WHAT_STAYS);
     }
 }
 

@@ -9,24 +9,24 @@ use anon_model::ProjectSettings;
 use anon_model::settings::ScpTls;
 
 use crate::command::Context;
-use crate::exit::{Ended, Failure};
+use crate::exit::{ExitStatus, Failure};
 use crate::node;
 use crate::project::record::{Instance, Summary};
 use crate::project::{OpenProject, Project};
 use crate::report::{Progress, Report};
 use crate::work::{Holder, Jobs};
 
-pub(crate) use advice::to_take_in;
+pub(crate) use advice::how_to_accept;
 pub(crate) use print::{summary as print_summary, warn_of_shared_patient};
 
 /// The exit code of an import, or of anything else that has such a summary.
-pub(crate) fn how_it_ended(context: &Context<'_>, summary: &Summary) -> Ended {
+pub(crate) fn exit_status_of(context: &Context<'_>, summary: &Summary) -> ExitStatus {
     let otherwise = match &summary.error {
-        Some(_) => Ended::CannotGoOn,
-        None if summary.is_clean() => Ended::Done,
-        None => Ended::Partly,
+        Some(_) => ExitStatus::CannotContinue,
+        None if summary.is_clean() => ExitStatus::Done,
+        None => ExitStatus::Partial,
     };
-    context.ended(otherwise)
+    context.exit_status(otherwise)
 }
 
 /// Takes requests from commands that are started beside this one.
@@ -42,7 +42,7 @@ pub(crate) fn wait_for_others(context: &Context<'_>, holder: Option<Holder>) {
     if holder.active() > 0 {
         context.report.end_progress();
         let what = "waiting for work that was handed over by a command started beside this one";
-        context.report.talk(what);
+        context.report.info(what);
     }
     holder.finish();
 }
@@ -104,7 +104,7 @@ impl<'c> InstancePrinter<'c> {
 /// Says which machines can connect to the receiver.
 pub(crate) fn say_who_can_connect(settings: &ProjectSettings, report: &Report) {
     if node::is_local(settings) {
-        report.talk(
+        report.info(
             "only this machine can reach it; to open it: anon config set scp.bind 0.0.0.0, and \
              anon config add scp.allow_calling AET",
         );

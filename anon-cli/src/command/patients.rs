@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use serde::Serialize;
 
 use crate::command::Context;
-use crate::exit::Ended;
+use crate::exit::ExitStatus;
 use crate::log;
 use crate::project::Project;
 use crate::project::{open_project, settings};
@@ -27,7 +27,7 @@ struct Summary {
     patients: u64,
 }
 
-pub(crate) fn run(context: &Context<'_>) -> anyhow::Result<Ended> {
+pub(crate) fn run(context: &Context<'_>) -> anyhow::Result<ExitStatus> {
     let project = Project::existing(context.project())?;
     log::start_without_file(&context.global)?;
     let settings = settings::load(&project)?;
@@ -65,7 +65,7 @@ pub(crate) fn run(context: &Context<'_>) -> anyhow::Result<Ended> {
         command: "patients",
         patients: count,
     })?;
-    Ok(context.ended(Ended::Done))
+    Ok(context.exit_status(ExitStatus::Done))
 }
 
 fn print(report: &Report, table: &mut Table, patient: Line) -> anyhow::Result<()> {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::args::Quarantine as What;
 use crate::command::Context;
 use crate::command::outcome::{self, InstancePrinter};
-use crate::exit::{Ended, Failure};
+use crate::exit::{ExitStatus, Failure};
 use crate::log;
 use crate::project::Project;
 use crate::project::lock::Lock;
@@ -64,7 +64,7 @@ struct Summary {
     entries: u64,
 }
 
-pub(crate) fn run(context: &Context<'_>, what: What) -> anyhow::Result<Ended> {
+pub(crate) fn run(context: &Context<'_>, what: What) -> anyhow::Result<ExitStatus> {
     let project = Project::existing(context.project())?;
     match what {
         What::List { category } => list(context, &project, category.as_deref()),
@@ -106,7 +106,11 @@ fn named(category: Option<&str>) -> anyhow::Result<Option<Category>> {
     }
 }
 
-fn list(context: &Context<'_>, project: &Project, category: Option<&str>) -> anyhow::Result<Ended> {
+fn list(
+    context: &Context<'_>,
+    project: &Project,
+    category: Option<&str>,
+) -> anyhow::Result<ExitStatus> {
     let category = named(category)?;
     let quarantine = open(context, project)?;
     let report = context.report;
@@ -144,7 +148,7 @@ fn list(context: &Context<'_>, project: &Project, category: Option<&str>) -> any
         command: "quarantine list",
         entries,
     })?;
-    Ok(context.ended(Ended::Done))
+    Ok(context.exit_status(ExitStatus::Done))
 }
 
 /// The entry with this id, or with an id that begins so.
@@ -180,7 +184,7 @@ fn find(quarantine: &dyn Quarantine, name: &str) -> anyhow::Result<EntryId> {
     }
 }
 
-fn show(context: &Context<'_>, project: &Project, name: &str) -> anyhow::Result<Ended> {
+fn show(context: &Context<'_>, project: &Project, name: &str) -> anyhow::Result<ExitStatus> {
     let quarantine = open(context, project)?;
     let id = find(&quarantine, name)?;
     let entry = quarantine
@@ -195,7 +199,7 @@ fn show(context: &Context<'_>, project: &Project, name: &str) -> anyhow::Result<
         command: "quarantine show",
         entries: 1,
     })?;
-    Ok(Ended::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn print(context: &Context<'_>, project: &Project, event: Line) -> anyhow::Result<()> {
@@ -247,7 +251,7 @@ fn retry(
     project: &Project,
     category: Option<&str>,
     options: OpenOptions,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<ExitStatus> {
     let category = named(category)?;
     let settings = settings::load(project)?;
     project.check_access()?;
@@ -268,7 +272,7 @@ fn retry(
     outcome::close(open, &mut summary);
     printer.result()?;
     outcome::print_summary(context, "quarantine retry", &summary)?;
-    Ok(outcome::how_it_ended(context, &summary))
+    Ok(outcome::exit_status_of(context, &summary))
 }
 
 /// Imports what is there.
@@ -328,7 +332,7 @@ fn clear(
     project: &Project,
     entries: &[String],
     category: Option<&str>,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<ExitStatus> {
     let category = named(category)?;
     // The holder counts what is there: nobody takes entries away under it.
     let _lock = Lock::take(&project.lock_file())?;
@@ -353,5 +357,5 @@ fn clear(
         command: "quarantine clear",
         entries: cleared,
     })?;
-    Ok(context.ended(Ended::Done))
+    Ok(context.exit_status(ExitStatus::Done))
 }

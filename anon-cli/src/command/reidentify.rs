@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::args::Reidentify;
 use crate::command::Context;
-use crate::exit::Ended;
+use crate::exit::ExitStatus;
 use crate::log;
 use crate::project::Project;
 use crate::project::{audit, open_project, settings};
@@ -64,7 +64,7 @@ struct Summary<'s> {
     found: usize,
 }
 
-pub(crate) fn run(context: &Context<'_>, args: &Reidentify) -> anyhow::Result<Ended> {
+pub(crate) fn run(context: &Context<'_>, args: &Reidentify) -> anyhow::Result<ExitStatus> {
     let project = Project::existing(context.project())?;
     log::start_without_file(&context.global)?;
     let settings = settings::load(&project)?;
@@ -84,7 +84,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Reidentify) -> anyhow::Result<En
         lines.into_iter().try_for_each(|line| report.line(&line))?;
     }
     if found.is_empty() {
-        report.talk("this project gave out no such pseudonym");
+        report.info("this project gave out no such pseudonym");
     } else {
         table
             .finish()
@@ -98,9 +98,9 @@ pub(crate) fn run(context: &Context<'_>, args: &Reidentify) -> anyhow::Result<En
         found: found.len(),
     })?;
     Ok(if found.is_empty() {
-        Ended::Partly
+        ExitStatus::Partial
     } else {
-        Ended::Done
+        ExitStatus::Done
     })
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::args::{Retrieve, Via};
 use crate::command::Context;
 use crate::command::outcome;
-use crate::exit::{Ended, Failure};
+use crate::exit::{ExitStatus, Failure};
 use crate::log;
 use crate::node::{self, Peer, Purpose, Search};
 use crate::project::lock::Lock;
@@ -30,19 +30,19 @@ struct Line<'e, T> {
     fields: &'e T,
 }
 
-pub(crate) fn run(context: &Context<'_>, args: &Retrieve) -> anyhow::Result<Ended> {
+pub(crate) fn run(context: &Context<'_>, args: &Retrieve) -> anyhow::Result<ExitStatus> {
     let project = Project::existing(context.project())?;
     let settings = settings::load(&project)?;
-    let peer = Peer::typed(&settings, &args.node, Purpose::Query)?;
+    let peer = Peer::resolve(&settings, &args.node, Purpose::Query)?;
     // If another process listens, its settings count: it looks itself.
     if args.via == Via::Move && !project.socket().exists() {
         node::check_reachable(&settings, &peer)?;
         if !node::is_local(&settings) {
-            node::check_open(&settings)?;
+            node::check_access_list(&settings)?;
             outcome::say_who_can_connect(&settings, context.report);
         }
     }
-    let search = Search::of(&args.keys.clone().into())?;
+    let search = Search::new(&args.keys.clone().into())?;
     log::start(&project, &settings.log, &context.global)?;
     let Some((studies, all_asked)) = look_for(context, &project, &settings, args, &search, &peer)?
     else {
@@ -55,7 +55,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Retrieve) -> anyhow::Result<Ende
     };
     context
         .report
-        .talk(&format!("{} studies to retrieve", studies.len()));
+        .info(&format!("{} studies to retrieve", studies.len()));
     let mut retrieve = Retrieval {
         context,
         project: &project,
@@ -87,7 +87,7 @@ fn look_for(
 ) -> anyhow::Result<Option<(Vec<String>, bool)>> {
     let report = context.report;
     let scu = node::scu(project, settings, peer)?;
-    let us = node::us(settings);
+    let local = node::LocalNode::from_settings(settings);
     let cancel = Cancel::from(context.signals.cancel().shared());
     let mut studies = Vec::new();
     let found = search.run(&scu, &peer.node, &cancel, &mut |study| {
@@ -96,10 +96,10 @@ fn look_for(
     let found = match found {
         _ if context.signals.caught().is_some() => return Ok(None),
         Ok(found) => found,
-        Err(error) => return Err(node::failure(&error, &peer.node, &us)),
+        Err(error) => return Err(node::peer_failure(&error, &peer.node, &local)),
     };
     // What was named and is not there is told as any other study that does not come.
-    for study in node::named(&args.keys.clone().into()) {
+    for study in node::studies_by_uid(&args.keys.clone().into()) {
         if !studies.contains(study) {
             studies.push(study.clone());
         }
@@ -112,7 +112,7 @@ fn look_for(
         report.warn(&format!("{count} accession numbers were not found"));
     }
     for (_, error) in &found.failed {
-        let why = node::service(error, &peer.node, &us);
+        let why = node::failure_message(error, &peer.node, &local);
         report.warn(&format!(
             "an accession number could not be asked for: {why}"
         ));
@@ -170,7 +170,11 @@ impl Job for Retrieval<'_> {
     }
 }
 
-fn conclude(context: &Context<'_>, done: &Retrieved, all_asked: bool) -> anyhow::Result<Ended> {
+fn conclude(
+    context: &Context<'_>,
+    done: &Retrieved,
+    all_asked: bool,
+) -> anyhow::Result<ExitStatus> {
     let report = context.report;
     report.summary(&Line {
         event: "summary",
@@ -181,7 +185,7 @@ fn conclude(context: &Context<'_>, done: &Retrieved, all_asked: bool) -> anyhow:
         "{} of {} studies complete: {} instances stored, {} quarantined, {} excluded, {} missing",
         done.complete, done.studies, done.stored, done.quarantined, done.excluded, done.failed
     ))?;
-    for line in outcome::to_take_in(context, &done.storage_classes_excluded) {
+    for line in outcome::how_to_accept(context, &done.storage_classes_excluded) {
         report.line(&line)?;
     }
     outcome::warn_of_shared_patient(context, done.shared_patient);
@@ -189,13 +193,13 @@ fn conclude(context: &Context<'_>, done: &Retrieved, all_asked: bool) -> anyhow:
         report.line("ended early; the same command goes on where this stopped")?;
     }
     let otherwise = if done.complete < done.studies && done.stored == 0 {
-        Ended::PeerFailed
+        ExitStatus::PeerFailed
     } else if done.complete < done.studies || done.quarantined > 0 || !all_asked {
-        Ended::Partly
+        ExitStatus::Partial
     } else {
-        Ended::Done
+        ExitStatus::Done
     };
-    Ok(context.ended(otherwise))
+    Ok(context.exit_status(otherwise))
 }
 
 /// The line that shows how far it is.

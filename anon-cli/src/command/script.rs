@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::args::{DialectName, Script, ScriptFile};
 use crate::command::Context;
-use crate::exit::Ended;
+use crate::exit::ExitStatus;
 use crate::log;
 use crate::project::rules;
 
@@ -37,7 +37,7 @@ struct Summary<'s> {
     warnings: usize,
 }
 
-pub(crate) fn run(context: &Context<'_>, what: &Script) -> anyhow::Result<Ended> {
+pub(crate) fn run(context: &Context<'_>, what: &Script) -> anyhow::Result<ExitStatus> {
     log::start_without_file(&context.global)?;
     match what {
         Script::Check { script } => check(context, script),
@@ -64,10 +64,10 @@ impl Loaded {
         self.problems.iter().filter(same).count()
     }
 
-    fn ended(&self) -> Ended {
+    fn ended(&self) -> ExitStatus {
         match self.rules {
-            Some(_) => Ended::Done,
-            None => Ended::Faulty,
+            Some(_) => ExitStatus::Done,
+            None => ExitStatus::BadConfiguration,
         }
     }
 }
@@ -163,7 +163,7 @@ fn summary<'s>(command: &'s str, loaded: &Loaded) -> Summary<'s> {
     }
 }
 
-fn check(context: &Context<'_>, script: &ScriptFile) -> anyhow::Result<Ended> {
+fn check(context: &Context<'_>, script: &ScriptFile) -> anyhow::Result<ExitStatus> {
     let loaded = open(script)?;
     tell(context, script, &loaded)?;
     let summary = summary("script check", &loaded);

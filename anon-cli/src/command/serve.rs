@@ -1,7 +1,7 @@
 //! `anon serve`: the project as a DICOM receiver, until it is stopped.
 
-mod changes;
-mod live;
+mod settings_watcher;
+mod status_line;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::args::Serve;
 use crate::command::{Context, outcome};
-use crate::exit::{Ended, Failure};
+use crate::exit::{ExitStatus, Failure};
 use crate::log;
 use crate::node::{self, Intake, Receiver};
 use crate::project::OpenProject;
@@ -24,8 +24,8 @@ use crate::project::lock::Lock;
 use crate::project::settings;
 use crate::report;
 use crate::work::Jobs;
-use changes::Changes;
-use live::Live;
+use settings_watcher::SettingsWatcher;
+use status_line::StatusLine;
 
 /// How long what is in the middle of an object may take when the receiver is stopped.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -72,10 +72,10 @@ struct Summary {
     drained: bool,
 }
 
-pub(crate) fn run(context: &Context<'_>, args: &Serve) -> anyhow::Result<Ended> {
+pub(crate) fn run(context: &Context<'_>, args: &Serve) -> anyhow::Result<ExitStatus> {
     let project = Project::existing(context.project())?;
     let settings = with_arguments(settings::load(&project)?, args)?;
-    node::check_open(&settings)?;
+    node::check_access_list(&settings)?;
     log::start(&project, &settings.log, &context.global)?;
     let lock = Lock::take(&project.lock_file())?;
     let options = context.open_options(args.accept_new_rules, None);
@@ -95,11 +95,11 @@ pub(crate) fn run(context: &Context<'_>, args: &Serve) -> anyhow::Result<Ended> 
     outcome::say_who_can_connect(&settings, context.report);
     greet(context, &settings, &receiver)?;
     let began = Instant::now();
-    let mut changes = Changes::new(&project, &settings);
-    let served = serve(context, &receiver, &jobs.intake, &told, &mut changes);
+    let mut watcher = SettingsWatcher::new(&project, &settings);
+    let served = serve(context, &receiver, &jobs.intake, &told, &mut watcher);
     context
         .report
-        .talk("stopping: objects in the middle are finished");
+        .info("stopping: objects in the middle are finished");
     let drained = receiver.stop(PATIENCE);
     context.report.end_progress();
     outcome::wait_for_others(context, holder);
@@ -109,7 +109,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Serve) -> anyhow::Result<Ended> 
     open.close()?;
     served.and(ends)?;
     summary.print(context)?;
-    Ok(context.ended(summary.ended()))
+    Ok(context.exit_status(summary.ended()))
 }
 
 /// The settings, with what was typed in their place.
@@ -153,10 +153,10 @@ fn serve(
     receiver: &Receiver,
     intake: &Intake,
     told: &Channel<Association>,
-    changes: &mut Changes<'_>,
+    watcher: &mut SettingsWatcher<'_>,
 ) -> anyhow::Result<()> {
     let bar = context.report.start_live();
-    let mut live = Live::default();
+    let mut live = StatusLine::default();
     let mut looked = Instant::now();
     while !context.signals.cancel().is_cancelled() {
         match told.recv_timeout(TICK) {
@@ -165,7 +165,7 @@ fn serve(
             Err(RecvTimeoutError::Disconnected) => break,
         }
         if looked.elapsed() >= TICK {
-            changes.look(context, receiver);
+            watcher.check(context, receiver);
             looked = Instant::now();
         }
         if let Some(bar) = &bar {
@@ -262,11 +262,11 @@ impl Summary {
     }
 
     /// How it ended if it was not by a signal.
-    fn ended(&self) -> Ended {
+    fn ended(&self) -> ExitStatus {
         if self.drained && self.quarantined == 0 && self.failed == 0 {
-            Ended::Done
+            ExitStatus::Done
         } else {
-            Ended::Partly
+            ExitStatus::Partial
         }
     }
 

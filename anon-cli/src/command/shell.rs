@@ -4,18 +4,18 @@ use clap::CommandFactory as _;
 use clap_complete::Shell;
 
 use crate::args::Cli;
-use crate::exit::Ended;
+use crate::exit::ExitStatus;
 use crate::report::Report;
 
-pub(crate) fn completions(report: &Report, shell: Shell) -> anyhow::Result<Ended> {
+pub(crate) fn completions(report: &Report, shell: Shell) -> anyhow::Result<ExitStatus> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "anon", &mut script);
     report.text(&String::from_utf8(script)?)?;
-    Ok(Ended::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// One page: the command, then each of its commands.
-pub(crate) fn man(report: &Report) -> anyhow::Result<Ended> {
+pub(crate) fn man(report: &Report) -> anyhow::Result<ExitStatus> {
     let mut command = Cli::command();
     command.build();
     let mut page = Vec::new();
@@ -24,7 +24,7 @@ pub(crate) fn man(report: &Report) -> anyhow::Result<Ended> {
         of_sub(sub, &format!("anon {}", sub.get_name()), &mut page)?;
     }
     report.text(&String::from_utf8(page)?)?;
-    Ok(Ended::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn visible(command: &clap::Command) -> impl Iterator<Item = &clap::Command> {

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::command::Context;
-use crate::exit::Ended;
+use crate::exit::ExitStatus;
 use crate::project::Project;
 use crate::project::open_project::{self, Health};
 use crate::project::settings;
@@ -61,7 +61,7 @@ struct LastRun {
     patients_failed: Option<u64>,
 }
 
-pub(crate) fn run(context: &Context<'_>) -> anyhow::Result<Ended> {
+pub(crate) fn run(context: &Context<'_>) -> anyhow::Result<ExitStatus> {
     let project = Project::existing(context.project())?;
     log::start_without_file(&context.global)?;
     let settings = settings::load(&project)?;
@@ -99,7 +99,7 @@ pub(crate) fn run(context: &Context<'_>) -> anyhow::Result<Ended> {
     };
     context.report.summary(&summary)?;
     print(context, &summary)?;
-    Ok(context.ended(Ended::Done))
+    Ok(context.exit_status(ExitStatus::Done))
 }
 
 impl From<DestinationStatus> for Exports {

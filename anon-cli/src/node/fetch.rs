@@ -14,7 +14,8 @@ use anon_net::service::{self, Scu, ServiceError};
 use anon_net::{AeTitle, InstanceHandler, InstanceUid, Uid};
 use crossbeam_channel::Sender;
 
-use super::{ArrivalLog, Peer, Purpose, Us, scp, words};
+use super::failure_message::failure_message;
+use super::{ArrivalLog, LocalNode, Peer, Purpose, scp};
 use crate::exit::Failure;
 use crate::project::Project;
 use crate::project::record::{
@@ -26,11 +27,11 @@ use crate::project::record::{
 pub(crate) struct Fetch {
     scu: Scu,
     peer: Peer,
-    us: Us,
+    local: LocalNode,
     via: RetrieveVia,
     /// For one study at a time.
     request: RetrieveRequest,
-    at_once: usize,
+    parallel_studies: usize,
     studies: Vec<InstanceUid>,
 }
 
@@ -38,26 +39,26 @@ pub(crate) struct Fetch {
 const EVENTS: usize = 64;
 
 /// What the threads say that fetch.
-enum Happened {
+enum WorkerEvent {
     Step(usize, Step),
     Report(StudyReport),
 }
 
 /// How far all of them are.
-struct Meter {
+struct ProgressCounts {
     /// Instances that came and those that are to come, of each study.
     counts: Vec<(usize, usize)>,
-    told: Option<Instant>,
+    last_report: Option<Instant>,
 }
 
-impl Meter {
+impl ProgressCounts {
     /// How often it is told.
-    const PAUSE: Duration = Duration::from_millis(250);
+    const REPORT_INTERVAL: Duration = Duration::from_millis(250);
 
     fn new(studies: usize) -> Self {
         Self {
             counts: vec![(0, 0); studies],
-            told: None,
+            last_report: None,
         }
     }
 
@@ -76,10 +77,13 @@ impl Meter {
             } => *here = stored + quarantined,
             _ => return None,
         }
-        if self.told.is_some_and(|told| told.elapsed() < Self::PAUSE) {
+        if self
+            .last_report
+            .is_some_and(|last_report| last_report.elapsed() < Self::REPORT_INTERVAL)
+        {
             return None;
         }
-        self.told = Some(Instant::now());
+        self.last_report = Some(Instant::now());
         let sum = |of: fn(&(usize, usize)) -> usize| number(self.counts.iter().map(of).sum());
         Some(FetchProgress {
             studies: number(self.counts.len()),
@@ -106,7 +110,7 @@ impl Fetch {
         job: &RetrieveJob,
         handler: Arc<dyn InstanceHandler>,
     ) -> anyhow::Result<Self> {
-        let peer = Peer::typed(settings, &job.node, Purpose::Query)?;
+        let peer = Peer::resolve(settings, &job.node, Purpose::Query)?;
         if job.via == RetrieveVia::Move {
             check_reachable(settings, &peer)?;
         }
@@ -116,8 +120,8 @@ impl Fetch {
             .map_err(|error| Failure::configuration(error.to_string()))?;
         Ok(Self {
             scu: super::scu(project, settings, &peer)?,
-            us: words::us(settings),
-            at_once: usize::from(settings.retrieve_studies).max(1),
+            local: LocalNode::from_settings(settings),
+            parallel_studies: usize::from(settings.retrieve_studies).max(1),
             via: job.via,
             request: request(settings, classes, job, handler)?,
             peer,
@@ -139,29 +143,30 @@ impl Fetch {
         lookups: &dyn LookupStore,
         arrivals: &ArrivalLog,
         cancel: &Cancel,
-        tell: &mut dyn FnMut(StudyEvent),
+        on_event: &mut dyn FnMut(StudyEvent),
     ) -> anyhow::Result<Retrieved> {
         let cancel = service::Cancel::from(cancel.shared());
         let mut done = Retrieved::default();
-        let mut meter = Meter::new(self.studies.len());
+        let mut counts = ProgressCounts::new(self.studies.len());
         let mut failure = None;
         let next = AtomicUsize::new(0);
-        let (say, said) = crossbeam_channel::bounded(EVENTS);
+        let (sender, events) = crossbeam_channel::bounded(EVENTS);
         std::thread::scope(|scope| {
-            for _ in 0..self.at_once.min(self.studies.len()) {
-                let (say, next, cancel) = (say.clone(), &next, &cancel);
-                scope.spawn(move || self.work(next, arrivals, cancel, &say));
+            for _ in 0..self.parallel_studies.min(self.studies.len()) {
+                let (sender, next, cancel) = (sender.clone(), &next, &cancel);
+                scope.spawn(move || self.retrieve_studies(next, arrivals, cancel, &sender));
             }
-            drop(say);
-            for happened in said {
-                match happened {
-                    Happened::Step(study, step) => {
-                        if let Some(progress) = meter.step(study, &step, done.studies) {
-                            tell(StudyEvent::Progress(progress));
+            drop(sender);
+            for event in events {
+                match event {
+                    WorkerEvent::Step(study, step) => {
+                        if let Some(progress) = counts.step(study, &step, done.studies) {
+                            on_event(StudyEvent::Progress(progress));
                         }
                     }
-                    Happened::Report(report) => {
-                        if let Err(error) = self.count(lookups, arrivals, &report, &mut done, tell)
+                    WorkerEvent::Report(report) => {
+                        if let Err(error) =
+                            self.finish_study(lookups, arrivals, &report, &mut done, on_event)
                         {
                             cancel.cancel();
                             failure.get_or_insert(error);
@@ -175,12 +180,12 @@ impl Fetch {
     }
 
     /// Fetches one study after the other, until none is left or the retrieve is cancelled.
-    fn work(
+    fn retrieve_studies(
         &self,
         next: &AtomicUsize,
         arrivals: &ArrivalLog,
         cancel: &service::Cancel,
-        say: &Sender<Happened>,
+        events: &Sender<WorkerEvent>,
     ) {
         while !cancel.is_cancelled() {
             let number = next.fetch_add(1, Ordering::Relaxed);
@@ -190,25 +195,25 @@ impl Fetch {
             let study = std::slice::from_ref(study);
             let step = &mut |event: &RetrieveEvent| {
                 // It is heard until all are through.
-                let _ = say.send(Happened::Step(number, event.step));
+                let _ = events.send(WorkerEvent::Step(number, event.step));
             };
             let node = &self.peer.node;
             let reports = self
                 .scu
                 .retrieve(node, &self.request, study, arrivals, cancel, step);
             for report in reports {
-                let _ = say.send(Happened::Report(report));
+                let _ = events.send(WorkerEvent::Report(report));
             }
         }
     }
 
-    fn count(
+    fn finish_study(
         &self,
         lookups: &dyn LookupStore,
         arrivals: &ArrivalLog,
         report: &StudyReport,
         done: &mut Retrieved,
-        tell: &mut dyn FnMut(StudyEvent),
+        on_event: &mut dyn FnMut(StudyEvent),
     ) -> anyhow::Result<()> {
         let study = Fetched {
             study_uid: report.study.expose().to_owned(),
@@ -217,7 +222,10 @@ impl Fetch {
             quarantined: number(report.quarantined),
             excluded: number(report.excluded),
             failed: number(report.missing.len()),
-            error: report.error.as_ref().map(|error| self.say(error, report)),
+            error: report
+                .error
+                .as_ref()
+                .map(|error| self.error_message(error, report)),
             missing: report
                 .missing
                 .iter()
@@ -248,12 +256,12 @@ impl Fetch {
             missing = study.failed,
             "a study was retrieved"
         );
-        tell(StudyEvent::Study(study));
+        on_event(StudyEvent::Study(study));
         Ok(())
     }
 
-    fn say(&self, error: &ServiceError, report: &StudyReport) -> String {
-        let why = words::service(error, &self.peer.node, &self.us);
+    fn error_message(&self, error: &ServiceError, report: &StudyReport) -> String {
+        let why = failure_message(error, &self.peer.node, &self.local);
         match report.missing.len() {
             0 => why,
             missing => format!(

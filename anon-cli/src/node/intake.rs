@@ -8,8 +8,8 @@ use anon_engine::{Category, Engine, Error, Receipt, Received, Spool, Spooled};
 use anon_net::{BackendError, Instance, InstanceHandler, Outcome, Remedy};
 
 use super::ArrivalLog;
-use super::budget::{Budget, Share};
-use super::room::{Room, Wait};
+use super::memory_limit::{MemoryLimit, Reservation};
+use super::space_wait::{SpaceTimeout, SpaceWait};
 
 /// Memory that all objects on their way may take together. What has no room in it goes through
 /// `private/spool`.
@@ -27,12 +27,12 @@ pub(crate) struct Intake {
     /// Weak: an SCP that is slow to end must not keep the project open.
     engine: Weak<Engine>,
     spool: Spool,
-    budget: Budget,
-    room: Room,
+    memory: MemoryLimit,
+    space_timeout: SpaceTimeout,
     arrivals: Arc<ArrivalLog>,
     /// Objects that came whole and are not durable yet.
     waiting: AtomicU64,
-    /// Objects stored that name no patient and share one.
+    /// Objects stored that name no patient and reservation one.
     shared_patient: AtomicU64,
 }
 
@@ -40,14 +40,14 @@ impl Intake {
     pub(crate) fn new(
         engine: &Arc<Engine>,
         spool: Spool,
-        room: Room,
+        space_timeout: SpaceTimeout,
         arrivals: Arc<ArrivalLog>,
     ) -> Self {
         Self {
             engine: Arc::downgrade(engine),
             spool,
-            budget: Budget::new(MEMORY_BYTES),
-            room,
+            memory: MemoryLimit::new(MEMORY_BYTES),
+            space_timeout,
             arrivals,
             waiting: AtomicU64::new(0),
             shared_patient: AtomicU64::new(0),
@@ -59,7 +59,7 @@ impl Intake {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Objects stored that name no patient and share one.
+    /// Objects stored that name no patient and reservation one.
     pub(crate) fn shared_patient(&self) -> u64 {
         self.shared_patient.load(Ordering::Relaxed)
     }
@@ -68,7 +68,7 @@ impl Intake {
         &self,
         instance: &Instance,
         object: Received,
-        wait: &mut Wait<'_>,
+        wait: &mut SpaceWait<'_>,
     ) -> Result<Outcome, BackendError> {
         let Some(engine) = self.engine.upgrade() else {
             return Ok(Outcome::OutOfResources);
@@ -81,30 +81,30 @@ impl Intake {
             .as_data_set(instance.transfer_syntax.as_str())
             .announced(instance.sop_class.as_str(), instance.sop_instance.expose())
             .with_origin(origin);
-        let _waiting = Waiting::begin(&self.waiting);
-        let result = engine.process_again(object, &mut |_| wait.again());
+        let _waiting = WaitingCount::begin(&self.waiting);
+        let result = engine.process_again(object, &mut |_| wait.retry());
         if let Ok(receipt) = &result
             && receipt.warnings.shared_patient
             && matches!(receipt.outcome, anon_engine::Outcome::Stored { .. })
         {
             self.shared_patient.fetch_add(1, Ordering::Relaxed);
-            self.arrivals.note_shared_patient(&instance.sop_instance);
+            self.arrivals.record_shared_patient(&instance.sop_instance);
         }
         outcome_of(result)
     }
 }
 
 /// Counts an object as waiting until this is dropped.
-struct Waiting<'i>(&'i AtomicU64);
+struct WaitingCount<'i>(&'i AtomicU64);
 
-impl<'i> Waiting<'i> {
+impl<'i> WaitingCount<'i> {
     fn begin(count: &'i AtomicU64) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(count)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingCount<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -112,33 +112,33 @@ impl Drop for Waiting<'_> {
 
 impl InstanceHandler for Intake {
     fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
-        let mut wait = self.room.wait();
-        let mut object = Object::new(&self.spool, self.budget.share());
+        let mut wait = self.space_timeout.wait();
+        let mut object = IncomingObject::new(&self.spool, self.memory.reserve());
         let outcome = match object.read(body, &mut wait) {
             Ok(()) => {
-                let (received, _share) = object.finish().map_err(out_of_room)?;
+                let (received, _reservation) = object.finish().map_err(storage_full)?;
                 self.process(instance, received, &mut wait)?
             }
-            Err(Broken::Body) => Outcome::BrokenOff,
-            Err(Broken::Spool(error)) => return Err(out_of_room(error)),
+            Err(ReadError::Body) => Outcome::BrokenOff,
+            Err(ReadError::Spool(error)) => return Err(storage_full(error)),
         };
-        self.arrivals.note(&instance.sop_instance, outcome);
+        self.arrivals.record(&instance.sop_instance, outcome);
         Ok(outcome)
     }
 }
 
 /// Nothing was kept, and there may be room later.
-fn out_of_room(error: io::Error) -> BackendError {
+fn storage_full(error: io::Error) -> BackendError {
     BackendError::new(Remedy::Retry, error)
 }
 
 fn outcome_of(result: Result<Receipt, Error>) -> Result<Outcome, BackendError> {
-    use anon_engine::Outcome as Became;
+    use anon_engine::Outcome as EngineOutcome;
     match result {
         Ok(receipt) => Ok(match receipt.outcome {
-            Became::Stored { .. } => Outcome::Stored,
-            Became::Duplicate { .. } => Outcome::AlreadyStored,
-            Became::Quarantined { .. } => Outcome::Quarantined,
+            EngineOutcome::Stored { .. } => Outcome::Stored,
+            EngineOutcome::Duplicate { .. } => Outcome::AlreadyStored,
+            EngineOutcome::Quarantined { .. } => Outcome::Quarantined,
             _ => Outcome::ClassNotSupported,
         }),
         Err(Error::NotAsAnnounced { .. }) => Ok(Outcome::Mismatch),
@@ -159,20 +159,23 @@ fn remedy_of(error: &Error) -> Remedy {
 }
 
 /// Calls until there is room, or no more waiting.
-fn with_room<T>(wait: &mut Wait<'_>, mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+fn retry_when_full<T>(
+    wait: &mut SpaceWait<'_>,
+    mut call: impl FnMut() -> io::Result<T>,
+) -> io::Result<T> {
     use io::ErrorKind::{Interrupted, QuotaExceeded, StorageFull};
     loop {
         match call() {
             Err(error) if error.kind() == Interrupted => {}
-            Err(error) if matches!(error.kind(), StorageFull | QuotaExceeded) && wait.again() => {}
+            Err(error) if matches!(error.kind(), StorageFull | QuotaExceeded) && wait.retry() => {}
             result => return result,
         }
     }
 }
 
-fn write_all(file: &mut dyn Write, mut bytes: &[u8], wait: &mut Wait<'_>) -> io::Result<()> {
+fn write_all(file: &mut dyn Write, mut bytes: &[u8], wait: &mut SpaceWait<'_>) -> io::Result<()> {
     while !bytes.is_empty() {
-        let written = with_room(wait, || file.write(bytes))?;
+        let written = retry_when_full(wait, || file.write(bytes))?;
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
@@ -182,7 +185,7 @@ fn write_all(file: &mut dyn Write, mut bytes: &[u8], wait: &mut Wait<'_>) -> io:
 }
 
 /// Why an object did not come whole.
-enum Broken {
+enum ReadError {
     /// Its body broke off.
     Body,
     /// The spool has no room.
@@ -190,48 +193,48 @@ enum Broken {
 }
 
 /// An object that is being received.
-struct Object<'s> {
+struct IncomingObject<'s> {
     spool: &'s Spool,
-    share: Share,
+    reservation: Reservation,
     bytes: Vec<u8>,
     spooled: Option<Spooled>,
 }
 
-impl<'s> Object<'s> {
-    fn new(spool: &'s Spool, share: Share) -> Self {
+impl<'s> IncomingObject<'s> {
+    fn new(spool: &'s Spool, reservation: Reservation) -> Self {
         Self {
             spool,
-            share,
+            reservation,
             bytes: Vec::new(),
             spooled: None,
         }
     }
 
-    fn read(&mut self, body: &mut dyn BufRead, wait: &mut Wait<'_>) -> Result<(), Broken> {
+    fn read(&mut self, body: &mut dyn BufRead, wait: &mut SpaceWait<'_>) -> Result<(), ReadError> {
         loop {
             let piece = match body.fill_buf() {
                 Ok([]) => return Ok(()),
                 Ok(piece) => piece,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => return Err(Broken::Body),
+                Err(_) => return Err(ReadError::Body),
             };
-            self.take(piece, wait).map_err(Broken::Spool)?;
+            self.append(piece, wait).map_err(ReadError::Spool)?;
             let n = piece.len();
             body.consume(n);
         }
     }
 
-    fn take(&mut self, piece: &[u8], wait: &mut Wait<'_>) -> io::Result<()> {
+    fn append(&mut self, piece: &[u8], wait: &mut SpaceWait<'_>) -> io::Result<()> {
         if let Some(spooled) = &mut self.spooled {
             return write_all(spooled, piece, wait);
         }
         let len = self.bytes.len() + piece.len();
-        if len > self.share.bytes() && !self.grow(len) {
-            let mut spooled = with_room(wait, || self.spool.create())?;
+        if len > self.reservation.bytes() && !self.grow(len) {
+            let mut spooled = retry_when_full(wait, || self.spool.create())?;
             write_all(&mut spooled, &self.bytes, wait)?;
             write_all(&mut spooled, piece, wait)?;
             self.bytes = Vec::new();
-            self.share.clear();
+            self.reservation.release();
             self.spooled = Some(spooled);
             return Ok(());
         }
@@ -241,22 +244,22 @@ impl<'s> Object<'s> {
 
     /// Makes room in memory for so many bytes; false if that is not to be had.
     fn grow(&mut self, len: usize) -> bool {
-        let wish = len.max(self.share.bytes() * 2).max(FIRST_BYTES);
-        let granted = [wish.min(OBJECT_BYTES), len]
+        let preferred = len.max(self.reservation.bytes() * 2).max(FIRST_BYTES);
+        let capacity = [preferred.min(OBJECT_BYTES), len]
             .into_iter()
-            .find(|room| (len..=OBJECT_BYTES).contains(room) && self.share.grow_to(*room));
-        if let Some(room) = granted {
-            self.bytes.reserve_exact(room - self.bytes.len());
+            .find(|bytes| (len..=OBJECT_BYTES).contains(bytes) && self.reservation.grow_to(*bytes));
+        if let Some(bytes) = capacity {
+            self.bytes.reserve_exact(bytes - self.bytes.len());
         }
-        granted.is_some()
+        capacity.is_some()
     }
 
-    fn finish(self) -> io::Result<(Received, Share)> {
+    fn finish(self) -> io::Result<(Received, Reservation)> {
         let received = match self.spooled {
             Some(spooled) => Received::spooled(spooled.finish()?),
             None => Received::part10(self.bytes),
         };
-        Ok((received, self.share))
+        Ok((received, self.reservation))
     }
 }
 
@@ -276,7 +279,7 @@ mod tests {
     use anon_net::{AeTitle, InstanceUid, Status, Uid};
     use dicom_core::{Tag, VR};
 
-    use super::super::room::tests::Manual;
+    use super::super::space_wait::tests::ManualClock;
     use super::*;
 
     const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
@@ -308,8 +311,8 @@ mod tests {
             let engine = Arc::new(engine.workers(0).start().unwrap());
             let dir = tempfile::tempdir().unwrap();
             let spool = Spool::open(dir.path().join("spool")).unwrap();
-            let clock = Box::new(Manual::new(pause));
-            let room = Room::with_clock(Duration::from_secs(1), Cancel::new(), clock);
+            let clock = Box::new(ManualClock::new(pause));
+            let room = SpaceTimeout::with_clock(Duration::from_secs(1), Cancel::new(), clock);
             let lookups: Arc<dyn anon_model::LookupStore> = lookups;
             let arrivals = Arc::new(ArrivalLog::new(&lookups, quarantine.clone()));
             let intake = Intake::new(&engine, spool, room, arrivals);
@@ -437,8 +440,8 @@ mod tests {
     #[test]
     fn what_goes_through_the_spool_waits_in_the_middle_too() {
         let room = |seconds| {
-            let clock = Box::new(Manual::new(|| ()));
-            Room::with_clock(Duration::from_secs(seconds), Cancel::new(), clock)
+            let clock = Box::new(ManualClock::new(|| ()));
+            SpaceTimeout::with_clock(Duration::from_secs(seconds), Cancel::new(), clock)
         };
         let bytes: Vec<u8> = (0..200).collect();
         let mut file = Crowded::default();

@@ -36,7 +36,7 @@ impl Peer {
     ///
     /// # Errors
     /// A configuration failure if there is none of this name, or it is not for this purpose.
-    pub(crate) fn typed(
+    pub(crate) fn resolve(
         settings: &ProjectSettings,
         typed: &str,
         purpose: Purpose,

@@ -56,7 +56,7 @@ pub(crate) fn is_local(settings: &ProjectSettings) -> bool {
 }
 
 /// Refuses to listen for everybody without being told so, as [`start`] does.
-pub(crate) fn check_open(settings: &ProjectSettings) -> anyhow::Result<()> {
+pub(crate) fn check_access_list(settings: &ProjectSettings) -> anyhow::Result<()> {
     let scp = &settings.scp;
     let is_listed = !scp.allow_calling.is_empty() || !scp.allow_peers.is_empty();
     if is_local(settings) || is_listed || scp.open {
@@ -79,7 +79,7 @@ pub(crate) fn start(
     intake: Arc<Intake>,
     observer: Arc<dyn ScpObserver>,
 ) -> anyhow::Result<Receiver> {
-    check_open(settings)?;
+    check_access_list(settings)?;
     let scp = &settings.scp;
     let titles = scp.allow_calling.iter().map(|title| AeTitle::new(title));
     let mut builder = Scp::builder(AeTitle::new(&scp.aet)?, intake)
@@ -97,7 +97,7 @@ pub(crate) fn start(
         builder = builder.calling_titles(titles.collect::<Result<Vec<_>, _>>()?);
     }
     if !scp.allow_peers.is_empty() {
-        builder = builder.peers(peers(&scp.allow_peers)?);
+        builder = builder.peers(allowed_peers(&scp.allow_peers)?);
     }
     if !scp.check_called {
         builder = builder.any_called_title();
@@ -115,7 +115,7 @@ pub(crate) fn start(
 }
 
 /// The addresses that may connect: a host name stands for all of its addresses now.
-fn peers(allowed: &[String]) -> anyhow::Result<Vec<AddressRange>> {
+fn allowed_peers(allowed: &[String]) -> anyhow::Result<Vec<AddressRange>> {
     let mut ranges = Vec::new();
     for peer in allowed {
         if let Ok(range) = peer.parse() {
@@ -132,31 +132,31 @@ fn peers(allowed: &[String]) -> anyhow::Result<Vec<AddressRange>> {
 
 /// What the project takes: every storage class of it in every transfer syntax of it, and C-ECHO.
 fn supported(settings: &ProjectSettings) -> anyhow::Result<Supported> {
-    offer(classes(settings)?, &syntaxes(settings)?)
+    supported_contexts(classes(settings)?, &syntaxes(settings)?)
 }
 
-/// What a receiver takes that was opened with the settings `began`, and those that hold now: what was
+/// What a receiver takes that was opened with the settings `opened_with`, and those that hold now: what was
 /// removed since is gone, and what was added needs rules that were opened with it.
-pub(crate) fn narrowed(
-    began: &ProjectSettings,
+pub(crate) fn supported_now(
+    opened_with: &ProjectSettings,
     now: &ProjectSettings,
 ) -> anyhow::Result<Supported> {
-    let (mut syntaxes, now_taken) = (syntaxes(began)?, self::syntaxes(now)?);
-    syntaxes.retain(|syntax| now_taken.contains(syntax));
-    offer(shared_classes(began, now)?, &syntaxes)
+    let (mut syntaxes, accepted_now) = (syntaxes(opened_with)?, self::syntaxes(now)?);
+    syntaxes.retain(|syntax| accepted_now.contains(syntax));
+    supported_contexts(shared_classes(opened_with, now)?, &syntaxes)
 }
 
 /// The storage classes that both settings take.
 pub(crate) fn shared_classes(
-    began: &ProjectSettings,
+    opened_with: &ProjectSettings,
     now: &ProjectSettings,
 ) -> anyhow::Result<Vec<Uid>> {
-    let (mut classes, now_taken) = (classes(began)?, self::classes(now)?);
-    classes.retain(|class| now_taken.contains(class));
+    let (mut classes, accepted_now) = (classes(opened_with)?, self::classes(now)?);
+    classes.retain(|class| accepted_now.contains(class));
     Ok(classes)
 }
 
-fn offer(classes: Vec<Uid>, syntaxes: &[Uid]) -> anyhow::Result<Supported> {
+fn supported_contexts(classes: Vec<Uid>, syntaxes: &[Uid]) -> anyhow::Result<Supported> {
     let plain = UNCOMPRESSED
         .map(Uid::new)
         .into_iter()

@@ -36,7 +36,7 @@ pub(crate) enum Search {
 
 /// How a search went. Accession numbers can identify.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct SearchResult {
     pub(crate) missing: Vec<String>,
     /// Numbers that could not be asked for, and why.
     pub(crate) failed: Vec<(String, ServiceError)>,
@@ -49,13 +49,13 @@ impl Search {
     ///
     /// # Errors
     /// A configuration failure if there is no key, one cannot be what it is, or they do not go together.
-    pub(crate) fn of(keys: &Keys) -> anyhow::Result<Self> {
+    pub(crate) fn new(keys: &Keys) -> anyhow::Result<Self> {
         let numbers = match &keys.accession_file {
-            Some(file) => listed(file)?,
+            Some(file) => read_accession_numbers(file)?,
             None => keys.accession.clone(),
         };
         if is_list(keys, &numbers) {
-            if !is_alone(keys) {
+            if !has_accessions_only(keys) {
                 return Err(Failure::configuration(
                     "a list of accession numbers goes with no other key",
                 ));
@@ -93,8 +93,8 @@ impl Search {
         node: &Node,
         cancel: &Cancel,
         on_match: &mut dyn FnMut(StudyMatch),
-    ) -> Result<Found, ServiceError> {
-        let mut found = Found::default();
+    ) -> Result<SearchResult, ServiceError> {
+        let mut found = SearchResult::default();
         match self {
             Self::Queries(queries) => {
                 for query in queries {
@@ -130,7 +130,7 @@ impl Search {
 }
 
 /// The studies that were typed, if no other key narrows them.
-pub(crate) fn named(keys: &Keys) -> &[String] {
+pub(crate) fn studies_by_uid(keys: &Keys) -> &[String] {
     let has_number = !keys.accession.is_empty() || keys.accession_file.is_some();
     if has_number || has_attribute(keys) {
         return &[];
@@ -139,7 +139,7 @@ pub(crate) fn named(keys: &Keys) -> &[String] {
 }
 
 /// True if no key but accession numbers was typed.
-fn is_alone(keys: &Keys) -> bool {
+fn has_accessions_only(keys: &Keys) -> bool {
     !has_attribute(keys) && keys.study_uid.is_empty()
 }
 
@@ -160,7 +160,7 @@ fn is_list(keys: &Keys, numbers: &[String]) -> bool {
     match numbers {
         _ if keys.accession_file.is_some() => true,
         [] => false,
-        [one] => is_alone(keys) && !one.contains(['*', '?']),
+        [one] => has_accessions_only(keys) && !one.contains(['*', '?']),
         _ => true,
     }
 }
@@ -186,7 +186,7 @@ fn query(keys: &Keys, accession: Option<&str>) -> Result<Query, anon_net::TextEr
 }
 
 /// The numbers of a file: between white space, commas and semicolons, as they are written there.
-fn listed(file: &Path) -> anyhow::Result<Vec<String>> {
+fn read_accession_numbers(file: &Path) -> anyhow::Result<Vec<String>> {
     let text = fs::read_to_string(file).context(Failure::CannotRun(
         "cannot read the file of accession numbers".into(),
     ))?;
@@ -235,24 +235,27 @@ mod tests {
             Privacy::Public,
         )
         .unwrap();
-        let numbers = listed(&file).unwrap();
+        let numbers = read_accession_numbers(&file).unwrap();
         assert_eq!(numbers, ["a1", "B2", "c-3", "d_4.x"]);
         let written = write_not_found(&file, &numbers[..2]).unwrap();
         assert_eq!(written, dir.path().join("ward_not_found.txt"));
         assert_eq!(fs::read_to_string(&written).unwrap(), "a1\nB2\n");
         write_file(&file, b" ,\n", Privacy::Public).unwrap();
-        assert_eq!(crate::exit::code(&listed(&file).unwrap_err()), 3);
+        assert_eq!(
+            crate::exit::code(&read_accession_numbers(&file).unwrap_err()),
+            3
+        );
     }
 
     #[test]
     fn keys_that_do_not_go_together() {
-        let none = Search::of(&Keys::default());
+        let none = Search::new(&Keys::default());
         assert_eq!(crate::exit::code(&none.unwrap_err()), 3);
         let keys = Keys {
             accession: vec!["1".into(), "2".into()],
             patient_id: Some("X".into()),
             ..Keys::default()
         };
-        assert_eq!(crate::exit::code(&Search::of(&keys).unwrap_err()), 3);
+        assert_eq!(crate::exit::code(&Search::new(&keys).unwrap_err()), 3);
     }
 }

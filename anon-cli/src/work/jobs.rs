@@ -12,7 +12,7 @@ use anon_net::scp::{NoObserver, Running};
 use anyhow::{Context as _, anyhow};
 
 use crate::exit;
-use crate::node::{self, ArrivalLog, Intake, Room};
+use crate::node::{self, ArrivalLog, Intake, SpaceTimeout};
 use crate::project::OpenProject;
 use crate::project::Project;
 use crate::project::record::{Deleted, RetrieveJob, Retrieved, StudyEvent, Summary, Target};
@@ -61,9 +61,9 @@ impl Jobs {
             &session.lookups,
             Arc::clone(&session.quarantine) as _,
         ));
-        let room = Room::new(settings.timeouts.room, cancel.clone());
+        let timeout = SpaceTimeout::new(settings.timeouts.room, cancel.clone());
         let spool = session.spool.clone();
-        let intake = Intake::new(&session.engine, spool, room, Arc::clone(&arrivals));
+        let intake = Intake::new(&session.engine, spool, timeout, Arc::clone(&arrivals));
         Self {
             project: project.clone(),
             settings: settings.clone(),
@@ -162,7 +162,7 @@ impl Jobs {
         } else {
             None
         };
-        let _noting = self.arrivals.retrieving();
+        let _active = self.arrivals.start_retrieve();
         let mut done = fetch.run(&*lookups, &self.arrivals, cancel, tell)?;
         done.seconds = began.elapsed().as_secs_f64();
         Ok(done)

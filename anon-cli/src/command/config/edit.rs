@@ -7,13 +7,13 @@ use anyhow::Context as _;
 
 use super::{Summary, check_frozen};
 use crate::command::Context;
-use crate::exit::{Ended, Failure};
+use crate::exit::{ExitStatus, Failure};
 use crate::platform;
 use crate::project::Project;
 use crate::project::rules;
 use crate::project::settings::{self, Missing};
 
-pub(super) fn run(context: &Context<'_>, project: &Project) -> anyhow::Result<Ended> {
+pub(super) fn run(context: &Context<'_>, project: &Project) -> anyhow::Result<ExitStatus> {
     let text = settings::read(project)?;
     let copy = project.root().join("project.toml.edit");
     fs::copy(project.settings_file(), &copy).context("cannot copy project.toml")?;
@@ -39,7 +39,7 @@ pub(super) fn run(context: &Context<'_>, project: &Project) -> anyhow::Result<En
     context
         .report
         .summary(&Summary::new("config edit", None, None))?;
-    Ok(Ended::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn check(project: &Project, before: &str, after: &str) -> anyhow::Result<()> {

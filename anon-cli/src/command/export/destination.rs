@@ -100,7 +100,7 @@ fn dicom(
     typed: &str,
     cancel: &Cancel,
 ) -> anyhow::Result<Destination> {
-    let peer = Peer::typed(settings, typed, Purpose::Export)?;
+    let peer = Peer::resolve(settings, typed, Purpose::Export)?;
     let scu = node::scu(project, settings, &peer)?;
     let associations = NonZeroUsize::new(settings.export.associations.into());
     let associations = associations.unwrap_or(NonZeroUsize::MIN);

@@ -9,16 +9,16 @@ use crate::command::Context;
 
 /// One line each: which storage classes were refused, and the commands that take them in and try again.
 pub(super) fn of(context: &Context<'_>, refused: &BTreeMap<String, u64>) -> Vec<String> {
-    let mut lines = to_take_in(context, refused);
+    let mut lines = how_to_accept(context, refused);
     if !lines.is_empty() {
         let retry = "quarantine retry --category Invalid_Storage_Class";
-        lines.push(format!("  {}", context.typed(retry)));
+        lines.push(format!("  {}", context.command_line(retry)));
     }
     lines
 }
 
 /// One line each: which storage classes the project does not take, and the commands that take them in.
-pub(crate) fn to_take_in(context: &Context<'_>, refused: &BTreeMap<String, u64>) -> Vec<String> {
+pub(crate) fn how_to_accept(context: &Context<'_>, refused: &BTreeMap<String, u64>) -> Vec<String> {
     let mut lines = Vec::new();
     let mut modalities = BTreeSet::new();
     let mut classes = BTreeSet::new();
@@ -44,7 +44,7 @@ pub(crate) fn to_take_in(context: &Context<'_>, refused: &BTreeMap<String, u64>)
     for (key, set) in [("modalities", modalities), ("storage_classes", classes)] {
         if !set.is_empty() {
             let command = format!("config add {key} {}", words(set));
-            lines.push(format!("  {}", context.typed(&command)));
+            lines.push(format!("  {}", context.command_line(&command)));
         }
     }
     lines

@@ -97,11 +97,11 @@ fn remarks(context: &Context<'_>, summary: &Summary) {
     let report = context.report;
     let quarantined = summary.quarantined.values().any(|count| *count > 0);
     if quarantined && !report.is_json() {
-        let command = context.typed("quarantine show ENTRY");
-        report.talk(&format!("{command} says more of an entry in [brackets]"));
+        let command = context.command_line("quarantine show ENTRY");
+        report.info(&format!("{command} says more of an entry in [brackets]"));
     }
     if (quarantined || summary.failed > 0) && !report.is_json() && !report.shows_phi() {
-        report.talk("files are named by their place in the run; --show-phi names their paths");
+        report.info("files are named by their place in the run; --show-phi names their paths");
     }
     warn_of_shared_patient(context, summary.shared_patient);
     if summary.burned_in_unknown > 0 {
@@ -112,7 +112,7 @@ fn remarks(context: &Context<'_>, summary: &Summary) {
         ));
     }
     if summary.directories_passed > 0 {
-        report.talk(&format!(
+        report.info(&format!(
             "{} directories were not entered: hidden ones, links, or the project's own",
             summary.directories_passed
         ));

@@ -19,7 +19,7 @@ use super::show::{action_word, digits, rule_text};
 use super::{Loaded, open, tell};
 use crate::args::ScriptFile;
 use crate::command::Context;
-use crate::exit::{Ended, Failure};
+use crate::exit::{ExitStatus, Failure};
 use crate::project::Project;
 use crate::project::settings;
 
@@ -45,7 +45,7 @@ pub(super) fn run(
     script: &ScriptFile,
     tag: &str,
     with: Option<&Path>,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<ExitStatus> {
     let tag = StandardDataDictionary
         .parse_tag(tag.trim())
         .ok_or_else(|| Failure::configuration(format!("{tag:?} is neither a tag nor a keyword")))?;
@@ -73,7 +73,7 @@ pub(super) fn run(
     };
     context.report.summary(&summary)?;
     print(context, &summary)?;
-    Ok(Ended::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// The rule as the script has it.

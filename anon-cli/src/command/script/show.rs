@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{open, summary, tell};
 use crate::args::ScriptFile;
 use crate::command::Context;
-use crate::exit::Ended;
+use crate::exit::ExitStatus;
 use crate::report::Table;
 
 #[derive(Debug, Serialize)]
@@ -30,7 +30,7 @@ struct Remark<'r> {
     tags: Vec<String>,
 }
 
-pub(super) fn run(context: &Context<'_>, script: &ScriptFile) -> anyhow::Result<Ended> {
+pub(super) fn run(context: &Context<'_>, script: &ScriptFile) -> anyhow::Result<ExitStatus> {
     let loaded = open(script)?;
     tell(context, script, &loaded)?;
     let Some(rules) = &loaded.rules else {
@@ -65,7 +65,7 @@ pub(super) fn run(context: &Context<'_>, script: &ScriptFile) -> anyhow::Result<
         .try_for_each(|line| report.line(line))?;
     remarks(context, rules)?;
     report.summary(&summary("script show", &loaded))?;
-    Ok(Ended::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// What the rules leave on purpose, so that nobody has to find out.

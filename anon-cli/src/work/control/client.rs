@@ -42,7 +42,9 @@ pub(crate) fn hand_over(
     });
     loop {
         match protocol::read(&mut lines) {
-            Ok(Some(Response::Failed { code, message })) => return Err(Failure::of(code, message)),
+            Ok(Some(Response::Failed { code, message })) => {
+                return Err(Failure::from_exit_code(code, message));
+            }
             Ok(Some(answer)) if answer.is_last() => return Ok(Handed::Done(answer)),
             Ok(Some(answer)) => tell(answer)?,
             _ => {

@@ -1,22 +1,22 @@
-//! [`Budget`]: bytes that all objects on their way may take of memory together.
+//! [`MemoryLimit`]: bytes that all objects on their way may take of memory together.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Clones are one and the same.
 #[derive(Debug, Clone)]
-pub(crate) struct Budget {
+pub(crate) struct MemoryLimit {
     left: Arc<AtomicUsize>,
 }
 
-/// A part of a budget. It is given back when this is dropped.
+/// A part of a limit. It is given back when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Share {
-    budget: Budget,
+pub(crate) struct Reservation {
+    limit: MemoryLimit,
     bytes: usize,
 }
 
-impl Budget {
+impl MemoryLimit {
     pub(crate) fn new(bytes: usize) -> Self {
         Self {
             left: Arc::new(AtomicUsize::new(bytes)),
@@ -24,14 +24,14 @@ impl Budget {
     }
 
     /// An empty share.
-    pub(crate) fn share(&self) -> Share {
-        Share {
-            budget: self.clone(),
+    pub(crate) fn reserve(&self) -> Reservation {
+        Reservation {
+            limit: self.clone(),
             bytes: 0,
         }
     }
 
-    fn take(&self, bytes: usize) -> bool {
+    fn try_take(&self, bytes: usize) -> bool {
         let take = |left: usize| left.checked_sub(bytes);
         self.left
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, take)
@@ -39,15 +39,15 @@ impl Budget {
     }
 }
 
-impl Share {
+impl Reservation {
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Grows to so many bytes; false, and nothing changes, if the budget has not as many left.
+    /// Grows to so many bytes; false, and nothing changes, if the limit has not as many left.
     pub(crate) fn grow_to(&mut self, bytes: usize) -> bool {
         let more = bytes.saturating_sub(self.bytes);
-        if !self.budget.take(more) {
+        if !self.limit.try_take(more) {
             return false;
         }
         self.bytes += more;
@@ -55,15 +55,15 @@ impl Share {
     }
 
     /// Gives all of it back.
-    pub(crate) fn clear(&mut self) {
+    pub(crate) fn release(&mut self) {
         let bytes = std::mem::take(&mut self.bytes);
-        self.budget.left.fetch_add(bytes, Ordering::AcqRel);
+        self.limit.left.fetch_add(bytes, Ordering::AcqRel);
     }
 }
 
-impl Drop for Share {
+impl Drop for Reservation {
     fn drop(&mut self) {
-        self.clear();
+        self.release();
     }
 }
 
@@ -73,8 +73,8 @@ mod tests {
 
     #[test]
     fn what_is_given_back_can_be_taken_again() {
-        let budget = Budget::new(100);
-        let (mut one, mut other) = (budget.share(), budget.share());
+        let limit = MemoryLimit::new(100);
+        let (mut one, mut other) = (limit.reserve(), limit.reserve());
         assert!(one.grow_to(60) && one.grow_to(50));
         assert_eq!(one.bytes(), 60);
         assert!(!other.grow_to(41));

@@ -1,4 +1,4 @@
-//! [`Room`]: how long an object waits for room before its sender is told that there is none.
+//! [`SpaceTimeout`]: how long an object waits for room before its sender is told that there is none.
 //!
 //! ```text
 //! no room ─► pause ─► tried again ─► …  until there is some, the time is over, or we are to end
@@ -37,60 +37,60 @@ impl Clock for System {
     }
 }
 
-/// How long is waited for room.
+/// How long is waited for timeout.
 #[derive(Debug)]
-pub(crate) struct Room {
-    patience: Duration,
+pub(crate) struct SpaceTimeout {
+    limit: Duration,
     cancel: Cancel,
     clock: Box<dyn Clock>,
 }
 
 /// The waiting of one object.
 #[derive(Debug)]
-pub(crate) struct Wait<'r> {
-    room: &'r Room,
+pub(crate) struct SpaceWait<'r> {
+    timeout: &'r SpaceTimeout,
     until: Option<Instant>,
 }
 
-impl Room {
+impl SpaceTimeout {
     /// So long, or until `cancel` says that we are to end.
-    pub(crate) fn new(patience: Duration, cancel: Cancel) -> Self {
-        Self::with_clock(patience, cancel, Box::new(System))
+    pub(crate) fn new(limit: Duration, cancel: Cancel) -> Self {
+        Self::with_clock(limit, cancel, Box::new(System))
     }
 
-    pub(crate) fn with_clock(patience: Duration, cancel: Cancel, clock: Box<dyn Clock>) -> Self {
+    pub(crate) fn with_clock(limit: Duration, cancel: Cancel, clock: Box<dyn Clock>) -> Self {
         Self {
-            patience,
+            limit,
             cancel,
             clock,
         }
     }
 
     /// For one object.
-    pub(crate) fn wait(&self) -> Wait<'_> {
-        Wait {
-            room: self,
+    pub(crate) fn wait(&self) -> SpaceWait<'_> {
+        SpaceWait {
+            timeout: self,
             until: None,
         }
     }
 }
 
-impl Wait<'_> {
-    /// After a try that found no room: pauses, and says if there is to be another.
-    pub(crate) fn again(&mut self) -> bool {
-        let room = self.room;
-        let now = room.clock.now();
+impl SpaceWait<'_> {
+    /// After a try that found no timeout: pauses, and says if there is to be another.
+    pub(crate) fn retry(&mut self) -> bool {
+        let timeout = self.timeout;
+        let now = timeout.clock.now();
         let until = *self.until.get_or_insert_with(|| {
-            tracing::warn!("no room: an object waits for some");
-            now + room.patience
+            tracing::warn!("no timeout: an object waits for some");
+            now + timeout.limit
         });
         let left = until.saturating_duration_since(now);
-        if left.is_zero() || room.cancel.is_cancelled() {
+        if left.is_zero() || timeout.cancel.is_cancelled() {
             return false;
         }
-        room.clock.pause(left.min(PAUSE));
+        timeout.clock.pause(left.min(PAUSE));
         // The last try is at the end of the time.
-        !room.cancel.is_cancelled()
+        !timeout.cancel.is_cancelled()
     }
 }
 
@@ -103,12 +103,12 @@ pub(crate) mod tests {
     type Step = Box<dyn FnMut() + Send>;
 
     /// A clock that moves only while somebody pauses, and does something each time.
-    pub(crate) struct Manual {
+    pub(crate) struct ManualClock {
         now: Mutex<Instant>,
         step: Mutex<Step>,
     }
 
-    impl Manual {
+    impl ManualClock {
         pub(crate) fn new(step: impl FnMut() + Send + 'static) -> Self {
             Self {
                 now: Mutex::new(Instant::now()),
@@ -117,13 +117,13 @@ pub(crate) mod tests {
         }
     }
 
-    impl fmt::Debug for Manual {
+    impl fmt::Debug for ManualClock {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.debug_struct("Manual").finish_non_exhaustive()
+            f.debug_struct("ManualClock").finish_non_exhaustive()
         }
     }
 
-    impl Clock for Manual {
+    impl Clock for ManualClock {
         fn now(&self) -> Instant {
             *self.now.lock().unwrap()
         }
@@ -138,25 +138,28 @@ pub(crate) mod tests {
     fn the_time_of_an_object_is_all_that_it_waits() {
         let pauses = Arc::new(Mutex::new(0));
         let counted = Arc::clone(&pauses);
-        let clock = Box::new(Manual::new(move || *counted.lock().unwrap() += 1));
-        let room = Room::with_clock(Duration::from_millis(950), Cancel::new(), clock);
-        let mut wait = room.wait();
-        while wait.again() {}
+        let clock = Box::new(ManualClock::new(move || *counted.lock().unwrap() += 1));
+        let timeout = SpaceTimeout::with_clock(Duration::from_millis(950), Cancel::new(), clock);
+        let mut wait = timeout.wait();
+        while wait.retry() {}
         assert_eq!(*pauses.lock().unwrap(), 10);
-        assert!(!wait.again());
-        assert!(room.wait().again(), "the next object has a time of its own");
+        assert!(!wait.retry());
+        assert!(
+            timeout.wait().retry(),
+            "the next object has a time of its own"
+        );
     }
 
     #[test]
     fn the_end_of_the_program_ends_the_waiting() {
         let cancel = Cancel::new();
         let comes = cancel.clone();
-        let clock = Box::new(Manual::new(move || comes.cancel()));
-        let room = Room::with_clock(Duration::from_hours(1), cancel, clock);
-        let mut wait = room.wait();
-        assert!(!wait.again(), "it came during the pause");
-        assert!(!room.wait().again());
-        let none = Room::new(Duration::ZERO, Cancel::new());
-        assert!(!none.wait().again());
+        let clock = Box::new(ManualClock::new(move || comes.cancel()));
+        let timeout = SpaceTimeout::with_clock(Duration::from_hours(1), cancel, clock);
+        let mut wait = timeout.wait();
+        assert!(!wait.retry(), "it came during the pause");
+        assert!(!timeout.wait().retry());
+        let none = SpaceTimeout::new(Duration::ZERO, Cancel::new());
+        assert!(!none.wait().retry());
     }
 }

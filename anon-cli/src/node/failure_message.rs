@@ -13,49 +13,51 @@ use crate::exit::Failure;
 
 /// Who we are to peers.
 #[derive(Debug, Clone)]
-pub(crate) struct Us {
+pub(crate) struct LocalNode {
     /// Our AE title.
-    pub(crate) title: String,
+    pub(crate) ae_title: String,
     /// Where we listen, as host:port.
     pub(crate) address: String,
 }
 
-/// Who we are, as the settings say.
-pub(crate) fn us(settings: &ProjectSettings) -> Us {
-    let scp = &settings.scp;
-    let is_any = scp.bind.parse().is_ok_and(|ip: IpAddr| ip.is_unspecified());
-    let host = if is_any {
-        "<address of this machine>"
-    } else {
-        &scp.bind
-    };
-    Us {
-        title: scp.aet.clone(),
-        address: format!("{host}:{}", scp.port),
+impl LocalNode {
+    /// Returns the AE title and the address of the settings.
+    pub(crate) fn from_settings(settings: &ProjectSettings) -> Self {
+        let scp = &settings.scp;
+        let is_any = scp.bind.parse().is_ok_and(|ip: IpAddr| ip.is_unspecified());
+        let host = if is_any {
+            "<address of this machine>"
+        } else {
+            &scp.bind
+        };
+        Self {
+            ae_title: scp.aet.clone(),
+            address: format!("{host}:{}", scp.port),
+        }
     }
 }
 
 /// The failure of a command that one peer is needed for: exit code 5.
-pub(crate) fn failure(error: &ServiceError, node: &Node, us: &Us) -> anyhow::Error {
-    Failure::Peer(service(error, node, us)).into()
+pub(crate) fn peer_failure(error: &ServiceError, node: &Node, local: &LocalNode) -> anyhow::Error {
+    Failure::Peer(failure_message(error, node, local)).into()
 }
 
 /// Why a service was not done.
-pub(crate) fn service(error: &ServiceError, node: &Node, us: &Us) -> String {
+pub(crate) fn failure_message(error: &ServiceError, node: &Node, local: &LocalNode) -> String {
     match error {
-        ServiceError::Association(error) => connection(error, node, us),
+        ServiceError::Association(error) => association_message(error, node, local),
         ServiceError::ContextRefused { sop_class, .. } => format!(
             "the server {node} does not offer this service ({sop_class}), or not to {}",
-            us.title
+            local.ae_title
         ),
-        ServiceError::Refused { operation, status } => refused(*operation, *status, us),
+        ServiceError::Refused { operation, status } => status_message(*operation, *status, local),
         ServiceError::NotFound => format!("the server {node} has nothing of it"),
         ServiceError::Stalled { after } => format!(
             "the server says that it sent everything, and nothing came for {} s: does it send to {} at \
              {}, and does it get there?",
             after.as_secs(),
-            us.title,
-            us.address
+            local.ae_title,
+            local.address
         ),
         ServiceError::TooMany { limit, .. } => {
             format!("the server has more than {limit} answers: ask for less")
@@ -65,14 +67,14 @@ pub(crate) fn service(error: &ServiceError, node: &Node, us: &Us) -> String {
     }
 }
 
-fn refused(operation: Operation, status: Status, us: &Us) -> String {
-    let Us { title, address } = us;
+fn status_message(operation: Operation, status: Status, local: &LocalNode) -> String {
+    let LocalNode { ae_title, address } = local;
     match (operation, status.code()) {
         (Operation::Move, 0xA801) => format!(
-            "the server does not know {title} as a place to send to; add it there as {title}, {address}"
+            "the server does not know {ae_title} as a place to send to; add it there as {ae_title}, {address}"
         ),
         (Operation::Move, 0xC000..=0xCFFF) => format!(
-            "the server cannot send (status {status}): it may not know {title}, which is to be added \
+            "the server cannot send (status {status}): it may not know {ae_title}, which is to be added \
              there as {address}, or not reach it"
         ),
         (_, 0xA700..=0xA7FF) => format!(
@@ -83,14 +85,14 @@ fn refused(operation: Operation, status: Status, us: &Us) -> String {
              a patient id"
         ),
         (_, 0x0124) => {
-            format!("the server does not allow {title} to {operation} (status {status})")
+            format!("the server does not allow {ae_title} to {operation} (status {status})")
         }
         _ => format!("the server answers the {operation} with status {status}"),
     }
 }
 
 /// Why there is no connection.
-fn connecting(kind: io::ErrorKind, node: &Node) -> String {
+fn connect_message(kind: io::ErrorKind, node: &Node) -> String {
     let place = format!("{}:{}", node.host(), node.port());
     match kind {
         io::ErrorKind::ConnectionRefused => {
@@ -112,14 +114,16 @@ fn connecting(kind: io::ErrorKind, node: &Node) -> String {
 }
 
 /// Why there is no association.
-pub(crate) fn connection(error: &Error, node: &Node, us: &Us) -> String {
-    let Us { title, address } = us;
+fn association_message(error: &Error, node: &Node, local: &LocalNode) -> String {
+    let LocalNode { ae_title, address } = local;
     let place = format!("{}:{}", node.host(), node.port());
     match error {
-        Error::Connect { kind } => connecting(*kind, node),
+        Error::Connect { kind } => connect_message(*kind, node),
         Error::Rejected { reason, .. } => match reason {
             Rejection::CallingTitle => {
-                format!("the server does not know our AE title {title}; add it there as {address}")
+                format!(
+                    "the server does not know our AE title {ae_title}; add it there as {address}"
+                )
             }
             Rejection::CalledTitle => format!(
                 "the server at {place} does not call itself {}: its AE title is another",
@@ -143,7 +147,7 @@ pub(crate) fn connection(error: &Error, node: &Node, us: &Us) -> String {
             after.as_secs()
         ),
         Error::Aborted { .. } | Error::Lost | Error::Closed => format!(
-            "the server {node} closed the connection: it may not admit {title}, or speak TLS only"
+            "the server {node} closed the connection: it may not admit {ae_title}, or speak TLS only"
         ),
         Error::Protocol { problem } => {
             format!("what answers at {place} does not speak DICOM as it should: {problem}")
@@ -167,12 +171,12 @@ mod tests {
     #[test]
     fn sentences() {
         let node: Node = "PACS@pacs.ward:104".parse().unwrap();
-        let us = Us {
-            title: "ANONYMIZER".into(),
+        let local = LocalNode {
+            ae_title: "ANONYMIZER".into(),
             address: "127.0.0.1:1045".into(),
         };
         for (error, sentence) in network().into_iter().chain(services()) {
-            let said = service(&error, &node, &us);
+            let said = failure_message(&error, &node, &local);
             assert_eq!(said, sentence, "{error:?}");
         }
     }

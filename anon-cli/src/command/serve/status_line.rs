@@ -1,4 +1,4 @@
-//! [`Live`]: the line that shows what a receiver does.
+//! [`StatusLine`]: the line that shows what a receiver does.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,13 @@ const WINDOW: Duration = Duration::from_secs(2);
 
 /// What the line needs of the last draws.
 #[derive(Debug, Default)]
-pub(super) struct Live {
+pub(super) struct StatusLine {
     began: Option<(Instant, Counts)>,
     /// Objects and bytes a second, over the last window.
     rate: (u64, u64),
 }
 
-impl Live {
+impl StatusLine {
     /// The line for these totals, of which `waiting` objects came and are not durable yet.
     pub(super) fn line(&mut self, totals: &Totals, waiting: u64, now: Instant) -> String {
         let counts = totals.instances;
@@ -55,7 +55,7 @@ mod tests {
     fn the_line_says_rates_queue_and_totals() {
         let mut totals = Totals::default();
         totals.open = 3;
-        let mut live = Live::default();
+        let mut live = StatusLine::default();
         let began = Instant::now();
         assert_eq!(
             live.line(&totals, 0, began),

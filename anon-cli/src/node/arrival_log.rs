@@ -19,48 +19,48 @@ pub(crate) struct ArrivalLog {
     quarantine: Arc<dyn Quarantine>,
     /// What was in quarantine when a retrieve first missed something. Nothing leaves it while the
     /// project is held, but what becomes stored, and that the index knows.
-    before: Mutex<Option<Arc<HashSet<InstanceUid>>>>,
-    state: Mutex<State>,
+    quarantined_before: Mutex<Option<Arc<HashSet<InstanceUid>>>>,
+    state: Mutex<LogState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LogState {
     /// How many retrieves go on. Without one, nothing is noted.
     retrieves: u32,
     /// What came and is not in the index.
-    aside: HashMap<InstanceUid, Arrival>,
+    not_stored: HashMap<InstanceUid, Arrival>,
     /// What came without a patient's id, is stored, and was not asked for yet.
     shared_patient: HashSet<InstanceUid>,
     /// How many of these each study had.
-    shared_of: HashMap<InstanceUid, u64>,
+    shared_counts: HashMap<InstanceUid, u64>,
     /// Goes up with everything that comes.
     changes: u64,
 }
 
 /// A retrieve goes on, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Retrieving<'f>(&'f ArrivalLog);
+pub(crate) struct ActiveRetrieve<'f>(&'f ArrivalLog);
 
 impl ArrivalLog {
     pub(crate) fn new(lookups: &Arc<dyn LookupStore>, quarantine: Arc<dyn Quarantine>) -> Self {
         Self {
             lookups: Arc::downgrade(lookups),
             quarantine,
-            before: Mutex::default(),
+            quarantined_before: Mutex::default(),
             state: Mutex::default(),
             changed: Condvar::new(),
         }
     }
 
     /// Begins to note what comes.
-    pub(crate) fn retrieving(&self) -> Retrieving<'_> {
+    pub(crate) fn start_retrieve(&self) -> ActiveRetrieve<'_> {
         self.state().retrieves += 1;
-        Retrieving(self)
+        ActiveRetrieve(self)
     }
 
     /// Notes what became of an instance.
-    pub(crate) fn note(&self, instance: &InstanceUid, outcome: Outcome) {
+    pub(crate) fn record(&self, instance: &InstanceUid, outcome: Outcome) {
         let mut state = self.state();
         if state.retrieves == 0 {
             return;
@@ -73,9 +73,9 @@ impl ArrivalLog {
         };
         if arrival == Arrival::Stored {
             // The index knows of it from here on.
-            state.aside.remove(instance);
+            state.not_stored.remove(instance);
         } else {
-            state.aside.insert(instance.clone(), arrival);
+            state.not_stored.insert(instance.clone(), arrival);
         }
         state.changes += 1;
         drop(state);
@@ -83,7 +83,7 @@ impl ArrivalLog {
     }
 
     /// Notes that an instance is stored without a patient's id, before what became of it.
-    pub(crate) fn note_shared_patient(&self, instance: &InstanceUid) {
+    pub(crate) fn record_shared_patient(&self, instance: &InstanceUid) {
         let mut state = self.state();
         if state.retrieves > 0 {
             state.shared_patient.insert(instance.clone());
@@ -93,7 +93,7 @@ impl ArrivalLog {
     /// How many instances of a study came without a patient's id and were asked for, since this was
     /// asked last.
     pub(crate) fn take_shared_patient(&self, study: &InstanceUid) -> u64 {
-        self.state().shared_of.remove(study).unwrap_or(0)
+        self.state().shared_counts.remove(study).unwrap_or(0)
     }
 
     fn is_stored(&self, instance: &InstanceUid) -> Result<bool, BackendError> {
@@ -107,8 +107,11 @@ impl ArrivalLog {
     }
 
     /// The instances that were in quarantine before this retrieve, as far as they say who they are.
-    fn set_aside_before(&self) -> Result<Arc<HashSet<InstanceUid>>, BackendError> {
-        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+    fn quarantined_before(&self) -> Result<Arc<HashSet<InstanceUid>>, BackendError> {
+        let mut before = self
+            .quarantined_before
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(before) = &*before {
             return Ok(Arc::clone(before));
         }
@@ -136,17 +139,17 @@ impl ArrivalLog {
         Ok(uid.and_then(|uid| InstanceUid::new(uid.expose()).ok()))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LogState> {
         // A map and counters: no panic leaves them half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl LogState {
     /// Counts a stored instance of a study that is asked for, once.
     fn count_shared_patient(&mut self, study: &InstanceUid, instance: &InstanceUid) {
         if self.shared_patient.remove(instance) {
-            *self.shared_of.entry(study.clone()).or_default() += 1;
+            *self.shared_counts.entry(study.clone()).or_default() += 1;
         }
     }
 }
@@ -162,10 +165,10 @@ impl Arrivals for ArrivalLog {
                 self.state().count_shared_patient(study, instance);
                 return Ok(Arrival::Stored);
             }
-            if let Some(arrival) = self.state().aside.get(instance) {
+            if let Some(arrival) = self.state().not_stored.get(instance) {
                 return Ok(*arrival);
             }
-            Ok(if self.set_aside_before()?.contains(instance) {
+            Ok(if self.quarantined_before()?.contains(instance) {
                 Arrival::Quarantined
             } else {
                 Arrival::Missing
@@ -192,17 +195,21 @@ impl Arrivals for ArrivalLog {
     }
 }
 
-impl Drop for Retrieving<'_> {
+impl Drop for ActiveRetrieve<'_> {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.retrieves -= 1;
         if state.retrieves == 0 {
-            *state = State {
+            *state = LogState {
                 changes: state.changes,
-                ..State::default()
+                ..LogState::default()
             };
             drop(state);
-            *self.0.before.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            *self
+                .0
+                .quarantined_before
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = None;
         }
     }
 }
@@ -222,28 +229,28 @@ mod tests {
         let uid = InstanceUid::new("1.2.3").unwrap();
         let state =
             |arrivals: &ArrivalLog| arrivals.states(&uid, std::slice::from_ref(&uid)).unwrap()[0];
-        arrivals.note(&uid, Outcome::Quarantined);
+        arrivals.record(&uid, Outcome::Quarantined);
         assert_eq!(state(&arrivals), Arrival::Missing);
-        let retrieving = arrivals.retrieving();
+        let active = arrivals.start_retrieve();
         let seen = arrivals.changes();
         arrivals.wait(seen, Duration::ZERO);
         std::thread::scope(|scope| {
-            scope.spawn(|| arrivals.note(&uid, Outcome::Quarantined));
+            scope.spawn(|| arrivals.record(&uid, Outcome::Quarantined));
             arrivals.wait(seen, Duration::from_mins(1));
         });
         assert_ne!(arrivals.changes(), seen);
         assert_eq!(state(&arrivals), Arrival::Quarantined);
         // What the index does not know is not stored, whoever says so.
-        arrivals.note(&uid, Outcome::Stored);
+        arrivals.record(&uid, Outcome::Stored);
         assert_eq!(state(&arrivals), Arrival::Missing);
         let study = InstanceUid::new("1.2").unwrap();
-        arrivals.note_shared_patient(&uid);
+        arrivals.record_shared_patient(&uid);
         arrivals.state().count_shared_patient(&study, &uid);
         arrivals.state().count_shared_patient(&study, &uid);
         assert_eq!(arrivals.take_shared_patient(&study), 1);
         assert_eq!(arrivals.take_shared_patient(&study), 0);
-        drop(retrieving);
-        assert!(arrivals.state().aside.is_empty());
+        drop(active);
+        assert!(arrivals.state().not_stored.is_empty());
         drop(lookups);
         assert!(arrivals.states(&uid, std::slice::from_ref(&uid)).is_err());
     }
