@@ -100,11 +100,11 @@ pub use keep::{disk, quarantine, recover, spool, store};
 pub use read::file_meta;
 pub use refusal::{Category, EntryId, Refusal};
 pub use run::cancel::Cancel;
-pub use run::engine::{Engine, EngineBuilder, Full, Stopped, deidentify};
+pub use run::engine::{Engine, EngineBuilder, IntakeFull, Stopped, deidentify};
 pub use run::event::{Event, NoObserver, Observer, Progress};
-pub use run::import::{EndedEarly, Summary, import};
+pub use run::import::{EndedEarly, ImportSummary, import};
 pub use run::receipt::{Outcome, Receipt};
-pub use run::source::{BytesSource, Item, ObjectSource};
+pub use run::source::{BytesSource, ObjectSource, SourceItem};
 pub use run::{cancel, engine, event, import, receipt, source};
 
 /// The example of README.md, as a test.

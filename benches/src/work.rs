@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anon_engine::quarantine::{DirectoryQuarantine, QuarantineOptions};
-use anon_engine::source::Scan;
+use anon_engine::source::FileScan;
 use anon_engine::store::{DirectoryStore, DirectoryStoreOptions, Durability};
-use anon_engine::{Cancel, Engine, NoObserver, Policy, Source, Summary, import, plan};
+use anon_engine::{Cancel, Engine, ImportSummary, NoObserver, Policy, Source, import, plan};
 use anon_model::{
     Assigned, DiskOptions, DiskStore, Identity, LookupStore, MemoryStore, Names, NewInstance, Phi,
     SiteId, UidRoot, Wanted,
@@ -191,8 +191,8 @@ pub fn import_tree(
     let engine = Engine::builder(policy()?, lookups, Arc::new(store), Arc::new(quarantine))
         .workers(workers)
         .start()?;
-    let mut source = Scan::new([tree.to_owned()]);
-    let summary: Summary = import(&engine, &mut source, &Cancel::new(), &NoObserver);
+    let mut source = FileScan::new([tree.to_owned()]);
+    let summary: ImportSummary = import(&engine, &mut source, &Cancel::new(), &NoObserver);
     ensure!(
         summary.stored == u64::from(files),
         "{} of {files} files are stored: {summary:?}",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::thread;
 
-use anon_engine::source::Scan;
+use anon_engine::source::FileScan;
 use anon_model::ProjectSettings;
 use anyhow::Context as _;
 
@@ -137,7 +137,7 @@ struct Counting {
 impl Counting {
     fn start(context: &Context<'_>, project: &Project, roots: &Roots) -> Option<Self> {
         let progress = context.report.progress()?;
-        let mut scan = Scan::new(roots.absolute())
+        let mut scan = FileScan::new(roots.absolute())
             .without(project.root())
             .ok()?
             .as_read();

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use anon_engine::quarantine::Entry;
-use anon_engine::{Category, DirectoryQuarantine, EntryId, Item, Kept, ObjectSource, Quarantine};
+use anon_engine::{
+    Category, DirectoryQuarantine, EntryId, Kept, ObjectSource, Quarantine, SourceItem,
+};
 use anon_model::Phi;
 use anyhow::Context as _;
 use serde::Serialize;
@@ -309,16 +311,16 @@ struct Again {
 }
 
 impl ObjectSource for Again {
-    fn next(&mut self) -> Option<Item> {
+    fn next(&mut self) -> Option<SourceItem> {
         let id = self.ids.next()?;
         let origin = Phi::new(id.to_string());
         Some(match self.quarantine.received(&id) {
-            Ok(Some(received)) => Item::Object(received),
-            Ok(None) => Item::Ignored {
+            Ok(Some(received)) => SourceItem::Object(received),
+            Ok(None) => SourceItem::Ignored {
                 origin,
                 reason: "its bytes are not kept: import its source again",
             },
-            Err(error) => Item::Failed {
+            Err(error) => SourceItem::Failed {
                 origin,
                 reason: "its original cannot be read",
                 error: Some(std::io::Error::other(error)),

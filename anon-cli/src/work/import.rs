@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anon_engine::import::EndedEarly;
-use anon_engine::source::Scan;
+use anon_engine::source::FileScan;
 use anon_engine::{Cancel, Engine, Error, Event, Observer, Outcome, Receipt};
 use anyhow::Context as _;
 
@@ -35,7 +35,7 @@ pub(crate) fn run(
     tell: &(dyn Fn(Instance) + Sync),
 ) -> anyhow::Result<Summary> {
     let begun = Instant::now();
-    let mut scan = Scan::new(roots.absolute());
+    let mut scan = FileScan::new(roots.absolute());
     for directory in &own.0 {
         scan = scan
             .without(directory)
@@ -43,10 +43,10 @@ pub(crate) fn run(
     }
     let teller = Teller { roots, tell };
     let done = anon_engine::import(engine, &mut scan, cancel, &teller);
-    let passed = scan.passed();
+    let skipped = scan.skipped_directories();
     let mut summary = summary_of(done);
     summary.directories_passed =
-        passed.hidden_directories + passed.linked_directories + passed.excluded_directories;
+        skipped.hidden_directories + skipped.linked_directories + skipped.excluded_directories;
     summary.seconds = begun.elapsed().as_secs_f64();
     tracing::info!(
         found = summary.found,
@@ -62,7 +62,7 @@ pub(crate) fn run(
 }
 
 /// An import's summary as it is told.
-pub(crate) fn summary_of(done: anon_engine::Summary) -> Summary {
+pub(crate) fn summary_of(done: anon_engine::ImportSummary) -> Summary {
     let mut summary = Summary {
         found: done.found,
         stored: done.stored,

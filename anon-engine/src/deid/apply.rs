@@ -4,16 +4,16 @@ use anon_model::Names;
 
 use crate::deid::body::Body;
 use crate::deid::deflate::deflate;
-use crate::deid::deidentified::{Deidentified, Part};
+use crate::deid::deidentified::{Deidentified, OutputRange};
 use crate::deid::eval::date::Shift;
 use crate::deid::method;
 use crate::deid::output_path::OutputPath;
-use crate::deid::plan::{Plan, Target};
-use crate::deid::template::{Edit, Piece, Reference, Role, Value, put_element};
+use crate::deid::plan::{Plan, UidReplacement};
+use crate::deid::template::{Edit, EditValue, ObjectUid, Piece, Reference, put_element};
 use crate::read::dictionary::Vr;
 use crate::read::file_meta;
-use crate::read::input::{Input, ReadError, Windowed};
-use crate::read::scan::{Encoding, Fault, UNDEFINED};
+use crate::read::input::{FileInput, Input, ReadError};
+use crate::read::scan::{Encoding, ScanError, UNDEFINED};
 use crate::read::uid;
 use crate::refusal::{Category, Refusal};
 
@@ -46,7 +46,7 @@ impl Plan<'_> {
 
 /// The de-identified object, long kept ranges left where they are.
 fn apply<'p>(plan: &'p Plan<'_>, names: &Names) -> Result<Deidentified<'p>, Refusal> {
-    let mut emitter = Emitter::new(plan, names, Vec::new(), Long::Refer)?;
+    let mut emitter = Emitter::new(plan, names, Vec::new(), LongRanges::Refer)?;
     let path = OutputPath::new([&names.patient, &names.study, &names.series, &names.instance])?;
     let date_offset = emitter.shift.days();
     if plan.syntax.deflated {
@@ -57,7 +57,7 @@ fn apply<'p>(plan: &'p Plan<'_>, names: &Names) -> Result<Deidentified<'p>, Refu
         let inner = Deidentified::new(&plan.body, buffer, parts, path.clone(), date_offset);
         let dir = plan.scratch.filter(|_| in_scratch);
         return deflate(&inner, meta, dir)
-            .map(|packed| Deidentified::packed(packed, path, date_offset))
+            .map(|deflated| Deidentified::from_deflated(deflated, path, date_offset))
             .map_err(unreadable);
     }
     emitter.out = file_meta_bytes(plan, names, buffered(plan));
@@ -86,7 +86,7 @@ fn apply_into(plan: &Plan<'_>, names: &Names, out: &mut Vec<u8>) -> Result<(), R
         &names.instance,
         &plan.syntax.uid,
     );
-    let mut emitter = Emitter::new(plan, names, buffer, Long::Copy)?;
+    let mut emitter = Emitter::new(plan, names, buffer, LongRanges::Copy)?;
     let done = emitter.run();
     *out = emitter.out;
     done
@@ -125,7 +125,7 @@ fn unreadable(_: std::io::Error) -> Refusal {
 
 /// What is done with long kept ranges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Long {
+enum LongRanges {
     Refer,
     Copy,
 }
@@ -135,7 +135,7 @@ struct Emitter<'e, 'a> {
     names: &'e Names,
     shift: Shift,
     out: Vec<u8>,
-    parts: Vec<Part>,
+    parts: Vec<OutputRange>,
     /// Where the part of the buffer begins that is not in `parts` yet.
     flushed: usize,
     /// Bytes that stand in parts of the source.
@@ -143,8 +143,8 @@ struct Emitter<'e, 'a> {
     /// Open length fields: place in the buffer, `referred` there, byte order.
     open: Vec<(usize, u64, Encoding)>,
     value: Vec<u8>,
-    file: Option<Windowed<'e>>,
-    long: Long,
+    file: Option<FileInput<'e>>,
+    long: LongRanges,
 }
 
 impl<'e, 'a> Emitter<'e, 'a> {
@@ -152,14 +152,14 @@ impl<'e, 'a> Emitter<'e, 'a> {
         plan: &'e Plan<'a>,
         names: &'e Names,
         out: Vec<u8>,
-        long: Long,
+        long: LongRanges,
     ) -> Result<Self, Refusal> {
         check_names(plan, names)?;
         let filed_under = names.filed_under.as_ref();
         let patient = filed_under.unwrap_or(&plan.wanted().patient);
         let file = match &plan.body {
-            Body::File(file, len) => Some(Windowed::new(file, *len)),
-            Body::Scratch(scratch) => Some(Windowed::new(scratch.file(), scratch.len())),
+            Body::File(file, len) => Some(FileInput::new(file, *len)),
+            Body::Scratch(scratch) => Some(FileInput::new(scratch.file(), scratch.len())),
             Body::Bytes(_) | Body::Inflated(_) => None,
         };
         Ok(Self {
@@ -203,23 +203,24 @@ impl<'e, 'a> Emitter<'e, 'a> {
         Ok(())
     }
 
-    fn into_parts(mut self) -> (Vec<u8>, Vec<Part>) {
+    fn into_parts(mut self) -> (Vec<u8>, Vec<OutputRange>) {
         self.flush();
         (self.out, self.parts)
     }
 
     fn flush(&mut self) {
         if self.flushed < self.out.len() {
-            self.parts.push(Part::Buffer(self.flushed, self.out.len()));
+            self.parts
+                .push(OutputRange::Buffer(self.flushed, self.out.len()));
             self.flushed = self.out.len();
         }
     }
 
     #[inline]
     fn source(&mut self, begin: u64, end: u64) -> Result<(), Refusal> {
-        if self.long == Long::Refer && end - begin >= LONG {
+        if self.long == LongRanges::Refer && end - begin >= LONG {
             self.flush();
-            self.parts.push(Part::Source(begin, end));
+            self.parts.push(OutputRange::Source(begin, end));
             self.referred += end - begin;
             return Ok(());
         }
@@ -245,7 +246,7 @@ impl<'e, 'a> Emitter<'e, 'a> {
             let want = usize::try_from(step).map_err(|_| broken())?;
             let bytes = file
                 .exact(at, want)
-                .map_err(|failed: ReadError| Fault::input(failed, at))?;
+                .map_err(|failed: ReadError| ScanError::input(failed, at))?;
             self.out.extend_from_slice(bytes);
             at += step;
         }
@@ -270,18 +271,18 @@ impl<'e, 'a> Emitter<'e, 'a> {
         let plan = self.plan;
         self.value.clear();
         match &edit.value {
-            Value::Patient => self.value.extend_from_slice(self.names.patient.as_bytes()),
-            Value::Role(role) => {
+            EditValue::Patient => self.value.extend_from_slice(self.names.patient.as_bytes()),
+            EditValue::OwnUid(role) => {
                 let name = match role {
-                    Role::Study => &self.names.study,
-                    Role::Series => &self.names.series,
-                    Role::Instance => &self.names.instance,
+                    ObjectUid::Study => &self.names.study,
+                    ObjectUid::Series => &self.names.series,
+                    ObjectUid::Instance => &self.names.instance,
                 };
                 self.value.extend_from_slice(name.as_bytes());
             }
-            Value::Uids(at) => self.list(at, Self::uid_name)?,
-            Value::Accessions(at) => self.list(at, Self::accession_name)?,
-            Value::Dates(at) => {
+            EditValue::Uids(at) => self.list(at, Self::uid_name)?,
+            EditValue::Accessions(at) => self.list(at, Self::accession_name)?,
+            EditValue::Dates(at) => {
                 let originals = range(&plan.template.originals, at.start, at.end)?;
                 self.dates(originals, edit.vr);
             }
@@ -326,11 +327,11 @@ impl<'e, 'a> Emitter<'e, 'a> {
     }
 
     fn uid_name(&self, at: u32) -> Option<&'e str> {
-        Some(match self.plan.targets.get(at as usize)? {
-            Target::Study => &self.names.study,
-            Target::Series => &self.names.series,
-            Target::Instance => &self.names.instance,
-            Target::Other(at) => self.names.uids.get(*at as usize)?,
+        Some(match self.plan.uid_replacements.get(at as usize)? {
+            UidReplacement::Study => &self.names.study,
+            UidReplacement::Series => &self.names.series,
+            UidReplacement::Instance => &self.names.instance,
+            UidReplacement::Other(at) => self.names.uids.get(*at as usize)?,
         })
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 
-use crate::deid::deidentified::{Deidentified, Packed};
+use crate::deid::deidentified::{DeflatedOutput, Deidentified};
 use crate::read::scratch::Scratch;
 
 /// Deflates an output: after `meta` in memory, or into a scratch file in `dir`.
@@ -14,7 +14,7 @@ pub(crate) fn deflate(
     inner: &Deidentified<'_>,
     meta: Vec<u8>,
     dir: Option<&Path>,
-) -> io::Result<Packed> {
+) -> io::Result<DeflatedOutput> {
     let Some(dir) = dir else {
         let begin = meta.len();
         let mut encoder = DeflateEncoder::new(meta, Compression::default());
@@ -23,7 +23,7 @@ pub(crate) fn deflate(
         if (bytes.len() - begin) % 2 == 1 {
             bytes.push(0);
         }
-        return Ok(Packed::Memory(bytes));
+        return Ok(DeflatedOutput::Memory(bytes));
     };
     let mut encoder = DeflateEncoder::new(Scratch::create(dir)?, Compression::default());
     inner.write_to(&mut encoder)?;
@@ -32,5 +32,5 @@ pub(crate) fn deflate(
         scratch.write_all(&[0])?;
     }
     scratch.file().rewind()?;
-    Ok(Packed::Scratch(meta, scratch))
+    Ok(DeflatedOutput::Scratch(meta, scratch))
 }

@@ -29,14 +29,14 @@ pub enum Segment<'s> {
 
 /// A part of an output: a range of the buffer or of the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum OutputRange {
     Buffer(usize, usize),
     Source(u64, u64),
 }
 
 /// A deflated output: whole in memory, or its file meta information and a scratch file.
 #[derive(Debug)]
-pub(crate) enum Packed {
+pub(crate) enum DeflatedOutput {
     Memory(Vec<u8>),
     Scratch(Vec<u8>, Scratch),
 }
@@ -45,8 +45,8 @@ pub(crate) enum Packed {
 pub struct Deidentified<'p> {
     body: Option<&'p Body<'p>>,
     buffer: Vec<u8>,
-    parts: Vec<Part>,
-    packed: Option<Scratch>,
+    parts: Vec<OutputRange>,
+    scratch: Option<Scratch>,
     len: u64,
     path: OutputPath,
     date_offset: i32,
@@ -56,41 +56,45 @@ impl<'p> Deidentified<'p> {
     pub(crate) fn new(
         body: &'p Body<'p>,
         buffer: Vec<u8>,
-        parts: Vec<Part>,
+        parts: Vec<OutputRange>,
         path: OutputPath,
         date_offset: i32,
     ) -> Self {
-        let length = |part: &Part| match *part {
-            Part::Buffer(begin, end) => (end - begin) as u64,
-            Part::Source(begin, end) => end - begin,
+        let length = |part: &OutputRange| match *part {
+            OutputRange::Buffer(begin, end) => (end - begin) as u64,
+            OutputRange::Source(begin, end) => end - begin,
         };
         Self {
             body: Some(body),
             len: parts.iter().map(length).sum(),
             buffer,
             parts,
-            packed: None,
+            scratch: None,
             path,
             date_offset,
         }
     }
 
-    pub(crate) fn packed(packed: Packed, path: OutputPath, date_offset: i32) -> Self {
-        let (buffer, scratch) = match packed {
-            Packed::Memory(buffer) => (buffer, None),
-            Packed::Scratch(buffer, scratch) => (buffer, Some(scratch)),
+    pub(crate) fn from_deflated(
+        deflated: DeflatedOutput,
+        path: OutputPath,
+        date_offset: i32,
+    ) -> Self {
+        let (buffer, scratch) = match deflated {
+            DeflatedOutput::Memory(buffer) => (buffer, None),
+            DeflatedOutput::Scratch(buffer, scratch) => (buffer, Some(scratch)),
         };
         let scratch_len = scratch.as_ref().map_or(0, Scratch::len);
-        let mut parts = vec![Part::Buffer(0, buffer.len())];
+        let mut parts = vec![OutputRange::Buffer(0, buffer.len())];
         if scratch.is_some() {
-            parts.push(Part::Source(0, scratch_len));
+            parts.push(OutputRange::Source(0, scratch_len));
         }
         Self {
             body: None,
             len: buffer.len() as u64 + scratch_len,
             buffer,
             parts,
-            packed: scratch,
+            scratch,
             path,
             date_offset,
         }
@@ -121,12 +125,12 @@ impl<'p> Deidentified<'p> {
         self.parts.iter().map(|part| self.segment(*part))
     }
 
-    fn segment(&self, part: Part) -> Segment<'_> {
+    fn segment(&self, part: OutputRange) -> Segment<'_> {
         let (begin, end) = match part {
-            Part::Buffer(begin, end) => {
+            OutputRange::Buffer(begin, end) => {
                 return Segment::Bytes(self.buffer.get(begin..end).unwrap_or_default());
             }
-            Part::Source(begin, end) => (begin, end),
+            OutputRange::Source(begin, end) => (begin, end),
         };
         let in_file = |file| Segment::File {
             file,
@@ -138,7 +142,7 @@ impl<'p> Deidentified<'p> {
             let bytes = range.and_then(|(begin, end)| bytes.get(begin..end));
             Segment::Bytes(bytes.unwrap_or_default())
         };
-        match (self.body, &self.packed) {
+        match (self.body, &self.scratch) {
             (Some(Body::Bytes(bytes)), _) => in_memory(bytes),
             (Some(Body::Inflated(bytes)), _) => in_memory(bytes),
             (Some(Body::File(file, _)), _) => in_file(file),

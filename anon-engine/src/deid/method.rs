@@ -4,7 +4,7 @@
 use dicom_core::Tag;
 
 use crate::deid::policy::Policy;
-use crate::deid::template::{Edit, Template, Value};
+use crate::deid::template::{Edit, EditValue, Template};
 use crate::read::dictionary::Vr;
 use crate::read::scan::Encoding;
 use crate::refusal::{Category, Refusal};
@@ -36,7 +36,7 @@ pub(crate) const INSERTED: [Tag; 8] = [
 /// Returns true for elements of the root that our own replace: those we write, and the rest of our
 /// private block, which would otherwise be read under our private creator (PS3.5 section 7.8.1).
 #[inline]
-pub(crate) fn gives_way(tag: Tag) -> bool {
+pub(crate) fn is_replaced(tag: Tag) -> bool {
     match tag.0 {
         0x0010 => matches!(tag.1, 0x0010 | 0x0020),
         0x0012 => matches!(tag.1, 0x0062..=0x0064),
@@ -94,7 +94,7 @@ pub(crate) fn insert(
                 tag,
                 vr,
                 encoding,
-                value: Value::Patient,
+                value: EditValue::Patient,
             });
             Some(())
         }

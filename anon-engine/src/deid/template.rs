@@ -34,16 +34,16 @@ pub(crate) struct Edit {
     pub(crate) tag: Tag,
     pub(crate) vr: Vr,
     pub(crate) encoding: Encoding,
-    pub(crate) value: Value,
+    pub(crate) value: EditValue,
 }
 
 /// Where the value of an edit comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Value {
+pub(crate) enum EditValue {
     /// The patient's pseudonym.
     Patient,
     /// One of the three identifiers of the object.
-    Role(Role),
+    OwnUid(ObjectUid),
     /// These references to UIDs.
     Uids(Range<u32>),
     /// These references to accession numbers.
@@ -54,7 +54,7 @@ pub(crate) enum Value {
 
 /// An identifier of the object itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
+pub(crate) enum ObjectUid {
     Study,
     Series,
     Instance,
@@ -72,14 +72,14 @@ pub(crate) enum Reference {
 
 /// Where the four bytes of a length field stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum LengthPosition {
     Source(u64),
     Arena(u32),
 }
 
 /// Different texts, numbered in the order in which they were met.
 #[derive(Default)]
-pub(crate) struct Originals {
+pub(crate) struct DistinctTexts {
     pub(crate) texts: Vec<String>,
     index: HashMap<String, u32>,
 }
@@ -87,7 +87,7 @@ pub(crate) struct Originals {
 /// Up to this many texts a linear search is used instead of the hash map.
 const FEW: usize = 24;
 
-impl Originals {
+impl DistinctTexts {
     /// The number of a text given as bytes.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> u32 {
         if self.index.is_empty()
@@ -122,7 +122,7 @@ impl Originals {
 }
 
 /// The buffers of a template.
-struct Buffers {
+struct TemplateBuffers {
     pieces: Vec<Piece>,
     arena: Vec<u8>,
     originals: Vec<u8>,
@@ -133,13 +133,13 @@ struct Buffers {
 thread_local! {
     /// The buffers of the last template dropped on this thread, emptied. Allocating
     /// them anew for each object takes 5 % of plan and apply.
-    static SPARE: Cell<Option<Buffers>> = const { Cell::new(None) };
+    static SPARE: Cell<Option<TemplateBuffers>> = const { Cell::new(None) };
 }
 
 /// Buffers that take more bytes than these are not kept.
 const MAX_SPARE: usize = 64 << 10;
 
-impl Buffers {
+impl TemplateBuffers {
     /// Empty ones, with room for what most objects need.
     fn new() -> Self {
         Self {
@@ -177,8 +177,8 @@ pub(crate) struct Template {
     pub(crate) originals: Vec<u8>,
     pub(crate) edits: Vec<Edit>,
     pub(crate) references: Vec<Reference>,
-    pub(crate) uids: Originals,
-    pub(crate) accessions: Originals,
+    pub(crate) uids: DistinctTexts,
+    pub(crate) accessions: DistinctTexts,
 }
 
 impl Template {
@@ -186,15 +186,15 @@ impl Template {
     pub(crate) fn new() -> Self {
         // A thread that is ending has no thread-local buffers any more.
         let spare = SPARE.try_with(Cell::take).ok().flatten();
-        let buffers = spare.unwrap_or_else(Buffers::new);
+        let buffers = spare.unwrap_or_else(TemplateBuffers::new);
         Self {
             pieces: buffers.pieces,
             arena: buffers.arena,
             originals: buffers.originals,
             edits: buffers.edits,
             references: buffers.references,
-            uids: Originals::default(),
-            accessions: Originals::default(),
+            uids: DistinctTexts::default(),
+            accessions: DistinctTexts::default(),
         }
     }
 
@@ -293,12 +293,16 @@ impl Template {
 
     /// Closes the length field opened as piece `open`. Where its content is one range as long as
     /// the field says already, the field stays as it is and the pieces become one.
-    pub(crate) fn close(&mut self, open: usize, place: Place, declared: u32) {
+    pub(crate) fn close(&mut self, open: usize, place: LengthPosition, declared: u32) {
         let declared = u64::from(declared);
         let whole = match (self.pieces.get(open + 1..), place) {
-            (Some([]), Place::Source(at)) if declared == 0 => Some(Piece::Source(at, at + 4)),
-            (Some([]), Place::Arena(at)) if declared == 0 => Some(Piece::Arena(at, at + 4)),
-            (Some([Piece::Source(begin, end)]), Place::Source(at))
+            (Some([]), LengthPosition::Source(at)) if declared == 0 => {
+                Some(Piece::Source(at, at + 4))
+            }
+            (Some([]), LengthPosition::Arena(at)) if declared == 0 => {
+                Some(Piece::Arena(at, at + 4))
+            }
+            (Some([Piece::Source(begin, end)]), LengthPosition::Source(at))
                 if *begin == at + 4 && end - begin == declared =>
             {
                 Some(Piece::Source(at, *end))
@@ -316,7 +320,7 @@ impl Template {
 
 impl Drop for Template {
     fn drop(&mut self) {
-        let mut spare = Buffers {
+        let mut spare = TemplateBuffers {
             pieces: mem::take(&mut self.pieces),
             arena: mem::take(&mut self.arena),
             originals: mem::take(&mut self.originals),

@@ -25,7 +25,7 @@ pub(crate) enum LengthForm {
 
 /// The characters that the values of a VR consist of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Characters {
+pub(crate) enum CharacterClass {
     /// No characters.
     Binary,
     /// Digits with signs, points and the like: numbers, dates, times, ages, UIDs.
@@ -94,12 +94,12 @@ impl Vr {
 
     /// The characters that its values consist of.
     #[inline]
-    pub(crate) fn characters(self) -> Characters {
+    pub(crate) fn character_class(self) -> CharacterClass {
         match self {
             Self::DS | Self::IS | Self::DA | Self::TM | Self::DT | Self::AS | Self::UI => {
-                Characters::Number
+                CharacterClass::Number
             }
-            Self::CS | Self::AE => Characters::Code,
+            Self::CS | Self::AE => CharacterClass::Code,
             Self::LO
             | Self::LT
             | Self::PN
@@ -107,8 +107,8 @@ impl Vr {
             | Self::ST
             | Self::UC
             | Self::UR
-            | Self::UT => Characters::Text,
-            _ => Characters::Binary,
+            | Self::UT => CharacterClass::Text,
+            _ => CharacterClass::Binary,
         }
     }
 
@@ -244,9 +244,9 @@ pub(crate) fn vr(tag: Tag) -> Option<Vr> {
     }
     let key = number(tag);
     let slot = CACHE.get(cache_slot(key))?;
-    let held = slot.load(Ordering::Relaxed);
-    let [.., high, low] = held.to_be_bytes();
-    let found = if held & !0xFFFF == cache_word(key, NONE) {
+    let cached = slot.load(Ordering::Relaxed);
+    let [.., high, low] = cached.to_be_bytes();
+    let found = if cached & !0xFFFF == cache_word(key, NONE) {
         Vr(u16::from_be_bytes([high, low]))
     } else {
         let found = look_up(tag);

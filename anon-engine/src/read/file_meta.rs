@@ -5,7 +5,7 @@ use dicom_core::Tag;
 use crate::limits::Limits;
 use crate::read::dictionary::Vr;
 use crate::read::input::Input;
-use crate::read::scan::{Encoding, Fault, Header};
+use crate::read::scan::{Encoding, Header, ScanError};
 use crate::read::uid;
 use crate::refusal::{Category, Refusal};
 
@@ -66,7 +66,7 @@ pub(crate) struct TransferSyntax {
 impl TransferSyntax {
     /// The transfer syntax of this UID. Encapsulated and unknown ones have the headers of explicit
     /// little endian (PS3.5 section A.4).
-    pub(crate) fn named(uid: &str) -> Result<Self, Refusal> {
+    pub(crate) fn from_uid(uid: &str) -> Result<Self, Refusal> {
         if !uid::is_well_formed(uid.as_bytes()) {
             let reason = "the transfer syntax is not a UID";
             return Err(Refusal::new(Category::DicomReadError, reason));
@@ -108,7 +108,7 @@ impl TransferSyntax {
     ///
     /// The two uncompressed little endian ones are told apart by the bytes. A private one may be
     /// implicit, and keeps its name. Anything else has no true name.
-    pub(crate) fn found_as(self, encoding: Encoding) -> Option<Self> {
+    pub(crate) fn with_encoding(self, encoding: Encoding) -> Option<Self> {
         if encoding == self.encoding {
             return Some(self);
         }
@@ -126,7 +126,7 @@ impl TransferSyntax {
 pub(crate) fn find<I: Input>(input: &mut I, limits: &Limits) -> Result<DataSetStart, Refusal> {
     let head = input
         .window(0, PREAMBLE + 16)
-        .map_err(|failed| Fault::input(failed, 0))?;
+        .map_err(|failed| ScanError::input(failed, 0))?;
     if head.is_empty() {
         return Err(foreign("the file is empty"));
     }
@@ -182,7 +182,7 @@ fn read<I: Input>(input: &mut I, begin: u64, limits: &Limits) -> Result<DataSetS
     while end.saturating_sub(at) >= 8 {
         let window = input
             .window(at, 12)
-            .map_err(|failed| Fault::input(failed, at))?;
+            .map_err(|failed| ScanError::input(failed, at))?;
         if !window.starts_with(&[2, 0]) {
             break;
         }
@@ -197,22 +197,22 @@ fn read<I: Input>(input: &mut I, begin: u64, limits: &Limits) -> Result<DataSetS
         header.read(window, at, end, encoding)?;
         left = left
             .checked_sub(1)
-            .ok_or_else(|| Fault::new("the file meta information has no end", None, at))?;
+            .ok_or_else(|| ScanError::new("the file meta information has no end", None, at))?;
         if header.is_undefined() || header.end() > end {
             let problem = "the file meta information is not complete";
-            return Err(Fault::new(problem, Some(header.tag()), at).into());
+            return Err(ScanError::new(problem, Some(header.tag()), at).into());
         }
         if header.tag() == TRANSFER_SYNTAX && header.len <= MAX_UID {
             let len = usize::try_from(header.len).unwrap_or(usize::MAX);
             let value = input
                 .exact(header.value, len)
-                .map_err(|failed| Fault::input(failed, at))?;
+                .map_err(|failed| ScanError::input(failed, at))?;
             named = Some(uid::text(value));
         }
         at = header.end();
     }
     let syntax = match named.filter(|uid| !uid.is_empty()) {
-        Some(uid) => TransferSyntax::named(&uid)?,
+        Some(uid) => TransferSyntax::from_uid(&uid)?,
         None => guess_at(input, at)?,
     };
     Ok(DataSetStart { begin: at, syntax })
@@ -221,7 +221,7 @@ fn read<I: Input>(input: &mut I, begin: u64, limits: &Limits) -> Result<DataSetS
 fn guess_at<I: Input>(input: &mut I, at: u64) -> Result<TransferSyntax, Refusal> {
     let window = input
         .window(at, 12)
-        .map_err(|failed| Fault::input(failed, at))?;
+        .map_err(|failed| ScanError::input(failed, at))?;
     guess(window).map(TransferSyntax::guessed).ok_or_else(|| {
         let reason = "there is no transfer syntax and no data set that shows one";
         Refusal::new(Category::DicomReadError, reason)

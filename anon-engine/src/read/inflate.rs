@@ -7,7 +7,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 
 use crate::limits::Limits;
 use crate::read::input::Input;
-use crate::read::scan::Fault;
+use crate::read::scan::ScanError;
 use crate::read::scratch::Scratch;
 use crate::refusal::{Category, Refusal};
 
@@ -47,7 +47,7 @@ pub(crate) fn inflate<I: Input>(
         let at = begin + engine.total_in();
         let bytes = input
             .window(at.min(end), STEP)
-            .map_err(|failed| Fault::input(failed, at))?;
+            .map_err(|failed| ScanError::input(failed, at))?;
         let bytes = bytes.get(..STEP).unwrap_or(bytes);
         let (before_in, before_out) = (engine.total_in(), engine.total_out());
         held.reserve(STEP);
@@ -102,7 +102,7 @@ fn nothing_follows<I: Input>(input: &mut I, mut at: u64, inflated: u64) -> Resul
     if end.saturating_sub(at) >= GZIP_TRAILER {
         let trailer = input
             .window(at, 8)
-            .map_err(|failed| Fault::input(failed, at))?;
+            .map_err(|failed| ScanError::input(failed, at))?;
         let length = u64::to_le_bytes(inflated);
         if trailer.get(4..8) == length.get(..4) {
             at += GZIP_TRAILER;
@@ -111,7 +111,7 @@ fn nothing_follows<I: Input>(input: &mut I, mut at: u64, inflated: u64) -> Resul
     while at < end {
         let bytes = input
             .window(at, STEP)
-            .map_err(|failed| Fault::input(failed, at))?;
+            .map_err(|failed| ScanError::input(failed, at))?;
         let bytes = bytes.get(..STEP).unwrap_or(bytes);
         if bytes.iter().any(|byte| *byte != 0) {
             return Err(refused("there are bytes after the deflated data set"));

@@ -38,9 +38,9 @@ pub(crate) trait Input {
 
 /// Bytes in memory.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Memory<'a>(pub(crate) &'a [u8]);
+pub(crate) struct BytesInput<'a>(pub(crate) &'a [u8]);
 
-impl Input for Memory<'_> {
+impl Input for BytesInput<'_> {
     fn len(&self) -> u64 {
         self.0.len() as u64
     }
@@ -56,7 +56,7 @@ impl Input for Memory<'_> {
 
 /// A file, read through a window that moves forward.
 #[derive(Debug)]
-pub(crate) struct Windowed<'a> {
+pub(crate) struct FileInput<'a> {
     file: &'a File,
     len: u64,
     begin: u64,
@@ -64,7 +64,7 @@ pub(crate) struct Windowed<'a> {
     next_window: usize,
 }
 
-impl<'a> Windowed<'a> {
+impl<'a> FileInput<'a> {
     /// The first `len` bytes of a file.
     pub(crate) fn new(file: &'a File, len: u64) -> Self {
         Self {
@@ -95,7 +95,7 @@ impl<'a> Windowed<'a> {
     }
 }
 
-impl Input for Windowed<'_> {
+impl Input for FileInput<'_> {
     fn len(&self) -> u64 {
         self.len
     }
@@ -143,7 +143,7 @@ mod tests {
         let bytes: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&bytes).unwrap();
-        let mut windowed = Windowed::new(&file, bytes.len() as u64);
+        let mut windowed = FileInput::new(&file, bytes.len() as u64);
         for (at, want) in [
             (0, 12),
             (65_530, 12),
@@ -151,7 +151,7 @@ mod tests {
             (199_990, 10),
             (1_000, 100_000),
         ] {
-            let expect = Memory(&bytes).exact(at, want).map(<[u8]>::to_vec);
+            let expect = BytesInput(&bytes).exact(at, want).map(<[u8]>::to_vec);
             assert_eq!(
                 windowed.exact(at, want).map(<[u8]>::to_vec),
                 expect,
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn a_file_that_shrank_is_an_error() {
         let file = tempfile::tempfile().unwrap();
-        let mut windowed = Windowed::new(&file, 1_000);
+        let mut windowed = FileInput::new(&file, 1_000);
         assert_eq!(windowed.window(0, 12), Err(ReadError::UnexpectedEnd));
         assert_eq!(windowed.window(0, 12), Err(ReadError::UnexpectedEnd));
     }

@@ -6,9 +6,9 @@ use dicom_core::Tag;
 use crate::limits::Limits;
 use crate::read::file_meta::{self, DataSetStart, TransferSyntax};
 use crate::read::inflate::{self, Inflated};
-use crate::read::input::{Input, Memory, Windowed};
+use crate::read::input::{BytesInput, FileInput, Input};
 use crate::read::scan::{Header, Token, Walk};
-use crate::read::source::{Data, Source, SourceFormat};
+use crate::read::source::{Source, SourceBytes, SourceFormat};
 use crate::read::uid;
 use crate::refusal::Refusal;
 
@@ -19,8 +19,8 @@ const SOP_INSTANCE: Tag = Tag(0x0008, 0x0018);
 pub(crate) fn sop_instance(source: Source<'_>, limits: &Limits) -> Option<Phi<String>> {
     // Planning the object reports why it cannot be read.
     let found = match source.data {
-        Data::Bytes(bytes) => of_input(Memory(bytes), source, limits),
-        Data::File { file, len } => of_input(Windowed::new(file, len), source, limits),
+        SourceBytes::Memory(bytes) => of_input(BytesInput(bytes), source, limits),
+        SourceBytes::File { file, len } => of_input(FileInput::new(file, len), source, limits),
     };
     found.ok().flatten()
 }
@@ -34,16 +34,16 @@ fn of_input<I: Input>(
         SourceFormat::Part10 => file_meta::find(&mut input, limits)?,
         SourceFormat::DataSet { transfer_syntax } => DataSetStart {
             begin: 0,
-            syntax: TransferSyntax::named(transfer_syntax)?,
+            syntax: TransferSyntax::from_uid(transfer_syntax)?,
         },
     };
     if !syntax.deflated {
         return walk(input, begin, &syntax, limits);
     }
     match inflate::inflate(input, begin, limits, source.scratch)? {
-        Inflated::Memory(bytes) => walk(Memory(&bytes), 0, &syntax, limits),
+        Inflated::Memory(bytes) => walk(BytesInput(&bytes), 0, &syntax, limits),
         Inflated::Scratch(scratch) => {
-            let input = Windowed::new(scratch.file(), scratch.len());
+            let input = FileInput::new(scratch.file(), scratch.len());
             walk(input, 0, &syntax, limits)
         }
     }
@@ -67,7 +67,7 @@ fn walk<I: Input>(
         if header.tag() >= SOP_INSTANCE {
             break;
         }
-        walk.pass(&header)?;
+        walk.skip(&header)?;
     }
     Ok(None)
 }

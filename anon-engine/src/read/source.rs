@@ -17,15 +17,15 @@ pub enum SourceFormat<'t> {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Data<'a> {
-    Bytes(&'a [u8]),
+pub(crate) enum SourceBytes<'a> {
+    Memory(&'a [u8]),
     File { file: &'a File, len: u64 },
 }
 
 /// The bytes of one object, in memory or in a file.
 #[derive(Clone, Copy)]
 pub struct Source<'a> {
-    pub(crate) data: Data<'a>,
+    pub(crate) data: SourceBytes<'a>,
     pub(crate) format: SourceFormat<'a>,
     pub(crate) scratch: Option<&'a Path>,
 }
@@ -34,7 +34,7 @@ impl<'a> Source<'a> {
     /// A file of PS3.10 in memory.
     pub fn part10(bytes: &'a [u8]) -> Self {
         Self {
-            data: Data::Bytes(bytes),
+            data: SourceBytes::Memory(bytes),
             format: SourceFormat::Part10,
             scratch: None,
         }
@@ -51,7 +51,7 @@ impl<'a> Source<'a> {
     /// The file must not change while it is planned and applied: what is kept is read again then.
     pub fn file(file: &'a File, len: u64) -> Self {
         Self {
-            data: Data::File { file, len },
+            data: SourceBytes::File { file, len },
             format: SourceFormat::Part10,
             scratch: None,
         }
@@ -78,8 +78,8 @@ impl std::fmt::Debug for Source<'_> {
     /// Tells kind and length only: the bytes identify a patient.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (kind, len) = match self.data {
-            Data::Bytes(bytes) => ("bytes", bytes.len() as u64),
-            Data::File { len, .. } => ("file", len),
+            SourceBytes::Memory(bytes) => ("bytes", bytes.len() as u64),
+            SourceBytes::File { len, .. } => ("file", len),
         };
         f.debug_struct("Source")
             .field("kind", &kind)

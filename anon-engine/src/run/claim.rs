@@ -19,7 +19,7 @@ use crate::run::intake::{IfBusy, Intake, Job};
 
 /// The SOP instances that are being processed.
 pub(crate) struct Claims {
-    held: Mutex<HashMap<Arc<str>, Holder>>,
+    claimed: Mutex<HashMap<Arc<str>, Holder>>,
     changed: Condvar,
     intake: Arc<Intake>,
 }
@@ -41,7 +41,7 @@ pub(crate) struct Claim {
 impl Claims {
     pub(crate) fn new(intake: Arc<Intake>) -> Self {
         Self {
-            held: Mutex::default(),
+            claimed: Mutex::default(),
             changed: Condvar::new(),
             intake,
         }
@@ -50,12 +50,12 @@ impl Claims {
     /// Waits for the right to process an instance; `None` if the object must be
     /// [`park`](Claims::park)ed.
     pub(crate) fn claim(self: &Arc<Self>, uid: &str, if_busy: IfBusy) -> Option<Claim> {
-        let mut held = self.held();
+        let mut claimed = self.claimed();
         loop {
-            match held.get_mut(uid) {
+            match claimed.get_mut(uid) {
                 None => {
                     let uid: Arc<str> = uid.into();
-                    held.insert(Arc::clone(&uid), Holder::default());
+                    claimed.insert(Arc::clone(&uid), Holder::default());
                     return Some(Claim {
                         uid,
                         claims: Arc::clone(self),
@@ -65,8 +65,8 @@ impl Claims {
                 Some(holder) => {
                     // Every change wakes all waiting threads; those that wait on are counted again.
                     holder.waiting += 1;
-                    let woken = self.changed.wait(held);
-                    held = woken.unwrap_or_else(PoisonError::into_inner);
+                    let woken = self.changed.wait(claimed);
+                    claimed = woken.unwrap_or_else(PoisonError::into_inner);
                 }
             }
         }
@@ -74,29 +74,29 @@ impl Claims {
 
     /// Puts an object aside until the instance is free; if it is by now, the object comes next.
     pub(crate) fn park(&self, uid: &str, mut job: Job) {
-        job.flight = None;
-        if let Some(holder) = self.held().get_mut(uid) {
+        job.in_flight = None;
+        if let Some(holder) = self.claimed().get_mut(uid) {
             holder.parked.push(job);
             return;
         }
         self.intake.requeue(job);
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<Arc<str>, Holder>> {
+    fn claimed(&self) -> MutexGuard<'_, HashMap<Arc<str>, Holder>> {
         // No operation on the map can stop half way.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Claim {
     /// Says that the object is staged: from here on others need not wait for it in their turn.
     pub(crate) fn staged(&self) {
-        let mut held = self.claims.held();
-        let waiting = held.get_mut(&self.uid).map_or(0, |holder| {
+        let mut claimed = self.claims.claimed();
+        let waiting = claimed.get_mut(&self.uid).map_or(0, |holder| {
             holder.staged = true;
             std::mem::take(&mut holder.waiting)
         });
-        drop(held);
+        drop(claimed);
         if waiting > 0 {
             self.claims.changed.notify_all();
         }
@@ -105,7 +105,7 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let Some(holder) = self.claims.held().remove(&self.uid) else {
+        let Some(holder) = self.claims.claimed().remove(&self.uid) else {
             return;
         };
         if holder.waiting > 0 {

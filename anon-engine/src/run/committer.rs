@@ -1,7 +1,7 @@
 //! Makes a group of staged objects durable. One thread at a time does.
 //!
 //! ```text
-//! workers ──► Commits ──► LookupStore::commit ──► Store::publish ──► receipts ──► LookupStore::settle
+//! workers ──► CommitQueue ──► LookupStore::commit ──► Store::publish ──► receipts ──► LookupStore::settle
 //!            the next group gathers meanwhile                      └─ of failures: after settle
 //! ```
 //!
@@ -16,13 +16,13 @@ use anon_model::{BackendError, Group, NewInstance, Remedy, Wanted};
 
 use crate::error::{Error, StoreError};
 use crate::keep::store::Staged;
-use crate::run::commits::{Pending, Ready};
+use crate::run::commit_queue::{PendingReceipt, QueuedCommit};
 use crate::run::core::Core;
 use crate::run::event::Event;
 
 /// The committer's thread.
 pub(crate) fn run(core: &Core) {
-    while let Some(group) = core.commits.next_group() {
+    while let Some(group) = core.commit_queue.next_group() {
         guarded_commit(core, group);
     }
     if let Err(error) = core.lookups.flush() {
@@ -35,21 +35,21 @@ pub(crate) fn run(core: &Core) {
 
 /// Makes a group durable on this thread, if one waits and nobody is at it.
 pub(crate) fn run_once(core: &Core) {
-    if let Some(group) = core.commits.group_at_once() {
+    if let Some(group) = core.commit_queue.group_at_once() {
         guarded_commit(core, group);
     }
 }
 
-fn guarded_commit(core: &Core, group: Vec<Ready>) {
+fn guarded_commit(core: &Core, group: Vec<QueuedCommit>) {
     if catch_unwind(AssertUnwindSafe(|| commit(core, group))).is_err() {
         // Behind one of the seams. Who waited has been told by dropping what they waited for.
         let error = BackendError::new(Remedy::Stop, "a commit panicked");
         core.poison_with(&Arc::new(error));
     }
-    core.commits.schedule.group_done();
+    core.commit_queue.schedule.group_done();
 }
 
-fn commit(core: &Core, group: Vec<Ready>) {
+fn commit(core: &Core, group: Vec<QueuedCommit>) {
     let size = group.len();
     let mut instances = Vec::with_capacity(size);
     let mut staged = Vec::with_capacity(size);
@@ -84,7 +84,7 @@ fn give_up(
     error: &Arc<BackendError>,
     instances: Vec<NewInstance>,
     staged: Vec<Staged>,
-    pending: Vec<Pending>,
+    pending: Vec<PendingReceipt>,
 ) {
     tracing::error!(instances = pending.len(), "a commit failed");
     for staged in staged {
@@ -104,7 +104,7 @@ fn give_up(
     }
 }
 
-fn publish(core: &Core, id: Group, staged: Vec<Staged>, pending: Vec<Pending>) {
+fn publish(core: &Core, id: Group, staged: Vec<Staged>, pending: Vec<PendingReceipt>) {
     let size = pending.len();
     let results = catch_unwind(AssertUnwindSafe(|| core.store.publish(staged)));
     let results = match results {
@@ -130,7 +130,7 @@ fn publish(core: &Core, id: Group, staged: Vec<Staged>, pending: Vec<Pending>) {
     settle(core, id, size, failures);
 }
 
-fn stored(core: &Core, pending: Pending) {
+fn stored(core: &Core, pending: PendingReceipt) {
     core.clear_entries(&pending.entries);
     drop(pending.claim);
     pending.reply.send(Ok(pending.receipt));
@@ -138,7 +138,7 @@ fn stored(core: &Core, pending: Pending) {
 
 /// Those that failed hear of it when they are out of the index again: before, a second try would be
 /// called a duplicate of what is not there.
-fn settle(core: &Core, id: Group, size: usize, failures: Vec<(usize, Pending, StoreError)>) {
+fn settle(core: &Core, id: Group, size: usize, failures: Vec<(usize, PendingReceipt, StoreError)>) {
     let unpublished: Vec<usize> = failures.iter().map(|(position, ..)| *position).collect();
     let settled = caught(|| core.lookups.settle(id, &unpublished)).map_err(Arc::new);
     match &settled {
@@ -151,7 +151,7 @@ fn settle(core: &Core, id: Group, size: usize, failures: Vec<(usize, Pending, St
         }
         Err(error) => core.poison_with(error),
     }
-    core.tell(&Event::Committed {
+    core.notify(&Event::Committed {
         instances: size,
         unpublished: unpublished.len(),
     });

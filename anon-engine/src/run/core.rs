@@ -10,7 +10,7 @@ use crate::deid::policy::Policy;
 use crate::keep::quarantine::{EntryId, Quarantine};
 use crate::keep::store::Store;
 use crate::run::claim::Claims;
-use crate::run::commits::Commits;
+use crate::run::commit_queue::CommitQueue;
 use crate::run::event::{Event, Observer};
 use crate::run::intake::Intake;
 
@@ -23,7 +23,7 @@ pub(crate) struct Core {
     pub(crate) scratch: Option<PathBuf>,
     pub(crate) intake: Arc<Intake>,
     pub(crate) claims: Arc<Claims>,
-    pub(crate) commits: Commits,
+    pub(crate) commit_queue: CommitQueue,
     pub(crate) poison: OnceLock<Arc<BackendError>>,
 }
 
@@ -42,11 +42,11 @@ impl Core {
 
     pub(crate) fn warn(&self, message: &str, error: &(dyn std::error::Error + 'static)) {
         tracing::warn!(error = %crate::error::chain(error), "{message}");
-        self.tell(&Event::Warning { message, error });
+        self.notify(&Event::Warning { message, error });
     }
 
     /// Tells the observer. A panic in it is logged and otherwise ignored.
-    pub(crate) fn tell(&self, event: &Event<'_>) {
+    pub(crate) fn notify(&self, event: &Event<'_>) {
         guarded("an observer", || self.observer.on_event(event));
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! submit, try_submit ──► Intake ──► workers ──┐
-//!                       (bytes)               ├──► Commits ──► committer ──► receipts
+//!                       (bytes)               ├──► CommitQueue ──► committer ──► receipts
 //! process ────────────────► caller's thread ──┘    (groups)
 //! ```
 
@@ -22,14 +22,14 @@ use crate::keep::received::Received;
 use crate::keep::recover::recover;
 use crate::keep::store::Store;
 use crate::run::claim::Claims;
-use crate::run::commits::Commits;
+use crate::run::commit_queue::CommitQueue;
 use crate::run::committer;
 use crate::run::core::Core;
 use crate::run::event::{Event, NoObserver, Observer};
-use crate::run::intake::{Admission, Intake, Refused};
+use crate::run::intake::{IfFull, Intake, NotAdmitted};
 use crate::run::receipt::Receipt;
 use crate::run::reply::Reply;
-use crate::run::schedule::{Bulk, Schedule};
+use crate::run::schedule::{BulkGuard, Schedule};
 use crate::run::worker;
 
 /// How long dropping an engine waits for its threads. They are left to themselves then: each ends
@@ -47,7 +47,7 @@ const INTAKE_BYTES: usize = 64 << 20;
 pub struct Engine {
     core: Arc<Core>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    alive: Arc<Alive>,
+    running: Arc<ThreadCount>,
 }
 
 /// How an [`Engine`] is built. See [`Engine::builder`].
@@ -65,16 +65,16 @@ pub struct EngineBuilder {
 
 /// The intake has no room: the object and the callback come back.
 #[non_exhaustive]
-pub struct Full<F> {
+pub struct IntakeFull<F> {
     /// The object.
     pub received: Received,
     /// The callback. It was not called.
     pub on_done: F,
 }
 
-impl<F> fmt::Debug for Full<F> {
+impl<F> fmt::Debug for IntakeFull<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Full({:?})", self.received)
+        write!(f, "IntakeFull({:?})", self.received)
     }
 }
 
@@ -139,13 +139,13 @@ impl EngineBuilder {
             scratch: self.scratch,
             claims: Arc::new(Claims::new(Arc::clone(&intake))),
             intake,
-            commits: Commits::new(schedule),
+            commit_queue: CommitQueue::new(schedule),
             poison: OnceLock::new(),
         });
         let engine = Engine {
             core,
             threads: Mutex::default(),
-            alive: Arc::default(),
+            running: Arc::default(),
         };
         engine.spawn("anon-commit", committer::run)?;
         for number in 0..self.workers {
@@ -200,7 +200,7 @@ impl Engine {
             // The receiver waits below.
             let _ = answer.send(result);
         });
-        let job = worker::job_of(received, reply, &self.core);
+        let job = worker::caller_job(received, reply, &self.core);
         worker::handle(&self.core, job, &mut Vec::new(), again);
         committer::run_once(&self.core);
         answered.recv().unwrap_or(Err(Error::Stopped))
@@ -216,9 +216,9 @@ impl Engine {
         received: Received,
         on_done: impl FnOnce(Result<Receipt, Error>) + Send + 'static,
     ) {
-        match self.core.intake.admit(received, on_done, Admission::Wait) {
+        match self.core.intake.admit(received, on_done, IfFull::Wait) {
             Ok(()) => {}
-            Err(Refused::Stopped(on_done) | Refused::Full(_, on_done)) => {
+            Err(NotAdmitted::Stopped(on_done) | NotAdmitted::Full(_, on_done)) => {
                 on_done(Err(Error::Stopped));
             }
         }
@@ -227,16 +227,18 @@ impl Engine {
     /// Hands one object to the workers if there is room for it now.
     ///
     /// # Errors
-    /// [`Full`] with the object and the callback if there is none. A stopped engine is never full:
+    /// [`IntakeFull`] with the object and the callback if there is none. A stopped engine is never full:
     /// it calls `on_done`.
-    pub fn try_submit<F>(&self, received: Received, on_done: F) -> Result<(), Box<Full<F>>>
+    pub fn try_submit<F>(&self, received: Received, on_done: F) -> Result<(), Box<IntakeFull<F>>>
     where
         F: FnOnce(Result<Receipt, Error>) + Send + 'static,
     {
-        match self.core.intake.admit(received, on_done, Admission::Try) {
+        match self.core.intake.admit(received, on_done, IfFull::Fail) {
             Ok(()) => Ok(()),
-            Err(Refused::Full(received, on_done)) => Err(Box::new(Full { received, on_done })),
-            Err(Refused::Stopped(on_done)) => {
+            Err(NotAdmitted::Full(received, on_done)) => {
+                Err(Box::new(IntakeFull { received, on_done }))
+            }
+            Err(NotAdmitted::Stopped(on_done)) => {
                 on_done(Err(Error::Stopped));
                 Ok(())
             }
@@ -253,7 +255,7 @@ impl Engine {
     pub fn stop(&self, patience: Duration) -> Stopped {
         self.core.intake.close();
         let deadline = Instant::now().checked_add(patience);
-        let drained = self.core.commits.schedule.wait_idle(deadline);
+        let drained = self.core.commit_queue.schedule.wait_idle(deadline);
         let ended = self.end(deadline);
         if drained && ended {
             Stopped::Drained
@@ -263,13 +265,13 @@ impl Engine {
     }
 
     /// Lets groups fill up until the result is dropped: more objects are coming.
-    pub(crate) fn bulk(&self) -> Bulk {
-        self.core.commits.schedule.bulk()
+    pub(crate) fn bulk(&self) -> BulkGuard {
+        self.core.commit_queue.schedule.bulk()
     }
 
     fn spawn(&self, name: &str, run: fn(&Core)) -> Result<(), Error> {
         let core = Arc::clone(&self.core);
-        let guard = self.alive.enter();
+        let guard = self.running.enter();
         let body = move || {
             let _guard = guard;
             run(&core);
@@ -288,21 +290,21 @@ impl Engine {
 
     /// Ends the threads; false if one is still running.
     fn end(&self, deadline: Option<Instant>) -> bool {
-        let sent_away = self.core.intake.shut();
-        if sent_away > 0 {
+        let discarded = self.core.intake.close_and_discard();
+        if discarded > 0 {
             tracing::info!(
-                objects = sent_away,
+                objects = discarded,
                 "stopped before these objects had their turn"
             );
         }
-        self.core.commits.schedule.end();
+        self.core.commit_queue.schedule.end();
         let threads = std::mem::take(&mut *self.threads());
         let own = thread::current().id();
         if threads.iter().any(|thread| thread.thread().id() == own) {
             // Dropped in a callback: this thread cannot wait for itself.
             return false;
         }
-        if !self.alive.wait(deadline) {
+        if !self.running.wait(deadline) {
             return false;
         }
         // All threads have finished, so joining does not wait. Their panics are caught inside.
@@ -334,17 +336,17 @@ impl fmt::Debug for Engine {
 
 /// How many threads live.
 #[derive(Default)]
-struct Alive {
+struct ThreadCount {
     count: Mutex<usize>,
     gone: Condvar,
 }
 
-struct Living(Arc<Alive>);
+struct ThreadGuard(Arc<ThreadCount>);
 
-impl Alive {
-    fn enter(self: &Arc<Self>) -> Living {
+impl ThreadCount {
+    fn enter(self: &Arc<Self>) -> ThreadGuard {
         *self.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        Living(Arc::clone(self))
+        ThreadGuard(Arc::clone(self))
     }
 
     /// Waits until none lives; false if the time was too short.
@@ -362,7 +364,7 @@ impl Alive {
     }
 }
 
-impl Drop for Living {
+impl Drop for ThreadGuard {
     fn drop(&mut self) {
         *self.0.count.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
         self.0.gone.notify_all();

@@ -13,7 +13,7 @@ use crate::run::cancel::Cancel;
 use crate::run::engine::Engine;
 use crate::run::event::{Event, Observer, Progress};
 use crate::run::receipt::{Outcome, Receipt};
-use crate::run::source::{Item, ObjectSource};
+use crate::run::source::{ObjectSource, SourceItem};
 
 /// Failures in a row, of the project and not of a source, after which an import ends: a full disk
 /// does not get better by trying a million files.
@@ -22,7 +22,7 @@ const FAILURES_IN_A_ROW: u32 = 64;
 /// What an import did.
 #[derive(Debug, Default)]
 #[non_exhaustive]
-pub struct Summary {
+pub struct ImportSummary {
     /// Items that the source showed.
     pub found: u64,
     /// Objects stored.
@@ -62,7 +62,7 @@ pub enum EndedEarly {
     Failed(Error),
 }
 
-impl Summary {
+impl ImportSummary {
     fn count(&mut self, result: &Result<Receipt, Error>) {
         let Ok(receipt) = result else {
             self.failed += 1;
@@ -98,7 +98,7 @@ impl Summary {
     }
 }
 
-struct Done {
+struct FinishedItem {
     number: u64,
     origin: Option<Phi<String>>,
     result: Result<Receipt, Error>,
@@ -106,7 +106,7 @@ struct Done {
 
 struct Import<'a> {
     observer: &'a dyn Observer,
-    summary: Summary,
+    summary: ImportSummary,
     failures_in_a_row: u32,
 }
 
@@ -120,11 +120,11 @@ pub fn import(
     source: &mut dyn ObjectSource,
     cancel: &Cancel,
     observer: &dyn Observer,
-) -> Summary {
+) -> ImportSummary {
     let (sender, receiver) = unbounded();
     let mut import = Import {
         observer,
-        summary: Summary::default(),
+        summary: ImportSummary::default(),
         failures_in_a_row: 0,
     };
     let bulk = engine.bulk();
@@ -148,22 +148,22 @@ pub fn import(
 }
 
 impl Import<'_> {
-    fn take(&mut self, engine: &Engine, item: Item, sender: &Sender<Done>) {
+    fn take(&mut self, engine: &Engine, item: SourceItem, sender: &Sender<FinishedItem>) {
         let number = self.summary.found;
         match item {
-            Item::Object(received) => {
+            SourceItem::Object(received) => {
                 let origin = received.origin().cloned();
                 let sender = sender.clone();
                 engine.submit(received, move |result| {
                     // The receiver lives until the last sender is gone.
-                    let _ = sender.send(Done {
+                    let _ = sender.send(FinishedItem {
                         number,
                         origin,
                         result,
                     });
                 });
             }
-            Item::Ignored { origin, reason } => {
+            SourceItem::Ignored { origin, reason } => {
                 let outcome = Outcome::Ignored {
                     reason: reason.to_owned(),
                 };
@@ -173,13 +173,13 @@ impl Import<'_> {
                     bytes_out: 0,
                     warnings: crate::Warnings::default(),
                 };
-                self.report(Done {
+                self.report(FinishedItem {
                     number,
                     origin: Some(origin),
                     result: Ok(receipt),
                 });
             }
-            Item::Failed {
+            SourceItem::Failed {
                 origin,
                 reason,
                 error,
@@ -190,7 +190,7 @@ impl Import<'_> {
                     None => io::Error::new(kind, reason),
                 };
                 let result = Err(Error::Source(error));
-                self.report(Done {
+                self.report(FinishedItem {
                     number,
                     origin: Some(origin),
                     result,
@@ -199,8 +199,8 @@ impl Import<'_> {
         }
     }
 
-    fn report(&mut self, done: Done) {
-        let Done {
+    fn report(&mut self, done: FinishedItem) {
+        let FinishedItem {
             number,
             origin,
             result,
@@ -236,7 +236,7 @@ impl Import<'_> {
         }
     }
 
-    fn finish(mut self, receiver: &Receiver<Done>) -> Summary {
+    fn finish(mut self, receiver: &Receiver<FinishedItem>) -> ImportSummary {
         // Ends when every callback has been called: each holds a sender.
         while let Ok(done) = receiver.recv() {
             self.report(done);

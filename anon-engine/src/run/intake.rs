@@ -8,10 +8,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::error::Error;
 use crate::keep::received::Received;
+use crate::run::assignment_order::{AssignmentOrder, AssignmentTicket};
 use crate::run::receipt::Receipt;
 use crate::run::reply::Reply;
 use crate::run::schedule::{InFlight, Schedule};
-use crate::run::turn::{Turn, Turns};
 
 /// The most objects that wait, however small, so that stopping discards few.
 const MAX_WAITING: usize = 4096;
@@ -25,11 +25,11 @@ pub(crate) struct Job {
     pub(crate) received: Received,
     pub(crate) reply: Reply,
     /// Its place in the order of assignment, until that has passed.
-    pub(crate) turn: Option<Turn>,
+    pub(crate) ticket: Option<AssignmentTicket>,
     /// Its bytes, counted by the intake.
     pub(crate) reservation: Option<Reservation>,
     /// Counted as on its way to a commit; not while it is parked.
-    pub(crate) flight: Option<InFlight>,
+    pub(crate) in_flight: Option<InFlight>,
     /// What it does if another copy of its instance waits for a commit.
     pub(crate) if_busy: IfBusy,
 }
@@ -50,14 +50,14 @@ pub(crate) struct Intake {
     /// Somebody waits for room.
     room: Condvar,
     max_bytes: usize,
-    turns: Arc<Turns>,
+    order: Arc<AssignmentOrder>,
     schedule: Arc<Schedule>,
 }
 
 struct IntakeState {
     waiting: VecDeque<Job>,
     bytes: usize,
-    door: Door,
+    phase: IntakePhase,
     /// Threads that wait for a job, and for room. Notifying none of them is skipped: it is a system call.
     idle: usize,
     blocked: usize,
@@ -65,20 +65,20 @@ struct IntakeState {
 
 impl IntakeState {
     /// True if somebody who waits for room has to be woken.
-    fn has_room_for_somebody(&self) -> bool {
+    fn should_wake_blocked(&self) -> bool {
         self.blocked > 0 && self.waiting.len() <= REFILL
     }
 }
 
 /// Who comes in.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Door {
+enum IntakePhase {
     /// Everybody.
     Open,
     /// Those that were in before.
-    Closed,
+    Draining,
     /// Nobody; workers end.
-    Shut,
+    Stopped,
 }
 
 /// Bytes counted by the intake, until this is dropped.
@@ -88,7 +88,7 @@ pub(crate) struct Reservation {
 }
 
 /// Why an object was not admitted.
-pub(crate) enum Refused<F> {
+pub(crate) enum NotAdmitted<F> {
     /// There is no room now.
     Full(Received, F),
     /// There never will be.
@@ -97,9 +97,9 @@ pub(crate) enum Refused<F> {
 
 /// Whether the caller waits for room.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Admission {
+pub(crate) enum IfFull {
     Wait,
-    Try,
+    Fail,
 }
 
 impl Intake {
@@ -108,14 +108,14 @@ impl Intake {
             state: Mutex::new(IntakeState {
                 waiting: VecDeque::new(),
                 bytes: 0,
-                door: Door::Open,
+                phase: IntakePhase::Open,
                 idle: 0,
                 blocked: 0,
             }),
             jobs: Condvar::new(),
             room: Condvar::new(),
             max_bytes,
-            turns: Arc::default(),
+            order: Arc::default(),
             schedule,
         }
     }
@@ -125,23 +125,23 @@ impl Intake {
         self: &Arc<Self>,
         received: Received,
         on_done: F,
-        admission: Admission,
-    ) -> Result<(), Refused<F>>
+        if_full: IfFull,
+    ) -> Result<(), NotAdmitted<F>>
     where
         F: FnOnce(Result<Receipt, Error>) + Send + 'static,
     {
         let bytes = received.weight();
         let mut state = self.state();
         loop {
-            if state.door != Door::Open {
-                return Err(Refused::Stopped(on_done));
+            if state.phase != IntakePhase::Open {
+                return Err(NotAdmitted::Stopped(on_done));
             }
             let fits = state.bytes == 0 || state.bytes.saturating_add(bytes) <= self.max_bytes;
             if fits && state.waiting.len() < MAX_WAITING {
                 break;
             }
-            if admission == Admission::Try {
-                return Err(Refused::Full(received, on_done));
+            if if_full == IfFull::Fail {
+                return Err(NotAdmitted::Full(received, on_done));
             }
             state.blocked += 1;
             state = self
@@ -154,12 +154,12 @@ impl Intake {
         state.waiting.push_back(Job {
             received,
             reply: Reply::new(on_done),
-            turn: Some(self.turns.take()),
+            ticket: Some(self.order.issue()),
             reservation: Some(Reservation {
                 bytes,
                 intake: Arc::clone(self),
             }),
-            flight: Some(self.schedule.enter()),
+            in_flight: Some(self.schedule.enter()),
             if_busy: IfBusy::Park,
         });
         self.wake_worker(state);
@@ -168,9 +168,9 @@ impl Intake {
 
     /// Puts an object that was admitted before at the front of the queue.
     pub(crate) fn requeue(&self, mut job: Job) {
-        job.flight = Some(self.schedule.enter());
+        job.in_flight = Some(self.schedule.enter());
         let mut state = self.state();
-        if state.door == Door::Shut {
+        if state.phase == IntakePhase::Stopped {
             drop(state);
             // Dropping it says that the engine is stopped.
             return;
@@ -180,17 +180,17 @@ impl Intake {
     }
 
     fn wake_worker(&self, state: MutexGuard<'_, IntakeState>) {
-        let somebody_waits = state.idle > 0;
+        let has_waiter = state.idle > 0;
         drop(state);
-        if somebody_waits {
+        if has_waiter {
             self.jobs.notify_one();
         }
     }
 
     fn wake_blocked(&self, state: MutexGuard<'_, IntakeState>) {
-        let somebody_waits = state.has_room_for_somebody();
+        let has_waiter = state.should_wake_blocked();
         drop(state);
-        if somebody_waits {
+        if has_waiter {
             self.room.notify_all();
         }
     }
@@ -203,7 +203,7 @@ impl Intake {
                 self.wake_blocked(state);
                 return Some(job);
             }
-            if state.door == Door::Shut {
+            if state.phase == IntakePhase::Stopped {
                 return None;
             }
             state.idle += 1;
@@ -218,23 +218,23 @@ impl Intake {
     /// Admits no more objects. Those in the queue are processed.
     pub(crate) fn close(&self) {
         let mut state = self.state();
-        state.door = state.door.max(Door::Closed);
+        state.phase = state.phase.max(IntakePhase::Draining);
         drop(state);
         self.room.notify_all();
     }
 
     /// Admits no more objects and discards those in the queue. Returns how many were discarded.
-    pub(crate) fn shut(&self) -> usize {
+    pub(crate) fn close_and_discard(&self) -> usize {
         let mut state = self.state();
-        state.door = Door::Shut;
+        state.phase = IntakePhase::Stopped;
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         self.room.notify_all();
         self.jobs.notify_all();
         // Outside the lock: each one's callback is called, and its bytes are given back.
-        let sent_away = waiting.len();
+        let discarded = waiting.len();
         drop(waiting);
-        sent_away
+        discarded
     }
 
     /// Bytes that are counted now.

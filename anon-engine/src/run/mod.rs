@@ -1,8 +1,9 @@
 //! Runs it: takes objects from their sources through workers to durable receipts.
 
+pub(crate) mod assignment_order;
 pub mod cancel;
 pub(crate) mod claim;
-pub(crate) mod commits;
+pub(crate) mod commit_queue;
 pub(crate) mod committer;
 pub(crate) mod core;
 pub mod engine;
@@ -13,5 +14,4 @@ pub mod receipt;
 pub(crate) mod reply;
 pub(crate) mod schedule;
 pub mod source;
-pub(crate) mod turn;
 pub(crate) mod worker;

@@ -46,7 +46,7 @@ struct ScheduleState {
 pub(crate) struct InFlight(Arc<Schedule>);
 
 /// A bulk importer that has more to come: groups fill up until this is dropped.
-pub(crate) struct Bulk(Arc<Schedule>);
+pub(crate) struct BulkGuard(Arc<Schedule>);
 
 impl Schedule {
     /// Counts an object as in flight until the result is dropped.
@@ -56,9 +56,9 @@ impl Schedule {
     }
 
     /// Lets groups fill up until the result is dropped.
-    pub(crate) fn bulk(self: &Arc<Self>) -> Bulk {
+    pub(crate) fn bulk(self: &Arc<Self>) -> BulkGuard {
         self.state().bulk += 1;
-        Bulk(Arc::clone(self))
+        BulkGuard(Arc::clone(self))
     }
 
     /// Counts a staged object, which `push` queues; waits while too many are queued. A caller that
@@ -193,7 +193,7 @@ impl Drop for InFlight {
     }
 }
 
-impl Drop for Bulk {
+impl Drop for BulkGuard {
     fn drop(&mut self) {
         self.0.state().bulk -= 1;
         self.0.wake.notify_one();

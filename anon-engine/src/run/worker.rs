@@ -1,7 +1,7 @@
 //! One object from its bytes to its staged output, or to the quarantine.
 //!
 //! ```text
-//! open ─► plan ─► (its turn) claim ─► assign ─► (next one's turn) apply ─► stage ─► Commits
+//! open ─► plan ─► (its turn) claim ─► assign ─► (next one's turn) apply ─► stage ─► CommitQueue
 //!           └───────────┴────────────────┴────────────┴───► refused ─► quarantine ─► receipt
 //! ```
 //!
@@ -25,13 +25,13 @@ use crate::keep::store::{Staged, StoreError};
 use crate::platform::open_source;
 use crate::read::source::Source;
 use crate::refusal::{Category, Refusal};
+use crate::run::assignment_order::AssignmentTicket;
 use crate::run::claim::Claim;
-use crate::run::commits::{Pending, Ready};
+use crate::run::commit_queue::{PendingReceipt, QueuedCommit};
 use crate::run::core::Core;
 use crate::run::intake::{IfBusy, Job};
 use crate::run::receipt::{Outcome, Receipt};
 use crate::run::reply::Reply;
-use crate::run::turn::Turn;
 
 /// A file below this is read whole; of a larger one only headers are.
 const WHOLE_BYTES: usize = 64 * 1024;
@@ -52,7 +52,7 @@ pub(crate) fn handle(core: &Core, mut job: Job, buffer: &mut Vec<u8>, again: &mu
     let opened = match OpenSource::open(&job.received, buffer) {
         Ok(opened) => opened,
         Err(error) => {
-            drop(job.turn);
+            drop(job.ticket);
             job.reply.send(Err(error));
             return;
         }
@@ -65,9 +65,9 @@ pub(crate) fn handle(core: &Core, mut job: Job, buffer: &mut Vec<u8>, again: &mu
         if_busy: job.if_busy,
     };
     let result = loop {
-        let turn = &mut job.turn;
-        let attempted = catch_unwind(AssertUnwindSafe(|| attempt.run(turn)));
-        job.turn = None;
+        let ticket = &mut job.ticket;
+        let attempted = catch_unwind(AssertUnwindSafe(|| attempt.run(ticket)));
+        job.ticket = None;
         let attempted = attempted.unwrap_or_else(|_| {
             tracing::error!("an object made the engine panic; it goes to quarantine");
             let reason = "this object exposes a bug in this program; please report it";
@@ -109,12 +109,12 @@ pub(crate) fn handle(core: &Core, mut job: Job, buffer: &mut Vec<u8>, again: &mu
         received,
         reply,
         reservation,
-        flight,
+        in_flight,
         ..
     } = job;
     drop((received, reservation));
     reply.send(result);
-    drop(flight);
+    drop(in_flight);
 }
 
 /// Queues a staged object for its commit. Its source is not needed any more.
@@ -123,26 +123,26 @@ fn finish(core: &Core, job: Job, object: StagedObject) {
         received,
         reply,
         reservation,
-        flight,
+        in_flight,
         if_busy,
         ..
     } = job;
     drop((received, reservation));
     object.claim.staged();
-    let pending = Pending {
+    let pending = PendingReceipt {
         wanted: object.wanted,
         receipt: object.receipt,
         entries: object.entries,
         claim: object.claim,
         reply,
     };
-    core.commits.push(
-        Ready {
+    core.commit_queue.push(
+        QueuedCommit {
             staged: object.staged,
             instance: object.instance,
             pending,
         },
-        flight,
+        in_flight,
         if_busy == IfBusy::Wait,
     );
 }
@@ -230,7 +230,7 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    fn run(&self, turn: &mut Option<Turn>) -> AttemptResult {
+    fn run(&self, ticket: &mut Option<AssignmentTicket>) -> AttemptResult {
         let core = self.core;
         let source = self.source();
         let plan = match plan(&core.policy, source) {
@@ -240,8 +240,8 @@ impl Attempt<'_> {
         if let Err(error) = self.check_announced(&plan) {
             return AttemptResult::Failed(error);
         }
-        if let Some(turn) = turn {
-            turn.wait();
+        if let Some(ticket) = ticket {
+            ticket.wait();
         }
         if let Some(error) = core.poison() {
             return AttemptResult::Failed(Error::Poisoned(error));
@@ -252,7 +252,7 @@ impl Attempt<'_> {
         };
         let assigned = core.lookups.assign(wanted);
         // The next one's turn.
-        *turn = None;
+        *ticket = None;
         match assigned {
             Ok(Assigned::New(names)) => self.make(&plan, names, claim),
             Ok(Assigned::Duplicate(names)) => match path_of(&names) {
@@ -418,12 +418,12 @@ enum OpenSource<'r> {
     Whole {
         bytes: &'r [u8],
         file: File,
-        stamp: Stamp,
+        stamp: FileStamp,
     },
     /// A large file, read where needed.
     File {
         file: File,
-        stamp: Stamp,
+        stamp: FileStamp,
     },
     /// A file of our own.
     Spooled {
@@ -434,12 +434,12 @@ enum OpenSource<'r> {
 
 /// Shows whether a file was changed.
 #[derive(PartialEq, Eq)]
-struct Stamp {
+struct FileStamp {
     len: u64,
     modified: Option<SystemTime>,
 }
 
-impl Stamp {
+impl FileStamp {
     fn of(found: &Metadata) -> Self {
         Self {
             len: found.len(),
@@ -467,7 +467,7 @@ impl<'r> OpenSource<'r> {
             let message = "is not a regular file";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        let stamp = Stamp::of(&found);
+        let stamp = FileStamp::of(&found);
         match usize::try_from(stamp.len) {
             Ok(len) if len < WHOLE_BYTES => Ok(Self::Whole {
                 bytes: read_whole(&mut file, len, buffer)?,
@@ -514,7 +514,7 @@ impl<'r> OpenSource<'r> {
             Self::Whole { file, stamp, .. } | Self::File { file, stamp } => (file, stamp),
         };
         let found = file.metadata().map_err(Error::Source)?;
-        if Stamp::of(&found) == *stamp {
+        if FileStamp::of(&found) == *stamp {
             Ok(())
         } else {
             Err(Error::SourceChanged)
@@ -564,13 +564,13 @@ fn receipt_of(staged: &Staged, patient: String, bytes_in: u64, warnings: Warning
 }
 
 /// A job of a caller's own thread.
-pub(crate) fn job_of(received: Received, reply: Reply, core: &Core) -> Job {
+pub(crate) fn caller_job(received: Received, reply: Reply, core: &Core) -> Job {
     Job {
         received,
         reply,
-        turn: None,
+        ticket: None,
         reservation: None,
-        flight: Some(core.commits.schedule.enter()),
+        in_flight: Some(core.commit_queue.schedule.enter()),
         if_busy: IfBusy::Wait,
     }
 }

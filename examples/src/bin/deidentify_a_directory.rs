@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anon_engine::quarantine::{DirectoryQuarantine, QuarantineOptions};
-use anon_engine::source::Scan;
+use anon_engine::source::FileScan;
 use anon_engine::store::{DirectoryStore, DirectoryStoreOptions};
 use anon_engine::{Cancel, Engine, Event, Observer, Policy, import};
 use anon_model::{DiskOptions, DiskStore, Identity, SiteId, UidRoot};
@@ -64,7 +64,7 @@ fn main() -> anyhow::Result<()> {
     )
     .workers(2)
     .start()?;
-    let summary = import(&engine, &mut Scan::new([from]), &Cancel::new(), &Print);
+    let summary = import(&engine, &mut FileScan::new([from]), &Cancel::new(), &Print);
     println!(
         "{} stored, {} known before, {} in quarantine, {} failed",
         summary.stored,

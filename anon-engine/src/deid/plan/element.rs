@@ -5,15 +5,19 @@ use std::ops::Range;
 use anon_script::rules::{Action, Element, Rules};
 use dicom_core::Tag;
 
-use super::repertoire::{self, ValueCheck};
 use super::root_values::{RootValue, RootValues};
+use super::value_check::{self, ValueCheck};
 use crate::deid::eval::{self, number};
 use crate::deid::method;
 use crate::deid::policy::Policy;
-use crate::deid::template::{Edit, Piece, Place, Reference, Role, Template, Value};
+use crate::deid::template::{
+    Edit, EditValue, LengthPosition, ObjectUid, Piece, Reference, Template,
+};
 use crate::read::dictionary::{self, Vr};
 use crate::read::input::Input;
-use crate::read::scan::{Encoding, Fault, Header, PIXEL_DATA, Shape, Token, UNDEFINED, Walk};
+use crate::read::scan::{
+    ElementContent, Encoding, Header, PIXEL_DATA, ScanError, Token, UNDEFINED, Walk,
+};
 use crate::read::text::Charset;
 use crate::read::uid;
 
@@ -41,7 +45,7 @@ struct Level {
     /// How the output's headers are written here.
     target: Option<Encoding>,
     /// The piece, place and declared value of its length field, if it has one to be right.
-    open: Option<(usize, Place, u32)>,
+    open: Option<(usize, LengthPosition, u32)>,
     /// The character sets that the item itself names.
     charset: Option<Charset>,
 }
@@ -95,7 +99,7 @@ impl<'p, I: Input> Planner<'p, I> {
     }
 
     /// Walks to the end.
-    pub(super) fn run(&mut self) -> Result<(), Fault> {
+    pub(super) fn run(&mut self) -> Result<(), ScanError> {
         let mut header = Header::NONE;
         loop {
             if !self.walk.next_simple(&mut header) {
@@ -145,14 +149,14 @@ impl<'p, I: Input> Planner<'p, I> {
         own.cloned().unwrap_or_default()
     }
 
-    fn element(&mut self, header: &Header) -> Result<(), Fault> {
+    fn element(&mut self, header: &Header) -> Result<(), ScanError> {
         let tag = header.tag();
         if header.len >= BULK && !header.is_undefined() {
             self.bulk.push((header.value, header.end()));
         }
         // Group lengths would be stale, groups 0 to 3 do not belong here (PS3.5 section 7.1).
         if tag.1 == 0 || tag.0 <= 3 || tag == TRAILING_PADDING {
-            return self.walk.pass(header);
+            return self.walk.skip(header);
         }
         if tag == SPECIFIC_CHARACTER_SET && !header.is_undefined() {
             let charset = Charset::parse(self.walk.value(header)?);
@@ -165,7 +169,7 @@ impl<'p, I: Input> Planner<'p, I> {
         } else {
             let is_patient = matches!(tag, method::PATIENT_NAME | method::PATIENT_ID);
             match self.rules.action(Element::nested(tag, self.depth)) {
-                Action::Remove => self.walk.pass(header),
+                Action::Remove => self.walk.skip(header),
                 action @ Action::Empty => self.act(header, action),
                 _ if is_patient => self.act(header, &Action::Patient),
                 Action::Keep if self.keep_simple(header) => Ok(()),
@@ -174,65 +178,65 @@ impl<'p, I: Input> Planner<'p, I> {
         }
     }
 
-    fn root_element(&mut self, header: &Header) -> Result<(), Fault> {
+    fn root_element(&mut self, header: &Header) -> Result<(), ScanError> {
         let tag = header.tag();
         let note = RootValue::of(tag);
         if let Some(note) = note {
             self.note(header, note)?;
         }
-        if method::gives_way(tag) {
-            return self.walk.pass(header);
+        if method::is_replaced(tag) {
+            return self.walk.skip(header);
         }
         // What the object is and is called must agree with its path and its file meta information,
         // whatever the rules say.
         let role = match note {
             Some(RootValue::SopClass) => return self.keep(header),
-            Some(RootValue::Study) => Role::Study,
-            Some(RootValue::Series) => Role::Series,
-            Some(RootValue::Instance) => Role::Instance,
+            Some(RootValue::Study) => ObjectUid::Study,
+            Some(RootValue::Series) => ObjectUid::Series,
+            Some(RootValue::Instance) => ObjectUid::Instance,
             _ => {
                 return match self.rules.action(Element::root(tag)) {
-                    Action::Remove => self.walk.pass(header),
+                    Action::Remove => self.walk.skip(header),
                     Action::Keep if self.keep_simple(header) => Ok(()),
                     action => self.act(header, action),
                 };
             }
         };
-        self.walk.pass(header)?;
-        self.edit(header, Vr::UI, Value::Role(role))
+        self.walk.skip(header)?;
+        self.edit(header, Vr::UI, EditValue::OwnUid(role))
     }
 
     /// Asked before anything of an element is taken up: what is removed costs nothing.
     #[inline]
-    fn in_budget(&self, header: &Header) -> Result<(), Fault> {
+    fn in_budget(&self, header: &Header) -> Result<(), ScanError> {
         if self.template.cost() <= self.policy.limits.max_plan_bytes {
             return Ok(());
         }
         let problem = "the object needs more changes than fit in memory";
-        Err(Fault::rule(problem, header.tag(), header.at))
+        Err(ScanError::rule(problem, header.tag(), header.at))
     }
 
-    fn note(&mut self, header: &Header, note: RootValue) -> Result<(), Fault> {
+    fn note(&mut self, header: &Header, note: RootValue) -> Result<(), ScanError> {
         self.in_budget(header)?;
         if header.is_undefined() {
             let problem = "an element that must have a value has an undefined length";
-            return Err(Fault::new(problem, Some(header.tag()), header.at));
+            return Err(ScanError::new(problem, Some(header.tag()), header.at));
         }
         let range = self.template.remember(self.walk.value(header)?);
         if self.root_values.record(note, &range) {
             return Ok(());
         }
         let problem = "an element that says what the object is stands twice";
-        Err(Fault::new(problem, Some(header.tag()), header.at))
+        Err(ScanError::new(problem, Some(header.tag()), header.at))
     }
 
-    fn act(&mut self, header: &Header, action: &Action) -> Result<(), Fault> {
+    fn act(&mut self, header: &Header, action: &Action) -> Result<(), ScanError> {
         self.in_budget(header)?;
         match action {
-            Action::Remove => self.walk.pass(header),
+            Action::Remove => self.walk.skip(header),
             Action::Keep => self.keep(header),
             Action::Empty => {
-                self.walk.pass(header)?;
+                self.walk.skip(header)?;
                 self.emit(header, plain_vr(header), b"")
             }
             Action::Replace(text) => self.replace(header, text),
@@ -242,39 +246,39 @@ impl<'p, I: Input> Planner<'p, I> {
     }
 
     /// Actions on a value.
-    fn change(&mut self, header: &Header, action: &Action) -> Result<(), Fault> {
+    fn change(&mut self, header: &Header, action: &Action) -> Result<(), ScanError> {
         if header.is_undefined() || header.vr == Vr::SQ {
             let problem = "the rule is for a value, and this is a sequence";
-            return Err(Fault::rule(problem, header.tag(), header.at));
+            return Err(ScanError::rule(problem, header.tag(), header.at));
         }
         let vr = value_vr(header);
         match action {
             Action::Uid => {
                 let references = self.uids(header)?;
-                self.edit(header, Vr::UI, Value::Uids(references))?;
+                self.edit(header, Vr::UI, EditValue::Uids(references))?;
             }
             Action::Accession => {
                 let references = self.accessions(header)?;
                 let vr = if vr.is_text() { vr } else { Vr::SH };
-                self.edit(header, vr, Value::Accessions(references))?;
+                self.edit(header, vr, EditValue::Accessions(references))?;
             }
             Action::ShiftDate => {
                 let value = self.walk.value(header)?;
                 let dates = self.template.remember(value);
                 let vr = if vr.is_text() { vr } else { Vr::DA };
-                self.edit(header, vr, Value::Dates(dates))?;
+                self.edit(header, vr, EditValue::Dates(dates))?;
             }
             Action::RoundAge { width } => self.round_age(header, *width)?,
             _ => {
                 let vr = if vr.is_text() { vr } else { Vr::LO };
-                self.edit(header, vr, Value::Patient)?;
+                self.edit(header, vr, EditValue::Patient)?;
             }
         }
-        self.walk.pass(header)
+        self.walk.skip(header)
     }
 
-    fn replace(&mut self, header: &Header, text: &str) -> Result<(), Fault> {
-        self.walk.pass(header)?;
+    fn replace(&mut self, header: &Header, text: &str) -> Result<(), ScanError> {
+        self.walk.skip(header)?;
         let vr = value_vr(header);
         let mut value = std::mem::take(&mut self.scratch);
         value.clear();
@@ -283,13 +287,13 @@ impl<'p, I: Input> Planner<'p, I> {
             self.emit(header, vr, &value)
         } else {
             let problem = "the rule's text does not fit the value representation";
-            Err(Fault::rule(problem, header.tag(), header.at))
+            Err(ScanError::rule(problem, header.tag(), header.at))
         };
         self.scratch = value;
         emitted
     }
 
-    fn round_age(&mut self, header: &Header, width: u16) -> Result<(), Fault> {
+    fn round_age(&mut self, header: &Header, width: u16) -> Result<(), ScanError> {
         let mut ages = String::new();
         for (at, age) in self.walk.value(header)?.split(|b| *b == b'\\').enumerate() {
             if at > 0 {
@@ -300,7 +304,7 @@ impl<'p, I: Input> Planner<'p, I> {
         self.emit(header, Vr::AS, ages.as_bytes())
     }
 
-    fn uids(&mut self, header: &Header) -> Result<Range<u32>, Fault> {
+    fn uids(&mut self, header: &Header) -> Result<Range<u32>, ScanError> {
         let value = self.walk.value(header)?;
         let template = &mut self.template;
         let begin = index(template.references.len());
@@ -317,7 +321,7 @@ impl<'p, I: Input> Planner<'p, I> {
         Ok(begin..index(template.references.len()))
     }
 
-    fn accessions(&mut self, header: &Header) -> Result<Range<u32>, Fault> {
+    fn accessions(&mut self, header: &Header) -> Result<Range<u32>, ScanError> {
         let charset = self.charset();
         let value = self.walk.value(header)?;
         let template = &mut self.template;
@@ -350,7 +354,7 @@ impl<'p, I: Input> Planner<'p, I> {
             return false;
         };
         let number = header.number;
-        let is_simple = len <= repertoire::UNCHECKED_BYTES
+        let is_simple = len <= value_check::UNCHECKED_BYTES
             && len.is_multiple_of(2)
             && !header.corrected
             && level.target == Some(header.encoding)
@@ -366,71 +370,76 @@ impl<'p, I: Input> Planner<'p, I> {
             return false;
         }
         level.least = u64::from(number) + 1;
-        self.walk.skip(header);
+        self.walk.skip_value(header);
         true
     }
 
-    fn keep(&mut self, header: &Header) -> Result<(), Fault> {
+    fn keep(&mut self, header: &Header) -> Result<(), ScanError> {
         let known = dictionary::vr(header.tag());
-        match self.walk.shape_known(header, known)? {
-            Shape::Value => {
+        match self.walk.content_given_vr(header, known)? {
+            ElementContent::Value => {
                 if header.len > MAX_SHORT && header.vr.is_short_text() {
                     let problem = "a value is longer than its value representation allows";
-                    return Err(Fault::new(problem, Some(header.tag()), header.at));
+                    return Err(ScanError::new(problem, Some(header.tag()), header.at));
                 }
-                let look = repertoire::check_for(known, header.vr, header.len);
-                if look != ValueCheck::Unchecked && !self.holds(header, look)? {
+                let look = value_check::check_for(known, header.vr, header.len);
+                if look != ValueCheck::Unchecked && !self.passes(header, look)? {
                     return self.keep_nothing(header, look);
                 }
                 self.in_order(header)?;
                 self.keep_value(header);
-                self.walk.pass(header)
+                self.walk.skip(header)
             }
-            Shape::Sequence(inner) => {
+            ElementContent::Sequence(inner) => {
                 self.in_order(header)?;
                 self.begin_sequence(header);
                 self.walk.enter(header, inner)
             }
-            Shape::Fragments => self.keep_fragments(header),
+            ElementContent::Fragments => self.keep_fragments(header),
         }
     }
 
     /// True if a value of defined length can be what its VR says.
-    fn holds(&mut self, header: &Header, look: ValueCheck) -> Result<bool, Fault> {
+    fn passes(&mut self, header: &Header, look: ValueCheck) -> Result<bool, ScanError> {
         let vr = value_vr(header);
         if header.len <= PIECE {
             let value = self.walk.bytes(header.value, header.len as usize)?;
-            return Ok(repertoire::holds(look, vr, value));
+            return Ok(value_check::passes(look, vr, value));
         }
-        self.holds_long(header, look, vr)
+        self.passes_long(header, look, vr)
     }
 
     /// Value by value: a piece ends before a backslash.
     #[cold]
-    fn holds_long(&mut self, header: &Header, look: ValueCheck, vr: Vr) -> Result<bool, Fault> {
+    fn passes_long(
+        &mut self,
+        header: &Header,
+        look: ValueCheck,
+        vr: Vr,
+    ) -> Result<bool, ScanError> {
         let (mut at, end) = (header.value, header.end());
         while end - at > u64::from(PIECE) {
             let piece = self.walk.bytes(at, PIECE as usize)?;
             let Some(cut) = piece.iter().rposition(|byte| *byte == b'\\') else {
                 return Ok(false);
             };
-            if !repertoire::holds(look, vr, piece.get(..cut).unwrap_or_default()) {
+            if !value_check::passes(look, vr, piece.get(..cut).unwrap_or_default()) {
                 return Ok(false);
             }
             at += cut as u64 + 1;
         }
         let rest = usize::try_from(end - at).unwrap_or(0);
-        Ok(repertoire::holds(look, vr, self.walk.bytes(at, rest)?))
+        Ok(value_check::passes(look, vr, self.walk.bytes(at, rest)?))
     }
 
     /// In the place of a kept value that could be anything.
     #[cold]
-    fn keep_nothing(&mut self, header: &Header, look: ValueCheck) -> Result<(), Fault> {
+    fn keep_nothing(&mut self, header: &Header, look: ValueCheck) -> Result<(), ScanError> {
         if look == ValueCheck::BinaryAsText {
             let problem = "text where the dictionary says a binary value";
-            return Err(Fault::new(problem, Some(header.tag()), header.at));
+            return Err(ScanError::new(problem, Some(header.tag()), header.at));
         }
-        self.walk.pass(header)?;
+        self.walk.skip(header)?;
         self.emit(header, value_vr(header), b"")
     }
 
@@ -478,7 +487,7 @@ impl<'p, I: Input> Planner<'p, I> {
         } else {
             self.template.push(Piece::Arena(begin, end - 4));
             let open = self.template.open(target);
-            level.open = Some((open, Place::Arena(end - 4), header.len));
+            level.open = Some((open, LengthPosition::Arena(end - 4), header.len));
         }
         self.levels.push(level);
     }
@@ -504,7 +513,7 @@ impl<'p, I: Input> Planner<'p, I> {
         } else {
             self.template.source(at, value - 4);
             let open = self.template.open(inner);
-            level.open = Some((open, Place::Source(value - 4), len));
+            level.open = Some((open, LengthPosition::Source(value - 4), len));
         }
         self.levels.push(level);
     }
@@ -520,17 +529,17 @@ impl<'p, I: Input> Planner<'p, I> {
         }
     }
 
-    fn keep_fragments(&mut self, header: &Header) -> Result<(), Fault> {
+    fn keep_fragments(&mut self, header: &Header) -> Result<(), ScanError> {
         // Only pixel data is encapsulated (PS3.5 section A.4): fragments elsewhere could be the
         // items of a sequence.
         if header.tag() != PIXEL_DATA {
             let problem = "an undefined length where the element can have none";
-            return Err(Fault::new(problem, Some(header.tag()), header.at));
+            return Err(ScanError::new(problem, Some(header.tag()), header.at));
         }
         self.in_order(header)?;
         if self.target() != header.encoding || header.corrected {
             let problem = "encapsulated pixel data in an item of another encoding";
-            return Err(Fault::rule(problem, header.tag(), header.at));
+            return Err(ScanError::rule(problem, header.tag(), header.at));
         }
         let mut odd = None;
         let mut misplaced = false;
@@ -546,7 +555,7 @@ impl<'p, I: Input> Planner<'p, I> {
             // Offset tables count bytes: making a fragment longer would move the next ones.
             Some((at, _)) if misplaced => {
                 let problem = "a fragment that is not the last has an odd length";
-                return Err(Fault::new(problem, Some(header.tag()), at));
+                return Err(ScanError::new(problem, Some(header.tag()), at));
             }
             Some((at, len)) => {
                 let length = header.encoding.put_u32(len + 1);
@@ -562,18 +571,18 @@ impl<'p, I: Input> Planner<'p, I> {
     }
 
     /// Appends an element of ours in the place of one of the source.
-    fn emit(&mut self, header: &Header, vr: Vr, value: &[u8]) -> Result<(), Fault> {
+    fn emit(&mut self, header: &Header, vr: Vr, value: &[u8]) -> Result<(), ScanError> {
         self.in_order(header)?;
         let target = self.target();
         self.template
             .element(target, header.tag(), vr, value)
             .ok_or_else(|| {
                 let problem = "the new value is too long for its value representation";
-                Fault::rule(problem, header.tag(), header.at)
+                ScanError::rule(problem, header.tag(), header.at)
             })
     }
 
-    fn edit(&mut self, header: &Header, vr: Vr, value: Value) -> Result<(), Fault> {
+    fn edit(&mut self, header: &Header, vr: Vr, value: EditValue) -> Result<(), ScanError> {
         self.in_order(header)?;
         let encoding = self.target();
         self.template.edit(Edit {
@@ -588,7 +597,7 @@ impl<'p, I: Input> Planner<'p, I> {
     /// Holds the order of tags in what is written (PS3.5 section 7.1): an element that stands
     /// twice or out of order could mean two things to two readers.
     #[inline]
-    fn in_order(&mut self, header: &Header) -> Result<(), Fault> {
+    fn in_order(&mut self, header: &Header) -> Result<(), ScanError> {
         let number = header.number;
         if self.depth == 0 {
             self.insert_up_to(number)?;
@@ -598,14 +607,14 @@ impl<'p, I: Input> Planner<'p, I> {
         };
         if u64::from(number) < level.least {
             let problem = "an element stands twice or out of order";
-            return Err(Fault::new(problem, Some(header.tag()), header.at));
+            return Err(ScanError::new(problem, Some(header.tag()), header.at));
         }
         level.least = u64::from(number) + 1;
         Ok(())
     }
 
     #[inline]
-    fn insert_up_to(&mut self, number: u32) -> Result<(), Fault> {
+    fn insert_up_to(&mut self, number: u32) -> Result<(), ScanError> {
         while self.next_inserted <= number {
             let Some(tag) = self.inserted.next().copied() else {
                 break;
@@ -614,7 +623,7 @@ impl<'p, I: Input> Planner<'p, I> {
             self.next_inserted = next.map_or(u32::MAX, |tag| dictionary::number(*tag));
             let target = self.target();
             method::insert(&mut self.template, self.policy, target, tag)
-                .ok_or_else(|| Fault::rule("our own text is too long", tag, 0))?;
+                .ok_or_else(|| ScanError::rule("our own text is too long", tag, 0))?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use anon_model::Fingerprint;
 use twox_hash::XxHash3_128;
 
 use crate::read::input::Input;
-use crate::read::scan::Fault;
+use crate::read::scan::ScanError;
 use crate::refusal::Refusal;
 
 const STEP: usize = 64 << 10;
@@ -28,7 +28,7 @@ pub(super) fn of<I: Input>(
             let want = left.min(STEP);
             let bytes = input
                 .exact(at, want)
-                .map_err(|failed| Fault::input(failed, at))?;
+                .map_err(|failed| ScanError::input(failed, at))?;
             digest.write(bytes);
             at += want as u64;
         }

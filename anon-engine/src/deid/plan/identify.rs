@@ -3,7 +3,7 @@
 use anon_model::{PatientPhi, Phi, SeriesPhi, StudyPhi, Wanted};
 
 use super::root_values::{RootValue, RootValues};
-use super::{Captured, Target, Warnings};
+use super::{Captured, UidReplacement, Warnings};
 use crate::deid::pixel::{BurnedInText, burned_in};
 use crate::deid::policy::{BurnedIn, MissingPatientId, PatientKey, Policy};
 use crate::deid::template::Template;
@@ -28,14 +28,14 @@ pub(super) fn identify(
     root_values: &RootValues,
     originals: &[u8],
 ) -> Result<Identified, Refusal> {
-    let values = Values::new(root_values, originals);
+    let values = RootValueReader::new(root_values, originals);
     let required = [
         RootValue::SopClass,
         RootValue::Instance,
         RootValue::Study,
         RootValue::Series,
     ];
-    let [sop_class, instance, study, series] = required.map(|note| values.uid(note));
+    let [sop_class, instance, study, series] = required.map(|field| values.uid(field));
     let missing: Vec<&str> = [
         (&sop_class, "SOPClassUID"),
         (&instance, "SOPInstanceUID"),
@@ -103,7 +103,11 @@ fn check_class(policy: &Policy, sop_class: &str) -> Result<(), Refusal> {
 }
 
 /// Returns true if the pixels may show identifying text and the object does not say so.
-fn check_pixels(policy: &Policy, values: &Values<'_>, sop_class: &str) -> Result<bool, Refusal> {
+fn check_pixels(
+    policy: &Policy,
+    values: &RootValueReader<'_>,
+    sop_class: &str,
+) -> Result<bool, Refusal> {
     let annotation = values.bytes(RootValue::BurnedIn);
     let image_type = values.bytes(RootValue::ImageType);
     match burned_in(annotation, image_type, sop_class) {
@@ -118,7 +122,7 @@ fn check_pixels(policy: &Policy, values: &Values<'_>, sop_class: &str) -> Result
     }
 }
 
-fn patient_key(policy: &Policy, values: &Values<'_>) -> Result<String, Refusal> {
+fn patient_key(policy: &Policy, values: &RootValueReader<'_>) -> Result<String, Refusal> {
     let id = values.key(RootValue::PatientId);
     let issuer = match policy.patient_key {
         PatientKey::Id => String::new(),
@@ -138,13 +142,13 @@ fn patient_key(policy: &Policy, values: &Values<'_>) -> Result<String, Refusal> 
 }
 
 /// The root values, decoded on demand.
-struct Values<'n> {
+struct RootValueReader<'n> {
     root: &'n RootValues,
     originals: &'n [u8],
     charset: Charset,
 }
 
-impl<'n> Values<'n> {
+impl<'n> RootValueReader<'n> {
     fn new(root_values: &'n RootValues, originals: &'n [u8]) -> Self {
         let charset = root_values.bytes(RootValue::Charset, originals);
         Self {
@@ -154,21 +158,21 @@ impl<'n> Values<'n> {
         }
     }
 
-    fn bytes(&self, note: RootValue) -> Option<&'n [u8]> {
-        self.root.bytes(note, self.originals)
+    fn bytes(&self, field: RootValue) -> Option<&'n [u8]> {
+        self.root.bytes(field, self.originals)
     }
 
-    fn uid(&self, note: RootValue) -> String {
-        self.bytes(note).map(uid::text).unwrap_or_default()
+    fn uid(&self, field: RootValue) -> String {
+        self.bytes(field).map(uid::text).unwrap_or_default()
     }
 
-    fn key(&self, note: RootValue) -> String {
-        let bytes = self.bytes(note).unwrap_or_default();
+    fn key(&self, field: RootValue) -> String {
+        let bytes = self.bytes(field).unwrap_or_default();
         self.charset.key(bytes)
     }
 
-    fn text(&self, note: RootValue) -> Option<Phi<String>> {
-        self.bytes(note)
+    fn text(&self, field: RootValue) -> Option<Phi<String>> {
+        self.bytes(field)
             .map(|bytes| Phi::new(self.charset.text(bytes)))
     }
 
@@ -196,23 +200,26 @@ impl<'n> Values<'n> {
 }
 
 /// Moves the template's originals into `wanted`. The object's own three UIDs are already in it.
-pub(super) fn assign_targets(template: &mut Template, wanted: &mut Wanted) -> Vec<Target> {
-    let mut targets = Vec::with_capacity(template.uids.texts.len());
+pub(super) fn uid_replacements(
+    template: &mut Template,
+    wanted: &mut Wanted,
+) -> Vec<UidReplacement> {
+    let mut uid_replacements = Vec::with_capacity(template.uids.texts.len());
     for text in std::mem::take(&mut template.uids).texts {
         let target = if text == *wanted.study.expose() {
-            Target::Study
+            UidReplacement::Study
         } else if text == *wanted.series.expose() {
-            Target::Series
+            UidReplacement::Series
         } else if text == *wanted.instance.expose() {
-            Target::Instance
+            UidReplacement::Instance
         } else {
             let at = u32::try_from(wanted.uids.len()).unwrap_or(u32::MAX);
             wanted.uids.push(Phi::new(text));
-            Target::Other(at)
+            UidReplacement::Other(at)
         };
-        targets.push(target);
+        uid_replacements.push(target);
     }
     let accessions = std::mem::take(&mut template.accessions).texts;
     wanted.accessions = accessions.into_iter().map(Phi::new).collect();
-    targets
+    uid_replacements
 }

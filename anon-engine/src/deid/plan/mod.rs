@@ -9,8 +9,8 @@
 mod element;
 mod fingerprint;
 mod identify;
-mod repertoire;
 mod root_values;
+mod value_check;
 
 use std::fmt;
 
@@ -23,9 +23,9 @@ use crate::deid::policy::Policy;
 use crate::deid::template::Template;
 use crate::read::file_meta::{self, DataSetStart, TransferSyntax};
 use crate::read::inflate;
-use crate::read::input::{Input, Memory, Windowed};
+use crate::read::input::{BytesInput, FileInput, Input};
 use crate::read::scan::Walk;
-use crate::read::source::Data;
+use crate::read::source::SourceBytes;
 pub use crate::read::source::{Source, SourceFormat};
 use crate::refusal::{Category, Refusal};
 
@@ -53,7 +53,7 @@ pub struct Warnings {
 
 /// What stands for an original UID in the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Target {
+pub(crate) enum UidReplacement {
     Study,
     Series,
     Instance,
@@ -69,7 +69,7 @@ pub struct Plan<'a> {
     pub(crate) scratch: Option<&'a std::path::Path>,
     pub(crate) body: Body<'a>,
     pub(crate) template: Template,
-    pub(crate) targets: Vec<Target>,
+    pub(crate) uid_replacements: Vec<UidReplacement>,
     pub(crate) syntax: TransferSyntax,
     wanted: Wanted,
     captured: Captured,
@@ -93,15 +93,15 @@ pub struct Plan<'a> {
 pub fn plan<'a>(policy: &'a Policy, source: Source<'a>) -> Result<Plan<'a>, Refusal> {
     method::check(policy)?;
     match source.data {
-        Data::Bytes(bytes) => {
-            let start = find_data_set(&mut Memory(bytes), policy, source)?;
+        SourceBytes::Memory(bytes) => {
+            let start = find_data_set(&mut BytesInput(bytes), policy, source)?;
             if start.syntax.deflated {
-                return inflated(policy, source, Memory(bytes), start);
+                return inflated(policy, source, BytesInput(bytes), start);
             }
-            plan_data_set(policy, source, Memory(bytes), start, Body::Bytes(bytes))
+            plan_data_set(policy, source, BytesInput(bytes), start, Body::Bytes(bytes))
         }
-        Data::File { file, len } => {
-            let mut input = Windowed::new(file, len);
+        SourceBytes::File { file, len } => {
+            let mut input = FileInput::new(file, len);
             let start = find_data_set(&mut input, policy, source)?;
             if start.syntax.deflated {
                 return inflated(policy, source, input, start);
@@ -120,7 +120,7 @@ fn find_data_set<I: Input>(
         SourceFormat::Part10 => file_meta::find(input, &policy.limits),
         SourceFormat::DataSet { transfer_syntax } => Ok(DataSetStart {
             begin: 0,
-            syntax: TransferSyntax::named(transfer_syntax)?,
+            syntax: TransferSyntax::from_uid(transfer_syntax)?,
         }),
     }
 }
@@ -137,12 +137,13 @@ fn inflated<'a, I: Input>(
     };
     match inflate::inflate(input, start.begin, &policy.limits, source.scratch)? {
         inflate::Inflated::Memory(bytes) => {
-            let mut plan = plan_data_set(policy, source, Memory(&bytes), inner, Body::Bytes(&[]))?;
+            let mut plan =
+                plan_data_set(policy, source, BytesInput(&bytes), inner, Body::Bytes(&[]))?;
             plan.body = Body::Inflated(bytes);
             Ok(plan)
         }
         inflate::Inflated::Scratch(scratch) => {
-            let input = Windowed::new(scratch.file(), scratch.len());
+            let input = FileInput::new(scratch.file(), scratch.len());
             let mut plan = plan_data_set(policy, source, input, inner, Body::Bytes(&[]))?;
             plan.body = Body::Scratch(scratch);
             Ok(plan)
@@ -160,7 +161,7 @@ fn plan_data_set<'a, I: Input>(
     let DataSetStart { begin, syntax } = start;
     let mut walk = Walk::new(input, begin, syntax.encoding, &policy.limits);
     let found = walk.detect_encoding()?;
-    let syntax = syntax.found_as(found).ok_or_else(|| {
+    let syntax = syntax.with_encoding(found).ok_or_else(|| {
         let reason = "the data set is not encoded as its transfer syntax says";
         Refusal::new(Category::DicomReadError, reason)
     })?;
@@ -174,13 +175,13 @@ fn plan_data_set<'a, I: Input>(
     let mut wanted = identified.wanted;
     let (mut template, bulk, input) = planner.finish();
     wanted.fingerprint = fingerprint::of(input, begin, &bulk)?;
-    let targets = identify::assign_targets(&mut template, &mut wanted);
+    let uid_replacements = identify::uid_replacements(&mut template, &mut wanted);
     Ok(Plan {
         policy,
         scratch: source.scratch,
         body,
         template,
-        targets,
+        uid_replacements,
         syntax,
         wanted,
         captured: identified.captured,

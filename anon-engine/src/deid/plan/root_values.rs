@@ -68,8 +68,8 @@ pub(crate) struct RootValues {
 
 impl RootValues {
     /// Records a value. Returns false if the element was recorded before.
-    pub(crate) fn record(&mut self, note: RootValue, range: &Range<u32>) -> bool {
-        match self.ranges.get_mut(note as usize) {
+    pub(crate) fn record(&mut self, field: RootValue, range: &Range<u32>) -> bool {
+        match self.ranges.get_mut(field as usize) {
             Some(slot @ None) => {
                 *slot = Some((range.start, range.end));
                 true
@@ -79,8 +79,8 @@ impl RootValues {
     }
 
     /// The bytes of a root value.
-    pub(crate) fn bytes<'o>(&self, note: RootValue, originals: &'o [u8]) -> Option<&'o [u8]> {
-        let (begin, end) = self.ranges.get(note as usize).copied().flatten()?;
+    pub(crate) fn bytes<'o>(&self, field: RootValue, originals: &'o [u8]) -> Option<&'o [u8]> {
+        let (begin, end) = self.ranges.get(field as usize).copied().flatten()?;
         originals.get(begin as usize..end as usize)
     }
 }

@@ -2,7 +2,7 @@
 
 use dicom_core::Tag;
 
-use super::Fault;
+use super::ScanError;
 use crate::read::dictionary::{self, LengthForm, Vr};
 
 /// The length that says "until a delimiter".
@@ -201,9 +201,9 @@ impl Header {
         at: u64,
         end: u64,
         encoding: Encoding,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), ScanError> {
         let Some(&[a, b, c, d, v0, v1, l0, l1]) = bytes.first_chunk::<8>() else {
-            return Err(Fault::new(
+            return Err(ScanError::new(
                 "the object is cut short or damaged: a header is not complete",
                 None,
                 at,
@@ -231,7 +231,7 @@ impl Header {
             Some(LengthForm::Long) => {
                 let long = bytes.get(8..12).and_then(|rest| rest.first_chunk::<4>());
                 let (Some(long), true) = (long, end - at >= 12) else {
-                    return Err(Fault::new(
+                    return Err(ScanError::new(
                         "the object is cut short or damaged: a header is not complete",
                         Some(tag),
                         at,
@@ -256,7 +256,7 @@ impl Header {
     /// the dictionary has the short form. Zeros after them could be the reserved bytes of the long
     /// form, unless the length that follows cannot be.
     #[cold]
-    fn correct_vr(&mut self, short: u16, long_fits: bool) -> Result<(), Fault> {
+    fn correct_vr(&mut self, short: u16, long_fits: bool) -> Result<(), ScanError> {
         let upper = Vr::of(self.vr.letters().map(|letter| letter.to_ascii_uppercase()));
         let own = (upper.length_form() == Some(LengthForm::Short)).then_some(upper);
         let known =
@@ -264,7 +264,7 @@ impl Header {
         let capitals = self.vr.letters().iter().all(u8::is_ascii_uppercase);
         let Some(vr) = own.or(known.filter(|_| capitals && (short != 0 || !long_fits))) else {
             let problem = "an element has an unknown value representation";
-            return Err(Fault::new(problem, Some(self.tag()), self.at));
+            return Err(ScanError::new(problem, Some(self.tag()), self.at));
         };
         self.vr = vr;
         self.corrected = true;

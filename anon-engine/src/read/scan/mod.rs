@@ -37,14 +37,14 @@ pub(crate) const ITEM_HEADER: u64 = 8;
 
 /// Why reading stops. It holds a constant text and an offset, never a value of the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fault {
+pub(crate) struct ScanError {
     pub(crate) category: Category,
     pub(crate) problem: &'static str,
     pub(crate) tag: Option<Tag>,
     pub(crate) at: u64,
 }
 
-impl Fault {
+impl ScanError {
     pub(crate) fn new(problem: &'static str, tag: Option<Tag>, at: u64) -> Self {
         Self {
             category: Category::DicomReadError,
@@ -73,22 +73,22 @@ impl Fault {
     }
 }
 
-impl From<Fault> for Refusal {
-    fn from(fault: Fault) -> Self {
-        let reason = match fault.tag {
-            Some(tag) => format!("{} (element {tag}, byte {})", fault.problem, fault.at),
-            None => format!("{} (byte {})", fault.problem, fault.at),
+impl From<ScanError> for Refusal {
+    fn from(error: ScanError) -> Self {
+        let reason = match error.tag {
+            Some(tag) => format!("{} (element {tag}, byte {})", error.problem, error.at),
+            None => format!("{} (byte {})", error.problem, error.at),
         };
-        let mut refusal = Self::new(fault.category, reason);
-        refusal.tag = fault.tag;
-        refusal.offset = Some(fault.at);
+        let mut refusal = Self::new(error.category, reason);
+        refusal.tag = error.tag;
+        refusal.offset = Some(error.at);
         refusal
     }
 }
 
 /// What an element holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shape {
+pub(crate) enum ElementContent {
     /// A value of defined length.
     Value,
     /// Items, in this encoding.
@@ -169,7 +169,7 @@ impl<I: Input> Walk<I> {
     }
 
     /// The encoding of the data set, as its first element shows it.
-    pub(crate) fn detect_encoding(&mut self) -> Result<Encoding, Fault> {
+    pub(crate) fn detect_encoding(&mut self) -> Result<Encoding, ScanError> {
         if let Some(frame) = self.stack.last().copied()
             && frame.fresh
             && frame.end.saturating_sub(self.at) >= ITEM_HEADER
@@ -213,7 +213,7 @@ impl<I: Input> Walk<I> {
 
     /// The next token; the header of an element is written to `into`. Filled in place:
     /// returning it by value costs a failed store-to-load forwarding, about 12 cycles.
-    pub(crate) fn next(&mut self, into: &mut Header) -> Result<Token, Fault> {
+    pub(crate) fn next(&mut self, into: &mut Header) -> Result<Token, ScanError> {
         loop {
             let Some(frame) = self.stack.last().copied() else {
                 return Ok(Token::End);
@@ -229,7 +229,7 @@ impl<I: Input> Walk<I> {
     }
 
     /// Returns `None` after dropping a stray delimiter.
-    fn in_sequence(&mut self, frame: Frame) -> Result<Option<Token>, Fault> {
+    fn in_sequence(&mut self, frame: Frame) -> Result<Option<Token>, ScanError> {
         if self.at == frame.end && !frame.undefined {
             self.pop();
             return Ok(Some(Token::SequenceEnd { delimiter: None }));
@@ -239,7 +239,7 @@ impl<I: Input> Walk<I> {
         match tag {
             ITEM => self.begin_item(frame, at, len).map(Some),
             SEQUENCE_END | ITEM_END if len != 0 => {
-                Err(Fault::new("a delimiter has a length", Some(tag), at))
+                Err(ScanError::new("a delimiter has a length", Some(tag), at))
             }
             SEQUENCE_END if frame.undefined => {
                 self.pop();
@@ -252,11 +252,11 @@ impl<I: Input> Walk<I> {
                 self.at = at + ITEM_HEADER;
                 Ok(None)
             }
-            _ => Err(Fault::new("an item was expected", Some(tag), at)),
+            _ => Err(ScanError::new("an item was expected", Some(tag), at)),
         }
     }
 
-    fn begin_item(&mut self, frame: Frame, at: u64, len: u32) -> Result<Token, Fault> {
+    fn begin_item(&mut self, frame: Frame, at: u64, len: u32) -> Result<Token, ScanError> {
         self.spend(1)?;
         let undefined = len == UNDEFINED;
         let begin = at + ITEM_HEADER;
@@ -278,7 +278,11 @@ impl<I: Input> Walk<I> {
 
     /// Returns `None` after dropping a stray delimiter.
     #[inline]
-    fn in_data_set(&mut self, frame: Frame, header: &mut Header) -> Result<Option<Token>, Fault> {
+    fn in_data_set(
+        &mut self,
+        frame: Frame,
+        header: &mut Header,
+    ) -> Result<Option<Token>, ScanError> {
         let at = self.at;
         let left = frame.end.saturating_sub(at);
         if left == 0 && !frame.undefined {
@@ -299,7 +303,7 @@ impl<I: Input> Walk<I> {
         let window = self
             .input
             .window(at, 12)
-            .map_err(|failed| Fault::input(failed, at))?;
+            .map_err(|failed| ScanError::input(failed, at))?;
         if frame.kind == FrameKind::Root && window.starts_with(&[0; 4]) {
             return self.odd_end(frame).map(Some);
         }
@@ -315,9 +319,9 @@ impl<I: Input> Walk<I> {
         Ok(Some(Token::Element))
     }
 
-    fn delimiter(&mut self, frame: Frame, header: &Header) -> Result<Option<Token>, Fault> {
+    fn delimiter(&mut self, frame: Frame, header: &Header) -> Result<Option<Token>, ScanError> {
         if header.len != 0 || header.tag() == ITEM {
-            return Err(Fault::new(
+            return Err(ScanError::new(
                 "an item or a delimiter stands where an element should be",
                 Some(header.tag()),
                 header.at,
@@ -326,7 +330,7 @@ impl<I: Input> Walk<I> {
         self.spend(1)?;
         if frame.kind == FrameKind::Item && frame.undefined {
             if header.tag() != ITEM_END {
-                return Err(Fault::new("an item is never closed", None, header.at));
+                return Err(ScanError::new("an item is never closed", None, header.at));
             }
             self.pop();
             self.at = header.value;
@@ -339,22 +343,22 @@ impl<I: Input> Walk<I> {
     }
 
     /// Drops zeros behind the last element; refuses any other bytes.
-    fn odd_end(&mut self, frame: Frame) -> Result<Token, Fault> {
+    fn odd_end(&mut self, frame: Frame) -> Result<Token, ScanError> {
         if frame.kind != FrameKind::Root {
             let problem =
                 "the object is cut short or damaged: a sequence or an item is not complete";
-            return Err(Fault::new(problem, None, self.at));
+            return Err(ScanError::new(problem, None, self.at));
         }
         let mut at = self.at;
         while at < frame.end {
             let here = self
                 .input
                 .window(at, STEP)
-                .map_err(|failed| Fault::input(failed, at))?;
+                .map_err(|failed| ScanError::input(failed, at))?;
             let here = here.get(..STEP).unwrap_or(here);
             if here.iter().any(|byte| *byte != 0) {
                 let problem = "the object is cut short or damaged: the bytes after the last element are no element";
-                return Err(Fault::new(problem, None, self.at));
+                return Err(ScanError::new(problem, None, self.at));
             }
             at += here.len() as u64;
         }
@@ -363,12 +367,12 @@ impl<I: Input> Walk<I> {
         Ok(Token::End)
     }
 
-    fn detect_frame_encoding(&mut self, frame: Frame) -> Result<Encoding, Fault> {
+    fn detect_frame_encoding(&mut self, frame: Frame) -> Result<Encoding, ScanError> {
         let at = self.at;
         let window = self
             .input
             .window(at, 12)
-            .map_err(|failed| Fault::input(failed, at))?;
+            .map_err(|failed| ScanError::input(failed, at))?;
         let encoding =
             header::detected_encoding(window, frame.end.saturating_sub(at), frame.encoding);
         if let Some(top) = self.stack.last_mut() {
@@ -380,23 +384,23 @@ impl<I: Input> Walk<I> {
     }
 
     /// What the current element holds. Reads at most the header of the first item.
-    pub(crate) fn shape(&mut self, header: &Header) -> Result<Shape, Fault> {
-        self.shape_known(header, dictionary::vr(header.tag()))
+    pub(crate) fn content(&mut self, header: &Header) -> Result<ElementContent, ScanError> {
+        self.content_given_vr(header, dictionary::vr(header.tag()))
     }
 
-    /// As [`shape`](Self::shape), with the VR of the dictionary.
+    /// As [`content`](Self::content), with the VR of the dictionary.
     #[inline]
-    pub(crate) fn shape_known(
+    pub(crate) fn content_given_vr(
         &mut self,
         header: &Header,
         known: Option<Vr>,
-    ) -> Result<Shape, Fault> {
+    ) -> Result<ElementContent, ScanError> {
         let is_implicit = header.encoding == Encoding::ImplicitLe;
         if header.is_undefined() {
-            return undefined_shape(header, is_implicit);
+            return content_of_undefined_length(header, is_implicit);
         }
         if !is_implicit && header.vr == Vr::SQ {
-            return Ok(Shape::Sequence(header.encoding));
+            return Ok(ElementContent::Sequence(header.encoding));
         }
         let suspect =
             known == Some(Vr::SQ) || header.vr == Vr::UN || (is_implicit && known.is_none());
@@ -409,21 +413,21 @@ impl<I: Input> Walk<I> {
             header.encoding
         };
         if self.begins_with_item(header, inner)? {
-            Ok(Shape::Sequence(inner))
+            Ok(ElementContent::Sequence(inner))
         } else if known == Some(Vr::SQ) {
             let problem = "a sequence does not begin with an item";
-            Err(Fault::new(problem, Some(header.tag()), header.at))
+            Err(ScanError::new(problem, Some(header.tag()), header.at))
         } else {
-            Ok(Shape::Value)
+            Ok(ElementContent::Value)
         }
     }
 
     /// A plain value, unless it holds items: a reader that parses them would find elements that no
     /// rule has decided about.
     #[inline]
-    fn plain(&mut self, header: &Header) -> Result<Shape, Fault> {
+    fn plain(&mut self, header: &Header) -> Result<ElementContent, ScanError> {
         if !self.has_tag_of_item(header)? {
-            return Ok(Shape::Value);
+            return Ok(ElementContent::Value);
         }
         let value = self.bytes(header.value, 8)?;
         if [Encoding::ExplicitLe, Encoding::ExplicitBe]
@@ -431,16 +435,16 @@ impl<I: Input> Walk<I> {
             .any(|order| item_inside(value, order, header.len))
         {
             let problem = "a value holds items, and it is no sequence";
-            return Err(Fault::new(problem, Some(header.tag()), header.at));
+            return Err(ScanError::new(problem, Some(header.tag()), header.at));
         }
-        Ok(Shape::Value)
+        Ok(ElementContent::Value)
     }
 
     /// True if a value begins with the tag of an item, in either byte order, and has room for the
     /// header of one. Never for pixel data, which may begin with any bytes.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "asked of every kept value")]
-    pub(crate) fn has_tag_of_item(&mut self, header: &Header) -> Result<bool, Fault> {
+    pub(crate) fn has_tag_of_item(&mut self, header: &Header) -> Result<bool, ScanError> {
         if u64::from(header.len) < ITEM_HEADER || header.tag().0 == PIXEL_DATA.0 {
             return Ok(false);
         }
@@ -449,7 +453,7 @@ impl<I: Input> Walk<I> {
             || value.starts_with(&[0xFF, 0xFE, 0xE0, 0x00]))
     }
 
-    fn begins_with_item(&mut self, header: &Header, inner: Encoding) -> Result<bool, Fault> {
+    fn begins_with_item(&mut self, header: &Header, inner: Encoding) -> Result<bool, ScanError> {
         if u64::from(header.len) < ITEM_HEADER {
             return Ok(false);
         }
@@ -462,18 +466,18 @@ impl<I: Input> Walk<I> {
                 return Ok(true);
             }
             let problem = "an item passes the end of its sequence";
-            return Err(Fault::new(problem, Some(header.tag()), header.at));
+            return Err(ScanError::new(problem, Some(header.tag()), header.at));
         }
         // Items in the other byte order: no rule can decide about elements that are not parsed.
         if header::item(value, inner.other_order()).is_some_and(|(tag, _)| tag == ITEM) {
             let problem = "a value of unknown kind holds items in another byte order";
-            return Err(Fault::new(problem, Some(header.tag()), header.at));
+            return Err(ScanError::new(problem, Some(header.tag()), header.at));
         }
         Ok(false)
     }
 
     /// Enters the current sequence.
-    pub(crate) fn enter(&mut self, header: &Header, inner: Encoding) -> Result<(), Fault> {
+    pub(crate) fn enter(&mut self, header: &Header, inner: Encoding) -> Result<(), ScanError> {
         let outer = self.stack.last().map_or(0, |frame| frame.end);
         self.push(Frame {
             kind: FrameKind::Sequence,
@@ -490,25 +494,25 @@ impl<I: Input> Walk<I> {
 
     /// Skips the current element and everything in it.
     #[inline]
-    pub(crate) fn pass(&mut self, header: &Header) -> Result<(), Fault> {
+    pub(crate) fn skip(&mut self, header: &Header) -> Result<(), ScanError> {
         if header.is_undefined() {
-            return self.pass_undefined(header);
+            return self.skip_undefined(header);
         }
-        self.skip(header);
+        self.skip_value(header);
         Ok(())
     }
 
     /// Skips the current element, which has a defined length.
     #[inline]
-    pub(crate) fn skip(&mut self, header: &Header) {
+    pub(crate) fn skip_value(&mut self, header: &Header) {
         self.at = header.end();
     }
 
-    fn pass_undefined(&mut self, header: &Header) -> Result<(), Fault> {
-        match self.shape(header)? {
-            Shape::Fragments => self.fragments(header, |_, _| {}),
-            Shape::Value => Ok(()),
-            Shape::Sequence(inner) => {
+    fn skip_undefined(&mut self, header: &Header) -> Result<(), ScanError> {
+        match self.content(header)? {
+            ElementContent::Fragments => self.fragments(header, |_, _| {}),
+            ElementContent::Value => Ok(()),
+            ElementContent::Sequence(inner) => {
                 let height = self.stack.len();
                 self.enter(header, inner)?;
                 let mut nested = Header::NONE;
@@ -527,11 +531,11 @@ impl<I: Input> Walk<I> {
     }
 
     /// Steps into an element of undefined length that is skipped.
-    fn descend(&mut self, header: &Header) -> Result<(), Fault> {
-        match self.shape(header)? {
-            Shape::Fragments => self.fragments(header, |_, _| {}),
-            Shape::Sequence(inner) => self.enter(header, inner),
-            Shape::Value => Ok(()),
+    fn descend(&mut self, header: &Header) -> Result<(), ScanError> {
+        match self.content(header)? {
+            ElementContent::Fragments => self.fragments(header, |_, _| {}),
+            ElementContent::Sequence(inner) => self.enter(header, inner),
+            ElementContent::Value => Ok(()),
         }
     }
 
@@ -541,7 +545,7 @@ impl<I: Input> Walk<I> {
         &mut self,
         header: &Header,
         mut each: impl FnMut(u64, u32),
-    ) -> Result<(), Fault> {
+    ) -> Result<(), ScanError> {
         let frame = self.stack.last().copied();
         let end = frame.map_or(0, |frame| frame.end);
         let encoding = header.encoding;
@@ -552,10 +556,11 @@ impl<I: Input> Walk<I> {
             if end.saturating_sub(at) < ITEM_HEADER {
                 let problem =
                     "the object is cut short or damaged: encapsulated pixel data is not complete";
-                return Err(Fault::new(problem, Some(header.tag()), at));
+                return Err(ScanError::new(problem, Some(header.tag()), at));
             }
-            let (tag, len) = header::item(self.bytes(at, 8)?, encoding)
-                .ok_or_else(|| Fault::new("a fragment is not complete", Some(header.tag()), at))?;
+            let (tag, len) = header::item(self.bytes(at, 8)?, encoding).ok_or_else(|| {
+                ScanError::new("a fragment is not complete", Some(header.tag()), at)
+            })?;
             match tag {
                 ITEM if len != UNDEFINED => {
                     self.at = inside(at + ITEM_HEADER, len, end, header.tag(), at)?;
@@ -566,7 +571,7 @@ impl<I: Input> Walk<I> {
                     return Ok(());
                 }
                 _ => {
-                    return Err(Fault::new(
+                    return Err(ScanError::new(
                         "a fragment was expected",
                         Some(header.tag()),
                         at,
@@ -578,43 +583,43 @@ impl<I: Input> Walk<I> {
 
     /// The value of an element, if it is not longer than the limits allow.
     #[inline]
-    pub(crate) fn value(&mut self, header: &Header) -> Result<&[u8], Fault> {
+    pub(crate) fn value(&mut self, header: &Header) -> Result<&[u8], ScanError> {
         if header.len > self.max_value {
             let problem = "a value that has to be replaced or indexed is too long to look at";
-            return Err(Fault::rule(problem, header.tag(), header.at));
+            return Err(ScanError::rule(problem, header.tag(), header.at));
         }
         let len = usize::try_from(header.len).unwrap_or(usize::MAX);
         self.bytes(header.value, len)
     }
 
     #[inline]
-    pub(crate) fn bytes(&mut self, at: u64, len: usize) -> Result<&[u8], Fault> {
+    pub(crate) fn bytes(&mut self, at: u64, len: usize) -> Result<&[u8], ScanError> {
         self.input
             .exact(at, len)
-            .map_err(|failed| Fault::input(failed, at))
+            .map_err(|failed| ScanError::input(failed, at))
     }
 
-    fn item_header(&mut self, frame: Frame) -> Result<(Tag, u32), Fault> {
+    fn item_header(&mut self, frame: Frame) -> Result<(Tag, u32), ScanError> {
         let at = self.at;
         let problem = "the object is cut short or damaged: a sequence is not complete";
         if frame.end.saturating_sub(at) < ITEM_HEADER {
-            return Err(Fault::new(problem, None, at));
+            return Err(ScanError::new(problem, None, at));
         }
-        header::item(self.bytes(at, 8)?, frame.encoding).ok_or(Fault::new(problem, None, at))
+        header::item(self.bytes(at, 8)?, frame.encoding).ok_or(ScanError::new(problem, None, at))
     }
 
     #[inline]
-    fn spend(&mut self, count: u64) -> Result<(), Fault> {
+    fn spend(&mut self, count: u64) -> Result<(), ScanError> {
         self.left = self
             .left
             .checked_sub(count)
-            .ok_or_else(|| Fault::new("the object has too many elements", None, self.at))?;
+            .ok_or_else(|| ScanError::new("the object has too many elements", None, self.at))?;
         Ok(())
     }
 
-    fn push(&mut self, frame: Frame) -> Result<(), Fault> {
+    fn push(&mut self, frame: Frame) -> Result<(), ScanError> {
         if self.stack.len() >= self.max_depth {
-            return Err(Fault::new("sequences nest too deep", None, self.at));
+            return Err(ScanError::new("sequences nest too deep", None, self.at));
         }
         self.stack.push(frame);
         self.update_simple();
@@ -639,14 +644,14 @@ impl<I: Input> Walk<I> {
 
 /// The end of a value, if that is not beyond what encloses it.
 #[inline]
-fn inside(begin: u64, len: u32, end: u64, tag: Tag, at: u64) -> Result<u64, Fault> {
+fn inside(begin: u64, len: u32, end: u64, tag: Tag, at: u64) -> Result<u64, ScanError> {
     begin
         .checked_add(u64::from(len))
         .filter(|own| *own <= end)
         .ok_or_else(|| {
             let problem =
                 "the object is cut short or damaged: a length passes the end of what encloses it";
-            Fault::new(problem, Some(tag), at)
+            ScanError::new(problem, Some(tag), at)
         })
 }
 
@@ -659,19 +664,22 @@ fn item_inside(value: &[u8], order: Encoding, len: u32) -> bool {
     })
 }
 
-fn undefined_shape(header: &Header, is_implicit: bool) -> Result<Shape, Fault> {
+fn content_of_undefined_length(
+    header: &Header,
+    is_implicit: bool,
+) -> Result<ElementContent, ScanError> {
     if header.tag() == PIXEL_DATA {
-        return Ok(Shape::Fragments);
+        return Ok(ElementContent::Fragments);
     }
     if is_implicit || header.vr == Vr::UN {
-        return Ok(Shape::Sequence(Encoding::ImplicitLe));
+        return Ok(ElementContent::Sequence(Encoding::ImplicitLe));
     }
     if header.vr == Vr::SQ || dictionary::is_sequence(header.tag()) {
-        return Ok(Shape::Sequence(header.encoding));
+        return Ok(ElementContent::Sequence(header.encoding));
     }
     if header.vr.is_bulk() {
-        return Ok(Shape::Fragments);
+        return Ok(ElementContent::Fragments);
     }
     let problem = "an undefined length where the value representation allows none";
-    Err(Fault::new(problem, Some(header.tag()), header.at))
+    Err(ScanError::new(problem, Some(header.tag()), header.at))
 }

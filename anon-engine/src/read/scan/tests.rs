@@ -4,16 +4,20 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{Encoding, Fault, FrameKind, Header, Shape, Token, Walk};
+use super::{ElementContent, Encoding, FrameKind, Header, ScanError, Token, Walk};
 use crate::limits::Limits;
-use crate::read::input::{Memory, Windowed};
+use crate::read::input::{BytesInput, FileInput};
 use crate::read::scan::Input;
 
 /// A token, and the header if it is an element.
 type Step = (Token, Option<Header>);
 
 /// All steps of a walk that enters what it can, and what it ends with.
-fn walked(input: impl Input, encoding: Encoding, in_few_steps: bool) -> (Vec<Step>, Option<Fault>) {
+fn walked(
+    input: impl Input,
+    encoding: Encoding,
+    in_few_steps: bool,
+) -> (Vec<Step>, Option<ScanError>) {
     let limits = Limits {
         max_elements: 8,
         ..Limits::default()
@@ -28,7 +32,7 @@ fn walk_on(
     walk: &mut Walk<impl Input>,
     steps: &mut Vec<Step>,
     in_few_steps: bool,
-) -> Result<(), Fault> {
+) -> Result<(), ScanError> {
     walk.detect_encoding()?;
     loop {
         let mut header = Header::NONE;
@@ -39,9 +43,9 @@ fn walk_on(
         };
         steps.push((token, (token == Token::Element).then_some(header)));
         match token {
-            Token::Element => match walk.shape(&header)? {
-                Shape::Sequence(inner) => walk.enter(&header, inner)?,
-                Shape::Value | Shape::Fragments => walk.pass(&header)?,
+            Token::Element => match walk.content(&header)? {
+                ElementContent::Sequence(inner) => walk.enter(&header, inner)?,
+                ElementContent::Value | ElementContent::Fragments => walk.skip(&header)?,
             },
             Token::End => return Ok(()),
             _ => {}
@@ -177,11 +181,11 @@ proptest! {
     ) {
         let mut bytes = pieces.concat();
         bytes.truncate(bytes.len().saturating_sub(cut.saturating_sub(10)));
-        let many = walked(Memory(&bytes), encoding, false);
-        prop_assert_eq!(walked(Memory(&bytes), encoding, true), many.clone());
+        let many = walked(BytesInput(&bytes), encoding, false);
+        prop_assert_eq!(walked(BytesInput(&bytes), encoding, true), many.clone());
         let mut file = tempfile::tempfile().expect("a file");
         std::io::Write::write_all(&mut file, &bytes).expect("written");
-        let windowed = Windowed::new(&file, bytes.len() as u64);
+        let windowed = FileInput::new(&file, bytes.len() as u64);
         prop_assert_eq!(walked(windowed, encoding, true), many);
     }
 }
@@ -193,8 +197,8 @@ fn the_first_element_of_an_item_is_looked_at_twice() {
     let item = [0xFE, 0xFF, 0, 0xE0, 0xFF, 0xFF, 0xFF, 0xFF];
     let explicit = [8, 0, 0x80, 0, b'L', b'O', 2, 0, b'a', b'b'];
     let bytes = [&sequence[..], &item, &explicit, &vec![0; 200_000]].concat();
-    let many = walked(Memory(&bytes), Encoding::ImplicitLe, false);
-    let few = walked(Memory(&bytes), Encoding::ImplicitLe, true);
+    let many = walked(BytesInput(&bytes), Encoding::ImplicitLe, false);
+    let few = walked(BytesInput(&bytes), Encoding::ImplicitLe, true);
     assert_eq!(few, many);
     let headers = few.0.iter().filter_map(|(_, header)| *header);
     let found = headers
@@ -210,12 +214,12 @@ fn few_steps_are_enough_for_most() {
     let value = |tag: u8| [8, 0, tag, 0, b'L', b'O', 2, 0, b'a', b'b'];
     let bytes = [value(0x10), value(0x20), value(0x30)].concat();
     let limits = Limits::default();
-    let mut walk = Walk::new(Memory(&bytes), 0, Encoding::ExplicitLe, &limits);
+    let mut walk = Walk::new(BytesInput(&bytes), 0, Encoding::ExplicitLe, &limits);
     walk.detect_encoding().expect("an encoding");
     let mut header = Header::NONE;
     for _ in 0..3 {
         assert!(walk.next_simple(&mut header));
-        walk.pass(&header).expect("a value");
+        walk.skip(&header).expect("a value");
     }
     assert!(!walk.next_simple(&mut header), "the end");
     assert_eq!(walk.next(&mut header), Ok(Token::End));

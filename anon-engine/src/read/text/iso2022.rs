@@ -27,7 +27,7 @@ pub(super) fn single(number: u16) -> Option<&'static Encoding> {
 
 /// A character set in a code element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Set {
+enum CodeSet {
     None,
     Ascii,
     Katakana,
@@ -36,25 +36,25 @@ enum Set {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct CodeSets {
-    g0: Set,
-    g1: Set,
+struct CodeElements {
+    g0: CodeSet,
+    g1: CodeSet,
 }
 
 /// Decodes a value; false if a byte had no meaning.
 pub(super) fn decode(terms: &[Term], bytes: &[u8]) -> (String, bool) {
-    let initial = CodeSets {
-        g0: Set::Ascii,
+    let initial = CodeElements {
+        g0: CodeSet::Ascii,
         g1: match terms.first() {
-            Some(Term::Single(number)) => Set::Single(*number),
-            Some(Term::Katakana) => Set::Katakana,
-            Some(Term::Double(number @ (149 | 58))) => Set::Double(*number),
-            _ => Set::None,
+            Some(Term::Single(number)) => CodeSet::Single(*number),
+            Some(Term::Katakana) => CodeSet::Katakana,
+            Some(Term::Double(number @ (149 | 58))) => CodeSet::Double(*number),
+            _ => CodeSet::None,
         },
     };
     let mut state = initial;
     let mut out = String::with_capacity(bytes.len() * 2);
-    let mut sound = true;
+    let mut lossless = true;
     let mut rest = bytes;
     while let [byte, tail @ ..] = rest {
         if *byte == 0x1B {
@@ -62,37 +62,37 @@ pub(super) fn decode(terms: &[Term], bytes: &[u8]) -> (String, bool) {
                 state = next;
                 rest = rest.get(used..).unwrap_or_default();
             } else {
-                sound = false;
+                lossless = false;
                 out.push(char::REPLACEMENT_CHARACTER);
                 rest = tail;
             }
             continue;
         }
-        let is_double_g0 = matches!(state.g0, Set::Double(_)) && (0x21..0x7F).contains(byte);
+        let is_double_g0 = matches!(state.g0, CodeSet::Double(_)) && (0x21..0x7F).contains(byte);
         // Every delimiter of values and name components restores the initial sets
         // (PS3.5 section 6.1.2.5.3).
         if !is_double_g0 && matches!(byte, b'\\' | b'^' | b'=' | b'\r' | b'\n' | b'\t' | 0x0C) {
             state = initial;
         }
         let (used, good) = character(rest, state, &mut out);
-        sound &= good;
+        lossless &= good;
         rest = rest.get(used..).unwrap_or_default();
     }
-    (out, sound)
+    (out, lossless)
 }
 
-fn escape(bytes: &[u8], state: CodeSets) -> Option<(usize, CodeSets)> {
+fn escape(bytes: &[u8], state: CodeElements) -> Option<(usize, CodeElements)> {
     let (used, g0, g1) = match bytes.get(1..)? {
-        [b'(', b'B' | b'J', ..] => (3, Some(Set::Ascii), None),
-        [b')', b'I', ..] => (3, None, Some(Set::Katakana)),
-        [b'$', b'B' | b'@', ..] => (3, Some(Set::Double(87)), None),
-        [b'$', b'(', b'D', ..] => (4, Some(Set::Double(159)), None),
-        [b'$', b')', b'C', ..] => (4, None, Some(Set::Double(149))),
-        [b'$', b')', b'A', ..] => (4, None, Some(Set::Double(58))),
-        [b'-', letter, ..] => (3, None, Some(Set::Single(single_by_letter(*letter)?))),
+        [b'(', b'B' | b'J', ..] => (3, Some(CodeSet::Ascii), None),
+        [b')', b'I', ..] => (3, None, Some(CodeSet::Katakana)),
+        [b'$', b'B' | b'@', ..] => (3, Some(CodeSet::Double(87)), None),
+        [b'$', b'(', b'D', ..] => (4, Some(CodeSet::Double(159)), None),
+        [b'$', b')', b'C', ..] => (4, None, Some(CodeSet::Double(149))),
+        [b'$', b')', b'A', ..] => (4, None, Some(CodeSet::Double(58))),
+        [b'-', letter, ..] => (3, None, Some(CodeSet::Single(single_by_letter(*letter)?))),
         _ => return None,
     };
-    let next = CodeSets {
+    let next = CodeElements {
         g0: g0.unwrap_or(state.g0),
         g1: g1.unwrap_or(state.g1),
     };
@@ -117,14 +117,14 @@ fn single_by_letter(letter: u8) -> Option<u16> {
 }
 
 /// Appends one character; how many bytes it took, and whether they had a meaning.
-fn character(bytes: &[u8], state: CodeSets, out: &mut String) -> (usize, bool) {
+fn character(bytes: &[u8], state: CodeElements, out: &mut String) -> (usize, bool) {
     let [first, rest @ ..] = bytes else {
         return (1, false);
     };
     let upper = *first >= 0x80;
     let set = if upper { state.g1 } else { state.g0 };
     match (set, rest.first()) {
-        (Set::Double(number), Some(second)) if upper || (0x21..0x7F).contains(first) => {
+        (CodeSet::Double(number), Some(second)) if upper || (0x21..0x7F).contains(first) => {
             let (a, b) = (*first | 0x80, *second | 0x80);
             let good = match number {
                 149 => push(encoding_rs::EUC_KR, &[a, b], out),
@@ -134,12 +134,12 @@ fn character(bytes: &[u8], state: CodeSets, out: &mut String) -> (usize, bool) {
             };
             (2, good)
         }
-        (Set::Katakana, _) => (1, push(encoding_rs::SHIFT_JIS, &[*first], out)),
-        (Set::Single(100), _) => {
+        (CodeSet::Katakana, _) => (1, push(encoding_rs::SHIFT_JIS, &[*first], out)),
+        (CodeSet::Single(100), _) => {
             out.push(char::from(*first));
             (1, true)
         }
-        (Set::Single(number), _) => {
+        (CodeSet::Single(number), _) => {
             let good = single(number).is_some_and(|encoding| push(encoding, &[*first], out));
             (1, good)
         }

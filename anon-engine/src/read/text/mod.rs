@@ -34,7 +34,7 @@ enum Term {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Decoded<'b> {
     pub(crate) text: Cow<'b, str>,
-    pub(crate) sound: bool,
+    pub(crate) lossless: bool,
 }
 
 impl Charset {
@@ -55,7 +55,7 @@ impl Charset {
         if let Some(text) = plain(bytes) {
             return Decoded {
                 text: Cow::Borrowed(text),
-                sound: true,
+                lossless: true,
             };
         }
         match self.terms.as_slice() {
@@ -65,24 +65,24 @@ impl Charset {
             [Term::Katakana] if !bytes.contains(&0x1B) => whole(encoding_rs::SHIFT_JIS, bytes),
             [Term::Unknown, ..] => latin1(bytes, false),
             terms => {
-                let (text, sound) = iso2022::decode(terms, bytes);
+                let (text, lossless) = iso2022::decode(terms, bytes);
                 Decoded {
                     text: Cow::Owned(text),
-                    sound,
+                    lossless,
                 }
             }
         }
     }
 
     /// Decodes a value so that two different ones never become one text: what cannot be decoded
-    /// soundly is marked and written byte by byte. SPACE and NUL are trimmed at both ends.
+    /// losslessly is marked and written byte by byte. SPACE and NUL are trimmed at both ends.
     pub(crate) fn key(&self, bytes: &[u8]) -> String {
         let bytes = crate::read::uid::trim(bytes);
         if let Some(text) = plain(bytes) {
             return text.to_owned();
         }
         let decoded = self.decode(bytes);
-        if decoded.sound && !decoded.text.contains(char::REPLACEMENT_CHARACTER) {
+        if decoded.lossless && !decoded.text.contains(char::REPLACEMENT_CHARACTER) {
             return decoded.text.trim_matches([' ', '\0']).to_owned();
         }
         let mut key = String::from(char::REPLACEMENT_CHARACTER);
@@ -151,10 +151,10 @@ fn plain(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok().filter(|_| odd == 0)
 }
 
-fn latin1(bytes: &[u8], sound: bool) -> Decoded<'_> {
+fn latin1(bytes: &[u8], lossless: bool) -> Decoded<'_> {
     Decoded {
         text: encoding_rs::mem::decode_latin1(bytes),
-        sound,
+        lossless,
     }
 }
 
@@ -162,7 +162,7 @@ fn whole<'b>(encoding: &'static Encoding, bytes: &'b [u8]) -> Decoded<'b> {
     let (text, failed) = encoding.decode_without_bom_handling(bytes);
     Decoded {
         text,
-        sound: !failed,
+        lossless: !failed,
     }
 }
 
@@ -212,7 +212,7 @@ mod tests {
             ("GBK", b"\x81\x5C", "\u{4E57}"),
         ] {
             let decoded = Charset::parse(charset.as_bytes()).decode(bytes);
-            assert_eq!((&*decoded.text, decoded.sound), (expect, true), "{charset}");
+            assert_eq!((&*decoded.text, decoded.lossless), (expect, true), "{charset}");
         }
     }
 
@@ -229,7 +229,7 @@ mod tests {
             assert!(!broken.iter().skip(n + 1).any(|other| other == key), "{n}");
         }
         assert_eq!(utf8.text(b"a\xFFb"), "a\u{FFFD}b");
-        assert!(!Charset::parse(b"KLINGON").decode(b"\xE9").sound);
+        assert!(!Charset::parse(b"KLINGON").decode(b"\xE9").lossless);
     }
 
     #[test]

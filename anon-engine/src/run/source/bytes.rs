@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::keep::received::Received;
 
-use super::{Item, ObjectSource};
+use super::{ObjectSource, SourceItem};
 
 /// The objects of an iterator, in its order.
 pub struct BytesSource<I> {
@@ -34,7 +34,7 @@ impl<I> fmt::Debug for BytesSource<I> {
 }
 
 impl<I: Iterator<Item = Received> + Send> ObjectSource for BytesSource<I> {
-    fn next(&mut self) -> Option<Item> {
-        self.objects.next().map(Item::Object)
+    fn next(&mut self) -> Option<SourceItem> {
+        self.objects.next().map(SourceItem::Object)
     }
 }

@@ -32,9 +32,9 @@ const UNDEFINED: u32 = 0xFFFF_FFFF;
 
 /// The longest value that is read: a file id has up to 8 components of 8 characters (PS3.10 section
 /// 8.2), and some writers are more generous.
-const LONGEST_VALUE: u32 = 1024;
+const MAX_VALUE_BYTES: u32 = 1024;
 /// How deep sequences may nest inside a record.
-const DEEPEST: u32 = 64;
+const MAX_DEPTH: u32 = 64;
 
 /// Why a DICOMDIR cannot be followed. Holds no value of it.
 #[derive(Debug, thiserror::Error)]
@@ -42,10 +42,10 @@ const DEEPEST: u32 = 64;
 pub enum DicomdirError {
     /// The file is not a DICOMDIR.
     #[error("not a DICOMDIR")]
-    NotOne,
+    NotADicomdir,
     /// Its bytes contradict PS3.10.
     #[error("{problem}, at byte {offset} of the DICOMDIR")]
-    Form {
+    Malformed {
         /// What is wrong.
         problem: &'static str,
         /// Where.
@@ -59,8 +59,8 @@ pub enum DicomdirError {
 impl DicomdirError {
     pub(super) fn into_entry(self, path: PathBuf) -> Entry {
         match self {
-            Self::NotOne => Entry::failed(path, "not a DICOMDIR", None),
-            Self::Form { problem, .. } => Entry::failed(path, problem, None),
+            Self::NotADicomdir => Entry::failed(path, "not a DICOMDIR", None),
+            Self::Malformed { problem, .. } => Entry::failed(path, problem, None),
             Self::Read(error) => Entry::failed(path, "a DICOMDIR that cannot be read", error),
         }
     }
@@ -71,7 +71,7 @@ impl DicomdirError {
 pub struct Dicomdir {
     path: PathBuf,
     medium: PathBuf,
-    bytes: Bytes,
+    bytes: DicomdirReader,
     sequence_end: Option<u64>,
     ended: bool,
 }
@@ -79,7 +79,7 @@ pub struct Dicomdir {
 impl Dicomdir {
     /// True if the file says, in its file meta information, that it is a DICOMDIR.
     pub fn recognises(path: &Path) -> bool {
-        File::open(path).is_ok_and(|file| Bytes::with_meta(file).is_ok())
+        File::open(path).is_ok_and(|file| DicomdirReader::with_meta(file).is_ok())
     }
 
     /// Opens a DICOMDIR. The files it references are looked for beside it.
@@ -87,7 +87,7 @@ impl Dicomdir {
     /// # Errors
     /// [`DicomdirError`] if it is none, or has no records.
     pub fn open(path: &Path) -> Result<Self, DicomdirError> {
-        let mut bytes = Bytes::open(File::open(path)?)?;
+        let mut bytes = DicomdirReader::open(File::open(path)?)?;
         let mut sequence_end = None;
         let mut ended = true;
         while let Some(header) = bytes.header_or_end()? {
@@ -122,12 +122,12 @@ impl Dicomdir {
             let Some(item) = self.bytes.header_or_end()? else {
                 return Err(self
                     .bytes
-                    .form("a DICOMDIR that ends before its records do"));
+                    .malformed("a DICOMDIR that ends before its records do"));
             };
             match item.tag {
                 SEQUENCE_END => return Ok(None),
                 ITEM => {}
-                _ => return Err(self.bytes.form("a directory record is not an item")),
+                _ => return Err(self.bytes.malformed("a directory record is not an item")),
             }
             if let Some(id) = self.record(&item)? {
                 return Ok(Some(id));
@@ -135,7 +135,7 @@ impl Dicomdir {
         }
     }
 
-    fn record(&mut self, item: &Header) -> Result<Option<String>, DicomdirError> {
+    fn record(&mut self, item: &ElementHeader) -> Result<Option<String>, DicomdirError> {
         let end = (item.length != UNDEFINED).then(|| self.bytes.offset + u64::from(item.length));
         let mut id = None;
         let mut in_use = true;
@@ -229,20 +229,20 @@ fn step(directory: &Path, component: &str) -> PathBuf {
 }
 
 #[derive(Debug)]
-struct Header {
+struct ElementHeader {
     tag: u32,
     length: u32,
 }
 
 /// A data set in little endian, read in one direction.
 #[derive(Debug)]
-struct Bytes {
+struct DicomdirReader {
     file: BufReader<File>,
     offset: u64,
     explicit: bool,
 }
 
-impl Bytes {
+impl DicomdirReader {
     /// Stands at the data set of a DICOMDIR that can be read.
     fn open(file: File) -> Result<Self, DicomdirError> {
         let (mut bytes, syntax) = Self::with_meta(file)?;
@@ -250,7 +250,7 @@ impl Bytes {
         bytes.explicit = match uid(&syntax) {
             uid if uid == EXPLICIT_LITTLE.as_bytes() => true,
             uid if uid == IMPLICIT_LITTLE.as_bytes() => false,
-            _ => return Err(bytes.form("a DICOMDIR that is not in little endian")),
+            _ => return Err(bytes.malformed("a DICOMDIR that is not in little endian")),
         };
         Ok(bytes)
     }
@@ -266,26 +266,26 @@ impl Bytes {
         match bytes.fill(&mut head) {
             Ok(()) if head.ends_with(b"DICM") => {}
             Err(DicomdirError::Read(error)) => return Err(DicomdirError::Read(error)),
-            _ => return Err(DicomdirError::NotOne),
+            _ => return Err(DicomdirError::NotADicomdir),
         }
         let mut class = None;
         let mut syntax = None;
         while bytes.peek_group()? == Some(2) {
-            let header = bytes.header().map_err(not_one)?;
+            let header = bytes.header().map_err(not_a_dicomdir)?;
             match header.tag {
-                SOP_CLASS => class = Some(bytes.value(&header).map_err(not_one)?),
-                TRANSFER_SYNTAX => syntax = Some(bytes.value(&header).map_err(not_one)?),
-                _ => bytes.skip_value(&header).map_err(not_one)?,
+                SOP_CLASS => class = Some(bytes.value(&header).map_err(not_a_dicomdir)?),
+                TRANSFER_SYNTAX => syntax = Some(bytes.value(&header).map_err(not_a_dicomdir)?),
+                _ => bytes.skip_value(&header).map_err(not_a_dicomdir)?,
             }
         }
         if class.as_deref().map(uid) != Some(MEDIA_STORAGE_DIRECTORY.as_bytes()) {
-            return Err(DicomdirError::NotOne);
+            return Err(DicomdirError::NotADicomdir);
         }
         Ok((bytes, syntax.unwrap_or_default()))
     }
 
-    fn form(&self, problem: &'static str) -> DicomdirError {
-        DicomdirError::Form {
+    fn malformed(&self, problem: &'static str) -> DicomdirError {
+        DicomdirError::Malformed {
             problem,
             offset: self.offset,
         }
@@ -298,7 +298,7 @@ impl Bytes {
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                Err(self.form("it ends in the middle of a record"))
+                Err(self.malformed("it ends in the middle of a record"))
             }
             Err(error) => Err(error.into()),
         }
@@ -325,20 +325,20 @@ impl Bytes {
         Ok(Some(u16::from_le_bytes([low, high])))
     }
 
-    fn header_or_end(&mut self) -> Result<Option<Header>, DicomdirError> {
+    fn header_or_end(&mut self) -> Result<Option<ElementHeader>, DicomdirError> {
         if self.at_end()? {
             return Ok(None);
         }
         self.header().map(Some)
     }
 
-    fn header(&mut self) -> Result<Header, DicomdirError> {
+    fn header(&mut self) -> Result<ElementHeader, DicomdirError> {
         let [group @ .., low, high] = self.array::<4>()?;
         let group = u32::from(u16::from_le_bytes(group));
         let tag = group << 16 | u32::from(u16::from_le_bytes([low, high]));
         if !self.explicit || tag >> 16 == 0xFFFE {
             let length = u32::from_le_bytes(self.array()?);
-            return Ok(Header { tag, length });
+            return Ok(ElementHeader { tag, length });
         }
         let [vr @ .., low, high] = self.array::<4>()?;
         let length = match &vr {
@@ -347,14 +347,14 @@ impl Bytes {
             vr if vr.iter().all(u8::is_ascii_uppercase) => {
                 u32::from(u16::from_le_bytes([low, high]))
             }
-            _ => return Err(self.form("an element has no value representation")),
+            _ => return Err(self.malformed("an element has no value representation")),
         };
-        Ok(Header { tag, length })
+        Ok(ElementHeader { tag, length })
     }
 
-    fn value(&mut self, header: &Header) -> Result<Vec<u8>, DicomdirError> {
-        if header.length > LONGEST_VALUE {
-            return Err(self.form("a value is longer than its place allows"));
+    fn value(&mut self, header: &ElementHeader) -> Result<Vec<u8>, DicomdirError> {
+        if header.length > MAX_VALUE_BYTES {
+            return Err(self.malformed("a value is longer than its place allows"));
         }
         let mut value = vec![0; header.length as usize];
         self.fill(&mut value)?;
@@ -362,7 +362,7 @@ impl Bytes {
     }
 
     /// Passes over a value, also one of undefined length with everything nested in it.
-    fn skip_value(&mut self, header: &Header) -> Result<(), DicomdirError> {
+    fn skip_value(&mut self, header: &ElementHeader) -> Result<(), DicomdirError> {
         if header.length != UNDEFINED {
             return self.skip(header.length);
         }
@@ -374,8 +374,8 @@ impl Bytes {
                 _ if inner.length == UNDEFINED => open += 1,
                 _ => self.skip(inner.length)?,
             }
-            if open > DEEPEST {
-                return Err(self.form("sequences nest too deep"));
+            if open > MAX_DEPTH {
+                return Err(self.malformed("sequences nest too deep"));
             }
         }
         Ok(())
@@ -386,15 +386,15 @@ impl Bytes {
         self.offset += u64::from(length);
         // A seek past the end succeeds; the end has to be noticed here.
         if length > 0 && self.at_end()? && self.file.seek(SeekFrom::End(0))? < self.offset {
-            return Err(self.form("it ends in the middle of a value"));
+            return Err(self.malformed("it ends in the middle of a value"));
         }
         Ok(())
     }
 }
 
-fn not_one(error: DicomdirError) -> DicomdirError {
+fn not_a_dicomdir(error: DicomdirError) -> DicomdirError {
     match error {
-        DicomdirError::Form { .. } => DicomdirError::NotOne,
+        DicomdirError::Malformed { .. } => DicomdirError::NotADicomdir,
         other => other,
     }
 }
@@ -409,7 +409,7 @@ fn uid(value: &[u8]) -> &[u8] {
 mod tests {
     use std::io::Write;
 
-    use super::super::entry::Kind;
+    use super::super::entry::EntryKind;
     use super::*;
 
     fn element(tag: u32, vr: [u8; 2], value: &[u8], out: &mut Vec<u8>) {
@@ -481,7 +481,7 @@ mod tests {
             .unwrap()
             .map(|entry| {
                 let path = entry.path.strip_prefix(root).unwrap().display().to_string();
-                (path, matches!(entry.kind, Kind::File))
+                (path, matches!(entry.kind, EntryKind::File))
             })
             .collect()
     }
@@ -530,7 +530,7 @@ mod tests {
             }
             opened += 1;
             let entries: Vec<_> = dicomdir.collect();
-            let is_failed = |kind: &Kind| matches!(kind, Kind::Failed { .. });
+            let is_failed = |kind: &EntryKind| matches!(kind, EntryKind::Failed { .. });
             let failed = entries
                 .iter()
                 .filter(|entry| is_failed(&entry.kind))

@@ -10,13 +10,13 @@ pub struct Entry {
     /// Where it is: the path as given, with the relative part.
     pub path: PathBuf,
     /// What it is.
-    pub kind: Kind,
+    pub kind: EntryKind,
 }
 
 /// What an [`Entry`] is.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
-pub enum Kind {
+pub enum EntryKind {
     /// A regular file, or a link to one.
     File,
     /// Something that is no DICOM object by design.
@@ -32,12 +32,12 @@ pub enum Kind {
 
 impl Entry {
     pub(super) fn file(path: PathBuf) -> Self {
-        let kind = Kind::File;
+        let kind = EntryKind::File;
         Self { path, kind }
     }
 
     pub(super) fn ignored(path: PathBuf, reason: &'static str) -> Self {
-        let kind = Kind::Ignored(reason);
+        let kind = EntryKind::Ignored(reason);
         Self { path, kind }
     }
 
@@ -47,7 +47,7 @@ impl Entry {
         error: impl Into<Option<io::Error>>,
     ) -> Self {
         let error = error.into();
-        let kind = Kind::Failed { reason, error };
+        let kind = EntryKind::Failed { reason, error };
         Self { path, kind }
     }
 }

@@ -9,7 +9,7 @@
 mod bytes;
 mod dicomdir;
 mod entry;
-mod scan;
+mod file_scan;
 
 use std::fmt;
 use std::io;
@@ -20,13 +20,13 @@ use crate::keep::received::Received;
 
 pub use bytes::BytesSource;
 pub use dicomdir::{Dicomdir, DicomdirError};
-pub use entry::{Entry, Kind};
-pub use scan::{Passed, Scan};
+pub use entry::{Entry, EntryKind};
+pub use file_scan::{FileScan, SkippedDirectories};
 
 /// What a source found next.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
-pub enum Item {
+pub enum SourceItem {
     /// An object to de-identify. Its origin is that of the [`Received`].
     Object(Received),
     /// Something that is no object by its place or kind: hidden, a device, an archive.
@@ -51,7 +51,7 @@ pub enum Item {
 /// are given, so a source shows the same things in the same order when asked again.
 pub trait ObjectSource: Send + fmt::Debug {
     /// The next item; none at the end. After the end it stays none.
-    fn next(&mut self) -> Option<Item>;
+    fn next(&mut self) -> Option<SourceItem>;
 }
 
 const _: fn() = || {

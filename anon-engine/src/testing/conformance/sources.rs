@@ -1,13 +1,13 @@
 //! Checks for every [`ObjectSource`].
 
 use crate::keep::received::Received;
-use crate::run::source::{Item, ObjectSource};
+use crate::run::source::{ObjectSource, SourceItem};
 
 use super::{Breach, OrBreach, ensure};
 
 /// An item that a source under test should give.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "one variant for each Item")]
+#[expect(clippy::exhaustive_enums, reason = "one variant for each SourceItem")]
 pub enum ExpectedItem {
     /// An object with this SOP Instance UID (0008,0018).
     Object(String),
@@ -39,18 +39,20 @@ pub fn check_source(
 }
 
 /// Takes up to `most` items.
-fn take(source: &mut dyn ObjectSource, most: usize) -> Vec<Item> {
+fn take(source: &mut dyn ObjectSource, most: usize) -> Vec<SourceItem> {
     std::iter::from_fn(|| source.next()).take(most).collect()
 }
 
 /// Compares items with the expected ones. One item more than expected may be passed, so that a
 /// source that does not end is noticed and does not fill the memory.
-fn compare(items: &[Item], expected: &[ExpectedItem]) -> Result<(), Breach> {
+fn compare(items: &[SourceItem], expected: &[ExpectedItem]) -> Result<(), Breach> {
     for (item, expected) in items.iter().zip(expected) {
         match (item, expected) {
-            (Item::Object(object), ExpectedItem::Object(instance)) => is_instance(object, instance),
-            (Item::Ignored { origin, reason }, ExpectedItem::Ignored)
-            | (Item::Failed { origin, reason, .. }, ExpectedItem::Failed) => {
+            (SourceItem::Object(object), ExpectedItem::Object(instance)) => {
+                is_instance(object, instance)
+            }
+            (SourceItem::Ignored { origin, reason }, ExpectedItem::Ignored)
+            | (SourceItem::Failed { origin, reason, .. }, ExpectedItem::Failed) => {
                 ensure(!origin.expose().is_empty(), "an item has an empty origin")?;
                 ensure(!reason.is_empty(), "an item has an empty reason")
             }
@@ -95,10 +97,10 @@ fn ends_once(make: Make<'_>, expected: &[ExpectedItem]) -> Result<(), Breach> {
     Ok(())
 }
 
-fn origins(items: &[Item]) -> Vec<Option<&String>> {
+fn origins(items: &[SourceItem]) -> Vec<Option<&String>> {
     let origins = items.iter().map(|item| match item {
-        Item::Object(object) => object.origin(),
-        Item::Ignored { origin, .. } | Item::Failed { origin, .. } => Some(origin),
+        SourceItem::Object(object) => object.origin(),
+        SourceItem::Ignored { origin, .. } | SourceItem::Failed { origin, .. } => Some(origin),
     });
     origins
         .map(|origin| origin.map(anon_model::Phi::expose))

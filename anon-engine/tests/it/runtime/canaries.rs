@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anon_engine::testing::files::{Canaries, DataSet, Place};
 use anon_engine::{
-    BytesSource, Cancel, Event, Item, ObjectSource, Observer, Received, Stopped, import,
+    BytesSource, Cancel, Event, ObjectSource, Observer, Received, SourceItem, Stopped, import,
 };
 use anon_model::Phi;
 use dicom_core::{Tag, VR};
@@ -81,14 +81,14 @@ impl Observer for Recorder {
 struct WithFailures<S>(S, u32);
 
 impl<S: ObjectSource> ObjectSource for WithFailures<S> {
-    fn next(&mut self) -> Option<Item> {
+    fn next(&mut self) -> Option<SourceItem> {
         let item = self.0.next();
         if item.is_some() || self.1 > 0 {
             return item;
         }
         self.1 += 1;
         let origin = Phi::new("/in/KANARI-path/none".to_owned());
-        Some(Item::Failed {
+        Some(SourceItem::Failed {
             origin,
             reason: "is missing",
             error: None,

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use anon_engine::testing::files::Place;
 use anon_engine::{
-    BytesSource, Cancel, EndedEarly, Event, Item, NoObserver, ObjectSource, Observer, Received,
-    Summary, import,
+    BytesSource, Cancel, EndedEarly, Event, ImportSummary, NoObserver, ObjectSource, Observer,
+    Received, SourceItem, import,
 };
 use anon_model::Phi;
 
@@ -23,7 +23,7 @@ fn mixed() -> Vec<Received> {
         .collect()
 }
 
-fn run(world: &TestProject, workers: usize) -> Summary {
+fn run(world: &TestProject, workers: usize) -> ImportSummary {
     let engine = world
         .builder()
         .workers(workers)
@@ -91,21 +91,21 @@ fn each_item_has_one_event_with_its_number() {
     #[derive(Debug)]
     struct OneOfEach(u32);
     impl ObjectSource for OneOfEach {
-        fn next(&mut self) -> Option<Item> {
+        fn next(&mut self) -> Option<SourceItem> {
             self.0 += 1;
             let origin = Phi::new(format!("/in/{}", self.0));
             match self.0 {
-                1 => Some(Item::Object(received(&nth(0)).with_origin("/in/1"))),
-                2 => Some(Item::Ignored {
+                1 => Some(SourceItem::Object(received(&nth(0)).with_origin("/in/1"))),
+                2 => Some(SourceItem::Ignored {
                     origin,
                     reason: "is an archive",
                 }),
-                3 => Some(Item::Failed {
+                3 => Some(SourceItem::Failed {
                     origin,
                     reason: "is missing",
                     error: None,
                 }),
-                4 => Some(Item::Object(received(&refused(Place::new(3))))),
+                4 => Some(SourceItem::Object(received(&refused(Place::new(3))))),
                 _ => None,
             }
         }
@@ -160,11 +160,11 @@ fn an_import_reads_a_bounded_number_of_objects_ahead() {
     #[derive(Debug)]
     struct CountingSource(Arc<AtomicU32>, Arc<AtomicU32>);
     impl ObjectSource for CountingSource {
-        fn next(&mut self) -> Option<Item> {
+        fn next(&mut self) -> Option<SourceItem> {
             let shown = self.0.fetch_add(1, Ordering::SeqCst) + 1;
             let ahead = shown - self.1.load(Ordering::SeqCst).min(shown);
             assert!(ahead < 2500, "{ahead} objects are read ahead");
-            (shown <= 6000).then(|| Item::Object(Received::part10(bytes(&nth(shown % 7)))))
+            (shown <= 6000).then(|| SourceItem::Object(Received::part10(bytes(&nth(shown % 7)))))
         }
     }
     #[derive(Debug)]
@@ -208,10 +208,10 @@ impl Observer for CommitThreads {
 
 /// A source that waits for the sender of a channel.
 #[derive(Debug)]
-struct ChannelSource(std::sync::mpsc::Receiver<Item>);
+struct ChannelSource(std::sync::mpsc::Receiver<SourceItem>);
 
 impl ObjectSource for ChannelSource {
-    fn next(&mut self) -> Option<Item> {
+    fn next(&mut self) -> Option<SourceItem> {
         self.0.recv().ok()
     }
 }

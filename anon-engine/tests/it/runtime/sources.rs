@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anon_engine::source::Scan;
+use anon_engine::source::FileScan;
 use anon_engine::testing::conformance::{Breach, ExpectedItem, check_source};
 use anon_engine::testing::files::{DataSet, Form, Syntax};
-use anon_engine::{BytesSource, Item, ObjectSource, Received};
+use anon_engine::{BytesSource, ObjectSource, Received, SourceItem};
 use anon_model::Phi;
 use dicom_core::{Tag, VR};
 
@@ -48,7 +48,7 @@ fn a_directory_conforms() {
     }
     expected.push(write(&root.join("f"), 0));
     holds(check_source(
-        &|| Box::new(Scan::new([root.to_path_buf()])),
+        &|| Box::new(FileScan::new([root.to_path_buf()])),
         &expected,
     ));
 }
@@ -63,7 +63,7 @@ fn several_paths_conform() {
         write(&second, 2),
     ];
     holds(check_source(
-        &|| Box::new(Scan::new([&first, &missing, &second].map(Clone::clone))),
+        &|| Box::new(FileScan::new([&first, &missing, &second].map(Clone::clone))),
         &expected,
     ));
 }
@@ -96,7 +96,7 @@ fn a_dicomdir_conforms() {
         write(&dir.path().join("IMG/A"), 2),
     ];
     holds(check_source(
-        &|| Box::new(Scan::new([path.clone()])),
+        &|| Box::new(FileScan::new([path.clone()])),
         &expected,
     ));
 }
@@ -135,7 +135,7 @@ enum Fault {
 }
 
 impl ObjectSource for EveryThird {
-    fn next(&mut self) -> Option<Item> {
+    fn next(&mut self) -> Option<SourceItem> {
         self.shown += 1;
         let (mut n, mut end) = (self.shown, 6);
         let mut origin = format!("item {n}");
@@ -160,16 +160,16 @@ impl ObjectSource for EveryThird {
         }
         let origin = Phi::new(origin);
         (n <= end).then(|| match n % 3 {
-            1 => Item::Ignored {
+            1 => SourceItem::Ignored {
                 origin,
                 reason: "not an object",
             },
-            2 => Item::Failed {
+            2 => SourceItem::Failed {
                 origin,
                 reason: "unavailable",
                 error: None,
             },
-            _ => Item::Object(Received::part10(bytes(&nth(n)))),
+            _ => SourceItem::Object(Received::part10(bytes(&nth(n)))),
         })
     }
 }

@@ -10,9 +10,9 @@ use proptest::sample::select;
 use super::Planner;
 use crate::deid::policy::Policy;
 use crate::deid::template::Piece;
-use crate::read::input::Memory;
+use crate::read::input::BytesInput;
 use crate::read::scan::tests::{element, piece, sequence};
-use crate::read::scan::{Encoding, Fault, Header, Walk};
+use crate::read::scan::{Encoding, Header, ScanError, Walk};
 
 /// Keeps everything.
 #[derive(Debug)]
@@ -45,11 +45,11 @@ fn policy() -> Policy {
 }
 
 /// The pieces and bytes of a template, and what planning ends with.
-type Planned = (Vec<Piece>, Vec<u8>, Option<Fault>);
+type Planned = (Vec<Piece>, Vec<u8>, Option<ScanError>);
 
 fn planned(bytes: &[u8], read: Encoding, written: Encoding, thorough: bool) -> Planned {
     let policy = policy();
-    let mut walk = Walk::new(Memory(bytes), 0, read, &policy.limits);
+    let mut walk = Walk::new(BytesInput(bytes), 0, read, &policy.limits);
     if let Err(fault) = walk.detect_encoding() {
         return (Vec::new(), Vec::new(), Some(fault));
     }
@@ -98,7 +98,7 @@ fn few_steps_are_enough_for_most() {
     let bytes = [value(0x60, b"CS"), value(0x70, b"LO"), value(0x80, b"LO")].concat();
     planned(&bytes, Encoding::ExplicitLe, Encoding::ExplicitLe, true);
     let policy = policy();
-    let walk = Walk::new(Memory(&bytes), 0, Encoding::ExplicitLe, &policy.limits);
+    let walk = Walk::new(BytesInput(&bytes), 0, Encoding::ExplicitLe, &policy.limits);
     let mut planner = Planner::new(&policy, walk, Encoding::ExplicitLe);
     planner.walk.detect_encoding().expect("an encoding");
     let mut header = Header::NONE;
@@ -114,7 +114,7 @@ fn few_steps_take_no_memory() {
     let bytes = [8, 0, 0x60, 0, b'C', b'S', 2, 0, b'C', b'T'];
     planned(&bytes, Encoding::ExplicitLe, Encoding::ExplicitLe, true);
     let policy = policy();
-    let walk = Walk::new(Memory(&bytes), 0, Encoding::ExplicitLe, &policy.limits);
+    let walk = Walk::new(BytesInput(&bytes), 0, Encoding::ExplicitLe, &policy.limits);
     let mut planner = Planner::new(&policy, walk, Encoding::ExplicitLe);
     planner.walk.detect_encoding().expect("an encoding");
     let mut header = Header::NONE;

@@ -1,4 +1,4 @@
-//! [`Scan`]: the files below some paths, in a stable order and without a list of them in memory.
+//! [`FileScan`]: the files below some paths, in a stable order and without a list of them in memory.
 //!
 //! ```text
 //! roots ──► stack of directories, each: up to 100,000 entries sorted, then the rest as read
@@ -17,21 +17,21 @@ use std::path::{Path, PathBuf};
 
 use anon_model::Phi;
 
-use super::entry::{Entry, Kind};
-use super::{Dicomdir, Item, ObjectSource};
+use super::entry::{Entry, EntryKind};
+use super::{Dicomdir, ObjectSource, SourceItem};
 use crate::keep::received::Received;
 use crate::platform::DirectoryIdentity;
 
 /// How many entries of one directory are sorted; further ones come as the system gives them.
 const SORTED_ENTRIES: usize = 100_000;
 
-impl From<Entry> for Item {
+impl From<Entry> for SourceItem {
     fn from(entry: Entry) -> Self {
         let origin = Phi::new(entry.path.to_string_lossy().into_owned());
         match entry.kind {
-            Kind::File => Self::Object(Received::file(entry.path)),
-            Kind::Ignored(reason) => Self::Ignored { origin, reason },
-            Kind::Failed { reason, error } => Self::Failed {
+            EntryKind::File => Self::Object(Received::file(entry.path)),
+            EntryKind::Ignored(reason) => Self::Ignored { origin, reason },
+            EntryKind::Failed { reason, error } => Self::Failed {
                 origin,
                 reason,
                 error,
@@ -40,9 +40,9 @@ impl From<Entry> for Item {
     }
 }
 
-impl ObjectSource for Scan {
-    fn next(&mut self) -> Option<Item> {
-        Iterator::next(self).map(Item::from)
+impl ObjectSource for FileScan {
+    fn next(&mut self) -> Option<SourceItem> {
+        Iterator::next(self).map(SourceItem::from)
     }
 }
 
@@ -52,7 +52,7 @@ const UNREADABLE_DIRECTORY: &str = "a directory that cannot be read";
 /// What was passed over without an [`Entry`] of its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Passed {
+pub struct SkippedDirectories {
     /// Directories whose name starts with a dot.
     pub hidden_directories: u64,
     /// Links to directories.
@@ -63,22 +63,22 @@ pub struct Passed {
 
 /// The order in which the entries of a directory come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Order {
+enum EntryOrder {
     Sorted { most: usize },
     AsRead,
 }
 
 /// Walks files and directories, depth first, one entry at a time.
 #[derive(Debug)]
-pub struct Scan {
+pub struct FileScan {
     roots: std::vec::IntoIter<PathBuf>,
-    stack: Vec<Level>,
+    stack: Vec<ScanLevel>,
     excluded: Vec<DirectoryIdentity>,
-    order: Order,
-    passed: Passed,
+    order: EntryOrder,
+    skipped: SkippedDirectories,
 }
 
-impl Scan {
+impl FileScan {
     /// A scan of these paths, one after the other. A path may itself be hidden, or a link.
     pub fn new(paths: impl IntoIterator<Item = PathBuf>) -> Self {
         let roots: Vec<_> = paths.into_iter().collect();
@@ -86,10 +86,10 @@ impl Scan {
             roots: roots.into_iter(),
             stack: Vec::new(),
             excluded: Vec::new(),
-            order: Order::Sorted {
+            order: EntryOrder::Sorted {
                 most: SORTED_ENTRIES,
             },
-            passed: Passed::default(),
+            skipped: SkippedDirectories::default(),
         }
     }
 
@@ -105,18 +105,18 @@ impl Scan {
     /// The same in no stable order, holding no names at all: for counting.
     #[must_use]
     pub fn as_read(mut self) -> Self {
-        self.order = Order::AsRead;
+        self.order = EntryOrder::AsRead;
         self
     }
 
     /// What was passed over so far.
-    pub fn passed(&self) -> Passed {
-        self.passed
+    pub fn skipped_directories(&self) -> SkippedDirectories {
+        self.skipped
     }
 
     fn enter_root(&mut self, path: PathBuf) -> Option<Entry> {
         if self.inside_excluded(&path) {
-            self.passed.excluded_directories += 1;
+            self.skipped.excluded_directories += 1;
             return None;
         }
         match fs::metadata(&path) {
@@ -132,7 +132,7 @@ impl Scan {
     fn follow(&mut self, dicomdir: PathBuf) -> Entry {
         match Dicomdir::open(&dicomdir) {
             Ok(records) => {
-                self.stack.push(Level::Medium(records));
+                self.stack.push(ScanLevel::Medium(records));
                 // The file was looked at too.
                 Entry::ignored(dicomdir, "a DICOMDIR: what it references is imported")
             }
@@ -154,7 +154,7 @@ impl Scan {
 
     /// A file that a DICOMDIR names, unless it lies in an excluded directory.
     fn unless_excluded(&self, entry: Entry) -> Entry {
-        if matches!(entry.kind, Kind::File) && self.inside_excluded(&entry.path) {
+        if matches!(entry.kind, EntryKind::File) && self.inside_excluded(&entry.path) {
             return Entry::ignored(entry.path, "in a directory that is not looked into");
         }
         entry
@@ -166,20 +166,20 @@ impl Scan {
     }
 
     fn enter(&mut self, directory: PathBuf) -> Option<Entry> {
-        match Directory::open(directory, self.order) {
+        match OpenDirectory::open(directory, self.order) {
             Ok(level) => {
-                self.stack.push(Level::Directory(level));
+                self.stack.push(ScanLevel::Directory(level));
                 None
             }
             Err((directory, error)) => Some(Entry::failed(directory, UNREADABLE_DIRECTORY, error)),
         }
     }
 
-    fn visit(&mut self, path: PathBuf, child: Child) -> Option<Entry> {
+    fn visit(&mut self, path: PathBuf, child: DirectoryEntry) -> Option<Entry> {
         let kind = match child.kind {
             Ok(kind) if kind.is_symlink() => match fs::metadata(&path) {
                 Ok(target) if target.is_dir() => {
-                    self.passed.linked_directories += 1;
+                    self.skipped.linked_directories += 1;
                     return None;
                 }
                 Ok(target) => target.file_type(),
@@ -203,24 +203,24 @@ impl Scan {
             });
         }
         if hidden {
-            self.passed.hidden_directories += 1;
+            self.skipped.hidden_directories += 1;
             return None;
         }
         if self.excludes_directory(&path) {
-            self.passed.excluded_directories += 1;
+            self.skipped.excluded_directories += 1;
             return None;
         }
         self.enter(path)
     }
 }
 
-impl Iterator for Scan {
+impl Iterator for FileScan {
     type Item = Entry;
 
     fn next(&mut self) -> Option<Entry> {
         loop {
             let entry = match self.stack.last_mut() {
-                Some(Level::Directory(level)) => match level.next_child() {
+                Some(ScanLevel::Directory(level)) => match level.next_child() {
                     Some(Ok(child)) => {
                         let path = level.path.join(&child.name);
                         self.visit(path, child)
@@ -235,7 +235,7 @@ impl Iterator for Scan {
                         None
                     }
                 },
-                Some(Level::Medium(records)) => {
+                Some(ScanLevel::Medium(records)) => {
                     let entry = records.next();
                     if entry.is_none() {
                         self.stack.pop();
@@ -256,25 +256,25 @@ impl Iterator for Scan {
 
 /// A place on the way down.
 #[derive(Debug)]
-enum Level {
-    Directory(Directory),
+enum ScanLevel {
+    Directory(OpenDirectory),
     Medium(Dicomdir),
 }
 
 #[derive(Debug)]
-struct Directory {
+struct OpenDirectory {
     path: PathBuf,
-    sorted: std::vec::IntoIter<Child>,
+    sorted: std::vec::IntoIter<DirectoryEntry>,
     rest: Option<ReadDir>,
 }
 
 #[derive(Debug)]
-struct Child {
+struct DirectoryEntry {
     name: OsString,
     kind: io::Result<FileType>,
 }
 
-impl Child {
+impl DirectoryEntry {
     fn new(entry: &fs::DirEntry) -> Self {
         Self {
             name: entry.file_name(),
@@ -283,21 +283,21 @@ impl Child {
     }
 }
 
-impl Directory {
-    fn open(path: PathBuf, order: Order) -> Result<Self, (PathBuf, io::Error)> {
+impl OpenDirectory {
+    fn open(path: PathBuf, order: EntryOrder) -> Result<Self, (PathBuf, io::Error)> {
         let mut rest = match fs::read_dir(&path) {
             Ok(rest) => rest,
             Err(error) => return Err((path, error)),
         };
         let most = match order {
-            Order::Sorted { most } => most,
-            Order::AsRead => 0,
+            EntryOrder::Sorted { most } => most,
+            EntryOrder::AsRead => 0,
         };
         let mut sorted = Vec::new();
         let mut ended = false;
         while sorted.len() < most {
             match rest.next() {
-                Some(Ok(entry)) => sorted.push(Child::new(&entry)),
+                Some(Ok(entry)) => sorted.push(DirectoryEntry::new(&entry)),
                 Some(Err(error)) => return Err((path, error)),
                 None => {
                     ended = true;
@@ -314,12 +314,12 @@ impl Directory {
         })
     }
 
-    fn next_child(&mut self) -> Option<io::Result<Child>> {
+    fn next_child(&mut self) -> Option<io::Result<DirectoryEntry>> {
         if let Some(child) = self.sorted.next() {
             return Some(Ok(child));
         }
         match self.rest.as_mut()?.next()? {
-            Ok(entry) => Some(Ok(Child::new(&entry))),
+            Ok(entry) => Some(Ok(DirectoryEntry::new(&entry))),
             Err(error) => {
                 // Some file systems repeat an error for ever.
                 self.rest = None;
@@ -397,14 +397,14 @@ mod tests {
         File::create(path).unwrap().write_all(bytes).unwrap();
     }
 
-    fn names(scan: Scan, below: &Path) -> Vec<String> {
+    fn names(scan: FileScan, below: &Path) -> Vec<String> {
         scan.map(|entry| {
             let path = entry.path.strip_prefix(below).unwrap_or(&entry.path);
             let name = path.display().to_string();
             match entry.kind {
-                Kind::File => name,
-                Kind::Ignored(_) => format!("-{name}"),
-                Kind::Failed { .. } => format!("!{name}"),
+                EntryKind::File => name,
+                EntryKind::Ignored(_) => format!("-{name}"),
+                EntryKind::Failed { .. } => format!("!{name}"),
             }
         })
         .collect()
@@ -416,7 +416,7 @@ mod tests {
         for name in ["b/2", "b/1", "a", "c", ".hidden", ".git/x", "DICOMDIR"] {
             touch(dir.path().join(name), b"x");
         }
-        let scan = Scan::new([dir.path().to_path_buf()]);
+        let scan = FileScan::new([dir.path().to_path_buf()]);
         assert_eq!(
             names(scan, dir.path()),
             ["-.hidden", "-DICOMDIR", "a", "b/1", "b/2", "c"]
@@ -429,13 +429,13 @@ mod tests {
         for n in 0..50 {
             touch(dir.path().join(format!("{n:02}")), b"x");
         }
-        let mut scan = Scan::new([dir.path().to_path_buf()]);
-        scan.order = Order::Sorted { most: 10 };
+        let mut scan = FileScan::new([dir.path().to_path_buf()]);
+        scan.order = EntryOrder::Sorted { most: 10 };
         let all = names(scan, dir.path());
         assert!(all.get(..10).unwrap().is_sorted());
         let unique: std::collections::BTreeSet<_> = all.iter().collect();
         assert_eq!((all.len(), unique.len()), (50, 50));
-        let counted = Scan::new([dir.path().to_path_buf()]).as_read().count();
+        let counted = FileScan::new([dir.path().to_path_buf()]).as_read().count();
         assert_eq!(counted, 50);
     }
 
@@ -445,7 +445,7 @@ mod tests {
         touch(dir.path().join("a.zip"), b"PK\x03\x04....");
         touch(dir.path().join("b.zip"), b"DICM");
         touch(dir.path().join("c.TAR.GZ"), &[0x1F, 0x8B, 8, 0]);
-        let scan = Scan::new([dir.path().to_path_buf()]);
+        let scan = FileScan::new([dir.path().to_path_buf()]);
         assert_eq!(names(scan, dir.path()), ["-a.zip", "b.zip", "-c.TAR.GZ"]);
     }
 
@@ -463,28 +463,28 @@ mod tests {
         symlink(root.join("nowhere"), root.join("tree/lost")).unwrap();
         symlink(root.join("tree"), root.join("root-link")).unwrap();
         let socket = std::os::unix::net::UnixListener::bind(root.join("tree/socket")).unwrap();
-        let mut scan = Scan::new([root.join("root-link")])
+        let mut scan = FileScan::new([root.join("root-link")])
             .without(&root.join("tree/project"))
             .unwrap();
         let found = names(
-            Scan {
+            FileScan {
                 roots: vec![root.join("root-link")].into_iter(),
                 stack: Vec::new(),
                 excluded: scan.excluded.clone(),
                 order: scan.order,
-                passed: Passed::default(),
+                skipped: SkippedDirectories::default(),
             },
             &root.join("root-link"),
         );
         assert_eq!(found, ["a", "file-link", "!lost", "-socket"]);
         scan.by_ref().for_each(drop);
-        let passed = Passed {
+        let skipped = SkippedDirectories {
             hidden_directories: 0,
             linked_directories: 1,
             excluded_directories: 1,
         };
-        assert_eq!(scan.passed(), passed);
-        let inside = Scan::new([root.join("tree/project/public")])
+        assert_eq!(scan.skipped_directories(), skipped);
+        let inside = FileScan::new([root.join("tree/project/public")])
             .without(&root.join("tree/project"))
             .unwrap();
         assert_eq!(inside.count(), 0);

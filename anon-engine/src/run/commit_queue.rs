@@ -1,4 +1,4 @@
-//! [`Commits`]: staged objects that wait for their commit.
+//! [`CommitQueue`]: staged objects that wait for their commit.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,14 +13,14 @@ use crate::run::reply::Reply;
 use crate::run::schedule::{InFlight, Schedule};
 
 /// An object that is staged.
-pub(crate) struct Ready {
+pub(crate) struct QueuedCommit {
     pub(crate) staged: Staged,
     pub(crate) instance: NewInstance,
-    pub(crate) pending: Pending,
+    pub(crate) pending: PendingReceipt,
 }
 
 /// What is left of an object once its files and its record are on their way.
-pub(crate) struct Pending {
+pub(crate) struct PendingReceipt {
     /// What it asked of the lookups, but for the UIDs that its record has.
     pub(crate) wanted: Wanted,
     pub(crate) receipt: Receipt,
@@ -31,13 +31,13 @@ pub(crate) struct Pending {
 }
 
 /// The staged objects, and the schedule by which they are committed in groups.
-pub(crate) struct Commits {
+pub(crate) struct CommitQueue {
     pub(crate) schedule: Arc<Schedule>,
     /// Pushed under the lock of the schedule, so it holds at least what the schedule has counted.
-    ready: Mutex<VecDeque<Ready>>,
+    ready: Mutex<VecDeque<QueuedCommit>>,
 }
 
-impl Commits {
+impl CommitQueue {
     pub(crate) fn new(schedule: Arc<Schedule>) -> Self {
         Self {
             schedule,
@@ -47,28 +47,28 @@ impl Commits {
 
     /// Queues a staged object; waits while too many are queued. A caller that `leads` commits the
     /// group itself.
-    pub(crate) fn push(&self, ready: Ready, flight: Option<InFlight>, leads: bool) {
+    pub(crate) fn push(&self, ready: QueuedCommit, in_flight: Option<InFlight>, leads: bool) {
         self.schedule.add(leads, || self.ready().push_back(ready));
-        drop(flight);
+        drop(in_flight);
     }
 
     /// The next group, for the committer's thread; `None` at the end.
-    pub(crate) fn next_group(&self) -> Option<Vec<Ready>> {
+    pub(crate) fn next_group(&self) -> Option<Vec<QueuedCommit>> {
         self.schedule.next_group().map(|size| self.take(size))
     }
 
     /// A group for a thread that waits for one of its objects.
-    pub(crate) fn group_at_once(&self) -> Option<Vec<Ready>> {
+    pub(crate) fn group_at_once(&self) -> Option<Vec<QueuedCommit>> {
         self.schedule.group_at_once().map(|size| self.take(size))
     }
 
-    fn take(&self, size: usize) -> Vec<Ready> {
+    fn take(&self, size: usize) -> Vec<QueuedCommit> {
         let mut ready = self.ready();
         let size = size.min(ready.len());
         ready.drain(..size).collect()
     }
 
-    fn ready(&self) -> MutexGuard<'_, VecDeque<Ready>> {
+    fn ready(&self) -> MutexGuard<'_, VecDeque<QueuedCommit>> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

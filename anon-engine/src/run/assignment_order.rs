@@ -1,22 +1,22 @@
-//! [`Turns`]: pseudonym numbers are given in the order of admission, whichever object is ready first.
+//! [`AssignmentOrder`]: pseudonym numbers are given in the order of admission, whichever object is ready first.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Lets objects pass one at a time, in the order of their tickets.
 #[derive(Default)]
-pub(crate) struct Turns {
-    state: Mutex<TurnState>,
+pub(crate) struct AssignmentOrder {
+    state: Mutex<AssignmentOrderState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct TurnState {
-    /// The ticket whose turn it is.
+struct AssignmentOrderState {
+    /// The number whose turn it is.
     now: u64,
     /// Later tickets that have given up their turn.
     passed: BTreeSet<u64>,
-    /// The next ticket to give.
+    /// The next number to give.
     next: u64,
     /// Threads that wait for their turn. Notifying none is skipped: it is a system call.
     waiting: usize,
@@ -24,48 +24,48 @@ struct TurnState {
 
 /// A place in the order. Dropping it lets the next one pass: after a refusal, a panic, or at the
 /// end of its use.
-pub(crate) struct Turn {
-    ticket: u64,
-    turns: Arc<Turns>,
+pub(crate) struct AssignmentTicket {
+    number: u64,
+    order: Arc<AssignmentOrder>,
 }
 
-impl Turns {
+impl AssignmentOrder {
     /// The next place in the order. The caller makes sure that places are taken up in this order:
     /// a thread that waits for its turn waits for threads, never for a queue.
-    pub(crate) fn take(self: &Arc<Self>) -> Turn {
+    pub(crate) fn issue(self: &Arc<Self>) -> AssignmentTicket {
         let mut state = self.state();
-        let ticket = state.next;
+        let number = state.next;
         state.next += 1;
-        Turn {
-            ticket,
-            turns: Arc::clone(self),
+        AssignmentTicket {
+            number,
+            order: Arc::clone(self),
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, TurnState> {
+    fn state(&self) -> MutexGuard<'_, AssignmentOrderState> {
         // Counters and a set: no panic leaves them half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Turn {
+impl AssignmentTicket {
     /// Waits until all earlier places have passed.
     pub(crate) fn wait(&self) {
-        let mut state = self.turns.state();
-        while state.now != self.ticket {
+        let mut state = self.order.state();
+        while state.now != self.number {
             state.waiting += 1;
-            let woken = self.turns.changed.wait(state);
+            let woken = self.order.changed.wait(state);
             state = woken.unwrap_or_else(PoisonError::into_inner);
             state.waiting -= 1;
         }
     }
 }
 
-impl Drop for Turn {
+impl Drop for AssignmentTicket {
     fn drop(&mut self) {
-        let mut state = self.turns.state();
-        if state.now != self.ticket {
-            state.passed.insert(self.ticket);
+        let mut state = self.order.state();
+        if state.now != self.number {
+            state.passed.insert(self.number);
             return;
         }
         state.now += 1;
@@ -78,7 +78,7 @@ impl Drop for Turn {
         let somebody_waits = state.waiting > 0;
         drop(state);
         if somebody_waits {
-            self.turns.changed.notify_all();
+            self.order.changed.notify_all();
         }
     }
 }
@@ -89,29 +89,29 @@ mod tests {
 
     #[test]
     fn a_turn_that_is_dropped_early_holds_up_nobody() {
-        let turns = Arc::new(Turns::default());
-        let [first, second, third, fourth] = [(); 4].map(|()| turns.take());
+        let order = Arc::new(AssignmentOrder::default());
+        let [first, second, third, fourth] = [(); 4].map(|()| order.issue());
         drop(third);
         drop(second);
-        assert_eq!(turns.state().now, 0);
+        assert_eq!(order.state().now, 0);
         drop(first);
-        assert_eq!(turns.state().now, 3);
+        assert_eq!(order.state().now, 3);
         fourth.wait();
         drop(fourth);
-        assert!(turns.state().passed.is_empty());
+        assert!(order.state().passed.is_empty());
     }
 
     #[test]
     fn turns_come_in_order() {
-        let turns = Arc::new(Turns::default());
+        let order = Arc::new(AssignmentOrder::default());
         let seen = Mutex::new(Vec::new());
-        let places: Vec<Turn> = (0..8).map(|_| turns.take()).collect();
+        let places: Vec<AssignmentTicket> = (0..8).map(|_| order.issue()).collect();
         std::thread::scope(|scope| {
-            for turn in places.into_iter().rev() {
+            for ticket in places.into_iter().rev() {
                 scope.spawn(|| {
-                    let turn = turn;
-                    turn.wait();
-                    seen.lock().unwrap().push(turn.ticket);
+                    let ticket = ticket;
+                    ticket.wait();
+                    seen.lock().unwrap().push(ticket.number);
                 });
             }
         });

@@ -18,7 +18,7 @@
 //! binary             characters             as a number                      refused
 //! ```
 
-use crate::read::dictionary::{Characters, Vr};
+use crate::read::dictionary::{CharacterClass, Vr};
 
 /// Values of the right VR are not checked up to this length. Checking them too makes planning a CT
 /// slice take 6 % more instructions.
@@ -52,28 +52,30 @@ pub(super) fn check_for(known: Option<Vr>, wire: Vr, len: u32) -> ValueCheck {
         if len <= UNCHECKED_BYTES {
             return ValueCheck::Unchecked;
         }
-        return match known.characters() {
-            Characters::Number => ValueCheck::Number,
-            Characters::Code => ValueCheck::Code,
-            Characters::Text | Characters::Binary => ValueCheck::Unchecked,
+        return match known.character_class() {
+            CharacterClass::Number => ValueCheck::Number,
+            CharacterClass::Code => ValueCheck::Code,
+            CharacterClass::Text | CharacterClass::Binary => ValueCheck::Unchecked,
         };
     }
-    disagreeing(known, wire)
+    check_for_other_vr(known, wire)
 }
 
 #[cold]
-fn disagreeing(known: Vr, wire: Vr) -> ValueCheck {
-    match (known.characters(), wire.characters()) {
-        (Characters::Number, _) => ValueCheck::Number,
-        (Characters::Code, _) => ValueCheck::StrictCode,
-        (Characters::Text, _) | (Characters::Binary, Characters::Binary) => ValueCheck::Unchecked,
-        (Characters::Binary, _) => ValueCheck::BinaryAsText,
+fn check_for_other_vr(known: Vr, wire: Vr) -> ValueCheck {
+    match (known.character_class(), wire.character_class()) {
+        (CharacterClass::Number, _) => ValueCheck::Number,
+        (CharacterClass::Code, _) => ValueCheck::StrictCode,
+        (CharacterClass::Text, _) | (CharacterClass::Binary, CharacterClass::Binary) => {
+            ValueCheck::Unchecked
+        }
+        (CharacterClass::Binary, _) => ValueCheck::BinaryAsText,
     }
 }
 
 /// Returns true if the value passes the check.
 #[inline]
-pub(super) fn holds(check: ValueCheck, vr: Vr, value: &[u8]) -> bool {
+pub(super) fn passes(check: ValueCheck, vr: Vr, value: &[u8]) -> bool {
     match check {
         ValueCheck::Unchecked => true,
         ValueCheck::Number => is_plain(value, BEYOND_DIGITS) || numbers(vr, value),
@@ -183,7 +185,7 @@ mod tests {
     #[track_caller]
     fn check(known: Vr, wire: Vr, value: &[u8], expect: bool) {
         // As if it were a long one.
-        let got = holds(
+        let got = passes(
             check_for(Some(known), wire, UNCHECKED_BYTES + 1),
             known,
             value,
