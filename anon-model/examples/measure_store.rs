@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use anon_model::settings::Durability;
 use anon_model::{
-    Assigned, DiskOptions, DiskStore, Fingerprint, Identity, LookupStore, NewInstance, PatientPhi,
-    Phi, Pseudonyms, SeriesPhi, SiteId, StudyPhi, UidRoot, Wanted,
+    Assigned, DiskOptions, DiskStore, Fingerprint, Identity, NewInstance, PatientPhi, Phi,
+    Pseudonyms, SeriesPhi, SiteId, StudyPhi, Transactions, UidRoot, Wanted,
 };
 
 type Outcome<T> = Result<T, Box<dyn Error>>;

@@ -1,33 +1,36 @@
 //! Who is who in a DICOM de-identification project: pseudonyms, the PHI index and project settings.
 //!
-//! It gives every original (patient key, UID, accession number) one pseudonym for ever, remembers
-//! which instances were de-identified and what identified them, and says what a project is set to.
-//! It does *not* read or write DICOM, does not decide which elements get a pseudonym, and does not
-//! touch the de-identified files.
+//! The crate gives every original (patient key, UID, accession number) one pseudonym for ever,
+//! records which instances were de-identified and the values that identified them, and holds the
+//! project's settings. It does *not* read or write DICOM, does not decide which elements get a
+//! pseudonym, and does not touch the de-identified files.
 //!
 //! ```text
 //!            assign               commit                      settle
-//! Wanted ────────────► Names ───► NewInstance… ───► Group ──────────────► (forgotten)
-//!  originals  memory    pseudonyms   one durable      intent to    files are published;
-//!             only                   transaction      publish      those that are not, leave
+//! Wanted ────────────► Names ───► NewInstance… ───► Group ──────────────► (intent deleted)
+//!  originals  not yet   pseudonyms   one durable      intent to    files are published; instances
+//!             durable                transaction      publish      without a file are removed
 //! ```
 //!
-//! [`Pseudonyms::assign`] is fast and durable nowhere; [`LookupStore::commit`] makes all that was
-//! given, the index rows and the intent to publish durable in one step, before any file is
-//! visible; [`LookupStore::settle`] ends it. After a crash [`LookupStore::unsettled`] says which
-//! groups to look at. Numbers only grow: what failed or was deleted leaves gaps, and no number is
-//! given to a second original.
+//! [`Pseudonyms::assign`] is fast and need not be durable. [`Transactions::commit`] makes the
+//! assigned pseudonyms, the index rows and the intent to publish durable in one transaction, before
+//! any file is visible; [`Transactions::settle`] deletes the intent. After a crash,
+//! [`Transactions::unsettled`] returns the groups whose files must be checked. Numbers only grow:
+//! failed and deleted instances leave gaps, and no number is given to a second original.
 //!
-//! Two stores answer to [`LookupStore`]: [`MemoryStore`], and `DiskStore` in one file on redb
-//! (feature `disk`). Both are one ledger over different tables, so they cannot differ in what they
-//! mean, and both pass `conformance::check` (feature `conformance`), which a store of your own can
-//! run too.
+//! A lookup store implements one trait for each kind of caller, and [`LookupStore`] is their sum:
+//! [`Pseudonyms`], [`Transactions`], [`PhiIndex`] (rows, and pages of a sorted and searched list),
+//! [`RetrieveProgress`], [`RulesHistory`] and [`Adoption`].
+//!
+//! There are two stores: [`MemoryStore`], and `DiskStore` in one file on redb (feature `disk`).
+//! Both are the same ledger over different tables, so they behave alike. Both pass
+//! `conformance::check` (feature `conformance`), which a store of your own can run too.
 //!
 //! # Examples
 //! ```
 //! use anon_model::{
-//!     Assigned, Identity, LookupStore, MemoryStore, NewInstance, Phi, Pseudonyms, SiteId, Space,
-//!     UidRoot, Wanted,
+//!     Assigned, Identity, MemoryStore, NewInstance, Phi, PhiIndex, Pseudonyms, SiteId, Space,
+//!     Transactions, UidRoot, Wanted,
 //! };
 //!
 //! let identity = Identity::new(SiteId::new("527408")?, UidRoot::default())?;
@@ -61,8 +64,9 @@
 //!
 //! # Identifying values
 //!
-//! Whatever came in and can identify is a [`Phi`]: `Debug` prints `Phi(..)`, there is no `Display`,
-//! and every reading is an `expose()`. Errors name pseudonyms and keys, never originals.
+//! Every incoming value that can identify a person is a [`Phi`]: `Debug` prints `Phi(..)`, there is
+//! no `Display`, and every reading is an `expose()`. Errors name pseudonyms and keys, never
+//! originals.
 //!
 //! # Features
 //!
@@ -98,12 +102,16 @@ pub use identity::pseudonym::{
 pub use identity::scheme::{Dates, Identity, IdentityMismatch, Scheme, Secret};
 pub use identity::uid::{SiteId, Uid, UidError, UidRoot};
 pub use identity::{modality, phi, pseudonym, scheme, uid};
-pub use lookup::index;
-pub use lookup::index::{
-    GivenStudy, NewInstance, PatientPhi, PatientRow, RulesRecord, SeriesPhi, SeriesRow, StudyPhi,
-    StudyRow, Totals,
+pub use lookup::LookupStore;
+pub use lookup::adoption::{Adopted, Adopting, Adoption, GivenStudy, NotAdopted};
+pub use lookup::index::PhiIndex;
+pub use lookup::page::{
+    Cursor, Page, PageQuery, PatientQuery, PatientSort, SortDirection, StudyQuery, StudySort,
 };
-pub use lookup::{Adopted, Adopting, Deleted, Group, Intent, LookupStore, NotAdopted, Removal};
+pub use lookup::retrieve_progress::RetrieveProgress;
+pub use lookup::rows::{PatientPhi, PatientRow, SeriesPhi, SeriesRow, StudyPhi, StudyRow, Totals};
+pub use lookup::rules_history::{RulesHistory, RulesRecord};
+pub use lookup::transactions::{Deleted, Group, Intent, NewInstance, Removal, Transactions};
 #[cfg(feature = "disk")]
 pub use redb;
 pub use settings::ProjectSettings;

@@ -1,6 +1,6 @@
 //! `anon find`: the studies of a server, with how much of each is stored here.
 
-use anon_model::{LookupStore, Phi};
+use anon_model::{Phi, RetrieveProgress};
 use anon_net::service::Cancel;
 use anon_net::service::find::StudyMatch;
 use serde::Serialize;
@@ -122,7 +122,7 @@ fn conclude(
 /// Prints studies as they come.
 struct Listing<'r> {
     report: &'r Report,
-    lookups: &'r dyn LookupStore,
+    lookups: &'r dyn RetrieveProgress,
     hide_imported: bool,
     table: Table,
     summary: Summary,
@@ -130,7 +130,7 @@ struct Listing<'r> {
 }
 
 impl<'r> Listing<'r> {
-    fn new(report: &'r Report, lookups: &'r dyn LookupStore, hide_imported: bool) -> Self {
+    fn new(report: &'r Report, lookups: &'r dyn RetrieveProgress, hide_imported: bool) -> Self {
         let headers = [
             "patient",
             "id",

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use anon_engine::Cancel;
-use anon_model::{LookupStore, ProjectSettings, StudyRow};
+use anon_model::{PhiIndex, ProjectSettings, StudyRow};
 use serde::Serialize;
 
 use crate::args::Index;
@@ -152,7 +152,7 @@ fn write(
     context: &Context<'_>,
     project: &Project,
     settings: &ProjectSettings,
-    lookups: &dyn LookupStore,
+    lookups: &dyn PhiIndex,
     args: &Index,
     written: &mut Written,
 ) -> anyhow::Result<()> {
@@ -224,7 +224,7 @@ fn say(context: &Context<'_>, written: &Written) -> anyhow::Result<()> {
 }
 
 /// Shows each study, and counts them.
-fn show(context: &Context<'_>, lookups: &dyn LookupStore, studies: &mut u64) -> anyhow::Result<()> {
+fn show(context: &Context<'_>, lookups: &dyn PhiIndex, studies: &mut u64) -> anyhow::Result<()> {
     let report = context.report;
     let mut table = Table::new(&[
         "anon patient",
@@ -266,7 +266,7 @@ fn show(context: &Context<'_>, lookups: &dyn LookupStore, studies: &mut u64) -> 
 }
 
 /// Shows each study; how many there were. A part of them is none: a signal in between is an error.
-fn each(cancel: &Cancel, lookups: &dyn LookupStore, row: Row<'_>) -> anyhow::Result<u64> {
+fn each(cancel: &Cancel, lookups: &dyn PhiIndex, row: Row<'_>) -> anyhow::Result<u64> {
     let mut count = 0;
     let mut done = Ok(());
     lookups.studies(&mut |study| {
@@ -291,7 +291,7 @@ struct Interrupted;
 
 #[cfg(test)]
 mod tests {
-    use anon_model::{GivenStudy, Identity, MemoryStore, Phi};
+    use anon_model::{Adoption as _, GivenStudy, Identity, MemoryStore, Phi};
 
     use super::*;
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use anon_engine::{EntryId, Quarantine};
-use anon_model::{LookupStore, Phi};
+use anon_model::{Phi, RetrieveProgress};
 use anon_net::service::retrieve::{Arrival, Arrivals};
 use anon_net::{BackendError, InstanceUid, Outcome, Remedy};
 
@@ -15,7 +15,7 @@ use anon_net::{BackendError, InstanceUid, Outcome, Remedy};
 #[derive(Debug)]
 pub(crate) struct ArrivalLog {
     /// Weak: a retrieve that is slow to end must not keep the project open.
-    lookups: Weak<dyn LookupStore>,
+    lookups: Weak<dyn RetrieveProgress>,
     quarantine: Arc<dyn Quarantine>,
     /// What was in quarantine when a retrieve first missed something. Nothing leaves it while the
     /// project is held, but what becomes stored, and that the index knows.
@@ -43,7 +43,10 @@ struct LogState {
 pub(crate) struct ActiveRetrieve<'f>(&'f ArrivalLog);
 
 impl ArrivalLog {
-    pub(crate) fn new(lookups: &Arc<dyn LookupStore>, quarantine: Arc<dyn Quarantine>) -> Self {
+    pub(crate) fn new(
+        lookups: &Arc<dyn RetrieveProgress>,
+        quarantine: Arc<dyn Quarantine>,
+    ) -> Self {
         Self {
             lookups: Arc::downgrade(lookups),
             quarantine,
@@ -223,7 +226,7 @@ mod tests {
     #[test]
     fn what_comes_is_noted_while_somebody_retrieves() {
         let identity = Identity::new(SiteId::new("1").unwrap(), UidRoot::default()).unwrap();
-        let lookups: Arc<dyn LookupStore> = Arc::new(MemoryStore::new(identity).unwrap());
+        let lookups: Arc<dyn RetrieveProgress> = Arc::new(MemoryStore::new(identity).unwrap());
         let arrivals =
             ArrivalLog::new(&lookups, Arc::new(anon_engine::MemoryQuarantine::default()));
         let uid = InstanceUid::new("1.2.3").unwrap();

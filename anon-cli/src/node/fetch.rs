@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anon_engine::Cancel;
 use anon_model::settings::Selection;
-use anon_model::{LookupStore, Phi, ProjectSettings};
+use anon_model::{Phi, ProjectSettings, RetrieveProgress};
 use anon_net::service::hierarchy::Wanted;
 use anon_net::service::retrieve::{Level, RetrieveEvent, RetrieveRequest, Step, StudyReport};
 use anon_net::service::{self, Scu, ServiceError};
@@ -140,7 +140,7 @@ impl Fetch {
     /// If the index cannot be read.
     pub(crate) fn run(
         &self,
-        lookups: &dyn LookupStore,
+        lookups: &dyn RetrieveProgress,
         arrivals: &ArrivalLog,
         cancel: &Cancel,
         on_event: &mut dyn FnMut(StudyEvent),
@@ -209,7 +209,7 @@ impl Fetch {
 
     fn finish_study(
         &self,
-        lookups: &dyn LookupStore,
+        lookups: &dyn RetrieveProgress,
         arrivals: &ArrivalLog,
         report: &StudyReport,
         done: &mut Retrieved,

@@ -313,7 +313,7 @@ mod tests {
             let spool = Spool::open(dir.path().join("spool")).unwrap();
             let clock = Box::new(ManualClock::new(pause));
             let room = SpaceTimeout::with_clock(Duration::from_secs(1), Cancel::new(), clock);
-            let lookups: Arc<dyn anon_model::LookupStore> = lookups;
+            let lookups: Arc<dyn anon_model::RetrieveProgress> = lookups;
             let arrivals = Arc::new(ArrivalLog::new(&lookups, quarantine.clone()));
             let intake = Intake::new(&engine, spool, room, arrivals);
             Self {

@@ -16,7 +16,7 @@ use anon_engine::{
 use anon_model::settings::{self as model, QuarantineFiles};
 use anon_model::{
     DiskOptions, DiskStore, Identity, LookupStore, MemoryStore, OpenError, ProjectSettings,
-    RulesRecord, Secret,
+    RulesHistory, RulesRecord, Secret, Transactions as _,
 };
 use anon_script::Rules;
 use anyhow::Context as _;
@@ -267,7 +267,7 @@ pub(crate) fn quarantine(project: &Project, settings: &ProjectSettings) -> Direc
 
 /// Refuses rules that are not those which made what is stored, or accepts them.
 pub(crate) fn check_rules(
-    lookups: &dyn LookupStore,
+    lookups: &dyn RulesHistory,
     rules: &dyn Rules,
     new_rules: NewRules,
 ) -> anyhow::Result<()> {

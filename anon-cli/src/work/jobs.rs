@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use anon_engine::{Cancel, Engine, Store};
-use anon_model::{LookupStore, ProjectSettings};
+use anon_model::{LookupStore, ProjectSettings, RetrieveProgress};
 use anon_net::InstanceHandler;
 use anon_net::scp::{NoObserver, Running};
 use anyhow::{Context as _, anyhow};
@@ -57,10 +57,9 @@ impl Jobs {
         session: &OpenProject,
         cancel: &Cancel,
     ) -> Self {
-        let arrivals = Arc::new(ArrivalLog::new(
-            &session.lookups,
-            Arc::clone(&session.quarantine) as _,
-        ));
+        let lookups: Arc<dyn RetrieveProgress> = Arc::clone(&session.lookups) as _;
+        let quarantine = Arc::clone(&session.quarantine) as _;
+        let arrivals = Arc::new(ArrivalLog::new(&lookups, quarantine));
         let timeout = SpaceTimeout::new(settings.timeouts.room, cancel.clone());
         let spool = session.spool.clone();
         let intake = Intake::new(&session.engine, spool, timeout, Arc::clone(&arrivals));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use anon_engine::testing::files::{DataSet, Place, Syntax, ct_small};
-use anon_model::{DiskOptions, DiskStore, Identity, LookupStore, Phi};
+use anon_model::{DiskOptions, DiskStore, Identity, Phi, PhiIndex};
 use dicom_core::{Tag, VR};
 use dicom_object::OpenFileOptions;
 use serde_json::{Value, json};

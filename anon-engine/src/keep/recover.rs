@@ -9,7 +9,7 @@
 //! stays and is made durable. An instance whose file is missing is removed from the index; its
 //! source can be imported again.
 
-use anon_model::LookupStore;
+use anon_model::Transactions;
 
 use crate::deid::output_path::OutputPath;
 use crate::error::Error;
@@ -34,7 +34,7 @@ pub struct Recovered {
 ///
 /// # Errors
 /// If the lookup store or the store fails. The next call continues where this one stopped.
-pub fn recover(lookups: &dyn LookupStore, store: &dyn Store) -> Result<Recovered, Error> {
+pub fn recover(lookups: &dyn Transactions, store: &dyn Store) -> Result<Recovered, Error> {
     let mut recovered = Recovered::default();
     for intent in lookups.unsettled()? {
         let paths: Vec<Option<OutputPath>> = intent

@@ -1,7 +1,7 @@
 //! Makes a group of staged objects durable. One thread at a time does.
 //!
 //! ```text
-//! workers ──► CommitQueue ──► LookupStore::commit ──► Store::publish ──► receipts ──► LookupStore::settle
+//! workers ──► CommitQueue ──► Transactions::commit ──► Store::publish ──► receipts ──► Transactions::settle
 //!            the next group gathers meanwhile                      └─ of failures: after settle
 //! ```
 //!

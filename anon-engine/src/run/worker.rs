@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::SystemTime;
 
-use anon_model::{AssignError, Assigned, LookupStore, Names, NewInstance, Wanted};
+use anon_model::{AssignError, Assigned, Names, NewInstance, Pseudonyms, Wanted};
 
 use crate::deid::output_path::OutputPath;
 use crate::deid::plan::{Plan, Warnings, plan};
@@ -381,12 +381,12 @@ impl Attempt<'_> {
 
 /// An assignment that will be abandoned unless it is kept.
 struct Assignment<'a> {
-    lookups: &'a dyn LookupStore,
+    lookups: &'a dyn Pseudonyms,
     wanted: Option<&'a Wanted>,
 }
 
 impl<'a> Assignment<'a> {
-    fn new(lookups: &'a dyn LookupStore, wanted: &'a Wanted) -> Self {
+    fn new(lookups: &'a dyn Pseudonyms, wanted: &'a Wanted) -> Self {
         Self {
             lookups,
             wanted: Some(wanted),

@@ -13,6 +13,7 @@
 )]
 
 mod adopting;
+mod pages;
 
 use std::error::Error;
 use std::ops::ControlFlow;
@@ -60,6 +61,9 @@ pub fn check(mut make: impl FnMut(Identity) -> Outcome<Store>) -> Outcome {
         adopting::contradictions,
         adopting::numbers_are_not_given_again,
         adopting::rows_stay_until_deleted,
+        pages::sorted,
+        pages::searched,
+        pages::while_rows_change,
         ways_back,
         rules_are_kept,
     ];

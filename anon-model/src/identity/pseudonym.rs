@@ -79,7 +79,7 @@ pub struct Names {
     /// ([`StudyConflict::First`]). Dates are shifted by that patient's offset.
     pub filed_under: Option<Phi<String>>,
     /// Days by which the dates of this patient move, backwards if negative, if the store was given
-    /// them ([`LookupStore::adopt_studies`](crate::LookupStore::adopt_studies)). None: as the
+    /// them ([`Adoption::adopt_studies`](crate::Adoption::adopt_studies)). None: as the
     /// project's date scheme says.
     pub date_offset: Option<i32>,
 }
@@ -199,7 +199,7 @@ pub trait Pseudonyms: Send + Sync + fmt::Debug {
     ///
     /// The order in which new UIDs take their numbers is that of V17: study, series, instance, then
     /// [`Wanted::uids`] in their order. Nothing is durable before the next
-    /// [`LookupStore::commit`](crate::LookupStore::commit): what is given must not be visible
+    /// [`Transactions::commit`](crate::Transactions::commit): what is given must not be visible
     /// outside before. A relation of the instance (study of a patient, series of a study) holds
     /// from here on, so that a contradicting instance in flight is refused.
     ///

@@ -29,7 +29,7 @@ use std::io::Read;
 pub use self::row::RowProblem;
 use self::row::{Parsed, parse};
 use crate::settings::MissingPatientId;
-use crate::{Adopted, Adopting, BackendError, GivenStudy, LookupStore, SiteId, Space, UidRoot};
+use crate::{Adopted, Adopting, Adoption, BackendError, GivenStudy, SiteId, Space, UidRoot};
 
 /// The captions, in their order.
 pub const COLUMNS: [&str; 11] = [
@@ -270,7 +270,7 @@ impl JavaIndex {
         self.rows.iter().filter(|row| row.date_is_odd).count()
     }
 
-    /// Takes the rows over in one durable step, as [`LookupStore::adopt_studies`] does: all or
+    /// Takes the rows over in one durable step, as [`Adoption::adopt_studies`] does: all or
     /// nothing with [`Adopting::AllOrNothing`], where a row that is refused here counts, too. No number that stands in
     /// the index is given out afterwards, also none of a refused row. Again changes nothing.
     ///
@@ -281,7 +281,7 @@ impl JavaIndex {
     /// If the store fails; then nothing was taken over.
     pub fn take_into(
         &self,
-        store: &dyn LookupStore,
+        store: &dyn Adoption,
         missing_patient_id: MissingPatientId,
         adopting: Adopting,
     ) -> Result<Report, BackendError> {

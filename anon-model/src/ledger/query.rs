@@ -197,6 +197,7 @@ impl<T: Tables> Ledger<T> {
             series: record.series,
             instances: record.instances,
             target: record.target,
+            first_seen: record.sight,
         }))
     }
 

@@ -1,171 +1,132 @@
-//! The PHI index: patient → study → series → instance, as captured from the first instance of each.
+//! [`PhiIndex`]: patients, studies and series with what identified them.
 
-use crate::{Fingerprint, Names, Phi};
+use std::fmt;
+use std::ops::ControlFlow;
 
-/// What is captured of a patient, from its first instance.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PatientPhi {
-    /// Patient ID (0010,0020) as it stands in the object, trimmed; empty if absent.
-    pub id: Phi<String>,
-    /// Patient's Name (0010,0010).
-    pub name: Phi<String>,
-    /// Patient's Sex (0010,0040).
-    pub sex: Option<Phi<String>>,
-    /// Patient's Birth Date (0010,0030).
-    pub birth_date: Option<Phi<String>>,
-    /// Ethnic Group (0010,2160).
-    pub ethnic_group: Option<Phi<String>>,
-}
+use crate::lookup::page::{Page, PageBuilder, PatientQuery, StudyQuery};
+use crate::{BackendError, PatientRow, SeriesRow, StudyRow, Totals};
 
-/// What is captured of a study, from its first instance.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StudyPhi {
-    /// Where the first instance came from: a path or a peer.
-    pub source: Phi<String>,
-    /// Study Date (0008,0020).
-    pub date: Option<Phi<String>>,
-    /// Days by which the study's dates were moved.
-    pub date_offset: i32,
-    /// Accession Number (0008,0050).
-    pub accession: Option<Phi<String>>,
-    /// Study Description (0008,1030).
-    pub description: Option<Phi<String>>,
-}
+/// Reads the PHI index.
+pub trait PhiIndex: Send + Sync + fmt::Debug {
+    /// Returns the totals.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn totals(&self) -> Result<Totals, BackendError>;
 
-/// What is captured of a series, from its first instance.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SeriesPhi {
-    /// Series Description (0008,103E).
-    pub description: Option<Phi<String>>,
-    /// Modality (0008,0060).
-    pub modality: Option<Phi<String>>,
-}
+    /// Calls `visit` with each patient: first the patient without an id, then by pseudonym number.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn patients(
+        &self,
+        visit: &mut dyn FnMut(PatientRow) -> ControlFlow<()>,
+    ) -> Result<(), BackendError>;
 
-/// One instance about to be published: what [`LookupStore::commit`](crate::LookupStore::commit)
-/// makes durable.
-#[derive(Debug, Clone, Default)]
-pub struct NewInstance {
-    /// The patient key under which it is filed ([`Names::filed_under`] if that is set).
-    pub patient_key: Phi<String>,
-    /// Original Study Instance UID.
-    pub study_uid: Phi<String>,
-    /// Original Series Instance UID.
-    pub series_uid: Phi<String>,
-    /// Original SOP Instance UID.
-    pub instance_uid: Phi<String>,
-    /// Its pseudonyms.
-    pub names: Names,
-    /// Tells copies from conflicts later.
-    pub fingerprint: Fingerprint,
-    /// Of the patient.
-    pub patient: PatientPhi,
-    /// Of the study.
-    pub study: StudyPhi,
-    /// Of the series.
-    pub series: SeriesPhi,
-    /// Length of the output in bytes.
-    pub output_bytes: u64,
-}
+    /// Returns the patient with this pseudonym.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn patient(&self, pseudonym: &str) -> Result<Option<PatientRow>, BackendError>;
 
-/// A study that another program de-identified, with the pseudonyms that program gave: what
-/// [`LookupStore::adopt_studies`](crate::LookupStore::adopt_studies) takes over. Originals are
-/// normalised as those of [`Wanted`](crate::Wanted).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct GivenStudy {
-    /// The patient key; empty where the study names no patient.
-    pub patient_key: Phi<String>,
-    /// The patient's pseudonym.
-    pub patient_name: String,
-    /// Original Study Instance UID. Never empty.
-    pub study_uid: Phi<String>,
-    /// Its pseudonym.
-    pub study_name: String,
-    /// The pseudonym of [`StudyPhi::accession`]; empty if there is none. Without an original it is
-    /// no pair, and its number is not given out all the same.
-    pub accession_name: String,
-    /// Of the patient.
-    pub patient: PatientPhi,
-    /// Of the study. Its `date_offset` is from here on that of all of the patient's dates.
-    pub study: StudyPhi,
-}
+    /// Calls `visit` with each study: by patient in the order of [`patients`](PhiIndex::patients),
+    /// then in the order of [`StudyRow::first_seen`]. These are the rows of V17's PHI index.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn studies(
+        &self,
+        visit: &mut dyn FnMut(StudyRow) -> ControlFlow<()>,
+    ) -> Result<(), BackendError>;
 
-/// Totals of a store. They change at commit only.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Patients with at least one instance, the one without an id not counted (as V17 counts).
-    pub patients: u64,
-    /// Studies with at least one instance.
-    pub studies: u64,
-    /// Series.
-    pub series: u64,
-    /// Instances.
-    pub instances: u64,
-    /// Bytes of all outputs.
-    pub bytes: u64,
-}
+    /// Returns the study with this pseudonym.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn study(&self, pseudonym: &str) -> Result<Option<StudyRow>, BackendError>;
 
-/// A patient of the index, as [`LookupStore::patients`](crate::LookupStore::patients) shows it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PatientRow {
-    /// The anonymous id, which is the anonymous name too.
-    pub pseudonym: String,
-    /// What was captured.
-    pub phi: PatientPhi,
-    /// Studies in the index.
-    pub studies: u64,
-    /// Series in the index.
-    pub series: u64,
-    /// Instances in the index.
-    pub instances: u64,
-}
+    /// Calls `visit` with each series of the study with this pseudonym, in the order in which the
+    /// series UIDs were first seen. Not called if the index does not hold the study.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn series(
+        &self,
+        study: &str,
+        visit: &mut dyn FnMut(SeriesRow) -> ControlFlow<()>,
+    ) -> Result<(), BackendError>;
 
-/// A study of the index, as [`LookupStore::studies`](crate::LookupStore::studies) shows it: one row
-/// of V17's PHI index.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StudyRow {
-    /// The patient's anonymous id, which is the anonymous name too.
-    pub patient: String,
-    /// What was captured of the patient.
-    pub patient_phi: PatientPhi,
-    /// What was captured of the study.
-    pub phi: StudyPhi,
-    /// The anonymous accession number; none if the study's first instance had no accession number
-    /// or the rules give it no pseudonym.
-    pub accession: Option<String>,
-    /// The anonymous Study Instance UID.
-    pub study: String,
-    /// The original Study Instance UID.
-    pub study_uid: Phi<String>,
-    /// Series in the index.
-    pub series: u64,
-    /// Instances in the index.
-    pub instances: u64,
-    /// Instances a retrieve expects; 0 if none was asked for.
-    pub target: u64,
-}
+    /// Returns a page of the patients that match `query`.
+    ///
+    /// The default reads all patients and keeps at most `query.limit` rows in memory. A store that
+    /// can sort and search does better.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn patients_page(&self, query: &PatientQuery) -> Result<Page<PatientRow>, BackendError> {
+        let mut page = PageBuilder::new(query);
+        self.patients(&mut |row| {
+            page.add(row);
+            ControlFlow::Continue(())
+        })?;
+        Ok(page.finish())
+    }
 
-/// A series of the index, as [`LookupStore::series`](crate::LookupStore::series) shows it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SeriesRow {
-    /// The anonymous Series Instance UID.
-    pub series: String,
-    /// The original Series Instance UID.
-    pub series_uid: Phi<String>,
-    /// What was captured of the series.
-    pub phi: SeriesPhi,
-    /// Instances in the index.
-    pub instances: u64,
-}
-
-/// The rules that outputs were made with, as a store keeps them.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RulesRecord {
-    /// SHA-256 of what the rules do.
-    pub digest: [u8; 32],
-    /// The name by which people know them.
-    pub name: String,
-    /// The text they were made from.
-    pub text: String,
-    /// When they were accepted: RFC 3339, as the caller's clock says.
-    pub accepted: String,
+    /// Returns a page of the studies that match `query`.
+    ///
+    /// The default reads all studies and keeps at most `query.limit` rows in memory. A store that
+    /// can sort and search does better.
+    ///
+    /// # Errors
+    /// If the store fails.
+    ///
+    /// # Examples
+    /// ```
+    /// # use anon_model::{
+    /// #     Adopting, Adoption as _, GivenStudy, Identity, MemoryStore, Phi, SiteId, StudyPhi, UidRoot,
+    /// # };
+    /// use std::num::NonZeroUsize;
+    ///
+    /// use anon_model::{PhiIndex as _, SortDirection, StudyQuery, StudySort};
+    ///
+    /// # let identity = Identity::new(SiteId::new("99")?, UidRoot::new("1.2.3")?)?;
+    /// # let store = MemoryStore::new(identity)?;
+    /// # let studies = [("20240103", 1), ("20240301", 2), ("20240202", 3)].map(|(date, n)| GivenStudy {
+    /// #     patient_key: Phi::new(format!("P{n}")),
+    /// #     patient_name: format!("99-00000{n}"),
+    /// #     study_uid: Phi::new(format!("1.9.{n}")),
+    /// #     study_name: format!("1.2.3.99.{n}"),
+    /// #     study: StudyPhi { date: Some(Phi::new(date.to_owned())), ..StudyPhi::default() },
+    /// #     ..GivenStudy::default()
+    /// # });
+    /// # store.adopt_studies(&studies, &[], Adopting::AllOrNothing)?;
+    /// // Three studies, the latest first, two on a page.
+    /// let mut query = StudyQuery {
+    ///     sort: StudySort::StudyDate,
+    ///     direction: SortDirection::Descending,
+    ///     limit: NonZeroUsize::new(2).ok_or("a page has rows")?,
+    ///     ..StudyQuery::default()
+    /// };
+    /// let first = store.studies_page(&query)?;
+    /// assert_eq!((first.rows.len(), first.matches), (2, 3));
+    ///
+    /// query.after = first.next;
+    /// let last = store.studies_page(&query)?;
+    /// assert_eq!(last.rows[0].patient, "99-000001");
+    /// assert_eq!(last.next, None);
+    ///
+    /// // The study of one patient.
+    /// query.after = None;
+    /// query.search = Phi::new("99-000003".to_owned());
+    /// assert_eq!(store.studies_page(&query)?.matches, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn studies_page(&self, query: &StudyQuery) -> Result<Page<StudyRow>, BackendError> {
+        let mut page = PageBuilder::new(query);
+        self.studies(&mut |row| {
+            page.add(row);
+            ControlFlow::Continue(())
+        })?;
+        Ok(page.finish())
+    }
 }

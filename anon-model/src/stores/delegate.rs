@@ -1,6 +1,6 @@
-//! Lets a store answer through its ledger.
+//! Implements the traits of a lookup store by calls to a ledger.
 
-/// Implements `Pseudonyms` and `LookupStore` for a type with a field `ledger`.
+/// Implements the traits of `LookupStore` for a type with a field `ledger`.
 macro_rules! delegate {
     ($store:ty) => {
         impl $crate::Pseudonyms for $store {
@@ -14,8 +14,8 @@ macro_rules! delegate {
             fn abandon(&self, wanted: &$crate::Wanted) {
                 if let Err(error) = self.ledger.abandon(wanted) {
                     let error: &dyn std::error::Error = &error;
-                    // The relations stay held: contradicting instances are refused until the store
-                    // is opened again, which errs on the safe side.
+                    // Its relations stay reserved, so contradicting instances are refused until the
+                    // store is opened again. That is the safe side.
                     tracing::warn!(error, "an instance could not be abandoned");
                 }
             }
@@ -49,7 +49,7 @@ macro_rules! delegate {
             }
         }
 
-        impl $crate::LookupStore for $store {
+        impl $crate::Transactions for $store {
             fn commit(
                 &self,
                 group: &[$crate::NewInstance],
@@ -59,16 +59,6 @@ macro_rules! delegate {
 
             fn ready(&self, bytes: u64) -> Result<(), $crate::BackendError> {
                 self.ledger.ready(bytes)
-            }
-
-            fn adopt_studies(
-                &self,
-                studies: &[$crate::GivenStudy],
-                used: &[($crate::Space, String)],
-                adopting: $crate::Adopting,
-            ) -> Result<Vec<Result<$crate::Adopted, $crate::NotAdopted>>, $crate::BackendError>
-            {
-                self.ledger.adopt_studies(studies, used, adopting)
             }
 
             fn settle(
@@ -91,15 +81,24 @@ macro_rules! delegate {
                 self.ledger.flush()
             }
 
-            fn totals(&self) -> Result<$crate::Totals, $crate::BackendError> {
-                self.ledger.totals()
+            fn delete_study(
+                &self,
+                pseudonym: &str,
+            ) -> Result<Option<$crate::Deleted>, $crate::BackendError> {
+                self.ledger.delete_study(pseudonym)
             }
 
-            fn has_instance(
+            fn delete_patient(
                 &self,
-                instance_uid: &$crate::Phi<String>,
-            ) -> Result<bool, $crate::BackendError> {
-                self.ledger.has_instance(instance_uid)
+                pseudonym: &str,
+            ) -> Result<Option<$crate::Deleted>, $crate::BackendError> {
+                self.ledger.delete_patient(pseudonym)
+            }
+        }
+
+        impl $crate::PhiIndex for $store {
+            fn totals(&self) -> Result<$crate::Totals, $crate::BackendError> {
+                self.ledger.totals()
             }
 
             fn patients(
@@ -137,6 +136,15 @@ macro_rules! delegate {
             ) -> Result<(), $crate::BackendError> {
                 self.ledger.series(study, visit)
             }
+        }
+
+        impl $crate::RetrieveProgress for $store {
+            fn has_instance(
+                &self,
+                instance_uid: &$crate::Phi<String>,
+            ) -> Result<bool, $crate::BackendError> {
+                self.ledger.has_instance(instance_uid)
+            }
 
             fn stored_instances(
                 &self,
@@ -168,21 +176,9 @@ macro_rules! delegate {
             ) -> Result<bool, $crate::BackendError> {
                 self.ledger.study_imported(study_uid)
             }
+        }
 
-            fn delete_study(
-                &self,
-                pseudonym: &str,
-            ) -> Result<Option<$crate::Deleted>, $crate::BackendError> {
-                self.ledger.delete_study(pseudonym)
-            }
-
-            fn delete_patient(
-                &self,
-                pseudonym: &str,
-            ) -> Result<Option<$crate::Deleted>, $crate::BackendError> {
-                self.ledger.delete_patient(pseudonym)
-            }
-
+        impl $crate::RulesHistory for $store {
             fn rules(&self) -> Result<Option<$crate::RulesRecord>, $crate::BackendError> {
                 Ok(self.ledger.rules_history()?.pop())
             }
@@ -200,6 +196,18 @@ macro_rules! delegate {
 
             fn is_frozen(&self) -> Result<bool, $crate::BackendError> {
                 self.ledger.is_frozen()
+            }
+        }
+
+        impl $crate::Adoption for $store {
+            fn adopt_studies(
+                &self,
+                studies: &[$crate::GivenStudy],
+                used: &[($crate::Space, String)],
+                adopting: $crate::Adopting,
+            ) -> Result<Vec<Result<$crate::Adopted, $crate::NotAdopted>>, $crate::BackendError>
+            {
+                self.ledger.adopt_studies(studies, used, adopting)
             }
         }
     };

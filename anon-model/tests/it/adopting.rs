@@ -6,8 +6,9 @@ use std::path::Path;
 
 use anon_model::conformance::{Outcome, identity};
 use anon_model::{
-    Adopted, Adopting, Assigned, DiskOptions, DiskStore, GivenStudy, LookupStore, MemoryStore,
-    NewInstance, PatientPhi, Phi, Pseudonyms, Space, StudyPhi, StudyRow, Wanted,
+    Adopted, Adopting, Adoption, Assigned, DiskOptions, DiskStore, GivenStudy, LookupStore,
+    MemoryStore, NewInstance, PatientPhi, Phi, PhiIndex, Pseudonyms, Space, StudyPhi, StudyRow,
+    Wanted,
 };
 use proptest::prelude::*;
 

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anon_model::conformance::{self, Outcome};
 use anon_model::settings::Durability;
 use anon_model::{
-    Adopting, Assigned, DiskOptions, DiskStore, Fingerprint, LookupStore, NewInstance, PatientPhi,
-    Phi, Pseudonyms, SeriesPhi, Space, StudyPhi, Wanted,
+    Adopting, Adoption, Assigned, DiskOptions, DiskStore, Fingerprint, NewInstance, PatientPhi,
+    Phi, PhiIndex, Pseudonyms, RetrieveProgress, SeriesPhi, Space, StudyPhi, Transactions, Wanted,
 };
 use redb::StorageBackend;
 

@@ -8,8 +8,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anon_model::{
-    Assigned, DiskOptions, DiskStore, Identity, LookupStore, NewInstance, OpenError, Phi,
-    Pseudonyms, SiteId, StudyPhi, UidError, UidRoot, Wanted,
+    Adoption, Assigned, DiskOptions, DiskStore, Identity, LookupStore, NewInstance, OpenError, Phi,
+    PhiIndex, Pseudonyms, RetrieveProgress, SiteId, StudyPhi, Transactions, UidError, UidRoot,
+    Wanted,
 };
 
 type Outcome = Result<(), Box<dyn Error>>;

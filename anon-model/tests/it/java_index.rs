@@ -6,7 +6,9 @@ mod hostile;
 use anon_model::conformance::Outcome;
 use anon_model::java_index::{COLUMNS, JavaIndex, Limits, ReadError, Report, RowOutcome};
 use anon_model::settings::MissingPatientId;
-use anon_model::{Adopting, Identity, LookupStore, MemoryStore, Phi, Pseudonyms, Space, StudyRow};
+use anon_model::{
+    Adopting, Identity, MemoryStore, Phi, PhiIndex, Pseudonyms, RulesHistory, Space, StudyRow,
+};
 use rust_xlsxwriter::{Workbook, XlsxError};
 
 const ROOT: &str = "1.2.826.0.1.3680043.10.474";

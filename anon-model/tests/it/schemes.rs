@@ -3,9 +3,9 @@
 use std::error::Error;
 
 use anon_model::{
-    AssignError, Assigned, Conflict, Dates, DiskOptions, DiskStore, Identity, LookupStore,
-    MemoryStore, OpenError, Phi, Pseudonyms, Scheme, Secret, SiteId, Space, Uid, UidError, UidRoot,
-    Wanted,
+    AssignError, Assigned, Conflict, Dates, DiskOptions, DiskStore, Identity, MemoryStore,
+    OpenError, Phi, Pseudonyms, RulesHistory, Scheme, Secret, SiteId, Space, Transactions, Uid,
+    UidError, UidRoot, Wanted,
 };
 
 type Outcome = Result<(), Box<dyn Error>>;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use anon_engine::{Policy, Source, plan};
 use anon_model::{
-    Assigned, Identity, LookupStore as _, MemoryStore, Pseudonyms as _, SiteId, UidRoot,
+    Assigned, Identity, MemoryStore, Pseudonyms as _, SiteId, Transactions as _, UidRoot,
 };
 use anon_script::builtin;
 use anyhow::Context as _;

@@ -19,7 +19,7 @@ use anon_engine::{
     DirectoryQuarantine, DirectoryStore, Durability, Engine, Error, Outcome, Quarantine, Receipt,
     Stopped, deidentify,
 };
-use anon_model::{DiskOptions, DiskStore, LookupStore, Phi, Pseudonyms, Space};
+use anon_model::{DiskOptions, DiskStore, Phi, PhiIndex, Pseudonyms, Space, Transactions};
 
 use super::world::{self, ct, received, refused};
 

@@ -13,9 +13,10 @@ use anon_engine::{
     Quarantine, Remedy, Stopped, Store, import,
 };
 use anon_model::{
-    AdoptError, Adopted, Adopting, AssignError, Assigned, BackendError, Counts, Deleted,
-    GivenStudy, Group, Intent, LookupStore, NewInstance, NotAdopted, PatientRow, Phi, Pseudonyms,
-    Removal, RulesRecord, SeriesRow, Space, StudyRow, Totals, Wanted,
+    AdoptError, Adopted, Adopting, Adoption, AssignError, Assigned, BackendError, Counts, Deleted,
+    GivenStudy, Group, Intent, LookupStore, NewInstance, NotAdopted, PatientRow, Phi, PhiIndex,
+    Pseudonyms, Removal, RetrieveProgress, RulesHistory, RulesRecord, SeriesRow, Space, StudyRow,
+    Totals, Transactions, Wanted,
 };
 use anon_script::rules::{Action, Element, Method, Rules};
 use dicom_core::{Tag, VR};
@@ -90,7 +91,7 @@ impl Pseudonyms for FailingLookups {
     }
 }
 
-impl LookupStore for FailingLookups {
+impl Transactions for FailingLookups {
     fn commit(&self, group: &[NewInstance]) -> Result<Group, BackendError> {
         self.fail(&self.commit)?;
         self.inner.commit(group)
@@ -99,14 +100,6 @@ impl LookupStore for FailingLookups {
         assert!(bytes > 0, "an output has bytes");
         self.fail(&self.ready)?;
         self.inner.ready(bytes)
-    }
-    fn adopt_studies(
-        &self,
-        studies: &[GivenStudy],
-        used: &[(Space, String)],
-        adopting: Adopting,
-    ) -> Result<Vec<Result<Adopted, NotAdopted>>, BackendError> {
-        self.inner.adopt_studies(studies, used, adopting)
     }
     fn settle(&self, group: Group, unpublished: &[usize]) -> Result<(), BackendError> {
         self.fail(&self.settle)?;
@@ -121,11 +114,17 @@ impl LookupStore for FailingLookups {
     fn flush(&self) -> Result<(), BackendError> {
         self.inner.flush()
     }
+    fn delete_study(&self, pseudonym: &str) -> Result<Option<Deleted>, BackendError> {
+        self.inner.delete_study(pseudonym)
+    }
+    fn delete_patient(&self, pseudonym: &str) -> Result<Option<Deleted>, BackendError> {
+        self.inner.delete_patient(pseudonym)
+    }
+}
+
+impl PhiIndex for FailingLookups {
     fn totals(&self) -> Result<Totals, BackendError> {
         self.inner.totals()
-    }
-    fn has_instance(&self, uid: &Phi<String>) -> Result<bool, BackendError> {
-        self.inner.has_instance(uid)
     }
     fn patients(
         &self,
@@ -152,6 +151,12 @@ impl LookupStore for FailingLookups {
     ) -> Result<(), BackendError> {
         self.inner.series(study, visit)
     }
+}
+
+impl RetrieveProgress for FailingLookups {
+    fn has_instance(&self, uid: &Phi<String>) -> Result<bool, BackendError> {
+        self.inner.has_instance(uid)
+    }
     fn stored_instances(&self, study: &Phi<String>) -> Result<u64, BackendError> {
         self.inner.stored_instances(study)
     }
@@ -169,12 +174,9 @@ impl LookupStore for FailingLookups {
     fn study_imported(&self, study: &Phi<String>) -> Result<bool, BackendError> {
         self.inner.study_imported(study)
     }
-    fn delete_study(&self, pseudonym: &str) -> Result<Option<Deleted>, BackendError> {
-        self.inner.delete_study(pseudonym)
-    }
-    fn delete_patient(&self, pseudonym: &str) -> Result<Option<Deleted>, BackendError> {
-        self.inner.delete_patient(pseudonym)
-    }
+}
+
+impl RulesHistory for FailingLookups {
     fn rules(&self) -> Result<Option<RulesRecord>, BackendError> {
         self.inner.rules()
     }
@@ -186,6 +188,17 @@ impl LookupStore for FailingLookups {
     }
     fn is_frozen(&self) -> Result<bool, BackendError> {
         self.inner.is_frozen()
+    }
+}
+
+impl Adoption for FailingLookups {
+    fn adopt_studies(
+        &self,
+        studies: &[GivenStudy],
+        used: &[(Space, String)],
+        adopting: Adopting,
+    ) -> Result<Vec<Result<Adopted, NotAdopted>>, BackendError> {
+        self.inner.adopt_studies(studies, used, adopting)
     }
 }
 

@@ -255,6 +255,6 @@ fn process_commits_on_the_thread_of_its_caller() {
             });
         }
     });
-    let totals = anon_model::LookupStore::totals(&*world.lookups).expect("memory");
+    let totals = anon_model::PhiIndex::totals(&*world.lookups).expect("memory");
     assert_eq!(totals.instances, 20 + u64::from(senders) * 50);
 }

@@ -225,7 +225,7 @@ from_redb!(
 /// ```
 /// # let directory = tempfile::tempdir()?;
 /// # let path = directory.path().join("lookup.redb");
-/// use anon_model::{DiskOptions, DiskStore, Identity, LookupStore, Phi, Pseudonyms, SiteId, Space};
+/// use anon_model::{DiskOptions, DiskStore, Identity, Phi, Pseudonyms, SiteId, Space};
 /// use anon_model::UidRoot;
 ///
 /// let identity = Identity::new(SiteId::new("99")?, UidRoot::new("1.2.3")?)?;

@@ -2,7 +2,7 @@
 
 use anon_model::conformance::Outcome;
 use anon_model::java_index::{COLUMNS, JavaIndex};
-use anon_model::{Adopting, LookupStore, Phi};
+use anon_model::{Adopting, Phi, RulesHistory};
 use rust_xlsxwriter::{ExcelDateTime, Format, Workbook};
 
 use super::{read, refused, store_for, studies, take, texts};
