@@ -1,13 +1,12 @@
-//! Measures the store on disk: new and known UIDs a second, opening, memory, file size.
+//! Measures the store on disk: new and known UIDs per second, time to open, memory, file size.
 //!
 //! `cargo run --release -p anon-model --example measure_store -- FILE ROWS [GROUP] [full|relaxed] [OTHERS]`
 //!
-//! Every instance brings its own new UID and OTHERS more (none if not said); a series has 100
-//! instances, a study two series, a patient two studies; every series has a frame of reference.
-//! GROUP is UIDs a commit. Originals are random, as the hash that orders them makes them anyway.
-//! The file must not exist; it is left behind.
+//! Every instance has one new UID and OTHERS more (0 by default). A series has 100 instances and a
+//! frame of reference, a study two series, a patient two studies. GROUP is the number of UIDs in a
+//! commit. The file must not exist, and is not deleted at the end.
 //!
-//! `… measure_store FILE open` only opens a file that is there: after a kill, say, of one that filled it.
+//! `… measure_store FILE open` only opens an existing file, for instance after a killed run.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -46,15 +45,15 @@ fn main() -> Outcome<()> {
     report("CPU clock ticks after filling, user and system", ticks()?)?;
     known(&store, rows, others)?;
     let counts = store.counts()?;
-    // The process ends without closing the store: what a kill leaves behind.
+    // A copy of the open file is what a killed process leaves.
     let copy = path.with_extension("unclean");
-    let mut how = std::fs::OpenOptions::new();
-    how.write(true).create_new(true);
-    let mut to = std::os::unix::fs::OpenOptionsExt::mode(&mut how, 0o600).open(&copy)?;
-    io::copy(&mut std::fs::File::open(path)?, &mut to)?;
-    // Else opening would wait for the copy to reach the disk.
-    to.sync_all()?;
-    drop(to);
+    let mut create = std::fs::OpenOptions::new();
+    create.write(true).create_new(true);
+    let mut target = std::os::unix::fs::OpenOptionsExt::mode(&mut create, 0o600).open(&copy)?;
+    io::copy(&mut std::fs::File::open(path)?, &mut target)?;
+    // Otherwise opening would wait until the copy is on the disk.
+    target.sync_all()?;
+    drop(target);
     let bytes = std::fs::metadata(path)?.len();
     let close = Instant::now();
     drop(store);
@@ -78,7 +77,7 @@ fn main() -> Outcome<()> {
     report("peak memory", memory()?)
 }
 
-/// How long opening takes, whatever became of who had it open.
+/// Measures how long an existing file takes to open.
 fn reopen(path: &Path) -> Outcome<()> {
     let identity = Identity::new(SiteId::new("123456789")?, UidRoot::default())?;
     let open = Instant::now();
@@ -92,13 +91,13 @@ fn reopen(path: &Path) -> Outcome<()> {
     report("peak memory", memory()?)
 }
 
-/// Instances until there are `rows` UIDs. Only the store's own work is measured, on the clock and
-/// by the processor: each group's instances are made before it, and thrown away after it.
+/// Imports instances until the store holds `rows` UIDs. Measures the calls to the store only: the
+/// instances of each group are made before.
 fn fill(store: &DiskStore, rows: u64, group: u64, others: u64) -> Outcome<()> {
     let (mut committed, mut number) = (0, 0);
     let mut commits = Vec::new();
     let (mut assigning, mut writing) = (Spent::default(), Spent::default());
-    let mut mark = 0;
+    let mut reported = 0;
     while committed < rows {
         let end = number + (group / (1 + others)).max(1);
         let wanted: Vec<Wanted> = (number..end)
@@ -108,10 +107,10 @@ fn fill(store: &DiskStore, rows: u64, group: u64, others: u64) -> Outcome<()> {
         let mut names = Vec::with_capacity(wanted.len());
         let start = Start::now()?;
         for wanted in &wanted {
-            let Assigned::New(given) = store.assign(wanted)? else {
-                return Err("a new instance was known".into());
+            let Assigned::New(assigned) = store.assign(wanted)? else {
+                return Err("a new instance was reported as a duplicate".into());
             };
-            names.push(given);
+            names.push(assigned);
         }
         assigning.add(&start)?;
         let batch: Vec<NewInstance> = wanted
@@ -125,8 +124,8 @@ fn fill(store: &DiskStore, rows: u64, group: u64, others: u64) -> Outcome<()> {
         commits.push(start.wall.elapsed());
         writing.add(&start)?;
         committed = store.counts()?.uids;
-        if committed - mark >= rows / 5 || committed >= rows {
-            let uids = committed - mark;
+        if committed - reported >= rows / 5 || committed >= rows {
+            let uids = committed - reported;
             let wall = assigning.wall + writing.wall;
             let rate = per_second(uids, wall);
             report(&format!("new UIDs/s up to {committed}"), rate.to_string())?;
@@ -137,13 +136,13 @@ fn fill(store: &DiskStore, rows: u64, group: u64, others: u64) -> Outcome<()> {
                 format!("{assign:.2} {commit:.2}"),
             )?;
             commits.sort_unstable();
-            let at = |share: usize| commits.get(commits.len() * share / 100).copied();
-            let (half, most) = (at(50).unwrap_or_default(), at(99).unwrap_or_default());
+            let at = |percent: usize| commits.get(commits.len() * percent / 100).copied();
+            let (median, high) = (at(50).unwrap_or_default(), at(99).unwrap_or_default());
             report(
                 "commit ms, median and 99%",
-                format!("{} {}", millis(half), millis(most)),
+                format!("{} {}", millis(median), millis(high)),
             )?;
-            mark = committed;
+            reported = committed;
             commits.clear();
             (assigning, writing) = (Spent::default(), Spent::default());
         }
@@ -151,7 +150,7 @@ fn fill(store: &DiskStore, rows: u64, group: u64, others: u64) -> Outcome<()> {
     report("instances", number.to_string())
 }
 
-/// Clock and processor at the beginning of something.
+/// The time at the start of a measurement, on the clock and of the processor.
 struct Start {
     wall: Instant,
     cpu: Duration,
@@ -180,7 +179,7 @@ impl Spent {
     }
 }
 
-/// What this thread has had of the processor, user and system. Zero where nobody says.
+/// Returns the processor time of this thread, user and system. Zero on systems other than Linux.
 fn cpu() -> Outcome<Duration> {
     let Ok(text) = std::fs::read_to_string("/proc/thread-self/schedstat") else {
         return Ok(Duration::ZERO);
@@ -194,28 +193,28 @@ fn micros(spent: Duration, count: u64) -> f64 {
     (spent / count).as_secs_f64() * 1e6
 }
 
-/// Known ones, at random and near each other.
+/// Measures known UIDs, at random and close to each other.
 fn known(store: &DiskStore, rows: u64, others: u64) -> Outcome<()> {
     let instances = (rows / (1 + others)) * 9 / 10;
     let asked = 100_000_u64.min(instances);
     let each = 4 + others;
     let many = |near: bool| -> Outcome<()> {
         let mut spent = Spent::default();
-        let mut turn = 0;
-        while turn < asked {
-            let numbers = (turn..turn + 1000).map(|turn| {
+        let mut done = 0;
+        while done < asked {
+            let numbers = (done..done + 1000).map(|round| {
                 if near {
-                    instances / 2 + turn % (instances / 4).clamp(1, 1000)
+                    instances / 2 + round % (instances / 4).clamp(1, 1000)
                 } else {
-                    mix(turn) % instances
+                    mix(round) % instances
                 }
             });
             let wanted: Vec<Wanted> = numbers.map(|number| instance(number, others)).collect();
-            turn += 1000;
+            done += 1000;
             let start = Start::now()?;
             for wanted in &wanted {
                 if !matches!(store.assign(wanted)?, Assigned::Duplicate(_)) {
-                    return Err("a known instance was new".into());
+                    return Err("a known instance was assigned as new".into());
                 }
             }
             spent.add(&start)?;
@@ -225,12 +224,12 @@ fn known(store: &DiskStore, rows: u64, others: u64) -> Outcome<()> {
         } else {
             "known UIDs/s at random, whole instances"
         };
-        rate(label, turn * each, &spent)
+        rate(label, done * each, &spent)
     };
     many(false)?;
     many(true)?;
     let uids: Vec<_> = (0..asked)
-        .map(|turn| instance(mix(turn + asked) % instances, others).instance)
+        .map(|round| instance(mix(round + asked) % instances, others).instance)
         .collect();
     let (mut spent, start) = (Spent::default(), Start::now()?);
     for uid in &uids {
@@ -275,7 +274,7 @@ fn uid(role: u64, number: u64) -> Phi<String> {
         "1.2.840.113619.2.{role}.{}.{head}.{number}",
         tail % 1_000_000_000
     )
-    .expect("a String takes every text");
+    .expect("writing to a String cannot fail");
     Phi::new(text)
 }
 
@@ -322,7 +321,7 @@ fn millis(spent: Duration) -> String {
     format!("{}.{:03}", spent.as_millis(), spent.as_micros() % 1000)
 }
 
-/// Hundredths of a second: on a busy machine they say more than the clock.
+/// Returns processor time in hundredths of a second. Other programs affect it less than the clock.
 fn ticks() -> io::Result<String> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let fields: Vec<&str> = stat.split_whitespace().skip(13).take(2).collect();

@@ -1,4 +1,4 @@
-//! What went wrong behind a seam, and what to do about it.
+//! [`BackendError`]: an error of a lookup store, with its [`Remedy`].
 
 use std::error::Error;
 
@@ -6,27 +6,27 @@ use std::error::Error;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum Remedy {
-    /// The same call may succeed later: a lock, a full disk that is being cleared.
+    /// The same call may succeed later, for instance when a full disk has space again.
     Retry,
-    /// This one object cannot be dealt with; others can.
+    /// This object cannot be processed; others can.
     Quarantine,
-    /// Nothing can go on until a person has looked.
+    /// Processing must stop until a person has solved the problem.
     Stop,
 }
 
-/// An error of an implementation behind one of our traits, ours or a caller's.
+/// An error of a lookup store.
 #[derive(Debug, thiserror::Error)]
 #[error("the lookup store failed")]
 pub struct BackendError {
     /// What to do about it.
     pub remedy: Remedy,
-    /// What happened. Must not hold an identifying value.
+    /// The cause. Its messages must not contain an identifying value.
     #[source]
     pub source: Box<dyn Error + Send + Sync>,
 }
 
 impl BackendError {
-    /// An error with its remedy.
+    /// Creates an error.
     pub fn new(remedy: Remedy, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             remedy,

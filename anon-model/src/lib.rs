@@ -1,6 +1,6 @@
 //! Who is who in a DICOM de-identification project: pseudonyms, the PHI index and project settings.
 //!
-//! The crate gives every original (patient key, UID, accession number) one pseudonym for ever,
+//! The crate assigns every original (patient key, UID, accession number) one pseudonym for ever,
 //! records which instances were de-identified and the values that identified them, and holds the
 //! project's settings. It does *not* read or write DICOM, does not decide which elements get a
 //! pseudonym, and does not touch the de-identified files.
@@ -16,7 +16,7 @@
 //! assigned pseudonyms, the index rows and the intent to publish durable in one transaction, before
 //! any file is visible; [`Transactions::settle`] deletes the intent. After a crash,
 //! [`Transactions::unsettled`] returns the groups whose files must be checked. Numbers only grow:
-//! failed and deleted instances leave gaps, and no number is given to a second original.
+//! failed and deleted instances leave gaps, and no number is assigned to a second original.
 //!
 //! A lookup store implements one trait for each kind of caller, and [`LookupStore`] is their sum:
 //! [`Pseudonyms`], [`Transactions`], [`PhiIndex`] (rows, and pages of a sorted and searched list),

@@ -1,4 +1,4 @@
-//! Studies that another program de-identified.
+//! Adopting studies that another program de-identified.
 
 use super::{Outcome, assign, import, new_instance, phi, study_rows, uid, wanted, with_accession};
 use crate::{
@@ -6,8 +6,8 @@ use crate::{
     PatientPhi, Space, StudyPhi, Totals,
 };
 
-/// A study of patient `number`, under UID `study`, moved by `days`.
-fn given(number: u32, study: u64, days: i32) -> GivenStudy {
+/// A study of patient `number` with the pseudonym `uid(study)`, whose dates moved by `days`.
+fn external_study(number: u32, study: u64, days: i32) -> GivenStudy {
     let id = phi(&format!("J{number}"));
     GivenStudy {
         patient_key: id.clone(),
@@ -30,7 +30,7 @@ fn given(number: u32, study: u64, days: i32) -> GivenStudy {
     }
 }
 
-fn answers(
+fn adopt_with(
     store: &dyn LookupStore,
     studies: &[GivenStudy],
     adopting: Adopting,
@@ -38,24 +38,28 @@ fn answers(
     Ok(store.adopt_studies(studies, &[], adopting)?)
 }
 
-/// Adopts studies of which none may be refused.
+/// Adopts studies, none of which may be refused.
 fn adopt(store: &dyn LookupStore, studies: &[GivenStudy]) -> Outcome<Vec<Adopted>> {
-    let answers = answers(store, studies, Adopting::AllOrNothing)?;
-    Ok(answers.into_iter().collect::<Result<_, _>>()?)
+    let results = adopt_with(store, studies, Adopting::AllOrNothing)?;
+    Ok(results.into_iter().collect::<Result<_, _>>()?)
 }
 
 pub(super) fn studies(store: &dyn LookupStore) -> Outcome {
-    let all = [given(17, 40, -70), given(17, 6786, -70), given(3, 12, -5)];
-    let twice = [&all[..], &all[..1]].concat();
-    let tried = answers(store, &twice, Adopting::Nothing)?;
-    assert_eq!(tried.iter().filter(|answer| answer.is_ok()).count(), 4);
-    assert!(!store.is_frozen()?, "trying changes nothing");
+    let all = [
+        external_study(17, 40, -70),
+        external_study(17, 6786, -70),
+        external_study(3, 12, -5),
+    ];
+    let repeated = [&all[..], &all[..1]].concat();
+    let checked = adopt_with(store, &repeated, Adopting::Nothing)?;
+    assert_eq!(checked.iter().filter(|result| result.is_ok()).count(), 4);
+    assert!(!store.is_frozen()?, "`Adopting::Nothing` changes nothing");
     let new = [Adopted::New; 3];
     assert_eq!(
-        adopt(store, &twice)?,
+        adopt(store, &repeated)?,
         [&new[..], &[Adopted::Known]].concat()
     );
-    assert_eq!(adopt(store, &twice)?, [Adopted::Known; 4]);
+    assert_eq!(adopt(store, &repeated)?, [Adopted::Known; 4]);
     let rows = study_rows(store)?;
     let brief = rows
         .iter()
@@ -71,14 +75,18 @@ pub(super) fn studies(store: &dyn LookupStore) -> Outcome {
         (rows[1].phi.date_offset, rows[1].series, rows[1].instances),
         (-70, 0, 0)
     );
-    assert_eq!(store.totals()?, Totals::default(), "no instance has come");
+    assert_eq!(
+        store.totals()?,
+        Totals::default(),
+        "no instance is stored yet"
+    );
     let counts = Counts {
         patients: 2,
         uids: 3,
         accessions: 3,
     };
     assert_eq!(store.counts()?, counts);
-    // Instances of what was adopted, and of a new study of an adopted patient.
+    // Instances of an adopted study, of a new study of an adopted patient, and of a new patient.
     let old = with_accession(wanted("J17", "9.40", "1.2", "1.3"), "A40");
     let later = wanted("J17", "2.1", "2.2", "2.3");
     let other = wanted("P", "3.1", "3.2", "3.3");
@@ -89,9 +97,13 @@ pub(super) fn studies(store: &dyn LookupStore) -> Outcome {
     assert!(offsets.eq([Some(-70), Some(-70), None]));
     assert_eq!(names[2].patient, "99.99-000018");
     let Assigned::Duplicate(names) = store.assign(&old)? else {
-        return Err("a copy was taken for a new instance".into());
+        return Err("a copy was assigned as a new instance".into());
     };
-    assert_eq!(names.date_offset, Some(-70), "of a copy, too");
+    assert_eq!(
+        names.date_offset,
+        Some(-70),
+        "a duplicate has the offset too"
+    );
     let totals = store.totals()?;
     assert_eq!(
         [totals.patients, totals.studies, totals.instances],
@@ -103,10 +115,10 @@ pub(super) fn studies(store: &dyn LookupStore) -> Outcome {
 }
 
 pub(super) fn all_or_nothing(store: &dyn LookupStore) -> Outcome {
-    let mut bad = given(2, 20, -1);
+    let mut bad = external_study(2, 20, -1);
     bad.study_name = "no uid".into();
-    let all = [given(1, 10, -1), bad, given(3, 30, -1)];
-    let refused = answers(store, &all, Adopting::AllOrNothing)?;
+    let all = [external_study(1, 10, -1), bad, external_study(3, 30, -1)];
+    let refused = adopt_with(store, &all, Adopting::AllOrNothing)?;
     assert!(matches!(
         refused[1],
         Err(NotAdopted::Pair {
@@ -118,22 +130,22 @@ pub(super) fn all_or_nothing(store: &dyn LookupStore) -> Outcome {
     assert_eq!(store.counts()?, Counts::default());
     assert!(study_rows(store)?.is_empty());
     assert_eq!(store.pseudonym(Space::Patient, &phi("J1"))?, None);
-    let taken = answers(store, &all, Adopting::WhatCanBe)?;
-    let taken: Vec<bool> = taken.iter().map(Result::is_ok).collect();
-    assert_eq!(taken, [true, false, true]);
+    let adopted = adopt_with(store, &all, Adopting::WhatCanBe)?;
+    let adopted: Vec<bool> = adopted.iter().map(Result::is_ok).collect();
+    assert_eq!(adopted, [true, false, true]);
     assert_eq!(study_rows(store)?.len(), 2);
     Ok(())
 }
 
 pub(super) fn contradictions(store: &dyn LookupStore) -> Outcome {
     import(store, &[wanted("P", "1.1", "1.2", "1.3")])?;
-    adopt(store, &[given(40, 40, -70)])?;
+    adopt(store, &[external_study(40, 40, -70)])?;
     let check = |change: &dyn Fn(&mut GivenStudy), expect: &str| -> Outcome {
-        let mut study = given(41, 41, -70);
+        let mut study = external_study(41, 41, -70);
         change(&mut study);
         let counts = store.counts()?;
-        let answer = answers(store, &[study], Adopting::WhatCanBe)?.pop();
-        let refused = answer.ok_or("no answer")?.err().ok_or(expect.to_owned())?;
+        let result = adopt_with(store, &[study], Adopting::WhatCanBe)?.pop();
+        let refused = result.ok_or("no result")?.err().ok_or(expect.to_owned())?;
         assert_eq!(refused.to_string(), expect);
         assert_eq!(store.counts()?, counts, "{expect}");
         Ok(())
@@ -175,7 +187,7 @@ pub(super) fn contradictions(store: &dyn LookupStore) -> Outcome {
         },
         "the dates of patient 99.99-000040 are moved by -70 days already",
     )?;
-    // A patient of our own, whose dates were moved by -7 days.
+    // A patient that was imported here, whose dates moved by -7 days.
     let own = |study: &mut GivenStudy| {
         (study.patient_key, study.patient_name) = (phi("P"), "99.99-000001".into());
     };
@@ -195,10 +207,10 @@ pub(super) fn contradictions(store: &dyn LookupStore) -> Outcome {
         &|study| study.study_name = uid(999_999_999_999_999),
         "study: the number in the pseudonym is too high",
     )?;
-    // What agrees is adopted; the shared patient has no days of its own.
-    let mut agrees = given(41, 41, -7);
+    // A study that agrees is adopted. The patient without an id has no offset.
+    let mut agrees = external_study(41, 41, -7);
     own(&mut agrees);
-    let mut shared = given(0, 42, 12);
+    let mut shared = external_study(0, 42, 12);
     shared.patient_key = phi("");
     assert_eq!(adopt(store, &[agrees, shared])?, [Adopted::New; 2]);
     let names = assign(store, &wanted("", "5.1", "5.2", "5.3"))?;
@@ -210,8 +222,8 @@ pub(super) fn contradictions(store: &dyn LookupStore) -> Outcome {
         assign(store, &wanted("P", "6.1", "6.2", "6.3"))?.date_offset,
         Some(-7)
     );
-    // Not while instances of the patient are on their way.
-    let mut late = given(41, 43, -7);
+    // Refused while an instance of the patient is assigned and not committed.
+    let mut late = external_study(41, 43, -7);
     own(&mut late);
     assert!(
         store
@@ -222,11 +234,11 @@ pub(super) fn contradictions(store: &dyn LookupStore) -> Outcome {
 }
 
 pub(super) fn numbers_are_not_given_again(store: &dyn LookupStore) -> Outcome {
-    let mut nameless = given(7, 6786, -1);
-    // No pair, and a number that was used all the same.
+    let mut nameless = external_study(7, 6786, -1);
+    // Without an original there is no pair, but the number is reserved.
     nameless.study.accession = None;
     nameless.accession_name = "77".into();
-    let mut refused = given(9, 6000, -1);
+    let mut refused = external_study(9, 6000, -1);
     refused.study_uid = phi("");
     refused.accession_name = "78".into();
     let used = [
@@ -242,17 +254,20 @@ pub(super) fn numbers_are_not_given_again(store: &dyn LookupStore) -> Outcome {
     assert_eq!(
         names[0].study,
         uid(2_000_001),
-        "room for series and instances"
+        "series and instances of the other program have numbers too"
     );
     Ok(())
 }
 
 pub(super) fn rows_stay_until_deleted(store: &dyn LookupStore) -> Outcome {
-    adopt(store, &[given(4, 40, -70), given(4, 41, -70)])?;
-    // An instance that comes and is not published takes nothing along.
-    let flying = wanted("J4", "9.40", "1.2", "1.3");
-    let names = assign(store, &flying)?;
-    let group = store.commit(&[new_instance(&flying, names)])?;
+    adopt(
+        store,
+        &[external_study(4, 40, -70), external_study(4, 41, -70)],
+    )?;
+    // Removing an unpublished instance does not remove its adopted study.
+    let unpublished = wanted("J4", "9.40", "1.2", "1.3");
+    let names = assign(store, &unpublished)?;
+    let group = store.commit(&[new_instance(&unpublished, names)])?;
     assert_eq!(store.totals()?.patients, 1);
     store.settle(group, &[0])?;
     assert_eq!(store.totals()?, Totals::default());
@@ -266,7 +281,7 @@ pub(super) fn rows_stay_until_deleted(store: &dyn LookupStore) -> Outcome {
     assert_eq!((deleted.totals.studies, deleted.totals.patients), (1, 1));
     store.settle(deleted.removal.group, &[])?;
     assert!(study_rows(store)?.is_empty());
-    // The days go with the patient, also for one who gets the number.
+    // The offset is deleted with the patient, and does not apply to the next one with its number.
     store.adopt(Space::Patient, &phi("Q"), "99.99-000004")?;
     let names = assign(store, &wanted("Q", "5.1", "5.2", "5.3"))?;
     assert_eq!(

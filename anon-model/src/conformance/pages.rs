@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A study of patient `number`, with the pseudonym `uid(study)`.
-fn given(
+fn external_study(
     number: u32,
     [id, name]: [&str; 2],
     study: u64,
@@ -38,11 +38,11 @@ fn given(
 fn fill(store: &dyn LookupStore) -> Outcome {
     let (roe, anna) = (["P9", "Roe^Jo"], ["P10", "DOE^ANNA"]);
     let studies = [
-        given(17, roe, 50, [Some("20240301"), Some("A10")]),
-        given(17, roe, 7, [Some("20240101"), Some("A9")]),
-        given(3, anna, 60, [Some("20240301"), None]),
-        given(999_999, ["x1", "Åberg^Bo"], 100, [None, Some("a10")]),
-        given(
+        external_study(17, roe, 50, [Some("20240301"), Some("A10")]),
+        external_study(17, roe, 7, [Some("20240101"), Some("A9")]),
+        external_study(3, anna, 60, [Some("20240301"), None]),
+        external_study(999_999, ["x1", "Åberg^Bo"], 100, [None, Some("a10")]),
+        external_study(
             1_000_000,
             ["X1", "doe^anna"],
             8,
@@ -225,8 +225,8 @@ pub(super) fn while_rows_change(store: &dyn LookupStore) -> Outcome {
     // One study is added before the cursor, one after it; and the study at the cursor is deleted.
     let roe = ["P9", "Roe^Jo"];
     let added = [
-        given(17, roe, 200, [Some("19990101"), None]),
-        given(17, roe, 201, [Some("20240102"), None]),
+        external_study(17, roe, 200, [Some("19990101"), None]),
+        external_study(17, roe, 201, [Some("20240102"), None]),
     ];
     adopt(store, &added)?;
     let deleted = store.delete_study(&uid(8))?.ok_or("not deleted")?;

@@ -42,9 +42,9 @@ pub enum Adopting {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum Adopted {
-    /// The store did not hold the study, or one of its pseudonyms.
+    /// The store did not have the study, one of its pseudonyms, or its offset.
     New,
-    /// The store held all of it.
+    /// The store already had all of it.
     Known,
 }
 
@@ -94,7 +94,7 @@ pub trait Adoption: Send + Sync + fmt::Debug {
     /// The results are in the order of `studies`. Each study is checked against the store and
     /// against the studies before it. Adopting the same studies again changes nothing.
     ///
-    /// No number is given out that occurs in a pseudonym of `studies`, of refused ones too, or of
+    /// No number is assigned later that occurs in a pseudonym of `studies`, of refused ones too, or of
     /// `used`, the other program's further pseudonyms. The UID counter rises to a multiple of a
     /// million, by at least a million: the other program also numbered series and instances, and
     /// does not list those numbers.

@@ -2,12 +2,12 @@
 //!
 //! | trait | called by |
 //! |---|---|
-//! | [`Pseudonyms`] | workers, which assign pseudonyms to one instance after the other |
-//! | [`Transactions`] | whoever commits, settles, deletes or recovers |
-//! | [`PhiIndex`] | lists and reports, which know pseudonyms |
-//! | [`RetrieveProgress`] | a retrieve, which knows original UIDs |
-//! | [`RulesHistory`] | opening a project, and changing its rules |
-//! | [`Adoption`] | the import of another program's index |
+//! | [`Pseudonyms`] | workers that assign the pseudonyms of an instance; re-identification |
+//! | [`Transactions`] | commits, deletions, and the recovery after a crash |
+//! | [`PhiIndex`] | lists and reports |
+//! | [`RetrieveProgress`] | retrieves, which know original UIDs |
+//! | [`RulesHistory`] | opening a project and changing its rules |
+//! | [`Adoption`] | importing another program's index |
 
 pub mod adoption;
 pub mod index;

@@ -38,7 +38,7 @@ pub trait RulesHistory: Send + Sync + fmt::Debug {
     /// If the store fails.
     fn accept_rules(&self, rules: &RulesRecord) -> Result<(), BackendError>;
 
-    /// Returns true once a pseudonym has been given out. From then on `site_id`, `uid_root` and the
+    /// Returns true once a pseudonym was assigned or adopted. From then on `site_id`, `uid_root` and the
     /// schemes cannot change.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Taking over what another program gave: on disk, cut short, and with numbers of all sorts.
+//! Adopting studies of another program: on disk, and with every kind of number.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -18,7 +18,7 @@ fn phi(text: impl Into<String>) -> Phi<String> {
     Phi::new(text.into())
 }
 
-pub(crate) fn given(patient: u64, study: u64, accession: u64) -> GivenStudy {
+pub(crate) fn external_study(patient: u64, study: u64, accession: u64) -> GivenStudy {
     let id = phi(format!("J{patient}"));
     GivenStudy {
         patient_key: id.clone(),
@@ -64,12 +64,12 @@ fn wanted(number: u64) -> Wanted {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever numbers the other program used, in whatever order, with whatever gaps, and with the
-    /// series and instances it did not tell of: none of them is given to anybody else.
+    /// The other program's numbers have any order and gaps, and its series and instances have numbers
+    /// that it does not list.
     #[test]
-    fn no_number_of_the_other_program_is_given_again(
+    fn no_number_of_the_other_program_is_assigned_again(
         numbers in prop::collection::vec((1..2000_u64, 1..9_000_000_u64, 0..5000_u64), 1..30),
-        untold in 0..1_000_000_u64,
+        unlisted in 0..1_000_000_u64,
         skips in prop::collection::vec(any::<bool>(), 30),
     ) {
         let store = MemoryStore::new(identity().unwrap()).unwrap();
@@ -77,7 +77,7 @@ proptest! {
             .iter()
             .zip(skips)
             .map(|((patient, study, accession), broken)| {
-                let mut study = given(*patient, *study, *accession);
+                let mut study = external_study(*patient, *study, *accession);
                 if broken {
                     study.study_uid = Phi::default();
                 }
@@ -91,21 +91,21 @@ proptest! {
             .flat_map(|study| [&study.patient_name, &study.study_name, &study.accession_name])
             .cloned()
             .collect();
-        used.insert(format!("{PREFIX}.{}", last + untold));
+        used.insert(format!("{PREFIX}.{}", last + unlisted));
         for number in 0..5 {
             let Assigned::New(names) = store.assign(&wanted(number)).unwrap() else {
-                panic!("a new instance was known");
+                panic!("a new instance was reported as a duplicate");
             };
-            let given = [names.patient, names.study, names.series, names.instance];
-            for name in given.into_iter().chain(names.accessions) {
-                prop_assert!(used.insert(name.clone()), "{} was given again", name);
+            let assigned = [names.patient, names.study, names.series, names.instance];
+            for name in assigned.into_iter().chain(names.accessions) {
+                prop_assert!(used.insert(name.clone()), "{} was assigned again", name);
             }
         }
     }
 }
 
 #[test]
-fn what_was_taken_over_is_durable() -> Outcome {
+fn adopted_studies_are_durable() -> Outcome {
     for lag in [0, 2, 1 << 17] {
         let directory = tempfile::tempdir()?;
         let path = directory.path().join("lookup.redb");
@@ -114,19 +114,23 @@ fn what_was_taken_over_is_durable() -> Outcome {
             DiskStore::open(&path, identity()?, &options)
                 .map_err(Box::<dyn std::error::Error>::from)
         };
-        let studies = [given(17, 40, 8), given(17, 6786, 9), given(3, 12, 8)];
+        let studies = [
+            external_study(17, 40, 8),
+            external_study(17, 6786, 9),
+            external_study(3, 12, 8),
+        ];
         let store = open()?;
-        // Something of our own waits, and becomes durable with it.
+        // A pseudonym that was assigned before becomes durable with the adopted studies.
         let Assigned::New(own) = store.assign(&wanted(1))? else {
-            return Err("a new instance was known".into());
+            return Err("a new instance was reported as a duplicate".into());
         };
         store.abandon(&wanted(1));
         let first = store.adopt_studies(&studies[..2], &[], Adopting::AllOrNothing)?;
         assert!(first.iter().all(Result::is_ok));
-        let held = std::fs::read(&path)?;
+        let content = std::fs::read(&path)?;
         drop(store);
         let copy = directory.path().join("copy.redb");
-        write_private(&copy, &held)?;
+        write_private(&copy, &content)?;
         for path in [&path, &copy] {
             let store = DiskStore::open(path, identity()?, &options)?;
             assert_eq!(rows(&store)?.len(), 2, "lag {lag}");
@@ -138,7 +142,7 @@ fn what_was_taken_over_is_durable() -> Outcome {
             let mut new = wanted(2);
             new.patient = phi("J17");
             let Assigned::New(names) = store.assign(&new)? else {
-                return Err("a new instance was known".into());
+                return Err("a new instance was reported as a duplicate".into());
             };
             assert_eq!(names.date_offset, Some(-70), "after reopening");
             store.abandon(&new);
@@ -159,36 +163,40 @@ fn write_private(path: &Path, bytes: &[u8]) -> Outcome {
     Ok(())
 }
 
-/// A large index of one patient a study: planning does not grow with the square of its rows.
+/// Checking a study must not take longer the more studies there are.
 #[test]
-fn twenty_thousand_studies_in_one_step() -> Outcome {
+fn twenty_thousand_studies_are_adopted_at_once() -> Outcome {
     let store = MemoryStore::new(identity()?)?;
     let studies: Vec<GivenStudy> = (1..=20_000)
         .map(|number| {
-            let mut study = given(number, number * 3, number);
-            // Given as text: its name does not follow from a number.
+            let mut study = external_study(number, number * 3, number);
+            // An external pseudonym.
             study.accession_name = format!("J-{}", number / 2);
             study.study.accession = Some(phi(format!("A{}", number / 2)));
             study
         })
         .collect();
-    let answers = store.adopt_studies(&studies, &[], Adopting::AllOrNothing)?;
-    assert!(answers.iter().all(Result::is_ok));
+    let results = store.adopt_studies(&studies, &[], Adopting::AllOrNothing)?;
+    assert!(results.iter().all(Result::is_ok));
     assert_eq!(rows(&store)?.len(), 20_000);
     assert_eq!(store.counts()?.accessions, 10_001);
     Ok(())
 }
 
-/// Fills a store with what format 2 brought, and something of our own.
+/// Adopts three studies and imports two instances.
 fn fill(store: &dyn LookupStore) -> Outcome {
-    let studies = [given(17, 40, 8), given(17, 6786, 9), given(3, 12, 8)];
+    let studies = [
+        external_study(17, 40, 8),
+        external_study(17, 6786, 9),
+        external_study(3, 12, 8),
+    ];
     let taken = store.adopt_studies(&studies, &[], Adopting::AllOrNothing)?;
     assert!(taken.iter().all(Result::is_ok));
     for (number, patient) in [(1, "J17"), (2, "P2")] {
         let mut wanted = wanted(number);
         wanted.patient = phi(patient);
         let Assigned::New(names) = store.assign(&wanted)? else {
-            return Err("a new instance was known".into());
+            return Err("a new instance was reported as a duplicate".into());
         };
         let group = store.commit(&[NewInstance {
             patient_key: wanted.patient,
@@ -203,7 +211,7 @@ fn fill(store: &dyn LookupStore) -> Outcome {
     Ok(())
 }
 
-/// A store of format 2 opens for ever, and holds what a new one is filled with.
+/// The file was filled by `fill`.
 #[test]
 fn format_2_opens() -> Outcome {
     let directory = tempfile::tempdir()?;
@@ -222,7 +230,7 @@ fn format_2_opens() -> Outcome {
             let mut next = wanted(9);
             next.patient = phi(patient);
             let Assigned::New(names) = store.assign(&next)? else {
-                return Err("a new instance was known".into());
+                return Err("a new instance was reported as a duplicate".into());
             };
             assert_eq!(names.date_offset, days, "{patient}");
             assert_eq!(names.study, format!("{PREFIX}.2000007"));

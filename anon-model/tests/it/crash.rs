@@ -1,5 +1,5 @@
-//! Power cuts and kills at every step of the storage: what was acknowledged is there, no number
-//! is used twice, and the store opens again.
+//! Power cuts and kills after every step of the storage: the store opens again, holds everything that
+//! was acknowledged, and uses no number twice.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,14 +13,14 @@ use anon_model::{
 };
 use redb::StorageBackend;
 
-use crate::adopting::given;
+use crate::adopting::external_study;
 
-/// What ends the life of the disk.
+/// What ends a simulated run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// Power goes right after this sync: what was written later, and not synced, is lost.
+    /// A power cut after this sync: later writes are lost.
     Sync(usize),
-    /// The process is killed right after this write: later writes do not happen.
+    /// The process is killed after this write.
     Write(usize),
     Never,
 }
@@ -28,20 +28,20 @@ enum End {
 #[derive(Debug, Default)]
 struct Disk {
     written: Vec<u8>,
-    /// What is found afterwards.
-    left: Option<Vec<u8>>,
+    /// The content at the end of the run, once that is reached.
+    at_end: Option<Vec<u8>>,
     synced: Vec<u8>,
     writes: usize,
     syncs: usize,
 }
 
 #[derive(Debug, Clone)]
-struct Simulated {
+struct SimulatedDisk {
     disk: Arc<Mutex<Disk>>,
     end: End,
 }
 
-impl Simulated {
+impl SimulatedDisk {
     fn new(bytes: Vec<u8>, end: End) -> Self {
         let disk = Disk {
             synced: bytes.clone(),
@@ -59,16 +59,16 @@ impl Simulated {
     }
 
     fn ended(&self) -> bool {
-        self.with(|disk| disk.left.is_some())
+        self.with(|disk| disk.at_end.is_some())
     }
 
-    /// What a process that opens the file afterwards finds.
-    fn left(&self) -> Vec<u8> {
-        self.with(|disk| disk.left.clone().unwrap_or_else(|| disk.written.clone()))
+    /// Returns what a process that opens the file afterwards finds.
+    fn content(&self) -> Vec<u8> {
+        self.with(|disk| disk.at_end.clone().unwrap_or_else(|| disk.written.clone()))
     }
 }
 
-impl StorageBackend for Simulated {
+impl StorageBackend for SimulatedDisk {
     fn len(&self) -> io::Result<u64> {
         Ok(self.with(|disk| disk.written.len() as u64))
     }
@@ -98,7 +98,7 @@ impl StorageBackend for Simulated {
             disk.syncs += 1;
             disk.synced.clone_from(&disk.written);
             if self.end == End::Sync(disk.syncs) {
-                disk.left = Some(disk.synced.clone());
+                disk.at_end = Some(disk.synced.clone());
             }
         });
         Ok(())
@@ -116,7 +116,7 @@ impl StorageBackend for Simulated {
                 .copy_from_slice(data);
             disk.writes += 1;
             if self.end == End::Write(disk.writes) {
-                disk.left = Some(disk.written.clone());
+                disk.at_end = Some(disk.written.clone());
             }
             Ok(())
         })
@@ -144,10 +144,10 @@ const STUDY: &str = "1.2.826.0.1.3680043.10.474.99.99.1";
 
 type Acknowledged = BTreeMap<usize, String>;
 
-/// Imports instances two by two until the disk ends, and says which were acknowledged before.
+/// Imports instances two by two. Returns those that were acknowledged before the end of the run.
 fn import(
     store: &DiskStore,
-    disk: &Simulated,
+    disk: &SimulatedDisk,
     numbers: std::ops::Range<usize>,
     deleted: Option<&str>,
 ) -> Outcome<Acknowledged> {
@@ -174,13 +174,13 @@ fn import(
             });
         }
         let done = store.commit(&group)?;
-        // Acknowledged is what was durable before the disk ended.
+        // A commit is acknowledged if it returned before the end of the run.
         if !disk.ended() {
             let names = group.into_iter().map(|new| new.names.instance);
             acknowledged.extend(pair.iter().copied().zip(names));
         }
         store.settle(done, &[])?;
-        // A deletion among them, of what came first.
+        // Deletes the first study in between.
         if let Some(study) = deleted.filter(|_| pair[0] == 4)
             && let Some(deleted) = store.delete_study(study)?
         {
@@ -191,7 +191,7 @@ fn import(
     Ok(acknowledged)
 }
 
-fn open(disk: &Simulated, options: &DiskOptions) -> Outcome<DiskStore> {
+fn open(disk: &SimulatedDisk, options: &DiskOptions) -> Outcome<DiskStore> {
     Ok(DiskStore::open_with_backend(
         disk.clone(),
         conformance::identity()?,
@@ -199,19 +199,20 @@ fn open(disk: &Simulated, options: &DiskOptions) -> Outcome<DiskStore> {
     )?)
 }
 
-/// One life with an end, one after it. True if the end came.
+/// Runs an import to its end, and a second one on what that left. Returns false if the import was
+/// complete before the end.
 fn survive(end: End, options: &DiskOptions) -> Outcome<bool> {
-    // The store is made before: making one is not a matter of its storage.
-    let empty = Simulated::new(Vec::new(), End::Never);
+    // The store is created before the run: creating it is not crash-safe with this storage.
+    let empty = SimulatedDisk::new(Vec::new(), End::Never);
     drop(open(&empty, options)?);
-    let disk = Simulated::new(empty.left(), end);
+    let disk = SimulatedDisk::new(empty.content(), end);
     let store = open(&disk, options)?;
     let acknowledged = import(&store, &disk, 0..12, Some(STUDY))?;
     drop(store);
     let ended = disk.ended();
-    let disk = Simulated::new(disk.left(), End::Never);
+    let disk = SimulatedDisk::new(disk.content(), End::Never);
     let store = open(&disk, options)?;
-    let mut given: BTreeMap<String, usize> = BTreeMap::new();
+    let mut assigned: BTreeMap<String, usize> = BTreeMap::new();
     for (number, name) in &acknowledged {
         let uid = wanted(*number).instance;
         assert!(
@@ -223,7 +224,7 @@ fn survive(end: End, options: &DiskOptions) -> Outcome<bool> {
             Some(name),
             "{end:?}"
         );
-        given.insert(name.clone(), *number);
+        assigned.insert(name.clone(), *number);
     }
     for intent in store.unsettled()? {
         let all: Vec<usize> = (0..intent.outputs.len()).collect();
@@ -238,12 +239,12 @@ fn survive(end: End, options: &DiskOptions) -> Outcome<bool> {
         if !intent
             .outputs
             .iter()
-            .any(|path| given.contains_key(&path[3]))
+            .any(|path| assigned.contains_key(&path[3]))
         {
             store.settle(intent.group, &all)?;
         }
     }
-    // The import finishes the job; every original has one number, every number one original.
+    // After a second import every original has one number, and every number one original.
     import(&store, &disk, 0..14, None)?;
     let mut seen = BTreeMap::new();
     for number in 0..14 {
@@ -253,13 +254,13 @@ fn survive(end: End, options: &DiskOptions) -> Outcome<bool> {
         assert_eq!(
             seen.insert(name.clone(), number),
             None,
-            "{end:?}: {name} given twice"
+            "{end:?}: {name} was assigned twice"
         );
         if let Some(before) = acknowledged.get(&number) {
-            // The deletion that ran again may have taken it.
+            // The first study may have been deleted and imported again.
             assert!(
                 before == &name || number < 4,
-                "{end:?}: instance {number} changed its name"
+                "{end:?}: instance {number} changed its pseudonym"
             );
         }
     }
@@ -273,7 +274,7 @@ fn survive(end: End, options: &DiskOptions) -> Outcome<bool> {
 }
 
 #[test]
-fn power_cut_after_every_sync() -> Outcome {
+fn a_power_cut_after_any_sync_loses_nothing_acknowledged() -> Outcome {
     for lag in [0, 7, 1000] {
         let options = DiskOptions::default().with_index_lag(lag);
         let mut ends = 0;
@@ -286,7 +287,7 @@ fn power_cut_after_every_sync() -> Outcome {
 }
 
 #[test]
-fn kill_after_every_write() -> Outcome {
+fn a_kill_after_any_write_loses_nothing_acknowledged() -> Outcome {
     for durability in [Durability::Full, Durability::Relaxed] {
         let options = DiskOptions::default()
             .with_durability(durability)
@@ -300,19 +301,18 @@ fn kill_after_every_write() -> Outcome {
     Ok(())
 }
 
-/// Studies taken over are there all or not at all, whenever the disk ends.
 #[test]
-fn taking_over_is_one_step() -> Outcome {
+fn studies_are_adopted_all_or_not_at_all() -> Outcome {
     let studies: Vec<_> = (1..40)
-        .map(|number| given(number, number * 7, number))
+        .map(|number| external_study(number, number * 7, number))
         .collect();
     let options = DiskOptions::default().with_index_lag(7);
-    let empty = Simulated::new(Vec::new(), End::Never);
+    let empty = SimulatedDisk::new(Vec::new(), End::Never);
     drop(open(&empty, &options)?);
     for end in [End::Sync as fn(usize) -> End, End::Write] {
         let (mut ends, mut seen) = (0, BTreeMap::new());
         loop {
-            let disk = Simulated::new(empty.left(), end(ends + 1));
+            let disk = SimulatedDisk::new(empty.content(), end(ends + 1));
             let store = open(&disk, &options)?;
             store.adopt_studies(&studies, &[], Adopting::AllOrNothing)?;
             let acknowledged = !disk.ended();
@@ -320,7 +320,7 @@ fn taking_over_is_one_step() -> Outcome {
             if !disk.ended() {
                 break;
             }
-            let store = open(&Simulated::new(disk.left(), End::Never), &options)?;
+            let store = open(&SimulatedDisk::new(disk.content(), End::Never), &options)?;
             let (mut rows, mut moved) = (0, 0);
             store.studies(&mut |row| {
                 rows += 1;

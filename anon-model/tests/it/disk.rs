@@ -1,4 +1,4 @@
-//! The store on disk: readers beside a writer, permissions, the faults of V17.
+//! The store on disk: a reader process, permissions, old formats, and regressions of V17's faults.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -39,7 +39,7 @@ fn import(
     unpublished: &[usize],
 ) -> Result<String, Box<dyn Error>> {
     let Assigned::New(names) = store.assign(&wanted)? else {
-        return Err("a new instance was known".into());
+        return Err("a new instance was reported as a duplicate".into());
     };
     let name = names.instance.clone();
     let group = store.commit(&[NewInstance {
@@ -57,9 +57,9 @@ fn import(
 
 const READ: &str = "ANON_MODEL_TEST_READ";
 
-/// Plays the other process of the test below: asked for the totals at each line it is sent.
+/// The reader process of the test below. It answers each line on standard input with the totals.
 #[test]
-fn helper_that_reads() -> Outcome {
+fn reader_process() -> Outcome {
     let Some(path) = std::env::var_os(READ) else {
         return Ok(());
     };
@@ -70,27 +70,27 @@ fn helper_that_reads() -> Outcome {
             rows += row.instances;
             ControlFlow::Continue(())
         })?;
-        let held = store.has_instance(&Phi::new(line?))?;
+        let stored = store.has_instance(&Phi::new(line?))?;
         let mut out = std::io::stdout();
-        writeln!(out, "answer {} {rows} {held}", store.totals()?.instances)?;
+        writeln!(out, "answer {} {rows} {stored}", store.totals()?.instances)?;
         out.flush()?;
     }
     assert!(
         store.assign(&wanted(9, 9)).is_err(),
-        "a reader gives no pseudonyms"
+        "a reader assigns no pseudonyms"
     );
-    assert!(store.commit(&[]).is_err(), "a reader commits nothing");
+    assert!(store.commit(&[]).is_err(), "a reader cannot commit");
     Ok(())
 }
 
 #[test]
-fn another_process_reads_beside_the_writer() -> Outcome {
+fn another_process_reads_while_one_writes() -> Outcome {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("lookup.redb");
     let store = open(&path)?;
     import(&store, wanted(1, 1), &[])?;
     let mut child = Command::new(std::env::current_exe()?)
-        .args(["--exact", "disk::helper_that_reads", "--nocapture"])
+        .args(["--exact", "disk::reader_process", "--nocapture"])
         .env(READ, &path)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -106,13 +106,9 @@ fn another_process_reads_beside_the_writer() -> Outcome {
                 break answer.to_owned();
             }
         };
-        assert_eq!(
-            answer,
-            format!("{number} {number} true"),
-            "as committed last"
-        );
+        assert_eq!(answer, format!("{number} {number} true"), "the last commit");
     }
-    // A second writer is kept out.
+    // A second writer is refused.
     let second = DiskStore::open(&path, identity()?, &DiskOptions::default());
     assert!(matches!(second, Err(OpenError::InUse)), "{second:?}");
     drop(questions);
@@ -123,7 +119,7 @@ fn another_process_reads_beside_the_writer() -> Outcome {
 
 #[cfg(unix)]
 #[test]
-fn the_file_is_private() -> Outcome {
+fn the_file_is_readable_for_its_owner_only() -> Outcome {
     use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt as _;
 
@@ -148,7 +144,7 @@ fn the_file_is_private() -> Outcome {
 }
 
 #[test]
-fn something_else_is_refused() -> Outcome {
+fn a_file_of_another_kind_is_refused() -> Outcome {
     let mut file = tempfile::NamedTempFile::new()?;
     file.write_all(&[b'x'; 10_000])?;
     let refused = DiskStore::open(file.path(), identity()?, &DiskOptions::default());
@@ -159,7 +155,7 @@ fn something_else_is_refused() -> Outcome {
     Ok(())
 }
 
-/// spec/rsna-v17.md 10.2, 9: UID numbers were used again after failures.
+/// spec/rsna-v17.md 10.2, 9: V17 reused UID numbers after failures.
 #[test]
 fn f09_a_number_is_not_reused_after_a_failure() -> Outcome {
     let directory = tempfile::tempdir()?;
@@ -181,8 +177,8 @@ fn f09_a_number_is_not_reused_after_a_failure() -> Outcome {
     Ok(())
 }
 
-/// spec/rsna-v17.md 10.2, 10: a study under its series' UID, or a UID met as a frame of reference
-/// first, broke the mapping.
+/// spec/rsna-v17.md 10.2, 10: in V17 a study with the UID of its series, or a UID first seen as a frame
+/// of reference, broke the mapping.
 #[test]
 fn f10_one_uid_in_every_role_keeps_one_pseudonym() -> Outcome {
     let directory = tempfile::tempdir()?;
@@ -202,8 +198,8 @@ fn f10_one_uid_in_every_role_keeps_one_pseudonym() -> Outcome {
     Ok(())
 }
 
-/// spec/rsna-v17.md 10.2, 14: totals stayed raised after failures, so that a study counted as
-/// imported with files missing.
+/// spec/rsna-v17.md 10.2, 14: V17 did not lower the totals after failures, so a study with missing
+/// files counted as imported.
 #[test]
 fn f14_totals_fall_when_an_instance_is_not_published() -> Outcome {
     let directory = tempfile::tempdir()?;
@@ -220,7 +216,7 @@ fn f14_totals_fall_when_an_instance_is_not_published() -> Outcome {
     Ok(())
 }
 
-/// spec/rsna-v17.md 10.2, 15: one study without an accession number made the whole index fail.
+/// spec/rsna-v17.md 10.2, 15: in V17 a study without an accession number made the whole index fail.
 #[test]
 fn f15_a_study_without_an_accession_number_has_a_row() -> Outcome {
     let directory = tempfile::tempdir()?;
@@ -236,9 +232,8 @@ fn f15_a_study_without_an_accession_number_has_a_row() -> Outcome {
     Ok(())
 }
 
-/// Nothing that came in shows where people look.
 #[test]
-fn originals_do_not_show() -> Outcome {
+fn debug_output_and_errors_show_no_originals() -> Outcome {
     let directory = tempfile::tempdir()?;
     let store = open(&directory.path().join("lookup.redb"))?;
     let mut canary = wanted(1, 1);
@@ -265,8 +260,8 @@ fn originals_do_not_show() -> Outcome {
     Ok(())
 }
 
-/// Pairs with numbers in a row share a place in the file: what leaves it, and what is put where
-/// something left, must not touch its neighbours.
+/// Pairs with consecutive numbers share a row of the file. Removing one, or adding one in its place,
+/// must not change the others.
 #[test]
 fn an_adopted_pair_takes_the_place_of_a_deleted_one() -> Outcome {
     for lag in [0, 1 << 17] {
@@ -294,10 +289,10 @@ fn an_adopted_pair_takes_the_place_of_a_deleted_one() -> Outcome {
         for round in 0..2 {
             let space = anon_model::Space::Uid;
             let names = ["1.2.3.99.1", "1.2.3.99.2", "1.2.3.99.3"];
-            let held = names.map(|name| store.originals(name));
-            let held: Vec<_> = held.into_iter().collect::<Result<_, _>>()?;
+            let originals = names.map(|name| store.originals(name));
+            let originals: Vec<_> = originals.into_iter().collect::<Result<_, _>>()?;
             let expected = [vec![], vec![(space, adopted.clone())], vec![]];
-            assert_eq!(held, expected, "lag {lag}, round {round}");
+            assert_eq!(originals, expected, "lag {lag}, round {round}");
             for (other, number) in others.iter().zip(4..) {
                 let name = format!("1.2.3.99.{number}");
                 assert_eq!(store.originals(&name)?, [(space, other.clone())]);
@@ -313,7 +308,7 @@ fn an_adopted_pair_takes_the_place_of_a_deleted_one() -> Outcome {
     Ok(())
 }
 
-/// A store as the first format has it opens for ever: see tests/data/README.md.
+/// tests/data/README.md describes the file.
 #[test]
 fn format_1_opens() -> Outcome {
     let directory = tempfile::tempdir()?;
@@ -359,7 +354,7 @@ fn format_1_opens() -> Outcome {
         Some("1.2.826.0.1.3680043.10.474.2.123456789.1")
     );
     assert!(store.unsettled()?.is_empty());
-    // What format 2 brought works in it, and it is brought up once.
+    // The file is migrated, so it can hold adopted studies.
     let studies = [anon_model::GivenStudy {
         patient_key: Phi::new("J".to_owned()),
         patient_name: "123456789-000017".to_owned(),
@@ -377,9 +372,9 @@ fn format_1_opens() -> Outcome {
     Ok(())
 }
 
-/// Reading alone does not bring a file up, and says what to do.
+/// A reader cannot migrate a file, and says that a writer must open it.
 #[test]
-fn format_1_is_not_read_before_it_is_brought_up() -> Outcome {
+fn format_1_is_not_readable_before_a_writer_migrates_it() -> Outcome {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("lookup.redb");
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/lookup-1.redb");

@@ -1,10 +1,10 @@
-//! The features of the crate, through its public seams.
+//! Integration tests through the public API.
 
 #![cfg_attr(
     all(feature = "conformance", feature = "disk"),
     expect(
         clippy::indexing_slicing,
-        reason = "helpers of tests: a panic is how a test fails"
+        reason = "tests and their helpers: a test fails by a panic"
     )
 )]
 

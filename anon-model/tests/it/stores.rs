@@ -1,4 +1,4 @@
-//! Every store passes the conformance suite, and the two do the same.
+//! Both stores pass the conformance suite, and return the same results.
 
 use std::error::Error;
 use std::ops::ControlFlow;
@@ -32,7 +32,7 @@ fn disk_store_conforms() -> Outcome {
     Ok(())
 }
 
-/// One step of a program that uses a store. Numbers name originals, so that they meet often.
+/// A call to a store. Small numbers stand for originals, so that steps often use the same ones.
 #[derive(Debug, Clone)]
 enum Step {
     Assign {
@@ -94,8 +94,8 @@ fn phi(text: String) -> Phi<String> {
     Phi::new(text)
 }
 
-/// Instances 0 to 59 over five studies of three patients; some contradict each other, and UIDs are
-/// drawn from one pool for every role.
+/// Instances 0 to 59 in five studies of three patients. Some contradict each other, and UIDs of every
+/// role come from the same numbers.
 fn wanted(instance: u8, first: bool, uids: &[u8], accession: Option<u8>, content: u8) -> Wanted {
     let (study, series) = (instance % 5, instance % 10);
     let patient = if instance > 50 { 2 } else { study % 3 };
@@ -150,8 +150,8 @@ fn new_instance(wanted: &Wanted, names: Names) -> NewInstance {
     }
 }
 
-/// A pair of the same pool.
-fn given_pair(space: u8, original: u8, pseudonym: u8) -> (Space, String, String) {
+/// A pair of the same numbers.
+fn external_pair(space: u8, original: u8, pseudonym: u8) -> (Space, String, String) {
     match space {
         0 => (
             Space::Patient,
@@ -171,7 +171,7 @@ fn given_pair(space: u8, original: u8, pseudonym: u8) -> (Space, String, String)
     }
 }
 
-/// A study of the same pool, under a number or a text.
+/// A study of the same numbers, whose pseudonym is numbered or external.
 fn given_study(patient: u8, study: u8, days: u8) -> GivenStudy {
     let id = phi(if patient == 0 {
         String::new()
@@ -200,15 +200,15 @@ fn given_study(patient: u8, study: u8, days: u8) -> GivenStudy {
     }
 }
 
-/// A program that uses a store, with what it has to remember.
+/// A store, with the instances and groups that a program using it remembers.
 struct Program {
     store: Box<dyn LookupStore>,
-    flying: Vec<(Wanted, NewInstance)>,
-    open: Vec<(Group, usize)>,
+    uncommitted: Vec<(Wanted, NewInstance)>,
+    unsettled: Vec<(Group, usize)>,
 }
 
 impl Program {
-    /// Takes a step. What it says must not depend on the store.
+    /// Takes a step. The result must not depend on the store.
     fn step(&mut self, step: &Step) -> String {
         let store = &self.store;
         match step {
@@ -220,32 +220,34 @@ impl Program {
                 content,
             } => {
                 let wanted = wanted(*instance, *first, uids, *accession, *content);
-                let answer = store.assign(&wanted);
-                if let Ok(Assigned::New(names)) = &answer {
-                    self.flying
+                let result = store.assign(&wanted);
+                if let Ok(Assigned::New(names)) = &result {
+                    self.uncommitted
                         .push((wanted.clone(), new_instance(&wanted, names.clone())));
                 }
-                format!("{answer:?}")
+                format!("{result:?}")
             }
             Step::Abandon(place) => {
-                if usize::from(*place) < self.flying.len() {
-                    let (wanted, _) = self.flying.remove((*place).into());
+                if usize::from(*place) < self.uncommitted.len() {
+                    let (wanted, _) = self.uncommitted.remove((*place).into());
                     store.abandon(&wanted);
                 }
                 String::new()
             }
             Step::Commit => {
-                let flying = std::mem::take(&mut self.flying);
-                let group: Vec<_> = flying.iter().map(|(_, new)| new.clone()).collect();
-                let answer = store.commit(&group);
-                match &answer {
-                    Ok(done) => self.open.push((*done, group.len())),
-                    Err(_) => flying.iter().for_each(|(wanted, _)| store.abandon(wanted)),
+                let uncommitted = std::mem::take(&mut self.uncommitted);
+                let group: Vec<_> = uncommitted.iter().map(|(_, new)| new.clone()).collect();
+                let result = store.commit(&group);
+                match &result {
+                    Ok(done) => self.unsettled.push((*done, group.len())),
+                    Err(_) => uncommitted
+                        .iter()
+                        .for_each(|(wanted, _)| store.abandon(wanted)),
                 }
-                format!("{answer:?}")
+                format!("{result:?}")
             }
             Step::Settle { unpublished } => {
-                let Some((group, length)) = self.open.pop() else {
+                let Some((group, length)) = self.unsettled.pop() else {
                     return String::new();
                 };
                 let missing: Vec<_> = (0..length)
@@ -258,7 +260,7 @@ impl Program {
                 original,
                 pseudonym,
             } => {
-                let (space, original, name) = given_pair(*space, *original, *pseudonym);
+                let (space, original, name) = external_pair(*space, *original, *pseudonym);
                 format!("{:?}", store.adopt(space, &phi(original), &name))
             }
             Step::AdoptStudies { studies, adopting } => {
@@ -278,8 +280,8 @@ impl Program {
             }
             Step::Expect { study, target } => {
                 let uid = phi(format!("1.{study}"));
-                let answer = store.expect_instances(&uid, (*target).into());
-                format!("{answer:?} {:?}", store.study_imported(&uid))
+                let result = store.expect_instances(&uid, (*target).into());
+                format!("{result:?} {:?}", store.study_imported(&uid))
             }
             Step::Rules(digest) => {
                 let record = RulesRecord {
@@ -289,8 +291,8 @@ impl Program {
                 format!("{:?}", store.accept_rules(&record))
             }
             Step::Reopen => {
-                // What is in flight ends with the process.
-                for (wanted, _) in self.flying.drain(..) {
+                // A process that ends abandons its uncommitted instances.
+                for (wanted, _) in self.uncommitted.drain(..) {
                     store.abandon(&wanted);
                 }
                 format!("{:?}", store.flush())
@@ -298,8 +300,8 @@ impl Program {
         }
     }
 
-    /// Everything a store can be asked.
-    fn look(&self) -> Result<String, Box<dyn Error>> {
+    /// Reads everything that a store can return.
+    fn read(&self) -> Result<String, Box<dyn Error>> {
         let store = &self.store;
         let mut studies: Vec<StudyRow> = Vec::new();
         store.studies(&mut |row| {
@@ -311,7 +313,7 @@ impl Program {
             patients.push(row);
             ControlFlow::Continue(())
         })?;
-        // Debug hides originals: compare them exposed.
+        // Debug output hides originals, so they are compared exposed.
         let exposed: Vec<_> = studies
             .iter()
             .map(|row| {
@@ -325,14 +327,14 @@ impl Program {
         let mut pairs = Vec::new();
         for number in 0..50 {
             let uid = phi(format!("1.{number}"));
-            let held = store.has_instance(&uid)?;
+            let stored = store.has_instance(&uid)?;
             pairs.push((
                 store.pseudonym(Space::Uid, &uid)?,
-                held,
+                stored,
                 store.stored_instances(&uid)?,
             ));
         }
-        // Totals count what has instances, however its row came about.
+        // Totals count only studies with instances.
         let totals = store.totals()?;
         let filled = studies.iter().filter(|row| row.instances > 0).count();
         assert_eq!(totals.studies, filled as u64);
@@ -363,13 +365,12 @@ fn disk(path: &Path) -> Outcome<Box<dyn LookupStore>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-    /// The store on disk says what the one in memory says, whenever it is closed and opened again.
     #[test]
-    fn disk_does_what_memory_does(steps in steps()) {
+    fn disk_store_returns_what_memory_store_returns(steps in steps()) {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("lookup.redb");
         let identity = conformance::identity().expect("an identity");
-        let new = |store| Program { store, flying: Vec::new(), open: Vec::new() };
+        let new = |store| Program { store, uncommitted: Vec::new(), unsettled: Vec::new() };
         let mut memory = new(Box::new(MemoryStore::new(identity).expect("memory")));
         let mut on_disk = new(disk(&path).expect("disk"));
         for step in &steps {
@@ -379,7 +380,7 @@ proptest! {
                 on_disk.store = Box::new(closed.expect("memory"));
                 on_disk.store = disk(&path).expect("disk");
             }
-            prop_assert_eq!(memory.look().expect("memory"), on_disk.look().expect("disk"));
+            prop_assert_eq!(memory.read().expect("memory"), on_disk.read().expect("disk"));
         }
     }
 }
