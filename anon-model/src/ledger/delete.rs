@@ -1,19 +1,19 @@
-//! Deletion: rows, and the pseudonyms nobody else uses.
+//! Deleting studies: their rows, and the pseudonyms that no other study uses.
 
 use std::sync::Arc;
 
 use crate::ledger::Ledger;
-use crate::ledger::draft::Draft;
-use crate::ledger::fault::Fault;
-use crate::ledger::records::{IntentRecord, Kind, PairId};
-use crate::ledger::state::State;
+use crate::ledger::batch_builder::BatchBuilder;
+use crate::ledger::error::LedgerError;
+use crate::ledger::records::{IntentRecord, PairId, PairKind};
+use crate::ledger::state::LedgerState;
 use crate::ledger::tables::{Snapshot, Tables};
 use crate::{BackendError, Deleted, Group, Removal, Space, Totals};
 
-/// Rows read at once.
+/// Rows that are read at once.
 const PAGE: usize = 1000;
 
-/// Lists of instances read at once: each has as many as a group brought.
+/// Lists of instances that are read at once. Each has as many instances as a group added.
 const GROUPS: usize = 16;
 
 impl<T: Tables> Ledger<T> {
@@ -46,15 +46,15 @@ impl<T: Tables> Ledger<T> {
         pseudonym: &str,
         find: impl FnOnce(&T::Snapshot, PairId) -> Result<Option<(PairId, Vec<PairId>)>, BackendError>,
     ) -> Result<Option<Deleted>, BackendError> {
-        self.write_alone(
-            |state, draft| {
-                let Some(id) = self.durable_id(&draft.snapshot, space, pseudonym)? else {
+        self.write_exclusively(
+            |state, builder| {
+                let Some(id) = self.durable_id(&builder.snapshot, space, pseudonym)? else {
                     return Ok(None);
                 };
-                let Some((patient, studies)) = find(&draft.snapshot, id)? else {
+                let Some((patient, studies)) = find(&builder.snapshot, id)? else {
                     return Ok(None);
                 };
-                self.delete_studies(state, draft, patient, &studies)
+                self.delete_studies(state, builder, patient, &studies)
                     .map(Some)
             },
             |state, deleted| {
@@ -68,48 +68,48 @@ impl<T: Tables> Ledger<T> {
 
     fn delete_studies(
         &self,
-        state: &State<T::Snapshot>,
-        draft: &mut Draft<T::Snapshot>,
+        state: &LedgerState<T::Snapshot>,
+        builder: &mut BatchBuilder<T::Snapshot>,
         patient: PairId,
         studies: &[PairId],
     ) -> Result<Deleted, BackendError> {
         if studies.iter().any(|study| is_busy(state, *study)) {
-            return Err(Fault::Busy.into());
+            return Err(LedgerError::Busy.into());
         }
-        let before = draft.batch.meta.totals;
-        let patient_name = self.durable_name(&draft.snapshot, patient)?;
+        let before = builder.batch.meta.totals;
+        let patient_name = self.durable_name(&builder.snapshot, patient)?;
         let mut directories = Vec::new();
         for study in studies {
-            let name = self.durable_name(&draft.snapshot, *study)?;
+            let name = self.durable_name(&builder.snapshot, *study)?;
             directories.push([patient_name.clone(), name]);
-            let ids = delete_rows(draft, *study)?;
-            if draft.study(*study)?.is_some() {
-                // One that was given from outside stays without instances.
-                draft.remove_study(patient, *study)?;
+            let ids = delete_rows(builder, *study)?;
+            if builder.study(*study)?.is_some() {
+                // The row of an adopted study stays when its last instance is removed.
+                builder.remove_study(patient, *study)?;
             }
             for id in ids {
-                if !is_used(state, draft, id, studies)? {
-                    self.delete_pair(draft, id)?;
+                if !is_used(state, builder, id, studies)? {
+                    self.delete_pair(builder, id)?;
                 }
             }
         }
-        let gone = draft.patient(patient)?.is_none();
-        if gone && patient != PairId::NO_PATIENT && !state.flight.holds_patient(patient) {
-            self.delete_pair(draft, patient)?;
+        let is_last = builder.patient(patient)?.is_none();
+        if is_last && patient != PairId::NO_PATIENT && !state.reservations.has_patient(patient) {
+            self.delete_pair(builder, patient)?;
         }
-        draft.batch.meta.group += 1;
-        let group = draft.batch.meta.group;
+        builder.batch.meta.group += 1;
+        let group = builder.batch.meta.group;
         let intent = IntentRecord::Remove(directories.clone());
-        draft.batch.intents.insert(group, Some(intent));
-        let after = draft.batch.meta.totals;
+        builder.batch.intents.insert(group, Some(intent));
+        let after = builder.batch.meta.totals;
         Ok(Deleted {
             removal: Removal {
                 group: Group(group),
                 directories,
             },
             totals: Totals {
-                // Rows without instances are not in the totals, and are lost all the same.
-                patients: u64::from(gone && patient != PairId::NO_PATIENT),
+                // The totals do not count rows without instances, but those are deleted too.
+                patients: u64::from(is_last && patient != PairId::NO_PATIENT),
                 studies: studies.len() as u64,
                 series: before.series - after.series,
                 instances: before.instances - after.instances,
@@ -118,40 +118,44 @@ impl<T: Tables> Ledger<T> {
         })
     }
 
-    fn delete_pair(&self, draft: &mut Draft<T::Snapshot>, id: PairId) -> Result<(), BackendError> {
-        let pair = draft.snapshot.pair(id)?.ok_or(Fault::Dangling)?;
+    fn delete_pair(
+        &self,
+        builder: &mut BatchBuilder<T::Snapshot>,
+        id: PairId,
+    ) -> Result<(), BackendError> {
+        let pair = builder.snapshot.pair(id)?.ok_or(LedgerError::MissingRow)?;
         let key = self.key(id.space(), pair.original.expose());
         let name = match id.kind() {
-            Kind::Numbered => None,
-            Kind::Computed | Kind::Given => {
+            PairKind::Numbered => None,
+            PairKind::Computed | PairKind::External => {
                 Some(self.name_key(id.space(), &self.pair_name(id, &pair)?))
             }
         };
-        if id.space() == Space::Patient && draft.snapshot.offset(id)?.is_some() {
-            // Its number may come back for another original, and must bring nothing along.
-            draft.batch.offsets.insert(id, None);
+        if id.space() == Space::Patient && builder.snapshot.offset(id)?.is_some() {
+            // If the number is adopted for another original, these days must not apply to it.
+            builder.batch.offsets.insert(id, None);
         }
-        draft.batch.removed_pairs.push((id, key, name));
-        let count = draft.batch.meta.count(id.space());
+        builder.batch.removed_pairs.push((id, key, name));
+        let count = builder.batch.meta.count(id.space());
         *count = count.saturating_sub(1);
         Ok(())
     }
 }
 
-fn is_busy<S: Snapshot>(state: &State<S>, study: PairId) -> bool {
-    state.flight.patient_of(study).is_some()
+fn is_busy<S: Snapshot>(state: &LedgerState<S>, study: PairId) -> bool {
+    state.reservations.patient_of(study).is_some()
         || state.open.values().any(|intent| match intent {
             IntentRecord::Publish(outputs) => outputs.iter().any(|output| output.study == study),
             IntentRecord::Remove(_) => false,
         })
 }
 
-/// Takes all rows of a study out. The ids of its UIDs, each once.
+/// Removes all rows of a study. Returns the ids of its UIDs, each once.
 fn delete_rows<S: Snapshot>(
-    draft: &mut Draft<S>,
+    builder: &mut BatchBuilder<S>,
     study: PairId,
 ) -> Result<Vec<PairId>, BackendError> {
-    let snapshot = Arc::clone(&draft.snapshot);
+    let snapshot = Arc::clone(&builder.snapshot);
     let mut ids = vec![study];
     let mut after = None;
     loop {
@@ -166,7 +170,7 @@ fn delete_rows<S: Snapshot>(
                 let Some((last, _)) = page.last() else { break };
                 after = Some(*last);
                 for instance in page.into_iter().flat_map(|(_, instances)| instances) {
-                    if draft.remove(series, instance)? {
+                    if builder.remove(series, instance)? {
                         ids.push(instance);
                     }
                 }
@@ -178,36 +182,38 @@ fn delete_rows<S: Snapshot>(
     Ok(ids)
 }
 
-/// True if a UID still has a role in the index or in flight, or a study outside `deleted` refers to it.
+/// Returns true if the index or a reservation still uses a UID, or a study that is not in `deleted`
+/// refers to it.
 fn is_used<S: Snapshot>(
-    state: &State<S>,
-    draft: &mut Draft<S>,
+    state: &LedgerState<S>,
+    builder: &mut BatchBuilder<S>,
     uid: PairId,
     deleted: &[PairId],
 ) -> Result<bool, BackendError> {
-    if state.flight.holds_uid(uid)
-        || draft.study(uid)?.is_some()
-        || draft.series(uid)?.is_some()
-        || draft.instance(uid)?.is_some()
+    if state.reservations.has_uid(uid)
+        || builder.study(uid)?.is_some()
+        || builder.series(uid)?.is_some()
+        || builder.instance(uid)?.is_some()
     {
         return Ok(true);
     }
-    let given = Arc::clone(&draft.batch.given);
-    let noted = given
+    let pending = Arc::clone(&builder.batch.pending);
+    let referrers = pending
         .references()
         .range((uid, PairId(0))..=(uid, PairId(u64::MAX)));
-    // A pair that is not durable has no rows: it is never asked for here.
-    let first = draft.snapshot.pair(uid)?.and_then(|pair| pair.referrer);
-    let mut referring: Vec<PairId> = noted.map(|(_, study)| *study).chain(first).collect();
+    // Only durable pairs have rows to delete, so the pair is in the snapshot.
+    let first = builder.snapshot.pair(uid)?.and_then(|pair| pair.referrer);
+    let mut referring: Vec<PairId> = referrers.map(|(_, study)| *study).chain(first).collect();
     let mut after = None;
     loop {
         for study in referring.drain(..) {
-            let lives = draft.study(study)?.is_some() || state.flight.patient_of(study).is_some();
-            if lives && !deleted.contains(&study) {
+            let exists =
+                builder.study(study)?.is_some() || state.reservations.patient_of(study).is_some();
+            if exists && !deleted.contains(&study) {
                 return Ok(true);
             }
         }
-        referring = draft.snapshot.referring(uid, after, PAGE)?;
+        referring = builder.snapshot.referring(uid, after, PAGE)?;
         after = referring.last().copied();
         if referring.is_empty() {
             return Ok(false);

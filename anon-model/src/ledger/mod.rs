@@ -1,28 +1,28 @@
-//! The ledger: every rule about pseudonyms and the index, over tables that only keep rows.
+//! [`Ledger`]: the logic of pseudonyms and index, over tables that only store rows.
 //!
-//! Both stores are a ledger over their own [`Tables`], so that they cannot differ in what they
-//! mean. One lock guards the state in memory; it is not held while a commit is written, so that
-//! pseudonyms are given while the disk works. One more lock lets one commit at a time through.
+//! Both stores are a ledger over their own [`Tables`], so they behave alike. One lock guards the
+//! state in memory. It is not held while a commit is written, so pseudonyms can be assigned while
+//! the disk works. A second lock admits one commit at a time.
 
+mod adopt_studies;
+mod assign;
+mod batch_builder;
 pub(crate) mod delete;
-mod draft;
-mod fault;
-mod flight;
-mod give;
+mod error;
 pub(crate) mod pending;
 mod query;
 pub(crate) mod records;
+mod reservations;
 mod state;
 pub(crate) mod tables;
-mod take_over;
-mod write;
+mod transaction;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::ledger::fault::Fault;
-use crate::ledger::records::{Key, Meta, PairId};
-use crate::ledger::state::State;
+use crate::ledger::error::LedgerError;
+use crate::ledger::records::{Key, Pair, PairId, PairKind};
+use crate::ledger::state::LedgerState;
 use crate::ledger::tables::{Snapshot, Tables};
 use crate::{BackendError, Identity, IdentityMismatch, Space};
 
@@ -30,26 +30,26 @@ use crate::{BackendError, Identity, IdentityMismatch, Space};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     Write,
-    /// Another process writes. Only a store on disk has readers.
+    /// Another process may write. Only a store on disk is opened this way.
     Read,
 }
 
 /// Why a ledger cannot be opened.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LedgerError {
+pub(crate) enum LedgerOpenError {
     #[error(transparent)]
     Identity(#[from] IdentityMismatch),
     #[error(transparent)]
     Backend(#[from] BackendError),
 }
 
-/// Pseudonyms and index over tables.
+/// Pseudonyms and index, over tables.
 pub(crate) struct Ledger<T: Tables> {
     tables: T,
     identity: Identity,
     access: Access,
-    state: Mutex<State<T::Snapshot>>,
-    /// Held from the beginning of a commit to its end.
+    state: Mutex<LedgerState<T::Snapshot>>,
+    /// Held from the start of a commit to its end.
     writing: Mutex<()>,
 }
 
@@ -63,18 +63,22 @@ impl<T: Tables> fmt::Debug for Ledger<T> {
 }
 
 impl<T: Tables> Ledger<T> {
-    pub(crate) fn open(tables: T, identity: Identity, access: Access) -> Result<Self, LedgerError> {
+    pub(crate) fn open(
+        tables: T,
+        identity: Identity,
+        access: Access,
+    ) -> Result<Self, LedgerOpenError> {
         let snapshot = tables.snapshot()?;
         let mut meta = snapshot.meta()?;
-        let asked = identity.record();
+        let requested = identity.record();
         if meta.is_frozen() {
-            if let Some(mismatch) = meta.identity.difference(&asked) {
+            if let Some(mismatch) = meta.identity.difference(&requested) {
                 return Err(mismatch.into());
             }
         } else {
-            meta.identity = asked;
+            meta.identity = requested;
         }
-        let state = State::new(Arc::new(snapshot), meta)?;
+        let state = LedgerState::new(Arc::new(snapshot), meta)?;
         Ok(Self {
             tables,
             identity,
@@ -88,12 +92,12 @@ impl<T: Tables> Ledger<T> {
         &self.identity
     }
 
-    /// The key of an original in its space.
+    /// Returns the key of an original.
     fn key(&self, space: Space, original: &str) -> Key {
         self.hash(space_label(space), original)
     }
 
-    /// The key of a pseudonym in its space.
+    /// Returns the key of a pseudonym.
     fn name_key(&self, space: Space, pseudonym: &str) -> Key {
         self.hash(space_label(space) | 0x80, pseudonym)
     }
@@ -102,47 +106,46 @@ impl<T: Tables> Ledger<T> {
         hash(self.tables.hash_key(), label, text)
     }
 
-    fn lock(&self) -> Result<MutexGuard<'_, State<T::Snapshot>>, BackendError> {
-        let mut state = self.state.lock().map_err(|_| Fault::Poisoned)?;
+    fn lock(&self) -> Result<MutexGuard<'_, LedgerState<T::Snapshot>>, BackendError> {
+        let mut state = self.state.lock().map_err(|_| LedgerError::Poisoned)?;
         if state.broken {
-            return Err(Fault::Broken.into());
+            return Err(LedgerError::Broken.into());
         }
         if self.access == Access::Read {
-            // Another process writes: what was read before may be old.
+            // Another process may have written since the last read.
             state.refresh(self.tables.snapshot()?)?;
         }
         Ok(state)
     }
 
-    fn lock_to_change(&self) -> Result<MutexGuard<'_, State<T::Snapshot>>, BackendError> {
+    fn lock_to_change(&self) -> Result<MutexGuard<'_, LedgerState<T::Snapshot>>, BackendError> {
         match self.access {
             Access::Write => self.lock(),
-            Access::Read => Err(Fault::ReadOnly.into()),
+            Access::Read => Err(LedgerError::ReadOnly.into()),
         }
     }
 
-    /// What is durable, with the totals that go with it.
-    fn view(&self) -> Result<(Arc<T::Snapshot>, Meta), BackendError> {
-        let state = self.lock()?;
-        Ok((Arc::clone(&state.snapshot), state.meta.clone()))
+    /// Returns a view of the durable rows.
+    fn snapshot(&self) -> Result<Arc<T::Snapshot>, BackendError> {
+        Ok(Arc::clone(&self.lock()?.snapshot))
     }
 
-    /// The pseudonym of a durable pair.
+    /// Returns the pseudonym of a durable pair.
     fn durable_name(&self, snapshot: &T::Snapshot, id: PairId) -> Result<String, BackendError> {
-        if id.kind() == records::Kind::Numbered {
+        if id.kind() == PairKind::Numbered {
             return Ok(self.identity.numbered(id.space(), id.number()));
         }
-        let pair = snapshot.pair(id)?.ok_or(Fault::Dangling)?;
+        let pair = snapshot.pair(id)?.ok_or(LedgerError::MissingRow)?;
         self.pair_name(id, &pair)
     }
 
-    fn pair_name(&self, id: PairId, pair: &records::Pair) -> Result<String, BackendError> {
+    fn pair_name(&self, id: PairId, pair: &Pair) -> Result<String, BackendError> {
         let name = match id.kind() {
-            records::Kind::Numbered => Some(self.identity.numbered(id.space(), id.number())),
-            records::Kind::Computed => self.identity.computed(id.space(), pair.original.expose()),
-            records::Kind::Given => pair.given.clone(),
+            PairKind::Numbered => Some(self.identity.numbered(id.space(), id.number())),
+            PairKind::Computed => self.identity.computed(id.space(), pair.original.expose()),
+            PairKind::External => pair.external.clone(),
         };
-        name.ok_or_else(|| Fault::Dangling.into())
+        name.ok_or_else(|| LedgerError::MissingRow.into())
     }
 }
 
@@ -158,7 +161,7 @@ impl<T: Tables> Drop for Ledger<T> {
     }
 }
 
-/// A text in its space, hashed under a key.
+/// Hashes a text with the label of its space.
 fn hash(hash_key: &[u8; 32], label: u8, text: &str) -> Key {
     let mut hasher = blake3::Hasher::new_keyed(hash_key);
     hasher.update(&[label]);
@@ -168,7 +171,7 @@ fn hash(hash_key: &[u8; 32], label: u8, text: &str) -> Key {
     Key::from_le_bytes(key)
 }
 
-/// The key of an original in its space.
+/// Returns the key of an original.
 #[cfg(feature = "disk")]
 pub(crate) fn key_of(hash_key: &[u8; 32], space: Space, original: &str) -> Key {
     hash(hash_key, space_label(space), original)

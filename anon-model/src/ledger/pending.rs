@@ -1,16 +1,16 @@
-//! [`Pending`]: pairs given but not durable yet. Small: what was given since the last commit.
+//! [`Pending`]: the pairs made since the last commit, which are not durable yet.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::Space;
-use crate::ledger::records::{Key, Kind, Pair, PairId};
+use crate::ledger::records::{Key, Pair, PairId, PairKind};
 
-/// Passes a keyed hash through as it is.
+/// Uses a keyed hash as its own hash value.
 #[derive(Default)]
-pub(crate) struct Same(u64);
+pub(crate) struct PassThroughHasher(u64);
 
-impl Hasher for Same {
+impl Hasher for PassThroughHasher {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -27,28 +27,28 @@ impl Hasher for Same {
     }
 }
 
-/// A map whose keys are keyed hashes: nobody outside can choose them to collide.
-pub(crate) type KeyMap<V> = HashMap<Key, V, BuildHasherDefault<Same>>;
+/// A map with keyed hashes as keys. Incoming data cannot be chosen to make them collide.
+pub(crate) type KeyMap<V> = HashMap<Key, V, BuildHasherDefault<PassThroughHasher>>;
 
-/// A pair with its key.
+/// A pair that is not durable yet, with the keys to find it by.
 #[derive(Debug, Clone)]
-pub(crate) struct Given {
+pub(crate) struct PendingPair {
     pub(crate) id: PairId,
     pub(crate) key: Key,
     pub(crate) pair: Pair,
-    /// The key of its pseudonym, if that does not follow from the id.
+    /// The key of its pseudonym, unless the pseudonym follows from the id.
     pub(crate) name: Option<Key>,
 }
 
-/// Pairs and references given but not durable yet, in the order in which they were given.
+/// Pairs and references that are not durable yet, in the order in which they were made.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
-    pairs: Vec<Given>,
+    pairs: Vec<PendingPair>,
     ids: KeyMap<PairId>,
     names: KeyMap<PairId>,
     references: BTreeSet<(PairId, PairId)>,
-    /// The first numbered UID given. Those from here on are not in the tables.
-    floor: Option<PairId>,
+    /// The first numbered UID among the pairs. The tables hold none from here on.
+    first_new_uid: Option<PairId>,
 }
 
 impl Pending {
@@ -60,7 +60,7 @@ impl Pending {
         self.pairs.len()
     }
 
-    pub(crate) fn pairs(&self) -> &[Given] {
+    pub(crate) fn pairs(&self) -> &[PendingPair] {
         &self.pairs
     }
 
@@ -76,68 +76,67 @@ impl Pending {
         self.names.get(&key).copied()
     }
 
-    /// A pair by its id. Walks: asked only by messages and by re-identification.
+    /// Returns the pair with an id. A linear search: only messages and re-identification use it.
     pub(crate) fn pair(&self, id: PairId) -> Option<&Pair> {
         self.pairs
             .iter()
-            .find(|given| given.id == id)
-            .map(|given| &given.pair)
+            .find(|pending| pending.id == id)
+            .map(|pending| &pending.pair)
     }
 
-    pub(crate) fn push(&mut self, given: Given) {
-        self.ids.insert(given.key, given.id);
-        if let Some(name) = given.name {
-            self.names.insert(name, given.id);
+    pub(crate) fn push(&mut self, pair: PendingPair) {
+        self.ids.insert(pair.key, pair.id);
+        if let Some(name) = pair.name {
+            self.names.insert(name, pair.id);
         }
-        self.pairs.push(given);
+        self.pairs.push(pair);
     }
 
-    /// A pair whose number was counted up for it.
-    pub(crate) fn push_new(&mut self, given: Given) {
-        let sort = (given.id.space(), given.id.kind());
-        if sort == (Space::Uid, Kind::Numbered) {
-            self.floor.get_or_insert(given.id);
+    /// Adds a pair whose number was taken from a counter.
+    pub(crate) fn push_new(&mut self, pair: PendingPair) {
+        if (pair.id.space(), pair.id.kind()) == (Space::Uid, PairKind::Numbered) {
+            self.first_new_uid.get_or_insert(pair.id);
         }
-        self.push(given);
+        self.push(pair);
     }
 
-    /// True if a UID is certainly not in the tables.
+    /// Returns true if a UID is certainly not in the tables.
     pub(crate) fn is_new(&self, uid: PairId) -> bool {
-        let sort = (uid.space(), uid.kind());
-        sort == (Space::Uid, Kind::Numbered) && self.floor.is_some_and(|floor| uid >= floor)
+        (uid.space(), uid.kind()) == (Space::Uid, PairKind::Numbered)
+            && self.first_new_uid.is_some_and(|first| uid >= first)
     }
 
-    /// Notes the first study that names a UID given after the first `place` pairs.
-    pub(crate) fn refer_first(&mut self, place: usize, study: PairId) {
-        if let Some(given) = self.pairs.get_mut(place) {
-            given.pair.referrer = Some(study);
+    /// Sets the first study that refers to the UID of the pair at `position`.
+    pub(crate) fn set_referrer(&mut self, position: usize, study: PairId) {
+        if let Some(pending) = self.pairs.get_mut(position) {
+            pending.pair.referrer = Some(study);
         }
     }
 
-    /// Notes that a study refers to a UID.
-    pub(crate) fn refer(&mut self, uid: PairId, study: PairId) {
+    /// Adds a further study that refers to a UID.
+    pub(crate) fn add_reference(&mut self, uid: PairId, study: PairId) {
         self.references.insert((uid, study));
     }
 
-    /// Takes back the newest pairs, down to `length`.
-    pub(crate) fn truncate(&mut self, length: usize) -> Vec<Given> {
+    /// Removes and returns the newest pairs, so that `length` pairs stay.
+    pub(crate) fn truncate(&mut self, length: usize) -> Vec<PendingPair> {
         let removed = self.pairs.split_off(length.min(self.pairs.len()));
-        for given in &removed {
-            self.ids.remove(&given.key);
-            if let Some(name) = given.name {
+        for pair in &removed {
+            self.ids.remove(&pair.key);
+            if let Some(name) = pair.name {
                 self.names.remove(&name);
             }
         }
         removed
     }
 
-    /// What could not be written comes back, before what was given since.
-    pub(crate) fn put_back(&mut self, unwritten: &Self) {
+    /// Puts pairs that could not be written back in front of the pairs made since.
+    pub(crate) fn restore(&mut self, unwritten: &Self) {
         let newer = std::mem::take(&mut self.pairs);
-        for given in unwritten.pairs.iter().cloned().chain(newer) {
-            self.push(given);
+        for pair in unwritten.pairs.iter().cloned().chain(newer) {
+            self.push(pair);
         }
         self.references.extend(&unwritten.references);
-        self.floor = unwritten.floor.or(self.floor);
+        self.first_new_uid = unwritten.first_new_uid.or(self.first_new_uid);
     }
 }

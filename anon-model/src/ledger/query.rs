@@ -1,9 +1,9 @@
-//! Questions to the index.
+//! Reading the index.
 
 use std::ops::ControlFlow;
 
 use crate::ledger::Ledger;
-use crate::ledger::fault::Fault;
+use crate::ledger::error::LedgerError;
 use crate::ledger::records::{IntentRecord, PairId, StudyRecord};
 use crate::ledger::tables::{Snapshot, Tables};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     Totals,
 };
 
-/// Rows read at once: bounds the memory of a visit.
+/// Rows that are read at once, which bounds the memory of a visit.
 const PAGE: usize = 256;
 
 impl<T: Tables> Ledger<T> {
@@ -71,7 +71,7 @@ impl<T: Tables> Ledger<T> {
     }
 
     fn study_of_uid(&self, uid: &Phi<String>) -> Result<Option<StudyRecord>, BackendError> {
-        let (snapshot, _) = self.view()?;
+        let snapshot = self.snapshot()?;
         match self.uid_id(&snapshot, uid)? {
             Some(id) => snapshot.study(id),
             None => Ok(None),
@@ -79,7 +79,7 @@ impl<T: Tables> Ledger<T> {
     }
 
     pub(crate) fn has_instance(&self, uid: &Phi<String>) -> Result<bool, BackendError> {
-        let (snapshot, _) = self.view()?;
+        let snapshot = self.snapshot()?;
         match self.uid_id(&snapshot, uid)? {
             Some(id) => Ok(snapshot.instance(id)?.is_some()),
             None => Ok(false),
@@ -102,7 +102,7 @@ impl<T: Tables> Ledger<T> {
         series_uid: &Phi<String>,
         target: u64,
     ) -> Result<bool, BackendError> {
-        let (snapshot, _) = self.view()?;
+        let snapshot = self.snapshot()?;
         let Some(study) = self.uid_id(&snapshot, study_uid)? else {
             return Ok(false);
         };
@@ -118,9 +118,11 @@ impl<T: Tables> Ledger<T> {
         &self,
         visit: &mut dyn FnMut(PatientRow) -> ControlFlow<()>,
     ) -> Result<(), BackendError> {
-        let (snapshot, _) = self.view()?;
+        let snapshot = self.snapshot()?;
         each_patient(&*snapshot, &mut |id| {
-            let row = self.patient_row(&snapshot, id)?.ok_or(Fault::Dangling)?;
+            let row = self
+                .patient_row(&snapshot, id)?
+                .ok_or(LedgerError::MissingRow)?;
             Ok(visit(row))
         })
     }
@@ -143,7 +145,7 @@ impl<T: Tables> Ledger<T> {
     }
 
     pub(crate) fn patient(&self, pseudonym: &str) -> Result<Option<PatientRow>, BackendError> {
-        let (snapshot, _) = self.view()?;
+        let snapshot = self.snapshot()?;
         match self.durable_id(&snapshot, Space::Patient, pseudonym)? {
             Some(id) => self.patient_row(&snapshot, id),
             None => Ok(None),
@@ -154,7 +156,7 @@ impl<T: Tables> Ledger<T> {
         &self,
         visit: &mut dyn FnMut(StudyRow) -> ControlFlow<()>,
     ) -> Result<(), BackendError> {
-        let (snapshot, _) = self.view()?;
+        let snapshot = self.snapshot()?;
         each_patient(&*snapshot, &mut |patient| {
             let mut after = None;
             loop {
@@ -164,7 +166,9 @@ impl<T: Tables> Ledger<T> {
                 };
                 after = Some(*last);
                 for (_, study) in page {
-                    let row = self.study_row(&snapshot, study)?.ok_or(Fault::Dangling)?;
+                    let row = self
+                        .study_row(&snapshot, study)?
+                        .ok_or(LedgerError::MissingRow)?;
                     if visit(row).is_break() {
                         return Ok(ControlFlow::Break(()));
                     }
@@ -181,8 +185,10 @@ impl<T: Tables> Ledger<T> {
         let Some(record) = snapshot.study(id)? else {
             return Ok(None);
         };
-        let patient = snapshot.patient(record.patient)?.ok_or(Fault::Dangling)?;
-        let pair = snapshot.pair(id)?.ok_or(Fault::Dangling)?;
+        let patient = snapshot
+            .patient(record.patient)?
+            .ok_or(LedgerError::MissingRow)?;
+        let pair = snapshot.pair(id)?.ok_or(LedgerError::MissingRow)?;
         let accession = record
             .accession
             .map(|accession| self.durable_name(snapshot, accession))
@@ -197,12 +203,12 @@ impl<T: Tables> Ledger<T> {
             series: record.series,
             instances: record.instances,
             target: record.target,
-            first_seen: record.sight,
+            first_seen: record.first_seen,
         }))
     }
 
     pub(crate) fn study(&self, pseudonym: &str) -> Result<Option<StudyRow>, BackendError> {
-        let (snapshot, _) = self.view()?;
+        let snapshot = self.snapshot()?;
         match self.durable_id(&snapshot, Space::Uid, pseudonym)? {
             Some(id) => self.study_row(&snapshot, id),
             None => Ok(None),
@@ -214,7 +220,7 @@ impl<T: Tables> Ledger<T> {
         study: &str,
         visit: &mut dyn FnMut(SeriesRow) -> ControlFlow<()>,
     ) -> Result<(), BackendError> {
-        let (snapshot, _) = self.view()?;
+        let snapshot = self.snapshot()?;
         let Some(study) = self.durable_id(&snapshot, Space::Uid, study)? else {
             return Ok(());
         };
@@ -226,8 +232,8 @@ impl<T: Tables> Ledger<T> {
             };
             after = Some(*last);
             for id in page {
-                let record = snapshot.series(id)?.ok_or(Fault::Dangling)?;
-                let pair = snapshot.pair(id)?.ok_or(Fault::Dangling)?;
+                let record = snapshot.series(id)?.ok_or(LedgerError::MissingRow)?;
+                let pair = snapshot.pair(id)?.ok_or(LedgerError::MissingRow)?;
                 let row = SeriesRow {
                     series: self.pair_name(id, &pair)?,
                     series_uid: pair.original,
@@ -242,7 +248,7 @@ impl<T: Tables> Ledger<T> {
     }
 
     pub(crate) fn rules_history(&self) -> Result<Vec<RulesRecord>, BackendError> {
-        self.view()?.0.rules()
+        self.snapshot()?.rules()
     }
 }
 

@@ -1,21 +1,21 @@
-//! What a store keeps, as both stores keep it: ids and rows.
+//! The ids and rows that both stores keep.
 
 use crate::identity::scheme::IdentityRecord;
 use crate::{Counts, Fingerprint, PatientPhi, Phi, SeriesPhi, Space, StudyPhi, Totals};
 
-/// How the pseudonym of a pair comes about.
+/// How the pseudonym of a pair is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// From its number.
+pub(crate) enum PairKind {
+    /// From the number in its id.
     Numbered,
     /// Computed from the original by the scheme.
     Computed,
-    /// Given from outside: stored as text.
-    Given,
+    /// Adopted from another program, and stored as text.
+    External,
 }
 
-/// The id of a pair of original and pseudonym: two bits of space, two bits of kind, a number.
-/// Ids of one space and kind are given in rising order and never again.
+/// The id of a pair of original and pseudonym: two bits of space, two bits of kind, and a number.
+/// Within a space and kind the numbers rise; none is used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct PairId(pub(crate) u64);
 
@@ -25,16 +25,16 @@ impl PairId {
     /// The patient without an id. Never stored as a pair.
     pub(crate) const NO_PATIENT: Self = Self(0);
 
-    pub(crate) const fn new(space: Space, kind: Kind, number: u64) -> Self {
+    pub(crate) const fn new(space: Space, kind: PairKind, number: u64) -> Self {
         let space = match space {
             Space::Patient => 0,
             Space::Uid => 1,
             Space::Accession => 2,
         };
         let kind = match kind {
-            Kind::Numbered => 0,
-            Kind::Computed => 1,
-            Kind::Given => 2,
+            PairKind::Numbered => 0,
+            PairKind::Computed => 1,
+            PairKind::External => 2,
         };
         Self(space << 62 | kind << 60 | number & Self::NUMBER)
     }
@@ -47,11 +47,11 @@ impl PairId {
         }
     }
 
-    pub(crate) const fn kind(self) -> Kind {
+    pub(crate) const fn kind(self) -> PairKind {
         match self.0 >> 60 & 3 {
-            0 => Kind::Numbered,
-            1 => Kind::Computed,
-            _ => Kind::Given,
+            0 => PairKind::Numbered,
+            1 => PairKind::Computed,
+            _ => PairKind::External,
         }
     }
 
@@ -60,12 +60,14 @@ impl PairId {
     }
 }
 
-/// An original and, where it cannot be made again from the id or the original, its pseudonym.
+/// An original, with its pseudonym unless that follows from the id or the original.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pair {
     pub(crate) original: Phi<String>,
-    pub(crate) given: Option<String>,
-    /// The study that named it first, in another role than its own three: mostly the only one.
+    /// The pseudonym of a pair of kind [`PairKind::External`].
+    pub(crate) external: Option<String>,
+    /// The study that first named this UID other than as its own study, series or instance UID.
+    /// Most UIDs have no second one.
     pub(crate) referrer: Option<PairId>,
 }
 
@@ -82,13 +84,13 @@ pub(crate) struct PatientRecord {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StudyRecord {
     pub(crate) patient: PairId,
-    /// Rises with the order of first sight, over all studies.
-    pub(crate) sight: u64,
+    /// Rises in the order in which studies enter the index, over all patients.
+    pub(crate) first_seen: u64,
     pub(crate) phi: StudyPhi,
     pub(crate) accession: Option<PairId>,
     pub(crate) series: u64,
     pub(crate) instances: u64,
-    /// Instances a retrieve expects; 0 if none was asked for.
+    /// Instances that a retrieve expects; 0 if no retrieve asked for the study.
     pub(crate) target: u64,
 }
 
@@ -102,54 +104,54 @@ pub(crate) struct SeriesRecord {
 
 /// An instance in the index, under the [`PairId`] of its UID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Member {
+pub(crate) struct InstanceRecord {
     pub(crate) series: PairId,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) bytes: u64,
 }
 
-/// An instance a group meant to publish.
+/// An instance whose file a group is going to publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Output {
+pub(crate) struct OutputRecord {
     pub(crate) patient: PairId,
     pub(crate) study: PairId,
     pub(crate) series: PairId,
     pub(crate) instance: PairId,
-    /// False if the index held the instance before the group came.
+    /// False if the index held the instance before this group.
     pub(crate) added: bool,
 }
 
-/// A group not settled yet.
+/// A group that is not settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum IntentRecord {
-    /// Files that the index counts on.
-    Publish(Vec<Output>),
-    /// Directories, `patient/study`, that the index no longer knows.
+    /// Files to publish. The index already holds their instances.
+    Publish(Vec<OutputRecord>),
+    /// Directories to remove, as `patient/study`. The index no longer holds their studies.
     Remove(Vec<[String; 2]>),
 }
 
-/// Everything of which there is one.
+/// The values that a store holds once: identity, counters and totals.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Meta {
     pub(crate) identity: IdentityRecord,
-    /// The highest number given out in each space, by kind. Never falls.
+    /// The highest number used in each space, by kind. Never falls.
     pub(crate) numbered: [u64; 3],
     pub(crate) computed: [u64; 3],
-    pub(crate) given: [u64; 3],
+    pub(crate) external: [u64; 3],
     pub(crate) group: u64,
-    pub(crate) sight: u64,
+    pub(crate) first_seen: u64,
     pub(crate) rules: u64,
     pub(crate) counts: Counts,
     pub(crate) totals: Totals,
 }
 
 impl Meta {
-    /// The counter of a space and kind.
-    pub(crate) fn counter(&mut self, space: Space, kind: Kind) -> &mut u64 {
+    /// Returns the counter of a space and kind.
+    pub(crate) fn counter(&mut self, space: Space, kind: PairKind) -> &mut u64 {
         let [patient, uid, accession] = match kind {
-            Kind::Numbered => &mut self.numbered,
-            Kind::Computed => &mut self.computed,
-            Kind::Given => &mut self.given,
+            PairKind::Numbered => &mut self.numbered,
+            PairKind::Computed => &mut self.computed,
+            PairKind::External => &mut self.external,
         };
         match space {
             Space::Patient => patient,
@@ -158,7 +160,7 @@ impl Meta {
         }
     }
 
-    /// The pair count of a space.
+    /// Returns the number of pairs in a space.
     pub(crate) fn count(&mut self, space: Space) -> &mut u64 {
         match space {
             Space::Patient => &mut self.counts.patients,
@@ -167,15 +169,15 @@ impl Meta {
         }
     }
 
-    /// True once a pseudonym has been given out.
+    /// Returns true once a pseudonym has been assigned or adopted.
     pub(crate) fn is_frozen(&self) -> bool {
-        [self.numbered, self.computed, self.given]
+        [self.numbered, self.computed, self.external]
             .iter()
             .flatten()
             .any(|count| *count > 0)
-            || self.sight > 0
+            || self.first_seen > 0
     }
 }
 
-/// A keyed hash of a text in its space, as a number so that it sorts fast.
+/// A keyed hash of a text and its space, as a number so that sorting is fast.
 pub(crate) type Key = u128;

@@ -1,34 +1,34 @@
-//! [`State`]: what a ledger holds in memory. Its size does not grow with the store.
+//! [`LedgerState`]: what a ledger holds in memory. Its size does not depend on that of the store.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::BackendError;
-use crate::ledger::flight::Flight;
 use crate::ledger::pending::Pending;
 use crate::ledger::records::{IntentRecord, Key, Meta, Pair, PairId};
+use crate::ledger::reservations::Reservations;
 use crate::ledger::tables::Snapshot;
 
-pub(crate) struct State<S> {
+pub(crate) struct LedgerState<S> {
     pub(crate) snapshot: Arc<S>,
-    /// Counters and counts as given, totals as durable.
+    /// Counters and counts include pairs that are not durable yet; totals do not.
     pub(crate) meta: Meta,
-    /// Given, and part of the next commit.
+    /// The pairs of the next commit.
     pub(crate) pending: Pending,
-    /// Part of the commit that is being written.
+    /// The pairs of the commit that is being written.
     pub(crate) committing: Arc<Pending>,
-    pub(crate) flight: Flight,
-    /// Settled, and to be forgotten with the next commit.
+    pub(crate) reservations: Reservations,
+    /// Groups that are settled. The next commit deletes their intents.
     pub(crate) settled: Vec<u64>,
-    /// Committed and not settled.
+    /// Groups that are committed and not settled.
     pub(crate) open: BTreeMap<u64, IntentRecord>,
-    /// True once memory and tables may differ.
+    /// True once this state may differ from the tables.
     pub(crate) broken: bool,
-    /// True if any patient has days of its own by which its dates move.
+    /// True if any patient has adopted days by which its dates move.
     has_offsets: bool,
 }
 
-impl<S: Snapshot> State<S> {
+impl<S: Snapshot> LedgerState<S> {
     pub(crate) fn new(snapshot: Arc<S>, meta: Meta) -> Result<Self, BackendError> {
         let open = snapshot.intents()?.into_iter().collect();
         let has_offsets = snapshot.has_offsets()?;
@@ -38,49 +38,49 @@ impl<S: Snapshot> State<S> {
             meta,
             pending: Pending::default(),
             committing: Arc::default(),
-            flight: Flight::default(),
+            reservations: Reservations::default(),
             settled: Vec::new(),
             open,
             broken: false,
         })
     }
 
-    /// The id of an original.
+    /// Returns the id of an original.
     pub(crate) fn id(&mut self, key: Key) -> Result<Option<PairId>, BackendError> {
-        let near = self.pending.id(key).or_else(|| self.committing.id(key));
-        match near {
+        let recent = self.pending.id(key).or_else(|| self.committing.id(key));
+        match recent {
             Some(id) => Ok(Some(id)),
             None => self.snapshot.id(key),
         }
     }
 
-    /// The id of a pseudonym that does not follow from its id.
+    /// Returns the id that belongs to the key of a pseudonym. Numbered pseudonyms have no key.
     pub(crate) fn name(&self, key: Key) -> Result<Option<PairId>, BackendError> {
-        let near = self.pending.name(key).or_else(|| self.committing.name(key));
-        match near {
+        let recent = self.pending.name(key).or_else(|| self.committing.name(key));
+        match recent {
             Some(id) => Ok(Some(id)),
             None => self.snapshot.name(key),
         }
     }
 
-    /// A pair by its id.
+    /// Returns the pair with an id.
     pub(crate) fn pair(&self, id: PairId) -> Result<Option<Pair>, BackendError> {
-        let near = self.pending.pair(id).or_else(|| self.committing.pair(id));
-        match near {
+        let recent = self.pending.pair(id).or_else(|| self.committing.pair(id));
+        match recent {
             Some(pair) => Ok(Some(pair.clone())),
             None => self.snapshot.pair(id),
         }
     }
 
-    /// The patient of a study, in flight or in the index.
+    /// Returns the patient of a study, reserved or in the index.
     pub(crate) fn patient_of(&mut self, study: PairId) -> Result<Option<PairId>, BackendError> {
-        if let Some(patient) = self.flight.patient_of(study) {
+        if let Some(patient) = self.reservations.patient_of(study) {
             return Ok(Some(patient));
         }
         Ok(self.snapshot.study(study)?.map(|record| record.patient))
     }
 
-    /// Days by which a patient's dates move, where they were given from outside.
+    /// Returns the days by which a patient's dates move, if they were adopted.
     pub(crate) fn offset(&mut self, patient: PairId) -> Result<Option<i32>, BackendError> {
         if !self.has_offsets {
             return Ok(None);
@@ -88,42 +88,37 @@ impl<S: Snapshot> State<S> {
         self.snapshot.offset(patient)
     }
 
-    /// Days were given.
+    /// Notes that days were adopted.
     pub(crate) fn offsets_changed(&mut self) {
         self.has_offsets = true;
     }
 
-    /// The study of a series, in flight or in the index.
+    /// Returns the study of a series, reserved or in the index.
     pub(crate) fn study_of(&mut self, series: PairId) -> Result<Option<PairId>, BackendError> {
-        if let Some(study) = self.flight.study_of(series) {
+        if let Some(study) = self.reservations.study_of(series) {
             return Ok(Some(study));
         }
         Ok(self.snapshot.series(series)?.map(|record| record.study))
     }
 
-    /// Notes that a study is the first to refer to a UID: the pair at this place of the pending.
-    pub(crate) fn refer_first(&mut self, place: usize, study: PairId) {
-        self.pending.refer_first(place, study);
-    }
-
-    /// Notes that a study refers to a UID, unless that is noted already.
-    pub(crate) fn refer(&mut self, uid: PairId, study: PairId) -> Result<(), BackendError> {
-        let noted = self.pending.references().contains(&(uid, study))
+    /// Records that a study refers to a UID, unless that is recorded already.
+    pub(crate) fn add_reference(&mut self, uid: PairId, study: PairId) -> Result<(), BackendError> {
+        let known = self.pending.references().contains(&(uid, study))
             || self.committing.references().contains(&(uid, study))
             || self.snapshot.refers(uid, study)?;
-        if !noted {
-            self.pending.refer(uid, study);
+        if !known {
+            self.pending.add_reference(uid, study);
         }
         Ok(())
     }
 
-    /// What was written is found in the tables from here on.
+    /// Replaces the snapshot by one that includes the commit just written.
     pub(crate) fn written(&mut self, snapshot: S) {
         self.snapshot = Arc::new(snapshot);
         self.committing = Arc::default();
     }
 
-    /// Takes over what another process has written.
+    /// Reads what another process has written.
     pub(crate) fn refresh(&mut self, snapshot: S) -> Result<(), BackendError> {
         self.meta = snapshot.meta()?;
         self.open = snapshot.intents()?.into_iter().collect();

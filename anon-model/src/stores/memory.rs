@@ -1,4 +1,4 @@
-//! [`MemoryStore`]: the lookup store that a process takes with it when it ends.
+//! [`MemoryStore`]: a lookup store that ends with its process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -7,15 +7,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::identity::uid::RandomError;
 use crate::ledger::pending::KeyMap;
 use crate::ledger::records::{
-    IntentRecord, Key, Member, Meta, Pair, PairId, PatientRecord, SeriesRecord, StudyRecord,
+    InstanceRecord, IntentRecord, Key, Meta, Pair, PairId, PatientRecord, SeriesRecord, StudyRecord,
 };
 use crate::ledger::tables::{Batch, Snapshot, Tables};
 use crate::ledger::{Access, Ledger};
 use crate::stores::delegate::delegate;
 use crate::{BackendError, Identity, RulesRecord};
 
-/// A lookup store in memory. For tests, for trying rules out, and for programs that keep the
-/// pairs some other way. All that it promises it promises until it is dropped.
+/// A lookup store in memory, for tests, for trying rules, and for programs that keep the pairs
+/// elsewhere. What it calls durable lasts until it is dropped.
 ///
 /// # Examples
 /// ```
@@ -40,13 +40,13 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Creates an empty store.
     ///
     /// # Errors
-    /// If the operating system has no random numbers to give.
+    /// If the operating system provides no random numbers.
     ///
     /// # Panics
-    /// Never: opening an empty store in memory does not fail.
+    /// Never: opening an empty store in memory cannot fail.
     pub fn new(identity: Identity) -> Result<Self, RandomError> {
         let mut hash_key = [0; 32];
         getrandom::fill(&mut hash_key).map_err(|_| RandomError)?;
@@ -55,11 +55,11 @@ impl MemoryStore {
             rows: Arc::default(),
         };
         let ledger = Ledger::open(tables, identity, Access::Write)
-            .expect("memory: an empty store has no identity to differ from, and reads do not fail");
+            .expect("memory: an empty store accepts every identity, and reads cannot fail");
         Ok(Self { ledger })
     }
 
-    /// The identity its pseudonyms are made with.
+    /// Returns the identity that the pseudonyms are made with.
     pub fn identity(&self) -> &Identity {
         self.ledger.identity()
     }
@@ -87,10 +87,10 @@ struct Rows {
     names: KeyMap<PairId>,
     patients: BTreeMap<PairId, PatientRecord>,
     studies: BTreeMap<PairId, StudyRecord>,
-    sights: BTreeMap<(PairId, u64), PairId>,
+    patient_studies: BTreeMap<(PairId, u64), PairId>,
     series: BTreeMap<PairId, SeriesRecord>,
     study_series: BTreeSet<(PairId, PairId)>,
-    instances: BTreeMap<PairId, Member>,
+    instances: BTreeMap<PairId, InstanceRecord>,
     members: BTreeMap<(PairId, u64), Vec<PairId>>,
     references: BTreeSet<(PairId, PairId)>,
     offsets: BTreeMap<PairId, i32>,
@@ -119,14 +119,14 @@ impl Tables for MemoryTables {
     fn apply(&self, batch: &Batch) -> Result<(), BackendError> {
         let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
         let rows = &mut *rows;
-        for given in batch.given.pairs() {
-            rows.ids.insert(given.key, given.id);
-            rows.pairs.insert(given.id, given.pair.clone());
-            if let Some(name) = given.name {
-                rows.names.insert(name, given.id);
+        for new in batch.pending.pairs() {
+            rows.ids.insert(new.key, new.id);
+            rows.pairs.insert(new.id, new.pair.clone());
+            if let Some(name) = new.name {
+                rows.names.insert(name, new.id);
             }
         }
-        rows.references.extend(batch.given.references());
+        rows.references.extend(batch.pending.references());
         for (id, key, name) in &batch.removed_pairs {
             rows.ids.remove(key);
             rows.pairs.remove(id);
@@ -136,7 +136,7 @@ impl Tables for MemoryTables {
         }
         change(&mut rows.patients, &batch.patients);
         change(&mut rows.studies, &batch.studies);
-        change(&mut rows.sights, &batch.sights);
+        change(&mut rows.patient_studies, &batch.patient_studies);
         change(&mut rows.series, &batch.series);
         for (key, row) in &batch.study_series {
             match row {
@@ -145,7 +145,7 @@ impl Tables for MemoryTables {
             };
         }
         change(&mut rows.instances, &batch.instances);
-        for series in &batch.emptied {
+        for series in &batch.removed_series {
             let lists = (*series, 0)..=(*series, u64::MAX);
             let groups: Vec<_> = rows.members.range(lists).map(|(key, _)| *key).collect();
             for group in groups {
@@ -180,14 +180,14 @@ struct View(Arc<RwLock<Rows>>);
 impl View {
     #[expect(
         clippy::unnecessary_wraps,
-        reason = "every question of the trait can fail"
+        reason = "every method of the trait can fail"
     )]
     fn read<R>(&self, read: impl FnOnce(&Rows) -> R) -> Result<R, BackendError> {
         Ok(read(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 
-/// The rows under a first key, with second keys above `after`.
+/// Returns up to `limit` rows with this first key and a second key above `after`.
 fn page<K: Ord + Copy, V: Clone>(
     rows: &BTreeMap<(PairId, K), V>,
     first: PairId,
@@ -203,7 +203,7 @@ fn page<K: Ord + Copy, V: Clone>(
         .collect()
 }
 
-/// The second keys under a first one, above `after`.
+/// Returns up to `limit` second keys of this first key, above `after`.
 fn seconds(
     rows: &BTreeSet<(PairId, PairId)>,
     first: PairId,
@@ -242,7 +242,7 @@ impl Snapshot for View {
         self.read(|rows| rows.series.get(&id).cloned())
     }
 
-    fn instance(&self, id: PairId) -> Result<Option<Member>, BackendError> {
+    fn instance(&self, id: PairId) -> Result<Option<InstanceRecord>, BackendError> {
         self.read(|rows| rows.instances.get(&id).copied())
     }
 
@@ -264,7 +264,7 @@ impl Snapshot for View {
         after: Option<u64>,
         limit: usize,
     ) -> Result<Vec<(u64, PairId)>, BackendError> {
-        self.read(|rows| page(&rows.sights, patient, after, limit, 0))
+        self.read(|rows| page(&rows.patient_studies, patient, after, limit, 0))
     }
 
     fn series_of(

@@ -1,4 +1,4 @@
-//! The two lookup stores: each puts its tables under the same ledger.
+//! The two lookup stores: the same ledger over different tables.
 
 mod delegate;
 #[cfg(feature = "disk")]

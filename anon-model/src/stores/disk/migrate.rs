@@ -1,31 +1,31 @@
-//! Old formats: one transaction from whatever the file has to what this program writes.
+//! Migration: brings a file of an older format to the current one in one transaction.
 
 use redb::{Database, ReadableTable, TableDefinition, WriteTransaction};
 
-use crate::stores::disk::{OpenError, tables};
+use crate::stores::disk::{OpenError, schema};
 
-/// Format that this program writes.
+/// The format that this program writes.
 pub(crate) const FORMAT: u64 = 2;
 
-/// `format` → version.
+/// The table that holds the version of the file.
 pub(crate) const FORMATS: TableDefinition<'_, &str, u64> = TableDefinition::new("format");
 
-/// Takes a file from one version to the next.
+/// Migrates a file from one version to the next.
 type Step = fn(&WriteTransaction) -> Result<(), OpenError>;
 
-/// From version n to n + 1, beginning with version 1. Nothing older was ever released.
-const STEPS: &[Step] = &[tables::add_adopted];
+/// The steps from version n to n + 1, starting at version 1, the first that was released.
+const STEPS: &[Step] = &[schema::add_adopted];
 
-/// Brings a database to the current format; `prepare` founds a new one.
-pub(crate) fn bring_up(
+/// Brings a database to the current format. `prepare` creates the tables of an empty one.
+pub(crate) fn migrate(
     database: &Database,
     prepare: fn(&WriteTransaction) -> Result<(), OpenError>,
 ) -> Result<(), OpenError> {
-    bring_to(database, 1, STEPS, prepare)
+    migrate_from(database, 1, STEPS, prepare)
 }
 
 /// `first` is the version that the first step starts from.
-fn bring_to(
+fn migrate_from(
     database: &Database,
     first: u64,
     steps: &[Step],
@@ -115,13 +115,13 @@ mod tests {
     #[test]
     fn version_0_becomes_1_once_and_newer_is_refused() {
         let database = database();
-        bring_to(&database, 0, &[], prepare).unwrap();
+        migrate_from(&database, 0, &[], prepare).unwrap();
         assert_eq!(row(&database), 10);
-        bring_to(&database, 0, &[double], prepare).unwrap();
+        migrate_from(&database, 0, &[double], prepare).unwrap();
         assert_eq!(row(&database), 20);
-        bring_to(&database, 0, &[double], prepare).unwrap();
+        migrate_from(&database, 0, &[double], prepare).unwrap();
         assert_eq!(row(&database), 20, "not twice");
-        let newer = bring_to(&database, 0, &[], prepare).unwrap_err();
+        let newer = migrate_from(&database, 0, &[], prepare).unwrap_err();
         assert!(
             matches!(newer, OpenError::Newer { found: 1, known: 0 }),
             "{newer}"
@@ -131,10 +131,10 @@ mod tests {
     #[test]
     fn a_step_that_fails_changes_nothing() {
         let database = database();
-        bring_to(&database, 0, &[], prepare).unwrap();
-        assert!(bring_to(&database, 0, &[double, fail], prepare).is_err());
+        migrate_from(&database, 0, &[], prepare).unwrap();
+        assert!(migrate_from(&database, 0, &[double, fail], prepare).is_err());
         assert_eq!(row(&database), 10);
-        bring_to(&database, 0, &[double, double], prepare).unwrap();
+        migrate_from(&database, 0, &[double, double], prepare).unwrap();
         assert_eq!(row(&database), 40);
     }
 
@@ -145,7 +145,7 @@ mod tests {
         write.open_table(ROWS).unwrap().insert(1, 1).unwrap();
         write.commit().unwrap();
         assert!(matches!(
-            bring_up(&database, prepare),
+            migrate(&database, prepare),
             Err(OpenError::Foreign)
         ));
         assert_eq!(row(&database), 1);

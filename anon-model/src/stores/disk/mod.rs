@@ -1,67 +1,72 @@
-//! [`DiskStore`]: the lookup store in one file, on redb.
+//! [`DiskStore`]: a lookup store in one file, on redb.
 //!
 //! ```text
-//! format      "format"              → version of all below: 2
+//! format      "format"              → version of everything below: 2
 //! meta        "hash key"            → 32 random bytes: the key of every hash below
 //!             "state"               → identity, counters, counts, totals
-//!             "indexed"             → of each sort of id, the highest that is in `ids`
+//!             "indexed"             → for each space and kind, the number up to which `ids` is complete
 //! ids         hash(space, original) → id
-//! pairs       id of the first       → up to 16 pairs with ids in a row: original, pseudonym if given
-//!                                     from outside, first study that names it in another role
-//! names       hash(space, pseudonym)→ id; only where the pseudonym does not follow from the id
-//! patients    id                    → what was captured, counts
-//! studies     id of the UID         → patient, what was captured, counts, target
-//! sights      (patient, order)      → study
-//! series      id of the UID         → study, what was captured, count
+//! pairs       id of the first       → up to 16 pairs with consecutive ids: original, pseudonym of
+//!                                     kind 2, first study that refers to it
+//! names       hash(space, pseudonym)→ id; kinds 1 and 2 only
+//! patients    id                    → captured values, counts
+//! studies     id of the UID         → patient, captured values, counts, target
+//! sights      (patient, first seen) → study
+//! series      id of the UID         → study, captured values, count
 //! study_series(study, series)       → –
 //! instances   id of the UID         → series, fingerprint, bytes: 40 bytes, no version
-//! members     (series, group)       → ids of the instances that the group brought
-//! references  (UID, study)          → –; the study names the UID in another role, and is not the
-//!                                     first to do so
-//! offsets     id of the patient     → days by which its dates move, as given from outside
-//! adopted     id of the study's UID → –; its row was given from outside, and stays without instances
+//! members     (series, group)       → ids of the instances that the group added
+//! references  (UID, study)          → –; the study refers to the UID, and is not the first
+//! offsets     id of the patient     → adopted days by which its dates move
+//! adopted     id of the study's UID → –; the study was adopted, and its row stays without instances
 //! intents     group                 → outputs to publish, or directories to remove
-//! rules       order                 → digest, name, text, when accepted
+//! rules       order                 → digest, name, text, time of acceptance
 //!
 //! id    = space: 2 bits | kind: 2 bits | number: 60 bits
+//! kind  = 0: the pseudonym is made from the number | 1: computed from the original | 2: external
 //! hash  = BLAKE3 under the hash key, first 16 bytes
 //! value = version: u8 | bincode of a struct of that version
 //! ```
 //!
-//! Format 1 had no `offsets` and no `adopted`; they are made empty when such a file is opened for
+//! Format 1 had no `offsets` and no `adopted`. They are added, empty, when such a file is opened for
 //! writing.
 //!
-//! An id says its own pseudonym where that is a number, so a known original costs one look into
-//! `ids`, and a new one a row of 24 bytes there and its text, appended, in `pairs`. The hash is
-//! keyed and 128 bits long: whoever does not hold the file cannot make two originals meet, and
-//! chance will not.
+//! An id determines its own pseudonym where that is a number. So a known original costs one look-up
+//! in `ids`, and a new one a row of 24 bytes there and its text, appended to `pairs`. The hash is
+//! keyed and 128 bits long: nobody without the file can construct two originals with one hash, and a
+//! chance collision is out of the question.
 //!
-//! `ids` is the only table written at random places, which would be most of the cost of a commit.
-//! So its newest entries wait in memory, up to [`DiskOptions::index_lag`], and are written together.
-//! They are not lost with the process: opening reads them again from `pairs`, above the marks in
+//! The keys of `ids` are random, and writing each at once would be most of the cost of a commit. So
+//! its newest entries wait in memory, up to [`DiskOptions::index_lag`], and are written together.
+//! They are not lost if the process ends: opening reads them again from `pairs`, above the numbers in
 //! `indexed`.
 //!
-//! The file holds originals and is as private as they are: it is made with mode 0600, and one with
-//! a looser mode or a foreign owner is refused.
+//! The file holds originals and must be as private as they are. It is created with mode 0600; a file
+//! with a looser mode or another owner is refused.
 //!
-//! One process writes, any number read beside it. A commit saves redb's allocator, so that opening
-//! takes milliseconds after any end. With [`Durability::Relaxed`] a commit waits for the system,
-//! not for the disk: the end of the process loses nothing, a power cut can lose the last commits or
-//! damage the file.
+//! One process writes, and any number of processes read at the same time. A commit saves the state
+//! of redb's allocator, so opening takes milliseconds even after a crash. With
+//! [`Durability::Relaxed`] a commit waits for the operating system, not for the disk: the end of the
+//! process loses nothing, a power cut can lose the last commits or damage the file.
 //!
-//! On a disk that is nearly full a commit of instances fails with [`Remedy::Retry`] while there is
-//! still room for one: 16 MiB and a sixteenth of the file, or a sixteenth of a small disk. Systems
-//! that do not say how much room there is have no such limit. If the disk is full all the same, the
-//! store stops; it is whole, and has to be opened anew.
+//! On a disk that is nearly full, a commit of instances fails with [`Remedy::Retry`] before the disk
+//! is full: 16 MiB and a sixteenth of the file, or a sixteenth of a small disk, stay reserved. There
+//! is no reserve on systems that do not report free space. If the disk fills up nevertheless, the
+//! store stops; the file is intact and must be opened again.
 //!
 //! [`Remedy::Retry`]: crate::Remedy::Retry
 
-mod backend;
 mod codec;
+mod free_space;
 mod migrate;
+mod pair_runs;
 mod platform;
-mod room;
+mod recent_ids;
+mod relaxed_backend;
+mod schema;
 mod tables;
+mod view;
+mod write;
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -71,23 +76,23 @@ use std::path::{Path, PathBuf};
 use redb::backends::FileBackend;
 use redb::{ConcurrencyMode, Database, StorageBackend};
 
-use crate::ledger::{Access, Ledger, LedgerError};
+use crate::ledger::{Access, Ledger, LedgerOpenError};
 use crate::settings::Durability;
 use crate::stores::delegate::delegate;
-use crate::stores::disk::backend::Relaxed;
+use crate::stores::disk::relaxed_backend::RelaxedBackend;
 use crate::stores::disk::tables::{DiskTables, Handle};
 use crate::{BackendError, Identity, IdentityMismatch};
 
-/// How a [`DiskStore`] works.
+/// The options of a [`DiskStore`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DiskOptions {
     /// Whether a commit waits for the disk.
     pub durability: Durability,
-    /// Bytes for the cache of pages.
+    /// Bytes of the page cache.
     pub cache_bytes: u64,
-    /// Entries of `ids` that may wait in memory before they are written together. More make
-    /// commits cheaper, and opening slower: they are read again from `pairs`.
+    /// Entries of `ids` that may wait in memory before they are written together. A higher number
+    /// makes commits cheaper, but opening slower, which reads them again from `pairs`.
     pub index_lag: usize,
 }
 
@@ -103,21 +108,21 @@ impl Default for DiskOptions {
 }
 
 impl DiskOptions {
-    /// With this durability.
+    /// Sets the durability.
     #[must_use]
     pub fn with_durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
-    /// With a cache of so many bytes.
+    /// Sets the size of the page cache.
     #[must_use]
     pub fn with_cache_bytes(mut self, cache_bytes: u64) -> Self {
         self.cache_bytes = cache_bytes;
         self
     }
 
-    /// With so many entries of `ids` that may wait in memory.
+    /// Sets how many entries of `ids` may wait in memory.
     #[must_use]
     pub fn with_index_lag(mut self, index_lag: usize) -> Self {
         self.index_lag = index_lag;
@@ -135,10 +140,11 @@ impl DiskOptions {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// Another process writes it, or reads it in a way that shuts writers out.
+    /// Another process has opened it for writing, or in a way that excludes writers.
     #[error("the lookup store is in use by another process")]
     InUse,
-    /// Read-only, and the last process that wrote it did not close it: open it for writing once.
+    /// It cannot be opened for reading because the last writer did not close it, or wrote an older
+    /// format. Open it for writing once.
     #[error(
         "the lookup store was not closed: it must be opened for writing once before it can be read"
     )]
@@ -155,7 +161,7 @@ pub enum OpenError {
         /// The owner.
         owner: u32,
     },
-    /// A later program wrote it.
+    /// A newer version of this program wrote it.
     #[error("the lookup store has format {found}, and this program knows {known}: use a newer one")]
     Newer {
         /// The format it has.
@@ -163,14 +169,14 @@ pub enum OpenError {
         /// The format this program writes.
         known: u64,
     },
-    /// Not a lookup store, or a damaged one.
+    /// The file is not a lookup store, or is damaged.
     #[error("the file is not a lookup store")]
     Foreign,
-    /// A frozen setting is not what the pseudonyms were made with.
+    /// A frozen setting differs from the one the pseudonyms were made with.
     #[error(transparent)]
     Identity(#[from] IdentityMismatch),
-    /// The operating system has no random numbers to give.
-    #[error("the operating system gives no random numbers")]
+    /// The operating system provides no random numbers.
+    #[error("the operating system provides no random numbers")]
     Random,
     /// The file cannot be opened.
     #[error("the lookup store cannot be opened")]
@@ -180,11 +186,11 @@ pub enum OpenError {
     Backend(#[from] BackendError),
 }
 
-impl From<LedgerError> for OpenError {
-    fn from(error: LedgerError) -> Self {
+impl From<LedgerOpenError> for OpenError {
+    fn from(error: LedgerOpenError) -> Self {
         match error {
-            LedgerError::Identity(mismatch) => mismatch.into(),
-            LedgerError::Backend(error) => error.into(),
+            LedgerOpenError::Identity(mismatch) => mismatch.into(),
+            LedgerOpenError::Backend(error) => error.into(),
         }
     }
 }
@@ -196,7 +202,7 @@ impl From<redb::Error> for OpenError {
             redb::Error::RepairAborted => Self::NotClosed,
             redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => Self::Foreign,
             redb::Error::Io(error) => Self::Io(error),
-            error => Self::Backend(tables::broken(error)),
+            error => Self::Backend(schema::redb_error(error)),
         }
     }
 }
@@ -219,7 +225,7 @@ from_redb!(
     CommitError
 );
 
-/// A lookup store in one file. See the [module](self) for what the file holds.
+/// A lookup store in one file. The [module page](self) describes the file.
 ///
 /// # Examples
 /// ```
@@ -242,7 +248,7 @@ pub struct DiskStore {
 }
 
 impl DiskStore {
-    /// Opens a store for writing, a new one if there is no file. The directory must be there.
+    /// Opens a store for writing. Creates the file if it does not exist, but not its directory.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -256,15 +262,14 @@ impl DiskStore {
         let backend = FileBackend::new(file)?;
         let database = match options.durability {
             Durability::Full => builder.create_with_backend(backend)?,
-            Durability::Relaxed => builder.create_with_backend(Relaxed(backend))?,
+            Durability::Relaxed => builder.create_with_backend(RelaxedBackend(backend))?,
         };
         let path = std::path::absolute(path).map_err(OpenError::Io)?;
         Self::with_database(database, Some(path), identity, options)
     }
 
-    /// Opens a store over storage of the caller's: for simulations. What keeps other processes
-    /// away is the caller's to do, and so is starting anew if the making of a new store was cut
-    /// short.
+    /// Opens a store on the caller's storage, for simulations. The caller must exclude other
+    /// processes, and must start with empty storage again if a crash interrupted the first open.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -276,29 +281,29 @@ impl DiskStore {
         let builder = options.builder();
         let database = match options.durability {
             Durability::Full => builder.create_with_backend(backend)?,
-            Durability::Relaxed => builder.create_with_backend(Relaxed(backend))?,
+            Durability::Relaxed => builder.create_with_backend(RelaxedBackend(backend))?,
         };
         Self::with_database(database, None, identity, options)
     }
 
-    /// `path` is where the file lies, if it is one.
+    /// `path` is that of the file. `None` for other storage.
     fn with_database(
         database: Database,
         path: Option<PathBuf>,
         identity: Identity,
         options: &DiskOptions,
     ) -> Result<Self, OpenError> {
-        migrate::bring_up(&database, tables::prepare)?;
+        migrate::migrate(&database, schema::prepare)?;
         let tables = DiskTables::new(Handle::Write(database), options.index_lag)?.at(path);
         let ledger = Ledger::open(tables, identity, Access::Write)?;
         Ok(Self { ledger })
     }
 
-    /// Opens a store for reading, also beside the process that writes it: every question is
-    /// answered from what was committed last. Whatever would change the store fails.
+    /// Opens a store for reading, also while another process writes it. Each call reads the last
+    /// commit. Calls that would change the store fail.
     ///
     /// # Errors
-    /// [`OpenError`]; [`OpenError::NotClosed`] after a crash, until a writer has opened the store.
+    /// [`OpenError`]; [`OpenError::NotClosed`] after a crash, until the store was opened for writing.
     pub fn open_read_only(
         path: &Path,
         identity: Identity,
@@ -327,7 +332,7 @@ impl DiskStore {
         Ok(Self { ledger })
     }
 
-    /// The identity its pseudonyms are made with.
+    /// Returns the identity that the pseudonyms are made with.
     pub fn identity(&self) -> &Identity {
         self.ledger.identity()
     }
@@ -343,7 +348,7 @@ impl fmt::Debug for DiskStore {
 
 delegate!(DiskStore);
 
-/// True if there is no file, or one that was never written.
+/// Returns true if the file does not exist or is empty.
 fn is_absent(path: &Path) -> Result<bool, OpenError> {
     match std::fs::metadata(path) {
         Ok(metadata) => Ok(metadata.is_file() && metadata.len() == 0),
@@ -352,8 +357,8 @@ fn is_absent(path: &Path) -> Result<bool, OpenError> {
     }
 }
 
-/// Makes an empty store under another name first: one that was cut short in the making is never
-/// taken for a damaged one.
+/// Creates an empty store under a temporary name and renames it, so that a crash leaves no half-made
+/// file under `path`.
 fn create(path: &Path, identity: &Identity, options: &DiskOptions) -> Result<(), OpenError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
@@ -364,7 +369,7 @@ fn create(path: &Path, identity: &Identity, options: &DiskOptions) -> Result<(),
     }
     let file = open_file(&new)?;
     let backend = FileBackend::new(file.try_clone().map_err(OpenError::Io)?)?;
-    // One sync of the whole, before it gets its name.
+    // One sync of the whole file before the rename replaces one for each commit.
     let relaxed = options.clone().with_durability(Durability::Relaxed);
     drop(DiskStore::open_with_backend(
         backend,
@@ -376,7 +381,7 @@ fn create(path: &Path, identity: &Identity, options: &DiskOptions) -> Result<(),
     platform::sync_directory_of(path).map_err(OpenError::Io)
 }
 
-/// The file, a new one with mode 0600 if there is none.
+/// Opens the file. Creates it with mode 0600 if it does not exist.
 fn open_file(path: &Path) -> Result<File, OpenError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);

@@ -1,5 +1,4 @@
-//! The calls that differ between systems, and nowhere else in this crate. Each has a portable form;
-//! the tests below run both.
+//! The calls that differ between operating systems. Each has a portable version; the tests run both.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -8,38 +7,39 @@ use std::path::Path;
 use super::OpenError;
 
 #[cfg(not(unix))]
-use self::elsewhere as system;
+use self::portable as system;
 #[cfg(unix)]
 use self::unix as system;
 
-/// Makes the name of a file durable. Systems without such a call make it durable when they like.
+/// Makes the name of a file durable. Does nothing on systems without such a call.
 pub(super) fn sync_directory_of(path: &Path) -> io::Result<()> {
     system::sync_directory_of(path)
 }
 
-/// A file that these make is its owner's alone. Elsewhere than on Unix the directory decides.
+/// Makes files that these options create readable for their owner only. Outside Unix the access
+/// rights of the directory apply.
 pub(super) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     system::private(options)
 }
 
-/// Refuses a file that others may read or that another user may change under us; elsewhere than on
-/// Unix there is nothing to look at.
+/// Refuses a file that other users can read, or that another user owns. Accepts every file outside
+/// Unix.
 pub(super) fn check_access(file: &File) -> Result<(), OpenError> {
     system::check_access(file)
 }
 
-/// Bytes of a file system.
+/// The space of a file system in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Room {
-    /// What this user may still write.
+pub(super) struct DiskSpace {
+    /// What this user can still write.
     pub(super) free: u64,
-    /// What there is in all.
-    pub(super) whole: u64,
+    /// The size of the file system.
+    pub(super) total: u64,
 }
 
-/// The room on the file system that a path lies on; none where that cannot be told.
-pub(super) fn room(path: &Path) -> io::Result<Option<Room>> {
-    system::room(path)
+/// Returns the space of the file system that holds a path. `None` on systems that do not report it.
+pub(super) fn disk_space(path: &Path) -> io::Result<Option<DiskSpace>> {
+    system::disk_space(path)
 }
 
 #[cfg(unix)]
@@ -49,13 +49,13 @@ mod unix {
     use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
     use std::path::Path;
 
-    use super::{OpenError, Room};
+    use super::{DiskSpace, OpenError};
 
-    pub(super) fn room(path: &Path) -> io::Result<Option<Room>> {
-        let found = rustix::fs::statvfs(path)?;
-        Ok(Some(Room {
-            free: found.f_bavail.saturating_mul(found.f_frsize),
-            whole: found.f_blocks.saturating_mul(found.f_frsize),
+    pub(super) fn disk_space(path: &Path) -> io::Result<Option<DiskSpace>> {
+        let stat = rustix::fs::statvfs(path)?;
+        Ok(Some(DiskSpace {
+            free: stat.f_bavail.saturating_mul(stat.f_frsize),
+            total: stat.f_blocks.saturating_mul(stat.f_frsize),
         }))
     }
 
@@ -84,16 +84,16 @@ mod unix {
     }
 }
 
-/// What is done where the system has nothing better.
+/// The portable versions.
 #[cfg(any(test, not(unix)))]
-mod elsewhere {
+mod portable {
     use std::fs::{File, OpenOptions};
     use std::io;
     use std::path::Path;
 
-    use super::{OpenError, Room};
+    use super::{DiskSpace, OpenError};
 
-    pub(super) fn room(path: &Path) -> io::Result<Option<Room>> {
+    pub(super) fn disk_space(path: &Path) -> io::Result<Option<DiskSpace>> {
         path.metadata().map(|_| None)
     }
 
@@ -114,71 +114,71 @@ mod elsewhere {
 mod tests {
     use super::*;
 
-    struct Form {
+    struct Version {
         name: &'static str,
         sync: fn(&Path) -> io::Result<()>,
         private: fn(&mut OpenOptions) -> &mut OpenOptions,
         check: fn(&File) -> Result<(), OpenError>,
-        sees_modes: bool,
+        checks_modes: bool,
     }
 
-    const FORMS: [Form; 2] = [
-        Form {
+    const VERSIONS: [Version; 2] = [
+        Version {
             name: "system",
             sync: system::sync_directory_of,
             private: system::private,
             check: system::check_access,
-            sees_modes: cfg!(unix),
+            checks_modes: cfg!(unix),
         },
-        Form {
-            name: "elsewhere",
-            sync: elsewhere::sync_directory_of,
-            private: elsewhere::private,
-            check: elsewhere::check_access,
-            sees_modes: false,
+        Version {
+            name: "portable",
+            sync: portable::sync_directory_of,
+            private: portable::private,
+            check: portable::check_access,
+            checks_modes: false,
         },
     ];
 
     #[test]
-    fn both_make_a_private_file_and_its_name_durable() {
+    fn both_versions_create_a_private_file_and_sync_its_directory() {
         let dir = tempfile::tempdir().unwrap();
-        for form in FORMS {
-            let path = dir.path().join(form.name);
+        for version in VERSIONS {
+            let path = dir.path().join(version.name);
             let mut options = File::options();
-            let file = (form.private)(options.write(true).create_new(true))
+            let file = (version.private)(options.write(true).create_new(true))
                 .open(&path)
                 .unwrap();
-            (form.check)(&file).unwrap();
-            (form.sync)(&path).unwrap();
+            (version.check)(&file).unwrap();
+            (version.sync)(&path).unwrap();
             let lost = dir.path().join("missing").join("file");
-            let error = (form.sync)(&lost).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::NotFound, "{}", form.name);
+            let error = (version.sync)(&lost).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotFound, "{}", version.name);
         }
     }
 
     #[test]
-    fn both_look_for_room_and_the_system_finds_some() {
+    fn both_versions_read_disk_space() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(elsewhere::room(dir.path()).unwrap(), None);
-        if let Some(found) = system::room(dir.path()).unwrap() {
-            assert!(0 < found.free && found.free <= found.whole, "{found:?}");
+        assert_eq!(portable::disk_space(dir.path()).unwrap(), None);
+        if let Some(space) = system::disk_space(dir.path()).unwrap() {
+            assert!(0 < space.free && space.free <= space.total, "{space:?}");
         }
-        for room in [system::room, elsewhere::room] {
-            let error = room(&dir.path().join("missing")).unwrap_err();
+        for disk_space in [system::disk_space, portable::disk_space] {
+            let error = disk_space(&dir.path().join("missing")).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::NotFound);
         }
     }
 
     #[test]
-    fn a_loose_mode_is_refused_where_there_are_modes() {
-        for form in FORMS {
+    fn a_file_that_others_can_read_is_refused_on_unix() {
+        for version in VERSIONS {
             let file = tempfile::NamedTempFile::new().unwrap();
             loosen(file.path());
             let refused = matches!(
-                (form.check)(file.as_file()),
+                (version.check)(file.as_file()),
                 Err(OpenError::Mode { mode: 0o640 })
             );
-            assert_eq!(refused, form.sees_modes, "{}", form.name);
+            assert_eq!(refused, version.checks_modes, "{}", version.name);
         }
     }
 

@@ -1,24 +1,26 @@
-//! [`Draft`]: a batch in the making. Reads see what the batch changes already.
+//! [`BatchBuilder`]: builds a batch. Its reads see the changes that the batch already has.
 
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use crate::ledger::fault::Fault;
+use crate::ledger::error::LedgerError;
 use crate::ledger::pending::KeyMap;
-use crate::ledger::records::{Key, Member, PairId, PatientRecord, SeriesRecord, StudyRecord};
+use crate::ledger::records::{
+    InstanceRecord, Key, PairId, PatientRecord, SeriesRecord, StudyRecord,
+};
 use crate::ledger::tables::{Batch, Snapshot};
 use crate::{BackendError, NewInstance, PatientPhi, StudyPhi};
 
-pub(crate) struct Draft<S> {
+pub(crate) struct BatchBuilder<S> {
     pub(crate) snapshot: Arc<S>,
     pub(crate) batch: Batch,
-    /// Ids looked up for this batch.
+    /// Ids that were looked up for this batch.
     ids: KeyMap<PairId>,
 }
 
 macro_rules! row {
     ($name:ident, $record:ty, $rows:ident, $read:ident) => {
-        /// The row, to be changed. None if there is none.
+        /// Returns the row for changing. `None` if it does not exist.
         pub(crate) fn $name(&mut self, id: PairId) -> Result<Option<&mut $record>, BackendError> {
             match self.batch.$rows.entry(id) {
                 Entry::Occupied(entry) => Ok(entry.into_mut().as_mut()),
@@ -31,7 +33,7 @@ macro_rules! row {
     };
 }
 
-impl<S: Snapshot> Draft<S> {
+impl<S: Snapshot> BatchBuilder<S> {
     pub(crate) fn new(snapshot: Arc<S>, batch: Batch) -> Self {
         Self {
             snapshot,
@@ -44,13 +46,13 @@ impl<S: Snapshot> Draft<S> {
     row!(study, StudyRecord, studies, study);
     row!(series, SeriesRecord, series, series);
 
-    /// The id of an original that has one.
+    /// Returns the id of an original. `None` if it has no pseudonym.
     pub(crate) fn id(&mut self, key: Key) -> Result<Option<PairId>, BackendError> {
         if let Some(id) = self
             .ids
             .get(&key)
             .copied()
-            .or_else(|| self.batch.given.id(key))
+            .or_else(|| self.batch.pending.id(key))
         {
             return Ok(Some(id));
         }
@@ -61,16 +63,16 @@ impl<S: Snapshot> Draft<S> {
         Ok(id)
     }
 
-    /// An instance of the index.
-    pub(crate) fn instance(&self, id: PairId) -> Result<Option<Member>, BackendError> {
+    /// Returns an instance of the index.
+    pub(crate) fn instance(&self, id: PairId) -> Result<Option<InstanceRecord>, BackendError> {
         match self.batch.instances.get(&id) {
             Some(member) => Ok(*member),
-            None if self.batch.given.is_new(id) => Ok(None),
+            None if self.batch.pending.is_new(id) => Ok(None),
             None => self.snapshot.instance(id),
         }
     }
 
-    /// Puts an instance into the index. False if it is there already.
+    /// Adds an instance to the index. Returns false if the index already holds it.
     pub(crate) fn add(
         &mut self,
         ids: [PairId; 4],
@@ -80,13 +82,13 @@ impl<S: Snapshot> Draft<S> {
         let [patient, study, series, instance] = ids;
         if let Some(known) = self.instance(instance)? {
             if known.series != series || known.fingerprint != new.fingerprint {
-                return Err(Fault::Contradiction.into());
+                return Err(LedgerError::Contradiction.into());
             }
             return Ok(false);
         }
         self.add_study(patient, study, accession, (&new.patient, &new.study))?;
         self.add_series(study, series, new)?;
-        let member = Member {
+        let member = InstanceRecord {
             series,
             fingerprint: new.fingerprint,
             bytes: new.output_bytes,
@@ -99,7 +101,7 @@ impl<S: Snapshot> Draft<S> {
         Ok(true)
     }
 
-    /// Puts a study into the index, and its patient, unless they are there.
+    /// Adds a study and its patient to the index, unless it already holds them.
     pub(crate) fn add_study(
         &mut self,
         patient: PairId,
@@ -111,7 +113,7 @@ impl<S: Snapshot> Draft<S> {
             return if record.patient == patient {
                 Ok(())
             } else {
-                Err(Fault::Contradiction.into())
+                Err(LedgerError::Contradiction.into())
             };
         }
         if self.patient(patient)?.is_none() {
@@ -121,12 +123,14 @@ impl<S: Snapshot> Draft<S> {
             };
             self.batch.patients.insert(patient, Some(record));
         }
-        self.patient(patient)?.ok_or(Fault::Dangling)?.studies += 1;
-        self.batch.meta.sight += 1;
-        let sight = self.batch.meta.sight;
+        self.patient(patient)?
+            .ok_or(LedgerError::MissingRow)?
+            .studies += 1;
+        self.batch.meta.first_seen += 1;
+        let first_seen = self.batch.meta.first_seen;
         let record = StudyRecord {
             patient,
-            sight,
+            first_seen,
             phi: phi.1.clone(),
             accession,
             series: 0,
@@ -134,7 +138,9 @@ impl<S: Snapshot> Draft<S> {
             target: 0,
         };
         self.batch.studies.insert(study, Some(record));
-        self.batch.sights.insert((patient, sight), Some(study));
+        self.batch
+            .patient_studies
+            .insert((patient, first_seen), Some(study));
         Ok(())
     }
 
@@ -148,15 +154,17 @@ impl<S: Snapshot> Draft<S> {
             return if record.study == study {
                 Ok(())
             } else {
-                Err(Fault::Contradiction.into())
+                Err(LedgerError::Contradiction.into())
             };
         }
         let patient = self.study(study)?.map(|record| {
             record.series += 1;
             record.patient
         });
-        let patient = patient.ok_or(Fault::Dangling)?;
-        self.patient(patient)?.ok_or(Fault::Dangling)?.series += 1;
+        let patient = patient.ok_or(LedgerError::MissingRow)?;
+        self.patient(patient)?
+            .ok_or(LedgerError::MissingRow)?
+            .series += 1;
         let record = SeriesRecord {
             study,
             phi: new.series.clone(),
@@ -168,7 +176,7 @@ impl<S: Snapshot> Draft<S> {
         Ok(())
     }
 
-    /// One instance more, or one less, in each of its parents.
+    /// Adds `change`, 1 or -1, to the instance counts of series, study, patient and totals.
     fn count(
         &mut self,
         patient: PairId,
@@ -176,12 +184,12 @@ impl<S: Snapshot> Draft<S> {
         series: PairId,
         change: i64,
     ) -> Result<(), BackendError> {
-        let record = self.series(series)?.ok_or(Fault::Dangling)?;
-        move_count(&mut record.instances, change);
-        let record = self.study(study)?.ok_or(Fault::Dangling)?;
-        let studies = move_count(&mut record.instances, change);
-        let record = self.patient(patient)?.ok_or(Fault::Dangling)?;
-        let patients = move_count(&mut record.instances, change);
+        let record = self.series(series)?.ok_or(LedgerError::MissingRow)?;
+        change_count(&mut record.instances, change);
+        let record = self.study(study)?.ok_or(LedgerError::MissingRow)?;
+        let studies = change_count(&mut record.instances, change);
+        let record = self.patient(patient)?.ok_or(LedgerError::MissingRow)?;
+        let patients = change_count(&mut record.instances, change);
         let totals = &mut self.batch.meta.totals;
         totals.studies = totals.studies.saturating_add_signed(studies);
         if patient != PairId::NO_PATIENT {
@@ -190,8 +198,8 @@ impl<S: Snapshot> Draft<S> {
         Ok(())
     }
 
-    /// Takes an instance out of the index, and its parents where they are empty then. False if it
-    /// is not there.
+    /// Removes an instance from the index, and those of its parents that are then empty. Returns
+    /// false if the index does not hold it.
     pub(crate) fn remove(
         &mut self,
         series: PairId,
@@ -201,8 +209,8 @@ impl<S: Snapshot> Draft<S> {
             Some(member) if member.series == series => member,
             _ => return Ok(false),
         };
-        let study = self.series(series)?.ok_or(Fault::Dangling)?.study;
-        let patient = self.study(study)?.ok_or(Fault::Dangling)?.patient;
+        let study = self.series(series)?.ok_or(LedgerError::MissingRow)?.study;
+        let patient = self.study(study)?.ok_or(LedgerError::MissingRow)?.patient;
         self.batch.instances.insert(instance, None);
         self.count(patient, study, series, -1)?;
         let totals = &mut self.batch.meta.totals;
@@ -218,35 +226,47 @@ impl<S: Snapshot> Draft<S> {
         study: PairId,
         series: PairId,
     ) -> Result<(), BackendError> {
-        if self.series(series)?.ok_or(Fault::Dangling)?.instances > 0 {
+        if self
+            .series(series)?
+            .ok_or(LedgerError::MissingRow)?
+            .instances
+            > 0
+        {
             return Ok(());
         }
         self.batch.series.insert(series, None);
-        self.batch.emptied.push(series);
+        self.batch.removed_series.push(series);
         self.batch.study_series.insert((study, series), None);
-        self.study(study)?.ok_or(Fault::Dangling)?.series -= 1;
-        self.patient(patient)?.ok_or(Fault::Dangling)?.series -= 1;
+        self.study(study)?.ok_or(LedgerError::MissingRow)?.series -= 1;
+        self.patient(patient)?
+            .ok_or(LedgerError::MissingRow)?
+            .series -= 1;
         self.batch.meta.totals.series -= 1;
-        let empty = self.study(study)?.ok_or(Fault::Dangling)?.instances == 0;
+        let empty = self.study(study)?.ok_or(LedgerError::MissingRow)?.instances == 0;
         if empty && !self.is_adopted(study)? {
             self.remove_study(patient, study)?;
         }
         Ok(())
     }
 
-    /// Takes the row of a study without instances out, and that of its patient if it was the last.
+    /// Removes a study without instances, and its patient if this was the last study.
     pub(crate) fn remove_study(
         &mut self,
         patient: PairId,
         study: PairId,
     ) -> Result<(), BackendError> {
-        let sight = self.study(study)?.ok_or(Fault::Dangling)?.sight;
+        let first_seen = self
+            .study(study)?
+            .ok_or(LedgerError::MissingRow)?
+            .first_seen;
         if self.is_adopted(study)? {
             self.batch.adopted.insert(study, None);
         }
         self.batch.studies.insert(study, None);
-        self.batch.sights.insert((patient, sight), None);
-        let record = self.patient(patient)?.ok_or(Fault::Dangling)?;
+        self.batch
+            .patient_studies
+            .insert((patient, first_seen), None);
+        let record = self.patient(patient)?.ok_or(LedgerError::MissingRow)?;
         record.studies -= 1;
         if record.studies == 0 {
             self.batch.patients.insert(patient, None);
@@ -262,8 +282,8 @@ impl<S: Snapshot> Draft<S> {
     }
 }
 
-/// Counts up or down. 1 if the count is no longer zero, -1 if it has become zero, else 0.
-fn move_count(count: &mut u64, change: i64) -> i64 {
+/// Adds `change` to a count. Returns 1 if the count was zero before, -1 if it is zero now, else 0.
+fn change_count(count: &mut u64, change: i64) -> i64 {
     let before = *count;
     *count = before.saturating_add_signed(change);
     match (before, *count) {

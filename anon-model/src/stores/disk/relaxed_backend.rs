@@ -1,16 +1,16 @@
-//! [`Relaxed`]: storage that leaves it to the system when to write.
+//! [`RelaxedBackend`]: storage that never waits for the disk.
 
 use std::io;
 use std::ops::Bound;
 
 use redb::{BackendError, StorageBackend};
 
-/// Passes everything on but the syncs. The order of writes within the system stays, so that the end
+/// Passes every call on except syncs. The operating system still sees all writes in order, so the end
 /// of the process loses nothing; a power cut can.
 #[derive(Debug)]
-pub(crate) struct Relaxed<B>(pub(crate) B);
+pub(crate) struct RelaxedBackend<B>(pub(crate) B);
 
-impl<B: StorageBackend> StorageBackend for Relaxed<B> {
+impl<B: StorageBackend> StorageBackend for RelaxedBackend<B> {
     fn len(&self) -> io::Result<u64> {
         self.0.len()
     }

@@ -1,110 +1,16 @@
-//! How values are written: a version byte, then bincode (standard configuration) of a struct that
-//! is private to that version.
-//!
-//! ```text
-//! value = version: u8 | bincode of the struct of that version
-//! ```
-//!
-//! Lengths are bounded before anything is allocated, and a value that is longer than what was
-//! decoded is damaged. bincode cannot add fields to a struct, so a new version is a new struct here
-//! and a step in [`migrate`](super::migrate).
+//! The structs of each version, one for each kind of row.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::{CodecError, Row, encode_wire};
 use crate::identity::scheme::IdentityRecord;
 use crate::ledger::records::{
-    IntentRecord, Member, Meta, Output, Pair, PairId, PatientRecord, SeriesRecord, StudyRecord,
+    InstanceRecord, IntentRecord, Meta, OutputRecord, Pair, PairId, PatientRecord, SeriesRecord,
+    StudyRecord,
 };
-use crate::{
-    BackendError, Counts, Fingerprint, PatientPhi, Phi, Remedy, RulesRecord, SeriesPhi, StudyPhi,
-    Totals,
-};
-
-/// Longest value in bytes.
-const LIMIT: usize = 16 << 20;
-
-/// Version of every value written today.
-const VERSION: u8 = 1;
-
-/// A value that cannot be read or written. It says which kind of value, never what is in it:
-/// bincode's own errors can print parts of the input, so they are dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum CodecError {
-    #[error("a {0} row of the lookup store is damaged")]
-    Damaged(&'static str),
-    #[error(
-        "a {kind} row of the lookup store has version {version}, which is newer than this program"
-    )]
-    Newer { kind: &'static str, version: u8 },
-    #[error("a {0} row is too long for the lookup store")]
-    TooLong(&'static str),
-}
-
-impl From<CodecError> for BackendError {
-    fn from(error: CodecError) -> Self {
-        let remedy = match error {
-            CodecError::TooLong(_) => Remedy::Quarantine,
-            CodecError::Damaged(_) | CodecError::Newer { .. } => Remedy::Stop,
-        };
-        Self::new(remedy, error)
-    }
-}
-
-/// What has a form on disk.
-pub(crate) trait Row: Sized {
-    const KIND: &'static str;
-    /// The struct that is written; borrows where it can.
-    type Wire<'w>: Serialize + Deserialize<'w>;
-
-    fn wire(&self) -> Self::Wire<'_>;
-    fn from_wire(wire: Self::Wire<'_>) -> Self;
-}
-
-/// Appends a value to an emptied buffer.
-pub(crate) fn encode<R: Row>(row: &R, buffer: &mut Vec<u8>) -> Result<(), CodecError> {
-    encode_wire(R::KIND, &row.wire(), buffer)
-}
-
-fn encode_wire(
-    kind: &'static str,
-    wire: &impl Serialize,
-    buffer: &mut Vec<u8>,
-) -> Result<(), CodecError> {
-    buffer.clear();
-    buffer.push(VERSION);
-    let config = bincode::config::standard();
-    bincode::serde::encode_into_std_write(wire, buffer, config)
-        .map_err(|_| CodecError::TooLong(kind))?;
-    if buffer.len() > LIMIT {
-        return Err(CodecError::TooLong(kind));
-    }
-    Ok(())
-}
-
-/// Reads a value.
-pub(crate) fn decode<R: Row>(bytes: &[u8]) -> Result<R, CodecError> {
-    let damaged = CodecError::Damaged(R::KIND);
-    let (version, body) = bytes.split_first().ok_or(damaged)?;
-    match *version {
-        VERSION => {}
-        0 => return Err(damaged),
-        version => {
-            return Err(CodecError::Newer {
-                kind: R::KIND,
-                version,
-            });
-        }
-    }
-    let config = bincode::config::standard().with_limit::<LIMIT>();
-    let (wire, consumed) =
-        bincode::serde::borrow_decode_from_slice(body, config).map_err(|_| damaged)?;
-    if consumed != body.len() {
-        return Err(damaged);
-    }
-    Ok(R::from_wire(wire))
-}
+use crate::{Counts, Fingerprint, PatientPhi, Phi, RulesRecord, SeriesPhi, StudyPhi, Totals};
 
 fn text(text: Option<&Phi<String>>) -> Option<&str> {
     text.map(|text| text.expose().as_str())
@@ -117,7 +23,7 @@ fn phi(text: Option<&str>) -> Option<Phi<String>> {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct PairV1<'w> {
     original: &'w str,
-    given: Option<&'w str>,
+    external: Option<&'w str>,
     referrer: Option<u64>,
 }
 
@@ -125,41 +31,41 @@ impl<'w> PairV1<'w> {
     fn of(pair: &'w Pair) -> Self {
         Self {
             original: pair.original.expose(),
-            given: pair.given.as_deref(),
-            referrer: pair.referrer.map(turned),
+            external: pair.external.as_deref(),
+            referrer: pair.referrer.map(rotated),
         }
     }
 
     fn pair(self) -> Pair {
         Pair {
             original: Phi::new(self.original.to_owned()),
-            given: self.given.map(str::to_owned),
-            referrer: self.referrer.map(turned_back),
+            external: self.external.map(str::to_owned),
+            referrer: self.referrer.map(unrotated),
         }
     }
 }
 
-/// An id with its number on top: small numbers are short in bincode.
-fn turned(id: PairId) -> u64 {
+/// Moves space and kind of an id to the lowest bits, because bincode writes small numbers short.
+fn rotated(id: PairId) -> u64 {
     id.0.rotate_left(4)
 }
 
-fn turned_back(turned: u64) -> PairId {
-    PairId(turned.rotate_right(4))
+fn unrotated(rotated: u64) -> PairId {
+    PairId(rotated.rotate_right(4))
 }
 
-/// Pairs with numbers in a row, from that of the key on. None where one was removed.
-pub(crate) struct Run(pub(crate) Vec<Option<Pair>>);
+/// Pairs with consecutive ids. `None` where a pair was removed.
+pub(crate) struct PairRun(pub(crate) Vec<Option<Pair>>);
 
 #[derive(Serialize, Deserialize)]
-pub(crate) struct RunV1<'w>(#[serde(borrow)] Vec<Option<PairV1<'w>>>);
+pub(crate) struct PairRunV1<'w>(#[serde(borrow)] Vec<Option<PairV1<'w>>>);
 
-impl Row for Run {
+impl Row for PairRun {
     const KIND: &'static str = "pair";
-    type Wire<'w> = RunV1<'w>;
+    type Wire<'w> = PairRunV1<'w>;
 
-    fn wire(&self) -> RunV1<'_> {
-        RunV1(
+    fn wire(&self) -> PairRunV1<'_> {
+        PairRunV1(
             self.0
                 .iter()
                 .map(|pair| pair.as_ref().map(PairV1::of))
@@ -167,7 +73,7 @@ impl Row for Run {
         )
     }
 
-    fn from_wire(wire: RunV1<'_>) -> Self {
+    fn from_wire(wire: PairRunV1<'_>) -> Self {
         Self(
             wire.0
                 .into_iter()
@@ -177,13 +83,13 @@ impl Row for Run {
     }
 }
 
-/// Appends what [`Run`] makes of these pairs, which stay where they are.
+/// Writes a [`PairRun`] of these pairs to a buffer, without cloning them.
 pub(crate) fn encode_run<'p>(
     pairs: impl Iterator<Item = &'p Pair>,
     buffer: &mut Vec<u8>,
 ) -> Result<(), CodecError> {
-    let wire = RunV1(pairs.map(|pair| Some(PairV1::of(pair))).collect());
-    encode_wire(Run::KIND, &wire, buffer)
+    let wire = PairRunV1(pairs.map(|pair| Some(PairV1::of(pair))).collect());
+    encode_wire(PairRun::KIND, &wire, buffer)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -234,7 +140,7 @@ impl Row for PatientRecord {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct StudyV1<'w> {
     patient: u64,
-    sight: u64,
+    first_seen: u64,
     source: &'w str,
     date: Option<&'w str>,
     date_offset: i32,
@@ -253,7 +159,7 @@ impl Row for StudyRecord {
     fn wire(&self) -> StudyV1<'_> {
         StudyV1 {
             patient: self.patient.0,
-            sight: self.sight,
+            first_seen: self.first_seen,
             source: self.phi.source.expose(),
             date: text(self.phi.date.as_ref()),
             date_offset: self.phi.date_offset,
@@ -269,7 +175,7 @@ impl Row for StudyRecord {
     fn from_wire(wire: StudyV1<'_>) -> Self {
         Self {
             patient: PairId(wire.patient),
-            sight: wire.sight,
+            first_seen: wire.first_seen,
             phi: StudyPhi {
                 source: Phi::new(wire.source.to_owned()),
                 date: phi(wire.date),
@@ -318,33 +224,33 @@ impl Row for SeriesRecord {
     }
 }
 
-/// An instance as it is written: series, length, digest, bytes, little-endian. There are more of
-/// these than of anything else, and their length is the same for all.
-pub(crate) type MemberBytes = [u8; 40];
+/// An encoded instance: series, length, digest and bytes, little-endian. It has no version and a
+/// fixed length, because no other row is as frequent.
+pub(crate) type InstanceBytes = [u8; 40];
 
-pub(crate) fn member_bytes(member: &Member) -> MemberBytes {
+pub(crate) fn instance_bytes(record: &InstanceRecord) -> InstanceBytes {
     let mut bytes = [0; 40];
-    let fields = member.series.0.to_le_bytes().into_iter();
+    let fields = record.series.0.to_le_bytes().into_iter();
     let fields = fields
-        .chain(member.fingerprint.length.to_le_bytes())
-        .chain(member.fingerprint.digest)
-        .chain(member.bytes.to_le_bytes());
+        .chain(record.fingerprint.length.to_le_bytes())
+        .chain(record.fingerprint.digest)
+        .chain(record.bytes.to_le_bytes());
     for (byte, field) in bytes.iter_mut().zip(fields) {
         *byte = field;
     }
     bytes
 }
 
-pub(crate) fn member(bytes: &MemberBytes) -> Member {
-    let number = |place: usize| {
-        let field = bytes.iter().skip(place).take(8).rev();
+pub(crate) fn instance_of(bytes: &InstanceBytes) -> InstanceRecord {
+    let number = |offset: usize| {
+        let field = bytes.iter().skip(offset).take(8).rev();
         field.fold(0, |number: u64, byte| number << 8 | u64::from(*byte))
     };
     let mut digest = [0; 16];
     for (byte, field) in digest.iter_mut().zip(bytes.iter().skip(16)) {
         *byte = *field;
     }
-    Member {
+    InstanceRecord {
         series: PairId(number(0)),
         fingerprint: Fingerprint {
             length: number(8),
@@ -354,33 +260,33 @@ pub(crate) fn member(bytes: &MemberBytes) -> Member {
     }
 }
 
-/// The instances that a group brought to a series.
+/// The instances that a group added to a series.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Brought(pub(crate) Vec<PairId>);
+pub(crate) struct GroupMembers(pub(crate) Vec<PairId>);
 
 #[derive(Serialize, Deserialize)]
-pub(crate) struct BroughtV1(Vec<u64>);
+pub(crate) struct GroupMembersV1(Vec<u64>);
 
-impl Row for Brought {
+impl Row for GroupMembers {
     const KIND: &'static str = "instance";
-    type Wire<'w> = BroughtV1;
+    type Wire<'w> = GroupMembersV1;
 
-    /// The distance of each to the one before it: mostly one byte.
-    fn wire(&self) -> BroughtV1 {
+    /// Writes the distance of each id to the one before, which is mostly one byte.
+    fn wire(&self) -> GroupMembersV1 {
         let mut last = 0;
         let distance = |id: &PairId| {
-            let turned = turned(*id);
-            let before = std::mem::replace(&mut last, turned);
-            turned.wrapping_sub(before)
+            let rotated = rotated(*id);
+            let before = std::mem::replace(&mut last, rotated);
+            rotated.wrapping_sub(before)
         };
-        BroughtV1(self.0.iter().map(distance).collect())
+        GroupMembersV1(self.0.iter().map(distance).collect())
     }
 
-    fn from_wire(wire: BroughtV1) -> Self {
+    fn from_wire(wire: GroupMembersV1) -> Self {
         let mut last = 0_u64;
         let id = |distance: u64| {
             last = last.wrapping_add(distance);
-            turned_back(last)
+            unrotated(last)
         };
         Self(wire.0.into_iter().map(id).collect())
     }
@@ -418,7 +324,7 @@ impl Row for IntentRecord {
                     .into_iter()
                     .map(|(ids, added)| {
                         let [patient, study, series, instance] = ids.map(PairId);
-                        Output {
+                        OutputRecord {
                             patient,
                             study,
                             series,
@@ -469,9 +375,9 @@ pub(crate) struct MetaV1 {
     identity: IdentityRecord,
     numbered: [u64; 3],
     computed: [u64; 3],
-    given: [u64; 3],
+    external: [u64; 3],
     group: u64,
-    sight: u64,
+    first_seen: u64,
     rules: u64,
     counts: [u64; 3],
     totals: [u64; 5],
@@ -487,9 +393,9 @@ impl Row for Meta {
             identity: self.identity.clone(),
             numbered: self.numbered,
             computed: self.computed,
-            given: self.given,
+            external: self.external,
             group: self.group,
-            sight: self.sight,
+            first_seen: self.first_seen,
             rules: self.rules,
             counts: [counts.patients, counts.uids, counts.accessions],
             totals: [
@@ -514,9 +420,9 @@ impl Row for Meta {
             identity: wire.identity,
             numbered: wire.numbered,
             computed: wire.computed,
-            given: wire.given,
+            external: wire.external,
             group: wire.group,
-            sight: wire.sight,
+            first_seen: wire.first_seen,
             rules: wire.rules,
             counts,
             totals: Totals {
@@ -533,89 +439,5 @@ impl Row for Meta {
 impl fmt::Debug for PairV1<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PairV1(..)")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Space;
-    use crate::ledger::records::Kind;
-
-    fn pair() -> Pair {
-        Pair {
-            original: Phi::new("1.2".to_owned()),
-            given: Some("x".to_owned()),
-            referrer: Some(PairId::new(Space::Uid, Kind::Numbered, 3)),
-        }
-    }
-
-    fn run() -> Run {
-        Run(vec![Some(pair()), None])
-    }
-
-    #[test]
-    fn golden_bytes_of_version_1() {
-        let mut buffer = Vec::new();
-        encode(&run(), &mut buffer).unwrap();
-        let golden = [1, 2, 1, 3, b'1', b'.', b'2', 1, 1, b'x', 1, 52, 0];
-        assert_eq!(buffer, golden);
-        assert_eq!(decode::<Run>(&buffer).unwrap().0, run().0);
-        encode_run([pair()].iter(), &mut buffer).unwrap();
-        assert_eq!(decode::<Run>(&buffer).unwrap().0, [Some(pair())]);
-        let instance = Member {
-            series: PairId(0x0102),
-            fingerprint: Fingerprint {
-                length: 300,
-                digest: [7; 16],
-            },
-            bytes: 5,
-        };
-        let mut golden = vec![2, 1, 0, 0, 0, 0, 0, 0, 44, 1, 0, 0, 0, 0, 0, 0];
-        golden.extend([7; 16]);
-        golden.extend([5, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(member_bytes(&instance).as_slice(), golden);
-        assert_eq!(member(&member_bytes(&instance)), instance);
-        let uid = |number| PairId::new(Space::Uid, Kind::Numbered, number);
-        let brought = Brought(vec![uid(3), uid(4), uid(9)]);
-        encode(&brought, &mut buffer).unwrap();
-        assert_eq!(buffer, [1, 3, 52, 16, 80]);
-        assert_eq!(decode::<Brought>(&buffer), Ok(brought));
-        let falling = Brought(vec![uid(9), uid(4)]);
-        encode(&falling, &mut buffer).unwrap();
-        assert_eq!(decode::<Brought>(&buffer), Ok(falling));
-        let series = SeriesRecord {
-            study: PairId(9),
-            phi: SeriesPhi {
-                description: None,
-                modality: Some(Phi::new("CT".to_owned())),
-            },
-            instances: 2,
-        };
-        encode(&series, &mut buffer).unwrap();
-        assert_eq!(buffer, [1, 9, 0, 1, 2, b'C', b'T', 2]);
-        assert_eq!(decode::<SeriesRecord>(&buffer), Ok(series));
-    }
-
-    #[test]
-    fn damage_is_found() {
-        let mut buffer = Vec::new();
-        let read = |bytes: &[u8]| decode::<Run>(bytes).map(|run| run.0);
-        encode(&run(), &mut buffer).unwrap();
-        for length in 0..buffer.len() {
-            let cut = read(&buffer[..length]);
-            assert_eq!(cut, Err(CodecError::Damaged("pair")), "cut at {length}");
-        }
-        buffer.push(0);
-        assert_eq!(read(&buffer), Err(CodecError::Damaged("pair")), "longer");
-        buffer[0] = 2;
-        let newer = CodecError::Newer {
-            kind: "pair",
-            version: 2,
-        };
-        assert_eq!(read(&buffer), Err(newer));
-        // A text that claims 2^60 bytes allocates nothing.
-        let hostile = [1, 1, 1, 253, 0, 0, 0, 0, 0, 0, 0, 16];
-        assert_eq!(read(&hostile), Err(CodecError::Damaged("pair")), "hostile");
     }
 }

@@ -1,75 +1,80 @@
-//! Commits: one batch, one transaction.
+//! Commits: a batch is written in one transaction.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use crate::ledger::Ledger;
-use crate::ledger::draft::Draft;
-use crate::ledger::fault::Fault;
-use crate::ledger::records::{IntentRecord, Meta, Output, PairId};
-use crate::ledger::state::State;
-use crate::ledger::tables::{Batch, Tables};
+use crate::ledger::batch_builder::BatchBuilder;
+use crate::ledger::error::LedgerError;
+use crate::ledger::records::{IntentRecord, Meta, OutputRecord, PairId};
+use crate::ledger::state::LedgerState;
+use crate::ledger::tables::{Batch, Snapshot, Tables};
 use crate::{BackendError, Group, NewInstance, Phi, RulesRecord, Space};
 
-/// What a batch was made of that has to come back if it cannot be written.
-pub(super) struct Taken<S> {
-    pub(super) draft: Draft<S>,
+/// A batch that is being built, and what to restore if it cannot be written.
+pub(super) struct Transaction<S> {
+    pub(super) builder: BatchBuilder<S>,
+    /// The groups whose intents the batch deletes.
     settled: Vec<u64>,
 }
 
 impl<T: Tables> Ledger<T> {
-    /// Writes a batch while others go on giving pseudonyms.
+    /// Writes a batch. Other threads can assign pseudonyms meanwhile.
     fn write<R>(
         &self,
-        edit: impl FnOnce(&mut Draft<T::Snapshot>) -> Result<R, BackendError>,
-        then: impl FnOnce(&mut State<T::Snapshot>, &R),
+        edit: impl FnOnce(&mut BatchBuilder<T::Snapshot>) -> Result<R, BackendError>,
+        then: impl FnOnce(&mut LedgerState<T::Snapshot>, &R),
     ) -> Result<R, BackendError> {
-        let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut taken = take(&mut *self.lock_to_change()?);
-        let written = edit(&mut taken.draft).and_then(|answer| {
-            self.tables.apply(&taken.draft.batch)?;
-            Ok(answer)
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut transaction = begin(&mut *self.lock_to_change()?);
+        let written = edit(&mut transaction.builder).and_then(|result| {
+            self.tables.apply(&transaction.builder.batch)?;
+            Ok(result)
         });
-        let mut state = self.state.lock().map_err(|_| Fault::Poisoned)?;
-        self.conclude(&mut state, taken, written, then)
+        let mut state = self.state.lock().map_err(|_| LedgerError::Poisoned)?;
+        self.finish(&mut state, transaction, written, then)
     }
 
-    /// Writes a batch that removes rows: nobody may look at them meanwhile.
-    pub(crate) fn write_alone<R>(
+    /// Writes a batch that removes rows. Other threads wait, so that none of them uses such a row.
+    pub(crate) fn write_exclusively<R>(
         &self,
-        edit: impl FnOnce(&mut State<T::Snapshot>, &mut Draft<T::Snapshot>) -> Result<R, BackendError>,
-        then: impl FnOnce(&mut State<T::Snapshot>, &R),
+        edit: impl FnOnce(
+            &mut LedgerState<T::Snapshot>,
+            &mut BatchBuilder<T::Snapshot>,
+        ) -> Result<R, BackendError>,
+        then: impl FnOnce(&mut LedgerState<T::Snapshot>, &R),
     ) -> Result<R, BackendError> {
-        let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state: MutexGuard<'_, _> = self.lock_to_change()?;
-        let mut taken = take(&mut state);
-        let written = edit(&mut state, &mut taken.draft).and_then(|answer| {
-            self.tables.apply(&taken.draft.batch)?;
-            Ok(answer)
+        let mut transaction = begin(&mut state);
+        let written = edit(&mut state, &mut transaction.builder).and_then(|result| {
+            self.tables.apply(&transaction.builder.batch)?;
+            Ok(result)
         });
-        self.conclude(&mut state, taken, written, then)
+        self.finish(&mut state, transaction, written, then)
     }
 
-    pub(super) fn conclude<R>(
+    /// Ends a transaction after the tables were written, or were not.
+    pub(super) fn finish<R>(
         &self,
-        state: &mut State<T::Snapshot>,
-        taken: Taken<T::Snapshot>,
+        state: &mut LedgerState<T::Snapshot>,
+        transaction: Transaction<T::Snapshot>,
         written: Result<R, BackendError>,
-        then: impl FnOnce(&mut State<T::Snapshot>, &R),
+        then: impl FnOnce(&mut LedgerState<T::Snapshot>, &R),
     ) -> Result<R, BackendError> {
-        let Taken { draft, settled } = taken;
+        let Transaction { builder, settled } = transaction;
         match written {
-            Ok(answer) => {
+            Ok(result) => {
                 let snapshot = self
                     .tables
                     .snapshot()
                     .inspect_err(|_| state.broken = true)?;
                 state.written(snapshot);
-                keep(&mut state.meta, &draft.batch);
-                then(state, &answer);
-                Ok(answer)
+                update_meta(&mut state.meta, &builder.batch);
+                then(state, &result);
+                Ok(result)
             }
             Err(error) => {
-                state.pending.put_back(&draft.batch.given);
+                state.pending.restore(&builder.batch.pending);
                 state.committing = Arc::default();
                 state.settled.extend(settled);
                 Err(error)
@@ -82,21 +87,23 @@ impl<T: Tables> Ledger<T> {
     }
 
     pub(crate) fn commit(&self, group: &[NewInstance]) -> Result<Group, BackendError> {
-        let edit = |draft: &mut Draft<T::Snapshot>| {
-            draft.batch.meta.group += 1;
-            let number = draft.batch.meta.group;
-            let outputs: Result<Vec<_>, _> = group.iter().map(|new| self.add(draft, new)).collect();
+        let edit = |builder: &mut BatchBuilder<T::Snapshot>| {
+            builder.batch.meta.group += 1;
+            let number = builder.batch.meta.group;
+            let outputs: Result<Vec<_>, _> =
+                group.iter().map(|new| self.add(builder, new)).collect();
             let outputs = outputs?;
             if !outputs.is_empty() {
                 let intent = IntentRecord::Publish(outputs.clone());
-                draft.batch.intents.insert(number, Some(intent));
+                builder.batch.intents.insert(number, Some(intent));
             }
             Ok((number, outputs))
         };
-        let then = |state: &mut State<T::Snapshot>, (number, outputs): &(u64, Vec<Output>)| {
+        let then = |state: &mut LedgerState<T::Snapshot>,
+                    (number, outputs): &(u64, Vec<OutputRecord>)| {
             for output in outputs {
                 state
-                    .flight
+                    .reservations
                     .remove(output.study, output.series, output.instance);
             }
             if !outputs.is_empty() {
@@ -111,12 +118,12 @@ impl<T: Tables> Ledger<T> {
 
     fn add(
         &self,
-        draft: &mut Draft<T::Snapshot>,
+        builder: &mut BatchBuilder<T::Snapshot>,
         new: &NewInstance,
-    ) -> Result<Output, BackendError> {
+    ) -> Result<OutputRecord, BackendError> {
         let mut uid = |uid: &Phi<String>| {
-            let id = draft.id(self.key(Space::Uid, uid.expose()))?;
-            id.ok_or(BackendError::from(Fault::Unassigned))
+            let id = builder.id(self.key(Space::Uid, uid.expose()))?;
+            id.ok_or(BackendError::from(LedgerError::Unassigned))
         };
         let study = uid(&new.study_uid)?;
         let series = uid(&new.series_uid)?;
@@ -125,17 +132,17 @@ impl<T: Tables> Ledger<T> {
             PairId::NO_PATIENT
         } else {
             let key = self.key(Space::Patient, new.patient_key.expose());
-            draft.id(key)?.ok_or(Fault::Unassigned)?
+            builder.id(key)?.ok_or(LedgerError::Unassigned)?
         };
-        // Only the first instance of a study is asked: what it captured stays.
+        // The values of a study are captured from its first instance only.
         let accession = match &new.study.accession {
-            Some(accession) if draft.study(study)?.is_none() => {
-                draft.id(self.key(Space::Accession, accession.expose()))?
+            Some(accession) if builder.study(study)?.is_none() => {
+                builder.id(self.key(Space::Accession, accession.expose()))?
             }
             _ => None,
         };
-        let added = draft.add([patient, study, series, instance], accession, new)?;
-        Ok(Output {
+        let added = builder.add([patient, study, series, instance], accession, new)?;
+        Ok(OutputRecord {
             patient,
             study,
             series,
@@ -157,19 +164,19 @@ impl<T: Tables> Ledger<T> {
         };
         let Some(intent) = intent else { return Ok(()) };
         let IntentRecord::Publish(outputs) = intent else {
-            return Err(Fault::Positions.into());
+            return Err(LedgerError::UnknownPositions.into());
         };
-        let missing: Option<Vec<Output>> = unpublished
+        let missing: Option<Vec<OutputRecord>> = unpublished
             .iter()
-            .map(|place| outputs.get(*place).copied())
+            .map(|position| outputs.get(*position).copied())
             .collect();
-        let missing = missing.ok_or(Fault::Positions)?;
-        self.write_alone(
-            |_, draft| {
+        let missing = missing.ok_or(LedgerError::UnknownPositions)?;
+        self.write_exclusively(
+            |_, builder| {
                 for output in missing.iter().filter(|output| output.added) {
-                    draft.remove(output.series, output.instance)?;
+                    builder.remove(output.series, output.instance)?;
                 }
-                draft.batch.intents.insert(group.0, None);
+                builder.batch.intents.insert(group.0, None);
                 Ok(())
             },
             |state, ()| {
@@ -179,11 +186,11 @@ impl<T: Tables> Ledger<T> {
     }
 
     pub(crate) fn flush(&self) -> Result<(), BackendError> {
-        let waits = {
+        let has_changes = {
             let state = self.lock_to_change()?;
             !(state.pending.is_empty() && state.committing.is_empty() && state.settled.is_empty())
         };
-        if waits {
+        if has_changes {
             self.write(|_| Ok(()), |_, ()| ())?;
         }
         Ok(())
@@ -191,12 +198,11 @@ impl<T: Tables> Ledger<T> {
 
     pub(crate) fn accept_rules(&self, rules: &RulesRecord) -> Result<(), BackendError> {
         self.write(
-            |draft| {
-                use crate::ledger::tables::Snapshot as _;
-                let last = draft.snapshot.rules()?.pop();
+            |builder| {
+                let last = builder.snapshot.rules()?.pop();
                 if last.is_none_or(|last| last.digest != rules.digest) {
-                    draft.batch.meta.rules += 1;
-                    draft.batch.rules = Some((draft.batch.meta.rules, rules.clone()));
+                    builder.batch.meta.rules += 1;
+                    builder.batch.rules = Some((builder.batch.meta.rules, rules.clone()));
                 }
                 Ok(())
             },
@@ -209,8 +215,7 @@ impl<T: Tables> Ledger<T> {
         study_uid: &Phi<String>,
         target: u64,
     ) -> Result<i64, BackendError> {
-        use crate::ledger::tables::Snapshot as _;
-        let (snapshot, _) = self.view()?;
+        let snapshot = self.snapshot()?;
         let all = i64::try_from(target).unwrap_or(i64::MAX);
         let Some(id) = snapshot.id(self.key(Space::Uid, study_uid.expose()))? else {
             return Ok(all);
@@ -222,8 +227,8 @@ impl<T: Tables> Ledger<T> {
             record.instances
         } else {
             self.write(
-                |draft| {
-                    Ok(draft.study(id)?.map_or(0, |record| {
+                |builder| {
+                    Ok(builder.study(id)?.map_or(0, |record| {
                         record.target = target;
                         record.instances
                     }))
@@ -235,26 +240,26 @@ impl<T: Tables> Ledger<T> {
     }
 }
 
-/// Takes what waits into a draft.
-pub(super) fn take<S: crate::ledger::tables::Snapshot>(state: &mut State<S>) -> Taken<S> {
+/// Starts a transaction with the pairs and settled groups that are not written yet.
+pub(super) fn begin<S: Snapshot>(state: &mut LedgerState<S>) -> Transaction<S> {
     state.committing = Arc::new(std::mem::take(&mut state.pending));
     let settled = std::mem::take(&mut state.settled);
     let batch = Batch {
-        given: Arc::clone(&state.committing),
+        pending: Arc::clone(&state.committing),
         intents: settled.iter().map(|group| (*group, None)).collect(),
         meta: state.meta.clone(),
         ..Batch::default()
     };
-    Taken {
-        draft: Draft::new(Arc::clone(&state.snapshot), batch),
+    Transaction {
+        builder: BatchBuilder::new(Arc::clone(&state.snapshot), batch),
         settled,
     }
 }
 
-/// Takes over what only a batch changes. Counters and counts have moved on since it was begun.
-fn keep(meta: &mut Meta, batch: &Batch) {
+/// Copies the values that only a batch changes. Counters and counts may have risen since it began.
+fn update_meta(meta: &mut Meta, batch: &Batch) {
     meta.group = batch.meta.group;
-    meta.sight = batch.meta.sight;
+    meta.first_seen = batch.meta.first_seen;
     meta.rules = batch.meta.rules;
     meta.totals = batch.meta.totals;
     for (id, ..) in &batch.removed_pairs {

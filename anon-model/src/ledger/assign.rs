@@ -1,19 +1,19 @@
-//! Giving pseudonyms: assign, abandon, adopt, and the way back.
+//! Assigning pseudonyms, adopting single pairs, and looking up both sides of a pair.
 
 use crate::identity::uid::COUNTER_DIGITS;
 use crate::ledger::Ledger;
-use crate::ledger::fault::Fault;
-use crate::ledger::flight::Place;
-use crate::ledger::pending::Given;
-use crate::ledger::records::{Key, Kind, Pair, PairId};
-use crate::ledger::state::State;
+use crate::ledger::error::LedgerError;
+use crate::ledger::pending::PendingPair;
+use crate::ledger::records::{Key, Pair, PairId, PairKind};
+use crate::ledger::reservations::InstanceIds;
+use crate::ledger::state::LedgerState;
 use crate::ledger::tables::{Snapshot, Tables};
 use crate::{
     AdoptError, AssignError, Assigned, BackendError, Conflict, Counts, Names, Phi, Space,
     StudyConflict, Uid, Wanted,
 };
 
-/// Numbers stay below this, so that every UID fits in 64 characters.
+/// The highest number. Every UID with it fits in 64 characters (PS3.5 section 9.1).
 pub(super) const MAX_NUMBER: u64 = 10_u64.pow(COUNTER_DIGITS) - 1;
 
 /// Longest LO value in characters (PS3.5 section 6.2).
@@ -22,46 +22,51 @@ const MAX_LO: usize = 64;
 /// Longest SH value in characters (PS3.5 section 6.2).
 const MAX_SH: usize = 16;
 
-/// A UID in another role, and its place among the pending pairs if it is new.
+/// A UID that is not the study, series or instance UID, and its position among the pending pairs if
+/// it is new.
 type Reference = (PairId, Option<usize>);
 
-/// An instance whose relations have been looked at.
-struct Looked {
-    /// Of study, series and instance, in this order. None is none but for the two before it.
-    own: [Option<PairId>; 3],
+/// An instance that contradicts nothing the store knows.
+struct CheckedInstance {
+    /// The ids of study, series and instance UID. `None` where that UID has no pseudonym yet.
+    uids: [Option<PairId>; 3],
     patient: Option<PairId>,
     filed_under: Option<Phi<String>>,
-    duplicate: bool,
+    is_duplicate: bool,
 }
 
 impl<T: Tables> Ledger<T> {
     pub(crate) fn assign(&self, wanted: &Wanted) -> Result<Assigned, AssignError> {
         let mut state = self.lock_to_change()?;
-        let looked = self.look(&mut state, wanted)?;
+        let checked = self.check(&mut state, wanted)?;
         let before = state.pending.len();
-        let given = self.give_all(&mut state, wanted, &looked);
-        let (names, place, references) = match given {
-            Ok(given) => given,
+        let assigned = self.assign_all(&mut state, wanted, &checked);
+        let (names, ids, references) = match assigned {
+            Ok(assigned) => assigned,
             Err(error) => {
-                take_back(&mut state, before);
+                undo(&mut state, before);
                 return Err(error);
             }
         };
-        if looked.duplicate {
+        if checked.is_duplicate {
             return Ok(Assigned::Duplicate(names));
         }
-        for (uid, new) in references {
-            match new {
-                Some(new) => state.refer_first(new, place.study),
-                None => state.refer(uid, place.study)?,
+        for (uid, position) in references {
+            match position {
+                Some(position) => state.pending.set_referrer(position, ids.study),
+                None => state.add_reference(uid, ids.study)?,
             }
         }
-        state.flight.add(place, wanted.fingerprint);
+        state.reservations.add(ids, wanted.fingerprint);
         Ok(Assigned::New(names))
     }
 
-    /// Looks whether the instance contradicts what is known. Gives nothing.
-    fn look(&self, state: &mut State<T::Snapshot>, wanted: &Wanted) -> Result<Looked, AssignError> {
+    /// Checks that the instance contradicts nothing the store knows. Changes nothing.
+    fn check(
+        &self,
+        state: &mut LedgerState<T::Snapshot>,
+        wanted: &Wanted,
+    ) -> Result<CheckedInstance, AssignError> {
         let mut patient = self.patient_id(state, &wanted.patient)?;
         let study = state.id(self.key(Space::Uid, wanted.study.expose()))?;
         let series = state.id(self.key(Space::Uid, wanted.series.expose()))?;
@@ -92,30 +97,33 @@ impl<T: Tables> Ledger<T> {
             }
             .into());
         }
-        let duplicate = match instance {
-            Some(instance) => self.look_at_instance(state, instance, series, wanted)?,
+        let is_duplicate = match instance {
+            Some(instance) => self.is_stored(state, instance, series, wanted)?,
             None => false,
         };
-        Ok(Looked {
-            own: [study, series, instance],
+        Ok(CheckedInstance {
+            uids: [study, series, instance],
             patient,
             filed_under,
-            duplicate,
+            is_duplicate,
         })
     }
 
-    /// True if the instance is stored already.
-    fn look_at_instance(
+    /// Returns true if the instance is stored already.
+    ///
+    /// # Errors
+    /// If it is known under another series or with other content.
+    fn is_stored(
         &self,
-        state: &mut State<T::Snapshot>,
+        state: &mut LedgerState<T::Snapshot>,
         instance: PairId,
         series: Option<PairId>,
         wanted: &Wanted,
     ) -> Result<bool, AssignError> {
-        let flying = state.flight.series_of(instance);
+        let reserved = state.reservations.series_of(instance);
         let stored = state.snapshot.instance(instance)?;
         let stored = stored.map(|member| (member.series, member.fingerprint));
-        let Some((known, fingerprint)) = stored.or(flying) else {
+        let Some((known, fingerprint)) = stored.or(reserved) else {
             return Ok(false);
         };
         if Some(known) != series {
@@ -134,22 +142,22 @@ impl<T: Tables> Ledger<T> {
         Ok(stored.is_some())
     }
 
-    /// Gives everything a pseudonym, in V17's order.
-    fn give_all(
+    /// Assigns every pseudonym of an instance, in V17's order.
+    fn assign_all(
         &self,
-        state: &mut State<T::Snapshot>,
+        state: &mut LedgerState<T::Snapshot>,
         wanted: &Wanted,
-        looked: &Looked,
-    ) -> Result<(Names, Place, Vec<Reference>), AssignError> {
-        let (patient, patient_name) = match (looked.patient, &looked.filed_under) {
+        checked: &CheckedInstance,
+    ) -> Result<(Names, InstanceIds, Vec<Reference>), AssignError> {
+        let (patient, patient_name) = match (checked.patient, &checked.filed_under) {
             (Some(id), Some(_)) => (id, self.name_of(state, id)?),
-            (_, _) => self.give_patient(state, &wanted.patient)?,
+            (_, _) => self.assign_patient(state, &wanted.patient)?,
         };
-        let [study, series, instance] = looked.own;
-        let (study, study_name) = self.give_own(state, &wanted.study, study)?;
-        let (series, series_name) = self.give_own(state, &wanted.series, series)?;
-        let (instance, instance_name) = self.give_own(state, &wanted.instance, instance)?;
-        let own = [study, series, instance];
+        let [study, series, instance] = checked.uids;
+        let (study, study_name) = self.assign_checked_uid(state, &wanted.study, study)?;
+        let (series, series_name) = self.assign_checked_uid(state, &wanted.series, series)?;
+        let (instance, instance_name) =
+            self.assign_checked_uid(state, &wanted.instance, instance)?;
         let mut names = Names {
             patient: patient_name,
             study: study_name,
@@ -157,71 +165,71 @@ impl<T: Tables> Ledger<T> {
             instance: instance_name,
             uids: Vec::with_capacity(wanted.uids.len()),
             accessions: Vec::with_capacity(wanted.accessions.len()),
-            filed_under: looked.filed_under.clone(),
+            filed_under: checked.filed_under.clone(),
             date_offset: state.offset(patient)?,
         };
         let mut references = Vec::with_capacity(wanted.uids.len());
         for uid in &wanted.uids {
-            let place = state.pending.len();
-            let (id, name) = self.give(state, Space::Uid, uid)?;
+            let position = state.pending.len();
+            let (id, name) = self.assign_original(state, Space::Uid, uid)?;
             names.uids.push(name);
-            if !own.contains(&id) {
-                let new = (state.pending.len() > place).then_some(place);
-                references.push((id, new));
+            if ![study, series, instance].contains(&id) {
+                let is_new = state.pending.len() > position;
+                references.push((id, is_new.then_some(position)));
             }
         }
         for accession in &wanted.accessions {
-            let (_, name) = self.give(state, Space::Accession, accession)?;
+            let (_, name) = self.assign_original(state, Space::Accession, accession)?;
             names.accessions.push(name);
         }
-        let place = Place {
+        let ids = InstanceIds {
             patient,
             study,
             series,
             instance,
         };
-        Ok((names, place, references))
+        Ok((names, ids, references))
     }
 
-    fn give_patient(
+    fn assign_patient(
         &self,
-        state: &mut State<T::Snapshot>,
+        state: &mut LedgerState<T::Snapshot>,
         original: &Phi<String>,
     ) -> Result<(PairId, String), AssignError> {
         if original.expose().is_empty() {
             return Ok((PairId::NO_PATIENT, self.identity.default_patient()));
         }
-        self.give(state, Space::Patient, original)
+        self.assign_original(state, Space::Patient, original)
     }
 
-    /// The pseudonym of an original, a new one if it has none.
-    fn give(
+    /// Returns the pseudonym of an original, a new one if it has none.
+    fn assign_original(
         &self,
-        state: &mut State<T::Snapshot>,
+        state: &mut LedgerState<T::Snapshot>,
         space: Space,
         original: &Phi<String>,
     ) -> Result<(PairId, String), AssignError> {
         let key = self.key(space, original.expose());
         let known = state.id(key)?;
-        self.give_for(state, space, original, key, known)
+        self.assign_key(state, space, original, key, known)
     }
 
-    /// [`Ledger::give`] for a UID that was looked for under the same lock: only what was given
-    /// since can have changed the answer.
-    fn give_own(
+    /// Returns the pseudonym of a UID that [`Ledger::check`] has looked up under the same lock. Only
+    /// a pair that was added since can have changed the result.
+    fn assign_checked_uid(
         &self,
-        state: &mut State<T::Snapshot>,
+        state: &mut LedgerState<T::Snapshot>,
         original: &Phi<String>,
-        looked: Option<PairId>,
+        checked: Option<PairId>,
     ) -> Result<(PairId, String), AssignError> {
         let key = self.key(Space::Uid, original.expose());
-        let known = looked.or_else(|| state.pending.id(key));
-        self.give_for(state, Space::Uid, original, key, known)
+        let known = checked.or_else(|| state.pending.id(key));
+        self.assign_key(state, Space::Uid, original, key, known)
     }
 
-    fn give_for(
+    fn assign_key(
         &self,
-        state: &mut State<T::Snapshot>,
+        state: &mut LedgerState<T::Snapshot>,
         space: Space,
         original: &Phi<String>,
         key: Key,
@@ -229,12 +237,12 @@ impl<T: Tables> Ledger<T> {
     ) -> Result<(PairId, String), AssignError> {
         if let Some(id) = known {
             let name = match id.kind() {
-                Kind::Computed => self
+                PairKind::Computed => self
                     .identity
                     .computed(space, original.expose())
-                    .ok_or(Fault::Dangling)
+                    .ok_or(LedgerError::MissingRow)
                     .map_err(BackendError::from)?,
-                Kind::Numbered | Kind::Given => self.name_of(state, id)?,
+                PairKind::Numbered | PairKind::External => self.name_of(state, id)?,
             };
             return Ok((id, name));
         }
@@ -250,23 +258,23 @@ impl<T: Tables> Ledger<T> {
             None => None,
         };
         let kind = match computed {
-            Some(_) => Kind::Computed,
-            None => Kind::Numbered,
+            Some(_) => PairKind::Computed,
+            None => PairKind::Numbered,
         };
         let counter = state.meta.counter(space, kind);
         if *counter >= MAX_NUMBER {
-            return Err(BackendError::from(Fault::Exhausted).into());
+            return Err(BackendError::from(LedgerError::Exhausted).into());
         }
         *counter += 1;
         let id = PairId::new(space, kind, *counter);
         *state.meta.count(space) += 1;
         let name = computed.unwrap_or_else(|| self.identity.numbered(space, id.number()));
-        state.pending.push_new(Given {
+        state.pending.push_new(PendingPair {
             id,
             key,
             pair: Pair {
                 original: original.clone(),
-                given: None,
+                external: None,
                 referrer: None,
             },
             name: name_key,
@@ -276,7 +284,7 @@ impl<T: Tables> Ledger<T> {
 
     fn patient_id(
         &self,
-        state: &mut State<T::Snapshot>,
+        state: &mut LedgerState<T::Snapshot>,
         original: &Phi<String>,
     ) -> Result<Option<PairId>, BackendError> {
         if original.expose().is_empty() {
@@ -287,13 +295,13 @@ impl<T: Tables> Ledger<T> {
 
     pub(super) fn name_of(
         &self,
-        state: &State<T::Snapshot>,
+        state: &LedgerState<T::Snapshot>,
         id: PairId,
     ) -> Result<String, BackendError> {
-        if id.kind() == Kind::Numbered {
+        if id.kind() == PairKind::Numbered {
             return Ok(self.identity.numbered(id.space(), id.number()));
         }
-        let pair = state.pair(id)?.ok_or(Fault::Dangling)?;
+        let pair = state.pair(id)?.ok_or(LedgerError::MissingRow)?;
         self.pair_name(id, &pair)
     }
 
@@ -306,7 +314,7 @@ impl<T: Tables> Ledger<T> {
             *id = state.id(key)?;
         }
         if let [Some(study), Some(series), Some(instance)] = ids {
-            state.flight.remove(study, series, instance);
+            state.reservations.remove(study, series, instance);
         }
         Ok(())
     }
@@ -327,11 +335,11 @@ impl<T: Tables> Ledger<T> {
             let number = self.identity.number(space, pseudonym);
             let computed = self.identity.computed(space, original.expose());
             let (kind, name) = match number {
-                Some(_) => (Kind::Numbered, None),
+                Some(_) => (PairKind::Numbered, None),
                 None if computed.as_deref() == Some(pseudonym) => {
-                    (Kind::Computed, Some(self.name_key(space, pseudonym)))
+                    (PairKind::Computed, Some(self.name_key(space, pseudonym)))
                 }
-                None => (Kind::Given, Some(self.name_key(space, pseudonym))),
+                None => (PairKind::External, Some(self.name_key(space, pseudonym))),
             };
             let counter = state.meta.counter(space, kind);
             let number = match number {
@@ -344,12 +352,12 @@ impl<T: Tables> Ledger<T> {
             };
             *counter = number.max(*counter);
             *state.meta.count(space) += 1;
-            state.pending.push(Given {
+            state.pending.push(PendingPair {
                 id: PairId::new(space, kind, number),
                 key,
                 pair: Pair {
                     original: original.clone(),
-                    given: (kind == Kind::Given).then(|| pseudonym.to_owned()),
+                    external: (kind == PairKind::External).then(|| pseudonym.to_owned()),
                     referrer: None,
                 },
                 name,
@@ -359,10 +367,13 @@ impl<T: Tables> Ledger<T> {
         Ok(())
     }
 
-    /// True if neither side is taken, false if the pair is there already.
+    /// Returns true if neither side has a pair, false if this pair already exists.
+    ///
+    /// # Errors
+    /// If one side belongs to another pair.
     fn is_free(
         &self,
-        state: &mut State<T::Snapshot>,
+        state: &mut LedgerState<T::Snapshot>,
         space: Space,
         original: &Phi<String>,
         pseudonym: &str,
@@ -370,20 +381,20 @@ impl<T: Tables> Ledger<T> {
         let known = match space {
             Space::Patient => self.patient_id(state, original)?,
             Space::Uid | Space::Accession if original.expose().is_empty() => {
-                let problem = "an empty original has no pseudonym of its own";
+                let problem = "an empty original cannot have a pseudonym";
                 return Err(AdoptError::Form { problem });
             }
             Space::Uid | Space::Accession => state.id(self.key(space, original.expose()))?,
         };
         if let Some(id) = known {
-            let held = self.name_of(state, id)?;
-            return if held == pseudonym {
+            let known = self.name_of(state, id)?;
+            return if known == pseudonym {
                 Ok(false)
             } else {
-                Err(AdoptError::OriginalTaken { pseudonym: held })
+                Err(AdoptError::OriginalTaken { pseudonym: known })
             };
         }
-        if self.named(state, space, pseudonym)?.is_some() {
+        if self.pair_with_name(state, space, pseudonym)?.is_some() {
             return Err(AdoptError::PseudonymTaken {
                 pseudonym: pseudonym.to_owned(),
             });
@@ -391,10 +402,10 @@ impl<T: Tables> Ledger<T> {
         Ok(true)
     }
 
-    /// The pair with a pseudonym.
-    fn named(
+    /// Returns the pair with a pseudonym.
+    fn pair_with_name(
         &self,
-        state: &State<T::Snapshot>,
+        state: &LedgerState<T::Snapshot>,
         space: Space,
         pseudonym: &str,
     ) -> Result<Option<(PairId, Phi<String>)>, BackendError> {
@@ -403,14 +414,14 @@ impl<T: Tables> Ledger<T> {
                 return Ok(Some((PairId::NO_PATIENT, Phi::default())));
             }
             Some(number) if number > MAX_NUMBER => return Ok(None),
-            Some(number) => Some(PairId::new(space, Kind::Numbered, number)),
+            Some(number) => Some(PairId::new(space, PairKind::Numbered, number)),
             None => state.name(self.name_key(space, pseudonym))?,
         };
         let Some(id) = id else { return Ok(None) };
         Ok(state.pair(id)?.map(|pair| (id, pair.original)))
     }
 
-    /// The id of a durable pair with a pseudonym.
+    /// Returns the id of the durable pair with a pseudonym.
     pub(crate) fn durable_id(
         &self,
         snapshot: &T::Snapshot,
@@ -419,7 +430,7 @@ impl<T: Tables> Ledger<T> {
     ) -> Result<Option<PairId>, BackendError> {
         match self.identity.number(space, pseudonym) {
             Some(number) if number > MAX_NUMBER => Ok(None),
-            Some(number) => Ok(Some(PairId::new(space, Kind::Numbered, number))),
+            Some(number) => Ok(Some(PairId::new(space, PairKind::Numbered, number))),
             None => snapshot.name(self.name_key(space, pseudonym)),
         }
     }
@@ -444,7 +455,7 @@ impl<T: Tables> Ledger<T> {
         let state = self.lock()?;
         let mut originals = Vec::new();
         for space in [Space::Patient, Space::Uid, Space::Accession] {
-            if let Some((_, original)) = self.named(&state, space, pseudonym)? {
+            if let Some((_, original)) = self.pair_with_name(&state, space, pseudonym)? {
                 originals.push((space, original));
             }
         }
@@ -456,24 +467,28 @@ impl<T: Tables> Ledger<T> {
     }
 }
 
-fn original_of<S: Snapshot>(state: &State<S>, id: PairId) -> Result<Phi<String>, BackendError> {
+fn original_of<S: Snapshot>(
+    state: &LedgerState<S>,
+    id: PairId,
+) -> Result<Phi<String>, BackendError> {
     if id == PairId::NO_PATIENT {
         return Ok(Phi::default());
     }
-    let pair = state.pair(id)?.ok_or(Fault::Dangling)?;
+    let pair = state.pair(id)?.ok_or(LedgerError::MissingRow)?;
     Ok(pair.original)
 }
 
-/// Nothing was given after all: nobody has seen the numbers.
-fn take_back<S: Snapshot>(state: &mut State<S>, length: usize) {
-    for given in state.pending.truncate(length) {
-        let space = given.id.space();
-        *state.meta.counter(space, given.id.kind()) -= 1;
+/// Removes the pairs after the first `length` and lowers the counters again. No caller has seen the
+/// numbers.
+fn undo<S: Snapshot>(state: &mut LedgerState<S>, length: usize) {
+    for pair in state.pending.truncate(length) {
+        let space = pair.id.space();
+        *state.meta.counter(space, pair.id.kind()) -= 1;
         *state.meta.count(space) -= 1;
     }
 }
 
-/// Checks that a given pseudonym can stand in an object and in a path.
+/// Checks that a pseudonym from outside is valid as a value and in a path.
 pub(super) fn check_form(space: Space, pseudonym: &str) -> Result<(), AdoptError> {
     let problem = match space {
         Space::Uid if Uid::new(pseudonym).is_err() => "the pseudonym is not a UID",

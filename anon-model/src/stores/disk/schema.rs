@@ -1,0 +1,76 @@
+//! The tables of the file, and how an empty store is created.
+
+use redb::{TableDefinition, WriteTransaction};
+
+use crate::ledger::records::Meta;
+use crate::stores::disk::OpenError;
+use crate::stores::disk::codec::{InstanceBytes, encode};
+use crate::{BackendError, Remedy};
+
+pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+pub(super) const IDS: TableDefinition<'_, u128, u64> = TableDefinition::new("ids");
+pub(super) const PAIRS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("pairs");
+pub(super) const NAMES: TableDefinition<'_, u128, u64> = TableDefinition::new("names");
+pub(super) const PATIENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("patients");
+pub(super) const STUDIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("studies");
+pub(super) const PATIENT_STUDIES: TableDefinition<'_, (u64, u64), u64> =
+    TableDefinition::new("sights");
+pub(super) const SERIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("series");
+pub(super) const STUDY_SERIES: TableDefinition<'_, (u64, u64), ()> =
+    TableDefinition::new("study_series");
+pub(super) const INSTANCES: TableDefinition<'_, u64, &InstanceBytes> =
+    TableDefinition::new("instances");
+pub(super) const MEMBERS: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("members");
+pub(super) const REFERENCES: TableDefinition<'_, (u64, u64), ()> =
+    TableDefinition::new("references");
+/// Since format 2.
+pub(super) const OFFSETS: TableDefinition<'_, u64, i32> = TableDefinition::new("offsets");
+/// Since format 2.
+pub(super) const ADOPTED: TableDefinition<'_, u64, ()> = TableDefinition::new("adopted");
+pub(super) const INTENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("intents");
+pub(super) const RULES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("rules");
+
+pub(super) const STATE: &str = "state";
+/// The most pairs in a row of `pairs`. They fill half a page: with more, reading one pair costs more
+/// and the file gets hardly smaller.
+pub(super) const RUN_LENGTH: usize = 16;
+
+pub(super) const HASH_KEY: &str = "hash key";
+pub(super) const INDEXED: &str = "indexed";
+
+/// Wraps an error of redb. Its messages name tables and files, never values.
+pub(super) fn redb_error(error: impl Into<redb::Error>) -> BackendError {
+    BackendError::new(Remedy::Stop, error.into())
+}
+
+/// Creates the tables of an empty store.
+pub(super) fn prepare(write: &WriteTransaction) -> Result<(), OpenError> {
+    let mut hash_key = [0_u8; 32];
+    getrandom::fill(&mut hash_key).map_err(|_| OpenError::Random)?;
+    let mut buffer = Vec::new();
+    encode(&Meta::default(), &mut buffer).map_err(BackendError::from)?;
+    let mut meta = write.open_table(META)?;
+    meta.insert(HASH_KEY, hash_key.as_slice())?;
+    meta.insert(STATE, buffer.as_slice())?;
+    write.open_table(IDS)?;
+    write.open_table(PAIRS)?;
+    write.open_table(NAMES)?;
+    write.open_table(PATIENTS)?;
+    write.open_table(STUDIES)?;
+    write.open_table(PATIENT_STUDIES)?;
+    write.open_table(SERIES)?;
+    write.open_table(STUDY_SERIES)?;
+    write.open_table(INSTANCES)?;
+    write.open_table(MEMBERS)?;
+    write.open_table(REFERENCES)?;
+    write.open_table(INTENTS)?;
+    write.open_table(RULES)?;
+    add_adopted(write)
+}
+
+/// Migrates format 1 to 2: adds two empty tables.
+pub(super) fn add_adopted(write: &WriteTransaction) -> Result<(), OpenError> {
+    write.open_table(OFFSETS)?;
+    write.open_table(ADOPTED)?;
+    Ok(())
+}

@@ -1,0 +1,201 @@
+//! Writes a batch to the tables.
+
+use std::collections::BTreeMap;
+
+use redb::{Key as RedbKey, TableDefinition, Value, WriteTransaction};
+
+use crate::BackendError;
+use crate::ledger::records::{Key, PairId};
+use crate::ledger::tables::Batch;
+use crate::stores::disk::codec::{GroupMembers, InstanceBytes, Row, encode, instance_bytes};
+use crate::stores::disk::pair_runs::{set_pair, write_pairs};
+use crate::stores::disk::recent_ids::HighestNumbers;
+use crate::stores::disk::schema::{
+    ADOPTED, IDS, INSTANCES, INTENTS, MEMBERS, META, NAMES, OFFSETS, PAIRS, PATIENT_STUDIES,
+    PATIENTS, REFERENCES, RULES, SERIES, STATE, STUDIES, STUDY_SERIES, redb_error,
+};
+
+/// Writes a batch. The table `pairs` has no runs above `highest`.
+pub(super) fn write_batch(
+    write: &WriteTransaction,
+    batch: &Batch,
+    highest: HighestNumbers,
+) -> Result<(), BackendError> {
+    write_pending(write, batch, highest)?;
+    write_rows(write, PATIENTS, &batch.patients)?;
+    write_rows(write, STUDIES, &batch.studies)?;
+    write_rows(write, SERIES, &batch.series)?;
+    let mut buffer = Vec::new();
+    let sights = batch
+        .patient_studies
+        .iter()
+        .map(|((patient, first_seen), study)| {
+            ((patient.0, *first_seen), study.map(|study| study.0))
+        });
+    write_plain(write, PATIENT_STUDIES, sights)?;
+    let series = batch
+        .study_series
+        .iter()
+        .map(|((study, series), row)| ((study.0, series.0), *row));
+    write_plain(write, STUDY_SERIES, series)?;
+    let instances = batch
+        .instances
+        .iter()
+        .map(|(id, record)| (id.0, record.as_ref().map(instance_bytes)));
+    write_instances(write, instances)?;
+    write_members(write, batch)?;
+    let references = batch.pending.references().iter();
+    write_plain(
+        write,
+        REFERENCES,
+        references.map(|(uid, study)| ((uid.0, study.0), Some(()))),
+    )?;
+    let offsets = batch.offsets.iter().map(|(id, days)| (id.0, *days));
+    write_plain(write, OFFSETS, offsets)?;
+    let adopted = batch.adopted.iter().map(|(id, row)| (id.0, *row));
+    write_plain(write, ADOPTED, adopted)?;
+    if !batch.intents.is_empty() {
+        let mut intents = write.open_table(INTENTS).map_err(redb_error)?;
+        for (group, intent) in &batch.intents {
+            if let Some(intent) = intent {
+                encode(intent, &mut buffer)?;
+                intents
+                    .insert(group, buffer.as_slice())
+                    .map_err(redb_error)?;
+            } else {
+                intents.remove(group).map_err(redb_error)?;
+            }
+        }
+    }
+    if let Some((number, rules)) = &batch.rules {
+        encode(rules, &mut buffer)?;
+        let mut table = write.open_table(RULES).map_err(redb_error)?;
+        table
+            .insert(number, buffer.as_slice())
+            .map_err(redb_error)?;
+    }
+    encode(&batch.meta, &mut buffer)?;
+    let mut meta = write.open_table(META).map_err(redb_error)?;
+    meta.insert(STATE, buffer.as_slice()).map_err(redb_error)?;
+    Ok(())
+}
+
+fn write_instances(
+    write: &WriteTransaction,
+    rows: impl Iterator<Item = (u64, Option<InstanceBytes>)>,
+) -> Result<(), BackendError> {
+    let mut rows = rows.peekable();
+    if rows.peek().is_none() {
+        return Ok(());
+    }
+    let mut table = write.open_table(INSTANCES).map_err(redb_error)?;
+    for (id, bytes) in rows {
+        match bytes {
+            Some(bytes) => table.insert(id, &bytes).map_err(redb_error)?,
+            None => table.remove(id).map_err(redb_error)?,
+        };
+    }
+    Ok(())
+}
+
+fn write_members(write: &WriteTransaction, batch: &Batch) -> Result<(), BackendError> {
+    if batch.members.is_empty() && batch.removed_series.is_empty() {
+        return Ok(());
+    }
+    let mut members = write.open_table(MEMBERS).map_err(redb_error)?;
+    for series in &batch.removed_series {
+        let lists = (series.0, 0)..=(series.0, u64::MAX);
+        members.retain_in(lists, |_, _| false).map_err(redb_error)?;
+    }
+    let mut buffer = Vec::new();
+    for (series, instances) in &batch.members {
+        encode(&GroupMembers(instances.clone()), &mut buffer)?;
+        let key = (series.0, batch.meta.group);
+        members.insert(key, buffer.as_slice()).map_err(redb_error)?;
+    }
+    Ok(())
+}
+
+fn write_pending(
+    write: &WriteTransaction,
+    batch: &Batch,
+    highest: HighestNumbers,
+) -> Result<(), BackendError> {
+    let new = batch.pending.pairs();
+    if new.is_empty() && batch.removed_pairs.is_empty() {
+        return Ok(());
+    }
+    let mut pairs = write.open_table(PAIRS).map_err(redb_error)?;
+    let mut names = write.open_table(NAMES).map_err(redb_error)?;
+    write_pairs(&mut pairs, new, highest)?;
+    let mut by_name: Vec<(Key, PairId)> = new
+        .iter()
+        .filter_map(|pair| Some((pair.name?, pair.id)))
+        .collect();
+    by_name.sort_unstable();
+    for (name, id) in by_name {
+        names.insert(name, id.0).map_err(redb_error)?;
+    }
+    if batch.removed_pairs.is_empty() {
+        return Ok(());
+    }
+    let mut ids = write.open_table(IDS).map_err(redb_error)?;
+    for (id, key, name) in &batch.removed_pairs {
+        ids.remove(key).map_err(redb_error)?;
+        set_pair(&mut pairs, *id, None)?;
+        if let Some(name) = name {
+            names.remove(name).map_err(redb_error)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes rows that the codec encodes.
+fn write_rows<R: Row>(
+    write: &WriteTransaction,
+    table: TableDefinition<'_, u64, &[u8]>,
+    rows: &BTreeMap<PairId, Option<R>>,
+) -> Result<(), BackendError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut table = write.open_table(table).map_err(redb_error)?;
+    let mut buffer = Vec::new();
+    for (id, row) in rows {
+        if let Some(row) = row {
+            encode(row, &mut buffer)?;
+            table.insert(id.0, buffer.as_slice()).map_err(redb_error)?;
+        } else {
+            table.remove(id.0).map_err(redb_error)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes rows that redb encodes itself.
+pub(super) fn write_plain<K, V>(
+    write: &WriteTransaction,
+    table: TableDefinition<'_, K, V>,
+    rows: impl Iterator<Item = (K, Option<V>)>,
+) -> Result<(), BackendError>
+where
+    K: for<'a> RedbKey<SelfType<'a> = K> + 'static,
+    V: for<'a> Value<SelfType<'a> = V> + 'static,
+{
+    let mut rows = rows.peekable();
+    if rows.peek().is_none() {
+        return Ok(());
+    }
+    let mut table = write.open_table(table).map_err(redb_error)?;
+    for (key, value) in rows {
+        match value {
+            Some(value) => {
+                table.insert(key, value).map_err(redb_error)?;
+            }
+            None => {
+                table.remove(key).map_err(redb_error)?;
+            }
+        }
+    }
+    Ok(())
+}
