@@ -3,7 +3,7 @@
 use super::{Outcome, assign, import, new_instance, phi, study_rows, uid, wanted, with_accession};
 use crate::{
     AdoptError, Adopted, Adopting, Assigned, Counts, GivenStudy, LookupStore, NotAdopted,
-    PatientPhi, Space, StudyPhi, Totals,
+    PatientPhi, Remedy, Space, StudyPhi, Totals,
 };
 
 /// A study of patient `number` with the pseudonym `uid(study)`, whose dates moved by `days`.
@@ -44,12 +44,17 @@ fn adopt(store: &dyn LookupStore, studies: &[GivenStudy]) -> Outcome<Vec<Adopted
     Ok(results.into_iter().collect::<Result<_, _>>()?)
 }
 
-pub(super) fn studies(store: &dyn LookupStore) -> Outcome {
-    let all = [
+/// Two studies of patient 17 and one of patient 3.
+fn three_studies() -> [GivenStudy; 3] {
+    [
         external_study(17, 40, -70),
         external_study(17, 6786, -70),
         external_study(3, 12, -5),
-    ];
+    ]
+}
+
+pub(super) fn studies_are_adopted_once(store: &dyn LookupStore) -> Outcome {
+    let all = three_studies();
     let repeated = [&all[..], &all[..1]].concat();
     let checked = adopt_with(store, &repeated, Adopting::Nothing)?;
     assert_eq!(checked.iter().filter(|result| result.is_ok()).count(), 4);
@@ -86,6 +91,11 @@ pub(super) fn studies(store: &dyn LookupStore) -> Outcome {
         accessions: 3,
     };
     assert_eq!(store.counts()?, counts);
+    Ok(())
+}
+
+pub(super) fn instances_of_adopted_studies(store: &dyn LookupStore) -> Outcome {
+    adopt(store, &three_studies())?;
     // Instances of an adopted study, of a new study of an adopted patient, and of a new patient.
     let old = with_accession(wanted("J17", "9.40", "1.2", "1.3"), "A40");
     let later = wanted("J17", "2.1", "2.2", "2.3");
@@ -137,18 +147,32 @@ pub(super) fn all_or_nothing(store: &dyn LookupStore) -> Outcome {
     Ok(())
 }
 
-pub(super) fn contradictions(store: &dyn LookupStore) -> Outcome {
+/// Checks that a study is refused for this reason, and changes nothing.
+fn check_refused(store: &dyn LookupStore, study: GivenStudy, expect: &str) -> Outcome {
+    let counts = store.counts()?;
+    let result = adopt_with(store, &[study], Adopting::WhatCanBe)?.pop();
+    let refused = result.ok_or("no result")?.err().ok_or(expect.to_owned())?;
+    assert_eq!(refused.to_string(), expect);
+    assert_eq!(store.counts()?, counts, "{expect}");
+    Ok(())
+}
+
+/// A study of the patient that was imported here with an offset of -7 days.
+fn study_of_imported_patient(study: u64, days: i32) -> GivenStudy {
+    GivenStudy {
+        patient_key: phi("P"),
+        patient_name: "99.99-000001".into(),
+        ..external_study(41, study, days)
+    }
+}
+
+pub(super) fn contradicting_pairs_are_refused(store: &dyn LookupStore) -> Outcome {
     import(store, &[wanted("P", "1.1", "1.2", "1.3")])?;
     adopt(store, &[external_study(40, 40, -70)])?;
-    let check = |change: &dyn Fn(&mut GivenStudy), expect: &str| -> Outcome {
+    let check = |change: &dyn Fn(&mut GivenStudy), expect: &str| {
         let mut study = external_study(41, 41, -70);
         change(&mut study);
-        let counts = store.counts()?;
-        let result = adopt_with(store, &[study], Adopting::WhatCanBe)?.pop();
-        let refused = result.ok_or("no result")?.err().ok_or(expect.to_owned())?;
-        assert_eq!(refused.to_string(), expect);
-        assert_eq!(store.counts()?, counts, "{expect}");
-        Ok(())
+        check_refused(store, study, expect)
     };
     check(
         &|study| study.patient_key = phi("J40"),
@@ -162,13 +186,11 @@ pub(super) fn contradictions(store: &dyn LookupStore) -> Outcome {
         &|study| study.study_uid = phi("9.40"),
         &format!("study: this original has the pseudonym {} already", uid(40)),
     )?;
-    check(
-        &|study| study.study_name = uid(3),
-        &format!(
-            "study: the pseudonym {} belongs to another original",
-            uid(3)
-        ),
-    )?;
+    let expect = format!(
+        "study: the pseudonym {} belongs to another original",
+        uid(3)
+    );
+    check(&|study| study.study_name = uid(3), &expect)?;
     check(
         &|study| study.accession_name = "40".into(),
         "accession number: the pseudonym 40 belongs to another original",
@@ -176,24 +198,6 @@ pub(super) fn contradictions(store: &dyn LookupStore) -> Outcome {
     check(
         &|study| (study.study_uid, study.study_name) = (phi("9.40"), uid(40)),
         "the study belongs to patient 99.99-000040",
-    )?;
-    let known = |study: &mut GivenStudy| {
-        (study.patient_key, study.patient_name) = (phi("J40"), "99.99-000040".into());
-    };
-    check(
-        &|study| {
-            known(study);
-            study.study.date_offset = 70;
-        },
-        "the dates of patient 99.99-000040 are moved by -70 days already",
-    )?;
-    // A patient that was imported here, whose dates moved by -7 days.
-    let own = |study: &mut GivenStudy| {
-        (study.patient_key, study.patient_name) = (phi("P"), "99.99-000001".into());
-    };
-    check(
-        &own,
-        "the dates of patient 99.99-000001 are moved by -7 days already",
     )?;
     check(
         &|study| study.patient_key = phi(""),
@@ -206,34 +210,50 @@ pub(super) fn contradictions(store: &dyn LookupStore) -> Outcome {
     check(
         &|study| study.study_name = uid(999_999_999_999_999),
         "study: the number in the pseudonym is too high",
+    )
+}
+
+pub(super) fn contradicting_offsets_are_refused(store: &dyn LookupStore) -> Outcome {
+    import(store, &[wanted("P", "1.1", "1.2", "1.3")])?;
+    adopt(store, &[external_study(40, 40, -70)])?;
+    check_refused(
+        store,
+        external_study(40, 41, 70),
+        "the dates of patient 99.99-000040 are moved by -70 days already",
+    )?;
+    check_refused(
+        store,
+        study_of_imported_patient(41, -70),
+        "the dates of patient 99.99-000001 are moved by -7 days already",
     )?;
     // A study that agrees is adopted. The patient without an id has no offset.
-    let mut agrees = external_study(41, 41, -7);
-    own(&mut agrees);
     let mut shared = external_study(0, 42, 12);
     shared.patient_key = phi("");
-    assert_eq!(adopt(store, &[agrees, shared])?, [Adopted::New; 2]);
+    let agree = [study_of_imported_patient(41, -7), shared];
+    assert_eq!(adopt(store, &agree)?, [Adopted::New; 2]);
     let names = assign(store, &wanted("", "5.1", "5.2", "5.3"))?;
     assert_eq!(
         (names.patient.as_str(), names.date_offset),
         ("99.99-000000", None)
     );
-    assert_eq!(
-        assign(store, &wanted("P", "6.1", "6.2", "6.3"))?.date_offset,
-        Some(-7)
-    );
-    // Refused while an instance of the patient is assigned and not committed.
-    let mut late = external_study(41, 43, -7);
-    own(&mut late);
-    assert!(
-        store
-            .adopt_studies(&[late], &[], Adopting::AllOrNothing)
-            .is_err()
-    );
+    let names = assign(store, &wanted("P", "6.1", "6.2", "6.3"))?;
+    assert_eq!(names.date_offset, Some(-7));
     Ok(())
 }
 
-pub(super) fn numbers_are_not_given_again(store: &dyn LookupStore) -> Outcome {
+pub(super) fn uncommitted_instances_delay_adoption(store: &dyn LookupStore) -> Outcome {
+    import(store, &[wanted("P", "1.1", "1.2", "1.3")])?;
+    let next = wanted("P", "6.1", "6.2", "6.3");
+    assign(store, &next)?;
+    let studies = [study_of_imported_patient(43, -7)];
+    let busy = store.adopt_studies(&studies, &[], Adopting::AllOrNothing);
+    assert_eq!(busy.err().map(|error| error.remedy), Some(Remedy::Retry));
+    store.abandon(&next);
+    assert_eq!(adopt(store, &studies)?, [Adopted::New]);
+    Ok(())
+}
+
+pub(super) fn numbers_are_not_assigned_again(store: &dyn LookupStore) -> Outcome {
     let mut nameless = external_study(7, 6786, -1);
     // Without an original there is no pair, but the number is reserved.
     nameless.study.accession = None;

@@ -46,6 +46,18 @@ pub(super) fn rows_of_the_index(store: &dyn LookupStore) -> Outcome {
     assert_eq!(rows[1].study, uid(1));
     assert_eq!(store.study(&uid(1))?.as_ref(), Some(&rows[1]));
     assert_eq!(store.study(&uid(2))?, None, "a series is no study");
+    Ok(())
+}
+
+pub(super) fn series_and_counts_of_a_study(store: &dyn LookupStore) -> Outcome {
+    import(
+        store,
+        &[
+            wanted("P", "1.1", "1.2", "1.3"),
+            wanted("P", "1.1", "1.4", "1.5"),
+            wanted("P", "2.1", "2.2", "2.3"),
+        ],
+    )?;
     let series = series_rows(store, &uid(1))?;
     let brief: Vec<_> = series
         .iter()
@@ -57,23 +69,41 @@ pub(super) fn rows_of_the_index(store: &dyn LookupStore) -> Outcome {
     for other in [&*uid(2), "99.99-000001", "no UID"] {
         assert_eq!(series_rows(store, other)?, [], "{other} is no study");
     }
-    let mut seen = 0;
-    store.series(&uid(1), &mut |_| {
-        seen += 1;
-        ControlFlow::Break(())
-    })?;
-    assert_eq!(seen, 1, "a visit ends at `Break`");
     let patient = store.patient("99.99-000001")?.ok_or("no patient")?;
     assert_eq!(
         [patient.studies, patient.series, patient.instances],
         [2, 3, 3]
     );
+    Ok(())
+}
+
+pub(super) fn visits_end_at_break(store: &dyn LookupStore) -> Outcome {
+    import(
+        store,
+        &[
+            wanted("P", "1.1", "1.2", "1.3"),
+            wanted("P", "1.1", "1.4", "1.5"),
+            wanted("Q", "2.1", "2.2", "2.3"),
+        ],
+    )?;
+    let mut seen = 0;
+    store.series(&uid(1), &mut |_| {
+        seen += 1;
+        ControlFlow::Break(())
+    })?;
+    assert_eq!(seen, 1, "series");
+    let mut seen = 0;
+    store.studies(&mut |_| {
+        seen += 1;
+        ControlFlow::Break(())
+    })?;
+    assert_eq!(seen, 1, "studies");
     let mut seen = 0;
     store.patients(&mut |_| {
         seen += 1;
         ControlFlow::Break(())
     })?;
-    assert_eq!(seen, 1, "a visit ends at `Break`");
+    assert_eq!(seen, 1, "patients");
     Ok(())
 }
 

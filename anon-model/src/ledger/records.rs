@@ -15,7 +15,7 @@ pub(crate) enum PairKind {
 }
 
 /// The id of a pair of original and pseudonym: two bits of space, two bits of kind, and a number.
-/// Within a space and kind the numbers rise; none is used twice.
+/// Assigned numbers rise within a space and kind, and none is assigned twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct PairId(pub(crate) u64);
 
@@ -57,6 +57,12 @@ impl PairId {
 
     pub(crate) const fn number(self) -> u64 {
         self.0 & Self::NUMBER
+    }
+}
+
+impl From<PairId> for u64 {
+    fn from(id: PairId) -> Self {
+        id.0
     }
 }
 

@@ -25,14 +25,13 @@ pub(super) fn write_batch(
     write_rows(write, PATIENTS, &batch.patients)?;
     write_rows(write, STUDIES, &batch.studies)?;
     write_rows(write, SERIES, &batch.series)?;
-    let mut buffer = Vec::new();
-    let sights = batch
+    let studies = batch
         .patient_studies
         .iter()
         .map(|((patient, first_seen), study)| {
             ((patient.0, *first_seen), study.map(|study| study.0))
         });
-    write_plain(write, PATIENT_STUDIES, sights)?;
+    write_plain(write, PATIENT_STUDIES, studies)?;
     let series = batch
         .study_series
         .iter()
@@ -54,19 +53,8 @@ pub(super) fn write_batch(
     write_plain(write, OFFSETS, offsets)?;
     let adopted = batch.adopted.iter().map(|(id, row)| (id.0, *row));
     write_plain(write, ADOPTED, adopted)?;
-    if !batch.intents.is_empty() {
-        let mut intents = write.open_table(INTENTS).map_err(redb_error)?;
-        for (group, intent) in &batch.intents {
-            if let Some(intent) = intent {
-                encode(intent, &mut buffer)?;
-                intents
-                    .insert(group, buffer.as_slice())
-                    .map_err(redb_error)?;
-            } else {
-                intents.remove(group).map_err(redb_error)?;
-            }
-        }
-    }
+    write_rows(write, INTENTS, &batch.intents)?;
+    let mut buffer = Vec::new();
     if let Some((number, rules)) = &batch.rules {
         encode(rules, &mut buffer)?;
         let mut table = write.open_table(RULES).map_err(redb_error)?;
@@ -151,10 +139,10 @@ fn write_pending(
 }
 
 /// Writes rows that the codec encodes.
-fn write_rows<R: Row>(
+fn write_rows<K: Copy + Into<u64>, R: Row>(
     write: &WriteTransaction,
     table: TableDefinition<'_, u64, &[u8]>,
-    rows: &BTreeMap<PairId, Option<R>>,
+    rows: &BTreeMap<K, Option<R>>,
 ) -> Result<(), BackendError> {
     if rows.is_empty() {
         return Ok(());
@@ -164,9 +152,11 @@ fn write_rows<R: Row>(
     for (id, row) in rows {
         if let Some(row) = row {
             encode(row, &mut buffer)?;
-            table.insert(id.0, buffer.as_slice()).map_err(redb_error)?;
+            table
+                .insert((*id).into(), buffer.as_slice())
+                .map_err(redb_error)?;
         } else {
-            table.remove(id.0).map_err(redb_error)?;
+            table.remove((*id).into()).map_err(redb_error)?;
         }
     }
     Ok(())
