@@ -6,7 +6,7 @@ pub mod ul;
 use std::fmt;
 use std::time::Duration;
 
-use crate::context::{ContextId, Contexts, Negotiated};
+use crate::context::{ContextId, Contexts, NegotiatedContexts};
 use crate::{AeTitle, Error, Node};
 
 /// What a requestor proposes.
@@ -45,7 +45,7 @@ impl Proposal {
 /// What a fragment is part of (PS3.8 section E.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the standard has these two")]
-pub enum Kind {
+pub enum PdvKind {
     /// A command set.
     Command,
     /// A data set.
@@ -55,7 +55,7 @@ pub enum Kind {
 /// Where a fragment stands (PS3.8 section E.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the standard has these two")]
-pub enum Place {
+pub enum PdvPosition {
     /// More of the same follow.
     More,
     /// The last of its set.
@@ -69,9 +69,9 @@ pub struct Pdv<'a> {
     /// The context it is sent in.
     pub context: ContextId,
     /// What it is part of.
-    pub kind: Kind,
+    pub kind: PdvKind,
     /// Where it stands.
-    pub place: Place,
+    pub position: PdvPosition,
     /// The fragment. May be empty.
     pub bytes: &'a [u8],
 }
@@ -91,7 +91,7 @@ impl fmt::Debug for Pdv<'_> {
         f.debug_struct("Pdv")
             .field("context", &self.context.get())
             .field("kind", &self.kind)
-            .field("place", &self.place)
+            .field("position", &self.position)
             .field("bytes", &self.bytes.len())
             .finish()
     }
@@ -124,7 +124,7 @@ pub trait Association: fmt::Debug + Send + Sync {
     fn peer(&self) -> &AeTitle;
 
     /// What may be sent.
-    fn contexts(&self) -> &Negotiated;
+    fn contexts(&self) -> &NegotiatedContexts;
 
     /// The longest P-DATA-TF that the peer takes, in bytes after the PDU's length field; `u32::MAX`
     /// if it sets no limit.

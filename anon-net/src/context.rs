@@ -9,7 +9,7 @@ pub use crate::context_id::ContextId;
 /// A context that is proposed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Proposed {
+pub struct ProposedContext {
     /// Its id.
     pub id: ContextId,
     /// What is to be done: a SOP class.
@@ -43,7 +43,7 @@ impl Default for Roles {
 /// The contexts of a proposal, 128 at most, with ids 1, 3, 5 and so on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Contexts {
-    proposed: Vec<Proposed>,
+    proposed: Vec<ProposedContext>,
     roles: BTreeMap<Uid, Roles>,
 }
 
@@ -79,7 +79,7 @@ impl Contexts {
             });
         }
         let id = ContextId(number);
-        self.proposed.push(Proposed {
+        self.proposed.push(ProposedContext {
             id,
             abstract_syntax,
             transfer_syntaxes,
@@ -88,7 +88,7 @@ impl Contexts {
     }
 
     /// Says that the requestor wants to be SCP of a SOP class too, as it must for a C-GET (PS3.7
-    /// section D.3.3.4). The acceptor may say no: see [`Accepted::scp`].
+    /// section D.3.3.4). The acceptor may say no: see [`AcceptedContext::scp`].
     pub fn take_scp_role(&mut self, abstract_syntax: Uid) {
         let both = Roles {
             scu: true,
@@ -103,13 +103,13 @@ impl Contexts {
     }
 
     /// What a peer proposed: its own ids, each once.
-    pub(crate) fn of_peer(mut proposed: Vec<Proposed>, roles: BTreeMap<Uid, Roles>) -> Self {
+    pub(crate) fn of_peer(mut proposed: Vec<ProposedContext>, roles: BTreeMap<Uid, Roles>) -> Self {
         proposed.sort_by_key(|context| context.id);
         Self { proposed, roles }
     }
 
     /// The contexts in the order of their ids.
-    pub fn iter(&self) -> impl Iterator<Item = &Proposed> {
+    pub fn iter(&self) -> impl Iterator<Item = &ProposedContext> {
         self.proposed.iter()
     }
 
@@ -127,7 +127,7 @@ impl Contexts {
 /// What an acceptor says to one context (PS3.8 Table 9-18).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the standard has these five")]
-pub enum Verdict {
+pub enum ContextResult {
     /// Yes, in this transfer syntax. Code 0.
     Accepted(Uid),
     /// No, says the application. Code 1.
@@ -140,7 +140,7 @@ pub enum Verdict {
     TransferSyntaxesNotSupported,
 }
 
-impl Verdict {
+impl ContextResult {
     /// The code of the result field.
     pub const fn code(&self) -> u8 {
         match self {
@@ -156,21 +156,21 @@ impl Verdict {
 /// An acceptor's answer to one context.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "an id and what is said to it")]
-pub struct Answer {
+pub struct ContextResponse {
     /// The context.
     pub id: ContextId,
     /// What is said to it.
-    pub verdict: Verdict,
+    pub result: ContextResult,
 }
 
 /// What an acceptor does, and in which encodings.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Supported {
+pub struct SupportedContexts {
     classes: BTreeMap<Uid, Vec<Uid>>,
     scp_roles: BTreeSet<Uid>,
 }
 
-impl Supported {
+impl SupportedContexts {
     /// Nothing.
     pub fn new() -> Self {
         Self::default()
@@ -208,24 +208,24 @@ impl Supported {
     ///
     /// Of the transfer syntaxes offered, the one that stands first in the acceptor's list is taken. A
     /// syntax need not be one that this crate knows: nothing is decoded here.
-    pub fn answer(&self, contexts: &Contexts) -> Vec<Answer> {
+    pub fn answer(&self, contexts: &Contexts) -> Vec<ContextResponse> {
         contexts
             .iter()
-            .map(|proposed| Answer {
+            .map(|proposed| ContextResponse {
                 id: proposed.id,
-                verdict: self.verdict(proposed),
+                result: self.result(proposed),
             })
             .collect()
     }
 
-    fn verdict(&self, proposed: &Proposed) -> Verdict {
+    fn result(&self, proposed: &ProposedContext) -> ContextResult {
         let Some(ours) = self.classes.get(&proposed.abstract_syntax) else {
-            return Verdict::AbstractSyntaxNotSupported;
+            return ContextResult::AbstractSyntaxNotSupported;
         };
         ours.iter()
             .find(|syntax| proposed.transfer_syntaxes.contains(syntax))
-            .map_or(Verdict::TransferSyntaxesNotSupported, |syntax| {
-                Verdict::Accepted(syntax.clone())
+            .map_or(ContextResult::TransferSyntaxesNotSupported, |syntax| {
+                ContextResult::Accepted(syntax.clone())
             })
     }
 }
@@ -233,7 +233,7 @@ impl Supported {
 /// A context that both sides agreed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Accepted {
+pub struct AcceptedContext {
     /// Its id.
     pub id: ContextId,
     /// What may be done.
@@ -248,20 +248,20 @@ pub struct Accepted {
 
 /// The contexts that both sides agreed on, in the order of their ids.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Negotiated {
-    accepted: Vec<Accepted>,
+pub struct NegotiatedContexts {
+    accepted: Vec<AcceptedContext>,
 }
 
-impl Negotiated {
+impl NegotiatedContexts {
     /// What comes of a proposal and its answers. A context without an answer is not accepted.
     ///
     /// # Errors
     /// [`Error::Protocol`] if an answer is for a context that was not proposed, if two are for the
     /// same, or if one accepts a transfer syntax that was not offered.
-    pub fn new(contexts: &Contexts, answers: &[Answer]) -> Result<Self, Error> {
-        let mut verdicts = BTreeMap::new();
+    pub fn new(contexts: &Contexts, answers: &[ContextResponse]) -> Result<Self, Error> {
+        let mut results = BTreeMap::new();
         for answer in answers {
-            if verdicts.insert(answer.id, &answer.verdict).is_some() {
+            if results.insert(answer.id, &answer.result).is_some() {
                 return Err(Error::Protocol {
                     problem: "it answers a presentation context twice",
                 });
@@ -269,7 +269,7 @@ impl Negotiated {
         }
         let mut accepted = Vec::new();
         for proposed in contexts.iter() {
-            let Some(Verdict::Accepted(syntax)) = verdicts.remove(&proposed.id) else {
+            let Some(ContextResult::Accepted(syntax)) = results.remove(&proposed.id) else {
                 continue;
             };
             if !proposed.transfer_syntaxes.contains(syntax) {
@@ -277,7 +277,7 @@ impl Negotiated {
                     problem: "it accepts a transfer syntax that was not offered",
                 });
             }
-            accepted.push(Accepted {
+            accepted.push(AcceptedContext {
                 id: proposed.id,
                 abstract_syntax: proposed.abstract_syntax.clone(),
                 transfer_syntax: syntax.clone(),
@@ -285,7 +285,7 @@ impl Negotiated {
                 scp: false,
             });
         }
-        if verdicts.is_empty() {
+        if results.is_empty() {
             Ok(Self { accepted })
         } else {
             Err(Error::Protocol {
@@ -310,12 +310,12 @@ impl Negotiated {
     }
 
     /// The context with this id.
-    pub fn get(&self, id: ContextId) -> Option<&Accepted> {
+    pub fn get(&self, id: ContextId) -> Option<&AcceptedContext> {
         self.accepted.iter().find(|accepted| accepted.id == id)
     }
 
     /// The first context to do this in this encoding.
-    pub fn find(&self, abstract_syntax: &Uid, transfer_syntax: &Uid) -> Option<&Accepted> {
+    pub fn find(&self, abstract_syntax: &Uid, transfer_syntax: &Uid) -> Option<&AcceptedContext> {
         self.accepted.iter().find(|accepted| {
             accepted.abstract_syntax == *abstract_syntax
                 && accepted.transfer_syntax == *transfer_syntax
@@ -323,7 +323,7 @@ impl Negotiated {
     }
 
     /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Accepted> {
+    pub fn iter(&self) -> impl Iterator<Item = &AcceptedContext> {
         self.accepted.iter()
     }
 

@@ -70,7 +70,7 @@ impl BackendError {
 /// For how long an association is rejected (PS3.8 Table 9-21).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the standard has these two")]
-pub enum Lasting {
+pub enum RejectResult {
     /// Until something is changed.
     Permanent,
     /// For now.
@@ -80,7 +80,7 @@ pub enum Lasting {
 /// Why an association is rejected (PS3.8 Table 9-21).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Rejection {
+pub enum RejectReason {
     /// The acceptor gives no reason.
     #[error("it gives no reason")]
     NoReason,
@@ -146,15 +146,15 @@ pub enum Error {
     #[error("the peer rejected the association: {reason}")]
     Rejected {
         /// For how long.
-        lasting: Lasting,
+        result: RejectResult,
         /// Why.
-        reason: Rejection,
+        reason: RejectReason,
     },
     /// We rejected the peer's proposal.
     #[error("the proposal of the peer was rejected: {reason}")]
     Refused {
         /// What it was told, from its point of view.
-        reason: Rejection,
+        reason: RejectReason,
     },
     /// The peer aborted. The association is closed.
     #[error("the peer aborted the association")]
@@ -222,9 +222,9 @@ impl Error {
     /// What to do about it.
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::Rejected { lasting, .. } => match lasting {
-                Lasting::Permanent => Remedy::Stop,
-                Lasting::Transient => Remedy::Retry,
+            Self::Rejected { result, .. } => match result {
+                RejectResult::Permanent => Remedy::Stop,
+                RejectResult::Transient => Remedy::Retry,
             },
             Self::Connect { .. }
             | Self::Aborted { .. }
@@ -247,9 +247,9 @@ mod tests {
 
     #[test]
     fn each_error_has_its_remedy() {
-        let rejected = |lasting| Error::Rejected {
-            lasting,
-            reason: Rejection::CallingTitle,
+        let rejected = |result| Error::Rejected {
+            result,
+            reason: RejectReason::CallingTitle,
         };
         let table = [
             (
@@ -258,8 +258,8 @@ mod tests {
                 },
                 Remedy::Retry,
             ),
-            (rejected(Lasting::Permanent), Remedy::Stop),
-            (rejected(Lasting::Transient), Remedy::Retry),
+            (rejected(RejectResult::Permanent), Remedy::Stop),
+            (rejected(RejectResult::Transient), Remedy::Retry),
             (
                 Error::Aborted {
                     by: AbortedBy::User,
@@ -268,7 +268,7 @@ mod tests {
             ),
             (
                 Error::Refused {
-                    reason: Rejection::CalledTitle,
+                    reason: RejectReason::CalledTitle,
                 },
                 Remedy::Skip,
             ),

@@ -84,7 +84,7 @@ impl Encoding {
 pub enum IdentifierError {
     /// It ends in the middle of an element, or a length reaches beyond its end.
     #[error("the identifier ends inside an element")]
-    Cut,
+    Truncated,
     /// It is longer than [`Identifier::MAX_BYTES`].
     #[error("the identifier is longer than {} bytes", Identifier::MAX_BYTES)]
     TooLong,
@@ -93,20 +93,20 @@ pub enum IdentifierError {
     TooDeep,
     /// An element stands twice.
     #[error("the identifier has the element {tag} twice")]
-    Twice {
+    Duplicate {
         /// The element.
         tag: Tag,
     },
     /// An item, or the end of one, stands where none can be; or an element's value representation is
     /// no two capital letters.
     #[error("the identifier is not built as elements are: at {tag}")]
-    Form {
+    Structure {
         /// Where.
         tag: Tag,
     },
     /// A value is longer than its element can be in this encoding.
     #[error("the value of {tag} is too long")]
-    Value {
+    ValueTooLong {
         /// The element.
         tag: Tag,
     },
@@ -176,7 +176,7 @@ impl Identifier {
             if let [first, second] = pair
                 && first.tag == second.tag
             {
-                return Err(IdentifierError::Twice { tag: first.tag });
+                return Err(IdentifierError::Duplicate { tag: first.tag });
             }
         }
         Ok(Self { elements })
@@ -185,7 +185,7 @@ impl Identifier {
     /// Writes it. Odd values are padded: UIDs with NUL, others with a space (PS3.5 section 6.2).
     ///
     /// # Errors
-    /// [`IdentifierError::Value`] if a value is longer than its length field can say.
+    /// [`IdentifierError::ValueTooLong`] if a value is longer than its length field can say.
     pub fn encode(&self, encoding: Encoding) -> Result<Vec<u8>, IdentifierError> {
         let mut bytes = Vec::with_capacity(512);
         for element in &self.elements {

@@ -6,8 +6,8 @@
 //!
 //! ```text
 //!           requestor                                           acceptor
-//!  Proposal ──Dial::dial──► contexts × transfer syntaxes ──► Supported::answer
-//!                                      │ Negotiated
+//!  Proposal ──Dial::dial──► contexts × transfer syntaxes ──► SupportedContexts::answer
+//!                                      │ NegotiatedContexts
 //!  dyn Association ◄── P-DATA: command and data set fragments (Pdv) ──► dyn Association
 //!                  ◄── A-RELEASE, A-ABORT, timeouts ──►                       │
 //!                                                     Instance + body: dyn BufRead
@@ -27,25 +27,25 @@
 //! ```
 //! # #[cfg(feature = "testing")] {
 //! use std::time::Duration;
-//! use anon_net::testing::Exchange;
-//! use anon_net::{Contexts, Dial, Event, Kind, Pdv, Place, Proposal, Supported, Uid};
+//! use anon_net::testing::MemoryNetwork;
+//! use anon_net::{Contexts, Dial, Event, PdvKind, Pdv, PdvPosition, Proposal, SupportedContexts, Uid};
 //!
 //! let second = Duration::from_secs(1);
 //! let verification = Uid::new("1.2.840.10008.1.1")?;
 //! let implicit = Uid::new("1.2.840.10008.1.2")?;
 //!
-//! let exchange = Exchange::new();
+//! let network = MemoryNetwork::new();
 //! let node = "ARCHIVE@localhost:104".parse()?;
-//! let supported = Supported::new().with(verification.clone(), vec![implicit.clone()]);
-//! let listener = exchange.listen(&node, supported, 16_384)?;
+//! let supported = SupportedContexts::new().with(verification.clone(), vec![implicit.clone()]);
+//! let listener = network.listen(&node, supported, 16_384)?;
 //!
 //! let mut contexts = Contexts::new();
 //! let id = contexts.add(verification, vec![implicit])?;
 //! let proposal = Proposal::new("US".parse()?, contexts);
-//! let mut ours = exchange.dial(&node, &proposal, second)?;
+//! let mut ours = network.dial(&node, &proposal, second)?;
 //! let mut theirs = listener.accept(second)?;
 //!
-//! let pdv = Pdv { context: id, kind: Kind::Command, place: Place::Last, bytes: b"a command" };
+//! let pdv = Pdv { context: id, kind: PdvKind::Command, position: PdvPosition::Last, bytes: b"a command" };
 //! ours.send(&[pdv], second)?;
 //! assert!(matches!(theirs.receive(second)?, Event::Pdv(got) if got.bytes == b"a command"));
 //! # }
@@ -107,8 +107,10 @@ pub mod testing;
 pub mod error;
 
 pub use ae::{AeTitle, Node};
-pub use association::{Association, Dial, Event, Kind, Pdv, Place, Proposal};
-pub use context::{Answer, ContextId, Contexts, Negotiated, Supported, Verdict};
+pub use association::{Association, Dial, Event, Pdv, PdvKind, PdvPosition, Proposal};
+pub use context::{
+    ContextId, ContextResponse, ContextResult, Contexts, NegotiatedContexts, SupportedContexts,
+};
 pub use dimse::{Command, Operation, Status, StatusClass, SubOperations};
 pub use error::{BackendError, Error, Remedy, TextError};
 pub use scp::{Instance, InstanceHandler, Outcome};

@@ -12,20 +12,22 @@
 mod address;
 mod builder;
 mod counts;
-mod handled;
 mod listener;
 mod observer;
 mod registry;
 mod running;
 mod serve;
 mod store;
+mod store_outcome;
 
 pub use crate::dimse::handler::{Instance, InstanceHandler, Outcome, failure_status};
 pub use address::AddressRange;
 pub use builder::{Scp, ScpBuilder};
-pub use counts::{Counts, Totals};
-pub use handled::Handled;
-pub use observer::{Ending, NoObserver, Refusal, ScpEvent, ScpObserver, Summary};
+pub use counts::{InstanceCounts, ScpTotals};
+pub use observer::{
+    AssociationEnd, AssociationSummary, ConnectionRefusal, NoObserver, ScpEvent, ScpObserver,
+};
 pub use registry::OpenAssociation;
-pub use running::{Running, Stopped};
+pub use running::{RunningScp, StopOutcome};
 pub use serve::Service;
+pub use store_outcome::StoreOutcome;

@@ -1,7 +1,7 @@
 //! The services as their user (SCU): what another application entity is asked to do (PS3.4).
 //!
 //! ```text
-//! Scu ── Dial ──► Session: one association; every answer is checked against its request
+//! Scu ── Dial ──► ScuAssociation: one association; every answer is checked against its request
 //!  ├─ echo        C-ECHO     PS3.4 Annex A
 //!  ├─ send        C-STORE    PS3.4 Annex B
 //!  ├─ sender      C-STORE    one by one, as they come
@@ -16,15 +16,15 @@
 //! own. No call waits without a deadline ([`Timeouts`]).
 
 pub mod cancel;
-pub(crate) mod dialogue;
 mod echo;
 pub mod error;
 pub mod find;
 pub mod get;
 pub mod hierarchy;
 pub mod r#move;
+pub(crate) mod responses;
 pub mod retrieve;
-pub(crate) mod session;
+pub(crate) mod scu_association;
 pub mod store;
 pub mod transfer;
 
@@ -37,21 +37,24 @@ pub use cancel::Cancel;
 pub use error::ServiceError;
 pub use find::{FindReport, Query, StudyMatch};
 pub use get::GetRequest;
-pub use hierarchy::{Detail, HierarchyRequest, StudyHierarchy, Wanted};
+pub use hierarchy::{Detail, HierarchyRequest, InstanceFilter, StudyHierarchy};
 pub use r#move::MoveRequest;
 pub use retrieve::{
-    Arrival, Arrivals, Level, RetrieveEvent, RetrieveRequest, Step, StudyReport, Via,
+    InstanceState, LocalInstances, QueryLevel, RetrieveEvent, RetrieveMethod, RetrieveRequest,
+    RetrieveStep, StudyReport,
 };
-pub use store::{FileMeta, SendError, SendEvent, SendItem, SendOutcome, SendReport, Sender, Sort};
-pub use transfer::{Target, TransferEnd, TransferFailure};
+pub use store::{
+    FileMeta, SendError, SendEvent, SendItem, SendOutcome, SendReport, Sender, StorageContext,
+};
+pub use transfer::{TransferFailure, TransferReport, TransferTarget};
 
 use crate::association::{Dial, Proposal};
 use crate::context::Contexts;
 use crate::{AeTitle, Error, Node};
-use session::Session;
+use scu_association::ScuAssociation;
 
 /// How long who waits for an association takes to notice that the end is wished.
-const LOOK: Duration = Duration::from_millis(50);
+const CANCEL_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long a peer is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,12 +129,12 @@ impl Retries {
 /// use std::sync::Arc;
 /// use anon_net::service::{Cancel, Scu};
 /// use anon_net::testing::{Script, ScriptedPeer};
-/// use anon_net::{Operation, Remedy, Supported, Uid};
+/// use anon_net::{Operation, Remedy, SupportedContexts, Uid};
 ///
 /// let verification = Uid::new("1.2.840.10008.1.1")?;
 /// let implicit = Uid::new("1.2.840.10008.1.2")?;
 /// let peer = ScriptedPeer::new().then(
-///     Script::accepting(Supported::new().with(verification, vec![implicit]))
+///     Script::accepting(SupportedContexts::new().with(verification, vec![implicit]))
 ///         .expect(Operation::Echo)
 ///         .silence()
 ///         .expect_abort(),
@@ -203,7 +206,7 @@ impl Scu {
         cancel: &Cancel,
         node: &Node,
         contexts: Contexts,
-    ) -> Result<Session, ServiceError> {
+    ) -> Result<ScuAssociation, ServiceError> {
         let (dial, node) = (Arc::clone(&self.dial), node.clone());
         let (proposal, patience) = (self.proposal(contexts), self.patience());
         let (tell, told) = mpsc::sync_channel(1);
@@ -216,8 +219,8 @@ impl Scu {
             .spawn(dialling)
             .map_err(|error| Error::Connect { kind: error.kind() })?;
         loop {
-            match told.recv_timeout(LOOK) {
-                Ok(dialled) => return Ok(Session::new(dialled?, self.timeouts)),
+            match told.recv_timeout(CANCEL_CHECK_INTERVAL) {
+                Ok(dialled) => return Ok(ScuAssociation::new(dialled?, self.timeouts)),
                 Err(_) if cancel.is_cancelled() => return Err(ServiceError::Cancelled),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(Error::Lost.into()),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anon_benches::{baseline, cases};
 use anon_net::association::ul::{Acceptor, Transport, UlAssociation, UlDial};
 use anon_net::dimse::{Body, Command, Incoming, Request, receive_command, send_with};
-use anon_net::{ContextId, Contexts, Operation, Proposal, Supported, Uid};
+use anon_net::{ContextId, Contexts, Operation, Proposal, SupportedContexts, Uid};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
@@ -93,7 +93,7 @@ fn take(heard: &Mutex<Vec<u8>>) -> Vec<u8> {
 }
 
 fn acceptor() -> Acceptor {
-    let supported = Supported::new().with(uid(CT), vec![uid(EXPLICIT)]);
+    let supported = SupportedContexts::new().with(uid(CT), vec![uid(EXPLICIT)]);
     Acceptor::new("ACCEPTOR".parse().expect("a title"), supported)
 }
 

@@ -26,7 +26,7 @@ use anon_engine::testing::files::{
 };
 use anon_engine::{Engine, Error, Policy, Receipt};
 use anon_model::{DiskOptions, DiskStore, Identity, SiteId, UidRoot};
-use anon_net::{BackendError, Outcome, Remedy, Supported, Uid};
+use anon_net::{BackendError, Outcome, Remedy, SupportedContexts, Uid};
 use anon_script::builtin;
 use anyhow::Context as _;
 
@@ -117,12 +117,12 @@ pub fn engine(project: &Path) -> anyhow::Result<Engine> {
 ///
 /// # Errors
 /// Never: the UIDs are sound.
-pub fn supported() -> anyhow::Result<Supported> {
+pub fn supported() -> anyhow::Result<SupportedContexts> {
     let syntaxes = TRANSFER_SYNTAXES.map(Uid::new);
     let syntaxes: Vec<Uid> = syntaxes.into_iter().collect::<Result<_, _>>()?;
     SOP_CLASSES
         .into_iter()
-        .try_fold(Supported::new(), |supported, class| {
+        .try_fold(SupportedContexts::new(), |supported, class| {
             Ok(supported.with(Uid::new(class)?, syntaxes.clone()))
         })
 }

@@ -205,7 +205,7 @@ impl ScpObserver for Ends {
             }
             ScpEvent::Instance {
                 sop_class,
-                handled,
+                outcome,
                 bytes,
                 error,
                 ..
@@ -216,7 +216,7 @@ impl ScpObserver for Ends {
                         "an object was not taken"
                     );
                 }
-                tracing::debug!(%sop_class, ?handled, bytes, "received");
+                tracing::debug!(%sop_class, handled = ?outcome, bytes, "received");
             }
             ScpEvent::Ended {
                 calling, summary, ..

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anon_engine::{EntryId, Quarantine};
 use anon_model::{Phi, RetrieveProgress};
-use anon_net::service::retrieve::{Arrival, Arrivals};
+use anon_net::service::retrieve::{InstanceState, LocalInstances};
 use anon_net::{BackendError, InstanceUid, Outcome, Remedy};
 
 /// Knows what arrived: what is stored from the index, what is set aside from the quarantine and from
@@ -29,7 +29,7 @@ struct LogState {
     /// How many retrieves go on. Without one, nothing is noted.
     retrieves: u32,
     /// What came and is not in the index.
-    not_stored: HashMap<InstanceUid, Arrival>,
+    not_stored: HashMap<InstanceUid, InstanceState>,
     /// What came without a patient's id, is stored, and was not asked for yet.
     shared_patient: HashSet<InstanceUid>,
     /// How many of these each study had.
@@ -69,12 +69,12 @@ impl ArrivalLog {
             return;
         }
         let arrival = match outcome {
-            Outcome::Stored | Outcome::AlreadyStored => Arrival::Stored,
-            Outcome::Quarantined => Arrival::Quarantined,
-            Outcome::ClassNotSupported => Arrival::Excluded,
+            Outcome::Stored | Outcome::AlreadyStored => InstanceState::Stored,
+            Outcome::Quarantined => InstanceState::Quarantined,
+            Outcome::ClassNotSupported => InstanceState::Excluded,
             _ => return,
         };
-        if arrival == Arrival::Stored {
+        if arrival == InstanceState::Stored {
             // The index knows of it from here on.
             state.not_stored.remove(instance);
         } else {
@@ -157,24 +157,24 @@ impl LogState {
     }
 }
 
-impl Arrivals for ArrivalLog {
+impl LocalInstances for ArrivalLog {
     fn states(
         &self,
         study: &InstanceUid,
         instances: &[InstanceUid],
-    ) -> Result<Vec<Arrival>, BackendError> {
+    ) -> Result<Vec<InstanceState>, BackendError> {
         let state_of = |instance: &InstanceUid| {
             if self.is_stored(instance)? {
                 self.state().count_shared_patient(study, instance);
-                return Ok(Arrival::Stored);
+                return Ok(InstanceState::Stored);
             }
             if let Some(arrival) = self.state().not_stored.get(instance) {
                 return Ok(*arrival);
             }
             Ok(if self.quarantined_before()?.contains(instance) {
-                Arrival::Quarantined
+                InstanceState::Quarantined
             } else {
-                Arrival::Missing
+                InstanceState::Missing
             })
         };
         instances.iter().map(state_of).collect()
@@ -233,7 +233,7 @@ mod tests {
         let state =
             |arrivals: &ArrivalLog| arrivals.states(&uid, std::slice::from_ref(&uid)).unwrap()[0];
         arrivals.record(&uid, Outcome::Quarantined);
-        assert_eq!(state(&arrivals), Arrival::Missing);
+        assert_eq!(state(&arrivals), InstanceState::Missing);
         let active = arrivals.start_retrieve();
         let seen = arrivals.changes();
         arrivals.wait(seen, Duration::ZERO);
@@ -242,10 +242,10 @@ mod tests {
             arrivals.wait(seen, Duration::from_mins(1));
         });
         assert_ne!(arrivals.changes(), seen);
-        assert_eq!(state(&arrivals), Arrival::Quarantined);
+        assert_eq!(state(&arrivals), InstanceState::Quarantined);
         // What the index does not know is not stored, whoever says so.
         arrivals.record(&uid, Outcome::Stored);
-        assert_eq!(state(&arrivals), Arrival::Missing);
+        assert_eq!(state(&arrivals), InstanceState::Missing);
         let study = InstanceUid::new("1.2").unwrap();
         arrivals.record_shared_patient(&uid);
         arrivals.state().count_shared_patient(&study, &uid);

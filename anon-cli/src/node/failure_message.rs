@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use anon_model::ProjectSettings;
 use anon_net::dimse::{Operation, Status};
-use anon_net::error::{Rejection, Waiting};
+use anon_net::error::{RejectReason, Waiting};
 use anon_net::service::ServiceError;
 use anon_net::{Error, Node};
 
@@ -120,16 +120,16 @@ fn association_message(error: &Error, node: &Node, local: &LocalNode) -> String 
     match error {
         Error::Connect { kind } => connect_message(*kind, node),
         Error::Rejected { reason, .. } => match reason {
-            Rejection::CallingTitle => {
+            RejectReason::CallingTitle => {
                 format!(
                     "the server does not know our AE title {ae_title}; add it there as {address}"
                 )
             }
-            Rejection::CalledTitle => format!(
+            RejectReason::CalledTitle => format!(
                 "the server at {place} does not call itself {}: its AE title is another",
                 node.title()
             ),
-            Rejection::LocalLimit | Rejection::Congestion => {
+            RejectReason::LocalLimit | RejectReason::Congestion => {
                 format!("the server {node} is busy: try again later")
             }
             other => format!("the server {node} refuses the association: {other}"),
@@ -163,7 +163,7 @@ mod tests {
     use std::time::Duration;
 
     use anon_net::Uid;
-    use anon_net::error::{AbortedBy, BackendError, Lasting, Remedy, Waiting};
+    use anon_net::error::{AbortedBy, BackendError, RejectResult, Remedy, Waiting};
 
     use super::*;
 
@@ -184,7 +184,7 @@ mod tests {
     fn network() -> Vec<(ServiceError, &'static str)> {
         let connect = |kind| Error::Connect { kind };
         let rejected = |reason| Error::Rejected {
-            lasting: Lasting::Permanent,
+            result: RejectResult::Permanent,
             reason,
         };
         let by = AbortedBy::User;
@@ -212,17 +212,17 @@ mod tests {
                 "cannot connect to pacs.ward:104: permission denied",
             ),
             (
-                rejected(Rejection::CallingTitle),
+                rejected(RejectReason::CallingTitle),
                 "the server does not know our AE title ANONYMIZER; add it there as 127.0.0.1:1045",
             ),
             (
-                rejected(Rejection::CalledTitle),
+                rejected(RejectReason::CalledTitle),
                 "the server at pacs.ward:104 does not call itself PACS: its AE title is another",
             ),
-            (rejected(Rejection::LocalLimit), busy),
-            (rejected(Rejection::Congestion), busy),
+            (rejected(RejectReason::LocalLimit), busy),
+            (rejected(RejectReason::Congestion), busy),
             (
-                rejected(Rejection::NoReason),
+                rejected(RejectReason::NoReason),
                 "the server PACS@pacs.ward:104 refuses the association: it gives no reason",
             ),
             (

@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use anon_engine::Cancel;
 use anon_model::settings::Selection;
 use anon_model::{Phi, ProjectSettings, RetrieveProgress};
-use anon_net::service::hierarchy::Wanted;
-use anon_net::service::retrieve::{Level, RetrieveEvent, RetrieveRequest, Step, StudyReport};
+use anon_net::service::hierarchy::InstanceFilter;
+use anon_net::service::retrieve::{
+    QueryLevel, RetrieveEvent, RetrieveRequest, RetrieveStep, StudyReport,
+};
 use anon_net::service::{self, Scu, ServiceError};
 use anon_net::{AeTitle, InstanceHandler, InstanceUid, Uid};
 use crossbeam_channel::Sender;
@@ -40,7 +42,7 @@ const EVENTS: usize = 64;
 
 /// What the threads say that fetch.
 enum WorkerEvent {
-    Step(usize, Step),
+    Step(usize, RetrieveStep),
     Report(StudyReport),
 }
 
@@ -63,14 +65,14 @@ impl ProgressCounts {
     }
 
     /// Counts a step; how far it is then, if that is to be told.
-    fn step(&mut self, study: usize, step: &Step, done: u64) -> Option<FetchProgress> {
+    fn step(&mut self, study: usize, step: &RetrieveStep, done: u64) -> Option<FetchProgress> {
         let (here, expected) = self.counts.get_mut(study)?;
         match step {
-            Step::Expected {
+            RetrieveStep::Expected {
                 instances,
                 excluded,
             } => *expected = instances - excluded,
-            Step::Arrived {
+            RetrieveStep::Arrived {
                 stored,
                 quarantined,
                 ..
@@ -278,30 +280,30 @@ fn request(
     job: &RetrieveJob,
     handler: Arc<dyn InstanceHandler>,
 ) -> anyhow::Result<RetrieveRequest> {
-    let mut wanted = Wanted::all().with_sop_classes(sop_classes.clone());
+    let mut wanted = InstanceFilter::all().with_sop_classes(sop_classes.clone());
     if let Selection::These(modalities) = &settings.modalities
         && settings.storage_classes.is_empty()
     {
         wanted = wanted.with_modalities(modalities.iter().map(|modality| modality.code));
     }
     let via = match job.via {
-        RetrieveVia::Move => service::retrieve::Via::Move {
+        RetrieveVia::Move => service::retrieve::RetrieveMethod::Move {
             destination: AeTitle::new(&settings.scp.aet)?,
         },
-        RetrieveVia::Get => service::retrieve::Via::Get {
+        RetrieveVia::Get => service::retrieve::RetrieveMethod::Get {
             handler,
             sop_classes,
             transfer_syntaxes: scp::syntaxes(settings)?,
         },
     };
     let level = match job.level {
-        RetrieveLevel::Study => Level::Study,
-        RetrieveLevel::Series => Level::Series,
-        RetrieveLevel::Instance => Level::Instance,
+        RetrieveLevel::Study => QueryLevel::Study,
+        RetrieveLevel::Series => QueryLevel::Series,
+        RetrieveLevel::Instance => QueryLevel::Instance,
     };
     Ok(RetrieveRequest::new(via)
         .with_level(level)
-        .with_wanted(wanted)
+        .with_filter(wanted)
         .with_concurrency(1))
 }
 

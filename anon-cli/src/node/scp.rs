@@ -7,8 +7,8 @@ use std::time::Duration;
 use anon_model::ProjectSettings;
 use anon_model::modality::transfer_syntaxes;
 use anon_model::settings::{ScpTls, Selection};
-use anon_net::scp::{AddressRange, Running, Scp, ScpObserver, Stopped};
-use anon_net::{AeTitle, Supported, Uid};
+use anon_net::scp::{AddressRange, RunningScp, Scp, ScpObserver, StopOutcome};
+use anon_net::{AeTitle, SupportedContexts, Uid};
 use anyhow::Context as _;
 
 use super::Intake;
@@ -27,13 +27,13 @@ const UNCOMPRESSED: [&str; 2] = [EXPLICIT, "1.2.840.10008.1.2"];
 /// The SCP while it runs.
 #[derive(Debug)]
 pub(crate) struct Receiver {
-    pub(crate) running: Running,
+    pub(crate) running: RunningScp,
 }
 
 impl Receiver {
     /// Ends it; false if associations were cut because the time was over.
     pub(crate) fn stop(&self, patience: Duration) -> bool {
-        self.running.stop(patience) == Stopped::Drained
+        self.running.stop(patience) == StopOutcome::Drained
     }
 }
 
@@ -131,7 +131,7 @@ fn allowed_peers(allowed: &[String]) -> anyhow::Result<Vec<AddressRange>> {
 }
 
 /// What the project takes: every storage class of it in every transfer syntax of it, and C-ECHO.
-fn supported(settings: &ProjectSettings) -> anyhow::Result<Supported> {
+fn supported(settings: &ProjectSettings) -> anyhow::Result<SupportedContexts> {
     supported_contexts(classes(settings)?, &syntaxes(settings)?)
 }
 
@@ -140,7 +140,7 @@ fn supported(settings: &ProjectSettings) -> anyhow::Result<Supported> {
 pub(crate) fn supported_now(
     opened_with: &ProjectSettings,
     now: &ProjectSettings,
-) -> anyhow::Result<Supported> {
+) -> anyhow::Result<SupportedContexts> {
     let (mut syntaxes, accepted_now) = (syntaxes(opened_with)?, self::syntaxes(now)?);
     syntaxes.retain(|syntax| accepted_now.contains(syntax));
     supported_contexts(shared_classes(opened_with, now)?, &syntaxes)
@@ -156,12 +156,12 @@ pub(crate) fn shared_classes(
     Ok(classes)
 }
 
-fn supported_contexts(classes: Vec<Uid>, syntaxes: &[Uid]) -> anyhow::Result<Supported> {
+fn supported_contexts(classes: Vec<Uid>, syntaxes: &[Uid]) -> anyhow::Result<SupportedContexts> {
     let plain = UNCOMPRESSED
         .map(Uid::new)
         .into_iter()
         .collect::<Result<Vec<_>, _>>()?;
-    let mut supported = Supported::new().with(Uid::new(VERIFICATION)?, plain);
+    let mut supported = SupportedContexts::new().with(Uid::new(VERIFICATION)?, plain);
     for class in classes {
         supported = supported.with(class, syntaxes.to_vec());
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anon_engine::{Cancel, Engine, Store};
 use anon_model::{LookupStore, ProjectSettings, RetrieveProgress};
 use anon_net::InstanceHandler;
-use anon_net::scp::{NoObserver, Running};
+use anon_net::scp::{NoObserver, RunningScp};
 use anyhow::{Context as _, anyhow};
 
 use crate::exit;
@@ -46,7 +46,7 @@ pub(crate) struct Jobs {
 #[derive(Debug, Default)]
 struct Receiver {
     serving: Option<SocketAddr>,
-    own: Option<(Running, usize)>,
+    own: Option<(RunningScp, usize)>,
 }
 
 impl Jobs {

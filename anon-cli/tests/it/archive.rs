@@ -13,7 +13,7 @@ use anon_net::dimse::{Body, Command, Incoming, Request, receive_command, send, s
 use anon_net::identifier::{Encoding, Identifier, tag};
 use anon_net::{
     AeTitle, Association, Cancel, ContextId, Error, Node, Operation, Status, SubOperations,
-    Supported, Uid,
+    SupportedContexts, Uid,
 };
 use dicom_core::Tag;
 
@@ -189,7 +189,7 @@ fn wait_for(changed: &Condvar, number: MutexGuard<'_, usize>, least: usize) -> b
 
 fn acceptor(behaviour: &Behaviour) -> Test<Acceptor> {
     let implicit = || Ok::<_, Box<dyn std::error::Error>>(vec![uid(IMPLICIT)?]);
-    let mut supported = Supported::new().with(uid("1.2.840.10008.1.1")?, implicit()?);
+    let mut supported = SupportedContexts::new().with(uid("1.2.840.10008.1.1")?, implicit()?);
     for class in ["1", "2", "3"] {
         let class = uid(&format!("1.2.840.10008.5.1.4.1.2.2.{class}"))?;
         supported = supported.with(class, implicit()?);

@@ -11,7 +11,7 @@ use anon_engine::testing::files::{LargeImage, Place};
 use anon_net::Command::{Request, Response};
 use anon_net::association::ul::Acceptor;
 use anon_net::dimse::{Incoming, receive_command, send};
-use anon_net::{Association, Operation, Status, Supported};
+use anon_net::{Association, Operation, Status, SupportedContexts};
 use serde_json::Value;
 
 use crate::serving::{EXPLICIT, LONG, uid};
@@ -441,7 +441,7 @@ fn a_signal_ends_an_export_to_a_silent_node() -> Test {
 #[cfg(unix)]
 fn stop_reading_at_data(stream: TcpStream, it_came: &mpsc::Sender<()>) -> Test {
     let verification = uid("1.2.840.10008.1.1")?;
-    let supported = Supported::new()
+    let supported = SupportedContexts::new()
         .with(verification, vec![uid("1.2.840.10008.1.2")?])
         .with(uid(XA)?, vec![uid(EXPLICIT)?]);
     let acceptor = Acceptor::new("CHOKES".parse()?, supported);

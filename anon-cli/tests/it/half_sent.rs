@@ -6,7 +6,7 @@ use anon_engine::testing::files::{Place, Syntax, ct_small};
 use anon_net::association::ul::UlDial;
 use anon_net::dimse::{Command, Incoming, Request, receive_command, send};
 use anon_net::{
-    Association, ContextId, Contexts, Dial, Kind, Node, Operation, Pdv, Place as In, Proposal,
+    Association, ContextId, Contexts, Dial, Node, Operation, Pdv, PdvKind, PdvPosition, Proposal,
     Status,
 };
 
@@ -38,7 +38,7 @@ impl HalfSent {
             context,
             rest: rest.to_vec(),
         };
-        half_sent.send(In::More, first)?;
+        half_sent.send(PdvPosition::More, first)?;
         Ok(half_sent)
     }
 
@@ -47,11 +47,11 @@ impl HalfSent {
         self.association.max_pdu_bytes()
     }
 
-    fn send(&mut self, place: In, bytes: &[u8]) -> Test {
+    fn send(&mut self, position: PdvPosition, bytes: &[u8]) -> Test {
         let pdv = Pdv {
             context: self.context,
-            kind: Kind::Data,
-            place,
+            kind: PdvKind::Data,
+            position,
             bytes,
         };
         self.association.send(&[pdv], LONG)?;
@@ -61,7 +61,7 @@ impl HalfSent {
     /// Sends the rest, and returns the status of the response.
     pub(crate) fn finish(mut self) -> Test<Status> {
         let rest = std::mem::take(&mut self.rest);
-        self.send(In::Last, &rest)?;
+        self.send(PdvPosition::Last, &rest)?;
         let status = match receive_command(&mut *self.association, LONG)? {
             Incoming::Message {
                 command: Command::Response(response),

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use anon_engine::testing::files::{
     Canaries, DataSet, LargeImage, Place, Syntax, ct_small, secondary_capture, us_colour,
 };
-use anon_net::error::{Lasting, Rejection};
+use anon_net::error::{RejectReason, RejectResult};
 use anon_net::service::{Cancel, SendItem};
 use anon_net::{Error, ServiceError, Status};
 use dicom_core::{Tag, VR};
@@ -104,9 +104,9 @@ fn serve_rejects_peers_that_are_not_allowed() -> Test {
     let serving = Serving::start(&scene, &["--aet", "WARD"])?;
     assert_eq!(serving.listening["aet"], "WARD");
     let wrong = scu("KNOWN")?.echo(&serving.called("ANONYMIZER"), &Cancel::new());
-    assert_eq!(rejected(wrong), Some(Rejection::CalledTitle));
+    assert_eq!(rejected(wrong), Some(RejectReason::CalledTitle));
     let stranger = scu("STRANGER")?.echo(&serving.called("WARD"), &Cancel::new());
-    assert_eq!(rejected(stranger), Some(Rejection::CallingTitle));
+    assert_eq!(rejected(stranger), Some(RejectReason::CallingTitle));
     assert_eq!(
         scu("OTHER")?.echo(&serving.called("WARD"), &Cancel::new())?,
         Status::SUCCESS
@@ -429,8 +429,8 @@ fn serve_honours_association_and_pdu_limits() -> Test {
             matches!(
                 refused,
                 Err(ServiceError::Association(Error::Rejected {
-                    lasting: Lasting::Transient,
-                    reason: Rejection::LocalLimit,
+                    result: RejectResult::Transient,
+                    reason: RejectReason::LocalLimit,
                 }))
             ),
             "{key}: {refused:?}"

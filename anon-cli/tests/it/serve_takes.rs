@@ -11,7 +11,7 @@ use anon_engine::testing::files::{
 };
 use anon_net::association::ul::UlDial;
 use anon_net::dimse::{Request, receive_command, send};
-use anon_net::error::{Lasting, Rejection};
+use anon_net::error::{RejectReason, RejectResult};
 use anon_net::service::{FileMeta, SendItem};
 use anon_net::{Association, Cancel, Command, Contexts, Dial, Error, Operation, Proposal, Status};
 use dicom_core::{Tag, VR};
@@ -208,7 +208,7 @@ fn serve_spools_concurrent_large_objects() -> Test {
         let mut body = PausingReader { file, before, all };
         let mut sender = scu("XA_1")?.sender(&node);
         let stored = sender.store(
-            &meta.sort,
+            &meta.context,
             &meta.sop_instance,
             &mut body,
             length,
@@ -265,8 +265,8 @@ fn is_full(dialled: &Result<Box<dyn Association>, Error>) -> bool {
     matches!(
         dialled,
         Err(Error::Rejected {
-            lasting: Lasting::Transient,
-            reason: Rejection::LocalLimit,
+            result: RejectResult::Transient,
+            reason: RejectReason::LocalLimit,
         })
     )
 }

@@ -18,7 +18,7 @@ use std::sync::{Mutex, PoisonError};
 use anon_net::Node;
 use anon_net::dimse::{Operation, Status, StatusClass};
 use anon_net::service::hierarchy::StudyHierarchy;
-use anon_net::service::{FileMeta, Query, Scu, ServiceError, Sort, StudyMatch};
+use anon_net::service::{FileMeta, Query, Scu, ServiceError, StorageContext, StudyMatch};
 
 pub use crate::error::dicom::DicomError;
 
@@ -44,7 +44,7 @@ pub struct DicomSink {
     cancel: anon_net::Cancel,
     pool: Pool,
     /// What objects needed so far: each association proposes all of it.
-    sorts: Mutex<BTreeSet<Sort>>,
+    contexts: Mutex<BTreeSet<StorageContext>>,
 }
 
 impl DicomSink {
@@ -55,7 +55,7 @@ impl DicomSink {
             scu,
             node,
             cancel: anon_net::Cancel::new(),
-            sorts: Mutex::default(),
+            contexts: Mutex::default(),
         }
     }
 
@@ -67,12 +67,12 @@ impl DicomSink {
     }
 
     /// What was needed so far, and this.
-    fn needed(&self, sort: &Sort) -> BTreeSet<Sort> {
-        let mut sorts = self.sorts.lock().unwrap_or_else(PoisonError::into_inner);
-        if !sorts.contains(sort) {
-            sorts.insert(sort.clone());
+    fn needed(&self, context: &StorageContext) -> BTreeSet<StorageContext> {
+        let mut contexts = self.contexts.lock().unwrap_or_else(PoisonError::into_inner);
+        if !contexts.contains(context) {
+            contexts.insert(context.clone());
         }
-        sorts.clone()
+        contexts.clone()
     }
 
     fn store(&self, key: &ObjectKey, body: &mut Exact<'_>) -> Result<Status, Error> {
@@ -88,11 +88,13 @@ impl DicomSink {
         let stored = self.pool.with(
             || self.scu.sender(&self.node),
             |sender| {
-                sender.expect(self.needed(&meta.sort));
+                sender.expect(self.needed(&meta.context));
                 let FileMeta {
-                    sort, sop_instance, ..
+                    context,
+                    sop_instance,
+                    ..
                 } = &meta;
-                sender.store(sort, sop_instance, &mut data_set, length, &self.cancel)
+                sender.store(context, sop_instance, &mut data_set, length, &self.cancel)
             },
         );
         stored.map_err(|error| DicomError::from(error).into())

@@ -1,7 +1,7 @@
 //! [`DicomError`]: why a node does not have an object, and what to do about it.
 
 use anon_net::dimse::Status;
-use anon_net::error::{Lasting, Rejection};
+use anon_net::error::{RejectReason, RejectResult};
 use anon_net::service::ServiceError;
 use anon_net::{Error as NetError, Remedy as NetRemedy};
 
@@ -80,15 +80,17 @@ fn of_association(error: &NetError) -> &'static str {
         NetError::Connect { .. } => {
             "nothing answers for the node: see that it runs, and that its host and port are right"
         }
-        NetError::Rejected { reason, lasting } => match (reason, lasting) {
-            (Rejection::CallingTitle, _) => {
+        NetError::Rejected { reason, result } => match (reason, result) {
+            (RejectReason::CallingTitle, _) => {
                 "the node does not know us: add our AE title there (setting scp.aet)"
             }
-            (Rejection::CalledTitle, _) => {
+            (RejectReason::CalledTitle, _) => {
                 "the node calls itself otherwise: set its AE title right"
             }
-            (_, Lasting::Transient) => "the node is busy: export again later",
-            (_, Lasting::Permanent) => "the node does not admit us: see its configuration and log",
+            (_, RejectResult::Transient) => "the node is busy: export again later",
+            (_, RejectResult::Permanent) => {
+                "the node does not admit us: see its configuration and log"
+            }
         },
         NetError::Aborted { .. } | NetError::Lost | NetError::Closed => {
             "the node ended the association: see its log, and export again"
@@ -154,7 +156,7 @@ mod tests {
     #[test]
     fn each_failure_has_its_remedy_and_says_what_to_do() {
         use Remedy::{Retry, Skip, SkipPatient, Stop};
-        let rejected = |reason, lasting| NetError::Rejected { lasting, reason };
+        let rejected = |reason, result| NetError::Rejected { result, reason };
         let table: [(ServiceError, Remedy, &str); 16] = [
             (refused(0xA700), Retry, "make room there"),
             (refused(0xA900), Skip, "look at the object"),
@@ -171,17 +173,17 @@ mod tests {
                 "host and port",
             ),
             (
-                rejected(Rejection::CallingTitle, Lasting::Permanent).into(),
+                rejected(RejectReason::CallingTitle, RejectResult::Permanent).into(),
                 Stop,
                 "scp.aet",
             ),
             (
-                rejected(Rejection::CalledTitle, Lasting::Permanent).into(),
+                rejected(RejectReason::CalledTitle, RejectResult::Permanent).into(),
                 Stop,
                 "AE title right",
             ),
             (
-                rejected(Rejection::LocalLimit, Lasting::Transient).into(),
+                rejected(RejectReason::LocalLimit, RejectResult::Transient).into(),
                 Retry,
                 "later",
             ),

@@ -11,8 +11,8 @@ use anon_export::{DicomSink, ObjectKey, conformance};
 use anon_net::dimse::{Body, Command, Incoming, Request, receive_command, send, send_with};
 use anon_net::identifier::{Encoding, Identifier, tag};
 use anon_net::service::{Scu, Timeouts};
-use anon_net::testing::Exchange;
-use anon_net::{Association, ContextId, Node, Operation, Status, Supported, Uid};
+use anon_net::testing::MemoryNetwork;
+use anon_net::{Association, ContextId, Node, Operation, Status, SupportedContexts, Uid};
 
 pub(crate) const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 /// As long as that of CT.
@@ -70,7 +70,7 @@ pub(crate) type Faults = dyn Fn(&str) -> Option<Fault> + Send + Sync;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Archive {
-    exchange: Exchange,
+    exchange: MemoryNetwork,
     shared: Arc<Shared>,
 }
 
@@ -98,12 +98,12 @@ impl Archive {
         faults: impl Fn(&str) -> Option<Fault> + Send + Sync + 'static,
     ) -> Self {
         let implicit = uid("1.2.840.10008.1.2");
-        let supported = Supported::new()
+        let supported = SupportedContexts::new()
             .with(uid(CT), vec![uid(EXPLICIT)])
             .with(uid(MR), vec![uid(EXPLICIT)])
             .with(uid("1.2.840.10008.1.1"), vec![implicit.clone()])
             .with(uid("1.2.840.10008.5.1.4.1.2.2.1"), vec![implicit]);
-        let exchange = Exchange::new();
+        let exchange = MemoryNetwork::new();
         let listener = exchange
             .listen(&node(), supported, 16_384)
             .expect("a place");
@@ -140,7 +140,7 @@ impl Archive {
     }
 
     /// The network it is in.
-    pub(crate) fn exchange(&self) -> Exchange {
+    pub(crate) fn exchange(&self) -> MemoryNetwork {
         self.exchange.clone()
     }
 

@@ -12,10 +12,10 @@ use anon_export::{
     Selection, Sink, Stored,
 };
 use anon_net::dimse::{Operation, Status};
-use anon_net::error::{AbortedBy, Lasting, Rejection};
+use anon_net::error::{AbortedBy, RejectReason, RejectResult};
 use anon_net::service::{Retries, Scu, ServiceError, Timeouts};
-use anon_net::testing::{Exchange, Gate, Reply, Script, ScriptedPeer};
-use anon_net::{Association, Dial, Error as NetError, Node, Proposal, Supported};
+use anon_net::testing::{Gate, MemoryNetwork, Reply, Script, ScriptedPeer};
+use anon_net::{Association, Dial, Error as NetError, Node, Proposal, SupportedContexts};
 
 use crate::archive::{Archive, CT, EXPLICIT, Fault, MR, Manner, image, uid};
 use crate::world::{Log, hasty, keys};
@@ -25,7 +25,7 @@ fn key(n: u32) -> ObjectKey {
 }
 
 fn accepting() -> Script {
-    Script::accepting(Supported::new().with(uid(CT), vec![uid(EXPLICIT)]))
+    Script::accepting(SupportedContexts::new().with(uid(CT), vec![uid(EXPLICIT)]))
 }
 
 fn answer(script: Script, status: u16) -> Script {
@@ -111,11 +111,14 @@ fn each_refusal_has_its_remedy_and_keeps_the_association() {
 #[test]
 fn a_peer_that_fails_is_typed() {
     let by = AbortedBy::User;
-    let reason = Rejection::CallingTitle;
+    let reason = RejectReason::CallingTitle;
     for (script, remedy) in [
-        (Script::rejecting(Lasting::Permanent, reason), Remedy::Stop),
         (
-            Script::rejecting(Lasting::Transient, Rejection::LocalLimit),
+            Script::rejecting(RejectResult::Permanent, reason),
+            Remedy::Stop,
+        ),
+        (
+            Script::rejecting(RejectResult::Transient, RejectReason::LocalLimit),
             Remedy::Retry,
         ),
         (
@@ -176,7 +179,7 @@ fn a_kind_of_object_that_is_refused_fails_alone() {
 /// A new pair of SOP class and transfer syntax ends the association; the next proposes both.
 #[test]
 fn a_new_kind_of_object_renegotiates() {
-    let both = Supported::new()
+    let both = SupportedContexts::new()
         .with(uid(CT), vec![uid(EXPLICIT)])
         .with(uid(MR), vec![uid(EXPLICIT)]);
     let then = (0..3).fold(Script::accepting(both), |script, _| answer(script, 0));
@@ -250,7 +253,7 @@ fn a_body_of_another_length_is_aborted() {
 #[test]
 fn an_association_is_opened_for_the_check_alone() {
     let verification =
-        Supported::new().with(uid("1.2.840.10008.1.1"), vec![uid("1.2.840.10008.1.2")]);
+        SupportedContexts::new().with(uid("1.2.840.10008.1.1"), vec![uid("1.2.840.10008.1.2")]);
     let script = |status| {
         Script::accepting(verification.clone())
             .expect(Operation::Echo)
@@ -262,7 +265,7 @@ fn an_association_is_opened_for_the_check_alone() {
         (script(0x0122), Some(Remedy::Skip)),
         (accepting().expect_release(), None),
         (
-            Script::rejecting(Lasting::Permanent, Rejection::CalledTitle),
+            Script::rejecting(RejectResult::Permanent, RejectReason::CalledTitle),
             Some(Remedy::Stop),
         ),
         (
@@ -315,9 +318,9 @@ fn an_export_deals_with_each_answer() {
     let script = [0xA700, 0xA700, 0, 0xB000, 0x0122, 0]
         .into_iter()
         .fold(accepting(), answer);
-    let find = Script::accepting(Supported::new());
+    let find = Script::accepting(SupportedContexts::new());
     let peer = ScriptedPeer::new()
-        .then(Script::accepting(Supported::new()).expect_release())
+        .then(Script::accepting(SupportedContexts::new()).expect_release())
         .then(find.expect_release())
         .then(script.expect_release());
     let sink = Arc::new(sink(&peer, 1));
@@ -341,8 +344,8 @@ fn a_node_that_rejects_us_is_asked_once_and_told_of_each_patient() {
         let object = image(&key, CT, 100);
         source.insert(key, object);
     }
-    let reason = Rejection::CallingTitle;
-    let peer = ScriptedPeer::new().then(Script::rejecting(Lasting::Permanent, reason));
+    let reason = RejectReason::CallingTitle;
+    let peer = ScriptedPeer::new().then(Script::rejecting(RejectResult::Permanent, reason));
     let ended = Exporter::new(Arc::new(sink(&peer, 1)))
         .export(&source, &Selection::all(), &Cancel::new(), &log)
         .expect_err("it is rejected");
@@ -454,7 +457,7 @@ fn each_fault_is_told_of_its_patient() {
 /// Lets one association pass; the next are rejected for now, which opens the gate.
 #[derive(Debug)]
 struct OneOnly {
-    exchange: Exchange,
+    exchange: MemoryNetwork,
     dialled: AtomicBool,
     rejected: Gate,
 }
@@ -470,8 +473,8 @@ impl Dial for OneOnly {
             return self.exchange.dial(node, proposal, timeout);
         }
         self.rejected.open();
-        let (lasting, reason) = (Lasting::Transient, Rejection::LocalLimit);
-        Err(NetError::Rejected { lasting, reason })
+        let (result, reason) = (RejectResult::Transient, RejectReason::LocalLimit);
+        Err(NetError::Rejected { result, reason })
     }
 }
 
@@ -538,8 +541,8 @@ fn a_peer_that_takes_one_association_is_made_do_with() {
 /// With no association of ours open there is nothing to make do with.
 #[test]
 fn a_peer_without_any_room_is_told() {
-    let reason = Rejection::Congestion;
-    let error = put_to(Script::rejecting(Lasting::Transient, reason)).expect_err("no room");
+    let reason = RejectReason::Congestion;
+    let error = put_to(Script::rejecting(RejectResult::Transient, reason)).expect_err("no room");
     assert_eq!(error.remedy(), Remedy::Retry);
 }
 

@@ -22,7 +22,7 @@ use anon_export::{
     Sink, conformance,
 };
 use anon_net::association::ul::UlDial;
-use anon_net::service::{FileMeta, GetRequest, Scu, Target, Timeouts};
+use anon_net::service::{FileMeta, GetRequest, Scu, Timeouts, TransferTarget};
 use anon_net::testing::MemoryHandler;
 use anon_net::{Node, Uid};
 
@@ -109,7 +109,7 @@ fn got(server: &Server, instances: &[&Instance]) -> Test<BTreeMap<String, Vec<u8
     let mut all = BTreeMap::new();
     for instance in instances {
         let handler = MemoryHandler::new(64 << 20);
-        let target = Target::Instances {
+        let target = TransferTarget::Instances {
             study: Corpus::STUDY.parse()?,
             series: instance.series.parse()?,
             instances: vec![instance.uid.parse()?],

@@ -10,7 +10,10 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anon_net::association::ul::{Acceptor, Transport, UlAssociation, UlDial};
-use anon_net::{Association, Contexts, Error, Event, Kind, Pdv, Place, Proposal, Supported, Uid};
+use anon_net::{
+    Association, Contexts, Error, Event, Pdv, PdvKind, PdvPosition, Proposal, SupportedContexts,
+    Uid,
+};
 use libfuzzer_sys::fuzz_target;
 
 const MAX_PDU_BYTES: u32 = 4096;
@@ -55,7 +58,7 @@ fn uid(text: &str) -> Uid {
 }
 
 fn acceptor() -> Acceptor {
-    let supported = Supported::new()
+    let supported = SupportedContexts::new()
         .with(uid("1.2.1"), vec![uid("1.2.10")])
         .with_scp_role(uid("1.2.1"));
     Acceptor::new("ACCEPTOR".parse().expect("a title"), supported)
@@ -143,8 +146,8 @@ fn talk(association: &mut UlAssociation) {
         assert!(association.contexts().get(context).is_some());
         let pdv = Pdv {
             context,
-            kind: Kind::Command,
-            place: Place::Last,
+            kind: PdvKind::Command,
+            position: PdvPosition::Last,
             bytes: &echo,
         };
         if bytes % 5 == 0 {

@@ -6,28 +6,28 @@
 //! of every byte of every image:
 //!
 //! ```text
-//! Transport::read ─► Inbox: one buffer, whole PDUs ─► Pdv { bytes: slice of it }   no copy
+//! Transport::read ─► ReceiveBuffer: one buffer, whole PDUs ─► Pdv { bytes: slice of it }   no copy
 //! Pdv { bytes } ─► 12 bytes of header + bytes, one write_vectored ─► Transport     no copy
 //! ```
 
 mod acceptor;
+mod association;
+mod data_pdu;
 mod decode;
 mod dial;
 mod encode;
 mod handshake;
 mod implementation;
-mod inbox;
-mod link;
-mod outbox;
 mod pdu;
 mod platform;
+mod receive_buffer;
 mod tcp;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod transport;
 
 pub use acceptor::Acceptor;
+pub use association::UlAssociation;
 pub use dial::UlDial;
 pub use implementation::Implementation;
-pub use link::UlAssociation;
 pub use transport::Transport;

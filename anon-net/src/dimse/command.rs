@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::elements::{Elements, Writer, tag};
+use super::elements::{CommandWriter, Elements, tag};
 use super::status::Status;
 use crate::{AeTitle, InstanceUid, Uid};
 
@@ -247,7 +247,7 @@ impl Command {
                 request(&elements, operation, has_data_set).map(Self::Request)
             }
             Some(operation) => response(&elements, operation, has_data_set).map(Self::Response),
-            None => Err(Malformed::Unknown {
+            None => Err(Malformed::UnknownOperation {
                 field,
                 message_id: (field & RESPONSE == 0)
                     .then(|| elements.number(tag::MESSAGE_ID))
@@ -260,7 +260,7 @@ impl Command {
 
     /// Writes the command set, with its group length.
     pub fn encode(&self) -> Vec<u8> {
-        let mut to = Writer::new();
+        let mut to = CommandWriter::new();
         match self {
             Self::Request(request) => write_request(&mut to, request),
             Self::Response(response) => write_response(&mut to, response),
@@ -285,12 +285,14 @@ fn request(
             element: tag::MESSAGE_ID,
         })?;
     arguments(elements, operation, message_id, has_data_set).map_err(|error| match error {
-        Malformed::Missing { element } | Malformed::Value { element } => Malformed::Request {
-            operation,
-            message_id,
-            element,
-            has_data_set,
-        },
+        Malformed::Missing { element } | Malformed::InvalidValue { element } => {
+            Malformed::Request {
+                operation,
+                message_id,
+                element,
+                has_data_set,
+            }
+        }
         other => other,
     })
 }
@@ -359,7 +361,7 @@ const fn data_set_type(has_data_set: bool) -> u16 {
     if has_data_set { DATA_SET } else { NO_DATA_SET }
 }
 
-fn write_request(to: &mut Writer, request: &Request) {
+fn write_request(to: &mut CommandWriter, request: &Request) {
     to.uid(tag::AFFECTED_SOP_CLASS, request.sop_class.as_str());
     to.number(tag::COMMAND_FIELD, request.operation.code());
     to.number(tag::MESSAGE_ID, request.message_id);
@@ -379,7 +381,7 @@ fn write_request(to: &mut Writer, request: &Request) {
     }
 }
 
-fn write_response(to: &mut Writer, response: &Response) {
+fn write_response(to: &mut CommandWriter, response: &Response) {
     if let Some(class) = &response.sop_class {
         to.uid(tag::AFFECTED_SOP_CLASS, class.as_str());
     }
@@ -403,7 +405,7 @@ impl Malformed {
     /// True if a data set follows.
     pub fn has_data_set(&self) -> bool {
         match self {
-            Self::Request { has_data_set, .. } | Self::Unknown { has_data_set, .. } => {
+            Self::Request { has_data_set, .. } | Self::UnknownOperation { has_data_set, .. } => {
                 *has_data_set
             }
             _ => false,
@@ -425,14 +427,14 @@ impl Malformed {
                 message_id,
                 ..
             } => (operation.code(), message_id, Status::INVALID_ARGUMENT),
-            Self::Unknown {
+            Self::UnknownOperation {
                 field,
                 message_id: Some(id),
                 ..
             } => (field, id, Status::UNRECOGNIZED_OPERATION),
             _ => return None,
         };
-        let mut to = Writer::new();
+        let mut to = CommandWriter::new();
         to.number(tag::COMMAND_FIELD, field | RESPONSE);
         to.number(tag::RESPONDED_TO, id);
         to.number(tag::DATA_SET_TYPE, NO_DATA_SET);

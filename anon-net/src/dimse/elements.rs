@@ -42,14 +42,14 @@ impl<'b> Elements<'b> {
     pub(super) fn parse(mut bytes: &'b [u8]) -> Result<Self, Malformed> {
         let mut elements = Self::default();
         while !bytes.is_empty() {
-            let (header, rest) = bytes.split_first_chunk::<8>().ok_or(Malformed::Cut)?;
+            let (header, rest) = bytes.split_first_chunk::<8>().ok_or(Malformed::Truncated)?;
             let [g0, g1, e0, e1, l0, l1, l2, l3] = *header;
             if u16::from_le_bytes([g0, g1]) != 0 {
-                return Err(Malformed::Group);
+                return Err(Malformed::WrongGroup);
             }
             let length = usize::try_from(u32::from_le_bytes([l0, l1, l2, l3]))
-                .map_err(|_| Malformed::Cut)?;
-            let (value, rest) = rest.split_at_checked(length).ok_or(Malformed::Cut)?;
+                .map_err(|_| Malformed::Truncated)?;
+            let (value, rest) = rest.split_at_checked(length).ok_or(Malformed::Truncated)?;
             elements.add(u16::from_le_bytes([e0, e1]), value)?;
             bytes = rest;
         }
@@ -61,7 +61,7 @@ impl<'b> Elements<'b> {
             return Err(Malformed::TooMany);
         }
         if self.value(element).is_some() {
-            return Err(Malformed::Twice { element });
+            return Err(Malformed::Duplicate { element });
         }
         self.found.push((element, value));
         Ok(())
@@ -77,7 +77,7 @@ impl<'b> Elements<'b> {
         match self.value(element) {
             None | Some([]) => Ok(None),
             Some([low, high]) => Ok(Some(u16::from_le_bytes([*low, *high]))),
-            Some(_) => Err(Malformed::Value { element }),
+            Some(_) => Err(Malformed::InvalidValue { element }),
         }
     }
 
@@ -86,7 +86,7 @@ impl<'b> Elements<'b> {
         let Some(value) = self.value(element) else {
             return Ok(None);
         };
-        let text = str::from_utf8(value).map_err(|_| Malformed::Value { element })?;
+        let text = str::from_utf8(value).map_err(|_| Malformed::InvalidValue { element })?;
         let text = text.trim_matches(['\0', ' ']);
         Ok((!text.is_empty()).then_some(text))
     }
@@ -97,7 +97,10 @@ impl<'b> Elements<'b> {
         element: u16,
     ) -> Result<Option<T>, Malformed> {
         let text = self.text(element)?;
-        let parse = |text: &str| text.parse().map_err(|_| Malformed::Value { element });
+        let parse = |text: &str| {
+            text.parse()
+                .map_err(|_| Malformed::InvalidValue { element })
+        };
         text.map(parse).transpose()
     }
 
@@ -111,9 +114,9 @@ impl<'b> Elements<'b> {
 
 /// Puts a command set together. Elements are added in ascending order; the group length comes last
 /// and stands first.
-pub(super) struct Writer(Vec<u8>);
+pub(super) struct CommandWriter(Vec<u8>);
 
-impl Writer {
+impl CommandWriter {
     /// The bytes of the group length element.
     const GROUP_LENGTH_BYTES: usize = 12;
 

@@ -8,13 +8,13 @@ use super::operation::{MessageId, Operation};
 pub enum Malformed {
     /// It ends in the middle of an element.
     #[error("the command set ends in the middle of an element")]
-    Cut,
+    Truncated,
     /// It has an element of another group.
     #[error("the command set has an element of another group than 0000")]
-    Group,
+    WrongGroup,
     /// An element stands twice.
     #[error("the command set has the element (0000,{element:04X}) twice")]
-    Twice {
+    Duplicate {
         /// Its element number.
         element: u16,
     },
@@ -29,7 +29,7 @@ pub enum Malformed {
     },
     /// An element has a value that cannot be one.
     #[error("the command set has a value in (0000,{element:04X}) that cannot be one")]
-    Value {
+    InvalidValue {
         /// Its element number.
         element: u16,
     },
@@ -48,7 +48,7 @@ pub enum Malformed {
     },
     /// It is not one of the composite services: an N-GET, say.
     #[error("the command field {field:04X} is of no service here")]
-    Unknown {
+    UnknownOperation {
         /// The command field.
         field: u16,
         /// The message id, if it is a request that has one: it can be answered.

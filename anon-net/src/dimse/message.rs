@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::command::{Command, Malformed};
 use crate::Error;
-use crate::association::{Association, Event, Kind, Pdv, Place};
+use crate::association::{Association, Event, Pdv, PdvKind, PdvPosition};
 use crate::context::ContextId;
 use crate::error::Waiting;
 
@@ -108,8 +108,8 @@ fn assemble(
             }
             Err(error) => return Err(error),
         };
-        let (context, place) = (pdv.context, pdv.place);
-        let problem = if pdv.kind == Kind::Data {
+        let (context, position) = (pdv.context, pdv.position);
+        let problem = if pdv.kind == PdvKind::Data {
             "it sends a data set where a command set is due"
         } else if of.is_some_and(|of| of != context) {
             "it mixes fragments of two presentation contexts"
@@ -120,7 +120,7 @@ fn assemble(
             if let (None, Some(rest)) = (of.replace(context), rest) {
                 (began, patience) = (Instant::now(), rest);
             }
-            if place == Place::More {
+            if position == PdvPosition::More {
                 continue;
             }
             return Ok(Some(match Command::decode(&bytes) {
@@ -223,13 +223,13 @@ impl<'a> Body<'a> {
             Ok(Event::Pdv(pdv)) if pdv.context != self.context => {
                 "it mixes fragments of two presentation contexts"
             }
-            Ok(Event::Pdv(pdv)) if pdv.kind == Kind::Command => {
+            Ok(Event::Pdv(pdv)) if pdv.kind == PdvKind::Command => {
                 "it sends a command set inside a data set"
             }
             Ok(Event::Pdv(pdv)) => {
                 self.used = 0;
                 self.len = pdv.bytes.len();
-                self.last = pdv.place == Place::Last;
+                self.last = pdv.position == PdvPosition::Last;
                 self.received += pdv.bytes.len() as u64;
                 return Ok(());
             }
@@ -345,8 +345,12 @@ pub fn send_with(
         let read = body.take(room as u64).read_to_end(&mut fragment);
         let rest = read.and_then(|_| more(body));
         let more = rest.map_err(|error| unreadable(association, &error))?;
-        let place = if more { Place::More } else { Place::Last };
-        association.send(&[data(context, place, &fragment)], timeout)?;
+        let position = if more {
+            PdvPosition::More
+        } else {
+            PdvPosition::Last
+        };
+        association.send(&[data(context, position, &fragment)], timeout)?;
         if !more {
             return Ok(());
         }
@@ -393,8 +397,12 @@ pub(crate) fn send_data_set(
         loop {
             let (bytes, after) = rest.split_at_mut(rest.len().min(room));
             let more = left > 0 || !after.is_empty();
-            let place = if more { Place::More } else { Place::Last };
-            association.send_unless(&[data(context, place, bytes)], timeout, stop)?;
+            let position = if more {
+                PdvPosition::More
+            } else {
+                PdvPosition::Last
+            };
+            association.send_unless(&[data(context, position, bytes)], timeout, stop)?;
             if !more {
                 return Ok(());
             }
@@ -413,11 +421,11 @@ fn unreadable(association: &mut dyn Association, error: &io::Error) -> Error {
     Error::Unreadable { kind }
 }
 
-fn data(context: ContextId, place: Place, bytes: &[u8]) -> Pdv<'_> {
+fn data(context: ContextId, position: PdvPosition, bytes: &[u8]) -> Pdv<'_> {
     Pdv {
         context,
-        kind: Kind::Data,
-        place,
+        kind: PdvKind::Data,
+        position,
         bytes,
     }
 }
@@ -434,17 +442,17 @@ fn send_command_bytes(
     let mut rest = bytes;
     loop {
         let (bytes, after) = rest.split_at(rest.len().min(room));
-        let place = if after.is_empty() {
-            Place::Last
+        let position = if after.is_empty() {
+            PdvPosition::Last
         } else {
-            Place::More
+            PdvPosition::More
         };
         let pdv = Pdv {
-            kind: Kind::Command,
-            ..data(context, place, bytes)
+            kind: PdvKind::Command,
+            ..data(context, position, bytes)
         };
         association.send_unless(&[pdv], timeout, stop)?;
-        if place == Place::Last {
+        if position == PdvPosition::Last {
             return Ok(());
         }
         rest = after;

@@ -10,7 +10,7 @@ const ITEM: Tag = Tag::new(0xFFFE, 0xE000);
 const ITEM_END: Tag = Tag::new(0xFFFE, 0xE00D);
 const SEQUENCE_END: Tag = Tag::new(0xFFFE, 0xE0DD);
 
-struct Header {
+struct ElementHeader {
     tag: Tag,
     vr: Vr,
     length: u32,
@@ -18,19 +18,19 @@ struct Header {
 
 /// What stands open: a sequence or an item of undefined length.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Open {
+enum OpenScope {
     Sequence,
     Item,
 }
 
 /// All elements of the outermost level but group lengths and sequences, in the order they stand in.
 pub(super) fn elements(bytes: &[u8], encoding: Encoding) -> Result<Vec<Element>, IdentifierError> {
-    let mut reader = Reader { bytes, encoding };
+    let mut reader = ElementReader { bytes, encoding };
     let mut elements = Vec::new();
     while !reader.bytes.is_empty() {
-        let Header { tag, vr, length } = reader.header()?;
+        let ElementHeader { tag, vr, length } = reader.header()?;
         if tag.group == ITEM.group {
-            return Err(IdentifierError::Form { tag });
+            return Err(IdentifierError::Structure { tag });
         }
         if length == UNDEFINED {
             reader.pass_over(vr, tag)?;
@@ -45,14 +45,14 @@ pub(super) fn elements(bytes: &[u8], encoding: Encoding) -> Result<Vec<Element>,
     Ok(elements)
 }
 
-struct Reader<'b> {
+struct ElementReader<'b> {
     bytes: &'b [u8],
     encoding: Encoding,
 }
 
-impl<'b> Reader<'b> {
+impl<'b> ElementReader<'b> {
     fn chunk<const N: usize>(&mut self) -> Result<[u8; N], IdentifierError> {
-        let cut = IdentifierError::Cut;
+        let cut = IdentifierError::Truncated;
         let (chunk, rest) = self.bytes.split_first_chunk().ok_or(cut)?;
         self.bytes = rest;
         Ok(*chunk)
@@ -75,53 +75,53 @@ impl<'b> Reader<'b> {
     }
 
     fn take(&mut self, length: u32) -> Result<&'b [u8], IdentifierError> {
-        let length = usize::try_from(length).map_err(|_| IdentifierError::Cut)?;
+        let length = usize::try_from(length).map_err(|_| IdentifierError::Truncated)?;
         let (value, rest) = self
             .bytes
             .split_at_checked(length)
-            .ok_or(IdentifierError::Cut)?;
+            .ok_or(IdentifierError::Truncated)?;
         self.bytes = rest;
         Ok(value)
     }
 
-    fn header(&mut self) -> Result<Header, IdentifierError> {
+    fn header(&mut self) -> Result<ElementHeader, IdentifierError> {
         let tag = Tag::new(self.u16()?, self.u16()?);
         // Items have no VR in any encoding (PS3.5 section 7.5).
         if tag.group == ITEM.group || !self.encoding.is_explicit() {
             let (vr, length) = (Vr::of(tag), self.u32()?);
-            return Ok(Header { tag, vr, length });
+            return Ok(ElementHeader { tag, vr, length });
         }
-        let vr = Vr::new(self.chunk()?).ok_or(IdentifierError::Form { tag })?;
+        let vr = Vr::new(self.chunk()?).ok_or(IdentifierError::Structure { tag })?;
         let length = if vr.has_long_length() {
             self.u16()?;
             self.u32()?
         } else {
             self.u16()?.into()
         };
-        Ok(Header { tag, vr, length })
+        Ok(ElementHeader { tag, vr, length })
     }
 
     /// Passes over the rest of an element of undefined length whose header was read.
     fn pass_over(&mut self, vr: Vr, tag: Tag) -> Result<(), IdentifierError> {
         let outer = self.encoding;
         // Not the call stack: a hostile peer nests as deep as its bytes allow.
-        let mut open = vec![(Open::Sequence, inside(vr, tag, outer)?)];
+        let mut open = vec![(OpenScope::Sequence, inside(vr, tag, outer)?)];
         while let Some((level, encoding)) = open.last().copied() {
             self.encoding = encoding;
-            let Header { tag, vr, length } = self.header()?;
+            let ElementHeader { tag, vr, length } = self.header()?;
             match (level, tag) {
-                (Open::Sequence, SEQUENCE_END) | (Open::Item, ITEM_END) => {
+                (OpenScope::Sequence, SEQUENCE_END) | (OpenScope::Item, ITEM_END) => {
                     open.pop();
                 }
-                (Open::Sequence, ITEM) if length == UNDEFINED => {
-                    open.push((Open::Item, encoding));
+                (OpenScope::Sequence, ITEM) if length == UNDEFINED => {
+                    open.push((OpenScope::Item, encoding));
                 }
-                (Open::Item, _) if tag.group != ITEM.group && length == UNDEFINED => {
-                    open.push((Open::Sequence, inside(vr, tag, encoding)?));
+                (OpenScope::Item, _) if tag.group != ITEM.group && length == UNDEFINED => {
+                    open.push((OpenScope::Sequence, inside(vr, tag, encoding)?));
                 }
-                (Open::Sequence, ITEM) => drop(self.take(length)?),
-                (Open::Item, _) if tag.group != ITEM.group => drop(self.take(length)?),
-                _ => return Err(IdentifierError::Form { tag }),
+                (OpenScope::Sequence, ITEM) => drop(self.take(length)?),
+                (OpenScope::Item, _) if tag.group != ITEM.group => drop(self.take(length)?),
+                _ => return Err(IdentifierError::Structure { tag }),
             }
             // A sequence and its item are two of them.
             if open.len() > Identifier::MAX_DEPTH * 2 {
@@ -139,6 +139,6 @@ fn inside(vr: Vr, tag: Tag, outside: Encoding) -> Result<Encoding, IdentifierErr
     match vr {
         Vr::SQ => Ok(outside),
         Vr::UN => Ok(Encoding::ImplicitLittle),
-        _ => Err(IdentifierError::Form { tag }),
+        _ => Err(IdentifierError::Structure { tag }),
     }
 }

@@ -8,7 +8,7 @@ pub(super) fn element(
     encoding: Encoding,
 ) -> Result<(), IdentifierError> {
     let Element { tag, vr, value } = element;
-    let refused = |_| IdentifierError::Value { tag: *tag };
+    let refused = |_| IdentifierError::ValueTooLong { tag: *tag };
     let odd = value.len() % 2;
     to.extend(encoding.u16(tag.group));
     to.extend(encoding.u16(tag.element));

@@ -7,13 +7,13 @@ use std::thread;
 use std::time::Duration;
 
 use super::listener::{Shared, listen};
-use super::observer::{ScpEvent, ScpObserver, tell};
-use super::registry::{Limits, Registry};
-use super::{AddressRange, InstanceHandler, Running, Service};
+use super::observer::{ScpEvent, ScpObserver, notify};
+use super::registry::{ConnectionLimits, Registry};
+use super::{AddressRange, InstanceHandler, RunningScp, Service};
 use crate::association::ul::{Acceptor, Implementation};
 #[cfg(feature = "tls")]
 use crate::tls::ServerTls;
-use crate::{AeTitle, Supported};
+use crate::{AeTitle, SupportedContexts};
 
 /// The Storage and Verification SCP over TCP: see [`builder`](Scp::builder).
 #[derive(Debug)]
@@ -32,26 +32,26 @@ impl Scp {
     /// # #[cfg(feature = "testing")] {
     /// use std::sync::Arc;
     /// use std::time::Duration;
-    /// use anon_net::scp::{Scp, Stopped};
+    /// use anon_net::scp::{Scp, StopOutcome};
     /// use anon_net::testing::MemoryHandler;
-    /// use anon_net::{Supported, Uid};
+    /// use anon_net::{SupportedContexts, Uid};
     ///
     /// let verification = Uid::new("1.2.840.10008.1.1")?;
     /// let implicit = Uid::new("1.2.840.10008.1.2")?;
     /// let scp = Scp::builder("ARCHIVE".parse()?, Arc::new(MemoryHandler::new(1 << 20)))
-    ///     .supported(Supported::new().with(verification, vec![implicit]))
+    ///     .supported(SupportedContexts::new().with(verification, vec![implicit]))
     ///     .bind("127.0.0.1:0".parse()?)?;
     /// println!("ARCHIVE listens at {}", scp.local_addr());
-    /// assert_eq!(scp.stop(Duration::from_secs(5)), Stopped::Drained);
+    /// assert_eq!(scp.stop(Duration::from_secs(5)), StopOutcome::Drained);
     /// # }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn builder(title: AeTitle, handler: Arc<dyn InstanceHandler>) -> ScpBuilder {
         ScpBuilder {
-            acceptor: Acceptor::new(title, Supported::new()),
+            acceptor: Acceptor::new(title, SupportedContexts::new()),
             service: Service::new(handler),
             peers: None,
-            limits: Limits {
+            limits: ConnectionLimits {
                 associations: 32,
                 per_peer: usize::MAX,
                 waiting: 64,
@@ -75,13 +75,13 @@ pub struct ScpBuilder {
     acceptor: Acceptor,
     service: Service,
     peers: Option<Vec<AddressRange>>,
-    limits: Limits,
+    limits: ConnectionLimits,
 }
 
 impl ScpBuilder {
     /// Sets which contexts are accepted.
     #[must_use]
-    pub fn supported(mut self, supported: Supported) -> Self {
+    pub fn supported(mut self, supported: SupportedContexts) -> Self {
         self.acceptor = self.acceptor.with_supported(supported);
         self
     }
@@ -201,7 +201,7 @@ impl ScpBuilder {
     ///
     /// # Errors
     /// If the address is taken, is none of this machine, or is not allowed.
-    pub fn bind(self, address: SocketAddr) -> io::Result<Running> {
+    pub fn bind(self, address: SocketAddr) -> io::Result<RunningScp> {
         let listener = Arc::new(TcpListener::bind(address)?);
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
@@ -214,7 +214,7 @@ impl ScpBuilder {
         thread::Builder::new()
             .name("anon-net-listen".to_owned())
             .spawn(move || listen(&theirs, &accepts))?;
-        tell(&*shared.service.observer, &ScpEvent::Listening { address });
-        Ok(Running::new(shared, listener, address))
+        notify(&*shared.service.observer, &ScpEvent::Listening { address });
+        Ok(RunningScp::new(shared, listener, address))
     }
 }

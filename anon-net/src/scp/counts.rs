@@ -1,13 +1,13 @@
-//! [`Counts`] of instances, [`Totals`] of an SCP.
+//! [`InstanceCounts`] of instances, [`ScpTotals`] of an SCP.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::handled::Handled;
+use super::store_outcome::StoreOutcome;
 
 /// What became of instances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub struct Counts {
+pub struct InstanceCounts {
     /// Stored.
     pub stored: u64,
     /// Stored before, and not again.
@@ -22,7 +22,7 @@ pub struct Counts {
     pub bytes: u64,
 }
 
-impl Counts {
+impl InstanceCounts {
     /// Instances of which the sender has heard that they are safe here.
     pub fn taken(&self) -> u64 {
         self.stored + self.duplicates + self.quarantined
@@ -33,7 +33,7 @@ impl Counts {
 /// one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub struct Totals {
+pub struct ScpTotals {
     /// Associations that are open.
     pub open: u64,
     /// Associations that were opened.
@@ -41,12 +41,12 @@ pub struct Totals {
     /// Connections that came to no association.
     pub rejected: u64,
     /// The instances of all associations.
-    pub instances: Counts,
+    pub instances: InstanceCounts,
 }
 
-/// [`Counts`] that many threads add to.
+/// [`InstanceCounts`] that many threads add to.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct AtomicCounts {
     stored: AtomicU64,
     duplicates: AtomicU64,
     quarantined: AtomicU64,
@@ -55,14 +55,14 @@ pub(super) struct Tally {
     bytes: AtomicU64,
 }
 
-impl Tally {
-    pub(super) fn add(&self, handled: Handled) {
-        let counter = match handled {
-            Handled::Stored => &self.stored,
-            Handled::AlreadyStored => &self.duplicates,
-            Handled::Quarantined => &self.quarantined,
-            Handled::Refused(_) => &self.refused,
-            Handled::Failed(_) | Handled::BrokenOff => &self.failed,
+impl AtomicCounts {
+    pub(super) fn add(&self, outcome: StoreOutcome) {
+        let counter = match outcome {
+            StoreOutcome::Stored => &self.stored,
+            StoreOutcome::AlreadyStored => &self.duplicates,
+            StoreOutcome::Quarantined => &self.quarantined,
+            StoreOutcome::Refused(_) => &self.refused,
+            StoreOutcome::Failed(_) | StoreOutcome::BrokenOff => &self.failed,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -71,9 +71,9 @@ impl Tally {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn counts(&self) -> Counts {
+    pub(super) fn read(&self) -> InstanceCounts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Counts {
+        InstanceCounts {
             stored: read(&self.stored),
             duplicates: read(&self.duplicates),
             quarantined: read(&self.quarantined),
@@ -86,35 +86,35 @@ impl Tally {
 
 /// What an association and its listener tell each other.
 #[derive(Debug, Default)]
-pub(super) struct Pulse {
-    pub(super) tally: Tally,
-    spoke: AtomicBool,
-    leave: AtomicBool,
+pub(super) struct AssociationState {
+    pub(super) counts: AtomicCounts,
+    active: AtomicBool,
+    abort: AtomicBool,
     released: AtomicBool,
 }
 
-impl Pulse {
+impl AssociationState {
     /// A message came.
-    pub(super) fn speak(&self) {
-        self.spoke.store(true, Ordering::Relaxed);
+    pub(super) fn mark_active(&self) {
+        self.active.store(true, Ordering::Relaxed);
     }
 
     /// True if a message ever came.
-    pub(super) fn spoke(&self) -> bool {
-        self.spoke.load(Ordering::Relaxed)
+    pub(super) fn is_active(&self) -> bool {
+        self.active.load(Ordering::Relaxed)
     }
 
     /// Asks the association to make room for another.
-    pub(super) fn ask_to_leave(&self) {
-        self.leave.store(true, Ordering::Relaxed);
+    pub(super) fn request_abort(&self) {
+        self.abort.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn is_to_leave(&self) -> bool {
-        self.leave.load(Ordering::Relaxed)
+    pub(super) fn abort_requested(&self) -> bool {
+        self.abort.load(Ordering::Relaxed)
     }
 
     /// The peer is about to hear that its association has ended, and may open another at once.
-    pub(super) fn release(&self) {
+    pub(super) fn mark_released(&self) {
         self.released.store(true, Ordering::Release);
     }
 
@@ -123,16 +123,16 @@ impl Pulse {
     }
 }
 
-/// [`Totals`] that many threads add to.
+/// [`ScpTotals`] that many threads add to.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(super) struct AtomicTotals {
     opened: AtomicU64,
     ended: AtomicU64,
     rejected: AtomicU64,
-    pub(super) instances: Tally,
+    pub(super) instances: AtomicCounts,
 }
 
-impl Ledger {
+impl AtomicTotals {
     pub(super) fn opened(&self) {
         self.opened.fetch_add(1, Ordering::Relaxed);
     }
@@ -145,15 +145,15 @@ impl Ledger {
         self.rejected.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn totals(&self) -> Totals {
+    pub(super) fn read(&self) -> ScpTotals {
         // Read first: what ends meanwhile must not be missing among what was opened.
         let ended = self.ended.load(Ordering::Acquire);
         let opened = self.opened.load(Ordering::Acquire);
-        Totals {
+        ScpTotals {
             open: opened.saturating_sub(ended),
             opened,
             rejected: self.rejected.load(Ordering::Relaxed),
-            instances: self.instances.counts(),
+            instances: self.instances.read(),
         }
     }
 }

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::observer::{Refusal, ScpEvent, tell};
-use super::registry::{Registry, Ticket};
+use super::observer::{ConnectionRefusal, ScpEvent, notify};
+use super::registry::{ConnectionSlot, Registry};
 use super::{AddressRange, Service};
-use crate::Supported;
+use crate::SupportedContexts;
 use crate::association::ul::Acceptor;
-use crate::error::Rejection;
+use crate::error::RejectReason;
 
 /// How long the listener rests when the system has no more sockets or threads.
 const REST: Duration = Duration::from_millis(100);
@@ -28,7 +28,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn set_supported(&self, supported: Supported) {
+    pub(super) fn set_supported(&self, supported: SupportedContexts) {
         let mut acceptor = self.acceptor.lock().unwrap_or_else(PoisonError::into_inner);
         *acceptor = Arc::new(Acceptor::clone(&acceptor).with_supported(supported));
     }
@@ -38,10 +38,10 @@ impl Shared {
         Arc::clone(&acceptor)
     }
 
-    fn refused(&self, peer: SocketAddr, refusal: Refusal) {
+    fn refused(&self, peer: SocketAddr, refusal: ConnectionRefusal) {
         tracing::debug!(%peer, ?refusal, "refused");
-        self.service.ledger.rejected();
-        tell(
+        self.service.totals.rejected();
+        notify(
             &*self.service.observer,
             &ScpEvent::Refused { peer, refusal },
         );
@@ -52,8 +52,8 @@ impl Shared {
 pub(super) fn listen(shared: &Arc<Shared>, listener: &TcpListener) {
     while !shared.registry.is_stopping() {
         match listener.accept() {
-            Ok((stream, peer)) => welcome(shared, stream, canonical(peer)),
-            Err(error) => bear(shared, &error),
+            Ok((stream, peer)) => start_connection(shared, stream, canonical(peer)),
+            Err(error) => accept_failed(shared, &error),
         }
     }
     shared.registry.close();
@@ -65,7 +65,7 @@ fn canonical(peer: SocketAddr) -> SocketAddr {
 }
 
 /// Whatever `accept` fails with, it can be called again. It must not spin.
-fn bear(shared: &Shared, error: &io::Error) {
+fn accept_failed(shared: &Shared, error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     if matches!(
         error.kind(),
@@ -77,54 +77,54 @@ fn bear(shared: &Shared, error: &io::Error) {
     if !shared.registry.is_stopping() {
         tracing::warn!(kind = %error.kind(), "cannot accept a connection");
     }
-    shared.registry.relieve(REST);
+    shared.registry.free_resources(REST);
 }
 
 /// Gives a connection its thread. Nothing is read or written here: the peer decides how long that
 /// takes.
-fn welcome(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
+fn start_connection(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
     let known = |ranges: &Vec<AddressRange>| ranges.iter().any(|range| range.contains(peer.ip()));
     if !shared.peers.as_ref().is_none_or(known) {
-        return shared.refused(peer, Refusal::Address);
+        return shared.refused(peer, ConnectionRefusal::Address);
     }
-    let ticket = match shared.registry.enter(&stream, peer) {
-        Ok(ticket) => ticket,
+    let slot = match shared.registry.register(&stream, peer) {
+        Ok(slot) => slot,
         Err(refusal) => return shared.refused(peer, refusal),
     };
     let theirs = Arc::clone(shared);
     let thread = thread::Builder::new().name("anon-net-scp".to_owned());
-    if let Err(error) = thread.spawn(move || attend(&theirs, stream, &ticket)) {
+    if let Err(error) = thread.spawn(move || serve_connection(&theirs, stream, &slot)) {
         tracing::warn!(kind = %error.kind(), "cannot start a thread");
-        shared.refused(peer, Refusal::Crowded);
+        shared.refused(peer, ConnectionRefusal::Crowded);
     }
 }
 
 /// One connection from its first byte to its end.
-fn attend(shared: &Shared, stream: TcpStream, ticket: &Ticket) {
+fn serve_connection(shared: &Shared, stream: TcpStream, slot: &ConnectionSlot) {
     let accepted = shared
         .acceptor()
-        .accept_if(stream, |calling| ticket.open(calling));
+        .accept_if(stream, |calling| slot.open(calling));
     match accepted {
         Ok(mut association) => {
-            let peer = Some(ticket.peer);
+            let peer = Some(slot.peer);
             shared
                 .service
-                .serve_with(&mut association, peer, &ticket.pulse);
+                .serve_with(&mut association, peer, &slot.association);
         }
         Err(error) => {
-            let refusal = why(Refusal::from(error), ticket.cut());
-            shared.refused(ticket.peer, refusal);
+            let refusal = refusal_for(ConnectionRefusal::from(error), slot.close_reason());
+            shared.refused(slot.peer, refusal);
         }
     }
 }
 
 /// Of what a connection ended with, and what we cut it for, if we did: what it ended for.
-fn why(ended: Refusal, cut: Option<Refusal>) -> Refusal {
+fn refusal_for(ended: ConnectionRefusal, cut: Option<ConnectionRefusal>) -> ConnectionRefusal {
     match (ended, cut) {
         // The word for one that comes while we cut.
-        (Refusal::Rejected(Rejection::Congestion), Some(cut)) => cut,
+        (ConnectionRefusal::Rejected(RejectReason::Congestion), Some(cut)) => cut,
         // It was told this before.
-        (Refusal::Rejected(_), _) => ended,
+        (ConnectionRefusal::Rejected(_), _) => ended,
         (_, cut) => cut.unwrap_or(ended),
     }
 }
@@ -135,9 +135,9 @@ mod tests {
 
     #[test]
     fn a_rejection_stays_what_it_was_when_all_is_stopped() {
-        use Refusal::{Crowded, Lost, Rejected, Silent, Stopped};
-        let title = Rejected(Rejection::CalledTitle);
-        let congestion = Rejected(Rejection::Congestion);
+        use ConnectionRefusal::{Crowded, Lost, Rejected, Silent, Stopped};
+        let title = Rejected(RejectReason::CalledTitle);
+        let congestion = Rejected(RejectReason::Congestion);
         for (ended, cut, expected) in [
             (title, None, title),
             (title, Some(Stopped), title),
@@ -148,7 +148,7 @@ mod tests {
             (Lost, None, Lost),
             (Silent, Some(Stopped), Stopped),
         ] {
-            assert_eq!(why(ended, cut), expected, "{ended:?}, {cut:?}");
+            assert_eq!(refusal_for(ended, cut), expected, "{ended:?}, {cut:?}");
         }
     }
 }

@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use super::{Counts, Handled};
-use crate::error::{AbortedBy, Rejection, Waiting};
+use super::{InstanceCounts, StoreOutcome};
+use crate::error::{AbortedBy, RejectReason, Waiting};
 use crate::{AeTitle, BackendError, Error, Uid};
 
 /// How an association ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Ending {
+pub enum AssociationEnd {
     /// In order: the peer asked for it.
     Released,
     /// The peer aborted.
@@ -31,7 +31,7 @@ pub enum Ending {
     Stopped,
 }
 
-impl From<Error> for Ending {
+impl From<Error> for AssociationEnd {
     fn from(error: Error) -> Self {
         match error {
             Error::Aborted { by } => Self::Aborted(by),
@@ -46,21 +46,21 @@ impl From<Error> for Ending {
 /// An association that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Summary {
+pub struct AssociationSummary {
     /// What became of its instances.
-    pub counts: Counts,
+    pub counts: InstanceCounts,
     /// How long it was open.
     pub lasted: Duration,
     /// How it ended.
-    pub ending: Ending,
+    pub ending: AssociationEnd,
 }
 
 /// Why a connection came to no association.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum ConnectionRefusal {
     /// It was rejected, and told so (PS3.8 Table 9-21).
-    Rejected(Rejection),
+    Rejected(RejectReason),
     /// Its address is none that is admitted. Nothing was read.
     Address,
     /// There were too many connections without an association, and this one had waited longest.
@@ -75,7 +75,7 @@ pub enum Refusal {
     Stopped,
 }
 
-impl From<Error> for Refusal {
+impl From<Error> for ConnectionRefusal {
     fn from(error: Error) -> Self {
         match error {
             Error::Refused { reason } => Self::Rejected(reason),
@@ -102,7 +102,7 @@ pub enum ScpEvent<'a> {
         /// From where.
         peer: SocketAddr,
         /// Why.
-        refusal: Refusal,
+        refusal: ConnectionRefusal,
     },
     /// An association was opened.
     #[non_exhaustive]
@@ -120,7 +120,7 @@ pub enum ScpEvent<'a> {
         /// Its SOP class, as its command says.
         sop_class: &'a Uid,
         /// What became of it.
-        handled: Handled,
+        outcome: StoreOutcome,
         /// The bytes of its data set that came.
         bytes: u64,
         /// How long that took, from its command on.
@@ -136,7 +136,7 @@ pub enum ScpEvent<'a> {
         /// From where, if over a network.
         peer: Option<SocketAddr>,
         /// How it went.
-        summary: &'a Summary,
+        summary: &'a AssociationSummary,
     },
 }
 
@@ -156,7 +156,7 @@ impl ScpObserver for NoObserver {
 }
 
 /// Tells an observer. A fault of it must neither end an association nor the listener.
-pub(super) fn tell(observer: &dyn ScpObserver, event: &ScpEvent<'_>) {
+pub(super) fn notify(observer: &dyn ScpObserver, event: &ScpEvent<'_>) {
     if catch_unwind(AssertUnwindSafe(|| observer.on(event))).is_err() {
         tracing::error!("the observer panicked");
     }

@@ -5,11 +5,11 @@ use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Counts;
-use super::counts::Pulse;
-use super::observer::Refusal;
+use super::InstanceCounts;
+use super::counts::AssociationState;
+use super::observer::ConnectionRefusal;
 use crate::AeTitle;
-use crate::error::Rejection;
+use crate::error::RejectReason;
 
 /// How long an association that has said nothing is left alone, though another wants its place. A
 /// peer that opens one to use it sends its first message at once.
@@ -17,7 +17,7 @@ const SETTLING: Duration = Duration::from_secs(1);
 
 /// How many connections there may be.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct ConnectionLimits {
     /// Associations.
     pub(super) associations: usize,
     /// Associations from one address.
@@ -37,18 +37,18 @@ pub struct OpenAssociation {
     /// For how long.
     pub open_for: Duration,
     /// What became of its instances so far.
-    pub counts: Counts,
+    pub counts: InstanceCounts,
 }
 
 #[derive(Debug)]
 pub(super) struct Registry {
-    limits: Limits,
-    state: Mutex<State>,
+    limits: ConnectionLimits,
+    state: Mutex<RegistryState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct RegistryState {
     stopping: bool,
     listening: bool,
     next: u64,
@@ -63,7 +63,7 @@ struct Connection {
     /// Since when it is in its phase.
     since: Instant,
     phase: Phase,
-    pulse: Arc<Pulse>,
+    association: Arc<AssociationState>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,29 +73,29 @@ enum Phase {
     /// It has one.
     Open(AeTitle),
     /// It is told to go, and does not count any more.
-    Leaving,
+    Closing,
 }
 
 impl Connection {
     fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Open(_)) && !self.pulse.is_released()
+        matches!(self.phase, Phase::Open(_)) && !self.association.is_released()
     }
 
     /// Wakes its thread, which finds the connection at its end.
-    fn cut(&self) {
+    fn shut_down(&self) {
         // Fails if the peer is gone already.
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 }
 
-impl State {
+impl RegistryState {
     fn count(&self, which: impl Fn(&Connection) -> bool) -> usize {
         self.connections.values().filter(|it| which(it)).count()
     }
 
     /// Has the connection leave that waits longest, of the address that has the most of them: one
     /// peer cannot push out the others.
-    fn push_out(&mut self) {
+    fn close_oldest_waiting(&mut self) {
         let mut crowd: BTreeMap<IpAddr, usize> = BTreeMap::new();
         let waiting = |it: &&mut Connection| it.phase == Phase::Waiting;
         for connection in self.connections.values_mut().filter(waiting) {
@@ -110,21 +110,21 @@ impl State {
             .filter(waiting)
             .find(|it| it.peer.ip() == address);
         if let Some(connection) = oldest {
-            connection.phase = Phase::Leaving;
-            connection.cut();
+            connection.phase = Phase::Closing;
+            connection.shut_down();
         }
     }
 
     /// Has an association leave that has said nothing since it was opened; true if there is one.
-    fn make_room(&mut self, of: impl Fn(&Connection) -> bool) -> bool {
+    fn abort_unused(&mut self, of: impl Fn(&Connection) -> bool) -> bool {
         let silent = self
             .connections
             .values_mut()
-            .filter(|it| it.is_open() && of(it) && !it.pulse.spoke())
+            .filter(|it| it.is_open() && of(it) && !it.association.is_active())
             .find(|it| it.since.elapsed() >= SETTLING);
         if let Some(connection) = silent {
-            connection.phase = Phase::Leaving;
-            connection.pulse.ask_to_leave();
+            connection.phase = Phase::Closing;
+            connection.association.request_abort();
             return true;
         }
         false
@@ -132,10 +132,10 @@ impl State {
 }
 
 impl Registry {
-    pub(super) fn new(limits: Limits) -> Self {
-        let state = State {
+    pub(super) fn new(limits: ConnectionLimits) -> Self {
+        let state = RegistryState {
             listening: true,
-            ..State::default()
+            ..RegistryState::default()
         };
         Self {
             limits,
@@ -145,58 +145,58 @@ impl Registry {
     }
 
     // Every change under the lock is whole before anything can panic.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, RegistryState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes in a connection that has just been accepted.
-    pub(super) fn enter(
+    pub(super) fn register(
         self: &Arc<Self>,
         stream: &TcpStream,
         peer: SocketAddr,
-    ) -> Result<Ticket, Refusal> {
-        let socket = stream.try_clone().map_err(|_| Refusal::Crowded)?;
+    ) -> Result<ConnectionSlot, ConnectionRefusal> {
+        let socket = stream.try_clone().map_err(|_| ConnectionRefusal::Crowded)?;
         let mut state = self.lock();
         if state.stopping {
-            return Err(Refusal::Stopped);
+            return Err(ConnectionRefusal::Stopped);
         }
         if state.count(|it| it.phase == Phase::Waiting) >= self.limits.waiting {
-            state.push_out();
+            state.close_oldest_waiting();
         }
         // Those that leave take a moment to be gone.
         if state.count(|it| !it.is_open()) >= self.limits.waiting.saturating_mul(2) {
-            return Err(Refusal::Crowded);
+            return Err(ConnectionRefusal::Crowded);
         }
         let id = state.next;
         state.next += 1;
-        let pulse = Arc::<Pulse>::default();
+        let association = Arc::<AssociationState>::default();
         let connection = Connection {
             socket,
             peer,
             since: Instant::now(),
             phase: Phase::Waiting,
-            pulse: Arc::clone(&pulse),
+            association: Arc::clone(&association),
         };
         state.connections.insert(id, connection);
-        Ok(Ticket::new(Arc::clone(self), id, peer, pulse))
+        Ok(ConnectionSlot::new(Arc::clone(self), id, peer, association))
     }
 
-    pub(super) fn open(&self, id: u64, calling: &AeTitle) -> Result<(), Rejection> {
+    pub(super) fn open(&self, id: u64, calling: &AeTitle) -> Result<(), RejectReason> {
         let mut state = self.lock();
         let waiting = state.connections.get(&id).map(|it| (it.peer, &it.phase));
         let Some((peer, Phase::Waiting)) = waiting else {
-            return Err(Rejection::Congestion);
+            return Err(RejectReason::Congestion);
         };
         if state.stopping {
-            return Err(Rejection::Congestion);
+            return Err(RejectReason::Congestion);
         }
         let neighbour = |it: &Connection| it.peer.ip() == peer.ip();
         let full = state.count(Connection::is_open) >= self.limits.associations;
         let crowded = state.count(|it| it.is_open() && neighbour(it)) >= self.limits.per_peer;
-        if (crowded && !state.make_room(neighbour))
-            || (full && !crowded && !state.make_room(|_| true))
+        if (crowded && !state.abort_unused(neighbour))
+            || (full && !crowded && !state.abort_unused(|_| true))
         {
-            return Err(Rejection::LocalLimit);
+            return Err(RejectReason::LocalLimit);
         }
         if let Some(connection) = state.connections.get_mut(&id) {
             connection.phase = Phase::Open(calling.clone());
@@ -206,25 +206,27 @@ impl Registry {
     }
 
     /// Why we cut a connection, if we did.
-    pub(super) fn reason(&self, id: u64) -> Option<Refusal> {
+    pub(super) fn close_reason(&self, id: u64) -> Option<ConnectionRefusal> {
         let state = self.lock();
         match state.connections.get(&id) {
-            Some(connection) if connection.phase == Phase::Leaving => Some(Refusal::Crowded),
-            _ => state.stopping.then_some(Refusal::Stopped),
+            Some(connection) if connection.phase == Phase::Closing => {
+                Some(ConnectionRefusal::Crowded)
+            }
+            _ => state.stopping.then_some(ConnectionRefusal::Stopped),
         }
     }
 
     /// Forgets a connection that has ended.
-    pub(super) fn leave(&self, id: u64) {
+    pub(super) fn remove(&self, id: u64) {
         self.lock().connections.remove(&id);
         self.changed.notify_all();
     }
 
     /// Frees what a connection without an association takes, and waits for any connection to end:
     /// there is something of which the system has no more.
-    pub(super) fn relieve(&self, patience: Duration) {
+    pub(super) fn free_resources(&self, patience: Duration) {
         let mut state = self.lock();
-        state.push_out();
+        state.close_oldest_waiting();
         if !state.stopping {
             let waited = self.changed.wait_timeout(state, patience);
             drop(waited);
@@ -240,9 +242,9 @@ impl Registry {
                 calling: calling.clone(),
                 peer: connection.peer,
                 open_for: connection.since.elapsed(),
-                counts: connection.pulse.tally.counts(),
+                counts: connection.association.counts.read(),
             }),
-            Phase::Waiting | Phase::Leaving => None,
+            Phase::Waiting | Phase::Closing => None,
         };
         state.connections.values().filter_map(open).collect()
     }
@@ -257,7 +259,7 @@ impl Registry {
         state.stopping = true;
         for connection in state.connections.values_mut() {
             if connection.phase == Phase::Waiting {
-                connection.cut();
+                connection.shut_down();
             }
         }
         self.changed.notify_all();
@@ -270,13 +272,16 @@ impl Registry {
     }
 
     /// Cuts every connection.
-    pub(super) fn cut(&self) {
-        self.lock().connections.values().for_each(Connection::cut);
+    pub(super) fn shut_down(&self) {
+        self.lock()
+            .connections
+            .values()
+            .for_each(Connection::shut_down);
     }
 
     /// Waits until the listener and all connections have ended; true if they have.
     pub(super) fn wait_until_empty(&self, patience: Duration) -> bool {
-        let busy = |state: &mut State| state.listening || !state.connections.is_empty();
+        let busy = |state: &mut RegistryState| state.listening || !state.connections.is_empty();
         let waited = self.changed.wait_timeout_while(self.lock(), patience, busy);
         let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         drop(state);
@@ -286,41 +291,41 @@ impl Registry {
 
 /// The place of a connection, which is free again when this is dropped.
 #[derive(Debug)]
-pub(super) struct Ticket {
+pub(super) struct ConnectionSlot {
     registry: Arc<Registry>,
     id: u64,
     pub(super) peer: SocketAddr,
-    pub(super) pulse: Arc<Pulse>,
+    pub(super) association: Arc<AssociationState>,
 }
 
-impl Ticket {
+impl ConnectionSlot {
     pub(super) fn new(
         registry: Arc<Registry>,
         id: u64,
         peer: SocketAddr,
-        pulse: Arc<Pulse>,
+        association: Arc<AssociationState>,
     ) -> Self {
         Self {
             registry,
             id,
             peer,
-            pulse,
+            association,
         }
     }
 
     /// Asks for an association's place.
-    pub(super) fn open(&self, calling: &AeTitle) -> Result<(), Rejection> {
+    pub(super) fn open(&self, calling: &AeTitle) -> Result<(), RejectReason> {
         self.registry.open(self.id, calling)
     }
 
     /// Why we cut the connection, if we did.
-    pub(super) fn cut(&self) -> Option<Refusal> {
-        self.registry.reason(self.id)
+    pub(super) fn close_reason(&self) -> Option<ConnectionRefusal> {
+        self.registry.close_reason(self.id)
     }
 }
 
-impl Drop for Ticket {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        self.registry.leave(self.id);
+        self.registry.remove(self.id);
     }
 }

@@ -1,4 +1,4 @@
-//! [`Running`]: an SCP that listens.
+//! [`RunningScp`]: an SCP that listens.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use super::Totals;
+use super::ScpTotals;
 use super::listener::Shared;
 use super::registry::OpenAssociation;
-use crate::Supported;
+use crate::SupportedContexts;
 
 /// How long an SCP that is dropped waits for instances in the middle.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
@@ -20,7 +20,7 @@ const AFTERMATH: Duration = Duration::from_millis(500);
 /// How stopping went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
-pub enum Stopped {
+pub enum StopOutcome {
     /// Every instance in the middle was finished and answered, every association ended in order.
     Drained,
     /// The time was up. What was left was cut off: its senders have no answer, and will send again.
@@ -29,14 +29,14 @@ pub enum Stopped {
 
 /// An SCP that listens. Dropping it stops it: what is in the middle then has a second to finish.
 #[derive(Debug)]
-pub struct Running {
+pub struct RunningScp {
     shared: Arc<Shared>,
     address: SocketAddr,
     /// Gone once it is stopped, so that the port is free.
     listener: Mutex<Option<Arc<TcpListener>>>,
 }
 
-impl Running {
+impl RunningScp {
     pub(super) fn new(
         shared: Arc<Shared>,
         listener: Arc<TcpListener>,
@@ -55,7 +55,7 @@ impl Running {
     }
 
     /// Sets which contexts are accepted, from the next association on.
-    pub fn set_supported(&self, supported: Supported) {
+    pub fn set_supported(&self, supported: SupportedContexts) {
         self.shared.set_supported(supported);
     }
 
@@ -65,25 +65,25 @@ impl Running {
     }
 
     /// What was done so far.
-    pub fn totals(&self) -> Totals {
+    pub fn totals(&self) -> ScpTotals {
         self.shared.service.totals()
     }
 
     /// Opens no more associations, finishes and answers the instances that are in the middle, and
     /// aborts associations between messages. What is not over after `patience` is cut off; a handler
     /// that does not return is left behind. Stopping again changes nothing.
-    pub fn stop(&self, patience: Duration) -> Stopped {
+    pub fn stop(&self, patience: Duration) -> StopOutcome {
         let began = Instant::now();
         self.shared.registry.stop();
         self.shared.service.stop();
         self.wake();
         let left = patience.saturating_sub(began.elapsed());
         if self.shared.registry.wait_until_empty(left) {
-            return Stopped::Drained;
+            return StopOutcome::Drained;
         }
-        self.shared.registry.cut();
+        self.shared.registry.shut_down();
         self.shared.registry.wait_until_empty(AFTERMATH);
-        Stopped::OutOfTime
+        StopOutcome::OutOfTime
     }
 
     /// Has the listener notice that it is over: it waits for a connection.
@@ -111,7 +111,7 @@ fn reachable(address: IpAddr) -> IpAddr {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningScp {
     fn drop(&mut self) {
         self.stop(LAST_MOMENT);
     }

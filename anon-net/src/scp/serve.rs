@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::counts::{Ledger, Pulse};
-use super::observer::{Ending, NoObserver, ScpEvent, ScpObserver, Summary, tell};
-use super::{InstanceHandler, Totals};
+use super::counts::{AssociationState, AtomicTotals};
+use super::observer::{
+    AssociationEnd, AssociationSummary, NoObserver, ScpEvent, ScpObserver, notify,
+};
+use super::{InstanceHandler, ScpTotals};
 use crate::context::ContextId;
 use crate::dimse::message::poll_command;
 use crate::dimse::{self, Body, Command, Incoming, Malformed, Operation, Request, Status};
@@ -35,7 +37,7 @@ const SLICE: Duration = Duration::from_millis(250);
 pub struct Service {
     pub(super) handler: Arc<dyn InstanceHandler>,
     pub(super) observer: Arc<dyn ScpObserver>,
-    pub(super) ledger: Arc<Ledger>,
+    pub(super) totals: Arc<AtomicTotals>,
     pub(super) dimse: Duration,
     idle: Duration,
     acse: Duration,
@@ -48,7 +50,7 @@ impl Service {
         Self {
             handler,
             observer: Arc::new(NoObserver),
-            ledger: Arc::default(),
+            totals: Arc::default(),
             dimse: Duration::from_secs(30),
             idle: Duration::from_mins(1),
             acse: Duration::from_secs(30),
@@ -82,8 +84,8 @@ impl Service {
     }
 
     /// What was done so far, on all associations of this service and its clones.
-    pub fn totals(&self) -> Totals {
-        self.ledger.totals()
+    pub fn totals(&self) -> ScpTotals {
+        self.totals.read()
     }
 
     /// Has [`serve`](Self::serve) end its association as soon as no instance is half received.
@@ -94,57 +96,61 @@ impl Service {
     /// Serves an association until it ends. It is closed then.
     ///
     /// `peer` is where it comes from, for [`Instance::peer`](super::Instance::peer).
-    pub fn serve(&self, association: &mut dyn Association, peer: Option<SocketAddr>) -> Summary {
-        self.serve_with(association, peer, &Pulse::default())
+    pub fn serve(
+        &self,
+        association: &mut dyn Association,
+        peer: Option<SocketAddr>,
+    ) -> AssociationSummary {
+        self.serve_with(association, peer, &AssociationState::default())
     }
 
     pub(super) fn serve_with(
         &self,
         association: &mut dyn Association,
         peer: Option<SocketAddr>,
-        pulse: &Pulse,
-    ) -> Summary {
+        state: &AssociationState,
+    ) -> AssociationSummary {
         let began = Instant::now();
         let calling = association.peer().clone();
-        self.ledger.opened();
+        self.totals.opened();
         let calling = &calling;
-        tell(&*self.observer, &ScpEvent::Opened { calling, peer });
-        let session = Session {
+        notify(&*self.observer, &ScpEvent::Opened { calling, peer });
+        let served = ServedAssociation {
             service: self,
             calling,
             peer,
-            pulse,
+            state,
         };
-        let ending = session.run(association);
+        let ending = served.run(association);
         association.abort();
-        let summary = Summary {
-            counts: pulse.tally.counts(),
+        let summary = AssociationSummary {
+            counts: state.counts.read(),
             lasted: began.elapsed(),
             ending,
         };
-        self.ledger.ended();
+        self.totals.ended();
         tracing::debug!(peer = %calling, ?summary, "served");
         let ended = ScpEvent::Ended {
             calling,
             peer,
             summary: &summary,
         };
-        tell(&*self.observer, &ended);
+        notify(&*self.observer, &ended);
         summary
     }
 }
 
 /// One association that is served.
 #[derive(Debug)]
-pub(super) struct Session<'a> {
+pub(super) struct ServedAssociation<'a> {
     pub(super) service: &'a Service,
     pub(super) calling: &'a AeTitle,
     pub(super) peer: Option<SocketAddr>,
-    pub(super) pulse: &'a Pulse,
+    pub(super) state: &'a AssociationState,
 }
 
-impl Session<'_> {
-    fn run(&self, association: &mut dyn Association) -> Ending {
+impl ServedAssociation<'_> {
+    fn run(&self, association: &mut dyn Association) -> AssociationEnd {
         loop {
             let answered = self
                 .next(association)
@@ -156,28 +162,32 @@ impl Session<'_> {
     }
 
     /// Waits for the next message. Stopping is noticed within [`SLICE`].
-    fn next(&self, association: &mut dyn Association) -> Result<Incoming, Ending> {
+    fn next(&self, association: &mut dyn Association) -> Result<Incoming, AssociationEnd> {
         let began = Instant::now();
         loop {
             if self.service.stop.load(Ordering::Acquire) {
-                return Err(Ending::Stopped);
+                return Err(AssociationEnd::Stopped);
             }
-            if self.pulse.is_to_leave() {
-                return Err(Ending::Crowded);
+            if self.state.abort_requested() {
+                return Err(AssociationEnd::Crowded);
             }
             let left = self.service.idle.saturating_sub(began.elapsed());
             if left.is_zero() {
-                return Err(Ending::Idle);
+                return Err(AssociationEnd::Idle);
             }
             if let Some(incoming) = poll_command(association, left.min(SLICE), self.service.dimse)?
             {
-                self.pulse.speak();
+                self.state.mark_active();
                 return Ok(incoming);
             }
         }
     }
 
-    fn answer(&self, association: &mut dyn Association, incoming: Incoming) -> Result<(), Ending> {
+    fn answer(
+        &self,
+        association: &mut dyn Association,
+        incoming: Incoming,
+    ) -> Result<(), AssociationEnd> {
         match incoming {
             Incoming::Message {
                 context,
@@ -190,14 +200,14 @@ impl Session<'_> {
             Incoming::Message {
                 command: Command::Response(_),
                 ..
-            } => Err(Ending::Broken("it answers what nobody asked")),
+            } => Err(AssociationEnd::Broken("it answers what nobody asked")),
             Incoming::NotUnderstood { context, malformed } => {
                 self.refuse(association, context, &malformed)
             }
             Incoming::Release => {
-                self.pulse.release();
+                self.state.mark_released();
                 association.release(self.service.acse)?;
-                Err(Ending::Released)
+                Err(AssociationEnd::Released)
             }
         }
     }
@@ -207,7 +217,7 @@ impl Session<'_> {
         association: &mut dyn Association,
         context: ContextId,
         request: &Request,
-    ) -> Result<(), Ending> {
+    ) -> Result<(), AssociationEnd> {
         let accepted = association.contexts().get(context);
         let fits = accepted.is_some_and(|it| it.abstract_syntax == request.sop_class);
         let status = match request.operation {
@@ -228,10 +238,12 @@ impl Session<'_> {
         association: &mut dyn Association,
         context: ContextId,
         malformed: &Malformed,
-    ) -> Result<(), Ending> {
+    ) -> Result<(), AssociationEnd> {
         tracing::debug!(peer = %self.calling, %malformed, "a command is not understood");
         if malformed.answer().is_none() {
-            return Err(Ending::Broken("it sends a command that cannot be answered"));
+            return Err(AssociationEnd::Broken(
+                "it sends a command that cannot be answered",
+            ));
         }
         if malformed.has_data_set() {
             self.drain(association, context)?;
@@ -245,7 +257,7 @@ impl Session<'_> {
         &self,
         association: &mut dyn Association,
         context: ContextId,
-    ) -> Result<(), Ending> {
+    ) -> Result<(), AssociationEnd> {
         Ok(Body::new(association, context, self.service.dimse).drain()?)
     }
 
@@ -255,7 +267,7 @@ impl Session<'_> {
         context: ContextId,
         request: &Request,
         status: Status,
-    ) -> Result<(), Ending> {
+    ) -> Result<(), AssociationEnd> {
         let response = Command::Response(request.response(status));
         Ok(dimse::send(
             association,

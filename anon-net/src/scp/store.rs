@@ -4,9 +4,9 @@ use std::io::{self, BufRead, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use super::handled::Handled;
-use super::observer::{Ending, ScpEvent, tell};
-use super::serve::Session;
+use super::observer::{AssociationEnd, ScpEvent, notify};
+use super::serve::ServedAssociation;
+use super::store_outcome::StoreOutcome;
 use super::{Instance, failure_status};
 use crate::context::ContextId;
 use crate::dimse::{Body, Request, Status};
@@ -16,21 +16,21 @@ use crate::{Association, BackendError};
 const VERIFICATION: &str = "1.2.840.10008.1.1";
 
 /// What was made of an instance.
-struct Taken {
-    handled: Handled,
+struct StoreResult {
+    outcome: StoreOutcome,
     bytes: u64,
     error: Option<BackendError>,
     /// How the association ended, if it did.
-    ending: Option<Ending>,
+    ending: Option<AssociationEnd>,
 }
 
-impl Session<'_> {
+impl ServedAssociation<'_> {
     pub(super) fn store(
         &self,
         association: &mut dyn Association,
         context: ContextId,
         request: &Request,
-    ) -> Result<(), Ending> {
+    ) -> Result<(), AssociationEnd> {
         let began = Instant::now();
         let instance = self.instance(association, context, request);
         let body = if request.has_data_set {
@@ -38,13 +38,16 @@ impl Session<'_> {
         } else {
             Body::none(association, context)
         };
-        let taken = self.take(instance, body);
-        self.record(request, &taken, began);
-        if let Some(ending) = taken.ending {
+        let result = self.receive(instance, body);
+        self.record(request, &result, began);
+        if let Some(ending) = result.ending {
             return Err(ending);
         }
         // A handler that says of a whole body that it broke off has failed.
-        let status = taken.handled.status().unwrap_or(Status::PROCESSING_FAILURE);
+        let status = result
+            .outcome
+            .status()
+            .unwrap_or(Status::PROCESSING_FAILURE);
         self.reply(association, context, request, status)
     }
 
@@ -78,25 +81,25 @@ impl Session<'_> {
     }
 
     /// Hands the instance to the handler, and reads what it leaves of the body.
-    fn take(&self, instance: Result<Instance, Status>, body: Body<'_>) -> Taken {
-        let mut body = Metered {
+    fn receive(&self, instance: Result<Instance, Status>, body: Body<'_>) -> StoreResult {
+        let mut body = CountedBody {
             body,
-            session: self,
+            served: self,
             seen: 0,
         };
-        let (handled, error) = match instance {
+        let (outcome, error) = match instance {
             Ok(instance) => self.handle(&instance, &mut body),
-            Err(status) => (Handled::Refused(status), None),
+            Err(status) => (StoreOutcome::Refused(status), None),
         };
         let bytes = body.drain();
-        let ending = body.body.failure().map(Ending::from);
-        let handled = if ending.is_some() {
-            Handled::BrokenOff
+        let ending = body.body.failure().map(AssociationEnd::from);
+        let outcome = if ending.is_some() {
+            StoreOutcome::BrokenOff
         } else {
-            handled
+            outcome
         };
-        Taken {
-            handled,
+        StoreResult {
+            outcome,
             bytes,
             error,
             ending,
@@ -107,43 +110,43 @@ impl Session<'_> {
         &self,
         instance: &Instance,
         body: &mut dyn BufRead,
-    ) -> (Handled, Option<BackendError>) {
+    ) -> (StoreOutcome, Option<BackendError>) {
         let handler = &*self.service.handler;
         // What the handler leaves half done is its own; the body is sound between its calls.
         match catch_unwind(AssertUnwindSafe(|| handler.handle(instance, body))) {
             Ok(Ok(outcome)) => (outcome.into(), None),
-            Ok(Err(error)) => (Handled::Failed(failure_status(&error)), Some(error)),
+            Ok(Err(error)) => (StoreOutcome::Failed(failure_status(&error)), Some(error)),
             Err(_) => {
                 tracing::error!(peer = %self.calling, "the handler panicked");
-                (Handled::Failed(Status::PROCESSING_FAILURE), None)
+                (StoreOutcome::Failed(Status::PROCESSING_FAILURE), None)
             }
         }
     }
 
     /// Counts and reports before the sender is told.
-    fn record(&self, request: &Request, taken: &Taken, began: Instant) {
-        self.pulse.tally.add(taken.handled);
-        self.service.ledger.instances.add(taken.handled);
+    fn record(&self, request: &Request, result: &StoreResult, began: Instant) {
+        self.state.counts.add(result.outcome);
+        self.service.totals.instances.add(result.outcome);
         let event = ScpEvent::Instance {
             calling: self.calling,
             sop_class: &request.sop_class,
-            handled: taken.handled,
-            bytes: taken.bytes,
+            outcome: result.outcome,
+            bytes: result.bytes,
             took: began.elapsed(),
-            error: taken.error.as_ref(),
+            error: result.error.as_ref(),
         };
-        tell(&*self.service.observer, &event);
+        notify(&*self.service.observer, &event);
     }
 }
 
 /// A body whose bytes are counted as they come.
-struct Metered<'b, 's> {
+struct CountedBody<'b, 's> {
     body: Body<'b>,
-    session: &'s Session<'s>,
+    served: &'s ServedAssociation<'s>,
     seen: u64,
 }
 
-impl Metered<'_, '_> {
+impl CountedBody<'_, '_> {
     /// Reads the rest; how many bytes there were in all.
     fn drain(&mut self) -> u64 {
         while let Ok(bytes) = self.fill_buf() {
@@ -157,14 +160,14 @@ impl Metered<'_, '_> {
     }
 }
 
-impl BufRead for Metered<'_, '_> {
+impl BufRead for CountedBody<'_, '_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         self.body.fill_buf()?;
         let more = self.body.received() - self.seen;
         if more > 0 {
             self.seen += more;
-            self.session.pulse.tally.add_bytes(more);
-            self.session.service.ledger.instances.add_bytes(more);
+            self.served.state.counts.add_bytes(more);
+            self.served.service.totals.instances.add_bytes(more);
         }
         // What is there is lent again: nothing is waited for.
         self.body.fill_buf()
@@ -175,7 +178,7 @@ impl BufRead for Metered<'_, '_> {
     }
 }
 
-impl Read for Metered<'_, '_> {
+impl Read for CountedBody<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.fill_buf()?.read(buffer)?;
         self.consume(count);

@@ -23,18 +23,23 @@ impl Scu {
         let verification = Uid::registered(VERIFICATION);
         let mut contexts = Contexts::new();
         contexts.add(verification.clone(), vec![Uid::registered(IMPLICIT)])?;
-        let mut session = self.open(cancel, node, contexts)?;
-        let Some(context) = session.contexts().iter().next().map(|accepted| accepted.id) else {
-            session.release_unless(cancel);
+        let mut association = self.open(cancel, node, contexts)?;
+        let Some(context) = association
+            .contexts()
+            .iter()
+            .next()
+            .map(|accepted| accepted.id)
+        else {
+            association.release_unless(cancel);
             return Err(ServiceError::ContextRefused {
                 sop_class: verification,
                 transfer_syntax: None,
             });
         };
-        let request = session.request(Operation::Echo, verification);
-        let asked = session.ask(context, request, cancel)?;
-        let response = session.answer(asked, cancel)?;
-        session.release_unless(cancel);
+        let request = association.request(Operation::Echo, verification);
+        let pending = association.send_request(context, request, cancel)?;
+        let response = association.receive_response(pending, cancel)?;
+        association.release_unless(cancel);
         tracing::debug!(%node, status = %response.status, "verified");
         Ok(response.status)
     }

@@ -160,7 +160,7 @@ mod tests {
                 },
                 Remedy::Retry,
             ),
-            (IdentifierError::Cut.into(), Remedy::Skip),
+            (IdentifierError::Truncated.into(), Remedy::Skip),
             (
                 ServiceError::TooMany {
                     operation: Operation::Find,

@@ -14,8 +14,8 @@ pub use accession::{AccessionEvent, AccessionOutcome, AccessionReport};
 pub use query::Query;
 pub use study::StudyMatch;
 
-use super::dialogue::{self, Onlooker, QueryContext, Question};
-use super::session::Session;
+use super::responses::{self, QueryContext, QueryRequest, ResponseHandler};
+use super::scu_association::ScuAssociation;
 use super::{Cancel, Scu, ServiceError};
 use crate::context::Contexts;
 use crate::dimse::{Operation, Response, Status};
@@ -61,7 +61,7 @@ impl Scu {
             .finder(node, cancel)?
             .with_max_answers(query.max_answers());
         let result = finder.studies(query, on_match);
-        finder.end(result)
+        finder.release(result)
     }
 
     /// Opens an association for queries.
@@ -76,8 +76,8 @@ impl Scu {
         let class = Uid::registered(STUDY_ROOT_FIND);
         let mut contexts = Contexts::new();
         contexts.add(class.clone(), syntaxes())?;
-        let session = self.open(cancel, node, contexts)?;
-        Finder::new(session, class, cancel)
+        let association = self.open(cancel, node, contexts)?;
+        Finder::new(association, class, cancel)
     }
 }
 
@@ -90,7 +90,7 @@ pub(crate) fn syntaxes() -> Vec<Uid> {
 /// An association that queries are made on, one after the other.
 #[derive(Debug)]
 pub(crate) struct Finder<'c> {
-    session: Session,
+    association: ScuAssociation,
     context: QueryContext,
     class: Uid,
     cancel: &'c Cancel,
@@ -100,10 +100,14 @@ pub(crate) struct Finder<'c> {
 }
 
 impl<'c> Finder<'c> {
-    fn new(session: Session, class: Uid, cancel: &'c Cancel) -> Result<Self, ServiceError> {
-        match QueryContext::of(&session, &class) {
+    fn new(
+        association: ScuAssociation,
+        class: Uid,
+        cancel: &'c Cancel,
+    ) -> Result<Self, ServiceError> {
+        match QueryContext::of(&association, &class) {
             Ok(context) => Ok(Self {
-                session,
+                association,
                 context,
                 class,
                 cancel,
@@ -111,7 +115,7 @@ impl<'c> Finder<'c> {
                 taken: 0,
             }),
             Err(error) => {
-                session.release_unless(cancel);
+                association.release_unless(cancel);
                 Err(error)
             }
         }
@@ -137,22 +141,22 @@ impl<'c> Finder<'c> {
         on_answer: &mut dyn FnMut(&Identifier),
     ) -> Result<u32, ServiceError> {
         let operation = Operation::Find;
-        let mut answers = Answers {
+        let mut answers = MatchCollector {
             on_answer,
             count: 0,
             limit: self.max_answers.saturating_sub(self.taken),
         };
-        let question = Question {
+        let query = QueryRequest {
             context: self.context,
-            request: self.session.request(operation, self.class.clone()),
+            request: self.association.request(operation, self.class.clone()),
             identifier,
         };
-        let silence = self.session.timeouts().dimse;
-        let last = dialogue::hold(
-            &mut self.session,
+        let silence = self.association.timeouts().dimse;
+        let last = responses::run(
+            &mut self.association,
             self.cancel,
             silence,
-            question,
+            query,
             &mut answers,
         )?;
         let (count, is_over) = (answers.count, answers.count > answers.limit);
@@ -222,8 +226,8 @@ impl<'c> Finder<'c> {
     }
 
     /// Ends the association in order.
-    pub(crate) fn end<T>(self, result: Result<T, ServiceError>) -> Result<T, ServiceError> {
-        self.session.release_unless(self.cancel);
+    pub(crate) fn release<T>(self, result: Result<T, ServiceError>) -> Result<T, ServiceError> {
+        self.association.release_unless(self.cancel);
         result
     }
 }
@@ -235,14 +239,18 @@ pub(crate) fn is_of(answer: &Identifier, tag: tag::Tag, uid: &InstanceUid) -> bo
         .is_none_or(|text| text.trim_end_matches(['\0', ' ']) == uid.expose())
 }
 
-struct Answers<'a> {
+struct MatchCollector<'a> {
     on_answer: &'a mut dyn FnMut(&Identifier),
     count: u32,
     limit: u32,
 }
 
-impl Onlooker for Answers<'_> {
-    fn answered(&mut self, response: &Response, identifier: Option<Identifier>) -> ControlFlow<()> {
+impl ResponseHandler for MatchCollector<'_> {
+    fn on_response(
+        &mut self,
+        response: &Response,
+        identifier: Option<Identifier>,
+    ) -> ControlFlow<()> {
         // The final response has none (PS3.4 section C.4.1.1.4): one that is there is no match.
         let is_pending = response.status.class() == crate::StatusClass::Pending;
         if !is_pending {

@@ -1,6 +1,6 @@
 //! C-GET of the study root: a peer sends to us, on the same association (PS3.4 section C.4.3).
 
-use super::transfer::{Target, TransferEnd};
+use super::transfer::{TransferReport, TransferTarget};
 use super::{Cancel, Scu, ServiceError};
 use crate::dimse::handler::InstanceHandler;
 use crate::dimse::{Priority, SubOperations};
@@ -15,7 +15,7 @@ use crate::{Node, Uid};
 #[non_exhaustive]
 pub struct GetRequest {
     /// What.
-    pub target: Target,
+    pub target: TransferTarget,
     /// The storage SOP classes that are taken.
     pub sop_classes: Vec<Uid>,
     /// The transfer syntaxes in which they are taken.
@@ -26,7 +26,7 @@ pub struct GetRequest {
 
 impl GetRequest {
     /// A request of medium priority.
-    pub fn new(target: Target, sop_classes: Vec<Uid>, transfer_syntaxes: Vec<Uid>) -> Self {
+    pub fn new(target: TransferTarget, sop_classes: Vec<Uid>, transfer_syntaxes: Vec<Uid>) -> Self {
         Self {
             target,
             sop_classes,
@@ -58,7 +58,7 @@ impl Scu {
         handler: &dyn InstanceHandler,
         cancel: &Cancel,
         mut on_counts: &mut dyn FnMut(SubOperations),
-    ) -> Result<TransferEnd, ServiceError> {
+    ) -> Result<TransferReport, ServiceError> {
         let storage = (&*request.sop_classes, &*request.transfer_syntaxes);
         let mut transfer = self.getter(node, storage, handler, cancel)?;
         let result = transfer.ask(&request.target, request.priority, &mut on_counts);

@@ -4,18 +4,18 @@
 //! Counts are asked for, and where a server leaves them out, or answers a series more than once, they
 //! are counted: by the instances that an IMAGE level query names.
 
+mod filter;
 mod read;
-mod wanted;
 
 use std::fmt;
 use std::ops::ControlFlow;
 
-pub use wanted::Wanted;
+pub use filter::InstanceFilter;
 
 use super::find::{Finder, Query, StudyMatch};
 use super::{Cancel, Scu, ServiceError};
 use crate::{InstanceUid, Node, Uid};
-use read::Reading;
+use read::StudyReader;
 
 /// The most answers that are taken, if nothing else is said.
 pub(super) const MAX_ANSWERS: u32 = 200_000;
@@ -58,7 +58,7 @@ pub struct SeriesEntry {
 
 impl SeriesEntry {
     /// How many of its instances are wanted.
-    pub fn wanted(&self) -> usize {
+    pub fn included(&self) -> usize {
         match &self.instances {
             _ if self.excluded => 0,
             Some(instances) => instances.iter().filter(|entry| !entry.excluded).count(),
@@ -96,8 +96,8 @@ impl StudyHierarchy {
     }
 
     /// How many of them are wanted.
-    pub fn wanted(&self) -> usize {
-        self.series.iter().map(SeriesEntry::wanted).sum()
+    pub fn included(&self) -> usize {
+        self.series.iter().map(SeriesEntry::included).sum()
     }
 
     /// All instances that are known, each with its series.
@@ -128,7 +128,7 @@ pub struct HierarchyRequest {
     /// How much.
     pub detail: Detail,
     /// What is not wanted is marked. All is wanted if nothing is said.
-    pub wanted: Wanted,
+    pub filter: InstanceFilter,
     /// The most answers that are taken, series and instances together. 200,000 if nothing is said.
     pub max_answers: u32,
 }
@@ -139,15 +139,15 @@ impl HierarchyRequest {
         Self {
             study,
             detail,
-            wanted: Wanted::all(),
+            filter: InstanceFilter::all(),
             max_answers: MAX_ANSWERS,
         }
     }
 
     /// Sets what is wanted.
     #[must_use]
-    pub fn with_wanted(self, wanted: Wanted) -> Self {
-        Self { wanted, ..self }
+    pub fn with_filter(self, filter: InstanceFilter) -> Self {
+        Self { filter, ..self }
     }
 
     /// Sets the most answers that are taken.
@@ -174,7 +174,7 @@ impl Scu {
         let finder = self.finder(node, cancel)?;
         let mut finder = finder.with_max_answers(request.max_answers);
         let result = of(&mut finder, request);
-        finder.end(result)
+        finder.release(result)
     }
 }
 
@@ -206,7 +206,7 @@ impl Scu {
                 Err(error) => result = Err(error),
             }
         }
-        finder.end(result.map(drop))
+        finder.release(result.map(drop))
     }
 }
 
@@ -215,15 +215,15 @@ pub(crate) fn of(
     finder: &mut Finder<'_>,
     request: &HierarchyRequest,
 ) -> Result<StudyHierarchy, ServiceError> {
-    let mut reading = Reading::new(&request.study);
-    reading.series(finder)?;
+    let mut reader = StudyReader::new(&request.study);
+    reader.series(finder)?;
     let mut series = Vec::new();
-    for mut found in reading.found {
+    for mut found in reader.found {
         let is_counted = found.count.filter(|_| !found.is_repeated);
         if request.detail == Detail::Instances || is_counted.is_none() {
             found.instances(finder, &request.study)?;
         }
-        series.push(request.wanted.entry(found));
+        series.push(request.filter.entry(found));
     }
     Ok(StudyHierarchy {
         study: request.study.clone(),

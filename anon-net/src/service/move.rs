@@ -1,6 +1,6 @@
 //! C-MOVE of the study root: a peer sends to a third, which may be us (PS3.4 section C.4.2).
 
-use super::transfer::{Target, TransferEnd};
+use super::transfer::{TransferReport, TransferTarget};
 use super::{Cancel, Scu, ServiceError};
 use crate::dimse::{Priority, SubOperations};
 use crate::{AeTitle, Node};
@@ -10,7 +10,7 @@ use crate::{AeTitle, Node};
 #[non_exhaustive]
 pub struct MoveRequest {
     /// What.
-    pub target: Target,
+    pub target: TransferTarget,
     /// To whom. The peer must know where that title listens.
     pub destination: AeTitle,
     /// How urgent it is.
@@ -19,7 +19,7 @@ pub struct MoveRequest {
 
 impl MoveRequest {
     /// A request of medium priority.
-    pub fn new(target: Target, destination: AeTitle) -> Self {
+    pub fn new(target: TransferTarget, destination: AeTitle) -> Self {
         Self {
             target,
             destination,
@@ -51,7 +51,7 @@ impl Scu {
         request: &MoveRequest,
         cancel: &Cancel,
         mut on_counts: &mut dyn FnMut(SubOperations),
-    ) -> Result<TransferEnd, ServiceError> {
+    ) -> Result<TransferReport, ServiceError> {
         let mut transfer = self.mover(node, request.destination.clone(), cancel)?;
         let result = transfer.ask(&request.target, request.priority, &mut on_counts);
         transfer.release();

@@ -3,32 +3,32 @@
 //! ```text
 //! IMAGE level query ─► what is expected ──┐
 //!                                         ▼
-//! C-MOVE or C-GET at the asked level ─► Arrivals: stored, quarantined, excluded, missing
+//! C-MOVE or C-GET at the asked level ─► LocalInstances: stored, quarantined, excluded, missing
 //!        ▲                                │ missing
 //!        └── series, then instances ◄─────┘
 //! ```
 //!
-//! Counters of peers are shown and never believed: a study is complete when [`Arrivals`] says so.
+//! Counters of peers are shown and never believed: a study is complete when [`LocalInstances`] says so.
 
-pub mod arrivals;
+pub mod local_instances;
+mod progress;
 pub mod report;
 mod study;
-mod tally;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 
-pub use arrivals::{Arrival, Arrivals};
-pub use report::{RetrieveEvent, Step, StudyReport};
+pub use local_instances::{InstanceState, LocalInstances};
+pub use report::{RetrieveEvent, RetrieveStep, StudyReport};
 
-use super::hierarchy::{MAX_ANSWERS, Wanted};
+use super::hierarchy::{InstanceFilter, MAX_ANSWERS};
 use super::{Cancel, Scu};
 use crate::dimse::Priority;
 use crate::dimse::handler::InstanceHandler;
 use crate::{AeTitle, InstanceUid, Node, Uid};
-use study::Job;
+use study::StudyRetrieve;
 
 /// Events that may wait for the caller.
 const EVENTS: usize = 256;
@@ -39,7 +39,7 @@ const EVENTS: usize = 256;
     clippy::exhaustive_enums,
     reason = "the information model has these levels"
 )]
-pub enum Level {
+pub enum QueryLevel {
     /// A study.
     Study,
     /// A series.
@@ -51,7 +51,7 @@ pub enum Level {
 /// How instances come here.
 #[derive(Debug, Clone)]
 #[expect(clippy::exhaustive_enums, reason = "the standard has these two")]
-pub enum Via {
+pub enum RetrieveMethod {
     /// By C-MOVE: the peer opens an association to an SCP of ours, which must be listening.
     Move {
         /// Its title, which the peer must know.
@@ -73,13 +73,13 @@ pub enum Via {
 #[non_exhaustive]
 pub struct RetrieveRequest {
     /// How they come.
-    pub via: Via,
+    pub method: RetrieveMethod,
     /// What is asked for first. What is missing then is asked for at lower levels.
-    pub level: Level,
+    pub level: QueryLevel,
     /// How urgent it is.
     pub priority: Priority,
     /// What else is in a study counts as excluded and is not waited for.
-    pub wanted: Wanted,
+    pub filter: InstanceFilter,
     /// How many studies are asked for at the same time, at least one. 2 if nothing is said.
     pub concurrency: usize,
     /// The most answers that are taken for a study. 200,000 if nothing is said.
@@ -88,12 +88,12 @@ pub struct RetrieveRequest {
 
 impl RetrieveRequest {
     /// All of each study, asked for at study level with medium priority, two studies at a time.
-    pub fn new(via: Via) -> Self {
+    pub fn new(method: RetrieveMethod) -> Self {
         Self {
-            via,
-            level: Level::Study,
+            method,
+            level: QueryLevel::Study,
             priority: Priority::Medium,
-            wanted: Wanted::all(),
+            filter: InstanceFilter::all(),
             concurrency: 2,
             max_answers: MAX_ANSWERS,
         }
@@ -101,7 +101,7 @@ impl RetrieveRequest {
 
     /// Sets what is asked for first.
     #[must_use]
-    pub fn with_level(self, level: Level) -> Self {
+    pub fn with_level(self, level: QueryLevel) -> Self {
         Self { level, ..self }
     }
 
@@ -113,8 +113,8 @@ impl RetrieveRequest {
 
     /// Sets what is wanted.
     #[must_use]
-    pub fn with_wanted(self, wanted: Wanted) -> Self {
-        Self { wanted, ..self }
+    pub fn with_filter(self, filter: InstanceFilter) -> Self {
+        Self { filter, ..self }
     }
 
     /// Sets how many studies are asked for at the same time.
@@ -152,16 +152,16 @@ impl Scu {
         node: &Node,
         request: &RetrieveRequest,
         studies: &[InstanceUid],
-        arrivals: &dyn Arrivals,
+        instances: &dyn LocalInstances,
         cancel: &Cancel,
         on_event: &mut dyn FnMut(&RetrieveEvent),
     ) -> Vec<StudyReport> {
-        let queue = Queue {
-            job: Job {
+        let queue = StudyQueue {
+            retrieve: StudyRetrieve {
                 scu: self,
                 node,
                 request,
-                arrivals,
+                instances,
                 cancel,
             },
             studies,
@@ -185,42 +185,42 @@ impl Scu {
 }
 
 /// The studies that are still to be brought.
-struct Queue<'q> {
-    job: Job<'q>,
+struct StudyQueue<'q> {
+    retrieve: StudyRetrieve<'q>,
     studies: &'q [InstanceUid],
     next: AtomicUsize,
 }
 
-impl Queue<'_> {
+impl StudyQueue<'_> {
     /// Brings one after the other.
-    fn work(&self, tell: &SyncSender<(usize, Told)>) {
+    fn work(&self, tell: &SyncSender<(usize, WorkerMessage)>) {
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(study) = self.studies.get(number) else {
                 return;
             };
-            let on_step = &mut |step| drop(tell.send((number, Told::Step(step))));
-            let report = self.job.bring(study, on_step);
-            drop(tell.send((number, Told::Report(report))));
+            let on_step = &mut |step| drop(tell.send((number, WorkerMessage::Step(step))));
+            let report = self.retrieve.bring(study, on_step);
+            drop(tell.send((number, WorkerMessage::Report(report))));
         }
     }
 }
 
-enum Told {
-    Step(Step),
+enum WorkerMessage {
+    Step(RetrieveStep),
     Report(StudyReport),
 }
 
-impl Told {
+impl WorkerMessage {
     /// The step that it is; a report is put in its place.
-    fn step(self, place: Option<&mut Option<StudyReport>>) -> Step {
+    fn step(self, place: Option<&mut Option<StudyReport>>) -> RetrieveStep {
         match self {
             Self::Step(step) => step,
             Self::Report(report) => {
                 if let Some(place) = place {
                     *place = Some(report);
                 }
-                Step::Done
+                RetrieveStep::Done
             }
         }
     }

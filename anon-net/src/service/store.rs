@@ -1,10 +1,10 @@
 //! C-STORE of files and data sets (PS3.4 Annex B, PS3.7 section 9.1.1).
 //!
 //! ```text
-//! items ─► Window: looks ahead ─► contexts: SOP class × transfer syntax, 128 at most
+//! items ─► SendQueue: looks ahead ─► contexts: SOP class × transfer syntax, 128 at most
 //!             ▲                          │ one association for all that fit
 //!             │ not answered             ▼
-//!             └── association lost ◄── Sending ── C-STORE ──► answer ─► SendEvent
+//!             └── association lost ◄── SendTask ── C-STORE ──► answer ─► SendEvent
 //! ```
 //!
 //! An instance goes out in the transfer syntax it has: each context offers one, and nothing is
@@ -12,22 +12,23 @@
 //!
 //! Who has the instances one by one keeps a [`Sender`] instead: it looks ahead to none.
 
+mod association;
 mod item;
 mod part10;
+mod send_queue;
+mod send_task;
 mod sender;
-mod sending;
-mod window;
 
 use std::fmt;
 
 pub use item::SendItem;
-pub use part10::{FileMeta, Sort};
+pub use part10::{FileMeta, StorageContext};
 pub use sender::Sender;
 
 use super::{Cancel, Scu, ServiceError};
 use crate::dimse::Status;
 use crate::{Node, Remedy};
-use sending::Sending;
+use send_task::SendTask;
 
 /// What became of one item. Events come in the order in which items are done with.
 #[derive(Debug)]
@@ -114,7 +115,7 @@ impl std::error::Error for SendError {
 
 impl Scu {
     /// The most items that are drawn before the first of them is sent.
-    pub const LOOK_AHEAD: usize = window::MAX_ITEMS;
+    pub const LOOK_AHEAD: usize = send_queue::MAX_ITEMS;
 
     /// Sends instances to a node, one after the other, and tells what became of each.
     ///
@@ -142,12 +143,12 @@ impl Scu {
     /// use std::sync::Arc;
     /// use anon_net::service::{Cancel, Scu, SendItem};
     /// use anon_net::testing::{Reply, Script, ScriptedPeer};
-    /// use anon_net::{Operation, Status, Supported, Uid};
+    /// use anon_net::{Operation, Status, SupportedContexts, Uid};
     ///
     /// let ct = Uid::new("1.2.840.10008.5.1.4.1.1.2")?;
     /// let explicit = Uid::new("1.2.840.10008.1.2.1")?;
     /// let peer = ScriptedPeer::new().then(
-    ///     Script::accepting(Supported::new().with(ct.clone(), vec![explicit.clone()]))
+    ///     Script::accepting(SupportedContexts::new().with(ct.clone(), vec![explicit.clone()]))
     ///         .expect(Operation::Store)
     ///         .answer(Reply::new(Status::new(0xB000)))
     ///         .expect_release(),
@@ -171,6 +172,6 @@ impl Scu {
         cancel: &Cancel,
         on_event: &mut dyn FnMut(SendEvent),
     ) -> Result<SendReport, SendError> {
-        Sending::new(self, node, items, cancel, on_event).run()
+        SendTask::new(self, node, items, cancel, on_event).run()
     }
 }

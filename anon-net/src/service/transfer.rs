@@ -1,8 +1,8 @@
 //! What C-MOVE and C-GET have in common (PS3.4 sections C.4.2 and C.4.3).
 
-mod asking;
+mod association;
 
-pub(crate) use asking::{Transfer, Watch};
+pub(crate) use association::{TransferAssociation, TransferObserver};
 
 use super::ServiceError;
 use crate::InstanceUid;
@@ -15,7 +15,7 @@ use crate::identifier::{Identifier, tag};
     clippy::exhaustive_enums,
     reason = "the information model has these levels"
 )]
-pub enum Target {
+pub enum TransferTarget {
     /// All of a study.
     Study {
         /// Study Instance UID.
@@ -40,7 +40,7 @@ pub enum Target {
     },
 }
 
-impl Target {
+impl TransferTarget {
     /// The identifier that asks for it: unique keys only (PS3.4 section C.4.2.1.4).
     pub(crate) fn identifier(&self) -> Identifier {
         let mut identifier = Identifier::new();
@@ -122,7 +122,7 @@ impl TransferFailure {
 /// How a C-MOVE or C-GET ended that was not refused. `Debug` shows no UID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct TransferEnd {
+pub struct TransferReport {
     /// Success (0000) or a warning (B000): some sub-operations failed.
     pub status: Status,
     /// What the peer counted, which is not always true.
@@ -131,7 +131,7 @@ pub struct TransferEnd {
     pub failed: Vec<InstanceUid>,
 }
 
-impl TransferEnd {
+impl TransferReport {
     /// The end that a final response tells of.
     pub(crate) fn of(response: &Response, failed: Vec<InstanceUid>) -> Result<Self, ServiceError> {
         let (operation, status) = (response.operation, response.status);

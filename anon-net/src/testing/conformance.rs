@@ -7,10 +7,10 @@
     reason = "a suite reports by panicking, as its module says"
 )]
 
-pub mod arrivals;
 pub mod association;
 pub mod handler;
+pub mod local_instances;
 
-pub use arrivals::arrivals;
-pub use association::{Ends, association};
-pub use handler::{Sample, handler};
+pub use association::{AssociationPair, association};
+pub use handler::{SampleInstance, handler};
+pub use local_instances::local_instances;

@@ -14,11 +14,11 @@ use crate::{BackendError, InstanceUid};
 /// the place of the first.
 pub struct MemoryHandler {
     max_bytes: usize,
-    kept: Mutex<Kept>,
+    kept: Mutex<StoredInstances>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct StoredInstances {
     stored: BTreeMap<InstanceUid, Vec<u8>>,
     quarantined: Vec<(InstanceUid, Vec<u8>)>,
     bytes: usize,
@@ -54,7 +54,7 @@ impl MemoryHandler {
     }
 
     // A thread that panics while it holds the lock does so between whole changes.
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, StoredInstances> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
 
-use crate::association::{Association, Event, Kind, Pdv, Place};
-use crate::context::{ContextId, Negotiated};
+use crate::association::{Association, Event, Pdv, PdvKind, PdvPosition};
+use crate::context::{ContextId, NegotiatedContexts};
 use crate::error::{AbortedBy, Waiting};
 use crate::{AeTitle, Error};
 
 /// How long who waits for room takes to notice that it is to stop.
-const LOOK: Duration = Duration::from_millis(50);
+const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// PDUs that may be on their way in one direction: then the sender waits, as with a full socket.
 const IN_FLIGHT: usize = 8;
@@ -22,20 +22,20 @@ const IN_FLIGHT: usize = 8;
 /// One end of an association in memory. What it does is what PS3.8 says, without the bytes of PDUs.
 pub struct MemoryAssociation {
     peer: AeTitle,
-    contexts: Negotiated,
+    contexts: NegotiatedContexts,
     max_pdu_bytes: u32,
-    link: Option<Link>,
+    channels: Option<Channels>,
     arrived: VecDeque<Fragment>,
     /// What the last event lends.
     current: Fragment,
     asked_to_release: bool,
 }
 
-struct Link {
+struct Channels {
     to_peer: Sender<Pdu>,
     from_peer: Receiver<Pdu>,
-    ours: Arc<Ending>,
-    theirs: Arc<Ending>,
+    ours: Arc<CloseReason>,
+    theirs: Arc<CloseReason>,
 }
 
 enum Pdu {
@@ -46,8 +46,8 @@ enum Pdu {
 
 struct Fragment {
     context: ContextId,
-    kind: Kind,
-    place: Place,
+    kind: PdvKind,
+    position: PdvPosition,
     bytes: Vec<u8>,
 }
 
@@ -56,7 +56,7 @@ impl Fragment {
         Self {
             context: pdv.context,
             kind: pdv.kind,
-            place: pdv.place,
+            position: pdv.position,
             bytes: pdv.bytes.to_vec(),
         }
     }
@@ -65,7 +65,7 @@ impl Fragment {
         Pdv {
             context: self.context,
             kind: self.kind,
-            place: self.place,
+            position: self.position,
             bytes: &self.bytes,
         }
     }
@@ -73,9 +73,9 @@ impl Fragment {
 
 /// How a side went, read by the other once the channel is closed and empty.
 #[derive(Default)]
-struct Ending(AtomicU8);
+struct CloseReason(AtomicU8);
 
-impl Ending {
+impl CloseReason {
     const LOST: u8 = 0;
     const BY_USER: u8 = 1;
     const BY_PROVIDER: u8 = 2;
@@ -97,7 +97,7 @@ impl Ending {
 /// A side of an association that is to be made.
 #[derive(Debug, Clone)]
 #[expect(clippy::exhaustive_structs, reason = "a title and a limit")]
-pub struct Side {
+pub struct MemoryPeer {
     /// Its title.
     pub title: AeTitle,
     /// The longest P-DATA-TF that it takes, in bytes.
@@ -106,43 +106,43 @@ pub struct Side {
 
 /// Two ends of an association over these contexts: the first side has the first end.
 pub fn pair(
-    first: &Side,
-    second: &Side,
-    contexts: &Negotiated,
+    first: &MemoryPeer,
+    second: &MemoryPeer,
+    contexts: &NegotiatedContexts,
 ) -> (MemoryAssociation, MemoryAssociation) {
     let (to_second, from_first) = bounded(IN_FLIGHT);
     let (to_first, from_second) = bounded(IN_FLIGHT);
-    let (one, other) = (Arc::<Ending>::default(), Arc::<Ending>::default());
-    let link = Link {
+    let (one, other) = (Arc::<CloseReason>::default(), Arc::<CloseReason>::default());
+    let channels = Channels {
         to_peer: to_second,
         from_peer: from_second,
         ours: Arc::clone(&one),
         theirs: Arc::clone(&other),
     };
-    let back = Link {
+    let back = Channels {
         to_peer: to_first,
         from_peer: from_first,
         ours: other,
         theirs: one,
     };
     (
-        MemoryAssociation::new(second, contexts, link),
+        MemoryAssociation::new(second, contexts, channels),
         MemoryAssociation::new(first, contexts, back),
     )
 }
 
 impl MemoryAssociation {
-    fn new(peer: &Side, contexts: &Negotiated, link: Link) -> Self {
+    fn new(peer: &MemoryPeer, contexts: &NegotiatedContexts, channels: Channels) -> Self {
         Self {
             peer: peer.title.clone(),
             contexts: contexts.clone(),
             max_pdu_bytes: peer.max_pdu_bytes,
-            link: Some(link),
+            channels: Some(channels),
             arrived: VecDeque::new(),
             current: Fragment {
                 context: ContextId::FIRST,
-                kind: Kind::Data,
-                place: Place::Last,
+                kind: PdvKind::Data,
+                position: PdvPosition::Last,
                 bytes: Vec::new(),
             },
             asked_to_release: false,
@@ -151,13 +151,13 @@ impl MemoryAssociation {
 
     /// Cuts the line: the peer finds the connection lost, without an abort.
     pub fn cut(mut self) {
-        self.close(Ending::LOST);
+        self.close(CloseReason::LOST);
     }
 
     fn close(&mut self, how: u8) {
         // Said before the channels go, so that whoever finds them gone can read it.
-        if let Some(link) = self.link.take() {
-            link.ours.set(how);
+        if let Some(channels) = self.channels.take() {
+            channels.ours.set(how);
             tracing::debug!(peer = %self.peer, how, "closed");
         }
         self.arrived.clear();
@@ -165,8 +165,8 @@ impl MemoryAssociation {
 
     /// The error by which the peer left; this end is closed too.
     fn left(&mut self) -> Error {
-        match self.link.take() {
-            Some(link) => link.theirs.error(),
+        match self.channels.take() {
+            Some(channels) => channels.theirs.error(),
             None => Error::Closed,
         }
     }
@@ -183,27 +183,30 @@ impl MemoryAssociation {
         stop: &dyn Fn() -> bool,
     ) -> Result<(), Error> {
         let began = Instant::now();
-        let link = self.link.as_ref().ok_or(Error::Closed)?;
+        let channels = self.channels.as_ref().ok_or(Error::Closed)?;
         let error = loop {
             let rest = timeout.saturating_sub(began.elapsed());
-            match link.to_peer.send_timeout(pdu, rest.min(LOOK)) {
+            match channels
+                .to_peer
+                .send_timeout(pdu, rest.min(STOP_CHECK_INTERVAL))
+            {
                 Ok(()) => return Ok(()),
                 Err(SendTimeoutError::Disconnected(_)) => return Err(self.left()),
                 Err(SendTimeoutError::Timeout(_)) if stop() => break Error::Cancelled,
-                Err(SendTimeoutError::Timeout(back)) if rest > LOOK => pdu = back,
+                Err(SendTimeoutError::Timeout(back)) if rest > STOP_CHECK_INTERVAL => pdu = back,
                 Err(SendTimeoutError::Timeout(_)) => {
                     let after = timeout;
                     break Error::TimedOut { waiting, after };
                 }
             }
         };
-        self.close(Ending::BY_USER);
+        self.close(CloseReason::BY_USER);
         Err(error)
     }
 
     fn take(&mut self, timeout: Duration, waiting: Waiting) -> Result<Pdu, Error> {
-        let link = self.link.as_ref().ok_or(Error::Closed)?;
-        match link.from_peer.recv_timeout(timeout) {
+        let channels = self.channels.as_ref().ok_or(Error::Closed)?;
+        match channels.from_peer.recv_timeout(timeout) {
             Ok(pdu) => Ok(pdu),
             Err(RecvTimeoutError::Timeout) => Err(Error::TimedOut {
                 waiting,
@@ -224,7 +227,7 @@ impl MemoryAssociation {
                 Ok(Pdu::ReleaseRequest) => self.put(Pdu::ReleaseReply, rest, Waiting::Release)?,
                 Ok(Pdu::Data(_)) => {}
                 Err(Error::TimedOut { waiting, .. }) => {
-                    self.close(Ending::BY_USER);
+                    self.close(CloseReason::BY_USER);
                     return Err(Error::TimedOut {
                         waiting,
                         after: timeout,
@@ -241,7 +244,7 @@ impl Association for MemoryAssociation {
         &self.peer
     }
 
-    fn contexts(&self) -> &Negotiated {
+    fn contexts(&self) -> &NegotiatedContexts {
         &self.contexts
     }
 
@@ -255,7 +258,7 @@ impl Association for MemoryAssociation {
         timeout: Duration,
         stop: &dyn Fn() -> bool,
     ) -> Result<(), Error> {
-        if self.link.is_none() {
+        if self.channels.is_none() {
             return Err(Error::Closed);
         }
         if stop() {
@@ -286,7 +289,7 @@ impl Association for MemoryAssociation {
 
     fn receive(&mut self, timeout: Duration) -> Result<Event<'_>, Error> {
         self.current.bytes.clear();
-        if self.link.is_none() {
+        if self.channels.is_none() {
             return Err(Error::Closed);
         }
         if self.arrived.is_empty() {
@@ -297,7 +300,7 @@ impl Association for MemoryAssociation {
                     return Ok(Event::Release);
                 }
                 Pdu::ReleaseReply => {
-                    self.close(Ending::BY_PROVIDER);
+                    self.close(CloseReason::BY_PROVIDER);
                     return Err(Error::Protocol {
                         problem: "it answers a release that nobody asked for",
                     });
@@ -327,12 +330,12 @@ impl Association for MemoryAssociation {
         } else {
             self.ask_to_release(timeout)?;
         }
-        self.close(Ending::LOST);
+        self.close(CloseReason::LOST);
         Ok(())
     }
 
     fn abort(&mut self) {
-        self.close(Ending::BY_USER);
+        self.close(CloseReason::BY_USER);
     }
 }
 
@@ -348,7 +351,7 @@ impl fmt::Debug for MemoryAssociation {
             .field("peer", &self.peer)
             .field("contexts", &self.contexts.len())
             .field("max_pdu_bytes", &self.max_pdu_bytes)
-            .field("open", &self.link.is_some())
+            .field("open", &self.channels.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -18,9 +18,9 @@
 //! use std::sync::Arc;
 //! use anon_net::service::{Cancel, Scu, ServiceError};
 //! use anon_net::testing::{Reply, Script, ScriptedPeer};
-//! use anon_net::{Error, Operation, Status, Supported, Uid};
+//! use anon_net::{Error, Operation, Status, SupportedContexts, Uid};
 //!
-//! let supported = Supported::new()
+//! let supported = SupportedContexts::new()
 //!     .with(Uid::new("1.2.840.10008.1.1")?, vec![Uid::new("1.2.840.10008.1.2")?]);
 //! let peer = ScriptedPeer::new().then(
 //!     Script::accepting(supported)
@@ -38,10 +38,10 @@
 
 mod association;
 mod gate;
-mod hearing;
 mod log;
+mod message;
 mod peer;
-mod playing;
+mod player;
 mod step;
 
 use std::collections::VecDeque;
@@ -49,36 +49,36 @@ use std::io;
 
 pub use association::ScriptedAssociation;
 pub use gate::Gate;
-pub use log::{Departure, Heard};
+pub use log::{ReceivedMessage, ScriptMismatch};
 pub use peer::ScriptedPeer;
 pub use step::Reply;
 
-use crate::association::{Kind, Place};
-use crate::context::{ContextId, Supported};
+use crate::association::{PdvKind, PdvPosition};
+use crate::context::{ContextId, SupportedContexts};
 use crate::dimse::{Command, Operation};
-use crate::error::{AbortedBy, Lasting, Rejection};
-use step::{Fragment, Step};
+use crate::error::{AbortedBy, RejectReason, RejectResult};
+use step::{Fragment, ScriptStep};
 
 /// What a peer does on one association, in order. A script that is played to its end hears no more:
-/// what comes then is a [`Departure`].
+/// what comes then is a [`ScriptMismatch`].
 #[derive(Debug, Clone)]
 pub struct Script {
-    opening: Opening,
+    opening: ScriptOpening,
     max_pdu_bytes: u32,
-    steps: VecDeque<Step>,
+    steps: VecDeque<ScriptStep>,
 }
 
 #[derive(Debug, Clone)]
-enum Opening {
-    Accept(Supported),
-    Reject(Lasting, Rejection),
+enum ScriptOpening {
+    Accept(SupportedContexts),
+    Reject(RejectResult, RejectReason),
     Refuse(io::ErrorKind),
     Silence,
     Break(&'static str),
 }
 
 impl Script {
-    fn new(opening: Opening) -> Self {
+    fn new(opening: ScriptOpening) -> Self {
         Self {
             opening,
             max_pdu_bytes: 16 * 1024,
@@ -87,28 +87,28 @@ impl Script {
     }
 
     /// A peer that does what is `supported` and takes P-DATA-TFs of 16 KiB.
-    pub fn accepting(supported: Supported) -> Self {
-        Self::new(Opening::Accept(supported))
+    pub fn accepting(supported: SupportedContexts) -> Self {
+        Self::new(ScriptOpening::Accept(supported))
     }
 
     /// A peer that rejects the association (PS3.8 section 9.3.4).
-    pub fn rejecting(lasting: Lasting, reason: Rejection) -> Self {
-        Self::new(Opening::Reject(lasting, reason))
+    pub fn rejecting(result: RejectResult, reason: RejectReason) -> Self {
+        Self::new(ScriptOpening::Reject(result, reason))
     }
 
     /// Nobody there.
     pub fn unreachable(kind: io::ErrorKind) -> Self {
-        Self::new(Opening::Refuse(kind))
+        Self::new(ScriptOpening::Refuse(kind))
     }
 
     /// A peer that takes the connection and never answers the proposal.
     pub fn mute() -> Self {
-        Self::new(Opening::Silence)
+        Self::new(ScriptOpening::Silence)
     }
 
     /// A peer that answers the proposal with something else.
     pub fn breaking(problem: &'static str) -> Self {
-        Self::new(Opening::Break(problem))
+        Self::new(ScriptOpening::Break(problem))
     }
 
     /// Sets the longest P-DATA-TF that the peer takes, in bytes.
@@ -120,7 +120,7 @@ impl Script {
         }
     }
 
-    fn step(mut self, step: Step) -> Self {
+    fn step(mut self, step: ScriptStep) -> Self {
         self.steps.push_back(step);
         self
     }
@@ -128,69 +128,80 @@ impl Script {
     /// Hears a request of this operation, with its data set if it has one.
     #[must_use]
     pub fn expect(self, operation: Operation) -> Self {
-        self.step(Step::Request(operation))
+        self.step(ScriptStep::Request(operation))
     }
 
     /// Hears a command set, and no data set, whatever it says.
     #[must_use]
     pub fn expect_command(self) -> Self {
-        self.step(Step::Command)
+        self.step(ScriptStep::Command)
     }
 
     /// Hears the answer to an operation, with its data set if it has one.
     #[must_use]
     pub fn expect_answer(self, operation: Operation) -> Self {
-        self.step(Step::Response(operation))
+        self.step(ScriptStep::Response(operation))
     }
 
     /// Hears a C-CANCEL.
     #[must_use]
     pub fn expect_cancel(self) -> Self {
-        self.step(Step::Cancel)
+        self.step(ScriptStep::Cancel)
     }
 
     /// Hears one fragment, of a data set or command set.
     #[must_use]
-    pub fn expect_fragment(self, kind: Kind) -> Self {
-        self.step(Step::Fragment(kind))
+    pub fn expect_fragment(self, kind: PdvKind) -> Self {
+        self.step(ScriptStep::Fragment(kind))
     }
 
     /// Hears the wish to end the association, and answers it; or the answer to its own.
     #[must_use]
     pub fn expect_release(self) -> Self {
-        self.step(Step::ReleaseHeard)
+        self.step(ScriptStep::ReleaseHeard)
     }
 
     /// Finds the association aborted.
     #[must_use]
     pub fn expect_abort(self) -> Self {
-        self.step(Step::AbortHeard)
+        self.step(ScriptStep::AbortHeard)
     }
 
     /// Answers the request that was heard last.
     #[must_use]
     pub fn answer(self, reply: Reply) -> Self {
-        self.step(Step::Reply(Box::new(reply)))
+        self.step(ScriptStep::Reply(Box::new(reply)))
     }
 
     /// Sends a message.
     #[must_use]
     pub fn send(self, context: ContextId, command: &Command, data_set: Option<&[u8]>) -> Self {
-        let sent = self.send_fragment(context, Kind::Command, Place::Last, &command.encode());
+        let sent = self.send_fragment(
+            context,
+            PdvKind::Command,
+            PdvPosition::Last,
+            &command.encode(),
+        );
         match data_set {
-            Some(bytes) => sent.send_fragment(context, Kind::Data, Place::Last, bytes),
+            Some(bytes) => sent.send_fragment(context, PdvKind::Data, PdvPosition::Last, bytes),
             None => sent,
         }
     }
 
     /// Sends a fragment of any kind and bytes.
     #[must_use]
-    pub fn send_fragment(self, context: ContextId, kind: Kind, place: Place, bytes: &[u8]) -> Self {
+    pub fn send_fragment(
+        self,
+        context: ContextId,
+        kind: PdvKind,
+        position: PdvPosition,
+        bytes: &[u8],
+    ) -> Self {
         let bytes = bytes.to_vec();
-        self.step(Step::Send(Fragment {
+        self.step(ScriptStep::Send(Fragment {
             context,
             kind,
-            place,
+            position,
             bytes,
         }))
     }
@@ -198,43 +209,43 @@ impl Script {
     /// Asks to end the association; its answer is [`expect_release`](Self::expect_release).
     #[must_use]
     pub fn release(self) -> Self {
-        self.step(Step::Release)
+        self.step(ScriptStep::Release)
     }
 
     /// Aborts.
     #[must_use]
     pub fn abort(self, by: AbortedBy) -> Self {
-        self.step(Step::Abort(by))
+        self.step(ScriptStep::Abort(by))
     }
 
     /// Loses the connection.
     #[must_use]
     pub fn cut(self) -> Self {
-        self.step(Step::Cut)
+        self.step(ScriptStep::Cut)
     }
 
     /// Says nothing: what waits for it times out, and at once, until something else is done than to
     /// wait.
     #[must_use]
     pub fn silence(self) -> Self {
-        self.step(Step::Silence)
+        self.step(ScriptStep::Silence)
     }
 
     /// Reads no more: what is sent times out, and ends the association.
     #[must_use]
     pub fn stop_reading(self) -> Self {
-        self.step(Step::Deaf)
+        self.step(ScriptStep::Deaf)
     }
 
     /// Does what the test says, as soon as it is met again after the step before.
     #[must_use]
     pub fn act(self, act: impl Fn() + Send + Sync + 'static) -> Self {
-        self.step(Step::Act(step::Act(std::sync::Arc::new(act))))
+        self.step(ScriptStep::Act(step::TestAction(std::sync::Arc::new(act))))
     }
 
     /// Does nothing until the gate is open.
     #[must_use]
     pub fn wait(self, gate: &Gate) -> Self {
-        self.step(Step::Wait(gate.clone()))
+        self.step(ScriptStep::Wait(gate.clone()))
     }
 }

@@ -30,47 +30,47 @@ pub(super) fn single(number: u16) -> Option<&'static Encoding> {
 
 /// What stands in the lower and in the upper half.
 #[derive(Clone, Copy)]
-struct Halves {
+struct CodeElements {
     g0: Term,
     g1: Term,
 }
 
 /// Decodes a value. What has no meaning becomes U+FFFD.
 pub(super) fn decode(terms: &[Term], bytes: &[u8]) -> String {
-    let initial = Halves {
+    let initial = CodeElements {
         g0: Term::Ascii,
         g1: match terms.first() {
             Some(term @ (Term::Single(_) | Term::Katakana | Term::Double(58 | 149))) => *term,
             _ => Term::Unknown,
         },
     };
-    let mut halves = initial;
+    let mut code_elements = initial;
     let mut text = String::with_capacity(bytes.len());
     let mut rest = bytes;
     while let Some(first) = rest.first() {
         if *first == ESCAPE
-            && let Some((used, next)) = escape(rest, halves)
+            && let Some((used, next)) = escape(rest, code_elements)
         {
-            halves = next;
+            code_elements = next;
             rest = rest.get(used..).unwrap_or_default();
             continue;
         }
         // Delimiters of values and of parts of names bring the first sets back (PS3.5 section
         // 6.1.2.5.3); the same number inside a set of two bytes is none.
         let is_delimiter = matches!(first, b'\\' | b'^' | b'=' | b'\t' | b'\n' | 0x0C | b'\r');
-        if is_delimiter && !matches!(halves.g0, Term::Double(_)) {
-            halves = initial;
+        if is_delimiter && !matches!(code_elements.g0, Term::Double(_)) {
+            code_elements = initial;
         }
-        let used = character(rest, halves, &mut text);
+        let used = character(rest, code_elements, &mut text);
         rest = rest.get(used..).unwrap_or_default();
     }
     text
 }
 
 /// The length of the escape sequence that the bytes begin with, and what it puts where.
-fn escape(bytes: &[u8], now: Halves) -> Option<(usize, Halves)> {
-    let lower = |used, g0| Some((used, Halves { g0, ..now }));
-    let upper = |used, g1| Some((used, Halves { g1, ..now }));
+fn escape(bytes: &[u8], now: CodeElements) -> Option<(usize, CodeElements)> {
+    let lower = |used, g0| Some((used, CodeElements { g0, ..now }));
+    let upper = |used, g1| Some((used, CodeElements { g1, ..now }));
     match bytes.get(1..)? {
         [b'(', b'B' | b'J', ..] => lower(3, Term::Ascii),
         [b')', b'I', ..] => upper(3, Term::Katakana),
@@ -103,11 +103,15 @@ fn by_letter(letter: u8) -> Option<u16> {
 }
 
 /// Appends the character that the bytes begin with; how many they were.
-fn character(bytes: &[u8], halves: Halves, text: &mut String) -> usize {
+fn character(bytes: &[u8], code_elements: CodeElements, text: &mut String) -> usize {
     let Some(first) = bytes.first().copied() else {
         return 1;
     };
-    let term = if first >= 0x80 { halves.g1 } else { halves.g0 };
+    let term = if first >= 0x80 {
+        code_elements.g1
+    } else {
+        code_elements.g0
+    };
     let graphic = (0x21..0x7F).contains(&(first & 0x7F));
     match (term, bytes.get(1)) {
         (Term::Double(number), Some(second)) if graphic => {

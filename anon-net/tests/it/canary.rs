@@ -5,17 +5,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anon_net::dimse::{self, Command, Request};
-use anon_net::error::{Lasting, Rejection};
+use anon_net::error::{RejectReason, RejectResult};
 use anon_net::scp::{ScpEvent, ScpObserver, Service};
 use anon_net::service::find::accession::Accessions;
 use anon_net::service::{
-    Cancel, Detail, HierarchyRequest, MoveRequest, Query, RetrieveRequest, Scu, SendItem,
-    SendOutcome, Target, Timeouts, Via,
+    Cancel, Detail, HierarchyRequest, MoveRequest, Query, RetrieveMethod, RetrieveRequest, Scu,
+    SendItem, SendOutcome, Timeouts, TransferTarget,
 };
-use anon_net::testing::{Exchange, MemoryArrivals, MemoryHandler, Reply, Script, ScriptedPeer};
+use anon_net::testing::{
+    MemoryHandler, MemoryInstances, MemoryNetwork, Reply, Script, ScriptedPeer,
+};
 use anon_net::{
-    AeTitle, Association, Dial, InstanceHandler, InstanceUid, Kind, Node, Operation, Pdv, Place,
-    Status, Uid,
+    AeTitle, Association, Dial, InstanceHandler, InstanceUid, Node, Operation, Pdv, PdvKind,
+    PdvPosition, Status, Uid,
 };
 use tempfile::TempDir;
 use tracing_subscriber::fmt::MakeWriter;
@@ -79,14 +81,14 @@ fn query(said: &mut Vec<String>) {
     let request = HierarchyRequest::new(uid.clone(), Detail::Instances);
     let hierarchy = scu.hierarchy(&pacs.node, &request, &cancel);
     said.push(format!("{request:?} {hierarchy:?}"));
-    let target = Target::Study { study: uid.clone() };
+    let target = TransferTarget::Study { study: uid.clone() };
     let request = MoveRequest::new(target, "US".parse().expect("a title"));
     let moved = scu.move_to(&pacs.node, &request, &cancel, &mut drop);
     said.push(format!("{request:?} {moved:?}"));
-    let request = RetrieveRequest::new(Via::Move {
+    let request = RetrieveRequest::new(RetrieveMethod::Move {
         destination: request.destination,
     });
-    let arrivals = MemoryArrivals::new();
+    let arrivals = MemoryInstances::new();
     let scu = scu.with_timeouts(Timeouts::all(Duration::from_millis(100)));
     let reports = scu.retrieve(
         &pacs.node,
@@ -105,7 +107,7 @@ fn query(said: &mut Vec<String>) {
 }
 
 fn converse(said: &mut Vec<String>) {
-    let exchange = Exchange::new();
+    let exchange = MemoryNetwork::new();
     let node: Node = "ACCEPTOR@here:104".parse().expect("a node");
     let listener = exchange.listen(&node, supported(), 64).expect("a listener");
     let mut ours = exchange
@@ -117,8 +119,8 @@ fn converse(said: &mut Vec<String>) {
     for bytes in [CANARY, &long] {
         let pdv = Pdv {
             context,
-            kind: Kind::Data,
-            place: Place::Last,
+            kind: PdvKind::Data,
+            position: PdvPosition::Last,
             bytes: bytes.as_bytes(),
         };
         said.push(format!("{pdv:?} {:?}", ours.send(&[pdv], SECOND)));
@@ -173,7 +175,10 @@ fn send(said: &mut Vec<String>) {
                 .answer(Reply::new(Status::SUCCESS).with_data_set(CANARY))
                 .expect_abort(),
         )
-        .then(Script::rejecting(Lasting::Permanent, Rejection::NoReason));
+        .then(Script::rejecting(
+            RejectResult::Permanent,
+            RejectReason::NoReason,
+        ));
     said.push(format!("{peer:?}"));
     let scu = Scu::new(Arc::new(peer.clone()), "US".parse().expect("a title"));
     let node = "ACCEPTOR@here:104".parse().expect("a node");
@@ -220,8 +225,8 @@ fn serve(said: &mut Vec<String>) {
     }
     let pdv = Pdv {
         context: context.id,
-        kind: Kind::Command,
-        place: Place::Last,
+        kind: PdvKind::Command,
+        position: PdvPosition::Last,
         bytes: CANARY.as_bytes(),
     };
     peer.send(&[pdv], SECOND).expect("room on the line");

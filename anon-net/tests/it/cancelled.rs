@@ -10,9 +10,9 @@ use std::thread;
 
 use anon_net::association::ul::{Acceptor, UlDial};
 use anon_net::error::AbortedBy;
-use anon_net::service::{Cancel, Scu, SendError, SendItem, ServiceError, Sort, Timeouts};
+use anon_net::service::{Cancel, Scu, SendError, SendItem, ServiceError, StorageContext, Timeouts};
 use anon_net::testing::{Reply, Script, ScriptedPeer};
-use anon_net::{Association, Error, Event, Kind, Node, Operation, Status, Supported};
+use anon_net::{Association, Error, Event, Node, Operation, PdvKind, Status, SupportedContexts};
 
 use crate::exchange::uid;
 use crate::send::{CT, EXPLICIT, accepting, item_of, node, scu};
@@ -22,8 +22,8 @@ const GIB: u64 = 1 << 30;
 /// More than sockets and blocks hold between two sides.
 const BETWEEN: u64 = 64 << 20;
 
-fn sort() -> Sort {
-    Sort {
+fn sort() -> StorageContext {
+    StorageContext {
         sop_class: uid(CT),
         transfer_syntax: uid(EXPLICIT),
     }
@@ -35,7 +35,7 @@ fn cancelling(cancel: &Cancel) -> Script {
     accepting()
         .with_max_pdu_bytes(16)
         .expect_command()
-        .expect_fragment(Kind::Data)
+        .expect_fragment(PdvKind::Data)
         .act(move || wish.cancel())
         .expect_abort()
 }
@@ -93,7 +93,7 @@ fn over_tcp() -> Scu {
 }
 
 fn acceptor() -> Acceptor {
-    let supported = Supported::new().with(uid(CT), vec![uid(EXPLICIT)]);
+    let supported = SupportedContexts::new().with(uid(CT), vec![uid(EXPLICIT)]);
     Acceptor::new("ACCEPTOR".parse().expect("a title"), supported)
 }
 
@@ -143,7 +143,7 @@ fn two_gib_end_soon() {
             let mut came = 0;
             loop {
                 match association.receive(LONG) {
-                    Ok(Event::Pdv(pdv)) if pdv.kind == Kind::Data => {
+                    Ok(Event::Pdv(pdv)) if pdv.kind == PdvKind::Data => {
                         came += pdv.bytes.len() as u64;
                         wish.cancel();
                     }
@@ -258,7 +258,7 @@ fn a_node_that_is_mute_is_not_waited_for() {
 fn an_echo_ends_wherever_it_is() {
     let verifying = || {
         let class = uid("1.2.840.10008.1.1");
-        Script::accepting(Supported::new().with(class, vec![uid("1.2.840.10008.1.2")]))
+        Script::accepting(SupportedContexts::new().with(class, vec![uid("1.2.840.10008.1.2")]))
     };
     let cancel = Cancel::new();
     cancel.cancel();

@@ -1,7 +1,7 @@
 //! Presentation contexts: PS3.8 section 9.3.2.2 and Table 9-18.
 
-use anon_net::context::{Answer, Negotiated, Verdict};
-use anon_net::{ContextId, Contexts, Error, Supported, Uid};
+use anon_net::context::{ContextResponse, ContextResult, NegotiatedContexts};
+use anon_net::{ContextId, Contexts, Error, SupportedContexts, Uid};
 use proptest::prelude::*;
 
 fn uid(n: usize) -> Uid {
@@ -57,26 +57,26 @@ fn an_acceptor_answers_each_context() {
             .add(abstract_syntax.clone(), offered)
             .expect("a context");
     }
-    let supported = Supported::new().with(class.clone(), vec![le.clone(), be.clone()]);
+    let supported = SupportedContexts::new().with(class.clone(), vec![le.clone(), be.clone()]);
     let answers = supported.answer(&contexts);
     let verdicts: Vec<_> = answers
         .iter()
-        .map(|a| (a.id.get(), a.verdict.clone()))
+        .map(|a| (a.id.get(), a.result.clone()))
         .collect();
     assert_eq!(
         verdicts,
         [
-            (1, Verdict::Accepted(le.clone())),
-            (3, Verdict::TransferSyntaxesNotSupported),
-            (5, Verdict::AbstractSyntaxNotSupported),
-            (7, Verdict::Accepted(be.clone())),
+            (1, ContextResult::Accepted(le.clone())),
+            (3, ContextResult::TransferSyntaxesNotSupported),
+            (5, ContextResult::AbstractSyntaxNotSupported),
+            (7, ContextResult::Accepted(be.clone())),
         ]
     );
     assert_eq!(
-        answers.iter().map(|a| a.verdict.code()).collect::<Vec<_>>(),
+        answers.iter().map(|a| a.result.code()).collect::<Vec<_>>(),
         [0, 4, 3, 0]
     );
-    let negotiated = Negotiated::new(&contexts, &answers).expect("an agreement");
+    let negotiated = NegotiatedContexts::new(&contexts, &answers).expect("an agreement");
     assert_eq!(negotiated.len(), 2);
     let found = negotiated
         .find(&class, &be)
@@ -91,13 +91,13 @@ fn a_lying_acceptor_is_found_out() {
     let mut contexts = Contexts::new();
     let id = contexts.add(uid(1), vec![uid(10)]).expect("a context");
     let stray = ContextId::new(3).expect("an odd id");
-    let accept = |id, n| Answer {
+    let accept = |id, n| ContextResponse {
         id,
-        verdict: Verdict::Accepted(uid(n)),
+        result: ContextResult::Accepted(uid(n)),
     };
-    let reject = |id| Answer {
+    let reject = |id| ContextResponse {
         id,
-        verdict: Verdict::NoReason,
+        result: ContextResult::NoReason,
     };
     for (what, answers) in [
         ("a syntax that was not offered", vec![accept(id, 11)]),
@@ -107,19 +107,19 @@ fn a_lying_acceptor_is_found_out() {
         ),
         ("two answers", vec![accept(id, 10), accept(id, 10)]),
     ] {
-        let result = Negotiated::new(&contexts, &answers);
+        let result = NegotiatedContexts::new(&contexts, &answers);
         assert!(
             matches!(result, Err(Error::Protocol { .. })),
             "{what}: {result:?}"
         );
     }
     assert!(
-        Negotiated::new(&contexts, &[])
+        NegotiatedContexts::new(&contexts, &[])
             .expect("no answer is a no")
             .is_empty()
     );
     assert!(
-        Negotiated::new(&contexts, &[reject(id)])
+        NegotiatedContexts::new(&contexts, &[reject(id)])
             .expect("a no")
             .is_empty()
     );
@@ -136,11 +136,11 @@ proptest! {
         for (class, syntaxes) in &proposed {
             contexts.add(uid(*class), syntaxes.iter().map(|n| uid(*n)).collect()).expect("a context");
         }
-        let ours = supported.iter().fold(Supported::new(), |all, (class, syntaxes)| {
+        let ours = supported.iter().fold(SupportedContexts::new(), |all, (class, syntaxes)| {
             all.with(uid(*class), syntaxes.iter().map(|n| uid(*n)).collect())
         });
         let last: std::collections::BTreeMap<_, _> = supported.iter().cloned().collect();
-        let negotiated = Negotiated::new(&contexts, &ours.answer(&contexts)).expect("an agreement");
+        let negotiated = NegotiatedContexts::new(&contexts, &ours.answer(&contexts)).expect("an agreement");
         for (i, (class, syntaxes)) in proposed.iter().enumerate() {
             let id = ContextId::new(u8::try_from(2 * i + 1).expect("small")).expect("odd");
             let common = last.get(class).and_then(|ours| ours.iter().find(|s| syntaxes.contains(s)));

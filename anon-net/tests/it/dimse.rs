@@ -3,13 +3,15 @@
 use std::io::{BufRead, Read};
 use std::time::Duration;
 
-use anon_net::association::{Kind, Pdv, Place};
+use anon_net::association::{Pdv, PdvKind, PdvPosition};
 use anon_net::dimse::{
     Body, Command, Incoming, Malformed, Operation, Originator, Priority, Request, Response, Status,
     SubOperations, receive_command, refuse, send, send_with,
 };
-use anon_net::testing::memory::{MemoryAssociation, Side, pair};
-use anon_net::{AeTitle, Association, ContextId, Error, Event, InstanceUid, Negotiated, Uid};
+use anon_net::testing::memory::{MemoryAssociation, MemoryPeer, pair};
+use anon_net::{
+    AeTitle, Association, ContextId, Error, Event, InstanceUid, NegotiatedContexts, Uid,
+};
 use proptest::prelude::*;
 
 use crate::exchange::{proposal, supported};
@@ -20,8 +22,8 @@ const SHORT: Duration = Duration::from_millis(20);
 fn ends(max_pdu_bytes: u32) -> (MemoryAssociation, MemoryAssociation) {
     let proposal = proposal();
     let answers = supported().answer(&proposal.contexts);
-    let contexts = Negotiated::new(&proposal.contexts, &answers).expect("an agreement");
-    let side = |title: &str| Side {
+    let contexts = NegotiatedContexts::new(&proposal.contexts, &answers).expect("an agreement");
+    let side = |title: &str| MemoryPeer {
         title: title.parse().expect("a title"),
         max_pdu_bytes,
     };
@@ -85,16 +87,16 @@ fn what_is_malformed_is_said() {
     };
     let table: [(&str, Vec<u8>, Malformed); 10] = [
         ("nothing", vec![], Malformed::Missing { element: 0x0100 }),
-        ("half a header", vec![0, 0, 0], Malformed::Cut),
+        ("half a header", vec![0, 0, 0], Malformed::Truncated),
         (
             "a length of 4 GB",
             vec![0, 0, 0, 0, 255, 255, 255, 255],
-            Malformed::Cut,
+            Malformed::Truncated,
         ),
         (
             "another group",
             vec![8, 0, 0, 0, 0, 0, 0, 0],
-            Malformed::Group,
+            Malformed::WrongGroup,
         ),
         (
             "no field",
@@ -114,7 +116,7 @@ fn what_is_malformed_is_said() {
         (
             "an element twice",
             set(&[id, id]),
-            Malformed::Twice { element: 0x0110 },
+            Malformed::Duplicate { element: 0x0110 },
         ),
         ("no class", set(&[store, id, data]), request(0x0002)),
         (
@@ -136,7 +138,7 @@ fn requests_of_other_services_can_be_answered() {
     let malformed = Command::decode(&n_get).unwrap_err();
     assert_eq!(
         malformed,
-        Malformed::Unknown {
+        Malformed::UnknownOperation {
             field: 0x0110,
             message_id: Some(3),
             has_data_set: false
@@ -155,7 +157,7 @@ fn requests_of_other_services_can_be_answered() {
         (0x0900, &[0x11, 2]),
     ]);
     assert_eq!(answer.bytes.get(12..), Some(&*wanted));
-    assert!(!refuse(&mut scp, ContextId::FIRST, &Malformed::Cut, SECOND).unwrap());
+    assert!(!refuse(&mut scp, ContextId::FIRST, &Malformed::Truncated, SECOND).unwrap());
 }
 
 #[test]
@@ -318,11 +320,11 @@ proptest! {
     }
 }
 
-fn pdv(kind: Kind, place: Place, bytes: &[u8]) -> Pdv<'_> {
+fn pdv(kind: PdvKind, position: PdvPosition, bytes: &[u8]) -> Pdv<'_> {
     Pdv {
         context: ContextId::FIRST,
         kind,
-        place,
+        position,
         bytes,
     }
 }
@@ -335,28 +337,28 @@ fn what_breaks_the_order_of_fragments_ends_the_association() {
     let second = ContextId::new(5).unwrap();
     let other = |bytes| Pdv {
         context: second,
-        ..pdv(Kind::Command, Place::Last, bytes)
+        ..pdv(PdvKind::Command, PdvPosition::Last, bytes)
     };
     let long = vec![0; 20_000];
     let table: [(&str, Vec<Pdv<'_>>); 4] = [
         (
             "a data set first",
-            vec![pdv(Kind::Data, Place::Last, b"DATA")],
+            vec![pdv(PdvKind::Data, PdvPosition::Last, b"DATA")],
         ),
         (
             "a data set inside",
             vec![
-                pdv(Kind::Command, Place::More, half),
-                pdv(Kind::Data, Place::Last, rest),
+                pdv(PdvKind::Command, PdvPosition::More, half),
+                pdv(PdvKind::Data, PdvPosition::Last, rest),
             ],
         ),
         (
             "two contexts",
-            vec![pdv(Kind::Command, Place::More, half), other(rest)],
+            vec![pdv(PdvKind::Command, PdvPosition::More, half), other(rest)],
         ),
         (
             "a long command",
-            vec![pdv(Kind::Command, Place::More, &long)],
+            vec![pdv(PdvKind::Command, PdvPosition::More, &long)],
         ),
     ];
     for (what, pdvs) in table {
@@ -389,7 +391,7 @@ fn half_a_command_is_not_waited_for_for_ever() {
         Ok(Incoming::Message { .. })
     ));
 
-    scu.send(&[pdv(Kind::Command, Place::More, &[0; 8])], SECOND)
+    scu.send(&[pdv(PdvKind::Command, PdvPosition::More, &[0; 8])], SECOND)
         .unwrap();
     let half = receive_command(&mut scp, SHORT);
     assert!(matches!(half, Err(Error::TimedOut { .. })), "{half:?}");
@@ -406,7 +408,7 @@ fn a_body_that_breaks_off_says_how() {
         (
             "a command inside",
             |mut scu| {
-                scu.send(&[pdv(Kind::Command, Place::Last, &[])], SECOND)
+                scu.send(&[pdv(PdvKind::Command, PdvPosition::Last, &[])], SECOND)
                     .unwrap();
                 assert!(matches!(scu.receive(SECOND), Err(Error::Aborted { .. })));
             },
@@ -420,7 +422,7 @@ fn a_body_that_breaks_off_says_how() {
     ];
     for (what, breaks, wanted) in table {
         let (mut scu, mut scp) = ends(4096);
-        scu.send(&[pdv(Kind::Data, Place::More, b"0123")], SECOND)
+        scu.send(&[pdv(PdvKind::Data, PdvPosition::More, b"0123")], SECOND)
             .unwrap();
         let peer = std::thread::spawn(move || breaks(scu));
         let mut body = Body::new(&mut scp, ContextId::FIRST, SECOND);
@@ -436,9 +438,12 @@ fn a_body_that_breaks_off_says_how() {
 #[test]
 fn what_is_not_read_can_be_dropped() {
     let (mut scu, mut scp) = ends(4096);
-    let data = pdv(Kind::Data, Place::More, &[7; 100]);
-    scu.send(&[data, data, pdv(Kind::Data, Place::Last, &[])], SECOND)
-        .unwrap();
+    let data = pdv(PdvKind::Data, PdvPosition::More, &[7; 100]);
+    scu.send(
+        &[data, data, pdv(PdvKind::Data, PdvPosition::Last, &[])],
+        SECOND,
+    )
+    .unwrap();
     Body::new(&mut scp, ContextId::FIRST, SECOND)
         .drain()
         .unwrap();

@@ -4,12 +4,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anon_net::error::{AbortedBy, Lasting, Rejection, Waiting};
+use anon_net::error::{AbortedBy, RejectReason, RejectResult, Waiting};
 use anon_net::service::{Cancel, Scu, ServiceError, Timeouts};
 use anon_net::testing::{Gate, Reply, Script, ScriptedPeer};
 use anon_net::{
-    BackendError, Command, ContextId, Error, Kind, Node, Operation, Place, Remedy, Status,
-    Supported,
+    BackendError, Command, ContextId, Error, Node, Operation, PdvKind, PdvPosition, Remedy, Status,
+    SupportedContexts,
 };
 
 use crate::exchange::uid;
@@ -18,7 +18,7 @@ const VERIFICATION: &str = "1.2.840.10008.1.1";
 const IMPLICIT: &str = "1.2.840.10008.1.2";
 
 fn accepting() -> Script {
-    Script::accepting(Supported::new().with(uid(VERIFICATION), vec![uid(IMPLICIT)]))
+    Script::accepting(SupportedContexts::new().with(uid(VERIFICATION), vec![uid(IMPLICIT)]))
 }
 
 fn success() -> Reply {
@@ -95,20 +95,20 @@ fn it_proposes_verification_and_asks_as_the_standard_says() {
 #[test]
 fn peers_that_reject_say_why() {
     let reasons = [
-        Rejection::NoReason,
-        Rejection::ApplicationContext,
-        Rejection::CallingTitle,
-        Rejection::CalledTitle,
-        Rejection::ProtocolVersion,
-        Rejection::Congestion,
-        Rejection::LocalLimit,
+        RejectReason::NoReason,
+        RejectReason::ApplicationContext,
+        RejectReason::CallingTitle,
+        RejectReason::CalledTitle,
+        RejectReason::ProtocolVersion,
+        RejectReason::Congestion,
+        RejectReason::LocalLimit,
     ];
     for reason in reasons {
-        for (lasting, remedy) in [
-            (Lasting::Permanent, Remedy::Stop),
-            (Lasting::Transient, Remedy::Retry),
+        for (result, remedy) in [
+            (RejectResult::Permanent, Remedy::Stop),
+            (RejectResult::Transient, Remedy::Retry),
         ] {
-            let error = failure(Script::rejecting(lasting, reason));
+            let error = failure(Script::rejecting(result, reason));
             let told = matches!(error, Error::Rejected { reason: told, .. } if told == reason);
             assert!(told, "{reason:?}: {error:?}");
             assert_eq!(error.remedy(), remedy, "{reason:?}");
@@ -132,7 +132,7 @@ fn peers_that_are_not_there() {
 
 #[test]
 fn a_peer_that_does_no_verification() {
-    let supported = Supported::new().with(uid("1.2"), vec![uid(IMPLICIT)]);
+    let supported = SupportedContexts::new().with(uid("1.2"), vec![uid(IMPLICIT)]);
     let error = echo(Script::accepting(supported).expect_release()).unwrap_err();
     assert!(
         matches!(&error, ServiceError::ContextRefused { sop_class, .. } if *sop_class == uid(VERIFICATION)),
@@ -170,17 +170,17 @@ fn wrong_answers_break_the_protocol() {
         ),
         (
             "a data set alone",
-            asked().send_fragment(first, Kind::Data, Place::Last, b"DATA"),
+            asked().send_fragment(first, PdvKind::Data, PdvPosition::Last, b"DATA"),
         ),
         (
             "no command",
-            asked().send_fragment(first, Kind::Command, Place::Last, b"GET / HTTP"),
+            asked().send_fragment(first, PdvKind::Command, PdvPosition::Last, b"GET / HTTP"),
         ),
         (
             "no end",
             asked()
-                .send_fragment(first, Kind::Command, Place::More, &[0; 16_384])
-                .send_fragment(first, Kind::Command, Place::More, &[0; 16_384]),
+                .send_fragment(first, PdvKind::Command, PdvPosition::More, &[0; 16_384])
+                .send_fragment(first, PdvKind::Command, PdvPosition::More, &[0; 16_384]),
         ),
     ];
     for (what, script) in table {
@@ -206,7 +206,7 @@ fn peers_that_end_early() {
         (
             "aborts inside",
             accepting()
-                .expect_fragment(Kind::Command)
+                .expect_fragment(PdvKind::Command)
                 .abort(AbortedBy::Provider),
             |e| {
                 matches!(
@@ -230,7 +230,12 @@ fn peers_that_end_early() {
         (
             "answers half",
             asked()
-                .send_fragment(ContextId::FIRST, Kind::Command, Place::More, &[0; 4])
+                .send_fragment(
+                    ContextId::FIRST,
+                    PdvKind::Command,
+                    PdvPosition::More,
+                    &[0; 4],
+                )
                 .silence()
                 .expect_abort(),
             |e| matches!(e, Error::TimedOut { .. }),
@@ -256,7 +261,12 @@ fn peers_that_end_early() {
         (
             "releases inside its answer",
             asked()
-                .send_fragment(ContextId::FIRST, Kind::Command, Place::More, &[0; 4])
+                .send_fragment(
+                    ContextId::FIRST,
+                    PdvKind::Command,
+                    PdvPosition::More,
+                    &[0; 4],
+                )
                 .release()
                 .expect_abort(),
             |e| matches!(e, Error::Protocol { .. }),

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use anon_net::error::{Lasting, Rejection};
-use anon_net::testing::conformance::{self, Ends};
-use anon_net::testing::memory::{Side, pair};
-use anon_net::testing::{Exchange, Listener};
+use anon_net::error::{RejectReason, RejectResult};
+use anon_net::testing::conformance::{self, AssociationPair};
+use anon_net::testing::memory::{MemoryPeer, pair};
+use anon_net::testing::{MemoryListener, MemoryNetwork};
 use anon_net::{
-    Association, Contexts, Dial, Error, Negotiated, Node, Proposal, Remedy, Supported, Uid,
+    Association, Contexts, Dial, Error, NegotiatedContexts, Node, Proposal, Remedy,
+    SupportedContexts, Uid,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -34,27 +35,27 @@ pub(crate) fn proposal() -> Proposal {
     Proposal::new("REQUESTOR".parse().expect("a title"), contexts).with_max_pdu_bytes(4096)
 }
 
-pub(crate) fn supported() -> Supported {
-    Supported::new().with(uid("1.2.1"), vec![uid("1.2.10"), uid("1.2.11")])
+pub(crate) fn supported() -> SupportedContexts {
+    SupportedContexts::new().with(uid("1.2.1"), vec![uid("1.2.10"), uid("1.2.11")])
 }
 
-fn listening(exchange: &Exchange, max_pdu_bytes: u32) -> Listener {
+fn listening(exchange: &MemoryNetwork, max_pdu_bytes: u32) -> MemoryListener {
     let node = node("ACCEPTOR@here:104");
     exchange
         .listen(&node, supported(), max_pdu_bytes)
         .expect("a listener")
 }
 
-fn dial(exchange: &Exchange, text: &str) -> Result<Box<dyn Association>, Error> {
+fn dial(exchange: &MemoryNetwork, text: &str) -> Result<Box<dyn Association>, Error> {
     exchange.dial(&node(text), &proposal(), SECOND)
 }
 
 #[test]
 fn passes_the_suite() {
-    let exchange = Exchange::new();
+    let exchange = MemoryNetwork::new();
     for max_pdu_bytes in [64, 4096, 1 << 20] {
         let listener = listening(&exchange, max_pdu_bytes);
-        conformance::association(|| Ends {
+        conformance::association(|| AssociationPair {
             requestor: dial(&exchange, "ACCEPTOR@here:104").expect("an association"),
             acceptor: listener.accept(SECOND).expect("an association"),
         });
@@ -63,7 +64,7 @@ fn passes_the_suite() {
 
 #[test]
 fn each_end_knows_the_others_limit() {
-    let exchange = Exchange::new();
+    let exchange = MemoryNetwork::new();
     let listener = listening(&exchange, 100);
     let ours = dial(&exchange, "ACCEPTOR@here:104").expect("an association");
     let theirs = listener.accept(SECOND).expect("an association");
@@ -72,7 +73,7 @@ fn each_end_knows_the_others_limit() {
 
 #[test]
 fn refuses_as_a_node_does() {
-    let exchange = Exchange::new();
+    let exchange = MemoryNetwork::new();
     let nobody = dial(&exchange, "ACCEPTOR@here:104").expect_err("nobody listens");
     assert!(matches!(nobody, Error::Connect { .. }), "{nobody:?}");
 
@@ -84,8 +85,8 @@ fn refuses_as_a_node_does() {
         matches!(
             wrong,
             Error::Rejected {
-                lasting: Lasting::Permanent,
-                reason: Rejection::CalledTitle
+                result: RejectResult::Permanent,
+                reason: RejectReason::CalledTitle
             }
         ),
         "{wrong:?}"
@@ -105,7 +106,7 @@ fn refuses_as_a_node_does() {
 
 #[test]
 fn a_listener_that_does_not_accept_is_full_for_now() {
-    let exchange = Exchange::new();
+    let exchange = MemoryNetwork::new();
     let listener = listening(&exchange, 4096);
     let mut open = Vec::new();
     let full = loop {
@@ -126,8 +127,8 @@ fn a_listener_that_does_not_accept_is_full_for_now() {
 fn a_cut_line_is_lost() {
     let proposal = proposal();
     let answers = supported().answer(&proposal.contexts);
-    let contexts = Negotiated::new(&proposal.contexts, &answers).expect("an agreement");
-    let side = |title: &str| Side {
+    let contexts = NegotiatedContexts::new(&proposal.contexts, &answers).expect("an agreement");
+    let side = |title: &str| MemoryPeer {
         title: title.parse().expect("a title"),
         max_pdu_bytes: 4096,
     };

@@ -5,11 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use anon_net::testing::MemoryHandler;
-use anon_net::testing::conformance::{self, Ends};
-use anon_net::testing::memory::{MemoryAssociation, Side, pair};
+use anon_net::testing::conformance::{self, AssociationPair};
+use anon_net::testing::memory::{MemoryAssociation, MemoryPeer, pair};
 use anon_net::{
-    AeTitle, Association, BackendError, Error, Event, Instance, InstanceHandler, Negotiated,
-    Outcome, Pdv,
+    AeTitle, Association, BackendError, Error, Event, Instance, InstanceHandler,
+    NegotiatedContexts, Outcome, Pdv,
 };
 
 use crate::exchange::{proposal, supported};
@@ -55,7 +55,7 @@ impl Association for Faulty {
         }
     }
 
-    fn contexts(&self) -> &Negotiated {
+    fn contexts(&self) -> &NegotiatedContexts {
         self.inner.as_ref().expect("there").contexts()
     }
 
@@ -138,9 +138,9 @@ fn the_suite_of_associations_finds_each_fault() {
     let contexts = {
         let proposal = proposal();
         let answers = supported().answer(&proposal.contexts);
-        Negotiated::new(&proposal.contexts, &answers).expect("an agreement")
+        NegotiatedContexts::new(&proposal.contexts, &answers).expect("an agreement")
     };
-    let side = |title: &str| Side {
+    let side = |title: &str| MemoryPeer {
         title: title.parse().expect("a title"),
         max_pdu_bytes: 4096,
     };
@@ -154,7 +154,7 @@ fn the_suite_of_associations_finds_each_fault() {
         };
         let make = || {
             let (one, other) = pair(&side("REQUESTOR"), &side("ACCEPTOR"), &contexts);
-            Ends {
+            AssociationPair {
                 requestor: faulty(one),
                 acceptor: faulty(other),
             }

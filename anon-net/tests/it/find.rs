@@ -438,8 +438,8 @@ fn dialogues_that_break_end_in_an_error() {
                 let (context, _, _) = request(association, Encoding::ImplicitLittle)?;
                 let pdv = anon_net::Pdv {
                     context,
-                    kind: anon_net::Kind::Command,
-                    place: anon_net::Place::Last,
+                    kind: anon_net::PdvKind::Command,
+                    position: anon_net::PdvPosition::Last,
                     bytes: b"GET / HTTP/1.1",
                 };
                 association.send(&[pdv], LONG)

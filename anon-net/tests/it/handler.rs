@@ -1,7 +1,7 @@
 //! The handler in memory.
 
 use anon_net::testing::MemoryHandler;
-use anon_net::testing::conformance::{self, Sample};
+use anon_net::testing::conformance::{self, SampleInstance};
 use anon_net::{Instance, InstanceHandler, InstanceUid, Outcome};
 
 use crate::exchange::uid;
@@ -15,8 +15,8 @@ pub(crate) fn instance(number: &str) -> Instance {
     )
 }
 
-pub(crate) fn sample() -> Sample {
-    Sample {
+pub(crate) fn sample() -> SampleInstance {
+    SampleInstance {
         instance: instance("1.2.3"),
         body: (0..10_000u32).flat_map(u32::to_le_bytes).collect(),
     }

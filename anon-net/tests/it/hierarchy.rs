@@ -1,7 +1,9 @@
 //! What studies are made of, by servers of many manners.
 
 use anon_net::identifier::{Encoding, Identifier, tag};
-use anon_net::service::{Cancel, Detail, HierarchyRequest, ServiceError, StudyHierarchy, Wanted};
+use anon_net::service::{
+    Cancel, Detail, HierarchyRequest, InstanceFilter, ServiceError, StudyHierarchy,
+};
 use anon_net::{InstanceUid, Status, Uid};
 
 use crate::pacs::{
@@ -41,7 +43,7 @@ fn counts_are_right_whatever_the_server_says() {
         assert_eq!(uids, ["1.2.1.0", "1.2.1.1", "1.2.1.2"], "{name}");
         let counts: Vec<_> = found.series.iter().map(|series| series.count).collect();
         assert_eq!(counts, [3, 1, 2], "{name}");
-        assert_eq!((found.count(), found.wanted()), (6, 6), "{name}");
+        assert_eq!((found.count(), found.included()), (6, 6), "{name}");
         assert_eq!(found.series[1].modality.as_deref(), Some("SR"), "{name}");
         let words = (
             found.series[0].description.as_deref(),
@@ -92,16 +94,20 @@ fn what_is_not_wanted_is_marked() {
         let pacs = archive(manners);
         let ask = |wanted| {
             let request = HierarchyRequest::new(uid("1.2.1"), Detail::Instances);
-            let found = ask(&pacs, &request.with_wanted(wanted));
+            let found = ask(&pacs, &request.with_filter(wanted));
             let excluded = found.series.iter().map(|series| series.excluded);
-            (excluded.collect::<Vec<_>>(), found.count(), found.wanted())
+            (
+                excluded.collect::<Vec<_>>(),
+                found.count(),
+                found.included(),
+            )
         };
-        let found = ask(Wanted::all().with_modalities(["CT", "MR"]));
+        let found = ask(InstanceFilter::all().with_modalities(["CT", "MR"]));
         assert_eq!(found, (vec![false, true, false], 6, 5), "{name}");
-        let found = ask(Wanted::all().with_series_if(|series| series.count > 2));
+        let found = ask(InstanceFilter::all().with_series_if(|series| series.count > 2));
         assert_eq!(found, (vec![false, true, true], 6, 3), "{name}");
         // A class that the server does not say is no reason to leave something out.
-        let found = ask(Wanted::all().with_sop_classes([class(CT)]));
+        let found = ask(InstanceFilter::all().with_sop_classes([class(CT)]));
         let wanted = if classes {
             (vec![false, true, false], 6, 5)
         } else {

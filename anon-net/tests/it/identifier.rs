@@ -113,22 +113,22 @@ fn hostile_ones_are_refused() {
         one.repeat(depth)
     };
     let level = b"\x08\0\x52\0\x02\0\0\0XX";
-    let twice = IdentifierError::Twice { tag: tag::LEVEL };
-    let form = |group, element| IdentifierError::Form {
+    let twice = IdentifierError::Duplicate { tag: tag::LEVEL };
+    let form = |group, element| IdentifierError::Structure {
         tag: Tag::new(group, element),
     };
     for (case, bytes, error) in [
         (
             "half a header",
             b"\x08\0\x52".to_vec(),
-            IdentifierError::Cut,
+            IdentifierError::Truncated,
         ),
         (
             "a length of 4 GB",
             b"\x08\0\x52\0\xFE\xFF\xFF\xFFXX".to_vec(),
-            IdentifierError::Cut,
+            IdentifierError::Truncated,
         ),
-        ("an open sequence", nested(1), IdentifierError::Cut),
+        ("an open sequence", nested(1), IdentifierError::Truncated),
         (
             "200,000 sequences",
             nested(200_000),
@@ -165,7 +165,7 @@ fn hostile_ones_are_refused() {
     long.set(tag::FAILED_INSTANCES, &vec![b'1'; 0x1_0000]);
     let refused = long.encode(Encoding::ExplicitLittle).unwrap_err();
     let tag = tag::FAILED_INSTANCES;
-    assert_eq!(refused, IdentifierError::Value { tag });
+    assert_eq!(refused, IdentifierError::ValueTooLong { tag });
     assert!(long.encode(Encoding::ImplicitLittle).is_ok());
 }
 

@@ -11,8 +11,10 @@ use anon_net::dimse::{
 };
 use anon_net::identifier::{Encoding, Identifier, Tag, tag};
 use anon_net::service::{Retries, Scu, Timeouts};
-use anon_net::testing::Exchange;
-use anon_net::{Association, ContextId, Dial, Error, InstanceUid, Node, Status, Supported, Uid};
+use anon_net::testing::MemoryNetwork;
+use anon_net::{
+    Association, ContextId, Dial, Error, InstanceUid, Node, Status, SupportedContexts, Uid,
+};
 
 pub(crate) const LONG: Duration = Duration::from_secs(10);
 pub(crate) const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
@@ -127,7 +129,7 @@ pub(crate) struct Store {
 /// A server that runs until it is dropped.
 pub(crate) struct Pacs {
     pub(crate) node: Node,
-    pub(crate) exchange: Exchange,
+    pub(crate) exchange: MemoryNetwork,
     pub(crate) store: Arc<Store>,
     listening: Option<JoinHandle<()>>,
 }
@@ -139,7 +141,7 @@ impl Pacs {
 
     pub(crate) fn delivering(manners: Manners, studies: Vec<Study>, deliver: Box<Deliver>) -> Self {
         let syntaxes = [manners.encoding.transfer_syntax().parse().expect("a UID")];
-        let mut supported = Supported::new();
+        let mut supported = SupportedContexts::new();
         for class in ["1", "2", "3"] {
             let class = format!("1.2.840.10008.5.1.4.1.2.2.{class}");
             supported = supported.with(class.parse().expect("a UID"), syntaxes.to_vec());
@@ -158,7 +160,7 @@ impl Pacs {
             cancelled: AtomicBool::new(false),
             stop: AtomicBool::new(false),
         });
-        let exchange = Exchange::new();
+        let exchange = MemoryNetwork::new();
         let node: Node = "PACS@here:104".parse().expect("a node");
         let listener = exchange
             .listen(&node, supported, 16_384)
@@ -209,13 +211,13 @@ impl Drop for Pacs {
 pub(crate) fn rogue(
     serve: impl Fn(&mut dyn Association) -> Result<(), Error> + Send + 'static,
 ) -> (Scu, Node) {
-    let exchange = Exchange::new();
+    let exchange = MemoryNetwork::new();
     let node: Node = "ROGUE@here:104".parse().expect("a node");
     let syntax: Uid = Encoding::ImplicitLittle
         .transfer_syntax()
         .parse()
         .expect("a UID");
-    let mut supported = Supported::new();
+    let mut supported = SupportedContexts::new();
     for class in ["1", "2", "3"] {
         let class = format!("1.2.840.10008.5.1.4.1.2.2.{class}");
         supported = supported.with(class.parse().expect("a UID"), vec![syntax.clone()]);

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use anon_net::identifier::{Encoding, Identifier, tag};
 use anon_net::scp::{Instance, InstanceHandler, Outcome};
 use anon_net::service::{
-    Arrival, Arrivals, Cancel, Level, RetrieveEvent, RetrieveRequest, ServiceError, Step,
-    StudyReport, Timeouts, Via, Wanted,
+    Cancel, InstanceFilter, InstanceState, LocalInstances, QueryLevel, RetrieveEvent,
+    RetrieveMethod, RetrieveRequest, RetrieveStep, ServiceError, StudyReport, Timeouts,
 };
-use anon_net::testing::MemoryArrivals;
+use anon_net::testing::MemoryInstances;
 use anon_net::{BackendError, InstanceUid, Node, Operation, Remedy, Status, Uid};
 
 use crate::pacs::{
@@ -33,16 +33,16 @@ fn uid(text: &str) -> InstanceUid {
 
 fn by_move() -> RetrieveRequest {
     let destination = "US".parse().expect("a title");
-    RetrieveRequest::new(Via::Move { destination })
+    RetrieveRequest::new(RetrieveMethod::Move { destination })
 }
 
 /// What stands behind the destination of a C-MOVE: takes what `takes` says.
 fn sending(
     manners: Manners,
     studies: Vec<Study>,
-    takes: impl Fn(&str, &InstanceUid) -> Option<Arrival> + Send + Sync + 'static,
-) -> (Pacs, Arc<MemoryArrivals>) {
-    let arrivals = Arc::new(MemoryArrivals::new());
+    takes: impl Fn(&str, &InstanceUid) -> Option<InstanceState> + Send + Sync + 'static,
+) -> (Pacs, Arc<MemoryInstances>) {
+    let arrivals = Arc::new(MemoryInstances::new());
     let here = Arc::clone(&arrivals);
     let deliver = move |level: &str, uid: &InstanceUid| match takes(level, uid) {
         Some(arrival) => {
@@ -57,7 +57,7 @@ fn sending(
 
 fn bring(
     pacs: &Pacs,
-    arrivals: &dyn Arrivals,
+    arrivals: &dyn LocalInstances,
     request: &RetrieveRequest,
     studies: &[&str],
 ) -> (Vec<StudyReport>, Vec<RetrieveEventLine>) {
@@ -79,14 +79,14 @@ type RetrieveEventLine = String;
 
 fn line(event: &RetrieveEvent) -> String {
     match &event.step {
-        Step::Expected {
+        RetrieveStep::Expected {
             instances,
             excluded,
         } => format!("expected {instances} but {excluded}"),
-        Step::Asked { level } => format!("asked {level:?}"),
-        Step::Counted(_) => "counted".to_owned(),
-        Step::Arrived { missing, .. } => format!("missing {missing}"),
-        Step::Done => "done".to_owned(),
+        RetrieveStep::Asked { level } => format!("asked {level:?}"),
+        RetrieveStep::Counted(_) => "counted".to_owned(),
+        RetrieveStep::Arrived { missing, .. } => format!("missing {missing}"),
+        RetrieveStep::Done => "done".to_owned(),
         other => format!("{other:?}"),
     }
 }
@@ -114,11 +114,11 @@ fn three() -> Vec<Study> {
 fn studies_arrive_at_each_level() {
     for (name, manners) in MANNERS {
         for (level, asked) in [
-            (Level::Study, "C-MOVE STUDY"),
-            (Level::Series, "C-MOVE SERIES"),
-            (Level::Instance, "C-MOVE IMAGE"),
+            (QueryLevel::Study, "C-MOVE STUDY"),
+            (QueryLevel::Series, "C-MOVE SERIES"),
+            (QueryLevel::Instance, "C-MOVE IMAGE"),
         ] {
-            let stored = |_: &str, _: &InstanceUid| Some(Arrival::Stored);
+            let stored = |_: &str, _: &InstanceUid| Some(InstanceState::Stored);
             let (pacs, arrivals) = sending(manners.clone(), three(), stored);
             let request = by_move().with_level(level).with_concurrency(3);
             let studies = ["1.2.1", "1.2.2", "1.2.3"];
@@ -153,7 +153,7 @@ fn what_is_missing_is_asked_for_again() {
     for (name, manners) in MANNERS {
         let at_series = |level: &str, uid: &InstanceUid| {
             let is_lost = level == "STUDY" && uid.expose().ends_with('0');
-            (!is_lost).then_some(Arrival::Stored)
+            (!is_lost).then_some(InstanceState::Stored)
         };
         let (pacs, arrivals) = sending(manners.clone(), three(), at_series);
         let (reports, lines) = bring(&pacs, &*arrivals, &by_move(), &["1.2.2"]);
@@ -164,7 +164,8 @@ fn what_is_missing_is_asked_for_again() {
             "{name}: {lines:?}"
         );
 
-        let at_image = |level: &str, _: &InstanceUid| (level == "IMAGE").then_some(Arrival::Stored);
+        let at_image =
+            |level: &str, _: &InstanceUid| (level == "IMAGE").then_some(InstanceState::Stored);
         let (pacs, arrivals) = sending(manners, three(), at_image);
         let (reports, lines) = bring(&pacs, &*arrivals, &by_move(), &["1.2.2"]);
         assert!(reports[0].is_complete(), "{name}");
@@ -183,11 +184,11 @@ fn what_is_missing_is_asked_for_again() {
 /// A server that says success and sends nothing, or not all, is found out.
 #[test]
 fn counters_are_not_believed() {
-    let arrivals = Arc::new(MemoryArrivals::new());
+    let arrivals = Arc::new(MemoryInstances::new());
     let here = Arc::clone(&arrivals);
     let deliver = move |_: &str, uid: &InstanceUid| {
         if !uid.expose().ends_with('2') {
-            here.arrive(uid, Arrival::Stored);
+            here.arrive(uid, InstanceState::Stored);
         }
         true
     };
@@ -211,20 +212,20 @@ fn counters_are_not_believed() {
 fn what_is_set_aside_counts() {
     let takes = |_: &str, uid: &InstanceUid| {
         Some(match uid.expose() {
-            "1.2.1.0.0" => Arrival::Quarantined,
-            "1.2.1.0.1" => Arrival::Excluded,
-            _ => Arrival::Stored,
+            "1.2.1.0.0" => InstanceState::Quarantined,
+            "1.2.1.0.1" => InstanceState::Excluded,
+            _ => InstanceState::Stored,
         })
     };
     let (pacs, arrivals) = sending(DCMQRSCP, three(), takes);
-    let request = by_move().with_wanted(Wanted::all().with_modalities(["CT", "MR"]));
+    let request = by_move().with_filter(InstanceFilter::all().with_modalities(["CT", "MR"]));
     let (reports, lines) = bring(&pacs, &*arrivals, &request, &["1.2.1"]);
     assert_eq!(sums(&reports[0]), [6, 3, 1, 2, 0]);
     assert!(reports[0].is_complete(), "{:?}", reports[0]);
     assert_eq!(lines[0], "expected 6 but 1");
 
     // Nothing of it is wanted: nothing is asked for.
-    let request = by_move().with_wanted(Wanted::all().with_modalities(["US"]));
+    let request = by_move().with_filter(InstanceFilter::all().with_modalities(["US"]));
     let (reports, _) = bring(&pacs, &*arrivals, &request, &["1.2.2"]);
     assert_eq!(sums(&reports[0]), [6, 0, 0, 6, 0]);
     assert!(reports[0].is_complete());
@@ -240,7 +241,7 @@ fn what_is_set_aside_counts() {
 #[test]
 fn what_cannot_be_sent_is_named() {
     let takes =
-        |_: &str, uid: &InstanceUid| (uid.expose() != "1.2.1.1.0").then_some(Arrival::Stored);
+        |_: &str, uid: &InstanceUid| (uid.expose() != "1.2.1.1.0").then_some(InstanceState::Stored);
     let (pacs, arrivals) = sending(ORTHANC, three(), takes);
     let began = Instant::now();
     let studies = [uid("1.2.1")];
@@ -268,8 +269,8 @@ fn what_cannot_be_sent_is_named() {
 #[test]
 fn a_study_without_instances_has_nothing_to_send() {
     for (name, manners) in MANNERS {
-        for level in [Level::Study, Level::Series, Level::Instance] {
-            let stored = |_: &str, _: &InstanceUid| Some(Arrival::Stored);
+        for level in [QueryLevel::Study, QueryLevel::Series, QueryLevel::Instance] {
+            let stored = |_: &str, _: &InstanceUid| Some(InstanceState::Stored);
             let empty = vec![study(1, "A", &[("CT", 0)])];
             let (pacs, arrivals) = sending(manners.clone(), empty, stored);
             let request = by_move().with_level(level);
@@ -293,8 +294,8 @@ fn a_study_without_instances_has_nothing_to_send() {
 /// can be named.
 #[test]
 fn a_count_that_is_wrong_holds_nothing_back() {
-    for level in [Level::Study, Level::Series, Level::Instance] {
-        let arrivals = Arc::new(MemoryArrivals::new());
+    for level in [QueryLevel::Study, QueryLevel::Series, QueryLevel::Instance] {
+        let arrivals = Arc::new(MemoryInstances::new());
         let here = Arc::clone(&arrivals);
         let (scu, node) = rogue(move |association| {
             loop {
@@ -303,7 +304,7 @@ fn a_count_that_is_wrong_holds_nothing_back() {
                     return association.release(LONG);
                 };
                 if ask.operation == Operation::Move {
-                    here.arrive(&uid("1.2.1.0.0"), Arrival::Stored);
+                    here.arrive(&uid("1.2.1.0.0"), InstanceState::Stored);
                 } else {
                     let mut answer = Identifier::new();
                     answer.set(tag::STUDY_UID, b"1.2.1");
@@ -331,7 +332,7 @@ fn a_count_that_is_wrong_holds_nothing_back() {
 #[test]
 fn a_study_that_fails_is_not_the_end_of_others() {
     for (name, manners) in MANNERS {
-        let stored = |_: &str, _: &InstanceUid| Some(Arrival::Stored);
+        let stored = |_: &str, _: &InstanceUid| Some(InstanceState::Stored);
         let (pacs, arrivals) = sending(manners.clone(), three(), stored);
         let request = by_move().with_concurrency(0);
         let (reports, _) = bring(&pacs, &*arrivals, &request, &["1.2.9", "1.2.1"]);
@@ -345,7 +346,7 @@ fn a_study_that_fails_is_not_the_end_of_others() {
         assert!(none.is_empty());
 
         let destination = "NOBODY".parse().expect("a title");
-        let request = RetrieveRequest::new(Via::Move { destination });
+        let request = RetrieveRequest::new(RetrieveMethod::Move { destination });
         let (reports, lines) = bring(&pacs, &*arrivals, &request, &["1.2.2"]);
         let error = reports[0].error.as_ref().expect("an error");
         let status = manners.unknown_destination;
@@ -387,7 +388,7 @@ fn a_move_that_stalls_is_given_up() {
             }
         }
     });
-    let arrivals = MemoryArrivals::new();
+    let arrivals = MemoryInstances::new();
     let began = Instant::now();
     let scu = scu.with_timeouts(Timeouts::all(Duration::from_millis(300)));
     let reports = scu.retrieve(
@@ -436,7 +437,7 @@ fn answer_study(
 /// asynchronously.
 #[test]
 fn late_arrivals_are_waited_for() {
-    let arrivals = Arc::new(MemoryArrivals::new());
+    let arrivals = Arc::new(MemoryInstances::new());
     let (here, gate) = (
         Arc::clone(&arrivals),
         Arc::new((Mutex::new(0), Condvar::new())),
@@ -449,7 +450,7 @@ fn late_arrivals_are_waited_for() {
             let told = told.lock().expect("a count");
             let wait = changed.wait_timeout_while(told, LONG, |told| *told == 0);
             drop(wait);
-            here.arrive(&uid, Arrival::Stored);
+            here.arrive(&uid, InstanceState::Stored);
         });
         true
     };
@@ -462,9 +463,9 @@ fn late_arrivals_are_waited_for() {
         &*arrivals,
         &Cancel::new(),
         &mut |event| {
-            asked += usize::from(matches!(event.step, Step::Asked { .. }));
+            asked += usize::from(matches!(event.step, RetrieveStep::Asked { .. }));
             // The sixth count and the last word have come: now they may arrive.
-            if matches!(event.step, Step::Counted(counts) if counts.completed.is_none()) {
+            if matches!(event.step, RetrieveStep::Counted(counts) if counts.completed.is_none()) {
                 *gate.0.lock().expect("a count") = 1;
                 gate.1.notify_all();
             }
@@ -484,7 +485,7 @@ fn a_retrieve_that_is_cancelled_ends_in_order() {
             if sent.fetch_add(1, Ordering::AcqRel) == 5 {
                 wish.cancel();
             }
-            Some(Arrival::Stored)
+            Some(InstanceState::Stored)
         };
         let studies = vec![study(1, "A", &[("CT", 100)]), study(2, "A", &[("CT", 100)])];
         let (pacs, arrivals) = sending(manners, studies, stored);
@@ -519,7 +520,7 @@ fn a_retrieve_that_is_cancelled_ends_in_order() {
 /// Takes instances and tells of their arrival, as an engine does.
 #[derive(Debug, Default)]
 struct Engine {
-    arrivals: MemoryArrivals,
+    arrivals: MemoryInstances,
     taken: AtomicUsize,
 }
 
@@ -531,7 +532,7 @@ impl InstanceHandler for Engine {
         }
         self.taken.fetch_add(1, Ordering::AcqRel);
         self.arrivals
-            .arrive(&instance.sop_instance, Arrival::Stored);
+            .arrive(&instance.sop_instance, InstanceState::Stored);
         Ok(Outcome::Stored)
     }
 }
@@ -541,7 +542,7 @@ fn studies_arrive_by_get() {
     for (name, manners) in MANNERS {
         let pacs = Pacs::start(manners, vec![study(1, "A", &[("CT", 3), ("MR", 2)])]);
         let engine = Arc::new(Engine::default());
-        let request = RetrieveRequest::new(Via::Get {
+        let request = RetrieveRequest::new(RetrieveMethod::Get {
             handler: Arc::clone(&engine) as Arc<dyn InstanceHandler>,
             sop_classes: vec![CT.parse().expect("a UID")],
             transfer_syntaxes: vec!["1.2.840.10008.1.2".parse().expect("a UID")],
@@ -562,8 +563,12 @@ impl fmt::Display for Broken {
     }
 }
 
-impl Arrivals for Broken {
-    fn states(&self, _: &InstanceUid, _: &[InstanceUid]) -> Result<Vec<Arrival>, BackendError> {
+impl LocalInstances for Broken {
+    fn states(
+        &self,
+        _: &InstanceUid,
+        _: &[InstanceUid],
+    ) -> Result<Vec<InstanceState>, BackendError> {
         Err(BackendError::new(Remedy::Stop, self.to_string()))
     }
 
@@ -587,7 +592,7 @@ fn a_store_that_fails_ends_it() {
 fn a_node_that_is_not_there_is_said() {
     let pacs = Pacs::start(ORTHANC, three());
     let node: Node = "PACS@there:104".parse().expect("a node");
-    let arrivals = MemoryArrivals::new();
+    let arrivals = MemoryInstances::new();
     let reports = pacs.scu().retrieve(
         &node,
         &by_move(),
@@ -606,23 +611,23 @@ fn a_node_that_is_not_there_is_said() {
 fn what_is_here_before_is_not_asked_for() {
     for (name, manners) in MANNERS {
         for (level, asked) in [
-            (Level::Study, ["C-MOVE IMAGE", "C-MOVE SERIES"]),
-            (Level::Series, ["C-MOVE IMAGE", "C-MOVE SERIES"]),
-            (Level::Instance, ["C-MOVE IMAGE", "C-MOVE IMAGE"]),
+            (QueryLevel::Study, ["C-MOVE IMAGE", "C-MOVE SERIES"]),
+            (QueryLevel::Series, ["C-MOVE IMAGE", "C-MOVE SERIES"]),
+            (QueryLevel::Instance, ["C-MOVE IMAGE", "C-MOVE IMAGE"]),
         ] {
             let came = Arc::new(Mutex::new(Vec::new()));
             let heard = Arc::clone(&came);
             let takes = move |_: &str, uid: &InstanceUid| {
                 let mut came = heard.lock().expect("a list");
                 came.push(uid.expose().to_owned());
-                Some(Arrival::Stored)
+                Some(InstanceState::Stored)
             };
             let (pacs, arrivals) = sending(manners.clone(), three(), takes);
             // Two of the three of the first series, one of them set aside, and all of the second.
             for (uid_text, arrival) in [
-                ("1.2.1.0.0", Arrival::Stored),
-                ("1.2.1.0.1", Arrival::Quarantined),
-                ("1.2.1.1.0", Arrival::Stored),
+                ("1.2.1.0.0", InstanceState::Stored),
+                ("1.2.1.0.1", InstanceState::Quarantined),
+                ("1.2.1.1.0", InstanceState::Stored),
             ] {
                 arrivals.arrive(&uid(uid_text), arrival);
             }
@@ -644,10 +649,10 @@ fn what_is_here_before_is_not_asked_for() {
 
 #[test]
 fn classes_that_are_excluded_are_counted() {
-    let stored = |_: &str, _: &InstanceUid| Some(Arrival::Stored);
+    let stored = |_: &str, _: &InstanceUid| Some(InstanceState::Stored);
     let (pacs, arrivals) = sending(ORTHANC, three(), stored);
     let class: Uid = CT.parse().expect("a UID");
-    let request = by_move().with_wanted(Wanted::all().with_sop_classes([class]));
+    let request = by_move().with_filter(InstanceFilter::all().with_sop_classes([class]));
     let (reports, _) = bring(&pacs, &*arrivals, &request, &["1.2.1"]);
     let report = &reports[0];
     let classes: Vec<_> = report

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anon_net::association::{Kind, Pdv, Place};
+use anon_net::association::{Pdv, PdvKind, PdvPosition};
 use anon_net::dimse::{Request, receive_command, send};
 use anon_net::error::AbortedBy;
 use anon_net::testing::{Gate, Reply, Script, ScriptedPeer};
@@ -24,8 +24,8 @@ fn request(operation: Operation) -> Command {
 fn data(bytes: &[u8]) -> Pdv<'_> {
     Pdv {
         context: FIRST,
-        kind: Kind::Data,
-        place: Place::Last,
+        kind: PdvKind::Data,
+        position: PdvPosition::Last,
         bytes,
     }
 }
@@ -116,7 +116,7 @@ fn departures_are_found() {
         ),
         (
             "sends a command",
-            script().expect_fragment(Kind::Data),
+            script().expect_fragment(PdvKind::Data),
             echo,
             "where the script has a fragment of a data set",
         ),
@@ -221,7 +221,7 @@ fn a_gate_holds_the_peer_back() {
     let gate = Gate::new();
     let script = script()
         .wait(&gate)
-        .send_fragment(FIRST, Kind::Data, Place::Last, b"late")
+        .send_fragment(FIRST, PdvKind::Data, PdvPosition::Last, b"late")
         .abort(AbortedBy::Provider);
     let told = departure(script, |association| {
         let early = association.receive(Duration::from_millis(1));

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anon_net::error::{AbortedBy, Lasting, Rejection, Waiting};
+use anon_net::error::{AbortedBy, RejectReason, RejectResult, Waiting};
 use anon_net::service::{
     Cancel, Retries, Scu, SendError, SendItem, SendOutcome, SendReport, ServiceError,
 };
 use anon_net::testing::{Reply, Script, ScriptedPeer};
 use anon_net::{
-    Command, ContextId, Error, Kind, Node, Operation, Place, Remedy, Status, Supported,
+    Command, ContextId, Error, Node, Operation, PdvKind, PdvPosition, Remedy, Status,
+    SupportedContexts,
 };
 
 use crate::exchange::uid;
@@ -23,7 +24,7 @@ pub(crate) fn node() -> Node {
 }
 
 pub(crate) fn accepting() -> Script {
-    Script::accepting(Supported::new().with(uid(CT), vec![uid(EXPLICIT)]))
+    Script::accepting(SupportedContexts::new().with(uid(CT), vec![uid(EXPLICIT)]))
 }
 
 pub(crate) fn success() -> Reply {
@@ -181,16 +182,16 @@ fn every_status_is_told_for_what_it_is() {
 #[test]
 fn peers_that_reject_end_it_before_the_first() {
     let reasons = [
-        Rejection::NoReason,
-        Rejection::ApplicationContext,
-        Rejection::CallingTitle,
-        Rejection::CalledTitle,
-        Rejection::ProtocolVersion,
-        Rejection::Congestion,
-        Rejection::LocalLimit,
+        RejectReason::NoReason,
+        RejectReason::ApplicationContext,
+        RejectReason::CallingTitle,
+        RejectReason::CalledTitle,
+        RejectReason::ProtocolVersion,
+        RejectReason::Congestion,
+        RejectReason::LocalLimit,
     ];
     for reason in reasons {
-        let peer = ScriptedPeer::new().then(Script::rejecting(Lasting::Permanent, reason));
+        let peer = ScriptedPeer::new().then(Script::rejecting(RejectResult::Permanent, reason));
         let (result, told) = send(&peer, [item(1), item(2)]);
         let error = result.expect_err("nobody took it");
         assert!(told.is_empty(), "{told:?}");
@@ -208,7 +209,7 @@ fn peers_that_reject_end_it_before_the_first() {
 
 #[test]
 fn peers_that_are_busy_are_asked_again() {
-    let busy = || Script::rejecting(Lasting::Transient, Rejection::LocalLimit);
+    let busy = || Script::rejecting(RejectResult::Transient, RejectReason::LocalLimit);
     let away = || Script::unreachable(std::io::ErrorKind::ConnectionRefused);
     let peer = ScriptedPeer::new()
         .then(busy())
@@ -227,7 +228,7 @@ fn peers_that_are_busy_are_asked_again() {
         matches!(
             error.error,
             ServiceError::Association(Error::Rejected {
-                reason: Rejection::LocalLimit,
+                reason: RejectReason::LocalLimit,
                 ..
             })
         ),
@@ -271,11 +272,11 @@ fn wrong() -> Vec<(&'static str, Script)> {
         ),
         (
             "a data set alone",
-            asked().send_fragment(first, Kind::Data, Place::Last, b"DATA"),
+            asked().send_fragment(first, PdvKind::Data, PdvPosition::Last, b"DATA"),
         ),
         (
             "no command",
-            asked().send_fragment(first, Kind::Command, Place::Last, b"HTTP/1.1 400"),
+            asked().send_fragment(first, PdvKind::Command, PdvPosition::Last, b"HTTP/1.1 400"),
         ),
     ]
 }
@@ -315,7 +316,7 @@ fn lost() -> Vec<(&'static str, Script)> {
             "aborted after the command",
             small().abort(AbortedBy::Provider),
         ),
-        ("cut inside", small().expect_fragment(Kind::Data).cut()),
+        ("cut inside", small().expect_fragment(PdvKind::Data).cut()),
         (
             "aborted instead of an answer",
             asked().abort(AbortedBy::User),
@@ -325,7 +326,12 @@ fn lost() -> Vec<(&'static str, Script)> {
         (
             "half an answer",
             asked()
-                .send_fragment(ContextId::FIRST, Kind::Command, Place::More, &[0; 4])
+                .send_fragment(
+                    ContextId::FIRST,
+                    PdvKind::Command,
+                    PdvPosition::More,
+                    &[0; 4],
+                )
                 .silence()
                 .expect_abort(),
         ),
@@ -337,7 +343,7 @@ fn lost() -> Vec<(&'static str, Script)> {
         (
             "no more read",
             small()
-                .expect_fragment(Kind::Data)
+                .expect_fragment(PdvKind::Data)
                 .stop_reading()
                 .expect_abort(),
         ),

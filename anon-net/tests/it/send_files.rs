@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anon_net::service::{SendItem, SendOutcome, ServiceError};
 use anon_net::testing::ScriptedPeer;
-use anon_net::{Command, Kind, Remedy};
+use anon_net::{Command, PdvKind, Remedy};
 use tempfile::TempDir;
 
 use crate::exchange::uid;
@@ -259,7 +259,7 @@ fn a_file_that_shrinks_while_it_is_sent() {
         .with_max_pdu_bytes(200_000)
         .expect_command()
         .act(shrink)
-        .expect_fragment(Kind::Data)
+        .expect_fragment(PdvKind::Data)
         .expect_abort();
     let peer = ScriptedPeer::new()
         .then(script)

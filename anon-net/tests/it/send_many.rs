@@ -9,9 +9,10 @@ use anon_net::error::AbortedBy;
 use anon_net::service::{
     Cancel, Retries, Scu, SendItem, SendOutcome, SendReport, ServiceError, Timeouts,
 };
-use anon_net::testing::{Exchange, Gate, MemoryHandler, Script, ScriptedPeer};
+use anon_net::testing::{Gate, MemoryHandler, MemoryNetwork, Script, ScriptedPeer};
 use anon_net::{
-    Association, Command, Error, Instance, InstanceHandler, Operation, Remedy, Status, Supported,
+    Association, Command, Error, Instance, InstanceHandler, Operation, Remedy, Status,
+    SupportedContexts,
 };
 
 use crate::exchange::uid;
@@ -36,7 +37,7 @@ fn proposed(peer: &ScriptedPeer) -> Vec<Vec<(String, Vec<String>)>> {
 
 #[test]
 fn exactly_the_contexts_that_are_needed() {
-    let supported = Supported::new()
+    let supported = SupportedContexts::new()
         .with(uid(CT), vec![uid(EXPLICIT), uid(JPEG)])
         .with(uid("1.2.3"), vec![uid(JPEG)]);
     let peer = ScriptedPeer::new().then(taking(Script::accepting(supported), 5).expect_release());
@@ -103,7 +104,8 @@ fn what_the_peer_refuses_fails_and_the_rest_go_on() {
 
 #[test]
 fn a_peer_that_refuses_every_context() {
-    let peer = ScriptedPeer::new().then(Script::accepting(Supported::new()).expect_release());
+    let peer =
+        ScriptedPeer::new().then(Script::accepting(SupportedContexts::new()).expect_release());
     let (result, told) = send(&peer, (0..3).map(item));
     assert_eq!((result.unwrap().failed, told.len()), (3, 3));
 }
@@ -111,7 +113,7 @@ fn a_peer_that_refuses_every_context() {
 #[test]
 fn a_hundred_and_thirty_contexts_take_two_associations() {
     let class = |n: usize| format!("1.2.840.{n}");
-    let supported = (0..130).fold(Supported::new(), |supported, n| {
+    let supported = (0..130).fold(SupportedContexts::new(), |supported, n| {
         supported.with(uid(&class(n)), vec![uid(EXPLICIT)])
     });
     let script = |objects| taking(Script::accepting(supported.clone()), objects).expect_release();
@@ -135,7 +137,7 @@ fn a_hundred_and_thirty_contexts_take_two_associations() {
 fn each_of_many_kinds_gets_there() {
     let class = |n: usize| format!("1.2.840.{n}");
     let kinds = 1000;
-    let supported = (0..kinds).fold(Supported::new(), |supported, n| {
+    let supported = (0..kinds).fold(SupportedContexts::new(), |supported, n| {
         supported.with(uid(&class(n)), vec![uid(EXPLICIT)])
     });
     // 128 of each proposal, and what fits among those that are drawn next: none.
@@ -322,8 +324,8 @@ fn keep(mut association: Box<dyn Association>, handler: &MemoryHandler) -> Resul
 
 #[test]
 fn a_node_in_memory_has_all_that_was_sent() {
-    let exchange = Exchange::new();
-    let supported = Supported::new().with(uid(CT), vec![uid(EXPLICIT), uid(JPEG)]);
+    let exchange = MemoryNetwork::new();
+    let supported = SupportedContexts::new().with(uid(CT), vec![uid(EXPLICIT), uid(JPEG)]);
     let listener = exchange.listen(&node(), supported, 4096).unwrap();
     let handler = Arc::new(MemoryHandler::new(64 << 20));
     let data_set = |n: usize| -> Vec<u8> {
@@ -355,8 +357,8 @@ fn a_node_in_memory_has_all_that_was_sent() {
 
 #[test]
 fn a_node_in_memory_that_is_out_of_room() {
-    let exchange = Exchange::new();
-    let supported = Supported::new().with(uid(CT), vec![uid(EXPLICIT)]);
+    let exchange = MemoryNetwork::new();
+    let supported = SupportedContexts::new().with(uid(CT), vec![uid(EXPLICIT)]);
     let listener = exchange.listen(&node(), supported, 4096).unwrap();
     let handler = Arc::new(MemoryHandler::new(3 * 14));
     let kept = Arc::clone(&handler);
@@ -394,8 +396,8 @@ fn a_node_in_memory_that_is_out_of_room() {
 #[test]
 fn a_node_in_memory_that_is_slow_or_dead() {
     // It accepts, and never reads: the memory's eight PDUs are soon full.
-    let exchange = Exchange::new();
-    let supported = Supported::new().with(uid(CT), vec![uid(EXPLICIT)]);
+    let exchange = MemoryNetwork::new();
+    let supported = SupportedContexts::new().with(uid(CT), vec![uid(EXPLICIT)]);
     let listener = exchange.listen(&node(), supported, 1024).unwrap();
     let us = Scu::new(Arc::new(exchange), "US".parse().unwrap())
         .with_timeouts(Timeouts::all(Duration::from_millis(10)))

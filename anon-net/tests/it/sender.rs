@@ -4,15 +4,15 @@ use std::io::{self, Read};
 use std::ops::ControlFlow;
 
 use anon_net::error::AbortedBy;
-use anon_net::service::{Cancel, FileMeta, Query, Sender, ServiceError, Sort};
+use anon_net::service::{Cancel, FileMeta, Query, Sender, ServiceError, StorageContext};
 use anon_net::testing::ScriptedPeer;
-use anon_net::{Command, Error, Kind, Operation, Status};
+use anon_net::{Command, Error, Operation, PdvKind, Status};
 
 use crate::exchange::uid;
 use crate::send::{CT, EXPLICIT, JPEG, accepting, node, scu, success, taking};
 
-fn sort(syntax: &str) -> Sort {
-    Sort {
+fn sort(syntax: &str) -> StorageContext {
+    StorageContext {
         sop_class: uid(CT),
         transfer_syntax: uid(syntax),
     }
@@ -68,7 +68,7 @@ fn a_body_that_fails_aborts() {
         }
     }
     let peer = ScriptedPeer::new()
-        .then(accepting().expect_fragment(Kind::Command).expect_abort())
+        .then(accepting().expect_fragment(PdvKind::Command).expect_abort())
         .then(taking(accepting(), 1).expect_release());
     let mut sender = scu(&peer).sender(&node());
     let instance = "1.2.3".parse().expect("a UID");

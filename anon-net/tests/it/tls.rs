@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use anon_net::association::ul::{Acceptor, UlAssociation, UlDial};
 use anon_net::error::Remedy;
-use anon_net::scp::Stopped;
-use anon_net::testing::conformance::{self, Ends};
+use anon_net::scp::StopOutcome;
+use anon_net::testing::conformance::{self, AssociationPair};
 use anon_net::tls::{ClientTls, ServerTls, TlsFile};
 use anon_net::{Association, Dial, Error, Event, Node};
 use rcgen::{
@@ -150,7 +150,7 @@ fn passes_the_suite() {
             .with_max_pdu_bytes(max_pdu_bytes);
         conformance::association(|| {
             let Both { dialled, accepted } = meet(&dial, &acceptor);
-            Ends {
+            AssociationPair {
                 requestor: dialled.expect("an association"),
                 acceptor: Box::new(accepted.expect("an association")),
             }
@@ -347,6 +347,6 @@ fn an_scp_talks_tls_only() {
     let status = Peer(&mut *association).store("1.2.3", &body);
     assert_eq!(status.expect("an answer").code(), 0);
     association.release(LONG).expect("released");
-    assert_eq!(scp.stop(LONG), Stopped::Drained);
+    assert_eq!(scp.stop(LONG), StopOutcome::Drained);
     assert_eq!(scp.totals().instances.stored, 1);
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 
 use anon_net::association::ul::UlDial;
-use anon_net::error::{Lasting, Rejection};
+use anon_net::error::{RejectReason, RejectResult};
 use anon_net::tls::ServerTls;
 use anon_net::{Dial, Error};
 use rustls::pki_types::pem::PemObject;
@@ -137,8 +137,8 @@ fn peers_that_are_dialled_may_speak_either_version() {
                 matches!(
                     dialled,
                     Err(Error::Rejected {
-                        lasting: Lasting::Transient,
-                        reason: Rejection::LocalLimit
+                        result: RejectResult::Transient,
+                        reason: RejectReason::LocalLimit
                     })
                 ),
                 "{dialled:?}"

@@ -6,7 +6,8 @@ use std::time::Duration;
 use anon_net::dimse::{Priority, SubOperations};
 use anon_net::identifier::{Encoding, tag};
 use anon_net::service::{
-    Cancel, GetRequest, MoveRequest, ServiceError, Target, Timeouts, TransferEnd, TransferFailure,
+    Cancel, GetRequest, MoveRequest, ServiceError, Timeouts, TransferFailure, TransferReport,
+    TransferTarget,
 };
 use anon_net::testing::MemoryHandler;
 use anon_net::{Error, InstanceUid, Operation, Status, Uid};
@@ -25,17 +26,17 @@ fn uid(text: &str) -> InstanceUid {
     text.parse().expect("a UID")
 }
 
-fn of_study() -> Target {
+fn of_study() -> TransferTarget {
     let study = uid("1.2.1");
-    Target::Study { study }
+    TransferTarget::Study { study }
 }
 
-fn targets() -> [(Target, usize); 3] {
-    let series = Target::Series {
+fn targets() -> [(TransferTarget, usize); 3] {
+    let series = TransferTarget::Series {
         study: uid("1.2.1"),
         series: uid("1.2.1.0"),
     };
-    let instances = Target::Instances {
+    let instances = TransferTarget::Instances {
         study: uid("1.2.1"),
         series: uid("1.2.1.0"),
         instances: vec![uid("1.2.1.0.2"), uid("1.2.1.0.0")],
@@ -49,9 +50,9 @@ fn archive(manners: Manners) -> Pacs {
 
 fn move_to(
     pacs: &Pacs,
-    target: Target,
+    target: TransferTarget,
     destination: &str,
-) -> Result<(TransferEnd, Vec<SubOperations>), ServiceError> {
+) -> Result<(TransferReport, Vec<SubOperations>), ServiceError> {
     let request = MoveRequest::new(target, destination.parse().expect("a title"));
     let mut counts = Vec::new();
     let end = pacs
@@ -206,7 +207,7 @@ fn gets_on_the_same_association() {
     for (name, manners) in MANNERS {
         let pacs = archive(manners);
         for (target, count) in targets() {
-            let is_study = matches!(target, Target::Study { .. });
+            let is_study = matches!(target, TransferTarget::Study { .. });
             let handler = MemoryHandler::new(1 << 24);
             let syntaxes = classes(&["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"]);
             let request = GetRequest::new(target, classes(&[CT, SR]), syntaxes);

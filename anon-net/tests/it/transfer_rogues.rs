@@ -5,7 +5,9 @@ use std::sync::mpsc::channel;
 
 use anon_net::dimse::{Command, Incoming, Request, receive_command, send, send_with};
 use anon_net::identifier::Encoding;
-use anon_net::service::{Cancel, GetRequest, MoveRequest, ServiceError, Target, TransferEnd};
+use anon_net::service::{
+    Cancel, GetRequest, MoveRequest, ServiceError, TransferReport, TransferTarget,
+};
 use anon_net::testing::MemoryHandler;
 use anon_net::{
     Association, BackendError, ContextId, Error, Instance, InstanceHandler, InstanceUid, Node,
@@ -22,16 +24,16 @@ fn uid(text: &str) -> Uid {
     text.parse().expect("a UID")
 }
 
-fn of_study() -> Target {
+fn of_study() -> TransferTarget {
     let study = "1.2.1".parse().expect("a UID");
-    Target::Study { study }
+    TransferTarget::Study { study }
 }
 
 fn get(
     scu: &anon_net::service::Scu,
     node: &Node,
     handler: &dyn InstanceHandler,
-) -> Result<TransferEnd, ServiceError> {
+) -> Result<TransferReport, ServiceError> {
     let request = GetRequest::new(of_study(), vec![uid(CT)], vec![uid(IMPLICIT)]);
     scu.get(node, &request, handler, &Cancel::new(), &mut drop)
 }
@@ -122,8 +124,8 @@ fn messages_that_make_no_sense_end_in_an_error() {
                 let (context, _) = ask(association)?;
                 let pdv = anon_net::Pdv {
                     context,
-                    kind: anon_net::Kind::Command,
-                    place: anon_net::Place::Last,
+                    kind: anon_net::PdvKind::Command,
+                    position: anon_net::PdvPosition::Last,
                     bytes: b"GET / HTTP/1.1",
                 };
                 association.send(&[pdv], LONG)
@@ -316,8 +318,8 @@ fn begin(association: &mut dyn Association) -> Result<(ContextId, Request), Erro
     send(association, context, &Command::Request(request), LONG)?;
     let pdv = anon_net::Pdv {
         context,
-        kind: anon_net::Kind::Data,
-        place: anon_net::Place::More,
+        kind: anon_net::PdvKind::Data,
+        position: anon_net::PdvPosition::More,
         bytes: b"half of a body",
     };
     association.send(&[pdv], LONG)?;

@@ -4,7 +4,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use anon_net::association::ul::{Acceptor, UlAssociation, UlDial};
-use anon_net::testing::conformance::{self, Ends};
+use anon_net::testing::conformance::{self, AssociationPair};
 use anon_net::{Dial, Error, Node};
 
 use crate::exchange::{proposal, supported};
@@ -51,7 +51,7 @@ fn passes_the_suite() {
             std::thread::scope(|scope| {
                 let accepted = scope.spawn(|| accept(&port, &acceptor));
                 let requestor = UlDial::new().dial(&port.node, &proposal(), LONG);
-                Ends {
+                AssociationPair {
                     requestor: requestor.expect("an association"),
                     acceptor: Box::new(accepted.join().expect("a thread").expect("an association")),
                 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anon_net::association::ul::UlAssociation;
 use anon_net::error::AbortedBy;
-use anon_net::{Association, ContextId, Error, Event, Kind, Pdv, Place};
+use anon_net::{Association, ContextId, Error, Event, Pdv, PdvKind, PdvPosition};
 
 use crate::ul::{LONG, Port, acceptor};
 use crate::wire::{
@@ -134,15 +134,15 @@ fn the_ends_of_an_association() {
 }
 
 /// What is received until there is no more: kind, place and bytes of fragments.
-fn fragments(link: &mut UlAssociation) -> Vec<(Kind, Place, Vec<u8>)> {
+fn fragments(link: &mut UlAssociation) -> Vec<(PdvKind, PdvPosition, Vec<u8>)> {
     let mut all = Vec::new();
     while let Ok(Event::Pdv(pdv)) = link.receive(LONG) {
-        all.push((pdv.kind, pdv.place, pdv.bytes.to_vec()));
+        all.push((pdv.kind, pdv.position, pdv.bytes.to_vec()));
     }
     all
 }
 
-type Row<'a> = (Kind, Place, &'a [u8]);
+type Row<'a> = (PdvKind, PdvPosition, &'a [u8]);
 
 #[test]
 fn odd_but_legal_data_arrives() {
@@ -154,28 +154,28 @@ fn odd_but_legal_data_arrives() {
             "two fragments in a PDU, the next message in the same segment",
             [data_tf(&two), data_tf(&pdv(1, 2, b"data"))].concat(),
             vec![
-                (Kind::Command, Place::More, b"co"),
-                (Kind::Command, Place::Last, b"m"),
-                (Kind::Data, Place::Last, b"data"),
+                (PdvKind::Command, PdvPosition::More, b"co"),
+                (PdvKind::Command, PdvPosition::Last, b"m"),
+                (PdvKind::Data, PdvPosition::Last, b"data"),
             ],
         ),
         (
             "an empty last fragment, bits that are not looked at",
             [data_tf(&pdv(1, 0, b"d")), data_tf(&pdv(1, 0xFE, b""))].concat(),
             vec![
-                (Kind::Data, Place::More, b"d"),
-                (Kind::Data, Place::Last, b""),
+                (PdvKind::Data, PdvPosition::More, b"d"),
+                (PdvKind::Data, PdvPosition::Last, b""),
             ],
         ),
         (
             "a hundred of the full length",
             data_tf(&long).repeat(100),
-            vec![(Kind::Data, Place::Last, &full[..]); 100],
+            vec![(PdvKind::Data, PdvPosition::Last, &full[..]); 100],
         ),
         (
             "ten thousand of two bytes",
             data_tf(&pdv(1, 0, b"22")).repeat(10_000),
-            vec![(Kind::Data, Place::More, &b"22"[..]); 10_000],
+            vec![(PdvKind::Data, PdvPosition::More, &b"22"[..]); 10_000],
         ),
     ];
     for (case, bytes, wanted) in table {
@@ -222,25 +222,29 @@ fn a_wait_goes_on_where_it_ended() {
     }
 }
 
-fn fragment(bytes: &[u8], kind: Kind, place: Place) -> Pdv<'_> {
+fn fragment(bytes: &[u8], kind: PdvKind, position: PdvPosition) -> Pdv<'_> {
     let context = ContextId::FIRST;
     Pdv {
         context,
         kind,
-        place,
+        position,
         bytes,
     }
 }
 
 #[test]
 fn what_is_sent_in_bytes() {
-    let one = fragment(b"one", Kind::Command, Place::Last);
-    let two = fragment(b"two", Kind::Data, Place::More);
-    let none = fragment(b"", Kind::Data, Place::Last);
+    let one = fragment(b"one", PdvKind::Command, PdvPosition::Last);
+    let two = fragment(b"two", PdvKind::Data, PdvPosition::More);
+    let none = fragment(b"", PdvKind::Data, PdvPosition::Last);
     let bytes = |pdvs: &[Pdv<'_>]| {
         let items = pdvs.iter().map(|p| {
-            let kind = u8::from(p.kind == Kind::Command);
-            pdv(1, kind | (u8::from(p.place == Place::Last) << 1), p.bytes)
+            let kind = u8::from(p.kind == PdvKind::Command);
+            pdv(
+                1,
+                kind | (u8::from(p.position == PdvPosition::Last) << 1),
+                p.bytes,
+            )
         });
         data_tf(&items.collect::<Vec<_>>().concat())
     };
@@ -268,13 +272,13 @@ fn a_pdu_is_one_write() {
     let (accepted, told) = hear(&acceptor(), wire);
     let mut link = accepted.expect("an association");
     let pieces = [
-        fragment(b"one", Kind::Command, Place::Last),
-        fragment(b"two", Kind::Data, Place::More),
+        fragment(b"one", PdvKind::Command, PdvPosition::Last),
+        fragment(b"two", PdvKind::Data, PdvPosition::More),
     ];
     let large = vec![7; 4_000];
     for pdvs in [
         vec![pieces[0]],
-        vec![fragment(&large, Kind::Data, Place::More)],
+        vec![fragment(&large, PdvKind::Data, PdvPosition::More)],
         pieces.to_vec(),
         pieces.repeat(4),
         pieces.repeat(100),
@@ -335,7 +339,7 @@ fn sockets() -> (UlAssociation, TcpStream) {
 fn a_reset_ends_an_association() {
     let (mut link, peer) = sockets();
     // Closing with unread bytes resets the connection.
-    let pdv = fragment(b"unread", Kind::Data, Place::Last);
+    let pdv = fragment(b"unread", PdvKind::Data, PdvPosition::Last);
     link.send(&[pdv], LONG).expect("room");
     let mut one = [0; 1];
     peer.peek(&mut one).expect("a byte");
@@ -350,7 +354,7 @@ fn a_peer_that_closed_its_direction_still_hears() {
     let (mut link, mut peer) = sockets();
     peer.write_all(&data_tf(&pdv(1, 2, b"last"))).expect("room");
     peer.shutdown(std::net::Shutdown::Write).expect("a socket");
-    let sent = fragment(b"heard", Kind::Data, Place::Last);
+    let sent = fragment(b"heard", PdvKind::Data, PdvPosition::Last);
     link.send(&[sent], LONG).expect("room");
     match link.receive(LONG) {
         Ok(Event::Pdv(got)) => assert_eq!(got.bytes, b"last"),
@@ -368,7 +372,7 @@ fn a_send_finds_why_the_peer_went() {
     let (mut link, mut peer) = sockets();
     peer.write_all(&USER_ABORT).expect("room");
     drop(peer);
-    let pdv = fragment(&[0; 4000], Kind::Data, Place::Last);
+    let pdv = fragment(&[0; 4000], PdvKind::Data, PdvPosition::Last);
     let end = (0..10_000).find_map(|_| link.send(&[pdv], LONG).err());
     assert!(
         matches!(

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use anon_net::association::ul::{Implementation, UlAssociation, UlDial};
-use anon_net::error::{AbortedBy, Lasting, Rejection};
+use anon_net::error::{AbortedBy, RejectReason, RejectResult};
 use anon_net::{Association, Contexts, Dial, Error, Node, Proposal};
 
 use crate::exchange::{proposal, uid};
@@ -197,23 +197,23 @@ fn answers_that_break_the_protocol_are_aborted() {
 
 #[test]
 fn rejections_and_aborts_are_told_apart() {
-    use Lasting::{Permanent, Transient};
+    use RejectResult::{Permanent, Transient};
     let table = [
-        ([1, 1, 1], Permanent, Rejection::NoReason),
-        ([1, 1, 2], Permanent, Rejection::ApplicationContext),
-        ([1, 1, 3], Permanent, Rejection::CallingTitle),
-        ([1, 1, 7], Permanent, Rejection::CalledTitle),
-        ([1, 1, 200], Permanent, Rejection::NoReason),
-        ([1, 2, 1], Permanent, Rejection::NoReason),
-        ([1, 2, 2], Permanent, Rejection::ProtocolVersion),
-        ([2, 3, 1], Transient, Rejection::Congestion),
-        ([2, 3, 2], Transient, Rejection::LocalLimit),
-        ([9, 9, 9], Permanent, Rejection::NoReason),
+        ([1, 1, 1], Permanent, RejectReason::NoReason),
+        ([1, 1, 2], Permanent, RejectReason::ApplicationContext),
+        ([1, 1, 3], Permanent, RejectReason::CallingTitle),
+        ([1, 1, 7], Permanent, RejectReason::CalledTitle),
+        ([1, 1, 200], Permanent, RejectReason::NoReason),
+        ([1, 2, 1], Permanent, RejectReason::NoReason),
+        ([1, 2, 2], Permanent, RejectReason::ProtocolVersion),
+        ([2, 3, 1], Transient, RejectReason::Congestion),
+        ([2, 3, 2], Transient, RejectReason::LocalLimit),
+        ([9, 9, 9], Permanent, RejectReason::NoReason),
     ];
-    for ([a, b, c], lasting, reason) in table {
+    for ([a, b, c], result, reason) in table {
         let (link, _) = dial(&proposal(), pdu(3, &[0, a, b, c]), Then::Close);
         let error = link.expect_err("a rejection");
-        let wanted = Error::Rejected { lasting, reason };
+        let wanted = Error::Rejected { result, reason };
         assert_eq!(format!("{error:?}"), format!("{wanted:?}"), "{a} {b} {c}");
     }
     for (says, by) in [

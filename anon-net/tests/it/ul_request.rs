@@ -5,8 +5,8 @@ use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use anon_net::association::ul::{Acceptor, Implementation};
-use anon_net::error::Rejection;
-use anon_net::{Association, Error, Supported};
+use anon_net::error::RejectReason;
+use anon_net::{Association, Error, SupportedContexts};
 
 use crate::exchange::uid;
 use crate::ul::{LONG, Port, acceptor};
@@ -176,7 +176,7 @@ fn who_speaks_something_else_is_told_nothing() {
 #[test]
 fn an_acceptance_in_bytes() {
     let implementation = Implementation::new(uid("1.2.3.4"), "TEST").expect("a name");
-    let supported = Supported::new()
+    let supported = SupportedContexts::new()
         .with(uid("1.2.1"), vec![uid("1.2.11"), uid("1.2.10")])
         .with(uid("1.2.2"), vec![uid("1.2.10")])
         .with_scp_role(uid("1.2.2"));
@@ -355,9 +355,9 @@ fn a_limit_is_told_after_the_request() {
     let port = Port::open();
     let acceptor = acceptor();
     for (reason, answer) in [
-        (Rejection::LocalLimit, rejection(2, 3, 2)),
-        (Rejection::Congestion, rejection(2, 3, 1)),
-        (Rejection::NoReason, rejection(1, 1, 1)),
+        (RejectReason::LocalLimit, rejection(2, 3, 2)),
+        (RejectReason::Congestion, rejection(2, 3, 1)),
+        (RejectReason::NoReason, rejection(1, 1, 1)),
     ] {
         std::thread::scope(|scope| {
             let rejected = scope.spawn(|| acceptor.reject(port.stream(), reason));
@@ -369,7 +369,7 @@ fn a_limit_is_told_after_the_request() {
         });
     }
     std::thread::scope(|scope| {
-        let rejected = scope.spawn(|| acceptor.reject(port.stream(), Rejection::LocalLimit));
+        let rejected = scope.spawn(|| acceptor.reject(port.stream(), RejectReason::LocalLimit));
         drop(connect(&port));
         let nobody = rejected.join().expect("a thread");
         assert!(matches!(nobody, Err(Error::Lost)), "{nobody:?}");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anon_net::association::ul::UlDial;
-use anon_net::error::Rejection;
+use anon_net::error::RejectReason;
 use anon_net::service::{
     Cancel, Detail, HierarchyRequest, Query, Scu, SendItem, SendOutcome, ServiceError, Timeouts,
 };
@@ -88,7 +88,7 @@ fn a_wrong_title_is_told_as_such() -> Test {
             Err(ServiceError::Association(Error::Rejected { reason, .. })) => Some(reason),
             _ => None,
         };
-        assert_eq!(reason, Some(Rejection::CalledTitle), "{kind:?}");
+        assert_eq!(reason, Some(RejectReason::CalledTitle), "{kind:?}");
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anon_net::scp::Running;
+use anon_net::scp::RunningScp;
 use anon_net::tls::ServerTls;
 
 use crate::node::{self, Inbox};
@@ -18,12 +18,12 @@ use crate::shared::servers::{Kind, Setup};
 const SOON: Duration = Duration::from_secs(20);
 
 /// Runs a DCMTK tool that calls our SCP.
-fn call(scp: &Running, tool: &str, options: &[&str], files: &[&Instance]) -> Test<Ran> {
+fn call(scp: &RunningScp, tool: &str, options: &[&str], files: &[&Instance]) -> Test<Ran> {
     call_as(scp, node::TITLE, tool, options, files)
 }
 
 fn call_as(
-    scp: &Running,
+    scp: &RunningScp,
     title: &str,
     tool: &str,
     options: &[&str],

@@ -6,13 +6,13 @@ use std::io::BufRead;
 use std::sync::Arc;
 
 use anon_net::association::ul::UlDial;
-use anon_net::service::retrieve::Level;
+use anon_net::service::retrieve::QueryLevel;
 use anon_net::service::{
-    Arrival, Cancel, MoveRequest, RetrieveRequest, SendItem, ServiceError, StudyReport, Target,
-    TransferFailure, Via,
+    Cancel, InstanceState, MoveRequest, RetrieveMethod, RetrieveRequest, SendItem, ServiceError,
+    StudyReport, TransferFailure, TransferTarget,
 };
-use anon_net::testing::MemoryArrivals;
-use anon_net::{BackendError, InstanceHandler, Outcome, Supported, Uid};
+use anon_net::testing::MemoryInstances;
+use anon_net::{BackendError, InstanceHandler, Outcome, SupportedContexts, Uid};
 
 use crate::calling::{node_of, scu};
 use crate::node::{self, Inbox};
@@ -20,13 +20,13 @@ use crate::shared::Test;
 use crate::shared::servers::corpus::{Corpus, Instance, UNCOMPRESSED};
 use crate::shared::servers::{Kind, Server, Setup};
 
-const LEVELS: [Level; 3] = [Level::Study, Level::Series, Level::Instance];
+const LEVELS: [QueryLevel; 3] = [QueryLevel::Study, QueryLevel::Series, QueryLevel::Instance];
 
 /// An inbox that tells what arrived.
 #[derive(Default)]
 struct Telling {
     inbox: Inbox,
-    arrivals: MemoryArrivals,
+    arrivals: MemoryInstances,
 }
 
 impl fmt::Debug for Telling {
@@ -44,14 +44,19 @@ impl InstanceHandler for Telling {
         let outcome = self.inbox.handle(instance, body)?;
         if outcome == Outcome::Stored {
             self.arrivals
-                .arrive(&instance.sop_instance, Arrival::Stored);
+                .arrive(&instance.sop_instance, InstanceState::Stored);
         }
         Ok(outcome)
     }
 }
 
 /// Brings the study of the corpus here.
-fn bring(server: &Server, via: Via, level: Level, telling: &Telling) -> Test<StudyReport> {
+fn bring(
+    server: &Server,
+    via: RetrieveMethod,
+    level: QueryLevel,
+    telling: &Telling,
+) -> Test<StudyReport> {
     let request = RetrieveRequest::new(via).with_level(level);
     let reports = scu(UlDial::new())?.retrieve(
         &node_of(server)?,
@@ -114,7 +119,7 @@ fn dcmqrscp_keeps_and_sends_each_compressed_syntax() -> Test {
         // It proposes the uncompressed ones in the same context, and sends in whichever is accepted.
         let supported = node::classes()?
             .into_iter()
-            .fold(Supported::new(), |supported, class| {
+            .fold(SupportedContexts::new(), |supported, class| {
                 supported.with(class, vec![syntax.clone()])
             });
         let move_to = Arc::new(Switch::default());
@@ -152,7 +157,12 @@ fn comes_at_every_level(
     for level in LEVELS {
         let telling = move_to.anew();
         let destination = node::TITLE.parse()?;
-        let report = bring(server, Via::Move { destination }, level, &telling)?;
+        let report = bring(
+            server,
+            RetrieveMethod::Move { destination },
+            level,
+            &telling,
+        )?;
         all_is_here(
             &format!("{what}, move, {level:?}"),
             &report,
@@ -181,8 +191,8 @@ fn same_syntaxes(what: &str, has: &[&Instance], telling: &Telling) {
     }
 }
 
-fn get(telling: &Arc<Telling>, transfer_syntaxes: &[Uid]) -> Test<Via> {
-    Ok(Via::Get {
+fn get(telling: &Arc<Telling>, transfer_syntaxes: &[Uid]) -> Test<RetrieveMethod> {
+    Ok(RetrieveMethod::Get {
         handler: Arc::<Telling>::clone(telling),
         sop_classes: node::classes()?,
         transfer_syntaxes: transfer_syntaxes.to_vec(),
@@ -231,7 +241,7 @@ fn a_destination_that_an_archive_does_not_know_is_told_as_such() -> Test {
         };
         server.load(&corpus.taken_by(kind))?;
         let study = Corpus::STUDY.parse()?;
-        let request = MoveRequest::new(Target::Study { study }, "UNKNOWN".parse()?);
+        let request = MoveRequest::new(TransferTarget::Study { study }, "UNKNOWN".parse()?);
         let moved =
             scu(UlDial::new())?.move_to(&node_of(&server)?, &request, &Cancel::new(), &mut |_| {});
         let failure = match moved {

@@ -11,8 +11,10 @@ use std::io::{self, BufRead};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use anon_net::scp::{Running, Scp, ScpBuilder};
-use anon_net::{BackendError, Instance, InstanceHandler, Outcome, Supported, TextError, Uid};
+use anon_net::scp::{RunningScp, Scp, ScpBuilder};
+use anon_net::{
+    BackendError, Instance, InstanceHandler, Outcome, SupportedContexts, TextError, Uid,
+};
 
 /// Its AE title.
 pub(crate) const TITLE: &str = "ANONYMIZER";
@@ -42,9 +44,9 @@ pub(crate) fn transfer_syntaxes() -> Result<Vec<Uid>, TextError> {
     uids.into_iter().collect()
 }
 
-fn supported() -> Result<Supported, TextError> {
+fn supported() -> Result<SupportedContexts, TextError> {
     let implicit = Uid::new("1.2.840.10008.1.2")?;
-    let mut supported = Supported::new().with(Uid::new(VERIFICATION)?, vec![implicit]);
+    let mut supported = SupportedContexts::new().with(Uid::new(VERIFICATION)?, vec![implicit]);
     for class in classes()? {
         supported = supported.with(class, transfer_syntaxes()?);
     }
@@ -55,7 +57,7 @@ fn supported() -> Result<Supported, TextError> {
 pub(crate) fn listen<H: InstanceHandler + 'static>(
     handler: &Arc<H>,
     set: impl FnOnce(ScpBuilder) -> ScpBuilder,
-) -> Result<Running, Box<dyn Error>> {
+) -> Result<RunningScp, Box<dyn Error>> {
     let handler: Arc<dyn InstanceHandler> = Arc::<H>::clone(handler);
     let builder = Scp::builder(TITLE.parse()?, handler).supported(supported()?);
     Ok(set(builder).bind("127.0.0.1:0".parse()?)?)

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anon_net::association::ul::UlDial;
-use anon_net::service::{GetRequest, Query, Target};
+use anon_net::service::{GetRequest, Query, TransferTarget};
 use anon_net::{BackendError, Cancel, Instance, InstanceHandler, Node, Outcome, Remedy, Scu, Uid};
 use anyhow::Context as _;
 
@@ -54,7 +54,11 @@ fn main() -> anyhow::Result<()> {
     let syntaxes: Vec<Uid> = syntaxes.into_iter().collect::<Result<_, _>>()?;
     let keep = Keep(directory);
     for study in studies {
-        let request = GetRequest::new(Target::Study { study }, classes.clone(), syntaxes.clone());
+        let request = GetRequest::new(
+            TransferTarget::Study { study },
+            classes.clone(),
+            syntaxes.clone(),
+        );
         let end = scu.get(&node, &request, &keep, &never, &mut |_| {})?;
         println!(
             "{}: {} instances",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anon_net::Node;
 use anon_net::association::ul::UlDial;
-use anon_net::service::{Cancel, MoveRequest, Query, Scu, SendItem, Target};
+use anon_net::service::{Cancel, MoveRequest, Query, Scu, SendItem, TransferTarget};
 
 /// Runs a program; returns what it prints. It must end well and say nothing on stderr.
 #[track_caller]
@@ -227,7 +227,7 @@ fn the_pacs_double_stores_and_moves() {
     for study in &studies {
         let study = study.clone();
         let to = "EXAMPLE".parse().expect("a title");
-        let request = MoveRequest::new(Target::Study { study }, to);
+        let request = MoveRequest::new(TransferTarget::Study { study }, to);
         let end = scu().move_to(&pacs.node, &request, &Cancel::new(), &mut |_| {});
         moved += usize::from(end.expect("an end").counts.completed.unwrap_or(0));
     }
@@ -236,7 +236,10 @@ fn the_pacs_double_stores_and_moves() {
     assert_eq!(said.matches("stored from PACS\n").count(), sent, "{said}");
 
     let study = studies.pop().expect("a study");
-    let request = MoveRequest::new(Target::Study { study }, "NOBODY".parse().expect("a title"));
+    let request = MoveRequest::new(
+        TransferTarget::Study { study },
+        "NOBODY".parse().expect("a title"),
+    );
     let end = scu().move_to(&pacs.node, &request, &Cancel::new(), &mut |_| {});
     assert!(end.is_err(), "{end:?}");
     assert_eq!(pacs.end(), "");

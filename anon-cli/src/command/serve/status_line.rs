@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anon_net::scp::{Counts, Totals};
+use anon_net::scp::{InstanceCounts, ScpTotals};
 
 use crate::report;
 
@@ -12,14 +12,14 @@ const WINDOW: Duration = Duration::from_secs(2);
 /// What the line needs of the last draws.
 #[derive(Debug, Default)]
 pub(super) struct StatusLine {
-    began: Option<(Instant, Counts)>,
+    began: Option<(Instant, InstanceCounts)>,
     /// Objects and bytes a second, over the last window.
     rate: (u64, u64),
 }
 
 impl StatusLine {
     /// The line for these totals, of which `waiting` objects came and are not durable yet.
-    pub(super) fn line(&mut self, totals: &Totals, waiting: u64, now: Instant) -> String {
+    pub(super) fn line(&mut self, totals: &ScpTotals, waiting: u64, now: Instant) -> String {
         let counts = totals.instances;
         let (began, before) = *self.began.get_or_insert((now, counts));
         let passed = now.saturating_duration_since(began);
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn the_line_says_rates_queue_and_totals() {
-        let mut totals = Totals::default();
+        let mut totals = ScpTotals::default();
         totals.open = 3;
         let mut live = StatusLine::default();
         let began = Instant::now();

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use anon_net::Error as NetError;
-use anon_net::error::{Lasting, Waiting};
+use anon_net::error::{RejectResult, Waiting};
 use anon_net::service::{Sender, ServiceError};
 
 /// At most so many associations. Dropping it releases them.
@@ -143,8 +143,8 @@ fn is_full(error: &ServiceError) -> bool {
         ServiceError::Association(NetError::TimedOut { waiting, .. }) => {
             *waiting == Waiting::Association
         }
-        ServiceError::Association(NetError::Rejected { lasting, .. }) => {
-            *lasting == Lasting::Transient
+        ServiceError::Association(NetError::Rejected { result, .. }) => {
+            *result == RejectResult::Transient
         }
         _ => false,
     }

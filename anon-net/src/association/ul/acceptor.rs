@@ -7,20 +7,22 @@ use std::time::Duration;
 
 use dicom_ul::pdu::{AssociationRQ, UserVariableItem};
 
-use super::encode::{self, Us};
-use super::handshake::{self, Wait, announced, limit_of, refuse, turn_away};
-use super::inbox::Inbox;
-use super::link::{Agreement, Side, UlAssociation};
+use super::association::{Agreement, Side, UlAssociation};
+use super::encode::{self, LocalSettings};
+use super::handshake::{self, TimeLimit, abort_for, announced, limit_of, send_and_close};
 use super::pdu::{
-    ABORT, APPLICATION_CONTEXT, ASSOCIATE_RQ, Header, Violation, out_of_place, rejection,
+    ABORT, APPLICATION_CONTEXT, ASSOCIATE_RQ, PduHeader, Violation, out_of_place, reject_pdu,
 };
+use super::receive_buffer::ReceiveBuffer;
 use super::tcp::Tcp;
 #[cfg(feature = "tls")]
 use super::tls::ServerTls;
 use super::transport::{Transport, write_all};
 use super::{Implementation, decode};
-use crate::context::{Contexts, Negotiated, Proposed, Roles, Supported, Verdict};
-use crate::error::Rejection;
+use crate::context::{
+    ContextResult, Contexts, NegotiatedContexts, ProposedContext, Roles, SupportedContexts,
+};
+use crate::error::RejectReason;
 use crate::{AeTitle, ContextId, Error, Uid};
 
 /// Answers proposals on connections that were accepted (PS3.8 section 9.2.2). One serves any number of
@@ -30,7 +32,7 @@ use crate::{AeTitle, ContextId, Error, Uid};
 #[derive(Debug, Clone)]
 pub struct Acceptor {
     title: AeTitle,
-    supported: Supported,
+    supported: SupportedContexts,
     any_called: bool,
     calling: Option<BTreeSet<AeTitle>>,
     max_pdu_bytes: u32,
@@ -48,7 +50,7 @@ impl Acceptor {
     pub const MAX_REQUEST_BYTES: u32 = 256 * 1024;
 
     /// An acceptor with this title that does what is supported.
-    pub fn new(title: AeTitle, supported: Supported) -> Self {
+    pub fn new(title: AeTitle, supported: SupportedContexts) -> Self {
         Self {
             title,
             supported,
@@ -65,7 +67,7 @@ impl Acceptor {
 
     /// Sets what it does, from the next request on.
     #[must_use]
-    pub fn with_supported(self, supported: Supported) -> Self {
+    pub fn with_supported(self, supported: SupportedContexts) -> Self {
         Self { supported, ..self }
     }
 
@@ -152,10 +154,10 @@ impl Acceptor {
     pub fn accept_if(
         &self,
         stream: TcpStream,
-        may_open: impl FnOnce(&AeTitle) -> Result<(), Rejection>,
+        may_open: impl FnOnce(&AeTitle) -> Result<(), RejectReason>,
     ) -> Result<UlAssociation, Error> {
-        let wait = Wait::of(self.artim);
-        self.accept_within(self.transport(stream, wait)?, wait, may_open)
+        let limit = TimeLimit::of(self.artim);
+        self.accept_within(self.transport(stream, limit)?, limit, may_open)
     }
 
     /// As [`accept`](Self::accept), over another stream.
@@ -163,18 +165,18 @@ impl Acceptor {
     /// # Errors
     /// As there.
     pub fn accept_over(&self, transport: Box<dyn Transport>) -> Result<UlAssociation, Error> {
-        self.accept_within(transport, Wait::of(self.artim), |_| Ok(()))
+        self.accept_within(transport, TimeLimit::of(self.artim), |_| Ok(()))
     }
 
     /// Reads a request from a connection, and rejects it whatever it says.
     ///
     /// # Errors
     /// As [`accept`](Self::accept), if there was no request to reject.
-    pub fn reject(&self, stream: TcpStream, reason: Rejection) -> Result<(), Error> {
-        let wait = Wait::of(self.artim);
-        let mut transport = self.transport(stream, wait)?;
-        self.request(&mut Inbox::new(), &mut *transport, wait)?;
-        turn_away(&mut *transport, &rejection(reason), wait);
+    pub fn reject(&self, stream: TcpStream, reason: RejectReason) -> Result<(), Error> {
+        let limit = TimeLimit::of(self.artim);
+        let mut transport = self.transport(stream, limit)?;
+        self.request(&mut ReceiveBuffer::new(), &mut *transport, limit)?;
+        send_and_close(&mut *transport, &reject_pdu(reason), limit);
         Ok(())
     }
 
@@ -182,12 +184,12 @@ impl Acceptor {
         not(feature = "tls"),
         expect(clippy::unused_self, reason = "it says whether there is TLS")
     )]
-    fn transport(&self, stream: TcpStream, wait: Wait) -> Result<Box<dyn Transport>, Error> {
-        let tcp = Tcp::new(stream).map_err(|error| wait.failed(&error))?;
+    fn transport(&self, stream: TcpStream, limit: TimeLimit) -> Result<Box<dyn Transport>, Error> {
+        let tcp = Tcp::new(stream).map_err(|error| limit.failed(&error))?;
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
-            let tls = tls.accept(tcp, wait.deadline);
-            return Ok(Box::new(tls.map_err(|error| wait.failed(&error))?));
+            let tls = tls.accept(tcp, limit.deadline);
+            return Ok(Box::new(tls.map_err(|error| limit.failed(&error))?));
         }
         Ok(Box::new(tcp))
     }
@@ -195,58 +197,58 @@ impl Acceptor {
     fn accept_within(
         &self,
         mut transport: Box<dyn Transport>,
-        wait: Wait,
-        may_open: impl FnOnce(&AeTitle) -> Result<(), Rejection>,
+        limit: TimeLimit,
+        may_open: impl FnOnce(&AeTitle) -> Result<(), RejectReason>,
     ) -> Result<UlAssociation, Error> {
-        let mut inbox = Inbox::new();
-        let request = self.request(&mut inbox, &mut *transport, wait)?;
+        let mut buffer = ReceiveBuffer::new();
+        let request = self.request(&mut buffer, &mut *transport, limit)?;
         let admitted = self
             .admit(&request)
             .and_then(|calling| may_open(&calling).map(|()| calling));
         let calling = match admitted {
             Ok(calling) => calling,
             Err(reason) => {
-                turn_away(&mut *transport, &rejection(reason), wait);
+                send_and_close(&mut *transport, &reject_pdu(reason), limit);
                 return Err(Error::Refused { reason });
             }
         };
-        let asked = match Asked::of(&request) {
-            Ok(asked) => asked,
-            Err(violation) => return Err(refuse(&mut *transport, violation, wait)),
+        let requested = match RequestedContexts::of(&request) {
+            Ok(requested) => requested,
+            Err(violation) => return Err(abort_for(&mut *transport, violation, limit)),
         };
-        let agreement = self.answer(&mut *transport, &request, calling, &asked, wait)?;
-        Ok(UlAssociation::new(transport, inbox, agreement))
+        let agreement = self.answer(&mut *transport, &request, calling, &requested, limit)?;
+        Ok(UlAssociation::new(transport, buffer, agreement))
     }
 
     fn request(
         &self,
-        inbox: &mut Inbox,
+        buffer: &mut ReceiveBuffer,
         transport: &mut dyn Transport,
-        wait: Wait,
+        limit: TimeLimit,
     ) -> Result<AssociationRQ, Error> {
         let longest = usize::try_from(self.max_request_bytes).unwrap_or(usize::MAX);
-        let admit = |header: Header, first: &[u8]| match header.kind {
+        let admit = |header: PduHeader, first: &[u8]| match header.kind {
             ASSOCIATE_RQ if header.length <= longest => Ok(()),
             ASSOCIATE_RQ => Err(Violation::invalid("its proposal is longer than we read")),
-            ABORT => Err(quiet("it aborts before it proposes anything")),
-            kind => Err(stranger(first).unwrap_or(out_of_place(kind))),
+            ABORT => Err(without_abort("it aborts before it proposes anything")),
+            kind => Err(other_protocol(first).unwrap_or(out_of_place(kind))),
         };
-        let (_, body) = handshake::read(inbox, transport, wait, admit)?;
-        decode::request(&body).map_err(|violation| refuse(transport, violation, wait))
+        let (_, body) = handshake::read(buffer, transport, limit, admit)?;
+        decode::request(&body).map_err(|violation| abort_for(transport, violation, limit))
     }
 
     /// Looks at everything but the contexts; who calls.
-    fn admit(&self, request: &AssociationRQ) -> Result<AeTitle, Rejection> {
+    fn admit(&self, request: &AssociationRQ) -> Result<AeTitle, RejectReason> {
         // Only bit 0 is tested (PS3.8 section 9.3.2).
         if request.protocol_version & 1 == 0 {
-            return Err(Rejection::ProtocolVersion);
+            return Err(RejectReason::ProtocolVersion);
         }
         if request.application_context_name != APPLICATION_CONTEXT {
-            return Err(Rejection::ApplicationContext);
+            return Err(RejectReason::ApplicationContext);
         }
         let called = AeTitle::new(&request.called_ae_title).ok();
         if !self.any_called && called.as_ref() != Some(&self.title) {
-            return Err(Rejection::CalledTitle);
+            return Err(RejectReason::CalledTitle);
         }
         AeTitle::new(&request.calling_ae_title)
             .ok()
@@ -255,7 +257,7 @@ impl Acceptor {
                     .as_ref()
                     .is_none_or(|known| known.contains(title))
             })
-            .ok_or(Rejection::CallingTitle)
+            .ok_or(RejectReason::CallingTitle)
     }
 
     fn answer(
@@ -263,48 +265,44 @@ impl Acceptor {
         transport: &mut dyn Transport,
         request: &AssociationRQ,
         calling: AeTitle,
-        asked: &Asked,
-        wait: Wait,
+        requested: &RequestedContexts,
+        limit: TimeLimit,
     ) -> Result<Agreement, Error> {
-        let answers = self.supported.answer(&asked.contexts);
-        let roles = self.supported.answer_roles(&asked.contexts);
-        let contexts =
-            Negotiated::new(&asked.contexts, &answers)?.with_roles(&asked.contexts, &roles);
-        let mut verdicts = asked.refused.clone();
-        verdicts.extend(
-            answers
-                .into_iter()
-                .map(|answer| (answer.id, answer.verdict)),
-        );
-        let us = Us {
+        let answers = self.supported.answer(&requested.contexts);
+        let roles = self.supported.answer_roles(&requested.contexts);
+        let contexts = NegotiatedContexts::new(&requested.contexts, &answers)?
+            .with_roles(&requested.contexts, &roles);
+        let mut results = requested.refused.clone();
+        results.extend(answers.into_iter().map(|answer| (answer.id, answer.result)));
+        let settings = LocalSettings {
             implementation: &self.implementation,
             max_pdu_bytes: announced(self.max_pdu_bytes),
         };
         let called = AeTitle::new(&request.called_ae_title).unwrap_or_else(|_| self.title.clone());
-        let pdu = encode::acceptance(called.as_str(), &calling, &verdicts, &roles, &us)?;
-        write_all(transport, &mut [IoSlice::new(&pdu)], wait.deadline)
-            .map_err(|error| wait.failed(&error))?;
+        let pdu = encode::acceptance(called.as_str(), &calling, &results, &roles, &settings)?;
+        write_all(transport, &mut [IoSlice::new(&pdu)], limit.deadline)
+            .map_err(|error| limit.failed(&error))?;
         Ok(Agreement {
             side: Side::Acceptor,
             peer: calling,
             contexts,
-            max_pdu_bytes: asked.max_pdu_bytes,
-            announced: us.max_pdu_bytes,
+            max_pdu_bytes: requested.max_pdu_bytes,
+            announced: settings.max_pdu_bytes,
         })
     }
 }
 
 /// What a request asks for.
 #[derive(Debug)]
-struct Asked {
+struct RequestedContexts {
     contexts: Contexts,
     /// Those whose abstract syntax is no UID, so that it cannot be supported.
-    refused: BTreeMap<ContextId, Verdict>,
+    refused: BTreeMap<ContextId, ContextResult>,
     /// The longest P-DATA-TF that the peer takes.
     max_pdu_bytes: u32,
 }
 
-impl Asked {
+impl RequestedContexts {
     fn of(request: &AssociationRQ) -> Result<Self, Violation> {
         if request.presentation_contexts.is_empty() {
             return Err(Violation::invalid("it proposes no presentation context"));
@@ -323,13 +321,13 @@ impl Asked {
             }
             let syntaxes = context.transfer_syntaxes.iter();
             match Uid::new(&context.abstract_syntax) {
-                Ok(abstract_syntax) => proposed.push(Proposed {
+                Ok(abstract_syntax) => proposed.push(ProposedContext {
                     id,
                     abstract_syntax,
                     transfer_syntaxes: syntaxes.filter_map(|uid| Uid::new(uid).ok()).collect(),
                 }),
                 Err(_) => {
-                    refused.insert(id, Verdict::AbstractSyntaxNotSupported);
+                    refused.insert(id, ContextResult::AbstractSyntaxNotSupported);
                 }
             }
         }
@@ -354,7 +352,7 @@ pub(super) fn roles(variables: &[UserVariableItem]) -> BTreeMap<Uid, Roles> {
     roles.collect()
 }
 
-const fn quiet(problem: &'static str) -> Violation {
+const fn without_abort(problem: &'static str) -> Violation {
     Violation {
         reason: None,
         problem,
@@ -362,15 +360,15 @@ const fn quiet(problem: &'static str) -> Violation {
 }
 
 /// One that speaks another protocol, and would not understand an A-ABORT.
-fn stranger(first: &[u8]) -> Option<Violation> {
+fn other_protocol(first: &[u8]) -> Option<Violation> {
     const VERBS: [&[u8]; 9] = [
         b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"CONN", b"OPTI", b"TRAC", b"PRI ",
     ];
     // A handshake record of TLS: type 22, version 3.x (RFC 8446 section 5.1).
     if first.starts_with(&[22, 3]) {
-        Some(quiet("it speaks TLS"))
+        Some(without_abort("it speaks TLS"))
     } else if VERBS.iter().any(|verb| first.starts_with(verb)) {
-        Some(quiet("it speaks HTTP"))
+        Some(without_abort("it speaks HTTP"))
     } else {
         None
     }

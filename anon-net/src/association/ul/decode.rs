@@ -8,7 +8,7 @@ use dicom_ul::pdu::{
     PresentationContextResultReason, RequestorRoles, UserVariableItem,
 };
 
-use super::pdu::{Reason, Violation};
+use super::pdu::{AbortReason, Violation};
 
 const APPLICATION_CONTEXT: u8 = 0x10;
 const PROPOSED: u8 = 0x20;
@@ -70,28 +70,28 @@ pub(super) fn acceptance(body: &[u8]) -> Result<AssociationAC, Violation> {
 }
 
 const OUT_OF_PLACE: Violation = Violation::new(
-    Reason::UnexpectedParameter,
+    AbortReason::UnexpectedParameter,
     "it takes a proposal for an answer",
 );
 
 const CUT: Violation = Violation::invalid("it sends an item that is cut short");
 
 /// What both PDUs begin with.
-struct Fixed {
+struct FixedFields {
     protocol_version: u16,
     called: String,
     calling: String,
 }
 
 /// Two bytes of version, two reserved, two titles, 32 reserved.
-fn fixed(body: &[u8]) -> Result<(Fixed, Items<'_>), Violation> {
+fn fixed(body: &[u8]) -> Result<(FixedFields, Items<'_>), Violation> {
     let short = Violation::invalid("its proposal or answer is cut short");
     let (version, rest) = body.split_first_chunk::<2>().ok_or(short)?;
     let (_, rest) = rest.split_first_chunk::<2>().ok_or(short)?;
     let (called, rest) = rest.split_first_chunk::<16>().ok_or(short)?;
     let (calling, rest) = rest.split_first_chunk::<16>().ok_or(short)?;
     let (_, items) = rest.split_first_chunk::<32>().ok_or(short)?;
-    let fixed = Fixed {
+    let fixed = FixedFields {
         protocol_version: u16::from_be_bytes(*version),
         called: text(called),
         calling: text(calling),

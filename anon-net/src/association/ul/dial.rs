@@ -9,21 +9,21 @@ use dicom_ul::pdu::{AssociationAC, PresentationContextResultReason};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::acceptor::roles;
-use super::encode::{self, Us};
-use super::handshake::{self, Wait, after, announced, limit_of, refuse};
-use super::inbox::{Halt, Inbox};
-use super::link::{Agreement, Side, UlAssociation};
+use super::association::{Agreement, Side, UlAssociation};
+use super::encode::{self, LocalSettings};
+use super::handshake::{self, TimeLimit, abort_for, after, announced, limit_of};
 use super::pdu::{
-    ABORT, ASSOCIATE_AC, ASSOCIATE_RJ, Header, SHORT_LEN, USER_ABORT, Violation, aborted_by,
-    out_of_place, rejected,
+    ABORT, ASSOCIATE_AC, ASSOCIATE_RJ, PduHeader, SHORT_LEN, USER_ABORT, Violation, aborted_by,
+    out_of_place, read_reject,
 };
+use super::receive_buffer::{ReadError, ReceiveBuffer};
 use super::tcp::Tcp;
 #[cfg(feature = "tls")]
 use super::tls::ClientTls;
-use super::transport::{Transport, part, timed_out, write_all};
+use super::transport::{Transport, close_gracefully, timed_out, write_all};
 use super::{Implementation, decode};
 use crate::association::{Association, Dial, Proposal};
-use crate::context::{Answer, Negotiated, Roles, Verdict};
+use crate::context::{ContextResponse, ContextResult, NegotiatedContexts, Roles};
 use crate::{ContextId, Error, Node, Uid};
 
 /// The longest A-ASSOCIATE-AC that is read: 128 contexts take less than a tenth of it.
@@ -95,30 +95,30 @@ impl UlDial {
         proposal: &Proposal,
         timeout: Duration,
     ) -> Result<UlAssociation, Error> {
-        let us = self.us(proposal);
-        let request = encode::request(node.title(), proposal, &us)?;
-        associate(transport, node, proposal, &request, Wait::of(timeout))
+        let settings = self.settings(proposal);
+        let request = encode::request(node.title(), proposal, &settings)?;
+        associate(transport, node, proposal, &request, TimeLimit::of(timeout))
     }
 
-    fn us(&self, proposal: &Proposal) -> Us<'_> {
-        Us {
+    fn settings(&self, proposal: &Proposal) -> LocalSettings<'_> {
+        LocalSettings {
             implementation: &self.implementation,
             max_pdu_bytes: announced(proposal.max_pdu_bytes),
         }
     }
 
-    fn connect(&self, node: &Node, wait: Wait) -> Result<Box<dyn Transport>, Error> {
+    fn connect(&self, node: &Node, limit: TimeLimit) -> Result<Box<dyn Transport>, Error> {
         let deadline = self
             .connect_timeout
-            .map_or(wait.deadline, |timeout| after(timeout).min(wait.deadline));
+            .map_or(limit.deadline, |timeout| after(timeout).min(limit.deadline));
         let tcp = self
             .stream(node, deadline)
             .and_then(Tcp::new)
             .map_err(|error| Error::Connect { kind: error.kind() })?;
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
-            let tls = tls.connect(tcp, node.host(), wait.deadline);
-            return Ok(Box::new(tls.map_err(|error| wait.failed(&error))?));
+            let tls = tls.connect(tcp, node.host(), limit.deadline);
+            return Ok(Box::new(tls.map_err(|error| limit.failed(&error))?));
         }
         Ok(Box::new(tcp))
     }
@@ -152,10 +152,10 @@ impl Dial for UlDial {
         proposal: &Proposal,
         timeout: Duration,
     ) -> Result<Box<dyn Association>, Error> {
-        let wait = Wait::of(timeout);
-        let request = encode::request(node.title(), proposal, &self.us(proposal))?;
-        let transport = self.connect(node, wait)?;
-        let association = associate(transport, node, proposal, &request, wait)?;
+        let limit = TimeLimit::of(timeout);
+        let request = encode::request(node.title(), proposal, &self.settings(proposal))?;
+        let transport = self.connect(node, limit)?;
+        let association = associate(transport, node, proposal, &request, limit)?;
         Ok(Box::new(association))
     }
 }
@@ -174,7 +174,7 @@ fn addresses(node: &Node, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
     if let Ok(ip) = node.host().parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, node.port())]);
     }
-    let (found, wait) = mpsc::sync_channel(1);
+    let (found, receiver) = mpsc::sync_channel(1);
     let at = (node.host().to_owned(), node.port());
     std::thread::Builder::new()
         .name("anon-net-resolve".to_owned())
@@ -188,7 +188,8 @@ fn addresses(node: &Node, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
             let _ = found.send(addresses);
         })?;
     let left = deadline.saturating_duration_since(Instant::now());
-    wait.recv_timeout(left)
+    receiver
+        .recv_timeout(left)
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
@@ -198,25 +199,26 @@ fn associate(
     node: &Node,
     proposal: &Proposal,
     request: &[u8],
-    wait: Wait,
+    limit: TimeLimit,
 ) -> Result<UlAssociation, Error> {
-    let mut inbox = Inbox::new();
+    let mut buffer = ReceiveBuffer::new();
     let mut parts = [IoSlice::new(request)];
-    if let Err(error) = write_all(&mut *transport, &mut parts, wait.deadline) {
-        answered_unread(&mut inbox, &mut *transport, error).map_err(|error| wait.failed(&error))?;
+    if let Err(error) = write_all(&mut *transport, &mut parts, limit.deadline) {
+        answered_unread(&mut buffer, &mut *transport, error)
+            .map_err(|error| limit.failed(&error))?;
     }
-    let answer = handshake::read(&mut inbox, &mut *transport, wait, admit);
+    let answer = handshake::read(&mut buffer, &mut *transport, limit, admit);
     let (header, body) = answer.inspect_err(|error| {
         if matches!(error, Error::TimedOut { .. }) {
             // The peer may answer later: it is told that nobody listens (PS3.8 section 9.2.3, AA-1).
-            part(&mut *transport, &USER_ABORT, Instant::now());
+            close_gracefully(&mut *transport, &USER_ABORT, Instant::now());
         }
     })?;
     match header.kind {
         ASSOCIATE_AC => {}
         ASSOCIATE_RJ => {
-            let (lasting, reason) = rejected(&body);
-            return Err(Error::Rejected { lasting, reason });
+            let (result, reason) = read_reject(&body);
+            return Err(Error::Rejected { result, reason });
         }
         _ => {
             let by = aborted_by(&body);
@@ -225,7 +227,7 @@ fn associate(
     }
     let agreed = decode::acceptance(&body).and_then(|answer| agree(proposal, &answer));
     let (contexts, max_pdu_bytes) =
-        agreed.map_err(|violation| refuse(&mut *transport, violation, wait))?;
+        agreed.map_err(|violation| abort_for(&mut *transport, violation, limit))?;
     let agreement = Agreement {
         side: Side::Requestor,
         peer: node.title().clone(),
@@ -233,27 +235,27 @@ fn associate(
         max_pdu_bytes,
         announced: announced(proposal.max_pdu_bytes),
     };
-    Ok(UlAssociation::new(transport, inbox, agreement))
+    Ok(UlAssociation::new(transport, buffer, agreement))
 }
 
 /// Looks for an answer where the request could not be written: a peer that has no room for us may say
 /// so, and close, before it has read anything.
 fn answered_unread(
-    inbox: &mut Inbox,
+    buffer: &mut ReceiveBuffer,
     transport: &mut dyn Transport,
     error: io::Error,
 ) -> io::Result<()> {
     if timed_out(&error) {
         return Err(error);
     }
-    match inbox.pdu(transport, Instant::now(), admit) {
+    match buffer.pdu(transport, Instant::now(), admit) {
         Ok(_) => Ok(()),
-        Err(Halt::Io(cause)) if !timed_out(&cause) => Err(cause),
+        Err(ReadError::Io(cause)) if !timed_out(&cause) => Err(cause),
         Err(_) => Err(error),
     }
 }
 
-fn admit(header: Header, _: &[u8]) -> Result<(), Violation> {
+fn admit(header: PduHeader, _: &[u8]) -> Result<(), Violation> {
     match header.kind {
         ASSOCIATE_AC if header.length <= MAX_ANSWER_BYTES => Ok(()),
         ASSOCIATE_AC => Err(Violation::invalid("its answer is longer than we read")),
@@ -265,9 +267,12 @@ fn admit(header: Header, _: &[u8]) -> Result<(), Violation> {
     }
 }
 
-fn agree(proposal: &Proposal, answer: &AssociationAC) -> Result<(Negotiated, u32), Violation> {
+fn agree(
+    proposal: &Proposal,
+    answer: &AssociationAC,
+) -> Result<(NegotiatedContexts, u32), Violation> {
     let answers = answers(answer)?;
-    let contexts = Negotiated::new(&proposal.contexts, &answers).map_err(|error| {
+    let contexts = NegotiatedContexts::new(&proposal.contexts, &answers).map_err(|error| {
         Violation::invalid(match error {
             Error::Protocol { problem } => problem,
             _ => "its answer does not match the proposal",
@@ -278,27 +283,27 @@ fn agree(proposal: &Proposal, answer: &AssociationAC) -> Result<(Negotiated, u32
     Ok((contexts, limit_of(&answer.user_variables)?))
 }
 
-fn answers(answer: &AssociationAC) -> Result<Vec<Answer>, Violation> {
+fn answers(answer: &AssociationAC) -> Result<Vec<ContextResponse>, Violation> {
     let results = answer.presentation_contexts.iter().map(|result| {
         let id = ContextId::new(result.id).ok_or(Violation::invalid(
             "it answers a presentation context with an even id",
         ))?;
-        let verdict = match result.reason {
+        let result = match result.reason {
             PresentationContextResultReason::Acceptance => {
-                Verdict::Accepted(Uid::new(&result.transfer_syntax).map_err(|_| {
+                ContextResult::Accepted(Uid::new(&result.transfer_syntax).map_err(|_| {
                     Violation::invalid("it accepts a transfer syntax that is no UID")
                 })?)
             }
-            PresentationContextResultReason::UserRejection => Verdict::UserRejection,
-            PresentationContextResultReason::NoReason => Verdict::NoReason,
+            PresentationContextResultReason::UserRejection => ContextResult::UserRejection,
+            PresentationContextResultReason::NoReason => ContextResult::NoReason,
             PresentationContextResultReason::AbstractSyntaxNotSupported => {
-                Verdict::AbstractSyntaxNotSupported
+                ContextResult::AbstractSyntaxNotSupported
             }
             PresentationContextResultReason::TransferSyntaxesNotSupported => {
-                Verdict::TransferSyntaxesNotSupported
+                ContextResult::TransferSyntaxesNotSupported
             }
         };
-        Ok(Answer { id, verdict })
+        Ok(ContextResponse { id, result })
     });
     results.collect()
 }

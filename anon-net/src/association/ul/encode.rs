@@ -10,7 +10,7 @@ use dicom_ul::pdu::{
 use super::Implementation;
 use super::pdu::APPLICATION_CONTEXT;
 use crate::association::Proposal;
-use crate::context::{Proposed, Roles, Verdict};
+use crate::context::{ContextResult, ProposedContext, Roles};
 use crate::{AeTitle, ContextId, Error, Uid};
 
 /// Version 1: bit 0.
@@ -20,12 +20,12 @@ const IMPLICIT: &str = "1.2.840.10008.1.2";
 
 /// What each side says of itself.
 #[derive(Debug)]
-pub(super) struct Us<'a> {
+pub(super) struct LocalSettings<'a> {
     pub(super) implementation: &'a Implementation,
     pub(super) max_pdu_bytes: u32,
 }
 
-impl Us<'_> {
+impl LocalSettings<'_> {
     fn variables<'a>(
         &self,
         roles: impl Iterator<Item = (&'a Uid, Roles)>,
@@ -52,7 +52,7 @@ impl Us<'_> {
 pub(super) fn request(
     called: &AeTitle,
     proposal: &Proposal,
-    us: &Us<'_>,
+    settings: &LocalSettings<'_>,
 ) -> Result<Vec<u8>, Error> {
     let contexts = &proposal.contexts;
     if contexts.is_empty() {
@@ -72,11 +72,11 @@ pub(super) fn request(
         called_ae_title: called.as_str().to_owned(),
         application_context_name: APPLICATION_CONTEXT.to_owned(),
         presentation_contexts,
-        user_variables: us.variables(roles),
+        user_variables: settings.variables(roles),
     }))
 }
 
-fn proposed(context: &Proposed) -> Result<PresentationContextProposed, Error> {
+fn proposed(context: &ProposedContext) -> Result<PresentationContextProposed, Error> {
     // An item has 65,535 bytes, and a syntax at most 4 + 64.
     const MOST: usize = 900;
     if context.transfer_syntaxes.len() > MOST {
@@ -98,22 +98,24 @@ fn proposed(context: &Proposed) -> Result<PresentationContextProposed, Error> {
 pub(super) fn acceptance(
     called: &str,
     calling: &AeTitle,
-    verdicts: &BTreeMap<ContextId, Verdict>,
+    results: &BTreeMap<ContextId, ContextResult>,
     roles: &[(Uid, Roles)],
-    us: &Us<'_>,
+    settings: &LocalSettings<'_>,
 ) -> Result<Vec<u8>, Error> {
-    let results = verdicts.iter().map(|(id, verdict)| {
-        let (reason, syntax) = match verdict {
-            Verdict::Accepted(syntax) => {
+    let results = results.iter().map(|(id, result)| {
+        let (reason, syntax) = match result {
+            ContextResult::Accepted(syntax) => {
                 (PresentationContextResultReason::Acceptance, syntax.as_str())
             }
-            Verdict::UserRejection => (PresentationContextResultReason::UserRejection, IMPLICIT),
-            Verdict::NoReason => (PresentationContextResultReason::NoReason, IMPLICIT),
-            Verdict::AbstractSyntaxNotSupported => (
+            ContextResult::UserRejection => {
+                (PresentationContextResultReason::UserRejection, IMPLICIT)
+            }
+            ContextResult::NoReason => (PresentationContextResultReason::NoReason, IMPLICIT),
+            ContextResult::AbstractSyntaxNotSupported => (
                 PresentationContextResultReason::AbstractSyntaxNotSupported,
                 IMPLICIT,
             ),
-            Verdict::TransferSyntaxesNotSupported => (
+            ContextResult::TransferSyntaxesNotSupported => (
                 PresentationContextResultReason::TransferSyntaxesNotSupported,
                 IMPLICIT,
             ),
@@ -131,7 +133,7 @@ pub(super) fn acceptance(
         called_ae_title: called.to_owned(),
         application_context_name: APPLICATION_CONTEXT.to_owned(),
         presentation_contexts: results.collect(),
-        user_variables: us.variables(roles),
+        user_variables: settings.variables(roles),
     }))
 }
 

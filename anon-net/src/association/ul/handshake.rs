@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use dicom_ul::pdu::UserVariableItem;
 
-use super::inbox::{Halt, Inbox};
-use super::pdu::{HEADER_LEN, Header, Violation};
-use super::transport::{Broken, Transport, part, timed_out};
+use super::pdu::{HEADER_LEN, PduHeader, Violation};
+use super::receive_buffer::{ReadError, ReceiveBuffer};
+use super::transport::{TlsFailure, Transport, close_gracefully, timed_out};
 use crate::Error;
 use crate::error::Waiting;
 
@@ -28,11 +28,11 @@ pub(super) fn announced(max_pdu_bytes: u32) -> u32 {
 /// One that leaves no room for a fragment of two bytes could not be sent anything.
 pub(super) fn limit_of(variables: &[UserVariableItem]) -> Result<u32, Violation> {
     const LEAST: u32 = 8;
-    let told = variables.iter().find_map(|variable| match variable {
+    let announced = variables.iter().find_map(|variable| match variable {
         UserVariableItem::MaxLength(length) => Some(*length),
         _ => None,
     });
-    match told {
+    match announced {
         None | Some(0) => Ok(u32::MAX),
         Some(limit) if limit < LEAST => Err(Violation::invalid(
             "its maximum length leaves no room for a fragment",
@@ -50,12 +50,12 @@ pub(super) fn after(timeout: Duration) -> Instant {
 
 /// Who waits for an association, and until when.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Wait {
+pub(super) struct TimeLimit {
     pub(super) deadline: Instant,
     pub(super) timeout: Duration,
 }
 
-impl Wait {
+impl TimeLimit {
     pub(super) fn of(timeout: Duration) -> Self {
         Self {
             deadline: after(timeout),
@@ -63,7 +63,7 @@ impl Wait {
         }
     }
 
-    fn over(self) -> Error {
+    fn timed_out(self) -> Error {
         Error::TimedOut {
             waiting: Waiting::Association,
             after: self.timeout,
@@ -73,41 +73,45 @@ impl Wait {
     /// The error of a stream that failed.
     pub(super) fn failed(self, error: &std::io::Error) -> Error {
         if timed_out(error) {
-            self.over()
+            self.timed_out()
         } else {
-            Broken::or_lost(error)
+            TlsFailure::or_lost(error)
         }
     }
 }
 
 /// Reads a whole PDU: its header, and its body.
 pub(super) fn read(
-    inbox: &mut Inbox,
+    buffer: &mut ReceiveBuffer,
     transport: &mut dyn Transport,
-    wait: Wait,
-    admit: impl Fn(Header, &[u8]) -> Result<(), Violation>,
-) -> Result<(Header, Vec<u8>), Error> {
-    match inbox.pdu(transport, wait.deadline, admit) {
+    limit: TimeLimit,
+    admit: impl Fn(PduHeader, &[u8]) -> Result<(), Violation>,
+) -> Result<(PduHeader, Vec<u8>), Error> {
+    match buffer.pdu(transport, limit.deadline, admit) {
         Ok(header) => {
-            inbox.consume(HEADER_LEN);
-            let body = inbox.consume(header.length);
-            Ok((header, inbox.get(body).to_vec()))
+            buffer.consume(HEADER_LEN);
+            let body = buffer.consume(header.length);
+            Ok((header, buffer.get(body).to_vec()))
         }
-        Err(Halt::Io(error)) => Err(wait.failed(&error)),
-        Err(Halt::End) => Err(Error::Lost),
-        Err(Halt::Violation(violation)) => Err(refuse(transport, violation, wait)),
+        Err(ReadError::Io(error)) => Err(limit.failed(&error)),
+        Err(ReadError::End) => Err(Error::Lost),
+        Err(ReadError::Violation(violation)) => Err(abort_for(transport, violation, limit)),
     }
 }
 
 /// Aborts as the violation asks; its error.
-pub(super) fn refuse(transport: &mut dyn Transport, violation: Violation, wait: Wait) -> Error {
-    turn_away(transport, &violation.answer(), wait);
+pub(super) fn abort_for(
+    transport: &mut dyn Transport,
+    violation: Violation,
+    limit: TimeLimit,
+) -> Error {
+    send_and_close(transport, &violation.answer(), limit);
     Error::Protocol {
         problem: violation.problem,
     }
 }
 
-/// Says the last word, and waits a little for the peer to close.
-pub(super) fn turn_away(transport: &mut dyn Transport, last: &[u8], wait: Wait) {
-    part(transport, last, wait.deadline.min(after(LINGER)));
+/// Sends a final PDU, and waits up to [`LINGER`] for the peer to close.
+pub(super) fn send_and_close(transport: &mut dyn Transport, last: &[u8], limit: TimeLimit) {
+    close_gracefully(transport, last, limit.deadline.min(after(LINGER)));
 }

@@ -1,8 +1,8 @@
 //! PDU types, headers, and the PDUs of ten bytes (PS3.8 section 9.3).
 
-use crate::association::{Kind, Place};
+use crate::association::{PdvKind, PdvPosition};
 use crate::context::ContextId;
-use crate::error::{AbortedBy, Lasting, Rejection};
+use crate::error::{AbortedBy, RejectReason, RejectResult};
 
 /// Type, reserved byte, length: what stands before each PDU.
 pub(super) const HEADER_LEN: usize = 6;
@@ -33,14 +33,14 @@ pub(super) const USER_ABORT: [u8; 10] = [ABORT, 0, 0, 0, 0, 4, 0, 0, 0, 0];
 
 /// What stands before each PDU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Header {
+pub(super) struct PduHeader {
     /// The PDU type, as it was sent.
     pub(super) kind: u8,
     /// The bytes that follow, as it says.
     pub(super) length: usize,
 }
 
-impl Header {
+impl PduHeader {
     /// Reads a header.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let (&[kind, _, a, b, c, d], _) = bytes.split_first_chunk::<HEADER_LEN>()?;
@@ -53,7 +53,7 @@ impl Header {
 
 /// Why the service provider aborts (PS3.8 Table 9-26).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(super) enum AbortReason {
     /// Unrecognized PDU.
     UnrecognizedPdu = 1,
     /// Unexpected PDU.
@@ -68,13 +68,13 @@ pub(super) enum Reason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Violation {
     /// What the abort says; nothing is sent to one that does not speak DICOM at all.
-    pub(super) reason: Option<Reason>,
+    pub(super) reason: Option<AbortReason>,
     /// How, in words of ours.
     pub(super) problem: &'static str,
 }
 
 impl Violation {
-    pub(super) const fn new(reason: Reason, problem: &'static str) -> Self {
+    pub(super) const fn new(reason: AbortReason, problem: &'static str) -> Self {
         Self {
             reason: Some(reason),
             problem,
@@ -83,7 +83,7 @@ impl Violation {
 
     /// A parameter has a value that it cannot have.
     pub(super) const fn invalid(problem: &'static str) -> Self {
-        Self::new(Reason::InvalidParameter, problem)
+        Self::new(AbortReason::InvalidParameter, problem)
     }
 
     /// The A-ABORT that answers it, empty if nothing does.
@@ -99,10 +99,10 @@ impl Violation {
 pub(super) const fn out_of_place(kind: u8) -> Violation {
     match kind {
         ASSOCIATE_RQ..=ABORT => {
-            Violation::new(Reason::UnexpectedPdu, "it sends a PDU out of place")
+            Violation::new(AbortReason::UnexpectedPdu, "it sends a PDU out of place")
         }
         _ => Violation::new(
-            Reason::UnrecognizedPdu,
+            AbortReason::UnrecognizedPdu,
             "it sends a PDU of a type that there is not",
         ),
     }
@@ -120,8 +120,8 @@ pub(super) fn aborted_by(body: &[u8]) -> AbortedBy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PdvHeader {
     pub(super) context: ContextId,
-    pub(super) kind: Kind,
-    pub(super) place: Place,
+    pub(super) kind: PdvKind,
+    pub(super) position: PdvPosition,
     /// The bytes of the fragment.
     pub(super) length: usize,
 }
@@ -146,28 +146,28 @@ impl PdvHeader {
         Ok(Self {
             context,
             kind: if control & Self::COMMAND == 0 {
-                Kind::Data
+                PdvKind::Data
             } else {
-                Kind::Command
+                PdvKind::Command
             },
-            place: if control & Self::LAST == 0 {
-                Place::More
+            position: if control & Self::LAST == 0 {
+                PdvPosition::More
             } else {
-                Place::Last
+                PdvPosition::Last
             },
             length,
         })
     }
 
     /// The control header.
-    pub(super) fn control(kind: Kind, place: Place) -> u8 {
+    pub(super) fn control(kind: PdvKind, position: PdvPosition) -> u8 {
         let kind = match kind {
-            Kind::Command => Self::COMMAND,
-            Kind::Data => 0,
+            PdvKind::Command => Self::COMMAND,
+            PdvKind::Data => 0,
         };
-        match place {
-            Place::More => kind,
-            Place::Last => kind | Self::LAST,
+        match position {
+            PdvPosition::More => kind,
+            PdvPosition::Last => kind | Self::LAST,
         }
     }
 }
@@ -176,53 +176,53 @@ impl PdvHeader {
 pub(super) const UNKNOWN_CONTEXT: &str = "it uses a presentation context that was not accepted";
 
 /// For how long a rejection of ours lasts (PS3.8 Table 9-21).
-pub(super) const fn lasting(reason: Rejection) -> Lasting {
+pub(super) const fn reject_result(reason: RejectReason) -> RejectResult {
     match reason {
-        Rejection::Congestion | Rejection::LocalLimit => Lasting::Transient,
-        Rejection::NoReason
-        | Rejection::ApplicationContext
-        | Rejection::CallingTitle
-        | Rejection::CalledTitle
-        | Rejection::ProtocolVersion => Lasting::Permanent,
+        RejectReason::Congestion | RejectReason::LocalLimit => RejectResult::Transient,
+        RejectReason::NoReason
+        | RejectReason::ApplicationContext
+        | RejectReason::CallingTitle
+        | RejectReason::CalledTitle
+        | RejectReason::ProtocolVersion => RejectResult::Permanent,
     }
 }
 
 /// The A-ASSOCIATE-RJ with this reason (PS3.8 section 9.3.4).
-pub(super) const fn rejection(reason: Rejection) -> [u8; 10] {
+pub(super) const fn reject_pdu(reason: RejectReason) -> [u8; 10] {
     let (source, diagnostic) = match reason {
-        Rejection::NoReason => (1, 1),
-        Rejection::ApplicationContext => (1, 2),
-        Rejection::CallingTitle => (1, 3),
-        Rejection::CalledTitle => (1, 7),
-        Rejection::ProtocolVersion => (2, 2),
-        Rejection::Congestion => (3, 1),
-        Rejection::LocalLimit => (3, 2),
+        RejectReason::NoReason => (1, 1),
+        RejectReason::ApplicationContext => (1, 2),
+        RejectReason::CallingTitle => (1, 3),
+        RejectReason::CalledTitle => (1, 7),
+        RejectReason::ProtocolVersion => (2, 2),
+        RejectReason::Congestion => (3, 1),
+        RejectReason::LocalLimit => (3, 2),
     };
-    let result = match lasting(reason) {
-        Lasting::Permanent => 1,
-        Lasting::Transient => 2,
+    let result = match reject_result(reason) {
+        RejectResult::Permanent => 1,
+        RejectResult::Transient => 2,
     };
     [ASSOCIATE_RJ, 0, 0, 0, 0, 4, 0, result, source, diagnostic]
 }
 
 /// What an A-ASSOCIATE-RJ says. A reserved reason is none.
-pub(super) fn rejected(body: &[u8]) -> (Lasting, Rejection) {
+pub(super) fn read_reject(body: &[u8]) -> (RejectResult, RejectReason) {
     let (result, source, diagnostic) = match body {
         [_, result, source, diagnostic, ..] => (*result, *source, *diagnostic),
         _ => (1, 1, 1),
     };
-    let lasting = match result {
-        2 => Lasting::Transient,
-        _ => Lasting::Permanent,
+    let result = match result {
+        2 => RejectResult::Transient,
+        _ => RejectResult::Permanent,
     };
     let reason = match (source, diagnostic) {
-        (1, 2) => Rejection::ApplicationContext,
-        (1, 3) => Rejection::CallingTitle,
-        (1, 7) => Rejection::CalledTitle,
-        (2, 2) => Rejection::ProtocolVersion,
-        (3, 1) => Rejection::Congestion,
-        (3, 2) => Rejection::LocalLimit,
-        _ => Rejection::NoReason,
+        (1, 2) => RejectReason::ApplicationContext,
+        (1, 3) => RejectReason::CallingTitle,
+        (1, 7) => RejectReason::CalledTitle,
+        (2, 2) => RejectReason::ProtocolVersion,
+        (3, 1) => RejectReason::Congestion,
+        (3, 2) => RejectReason::LocalLimit,
+        _ => RejectReason::NoReason,
     };
-    (lasting, reason)
+    (result, reason)
 }

@@ -11,8 +11,8 @@ use super::transport::{Transport, timed_out};
 #[derive(Debug)]
 pub(crate) struct Tcp {
     stream: TcpStream,
-    reading: Timer,
-    writing: Timer,
+    reading: SocketTimeout,
+    writing: SocketTimeout,
 }
 
 impl Tcp {
@@ -26,19 +26,19 @@ impl Tcp {
         stream.set_nonblocking(false)?;
         Ok(Self {
             stream,
-            reading: Timer::default(),
-            writing: Timer::default(),
+            reading: SocketTimeout::default(),
+            writing: SocketTimeout::default(),
         })
     }
 }
 
 /// The timeout a socket has in one direction.
 #[derive(Debug, Default)]
-struct Timer {
+struct SocketTimeout {
     armed: Option<Duration>,
 }
 
-impl Timer {
+impl SocketTimeout {
     /// What to set so that a call ends about the deadline; `None` if what is set will do.
     ///
     /// A system call for each read would cost as much as the read. So a timeout stays while it ends
@@ -136,7 +136,7 @@ mod tests {
             (Some(30_000), 29_979, Some(29_979)),
         ];
         for (armed, left, wanted) in table {
-            let mut timer = Timer {
+            let mut timer = SocketTimeout {
                 armed: armed.map(ms),
             };
             assert_eq!(

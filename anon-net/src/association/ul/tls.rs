@@ -5,8 +5,8 @@
 //! no fall back to a plain connection, and no session is resumed.
 
 mod files;
+mod problem;
 mod stream;
-mod words;
 
 use std::fmt;
 use std::io;
@@ -25,10 +25,10 @@ use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
 pub use files::{TlsError, TlsFile};
 
 use super::tcp::Tcp;
-use super::transport::Broken;
+use super::transport::TlsFailure;
 use files::{authorities, certificates, key, unusable};
+use problem::problem_of;
 use stream::Tls;
-use words::problem_of;
 
 const VERSIONS: &[&rustls::SupportedProtocolVersion] = &[&TLS13, &TLS12];
 
@@ -91,7 +91,7 @@ impl ServerTls {
     /// Does the handshake as the side that was dialled.
     pub(crate) fn accept(&self, tcp: Tcp, deadline: Instant) -> io::Result<Tls> {
         let connection = ServerConnection::new(Arc::clone(&self.config));
-        let connection = connection.map_err(|error| Broken(problem_of(&error)))?;
+        let connection = connection.map_err(|error| TlsFailure(problem_of(&error)))?;
         Tls::open(connection.into(), tcp, deadline)
     }
 }
@@ -149,10 +149,10 @@ impl ClientTls {
         let name = match host.parse::<IpAddr>() {
             Ok(address) => ServerName::from(address),
             Err(_) => ServerName::try_from(host.to_owned())
-                .map_err(|_| Broken("its host is no name that a certificate can have"))?,
+                .map_err(|_| TlsFailure("its host is no name that a certificate can have"))?,
         };
         let connection = ClientConnection::new(Arc::clone(&self.config), name);
-        let connection = connection.map_err(|error| Broken(problem_of(&error)))?;
+        let connection = connection.map_err(|error| TlsFailure(problem_of(&error)))?;
         Tls::open(connection.into(), tcp, deadline)
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::Error;
 
 /// How long who waits for room takes to notice that it is to stop.
-const LOOK: Duration = Duration::from_millis(50);
+const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A byte stream with deadlines: TCP, TLS over it, or bytes of a test.
 ///
@@ -40,13 +40,13 @@ const _: () = {
 /// What a [`Transport`] of its own kind has against the peer: [`Error::Tls`] says it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct Broken(pub(crate) &'static str);
+pub(crate) struct TlsFailure(pub(crate) &'static str);
 
-impl Broken {
+impl TlsFailure {
     /// The problem, if that is why a read or write failed.
     pub(crate) fn in_error(error: &io::Error) -> Option<&'static str> {
-        let broken = error.get_ref()?.downcast_ref::<Self>()?;
-        Some(broken.0)
+        let failure = error.get_ref()?.downcast_ref::<Self>()?;
+        Some(failure.0)
     }
 
     /// The error of a stream that failed.
@@ -55,9 +55,9 @@ impl Broken {
     }
 }
 
-impl From<Broken> for io::Error {
-    fn from(broken: Broken) -> Self {
-        Self::new(io::ErrorKind::InvalidData, broken)
+impl From<TlsFailure> for io::Error {
+    fn from(failure: TlsFailure) -> Self {
+        Self::new(io::ErrorKind::InvalidData, failure)
     }
 }
 
@@ -89,7 +89,7 @@ pub(super) fn write_unless(
     IoSlice::advance_slices(&mut parts, 0);
     while !parts.is_empty() {
         let now = Instant::now();
-        match transport.write(parts, deadline.min(now + LOOK)) {
+        match transport.write(parts, deadline.min(now + STOP_CHECK_INTERVAL)) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => IoSlice::advance_slices(&mut parts, written),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -100,11 +100,11 @@ pub(super) fn write_unless(
     Ok(())
 }
 
-/// Says `last` if there is room for it, and ends our direction.
+/// Sends `last` if there is room for it, and ends our direction.
 ///
 /// What the peer has sent meanwhile is read and dropped, for closing a socket that holds unread bytes
 /// resets it, and a reset can overtake `last`.
-pub(super) fn part(transport: &mut dyn Transport, last: &[u8], linger: Instant) {
+pub(super) fn close_gracefully(transport: &mut dyn Transport, last: &[u8], linger: Instant) {
     const ENOUGH: usize = 1 << 20;
     let now = Instant::now();
     let said = last.is_empty() || write_all(transport, &mut [IoSlice::new(last)], now).is_ok();

@@ -147,7 +147,7 @@ impl Scu {
         cancel: &Cancel,
         on_event: &mut dyn FnMut(AccessionEvent<'_>),
     ) -> AccessionReport {
-        let mut asking = Asking {
+        let mut search = AccessionSearch {
             scu: self,
             node,
             cancel,
@@ -157,7 +157,7 @@ impl Scu {
         };
         let mut outcomes = Vec::with_capacity(numbers.len());
         for (number, text) in numbers.iter().enumerate() {
-            let outcome = asking.outcome(text, &mut |study| {
+            let outcome = search.outcome(text, &mut |study| {
                 let study = &study;
                 on_event(AccessionEvent::Match { number, study });
             });
@@ -168,12 +168,12 @@ impl Scu {
             on_event(event);
             outcomes.push(outcome);
         }
-        asking.end();
+        search.end();
         AccessionReport { numbers, outcomes }
     }
 }
 
-struct Asking<'s> {
+struct AccessionSearch<'s> {
     scu: &'s Scu,
     node: &'s Node,
     cancel: &'s Cancel,
@@ -182,7 +182,7 @@ struct Asking<'s> {
     is_hopeless: bool,
 }
 
-impl Asking<'_> {
+impl AccessionSearch<'_> {
     fn outcome(&mut self, number: &str, on_match: &mut dyn FnMut(StudyMatch)) -> AccessionOutcome {
         if self.is_hopeless
             || self.failures >= self.scu.retries().attempts.max(1)
@@ -237,7 +237,7 @@ impl Asking<'_> {
 
     fn end(self) {
         if let Some(finder) = self.finder {
-            finder.session.release_unless(finder.cancel);
+            finder.association.release_unless(finder.cancel);
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::service::find::{Finder, is_of};
 
 /// What answers at series level say of one series.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct FoundSeries {
     pub(super) uid: InstanceUid,
     pub(super) modality: Option<String>,
     pub(super) number: Option<i64>,
@@ -25,7 +25,7 @@ pub(super) struct Found {
     pub(super) instances: Option<Vec<InstanceEntry>>,
 }
 
-impl Found {
+impl FoundSeries {
     fn of(uid: InstanceUid, answer: &Identifier) -> Self {
         let count = answer.number(tag::INSTANCES_IN_SERIES);
         Self {
@@ -73,13 +73,13 @@ impl Found {
 
 /// The series of a study, as answers come.
 #[derive(Debug)]
-pub(super) struct Reading<'s> {
+pub(super) struct StudyReader<'s> {
     study: &'s InstanceUid,
-    pub(super) found: Vec<Found>,
+    pub(super) found: Vec<FoundSeries>,
     at: BTreeMap<InstanceUid, usize>,
 }
 
-impl<'s> Reading<'s> {
+impl<'s> StudyReader<'s> {
     pub(super) fn new(study: &'s InstanceUid) -> Self {
         Self {
             study,
@@ -116,7 +116,7 @@ impl<'s> Reading<'s> {
             return;
         }
         self.at.insert(uid.clone(), self.found.len());
-        self.found.push(Found::of(uid, answer));
+        self.found.push(FoundSeries::of(uid, answer));
     }
 }
 

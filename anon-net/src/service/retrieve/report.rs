@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Level;
+use super::QueryLevel;
 use crate::dimse::SubOperations;
 use crate::service::ServiceError;
 use crate::{InstanceUid, Uid};
@@ -57,7 +57,7 @@ impl StudyReport {
 /// What happens to a study.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
-pub enum Step {
+pub enum RetrieveStep {
     /// The peer named its instances.
     Expected {
         /// How many there are.
@@ -68,7 +68,7 @@ pub enum Step {
     /// Something is asked for.
     Asked {
         /// At which level.
-        level: Level,
+        level: QueryLevel,
     },
     /// The peer counts.
     Counted(SubOperations),
@@ -92,5 +92,5 @@ pub struct RetrieveEvent {
     /// The place of the study in the list, from 0.
     pub study: usize,
     /// What happens.
-    pub step: Step,
+    pub step: RetrieveStep,
 }

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::tally::Tally;
-use super::{Arrivals, Level, RetrieveRequest, Step, StudyReport, Via};
+use super::progress::StudyProgress;
+use super::{
+    LocalInstances, QueryLevel, RetrieveMethod, RetrieveRequest, RetrieveStep, StudyReport,
+};
 use crate::dimse::Status;
 use crate::service::hierarchy::{self, Detail, HierarchyRequest, StudyHierarchy};
-use crate::service::transfer::{Target, Transfer, TransferFailure};
+use crate::service::transfer::{TransferAssociation, TransferFailure, TransferTarget};
 use crate::service::{Cancel, Scu, ServiceError};
 use crate::{Contexts, Error, InstanceUid, Node, Remedy, Uid};
 
@@ -19,7 +21,7 @@ const AFTER_FAILURE: Duration = Duration::from_millis(500);
 
 /// What is asked for in a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Round {
+enum RetrieveRound {
     Study,
     Series,
     /// Series of which nothing is here, and of the others the instances.
@@ -29,31 +31,31 @@ enum Round {
     Singly,
 }
 
-impl Round {
+impl RetrieveRound {
     /// The rounds in which a study is asked for, of which a part may be here before.
-    fn of(level: Level, part_is_here: bool) -> &'static [Self] {
+    fn of(level: QueryLevel, part_is_here: bool) -> &'static [Self] {
         match level {
-            Level::Instance => &[Self::Lists, Self::Singly],
+            QueryLevel::Instance => &[Self::Lists, Self::Singly],
             _ if part_is_here => &[Self::Rest, Self::Lists, Self::Singly],
-            Level::Series => &[Self::Series, Self::Lists, Self::Singly],
-            Level::Study => &[Self::Study, Self::Series, Self::Lists, Self::Singly],
+            QueryLevel::Series => &[Self::Series, Self::Lists, Self::Singly],
+            QueryLevel::Study => &[Self::Study, Self::Series, Self::Lists, Self::Singly],
         }
     }
 
-    fn level(self) -> Level {
+    fn level(self) -> QueryLevel {
         match self {
-            Self::Study => Level::Study,
-            Self::Series | Self::Rest => Level::Series,
-            Self::Lists | Self::Singly => Level::Instance,
+            Self::Study => QueryLevel::Study,
+            Self::Series | Self::Rest => QueryLevel::Series,
+            Self::Lists | Self::Singly => QueryLevel::Instance,
         }
     }
 
     /// What is missing, as it is asked for in this round.
-    fn targets(self, hierarchy: &StudyHierarchy, missing: &[InstanceUid]) -> Vec<Target> {
+    fn targets(self, hierarchy: &StudyHierarchy, missing: &[InstanceUid]) -> Vec<TransferTarget> {
         let study = &hierarchy.study;
         if self == Self::Study {
             let study = study.clone();
-            return vec![Target::Study { study }];
+            return vec![TransferTarget::Study { study }];
         }
         let missing: BTreeSet<&InstanceUid> = missing.iter().collect();
         let mut targets = Vec::new();
@@ -67,18 +69,22 @@ impl Round {
             };
             let is_whole = match self {
                 Self::Series => !of_series.is_empty(),
-                Self::Rest => !of_series.is_empty() && of_series.len() == series.wanted(),
+                Self::Rest => !of_series.is_empty() && of_series.len() == series.included(),
                 _ => false,
             };
             if is_whole {
                 let (study, series) = (study.clone(), series.uid.clone());
-                targets.push(Target::Series { study, series });
+                targets.push(TransferTarget::Series { study, series });
             } else {
-                targets.extend(of_series.chunks(chunk).map(|uids| Target::Instances {
-                    study: study.clone(),
-                    series: series.uid.clone(),
-                    instances: uids.iter().map(|uid| (*uid).clone()).collect(),
-                }));
+                targets.extend(
+                    of_series
+                        .chunks(chunk)
+                        .map(|uids| TransferTarget::Instances {
+                            study: study.clone(),
+                            series: series.uid.clone(),
+                            instances: uids.iter().map(|uid| (*uid).clone()).collect(),
+                        }),
+                );
             }
         }
         targets
@@ -86,17 +92,17 @@ impl Round {
 }
 
 /// What a study is brought with.
-pub(super) struct Job<'j> {
+pub(super) struct StudyRetrieve<'j> {
     pub(super) scu: &'j Scu,
     pub(super) node: &'j Node,
     pub(super) request: &'j RetrieveRequest,
-    pub(super) arrivals: &'j dyn Arrivals,
+    pub(super) instances: &'j dyn LocalInstances,
     pub(super) cancel: &'j Cancel,
 }
 
 /// How a round went.
 #[derive(Default)]
-struct Outcome {
+struct RoundOutcome {
     /// Why something was not sent.
     error: Option<ServiceError>,
     /// The peer says that it did not send all.
@@ -105,20 +111,20 @@ struct Outcome {
     is_hopeless: bool,
 }
 
-impl<'j> Job<'j> {
+impl<'j> StudyRetrieve<'j> {
     /// Brings one study.
     pub(super) fn bring(
         &self,
         study: &'j InstanceUid,
-        on_step: &mut dyn FnMut(Step),
+        on_step: &mut dyn FnMut(RetrieveStep),
     ) -> StudyReport {
         let hierarchy = match self.hierarchy(study) {
             Ok(hierarchy) => hierarchy,
             Err(error) => return StudyReport::failed(study.clone(), error),
         };
-        let mut tally = Tally::new(study, self.arrivals, &hierarchy, on_step);
-        let error = self.rounds(&hierarchy, &mut tally).err();
-        let report = tally.report(error);
+        let mut progress = StudyProgress::new(study, self.instances, &hierarchy, on_step);
+        let error = self.rounds(&hierarchy, &mut progress).err();
+        let report = progress.report(error);
         tracing::debug!(
             node = %self.node,
             expected = report.expected,
@@ -133,12 +139,12 @@ impl<'j> Job<'j> {
 
     fn hierarchy(&self, study: &InstanceUid) -> Result<StudyHierarchy, ServiceError> {
         let request = HierarchyRequest::new(study.clone(), Detail::Instances)
-            .with_wanted(self.request.wanted.clone())
+            .with_filter(self.request.filter.clone())
             .with_max_answers(self.request.max_answers);
         let finder = self.scu.finder(self.node, self.cancel)?;
         let mut finder = finder.with_max_answers(request.max_answers);
         let result = hierarchy::of(&mut finder, &request);
-        let hierarchy = finder.end(result)?;
+        let hierarchy = finder.release(result)?;
         if hierarchy.count() == 0 {
             return Err(ServiceError::NotFound);
         }
@@ -148,7 +154,7 @@ impl<'j> Job<'j> {
     /// The storage classes that C-GET proposes: those of the study, if the peer says what it has of
     /// each instance, otherwise all that are taken, as many as an association has room for.
     fn classes(&self, hierarchy: &StudyHierarchy) -> Vec<Uid> {
-        let Via::Get { sop_classes, .. } = &self.request.via else {
+        let RetrieveMethod::Get { sop_classes, .. } = &self.request.method else {
             return Vec::new();
         };
         let said: Option<BTreeSet<&Uid>> = hierarchy
@@ -164,33 +170,33 @@ impl<'j> Job<'j> {
     fn rounds(
         &self,
         hierarchy: &StudyHierarchy,
-        tally: &mut Tally<'_>,
+        progress: &mut StudyProgress<'_>,
     ) -> Result<(), ServiceError> {
-        tally.look()?;
+        progress.look()?;
         let classes = self.classes(hierarchy);
         let mut error = None;
-        let rounds = Round::of(self.request.level, tally.part_is_here());
+        let rounds = RetrieveRound::of(self.request.level, progress.part_is_here());
         for round in rounds.iter().copied() {
-            if tally.is_complete() {
+            if progress.is_complete() {
                 return Ok(());
             }
             let level = round.level();
-            tally.tell(Step::Asked { level });
-            let targets = round.targets(hierarchy, tally.missing());
-            let outcome = self.round(&targets, &classes, tally)?;
+            progress.tell(RetrieveStep::Asked { level });
+            let targets = round.targets(hierarchy, progress.missing());
+            let outcome = self.round(&targets, &classes, progress)?;
             let network = self.scu.timeouts().network;
             let patience = match outcome.error {
                 Some(ServiceError::Cancelled) => return Err(ServiceError::Cancelled),
                 None if !outcome.is_partial => network,
                 _ => network.min(AFTER_FAILURE),
             };
-            tally.settle(patience, self.cancel)?;
+            progress.settle(patience, self.cancel)?;
             error = outcome.error.or(error);
             if outcome.is_hopeless {
                 break;
             }
         }
-        if tally.is_complete() {
+        if progress.is_complete() {
             return Ok(());
         }
         let after = self.scu.timeouts().network;
@@ -203,20 +209,20 @@ impl<'j> Job<'j> {
     /// [`ServiceError::Cancelled`], or the error of the arrivals.
     fn round(
         &self,
-        targets: &[Target],
+        targets: &[TransferTarget],
         classes: &[Uid],
-        tally: &mut Tally<'_>,
-    ) -> Result<Outcome, ServiceError> {
+        progress: &mut StudyProgress<'_>,
+    ) -> Result<RoundOutcome, ServiceError> {
         let retries = self.scu.retries();
-        let mut outcome = Outcome::default();
-        let mut open: Option<Transfer<'_>> = None;
+        let mut outcome = RoundOutcome::default();
+        let mut open: Option<TransferAssociation<'_>> = None;
         let mut lost = 0;
         for target in targets {
             if lost > 0 && self.cancel.wait(retries.pause) {
                 return Err(ServiceError::Cancelled);
             }
-            let result = self.ask(&mut open, classes, target, tally);
-            tally.look()?;
+            let result = self.ask(&mut open, classes, target, progress);
+            progress.look()?;
             match result {
                 Ok(status) => {
                     lost = 0;
@@ -230,13 +236,13 @@ impl<'j> Job<'j> {
                     let is_refusal = matches!(error, ServiceError::Refused { .. });
                     lost = if is_refusal { 0 } else { lost + 1 };
                     // pynetdicom finds nothing by a list, and says A801 for it.
-                    let of_list = matches!(target, Target::Instances { instances, .. } if instances.len() > 1);
+                    let of_list = matches!(target, TransferTarget::Instances { instances, .. } if instances.len() > 1);
                     outcome.is_hopeless = (is_hopeless(&error) && !(of_list && is_refusal))
                         || lost >= retries.attempts.max(1);
                     outcome.error = Some(error);
                 }
             }
-            if outcome.is_hopeless || tally.is_complete() {
+            if outcome.is_hopeless || progress.is_complete() {
                 break;
             }
         }
@@ -249,17 +255,17 @@ impl<'j> Job<'j> {
     /// Asks for one target, on the association that is open or on another.
     fn ask<'t>(
         &'t self,
-        open: &mut Option<Transfer<'t>>,
+        open: &mut Option<TransferAssociation<'t>>,
         classes: &[Uid],
-        target: &Target,
-        tally: &mut Tally<'_>,
+        target: &TransferTarget,
+        progress: &mut StudyProgress<'_>,
     ) -> Result<Status, ServiceError> {
         let mut transfer = match open.take() {
             Some(transfer) => transfer,
             None => self.open(classes)?,
         };
-        tally.begin();
-        let result = transfer.ask(target, self.request.priority, tally);
+        progress.begin();
+        let result = transfer.ask(target, self.request.priority, progress);
         if matches!(
             result,
             Ok(_) | Err(ServiceError::Refused { .. } | ServiceError::Cancelled)
@@ -267,16 +273,16 @@ impl<'j> Job<'j> {
             *open = Some(transfer);
         }
         let end = result?;
-        tally.failed.extend(end.failed);
+        progress.failed.extend(end.failed);
         Ok(end.status)
     }
 
-    fn open(&self, classes: &[Uid]) -> Result<Transfer<'_>, ServiceError> {
-        match &self.request.via {
-            Via::Move { destination } => {
+    fn open(&self, classes: &[Uid]) -> Result<TransferAssociation<'_>, ServiceError> {
+        match &self.request.method {
+            RetrieveMethod::Move { destination } => {
                 self.scu.mover(self.node, destination.clone(), self.cancel)
             }
-            Via::Get {
+            RetrieveMethod::Get {
                 handler,
                 transfer_syntaxes,
                 ..

@@ -5,22 +5,22 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::part10::{self, FileMeta, Sort};
+use super::part10::{self, FileMeta, StorageContext};
 use crate::service::ServiceError;
 use crate::{InstanceUid, Uid};
 
 /// An instance that is to be sent. `Debug` shows neither its path nor its UID.
 pub struct SendItem {
-    source: Source,
+    source: ItemSource,
 }
 
-enum Source {
+enum ItemSource {
     File(PathBuf),
-    DataSet(Box<Named>, Vec<u8>),
+    DataSet(Box<InstanceIdentity>, Vec<u8>),
 }
 
-struct Named {
-    kind: Sort,
+struct InstanceIdentity {
+    kind: StorageContext,
     sop_instance: InstanceUid,
 }
 
@@ -29,7 +29,7 @@ impl SendItem {
     /// sent as it stands in the file, which is neither parsed nor held in memory.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self {
-            source: Source::File(path.into()),
+            source: ItemSource::File(path.into()),
         }
     }
 
@@ -41,13 +41,13 @@ impl SendItem {
         transfer_syntax: Uid,
         data_set: Vec<u8>,
     ) -> Self {
-        let kind = Sort {
+        let kind = StorageContext {
             sop_class,
             transfer_syntax,
         };
-        let named = Box::new(Named { kind, sop_instance });
+        let identity = Box::new(InstanceIdentity { kind, sop_instance });
         Self {
-            source: Source::DataSet(named, data_set),
+            source: ItemSource::DataSet(identity, data_set),
         }
     }
 }
@@ -55,10 +55,10 @@ impl SendItem {
 impl fmt::Debug for SendItem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
-            Source::File(_) => f.write_str("SendItem::File(..)"),
-            Source::DataSet(named, bytes) => f
+            ItemSource::File(_) => f.write_str("SendItem::File(..)"),
+            ItemSource::DataSet(identity, bytes) => f
                 .debug_struct("SendItem::DataSet")
-                .field("kind", &named.kind)
+                .field("kind", &identity.kind)
                 .field("bytes", &bytes.len())
                 .finish_non_exhaustive(),
         }
@@ -67,22 +67,22 @@ impl fmt::Debug for SendItem {
 
 /// An item of which all is known that its request needs.
 #[derive(Debug)]
-pub(super) struct Ready {
+pub(super) struct PreparedItem {
     pub(super) number: u64,
-    pub(super) sort: Sort,
+    pub(super) context: StorageContext,
     pub(super) sop_instance: InstanceUid,
     /// How often it was sent and not answered.
     pub(super) tries: u32,
-    body: Body,
+    body: ItemBody,
 }
 
-enum Body {
+enum ItemBody {
     /// A file, and where its data set begins.
     File(PathBuf, u64),
     Bytes(Vec<u8>),
 }
 
-impl fmt::Debug for Body {
+impl fmt::Debug for ItemBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(_, at) => write!(f, "File(.., {at})"),
@@ -91,25 +91,27 @@ impl fmt::Debug for Body {
     }
 }
 
-impl Ready {
+impl PreparedItem {
     /// Finds out what an item is.
     pub(super) fn new(number: u64, item: SendItem) -> Result<Self, ServiceError> {
-        let (sort, sop_instance, body) = match item.source {
-            Source::DataSet(named, bytes) => (named.kind, named.sop_instance, Body::Bytes(bytes)),
-            Source::File(path) => {
+        let (context, sop_instance, body) = match item.source {
+            ItemSource::DataSet(identity, bytes) => {
+                (identity.kind, identity.sop_instance, ItemBody::Bytes(bytes))
+            }
+            ItemSource::File(path) => {
                 let file = open_file(&path).map_err(|error| unreadable(&error))?;
                 let meta = part10::read(&mut BufReader::with_capacity(1024, file))?;
                 let FileMeta {
-                    sort,
+                    context,
                     sop_instance,
                     data_set_at,
                 } = meta;
-                (sort, sop_instance, Body::File(path, data_set_at))
+                (context, sop_instance, ItemBody::File(path, data_set_at))
             }
         };
         Ok(Self {
             number,
-            sort,
+            context,
             sop_instance,
             tries: 0,
             body,
@@ -119,16 +121,16 @@ impl Ready {
     /// What it holds of memory, in bytes, beside its names.
     pub(super) fn held_bytes(&self) -> usize {
         match &self.body {
-            Body::File(..) => 0,
-            Body::Bytes(bytes) => bytes.len(),
+            ItemBody::File(..) => 0,
+            ItemBody::Bytes(bytes) => bytes.len(),
         }
     }
 
     /// Its data set, and how long that is.
     pub(super) fn open(&self) -> Result<(Box<dyn Read + '_>, u64), ServiceError> {
         match &self.body {
-            Body::Bytes(bytes) => Ok((Box::new(&**bytes), bytes.len() as u64)),
-            Body::File(path, at) => {
+            ItemBody::Bytes(bytes) => Ok((Box::new(&**bytes), bytes.len() as u64)),
+            ItemBody::File(path, at) => {
                 let (file, length) = open_at(path, *at).map_err(|error| unreadable(&error))?;
                 Ok((Box::new(file), length))
             }

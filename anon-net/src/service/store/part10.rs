@@ -12,7 +12,7 @@ use crate::{InstanceUid, Uid};
 
 /// The abstract and transfer syntax of a presentation context for C-STORE (PS3.4 section B.3).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Sort {
+pub struct StorageContext {
     /// The class of the instances.
     pub sop_class: Uid,
     /// How their data sets are encoded.
@@ -30,7 +30,7 @@ const MAX_UID_BYTES: u32 = 128;
 #[non_exhaustive]
 pub struct FileMeta {
     /// Media Storage SOP Class UID (0002,0002) and Transfer Syntax UID (0002,0010).
-    pub sort: Sort,
+    pub context: StorageContext,
     /// Media Storage SOP Instance UID (0002,0003).
     pub sop_instance: InstanceUid,
     /// Where the data set begins, in bytes from the start of the file.
@@ -53,7 +53,7 @@ const SOP_INSTANCE: u16 = 0x0003;
 const TRANSFER_SYNTAX: u16 = 0x0010;
 
 pub(super) fn read(from: &mut dyn Read) -> Result<FileMeta, ServiceError> {
-    let mut from = Meta {
+    let mut from = MetaReader {
         from: from.take(MAX_BYTES),
         read: 0,
     };
@@ -81,12 +81,12 @@ pub(super) fn read(from: &mut dyn Read) -> Result<FileMeta, ServiceError> {
         uid.ok_or_else(|| not_dicom(broken))
     };
     let sop_instance = sop_instance.and_then(|text| InstanceUid::new(&text).ok());
-    let sort = Sort {
+    let context = StorageContext {
         sop_class: parsed(sop_class)?,
         transfer_syntax: parsed(transfer_syntax)?,
     };
     Ok(FileMeta {
-        sort,
+        context,
         sop_instance: sop_instance.ok_or_else(|| not_dicom(broken))?,
         data_set_at,
     })
@@ -96,13 +96,13 @@ fn not_dicom(problem: &'static str) -> ServiceError {
     ServiceError::NotDicom { problem }
 }
 
-struct Meta<'a> {
+struct MetaReader<'a> {
     from: io::Take<&'a mut dyn Read>,
     /// How much was read, up to the last whole element.
     read: u64,
 }
 
-impl Meta<'_> {
+impl MetaReader<'_> {
     fn array<const N: usize>(&mut self) -> Result<[u8; N], ServiceError> {
         let mut bytes = [0; N];
         self.from.read_exact(&mut bytes).map_err(|e| cut(&e))?;
@@ -224,8 +224,8 @@ mod tests {
             let bytes = [&header, data_set].concat();
             let meta = read(&mut &*bytes).unwrap();
             assert_eq!(meta.data_set_at, header.len() as u64, "{data_set:?}");
-            assert_eq!(meta.sort.sop_class, Uid::new("1.2").unwrap());
-            assert_eq!(meta.sort.transfer_syntax, Uid::new("1.2.4").unwrap());
+            assert_eq!(meta.context.sop_class, Uid::new("1.2").unwrap());
+            assert_eq!(meta.context.transfer_syntax, Uid::new("1.2.4").unwrap());
         }
     }
 

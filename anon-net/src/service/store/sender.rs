@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 
-use super::part10::Sort;
+use super::association::StoreAssociation;
+use super::part10::StorageContext;
 use crate::context::Contexts;
-use crate::dimse::{Operation, Status};
-use crate::service::session::Session;
+use crate::dimse::Status;
 use crate::service::{Cancel, Scu, ServiceError};
 use crate::{InstanceUid, Node};
 
@@ -21,15 +21,8 @@ pub struct Sender {
     scu: Scu,
     node: Node,
     /// What instances need.
-    sorts: BTreeSet<Sort>,
-    link: Option<Link>,
-}
-
-/// An open association and what it was proposed for.
-#[derive(Debug)]
-struct Link {
-    session: Session,
-    sorts: BTreeSet<Sort>,
+    contexts: BTreeSet<StorageContext>,
+    open: Option<StoreAssociation>,
 }
 
 impl Scu {
@@ -39,13 +32,13 @@ impl Scu {
     /// ```
     /// # #[cfg(feature = "testing")] {
     /// use std::sync::Arc;
-    /// use anon_net::service::{Cancel, Scu, Sort};
+    /// use anon_net::service::{Cancel, Scu, StorageContext};
     /// use anon_net::testing::{Reply, Script, ScriptedPeer};
-    /// use anon_net::{Operation, Status, Supported, Uid};
+    /// use anon_net::{Operation, Status, SupportedContexts, Uid};
     ///
     /// let sop_class = Uid::new("1.2.840.10008.5.1.4.1.1.2")?;
     /// let transfer_syntax = Uid::new("1.2.840.10008.1.2.1")?;
-    /// let supported = Supported::new().with(sop_class.clone(), vec![transfer_syntax.clone()]);
+    /// let supported = SupportedContexts::new().with(sop_class.clone(), vec![transfer_syntax.clone()]);
     /// let peer = ScriptedPeer::new().then(
     ///     Script::accepting(supported)
     ///         .expect(Operation::Store)
@@ -54,9 +47,9 @@ impl Scu {
     /// );
     /// let scu = Scu::new(Arc::new(peer.clone()), "US".parse()?);
     /// let mut sender = scu.sender(&"ARCHIVE@localhost:104".parse()?);
-    /// let sort = Sort { sop_class, transfer_syntax };
+    /// let context = StorageContext { sop_class, transfer_syntax };
     /// let mut data_set = b"a data set".as_slice();
-    /// let status = sender.store(&sort, &"1.2.3".parse()?, &mut data_set, 10, &Cancel::new())?;
+    /// let status = sender.store(&context, &"1.2.3".parse()?, &mut data_set, 10, &Cancel::new())?;
     /// assert_eq!(status, Status::SUCCESS);
     /// sender.release();
     /// peer.finish()?;
@@ -67,21 +60,21 @@ impl Scu {
         Sender {
             scu: self.clone(),
             node: node.clone(),
-            sorts: BTreeSet::new(),
-            link: None,
+            contexts: BTreeSet::new(),
+            open: None,
         }
     }
 }
 
 impl Sender {
     /// Says what instances will need, so that the next association proposes it.
-    pub fn expect(&mut self, sorts: impl IntoIterator<Item = Sort>) {
-        self.sorts.extend(sorts);
+    pub fn expect(&mut self, contexts: impl IntoIterator<Item = StorageContext>) {
+        self.contexts.extend(contexts);
     }
 
     /// True if it has an association, as far as it knows.
     pub fn is_open(&self) -> bool {
-        self.link.is_some()
+        self.open.is_some()
     }
 
     /// Sends an instance: `length` bytes of its data set, which `body` has next. What the peer says of
@@ -97,7 +90,7 @@ impl Sender {
     /// `body` that failed; [`ServiceError::Cancelled`].
     pub fn store(
         &mut self,
-        sort: &Sort,
+        context: &StorageContext,
         instance: &InstanceUid,
         body: &mut dyn Read,
         length: u64,
@@ -106,53 +99,41 @@ impl Sender {
         if cancel.is_cancelled() {
             return Err(ServiceError::Cancelled);
         }
-        let mut link = self.link(sort, cancel)?;
-        let Sort {
-            sop_class,
-            transfer_syntax,
-        } = sort;
-        let Some(context) = link.session.contexts().find(sop_class, transfer_syntax) else {
-            self.link = Some(link);
-            return Err(ServiceError::ContextRefused {
-                sop_class: sop_class.clone(),
-                transfer_syntax: Some(transfer_syntax.clone()),
-            });
+        let mut open = self.open(context, cancel)?;
+        let id = match open.accepted(context) {
+            Ok(id) => id,
+            Err(error) => {
+                self.open = Some(open);
+                return Err(error);
+            }
         };
-        let context = context.id;
-        let request = link
-            .session
-            .request(Operation::Store, sop_class.clone())
-            .with_instance(instance.clone());
-        let session = &mut link.session;
-        let asked = session.ask_with(context, request, body, length, cancel)?;
-        let response = session.answer(asked, cancel)?;
+        let names = (&context.sop_class, instance);
+        let status = open.store(id, names, (body, length), cancel)?;
         // Only an association on which all went well is kept.
-        self.link = Some(link);
-        Ok(response.status)
+        self.open = Some(open);
+        Ok(status)
     }
 
     /// The association for an instance: the one there is, or another.
-    fn link(&mut self, sort: &Sort, cancel: &Cancel) -> Result<Link, ServiceError> {
-        if let Some(mut link) = self.link.take() {
-            if !link.sorts.contains(sort) {
-                link.session.release_unless(cancel);
-            } else if link.session.is_idle() {
-                return Ok(link);
+    fn open(
+        &mut self,
+        context: &StorageContext,
+        cancel: &Cancel,
+    ) -> Result<StoreAssociation, ServiceError> {
+        if let Some(mut open) = self.open.take() {
+            if !open.proposed.contains(context) {
+                open.association.release_unless(cancel);
+            } else if open.association.is_idle() {
+                return Ok(open);
             }
         }
-        self.sorts.insert(sort.clone());
-        let sorts = self.proposed(sort);
-        let mut contexts = Contexts::new();
-        for sort in &sorts {
-            contexts.add(sort.sop_class.clone(), vec![sort.transfer_syntax.clone()])?;
-        }
-        let session = self.scu.open(cancel, &self.node, contexts)?;
-        Ok(Link { session, sorts })
+        self.contexts.insert(context.clone());
+        StoreAssociation::open(&self.scu, &self.node, self.proposed(context), cancel)
     }
 
     /// What the next association is for: this, and of the rest as much as one proposal has room for.
-    fn proposed(&self, needed: &Sort) -> BTreeSet<Sort> {
-        let others = self.sorts.iter().filter(|sort| *sort != needed);
+    fn proposed(&self, needed: &StorageContext) -> BTreeSet<StorageContext> {
+        let others = self.contexts.iter().filter(|context| *context != needed);
         others
             .take(Contexts::MAX - 1)
             .chain([needed])
@@ -162,8 +143,8 @@ impl Sender {
 
     /// Ends the association in order, if one is open.
     pub fn release(mut self) {
-        if let Some(link) = self.link.take() {
-            link.session.release();
+        if let Some(open) = self.open.take() {
+            open.association.release();
         }
     }
 }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt::Debug;
 use std::time::Duration;
 
-use crate::association::{Association, Event, Kind, Pdv, Place};
+use crate::association::{Association, Event, Pdv, PdvKind, PdvPosition};
 use crate::context::ContextId;
 use crate::error::AbortedBy;
 use crate::{AeTitle, Error};
@@ -12,7 +12,7 @@ use crate::{AeTitle, Error};
 /// Both ends of an association that is open.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_structs, reason = "there are two")]
-pub struct Ends {
+pub struct AssociationPair {
     /// The one that dialled.
     pub requestor: Box<dyn Association>,
     /// The one that was dialled.
@@ -29,7 +29,7 @@ const SHORT: Duration = Duration::from_millis(20);
 /// `make` opens an association each time it is called, between `REQUESTOR` and `ACCEPTOR`, with at
 /// least one context accepted, one of the ids up to 255 not, and a P-DATA-TF of 64 to 1,048,576 bytes
 /// as the limit of each side.
-pub fn association(make: impl Fn() -> Ends) {
+pub fn association(make: impl Fn() -> AssociationPair) {
     agrees(&make());
     carries_fragments(make());
     waits_no_longer(make());
@@ -89,8 +89,8 @@ fn first(end: &dyn Association) -> ContextId {
 fn data(context: ContextId, bytes: &[u8]) -> Pdv<'_> {
     Pdv {
         context,
-        kind: Kind::Data,
-        place: Place::Last,
+        kind: PdvKind::Data,
+        position: PdvPosition::Last,
         bytes,
     }
 }
@@ -102,11 +102,11 @@ fn expect(end: &mut dyn Association, wanted: Pdv<'_>) {
     assert_eq!(end.fragment(), wanted.bytes, "the fragment is lent again");
 }
 
-fn agrees(ends: &Ends) {
-    let Ends {
+fn agrees(pair: &AssociationPair) {
+    let AssociationPair {
         requestor,
         acceptor,
-    } = ends;
+    } = pair;
     let title = |text| AeTitle::new(text).ok();
     assert_eq!(
         Some(requestor.peer()),
@@ -126,27 +126,27 @@ fn agrees(ends: &Ends) {
     first(&**requestor);
 }
 
-fn carries_fragments(ends: Ends) {
-    let Ends {
+fn carries_fragments(pair: AssociationPair) {
+    let AssociationPair {
         mut requestor,
         mut acceptor,
-    } = ends;
+    } = pair;
     let context = first(&*requestor);
     let most = u64::from(requestor.max_pdu_bytes().min(acceptor.max_pdu_bytes())) - Pdv::OVERHEAD;
     let long: Vec<u8> = (0..most).map(|i| i.to_le_bytes()[0]).collect();
     let command = Pdv {
         context,
-        kind: Kind::Command,
-        place: Place::More,
+        kind: PdvKind::Command,
+        position: PdvPosition::More,
         bytes: b"com",
     };
     let end = Pdv {
-        place: Place::Last,
+        position: PdvPosition::Last,
         bytes: b"mand",
         ..command
     };
     let more = Pdv {
-        place: Place::More,
+        position: PdvPosition::More,
         ..data(context, b"")
     };
     for _ in 0..2 {
@@ -169,11 +169,11 @@ fn carries_fragments(ends: Ends) {
     }
 }
 
-fn waits_no_longer(ends: Ends) {
-    let Ends {
+fn waits_no_longer(pair: AssociationPair) {
+    let AssociationPair {
         mut requestor,
         mut acceptor,
-    } = ends;
+    } = pair;
     for _ in 0..2 {
         let result = requestor.receive(SHORT);
         assert!(
@@ -186,11 +186,11 @@ fn waits_no_longer(ends: Ends) {
     expect(&mut *requestor, pdv);
 }
 
-fn refuses_what_may_not_be_sent(ends: Ends) {
-    let Ends {
+fn refuses_what_may_not_be_sent(pair: AssociationPair) {
+    let AssociationPair {
         mut requestor,
         mut acceptor,
-    } = ends;
+    } = pair;
     let context = first(&*requestor);
     let unknown = (0..=u8::MAX)
         .filter_map(ContextId::new)
@@ -228,11 +228,11 @@ fn refuses_what_may_not_be_sent(ends: Ends) {
     expect(&mut *acceptor, good);
 }
 
-fn holds_back(ends: Ends) {
-    let Ends {
+fn holds_back(pair: AssociationPair) {
+    let AssociationPair {
         mut requestor,
         mut acceptor,
-    } = ends;
+    } = pair;
     let context = first(&*requestor);
     let size = u64::from(requestor.max_pdu_bytes()) - Pdv::OVERHEAD;
     let block = vec![0; usize::try_from(size).unwrap_or_default()];
@@ -253,11 +253,11 @@ fn holds_back(ends: Ends) {
     );
 }
 
-fn stops_before_it_sends(ends: Ends) {
-    let Ends {
+fn stops_before_it_sends(pair: AssociationPair) {
+    let AssociationPair {
         mut requestor,
         mut acceptor,
-    } = ends;
+    } = pair;
     let pdv = data(first(&*requestor), b"unwanted");
     let result = requestor.send_unless(&[pdv], LONG, &|| true);
     assert!(
@@ -268,11 +268,11 @@ fn stops_before_it_sends(ends: Ends) {
     aborted(acceptor.receive(LONG), "nothing of it came");
 }
 
-fn stops_while_nobody_reads(ends: Ends) {
-    let Ends {
+fn stops_while_nobody_reads(pair: AssociationPair) {
+    let AssociationPair {
         mut requestor,
         mut acceptor,
-    } = ends;
+    } = pair;
     let context = first(&*requestor);
     let size = u64::from(requestor.max_pdu_bytes()) - Pdv::OVERHEAD;
     let block = vec![0; usize::try_from(size).unwrap_or_default()];
@@ -313,19 +313,19 @@ fn release_in_order(mut asking: Box<dyn Association>, mut answering: Box<dyn Ass
     });
 }
 
-fn releases(ends: Ends) {
-    release_in_order(ends.requestor, ends.acceptor);
+fn releases(pair: AssociationPair) {
+    release_in_order(pair.requestor, pair.acceptor);
 }
 
-fn releases_from_the_acceptor(ends: Ends) {
-    release_in_order(ends.acceptor, ends.requestor);
+fn releases_from_the_acceptor(pair: AssociationPair) {
+    release_in_order(pair.acceptor, pair.requestor);
 }
 
-fn delivers_before_release(ends: Ends) {
-    let Ends {
+fn delivers_before_release(pair: AssociationPair) {
+    let AssociationPair {
         mut requestor,
         mut acceptor,
-    } = ends;
+    } = pair;
     let pdvs = [b"1", b"2", b"3"].map(|bytes| data(first(&*requestor), bytes));
     std::thread::scope(|scope| {
         let asked = scope.spawn(move || {
@@ -342,19 +342,19 @@ fn delivers_before_release(ends: Ends) {
     });
 }
 
-fn releases_at_once(ends: Ends) {
+fn releases_at_once(pair: AssociationPair) {
     std::thread::scope(|scope| {
-        for mut end in [ends.requestor, ends.acceptor] {
+        for mut end in [pair.requestor, pair.acceptor] {
             scope.spawn(move || must(end.release(LONG), "both ask at once"));
         }
     });
 }
 
-fn gives_up_a_release(ends: Ends) {
-    let Ends {
+fn gives_up_a_release(pair: AssociationPair) {
+    let AssociationPair {
         mut requestor,
         mut acceptor,
-    } = ends;
+    } = pair;
     let result = requestor.release(SHORT);
     assert!(
         matches!(result, Err(Error::TimedOut { .. })),
@@ -366,11 +366,11 @@ fn gives_up_a_release(ends: Ends) {
     aborted(acceptor.receive(LONG), "and then the abort");
 }
 
-fn aborts(ends: Ends) {
-    let Ends {
+fn aborts(pair: AssociationPair) {
+    let AssociationPair {
         mut requestor,
         mut acceptor,
-    } = ends;
+    } = pair;
     let pdv = data(first(&*requestor), b"last words");
     must(requestor.send(&[pdv], LONG), "a fragment");
     expect(&mut *acceptor, pdv);
@@ -381,21 +381,21 @@ fn aborts(ends: Ends) {
     all_closed(&mut *acceptor, "after an abort of the peer's");
 }
 
-fn aborts_when_dropped(ends: Ends) {
-    let Ends {
+fn aborts_when_dropped(pair: AssociationPair) {
+    let AssociationPair {
         requestor,
         mut acceptor,
-    } = ends;
+    } = pair;
     drop(requestor);
     aborted(acceptor.receive(LONG), "the peer is dropped");
     all_closed(&mut *acceptor, "after the peer was dropped");
 }
 
-fn wakes_who_waits(ends: Ends) {
-    let Ends {
+fn wakes_who_waits(pair: AssociationPair) {
+    let AssociationPair {
         mut requestor,
         mut acceptor,
-    } = ends;
+    } = pair;
     std::thread::scope(|scope| {
         let waiting = scope.spawn(move || aborted(acceptor.receive(LONG), "while it waits"));
         requestor.abort();

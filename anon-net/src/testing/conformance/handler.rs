@@ -7,7 +7,7 @@ use crate::scp::{Instance, InstanceHandler, Outcome};
 /// An instance that the handler is to store: real enough for it, and not empty.
 #[derive(Debug, Clone)]
 #[expect(clippy::exhaustive_structs, reason = "what is known, and the rest")]
-pub struct Sample {
+pub struct SampleInstance {
     /// What is known of it.
     pub instance: Instance,
     /// Its data set.
@@ -20,7 +20,7 @@ pub struct Sample {
 /// instance, the sample, stored.
 pub fn handler<H: InstanceHandler>(
     make: impl Fn() -> H,
-    sample: &Sample,
+    sample: &SampleInstance,
     stored: impl Fn(&H) -> bool,
 ) {
     assert!(!sample.body.is_empty(), "the sample is not empty");
@@ -31,14 +31,22 @@ pub fn handler<H: InstanceHandler>(
 }
 
 #[track_caller]
-fn handle(handler: &dyn InstanceHandler, sample: &Sample, body: &mut dyn BufRead) -> Outcome {
+fn handle(
+    handler: &dyn InstanceHandler,
+    sample: &SampleInstance,
+    body: &mut dyn BufRead,
+) -> Outcome {
     match handler.handle(&sample.instance, body) {
         Ok(outcome) => outcome,
         Err(error) => panic!("the handler failed: {error:?}"),
     }
 }
 
-fn stores_once<H: InstanceHandler>(handler: &H, sample: &Sample, stored: &impl Fn(&H) -> bool) {
+fn stores_once<H: InstanceHandler>(
+    handler: &H,
+    sample: &SampleInstance,
+    stored: &impl Fn(&H) -> bool,
+) {
     assert!(!stored(handler), "an empty handler has nothing");
     let outcome = handle(handler, sample, &mut &*sample.body);
     assert_eq!(outcome, Outcome::Stored, "the first time");
@@ -51,15 +59,15 @@ fn stores_once<H: InstanceHandler>(handler: &H, sample: &Sample, stored: &impl F
 }
 
 /// Gives some bytes, then an error.
-struct BreakingOff<'b>(&'b [u8], io::ErrorKind);
+struct FailingReader<'b>(&'b [u8], io::ErrorKind);
 
-impl Read for BreakingOff<'_> {
+impl Read for FailingReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         read_through(self, buffer)
     }
 }
 
-impl BufRead for BreakingOff<'_> {
+impl BufRead for FailingReader<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.0.is_empty() {
             return Err(io::Error::new(self.1, "the association is gone"));
@@ -80,7 +88,7 @@ fn read_through(from: &mut impl BufRead, buffer: &mut [u8]) -> io::Result<usize>
 
 fn keeps_nothing_that_broke_off<H: InstanceHandler>(
     make: &impl Fn() -> H,
-    sample: &Sample,
+    sample: &SampleInstance,
     stored: &impl Fn(&H) -> bool,
 ) {
     let handler = make();
@@ -93,7 +101,7 @@ fn keeps_nothing_that_broke_off<H: InstanceHandler>(
         // The whole of it, and then an error, is not the whole of it either.
         for given in [0, 1.min(len), len / 2, len - 1, len] {
             let start = sample.body.get(..given).unwrap_or_default();
-            let outcome = handle(&handler, sample, &mut BreakingOff(start, kind));
+            let outcome = handle(&handler, sample, &mut FailingReader(start, kind));
             assert_eq!(
                 outcome,
                 Outcome::BrokenOff,
@@ -111,15 +119,15 @@ fn keeps_nothing_that_broke_off<H: InstanceHandler>(
 }
 
 /// Gives one byte a call, and is interrupted before each.
-struct Dripping<'b>(&'b [u8], u8);
+struct OneByteReader<'b>(&'b [u8], u8);
 
-impl Read for Dripping<'_> {
+impl Read for OneByteReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         read_through(self, buffer)
     }
 }
 
-impl BufRead for Dripping<'_> {
+impl BufRead for OneByteReader<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         self.1 ^= 1;
         if self.1 == 1 {
@@ -135,10 +143,10 @@ impl BufRead for Dripping<'_> {
 
 fn reads_in_any_pieces<H: InstanceHandler>(
     handler: &H,
-    sample: &Sample,
+    sample: &SampleInstance,
     stored: &impl Fn(&H) -> bool,
 ) {
-    let outcome = handle(handler, sample, &mut Dripping(&sample.body, 0));
+    let outcome = handle(handler, sample, &mut OneByteReader(&sample.body, 0));
     assert_eq!(outcome, Outcome::Stored, "byte by byte");
     assert!(stored(handler), "byte by byte");
     let again = handle(handler, sample, &mut &*sample.body);
@@ -147,7 +155,7 @@ fn reads_in_any_pieces<H: InstanceHandler>(
 
 fn stores_once_at_once<H: InstanceHandler>(
     handler: &H,
-    sample: &Sample,
+    sample: &SampleInstance,
     stored: &impl Fn(&H) -> bool,
 ) {
     let outcomes: Vec<_> = std::thread::scope(|scope| {

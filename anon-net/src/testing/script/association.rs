@@ -3,44 +3,44 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::playing::{Outgoing, Playing};
+use super::player::{Outgoing, ScriptPlayer};
 use super::step::Fragment;
-use crate::association::{Association, Event, Kind, Pdv, Place};
-use crate::context::{ContextId, Negotiated};
+use crate::association::{Association, Event, Pdv, PdvKind, PdvPosition};
+use crate::context::{ContextId, NegotiatedContexts};
 use crate::{AeTitle, Error};
 
 /// What the code under test sees of its peer.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct PeerParameters {
     pub(super) peer: AeTitle,
-    pub(super) contexts: Negotiated,
+    pub(super) contexts: NegotiatedContexts,
     pub(super) max_pdu_bytes: u32,
 }
 
 /// An association that plays a [`Script`](super::Script).
 pub struct ScriptedAssociation {
-    seen: Seen,
-    playing: Playing,
+    peer: PeerParameters,
+    player: ScriptPlayer,
     /// What the last event lends.
     current: Fragment,
 }
 
 impl ScriptedAssociation {
-    pub(super) fn new(seen: Seen, playing: Playing) -> Self {
+    pub(super) fn new(peer: PeerParameters, player: ScriptPlayer) -> Self {
         Self {
-            seen,
-            playing,
+            peer,
+            player,
             current: Fragment {
                 context: ContextId::FIRST,
-                kind: Kind::Data,
-                place: Place::Last,
+                kind: PdvKind::Data,
+                position: PdvPosition::Last,
                 bytes: Vec::new(),
             },
         }
     }
 
     fn check_open(&self) -> Result<(), Error> {
-        if self.playing.is_open() {
+        if self.player.is_open() {
             Ok(())
         } else {
             Err(Error::Closed)
@@ -48,12 +48,12 @@ impl ScriptedAssociation {
     }
 
     fn check(&self, pdvs: &[Pdv<'_>]) -> Result<(), Error> {
-        let refused = |pdv: &&Pdv<'_>| self.seen.contexts.get(pdv.context).is_none();
+        let refused = |pdv: &&Pdv<'_>| self.peer.contexts.get(pdv.context).is_none();
         if let Some(pdv) = pdvs.iter().find(refused) {
             return Err(Error::Context { id: pdv.context });
         }
         let found = pdvs.iter().map(Pdv::pdu_bytes).sum();
-        let limit = u64::from(self.seen.max_pdu_bytes);
+        let limit = u64::from(self.peer.max_pdu_bytes);
         if found > limit {
             let what = "bytes of a PDU";
             return Err(Error::Limit { what, limit, found });
@@ -64,15 +64,15 @@ impl ScriptedAssociation {
 
 impl Association for ScriptedAssociation {
     fn peer(&self) -> &AeTitle {
-        &self.seen.peer
+        &self.peer.peer
     }
 
-    fn contexts(&self) -> &Negotiated {
-        &self.seen.contexts
+    fn contexts(&self) -> &NegotiatedContexts {
+        &self.peer.contexts
     }
 
     fn max_pdu_bytes(&self) -> u32 {
-        self.seen.max_pdu_bytes
+        self.peer.max_pdu_bytes
     }
 
     fn send_unless(
@@ -82,20 +82,20 @@ impl Association for ScriptedAssociation {
         stop: &dyn Fn() -> bool,
     ) -> Result<(), Error> {
         self.check_open()?;
-        self.playing.advance();
+        self.player.advance();
         if stop() {
-            self.playing.abort();
+            self.player.abort();
             return Err(Error::Cancelled);
         }
         self.check(pdvs)?;
         pdvs.iter()
-            .try_for_each(|pdv| self.playing.hear(*pdv, timeout))
+            .try_for_each(|pdv| self.player.hear(*pdv, timeout))
     }
 
     fn receive(&mut self, timeout: Duration) -> Result<Event<'_>, Error> {
         self.current.bytes.clear();
         self.check_open()?;
-        match self.playing.say(timeout)? {
+        match self.player.say(timeout)? {
             Outgoing::Release => Ok(Event::Release),
             Outgoing::Fragment(fragment) => {
                 self.current = fragment;
@@ -110,11 +110,11 @@ impl Association for ScriptedAssociation {
 
     fn release(&mut self, timeout: Duration) -> Result<(), Error> {
         self.check_open()?;
-        self.playing.release(timeout)
+        self.player.release(timeout)
     }
 
     fn abort(&mut self) {
-        self.playing.abort();
+        self.player.abort();
     }
 }
 
@@ -126,12 +126,12 @@ impl Drop for ScriptedAssociation {
 
 impl fmt::Debug for ScriptedAssociation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (played, left) = self.playing.progress();
+        let (played, left) = self.player.progress();
         f.debug_struct("ScriptedAssociation")
-            .field("seen", &self.seen)
+            .field("peer", &self.peer)
             .field("played", &played)
             .field("left", &left)
-            .field("open", &self.playing.is_open())
+            .field("open", &self.player.is_open())
             .finish_non_exhaustive()
     }
 }

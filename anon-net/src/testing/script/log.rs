@@ -10,7 +10,7 @@ use crate::dimse::Command;
 /// A message that a scripted peer heard. `Debug` shows no byte of the data set.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Heard {
+pub struct ReceivedMessage {
     /// On which association, the first being 0.
     pub association: usize,
     /// In which context.
@@ -23,9 +23,9 @@ pub struct Heard {
     pub fragments: Vec<usize>,
 }
 
-impl fmt::Debug for Heard {
+impl fmt::Debug for ReceivedMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Heard")
+        f.debug_struct("ReceivedMessage")
             .field("association", &self.association)
             .field("context", &self.context.get())
             .field("command", &self.command)
@@ -39,7 +39,7 @@ impl fmt::Debug for Heard {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("association {association}, step {step}: {problem}")]
 #[non_exhaustive]
-pub struct Departure {
+pub struct ScriptMismatch {
     /// On which association, the first being 0.
     pub association: usize,
     /// At which step, the first being 1.
@@ -51,20 +51,20 @@ pub struct Departure {
 /// What all associations of a peer write to.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Log {
-    entries: Arc<Mutex<Entries>>,
+    entries: Arc<Mutex<LogEntries>>,
 }
 
 #[derive(Debug, Default)]
-struct Entries {
+struct LogEntries {
     proposals: Vec<Proposal>,
-    heard: Vec<Heard>,
-    departure: Option<Departure>,
+    heard: Vec<ReceivedMessage>,
+    departure: Option<ScriptMismatch>,
     open: usize,
 }
 
 impl Log {
     // A thread that panics while it holds the entries does so between whole operations on them.
-    fn lock(&self) -> MutexGuard<'_, Entries> {
+    fn lock(&self) -> MutexGuard<'_, LogEntries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -79,14 +79,14 @@ impl Log {
         self.lock().proposals.clone()
     }
 
-    pub(super) fn heard(&self, heard: Heard) {
+    pub(super) fn heard(&self, heard: ReceivedMessage) {
         self.lock().heard.push(heard);
     }
 
     /// The first departure counts: what follows is its consequence.
     pub(super) fn departed(&self, association: usize, step: usize, problem: impl Into<String>) {
         let problem = problem.into();
-        self.lock().departure.get_or_insert(Departure {
+        self.lock().departure.get_or_insert(ScriptMismatch {
             association,
             step,
             problem,
@@ -101,7 +101,7 @@ impl Log {
         self.lock().open -= 1;
     }
 
-    pub(super) fn finish(&self, left: usize) -> Result<Vec<Heard>, Departure> {
+    pub(super) fn finish(&self, left: usize) -> Result<Vec<ReceivedMessage>, ScriptMismatch> {
         let entries = self.lock();
         if let Some(departure) = &entries.departure {
             return Err(departure.clone());
@@ -111,7 +111,7 @@ impl Log {
             (0, open) => format!("{open} associations are open"),
             (left, _) => format!("{left} associations were not asked for"),
         };
-        Err(Departure {
+        Err(ScriptMismatch {
             association: entries.proposals.len(),
             step: 0,
             problem,

@@ -5,12 +5,12 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::association::{ScriptedAssociation, Seen};
-use super::log::{Departure, Heard, Log};
-use super::playing::Playing;
-use super::{Opening, Script};
+use super::association::{PeerParameters, ScriptedAssociation};
+use super::log::{Log, ReceivedMessage, ScriptMismatch};
+use super::player::ScriptPlayer;
+use super::{Script, ScriptOpening};
 use crate::association::{Association, Dial, Proposal};
-use crate::context::Negotiated;
+use crate::context::NegotiatedContexts;
 use crate::error::Waiting;
 use crate::{AeTitle, Error, Node};
 
@@ -51,8 +51,8 @@ impl ScriptedPeer {
     /// What it heard, once its scripts are played.
     ///
     /// # Errors
-    /// [`Departure`] if a script was not played to its end, or something else was heard than it says.
-    pub fn finish(&self) -> Result<Vec<Heard>, Departure> {
+    /// [`ScriptMismatch`] if a script was not played to its end, or something else was heard than it says.
+    pub fn finish(&self) -> Result<Vec<ReceivedMessage>, ScriptMismatch> {
         let left = self.scripts().len();
         self.log.finish(left)
     }
@@ -77,11 +77,13 @@ impl ScriptedPeer {
             return Err(refused);
         };
         let supported = match script.opening {
-            Opening::Accept(supported) => supported,
-            Opening::Reject(lasting, reason) => return Err(Error::Rejected { lasting, reason }),
-            Opening::Refuse(kind) => return Err(Error::Connect { kind }),
-            Opening::Break(problem) => return Err(Error::Protocol { problem }),
-            Opening::Silence => {
+            ScriptOpening::Accept(supported) => supported,
+            ScriptOpening::Reject(result, reason) => {
+                return Err(Error::Rejected { result, reason });
+            }
+            ScriptOpening::Refuse(kind) => return Err(Error::Connect { kind }),
+            ScriptOpening::Break(problem) => return Err(Error::Protocol { problem }),
+            ScriptOpening::Silence => {
                 return Err(Error::TimedOut {
                     waiting: Waiting::Association,
                     after: timeout,
@@ -89,14 +91,14 @@ impl ScriptedPeer {
             }
         };
         let answers = supported.answer(&proposal.contexts);
-        let contexts = Negotiated::new(&proposal.contexts, &answers)?;
-        let seen = Seen {
+        let contexts = NegotiatedContexts::new(&proposal.contexts, &answers)?;
+        let parameters = PeerParameters {
             peer: title.clone(),
             contexts,
             max_pdu_bytes: script.max_pdu_bytes,
         };
-        let playing = Playing::new(script.steps, self.log.clone(), number);
-        Ok(Box::new(ScriptedAssociation::new(seen, playing)))
+        let player = ScriptPlayer::new(script.steps, self.log.clone(), number);
+        Ok(Box::new(ScriptedAssociation::new(parameters, player)))
     }
 }
 

@@ -4,15 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::gate::Gate;
-use super::hearing::Whole;
-use crate::association::{Kind, Pdv, Place};
+use super::message::CompleteMessage;
+use crate::association::{Pdv, PdvKind, PdvPosition};
 use crate::context::ContextId;
 use crate::dimse::{Command, MessageId, Operation, Request, Response, Status, SubOperations};
 use crate::error::AbortedBy;
 
 /// One thing that a scripted peer hears or does.
 #[derive(Debug, Clone)]
-pub(super) enum Step {
+pub(super) enum ScriptStep {
     /// Hears a request, whole.
     Request(Operation),
     /// Hears a response, whole.
@@ -22,7 +22,7 @@ pub(super) enum Step {
     /// Hears any command set.
     Command,
     /// Hears a fragment.
-    Fragment(Kind),
+    Fragment(PdvKind),
     ReleaseHeard,
     AbortHeard,
     Reply(Box<Reply>),
@@ -33,20 +33,20 @@ pub(super) enum Step {
     Silence,
     Deaf,
     Wait(Gate),
-    Act(Act),
+    Act(TestAction),
 }
 
 /// What a test does in the middle of a conversation.
 #[derive(Clone)]
-pub(super) struct Act(pub(super) Arc<dyn Fn() + Send + Sync>);
+pub(super) struct TestAction(pub(super) Arc<dyn Fn() + Send + Sync>);
 
-impl fmt::Debug for Act {
+impl fmt::Debug for TestAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Act")
+        f.write_str("TestAction")
     }
 }
 
-impl Step {
+impl ScriptStep {
     /// True if it ends with a fragment that is heard.
     pub(super) fn hears(&self) -> bool {
         matches!(
@@ -57,11 +57,11 @@ impl Step {
 
     /// Whether it is what was heard: a fragment, and the message that it ended. None if that cannot
     /// be said before the message is whole.
-    pub(super) fn met(&self, pdv: Pdv<'_>, whole: Option<&Whole>) -> Option<bool> {
+    pub(super) fn met(&self, pdv: Pdv<'_>, message: Option<&CompleteMessage>) -> Option<bool> {
         if let Self::Fragment(kind) = self {
             return Some(*kind == pdv.kind);
         }
-        let command = &whole?.command;
+        let command = &message?.command;
         Some(match (self, command) {
             (Self::Command, _) | (Self::Cancel, Command::Cancel { .. }) => true,
             (Self::Request(wanted), Command::Request(heard)) => heard.operation == *wanted,
@@ -71,15 +71,15 @@ impl Step {
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for ScriptStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Request(operation) => write!(f, "a {operation} request"),
             Self::Response(operation) => write!(f, "a {operation} response"),
             Self::Cancel => f.write_str("a C-CANCEL"),
             Self::Command => f.write_str("a command set"),
-            Self::Fragment(Kind::Command) => f.write_str("a fragment of a command set"),
-            Self::Fragment(Kind::Data) => f.write_str("a fragment of a data set"),
+            Self::Fragment(PdvKind::Command) => f.write_str("a fragment of a command set"),
+            Self::Fragment(PdvKind::Data) => f.write_str("a fragment of a data set"),
             Self::ReleaseHeard => f.write_str("a release"),
             Self::AbortHeard => f.write_str("an abort"),
             other => write!(f, "nothing, before {other:?}"),
@@ -91,8 +91,8 @@ impl fmt::Display for Step {
 #[derive(Clone)]
 pub(super) struct Fragment {
     pub(super) context: ContextId,
-    pub(super) kind: Kind,
-    pub(super) place: Place,
+    pub(super) kind: PdvKind,
+    pub(super) position: PdvPosition,
     pub(super) bytes: Vec<u8>,
 }
 
@@ -101,7 +101,7 @@ impl Fragment {
         Pdv {
             context: self.context,
             kind: self.kind,
-            place: self.place,
+            position: self.position,
             bytes: &self.bytes,
         }
     }
@@ -193,12 +193,12 @@ impl Reply {
         let fragment = |kind, bytes| Fragment {
             context,
             kind,
-            place: Place::Last,
+            position: PdvPosition::Last,
             bytes,
         };
-        let command = fragment(Kind::Command, Command::Response(response).encode());
+        let command = fragment(PdvKind::Command, Command::Response(response).encode());
         let data_set = self.data_set.clone();
-        let data_set = data_set.map(|bytes| fragment(Kind::Data, bytes));
+        let data_set = data_set.map(|bytes| fragment(PdvKind::Data, bytes));
         std::iter::once(command).chain(data_set).collect()
     }
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use anon_net::association::ul::UlDial;
 use anon_net::dimse::Status;
-use anon_net::error::Rejection;
-use anon_net::scp::{Ending, Refusal, Scp, Stopped};
+use anon_net::error::RejectReason;
+use anon_net::scp::{AssociationEnd, ConnectionRefusal, Scp, StopOutcome};
 use anon_net::testing::MemoryHandler;
-use anon_net::{Dial, InstanceUid, Node, Supported};
+use anon_net::{Dial, InstanceUid, Node, SupportedContexts};
 
 use super::node::{bind, connect, dial, dial_as, eventually, is_served, memory, rejected};
 use super::support::{
@@ -37,10 +37,10 @@ fn serves_and_counts() {
     let totals = scp.totals();
     assert_eq!((totals.opened, totals.rejected), (1, 0));
     assert_eq!((totals.instances.stored, totals.instances.bytes), (1, 4));
-    assert_eq!(scp.stop(PATIENCE), Stopped::Drained);
-    assert_eq!(scp.stop(PATIENCE), Stopped::Drained);
+    assert_eq!(scp.stop(PATIENCE), StopOutcome::Drained);
+    assert_eq!(scp.stop(PATIENCE), StopOutcome::Drained);
     assert_eq!(recorder.heard().first(), Some(&Heard::Listening));
-    assert_eq!(recorder.endings(), [Ending::Released]);
+    assert_eq!(recorder.endings(), [AssociationEnd::Released]);
     assert!(
         TcpStream::connect(scp.local_addr()).is_err(),
         "the port is free"
@@ -55,13 +55,16 @@ fn titles_are_checked() {
             .calling_titles([title("PEER"), title("OTHER")])
             .observer(Arc::clone(&recorder) as _),
     );
-    rejected(&dial_as(&scp, "PEER", "ELSE"), Rejection::CalledTitle);
-    rejected(&dial_as(&scp, "STRANGER", "SCP"), Rejection::CallingTitle);
+    rejected(&dial_as(&scp, "PEER", "ELSE"), RejectReason::CalledTitle);
+    rejected(
+        &dial_as(&scp, "STRANGER", "SCP"),
+        RejectReason::CallingTitle,
+    );
     is_served(&scp, "after rejections");
-    assert_eq!(scp.stop(PATIENCE), Stopped::Drained);
+    assert_eq!(scp.stop(PATIENCE), StopOutcome::Drained);
     let heard = recorder.heard();
-    for reason in [Rejection::CalledTitle, Rejection::CallingTitle] {
-        assert!(heard.contains(&Heard::Refused(Refusal::Rejected(reason))));
+    for reason in [RejectReason::CalledTitle, RejectReason::CallingTitle] {
+        assert!(heard.contains(&Heard::Refused(ConnectionRefusal::Rejected(reason))));
     }
     assert_eq!(scp.totals().rejected, 2);
 
@@ -80,7 +83,9 @@ fn addresses_are_checked() {
     let _ = connect(&scp).read_to_end(&mut got);
     assert!(got.is_empty());
     eventually("it is told", || {
-        recorder.heard().contains(&Heard::Refused(Refusal::Address))
+        recorder
+            .heard()
+            .contains(&Heard::Refused(ConnectionRefusal::Address))
     });
 
     let known = "127.0.0.0/8".parse().expect("a range");
@@ -100,7 +105,7 @@ fn an_ipv4_peer_of_an_ipv6_socket() {
     let loopback: IpAddr = "127.0.0.1".parse().expect("an address");
     assert_eq!(scp.associations()[0].peer.ip(), loopback);
     drop(association);
-    assert_eq!(scp.stop(PATIENCE), Stopped::Drained);
+    assert_eq!(scp.stop(PATIENCE), StopOutcome::Drained);
 }
 
 #[test]
@@ -111,7 +116,7 @@ fn associations_over_the_limit_are_rejected() {
         let echo = Peer(&mut **association).echo();
         assert_eq!(echo.expect("an answer"), Status::SUCCESS);
     }
-    rejected(&dial(&scp), Rejection::LocalLimit);
+    rejected(&dial(&scp), RejectReason::LocalLimit);
     // Those that are open are not hurt, however long they have been idle since.
     for association in &mut held {
         assert_eq!(
@@ -144,7 +149,7 @@ fn associations_of_one_peer_are_limited() {
     let scp = bind(memory().max_associations_per_peer(1));
     let mut held = dial(&scp).expect("room");
     assert_eq!(Peer(&mut *held).echo().expect("an answer"), Status::SUCCESS);
-    rejected(&dial(&scp), Rejection::LocalLimit);
+    rejected(&dial(&scp), RejectReason::LocalLimit);
     // Another address of the same machine is another peer.
     let port = scp.local_addr().port();
     let node = Node::new(title("SCP"), "127.0.0.1", port).expect("a node");
@@ -166,7 +171,7 @@ fn what_is_supported_can_be_replaced() {
     let scp = bind(memory());
     let mut before = dial(&scp).expect("an association");
     scp.set_supported(
-        Supported::new().with(uid("1.2.840.10008.1.1"), vec![uid("1.2.840.10008.1.2")]),
+        SupportedContexts::new().with(uid("1.2.840.10008.1.1"), vec![uid("1.2.840.10008.1.2")]),
     );
     let after = dial(&scp).expect("an association");
     assert!(after.contexts().find(&uid(CT), &uid(EXPLICIT)).is_none());
@@ -181,7 +186,7 @@ fn the_port_can_be_taken_again() {
     let scp = bind(memory());
     let address = scp.local_addr();
     is_served(&scp, "the first time");
-    assert_eq!(scp.stop(PATIENCE), Stopped::Drained);
+    assert_eq!(scp.stop(PATIENCE), StopOutcome::Drained);
     let again = memory().bind(address).expect("the port is free");
     is_served(&again, "the second time");
     assert!(memory().bind(address).is_err(), "the port is taken");
@@ -210,7 +215,7 @@ fn many_associations_at_once() {
             });
         }
     });
-    assert_eq!(scp.stop(PATIENCE), Stopped::Drained);
+    assert_eq!(scp.stop(PATIENCE), StopOutcome::Drained);
     assert_eq!(handler.len(), 160);
     let last = handler.stored(&InstanceUid::new("1.2.7.19").expect("a UID"));
     assert_eq!(last, Some(vec![7; 10_019]));

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anon_net::association::{Kind, Place};
+use anon_net::association::{PdvKind, PdvPosition};
 use anon_net::dimse::{Command, Status};
 use anon_net::error::{AbortedBy, Waiting};
-use anon_net::scp::{Ending, Handled, Service};
+use anon_net::scp::{AssociationEnd, Service, StoreOutcome};
 use anon_net::testing::MemoryHandler;
 use anon_net::testing::memory::MemoryAssociation;
 use anon_net::{Association, Error};
@@ -23,14 +23,14 @@ const SHORT: Duration = Duration::from_millis(30);
 #[test]
 fn bodies_that_break_off() {
     type Break = fn(MemoryAssociation) -> Tested;
-    let table: [(&str, Break, Ending); 4] = [
+    let table: [(&str, Break, AssociationEnd); 4] = [
         (
             "the line is cut",
             |association| {
                 association.cut();
                 Ok(())
             },
-            Ending::Lost,
+            AssociationEnd::Lost,
         ),
         (
             "an abort",
@@ -38,7 +38,7 @@ fn bodies_that_break_off() {
                 association.abort();
                 Ok(())
             },
-            Ending::Aborted(AbortedBy::User),
+            AssociationEnd::Aborted(AbortedBy::User),
         ),
         (
             "a release",
@@ -46,7 +46,7 @@ fn bodies_that_break_off() {
                 Err(Error::Aborted { .. }) => Ok(()),
                 other => Err(format!("{other:?}").into()),
             },
-            Ending::Broken("it ends the association inside a message"),
+            AssociationEnd::Broken("it ends the association inside a message"),
         ),
         (
             "silence",
@@ -54,7 +54,7 @@ fn bodies_that_break_off() {
                 Err(Error::Aborted { .. }) => Ok(()),
                 other => Err(format!("{other:?}").into()),
             },
-            Ending::Stalled(Waiting::Message),
+            AssociationEnd::Stalled(Waiting::Message),
         ),
     ];
     for (case, break_off, ending) in table {
@@ -68,7 +68,7 @@ fn bodies_that_break_off() {
             let served = scope.spawn(|| service.serve(&mut theirs, None));
             let mut peer = Peer(&mut ours);
             peer.send(CT_CONTEXT, &store(1, "1.2.3")).expect("room");
-            peer.put(CT_CONTEXT, Kind::Data, Place::More, b"half")
+            peer.put(CT_CONTEXT, PdvKind::Data, PdvPosition::More, b"half")
                 .expect("room");
             break_off(ours).expect(case);
             served.join().expect("the service ends")
@@ -80,7 +80,7 @@ fn bodies_that_break_off() {
             "{case}"
         );
         assert!(handler.is_empty(), "{case}");
-        let instance = Heard::Instance(Handled::BrokenOff, 4);
+        let instance = Heard::Instance(StoreOutcome::BrokenOff, 4);
         assert_eq!(recorder.heard().get(1), Some(&instance), "{case}");
     }
 }
@@ -88,13 +88,13 @@ fn bodies_that_break_off() {
 #[test]
 fn an_idle_association_is_aborted() {
     let service = memory().with_idle_timeout(SHORT);
-    assert_eq!(aborted(&service, |_| Ok(())), Ending::Idle);
+    assert_eq!(aborted(&service, |_| Ok(())), AssociationEnd::Idle);
     // The time begins anew with each message.
     let ending = aborted(&service, |peer| {
         assert_eq!(peer.echo()?, Status::SUCCESS);
         Ok(())
     });
-    assert_eq!(ending, Ending::Idle);
+    assert_eq!(ending, AssociationEnd::Idle);
 }
 
 /// A command that comes in pieces is waited for as long as a message may take, not as an idle
@@ -105,13 +105,13 @@ fn half_a_command() {
     let (first, rest) = command.split_at(20);
     let service = memory().with_dimse_timeout(SHORT);
     let ending = aborted(&service, |peer| {
-        Ok(peer.put(ECHO_CONTEXT, Kind::Command, Place::More, first)?)
+        Ok(peer.put(ECHO_CONTEXT, PdvKind::Command, PdvPosition::More, first)?)
     });
-    assert_eq!(ending, Ending::Stalled(Waiting::Message));
+    assert_eq!(ending, AssociationEnd::Stalled(Waiting::Message));
     let (status, _) = answer(&memory(), |peer| {
-        peer.put(ECHO_CONTEXT, Kind::Command, Place::More, first)?;
-        peer.put(ECHO_CONTEXT, Kind::Command, Place::More, &[])?;
-        Ok(peer.put(ECHO_CONTEXT, Kind::Command, Place::Last, rest)?)
+        peer.put(ECHO_CONTEXT, PdvKind::Command, PdvPosition::More, first)?;
+        peer.put(ECHO_CONTEXT, PdvKind::Command, PdvPosition::More, &[])?;
+        Ok(peer.put(ECHO_CONTEXT, PdvKind::Command, PdvPosition::Last, rest)?)
     });
     assert_eq!(status, Status::SUCCESS);
 }
@@ -126,7 +126,7 @@ fn answers_that_are_never_read() {
         while peer.send(ECHO_CONTEXT, &echo(1)).is_ok() {}
         Ok(())
     });
-    assert_eq!(summary.ending, Ending::Stalled(Waiting::Room));
+    assert_eq!(summary.ending, AssociationEnd::Stalled(Waiting::Room));
 }
 
 #[test]
@@ -139,10 +139,10 @@ fn stopping_ends_what_is_idle() {
         stopper.stop();
         Ok(())
     });
-    assert_eq!(ending, Ending::Stopped);
+    assert_eq!(ending, AssociationEnd::Stopped);
     assert!(began.elapsed() < Duration::from_secs(5));
     // One that comes later is not served.
-    assert_eq!(aborted(&service, |_| Ok(())), Ending::Stopped);
+    assert_eq!(aborted(&service, |_| Ok(())), AssociationEnd::Stopped);
 }
 
 #[test]
@@ -151,17 +151,17 @@ fn stopping_lets_an_instance_finish() {
     let stopper = service.clone();
     let ending = aborted(&service, |peer| {
         peer.send(CT_CONTEXT, &store(1, "1.2.3"))?;
-        peer.put(CT_CONTEXT, Kind::Data, Place::More, b"half")?;
+        peer.put(CT_CONTEXT, PdvKind::Data, PdvPosition::More, b"half")?;
         // What is in the middle when the service is told to stop is taken to its end.
         while service_bytes(&stopper) == 0 {
             thread::yield_now();
         }
         stopper.stop();
-        peer.put(CT_CONTEXT, Kind::Data, Place::Last, b"rest")?;
+        peer.put(CT_CONTEXT, PdvKind::Data, PdvPosition::Last, b"rest")?;
         assert_eq!(peer.response()?.status, Status::SUCCESS);
         Ok(())
     });
-    assert_eq!(ending, Ending::Stopped);
+    assert_eq!(ending, AssociationEnd::Stopped);
     assert_eq!(service.totals().instances.stored, 1);
 }
 

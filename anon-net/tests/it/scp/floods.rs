@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anon_net::association::ul::UlDial;
 use anon_net::dimse::Status;
-use anon_net::error::Rejection;
-use anon_net::scp::{Ending, Refusal, Running, Stopped};
+use anon_net::error::RejectReason;
+use anon_net::scp::{AssociationEnd, ConnectionRefusal, RunningScp, StopOutcome};
 use anon_net::{Association, Dial, Error};
 
 use super::node::{
@@ -23,7 +23,7 @@ fn connections_that_say_nothing() {
     is_served(&scp, "during 200 idle connections");
     drop(idle);
     is_served(&scp, "after 200 idle connections");
-    assert_eq!(scp.stop(PATIENCE), Stopped::Drained);
+    assert_eq!(scp.stop(PATIENCE), StopOutcome::Drained);
 }
 
 /// The ARTIM timer ends a connection that asks for nothing, and one that drips.
@@ -45,7 +45,7 @@ fn connections_that_take_too_long() {
     }
     assert!(closed(&idle), "the idle one is closed too");
     eventually("both are told of", || {
-        let silent = Heard::Refused(Refusal::Silent);
+        let silent = Heard::Refused(ConnectionRefusal::Silent);
         recorder.heard().iter().filter(|it| **it == silent).count() == 2
     });
     is_served(&scp, "after them");
@@ -60,14 +60,14 @@ fn associations_that_say_nothing() {
     assert!(idle.len() >= 32, "{}", idle.len());
     is_served(&scp, "during 100 idle associations");
     eventually("one made room", || {
-        recorder.endings().contains(&Ending::Crowded)
+        recorder.endings().contains(&AssociationEnd::Crowded)
     });
     drop(idle);
     is_served(&scp, "after 100 idle associations");
 }
 
 /// So many associations of one address, each of which is verified and then says no more.
-fn idle(scp: &Running, count: usize) -> Vec<Box<dyn Association>> {
+fn idle(scp: &RunningScp, count: usize) -> Vec<Box<dyn Association>> {
     let mut held = Vec::new();
     for _ in 0..count {
         let mut association = dial(scp).expect("room");
@@ -78,7 +78,7 @@ fn idle(scp: &Running, count: usize) -> Vec<Box<dyn Association>> {
     held
 }
 
-fn dial_from(scp: &Running, address: &str) -> Result<Box<dyn Association>, Error> {
+fn dial_from(scp: &RunningScp, address: &str) -> Result<Box<dyn Association>, Error> {
     let dial = UlDial::new().with_local_address(address.parse().expect("an address"));
     dial.dial(&node(scp), &proposal("PEER"), PATIENCE)
 }
@@ -89,8 +89,8 @@ fn dial_from(scp: &Running, address: &str) -> Result<Box<dyn Association>, Error
 fn associations_that_were_used_and_are_idle_hold_their_places_for_a_while() {
     let scp = bind(memory());
     let held = idle(&scp, 32);
-    rejected(&dial(&scp), Rejection::LocalLimit);
-    rejected(&dial_from(&scp, "127.0.0.2"), Rejection::LocalLimit);
+    rejected(&dial(&scp), RejectReason::LocalLimit);
+    rejected(&dial_from(&scp, "127.0.0.2"), RejectReason::LocalLimit);
     assert_eq!(scp.associations().len(), 32, "all are still there");
     drop(held);
 
@@ -110,7 +110,9 @@ fn associations_that_were_used_and_are_idle_hold_their_places_for_a_while() {
     }
     eventually("each is told to go", || {
         let endings = recorder.endings();
-        let idle = endings.iter().filter(|ending| **ending == Ending::Idle);
+        let idle = endings
+            .iter()
+            .filter(|ending| **ending == AssociationEnd::Idle);
         idle.count() >= 32
     });
     for association in &mut held {
@@ -126,12 +128,12 @@ fn one_peer_that_is_idle_leaves_places_to_others() {
     let scp = bind(memory().max_associations_per_peer(16));
     let mut held = idle(&scp, 16);
     for _ in 0..16 {
-        rejected(&dial(&scp), Rejection::LocalLimit);
+        rejected(&dial(&scp), RejectReason::LocalLimit);
     }
     let others: Vec<_> = (0..16)
         .map(|_| dial_from(&scp, "127.0.0.2").expect("room for another peer"))
         .collect();
-    rejected(&dial_from(&scp, "127.0.0.3"), Rejection::LocalLimit);
+    rejected(&dial_from(&scp, "127.0.0.3"), RejectReason::LocalLimit);
     drop(others);
     held.pop()
         .expect("sixteen")
@@ -150,7 +152,7 @@ fn associations_that_are_aborted_at_once() {
         }
     }
     is_served(&scp, "after 300 aborts");
-    assert_eq!(scp.stop(PATIENCE), Stopped::Drained);
+    assert_eq!(scp.stop(PATIENCE), StopOutcome::Drained);
     assert!(scp.totals().opened > 100, "{:?}", scp.totals());
     assert_eq!(scp.totals().open, 0);
 }
@@ -182,7 +184,9 @@ fn a_peer_that_hangs_up() {
     let stream = connect(&scp);
     stream.shutdown(Shutdown::Both).expect("open");
     eventually("it is told of", || {
-        recorder.heard().contains(&Heard::Refused(Refusal::Lost))
+        recorder
+            .heard()
+            .contains(&Heard::Refused(ConnectionRefusal::Lost))
     });
 }
 
@@ -223,5 +227,5 @@ fn without_file_descriptors_inside() {
     assert!(held.len() < 60);
     drop(held);
     is_served(&scp, "with file descriptors again");
-    assert_eq!(scp.stop(PATIENCE), Stopped::Drained);
+    assert_eq!(scp.stop(PATIENCE), StopOutcome::Drained);
 }

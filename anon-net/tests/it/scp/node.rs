@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use anon_net::association::ul::UlDial;
 use anon_net::dimse::Status;
-use anon_net::error::Rejection;
-use anon_net::scp::{Running, Scp, ScpBuilder};
+use anon_net::error::RejectReason;
+use anon_net::scp::{RunningScp, Scp, ScpBuilder};
 use anon_net::testing::MemoryHandler;
 use anon_net::{Association, Dial, Error, InstanceHandler, Node};
 
@@ -26,22 +26,22 @@ pub(crate) fn memory() -> ScpBuilder {
 }
 
 #[track_caller]
-pub(crate) fn bind(builder: ScpBuilder) -> Running {
+pub(crate) fn bind(builder: ScpBuilder) -> RunningScp {
     let loopback = "127.0.0.1:0".parse().expect("an address");
     builder.bind(loopback).expect("a free port")
 }
 
 /// An SCP as its peers name it.
-pub(crate) fn node(scp: &Running) -> Node {
+pub(crate) fn node(scp: &RunningScp) -> Node {
     called(scp, "SCP")
 }
 
-fn called(scp: &Running, called: &str) -> Node {
+fn called(scp: &RunningScp, called: &str) -> Node {
     Node::new(title(called), "127.0.0.1", scp.local_addr().port()).expect("a node")
 }
 
 pub(crate) fn dial_as(
-    scp: &Running,
+    scp: &RunningScp,
     calling: &str,
     name: &str,
 ) -> Result<Box<dyn Association>, Error> {
@@ -49,11 +49,11 @@ pub(crate) fn dial_as(
     UlDial::new().dial(&node, &proposal(calling), PATIENCE)
 }
 
-pub(crate) fn dial(scp: &Running) -> Result<Box<dyn Association>, Error> {
+pub(crate) fn dial(scp: &RunningScp) -> Result<Box<dyn Association>, Error> {
     dial_as(scp, "PEER", "SCP")
 }
 
-pub(crate) fn connect(scp: &Running) -> TcpStream {
+pub(crate) fn connect(scp: &RunningScp) -> TcpStream {
     let stream = TcpStream::connect(scp.local_addr()).expect("a connection");
     stream
         .set_read_timeout(Some(PATIENCE))
@@ -62,7 +62,7 @@ pub(crate) fn connect(scp: &Running) -> TcpStream {
 }
 
 /// What a good peer does, from dialling to release.
-pub(crate) fn visit(scp: &Running, instance: &str) -> Tested {
+pub(crate) fn visit(scp: &RunningScp, instance: &str) -> Tested {
     let mut association = dial(scp)?;
     let mut peer = Peer(&mut *association);
     let echo = peer.echo()?;
@@ -75,7 +75,7 @@ pub(crate) fn visit(scp: &Running, instance: &str) -> Tested {
 
 /// A good peer gets through within seconds, if it tries again when it is told to.
 #[track_caller]
-pub(crate) fn is_served(scp: &Running, case: &str) {
+pub(crate) fn is_served(scp: &RunningScp, case: &str) {
     let began = Instant::now();
     loop {
         match visit(scp, "1.2.3") {
@@ -104,7 +104,7 @@ pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
 }
 
 #[track_caller]
-pub(crate) fn rejected(dialled: &Result<Box<dyn Association>, Error>, wanted: Rejection) {
+pub(crate) fn rejected(dialled: &Result<Box<dyn Association>, Error>, wanted: RejectReason) {
     let reason = match dialled {
         Err(Error::Rejected { reason, .. }) => Some(*reason),
         _ => None,

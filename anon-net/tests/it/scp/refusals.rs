@@ -1,8 +1,8 @@
 //! Messages that are refused or not understood.
 
-use anon_net::association::{Kind, Place};
+use anon_net::association::{PdvKind, PdvPosition};
 use anon_net::dimse::{Command, Operation, Request, Status};
-use anon_net::scp::Ending;
+use anon_net::scp::AssociationEnd;
 use anon_net::{Association, Event, InstanceUid};
 
 use super::served::{aborted, answer, memory, with};
@@ -114,8 +114,8 @@ fn commands_that_are_not_understood() {
     ];
     for (case, command, code) in table {
         let (status, _) = answer(&memory(), |peer| {
-            peer.put(CT_CONTEXT, Kind::Command, Place::Last, &command)?;
-            Ok(peer.put(CT_CONTEXT, Kind::Data, Place::Last, &[0; 10_000])?)
+            peer.put(CT_CONTEXT, PdvKind::Command, PdvPosition::Last, &command)?;
+            Ok(peer.put(CT_CONTEXT, PdvKind::Data, PdvPosition::Last, &[0; 10_000])?)
         });
         assert_eq!(status.code(), code, "{case}");
     }
@@ -129,9 +129,12 @@ fn commands_that_are_not_understood() {
     ];
     for (case, command) in unanswerable {
         let ending = aborted(&memory(), |peer| {
-            Ok(peer.put(CT_CONTEXT, Kind::Command, Place::Last, &command)?)
+            Ok(peer.put(CT_CONTEXT, PdvKind::Command, PdvPosition::Last, &command)?)
         });
-        assert!(matches!(ending, Ending::Broken(_)), "{case}: {ending:?}");
+        assert!(
+            matches!(ending, AssociationEnd::Broken(_)),
+            "{case}: {ending:?}"
+        );
     }
 }
 
@@ -140,7 +143,7 @@ fn commands_that_are_not_understood() {
 fn an_operation_of_another_service() {
     let get: [(u16, &[u8]); 3] = [(0x0100, &[0x10, 1]), (0x0110, &[9, 0]), (0x0800, &[1, 1])];
     let summary = with(&memory(), |association| {
-        Peer(association).put(CT_CONTEXT, Kind::Command, Place::Last, &set(&get))?;
+        Peer(association).put(CT_CONTEXT, PdvKind::Command, PdvPosition::Last, &set(&get))?;
         let answer: [(u16, &[u8]); 4] = [
             (0x0100, &[0x10, 0x81]),
             (0x0120, &[9, 0]),
@@ -153,14 +156,14 @@ fn an_operation_of_another_service() {
         }
         Ok(association.release(PATIENCE)?)
     });
-    assert_eq!(summary.ending, Ending::Released);
+    assert_eq!(summary.ending, AssociationEnd::Released);
 }
 
 #[test]
 fn a_cancel_is_passed_over() {
     let (status, _) = answer(&memory(), |peer| {
         let cancel = Command::Cancel { responded_to: 1 }.encode();
-        peer.put(FIND_CONTEXT, Kind::Command, Place::Last, &cancel)?;
+        peer.put(FIND_CONTEXT, PdvKind::Command, PdvPosition::Last, &cancel)?;
         Ok(peer.send(ECHO_CONTEXT, &echo(1))?)
     });
     assert_eq!(status, Status::SUCCESS);
@@ -168,34 +171,40 @@ fn a_cancel_is_passed_over() {
 
 #[test]
 fn what_breaks_the_protocol_is_aborted() {
-    type Fragment<'a> = (u8, Kind, &'a [u8]);
+    type Fragment<'a> = (u8, PdvKind, &'a [u8]);
     let response = Command::Response(echo(1).response(Status::SUCCESS)).encode();
     let request = Command::Request(store(1, "1.2.3")).encode();
     let table: [(&str, Vec<Fragment<'_>>); 4] = [
-        ("a response", vec![(ECHO_CONTEXT, Kind::Command, &response)]),
-        ("data first", vec![(CT_CONTEXT, Kind::Data, b"data")]),
+        (
+            "a response",
+            vec![(ECHO_CONTEXT, PdvKind::Command, &response)],
+        ),
+        ("data first", vec![(CT_CONTEXT, PdvKind::Data, b"data")]),
         (
             "two commands",
             vec![
-                (CT_CONTEXT, Kind::Command, &request),
-                (CT_CONTEXT, Kind::Command, &request),
+                (CT_CONTEXT, PdvKind::Command, &request),
+                (CT_CONTEXT, PdvKind::Command, &request),
             ],
         ),
         (
             "data in another context",
             vec![
-                (CT_CONTEXT, Kind::Command, &request),
-                (ECHO_CONTEXT, Kind::Data, b"data"),
+                (CT_CONTEXT, PdvKind::Command, &request),
+                (ECHO_CONTEXT, PdvKind::Data, b"data"),
             ],
         ),
     ];
     for (case, fragments) in table {
         let ending = aborted(&memory(), |peer| {
             for (on, kind, bytes) in fragments {
-                peer.put(on, kind, Place::Last, bytes)?;
+                peer.put(on, kind, PdvPosition::Last, bytes)?;
             }
             Ok(())
         });
-        assert!(matches!(ending, Ending::Broken(_)), "{case}: {ending:?}");
+        assert!(
+            matches!(ending, AssociationEnd::Broken(_)),
+            "{case}: {ending:?}"
+        );
     }
 }

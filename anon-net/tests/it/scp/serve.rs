@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anon_net::dimse::{Operation, Originator, Status};
-use anon_net::scp::{Handled, ScpEvent, ScpObserver, Service};
+use anon_net::scp::{ScpEvent, ScpObserver, Service, StoreOutcome};
 use anon_net::testing::MemoryHandler;
 use anon_net::{Association, BackendError, Instance, InstanceUid, Outcome, Remedy};
 
@@ -40,7 +40,10 @@ fn echo_and_store_and_release() {
     assert_eq!(stored.as_deref(), Some(b"a data set".as_slice()));
     let heard = recorder.heard();
     assert_eq!(heard.first(), Some(&Heard::Opened("PEER".to_owned())));
-    assert_eq!(heard.get(1), Some(&Heard::Instance(Handled::Stored, 10)));
+    assert_eq!(
+        heard.get(1),
+        Some(&Heard::Instance(StoreOutcome::Stored, 10))
+    );
     assert_eq!(heard.last(), Some(&Heard::Ended(summary)));
     assert_eq!(heard.len(), 6);
     let totals = service.totals();

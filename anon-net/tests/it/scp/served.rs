@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 
 use anon_net::dimse::Status;
-use anon_net::scp::{Ending, Service, Summary};
+use anon_net::scp::{AssociationEnd, AssociationSummary, Service};
 use anon_net::testing::MemoryHandler;
 use anon_net::testing::memory::MemoryAssociation;
 use anon_net::{Association, Error, InstanceHandler};
@@ -16,7 +16,7 @@ use super::support::{PATIENCE, Peer, Tested, ends};
 pub(super) fn with(
     service: &Service,
     peer: impl FnOnce(&mut MemoryAssociation) -> Tested,
-) -> Summary {
+) -> AssociationSummary {
     let (mut ours, mut theirs) = ends();
     thread::scope(|scope| {
         let served = scope.spawn(|| service.serve(&mut theirs, None));
@@ -38,7 +38,7 @@ pub(super) fn memory() -> Service {
 pub(super) fn answer(
     service: &Service,
     say: impl FnOnce(&mut Peer<'_>) -> Tested,
-) -> (Status, Summary) {
+) -> (Status, AssociationSummary) {
     let mut status = None;
     let summary = with(service, |association| {
         let mut peer = Peer(association);
@@ -47,13 +47,16 @@ pub(super) fn answer(
         assert_eq!(peer.echo()?, Status::SUCCESS);
         Ok(association.release(PATIENCE)?)
     });
-    assert_eq!(summary.ending, Ending::Released);
+    assert_eq!(summary.ending, AssociationEnd::Released);
     (status.expect("an answer"), summary)
 }
 
 /// The association is aborted on what the peer says.
 #[track_caller]
-pub(super) fn aborted(service: &Service, say: impl FnOnce(&mut Peer<'_>) -> Tested) -> Ending {
+pub(super) fn aborted(
+    service: &Service,
+    say: impl FnOnce(&mut Peer<'_>) -> Tested,
+) -> AssociationEnd {
     let summary = with(service, |association| {
         say(&mut Peer(association))?;
         match association.receive(PATIENCE) {

@@ -6,9 +6,9 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anon_net::association::{Kind, Place};
+use anon_net::association::{PdvKind, PdvPosition};
 use anon_net::dimse::Status;
-use anon_net::scp::{Ending, Stopped};
+use anon_net::scp::{AssociationEnd, StopOutcome};
 use anon_net::{Error, Instance, InstanceHandler, Outcome};
 
 use super::node::{bind, builder, closed, connect, dial, is_served, memory};
@@ -75,14 +75,14 @@ fn stuck_peers() {
     let mut half = dial(&scp).expect("an association");
     let mut peer = Peer(&mut *half);
     peer.send(CT_CONTEXT, &store(1, "1.2.9")).expect("sent");
-    peer.put(CT_CONTEXT, Kind::Data, Place::More, &[0; 1000])
+    peer.put(CT_CONTEXT, PdvKind::Data, PdvPosition::More, &[0; 1000])
         .expect("sent");
     let mut deaf = connect(&scp);
     deaf.write_all(&[1, 0, 0, 0, 1, 0]).expect("room");
     is_served(&scp, "during stuck peers");
     // They are cut off when the time is up: an instance that never ends is in the middle for ever.
     let began = Instant::now();
-    assert_eq!(scp.stop(Duration::from_millis(300)), Stopped::OutOfTime);
+    assert_eq!(scp.stop(Duration::from_millis(300)), StopOutcome::OutOfTime);
     assert!(began.elapsed() < Duration::from_secs(5));
     assert!(matches!(
         half.receive(PATIENCE),
@@ -111,13 +111,16 @@ fn stopping_finishes_what_is_in_the_middle() {
         assert!(dial(&scp).is_err());
         gate.go.send(()).expect("it waits");
         assert_eq!(peer.response().expect("an answer").status, Status::SUCCESS);
-        assert_eq!(stopping.join().expect("it stops"), Stopped::Drained);
+        assert_eq!(stopping.join().expect("it stops"), StopOutcome::Drained);
     });
     assert!(matches!(
         association.receive(PATIENCE),
         Err(Error::Aborted { .. })
     ));
-    assert_eq!(recorder.endings(), [Ending::Stopped, Ending::Stopped]);
+    assert_eq!(
+        recorder.endings(),
+        [AssociationEnd::Stopped, AssociationEnd::Stopped]
+    );
 }
 
 /// Dropping stops, and does not wait for what does not end.

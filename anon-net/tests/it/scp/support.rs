@@ -4,15 +4,15 @@ use std::io::BufRead;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anon_net::association::{Kind, Pdv, Place};
+use anon_net::association::{Pdv, PdvKind, PdvPosition};
 use anon_net::dimse::{
     self, Command, Incoming, Operation, Request, Response, Status, receive_command,
 };
-use anon_net::scp::{Ending, Handled, ScpEvent, ScpObserver, Summary};
-use anon_net::testing::memory::{MemoryAssociation, Side, pair};
+use anon_net::scp::{AssociationEnd, AssociationSummary, ScpEvent, ScpObserver, StoreOutcome};
+use anon_net::testing::memory::{MemoryAssociation, MemoryPeer, pair};
 use anon_net::{
     AeTitle, Association, BackendError, ContextId, Contexts, Error, Instance, InstanceHandler,
-    InstanceUid, Negotiated, Outcome, Proposal, Supported, Uid,
+    InstanceUid, NegotiatedContexts, Outcome, Proposal, SupportedContexts, Uid,
 };
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -51,8 +51,8 @@ pub(crate) fn proposal(calling: &str) -> Proposal {
     Proposal::new(title(calling), contexts)
 }
 
-pub(crate) fn supported() -> Supported {
-    Supported::new()
+pub(crate) fn supported() -> SupportedContexts {
+    SupportedContexts::new()
         .with(uid(VERIFICATION), vec![uid(IMPLICIT)])
         .with(uid(CT), vec![uid(EXPLICIT), uid(IMPLICIT)])
         .with(uid(FIND), vec![uid(IMPLICIT)])
@@ -62,8 +62,8 @@ pub(crate) fn supported() -> Supported {
 pub(crate) fn ends() -> (MemoryAssociation, MemoryAssociation) {
     let proposal = proposal("PEER");
     let answers = supported().answer(&proposal.contexts);
-    let contexts = Negotiated::new(&proposal.contexts, &answers).expect("an agreement");
-    let side = |name: &str| Side {
+    let contexts = NegotiatedContexts::new(&proposal.contexts, &answers).expect("an agreement");
+    let side = |name: &str| MemoryPeer {
         title: title(name),
         max_pdu_bytes: 16_384,
     };
@@ -102,8 +102,8 @@ impl Peer<'_> {
     pub(crate) fn put(
         &mut self,
         on: u8,
-        kind: Kind,
-        place: Place,
+        kind: PdvKind,
+        position: PdvPosition,
         bytes: &[u8],
     ) -> Result<(), Error> {
         let context = context(on);
@@ -111,7 +111,7 @@ impl Peer<'_> {
             &[Pdv {
                 context,
                 kind,
-                place,
+                position,
                 bytes,
             }],
             PATIENCE,
@@ -161,10 +161,10 @@ where
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Heard {
     Listening,
-    Refused(anon_net::scp::Refusal),
+    Refused(anon_net::scp::ConnectionRefusal),
     Opened(String),
-    Instance(Handled, u64),
-    Ended(Summary),
+    Instance(StoreOutcome, u64),
+    Ended(AssociationSummary),
 }
 
 #[derive(Debug, Default)]
@@ -178,7 +178,7 @@ impl Recorder {
             .clone()
     }
 
-    pub(crate) fn endings(&self) -> Vec<Ending> {
+    pub(crate) fn endings(&self) -> Vec<AssociationEnd> {
         let ending = |heard| match heard {
             Heard::Ended(summary) => Some(summary.ending),
             _ => None,
@@ -193,7 +193,7 @@ impl ScpObserver for Recorder {
             ScpEvent::Listening { .. } => Heard::Listening,
             ScpEvent::Refused { refusal, .. } => Heard::Refused(*refusal),
             ScpEvent::Opened { calling, .. } => Heard::Opened(calling.to_string()),
-            ScpEvent::Instance { handled, bytes, .. } => Heard::Instance(*handled, *bytes),
+            ScpEvent::Instance { outcome, bytes, .. } => Heard::Instance(*outcome, *bytes),
             ScpEvent::Ended { summary, .. } => Heard::Ended(**summary),
             _ => return,
         };

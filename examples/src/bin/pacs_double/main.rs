@@ -25,7 +25,9 @@ use anon_net::dimse::{Body, Request, receive_command, refuse, send, send_with};
 use anon_net::dimse::{Command, Incoming, SubOperations};
 use anon_net::identifier::Encoding;
 use anon_net::service::SendItem;
-use anon_net::{Association, Cancel, ContextId, Node, Operation, Scu, Status, Supported, Uid};
+use anon_net::{
+    Association, Cancel, ContextId, Node, Operation, Scu, Status, SupportedContexts, Uid,
+};
 use anyhow::{Context as _, bail};
 use object::{Object, Question};
 
@@ -80,14 +82,14 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn supported() -> anyhow::Result<Supported> {
+fn supported() -> anyhow::Result<SupportedContexts> {
     let uids = |texts: &[&str]| {
         texts
             .iter()
             .map(|text| Uid::new(text))
             .collect::<Result<Vec<_>, _>>()
     };
-    let mut supported = Supported::new();
+    let mut supported = SupportedContexts::new();
     for class in uids(&QUERY_RETRIEVE)? {
         let encodings = Encoding::ALL.map(Encoding::transfer_syntax);
         supported = supported.with(class, uids(&encodings)?);

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use rustls::Connection;
 
-use super::words::problem_of;
+use super::problem::problem_of;
 use crate::association::ul::tcp::Tcp;
-use crate::association::ul::transport::{Broken, Transport, timed_out};
+use crate::association::ul::transport::{TlsFailure, Transport, timed_out};
 
 /// What is read of the socket at once: rustls itself asks for 4 KiB each time.
 const READ_AHEAD: usize = 64 * 1024;
@@ -37,9 +37,9 @@ impl Read for AtHand<'_> {
 }
 
 /// The socket for as long as there is time.
-struct Until<'a>(&'a mut Tcp, Instant);
+struct DeadlineWriter<'a>(&'a mut Tcp, Instant);
 
-impl Write for Until<'_> {
+impl Write for DeadlineWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(&[IoSlice::new(bytes)], self.1)
     }
@@ -76,7 +76,7 @@ impl Tls {
                 // Closing with unread bytes would reset the connection, and lose our alert.
                 let linger = deadline.min(Instant::now() + LINGER);
                 while matches!(tls.tcp.read(&mut spent, linger), Ok(count) if count > 0) {}
-                Err(told(error))
+                Err(handshake_error(error))
             }
         }
     }
@@ -85,7 +85,7 @@ impl Tls {
         while self.connection.is_handshaking() {
             self.flush(deadline)?;
             if self.connection.is_handshaking() && !self.take(deadline)? {
-                return Err(Broken(ENDED).into());
+                return Err(TlsFailure(ENDED).into());
             }
         }
         self.flush(deadline)
@@ -94,8 +94,8 @@ impl Tls {
     /// Writes what is encrypted.
     fn flush(&mut self, deadline: Instant) -> io::Result<()> {
         while self.connection.wants_write() {
-            let mut until = Until(&mut self.tcp, deadline);
-            match self.connection.write_tls(&mut until) {
+            let mut writer = DeadlineWriter(&mut self.tcp, deadline);
+            match self.connection.write_tls(&mut writer) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 Ok(_) | Err(_) => {}
@@ -119,7 +119,7 @@ impl Tls {
             if !matches!(error, rustls::Error::InvalidMessage(_)) {
                 let _ = self.flush(Instant::now());
             }
-            return Err(Broken(problem_of(&error)).into());
+            return Err(TlsFailure(problem_of(&error)).into());
         }
         Ok(count > 0)
     }
@@ -128,12 +128,16 @@ impl Tls {
 const ENDED: &str = "it ended the connection before TLS was agreed on";
 
 /// The error of a handshake: one that does not speak TLS may also just reset.
-fn told(error: io::Error) -> io::Error {
+fn handshake_error(error: io::Error) -> io::Error {
     let known = matches!(
         error.kind(),
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock | io::ErrorKind::InvalidData
     );
-    if known { error } else { Broken(ENDED).into() }
+    if known {
+        error
+    } else {
+        TlsFailure(ENDED).into()
+    }
 }
 
 impl Transport for Tls {

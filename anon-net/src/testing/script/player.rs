@@ -1,11 +1,11 @@
-//! [`Playing`]: a script that is being played, seen from the peer's side.
+//! [`ScriptPlayer`]: a script that is being played, seen from the peer's side.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::hearing::{Hearing, Whole};
-use super::log::{Heard, Log};
-use super::step::{Fragment, Step};
+use super::log::{Log, ReceivedMessage};
+use super::message::{CompleteMessage, MessageAssembler};
+use super::step::{Fragment, ScriptStep};
 use crate::Error;
 use crate::association::Pdv;
 use crate::context::ContextId;
@@ -13,8 +13,8 @@ use crate::dimse::{Command, Request};
 use crate::error::Waiting;
 
 /// What is left of a script, and what was heard.
-pub(super) struct Playing {
-    steps: VecDeque<Step>,
+pub(super) struct ScriptPlayer {
+    steps: VecDeque<ScriptStep>,
     played: usize,
     log: Log,
     /// Its number among those of its peer.
@@ -24,7 +24,7 @@ pub(super) struct Playing {
     waited: bool,
     /// What the peer has sent and the code under test has not received yet.
     outbox: VecDeque<Outgoing>,
-    hearing: Hearing,
+    assembler: MessageAssembler,
     last_request: Option<(ContextId, Request)>,
 }
 
@@ -34,8 +34,8 @@ pub(super) enum Outgoing {
     Release,
 }
 
-impl Playing {
-    pub(super) fn new(steps: VecDeque<Step>, log: Log, association: usize) -> Self {
+impl ScriptPlayer {
+    pub(super) fn new(steps: VecDeque<ScriptStep>, log: Log, association: usize) -> Self {
         log.opened();
         Self {
             steps,
@@ -45,7 +45,7 @@ impl Playing {
             open: true,
             waited: false,
             outbox: VecDeque::new(),
-            hearing: Hearing::default(),
+            assembler: MessageAssembler::default(),
             last_request: None,
         }
     }
@@ -66,7 +66,7 @@ impl Playing {
             return Err(self.ended(error));
         }
         match self.steps.front() {
-            Some(Step::Deaf) => {
+            Some(ScriptStep::Deaf) => {
                 self.next();
                 return Err(self.given_up(Waiting::Room, timeout));
             }
@@ -76,38 +76,41 @@ impl Playing {
                 return Err(self.leave(problem));
             }
         }
-        let commands_only = matches!(self.steps.front(), Some(Step::Command));
-        let whole = match self.hearing.take(pdv, commands_only) {
-            Ok(whole) => whole,
+        let commands_only = matches!(self.steps.front(), Some(ScriptStep::Command));
+        let message = match self.assembler.take(pdv, commands_only) {
+            Ok(message) => message,
             Err(problem) => return Err(self.leave(problem)),
         };
-        let met = self.steps.front().map(|step| step.met(pdv, whole.as_ref()));
+        let met = self
+            .steps
+            .front()
+            .map(|step| step.met(pdv, message.as_ref()));
         match met {
             Some(Some(true)) => drop(self.next()),
             Some(Some(false)) => {
-                let what = |whole: Whole| format!("{:?}", whole.command);
-                let heard = whole.map_or_else(|| format!("{pdv:?}"), what);
+                let what = |message: CompleteMessage| format!("{:?}", message.command);
+                let heard = message.map_or_else(|| format!("{pdv:?}"), what);
                 let problem = format!("it sends {heard} {}", self.due());
                 return Err(self.leave(problem));
             }
             // Its message is not whole yet.
             _ => {}
         }
-        self.keep(whole);
+        self.keep(message);
         Ok(())
     }
 
-    fn keep(&mut self, whole: Option<Whole>) {
-        let Some(whole) = whole else { return };
-        if let Command::Request(request) = &whole.command {
-            self.last_request = Some((whole.context, request.clone()));
+    fn keep(&mut self, message: Option<CompleteMessage>) {
+        let Some(message) = message else { return };
+        if let Command::Request(request) = &message.command {
+            self.last_request = Some((message.context, request.clone()));
         }
-        self.log.heard(Heard {
+        self.log.heard(ReceivedMessage {
             association: self.association,
-            context: whole.context,
-            command: whole.command,
-            data_set: whole.data_set,
-            fragments: whole.fragments,
+            context: message.context,
+            command: message.command,
+            data_set: message.data_set,
+            fragments: message.fragments,
         });
     }
 
@@ -125,7 +128,7 @@ impl Playing {
         }
         if timeout.is_zero() {
             // A look whether anything came, not a wait for it.
-        } else if matches!(self.steps.front(), Some(Step::Silence)) {
+        } else if matches!(self.steps.front(), Some(ScriptStep::Silence)) {
             // It lasts for as long as it is waited for, in however many calls.
             self.waited = true;
         } else {
@@ -142,12 +145,12 @@ impl Playing {
             return Err(self.ended(error));
         }
         match self.steps.front() {
-            Some(Step::ReleaseHeard) => {
+            Some(ScriptStep::ReleaseHeard) => {
                 self.next();
                 self.close();
                 Ok(())
             }
-            Some(Step::Silence) => {
+            Some(ScriptStep::Silence) => {
                 self.next();
                 Err(self.given_up(Waiting::Release, timeout))
             }
@@ -166,7 +169,9 @@ impl Playing {
         self.end_silence();
         match self.steps.front() {
             // The latter two: both at once.
-            Some(Step::AbortHeard | Step::Abort(_) | Step::Cut) => drop(self.next()),
+            Some(ScriptStep::AbortHeard | ScriptStep::Abort(_) | ScriptStep::Cut) => {
+                drop(self.next());
+            }
             _ => self.departed(format!("it aborts {}", self.due())),
         }
         self.close();
@@ -180,7 +185,7 @@ impl Playing {
         }
     }
 
-    fn next(&mut self) -> Option<Step> {
+    fn next(&mut self) -> Option<ScriptStep> {
         let step = self.steps.pop_front();
         self.played += usize::from(step.is_some());
         step
@@ -217,7 +222,9 @@ impl Playing {
 
     /// As [`advance`](Self::advance). A silence that was waited in is over: something else is done.
     fn end_silence(&mut self) {
-        if std::mem::take(&mut self.waited) && matches!(self.steps.front(), Some(Step::Silence)) {
+        if std::mem::take(&mut self.waited)
+            && matches!(self.steps.front(), Some(ScriptStep::Silence))
+        {
             self.next();
         }
         self.advance();
@@ -227,11 +234,16 @@ impl Playing {
     pub(super) fn advance(&mut self) {
         loop {
             match self.steps.front() {
-                Some(Step::Reply(_) | Step::Send(_) | Step::Release | Step::Act(_)) => {}
+                Some(
+                    ScriptStep::Reply(_)
+                    | ScriptStep::Send(_)
+                    | ScriptStep::Release
+                    | ScriptStep::Act(_),
+                ) => {}
                 _ => return,
             }
             match self.next() {
-                Some(Step::Reply(reply)) => match &self.last_request {
+                Some(ScriptStep::Reply(reply)) => match &self.last_request {
                     Some((context, request)) => {
                         let fragments = reply.fragments(*context, request);
                         self.outbox
@@ -239,8 +251,10 @@ impl Playing {
                     }
                     None => self.departed("an answer where no request was heard"),
                 },
-                Some(Step::Act(act)) => act.0(),
-                Some(Step::Send(fragment)) => self.outbox.push_back(Outgoing::Fragment(fragment)),
+                Some(ScriptStep::Act(act)) => act.0(),
+                Some(ScriptStep::Send(fragment)) => {
+                    self.outbox.push_back(Outgoing::Fragment(fragment));
+                }
                 _ => self.outbox.push_back(Outgoing::Release),
             }
         }
@@ -250,15 +264,15 @@ impl Playing {
     fn interrupted(&mut self, waiting: Waiting, after: Duration) -> Option<Error> {
         loop {
             match self.steps.front()? {
-                Step::Abort(_) | Step::Cut => {
+                ScriptStep::Abort(_) | ScriptStep::Cut => {
                     let error = match self.next() {
-                        Some(Step::Abort(by)) => Error::Aborted { by },
+                        Some(ScriptStep::Abort(by)) => Error::Aborted { by },
                         _ => Error::Lost,
                     };
                     self.close();
                     return Some(error);
                 }
-                Step::Wait(gate) => {
+                ScriptStep::Wait(gate) => {
                     if !gate.clone().wait(after) {
                         return Some(Error::TimedOut { waiting, after });
                     }
@@ -275,7 +289,7 @@ impl Playing {
 
     /// A wait in vain that closes the association; the peer may find it aborted.
     fn given_up(&mut self, waiting: Waiting, after: Duration) -> Error {
-        if matches!(self.steps.front(), Some(Step::AbortHeard)) {
+        if matches!(self.steps.front(), Some(ScriptStep::AbortHeard)) {
             self.next();
         }
         self.close();

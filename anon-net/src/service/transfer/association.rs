@@ -1,19 +1,19 @@
-//! [`Transfer`]: an association on which C-MOVE or C-GET is asked for, once or more.
+//! [`TransferAssociation`]: an association on which C-MOVE or C-GET is asked for, once or more.
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use super::{Target, TransferEnd};
-use crate::context::{Accepted, Contexts};
+use super::{TransferReport, TransferTarget};
+use crate::context::{AcceptedContext, Contexts};
 use crate::dimse::handler::{Instance, InstanceHandler, failure_status};
 use crate::dimse::{
     Body, Operation, Priority, Request, Response, Status, StatusClass, SubOperations,
 };
 use crate::identifier::{Identifier, tag};
-use crate::service::dialogue::{self, Glance, Onlooker, QueryContext, Question};
 use crate::service::find::syntaxes;
-use crate::service::session::Session;
+use crate::service::responses::{self, Activity, QueryContext, QueryRequest, ResponseHandler};
+use crate::service::scu_association::ScuAssociation;
 use crate::service::{Cancel, Scu, ServiceError};
 use crate::{AeTitle, InstanceUid, Node, Uid};
 
@@ -75,19 +75,19 @@ fn shares(classes: usize, encodings: &[Uid]) -> Vec<Vec<Uid>> {
 }
 
 /// What looks on while a peer sends.
-pub(crate) trait Watch {
+pub(crate) trait TransferObserver {
     /// The peer counts. True if that is a sign that it goes on.
-    fn counted(&mut self, counts: SubOperations) -> bool;
+    fn on_counts(&mut self, counts: SubOperations) -> bool;
 
     /// Nothing was heard for a moment.
-    fn glance(&mut self) -> Glance {
-        Glance::Quiet
+    fn poll(&mut self) -> Activity {
+        Activity::None
     }
 }
 
 /// Any response is a sign that the peer goes on.
-impl Watch for &mut dyn FnMut(SubOperations) {
-    fn counted(&mut self, counts: SubOperations) -> bool {
+impl TransferObserver for &mut dyn FnMut(SubOperations) {
+    fn on_counts(&mut self, counts: SubOperations) -> bool {
         self(counts);
         true
     }
@@ -95,8 +95,8 @@ impl Watch for &mut dyn FnMut(SubOperations) {
 
 /// An association on which one of the two is asked for.
 #[derive(Debug)]
-pub(crate) struct Transfer<'c> {
-    session: Session,
+pub(crate) struct TransferAssociation<'c> {
+    association: ScuAssociation,
     context: QueryContext,
     class: Uid,
     operation: Operation,
@@ -112,12 +112,12 @@ impl Scu {
         node: &Node,
         destination: AeTitle,
         cancel: &'c Cancel,
-    ) -> Result<Transfer<'c>, ServiceError> {
+    ) -> Result<TransferAssociation<'c>, ServiceError> {
         let class = Uid::registered(STUDY_ROOT_MOVE);
         let mut contexts = Contexts::new();
         contexts.add(class.clone(), syntaxes())?;
         let transfer = self.transfer(node, contexts, class, Operation::Move, cancel)?;
-        Ok(Transfer {
+        Ok(TransferAssociation {
             destination: Some(destination),
             ..transfer
         })
@@ -130,7 +130,7 @@ impl Scu {
         storage: (&[Uid], &[Uid]),
         handler: &'c dyn InstanceHandler,
         cancel: &'c Cancel,
-    ) -> Result<Transfer<'c>, ServiceError> {
+    ) -> Result<TransferAssociation<'c>, ServiceError> {
         let class = Uid::registered(STUDY_ROOT_GET);
         let mut contexts = Contexts::new();
         contexts.add(class.clone(), syntaxes())?;
@@ -143,7 +143,7 @@ impl Scu {
             contexts.take_scp_role(storage_class.clone());
         }
         let transfer = self.transfer(node, contexts, class, Operation::Get, cancel)?;
-        Ok(Transfer {
+        Ok(TransferAssociation {
             handler: Some(handler),
             ..transfer
         })
@@ -156,14 +156,14 @@ impl Scu {
         class: Uid,
         operation: Operation,
         cancel: &'c Cancel,
-    ) -> Result<Transfer<'c>, ServiceError> {
+    ) -> Result<TransferAssociation<'c>, ServiceError> {
         if cancel.is_cancelled() {
             return Err(ServiceError::Cancelled);
         }
-        let session = self.open(cancel, node, contexts)?;
-        match QueryContext::of(&session, &class) {
-            Ok(context) => Ok(Transfer {
-                session,
+        let association = self.open(cancel, node, contexts)?;
+        match QueryContext::of(&association, &class) {
+            Ok(context) => Ok(TransferAssociation {
+                association,
                 context,
                 class,
                 operation,
@@ -172,14 +172,14 @@ impl Scu {
                 cancel,
             }),
             Err(error) => {
-                session.release_unless(cancel);
+                association.release_unless(cancel);
                 Err(error)
             }
         }
     }
 }
 
-impl Transfer<'_> {
+impl TransferAssociation<'_> {
     /// Asks for a target, and waits until the peer has sent it.
     ///
     /// # Errors
@@ -187,59 +187,63 @@ impl Transfer<'_> {
     /// association is still open.
     pub(crate) fn ask(
         &mut self,
-        target: &Target,
+        target: &TransferTarget,
         priority: Priority,
-        watch: &mut dyn Watch,
-    ) -> Result<TransferEnd, ServiceError> {
-        let request = self.session.request(self.operation, self.class.clone());
+        observer: &mut dyn TransferObserver,
+    ) -> Result<TransferReport, ServiceError> {
+        let request = self.association.request(self.operation, self.class.clone());
         let request = request.with_priority(priority);
         let request = match &self.destination {
             Some(destination) => request.with_destination(destination.clone()),
             None => request,
         };
-        let timeouts = self.session.timeouts();
-        let mut sending = Sending {
-            peer: self.session.association().peer().clone(),
+        let timeouts = self.association.timeouts();
+        let mut responses = TransferResponses {
+            peer: self.association.association().peer().clone(),
             handler: self.handler,
-            watch,
+            observer,
             failed: Vec::new(),
         };
-        let question = Question {
+        let query = QueryRequest {
             context: self.context,
             request,
             identifier: &target.identifier(),
         };
         // A large instance is a long sub-operation, and no response comes before it ends.
         let silence: Duration = timeouts.dimse.max(timeouts.network);
-        let last = dialogue::hold(
-            &mut self.session,
+        let last = responses::run(
+            &mut self.association,
             self.cancel,
             silence,
-            question,
-            &mut sending,
+            query,
+            &mut responses,
         )?;
-        TransferEnd::of(&last, sending.failed)
+        TransferReport::of(&last, responses.failed)
     }
 
     /// Ends the association in order.
     pub(crate) fn release(self) {
-        self.session.release_unless(self.cancel);
+        self.association.release_unless(self.cancel);
     }
 }
 
-struct Sending<'a> {
+struct TransferResponses<'a> {
     peer: AeTitle,
     handler: Option<&'a dyn InstanceHandler>,
-    watch: &'a mut dyn Watch,
+    observer: &'a mut dyn TransferObserver,
     failed: Vec<InstanceUid>,
 }
 
-impl Onlooker for Sending<'_> {
-    fn renews(&mut self, response: &Response) -> bool {
-        self.watch.counted(response.counts)
+impl ResponseHandler for TransferResponses<'_> {
+    fn is_progress(&mut self, response: &Response) -> bool {
+        self.observer.on_counts(response.counts)
     }
 
-    fn answered(&mut self, response: &Response, identifier: Option<Identifier>) -> ControlFlow<()> {
+    fn on_response(
+        &mut self,
+        response: &Response,
+        identifier: Option<Identifier>,
+    ) -> ControlFlow<()> {
         let is_final = response.status.class() != StatusClass::Pending;
         if let Some(identifier) = identifier.filter(|_| is_final) {
             let uids = identifier.texts(tag::FAILED_INSTANCES);
@@ -251,11 +255,16 @@ impl Onlooker for Sending<'_> {
         ControlFlow::Continue(())
     }
 
-    fn glance(&mut self) -> Glance {
-        self.watch.glance()
+    fn poll(&mut self) -> Activity {
+        self.observer.poll()
     }
 
-    fn store(&mut self, request: &Request, context: &Accepted, body: &mut Body<'_>) -> Status {
+    fn store(
+        &mut self,
+        request: &Request,
+        context: &AcceptedContext,
+        body: &mut Body<'_>,
+    ) -> Status {
         let Some(handler) = self.handler else {
             return Status::UNRECOGNIZED_OPERATION;
         };

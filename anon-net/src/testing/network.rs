@@ -1,4 +1,4 @@
-//! [`Exchange`]: a network in memory, on which nodes listen and are dialled.
+//! [`MemoryNetwork`]: a network in memory, on which nodes listen and are dialled.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
-use super::memory::{MemoryAssociation, Side, pair};
+use super::memory::{MemoryAssociation, MemoryPeer, pair};
 use crate::association::{Association, Dial, Proposal};
-use crate::context::{Negotiated, Supported};
-use crate::error::{Lasting, Rejection, Waiting};
+use crate::context::{NegotiatedContexts, SupportedContexts};
+use crate::error::{RejectReason, RejectResult, Waiting};
 use crate::{AeTitle, Error, Node};
 
 /// Associations that may wait for a listener to accept them.
@@ -18,21 +18,21 @@ const BACKLOG: usize = 8;
 
 /// A network in memory. Clones are the same network; two networks know nothing of each other.
 #[derive(Debug, Clone, Default)]
-pub struct Exchange {
+pub struct MemoryNetwork {
     listening: Arc<Mutex<Listening>>,
 }
 
-type Listening = BTreeMap<(String, u16), Entry>;
+type Listening = BTreeMap<(String, u16), ListeningNode>;
 
 #[derive(Debug, Clone)]
-struct Entry {
+struct ListeningNode {
     title: AeTitle,
-    supported: Supported,
+    supported: SupportedContexts,
     max_pdu_bytes: u32,
     waiting: Sender<MemoryAssociation>,
 }
 
-impl Exchange {
+impl MemoryNetwork {
     /// A network without nodes.
     pub fn new() -> Self {
         Self::default()
@@ -46,9 +46,9 @@ impl Exchange {
     pub fn listen(
         &self,
         node: &Node,
-        supported: Supported,
+        supported: SupportedContexts,
         max_pdu_bytes: u32,
-    ) -> Result<Listener, Error> {
+    ) -> Result<MemoryListener, Error> {
         let at = (node.host().to_owned(), node.port());
         let mut listening = lock(&self.listening);
         if listening.contains_key(&at) {
@@ -57,14 +57,14 @@ impl Exchange {
             });
         }
         let (waiting, arriving) = bounded(BACKLOG);
-        let entry = Entry {
+        let entry = ListeningNode {
             title: node.title().clone(),
             supported,
             max_pdu_bytes,
             waiting,
         };
         listening.insert(at.clone(), entry);
-        Ok(Listener {
+        Ok(MemoryListener {
             at,
             network: Arc::downgrade(&self.listening),
             arriving,
@@ -72,7 +72,7 @@ impl Exchange {
     }
 }
 
-impl Dial for Exchange {
+impl Dial for MemoryNetwork {
     fn dial(
         &self,
         node: &Node,
@@ -94,19 +94,19 @@ impl Dial for Exchange {
         let entry = entry.ok_or_else(refused)?;
         if entry.title != *node.title() {
             return Err(Error::Rejected {
-                lasting: Lasting::Permanent,
-                reason: Rejection::CalledTitle,
+                result: RejectResult::Permanent,
+                reason: RejectReason::CalledTitle,
             });
         }
         let answers = entry.supported.answer(&proposal.contexts);
-        let contexts = Negotiated::new(&proposal.contexts, &answers)?;
+        let contexts = NegotiatedContexts::new(&proposal.contexts, &answers)?;
         let roles = entry.supported.answer_roles(&proposal.contexts);
         let contexts = contexts.with_roles(&proposal.contexts, &roles);
-        let requestor = Side {
+        let requestor = MemoryPeer {
             title: proposal.calling.clone(),
             max_pdu_bytes: proposal.max_pdu_bytes,
         };
-        let acceptor = Side {
+        let acceptor = MemoryPeer {
             title: entry.title,
             max_pdu_bytes: entry.max_pdu_bytes,
         };
@@ -114,8 +114,8 @@ impl Dial for Exchange {
         match entry.waiting.try_send(theirs) {
             Ok(()) => Ok(Box::new(ours)),
             Err(TrySendError::Full(_)) => Err(Error::Rejected {
-                lasting: Lasting::Transient,
-                reason: Rejection::LocalLimit,
+                result: RejectResult::Transient,
+                reason: RejectReason::LocalLimit,
             }),
             Err(TrySendError::Disconnected(_)) => Err(refused()),
         }
@@ -124,13 +124,13 @@ impl Dial for Exchange {
 
 /// A node that listens. Dropping it frees its place; associations that nobody accepted are aborted.
 #[derive(Debug)]
-pub struct Listener {
+pub struct MemoryListener {
     at: (String, u16),
     network: Weak<Mutex<Listening>>,
     arriving: Receiver<MemoryAssociation>,
 }
 
-impl Listener {
+impl MemoryListener {
     /// Waits for an association.
     ///
     /// # Errors
@@ -148,7 +148,7 @@ impl Listener {
     }
 }
 
-impl Drop for Listener {
+impl Drop for MemoryListener {
     fn drop(&mut self) {
         if let Some(network) = self.network.upgrade() {
             lock(&network).remove(&self.at);

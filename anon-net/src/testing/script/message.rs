@@ -1,12 +1,12 @@
-//! [`Hearing`]: messages put together from what is sent to a scripted peer.
+//! [`MessageAssembler`]: messages put together from what is sent to a scripted peer.
 
-use crate::association::{Kind, Pdv, Place};
+use crate::association::{Pdv, PdvKind, PdvPosition};
 use crate::context::ContextId;
 use crate::dimse::Command;
 
 /// The message that is being heard.
 #[derive(Debug, Default)]
-pub(super) struct Hearing {
+pub(super) struct MessageAssembler {
     bytes: Vec<u8>,
     command: Option<Command>,
     data_set: Vec<u8>,
@@ -14,33 +14,37 @@ pub(super) struct Hearing {
 }
 
 /// A message that was heard to its end.
-pub(super) struct Whole {
+pub(super) struct CompleteMessage {
     pub(super) context: ContextId,
     pub(super) command: Command,
     pub(super) data_set: Vec<u8>,
     pub(super) fragments: Vec<usize>,
 }
 
-impl Hearing {
+impl MessageAssembler {
     /// Takes a fragment; gives the message that it ends. With `commands_only` a message ends with its
     /// command set.
     pub(super) fn take(
         &mut self,
         pdv: Pdv<'_>,
         commands_only: bool,
-    ) -> Result<Option<Whole>, String> {
+    ) -> Result<Option<CompleteMessage>, String> {
         match pdv.kind {
-            Kind::Command => self.take_command(pdv, commands_only),
-            Kind::Data => Ok(self.take_data(pdv)),
+            PdvKind::Command => self.take_command(pdv, commands_only),
+            PdvKind::Data => Ok(self.take_data(pdv)),
         }
     }
 
-    fn take_command(&mut self, pdv: Pdv<'_>, commands_only: bool) -> Result<Option<Whole>, String> {
+    fn take_command(
+        &mut self,
+        pdv: Pdv<'_>,
+        commands_only: bool,
+    ) -> Result<Option<CompleteMessage>, String> {
         if self.command.is_some() {
             return Err(format!("it sends {pdv:?} inside a data set"));
         }
         self.bytes.extend_from_slice(pdv.bytes);
-        if pdv.place == Place::More {
+        if pdv.position == PdvPosition::More {
             return Ok(None);
         }
         let command = Command::decode(&std::mem::take(&mut self.bytes));
@@ -50,7 +54,7 @@ impl Hearing {
             self.command = Some(command);
             return Ok(None);
         }
-        Ok(Some(Whole {
+        Ok(Some(CompleteMessage {
             context: pdv.context,
             command,
             data_set: Vec::new(),
@@ -59,15 +63,15 @@ impl Hearing {
     }
 
     /// A fragment of a data set whose command was heard before, or by itself, is of no message.
-    fn take_data(&mut self, pdv: Pdv<'_>) -> Option<Whole> {
+    fn take_data(&mut self, pdv: Pdv<'_>) -> Option<CompleteMessage> {
         if self.command.is_some() {
             self.data_set.extend_from_slice(pdv.bytes);
             self.fragments.push(pdv.bytes.len());
         }
-        if pdv.place == Place::More {
+        if pdv.position == PdvPosition::More {
             return None;
         }
-        Some(Whole {
+        Some(CompleteMessage {
             context: pdv.context,
             command: self.command.take()?,
             data_set: std::mem::take(&mut self.data_set),

@@ -63,6 +63,6 @@ fn pdv_header(pdv: &Pdv<'_>) -> [u8; PDV_HEADER_LEN] {
     // The caller has checked that the whole fits a PDU.
     let item = u32::try_from(pdv.bytes.len()).map_or(u32::MAX, |length| length.saturating_add(2));
     let [a, b, c, d] = item.to_be_bytes();
-    let control = PdvHeader::control(pdv.kind, pdv.place);
+    let control = PdvHeader::control(pdv.kind, pdv.position);
     [a, b, c, d, pdv.context.get(), control]
 }

@@ -1,36 +1,36 @@
-//! [`Wanted`]: which series and instances of a study are wanted.
+//! [`InstanceFilter`]: which series and instances of a study are wanted.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use super::read::Found;
+use super::read::FoundSeries;
 use super::{InstanceEntry, SeriesEntry};
 use crate::Uid;
 
 /// A caller's own word on a series.
-type OfSeries = dyn Fn(&SeriesEntry) -> bool + Send + Sync;
+type SeriesPredicate = dyn Fn(&SeriesEntry) -> bool + Send + Sync;
 
 /// Which series and instances of a study are wanted. What a peer does not say is no reason to leave
 /// something out.
 ///
 /// # Examples
 /// ```
-/// use anon_net::service::hierarchy::Wanted;
+/// use anon_net::service::hierarchy::InstanceFilter;
 ///
-/// let chest = Wanted::all()
+/// let chest = InstanceFilter::all()
 ///     .with_modalities(["CT", "DX"])
 ///     .with_series_if(|series| series.count > 1);
 /// # drop(chest);
 /// ```
 #[derive(Clone, Default)]
-pub struct Wanted {
+pub struct InstanceFilter {
     modalities: Option<BTreeSet<String>>,
     sop_classes: Option<BTreeSet<Uid>>,
-    of_series: Option<Arc<OfSeries>>,
+    if_series: Option<Arc<SeriesPredicate>>,
 }
 
-impl Wanted {
+impl InstanceFilter {
     /// All.
     pub fn all() -> Self {
         Self::default()
@@ -59,8 +59,8 @@ impl Wanted {
         self,
         wants: impl Fn(&SeriesEntry) -> bool + Send + Sync + 'static,
     ) -> Self {
-        let of_series = Some(Arc::new(wants) as Arc<OfSeries>);
-        Self { of_series, ..self }
+        let if_series = Some(Arc::new(wants) as Arc<SeriesPredicate>);
+        Self { if_series, ..self }
     }
 
     fn has_class(&self, class: Option<&Uid>) -> bool {
@@ -75,11 +75,11 @@ impl Wanted {
             (Some(wanted), Some(modality)) => wanted.contains(modality),
             _ => true,
         };
-        has_modality && self.of_series.as_ref().is_none_or(|wants| wants(series))
+        has_modality && self.if_series.as_ref().is_none_or(|wants| wants(series))
     }
 
     /// The entry of a series that was found.
-    pub(super) fn entry(&self, found: Found) -> SeriesEntry {
+    pub(super) fn entry(&self, found: FoundSeries) -> SeriesEntry {
         let counted = found.instances.as_ref().map(Vec::len);
         let mut instances = found.instances;
         let declared = found.sop_class.clone();
@@ -113,12 +113,12 @@ impl Wanted {
     }
 }
 
-impl fmt::Debug for Wanted {
+impl fmt::Debug for InstanceFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wanted")
+        f.debug_struct("InstanceFilter")
             .field("modalities", &self.modalities)
             .field("sop_classes", &self.sop_classes)
-            .field("of_series", &self.of_series.is_some())
+            .field("if_series", &self.if_series.is_some())
             .finish()
     }
 }

@@ -1,9 +1,9 @@
-//! [`Window`]: the items that wait, and the contexts that they need.
+//! [`SendQueue`]: the items that wait, and the contexts that they need.
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::item::{Ready, SendItem};
-use super::part10::Sort;
+use super::item::{PreparedItem, SendItem};
+use super::part10::StorageContext;
 use crate::context::Contexts;
 use crate::service::{Cancel, ServiceError};
 
@@ -13,15 +13,15 @@ pub(super) const MAX_ITEMS: usize = 2 * Contexts::MAX;
 const MAX_HELD_BYTES: usize = 8 * 1024 * 1024;
 
 /// Items that were drawn and not sent, in order.
-pub(super) struct Window<'a> {
+pub(super) struct SendQueue<'a> {
     items: &'a mut dyn Iterator<Item = SendItem>,
-    waiting: VecDeque<Ready>,
+    waiting: VecDeque<PreparedItem>,
     held_bytes: usize,
     drawn: u64,
     ended: bool,
 }
 
-impl<'a> Window<'a> {
+impl<'a> SendQueue<'a> {
     pub(super) fn new(items: &'a mut dyn Iterator<Item = SendItem>) -> Self {
         Self {
             items,
@@ -45,10 +45,10 @@ impl<'a> Window<'a> {
             };
             let number = self.drawn;
             self.drawn += 1;
-            match Ready::new(number, item) {
-                Ok(ready) => {
-                    self.held_bytes += ready.held_bytes();
-                    self.waiting.push_back(ready);
+            match PreparedItem::new(number, item) {
+                Ok(item) => {
+                    self.held_bytes += item.held_bytes();
+                    self.waiting.push_back(item);
                 }
                 Err(error) => failed(number, error),
             }
@@ -60,30 +60,33 @@ impl<'a> Window<'a> {
     }
 
     /// What the items need, those that came first before others, as far as one proposal has room.
-    pub(super) fn sorts(&self) -> BTreeSet<Sort> {
-        let mut sorts = BTreeSet::new();
-        for ready in &self.waiting {
-            if sorts.len() == Contexts::MAX {
+    pub(super) fn contexts(&self) -> BTreeSet<StorageContext> {
+        let mut contexts = BTreeSet::new();
+        for item in &self.waiting {
+            if contexts.len() == Contexts::MAX {
                 break;
             }
-            if !sorts.contains(&ready.sort) {
-                sorts.insert(ready.sort.clone());
+            if !contexts.contains(&item.context) {
+                contexts.insert(item.context.clone());
             }
         }
-        sorts
+        contexts
     }
 
     /// The first item that is one of these.
-    pub(super) fn take(&mut self, sorts: &BTreeSet<Sort>) -> Option<Ready> {
-        let at = self.waiting.iter().position(|r| sorts.contains(&r.sort))?;
-        let ready = self.waiting.remove(at)?;
-        self.held_bytes -= ready.held_bytes();
-        Some(ready)
+    pub(super) fn take(&mut self, contexts: &BTreeSet<StorageContext>) -> Option<PreparedItem> {
+        let at = self
+            .waiting
+            .iter()
+            .position(|r| contexts.contains(&r.context))?;
+        let item = self.waiting.remove(at)?;
+        self.held_bytes -= item.held_bytes();
+        Some(item)
     }
 
     /// Puts an item back, before all others.
-    pub(super) fn put_back(&mut self, ready: Ready) {
-        self.held_bytes += ready.held_bytes();
-        self.waiting.push_front(ready);
+    pub(super) fn put_back(&mut self, item: PreparedItem) {
+        self.held_bytes += item.held_bytes();
+        self.waiting.push_front(item);
     }
 }

@@ -1,43 +1,33 @@
-//! [`Sending`]: one call of [`Scu::send`](crate::Scu::send).
+//! [`SendTask`]: one call of [`Scu::send`](crate::Scu::send).
 
-use std::collections::BTreeSet;
-
-use super::item::{Ready, SendItem};
-use super::part10::Sort;
-use super::window::Window;
+use super::association::StoreAssociation;
+use super::item::{PreparedItem, SendItem};
+use super::send_queue::SendQueue;
 use super::{SendError, SendEvent, SendOutcome, SendReport};
-use crate::context::Contexts;
 use crate::dimse::{Operation, Status, StatusClass};
-use crate::service::session::Session;
 use crate::service::{Cancel, Scu, ServiceError};
 use crate::{Error, Node, Remedy};
 
 /// What is sent, to whom, and how far it is.
-pub(super) struct Sending<'a> {
+pub(super) struct SendTask<'a> {
     scu: &'a Scu,
     node: &'a Node,
-    window: Window<'a>,
+    queue: SendQueue<'a>,
     cancel: &'a Cancel,
-    teller: Teller<'a>,
-    link: Option<Link>,
+    reporter: EventReporter<'a>,
+    open: Option<StoreAssociation>,
     /// Items given up in a row, with no answer to any between.
     given_up: u32,
 }
 
-/// An open association and what it was proposed for.
-struct Link {
-    session: Session,
-    sorts: BTreeSet<Sort>,
-}
-
 /// Tells events and counts them.
-struct Teller<'a> {
+struct EventReporter<'a> {
     on_event: &'a mut dyn FnMut(SendEvent),
     report: SendReport,
 }
 
-impl Teller<'_> {
-    fn tell(&mut self, number: u64, outcome: SendOutcome) {
+impl EventReporter<'_> {
+    fn report(&mut self, number: u64, outcome: SendOutcome) {
         let report = &mut self.report;
         match &outcome {
             SendOutcome::Stored { bytes } => {
@@ -58,7 +48,7 @@ impl Teller<'_> {
     }
 }
 
-impl<'a> Sending<'a> {
+impl<'a> SendTask<'a> {
     pub(super) fn new(
         scu: &'a Scu,
         node: &'a Node,
@@ -69,13 +59,13 @@ impl<'a> Sending<'a> {
         Self {
             scu,
             node,
-            window: Window::new(items),
+            queue: SendQueue::new(items),
             cancel,
-            teller: Teller {
+            reporter: EventReporter {
                 on_event,
                 report: SendReport::default(),
             },
-            link: None,
+            open: None,
             given_up: 0,
         }
     }
@@ -83,7 +73,7 @@ impl<'a> Sending<'a> {
     pub(super) fn run(mut self) -> Result<SendReport, SendError> {
         let result = self.send_all();
         self.release();
-        let report = self.teller.report;
+        let report = self.reporter.report;
         tracing::debug!(node = %self.node, ?report, "sending ended");
         match result {
             Ok(()) => Ok(report),
@@ -93,18 +83,20 @@ impl<'a> Sending<'a> {
 
     fn send_all(&mut self) -> Result<(), ServiceError> {
         loop {
-            let Self { window, teller, .. } = self;
-            window.fill(self.cancel, |number, error| {
-                teller.tell(number, SendOutcome::Failed(error));
+            let Self {
+                queue, reporter, ..
+            } = self;
+            queue.fill(self.cancel, |number, error| {
+                reporter.report(number, SendOutcome::Failed(error));
             });
             if self.cancel.is_cancelled() {
                 return Err(ServiceError::Cancelled);
             }
-            if window.is_empty() {
+            if queue.is_empty() {
                 return Ok(());
             }
-            let fitting = match &self.link {
-                Some(link) => window.take(&link.sorts),
+            let fitting = match &self.open {
+                Some(open) => queue.take(&open.proposed),
                 None => None,
             };
             match fitting {
@@ -116,24 +108,20 @@ impl<'a> Sending<'a> {
     }
 
     fn release(&mut self) {
-        if let Some(link) = self.link.take() {
-            link.session.release_unless(self.cancel);
+        if let Some(open) = self.open.take() {
+            open.association.release_unless(self.cancel);
         }
     }
 
     /// Opens the association that those that wait need.
     fn renew(&mut self) -> Result<(), ServiceError> {
         self.release();
-        let sorts = self.window.sorts();
-        let mut contexts = Contexts::new();
-        for sort in &sorts {
-            contexts.add(sort.sop_class.clone(), vec![sort.transfer_syntax.clone()])?;
-        }
+        let contexts = self.queue.contexts();
         let mut attempt = 1;
-        let session = loop {
+        let open = loop {
             let contexts = contexts.clone();
-            match self.scu.open(self.cancel, self.node, contexts) {
-                Ok(session) => break session,
+            match StoreAssociation::open(self.scu, self.node, contexts, self.cancel) {
+                Ok(open) => break open,
                 Err(ServiceError::Association(error)) if self.may_try_again(&error, attempt) => {
                     attempt += 1;
                 }
@@ -141,8 +129,8 @@ impl<'a> Sending<'a> {
             }
             self.pause()?;
         };
-        self.teller.report.associations += 1;
-        self.link = Some(Link { session, sorts });
+        self.reporter.report.associations += 1;
+        self.open = Some(open);
         Ok(())
     }
 
@@ -159,35 +147,35 @@ impl<'a> Sending<'a> {
     }
 
     /// Sends an item on the open association. An error ends the whole sending.
-    fn send_one(&mut self, item: Ready) -> Result<(), ServiceError> {
+    fn send_one(&mut self, item: PreparedItem) -> Result<(), ServiceError> {
         let number = item.number;
-        let sent = match &mut self.link {
-            Some(link) => store(&mut link.session, &item, self.cancel),
+        let sent = match &mut self.open {
+            Some(open) => store(open, &item, self.cancel),
             None => Err(Error::Closed.into()),
         };
         match sent {
             Ok((status, bytes)) => {
                 self.given_up = 0;
-                self.teller.tell(number, outcome(status, bytes));
+                self.reporter.report(number, outcome(status, bytes));
                 Ok(())
             }
             Err(ServiceError::Association(error)) => self.lost(item, error),
             Err(ServiceError::Cancelled) => Err(ServiceError::Cancelled),
             // Nothing was sent: the association is as it was.
             Err(error) => {
-                self.teller.tell(number, SendOutcome::Failed(error));
+                self.reporter.report(number, SendOutcome::Failed(error));
                 Ok(())
             }
         }
     }
 
     /// The association is gone and the item not answered: it is sent again if that may help.
-    fn lost(&mut self, mut item: Ready, error: Error) -> Result<(), ServiceError> {
-        self.link = None;
+    fn lost(&mut self, mut item: PreparedItem, error: Error) -> Result<(), ServiceError> {
+        self.open = None;
         item.tries += 1;
         tracing::debug!(node = %self.node, number = item.number, tries = item.tries, %error, "association lost");
         if self.may_try_again(&error, item.tries) {
-            self.window.put_back(item);
+            self.queue.put_back(item);
             return self.pause();
         }
         let read = !matches!(error, Error::Unreadable { .. });
@@ -198,7 +186,7 @@ impl<'a> Sending<'a> {
             Remedy::Skip | Remedy::Stop => Remedy::Stop,
         };
         let failed = SendOutcome::Failed(error.into());
-        self.teller.tell(item.number, failed);
+        self.reporter.report(item.number, failed);
         if self.given_up < self.scu.retries.attempts.max(1) {
             return Ok(());
         }
@@ -208,28 +196,15 @@ impl<'a> Sending<'a> {
 
 /// What the peer said of an item, and how long its data set is.
 fn store(
-    session: &mut Session,
-    item: &Ready,
+    open: &mut StoreAssociation,
+    item: &PreparedItem,
     cancel: &Cancel,
 ) -> Result<(Status, u64), ServiceError> {
-    let Sort {
-        sop_class,
-        transfer_syntax,
-    } = &item.sort;
-    let Some(context) = session.contexts().find(sop_class, transfer_syntax) else {
-        return Err(ServiceError::ContextRefused {
-            sop_class: sop_class.clone(),
-            transfer_syntax: Some(transfer_syntax.clone()),
-        });
-    };
-    let context = context.id;
+    let id = open.accepted(&item.context)?;
     let (mut body, length) = item.open()?;
-    let request = session
-        .request(Operation::Store, sop_class.clone())
-        .with_instance(item.sop_instance.clone());
-    let asked = session.ask_with(context, request, &mut *body, length, cancel)?;
-    let response = session.answer(asked, cancel)?;
-    Ok((response.status, length))
+    let names = (&item.context.sop_class, &item.sop_instance);
+    let status = open.store(id, names, (&mut *body, length), cancel)?;
+    Ok((status, length))
 }
 
 fn outcome(status: Status, bytes: u64) -> SendOutcome {

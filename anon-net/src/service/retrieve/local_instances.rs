@@ -1,4 +1,4 @@
-//! [`Arrivals`]: what of a study is here.
+//! [`LocalInstances`]: what of a study is here.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::{BackendError, InstanceUid};
 /// What became of an instance that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
-pub enum Arrival {
+pub enum InstanceState {
     /// It is not here.
     Missing,
     /// It is stored.
@@ -27,8 +27,8 @@ pub enum Arrival {
 /// * After an instance has arrived, [`changes`](Self::changes) gives another number than before, and
 ///   [`wait`](Self::wait) returns.
 /// * Any number of threads call it.
-/// * `testing::conformance::arrivals` (feature `testing`) passes.
-pub trait Arrivals: fmt::Debug + Send + Sync {
+/// * `testing::conformance::local_instances` (feature `testing`) passes.
+pub trait LocalInstances: fmt::Debug + Send + Sync {
     /// What became of these instances of a study.
     ///
     /// # Errors
@@ -37,7 +37,7 @@ pub trait Arrivals: fmt::Debug + Send + Sync {
         &self,
         study: &InstanceUid,
         instances: &[InstanceUid],
-    ) -> Result<Vec<Arrival>, BackendError>;
+    ) -> Result<Vec<InstanceState>, BackendError>;
 
     /// A number that is another one after each arrival, of whatever study.
     fn changes(&self) -> u64;
@@ -48,5 +48,5 @@ pub trait Arrivals: fmt::Debug + Send + Sync {
 
 const _: () = {
     const fn shared<T: Send + Sync + ?Sized>() {}
-    shared::<dyn Arrivals>();
+    shared::<dyn LocalInstances>();
 };

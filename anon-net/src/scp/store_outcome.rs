@@ -1,4 +1,4 @@
-//! [`Handled`]: the outcome of a received instance, and its status (PS3.4 section B.2.3).
+//! [`StoreOutcome`]: the outcome of a received instance, and its status (PS3.4 section B.2.3).
 
 use super::Outcome;
 use crate::dimse::Status;
@@ -6,7 +6,7 @@ use crate::dimse::Status;
 /// What became of an instance, and what its sender was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
-pub enum Handled {
+pub enum StoreOutcome {
     /// It is stored. 0000.
     Stored,
     /// It was stored before. 0000.
@@ -21,7 +21,7 @@ pub enum Handled {
     BrokenOff,
 }
 
-impl Handled {
+impl StoreOutcome {
     /// What the sender is told; nothing if it is gone.
     pub fn status(self) -> Option<Status> {
         match self {
@@ -32,7 +32,7 @@ impl Handled {
     }
 }
 
-impl From<Outcome> for Handled {
+impl From<Outcome> for StoreOutcome {
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Stored => Self::Stored,

@@ -8,63 +8,72 @@
 //!                      ◄── response, final
 //! ```
 
-mod hearing;
+mod receive;
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use super::session::{Asked, Session};
+use super::scu_association::{PendingRequest, ScuAssociation};
 use super::{Cancel, ServiceError};
 use crate::Uid;
-use crate::context::{Accepted, ContextId};
+use crate::context::{AcceptedContext, ContextId};
 use crate::dimse::{Body, Request, Response, Status, StatusClass};
 use crate::identifier::{Encoding, Identifier};
-use hearing::Came;
+use receive::NextMessage;
 
 /// What looks on while a peer answers.
-pub(crate) trait Onlooker {
+pub(crate) trait ResponseHandler {
     /// A response came, pending or final. To break asks for the end with C-CANCEL.
-    fn answered(&mut self, response: &Response, identifier: Option<Identifier>) -> ControlFlow<()>;
+    fn on_response(
+        &mut self,
+        response: &Response,
+        identifier: Option<Identifier>,
+    ) -> ControlFlow<()>;
 
     /// True if a response is a sign that the peer goes on: it buys time.
-    fn renews(&mut self, response: &Response) -> bool {
+    fn is_progress(&mut self, response: &Response) -> bool {
         let _ = response;
         true
     }
 
     /// Nothing came for a moment.
-    fn glance(&mut self) -> Glance {
-        Glance::Quiet
+    fn poll(&mut self) -> Activity {
+        Activity::None
     }
 
     /// A C-STORE request came in this context, which both sides agreed on. Its data set is to be read
     /// from `body`; the status answers it.
-    fn store(&mut self, request: &Request, context: &Accepted, body: &mut Body<'_>) -> Status {
+    fn store(
+        &mut self,
+        request: &Request,
+        context: &AcceptedContext,
+        body: &mut Body<'_>,
+    ) -> Status {
         let _ = (request, context, body);
         Status::UNRECOGNIZED_OPERATION
     }
 }
 
-/// What an [`Onlooker`] sees where no response came.
+/// What a [`ResponseHandler`] sees where no response came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Glance {
+pub(crate) enum Activity {
     /// Nothing.
-    Quiet,
+    None,
     /// Something goes on elsewhere: the peer is not to be given up.
-    Alive,
+    Progress,
     /// There is no use in waiting.
     Stop,
 }
 
 /// How long the peer may still be silent.
-struct Patience {
+struct ResponseDeadline {
     since: Instant,
     limit: Duration,
     /// True once the end is wished: what still comes buys no time.
     is_ending: bool,
 }
 
-impl Patience {
+impl ResponseDeadline {
     fn new(limit: Duration) -> Self {
         Self {
             since: Instant::now(),
@@ -92,17 +101,27 @@ impl Patience {
 }
 
 /// What is asked for.
-pub(crate) struct Question<'q> {
+pub(crate) struct QueryRequest<'q> {
     pub(crate) context: QueryContext,
     pub(crate) request: Request,
     pub(crate) identifier: &'q Identifier,
 }
 
-impl Question<'_> {
-    fn ask(self, session: &mut Session, cancel: &Cancel) -> Result<Asked, ServiceError> {
+impl QueryRequest<'_> {
+    fn send(
+        self,
+        association: &mut ScuAssociation,
+        cancel: &Cancel,
+    ) -> Result<PendingRequest, ServiceError> {
         let bytes = self.identifier.encode(self.context.encoding)?;
         let (mut body, length) = (bytes.as_slice(), bytes.len() as u64);
-        Ok(session.ask_with(self.context.id, self.request, &mut body, length, cancel)?)
+        Ok(association.send_request_with(
+            self.context.id,
+            self.request,
+            &mut body,
+            length,
+            cancel,
+        )?)
     }
 }
 
@@ -115,8 +134,8 @@ pub(crate) struct QueryContext {
 
 impl QueryContext {
     /// The first accepted one of this SOP class whose encoding is one of identifiers.
-    pub(crate) fn of(session: &Session, sop_class: &Uid) -> Result<Self, ServiceError> {
-        let mut contexts = session.contexts().iter();
+    pub(crate) fn of(association: &ScuAssociation, sop_class: &Uid) -> Result<Self, ServiceError> {
+        let mut contexts = association.contexts().iter();
         contexts
             .find_map(|accepted| {
                 let encoding = Encoding::of(&accepted.transfer_syntax)?;
@@ -139,35 +158,35 @@ impl QueryContext {
 /// # Errors
 /// [`ServiceError::Cancelled`] if the caller wished the end and it came in order: the association is
 /// still open. After any other error it is closed.
-pub(crate) fn hold(
-    session: &mut Session,
+pub(crate) fn run(
+    association: &mut ScuAssociation,
     cancel: &Cancel,
     silence: Duration,
-    question: Question<'_>,
-    onlooker: &mut dyn Onlooker,
+    query: QueryRequest<'_>,
+    handler: &mut dyn ResponseHandler,
 ) -> Result<Response, ServiceError> {
     if cancel.is_cancelled() {
         return Err(ServiceError::Cancelled);
     }
-    let encoding = question.context.encoding;
-    let asked = question.ask(session, cancel)?;
-    let mut patience = Patience::new(silence);
+    let encoding = query.context.encoding;
+    let pending = query.send(association, cancel)?;
+    let mut deadline = ResponseDeadline::new(silence);
     loop {
-        let came = hearing::next(session, asked, encoding, &patience, onlooker)?;
-        let wants_end = match came {
-            Came::Nothing => glance(onlooker, &mut patience),
-            Came::Request(status) => {
+        let message = receive::next(association, pending, encoding, &deadline, handler)?;
+        let wants_end = match message {
+            NextMessage::Nothing => poll(handler, &mut deadline),
+            NextMessage::Request(status) => {
                 // One that is none of the dialogue buys no time.
-                patience.renew(status == Status::SUCCESS);
+                deadline.renew(status == Status::SUCCESS);
                 false
             }
-            Came::Response(response, identifier) => {
-                patience.renew(onlooker.renews(&response));
+            NextMessage::Response(response, identifier) => {
+                deadline.renew(handler.is_progress(&response));
                 let is_final = response.status.class() != StatusClass::Pending;
-                let is_heard = is_final || !patience.is_ending;
-                let breaks = is_heard && onlooker.answered(&response, identifier).is_break();
+                let is_heard = is_final || !deadline.is_ending;
+                let breaks = is_heard && handler.on_response(&response, identifier).is_break();
                 if is_final {
-                    let is_cancelled = patience.is_ending && cancel.is_cancelled();
+                    let is_cancelled = deadline.is_ending && cancel.is_cancelled();
                     return (!is_cancelled)
                         .then_some(response)
                         .ok_or(ServiceError::Cancelled);
@@ -175,19 +194,19 @@ pub(crate) fn hold(
                 breaks
             }
         };
-        if (wants_end || cancel.is_cancelled()) && !patience.is_ending {
-            session.cancel(asked)?;
-            patience.end_within(session.timeouts().dimse);
+        if (wants_end || cancel.is_cancelled()) && !deadline.is_ending {
+            association.cancel(pending)?;
+            deadline.end_within(association.timeouts().dimse);
         }
     }
 }
 
 /// Looks elsewhere while nothing comes. True if the end is wished.
-fn glance(onlooker: &mut dyn Onlooker, patience: &mut Patience) -> bool {
-    match onlooker.glance() {
-        Glance::Alive => patience.renew(true),
-        Glance::Stop => return true,
-        Glance::Quiet => {}
+fn poll(handler: &mut dyn ResponseHandler, deadline: &mut ResponseDeadline) -> bool {
+    match handler.poll() {
+        Activity::Progress => deadline.renew(true),
+        Activity::Stop => return true,
+        Activity::None => {}
     }
     false
 }

@@ -1,10 +1,10 @@
-//! The suite of [`Arrivals`].
+//! The suite of [`LocalInstances`].
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::InstanceUid;
-use crate::service::retrieve::{Arrival, Arrivals};
+use crate::service::retrieve::{InstanceState, LocalInstances};
 
 /// Longer than any implementation needs.
 const LONG: Duration = Duration::from_secs(30);
@@ -16,40 +16,40 @@ const SHORT: Duration = Duration::from_millis(50);
 ///
 /// # Panics
 /// With the promise that is broken.
-pub fn arrivals(
-    arrivals: &dyn Arrivals,
+pub fn local_instances(
+    local: &dyn LocalInstances,
     study: &InstanceUid,
     instances: &[InstanceUid; 3],
     store: &(dyn Fn(&InstanceUid) + Sync),
 ) {
-    let states = || match arrivals.states(study, instances) {
+    let states = || match local.states(study, instances) {
         Ok(states) => states,
         Err(error) => panic!("states are told: {error}"),
     };
     let [first, second, _] = instances;
-    let missing = Arrival::Missing;
+    let missing = InstanceState::Missing;
     assert_eq!(states(), [missing; 3], "nothing is here yet");
-    let none = arrivals.states(study, &[]).ok();
+    let none = local.states(study, &[]).ok();
     assert_eq!(none, Some(Vec::new()), "none for none");
 
-    let before = arrivals.changes();
+    let before = local.changes();
     let began = Instant::now();
-    arrivals.wait(before, SHORT);
+    local.wait(before, SHORT);
     assert!(began.elapsed() < LONG, "a wait ends");
     store(second);
-    assert_ne!(arrivals.changes(), before, "an arrival is a change");
-    let stored = Arrival::Stored;
+    assert_ne!(local.changes(), before, "an arrival is a change");
+    let stored = InstanceState::Stored;
     assert_eq!(states(), [missing, stored, missing], "told in order");
     let began = Instant::now();
-    arrivals.wait(before, LONG);
+    local.wait(before, LONG);
     assert!(began.elapsed() < LONG, "no wait for what has been");
 
-    let seen = arrivals.changes();
+    let seen = local.changes();
     thread::scope(|scope| {
         scope.spawn(|| store(first));
         let began = Instant::now();
-        while arrivals.changes() == seen {
-            arrivals.wait(seen, LONG);
+        while local.changes() == seen {
+            local.wait(seen, LONG);
             assert!(began.elapsed() < LONG, "an arrival ends a wait");
         }
     });

@@ -1,13 +1,13 @@
-//! [`Session`]: an association of ours, as a service uses it.
+//! [`ScuAssociation`]: an association of ours, as a service uses it.
 
 use std::io::Read;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Cancel, LOOK, ServiceError, Timeouts};
+use super::{CANCEL_CHECK_INTERVAL, Cancel, ServiceError, Timeouts};
 use crate::association::{Association, Event};
-use crate::context::{ContextId, Negotiated};
+use crate::context::{ContextId, NegotiatedContexts};
 use crate::dimse::message::{self, Incoming};
 use crate::dimse::{Command, MessageId, Operation, Request, Response};
 use crate::error::Waiting;
@@ -18,7 +18,7 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// An open association, and the requests on it. Dropping it aborts.
 #[derive(Debug)]
-pub(crate) struct Session {
+pub(crate) struct ScuAssociation {
     association: Box<dyn Association>,
     timeouts: Timeouts,
     last_id: MessageId,
@@ -28,7 +28,7 @@ pub(crate) struct Session {
 
 /// What an answer must be an answer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct PendingRequest {
     /// In which context it was asked.
     pub(crate) context: ContextId,
     /// What was asked for.
@@ -37,7 +37,7 @@ pub(crate) struct Asked {
     pub(crate) message_id: MessageId,
 }
 
-impl Session {
+impl ScuAssociation {
     pub(super) fn new(association: Box<dyn Association>, timeouts: Timeouts) -> Self {
         Self {
             association,
@@ -48,7 +48,7 @@ impl Session {
     }
 
     /// What both sides agreed on.
-    pub(crate) fn contexts(&self) -> &Negotiated {
+    pub(crate) fn contexts(&self) -> &NegotiatedContexts {
         self.association.contexts()
     }
 
@@ -59,31 +59,31 @@ impl Session {
     }
 
     /// Sends a request without a data set, unless the end is wished: then the association is aborted.
-    pub(crate) fn ask(
+    pub(crate) fn send_request(
         &mut self,
         context: ContextId,
         request: Request,
         cancel: &Cancel,
-    ) -> Result<Asked, Error> {
-        let asked = Asked::of(context, &request);
+    ) -> Result<PendingRequest, Error> {
+        let pending = PendingRequest::of(context, &request);
         let command = Command::Request(request);
         let timeout = self.timeouts.network;
         let stop = || cancel.is_cancelled();
         message::send_unless(&mut *self.association, context, &command, timeout, &stop)?;
-        Ok(asked)
+        Ok(pending)
     }
 
     /// Sends a request and the `length` bytes of its data set that `body` has next. Once the end is
     /// wished the association is aborted: PS3.7 has nothing that takes half a message back.
-    pub(crate) fn ask_with(
+    pub(crate) fn send_request_with(
         &mut self,
         context: ContextId,
         request: Request,
         body: &mut dyn Read,
         length: u64,
         cancel: &Cancel,
-    ) -> Result<Asked, Error> {
-        let asked = self.ask(context, request, cancel)?;
+    ) -> Result<PendingRequest, Error> {
+        let pending = self.send_request(context, request, cancel)?;
         message::send_data_set(
             &mut *self.association,
             context,
@@ -93,15 +93,15 @@ impl Session {
             self.timeouts.network,
             &|| cancel.is_cancelled(),
         )?;
-        Ok(asked)
+        Ok(pending)
     }
 
     /// Asks the peer to end early what it was asked for.
-    pub(crate) fn cancel(&mut self, asked: Asked) -> Result<(), Error> {
-        let responded_to = asked.message_id;
+    pub(crate) fn cancel(&mut self, pending: PendingRequest) -> Result<(), Error> {
+        let responded_to = pending.message_id;
         let command = Command::Cancel { responded_to };
         let timeout = self.timeouts.network;
-        message::send(&mut *self.association, asked.context, &command, timeout)
+        message::send(&mut *self.association, pending.context, &command, timeout)
     }
 
     /// How long the peer is waited for.
@@ -127,9 +127,9 @@ impl Session {
     /// asked on this association: an answer that comes too late must not be taken for that to another
     /// request. Likewise [`Error::Protocol`] if it is not the answer to what was asked, and
     /// [`Error::Closed`] if the peer ends the association instead.
-    pub(crate) fn answer(
+    pub(crate) fn receive_response(
         &mut self,
-        asked: Asked,
+        pending: PendingRequest,
         cancel: &Cancel,
     ) -> Result<Response, ServiceError> {
         let (since, patience) = (Instant::now(), self.timeouts.dimse);
@@ -139,7 +139,7 @@ impl Session {
                 self.association.abort();
                 return Err(ServiceError::Cancelled);
             }
-            let glance = rest.min(LOOK);
+            let glance = rest.min(CANCEL_CHECK_INTERVAL);
             let came = message::poll_command(&mut *self.association, glance, patience);
             let incoming = match came.transpose() {
                 Some(incoming) => incoming,
@@ -154,8 +154,8 @@ impl Session {
                     continue;
                 }
             };
-            let response = self.judge(asked, incoming)?;
-            return Ok(self.alone(response)?);
+            let response = self.check_response(pending, incoming)?;
+            return Ok(self.check_single(response)?);
         }
     }
 
@@ -177,16 +177,16 @@ impl Session {
     }
 
     /// The answer among what came.
-    fn judge(
+    fn check_response(
         &mut self,
-        asked: Asked,
+        pending: PendingRequest,
         incoming: Result<Incoming, Error>,
     ) -> Result<Response, Error> {
         let problem = match incoming {
             Ok(Incoming::Message {
                 context,
                 command: Command::Response(response),
-            }) => match asked.problem(context, &response) {
+            }) => match pending.mismatch(context, &response) {
                 None => return Ok(response),
                 Some(problem) => problem,
             },
@@ -207,7 +207,7 @@ impl Session {
     }
 
     /// A response that has no data set and is the last.
-    fn alone(&mut self, response: Response) -> Result<Response, Error> {
+    fn check_single(&mut self, response: Response) -> Result<Response, Error> {
         let problem = if response.has_data_set {
             "its answer has a data set where none can be"
         } else if response.status.class() == crate::StatusClass::Pending {
@@ -241,15 +241,18 @@ impl Session {
             return;
         }
         let mut grace = GRACE;
-        while let (Err(RecvTimeoutError::Timeout), true) = (told.recv_timeout(LOOK), grace > LOOK) {
+        while let (Err(RecvTimeoutError::Timeout), true) = (
+            told.recv_timeout(CANCEL_CHECK_INTERVAL),
+            grace > CANCEL_CHECK_INTERVAL,
+        ) {
             if cancel.is_cancelled() {
-                grace -= LOOK;
+                grace -= CANCEL_CHECK_INTERVAL;
             }
         }
     }
 }
 
-impl Asked {
+impl PendingRequest {
     fn of(context: ContextId, request: &Request) -> Self {
         Self {
             context,
@@ -258,7 +261,7 @@ impl Asked {
         }
     }
 
-    pub(crate) fn problem(self, context: ContextId, response: &Response) -> Option<&'static str> {
+    pub(crate) fn mismatch(self, context: ContextId, response: &Response) -> Option<&'static str> {
         if context != self.context {
             Some("it answers in another presentation context")
         } else if response.operation != self.operation {

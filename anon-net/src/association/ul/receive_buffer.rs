@@ -1,11 +1,11 @@
-//! [`Inbox`]: the bytes that came, whole PDUs first.
+//! [`ReceiveBuffer`]: the bytes that came, whole PDUs first.
 
 use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::time::Instant;
 
-use super::pdu::{HEADER_LEN, Header, Violation};
+use super::pdu::{HEADER_LEN, PduHeader, Violation};
 use super::transport::Transport;
 
 /// What a buffer has before a PDU asks for more.
@@ -15,7 +15,7 @@ const READY: usize = 512 * 1024;
 
 /// Why no PDU came.
 #[derive(Debug)]
-pub(super) enum Halt {
+pub(super) enum ReadError {
     /// The stream failed, or its time is up.
     Io(io::Error),
     /// The peer ended its direction.
@@ -34,13 +34,13 @@ pub(super) enum Halt {
 /// Each read fills the free part, so many short PDUs come with one system call. It has room for two
 /// of the longest PDUs, so that few bytes are moved to its beginning; it grows only when it is full
 /// of bytes that came, never by what a length field says.
-pub(super) struct Inbox {
+pub(super) struct ReceiveBuffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
 }
 
-impl Inbox {
+impl ReceiveBuffer {
     /// An empty buffer.
     pub(super) fn new() -> Self {
         Self {
@@ -94,13 +94,13 @@ impl Inbox {
         &mut self,
         transport: &mut dyn Transport,
         deadline: Instant,
-        admit: impl Fn(Header, &[u8]) -> Result<(), Violation>,
-    ) -> Result<Header, Halt> {
+        admit: impl Fn(PduHeader, &[u8]) -> Result<(), Violation>,
+    ) -> Result<PduHeader, ReadError> {
         loop {
             let unread = self.unread();
-            let wanted = match Header::read(unread) {
+            let wanted = match PduHeader::read(unread) {
                 Some(header) => {
-                    admit(header, unread).map_err(Halt::Violation)?;
+                    admit(header, unread).map_err(ReadError::Violation)?;
                     let wanted = header.length.saturating_add(HEADER_LEN);
                     if unread.len() >= wanted {
                         return Ok(header);
@@ -129,23 +129,23 @@ impl Inbox {
         }
     }
 
-    fn fill(&mut self, transport: &mut dyn Transport, deadline: Instant) -> Result<(), Halt> {
+    fn fill(&mut self, transport: &mut dyn Transport, deadline: Instant) -> Result<(), ReadError> {
         let free = self.bytes.get_mut(self.end..).unwrap_or_default();
         match transport.read(free, deadline) {
-            Ok(0) => Err(Halt::End),
+            Ok(0) => Err(ReadError::End),
             Ok(count) => {
                 self.end = self.end.saturating_add(count).min(self.bytes.len());
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-            Err(error) => Err(Halt::Io(error)),
+            Err(error) => Err(ReadError::Io(error)),
         }
     }
 }
 
-impl fmt::Debug for Inbox {
+impl fmt::Debug for ReceiveBuffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inbox")
+        f.debug_struct("ReceiveBuffer")
             .field("unread", &self.unread().len())
             .field("size", &self.bytes.len())
             .finish_non_exhaustive()
@@ -158,11 +158,11 @@ mod tests {
 
     use super::*;
 
-    /// Says these bytes, so many a read, and then is silent.
+    /// Returns these bytes, at most so many a read, and then would block.
     #[derive(Debug)]
-    struct Says(Vec<u8>, usize);
+    struct ScriptedReads(Vec<u8>, usize);
 
-    impl Transport for Says {
+    impl Transport for ScriptedReads {
         fn read(&mut self, buffer: &mut [u8], _: Instant) -> io::Result<usize> {
             let count = self.1.min(buffer.len()).min(self.0.len());
             if count == 0 {
@@ -193,13 +193,16 @@ mod tests {
     #[test]
     fn a_length_that_is_only_said_takes_no_memory() {
         for length in [1 << 20, 1 << 30, u32::MAX] {
-            let mut inbox = Inbox::new();
-            inbox.prepare(16 << 20);
+            let mut buffer = ReceiveBuffer::new();
+            buffer.prepare(16 << 20);
             let mut says = pdu(0, 1000);
             says.splice(2..6, length.to_be_bytes());
-            let halt = inbox.pdu(&mut Says(says, 100), Instant::now(), |_, _| Ok(()));
-            assert!(matches!(halt, Err(Halt::Io(_))), "{length}: {halt:?}");
-            assert_eq!(inbox.bytes.len(), READY, "{length}");
+            let error = buffer.pdu(&mut ScriptedReads(says, 100), Instant::now(), |_, _| Ok(()));
+            assert!(
+                matches!(error, Err(ReadError::Io(_))),
+                "{length}: {error:?}"
+            );
+            assert_eq!(buffer.bytes.len(), READY, "{length}");
         }
     }
 
@@ -208,31 +211,31 @@ mod tests {
         const LENGTH: u32 = 100_000;
         let says: Vec<u8> = (0..50).flat_map(|fill| pdu(fill, LENGTH)).collect();
         for step in [usize::MAX, 70_000, 1234] {
-            let mut transport = Says(says.clone(), step);
-            let mut inbox = Inbox::new();
-            inbox.prepare(LENGTH as usize);
-            let size = inbox.bytes.len();
+            let mut transport = ScriptedReads(says.clone(), step);
+            let mut buffer = ReceiveBuffer::new();
+            buffer.prepare(LENGTH as usize);
+            let size = buffer.bytes.len();
             for fill in 0..50 {
-                let header = inbox.pdu(&mut transport, Instant::now(), |_, _| Ok(()));
+                let header = buffer.pdu(&mut transport, Instant::now(), |_, _| Ok(()));
                 let header = header.expect("a PDU");
-                inbox.consume(HEADER_LEN);
-                let body = inbox.consume(header.length);
-                let body = inbox.get(body);
+                buffer.consume(HEADER_LEN);
+                let body = buffer.consume(header.length);
+                let body = buffer.get(body);
                 assert!(body.len() == LENGTH as usize && body.iter().all(|b| *b == fill));
             }
-            assert_eq!(inbox.bytes.len(), size, "{step} at a time");
+            assert_eq!(buffer.bytes.len(), size, "{step} at a time");
         }
     }
 
     #[test]
     fn a_longer_pdu_grows_with_what_comes() {
         let length = 3 << 20;
-        let mut inbox = Inbox::new();
-        inbox.prepare(4 << 20);
-        let mut transport = Says(pdu(9, length), 50_000);
-        inbox
+        let mut buffer = ReceiveBuffer::new();
+        buffer.prepare(4 << 20);
+        let mut transport = ScriptedReads(pdu(9, length), 50_000);
+        buffer
             .pdu(&mut transport, Instant::now(), |_, _| Ok(()))
             .expect("a PDU");
-        assert_eq!(inbox.bytes.len(), length as usize + HEADER_LEN);
+        assert_eq!(buffer.bytes.len(), length as usize + HEADER_LEN);
     }
 }

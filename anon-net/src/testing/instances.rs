@@ -1,34 +1,34 @@
-//! [`MemoryArrivals`]: what arrived, in memory.
+//! [`MemoryInstances`]: what arrived, in memory.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::service::retrieve::{Arrival, Arrivals};
+use crate::service::retrieve::{InstanceState, LocalInstances};
 use crate::{BackendError, InstanceUid};
 
 /// Knows what it was told. The study of an instance does not matter to it.
 #[derive(Default)]
-pub struct MemoryArrivals {
-    known: Mutex<Known>,
+pub struct MemoryInstances {
+    known: Mutex<KnownStates>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct Known {
-    states: BTreeMap<InstanceUid, Arrival>,
+struct KnownStates {
+    states: BTreeMap<InstanceUid, InstanceState>,
     changes: u64,
 }
 
-impl MemoryArrivals {
+impl MemoryInstances {
     /// Nothing arrived.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Tells what became of an instance.
-    pub fn arrive(&self, instance: &InstanceUid, arrival: Arrival) {
+    pub fn arrive(&self, instance: &InstanceUid, arrival: InstanceState) {
         let mut known = self.lock();
         known.states.insert(instance.clone(), arrival);
         known.changes += 1;
@@ -36,19 +36,25 @@ impl MemoryArrivals {
     }
 
     // A thread that panics while it holds the lock does so between whole changes.
-    fn lock(&self) -> MutexGuard<'_, Known> {
+    fn lock(&self) -> MutexGuard<'_, KnownStates> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Arrivals for MemoryArrivals {
+impl LocalInstances for MemoryInstances {
     fn states(
         &self,
         _study: &InstanceUid,
         instances: &[InstanceUid],
-    ) -> Result<Vec<Arrival>, BackendError> {
+    ) -> Result<Vec<InstanceState>, BackendError> {
         let known = self.lock();
-        let state = |uid| known.states.get(uid).copied().unwrap_or(Arrival::Missing);
+        let state = |uid| {
+            known
+                .states
+                .get(uid)
+                .copied()
+                .unwrap_or(InstanceState::Missing)
+        };
         Ok(instances.iter().map(state).collect())
     }
 
@@ -58,15 +64,15 @@ impl Arrivals for MemoryArrivals {
 
     fn wait(&self, seen: u64, timeout: Duration) {
         let known = self.lock();
-        let same = |known: &mut Known| known.changes == seen;
+        let same = |known: &mut KnownStates| known.changes == seen;
         drop(self.changed.wait_timeout_while(known, timeout, same));
     }
 }
 
-impl fmt::Debug for MemoryArrivals {
+impl fmt::Debug for MemoryInstances {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let known = self.lock();
-        f.debug_struct("MemoryArrivals")
+        f.debug_struct("MemoryInstances")
             .field("states", &known.states.len())
             .field("changes", &known.changes)
             .finish_non_exhaustive()

@@ -1,13 +1,13 @@
-//! [`Tally`]: what of a study arrived, and what is missing.
+//! [`StudyProgress`]: what of a study arrived, and what is missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::{Arrival, Arrivals, Step, StudyReport};
+use super::{InstanceState, LocalInstances, RetrieveStep, StudyReport};
 use crate::dimse::SubOperations;
-use crate::service::dialogue::Glance;
 use crate::service::hierarchy::StudyHierarchy;
-use crate::service::transfer::Watch;
+use crate::service::responses::Activity;
+use crate::service::transfer::TransferObserver;
 use crate::service::{Cancel, ServiceError};
 use crate::{BackendError, Error, InstanceUid, Uid};
 
@@ -16,10 +16,10 @@ use crate::{BackendError, Error, InstanceUid, Uid};
 const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 
 /// What of a study arrived.
-pub(super) struct Tally<'a> {
+pub(super) struct StudyProgress<'a> {
     study: &'a InstanceUid,
-    arrivals: &'a dyn Arrivals,
-    on_step: &'a mut dyn FnMut(Step),
+    local: &'a dyn LocalInstances,
+    on_step: &'a mut dyn FnMut(RetrieveStep),
     expected: usize,
     stored: usize,
     quarantined: usize,
@@ -37,12 +37,12 @@ pub(super) struct Tally<'a> {
     failure: Option<BackendError>,
 }
 
-impl<'a> Tally<'a> {
+impl<'a> StudyProgress<'a> {
     pub(super) fn new(
         study: &'a InstanceUid,
-        arrivals: &'a dyn Arrivals,
+        local: &'a dyn LocalInstances,
         hierarchy: &StudyHierarchy,
-        on_step: &'a mut dyn FnMut(Step),
+        on_step: &'a mut dyn FnMut(RetrieveStep),
     ) -> Self {
         let mut missing = Vec::new();
         let mut excluded = 0;
@@ -58,13 +58,13 @@ impl<'a> Tally<'a> {
             }
         }
         let expected = missing.len() + excluded;
-        on_step(Step::Expected {
+        on_step(RetrieveStep::Expected {
             instances: expected,
             excluded,
         });
         Self {
             study,
-            arrivals,
+            local,
             on_step,
             expected,
             stored: 0,
@@ -94,7 +94,7 @@ impl<'a> Tally<'a> {
         !self.missing.is_empty() && self.missing.len() + self.never < self.expected
     }
 
-    pub(super) fn tell(&mut self, step: Step) {
+    pub(super) fn tell(&mut self, step: RetrieveStep) {
         (self.on_step)(step);
     }
 
@@ -116,17 +116,17 @@ impl<'a> Tally<'a> {
 
     fn count(&mut self) -> Result<bool, BackendError> {
         // Before the states: what arrives between the two is looked for once more, not never.
-        self.seen = self.arrivals.changes();
+        self.seen = self.local.changes();
         self.looked = Instant::now();
-        let states = self.arrivals.states(self.study, &self.missing)?;
+        let states = self.local.states(self.study, &self.missing)?;
         let mut states = states.into_iter();
         let before = self.missing.len();
         self.missing.retain(|_| {
             let count = match states.next() {
-                Some(Arrival::Stored) => &mut self.stored,
-                Some(Arrival::Quarantined) => &mut self.quarantined,
-                Some(Arrival::Excluded) => &mut self.excluded,
-                Some(Arrival::Missing) | None => return true,
+                Some(InstanceState::Stored) => &mut self.stored,
+                Some(InstanceState::Quarantined) => &mut self.quarantined,
+                Some(InstanceState::Excluded) => &mut self.excluded,
+                Some(InstanceState::Missing) | None => return true,
             };
             *count += 1;
             false
@@ -135,7 +135,7 @@ impl<'a> Tally<'a> {
         if missing == before {
             return Ok(false);
         }
-        (self.on_step)(Step::Arrived {
+        (self.on_step)(RetrieveStep::Arrived {
             stored: self.stored,
             quarantined: self.quarantined,
             missing,
@@ -160,7 +160,7 @@ impl<'a> Tally<'a> {
             if cancel.is_cancelled() {
                 return Err(ServiceError::Cancelled);
             }
-            self.arrivals.wait(self.seen, rest.min(BETWEEN_LOOKS));
+            self.local.wait(self.seen, rest.min(BETWEEN_LOOKS));
         }
     }
 
@@ -180,28 +180,28 @@ impl<'a> Tally<'a> {
     }
 }
 
-impl Watch for Tally<'_> {
+impl TransferObserver for StudyProgress<'_> {
     /// A peer goes on while it has done more than ever before: that ends some time, unlike responses.
-    fn counted(&mut self, counts: SubOperations) -> bool {
+    fn on_counts(&mut self, counts: SubOperations) -> bool {
         let done = [counts.completed, counts.failed, counts.warning];
         let done = done.iter().flatten().map(|count| u32::from(*count)).sum();
         let is_more = done > self.counted;
         self.counted = self.counted.max(done);
-        self.tell(Step::Counted(counts));
-        is_more | matches!(self.glance(), Glance::Alive)
+        self.tell(RetrieveStep::Counted(counts));
+        is_more | matches!(self.poll(), Activity::Progress)
     }
 
-    fn glance(&mut self) -> Glance {
+    fn poll(&mut self) -> Activity {
         let is_due = self.looked.elapsed() >= BETWEEN_LOOKS;
-        if !is_due || self.arrivals.changes() == self.seen {
-            return Glance::Quiet;
+        if !is_due || self.local.changes() == self.seen {
+            return Activity::None;
         }
         match self.count() {
-            Ok(true) => Glance::Alive,
-            Ok(false) => Glance::Quiet,
+            Ok(true) => Activity::Progress,
+            Ok(false) => Activity::None,
             Err(error) => {
                 self.failure = Some(error);
-                Glance::Stop
+                Activity::Stop
             }
         }
     }

@@ -5,17 +5,17 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use super::data_pdu::write_data;
 use super::handshake::after;
-use super::inbox::{Halt, Inbox};
-use super::outbox::write_data;
 use super::pdu::{
-    ABORT, DATA_TF, HEADER_LEN, Header, PDV_HEADER_LEN, PdvHeader, RELEASE_REPLY, RELEASE_REQUEST,
-    RELEASE_RP, RELEASE_RQ, SHORT_LEN, UNKNOWN_CONTEXT, USER_ABORT, Violation, aborted_by,
-    out_of_place,
+    ABORT, DATA_TF, HEADER_LEN, PDV_HEADER_LEN, PduHeader, PdvHeader, RELEASE_REPLY,
+    RELEASE_REQUEST, RELEASE_RP, RELEASE_RQ, SHORT_LEN, UNKNOWN_CONTEXT, USER_ABORT, Violation,
+    aborted_by, out_of_place,
 };
-use super::transport::{Broken, Transport, part, timed_out, write_all};
+use super::receive_buffer::{ReadError, ReceiveBuffer};
+use super::transport::{TlsFailure, Transport, close_gracefully, timed_out, write_all};
 use crate::association::{Association, Event, Pdv};
-use crate::context::{ContextId, Negotiated};
+use crate::context::{ContextId, NegotiatedContexts};
 use crate::error::{AbortedBy, Waiting};
 use crate::{AeTitle, Error};
 
@@ -33,7 +33,7 @@ pub(super) enum Side {
 pub struct UlAssociation {
     side: Side,
     peer: AeTitle,
-    contexts: Negotiated,
+    contexts: NegotiatedContexts,
     /// One bit for each context id that was accepted.
     accepted: u128,
     /// The longest P-DATA-TF that the peer takes.
@@ -42,7 +42,7 @@ pub struct UlAssociation {
     announced: u32,
     /// Gone once the association is closed.
     transport: Option<Box<dyn Transport>>,
-    inbox: Inbox,
+    buffer: ReceiveBuffer,
     /// What is left of the P-DATA-TF that stands first in the inbox.
     data_left: usize,
     /// Where the last fragment stands in the inbox.
@@ -58,32 +58,32 @@ pub struct UlAssociation {
 pub(super) struct Agreement {
     pub(super) side: Side,
     pub(super) peer: AeTitle,
-    pub(super) contexts: Negotiated,
+    pub(super) contexts: NegotiatedContexts,
     pub(super) max_pdu_bytes: u32,
     pub(super) announced: u32,
 }
 
-enum Arrived {
+enum ReceivedPdu {
     Fragment(PdvHeader),
     ReleaseRequest,
     ReleaseReply,
 }
 
-enum Stop {
+enum ReceiveError {
     Closed,
-    Halt(Halt),
+    Read(ReadError),
     Aborted(AbortedBy),
 }
 
-impl From<Halt> for Stop {
-    fn from(halt: Halt) -> Self {
-        Self::Halt(halt)
+impl From<ReadError> for ReceiveError {
+    fn from(error: ReadError) -> Self {
+        Self::Read(error)
     }
 }
 
-impl From<Violation> for Stop {
+impl From<Violation> for ReceiveError {
     fn from(violation: Violation) -> Self {
-        Self::Halt(Halt::Violation(violation))
+        Self::Read(ReadError::Violation(violation))
     }
 }
 
@@ -94,11 +94,11 @@ const fn bit(id: ContextId) -> u128 {
 impl UlAssociation {
     pub(super) fn new(
         transport: Box<dyn Transport>,
-        mut inbox: Inbox,
+        mut buffer: ReceiveBuffer,
         agreement: Agreement,
     ) -> Self {
         let longest = usize::try_from(agreement.announced).unwrap_or(usize::MAX);
-        inbox.prepare(longest);
+        buffer.prepare(longest);
         let ids = agreement.contexts.iter().map(|accepted| bit(accepted.id));
         tracing::debug!(peer = %agreement.peer, contexts = agreement.contexts.len(), "associated");
         Self {
@@ -109,7 +109,7 @@ impl UlAssociation {
             max_pdu_bytes: agreement.max_pdu_bytes,
             announced: agreement.announced,
             transport: Some(transport),
-            inbox,
+            buffer,
             data_left: 0,
             fragment: 0..0,
             asked_to_release: false,
@@ -118,79 +118,79 @@ impl UlAssociation {
     }
 
     /// Waits for what comes next. What fails for want of time can be called again.
-    fn next(&mut self, deadline: Instant) -> Result<Arrived, Stop> {
+    fn next(&mut self, deadline: Instant) -> Result<ReceivedPdu, ReceiveError> {
         self.fragment = 0..0;
         let Some(transport) = self.transport.as_deref_mut() else {
-            return Err(Stop::Closed);
+            return Err(ReceiveError::Closed);
         };
         if self.data_left == 0 {
-            let expect = Expect {
+            let allowed = AllowedPdus {
                 longest: self.announced,
                 data: !self.asked_to_release,
                 reply: self.asking,
             };
-            let admit = |header, _: &[u8]| expect.admit(header);
-            let header = self.inbox.pdu(transport, deadline, admit)?;
-            self.inbox.consume(HEADER_LEN);
+            let admit = |header, _: &[u8]| allowed.admit(header);
+            let header = self.buffer.pdu(transport, deadline, admit)?;
+            self.buffer.consume(HEADER_LEN);
             if header.kind != DATA_TF {
                 return self.control(header);
             }
             self.data_left = header.length;
         }
-        let rest = self.inbox.unread().get(..self.data_left);
+        let rest = self.buffer.unread().get(..self.data_left);
         let header = PdvHeader::read(rest.unwrap_or_default())?;
         if self.accepted & bit(header.context) == 0 {
             return Err(Violation::invalid(UNKNOWN_CONTEXT).into());
         }
-        self.inbox.consume(PDV_HEADER_LEN);
-        self.fragment = self.inbox.consume(header.length);
+        self.buffer.consume(PDV_HEADER_LEN);
+        self.fragment = self.buffer.consume(header.length);
         self.data_left -= PDV_HEADER_LEN + header.length;
-        Ok(Arrived::Fragment(header))
+        Ok(ReceivedPdu::Fragment(header))
     }
 
     /// Consumes the body of a PDU without data.
-    fn control(&mut self, header: Header) -> Result<Arrived, Stop> {
-        let body = self.inbox.consume(header.length);
+    fn control(&mut self, header: PduHeader) -> Result<ReceivedPdu, ReceiveError> {
+        let body = self.buffer.consume(header.length);
         match header.kind {
             RELEASE_RQ => {
                 self.asked_to_release = true;
-                Ok(Arrived::ReleaseRequest)
+                Ok(ReceivedPdu::ReleaseRequest)
             }
-            RELEASE_RP => Ok(Arrived::ReleaseReply),
-            _ => Err(Stop::Aborted(aborted_by(self.inbox.get(body)))),
+            RELEASE_RP => Ok(ReceivedPdu::ReleaseReply),
+            _ => Err(ReceiveError::Aborted(aborted_by(self.buffer.get(body)))),
         }
     }
 
     /// The error that ends a wait. Unless it is for want of time, the association is closed.
-    fn stopped(&mut self, stop: Stop, waiting: Waiting, after: Duration) -> Error {
+    fn stopped(&mut self, stop: ReceiveError, waiting: Waiting, after: Duration) -> Error {
         let error = match stop {
-            Stop::Closed => Error::Closed,
-            Stop::Halt(Halt::Io(error)) if timed_out(&error) => {
+            ReceiveError::Closed => Error::Closed,
+            ReceiveError::Read(ReadError::Io(error)) if timed_out(&error) => {
                 return Error::TimedOut { waiting, after };
             }
-            Stop::Halt(Halt::Io(error)) => Broken::or_lost(&error),
-            Stop::Halt(Halt::End) => Error::Lost,
-            Stop::Halt(Halt::Violation(violation)) => {
+            ReceiveError::Read(ReadError::Io(error)) => TlsFailure::or_lost(&error),
+            ReceiveError::Read(ReadError::End) => Error::Lost,
+            ReceiveError::Read(ReadError::Violation(violation)) => {
                 self.close(&violation.answer());
                 Error::Protocol {
                     problem: violation.problem,
                 }
             }
-            Stop::Aborted(by) => Error::Aborted { by },
+            ReceiveError::Aborted(by) => Error::Aborted { by },
         };
         self.close(&[]);
         error
     }
 
-    /// Says the last word, if there is one, and closes.
+    /// Sends a final PDU, if any, and closes the connection.
     fn close(&mut self, last: &[u8]) {
         if let Some(mut transport) = self.transport.take() {
-            part(&mut *transport, last, Instant::now());
+            close_gracefully(&mut *transport, last, Instant::now());
             tracing::debug!(peer = %self.peer, "closed");
         }
     }
 
-    fn say(&mut self, pdu: &[u8], deadline: Instant, after: Duration) -> Result<(), Error> {
+    fn send_pdu(&mut self, pdu: &[u8], deadline: Instant, after: Duration) -> Result<(), Error> {
         let transport = self.transport.as_deref_mut().ok_or(Error::Closed)?;
         let written = write_all(transport, &mut [IoSlice::new(pdu)], deadline);
         written.map_err(|error| self.unsent(&error, Waiting::Release, after))
@@ -202,7 +202,7 @@ impl UlAssociation {
         let error = if timed_out(error) {
             Error::TimedOut { waiting, after }
         } else {
-            self.last_words()
+            self.read_abort()
         };
         if let Some(mut transport) = self.transport.take() {
             transport.reset();
@@ -212,13 +212,13 @@ impl UlAssociation {
     }
 
     /// Why the peer is gone: an abort of its may be among what it sent last.
-    fn last_words(&mut self) -> Error {
+    fn read_abort(&mut self) -> Error {
         const ENOUGH: usize = 10_000;
         let now = Instant::now();
         for _ in 0..ENOUGH {
             match self.next(now) {
                 Ok(_) => {}
-                Err(Stop::Aborted(by)) => return Error::Aborted { by },
+                Err(ReceiveError::Aborted(by)) => return Error::Aborted { by },
                 Err(_) => break,
             }
         }
@@ -244,7 +244,7 @@ impl UlAssociation {
 }
 
 /// What may come.
-struct Expect {
+struct AllowedPdus {
     longest: u32,
     /// Fragments, and a request to release.
     data: bool,
@@ -252,8 +252,8 @@ struct Expect {
     reply: bool,
 }
 
-impl Expect {
-    fn admit(&self, header: Header) -> Result<(), Violation> {
+impl AllowedPdus {
+    fn admit(&self, header: PduHeader) -> Result<(), Violation> {
         let longest = usize::try_from(self.longest).unwrap_or(usize::MAX);
         match header.kind {
             DATA_TF if self.data => match header.length {
@@ -275,7 +275,7 @@ impl Expect {
     }
 }
 
-fn short(header: Header) -> Result<(), Violation> {
+fn short(header: PduHeader) -> Result<(), Violation> {
     if header.length == SHORT_LEN {
         Ok(())
     } else {
@@ -290,7 +290,7 @@ impl Association for UlAssociation {
         &self.peer
     }
 
-    fn contexts(&self) -> &Negotiated {
+    fn contexts(&self) -> &NegotiatedContexts {
         &self.contexts
     }
 
@@ -327,19 +327,19 @@ impl Association for UlAssociation {
 
     fn receive(&mut self, timeout: Duration) -> Result<Event<'_>, Error> {
         match self.next(after(timeout)) {
-            Ok(Arrived::Fragment(header)) => {
+            Ok(ReceivedPdu::Fragment(header)) => {
                 let pdv = Pdv {
                     context: header.context,
                     kind: header.kind,
-                    place: header.place,
-                    bytes: self.inbox.get(self.fragment.clone()),
+                    position: header.position,
+                    bytes: self.buffer.get(self.fragment.clone()),
                 };
                 tracing::trace!(peer = %self.peer, ?pdv, "received");
                 Ok(Event::Pdv(pdv))
             }
-            Ok(Arrived::ReleaseRequest) => Ok(Event::Release),
+            Ok(ReceivedPdu::ReleaseRequest) => Ok(Event::Release),
             // Admitted only after we asked, and then `release` has the association.
-            Ok(Arrived::ReleaseReply) => {
+            Ok(ReceivedPdu::ReleaseReply) => {
                 let violation = out_of_place(RELEASE_RP);
                 Err(self.stopped(violation.into(), Waiting::Message, timeout))
             }
@@ -348,28 +348,30 @@ impl Association for UlAssociation {
     }
 
     fn fragment(&self) -> &[u8] {
-        self.inbox.get(self.fragment.clone())
+        self.buffer.get(self.fragment.clone())
     }
 
     fn release(&mut self, timeout: Duration) -> Result<(), Error> {
         let deadline = after(timeout);
         if self.asked_to_release {
-            self.say(&RELEASE_REPLY, deadline, timeout)?;
+            self.send_pdu(&RELEASE_REPLY, deadline, timeout)?;
             self.close(&[]);
             return Ok(());
         }
-        self.say(&RELEASE_REQUEST, deadline, timeout)?;
+        self.send_pdu(&RELEASE_REQUEST, deadline, timeout)?;
         self.asking = true;
         loop {
             match self.next(deadline) {
                 // Too late to be of use.
-                Ok(Arrived::Fragment(_)) => {}
+                Ok(ReceivedPdu::Fragment(_)) => {}
                 // Both ask at once: the requestor answers first (PS3.8 section 9.2.3, AR-8 to AR-10).
-                Ok(Arrived::ReleaseRequest) if self.side == Side::Acceptor => {}
-                Ok(Arrived::ReleaseRequest) => self.say(&RELEASE_REPLY, deadline, timeout)?,
-                Ok(Arrived::ReleaseReply) => {
+                Ok(ReceivedPdu::ReleaseRequest) if self.side == Side::Acceptor => {}
+                Ok(ReceivedPdu::ReleaseRequest) => {
+                    self.send_pdu(&RELEASE_REPLY, deadline, timeout)?;
+                }
+                Ok(ReceivedPdu::ReleaseReply) => {
                     if self.asked_to_release && self.side == Side::Acceptor {
-                        self.say(&RELEASE_REPLY, deadline, timeout)?;
+                        self.send_pdu(&RELEASE_REPLY, deadline, timeout)?;
                     }
                     self.close(&[]);
                     return Ok(());
