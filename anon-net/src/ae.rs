@@ -1,14 +1,14 @@
-//! [`AeTitle`] and [`Node`]: who talks, and where.
+//! [`AeTitle`] and [`Node`]: the parties of an association and their addresses.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::TextError;
 
-/// An application entity's title: VR AE (PS3.5 section 6.2).
+/// The title of an application entity: VR AE (PS3.5 section 6.2).
 ///
-/// 1 to 16 characters of the default repertoire without backslash and control characters. Spaces at
-/// both ends mean nothing and are dropped; one between characters counts. Case matters.
+/// 1 to 16 characters of the default repertoire, without backslash and control characters. Leading
+/// and trailing spaces are not significant and are dropped. Spaces inside and case are significant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AeTitle(String);
 
@@ -16,10 +16,11 @@ impl AeTitle {
     /// The longest title in bytes.
     pub const MAX_LEN: usize = 16;
 
-    /// Checks a title.
+    /// Checks and creates a title.
     ///
     /// # Errors
-    /// [`TextError`] if it is no title as above. It does not hold the text.
+    /// [`TextError`] if `text` is not a title as described above. The error does not contain the
+    /// text.
     ///
     /// # Examples
     /// ```
@@ -39,19 +40,20 @@ impl AeTitle {
             .bytes()
             .all(|b| matches!(b, b' '..=b'~') && b != b'\\')
         {
-            "it has a character that no AE title has"
+            "it has a character that an AE title cannot have"
         } else {
             return Ok(Self(title.to_owned()));
         };
         Err(TextError::new("AE title", text, problem))
     }
 
-    /// The title without padding.
+    /// Returns the title without padding.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The title as an A-ASSOCIATE PDU has it: padded with spaces (PS3.8 section 9.3.2).
+    /// Returns the title as an A-ASSOCIATE PDU holds it: padded with spaces to 16 bytes (PS3.8
+    /// section 9.3.2).
     pub fn padded(&self) -> [u8; Self::MAX_LEN] {
         let mut bytes = [b' '; Self::MAX_LEN];
         for (to, from) in bytes.iter_mut().zip(self.0.bytes()) {
@@ -75,7 +77,7 @@ impl FromStr for AeTitle {
     }
 }
 
-/// An application entity and where it listens. Written `TITLE@host:port`.
+/// An application entity and its network address. Its text form is `TITLE@host:port`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Node {
     title: AeTitle,
@@ -84,16 +86,17 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node at a host name or address (IPv6 without brackets) and port.
+    /// Creates a node from a title, a host name or address (IPv6 without brackets) and a port.
     ///
     /// # Errors
-    /// [`TextError`] if the host is empty or has a character that no host has, or the port is 0.
+    /// [`TextError`] if the host is empty or has a character that a host cannot have, or if the
+    /// port is 0.
     pub fn new(title: AeTitle, host: &str, port: u16) -> Result<Self, TextError> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._:%".contains(&b);
         let problem = if host.is_empty() {
             "it is empty"
         } else if !host.bytes().all(plain) {
-            "it has a character that no host name or address has"
+            "it has a character that a host name or address cannot have"
         } else if port == 0 {
             "its port is 0"
         } else {
@@ -103,17 +106,17 @@ impl Node {
         Err(TextError::new("host", host, problem))
     }
 
-    /// Its title: the called one when we dial it.
+    /// Returns the AE title. It is the called title when we dial the node.
     pub fn title(&self) -> &AeTitle {
         &self.title
     }
 
-    /// Its host name or address.
+    /// Returns the host name or address.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// Its TCP port, never 0.
+    /// Returns the TCP port, which is never 0.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -133,7 +136,8 @@ impl fmt::Display for Node {
 impl FromStr for Node {
     type Err = TextError;
 
-    /// Reads what `Display` writes. A title may hold `@`: the last one counts.
+    /// Parses what `Display` writes. A title may contain `@`, so the last one separates it from the
+    /// host.
     fn from_str(text: &str) -> Result<Self, TextError> {
         let refuse = |problem| TextError::new("node", text, problem);
         let (title, place) = text
@@ -141,13 +145,15 @@ impl FromStr for Node {
             .ok_or_else(|| refuse("it is not TITLE@host:port"))?;
         let (host, port) = place
             .rsplit_once(':')
-            .ok_or_else(|| refuse("it names no port"))?;
+            .ok_or_else(|| refuse("it has no port: write TITLE@host:port"))?;
         let port = port
             .parse()
-            .map_err(|_| refuse("its port is no number from 1 to 65535"))?;
+            .map_err(|_| refuse("its port is not a number from 1 to 65535"))?;
         let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
         if bare.is_none() && host.contains(':') {
-            return Err(refuse("an IPv6 address stands in brackets before the port"));
+            return Err(refuse(
+                "its IPv6 address has no brackets: write TITLE@[address]:port",
+            ));
         }
         Self::new(AeTitle::new(title)?, bare.unwrap_or(host), port)
     }

@@ -1,5 +1,5 @@
-//! [`Association`]: an open link between two application entities; [`Dial`] opens one. [`ul`] is both
-//! over TCP and TLS.
+//! [`Association`]: an association between two application entities. [`Dial`] opens one. Module
+//! [`ul`] implements both over TCP and TLS.
 
 pub mod ul;
 
@@ -9,21 +9,21 @@ use std::time::Duration;
 use crate::context::{ContextId, Contexts, NegotiatedContexts};
 use crate::{AeTitle, Error, Node};
 
-/// What a requestor proposes.
+/// An association request of the requestor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Proposal {
-    /// Ours. Most peers admit only titles they were configured with.
+    /// Our AE title. Most peers admit only titles they were configured with.
     pub calling: AeTitle,
-    /// What may be sent.
+    /// The presentation contexts proposed.
     pub contexts: Contexts,
-    /// The longest P-DATA-TF that the requestor takes, in bytes after the PDU's length field (PS3.8
-    /// section D.1); `u32::MAX` for no limit.
+    /// The longest P-DATA-TF that the requestor accepts, in bytes after the PDU's length field
+    /// (PS3.8 section D.1); `u32::MAX` for no limit.
     pub max_pdu_bytes: u32,
 }
 
 impl Proposal {
-    /// A proposal of these contexts, with a limit of 128 KiB.
+    /// Creates a proposal with a limit of 128 KiB per P-DATA-TF.
     pub fn new(calling: AeTitle, contexts: Contexts) -> Self {
         Self {
             calling,
@@ -32,7 +32,7 @@ impl Proposal {
         }
     }
 
-    /// Sets the longest P-DATA-TF that the requestor takes, in bytes.
+    /// Sets the longest P-DATA-TF that the requestor accepts, in bytes.
     #[must_use]
     pub fn with_max_pdu_bytes(self, max_pdu_bytes: u32) -> Self {
         Self {
@@ -42,7 +42,7 @@ impl Proposal {
     }
 }
 
-/// What a fragment is part of (PS3.8 section E.2).
+/// Whether a fragment belongs to a command set or a data set (PS3.8 section E.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the standard has these two")]
 pub enum PdvKind {
@@ -52,35 +52,37 @@ pub enum PdvKind {
     Data,
 }
 
-/// Where a fragment stands (PS3.8 section E.2).
+/// Whether a fragment is the last one of its command set or data set (PS3.8 section E.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the standard has these two")]
 pub enum PdvPosition {
-    /// More of the same follow.
+    /// More fragments follow.
     More,
-    /// The last of its set.
+    /// The last fragment.
     Last,
 }
 
-/// A presentation data value: a fragment of a message (PS3.8 section 9.3.5.1). `Debug` shows no bytes.
+/// A presentation data value (PDV): one fragment of a message (PS3.8 section 9.3.5.1). `Debug`
+/// shows no bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "the standard has these four")]
 pub struct Pdv<'a> {
-    /// The context it is sent in.
+    /// The presentation context.
     pub context: ContextId,
-    /// What it is part of.
+    /// Command set or data set.
     pub kind: PdvKind,
-    /// Where it stands.
+    /// Last fragment or not.
     pub position: PdvPosition,
-    /// The fragment. May be empty.
+    /// The bytes of the fragment. May be empty.
     pub bytes: &'a [u8],
 }
 
 impl Pdv<'_> {
-    /// What a fragment costs beside its bytes: item length, context id, control header.
+    /// The bytes of a PDU that a fragment takes besides its own: item length, context id, message
+    /// control header.
     pub const OVERHEAD: u64 = 6;
 
-    /// The bytes it takes of a PDU.
+    /// Returns the number of bytes that the fragment takes in a PDU.
     pub fn pdu_bytes(&self) -> u64 {
         self.bytes.len() as u64 + Self::OVERHEAD
     }
@@ -97,53 +99,56 @@ impl fmt::Debug for Pdv<'_> {
     }
 }
 
-/// What comes from the peer.
+/// What [`Association::receive`] returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum Event<'a> {
     /// A fragment.
     Pdv(Pdv<'a>),
-    /// The peer wants to end the association. Answer with [`Association::release`]; what is still to
-    /// be sent may be sent before.
+    /// The peer requests the release of the association. Answer with [`Association::release`].
+    /// Messages may still be sent before that.
     Release,
 }
 
-/// An open link between two application entities (PS3.8).
+/// An open association between two application entities (PS3.8).
 ///
 /// # Contract
-/// * Fragments arrive once, whole, in order, and before the release or abort that was sent after
-///   them; a lost connection may lose the last ones.
+/// * Fragments arrive once, whole and in order, before a release or abort that was sent after them.
+///   A lost connection may lose the last fragments.
 /// * [`Error::Context`] and [`Error::Limit`] of `send`, and [`Error::TimedOut`] of `receive`, leave
-///   the association as it was. Every other error closes it, and the peer learns of it.
-/// * On a closed association every call returns [`Error::Closed`]; aborting it does nothing.
-/// * [`fragment`](Association::fragment) lends what `receive` lent, until `receive` is called again.
-/// * Dropping an open association aborts it: no peer waits for one that is gone.
+///   the association open. Every other error closes it and informs the peer.
+/// * On a closed association every call returns [`Error::Closed`]. Aborting it does nothing.
+/// * [`fragment`](Association::fragment) returns the bytes of the last `receive`, until `receive`
+///   is called again.
+/// * Dropping an open association aborts it, so that the peer does not wait for it.
 /// * `testing::conformance::association` (feature `testing`) passes.
 pub trait Association: fmt::Debug + Send + Sync {
-    /// The peer's title, as it or the requestor named it.
+    /// Returns the peer's AE title: the calling title on the acceptor's side, the called title on
+    /// the requestor's.
     fn peer(&self) -> &AeTitle;
 
-    /// What may be sent.
+    /// Returns the accepted presentation contexts.
     fn contexts(&self) -> &NegotiatedContexts;
 
-    /// The longest P-DATA-TF that the peer takes, in bytes after the PDU's length field; `u32::MAX`
-    /// if it sets no limit.
+    /// Returns the longest P-DATA-TF that the peer accepts, in bytes after the PDU's length field;
+    /// `u32::MAX` if it sets no limit.
     fn max_pdu_bytes(&self) -> u32;
 
-    /// Sends fragments in one PDU. Without any, nothing is sent.
+    /// Sends fragments in one PDU. Sends nothing if `pdvs` is empty.
     ///
     /// # Errors
-    /// [`Error::Context`] or [`Error::Limit`] before anything is sent; [`Error::TimedOut`] if the peer
-    /// does not read, which closes the association, since half a PDU may be on its way.
+    /// [`Error::Context`] or [`Error::Limit`] before anything is sent. [`Error::TimedOut`] if the
+    /// peer does not read: this closes the association, because part of a PDU may have been sent.
     fn send(&mut self, pdvs: &[Pdv<'_>], timeout: Duration) -> Result<(), Error> {
         self.send_unless(pdvs, timeout, &|| false)
     }
 
-    /// As [`send`](Self::send), and aborts instead once `stop` is true: before anything is sent, or
-    /// while it waits for the peer to read. What ends that wait is noticed within a tenth of a second.
+    /// Like [`send`](Self::send), but aborts the association once `stop` returns true: before
+    /// anything is sent, or while the peer does not read. `stop` is checked at least every 100 ms.
     ///
     /// # Errors
-    /// As [`send`](Self::send); [`Error::Cancelled`] if it is stopped, which closes the association.
+    /// Those of [`send`](Self::send), and [`Error::Cancelled`] if `stop` returned true, which
+    /// closes the association.
     fn send_unless(
         &mut self,
         pdvs: &[Pdv<'_>],
@@ -151,38 +156,38 @@ pub trait Association: fmt::Debug + Send + Sync {
         stop: &dyn Fn() -> bool,
     ) -> Result<(), Error>;
 
-    /// Waits for what comes next. Its bytes stay until the next call.
+    /// Waits for the next event. Its bytes stay valid until the next call.
     ///
     /// # Errors
-    /// [`Error::TimedOut`], after which it can be called again; [`Error::Aborted`], [`Error::Lost`] or
-    /// [`Error::Protocol`] when the association has ended otherwise.
+    /// [`Error::TimedOut`], after which the call can be repeated. [`Error::Aborted`],
+    /// [`Error::Lost`] or [`Error::Protocol`] if the association ended in another way.
     fn receive(&mut self, timeout: Duration) -> Result<Event<'_>, Error>;
 
-    /// The bytes of the fragment that the last [`receive`](Self::receive) gave; empty after anything
-    /// else. With it a data set is read without being copied.
+    /// Returns the bytes of the fragment that the last [`receive`](Self::receive) returned; empty
+    /// after any other event. Lets a data set be read without a copy.
     fn fragment(&self) -> &[u8];
 
-    /// Ends the association in order: asks the peer and waits for its answer, or answers its request.
-    /// Fragments that arrive meanwhile are dropped. If both sides ask at once, both are answered
-    /// (PS3.8 section 7.2.2.7).
+    /// Releases the association: sends a release request and waits for the response, or answers the
+    /// peer's request. Fragments that arrive in the meantime are dropped. If both sides request the
+    /// release at once, both are answered (PS3.8 section 7.2.2.7).
     ///
     /// # Errors
-    /// [`Error::TimedOut`] if the peer does not answer: the association is aborted. Others as
-    /// [`receive`](Self::receive).
+    /// [`Error::TimedOut`] if the peer does not answer, after which the association is aborted.
+    /// Otherwise those of [`receive`](Self::receive).
     fn release(&mut self, timeout: Duration) -> Result<(), Error>;
 
-    /// Ends the association at once, without waiting.
+    /// Aborts the association without waiting.
     fn abort(&mut self);
 }
 
-/// Opens associations. One dialler serves any number of threads and nodes.
+/// Opens associations. One value can be used by any number of threads and for any number of nodes.
 pub trait Dial: fmt::Debug + Send + Sync {
-    /// Proposes an association to a node and waits for its answer. The peer may accept no context of
-    /// it: look at [`Association::contexts`].
+    /// Requests an association from a node and waits for the response. The peer may accept none of
+    /// the contexts: check [`Association::contexts`].
     ///
     /// # Errors
     /// [`Error::Limit`] if the proposal has no context, [`Error::Connect`], [`Error::Rejected`],
-    /// [`Error::TimedOut`], [`Error::Protocol`]. Nothing stays open.
+    /// [`Error::TimedOut`], [`Error::Protocol`]. The connection is closed after any error.
     fn dial(
         &self,
         node: &Node,

@@ -1,4 +1,5 @@
-//! Presentation contexts: what may be sent, and in which encoding (PS3.8 section 7.1.1.13).
+//! Presentation contexts: the SOP classes of an association and their encodings (PS3.8 section
+//! 7.1.1.13).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,28 +7,29 @@ use crate::{Error, Uid};
 
 pub use crate::context_id::ContextId;
 
-/// A context that is proposed.
+/// A presentation context that the requestor proposes (PS3.8 section 9.3.2.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProposedContext {
-    /// Its id.
+    /// The id of the context.
     pub id: ContextId,
-    /// What is to be done: a SOP class.
+    /// The abstract syntax: the UID of a SOP class.
     pub abstract_syntax: Uid,
-    /// The encodings offered, at least one. Their order means nothing to the standard.
+    /// The transfer syntaxes offered, at least one. The standard gives their order no meaning.
     pub transfer_syntaxes: Vec<Uid>,
 }
 
-/// Which roles the requestor of an association may take for a SOP class (PS3.7 section D.3.3.4). The
-/// acceptor takes the others.
+/// The roles that the requestor of an association may take for a SOP class (PS3.7 section D.3.3.4).
+/// The acceptor takes the opposite roles.
 ///
-/// By default a requestor is SCU and nothing else.
+/// By default the requestor is SCU only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "the standard has these two")]
 pub struct Roles {
-    /// It may send requests.
+    /// The requestor may send requests (SCU).
     pub scu: bool,
-    /// It may be sent requests, as in a C-GET it is sent the instances.
+    /// The requestor may receive requests (SCP). A C-GET needs this, because the instances arrive
+    /// as C-STORE requests.
     pub scp: bool,
 }
 
@@ -40,7 +42,7 @@ impl Default for Roles {
     }
 }
 
-/// The contexts of a proposal, 128 at most, with ids 1, 3, 5 and so on.
+/// The presentation contexts of a proposal, at most 128. Their ids are 1, 3, 5 and so on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Contexts {
     proposed: Vec<ProposedContext>,
@@ -48,18 +50,18 @@ pub struct Contexts {
 }
 
 impl Contexts {
-    /// The most there can be: the odd numbers of a byte.
+    /// The most contexts of a proposal: ids are the odd numbers of a byte (PS3.8 section 9.3.2.2).
     pub const MAX: usize = 128;
 
-    /// None yet.
+    /// Returns an empty list.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a context and gives its id.
+    /// Adds a context and returns its id.
     ///
     /// # Errors
-    /// [`Error::Limit`] if there are 128 already, or if no transfer syntax is offered.
+    /// [`Error::Limit`] if there are 128 contexts already, or if `transfer_syntaxes` is empty.
     pub fn add(
         &mut self,
         abstract_syntax: Uid,
@@ -87,8 +89,8 @@ impl Contexts {
         Ok(id)
     }
 
-    /// Says that the requestor wants to be SCP of a SOP class too, as it must for a C-GET (PS3.7
-    /// section D.3.3.4). The acceptor may say no: see [`AcceptedContext::scp`].
+    /// Requests the SCP role for a SOP class, in addition to the SCU role. A C-GET needs it (PS3.7
+    /// section D.3.3.4). The acceptor may refuse: see [`AcceptedContext::scp`].
     pub fn take_scp_role(&mut self, abstract_syntax: Uid) {
         let both = Roles {
             scu: true,
@@ -97,51 +99,51 @@ impl Contexts {
         self.roles.insert(abstract_syntax, both);
     }
 
-    /// The roles that are asked for, where they are not the default.
+    /// Returns the requested roles that differ from the default.
     pub fn roles(&self) -> impl Iterator<Item = (&Uid, Roles)> {
         self.roles.iter().map(|(class, roles)| (class, *roles))
     }
 
-    /// What a peer proposed: its own ids, each once.
+    /// Creates the contexts that a peer proposed. Each id occurs once.
     pub(crate) fn of_peer(mut proposed: Vec<ProposedContext>, roles: BTreeMap<Uid, Roles>) -> Self {
         proposed.sort_by_key(|context| context.id);
         Self { proposed, roles }
     }
 
-    /// The contexts in the order of their ids.
+    /// Returns the contexts in the order of their ids.
     pub fn iter(&self) -> impl Iterator<Item = &ProposedContext> {
         self.proposed.iter()
     }
 
-    /// How many there are.
+    /// Returns the number of contexts.
     pub fn len(&self) -> usize {
         self.proposed.len()
     }
 
-    /// True if there is none.
+    /// Returns true if there is no context.
     pub fn is_empty(&self) -> bool {
         self.proposed.is_empty()
     }
 }
 
-/// What an acceptor says to one context (PS3.8 Table 9-18).
+/// The acceptor's result for one context (PS3.8 Table 9-18).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the standard has these five")]
 pub enum ContextResult {
-    /// Yes, in this transfer syntax. Code 0.
+    /// Accepted, with this transfer syntax. Code 0.
     Accepted(Uid),
-    /// No, says the application. Code 1.
+    /// Rejected by the application. Code 1.
     UserRejection,
-    /// No, without a reason. Code 2.
+    /// Rejected without a reason. Code 2.
     NoReason,
-    /// It does not do that. Code 3.
+    /// The abstract syntax is not supported. Code 3.
     AbstractSyntaxNotSupported,
-    /// It does that, but in none of these encodings. Code 4.
+    /// None of the transfer syntaxes is supported. Code 4.
     TransferSyntaxesNotSupported,
 }
 
 impl ContextResult {
-    /// The code of the result field.
+    /// Returns the code of the result field.
     pub const fn code(&self) -> u8 {
         match self {
             Self::Accepted(_) => 0,
@@ -153,17 +155,17 @@ impl ContextResult {
     }
 }
 
-/// An acceptor's answer to one context.
+/// The acceptor's response for one context (PS3.8 section 9.3.3.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "an id and what is said to it")]
+#[expect(clippy::exhaustive_structs, reason = "the standard has these two")]
 pub struct ContextResponse {
-    /// The context.
+    /// The id of the context.
     pub id: ContextId,
-    /// What is said to it.
+    /// The result.
     pub result: ContextResult,
 }
 
-/// What an acceptor does, and in which encodings.
+/// The SOP classes that an acceptor supports, each with its transfer syntaxes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SupportedContexts {
     classes: BTreeMap<Uid, Vec<Uid>>,
@@ -171,28 +173,28 @@ pub struct SupportedContexts {
 }
 
 impl SupportedContexts {
-    /// Nothing.
+    /// Returns an acceptor's list that supports nothing.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds an abstract syntax, or replaces what was said of it. The transfer syntax it likes best
-    /// comes first.
+    /// Adds an abstract syntax, or replaces its transfer syntaxes. The most preferred transfer
+    /// syntax comes first.
     #[must_use]
     pub fn with(mut self, abstract_syntax: Uid, transfer_syntaxes: Vec<Uid>) -> Self {
         self.classes.insert(abstract_syntax, transfer_syntaxes);
         self
     }
 
-    /// Lets the requestor be SCP of this abstract syntax, if it asks for it (PS3.7 section D.3.3.4):
-    /// an acceptor that serves C-GET says so for what it sends.
+    /// Lets the requestor take the SCP role for this abstract syntax if it asks for it (PS3.7
+    /// section D.3.3.4). An acceptor that serves C-GET needs this for the classes it sends.
     #[must_use]
     pub fn with_scp_role(mut self, abstract_syntax: Uid) -> Self {
         self.scp_roles.insert(abstract_syntax);
         self
     }
 
-    /// Answers the roles that are asked for, of SOP classes that are supported.
+    /// Answers the requested roles, for the SOP classes that are supported.
     pub fn answer_roles(&self, contexts: &Contexts) -> Vec<(Uid, Roles)> {
         contexts
             .roles()
@@ -204,10 +206,10 @@ impl SupportedContexts {
             .collect()
     }
 
-    /// Answers a proposal: one answer a context, in the same order.
+    /// Answers a proposal: one response for each context, in the same order.
     ///
-    /// Of the transfer syntaxes offered, the one that stands first in the acceptor's list is taken. A
-    /// syntax need not be one that this crate knows: nothing is decoded here.
+    /// Of the transfer syntaxes offered, it accepts the one that comes first in the acceptor's
+    /// list. Transfer syntaxes unknown to this crate are allowed, because nothing is decoded here.
     pub fn answer(&self, contexts: &Contexts) -> Vec<ContextResponse> {
         contexts
             .iter()
@@ -230,40 +232,41 @@ impl SupportedContexts {
     }
 }
 
-/// A context that both sides agreed on.
+/// A presentation context that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AcceptedContext {
-    /// Its id.
+    /// The id of the context.
     pub id: ContextId,
-    /// What may be done.
+    /// The abstract syntax.
     pub abstract_syntax: Uid,
-    /// How data sets are encoded.
+    /// The transfer syntax of data sets.
     pub transfer_syntax: Uid,
-    /// The requestor may send requests in it. The same on both sides (PS3.7 section D.3.3.4).
+    /// The requestor may send requests in it (SCU role). Has the same value on both sides (PS3.7
+    /// section D.3.3.4).
     pub scu: bool,
-    /// The requestor may be sent requests in it. The same on both sides.
+    /// The requestor may receive requests in it (SCP role). Has the same value on both sides.
     pub scp: bool,
 }
 
-/// The contexts that both sides agreed on, in the order of their ids.
+/// The accepted presentation contexts, in the order of their ids.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NegotiatedContexts {
     accepted: Vec<AcceptedContext>,
 }
 
 impl NegotiatedContexts {
-    /// What comes of a proposal and its answers. A context without an answer is not accepted.
+    /// Combines a proposal with its responses. A context without a response counts as rejected.
     ///
     /// # Errors
-    /// [`Error::Protocol`] if an answer is for a context that was not proposed, if two are for the
-    /// same, or if one accepts a transfer syntax that was not offered.
-    pub fn new(contexts: &Contexts, answers: &[ContextResponse]) -> Result<Self, Error> {
+    /// [`Error::Protocol`] if a response names a context that was not proposed, if two responses
+    /// name the same context, or if one accepts a transfer syntax that was not offered.
+    pub fn new(contexts: &Contexts, responses: &[ContextResponse]) -> Result<Self, Error> {
         let mut results = BTreeMap::new();
-        for answer in answers {
-            if results.insert(answer.id, &answer.result).is_some() {
+        for response in responses {
+            if results.insert(response.id, &response.result).is_some() {
                 return Err(Error::Protocol {
-                    problem: "it answers a presentation context twice",
+                    problem: "it answers the same presentation context twice",
                 });
             }
         }
@@ -294,13 +297,13 @@ impl NegotiatedContexts {
         }
     }
 
-    /// With the roles that were asked for and granted. An answer that nobody asked for means nothing;
-    /// without an answer the default holds (PS3.7 section D.3.3.4).
+    /// Sets the roles that were both requested and granted. A response for a role that was not
+    /// requested is ignored. Without a response the default applies (PS3.7 section D.3.3.4).
     #[must_use]
-    pub fn with_roles(mut self, contexts: &Contexts, answers: &[(Uid, Roles)]) -> Self {
+    pub fn with_roles(mut self, contexts: &Contexts, responses: &[(Uid, Roles)]) -> Self {
         for accepted in &mut self.accepted {
             let class = &accepted.abstract_syntax;
-            let granted = answers.iter().find(|(answered, _)| answered == class);
+            let granted = responses.iter().find(|(answered, _)| answered == class);
             if let (Some(asked), Some((_, granted))) = (contexts.roles.get(class), granted) {
                 accepted.scu = asked.scu && granted.scu;
                 accepted.scp = asked.scp && granted.scp;
@@ -309,12 +312,12 @@ impl NegotiatedContexts {
         self
     }
 
-    /// The context with this id.
+    /// Returns the context with this id.
     pub fn get(&self, id: ContextId) -> Option<&AcceptedContext> {
         self.accepted.iter().find(|accepted| accepted.id == id)
     }
 
-    /// The first context to do this in this encoding.
+    /// Returns the first context with this abstract syntax and transfer syntax.
     pub fn find(&self, abstract_syntax: &Uid, transfer_syntax: &Uid) -> Option<&AcceptedContext> {
         self.accepted.iter().find(|accepted| {
             accepted.abstract_syntax == *abstract_syntax
@@ -322,17 +325,17 @@ impl NegotiatedContexts {
         })
     }
 
-    /// All of them.
+    /// Returns all contexts.
     pub fn iter(&self) -> impl Iterator<Item = &AcceptedContext> {
         self.accepted.iter()
     }
 
-    /// How many there are.
+    /// Returns the number of contexts.
     pub fn len(&self) -> usize {
         self.accepted.len()
     }
 
-    /// True if the sides agreed on none.
+    /// Returns true if no context was accepted.
     pub fn is_empty(&self) -> bool {
         self.accepted.is_empty()
     }

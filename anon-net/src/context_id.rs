@@ -7,15 +7,15 @@ use std::fmt;
 pub struct ContextId(pub(crate) u8);
 
 impl ContextId {
-    /// The first.
+    /// The lowest id.
     pub const FIRST: Self = Self(1);
 
-    /// Checks an id; `None` if it is even.
+    /// Creates an id. `None` if the number is even.
     pub const fn new(id: u8) -> Option<Self> {
         if id % 2 == 1 { Some(Self(id)) } else { None }
     }
 
-    /// The number.
+    /// Returns the number.
     pub const fn get(self) -> u8 {
         self.0
     }

@@ -1,4 +1,4 @@
-//! What DIMSE messages are made of (PS3.7).
+//! DIMSE messages (PS3.7).
 //!
 //! ```text
 //! message = command set (group 0000, implicit VR little endian) [ + data set ]
@@ -6,8 +6,8 @@
 //! data set    ─► one or more data fragments    ┴─► P-DATA-TF, all in one presentation context
 //! ```
 //!
-//! [`command`] is pure: bytes to [`Command`] and back. [`message`] takes messages apart and puts them
-//! together over an [`Association`](crate::Association).
+//! [`command`] encodes and decodes a [`Command`] without I/O. [`message`] sends and receives
+//! messages over an [`Association`](crate::Association).
 
 pub mod command;
 mod elements;

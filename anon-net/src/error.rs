@@ -1,4 +1,4 @@
-//! What can go wrong on an association, and what to do about it.
+//! Errors of associations, and what to do about them.
 
 use std::io;
 use std::time::Duration;
@@ -7,29 +7,29 @@ use crate::context_id::ContextId;
 
 /// What to do about an [`Error`].
 ///
-/// Each leaf crate has its own: an association can be retried or an instance skipped, while another
-/// crate has other remedies, and leaf crates do not depend on each other.
+/// Each leaf crate has its own type, because the remedies differ and leaf crates do not depend on
+/// each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum Remedy {
-    /// The same may succeed later, on a new association.
+    /// The same call may succeed later, on a new association.
     Retry,
-    /// This message or instance cannot be dealt with; others can.
+    /// This message or instance cannot be processed. Others can.
     Skip,
-    /// Nothing can go on until a person has looked.
+    /// Nothing can continue until a person intervenes.
     Stop,
 }
 
-/// Text that is not what it should be. Does not hold the text.
+/// A text that has the wrong form. The error does not contain the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a {what} of {len} bytes is refused: {problem}")]
+#[error("invalid {what} of {len} bytes: {problem}")]
 #[non_exhaustive]
 pub struct TextError {
-    /// What it should be.
+    /// What the text was read as.
     pub what: &'static str,
-    /// Its length in bytes.
+    /// The length of the text in bytes.
     pub len: usize,
-    /// What is wrong, in words of ours.
+    /// What is wrong. A constant of this crate, never part of the text.
     pub problem: &'static str,
 }
 
@@ -40,22 +40,22 @@ impl TextError {
     }
 }
 
-/// The error of an implementation of a trait, which only its author knows.
+/// An error of the caller's implementation of a trait.
 ///
-/// Each leaf crate has its own, since it carries that crate's [`Remedy`].
+/// Each leaf crate has its own type, because it carries that crate's [`Remedy`].
 #[derive(Debug, thiserror::Error)]
-#[error("what stands behind the network failed")]
+#[error("the program behind the network failed")]
 #[non_exhaustive]
 pub struct BackendError {
     /// What to do about it.
     pub remedy: Remedy,
-    /// What happened. Must not hold an identifying value.
+    /// What happened. Must not contain an identifying value.
     #[source]
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 impl BackendError {
-    /// An error with its remedy.
+    /// Creates an error with its remedy.
     pub fn new(
         remedy: Remedy,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -67,82 +67,83 @@ impl BackendError {
     }
 }
 
-/// For how long an association is rejected (PS3.8 Table 9-21).
+/// For how long an association is rejected: the Result field of A-ASSOCIATE-RJ (PS3.8 Table 9-21).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the standard has these two")]
 pub enum RejectResult {
-    /// Until something is changed.
+    /// Rejected-permanent: retrying does not help until a setting changes.
     Permanent,
-    /// For now.
+    /// Rejected-transient: a later attempt may succeed.
     Transient,
 }
 
-/// Why an association is rejected (PS3.8 Table 9-21).
+/// Why an association is rejected: the Source and Reason fields of A-ASSOCIATE-RJ (PS3.8 Table
+/// 9-21).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RejectReason {
-    /// The acceptor gives no reason.
-    #[error("it gives no reason")]
+    /// No reason given.
+    #[error("no reason given")]
     NoReason,
-    /// The application context is not DICOM's.
-    #[error("it does not know the application context")]
+    /// The application context name is not supported.
+    #[error("the application context name is not supported")]
     ApplicationContext,
-    /// The calling AE title is none that it admits.
-    #[error("it does not know the calling AE title")]
+    /// The calling AE title is not recognized.
+    #[error("the calling AE title is not recognized")]
     CallingTitle,
-    /// The called AE title is not its own.
-    #[error("the called AE title is not its own")]
+    /// The called AE title is not recognized.
+    #[error("the called AE title is not recognized")]
     CalledTitle,
-    /// The protocol version is none that it speaks.
-    #[error("it does not speak the protocol version")]
+    /// The protocol version is not supported.
+    #[error("the protocol version is not supported")]
     ProtocolVersion,
-    /// It is busy for the moment.
-    #[error("it is congested")]
+    /// Temporary congestion.
+    #[error("temporary congestion")]
     Congestion,
-    /// It has as many associations as it takes.
-    #[error("it has as many associations as it takes")]
+    /// The local limit of associations is exceeded.
+    #[error("the limit of associations is exceeded")]
     LocalLimit,
 }
 
-/// Who aborted (PS3.8 Table 9-26).
+/// Who aborted the association: the Source field of A-ABORT (PS3.8 Table 9-26).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the standard has these two")]
 pub enum AbortedBy {
-    /// The peer's application.
+    /// The service user: the peer's application.
     User,
-    /// The peer's protocol machine: it did not understand us.
+    /// The service provider: the peer's upper layer, which found a protocol error.
     Provider,
 }
 
-/// What was waited for.
+/// What a call was waiting for when it timed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Waiting {
-    /// The answer to a proposal.
+    /// The response to an association request.
     #[error("an association")]
     Association,
-    /// The next fragment.
+    /// The next fragment of a message.
     #[error("a message")]
     Message,
-    /// Room to send.
+    /// The peer to read what was sent.
     #[error("the peer to read")]
     Room,
-    /// The answer to a release.
-    #[error("the end of the association")]
+    /// The response to a release request.
+    #[error("the response to a release")]
     Release,
 }
 
-/// Why a call on the network failed.
+/// Why a network call failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Nobody listens there, or the way is barred.
+    /// No connection could be established.
     #[error("cannot connect: {kind}")]
     Connect {
-        /// What kind of error it was.
+        /// The kind of the I/O error.
         kind: io::ErrorKind,
     },
-    /// The peer rejected the association.
+    /// The peer rejected the association (A-ASSOCIATE-RJ).
     #[error("the peer rejected the association: {reason}")]
     Rejected {
         /// For how long.
@@ -150,76 +151,77 @@ pub enum Error {
         /// Why.
         reason: RejectReason,
     },
-    /// We rejected the peer's proposal.
-    #[error("the proposal of the peer was rejected: {reason}")]
+    /// We rejected the peer's association request.
+    #[error("the association request of the peer was rejected: {reason}")]
     Refused {
-        /// What it was told, from its point of view.
+        /// The reason that the peer was given.
         reason: RejectReason,
     },
-    /// The peer aborted. The association is closed.
+    /// The peer aborted the association (A-ABORT), which is now closed.
     #[error("the peer aborted the association")]
     Aborted {
-        /// Who did.
+        /// Who aborted.
         by: AbortedBy,
     },
-    /// The connection broke without an abort. The association is closed.
+    /// The connection was lost without an A-ABORT. The association is closed.
     #[error("the connection was lost")]
     Lost,
-    /// The association was closed before.
+    /// The association was already closed.
     #[error("the association is closed")]
     Closed,
-    /// The caller no longer wanted it. The association was aborted.
-    #[error("it was cancelled")]
+    /// The caller cancelled the call. The association was aborted.
+    #[error("the call was cancelled")]
     Cancelled,
-    /// The time given is up.
-    #[error("waited {after:?} for {waiting}")]
+    /// The timeout expired.
+    #[error("timed out after {after:?} waiting for {waiting}")]
     TimedOut {
-        /// What was waited for.
+        /// What the call was waiting for.
         waiting: Waiting,
-        /// For how long.
+        /// The timeout.
         after: Duration,
     },
-    /// A fragment is for a context that was not accepted. Nothing was sent.
+    /// A fragment names a presentation context that was not accepted. Nothing was sent.
     #[error("presentation context {id} was not accepted")]
     Context {
-        /// The context.
+        /// The id of the context.
         id: ContextId,
     },
-    /// Something is longer, or there is more of it, than may be. Nothing was sent.
-    #[error("{what}: {found}, at most {limit}")]
+    /// A limit was exceeded. Nothing was sent.
+    #[error("{what}: {found}, the limit is {limit}")]
     Limit {
-        /// What it is.
+        /// What was counted or measured.
         what: &'static str,
-        /// The most there may be.
+        /// The limit.
         limit: u64,
-        /// What there is.
+        /// The value found.
         found: u64,
     },
-    /// What was to be sent cannot be read. The association was aborted, since half of it was on its way.
-    #[error("what is to be sent cannot be read: {kind}")]
+    /// The data to send could not be read. The association was aborted, because part of the message
+    /// was already sent.
+    #[error("the data to send cannot be read: {kind}")]
     Unreadable {
-        /// What kind of error it was.
+        /// The kind of the I/O error.
         kind: io::ErrorKind,
     },
-    /// The peer broke the protocol.
-    #[error("the peer broke the protocol: {problem}")]
+    /// The peer violated the protocol.
+    #[error("the peer violated the protocol: {problem}")]
     Protocol {
-        /// How, in words of ours.
+        /// What it did. A constant of this crate, never bytes of the peer.
         problem: &'static str,
     },
-    /// TLS could not be agreed on, or broke.
-    #[error("no TLS with the peer: {problem}")]
+    /// The TLS handshake or the TLS connection failed.
+    #[error("TLS with the peer failed: {problem}")]
     Tls {
-        /// Why, in words of ours.
+        /// Why. A constant of this crate, never text of a certificate.
         problem: &'static str,
     },
-    /// An implementation of the caller's failed.
+    /// An implementation that the caller supplied failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
 }
 
 impl Error {
-    /// What to do about it.
+    /// Returns what to do about the error.
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Rejected { result, .. } => match result {
@@ -246,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_error_has_its_remedy() {
+    fn every_error_has_the_documented_remedy() {
         let rejected = |result| Error::Rejected {
             result,
             reason: RejectReason::CallingTitle,
@@ -310,7 +312,7 @@ mod tests {
             ),
             (
                 Error::Tls {
-                    problem: "it shows no certificate",
+                    problem: "it presents no certificate",
                 },
                 Remedy::Stop,
             ),

@@ -1,4 +1,4 @@
-//! [`Identifier`]: what a C-FIND, C-MOVE or C-GET asks for, and what it is answered (PS3.4 Annex C).
+//! [`Identifier`]: the data set of C-FIND, C-MOVE and C-GET requests and responses (PS3.4 Annex C).
 //!
 //! ```text
 //! Identifier = elements in ascending order of their tags, sequences left out
@@ -6,8 +6,8 @@
 //!    └──► data set of a request     data set of a response ──┘
 //! ```
 //!
-//! It is no data set library: it holds a flat list of short values. What a peer sends beside that (a
-//! sequence, a value of a private tag) is passed over without recursion, under limits.
+//! This module is not a data set library: an identifier is a flat list of short values. Sequences
+//! and private elements of a peer are skipped under limits, without recursion.
 
 mod decode;
 mod encode;
@@ -20,14 +20,14 @@ pub use tag::{Tag, Vr};
 use crate::text::Charset;
 use crate::{InstanceUid, Uid};
 
-/// How the elements of an identifier are written (PS3.5 section 7.1).
+/// The encoding of an identifier (PS3.5 section 7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "the standard has these three for data sets that are not compressed"
 )]
 pub enum Encoding {
-    /// Implicit VR little endian, 1.2.840.10008.1.2: what every node speaks.
+    /// Implicit VR little endian, 1.2.840.10008.1.2. Every node supports it (PS3.5 section 10.1).
     ImplicitLittle,
     /// Explicit VR little endian, 1.2.840.10008.1.2.1.
     ExplicitLittle,
@@ -36,21 +36,21 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// All of them, the one to be liked best first.
+    /// All encodings, the most preferred first.
     pub const ALL: [Self; 3] = [
         Self::ExplicitLittle,
         Self::ImplicitLittle,
         Self::ExplicitBig,
     ];
 
-    /// The encoding of a transfer syntax; none if it is not one of the three.
+    /// Returns the encoding of a transfer syntax. `None` if it is not one of the three.
     pub fn of(transfer_syntax: &Uid) -> Option<Self> {
         Self::ALL
             .into_iter()
             .find(|encoding| encoding.transfer_syntax() == transfer_syntax.as_str())
     }
 
-    /// Its transfer syntax UID (PS3.6 Annex A).
+    /// Returns the transfer syntax UID (PS3.6 Annex A).
     pub const fn transfer_syntax(self) -> &'static str {
         match self {
             Self::ImplicitLittle => "1.2.840.10008.1.2",
@@ -78,49 +78,52 @@ impl Encoding {
     }
 }
 
-/// Why an identifier cannot be read or written. Holds no value of it.
+/// Why an identifier cannot be decoded or encoded. The error contains no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdentifierError {
-    /// It ends in the middle of an element, or a length reaches beyond its end.
+    /// The bytes end inside an element, or a length reaches beyond their end.
     #[error("the identifier ends inside an element")]
     Truncated,
     /// It is longer than [`Identifier::MAX_BYTES`].
     #[error("the identifier is longer than {} bytes", Identifier::MAX_BYTES)]
     TooLong,
-    /// Sequences stand in each other deeper than [`Identifier::MAX_DEPTH`].
-    #[error("the identifier has sequences deeper than {}", Identifier::MAX_DEPTH)]
+    /// Sequences are nested deeper than [`Identifier::MAX_DEPTH`].
+    #[error(
+        "the identifier has sequences nested deeper than {} levels",
+        Identifier::MAX_DEPTH
+    )]
     TooDeep,
-    /// An element stands twice.
+    /// An element occurs twice.
     #[error("the identifier has the element {tag} twice")]
     Duplicate {
-        /// The element.
+        /// The tag of the element.
         tag: Tag,
     },
-    /// An item, or the end of one, stands where none can be; or an element's value representation is
-    /// no two capital letters.
-    #[error("the identifier is not built as elements are: at {tag}")]
+    /// An item or item delimiter occurs where none is allowed, or a value representation is not two
+    /// capital letters.
+    #[error("the identifier has an invalid structure at {tag}")]
     Structure {
-        /// Where.
+        /// The tag at that place.
         tag: Tag,
     },
-    /// A value is longer than its element can be in this encoding.
+    /// A value is longer than its length field can express.
     #[error("the value of {tag} is too long")]
     ValueTooLong {
-        /// The element.
+        /// The tag of the element.
         tag: Tag,
     },
 }
 
-/// An element of an identifier. `Debug` shows the length of the value.
+/// An element of an identifier. `Debug` shows the length of the value only.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Element {
-    /// Which.
+    /// The tag.
     pub tag: Tag,
-    /// Its value representation: as it came, or as [`tag`] lists it; `UN` otherwise.
+    /// The value representation as received, or from the list in [`tag`]; otherwise `UN`.
     pub vr: Vr,
-    /// Its value with its padding, in the character set of the identifier.
+    /// The value with its padding, in the character set of the identifier.
     pub value: Vec<u8>,
 }
 
@@ -130,7 +133,7 @@ impl fmt::Debug for Element {
     }
 }
 
-/// A flat list of elements in ascending order, each once. `Debug` shows tags and lengths.
+/// A flat list of elements in ascending order of tags, each once. `Debug` shows tags and lengths.
 ///
 /// # Examples
 /// ```
@@ -151,21 +154,21 @@ pub struct Identifier {
 }
 
 impl Identifier {
-    /// The longest identifier that is read, in bytes. An answer at any level has some hundred.
+    /// The longest identifier that is decoded, in bytes. Usual ones have some hundred bytes.
     pub const MAX_BYTES: usize = 256 * 1024;
-    /// How deep sequences may stand in each other.
+    /// The deepest nesting of sequences that is decoded.
     pub const MAX_DEPTH: usize = 32;
 
-    /// One without elements.
+    /// Returns an identifier without elements.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Reads an identifier. Group lengths and sequences are left out. Elements may stand in any order
-    /// and have odd lengths, as some peers send them.
+    /// Decodes an identifier. Leaves out group lengths and sequences. Accepts elements in any order
+    /// and values of odd length, because some peers send them.
     ///
     /// # Errors
-    /// [`IdentifierError`] if it cannot be read whole.
+    /// [`IdentifierError`] if the identifier cannot be decoded completely.
     pub fn decode(bytes: &[u8], encoding: Encoding) -> Result<Self, IdentifierError> {
         if bytes.len() > Self::MAX_BYTES {
             return Err(IdentifierError::TooLong);
@@ -182,10 +185,11 @@ impl Identifier {
         Ok(Self { elements })
     }
 
-    /// Writes it. Odd values are padded: UIDs with NUL, others with a space (PS3.5 section 6.2).
+    /// Encodes the identifier. Pads values to even length: UIDs with NUL, others with a space
+    /// (PS3.5 section 6.2).
     ///
     /// # Errors
-    /// [`IdentifierError::ValueTooLong`] if a value is longer than its length field can say.
+    /// [`IdentifierError::ValueTooLong`] if a value does not fit its length field.
     pub fn encode(&self, encoding: Encoding) -> Result<Vec<u8>, IdentifierError> {
         let mut bytes = Vec::with_capacity(512);
         for element in &self.elements {
@@ -194,7 +198,8 @@ impl Identifier {
         Ok(bytes)
     }
 
-    /// Sets an element that [`tag`] lists; another one becomes `UN`. Empty asks for the value.
+    /// Sets the value of an element. The VR is taken from [`tag`], and is `UN` for an unlisted tag.
+    /// An empty value requests the element (universal matching, PS3.4 section C.2.2.2.3).
     pub fn set(&mut self, tag: Tag, value: &[u8]) {
         let element = Element {
             tag,
@@ -211,12 +216,12 @@ impl Identifier {
         }
     }
 
-    /// The elements in ascending order.
+    /// Returns the elements in ascending order of tags.
     pub fn elements(&self) -> &[Element] {
         &self.elements
     }
 
-    /// The value of an element as it stands, with padding; none if it is missing.
+    /// Returns the value of an element with its padding. `None` if it is missing.
     pub fn value(&self, tag: Tag) -> Option<&[u8]> {
         let at = self.elements.binary_search_by_key(&tag, |e| e.tag).ok()?;
         self.elements
@@ -224,27 +229,27 @@ impl Identifier {
             .map(|element| element.value.as_slice())
     }
 
-    /// The character set in which its texts are written (0008,0005).
+    /// Returns the character sets of its texts (0008,0005).
     pub fn charset(&self) -> Charset {
         Charset::parse(self.value(tag::CHARSET).unwrap_or_default())
     }
 
-    /// The text of an element without the padding at both ends; none if it is missing or empty. What
-    /// cannot be decoded is replaced.
+    /// Returns the text of an element without leading and trailing padding. `None` if it is missing
+    /// or empty. Bytes that cannot be decoded are replaced.
     pub fn text(&self, tag: Tag) -> Option<String> {
         let decoded = self.charset().decode(self.value(tag)?);
         let text = decoded.trim_matches([' ', '\0']);
         (!text.is_empty()).then(|| text.to_owned())
     }
 
-    /// As [`text`](Self::text), cut after so many characters: what is kept of a hostile answer has an
-    /// end.
-    pub(crate) fn short(&self, tag: Tag, most: usize) -> Option<String> {
+    /// Like [`text`](Self::text), but keeps at most `most` characters. Bounds the memory that a
+    /// hostile response takes.
+    pub(crate) fn bounded_text(&self, tag: Tag, most: usize) -> Option<String> {
         let text = self.text(tag)?;
         Some(text.chars().take(most).collect())
     }
 
-    /// The values of a multi-valued element without padding, empty ones left out.
+    /// Returns the values of a multi-valued element without padding. Leaves out empty ones.
     pub fn texts(&self, tag: Tag) -> Vec<String> {
         let text = self.text(tag).unwrap_or_default();
         let values = text
@@ -256,17 +261,17 @@ impl Identifier {
             .collect()
     }
 
-    /// The UID of a study, series or instance; none if it is missing or no UID.
+    /// Returns the UID of a study, series or instance. `None` if it is missing or not a UID.
     pub fn uid(&self, tag: Tag) -> Option<InstanceUid> {
         InstanceUid::new(&self.text(tag)?).ok()
     }
 
-    /// The UID of a SOP class; none if it is missing or no UID.
+    /// Returns the UID of a SOP class. `None` if it is missing or not a UID.
     pub fn class(&self, tag: Tag) -> Option<Uid> {
         Uid::new(&self.text(tag)?).ok()
     }
 
-    /// An integer string (VR IS); none if it is missing or none.
+    /// Returns an integer string (VR IS). `None` if it is missing or not a number.
     pub fn number<T: std::str::FromStr>(&self, tag: Tag) -> Option<T> {
         self.text(tag)?.parse().ok()
     }

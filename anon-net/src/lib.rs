@@ -1,8 +1,9 @@
-//! The DICOM network: associations, presentation contexts, statuses, and the traits its services
-//! stand on.
+//! DICOM networking: associations, presentation contexts, DIMSE messages, and the storage and
+//! query/retrieve services as SCU and SCP.
 //!
-//! It does **not** de-identify, store or read a data set, and it knows nothing of projects. What it
-//! receives it hands to an [`InstanceHandler`], as bytes; what it sends it takes as bytes or files.
+//! This crate does **not** de-identify, and it neither stores nor parses data sets. It passes
+//! received instances to an [`InstanceHandler`] as bytes, and it sends instances from bytes or
+//! files.
 //!
 //! ```text
 //!           requestor                                           acceptor
@@ -15,20 +16,21 @@
 //!                                   Status ◄── Outcome ◄── dyn InstanceHandler
 //! ```
 //!
-//! An [`Association`] moves fragments of DIMSE messages (PS3.8 Annex E) and ends in order or not.
-//! Everything above it is the same over TCP and TLS ([`association::ul`]) and the network in memory of
-//! feature `testing`. A [`Scu`] uses the services of others over it: see [`service`]; an
-//! [`Scp`](scp::Scp) serves others: see [`scp`].
+//! An [`Association`] carries fragments of DIMSE messages (PS3.8 Annex E) and ends by a release, an
+//! abort or a lost connection. The code above it is the same over TCP and TLS ([`association::ul`])
+//! and over the network in memory of feature `testing`. A [`Scu`] requests services from other
+//! nodes: see [`service`]. A [`Scp`](scp::Scp) provides services: see [`scp`].
 //!
 //! # Example
 //!
-//! Two programs on a network in memory:
+//! Two application entities on a network in memory:
 //!
 //! ```
 //! # #[cfg(feature = "testing")] {
 //! use std::time::Duration;
 //! use anon_net::testing::MemoryNetwork;
-//! use anon_net::{Contexts, Dial, Event, PdvKind, Pdv, PdvPosition, Proposal, SupportedContexts, Uid};
+//! use anon_net::{Contexts, Dial, Event, Pdv, PdvKind, PdvPosition, Proposal};
+//! use anon_net::{SupportedContexts, Uid};
 //!
 //! let second = Duration::from_secs(1);
 //! let verification = Uid::new("1.2.840.10008.1.1")?;
@@ -45,45 +47,50 @@
 //! let mut ours = network.dial(&node, &proposal, second)?;
 //! let mut theirs = listener.accept(second)?;
 //!
-//! let pdv = Pdv { context: id, kind: PdvKind::Command, position: PdvPosition::Last, bytes: b"a command" };
+//! let pdv = Pdv {
+//!     context: id,
+//!     kind: PdvKind::Command,
+//!     position: PdvPosition::Last,
+//!     bytes: b"a command",
+//! };
 //! ours.send(&[pdv], second)?;
 //! assert!(matches!(theirs.receive(second)?, Event::Pdv(got) if got.bytes == b"a command"));
 //! # }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Implementations of your own
+//! # Your own implementations
 //!
-//! [`Dial`], [`Association`] and [`InstanceHandler`] are dyn-compatible, `Send` and `Sync`. An error
-//! that only you can know is a [`BackendError`] with its [`Remedy`]. Run the suites of
-//! `testing::conformance` on them.
+//! [`Dial`], [`Association`] and [`InstanceHandler`] are dyn-compatible, `Send` and `Sync`. Report
+//! an error of your own as a [`BackendError`] with its [`Remedy`]. Run the suites of
+//! `testing::conformance` on your implementation.
 //!
 //! # Features
 //!
 //! | feature | adds | default |
 //! |---|---|---|
-//! | `testing` | `testing`: a network, a handler and a scripted peer in memory, and the suites | off |
+//! | `testing` | `testing`: a network, a handler and a scripted peer in memory, conformance suites | off |
 //! | `tls` | `tls`: associations over TLS 1.2 and 1.3 by rustls with ring | off |
 //!
 //! # Limits
 //!
-//! * An AE title has 1 to 16 characters (PS3.5 section 6.2), a UID 1 to 64 (PS3.5 section 9).
+//! * An AE title has 1 to 16 characters (PS3.5 section 6.2), a UID 1 to 64 (PS3.5 section 9.1).
 //! * A proposal has 1 to 128 presentation contexts: their ids are the odd numbers of a byte (PS3.8
 //!   section 9.3.2.2).
-//! * A PDU is as long as the side that receives it said ([`Association::max_pdu_bytes`]).
-//! * We announce at most 16 MiB for it, since each PDU we receive stands in memory whole, and read
-//!   proposals of at most 256 KiB unless told otherwise.
-//! * An identifier is read up to 256 KiB and 32 sequences deep. Of the answers to a query 500,000 are
-//!   taken, of those that name the instances of a study 200,000, unless told otherwise.
-//! * Every call that waits has a timeout. Of the system's name resolver we wait no longer either, but
-//!   cannot stop it.
+//! * A PDU is at most as long as its receiver announced ([`Association::max_pdu_bytes`]).
+//! * This crate announces at most 16 MiB, because it holds each received PDU in memory. It reads
+//!   proposals of at most 256 KiB by default.
+//! * An identifier is read up to 256 KiB and 32 levels of sequences. By default a query accepts
+//!   500,000 responses, and a query for the instances of a study 200,000.
+//! * Every call that waits has a timeout. A call also stops waiting for the system's name resolver
+//!   at its timeout, but it cannot stop the resolver.
 //!
-//! # What is printed
+//! # What errors and logs show
 //!
-//! Errors, `Debug` and `tracing` events show what names machines and standards: AE titles, hosts, SOP
-//! classes, transfer syntaxes, context ids. Of what can name a person (UIDs of studies, series and
-//! instances, values of identifiers, fragments, text that was refused) they show the length only. No
-//! subscriber is installed.
+//! Errors, `Debug` and `tracing` events show names of machines and standards: AE titles, hosts, SOP
+//! classes, transfer syntaxes, context ids. Of values that can identify a person (UIDs of studies,
+//! series and instances, values of identifiers, fragments, refused text) they show only the length.
+//! The crate installs no `tracing` subscriber.
 
 pub mod ae;
 pub mod uid;
@@ -117,7 +124,7 @@ pub use scp::{Instance, InstanceHandler, Outcome};
 pub use service::{Cancel, Scu, ServiceError};
 pub use uid::{InstanceUid, Uid};
 
-/// The example of README.md, as a test.
+/// Runs the example of README.md as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

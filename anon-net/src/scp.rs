@@ -1,4 +1,4 @@
-//! The Storage and Verification SCP, and [`InstanceHandler`]: what takes the instances that it
+//! The Storage and Verification SCP, and [`InstanceHandler`], which processes the instances that it
 //! receives.
 //!
 //! ```text
@@ -7,7 +7,8 @@
 //!                        Status ◄── Outcome ◄── dyn InstanceHandler ◄────┘ C-STORE: Instance + body
 //! ```
 //!
-//! [`Service`] serves one association of any kind; [`Scp`] listens, and serves many over TCP.
+//! [`Service`] serves one association over any transport. [`Scp`] listens on TCP and serves many
+//! associations.
 
 mod address;
 mod builder;

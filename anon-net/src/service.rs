@@ -1,19 +1,19 @@
-//! The services as their user (SCU): what another application entity is asked to do (PS3.4).
+//! The DICOM services as an SCU (PS3.4).
 //!
 //! ```text
-//! Scu ── Dial ──► ScuAssociation: one association; every answer is checked against its request
+//! Scu ── Dial ──► ScuAssociation: each response is checked against its request
 //!  ├─ echo        C-ECHO     PS3.4 Annex A
 //!  ├─ send        C-STORE    PS3.4 Annex B
-//!  ├─ sender      C-STORE    one by one, as they come
+//!  ├─ sender      C-STORE    one instance at a time
 //!  ├─ find        C-FIND     PS3.4 Annex C: studies, accession numbers
-//!  ├─ hierarchy   C-FIND     PS3.4 Annex C: series and instances; hierarchies: of many studies
-//!  ├─ move_to     C-MOVE     PS3.4 Annex C: a peer sends to a third
-//!  ├─ get         C-GET      PS3.4 Annex C: a peer sends to us
+//!  ├─ hierarchy   C-FIND     PS3.4 Annex C: series and instances; hierarchies: of several studies
+//!  ├─ move_to     C-MOVE     PS3.4 Annex C: a peer sends to another node
+//!  ├─ get         C-GET      PS3.4 Annex C: a peer sends on the same association
 //!  └─ retrieve    all three  until every instance of a study has arrived
 //! ```
 //!
-//! A [`Scu`] is cheap to clone and serves any number of threads: each call opens associations of its
-//! own. No call waits without a deadline ([`Timeouts`]).
+//! A [`Scu`] is cheap to clone and can be used by any number of threads: each call opens its own
+//! associations. Every wait has a timeout ([`Timeouts`]).
 
 pub mod cancel;
 mod echo;
@@ -53,20 +53,21 @@ use crate::context::Contexts;
 use crate::{AeTitle, Error, Node};
 use scu_association::ScuAssociation;
 
-/// How long who waits for an association takes to notice that the end is wished.
+/// How often a wait for an association checks whether it was cancelled.
 const CANCEL_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long a peer is waited for.
+/// The time limits for a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// Until it takes the connection. 5 s.
+    /// To accept the connection. 5 s.
     pub tcp: Duration,
-    /// Until it answers a proposal or a release. 30 s; 2 s at most for a release once the end is wished.
+    /// To answer an association request or a release request. 30 s; for a release after cancelling
+    /// at most 2 s.
     pub acse: Duration,
-    /// Until it answers a message. 30 s.
+    /// To answer a message. 30 s.
     pub dimse: Duration,
-    /// Until it reads what is sent, and between the fragments of a data set. 1 min.
+    /// To read what we send, and between the fragments of a data set. 1 min.
     pub network: Duration,
 }
 
@@ -82,7 +83,7 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// The same for each.
+    /// The same limit for all waits.
     pub fn all(timeout: Duration) -> Self {
         Self {
             tcp: timeout,
@@ -93,13 +94,13 @@ impl Timeouts {
     }
 }
 
-/// How often something that may pass is tried.
+/// How often a temporary failure is retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retries {
-    /// How often in all, the first time too; at least once. 3.
+    /// The number of attempts, including the first one. 0 counts as 1. Default: 3.
     pub attempts: u32,
-    /// How long to wait before each further try. 1 s.
+    /// The pause before each retry. Default: 1 s.
     pub pause: Duration,
 }
 
@@ -113,16 +114,16 @@ impl Default for Retries {
 }
 
 impl Retries {
-    /// So often, with such a pause between.
+    /// Creates a retry policy.
     pub fn new(attempts: u32, pause: Duration) -> Self {
         Self { attempts, pause }
     }
 }
 
-/// A user of other application entities' services.
+/// A service class user: requests services from other application entities.
 ///
 /// # Examples
-/// Asking a node whether it is there, here one in memory that never answers:
+/// Verifies a node, here one in memory that never answers:
 ///
 /// ```
 /// # #[cfg(feature = "testing")] {
@@ -156,8 +157,8 @@ pub struct Scu {
 }
 
 impl Scu {
-    /// A user that calls itself `title`, with the default timeouts and retries, and a P-DATA-TF of
-    /// 128 KiB as its limit.
+    /// Creates an SCU with this calling AE title, the default timeouts and retries, and a limit of
+    /// 128 KiB per P-DATA-TF.
     pub fn new(dial: Arc<dyn Dial>, title: AeTitle) -> Self {
         Self {
             dial,
@@ -168,19 +169,19 @@ impl Scu {
         }
     }
 
-    /// Sets how long a peer is waited for.
+    /// Sets the time limits for peers.
     #[must_use]
     pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
         Self { timeouts, ..self }
     }
 
-    /// Sets how often something that may pass is tried.
+    /// Sets how often a temporary failure is retried.
     #[must_use]
     pub fn with_retries(self, retries: Retries) -> Self {
         Self { retries, ..self }
     }
 
-    /// Sets the longest P-DATA-TF that is taken, in bytes.
+    /// Sets the longest P-DATA-TF that is accepted, in bytes.
     #[must_use]
     pub fn with_max_pdu_bytes(self, max_pdu_bytes: u32) -> Self {
         Self {
@@ -189,18 +190,18 @@ impl Scu {
         }
     }
 
-    /// How long a peer is waited for.
+    /// Returns the time limits for peers.
     pub(crate) fn timeouts(&self) -> Timeouts {
         self.timeouts
     }
 
-    /// How often something that may pass is tried.
+    /// Returns how often a temporary failure is retried.
     pub(crate) fn retries(&self) -> Retries {
         self.retries
     }
 
-    /// Opens an association of these contexts, and waits no longer once the end is wished: the dialler
-    /// is left behind then, and what it opens is aborted.
+    /// Opens an association with these contexts. Once cancelled it returns without waiting for the
+    /// dialler, and an association that opens later is aborted.
     pub(crate) fn open(
         &self,
         cancel: &Cancel,
@@ -208,18 +209,18 @@ impl Scu {
         contexts: Contexts,
     ) -> Result<ScuAssociation, ServiceError> {
         let (dial, node) = (Arc::clone(&self.dial), node.clone());
-        let (proposal, patience) = (self.proposal(contexts), self.patience());
-        let (tell, told) = mpsc::sync_channel(1);
+        let (proposal, timeout) = (self.proposal(contexts), self.open_timeout());
+        let (sender, receiver) = mpsc::sync_channel(1);
         let dialling = move || {
-            // Dropped, and so aborted, if nobody waits for it.
-            let _ = tell.send(dial.dial(&node, &proposal, patience));
+            // If nobody receives the association, it is dropped, which aborts it.
+            let _ = sender.send(dial.dial(&node, &proposal, timeout));
         };
         thread::Builder::new()
             .name("anon-net-dial".to_owned())
             .spawn(dialling)
             .map_err(|error| Error::Connect { kind: error.kind() })?;
         loop {
-            match told.recv_timeout(CANCEL_CHECK_INTERVAL) {
+            match receiver.recv_timeout(CANCEL_CHECK_INTERVAL) {
                 Ok(dialled) => return Ok(ScuAssociation::new(dialled?, self.timeouts)),
                 Err(_) if cancel.is_cancelled() => return Err(ServiceError::Cancelled),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -232,8 +233,8 @@ impl Scu {
         Proposal::new(self.title.clone(), contexts).with_max_pdu_bytes(self.max_pdu_bytes)
     }
 
-    /// How long an association may take to open.
-    fn patience(&self) -> Duration {
+    /// The time limit for opening an association.
+    fn open_timeout(&self) -> Duration {
         self.timeouts.tcp + self.timeouts.acse
     }
 }

@@ -1,5 +1,5 @@
-//! A network, a handler and arrivals in memory, a peer that plays a script, and the suites that
-//! implementations of the traits must pass.
+//! For tests: a network, a handler and local instances in memory, a scripted peer, and conformance
+//! suites for implementations of the traits.
 
 pub mod conformance;
 pub mod handler;

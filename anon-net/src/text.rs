@@ -1,14 +1,15 @@
-//! [`Charset`]: the texts of identifiers, in both directions (PS3.3 section C.12.1.1.2, PS3.5
+//! [`Charset`]: decodes and encodes the texts of identifiers (PS3.3 section C.12.1.1.2, PS3.5
 //! section 6.1).
 //!
-//! Answers come in any set that the standard has, code extensions of ISO 2022 too. Keys are sent in
-//! the smallest of three: the default repertoire, Latin-1, UTF-8.
+//! Responses are decoded from every character set of the standard, including the code extensions of
+//! ISO 2022. Keys are sent in the smallest sufficient one of three: the default repertoire,
+//! Latin-1, UTF-8.
 
 mod iso2022;
 
 use encoding_rs::Encoding;
 
-/// The character sets that are in force for an identifier.
+/// The character sets of an identifier.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Charset {
     terms: Vec<Term>,
@@ -17,23 +18,23 @@ pub struct Charset {
 /// A defined term of Specific Character Set (PS3.3 section C.12.1.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Term {
-    /// `ISO_IR 6`, or none: the default repertoire.
+    /// The default repertoire: `ISO_IR 6`, or an empty value.
     Ascii,
-    /// A set of one byte a character in the upper half, by its ISO registration number.
+    /// A single-byte set in the upper half (code points 80 to FF), by its ISO registration number.
     Single(u16),
     /// JIS X 0201: katakana in the upper half. `ISO_IR 13`.
     Katakana,
-    /// A set of two bytes a character, by its ISO registration number.
+    /// A set with two bytes per character, by its ISO registration number.
     Double(u16),
-    /// A set that is no part of ISO 2022: UTF-8, GB18030, GBK.
+    /// A character set without code extensions: UTF-8, GB18030 or GBK.
     Whole(&'static Encoding),
-    /// None that is known.
+    /// An unknown term.
     Unknown,
 }
 
 impl Charset {
-    /// The sets that a value of Specific Character Set (0008,0005) names. A term that is not known is
-    /// no error: what is not ASCII is replaced then.
+    /// Parses a value of Specific Character Set (0008,0005). An unknown term is accepted:
+    /// characters other than ASCII are replaced then.
     ///
     /// # Examples
     /// ```
@@ -43,13 +44,13 @@ impl Charset {
     /// assert_eq!(latin.decode(b"Buc^J\xE9r\xF4me"), "Buc^Jérôme");
     /// ```
     pub fn parse(value: &[u8]) -> Self {
-        // Six terms are more than any data set has.
+        // No standard data set has more than six terms.
         let terms = value.split(|byte| *byte == b'\\').take(6);
         let terms = terms.map(|term| Term::parse(term.trim_ascii())).collect();
         Self { terms }
     }
 
-    /// The smallest set that has all these texts: what to send with them.
+    /// Returns the smallest character set for keys that can encode all of these texts.
     pub fn for_texts<'t>(texts: impl IntoIterator<Item = &'t str>) -> KeyCharset {
         let latin = |text: &str| text.chars().all(|c| u32::from(c) < 0x100);
         texts
@@ -63,13 +64,13 @@ impl Charset {
             .unwrap_or(KeyCharset::Ascii)
     }
 
-    /// Decodes a value. What has no meaning becomes U+FFFD.
+    /// Decodes a value. Bytes without a meaning become U+FFFD.
     pub fn decode(&self, bytes: &[u8]) -> String {
         let has_escape = bytes.contains(&iso2022::ESCAPE);
         match self.terms.as_slice() {
             [Term::Whole(encoding), ..] => whole(encoding, bytes),
             [Term::Katakana] if !has_escape => whole(encoding_rs::SHIFT_JIS, bytes),
-            // Nothing is declared, yet it is UTF-8: many peers forget to say so.
+            // Many peers send UTF-8 without declaring a character set.
             [] | [Term::Ascii | Term::Unknown] if !has_escape => {
                 String::from_utf8_lossy(bytes).into_owned()
             }
@@ -78,11 +79,11 @@ impl Charset {
     }
 }
 
-/// A character set in which keys are sent. In the order of what they can write.
+/// A character set in which keys are sent. The order is by repertoire, smallest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(clippy::exhaustive_enums, reason = "keys are sent in these three")]
 pub enum KeyCharset {
-    /// The default repertoire: nothing is declared.
+    /// The default repertoire. No character set is declared.
     Ascii,
     /// `ISO_IR 100`, Latin-1.
     Latin1,
@@ -91,7 +92,7 @@ pub enum KeyCharset {
 }
 
 impl KeyCharset {
-    /// The defined term to declare; none if nothing is.
+    /// Returns the defined term to declare. `None` for the default repertoire.
     pub const fn term(self) -> Option<&'static str> {
         match self {
             Self::Ascii => None,
@@ -100,8 +101,8 @@ impl KeyCharset {
         }
     }
 
-    /// Writes a text; a character that the set does not have becomes `?`, which stands for any one in
-    /// a key.
+    /// Encodes a text. A character outside the set becomes `?`, the wildcard for any one character
+    /// (PS3.4 section C.2.2.2.4).
     pub fn encode(self, text: &str) -> Vec<u8> {
         let limit = match self {
             Self::Ascii => 0x80,
@@ -131,7 +132,8 @@ impl Term {
     }
 }
 
-/// The registration number of a term. Peers write other characters where the space should be.
+/// Returns the ISO registration number of a term. Some peers write other characters than the space,
+/// so only letters and digits count.
 fn number(term: &[u8]) -> Option<u16> {
     let term = str::from_utf8(term).ok()?;
     let digits = term.trim_start_matches(|c: char| !c.is_ascii_digit());

@@ -1,15 +1,17 @@
-//! [`Uid`] names a kind of thing, [`InstanceUid`] one thing.
+//! [`Uid`] for SOP classes and transfer syntaxes, [`InstanceUid`] for studies, series and
+//! instances.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::TextError;
 
-/// The UID of an abstract syntax, SOP class or transfer syntax: a name out of a registry, so it is
-/// shown.
+/// The UID of an abstract syntax, SOP class or transfer syntax. It comes from a registry and
+/// identifies no person, so `Debug` and `Display` show it.
 ///
-/// 1 to 64 characters: numbers joined by dots (PS3.5 section 9.1). Padding (NUL, or a space as some
-/// peers send) is dropped. Leading zeros in a number, which the standard forbids and peers send, stay.
+/// 1 to 64 characters: numbers joined by dots (PS3.5 section 9.1). Padding is dropped: NUL, or the
+/// space that some peers send. Leading zeros of a component are kept: the standard forbids them,
+/// but peers send them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uid(String);
 
@@ -17,21 +19,22 @@ impl Uid {
     /// The longest UID in bytes.
     pub const MAX_LEN: usize = 64;
 
-    /// Checks a UID.
+    /// Checks and creates a UID.
     ///
     /// # Errors
-    /// [`TextError`] if it is none as above. It does not hold the text.
+    /// [`TextError`] if `text` is not a UID as described above. The error does not contain the
+    /// text.
     pub fn new(text: &str) -> Result<Self, TextError> {
         checked(text).map(|uid| Self(uid.to_owned()))
     }
 
-    /// A UID of the standard's registry (PS3.6 Annex A), written as it is there.
+    /// Creates a UID from a constant of the standard's registry (PS3.6 Annex A).
     pub(crate) fn registered(uid: &'static str) -> Self {
-        debug_assert!(checked(uid).is_ok(), "the registry has UIDs only");
+        debug_assert!(checked(uid).is_ok(), "the constant is a UID");
         Self(uid.to_owned())
     }
 
-    /// The UID without padding.
+    /// Returns the UID without padding.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -51,21 +54,21 @@ impl FromStr for Uid {
     }
 }
 
-/// The UID of a study, series or SOP instance: it can lead to a person, so it is never shown. Form as
-/// [`Uid`].
+/// The UID of a study, series or SOP instance. It can identify a person, so it is never shown. It
+/// has the same form as a [`Uid`].
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InstanceUid(String);
 
 impl InstanceUid {
-    /// Checks a UID.
+    /// Checks and creates a UID.
     ///
     /// # Errors
-    /// [`TextError`] if it is none. It does not hold the text.
+    /// [`TextError`] if `text` is not a UID. The error does not contain the text.
     pub fn new(text: &str) -> Result<Self, TextError> {
         checked(text).map(|uid| Self(uid.to_owned()))
     }
 
-    /// The UID itself. Not for logs or errors.
+    /// Returns the UID. Do not put it in logs or errors.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -223,7 +223,7 @@ mod tests {
             (rejected(RejectReason::Congestion), busy),
             (
                 rejected(RejectReason::NoReason),
-                "the server PACS@pacs.ward:104 refuses the association: it gives no reason",
+                "the server PACS@pacs.ward:104 refuses the association: no reason given",
             ),
             (
                 Error::TimedOut { waiting, after },

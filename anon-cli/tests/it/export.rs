@@ -207,11 +207,7 @@ fn export_refuses_bad_arguments_and_destinations() -> Test {
             3,
             "anon config add node.QUERY.use export",
         ),
-        (
-            &["export", "ARCHIVE@127.0.0.1", "--all"],
-            3,
-            "names no port",
-        ),
+        (&["export", "ARCHIVE@127.0.0.1", "--all"], 3, "has no port"),
     ] {
         let ran = scene.json(args)?.exits(code);
         assert!(ran.err.contains(words), "{args:?}: {}", ran.err);

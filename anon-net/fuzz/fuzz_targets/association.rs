@@ -1,7 +1,7 @@
-//! A stream of PDUs into an acceptor, or into a dialler, in reads of any length.
+//! Feeds a stream of PDUs to an acceptor or a dialler, in reads of any length.
 //!
-//! The first byte says which side it is, and whether a proposal (or an answer) that is in order goes
-//! before the rest, so that data and releases are reached; the second how many bytes a read gives.
+//! The first byte selects the side, and whether a valid request or response comes first, so that the
+//! input can reach data transfer and release. The second byte is the number of bytes per read.
 
 #![no_main]
 
@@ -20,14 +20,14 @@ const MAX_PDU_BYTES: u32 = 4096;
 const NOW: Duration = Duration::ZERO;
 
 #[derive(Debug)]
-struct Bytes {
+struct ScriptedTransport {
     rest: Vec<u8>,
     at: usize,
     step: usize,
-    said: Arc<Mutex<Vec<u8>>>,
+    sent: Arc<Mutex<Vec<u8>>>,
 }
 
-impl Transport for Bytes {
+impl Transport for ScriptedTransport {
     fn read(&mut self, buffer: &mut [u8], _: Instant) -> io::Result<usize> {
         let rest = self.rest.get(self.at..).unwrap_or_default();
         let count = rest.len().min(buffer.len()).min(self.step);
@@ -40,12 +40,12 @@ impl Transport for Bytes {
     }
 
     fn write(&mut self, parts: &[IoSlice<'_>], _: Instant) -> io::Result<usize> {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = said.len();
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = sent.len();
         for part in parts {
-            said.extend_from_slice(part);
+            sent.extend_from_slice(part);
         }
-        Ok(said.len() - before)
+        Ok(sent.len() - before)
     }
 
     fn finish(&mut self) {}
@@ -75,56 +75,56 @@ fn proposal() -> Proposal {
     Proposal::new("REQUESTOR".parse().expect("a title"), contexts).with_max_pdu_bytes(MAX_PDU_BYTES)
 }
 
-fn dial(wire: Bytes) -> Result<UlAssociation, Error> {
+fn dial(wire: ScriptedTransport) -> Result<UlAssociation, Error> {
     let node = "ACCEPTOR@here:104".parse().expect("a node");
     UlDial::new().dial_over(Box::new(wire), &node, &proposal(), NOW)
 }
 
-fn wire(rest: Vec<u8>, step: usize) -> (Bytes, Arc<Mutex<Vec<u8>>>) {
-    let said = Arc::<Mutex<Vec<u8>>>::default();
-    let wire = Bytes {
+fn wire(rest: Vec<u8>, step: usize) -> (ScriptedTransport, Arc<Mutex<Vec<u8>>>) {
+    let sent = Arc::<Mutex<Vec<u8>>>::default();
+    let wire = ScriptedTransport {
         rest,
         at: 0,
         step,
-        said: Arc::clone(&said),
+        sent: Arc::clone(&sent),
     };
-    (wire, said)
+    (wire, sent)
 }
 
-fn take(said: &Mutex<Vec<u8>>) -> Vec<u8> {
-    std::mem::take(&mut *said.lock().unwrap_or_else(PoisonError::into_inner))
+fn take(sent: &Mutex<Vec<u8>>) -> Vec<u8> {
+    std::mem::take(&mut *sent.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// What our dialler says first, and what our acceptor answers to it.
+/// The association request of our dialler, and the response of our acceptor.
 static OPENING: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(opening);
 
 fn opening() -> (Vec<u8>, Vec<u8>) {
-    let (silent, said) = wire(Vec::new(), 1);
+    let (silent, sent) = wire(Vec::new(), 1);
     assert!(dial(silent).is_err());
-    let request = take(&said);
-    let (asking, said) = wire(request.clone(), usize::MAX);
+    let request = take(&sent);
+    let (asking, sent) = wire(request.clone(), usize::MAX);
     let accepted = acceptor().accept_over(Box::new(asking));
-    let answer = take(&said);
+    let answer = take(&sent);
     assert!(accepted.is_ok());
     (request, answer)
 }
 
-/// Everything that is said is whole PDUs, and none is longer than the peer takes.
-fn whole(mut said: &[u8], longest: u32) {
-    while !said.is_empty() {
-        let (head, rest) = said.split_first_chunk::<6>().expect("a header");
+/// Checks that the sent bytes are whole PDUs, none of them longer than the peer accepts.
+fn check_pdus(mut sent: &[u8], longest: u32) {
+    while !sent.is_empty() {
+        let (head, rest) = sent.split_first_chunk::<6>().expect("a header");
         let [kind, 0, a, b, c, d] = *head else {
             panic!("a reserved byte");
         };
         assert!((1..=7).contains(&kind));
         let length = u32::from_be_bytes([a, b, c, d]);
         assert!(kind != 4 || length <= longest);
-        said = rest.get(length as usize..).expect("a body");
+        sent = rest.get(length as usize..).expect("a body");
     }
 }
 
-/// Uses an association as a service does, until it ends.
-fn talk(association: &mut UlAssociation) {
+/// Echoes fragments until the association ends.
+fn echo_fragments(association: &mut UlAssociation) {
     let mut bytes = 0;
     loop {
         let (context, echo) = match association.receive(NOW) {
@@ -160,27 +160,27 @@ fn talk(association: &mut UlAssociation) {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let Some((&[how, step], rest)) = data.split_first_chunk::<2>() else {
+    let Some((&[mode, step], rest)) = data.split_first_chunk::<2>() else {
         return;
     };
     let (request, answer) = &*OPENING;
-    let dials = how & 1 != 0;
-    let mut says = match (how & 2 != 0, dials) {
+    let dials = mode & 1 != 0;
+    let mut input = match (mode & 2 != 0, dials) {
         (false, _) => Vec::new(),
         (true, true) => answer.clone(),
         (true, false) => request.clone(),
     };
-    says.extend_from_slice(rest);
-    let (peer, said) = wire(says, usize::from(step).max(1));
-    let made = if dials {
+    input.extend_from_slice(rest);
+    let (peer, sent) = wire(input, usize::from(step).max(1));
+    let opened = if dials {
         dial(peer)
     } else {
         acceptor().accept_over(Box::new(peer))
     };
-    let longest = made.map_or(0, |mut association| {
+    let longest = opened.map_or(0, |mut association| {
         let longest = association.max_pdu_bytes();
-        talk(&mut association);
+        echo_fragments(&mut association);
         longest
     });
-    whole(&take(&said), longest);
+    check_pdus(&take(&sent), longest);
 });

@@ -1,4 +1,4 @@
-//! Command sets: what is understood is written again, and understood as the same.
+//! Command sets: a decoded command set encodes to bytes that decode to the same command set.
 
 #![no_main]
 
@@ -15,9 +15,10 @@ fuzz_target!(|data: &[u8]| {
         }
     };
     let bytes = command.encode();
-    // A comment is cut, and an element that its operation does not have is left out: once only.
+    // Encoding cuts the comment and drops elements that the operation does not have, so only the
+    // second round trip is exact.
     assert!(bytes.len() <= MAX_COMMAND_BYTES);
-    let again = Command::decode(&bytes).expect("it is ours");
+    let again = Command::decode(&bytes).expect("our encoding is valid");
     assert_eq!(again.has_data_set(), command.has_data_set());
     assert_eq!(again.encode(), bytes);
 });

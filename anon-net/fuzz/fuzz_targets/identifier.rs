@@ -1,4 +1,5 @@
-//! Identifiers: what is read is written again, and read as the same. The first byte says the encoding.
+//! Identifiers: a decoded identifier encodes to bytes that decode to the same identifier. The first
+//! byte selects the encoding.
 
 #![no_main]
 
@@ -25,14 +26,14 @@ fuzz_target!(|data: &[u8]| {
     let Ok(bytes) = identifier.encode(encoding) else {
         return;
     };
-    let again = Identifier::decode(&bytes, encoding).expect("it is ours");
+    let again = Identifier::decode(&bytes, encoding).expect("our encoding is valid");
     assert_eq!(again.elements().len(), identifier.elements().len());
     for (before, after) in identifier.elements().iter().zip(again.elements()) {
         assert_eq!((before.tag, before.vr), (after.tag, after.vr));
         let (value, padding) = after.value.split_at(before.value.len());
         assert_eq!(value, before.value, "{}", before.tag);
         assert_eq!(padding.len(), value.len() % 2, "{}", before.tag);
-        // Half a character at the end of an odd value is another one with the padding.
+        // Padding can complete half a character at the end of an odd value.
         if padding.is_empty() {
             assert_eq!(identifier.text(before.tag), again.text(before.tag));
         }

@@ -1,9 +1,9 @@
 //! Associations over TCP and TLS: the DICOM upper layer protocol (PS3.8 section 9).
 //!
-//! [`UlDial`] opens them, [`Acceptor`] answers them; both give a [`UlAssociation`]. The PDUs that
-//! make an association are encoded by dicom-ul. Everything read is decoded here, since a decoder for
-//! what comes in must skip items that it does not know and trust no length; so is P-DATA-TF, the path
-//! of every byte of every image:
+//! [`UlDial`] requests associations, [`Acceptor`] answers requests; both return a
+//! [`UlAssociation`]. dicom-ul encodes the A-ASSOCIATE PDUs. This module decodes every received PDU
+//! itself, because a decoder for untrusted bytes must skip unknown items and trust no length field.
+//! It also encodes P-DATA-TF, which carries every byte of every image:
 //!
 //! ```text
 //! Transport::read ─► ReceiveBuffer: one buffer, whole PDUs ─► Pdv { bytes: slice of it }   no copy

@@ -9,25 +9,26 @@ use crate::{AeTitle, InstanceUid, Uid};
 pub use super::malformed::Malformed;
 pub use super::operation::{MessageId, Operation};
 
-/// The bit of a command field that tells a response (PS3.7 Table E.1-1).
+/// The bit of a command field that marks a response (PS3.7 Table E.1-1).
 const RESPONSE: u16 = 0x8000;
 /// The command field of a C-CANCEL request.
 const CANCEL: u16 = 0x0FFF;
-/// The data set type that says: no data set follows. Every other value says one does.
+/// The Command Data Set Type for a message without a data set. All other values announce a data set
+/// (PS3.7 section E.1).
 const NO_DATA_SET: u16 = 0x0101;
-/// What we write when one follows.
+/// The value that we send if a data set follows.
 const DATA_SET: u16 = 0x0001;
 
-/// How urgent a request is (PS3.7 Annex E.1). Peers are free to ignore it.
+/// The priority of a request (PS3.7 Annex E.1). Peers may ignore it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(clippy::exhaustive_enums, reason = "the standard has these three")]
 pub enum Priority {
-    /// After others. 0002.
+    /// Low, 0002.
     Low,
-    /// As others. 0000.
+    /// Medium, 0000.
     #[default]
     Medium,
-    /// Before others. 0001.
+    /// High, 0001.
     High,
 }
 
@@ -40,7 +41,7 @@ impl Priority {
         }
     }
 
-    /// A priority that the standard does not know is as good as none.
+    /// Returns the priority of a code. An undefined code counts as medium.
     const fn of(code: Option<u16>) -> Self {
         match code {
             Some(1) => Self::High,
@@ -50,23 +51,23 @@ impl Priority {
     }
 }
 
-/// Who asked for the C-MOVE or C-GET that a C-STORE is part of (PS3.7 section 9.1.1.1).
+/// The C-MOVE or C-GET request that caused a C-STORE (PS3.7 section 9.1.1.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "the standard has these two")]
 pub struct Originator {
-    /// Its AE title.
+    /// The AE title that sent the request.
     pub title: AeTitle,
-    /// The message id of its request.
+    /// The message id of the request.
     pub message_id: MessageId,
 }
 
-/// A request. `Debug` shows no SOP instance UID.
+/// A DIMSE request. `Debug` shows no SOP instance UID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {
-    /// What is asked for.
+    /// The operation.
     pub operation: Operation,
-    /// Its id.
+    /// The message id.
     pub message_id: MessageId,
     /// Affected SOP Class UID (0000,0002).
     pub sop_class: Uid,
@@ -76,14 +77,14 @@ pub struct Request {
     pub priority: Priority,
     /// Move Destination (0000,0600): C-MOVE only.
     pub destination: Option<AeTitle>,
-    /// Who asked for the C-MOVE that this C-STORE is part of.
+    /// The C-MOVE that this C-STORE belongs to.
     pub originator: Option<Originator>,
-    /// True if a data set follows.
+    /// Whether a data set follows.
     pub has_data_set: bool,
 }
 
 impl Request {
-    /// A request of this operation, of medium priority. A data set follows all but C-ECHO.
+    /// Creates a request of medium priority. A data set follows, except for C-ECHO.
     pub fn new(operation: Operation, message_id: MessageId, sop_class: Uid) -> Self {
         Self {
             operation,
@@ -97,29 +98,29 @@ impl Request {
         }
     }
 
-    /// Sets the instance that is stored.
+    /// Sets the SOP instance UID of a C-STORE.
     #[must_use]
     pub fn with_instance(mut self, sop_instance: InstanceUid) -> Self {
         self.sop_instance = Some(sop_instance);
         self
     }
 
-    /// Sets where a C-MOVE sends to.
+    /// Sets the move destination of a C-MOVE.
     #[must_use]
     pub fn with_destination(mut self, destination: AeTitle) -> Self {
         self.destination = Some(destination);
         self
     }
 
-    /// Sets how urgent it is.
+    /// Sets the priority.
     #[must_use]
     pub fn with_priority(mut self, priority: Priority) -> Self {
         self.priority = priority;
         self
     }
 
-    /// The response to it with this status, without a data set: it repeats operation, message id, SOP
-    /// class and instance.
+    /// Creates the response with this status and without a data set. It repeats the operation,
+    /// message id, SOP class and SOP instance of the request.
     pub fn response(&self, status: Status) -> Response {
         Response {
             operation: self.operation,
@@ -134,39 +135,40 @@ impl Request {
     }
 }
 
-/// The counters of a C-MOVE or C-GET (PS3.7 sections 9.1.3.1 and 9.1.4.1). A peer may leave each out.
+/// The sub-operation counters of a C-MOVE or C-GET response (PS3.7 sections 9.1.3.1 and 9.1.4.1). A
+/// peer may leave out each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(clippy::exhaustive_structs, reason = "the standard has these four")]
 pub struct SubOperations {
-    /// Still to be done.
+    /// Sub-operations that remain.
     pub remaining: Option<u16>,
-    /// Done.
+    /// Sub-operations completed without errors.
     pub completed: Option<u16>,
-    /// Not done.
+    /// Failed sub-operations.
     pub failed: Option<u16>,
-    /// Done with a warning.
+    /// Sub-operations completed with a warning.
     pub warning: Option<u16>,
 }
 
-/// A response. `Debug` shows neither the SOP instance UID nor the comment.
+/// A DIMSE response. `Debug` shows neither the SOP instance UID nor the comment.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Response {
-    /// What was asked for.
+    /// The operation of the request.
     pub operation: Operation,
     /// The message id of the request.
     pub responded_to: MessageId,
-    /// Affected SOP Class UID (0000,0002). Peers leave it out at times.
+    /// Affected SOP Class UID (0000,0002). Some peers leave it out.
     pub sop_class: Option<Uid>,
     /// Affected SOP Instance UID (0000,1000).
     pub sop_instance: Option<InstanceUid>,
-    /// How it went.
+    /// Status (0000,0900).
     pub status: Status,
-    /// What a C-MOVE or C-GET has done.
+    /// The sub-operation counters of a C-MOVE or C-GET.
     pub counts: SubOperations,
-    /// Error Comment (0000,0902): words of the peer, which may quote an identifier. Not for logs.
+    /// Error Comment (0000,0902). May quote an identifying value, so it must not be logged.
     pub comment: Option<String>,
-    /// True if a data set follows.
+    /// Whether a data set follows.
     pub has_data_set: bool,
 }
 
@@ -189,19 +191,19 @@ impl fmt::Debug for Response {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum Command {
-    /// Asks for something.
+    /// A request.
     Request(Request),
-    /// Answers.
+    /// A response.
     Response(Response),
-    /// C-CANCEL: ends a C-FIND, C-MOVE or C-GET early.
+    /// C-CANCEL: cancels a running C-FIND, C-MOVE or C-GET (PS3.7 section 9.3.2.3).
     Cancel {
-        /// The message id of the request that is to end.
+        /// The message id of the request to cancel.
         responded_to: MessageId,
     },
 }
 
 impl Command {
-    /// True if a data set follows.
+    /// Returns true if a data set follows.
     pub fn has_data_set(&self) -> bool {
         match self {
             Self::Request(request) => request.has_data_set,
@@ -210,13 +212,13 @@ impl Command {
         }
     }
 
-    /// Reads a command set: implicit VR little endian, group 0000 (PS3.7 section 6.3.1).
+    /// Decodes a command set: implicit VR little endian, group 0000 (PS3.7 section 6.3.1).
     ///
-    /// Elements may stand in any order and the group length may be wrong or missing, as some peers
-    /// have it; elements that are not known are passed over.
+    /// Accepts elements in any order and a missing or wrong group length, because some peers send
+    /// them. Skips unknown elements.
     ///
     /// # Errors
-    /// [`Malformed`] if it cannot be understood.
+    /// [`Malformed`] if the command set cannot be understood.
     ///
     /// # Examples
     /// ```
@@ -235,7 +237,7 @@ impl Command {
             .number(tag::COMMAND_FIELD)?
             .ok_or_else(missing(tag::COMMAND_FIELD))?;
         let data_set_type = elements.number(tag::DATA_SET_TYPE)?;
-        // Without the element nobody knows what follows.
+        // Without this element the end of the message is unknown.
         let has_data_set = data_set_type.ok_or_else(missing(tag::DATA_SET_TYPE))? != NO_DATA_SET;
         if field == CANCEL {
             let id = elements.number(tag::RESPONDED_TO)?;
@@ -258,7 +260,7 @@ impl Command {
         }
     }
 
-    /// Writes the command set, with its group length.
+    /// Encodes the command set with its group length.
     pub fn encode(&self) -> Vec<u8> {
         let mut to = CommandWriter::new();
         match self {
@@ -303,7 +305,7 @@ fn arguments(
     message_id: MessageId,
     has_data_set: bool,
 ) -> Result<Request, Malformed> {
-    // Some peers name the class that is asked for in the wrong element.
+    // Some peers put the SOP class into the element for the requested SOP class.
     let sop_class = match elements.parsed(tag::AFFECTED_SOP_CLASS)? {
         Some(class) => Some(class),
         None => elements.parsed(tag::REQUESTED_SOP_CLASS)?,
@@ -402,7 +404,7 @@ fn write_response(to: &mut CommandWriter, response: &Response) {
 }
 
 impl Malformed {
-    /// True if a data set follows.
+    /// Returns true if a data set follows.
     pub fn has_data_set(&self) -> bool {
         match self {
             Self::Request { has_data_set, .. } | Self::UnknownOperation { has_data_set, .. } => {
@@ -412,9 +414,9 @@ impl Malformed {
         }
     }
 
-    /// The command set that answers it: what is known of the request, and a status. None if it is no
-    /// request, or has no message id.
-    pub(crate) fn answer(&self) -> Option<Vec<u8>> {
+    /// Encodes a response from what is known of the request. `None` if it is not a request or has
+    /// no message id.
+    pub(crate) fn response(&self) -> Option<Vec<u8>> {
         let (field, id, status) = match *self {
             Self::Request {
                 operation,

@@ -1,4 +1,4 @@
-//! Elements of a command set: group 0000, implicit VR little endian (PS3.7 section 6.3.1).
+//! The elements of a command set: group 0000, implicit VR little endian (PS3.7 section 6.3.1).
 //!
 //! ```text
 //! 00 00 | element u16 | length u32 | value
@@ -6,7 +6,7 @@
 
 use super::malformed::Malformed;
 
-/// Elements of group 0000 (PS3.7 Annex E.1).
+/// Element numbers of group 0000 (PS3.7 Annex E.1).
 pub(super) mod tag {
     pub(crate) const GROUP_LENGTH: u16 = 0x0000;
     pub(crate) const AFFECTED_SOP_CLASS: u16 = 0x0002;
@@ -28,17 +28,17 @@ pub(super) mod tag {
     pub(crate) const ORIGINATOR_MESSAGE: u16 = 0x1031;
 }
 
-/// Most elements that a command set may have: the standard has 25, and a peer may add its own.
+/// The most elements of a command set. The standard defines 25, and a peer may add its own.
 const MAX_ELEMENTS: usize = 64;
 
-/// The elements of a command set, as they stand in its bytes.
+/// The elements of a command set, in the order of its bytes.
 #[derive(Default)]
 pub(super) struct Elements<'b> {
     found: Vec<(u16, &'b [u8])>,
 }
 
 impl<'b> Elements<'b> {
-    /// Takes a command set apart. Order is not asked for, and the group length is not believed.
+    /// Decodes a command set. Ignores the order of elements and the group length.
     pub(super) fn parse(mut bytes: &'b [u8]) -> Result<Self, Malformed> {
         let mut elements = Self::default();
         while !bytes.is_empty() {
@@ -72,7 +72,7 @@ impl<'b> Elements<'b> {
         found.map(|(_, value)| *value)
     }
 
-    /// An unsigned short; none if the element is missing or empty.
+    /// Returns an unsigned short (VR US). `None` if the element is missing or empty.
     pub(super) fn number(&self, element: u16) -> Result<Option<u16>, Malformed> {
         match self.value(element) {
             None | Some([]) => Ok(None),
@@ -81,7 +81,7 @@ impl<'b> Elements<'b> {
         }
     }
 
-    /// Text of the default repertoire, without padding; none if missing or empty.
+    /// Returns a text without padding. `None` if the element is missing or empty.
     pub(super) fn text(&self, element: u16) -> Result<Option<&'b str>, Malformed> {
         let Some(value) = self.value(element) else {
             return Ok(None);
@@ -91,7 +91,7 @@ impl<'b> Elements<'b> {
         Ok((!text.is_empty()).then_some(text))
     }
 
-    /// A text that is parsed; none if missing or empty.
+    /// Parses a text. `None` if the element is missing or empty.
     pub(super) fn parsed<T: std::str::FromStr>(
         &self,
         element: u16,
@@ -104,7 +104,7 @@ impl<'b> Elements<'b> {
         text.map(parse).transpose()
     }
 
-    /// The comment of a peer: whatever bytes it is, at most 64 characters (LO).
+    /// Returns the Error Comment, with invalid UTF-8 replaced and cut to 64 characters (VR LO).
     pub(super) fn comment(&self, element: u16) -> Option<String> {
         let text = String::from_utf8_lossy(self.value(element)?);
         let text: String = text.trim_matches(['\0', ' ']).chars().take(64).collect();
@@ -112,12 +112,12 @@ impl<'b> Elements<'b> {
     }
 }
 
-/// Puts a command set together. Elements are added in ascending order; the group length comes last
-/// and stands first.
+/// Encodes a command set. Elements must be added in ascending order. The group length is filled in
+/// last.
 pub(super) struct CommandWriter(Vec<u8>);
 
 impl CommandWriter {
-    /// The bytes of the group length element.
+    /// The length of the group length element in bytes.
     const GROUP_LENGTH_BYTES: usize = 12;
 
     pub(super) fn new() -> Self {
@@ -128,7 +128,7 @@ impl CommandWriter {
 
     fn element(&mut self, element: u16, value: &[u8], padding: u8) {
         let odd = value.len() % 2;
-        // Values of ours are UIDs, titles and numbers: they fit any length field.
+        // Our values are UIDs, titles and numbers, so they fit the length field.
         let length = u32::try_from(value.len() + odd).unwrap_or(u32::MAX);
         self.0.extend_from_slice(&[0, 0]);
         self.0.extend_from_slice(&element.to_le_bytes());
@@ -147,12 +147,12 @@ impl CommandWriter {
         }
     }
 
-    /// A UID, padded with NUL (PS3.5 section 9.1).
+    /// Adds a UID, padded with NUL (PS3.5 section 9.1).
     pub(super) fn uid(&mut self, element: u16, uid: &str) {
         self.element(element, uid.as_bytes(), 0);
     }
 
-    /// Text, padded with a space.
+    /// Adds a text, padded with a space (PS3.5 section 6.2).
     pub(super) fn text(&mut self, element: u16, text: &str) {
         self.element(element, text.as_bytes(), b' ');
     }

@@ -1,5 +1,5 @@
-//! [`InstanceHandler`]: takes the instances that a C-STORE request sends, in an SCP or a C-GET (PS3.7
-//! section 9.1.1).
+//! [`InstanceHandler`]: processes the instances received by C-STORE, in an SCP or during a C-GET
+//! (PS3.7 section 9.1.1).
 
 use std::fmt;
 use std::io::BufRead;
@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use super::{Originator, Status};
 use crate::{AeTitle, BackendError, InstanceUid, Remedy, Uid};
 
-/// What is known of an instance before its data set is read. `Debug` shows no SOP instance UID.
+/// What the C-STORE request says of an instance. `Debug` shows no SOP instance UID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Instance {
@@ -16,18 +16,18 @@ pub struct Instance {
     pub sop_class: Uid,
     /// Affected SOP Instance UID (0000,1000).
     pub sop_instance: InstanceUid,
-    /// How the data set is encoded, as its presentation context says.
+    /// The transfer syntax of the presentation context.
     pub transfer_syntax: Uid,
-    /// Who sends it.
+    /// The AE title of the sender.
     pub calling: AeTitle,
-    /// From where, if it came over a network.
+    /// The network address of the sender. `None` without a network.
     pub peer: Option<SocketAddr>,
-    /// Who asked for it, if it is sent for a C-MOVE and the sender says so.
+    /// The C-MOVE that caused this C-STORE, if the sender names it.
     pub originator: Option<Originator>,
 }
 
 impl Instance {
-    /// An instance that came from `calling`.
+    /// Creates an instance sent by `calling`.
     pub fn new(
         sop_class: Uid,
         sop_instance: InstanceUid,
@@ -44,7 +44,7 @@ impl Instance {
         }
     }
 
-    /// Sets from where it came.
+    /// Sets the network address of the sender.
     #[must_use]
     pub fn with_peer(self, peer: SocketAddr) -> Self {
         Self {
@@ -53,7 +53,7 @@ impl Instance {
         }
     }
 
-    /// Sets who asked for it.
+    /// Sets the C-MOVE that caused this C-STORE.
     #[must_use]
     pub fn with_originator(self, originator: Originator) -> Self {
         Self {
@@ -63,33 +63,33 @@ impl Instance {
     }
 }
 
-/// What became of an instance.
+/// The result of handling an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It is stored, and survives a power cut.
+    /// Stored, durable across a power cut.
     Stored,
-    /// It was stored before.
+    /// Already stored before.
     AlreadyStored,
-    /// It was well sent, but is set aside for a person to look at; that survives a power cut.
+    /// Quarantined for review by a person, durable across a power cut.
     Quarantined,
-    /// There is no room, or no time, for it now. Nothing was kept.
+    /// No storage space or time for it now. Nothing was kept.
     OutOfResources,
-    /// Its data set and its command disagree. Nothing was kept.
+    /// The data set does not match the SOP class or instance of the request. Nothing was kept.
     Mismatch,
-    /// Its data set cannot be understood. Nothing was kept.
+    /// The data set cannot be understood. Nothing was kept.
     CannotUnderstand,
-    /// Its SOP class is not one that is taken. Nothing was kept.
+    /// The SOP class is not accepted. Nothing was kept.
     ClassNotSupported,
-    /// Its body broke off. Nothing was kept, and there is nobody left to answer.
+    /// The body ended early. Nothing was kept, and no response can be sent.
     BrokenOff,
 }
 
 impl Outcome {
-    /// The status that answers the sender; none if it is gone.
+    /// Returns the status of the response. `None` if no response can be sent.
     pub const fn status(self) -> Option<Status> {
         match self {
-            // The sender is done with it: sending again would end no other way.
+            // Success also for quarantine: sending the instance again would give the same result.
             Self::Stored | Self::AlreadyStored | Self::Quarantined => Some(Status::SUCCESS),
             Self::OutOfResources => Some(Status::OUT_OF_RESOURCES),
             Self::Mismatch => Some(Status::DATA_SET_DOES_NOT_MATCH),
@@ -100,8 +100,8 @@ impl Outcome {
     }
 }
 
-/// The status that answers the sender when a handler failed: it may try again, unless it is this
-/// instance that cannot be dealt with.
+/// Returns the status of the response after a handler error. The sender may try again, unless the
+/// error concerns only this instance.
 pub const fn failure_status(error: &BackendError) -> Status {
     match error.remedy {
         Remedy::Retry | Remedy::Stop => Status::OUT_OF_RESOURCES,
@@ -109,23 +109,25 @@ pub const fn failure_status(error: &BackendError) -> Status {
     }
 }
 
-/// Takes the instances that an SCP receives.
+/// Processes the instances that an SCP or a C-GET receives.
 ///
 /// # Contract
 /// * It returns [`Outcome::Stored`], [`AlreadyStored`](Outcome::AlreadyStored) or
-///   [`Quarantined`](Outcome::Quarantined) only when that survives a power cut: the sender may forget
-///   the instance then.
-/// * When `body` fails, nothing is kept and the outcome is [`Outcome::BrokenOff`].
-/// * An instance sent again is taken again, and kept once, also when both come at the same time.
-/// * Any number of threads call it; one that waits holds up its own sender only. `body` need not be
-///   read to its end: the SCP drops the rest.
+///   [`Quarantined`](Outcome::Quarantined) only once the result is durable across a power cut. The
+///   sender may delete its copy then.
+/// * If reading `body` fails, it keeps nothing and returns [`Outcome::BrokenOff`].
+/// * It accepts an instance that is sent again, and keeps it once, also if both copies arrive at
+///   the same time.
+/// * It may be called from any number of threads. A call that blocks delays only its own sender. It
+///   need not read `body` to the end: the SCP drops the rest.
 /// * `testing::conformance::handler` (feature `testing`) passes.
 pub trait InstanceHandler: fmt::Debug + Send + Sync {
-    /// Takes one instance. `body` is its data set, without preamble and file meta information, and
-    /// ends where the data set ends.
+    /// Processes one instance. `body` is its data set, without preamble and file meta information,
+    /// and ends where the data set ends.
     ///
     /// # Errors
-    /// [`BackendError`] if the handler failed and nothing was kept. [`failure_status`] answers it.
+    /// [`BackendError`] if the handler failed and kept nothing. The response gets the status of
+    /// [`failure_status`].
     fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError>;
 }
 

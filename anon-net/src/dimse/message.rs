@@ -1,5 +1,5 @@
-//! Messages over an association: command sets put together, data sets streamed (PS3.7 section 6.3,
-//! PS3.8 Annex E).
+//! Sends and receives DIMSE messages over an association: assembles command sets, streams data sets
+//! (PS3.7 section 6.3, PS3.8 Annex E).
 //!
 //! ```text
 //! receive_command ─► Incoming::Message { context, command } ─► Body (Read + BufRead) until its end
@@ -15,46 +15,45 @@ use crate::association::{Association, Event, Pdv, PdvKind, PdvPosition};
 use crate::context::ContextId;
 use crate::error::Waiting;
 
-/// The longest command set that is put together, in bytes. The longest that the standard can make is
-/// about 600.
+/// The longest command set that is assembled, in bytes. The longest possible one has about 600.
 pub const MAX_COMMAND_BYTES: usize = 16 * 1024;
 
-/// The longest PDU that is sent, in bytes, whatever the peer takes.
+/// The longest PDU that is sent, in bytes, even if the peer accepts longer ones.
 const MAX_SENT_PDU_BYTES: usize = 256 * 1024;
 
-/// How much of a data set is read at once, in bytes: more than most peers take in a PDU, so that few
-/// calls read it, and little enough that it is still in the processor's cache when it is sent.
+/// The size of one read from a data set, in bytes. It exceeds the PDU length of most peers, so that
+/// few reads are needed, and it still fits in the processor's cache when the bytes are sent.
 const BLOCK_BYTES: usize = 256 * 1024;
 
-/// What comes first of a message.
+/// The start of a message, or a release request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum Incoming {
-    /// A message. If its command has a data set, read it with [`Body`] before the next call.
+    /// A message. If its command announces a data set, read it with [`Body`] before the next call.
     Message {
-        /// The presentation context it came in.
+        /// The presentation context.
         context: ContextId,
-        /// Its command set.
+        /// The command set.
         command: Command,
     },
-    /// A message whose command set is not understood. Its data set, if it has one, follows too.
+    /// A message with a malformed command set. Its data set, if announced, follows.
     NotUnderstood {
-        /// The presentation context it came in.
+        /// The presentation context.
         context: ContextId,
-        /// Why.
+        /// Why it cannot be understood.
         malformed: Malformed,
     },
-    /// The peer wants to end the association.
+    /// The peer requests the release of the association.
     Release,
 }
 
-/// Waits for the command set of the next message, at most so long in all.
+/// Waits for the command set of the next message, at most `timeout` in all.
 ///
 /// # Errors
-/// Those of [`Association::receive`]. [`Error::Protocol`], after which the association is aborted, if
-/// a data set comes without a command, fragments of two contexts are mixed, or the command set is
-/// longer than [`MAX_COMMAND_BYTES`]. [`Error::TimedOut`] leaves it open only if nothing of a message
-/// has come yet.
+/// Those of [`Association::receive`]. [`Error::Protocol`], after which the association is aborted,
+/// if a data set arrives without a command set, if fragments of two contexts are mixed, or if the
+/// command set is longer than [`MAX_COMMAND_BYTES`]. [`Error::TimedOut`] leaves the association
+/// open only if no part of a message has arrived.
 pub fn receive_command(
     association: &mut dyn Association,
     timeout: Duration,
@@ -65,12 +64,13 @@ pub fn receive_command(
     })
 }
 
-/// Waits for the command set of the next message: for its first fragment at most `first`, for the
-/// rest at most `rest` in all. `None` if nothing of a message has come; then it can be called again.
+/// Waits for the command set of the next message: at most `first` for its first fragment, and at
+/// most `rest` for the others together. `None` if no part of a message has arrived; the call can be
+/// repeated then.
 ///
 /// # Errors
-/// As [`receive_command`], but [`Error::TimedOut`] always means that the peer stopped inside a
-/// command set; the association is aborted.
+/// Those of [`receive_command`], but [`Error::TimedOut`] always means that the peer stopped inside
+/// a command set, and the association is aborted.
 pub fn poll_command(
     association: &mut dyn Association,
     first: Duration,
@@ -79,28 +79,28 @@ pub fn poll_command(
     assemble(association, first, Some(rest))
 }
 
-/// Puts a command set together, within `patience`; once its first fragment has come, within `rest` if
-/// that is given.
+/// Assembles a command set within `patience`. If `rest` is given, it replaces `patience` once the
+/// first fragment has arrived.
 fn assemble(
     association: &mut dyn Association,
     mut patience: Duration,
     rest: Option<Duration>,
 ) -> Result<Option<Incoming>, Error> {
-    let mut began = Instant::now();
+    let mut start = Instant::now();
     let mut bytes = Vec::new();
-    let mut of = None;
+    let mut first_context = None;
     loop {
-        let left = patience.saturating_sub(began.elapsed());
+        let left = patience.saturating_sub(start.elapsed());
         let pdv = match association.receive(left) {
             Ok(Event::Pdv(pdv)) => pdv,
-            Ok(Event::Release) if of.is_none() => return Ok(Some(Incoming::Release)),
+            Ok(Event::Release) if first_context.is_none() => return Ok(Some(Incoming::Release)),
             Ok(Event::Release) => {
-                return Err(broken(
+                return Err(violation(
                     association,
                     "it ends the association inside a message",
                 ));
             }
-            Err(Error::TimedOut { .. }) if of.is_none() => return Ok(None),
+            Err(Error::TimedOut { .. }) if first_context.is_none() => return Ok(None),
             Err(Error::TimedOut { waiting, .. }) => {
                 association.abort();
                 let after = patience;
@@ -110,15 +110,15 @@ fn assemble(
         };
         let (context, position) = (pdv.context, pdv.position);
         let problem = if pdv.kind == PdvKind::Data {
-            "it sends a data set where a command set is due"
-        } else if of.is_some_and(|of| of != context) {
+            "it sends a data set where a command set is expected"
+        } else if first_context.is_some_and(|first| first != context) {
             "it mixes fragments of two presentation contexts"
         } else if bytes.len() + pdv.bytes.len() > MAX_COMMAND_BYTES {
             "its command set is too long"
         } else {
             bytes.extend_from_slice(pdv.bytes);
-            if let (None, Some(rest)) = (of.replace(context), rest) {
-                (began, patience) = (Instant::now(), rest);
+            if let (None, Some(rest)) = (first_context.replace(context), rest) {
+                (start, patience) = (Instant::now(), rest);
             }
             if position == PdvPosition::More {
                 continue;
@@ -128,29 +128,29 @@ fn assemble(
                 Err(malformed) => Incoming::NotUnderstood { context, malformed },
             }));
         };
-        return Err(broken(association, problem));
+        return Err(violation(association, problem));
     }
 }
 
-/// Ends the association on a broken protocol.
-fn broken(association: &mut dyn Association, problem: &'static str) -> Error {
+/// Aborts the association after a protocol violation.
+fn violation(association: &mut dyn Association, problem: &'static str) -> Error {
     association.abort();
     Error::Protocol { problem }
 }
 
-/// The data set of a message, as it comes: nothing is copied before it is read.
+/// The data set of a message, streamed without a copy.
 ///
-/// It ends where the data set ends. Reading fails when the association does:
-/// [`failure`](Body::failure) then tells how. A body that is dropped early leaves its rest on the
-/// association: see [`drain`](Body::drain).
+/// Reading returns the end of file at the end of the data set. It fails when the association fails:
+/// [`failure`](Body::failure) returns the error then. If a body is dropped early, its rest stays on
+/// the association: see [`drain`](Body::drain).
 #[derive(Debug)]
 pub struct Body<'a> {
     association: &'a mut dyn Association,
     context: ContextId,
     timeout: Duration,
-    /// How much of the association's fragment was read.
+    /// The bytes of the current fragment that were read.
     used: usize,
-    /// How much of it there is.
+    /// The length of the current fragment.
     len: usize,
     last: bool,
     received: u64,
@@ -158,8 +158,8 @@ pub struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    /// The data set of the message whose command set was received last, in this context. Each wait
-    /// for a fragment takes at most `timeout`.
+    /// Creates the body of the message whose command set was received last, in this context. Waits
+    /// at most `timeout` for each fragment.
     pub fn new(
         association: &'a mut dyn Association,
         context: ContextId,
@@ -177,7 +177,7 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// The body of a message without a data set: at its end from the beginning.
+    /// Creates the body of a message without a data set. It is empty.
     pub fn none(association: &'a mut dyn Association, context: ContextId) -> Self {
         Self {
             last: true,
@@ -185,25 +185,25 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// How many bytes of it came so far.
+    /// Returns the number of bytes received so far.
     pub fn received(&self) -> u64 {
         self.received
     }
 
-    /// True if all of it came and was read.
+    /// Returns true if the whole data set was received and read.
     pub fn is_done(&self) -> bool {
         self.last && self.used == self.len
     }
 
-    /// How the association failed, if it did.
+    /// Returns the error of the association. `None` if it has not failed.
     pub fn failure(self) -> Option<Error> {
         self.failure
     }
 
-    /// Reads the rest and drops it, so that the next message can be received.
+    /// Reads and drops the rest, so that the next message can be received.
     ///
     /// # Errors
-    /// Those of [`Association::receive`], or [`Error::Protocol`].
+    /// Those of [`Association::receive`], and [`Error::Protocol`].
     pub fn drain(mut self) -> Result<(), Error> {
         loop {
             match self.fill_buf() {
@@ -235,13 +235,13 @@ impl<'a> Body<'a> {
             }
             Ok(Event::Release) => "it ends the association inside a message",
             Err(Error::TimedOut { waiting, after }) => {
-                // Half a message is no place to go on from.
+                // The next message cannot be found inside an unfinished one.
                 self.association.abort();
                 return Err(Error::TimedOut { waiting, after });
             }
             Err(error) => return Err(error),
         };
-        Err(broken(self.association, problem))
+        Err(violation(self.association, problem))
     }
 }
 
@@ -291,7 +291,7 @@ pub fn send(
     send_unless(association, context, command, timeout, &|| false)
 }
 
-/// As [`send`], unless `stop` is true: then the association is aborted.
+/// Like [`send`], but aborts the association once `stop` returns true.
 ///
 /// # Errors
 /// Those of [`Association::send_unless`].
@@ -306,9 +306,9 @@ pub(crate) fn send_unless(
     send_command_bytes(association, context, &bytes, timeout, stop)
 }
 
-/// Answers a request that was not understood, where it can be answered: with status 0117 or 0115 if an
-/// argument is wrong, with 0211 if the operation is none of ours (PS3.7 Annex C). False if it cannot
-/// be: nothing was sent.
+/// Answers a malformed request: with status 0117 or 0115 for an invalid argument, with 0211 for an
+/// unsupported operation (PS3.7 Annex C). Returns false, and sends nothing, if it cannot be
+/// answered.
 ///
 /// # Errors
 /// Those of [`Association::send`].
@@ -318,18 +318,18 @@ pub fn refuse(
     malformed: &Malformed,
     timeout: Duration,
 ) -> Result<bool, Error> {
-    let Some(bytes) = malformed.answer() else {
+    let Some(bytes) = malformed.response() else {
         return Ok(false);
     };
     send_command_bytes(association, context, &bytes, timeout, &|| false).map(|()| true)
 }
 
-/// Sends a command set and its data set, PDU by PDU as long as the peer takes them; each PDU holds
-/// one fragment (some peers fail on more).
+/// Sends a command set and its data set in PDUs of the peer's maximum length. Each PDU contains one
+/// fragment, because some peers fail with more.
 ///
 /// # Errors
-/// Those of [`Association::send`]. If `body` cannot be read the association is aborted, since half a
-/// message is on its way: [`Error::Unreadable`].
+/// Those of [`Association::send`]. [`Error::Unreadable`] if `body` cannot be read: the association
+/// is aborted, because part of the message was already sent.
 pub fn send_with(
     association: &mut dyn Association,
     context: ContextId,
@@ -343,7 +343,7 @@ pub fn send_with(
     loop {
         fragment.clear();
         let read = body.take(room as u64).read_to_end(&mut fragment);
-        let rest = read.and_then(|_| more(body));
+        let rest = read.and_then(|_| has_more(body));
         let more = rest.map_err(|error| unreadable(association, &error))?;
         let position = if more {
             PdvPosition::More
@@ -357,8 +357,8 @@ pub fn send_with(
     }
 }
 
-/// True if something is left to be read.
-fn more(body: &mut dyn BufRead) -> io::Result<bool> {
+/// Returns true if `body` is not at its end.
+fn has_more(body: &mut dyn BufRead) -> io::Result<bool> {
     loop {
         match body.fill_buf() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -367,13 +367,13 @@ fn more(body: &mut dyn BufRead) -> io::Result<bool> {
     }
 }
 
-/// Sends the data set that is the next `length` bytes of `body`. They are read straight into
-/// `block`, as many fragments at once as have room there, and sent from it; whatever was in it, it is
-/// to be used again for the next. Once `stop` is true, the association is aborted.
+/// Sends the next `length` bytes of `body` as a data set. They are read into `block`, several
+/// fragments at a time, and sent from it. Pass the same `block` again to reuse its memory. Aborts
+/// the association once `stop` returns true.
 ///
 /// # Errors
-/// As [`send_with`]; a body that ends early cannot be read either. [`Error::Cancelled`] if it is
-/// stopped.
+/// Those of [`send_with`]. A body that ends early counts as unreadable. [`Error::Cancelled`] if
+/// `stop` returned true.
 pub(crate) fn send_data_set(
     association: &mut dyn Association,
     context: ContextId,
@@ -384,7 +384,7 @@ pub(crate) fn send_data_set(
     stop: &dyn Fn() -> bool,
 ) -> Result<(), Error> {
     let room = fragment_bytes(association)?;
-    // Zeros are written once only, not for each block.
+    // Zeroes the block only the first time.
     block.resize((BLOCK_BYTES / room).max(1) * room, 0);
     let mut left = length;
     loop {
@@ -414,7 +414,7 @@ pub(crate) fn send_data_set(
     }
 }
 
-/// Half a message is no place to go on from.
+/// Aborts the association, because part of a message was already sent.
 fn unreadable(association: &mut dyn Association, error: &io::Error) -> Error {
     association.abort();
     let kind = error.kind();
@@ -430,7 +430,7 @@ fn data(context: ContextId, position: PdvPosition, bytes: &[u8]) -> Pdv<'_> {
     }
 }
 
-/// Sends a whole command set, unless `stop` is true.
+/// Sends a whole command set, unless `stop` returns true.
 fn send_command_bytes(
     association: &mut dyn Association,
     context: ContextId,
@@ -459,7 +459,8 @@ fn send_command_bytes(
     }
 }
 
-/// The bytes of a fragment that fills a PDU: even, since some peers refuse odd ones.
+/// Returns the size of a fragment that fills a PDU. It is even, because some peers refuse odd
+/// fragments.
 fn fragment_bytes(association: &dyn Association) -> Result<usize, Error> {
     let taken = usize::try_from(association.max_pdu_bytes()).unwrap_or(usize::MAX);
     let overhead = usize::try_from(Pdv::OVERHEAD).unwrap_or(usize::MAX);

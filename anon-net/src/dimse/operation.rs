@@ -1,11 +1,11 @@
-//! [`Operation`]: the composite DIMSE services (PS3.7 section 9.1).
+//! [`Operation`]: the DIMSE-C services (PS3.7 section 9.1).
 
 use std::fmt;
 
-/// Identifies a message on its association (PS3.7 section 9.1).
+/// The id of a message on its association (PS3.7 section 9.1).
 pub type MessageId = u16;
 
-/// What is asked for (PS3.7 section 9.1).
+/// A DIMSE-C operation (PS3.7 section 9.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(
     clippy::exhaustive_enums,
@@ -25,7 +25,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// The command field of its request (PS3.7 Table E.1-1).
+    /// Returns the command field of a request (PS3.7 Table E.1-1).
     pub(super) const fn code(self) -> u16 {
         match self {
             Self::Store => 0x0001,

@@ -1,9 +1,9 @@
-//! Reading elements, and passing over sequences without recursion (PS3.5 sections 7.1 and 7.5).
+//! Decodes elements, and skips sequences without recursion (PS3.5 sections 7.1 and 7.5).
 
 use super::tag::{Tag, Vr};
 use super::{Element, Encoding, Identifier, IdentifierError};
 
-/// The length that says: until the delimiter (PS3.5 section 7.5).
+/// The undefined length: the value ends at a delimiter (PS3.5 section 7.5).
 const UNDEFINED: u32 = u32::MAX;
 
 const ITEM: Tag = Tag::new(0xFFFE, 0xE000);
@@ -16,14 +16,15 @@ struct ElementHeader {
     length: u32,
 }
 
-/// What stands open: a sequence or an item of undefined length.
+/// A sequence or item of undefined length that has not ended yet.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum OpenScope {
     Sequence,
     Item,
 }
 
-/// All elements of the outermost level but group lengths and sequences, in the order they stand in.
+/// Returns the elements of the outermost level in the order of the bytes, without group lengths and
+/// sequences.
 pub(super) fn elements(bytes: &[u8], encoding: Encoding) -> Result<Vec<Element>, IdentifierError> {
     let mut reader = ElementReader { bytes, encoding };
     let mut elements = Vec::new();
@@ -86,7 +87,7 @@ impl<'b> ElementReader<'b> {
 
     fn header(&mut self) -> Result<ElementHeader, IdentifierError> {
         let tag = Tag::new(self.u16()?, self.u16()?);
-        // Items have no VR in any encoding (PS3.5 section 7.5).
+        // Items and delimiters have no VR in any encoding (PS3.5 section 7.5).
         if tag.group == ITEM.group || !self.encoding.is_explicit() {
             let (vr, length) = (Vr::of(tag), self.u32()?);
             return Ok(ElementHeader { tag, vr, length });
@@ -101,10 +102,10 @@ impl<'b> ElementReader<'b> {
         Ok(ElementHeader { tag, vr, length })
     }
 
-    /// Passes over the rest of an element of undefined length whose header was read.
+    /// Skips the value of an element of undefined length, whose header was already read.
     fn pass_over(&mut self, vr: Vr, tag: Tag) -> Result<(), IdentifierError> {
         let outer = self.encoding;
-        // Not the call stack: a hostile peer nests as deep as its bytes allow.
+        // An explicit stack: a hostile peer can nest as deep as its bytes allow.
         let mut open = vec![(OpenScope::Sequence, inside(vr, tag, outer)?)];
         while let Some((level, encoding)) = open.last().copied() {
             self.encoding = encoding;
@@ -123,7 +124,7 @@ impl<'b> ElementReader<'b> {
                 (OpenScope::Item, _) if tag.group != ITEM.group => drop(self.take(length)?),
                 _ => return Err(IdentifierError::Structure { tag }),
             }
-            // A sequence and its item are two of them.
+            // A sequence and its item are two levels of the stack.
             if open.len() > Identifier::MAX_DEPTH * 2 {
                 return Err(IdentifierError::TooDeep);
             }
@@ -133,8 +134,8 @@ impl<'b> ElementReader<'b> {
     }
 }
 
-/// How the inside of an element of undefined length is written: what is inside an unknown one is
-/// implicit VR little endian (PS3.5 section 6.2.2).
+/// Returns the encoding inside an element of undefined length. Inside UN it is implicit VR little
+/// endian (PS3.5 section 6.2.2).
 fn inside(vr: Vr, tag: Tag, outside: Encoding) -> Result<Encoding, IdentifierError> {
     match vr {
         Vr::SQ => Ok(outside),

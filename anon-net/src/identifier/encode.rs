@@ -1,4 +1,4 @@
-//! Writing elements (PS3.5 section 7.1).
+//! Encodes elements (PS3.5 section 7.1).
 
 use super::{Element, Encoding, IdentifierError};
 

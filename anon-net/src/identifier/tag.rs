@@ -1,19 +1,19 @@
-//! [`Tag`], [`Vr`], and the elements that queries are made of (PS3.4 section C.6.2, PS3.6).
+//! [`Tag`], [`Vr`], and the elements used in queries (PS3.4 section C.6.2, PS3.6).
 
 use std::fmt;
 
-/// A data element's tag. Ordered as data sets are.
+/// The tag of a data element. Ordered as in data sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(clippy::exhaustive_structs, reason = "the standard has these two")]
 pub struct Tag {
-    /// Its group number.
+    /// The group number.
     pub group: u16,
-    /// Its element number.
+    /// The element number.
     pub element: u16,
 }
 
 impl Tag {
-    /// A tag.
+    /// Creates a tag.
     pub const fn new(group: u16, element: u16) -> Self {
         Self { group, element }
     }
@@ -30,11 +30,11 @@ impl fmt::Display for Tag {
 pub struct Vr([u8; 2]);
 
 impl Vr {
-    /// Unknown.
+    /// The unknown VR.
     pub const UN: Self = Self(*b"UN");
     pub(super) const SQ: Self = Self(*b"SQ");
 
-    /// Checks the letters; none if they are no capitals.
+    /// Creates a VR from two letters. `None` if they are not capitals.
     pub fn new(letters: [u8; 2]) -> Option<Self> {
         letters
             .iter()
@@ -42,24 +42,24 @@ impl Vr {
             .then_some(Self(letters))
     }
 
-    /// The one that a tag listed here has; `UN` for any other.
+    /// Returns the VR of a tag listed here; `UN` for other tags.
     pub fn of(tag: Tag) -> Self {
         let found = DICTIONARY.iter().find(|(listed, _)| *listed == tag);
         found.map_or(Self::UN, |(_, letters)| Self(**letters))
     }
 
-    /// The letters.
+    /// Returns the letters.
     pub const fn letters(self) -> [u8; 2] {
         self.0
     }
 
-    /// True if its length field has four bytes, after two that are reserved (PS3.5 section 7.1.2). A
-    /// VR that the standard does not have yet is such a one (PS3.5 section 6.2).
+    /// Returns true if the length field has four bytes, after two reserved ones (PS3.5 section
+    /// 7.1.2). This holds for VRs of future editions too (PS3.5 section 6.2).
     pub(super) fn has_long_length(self) -> bool {
         !SHORT.contains(&&self.0)
     }
 
-    /// What an odd value is padded with.
+    /// Returns the byte that pads a value of odd length (PS3.5 section 6.2).
     pub(super) fn padding(self) -> u8 {
         if matches!(&self.0, b"UI" | b"OB" | b"UN") {
             0
@@ -82,7 +82,7 @@ impl fmt::Display for Vr {
     }
 }
 
-/// The VRs with a length field of two bytes (PS3.5 Table 7.1-2).
+/// The VRs with a two-byte length field (PS3.5 Table 7.1-2).
 const SHORT: [&[u8; 2]; 21] = [
     b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FL", b"FD", b"IS", b"LO", b"LT", b"PN",
     b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US",

@@ -1,4 +1,4 @@
-//! [`AddressRange`]: which peers may connect.
+//! [`AddressRange`]: the network addresses that may connect.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,10 +6,9 @@ use std::str::FromStr;
 
 use crate::TextError;
 
-/// An IP address, or those that begin as it does: `10.1.2.3`, `10.1.0.0/16`, `fd00::/8`.
+/// An IP address or a prefix: `10.1.2.3`, `10.1.0.0/16`, `fd00::/8`.
 ///
-/// An IPv4 address is the same whether it comes over an IPv4 or an IPv6 socket (RFC 4291 section
-/// 2.5.5.2).
+/// An IPv4 address and the IPv6 address it is mapped to are the same (RFC 4291 section 2.5.5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AddressRange {
     address: IpAddr,
@@ -17,7 +16,7 @@ pub struct AddressRange {
 }
 
 impl AddressRange {
-    /// True if the address is in the range.
+    /// Returns true if the address is in the range.
     ///
     /// # Examples
     /// ```
@@ -32,7 +31,7 @@ impl AddressRange {
     pub fn contains(&self, address: IpAddr) -> bool {
         let (ours, theirs) = match (self.address, address.to_canonical()) {
             (IpAddr::V4(ours), IpAddr::V4(theirs)) => {
-                // In the upper half, so that prefixes count from the same end.
+                // Moved to the upper bits, so that prefixes are counted from the same end.
                 let wide = |bits: u32| u128::from(bits) << 96;
                 (wide(ours.to_bits()), wide(theirs.to_bits()))
             }
@@ -46,16 +45,16 @@ impl AddressRange {
         let longest = |address: IpAddr| if address.is_ipv4() { 32 } else { 128 };
         let prefix = prefix.unwrap_or(longest(address));
         if prefix > longest(address) {
-            return Err("its prefix is longer than an address");
+            return Err("its prefix is longer than the address");
         }
         let canonical = address.to_canonical();
         let prefix = if canonical == address {
             prefix
         } else {
-            // The first 96 bits say that it is an IPv4 address.
+            // The first 96 bits mark an IPv4-mapped address.
             prefix
                 .checked_sub(96)
-                .ok_or("its prefix covers more than the IPv4 addresses")?
+                .ok_or("its prefix covers more than the IPv4-mapped addresses")?
         };
         Ok(Self {
             address: canonical,
@@ -65,7 +64,7 @@ impl AddressRange {
 }
 
 impl From<IpAddr> for AddressRange {
-    /// The one address.
+    /// Creates a range of one address.
     fn from(address: IpAddr) -> Self {
         let address = address.to_canonical();
         Self {
@@ -84,7 +83,7 @@ impl FromStr for AddressRange {
             Some((address, prefix)) => {
                 let prefix = prefix
                     .parse()
-                    .map_err(|_| refuse("its prefix is no number of bits"))?;
+                    .map_err(|_| refuse("its prefix is not a number of bits"))?;
                 (address, Some(prefix))
             }
             None => (text, None),

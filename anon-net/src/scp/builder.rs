@@ -24,8 +24,8 @@ use crate::{AeTitle, SupportedContexts};
 pub enum Scp {}
 
 impl Scp {
-    /// The options of an SCP with this AE title, whose instances go to this handler. It supports
-    /// nothing until it is told [what](ScpBuilder::supported).
+    /// Returns the options of an SCP with this AE title that passes instances to `handler`. It
+    /// supports no SOP class until [`supported`](ScpBuilder::supported) is called.
     ///
     /// # Examples
     /// ```
@@ -79,49 +79,49 @@ pub struct ScpBuilder {
 }
 
 impl ScpBuilder {
-    /// Sets which contexts are accepted.
+    /// Sets the supported presentation contexts.
     #[must_use]
     pub fn supported(mut self, supported: SupportedContexts) -> Self {
         self.acceptor = self.acceptor.with_supported(supported);
         self
     }
 
-    /// Lets a peer call it by any title.
+    /// Accepts any called title.
     #[must_use]
     pub fn any_called_title(mut self) -> Self {
         self.acceptor = self.acceptor.with_any_called_title();
         self
     }
 
-    /// Admits peers with these titles only.
+    /// Accepts only these calling titles.
     #[must_use]
     pub fn calling_titles(mut self, titles: impl IntoIterator<Item = AeTitle>) -> Self {
         self.acceptor = self.acceptor.with_calling_titles(titles);
         self
     }
 
-    /// Admits peers with these addresses only. Of others no byte is read.
+    /// Accepts connections only from these addresses. Closes others before reading from them.
     #[must_use]
     pub fn peers(mut self, ranges: impl IntoIterator<Item = AddressRange>) -> Self {
         self.peers = Some(ranges.into_iter().collect());
         self
     }
 
-    /// Sets how many associations may be open. Others are rejected (PS3.8 Table 9-21: transient, local
-    /// limit exceeded), unless there is one that has said nothing since it was opened, a second ago or
-    /// longer: that one is aborted, and makes room.
+    /// Sets how many associations may be open. Further requests are rejected (PS3.8 Table 9-21:
+    /// transient, local limit exceeded), unless an open association has sent no message for at
+    /// least a second since it was opened. That one is aborted instead.
     ///
-    /// One that has spoken keeps its place until the idle timeout: peers keep associations open between
-    /// series, and are not sent away for others. So where not every peer is trusted, set
-    /// [`max_associations_per_peer`](Self::max_associations_per_peer) too, well below this: else one
-    /// that is idle can hold all places for as long as the idle timeout.
+    /// An association that has sent a message stays open until the idle timeout, because peers keep
+    /// associations open between series. A peer with idle associations can therefore use up the
+    /// limit for as long as that timeout. If not every peer is trusted, set
+    /// [`max_associations_per_peer`](Self::max_associations_per_peer) well below this limit.
     #[must_use]
     pub fn max_associations(mut self, max_associations: usize) -> Self {
         self.limits.associations = max_associations;
         self
     }
 
-    /// Sets how many associations may be open from one address; as
+    /// Sets how many associations may be open from one address. The rules are those of
     /// [`max_associations`](Self::max_associations).
     #[must_use]
     pub fn max_associations_per_peer(mut self, max_associations: usize) -> Self {
@@ -129,39 +129,39 @@ impl ScpBuilder {
         self
     }
 
-    /// Sets how many connections may be there without an association: those that have not asked for
-    /// one, and those that are being rejected. When one more comes, the oldest of the address with the
-    /// most is closed.
+    /// Sets how many connections without an association may exist: those that have not requested
+    /// one yet, and those that are being rejected. At the limit, a new connection closes the oldest
+    /// one of the address with the most.
     #[must_use]
     pub fn max_waiting(mut self, max_waiting: usize) -> Self {
         self.limits.waiting = max_waiting.max(1);
         self
     }
 
-    /// Sets the longest P-DATA-TF that is taken, in bytes: see [`Acceptor::with_max_pdu_bytes`]. Each
-    /// association has a buffer of up to twice that.
+    /// Sets the longest P-DATA-TF that is accepted, in bytes: see [`Acceptor::with_max_pdu_bytes`].
+    /// Each association has a buffer of up to twice this length.
     #[must_use]
     pub fn max_pdu_bytes(mut self, max_pdu_bytes: u32) -> Self {
         self.acceptor = self.acceptor.with_max_pdu_bytes(max_pdu_bytes);
         self
     }
 
-    /// Sets the time from connecting to the last byte of the request for an association (PS3.8 section
-    /// 9.1.5).
+    /// Sets the time limit from the connection to the last byte of the association request (PS3.8
+    /// section 9.1.5).
     #[must_use]
     pub fn artim_timeout(mut self, artim: Duration) -> Self {
         self.acceptor = self.acceptor.with_artim(artim);
         self
     }
 
-    /// Sets how long the end of an association may take.
+    /// Sets the time limit for releasing an association.
     #[must_use]
     pub fn acse_timeout(mut self, acse: Duration) -> Self {
         self.service = self.service.with_acse_timeout(acse);
         self
     }
 
-    /// Sets how long each wait inside a message may take.
+    /// Sets the time limit for each wait inside a message.
     #[must_use]
     pub fn dimse_timeout(mut self, dimse: Duration) -> Self {
         self.service = self.service.with_dimse_timeout(dimse);
@@ -175,14 +175,14 @@ impl ScpBuilder {
         self
     }
 
-    /// Sets which program it says it is.
+    /// Sets the implementation that is announced to the peer (PS3.7 section D.3.3.2).
     #[must_use]
     pub fn implementation(mut self, implementation: Implementation) -> Self {
         self.acceptor = self.acceptor.with_implementation(implementation);
         self
     }
 
-    /// Talks TLS only.
+    /// Accepts TLS only.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, tls: ServerTls) -> Self {
@@ -190,17 +190,18 @@ impl ScpBuilder {
         self
     }
 
-    /// Sets who hears what happens.
+    /// Sets the observer that is notified of events.
     #[must_use]
     pub fn observer(mut self, observer: Arc<dyn ScpObserver>) -> Self {
         self.service = self.service.with_observer(observer);
         self
     }
 
-    /// Begins to listen; at port 0, at any port that is free.
+    /// Starts to listen. Port 0 selects a free port.
     ///
     /// # Errors
-    /// If the address is taken, is none of this machine, or is not allowed.
+    /// The I/O error if the address is in use, does not belong to this machine, or is not
+    /// permitted.
     pub fn bind(self, address: SocketAddr) -> io::Result<RunningScp> {
         let listener = Arc::new(TcpListener::bind(address)?);
         let address = listener.local_addr()?;
@@ -210,10 +211,10 @@ impl ScpBuilder {
             peers: self.peers,
             registry: Arc::new(Registry::new(self.limits)),
         });
-        let (theirs, accepts) = (Arc::clone(&shared), Arc::clone(&listener));
+        let (thread_shared, thread_listener) = (Arc::clone(&shared), Arc::clone(&listener));
         thread::Builder::new()
             .name("anon-net-listen".to_owned())
-            .spawn(move || listen(&theirs, &accepts))?;
+            .spawn(move || listen(&thread_shared, &thread_listener))?;
         notify(&*shared.service.observer, &ScpEvent::Listening { address });
         Ok(RunningScp::new(shared, listener, address))
     }

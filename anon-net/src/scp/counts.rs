@@ -1,50 +1,50 @@
-//! [`InstanceCounts`] of instances, [`ScpTotals`] of an SCP.
+//! [`InstanceCounts`], [`ScpTotals`], and their atomic versions.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::store_outcome::StoreOutcome;
 
-/// What became of instances.
+/// The numbers of received instances by outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct InstanceCounts {
     /// Stored.
     pub stored: u64,
-    /// Stored before, and not again.
+    /// Already stored before.
     pub duplicates: u64,
-    /// Set aside for a person to look at.
+    /// Quarantined for review by a person.
     pub quarantined: u64,
-    /// Refused because of what they are, or how they were sent.
+    /// Refused because of the instance or the request.
     pub refused: u64,
-    /// Not taken because something failed: the handler, its resources, the way here.
+    /// Failed: the handler, its resources, or the association.
     pub failed: u64,
-    /// Bytes of data sets that came, whatever became of them.
+    /// Bytes of data sets that were received, for all outcomes.
     pub bytes: u64,
 }
 
 impl InstanceCounts {
-    /// Instances of which the sender has heard that they are safe here.
+    /// Returns the number of instances that were answered with success.
     pub fn taken(&self) -> u64 {
         self.stored + self.duplicates + self.quarantined
     }
 }
 
-/// What an SCP has done since it was started. Each number is right by itself; they are not read at
-/// one moment.
+/// The totals of an SCP since its start. Each number is exact, but they are not read at the same
+/// instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct ScpTotals {
-    /// Associations that are open.
+    /// Open associations.
     pub open: u64,
     /// Associations that were opened.
     pub opened: u64,
-    /// Connections that came to no association.
+    /// Connections that ended without an association.
     pub rejected: u64,
     /// The instances of all associations.
     pub instances: InstanceCounts,
 }
 
-/// [`InstanceCounts`] that many threads add to.
+/// [`InstanceCounts`] that several threads update.
 #[derive(Debug, Default)]
 pub(super) struct AtomicCounts {
     stored: AtomicU64,
@@ -84,27 +84,27 @@ impl AtomicCounts {
     }
 }
 
-/// What an association and its listener tell each other.
+/// The state that an association shares with the listener.
 #[derive(Debug, Default)]
 pub(super) struct AssociationState {
     pub(super) counts: AtomicCounts,
-    active: AtomicBool,
+    used: AtomicBool,
     abort: AtomicBool,
     released: AtomicBool,
 }
 
 impl AssociationState {
-    /// A message came.
-    pub(super) fn mark_active(&self) {
-        self.active.store(true, Ordering::Relaxed);
+    /// Records that a message arrived.
+    pub(super) fn mark_used(&self) {
+        self.used.store(true, Ordering::Relaxed);
     }
 
-    /// True if a message ever came.
-    pub(super) fn is_active(&self) -> bool {
-        self.active.load(Ordering::Relaxed)
+    /// Returns true if any message has arrived.
+    pub(super) fn was_used(&self) -> bool {
+        self.used.load(Ordering::Relaxed)
     }
 
-    /// Asks the association to make room for another.
+    /// Asks the association's thread to abort it, to make room for another one.
     pub(super) fn request_abort(&self) {
         self.abort.store(true, Ordering::Relaxed);
     }
@@ -113,7 +113,8 @@ impl AssociationState {
         self.abort.load(Ordering::Relaxed)
     }
 
-    /// The peer is about to hear that its association has ended, and may open another at once.
+    /// Records that the release response is about to be sent. The peer may open another association
+    /// at once.
     pub(super) fn mark_released(&self) {
         self.released.store(true, Ordering::Release);
     }
@@ -123,7 +124,7 @@ impl AssociationState {
     }
 }
 
-/// [`ScpTotals`] that many threads add to.
+/// [`ScpTotals`] that several threads update.
 #[derive(Debug, Default)]
 pub(super) struct AtomicTotals {
     opened: AtomicU64,
@@ -146,7 +147,7 @@ impl AtomicTotals {
     }
 
     pub(super) fn read(&self) -> ScpTotals {
-        // Read first: what ends meanwhile must not be missing among what was opened.
+        // Read first: `opened` must include every association that `ended` counts.
         let ended = self.ended.load(Ordering::Acquire);
         let opened = self.opened.load(Ordering::Acquire);
         ScpTotals {

@@ -1,4 +1,4 @@
-//! The thread that accepts connections, and the thread of each connection.
+//! The thread that accepts connections, and the threads of the connections.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,16 +13,16 @@ use crate::SupportedContexts;
 use crate::association::ul::Acceptor;
 use crate::error::RejectReason;
 
-/// How long the listener rests when the system has no more sockets or threads.
-const REST: Duration = Duration::from_millis(100);
+/// How long the listener pauses when the system has no more sockets or threads.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What the threads of an SCP share.
+/// The state that all threads of an SCP share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// Replaced when what is supported is.
+    /// Replaced when the supported contexts change.
     pub(super) acceptor: Mutex<Arc<Acceptor>>,
     pub(super) service: Service,
-    /// Who may connect, if not everyone may.
+    /// The addresses that may connect. `None` admits all.
     pub(super) peers: Option<Vec<AddressRange>>,
     pub(super) registry: Arc<Registry>,
 }
@@ -48,7 +48,7 @@ impl Shared {
     }
 }
 
-/// Accepts connections until the registry says that it is over.
+/// Accepts connections until the registry is stopped.
 pub(super) fn listen(shared: &Arc<Shared>, listener: &TcpListener) {
     while !shared.registry.is_stopping() {
         match listener.accept() {
@@ -59,17 +59,18 @@ pub(super) fn listen(shared: &Arc<Shared>, listener: &TcpListener) {
     shared.registry.close();
 }
 
-/// An IPv4 peer of an IPv6 socket is an IPv4 peer (RFC 4291 section 2.5.5.2).
+/// Converts an IPv4-mapped IPv6 address to IPv4 (RFC 4291 section 2.5.5.2).
 fn canonical(peer: SocketAddr) -> SocketAddr {
     SocketAddr::new(peer.ip().to_canonical(), peer.port())
 }
 
-/// Whatever `accept` fails with, it can be called again. It must not spin.
+/// Handles an error of `accept`, after which `accept` can be called again. Pauses, so that the loop
+/// does not spin.
 fn accept_failed(shared: &Shared, error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     if matches!(
         error.kind(),
-        // The peer of that connection is gone; those of others are not.
+        // Only the connection that was being accepted is lost.
         ConnectionAborted | ConnectionReset | Interrupted
     ) {
         return;
@@ -77,11 +78,11 @@ fn accept_failed(shared: &Shared, error: &io::Error) {
     if !shared.registry.is_stopping() {
         tracing::warn!(kind = %error.kind(), "cannot accept a connection");
     }
-    shared.registry.free_resources(REST);
+    shared.registry.free_resources(ACCEPT_PAUSE);
 }
 
-/// Gives a connection its thread. Nothing is read or written here: the peer decides how long that
-/// takes.
+/// Starts the thread of a connection. Does no I/O on the connection itself, because the peer
+/// controls how long that takes.
 fn start_connection(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
     let known = |ranges: &Vec<AddressRange>| ranges.iter().any(|range| range.contains(peer.ip()));
     if !shared.peers.as_ref().is_none_or(known) {
@@ -91,15 +92,15 @@ fn start_connection(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
         Ok(slot) => slot,
         Err(refusal) => return shared.refused(peer, refusal),
     };
-    let theirs = Arc::clone(shared);
+    let thread_shared = Arc::clone(shared);
     let thread = thread::Builder::new().name("anon-net-scp".to_owned());
-    if let Err(error) = thread.spawn(move || serve_connection(&theirs, stream, &slot)) {
+    if let Err(error) = thread.spawn(move || serve_connection(&thread_shared, stream, &slot)) {
         tracing::warn!(kind = %error.kind(), "cannot start a thread");
         shared.refused(peer, ConnectionRefusal::Crowded);
     }
 }
 
-/// One connection from its first byte to its end.
+/// Serves one connection from its first byte to its end.
 fn serve_connection(shared: &Shared, stream: TcpStream, slot: &ConnectionSlot) {
     let accepted = shared
         .acceptor()
@@ -118,14 +119,14 @@ fn serve_connection(shared: &Shared, stream: TcpStream, slot: &ConnectionSlot) {
     }
 }
 
-/// Of what a connection ended with, and what we cut it for, if we did: what it ended for.
-fn refusal_for(ended: ConnectionRefusal, cut: Option<ConnectionRefusal>) -> ConnectionRefusal {
-    match (ended, cut) {
-        // The word for one that comes while we cut.
-        (ConnectionRefusal::Rejected(RejectReason::Congestion), Some(cut)) => cut,
-        // It was told this before.
+/// Chooses the reported refusal: how the connection ended, or why we closed it.
+fn refusal_for(ended: ConnectionRefusal, closed: Option<ConnectionRefusal>) -> ConnectionRefusal {
+    match (ended, closed) {
+        // A request that arrives while we close is rejected with this reason.
+        (ConnectionRefusal::Rejected(RejectReason::Congestion), Some(closed)) => closed,
+        // The peer was sent this reason.
         (ConnectionRefusal::Rejected(_), _) => ended,
-        (_, cut) => cut.unwrap_or(ended),
+        (_, closed) => closed.unwrap_or(ended),
     }
 }
 
@@ -134,11 +135,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rejection_stays_what_it_was_when_all_is_stopped() {
+    fn a_rejection_keeps_its_reason_if_the_scp_is_stopped() {
         use ConnectionRefusal::{Crowded, Lost, Rejected, Silent, Stopped};
         let title = Rejected(RejectReason::CalledTitle);
         let congestion = Rejected(RejectReason::Congestion);
-        for (ended, cut, expected) in [
+        for (ended, closed, expected) in [
             (title, None, title),
             (title, Some(Stopped), title),
             (title, Some(Crowded), title),
@@ -148,7 +149,11 @@ mod tests {
             (Lost, None, Lost),
             (Silent, Some(Stopped), Stopped),
         ] {
-            assert_eq!(refusal_for(ended, cut), expected, "{ended:?}, {cut:?}");
+            assert_eq!(
+                refusal_for(ended, closed),
+                expected,
+                "{ended:?}, {closed:?}"
+            );
         }
     }
 }

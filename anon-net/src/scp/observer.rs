@@ -1,4 +1,4 @@
-//! [`ScpObserver`]: hears what an SCP does.
+//! [`ScpObserver`]: receives the events of an SCP.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,19 +13,20 @@ use crate::{AeTitle, BackendError, Error, Uid};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AssociationEnd {
-    /// In order: the peer asked for it.
+    /// Released by the peer.
     Released,
-    /// The peer aborted.
+    /// Aborted by the peer.
     Aborted(AbortedBy),
-    /// The connection broke.
+    /// The connection was lost.
     Lost,
-    /// We aborted: nothing came for as long as an association may be idle.
+    /// We aborted: no message arrived within the idle timeout.
     Idle,
-    /// We aborted: the peer stopped inside a message, or did not read our answer.
+    /// We aborted: the peer stopped inside a message, or did not read our response.
     Stalled(Waiting),
-    /// We aborted: the peer broke the protocol, in words of ours.
+    /// We aborted: the peer violated the protocol. Holds a constant text.
     Broken(&'static str),
-    /// We aborted: it had said nothing since it was opened, and another peer wanted its place.
+    /// We aborted: no message had arrived since the association was opened, and another peer needed
+    /// its place.
     Crowded,
     /// We aborted: the SCP was stopped.
     Stopped,
@@ -37,17 +38,19 @@ impl From<Error> for AssociationEnd {
             Error::Aborted { by } => Self::Aborted(by),
             Error::TimedOut { waiting, .. } => Self::Stalled(waiting),
             Error::Protocol { problem } => Self::Broken(problem),
-            Error::Limit { .. } => Self::Broken("it takes PDUs that no answer fits in"),
+            Error::Limit { .. } => {
+                Self::Broken("it accepts only PDUs that are too short for a response")
+            }
             _ => Self::Lost,
         }
     }
 }
 
-/// An association that has ended.
+/// The result of an association that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AssociationSummary {
-    /// What became of its instances.
+    /// The outcomes of its instances.
     pub counts: InstanceCounts,
     /// How long it was open.
     pub lasted: Duration,
@@ -55,21 +58,21 @@ pub struct AssociationSummary {
     pub ending: AssociationEnd,
 }
 
-/// Why a connection came to no association.
+/// Why a connection ended without an association.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionRefusal {
-    /// It was rejected, and told so (PS3.8 Table 9-21).
+    /// It was rejected with an A-ASSOCIATE-RJ (PS3.8 Table 9-21).
     Rejected(RejectReason),
-    /// Its address is none that is admitted. Nothing was read.
+    /// Its address is not admitted. Nothing was read.
     Address,
-    /// There were too many connections without an association, and this one had waited longest.
+    /// Too many connections had no association, and this one had waited longest.
     Crowded,
-    /// It did not ask for an association in time.
+    /// It did not request an association in time.
     Silent,
-    /// It ended before it had one.
+    /// The connection was lost.
     Lost,
-    /// It broke the protocol, or that of TLS, in words of ours.
+    /// The peer violated the DICOM or TLS protocol. Holds a constant text.
     Broken(&'static str),
     /// The SCP was being stopped.
     Stopped,
@@ -86,67 +89,68 @@ impl From<Error> for ConnectionRefusal {
     }
 }
 
-/// What an SCP did. Holds nothing that can name a person.
+/// An event of an SCP. Contains nothing that identifies a person.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum ScpEvent<'a> {
-    /// It listens.
+    /// The SCP listens.
     #[non_exhaustive]
     Listening {
-        /// Where.
+        /// The local address.
         address: SocketAddr,
     },
-    /// A connection came to no association.
+    /// A connection ended without an association.
     #[non_exhaustive]
     Refused {
-        /// From where.
+        /// The peer's address.
         peer: SocketAddr,
-        /// Why.
+        /// The reason.
         refusal: ConnectionRefusal,
     },
     /// An association was opened.
     #[non_exhaustive]
     Opened {
-        /// Who opened it.
+        /// The calling AE title.
         calling: &'a AeTitle,
-        /// From where, if over a network.
+        /// The peer's address. `None` without a network.
         peer: Option<SocketAddr>,
     },
-    /// An instance was dealt with; its sender is told next.
+    /// An instance was handled. The response is sent after this event.
     #[non_exhaustive]
     Instance {
-        /// Who sent it.
+        /// The calling AE title.
         calling: &'a AeTitle,
-        /// Its SOP class, as its command says.
+        /// The SOP class of the request.
         sop_class: &'a Uid,
-        /// What became of it.
+        /// The outcome.
         outcome: StoreOutcome,
-        /// The bytes of its data set that came.
+        /// The number of bytes of the data set that were received.
         bytes: u64,
-        /// How long that took, from its command on.
+        /// The time since the command set was received.
         took: Duration,
-        /// How the handler failed, if it did.
+        /// The error of the handler, if it failed.
         error: Option<&'a BackendError>,
     },
     /// An association ended.
     #[non_exhaustive]
     Ended {
-        /// Who had opened it.
+        /// The calling AE title.
         calling: &'a AeTitle,
-        /// From where, if over a network.
+        /// The peer's address. `None` without a network.
         peer: Option<SocketAddr>,
-        /// How it went.
+        /// Its result.
         summary: &'a AssociationSummary,
     },
 }
 
-/// Hears what an SCP does, on the threads that do it: it must not wait. What it panics with is dropped.
+/// Receives the events of an SCP. It is called on the threads of the associations, so it must not
+/// block. A panic is logged and otherwise ignored.
 pub trait ScpObserver: fmt::Debug + Send + Sync {
-    /// Something happened.
+    /// Is called for each event.
     fn on(&self, event: &ScpEvent<'_>);
 }
 
-/// Hears nothing.
+/// An observer that ignores all events.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct NoObserver;
@@ -155,7 +159,7 @@ impl ScpObserver for NoObserver {
     fn on(&self, _: &ScpEvent<'_>) {}
 }
 
-/// Tells an observer. A fault of it must neither end an association nor the listener.
+/// Notifies an observer. Its panic must end neither the association nor the listener.
 pub(super) fn notify(observer: &dyn ScpObserver, event: &ScpEvent<'_>) {
     if catch_unwind(AssertUnwindSafe(|| observer.on(event))).is_err() {
         tracing::error!("the observer panicked");

@@ -1,4 +1,4 @@
-//! [`Registry`]: the connections of a listener, and how many there may be.
+//! [`Registry`]: the connections of a listener, and their limits.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
@@ -11,32 +11,32 @@ use super::observer::ConnectionRefusal;
 use crate::AeTitle;
 use crate::error::RejectReason;
 
-/// How long an association that has said nothing is left alone, though another wants its place. A
-/// peer that opens one to use it sends its first message at once.
-const SETTLING: Duration = Duration::from_secs(1);
+/// How long an association without a message is kept although another needs its place. A peer that
+/// opens one to use it sends its first message at once.
+const UNUSED_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How many connections there may be.
+/// The limits on connections.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ConnectionLimits {
-    /// Associations.
+    /// Open associations.
     pub(super) associations: usize,
-    /// Associations from one address.
+    /// Open associations from one address.
     pub(super) per_peer: usize,
-    /// Connections that have no association yet.
+    /// Connections without an association.
     pub(super) waiting: usize,
 }
 
-/// An association that is open.
+/// An open association.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OpenAssociation {
-    /// Who opened it.
+    /// The calling AE title.
     pub calling: AeTitle,
-    /// From where.
+    /// The peer's address.
     pub peer: SocketAddr,
-    /// For how long.
+    /// How long it has been open.
     pub open_for: Duration,
-    /// What became of its instances so far.
+    /// The outcomes of its instances so far.
     pub counts: InstanceCounts,
 }
 
@@ -57,10 +57,10 @@ struct RegistryState {
 
 #[derive(Debug)]
 struct Connection {
-    /// The same socket as the one its thread reads: what is done to it wakes that thread.
+    /// A handle of the socket that its thread reads. Shutting it down wakes that thread.
     socket: TcpStream,
     peer: SocketAddr,
-    /// Since when it is in its phase.
+    /// The start of its phase.
     since: Instant,
     phase: Phase,
     association: Arc<AssociationState>,
@@ -68,11 +68,11 @@ struct Connection {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
-    /// It has no association yet.
+    /// No association yet.
     Waiting,
-    /// It has one.
+    /// An open association.
     Open(AeTitle),
-    /// It is told to go, and does not count any more.
+    /// Being closed. Does not count any more.
     Closing,
 }
 
@@ -81,9 +81,9 @@ impl Connection {
         matches!(self.phase, Phase::Open(_)) && !self.association.is_released()
     }
 
-    /// Wakes its thread, which finds the connection at its end.
+    /// Wakes its thread, which then reads the end of the stream.
     fn shut_down(&self) {
-        // Fails if the peer is gone already.
+        // Fails if the peer has already closed the connection.
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 }
@@ -93,8 +93,8 @@ impl RegistryState {
         self.connections.values().filter(|it| which(it)).count()
     }
 
-    /// Has the connection leave that waits longest, of the address that has the most of them: one
-    /// peer cannot push out the others.
+    /// Closes the connection that has waited longest for an association, of the address with the
+    /// most of them. One peer thus cannot displace the others.
     fn close_oldest_waiting(&mut self) {
         let mut crowd: BTreeMap<IpAddr, usize> = BTreeMap::new();
         let waiting = |it: &&mut Connection| it.phase == Phase::Waiting;
@@ -103,7 +103,7 @@ impl RegistryState {
         }
         let fullest = crowd.into_iter().max_by_key(|(_, count)| *count);
         let Some((address, _)) = fullest else { return };
-        // The first is the oldest: their numbers grow.
+        // Ids increase, so the first is the oldest.
         let oldest = self
             .connections
             .values_mut()
@@ -115,13 +115,13 @@ impl RegistryState {
         }
     }
 
-    /// Has an association leave that has said nothing since it was opened; true if there is one.
+    /// Aborts an association without a message since it was opened. Returns true if there was one.
     fn abort_unused(&mut self, of: impl Fn(&Connection) -> bool) -> bool {
         let silent = self
             .connections
             .values_mut()
-            .filter(|it| it.is_open() && of(it) && !it.association.is_active())
-            .find(|it| it.since.elapsed() >= SETTLING);
+            .filter(|it| it.is_open() && of(it) && !it.association.was_used())
+            .find(|it| it.since.elapsed() >= UNUSED_TIMEOUT);
         if let Some(connection) = silent {
             connection.phase = Phase::Closing;
             connection.association.request_abort();
@@ -144,12 +144,12 @@ impl Registry {
         }
     }
 
-    // Every change under the lock is whole before anything can panic.
+    // Every change under the lock is complete before anything can panic.
     fn lock(&self) -> MutexGuard<'_, RegistryState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in a connection that has just been accepted.
+    /// Registers a new connection.
     pub(super) fn register(
         self: &Arc<Self>,
         stream: &TcpStream,
@@ -163,7 +163,7 @@ impl Registry {
         if state.count(|it| it.phase == Phase::Waiting) >= self.limits.waiting {
             state.close_oldest_waiting();
         }
-        // Those that leave take a moment to be gone.
+        // Connections that are being closed still exist for a moment.
         if state.count(|it| !it.is_open()) >= self.limits.waiting.saturating_mul(2) {
             return Err(ConnectionRefusal::Crowded);
         }
@@ -205,7 +205,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Why we cut a connection, if we did.
+    /// Returns why we closed a connection. `None` if we did not.
     pub(super) fn close_reason(&self, id: u64) -> Option<ConnectionRefusal> {
         let state = self.lock();
         match state.connections.get(&id) {
@@ -216,14 +216,14 @@ impl Registry {
         }
     }
 
-    /// Forgets a connection that has ended.
+    /// Removes a connection that has ended.
     pub(super) fn remove(&self, id: u64) {
         self.lock().connections.remove(&id);
         self.changed.notify_all();
     }
 
-    /// Frees what a connection without an association takes, and waits for any connection to end:
-    /// there is something of which the system has no more.
+    /// Closes a connection without an association, and waits until any connection ends. Called when
+    /// the system is out of sockets or threads.
     pub(super) fn free_resources(&self, patience: Duration) {
         let mut state = self.lock();
         state.close_oldest_waiting();
@@ -233,7 +233,7 @@ impl Registry {
         }
     }
 
-    /// The associations that are open, in the order in which they connected.
+    /// Returns the open associations in the order of their connections.
     pub(super) fn associations(&self) -> Vec<OpenAssociation> {
         let state = self.lock();
         let open = |connection: &Connection| match &connection.phase {
@@ -253,7 +253,7 @@ impl Registry {
         self.lock().stopping
     }
 
-    /// Takes in no more connections, and has those leave that have no association.
+    /// Refuses new connections, and closes those without an association.
     pub(super) fn stop(&self) {
         let mut state = self.lock();
         state.stopping = true;
@@ -265,13 +265,13 @@ impl Registry {
         self.changed.notify_all();
     }
 
-    /// The listener has ended.
+    /// Records that the listener has ended.
     pub(super) fn close(&self) {
         self.lock().listening = false;
         self.changed.notify_all();
     }
 
-    /// Cuts every connection.
+    /// Shuts down every connection.
     pub(super) fn shut_down(&self) {
         self.lock()
             .connections
@@ -279,7 +279,7 @@ impl Registry {
             .for_each(Connection::shut_down);
     }
 
-    /// Waits until the listener and all connections have ended; true if they have.
+    /// Waits until the listener and all connections have ended. Returns true if they have.
     pub(super) fn wait_until_empty(&self, patience: Duration) -> bool {
         let busy = |state: &mut RegistryState| state.listening || !state.connections.is_empty();
         let waited = self.changed.wait_timeout_while(self.lock(), patience, busy);
@@ -289,7 +289,7 @@ impl Registry {
     }
 }
 
-/// The place of a connection, which is free again when this is dropped.
+/// The entry of a connection in the registry. Dropping it removes the entry.
 #[derive(Debug)]
 pub(super) struct ConnectionSlot {
     registry: Arc<Registry>,
@@ -313,12 +313,12 @@ impl ConnectionSlot {
         }
     }
 
-    /// Asks for an association's place.
+    /// Asks for permission to open an association.
     pub(super) fn open(&self, calling: &AeTitle) -> Result<(), RejectReason> {
         self.registry.open(self.id, calling)
     }
 
-    /// Why we cut the connection, if we did.
+    /// Returns why we closed the connection. `None` if we did not.
     pub(super) fn close_reason(&self) -> Option<ConnectionRefusal> {
         self.registry.close_reason(self.id)
     }

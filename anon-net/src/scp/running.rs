@@ -11,28 +11,30 @@ use super::listener::Shared;
 use super::registry::OpenAssociation;
 use crate::SupportedContexts;
 
-/// How long an SCP that is dropped waits for instances in the middle.
-const LAST_MOMENT: Duration = Duration::from_secs(1);
+/// How long a dropped SCP waits for instances that are being received.
+const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long threads whose connections were cut have to end.
-const AFTERMATH: Duration = Duration::from_millis(500);
+/// How long the threads of shut down connections have to end.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How stopping went.
+/// The result of stopping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum StopOutcome {
-    /// Every instance in the middle was finished and answered, every association ended in order.
+    /// Every instance that was being received was finished and answered.
     Drained,
-    /// The time was up. What was left was cut off: its senders have no answer, and will send again.
+    /// The time was up. The remaining connections were shut down, and their last instances have no
+    /// response.
     OutOfTime,
 }
 
-/// An SCP that listens. Dropping it stops it: what is in the middle then has a second to finish.
+/// An SCP that listens. Dropping it stops it, with one second for the instances that are being
+/// received.
 #[derive(Debug)]
 pub struct RunningScp {
     shared: Arc<Shared>,
     address: SocketAddr,
-    /// Gone once it is stopped, so that the port is free.
+    /// `None` once it is stopped, so that the port is free.
     listener: Mutex<Option<Arc<TcpListener>>>,
 }
 
@@ -49,29 +51,30 @@ impl RunningScp {
         }
     }
 
-    /// Where it listens, with the port that was found for port 0.
+    /// Returns the local address, with the actual port if port 0 was requested.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Sets which contexts are accepted, from the next association on.
+    /// Sets the supported presentation contexts for later associations.
     pub fn set_supported(&self, supported: SupportedContexts) {
         self.shared.set_supported(supported);
     }
 
-    /// The associations that are open, in the order in which they connected.
+    /// Returns the open associations in the order of their connections.
     pub fn associations(&self) -> Vec<OpenAssociation> {
         self.shared.registry.associations()
     }
 
-    /// What was done so far.
+    /// Returns the totals so far.
     pub fn totals(&self) -> ScpTotals {
         self.shared.service.totals()
     }
 
-    /// Opens no more associations, finishes and answers the instances that are in the middle, and
-    /// aborts associations between messages. What is not over after `patience` is cut off; a handler
-    /// that does not return is left behind. Stopping again changes nothing.
+    /// Stops the SCP: opens no more associations, finishes and answers the instances that are being
+    /// received, and aborts associations between messages. After `patience` it shuts down the
+    /// remaining connections, and does not wait for a handler that does not return. Stopping again
+    /// has no effect.
     pub fn stop(&self, patience: Duration) -> StopOutcome {
         let began = Instant::now();
         self.shared.registry.stop();
@@ -82,27 +85,27 @@ impl RunningScp {
             return StopOutcome::Drained;
         }
         self.shared.registry.shut_down();
-        self.shared.registry.wait_until_empty(AFTERMATH);
+        self.shared.registry.wait_until_empty(SHUTDOWN_TIMEOUT);
         StopOutcome::OutOfTime
     }
 
-    /// Has the listener notice that it is over: it waits for a connection.
+    /// Wakes the listener from `accept`, so that it notices the stop.
     fn wake(&self) {
-        const PROMPT: Duration = Duration::from_millis(250);
+        const WAKE_TIMEOUT: Duration = Duration::from_millis(250);
         let mut listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(listener) = listener.take() else {
             return;
         };
-        // This is enough where the system has it wake a listener, and takes no file descriptor.
+        // On some systems this wakes the listener, and it needs no file descriptor.
         let _ = SockRef::from(&*listener).shutdown(Shutdown::Both);
         drop(listener);
-        // Elsewhere it gets a connection.
+        // On others a connection wakes it.
         let address = SocketAddr::new(reachable(self.address.ip()), self.address.port());
-        let _ = TcpStream::connect_timeout(&address, PROMPT);
+        let _ = TcpStream::connect_timeout(&address, WAKE_TIMEOUT);
     }
 }
 
-/// Where a socket that listens at this address can be reached from here.
+/// Returns an address at which a socket listening at `address` can be reached from this machine.
 fn reachable(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(any) if any.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -113,6 +116,6 @@ fn reachable(address: IpAddr) -> IpAddr {
 
 impl Drop for RunningScp {
     fn drop(&mut self) {
-        self.stop(LAST_MOMENT);
+        self.stop(DROP_TIMEOUT);
     }
 }

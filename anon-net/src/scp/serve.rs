@@ -15,24 +15,24 @@ use crate::dimse::message::poll_command;
 use crate::dimse::{self, Body, Command, Incoming, Malformed, Operation, Request, Status};
 use crate::{AeTitle, Association};
 
-/// How long a thread that waits for a message takes to notice that it shall stop.
-const SLICE: Duration = Duration::from_millis(250);
+/// How often a thread that waits for a message checks whether to stop.
+const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Serves associations: answers C-ECHO, hands what C-STORE brings to an [`InstanceHandler`].
+/// Serves associations: answers C-ECHO, and passes instances of C-STORE to an [`InstanceHandler`].
 ///
-/// | what comes | answer (PS3.7 section 9, Annex C; PS3.4 Table B.2-1) |
+/// | request | response (PS3.7 section 9, Annex C; PS3.4 Table B.2-1) |
 /// |---|---|
 /// | C-ECHO | 0000 |
-/// | C-STORE | the status of the handler's [`Outcome`](super::Outcome) or failure |
-/// | C-STORE, the handler panics | 0110 |
+/// | C-STORE | the status of the handler's [`Outcome`](super::Outcome) or error |
+/// | C-STORE, if the handler panics | 0110 |
 /// | C-STORE without SOP instance UID or data set | 0115 |
-/// | C-STORE with a SOP instance UID that is none | 0117 |
-/// | any request whose SOP class is not that of its presentation context | 0122 |
+/// | C-STORE with an invalid SOP instance UID | 0117 |
+/// | any request with another SOP class than its presentation context | 0122 |
 /// | C-FIND, C-MOVE, C-GET, N-services | 0211 |
-/// | C-CANCEL | none: there is nothing to cancel |
-/// | a response, or what cannot be answered | A-ABORT |
+/// | C-CANCEL | none, because nothing can be cancelled |
+/// | a response, or a command that cannot be answered | A-ABORT |
 ///
-/// The data set of what is refused is read and dropped, so that the next message can come.
+/// The data set of a refused request is read and dropped, so that the next message can be received.
 #[derive(Debug, Clone)]
 pub struct Service {
     pub(super) handler: Arc<dyn InstanceHandler>,
@@ -45,7 +45,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// A service with DIMSE and ACSE timeouts of 30 s, and an idle timeout of 60 s.
+    /// Creates a service with DIMSE and ACSE timeouts of 30 s and an idle timeout of 60 s.
     pub fn new(handler: Arc<dyn InstanceHandler>) -> Self {
         Self {
             handler,
@@ -58,14 +58,14 @@ impl Service {
         }
     }
 
-    /// Sets who hears what happens.
+    /// Sets the observer that is notified of events.
     #[must_use]
     pub fn with_observer(self, observer: Arc<dyn ScpObserver>) -> Self {
         Self { observer, ..self }
     }
 
-    /// Sets how long each wait inside a message may take: for its next fragment, or for the peer to
-    /// read an answer.
+    /// Sets the time limit for each wait inside a message: for the next fragment, or for the peer
+    /// to read a response.
     #[must_use]
     pub fn with_dimse_timeout(self, dimse: Duration) -> Self {
         Self { dimse, ..self }
@@ -77,25 +77,25 @@ impl Service {
         Self { idle, ..self }
     }
 
-    /// Sets how long the end of an association may take.
+    /// Sets the time limit for releasing an association.
     #[must_use]
     pub fn with_acse_timeout(self, acse: Duration) -> Self {
         Self { acse, ..self }
     }
 
-    /// What was done so far, on all associations of this service and its clones.
+    /// Returns the totals so far of this service and its clones.
     pub fn totals(&self) -> ScpTotals {
         self.totals.read()
     }
 
-    /// Has [`serve`](Self::serve) end its association as soon as no instance is half received.
+    /// Makes [`serve`](Self::serve) end its association as soon as no instance is being received.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);
     }
 
-    /// Serves an association until it ends. It is closed then.
+    /// Serves an association until it ends, and closes it.
     ///
-    /// `peer` is where it comes from, for [`Instance::peer`](super::Instance::peer).
+    /// `peer` is the network address for [`Instance::peer`](super::Instance::peer).
     pub fn serve(
         &self,
         association: &mut dyn Association,
@@ -140,7 +140,7 @@ impl Service {
     }
 }
 
-/// One association that is served.
+/// One association that is being served.
 #[derive(Debug)]
 pub(super) struct ServedAssociation<'a> {
     pub(super) service: &'a Service,
@@ -154,14 +154,14 @@ impl ServedAssociation<'_> {
         loop {
             let answered = self
                 .next(association)
-                .and_then(|incoming| self.answer(association, incoming));
+                .and_then(|incoming| self.serve_message(association, incoming));
             if let Err(ending) = answered {
                 return ending;
             }
         }
     }
 
-    /// Waits for the next message. Stopping is noticed within [`SLICE`].
+    /// Waits for the next message. Checks every [`STOP_CHECK_INTERVAL`] whether to stop.
     fn next(&self, association: &mut dyn Association) -> Result<Incoming, AssociationEnd> {
         let began = Instant::now();
         loop {
@@ -175,15 +175,18 @@ impl ServedAssociation<'_> {
             if left.is_zero() {
                 return Err(AssociationEnd::Idle);
             }
-            if let Some(incoming) = poll_command(association, left.min(SLICE), self.service.dimse)?
-            {
-                self.state.mark_active();
+            if let Some(incoming) = poll_command(
+                association,
+                left.min(STOP_CHECK_INTERVAL),
+                self.service.dimse,
+            )? {
+                self.state.mark_used();
                 return Ok(incoming);
             }
         }
     }
 
-    fn answer(
+    fn serve_message(
         &self,
         association: &mut dyn Association,
         incoming: Incoming,
@@ -200,9 +203,11 @@ impl ServedAssociation<'_> {
             Incoming::Message {
                 command: Command::Response(_),
                 ..
-            } => Err(AssociationEnd::Broken("it answers what nobody asked")),
+            } => Err(AssociationEnd::Broken(
+                "it sends a response without a request",
+            )),
             Incoming::NotUnderstood { context, malformed } => {
-                self.refuse(association, context, &malformed)
+                self.refuse_malformed(association, context, &malformed)
             }
             Incoming::Release => {
                 self.state.mark_released();
@@ -229,18 +234,18 @@ impl ServedAssociation<'_> {
         if request.has_data_set {
             self.drain(association, context)?;
         }
-        self.reply(association, context, request, status)
+        self.respond(association, context, request, status)
     }
 
-    /// Answers what was not understood, if it can be answered.
-    fn refuse(
+    /// Answers a malformed command set, if it can be answered.
+    fn refuse_malformed(
         &self,
         association: &mut dyn Association,
         context: ContextId,
         malformed: &Malformed,
     ) -> Result<(), AssociationEnd> {
-        tracing::debug!(peer = %self.calling, %malformed, "a command is not understood");
-        if malformed.answer().is_none() {
+        tracing::debug!(peer = %self.calling, %malformed, "a command set is malformed");
+        if malformed.response().is_none() {
             return Err(AssociationEnd::Broken(
                 "it sends a command that cannot be answered",
             ));
@@ -252,7 +257,7 @@ impl ServedAssociation<'_> {
         Ok(())
     }
 
-    /// Reads a data set that nobody wants.
+    /// Reads and drops a data set.
     pub(super) fn drain(
         &self,
         association: &mut dyn Association,
@@ -261,7 +266,7 @@ impl ServedAssociation<'_> {
         Ok(Body::new(association, context, self.service.dimse).drain()?)
     }
 
-    pub(super) fn reply(
+    pub(super) fn respond(
         &self,
         association: &mut dyn Association,
         context: ContextId,

@@ -1,4 +1,4 @@
-//! One C-STORE (PS3.7 section 9.1.1, PS3.4 Annex B).
+//! Serves one C-STORE request (PS3.7 section 9.1.1, PS3.4 Annex B).
 
 use std::io::{self, BufRead, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,10 +12,10 @@ use crate::context::ContextId;
 use crate::dimse::{Body, Request, Status};
 use crate::{Association, BackendError};
 
-/// The Verification SOP class (PS3.4 section A.4): nothing is stored under it.
+/// The Verification SOP class (PS3.4 section A.4). It has no instances.
 const VERIFICATION: &str = "1.2.840.10008.1.1";
 
-/// What was made of an instance.
+/// The result of a C-STORE request.
 struct StoreResult {
     outcome: StoreOutcome,
     bytes: u64,
@@ -43,15 +43,15 @@ impl ServedAssociation<'_> {
         if let Some(ending) = result.ending {
             return Err(ending);
         }
-        // A handler that says of a whole body that it broke off has failed.
+        // The handler reports an early end of a complete body, which is an error of the handler.
         let status = result
             .outcome
             .status()
             .unwrap_or(Status::PROCESSING_FAILURE);
-        self.reply(association, context, request, status)
+        self.respond(association, context, request, status)
     }
 
-    /// What the command says of the instance, or the status that refuses it.
+    /// Returns the instance that the request describes, or the status that refuses the request.
     fn instance(
         &self,
         association: &dyn Association,
@@ -80,7 +80,7 @@ impl ServedAssociation<'_> {
         Ok(instance)
     }
 
-    /// Hands the instance to the handler, and reads what it leaves of the body.
+    /// Passes the instance to the handler, and drops what the handler does not read of the body.
     fn receive(&self, instance: Result<Instance, Status>, body: Body<'_>) -> StoreResult {
         let mut body = CountedBody {
             body,
@@ -112,7 +112,7 @@ impl ServedAssociation<'_> {
         body: &mut dyn BufRead,
     ) -> (StoreOutcome, Option<BackendError>) {
         let handler = &*self.service.handler;
-        // What the handler leaves half done is its own; the body is sound between its calls.
+        // The body is consistent between calls, and the handler is responsible for its own state.
         match catch_unwind(AssertUnwindSafe(|| handler.handle(instance, body))) {
             Ok(Ok(outcome)) => (outcome.into(), None),
             Ok(Err(error)) => (StoreOutcome::Failed(failure_status(&error)), Some(error)),
@@ -123,7 +123,7 @@ impl ServedAssociation<'_> {
         }
     }
 
-    /// Counts and reports before the sender is told.
+    /// Counts and reports the outcome before the response is sent.
     fn record(&self, request: &Request, result: &StoreResult, began: Instant) {
         self.state.counts.add(result.outcome);
         self.service.totals.instances.add(result.outcome);
@@ -139,7 +139,7 @@ impl ServedAssociation<'_> {
     }
 }
 
-/// A body whose bytes are counted as they come.
+/// A body that counts its bytes as they arrive.
 struct CountedBody<'b, 's> {
     body: Body<'b>,
     served: &'s ServedAssociation<'s>,
@@ -147,7 +147,7 @@ struct CountedBody<'b, 's> {
 }
 
 impl CountedBody<'_, '_> {
-    /// Reads the rest; how many bytes there were in all.
+    /// Reads and drops the rest. Returns the number of bytes of the whole body.
     fn drain(&mut self) -> u64 {
         while let Ok(bytes) = self.fill_buf() {
             let count = bytes.len();
@@ -169,7 +169,7 @@ impl BufRead for CountedBody<'_, '_> {
             self.served.state.counts.add_bytes(more);
             self.served.service.totals.instances.add_bytes(more);
         }
-        // What is there is lent again: nothing is waited for.
+        // Returns the same bytes again without waiting.
         self.body.fill_buf()
     }
 

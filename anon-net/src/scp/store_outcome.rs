@@ -3,26 +3,26 @@
 use super::Outcome;
 use crate::dimse::Status;
 
-/// What became of an instance, and what its sender was told.
+/// The outcome of a received instance, and the status of the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum StoreOutcome {
-    /// It is stored. 0000.
+    /// Stored. 0000.
     Stored,
-    /// It was stored before. 0000.
+    /// Already stored before. 0000.
     AlreadyStored,
-    /// It is set aside for a person to look at. 0000.
+    /// Quarantined for review by a person. 0000.
     Quarantined,
-    /// It was refused because of what it is, or how it was sent.
+    /// Refused because of the instance or the request.
     Refused(Status),
-    /// It could not be taken because something failed here.
+    /// Failed because of an error on our side.
     Failed(Status),
-    /// It broke off.
+    /// The data set ended early. No response was sent.
     BrokenOff,
 }
 
 impl StoreOutcome {
-    /// What the sender is told; nothing if it is gone.
+    /// Returns the status of the response. `None` if no response was sent.
     pub fn status(self) -> Option<Status> {
         match self {
             Self::Stored | Self::AlreadyStored | Self::Quarantined => Some(Status::SUCCESS),

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 /// A flag that asks a running operation to end. All clones share one flag, and it is never reset.
 ///
-/// The crates of this workspace that need one do not depend on each other, so each has its own type.
-/// The flag is a type of std: [`shared`](Self::shared) and `From` turn this one into that of
-/// anon-engine or anon-export,
-/// and one call of [`cancel`](Self::cancel) then ends the operations of all of them.
+/// Crates of this workspace that need such a flag do not depend on each other, so each has its own
+/// type. The flag itself is a type of std: [`shared`](Self::shared) and `From` convert it to and
+/// from the type of anon-engine or anon-export. One call of [`cancel`](Self::cancel) then cancels
+/// the operations of all of them.
 ///
 /// # Examples
 /// ```

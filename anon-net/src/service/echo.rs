@@ -1,4 +1,5 @@
-//! C-ECHO: is the peer there, and does it know us? (PS3.4 Annex A, PS3.7 section 9.1.5)
+//! C-ECHO: verifies that a peer answers and accepts our AE title (PS3.4 Annex A, PS3.7 section
+//! 9.1.5).
 
 use super::{Cancel, Scu, ServiceError};
 use crate::context::Contexts;
@@ -7,17 +8,17 @@ use crate::{Node, Uid};
 
 /// The Verification SOP class (PS3.4 section A.4).
 const VERIFICATION: &str = "1.2.840.10008.1.1";
-/// Implicit VR little endian: every peer takes it (PS3.5 section 10.1).
+/// Implicit VR little endian: every peer supports it (PS3.5 section 10.1).
 const IMPLICIT: &str = "1.2.840.10008.1.2";
 
 impl Scu {
-    /// Verifies a node: opens an association, asks, and ends it in order. The status is what the peer
-    /// said, [`Status::SUCCESS`] from nearly all. `cancel` ends it at once: C-ECHO has no answer worth
-    /// waiting for then.
+    /// Verifies a node: opens an association, sends a C-ECHO request and releases the association.
+    /// Returns the status of the response, usually [`Status::SUCCESS`]. `cancel` ends the call
+    /// without waiting for the response.
     ///
     /// # Errors
-    /// [`ServiceError::Association`] if it cannot be reached, rejects us, or does not answer as it
-    /// should; [`ServiceError::ContextRefused`] if it does not do verification;
+    /// [`ServiceError::Association`] if the node cannot be reached, rejects the association or does
+    /// not answer correctly; [`ServiceError::ContextRefused`] if it does not support verification;
     /// [`ServiceError::Cancelled`].
     pub fn echo(&self, node: &Node, cancel: &Cancel) -> Result<Status, ServiceError> {
         let verification = Uid::registered(VERIFICATION);

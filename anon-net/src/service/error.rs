@@ -1,4 +1,4 @@
-//! [`ServiceError`]: why a service was not done, and what to do about it.
+//! [`ServiceError`]: why a service failed, and what to do about it.
 
 use std::io;
 use std::time::Duration;
@@ -7,71 +7,71 @@ use crate::dimse::{Operation, Status};
 use crate::identifier::IdentifierError;
 use crate::{Error, Remedy, Uid};
 
-/// Why a service was not done.
+/// Why a service failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServiceError {
-    /// The association could not be opened, or did not carry the service to its end.
+    /// The association could not be opened, or ended early.
     #[error(transparent)]
     Association(Error),
-    /// The peer does not take this: it refused the presentation context.
-    #[error("the peer refused the presentation context {sop_class} in {}", .transfer_syntax.as_ref().map_or("every transfer syntax", Uid::as_str))]
+    /// The peer did not accept the presentation context.
+    #[error("the peer does not accept the presentation context {sop_class} with {}", .transfer_syntax.as_ref().map_or("any transfer syntax", Uid::as_str))]
     ContextRefused {
-        /// What was to be done.
+        /// The SOP class.
         sop_class: Uid,
-        /// In which encoding; none if any was offered.
+        /// The transfer syntax. `None` if several were proposed.
         transfer_syntax: Option<Uid>,
     },
-    /// The peer did not do it, and says so.
-    #[error("the peer answers the {operation} with status {status}")]
+    /// The peer answered with a failure status.
+    #[error("the peer answered the {operation} with status {status}")]
     Refused {
-        /// What was asked for.
+        /// The operation.
         operation: Operation,
-        /// What it says.
+        /// The status of the response.
         status: Status,
     },
-    /// What was to be sent cannot be read. Nothing of it was sent.
-    #[error("what is to be sent cannot be read: {kind}")]
+    /// The data to send could not be read. None of it was sent.
+    #[error("the data to send cannot be read: {kind}")]
     Unreadable {
-        /// What kind of error it was.
+        /// The kind of the I/O error.
         kind: io::ErrorKind,
     },
-    /// What was to be sent is no DICOM file (PS3.10 section 7). Nothing of it was sent.
-    #[error("what is to be sent is no DICOM file: {problem}")]
+    /// The data to send is not a DICOM file (PS3.10 section 7). None of it was sent.
+    #[error("the data to send is not a DICOM file: {problem}")]
     NotDicom {
-        /// What is wrong, in words of ours.
+        /// What is wrong. A constant of this crate, never part of the file.
         problem: &'static str,
     },
-    /// The peer answered none of several requests in a row, each on an association of its own. Why
-    /// each failed was told with it.
-    #[error("the peer answers nothing, on one association after the other")]
+    /// The peer answered none of several requests in a row, each on a new association. The cause of
+    /// each failure was reported with its item.
+    #[error("the peer answered no request on several associations in a row")]
     NoAnswer {
-        /// What to do about the last of them.
+        /// What to do about the last failure.
         remedy: Remedy,
     },
-    /// An identifier cannot be read, or one of ours not be written. If it is the peer's, the
-    /// association was aborted.
+    /// An identifier cannot be decoded or encoded. If the peer sent it, the association was
+    /// aborted.
     #[error(transparent)]
     Identifier(#[from] IdentifierError),
-    /// The peer answers more than can be: it was told to stop.
-    #[error("the peer has more than {limit} answers to the {operation}")]
+    /// The peer sent more responses than the limit, and the operation was cancelled.
+    #[error("the peer sent more than {limit} responses to the {operation}")]
     TooMany {
-        /// What was asked for.
+        /// The operation.
         operation: Operation,
-        /// The most that are taken.
+        /// The limit.
         limit: u32,
     },
-    /// The peer has nothing of what was asked for.
-    #[error("the peer has nothing of it")]
+    /// The peer has no instance of the study.
+    #[error("the peer has no instance of the study")]
     NotFound,
-    /// The peer says that all was sent, and not all arrived.
-    #[error("not all arrived, and nothing more came for {after:?}")]
+    /// The peer reports that all instances were sent, but some did not arrive.
+    #[error("some instances did not arrive, and nothing arrived for {after:?}")]
     Stalled {
-        /// For how long nothing came.
+        /// The time without an arrival.
         after: Duration,
     },
-    /// The caller wished the end.
-    #[error("it was cancelled")]
+    /// The caller cancelled the operation.
+    #[error("the operation was cancelled")]
     Cancelled,
 }
 
@@ -85,7 +85,7 @@ impl From<Error> for ServiceError {
 }
 
 impl ServiceError {
-    /// What to do about it.
+    /// Returns what to do about the error.
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Association(error) => error.remedy(),
@@ -103,9 +103,9 @@ impl ServiceError {
     }
 }
 
-/// A peer that is out of resources may have some later: A7xx of the services (PS3.4 Tables B.2-1 and
-/// C.4-1), and resource limitation (PS3.7 section C.5.25). What it is not allowed (PS3.7 section
-/// C.5.24) or cannot do (section C.5.23) stays so.
+/// A peer that is out of resources may succeed later: status A7xx (PS3.4 Tables B.2-1 and C.4-1)
+/// and resource limitation (PS3.7 section C.5.25). Not authorized (PS3.7 section C.5.24) and
+/// unrecognized operation (section C.5.23) are permanent.
 fn remedy(status: Status) -> Remedy {
     match status.code() {
         0xA700..=0xA7FF | 0x0213 => Remedy::Retry,
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_error_has_its_remedy() {
+    fn every_error_has_the_documented_remedy() {
         let refused = |code| ServiceError::Refused {
             operation: Operation::Store,
             status: Status::new(code),

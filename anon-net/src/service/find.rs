@@ -1,7 +1,7 @@
-//! C-FIND of the study root: which studies there are (PS3.4 sections C.4.1 and C.6.2).
+//! C-FIND with the study root: lists studies (PS3.4 sections C.4.1 and C.6.2).
 //!
-//! Servers differ: some ignore keys, some leave out what they were asked for, some answer a study once
-//! for each of its instances. What comes out here is each study once, and only what was asked for.
+//! Some servers ignore keys, some leave out requested elements, and some send one response for each
+//! instance of a study. This module returns each study once, and only studies that match the query.
 
 pub mod accession;
 pub mod query;
@@ -25,31 +25,31 @@ use crate::{InstanceUid, Node, Uid};
 /// Study Root Query/Retrieve Information Model: FIND (PS3.4 section C.6.2.3).
 pub(crate) const STUDY_ROOT_FIND: &str = "1.2.840.10008.5.1.4.1.2.2.1";
 
-/// The most answers that are taken, if nothing else is said. A server that answers once for each
-/// instance may well have some hundred thousand.
-const MAX_ANSWERS: u32 = 500_000;
+/// The default limit of responses. A server that sends one response for each instance can send some
+/// hundred thousand.
+const MAX_RESPONSES: u32 = 500_000;
 
-/// How a query went.
+/// The result of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct FindReport {
     /// Studies that were found.
     pub studies: usize,
-    /// Answers that the peer gave.
-    pub answers: u32,
-    /// Answers without a study instance UID, or of studies that were not asked for: they were left
-    /// out.
+    /// Responses of the peer.
+    pub responses: u32,
+    /// Responses without a study instance UID, and responses for studies that do not match the
+    /// query. They were left out.
     pub left_out: u32,
 }
 
 impl Scu {
-    /// Asks a node which studies it has, and gives each to `on_match` once, as it comes.
+    /// Queries the studies of a node, and passes each to `on_match` once, as it arrives.
     ///
-    /// Studies of which the peer does not say the modalities, where they were asked for, come last:
-    /// their series are asked for first.
+    /// If the query has modalities and the peer does not return those of a study, that study comes
+    /// last: its series are queried first.
     ///
     /// # Errors
-    /// [`ServiceError`]. What was found before was given to `on_match`.
+    /// [`ServiceError`]. The studies found before the error were passed to `on_match`.
     pub fn find(
         &self,
         node: &Node,
@@ -59,7 +59,7 @@ impl Scu {
     ) -> Result<FindReport, ServiceError> {
         let mut finder = self
             .finder(node, cancel)?
-            .with_max_answers(query.max_answers());
+            .with_max_responses(query.max_responses());
         let result = finder.studies(query, on_match);
         finder.release(result)
     }
@@ -75,27 +75,27 @@ impl Scu {
         }
         let class = Uid::registered(STUDY_ROOT_FIND);
         let mut contexts = Contexts::new();
-        contexts.add(class.clone(), syntaxes())?;
+        contexts.add(class.clone(), identifier_syntaxes())?;
         let association = self.open(cancel, node, contexts)?;
         Finder::new(association, class, cancel)
     }
 }
 
-/// The transfer syntaxes of identifiers.
-pub(crate) fn syntaxes() -> Vec<Uid> {
+/// Returns the transfer syntaxes for identifiers.
+pub(crate) fn identifier_syntaxes() -> Vec<Uid> {
     let uid = |encoding: Encoding| Uid::registered(encoding.transfer_syntax());
     Encoding::ALL.into_iter().map(uid).collect()
 }
 
-/// An association that queries are made on, one after the other.
+/// An association for one query after the other.
 #[derive(Debug)]
 pub(crate) struct Finder<'c> {
     association: ScuAssociation,
     context: QueryContext,
     class: Uid,
     cancel: &'c Cancel,
-    /// The most answers that are taken, of all C-FINDs together.
-    max_answers: u32,
+    /// The limit of responses to all C-FIND requests together.
+    max_responses: u32,
     taken: u32,
 }
 
@@ -111,7 +111,7 @@ impl<'c> Finder<'c> {
                 context,
                 class,
                 cancel,
-                max_answers: MAX_ANSWERS,
+                max_responses: MAX_RESPONSES,
                 taken: 0,
             }),
             Err(error) => {
@@ -121,30 +121,31 @@ impl<'c> Finder<'c> {
         }
     }
 
-    /// Sets the most answers that are taken, from now on, to all C-FINDs together.
-    pub(crate) fn with_max_answers(self, max_answers: u32) -> Self {
+    /// Sets the limit of responses to all later C-FIND requests together.
+    pub(crate) fn with_max_responses(self, max_responses: u32) -> Self {
         Self {
-            max_answers,
+            max_responses,
             taken: 0,
             ..self
         }
     }
 
-    /// One C-FIND. `on_answer` sees each identifier; how many they were.
+    /// Sends a C-FIND request, passes each identifier to `on_identifier`, and returns the number of
+    /// responses.
     ///
     /// # Errors
     /// [`ServiceError`]. After [`ServiceError::Refused`], [`ServiceError::TooMany`] and
     /// [`ServiceError::Cancelled`] the association is still open.
-    pub(crate) fn ask(
+    pub(crate) fn find(
         &mut self,
         identifier: &Identifier,
-        on_answer: &mut dyn FnMut(&Identifier),
+        on_identifier: &mut dyn FnMut(&Identifier),
     ) -> Result<u32, ServiceError> {
         let operation = Operation::Find;
-        let mut answers = MatchCollector {
-            on_answer,
+        let mut responses = MatchCollector {
+            on_identifier,
             count: 0,
-            limit: self.max_answers.saturating_sub(self.taken),
+            limit: self.max_responses.saturating_sub(self.taken),
         };
         let query = QueryRequest {
             context: self.context,
@@ -157,12 +158,12 @@ impl<'c> Finder<'c> {
             self.cancel,
             silence,
             query,
-            &mut answers,
+            &mut responses,
         )?;
-        let (count, is_over) = (answers.count, answers.count > answers.limit);
+        let (count, is_over) = (responses.count, responses.count > responses.limit);
         self.taken = self.taken.saturating_add(count);
         if is_over {
-            let limit = self.max_answers;
+            let limit = self.max_responses;
             return Err(ServiceError::TooMany { operation, limit });
         }
         match last.status {
@@ -171,7 +172,7 @@ impl<'c> Finder<'c> {
         }
     }
 
-    /// The studies that a query has, each once.
+    /// Runs a query, and passes each study to `on_match` once.
     pub(crate) fn studies(
         &mut self,
         query: &Query,
@@ -180,7 +181,7 @@ impl<'c> Finder<'c> {
         let mut report = FindReport::default();
         let mut seen = BTreeSet::new();
         let mut undecided = Vec::new();
-        report.answers = self.ask(&query.identifier(), &mut |identifier| {
+        report.responses = self.find(&query.identifier(), &mut |identifier| {
             let Some(study) = StudyMatch::of(identifier) else {
                 report.left_out += 1;
                 return;
@@ -209,7 +210,7 @@ impl<'c> Finder<'c> {
         Ok(report)
     }
 
-    /// The modalities of a study's series.
+    /// Queries the modalities of a study's series.
     fn modalities(&mut self, study: &InstanceUid) -> Result<Vec<String>, ServiceError> {
         let mut identifier = Identifier::new();
         identifier.set(tag::LEVEL, b"SERIES");
@@ -217,30 +218,31 @@ impl<'c> Finder<'c> {
         identifier.set(tag::SERIES_UID, b"");
         identifier.set(tag::MODALITY, b"");
         let mut modalities = BTreeSet::new();
-        self.ask(&identifier, &mut |answer| {
-            if is_of(answer, tag::STUDY_UID, study) {
-                modalities.extend(answer.text(tag::MODALITY));
+        self.find(&identifier, &mut |response| {
+            if belongs_to(response, tag::STUDY_UID, study) {
+                modalities.extend(response.text(tag::MODALITY));
             }
         })?;
         Ok(modalities.into_iter().collect())
     }
 
-    /// Ends the association in order.
+    /// Releases the association.
     pub(crate) fn release<T>(self, result: Result<T, ServiceError>) -> Result<T, ServiceError> {
         self.association.release_unless(self.cancel);
         result
     }
 }
 
-/// False if the answer says that it belongs to another one than was asked for.
-pub(crate) fn is_of(answer: &Identifier, tag: tag::Tag, uid: &InstanceUid) -> bool {
-    answer
+/// Returns false if the response says that it belongs to another entity. A missing UID counts as a
+/// match.
+pub(crate) fn belongs_to(response: &Identifier, tag: tag::Tag, uid: &InstanceUid) -> bool {
+    response
         .text(tag)
         .is_none_or(|text| text.trim_end_matches(['\0', ' ']) == uid.expose())
 }
 
 struct MatchCollector<'a> {
-    on_answer: &'a mut dyn FnMut(&Identifier),
+    on_identifier: &'a mut dyn FnMut(&Identifier),
     count: u32,
     limit: u32,
 }
@@ -251,7 +253,8 @@ impl ResponseHandler for MatchCollector<'_> {
         response: &Response,
         identifier: Option<Identifier>,
     ) -> ControlFlow<()> {
-        // The final response has none (PS3.4 section C.4.1.1.4): one that is there is no match.
+        // The final response has no identifier (PS3.4 section C.4.1.1.4). One that is sent
+        // nevertheless is not a match.
         let is_pending = response.status.class() == crate::StatusClass::Pending;
         if !is_pending {
             return ControlFlow::Continue(());
@@ -261,7 +264,7 @@ impl ResponseHandler for MatchCollector<'_> {
             return ControlFlow::Break(());
         }
         if let Some(identifier) = identifier {
-            (self.on_answer)(&identifier);
+            (self.on_identifier)(&identifier);
         }
         ControlFlow::Continue(())
     }

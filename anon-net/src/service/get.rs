@@ -1,4 +1,4 @@
-//! C-GET of the study root: a peer sends to us, on the same association (PS3.4 section C.4.3).
+//! C-GET with the study root: a peer sends instances on the same association (PS3.4 section C.4.3).
 
 use super::transfer::{TransferReport, TransferTarget};
 use super::{Cancel, Scu, ServiceError};
@@ -6,26 +6,26 @@ use crate::dimse::handler::InstanceHandler;
 use crate::dimse::{Priority, SubOperations};
 use crate::{Node, Uid};
 
-/// What is to be sent, and in which classes and encodings it can be.
+/// What to retrieve, and the SOP classes and transfer syntaxes to accept.
 ///
-/// The contexts are each class in each transfer syntax, or, where these are more than 127, each class
-/// in the one that the peer chooses. More than 127 classes cannot be asked for (PS3.8 section
-/// 9.3.2.2).
+/// Proposes a presentation context for each class and transfer syntax. If these are more than 127,
+/// each class gets fewer contexts, in which the peer chooses the transfer syntax. More than 127
+/// classes are not possible (PS3.8 section 9.3.2.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GetRequest {
-    /// What.
+    /// What to retrieve.
     pub target: TransferTarget,
-    /// The storage SOP classes that are taken.
+    /// The storage SOP classes to accept.
     pub sop_classes: Vec<Uid>,
-    /// The transfer syntaxes in which they are taken.
+    /// The transfer syntaxes to accept.
     pub transfer_syntaxes: Vec<Uid>,
-    /// How urgent it is.
+    /// The priority of the request.
     pub priority: Priority,
 }
 
 impl GetRequest {
-    /// A request of medium priority.
+    /// Creates a request of medium priority.
     pub fn new(target: TransferTarget, sop_classes: Vec<Uid>, transfer_syntaxes: Vec<Uid>) -> Self {
         Self {
             target,
@@ -35,7 +35,7 @@ impl GetRequest {
         }
     }
 
-    /// Sets how urgent it is.
+    /// Sets the priority.
     #[must_use]
     pub fn with_priority(self, priority: Priority) -> Self {
         Self { priority, ..self }
@@ -43,14 +43,14 @@ impl GetRequest {
 }
 
 impl Scu {
-    /// Asks a node to send something here, and gives each instance to `handler`, whose outcome answers
-    /// it.
+    /// Retrieves instances from a node. Passes each to `handler`, whose outcome determines the
+    /// status of the C-STORE response.
     ///
-    /// `on_counts` gets the counters of each response; a peer may leave them out.
+    /// `on_counts` gets the counters of each response. A peer may leave them out.
     ///
     /// # Errors
-    /// Those of [`move_to`](Scu::move_to). [`Error::Limit`](crate::Error::Limit) if there are too many
-    /// classes, before anything is sent.
+    /// Those of [`move_to`](Scu::move_to). [`Error::Limit`](crate::Error::Limit), before anything
+    /// is sent, if there are too many classes.
     pub fn get(
         &self,
         node: &Node,
@@ -60,8 +60,8 @@ impl Scu {
         mut on_counts: &mut dyn FnMut(SubOperations),
     ) -> Result<TransferReport, ServiceError> {
         let storage = (&*request.sop_classes, &*request.transfer_syntaxes);
-        let mut transfer = self.getter(node, storage, handler, cancel)?;
-        let result = transfer.ask(&request.target, request.priority, &mut on_counts);
+        let mut transfer = self.open_get(node, storage, handler, cancel)?;
+        let result = transfer.request(&request.target, request.priority, &mut on_counts);
         transfer.release();
         result
     }

@@ -1,8 +1,7 @@
-//! What a study is made of: its series, their instances, and how many there are (PS3.4 sections
-//! C.6.2.1.2 and C.6.2.1.3).
+//! The series and instances of a study, and their number (PS3.4 sections C.6.2.1.2 and C.6.2.1.3).
 //!
-//! Counts are asked for, and where a server leaves them out, or answers a series more than once, they
-//! are counted: by the instances that an IMAGE level query names.
+//! The number of instances is requested from the peer. If the peer does not return it, or returns a
+//! series several times, the instances are counted with an IMAGE level query.
 
 mod filter;
 mod read;
@@ -17,8 +16,8 @@ use super::{Cancel, Scu, ServiceError};
 use crate::{InstanceUid, Node, Uid};
 use read::StudyReader;
 
-/// The most answers that are taken, if nothing else is said.
-pub(super) const MAX_ANSWERS: u32 = 200_000;
+/// The default limit of responses.
+pub(super) const MAX_RESPONSES: u32 = 200_000;
 
 /// An instance of a series.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,38 +25,39 @@ pub(super) const MAX_ANSWERS: u32 = 200_000;
 pub struct InstanceEntry {
     /// SOP Instance UID (0008,0018).
     pub uid: InstanceUid,
-    /// SOP Class UID (0008,0016), if the peer says it.
+    /// SOP Class UID (0008,0016). `None` if the peer does not return it.
     pub sop_class: Option<Uid>,
-    /// Instance Number (0020,0013), if the peer says one.
+    /// Instance Number (0020,0013). `None` if the peer does not return it.
     pub number: Option<i64>,
-    /// True if it is none of those wanted.
+    /// Whether the filter excludes it.
     pub excluded: bool,
 }
 
-/// A series of a study. `Debug` shows no description.
+/// A series of a study. `Debug` does not show the description.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SeriesEntry {
     /// Series Instance UID (0020,000E).
     pub uid: InstanceUid,
-    /// Modality (0008,0060), if the peer says it.
+    /// Modality (0008,0060). `None` if the peer does not return it.
     pub modality: Option<String>,
-    /// Series Number (0020,0011), if the peer says one.
+    /// Series Number (0020,0011). `None` if the peer does not return it.
     pub number: Option<i64>,
-    /// Series Description (0008,103E), if the peer says it.
+    /// Series Description (0008,103E). `None` if the peer does not return it.
     pub description: Option<String>,
-    /// SOP class of its instances, if the peer says it. Where they differ, that of the first.
+    /// SOP class of its instances, of the first one if they differ. `None` if the peer does not
+    /// return it.
     pub sop_class: Option<Uid>,
-    /// How many instances it has.
+    /// The number of instances.
     pub count: usize,
-    /// Its instances, if they were asked for or had to be counted; otherwise none.
+    /// The instances. `None` if they were neither requested nor needed for the count.
     pub instances: Option<Vec<InstanceEntry>>,
-    /// True if it, or each of its instances, is none of those wanted.
+    /// Whether the filter excludes the series, or each of its instances.
     pub excluded: bool,
 }
 
 impl SeriesEntry {
-    /// How many of its instances are wanted.
+    /// Returns the number of instances that the filter includes.
     pub fn included(&self) -> usize {
         match &self.instances {
             _ if self.excluded => 0,
@@ -79,28 +79,28 @@ impl fmt::Debug for SeriesEntry {
     }
 }
 
-/// A study, its series in the order of the peer's answers.
+/// A study with its series in the order of the responses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StudyHierarchy {
     /// Study Instance UID (0020,000D).
     pub study: InstanceUid,
-    /// Its series, each once. Those that are not wanted are there too, marked.
+    /// The series, each once. Includes the excluded ones, which are marked.
     pub series: Vec<SeriesEntry>,
 }
 
 impl StudyHierarchy {
-    /// How many instances it has.
+    /// Returns the number of instances.
     pub fn count(&self) -> usize {
         self.series.iter().map(|series| series.count).sum()
     }
 
-    /// How many of them are wanted.
+    /// Returns the number of instances that the filter includes.
     pub fn included(&self) -> usize {
         self.series.iter().map(SeriesEntry::included).sum()
     }
 
-    /// All instances that are known, each with its series.
+    /// Returns all known instances, each with its series.
     pub fn instances(&self) -> impl Iterator<Item = (&SeriesEntry, &InstanceEntry)> {
         self.series.iter().flat_map(|series| {
             let instances = series.instances.iter().flatten();
@@ -109,62 +109,63 @@ impl StudyHierarchy {
     }
 }
 
-/// How much of a study is asked for.
+/// How much of a study is queried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the information model ends there")]
 pub enum Detail {
-    /// Its series and their counts.
+    /// The series and their numbers of instances.
     Series,
-    /// Their instances too.
+    /// The series and their instances.
     Instances,
 }
 
-/// Which study is asked for, and how much of it.
+/// The study to query, and the level of detail.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct HierarchyRequest {
     /// Study Instance UID.
     pub study: InstanceUid,
-    /// How much.
+    /// The level of detail.
     pub detail: Detail,
-    /// What is not wanted is marked. All is wanted if nothing is said.
+    /// Marks what to exclude. The default includes everything.
     pub filter: InstanceFilter,
-    /// The most answers that are taken, series and instances together. 200,000 if nothing is said.
-    pub max_answers: u32,
+    /// The limit of responses at series and image level together. Default: 200,000.
+    pub max_responses: u32,
 }
 
 impl HierarchyRequest {
-    /// Asks for a study's series, or instances, all of which are wanted.
+    /// Creates a request that includes everything.
     pub fn new(study: InstanceUid, detail: Detail) -> Self {
         Self {
             study,
             detail,
             filter: InstanceFilter::all(),
-            max_answers: MAX_ANSWERS,
+            max_responses: MAX_RESPONSES,
         }
     }
 
-    /// Sets what is wanted.
+    /// Sets the filter.
     #[must_use]
     pub fn with_filter(self, filter: InstanceFilter) -> Self {
         Self { filter, ..self }
     }
 
-    /// Sets the most answers that are taken.
+    /// Sets the limit of responses.
     #[must_use]
-    pub fn with_max_answers(self, max_answers: u32) -> Self {
+    pub fn with_max_responses(self, max_responses: u32) -> Self {
         Self {
-            max_answers,
+            max_responses,
             ..self
         }
     }
 }
 
 impl Scu {
-    /// Asks a node what a study is made of. A study that the node does not have has no series.
+    /// Queries the series and instances of a study. The result has no series if the node does not
+    /// have the study.
     ///
     /// # Errors
-    /// [`ServiceError`]. Half a hierarchy is none: what was learned is dropped.
+    /// [`ServiceError`]. Partial results are dropped.
     pub fn hierarchy(
         &self,
         node: &Node,
@@ -172,18 +173,18 @@ impl Scu {
         cancel: &Cancel,
     ) -> Result<StudyHierarchy, ServiceError> {
         let finder = self.finder(node, cancel)?;
-        let mut finder = finder.with_max_answers(request.max_answers);
-        let result = of(&mut finder, request);
+        let mut finder = finder.with_max_responses(request.max_responses);
+        let result = query_hierarchy(&mut finder, request);
         finder.release(result)
     }
 }
 
 impl Scu {
-    /// Asks which studies a node has, and gives each with all of its instances to `each`, until it
-    /// breaks off. One association serves all of it. How many answers may come is set in the query.
+    /// Queries the studies of a node, and passes each with all of its instances to `each`, until
+    /// that returns `Break`. Uses one association. The limit of responses is set in the query.
     ///
     /// # Errors
-    /// [`ServiceError`]. What was found before was given to `each`.
+    /// [`ServiceError`]. The studies queried before the error were passed to `each`.
     pub fn hierarchies(
         &self,
         node: &Node,
@@ -192,7 +193,7 @@ impl Scu {
         each: &mut dyn FnMut(&StudyMatch, &StudyHierarchy) -> ControlFlow<()>,
     ) -> Result<(), ServiceError> {
         let finder = self.finder(node, cancel)?;
-        let mut finder = finder.with_max_answers(query.max_answers());
+        let mut finder = finder.with_max_responses(query.max_responses());
         let mut studies = Vec::new();
         let mut result = finder.studies(query, &mut |study| studies.push(study));
         for study in studies {
@@ -200,7 +201,7 @@ impl Scu {
                 break;
             }
             let request = HierarchyRequest::new(study.study.clone(), Detail::Instances);
-            match of(&mut finder, &request) {
+            match query_hierarchy(&mut finder, &request) {
                 Ok(hierarchy) if each(&study, &hierarchy).is_continue() => {}
                 Ok(_) => break,
                 Err(error) => result = Err(error),
@@ -210,8 +211,8 @@ impl Scu {
     }
 }
 
-/// Asks what a study is made of on an association that is open.
-pub(crate) fn of(
+/// Queries the series and instances of a study on an open association.
+pub(crate) fn query_hierarchy(
     finder: &mut Finder<'_>,
     request: &HierarchyRequest,
 ) -> Result<StudyHierarchy, ServiceError> {

@@ -1,24 +1,25 @@
-//! C-MOVE of the study root: a peer sends to a third, which may be us (PS3.4 section C.4.2).
+//! C-MOVE with the study root: a peer sends instances to a destination, which can be our own SCP
+//! (PS3.4 section C.4.2).
 
 use super::transfer::{TransferReport, TransferTarget};
 use super::{Cancel, Scu, ServiceError};
 use crate::dimse::{Priority, SubOperations};
 use crate::{AeTitle, Node};
 
-/// What is to be sent, and to whom.
+/// What to retrieve, and the destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MoveRequest {
-    /// What.
+    /// What to retrieve.
     pub target: TransferTarget,
-    /// To whom. The peer must know where that title listens.
+    /// The AE title of the destination. The peer must know its network address.
     pub destination: AeTitle,
-    /// How urgent it is.
+    /// The priority of the request.
     pub priority: Priority,
 }
 
 impl MoveRequest {
-    /// A request of medium priority.
+    /// Creates a request of medium priority.
     pub fn new(target: TransferTarget, destination: AeTitle) -> Self {
         Self {
             target,
@@ -27,7 +28,7 @@ impl MoveRequest {
         }
     }
 
-    /// Sets how urgent it is.
+    /// Sets the priority.
     #[must_use]
     pub fn with_priority(self, priority: Priority) -> Self {
         Self { priority, ..self }
@@ -35,15 +36,15 @@ impl MoveRequest {
 }
 
 impl Scu {
-    /// Asks a node to send something to a destination, and waits until it says that it has.
+    /// Requests that a node sends instances to a destination, and waits for the final response.
     ///
-    /// What it says need not be true: [`retrieve`](Scu::retrieve) looks at what came. `on_counts` gets
-    /// the counters of each response; a peer may leave them out.
+    /// The response does not prove that the instances arrived: [`retrieve`](Scu::retrieve) checks
+    /// that. `on_counts` gets the counters of each response. A peer may leave them out.
     ///
     /// # Errors
-    /// [`ServiceError::Refused`], whose status [`TransferFailure::of`](super::TransferFailure::of)
-    /// reads; [`ServiceError::Cancelled`], after a C-CANCEL that the peer may not have heeded;
-    /// [`ServiceError::Association`] if there was no response for as long as the longer of
+    /// [`ServiceError::Refused`]: [`TransferFailure::of`](super::TransferFailure::of) interprets
+    /// its status. [`ServiceError::Cancelled`] after a C-CANCEL, which the peer may have ignored.
+    /// [`ServiceError::Association`], also if no response arrived within the longer of
     /// [`Timeouts::dimse`](super::Timeouts::dimse) and [`network`](super::Timeouts::network).
     pub fn move_to(
         &self,
@@ -52,8 +53,8 @@ impl Scu {
         cancel: &Cancel,
         mut on_counts: &mut dyn FnMut(SubOperations),
     ) -> Result<TransferReport, ServiceError> {
-        let mut transfer = self.mover(node, request.destination.clone(), cancel)?;
-        let result = transfer.ask(&request.target, request.priority, &mut on_counts);
+        let mut transfer = self.open_move(node, request.destination.clone(), cancel)?;
+        let result = transfer.request(&request.target, request.priority, &mut on_counts);
         transfer.release();
         result
     }

@@ -1,10 +1,11 @@
-//! One request and its many responses: C-FIND, C-MOVE, C-GET (PS3.4 Annex C, PS3.7 section 9.1).
+//! A request with any number of responses: C-FIND, C-MOVE and C-GET (PS3.4 Annex C, PS3.7 section
+//! 9.1).
 //!
 //! ```text
 //! request + identifier ──►
 //!                      ◄── response, pending (+ identifier)   any number
 //!                      ◄── C-STORE request + data set         C-GET only
-//! C-CANCEL ──►                                                when the end is wished
+//! C-CANCEL ──►                                                once cancelled
 //!                      ◄── response, final
 //! ```
 
@@ -21,28 +22,28 @@ use crate::dimse::{Body, Request, Response, Status, StatusClass};
 use crate::identifier::{Encoding, Identifier};
 use receive::NextMessage;
 
-/// What looks on while a peer answers.
+/// Processes the responses to a request.
 pub(crate) trait ResponseHandler {
-    /// A response came, pending or final. To break asks for the end with C-CANCEL.
+    /// Is called for each response, pending or final. `Break` cancels the operation with C-CANCEL.
     fn on_response(
         &mut self,
         response: &Response,
         identifier: Option<Identifier>,
     ) -> ControlFlow<()>;
 
-    /// True if a response is a sign that the peer goes on: it buys time.
+    /// Returns true if a pending response is progress. Progress restarts the deadline.
     fn is_progress(&mut self, response: &Response) -> bool {
         let _ = response;
         true
     }
 
-    /// Nothing came for a moment.
+    /// Is called when no message has arrived for a moment.
     fn poll(&mut self) -> Activity {
-        Activity::None
+        Activity::Idle
     }
 
-    /// A C-STORE request came in this context, which both sides agreed on. Its data set is to be read
-    /// from `body`; the status answers it.
+    /// Handles a C-STORE request in this accepted context, and returns its status. The data set is
+    /// read from `body`.
     fn store(
         &mut self,
         request: &Request,
@@ -54,22 +55,22 @@ pub(crate) trait ResponseHandler {
     }
 }
 
-/// What a [`ResponseHandler`] sees where no response came.
+/// What [`ResponseHandler::poll`] observes while no response arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Activity {
-    /// Nothing.
-    None,
-    /// Something goes on elsewhere: the peer is not to be given up.
+    /// No progress.
+    Idle,
+    /// Progress that the responses do not show. It restarts the deadline.
     Progress,
-    /// There is no use in waiting.
+    /// Waiting makes no sense any more.
     Stop,
 }
 
-/// How long the peer may still be silent.
+/// The deadline for the peer's next response.
 struct ResponseDeadline {
     since: Instant,
     limit: Duration,
-    /// True once the end is wished: what still comes buys no time.
+    /// True once C-CANCEL was sent. Progress does not restart the deadline then.
     is_ending: bool,
 }
 
@@ -82,7 +83,7 @@ impl ResponseDeadline {
         }
     }
 
-    /// From now on so long in all.
+    /// Sets a final deadline.
     fn end_within(&mut self, limit: Duration) {
         *self = Self::new(limit);
         self.is_ending = true;
@@ -92,15 +93,15 @@ impl ResponseDeadline {
         self.limit.saturating_sub(self.since.elapsed())
     }
 
-    /// Begins anew if there is a sign that the peer goes on.
-    fn renew(&mut self, is_sign: bool) {
-        if is_sign && !self.is_ending {
+    /// Restarts the deadline after progress.
+    fn renew(&mut self, is_progress: bool) {
+        if is_progress && !self.is_ending {
             self.since = Instant::now();
         }
     }
 }
 
-/// What is asked for.
+/// A request with an identifier, and the context to send it in.
 pub(crate) struct QueryRequest<'q> {
     pub(crate) context: QueryContext,
     pub(crate) request: Request,
@@ -125,7 +126,7 @@ impl QueryRequest<'_> {
     }
 }
 
-/// A context for identifiers.
+/// A presentation context for identifiers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct QueryContext {
     pub(crate) id: ContextId,
@@ -133,7 +134,7 @@ pub(crate) struct QueryContext {
 }
 
 impl QueryContext {
-    /// The first accepted one of this SOP class whose encoding is one of identifiers.
+    /// Returns the first accepted context of this SOP class with a transfer syntax for identifiers.
     pub(crate) fn of(association: &ScuAssociation, sop_class: &Uid) -> Result<Self, ServiceError> {
         let mut contexts = association.contexts().iter();
         contexts
@@ -149,15 +150,14 @@ impl QueryContext {
     }
 }
 
-/// Sends a request and its identifier, and gives each response to `onlooker`. The final one is the
-/// result, whatever its status. The peer may be silent for as long as `silence`.
+/// Sends a request with its identifier, and passes each response to `handler`. Returns the final
+/// response, whatever its status. `silence` limits the time without progress.
 ///
-/// When the end is wished, C-CANCEL is sent, and the final response waited for as long as for any
-/// message.
+/// Once cancelled, it sends a C-CANCEL and waits for the final response as long as for any message.
 ///
 /// # Errors
-/// [`ServiceError::Cancelled`] if the caller wished the end and it came in order: the association is
-/// still open. After any other error it is closed.
+/// [`ServiceError::Cancelled`] if the caller cancelled and the peer ended the operation: the
+/// association is still open. After any other error the association is closed.
 pub(crate) fn run(
     association: &mut ScuAssociation,
     cancel: &Cancel,
@@ -176,7 +176,7 @@ pub(crate) fn run(
         let wants_end = match message {
             NextMessage::Nothing => poll(handler, &mut deadline),
             NextMessage::Request(status) => {
-                // One that is none of the dialogue buys no time.
+                // A request that is not part of the operation is not progress.
                 deadline.renew(status == Status::SUCCESS);
                 false
             }
@@ -201,12 +201,12 @@ pub(crate) fn run(
     }
 }
 
-/// Looks elsewhere while nothing comes. True if the end is wished.
+/// Polls the handler while no message arrives. Returns true if the operation is to be cancelled.
 fn poll(handler: &mut dyn ResponseHandler, deadline: &mut ResponseDeadline) -> bool {
     match handler.poll() {
         Activity::Progress => deadline.renew(true),
         Activity::Stop => return true,
-        Activity::None => {}
+        Activity::Idle => {}
     }
     false
 }

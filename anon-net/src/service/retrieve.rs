@@ -1,14 +1,15 @@
-//! Studies brought here, until every instance of theirs has arrived (PS3.4 sections C.4.2 and C.4.3).
+//! Retrieves studies until all of their instances have arrived (PS3.4 sections C.4.2 and C.4.3).
 //!
 //! ```text
-//! IMAGE level query ─► what is expected ──┐
+//! IMAGE level query ─► expected instances ┐
 //!                                         ▼
-//! C-MOVE or C-GET at the asked level ─► LocalInstances: stored, quarantined, excluded, missing
+//! C-MOVE or C-GET at its level ─► LocalInstances: stored, quarantined, excluded, missing
 //!        ▲                                │ missing
 //!        └── series, then instances ◄─────┘
 //! ```
 //!
-//! Counters of peers are shown and never believed: a study is complete when [`LocalInstances`] says so.
+//! The peer's counters are reported but not trusted: a study is complete when [`LocalInstances`]
+//! says so.
 
 pub mod local_instances;
 mod progress;
@@ -23,17 +24,17 @@ use std::thread;
 pub use local_instances::{InstanceState, LocalInstances};
 pub use report::{RetrieveEvent, RetrieveStep, StudyReport};
 
-use super::hierarchy::{InstanceFilter, MAX_ANSWERS};
+use super::hierarchy::{InstanceFilter, MAX_RESPONSES};
 use super::{Cancel, Scu};
 use crate::dimse::Priority;
 use crate::dimse::handler::InstanceHandler;
 use crate::{AeTitle, InstanceUid, Node, Uid};
 use study::StudyRetrieve;
 
-/// Events that may wait for the caller.
+/// The number of events that can wait for the caller.
 const EVENTS: usize = 256;
 
-/// What is asked for at a time (PS3.4 section C.6.2.1).
+/// The level of a retrieve request (PS3.4 section C.6.2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(
     clippy::exhaustive_enums,
@@ -48,46 +49,48 @@ pub enum QueryLevel {
     Instance,
 }
 
-/// How instances come here.
+/// The operation that retrieves instances.
 #[derive(Debug, Clone)]
 #[expect(clippy::exhaustive_enums, reason = "the standard has these two")]
 pub enum RetrieveMethod {
-    /// By C-MOVE: the peer opens an association to an SCP of ours, which must be listening.
+    /// C-MOVE: the peer opens an association to an SCP of ours, which must be listening.
     Move {
-        /// Its title, which the peer must know.
+        /// The AE title of our SCP. The peer must know it.
         destination: AeTitle,
     },
-    /// By C-GET: on the same association.
+    /// C-GET: the peer sends on the same association.
     Get {
-        /// Takes them.
+        /// Processes the instances.
         handler: Arc<dyn InstanceHandler>,
-        /// The storage SOP classes that are taken.
+        /// The storage SOP classes to accept.
         sop_classes: Vec<Uid>,
-        /// The transfer syntaxes in which they are taken.
+        /// The transfer syntaxes to accept.
         transfer_syntaxes: Vec<Uid>,
     },
 }
 
-/// How studies are to be brought here.
+/// How studies are retrieved.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RetrieveRequest {
-    /// How they come.
+    /// C-MOVE or C-GET.
     pub method: RetrieveMethod,
-    /// What is asked for first. What is missing then is asked for at lower levels.
+    /// The level of the first requests. Instances that are missing afterwards are requested at
+    /// lower levels.
     pub level: QueryLevel,
-    /// How urgent it is.
+    /// The priority of the requests.
     pub priority: Priority,
-    /// What else is in a study counts as excluded and is not waited for.
+    /// Instances outside the filter count as excluded and are not waited for.
     pub filter: InstanceFilter,
-    /// How many studies are asked for at the same time, at least one. 2 if nothing is said.
+    /// The number of studies that are retrieved at the same time, at least one. Default: 2.
     pub concurrency: usize,
-    /// The most answers that are taken for a study. 200,000 if nothing is said.
-    pub max_answers: u32,
+    /// The limit of responses to the queries for a study. Default: 200,000.
+    pub max_responses: u32,
 }
 
 impl RetrieveRequest {
-    /// All of each study, asked for at study level with medium priority, two studies at a time.
+    /// Creates a request for whole studies at study level, with medium priority, two studies at a
+    /// time.
     pub fn new(method: RetrieveMethod) -> Self {
         Self {
             method,
@@ -95,29 +98,29 @@ impl RetrieveRequest {
             priority: Priority::Medium,
             filter: InstanceFilter::all(),
             concurrency: 2,
-            max_answers: MAX_ANSWERS,
+            max_responses: MAX_RESPONSES,
         }
     }
 
-    /// Sets what is asked for first.
+    /// Sets the level of the first requests.
     #[must_use]
     pub fn with_level(self, level: QueryLevel) -> Self {
         Self { level, ..self }
     }
 
-    /// Sets how urgent it is.
+    /// Sets the priority.
     #[must_use]
     pub fn with_priority(self, priority: Priority) -> Self {
         Self { priority, ..self }
     }
 
-    /// Sets what is wanted.
+    /// Sets the filter.
     #[must_use]
     pub fn with_filter(self, filter: InstanceFilter) -> Self {
         Self { filter, ..self }
     }
 
-    /// Sets how many studies are asked for at the same time.
+    /// Sets the number of studies that are retrieved at the same time.
     #[must_use]
     pub fn with_concurrency(self, concurrency: usize) -> Self {
         Self {
@@ -126,27 +129,30 @@ impl RetrieveRequest {
         }
     }
 
-    /// Sets the most answers that are taken for a study.
+    /// Sets the limit of responses to the queries for a study.
     #[must_use]
-    pub fn with_max_answers(self, max_answers: u32) -> Self {
+    pub fn with_max_responses(self, max_responses: u32) -> Self {
         Self {
-            max_answers,
+            max_responses,
             ..self
         }
     }
 }
 
 impl Scu {
-    /// Brings studies here, and waits until each is complete or will not be; a report for each, in
-    /// their order.
+    /// Retrieves studies, and waits until each is complete or cannot be completed. Returns a report
+    /// for each study, in their order.
     ///
-    /// What is expected is what an IMAGE level query names. It is asked for at the level of the
-    /// request; what is missing then, at series and at instance level. Where part of a study is here
-    /// before, only the rest is asked for: series that are missing, and of others the instances. A level is given up when
-    /// nothing arrives for as long as [`Timeouts::network`](super::Timeouts::network). When the end is
-    /// wished, C-CANCEL is sent; the peer may go on sending nevertheless.
+    /// An IMAGE level query tells which instances to expect. The first requests are at the level of
+    /// `request`, the later ones for missing instances at series and instance level. If part of a
+    /// study is already stored, only the rest is requested: whole series that are missing, and
+    /// single instances of others.
     ///
-    /// `on_event` is called on this thread; the studies have threads of their own.
+    /// A level ends when no instance arrives within
+    /// [`Timeouts::network`](super::Timeouts::network). Once cancelled, a C-CANCEL is sent, but the
+    /// peer may continue to send.
+    ///
+    /// `on_event` is called on this thread. The studies are retrieved on other threads.
     pub fn retrieve(
         &self,
         node: &Node,
@@ -167,16 +173,16 @@ impl Scu {
             studies,
             next: AtomicUsize::new(0),
         };
-        let (tell, told) = mpsc::sync_channel(EVENTS);
+        let (sender, receiver) = mpsc::sync_channel(EVENTS);
         let mut reports: Vec<Option<StudyReport>> = studies.iter().map(|_| None).collect();
         thread::scope(|scope| {
             for _ in 0..request.concurrency.clamp(1, studies.len().max(1)) {
-                let (tell, queue) = (tell.clone(), &queue);
-                scope.spawn(move || queue.work(&tell));
+                let (sender, queue) = (sender.clone(), &queue);
+                scope.spawn(move || queue.work(&sender));
             }
-            drop(tell);
-            for (study, told) in told {
-                let step = told.step(reports.get_mut(study));
+            drop(sender);
+            for (study, message) in receiver {
+                let step = message.step(reports.get_mut(study));
                 on_event(&RetrieveEvent { study, step });
             }
         });
@@ -184,7 +190,7 @@ impl Scu {
     }
 }
 
-/// The studies that are still to be brought.
+/// The studies that wait to be retrieved.
 struct StudyQueue<'q> {
     retrieve: StudyRetrieve<'q>,
     studies: &'q [InstanceUid],
@@ -192,16 +198,16 @@ struct StudyQueue<'q> {
 }
 
 impl StudyQueue<'_> {
-    /// Brings one after the other.
-    fn work(&self, tell: &SyncSender<(usize, WorkerMessage)>) {
+    /// Retrieves one study after the other.
+    fn work(&self, sender: &SyncSender<(usize, WorkerMessage)>) {
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(study) = self.studies.get(number) else {
                 return;
             };
-            let on_step = &mut |step| drop(tell.send((number, WorkerMessage::Step(step))));
-            let report = self.retrieve.bring(study, on_step);
-            drop(tell.send((number, WorkerMessage::Report(report))));
+            let on_step = &mut |step| drop(sender.send((number, WorkerMessage::Step(step))));
+            let report = self.retrieve.retrieve(study, on_step);
+            drop(sender.send((number, WorkerMessage::Report(report))));
         }
     }
 }
@@ -212,7 +218,7 @@ enum WorkerMessage {
 }
 
 impl WorkerMessage {
-    /// The step that it is; a report is put in its place.
+    /// Returns the step of a message. Stores the report of a finished study in `place`.
     fn step(self, place: Option<&mut Option<StudyReport>>) -> RetrieveStep {
         match self {
             Self::Step(step) => step,

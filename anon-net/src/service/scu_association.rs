@@ -1,4 +1,4 @@
-//! [`ScuAssociation`]: an association of ours, as a service uses it.
+//! [`ScuAssociation`]: an association on which we send requests.
 
 use std::io::Read;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -13,27 +13,27 @@ use crate::dimse::{Command, MessageId, Operation, Request, Response};
 use crate::error::Waiting;
 use crate::{Error, Uid};
 
-/// How long a peer has to answer a release once the end is wished.
+/// How long a peer has to answer a release request after cancelling.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// An open association, and the requests on it. Dropping it aborts.
+/// An open association, and the state of its requests. Dropping it aborts the association.
 #[derive(Debug)]
 pub(crate) struct ScuAssociation {
     association: Box<dyn Association>,
     timeouts: Timeouts,
     last_id: MessageId,
-    /// Room for what is sent of a data set, kept from one object to the next.
+    /// The buffer for sending data sets. It is reused.
     block: Vec<u8>,
 }
 
-/// What an answer must be an answer to.
+/// A request without a response. The response must match it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PendingRequest {
-    /// In which context it was asked.
+    /// The presentation context.
     pub(crate) context: ContextId,
-    /// What was asked for.
+    /// The operation.
     pub(crate) operation: Operation,
-    /// Under which id.
+    /// The message id.
     pub(crate) message_id: MessageId,
 }
 
@@ -47,18 +47,18 @@ impl ScuAssociation {
         }
     }
 
-    /// What both sides agreed on.
+    /// Returns the accepted presentation contexts.
     pub(crate) fn contexts(&self) -> &NegotiatedContexts {
         self.association.contexts()
     }
 
-    /// A request with an id that no request had for long.
+    /// Creates a request. Its message id differs from those of the requests before it.
     pub(crate) fn request(&mut self, operation: Operation, sop_class: Uid) -> Request {
         self.last_id = self.last_id.checked_add(1).unwrap_or(1);
         Request::new(operation, self.last_id, sop_class)
     }
 
-    /// Sends a request without a data set, unless the end is wished: then the association is aborted.
+    /// Sends a request without a data set. Once cancelled it aborts the association instead.
     pub(crate) fn send_request(
         &mut self,
         context: ContextId,
@@ -73,8 +73,8 @@ impl ScuAssociation {
         Ok(pending)
     }
 
-    /// Sends a request and the `length` bytes of its data set that `body` has next. Once the end is
-    /// wished the association is aborted: PS3.7 has nothing that takes half a message back.
+    /// Sends a request and a data set of the next `length` bytes of `body`. Once cancelled it
+    /// aborts the association, because DIMSE cannot end a message early (PS3.7 section 9.3).
     pub(crate) fn send_request_with(
         &mut self,
         context: ContextId,
@@ -96,7 +96,7 @@ impl ScuAssociation {
         Ok(pending)
     }
 
-    /// Asks the peer to end early what it was asked for.
+    /// Sends a C-CANCEL for a request.
     pub(crate) fn cancel(&mut self, pending: PendingRequest) -> Result<(), Error> {
         let responded_to = pending.message_id;
         let command = Command::Cancel { responded_to };
@@ -104,29 +104,29 @@ impl ScuAssociation {
         message::send(&mut *self.association, pending.context, &command, timeout)
     }
 
-    /// How long the peer is waited for.
+    /// Returns the time limits for the peer.
     pub(crate) fn timeouts(&self) -> Timeouts {
         self.timeouts
     }
 
-    /// The association itself.
+    /// Returns the association itself.
     pub(crate) fn association(&mut self) -> &mut dyn Association {
         &mut *self.association
     }
 
-    /// Ends the association at once.
+    /// Aborts the association.
     pub(crate) fn abort(&mut self) {
         self.association.abort();
     }
 
-    /// Waits for the answer to an operation that has one only, without a data set. Waits no longer
-    /// once the end is wished: the association is aborted then.
+    /// Waits for the response to an operation with a single response without a data set. Once
+    /// cancelled it aborts the association.
     ///
     /// # Errors
-    /// [`ServiceError::Cancelled`], or those of [`message::poll_command`], after which nothing can be
-    /// asked on this association: an answer that comes too late must not be taken for that to another
-    /// request. Likewise [`Error::Protocol`] if it is not the answer to what was asked, and
-    /// [`Error::Closed`] if the peer ends the association instead.
+    /// [`ServiceError::Cancelled`], and those of [`message::poll_command`]. The association is
+    /// aborted then, because a late response could be taken for the response to another request.
+    /// [`Error::Protocol`] if the response does not match the request, and [`Error::Closed`] if the
+    /// peer releases the association.
     pub(crate) fn receive_response(
         &mut self,
         pending: PendingRequest,
@@ -139,18 +139,19 @@ impl ScuAssociation {
                 self.association.abort();
                 return Err(ServiceError::Cancelled);
             }
-            let glance = rest.min(CANCEL_CHECK_INTERVAL);
-            let came = message::poll_command(&mut *self.association, glance, patience);
-            let incoming = match came.transpose() {
+            let interval = rest.min(CANCEL_CHECK_INTERVAL);
+            let polled = message::poll_command(&mut *self.association, interval, patience);
+            let incoming = match polled.transpose() {
                 Some(incoming) => incoming,
-                None if rest == glance => Err(Error::TimedOut {
+                None if rest == interval => Err(Error::TimedOut {
                     waiting: Waiting::Message,
                     after: patience,
                 }),
                 None => {
-                    // By what was waited for too: where a silence costs no time, it still ends.
+                    // Also counts the requested waits, so that the wait ends on associations whose
+                    // clock does not advance.
                     let left = patience.saturating_sub(since.elapsed());
-                    rest = rest.saturating_sub(glance).min(left);
+                    rest = rest.saturating_sub(interval).min(left);
                     continue;
                 }
             };
@@ -159,7 +160,7 @@ impl ScuAssociation {
         }
     }
 
-    /// True if the association still is open and nothing has come on it. Otherwise it is ended.
+    /// Returns true if the association is open and nothing has arrived on it. Otherwise ends it.
     pub(crate) fn is_idle(&mut self) -> bool {
         match self.association.receive(Duration::ZERO) {
             Err(Error::TimedOut { .. }) => true,
@@ -176,7 +177,7 @@ impl ScuAssociation {
         }
     }
 
-    /// The answer among what came.
+    /// Returns the response to a request, or the error for any other message.
     fn check_response(
         &mut self,
         pending: PendingRequest,
@@ -190,10 +191,10 @@ impl ScuAssociation {
                 None => return Ok(response),
                 Some(problem) => problem,
             },
-            Ok(Incoming::Message { .. }) => "it sends a request where an answer is due",
-            Ok(Incoming::NotUnderstood { .. }) => "its answer is not understood",
+            Ok(Incoming::Message { .. }) => "it sends a request where a response is expected",
+            Ok(Incoming::NotUnderstood { .. }) => "its response is malformed",
             Ok(Incoming::Release) => {
-                // It may (PS3.8 section 7.2), and gets its answer.
+                // The peer may release the association (PS3.8 section 7.2).
                 self.association.release(self.timeouts.acse)?;
                 return Err(Error::Closed);
             }
@@ -206,12 +207,12 @@ impl ScuAssociation {
         Err(Error::Protocol { problem })
     }
 
-    /// A response that has no data set and is the last.
+    /// Checks that a response has no data set and is final.
     fn check_single(&mut self, response: Response) -> Result<Response, Error> {
         let problem = if response.has_data_set {
-            "its answer has a data set where none can be"
+            "its response has a data set, which is not allowed here"
         } else if response.status.class() == crate::StatusClass::Pending {
-            "it says that more answers follow where one can be"
+            "its response is pending, which is not allowed here"
         } else {
             return Ok(response);
         };
@@ -219,21 +220,21 @@ impl ScuAssociation {
         Err(Error::Protocol { problem })
     }
 
-    /// Ends the association in order. If the peer does not, it is aborted: nothing is lost by that.
+    /// Releases the association. If the peer does not answer, aborts it: no data is lost by that.
     pub(crate) fn release(mut self) {
         if let Err(error) = self.association.release(self.timeouts.acse) {
             tracing::debug!(peer = %self.association.peer(), %error, "not released in order");
         }
     }
 
-    /// As [`release`](Self::release), and waits no more than [`GRACE`] once the end is wished: the
-    /// peer is left to a thread then.
+    /// Like [`release`](Self::release), but once cancelled waits at most [`GRACE`] and leaves the
+    /// release to a thread.
     pub(crate) fn release_unless(self, cancel: &Cancel) {
-        let (tell, told) = mpsc::sync_channel(1);
+        let (sender, receiver) = mpsc::sync_channel(1);
         let releasing = move || {
             self.release();
-            // Nobody waits any more if the end is wished.
-            let _ = tell.send(());
+            // Fails if the caller no longer waits.
+            let _ = sender.send(());
         };
         let named = thread::Builder::new().name("anon-net-release".to_owned());
         if let Err(error) = named.spawn(releasing) {
@@ -242,7 +243,7 @@ impl ScuAssociation {
         }
         let mut grace = GRACE;
         while let (Err(RecvTimeoutError::Timeout), true) = (
-            told.recv_timeout(CANCEL_CHECK_INTERVAL),
+            receiver.recv_timeout(CANCEL_CHECK_INTERVAL),
             grace > CANCEL_CHECK_INTERVAL,
         ) {
             if cancel.is_cancelled() {
@@ -263,11 +264,11 @@ impl PendingRequest {
 
     pub(crate) fn mismatch(self, context: ContextId, response: &Response) -> Option<&'static str> {
         if context != self.context {
-            Some("it answers in another presentation context")
+            Some("its response is in another presentation context")
         } else if response.operation != self.operation {
-            Some("it answers another operation than was asked for")
+            Some("its response is for another operation")
         } else if response.responded_to != self.message_id {
-            Some("it answers another message than was sent")
+            Some("its response is for another message")
         } else {
             None
         }

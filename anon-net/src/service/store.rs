@@ -3,14 +3,15 @@
 //! ```text
 //! items ─► SendQueue: looks ahead ─► contexts: SOP class × transfer syntax, 128 at most
 //!             ▲                          │ one association for all that fit
-//!             │ not answered             ▼
-//!             └── association lost ◄── SendTask ── C-STORE ──► answer ─► SendEvent
+//!             │ no response              ▼
+//!             └── association lost ◄── SendTask ── C-STORE ──► response ─► SendEvent
 //! ```
 //!
-//! An instance goes out in the transfer syntax it has: each context offers one, and nothing is
-//! transcoded. Its bytes are read from the file straight into the fragment that is sent.
+//! An instance is sent in the transfer syntax it has: each context proposes one, and nothing is
+//! transcoded. The bytes are read from the file directly into the fragment that is sent.
 //!
-//! Who has the instances one by one keeps a [`Sender`] instead: it looks ahead to none.
+//! A caller that produces the instances one by one uses a [`Sender`] instead, which does not look
+//! ahead.
 
 mod association;
 mod item;
@@ -30,65 +31,65 @@ use crate::dimse::Status;
 use crate::{Node, Remedy};
 use send_task::SendTask;
 
-/// What became of one item. Events come in the order in which items are done with.
+/// The outcome of one item. Events arrive in the order in which items finish.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct SendEvent {
-    /// Which item: its place in the order of the iterator, the first being 0.
+    /// The position of the item in the iterator, starting at 0.
     pub number: u64,
-    /// What became of it.
+    /// The outcome.
     pub outcome: SendOutcome,
 }
 
-/// What became of an item.
+/// The outcome of an item.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum SendOutcome {
-    /// The peer has it.
+    /// The peer stored it.
     Stored {
-        /// How long the data set is, in bytes.
+        /// The length of the data set in bytes.
         bytes: u64,
     },
-    /// The peer has it, but not quite as it was sent: it coerced or dropped elements, or took it for
-    /// another SOP class (B000, B006, B007: PS3.4 Table B.2-1).
+    /// The peer stored it with a warning: coerced or discarded elements, or a data set that does
+    /// not match the SOP class (B000, B006, B007: PS3.4 Table B.2-1).
     StoredWithWarning {
-        /// How long the data set is, in bytes.
+        /// The length of the data set in bytes.
         bytes: u64,
-        /// What the peer said.
+        /// The status of the response.
         status: Status,
     },
-    /// The peer does not have it, or did not say that it has. The others go on.
+    /// The peer did not store it, or did not answer. The other items are still sent.
     Failed(ServiceError),
 }
 
-/// What was done of a sending.
+/// The totals of one call of [`Scu::send`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct SendReport {
-    /// Items that the peer has, without a warning.
+    /// Items that were stored without a warning.
     pub stored: u64,
-    /// Items that the peer has, with a warning.
+    /// Items that were stored with a warning.
     pub warnings: u64,
     /// Items that failed.
     pub failed: u64,
-    /// Bytes of the data sets that the peer has.
+    /// Bytes of the data sets that were stored.
     pub bytes: u64,
     /// Associations that were opened.
     pub associations: u64,
 }
 
-/// Why a sending ended before its last item. Items without an event were not sent, or not answered.
+/// Why sending ended before its last item. Items without an event were not sent or not answered.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct SendError {
-    /// Why.
+    /// The error.
     pub error: ServiceError,
-    /// What was done until then.
+    /// The totals up to the error.
     pub report: SendReport,
 }
 
 impl SendError {
-    /// What to do about it.
+    /// Returns what to do about the error.
     pub fn remedy(&self) -> Remedy {
         self.error.remedy()
     }
@@ -103,7 +104,10 @@ impl fmt::Display for SendError {
             ..
         } = self.report;
         let done = stored + warnings;
-        write!(f, "the sending ended after {done} stored, {failed} failed")
+        write!(
+            f,
+            "sending ended after {done} stored and {failed} failed items"
+        )
     }
 }
 
@@ -114,29 +118,30 @@ impl std::error::Error for SendError {
 }
 
 impl Scu {
-    /// The most items that are drawn before the first of them is sent.
+    /// The most items that are taken from the iterator before the first of them is sent.
     pub const LOOK_AHEAD: usize = send_queue::MAX_ITEMS;
 
-    /// Sends instances to a node, one after the other, and tells what became of each.
+    /// Sends instances to a node one after the other, and reports the outcome of each.
     ///
-    /// Up to [`LOOK_AHEAD`](Self::LOOK_AHEAD) items are drawn before they are sent, so that one
-    /// association proposes what all of them need; items that need other contexts than it has wait
-    /// for the next, and overtake none of their kind. Items whose context the peer refuses fail, as do
-    /// those that it does not store; the rest go on.
+    /// Takes up to [`LOOK_AHEAD`](Self::LOOK_AHEAD) items ahead, so that one association can
+    /// propose the contexts of all of them. Items that need other contexts wait for the next
+    /// association; items with the same context keep their order. Items whose context the peer does
+    /// not accept fail, as do those that it does not store. The others are still sent.
     ///
-    /// When an association is lost, what was not answered is sent again on a new one, as often as the
-    /// retries say. Sending an instance again is safe: a peer keeps it once.
+    /// After a lost association, unanswered items are sent again on a new one, as often as the
+    /// retries allow. Sending an instance again is safe: a peer keeps it once.
     ///
-    /// `cancel` ends it at once. Between two items the association is released; inside one, however
-    /// large it is, it is aborted, since DICOM has nothing that ends a C-STORE early (PS3.7 section
-    /// 9.3.1), and no event tells of that item.
+    /// `cancel` ends the call at once. Between two items the association is released. Inside an
+    /// item it is aborted, because DICOM cannot cancel a C-STORE (PS3.7 section 9.3.1), and that
+    /// item has no event.
     ///
     /// # Errors
-    /// [`SendError`] if it ends before the last item: it was cancelled, the node cannot be reached or
-    /// rejects us, or the peer gives up association after association without an answer.
+    /// [`SendError`] if sending ends before the last item: it was cancelled, the node cannot be
+    /// reached or rejects the association, or the peer does not answer on several associations in a
+    /// row.
     ///
     /// # Examples
-    /// A data set to a peer that changes what it stores:
+    /// Sends a data set to a peer that coerces elements:
     ///
     /// ```
     /// # #[cfg(feature = "testing")] {

@@ -9,27 +9,27 @@ use crate::InstanceUid;
 use crate::dimse::{Response, Status, SubOperations};
 use crate::identifier::{Identifier, tag};
 
-/// What is to be sent: a study, one of its series, or instances of a series.
+/// What to retrieve: a study, one of its series, or instances of a series.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "the information model has these levels"
 )]
 pub enum TransferTarget {
-    /// All of a study.
+    /// A whole study.
     Study {
         /// Study Instance UID.
         study: InstanceUid,
     },
-    /// All of a series.
+    /// A whole series.
     Series {
         /// Study Instance UID.
         study: InstanceUid,
         /// Series Instance UID.
         series: InstanceUid,
     },
-    /// Some instances of a series, at least one. Most servers take a list; one at a time is understood
-    /// by all.
+    /// Some instances of a series, at least one. Most servers support a list, and all support one
+    /// instance at a time.
     Instances {
         /// Study Instance UID.
         study: InstanceUid,
@@ -41,7 +41,8 @@ pub enum TransferTarget {
 }
 
 impl TransferTarget {
-    /// The identifier that asks for it: unique keys only (PS3.4 section C.4.2.1.4).
+    /// Returns the identifier of the request. It contains unique keys only (PS3.4 section
+    /// C.4.2.1.4).
     pub(crate) fn identifier(&self) -> Identifier {
         let mut identifier = Identifier::new();
         let mut set = |tag, uid: &InstanceUid| identifier.set(tag, uid.expose().as_bytes());
@@ -72,38 +73,39 @@ impl TransferTarget {
     }
 }
 
-/// Why a peer does not send what it was asked for (PS3.4 Tables C.4-2 and C.4-3).
+/// Why a peer refuses or fails a C-MOVE or C-GET (PS3.4 Tables C.4-2 and C.4-3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransferFailure {
-    /// It cannot count what matches. A701.
-    #[error("it is out of resources: it cannot count what was asked for")]
+    /// Out of resources: unable to calculate the number of matches. A701.
+    #[error("it is out of resources: it cannot calculate the number of matches")]
     CannotCount,
-    /// It has no resources to send. A702.
-    #[error("it is out of resources: it cannot send")]
+    /// Out of resources: unable to perform sub-operations. A702.
+    #[error("it is out of resources: it cannot perform sub-operations")]
     CannotSend,
-    /// It does not know the AE title that it is to send to. A801. Some servers say C000.
-    #[error("it does not know the destination's AE title")]
+    /// Move destination unknown. A801. Some servers send C000 instead.
+    #[error("it does not know the AE title of the destination")]
     DestinationUnknown,
-    /// What was asked for does not fit the SOP class. A900.
-    #[error("what it was asked for does not fit the SOP class")]
+    /// The identifier does not match the SOP class. A900.
+    #[error("the identifier does not match the SOP class")]
     Mismatch,
-    /// It does not do the SOP class. 0122.
-    #[error("it does not do the SOP class")]
+    /// SOP class not supported. 0122.
+    #[error("it does not support the SOP class")]
     ClassNotSupported,
-    /// We may not ask for it. 0124.
-    #[error("it does not let us")]
+    /// Not authorized. 0124.
+    #[error("we are not authorized")]
     NotAuthorized,
-    /// It was not able to, and does not say why. Cxxx.
-    #[error("it was not able to, and does not say why")]
+    /// Unable to process. Cxxx.
+    #[error("it is unable to process the request")]
     UnableToProcess,
-    /// Another status that is no success.
-    #[error("it gives a status without a meaning")]
+    /// Another failure status.
+    #[error("the status is not defined")]
     Other,
 }
 
 impl TransferFailure {
-    /// What a status says; none if it is no failure.
+    /// Returns the failure that a status stands for. `None` for success, warning, cancel and
+    /// pending.
     pub const fn of(status: Status) -> Option<Self> {
         Some(match status.code() {
             0x0000 | 0xB000..=0xBFFF | 0xFE00 | 0xFF00 | 0xFF01 => return None,
@@ -119,20 +121,20 @@ impl TransferFailure {
     }
 }
 
-/// How a C-MOVE or C-GET ended that was not refused. `Debug` shows no UID.
+/// The result of a C-MOVE or C-GET that was not refused. `Debug` shows no UID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TransferReport {
-    /// Success (0000) or a warning (B000): some sub-operations failed.
+    /// Success (0000) or a warning (B000), which means that some sub-operations failed.
     pub status: Status,
-    /// What the peer counted, which is not always true.
+    /// The counters of the final response. They are not always correct.
     pub counts: SubOperations,
-    /// The instances that it says it could not send.
+    /// Failed SOP Instance UID List (0008,0058).
     pub failed: Vec<InstanceUid>,
 }
 
 impl TransferReport {
-    /// The end that a final response tells of.
+    /// Returns the result for a final response.
     pub(crate) fn of(response: &Response, failed: Vec<InstanceUid>) -> Result<Self, ServiceError> {
         let (operation, status) = (response.operation, response.status);
         let is_done = TransferFailure::of(status).is_none() && status != Status::CANCELLED;

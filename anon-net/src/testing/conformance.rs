@@ -1,10 +1,10 @@
-//! The suites that implementations of the traits pass, ours or yours.
+//! Conformance suites for implementations of the traits.
 //!
-//! Each panics with a sentence at the first promise that is broken.
+//! Each suite panics at the first broken promise, and the message names it.
 #![expect(
     clippy::panic,
     clippy::missing_panics_doc,
-    reason = "a suite reports by panicking, as its module says"
+    reason = "a suite reports by panicking, as its module documents"
 )]
 
 pub mod association;

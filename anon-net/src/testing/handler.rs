@@ -1,4 +1,4 @@
-//! [`MemoryHandler`]: instances in memory.
+//! [`MemoryHandler`]: keeps instances in memory.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,8 +10,8 @@ use crate::{BackendError, InstanceUid};
 
 /// Keeps instances in memory, up to a number of bytes.
 ///
-/// Another data set under a SOP instance UID that it has is quarantined: neither dropped nor put in
-/// the place of the first.
+/// If another data set arrives under a SOP instance UID that is already stored, it is quarantined
+/// and the first one is kept.
 pub struct MemoryHandler {
     max_bytes: usize,
     kept: Mutex<StoredInstances>,
@@ -25,7 +25,7 @@ struct StoredInstances {
 }
 
 impl MemoryHandler {
-    /// A handler that keeps up to `max_bytes` bytes of data sets.
+    /// Creates a handler that keeps up to `max_bytes` bytes of data sets.
     pub fn new(max_bytes: usize) -> Self {
         Self {
             max_bytes,
@@ -33,27 +33,27 @@ impl MemoryHandler {
         }
     }
 
-    /// The data set of an instance that is stored.
+    /// Returns the data set of a stored instance.
     pub fn stored(&self, instance: &InstanceUid) -> Option<Vec<u8>> {
         self.lock().stored.get(instance).cloned()
     }
 
-    /// How many instances are stored.
+    /// Returns the number of stored instances.
     pub fn len(&self) -> usize {
         self.lock().stored.len()
     }
 
-    /// True if none is stored.
+    /// Returns true if no instance is stored.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many data sets are in quarantine.
+    /// Returns the number of quarantined data sets.
     pub fn quarantined(&self) -> usize {
         self.lock().quarantined.len()
     }
 
-    // A thread that panics while it holds the lock does so between whole changes.
+    // Every change under the lock is complete before anything can panic.
     fn lock(&self) -> MutexGuard<'_, StoredInstances> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -61,7 +61,7 @@ impl MemoryHandler {
 
 impl InstanceHandler for MemoryHandler {
     fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
-        // One byte more than there is room for tells a body that does not fit, however long it is.
+        // Reading one byte more than fits detects a body that is too long.
         let room = self.max_bytes.saturating_sub(self.lock().bytes);
         let mut bytes = Vec::new();
         let read = body.take(room as u64 + 1).read_to_end(&mut bytes);

@@ -1,4 +1,4 @@
-//! [`MemoryInstances`]: what arrived, in memory.
+//! [`MemoryInstances`]: the states of instances, in memory.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::service::retrieve::{InstanceState, LocalInstances};
 use crate::{BackendError, InstanceUid};
 
-/// Knows what it was told. The study of an instance does not matter to it.
+/// Keeps the states set by the test. Ignores the study of an instance.
 #[derive(Default)]
 pub struct MemoryInstances {
     known: Mutex<KnownStates>,
@@ -22,12 +22,12 @@ struct KnownStates {
 }
 
 impl MemoryInstances {
-    /// Nothing arrived.
+    /// Creates an empty one: every instance is missing.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Tells what became of an instance.
+    /// Sets the state of an instance.
     pub fn arrive(&self, instance: &InstanceUid, arrival: InstanceState) {
         let mut known = self.lock();
         known.states.insert(instance.clone(), arrival);
@@ -35,7 +35,7 @@ impl MemoryInstances {
         self.changed.notify_all();
     }
 
-    // A thread that panics while it holds the lock does so between whole changes.
+    // Every change under the lock is complete before anything can panic.
     fn lock(&self) -> MutexGuard<'_, KnownStates> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! [`MemoryAssociation`]: two ends joined by channels.
+//! [`MemoryAssociation`]: an association between two channels in memory.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,22 +13,22 @@ use crate::context::{ContextId, NegotiatedContexts};
 use crate::error::{AbortedBy, Waiting};
 use crate::{AeTitle, Error};
 
-/// How long who waits for room takes to notice that it is to stop.
+/// How often a send that waits for room checks whether to stop.
 const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// PDUs that may be on their way in one direction: then the sender waits, as with a full socket.
+/// The most PDUs on their way in one direction. A sender waits then, as with a full socket buffer.
 const IN_FLIGHT: usize = 8;
 
-/// One end of an association in memory. What it does is what PS3.8 says, without the bytes of PDUs.
+/// One end of an association in memory. Follows PS3.8, but exchanges no encoded PDUs.
 pub struct MemoryAssociation {
     peer: AeTitle,
     contexts: NegotiatedContexts,
     max_pdu_bytes: u32,
     channels: Option<Channels>,
     arrived: VecDeque<Fragment>,
-    /// What the last event lends.
+    /// The fragment of the last event.
     current: Fragment,
-    asked_to_release: bool,
+    release_received: bool,
 }
 
 struct Channels {
@@ -71,7 +71,7 @@ impl Fragment {
     }
 }
 
-/// How a side went, read by the other once the channel is closed and empty.
+/// How one end closed. The other end reads it once the channel is closed and empty.
 #[derive(Default)]
 struct CloseReason(AtomicU8);
 
@@ -94,17 +94,18 @@ impl CloseReason {
     }
 }
 
-/// A side of an association that is to be made.
+/// The parameters of one end of a [`pair`].
 #[derive(Debug, Clone)]
 #[expect(clippy::exhaustive_structs, reason = "a title and a limit")]
 pub struct MemoryPeer {
-    /// Its title.
+    /// The AE title.
     pub title: AeTitle,
-    /// The longest P-DATA-TF that it takes, in bytes.
+    /// The longest P-DATA-TF that it accepts, in bytes.
     pub max_pdu_bytes: u32,
 }
 
-/// Two ends of an association over these contexts: the first side has the first end.
+/// Creates an association with these contexts, and returns the ends of the first and the second
+/// peer.
 pub fn pair(
     first: &MemoryPeer,
     second: &MemoryPeer,
@@ -145,17 +146,18 @@ impl MemoryAssociation {
                 position: PdvPosition::Last,
                 bytes: Vec::new(),
             },
-            asked_to_release: false,
+            release_received: false,
         }
     }
 
-    /// Cuts the line: the peer finds the connection lost, without an abort.
+    /// Drops the connection. The peer finds it lost, without an abort.
     pub fn cut(mut self) {
         self.close(CloseReason::LOST);
     }
 
     fn close(&mut self, how: u8) {
-        // Said before the channels go, so that whoever finds them gone can read it.
+        // Set before the channels are closed, so that the peer can read it when it finds them
+        // closed.
         if let Some(channels) = self.channels.take() {
             channels.ours.set(how);
             tracing::debug!(peer = %self.peer, how, "closed");
@@ -163,19 +165,19 @@ impl MemoryAssociation {
         self.arrived.clear();
     }
 
-    /// The error by which the peer left; this end is closed too.
-    fn left(&mut self) -> Error {
+    /// Closes this end, and returns the error for how the peer closed.
+    fn peer_closed(&mut self) -> Error {
         match self.channels.take() {
             Some(channels) => channels.theirs.error(),
             None => Error::Closed,
         }
     }
 
-    fn put(&mut self, pdu: Pdu, timeout: Duration, waiting: Waiting) -> Result<(), Error> {
-        self.put_unless(pdu, timeout, waiting, &|| false)
+    fn send_pdu(&mut self, pdu: Pdu, timeout: Duration, waiting: Waiting) -> Result<(), Error> {
+        self.send_pdu_unless(pdu, timeout, waiting, &|| false)
     }
 
-    fn put_unless(
+    fn send_pdu_unless(
         &mut self,
         mut pdu: Pdu,
         timeout: Duration,
@@ -191,7 +193,7 @@ impl MemoryAssociation {
                 .send_timeout(pdu, rest.min(STOP_CHECK_INTERVAL))
             {
                 Ok(()) => return Ok(()),
-                Err(SendTimeoutError::Disconnected(_)) => return Err(self.left()),
+                Err(SendTimeoutError::Disconnected(_)) => return Err(self.peer_closed()),
                 Err(SendTimeoutError::Timeout(_)) if stop() => break Error::Cancelled,
                 Err(SendTimeoutError::Timeout(back)) if rest > STOP_CHECK_INTERVAL => pdu = back,
                 Err(SendTimeoutError::Timeout(_)) => {
@@ -204,7 +206,7 @@ impl MemoryAssociation {
         Err(error)
     }
 
-    fn take(&mut self, timeout: Duration, waiting: Waiting) -> Result<Pdu, Error> {
+    fn receive_pdu(&mut self, timeout: Duration, waiting: Waiting) -> Result<Pdu, Error> {
         let channels = self.channels.as_ref().ok_or(Error::Closed)?;
         match channels.from_peer.recv_timeout(timeout) {
             Ok(pdu) => Ok(pdu),
@@ -212,19 +214,21 @@ impl MemoryAssociation {
                 waiting,
                 after: timeout,
             }),
-            Err(RecvTimeoutError::Disconnected) => Err(self.left()),
+            Err(RecvTimeoutError::Disconnected) => Err(self.peer_closed()),
         }
     }
 
-    /// Asks for the release, and waits for the answer.
-    fn ask_to_release(&mut self, timeout: Duration) -> Result<(), Error> {
+    /// Requests the release, and waits for the response.
+    fn request_release(&mut self, timeout: Duration) -> Result<(), Error> {
         let began = Instant::now();
-        self.put(Pdu::ReleaseRequest, timeout, Waiting::Release)?;
+        self.send_pdu(Pdu::ReleaseRequest, timeout, Waiting::Release)?;
         loop {
             let rest = timeout.saturating_sub(began.elapsed());
-            match self.take(rest, Waiting::Release) {
+            match self.receive_pdu(rest, Waiting::Release) {
                 Ok(Pdu::ReleaseReply) => return Ok(()),
-                Ok(Pdu::ReleaseRequest) => self.put(Pdu::ReleaseReply, rest, Waiting::Release)?,
+                Ok(Pdu::ReleaseRequest) => {
+                    self.send_pdu(Pdu::ReleaseReply, rest, Waiting::Release)?;
+                }
                 Ok(Pdu::Data(_)) => {}
                 Err(Error::TimedOut { waiting, .. }) => {
                     self.close(CloseReason::BY_USER);
@@ -284,7 +288,7 @@ impl Association for MemoryAssociation {
         }
         tracing::trace!(peer = %self.peer, ?pdvs, "send");
         let fragments = pdvs.iter().map(Fragment::of).collect();
-        self.put_unless(Pdu::Data(fragments), timeout, Waiting::Room, stop)
+        self.send_pdu_unless(Pdu::Data(fragments), timeout, Waiting::Room, stop)
     }
 
     fn receive(&mut self, timeout: Duration) -> Result<Event<'_>, Error> {
@@ -293,16 +297,16 @@ impl Association for MemoryAssociation {
             return Err(Error::Closed);
         }
         if self.arrived.is_empty() {
-            match self.take(timeout, Waiting::Message)? {
+            match self.receive_pdu(timeout, Waiting::Message)? {
                 Pdu::Data(fragments) => self.arrived.extend(fragments),
                 Pdu::ReleaseRequest => {
-                    self.asked_to_release = true;
+                    self.release_received = true;
                     return Ok(Event::Release);
                 }
                 Pdu::ReleaseReply => {
                     self.close(CloseReason::BY_PROVIDER);
                     return Err(Error::Protocol {
-                        problem: "it answers a release that nobody asked for",
+                        problem: "it answers a release that was not requested",
                     });
                 }
             }
@@ -325,10 +329,10 @@ impl Association for MemoryAssociation {
     }
 
     fn release(&mut self, timeout: Duration) -> Result<(), Error> {
-        if self.asked_to_release {
-            self.put(Pdu::ReleaseReply, timeout, Waiting::Release)?;
+        if self.release_received {
+            self.send_pdu(Pdu::ReleaseReply, timeout, Waiting::Release)?;
         } else {
-            self.ask_to_release(timeout)?;
+            self.request_release(timeout)?;
         }
         self.close(CloseReason::LOST);
         Ok(())

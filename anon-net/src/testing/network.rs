@@ -1,4 +1,4 @@
-//! [`MemoryNetwork`]: a network in memory, on which nodes listen and are dialled.
+//! [`MemoryNetwork`]: a network in memory, on which nodes listen and dial each other.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,10 +13,10 @@ use crate::context::{NegotiatedContexts, SupportedContexts};
 use crate::error::{RejectReason, RejectResult, Waiting};
 use crate::{AeTitle, Error, Node};
 
-/// Associations that may wait for a listener to accept them.
+/// The most associations that wait for a listener to accept them.
 const BACKLOG: usize = 8;
 
-/// A network in memory. Clones are the same network; two networks know nothing of each other.
+/// A network in memory. Clones share one network. Separate networks are not connected.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryNetwork {
     listening: Arc<Mutex<Listening>>,
@@ -33,16 +33,16 @@ struct ListeningNode {
 }
 
 impl MemoryNetwork {
-    /// A network without nodes.
+    /// Creates a network without nodes.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Listens as `node`, does what is `supported`, and takes P-DATA-TFs of so many bytes, until the
-    /// listener is dropped.
+    /// Listens as `node` with these supported contexts and a limit of `max_pdu_bytes` per
+    /// P-DATA-TF, until the listener is dropped.
     ///
     /// # Errors
-    /// [`Error::Connect`] of kind `AddrInUse` if something listens there.
+    /// [`Error::Connect`] with kind `AddrInUse` if a node already listens there.
     pub fn listen(
         &self,
         node: &Node,
@@ -122,7 +122,7 @@ impl Dial for MemoryNetwork {
     }
 }
 
-/// A node that listens. Dropping it frees its place; associations that nobody accepted are aborted.
+/// A listening node. Dropping it frees its address, and aborts associations that were not accepted.
 #[derive(Debug)]
 pub struct MemoryListener {
     at: (String, u16),
@@ -134,7 +134,7 @@ impl MemoryListener {
     /// Waits for an association.
     ///
     /// # Errors
-    /// [`Error::TimedOut`] if none comes.
+    /// [`Error::TimedOut`] if none arrives.
     pub fn accept(&self, timeout: Duration) -> Result<Box<dyn Association>, Error> {
         match self.arriving.recv_timeout(timeout) {
             Ok(association) => Ok(Box::new(association)),
@@ -156,7 +156,7 @@ impl Drop for MemoryListener {
     }
 }
 
-// A thread that panics while it holds the map does so between whole operations on it.
+// Every operation on the map is complete before anything can panic.
 fn lock(listening: &Mutex<Listening>) -> MutexGuard<'_, Listening> {
     listening.lock().unwrap_or_else(PoisonError::into_inner)
 }

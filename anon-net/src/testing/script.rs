@@ -1,4 +1,4 @@
-//! A peer that plays a conversation which the test wrote, fragment by fragment.
+//! A peer that plays a scripted conversation, fragment by fragment.
 //!
 //! ```text
 //! ScriptedPeer (Dial) ─ a Script for each association ─► ScriptedAssociation, seen by the code under test
@@ -8,8 +8,9 @@
 //!                             finish(): what was heard, or where the conversation left its script
 //! ```
 //!
-//! It has no thread and no clock: a peer that never answers is a wait that times out at once, so no
-//! test takes longer for it. To receive with a timeout of zero is to look, and no part of a script. Where the test must meet the code, it opens a [`Gate`].
+//! The peer has no thread and no clock. A wait for a silent peer times out at once, so it costs a
+//! test no time. Receiving with a timeout of zero only checks for a message and is not part of a
+//! script. A [`Gate`] synchronizes a script with the test.
 //!
 //! # Examples
 //! A peer that answers the wrong message:
@@ -59,8 +60,8 @@ use crate::dimse::{Command, Operation};
 use crate::error::{AbortedBy, RejectReason, RejectResult};
 use step::{Fragment, ScriptStep};
 
-/// What a peer does on one association, in order. A script that is played to its end hears no more:
-/// what comes then is a [`ScriptMismatch`].
+/// The actions of a peer on one association, in order. Everything after the end of the script is a
+/// [`ScriptMismatch`].
 #[derive(Debug, Clone)]
 pub struct Script {
     opening: ScriptOpening,
@@ -86,32 +87,32 @@ impl Script {
         }
     }
 
-    /// A peer that does what is `supported` and takes P-DATA-TFs of 16 KiB.
+    /// Accepts the association with these supported contexts and a limit of 16 KiB per P-DATA-TF.
     pub fn accepting(supported: SupportedContexts) -> Self {
         Self::new(ScriptOpening::Accept(supported))
     }
 
-    /// A peer that rejects the association (PS3.8 section 9.3.4).
+    /// Rejects the association (PS3.8 section 9.3.4).
     pub fn rejecting(result: RejectResult, reason: RejectReason) -> Self {
         Self::new(ScriptOpening::Reject(result, reason))
     }
 
-    /// Nobody there.
+    /// Refuses the connection.
     pub fn unreachable(kind: io::ErrorKind) -> Self {
         Self::new(ScriptOpening::Refuse(kind))
     }
 
-    /// A peer that takes the connection and never answers the proposal.
+    /// Accepts the connection, and never answers the association request.
     pub fn mute() -> Self {
         Self::new(ScriptOpening::Silence)
     }
 
-    /// A peer that answers the proposal with something else.
+    /// Answers the association request with a protocol violation.
     pub fn breaking(problem: &'static str) -> Self {
         Self::new(ScriptOpening::Break(problem))
     }
 
-    /// Sets the longest P-DATA-TF that the peer takes, in bytes.
+    /// Sets the longest P-DATA-TF that the peer accepts, in bytes.
     #[must_use]
     pub fn with_max_pdu_bytes(self, max_pdu_bytes: u32) -> Self {
         Self {
@@ -125,49 +126,49 @@ impl Script {
         self
     }
 
-    /// Hears a request of this operation, with its data set if it has one.
+    /// Expects a request with this operation, and its data set if it has one.
     #[must_use]
     pub fn expect(self, operation: Operation) -> Self {
         self.step(ScriptStep::Request(operation))
     }
 
-    /// Hears a command set, and no data set, whatever it says.
+    /// Expects any command set, without its data set.
     #[must_use]
     pub fn expect_command(self) -> Self {
         self.step(ScriptStep::Command)
     }
 
-    /// Hears the answer to an operation, with its data set if it has one.
+    /// Expects a response with this operation, and its data set if it has one.
     #[must_use]
     pub fn expect_answer(self, operation: Operation) -> Self {
         self.step(ScriptStep::Response(operation))
     }
 
-    /// Hears a C-CANCEL.
+    /// Expects a C-CANCEL.
     #[must_use]
     pub fn expect_cancel(self) -> Self {
         self.step(ScriptStep::Cancel)
     }
 
-    /// Hears one fragment, of a data set or command set.
+    /// Expects one fragment of a command set or data set.
     #[must_use]
     pub fn expect_fragment(self, kind: PdvKind) -> Self {
         self.step(ScriptStep::Fragment(kind))
     }
 
-    /// Hears the wish to end the association, and answers it; or the answer to its own.
+    /// Expects a release request and answers it, or expects the response to its own.
     #[must_use]
     pub fn expect_release(self) -> Self {
-        self.step(ScriptStep::ReleaseHeard)
+        self.step(ScriptStep::ExpectRelease)
     }
 
-    /// Finds the association aborted.
+    /// Expects the association to be aborted.
     #[must_use]
     pub fn expect_abort(self) -> Self {
-        self.step(ScriptStep::AbortHeard)
+        self.step(ScriptStep::ExpectAbort)
     }
 
-    /// Answers the request that was heard last.
+    /// Answers the last request.
     #[must_use]
     pub fn answer(self, reply: Reply) -> Self {
         self.step(ScriptStep::Reply(Box::new(reply)))
@@ -188,7 +189,7 @@ impl Script {
         }
     }
 
-    /// Sends a fragment of any kind and bytes.
+    /// Sends one fragment.
     #[must_use]
     pub fn send_fragment(
         self,
@@ -206,38 +207,40 @@ impl Script {
         }))
     }
 
-    /// Asks to end the association; its answer is [`expect_release`](Self::expect_release).
+    /// Requests the release of the association. [`expect_release`](Self::expect_release) expects
+    /// the response.
     #[must_use]
     pub fn release(self) -> Self {
         self.step(ScriptStep::Release)
     }
 
-    /// Aborts.
+    /// Aborts the association.
     #[must_use]
     pub fn abort(self, by: AbortedBy) -> Self {
         self.step(ScriptStep::Abort(by))
     }
 
-    /// Loses the connection.
+    /// Drops the connection.
     #[must_use]
     pub fn cut(self) -> Self {
         self.step(ScriptStep::Cut)
     }
 
-    /// Says nothing: what waits for it times out, and at once, until something else is done than to
-    /// wait.
+    /// Sends nothing: waits for the peer time out at once, until the code under test does something
+    /// else than wait.
     #[must_use]
     pub fn silence(self) -> Self {
         self.step(ScriptStep::Silence)
     }
 
-    /// Reads no more: what is sent times out, and ends the association.
+    /// Stops reading: sending to the peer times out and closes the association.
     #[must_use]
     pub fn stop_reading(self) -> Self {
-        self.step(ScriptStep::Deaf)
+        self.step(ScriptStep::StopReading)
     }
 
-    /// Does what the test says, as soon as it is met again after the step before.
+    /// Runs a closure of the test, when the code under test makes its next call after the previous
+    /// step.
     #[must_use]
     pub fn act(self, act: impl Fn() + Send + Sync + 'static) -> Self {
         self.step(ScriptStep::Act(step::TestAction(std::sync::Arc::new(act))))

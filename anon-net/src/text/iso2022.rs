@@ -1,8 +1,7 @@
-//! Code extensions: escape sequences put other sets in G0 and G1, the lower and the upper half (PS3.3
-//! Tables C.12-3 and C.12-4, PS3.5 section 6.1.2.5).
+//! Code extensions: escape sequences designate character sets as G0 (code points 00 to 7F) and G1
+//! (80 to FF) (PS3.3 Tables C.12-3 and C.12-4, PS3.5 section 6.1.2.5).
 //!
-//! anon-engine decodes these sets too. Both crates are useful alone and neither depends on the other,
-//! so each has its decoder.
+//! anon-engine has its own decoder for these sets, because neither crate depends on the other.
 
 use encoding_rs::Encoding;
 
@@ -10,7 +9,8 @@ use super::Term;
 
 pub(super) const ESCAPE: u8 = 0x1B;
 
-/// The encoding with this set in its upper half, by ISO registration number (PS3.3 Table C.12-2).
+/// Returns the encoding whose upper half is the set with this ISO registration number (PS3.3 Table
+/// C.12-2).
 pub(super) fn single(number: u16) -> Option<&'static Encoding> {
     Some(match number {
         100 => encoding_rs::WINDOWS_1252,
@@ -28,14 +28,14 @@ pub(super) fn single(number: u16) -> Option<&'static Encoding> {
     })
 }
 
-/// What stands in the lower and in the upper half.
+/// The character sets that are designated as G0 and G1.
 #[derive(Clone, Copy)]
 struct CodeElements {
     g0: Term,
     g1: Term,
 }
 
-/// Decodes a value. What has no meaning becomes U+FFFD.
+/// Decodes a value. Bytes without a meaning become U+FFFD.
 pub(super) fn decode(terms: &[Term], bytes: &[u8]) -> String {
     let initial = CodeElements {
         g0: Term::Ascii,
@@ -55,8 +55,8 @@ pub(super) fn decode(terms: &[Term], bytes: &[u8]) -> String {
             rest = rest.get(used..).unwrap_or_default();
             continue;
         }
-        // Delimiters of values and of parts of names bring the first sets back (PS3.5 section
-        // 6.1.2.5.3); the same number inside a set of two bytes is none.
+        // A delimiter of values or name components resets the sets to the first ones (PS3.5 section
+        // 6.1.2.5.3). Inside a two-byte character the same code is no delimiter.
         let is_delimiter = matches!(first, b'\\' | b'^' | b'=' | b'\t' | b'\n' | 0x0C | b'\r');
         if is_delimiter && !matches!(code_elements.g0, Term::Double(_)) {
             code_elements = initial;
@@ -67,7 +67,7 @@ pub(super) fn decode(terms: &[Term], bytes: &[u8]) -> String {
     text
 }
 
-/// The length of the escape sequence that the bytes begin with, and what it puts where.
+/// Returns the length of the escape sequence at the start of the bytes, and the sets after it.
 fn escape(bytes: &[u8], now: CodeElements) -> Option<(usize, CodeElements)> {
     let lower = |used, g0| Some((used, CodeElements { g0, ..now }));
     let upper = |used, g1| Some((used, CodeElements { g1, ..now }));
@@ -83,7 +83,8 @@ fn escape(bytes: &[u8], now: CodeElements) -> Option<(usize, CodeElements)> {
     }
 }
 
-/// The set of one byte a character that an escape sequence ends with this letter for.
+/// Returns the ISO registration number for the final letter of an escape sequence of a single-byte
+/// set.
 fn by_letter(letter: u8) -> Option<u16> {
     const LETTERS: [(u8, u16); 11] = [
         (b'A', 100),
@@ -102,7 +103,7 @@ fn by_letter(letter: u8) -> Option<u16> {
     found.map(|(_, number)| *number)
 }
 
-/// Appends the character that the bytes begin with; how many they were.
+/// Appends the first character of the bytes, and returns how many bytes it takes.
 fn character(bytes: &[u8], code_elements: CodeElements, text: &mut String) -> usize {
     let Some(first) = bytes.first().copied() else {
         return 1;

@@ -511,7 +511,7 @@ fn endless_answers_have_a_limit() {
         }
     });
     let short = Timeouts::all(Duration::from_millis(300));
-    let query = Query::new().with_max_answers(50);
+    let query = Query::new().with_max_responses(50);
     let result = scu
         .with_timeouts(short)
         .find(&node, &query, &Cancel::new(), &mut drop);
@@ -583,7 +583,7 @@ fn requests_in_the_middle_are_refused() {
         association.release(LONG)
     });
     let report = scu.find(&node, &Query::new(), &Cancel::new(), &mut drop);
-    assert_eq!(report.unwrap().answers, 0);
+    assert_eq!(report.unwrap().responses, 0);
     let refused = (9, Status::UNRECOGNIZED_OPERATION);
     assert_eq!(told.try_iter().collect::<Vec<_>>(), [refused, refused]);
 }

@@ -166,7 +166,7 @@ fn there_is_a_limit_in_all_and_a_cancel() {
     let scu = pacs.scu();
     // Six answers at series level, six at image level.
     for (limit, is_enough) in [(5, false), (11, false), (12, true)] {
-        let request = request.clone().with_max_answers(limit);
+        let request = request.clone().with_max_responses(limit);
         let result = scu.hierarchy(&pacs.node, &request, &Cancel::new());
         match result {
             Ok(_) => assert!(is_enough, "{limit}"),

@@ -83,7 +83,7 @@ fn line(event: &RetrieveEvent) -> String {
             instances,
             excluded,
         } => format!("expected {instances} but {excluded}"),
-        RetrieveStep::Asked { level } => format!("asked {level:?}"),
+        RetrieveStep::Requested { level } => format!("asked {level:?}"),
         RetrieveStep::Counted(_) => "counted".to_owned(),
         RetrieveStep::Arrived { missing, .. } => format!("missing {missing}"),
         RetrieveStep::Done => "done".to_owned(),
@@ -463,7 +463,7 @@ fn late_arrivals_are_waited_for() {
         &*arrivals,
         &Cancel::new(),
         &mut |event| {
-            asked += usize::from(matches!(event.step, RetrieveStep::Asked { .. }));
+            asked += usize::from(matches!(event.step, RetrieveStep::Requested { .. }));
             // The sixth count and the last word have come: now they may arrive.
             if matches!(event.step, RetrieveStep::Counted(counts) if counts.completed.is_none()) {
                 *gate.0.lock().expect("a count") = 1;

@@ -136,13 +136,13 @@ fn departures_are_found() {
             "ends early",
             script().expect_release().silence(),
             release,
-            "the association is over where the script has nothing, before Silence",
+            "the association is over where the script has the peer's step Silence",
         ),
         (
             "is answered unasked",
             script().answer(Reply::new(Status::SUCCESS)).expect_abort(),
             wait,
-            "an answer where no request was heard",
+            "a response step without a request",
         ),
     ];
     for (what, script, act, wanted) in table {
@@ -161,7 +161,7 @@ fn associations_are_counted() {
         peer.finish()
             .unwrap_err()
             .to_string()
-            .contains("2 associations were not asked for")
+            .contains("2 associations were not opened")
     );
     let first = peer.call(&proposal()).unwrap();
     let peer = ScriptedPeer::new().then(script().expect_abort());
@@ -170,7 +170,7 @@ fn associations_are_counted() {
         peer.finish()
             .unwrap_err()
             .to_string()
-            .contains("1 associations are open")
+            .contains("1 associations are still open")
     );
     drop((first, open));
     peer.finish().unwrap();

@@ -471,7 +471,7 @@ fn errors_are_told_in_words() {
     };
     assert_eq!(
         error.to_string(),
-        format!("the peer refused the presentation context {CT} in {JPEG}")
+        format!("the peer does not accept the presentation context {CT} with {JPEG}")
     );
     let error = Error::TimedOut {
         waiting: Waiting::Message,
@@ -479,6 +479,6 @@ fn errors_are_told_in_words() {
     };
     assert_eq!(
         ServiceError::from(error).to_string(),
-        "waited 30s for a message"
+        "timed out after 30s waiting for a message"
     );
 }

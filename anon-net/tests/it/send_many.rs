@@ -213,7 +213,7 @@ fn cancelled_in_the_middle_it_ends_in_order() {
     assert_eq!((error.report.stored, error.remedy()), (4, Remedy::Stop));
     assert_eq!(
         error.to_string(),
-        "the sending ended after 4 stored, 0 failed"
+        "sending ended after 4 stored and 0 failed items"
     );
     peer.finish().unwrap();
 }

@@ -181,8 +181,8 @@ fn a_client_without_the_right_certificate_is_refused() {
         (
             "none",
             ClientTls::new(&world.ours.file()).expect("a client"),
-            "it shows no certificate",
-            "it wants a certificate of ours",
+            "it presents no certificate",
+            "it requires a certificate from us",
         ),
         (
             "expired",
@@ -193,7 +193,7 @@ fn a_client_without_the_right_certificate_is_refused() {
         (
             "a stranger's",
             with(&world.strange),
-            "its certificate is of no authority that we trust",
+            "its certificate is not issued by an authority that we trust",
             "it does not trust the authority of our certificate",
         ),
     ];
@@ -213,7 +213,7 @@ fn a_server_without_the_right_certificate_is_refused() {
         (
             "a stranger's",
             &world.strange,
-            "its certificate is of no authority that we trust",
+            "its certificate is not issued by an authority that we trust",
         ),
         (
             "another host's",
@@ -268,7 +268,7 @@ fn plain_and_tls_do_not_mix() {
     }
     problem(
         &dialled,
-        "it ended the connection before TLS was agreed on",
+        "it closed the connection during the TLS handshake",
         "a plain acceptor",
     );
 }
@@ -324,7 +324,7 @@ fn files_that_are_wrong_are_named() {
     );
     assert_eq!(
         Error::Tls {
-            problem: "it shows no certificate"
+            problem: "it presents no certificate"
         }
         .remedy(),
         Remedy::Stop

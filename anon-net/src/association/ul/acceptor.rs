@@ -1,4 +1,4 @@
-//! [`Acceptor`]: the side that is dialled.
+//! [`Acceptor`]: the acceptor's side of association establishment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IoSlice;
@@ -25,10 +25,10 @@ use crate::context::{
 use crate::error::RejectReason;
 use crate::{AeTitle, ContextId, Error, Uid};
 
-/// Answers proposals on connections that were accepted (PS3.8 section 9.2.2). One serves any number of
-/// threads.
+/// Answers association requests on accepted TCP connections (PS3.8 section 9.2.2). One value can be
+/// used by any number of threads.
 ///
-/// By default only its own title may be called, and anyone may call.
+/// By default it accepts only its own title as the called title, and any calling title.
 #[derive(Debug, Clone)]
 pub struct Acceptor {
     title: AeTitle,
@@ -44,12 +44,13 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// The time that a request has, from connecting to its last byte, by default.
+    /// The default time limit for a request, from the connection to its last byte.
     pub const ARTIM: Duration = Duration::from_secs(30);
-    /// The longest request by default: 128 contexts of every transfer syntax there is take half of it.
+    /// The default limit for a request. 128 contexts with every transfer syntax of the standard
+    /// take half of it.
     pub const MAX_REQUEST_BYTES: u32 = 256 * 1024;
 
-    /// An acceptor with this title that does what is supported.
+    /// Creates an acceptor with this title for these contexts.
     pub fn new(title: AeTitle, supported: SupportedContexts) -> Self {
         Self {
             title,
@@ -65,13 +66,13 @@ impl Acceptor {
         }
     }
 
-    /// Sets what it does, from the next request on.
+    /// Sets the supported contexts.
     #[must_use]
     pub fn with_supported(self, supported: SupportedContexts) -> Self {
         Self { supported, ..self }
     }
 
-    /// Lets a peer call it by any title.
+    /// Accepts any called title.
     #[must_use]
     pub fn with_any_called_title(self) -> Self {
         Self {
@@ -80,7 +81,7 @@ impl Acceptor {
         }
     }
 
-    /// Admits peers with these titles only.
+    /// Accepts only these calling titles.
     #[must_use]
     pub fn with_calling_titles(self, titles: impl IntoIterator<Item = AeTitle>) -> Self {
         Self {
@@ -89,8 +90,9 @@ impl Acceptor {
         }
     }
 
-    /// Sets the longest P-DATA-TF that it takes, in bytes after the PDU's length field: 64 to
-    /// 16,777,216. A number beyond, also that for no limit, means the nearest: a PDU stands in memory.
+    /// Sets the longest P-DATA-TF that the acceptor takes, in bytes after the PDU's length field:
+    /// 64 to 16,777,216. A value outside this range, also the one for no limit, is moved into it,
+    /// because a received PDU is held in memory.
     #[must_use]
     pub fn with_max_pdu_bytes(self, max_pdu_bytes: u32) -> Self {
         Self {
@@ -99,7 +101,7 @@ impl Acceptor {
         }
     }
 
-    /// Sets the longest A-ASSOCIATE-RQ that it reads, in bytes after the PDU's length field.
+    /// Sets the longest A-ASSOCIATE-RQ that is read, in bytes after the PDU's length field.
     #[must_use]
     pub fn with_max_request_bytes(self, max_request_bytes: u32) -> Self {
         Self {
@@ -108,7 +110,7 @@ impl Acceptor {
         }
     }
 
-    /// Sets which program it says it is.
+    /// Sets the implementation that is announced to the peer (PS3.7 section D.3.3.2).
     #[must_use]
     pub fn with_implementation(self, implementation: Implementation) -> Self {
         Self {
@@ -117,15 +119,14 @@ impl Acceptor {
         }
     }
 
-    /// Sets the time that a peer has from being connected to the last byte of its request (the ARTIM
-    /// timer of PS3.8 section 9.1.5). However it drips, it has no longer.
+    /// Sets the time from the connection to the last byte of the request (the ARTIM timer of PS3.8
+    /// section 9.1.5). Bytes that arrive do not extend it.
     #[must_use]
     pub fn with_artim(self, artim: Duration) -> Self {
         Self { artim, ..self }
     }
 
-    /// Talks TLS only; the handshake counts against the ARTIM timer. A peer that talks plain DICOM is
-    /// refused.
+    /// Accepts TLS only. The ARTIM timer includes the handshake. Peers without TLS are refused.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn with_tls(self, tls: ServerTls) -> Self {
@@ -135,22 +136,22 @@ impl Acceptor {
         }
     }
 
-    /// Reads a request from a connection, and answers it. The peer may share no context: look at
-    /// [`Association::contexts`](crate::Association::contexts).
+    /// Reads an association request from a connection and answers it. It may accept no context:
+    /// check [`Association::contexts`](crate::Association::contexts).
     ///
     /// # Errors
-    /// [`Error::Refused`] if it was rejected; [`Error::Protocol`], [`Error::TimedOut`],
-    /// [`Error::Tls`] or [`Error::Lost`] if there was nothing to answer. The connection is closed then, and the peer was
-    /// told as PS3.8 says, unless it speaks HTTP or TLS.
+    /// [`Error::Refused`] if the request was rejected. [`Error::Protocol`], [`Error::TimedOut`],
+    /// [`Error::Tls`] or [`Error::Lost`] if there was no request to answer. The connection is
+    /// closed then. The peer was informed as PS3.8 says, unless it speaks HTTP or TLS.
     pub fn accept(&self, stream: TcpStream) -> Result<UlAssociation, Error> {
         self.accept_if(stream, |_| Ok(()))
     }
 
-    /// As [`accept`](Self::accept), but asks last of all, with the calling title, whether the
-    /// association may be opened: a listener that is full says no.
+    /// Like [`accept`](Self::accept), but after all other checks calls `may_open` with the calling
+    /// title. A listener at its limit returns an error from it.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`accept`](Self::accept).
     pub fn accept_if(
         &self,
         stream: TcpStream,
@@ -160,18 +161,18 @@ impl Acceptor {
         self.accept_within(self.transport(stream, limit)?, limit, may_open)
     }
 
-    /// As [`accept`](Self::accept), over another stream.
+    /// Like [`accept`](Self::accept), over another kind of stream.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`accept`](Self::accept).
     pub fn accept_over(&self, transport: Box<dyn Transport>) -> Result<UlAssociation, Error> {
         self.accept_within(transport, TimeLimit::of(self.artim), |_| Ok(()))
     }
 
-    /// Reads a request from a connection, and rejects it whatever it says.
+    /// Reads an association request from a connection and rejects it.
     ///
     /// # Errors
-    /// As [`accept`](Self::accept), if there was no request to reject.
+    /// Those of [`accept`](Self::accept), if there was no request to reject.
     pub fn reject(&self, stream: TcpStream, reason: RejectReason) -> Result<(), Error> {
         let limit = TimeLimit::of(self.artim);
         let mut transport = self.transport(stream, limit)?;
@@ -182,7 +183,7 @@ impl Acceptor {
 
     #[cfg_attr(
         not(feature = "tls"),
-        expect(clippy::unused_self, reason = "it says whether there is TLS")
+        expect(clippy::unused_self, reason = "only the TLS setting is read")
     )]
     fn transport(&self, stream: TcpStream, limit: TimeLimit) -> Result<Box<dyn Transport>, Error> {
         let tcp = Tcp::new(stream).map_err(|error| limit.failed(&error))?;
@@ -216,7 +217,7 @@ impl Acceptor {
             Ok(requested) => requested,
             Err(violation) => return Err(abort_for(&mut *transport, violation, limit)),
         };
-        let agreement = self.answer(&mut *transport, &request, calling, &requested, limit)?;
+        let agreement = self.respond(&mut *transport, &request, calling, &requested, limit)?;
         Ok(UlAssociation::new(transport, buffer, agreement))
     }
 
@@ -229,17 +230,17 @@ impl Acceptor {
         let longest = usize::try_from(self.max_request_bytes).unwrap_or(usize::MAX);
         let admit = |header: PduHeader, first: &[u8]| match header.kind {
             ASSOCIATE_RQ if header.length <= longest => Ok(()),
-            ASSOCIATE_RQ => Err(Violation::invalid("its proposal is longer than we read")),
-            ABORT => Err(without_abort("it aborts before it proposes anything")),
+            ASSOCIATE_RQ => Err(Violation::invalid("its association request is too long")),
+            ABORT => Err(without_abort("it aborts before its association request")),
             kind => Err(other_protocol(first).unwrap_or(out_of_place(kind))),
         };
         let (_, body) = handshake::read(buffer, transport, limit, admit)?;
         decode::request(&body).map_err(|violation| abort_for(transport, violation, limit))
     }
 
-    /// Looks at everything but the contexts; who calls.
+    /// Checks everything but the contexts, and returns the calling title.
     fn admit(&self, request: &AssociationRQ) -> Result<AeTitle, RejectReason> {
-        // Only bit 0 is tested (PS3.8 section 9.3.2).
+        // Bit 0 stands for version 1, and only that bit is tested (PS3.8 section 9.3.2).
         if request.protocol_version & 1 == 0 {
             return Err(RejectReason::ProtocolVersion);
         }
@@ -260,7 +261,7 @@ impl Acceptor {
             .ok_or(RejectReason::CallingTitle)
     }
 
-    fn answer(
+    fn respond(
         &self,
         transport: &mut dyn Transport,
         request: &AssociationRQ,
@@ -268,12 +269,16 @@ impl Acceptor {
         requested: &RequestedContexts,
         limit: TimeLimit,
     ) -> Result<Agreement, Error> {
-        let answers = self.supported.answer(&requested.contexts);
+        let responses = self.supported.answer(&requested.contexts);
         let roles = self.supported.answer_roles(&requested.contexts);
-        let contexts = NegotiatedContexts::new(&requested.contexts, &answers)?
+        let contexts = NegotiatedContexts::new(&requested.contexts, &responses)?
             .with_roles(&requested.contexts, &roles);
         let mut results = requested.refused.clone();
-        results.extend(answers.into_iter().map(|answer| (answer.id, answer.result)));
+        results.extend(
+            responses
+                .into_iter()
+                .map(|response| (response.id, response.result)),
+        );
         let settings = LocalSettings {
             implementation: &self.implementation,
             max_pdu_bytes: announced(self.max_pdu_bytes),
@@ -292,20 +297,22 @@ impl Acceptor {
     }
 }
 
-/// What a request asks for.
+/// The contents of an association request.
 #[derive(Debug)]
 struct RequestedContexts {
     contexts: Contexts,
-    /// Those whose abstract syntax is no UID, so that it cannot be supported.
+    /// Contexts whose abstract syntax is not a UID. They are answered as not supported.
     refused: BTreeMap<ContextId, ContextResult>,
-    /// The longest P-DATA-TF that the peer takes.
+    /// The longest P-DATA-TF that the peer accepts.
     max_pdu_bytes: u32,
 }
 
 impl RequestedContexts {
     fn of(request: &AssociationRQ) -> Result<Self, Violation> {
         if request.presentation_contexts.is_empty() {
-            return Err(Violation::invalid("it proposes no presentation context"));
+            return Err(Violation::invalid(
+                "its association request has no presentation context",
+            ));
         }
         let mut ids = BTreeSet::new();
         let mut proposed = Vec::new();
@@ -340,7 +347,7 @@ impl RequestedContexts {
     }
 }
 
-/// The roles that a request or an answer names.
+/// Returns the roles in the user information of a request or response (PS3.7 section D.3.3.4).
 pub(super) fn roles(variables: &[UserVariableItem]) -> BTreeMap<Uid, Roles> {
     let roles = variables.iter().filter_map(|variable| match variable {
         UserVariableItem::ScuScpRoleSelectionSubItem(class, roles) => {
@@ -359,12 +366,13 @@ const fn without_abort(problem: &'static str) -> Violation {
     }
 }
 
-/// One that speaks another protocol, and would not understand an A-ABORT.
+/// Returns the violation for a peer that speaks another protocol. It gets no A-ABORT, because it
+/// would not understand one.
 fn other_protocol(first: &[u8]) -> Option<Violation> {
     const VERBS: [&[u8]; 9] = [
         b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"CONN", b"OPTI", b"TRAC", b"PRI ",
     ];
-    // A handshake record of TLS: type 22, version 3.x (RFC 8446 section 5.1).
+    // A TLS handshake record: type 22, version 3.x (RFC 8446 section 5.1).
     if first.starts_with(&[22, 3]) {
         Some(without_abort("it speaks TLS"))
     } else if VERBS.iter().any(|verb| first.starts_with(verb)) {

@@ -28,32 +28,32 @@ pub(super) enum Side {
 
 /// An association over TCP, TLS or another byte stream (PS3.8 section 9).
 ///
-/// Fragments that are received stand in its buffer, and fragments that are sent are written from where
-/// they are: neither is copied.
+/// Received fragments are read from its buffer, and sent fragments are written from the caller's
+/// memory. Neither is copied.
 pub struct UlAssociation {
     side: Side,
     peer: AeTitle,
     contexts: NegotiatedContexts,
-    /// One bit for each context id that was accepted.
+    /// One bit for each accepted context id.
     accepted: u128,
-    /// The longest P-DATA-TF that the peer takes.
+    /// The longest P-DATA-TF that the peer accepts.
     max_pdu_bytes: u32,
-    /// The longest that we take.
+    /// The longest P-DATA-TF that we accept.
     announced: u32,
-    /// Gone once the association is closed.
+    /// `None` once the association is closed.
     transport: Option<Box<dyn Transport>>,
     buffer: ReceiveBuffer,
-    /// What is left of the P-DATA-TF that stands first in the inbox.
+    /// The bytes that are left of the first P-DATA-TF in the buffer.
     data_left: usize,
-    /// Where the last fragment stands in the inbox.
+    /// The range of the last fragment in the buffer.
     fragment: Range<usize>,
-    /// The peer has asked for the release.
-    asked_to_release: bool,
-    /// We have.
-    asking: bool,
+    /// The peer has requested the release.
+    release_received: bool,
+    /// We have requested the release.
+    release_sent: bool,
 }
 
-/// What both sides agreed on.
+/// The result of association establishment.
 #[derive(Debug)]
 pub(super) struct Agreement {
     pub(super) side: Side,
@@ -112,12 +112,12 @@ impl UlAssociation {
             buffer,
             data_left: 0,
             fragment: 0..0,
-            asked_to_release: false,
-            asking: false,
+            release_received: false,
+            release_sent: false,
         }
     }
 
-    /// Waits for what comes next. What fails for want of time can be called again.
+    /// Waits for the next event. The call can be repeated after a timeout.
     fn next(&mut self, deadline: Instant) -> Result<ReceivedPdu, ReceiveError> {
         self.fragment = 0..0;
         let Some(transport) = self.transport.as_deref_mut() else {
@@ -126,8 +126,8 @@ impl UlAssociation {
         if self.data_left == 0 {
             let allowed = AllowedPdus {
                 longest: self.announced,
-                data: !self.asked_to_release,
-                reply: self.asking,
+                data: !self.release_received,
+                reply: self.release_sent,
             };
             let admit = |header, _: &[u8]| allowed.admit(header);
             let header = self.buffer.pdu(transport, deadline, admit)?;
@@ -148,12 +148,12 @@ impl UlAssociation {
         Ok(ReceivedPdu::Fragment(header))
     }
 
-    /// Consumes the body of a PDU without data.
+    /// Consumes the body of a PDU other than P-DATA-TF.
     fn control(&mut self, header: PduHeader) -> Result<ReceivedPdu, ReceiveError> {
         let body = self.buffer.consume(header.length);
         match header.kind {
             RELEASE_RQ => {
-                self.asked_to_release = true;
+                self.release_received = true;
                 Ok(ReceivedPdu::ReleaseRequest)
             }
             RELEASE_RP => Ok(ReceivedPdu::ReleaseReply),
@@ -161,9 +161,9 @@ impl UlAssociation {
         }
     }
 
-    /// The error that ends a wait. Unless it is for want of time, the association is closed.
-    fn stopped(&mut self, stop: ReceiveError, waiting: Waiting, after: Duration) -> Error {
-        let error = match stop {
+    /// Converts the error of a read. Closes the association unless the read only timed out.
+    fn read_failed(&mut self, error: ReceiveError, waiting: Waiting, after: Duration) -> Error {
+        let error = match error {
             ReceiveError::Closed => Error::Closed,
             ReceiveError::Read(ReadError::Io(error)) if timed_out(&error) => {
                 return Error::TimedOut { waiting, after };
@@ -171,7 +171,7 @@ impl UlAssociation {
             ReceiveError::Read(ReadError::Io(error)) => TlsFailure::or_lost(&error),
             ReceiveError::Read(ReadError::End) => Error::Lost,
             ReceiveError::Read(ReadError::Violation(violation)) => {
-                self.close(&violation.answer());
+                self.close(&violation.abort_pdu());
                 Error::Protocol {
                     problem: violation.problem,
                 }
@@ -193,12 +193,12 @@ impl UlAssociation {
     fn send_pdu(&mut self, pdu: &[u8], deadline: Instant, after: Duration) -> Result<(), Error> {
         let transport = self.transport.as_deref_mut().ok_or(Error::Closed)?;
         let written = write_all(transport, &mut [IoSlice::new(pdu)], deadline);
-        written.map_err(|error| self.unsent(&error, Waiting::Release, after))
+        written.map_err(|error| self.write_failed(&error, Waiting::Release, after))
     }
 
-    /// The error of a write that failed: the association is closed, since half a PDU may be on its
-    /// way.
-    fn unsent(&mut self, error: &io::Error, waiting: Waiting, after: Duration) -> Error {
+    /// Converts the error of a write. Closes the association, because part of a PDU may have been
+    /// sent.
+    fn write_failed(&mut self, error: &io::Error, waiting: Waiting, after: Duration) -> Error {
         let error = if timed_out(error) {
             Error::TimedOut { waiting, after }
         } else {
@@ -211,7 +211,7 @@ impl UlAssociation {
         error
     }
 
-    /// Why the peer is gone: an abort of its may be among what it sent last.
+    /// Reads the unread PDUs after a failed write. Returns the peer's abort if one is among them.
     fn read_abort(&mut self) -> Error {
         const ENOUGH: usize = 10_000;
         let now = Instant::now();
@@ -243,12 +243,12 @@ impl UlAssociation {
     }
 }
 
-/// What may come.
+/// The PDUs that are allowed now (PS3.8 section 9.2.3).
 struct AllowedPdus {
     longest: u32,
-    /// Fragments, and a request to release.
+    /// P-DATA-TF and A-RELEASE-RQ.
     data: bool,
-    /// The answer to a release.
+    /// A-RELEASE-RP.
     reply: bool,
 }
 
@@ -258,15 +258,15 @@ impl AllowedPdus {
         match header.kind {
             DATA_TF if self.data => match header.length {
                 0 => Err(Violation::invalid("it sends a PDU without a fragment")),
-                length if length > longest => {
-                    Err(Violation::invalid("it sends a PDU longer than we take"))
-                }
+                length if length > longest => Err(Violation::invalid(
+                    "it sends a PDU longer than we announced",
+                )),
                 _ => Ok(()),
             },
-            RELEASE_RQ if self.data => short(header),
-            RELEASE_RP if self.reply => short(header),
-            // One that aborts is told nothing.
-            ABORT => short(header).map_err(|violation| Violation {
+            RELEASE_RQ if self.data => check_short(header),
+            RELEASE_RP if self.reply => check_short(header),
+            // A peer that aborts gets no answer, also if its A-ABORT is malformed.
+            ABORT => check_short(header).map_err(|violation| Violation {
                 reason: None,
                 ..violation
             }),
@@ -275,12 +275,12 @@ impl AllowedPdus {
     }
 }
 
-fn short(header: PduHeader) -> Result<(), Violation> {
+fn check_short(header: PduHeader) -> Result<(), Violation> {
     if header.length == SHORT_LEN {
         Ok(())
     } else {
         Err(Violation::invalid(
-            "it sends a release or abort of a wrong length",
+            "it sends a release or abort with a wrong length",
         ))
     }
 }
@@ -307,7 +307,7 @@ impl Association for UlAssociation {
         if self.transport.is_none() {
             return Err(Error::Closed);
         }
-        // Between two PDUs there still is a place for the abort (PS3.8 section 7.3).
+        // An A-ABORT can be sent only between two PDUs (PS3.8 section 7.3).
         if stop() {
             self.abort();
             return Err(Error::Cancelled);
@@ -320,7 +320,7 @@ impl Association for UlAssociation {
         let written = write_data(transport, pdvs, length, after(timeout), stop);
         written.map_err(|error| {
             let stopped = timed_out(&error) && stop();
-            let error = self.unsent(&error, Waiting::Room, timeout);
+            let error = self.write_failed(&error, Waiting::Room, timeout);
             if stopped { Error::Cancelled } else { error }
         })
     }
@@ -338,12 +338,12 @@ impl Association for UlAssociation {
                 Ok(Event::Pdv(pdv))
             }
             Ok(ReceivedPdu::ReleaseRequest) => Ok(Event::Release),
-            // Admitted only after we asked, and then `release` has the association.
+            // Allowed only after our release request, and only `release` reads then.
             Ok(ReceivedPdu::ReleaseReply) => {
                 let violation = out_of_place(RELEASE_RP);
-                Err(self.stopped(violation.into(), Waiting::Message, timeout))
+                Err(self.read_failed(violation.into(), Waiting::Message, timeout))
             }
-            Err(stop) => Err(self.stopped(stop, Waiting::Message, timeout)),
+            Err(error) => Err(self.read_failed(error, Waiting::Message, timeout)),
         }
     }
 
@@ -353,31 +353,32 @@ impl Association for UlAssociation {
 
     fn release(&mut self, timeout: Duration) -> Result<(), Error> {
         let deadline = after(timeout);
-        if self.asked_to_release {
+        if self.release_received {
             self.send_pdu(&RELEASE_REPLY, deadline, timeout)?;
             self.close(&[]);
             return Ok(());
         }
         self.send_pdu(&RELEASE_REQUEST, deadline, timeout)?;
-        self.asking = true;
+        self.release_sent = true;
         loop {
             match self.next(deadline) {
-                // Too late to be of use.
+                // These fragments arrived too late to be read.
                 Ok(ReceivedPdu::Fragment(_)) => {}
-                // Both ask at once: the requestor answers first (PS3.8 section 9.2.3, AR-8 to AR-10).
+                // Release collision: the requestor answers first (PS3.8 section 9.2.3, AR-8 to
+                // AR-10).
                 Ok(ReceivedPdu::ReleaseRequest) if self.side == Side::Acceptor => {}
                 Ok(ReceivedPdu::ReleaseRequest) => {
                     self.send_pdu(&RELEASE_REPLY, deadline, timeout)?;
                 }
                 Ok(ReceivedPdu::ReleaseReply) => {
-                    if self.asked_to_release && self.side == Side::Acceptor {
+                    if self.release_received && self.side == Side::Acceptor {
                         self.send_pdu(&RELEASE_REPLY, deadline, timeout)?;
                     }
                     self.close(&[]);
                     return Ok(());
                 }
-                Err(stop) => {
-                    let error = self.stopped(stop, Waiting::Release, timeout);
+                Err(error) => {
+                    let error = self.read_failed(error, Waiting::Release, timeout);
                     self.abort();
                     return Err(error);
                 }

@@ -1,4 +1,5 @@
-//! Writing P-DATA-TF: header and fragments in one call, without copying them (PS3.8 section 9.3.5).
+//! Writes P-DATA-TF: headers and fragments in one system call, without copying the fragments (PS3.8
+//! section 9.3.5).
 
 use std::io::{self, IoSlice};
 use std::time::Instant;
@@ -7,10 +8,12 @@ use super::pdu::{DATA_TF, HEADER_LEN, PDV_HEADER_LEN, PdvHeader};
 use super::transport::{Transport, write_unless};
 use crate::association::Pdv;
 
-/// Fragments that are written from where they stand. More in one PDU are copied together.
+/// The most fragments of a PDU that are written without a copy. More than these are copied into one
+/// buffer.
 const IN_PLACE: usize = 8;
 
-/// Writes one PDU of fragments, unless `stop` is true. `length` is what they take in it.
+/// Writes one PDU of fragments, unless `stop` returns true. `length` is the number of bytes they
+/// take in it.
 pub(super) fn write_data(
     transport: &mut dyn Transport,
     pdvs: &[Pdv<'_>],
@@ -60,7 +63,7 @@ fn pdu_header(length: u32) -> [u8; HEADER_LEN] {
 }
 
 fn pdv_header(pdv: &Pdv<'_>) -> [u8; PDV_HEADER_LEN] {
-    // The caller has checked that the whole fits a PDU.
+    // The caller has checked that all fragments fit in a PDU.
     let item = u32::try_from(pdv.bytes.len()).map_or(u32::MAX, |length| length.saturating_add(2));
     let [a, b, c, d] = item.to_be_bytes();
     let control = PdvHeader::control(pdv.kind, pdv.position);

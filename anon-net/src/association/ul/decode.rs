@@ -1,7 +1,8 @@
-//! Reading A-ASSOCIATE-RQ and -AC into the types of dicom-ul (PS3.8 sections 9.3.2 and 9.3.3).
+//! Decodes A-ASSOCIATE-RQ and A-ASSOCIATE-AC into the types of dicom-ul (PS3.8 sections 9.3.2 and
+//! 9.3.3).
 //!
-//! dicom-ul's own reader refuses what peers send and the standard lets pass: an item type that it does
-//! not know, and a refused context without a transfer syntax. Nor does it hold a sub-item to its length.
+//! dicom-ul's own reader refuses two things that the standard allows: unknown item types, and a
+//! rejected context without a transfer syntax. It also does not stop at the length of a sub-item.
 
 use dicom_ul::pdu::{
     AssociationAC, AssociationRQ, PresentationContextProposed, PresentationContextResult,
@@ -21,7 +22,7 @@ const IMPLEMENTATION_CLASS_UID: u8 = 0x52;
 const ROLE_SELECTION: u8 = 0x54;
 const IMPLEMENTATION_VERSION_NAME: u8 = 0x55;
 
-/// Reads the body of an A-ASSOCIATE-RQ.
+/// Decodes the body of an A-ASSOCIATE-RQ.
 pub(super) fn request(body: &[u8]) -> Result<AssociationRQ, Violation> {
     let (fixed, items) = fixed(body)?;
     let mut request = AssociationRQ {
@@ -38,15 +39,15 @@ pub(super) fn request(body: &[u8]) -> Result<AssociationRQ, Violation> {
             (PROPOSED, context) => request.presentation_contexts.push(proposed(context)?),
             (USER_INFORMATION, user) => request.user_variables = variables(user)?,
             (RESULT, _) => return Err(OUT_OF_PLACE),
-            // Not known, so skipped.
+            // Unknown items are skipped (PS3.8 section 9.3.1).
             _ => {}
         }
     }
     Ok(request)
 }
 
-/// Reads the body of an A-ASSOCIATE-AC. A refused context may lack a transfer syntax, which is empty
-/// then.
+/// Decodes the body of an A-ASSOCIATE-AC. The transfer syntax of a rejected context is empty if the
+/// peer leaves it out.
 pub(super) fn acceptance(body: &[u8]) -> Result<AssociationAC, Violation> {
     let (fixed, items) = fixed(body)?;
     let mut acceptance = AssociationAC {
@@ -71,21 +72,22 @@ pub(super) fn acceptance(body: &[u8]) -> Result<AssociationAC, Violation> {
 
 const OUT_OF_PLACE: Violation = Violation::new(
     AbortReason::UnexpectedParameter,
-    "it takes a proposal for an answer",
+    "it mixes the items of an association request and response",
 );
 
 const CUT: Violation = Violation::invalid("it sends an item that is cut short");
 
-/// What both PDUs begin with.
+/// The fields that both PDUs begin with.
 struct FixedFields {
     protocol_version: u16,
     called: String,
     calling: String,
 }
 
-/// Two bytes of version, two reserved, two titles, 32 reserved.
+/// Splits the fixed fields from the items: version (2 bytes), reserved (2), called and calling
+/// title (16 each), reserved (32).
 fn fixed(body: &[u8]) -> Result<(FixedFields, Items<'_>), Violation> {
-    let short = Violation::invalid("its proposal or answer is cut short");
+    let short = Violation::invalid("its association request or response is cut short");
     let (version, rest) = body.split_first_chunk::<2>().ok_or(short)?;
     let (_, rest) = rest.split_first_chunk::<2>().ok_or(short)?;
     let (called, rest) = rest.split_first_chunk::<16>().ok_or(short)?;
@@ -99,7 +101,7 @@ fn fixed(body: &[u8]) -> Result<(FixedFields, Items<'_>), Violation> {
     Ok((fixed, Items(items)))
 }
 
-/// Items: type, reserved byte, length, value.
+/// Iterates over items: type, reserved byte, length, value.
 struct Items<'a>(&'a [u8]);
 
 impl<'a> Iterator for Items<'a> {
@@ -126,7 +128,7 @@ impl<'a> Iterator for Items<'a> {
     }
 }
 
-/// A presentation context item of a proposal (PS3.8 section 9.3.2.2).
+/// Decodes a presentation context item of a request (PS3.8 section 9.3.2.2).
 fn proposed(item: &[u8]) -> Result<PresentationContextProposed, Violation> {
     let (&[id, _, _, _], syntaxes) = item.split_first_chunk::<4>().ok_or(CUT)?;
     let mut abstract_syntax = None;
@@ -148,7 +150,7 @@ fn proposed(item: &[u8]) -> Result<PresentationContextProposed, Violation> {
     })
 }
 
-/// A presentation context item of an answer (PS3.8 section 9.3.3.2).
+/// Decodes a presentation context item of a response (PS3.8 section 9.3.3.2).
 fn result(item: &[u8]) -> Result<PresentationContextResult, Violation> {
     let (&[id, _, code, _], syntaxes) = item.split_first_chunk::<4>().ok_or(CUT)?;
     let reason = match code {
@@ -156,7 +158,7 @@ fn result(item: &[u8]) -> Result<PresentationContextResult, Violation> {
         1 => PresentationContextResultReason::UserRejection,
         3 => PresentationContextResultReason::AbstractSyntaxNotSupported,
         4 => PresentationContextResultReason::TransferSyntaxesNotSupported,
-        // 2, and those that there are not: none of them is a yes.
+        // Code 2 and undefined codes: none of them accepts the context.
         _ => PresentationContextResultReason::NoReason,
     };
     let mut transfer_syntax = String::new();
@@ -172,16 +174,16 @@ fn result(item: &[u8]) -> Result<PresentationContextResult, Violation> {
     })
 }
 
-/// User information (PS3.8 section D.1, PS3.7 section D.3.3). What we do not answer is skipped:
-/// asynchronous operations, extended negotiation, user identity.
+/// Decodes the user information (PS3.8 section D.1, PS3.7 section D.3.3). Skips the sub-items that
+/// we do not answer: asynchronous operations, extended negotiation, user identity.
 fn variables(item: &[u8]) -> Result<Vec<UserVariableItem>, Violation> {
     let mut variables = Vec::new();
     for variable in Items(item) {
         variables.push(match variable? {
             (MAXIMUM_LENGTH, value) => {
-                let bytes = value.try_into().map_err(|_| {
-                    Violation::invalid("its maximum length is no number of four bytes")
-                })?;
+                let bytes = value
+                    .try_into()
+                    .map_err(|_| Violation::invalid("its maximum length is not four bytes long"))?;
                 UserVariableItem::MaxLength(u32::from_be_bytes(bytes))
             }
             (IMPLEMENTATION_CLASS_UID, value) => {
@@ -197,7 +199,7 @@ fn variables(item: &[u8]) -> Result<Vec<UserVariableItem>, Violation> {
     Ok(variables)
 }
 
-/// A role selection sub-item (PS3.7 section D.3.3.4).
+/// Decodes a role selection sub-item (PS3.7 section D.3.3.4).
 fn role(value: &[u8]) -> Result<UserVariableItem, Violation> {
     let (length, rest) = value.split_first_chunk::<2>().ok_or(CUT)?;
     let length = usize::from(u16::from_be_bytes(*length));
@@ -213,7 +215,7 @@ fn role(value: &[u8]) -> Result<UserVariableItem, Violation> {
     ))
 }
 
-/// The text of bytes, one character a byte, so that nothing is lost.
+/// Converts each byte to one character, so that no byte is lost.
 fn text(bytes: &[u8]) -> String {
     let text: String = bytes.iter().copied().map(char::from).collect();
     text.trim_matches([' ', '\0']).to_owned()

@@ -1,4 +1,4 @@
-//! [`UlDial`]: the side that dials.
+//! [`UlDial`]: the requestor's side of association establishment.
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
@@ -26,12 +26,12 @@ use crate::association::{Association, Dial, Proposal};
 use crate::context::{ContextResponse, ContextResult, NegotiatedContexts, Roles};
 use crate::{ContextId, Error, Node, Uid};
 
-/// The longest A-ASSOCIATE-AC that is read: 128 contexts take less than a tenth of it.
+/// The longest A-ASSOCIATE-AC that is read. One with 128 contexts takes less than a tenth of it.
 const MAX_ANSWER_BYTES: usize = 128 * 1024;
 
 /// Opens associations over TCP (PS3.8 section 9.2.1).
 ///
-/// Each address of a host is tried until one answers.
+/// Tries the addresses of a host one after the other until one accepts the connection.
 #[derive(Debug, Clone, Default)]
 pub struct UlDial {
     local: Option<IpAddr>,
@@ -42,12 +42,12 @@ pub struct UlDial {
 }
 
 impl UlDial {
-    /// A dialler that binds no address.
+    /// Creates a dialler that binds no local address.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Connects from this local address, to addresses of its family only.
+    /// Connects from this local address, and only to addresses of its family.
     #[must_use]
     pub fn with_local_address(self, local: IpAddr) -> Self {
         Self {
@@ -56,7 +56,8 @@ impl UlDial {
         }
     }
 
-    /// Sets how long finding the host and connecting may take; without it, as long as the whole.
+    /// Sets the time limit for resolving the host name and connecting. Without it, the limit of the
+    /// whole call applies.
     #[must_use]
     pub fn with_connect_timeout(self, connect_timeout: Duration) -> Self {
         Self {
@@ -65,7 +66,7 @@ impl UlDial {
         }
     }
 
-    /// Sets which program it says it is.
+    /// Sets the implementation that is announced to the peer (PS3.7 section D.3.3.2).
     #[must_use]
     pub fn with_implementation(self, implementation: Implementation) -> Self {
         Self {
@@ -74,7 +75,7 @@ impl UlDial {
         }
     }
 
-    /// Talks TLS only; the handshake counts against the time of the whole.
+    /// Uses TLS only. The time limit of the call includes the handshake.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn with_tls(self, tls: ClientTls) -> Self {
@@ -84,10 +85,10 @@ impl UlDial {
         }
     }
 
-    /// Proposes an association over a stream that is open. Nothing is done about TLS.
+    /// Requests an association over an open stream. The TLS setting is ignored.
     ///
     /// # Errors
-    /// As [`Dial::dial`].
+    /// Those of [`Dial::dial`].
     pub fn dial_over(
         &self,
         transport: Box<dyn Transport>,
@@ -112,7 +113,7 @@ impl UlDial {
             .connect_timeout
             .map_or(limit.deadline, |timeout| after(timeout).min(limit.deadline));
         let tcp = self
-            .stream(node, deadline)
+            .connect_tcp(node, deadline)
             .and_then(Tcp::new)
             .map_err(|error| Error::Connect { kind: error.kind() })?;
         #[cfg(feature = "tls")]
@@ -123,7 +124,7 @@ impl UlDial {
         Ok(Box::new(tcp))
     }
 
-    fn stream(&self, node: &Node, deadline: Instant) -> io::Result<TcpStream> {
+    fn connect_tcp(&self, node: &Node, deadline: Instant) -> io::Result<TcpStream> {
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
         let addresses: Vec<SocketAddr> = addresses(node, deadline)?
             .into_iter()
@@ -131,7 +132,8 @@ impl UlDial {
             .collect();
         for (to, tries) in addresses.iter().zip((1..=addresses.len()).rev()) {
             let left = deadline.saturating_duration_since(Instant::now());
-            // Each address has its share, so that one that swallows everything does not take it all.
+            // Each address gets an equal share, so that one that drops all packets does not use up
+            // the time.
             let share = left / u32::try_from(tries).unwrap_or(u32::MAX);
             if share.is_zero() {
                 return Err(io::ErrorKind::TimedOut.into());
@@ -169,7 +171,7 @@ fn connect_to(to: SocketAddr, local: Option<IpAddr>, timeout: Duration) -> io::R
     Ok(socket.into())
 }
 
-/// The addresses of a host. A resolver that hangs is left behind: it cannot be interrupted.
+/// Resolves a host name. A resolver that hangs is left running, because it cannot be interrupted.
 fn addresses(node: &Node, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
     if let Ok(ip) = node.host().parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, node.port())]);
@@ -179,12 +181,12 @@ fn addresses(node: &Node, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
     std::thread::Builder::new()
         .name("anon-net-resolve".to_owned())
         .spawn(move || {
-            // The system's own error has no kind.
+            // The resolver's error has no useful kind.
             let addresses = at
                 .to_socket_addrs()
                 .map(Iterator::collect)
                 .map_err(|_| io::ErrorKind::NotFound.into());
-            // Nobody waits for it any more, perhaps.
+            // Fails if the caller has given up.
             let _ = found.send(addresses);
         })?;
     let left = deadline.saturating_duration_since(Instant::now());
@@ -193,7 +195,7 @@ fn addresses(node: &Node, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-/// Sends the request, and waits for its answer.
+/// Sends the association request and waits for the response.
 fn associate(
     mut transport: Box<dyn Transport>,
     node: &Node,
@@ -204,13 +206,13 @@ fn associate(
     let mut buffer = ReceiveBuffer::new();
     let mut parts = [IoSlice::new(request)];
     if let Err(error) = write_all(&mut *transport, &mut parts, limit.deadline) {
-        answered_unread(&mut buffer, &mut *transport, error)
+        read_early_response(&mut buffer, &mut *transport, error)
             .map_err(|error| limit.failed(&error))?;
     }
-    let answer = handshake::read(&mut buffer, &mut *transport, limit, admit);
-    let (header, body) = answer.inspect_err(|error| {
+    let received = handshake::read(&mut buffer, &mut *transport, limit, admit);
+    let (header, body) = received.inspect_err(|error| {
         if matches!(error, Error::TimedOut { .. }) {
-            // The peer may answer later: it is told that nobody listens (PS3.8 section 9.2.3, AA-1).
+            // Informs a peer that may still answer (PS3.8 section 9.2.3, AA-1).
             close_gracefully(&mut *transport, &USER_ABORT, Instant::now());
         }
     })?;
@@ -225,7 +227,7 @@ fn associate(
             return Err(Error::Aborted { by });
         }
     }
-    let agreed = decode::acceptance(&body).and_then(|answer| agree(proposal, &answer));
+    let agreed = decode::acceptance(&body).and_then(|response| negotiate(proposal, &response));
     let (contexts, max_pdu_bytes) =
         agreed.map_err(|violation| abort_for(&mut *transport, violation, limit))?;
     let agreement = Agreement {
@@ -238,9 +240,9 @@ fn associate(
     Ok(UlAssociation::new(transport, buffer, agreement))
 }
 
-/// Looks for an answer where the request could not be written: a peer that has no room for us may say
-/// so, and close, before it has read anything.
-fn answered_unread(
+/// Reads a response although the request could not be written: a peer at its limit may reject and
+/// close before it has read the request.
+fn read_early_response(
     buffer: &mut ReceiveBuffer,
     transport: &mut dyn Transport,
     error: io::Error,
@@ -258,40 +260,40 @@ fn answered_unread(
 fn admit(header: PduHeader, _: &[u8]) -> Result<(), Violation> {
     match header.kind {
         ASSOCIATE_AC if header.length <= MAX_ANSWER_BYTES => Ok(()),
-        ASSOCIATE_AC => Err(Violation::invalid("its answer is longer than we read")),
+        ASSOCIATE_AC => Err(Violation::invalid("its association response is too long")),
         ASSOCIATE_RJ | ABORT if header.length == SHORT_LEN => Ok(()),
         ASSOCIATE_RJ | ABORT => Err(Violation::invalid(
-            "it sends a rejection or abort of a wrong length",
+            "it sends a rejection or abort with a wrong length",
         )),
         kind => Err(out_of_place(kind)),
     }
 }
 
-fn agree(
+fn negotiate(
     proposal: &Proposal,
-    answer: &AssociationAC,
+    response: &AssociationAC,
 ) -> Result<(NegotiatedContexts, u32), Violation> {
-    let answers = answers(answer)?;
-    let contexts = NegotiatedContexts::new(&proposal.contexts, &answers).map_err(|error| {
+    let responses = responses(response)?;
+    let contexts = NegotiatedContexts::new(&proposal.contexts, &responses).map_err(|error| {
         Violation::invalid(match error {
             Error::Protocol { problem } => problem,
-            _ => "its answer does not match the proposal",
+            _ => "its association response does not match the request",
         })
     })?;
-    let roles: Vec<(Uid, Roles)> = roles(&answer.user_variables).into_iter().collect();
+    let roles: Vec<(Uid, Roles)> = roles(&response.user_variables).into_iter().collect();
     let contexts = contexts.with_roles(&proposal.contexts, &roles);
-    Ok((contexts, limit_of(&answer.user_variables)?))
+    Ok((contexts, limit_of(&response.user_variables)?))
 }
 
-fn answers(answer: &AssociationAC) -> Result<Vec<ContextResponse>, Violation> {
-    let results = answer.presentation_contexts.iter().map(|result| {
+fn responses(response: &AssociationAC) -> Result<Vec<ContextResponse>, Violation> {
+    let results = response.presentation_contexts.iter().map(|result| {
         let id = ContextId::new(result.id).ok_or(Violation::invalid(
             "it answers a presentation context with an even id",
         ))?;
         let result = match result.reason {
             PresentationContextResultReason::Acceptance => {
                 ContextResult::Accepted(Uid::new(&result.transfer_syntax).map_err(|_| {
-                    Violation::invalid("it accepts a transfer syntax that is no UID")
+                    Violation::invalid("it accepts a transfer syntax that is not a UID")
                 })?)
             }
             PresentationContextResultReason::UserRejection => ContextResult::UserRejection,

@@ -1,4 +1,4 @@
-//! Writing A-ASSOCIATE-RQ and -AC, by dicom-ul (PS3.8 sections 9.3.2 and 9.3.3).
+//! Encodes A-ASSOCIATE-RQ and A-ASSOCIATE-AC with dicom-ul (PS3.8 sections 9.3.2 and 9.3.3).
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,13 @@ use crate::association::Proposal;
 use crate::context::{ContextResult, ProposedContext, Roles};
 use crate::{AeTitle, ContextId, Error, Uid};
 
-/// Version 1: bit 0.
+/// Version 1 is bit 0 (PS3.8 section 9.3.2).
 const PROTOCOL_VERSION: u16 = 1;
-/// Implicit VR little endian: stands where a refused context must name one and none is meant.
+/// Implicit VR little endian. A rejected context must carry a transfer syntax, although it has no
+/// meaning (PS3.8 section 9.3.3.2).
 const IMPLICIT: &str = "1.2.840.10008.1.2";
 
-/// What each side says of itself.
+/// The user information that we send.
 #[derive(Debug)]
 pub(super) struct LocalSettings<'a> {
     pub(super) implementation: &'a Implementation,
@@ -48,7 +49,7 @@ impl LocalSettings<'_> {
     }
 }
 
-/// An A-ASSOCIATE-RQ.
+/// Encodes an A-ASSOCIATE-RQ.
 pub(super) fn request(
     called: &AeTitle,
     proposal: &Proposal,
@@ -77,7 +78,7 @@ pub(super) fn request(
 }
 
 fn proposed(context: &ProposedContext) -> Result<PresentationContextProposed, Error> {
-    // An item has 65,535 bytes, and a syntax at most 4 + 64.
+    // An item has at most 65,535 bytes, and a transfer syntax takes up to 4 + 64 of them.
     const MOST: usize = 900;
     if context.transfer_syntaxes.len() > MOST {
         return Err(Error::Limit {
@@ -94,7 +95,7 @@ fn proposed(context: &ProposedContext) -> Result<PresentationContextProposed, Er
     })
 }
 
-/// An A-ASSOCIATE-AC.
+/// Encodes an A-ASSOCIATE-AC.
 pub(super) fn acceptance(
     called: &str,
     calling: &AeTitle,
@@ -139,7 +140,8 @@ pub(super) fn acceptance(
 
 fn encode(pdu: &Pdu) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    // Nothing that was checked before fails here; the source is dropped, as it can quote the PDU.
+    // All fields were checked, so this does not fail. The source error is dropped, because it can
+    // quote the PDU.
     write_pdu(&mut bytes, pdu).map_err(|_| Error::Limit {
         what: "fields that an association PDU cannot hold",
         limit: 0,

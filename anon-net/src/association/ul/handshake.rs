@@ -1,4 +1,4 @@
-//! Reading the PDUs that make an association, on both sides.
+//! Reads the PDUs that establish an association, on both sides.
 
 use std::time::{Duration, Instant};
 
@@ -10,22 +10,23 @@ use super::transport::{TlsFailure, Transport, close_gracefully, timed_out};
 use crate::Error;
 use crate::error::Waiting;
 
-/// The longest P-DATA-TF that can be announced: each stands in memory whole.
+/// The longest P-DATA-TF that we announce. A received PDU is held in memory.
 pub(super) const MAX_PDU_BYTES: u32 = 16 << 20;
-/// The shortest: a fragment needs six bytes beside its own.
+/// The shortest P-DATA-TF that we announce. A fragment takes six bytes besides its own.
 const MIN_PDU_BYTES: u32 = 64;
 
-/// How long a peer that was turned away has to close the connection (PS3.8 state 13).
+/// How long a refused peer has to close the connection (PS3.8 section 9.2, Sta13).
 const LINGER: Duration = Duration::from_secs(1);
 
-/// What is announced where so many bytes are wanted.
+/// Moves a limit into the range that we announce.
 pub(super) fn announced(max_pdu_bytes: u32) -> u32 {
     max_pdu_bytes.clamp(MIN_PDU_BYTES, MAX_PDU_BYTES)
 }
 
-/// What a peer takes: it says 0 for no limit (PS3.8 section D.1.1), as one that says nothing.
+/// Returns the longest P-DATA-TF that the peer accepts. 0 means no limit (PS3.8 section D.1.1), and
+/// so does a missing sub-item.
 ///
-/// One that leaves no room for a fragment of two bytes could not be sent anything.
+/// A limit without room for a fragment of two bytes is a violation: nothing could be sent.
 pub(super) fn limit_of(variables: &[UserVariableItem]) -> Result<u32, Violation> {
     const LEAST: u32 = 8;
     let announced = variables.iter().find_map(|variable| match variable {
@@ -41,14 +42,14 @@ pub(super) fn limit_of(variables: &[UserVariableItem]) -> Result<u32, Violation>
     }
 }
 
-/// The end of a time that begins now.
+/// Returns the instant at which a timeout that starts now expires.
 pub(super) fn after(timeout: Duration) -> Instant {
     const LONG: Duration = Duration::from_hours(365 * 24);
     let now = Instant::now();
     now.checked_add(timeout.min(LONG)).unwrap_or(now)
 }
 
-/// Who waits for an association, and until when.
+/// The time limit for establishing an association.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TimeLimit {
     pub(super) deadline: Instant,
@@ -70,7 +71,7 @@ impl TimeLimit {
         }
     }
 
-    /// The error of a stream that failed.
+    /// Converts the error of a failed stream.
     pub(super) fn failed(self, error: &std::io::Error) -> Error {
         if timed_out(error) {
             self.timed_out()
@@ -80,7 +81,7 @@ impl TimeLimit {
     }
 }
 
-/// Reads a whole PDU: its header, and its body.
+/// Reads a whole PDU and returns its header and body.
 pub(super) fn read(
     buffer: &mut ReceiveBuffer,
     transport: &mut dyn Transport,
@@ -99,13 +100,13 @@ pub(super) fn read(
     }
 }
 
-/// Aborts as the violation asks; its error.
+/// Sends the A-ABORT for a violation, if it has one, closes the connection, and returns the error.
 pub(super) fn abort_for(
     transport: &mut dyn Transport,
     violation: Violation,
     limit: TimeLimit,
 ) -> Error {
-    send_and_close(transport, &violation.answer(), limit);
+    send_and_close(transport, &violation.abort_pdu(), limit);
     Error::Protocol {
         problem: violation.problem,
     }

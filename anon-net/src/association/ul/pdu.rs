@@ -4,10 +4,10 @@ use crate::association::{PdvKind, PdvPosition};
 use crate::context::ContextId;
 use crate::error::{AbortedBy, RejectReason, RejectResult};
 
-/// Type, reserved byte, length: what stands before each PDU.
+/// The header of a PDU: type, reserved byte, length.
 pub(super) const HEADER_LEN: usize = 6;
 
-/// Item length, context id, control header: what stands before each fragment.
+/// The header of a fragment: item length, context id, message control header.
 pub(super) const PDV_HEADER_LEN: usize = 6;
 
 pub(super) const ASSOCIATE_RQ: u8 = 1;
@@ -18,10 +18,10 @@ pub(super) const RELEASE_RQ: u8 = 5;
 pub(super) const RELEASE_RP: u8 = 6;
 pub(super) const ABORT: u8 = 7;
 
-/// The length of the PDUs that have nothing but a source or reserved bytes.
+/// The length field of A-ASSOCIATE-RJ, A-RELEASE-RQ, A-RELEASE-RP and A-ABORT.
 pub(super) const SHORT_LEN: usize = 4;
 
-/// DICOM's application context name (PS3.7 section A.2.1).
+/// The DICOM application context name (PS3.7 section A.2.1).
 pub(super) const APPLICATION_CONTEXT: &str = "1.2.840.10008.3.1.1.1";
 
 /// A-RELEASE-RQ (PS3.8 section 9.3.6).
@@ -31,17 +31,17 @@ pub(super) const RELEASE_REPLY: [u8; 10] = [RELEASE_RP, 0, 0, 0, 0, 4, 0, 0, 0, 
 /// A-ABORT of the service user (PS3.8 section 9.3.8).
 pub(super) const USER_ABORT: [u8; 10] = [ABORT, 0, 0, 0, 0, 4, 0, 0, 0, 0];
 
-/// What stands before each PDU.
+/// The header of a PDU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PduHeader {
-    /// The PDU type, as it was sent.
+    /// The PDU type.
     pub(super) kind: u8,
-    /// The bytes that follow, as it says.
+    /// The value of the length field: the bytes that follow the header.
     pub(super) length: usize,
 }
 
 impl PduHeader {
-    /// Reads a header.
+    /// Decodes a header. `None` if there are too few bytes.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let (&[kind, _, a, b, c, d], _) = bytes.split_first_chunk::<HEADER_LEN>()?;
         Some(Self {
@@ -64,12 +64,13 @@ pub(super) enum AbortReason {
     InvalidParameter = 6,
 }
 
-/// How the peer broke the protocol, and what it is told.
+/// A protocol violation of the peer, and the abort that answers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Violation {
-    /// What the abort says; nothing is sent to one that does not speak DICOM at all.
+    /// The reason in the A-ABORT. `None` sends no A-ABORT, because the peer does not speak DICOM or
+    /// has aborted.
     pub(super) reason: Option<AbortReason>,
-    /// How, in words of ours.
+    /// The violation. A constant of this crate, never bytes of the peer.
     pub(super) problem: &'static str,
 }
 
@@ -81,13 +82,13 @@ impl Violation {
         }
     }
 
-    /// A parameter has a value that it cannot have.
+    /// Creates a violation for an invalid value of a PDU parameter.
     pub(super) const fn invalid(problem: &'static str) -> Self {
         Self::new(AbortReason::InvalidParameter, problem)
     }
 
-    /// The A-ABORT that answers it, empty if nothing does.
-    pub(super) fn answer(self) -> Vec<u8> {
+    /// Returns the A-ABORT that answers it; empty if none is sent.
+    pub(super) fn abort_pdu(self) -> Vec<u8> {
         match self.reason {
             Some(reason) => vec![ABORT, 0, 0, 0, 0, 4, 0, 0, 2, reason as u8],
             None => Vec::new(),
@@ -95,20 +96,21 @@ impl Violation {
     }
 }
 
-/// Checks the header of a PDU that comes where none but a known type may.
+/// Returns the violation for a PDU that is not allowed at this point.
 pub(super) const fn out_of_place(kind: u8) -> Violation {
     match kind {
-        ASSOCIATE_RQ..=ABORT => {
-            Violation::new(AbortReason::UnexpectedPdu, "it sends a PDU out of place")
-        }
+        ASSOCIATE_RQ..=ABORT => Violation::new(
+            AbortReason::UnexpectedPdu,
+            "it sends a PDU that is not allowed at this point",
+        ),
         _ => Violation::new(
             AbortReason::UnrecognizedPdu,
-            "it sends a PDU of a type that there is not",
+            "it sends a PDU of an unknown type",
         ),
     }
 }
 
-/// Who aborted, from the source field of an A-ABORT (PS3.8 section 9.3.8).
+/// Returns who aborted, from the source field of an A-ABORT (PS3.8 section 9.3.8).
 pub(super) fn aborted_by(body: &[u8]) -> AbortedBy {
     match body {
         [_, _, 2, ..] => AbortedBy::Provider,
@@ -116,13 +118,13 @@ pub(super) fn aborted_by(body: &[u8]) -> AbortedBy {
     }
 }
 
-/// What a fragment's header says (PS3.8 sections 9.3.5.1 and E.2).
+/// The decoded header of a fragment (PS3.8 sections 9.3.5.1 and E.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PdvHeader {
     pub(super) context: ContextId,
     pub(super) kind: PdvKind,
     pub(super) position: PdvPosition,
-    /// The bytes of the fragment.
+    /// The number of bytes of the fragment.
     pub(super) length: usize,
 }
 
@@ -130,8 +132,8 @@ impl PdvHeader {
     const COMMAND: u8 = 1;
     const LAST: u8 = 2;
 
-    /// Reads the first fragment's header of what is left of a P-DATA-TF, and checks that the fragment
-    /// does not go beyond it.
+    /// Decodes the first fragment header in the rest of a P-DATA-TF, and checks that the fragment
+    /// ends within it.
     pub(super) fn read(rest: &[u8]) -> Result<Self, Violation> {
         let (&[a, b, c, d, id, control], body) = rest
             .split_first_chunk::<PDV_HEADER_LEN>()
@@ -142,7 +144,7 @@ impl PdvHeader {
             .filter(|length| *length <= body.len())
             .ok_or_else(|| Violation::invalid("it sends a fragment longer than its PDU"))?;
         let context = ContextId::new(id).ok_or_else(|| Violation::invalid(UNKNOWN_CONTEXT))?;
-        // Bits 2 to 7 are never looked at (PS3.8 section E.2).
+        // Bits 2 to 7 are not tested (PS3.8 section E.2).
         Ok(Self {
             context,
             kind: if control & Self::COMMAND == 0 {
@@ -159,7 +161,7 @@ impl PdvHeader {
         })
     }
 
-    /// The control header.
+    /// Returns the message control header.
     pub(super) fn control(kind: PdvKind, position: PdvPosition) -> u8 {
         let kind = match kind {
             PdvKind::Command => Self::COMMAND,
@@ -172,10 +174,10 @@ impl PdvHeader {
     }
 }
 
-/// The problem with a fragment for a context that was not accepted.
+/// The violation for a fragment in a context that was not accepted.
 pub(super) const UNKNOWN_CONTEXT: &str = "it uses a presentation context that was not accepted";
 
-/// For how long a rejection of ours lasts (PS3.8 Table 9-21).
+/// Returns for how long a rejection of ours lasts (PS3.8 Table 9-21).
 pub(super) const fn reject_result(reason: RejectReason) -> RejectResult {
     match reason {
         RejectReason::Congestion | RejectReason::LocalLimit => RejectResult::Transient,
@@ -187,7 +189,7 @@ pub(super) const fn reject_result(reason: RejectReason) -> RejectResult {
     }
 }
 
-/// The A-ASSOCIATE-RJ with this reason (PS3.8 section 9.3.4).
+/// Encodes an A-ASSOCIATE-RJ (PS3.8 section 9.3.4).
 pub(super) const fn reject_pdu(reason: RejectReason) -> [u8; 10] {
     let (source, diagnostic) = match reason {
         RejectReason::NoReason => (1, 1),
@@ -205,7 +207,7 @@ pub(super) const fn reject_pdu(reason: RejectReason) -> [u8; 10] {
     [ASSOCIATE_RJ, 0, 0, 0, 0, 4, 0, result, source, diagnostic]
 }
 
-/// What an A-ASSOCIATE-RJ says. A reserved reason is none.
+/// Decodes an A-ASSOCIATE-RJ. A reserved reason becomes [`RejectReason::NoReason`].
 pub(super) fn read_reject(body: &[u8]) -> (RejectResult, RejectReason) {
     let (result, source, diagnostic) = match body {
         [_, result, source, diagnostic, ..] => (*result, *source, *diagnostic),

@@ -1,4 +1,4 @@
-//! What only some platforms have. Each call has a portable fallback.
+//! System calls that only some platforms have. Each has a portable fallback.
 
 use std::net::TcpStream;
 use std::time::Duration;
@@ -8,29 +8,29 @@ use socket2::SockRef;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(super) use portable::quick_ack;
 
-/// Asks for the next acknowledgement to go at once.
+/// Asks the kernel to send the next acknowledgement at once.
 ///
-/// Many peers write a PDU in two parts with Nagle's algorithm on: the second part waits for the
-/// acknowledgement of the first, which the kernel holds back for 40 ms. Linux forgets the wish with
-/// every acknowledgement, so it is said again before each read.
+/// Many peers write a PDU in two parts with Nagle's algorithm on: they send the second part only
+/// after the first was acknowledged, and Linux delays that by 40 ms. Linux resets the option with
+/// each acknowledgement, so it is set before each read.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn quick_ack(stream: &TcpStream) {
-    // It only makes things faster: a failure is none.
+    // Only an optimization: a failure is ignored.
     let _ = SockRef::from(stream).set_tcp_quickack(true);
 }
 
-/// Makes the close that follows a reset: what is still to be sent is dropped.
+/// Makes closing the socket reset the connection and discard unsent bytes.
 pub(super) fn reset_on_close(stream: &TcpStream) {
-    // If it fails, the system goes on trying to send for a while: nobody waits for that.
+    // If this fails, the system keeps trying to send for a while, and nothing waits for that.
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
-/// What is done where there is nothing better.
+/// The fallback for systems without the option.
 #[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
 mod portable {
     use std::net::TcpStream;
 
-    /// Nothing: the peer waits for a delayed acknowledgement at most.
+    /// Does nothing: the peer waits at most for a delayed acknowledgement.
     pub(in crate::association::ul) fn quick_ack(_: &TcpStream) {}
 }
 
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_arrive_with_quick_acknowledgements_and_without() {
+    fn bytes_arrive_with_and_without_quick_acknowledgements() {
         for ask in [quick_ack, portable::quick_ack] {
             let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
             let there = listener.local_addr().expect("its address");
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_sends_and_acknowledges_at_once() {
+    fn a_connection_sends_and_acknowledges_without_delay() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let there = listener.local_addr().expect("its address");
         let stream = TcpStream::connect(there).expect("a stream");
@@ -82,7 +82,7 @@ mod tests {
         }
     }
 
-    /// The state in which Linux holds acknowledgements back.
+    /// Turns on delayed acknowledgements.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn set_slow(stream: &TcpStream) {
         let socket = SockRef::from(stream);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_is_one() {
+    fn closing_after_reset_on_close_resets_the_connection() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let there = listener.local_addr().expect("its address");
         let mut ours = TcpStream::connect(there).expect("a stream");

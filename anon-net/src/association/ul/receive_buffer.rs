@@ -1,4 +1,4 @@
-//! [`ReceiveBuffer`]: the bytes that came, whole PDUs first.
+//! [`ReceiveBuffer`]: the bytes received on an association.
 
 use std::fmt;
 use std::io;
@@ -8,32 +8,32 @@ use std::time::Instant;
 use super::pdu::{HEADER_LEN, PduHeader, Violation};
 use super::transport::Transport;
 
-/// What a buffer has before a PDU asks for more.
+/// The initial size of a buffer.
 const FIRST: usize = 16 * 1024;
-/// The most that is set aside before so many bytes have come.
+/// The most that is allocated before that many bytes were received.
 const READY: usize = 512 * 1024;
 
-/// Why no PDU came.
+/// Why no PDU could be read.
 #[derive(Debug)]
 pub(super) enum ReadError {
-    /// The stream failed, or its time is up.
+    /// Reading failed, or the deadline passed.
     Io(io::Error),
-    /// The peer ended its direction.
+    /// The peer ended its direction of the stream.
     End,
-    /// It is none that may come.
+    /// The PDU is not allowed here.
     Violation(Violation),
 }
 
-/// The buffer of an association's incoming bytes.
+/// A buffer for the incoming bytes of an association.
 ///
 /// ```text
 /// 0          start              end            len
 /// ├──consumed──┼──PDU──┼──PDU…────┼──free────────┤
 /// ```
 ///
-/// Each read fills the free part, so many short PDUs come with one system call. It has room for two
-/// of the longest PDUs, so that few bytes are moved to its beginning; it grows only when it is full
-/// of bytes that came, never by what a length field says.
+/// Each read fills the free part, so one system call can read many short PDUs. The buffer holds two
+/// PDUs of the announced length, so that unread bytes are seldom moved to its start. It grows only
+/// when it is full of received bytes, never because of a length field.
 pub(super) struct ReceiveBuffer {
     bytes: Vec<u8>,
     start: usize,
@@ -41,7 +41,7 @@ pub(super) struct ReceiveBuffer {
 }
 
 impl ReceiveBuffer {
-    /// An empty buffer.
+    /// Returns an empty buffer.
     pub(super) fn new() -> Self {
         Self {
             bytes: vec![0; FIRST],
@@ -50,14 +50,14 @@ impl ReceiveBuffer {
         }
     }
 
-    /// Makes room for PDUs of this length. What has come stays.
+    /// Makes room for PDUs of this length. Unread bytes are kept.
     pub(super) fn prepare(&mut self, longest: usize) {
         let size = longest
             .saturating_add(HEADER_LEN)
             .saturating_mul(2)
             .min(READY);
         let size = size.max(self.bytes.len()).max(4 * FIRST);
-        // A new one, since the system has zeroed it already.
+        // Allocates new zeroed memory: growing the old buffer would copy and zero it.
         let mut bytes = vec![0; size];
         let unread = self.unread();
         let end = unread.len();
@@ -71,25 +71,25 @@ impl ReceiveBuffer {
         };
     }
 
-    /// What has come and is not consumed.
+    /// Returns the bytes that were received and not consumed.
     pub(super) fn unread(&self) -> &[u8] {
         self.bytes.get(self.start..self.end).unwrap_or_default()
     }
 
-    /// Consumes bytes, which stay where they are until the next read; their place.
+    /// Consumes bytes and returns their range. They stay in the buffer until the next read.
     pub(super) fn consume(&mut self, count: usize) -> Range<usize> {
         let from = self.start;
         self.start = from.saturating_add(count).min(self.end);
         from..self.start
     }
 
-    /// Consumed bytes.
+    /// Returns consumed bytes by their range.
     pub(super) fn get(&self, place: Range<usize>) -> &[u8] {
         self.bytes.get(place).unwrap_or_default()
     }
 
-    /// Waits until the PDU that stands first is whole, and `admit` has let its header pass. It is not
-    /// consumed. Can be called again after it failed for want of time.
+    /// Waits until the first PDU is complete and `admit` has accepted its header, and returns the
+    /// header. Does not consume the PDU. The call can be repeated after a timeout.
     pub(super) fn pdu(
         &mut self,
         transport: &mut dyn Transport,
@@ -114,7 +114,7 @@ impl ReceiveBuffer {
         }
     }
 
-    /// Makes free space at the end for more of a PDU of `wanted` bytes.
+    /// Makes free space at the end of the buffer for a PDU of `wanted` bytes.
     fn make_room(&mut self, wanted: usize) {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_is_only_said_takes_no_memory() {
+    fn a_length_field_alone_allocates_no_memory() {
         for length in [1 << 20, 1 << 30, u32::MAX] {
             let mut buffer = ReceiveBuffer::new();
             buffer.prepare(16 << 20);
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_for_two_pdus_does_not_grow() {
+    fn a_buffer_does_not_grow_for_pdus_of_the_announced_length() {
         const LENGTH: u32 = 100_000;
         let says: Vec<u8> = (0..50).flat_map(|fill| pdu(fill, LENGTH)).collect();
         for step in [usize::MAX, 70_000, 1234] {
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_pdu_grows_with_what_comes() {
+    fn a_buffer_grows_with_the_received_bytes_of_a_longer_pdu() {
         let length = 3 << 20;
         let mut buffer = ReceiveBuffer::new();
         buffer.prepare(4 << 20);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::platform;
 use super::transport::{Transport, timed_out};
 
-/// A TCP connection. Small writes go at once (no Nagle).
+/// A TCP connection without Nagle's algorithm, so that small writes are sent at once.
 #[derive(Debug)]
 pub(crate) struct Tcp {
     stream: TcpStream,
@@ -16,13 +16,13 @@ pub(crate) struct Tcp {
 }
 
 impl Tcp {
-    /// Takes a connection.
+    /// Prepares a connected socket.
     ///
     /// # Errors
-    /// Those of the system calls that set it up.
+    /// Those of the system calls that set its options.
     pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        // An accepted socket inherits this from a listener that polls, on some systems.
+        // On some systems an accepted socket inherits this option from a non-blocking listener.
         stream.set_nonblocking(false)?;
         Ok(Self {
             stream,
@@ -32,17 +32,18 @@ impl Tcp {
     }
 }
 
-/// The timeout a socket has in one direction.
+/// The timeout that is set on a socket for one direction.
 #[derive(Debug, Default)]
 struct SocketTimeout {
     armed: Option<Duration>,
 }
 
 impl SocketTimeout {
-    /// What to set so that a call ends about the deadline; `None` if what is set will do.
+    /// Returns the timeout to set so that a call ends near the deadline. `None` if the current
+    /// timeout is close enough.
     ///
-    /// A system call for each read would cost as much as the read. So a timeout stays while it ends
-    /// at most a sixteenth late, or early: then the caller asks again.
+    /// Setting the timeout before each read would cost as much as the read. The current one is kept
+    /// if it expires at most a sixteenth late, or early: the caller repeats the call then.
     fn rearm(&mut self, left: Duration) -> Option<Duration> {
         let slack = (left / 16).min(Duration::from_millis(20));
         if let Some(armed) = self.armed
@@ -97,7 +98,7 @@ impl Transport for Tcp {
     }
 
     fn finish(&mut self) {
-        // Fails if the peer is gone already.
+        // Fails if the peer has already closed the connection.
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
@@ -106,7 +107,7 @@ impl Transport for Tcp {
     }
 }
 
-/// Does something without waiting.
+/// Makes one call without waiting.
 fn at_once(
     stream: &TcpStream,
     call: impl FnOnce(&TcpStream) -> io::Result<usize>,
@@ -122,9 +123,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_timeout_is_set_only_when_it_must() {
+    fn a_timeout_is_set_only_if_the_current_one_is_too_far_off() {
         let ms = Duration::from_millis;
-        // What was set, what is left, what is to be set.
+        // Current timeout, time left, timeout to set.
         let table = [
             (None, 100, Some(100)),
             (Some(1000), 1000, None),

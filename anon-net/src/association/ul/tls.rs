@@ -1,8 +1,8 @@
-//! TLS for associations (feature `tls`): [`ServerTls`] and [`ClientTls`], made from PEM files.
+//! TLS for associations (feature `tls`): [`ServerTls`] and [`ClientTls`], created from PEM files.
 //!
-//! The profile is that of PS3.15 sections B.12 and B.13 (BCP 195) as rustls has it: TLS 1.3 and 1.2,
-//! ephemeral key exchange and authenticated ciphers only. Nothing is negotiated below that, there is
-//! no fall back to a plain connection, and no session is resumed.
+//! Follows the profiles of PS3.15 sections B.12 and B.13 (BCP 195) as rustls implements them: TLS
+//! 1.3 and 1.2 with ephemeral key exchange and authenticated ciphers. Nothing weaker is negotiated,
+//! there is no fallback to a plain connection, and no session is resumed.
 
 mod files;
 mod problem;
@@ -32,20 +32,20 @@ use stream::Tls;
 
 const VERSIONS: &[&rustls::SupportedProtocolVersion] = &[&TLS13, &TLS12];
 
-/// What an acceptor shows and wants.
+/// The TLS settings of an acceptor: its certificate, and the authorities it trusts.
 #[derive(Clone)]
 pub struct ServerTls {
     config: Arc<ServerConfig>,
 }
 
 impl ServerTls {
-    /// Shows a certificate, and wants none of those who dial.
+    /// Presents a certificate, and requests none from the peer.
     ///
-    /// `chain` holds the certificate first, and those between it and its authority; `private_key` is
-    /// not encrypted. All files are PEM.
+    /// `chain` holds the certificate first, then the intermediate certificates. `private_key` must
+    /// not be encrypted. All files are PEM.
     ///
     /// # Errors
-    /// [`TlsError`] with the file that is wrong, and what to do.
+    /// [`TlsError`] with the file that is wrong and what to do.
     pub fn new(chain: &Path, private_key: &Path) -> Result<Self, TlsError> {
         let provider = provider();
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -58,11 +58,11 @@ impl ServerTls {
         ))
     }
 
-    /// Shows a certificate, and admits only those who show one of these authorities (mutual
-    /// authentication).
+    /// Presents a certificate, and accepts only peers with a certificate of one of these
+    /// authorities (mutual authentication).
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// Those of [`new`](Self::new).
     pub fn mutual(chain: &Path, private_key: &Path, peers: &Path) -> Result<Self, TlsError> {
         let provider = provider();
         let roots = Arc::new(authorities(peers)?);
@@ -80,7 +80,7 @@ impl ServerTls {
     }
 
     fn of(mut config: ServerConfig) -> Self {
-        // A ticket that the peer does not read would turn its last close into a reset.
+        // A peer that does not read the session ticket would turn its close into a reset.
         config.send_tls13_tickets = 0;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         Self {
@@ -88,7 +88,7 @@ impl ServerTls {
         }
     }
 
-    /// Does the handshake as the side that was dialled.
+    /// Performs the handshake as the TLS server.
     pub(crate) fn accept(&self, tcp: Tcp, deadline: Instant) -> io::Result<Tls> {
         let connection = ServerConnection::new(Arc::clone(&self.config));
         let connection = connection.map_err(|error| TlsFailure(problem_of(&error)))?;
@@ -96,20 +96,20 @@ impl ServerTls {
     }
 }
 
-/// What a dialler shows and wants.
+/// The TLS settings of a dialler: the authorities it trusts, and its certificate.
 ///
-/// The certificate of who is dialled must be for the host of the [`Node`](crate::Node), a name or an
-/// address, as it was given.
+/// The peer's certificate must be valid for the host of the [`Node`](crate::Node), a name or an
+/// address as it was given.
 #[derive(Clone)]
 pub struct ClientTls {
     config: Arc<ClientConfig>,
 }
 
 impl ClientTls {
-    /// Trusts these authorities, and shows no certificate. The file is PEM.
+    /// Trusts these authorities, and presents no certificate. The file is PEM.
     ///
     /// # Errors
-    /// [`TlsError`] with the file that is wrong, and what to do.
+    /// [`TlsError`] with the file that is wrong and what to do.
     pub fn new(peers: &Path) -> Result<Self, TlsError> {
         let provider = provider();
         let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -120,11 +120,11 @@ impl ClientTls {
         Ok(Self::of(config))
     }
 
-    /// Trusts these authorities, and shows a certificate (mutual authentication). Files as for
-    /// [`ServerTls::new`].
+    /// Trusts these authorities, and presents a certificate (mutual authentication). The files are
+    /// as in [`ServerTls::new`].
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// Those of [`new`](Self::new).
     pub fn mutual(peers: &Path, chain: &Path, private_key: &Path) -> Result<Self, TlsError> {
         let provider = provider();
         let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -144,12 +144,12 @@ impl ClientTls {
         }
     }
 
-    /// Does the handshake as the side that dialled `host`.
+    /// Performs the handshake as the TLS client of `host`.
     pub(crate) fn connect(&self, tcp: Tcp, host: &str, deadline: Instant) -> io::Result<Tls> {
         let name = match host.parse::<IpAddr>() {
             Ok(address) => ServerName::from(address),
             Err(_) => ServerName::try_from(host.to_owned())
-                .map_err(|_| TlsFailure("its host is no name that a certificate can have"))?,
+                .map_err(|_| TlsFailure("a certificate cannot be valid for its host name"))?,
         };
         let connection = ClientConnection::new(Arc::clone(&self.config), name);
         let connection = connection.map_err(|error| TlsFailure(problem_of(&error)))?;
@@ -157,7 +157,7 @@ impl ClientTls {
     }
 }
 
-// What rustls prints of a configuration has certificates in it.
+// rustls' `Debug` output of a configuration contains certificates.
 impl fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerTls").finish_non_exhaustive()
@@ -180,7 +180,7 @@ fn verifier(
         .map_err(|_| TlsError::no_authority(peers))
 }
 
-/// Said here rather than installed for the whole process, which is the program's to do.
+/// Passed to each configuration. Installing a default for the process is up to the program.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }

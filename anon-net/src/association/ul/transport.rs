@@ -6,29 +6,31 @@ use std::time::{Duration, Instant};
 
 use crate::Error;
 
-/// How long who waits for room takes to notice that it is to stop.
+/// How often a write that waits for the peer checks whether to stop.
 const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A byte stream with deadlines: TCP, TLS over it, or bytes of a test.
+/// A byte stream with deadlines: TCP, TLS, or bytes in a test.
 ///
-/// A deadline that has passed means: once, without waiting.
+/// With a deadline in the past, a call makes one attempt without waiting.
 pub trait Transport: fmt::Debug + Send + Sync {
-    /// Reads what is there, at least one byte; 0 if the peer has ended its direction.
+    /// Reads the available bytes, at least one. Returns 0 if the peer has ended its direction.
     ///
     /// # Errors
-    /// `TimedOut` or `WouldBlock` if nothing comes; whatever else means that the stream is dead.
+    /// `TimedOut` or `WouldBlock` if no byte arrives in time. Every other error means that the
+    /// stream is unusable.
     fn read(&mut self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize>;
 
-    /// Writes of these parts, one after the other, what there is room for, at least one byte.
+    /// Writes as many bytes of these parts, in order, as there is room for, at least one.
     ///
     /// # Errors
-    /// As [`read`](Self::read). Nothing was written then, and it can be called again.
+    /// Those of [`read`](Self::read). Nothing was written in that case, and the call can be
+    /// repeated.
     fn write(&mut self, parts: &[IoSlice<'_>], deadline: Instant) -> io::Result<usize>;
 
-    /// Ends our direction. What was written still arrives.
+    /// Ends our direction. Bytes already written still arrive.
     fn finish(&mut self);
 
-    /// Gives the stream up. What was written may not arrive.
+    /// Makes closing the stream reset it. Bytes already written may not arrive.
     fn reset(&mut self);
 }
 
@@ -37,19 +39,19 @@ const _: () = {
     shared::<dyn Transport>();
 };
 
-/// What a [`Transport`] of its own kind has against the peer: [`Error::Tls`] says it.
+/// A failure that a TLS [`Transport`] reports. It becomes [`Error::Tls`].
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct TlsFailure(pub(crate) &'static str);
 
 impl TlsFailure {
-    /// The problem, if that is why a read or write failed.
+    /// Returns the failure, if it is the reason of an I/O error.
     pub(crate) fn in_error(error: &io::Error) -> Option<&'static str> {
         let failure = error.get_ref()?.downcast_ref::<Self>()?;
         Some(failure.0)
     }
 
-    /// The error of a stream that failed.
+    /// Converts the error of a failed stream.
     pub(super) fn or_lost(error: &io::Error) -> Error {
         Self::in_error(error).map_or(Error::Lost, |problem| Error::Tls { problem })
     }
@@ -61,7 +63,7 @@ impl From<TlsFailure> for io::Error {
     }
 }
 
-/// True if a read or write failed only because its time was up.
+/// Returns true if a read or write failed only because its deadline passed.
 pub(crate) fn timed_out(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -78,14 +80,14 @@ pub(super) fn write_all(
     write_unless(transport, parts, deadline, &|| false)
 }
 
-/// As [`write_all`], and waits no longer for room once `stop` is true: then its time is up.
+/// Like [`write_all`], but treats the deadline as passed once `stop` returns true.
 pub(super) fn write_unless(
     transport: &mut dyn Transport,
     mut parts: &mut [IoSlice<'_>],
     deadline: Instant,
     stop: &dyn Fn() -> bool,
 ) -> io::Result<()> {
-    // Leaves out empty ones, which would look like a stream that takes nothing.
+    // Skips empty parts, which would look like a stream that accepts no bytes.
     IoSlice::advance_slices(&mut parts, 0);
     while !parts.is_empty() {
         let now = Instant::now();
@@ -100,15 +102,16 @@ pub(super) fn write_unless(
     Ok(())
 }
 
-/// Sends `last` if there is room for it, and ends our direction.
+/// Sends `last` if there is room for it, ends our direction, and waits for the peer to close until
+/// `linger`.
 ///
-/// What the peer has sent meanwhile is read and dropped, for closing a socket that holds unread bytes
-/// resets it, and a reset can overtake `last`.
+/// Bytes of the peer are read and dropped. Closing a socket with unread bytes resets the
+/// connection, and a reset can overtake `last`.
 pub(super) fn close_gracefully(transport: &mut dyn Transport, last: &[u8], linger: Instant) {
     const ENOUGH: usize = 1 << 20;
     let now = Instant::now();
-    let said = last.is_empty() || write_all(transport, &mut [IoSlice::new(last)], now).is_ok();
-    if !said {
+    let sent = last.is_empty() || write_all(transport, &mut [IoSlice::new(last)], now).is_ok();
+    if !sent {
         return transport.reset();
     }
     transport.finish();

@@ -1,4 +1,5 @@
-//! Lists of accession numbers: one association, one C-FIND a number (PS3.4 section C.4.1).
+//! Searches for lists of accession numbers: one association, one C-FIND per number (PS3.4 section
+//! C.4.1).
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,8 +9,8 @@ use super::{Finder, Query, StudyMatch};
 use crate::service::{Cancel, Scu, ServiceError};
 use crate::{Node, Remedy, TextError};
 
-/// Accession numbers to look for: each once, in the order given, without the spaces around it. Empty
-/// ones are left out. `Debug` shows how many.
+/// Accession numbers to search for: each once, in the given order, without leading and trailing
+/// spaces. Empty ones are left out. `Debug` shows how many there are.
 ///
 /// # Examples
 /// ```
@@ -23,11 +24,11 @@ use crate::{Node, Remedy, TextError};
 pub struct Accessions(Vec<String>);
 
 impl Accessions {
-    /// Checks a list.
+    /// Checks and creates a list.
     ///
     /// # Errors
-    /// [`TextError`] if one has a wildcard, a backslash or a control character, or more than 64
-    /// characters: a list is for numbers that are known.
+    /// [`TextError`] if a number has a wildcard, a backslash or a control character, or more than
+    /// 64 characters. Wildcards are refused, because the list is for known numbers.
     pub fn new<'t>(numbers: impl IntoIterator<Item = &'t str>) -> Result<Self, TextError> {
         let mut seen = BTreeSet::new();
         let mut list = Vec::new();
@@ -44,17 +45,17 @@ impl Accessions {
         Ok(Self(list))
     }
 
-    /// The numbers in their order.
+    /// Returns the numbers in their order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
 
-    /// How many there are.
+    /// Returns the number of accession numbers.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// True if there is none.
+    /// Returns true if the list is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -66,55 +67,55 @@ impl fmt::Debug for Accessions {
     }
 }
 
-/// What became of a number.
+/// The outcome of an accession number.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AccessionOutcome {
-    /// So many studies have it, at least one.
+    /// At least one study has it.
     Found {
-        /// How many.
+        /// The number of studies.
         studies: usize,
     },
     /// No study has it.
     NotFound,
-    /// It could not be asked for.
+    /// The query failed.
     Failed(ServiceError),
-    /// It was not asked for: the query was cancelled before, or the node is not to be reached.
+    /// It was not searched for: the search was cancelled before, or the node cannot be reached.
     NotAsked,
 }
 
-/// What happens while a list is asked for.
+/// An event during the search.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AccessionEvent<'e> {
     /// A study was found.
     Match {
-        /// The place of its number in the list, from 0.
+        /// The position of its number in the list, starting at 0.
         number: usize,
         /// The study.
         study: &'e StudyMatch,
     },
-    /// All of a number is known.
+    /// The search for one number ended.
     Done {
-        /// Its place in the list, from 0.
+        /// The position of the number in the list, starting at 0.
         number: usize,
-        /// What became of it.
+        /// The outcome.
         outcome: &'e AccessionOutcome,
     },
 }
 
-/// How a list went: an outcome for each number, in their order. `Debug` shows no number.
+/// The result of the search: an outcome for each number, in their order. `Debug` shows no number.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct AccessionReport {
     /// The numbers.
     pub numbers: Accessions,
-    /// What became of each.
+    /// The outcome of each number.
     pub outcomes: Vec<AccessionOutcome>,
 }
 
 impl AccessionReport {
-    /// The numbers that no study has, in their order.
+    /// Returns the numbers that no study has, in their order.
     pub fn not_found(&self) -> impl Iterator<Item = &str> {
         let pairs = self.numbers.iter().zip(&self.outcomes);
         pairs
@@ -122,7 +123,7 @@ impl AccessionReport {
             .map(|(number, _)| number)
     }
 
-    /// The numbers that could not be asked for, and why.
+    /// Returns the numbers whose query failed, with the error.
     pub fn failed(&self) -> impl Iterator<Item = (&str, &ServiceError)> {
         let pairs = self.numbers.iter().zip(&self.outcomes);
         pairs.filter_map(|(number, outcome)| match outcome {
@@ -133,13 +134,14 @@ impl AccessionReport {
 }
 
 impl Scu {
-    /// Looks for each accession number of a list, on one association. A study counts only if its
-    /// number is the same, spaces around it and nothing else left aside.
+    /// Searches for each accession number of a list on one association. A study matches only if its
+    /// number is equal, except for leading and trailing spaces.
     ///
-    /// A number that fails does not end the rest: the node is dialled again if it has to be. After as
-    /// many associations in a row as [`Retries`](crate::service::Retries) says that did not open or
-    /// last, or one that never will, the rest is not asked for. When the end is wished, what is left is
-    /// not asked for, and the report says so.
+    /// A number that fails does not end the search: the node is dialled again if necessary. The
+    /// search ends after as many failed associations in a row as
+    /// [`Retries`](crate::service::Retries) allows, or after a permanent failure to connect. Once
+    /// it ends or is cancelled, the remaining numbers are reported as
+    /// [`AccessionOutcome::NotAsked`].
     pub fn find_accessions(
         &self,
         node: &Node,
@@ -153,7 +155,7 @@ impl Scu {
             cancel,
             finder: None,
             failures: 0,
-            is_hopeless: false,
+            is_unreachable: false,
         };
         let mut outcomes = Vec::with_capacity(numbers.len());
         for (number, text) in numbers.iter().enumerate() {
@@ -179,12 +181,12 @@ struct AccessionSearch<'s> {
     cancel: &'s Cancel,
     finder: Option<Finder<'s>>,
     failures: u32,
-    is_hopeless: bool,
+    is_unreachable: bool,
 }
 
 impl AccessionSearch<'_> {
     fn outcome(&mut self, number: &str, on_match: &mut dyn FnMut(StudyMatch)) -> AccessionOutcome {
-        if self.is_hopeless
+        if self.is_unreachable
             || self.failures >= self.scu.retries().attempts.max(1)
             || self.cancel.is_cancelled()
         {
@@ -193,7 +195,7 @@ impl AccessionSearch<'_> {
         if self.failures > 0 && self.cancel.wait(self.scu.retries().pause) {
             return AccessionOutcome::NotAsked;
         }
-        match self.ask(number, on_match) {
+        match self.search(number, on_match) {
             Ok(0) => AccessionOutcome::NotFound,
             Ok(studies) => AccessionOutcome::Found { studies },
             Err(ServiceError::Cancelled) => AccessionOutcome::NotAsked,
@@ -201,20 +203,20 @@ impl AccessionSearch<'_> {
         }
     }
 
-    fn ask(
+    fn search(
         &mut self,
         number: &str,
         on_match: &mut dyn FnMut(StudyMatch),
     ) -> Result<usize, ServiceError> {
         let query = Query::new().with_known_accession(number);
         let mut finder = match self.finder.take() {
-            Some(finder) => finder.with_max_answers(query.max_answers()),
+            Some(finder) => finder.with_max_responses(query.max_responses()),
             None => self
                 .scu
                 .finder(self.node, self.cancel)
                 .inspect_err(|error| {
                     self.failures += 1;
-                    self.is_hopeless = error.remedy() != Remedy::Retry;
+                    self.is_unreachable = error.remedy() != Remedy::Retry;
                 })?,
         };
         let mut studies = 0;

@@ -1,17 +1,17 @@
-//! [`Query`]: which studies are asked for.
+//! [`Query`]: the keys of a study query.
 
 use std::fmt;
 
-use super::{MAX_ANSWERS, StudyMatch};
+use super::{MAX_RESPONSES, StudyMatch};
 use crate::identifier::{Identifier, tag};
 use crate::text::Charset;
 use crate::{InstanceUid, TextError};
 
-/// Which studies are asked for. Each key narrows the search; without any, all are asked for. `Debug`
-/// shows which keys are set.
+/// The keys of a study query. Each key narrows the search, and without any key all studies match.
+/// `Debug` shows which keys are set.
 ///
-/// Names, ids and accession numbers may hold the wildcards `*` and `?` (PS3.4 section C.2.2.2.4): they
-/// are the peer's to match, and so is the case of letters.
+/// Names, ids and accession numbers may contain the wildcards `*` and `?` (PS3.4 section
+/// C.2.2.2.4). The peer evaluates wildcards, and decides whether case matters.
 ///
 /// # Examples
 /// ```
@@ -33,7 +33,7 @@ pub struct Query {
     study_date: String,
     modalities: Vec<String>,
     study: Option<InstanceUid>,
-    max_answers: u32,
+    max_responses: u32,
 }
 
 impl Default for Query {
@@ -43,7 +43,7 @@ impl Default for Query {
 }
 
 impl Query {
-    /// Asks for all studies.
+    /// Creates a query for all studies.
     pub fn new() -> Self {
         Self {
             patient_name: String::new(),
@@ -52,14 +52,14 @@ impl Query {
             study_date: String::new(),
             modalities: Vec::new(),
             study: None,
-            max_answers: MAX_ANSWERS,
+            max_responses: MAX_RESPONSES,
         }
     }
 
-    /// Narrows to a patient's name. VR PN, at most 324 characters.
+    /// Matches a patient's name. VR PN, at most 324 characters.
     ///
     /// # Errors
-    /// [`TextError`] if it has a backslash or a control character, or is too long.
+    /// [`TextError`] if the text has a backslash or a control character, or is too long.
     pub fn with_patient_name(self, text: &str) -> Result<Self, TextError> {
         let patient_name = key("patient name", text, 324)?;
         Ok(Self {
@@ -68,36 +68,36 @@ impl Query {
         })
     }
 
-    /// Narrows to a patient ID. VR LO, at most 64 characters.
+    /// Matches a patient ID. VR LO, at most 64 characters.
     ///
     /// # Errors
-    /// [`TextError`], as for a name.
+    /// Those of [`with_patient_name`](Self::with_patient_name).
     pub fn with_patient_id(self, text: &str) -> Result<Self, TextError> {
         let patient_id = key("patient id", text, 64)?;
         Ok(Self { patient_id, ..self })
     }
 
-    /// Narrows to an accession number. VR SH has 16 characters; 64 are taken, since some archives
-    /// have such.
+    /// Matches an accession number. VR SH has at most 16 characters, but 64 are accepted, because
+    /// some archives have longer ones.
     ///
     /// # Errors
-    /// [`TextError`], as for a name.
+    /// Those of [`with_patient_name`](Self::with_patient_name).
     pub fn with_accession(self, text: &str) -> Result<Self, TextError> {
         let accession = key("accession number", text, 64)?;
         Ok(Self { accession, ..self })
     }
 
-    /// Narrows to an accession number that was checked before.
+    /// Matches an accession number that was already checked.
     pub(super) fn with_known_accession(self, number: &str) -> Self {
         let accession = number.to_owned();
         Self { accession, ..self }
     }
 
-    /// Narrows to a date `YYYYMMDD`, or a range `YYYYMMDD-YYYYMMDD` with one end open or none (PS3.4
-    /// section C.2.2.2.5).
+    /// Matches a date `YYYYMMDD`, or a range `YYYYMMDD-YYYYMMDD` in which one date may be missing
+    /// (PS3.4 section C.2.2.2.5).
     ///
     /// # Errors
-    /// [`TextError`] if it has another form.
+    /// [`TextError`] if the text has another form.
     pub fn with_study_date(self, text: &str) -> Result<Self, TextError> {
         let study_date = key("study date", text, 17)?;
         let is_date = |part: &str| part.len() == 8 && part.bytes().all(|b| b.is_ascii_digit());
@@ -108,49 +108,50 @@ impl Query {
             None => study_date.is_empty() || is_date(&study_date),
         };
         if !is_sound {
-            let problem = "it is neither YYYYMMDD nor a range of two";
+            let problem = "it is neither YYYYMMDD nor a range of two dates";
             return Err(TextError::new("study date", text, problem));
         }
         Ok(Self { study_date, ..self })
     }
 
-    /// Narrows to studies with a series of this modality, or of one of those named before. VR CS.
+    /// Matches studies with a series of this modality. Further calls add alternatives. VR CS.
     ///
     /// # Errors
-    /// [`TextError`] if it is no code string: 1 to 16 capitals, digits, spaces and underscores.
+    /// [`TextError`] if the text is not a code string: 1 to 16 capitals, digits, spaces and
+    /// underscores (PS3.5 section 6.2).
     pub fn with_modality(mut self, text: &str) -> Result<Self, TextError> {
         let code = key("modality", text, 16)?;
         let is_code = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b"_ ".contains(&b);
         if code.is_empty() || !code.bytes().all(is_code) {
-            let problem = "it is no code of capitals, digits, spaces and underscores";
+            let problem = "it has other characters than capitals, digits, spaces and underscores";
             return Err(TextError::new("modality", text, problem));
         }
         self.modalities.push(code);
         Ok(self)
     }
 
-    /// Narrows to one study.
+    /// Matches one study.
     #[must_use]
     pub fn with_study(self, study: InstanceUid) -> Self {
         let study = Some(study);
         Self { study, ..self }
     }
 
-    /// Sets the most answers that are taken. A server may answer once for each instance of a study.
-    /// 500,000 if not set.
+    /// Sets the limit of responses. A server may send one response for each instance of a study.
+    /// Default: 500,000.
     #[must_use]
-    pub fn with_max_answers(self, max_answers: u32) -> Self {
+    pub fn with_max_responses(self, max_responses: u32) -> Self {
         Self {
-            max_answers,
+            max_responses,
             ..self
         }
     }
 
-    pub(crate) fn max_answers(&self) -> u32 {
-        self.max_answers
+    pub(crate) fn max_responses(&self) -> u32 {
+        self.max_responses
     }
 
-    /// True if no key narrows it.
+    /// Returns true if no key is set.
     pub fn is_empty(&self) -> bool {
         let texts = [
             &self.patient_name,
@@ -163,7 +164,7 @@ impl Query {
             && self.study.is_none()
     }
 
-    /// The identifier that asks for it (PS3.4 Table C.6-5).
+    /// Returns the identifier of the C-FIND request (PS3.4 Table C.6-5).
     pub(super) fn identifier(&self) -> Identifier {
         let texts = [
             (tag::PATIENT_NAME, self.patient_name.as_str()),
@@ -183,7 +184,8 @@ impl Query {
             identifier.set(tag, &charset.encode(text));
         }
         identifier.set(tag::STUDY_DATE, self.study_date.as_bytes());
-        // A key of two codes means nothing to the standard; all come, and are looked at here.
+        // Modalities in Study has no standard matching of several values, so they are compared
+        // after the response.
         if let [modality] = self.modalities.as_slice() {
             identifier.set(tag::MODALITIES, modality.as_bytes());
         }
@@ -193,11 +195,11 @@ impl Query {
         identifier
     }
 
-    /// Whether a study is asked for, as far as it can be told; none if its modalities are asked for
-    /// and the peer does not say them. Some servers ignore keys.
+    /// Returns whether a study matches the query, because some servers ignore keys. `None` if the
+    /// query has modalities and the response does not.
     pub(super) fn has(&self, found: &StudyMatch) -> Option<bool> {
         let is_other_study = self.study.as_ref().is_some_and(|uid| *uid != found.study);
-        // A pattern, or letters of another case, are the peer's to match.
+        // The peer evaluates wildcards, and may ignore case.
         let is_plain = !self.accession.is_empty() && !self.accession.contains(['*', '?']);
         let is_other_accession = is_plain
             && !found.accession.is_empty()
@@ -215,7 +217,7 @@ impl Query {
     }
 }
 
-/// What is asked for of each study beside the keys.
+/// The elements that are requested of each study in addition to the keys.
 const WANTED: [tag::Tag; 9] = [
     tag::MODALITIES,
     tag::SOP_CLASSES,
@@ -228,7 +230,7 @@ const WANTED: [tag::Tag; 9] = [
     tag::STUDY_DATE,
 ];
 
-/// A key without the spaces at both ends.
+/// Checks a key and removes leading and trailing spaces.
 pub(super) fn key(what: &'static str, text: &str, most: usize) -> Result<String, TextError> {
     let trimmed = text.trim();
     let problem = if trimmed.chars().any(|c| c == '\\' || c.is_control()) {
@@ -250,7 +252,7 @@ impl fmt::Debug for Query {
             .field("study_date", &!self.study_date.is_empty())
             .field("modalities", &self.modalities)
             .field("study", &self.study)
-            .field("max_answers", &self.max_answers)
+            .field("max_responses", &self.max_responses)
             .finish()
     }
 }

@@ -1,16 +1,16 @@
-//! [`StudyMatch`]: a study that a query found.
+//! [`StudyMatch`]: a study found by a query.
 
 use std::fmt;
 
 use crate::identifier::{Identifier, tag};
 use crate::{InstanceUid, Uid};
 
-/// The most values of a list that are kept.
+/// The most values that are kept of a multi-valued element.
 const MAX_VALUES: usize = 64;
 
-/// A study that a query found: what the peer says of it, without padding and no longer than the
-/// standard lets values be; empty or none where it says
-/// nothing. `Debug` shows counts and SOP classes.
+/// A study found by a query. The values are those of the response, without padding and cut to the
+/// length that the standard allows. They are empty or `None` if the response does not have them.
+/// `Debug` shows counts and SOP classes.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StudyMatch {
@@ -18,7 +18,7 @@ pub struct StudyMatch {
     pub study: InstanceUid,
     /// Patient ID (0010,0020).
     pub patient_id: String,
-    /// Patient's Name (0010,0010), as it is written: components joined by `^`.
+    /// Patient's Name (0010,0010), with components separated by `^`.
     pub patient_name: String,
     /// Patient's Sex (0010,0040).
     pub sex: String,
@@ -41,14 +41,14 @@ pub struct StudyMatch {
 }
 
 impl StudyMatch {
-    /// The study of an answer; none if it has no study instance UID.
-    pub(crate) fn of(answer: &Identifier) -> Option<Self> {
-        let text = |tag, most| answer.short(tag, most).unwrap_or_default();
-        let list = |tag| answer.texts(tag).into_iter().take(MAX_VALUES);
+    /// Returns the study of a response. `None` if it has no study instance UID.
+    pub(crate) fn of(response: &Identifier) -> Option<Self> {
+        let text = |tag, most| response.bounded_text(tag, most).unwrap_or_default();
+        let list = |tag| response.texts(tag).into_iter().take(MAX_VALUES);
         let modalities = list(tag::MODALITIES).map(|code| code.chars().take(16).collect());
         let classes = list(tag::SOP_CLASSES).filter_map(|class| Uid::new(&class).ok());
         Some(Self {
-            study: answer.uid(tag::STUDY_UID)?,
+            study: response.uid(tag::STUDY_UID)?,
             patient_id: text(tag::PATIENT_ID, 64),
             patient_name: text(tag::PATIENT_NAME, 324),
             sex: text(tag::SEX, 16),
@@ -58,8 +58,8 @@ impl StudyMatch {
             description: text(tag::STUDY_DESCRIPTION, 64),
             modalities: modalities.collect(),
             sop_classes: classes.collect(),
-            series: answer.number(tag::SERIES_IN_STUDY),
-            instances: answer.number(tag::INSTANCES_IN_STUDY),
+            series: response.number(tag::SERIES_IN_STUDY),
+            instances: response.number(tag::INSTANCES_IN_STUDY),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! [`InstanceFilter`]: which series and instances of a study are wanted.
+//! [`InstanceFilter`]: selects series and instances of a study.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,11 +8,10 @@ use super::read::FoundSeries;
 use super::{InstanceEntry, SeriesEntry};
 use crate::Uid;
 
-/// A caller's own word on a series.
+/// A condition on a series, supplied by the caller.
 type SeriesPredicate = dyn Fn(&SeriesEntry) -> bool + Send + Sync;
 
-/// Which series and instances of a study are wanted. What a peer does not say is no reason to leave
-/// something out.
+/// Selects series and instances of a study. A value that the peer does not return excludes nothing.
 ///
 /// # Examples
 /// ```
@@ -31,19 +30,19 @@ pub struct InstanceFilter {
 }
 
 impl InstanceFilter {
-    /// All.
+    /// Creates a filter that includes everything.
     pub fn all() -> Self {
         Self::default()
     }
 
-    /// Wants series of these modalities only.
+    /// Includes only series of these modalities.
     #[must_use]
     pub fn with_modalities<T: Into<String>>(self, codes: impl IntoIterator<Item = T>) -> Self {
         let modalities = Some(codes.into_iter().map(Into::into).collect());
         Self { modalities, ..self }
     }
 
-    /// Wants instances of these SOP classes only.
+    /// Includes only instances of these SOP classes.
     #[must_use]
     pub fn with_sop_classes(self, classes: impl IntoIterator<Item = Uid>) -> Self {
         let sop_classes = Some(classes.into_iter().collect());
@@ -53,7 +52,7 @@ impl InstanceFilter {
         }
     }
 
-    /// Wants series of which this holds only.
+    /// Includes only series for which this returns true.
     #[must_use]
     pub fn with_series_if(
         self,
@@ -78,7 +77,7 @@ impl InstanceFilter {
         has_modality && self.if_series.as_ref().is_none_or(|wants| wants(series))
     }
 
-    /// The entry of a series that was found.
+    /// Converts a series found by queries, and marks what the filter excludes.
     pub(super) fn entry(&self, found: FoundSeries) -> SeriesEntry {
         let counted = found.instances.as_ref().map(Vec::len);
         let mut instances = found.instances;

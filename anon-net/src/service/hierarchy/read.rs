@@ -1,4 +1,4 @@
-//! Answers at series and image level, put together.
+//! Combines the responses of queries at series and image level.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,9 +7,9 @@ use crate::InstanceUid;
 use crate::Uid;
 use crate::identifier::{Identifier, Tag, tag};
 use crate::service::ServiceError;
-use crate::service::find::{Finder, is_of};
+use crate::service::find::{Finder, belongs_to};
 
-/// What answers at series level say of one series.
+/// The responses for one series.
 #[derive(Debug)]
 pub(super) struct FoundSeries {
     pub(super) uid: InstanceUid,
@@ -17,30 +17,30 @@ pub(super) struct FoundSeries {
     pub(super) number: Option<i64>,
     pub(super) description: Option<String>,
     pub(super) sop_class: Option<Uid>,
-    /// As the peer says; 0 is as good as none, since no series is empty.
+    /// The count of the response. 0 becomes `None`, because no series is empty.
     pub(super) count: Option<usize>,
-    /// True if it was answered more than once, as by servers that answer for each instance: a count
-    /// cannot be believed then.
+    /// Whether the series was returned several times. Servers that send one response per instance
+    /// do that, and their counts are unreliable.
     pub(super) is_repeated: bool,
     pub(super) instances: Option<Vec<InstanceEntry>>,
 }
 
 impl FoundSeries {
-    fn of(uid: InstanceUid, answer: &Identifier) -> Self {
-        let count = answer.number(tag::INSTANCES_IN_SERIES);
+    fn of(uid: InstanceUid, response: &Identifier) -> Self {
+        let count = response.number(tag::INSTANCES_IN_SERIES);
         Self {
             uid,
-            modality: answer.short(tag::MODALITY, 16),
-            number: answer.number(tag::SERIES_NUMBER),
-            description: answer.short(tag::SERIES_DESCRIPTION, 64),
-            sop_class: answer.class(tag::SOP_CLASS),
+            modality: response.bounded_text(tag::MODALITY, 16),
+            number: response.number(tag::SERIES_NUMBER),
+            description: response.bounded_text(tag::SERIES_DESCRIPTION, 64),
+            sop_class: response.class(tag::SOP_CLASS),
             count: count.filter(|count| *count != 0),
             is_repeated: false,
             instances: None,
         }
     }
 
-    /// Asks for the instances, and counts them.
+    /// Queries and counts the instances.
     pub(super) fn instances(
         &mut self,
         finder: &mut Finder<'_>,
@@ -51,15 +51,15 @@ impl FoundSeries {
         identifier.set(tag::SERIES_UID, self.uid.expose().as_bytes());
         let mut seen = BTreeSet::new();
         let mut instances = Vec::new();
-        finder.ask(&identifier, &mut |answer| {
-            let is_ours =
-                is_of(answer, tag::STUDY_UID, study) && is_of(answer, tag::SERIES_UID, &self.uid);
-            match answer.uid(tag::SOP_INSTANCE) {
+        finder.find(&identifier, &mut |response| {
+            let is_ours = belongs_to(response, tag::STUDY_UID, study)
+                && belongs_to(response, tag::SERIES_UID, &self.uid);
+            match response.uid(tag::SOP_INSTANCE) {
                 Some(uid) if is_ours && seen.insert(uid.clone()) => {
                     instances.push(InstanceEntry {
                         uid,
-                        sop_class: answer.class(tag::SOP_CLASS),
-                        number: answer.number(tag::INSTANCE_NUMBER),
+                        sop_class: response.class(tag::SOP_CLASS),
+                        number: response.number(tag::INSTANCE_NUMBER),
                         excluded: false,
                     });
                 }
@@ -71,12 +71,12 @@ impl FoundSeries {
     }
 }
 
-/// The series of a study, as answers come.
+/// The series of a study, collected from responses.
 #[derive(Debug)]
 pub(super) struct StudyReader<'s> {
     study: &'s InstanceUid,
     pub(super) found: Vec<FoundSeries>,
-    at: BTreeMap<InstanceUid, usize>,
+    positions: BTreeMap<InstanceUid, usize>,
 }
 
 impl<'s> StudyReader<'s> {
@@ -84,11 +84,11 @@ impl<'s> StudyReader<'s> {
         Self {
             study,
             found: Vec::new(),
-            at: BTreeMap::new(),
+            positions: BTreeMap::new(),
         }
     }
 
-    /// Asks for the series.
+    /// Queries the series.
     pub(super) fn series(&mut self, finder: &mut Finder<'_>) -> Result<(), ServiceError> {
         let keys = [
             tag::SERIES_UID,
@@ -99,24 +99,27 @@ impl<'s> StudyReader<'s> {
             tag::INSTANCES_IN_SERIES,
         ];
         let identifier = identifier(b"SERIES", self.study, &keys);
-        finder.ask(&identifier, &mut |answer| self.add(answer))?;
+        finder.find(&identifier, &mut |response| self.add(response))?;
         Ok(())
     }
 
-    fn add(&mut self, answer: &Identifier) {
-        let Some(uid) = answer.uid(tag::SERIES_UID) else {
+    fn add(&mut self, response: &Identifier) {
+        let Some(uid) = response.uid(tag::SERIES_UID) else {
             return;
         };
-        if !is_of(answer, tag::STUDY_UID, self.study) {
+        if !belongs_to(response, tag::STUDY_UID, self.study) {
             return;
         }
-        let known = self.at.get(&uid).and_then(|at| self.found.get_mut(*at));
+        let known = self
+            .positions
+            .get(&uid)
+            .and_then(|at| self.found.get_mut(*at));
         if let Some(series) = known {
             series.is_repeated = true;
             return;
         }
-        self.at.insert(uid.clone(), self.found.len());
-        self.found.push(FoundSeries::of(uid, answer));
+        self.positions.insert(uid.clone(), self.found.len());
+        self.found.push(FoundSeries::of(uid, response));
     }
 }
 

@@ -1,4 +1,4 @@
-//! What comes from the peer while a request of ours is answered.
+//! Receives the messages of the peer during an operation.
 
 use std::io::Read;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::identifier::{Encoding, Identifier};
 use crate::service::ServiceError;
 use crate::service::scu_association::{PendingRequest, ScuAssociation};
 
-/// How often it is looked whether the end is wished.
+/// How often a wait checks whether it was cancelled.
 const CANCEL_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What came.
+/// The next message of the peer.
 pub(super) enum NextMessage {
     Nothing,
     Response(Response, Option<Identifier>),
@@ -24,7 +24,7 @@ pub(super) enum NextMessage {
     Request(Status),
 }
 
-/// Waits a moment for what comes next.
+/// Waits a moment for the next message.
 pub(super) fn next(
     association: &mut ScuAssociation,
     pending: PendingRequest,
@@ -47,17 +47,17 @@ pub(super) fn next(
     let problem = match incoming.inspect_err(|_| association.abort())? {
         None => return Ok(NextMessage::Nothing),
         Some(Incoming::Release) => {
-            // It may (PS3.8 section 7.2), and gets its answer.
+            // The peer may release the association (PS3.8 section 7.2).
             let timeout = association.timeouts().acse;
             association.association().release(timeout)?;
             return Err(Error::Closed.into());
         }
-        Some(Incoming::NotUnderstood { .. }) => "its command set is not understood",
+        Some(Incoming::NotUnderstood { .. }) => "its command set is malformed",
         Some(Incoming::Message { context, command }) => match command {
             Command::Request(request) => return serve(association, context, &request, handler),
-            Command::Cancel { .. } => "it cancels what it was asked for",
+            Command::Cancel { .. } => "it sends a C-CANCEL for our request",
             Command::Response(response) => match pending.mismatch(context, &response) {
-                None => return answer(association, context, encoding, response),
+                None => return with_identifier(association, context, encoding, response),
                 Some(problem) => problem,
             },
         },
@@ -66,8 +66,8 @@ pub(super) fn next(
     Err(Error::Protocol { problem }.into())
 }
 
-/// Reads the identifier of a response.
-fn answer(
+/// Reads the identifier of a response, if it has one.
+fn with_identifier(
     association: &mut ScuAssociation,
     context: ContextId,
     encoding: Encoding,

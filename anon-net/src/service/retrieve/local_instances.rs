@@ -1,48 +1,48 @@
-//! [`LocalInstances`]: what of a study is here.
+//! [`LocalInstances`]: tells which instances of a study have arrived.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::{BackendError, InstanceUid};
 
-/// What became of an instance that was asked for.
+/// The state of an instance that was requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum InstanceState {
-    /// It is not here.
+    /// Not here.
     Missing,
-    /// It is stored.
+    /// Stored.
     Stored,
-    /// It came, and is set aside for a person to look at.
+    /// Received and quarantined for review by a person.
     Quarantined,
-    /// It came, and is none of those that are taken.
+    /// Received, but excluded by the rules of the project or program.
     Excluded,
 }
 
-/// Knows what arrived: the truth about a retrieve, whatever peers count.
+/// Tells which instances have arrived. A retrieve relies on it instead of the peer's counters.
 ///
 /// # Contract
-/// * States are told in the order asked for, one for each.
-/// * What is once not missing is not missing later, unless somebody deletes it.
-/// * After an instance has arrived, [`changes`](Self::changes) gives another number than before, and
-///   [`wait`](Self::wait) returns.
-/// * Any number of threads call it.
+/// * States are returned in the order of the request, one for each instance.
+/// * An instance that is not missing does not become missing later, unless somebody deletes it.
+/// * After an instance has arrived, [`changes`](Self::changes) returns another number than before,
+///   and [`wait`](Self::wait) returns.
+/// * It can be called from any number of threads.
 /// * `testing::conformance::local_instances` (feature `testing`) passes.
 pub trait LocalInstances: fmt::Debug + Send + Sync {
-    /// What became of these instances of a study.
+    /// Returns the states of these instances of a study.
     ///
     /// # Errors
-    /// [`BackendError`] if it cannot be told.
+    /// [`BackendError`] if the states cannot be determined.
     fn states(
         &self,
         study: &InstanceUid,
         instances: &[InstanceUid],
     ) -> Result<Vec<InstanceState>, BackendError>;
 
-    /// A number that is another one after each arrival, of whatever study.
+    /// Returns a number that changes with each arrival, in any study.
     fn changes(&self) -> u64;
 
-    /// Waits until [`changes`](Self::changes) is another number than `seen`, at most so long.
+    /// Waits until [`changes`](Self::changes) differs from `seen`, at most for `timeout`.
     fn wait(&self, seen: u64, timeout: Duration);
 }
 

@@ -1,4 +1,4 @@
-//! [`StudyProgress`]: what of a study arrived, and what is missing.
+//! [`StudyProgress`]: which instances of a study have arrived and which are missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -11,11 +11,10 @@ use crate::service::transfer::TransferObserver;
 use crate::service::{Cancel, ServiceError};
 use crate::{BackendError, Error, InstanceUid, Uid};
 
-/// How long arrivals are let be before they are counted again: counting costs a look-up for each
-/// instance that is missing.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
+/// The shortest time between two counts of arrivals. A count looks up each missing instance.
+const UPDATE_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What of a study arrived.
+/// The progress of retrieving a study.
 pub(super) struct StudyProgress<'a> {
     study: &'a InstanceUid,
     local: &'a dyn LocalInstances,
@@ -25,15 +24,15 @@ pub(super) struct StudyProgress<'a> {
     quarantined: usize,
     excluded: usize,
     excluded_classes: BTreeMap<Uid, usize>,
-    /// Those of the excluded that are never asked for.
-    never: usize,
+    /// The excluded instances that are never requested.
+    never_requested: usize,
     missing: Vec<InstanceUid>,
-    /// Named by the peer as not sent.
+    /// Instances that the peer reported as failed.
     pub(super) failed: BTreeSet<InstanceUid>,
-    seen: u64,
-    looked: Instant,
-    /// The most sub-operations that the peer counted for what is asked for now.
-    counted: u32,
+    seen_changes: u64,
+    updated: Instant,
+    /// The highest number of sub-operations that the peer has counted for the current request.
+    most_counted: u32,
     failure: Option<BackendError>,
 }
 
@@ -71,12 +70,12 @@ impl<'a> StudyProgress<'a> {
             quarantined: 0,
             excluded,
             excluded_classes,
-            never: excluded,
+            never_requested: excluded,
             missing,
             failed: BTreeSet::new(),
-            seen: 0,
-            looked: Instant::now(),
-            counted: 0,
+            seen_changes: 0,
+            updated: Instant::now(),
+            most_counted: 0,
             failure: None,
         }
     }
@@ -89,25 +88,25 @@ impl<'a> StudyProgress<'a> {
         self.missing.is_empty()
     }
 
-    /// True if some of it arrived, and not all.
-    pub(super) fn part_is_here(&self) -> bool {
-        !self.missing.is_empty() && self.missing.len() + self.never < self.expected
+    /// Returns true if some instances have arrived, but not all.
+    pub(super) fn is_partly_here(&self) -> bool {
+        !self.missing.is_empty() && self.missing.len() + self.never_requested < self.expected
     }
 
-    pub(super) fn tell(&mut self, step: RetrieveStep) {
+    pub(super) fn report_step(&mut self, step: RetrieveStep) {
         (self.on_step)(step);
     }
 
-    /// Something else is asked for: its counters begin anew.
-    pub(super) fn begin(&mut self) {
-        self.counted = 0;
+    /// Resets the peer's counters for a new request.
+    pub(super) fn start_request(&mut self) {
+        self.most_counted = 0;
     }
 
-    /// Counts what arrived. True if something did.
+    /// Counts what has arrived. Returns true if anything has.
     ///
     /// # Errors
-    /// [`ServiceError::Association`] with the error of the arrivals.
-    pub(super) fn look(&mut self) -> Result<bool, ServiceError> {
+    /// [`ServiceError::Association`] with the error of [`LocalInstances`].
+    pub(super) fn update(&mut self) -> Result<bool, ServiceError> {
         if let Some(error) = self.failure.take() {
             return Err(Error::Backend(error).into());
         }
@@ -115,9 +114,9 @@ impl<'a> StudyProgress<'a> {
     }
 
     fn count(&mut self) -> Result<bool, BackendError> {
-        // Before the states: what arrives between the two is looked for once more, not never.
-        self.seen = self.local.changes();
-        self.looked = Instant::now();
+        // Read before the states: an arrival between the two calls is counted next time.
+        self.seen_changes = self.local.changes();
+        self.updated = Instant::now();
         let states = self.local.states(self.study, &self.missing)?;
         let mut states = states.into_iter();
         let before = self.missing.len();
@@ -143,14 +142,18 @@ impl<'a> StudyProgress<'a> {
         Ok(true)
     }
 
-    /// Waits until all is here, or nothing arrives for so long.
+    /// Waits until all instances are here, or none arrives within `limit`.
     ///
     /// # Errors
-    /// [`ServiceError::Cancelled`], or the error of the arrivals.
-    pub(super) fn settle(&mut self, limit: Duration, cancel: &Cancel) -> Result<(), ServiceError> {
+    /// [`ServiceError::Cancelled`], and the error of [`LocalInstances`].
+    pub(super) fn wait_for_rest(
+        &mut self,
+        limit: Duration,
+        cancel: &Cancel,
+    ) -> Result<(), ServiceError> {
         let mut since = Instant::now();
         loop {
-            if self.look()? {
+            if self.update()? {
                 since = Instant::now();
             }
             let rest = limit.saturating_sub(since.elapsed());
@@ -160,7 +163,8 @@ impl<'a> StudyProgress<'a> {
             if cancel.is_cancelled() {
                 return Err(ServiceError::Cancelled);
             }
-            self.local.wait(self.seen, rest.min(BETWEEN_LOOKS));
+            self.local
+                .wait(self.seen_changes, rest.min(UPDATE_INTERVAL));
         }
     }
 
@@ -181,24 +185,25 @@ impl<'a> StudyProgress<'a> {
 }
 
 impl TransferObserver for StudyProgress<'_> {
-    /// A peer goes on while it has done more than ever before: that ends some time, unlike responses.
+    /// A response is progress only if it counts more finished sub-operations than any before it.
+    /// This number is bounded, the number of responses is not.
     fn on_counts(&mut self, counts: SubOperations) -> bool {
         let done = [counts.completed, counts.failed, counts.warning];
         let done = done.iter().flatten().map(|count| u32::from(*count)).sum();
-        let is_more = done > self.counted;
-        self.counted = self.counted.max(done);
-        self.tell(RetrieveStep::Counted(counts));
+        let is_more = done > self.most_counted;
+        self.most_counted = self.most_counted.max(done);
+        self.report_step(RetrieveStep::Counted(counts));
         is_more | matches!(self.poll(), Activity::Progress)
     }
 
     fn poll(&mut self) -> Activity {
-        let is_due = self.looked.elapsed() >= BETWEEN_LOOKS;
-        if !is_due || self.local.changes() == self.seen {
-            return Activity::None;
+        let is_due = self.updated.elapsed() >= UPDATE_INTERVAL;
+        if !is_due || self.local.changes() == self.seen_changes {
+            return Activity::Idle;
         }
         match self.count() {
             Ok(true) => Activity::Progress,
-            Ok(false) => Activity::None,
+            Ok(false) => Activity::Idle,
             Err(error) => {
                 self.failure = Some(error);
                 Activity::Stop

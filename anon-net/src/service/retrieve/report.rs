@@ -1,4 +1,4 @@
-//! What is told of a retrieve, while it goes on and at its end.
+//! The events and reports of a retrieve.
 
 use std::collections::BTreeMap;
 
@@ -7,29 +7,28 @@ use crate::dimse::SubOperations;
 use crate::service::ServiceError;
 use crate::{InstanceUid, Uid};
 
-/// What became of a study: `expected` is the sum of `stored`, `quarantined`, `excluded` and what is
-/// missing. `Debug` shows no UID.
+/// The result of retrieving a study: `expected` is the sum of `stored`, `quarantined`, `excluded`
+/// and the number of `missing`. `Debug` shows no UID.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct StudyReport {
     /// Study Instance UID.
     pub study: InstanceUid,
-    /// Instances that the peer named.
+    /// Instances in the peer's responses to the queries.
     pub expected: usize,
-    /// Those that are stored, some of them since before.
+    /// Stored instances, including those stored before.
     pub stored: usize,
-    /// Those that are in quarantine.
+    /// Quarantined instances.
     pub quarantined: usize,
-    /// Those that are not wanted.
+    /// Excluded instances.
     pub excluded: usize,
-    /// Of those that are not wanted, how many there are of each storage SOP class, as far as the peer
-    /// says it.
+    /// The number of excluded instances for each storage SOP class that the peer returned.
     pub excluded_classes: BTreeMap<Uid, usize>,
-    /// Of those missing, the ones that the peer says it could not send.
+    /// Missing instances that the peer reported as failed.
     pub failed: usize,
-    /// Those that did not arrive.
+    /// Instances that did not arrive.
     pub missing: Vec<InstanceUid>,
-    /// Why it is not complete; none if it is.
+    /// Why the study is not complete. `None` if it is.
     pub error: Option<ServiceError>,
 }
 
@@ -48,49 +47,49 @@ impl StudyReport {
         }
     }
 
-    /// True if every instance is stored, quarantined or not wanted.
+    /// Returns true if every instance is stored, quarantined or excluded.
     pub fn is_complete(&self) -> bool {
         self.error.is_none()
     }
 }
 
-/// What happens to a study.
+/// A step in retrieving a study.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum RetrieveStep {
-    /// The peer named its instances.
+    /// The instances of the study were queried.
     Expected {
-        /// How many there are.
+        /// The number of instances.
         instances: usize,
-        /// How many of them are not wanted.
+        /// How many of them are excluded.
         excluded: usize,
     },
-    /// Something is asked for.
-    Asked {
-        /// At which level.
+    /// A round of requests starts.
+    Requested {
+        /// The level of the requests.
         level: QueryLevel,
     },
-    /// The peer counts.
+    /// The counters of a response.
     Counted(SubOperations),
     /// Instances arrived.
     Arrived {
-        /// How many are stored.
+        /// Stored instances.
         stored: usize,
-        /// How many are in quarantine.
+        /// Quarantined instances.
         quarantined: usize,
-        /// How many are missing.
+        /// Missing instances.
         missing: usize,
     },
-    /// It is done with.
+    /// The study is finished.
     Done,
 }
 
-/// What happens while studies are brought here.
+/// An event during a retrieve.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct RetrieveEvent {
-    /// The place of the study in the list, from 0.
+    /// The position of the study in the list, starting at 0.
     pub study: usize,
-    /// What happens.
+    /// The step.
     pub step: RetrieveStep,
 }

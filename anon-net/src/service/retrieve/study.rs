@@ -1,4 +1,4 @@
-//! One study: what is expected, and the rounds in which it is asked for.
+//! Retrieves one study: queries the expected instances, and requests them in rounds.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,30 +13,31 @@ use crate::service::transfer::{TransferAssociation, TransferFailure, TransferTar
 use crate::service::{Cancel, Scu, ServiceError};
 use crate::{Contexts, Error, InstanceUid, Node, Remedy, Uid};
 
-/// How many instances are asked for in one request. 64 UIDs fit the length field of a UI.
-const LIST: usize = 64;
-/// How long to wait for what is on its way, after a peer has said that it did not send all: what it did
-/// send was answered before.
+/// The most instances of one request. 64 UIDs fit the length field of VR UI.
+const MAX_LIST: usize = 64;
+/// How long to wait for instances on their way after the peer reported failures. It has already
+/// received our responses for the instances it did send.
 const AFTER_FAILURE: Duration = Duration::from_millis(500);
 
-/// What is asked for in a round.
+/// What a round of requests asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RetrieveRound {
     Study,
     Series,
-    /// Series of which nothing is here, and of the others the instances.
+    /// Whole series without any instance here, and single instances of the others.
     Rest,
     Lists,
-    /// Some servers take no list.
+    /// Some servers do not support lists of UIDs.
     Singly,
 }
 
 impl RetrieveRound {
-    /// The rounds in which a study is asked for, of which a part may be here before.
-    fn of(level: QueryLevel, part_is_here: bool) -> &'static [Self] {
+    /// Returns the rounds for a study. `part_is_here` tells whether some of its instances have
+    /// already arrived.
+    fn of(level: QueryLevel, is_partly_here: bool) -> &'static [Self] {
         match level {
             QueryLevel::Instance => &[Self::Lists, Self::Singly],
-            _ if part_is_here => &[Self::Rest, Self::Lists, Self::Singly],
+            _ if is_partly_here => &[Self::Rest, Self::Lists, Self::Singly],
             QueryLevel::Series => &[Self::Series, Self::Lists, Self::Singly],
             QueryLevel::Study => &[Self::Study, Self::Series, Self::Lists, Self::Singly],
         }
@@ -50,7 +51,7 @@ impl RetrieveRound {
         }
     }
 
-    /// What is missing, as it is asked for in this round.
+    /// Returns the targets of this round's requests for the missing instances.
     fn targets(self, hierarchy: &StudyHierarchy, missing: &[InstanceUid]) -> Vec<TransferTarget> {
         let study = &hierarchy.study;
         if self == Self::Study {
@@ -65,7 +66,7 @@ impl RetrieveRound {
                 of_series.filter(|uid| missing.contains(*uid)).collect();
             let chunk = match self {
                 Self::Singly => 1,
-                _ => LIST,
+                _ => MAX_LIST,
             };
             let is_whole = match self {
                 Self::Series => !of_series.is_empty(),
@@ -91,7 +92,7 @@ impl RetrieveRound {
     }
 }
 
-/// What a study is brought with.
+/// The parameters for retrieving studies.
 pub(super) struct StudyRetrieve<'j> {
     pub(super) scu: &'j Scu,
     pub(super) node: &'j Node,
@@ -100,20 +101,20 @@ pub(super) struct StudyRetrieve<'j> {
     pub(super) cancel: &'j Cancel,
 }
 
-/// How a round went.
+/// The result of a round.
 #[derive(Default)]
 struct RoundOutcome {
-    /// Why something was not sent.
+    /// Why a target was not sent.
     error: Option<ServiceError>,
-    /// The peer says that it did not send all.
+    /// The peer reported that it did not send all instances.
     is_partial: bool,
-    /// Nothing can come of asking at another level.
-    is_hopeless: bool,
+    /// Requests at other levels would fail in the same way.
+    is_permanent: bool,
 }
 
 impl<'j> StudyRetrieve<'j> {
-    /// Brings one study.
-    pub(super) fn bring(
+    /// Retrieves one study.
+    pub(super) fn retrieve(
         &self,
         study: &'j InstanceUid,
         on_step: &mut dyn FnMut(RetrieveStep),
@@ -140,10 +141,10 @@ impl<'j> StudyRetrieve<'j> {
     fn hierarchy(&self, study: &InstanceUid) -> Result<StudyHierarchy, ServiceError> {
         let request = HierarchyRequest::new(study.clone(), Detail::Instances)
             .with_filter(self.request.filter.clone())
-            .with_max_answers(self.request.max_answers);
+            .with_max_responses(self.request.max_responses);
         let finder = self.scu.finder(self.node, self.cancel)?;
-        let mut finder = finder.with_max_answers(request.max_answers);
-        let result = hierarchy::of(&mut finder, &request);
+        let mut finder = finder.with_max_responses(request.max_responses);
+        let result = hierarchy::query_hierarchy(&mut finder, &request);
         let hierarchy = finder.release(result)?;
         if hierarchy.count() == 0 {
             return Err(ServiceError::NotFound);
@@ -151,37 +152,38 @@ impl<'j> StudyRetrieve<'j> {
         Ok(hierarchy)
     }
 
-    /// The storage classes that C-GET proposes: those of the study, if the peer says what it has of
-    /// each instance, otherwise all that are taken, as many as an association has room for.
+    /// Returns the storage classes that C-GET proposes: those of the study if the peer returned the
+    /// class of each instance. Otherwise all classes of the request, as many as an association can
+    /// propose.
     fn classes(&self, hierarchy: &StudyHierarchy) -> Vec<Uid> {
         let RetrieveMethod::Get { sop_classes, .. } = &self.request.method else {
             return Vec::new();
         };
-        let said: Option<BTreeSet<&Uid>> = hierarchy
+        let known: Option<BTreeSet<&Uid>> = hierarchy
             .instances()
             .map(|(_, instance)| instance.sop_class.as_ref())
             .collect();
-        let is_there = |class: &&Uid| said.as_ref().is_none_or(|said| said.contains(class));
+        let is_there = |class: &&Uid| known.as_ref().is_none_or(|known| known.contains(class));
         let classes = sop_classes.iter().filter(is_there);
         classes.take(Contexts::MAX - 1).cloned().collect()
     }
 
-    /// Asks until all is here, or nothing is left to try.
+    /// Sends requests in rounds until all instances are here or no round is left.
     fn rounds(
         &self,
         hierarchy: &StudyHierarchy,
         progress: &mut StudyProgress<'_>,
     ) -> Result<(), ServiceError> {
-        progress.look()?;
+        progress.update()?;
         let classes = self.classes(hierarchy);
         let mut error = None;
-        let rounds = RetrieveRound::of(self.request.level, progress.part_is_here());
+        let rounds = RetrieveRound::of(self.request.level, progress.is_partly_here());
         for round in rounds.iter().copied() {
             if progress.is_complete() {
                 return Ok(());
             }
             let level = round.level();
-            progress.tell(RetrieveStep::Asked { level });
+            progress.report_step(RetrieveStep::Requested { level });
             let targets = round.targets(hierarchy, progress.missing());
             let outcome = self.round(&targets, &classes, progress)?;
             let network = self.scu.timeouts().network;
@@ -190,9 +192,9 @@ impl<'j> StudyRetrieve<'j> {
                 None if !outcome.is_partial => network,
                 _ => network.min(AFTER_FAILURE),
             };
-            progress.settle(patience, self.cancel)?;
+            progress.wait_for_rest(patience, self.cancel)?;
             error = outcome.error.or(error);
-            if outcome.is_hopeless {
+            if outcome.is_permanent {
                 break;
             }
         }
@@ -203,10 +205,10 @@ impl<'j> StudyRetrieve<'j> {
         Err(error.unwrap_or(ServiceError::Stalled { after }))
     }
 
-    /// Asks for each target, on as few associations as there can be.
+    /// Requests each target, on as few associations as possible.
     ///
     /// # Errors
-    /// [`ServiceError::Cancelled`], or the error of the arrivals.
+    /// [`ServiceError::Cancelled`], and the error of [`LocalInstances`].
     fn round(
         &self,
         targets: &[TransferTarget],
@@ -216,16 +218,16 @@ impl<'j> StudyRetrieve<'j> {
         let retries = self.scu.retries();
         let mut outcome = RoundOutcome::default();
         let mut open: Option<TransferAssociation<'_>> = None;
-        let mut lost = 0;
+        let mut failures = 0;
         for target in targets {
-            if lost > 0 && self.cancel.wait(retries.pause) {
+            if failures > 0 && self.cancel.wait(retries.pause) {
                 return Err(ServiceError::Cancelled);
             }
-            let result = self.ask(&mut open, classes, target, progress);
-            progress.look()?;
+            let result = self.request_target(&mut open, classes, target, progress);
+            progress.update()?;
             match result {
                 Ok(status) => {
-                    lost = 0;
+                    failures = 0;
                     outcome.is_partial |= status != Status::SUCCESS;
                 }
                 Err(ServiceError::Cancelled) => {
@@ -234,15 +236,15 @@ impl<'j> StudyRetrieve<'j> {
                 }
                 Err(error) => {
                     let is_refusal = matches!(error, ServiceError::Refused { .. });
-                    lost = if is_refusal { 0 } else { lost + 1 };
-                    // pynetdicom finds nothing by a list, and says A801 for it.
+                    failures = if is_refusal { 0 } else { failures + 1 };
+                    // pynetdicom does not support lists, and answers them with A801.
                     let of_list = matches!(target, TransferTarget::Instances { instances, .. } if instances.len() > 1);
-                    outcome.is_hopeless = (is_hopeless(&error) && !(of_list && is_refusal))
-                        || lost >= retries.attempts.max(1);
+                    outcome.is_permanent = (is_permanent(&error) && !(of_list && is_refusal))
+                        || failures >= retries.attempts.max(1);
                     outcome.error = Some(error);
                 }
             }
-            if outcome.is_hopeless || progress.is_complete() {
+            if outcome.is_permanent || progress.is_complete() {
                 break;
             }
         }
@@ -252,8 +254,8 @@ impl<'j> StudyRetrieve<'j> {
         Ok(outcome)
     }
 
-    /// Asks for one target, on the association that is open or on another.
-    fn ask<'t>(
+    /// Requests one target, on the open association or a new one.
+    fn request_target<'t>(
         &'t self,
         open: &mut Option<TransferAssociation<'t>>,
         classes: &[Uid],
@@ -264,8 +266,8 @@ impl<'j> StudyRetrieve<'j> {
             Some(transfer) => transfer,
             None => self.open(classes)?,
         };
-        progress.begin();
-        let result = transfer.ask(target, self.request.priority, progress);
+        progress.start_request();
+        let result = transfer.request(target, self.request.priority, progress);
         if matches!(
             result,
             Ok(_) | Err(ServiceError::Refused { .. } | ServiceError::Cancelled)
@@ -280,7 +282,8 @@ impl<'j> StudyRetrieve<'j> {
     fn open(&self, classes: &[Uid]) -> Result<TransferAssociation<'_>, ServiceError> {
         match &self.request.method {
             RetrieveMethod::Move { destination } => {
-                self.scu.mover(self.node, destination.clone(), self.cancel)
+                self.scu
+                    .open_move(self.node, destination.clone(), self.cancel)
             }
             RetrieveMethod::Get {
                 handler,
@@ -288,14 +291,15 @@ impl<'j> StudyRetrieve<'j> {
                 ..
             } => {
                 let storage = (classes, &**transfer_syntaxes);
-                self.scu.getter(self.node, storage, &**handler, self.cancel)
+                self.scu
+                    .open_get(self.node, storage, &**handler, self.cancel)
             }
         }
     }
 }
 
-/// True if asking again, at whatever level, will end the same way.
-fn is_hopeless(error: &ServiceError) -> bool {
+/// Returns true if requests at any level would fail in the same way.
+fn is_permanent(error: &ServiceError) -> bool {
     match error {
         ServiceError::Refused { status, .. } => matches!(
             TransferFailure::of(*status),

@@ -1,4 +1,4 @@
-//! [`SendItem`]: an instance that is to be sent.
+//! [`SendItem`]: an instance to send.
 
 use std::fmt;
 use std::fs::File;
@@ -9,7 +9,7 @@ use super::part10::{self, FileMeta, StorageContext};
 use crate::service::ServiceError;
 use crate::{InstanceUid, Uid};
 
-/// An instance that is to be sent. `Debug` shows neither its path nor its UID.
+/// An instance to send. `Debug` shows neither its path nor its UID.
 pub struct SendItem {
     source: ItemSource,
 }
@@ -25,16 +25,17 @@ struct InstanceIdentity {
 }
 
 impl SendItem {
-    /// A DICOM file (PS3.10 section 7). What it is stands in its file meta information; its data set is
-    /// sent as it stands in the file, which is neither parsed nor held in memory.
+    /// Creates an item from a DICOM file (PS3.10 section 7). The names come from its file meta
+    /// information. The data set is sent as it is in the file, without parsing it or holding it in
+    /// memory.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self {
             source: ItemSource::File(path.into()),
         }
     }
 
-    /// A data set in memory, encoded in this transfer syntax, without preamble and file meta
-    /// information.
+    /// Creates an item from a data set in memory, in this transfer syntax, without preamble and
+    /// file meta information.
     pub fn data_set(
         sop_class: Uid,
         sop_instance: InstanceUid,
@@ -65,19 +66,19 @@ impl fmt::Debug for SendItem {
     }
 }
 
-/// An item of which all is known that its request needs.
+/// An item with everything its request needs.
 #[derive(Debug)]
 pub(super) struct PreparedItem {
     pub(super) number: u64,
     pub(super) context: StorageContext,
     pub(super) sop_instance: InstanceUid,
-    /// How often it was sent and not answered.
+    /// How often it was sent without a response.
     pub(super) tries: u32,
     body: ItemBody,
 }
 
 enum ItemBody {
-    /// A file, and where its data set begins.
+    /// The path of a file, and the offset of its data set.
     File(PathBuf, u64),
     Bytes(Vec<u8>),
 }
@@ -92,7 +93,7 @@ impl fmt::Debug for ItemBody {
 }
 
 impl PreparedItem {
-    /// Finds out what an item is.
+    /// Reads the names of an item.
     pub(super) fn new(number: u64, item: SendItem) -> Result<Self, ServiceError> {
         let (context, sop_instance, body) = match item.source {
             ItemSource::DataSet(identity, bytes) => {
@@ -118,7 +119,7 @@ impl PreparedItem {
         })
     }
 
-    /// What it holds of memory, in bytes, beside its names.
+    /// Returns the number of bytes of its data set that are held in memory.
     pub(super) fn held_bytes(&self) -> usize {
         match &self.body {
             ItemBody::File(..) => 0,
@@ -126,7 +127,7 @@ impl PreparedItem {
         }
     }
 
-    /// Its data set, and how long that is.
+    /// Opens its data set, and returns it with its length.
     pub(super) fn open(&self) -> Result<(Box<dyn Read + '_>, u64), ServiceError> {
         match &self.body {
             ItemBody::Bytes(bytes) => Ok((Box::new(&**bytes), bytes.len() as u64)),
@@ -138,7 +139,7 @@ impl PreparedItem {
     }
 }
 
-/// Opening a pipe would wait for its writer, for ever.
+/// Opens a regular file only. Opening a pipe would block until something writes to it.
 fn open_file(path: &Path) -> io::Result<File> {
     if std::fs::metadata(path)?.is_file() {
         File::open(path)

@@ -1,5 +1,5 @@
-//! The file meta information of a DICOM file (PS3.10 section 7.1): what a C-STORE request needs of it,
-//! and where the data set begins. Nothing else of the file is read.
+//! Reads the file meta information of a DICOM file (PS3.10 section 7.1): the UIDs for a C-STORE
+//! request, and the offset of the data set.
 //!
 //! ```text
 //! 128 bytes preamble │ "DICM" │ group 0002, explicit VR little endian │ data set
@@ -13,19 +13,19 @@ use crate::{InstanceUid, Uid};
 /// The abstract and transfer syntax of a presentation context for C-STORE (PS3.4 section B.3).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StorageContext {
-    /// The class of the instances.
+    /// The SOP class of the instances.
     pub sop_class: Uid,
-    /// How their data sets are encoded.
+    /// The transfer syntax of their data sets.
     pub transfer_syntax: Uid,
 }
 
-/// The longest file meta information that is read, in bytes, preamble included. What the standard
-/// knows takes under 2 KiB; a private element may hold more.
+/// The longest file meta information that is read, in bytes, including the preamble. The standard
+/// elements take less than 2 KiB, but private ones may be longer.
 const MAX_BYTES: u64 = 1024 * 1024;
-/// The longest value that is kept: a UID, with room for padding.
+/// The longest UID value that is read, including padding.
 const MAX_UID_BYTES: u32 = 128;
 
-/// What the file meta information of a DICOM file says (PS3.10 section 7.1).
+/// The UIDs in the file meta information of a DICOM file (PS3.10 section 7.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FileMeta {
@@ -33,13 +33,13 @@ pub struct FileMeta {
     pub context: StorageContext,
     /// Media Storage SOP Instance UID (0002,0003).
     pub sop_instance: InstanceUid,
-    /// Where the data set begins, in bytes from the start of the file.
+    /// The offset of the data set from the start of the file, in bytes.
     pub data_set_at: u64,
 }
 
 impl FileMeta {
-    /// Reads a file from its start to the end of group 0002, and of what follows the next two bytes at
-    /// most. The group length is not trusted: some files have a wrong one, or none.
+    /// Reads a file from its start to the end of group 0002, and at most two bytes of what follows.
+    /// Ignores the group length, because some files have a wrong one or none.
     ///
     /// # Errors
     /// [`ServiceError::NotDicom`]; [`ServiceError::Unreadable`].
@@ -75,7 +75,7 @@ pub(super) fn read(from: &mut dyn Read) -> Result<FileMeta, ServiceError> {
         *wanted = Some(from.text(length)?);
     }
     let data_set_at = from.read;
-    let broken = "a UID of its file meta information is missing or none";
+    let broken = "its file meta information lacks a UID or has an invalid one";
     let parsed = |text: Option<String>| {
         let uid = text.and_then(|text| Uid::new(&text).ok());
         uid.ok_or_else(|| not_dicom(broken))
@@ -98,7 +98,7 @@ fn not_dicom(problem: &'static str) -> ServiceError {
 
 struct MetaReader<'a> {
     from: io::Take<&'a mut dyn Read>,
-    /// How much was read, up to the last whole element.
+    /// The number of bytes read, up to the end of the last complete element.
     read: u64,
 }
 
@@ -110,12 +110,12 @@ impl MetaReader<'_> {
         Ok(bytes)
     }
 
-    /// The number of the next element of group 0002; none if the data set begins.
+    /// Returns the next element number of group 0002. `None` at the start of the data set.
     fn element(&mut self) -> Result<Option<u16>, ServiceError> {
         if self.from.limit() == 0 {
             return Err(not_dicom("its file meta information is too long"));
         }
-        // A file may end here: its data set is empty.
+        // A file may end here, with an empty data set.
         let mut group = [0; 2];
         let mut filled = 0;
         while let Some(rest) = group.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -133,7 +133,7 @@ impl MetaReader<'_> {
         self.array().map(u16::from_le_bytes).map(Some)
     }
 
-    /// The VR and length of an element (PS3.5 section 7.1.2).
+    /// Reads the VR and length of an element (PS3.5 section 7.1.2).
     fn length(&mut self) -> Result<u32, ServiceError> {
         let vr = self.array::<2>()?;
         match &vr {
@@ -151,7 +151,9 @@ impl MetaReader<'_> {
 
     fn text(&mut self, length: u32) -> Result<String, ServiceError> {
         if length > MAX_UID_BYTES {
-            return Err(not_dicom("a UID of its file meta information is too long"));
+            return Err(not_dicom(
+                "its file meta information has a UID that is too long",
+            ));
         }
         let mut text = String::new();
         let value = (&mut self.from)
@@ -161,7 +163,7 @@ impl MetaReader<'_> {
             Ok(n) if n as u64 == u64::from(length) => self.read += u64::from(length),
             Ok(_) => return Err(not_dicom(CUT)),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                return Err(not_dicom("a UID of its file meta information is none"));
+                return Err(not_dicom("its file meta information has an invalid UID"));
             }
             Err(error) => return Err(cut(&error)),
         }
@@ -179,7 +181,7 @@ impl MetaReader<'_> {
     }
 }
 
-const CUT: &str = "it ends inside its file meta information, or that is too long";
+const CUT: &str = "its file meta information is cut short or too long";
 
 fn cut(error: &io::Error) -> ServiceError {
     match error.kind() {
@@ -218,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn the_data_set_begins_after_group_2() {
+    fn the_data_set_begins_after_group_0002() {
         let header = file();
         for data_set in [&[][..], &[8], &[8, 0], &[8, 0, 5, 0], &[0; 40]] {
             let bytes = [&header, data_set].concat();
@@ -230,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cut_is_found() {
+    fn a_truncated_header_is_not_a_dicom_file() {
         let whole = file();
         for length in 0..whole.len() {
             let cut = read(&mut whole.get(..length).unwrap_or_default());
@@ -243,13 +245,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_answered(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = read(&mut &*[&[0; 128][..], b"DICM", &bytes].concat());
             let _ = read(&mut &*[file(), bytes].concat());
         }
 
         #[test]
-        fn any_byte_may_be_another(at in 132..400_usize, byte in any::<u8>()) {
+        fn a_changed_byte_never_moves_the_data_set_past_the_end(at in 132..400_usize, byte in any::<u8>()) {
             let mut bytes = file();
             let at = at % bytes.len();
             if let Some(there) = bytes.get_mut(at) {

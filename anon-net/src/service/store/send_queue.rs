@@ -1,4 +1,4 @@
-//! [`SendQueue`]: the items that wait, and the contexts that they need.
+//! [`SendQueue`]: the items that were taken from the iterator and not yet sent.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -7,17 +7,17 @@ use super::part10::StorageContext;
 use crate::context::Contexts;
 use crate::service::{Cancel, ServiceError};
 
-/// The most items that wait: twice as many as an association has contexts.
+/// The most items in the queue: twice the number of contexts of an association.
 pub(super) const MAX_ITEMS: usize = 2 * Contexts::MAX;
-/// No item is drawn while those that wait hold so many bytes in memory.
+/// No further item is taken while the queue holds this many bytes in memory.
 const MAX_HELD_BYTES: usize = 8 * 1024 * 1024;
 
-/// Items that were drawn and not sent, in order.
+/// Items that wait to be sent, in order.
 pub(super) struct SendQueue<'a> {
     items: &'a mut dyn Iterator<Item = SendItem>,
     waiting: VecDeque<PreparedItem>,
     held_bytes: usize,
-    drawn: u64,
+    taken: u64,
     ended: bool,
 }
 
@@ -27,12 +27,13 @@ impl<'a> SendQueue<'a> {
             items,
             waiting: VecDeque::new(),
             held_bytes: 0,
-            drawn: 0,
+            taken: 0,
             ended: false,
         }
     }
 
-    /// Draws items until there is no room or no item; gives those that cannot be sent to `failed`.
+    /// Takes items until the queue is full or the iterator ends. Passes items that cannot be sent
+    /// to `failed`.
     pub(super) fn fill(&mut self, cancel: &Cancel, mut failed: impl FnMut(u64, ServiceError)) {
         while !cancel.is_cancelled()
             && !self.ended
@@ -43,8 +44,8 @@ impl<'a> SendQueue<'a> {
                 self.ended = true;
                 return;
             };
-            let number = self.drawn;
-            self.drawn += 1;
+            let number = self.taken;
+            self.taken += 1;
             match PreparedItem::new(number, item) {
                 Ok(item) => {
                     self.held_bytes += item.held_bytes();
@@ -59,7 +60,8 @@ impl<'a> SendQueue<'a> {
         self.waiting.is_empty()
     }
 
-    /// What the items need, those that came first before others, as far as one proposal has room.
+    /// Returns the contexts of the items, those of the first items first, as many as one proposal
+    /// can hold.
     pub(super) fn contexts(&self) -> BTreeSet<StorageContext> {
         let mut contexts = BTreeSet::new();
         for item in &self.waiting {
@@ -73,7 +75,7 @@ impl<'a> SendQueue<'a> {
         contexts
     }
 
-    /// The first item that is one of these.
+    /// Removes the first item that needs one of these contexts.
     pub(super) fn take(&mut self, contexts: &BTreeSet<StorageContext>) -> Option<PreparedItem> {
         let at = self
             .waiting
@@ -84,7 +86,7 @@ impl<'a> SendQueue<'a> {
         Some(item)
     }
 
-    /// Puts an item back, before all others.
+    /// Puts an item back at the front.
     pub(super) fn put_back(&mut self, item: PreparedItem) {
         self.held_bytes += item.held_bytes();
         self.waiting.push_front(item);

@@ -8,7 +8,7 @@ use crate::dimse::{Operation, Status, StatusClass};
 use crate::service::{Cancel, Scu, ServiceError};
 use crate::{Error, Node, Remedy};
 
-/// What is sent, to whom, and how far it is.
+/// The state of one call.
 pub(super) struct SendTask<'a> {
     scu: &'a Scu,
     node: &'a Node,
@@ -16,11 +16,11 @@ pub(super) struct SendTask<'a> {
     cancel: &'a Cancel,
     reporter: EventReporter<'a>,
     open: Option<StoreAssociation>,
-    /// Items given up in a row, with no answer to any between.
+    /// The number of failed items since the last response.
     given_up: u32,
 }
 
-/// Tells events and counts them.
+/// Reports events and counts them.
 struct EventReporter<'a> {
     on_event: &'a mut dyn FnMut(SendEvent),
     report: SendReport,
@@ -101,7 +101,7 @@ impl<'a> SendTask<'a> {
             };
             match fitting {
                 Some(item) => self.send_one(item)?,
-                // None of those that wait has a context: the next association is theirs.
+                // No item in the queue has a context on this association.
                 None => self.renew()?,
             }
         }
@@ -113,7 +113,7 @@ impl<'a> SendTask<'a> {
         }
     }
 
-    /// Opens the association that those that wait need.
+    /// Opens an association that proposes the contexts of the queued items.
     fn renew(&mut self) -> Result<(), ServiceError> {
         self.release();
         let contexts = self.queue.contexts();
@@ -146,7 +146,7 @@ impl<'a> SendTask<'a> {
         }
     }
 
-    /// Sends an item on the open association. An error ends the whole sending.
+    /// Sends an item on the open association. An error ends the call.
     fn send_one(&mut self, item: PreparedItem) -> Result<(), ServiceError> {
         let number = item.number;
         let sent = match &mut self.open {
@@ -161,7 +161,7 @@ impl<'a> SendTask<'a> {
             }
             Err(ServiceError::Association(error)) => self.lost(item, error),
             Err(ServiceError::Cancelled) => Err(ServiceError::Cancelled),
-            // Nothing was sent: the association is as it was.
+            // Nothing was sent, so the association is still usable.
             Err(error) => {
                 self.reporter.report(number, SendOutcome::Failed(error));
                 Ok(())
@@ -169,7 +169,7 @@ impl<'a> SendTask<'a> {
         }
     }
 
-    /// The association is gone and the item not answered: it is sent again if that may help.
+    /// Handles a lost association. Queues the item again, or reports it as failed.
     fn lost(&mut self, mut item: PreparedItem, error: Error) -> Result<(), ServiceError> {
         self.open = None;
         item.tries += 1;
@@ -180,7 +180,7 @@ impl<'a> SendTask<'a> {
         }
         let read = !matches!(error, Error::Unreadable { .. });
         self.given_up += u32::from(read);
-        // A peer that answers no item at all will not answer the others either.
+        // A peer that has answered no item is not expected to answer the others.
         let remedy = match error.remedy() {
             Remedy::Retry => Remedy::Retry,
             Remedy::Skip | Remedy::Stop => Remedy::Stop,
@@ -194,7 +194,7 @@ impl<'a> SendTask<'a> {
     }
 }
 
-/// What the peer said of an item, and how long its data set is.
+/// Sends an item. Returns the status of the response and the length of the data set.
 fn store(
     open: &mut StoreAssociation,
     item: &PreparedItem,
@@ -211,7 +211,7 @@ fn outcome(status: Status, bytes: u64) -> SendOutcome {
     match status.class() {
         StatusClass::Success => SendOutcome::Stored { bytes },
         StatusClass::Warning => SendOutcome::StoredWithWarning { bytes, status },
-        // Pending is none of these: it was met before.
+        // A pending status was already refused as a protocol violation.
         StatusClass::Failure | StatusClass::Cancel | StatusClass::Pending => {
             SendOutcome::Failed(ServiceError::Refused {
                 operation: Operation::Store,

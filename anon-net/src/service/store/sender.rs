@@ -1,4 +1,4 @@
-//! [`Sender`]: C-STORE of instances one by one, on an association that is kept.
+//! [`Sender`]: sends instances one by one, and keeps its association.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -10,23 +10,23 @@ use crate::dimse::Status;
 use crate::service::{Cancel, Scu, ServiceError};
 use crate::{InstanceUid, Node};
 
-/// Sends instances to a node one by one, as they come, and keeps the association between them.
+/// Sends instances to a node one by one, and keeps the association between them.
 ///
-/// An association proposes what all instances so far needed, and what was
-/// [said](Self::expect) to be needed. One that needs more ends it and opens another. Nothing is tried
-/// again here: a body can be read once only. Any number of senders may send to one node. Dropping one
-/// aborts its association.
+/// Each association proposes the contexts of all instances so far, and those announced with
+/// [`expect`](Self::expect). An instance that needs another context releases the association and
+/// opens a new one. Failures are not retried, because a body can be read only once. Several senders
+/// can send to the same node. Dropping a sender aborts its association.
 #[derive(Debug)]
 pub struct Sender {
     scu: Scu,
     node: Node,
-    /// What instances need.
+    /// The contexts that instances have needed so far, or are expected to need.
     contexts: BTreeSet<StorageContext>,
     open: Option<StoreAssociation>,
 }
 
 impl Scu {
-    /// A sender to this node. It opens its first association with its first instance.
+    /// Creates a sender to this node. It opens its first association for its first instance.
     ///
     /// # Examples
     /// ```
@@ -67,27 +67,27 @@ impl Scu {
 }
 
 impl Sender {
-    /// Says what instances will need, so that the next association proposes it.
+    /// Announces contexts that instances will need, so that the next association proposes them.
     pub fn expect(&mut self, contexts: impl IntoIterator<Item = StorageContext>) {
         self.contexts.extend(contexts);
     }
 
-    /// True if it has an association, as far as it knows.
+    /// Returns true if it has an association that it does not know to be closed.
     pub fn is_open(&self) -> bool {
         self.open.is_some()
     }
 
-    /// Sends an instance: `length` bytes of its data set, which `body` has next. What the peer says of
-    /// it is the result, whatever it is.
+    /// Sends an instance with a data set of the next `length` bytes of `body`. Returns the status
+    /// of the response, whatever it is.
     ///
-    /// Opens an association if none is open or the one there is does not offer what the instance
-    /// needs. `cancel` breaks off, also in the middle of the data set or while the peer does not read:
-    /// the association is aborted.
+    /// Opens an association if none is open, or if the open one did not propose the context.
+    /// `cancel` ends the call at any point, also inside the data set, and aborts the association.
     ///
     /// # Errors
-    /// [`ServiceError::ContextRefused`], after which the association is still open;
-    /// [`ServiceError::Association`], after which it is closed, with [`Error::Unreadable`](crate::Error::Unreadable) if it is
-    /// `body` that failed; [`ServiceError::Cancelled`].
+    /// [`ServiceError::ContextRefused`], after which the association is still open.
+    /// [`ServiceError::Association`], after which it is closed; it contains
+    /// [`Error::Unreadable`](crate::Error::Unreadable) if `body` failed.
+    /// [`ServiceError::Cancelled`].
     pub fn store(
         &mut self,
         context: &StorageContext,
@@ -109,12 +109,12 @@ impl Sender {
         };
         let names = (&context.sop_class, instance);
         let status = open.store(id, names, (body, length), cancel)?;
-        // Only an association on which all went well is kept.
+        // An association is kept only after a complete exchange.
         self.open = Some(open);
         Ok(status)
     }
 
-    /// The association for an instance: the one there is, or another.
+    /// Returns the open association if it proposed the context. Otherwise opens a new one.
     fn open(
         &mut self,
         context: &StorageContext,
@@ -131,7 +131,8 @@ impl Sender {
         StoreAssociation::open(&self.scu, &self.node, self.proposed(context), cancel)
     }
 
-    /// What the next association is for: this, and of the rest as much as one proposal has room for.
+    /// Returns the contexts for a new association: the needed one, and as many of the others as one
+    /// proposal can hold.
     fn proposed(&self, needed: &StorageContext) -> BTreeSet<StorageContext> {
         let others = self.contexts.iter().filter(|context| *context != needed);
         others
@@ -141,7 +142,7 @@ impl Sender {
             .collect()
     }
 
-    /// Ends the association in order, if one is open.
+    /// Releases the association, if one is open.
     pub fn release(mut self) {
         if let Some(open) = self.open.take() {
             open.association.release();

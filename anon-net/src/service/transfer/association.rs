@@ -1,4 +1,4 @@
-//! [`TransferAssociation`]: an association on which C-MOVE or C-GET is asked for, once or more.
+//! [`TransferAssociation`]: an association for C-MOVE or C-GET requests.
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,7 +11,7 @@ use crate::dimse::{
     Body, Operation, Priority, Request, Response, Status, StatusClass, SubOperations,
 };
 use crate::identifier::{Identifier, tag};
-use crate::service::find::syntaxes;
+use crate::service::find::identifier_syntaxes;
 use crate::service::responses::{self, Activity, QueryContext, QueryRequest, ResponseHandler};
 use crate::service::scu_association::ScuAssociation;
 use crate::service::{Cancel, Scu, ServiceError};
@@ -22,11 +22,12 @@ const STUDY_ROOT_MOVE: &str = "1.2.840.10008.5.1.4.1.2.2.2";
 /// Study Root Query/Retrieve Information Model: GET (PS3.4 section C.6.2.3).
 const STUDY_ROOT_GET: &str = "1.2.840.10008.5.1.4.1.2.2.3";
 
-/// The most transfer syntaxes of one context. Servers made of DCMTK, Orthanc among them, have room for
-/// 50, and with one more they neither answer nor serve anybody else for minutes.
+/// The most transfer syntaxes of one context. Servers built on DCMTK, such as Orthanc, have room
+/// for 50. With more they neither answer nor serve other peers for minutes.
 const MAX_SYNTAXES: usize = 48;
 
-/// What most archives hold (PS3.5 Annex A): uncompressed, deflated, JPEG, JPEG-LS, JPEG 2000, RLE.
+/// The transfer syntaxes of most archives (PS3.5 Annex A): uncompressed, deflated, JPEG, JPEG-LS,
+/// JPEG 2000, RLE.
 const USUAL: [&str; 13] = [
     "1.2.840.10008.1.2.1",
     "1.2.840.10008.1.2",
@@ -43,12 +44,12 @@ const USUAL: [&str; 13] = [
     "1.2.840.10008.1.2.2",
 ];
 
-/// The transfer syntaxes of each context of a class, if there are so many classes.
+/// Distributes transfer syntaxes over the contexts that each of so many classes can have.
 ///
-/// A context each, if there is room: what is stored in one need not be brought into another.
-/// Otherwise the unusual ones share contexts, and the peer chooses among them; of more than fit, the
-/// last are left out.
-fn shares(classes: usize, encodings: &[Uid]) -> Vec<Vec<Uid>> {
+/// If there is room, each transfer syntax gets its own context, so that the peer need not
+/// transcode. Otherwise the unusual ones share contexts, in which the peer chooses. Transfer
+/// syntaxes that do not fit are left out, the most unusual first.
+fn distribute(classes: usize, encodings: &[Uid]) -> Vec<Vec<Uid>> {
     let room = ((Contexts::MAX - 1) / classes.max(1)).max(1);
     let rank = |uid: &&Uid| {
         let place = USUAL.iter().position(|usual| *usual == uid.as_str());
@@ -57,15 +58,15 @@ fn shares(classes: usize, encodings: &[Uid]) -> Vec<Vec<Uid>> {
     let mut ordered: Vec<&Uid> = encodings.iter().collect();
     ordered.sort_by_key(rank);
     let mut ordered = ordered.into_iter().cloned();
-    let crowded = (0..room)
-        .find(|crowded| encodings.len() <= room - crowded + crowded * MAX_SYNTAXES)
+    let mixed = (0..room)
+        .find(|mixed| encodings.len() <= room - mixed + mixed * MAX_SYNTAXES)
         .unwrap_or(room);
     let mut shares: Vec<Vec<Uid>> = ordered
         .by_ref()
-        .take(room - crowded)
+        .take(room - mixed)
         .map(|uid| vec![uid])
         .collect();
-    for _ in 0..crowded {
+    for _ in 0..mixed {
         let share: Vec<Uid> = ordered.by_ref().take(MAX_SYNTAXES).collect();
         if !share.is_empty() {
             shares.push(share);
@@ -74,18 +75,18 @@ fn shares(classes: usize, encodings: &[Uid]) -> Vec<Vec<Uid>> {
     shares
 }
 
-/// What looks on while a peer sends.
+/// Observes the progress of a C-MOVE or C-GET.
 pub(crate) trait TransferObserver {
-    /// The peer counts. True if that is a sign that it goes on.
+    /// Is called with the counters of each response. Returns true if they are progress.
     fn on_counts(&mut self, counts: SubOperations) -> bool;
 
-    /// Nothing was heard for a moment.
+    /// Is called when no message has arrived for a moment.
     fn poll(&mut self) -> Activity {
-        Activity::None
+        Activity::Idle
     }
 }
 
-/// Any response is a sign that the peer goes on.
+/// Counts every response as progress.
 impl TransferObserver for &mut dyn FnMut(SubOperations) {
     fn on_counts(&mut self, counts: SubOperations) -> bool {
         self(counts);
@@ -93,7 +94,7 @@ impl TransferObserver for &mut dyn FnMut(SubOperations) {
     }
 }
 
-/// An association on which one of the two is asked for.
+/// An association for C-MOVE or C-GET requests.
 #[derive(Debug)]
 pub(crate) struct TransferAssociation<'c> {
     association: ScuAssociation,
@@ -107,7 +108,7 @@ pub(crate) struct TransferAssociation<'c> {
 
 impl Scu {
     /// Opens an association for C-MOVE.
-    pub(crate) fn mover<'c>(
+    pub(crate) fn open_move<'c>(
         &self,
         node: &Node,
         destination: AeTitle,
@@ -115,16 +116,16 @@ impl Scu {
     ) -> Result<TransferAssociation<'c>, ServiceError> {
         let class = Uid::registered(STUDY_ROOT_MOVE);
         let mut contexts = Contexts::new();
-        contexts.add(class.clone(), syntaxes())?;
-        let transfer = self.transfer(node, contexts, class, Operation::Move, cancel)?;
+        contexts.add(class.clone(), identifier_syntaxes())?;
+        let transfer = self.open_transfer(node, contexts, class, Operation::Move, cancel)?;
         Ok(TransferAssociation {
             destination: Some(destination),
             ..transfer
         })
     }
 
-    /// Opens an association for C-GET of these storage classes in these transfer syntaxes.
-    pub(crate) fn getter<'c>(
+    /// Opens an association for C-GET that proposes these storage classes and transfer syntaxes.
+    pub(crate) fn open_get<'c>(
         &self,
         node: &Node,
         storage: (&[Uid], &[Uid]),
@@ -133,23 +134,23 @@ impl Scu {
     ) -> Result<TransferAssociation<'c>, ServiceError> {
         let class = Uid::registered(STUDY_ROOT_GET);
         let mut contexts = Contexts::new();
-        contexts.add(class.clone(), syntaxes())?;
+        contexts.add(class.clone(), identifier_syntaxes())?;
         let (classes, encodings) = storage;
-        let shares = shares(classes.len(), encodings);
+        let shares = distribute(classes.len(), encodings);
         for storage_class in classes {
             for share in &shares {
                 contexts.add(storage_class.clone(), share.clone())?;
             }
             contexts.take_scp_role(storage_class.clone());
         }
-        let transfer = self.transfer(node, contexts, class, Operation::Get, cancel)?;
+        let transfer = self.open_transfer(node, contexts, class, Operation::Get, cancel)?;
         Ok(TransferAssociation {
             handler: Some(handler),
             ..transfer
         })
     }
 
-    fn transfer<'c>(
+    fn open_transfer<'c>(
         &self,
         node: &Node,
         contexts: Contexts,
@@ -180,12 +181,12 @@ impl Scu {
 }
 
 impl TransferAssociation<'_> {
-    /// Asks for a target, and waits until the peer has sent it.
+    /// Requests a target, and waits for the final response.
     ///
     /// # Errors
     /// [`ServiceError`]. After [`ServiceError::Refused`] and [`ServiceError::Cancelled`] the
     /// association is still open.
-    pub(crate) fn ask(
+    pub(crate) fn request(
         &mut self,
         target: &TransferTarget,
         priority: Priority,
@@ -209,7 +210,7 @@ impl TransferAssociation<'_> {
             request,
             identifier: &target.identifier(),
         };
-        // A large instance is a long sub-operation, and no response comes before it ends.
+        // A sub-operation with a large instance takes long, and no response is sent before it ends.
         let silence: Duration = timeouts.dimse.max(timeouts.network);
         let last = responses::run(
             &mut self.association,
@@ -221,7 +222,7 @@ impl TransferAssociation<'_> {
         TransferReport::of(&last, responses.failed)
     }
 
-    /// Ends the association in order.
+    /// Releases the association.
     pub(crate) fn release(self) {
         self.association.release_unless(self.cancel);
     }
@@ -283,9 +284,10 @@ impl ResponseHandler for TransferResponses<'_> {
             context.transfer_syntax.clone(),
             self.peer.clone(),
         );
-        // What the handler leaves half done is its own; the body is sound between its calls.
+        // The body is consistent between calls, and the handler is responsible for its own state.
         match catch_unwind(AssertUnwindSafe(|| handler.handle(&instance, body))) {
-            // Nobody is left to answer where it broke off: reading the rest tells.
+            // Reading the rest of the body then finds the lost association, so this status is not
+            // sent.
             Ok(Ok(outcome)) => outcome.status().unwrap_or(Status::CANNOT_UNDERSTAND),
             Ok(Err(error)) => failure_status(&error),
             Err(_) => {
@@ -301,7 +303,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn contexts_hold_what_servers_take() {
+    fn contexts_stay_within_the_limits_of_servers() {
         let others = (1..=44).map(|n| format!("1.2.{n}"));
         let all = others.chain(USUAL.map(str::to_owned));
         let all: Vec<Uid> = all.map(|uid| Uid::new(&uid).unwrap()).collect();
@@ -319,14 +321,14 @@ mod tests {
             (200, 57, 1, 48),
             (5, 0, 0, 0),
         ] {
-            let shares = shares(classes, &all[..count]);
+            let shares = distribute(classes, &all[..count]);
             let found = shares.iter().map(Vec::len).max().unwrap_or(0);
             assert_eq!((shares.len(), found), (contexts, longest), "{classes}");
             assert!(classes > 127 || classes * shares.len() < Contexts::MAX);
         }
-        // The usual ones have theirs.
-        let of_eight = shares(8, &all);
-        let apart = of_eight.iter().take(13).map(|share| share[0].as_str());
-        assert_eq!(apart.collect::<Vec<_>>(), USUAL);
+        // The usual transfer syntaxes have a context each.
+        let of_eight = distribute(8, &all);
+        let first = of_eight.iter().take(13).map(|share| share[0].as_str());
+        assert_eq!(first.collect::<Vec<_>>(), USUAL);
     }
 }

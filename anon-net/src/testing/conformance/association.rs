@@ -1,4 +1,4 @@
-//! The suite of [`Association`].
+//! The conformance suite of [`Association`].
 
 use std::cell::Cell;
 use std::fmt::Debug;
@@ -9,42 +9,42 @@ use crate::context::ContextId;
 use crate::error::AbortedBy;
 use crate::{AeTitle, Error};
 
-/// Both ends of an association that is open.
+/// Both ends of an open association.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_structs, reason = "there are two")]
 pub struct AssociationPair {
-    /// The one that dialled.
+    /// The end of the requestor.
     pub requestor: Box<dyn Association>,
-    /// The one that was dialled.
+    /// The end of the acceptor.
     pub acceptor: Box<dyn Association>,
 }
 
-/// Longer than any answer takes; a test that waits for it fails.
+/// Longer than any wait that should succeed.
 const LONG: Duration = Duration::from_secs(20);
-/// What a test waits for in vain.
+/// A timeout that expires in the test.
 const SHORT: Duration = Duration::from_millis(20);
 
 /// Checks every promise of [`Association`].
 ///
-/// `make` opens an association each time it is called, between `REQUESTOR` and `ACCEPTOR`, with at
-/// least one context accepted, one of the ids up to 255 not, and a P-DATA-TF of 64 to 1,048,576 bytes
-/// as the limit of each side.
+/// `make` opens a new association between `REQUESTOR` and `ACCEPTOR` each time. At least one
+/// context must be accepted, at least one id up to 255 must not be, and each side must accept
+/// P-DATA-TFs of 64 to 1,048,576 bytes.
 pub fn association(make: impl Fn() -> AssociationPair) {
-    agrees(&make());
+    both_ends_agree(&make());
     carries_fragments(make());
-    waits_no_longer(make());
-    refuses_what_may_not_be_sent(make());
-    holds_back(make());
-    stops_before_it_sends(make());
-    stops_while_nobody_reads(make());
+    receive_times_out(make());
+    send_checks_contexts_and_lengths(make());
+    send_times_out_if_the_peer_does_not_read(make());
+    stop_is_checked_before_sending(make());
+    stop_is_checked_while_the_peer_does_not_read(make());
     releases(make());
     releases_from_the_acceptor(make());
-    delivers_before_release(make());
-    releases_at_once(make());
-    gives_up_a_release(make());
+    delivers_fragments_before_a_release(make());
+    both_sides_can_release_at_once(make());
+    an_unanswered_release_aborts(make());
     aborts(make());
     aborts_when_dropped(make());
-    wakes_who_waits(make());
+    an_abort_wakes_a_waiting_peer(make());
 }
 
 #[track_caller]
@@ -83,7 +83,7 @@ fn aborted<T: Debug>(result: Result<T, Error>, what: &str) {
 
 fn first(end: &dyn Association) -> ContextId {
     let id = end.contexts().iter().map(|accepted| accepted.id).next();
-    id.unwrap_or_else(|| panic!("`make` gives an association with a context"))
+    id.unwrap_or_else(|| panic!("`make` opens an association with an accepted context"))
 }
 
 fn data(context: ContextId, bytes: &[u8]) -> Pdv<'_> {
@@ -98,11 +98,15 @@ fn data(context: ContextId, bytes: &[u8]) -> Pdv<'_> {
 #[track_caller]
 fn expect(end: &mut dyn Association, wanted: Pdv<'_>) {
     let event = must(end.receive(LONG), "a fragment arrives");
-    assert_eq!(event, Event::Pdv(wanted), "the fragment that was sent");
-    assert_eq!(end.fragment(), wanted.bytes, "the fragment is lent again");
+    assert_eq!(event, Event::Pdv(wanted), "the received fragment");
+    assert_eq!(
+        end.fragment(),
+        wanted.bytes,
+        "`fragment` returns the same bytes"
+    );
 }
 
-fn agrees(pair: &AssociationPair) {
+fn both_ends_agree(pair: &AssociationPair) {
     let AssociationPair {
         requestor,
         acceptor,
@@ -121,7 +125,7 @@ fn agrees(pair: &AssociationPair) {
     assert_eq!(
         requestor.contexts(),
         acceptor.contexts(),
-        "what both agreed on"
+        "the accepted contexts"
     );
     first(&**requestor);
 }
@@ -164,12 +168,12 @@ fn carries_fragments(pair: AssociationPair) {
         for wanted in [end, more, data(context, &long)] {
             expect(&mut **other, wanted);
         }
-        // The other way round.
+        // The other direction.
         std::mem::swap(&mut requestor, &mut acceptor);
     }
 }
 
-fn waits_no_longer(pair: AssociationPair) {
+fn receive_times_out(pair: AssociationPair) {
     let AssociationPair {
         mut requestor,
         mut acceptor,
@@ -178,7 +182,7 @@ fn waits_no_longer(pair: AssociationPair) {
         let result = requestor.receive(SHORT);
         assert!(
             matches!(result, Err(Error::TimedOut { .. })),
-            "nothing comes: {result:?}"
+            "nothing arrives: {result:?}"
         );
     }
     let pdv = data(first(&*acceptor), b"late");
@@ -186,7 +190,7 @@ fn waits_no_longer(pair: AssociationPair) {
     expect(&mut *requestor, pdv);
 }
 
-fn refuses_what_may_not_be_sent(pair: AssociationPair) {
+fn send_checks_contexts_and_lengths(pair: AssociationPair) {
     let AssociationPair {
         mut requestor,
         mut acceptor,
@@ -196,12 +200,12 @@ fn refuses_what_may_not_be_sent(pair: AssociationPair) {
         .filter_map(ContextId::new)
         .find(|id| requestor.contexts().get(*id).is_none());
     let Some(unknown) = unknown else {
-        panic!("`make` leaves a context out");
+        panic!("`make` leaves at least one context id unaccepted");
     };
     let good = data(context, b"good");
     let result = requestor.send(&[good, data(unknown, b"x")], LONG);
     match result {
-        Err(Error::Context { id }) => assert_eq!(id, unknown, "the context that is named"),
+        Err(Error::Context { id }) => assert_eq!(id, unknown, "the context in the error"),
         other => panic!("a context that was not accepted: {other:?}"),
     }
     let limit = u64::from(requestor.max_pdu_bytes());
@@ -218,17 +222,17 @@ fn refuses_what_may_not_be_sent(pair: AssociationPair) {
                 found: told,
                 ..
             }) => {
-                assert_eq!((most, told), (limit, found), "the limit that is named");
+                assert_eq!((most, told), (limit, found), "the limit in the error");
             }
-            other => panic!("{found} bytes where {limit} are taken: {other:?}"),
+            other => panic!("{found} bytes where the limit is {limit}: {other:?}"),
         }
     }
     // Nothing of it was sent.
-    must(requestor.send(&[good], LONG), "after what was refused");
+    must(requestor.send(&[good], LONG), "after a refused call");
     expect(&mut *acceptor, good);
 }
 
-fn holds_back(pair: AssociationPair) {
+fn send_times_out_if_the_peer_does_not_read(pair: AssociationPair) {
     let AssociationPair {
         mut requestor,
         mut acceptor,
@@ -239,7 +243,7 @@ fn holds_back(pair: AssociationPair) {
     let enough = (64 << 20) / size + 1;
     let result = (0..enough).try_for_each(|_| requestor.send(&[data(context, &block)], SHORT));
     let Err(error) = result else {
-        panic!("64 MiB are taken although the peer does not read");
+        panic!("64 MiB are sent although the peer does not read");
     };
     assert!(
         matches!(error, Error::TimedOut { .. }),
@@ -249,11 +253,11 @@ fn holds_back(pair: AssociationPair) {
     let end = (0..=enough).find_map(|_| acceptor.receive(LONG).err());
     assert!(
         matches!(end, Some(Error::Aborted { .. } | Error::Lost)),
-        "the peer learns of it: {end:?}"
+        "the peer is informed: {end:?}"
     );
 }
 
-fn stops_before_it_sends(pair: AssociationPair) {
+fn stop_is_checked_before_sending(pair: AssociationPair) {
     let AssociationPair {
         mut requestor,
         mut acceptor,
@@ -262,13 +266,13 @@ fn stops_before_it_sends(pair: AssociationPair) {
     let result = requestor.send_unless(&[pdv], LONG, &|| true);
     assert!(
         matches!(result, Err(Error::Cancelled)),
-        "it is stopped: {result:?}"
+        "`stop` ends the call: {result:?}"
     );
-    all_closed(&mut *requestor, "after it was stopped");
-    aborted(acceptor.receive(LONG), "nothing of it came");
+    all_closed(&mut *requestor, "after `stop`");
+    aborted(acceptor.receive(LONG), "nothing arrives");
 }
 
-fn stops_while_nobody_reads(pair: AssociationPair) {
+fn stop_is_checked_while_the_peer_does_not_read(pair: AssociationPair) {
     let AssociationPair {
         mut requestor,
         mut acceptor,
@@ -278,24 +282,24 @@ fn stops_while_nobody_reads(pair: AssociationPair) {
     let block = vec![0; usize::try_from(size).unwrap_or_default()];
     let enough = (64 << 20) / size + 1;
     let result = (0..enough).try_for_each(|_| {
-        // Who asks a third time about one PDU waits for room.
+        // The third call of `stop` for one PDU comes from a wait for room.
         let asked = Cell::new(0);
         let stop = || asked.replace(asked.get() + 1) > 1;
         requestor.send_unless(&[data(context, &block)], LONG, &stop)
     });
     assert!(
         matches!(result, Err(Error::Cancelled)),
-        "it is stopped: {result:?}"
+        "`stop` ends the call: {result:?}"
     );
     all_closed(&mut *requestor, "after half a PDU");
     let end = (0..=enough).find_map(|_| acceptor.receive(LONG).err());
     assert!(
         matches!(end, Some(Error::Aborted { .. } | Error::Lost)),
-        "the peer learns of it: {end:?}"
+        "the peer is informed: {end:?}"
     );
 }
 
-/// Ends an association from `asking`'s side.
+/// Releases an association from the side of `asking`.
 fn release_in_order(mut asking: Box<dyn Association>, mut answering: Box<dyn Association>) {
     std::thread::scope(|scope| {
         let asked = scope.spawn(move || {
@@ -304,7 +308,7 @@ fn release_in_order(mut asking: Box<dyn Association>, mut answering: Box<dyn Ass
         });
         let event = must(answering.receive(LONG), "the request arrives");
         assert_eq!(event, Event::Release, "a request to release");
-        // What is still to be sent may be sent; who asked drops it.
+        // Messages may be sent before the release is answered. The side that asked drops them.
         let pdv = data(first(&*answering), b"late");
         must(answering.send(&[pdv], LONG), "before a release is answered");
         must(answering.release(LONG), "a release is answered");
@@ -321,7 +325,7 @@ fn releases_from_the_acceptor(pair: AssociationPair) {
     release_in_order(pair.acceptor, pair.requestor);
 }
 
-fn delivers_before_release(pair: AssociationPair) {
+fn delivers_fragments_before_a_release(pair: AssociationPair) {
     let AssociationPair {
         mut requestor,
         mut acceptor,
@@ -342,7 +346,7 @@ fn delivers_before_release(pair: AssociationPair) {
     });
 }
 
-fn releases_at_once(pair: AssociationPair) {
+fn both_sides_can_release_at_once(pair: AssociationPair) {
     std::thread::scope(|scope| {
         for mut end in [pair.requestor, pair.acceptor] {
             scope.spawn(move || must(end.release(LONG), "both ask at once"));
@@ -350,7 +354,7 @@ fn releases_at_once(pair: AssociationPair) {
     });
 }
 
-fn gives_up_a_release(pair: AssociationPair) {
+fn an_unanswered_release_aborts(pair: AssociationPair) {
     let AssociationPair {
         mut requestor,
         mut acceptor,
@@ -358,12 +362,12 @@ fn gives_up_a_release(pair: AssociationPair) {
     let result = requestor.release(SHORT);
     assert!(
         matches!(result, Err(Error::TimedOut { .. })),
-        "nobody answers: {result:?}"
+        "the peer does not answer: {result:?}"
     );
-    all_closed(&mut *requestor, "after a release that nobody answered");
+    all_closed(&mut *requestor, "after an unanswered release");
     let event = must(acceptor.receive(LONG), "the request arrives");
     assert_eq!(event, Event::Release, "the request");
-    aborted(acceptor.receive(LONG), "and then the abort");
+    aborted(acceptor.receive(LONG), "the abort after the request");
 }
 
 fn aborts(pair: AssociationPair) {
@@ -391,7 +395,7 @@ fn aborts_when_dropped(pair: AssociationPair) {
     all_closed(&mut *acceptor, "after the peer was dropped");
 }
 
-fn wakes_who_waits(pair: AssociationPair) {
+fn an_abort_wakes_a_waiting_peer(pair: AssociationPair) {
     let AssociationPair {
         mut requestor,
         mut acceptor,

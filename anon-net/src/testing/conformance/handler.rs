@@ -1,23 +1,23 @@
-//! The suite of [`InstanceHandler`].
+//! The conformance suite of [`InstanceHandler`].
 
 use std::io::{self, BufRead, Read};
 
 use crate::scp::{Instance, InstanceHandler, Outcome};
 
-/// An instance that the handler is to store: real enough for it, and not empty.
+/// An instance for the handler to store. It must be valid for the handler, and not empty.
 #[derive(Debug, Clone)]
-#[expect(clippy::exhaustive_structs, reason = "what is known, and the rest")]
+#[expect(clippy::exhaustive_structs, reason = "an instance and its data set")]
 pub struct SampleInstance {
-    /// What is known of it.
+    /// What the C-STORE request says of it.
     pub instance: Instance,
-    /// Its data set.
+    /// The data set.
     pub body: Vec<u8>,
 }
 
 /// Checks every promise of [`InstanceHandler`].
 ///
-/// `make` returns an empty handler each time it is called; `stored` says whether one has exactly one
-/// instance, the sample, stored.
+/// `make` returns a new empty handler each time. `stored` returns true if a handler stores exactly
+/// one instance, the sample.
 pub fn handler<H: InstanceHandler>(
     make: impl Fn() -> H,
     sample: &SampleInstance,
@@ -25,9 +25,9 @@ pub fn handler<H: InstanceHandler>(
 ) {
     assert!(!sample.body.is_empty(), "the sample is not empty");
     stores_once(&make(), sample, &stored);
-    keeps_nothing_that_broke_off(&make, sample, &stored);
-    reads_in_any_pieces(&make(), sample, &stored);
-    stores_once_at_once(&make(), sample, &stored);
+    keeps_nothing_of_an_incomplete_body(&make, sample, &stored);
+    reads_bodies_in_small_pieces(&make(), sample, &stored);
+    stores_once_for_concurrent_senders(&make(), sample, &stored);
 }
 
 #[track_caller]
@@ -47,18 +47,18 @@ fn stores_once<H: InstanceHandler>(
     sample: &SampleInstance,
     stored: &impl Fn(&H) -> bool,
 ) {
-    assert!(!stored(handler), "an empty handler has nothing");
+    assert!(!stored(handler), "a new handler is empty");
     let outcome = handle(handler, sample, &mut &*sample.body);
     assert_eq!(outcome, Outcome::Stored, "the first time");
-    assert!(stored(handler), "what is said to be stored is stored");
+    assert!(stored(handler), "an instance reported as stored is stored");
     for _ in 0..2 {
         let again = handle(handler, sample, &mut &*sample.body);
-        assert_eq!(again, Outcome::AlreadyStored, "once more");
+        assert_eq!(again, Outcome::AlreadyStored, "sent again");
     }
-    assert!(stored(handler), "once more changes nothing");
+    assert!(stored(handler), "sending again changes nothing");
 }
 
-/// Gives some bytes, then an error.
+/// Returns some bytes, then an error.
 struct FailingReader<'b>(&'b [u8], io::ErrorKind);
 
 impl Read for FailingReader<'_> {
@@ -86,7 +86,7 @@ fn read_through(from: &mut impl BufRead, buffer: &mut [u8]) -> io::Result<usize>
     Ok(n)
 }
 
-fn keeps_nothing_that_broke_off<H: InstanceHandler>(
+fn keeps_nothing_of_an_incomplete_body<H: InstanceHandler>(
     make: &impl Fn() -> H,
     sample: &SampleInstance,
     stored: &impl Fn(&H) -> bool,
@@ -98,7 +98,7 @@ fn keeps_nothing_that_broke_off<H: InstanceHandler>(
         io::ErrorKind::TimedOut,
         io::ErrorKind::UnexpectedEof,
     ] {
-        // The whole of it, and then an error, is not the whole of it either.
+        // An error after the last byte also means that the body is incomplete.
         for given in [0, 1.min(len), len / 2, len - 1, len] {
             let start = sample.body.get(..given).unwrap_or_default();
             let outcome = handle(&handler, sample, &mut FailingReader(start, kind));
@@ -114,11 +114,11 @@ fn keeps_nothing_that_broke_off<H: InstanceHandler>(
         }
     }
     let outcome = handle(&handler, sample, &mut &*sample.body);
-    assert_eq!(outcome, Outcome::Stored, "whole, after it broke off");
-    assert!(stored(&handler), "whole, after it broke off");
+    assert_eq!(outcome, Outcome::Stored, "complete, after it broke off");
+    assert!(stored(&handler), "complete, after it broke off");
 }
 
-/// Gives one byte a call, and is interrupted before each.
+/// Returns one byte per call, and an `Interrupted` error before each.
 struct OneByteReader<'b>(&'b [u8], u8);
 
 impl Read for OneByteReader<'_> {
@@ -141,7 +141,7 @@ impl BufRead for OneByteReader<'_> {
     }
 }
 
-fn reads_in_any_pieces<H: InstanceHandler>(
+fn reads_bodies_in_small_pieces<H: InstanceHandler>(
     handler: &H,
     sample: &SampleInstance,
     stored: &impl Fn(&H) -> bool,
@@ -150,10 +150,14 @@ fn reads_in_any_pieces<H: InstanceHandler>(
     assert_eq!(outcome, Outcome::Stored, "byte by byte");
     assert!(stored(handler), "byte by byte");
     let again = handle(handler, sample, &mut &*sample.body);
-    assert_eq!(again, Outcome::AlreadyStored, "byte by byte is the same");
+    assert_eq!(
+        again,
+        Outcome::AlreadyStored,
+        "the same instance, byte by byte before"
+    );
 }
 
-fn stores_once_at_once<H: InstanceHandler>(
+fn stores_once_for_concurrent_senders<H: InstanceHandler>(
     handler: &H,
     sample: &SampleInstance,
     stored: &impl Fn(&H) -> bool,

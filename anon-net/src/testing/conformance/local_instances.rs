@@ -1,4 +1,4 @@
-//! The suite of [`LocalInstances`].
+//! The conformance suite of [`LocalInstances`].
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,14 +8,14 @@ use crate::service::retrieve::{InstanceState, LocalInstances};
 
 /// Longer than any implementation needs.
 const LONG: Duration = Duration::from_secs(30);
-/// Shorter than that, and longer than nothing.
+/// A timeout that expires in the test.
 const SHORT: Duration = Duration::from_millis(50);
 
-/// Checks an implementation. `instances` are three of `study`, none of which is here; `store` stores
-/// the one it is given, as if it had just come, and returns when it is there.
+/// Checks an implementation. `instances` are three instances of `study` that are all missing.
+/// `store` stores an instance as if it had just arrived, and returns once it is stored.
 ///
 /// # Panics
-/// With the promise that is broken.
+/// Panics at the first broken promise.
 pub fn local_instances(
     local: &dyn LocalInstances,
     study: &InstanceUid,
@@ -24,25 +24,32 @@ pub fn local_instances(
 ) {
     let states = || match local.states(study, instances) {
         Ok(states) => states,
-        Err(error) => panic!("states are told: {error}"),
+        Err(error) => panic!("the states cannot be determined: {error}"),
     };
     let [first, second, _] = instances;
     let missing = InstanceState::Missing;
-    assert_eq!(states(), [missing; 3], "nothing is here yet");
+    assert_eq!(states(), [missing; 3], "every instance is missing at first");
     let none = local.states(study, &[]).ok();
-    assert_eq!(none, Some(Vec::new()), "none for none");
+    assert_eq!(none, Some(Vec::new()), "no states for no instances");
 
     let before = local.changes();
     let began = Instant::now();
     local.wait(before, SHORT);
-    assert!(began.elapsed() < LONG, "a wait ends");
+    assert!(began.elapsed() < LONG, "a wait ends at its timeout");
     store(second);
-    assert_ne!(local.changes(), before, "an arrival is a change");
+    assert_ne!(local.changes(), before, "an arrival changes the number");
     let stored = InstanceState::Stored;
-    assert_eq!(states(), [missing, stored, missing], "told in order");
+    assert_eq!(
+        states(),
+        [missing, stored, missing],
+        "the states are in the order of the request"
+    );
     let began = Instant::now();
     local.wait(before, LONG);
-    assert!(began.elapsed() < LONG, "no wait for what has been");
+    assert!(
+        began.elapsed() < LONG,
+        "a wait does not block after a change"
+    );
 
     let seen = local.changes();
     thread::scope(|scope| {
@@ -53,5 +60,9 @@ pub fn local_instances(
             assert!(began.elapsed() < LONG, "an arrival ends a wait");
         }
     });
-    assert_eq!(states(), [stored, stored, missing], "and what was here is");
+    assert_eq!(
+        states(),
+        [stored, stored, missing],
+        "a stored instance stays stored"
+    );
 }

@@ -1,4 +1,4 @@
-//! [`ScriptedAssociation`]: the association that the code under test sees.
+//! [`ScriptedAssociation`]: the end of the association that the code under test uses.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::association::{Association, Event, Pdv, PdvKind, PdvPosition};
 use crate::context::{ContextId, NegotiatedContexts};
 use crate::{AeTitle, Error};
 
-/// What the code under test sees of its peer.
+/// The parameters of the peer that the code under test sees.
 #[derive(Debug)]
 pub(super) struct PeerParameters {
     pub(super) peer: AeTitle,
@@ -21,7 +21,7 @@ pub(super) struct PeerParameters {
 pub struct ScriptedAssociation {
     peer: PeerParameters,
     player: ScriptPlayer,
-    /// What the last event lends.
+    /// The fragment of the last event.
     current: Fragment,
 }
 
@@ -89,13 +89,13 @@ impl Association for ScriptedAssociation {
         }
         self.check(pdvs)?;
         pdvs.iter()
-            .try_for_each(|pdv| self.player.hear(*pdv, timeout))
+            .try_for_each(|pdv| self.player.receive(*pdv, timeout))
     }
 
     fn receive(&mut self, timeout: Duration) -> Result<Event<'_>, Error> {
         self.current.bytes.clear();
         self.check_open()?;
-        match self.player.say(timeout)? {
+        match self.player.next_outgoing(timeout)? {
             Outgoing::Release => Ok(Event::Release),
             Outgoing::Fragment(fragment) => {
                 self.current = fragment;

@@ -1,4 +1,4 @@
-//! What a scripted peer heard, and where a conversation left its script.
+//! The messages that a scripted peer received, and the first mismatch with its script.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,19 +7,19 @@ use crate::association::Proposal;
 use crate::context::ContextId;
 use crate::dimse::Command;
 
-/// A message that a scripted peer heard. `Debug` shows no byte of the data set.
+/// A message that a scripted peer received. `Debug` shows no byte of the data set.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReceivedMessage {
-    /// On which association, the first being 0.
+    /// The number of the association, starting at 0.
     pub association: usize,
-    /// In which context.
+    /// The presentation context.
     pub context: ContextId,
-    /// Its command set.
+    /// The command set.
     pub command: Command,
-    /// Its data set; empty if it has none.
+    /// The data set; empty if there is none.
     pub data_set: Vec<u8>,
-    /// How long each fragment of the data set was, in bytes.
+    /// The length of each fragment of the data set, in bytes.
     pub fragments: Vec<usize>,
 }
 
@@ -35,20 +35,20 @@ impl fmt::Debug for ReceivedMessage {
     }
 }
 
-/// Where a conversation left its script.
+/// The first difference between a conversation and its script.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("association {association}, step {step}: {problem}")]
 #[non_exhaustive]
 pub struct ScriptMismatch {
-    /// On which association, the first being 0.
+    /// The number of the association, starting at 0.
     pub association: usize,
-    /// At which step, the first being 1.
+    /// The step of the script, starting at 1.
     pub step: usize,
     /// What happened.
     pub problem: String,
 }
 
-/// What all associations of a peer write to.
+/// The log of all associations of a peer.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Log {
     entries: Arc<Mutex<LogEntries>>,
@@ -57,18 +57,18 @@ pub(super) struct Log {
 #[derive(Debug, Default)]
 struct LogEntries {
     proposals: Vec<Proposal>,
-    heard: Vec<ReceivedMessage>,
-    departure: Option<ScriptMismatch>,
+    received: Vec<ReceivedMessage>,
+    mismatch: Option<ScriptMismatch>,
     open: usize,
 }
 
 impl Log {
-    // A thread that panics while it holds the entries does so between whole operations on them.
+    // Every operation on the entries is complete before anything can panic.
     fn lock(&self) -> MutexGuard<'_, LogEntries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of the association that is proposed.
+    /// Records a proposal, and returns the number of its association.
     pub(super) fn proposed(&self, proposal: &Proposal) -> usize {
         let mut entries = self.lock();
         entries.proposals.push(proposal.clone());
@@ -79,14 +79,14 @@ impl Log {
         self.lock().proposals.clone()
     }
 
-    pub(super) fn heard(&self, heard: ReceivedMessage) {
-        self.lock().heard.push(heard);
+    pub(super) fn received(&self, received: ReceivedMessage) {
+        self.lock().received.push(received);
     }
 
-    /// The first departure counts: what follows is its consequence.
-    pub(super) fn departed(&self, association: usize, step: usize, problem: impl Into<String>) {
+    /// Keeps the first mismatch only, because the later ones follow from it.
+    pub(super) fn mismatched(&self, association: usize, step: usize, problem: impl Into<String>) {
         let problem = problem.into();
-        self.lock().departure.get_or_insert(ScriptMismatch {
+        self.lock().mismatch.get_or_insert(ScriptMismatch {
             association,
             step,
             problem,
@@ -103,13 +103,13 @@ impl Log {
 
     pub(super) fn finish(&self, left: usize) -> Result<Vec<ReceivedMessage>, ScriptMismatch> {
         let entries = self.lock();
-        if let Some(departure) = &entries.departure {
-            return Err(departure.clone());
+        if let Some(mismatch) = &entries.mismatch {
+            return Err(mismatch.clone());
         }
         let problem = match (left, entries.open) {
-            (0, 0) => return Ok(entries.heard.clone()),
-            (0, open) => format!("{open} associations are open"),
-            (left, _) => format!("{left} associations were not asked for"),
+            (0, 0) => return Ok(entries.received.clone()),
+            (0, open) => format!("{open} associations are still open"),
+            (left, _) => format!("{left} associations were not opened"),
         };
         Err(ScriptMismatch {
             association: entries.proposals.len(),

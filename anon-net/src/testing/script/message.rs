@@ -1,10 +1,10 @@
-//! [`MessageAssembler`]: messages put together from what is sent to a scripted peer.
+//! [`MessageAssembler`]: assembles the messages sent to a scripted peer.
 
 use crate::association::{Pdv, PdvKind, PdvPosition};
 use crate::context::ContextId;
 use crate::dimse::Command;
 
-/// The message that is being heard.
+/// The message that is being received.
 #[derive(Debug, Default)]
 pub(super) struct MessageAssembler {
     bytes: Vec<u8>,
@@ -13,7 +13,7 @@ pub(super) struct MessageAssembler {
     fragments: Vec<usize>,
 }
 
-/// A message that was heard to its end.
+/// A message that was received completely.
 pub(super) struct CompleteMessage {
     pub(super) context: ContextId,
     pub(super) command: Command,
@@ -22,8 +22,8 @@ pub(super) struct CompleteMessage {
 }
 
 impl MessageAssembler {
-    /// Takes a fragment; gives the message that it ends. With `commands_only` a message ends with its
-    /// command set.
+    /// Adds a fragment. Returns the message if the fragment completes it. With `commands_only` a
+    /// message ends with its command set.
     pub(super) fn take(
         &mut self,
         pdv: Pdv<'_>,
@@ -49,7 +49,7 @@ impl MessageAssembler {
         }
         let command = Command::decode(&std::mem::take(&mut self.bytes));
         let command =
-            command.map_err(|error| format!("it sends a command that is none: {error}"))?;
+            command.map_err(|error| format!("it sends a malformed command set: {error}"))?;
         if command.has_data_set() && !commands_only {
             self.command = Some(command);
             return Ok(None);
@@ -62,7 +62,7 @@ impl MessageAssembler {
         }))
     }
 
-    /// A fragment of a data set whose command was heard before, or by itself, is of no message.
+    /// Ignores a data set whose command set was not received, or was taken as a message of its own.
     fn take_data(&mut self, pdv: Pdv<'_>) -> Option<CompleteMessage> {
         if self.command.is_some() {
             self.data_set.extend_from_slice(pdv.bytes);

@@ -1,4 +1,4 @@
-//! [`ScriptedPeer`]: plays scripts, one an association.
+//! [`ScriptedPeer`]: plays one script on each association.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,7 +14,7 @@ use crate::context::NegotiatedContexts;
 use crate::error::Waiting;
 use crate::{AeTitle, Error, Node};
 
-/// Plays a script for each association. Clones are the same peer.
+/// Plays one script on each association. Clones share one peer.
 #[derive(Debug, Clone, Default)]
 pub struct ScriptedPeer {
     scripts: Arc<Mutex<VecDeque<Script>>>,
@@ -22,43 +22,44 @@ pub struct ScriptedPeer {
 }
 
 impl ScriptedPeer {
-    /// A peer without a script.
+    /// Creates a peer without a script.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds what it does on its next association.
+    /// Adds the script of the next association.
     #[must_use]
     pub fn then(self, script: Script) -> Self {
         self.scripts().push_back(script);
         self
     }
 
-    /// Opens its next association from the other side: the peer proposes, and the code under test
-    /// accepts. What the script supports is what was agreed on.
+    /// Opens the next association with the peer as its requestor: the code under test is the
+    /// acceptor. The contexts that the script supports are accepted.
     ///
     /// # Errors
-    /// What the script opens with, if it is none that accepts.
+    /// The error that the script opens with, if it does not accept the association.
     pub fn call(&self, proposal: &Proposal) -> Result<Box<dyn Association>, Error> {
         self.open(&proposal.calling, proposal, Duration::ZERO)
     }
 
-    /// What was proposed to it, in order.
+    /// Returns the proposals it received, in order.
     pub fn proposals(&self) -> Vec<Proposal> {
         self.log.proposals()
     }
 
-    /// What it heard, once its scripts are played.
+    /// Returns the messages it received. Call it after the conversation.
     ///
     /// # Errors
-    /// [`ScriptMismatch`] if a script was not played to its end, or something else was heard than it says.
+    /// [`ScriptMismatch`] if a script was not played to its end, or if the code under test did
+    /// something else.
     pub fn finish(&self) -> Result<Vec<ReceivedMessage>, ScriptMismatch> {
         let left = self.scripts().len();
         self.log.finish(left)
     }
 
     fn scripts(&self) -> MutexGuard<'_, VecDeque<Script>> {
-        // A thread that panics while it holds the scripts does so between whole operations on them.
+        // Every operation on the scripts is complete before anything can panic.
         self.scripts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -73,7 +74,7 @@ impl ScriptedPeer {
         };
         let number = self.log.proposed(proposal);
         let Some(script) = self.scripts().pop_front() else {
-            self.log.departed(number, 0, "there is no script for it");
+            self.log.mismatched(number, 0, "there is no script for it");
             return Err(refused);
         };
         let supported = match script.opening {

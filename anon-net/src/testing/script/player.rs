@@ -1,4 +1,4 @@
-//! [`ScriptPlayer`]: a script that is being played, seen from the peer's side.
+//! [`ScriptPlayer`]: plays a script, from the view of the peer.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,15 +12,15 @@ use crate::context::ContextId;
 use crate::dimse::{Command, Request};
 use crate::error::Waiting;
 
-/// What is left of a script, and what was heard.
+/// The rest of a script, and the state of the conversation.
 pub(super) struct ScriptPlayer {
     steps: VecDeque<ScriptStep>,
     played: usize,
     log: Log,
-    /// Its number among those of its peer.
+    /// The number of the association.
     association: usize,
     open: bool,
-    /// True once something was waited for in a silence.
+    /// Whether the code under test has waited during a silence.
     waited: bool,
     /// What the peer has sent and the code under test has not received yet.
     outbox: VecDeque<Outgoing>,
@@ -54,58 +54,58 @@ impl ScriptPlayer {
         self.open
     }
 
-    /// How many steps were played, and how many are left.
+    /// Returns how many steps were played, and how many are left.
     pub(super) fn progress(&self) -> (usize, usize) {
         (self.played, self.steps.len())
     }
 
-    /// Hears a fragment.
-    pub(super) fn hear(&mut self, pdv: Pdv<'_>, timeout: Duration) -> Result<(), Error> {
+    /// Receives a fragment.
+    pub(super) fn receive(&mut self, pdv: Pdv<'_>, timeout: Duration) -> Result<(), Error> {
         self.end_silence();
         if let Some(error) = self.interrupted(Waiting::Room, timeout) {
             return Err(self.ended(error));
         }
         match self.steps.front() {
-            Some(ScriptStep::Deaf) => {
+            Some(ScriptStep::StopReading) => {
                 self.next();
-                return Err(self.given_up(Waiting::Room, timeout));
+                return Err(self.timed_out(Waiting::Room, timeout));
             }
-            Some(step) if step.hears() => {}
+            Some(step) if step.expects_fragment() => {}
             _ => {
-                let problem = format!("it sends {pdv:?} {}", self.due());
-                return Err(self.leave(problem));
+                let problem = format!("it sends {pdv:?} {}", self.describe_next());
+                return Err(self.end_with_mismatch(problem));
             }
         }
         let commands_only = matches!(self.steps.front(), Some(ScriptStep::Command));
         let message = match self.assembler.take(pdv, commands_only) {
             Ok(message) => message,
-            Err(problem) => return Err(self.leave(problem)),
+            Err(problem) => return Err(self.end_with_mismatch(problem)),
         };
         let met = self
             .steps
             .front()
-            .map(|step| step.met(pdv, message.as_ref()));
+            .map(|step| step.is_met(pdv, message.as_ref()));
         match met {
             Some(Some(true)) => drop(self.next()),
             Some(Some(false)) => {
                 let what = |message: CompleteMessage| format!("{:?}", message.command);
                 let heard = message.map_or_else(|| format!("{pdv:?}"), what);
-                let problem = format!("it sends {heard} {}", self.due());
-                return Err(self.leave(problem));
+                let problem = format!("it sends {heard} {}", self.describe_next());
+                return Err(self.end_with_mismatch(problem));
             }
-            // Its message is not whole yet.
+            // The message is not complete yet.
             _ => {}
         }
-        self.keep(message);
+        self.log_message(message);
         Ok(())
     }
 
-    fn keep(&mut self, message: Option<CompleteMessage>) {
+    fn log_message(&mut self, message: Option<CompleteMessage>) {
         let Some(message) = message else { return };
         if let Command::Request(request) = &message.command {
             self.last_request = Some((message.context, request.clone()));
         }
-        self.log.heard(ReceivedMessage {
+        self.log.received(ReceivedMessage {
             association: self.association,
             context: message.context,
             command: message.command,
@@ -114,8 +114,8 @@ impl ScriptPlayer {
         });
     }
 
-    /// Says what comes next.
-    pub(super) fn say(&mut self, timeout: Duration) -> Result<Outgoing, Error> {
+    /// Returns what the peer sends next.
+    pub(super) fn next_outgoing(&mut self, timeout: Duration) -> Result<Outgoing, Error> {
         let waiting = Waiting::Message;
         self.advance();
         if self.outbox.is_empty()
@@ -127,60 +127,60 @@ impl ScriptPlayer {
             return Ok(outgoing);
         }
         if timeout.is_zero() {
-            // A look whether anything came, not a wait for it.
+            // A check for a message, not a wait for one.
         } else if matches!(self.steps.front(), Some(ScriptStep::Silence)) {
-            // It lasts for as long as it is waited for, in however many calls.
+            // A silence lasts for any number of waits.
             self.waited = true;
         } else {
-            self.departed(format!("it waits {}", self.due()));
+            self.record_mismatch(format!("it waits {}", self.describe_next()));
         }
         let after = timeout;
         Err(Error::TimedOut { waiting, after })
     }
 
-    /// Hears the wish to end the association, or the answer to its own.
+    /// Receives a release request, or the response to the peer's own.
     pub(super) fn release(&mut self, timeout: Duration) -> Result<(), Error> {
         self.end_silence();
         if let Some(error) = self.interrupted(Waiting::Release, timeout) {
             return Err(self.ended(error));
         }
         match self.steps.front() {
-            Some(ScriptStep::ReleaseHeard) => {
+            Some(ScriptStep::ExpectRelease) => {
                 self.next();
                 self.close();
                 Ok(())
             }
             Some(ScriptStep::Silence) => {
                 self.next();
-                Err(self.given_up(Waiting::Release, timeout))
+                Err(self.timed_out(Waiting::Release, timeout))
             }
             _ => {
-                let problem = format!("it releases {}", self.due());
-                Err(self.leave(problem))
+                let problem = format!("it releases {}", self.describe_next());
+                Err(self.end_with_mismatch(problem))
             }
         }
     }
 
-    /// Finds the association aborted.
+    /// Records that the association was aborted.
     pub(super) fn abort(&mut self) {
         if !self.open {
             return;
         }
         self.end_silence();
         match self.steps.front() {
-            // The latter two: both at once.
-            Some(ScriptStep::AbortHeard | ScriptStep::Abort(_) | ScriptStep::Cut) => {
+            // Abort and Cut: both sides end the association at the same time.
+            Some(ScriptStep::ExpectAbort | ScriptStep::Abort(_) | ScriptStep::Cut) => {
                 drop(self.next());
             }
-            _ => self.departed(format!("it aborts {}", self.due())),
+            _ => self.record_mismatch(format!("it aborts {}", self.describe_next())),
         }
         self.close();
     }
 
-    /// An error that closes the association, also if it is a wait in vain.
+    /// Converts an error so that it closes the association, also after a timeout.
     fn ended(&mut self, error: Error) -> Error {
         match error {
-            Error::TimedOut { waiting, after } => self.given_up(waiting, after),
+            Error::TimedOut { waiting, after } => self.timed_out(waiting, after),
             error => error,
         }
     }
@@ -191,13 +191,13 @@ impl ScriptPlayer {
         step
     }
 
-    fn departed(&self, problem: impl Into<String>) {
+    fn record_mismatch(&self, problem: impl Into<String>) {
         let step = self.played + 1;
-        self.log.departed(self.association, step, problem);
+        self.log.mismatched(self.association, step, problem);
     }
 
-    /// What the peer does next, in words.
-    fn due(&self) -> String {
+    /// Describes the next step.
+    fn describe_next(&self) -> String {
         match self.steps.front() {
             Some(step) => format!("where the script has {step}"),
             None => "where the script is over".to_owned(),
@@ -207,20 +207,22 @@ impl ScriptPlayer {
     fn close(&mut self) {
         if std::mem::replace(&mut self.open, false) {
             if !self.steps.is_empty() {
-                self.departed(format!("the association is over {}", self.due()));
+                self.record_mismatch(format!("the association is over {}", self.describe_next()));
             }
             self.log.closed();
         }
     }
 
-    /// Closes it on a departure; the code under test finds the connection lost.
-    fn leave(&mut self, problem: impl Into<String>) -> Error {
-        self.departed(problem);
+    /// Records a mismatch and closes the association. The code under test finds the connection
+    /// lost.
+    fn end_with_mismatch(&mut self, problem: impl Into<String>) -> Error {
+        self.record_mismatch(problem);
         self.close();
         Error::Lost
     }
 
-    /// As [`advance`](Self::advance). A silence that was waited in is over: something else is done.
+    /// Like [`advance`](Self::advance), but first ends a silence in which the code under test has
+    /// waited.
     fn end_silence(&mut self) {
         if std::mem::take(&mut self.waited)
             && matches!(self.steps.front(), Some(ScriptStep::Silence))
@@ -230,7 +232,7 @@ impl ScriptPlayer {
         self.advance();
     }
 
-    /// Does what the peer does without waiting.
+    /// Performs the steps that do not depend on the code under test.
     pub(super) fn advance(&mut self) {
         loop {
             match self.steps.front() {
@@ -249,7 +251,7 @@ impl ScriptPlayer {
                         self.outbox
                             .extend(fragments.into_iter().map(Outgoing::Fragment));
                     }
-                    None => self.departed("an answer where no request was heard"),
+                    None => self.record_mismatch("a response step without a request"),
                 },
                 Some(ScriptStep::Act(act)) => act.0(),
                 Some(ScriptStep::Send(fragment)) => {
@@ -260,7 +262,7 @@ impl ScriptPlayer {
         }
     }
 
-    /// Plays what can happen whatever the code under test does. None if the step is another.
+    /// Performs an abort, a dropped connection or a gate. `None` if the next step is another one.
     fn interrupted(&mut self, waiting: Waiting, after: Duration) -> Option<Error> {
         loop {
             match self.steps.front()? {
@@ -287,9 +289,9 @@ impl ScriptPlayer {
         }
     }
 
-    /// A wait in vain that closes the association; the peer may find it aborted.
-    fn given_up(&mut self, waiting: Waiting, after: Duration) -> Error {
-        if matches!(self.steps.front(), Some(ScriptStep::AbortHeard)) {
+    /// Closes the association after a timeout. The peer may expect the abort.
+    fn timed_out(&mut self, waiting: Waiting, after: Duration) -> Error {
+        if matches!(self.steps.front(), Some(ScriptStep::ExpectAbort)) {
             self.next();
         }
         self.close();

@@ -10,33 +10,33 @@ use crate::context::ContextId;
 use crate::dimse::{Command, MessageId, Operation, Request, Response, Status, SubOperations};
 use crate::error::AbortedBy;
 
-/// One thing that a scripted peer hears or does.
+/// One step of a script: an expectation or an action of the peer.
 #[derive(Debug, Clone)]
 pub(super) enum ScriptStep {
-    /// Hears a request, whole.
+    /// Expects a complete request.
     Request(Operation),
-    /// Hears a response, whole.
+    /// Expects a complete response.
     Response(Operation),
-    /// Hears a C-CANCEL.
+    /// Expects a C-CANCEL.
     Cancel,
-    /// Hears any command set.
+    /// Expects any command set.
     Command,
-    /// Hears a fragment.
+    /// Expects a fragment.
     Fragment(PdvKind),
-    ReleaseHeard,
-    AbortHeard,
+    ExpectRelease,
+    ExpectAbort,
     Reply(Box<Reply>),
     Send(Fragment),
     Release,
     Abort(AbortedBy),
     Cut,
     Silence,
-    Deaf,
+    StopReading,
     Wait(Gate),
     Act(TestAction),
 }
 
-/// What a test does in the middle of a conversation.
+/// A closure of the test that runs in the middle of a conversation.
 #[derive(Clone)]
 pub(super) struct TestAction(pub(super) Arc<dyn Fn() + Send + Sync>);
 
@@ -47,17 +47,17 @@ impl fmt::Debug for TestAction {
 }
 
 impl ScriptStep {
-    /// True if it ends with a fragment that is heard.
-    pub(super) fn hears(&self) -> bool {
+    /// Returns true if the step ends with a received fragment.
+    pub(super) fn expects_fragment(&self) -> bool {
         matches!(
             self,
             Self::Request(_) | Self::Response(_) | Self::Cancel | Self::Command | Self::Fragment(_)
         )
     }
 
-    /// Whether it is what was heard: a fragment, and the message that it ended. None if that cannot
-    /// be said before the message is whole.
-    pub(super) fn met(&self, pdv: Pdv<'_>, message: Option<&CompleteMessage>) -> Option<bool> {
+    /// Returns whether a received fragment, or the message it completes, meets the step. `None` if
+    /// this is unknown until the message is complete.
+    pub(super) fn is_met(&self, pdv: Pdv<'_>, message: Option<&CompleteMessage>) -> Option<bool> {
         if let Self::Fragment(kind) = self {
             return Some(*kind == pdv.kind);
         }
@@ -80,14 +80,14 @@ impl fmt::Display for ScriptStep {
             Self::Command => f.write_str("a command set"),
             Self::Fragment(PdvKind::Command) => f.write_str("a fragment of a command set"),
             Self::Fragment(PdvKind::Data) => f.write_str("a fragment of a data set"),
-            Self::ReleaseHeard => f.write_str("a release"),
-            Self::AbortHeard => f.write_str("an abort"),
-            other => write!(f, "nothing, before {other:?}"),
+            Self::ExpectRelease => f.write_str("a release"),
+            Self::ExpectAbort => f.write_str("an abort"),
+            other => write!(f, "the peer's step {other:?}"),
         }
     }
 }
 
-/// A fragment that is kept. `Debug` shows no bytes.
+/// An owned fragment. `Debug` shows no bytes.
 #[derive(Clone)]
 pub(super) struct Fragment {
     pub(super) context: ContextId,
@@ -113,8 +113,8 @@ impl fmt::Debug for Fragment {
     }
 }
 
-/// An answer to the request that a scripted peer heard last: right in all but what is set. `Debug`
-/// shows no byte of the data set.
+/// The response to the last request that a scripted peer received. It is correct except for what is
+/// set here. `Debug` shows no byte of the data set.
 #[derive(Clone)]
 pub struct Reply {
     status: Status,
@@ -127,7 +127,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// An answer with this status, without a data set.
+    /// Creates a response with this status, without a data set.
     pub fn new(status: Status) -> Self {
         Self {
             status,
@@ -140,48 +140,48 @@ impl Reply {
         }
     }
 
-    /// In another context than the request's.
+    /// Sends it in another presentation context than the request's.
     #[must_use]
     pub fn in_context(self, context: ContextId) -> Self {
         let context = Some(context);
         Self { context, ..self }
     }
 
-    /// To another operation than was asked for.
+    /// Sets another operation than the request's.
     #[must_use]
     pub fn to_operation(self, operation: Operation) -> Self {
         let operation = Some(operation);
         Self { operation, ..self }
     }
 
-    /// To another message than was heard.
+    /// Sets another message id than the request's.
     #[must_use]
     pub fn to_message(self, message_id: MessageId) -> Self {
         let message_id = Some(message_id);
         Self { message_id, ..self }
     }
 
-    /// With these counters.
+    /// Sets the sub-operation counters.
     #[must_use]
     pub fn with_counts(self, counts: SubOperations) -> Self {
         Self { counts, ..self }
     }
 
-    /// With an error comment.
+    /// Sets the error comment.
     #[must_use]
     pub fn with_comment(self, comment: impl Into<String>) -> Self {
         let comment = Some(comment.into());
         Self { comment, ..self }
     }
 
-    /// With a data set.
+    /// Sets the data set.
     #[must_use]
     pub fn with_data_set(self, data_set: impl Into<Vec<u8>>) -> Self {
         let data_set = Some(data_set.into());
         Self { data_set, ..self }
     }
 
-    /// The fragments that answer this request, which came in this context.
+    /// Returns the fragments of the response to a request received in this context.
     pub(super) fn fragments(&self, context: ContextId, request: &Request) -> Vec<Fragment> {
         let context = self.context.unwrap_or(context);
         let mut response: Response = request.response(self.status);

@@ -1,4 +1,4 @@
-//! Reading PEM files, and saying which is wrong.
+//! Reads PEM files, and names the one that is wrong.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,36 +8,36 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// The longest file that is read: a bundle of all public authorities has a quarter of it.
+/// The longest file that is read. A bundle of all public authorities has a quarter of it.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Which of the files it is.
+/// The purpose of a PEM file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[expect(clippy::exhaustive_enums, reason = "there are these three")]
 pub enum TlsFile {
-    /// The certificate that is shown, and those between it and its authority.
+    /// Our certificate and the intermediate certificates.
     #[error("certificate chain")]
     Chain,
-    /// Its private key.
+    /// The private key of our certificate.
     #[error("private key")]
     Key,
-    /// The authorities whose certificates are trusted.
+    /// The certificates of the authorities we trust.
     #[error("authorities")]
     Authorities,
 }
 
-/// A file that TLS cannot be made from. It holds nothing of what is in it.
+/// A PEM file cannot be used. The error contains nothing of the file's contents.
 #[derive(Debug, thiserror::Error)]
 #[error("{file} in {}: {problem}", .path.display())]
 #[non_exhaustive]
 pub struct TlsError {
-    /// What it is for.
+    /// The purpose of the file.
     pub file: TlsFile,
-    /// Where it is.
+    /// The path of the file.
     pub path: PathBuf,
-    /// What is wrong and what to do, in words of ours.
+    /// What is wrong and what to do.
     pub problem: &'static str,
-    /// Why it cannot be read, if that is what is wrong.
+    /// The I/O error, if the file cannot be read.
     #[source]
     pub source: Option<io::Error>,
 }
@@ -53,31 +53,31 @@ impl TlsError {
     }
 
     pub(super) fn no_authority(path: &Path) -> Self {
-        let problem = "it holds no certificate of an authority: give one in PEM form";
+        let problem = "it contains no certificate of an authority: give one in PEM format";
         Self::new(TlsFile::Authorities, path, problem)
     }
 }
 
-/// The error of a chain and key that were read, but do not go together or cannot be used.
+/// Returns the error for a certificate chain and key that do not match or cannot be used.
 pub(super) fn unusable(chain: &Path, private_key: &Path, error: &rustls::Error) -> TlsError {
     match error {
         rustls::Error::InconsistentKeys(_) => TlsError::new(
             TlsFile::Key,
             private_key,
-            "it is not the key of the certificate: give the pair that was made together",
+            "it does not belong to the certificate: give the key the certificate was issued for",
         ),
         rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
             TlsError::new(
                 TlsFile::Chain,
                 chain,
-                "its first certificate is damaged: fetch it again",
+                "its first certificate is damaged: get it again",
             )
         }
         _ => TlsError::new(
             TlsFile::Key,
             private_key,
-            "its kind of key is not supported: make one of ECDSA P-256, P-384, Ed25519 or RSA of \
-             2048 bits or more",
+            "its type of key is not supported: use ECDSA P-256, P-384, Ed25519, or RSA with \
+             at least 2048 bits",
         ),
     }
 }
@@ -103,7 +103,7 @@ fn read(file: TlsFile, path: &Path) -> Result<Vec<u8>, TlsError> {
     }
 }
 
-/// The certificates of a chain.
+/// Reads the certificates of a chain.
 pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     all(TlsFile::Chain, path)
 }
@@ -116,17 +116,17 @@ fn all(file: TlsFile, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsEr
         Ok(_) => Err(TlsError::new(
             file,
             path,
-            "it holds no certificate: give one in PEM form",
+            "it contains no certificate: give one in PEM format",
         )),
         Err(_) => Err(TlsError::new(
             file,
             path,
-            "its PEM form is damaged: fetch it again",
+            "its PEM encoding is damaged: get it again",
         )),
     }
 }
 
-/// The private key.
+/// Reads the private key.
 pub(super) fn key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let pem = read(TlsFile::Key, path)?;
     PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
@@ -135,18 +135,18 @@ pub(super) fn key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
             "it is encrypted: decrypt it with `openssl pkey`, into a file that only this program may \
              read"
         } else {
-            "it holds no private key: give one in PEM form (PKCS #8, PKCS #1 or SEC 1)"
+            "it contains no private key: give one in PEM format (PKCS #8, PKCS #1 or SEC 1)"
         };
         TlsError::new(TlsFile::Key, path, problem)
     })
 }
 
-/// The authorities that are trusted.
+/// Reads the certificates of the trusted authorities.
 pub(super) fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in all(TlsFile::Authorities, path)? {
         roots.add(certificate).map_err(|_| {
-            let problem = "it holds a certificate that is damaged: fetch it again";
+            let problem = "it contains a damaged certificate: get it again";
             TlsError::new(TlsFile::Authorities, path, problem)
         })?;
     }

@@ -1,16 +1,16 @@
-//! What went wrong with TLS, in words of ours: rustls' own can quote names out of a certificate.
+//! Describes TLS errors in constant texts. The texts of rustls can quote names from a certificate.
 
 use rustls::{AlertDescription, CertificateError, Error};
 
-/// The problem of a peer.
+/// Returns the text for a TLS error of the peer.
 pub(super) fn problem_of(error: &Error) -> &'static str {
     match error {
         Error::InvalidCertificate(error) => certificate(error),
-        Error::NoCertificatesPresented => "it shows no certificate",
+        Error::NoCertificatesPresented => "it presents no certificate",
         Error::AlertReceived(alert) => received(*alert),
         Error::InvalidMessage(_) => "it does not speak TLS",
-        Error::PeerIncompatible(_) => "it has no version or cipher of TLS that we have",
-        _ => "it broke the TLS protocol",
+        Error::PeerIncompatible(_) => "it supports no TLS version or cipher that we support",
+        _ => "it violated the TLS protocol",
     }
 }
 
@@ -22,7 +22,9 @@ fn certificate(error: &CertificateError) -> &'static str {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "its certificate is not valid yet"
         }
-        CertificateError::UnknownIssuer => "its certificate is of no authority that we trust",
+        CertificateError::UnknownIssuer => {
+            "its certificate is not issued by an authority that we trust"
+        }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "its certificate is for another host"
         }
@@ -38,14 +40,14 @@ fn received(alert: AlertDescription) -> &'static str {
     match alert {
         AlertDescription::CertificateExpired => "it says that our certificate has expired",
         AlertDescription::UnknownCA => "it does not trust the authority of our certificate",
-        AlertDescription::CertificateRequired => "it wants a certificate of ours",
+        AlertDescription::CertificateRequired => "it requires a certificate from us",
         AlertDescription::BadCertificate
         | AlertDescription::UnsupportedCertificate
         | AlertDescription::CertificateRevoked
         | AlertDescription::CertificateUnknown
-        | AlertDescription::AccessDenied => "it refuses our certificate",
+        | AlertDescription::AccessDenied => "it rejects our certificate",
         AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure => {
-            "it has no version or cipher of TLS that we have"
+            "it supports no TLS version or cipher that we support"
         }
         _ => "it ended TLS with an alert",
     }

@@ -10,33 +10,25 @@ use super::problem::problem_of;
 use crate::association::ul::tcp::Tcp;
 use crate::association::ul::transport::{TlsFailure, Transport, timed_out};
 
-/// What is read of the socket at once: rustls itself asks for 4 KiB each time.
+/// The most bytes that are read from the socket at once. rustls alone would read 4 KiB at a time.
 const READ_AHEAD: usize = 64 * 1024;
-/// What is encrypted before it is written: a PDU of the usual length whole.
+/// The most encrypted bytes that rustls buffers before they are written: more than a PDU of the
+/// usual length.
 const WRITE_BEHIND: usize = 256 * 1024;
-/// How long a peer that was turned away has to close the connection.
+/// How long a peer whose handshake failed has to close the connection.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// A TLS connection whose handshake is done.
+/// A TLS connection after its handshake.
 pub(crate) struct Tls {
     connection: Connection,
     tcp: Tcp,
-    /// Encrypted bytes that came.
+    /// Encrypted bytes that were received.
     ahead: Vec<u8>,
     start: usize,
     end: usize,
 }
 
-/// Bytes that are at hand.
-struct AtHand<'a>(&'a [u8]);
-
-impl Read for AtHand<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
-    }
-}
-
-/// The socket for as long as there is time.
+/// Writes to the socket until a deadline.
 struct DeadlineWriter<'a>(&'a mut Tcp, Instant);
 
 impl Write for DeadlineWriter<'_> {
@@ -54,7 +46,7 @@ impl Write for DeadlineWriter<'_> {
 }
 
 impl Tls {
-    /// Does the handshake.
+    /// Performs the handshake.
     pub(super) fn open(
         mut connection: Connection,
         tcp: Tcp,
@@ -73,7 +65,7 @@ impl Tls {
             Err(error) => {
                 let mut spent = [0; 4096];
                 tls.tcp.finish();
-                // Closing with unread bytes would reset the connection, and lose our alert.
+                // Closing with unread bytes would reset the connection and lose our alert.
                 let linger = deadline.min(Instant::now() + LINGER);
                 while matches!(tls.tcp.read(&mut spent, linger), Ok(count) if count > 0) {}
                 Err(handshake_error(error))
@@ -91,7 +83,7 @@ impl Tls {
         self.flush(deadline)
     }
 
-    /// Writes what is encrypted.
+    /// Writes the encrypted bytes.
     fn flush(&mut self, deadline: Instant) -> io::Result<()> {
         while self.connection.wants_write() {
             let mut writer = DeadlineWriter(&mut self.tcp, deadline);
@@ -104,18 +96,18 @@ impl Tls {
         Ok(())
     }
 
-    /// Takes some encrypted bytes in; false if the peer ended its direction.
+    /// Reads some encrypted bytes. Returns false if the peer ended its direction.
     fn take(&mut self, deadline: Instant) -> io::Result<bool> {
         if self.start == self.end {
-            // Empty also if the read fails.
+            // Marks the buffer as empty also if the read fails.
             (self.start, self.end) = (0, 0);
             self.end = self.tcp.read(&mut self.ahead, deadline)?;
         }
-        let mut at_hand = AtHand(self.ahead.get(self.start..self.end).unwrap_or_default());
-        let count = self.connection.read_tls(&mut at_hand)?;
+        let mut unread = self.ahead.get(self.start..self.end).unwrap_or_default();
+        let count = self.connection.read_tls(&mut unread)?;
         self.start = self.start.saturating_add(count);
         if let Err(error) = self.connection.process_new_packets() {
-            // One that does not speak TLS does not understand an alert either.
+            // A peer that does not speak TLS does not understand an alert either.
             if !matches!(error, rustls::Error::InvalidMessage(_)) {
                 let _ = self.flush(Instant::now());
             }
@@ -125,9 +117,9 @@ impl Tls {
     }
 }
 
-const ENDED: &str = "it ended the connection before TLS was agreed on";
+const ENDED: &str = "it closed the connection during the TLS handshake";
 
-/// The error of a handshake: one that does not speak TLS may also just reset.
+/// Converts the error of a handshake. A peer that does not speak TLS may reset the connection.
 fn handshake_error(error: io::Error) -> io::Error {
     let known = matches!(
         error.kind(),
@@ -145,7 +137,8 @@ impl Transport for Tls {
         loop {
             match self.connection.reader().read(buffer) {
                 Ok(count) => return Ok(count),
-                // Cut short: what is missing shows one layer up, where lengths are known.
+                // The peer closed without close_notify. The layer above detects truncation by
+                // lengths.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
                 Err(_) => {}
@@ -159,7 +152,7 @@ impl Transport for Tls {
         self.flush(deadline)?;
         let count = self.connection.writer().write_vectored(parts)?;
         match self.flush(deadline) {
-            // They are taken, and go out before whatever is read or written next.
+            // The bytes are encrypted, and are sent before the next read or write.
             Err(error) if timed_out(&error) => Ok(count),
             flushed => flushed.map(|()| count),
         }
@@ -167,7 +160,7 @@ impl Transport for Tls {
 
     fn finish(&mut self) {
         self.connection.send_close_notify();
-        // Only a courtesy: both sides know the end by the PDUs before it.
+        // Both sides know the end by the PDUs before it, so a failure is ignored.
         let _ = self.flush(Instant::now());
         self.tcp.finish();
     }
