@@ -17,8 +17,17 @@ This page lists every key of `project.toml` with its type, default and allowed v
 A *frozen* key cannot change once the first pseudonym has been assigned.
 The default nodes exist only while the file names no node.
 
-| key | type | default | allowed values | meaning |
-|---|---|---|---|---|
+The column *effect* says when a change reaches a process that is running, such as `anon serve`.
+Commands that are started after the change use the new value.
+
+| effect | meaning |
+|---|---|
+| at once | everything that begins after the change uses it; retrieves and exports under way do not |
+| next association | associations that are opened after the change use it |
+| restart | the process must be started again |
+
+| key | type | default | allowed values | effect | meaning |
+|---|---|---|---|---|---|
 ";
 
 fn settings_page() -> Test<String> {
@@ -29,9 +38,14 @@ fn settings_page() -> Test<String> {
             default => format!("`{default}`"),
         };
         let name = key.key.replace('|', "\\|");
+        let mut effect = key.effect.words().to_owned();
+        if key.effect_of_removal != key.effect {
+            write!(effect, "; removal: {}", key.effect_of_removal.words())?;
+        }
+        let frozen = if key.is_frozen() { " *Frozen.*" } else { "" };
         writeln!(
             page,
-            "| `{name}` | {} | {default} | {} | {} |",
+            "| `{name}` | {} | {default} | {} | {effect} | {}{frozen} |",
             key.kind.words(),
             key.allowed,
             key.about

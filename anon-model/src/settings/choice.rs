@@ -2,15 +2,20 @@
 
 use crate::StudyConflict;
 
-macro_rules! choice {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
-        pub enum $name {
-            $($(#[$variant_doc])* $variant),+
-        }
+/// A type whose values are words in `project.toml`.
+pub(super) trait Choice: Copy + 'static {
+    /// Every word there is.
+    const ALL_WORDS: &[&str];
 
+    /// Returns the choice with this word.
+    fn from_word(word: &str) -> Option<Self>;
+
+    /// Returns the word of this choice.
+    fn as_word(self) -> &'static str;
+}
+
+macro_rules! words {
+    ($name:ident { $($variant:ident = $word:literal),+ }) => {
         impl $name {
             /// Every word there is.
             pub const WORDS: &[&str] = &[$($word),+];
@@ -22,7 +27,7 @@ macro_rules! choice {
                 }
             }
 
-            /// The choice with this word.
+            /// Returns the choice with this word.
             pub fn named(word: &str) -> Option<Self> {
                 match word {
                     $($word => Some(Self::$variant),)+
@@ -30,17 +35,42 @@ macro_rules! choice {
                 }
             }
         }
+
+        impl Choice for $name {
+            const ALL_WORDS: &[&str] = Self::WORDS;
+
+            fn from_word(word: &str) -> Option<Self> {
+                Self::named(word)
+            }
+
+            fn as_word(self) -> &'static str {
+                self.word()
+            }
+        }
+    };
+}
+
+macro_rules! choice {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant),+
+        }
+
+        words! { $name { $($variant = $word),+ } }
     };
 }
 
 choice! {
     /// The language of a script.
     Dialect {
-        /// Detected from what the script says; never guessed.
+        /// Detected from what only one of the languages has; never guessed.
         Auto = "auto",
-        /// The RSNA anonymizer's.
+        /// The language of the RSNA anonymizer.
         Rsna = "rsna",
-        /// The MIRC Clinical Trial Processor's.
+        /// The language of the MIRC Clinical Trial Processor.
         Ctp = "ctp",
     }
 }
@@ -48,15 +78,16 @@ choice! {
 choice! {
     /// Whether a commit waits for the disk.
     Durability {
-        /// Survives a power cut.
+        /// What is committed survives a power cut.
         Full = "full",
-        /// Survives the end of the process, not a power cut: when to write is left to the system.
+        /// What is committed survives the end of the process, not a power cut: the operating system
+        /// decides when to write.
         Relaxed = "relaxed",
     }
 }
 
 choice! {
-    /// What tells patients apart.
+    /// What identifies a patient.
     PatientKey {
         /// Patient ID (0010,0020).
         Id = "id",
@@ -66,9 +97,9 @@ choice! {
 }
 
 choice! {
-    /// What becomes of objects without a Patient ID.
+    /// What happens to objects without a Patient ID.
     MissingPatientId {
-        /// All share one anonymous patient, `<site>-000000`.
+        /// All of them belong to one anonymous patient, `<site>-000000`.
         Shared = "shared",
         /// They go to quarantine.
         Quarantine = "quarantine",
@@ -76,19 +107,19 @@ choice! {
 }
 
 choice! {
-    /// What becomes of objects with burned-in annotation.
+    /// What happens to objects with burned-in annotation.
     BurnedIn {
         /// They go to quarantine.
         Quarantine = "quarantine",
-        /// They are stored as they are.
+        /// They are stored with their pixels unchanged.
         Accept = "accept",
     }
 }
 
 choice! {
-    /// How dates are moved.
+    /// How dates are shifted.
     DateScheme {
-        /// V17's public formula: whoever guesses a Patient ID can undo it.
+        /// V17's public formula. Anybody who guesses a Patient ID can undo it.
         V17 = "v17",
         /// HMAC-SHA-256 under the project's secret.
         Keyed = "keyed",
@@ -96,9 +127,9 @@ choice! {
 }
 
 choice! {
-    /// How pseudonyms are made.
+    /// How pseudonyms are generated.
     PseudonymScheme {
-        /// Numbers, as V17.
+        /// Consecutive numbers, as in V17.
         Sequential = "sequential",
         /// V18's formulas.
         HashedV18 = "hashed-v18",
@@ -110,9 +141,9 @@ choice! {
 choice! {
     /// Whether quarantine copies files.
     QuarantineFiles {
-        /// The original bytes stand beside the reason.
+        /// The original is copied beside the reason.
         Copy = "copy",
-        /// Only the reason, with the path of the original.
+        /// The reason and the path of the original are kept, not its bytes.
         Reference = "reference",
     }
 }
@@ -120,7 +151,7 @@ choice! {
 choice! {
     /// What a node is used for.
     NodeUse {
-        /// It is queried and retrieved from.
+        /// Queries and retrieves.
         Query = "query",
         /// De-identified objects are sent to it.
         Export = "export",
@@ -128,21 +159,21 @@ choice! {
 }
 
 choice! {
-    /// How the SCP is reached: in clear or over TLS.
+    /// Whether the SCP accepts associations over TLS.
     ScpTls {
-        /// In clear only.
+        /// No: without TLS only.
         Off = "off",
-        /// Over TLS only; a peer need not show a certificate.
+        /// Over TLS only. A peer need not present a certificate.
         Server = "server",
-        /// Over TLS only, and a peer shows a certificate that the authorities vouch for.
+        /// Over TLS only. A peer must present a certificate that the authorities have signed.
         Mutual = "mutual",
     }
 }
 
 choice! {
-    /// Where the bucket of an S3 service stands in a URL.
+    /// Where the URL of an S3 object holds the bucket.
     S3Addressing {
-        /// In the path with an endpoint of one's own, in the host at AWS.
+        /// In the path if the endpoint is set, in the host with AWS.
         Auto = "auto",
         /// In the path.
         Path = "path",
@@ -152,13 +183,13 @@ choice! {
 }
 
 choice! {
-    /// What is sent to S3 to show that an object arrived whole.
+    /// The checksum that is sent to S3 with each object.
     S3Checksum {
         /// CRC-32C.
         Crc32c = "crc32c",
         /// SHA-256.
         Sha256 = "sha256",
-        /// Nothing; the ETag is compared.
+        /// None. The `ETag` of the response is compared instead.
         None = "none",
     }
 }
@@ -166,7 +197,7 @@ choice! {
 choice! {
     /// How an S3 service encrypts what it stores.
     S3Encryption {
-        /// As the bucket has it.
+        /// As the bucket is configured.
         Bucket = "bucket",
         /// With keys of S3.
         Aes256 = "aes256",
@@ -175,24 +206,14 @@ choice! {
     }
 }
 
-impl StudyConflict {
-    /// Every word there is.
-    pub const WORDS: &[&str] = &["refuse", "first"];
+words! { StudyConflict { Refuse = "refuse", First = "first" } }
 
-    /// The word in `project.toml`.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Refuse => "refuse",
-            Self::First => "first",
-        }
-    }
-
-    /// The choice with this word.
-    pub fn named(word: &str) -> Option<Self> {
-        match word {
-            "refuse" => Some(Self::Refuse),
-            "first" => Some(Self::First),
-            _ => None,
-        }
-    }
+/// All or some.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
+pub enum Selection<T> {
+    /// All there are, and those that the standard adds later.
+    All,
+    /// These, in this order.
+    These(Vec<T>),
 }

@@ -16,16 +16,15 @@
 //! use = ["query"]
 //! ```
 //!
-//! A key that is not there has its default, `site_id` excepted, which must be there. A file that
-//! has `[node]`, or any `[node.…]`, has only those nodes.
+//! A missing key has its default. `site_id` and `format` must be present. If the file has `[node]`
+//! or any `[node.…]`, the project has no other nodes.
 
 use std::collections::BTreeMap;
 
 use crate::SiteId;
-use crate::settings::ProjectSettings;
-use crate::settings::access::find;
-use crate::settings::keys::{KEYS, Kind, Value};
+use crate::settings::key::{KeyDoc, Kind, Value};
 use crate::settings::problem::{Problem, SettingsError};
+use crate::settings::table::{KEYS, ProjectSettings};
 
 /// Name of the file in the project directory.
 pub const NAME: &str = "project.toml";
@@ -36,7 +35,7 @@ pub const FORMAT: i64 = 1;
 /// Reads settings from the text of a `project.toml`.
 ///
 /// # Errors
-/// [`SettingsError`] with all that is wrong.
+/// [`SettingsError`] with every problem of the text.
 pub fn parse(text: &str) -> Result<ProjectSettings, SettingsError> {
     let fail = |problems| Err(SettingsError { problems });
     let mut table = match text.parse::<toml::Table>() {
@@ -72,7 +71,7 @@ pub fn parse(text: &str) -> Result<ProjectSettings, SettingsError> {
     for (name, node) in &settings.nodes {
         for (key, value) in [("aet", &node.aet), ("host", &node.host)] {
             let key = format!("node.{name}.{key}");
-            if value.is_empty() && !problems.iter().any(|problem| names(problem, &key)) {
+            if value.is_empty() && !problems.iter().any(|problem| is_about(problem, &key)) {
                 problems.push(Problem::Missing { key });
             }
         }
@@ -84,8 +83,8 @@ pub fn parse(text: &str) -> Result<ProjectSettings, SettingsError> {
     }
 }
 
-/// The site id comes first: without it there are no settings. One that is wrong is reported when
-/// its turn comes.
+/// Returns the site id, without which there are no settings. A wrong one is replaced here, and
+/// reported when the keys are set one after the other.
 fn site_of(leaves: &[(String, toml::Value)], problems: &mut Vec<Problem>) -> SiteId {
     let stand_in = || SiteId::new("0").expect("settings: 0 is a site id");
     match leaves.iter().find(|(key, _)| key == "site_id") {
@@ -102,7 +101,8 @@ fn site_of(leaves: &[(String, toml::Value)], problems: &mut Vec<Problem>) -> Sit
     }
 }
 
-fn names(problem: &Problem, wanted: &str) -> bool {
+/// Returns true if a problem is about the value of a key.
+fn is_about(problem: &Problem, wanted: &str) -> bool {
     match problem {
         Problem::Type { key, .. } | Problem::Value { key, .. } => key == wanted,
         _ => false,
@@ -118,6 +118,7 @@ fn syntax(text: &str, error: &toml::de::Error) -> Problem {
     }
 }
 
+/// Collects the values of a table and of the tables in it, by their dotted keys.
 fn flatten(prefix: &str, table: toml::Table, leaves: &mut Vec<(String, toml::Value)>) {
     for (name, value) in table {
         let key = if prefix.is_empty() {
@@ -126,7 +127,7 @@ fn flatten(prefix: &str, table: toml::Table, leaves: &mut Vec<(String, toml::Val
             format!("{prefix}.{name}")
         };
         match value {
-            // An empty table that is no key at all must not pass unseen.
+            // An empty table becomes a value, which is refused, unless keys can be in it.
             toml::Value::Table(table) if !table.is_empty() || is_group(&key) => {
                 flatten(&key, table, leaves);
             }
@@ -135,7 +136,7 @@ fn flatten(prefix: &str, table: toml::Table, leaves: &mut Vec<(String, toml::Val
     }
 }
 
-/// True if keys begin with this one and a dot.
+/// Returns true if keys begin with this one and a dot.
 fn is_group(key: &str) -> bool {
     KEYS.iter().any(|doc| {
         doc.key
@@ -145,36 +146,30 @@ fn is_group(key: &str) -> bool {
 }
 
 fn set(settings: &mut ProjectSettings, key: &str, value: toml::Value) -> Result<(), Problem> {
-    let doc = find(key)?;
-    let wrong_type = || Problem::Type {
-        key: key.to_owned(),
-        expected: doc.kind.words(),
-    };
-    let value = match value {
-        toml::Value::String(text) => Value::Text(text),
-        toml::Value::Integer(number) => Value::Integer(number),
-        toml::Value::Boolean(truth) => Value::Bool(truth),
-        toml::Value::Array(items) => {
-            let texts: Option<Vec<String>> = items
-                .iter()
-                .map(|item| item.as_str().map(str::to_owned))
-                .collect();
-            Value::List(texts.ok_or_else(wrong_type)?)
-        }
-        _ => return Err(wrong_type()),
+    let Ok(value) = value.try_into::<Value>() else {
+        // The type of a key that does not exist is not its problem.
+        settings.get(key)?;
+        return Err(Problem::Type {
+            key: key.to_owned(),
+            expected: KeyDoc::of(key).map_or("", |doc| doc.kind.words()),
+        });
     };
     settings.set(key, &value)
 }
 
-/// Writes settings as the text of a `project.toml`: every key that has a value, by name.
+/// Returns settings as the text of a `project.toml`: every key that has a value, in alphabetical
+/// order. Empty lists are left out.
 pub fn write(settings: &ProjectSettings) -> String {
     let mut table = toml::Table::new();
     table.insert("format".to_owned(), toml::Value::Integer(FORMAT));
     for doc in KEYS {
         for key in concrete(settings, doc.key) {
             let value = settings.get(&key).ok().flatten();
-            if let Some(value) = value.filter(|value| is_worth_saying(doc.kind, value)) {
-                put(&mut table, &key, to_toml(value));
+            let is_empty_list = doc.kind == Kind::List && value == Some(Value::List(Vec::new()));
+            // TOML has all types of values.
+            let value = value.and_then(|value| toml::Value::try_from(value).ok());
+            if let Some(value) = value.filter(|_| !is_empty_list) {
+                put(&mut table, &key, value);
             }
         }
     }
@@ -184,11 +179,7 @@ pub fn write(settings: &ProjectSettings) -> String {
     table.to_string()
 }
 
-fn is_worth_saying(kind: Kind, value: &Value) -> bool {
-    !(kind == Kind::List && *value == Value::List(Vec::new()))
-}
-
-/// The keys that a key with `<name>` stands for.
+/// Returns the keys that a key with `<name>` stands for.
 fn concrete(settings: &ProjectSettings, key: &str) -> Vec<String> {
     let named = |names: Vec<&String>| -> Vec<String> {
         names
@@ -217,17 +208,6 @@ fn put(table: &mut toml::Table, key: &str, value: toml::Value) {
             if let toml::Value::Table(group) = group {
                 put(group, rest, value);
             }
-        }
-    }
-}
-
-fn to_toml(value: Value) -> toml::Value {
-    match value {
-        Value::Text(text) => toml::Value::String(text),
-        Value::Integer(number) => toml::Value::Integer(number),
-        Value::Bool(truth) => toml::Value::Boolean(truth),
-        Value::List(items) => {
-            toml::Value::Array(items.into_iter().map(toml::Value::String).collect())
         }
     }
 }

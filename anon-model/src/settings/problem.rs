@@ -1,8 +1,9 @@
-//! What is wrong with settings: all of it at once, each with its key and what is allowed.
+//! The problems of settings. All of them are reported at once, each with its key and what is
+//! allowed.
 
 use std::fmt;
 
-/// One thing that is wrong with settings.
+/// One problem of settings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
@@ -14,13 +15,13 @@ pub enum Problem {
         /// What the parser says.
         message: String,
     },
-    /// A format version this program does not know.
+    /// A format version that this program does not know.
     #[error("format = {found} is newer than this program, which knows format 1")]
     Format {
         /// The version in the file.
         found: i64,
     },
-    /// A key that must be there is not.
+    /// A key that is required and missing.
     #[error("{key} is missing")]
     Missing {
         /// The key.
@@ -50,7 +51,7 @@ pub enum Problem {
         /// The type in words.
         expected: &'static str,
     },
-    /// A value that is not allowed. The value itself is not repeated, but for a modality code.
+    /// A value that is not allowed. The message does not repeat the value, except a modality code.
     #[error("{key} {problem}; allowed: {allowed}{}", suggestion(nearest.as_deref()))]
     Value {
         /// The key.
@@ -74,10 +75,10 @@ fn suggestion(nearest: Option<&str>) -> String {
     nearest.map_or_else(String::new, |nearest| format!("; did you mean {nearest}?"))
 }
 
-/// Everything that is wrong with settings.
+/// All problems of settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingsError {
-    /// What is wrong, in the order of the file.
+    /// The problems.
     pub problems: Vec<Problem>,
 }
 
@@ -95,7 +96,7 @@ impl fmt::Display for SettingsError {
 
 impl std::error::Error for SettingsError {}
 
-/// The candidate nearest to a word, if it is near enough to have been meant.
+/// Returns the candidate nearest to a word. `None` if none is near enough to have been meant.
 pub(super) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,

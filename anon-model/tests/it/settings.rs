@@ -1,7 +1,7 @@
-//! Project settings: defaults, the file, every key, every refusal.
+//! Project settings: defaults, the file, and every key.
 
 use anon_model::modality::{MODALITIES, class_name, storage_classes, transfer_syntaxes};
-use anon_model::settings::{FROZEN, KEYS, KeyDoc, Kind, Problem, Value, file};
+use anon_model::settings::{Effect, FROZEN, KEYS, KeyDoc, Kind, Problem, Value, effect, file};
 use anon_model::{Modality, ProjectSettings, SiteId};
 use proptest::prelude::*;
 
@@ -36,10 +36,77 @@ fn defaults_are_as_documented() {
         classes,
         expected.map(|tail| format!("1.2.840.10008.5.1.4.1.1.{tail}"))
     );
+    assert_eq!(FROZEN, ["site_id", "uid_root", "dates", "pseudonyms"]);
     assert!(
         FROZEN
             .iter()
             .all(|key| KeyDoc::of(key).is_some_and(KeyDoc::is_frozen))
+    );
+}
+
+/// The words and numbers of `allowed` are what the check of the key accepts.
+#[test]
+fn allowed_values_are_as_documented() {
+    let sets = |key: &str, word: &str| set(&mut settings(), key, word).is_ok();
+    for doc in KEYS {
+        let key = &*doc.key.replace("<name>", "PACS");
+        let unknown = doc.kind.parse("unknown");
+        let refused = unknown.and_then(|value| settings().set(key, &value).err());
+        if refused.is_some_and(|problem| problem.to_string().contains("unknown word")) {
+            let words = doc.allowed.trim_end_matches(" or both");
+            for word in words.split(", ").flat_map(|words| words.split(" or ")) {
+                assert!(sets(key, word), "{key} = {word}");
+            }
+        }
+        let numbers: Vec<i64> = doc
+            .allowed
+            .split(|c: char| !c.is_ascii_digit())
+            .filter_map(|number| number.parse().ok())
+            .collect();
+        if let (Kind::Integer, [least, most, ..]) = (doc.kind, &*numbers) {
+            assert!(sets(key, &least.to_string()), "{key} = {least}");
+            assert!(sets(key, &most.to_string()), "{key} = {most}");
+            assert!(!sets(key, &(least - 1).to_string()), "{key} < {least}");
+            assert!(!sets(key, &(most + 1).to_string()), "{key} > {most}");
+        }
+    }
+}
+
+#[test]
+fn every_key_says_when_a_change_takes_effect() {
+    for (key, expected) in [
+        ("node.PACS.host", Effect::AtOnce),
+        ("retrieve.studies", Effect::AtOnce),
+        ("timeouts.tcp", Effect::AtOnce),
+        ("export.attempts", Effect::AtOnce),
+        ("s3.bucket", Effect::AtOnce),
+        // The receiver keeps these, and only queries and the like read them anew.
+        ("timeouts.dimse", Effect::Restart),
+        ("tls.certificate", Effect::Restart),
+        ("scp.port", Effect::Restart),
+        ("script", Effect::Restart),
+        ("modalities", Effect::Restart),
+        ("log.target.anon_net", Effect::Restart),
+    ] {
+        assert_eq!(effect(key), Some(expected), "{key}");
+    }
+    assert_eq!(effect("node.PACS"), None);
+    let sooner: Vec<&str> = KEYS
+        .iter()
+        .filter(|doc| doc.effect_of_removal != doc.effect)
+        .map(|doc| {
+            assert_eq!(
+                doc.effect_of_removal,
+                Effect::NextAssociation,
+                "{}",
+                doc.key
+            );
+            doc.key
+        })
+        .collect();
+    assert_eq!(
+        sooner,
+        ["modalities", "storage_classes", "transfer_syntaxes"]
     );
 }
 
@@ -192,7 +259,8 @@ fn all_problems_are_reported_at_once() {
     assert_eq!(problems.len(), 8);
 }
 
-/// spec/rsna-v17.md 10.1, 6: the password of the cloud stood in the project file in clear.
+/// Regression of V17 (spec/rsna-v17.md 10.1, 6): it stored the AWS password in the project file in
+/// clear.
 #[test]
 fn f06_secrets_are_refused() {
     for key in [
@@ -215,7 +283,7 @@ fn f06_secrets_are_refused() {
 }
 
 #[test]
-fn files_that_are_not_settings() {
+fn files_without_valid_settings_are_refused() {
     let parse = |text: &str| file::parse(text).expect_err(text).problems;
     assert!(matches!(
         &parse("format = 1\nname = \n")[..],
@@ -240,9 +308,10 @@ fn files_that_are_not_settings() {
     assert!(!node.is_empty());
 }
 
-/// spec/rsna-v17.md 10.2, 19: hand-picked storage classes were lost when a project was opened.
+/// Regression of V17 (spec/rsna-v17.md 10.2, 19): it lost added storage classes when it opened a
+/// project.
 #[test]
-fn f19_hand_picked_storage_classes_stay() {
+fn f19_added_storage_classes_are_kept() {
     let mut settings = settings();
     let key = "storage_classes";
     let add = [
@@ -281,7 +350,7 @@ fn f19_hand_picked_storage_classes_stay() {
 }
 
 #[test]
-fn all_is_a_selection() {
+fn items_are_added_to_and_removed_from_all() {
     let mut settings = settings();
     set(&mut settings, "modalities", "all").expect("all");
     assert_eq!(settings.accepted_classes().len(), storage_classes().count());
@@ -302,7 +371,7 @@ fn all_is_a_selection() {
 }
 
 #[test]
-fn modalities_are_v17s_and_more() {
+fn modalities_include_v17s_with_the_same_classes() {
     let counts: Vec<_> = MODALITIES
         .iter()
         .take(15)
@@ -348,7 +417,7 @@ fn modalities_are_v17s_and_more() {
 }
 
 proptest! {
-    /// Settings → text → settings, whatever was set.
+    /// Settings → text → settings, for all values.
     #[test]
     fn settings_round_trip(
         name in "[A-Za-z0-9_.-]{1,16}",
@@ -372,9 +441,8 @@ proptest! {
         prop_assert_eq!(file::parse(&file::write(&settings)), Ok(settings));
     }
 
-    /// Any text is settings or problems, never a panic.
     #[test]
-    fn any_text_is_answered(text in "(\\PC|\n|=|\"|\\[|\\]){0,80}") {
+    fn no_text_of_a_settings_file_panics(text in "(\\PC|\n|=|\"|\\[|\\]){0,80}") {
         let _ = file::parse(&text);
     }
 }
