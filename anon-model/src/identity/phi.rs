@@ -1,9 +1,9 @@
-//! [`Phi`]: a value that came in and can identify a person.
+//! [`Phi`]: a received value that can identify a person.
 
 use std::fmt;
 
-/// A value that can identify a person. `Debug` prints `Phi(..)`, there is no `Display`, and every
-/// reading is an [`expose`](Phi::expose) that a reviewer can search for.
+/// A value that can identify a person. `Debug` prints `Phi(..)`, and there is no `Display`. Reading
+/// it takes a call of [`expose`](Phi::expose), which a reviewer can search for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Phi<T>(T);
 
@@ -13,13 +13,12 @@ impl<T> Phi<T> {
         Self(value)
     }
 
-    /// The value itself. What it returns must not reach a log, an error or a file outside
-    /// `private/`.
+    /// Returns the value. It must not reach a log, an error or a file outside `private/`.
     pub const fn expose(&self) -> &T {
         &self.0
     }
 
-    /// The value itself, by value. The same caution holds.
+    /// Returns the value by value. As with [`expose`](Phi::expose), it must not leave `private/`.
     pub fn into_exposed(self) -> T {
         self.0
     }

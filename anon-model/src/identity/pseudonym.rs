@@ -1,12 +1,11 @@
-//! Originals, their pseudonyms, and the trait [`Pseudonyms`] that joins them.
+//! The trait [`Pseudonyms`], which assigns pseudonyms to originals.
 
 use std::fmt;
 
 use crate::{BackendError, Phi};
 
-/// A space of pseudonyms: within one, an original has one pseudonym for ever, and a pseudonym one
-/// original. Study, series, instance and every other UID share one space, so that a UID met in two
-/// roles keeps one pseudonym.
+/// A space of pseudonyms. In a space, an original always has the same pseudonym, and a pseudonym
+/// has one original. All UIDs share one space, so a UID with two roles has one pseudonym.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum Space {
@@ -18,16 +17,16 @@ pub enum Space {
     Accession,
 }
 
-/// What tells two copies of one SOP instance from two different objects under one UID.
+/// Distinguishes a copy of an SOP instance from another object with the same UID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Fingerprint {
-    /// Length of the data set in bytes, file meta and preamble not counted.
+    /// Length of the data set in bytes, without preamble and file meta information.
     pub length: u64,
-    /// Digest of the data set's header: everything but bulk values.
+    /// Digest of the data set without its bulk values.
     pub digest: [u8; 16],
 }
 
-/// What is done when a known study arrives under another patient.
+/// What happens if a known study arrives under another patient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum StudyConflict {
@@ -38,11 +37,11 @@ pub enum StudyConflict {
     First,
 }
 
-/// What one instance asks of the store. Originals are normalised already: decoded, SPACE and NUL
-/// trimmed at both ends.
+/// The originals of one instance. They are normalised: decoded, with SPACE and NUL trimmed at both
+/// ends.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
-    /// The patient key; empty where the instance names no patient.
+    /// The patient key. Empty if the instance names no patient.
     pub patient: Phi<String>,
     /// Study Instance UID. Never empty.
     pub study: Phi<String>,
@@ -50,13 +49,13 @@ pub struct Wanted {
     pub series: Phi<String>,
     /// SOP Instance UID. Never empty.
     pub instance: Phi<String>,
-    /// Every other UID that wants a pseudonym, in the order of the elements. Never empty texts.
+    /// The other UIDs that need a pseudonym, in the order of the elements. No text is empty.
     pub uids: Vec<Phi<String>>,
-    /// Accession numbers, in the order of the elements. Never empty texts.
+    /// Accession numbers, in the order of the elements. No text is empty.
     pub accessions: Vec<Phi<String>>,
-    /// Tells copies from conflicts.
+    /// Distinguishes a copy from a conflict.
     pub fingerprint: Fingerprint,
-    /// What is done when the study is known under another patient.
+    /// What happens if the study is known under another patient.
     pub study_conflict: StudyConflict,
 }
 
@@ -75,26 +74,27 @@ pub struct Names {
     pub uids: Vec<String>,
     /// Of each of [`Wanted::accessions`].
     pub accessions: Vec<String>,
-    /// The patient key under which the instance is filed, if not its own
+    /// The patient key under which the instance is filed, if it is not its own
     /// ([`StudyConflict::First`]). Dates are shifted by that patient's offset.
     pub filed_under: Option<Phi<String>>,
-    /// Days by which the dates of this patient move, backwards if negative, if the store was given
-    /// them ([`Adoption::adopt_studies`](crate::Adoption::adopt_studies)). None: as the
-    /// project's date scheme says.
+    /// Days by which the dates of this patient are shifted, backwards if negative. `None` unless
+    /// the offset was adopted ([`Adoption::adopt_studies`](crate::Adoption::adopt_studies)):
+    /// then the project's date scheme decides.
     pub date_offset: Option<i32>,
 }
 
-/// The answer to [`Pseudonyms::assign`].
+/// The result of [`Pseudonyms::assign`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum Assigned {
-    /// The instance is new. Its pseudonyms become durable with the next commit, not before.
+    /// The instance is new. Its pseudonyms become durable with the next commit.
     New(Names),
-    /// The same instance is stored already, under these names.
+    /// The same instance is stored already, with these pseudonyms.
     Duplicate(Names),
 }
 
-/// Two facts that exclude each other. Names are pseudonyms, never originals.
+/// A contradiction between an instance and what is stored. All names are pseudonyms, never
+/// originals.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Conflict {
@@ -108,7 +108,7 @@ pub enum Conflict {
         study: String,
         /// The patient it belongs to.
         known: String,
-        /// The patient this instance names, if known at all.
+        /// The patient that this instance names, if it is known.
         now: Option<String>,
     },
     /// The series is known under another study.
@@ -129,25 +129,25 @@ pub enum Conflict {
         /// The series it is stored under.
         known: String,
     },
-    /// The instance is known with other content.
+    /// The instance is stored with other content.
     #[error("instance {instance} is stored already, with other content")]
     InstanceDiffers {
         /// The instance.
         instance: String,
     },
-    /// Two originals came to the same pseudonym (only schemes that compute pseudonyms can).
+    /// Two originals have the same pseudonym. Only schemes that compute pseudonyms can cause this.
     #[error("two originals have the same computed pseudonym")]
     Collision {
-        /// Where.
+        /// The space of the pseudonym.
         space: Space,
     },
 }
 
-/// Why no pseudonyms were given.
+/// Why no pseudonyms were assigned.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AssignError {
-    /// The instance contradicts what is known. It belongs in quarantine.
+    /// The instance contradicts what is stored. It belongs in quarantine.
     #[error(transparent)]
     Conflict(#[from] Conflict),
     /// The store failed.
@@ -155,14 +155,14 @@ pub enum AssignError {
     Backend(#[from] BackendError),
 }
 
-/// Why a given pair was not adopted.
+/// Why a pair was not adopted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdoptError {
     /// The original has another pseudonym already.
     #[error("this original has the pseudonym {pseudonym} already")]
     OriginalTaken {
-        /// The pseudonym it has.
+        /// Its pseudonym.
         pseudonym: String,
     },
     /// The pseudonym belongs to another original.
@@ -171,7 +171,7 @@ pub enum AdoptError {
         /// The pseudonym.
         pseudonym: String,
     },
-    /// The pseudonym is not one for its space.
+    /// The pseudonym does not have the form of its space.
     #[error("{problem}")]
     Form {
         /// What is wrong with it.
@@ -182,10 +182,10 @@ pub enum AdoptError {
     Backend(#[from] BackendError),
 }
 
-/// How many pairs each space holds.
+/// The number of pairs in each space.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Patients, the one without an id not counted.
+    /// Patients, without the one that has no id.
     pub patients: u64,
     /// UIDs of every role.
     pub uids: u64,
@@ -193,29 +193,31 @@ pub struct Counts {
     pub accessions: u64,
 }
 
-/// Gives originals their pseudonyms.
+/// Assigns pseudonyms to originals.
 pub trait Pseudonyms: Send + Sync + fmt::Debug {
-    /// The pseudonyms of everything one instance holds; new originals get new ones.
+    /// Returns the pseudonyms of all originals of an instance. New originals get new ones.
     ///
-    /// The order in which new UIDs take their numbers is that of V17: study, series, instance, then
-    /// [`Wanted::uids`] in their order. Nothing is durable before the next
-    /// [`Transactions::commit`](crate::Transactions::commit): what is given must not be visible
-    /// outside before. A relation of the instance (study of a patient, series of a study) holds
-    /// from here on, so that a contradicting instance in flight is refused.
+    /// New UIDs get their numbers in V17's order: study, series, instance, then [`Wanted::uids`].
+    /// Nothing is durable before the next [`Transactions::commit`](crate::Transactions::commit), so
+    /// the pseudonyms must not be visible outside before it. The relations of the instance (study
+    /// of a patient, series of a study) are in force at once: a contradicting instance that is
+    /// processed at the same time is refused.
     ///
     /// # Errors
-    /// [`AssignError::Conflict`] if the instance contradicts what is known; nothing is given then.
+    /// [`AssignError::Conflict`] if the instance contradicts what is stored. Nothing is assigned
+    /// then.
     fn assign(&self, wanted: &Wanted) -> Result<Assigned, AssignError>;
 
-    /// Says that an instance with [`Assigned::New`] will not be committed. Its pseudonyms stay
-    /// given; its relations no longer bind others unless another instance holds them too.
+    /// Gives up an instance with [`Assigned::New`] that will not be committed. Its pseudonyms stay
+    /// assigned. Its relations no longer bind other instances, unless another instance has them
+    /// too.
     fn abandon(&self, wanted: &Wanted);
 
-    /// Takes over a given pair, durable on return. The same pair again is no change; counters rise
-    /// above the number in the pseudonym.
+    /// Adopts a pair of another program. It is durable on return. Adopting it again changes
+    /// nothing. Counters rise above the number in the pseudonym.
     ///
     /// # Errors
-    /// [`AdoptError`] if either side is taken by another.
+    /// [`AdoptError`] if the original or the pseudonym belongs to another pair.
     fn adopt(
         &self,
         space: Space,
@@ -223,7 +225,7 @@ pub trait Pseudonyms: Send + Sync + fmt::Debug {
         pseudonym: &str,
     ) -> Result<(), AdoptError>;
 
-    /// The pseudonym of an original, if it has one. Gives none.
+    /// Returns the pseudonym of an original. `None` if it has none; this assigns no new one.
     ///
     /// # Errors
     /// If the store fails.
@@ -233,13 +235,13 @@ pub trait Pseudonyms: Send + Sync + fmt::Debug {
         original: &Phi<String>,
     ) -> Result<Option<String>, BackendError>;
 
-    /// The originals behind a pseudonym, in whatever space it stands.
+    /// Returns the originals of a pseudonym in all spaces.
     ///
     /// # Errors
     /// If the store fails.
     fn originals(&self, pseudonym: &str) -> Result<Vec<(Space, Phi<String>)>, BackendError>;
 
-    /// How many pairs each space holds, what is not committed yet included.
+    /// Returns the number of pairs in each space, including those that are not committed yet.
     ///
     /// # Errors
     /// If the store fails.

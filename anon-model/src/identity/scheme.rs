@@ -1,5 +1,5 @@
-//! How pseudonyms are made: [`Scheme`], the date scheme [`Dates`], and the [`Identity`] that is
-//! frozen once a number is out.
+//! How pseudonyms are made: [`Scheme`], the date scheme [`Dates`], and the [`Identity`], which is
+//! frozen once a pseudonym is assigned.
 
 use std::fmt::{self, Write as _};
 
@@ -15,27 +15,27 @@ use crate::{SiteId, Space, UidRoot};
 pub struct Secret([u8; 32]);
 
 impl Secret {
-    /// A secret of these bytes, which must come from a good source of random numbers.
+    /// Makes a secret of bytes, which must be random.
     pub const fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// A new secret.
+    /// Makes a random secret.
     ///
     /// # Errors
-    /// If the operating system has no random numbers to give.
+    /// If the operating system gives no random numbers.
     pub fn random() -> Result<Self, RandomError> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).map_err(|_| RandomError)?;
         Ok(Self(bytes))
     }
 
-    /// The bytes. What holds them must be as private as the store itself.
+    /// Returns the bytes. A file that holds them must be as private as the store.
     pub const fn expose(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// HMAC-SHA-256 of a labelled text: the label keeps the uses of one secret apart.
+    /// Returns the HMAC-SHA-256 of a label and a text. Each use of a secret has its own label.
     fn mac(&self, label: &str, text: &str) -> [u8; 32] {
         let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&self.0)
             .expect("scheme: HMAC takes keys of every length");
@@ -45,7 +45,7 @@ impl Secret {
         mac.finalize().into_bytes().into()
     }
 
-    /// Sixteen hexadecimal digits by which a secret is recognised and that give nothing of it away.
+    /// Returns sixteen hexadecimal digits that identify the secret and do not reveal it.
     fn fingerprint(&self) -> String {
         hex(&self.mac("anon.fingerprint", "")[..8])
     }
@@ -61,29 +61,30 @@ impl fmt::Debug for Secret {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Scheme {
-    /// Numbers in the order of first sight, as V17 has them: patient `<site>-000001`, UID
-    /// `<root>.<site>.1`, accession number `1`.
+    /// Consecutive numbers, as in V17: patient `<site>-000001`, UID `<root>.<site>.1`, accession
+    /// number `1`.
     #[default]
     Sequential,
-    /// V18's formulas: MD5 for UIDs, SHA-256 for accession numbers (18 characters, more than the 16
-    /// that PS3.5 section 6.2 allows an SH: kept for parity), numbers for patients.
+    /// V18's formulas: MD5 for UIDs, SHA-256 for accession numbers, numbers for patients. The
+    /// accession numbers have V18's 18 characters, although PS3.5 section 6.2 allows an SH only 16.
     HashedV18,
-    /// HMAC-SHA-256 under a secret: the same on every machine that holds it.
+    /// HMAC-SHA-256 under a secret. Every machine with the secret makes the same pseudonyms.
     Keyed(Secret),
 }
 
-/// How far dates are moved.
+/// How many days dates are shifted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Dates {
-    /// V17's public formula over the patient id.
+    /// V17's public formula over the Patient ID.
     #[default]
     V17,
     /// HMAC-SHA-256 of the patient key under a secret.
     Keyed(Secret),
 }
 
-/// What every pseudonym of a project hangs on: frozen once a number is out.
+/// Everything that the pseudonyms of a project are made from. It is frozen once a pseudonym is
+/// assigned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     site: SiteId,
@@ -93,7 +94,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The identity of a project with V17's schemes.
+    /// Returns the identity of a project with V17's schemes.
     ///
     /// # Errors
     /// [`UidError::TooLong`] if root and site leave no room for a counter.
@@ -101,10 +102,10 @@ impl Identity {
         Self::with_schemes(site, root, Scheme::Sequential, Dates::V17)
     }
 
-    /// The identity of a project with these schemes.
+    /// Returns the identity of a project with these schemes.
     ///
     /// # Errors
-    /// [`UidError::TooLong`] if root and site leave no room for what the scheme makes.
+    /// [`UidError::TooLong`] if root and site leave no room for the UIDs of the scheme.
     pub fn with_schemes(
         site: SiteId,
         root: UidRoot,
@@ -113,7 +114,8 @@ impl Identity {
     ) -> Result<Self, UidError> {
         root.check_site(&site)?;
         let length = root.as_str().len() + 1 + site.as_str().len();
-        // `.2.` or `.3.` and at least 20 digits: with fewer, 100 million UIDs would collide.
+        // `.2.` or `.3.` and at least 20 digits. With fewer digits, some of 100 million UIDs
+        // collide.
         let limit = MAX_UID - 23;
         if scheme != Scheme::Sequential && length > limit {
             return Err(UidError::TooLong { length, limit });
@@ -126,32 +128,32 @@ impl Identity {
         })
     }
 
-    /// The site id.
+    /// Returns the site id.
     pub fn site(&self) -> &SiteId {
         &self.site
     }
 
-    /// The UID root.
+    /// Returns the UID root.
     pub fn root(&self) -> &UidRoot {
         &self.root
     }
 
-    /// The pseudonym scheme.
+    /// Returns the pseudonym scheme.
     pub fn scheme(&self) -> &Scheme {
         &self.scheme
     }
 
-    /// The date scheme.
+    /// Returns the date scheme.
     pub fn dates(&self) -> &Dates {
         &self.dates
     }
 
-    /// The pseudonym of the patient without an id: `<site>-000000`.
+    /// Returns the pseudonym of the patient without an id: `<site>-000000`.
     pub fn default_patient(&self) -> String {
         self.numbered(Space::Patient, 0)
     }
 
-    /// The pseudonym with a number. Patients have at least six digits.
+    /// Returns the pseudonym with a number. The number of a patient has at least six digits.
     pub(crate) fn numbered(&self, space: Space, number: u64) -> String {
         match space {
             Space::Patient => {
@@ -180,7 +182,7 @@ impl Identity {
         }
     }
 
-    /// The number in a pseudonym that [`Identity::numbered`] makes.
+    /// Returns the number in a pseudonym that [`Identity::numbered`] makes.
     pub(crate) fn number(&self, space: Space, pseudonym: &str) -> Option<u64> {
         let digits = match space {
             Space::Patient => pseudonym
@@ -194,11 +196,11 @@ impl Identity {
             Space::Accession => pseudonym,
         };
         let number = digits.parse::<u64>().ok()?;
-        // `+7`, `007` and the like are other texts than the ones given out.
+        // `+7`, `007` and the like parse as numbers and are no pseudonyms.
         (self.numbered(space, number) == pseudonym).then_some(number)
     }
 
-    /// The pseudonym that the scheme computes, if it computes any in this space.
+    /// Returns the pseudonym that the scheme computes. `None` if it numbers this space.
     pub(crate) fn computed(&self, space: Space, original: &str) -> Option<String> {
         match (&self.scheme, space) {
             (Scheme::Sequential, _) | (Scheme::HashedV18, Space::Patient) => None,
@@ -215,14 +217,14 @@ impl Identity {
                 let code = base32(&secret.mac("anon.patient", original)[..10]);
                 Some(format!("{}-{code}", self.site))
             }
-            // Sixteen characters: as long as an SH may be (PS3.5 section 6.2).
+            // An SH has at most sixteen characters (PS3.5 section 6.2).
             (Scheme::Keyed(secret), Space::Accession) => {
                 Some(base32(&secret.mac("anon.accession", original)[..10]))
             }
         }
     }
 
-    /// `<root>.<site>.<arc>.` and as much of a hash, as a decimal number, as 64 characters hold.
+    /// Returns `<root>.<site>.<arc>.` and as many decimal digits of a hash as fit in 64 characters.
     fn uid_of(&self, arc: u8, hash: [u8; 16]) -> String {
         let mut uid = format!("{}.{}.{arc}.", self.root, self.site);
         let digits = u32::try_from(MAX_UID.saturating_sub(uid.len())).unwrap_or(0);
@@ -246,7 +248,7 @@ impl Identity {
         format!("{first}-{second}-{third}")
     }
 
-    /// What a store keeps of an identity: secrets only as fingerprints.
+    /// Returns the form in which a store keeps the identity. Secrets become fingerprints.
     pub(crate) fn record(&self) -> IdentityRecord {
         IdentityRecord {
             site_id: self.site.to_string(),
@@ -264,7 +266,7 @@ impl Identity {
     }
 }
 
-/// What a store keeps of an [`Identity`].
+/// An [`Identity`] as a store keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct IdentityRecord {
     pub(crate) site_id: String,
@@ -274,36 +276,36 @@ pub(crate) struct IdentityRecord {
 }
 
 impl IdentityRecord {
-    /// The first difference to what a project asks for.
-    pub(crate) fn difference(&self, asked: &Self) -> Option<IdentityMismatch> {
+    /// Returns the first difference from the identity that a project's settings have.
+    pub(crate) fn difference(&self, settings: &Self) -> Option<IdentityMismatch> {
         let fields = [
-            ("site_id", &self.site_id, &asked.site_id),
-            ("uid_root", &self.uid_root, &asked.uid_root),
-            ("pseudonyms", &self.scheme, &asked.scheme),
-            ("dates", &self.dates, &asked.dates),
+            ("site_id", &self.site_id, &settings.site_id),
+            ("uid_root", &self.uid_root, &settings.uid_root),
+            ("pseudonyms", &self.scheme, &settings.scheme),
+            ("dates", &self.dates, &settings.dates),
         ];
-        let (setting, stored, asked) = fields.into_iter().find(|(_, a, b)| a != b)?;
+        let (setting, stored, configured) = fields.into_iter().find(|(_, a, b)| a != b)?;
         Some(IdentityMismatch {
             setting,
             stored: stored.clone(),
-            asked: asked.clone(),
+            configured: configured.clone(),
         })
     }
 }
 
-/// A frozen setting is not what the store's pseudonyms were made with.
+/// A frozen setting was changed after the store's pseudonyms were made with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the store's pseudonyms were made with {setting} = {stored:?}, the project now says {asked:?}: \
-     this setting is frozen once a pseudonym is given out"
+    "the store's pseudonyms were made with {setting} = {stored:?}, and the project has \
+     {configured:?}: set it back, because {setting} is frozen once a pseudonym is assigned"
 )]
 pub struct IdentityMismatch {
     /// The key in `project.toml`.
     pub setting: &'static str,
-    /// What the store was made with. Of a secret, a fingerprint.
+    /// The value that the store was made with. For a secret, its fingerprint.
     pub stored: String,
-    /// What the project asks for.
-    pub asked: String,
+    /// The value in the settings.
+    pub configured: String,
 }
 
 fn push_number(text: &mut String, mut number: u64) {
@@ -329,7 +331,7 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// RFC 4648 base 32 without padding, of a whole number of five-byte blocks.
+/// Returns RFC 4648 base 32 without padding. The length of `bytes` is a multiple of five.
 fn base32(bytes: &[u8]) -> String {
     const ALPHABET: [char; 32] = [
         'A', 'B', 'C', 'D', 'E', 'F', 'G', 'H', 'I', 'J', 'K', 'L', 'M', 'N', 'O', 'P', 'Q', 'R',

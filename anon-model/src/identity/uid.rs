@@ -1,44 +1,44 @@
-//! [`Uid`], [`UidRoot`] and [`SiteId`]: identifiers whose form is checked once, on entry.
+//! [`Uid`], [`UidRoot`] and [`SiteId`]. Their form is checked once, when they are made.
 
 use std::fmt;
 
 /// Longest UID in characters (PS3.5 section 9.1).
 pub const MAX_UID: usize = 64;
 
-/// Longest UID root in characters: leaves room for a site and a counter.
+/// Longest UID root in characters. It leaves room for a site id and a counter.
 pub const MAX_ROOT: usize = 44;
 
 /// Longest site id in characters.
 pub const MAX_SITE: usize = 16;
 
-/// Digits that a counter may take: numbers stay below 10^15.
+/// The most digits of a counter. Numbers stay below 10^15.
 pub const COUNTER_DIGITS: u32 = 15;
 
 /// Why a text is not a UID, a UID root or a site id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UidError {
-    /// No characters.
+    /// The text is empty.
     #[error("is empty")]
     Empty,
-    /// More characters than there is room for.
+    /// The text has too many characters.
     #[error("has {length} characters, at most {limit} are allowed")]
     TooLong {
-        /// Characters it has.
+        /// Its length in characters.
         length: usize,
-        /// Characters it may have.
+        /// The longest length that is allowed.
         limit: usize,
     },
-    /// A component with no digits: two dots in a row, or a dot at an end.
+    /// A component has no digits: two dots in a row, or a dot at an end.
     #[error("has an empty component: two dots in a row, or a dot at an end")]
     EmptyComponent,
-    /// A component that starts with a zero and goes on.
+    /// A component of several digits begins with a zero.
     #[error("has a component with a leading zero")]
     LeadingZero,
-    /// Something other than digits and dots.
+    /// The text has other characters than digits and dots.
     #[error("may hold only digits and dots")]
     Character,
-    /// A root that no registry gives out: the first component must be 0, 1 or 2.
+    /// The first component of a root is not 0, 1 or 2 (PS3.5 Annex B).
     #[error("must begin with 0, 1 or 2")]
     FirstArc,
 }
@@ -72,7 +72,7 @@ fn check_components(text: &str, limit: usize) -> Result<(), UidError> {
 macro_rules! text_type {
     ($name:ident) => {
         impl $name {
-            /// The text.
+            /// Returns the text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -100,9 +100,9 @@ macro_rules! text_type {
     };
 }
 
-/// A UID: components of digits without leading zeros, joined by dots, at most 64 characters
-/// (PS3.5 section 9.1). Only for UIDs that identify nobody, such as SOP classes; those of objects
-/// that came in are [`Phi`](crate::Phi).
+/// A UID: components of digits without leading zeros, joined by dots, at most 64 characters (PS3.5
+/// section 9.1). It is for UIDs that identify nobody, such as those of SOP classes. The UIDs of
+/// received objects are [`Phi`](crate::Phi).
 ///
 /// # Examples
 /// ```
@@ -116,7 +116,7 @@ macro_rules! text_type {
 pub struct Uid(String);
 
 impl Uid {
-    /// A UID with this text.
+    /// Makes a UID of a text.
     ///
     /// # Errors
     /// [`UidError`] if the text is not a UID by PS3.5 section 9.1.
@@ -129,16 +129,16 @@ impl Uid {
 
 text_type!(Uid);
 
-/// The beginning of every UID a project gives out, at most [`MAX_ROOT`] characters. Whoever sets
-/// one must own it: PS3.5 section 9 and Annex B say how roots are given out.
+/// The prefix of every UID that a project makes, at most [`MAX_ROOT`] characters. A user who sets
+/// one must own it: PS3.5 section 9 and Annex B say how roots are registered.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct UidRoot(String);
 
 impl UidRoot {
-    /// The root V17 uses, given out to RSNA by Medical Connections.
+    /// V17's root, which Medical Connections registered for RSNA.
     pub const DEFAULT: &'static str = "1.2.826.0.1.3680043.10.474.2";
 
-    /// A root with this text.
+    /// Makes a root of a text.
     ///
     /// # Errors
     /// [`UidError`] if UIDs under it could break PS3.5 section 9.1.
@@ -175,13 +175,13 @@ impl Default for UidRoot {
     }
 }
 
-/// What sets the pseudonyms of one project apart from those of others under the same root: one or
-/// more UID components, at most [`MAX_SITE`] characters. Part of every pseudonym.
+/// A part of every pseudonym that makes projects with the same root differ: one or more UID
+/// components, at most [`MAX_SITE`] characters.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SiteId(String);
 
 impl SiteId {
-    /// A site id with this text.
+    /// Makes a site id of a text.
     ///
     /// # Errors
     /// [`UidError`] if it cannot be a part of a UID.
@@ -191,13 +191,13 @@ impl SiteId {
         Ok(Self(text))
     }
 
-    /// Nine random digits, the first not zero: for a new project. A clock would give the same id
-    /// to two projects founded in the same half hour.
+    /// Returns nine random digits, the first not zero, for a new project. V17 derives the id from
+    /// the clock, so two projects of the same half hour get the same one.
     ///
     /// # Errors
-    /// If the operating system has no random numbers to give.
+    /// If the operating system gives no random numbers.
     pub fn random() -> Result<Self, RandomError> {
-        // Rejection keeps the digits even: 2^32 is not a multiple of 900,000,000.
+        // 2^32 is not a multiple of 900,000,000: without rejection, some ids would be more likely.
         const SPAN: u32 = 900_000_000;
         loop {
             let mut bytes = [0_u8; 4];
@@ -212,7 +212,7 @@ impl SiteId {
 
 text_type!(SiteId);
 
-/// The operating system has no random numbers to give.
+/// The operating system gives no random numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the operating system gives no random numbers")]
 pub struct RandomError;

@@ -1,22 +1,22 @@
-//! The index of the Java anonymizer: read from its workbook, checked, taken over into a store.
+//! Reads the index of the Java anonymizer from its workbook, checks it, and adopts it into a store.
 //!
 //! ```text
 //! .xlsx ──► JavaIndex::read ──► site id, UID root, rows ──► JavaIndex::take_into ──► Report
-//!            under Limits        sound, or refused           one durable step
+//!            under Limits        valid, or refused           one durable step
 //! ```
 //!
-//! The workbook has one sheet (or one called `Index`), whose first row is a header of exactly these
-//! captions, with `-` or `_`:
+//! The workbook has one sheet, or several of which one is called `Index`. Its first row is a header
+//! with exactly these captions, with `-` or `_`:
 //!
 //! ```text
 //! ANON-PatientName  ANON-PatientID    PHI-PatientName  PHI-PatientID  DateOffset  ANON-StudyDate
 //! PHI-StudyDate     ANON-Accession    PHI-Accession    ANON-StudyInstanceUID  PHI-StudyInstanceUID
 //! ```
 //!
-//! Below it stands one study a row. Cells are taken as text: a whole number without a decimal
-//! point, so that a cell 999.0 is the Patient ID `999`. What has lost digits, or is a date, a truth
-//! value or an error where a text is expected, refuses its row. Texts lose SPACE and NUL at their
-//! ends.
+//! Each row below it is a study. Cells are converted to text: a whole number loses its decimal
+//! point, so that a cell 999.0 is the Patient ID `999`. A row is refused if a cell that should hold
+//! text is a number with lost digits, a date, a truth value or an error. SPACE and NUL are trimmed
+//! at both ends of a text.
 //!
 //! `DateOffset` is a number of days that Java *subtracted*; a store keeps days that were added.
 
@@ -27,7 +27,7 @@ mod sheet;
 use std::io::Read;
 
 pub use self::row::RowProblem;
-use self::row::{Parsed, parse};
+use self::row::{ParsedRow, parse};
 use crate::settings::MissingPatientId;
 use crate::{Adopted, Adopting, Adoption, BackendError, GivenStudy, SiteId, Space, UidRoot};
 
@@ -46,14 +46,14 @@ pub const COLUMNS: [&str; 11] = [
     "PHI-StudyInstanceUID",
 ];
 
-/// Bounds on a workbook. What is larger is refused before memory is spent on it.
+/// Bounds on a workbook. A larger one is refused before memory is allocated for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
     /// Bytes of the file. Default: 64 MiB.
     pub max_file_bytes: u64,
-    /// Bytes of one part of the workbook when it is inflated. Default: 128 MiB. All parts together
-    /// may have twice as many.
+    /// Bytes of one part of the workbook after inflating. Default: 128 MiB. All parts together may
+    /// have twice as many.
     pub max_part_bytes: u64,
     /// Rows. Default: 250,000.
     pub max_rows: usize,
@@ -70,21 +70,21 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// With so many bytes for the file.
+    /// Sets the bytes of the file.
     #[must_use]
     pub fn with_max_file_bytes(mut self, bytes: u64) -> Self {
         self.max_file_bytes = bytes;
         self
     }
 
-    /// With so many bytes for a part.
+    /// Sets the bytes of a part.
     #[must_use]
     pub fn with_max_part_bytes(mut self, bytes: u64) -> Self {
         self.max_part_bytes = bytes;
         self
     }
 
-    /// With so many rows.
+    /// Sets the number of rows.
     #[must_use]
     pub fn with_max_rows(mut self, rows: usize) -> Self {
         self.max_rows = rows;
@@ -99,29 +99,29 @@ pub enum ReadError {
     /// The file cannot be read.
     #[error("the index cannot be read")]
     Io(#[source] std::io::Error),
-    /// Another kind of file.
+    /// The file is of another kind.
     #[error(
-        "this is not an .xlsx workbook; one with a password, or an .xls, has to be saved as .xlsx first"
+        "this is not an .xlsx workbook: save an .xls, or one with a password, as .xlsx without a password"
     )]
     NotXlsx,
-    /// A workbook that contradicts itself, or ends early.
+    /// The workbook is inconsistent or truncated.
     #[error("the workbook is damaged: export the index again")]
     Damaged,
-    /// A workbook beyond [`Limits`].
+    /// The workbook exceeds [`Limits`].
     #[error("the workbook is too large: {what} may have {limit}")]
     TooLarge {
-        /// What of it, with the unit.
+        /// The part that is too large, with its unit.
         what: &'static str,
-        /// How much is allowed.
+        /// Its limit.
         limit: u64,
     },
-    /// It is not clear which sheet is meant.
+    /// There are several sheets, and none is called `Index`.
     #[error("the workbook has {visible} visible sheets and none of them is called Index")]
     Sheets {
         /// The number of visible sheets.
         visible: usize,
     },
-    /// The header is another one.
+    /// A caption of the header is wrong.
     #[error(
         "column {column} of the header must be {expected}: this is not an index of the Java anonymizer"
     )]
@@ -131,24 +131,24 @@ pub enum ReadError {
         /// Its caption.
         expected: &'static str,
     },
-    /// There are more columns than there must be.
+    /// There are too many columns.
     #[error("the header has more than 11 columns: this is not an index of the Java anonymizer")]
     MoreColumns,
-    /// A sheet without rows, or with a header alone.
+    /// The sheet is empty or has only a header.
     #[error("the index has no rows")]
     Empty,
-    /// No row tells under which site id and UID root the index was made.
+    /// No row shows the site id and UID root that the index was made with.
     #[error("no row has an ANON-PatientID and an ANON-StudyInstanceUID of the same site")]
     NoIdentity,
-    /// The index was made under more than one site id or UID root.
+    /// The index was made with more than one site id or UID root.
     #[error(
-        "rows {first} and {other} were made under different site ids or UID roots: take over the \
-         index of one project at a time"
+        "rows {first} and {other} were made with different site ids or UID roots: import the index of \
+         one project at a time"
     )]
     TwoIdentities {
-        /// A row, as the spreadsheet counts.
+        /// The number of a row in the spreadsheet.
         first: u32,
-        /// A row that contradicts it.
+        /// The number of a row that contradicts it.
         other: u32,
     },
 }
@@ -175,36 +175,37 @@ pub enum ReadError {
 pub struct JavaIndex {
     site: SiteId,
     root: UidRoot,
-    rows: Vec<Parsed>,
+    rows: Vec<ParsedRow>,
 }
 
-/// What came of a row.
+/// The outcome of a row.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum RowOutcome {
-    /// Something of it was new to the store, and is there now.
+    /// The row was adopted, because some of it was new to the store.
     Taken,
-    /// The store, or a row before it, held all of it.
+    /// The store or an earlier row already had all of it.
     AlreadyThere,
-    /// Nothing is wrong with it, and nothing was taken over, because other rows were refused.
+    /// The row is valid. It was not adopted because other rows were refused.
     HeldBack,
-    /// It cannot be taken over.
+    /// The row cannot be adopted.
     Refused(RowProblem),
 }
 
-/// What came of an index.
+/// The outcome of an index.
 #[derive(Debug)]
 pub struct Report {
     rows: Vec<(u32, RowOutcome)>,
 }
 
 impl Report {
-    /// The rows in their order, each with its number as the spreadsheet counts: the header is 1.
+    /// Returns the rows in their order, each with its number in the spreadsheet. The header is row
+    /// 1.
     pub fn rows(&self) -> &[(u32, RowOutcome)] {
         &self.rows
     }
 
-    /// Says of every row that could have been taken over that it was not.
+    /// Changes the outcome of every row that was to be adopted to [`RowOutcome::HeldBack`].
     fn hold_back(&mut self) {
         for (_, outcome) in &mut self.rows {
             if matches!(outcome, RowOutcome::Taken) {
@@ -213,7 +214,7 @@ impl Report {
         }
     }
 
-    /// True if no row was refused.
+    /// Returns true if no row was refused.
     pub fn is_clean(&self) -> bool {
         let refused = |(_, outcome): &(u32, RowOutcome)| matches!(outcome, RowOutcome::Refused(_));
         !self.rows.iter().any(refused)
@@ -221,17 +222,17 @@ impl Report {
 }
 
 impl JavaIndex {
-    /// Reads a workbook. Rows that cannot be taken over are kept, and refused later.
+    /// Reads a workbook. Rows that cannot be adopted are kept, and refused later.
     ///
     /// # Errors
-    /// [`ReadError`] if it is none, or not one of the Java anonymizer.
+    /// [`ReadError`] if it is no workbook, or no index of the Java anonymizer.
     pub fn read(source: impl Read, limits: &Limits) -> Result<Self, ReadError> {
         let bytes = package::read(source, limits)?;
         let rows = sheet::rows(&bytes, limits)?;
         if rows.is_empty() {
             return Err(ReadError::Empty);
         }
-        let rows: Vec<Parsed> = rows.into_iter().map(parse).collect();
+        let rows: Vec<ParsedRow> = rows.into_iter().map(parse).collect();
         let mut identities = rows.iter().filter_map(|row| {
             let (site, root) = row.identity.as_ref()?;
             Some((row.number, site, root))
@@ -244,41 +245,42 @@ impl JavaIndex {
         Ok(Self { site, root, rows })
     }
 
-    /// The site id under which Java gave its pseudonyms.
+    /// Returns the site id of Java's pseudonyms.
     pub fn site(&self) -> &SiteId {
         &self.site
     }
 
-    /// The UID root under which Java gave its UIDs.
+    /// Returns the UID root of Java's UIDs.
     pub fn root(&self) -> &UidRoot {
         &self.root
     }
 
-    /// The number of rows.
+    /// Returns the number of rows.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Never: an index without rows is none.
+    /// Always returns false: [`read`](Self::read) refuses an index without rows.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Rows whose ANON-StudyDate is another day than PHI-StudyDate less `DateOffset`. They are
-    /// taken over all the same; many of them mean that the offsets are not Java's.
+    /// Returns the number of rows whose ANON-StudyDate is not PHI-StudyDate less `DateOffset`. They
+    /// are adopted, too. If there are many, the offsets are probably not Java's.
     pub fn odd_dates(&self) -> usize {
         self.rows.iter().filter(|row| row.date_is_odd).count()
     }
 
-    /// Takes the rows over in one durable step, as [`Adoption::adopt_studies`] does: all or
-    /// nothing with [`Adopting::AllOrNothing`], where a row that is refused here counts, too. No number that stands in
-    /// the index is given out afterwards, also none of a refused row. Again changes nothing.
+    /// Adopts the rows in one durable step with [`Adoption::adopt_studies`]. With
+    /// [`Adopting::AllOrNothing`], a row that is refused here prevents the others, too. No number
+    /// in the index is assigned afterwards, not even one in a refused row. Adopting the index again
+    /// changes nothing.
     ///
-    /// A row without PHI-PatientID is filed under the shared patient, or refused, as
-    /// `missing_patient_id` says.
+    /// `missing_patient_id` decides whether a row without PHI-PatientID is filed under the shared
+    /// patient or refused.
     ///
     /// # Errors
-    /// If the store fails; then nothing was taken over.
+    /// If the store fails. Nothing is adopted then.
     pub fn take_into(
         &self,
         store: &dyn Adoption,
@@ -303,14 +305,14 @@ impl JavaIndex {
             refused.push(problem);
         }
         let adopting = match adopting {
-            // The store is asked all the same, so that everything is told at once.
+            // The store still checks the other rows, so that all problems are reported at once.
             Adopting::AllOrNothing if refused.iter().any(Option::is_some) => Adopting::Nothing,
             adopting => adopting,
         };
-        let mut answers = store.adopt_studies(&studies, &used, adopting)?.into_iter();
+        let mut results = store.adopt_studies(&studies, &used, adopting)?.into_iter();
         let outcomes = refused.into_iter().map(|problem| match problem {
             Some(problem) => RowOutcome::Refused(problem),
-            None => match answers.next() {
+            None => match results.next() {
                 Some(Ok(Adopted::New)) => RowOutcome::Taken,
                 Some(Ok(Adopted::Known)) => RowOutcome::AlreadyThere,
                 Some(Err(why)) => RowOutcome::Refused(RowProblem::Contradiction(why.into())),

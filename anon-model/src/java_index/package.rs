@@ -1,4 +1,4 @@
-//! The workbook as an archive: looked at under limits before anything parses it.
+//! Checks the limits of the workbook's ZIP archive before it is parsed.
 
 use std::io::{Cursor, Read};
 
@@ -7,22 +7,23 @@ use zip::result::ZipError;
 
 use super::{Limits, ReadError};
 
-/// What every ZIP archive with an entry begins with (APPNOTE 4.3.7).
+/// The first bytes of every ZIP archive that is not empty (APPNOTE 4.3.7).
 const LOCAL_HEADER: [u8; 4] = *b"PK\x03\x04";
 
-/// Parts of a workbook: one with a sheet has about ten.
+/// The most parts of a workbook. One with a single sheet has about ten.
 const MAX_PARTS: usize = 1000;
 
 const BUFFER: usize = 64 << 10;
 
-/// The attribute of the table of texts for which the reader reserves memory unseen.
-const PROMISE: &[u8] = b"uniqueCount";
+/// The attribute for whose value calamine allocates memory without a check.
+const UNIQUE_COUNT: &[u8] = b"uniqueCount";
 
-/// After [`PROMISE`]: equals sign, quotes, digits, and spaces around them.
-const ROOM: usize = 64;
+/// The most bytes after [`UNIQUE_COUNT`] that can belong to it: an equals sign, quotes, digits and
+/// spaces.
+const MAX_COUNT_BYTES: usize = 64;
 
-/// Reads a workbook into memory and inflates every part once, to nowhere: what is too large,
-/// damaged, or promises more than it can hold is refused.
+/// Reads a workbook into memory, and inflates every part once without keeping it. Refuses a
+/// workbook that is too large or damaged, or that declares more texts than a part can hold.
 pub(super) fn read(source: impl Read, limits: &Limits) -> Result<Vec<u8>, ReadError> {
     let mut bytes = Vec::new();
     let most = limits.max_file_bytes;
@@ -57,38 +58,38 @@ pub(super) fn read(source: impl Read, limits: &Limits) -> Result<Vec<u8>, ReadEr
     Ok(bytes)
 }
 
-/// The length of a part.
+/// Returns the inflated length of a part.
 fn inflate(part: impl Read, limits: &Limits) -> Result<u64, ReadError> {
     let most = limits.max_part_bytes;
     let mut part = part.take(most.saturating_add(1));
     let mut total = 0;
-    // What was read last stays in front: a word may lie across two reads.
-    let mut window = Vec::with_capacity(BUFFER + PROMISE.len() + ROOM);
+    // The end of the last read stays at the front, because the attribute may span two reads.
+    let mut window = Vec::with_capacity(BUFFER + UNIQUE_COUNT.len() + MAX_COUNT_BYTES);
     loop {
         let kept = window.len();
         let read = (&mut part)
             .take(BUFFER as u64)
             .read_to_end(&mut window)
-            // The bytes are in memory: only what inflates them can fail.
+            // The bytes are in memory, so only inflating can fail.
             .map_err(|_| ReadError::Damaged)?;
         total += read as u64;
         if total > most {
             return Err(too_large("a part in bytes", most));
         }
-        check_promises(&window, most)?;
+        check_counts(&window, most)?;
         if read == 0 {
             return Ok(total);
         }
-        let begin = (kept + read).saturating_sub(PROMISE.len() + ROOM);
+        let begin = (kept + read).saturating_sub(UNIQUE_COUNT.len() + MAX_COUNT_BYTES);
         window.drain(..begin);
     }
 }
 
-/// Refuses a count of texts that a part cannot hold.
-fn check_promises(window: &[u8], most: u64) -> Result<(), ReadError> {
-    let places = window.windows(PROMISE.len()).enumerate();
-    for (place, _) in places.filter(|(_, word)| *word == PROMISE) {
-        let rest = window.get(place + PROMISE.len()..).unwrap_or_default();
+/// Refuses a declared count of texts that a part cannot hold.
+fn check_counts(window: &[u8], most: u64) -> Result<(), ReadError> {
+    let places = window.windows(UNIQUE_COUNT.len()).enumerate();
+    for (place, _) in places.filter(|(_, word)| *word == UNIQUE_COUNT) {
+        let rest = window.get(place + UNIQUE_COUNT.len()..).unwrap_or_default();
         let digits: Vec<u8> = rest
             .iter()
             .copied()
@@ -99,10 +100,10 @@ fn check_promises(window: &[u8], most: u64) -> Result<(), ReadError> {
             return Err(ReadError::Damaged);
         };
         if digits.is_empty() {
-            // Cut off, or no count. In the first case it comes again, at the front of the window.
+            // Either there is no count, or the window ends before it. The next window then has it.
             continue;
         }
-        // A text takes 12 bytes: <si><t/></si>.
+        // A text has at least 12 bytes: <si><t/></si>.
         if !digits.parse::<u64>().is_ok_and(|count| count <= most / 12) {
             return Err(ReadError::Damaged);
         }
@@ -114,7 +115,7 @@ fn too_large(what: &'static str, limit: u64) -> ReadError {
     ReadError::TooLarge { what, limit }
 }
 
-/// The archive's own words can name its parts.
+/// Drops the error of zip: its message may contain names of parts.
 fn damaged(_: ZipError) -> ReadError {
     ReadError::Damaged
 }
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_promise_is_held_against_what_there_is_room_for() {
+    fn a_count_of_texts_that_does_not_fit_is_refused() {
         for (text, good) in [
             ("<sst count='9' uniqueCount='9'>", true),
             ("<sst uniqueCount=\"87381\">", true),
@@ -142,7 +143,7 @@ mod tests {
             ("<sst uniqueCount=''>", true),
         ] {
             assert_eq!(inflated(text.as_bytes()).is_ok(), good, "{text}");
-            // Wherever it lies in the reads.
+            // The attribute may be anywhere in the reads.
             for pad in [
                 BUFFER - 70,
                 BUFFER - 20,
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_has_an_end() {
+    fn a_part_over_the_limit_is_refused() {
         assert_eq!(inflated(&vec![b' '; 1 << 20]).unwrap(), 1 << 20);
         let long = inflated(&vec![b' '; (1 << 20) + 1]);
         assert!(matches!(long, Err(ReadError::TooLarge { .. })));

@@ -1,52 +1,54 @@
-//! One row: from cells to a study that can be given to a store.
+//! Turns the cells of a row into a study that a store can adopt.
 
 use std::sync::Arc;
 
 use super::sheet::{Cell, Row};
 use crate::{GivenStudy, NotAdopted, PatientPhi, Phi, SiteId, Space, StudyPhi, UidRoot};
 
-/// Most days by which a date may be moved: a hundred years. Java's own are below 3650.
+/// The most days by which a date may be shifted: a hundred years. Java's own offsets are below
+/// 3650.
 const MAX_DAYS: i32 = 36_525;
 
-/// What the description and the source of a study are that came in no file, as V17 has it.
+/// The source and the description of a study without files, as in V17.
 const SOURCE: &str = "Java Index File";
 const DESCRIPTION: &str = "?";
 
-/// Why a row cannot be taken over. No message holds an original.
+/// Why a row cannot be adopted. No message contains an original.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum RowProblem {
-    /// There are values beyond the columns.
+    /// The row has more cells than there are columns.
     #[error("has more than 11 columns")]
     MoreColumns,
-    /// A cell is not what it must be.
+    /// A cell does not have the value it must have.
     #[error("{column} {problem}")]
     Cell {
         /// The caption of its column.
         column: &'static str,
-        /// What is wrong with it.
+        /// The problem.
         problem: &'static str,
     },
-    /// It names no patient, and the project takes no such objects.
+    /// The row names no patient, and the project quarantines objects without one.
     #[error("PHI-PatientID is empty, and the project has missing_patient_id = \"quarantine\"")]
     NoPatientId,
-    /// It contradicts what the store holds, or a row before it.
+    /// The row contradicts the store or an earlier row.
     #[error(transparent)]
     Contradiction(Arc<NotAdopted>),
 }
 
-/// A row, taken apart.
+/// A parsed row.
 #[derive(Debug)]
-pub(super) struct Parsed {
+pub(super) struct ParsedRow {
     pub(super) number: u32,
     pub(super) identity: Option<(SiteId, UidRoot)>,
     pub(super) study: Result<GivenStudy, RowProblem>,
-    /// The pseudonyms that stand in it, whatever else is wrong.
+    /// The pseudonyms in it, even if the row has problems.
     pub(super) names: Vec<(Space, String)>,
+    /// True if ANON-StudyDate is not PHI-StudyDate less `DateOffset`.
     pub(super) date_is_odd: bool,
 }
 
-pub(super) fn parse(row: Row) -> Parsed {
+pub(super) fn parse(row: Row) -> ParsedRow {
     let [_, patient, .., study, _] = &row.cells;
     let accession = &row.cells[7];
     let places = [
@@ -70,7 +72,7 @@ pub(super) fn parse(row: Row) -> Parsed {
         study_of(row, identity.is_some())
     };
     let date_is_odd = matches!(&study, Ok((_, true)));
-    Parsed {
+    ParsedRow {
         number,
         identity,
         study: study.map(|(study, _)| study),
@@ -79,7 +81,7 @@ pub(super) fn parse(row: Row) -> Parsed {
     }
 }
 
-/// `<site>-<number>` and `<root>.<site>.<number>`.
+/// Parses `<site>-<number>` and `<root>.<site>.<number>`.
 fn identity_of(patient: &str, study: &str) -> Option<(SiteId, UidRoot)> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let (site, number) = patient.split_once('-')?;
@@ -93,7 +95,7 @@ fn identity_of(patient: &str, study: &str) -> Option<(SiteId, UidRoot)> {
     Some((site, root))
 }
 
-/// The study, and whether its anonymous date is another than was to be expected.
+/// Returns the study, and true if its ANON-StudyDate is not the expected one.
 fn study_of(row: Row, has_identity: bool) -> Result<(GivenStudy, bool), RowProblem> {
     let [
         anon_name,
@@ -108,9 +110,9 @@ fn study_of(row: Row, has_identity: bool) -> Result<(GivenStudy, bool), RowProbl
         anon_study,
         study,
     ] = row.cells;
-    let anon_id = wanted("ANON-PatientID", anon_id)?;
+    let anon_id = required("ANON-PatientID", anon_id)?;
     text("ANON-PatientName", anon_name)?;
-    let anon_study = wanted("ANON-StudyInstanceUID", anon_study)?;
+    let anon_study = required("ANON-StudyInstanceUID", anon_study)?;
     if !has_identity {
         return Err(RowProblem::Cell {
             column: "ANON-StudyInstanceUID",
@@ -120,11 +122,11 @@ fn study_of(row: Row, has_identity: bool) -> Result<(GivenStudy, bool), RowProbl
     let id = key("PHI-PatientID", text("PHI-PatientID", id)?)?;
     let study = key(
         "PHI-StudyInstanceUID",
-        wanted("PHI-StudyInstanceUID", study)?,
+        required("PHI-StudyInstanceUID", study)?,
     )?;
     let accession = key("PHI-Accession", text("PHI-Accession", accession)?)?;
     let anon_accession = text("ANON-Accession", anon_accession)?;
-    let days = days(&wanted("DateOffset", offset)?)?;
+    let days = days(&required("DateOffset", offset)?)?;
     let anon_date = day("ANON-StudyDate", anon_date)?;
     let date = day("PHI-StudyDate", date)?;
     let is_odd = match (day_number(&date), day_number(&anon_date)) {
@@ -146,7 +148,7 @@ fn study_of(row: Row, has_identity: bool) -> Result<(GivenStudy, bool), RowProbl
         study: StudyPhi {
             source: Phi::new(SOURCE.to_owned()),
             date: some(date),
-            // Java subtracts.
+            // Java subtracts the offset. The store adds it.
             date_offset: -days,
             accession: some(accession),
             description: some(DESCRIPTION.to_owned()),
@@ -174,7 +176,7 @@ fn day(column: &'static str, cell: Cell) -> Result<String, RowProblem> {
     }
 }
 
-fn wanted(column: &'static str, cell: Cell) -> Result<String, RowProblem> {
+fn required(column: &'static str, cell: Cell) -> Result<String, RowProblem> {
     let text = text(column, cell)?;
     if text.is_empty() {
         let problem = "is empty";
@@ -183,7 +185,7 @@ fn wanted(column: &'static str, cell: Cell) -> Result<String, RowProblem> {
     Ok(text)
 }
 
-/// An original as objects hold it: one value, no control characters (PS3.5 section 6.2).
+/// Checks an original: objects hold one value without control characters (PS3.5 section 6.2).
 fn key(column: &'static str, text: String) -> Result<String, RowProblem> {
     if text.chars().any(|c| c.is_control() || c == '\\') {
         let problem = "holds a backslash or a control character";
@@ -205,7 +207,10 @@ fn days(text: &str) -> Result<i32, RowProblem> {
     Ok(days)
 }
 
-/// Days since 0000-03-01 of YYYYMMDD, to tell dates apart: none for anything else.
+/// Returns the days from 0000-03-01 to a date `YYYYMMDD`. `None` if the text has another form.
+///
+/// As in V17, a date that no calendar has is accepted: 30 February counts as 2 March of a common
+/// year. The crate `time` refuses such dates.
 fn day_number(date: &str) -> Option<i64> {
     if date.len() != 8 || !date.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -222,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn identities() {
+    fn site_and_root_are_found_in_the_pseudonyms() {
         let root = "1.2.826.0.1.3680043.10.474";
         for (patient, study, site) in [
             ("527408-000001", format!("{root}.527408.12"), Some("527408")),
@@ -242,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn offsets() {
+    fn an_offset_is_a_whole_number_of_at_most_a_hundred_years() {
         for (text, good) in [
             ("1892", Some(1892)),
             ("-3", Some(-3)),
@@ -261,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn days_are_told_apart_over_leap_years() {
+    fn days_between_dates_count_leap_days() {
         for (from, to, apart) in [
             ("20240228", "20240301", 2),
             ("20230228", "20230301", 1),

@@ -1,4 +1,4 @@
-//! The sheet as rows of cells.
+//! Reads the sheet as rows of cells.
 
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,10 +7,10 @@ use calamine::{DataRef, Reader, SheetType, SheetVisible, Xlsx, XlsxError};
 
 use super::{COLUMNS, Limits, ReadError};
 
-/// The name of the sheet, if there are several.
+/// The name of the sheet to choose among several.
 const SHEET: &str = "index";
 
-/// A cell, as text.
+/// A cell converted to text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) enum Cell {
     #[default]
@@ -18,23 +18,23 @@ pub(super) enum Cell {
     Text(String),
     /// A day without a time, as YYYYMMDD.
     Day(String),
-    /// What cannot be taken as text, and why.
+    /// The cell cannot be converted, for this reason.
     Bad(&'static str),
 }
 
 /// A row that is not empty.
 #[derive(Debug, Default)]
 pub(super) struct Row {
-    /// As the spreadsheet counts.
+    /// Its number in the spreadsheet.
     pub(super) number: u32,
     pub(super) cells: [Cell; COLUMNS.len()],
-    /// True if there is something beyond the columns.
+    /// True if it has more cells than there are columns.
     pub(super) more: bool,
 }
 
-/// The rows below the header, which is checked.
+/// Checks the header, and returns the rows below it.
 pub(super) fn rows(bytes: &[u8], limits: &Limits) -> Result<Vec<Row>, ReadError> {
-    // The reader was never meant to panic, and a workbook is from outside.
+    // The workbook is untrusted, and calamine may have a bug that panics.
     let read = || read(bytes, limits);
     catch_unwind(AssertUnwindSafe(read)).unwrap_or(Err(ReadError::Damaged))
 }
@@ -87,7 +87,7 @@ fn choose(workbook: &Xlsx<Cursor<&[u8]>>) -> Result<String, ReadError> {
     Ok(chosen.ok_or(ReadError::Sheets { visible })?.name.clone())
 }
 
-/// Puts a row where it belongs: the first one is the header.
+/// Ends a row: checks the first one, which is the header, and adds the others to `rows`.
 fn end_row(
     row: &mut Row,
     header: &mut Option<()>,
@@ -113,7 +113,7 @@ fn end_row(
     Ok(())
 }
 
-/// The first row, which may be a row of values: it is not repeated.
+/// Checks the first row. The error contains none of its cells, because they may be originals.
 fn check_header(row: &Row) -> Result<(), ReadError> {
     let places = row.cells.iter().zip(COLUMNS).zip(1..);
     for ((cell, expected), column) in places {
@@ -158,9 +158,9 @@ fn text(value: &DataRef<'_>) -> Cell {
     }
 }
 
-/// A whole number without its decimal point.
+/// Converts a number. A whole number has no decimal point.
 fn number_text(number: f64) -> Cell {
-    /// From here on a spreadsheet has lost digits.
+    /// Spreadsheets keep only 15 digits of a number.
     const LOST: f64 = 1e15;
     if number.abs() >= LOST || !number.is_finite() {
         return Cell::Bad("holds a number of more than 15 digits, and the last of them are lost");
@@ -172,7 +172,7 @@ fn number_text(number: f64) -> Cell {
     })
 }
 
-/// Its own words can hold values.
+/// Drops the error of calamine: its message may contain values of the workbook.
 fn damaged(_: XlsxError) -> ReadError {
     ReadError::Damaged
 }
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_become_what_was_typed() {
+    fn numbers_are_converted_to_what_the_user_typed() {
         for (number, text) in [
             (999.0, "999"),
             (0.0, "0"),

@@ -1,4 +1,4 @@
-//! The index of the Java anonymizer: what is taken over, and what is refused.
+//! Adopting the index of the Java anonymizer.
 
 mod cells;
 mod hostile;
@@ -46,7 +46,7 @@ fn rows_of_java() -> Vec<Texts> {
     rows
 }
 
-/// A workbook of texts.
+/// A workbook whose cells are texts.
 fn workbook(header: &[&str], rows: &[Vec<String>]) -> Result<Vec<u8>, XlsxError> {
     let mut workbook = Workbook::new();
     let sheet = workbook.add_worksheet().set_name("Index")?;
@@ -79,7 +79,7 @@ fn take(index: &JavaIndex, store: &MemoryStore, adopting: Adopting) -> Outcome<R
     Ok(index.take_into(store, MissingPatientId::Shared, adopting)?)
 }
 
-/// How many were taken, there already, held back, refused.
+/// The numbers of rows that were adopted, already there, held back and refused.
 fn counts(report: &Report) -> [usize; 4] {
     let mut counts = [0; 4];
     for (_, outcome) in report.rows() {
@@ -93,7 +93,7 @@ fn counts(report: &Report) -> [usize; 4] {
     counts
 }
 
-/// The row numbers and the reasons of the refused.
+/// The numbers of the refused rows, with the reasons.
 fn refused(report: &Report) -> Vec<(u32, String)> {
     let reason = |(number, outcome): &(u32, RowOutcome)| match outcome {
         RowOutcome::Refused(why) => Some((*number, why.to_string())),
@@ -112,7 +112,7 @@ fn studies(store: &MemoryStore) -> Outcome<Vec<StudyRow>> {
 }
 
 #[test]
-fn an_index_of_java_is_taken_over_once() -> Outcome {
+fn adopting_an_index_again_changes_nothing() -> Outcome {
     let rows = rows_of_java();
     let index = index_of(&rows)?;
     assert_eq!(
@@ -155,13 +155,13 @@ fn an_index_of_java_is_taken_over_once() -> Outcome {
 }
 
 #[test]
-fn one_project_at_a_time() -> Outcome {
+fn an_index_of_two_projects_is_refused() -> Outcome {
     let mut rows = vec![texts(1, 1), texts(2, 2)];
     rows[1][1] = "527409-000002".into();
     rows[1][9] = format!("{ROOT}.527409.9");
     let error = index_of(&rows).err().ok_or("not refused")?.to_string();
     assert!(
-        error.starts_with("rows 2 and 3 were made under different"),
+        error.starts_with("rows 2 and 3 were made with different"),
         "{error}"
     );
     rows[1] = texts(2, 2);
@@ -219,7 +219,7 @@ fn contradictory_rows_are_refused_with_their_numbers() -> Outcome {
 }
 
 #[test]
-fn patients_without_an_id() -> Outcome {
+fn a_patient_without_an_id_is_shared_or_refused() -> Outcome {
     let mut row = texts(0, 1);
     row[3] = String::new();
     let index = index_of(&[row])?;

@@ -1,4 +1,4 @@
-//! How pseudonyms are made: V18's vectors, the keyed scheme, identities.
+//! Pseudonym schemes: V18's vectors, the keyed scheme, identities.
 
 use std::error::Error;
 
@@ -35,7 +35,7 @@ fn new(store: &dyn Pseudonyms, wanted: &Wanted) -> Result<anon_model::Names, Box
 const RSNA: &str = "1.2.826.0.1.3680043.10.474";
 
 #[test]
-fn v18_uids() -> Outcome {
+fn hashed_uids_are_those_of_v18() -> Outcome {
     let site = format!("{RSNA}.99.99.2.");
     for (original, tail) in [
         (
@@ -88,7 +88,7 @@ fn v18_uids() -> Outcome {
 }
 
 #[test]
-fn v18_accessions() -> Outcome {
+fn hashed_accession_numbers_are_those_of_v18() -> Outcome {
     for (original, expected) in [
         ("A1", "19bfd6b1-010d-2156"),
         ("12345", "77db517d-c27a-76fe"),
@@ -103,7 +103,7 @@ fn v18_accessions() -> Outcome {
 }
 
 #[test]
-fn keyed_is_the_same_everywhere_and_hangs_on_the_secret() -> Outcome {
+fn keyed_pseudonyms_depend_only_on_the_secret_and_the_original() -> Outcome {
     let make = |byte: u8| -> Result<MemoryStore, Box<dyn Error>> {
         let scheme = Scheme::Keyed(Secret::new([byte; 32]));
         Ok(MemoryStore::new(identity(
@@ -152,7 +152,7 @@ fn keyed_is_the_same_everywhere_and_hangs_on_the_secret() -> Outcome {
 }
 
 #[test]
-fn a_computed_name_that_is_taken_is_a_collision() -> Outcome {
+fn two_originals_with_one_computed_pseudonym_are_a_collision() -> Outcome {
     let make = || {
         MemoryStore::new(identity("99.99", RSNA, Scheme::HashedV18)?)
             .map_err(Box::<dyn Error>::from)
@@ -169,7 +169,7 @@ fn a_computed_name_that_is_taken_is_a_collision() -> Outcome {
 }
 
 #[test]
-fn an_identity_is_frozen_once_a_number_is_out() -> Outcome {
+fn an_identity_is_frozen_once_a_pseudonym_is_assigned() -> Outcome {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("lookup.redb");
     let open = |site: &str, scheme: Scheme| {
@@ -186,7 +186,7 @@ fn an_identity_is_frozen_once_a_number_is_out() -> Outcome {
         return Err("not refused".into());
     };
     assert_eq!(
-        (mismatch.setting, &*mismatch.stored, &*mismatch.asked),
+        (mismatch.setting, &*mismatch.stored, &*mismatch.configured),
         ("site_id", "2", "3")
     );
     let keyed = open("2", Scheme::Keyed(Secret::new([9; 32])));
@@ -197,13 +197,13 @@ fn an_identity_is_frozen_once_a_number_is_out() -> Outcome {
         (mismatch.setting, &*mismatch.stored),
         ("pseudonyms", "sequential")
     );
-    assert!(mismatch.asked.starts_with("keyed "));
+    assert!(mismatch.configured.starts_with("keyed "));
     assert!(open("2", Scheme::Sequential)?.is_frozen()?);
     Ok(())
 }
 
 #[test]
-fn uids_by_the_standard() {
+fn only_uids_of_the_standard_form_are_accepted() {
     for (text, expected) in [
         ("1.2.840", None),
         ("0.0", None),

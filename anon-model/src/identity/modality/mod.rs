@@ -1,26 +1,26 @@
-//! Modalities and the storage SOP classes each stands for.
+//! Modalities and their storage SOP classes.
 //!
-//! A project names the modalities it takes; V17's fifteen stand for the classes they stand for
-//! there, the others for those of PS3.4 Table B.5-1 that the modality makes (PS3.3 section
-//! C.7.3.1.1.1). Single classes can be named beside them.
+//! A project names the modalities that it accepts. V17's fifteen have the same classes as in V17.
+//! The others have the classes of PS3.4 Table B.5-1 that the modality creates (PS3.3 section
+//! C.7.3.1.1.1). Settings can name single classes in addition.
 
 mod classes;
 
 pub(crate) use classes::{CLASSES, TRANSFER_SYNTAXES};
 
-/// A modality and the storage classes it stands for.
+/// A modality and its storage classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Modality {
     /// The code of PS3.3 section C.7.3.1.1.1, or V17's.
     pub code: &'static str,
-    /// What people call it.
+    /// Its name in plain words.
     pub name: &'static str,
     /// UIDs of storage SOP classes without the prefix `1.2.840.10008.5.1.4.1.1.`.
     suffixes: &'static [&'static str],
 }
 
-/// What every storage class of an image has in front.
+/// The prefix of the UIDs of storage classes.
 const PREFIX: &str = "1.2.840.10008.5.1.4.1.1.";
 
 const fn modality(
@@ -35,7 +35,7 @@ const fn modality(
     }
 }
 
-/// Every modality that settings can name: V17's fifteen first, as they are there.
+/// Every modality that settings can name. V17's fifteen come first, unchanged.
 pub const MODALITIES: &[Modality] = &[
     modality("CR", "Computed Radiography", &["1"]),
     modality("DX", "Digital X-Ray", &["1.1", "1.1.1"]),
@@ -185,22 +185,22 @@ pub const MODALITIES: &[Modality] = &[
 ];
 
 impl Modality {
-    /// The modality with this code, letters of either case.
+    /// Returns the modality with this code, in upper or lower case.
     pub fn named(code: &str) -> Option<&'static Self> {
         MODALITIES
             .iter()
             .find(|modality| modality.code.eq_ignore_ascii_case(code))
     }
 
-    /// UIDs of the storage classes it stands for, in V17's order. Two of V17's stand for none.
+    /// Returns the UIDs of its storage classes, in V17's order. OT and DOC have none.
     pub fn classes(&self) -> impl Iterator<Item = String> + use<> {
         self.suffixes
             .iter()
             .map(|suffix| format!("{PREFIX}{suffix}"))
     }
 
-    /// The first modality that stands for a storage class: what to add when an object of the class
-    /// was refused.
+    /// Returns the first modality that has a storage class: the one to add if an object of the
+    /// class was refused.
     ///
     /// # Examples
     /// ```
@@ -217,12 +217,12 @@ impl Modality {
     }
 }
 
-/// Every storage SOP class of the standard: UID and name.
+/// Returns every storage SOP class of the standard: UID and name.
 pub fn storage_classes() -> impl Iterator<Item = (&'static str, &'static str)> {
     CLASSES.iter().copied()
 }
 
-/// The name of a storage SOP class, such as `CT Image Storage`.
+/// Returns the name of a storage SOP class, such as `CT Image Storage`.
 pub fn class_name(uid: &str) -> Option<&'static str> {
     CLASSES
         .iter()
@@ -236,7 +236,7 @@ pub fn class_named(name: &str) -> Option<&'static str> {
     named(CLASSES, name)
 }
 
-/// Every transfer syntax an object can be stored in: UID and name.
+/// Returns every transfer syntax that an object can be stored in: UID and name.
 pub fn transfer_syntaxes() -> impl Iterator<Item = (&'static str, &'static str)> {
     TRANSFER_SYNTAXES.iter().copied()
 }

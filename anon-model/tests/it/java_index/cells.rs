@@ -1,4 +1,4 @@
-//! What a cell may be, and what becomes of it.
+//! The kinds of cells, and how they are converted.
 
 use anon_model::conformance::Outcome;
 use anon_model::java_index::{COLUMNS, JavaIndex};
@@ -48,7 +48,7 @@ fn index_with(column: u16, put: &Put) -> Outcome<JavaIndex> {
 }
 
 #[test]
-fn texts_and_numbers_are_ids() -> Outcome {
+fn texts_and_whole_numbers_are_accepted_as_ids() -> Outcome {
     for (put, id) in [
         (Number(999.0), "999"),
         (Number(1.5), "1.5"),
@@ -68,7 +68,7 @@ fn texts_and_numbers_are_ids() -> Outcome {
 }
 
 #[test]
-fn days_are_dates() -> Outcome {
+fn cells_with_a_day_are_accepted_as_dates() -> Outcome {
     let day = Day(ExcelDateTime::from_ymd(2009, 3, 25)?);
     for put in [day, Number(20_090_325.0), Text("20090325")] {
         let index = index_with(DATE, &put)?;
@@ -81,7 +81,7 @@ fn days_are_dates() -> Outcome {
 }
 
 #[test]
-fn anything_else_refuses_its_row() -> Outcome {
+fn cells_of_other_kinds_refuse_their_row() -> Outcome {
     let day = || ExcelDateTime::from_ymd(2009, 3, 25);
     let cases = [
         (

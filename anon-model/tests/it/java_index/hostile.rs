@@ -1,4 +1,4 @@
-//! Workbooks of other programs, damaged ones, and ones that are made to do harm.
+//! Workbooks of other programs, damaged workbooks, and hostile ones.
 
 use std::fmt::Write as _;
 use std::io::{Cursor, Write as _};
@@ -25,7 +25,7 @@ const RELATIONS: &[u8] = br#"<?xml version="1.0" encoding="UTF-8"?><Relationship
 const BOOK_RELATIONS: &[u8] = br#"<?xml version="1.0" encoding="UTF-8"?><Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/></Relationships>"#;
 const BOOK: &[u8] = br#"<?xml version="1.0" encoding="UTF-8"?><workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets><sheet name="Index" sheetId="1" r:id="rId1"/></sheets></workbook>"#;
 
-/// With these shared texts and this sheet data.
+/// A package with these shared texts and this sheet.
 fn hand_made(shared: &[u8], sheet: &[u8]) -> Outcome<Vec<u8>> {
     package(&[
         ("_rels/.rels", RELATIONS),
@@ -71,7 +71,7 @@ fn two_rows() -> (Vec<String>, String) {
 }
 
 #[test]
-fn what_java_writes_is_read() -> Outcome {
+fn a_workbook_as_java_writes_it_is_read() -> Outcome {
     let (all, rows) = two_rows();
     let rows = rows.replace(
         r#"<c r="D2" t="s"><v>14</v></c>"#,
@@ -93,7 +93,8 @@ fn what_java_writes_is_read() -> Outcome {
     Ok(())
 }
 
-/// What a file claims costs nothing: memory goes with what is in it, and that is bounded.
+/// Memory depends on the content of a file, which is bounded, and not on the counts that it
+/// declares.
 #[test]
 fn hostile_workbooks_are_refused() -> Outcome {
     let (all, rows) = two_rows();
@@ -139,7 +140,7 @@ fn hostile_workbooks_are_refused() -> Outcome {
 }
 
 #[test]
-fn other_files_are_told_apart() -> Outcome {
+fn other_files_are_refused_with_the_reason() -> Outcome {
     let many = vec![texts(1, 1).to_vec()];
     let (all, rows) = two_rows();
     let good = hand_made(&shared("22", &all), &sheet(&rows))?;
@@ -155,11 +156,11 @@ fn other_files_are_told_apart() -> Outcome {
         ),
         (
             b"a,b,c\r\n".to_vec(),
-            "this is not an .xlsx workbook; one with a password, or an .xls, has to be saved as .xlsx first",
+            "this is not an .xlsx workbook: save an .xls, or one with a password, as .xlsx without a password",
         ),
         (
             b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1".to_vec(),
-            "this is not an .xlsx workbook; one with a password, or an .xls, has to be saved as .xlsx first",
+            "this is not an .xlsx workbook: save an .xls, or one with a password, as .xlsx without a password",
         ),
         (
             package(&[("a.txt", b"text")])?,
@@ -192,7 +193,7 @@ fn other_files_are_told_apart() -> Outcome {
         let error = read(&bytes).err().ok_or(expect)?;
         assert_eq!(error.to_string(), expect);
     }
-    // Underscores and other cases are the same captions.
+    // Captions may have underscores and either case.
     let captions = COLUMNS.map(|caption| caption.replace('-', "_").to_lowercase());
     let captions: Vec<&str> = captions.iter().map(String::as_str).collect();
     assert_eq!(read(&workbook(&captions, &many)?)?.len(), 1);
@@ -200,7 +201,7 @@ fn other_files_are_told_apart() -> Outcome {
 }
 
 #[test]
-fn the_sheet_that_is_meant() -> Outcome {
+fn the_only_visible_sheet_or_the_one_called_index_is_read() -> Outcome {
     for (names, good) in [
         (&["Sheet1"][..], true),
         (&["Other", "index"], true),
@@ -224,9 +225,9 @@ fn the_sheet_that_is_meant() -> Outcome {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// Whatever bytes of a workbook are others, it is read or refused.
+    /// A workbook with any damaged bytes is read or refused.
     #[test]
-    fn damage_is_no_panic(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), cut in any::<prop::sample::Index>()) {
+    fn a_damaged_workbook_does_not_panic(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), cut in any::<prop::sample::Index>()) {
         let (all, rows) = two_rows();
         let mut bytes = hand_made(&shared("22", &all), &sheet(&rows)).unwrap();
         for (place, byte) in changes {
@@ -242,9 +243,9 @@ proptest! {
         }
     }
 
-    /// The same for what is in the parts, where no checksum helps.
+    /// The same inside the parts, where a checksum does not detect the damage.
     #[test]
-    fn odd_parts_are_no_panic(changes in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(b"<>/\"'=&;0919AZ .\0\xff".to_vec())), 1..6), which in 0..2) {
+    fn a_damaged_part_does_not_panic(changes in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(b"<>/\"'=&;0919AZ .\0\xff".to_vec())), 1..6), which in 0..2) {
         let (all, rows) = two_rows();
         let mut parts = [shared("22", &all), sheet(&rows)];
         for (place, byte) in changes {
