@@ -1,18 +1,21 @@
-//! The rule sets that are built in.
+//! The built-in rule sets.
 //!
-//! `rsna-v17` does what the default script of the RSNA DICOM Anonymizer V17 does, but for this:
+//! `rsna-v17` does what the default script of the RSNA DICOM Anonymizer V17 does, except for these
+//! elements:
 //!
 //! | element | V17 | here |
 //! |---|---|---|
-//! | (0018,991E), (0020,0242), (0020,9312), (0020,9313), (0028,0304) | UIDs kept as they are | `@uid` |
-//! | (0018,9623) Functional Sync Pulse | date-time kept as it is | `@hashdate` |
-//! | UIDs under 1.2.840.10008 | replaced | pass: they are the standard's own |
-//! | (0012,0064) | three codes, whatever the script does | not written |
-//! | FFFE,xxxx | listed as kept | not listed: items and delimiters are no elements |
+//! | (0018,991E), (0020,0242), (0020,9312), (0020,9313), (0028,0304) | UIDs are kept | `@uid` |
+//! | (0018,9623) Functional Sync Pulse | the date-time is kept | `@hashdate` |
+//! | UIDs under 1.2.840.10008 | replaced | kept: the standard defines them |
+//! | (0012,0064) | always the same three codes | not written |
+//! | FFFE,xxxx | kept | not listed: items and delimiters are no elements |
 
-mod kept;
+mod v17;
 
 use dicom_core::Tag;
+
+pub use v17::SCRIPT_METHOD;
 
 use crate::rule_set::{Row, RuleSet};
 use crate::rules::{Action, Method};
@@ -20,17 +23,14 @@ use crate::rules::{Action, Method};
 /// The names of the built-in rule sets.
 pub const BUILTINS: &[&str] = &["rsna-v17"];
 
-/// De-identification Method (0012,0063) that scripts write.
-pub const SCRIPT_METHOD: &str = "RSNA DICOM ANONYMIZER";
-
-/// The built-in rule set of this name, one of [`BUILTINS`].
+/// Returns the built-in rule set of this name, one of [`BUILTINS`].
 pub fn builtin(name: &str) -> Option<RuleSet> {
     (name == "rsna-v17").then(rsna_v17)
 }
 
-/// What the default script of V17 does, but for the deviations that the module page lists.
+/// Returns the rules of V17's default script, with the exceptions that the module page lists.
 fn rsna_v17() -> RuleSet {
-    let kept = kept::KEPT
+    let kept = v17::KEPT
         .iter()
         .flat_map(|(group, runs)| {
             runs.iter()
@@ -114,9 +114,9 @@ mod tests {
     use super::*;
     use crate::rules::{Element, Rules as _};
 
-    /// V17 keeps 1,470 elements, 3 of them delimiters; 40 have an operation, and we add 6.
+    /// V17's script has 1,470 rows, 3 of them for delimiters. 40 have an operation, and we add 6.
     #[test]
-    fn counts_are_those_of_v17() {
+    fn each_group_has_as_many_rows_as_in_v17() {
         let rules = rsna_v17();
         let per_group = |group| rules.rows().iter().filter(|row| row.tag.0 == group).count();
         let counts = [
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_private_and_nothing_unlisted_stays() {
+    fn private_and_unlisted_elements_are_removed() {
         let rules = rsna_v17();
         for tag in [
             Tag(0x0009, 0x1001),
@@ -159,9 +159,9 @@ mod tests {
         }
     }
 
-    /// The compiled tables say what the rows say, for every tag of every group a row names.
+    /// For every tag of these groups, the compiled tables give the action of its row.
     #[test]
-    fn tables_agree_with_rows() {
+    fn compiled_tables_agree_with_rows() {
         let rules = rsna_v17();
         for group in [0x0008, 0x0018, 0x0020, 0x0028, 0x7FE0, 0x0040] {
             for element in 0..=u16::MAX {

@@ -2,6 +2,7 @@
 
 mod dialect;
 mod method;
+mod names;
 mod operation;
 mod value;
 
@@ -14,12 +15,13 @@ use dicom_core::Tag;
 use crate::diagnostic::{Code, Diagnostic, Problems, order};
 use crate::rule_set::{Row, RuleSet, TooManyGroups};
 use crate::rules::Action;
-use crate::script::{Enabled, Form, Rule, Script, Switch, Target};
-use crate::syntax::{Span, parse};
+use crate::span::Span;
+use crate::syntax::parse;
+use crate::syntax::script::{Enabled, Rule, Script, ScriptForm, Switch, Target};
 
 pub use dialect::Dialect;
 
-/// The attributes every output needs (PS3.3 section C.12.1 and the composite hierarchy).
+/// The attributes that every output needs: SOP Common (PS3.3 section C.12.1), study and series.
 const REQUIRED: [(Tag, &str); 4] = [
     (Tag(0x0008, 0x0016), "SOP Class UID (0008,0016), with @keep"),
     (
@@ -36,22 +38,23 @@ const REQUIRED: [(Tag, &str); 4] = [
     ),
 ];
 
-/// Rules, and what is to be said about them all the same.
+/// Rules, and the warnings about them.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Compiled {
     /// The rules.
     pub rules: RuleSet,
-    /// The dialect the script is in.
+    /// The dialect of the script.
     pub dialect: Dialect,
     /// Warnings, in the order of the script.
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Makes total rules of a script. `dialect` is what a person says it is; none: what its calls say.
+/// Compiles a script to total rules. `dialect` is the stated one. `None` detects it.
 ///
 /// # Errors
-/// Every problem of the script, warnings too, in the order of the script, if one is an error.
+/// All problems of the script if one is an error. Warnings are included, in the order of the
+/// script.
 ///
 /// ```
 /// use anon_script::{Code, check::compile, parse};
@@ -72,10 +75,10 @@ pub fn compile(script: &Script, dialect: Option<Dialect>) -> Result<Compiled, Ve
             check.refuse_ctp();
             Vec::new()
         }
-        // Without a dialect, what the rsna dialect finds is still worth saying.
+        // Without a dialect, the problems of the rsna dialect are still useful.
         Some(Dialect::Rsna) | None => check.rows(),
     };
-    let method = method::take(&mut rows);
+    let method = method::extract(&mut rows);
     let rules = RuleSet::new("script", method, rows);
     match &rules {
         Ok(rules) if found == Some(Dialect::Rsna) => check.required(rules),
@@ -85,7 +88,7 @@ pub fn compile(script: &Script, dialect: Option<Dialect>) -> Result<Compiled, Ve
     let problems = check.problems.finish();
     let is_refused = problems.iter().any(Diagnostic::is_error);
     match (rules, found) {
-        // Scripts of CTP are never accepted: `refuse_ctp` has said why.
+        // Scripts of CTP are never accepted. `refuse_ctp` has reported why.
         (Ok(rules), Some(dialect @ Dialect::Rsna)) if !is_refused => Ok(Compiled {
             rules,
             dialect,
@@ -95,14 +98,14 @@ pub fn compile(script: &Script, dialect: Option<Dialect>) -> Result<Compiled, Ve
     }
 }
 
-/// Parses and compiles a text: every problem of both at once.
+/// Parses and compiles a text. Reports the problems of both steps at once.
 ///
 /// # Errors
-/// Every problem of the script, in its order, if one is an error.
+/// All problems of the script, in its order, if one is an error.
 pub fn load(text: &str, dialect: Option<Dialect>) -> Result<Compiled, Vec<Diagnostic>> {
     let (script, mut problems) = parse(text);
     let is_refused = problems.iter().any(Diagnostic::is_error);
-    // Of a text that is no script at all, nothing more can be said.
+    // The text is no script: compiling it would report nothing useful.
     if is_refused && script.elements.is_empty() {
         return Err(problems);
     }
@@ -132,13 +135,13 @@ impl Check<'_> {
         self.problems.push(code, span, help);
     }
 
-    /// Where what is missing would stand.
+    /// The end of the script: the position of problems about something that is missing.
     fn end(&self) -> Span {
         let end = self.script.source.trim_end().len();
         Span::new(end, end)
     }
 
-    /// The rows of a script in the rsna dialect; those with a problem are left out.
+    /// Returns the rows of a script in the rsna dialect, without those that have a problem.
     fn rows(&mut self) -> Vec<Row> {
         self.ignored();
         let script = self.script;
@@ -151,12 +154,12 @@ impl Check<'_> {
             let line = self.problems.line(rule.span.start);
             match seen.get(&tag) {
                 Some((first, at)) if *first == action => {
-                    let help = format!("the first stands in line {at}");
+                    let help = format!("the first one is in line {at}");
                     self.problem(Code::Repeated, rule.tag_span, help);
                 }
                 Some((first, at)) => {
                     let first = crate::rule_set::operation(first);
-                    let help = format!("line {at} says `{first}`: leave one of them");
+                    let help = format!("line {at} has `{first}`: keep one of them");
                     self.problem(Code::Contradiction, rule.tag_span, help);
                 }
                 None => {
@@ -165,7 +168,7 @@ impl Check<'_> {
                 }
             }
         }
-        // Rows with problems of their own may well be rules.
+        // A row with a problem may be meant as a rule.
         let has_none = rows.is_empty() && !self.problems.has_error();
         if script.elements.is_empty() || has_none {
             let help = "every element would be removed";
@@ -174,7 +177,7 @@ impl Check<'_> {
         rows
     }
 
-    /// Rows that V17 does not read.
+    /// Reports the rows that V17 does not read.
     fn ignored(&mut self) {
         let script = self.script;
         for param in &script.params {
@@ -182,7 +185,7 @@ impl Check<'_> {
             self.problem(Code::NoEffect, first_line(param.span, &script.source), help);
         }
         for switch in &script.keeps {
-            // What V17 does anyway is no surprise.
+            // A switch that agrees with what V17 does is no problem.
             self.switch(switch, switch.enabled != Enabled::Yes);
         }
         for switch in &script.removes {
@@ -191,7 +194,7 @@ impl Check<'_> {
         }
     }
 
-    /// None: a row that has no effect, or a problem.
+    /// Returns the action of a row. `None` if the row has no effect or has a problem.
     fn row(&mut self, rule: &Rule) -> Option<(Tag, Action)> {
         let tag = match &rule.target {
             Target::Tag(tag) => *tag,
@@ -201,10 +204,12 @@ impl Check<'_> {
             }
         };
         let written = rule.tag_span.of(&self.script.source);
-        if self.script.form == Form::Xml && written.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        if self.script.form == ScriptForm::Xml
+            && written.bytes().any(|byte| byte.is_ascii_lowercase())
+        {
             self.problem(Code::TagCase, rule.tag_span, "write it in upper case");
         }
-        // A row without `en` does not say that it is off, and V17 runs it.
+        // A row without `en` is not disabled, and V17 runs it.
         if rule.enabled == Enabled::No && !rule.text.value().is_empty() {
             let help = "remove the row, or set en=\"T\"";
             self.problem(Code::Disabled, rule.span, help);
@@ -214,13 +219,13 @@ impl Check<'_> {
             .then_some((tag, action))
     }
 
-    /// False: the row has no effect, or the action is not one for the element.
+    /// Returns false if the row has no effect, or if its action does not fit the element.
     fn is_effective(&mut self, rule: &Rule, tag: Tag, action: &Action) -> bool {
         match tag.0 {
-            // V17's own script lists item delimiters as kept: they are no elements.
+            // V17's own script keeps item delimiters, which are no elements (PS3.5 section 7.5).
             0xFFFE => false,
             0x0000 | 0x0002 if *action != Action::Remove => {
-                let help = "commands never reach a file, and file meta is made anew";
+                let help = "files hold no commands, and file meta information is written anew";
                 self.problem(Code::NoEffect, rule.tag_span, help);
                 false
             }
@@ -243,17 +248,17 @@ impl Check<'_> {
         }
     }
 
-    /// Rows `k` and `r`: V17 reads neither.
-    fn switch(&mut self, switch: &Switch, says_what_is_done: bool) {
-        if !says_what_is_done {
+    /// Reports a row `k` or `r` if it disagrees with what V17 does, because V17 reads neither.
+    fn switch(&mut self, switch: &Switch, agrees: bool) {
+        if !agrees {
             let help = "what no row `e` names is removed, whatever rows `k` and `r` say";
             let span = first_line(switch.span, &self.script.source);
             self.problem(Code::NoEffect, span, help);
         }
     }
 
-    /// The attributes without which an output is none. A row that has a problem of its own is left
-    /// to that.
+    /// Reports required attributes that the rules remove or do not name. A row with a problem of
+    /// its own is reported only for that.
     fn required(&mut self, rules: &RuleSet) {
         let script = self.script;
         for (tag, help) in REQUIRED {
@@ -262,7 +267,7 @@ impl Check<'_> {
             match (rules.row(tag).map(|row| &row.action), written) {
                 (None, None) if !script.elements.is_empty() => {
                     let help =
-                        format!("add a row for {help}: the root data set has it all the same");
+                        format!("add a row for {help}: the root data set gets it in any case");
                     self.problem(Code::RequiredUnlisted, self.end(), help);
                 }
                 (Some(Action::Remove | Action::Empty | Action::Replace(_)), Some(row)) => {
@@ -278,7 +283,7 @@ impl Check<'_> {
     }
 }
 
-/// The first line of a span.
+/// Returns the first line of a span.
 fn first_line(span: Span, source: &str) -> Span {
     let len = span.of(source).find('\n').unwrap_or(span.end - span.start);
     Span::new(span.start, span.start + len)

@@ -1,17 +1,17 @@
-//! [`Diagnostic`]: what is wrong with a script, where, and what to do.
+//! [`Diagnostic`]: a problem of a script, its position, and what to do.
 
 use std::fmt;
 
-use crate::syntax::{Lines, Position, Span};
+use crate::span::{Lines, Position, Span};
 
-/// Problems that are listed of one script; those beyond are counted.
+/// The most problems that are listed for one script. The rest are only counted.
 pub const MAX_PROBLEMS: usize = 1_000;
 
-/// How bad it is.
+/// How severe a problem is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum Severity {
-    /// The script does what it says, but perhaps not what was meant.
+    /// The script is accepted, but may not do what its author meant.
     Warning,
     /// The script is refused.
     Error,
@@ -19,7 +19,7 @@ pub enum Severity {
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident $code:literal $severity:ident $message:literal;)+) => {
-        /// What is wrong. Codes are stable: S001 is S001 for ever.
+        /// The kinds of problems. Codes are stable: S001 never gets another meaning.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum Code { $($(#[$doc])* $name,)+ }
@@ -28,17 +28,17 @@ macro_rules! codes {
             /// Every code.
             pub const ALL: &[Self] = &[$(Self::$name,)+];
 
-            /// The code as it is printed.
+            /// Returns the code as it is printed.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $code,)+ }
             }
 
-            /// How bad it is.
+            /// Returns how severe the problem is.
             pub const fn severity(self) -> Severity {
                 match self { $(Self::$name => Severity::$severity,)+ }
             }
 
-            /// What is wrong, in a few words.
+            /// Returns a short description.
             pub const fn message(self) -> &'static str {
                 match self { $(Self::$name => $message,)+ }
             }
@@ -55,57 +55,57 @@ codes! {
     UnknownChild "S003" Warning "this is no part of a script and has no effect";
     /// A row without the attribute `t`.
     NoTag "S004" Error "a row without the attribute `t`";
-    /// A tag that is none.
+    /// An attribute `t` that is not a tag.
     BadTag "S005" Error "this is not a tag";
-    /// A tag V17 would not match.
+    /// A tag in lower case, which V17 does not match.
     TagCase "S006" Warning "V17 matches tags in upper case only; it is read as the tag it names";
-    /// A tag twice, with one operation.
-    Repeated "S007" Warning "this tag stands twice, with the same operation";
-    /// A tag twice, with different operations.
-    Contradiction "S008" Error "this tag stands twice, with different operations";
-    /// An operation nobody knows.
+    /// A tag that is repeated with the same operation.
+    Repeated "S007" Warning "this tag is repeated, with the same operation";
+    /// A tag that is repeated with a different operation.
+    Contradiction "S008" Error "this tag is repeated, with a different operation";
+    /// An unknown operation.
     UnknownOperation "S009" Error "unknown operation";
-    /// An argument the operation does not take.
+    /// An argument that the operation does not take.
     Arguments "S010" Error "these arguments do not fit the operation";
-    /// A row V17 would run although it says F.
-    Disabled "S011" Error "a disabled row with an operation: V17 runs it all the same";
-    /// A private element that is to stay.
+    /// A row with `en="F"` that V17 would run.
+    Disabled "S011" Error "the row is disabled and has an operation, which V17 would run";
+    /// A row that keeps a private element.
     Private "S012" Error "private elements are always removed by the rsna dialect";
-    /// An operation on an element it is not for.
+    /// An operation that does not fit the VR of its element.
     Misfit "S013" Error "the operation does not fit the element";
     /// A call whose argument list never closes.
     OpenCall "S014" Error "the argument list is never closed";
     /// A clause that never closes.
     OpenClause "S015" Error "the clause is never closed";
-    /// Clauses within clauses without end.
+    /// Clauses that are nested too deep.
     TooDeep "S016" Error "clauses are nested too deep";
-    /// A parameter nobody defines.
+    /// A parameter that is not defined.
     UndefinedParameter "S017" Error "this parameter is not defined";
     /// Calls of both dialects.
     BothDialects "S018" Error "the script mixes the dialects of RSNA and CTP";
     /// Calls of neither dialect.
-    NoDialect "S019" Error "nothing in the script says whether it is of the dialect of RSNA or of CTP";
-    /// A function that is parsed and not executed yet.
-    NotExecuted "S020" Error "functions of CTP are not executed yet";
-    /// One of the four attributes an output needs is removed.
+    NoDialect "S019" Error "nothing in the script shows whether its dialect is that of RSNA or of CTP";
+    /// A function that is parsed and not supported yet.
+    NotExecuted "S020" Error "functions of CTP are not supported yet";
+    /// The rules remove one of the four attributes that an output needs.
     RequiredRemoved "S021" Error "an output needs this attribute";
-    /// One of the four attributes an output needs is named by no rule.
+    /// No rule names one of the four attributes that an output needs.
     RequiredUnlisted "S022" Warning "an output needs an attribute that no rule keeps";
-    /// An original UID stays.
+    /// A rule keeps an original UID.
     OriginalUid "S023" Warning "the original UID stays in the output";
     /// More than one operation, or text beside one.
     Mixed "S024" Error "an operation must stand alone";
     /// A row without effect.
     NoEffect "S025" Warning "this row has no effect in the rsna dialect";
-    /// A constant the element cannot hold.
+    /// A constant that the element cannot hold.
     Constant "S026" Error "the element cannot hold this constant";
     /// An element inside a row.
     Nested "S027" Error "an element inside a row";
-    /// A name of an operation without its `@`.
+    /// The name of an operation without its `@`.
     BareOperation "S028" Error "the name of an operation without its `@`";
     /// A backslash at the end.
-    LoneEscape "S029" Error "a backslash with nothing behind it";
-    /// A line of the older form that nobody understands.
+    LoneEscape "S029" Error "a backslash at the end escapes nothing";
+    /// A line of the older form that is no setting.
     BadLine "S030" Error "this line is no setting of a script";
     /// Rules for too many groups.
     TooManyGroups "S031" Error "rules for more than 255 groups";
@@ -113,11 +113,11 @@ codes! {
     OpenQuote "S032" Error "the quotation mark is never closed";
     /// No rule at all.
     NoRules "S033" Error "the script has no rule for any element";
-    /// A backslash that vanishes before a letter or a digit.
+    /// A backslash before a letter or a digit, which is dropped.
     StrayEscape "S034" Warning "a single backslash is not written: it escapes what follows";
-    /// A row that holds a comment where its operation should be.
-    Commented "S035" Error "the row holds nothing but a comment, and so would keep the element";
-    /// More problems than are listed; an error if one of them is.
+    /// A row that holds only a comment.
+    Commented "S035" Error "the row holds only a comment, and would keep the element";
+    /// More problems than are listed. An error if one of those is an error.
     TooMany "S036" Error "more problems than are listed";
 }
 
@@ -131,29 +131,30 @@ impl fmt::Display for Code {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Diagnostic {
-    /// What is wrong.
+    /// The kind of problem.
     pub code: Code,
-    /// How bad it is.
+    /// How severe it is.
     pub severity: Severity,
-    /// Where, in bytes.
+    /// Where it is, in bytes.
     pub span: Span,
-    /// Where, for people.
+    /// Where it is, in lines and columns.
     pub position: Position,
-    /// What stands there, at most 80 characters of it.
+    /// The text at that position, at most 80 characters.
     pub text: String,
-    /// What to do; empty if the message says it.
+    /// What to do. Empty if the message says it.
     pub help: String,
 }
 
 impl Diagnostic {
-    /// True if the script is refused for it.
+    /// Returns true if the script is refused because of it.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
 }
 
 impl fmt::Display for Diagnostic {
-    /// `error[S009]: unknown operation, line 3 column 20: @UID` and, on a second line, the help.
+    /// Writes `error[S009]: unknown operation, line 3 column 20: @UID` and, on a second line, the
+    /// help.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {
             Severity::Warning => "warning",
@@ -176,13 +177,13 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// The problems of one text as they are found, with an index of its lines.
+/// Collects the problems of one text.
 #[derive(Debug)]
 pub(crate) struct Problems<'t> {
     text: &'t str,
     lines: Lines,
     found: Vec<Diagnostic>,
-    /// Those beyond [`MAX_PROBLEMS`]: the worst of them, and how many.
+    /// The number of problems beyond [`MAX_PROBLEMS`], and the worst severity among them.
     beyond: Option<(Severity, usize)>,
 }
 
@@ -196,17 +197,17 @@ impl<'t> Problems<'t> {
         }
     }
 
-    /// The line of a byte of the text, from 1.
+    /// Returns the line of a byte of the text, counted from 1.
     pub(crate) fn line(&self, byte: usize) -> u32 {
         self.lines.line(byte)
     }
 
-    /// True if what is found from now on is counted and not listed: help need not be thought of.
+    /// Returns true if further problems are only counted. Their help is not worth making.
     pub(crate) fn is_full(&self) -> bool {
         self.found.len() >= MAX_PROBLEMS
     }
 
-    /// True if the script is refused for what was found so far.
+    /// Returns true if a problem so far refuses the script.
     pub(crate) fn has_error(&self) -> bool {
         self.found.iter().any(Diagnostic::is_error)
             || self
@@ -232,7 +233,8 @@ impl<'t> Problems<'t> {
         });
     }
 
-    /// All of them in the order of the text. Those not listed are one more, at its end.
+    /// Returns the problems in the order of the text. The last one counts those that are not
+    /// listed.
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
         order(&mut self.found);
         if let Some((severity, count)) = self.beyond {
@@ -243,20 +245,20 @@ impl<'t> Problems<'t> {
                 span: end,
                 position: self.lines.position(self.text, end.start),
                 text: String::new(),
-                help: format!("{count} more: mend those that are listed first"),
+                help: format!("{count} more problems: correct the listed ones first"),
             });
         }
         self.found
     }
 }
 
-/// Puts problems in the order of the text, each once.
+/// Sorts problems in the order of the text, and removes repeated ones.
 pub(crate) fn order(problems: &mut Vec<Diagnostic>) {
     problems.sort_by_key(|problem| (problem.span, problem.code));
     problems.dedup();
 }
 
-/// The nearest of `names` to a word, if one is near enough to have been meant.
+/// Returns the nearest of `names` to a word. `None` if none is near enough to have been meant.
 pub(crate) fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let word = word.to_ascii_lowercase();
     names
@@ -267,7 +269,7 @@ pub(crate) fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) 
         .map(|(_, name)| name)
 }
 
-/// The Levenshtein distance of the first 24 characters of each word: a name that is misspelt is not
+/// Returns the Levenshtein distance of the first 24 characters of each word. No misspelt name is
 /// longer, and a script can hold a word of megabytes.
 fn distance(a: &str, b: &str) -> usize {
     let [a, b] = [a, b].map(|word| word.chars().take(24).collect::<String>());
@@ -279,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_unique() {
+    fn no_two_problems_share_a_code() {
         let mut seen: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
         seen.sort_unstable();
         seen.dedup();
@@ -288,15 +290,15 @@ mod tests {
 
     /// An error beyond the limit must refuse the script, however many warnings stand before it.
     #[test]
-    fn nothing_is_lost_beyond_the_limit() {
+    fn unlisted_problems_are_counted_and_still_refuse_the_script() {
         let mut problems = Problems::new("x");
         for _ in 0..MAX_PROBLEMS + 3 {
             problems.push(Code::TagCase, Span::new(0, 1), "");
         }
         let warnings = problems.finish();
-        let last = warnings.last().expect("there are many");
+        let last = warnings.last().expect("one problem counts the rest");
         assert_eq!((last.code, last.is_error()), (Code::TooMany, false));
-        assert_eq!(last.help, "3 more: mend those that are listed first");
+        assert_eq!(last.help, "3 more problems: correct the listed ones first");
 
         let mut problems = Problems::new("x");
         for _ in 0..MAX_PROBLEMS {
@@ -308,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn nearest_names() {
+    fn a_misspelt_name_suggests_the_nearest_one() {
         let names = ["uid", "ptid", "hashdate"];
         assert_eq!(nearest("UID", names), Some("uid"));
         assert_eq!(nearest("hasdate", names), Some("hashdate"));

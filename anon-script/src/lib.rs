@@ -1,10 +1,10 @@
 //! Anonymizer scripts of the RSNA Anonymizer and of CTP, parsed, checked and compiled into total
 //! rules.
 //!
-//! A script says what is done with each data element. This crate reads such a text, says everything
-//! that is wrong with it at once, and makes rules of it that have an answer for every tag. It is
-//! pure: no files, no clock, no threads, and no data set. It does not carry rules out; that is
-//! `anon-engine`, which asks through the trait [`Rules`].
+//! A script says what happens to each data element. This crate reads the text of a script, reports
+//! all its problems at once, and compiles it to rules that have an action for every tag. It is
+//! pure: it uses no files, clock, threads or data sets. It does not apply the rules; `anon-engine`
+//! does, through the trait [`Rules`].
 //!
 //! ```text
 //!  text ──► parse ──► Script ──► compile ──► RuleSet ──► action(element) ──► Action
@@ -28,10 +28,10 @@
 //! </script>"#;
 //! let rules = load(script, None).expect("the script is sound").rules;
 //! assert_eq!(rules.action(Element::root(Tag(0x0008, 0x0020))), &Action::ShiftDate);
-//! // What no row names is removed, at every depth.
+//! // An element that no row names is removed, at every depth.
 //! assert_eq!(rules.action(Element::nested(Tag(0x0010, 0x4000), 3)), &Action::Remove);
 //!
-//! // A slip of the pen would have V17 keep the value. Here it is refused, with its place.
+//! // V17 keeps the value if an operation is misspelt. Here the script is refused.
 //! let problems = load(&script.replace("@hashdate", "@hasdate"), None).unwrap_err();
 //! assert_eq!(
 //!     problems[0].to_string(),
@@ -44,20 +44,20 @@
 //!
 //! # Dialects
 //!
-//! Both tools share one file format and not its meaning. Which one a script is in is found by what
-//! only one of them has, and never guessed: both, or neither, is an error that asks for a
-//! [`Dialect`].
+//! Both tools share one file format, and give it different meanings. The dialect of a script is
+//! detected from what only one of them has. It is never guessed: a script with features of both or
+//! of neither needs a stated [`Dialect`].
 //!
 //! | | `rsna` | `ctp` |
 //! |---|---|---|
-//! | shown by | `@uid @ptid @acc @hashdate` without parentheses | a function only CTP has, a parameter that is referred to, a tag `gggg[creator]ee` |
-//! | a row without text | keeps | empties |
+//! | detected by | `@uid @ptid @acc @hashdate` without parentheses | a function only CTP has, a parameter that is referred to, a tag `gggg[creator]ee` |
+//! | a row without text | keeps the element | empties it |
 //! | an element no row names | is removed | stays, unless the script says otherwise |
-//! | here | compiled | parsed as a whole, and refused with the place of each function |
+//! | here | compiled | parsed, and refused with the position of each function |
 //!
 //! The operations of `rsna`, each with or without its parentheses:
 //!
-//! | written | done |
+//! | written | action |
 //! |---|---|
 //! | nothing, `@keep` | [`Action::Keep`] |
 //! | `@remove` | [`Action::Remove`] |
@@ -72,35 +72,35 @@
 //!
 //! # What is refused
 //!
-//! V17 keeps a value when it does not understand its rule. Here nothing is kept by mistake: an
-//! unknown operation, text beside an operation, a tag twice with different operations, an operation
-//! on an element it is not for, a row that says `en="F"` and has an operation, a private element
-//! that is to stay, a commented-out operation, an undefined parameter, an element inside a row are
-//! errors. [`Code`] lists them all. A script with an error gives no rules at all.
+//! V17 keeps a value if it does not understand its rule. Here that is an error. So are text beside
+//! an operation, a tag that is repeated with a different operation, an operation that does not fit
+//! the VR of its element, a row with `en="F"` and an operation, a private element to keep, a
+//! commented-out operation, an undefined parameter and an element inside a row. [`Code`] lists them
+//! all. A script with an error gives no rules.
 //!
 //! # Limits
 //!
 //! | | |
 //! |---|---|
-//! | a script | 8 MiB ([`syntax::MAX_BYTES`]), no document type and so no entities of its own |
-//! | clauses within clauses | 32 |
-//! | problems listed | 1,000 ([`diagnostic::MAX_PROBLEMS`]); the rest are counted, and still refuse |
+//! | a script | 8 MiB ([`syntax::MAX_BYTES`]); no document type, so no entities of its own |
+//! | nested clauses | 32 |
+//! | listed problems | 1,000 ([`diagnostic::MAX_PROBLEMS`]); the rest are counted, and an error among them refuses the script |
 //! | groups with a rule | 255 |
 //!
-//! Time is linear in the length of the text, whatever it holds; nothing here panics.
+//! Time is linear in the length of the text. No text makes this crate panic.
 //!
 //! # Stability
 //!
-//! Codes of diagnostics keep their meaning. [`Rules::digest`] is over what the rules do, so that
-//! a script that is only laid out anew keeps its digest. No third party's types are in the public
-//! interface but [`Tag`] of `dicom-core`, which is re-exported. There are no features.
+//! Codes of diagnostics keep their meaning. [`Rules::digest`] covers what the rules do, so a change
+//! of layout or comments does not change it. The only type of another crate in the public interface
+//! is [`Tag`] of `dicom-core`, which is re-exported. There are no features.
 
 pub mod builtin;
 pub mod check;
 pub mod diagnostic;
 pub mod rule_set;
 pub mod rules;
-pub mod script;
+mod span;
 pub mod stays;
 pub mod syntax;
 
@@ -110,8 +110,8 @@ pub use diagnostic::{Code, Diagnostic, Severity};
 pub use dicom_core::Tag;
 pub use rule_set::{Row, RuleSet};
 pub use rules::{Action, Element, Method, Rules};
-pub use script::Script;
 pub use stays::{Stays, keyword};
+pub use syntax::script::{self, Script};
 pub use syntax::{Position, Span, parse};
 
 /// The example of the README is a test.

@@ -1,4 +1,4 @@
-//! [`Stays`]: what a rule set keeps that can say something about a person all the same.
+//! [`Stays`]: the elements that a rule set keeps and that may still identify a person.
 
 use dicom_core::dictionary::{DataDictionary as _, DataDictionaryEntry};
 use dicom_core::{Tag, VR};
@@ -8,14 +8,14 @@ use crate::check::vr;
 use crate::rule_set::RuleSet;
 use crate::rules::Action;
 
-/// Says what an object is; the same in every output.
+/// SOP Class UID: the same in all objects of a kind, so it identifies nobody.
 const SOP_CLASS: Tag = Tag(0x0008, 0x0016);
 
-/// Elements that stay as they are, by the kind of harm they can do.
+/// Elements that are kept unchanged, by what they may reveal.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stays {
-    /// Times of day (TM). They are not shifted with the dates.
+    /// Times of day (TM). They are not shifted together with the dates.
     pub times: Vec<Tag>,
     /// Dates and date-times (DA, DT).
     pub dates: Vec<Tag>,
@@ -23,17 +23,17 @@ pub struct Stays {
     pub free_text: Vec<Tag>,
     /// Names of people (PN). The engine replaces Patient's Name wherever it is kept.
     pub names: Vec<Tag>,
-    /// UIDs (UI), SOP Class UID aside.
+    /// UIDs (UI), without SOP Class UID.
     pub uids: Vec<Tag>,
-    /// Elements that PS3.6 does not list: nobody can say what they hold.
+    /// Elements that PS3.6 does not list. Their content is not known.
     pub unknown: Vec<Tag>,
-    /// Dates that are moved by an offset. V17's offset is a public function of the patient's id:
-    /// whoever guesses the id can take it back.
+    /// Dates that are shifted by an offset. V17's offset is a public function of the Patient ID, so
+    /// anybody who guesses the id can undo the shift.
     pub shifted: Vec<Tag>,
 }
 
 impl Stays {
-    /// What these rules keep.
+    /// Returns the elements that these rules keep.
     ///
     /// ```
     /// let rules = anon_script::builtin("rsna-v17").expect("it is built in");
@@ -63,7 +63,8 @@ impl Stays {
     }
 }
 
-/// The keyword of an element (PS3.6), such as `StudyDate`; none if it has none.
+/// Returns the keyword of an element (PS3.6), such as `StudyDate`. `None` if PS3.6 does not list
+/// it.
 pub fn keyword(tag: Tag) -> Option<&'static str> {
     StandardDataDictionary
         .by_tag(tag)

@@ -1,28 +1,29 @@
-//! From text to tree: [`parse`].
+//! The parser: [`parse`].
 //!
-//! Parsing never fails: what cannot be understood becomes a [`Diagnostic`], and the rest of the
-//! text is read all the same, so that every problem is reported at once.
+//! Parsing never fails. A part that cannot be parsed becomes a [`Diagnostic`], and the rest of the
+//! text is still read, so that all problems are reported at once.
 
 pub mod call;
 mod element;
 mod properties;
-mod span;
+pub mod script;
 mod xml;
 
 pub use call::{Argument, Call, Clause, Expression, Part};
 pub use element::{ElementRef, Id};
-pub(crate) use span::Lines;
-pub use span::{Position, Span, Text};
+pub use script::Script;
+
+pub use crate::span::{Position, Span, Text};
 
 use crate::diagnostic::{Code, Diagnostic, Problems};
-use crate::script::{Form, Script};
+use script::ScriptForm;
 
 /// The longest script that is read, in bytes.
 pub const MAX_BYTES: usize = 8 << 20;
 
-/// Reads a script in either form. As CTP does, takes text for XML if a line of it begins with `<`.
+/// Parses a script in either form. As in CTP, a text is XML if one of its lines begins with `<`.
 ///
-/// The tree holds what could be read; the diagnostics say what could not.
+/// The tree holds what could be parsed. The diagnostics report what could not.
 ///
 /// ```
 /// let (script, problems) = anon_script::parse(r#"<script><e en="T" t="00100010">@ptid</e></script>"#);
@@ -43,7 +44,7 @@ pub fn parse(text: &str) -> (Script, Vec<Diagnostic>) {
     if body.lines().any(|line| line.trim_start().starts_with('<')) {
         xml::read(text, base, &mut script, &mut problems);
     } else {
-        script.form = Form::Properties;
+        script.form = ScriptForm::Properties;
         properties::read(text, base, &mut script, &mut problems);
     }
     (script, problems.finish())

@@ -1,24 +1,28 @@
-//! [`Dialect`]: what a script's calls mean. Detection never guesses.
+//! [`Dialect`], and its detection, which never guesses.
 
 use std::collections::HashSet;
 
 use super::Check;
+use super::names::{CTP_CALLS, CTP_OTHERS, LITERAL_ARGUMENTS, RSNA_WORDS, ctp_names, is_ctp};
 use crate::diagnostic::{Code, nearest};
-use crate::script::{Enabled, Form, Rule, Script, Target};
-use crate::syntax::{Call, Expression, Part, Span};
+use crate::span::Span;
+use crate::syntax::script::{Enabled, Rule, Script, ScriptForm, Target};
+use crate::syntax::{Call, Expression, Part};
 
-/// What the words of a script mean.
+/// The language of a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Dialect {
-    /// Of the RSNA Anonymizer, V17 and V18: an empty rule keeps, what no rule names is removed.
+    /// That of the RSNA Anonymizer, V17 and V18. An empty rule keeps its element; an element that
+    /// no rule names is removed.
     Rsna,
-    /// Of CTP: an empty rule empties, what no rule names is kept unless the script says otherwise.
+    /// That of CTP. An empty rule empties its element; an element that no rule names is kept unless
+    /// the script says otherwise.
     Ctp,
 }
 
 impl Dialect {
-    /// The dialect of this name: `rsna` or `ctp`.
+    /// Returns the dialect of this name: `rsna` or `ctp`.
     pub fn named(name: &str) -> Option<Self> {
         match name {
             "rsna" => Some(Self::Rsna),
@@ -27,7 +31,7 @@ impl Dialect {
         }
     }
 
-    /// Its name.
+    /// Returns its name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Rsna => "rsna",
@@ -36,64 +40,11 @@ impl Dialect {
     }
 }
 
-/// Words that only the rsna dialect writes without parentheses.
-const RSNA_WORDS: [&str; 4] = ["uid", "ptid", "acc", "hashdate"];
-
-/// Functions that only CTP has.
-pub(super) const CTP_CALLS: [&str; 28] = [
-    "always",
-    "append",
-    "blank",
-    "call",
-    "contents",
-    "date",
-    "dateinterval",
-    "decrypt",
-    "encrypt",
-    "hash",
-    "hashname",
-    "hashptid",
-    "hashuid",
-    "if",
-    "incrementdate",
-    "initials",
-    "integer",
-    "lookup",
-    "lowercase",
-    "modifydate",
-    "param",
-    "pathelement",
-    "process",
-    "quarantine",
-    "require",
-    "select",
-    "skip",
-    "time",
-];
-
-/// The rest of them: also words of later rsna scripts, or too general to tell.
-pub(super) const CTP_OTHERS: [&str; 3] = ["truncate", "uppercase", "value"];
-
-/// Functions that look for no parameter in their arguments.
-const LITERAL_ARGUMENTS: [&str; 11] = [
-    "contents",
-    "date",
-    "hashdate",
-    "initials",
-    "integer",
-    "lookup",
-    "pathelement",
-    "require",
-    "time",
-    "truncate",
-    "value",
-];
-
-/// Names of parameters that are looked through for the one that was meant.
+/// The most names of parameters that are compared to find the one that was meant.
 const NAMES: usize = 100;
 
 impl Check<'_> {
-    /// The dialect that the script's calls show; none if they do not, which is a problem.
+    /// Detects the dialect of the script. Reports a problem and returns `None` if it is not clear.
     pub(super) fn detect(&mut self) -> Option<Dialect> {
         let script = self.script;
         let rsna = first(script, &|part| match part {
@@ -101,7 +52,7 @@ impl Check<'_> {
             _ => None,
         });
         let ctp = ctp_only(script);
-        let help = "say which: dialect = \"rsna\" or dialect = \"ctp\" (`--dialect`)";
+        let help = "state the dialect: dialect = \"rsna\" or dialect = \"ctp\" (`--dialect`)";
         match (rsna, ctp) {
             (Some(_), None) => Some(Dialect::Rsna),
             (None, Some(_)) => Some(Dialect::Ctp),
@@ -117,12 +68,13 @@ impl Check<'_> {
         }
     }
 
-    /// Every use of what is not executed yet, and everything else that is wrong with a CTP script.
+    /// Reports every function of a CTP script as not supported, and the other problems of the
+    /// script.
     pub(super) fn refuse_ctp(&mut self) {
         let script = self.script;
         let params = script.params.iter().map(|param| param.name.as_str());
         let params: HashSet<&str> = params.collect();
-        // What is disabled CTP does not read.
+        // CTP does not read disabled rows.
         let enabled = |rule: &&Rule| rule.enabled == Enabled::Yes;
         for rule in script.elements.iter().filter(enabled) {
             self.refuse_ctp_in(&rule.expression, &params);
@@ -130,16 +82,16 @@ impl Check<'_> {
                 self.problem(
                     Code::NotExecuted,
                     rule.tag_span,
-                    "scripts of CTP come with a later version",
+                    "scripts of CTP are not supported yet",
                 );
             }
         }
         if script.is_empty() {
             self.problem(Code::NoRules, self.end(), "");
         }
-        // Whatever else the script holds: it is not executed yet.
+        // No script of CTP is accepted, whatever it holds.
         if !self.problems.has_error() {
-            let help = "scripts of CTP come with a later version";
+            let help = "scripts of CTP are not supported yet";
             self.problem(Code::NotExecuted, self.end(), help);
         }
     }
@@ -152,7 +104,7 @@ impl Check<'_> {
                     let help = if self.problems.is_full() {
                         String::new()
                     } else if is_known {
-                        format!("`@{}` comes with a later version", call.name)
+                        format!("`@{}` is not supported yet", call.name)
                     } else {
                         suggestion(&call.name)
                     };
@@ -168,18 +120,18 @@ impl Check<'_> {
                     }
                 }
                 Part::Word { name, span } => {
-                    let help = format!("CTP wants parentheses: `@{name}()`");
+                    let help = format!("CTP needs parentheses: `@{name}()`");
                     self.problem(Code::UnknownOperation, *span, help);
                 }
                 Part::Literal { span, .. } => {
-                    let help = "constants of CTP scripts come with a later version";
+                    let help = "constants of CTP scripts are not supported yet";
                     self.problem(Code::NotExecuted, *span, help);
                 }
             }
         }
     }
 
-    /// Parameters that nobody defines, where the function would look for one.
+    /// Reports arguments that refer to a parameter that the script does not define.
     fn undefined(&mut self, call: &Call, params: &HashSet<&str>) {
         if LITERAL_ARGUMENTS.contains(&call.name.as_str()) {
             return;
@@ -202,27 +154,17 @@ impl Check<'_> {
     }
 }
 
-fn is_ctp(name: &str) -> bool {
-    CTP_CALLS.contains(&name)
-        || CTP_OTHERS.contains(&name)
-        || super::operation::OPERATIONS.contains(&name)
-}
-
 fn suggestion(name: &str) -> String {
-    let known = CTP_CALLS
-        .into_iter()
-        .chain(CTP_OTHERS)
-        .chain(super::operation::OPERATIONS);
-    match nearest(name, known) {
+    match nearest(name, ctp_names()) {
         Some(near) => format!("did you mean `@{near}`?"),
         None => String::from("functions are listed in `anon script show` and the documentation"),
     }
 }
 
-/// Where the script first shows what only CTP has: a function, a referenced parameter, a private
-/// block, or the older form.
+/// Returns the first span that only a script of CTP can have: a function, a referenced parameter, a
+/// private block, or the older form.
 fn ctp_only(script: &Script) -> Option<Span> {
-    if script.form == Form::Properties {
+    if script.form == ScriptForm::Properties {
         return Some(Span::default());
     }
     let block = script
@@ -248,21 +190,21 @@ fn ctp_only(script: &Script) -> Option<Span> {
         .min()
 }
 
-/// The first part of a script, at any depth, that `wanted` takes.
-fn first(script: &Script, wanted: &dyn Fn(&Part) -> Option<Span>) -> Option<Span> {
+/// Returns the first span that `matches` finds in the parts of a script, at any depth.
+fn first(script: &Script, matches: &dyn Fn(&Part) -> Option<Span>) -> Option<Span> {
     script
         .elements
         .iter()
-        .find_map(|rule| first_in(&rule.expression, wanted))
+        .find_map(|rule| first_in(&rule.expression, matches))
 }
 
-fn first_in(expression: &Expression, wanted: &dyn Fn(&Part) -> Option<Span>) -> Option<Span> {
+fn first_in(expression: &Expression, matches: &dyn Fn(&Part) -> Option<Span>) -> Option<Span> {
     expression.parts.iter().find_map(|part| {
-        wanted(part).or_else(|| match part {
+        matches(part).or_else(|| match part {
             Part::Call(call) => call
                 .clauses
                 .iter()
-                .find_map(|clause| first_in(&clause.body, wanted)),
+                .find_map(|clause| first_in(&clause.body, matches)),
             _ => None,
         })
     })

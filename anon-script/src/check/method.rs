@@ -1,4 +1,5 @@
-//! What a script says of its outputs: rows for (0012,0062) to (0012,0064), and for the patient.
+//! Rows for elements that every output has: how it was de-identified, (0012,0062) to (0012,0064),
+//! and the patient.
 
 use std::sync::Arc;
 
@@ -9,8 +10,8 @@ use crate::builtin::SCRIPT_METHOD;
 use crate::diagnostic::Code;
 use crate::rule_set::Row;
 use crate::rules::{Action, Method};
-use crate::script::Rule;
-use crate::syntax::Span;
+use crate::span::Span;
+use crate::syntax::script::Rule;
 
 const PATIENT_NAME: Tag = Tag(0x0010, 0x0010);
 const PATIENT_ID: Tag = Tag(0x0010, 0x0020);
@@ -18,7 +19,7 @@ const IDENTITY_REMOVED: Tag = Tag(0x0012, 0x0062);
 const METHOD: Tag = Tag(0x0012, 0x0063);
 pub(super) const METHOD_CODES: Tag = Tag(0x0012, 0x0064);
 
-/// What a script may claim: codes of scheme DCM (PS3.16 CID 7050).
+/// The codes that a script may state, of scheme DCM (PS3.16 CID 7050).
 const CODES: [(&str, &str); 13] = [
     ("113100", "Basic Application Confidentiality Profile"),
     (CLEAN_PIXELS, "Clean Pixel Data Option"),
@@ -41,11 +42,11 @@ const CODES: [(&str, &str); 13] = [
     ("113112", "Retain Institution Identity Option"),
 ];
 
-/// No rule of a script cleans pixels.
+/// Refused, because no rule of a script cleans pixels.
 const CLEAN_PIXELS: &str = "113101";
 
 impl Check<'_> {
-    /// Codes as CTP writes them: `113100/113107`. The action holds them until [`take`] does.
+    /// Checks codes as CTP writes them: `113100/113107`. The action holds them for [`extract`].
     pub(super) fn codes(&mut self, text: &str, span: Span) -> Option<Action> {
         let mut codes: Vec<&str> = Vec::new();
         for code in text.split('/').map(str::trim) {
@@ -66,7 +67,7 @@ impl Check<'_> {
         Some(Action::Replace(codes.join("/").into()))
     }
 
-    /// Rows for what every output has, whatever the rules say.
+    /// Reports a row for an element that every output has, if the output will differ from the row.
     pub(super) fn overruled(&mut self, rule: &Rule, tag: Tag, action: &Action) {
         let is_patient = matches!(tag, PATIENT_NAME | PATIENT_ID);
         let help = match (tag, action) {
@@ -74,7 +75,9 @@ impl Check<'_> {
             | (METHOD | METHOD_CODES, Action::Replace(_)) => return,
             (IDENTITY_REMOVED, Action::Replace(text)) if &**text == "YES" => return,
             (IDENTITY_REMOVED, _) => "outputs always say YES",
-            (METHOD | METHOD_CODES, _) => "outputs say how they were de-identified, not how before",
+            (METHOD | METHOD_CODES, _) => {
+                "an output states its own de-identification, not an earlier one"
+            }
             _ if is_patient => "names and ids of patients are always replaced: write @ptid",
             _ => return,
         };
@@ -82,8 +85,8 @@ impl Check<'_> {
     }
 }
 
-/// Takes the rows that say how outputs were de-identified out of the rows for elements.
-pub(super) fn take(rows: &mut Vec<Row>) -> Method {
+/// Removes the rows about how outputs are de-identified, and returns what they say.
+pub(super) fn extract(rows: &mut Vec<Row>) -> Method {
     let mut method = Method::new(SCRIPT_METHOD);
     rows.retain(|row| {
         let Action::Replace(text) = &row.action else {

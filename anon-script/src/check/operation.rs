@@ -3,23 +3,19 @@
 use dicom_core::Tag;
 
 use super::Check;
-use super::dialect::{CTP_CALLS, CTP_OTHERS};
 use super::method::METHOD_CODES;
+use super::names::{CTP_CALLS, CTP_OTHERS, OPERATIONS};
 use crate::diagnostic::{Code, nearest};
 use crate::rules::Action;
-use crate::script::Rule;
-use crate::syntax::{Argument, Call, Id, Part, Span};
-
-/// Every operation of the rsna dialect.
-pub(super) const OPERATIONS: [&str; 8] = [
-    "keep", "remove", "empty", "uid", "ptid", "acc", "hashdate", "round",
-];
+use crate::span::Span;
+use crate::syntax::script::Rule;
+use crate::syntax::{Argument, Call, Id, Part};
 
 impl Check<'_> {
-    /// What a row says; none is a problem.
+    /// Returns the action of a row. Reports a problem and returns `None` if it has none.
     pub(super) fn action(&mut self, rule: &Rule, tag: Tag) -> Option<Action> {
         match rule.expression.parts.as_slice() {
-            // Whatever could not be read of it was said when it was read.
+            // The text has no parts because it could not be parsed, which has been reported.
             [] if rule.text.value().is_empty() => Some(Action::Keep),
             [] => None,
             [Part::Word { name, span }] => self.word(name, *span),
@@ -36,7 +32,7 @@ impl Check<'_> {
                     Part::Literal { span, .. } | Part::Word { span, .. } => *span,
                     Part::Call(call) => call.span,
                 };
-                self.problem(Code::Mixed, span, "leave one operation, or a constant");
+                self.problem(Code::Mixed, span, "keep one operation, or a constant");
                 None
             }
         }
@@ -52,7 +48,7 @@ impl Check<'_> {
             "acc" => Some(Action::Accession),
             "hashdate" => Some(Action::ShiftDate),
             "round" => {
-                self.problem(Code::Arguments, span, "say the width: `@round(this,5)`");
+                self.problem(Code::Arguments, span, "add the width: `@round(this,5)`");
                 None
             }
             _ => self.unknown(name, span),
@@ -114,7 +110,7 @@ impl Check<'_> {
     }
 
     fn constant(&mut self, text: &str, span: Span, tag: Tag) -> Option<Action> {
-        // V17 looks for the words anywhere in the text, and CTP users write them by mistake.
+        // V17 finds these words anywhere in a text, and CTP users forget the `@`.
         let word = text.trim().split('(').next().unwrap_or("").trim();
         let is_bare = word.len() == text.trim().len() || text.trim().ends_with(')');
         let meant = OPERATIONS.into_iter().chain(CTP_CALLS).find(|name| {
@@ -137,13 +133,14 @@ impl Check<'_> {
         Some(Action::Replace(text.into()))
     }
 
-    /// True if the operation is one for this element, as PS3.6 describes it.
+    /// Returns true if the operation fits the VR of the element (PS3.6). Reports a problem
+    /// otherwise.
     pub(super) fn fits(&mut self, rule: &Rule, tag: Tag, action: &Action) -> bool {
         use dicom_core::VR;
         let Some(vr) = super::value::vr(tag) else {
             return true;
         };
-        let wanted = match action {
+        let purpose = match action {
             Action::Uid if vr != VR::UI => "is for UIDs (UI)",
             Action::Patient if !matches!(vr, VR::PN | VR::LO | VR::SH) => {
                 "is for names and ids (PN, LO, SH)"
@@ -155,7 +152,7 @@ impl Check<'_> {
         };
         let operation = crate::rule_set::operation(action);
         let help = format!(
-            "`{operation}` {wanted}, and this element is {vr}",
+            "`{operation}` {purpose}, and this element is {vr}",
             vr = vr.to_string()
         );
         self.problem(Code::Misfit, rule.span, help);

@@ -1,4 +1,4 @@
-//! Whether an element can hold a constant (PS3.5 section 6.2).
+//! Checks whether an element can hold a constant (PS3.5 section 6.2).
 
 use dicom_core::dictionary::{DataDictionary as _, DataDictionaryEntry as _};
 use dicom_core::{Tag, VR};
@@ -6,28 +6,28 @@ use dicom_dictionary_std::StandardDataDictionary;
 
 const SPECIFIC_CHARACTER_SET: Tag = Tag(0x0008, 0x0005);
 
-/// The VR of a standard element; none if PS3.6 does not list it. Where PS3.6 leaves a choice, all
-/// choices are numbers or bytes, and one of them stands for all.
+/// Returns the VR of a standard element. `None` if PS3.6 does not list it. Where PS3.6 allows
+/// several VRs, all of them are numbers or bytes, and one of them is returned.
 pub(crate) fn vr(tag: Tag) -> Option<VR> {
     Some(StandardDataDictionary.by_tag(tag)?.vr().relaxed())
 }
 
-/// What is wrong with this text as the value of this element; none: nothing.
+/// Returns why a text cannot be the value of an element. `None` if it can.
 pub(super) fn problem(tag: Tag, text: &str) -> Option<&'static str> {
     let Some(vr) = vr(tag) else {
         return Some("this element's VR is not known: use @keep, @empty or @remove");
     };
     if tag == SPECIFIC_CHARACTER_SET {
-        return Some("it says how the text of the whole object is written: use @keep");
+        return Some("it names the character set of the whole object: use @keep");
     }
     if !text.is_ascii() {
-        return Some("a constant has ASCII characters only: they stand in every character set");
+        return Some("a constant must be ASCII, which every character set includes");
     }
     if text.bytes().any(|byte| byte < 0x20) {
-        return Some("a constant has no control characters");
+        return Some("a constant must not have control characters");
     }
     if text.trim() != text {
-        return Some("a constant has no blanks at its ends");
+        return Some("a constant must not begin or end with a space");
     }
     let is_one_value = matches!(vr, VR::LT | VR::ST | VR::UT | VR::UR);
     if is_one_value {
@@ -66,7 +66,7 @@ fn one(vr: VR, value: &str) -> Option<&'static str> {
     (!fits).then_some("the constant has characters or a form that the element's VR does not allow")
 }
 
-/// Components of digits, none with a needless zero (PS3.5 section 9.1).
+/// Returns true for components of digits without leading zeros (PS3.5 section 9.1).
 fn is_uid(value: &str) -> bool {
     value.split('.').all(|component| {
         let is_number = component.bytes().all(|byte| byte.is_ascii_digit());
@@ -74,14 +74,14 @@ fn is_uid(value: &str) -> bool {
     })
 }
 
-/// The number of two digits at an offset; none if there are no two digits.
+/// Returns the number that two digits at an offset form. `None` if there are no two digits.
 fn two(value: &str, at: usize) -> Option<u8> {
     let digits = value.get(at..at + 2)?;
     let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.parse().ok()).flatten()
 }
 
-/// `YYYYMMDD`, or the first four or six characters of it; a day of the calendar.
+/// Returns true for `YYYYMMDD`, or its first four or six characters, if the calendar has the day.
 fn is_date(value: &str) -> bool {
     let (Some(century), Some(year)) = (two(value, 0), two(value, 2)) else {
         return false;
@@ -104,7 +104,7 @@ fn is_date(value: &str) -> bool {
     }
 }
 
-/// `HHMMSS.FFFFFF`, or a beginning of it that ends behind a pair or a fraction.
+/// Returns true for `HHMMSS.FFFFFF`, `HHMMSS`, `HHMM` or `HH`. The fraction has one to six digits.
 fn is_time(value: &str) -> bool {
     let (clock, fraction) = match value.split_once('.') {
         Some((clock, fraction)) => (clock, Some(fraction)),
@@ -121,7 +121,8 @@ fn is_time(value: &str) -> bool {
         && fraction.is_none_or(|digits| clock.len() == 6 && is_fraction(digits))
 }
 
-/// A date, a time behind a whole one, and an offset from UTC (PS3.5 section 6.2).
+/// Returns true for a date, a time if the date is complete, and an offset from UTC (PS3.5 section
+/// 6.2).
 fn is_date_time(value: &str) -> bool {
     let (moment, offset) = match value.find(['+', '-']) {
         Some(at) => value.split_at(at),
@@ -149,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn constants() {
+    fn constants_must_have_the_form_of_their_vr() {
         for (tag, text, fits) in [
             (Tag(0x0012, 0x0062), "YES", true),
             (Tag(0x0012, 0x0062), "Yes", false),

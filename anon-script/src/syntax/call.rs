@@ -1,27 +1,27 @@
-//! The expression language: [`Expression`], read from the text of a rule.
+//! [`Expression`]: the parsed text of a rule.
 //!
 //! ```text
 //! rule    = { escape | call | word | plain }
-//! escape  = "\" any                             that character
+//! escape  = "\" any                             the character itself
 //! call    = "@" name "(" [ arg { "," arg } ] ")" [ clauses ]
 //! word    = "@" name                            no parenthesis: an operation of the rsna dialect
 //! clauses = "{" rule "}" [ "{" rule "}" ]       2 for if and select, 1 for append
 //! ```
 //!
-//! CTP reads a name up to the next parenthesis, wherever that is, and drops the rest of the rule if
-//! there is none. Here a name is letters, digits and `_`, so that both dialects can be told apart
-//! and nothing is dropped in silence.
+//! In CTP a name extends to the next parenthesis, and the rest of the rule is dropped if there is
+//! none. Here a name consists of letters, digits and `_`, so that both dialects can be
+//! distinguished and nothing is dropped without a message.
 
 use super::element::ElementRef;
-use super::span::{Span, Text};
 use crate::diagnostic::{Code, Problems};
+use crate::span::{Span, Text};
 
 const BACKSLASH: &str = "write \\\\ for a backslash";
 
-/// Clauses within clauses.
+/// The most clauses inside one another.
 const MAX_DEPTH: usize = 32;
 
-/// A rule: its parts are put together from left to right.
+/// A rule. Its parts are concatenated from left to right.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Expression {
@@ -33,18 +33,18 @@ pub struct Expression {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the language has these three")]
 pub enum Part {
-    /// Text that stands for itself, escapes resolved.
+    /// Literal text, with its escapes resolved.
     Literal {
         /// The text.
         text: String,
-        /// Where it stands in the script.
+        /// Where it is in the script.
         span: Span,
     },
     /// `@name` without a parenthesis.
     Word {
         /// The name.
         name: String,
-        /// Where it stands, the `@` included.
+        /// Where it is, including the `@`.
         span: Span,
     },
     /// `@name(…)`.
@@ -57,13 +57,13 @@ pub enum Part {
 pub struct Call {
     /// The name.
     pub name: String,
-    /// Where `@name` stands.
+    /// Where `@name` is.
     pub name_span: Span,
-    /// Where all of it stands.
+    /// Where the whole call is.
     pub span: Span,
     /// The arguments.
     pub arguments: Vec<Argument>,
-    /// The clauses behind it.
+    /// The clauses that follow it.
     pub clauses: Vec<Clause>,
 }
 
@@ -71,14 +71,14 @@ pub struct Call {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Argument {
-    /// Its text, trimmed, escapes resolved, quotation marks kept.
+    /// Its text, trimmed, with escapes resolved and with its quotation marks.
     pub text: String,
-    /// Where it stands.
+    /// Where it is.
     pub span: Span,
 }
 
 impl Argument {
-    /// The text without the quotation marks around it, if it has them.
+    /// Returns the text without the quotation marks around it.
     pub fn unquoted(&self) -> &str {
         let inner = self
             .text
@@ -87,28 +87,28 @@ impl Argument {
         inner.unwrap_or(&self.text)
     }
 
-    /// The name of the parameter it refers to: `@NAME` or `$NAME`.
+    /// Returns the name of the parameter that it refers to as `@NAME` or `$NAME`.
     pub fn parameter(&self) -> Option<&str> {
         self.text.strip_prefix(['@', '$'])
     }
 
-    /// The element it refers to, if it is written as one.
+    /// Returns the element that it refers to. `None` if it is not written as one.
     pub fn element(&self) -> Option<ElementRef> {
         ElementRef::parse(&self.text)
     }
 }
 
-/// A clause: `{…}` behind a call.
+/// A clause: `{…}` after a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Clause {
-    /// What stands in it.
+    /// Its content.
     pub body: Expression,
-    /// Where it stands, the braces included.
+    /// Where it is, including the braces.
     pub span: Span,
 }
 
-/// Reads a rule. Everything that cannot be read is a problem, and the rest is read all the same.
+/// Parses a rule. Reports what cannot be parsed, and parses the rest.
 pub(crate) fn read(text: &Text, problems: &mut Problems<'_>) -> Expression {
     let mut reader = Reader {
         text,
@@ -182,11 +182,11 @@ impl Reader<'_, '_> {
         Expression { parts }
     }
 
-    /// Stands at an `@`.
+    /// Parses from an `@`.
     fn call(&mut self) -> Part {
         let start = self.at;
         self.at += 1;
-        self.blanks();
+        self.skip_blanks();
         let name_at = self.at;
         while self
             .peek()
@@ -196,7 +196,7 @@ impl Reader<'_, '_> {
         }
         let name = self.slice(name_at, self.at).to_owned();
         let name_end = self.at;
-        self.blanks();
+        self.skip_blanks();
         if self.peek() != Some('(') {
             self.at = name_end;
             let span = self.span(start, name_end);
@@ -214,17 +214,17 @@ impl Reader<'_, '_> {
         })
     }
 
-    fn blanks(&mut self) {
+    fn skip_blanks(&mut self) {
         while self.peek().is_some_and(char::is_whitespace) {
             self.take();
         }
     }
 
-    /// Stands behind the opening parenthesis of the call that begins at `call`.
+    /// Parses from behind the opening parenthesis of the call that begins at `call`.
     fn arguments(&mut self, call: usize) -> Vec<Argument> {
         let mut arguments = Vec::new();
         loop {
-            self.blanks();
+            self.skip_blanks();
             if self.peek() == Some(')') {
                 self.at += 1;
                 return arguments;
@@ -242,14 +242,16 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// One argument, and the character that ended it: `,`, `)`, or none at the end of the text.
+    /// Parses one argument. Returns the character that ends it: `,`, `)`, or `None` at the end of
+    /// the text.
     fn argument(&mut self) -> (Argument, Option<char>) {
         let start = self.at;
         let mut collected = String::new();
         let (mut quoted, mut square, mut round) = (None::<usize>, 0_u32, 0_u32);
         let mut closed_by = None;
         while let Some(written) = self.take() {
-            // An escaped character does not end the argument; in every other way it counts.
+            // An escaped character cannot end the argument. It still counts as a bracket or a
+            // quote.
             let (char, is_escaped) = match written {
                 '\\' => match self.take() {
                     Some(escaped) => (escaped, true),
@@ -292,7 +294,7 @@ impl Reader<'_, '_> {
         let mut clauses = Vec::new();
         for _ in 0..most {
             let before = self.at;
-            self.blanks();
+            self.skip_blanks();
             if self.peek() != Some('{') {
                 self.at = before;
                 break;
@@ -302,7 +304,7 @@ impl Reader<'_, '_> {
         clauses
     }
 
-    /// Stands at a `{`. Braces count with no regard to quotes and escapes, as in CTP.
+    /// Parses from a `{`. As in CTP, braces count even inside quotes and after a backslash.
     fn clause(&mut self) -> Clause {
         let start = self.at;
         let mut open = 0_u32;
@@ -331,7 +333,7 @@ impl Reader<'_, '_> {
 
     fn body(&mut self, begin: usize, end: usize) -> Expression {
         if self.depth == MAX_DEPTH {
-            let help = format!("at most {MAX_DEPTH} clauses within each other");
+            let help = format!("at most {MAX_DEPTH} clauses inside one another");
             self.problem(Code::TooDeep, begin, end, &help);
             return Expression::default();
         }
@@ -383,9 +385,8 @@ mod tests {
         assert_eq!(call.span.of(text), text);
     }
 
-    /// spec: the scanning rules of CTP's argument lists.
     #[test]
-    fn arguments_end_as_in_ctp() {
+    fn arguments_end_where_ctp_ends_them() {
         arguments("@f()", &[]);
         arguments("@f( )", &[]);
         arguments("@f(a,)", &["a"]);
@@ -398,13 +399,13 @@ mod tests {
             &["PatientName", r#""\^""#, "\" \""],
         );
         arguments("@ f (this)", &["this"]);
-        // An escaped quotation mark opens and closes all the same.
+        // An escaped quotation mark still opens and closes a quotation.
         arguments(r#"@f("a\"b,c)"#, &[r#""a"b"#, "c"]);
         arguments(r"@f(\(a,b),c)", &["(a,b)", "c"]);
     }
 
     #[test]
-    fn words_calls_and_text() {
+    fn a_word_splits_the_text_around_it() {
         let (found, problems) = parts(r"a\@b @uid c");
         assert_eq!(problems, []);
         let [
@@ -438,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_closes_is_said() {
+    fn unclosed_calls_quotes_and_clauses_are_reported() {
         assert_eq!(parts("@f(a").1, [Code::OpenCall]);
         assert_eq!(parts("@f(\"a)").1, [Code::OpenCall, Code::OpenQuote]);
         assert_eq!(parts("@if(a,b){c").1, [Code::OpenClause]);

@@ -14,9 +14,9 @@ use dicom_dictionary_std::StandardDataDictionary;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ElementRef {
-    /// Written with `root:` in front.
+    /// True if it begins with `root:`.
     pub root: bool,
-    /// From the outside in; all but the last are sequences.
+    /// The steps from the root data set. All but the last are sequences.
     pub path: Vec<Id>,
 }
 
@@ -24,11 +24,11 @@ pub struct ElementRef {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the language has these four")]
 pub enum Id {
-    /// `this`: the element the rule belongs to.
+    /// `this`: the element of the rule.
     This,
     /// A tag, or the keyword of one (PS3.6).
     Tag(Tag),
-    /// A name that is no keyword of PS3.6: an alias, or a keyword of the toolkit of CTP.
+    /// A name that is no keyword of PS3.6. It may be an alias or a keyword of CTP's toolkit.
     Name(String),
     /// `gggg[creator]ee`.
     Private {
@@ -36,13 +36,13 @@ pub enum Id {
         group: u16,
         /// The private creator.
         creator: String,
-        /// The low byte of the element; 0 if left out.
+        /// The low byte of the element. 0 if it is missing.
         element: u8,
     },
 }
 
 impl ElementRef {
-    /// Reads a reference; none if the text cannot be one.
+    /// Parses a reference. `None` if the text is not one.
     ///
     /// ```
     /// use anon_script::{Tag, syntax::{ElementRef, Id}};
@@ -94,13 +94,13 @@ fn id(text: &str) -> Option<Id> {
     is_name.then(|| Id::Name(inner.into()))
 }
 
-/// `gggg[creator]ee`; the low byte may be left out.
+/// Parses `gggg[creator]ee`. The low byte may be missing.
 pub(crate) fn private(text: &str) -> Option<(u16, String, u8)> {
     let (group, rest) = text.split_once('[')?;
     let (creator, element) = rest.rsplit_once(']')?;
     let group = group.strip_suffix(',').unwrap_or(group);
     let low = element.strip_prefix(',').unwrap_or(element);
-    // The parser of numbers would take a sign.
+    // `from_str_radix` would accept a sign.
     let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !is_hex(group) || !is_hex(low) {
         return None;
@@ -114,7 +114,7 @@ pub(crate) fn private(text: &str) -> Option<(u16, String, u8)> {
     (group % 2 == 1 && !creator.is_empty()).then(|| (group, creator.into(), element))
 }
 
-/// 1 to 8 hex digits, or `gggg,eeee`.
+/// Parses 1 to 8 hexadecimal digits, or `gggg,eeee`.
 fn hex_tag(text: &str) -> Option<Tag> {
     let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if let Some((group, element)) = text.split_once(',') {
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn references() {
+    fn keywords_tags_paths_and_private_blocks_are_references() {
         let tag = |text| match ElementRef::parse(text).map(|found| found.path) {
             Some(path) => match path.as_slice() {
                 [Id::Tag(tag)] => Some(*tag),

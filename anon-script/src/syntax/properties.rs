@@ -1,4 +1,4 @@
-//! The older form of CTP: Java properties, a setting a line.
+//! The older form of CTP scripts: Java properties, one setting per line.
 //!
 //! ```text
 //! param.NAME=value
@@ -8,12 +8,12 @@
 //! ```
 
 use super::call;
-use super::span::{Span, Text};
+use super::script::{Enabled, Param, Rule, Script, Switch};
 use super::xml::{target, trimmed};
 use crate::diagnostic::{Code, Problems};
-use crate::script::{Enabled, Param, Rule, Script, Switch};
+use crate::span::{Span, Text};
 
-/// Reads the settings that begin at byte `base` of `text`.
+/// Parses the settings from byte `base` of `text` on.
 pub(super) fn read(text: &str, base: usize, script: &mut Script, problems: &mut Problems<'_>) {
     let mut at = base;
     while at < text.len() {
@@ -23,7 +23,7 @@ pub(super) fn read(text: &str, base: usize, script: &mut Script, problems: &mut 
     }
 }
 
-/// The end of the line at `at`, with the lines that a backslash at its end joins to it.
+/// Returns the end of the line at `at`, including the lines that a backslash at its end continues.
 fn logical_end(text: &str, at: usize) -> usize {
     let rest = text.get(at..).unwrap_or("");
     let first = rest.split('\n').next().unwrap_or("").trim_start();
@@ -67,7 +67,7 @@ fn line(text: &str, span: Span, script: &mut Script, problems: &mut Problems<'_>
     }
 }
 
-/// The key, and the value with the byte where it begins.
+/// Splits a line into its key and its value. Returns the byte where the value begins, too.
 fn split(content: &str, at: usize) -> (&str, (&str, usize)) {
     let mut escaped = false;
     for (offset, char) in content.char_indices() {
@@ -94,7 +94,7 @@ fn split(content: &str, at: usize) -> (&str, (&str, usize)) {
     (content, ("", at + content.len()))
 }
 
-/// One level of backslashes resolved, as Java does when it loads properties.
+/// Resolves one level of backslashes, as Java does when it loads properties.
 fn unescape(written: &str, at: usize) -> Text {
     let mut text = Text::at(at);
     let mut buffer = [0; 4];
@@ -122,9 +122,9 @@ fn unescape(written: &str, at: usize) -> Text {
     text
 }
 
-/// Reads the escape `\uXXXX` at the start of `rest`, or two that form a UTF-16 surrogate pair. Returns
-/// the character and the length of the escape. An escape without four digits is read as the letter u;
-/// half of a pair gives the replacement character.
+/// Reads the escape `\uXXXX` at the start of `rest`, or two that form a UTF-16 surrogate pair.
+/// Returns the character and the length of the escape. An escape without four digits is read as the
+/// letter u; half of a pair gives the replacement character.
 fn unicode(rest: &str) -> (Option<char>, usize) {
     let Some(first) = utf16(rest) else {
         return (Some('u'), 2);
@@ -140,14 +140,14 @@ fn unicode(rest: &str) -> (Option<char>, usize) {
 /// Returns the UTF-16 unit of the escape `\uXXXX` at the start of `text`, if there is one.
 fn utf16(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
-    // The parser of numbers would take a sign.
+    // `from_str_radix` would accept a sign.
     let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_hex
         .then(|| u16::from_str_radix(digits, 16).ok())
         .flatten()
 }
 
-/// A backslash, the line's end, and the blanks of the next line.
+/// Returns the length of a backslash, the line end and the blanks at the start of the next line.
 fn joined(rest: &str) -> usize {
     let next = rest
         .get(1..)
@@ -156,7 +156,7 @@ fn joined(rest: &str) -> usize {
     rest.len() - next.len()
 }
 
-/// False if the key is no setting.
+/// Adds the setting of a line to the script. Returns false if the key is no setting.
 fn setting(
     span: Span,
     enabled: Enabled,
@@ -191,7 +191,7 @@ fn setting(
     true
 }
 
-/// `set.[tag]name=value`.
+/// Adds the rule of a line `set.[tag]name=value`.
 fn set(
     span: Span,
     enabled: Enabled,

@@ -1,16 +1,16 @@
-//! The XML form: the direct children `p e k r` of the root.
+//! The XML form of scripts. Its rows are the direct children `p`, `e`, `k` and `r` of the root.
 
 use std::ops::Range;
 
+use dicom_core::Tag;
 use roxmltree::{Document, Error, Node, ParsingOptions};
 
-use super::span::{Span, Text};
+use super::script::{Enabled, Param, Rule, Script, Switch, Target};
 use super::{MAX_BYTES, call, element};
 use crate::diagnostic::{Code, Problems};
-use crate::script::{Enabled, Param, Rule, Script, Switch, Target};
-use dicom_core::Tag;
+use crate::span::{Span, Text};
 
-/// Reads the XML that begins at byte `base` of `text`.
+/// Parses the XML from byte `base` of `text` on.
 pub(super) fn read<'t>(
     text: &'t str,
     base: usize,
@@ -26,7 +26,7 @@ pub(super) fn read<'t>(
     let document = match Document::parse_with_options(body, options) {
         Ok(document) => document,
         Err(error) => {
-            let (at, help) = mistake(&error, body);
+            let (at, help) = explain(&error, body);
             let at = base + at;
             let char = text.get(at..).and_then(|rest| rest.chars().next());
             let end = at + char.map_or(0, char::len_utf8);
@@ -45,10 +45,10 @@ pub(super) fn read<'t>(
     }
 }
 
-/// Where the text stops being XML, and why.
-fn mistake(error: &Error, body: &str) -> (usize, String) {
+/// Returns the byte where the text stops being XML, and why.
+fn explain(error: &Error, body: &str) -> (usize, String) {
     match error {
-        // The parser has no place for these.
+        // The parser reports no position for these.
         Error::UnclosedRootNode | Error::UnexpectedEndOfStream => (
             body.len(),
             String::from("the text ends before its last element is closed"),
@@ -67,7 +67,7 @@ fn mistake(error: &Error, body: &str) -> (usize, String) {
     }
 }
 
-/// The byte of a line and column, both from 1, columns in characters.
+/// Returns the byte of a line and column, both counted from 1, columns in characters.
 fn offset(text: &str, row: u32, column: u32) -> usize {
     let row = usize::try_from(row.saturating_sub(1)).unwrap_or(0);
     let column = usize::try_from(column.saturating_sub(1)).unwrap_or(0);
@@ -121,7 +121,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// `<name …>`, without what stands in it.
+    /// Returns the span of `<name …>`, without the content of the element.
     fn start_tag(&self, node: Node<'_, '_>) -> Span {
         let span = self.span(node.range());
         let end = span
@@ -199,7 +199,7 @@ impl Reader<'_, '_> {
         })
     }
 
-    /// The text of a row, with the text of what stands in it, as CTP reads it.
+    /// Returns the text of a row. As in CTP, it includes the text of elements inside the row.
     fn content(&mut self, node: Node<'_, '_>) -> Text {
         let whole = self.span(node.range());
         let mut text: Option<Text> = None;
@@ -223,8 +223,8 @@ impl Reader<'_, '_> {
     }
 }
 
-/// Where a text ends, without the base: the parser's own range of a text with CDATA in it is that
-/// of its first piece.
+/// Returns the byte of `body` where a text node ends. The parser's own range of a node with CDATA
+/// ends at the first section.
 fn end_of_text(node: Node<'_, '_>, text: &str, base: usize) -> usize {
     if let Some(next) = node.next_sibling() {
         return next.range().start;
@@ -237,14 +237,15 @@ fn end_of_text(node: Node<'_, '_>, text: &str, base: usize) -> usize {
     whole.rfind("</").map_or(range.end, |at| range.start + at)
 }
 
-/// Adds what XML text stands for: `decoded`, by the parser. Where each character was written is
-/// found by reading `written` along; if that should ever disagree, all of it was written there.
+/// Appends `decoded`, which is the parser's decoding of `written`, and finds the position of each
+/// character by reading `written` in parallel. If the two disagree, every character gets the
+/// position of the whole text.
 fn resolve(text: &mut Text, written: &str, at: usize, decoded: &str) {
     let mut pieces = Vec::new();
     let mut rest = written;
     let mut in_cdata = false;
     for char in decoded.chars() {
-        // Sections may be empty, one behind the other.
+        // Several empty CDATA sections may follow one another.
         while let Some(inner) = rest.strip_prefix(if in_cdata { "]]>" } else { "<![CDATA[" }) {
             (rest, in_cdata) = (inner, !in_cdata);
         }
@@ -267,7 +268,7 @@ fn resolve(text: &mut Text, written: &str, at: usize, decoded: &str) {
     }
 }
 
-/// The text without white space at its ends.
+/// Returns the text without white space at its ends.
 pub(super) fn trimmed(text: &Text) -> Text {
     let value = text.value();
     let begin = value.len() - value.trim_start().len();
@@ -295,7 +296,7 @@ fn enabled(node: Node<'_, '_>) -> Enabled {
     }
 }
 
-/// Eight hex digits, or the form of a private block.
+/// Parses eight hexadecimal digits, or the form of a private block.
 pub(super) fn target(tag: &str) -> Option<Target> {
     if let Some((group, creator, element)) = element::private(tag) {
         return Some(Target::Private {

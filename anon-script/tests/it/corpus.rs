@@ -1,5 +1,5 @@
-//! `valid/*.script` and `invalid/*.script`, each beside what is to be said about it: `*.expect`.
-//! `ANON_UPDATE=1` writes the expectations anew; look at the difference before it is committed.
+//! Compares the outcome of each `valid/*.script` and `invalid/*.script` with the file `*.expect`
+//! beside it. `ANON_UPDATE=1` writes these files again; check the difference before committing it.
 
 use std::fs;
 use std::io::Write as _;
@@ -28,8 +28,8 @@ fn outcome(text: &str) -> (bool, String) {
 
 fn entries(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found: Vec<_> = fs::read_dir(folder)
-        .expect("the folder is there")
-        .map(|entry| entry.expect("it can be read").path())
+        .expect("a readable folder")
+        .map(|entry| entry.expect("a readable entry").path())
         .filter(|path| path.extension().is_some_and(|found| found == extension))
         .collect();
     found.sort();
@@ -47,17 +47,17 @@ fn check(name: &str, valid: bool, at_least: usize) {
         scripts.len()
     );
     for path in &scripts {
-        let text = fs::read_to_string(path).expect("it is text");
-        let (accepted, said) = outcome(&text);
-        assert_eq!(accepted, valid, "{}:\n{said}", path.display());
+        let text = fs::read_to_string(path).expect("a text file");
+        let (accepted, outcome) = outcome(&text);
+        assert_eq!(accepted, valid, "{}:\n{outcome}", path.display());
         let expect = path.with_extension("expect");
         if std::env::var_os("ANON_UPDATE").is_some() {
-            let mut file = fs::File::create(&expect).expect("it can be written");
-            file.write_all(said.as_bytes()).expect("it can be written");
+            let mut file = fs::File::create(&expect).expect("a writable file");
+            file.write_all(outcome.as_bytes()).expect("a writable file");
         }
         let expected = fs::read_to_string(&expect)
-            .expect("each script has an expectation: ANON_UPDATE=1 writes it");
-        assert_eq!(said, expected, "{}", path.display());
+            .expect("an *.expect file beside each script: ANON_UPDATE=1 writes it");
+        assert_eq!(outcome, expected, "{}", path.display());
     }
     for expect in entries(&folder, "expect") {
         let script = expect.with_extension("script");
@@ -70,11 +70,11 @@ fn check(name: &str, valid: bool, at_least: usize) {
 }
 
 #[test]
-fn valid() {
+fn valid_scripts_compile_to_the_expected_rules() {
     check("valid", true, 12);
 }
 
 #[test]
-fn invalid() {
+fn invalid_scripts_report_the_expected_problems() {
     check("invalid", false, 25);
 }

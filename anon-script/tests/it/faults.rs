@@ -1,4 +1,4 @@
-//! One test for each fault of V17 that lies in its script: each shows the good behaviour.
+//! Bugs of V17 in reading scripts. Each test shows the correct behaviour.
 
 use anon_script::{
     Action, Code, Compiled, Dialect, Element, Rules as _, Severity, Tag, builtin, load,
@@ -6,7 +6,7 @@ use anon_script::{
 
 const REQUIRED: &str = r#"<e en="T" t="00080016">@keep</e><e en="T" t="00080018">@uid</e><e en="T" t="0020000D">@uid</e><e en="T" t="0020000E">@uid</e>"#;
 
-/// A script of these rows, and of those every script needs.
+/// A script of these rows and the required ones.
 fn script(rows: &str) -> String {
     format!("<script>{REQUIRED}{rows}</script>")
 }
@@ -15,7 +15,7 @@ fn script(rows: &str) -> String {
 fn accepted(rows: &str) -> Compiled {
     let compiled = load(&script(rows), None);
     assert!(compiled.is_ok(), "{rows}: {compiled:?}");
-    compiled.expect("just seen")
+    compiled.expect("a valid script")
 }
 
 /// The errors of a script that is refused.
@@ -33,10 +33,10 @@ fn action(rows: &str, tag: Tag) -> Action {
     accepted(rows).rules.action(Element::root(tag)).clone()
 }
 
-/// V17 runs `@ptid` in the root only.
+/// V17 applies `@ptid` only in the root data set.
 #[test]
 fn f01_patient_is_replaced_at_every_depth() {
-    let rules = builtin("rsna-v17").expect("it is built in");
+    let rules = builtin("rsna-v17").expect("a built-in rule set");
     for depth in [0, 1, 7] {
         for tag in [Tag(0x0010, 0x0010), Tag(0x0010, 0x0020)] {
             assert_eq!(
@@ -49,8 +49,8 @@ fn f01_patient_is_replaced_at_every_depth() {
 }
 
 #[test]
-fn f04_no_uid_and_no_sync_pulse_stays() {
-    let rules = builtin("rsna-v17").expect("it is built in");
+fn f04_uids_and_the_sync_pulse_are_replaced() {
+    let rules = builtin("rsna-v17").expect("a built-in rule set");
     for tag in [
         Tag(0x0018, 0x991E),
         Tag(0x0020, 0x0242),
@@ -66,11 +66,11 @@ fn f04_no_uid_and_no_sync_pulse_stays() {
     );
 }
 
-/// V17 writes three codes whatever the script does.
+/// V17 always writes the same three codes.
 #[test]
-fn f08_scripts_claim_no_codes() {
+fn f08_no_codes_are_written_unless_the_script_states_them() {
     for rules in [
-        builtin("rsna-v17").expect("it is built in"),
+        builtin("rsna-v17").expect("a built-in rule set"),
         accepted("").rules,
     ] {
         assert_eq!(&*rules.method().text, "RSNA DICOM ANONYMIZER");
@@ -78,7 +78,7 @@ fn f08_scripts_claim_no_codes() {
     }
 }
 
-/// In V17 a worker dies when a script removes one of the four.
+/// In V17 a worker crashes if a script removes one of the four.
 #[test]
 fn f12_required_attributes_cannot_be_removed() {
     for tag in ["00080016", "00080018", "0020000D", "0020000E"] {
@@ -102,9 +102,9 @@ fn f12_required_attributes_cannot_be_removed() {
     }
 }
 
-/// V17 reads the first digit of a width and no more; a width of 0 divides by it.
+/// V17 reads only the first digit of a width. It divides by a width of 0.
 #[test]
-fn f16_widths_have_all_their_digits() {
+fn f16_a_width_is_read_with_all_its_digits() {
     for (operation, width) in [
         ("@round(this,5)", 5),
         ("@round(10)", 10),
@@ -134,10 +134,10 @@ fn f16_widths_have_all_their_digits() {
     }
 }
 
-/// V17 gives every date-time 20000101; here they shift, so the rule is the one for dates.
+/// V17 replaces every date-time by 20000101. Here date-times shift like dates.
 #[test]
 fn f17_date_times_shift() {
-    let rules = builtin("rsna-v17").expect("it is built in");
+    let rules = builtin("rsna-v17").expect("a built-in rule set");
     for tag in [
         Tag(0x0008, 0x002A),
         Tag(0x0018, 0x1078),
@@ -151,7 +151,7 @@ fn f17_date_times_shift() {
     }
 }
 
-/// V17 runs a row that says F; a person who wrote F did not mean that.
+/// V17 runs a row with `en="F"`, which its author did not want.
 #[test]
 fn f23_a_disabled_operation_is_refused() {
     for operation in ["@uid", "@remove()", "@keep", "text"] {
@@ -162,14 +162,14 @@ fn f23_a_disabled_operation_is_refused() {
         action("<e en=\"F\" t=\"00081030\"></e>", Tag(0x0008, 0x1030)),
         Action::Keep
     );
-    // The row says nothing, and V17 runs it.
+    // A row without `en` is not disabled, and V17 runs it.
     assert_eq!(
         action("<e t=\"00200052\">@uid</e>", Tag(0x0020, 0x0052)),
         Action::Uid
     );
 }
 
-/// A later `@remove` does not cancel an earlier keep in V17.
+/// In V17 a later `@remove` does not override an earlier `@keep`.
 #[test]
 fn duplicates_with_different_operations_are_refused() {
     let row = |operation| format!("<e en=\"T\" t=\"00081030\">{operation}</e>");
@@ -189,12 +189,12 @@ fn duplicates_with_different_operations_are_refused() {
             .collect::<Vec<_>>(),
         [Code::Repeated]
     );
-    // In another case it is the same tag.
+    // A tag in lower case is the same tag.
     let lower = "<e en=\"T\" t=\"0008103e\">@keep</e><e en=\"T\" t=\"0008103E\">@empty()</e>";
     assert_eq!(refused(lower), [Code::Contradiction]);
 }
 
-/// V17 keeps the value when it does not know the operation.
+/// V17 keeps the value if it does not know the operation.
 #[test]
 fn unknown_operations_are_refused() {
     for (operation, meant) in [
@@ -228,9 +228,9 @@ fn unknown_operations_are_refused() {
     );
 }
 
-/// V17 takes `@hashuid(…)` for `uid`, `vaccine` for `acc`, and a parameter for nothing at all.
+/// V17 reads `@hashuid(…)` as `uid` and `vaccine` as `acc`, and ignores parameters.
 #[test]
-fn words_inside_words_are_no_operations() {
+fn an_operation_inside_another_word_does_not_count() {
     assert_eq!(
         action(
             "<e en=\"T\" t=\"00081030\">vaccine</e>",
@@ -257,9 +257,9 @@ fn words_inside_words_are_no_operations() {
     }
 }
 
-/// V17 keeps a blank; text beside an operation makes V17 look for the word all the same.
+/// V17 runs an operation even if there is text beside it.
 #[test]
-fn an_operation_stands_alone() {
+fn text_beside_an_operation_is_refused() {
     for text in ["@uid x", "x @uid", "@keep@remove", "@empty() @empty()"] {
         assert_eq!(
             refused(&format!("<e en=\"T\" t=\"00200052\">{text}</e>")),
@@ -280,9 +280,9 @@ fn an_operation_stands_alone() {
     }
 }
 
-/// V17 never matches a tag in lower case, and so removes the element.
+/// V17 never matches a tag in lower case, and removes the element.
 #[test]
-fn tags_in_lower_case_are_said() {
+fn tags_in_lower_case_are_warned_about() {
     let compiled = accepted("<e en=\"T\" t=\"0008103e\">@keep</e>");
     assert_eq!(
         compiled
@@ -298,9 +298,9 @@ fn tags_in_lower_case_are_said() {
     );
 }
 
-/// CTP reads tags in either case: there is nothing to say.
+/// CTP reads tags in either case.
 #[test]
-fn tags_in_lower_case_are_no_fault_of_ctp() {
+fn tags_in_lower_case_are_valid_in_ctp() {
     let text = r#"<script><e en="T" t="0008103e">@hash(this)</e></script>"#;
     let problems = load(text, None).expect_err("it is of CTP");
     assert!(
@@ -311,9 +311,9 @@ fn tags_in_lower_case_are_no_fault_of_ctp() {
     );
 }
 
-/// Rows `k` and `r` have no effect in V17: a script that leans on them is told so.
+/// Rows `k` and `r` have no effect in V17. A script that relies on them gets a warning.
 #[test]
-fn switches_without_effect_are_said() {
+fn switches_without_effect_are_warned_about() {
     for (row, says) in [
         ("<k en=\"T\" t=\"0018\">Keep</k>", true),
         ("<k en=\"F\" t=\"0018\">Keep</k>", false),
@@ -339,9 +339,9 @@ fn switches_without_effect_are_said() {
     }
 }
 
-/// VR is irrelevant to V17; an operation on what it is not for would keep a value by mistake.
+/// V17 ignores the VR. An operation that does not fit it would keep a value by mistake.
 #[test]
-fn operations_fit_their_elements() {
+fn operations_and_constants_must_fit_the_vr() {
     for (tag, operation) in [
         ("00100030", "@uid"),
         ("00081030", "@hashdate"),
@@ -366,7 +366,7 @@ fn operations_fit_their_elements() {
 }
 
 #[test]
-fn private_elements_cannot_stay() {
+fn private_elements_cannot_be_kept() {
     for operation in ["", "@keep", "@empty()", "@uid"] {
         assert_eq!(
             refused(&format!("<e en=\"T\" t=\"00091001\">{operation}</e>")),
@@ -407,9 +407,9 @@ fn original_uids_are_warned_about() {
     }
 }
 
-/// V17 writes its own method and three codes; a script may say its own (PS3.16 CID 7050).
+/// V17 writes its own method and three codes. A script may state others (PS3.16 CID 7050).
 #[test]
-fn a_script_may_say_its_method() {
+fn a_script_may_state_its_method_and_codes() {
     let rows =
         r#"<e en="T" t="00120063">OUR OWN \@ WAY</e><e en="T" t="00120064">113100 / 113107</e>"#;
     let rules = accepted(rows).rules;
@@ -440,9 +440,9 @@ fn a_script_may_say_its_method() {
     }
 }
 
-/// Every output has these, so that a row that says otherwise is told of it.
+/// Every output has these elements. A row that differs from the output gets a warning.
 #[test]
-fn rows_that_are_overruled_are_said() {
+fn rows_that_are_overruled_are_warned_about() {
     for (tag, operation, says) in [
         ("00100020", "@keep", true),
         ("00100010", "ANONYMOUS", true),
@@ -467,18 +467,18 @@ fn rows_that_are_overruled_are_said() {
     }
 }
 
-/// A person who comments the operation out would keep the element, and perhaps did not mean that.
+/// Commenting an operation out would keep the element, perhaps by mistake.
 #[test]
-fn a_comment_is_no_operation() {
+fn a_commented_out_operation_is_refused() {
     let row = r#"<e en="T" t="00081030"><!-- @remove() --></e>"#;
     assert_eq!(refused(row), [Code::Commented]);
     let row = r#"<e en="T" t="00081030">@empty<!-- for now --></e>"#;
     assert_eq!(action(row, Tag(0x0008, 0x1030)), Action::Empty);
 }
 
-/// A backslash that vanishes changes a constant: V17 has no escapes.
+/// V17 has no escapes, so a backslash that is dropped changes a constant.
 #[test]
-fn stray_backslashes_are_said() {
+fn stray_backslashes_are_warned_about() {
     let compiled = accepted(r#"<e en="T" t="00080008">DERIVED\SECONDARY</e>"#);
     let codes: Vec<_> = compiled
         .warnings
@@ -493,9 +493,9 @@ fn stray_backslashes_are_said() {
     );
 }
 
-/// An error behind a thousand warnings still refuses the script.
+/// An error after a thousand warnings still refuses the script.
 #[test]
-fn an_error_is_found_behind_any_number_of_warnings() {
+fn an_error_after_any_number_of_warnings_refuses_the_script() {
     let warned = r#"<k en="T" t="18"/>"#.repeat(5_000);
     let row = |operation| format!("<e en=\"T\" t=\"00081030\">{operation}</e>");
     let rows = format!("{warned}{}{}", row("@keep"), row("@remove()"));
@@ -504,7 +504,7 @@ fn an_error_is_found_behind_any_number_of_warnings() {
     assert_eq!(accepted(&warned).warnings.len(), most + 1);
 }
 
-/// No script of CTP is accepted before its functions are executed, not even one without a rule.
+/// No script of CTP is accepted until its functions are supported, not even one without a rule.
 #[test]
 fn scripts_of_ctp_are_refused() {
     for text in [
@@ -522,9 +522,10 @@ fn scripts_of_ctp_are_refused() {
     }
 }
 
-/// Rows that all have no effect are no rules: what such a script would write could not be read.
+/// A script whose rows all have no effect is refused: the text of its rules could not be read
+/// again.
 #[test]
-fn rows_without_effect_are_no_rules() {
+fn a_script_with_only_ineffective_rows_is_refused() {
     for row in [
         r#"<e t="00020016"/>"#,
         r#"<e t="FFFEE000"/>"#,

@@ -1,22 +1,23 @@
-//! Scripts that want to hang, crash or exhaust: each is answered, within limits.
+//! Scripts that are made to hang the parser, crash it, or use up memory. Each gets a result within
+//! limits.
 
 use std::fmt::Write as _;
 
 use anon_script::diagnostic::MAX_PROBLEMS;
 use anon_script::{Code, Dialect, load, parse};
 
-/// The problems that are listed, and one that counts the rest.
+/// The most problems of a step: the listed ones, and one that counts the rest.
 const LISTED: usize = MAX_PROBLEMS + 1;
 
 #[track_caller]
-fn answered(name: &str, text: &str) -> Vec<Code> {
+fn finishes(name: &str, text: &str) -> Vec<Code> {
     let (_, problems) = parse(text);
     assert!(problems.len() <= LISTED, "{name}: {}", problems.len());
     for dialect in [None, Some(Dialect::Rsna), Some(Dialect::Ctp)] {
-        // An answer of either kind will do. Parsing and checking list as many problems each.
-        let told =
+        // Either result is allowed. Parsing and checking each list up to `LISTED` problems.
+        let count =
             load(text, dialect).map_or_else(|problems| problems.len(), |it| it.warnings.len());
-        assert!(told <= 2 * LISTED, "{name} as {dialect:?}: {told}");
+        assert!(count <= 2 * LISTED, "{name} as {dialect:?}: {count}");
     }
     problems.iter().map(|problem| problem.code).collect()
 }
@@ -28,24 +29,24 @@ fn entity_bombs_are_refused() {
         write!(text, "<!ENTITY a{i} \"&a{};&a{};\">", i - 1, i - 1).expect("a String");
     }
     text.push_str("]><script><e en=\"T\" t=\"00100010\">&a19;</e></script>");
-    assert_eq!(answered("bomb", &text), [Code::NotXml]);
+    assert_eq!(finishes("bomb", &text), [Code::NotXml]);
     let external = "<!DOCTYPE s [<!ENTITY a SYSTEM \"file:///etc/hostname\">]><script><e t=\"00100010\">&a;</e></script>";
-    assert_eq!(answered("external entity", external), [Code::NotXml]);
+    assert_eq!(finishes("external entity", external), [Code::NotXml]);
 }
 
 #[test]
-fn depth_is_no_danger() {
+fn deep_nesting_does_not_crash() {
     let deep = format!("{}{}", "<a>".repeat(200_000), "</a>".repeat(200_000));
-    answered("nested elements", &deep);
-    answered(
+    finishes("nested elements", &deep);
+    finishes(
         "nested elements in a script",
         &format!("<script>{deep}</script>"),
     );
-    answered(
+    finishes(
         "nested elements in a row",
         &format!("<script><e t=\"00100010\">{deep}</e></script>"),
     );
-    answered("never closed", &"<a>".repeat(400_000));
+    finishes("never closed", &"<a>".repeat(400_000));
     for (open, close) in [
         ("@append(){", "}"),
         ("@if(a,exists){", "}{}"),
@@ -55,7 +56,7 @@ fn depth_is_no_danger() {
         ("@f(\"", "\")"),
     ] {
         let rule = format!("{}{}", open.repeat(50_000), close.repeat(50_000));
-        let codes = answered(
+        let codes = finishes(
             open,
             &format!("<script><e t=\"00100010\">{rule}</e></script>"),
         );
@@ -65,7 +66,7 @@ fn depth_is_no_danger() {
             has_clauses,
             "{open}: {codes:?}"
         );
-        answered(
+        finishes(
             open,
             &format!(
                 "<script><e t=\"00100010\">{}</e></script>",
@@ -76,7 +77,7 @@ fn depth_is_no_danger() {
 }
 
 #[test]
-fn length_is_no_danger() {
+fn long_scripts_do_not_hang() {
     let rows = |row: &str| format!("<script>{}</script>", row.repeat(1_000_000 / row.len()));
     for row in [
         "<e/>",
@@ -90,56 +91,56 @@ fn length_is_no_danger() {
         "<p t=\"A\">1</p>\n",
         "<p t=\"A\">1</p><e t=\"00100010\">@param(@B)</e>\n",
     ] {
-        answered(row, &rows(row));
+        finishes(row, &rows(row));
     }
-    answered(
+    finishes(
         "calls",
         &format!(
             "<script><e t=\"00100010\">{}</e></script>",
             "@UID ".repeat(200_000)
         ),
     );
-    answered(
+    finishes(
         "arguments",
         &format!(
             "<script><e t=\"00100010\">@f({})</e></script>",
             "a,".repeat(400_000)
         ),
     );
-    answered(
+    finishes(
         "entities",
         &format!(
             "<script><e t=\"00100010\">{}</e></script>",
             "&amp;".repeat(200_000)
         ),
     );
-    answered(
+    finishes(
         "CDATA",
         &format!(
             "<script><e t=\"00100010\">{}</e></script>",
             "<![CDATA[]]>".repeat(100_000)
         ),
     );
-    answered(
+    finishes(
         "comments",
         &format!(
             "<script><e t=\"00100010\">{}</e></script>",
             "a<!---->".repeat(100_000)
         ),
     );
-    answered("lines", &"set.[0010,0010]=@x\n".repeat(60_000));
-    answered("bad lines", &"x\n".repeat(500_000));
-    answered("joined lines", &"x\\\n".repeat(400_000));
+    finishes("lines", &"set.[0010,0010]=@x\n".repeat(60_000));
+    finishes("bad lines", &"x\n".repeat(500_000));
+    finishes("joined lines", &"x\\\n".repeat(400_000));
 }
 
 #[test]
-fn too_long_is_said() {
+fn a_script_over_the_size_limit_is_refused() {
     let text = format!("<script>{}</script>", " ".repeat(64 << 20));
-    assert_eq!(answered("64 MiB", &text), [Code::TooLarge]);
+    assert_eq!(finishes("64 MiB", &text), [Code::TooLarge]);
 }
 
 #[test]
-fn odd_texts() {
+fn texts_that_are_no_script_are_refused() {
     for text in [
         "",
         " ",

@@ -1,4 +1,4 @@
-//! Scripts as people write them: texts in folders, V17's own script, properties, faults of V17.
+//! Tests of scripts: examples in folders, V17's own script, properties, and bugs of V17.
 
 mod corpus;
 mod faults;

@@ -1,17 +1,18 @@
-//! The older form of CTP's scripts says the same as the XML form: CTP turns one into the other.
+//! The older form of CTP's scripts. CTP converts it to the XML form, so both must give the same
+//! rules.
 
-use anon_script::script::{Enabled, Form, Script, Target};
+use anon_script::script::{Enabled, Script, ScriptForm, Target};
 use anon_script::{Code, Tag, parse};
 
-/// What a script says, without where it says it.
+/// The content of a script without its positions.
 #[derive(Debug, PartialEq, Eq)]
-struct Said {
+struct Content {
     rules: Vec<(Enabled, Target, String)>,
     params: Vec<(String, String)>,
     switches: Vec<String>,
 }
 
-fn said(script: &Script) -> Said {
+fn content(script: &Script) -> Content {
     let rules = script.elements.iter().map(|rule| {
         let text = rule.text.value().to_owned();
         (rule.enabled, rule.target.clone(), text)
@@ -19,7 +20,7 @@ fn said(script: &Script) -> Said {
     let params = script.params.iter();
     let params = params.map(|param| (param.name.clone(), param.value.value().to_owned()));
     let switches = script.keeps.iter().chain(&script.removes);
-    Said {
+    Content {
         rules: rules.collect(),
         params: params.collect(),
         switches: switches.map(|switch| switch.name.clone()).collect(),
@@ -27,7 +28,7 @@ fn said(script: &Script) -> Said {
 }
 
 #[test]
-fn both_forms_say_the_same() {
+fn both_forms_of_a_script_give_the_same_rules() {
     let older = r"# a comment, and below it a rule that is disabled
 ! another comment \
 param.UIDROOT=1.2.3
@@ -58,15 +59,15 @@ remove.overlays
 </script>"#;
     let (older, problems) = parse(older);
     assert_eq!(problems, []);
-    assert_eq!(older.form, Form::Properties);
+    assert_eq!(older.form, ScriptForm::Properties);
     let (xml, problems) = parse(xml);
     assert_eq!(problems, []);
-    assert_eq!(xml.form, Form::Xml);
-    assert_eq!(said(&older), said(&xml));
+    assert_eq!(xml.form, ScriptForm::Xml);
+    assert_eq!(content(&older), content(&xml));
 }
 
 #[test]
-fn values_are_unescaped_once() {
+fn escapes_in_values_are_resolved_once() {
     for (written, value) in [
         (r"A=1", "1"),
         (r"A 1", "1"),
@@ -96,9 +97,9 @@ fn values_are_unescaped_once() {
     }
 }
 
-/// CTP ignores such lines in silence; here each is said.
+/// CTP ignores such lines without a message.
 #[test]
-fn lines_that_say_nothing_are_said() {
+fn lines_that_are_no_setting_are_reported() {
     for (line, code) in [
         ("set.(0008,0070)Manufacturer=x", Code::BadLine),
         ("set.00080080=y", Code::BadLine),
@@ -120,7 +121,7 @@ fn lines_that_say_nothing_are_said() {
 }
 
 #[test]
-fn spans_see_through_the_escapes() {
+fn spans_include_the_escapes_as_written() {
     let text = "set.[0010,0020]X=a\\u0040\\\n  uid@hash(this)";
     let (script, problems) = parse(text);
     assert_eq!(problems, []);

@@ -1,5 +1,4 @@
-//! What the words of the rsna dialect mean, in every form they are written in; and how a script
-//! shows its dialect.
+//! The operations of the rsna dialect in every notation, and the detection of the dialect.
 
 use anon_script::{Action, Code, Diagnostic, Dialect, Element, Rules as _, Tag, load};
 
@@ -11,7 +10,7 @@ fn row(tag: Tag, text: &str) -> String {
 }
 
 #[test]
-fn every_form_of_every_operation() {
+fn every_notation_of_an_operation_gives_its_action() {
     let shift = Action::ShiftDate;
     let width = |width| Action::RoundAge { width };
     let constant = |text: &str| Action::Replace(text.into());
@@ -64,7 +63,7 @@ fn every_form_of_every_operation() {
     ] {
         let compiled =
             load(&row(tag, text), Some(Dialect::Rsna)).map_err(|p| format!("{text}: {p:?}"));
-        let rules = compiled.expect("it is an operation").rules;
+        let rules = compiled.expect("an operation").rules;
         for depth in [0, 5] {
             assert_eq!(
                 rules.action(Element::nested(tag, depth)),
@@ -81,7 +80,7 @@ fn every_form_of_every_operation() {
 
 /// An element that PS3.6 does not list may have any operation, but no constant.
 #[test]
-fn unknown_elements() {
+fn unlisted_elements_take_operations_but_no_constants() {
     let unknown = Tag(0x0008, 0x7FFE);
     for (text, expect) in [
         ("@uid", Action::Uid),
@@ -102,14 +101,14 @@ fn unknown_elements() {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Shown {
+enum Detected {
     Rsna,
     Ctp,
     Both,
     Neither,
 }
 
-fn shown(text: &str) -> Shown {
+fn detected(text: &str) -> Detected {
     let problems = match load(text, None) {
         Ok(compiled) => compiled.warnings,
         Err(problems) => problems,
@@ -124,28 +123,28 @@ fn shown(text: &str) -> Shown {
         says(Code::NoDialect),
         says(Code::NotExecuted),
     ) {
-        (true, ..) => Shown::Both,
-        (_, true, _) => Shown::Neither,
-        (.., true) => Shown::Ctp,
-        _ => Shown::Rsna,
+        (true, ..) => Detected::Both,
+        (_, true, _) => Detected::Neither,
+        (.., true) => Detected::Ctp,
+        _ => Detected::Rsna,
     }
 }
 
-/// Detection never guesses: what both tools have shows nothing.
+/// Detection never guesses: a feature that both tools have does not count.
 #[test]
-fn dialects_are_shown_by_what_only_one_has() {
+fn the_dialect_is_detected_by_features_that_only_one_has() {
     let wrapped = |rows: &str| format!("<script>{rows}</script>");
     let rule = |tag: &str, text: &str| format!("<e en=\"T\" t=\"{tag}\">{text}</e>");
     for text in ["@uid", "@ptid", "@acc", "@hashdate"] {
         assert_eq!(
-            shown(&wrapped(&rule("00081030", text))),
-            Shown::Rsna,
+            detected(&wrapped(&rule("00081030", text))),
+            Detected::Rsna,
             "{text}"
         );
         let both = rule("00081030", text) + &rule("00100040", "@hash(this)");
-        assert_eq!(shown(&wrapped(&both)), Shown::Both, "{text}");
+        assert_eq!(detected(&wrapped(&both)), Detected::Both, "{text}");
         let both = rule("00081030", text) + &rule("0009[ACME]01", "@remove()");
-        assert_eq!(shown(&wrapped(&both)), Shown::Both, "{text}");
+        assert_eq!(detected(&wrapped(&both)), Detected::Both, "{text}");
     }
     for text in [
         "",
@@ -161,8 +160,8 @@ fn dialects_are_shown_by_what_only_one_has() {
         "\\@uid",
     ] {
         assert_eq!(
-            shown(&wrapped(&rule("00081030", text))),
-            Shown::Neither,
+            detected(&wrapped(&rule("00081030", text))),
+            Detected::Neither,
             "{text}"
         );
     }
@@ -177,16 +176,16 @@ fn dialects_are_shown_by_what_only_one_has() {
         "@round(this,$N)",
     ] {
         assert_eq!(
-            shown(&wrapped(&rule("00081030", text))),
-            Shown::Ctp,
+            detected(&wrapped(&rule("00081030", text))),
+            Detected::Ctp,
             "{text}"
         );
     }
     assert_eq!(
-        shown(&wrapped(&rule("0009[ACME]01", "@remove()"))),
-        Shown::Ctp
+        detected(&wrapped(&rule("0009[ACME]01", "@remove()"))),
+        Detected::Ctp
     );
-    // A parameter that nobody refers to shows nothing.
+    // A parameter that no rule refers to does not count.
     let unused = format!("<p t=\"A\">1</p>{}", rule("00081030", "@keep()"));
-    assert_eq!(shown(&wrapped(&unused)), Shown::Neither);
+    assert_eq!(detected(&wrapped(&unused)), Detected::Neither);
 }

@@ -1,4 +1,4 @@
-//! What holds of every text.
+//! Properties that hold for every text.
 
 use anon_script::syntax::{Expression, Part};
 use anon_script::{
@@ -7,7 +7,7 @@ use anon_script::{
 };
 use proptest::prelude::*;
 
-/// Pieces that a script is made of, so that random texts are near to being scripts.
+/// Parts of scripts, so that random texts resemble scripts.
 const PIECES: &[&str] = &[
     "<script>",
     "</script>",
@@ -164,7 +164,7 @@ fn tree_holds(text: &str, script: &Script) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Elements of every kind, with what a script may say of them.
+/// Elements of every kind, with actions that a script may give them.
 fn rows() -> impl Strategy<Value = Vec<Row>> {
     let row = prop_oneof![
         (
@@ -203,9 +203,9 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever the text, parsing ends, and every span lies in it.
+    /// Parsing ends for every text, and every span is inside the text.
     #[test]
-    fn spans_lie_in_the_text(text in texts()) {
+    fn every_span_is_inside_the_text(text in texts()) {
         let (script, problems) = parse(&text);
         all_hold(&text, &problems)?;
         tree_holds(&text, &script)?;
@@ -220,9 +220,9 @@ proptest! {
         }
     }
 
-    /// What is accepted comes back from its own text, and does the same.
+    /// The text of accepted rules compiles to the same rules.
     #[test]
-    fn accepted_texts_come_back(text in texts()) {
+    fn the_text_of_compiled_rules_compiles_to_the_same_rules(text in texts()) {
         let text = format!("<script><e t='00080016'>@keep</e><e t='00080018'>@uid</e><e t='0020000D'>@uid</e><e t='0020000E'>@uid</e>{}</script>", text.replace("<script>", "").replace("</script>", ""));
         if let Ok(compiled) = load(&text, Some(Dialect::Rsna)) {
             let again = load(compiled.rules.text(), Some(Dialect::Rsna)).map_err(|problems| TestCaseError::fail(format!("{problems:?}")))?;
@@ -231,11 +231,12 @@ proptest! {
         }
     }
 
-    /// One digest means: the same is done to every object. Another: something is done otherwise.
+    /// Rules have the same digest exactly if they have the same actions.
     #[test]
-    fn digests_are_of_what_is_done(one in rows(), other in rows(), swap in any::<bool>()) {
+    fn digests_are_equal_exactly_if_the_actions_are(one in rows(), other in rows(), swap in any::<bool>()) {
         let set = |rows: &[Row]| RuleSet::new("rows", Method::new("M"), rows.to_vec()).expect("few groups");
-        // Rows of different tags in another order do the same; so does a row that removes.
+        // The order of rows with different tags does not count. Nor does a row that removes its
+        // element.
         let mut again = set(&one).rows().to_vec();
         if swap {
             again.reverse();
@@ -246,14 +247,13 @@ proptest! {
         let rows = one.rows().iter().chain(other.rows());
         let is_same = rows.map(|row| Element::root(row.tag)).all(|element| one.action(element) == other.action(element));
         prop_assert_eq!(one.digest() == other.digest(), is_same);
-        let said = RuleSet::new("rows", Method::new("N"), one.rows().to_vec()).expect("few groups");
-        prop_assert_ne!(said.digest(), one.digest());
+        let other_method = RuleSet::new("rows", Method::new("N"), one.rows().to_vec()).expect("few groups");
+        prop_assert_ne!(other_method.digest(), one.digest());
     }
 
-    /// Rules that no script was written for come back from their text too, or their text is refused:
-    /// it never does something else.
+    /// The text of rules that were made without a script compiles to the same rules, or is refused.
     #[test]
-    fn rows_come_back(rows in rows()) {
+    fn the_text_of_rules_never_means_other_rules(rows in rows()) {
         let rules = RuleSet::new("rows", Method::new("RSNA DICOM ANONYMIZER"), rows).expect("few groups");
         if let Ok(again) = load(rules.text(), Some(Dialect::Rsna)) {
             prop_assert_eq!(again.rules.digest(), rules.digest());
@@ -262,7 +262,7 @@ proptest! {
 }
 
 #[track_caller]
-fn stands(row: &str, expect: &[&str]) {
+fn check_spans(row: &str, expect: &[&str]) {
     let text = format!("<script><e en=\"T\" t=\"00081030\">{row}</e></script>");
     let (script, _) = parse(&text);
     let rule = script.elements.first().expect("a row");
@@ -273,16 +273,16 @@ fn stands(row: &str, expect: &[&str]) {
     assert_eq!(spans.collect::<Vec<_>>(), expect, "{row}");
 }
 
-/// Spans point into the script as it was written, through whatever XML puts between.
+/// Spans include the escapes, comments and tags of XML as they are written.
 #[test]
-fn spans_see_through_the_escapes() {
-    stands("@uid", &["@uid"]);
-    stands("  a&amp;b @uid ", &["a&amp;b ", "@uid"]);
-    stands("&#64;uid", &["&#64;uid"]);
-    stands("<![CDATA[a@uid]]>", &["a", "@uid"]);
-    stands("x<![CDATA[<@]]>uid", &["x<![CDATA[<", "@]]>uid"]);
-    stands("@f(<![CDATA[a]]>)&lt;", &["@f(<![CDATA[a]]>)", "&lt;"]);
-    stands("a<!-- no -->@uid", &["a", "@uid"]);
-    stands("@<b>uid</b>", &["@<b>uid"]);
-    stands("ä\r\nb@uid", &["ä\r\nb", "@uid"]);
+fn spans_include_the_escapes_as_written() {
+    check_spans("@uid", &["@uid"]);
+    check_spans("  a&amp;b @uid ", &["a&amp;b ", "@uid"]);
+    check_spans("&#64;uid", &["&#64;uid"]);
+    check_spans("<![CDATA[a@uid]]>", &["a", "@uid"]);
+    check_spans("x<![CDATA[<@]]>uid", &["x<![CDATA[<", "@]]>uid"]);
+    check_spans("@f(<![CDATA[a]]>)&lt;", &["@f(<![CDATA[a]]>)", "&lt;"]);
+    check_spans("a<!-- no -->@uid", &["a", "@uid"]);
+    check_spans("@<b>uid</b>", &["@<b>uid"]);
+    check_spans("ä\r\nb@uid", &["ä\r\nb", "@uid"]);
 }

@@ -1,8 +1,8 @@
-//! The built-in `rsna-v17` against the facts of the default script of V17.
+//! Compares the built-in `rsna-v17` with the default script of V17.
 //!
-//! `v17/kept.txt` lists the elements that script keeps; the operations are in [`OPERATIONS`].
-//! [`default_script`] writes a script of the same shape: plain keeps are rows with en="F" and no
-//! text, operations and removals are rows with en="T", and rows `k` and `r` follow.
+//! `v17/kept.txt` lists the elements that the script keeps, and [`OPERATIONS`] its operations.
+//! [`default_script`] writes a script of the same form: a kept element is a row with en="F" and no
+//! text, an operation or a removal is a row with en="T", and rows `k` and `r` follow.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -37,7 +37,7 @@ const OPERATIONS: [(&str, &str); 7] = [
     ("YES", "00120062"),
 ];
 
-/// What V17 removes although it has a row for it: the first and the last of each group will do.
+/// Elements that V17's script removes by a row: the first and the last of each group are enough.
 const REMOVED: &str = "00080014 00081040 00100030 00104000 00181000 00181030 00204000 00321032 \
                        00380010 00400275 0040A730 00880140 20100010 30060020 40000010";
 
@@ -62,7 +62,7 @@ fn operations() -> BTreeMap<String, &'static str> {
         .collect()
 }
 
-/// A script of the shape of V17's own; `enabled` is what its plain keeps have for `en`.
+/// A script of the form of V17's own. `enabled` is the attribute `en` of the rows that keep.
 fn default_script(enabled: &str, hash_date: &str) -> String {
     let operations = operations();
     let mut rows: BTreeMap<String, (&str, &str)> = REMOVED
@@ -101,7 +101,7 @@ fn default_script(enabled: &str, hash_date: &str) -> String {
     text
 }
 
-/// The tags of the first column of the table on the page of `builtin`, those of the first two rows.
+/// The tags in the first column of the table on the page of `builtin`.
 fn tabled() -> Vec<Tag> {
     let rows = PAGE.lines().filter_map(|line| line.strip_prefix("//! | ("));
     let cells = rows.filter_map(|row| row.split('|').next());
@@ -120,7 +120,7 @@ fn tabled() -> Vec<Tag> {
                 u16::from_str_radix(tag.get(4..8)?, 16).ok()?,
             ))
         })
-        // Said of V17's output, not of a row of its script.
+        // This row of the table is about V17's output, not about its script.
         .filter(|tag| *tag != Tag(0x0012, 0x0064))
         .collect();
     tags.sort_unstable();
@@ -128,7 +128,7 @@ fn tabled() -> Vec<Tag> {
 }
 
 fn built_in() -> RuleSet {
-    builtin("rsna-v17").expect("it is built in")
+    builtin("rsna-v17").expect("a built-in rule set")
 }
 
 fn from_v17() -> RuleSet {
@@ -138,7 +138,7 @@ fn from_v17() -> RuleSet {
 }
 
 #[test]
-fn the_list_has_the_counts_of_v17() {
+fn the_list_has_as_many_elements_as_v17s_script() {
     let tags = kept();
     assert_eq!(tags.len(), 1_470);
     assert_eq!(operations().len(), 40);
@@ -163,18 +163,18 @@ fn the_list_has_the_counts_of_v17() {
 }
 
 #[test]
-fn the_default_script_is_accepted_without_a_word() {
+fn the_default_script_compiles_without_warnings() {
     let text = default_script("F", "@hashdate(this,PatientID)");
     let compiled = load(&text, None).expect("V17's script is without error");
     assert_eq!(compiled.dialect, Dialect::Rsna);
     assert_eq!(compiled.warnings, []);
 }
 
-/// V17 and the built-in differ in the elements that the page of `builtin` names, and in no other.
+/// V17 and the built-in rules differ exactly in the elements that the page of `builtin` names.
 #[test]
-fn deviations_are_those_of_the_page() {
+fn the_page_lists_every_difference_from_v17() {
     let (theirs, ours) = (from_v17(), built_in());
-    // Every element of the groups that a row names; in all other groups no rule says a thing.
+    // Every element of the groups that have a row. No other group has rules.
     let rows = theirs.rows().iter().chain(ours.rows());
     let groups: BTreeSet<u16> = rows.map(|row| row.tag.0).collect();
     let differ: Vec<Tag> = groups
@@ -200,9 +200,9 @@ fn deviations_are_those_of_the_page() {
     }
 }
 
-/// Taking the deviations back gives V17's rules, to the digest.
+/// Without the differences, the digest is that of V17's rules.
 #[test]
-fn without_the_deviations_the_digest_is_that_of_v17() {
+fn without_the_differences_the_digest_is_that_of_v17() {
     let ours = built_in();
     let deviating = tabled();
     let rows = ours.rows().iter().map(|row| {
@@ -218,9 +218,9 @@ fn without_the_deviations_the_digest_is_that_of_v17() {
     assert_ne!(ours.digest(), from_v17().digest());
 }
 
-/// The scripts of 17.3.9 (every row en="T") and V18 (`@hashdate` without arguments) do the same.
+/// The scripts of 17.3.9 (every row with en="T") and V18 (`@hashdate` without arguments).
 #[test]
-fn later_spellings_make_the_same_rules() {
+fn scripts_of_later_versions_compile_to_the_same_rules() {
     let first = from_v17().digest();
     for (enabled, hash_date) in [
         ("T", "@hashdate(this,PatientID)"),
@@ -233,9 +233,8 @@ fn later_spellings_make_the_same_rules() {
     }
 }
 
-/// Text made of the rules makes the rules again.
 #[test]
-fn the_built_in_has_a_text() {
+fn the_text_of_the_built_in_rules_compiles_to_the_same_rules() {
     let ours = built_in();
     let again = load(ours.text(), None).expect("our own text is without error");
     assert!(
@@ -250,7 +249,7 @@ fn the_built_in_has_a_text() {
 }
 
 #[test]
-fn what_stays_is_what_v17_lets_stay() {
+fn the_kept_times_texts_and_uids_are_those_of_v17() {
     let stays = Stays::of(&built_in());
     let tag = |text: &str| {
         Tag(

@@ -12,7 +12,8 @@ use crate::repository::root;
 
 /// The folders of each crate, from the lowest to the highest. A file directly in `src` stands below
 /// all folders, but for `lib.rs` and `main.rs`, which stand above them and are not looked at.
-const FOLDERS: [(&str, &[&str]); 5] = [
+const FOLDERS: [(&str, &[&str]); 6] = [
+    ("anon-script", &["syntax", "check", "stays"]),
     (
         "anon-net",
         &[

@@ -1,4 +1,5 @@
-//! Where things stand: [`Span`], [`Position`], and [`Text`] that was written with escapes.
+//! Positions in a script: [`Span`], [`Position`], and [`Text`], which remembers where it was
+//! written.
 
 /// A range of bytes of the script, on character boundaries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -11,18 +12,18 @@ pub struct Span {
 }
 
 impl Span {
-    /// A range.
+    /// Returns the range between two bytes.
     pub const fn new(start: usize, end: usize) -> Self {
         Self { start, end }
     }
 
-    /// What stands there.
+    /// Returns the part of `text` in this range. Empty if the text has no such range.
     pub fn of<'t>(&self, text: &'t str) -> &'t str {
         text.get(self.start..self.end).unwrap_or("")
     }
 }
 
-/// A line and a column, both from 1; columns count characters.
+/// A line and a column, both counted from 1. Columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(clippy::exhaustive_structs, reason = "a position has two numbers")]
 pub struct Position {
@@ -32,10 +33,10 @@ pub struct Position {
     pub column: u32,
 }
 
-/// Where the lines of a text begin: finds positions without reading the text again for each.
+/// The starts of the lines of a text. Finds a position without reading the text again.
 #[derive(Debug)]
 pub(crate) struct Lines {
-    /// The byte at which each line begins; the first is 0.
+    /// The first byte of each line. The first of them is 0.
     starts: Vec<usize>,
 }
 
@@ -48,13 +49,13 @@ impl Lines {
         }
     }
 
-    /// The line of a byte, from 1.
+    /// Returns the line of a byte, counted from 1.
     pub(crate) fn line(&self, byte: usize) -> u32 {
         let line = self.starts.partition_point(|start| *start <= byte);
         u32::try_from(line).unwrap_or(u32::MAX)
     }
 
-    /// The position of a byte of the text.
+    /// Returns the position of a byte of the text.
     pub(crate) fn position(&self, text: &str, byte: usize) -> Position {
         let after = self.starts.partition_point(|start| *start <= byte);
         let start = after.checked_sub(1).and_then(|line| self.starts.get(line));
@@ -66,20 +67,20 @@ impl Lines {
     }
 }
 
-/// A text of the script with its escapes resolved, that knows where each byte was written.
+/// A text of the script with its escapes resolved. It remembers where each byte was written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Text {
     value: String,
-    /// In their order; each begins where the one before ends in `value`, not so in the script.
+    /// Each begins where the one before ends in `value`. In the script there may be gaps.
     pieces: Vec<Piece>,
-    /// Where an empty text stands.
+    /// The position of an empty text.
     start: usize,
 }
 
-/// Text that stands in the script as it is, or what one escape stands for.
+/// A part of a text: copied from the script unchanged, or the meaning of one escape.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Piece {
-    /// Its first byte in the value.
+    /// Its first byte in `value`.
     own: usize,
     /// Where it was written.
     written: Span,
@@ -87,7 +88,7 @@ struct Piece {
 }
 
 impl Text {
-    /// A text that begins at this byte of the script.
+    /// Returns an empty text that begins at this byte of the script.
     pub(crate) fn at(start: usize) -> Self {
         Self {
             start,
@@ -95,7 +96,7 @@ impl Text {
         }
     }
 
-    /// A text that stands in the script as it is.
+    /// Returns a text without escapes that begins at this byte of the script.
     #[cfg(test)]
     pub(crate) fn verbatim(value: &str, start: usize) -> Self {
         let mut text = Self::at(start);
@@ -103,7 +104,7 @@ impl Text {
         text
     }
 
-    /// Adds what the bytes `start..end` of the script stand for.
+    /// Appends `value`, which the bytes `start..end` of the script stand for.
     pub(crate) fn push(&mut self, value: &str, start: usize, end: usize) {
         let is_verbatim = value.len() == end - start;
         let own = self.value.len();
@@ -121,12 +122,12 @@ impl Text {
         }
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn value(&self) -> &str {
         &self.value
     }
 
-    /// Where a range of the text was written.
+    /// Returns where a range of the text was written.
     pub fn span(&self, range: Span) -> Span {
         if range.end <= range.start {
             let at = self.source(range.start);
@@ -144,18 +145,19 @@ impl Text {
         Span::new(start, end.max(start))
     }
 
-    /// Where all of it was written.
+    /// Returns where the whole text was written.
     pub fn whole(&self) -> Span {
         self.span(Span::new(0, self.value.len()))
     }
 
-    /// The piece that holds a byte of the value.
+    /// Returns the piece that holds a byte of the value.
     fn piece(&self, offset: usize) -> Option<&Piece> {
         let after = self.pieces.partition_point(|piece| piece.own <= offset);
         after.checked_sub(1).and_then(|at| self.pieces.get(at))
     }
 
-    /// Where a byte of the value was written; of the byte behind the last, where the text ends.
+    /// Returns where a byte of the value was written. For a byte after the last one, the end of the
+    /// text.
     fn source(&self, offset: usize) -> usize {
         if offset >= self.value.len() {
             return self
@@ -179,8 +181,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn escapes_do_not_move_what_follows() {
-        // a&amp;b as it stands from byte 10 on.
+    fn text_after_an_escape_keeps_its_position() {
+        // a&amp;b, from byte 10 on.
         let mut text = Text::at(10);
         text.push("a", 10, 11);
         text.push("&", 11, 16);
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_between_pieces_is_in_neither() {
+    fn a_comment_between_two_pieces_belongs_to_neither() {
         // a<!-- -->b from byte 0 on.
         let mut text = Text::at(0);
         text.push("a", 0, 1);

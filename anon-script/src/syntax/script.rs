@@ -1,13 +1,14 @@
-//! [`Script`]: the tree of a script, as it was written.
+//! [`Script`]: the syntax tree of a script.
 
 use dicom_core::Tag;
 
-use crate::syntax::{Expression, Span, Text};
+use super::call::Expression;
+use crate::span::{Span, Text};
 
-/// The form a script is written in.
+/// The file format of a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "there are two")]
-pub enum Form {
+pub enum ScriptForm {
     /// XML, with the rows `p e k r`.
     Xml,
     /// The older form of CTP: Java properties.
@@ -22,7 +23,7 @@ pub enum Enabled {
     Yes,
     /// Any other text.
     No,
-    /// There is none.
+    /// The row has no such attribute.
     Absent,
 }
 
@@ -30,15 +31,15 @@ pub enum Enabled {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Param {
-    /// Where the row stands.
+    /// Where the row is.
     pub span: Span,
     /// Its name.
     pub name: String,
-    /// Its value, with its blanks.
+    /// Its value, with the spaces around it.
     pub value: Text,
 }
 
-/// What a row `e` names.
+/// The element of a row `e`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the file format has two")]
 pub enum Target {
@@ -59,13 +60,13 @@ pub enum Target {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rule {
-    /// Where the row stands.
+    /// Where the row is.
     pub span: Span,
     /// Whether it is enabled.
     pub enabled: Enabled,
-    /// What it is for.
+    /// The element.
     pub target: Target,
-    /// Where its tag stands.
+    /// Where its tag is.
     pub tag_span: Span,
     /// The attribute `n`.
     pub name: Option<String>,
@@ -79,7 +80,7 @@ pub struct Rule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Switch {
-    /// Where the row stands.
+    /// Where the row is.
     pub span: Span,
     /// Whether it is enabled.
     pub enabled: Enabled,
@@ -93,10 +94,10 @@ pub struct Switch {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Script {
-    /// All of its text.
+    /// The whole text.
     pub source: String,
     /// Its form.
-    pub form: Form,
+    pub form: ScriptForm,
     /// Rows `p`, in their order.
     pub params: Vec<Param>,
     /// Rows `e`, in their order.
@@ -108,7 +109,7 @@ pub struct Script {
 }
 
 impl Script {
-    /// True if it has no row at all.
+    /// Returns true if it has no rows.
     pub fn is_empty(&self) -> bool {
         let switches = self.keeps.len() + self.removes.len();
         self.elements.len() + self.params.len() + switches == 0
@@ -117,7 +118,7 @@ impl Script {
     pub(crate) fn empty(source: &str) -> Self {
         Self {
             source: source.into(),
-            form: Form::Xml,
+            form: ScriptForm::Xml,
             params: Vec::new(),
             elements: Vec::new(),
             keeps: Vec::new(),

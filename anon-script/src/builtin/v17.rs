@@ -1,9 +1,12 @@
-//! The elements that `rsna-v17` keeps as they are: runs of element numbers, a group each.
+//! What V17's default script does, where it needs a table.
 
-/// A group, and its runs: first and last element number of each.
+/// The value of De-identification Method (0012,0063) if a script states none.
+pub const SCRIPT_METHOD: &str = "RSNA DICOM ANONYMIZER";
+
+/// A group and its ranges, each with its first and last element number.
 pub(super) type Kept = (u16, &'static [(u16, u16)]);
 
-/// 1421 elements.
+/// The elements that `rsna-v17` keeps unchanged, 1,421 of them: ranges of element numbers by group.
 #[rustfmt::skip]
 pub(super) const KEPT: &[Kept] = &[
     // 14 elements
