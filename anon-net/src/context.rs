@@ -199,9 +199,9 @@ impl SupportedContexts {
         contexts
             .roles()
             .filter(|(class, _)| self.classes.contains_key(class))
-            .map(|(class, asked)| {
-                let scp = asked.scp && self.scp_roles.contains(class);
-                (class.clone(), Roles { scp, ..asked })
+            .map(|(class, requested)| {
+                let scp = requested.scp && self.scp_roles.contains(class);
+                (class.clone(), Roles { scp, ..requested })
             })
             .collect()
     }
@@ -304,9 +304,9 @@ impl NegotiatedContexts {
         for accepted in &mut self.accepted {
             let class = &accepted.abstract_syntax;
             let granted = responses.iter().find(|(answered, _)| answered == class);
-            if let (Some(asked), Some((_, granted))) = (contexts.roles.get(class), granted) {
-                accepted.scu = asked.scu && granted.scu;
-                accepted.scp = asked.scp && granted.scp;
+            if let (Some(requested), Some((_, granted))) = (contexts.roles.get(class), granted) {
+                accepted.scu = requested.scu && granted.scu;
+                accepted.scp = requested.scp && granted.scp;
             }
         }
         self

@@ -79,18 +79,18 @@ pub fn poll_command(
     assemble(association, first, Some(rest))
 }
 
-/// Assembles a command set within `patience`. If `rest` is given, it replaces `patience` once the
+/// Assembles a command set within `timeout`. If `rest` is given, it replaces `timeout` once the
 /// first fragment has arrived.
 fn assemble(
     association: &mut dyn Association,
-    mut patience: Duration,
+    mut timeout: Duration,
     rest: Option<Duration>,
 ) -> Result<Option<Incoming>, Error> {
     let mut start = Instant::now();
     let mut bytes = Vec::new();
     let mut first_context = None;
     loop {
-        let left = patience.saturating_sub(start.elapsed());
+        let left = timeout.saturating_sub(start.elapsed());
         let pdv = match association.receive(left) {
             Ok(Event::Pdv(pdv)) => pdv,
             Ok(Event::Release) if first_context.is_none() => return Ok(Some(Incoming::Release)),
@@ -103,7 +103,7 @@ fn assemble(
             Err(Error::TimedOut { .. }) if first_context.is_none() => return Ok(None),
             Err(Error::TimedOut { waiting, .. }) => {
                 association.abort();
-                let after = patience;
+                let after = timeout;
                 return Err(Error::TimedOut { waiting, after });
             }
             Err(error) => return Err(error),
@@ -118,7 +118,7 @@ fn assemble(
         } else {
             bytes.extend_from_slice(pdv.bytes);
             if let (None, Some(rest)) = (first_context.replace(context), rest) {
-                (start, patience) = (Instant::now(), rest);
+                (start, timeout) = (Instant::now(), rest);
             }
             if position == PdvPosition::More {
                 continue;

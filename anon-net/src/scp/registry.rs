@@ -96,13 +96,15 @@ impl RegistryState {
     /// Closes the connection that has waited longest for an association, of the address with the
     /// most of them. One peer thus cannot displace the others.
     fn close_oldest_waiting(&mut self) {
-        let mut crowd: BTreeMap<IpAddr, usize> = BTreeMap::new();
+        let mut waiting_by_address: BTreeMap<IpAddr, usize> = BTreeMap::new();
         let waiting = |it: &&mut Connection| it.phase == Phase::Waiting;
         for connection in self.connections.values_mut().filter(waiting) {
-            *crowd.entry(connection.peer.ip()).or_default() += 1;
+            *waiting_by_address.entry(connection.peer.ip()).or_default() += 1;
         }
-        let fullest = crowd.into_iter().max_by_key(|(_, count)| *count);
-        let Some((address, _)) = fullest else { return };
+        let busiest = waiting_by_address
+            .into_iter()
+            .max_by_key(|(_, count)| *count);
+        let Some((address, _)) = busiest else { return };
         // Ids increase, so the first is the oldest.
         let oldest = self
             .connections
@@ -190,11 +192,12 @@ impl Registry {
         if state.stopping {
             return Err(RejectReason::Congestion);
         }
-        let neighbour = |it: &Connection| it.peer.ip() == peer.ip();
+        let same_address = |it: &Connection| it.peer.ip() == peer.ip();
         let full = state.count(Connection::is_open) >= self.limits.associations;
-        let crowded = state.count(|it| it.is_open() && neighbour(it)) >= self.limits.per_peer;
-        if (crowded && !state.abort_unused(neighbour))
-            || (full && !crowded && !state.abort_unused(|_| true))
+        let address_full =
+            state.count(|it| it.is_open() && same_address(it)) >= self.limits.per_peer;
+        if (address_full && !state.abort_unused(same_address))
+            || (full && !address_full && !state.abort_unused(|_| true))
         {
             return Err(RejectReason::LocalLimit);
         }
@@ -224,11 +227,11 @@ impl Registry {
 
     /// Closes a connection without an association, and waits until any connection ends. Called when
     /// the system is out of sockets or threads.
-    pub(super) fn free_resources(&self, patience: Duration) {
+    pub(super) fn free_resources(&self, timeout: Duration) {
         let mut state = self.lock();
         state.close_oldest_waiting();
         if !state.stopping {
-            let waited = self.changed.wait_timeout(state, patience);
+            let waited = self.changed.wait_timeout(state, timeout);
             drop(waited);
         }
     }
@@ -280,12 +283,12 @@ impl Registry {
     }
 
     /// Waits until the listener and all connections have ended. Returns true if they have.
-    pub(super) fn wait_until_empty(&self, patience: Duration) -> bool {
+    pub(super) fn wait_until_empty(&self, timeout: Duration) -> bool {
         let busy = |state: &mut RegistryState| state.listening || !state.connections.is_empty();
-        let waited = self.changed.wait_timeout_while(self.lock(), patience, busy);
-        let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(self.lock(), timeout, busy);
+        let (state, result) = waited.unwrap_or_else(PoisonError::into_inner);
         drop(state);
-        !timeout.timed_out()
+        !result.timed_out()
     }
 }
 

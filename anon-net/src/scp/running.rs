@@ -72,15 +72,15 @@ impl RunningScp {
     }
 
     /// Stops the SCP: opens no more associations, finishes and answers the instances that are being
-    /// received, and aborts associations between messages. After `patience` it shuts down the
+    /// received, and aborts associations between messages. After `timeout` it shuts down the
     /// remaining connections, and does not wait for a handler that does not return. Stopping again
     /// has no effect.
-    pub fn stop(&self, patience: Duration) -> StopOutcome {
+    pub fn stop(&self, timeout: Duration) -> StopOutcome {
         let began = Instant::now();
         self.shared.registry.stop();
         self.shared.service.stop();
         self.wake();
-        let left = patience.saturating_sub(began.elapsed());
+        let left = timeout.saturating_sub(began.elapsed());
         if self.shared.registry.wait_until_empty(left) {
             return StopOutcome::Drained;
         }

@@ -132,25 +132,25 @@ impl ScuAssociation {
         pending: PendingRequest,
         cancel: &Cancel,
     ) -> Result<Response, ServiceError> {
-        let (since, patience) = (Instant::now(), self.timeouts.dimse);
-        let mut rest = patience;
+        let (since, timeout) = (Instant::now(), self.timeouts.dimse);
+        let mut rest = timeout;
         loop {
             if cancel.is_cancelled() {
                 self.association.abort();
                 return Err(ServiceError::Cancelled);
             }
             let interval = rest.min(CANCEL_CHECK_INTERVAL);
-            let polled = message::poll_command(&mut *self.association, interval, patience);
+            let polled = message::poll_command(&mut *self.association, interval, timeout);
             let incoming = match polled.transpose() {
                 Some(incoming) => incoming,
                 None if rest == interval => Err(Error::TimedOut {
                     waiting: Waiting::Message,
-                    after: patience,
+                    after: timeout,
                 }),
                 None => {
                     // Also counts the requested waits, so that the wait ends on associations whose
                     // clock does not advance.
-                    let left = patience.saturating_sub(since.elapsed());
+                    let left = timeout.saturating_sub(since.elapsed());
                     rest = rest.saturating_sub(interval).min(left);
                     continue;
                 }

@@ -98,33 +98,33 @@ impl ReceiveBuffer {
     ) -> Result<PduHeader, ReadError> {
         loop {
             let unread = self.unread();
-            let wanted = match PduHeader::read(unread) {
+            let needed = match PduHeader::read(unread) {
                 Some(header) => {
                     admit(header, unread).map_err(ReadError::Violation)?;
-                    let wanted = header.length.saturating_add(HEADER_LEN);
-                    if unread.len() >= wanted {
+                    let needed = header.length.saturating_add(HEADER_LEN);
+                    if unread.len() >= needed {
                         return Ok(header);
                     }
-                    wanted
+                    needed
                 }
                 None => HEADER_LEN,
             };
-            self.make_room(wanted);
+            self.make_room(needed);
             self.fill(transport, deadline)?;
         }
     }
 
-    /// Makes free space at the end of the buffer for a PDU of `wanted` bytes.
-    fn make_room(&mut self, wanted: usize) {
+    /// Makes free space at the end of the buffer for a PDU of `needed` bytes.
+    fn make_room(&mut self, needed: usize) {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
         }
-        if self.start.saturating_add(wanted) > self.bytes.len() && self.start > 0 {
+        if self.start.saturating_add(needed) > self.bytes.len() && self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
         if self.end == self.bytes.len() {
-            let size = self.bytes.len().saturating_mul(2).min(wanted);
+            let size = self.bytes.len().saturating_mul(2).min(needed);
             self.bytes.resize(size, 0);
         }
     }
@@ -195,9 +195,13 @@ mod tests {
         for length in [1 << 20, 1 << 30, u32::MAX] {
             let mut buffer = ReceiveBuffer::new();
             buffer.prepare(16 << 20);
-            let mut says = pdu(0, 1000);
-            says.splice(2..6, length.to_be_bytes());
-            let error = buffer.pdu(&mut ScriptedReads(says, 100), Instant::now(), |_, _| Ok(()));
+            let mut input = pdu(0, 1000);
+            input.splice(2..6, length.to_be_bytes());
+            let error = buffer.pdu(
+                &mut ScriptedReads(input, 100),
+                Instant::now(),
+                |_, _| Ok(()),
+            );
             assert!(
                 matches!(error, Err(ReadError::Io(_))),
                 "{length}: {error:?}"
@@ -209,9 +213,9 @@ mod tests {
     #[test]
     fn a_buffer_does_not_grow_for_pdus_of_the_announced_length() {
         const LENGTH: u32 = 100_000;
-        let says: Vec<u8> = (0..50).flat_map(|fill| pdu(fill, LENGTH)).collect();
+        let input: Vec<u8> = (0..50).flat_map(|fill| pdu(fill, LENGTH)).collect();
         for step in [usize::MAX, 70_000, 1234] {
-            let mut transport = ScriptedReads(says.clone(), step);
+            let mut transport = ScriptedReads(input.clone(), step);
             let mut buffer = ReceiveBuffer::new();
             buffer.prepare(LENGTH as usize);
             let size = buffer.bytes.len();

@@ -136,13 +136,13 @@ mod tests {
             (Some(30_000), 29_981, None),
             (Some(30_000), 29_979, Some(29_979)),
         ];
-        for (armed, left, wanted) in table {
+        for (armed, left, expected) in table {
             let mut timer = SocketTimeout {
                 armed: armed.map(ms),
             };
             assert_eq!(
                 timer.rearm(ms(left)),
-                wanted.map(ms),
+                expected.map(ms),
                 "{armed:?} set, {left} left"
             );
         }

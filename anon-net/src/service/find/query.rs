@@ -176,8 +176,8 @@ impl Query {
         if let Some(term) = charset.term() {
             identifier.set(tag::CHARSET, term.as_bytes());
         }
-        for wanted in WANTED {
-            identifier.set(wanted, b"");
+        for key in RETURN_KEYS {
+            identifier.set(key, b"");
         }
         identifier.set(tag::LEVEL, b"STUDY");
         for (tag, text) in texts {
@@ -218,7 +218,7 @@ impl Query {
 }
 
 /// The elements that are requested of each study in addition to the keys.
-const WANTED: [tag::Tag; 9] = [
+const RETURN_KEYS: [tag::Tag; 9] = [
     tag::MODALITIES,
     tag::SOP_CLASSES,
     tag::STUDY_DESCRIPTION,

@@ -64,14 +64,14 @@ impl InstanceFilter {
 
     fn has_class(&self, class: Option<&Uid>) -> bool {
         match (&self.sop_classes, class) {
-            (Some(wanted), Some(class)) => wanted.contains(class),
+            (Some(allowed), Some(class)) => allowed.contains(class),
             _ => true,
         }
     }
 
     fn has_series(&self, series: &SeriesEntry) -> bool {
         let has_modality = match (&self.modalities, &series.modality) {
-            (Some(wanted), Some(modality)) => wanted.contains(modality),
+            (Some(allowed), Some(modality)) => allowed.contains(modality),
             _ => true,
         };
         has_modality && self.if_series.as_ref().is_none_or(|wants| wants(series))

@@ -187,12 +187,12 @@ impl<'j> StudyRetrieve<'j> {
             let targets = round.targets(hierarchy, progress.missing());
             let outcome = self.round(&targets, &classes, progress)?;
             let network = self.scu.timeouts().network;
-            let patience = match outcome.error {
+            let timeout = match outcome.error {
                 Some(ServiceError::Cancelled) => return Err(ServiceError::Cancelled),
                 None if !outcome.is_partial => network,
                 _ => network.min(AFTER_FAILURE),
             };
-            progress.wait_for_rest(patience, self.cancel)?;
+            progress.wait_for_rest(timeout, self.cancel)?;
             error = outcome.error.or(error);
             if outcome.is_permanent {
                 break;

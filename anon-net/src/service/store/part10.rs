@@ -63,7 +63,7 @@ pub(super) fn read(from: &mut dyn Read) -> Result<FileMeta, ServiceError> {
     let [mut sop_class, mut sop_instance, mut transfer_syntax] = [None, None, None];
     while let Some(element) = from.element()? {
         let length = from.length()?;
-        let wanted = match element {
+        let value = match element {
             SOP_CLASS => &mut sop_class,
             SOP_INSTANCE => &mut sop_instance,
             TRANSFER_SYNTAX => &mut transfer_syntax,
@@ -72,7 +72,7 @@ pub(super) fn read(from: &mut dyn Read) -> Result<FileMeta, ServiceError> {
                 continue;
             }
         };
-        *wanted = Some(from.text(length)?);
+        *value = Some(from.text(length)?);
     }
     let data_set_at = from.read;
     let broken = "its file meta information lacks a UID or has an invalid one";

@@ -96,12 +96,12 @@ fn data(context: ContextId, bytes: &[u8]) -> Pdv<'_> {
 }
 
 #[track_caller]
-fn expect(end: &mut dyn Association, wanted: Pdv<'_>) {
+fn expect(end: &mut dyn Association, expected: Pdv<'_>) {
     let event = must(end.receive(LONG), "a fragment arrives");
-    assert_eq!(event, Event::Pdv(wanted), "the received fragment");
+    assert_eq!(event, Event::Pdv(expected), "the received fragment");
     assert_eq!(
         end.fragment(),
-        wanted.bytes,
+        expected.bytes,
         "`fragment` returns the same bytes"
     );
 }
@@ -165,8 +165,8 @@ fn carries_fragments(pair: AssociationPair) {
             one.send(&[data(context, &long)], LONG),
             "a PDU of the full length",
         );
-        for wanted in [end, more, data(context, &long)] {
-            expect(&mut **other, wanted);
+        for expected in [end, more, data(context, &long)] {
+            expect(&mut **other, expected);
         }
         // The other direction.
         std::mem::swap(&mut requestor, &mut acceptor);
@@ -219,10 +219,10 @@ fn send_checks_contexts_and_lengths(pair: AssociationPair) {
         match requestor.send(&pdvs, LONG) {
             Err(Error::Limit {
                 limit: most,
-                found: told,
+                found: reported,
                 ..
             }) => {
-                assert_eq!((most, told), (limit, found), "the limit in the error");
+                assert_eq!((most, reported), (limit, found), "the limit in the error");
             }
             other => panic!("{found} bytes where the limit is {limit}: {other:?}"),
         }
@@ -283,8 +283,8 @@ fn stop_is_checked_while_the_peer_does_not_read(pair: AssociationPair) {
     let enough = (64 << 20) / size + 1;
     let result = (0..enough).try_for_each(|_| {
         // The third call of `stop` for one PDU comes from a wait for room.
-        let asked = Cell::new(0);
-        let stop = || asked.replace(asked.get() + 1) > 1;
+        let calls = Cell::new(0);
+        let stop = || calls.replace(calls.get() + 1) > 1;
         requestor.send_unless(&[data(context, &block)], LONG, &stop)
     });
     assert!(
@@ -302,7 +302,7 @@ fn stop_is_checked_while_the_peer_does_not_read(pair: AssociationPair) {
 /// Releases an association from the side of `asking`.
 fn release_in_order(mut asking: Box<dyn Association>, mut answering: Box<dyn Association>) {
     std::thread::scope(|scope| {
-        let asked = scope.spawn(move || {
+        let releasing = scope.spawn(move || {
             must(asking.release(LONG), "a release is answered");
             all_closed(&mut *asking, "after a release");
         });
@@ -313,7 +313,7 @@ fn release_in_order(mut asking: Box<dyn Association>, mut answering: Box<dyn Ass
         must(answering.send(&[pdv], LONG), "before a release is answered");
         must(answering.release(LONG), "a release is answered");
         all_closed(&mut *answering, "after a release was answered");
-        assert!(asked.join().is_ok(), "the side that asked");
+        assert!(releasing.join().is_ok(), "the side that releases");
     });
 }
 
@@ -332,17 +332,17 @@ fn delivers_fragments_before_a_release(pair: AssociationPair) {
     } = pair;
     let pdvs = [b"1", b"2", b"3"].map(|bytes| data(first(&*requestor), bytes));
     std::thread::scope(|scope| {
-        let asked = scope.spawn(move || {
+        let releasing = scope.spawn(move || {
             must(requestor.send(&pdvs, LONG), "three fragments");
             must(requestor.release(LONG), "a release is answered");
         });
-        for wanted in pdvs {
-            expect(&mut *acceptor, wanted);
+        for expected in pdvs {
+            expect(&mut *acceptor, expected);
         }
         let event = must(acceptor.receive(LONG), "the request arrives");
         assert_eq!(event, Event::Release, "after the fragments");
         must(acceptor.release(LONG), "a release is answered");
-        assert!(asked.join().is_ok(), "the side that asked");
+        assert!(releasing.join().is_ok(), "the side that releases");
     });
 }
 
@@ -403,6 +403,6 @@ fn an_abort_wakes_a_waiting_peer(pair: AssociationPair) {
     std::thread::scope(|scope| {
         let waiting = scope.spawn(move || aborted(acceptor.receive(LONG), "while it waits"));
         requestor.abort();
-        assert!(waiting.join().is_ok(), "the side that waits");
+        assert!(waiting.join().is_ok(), "the waiting side");
     });
 }

@@ -171,8 +171,8 @@ fn stores_once_for_concurrent_senders<H: InstanceHandler>(
             .map(std::thread::ScopedJoinHandle::join)
             .collect()
     });
-    let count = |wanted| {
-        let same = |outcome: &&Result<Outcome, _>| matches!(outcome, Ok(o) if *o == wanted);
+    let count = |expected| {
+        let same = |outcome: &&Result<Outcome, _>| matches!(outcome, Ok(o) if *o == expected);
         outcomes.iter().filter(same).count()
     };
     assert_eq!(

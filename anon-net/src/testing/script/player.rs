@@ -89,8 +89,8 @@ impl ScriptPlayer {
             Some(Some(true)) => drop(self.next()),
             Some(Some(false)) => {
                 let what = |message: CompleteMessage| format!("{:?}", message.command);
-                let heard = message.map_or_else(|| format!("{pdv:?}"), what);
-                let problem = format!("it sends {heard} {}", self.describe_next());
+                let received = message.map_or_else(|| format!("{pdv:?}"), what);
+                let problem = format!("it sends {received} {}", self.describe_next());
                 return Err(self.end_with_mismatch(problem));
             }
             // The message is not complete yet.

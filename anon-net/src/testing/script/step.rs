@@ -64,8 +64,12 @@ impl ScriptStep {
         let command = &message?.command;
         Some(match (self, command) {
             (Self::Command, _) | (Self::Cancel, Command::Cancel { .. }) => true,
-            (Self::Request(wanted), Command::Request(heard)) => heard.operation == *wanted,
-            (Self::Response(wanted), Command::Response(heard)) => heard.operation == *wanted,
+            (Self::Request(expected), Command::Request(received)) => {
+                received.operation == *expected
+            }
+            (Self::Response(expected), Command::Response(received)) => {
+                received.operation == *expected
+            }
             _ => false,
         })
     }
