@@ -134,7 +134,7 @@ pub enum Error {
     #[error(
         "the export journal is {problem}: move its directory away, and what was sent is found out from the destination"
     )]
-    JournalForm {
+    JournalFormat {
         /// What is wrong, in words of ours.
         problem: &'static str,
     },
@@ -203,7 +203,7 @@ impl Error {
             Self::Busy
             | Self::NoListing
             | Self::Journal { .. }
-            | Self::JournalForm { .. }
+            | Self::JournalFormat { .. }
             | Self::Cancelled => Remedy::Stop,
             #[cfg(feature = "dicom")]
             Self::Dicom(error) => error.remedy(),
@@ -291,7 +291,7 @@ mod tests {
                 Remedy::Stop,
             ),
             (
-                Error::JournalForm {
+                Error::JournalFormat {
                     problem: "of a newer version",
                 },
                 Remedy::Stop,

@@ -10,26 +10,25 @@
 //!                         └─ Stop: each patient that is left is told of; cancelled: none
 //! ```
 
-mod body;
 mod decide;
 mod event;
+mod export_run;
 mod options;
-mod patient;
+mod patient_export;
 mod patient_worker;
-mod run;
 mod sender;
-mod shared;
+mod source_body;
 mod state;
 
 use std::sync::Arc;
 
 pub use event::{ExportError, ExportEvent, Observer, PatientReport, Quiet};
-pub use options::{ExportOptions, Mode, Selection};
+pub use options::{ExportMode, ExportOptions, Selection};
 
 pub use crate::report::{Counts, ExportReport};
 
 use crate::{Cancel, Error, Journal, Sink, Source};
-use shared::Shared;
+use export_run::ExportRun;
 use state::ExportState;
 
 /// Puts objects of a source at a destination.
@@ -106,7 +105,7 @@ impl Exporter {
         observer: &dyn Observer,
     ) -> Result<ExportReport, ExportError> {
         let state = ExportState::new(source, selection, cancel, observer);
-        Shared::new(self, state).all()
+        ExportRun::new(self, state).all()
     }
 
     /// Tells `observer` of each patient that is selected that it is not exported because of `error`: for a
@@ -123,11 +122,11 @@ impl Exporter {
     /// let mut source = MemorySource::new();
     /// source.insert(ObjectKey::new(["S-1", "1.1", "1.2", "1.3"])?, *b"an object");
     /// let error = BackendError::new(Remedy::Stop, "the password is wrong").into();
-    /// let ended = Exporter::refuse(error, &source, &Selection::all(), &Cancel::new(), &Quiet);
+    /// let ended = Exporter::fail_all(error, &source, &Selection::all(), &Cancel::new(), &Quiet);
     /// assert_eq!(ended.report.patients_failed, 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn refuse(
+    pub fn fail_all(
         error: Error,
         source: &dyn Source,
         selection: &Selection,

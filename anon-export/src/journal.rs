@@ -34,15 +34,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub(crate) use patient::{Entry, PatientJournal};
-pub use runs::{Outcome, RunEnd, RunStatus};
+pub(crate) use patient::{JournalEntry, PatientJournal};
+pub use runs::{RunEnd, RunOutcome, RunStatus};
 pub use status::{DestinationStatus, Totals, destinations};
 
 use crate::report::ExportReport;
-use crate::{Error, Part, platform};
+use crate::{Error, KeyPart, platform};
 
 /// The first line of a header.
-const FORM: &str = "anon-export journal 1";
+const FORMAT: &str = "anon-export journal 1";
 
 const HEADER: &str = "header";
 const LOCK: &str = "lock";
@@ -68,7 +68,7 @@ impl Journal {
     /// each export (who runs it, up to 200 characters are kept). `now` tells the time.
     ///
     /// # Errors
-    /// [`Error::Busy`] while another export holds it; [`Error::JournalForm`] if it is of a newer version
+    /// [`Error::Busy`] while another export holds it; [`Error::JournalFormat`] if it is of a newer version
     /// or another destination's; [`Error::Journal`].
     pub fn open(
         root: &Path,
@@ -93,10 +93,10 @@ impl Journal {
             Some(found) if found == address => {}
             Some(_) => {
                 let problem = "another destination's";
-                return Err(Error::JournalForm { problem });
+                return Err(Error::JournalFormat { problem });
             }
             None => {
-                let text = format!("{FORM}\n{address}\n");
+                let text = format!("{FORMAT}\n{address}\n");
                 replace(&root.join(HEADER), text.as_bytes()).map_err(at("write a file"))?;
             }
         }
@@ -132,7 +132,7 @@ impl Journal {
     }
 
     /// What is known of a patient.
-    pub(crate) fn patient(&self, patient: &Part) -> Result<PatientJournal, Error> {
+    pub(crate) fn patient(&self, patient: &KeyPart) -> Result<PatientJournal, Error> {
         let path = self.root.join(PATIENTS).join(patient.as_str());
         PatientJournal::open(path, patient, self.now).map_err(at("read a file"))
     }
@@ -160,9 +160,9 @@ fn header(root: &Path) -> Result<Option<String>, Error> {
         text => text.map_err(at("read a file"))?,
     };
     let mut lines = text.lines();
-    if lines.next() != Some(FORM) {
+    if lines.next() != Some(FORMAT) {
         let problem = "of a version that this program does not know";
-        return Err(Error::JournalForm { problem });
+        return Err(Error::JournalFormat { problem });
     }
     Ok(lines.next().map(str::to_owned))
 }

@@ -94,7 +94,7 @@
 //!   for S3. Each try opens it
 //!   anew, and its end is told only if the object is still what was listed.
 //! * Memory: for each patient on its way one listing of the destination and one file of the journal.
-//! * Calls block. Any number of threads may share a sink; [`Needs::parallel`] says how many help.
+//! * Calls block. Any number of threads may share a sink; [`Capabilities::parallel`] says how many help.
 //!
 //! # Logging
 //!
@@ -133,14 +133,14 @@ pub use dicom::{DicomError, DicomSink};
 pub use directory::DirectorySink;
 pub use error::{BackendError, Error, KeyError, Remedy};
 pub use exporter::{
-    Counts, ExportError, ExportEvent, ExportOptions, ExportReport, Exporter, Mode, Observer,
+    Counts, ExportError, ExportEvent, ExportMode, ExportOptions, ExportReport, Exporter, Observer,
     PatientReport, Quiet, Selection,
 };
 pub use journal::Journal;
-pub use key::{ObjectKey, Part};
+pub use key::{KeyPart, ObjectKey};
 pub use memory::MemorySink;
 pub use retry::Backoff;
-pub use sink::{Listed, Needs, Put, Sink, Stored, Tag};
+pub use sink::{Capabilities, EntityTag, ListedObject, Put, Sink, Stored};
 pub use source::{DirectorySource, MemorySource, Source, SourceObject};
 
 /// The example of the README is a test.

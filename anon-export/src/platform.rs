@@ -60,18 +60,18 @@ mod tests {
 
     #[test]
     fn both_sync_a_directory_and_a_file() {
-        struct Form {
+        struct Implementation {
             name: &'static str,
             sync: fn(&Path) -> io::Result<()>,
             open: fn(&Path) -> io::Result<File>,
         }
-        for form in [
-            Form {
+        for implementation in [
+            Implementation {
                 name: "system",
                 sync: system::sync_directory,
                 open: system::open_to_sync,
             },
-            Form {
+            Implementation {
                 name: "elsewhere",
                 sync: elsewhere::sync_directory,
                 open: elsewhere::open_to_sync,
@@ -80,15 +80,23 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let (file, missing) = (dir.path().join("file"), dir.path().join("missing"));
             File::create(&file).unwrap().write_all(b"bytes").unwrap();
-            let mut opened = (form.open)(&file).unwrap();
+            let mut opened = (implementation.open)(&file).unwrap();
             opened.sync_all().unwrap();
             let mut got = String::new();
             opened.read_to_string(&mut got).unwrap();
-            assert_eq!(got, "bytes", "{}", form.name);
-            (form.sync)(dir.path()).unwrap();
-            for failed in [(form.open)(&missing).map(drop), (form.sync)(&missing)] {
+            assert_eq!(got, "bytes", "{}", implementation.name);
+            (implementation.sync)(dir.path()).unwrap();
+            for failed in [
+                (implementation.open)(&missing).map(drop),
+                (implementation.sync)(&missing),
+            ] {
                 let error = failed.unwrap_err();
-                assert_eq!(error.kind(), io::ErrorKind::NotFound, "{}", form.name);
+                assert_eq!(
+                    error.kind(),
+                    io::ErrorKind::NotFound,
+                    "{}",
+                    implementation.name
+                );
             }
         }
     }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anon_export::{
-    Cancel, DirectorySource, Error, ExportError, ExportOptions, ExportReport, Exporter, Journal,
-    Mode, Part, Remedy, Selection, Sink,
+    Cancel, DirectorySource, Error, ExportError, ExportMode, ExportOptions, ExportReport, Exporter,
+    Journal, KeyPart, Remedy, Selection, Sink,
 };
 use anon_model::ProjectSettings;
 use anyhow::Context as _;
@@ -50,7 +50,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Export) -> anyhow::Result<ExitSt
             let error = error.downcast::<Error>()?;
             let source = source(&project, &settings);
             let printer = Printer::new(context.report, &cancel, args.dry_run);
-            let ended = Exporter::refuse(error, &source, &selection, &cancel, &printer);
+            let ended = Exporter::fail_all(error, &source, &selection, &cancel, &printer);
             return finish(
                 context,
                 printer,
@@ -107,11 +107,13 @@ fn finish(
 fn selection(args: &Export) -> anyhow::Result<Selection> {
     let parts = |ids: &[String], what: &str| {
         let part = |id: &String| {
-            Part::new(id.as_str()).map_err(|error| {
+            KeyPart::new(id.as_str()).map_err(|error| {
                 Failure::configuration(format!("--{what}: no anonymous id looks so: {error}"))
             })
         };
-        ids.iter().map(part).collect::<anyhow::Result<Vec<Part>>>()
+        ids.iter()
+            .map(part)
+            .collect::<anyhow::Result<Vec<KeyPart>>>()
     };
     if args.all {
         return Ok(Selection::all());
@@ -140,9 +142,9 @@ fn exporter(
     let patients = NonZeroUsize::new(settings.export.patients.into());
     let attempts = NonZeroU32::new(settings.export.attempts.into());
     let mode = if args.dry_run {
-        Mode::DryRun
+        ExportMode::DryRun
     } else {
-        Mode::Send
+        ExportMode::Send
     };
     let options = ExportOptions::default()
         .with_patients(patients.unwrap_or(NonZeroUsize::MIN))

@@ -7,9 +7,9 @@ use std::ops::ControlFlow;
 
 use super::image::image;
 use super::{bytes, key};
-use crate::{Error, Listed, ObjectKey, Part, Put, Sink, Stored};
+use crate::{Error, KeyPart, ListedObject, ObjectKey, Put, Sink, Stored};
 
-/// Checks every promise of [`Sink`], as far as its [`Needs`](crate::Needs) say that it gives it.
+/// Checks every promise of [`Sink`], as far as its [`Capabilities`](crate::Capabilities) say that it gives it.
 ///
 /// `make` returns an empty destination each time it is called; it may be called again while an
 /// earlier one is still open. Objects of up to 1 MiB are put under the patients `S-1`, `S-2` and
@@ -17,11 +17,11 @@ use crate::{Error, Listed, ObjectKey, Part, Put, Sink, Stored};
 pub fn check<S: Sink>(make: impl Fn() -> S) {
     for promise in PROMISES {
         let sink = make();
-        promise(&Suite { sink: &sink });
+        promise(&SinkSuite { sink: &sink });
     }
 }
 
-const PROMISES: [fn(&Suite<'_>); 12] = [
+const PROMISES: [fn(&SinkSuite<'_>); 12] = [
     can_be_used,
     puts_and_lists,
     puts_the_same_again,
@@ -37,14 +37,14 @@ const PROMISES: [fn(&Suite<'_>); 12] = [
 ];
 
 /// A sink, and objects such as it takes.
-struct Suite<'s> {
+struct SinkSuite<'s> {
     sink: &'s dyn Sink,
 }
 
-impl Suite<'_> {
+impl SinkSuite<'_> {
     /// An object of this length, or of the next that is possible.
     fn object(&self, key: &ObjectKey, len: usize, seed: u8) -> Vec<u8> {
-        if self.sink.needs().dicom {
+        if self.sink.capabilities().dicom {
             image(key, len, seed)
         } else {
             bytes(len, seed)
@@ -53,7 +53,7 @@ impl Suite<'_> {
 
     /// What is said of an object that stands there already.
     fn again(&self) -> Put {
-        if self.sink.needs().compares {
+        if self.sink.capabilities().compares {
             Put::AlreadyThere
         } else {
             Put::Created
@@ -82,8 +82,9 @@ impl Suite<'_> {
     }
 
     #[track_caller]
-    fn listed(&self, patient: &str) -> BTreeMap<ObjectKey, Listed> {
-        let patient = Part::new(patient).unwrap_or_else(|error| panic!("the suite's own: {error}"));
+    fn listed(&self, patient: &str) -> BTreeMap<ObjectKey, ListedObject> {
+        let patient =
+            KeyPart::new(patient).unwrap_or_else(|error| panic!("the suite's own: {error}"));
         let mut all = BTreeMap::new();
         let result = self.sink.list(&patient, &mut |object| {
             assert_eq!(object.key.patient(), &patient, "another patient's object");
@@ -124,7 +125,7 @@ impl Suite<'_> {
     }
 }
 
-fn can_be_used(suite: &Suite<'_>) {
+fn can_be_used(suite: &SinkSuite<'_>) {
     for _ in 0..2 {
         if let Err(error) = suite.sink.check() {
             panic!("a destination that can be used: {error:?}");
@@ -132,7 +133,7 @@ fn can_be_used(suite: &Suite<'_>) {
     }
 }
 
-fn puts_and_lists(suite: &Suite<'_>) {
+fn puts_and_lists(suite: &SinkSuite<'_>) {
     suite.expect("S-1", &[], "an empty destination");
     let keys = [1, 2, 3, 4].map(|n| key("S-1", 1, n));
     let [a, b, c, d] = &keys;
@@ -156,7 +157,7 @@ fn puts_and_lists(suite: &Suite<'_>) {
     suite.expect("a.b-c_d 1", &[(&odd, &object)], when);
 }
 
-fn puts_the_same_again(suite: &Suite<'_>) {
+fn puts_the_same_again(suite: &SinkSuite<'_>) {
     let key = key("S-1", 1, 1);
     for len in [0, 300_000] {
         let object = suite.object(&key, len, 0);
@@ -169,7 +170,7 @@ fn puts_the_same_again(suite: &Suite<'_>) {
     }
 }
 
-fn replaces_other_bytes(suite: &Suite<'_>) {
+fn replaces_other_bytes(suite: &SinkSuite<'_>) {
     let key = key("S-1", 1, 1);
     suite.put(&key, &suite.object(&key, 300_000, 0));
     for (len, seed) in [(300_000, 1), (299_998, 0), (300_002, 0)] {
@@ -182,7 +183,7 @@ fn replaces_other_bytes(suite: &Suite<'_>) {
     }
 }
 
-fn refuses_a_wrong_length(suite: &Suite<'_>) {
+fn refuses_a_wrong_length(suite: &SinkSuite<'_>) {
     let (old, new) = (key("S-1", 1, 1), key("S-1", 2, 2));
     let stands = suite.object(&old, 500, 0);
     suite.put(&old, &stands);
@@ -210,12 +211,12 @@ fn refuses_a_wrong_length(suite: &Suite<'_>) {
 }
 
 /// Gives some bytes, then an error.
-struct Failing<'b> {
+struct FailingReader<'b> {
     rest: &'b [u8],
     kind: io::ErrorKind,
 }
 
-impl Read for Failing<'_> {
+impl Read for FailingReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.rest.read(buffer)? {
             0 => Err(io::Error::new(self.kind, "CANARY-IN-THE-READER")),
@@ -224,7 +225,7 @@ impl Read for Failing<'_> {
     }
 }
 
-fn survives_a_failing_reader(suite: &Suite<'_>) {
+fn survives_a_failing_reader(suite: &SinkSuite<'_>) {
     let (old, new) = (key("S-1", 1, 1), key("S-1", 1, 2));
     let stands = suite.object(&old, 500, 0);
     suite.put(&old, &stands);
@@ -235,7 +236,7 @@ fn survives_a_failing_reader(suite: &Suite<'_>) {
             let kind = io::ErrorKind::ConnectionReset;
             match suite
                 .sink
-                .put(key, object.len() as u64, &mut Failing { rest, kind })
+                .put(key, object.len() as u64, &mut FailingReader { rest, kind })
             {
                 Err(error @ Error::Read { .. }) => {
                     let all = format!("{error} {error:?}");
@@ -253,12 +254,12 @@ fn survives_a_failing_reader(suite: &Suite<'_>) {
 }
 
 /// Gives one byte a call, and is interrupted before each.
-struct Dripping<'b> {
+struct OneByteReader<'b> {
     rest: &'b [u8],
     interrupted: bool,
 }
 
-impl Read for Dripping<'_> {
+impl Read for OneByteReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.interrupted = !self.interrupted;
         if self.interrupted {
@@ -269,10 +270,10 @@ impl Read for Dripping<'_> {
     }
 }
 
-fn reads_in_any_pieces(suite: &Suite<'_>) {
+fn reads_in_any_pieces(suite: &SinkSuite<'_>) {
     let key = key("S-1", 1, 1);
     let object = suite.object(&key, 5000, 3);
-    let mut body = Dripping {
+    let mut body = OneByteReader {
         rest: &object,
         interrupted: false,
     };
@@ -285,7 +286,7 @@ fn reads_in_any_pieces(suite: &Suite<'_>) {
     suite.expect("S-1", &[(&key, &object)], "byte by byte");
 }
 
-fn lists_one_patient(suite: &Suite<'_>) {
+fn lists_one_patient(suite: &SinkSuite<'_>) {
     let keys = [key("S-1", 1, 1), key("S-1", 2, 1), key("S-2", 1, 1)];
     let objects = keys.each_ref().map(|key| suite.object(key, 7, 0));
     for (key, object) in keys.iter().zip(&objects) {
@@ -300,7 +301,7 @@ fn lists_one_patient(suite: &Suite<'_>) {
     suite.expect("S-3", &[], "a patient that is not there");
 }
 
-fn stops_listing(suite: &Suite<'_>) {
+fn stops_listing(suite: &SinkSuite<'_>) {
     for n in 1..=9 {
         let key = key("S-1", n, n);
         suite.put(&key, &suite.object(&key, 6, 0));
@@ -319,20 +320,20 @@ fn stops_listing(suite: &Suite<'_>) {
     assert_eq!(calls, 3, "calls until it broke off");
 }
 
-struct Unread;
+struct PanickingReader;
 
-impl Read for Unread {
+impl Read for PanickingReader {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
         panic!("a body that is too large is read");
     }
 }
 
-fn refuses_what_is_too_large(suite: &Suite<'_>) {
-    let max = suite.sink.needs().max_object_bytes;
+fn refuses_what_is_too_large(suite: &SinkSuite<'_>) {
+    let max = suite.sink.capabilities().max_object_bytes;
     let Some(len) = max.checked_add(1) else {
         return;
     };
-    match suite.sink.put(&key("S-1", 1, 1), len, &mut Unread) {
+    match suite.sink.put(&key("S-1", 1, 1), len, &mut PanickingReader) {
         Err(Error::TooLarge {
             len: said,
             max: most,
@@ -344,8 +345,8 @@ fn refuses_what_is_too_large(suite: &Suite<'_>) {
     suite.expect("S-1", &[], "a body too large");
 }
 
-fn puts_at_once(suite: &Suite<'_>) {
-    let threads = u32::try_from(suite.sink.needs().parallel.get())
+fn puts_at_once(suite: &SinkSuite<'_>) {
+    let threads = u32::try_from(suite.sink.capabilities().parallel.get())
         .unwrap_or(8)
         .clamp(4, 32);
     std::thread::scope(|scope| {
@@ -366,7 +367,7 @@ fn puts_at_once(suite: &Suite<'_>) {
     );
 }
 
-fn puts_one_key_at_once(suite: &Suite<'_>) {
+fn puts_one_key_at_once(suite: &SinkSuite<'_>) {
     let key = key("S-1", 1, 1);
     let bodies = [(70_000, 1), (80_000, 2), (90_000, 3)];
     let bodies = bodies.map(|(len, seed)| suite.object(&key, len, seed));

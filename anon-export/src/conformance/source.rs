@@ -5,7 +5,7 @@ use std::io::Read;
 use std::ops::ControlFlow;
 
 use super::{bytes, key};
-use crate::{Error, ObjectKey, Part, Source, SourceObject};
+use crate::{Error, KeyPart, ObjectKey, Source, SourceObject};
 
 /// An object that a source under test has.
 type Object = (ObjectKey, Vec<u8>);
@@ -64,13 +64,13 @@ fn objects() -> Vec<Object> {
         .collect()
 }
 
-fn of_patient<'o>(objects: &'o [Object], patient: &'o Part) -> impl Iterator<Item = &'o Object> {
+fn of_patient<'o>(objects: &'o [Object], patient: &'o KeyPart) -> impl Iterator<Item = &'o Object> {
     objects
         .iter()
         .filter(move |(key, _)| key.patient() == patient)
 }
 
-fn distinct_patients(objects: &[Object]) -> BTreeSet<Part> {
+fn distinct_patients(objects: &[Object]) -> BTreeSet<KeyPart> {
     objects
         .iter()
         .map(|(key, _)| key.patient().clone())
@@ -78,7 +78,7 @@ fn distinct_patients(objects: &[Object]) -> BTreeSet<Part> {
 }
 
 #[track_caller]
-fn patients(source: &dyn Source) -> Vec<Part> {
+fn patients(source: &dyn Source) -> Vec<KeyPart> {
     let mut all = Vec::new();
     let result = source.patients(&mut |patient| {
         all.push(patient);
@@ -92,7 +92,7 @@ fn patients(source: &dyn Source) -> Vec<Part> {
 }
 
 #[track_caller]
-fn listed(source: &dyn Source, patient: &Part) -> BTreeMap<ObjectKey, SourceObject> {
+fn listed(source: &dyn Source, patient: &KeyPart) -> BTreeMap<ObjectKey, SourceObject> {
     let mut all = BTreeMap::new();
     let result = source.objects(patient, &mut |object| {
         let twice = all.insert(object.key.clone(), object);

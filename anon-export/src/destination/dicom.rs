@@ -6,8 +6,8 @@
 //! list  patient ─► C-FIND: its studies ─► their series ─► their instances
 //! ```
 
+mod association_pool;
 mod body;
-mod pool;
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -23,9 +23,9 @@ use anon_net::service::{FileMeta, Query, Scu, ServiceError, StorageContext, Stud
 pub use crate::error::dicom::DicomError;
 
 use crate::error::dicom::remark;
-use crate::{Cancel, Error, Listed, Needs, ObjectKey, Part, Put, Sink, Stored};
-use body::{Exact, Tee};
-use pool::Pool;
+use crate::{Cancel, Capabilities, Error, KeyPart, ListedObject, ObjectKey, Put, Sink, Stored};
+use association_pool::AssociationPool;
+use body::{ExactBody, Tee};
 
 /// A DICOM node that stores instances (PS3.4 Annex B) and, if it can, says which it has (PS3.4
 /// Annex C).
@@ -42,7 +42,7 @@ pub struct DicomSink {
     scu: Scu,
     node: Node,
     cancel: anon_net::Cancel,
-    pool: Pool,
+    pool: AssociationPool,
     /// What objects needed so far: each association proposes all of it.
     contexts: Mutex<BTreeSet<StorageContext>>,
 }
@@ -51,7 +51,7 @@ impl DicomSink {
     /// A node, asked and sent to by `scu`, on at most so many associations at once.
     pub fn new(scu: Scu, node: Node, associations: NonZeroUsize) -> Self {
         Self {
-            pool: Pool::new(associations),
+            pool: AssociationPool::new(associations),
             scu,
             node,
             cancel: anon_net::Cancel::new(),
@@ -75,7 +75,7 @@ impl DicomSink {
         contexts.clone()
     }
 
-    fn store(&self, key: &ObjectKey, body: &mut Exact<'_>) -> Result<Status, Error> {
+    fn store(&self, key: &ObjectKey, body: &mut ExactBody<'_>) -> Result<Status, Error> {
         let len = body.len();
         let mut tee = Tee::new(body);
         let meta = FileMeta::read(&mut tee).map_err(DicomError::from)?;
@@ -85,7 +85,7 @@ impl DicomSink {
         }
         let mut data_set = tee.from(meta.data_set_at);
         let length = len.saturating_sub(meta.data_set_at);
-        let stored = self.pool.with(
+        let stored = self.pool.with_sender(
             || self.scu.sender(&self.node),
             |sender| {
                 sender.expect(self.needed(&meta.context));
@@ -102,15 +102,15 @@ impl DicomSink {
 }
 
 impl Sink for DicomSink {
-    fn needs(&self) -> Needs {
-        Needs::new()
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new()
             .with_parallel(self.pool.most())
             .dicom_only()
             .without_comparing()
     }
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
-        let mut body = Exact::new(body, len);
+        let mut body = ExactBody::new(body, len);
         let stored = self.store(key, &mut body);
         // What is wrong with the body comes before what comes of it.
         if let Some(error) = body.failure() {
@@ -130,8 +130,8 @@ impl Sink for DicomSink {
 
     fn list(
         &self,
-        patient: &Part,
-        each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
+        patient: &KeyPart,
+        each: &mut dyn FnMut(ListedObject) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         // Every key is a Patient ID: it has no backslash and no control character.
         let Ok(query) = Query::new().with_patient_id(patient.as_str()) else {
@@ -144,7 +144,7 @@ impl Sink for DicomSink {
             }
             instances(patient, hierarchy, each)
         };
-        let listed = self.pool.alone(|| {
+        let listed = self.pool.with_own_association(|| {
             self.scu
                 .hierarchies(&self.node, &query, &self.cancel, &mut each_study)
         });
@@ -170,9 +170,9 @@ impl Sink for DicomSink {
 
 /// Gives each instance of a study that can have a key.
 fn instances(
-    patient: &Part,
+    patient: &KeyPart,
     hierarchy: &StudyHierarchy,
-    each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
+    each: &mut dyn FnMut(ListedObject) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     let mut seen = BTreeSet::new();
     for (series, instance) in hierarchy.instances() {
@@ -186,7 +186,7 @@ fn instances(
             continue;
         };
         if seen.insert(key.clone()) {
-            each(Listed::new(key, None))?;
+            each(ListedObject::new(key, None))?;
         }
     }
     ControlFlow::Continue(())

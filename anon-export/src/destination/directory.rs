@@ -17,7 +17,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::object::layout;
 use crate::sink::copy_exact;
-use crate::{Error, Listed, Needs, ObjectKey, Part, Put, Sink, Stored, platform};
+use crate::{Capabilities, Error, KeyPart, ListedObject, ObjectKey, Put, Sink, Stored, platform};
 
 const WORK: &str = ".anon-export";
 const LOCK: &str = "lock";
@@ -124,9 +124,9 @@ impl DirectorySink {
 }
 
 impl Sink for DirectorySink {
-    fn needs(&self) -> Needs {
+    fn capabilities(&self) -> Capabilities {
         const PARALLEL: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
-        Needs::new().with_parallel(PARALLEL)
+        Capabilities::new().with_parallel(PARALLEL)
     }
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
@@ -155,11 +155,11 @@ impl Sink for DirectorySink {
 
     fn list(
         &self,
-        patient: &Part,
-        each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
+        patient: &KeyPart,
+        each: &mut dyn FnMut(ListedObject) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         layout::objects(&self.root, patient, &mut |key, metadata| {
-            each(Listed::new(key, Some(metadata.len())))
+            each(ListedObject::new(key, Some(metadata.len())))
         })
         .map_err(at("list a directory"))
     }

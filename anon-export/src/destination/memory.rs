@@ -7,13 +7,13 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::sink::copy_exact;
-use crate::{Error, Listed, Needs, ObjectKey, Part, Put, Sink, Stored};
+use crate::{Capabilities, Error, KeyPart, ListedObject, ObjectKey, Put, Sink, Stored};
 
 /// Objects in memory, for tests and small programs. Clones share their objects.
 #[derive(Debug, Clone)]
 pub struct MemorySink {
     objects: Arc<Mutex<Objects>>,
-    needs: Needs,
+    capabilities: Capabilities,
 }
 
 type Objects = BTreeMap<ObjectKey, Bytes>;
@@ -32,14 +32,14 @@ impl MemorySink {
     /// An empty sink that takes objects of any length.
     pub fn new() -> Self {
         const PARALLEL: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
-        Self::with_needs(Needs::new().with_parallel(PARALLEL))
+        Self::with_capabilities(Capabilities::new().with_parallel(PARALLEL))
     }
 
     /// An empty sink with these needs.
-    pub fn with_needs(needs: Needs) -> Self {
+    pub fn with_capabilities(capabilities: Capabilities) -> Self {
         Self {
             objects: Arc::default(),
-            needs,
+            capabilities,
         }
     }
 
@@ -71,12 +71,12 @@ impl Default for MemorySink {
 }
 
 impl Sink for MemorySink {
-    fn needs(&self) -> Needs {
-        self.needs
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
     }
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
-        let max = self.needs.max_object_bytes;
+        let max = self.capabilities.max_object_bytes;
         if len > max {
             return Err(Error::TooLarge { len, max });
         }
@@ -99,15 +99,15 @@ impl Sink for MemorySink {
 
     fn list(
         &self,
-        patient: &Part,
-        each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
+        patient: &KeyPart,
+        each: &mut dyn FnMut(ListedObject) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         // Called without the lock, so that `each` may put.
         let listed: Vec<_> = self
             .lock()
             .iter()
             .filter(|(key, _)| key.patient() == patient)
-            .map(|(key, bytes)| Listed::new(key.clone(), Some(bytes.0.len() as u64)))
+            .map(|(key, bytes)| ListedObject::new(key.clone(), Some(bytes.0.len() as u64)))
             .collect();
         for object in listed {
             if each(object).is_break() {

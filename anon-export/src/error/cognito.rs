@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use super::s3::Word;
+use super::s3::ServiceText;
 use crate::Remedy;
 
 /// A step of a login: the request of Cognito that it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the steps are those of a login")]
-pub enum Step {
+pub enum LoginStep {
     /// `InitiateAuth`: name and password for tokens.
     Authenticate,
     /// `RespondToAuthChallenge`: the new password.
@@ -23,7 +23,7 @@ pub enum Step {
     Refresh,
 }
 
-impl Step {
+impl LoginStep {
     /// The name of the request.
     pub const fn request(self) -> &'static str {
         match self {
@@ -40,14 +40,14 @@ impl Step {
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for LoginStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.request())
     }
 }
 
 /// Why a Cognito user cannot be logged in. Holds no name, no password, no token, and no text of the
-/// service but a [`Word`].
+/// service but a [`ServiceText`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CognitoError {
@@ -101,7 +101,7 @@ pub enum CognitoError {
     )]
     Challenge {
         /// What the service calls it.
-        challenge: Word,
+        challenge: ServiceText,
     },
     /// The app client is not known.
     #[error("Cognito does not know the app client: check its id and the region")]
@@ -130,12 +130,12 @@ pub enum CognitoError {
     NoSub,
     /// The `sub` cannot be part of a key.
     #[error("the user's sub cannot be part of a key")]
-    OddSub,
+    InvalidSub,
     /// An answer lacks something.
     #[error("the answer of Cognito's {step} lacks {what}")]
-    Answer {
+    IncompleteResponse {
         /// The step.
-        step: Step,
+        step: LoginStep,
         /// What it lacks.
         what: &'static str,
     },
@@ -160,27 +160,27 @@ pub enum CognitoError {
     #[error("Cognito's {step} failed with status {status} ({code})")]
     Server {
         /// The step.
-        step: Step,
+        step: LoginStep,
         /// HTTP status.
         status: u16,
         /// The service's word.
-        code: Word,
+        code: ServiceText,
     },
     /// The service refuses for another reason.
     #[error("Cognito's {step} refuses with status {status} ({code})")]
     Refused {
         /// The step.
-        step: Step,
+        step: LoginStep,
         /// HTTP status.
         status: u16,
         /// The service's word.
-        code: Word,
+        code: ServiceText,
     },
     /// What answers is not Cognito.
     #[error("what answers {step} is not Cognito: check the endpoint")]
     NotCognito {
         /// The step.
-        step: Step,
+        step: LoginStep,
     },
 }
 
@@ -197,18 +197,20 @@ impl CognitoError {
 }
 
 /// The error of a refusal. Messages are looked at where a code has more than one meaning, and not kept.
-pub(crate) fn refusal(step: Step, status: u16, code: &str, message: &str) -> CognitoError {
+pub(crate) fn refusal(step: LoginStep, status: u16, code: &str, message: &str) -> CognitoError {
     let says = |words: &str| message.contains(words);
-    let word = || Word::new(code);
+    let word = || ServiceText::new(code);
     match code {
         "NotAuthorizedException" => match step {
             _ if says("disabled") => CognitoError::Disabled,
             _ if says("Temporary password has expired") => CognitoError::TemporaryPasswordExpired,
             _ if says("attempts exceeded") => CognitoError::TooManyAttempts,
             _ if says("secret") => CognitoError::ClientHasSecret,
-            Step::Authenticate => CognitoError::WrongPassword,
-            Step::Identity | Step::Credentials => CognitoError::LoginNotAccepted,
-            Step::NewPassword | Step::User | Step::Refresh => CognitoError::SessionEnded,
+            LoginStep::Authenticate => CognitoError::WrongPassword,
+            LoginStep::Identity | LoginStep::Credentials => CognitoError::LoginNotAccepted,
+            LoginStep::NewPassword | LoginStep::User | LoginStep::Refresh => {
+                CognitoError::SessionEnded
+            }
         },
         "UserNotFoundException" => CognitoError::UnknownUser,
         "UserNotConfirmedException" => CognitoError::NotConfirmed,
@@ -220,7 +222,7 @@ pub(crate) fn refusal(step: Step, status: u16, code: &str, message: &str) -> Cog
         "ResourceNotFoundException" => CognitoError::UnknownClient,
         "InvalidParameterException" if says("flow not enabled") => CognitoError::FlowNotEnabled,
         "InvalidParameterException" if says("SECRET_HASH") => CognitoError::ClientHasSecret,
-        "InvalidParameterException" if step == Step::NewPassword && says("ttribute") => {
+        "InvalidParameterException" if step == LoginStep::NewPassword && says("ttribute") => {
             CognitoError::AttributesRequired
         }
         "InvalidIdentityPoolConfigurationException" => CognitoError::NoRole,
@@ -255,7 +257,7 @@ mod tests {
     #[expect(clippy::too_many_lines, reason = "a table")]
     fn refusals_are_told_apart() {
         use CognitoError as E;
-        let auth = Step::Authenticate;
+        let auth = LoginStep::Authenticate;
         let no = "NotAuthorizedException";
         let odd = "InvalidParameterException";
         for (step, status, code, message, wanted) in [
@@ -289,14 +291,14 @@ mod tests {
                 E::ClientHasSecret,
             ),
             (
-                Step::Refresh,
+                LoginStep::Refresh,
                 400,
                 no,
                 "Refresh Token has expired",
                 E::SessionEnded,
             ),
             (
-                Step::Identity,
+                LoginStep::Identity,
                 400,
                 no,
                 "Invalid login token.",
@@ -313,7 +315,7 @@ mod tests {
             ),
             (auth, 400, "ResourceNotFoundException", "", E::UnknownClient),
             (
-                Step::Identity,
+                LoginStep::Identity,
                 400,
                 "ResourceNotFoundException",
                 "",
@@ -327,21 +329,21 @@ mod tests {
                 E::FlowNotEnabled,
             ),
             (
-                Step::NewPassword,
+                LoginStep::NewPassword,
                 400,
                 "InvalidPasswordException",
                 "",
                 E::NewPasswordRefused,
             ),
             (
-                Step::NewPassword,
+                LoginStep::NewPassword,
                 400,
                 odd,
                 "Invalid attributes given, name is missing",
                 E::AttributesRequired,
             ),
             (
-                Step::Credentials,
+                LoginStep::Credentials,
                 400,
                 "InvalidIdentityPoolConfigurationException",
                 "",
@@ -357,7 +359,7 @@ mod tests {
                 E::Server {
                     step: auth,
                     status: 500,
-                    code: Word::new("InternalErrorException"),
+                    code: ServiceText::new("InternalErrorException"),
                 },
             ),
             (
@@ -368,7 +370,7 @@ mod tests {
                 E::Refused {
                     step: auth,
                     status: 400,
-                    code: Word::new("UnexpectedLambdaException"),
+                    code: ServiceText::new("UnexpectedLambdaException"),
                 },
             ),
             (auth, 404, "", "<html>", E::NotCognito { step: auth }),

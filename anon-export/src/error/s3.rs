@@ -9,9 +9,9 @@ use crate::Remedy;
 ///
 /// Messages of services are not kept: they repeat keys, and what was signed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Word(String);
+pub struct ServiceText(String);
 
-impl Word {
+impl ServiceText {
     /// A word; none if it is longer, or holds anything else.
     pub fn new(word: &str) -> Self {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
@@ -25,7 +25,7 @@ impl Word {
     }
 }
 
-impl fmt::Display for Word {
+impl fmt::Display for ServiceText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_empty() {
             "unnamed"
@@ -36,7 +36,7 @@ impl fmt::Display for Word {
 }
 
 /// Why a call of an S3 service failed. Holds no key, no secret, and no text of the service but a
-/// [`Word`].
+/// [`ServiceText`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum S3Error {
@@ -103,7 +103,7 @@ pub enum S3Error {
     #[error("the bucket is in another region ({region}): set s3.region")]
     WrongRegion {
         /// Which, if the service said so.
-        region: Word,
+        region: ServiceText,
     },
     /// The service wants fewer requests.
     #[error("the S3 service asks for fewer requests; it can be tried again later")]
@@ -142,13 +142,13 @@ pub enum S3Error {
     )]
     Unsupported {
         /// Its word.
-        code: Word,
+        code: ServiceText,
     },
     /// The service cannot use the key that encrypts.
     #[error("the S3 service cannot use the encryption key ({code}): check it and who may use it")]
     Encryption {
         /// Its word.
-        code: Word,
+        code: ServiceText,
     },
     /// The service does not encrypt what it stores, or not as it was asked to. An object that was put in
     /// one request is there as the bucket has it.
@@ -165,7 +165,7 @@ pub enum S3Error {
         /// HTTP status.
         status: u16,
         /// Its word.
-        code: Word,
+        code: ServiceText,
     },
     /// The service refuses for another reason.
     #[error("the S3 service refuses with status {status} ({code})")]
@@ -173,7 +173,7 @@ pub enum S3Error {
         /// HTTP status.
         status: u16,
         /// Its word.
-        code: Word,
+        code: ServiceText,
     },
     /// What answers does not speak S3.
     #[error("what answers at the endpoint does not speak S3: check the URL")]

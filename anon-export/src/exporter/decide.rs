@@ -1,54 +1,54 @@
 //! Whether a destination has an object.
 
-use crate::journal::Entry;
-use crate::{Listed, Needs, SourceObject, Tag};
+use crate::journal::JournalEntry;
+use crate::{Capabilities, EntityTag, ListedObject, SourceObject};
 
 /// What is to be done with an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Decision {
     /// It is there.
     Skip,
     /// It is not there, or something else is.
     Send,
     /// It is there if its bytes have this tag. If that cannot be told, it is sent: equal lengths are no
     /// equal bytes.
-    Compare(Tag),
+    Compare(EntityTag),
 }
 
 /// What a destination has, as far as it tells.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum There<'l> {
+pub(super) enum DestinationState<'l> {
     /// It tells nothing at all: the journal alone knows.
-    Untold,
+    Unknown,
     /// It has nothing of this key.
-    Nothing,
+    Missing,
     /// It has this.
-    Listed(&'l Listed),
+    Present(&'l ListedObject),
 }
 
-pub(super) fn verdict(
+pub(super) fn decide(
     object: &SourceObject,
-    there: There<'_>,
-    sent: Option<&Entry>,
-    needs: Needs,
-) -> Verdict {
+    there: DestinationState<'_>,
+    sent: Option<&JournalEntry>,
+    capabilities: Capabilities,
+) -> Decision {
     let is_as_sent = sent.is_some_and(|entry| entry.is_of(object));
     let listed = match there {
-        There::Untold if is_as_sent => return Verdict::Skip,
-        There::Untold | There::Nothing => return Verdict::Send,
-        There::Listed(listed) => listed,
+        DestinationState::Unknown if is_as_sent => return Decision::Skip,
+        DestinationState::Unknown | DestinationState::Missing => return Decision::Send,
+        DestinationState::Present(listed) => listed,
     };
     if listed.len.is_some_and(|len| len != object.len) {
-        return Verdict::Send;
+        return Decision::Send;
     }
     // A sink that compares decides best. One that does not is believed where names are all it tells,
     // unless the journal knows of another object that was sent.
-    let is_believed = sent.is_none() && !needs.compares && listed.len.is_none();
+    let is_believed = sent.is_none() && !capabilities.compares && listed.len.is_none();
     match &listed.tag {
-        Some(tag) if is_as_sent && sent.and_then(Entry::tag) == Some(tag) => Verdict::Skip,
-        Some(tag) => Verdict::Compare(tag.clone()),
-        None if is_as_sent || is_believed => Verdict::Skip,
-        None => Verdict::Send,
+        Some(tag) if is_as_sent && sent.and_then(JournalEntry::tag) == Some(tag) => Decision::Skip,
+        Some(tag) => Decision::Compare(tag.clone()),
+        None if is_as_sent || is_believed => Decision::Skip,
+        None => Decision::Send,
     }
 }
 
@@ -68,23 +68,23 @@ mod tests {
         SourceObject::new(key, 10, modified)
     }
 
-    fn listed(len: Option<u64>, tag: Option<&str>) -> Listed {
-        Listed::new(object(None).key, len).with_tag(tag.and_then(Tag::new))
+    fn listed(len: Option<u64>, tag: Option<&str>) -> ListedObject {
+        ListedObject::new(object(None).key, len).with_tag(tag.and_then(EntityTag::new))
     }
 
-    fn sent(len: u64, seconds: u64, tag: Option<&str>) -> Entry {
-        Entry::new(len, Some(time(seconds)), tag.and_then(Tag::new))
+    fn sent(len: u64, seconds: u64, tag: Option<&str>) -> JournalEntry {
+        JournalEntry::new(len, Some(time(seconds)), tag.and_then(EntityTag::new))
     }
 
-    fn compare(tag: &str) -> Verdict {
-        Verdict::Compare(Tag::new(tag).unwrap())
+    fn compare(tag: &str) -> Decision {
+        Decision::Compare(EntityTag::new(tag).unwrap())
     }
 
     #[test]
     fn each_case_has_its_verdict() {
-        use Verdict::{Send, Skip};
-        let compares = Needs::new();
-        let trusts = Needs::new().without_comparing();
+        use Decision::{Send, Skip};
+        let compares = Capabilities::new();
+        let trusts = Capabilities::new().without_comparing();
         let table = [
             ("nothing there", None, None, compares, Send),
             (
@@ -173,30 +173,37 @@ mod tests {
                 compare("a"),
             ),
         ];
-        for (case, there, sent, needs, expected) in table {
-            let there = there.as_ref().map_or(There::Nothing, There::Listed);
-            let got = verdict(&object(Some(time(1))), there, sent.as_ref(), needs);
+        for (case, there, sent, capabilities, expected) in table {
+            let there = there
+                .as_ref()
+                .map_or(DestinationState::Missing, DestinationState::Present);
+            let got = decide(&object(Some(time(1))), there, sent.as_ref(), capabilities);
             assert_eq!(got, expected, "{case}");
         }
     }
 
     #[test]
     fn without_a_listing_the_journal_decides() {
-        let of = |object: &SourceObject, entry: &Entry| {
-            verdict(object, There::Untold, Some(entry), Needs::new())
+        let of = |object: &SourceObject, entry: &JournalEntry| {
+            decide(
+                object,
+                DestinationState::Unknown,
+                Some(entry),
+                Capabilities::new(),
+            )
         };
         assert_eq!(
             of(&object(Some(time(1))), &sent(10, 1, None)),
-            Verdict::Skip
+            Decision::Skip
         );
         assert_eq!(
             of(&object(Some(time(2))), &sent(10, 1, None)),
-            Verdict::Send
+            Decision::Send
         );
         // Without a time nothing says that the bytes are the same.
         assert_eq!(
-            of(&object(None), &Entry::new(10, None, None)),
-            Verdict::Send
+            of(&object(None), &JournalEntry::new(10, None, None)),
+            Decision::Send
         );
     }
 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::report::{Counts, ExportReport};
-use crate::{Error, ObjectKey, Part};
+use crate::{Error, KeyPart, ObjectKey};
 
 /// What became of a patient.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PatientReport {
     /// Who.
-    pub patient: Part,
+    pub patient: KeyPart,
     /// What became of the objects. Nothing at all of a patient that was not begun when the export ended
     /// early.
     pub counts: Counts,
@@ -25,9 +25,9 @@ pub struct PatientReport {
 #[non_exhaustive]
 pub enum ExportEvent<'e> {
     /// A patient is begun.
-    PatientBegun {
+    PatientStarted {
         /// Who.
-        patient: &'e Part,
+        patient: &'e KeyPart,
     },
     /// So many bytes of objects are on their way since the last event of this kind. Those of a try
     /// that fails are among them.
@@ -80,12 +80,12 @@ pub enum ExportEvent<'e> {
     /// A patient was selected that the source does not have.
     UnknownPatient {
         /// Who.
-        patient: &'e Part,
+        patient: &'e KeyPart,
     },
     /// A study was selected that the source does not have.
     UnknownStudy {
         /// Which.
-        study: &'e Part,
+        study: &'e KeyPart,
     },
 }
 

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroUsize};
 
-use crate::Part;
+use crate::KeyPart;
 use crate::retry::Backoff;
 
 /// Whether objects are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
-pub enum Mode {
+pub enum ExportMode {
     /// They are.
     #[default]
     Send,
@@ -36,7 +36,7 @@ pub struct ExportOptions {
     /// patient fail untried, but for those on their way. 8.
     pub give_up_after: NonZeroU32,
     /// Whether objects are sent.
-    pub mode: Mode,
+    pub mode: ExportMode,
 }
 
 impl Default for ExportOptions {
@@ -47,7 +47,7 @@ impl Default for ExportOptions {
             attempts: NonZeroU32::MIN.saturating_add(4),
             backoff: Backoff::default(),
             give_up_after: NonZeroU32::MIN.saturating_add(7),
-            mode: Mode::Send,
+            mode: ExportMode::Send,
         }
     }
 }
@@ -89,7 +89,7 @@ impl ExportOptions {
 
     /// Sets whether objects are sent.
     #[must_use]
-    pub fn with_mode(self, mode: Mode) -> Self {
+    pub fn with_mode(self, mode: ExportMode) -> Self {
         Self { mode, ..self }
     }
 }
@@ -98,13 +98,13 @@ impl ExportOptions {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Selection {
     /// None for all.
-    named: Option<Named>,
+    named: Option<SelectedIds>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Named {
-    patients: BTreeSet<Part>,
-    studies: BTreeSet<Part>,
+struct SelectedIds {
+    patients: BTreeSet<KeyPart>,
+    studies: BTreeSet<KeyPart>,
 }
 
 impl Selection {
@@ -116,10 +116,10 @@ impl Selection {
     /// These patients, and these studies of whatever patient. One that the source does not have is
     /// told, and the others are exported.
     pub fn of(
-        patients: impl IntoIterator<Item = Part>,
-        studies: impl IntoIterator<Item = Part>,
+        patients: impl IntoIterator<Item = KeyPart>,
+        studies: impl IntoIterator<Item = KeyPart>,
     ) -> Self {
-        let named = Named {
+        let named = SelectedIds {
             patients: patients.into_iter().collect(),
             studies: studies.into_iter().collect(),
         };
@@ -127,17 +127,17 @@ impl Selection {
     }
 
     /// The patients that are named; none if all are meant.
-    pub(super) fn patients(&self) -> Option<&BTreeSet<Part>> {
+    pub(super) fn patients(&self) -> Option<&BTreeSet<KeyPart>> {
         self.named.as_ref().map(|named| &named.patients)
     }
 
     /// The studies that are named.
-    pub(super) fn studies(&self) -> impl Iterator<Item = &Part> {
+    pub(super) fn studies(&self) -> impl Iterator<Item = &KeyPart> {
         self.named.iter().flat_map(|named| &named.studies)
     }
 
     /// True if this study of this patient is meant.
-    pub fn has(&self, patient: &Part, study: &Part) -> bool {
+    pub fn has(&self, patient: &KeyPart, study: &KeyPart) -> bool {
         self.named
             .as_ref()
             .is_none_or(|named| named.patients.contains(patient) || named.studies.contains(study))

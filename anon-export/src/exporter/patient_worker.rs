@@ -6,39 +6,42 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
-use super::decide::{There, Verdict, verdict};
+use super::decide::{Decision, DestinationState, decide};
 use super::event::ExportEvent;
-use super::options::Mode;
-use super::patient::Patient;
-use super::sender::Job;
-use super::shared::Shared;
-use crate::{Error, Listed, ObjectKey, Part, Remedy, SourceObject};
+use super::export_run::ExportRun;
+use super::options::ExportMode;
+use super::patient_export::PatientExport;
+use super::sender::SendJob;
+use crate::{Error, KeyPart, ListedObject, ObjectKey, Remedy, SourceObject};
 
 /// What a destination has of one patient.
 enum Listing {
-    Untold,
-    Told(HashMap<ObjectKey, Listed>),
+    Unavailable,
+    Objects(HashMap<ObjectKey, ListedObject>),
 }
 
 impl Listing {
-    fn of(&self, key: &ObjectKey) -> There<'_> {
+    fn of(&self, key: &ObjectKey) -> DestinationState<'_> {
         match self {
-            Self::Untold => There::Untold,
-            Self::Told(all) => all.get(key).map_or(There::Nothing, There::Listed),
+            Self::Unavailable => DestinationState::Unknown,
+            Self::Objects(all) => all
+                .get(key)
+                .map_or(DestinationState::Missing, DestinationState::Present),
         }
     }
 }
 
-impl Shared<'_> {
+impl ExportRun<'_> {
     /// Exports a patient: returns when the senders are done with it.
-    pub(super) fn walk(&self, id: Part, send: &Sender<Job>) {
+    pub(super) fn walk(&self, id: KeyPart, send: &Sender<SendJob>) {
         if self.state.is_cancelled() {
             return;
         }
         if self.state.is_over() {
             return self.state.missed(id);
         }
-        self.state.tell(&ExportEvent::PatientBegun { patient: &id });
+        self.state
+            .tell(&ExportEvent::PatientStarted { patient: &id });
         let journal = match self.journal.map(|journal| journal.patient(&id)).transpose() {
             Ok(journal) => journal,
             Err(error) => {
@@ -47,7 +50,7 @@ impl Shared<'_> {
                 return self.state.missed(id);
             }
         };
-        let patient = Arc::new(Patient::new(id.clone(), journal));
+        let patient = Arc::new(PatientExport::new(id.clone(), journal));
         let mut is_whole = true;
         match self.objects(&id, &patient, send) {
             Ok(()) => {}
@@ -80,7 +83,12 @@ impl Shared<'_> {
         self.state.ended(&report);
     }
 
-    fn objects(&self, id: &Part, patient: &Arc<Patient>, send: &Sender<Job>) -> Result<(), Error> {
+    fn objects(
+        &self,
+        id: &KeyPart,
+        patient: &Arc<PatientExport>,
+        send: &Sender<SendJob>,
+    ) -> Result<(), Error> {
         let listing = match self.listing(id) {
             Ok(listing) => listing,
             Err(Error::Cancelled) => return Err(Error::Cancelled),
@@ -122,13 +130,13 @@ impl Shared<'_> {
     }
 
     /// An object fails: tried, or with what was said of its patient.
-    pub(super) fn fail(&self, patient: &Patient, object: &SourceObject, error: &Error) {
+    pub(super) fn fail(&self, patient: &PatientExport, object: &SourceObject, error: &Error) {
         patient.count(|counts| counts.failed += 1);
         let (key, len) = (&object.key, object.len);
         self.state.tell(&ExportEvent::Failed { key, len, error });
     }
 
-    fn listing(&self, id: &Part) -> Result<Listing, Error> {
+    fn listing(&self, id: &KeyPart) -> Result<Listing, Error> {
         let listed = self.tries(None, &mut || {
             let mut all = HashMap::new();
             self.sink.list(id, &mut |listed| {
@@ -144,8 +152,8 @@ impl Shared<'_> {
         match listed {
             // Half a listing is none.
             Ok(_) if self.state.is_over() => Err(Error::Cancelled),
-            Ok(all) => Ok(Listing::Told(all)),
-            Err(Error::NoListing) => Ok(Listing::Untold),
+            Ok(all) => Ok(Listing::Objects(all)),
+            Err(Error::NoListing) => Ok(Listing::Unavailable),
             Err(error) => Err(error),
         }
     }
@@ -153,32 +161,32 @@ impl Shared<'_> {
     /// Skips an object, or gives it to the senders.
     fn look_at(
         &self,
-        patient: &Arc<Patient>,
+        patient: &Arc<PatientExport>,
         object: SourceObject,
-        there: There<'_>,
-        send: &Sender<Job>,
+        there: DestinationState<'_>,
+        send: &Sender<SendJob>,
     ) {
-        let verdict = {
+        let decision = {
             let journal = patient.journal();
             let entry = journal.as_ref().and_then(|file| file.get(&object.key));
-            verdict(&object, there, entry, self.needs)
+            decide(&object, there, entry, self.capabilities)
         };
-        let is_dry = self.options.mode == Mode::DryRun;
-        match verdict {
-            Verdict::Skip => return self.skipped(patient, &object),
-            Verdict::Send if is_dry => return self.sent(patient, &object, None),
-            Verdict::Send | Verdict::Compare(_) => {}
+        let is_dry = self.options.mode == ExportMode::DryRun;
+        match decision {
+            Decision::Skip => return self.skipped(patient, &object),
+            Decision::Send if is_dry => return self.sent(patient, &object, None),
+            Decision::Send | Decision::Compare(_) => {}
         }
-        let tag = match verdict {
-            Verdict::Compare(tag) => Some(tag),
+        let tag = match decision {
+            Decision::Compare(tag) => Some(tag),
             _ => None,
         };
-        let job = Job::new(Arc::clone(patient), object, tag);
+        let job = SendJob::new(Arc::clone(patient), object, tag);
         // Nobody takes it only if each sender has panicked; the job counts itself then.
         drop(send.send(job));
     }
 
-    pub(super) fn skipped(&self, patient: &Patient, object: &SourceObject) {
+    pub(super) fn skipped(&self, patient: &PatientExport, object: &SourceObject) {
         let (key, len) = (&object.key, object.len);
         patient.count(|counts| {
             counts.skipped += 1;
@@ -187,7 +195,12 @@ impl Shared<'_> {
         self.state.tell(&ExportEvent::Skipped { key, len });
     }
 
-    pub(super) fn sent(&self, patient: &Patient, object: &SourceObject, warning: Option<&str>) {
+    pub(super) fn sent(
+        &self,
+        patient: &PatientExport,
+        object: &SourceObject,
+        warning: Option<&str>,
+    ) {
         let (key, len) = (&object.key, object.len);
         patient.count(|counts| {
             counts.sent += 1;

@@ -2,24 +2,28 @@
 
 use std::sync::Arc;
 
-use super::body::Body;
-use super::options::Mode;
-use super::patient::Patient;
-use super::shared::Shared;
-use crate::{Error, Put, Remedy, SourceObject, Stored, Tag};
+use super::export_run::ExportRun;
+use super::options::ExportMode;
+use super::patient_export::PatientExport;
+use super::source_body::SourceBody;
+use crate::{EntityTag, Error, Put, Remedy, SourceObject, Stored};
 
 /// An object that may have to be sent. One that is dropped unserved is left.
 #[derive(Debug)]
-pub(super) struct Job {
-    patient: Arc<Patient>,
+pub(super) struct SendJob {
+    patient: Arc<PatientExport>,
     object: SourceObject,
     /// The tag of what is there.
-    there: Option<Tag>,
+    there: Option<EntityTag>,
     is_served: bool,
 }
 
-impl Job {
-    pub(super) fn new(patient: Arc<Patient>, object: SourceObject, there: Option<Tag>) -> Self {
+impl SendJob {
+    pub(super) fn new(
+        patient: Arc<PatientExport>,
+        object: SourceObject,
+        there: Option<EntityTag>,
+    ) -> Self {
         patient.opened();
         Self {
             patient,
@@ -30,7 +34,7 @@ impl Job {
     }
 }
 
-impl Drop for Job {
+impl Drop for SendJob {
     fn drop(&mut self) {
         if !self.is_served {
             self.patient.count(|counts| counts.left += 1);
@@ -40,29 +44,29 @@ impl Drop for Job {
 }
 
 /// What came of an object.
-enum Fate {
+enum SendOutcome {
     /// It was put, or would be.
     Sent(Option<Stored>),
     /// It is there, with this tag.
-    Skipped(Option<Tag>),
+    Skipped(Option<EntityTag>),
 }
 
 /// Why an object was not put.
-struct Failure {
+struct ObjectFailure {
     error: Error,
     /// True if it is the object that failed, not the destination.
     is_of_object: bool,
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
+impl From<ObjectFailure> for Error {
+    fn from(failure: ObjectFailure) -> Self {
         failure.error
     }
 }
 
-impl Shared<'_> {
+impl ExportRun<'_> {
     /// Does what is to be done with an object.
-    pub(super) fn serve(&self, mut job: Job) {
+    pub(super) fn serve(&self, mut job: SendJob) {
         if self.state.is_over() {
             return;
         }
@@ -72,7 +76,7 @@ impl Shared<'_> {
         }
         let mut is_of_object = false;
         let object = job.object.clone();
-        let fate = self.tries(Some(&object.key), &mut || {
+        let outcome = self.tries(Some(&object.key), &mut || {
             is_of_object = false;
             self.attempt(&object, job.there.as_ref())
                 .map_err(|failure| {
@@ -80,12 +84,12 @@ impl Shared<'_> {
                     failure.error
                 })
         });
-        match fate {
-            Ok(fate) => {
+        match outcome {
+            Ok(outcome) => {
                 self.answered();
                 job.patient.not_denied();
                 job.is_served = true;
-                self.fulfil(&job.patient, &object, fate);
+                self.fulfil(&job.patient, &object, outcome);
             }
             // It counts itself as left.
             Err(Error::Cancelled) => {}
@@ -96,21 +100,25 @@ impl Shared<'_> {
         }
     }
 
-    fn attempt(&self, object: &SourceObject, there: Option<&Tag>) -> Result<Fate, Failure> {
+    fn attempt(
+        &self,
+        object: &SourceObject,
+        there: Option<&EntityTag>,
+    ) -> Result<SendOutcome, ObjectFailure> {
         if let Some(tag) = there {
-            let compare = |body: &mut Body<'_>| self.sink.is_tag_of(tag, object.len, body);
+            let compare = |body: &mut SourceBody<'_>| self.sink.is_tag_of(tag, object.len, body);
             if self.with_body(object, compare)? == Some(true) {
-                return Ok(Fate::Skipped(Some(tag.clone())));
+                return Ok(SendOutcome::Skipped(Some(tag.clone())));
             }
         }
-        if self.options.mode == Mode::DryRun {
-            return Ok(Fate::Sent(None));
+        if self.options.mode == ExportMode::DryRun {
+            return Ok(SendOutcome::Sent(None));
         }
-        let put = |body: &mut Body<'_>| self.sink.put(&object.key, object.len, body);
+        let put = |body: &mut SourceBody<'_>| self.sink.put(&object.key, object.len, body);
         let stored = self.with_body(object, put)?;
         Ok(match stored.put {
-            Put::Created => Fate::Sent(Some(stored)),
-            Put::AlreadyThere => Fate::Skipped(stored.tag),
+            Put::Created => SendOutcome::Sent(Some(stored)),
+            Put::AlreadyThere => SendOutcome::Skipped(stored.tag),
         })
     }
 
@@ -118,13 +126,13 @@ impl Shared<'_> {
     fn with_body<T>(
         &self,
         object: &SourceObject,
-        with: impl FnOnce(&mut Body<'_>) -> Result<T, Error>,
-    ) -> Result<T, Failure> {
-        let of_object = |error| Failure {
+        with: impl FnOnce(&mut SourceBody<'_>) -> Result<T, Error>,
+    ) -> Result<T, ObjectFailure> {
+        let of_object = |error| ObjectFailure {
             error,
             is_of_object: true,
         };
-        let mut body = Body::open(self, object).map_err(of_object)?;
+        let mut body = SourceBody::open(self, object).map_err(of_object)?;
         let done = with(&mut body);
         if let Some(error) = body.failure() {
             return Err(of_object(error));
@@ -140,20 +148,20 @@ impl Shared<'_> {
                 tracing::debug!(%error, "the object changed");
                 Err(of_object(Error::Changed))
             }
-            Err(error) => Err(Failure {
+            Err(error) => Err(ObjectFailure {
                 error,
                 is_of_object: false,
             }),
         }
     }
 
-    fn fulfil(&self, patient: &Patient, object: &SourceObject, fate: Fate) {
-        let (tag, stored) = match fate {
-            Fate::Sent(None) => return self.sent(patient, object, None),
-            Fate::Sent(Some(stored)) => (stored.tag.clone(), Some(stored)),
-            Fate::Skipped(tag) => (tag, None),
+    fn fulfil(&self, patient: &PatientExport, object: &SourceObject, outcome: SendOutcome) {
+        let (tag, stored) = match outcome {
+            SendOutcome::Sent(None) => return self.sent(patient, object, None),
+            SendOutcome::Sent(Some(stored)) => (stored.tag.clone(), Some(stored)),
+            SendOutcome::Skipped(tag) => (tag, None),
         };
-        if self.options.mode == Mode::Send
+        if self.options.mode == ExportMode::Send
             && let Some(file) = patient.journal().as_mut()
             && let Err(error) = file.record(object, tag)
         {
@@ -167,7 +175,13 @@ impl Shared<'_> {
         }
     }
 
-    fn failed(&self, patient: &Patient, object: &SourceObject, error: Error, is_of_object: bool) {
+    fn failed(
+        &self,
+        patient: &PatientExport,
+        object: &SourceObject,
+        error: Error,
+        is_of_object: bool,
+    ) {
         let error = Arc::new(error);
         tracing::debug!(key = %object.key, error = %error.text(), "not exported");
         patient.note(&error);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::event::{ExportError, ExportEvent, Observer, PatientReport};
 use super::options::Selection;
 use crate::report::{Counts, ExportReport};
-use crate::{Cancel, Error, Part, Source};
+use crate::{Cancel, Error, KeyPart, Source};
 
 /// The patients that are selected, and what is told of each: all of them, unless the export is cancelled.
 pub(super) struct ExportState<'e> {
@@ -18,11 +18,11 @@ pub(super) struct ExportState<'e> {
     cancel: &'e Cancel,
     observer: &'e dyn Observer,
     halted: AtomicBool,
-    end: Mutex<End>,
+    end: Mutex<ExportSummary>,
 }
 
 #[derive(Default)]
-struct End {
+struct ExportSummary {
     report: ExportReport,
     error: Option<Arc<Error>>,
 }
@@ -49,7 +49,10 @@ impl<'e> ExportState<'e> {
 
     /// Calls `each` with the patients that are selected, until it breaks off or the end is wished; tells
     /// those there are not.
-    pub(super) fn call(&self, each: &mut dyn FnMut(Part) -> ControlFlow<()>) -> Result<(), Error> {
+    pub(super) fn call(
+        &self,
+        each: &mut dyn FnMut(KeyPart) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
         let mut called = |patient| {
             if self.cancel.is_cancelled() {
                 ControlFlow::Break(())
@@ -69,7 +72,7 @@ impl<'e> ExportState<'e> {
     }
 
     /// The patients that are named and those of the studies that are named; tells those there are not.
-    fn selected(&self) -> Result<BTreeSet<Part>, Error> {
+    fn selected(&self) -> Result<BTreeSet<KeyPart>, Error> {
         let mut selected = BTreeSet::new();
         for patient in self.selection.patients().into_iter().flatten() {
             if self.source.has_patient(patient)? {
@@ -79,7 +82,7 @@ impl<'e> ExportState<'e> {
                 self.tell(&ExportEvent::UnknownPatient { patient });
             }
         }
-        let mut missing: Vec<&Part> = self.selection.studies().collect();
+        let mut missing: Vec<&KeyPart> = self.selection.studies().collect();
         if missing.is_empty() {
             return Ok(selected);
         }
@@ -126,7 +129,7 @@ impl<'e> ExportState<'e> {
     }
 
     /// A patient was not begun when an error ended the export.
-    pub(super) fn missed(&self, patient: Part) {
+    pub(super) fn missed(&self, patient: KeyPart) {
         let error = self.error();
         self.ended(&PatientReport {
             patient,
@@ -190,12 +193,12 @@ impl<'e> ExportState<'e> {
     pub(super) fn finish(self) -> (ExportReport, Option<Arc<Error>>) {
         let cancelled = self.cancel.is_cancelled();
         let end = self.end.into_inner();
-        let End { report, error } = end.unwrap_or_else(PoisonError::into_inner);
+        let ExportSummary { report, error } = end.unwrap_or_else(PoisonError::into_inner);
         let error = error.or_else(|| cancelled.then(|| Arc::new(Error::Cancelled)));
         (report, error)
     }
 
-    fn lock(&self) -> MutexGuard<'_, End> {
+    fn lock(&self) -> MutexGuard<'_, ExportSummary> {
         self.end.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,21 +7,21 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{line, seconds};
-use crate::{ObjectKey, Part, SourceObject, Tag, platform};
+use crate::{EntityTag, KeyPart, ObjectKey, SourceObject, platform};
 
 /// What was sent of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct JournalEntry {
     len: u64,
     modified: Option<SystemTime>,
-    tag: Option<Tag>,
+    tag: Option<EntityTag>,
     /// Seconds since 1970.
     when: u64,
 }
 
-impl Entry {
+impl JournalEntry {
     #[cfg(test)]
-    pub(crate) fn new(len: u64, modified: Option<SystemTime>, tag: Option<Tag>) -> Self {
+    pub(crate) fn new(len: u64, modified: Option<SystemTime>, tag: Option<EntityTag>) -> Self {
         Self {
             len,
             modified,
@@ -35,14 +35,14 @@ impl Entry {
         self.len == object.len && self.modified.is_some() && self.modified == object.modified
     }
 
-    pub(crate) fn tag(&self) -> Option<&Tag> {
+    pub(crate) fn tag(&self) -> Option<&EntityTag> {
         self.tag.as_ref()
     }
 }
 
 /// What a patient's file added to the totals.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Change {
+pub(super) struct TotalsChange {
     pub(super) patients: u64,
     pub(super) objects: u64,
     pub(super) bytes: i64,
@@ -54,16 +54,20 @@ pub(super) struct Change {
 pub(crate) struct PatientJournal {
     path: PathBuf,
     now: fn() -> SystemTime,
-    entries: HashMap<ObjectKey, Entry>,
+    entries: HashMap<ObjectKey, JournalEntry>,
     /// Opened with the first line that is written.
     file: Option<File>,
     /// How many bytes of the file are whole lines.
     whole: u64,
-    change: Change,
+    change: TotalsChange,
 }
 
 impl PatientJournal {
-    pub(super) fn open(path: PathBuf, patient: &Part, now: fn() -> SystemTime) -> io::Result<Self> {
+    pub(super) fn open(
+        path: PathBuf,
+        patient: &KeyPart,
+        now: fn() -> SystemTime,
+    ) -> io::Result<Self> {
         let bytes = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             bytes => bytes?,
@@ -81,11 +85,11 @@ impl PatientJournal {
             entries,
             file: None,
             whole: whole as u64,
-            change: Change::default(),
+            change: TotalsChange::default(),
         })
     }
 
-    pub(crate) fn get(&self, key: &ObjectKey) -> Option<&Entry> {
+    pub(crate) fn get(&self, key: &ObjectKey) -> Option<&JournalEntry> {
         self.entries.get(key)
     }
 
@@ -94,10 +98,10 @@ impl PatientJournal {
     pub(crate) fn record(
         &mut self,
         object: &SourceObject,
-        tag: Option<Tag>,
+        tag: Option<EntityTag>,
     ) -> Result<(), crate::Error> {
         let now = seconds((self.now)());
-        let entry = Entry {
+        let entry = JournalEntry {
             len: object.len,
             modified: object.modified,
             tag,
@@ -114,8 +118,8 @@ impl PatientJournal {
         Ok(())
     }
 
-    fn add(&mut self, key: ObjectKey, entry: Entry) {
-        let Change {
+    fn add(&mut self, key: ObjectKey, entry: JournalEntry) {
+        let TotalsChange {
             patients,
             objects,
             bytes,
@@ -140,7 +144,7 @@ impl PatientJournal {
     }
 
     /// Makes it durable.
-    pub(super) fn close(self) -> io::Result<Change> {
+    pub(super) fn close(self) -> io::Result<TotalsChange> {
         if let Some(file) = self.file {
             file.sync_all()?;
             if self.whole == 0 {
@@ -169,7 +173,7 @@ pub(super) fn cut(path: &Path, whole: u64) -> io::Result<File> {
     Ok(file)
 }
 
-fn write(key: &ObjectKey, entry: &Entry, when: &str) -> String {
+fn write(key: &ObjectKey, entry: &JournalEntry, when: &str) -> String {
     let [_, study, series, instance] = key.parts();
     let modified = entry.modified.and_then(|time| {
         let since = time.duration_since(UNIX_EPOCH).ok()?;
@@ -182,16 +186,16 @@ fn write(key: &ObjectKey, entry: &Entry, when: &str) -> String {
         instance.as_str(),
         &entry.len.to_string(),
         modified.as_deref().unwrap_or("-"),
-        entry.tag.as_ref().map_or("-", Tag::as_str),
+        entry.tag.as_ref().map_or("-", EntityTag::as_str),
         when,
     ])
 }
 
-fn read(patient: &Part, fields: &[&str]) -> Option<(ObjectKey, Entry)> {
+fn read(patient: &KeyPart, fields: &[&str]) -> Option<(ObjectKey, JournalEntry)> {
     let ["put", study, series, instance, len, modified, tag, when] = fields else {
         return None;
     };
-    let of = |part: &str| Part::new(part).ok();
+    let of = |part: &str| KeyPart::new(part).ok();
     let key = ObjectKey::of([patient.clone(), of(study)?, of(series)?, of(instance)?]);
     let modified = match *modified {
         "-" => None,
@@ -199,9 +203,9 @@ fn read(patient: &Part, fields: &[&str]) -> Option<(ObjectKey, Entry)> {
     };
     let tag = match *tag {
         "-" => None,
-        tag => Some(Tag::new(tag)?),
+        tag => Some(EntityTag::new(tag)?),
     };
-    let entry = Entry {
+    let entry = JournalEntry {
         len: len.parse().ok()?,
         modified,
         tag,

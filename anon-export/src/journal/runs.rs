@@ -13,7 +13,7 @@ use crate::{Error, platform};
 /// How an export ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Outcome {
+pub enum RunOutcome {
     /// All that was selected was looked at.
     Done,
     /// It was cancelled.
@@ -22,7 +22,7 @@ pub enum Outcome {
     Stopped,
 }
 
-impl Outcome {
+impl RunOutcome {
     /// Its name in the journal.
     pub const fn name(self) -> &'static str {
         match self {
@@ -46,7 +46,7 @@ pub struct RunEnd {
     /// When.
     pub when: SystemTime,
     /// How.
-    pub outcome: Outcome,
+    pub outcome: RunOutcome,
     /// What was done.
     pub report: ExportReport,
 }
@@ -79,9 +79,9 @@ pub(super) fn append(path: &Path, text: &str) -> io::Result<()> {
 /// The line of an export that ended.
 pub(super) fn end(when: &str, report: &ExportReport, error: Option<&Error>) -> String {
     let outcome = match error {
-        None => Outcome::Done,
-        Some(Error::Cancelled) => Outcome::Cancelled,
-        Some(_) => Outcome::Stopped,
+        None => RunOutcome::Done,
+        Some(Error::Cancelled) => RunOutcome::Cancelled,
+        Some(_) => RunOutcome::Stopped,
     };
     let counts = &report.counts;
     let numbers = [
@@ -154,7 +154,7 @@ fn ended(when: &str, outcome: &str, numbers: &[&str]) -> Option<RunEnd> {
     };
     Some(RunEnd {
         when: time(when)?,
-        outcome: Outcome::of(outcome)?,
+        outcome: RunOutcome::of(outcome)?,
         report,
     })
 }

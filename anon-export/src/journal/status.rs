@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::patient::PatientJournal;
 use super::runs::{self, RunStatus};
 use super::{LOCK, PATIENTS, RUNS, TOTALS, at, header, line};
-use crate::{Error, Part};
+use crate::{Error, KeyPart};
 
 /// What was sent to a destination, over all exports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,7 +49,7 @@ pub struct DestinationStatus {
 /// nothing. Can be asked while exports run.
 ///
 /// # Errors
-/// [`Error::JournalForm`], [`Error::Journal`].
+/// [`Error::JournalFormat`], [`Error::Journal`].
 ///
 /// # Examples
 /// ```
@@ -145,7 +145,7 @@ fn added_up(patients: &Path) -> io::Result<Totals> {
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name();
-        let Some(Ok(patient)) = name.to_str().map(Part::new) else {
+        let Some(Ok(patient)) = name.to_str().map(KeyPart::new) else {
             continue;
         };
         let file = PatientJournal::open(entry.path(), &patient, || UNIX_EPOCH)?;

@@ -11,9 +11,9 @@ use crate::KeyError;
 /// a space. So it is never `.` or `..`, needs no escaping in a path or a URL but for its spaces, and
 /// holds the longest UID (64 characters, PS3.5 section 6.2).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Part(String);
+pub struct KeyPart(String);
 
-impl Part {
+impl KeyPart {
     /// The longest part in bytes.
     pub const MAX_LEN: usize = 64;
 
@@ -43,7 +43,7 @@ fn problem(text: &[u8]) -> Option<&'static str> {
     let edge = |b: &u8| matches!(b, b'.' | b' ');
     match (text.first(), text.last()) {
         (None, _) | (_, None) => Some("it is empty"),
-        _ if text.len() > Part::MAX_LEN => Some("it is longer than 64 bytes"),
+        _ if text.len() > KeyPart::MAX_LEN => Some("it is longer than 64 bytes"),
         _ if !text.iter().all(plain) => {
             Some("it has a character outside A-Z a-z 0-9 _ - . and space")
         }
@@ -54,13 +54,13 @@ fn problem(text: &[u8]) -> Option<&'static str> {
     }
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for KeyPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl FromStr for Part {
+impl FromStr for KeyPart {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
@@ -73,14 +73,14 @@ impl FromStr for Part {
 /// Shown as `patient/study/series/instance.dcm`, the layout of a project's `public/`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey {
-    parts: [Part; 4],
+    parts: [KeyPart; 4],
 }
 
 impl ObjectKey {
     /// A key of the pseudonyms of patient, study, series and instance, in this order.
     ///
     /// # Errors
-    /// [`KeyError`] if one of them is no [`Part`].
+    /// [`KeyError`] if one of them is no [`KeyPart`].
     ///
     /// # Examples
     /// ```
@@ -93,26 +93,26 @@ impl ObjectKey {
         let [patient, study, series, instance] = parts;
         Ok(Self {
             parts: [
-                Part::new(patient)?,
-                Part::new(study)?,
-                Part::new(series)?,
-                Part::new(instance)?,
+                KeyPart::new(patient)?,
+                KeyPart::new(study)?,
+                KeyPart::new(series)?,
+                KeyPart::new(instance)?,
             ],
         })
     }
 
     /// A key of parts that are checked already.
-    pub fn of(parts: [Part; 4]) -> Self {
+    pub fn of(parts: [KeyPart; 4]) -> Self {
         Self { parts }
     }
 
     /// The parts: patient, study, series, instance.
-    pub fn parts(&self) -> &[Part; 4] {
+    pub fn parts(&self) -> &[KeyPart; 4] {
         &self.parts
     }
 
     /// The patient's pseudonym.
-    pub fn patient(&self) -> &Part {
+    pub fn patient(&self) -> &KeyPart {
         let [patient, ..] = &self.parts;
         patient
     }

@@ -11,7 +11,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use crate::{ObjectKey, Part};
+use crate::{KeyPart, ObjectKey};
 
 /// The directory of an object's series.
 pub(crate) fn series(root: &Path, key: &ObjectKey) -> PathBuf {
@@ -30,7 +30,7 @@ pub(crate) fn file(root: &Path, key: &ObjectKey) -> PathBuf {
 /// Calls `each` with the directories below `directory` that can be part of a key.
 pub(crate) fn parts(
     directory: &Path,
-    each: &mut dyn FnMut(Part) -> ControlFlow<()>,
+    each: &mut dyn FnMut(KeyPart) -> ControlFlow<()>,
 ) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
@@ -46,7 +46,7 @@ pub(crate) fn parts(
 /// Calls `each` with the objects of a patient, in no order. One that is not there has none.
 pub(crate) fn objects(
     root: &Path,
-    patient: &Part,
+    patient: &KeyPart,
     each: &mut dyn FnMut(ObjectKey, &Metadata) -> ControlFlow<()>,
 ) -> io::Result<()> {
     let top = root.join(patient.as_str());
@@ -56,7 +56,7 @@ pub(crate) fn objects(
 /// Walks the directory of `parts`, which grows to study and series on the way down.
 fn walk(
     directory: &Path,
-    parts: &mut Vec<Part>,
+    parts: &mut Vec<KeyPart>,
     each: &mut dyn FnMut(ObjectKey, &Metadata) -> ControlFlow<()>,
 ) -> io::Result<ControlFlow<()>> {
     let entries = match fs::read_dir(directory) {
@@ -93,16 +93,16 @@ fn walk(
     Ok(ControlFlow::Continue(()))
 }
 
-fn directory_part(entry: &DirEntry) -> io::Result<Option<Part>> {
+fn directory_part(entry: &DirEntry) -> io::Result<Option<KeyPart>> {
     let is_directory = entry.file_type()?.is_dir();
-    let part = entry.file_name().to_str().map(Part::new);
+    let part = entry.file_name().to_str().map(KeyPart::new);
     Ok(part.and_then(Result::ok).filter(|_| is_directory))
 }
 
-fn instance(entry: &DirEntry) -> io::Result<Option<Part>> {
+fn instance(entry: &DirEntry) -> io::Result<Option<KeyPart>> {
     let is_file = entry.file_type()?.is_file();
     let name = entry.file_name();
     let stem = name.to_str().and_then(|name| name.strip_suffix(".dcm"));
-    let part = stem.map(Part::new).and_then(Result::ok);
+    let part = stem.map(KeyPart::new).and_then(Result::ok);
     Ok(part.filter(|_| is_file))
 }

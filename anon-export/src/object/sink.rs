@@ -5,7 +5,7 @@ use std::io::Read;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
-use crate::{Error, ObjectKey, Part};
+use crate::{Error, KeyPart, ObjectKey};
 
 /// What became of an object that was put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,9 +22,9 @@ pub enum Put {
 ///
 /// 1 to 128 visible ASCII characters that mean nothing to anybody else (S3: the entity tag).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Tag(String);
+pub struct EntityTag(String);
 
-impl Tag {
+impl EntityTag {
     /// The longest tag in bytes.
     pub const MAX_LEN: usize = 128;
 
@@ -32,10 +32,10 @@ impl Tag {
     ///
     /// # Examples
     /// ```
-    /// use anon_export::Tag;
+    /// use anon_export::EntityTag;
     ///
-    /// assert!(Tag::new("9e107d9d372bb6826bd81d3542a419d6-2").is_some());
-    /// assert_eq!(Tag::new("two words"), None);
+    /// assert!(EntityTag::new("9e107d9d372bb6826bd81d3542a419d6-2").is_some());
+    /// assert_eq!(EntityTag::new("two words"), None);
     /// ```
     pub fn new(text: impl Into<String>) -> Option<Self> {
         let text = text.into();
@@ -50,7 +50,7 @@ impl Tag {
     }
 }
 
-impl fmt::Display for Tag {
+impl fmt::Display for EntityTag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -63,7 +63,7 @@ pub struct Stored {
     /// What became of it.
     pub put: Put,
     /// Its tag, if the destination gives any.
-    pub tag: Option<Tag>,
+    pub tag: Option<EntityTag>,
     /// What the destination remarked: it has the object, but not quite as it was sent (DICOM:
     /// statuses B000, B006, B007). Never an identifying value.
     pub warning: Option<String>,
@@ -81,7 +81,7 @@ impl Stored {
 
     /// Sets its tag.
     #[must_use]
-    pub fn with_tag(self, tag: Option<Tag>) -> Self {
+    pub fn with_tag(self, tag: Option<EntityTag>) -> Self {
         Self { tag, ..self }
     }
 
@@ -96,7 +96,7 @@ impl Stored {
 /// What a sink has to be given, and what can be expected of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Needs {
+pub struct Capabilities {
     /// The longest object it takes, in bytes; a longer one is [`Error::TooLarge`], unread.
     pub max_object_bytes: u64,
     /// How many puts at once it can make use of. More are correct, and wait.
@@ -108,7 +108,7 @@ pub struct Needs {
     pub compares: bool,
 }
 
-impl Needs {
+impl Capabilities {
     /// Any bytes of any length, one put at a time, compared with what is there.
     pub const fn new() -> Self {
         Self {
@@ -153,7 +153,7 @@ impl Needs {
     }
 }
 
-impl Default for Needs {
+impl Default for Capabilities {
     fn default() -> Self {
         Self::new()
     }
@@ -162,16 +162,16 @@ impl Default for Needs {
 /// An object that a destination has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Listed {
+pub struct ListedObject {
     /// Where it stands.
     pub key: ObjectKey,
     /// Its length in bytes, if a listing tells it. (A DICOM query does not.)
     pub len: Option<u64>,
     /// Its tag, if a listing tells it.
-    pub tag: Option<Tag>,
+    pub tag: Option<EntityTag>,
 }
 
-impl Listed {
+impl ListedObject {
     /// An object at `key`; `len` bytes long, if that is known.
     pub fn new(key: ObjectKey, len: Option<u64>) -> Self {
         let tag = None;
@@ -180,7 +180,7 @@ impl Listed {
 
     /// Sets its tag.
     #[must_use]
-    pub fn with_tag(self, tag: Option<Tag>) -> Self {
+    pub fn with_tag(self, tag: Option<EntityTag>) -> Self {
         Self { tag, ..self }
     }
 }
@@ -196,7 +196,7 @@ impl Listed {
 /// * `conformance::check` (feature `conformance`) passes.
 pub trait Sink: fmt::Debug + Send + Sync {
     /// What it has to be given. Does not change.
-    fn needs(&self) -> Needs;
+    fn capabilities(&self) -> Capabilities;
 
     /// Puts an object of exactly `len` bytes at `key`, whole or not at all.
     ///
@@ -217,8 +217,8 @@ pub trait Sink: fmt::Debug + Send + Sync {
     /// it has no means to say what is there.
     fn list(
         &self,
-        patient: &Part,
-        each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
+        patient: &KeyPart,
+        each: &mut dyn FnMut(ListedObject) -> ControlFlow<()>,
     ) -> Result<(), Error>;
 
     /// The tag that an object of these bytes would have; none if only the destination can tell.
@@ -227,7 +227,7 @@ pub trait Sink: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Those of a body that is not what was said.
-    fn tag_of(&self, len: u64, body: &mut dyn Read) -> Result<Option<Tag>, Error> {
+    fn tag_of(&self, len: u64, body: &mut dyn Read) -> Result<Option<EntityTag>, Error> {
         let _ = (len, body);
         Ok(None)
     }
@@ -239,7 +239,12 @@ pub trait Sink: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Those of a body that is not what was said.
-    fn is_tag_of(&self, tag: &Tag, len: u64, body: &mut dyn Read) -> Result<Option<bool>, Error> {
+    fn is_tag_of(
+        &self,
+        tag: &EntityTag,
+        len: u64,
+        body: &mut dyn Read,
+    ) -> Result<Option<bool>, Error> {
         let of = self.tag_of(len, body)?;
         Ok(of.map(|of| of == *tag))
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::layout;
-use crate::{Error, ObjectKey, Part};
+use crate::{Error, KeyPart, ObjectKey};
 
 /// An object that can be exported.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub trait Source: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`Error::Source`]; then `each` may have seen a part.
-    fn patients(&self, each: &mut dyn FnMut(Part) -> ControlFlow<()>) -> Result<(), Error>;
+    fn patients(&self, each: &mut dyn FnMut(KeyPart) -> ControlFlow<()>) -> Result<(), Error>;
 
     /// Calls `each` with every object of a patient, in no order, until it breaks off. A patient that
     /// is not there has none.
@@ -52,7 +52,7 @@ pub trait Source: fmt::Debug + Send + Sync {
     /// [`Error::Source`]; then `each` may have seen a part.
     fn objects(
         &self,
-        patient: &Part,
+        patient: &KeyPart,
         each: &mut dyn FnMut(SourceObject) -> ControlFlow<()>,
     ) -> Result<(), Error>;
 
@@ -72,7 +72,7 @@ pub trait Source: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`Error::Source`].
-    fn has_patient(&self, patient: &Part) -> Result<bool, Error> {
+    fn has_patient(&self, patient: &KeyPart) -> Result<bool, Error> {
         let mut found = false;
         self.patients(&mut |each| {
             found = each == *patient;
@@ -89,7 +89,7 @@ pub trait Source: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`Error::Source`].
-    fn has_study(&self, patient: &Part, study: &Part) -> Result<bool, Error> {
+    fn has_study(&self, patient: &KeyPart, study: &KeyPart) -> Result<bool, Error> {
         let mut found = false;
         self.objects(patient, &mut |object| {
             let [_, of, ..] = object.key.parts();
@@ -121,13 +121,13 @@ impl DirectorySource {
 }
 
 impl Source for DirectorySource {
-    fn patients(&self, each: &mut dyn FnMut(Part) -> ControlFlow<()>) -> Result<(), Error> {
+    fn patients(&self, each: &mut dyn FnMut(KeyPart) -> ControlFlow<()>) -> Result<(), Error> {
         layout::parts(&self.root, each).map_err(|error| unlisted(&error))
     }
 
     fn objects(
         &self,
-        patient: &Part,
+        patient: &KeyPart,
         each: &mut dyn FnMut(SourceObject) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         layout::objects(&self.root, patient, &mut |key, metadata| {
@@ -153,17 +153,17 @@ impl Source for DirectorySource {
         }
     }
 
-    fn has_patient(&self, patient: &Part) -> Result<bool, Error> {
+    fn has_patient(&self, patient: &KeyPart) -> Result<bool, Error> {
         self.has_directory(&[patient])
     }
 
-    fn has_study(&self, patient: &Part, study: &Part) -> Result<bool, Error> {
+    fn has_study(&self, patient: &KeyPart, study: &KeyPart) -> Result<bool, Error> {
         self.has_directory(&[patient, study])
     }
 }
 
 impl DirectorySource {
-    fn has_directory(&self, parts: &[&Part]) -> Result<bool, Error> {
+    fn has_directory(&self, parts: &[&KeyPart]) -> Result<bool, Error> {
         let mut path = self.root.clone();
         for part in parts {
             path.push(part.as_str());
@@ -223,7 +223,7 @@ impl fmt::Debug for MemorySource {
 }
 
 impl Source for MemorySource {
-    fn patients(&self, each: &mut dyn FnMut(Part) -> ControlFlow<()>) -> Result<(), Error> {
+    fn patients(&self, each: &mut dyn FnMut(KeyPart) -> ControlFlow<()>) -> Result<(), Error> {
         let mut last = None;
         for patient in self.objects.keys().map(ObjectKey::patient) {
             if last.replace(patient) != Some(patient) && each(patient.clone()).is_break() {
@@ -235,7 +235,7 @@ impl Source for MemorySource {
 
     fn objects(
         &self,
-        patient: &Part,
+        patient: &KeyPart,
         each: &mut dyn FnMut(SourceObject) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         for (key, bytes) in &self.objects {

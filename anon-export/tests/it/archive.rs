@@ -42,7 +42,7 @@ pub(crate) fn image(key: &ObjectKey, class: &str, len: usize) -> Vec<u8> {
 
 /// What servers differ in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Manner {
+pub(crate) enum QueryBehavior {
     Plain,
     /// Answers everything it has, whatever is asked for.
     IgnoresKeys,
@@ -52,7 +52,7 @@ pub(crate) enum Manner {
 
 /// What it does with an instance that it does not simply keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum StoreFault {
     /// Keeps it, and answers with this warning.
     Warns(u16),
     /// Does not keep it, and answers with this status.
@@ -66,36 +66,36 @@ pub(crate) enum Fault {
 }
 
 /// The fault of an instance.
-pub(crate) type Faults = dyn Fn(&str) -> Option<Fault> + Send + Sync;
+pub(crate) type Faults = dyn Fn(&str) -> Option<StoreFault> + Send + Sync;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Archive {
     exchange: MemoryNetwork,
-    shared: Arc<Shared>,
+    shared: Arc<ArchiveState>,
 }
 
-struct Shared {
-    manner: Manner,
+struct ArchiveState {
+    behavior: QueryBehavior,
     faults: Box<Faults>,
     /// The elements before the pixels, and all of the data set, by SOP instance UID.
     objects: Mutex<BTreeMap<String, (Identifier, Vec<u8>)>>,
 }
 
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for ArchiveState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.manner.fmt(f)
+        self.behavior.fmt(f)
     }
 }
 
 impl Archive {
-    pub(crate) fn new(manner: Manner) -> Self {
-        Self::with_faults(manner, |_| None)
+    pub(crate) fn new(behavior: QueryBehavior) -> Self {
+        Self::with_faults(behavior, |_| None)
     }
 
     /// One that fails with the instances that `faults` names.
     pub(crate) fn with_faults(
-        manner: Manner,
-        faults: impl Fn(&str) -> Option<Fault> + Send + Sync + 'static,
+        behavior: QueryBehavior,
+        faults: impl Fn(&str) -> Option<StoreFault> + Send + Sync + 'static,
     ) -> Self {
         let implicit = uid("1.2.840.10008.1.2");
         let supported = SupportedContexts::new()
@@ -107,8 +107,8 @@ impl Archive {
         let listener = exchange
             .listen(&node(), supported, 16_384)
             .expect("a place");
-        let shared = Arc::new(Shared {
-            manner,
+        let shared = Arc::new(ArchiveState {
+            behavior,
             faults: Box::new(faults),
             objects: Mutex::default(),
         });
@@ -162,7 +162,7 @@ fn node() -> Node {
     "ARCHIVE@there:104".parse().expect("a node")
 }
 
-impl Shared {
+impl ArchiveState {
     fn serve(&self, association: &mut dyn Association) -> Result<(), Error> {
         loop {
             match receive_command(association, PATIENCE)? {
@@ -193,17 +193,17 @@ impl Shared {
                 let instance = request.sop_instance.as_ref().ok_or("no instance")?;
                 match (self.faults)(instance.expose()) {
                     None => self.keep(body)?,
-                    Some(Fault::Warns(code)) => {
+                    Some(StoreFault::Warns(code)) => {
                         self.keep(body)?;
                         status = Status::new(code);
                     }
-                    Some(Fault::Refuses(code)) => status = Status::new(code),
-                    Some(Fault::Aborts) => {
+                    Some(StoreFault::Refuses(code)) => status = Status::new(code),
+                    Some(StoreFault::Aborts) => {
                         association.abort();
                         return Err("aborted".into());
                     }
-                    Some(Fault::Cuts) => return Err("cut".into()),
-                    Some(Fault::Silent) => {
+                    Some(StoreFault::Cuts) => return Err("cut".into()),
+                    Some(StoreFault::Silent) => {
                         // Until the other side has had enough.
                         while receive_command(association, PATIENCE).is_ok() {}
                         return Err("it gave up".into());
@@ -251,7 +251,7 @@ impl Shared {
             _ => tag::SOP_INSTANCE,
         };
         let matches = |object: &Identifier| {
-            self.manner == Manner::IgnoresKeys
+            self.behavior == QueryBehavior::IgnoresKeys
                 || KEYS.iter().all(|key| {
                     let wanted = asked.text(*key).unwrap_or_default();
                     wanted.is_empty() || object.text(*key) == Some(wanted)
@@ -261,7 +261,7 @@ impl Shared {
         let mut seen = BTreeSet::new();
         let mut answers = Vec::new();
         for (object, _) in objects.values().filter(|(object, _)| matches(object)) {
-            if !seen.insert(object.text(unique)) && self.manner != Manner::Repeats {
+            if !seen.insert(object.text(unique)) && self.behavior != QueryBehavior::Repeats {
                 continue;
             }
             let mut answer = Identifier::new();

@@ -9,25 +9,25 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use anon_export::{
-    Cancel, DirectorySink, Error, Exporter, Journal, MemorySink, MemorySource, ObjectKey, Part,
+    Cancel, DirectorySink, Error, Exporter, Journal, KeyPart, MemorySink, MemorySource, ObjectKey,
     Selection, Sink, Source, SourceObject,
 };
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::world::{hasty, keys};
+use crate::support::{hasty, keys};
 
 const CANARY: &str = "CANARY^JANE";
 
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
-impl Log {
+impl CapturedLog {
     fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().expect("the log")).into_owned()
     }
 }
 
-impl Write for Log {
+impl Write for CapturedLog {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().expect("the log").write(bytes)
     }
@@ -37,7 +37,7 @@ impl Write for Log {
     }
 }
 
-impl<'w> MakeWriter<'w> for Log {
+impl<'w> MakeWriter<'w> for CapturedLog {
     type Writer = Self;
 
     fn make_writer(&'w self) -> Self {
@@ -45,9 +45,9 @@ impl<'w> MakeWriter<'w> for Log {
     }
 }
 
-struct Tells;
+struct FailingReader;
 
-impl Read for Tells {
+impl Read for FailingReader {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
         Err(io::Error::other(CANARY))
     }
@@ -55,16 +55,16 @@ impl Read for Tells {
 
 /// A source whose objects cannot be read, and say so with what they hold.
 #[derive(Debug)]
-struct Talks(MemorySource);
+struct UnreadableSource(MemorySource);
 
-impl Source for Talks {
-    fn patients(&self, each: &mut dyn FnMut(Part) -> ControlFlow<()>) -> Result<(), Error> {
+impl Source for UnreadableSource {
+    fn patients(&self, each: &mut dyn FnMut(KeyPart) -> ControlFlow<()>) -> Result<(), Error> {
         self.0.patients(each)
     }
 
     fn objects(
         &self,
-        patient: &Part,
+        patient: &KeyPart,
         each: &mut dyn FnMut(SourceObject) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         self.0.objects(patient, each)
@@ -72,7 +72,7 @@ impl Source for Talks {
 
     fn open(&self, key: &ObjectKey) -> Result<Box<dyn Read + Send + '_>, Error> {
         if key.to_string().contains("1.3.1.") {
-            return Ok(Box::new(Tells));
+            return Ok(Box::new(FailingReader));
         }
         self.0.open(key)
     }
@@ -85,7 +85,7 @@ impl Source for Talks {
 #[test]
 fn canaries_do_not_leave_an_export() {
     let directory = tempfile::tempdir().expect("a directory");
-    let log = Log::default();
+    let log = CapturedLog::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_writer(log.clone())
@@ -94,7 +94,7 @@ fn canaries_do_not_leave_an_export() {
     for key in keys(2, 3) {
         source.insert(key, CANARY.as_bytes());
     }
-    let told = crate::world::Log::default();
+    let told = crate::support::EventLog::default();
     let clock = || SystemTime::UNIX_EPOCH;
     let journal = Journal::open(directory.path(), "memory", "me", clock).expect("a journal");
     // The threads of the export have no subscriber of their own. Events of other tests come along.
@@ -102,7 +102,12 @@ fn canaries_do_not_leave_an_export() {
     let ended = Exporter::new(Arc::new(MemorySink::new()))
         .with_options(hasty())
         .with_journal(Arc::new(journal))
-        .export(&Talks(source), &Selection::all(), &Cancel::new(), &told);
+        .export(
+            &UnreadableSource(source),
+            &Selection::all(),
+            &Cancel::new(),
+            &told,
+        );
     let report = ended.expect("the others go on");
     assert_eq!((report.counts.sent, report.counts.failed), (3, 3));
     let mut said = told.lines().join("\n") + &log.text();
@@ -133,7 +138,7 @@ fn files(root: &Path) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn canaries_do_not_leave() {
     let directory = tempfile::tempdir().expect("a directory");
-    let log = Log::default();
+    let log = CapturedLog::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_writer(log.clone())
@@ -149,7 +154,9 @@ fn canaries_do_not_leave() {
                 let put = sink.put(&key, said_len, &mut CANARY.as_bytes());
                 said.push(format!("{put:?} {sink:?}"));
             }
-            let error = sink.put(&key, len, &mut Tells).expect_err("it fails");
+            let error = sink
+                .put(&key, len, &mut FailingReader)
+                .expect_err("it fails");
             said.push(format!("{error} {error:?} {:?}", error.source()));
         }
         said.push(format!("{:?}", ObjectKey::new([CANARY, "1", "2", "3"])));

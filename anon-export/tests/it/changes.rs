@@ -10,7 +10,7 @@ use anon_export::{
     Cancel, DirectorySink, DirectorySource, Exporter, MemorySink, Quiet, Selection, Sink,
 };
 
-use crate::world::{Hooked, Log, bytes, files, hasty, key, keys, listed, write};
+use crate::support::{EventLog, HookedSink, bytes, files, hasty, key, keys, listed, write};
 
 /// Exports three files, of which `spoil` spoils the second while it is on its way.
 #[track_caller]
@@ -23,14 +23,14 @@ fn spoiled(spoil: fn(&Path), words: &str) {
     let path: PathBuf = root.join(victim.to_string());
     let hooked = {
         let victim = victim.clone();
-        Hooked::new(MemorySink::new(), move |key| {
+        HookedSink::new(MemorySink::new(), move |key| {
             if *key == victim {
                 spoil(&path);
             }
         })
     };
     let sink = Arc::new(hooked);
-    let log = Log::default();
+    let log = EventLog::default();
     let report = Exporter::new(Arc::clone(&sink) as Arc<dyn Sink>)
         .with_options(hasty())
         .export(
@@ -56,7 +56,7 @@ fn spoiled(spoil: fn(&Path), words: &str) {
 #[cfg(feature = "dicom")]
 #[test]
 fn what_changes_on_its_way_to_a_node_is_not_kept() {
-    use crate::archive::{Archive, CT, Manner, image};
+    use crate::archive::{Archive, CT, QueryBehavior, image};
 
     let directory = tempfile::tempdir().expect("a directory");
     let root = directory.path().to_owned();
@@ -65,10 +65,10 @@ fn what_changes_on_its_way_to_a_node_is_not_kept() {
     }
     let victim = key(0, 1, 1);
     let path: PathBuf = root.join(victim.to_string());
-    let archive = Archive::new(Manner::Plain);
+    let archive = Archive::new(QueryBehavior::Plain);
     let hooked = {
         let victim = victim.clone();
-        Hooked::new(archive.sink(2), move |key| {
+        HookedSink::new(archive.sink(2), move |key| {
             if *key == victim {
                 let len = fs::metadata(&path).expect("a file").len();
                 let mut other = image(key, CT, 400_000);
@@ -80,7 +80,7 @@ fn what_changes_on_its_way_to_a_node_is_not_kept() {
             }
         })
     };
-    let log = Log::default();
+    let log = EventLog::default();
     let report = Exporter::new(Arc::new(hooked))
         .with_options(hasty())
         .export(

@@ -17,8 +17,8 @@ use anon_net::service::{Retries, Scu, ServiceError, Timeouts};
 use anon_net::testing::{Gate, MemoryNetwork, Reply, Script, ScriptedPeer};
 use anon_net::{Association, Dial, Error as NetError, Node, Proposal, SupportedContexts};
 
-use crate::archive::{Archive, CT, EXPLICIT, Fault, MR, Manner, image, uid};
-use crate::world::{Log, hasty, keys};
+use crate::archive::{Archive, CT, EXPLICIT, MR, QueryBehavior, StoreFault, image, uid};
+use crate::support::{EventLog, hasty, keys};
 
 fn key(n: u32) -> ObjectKey {
     ObjectKey::new(["S-1", "1.1", "1.2", &format!("1.3.{n}")]).expect("a key")
@@ -235,7 +235,7 @@ fn an_object_that_is_not_what_its_key_says_is_not_sent() {
 /// Half an object is taken back by an abort, and no half is ever stored.
 #[test]
 fn a_body_of_another_length_is_aborted() {
-    let archive = Archive::new(Manner::Plain);
+    let archive = Archive::new(QueryBehavior::Plain);
     let sink = archive.sink(2);
     for (len, said_more) in [(300, true), (300_000, true), (300, false), (300_000, false)] {
         let object = image(&key(1), CT, len);
@@ -324,7 +324,7 @@ fn an_export_deals_with_each_answer() {
         .then(find.expect_release())
         .then(script.expect_release());
     let sink = Arc::new(sink(&peer, 1));
-    let log = Log::default();
+    let log = EventLog::default();
     let report = Exporter::new(Arc::clone(&sink) as Arc<dyn Sink>)
         .with_options(hasty())
         .export(&source(4), &Selection::all(), &Cancel::new(), &log)
@@ -339,7 +339,7 @@ fn an_export_deals_with_each_answer() {
 /// It is asked once, and each patient has its error.
 #[test]
 fn a_node_that_rejects_us_is_asked_once_and_told_of_each_patient() {
-    let (log, mut source) = (Log::default(), MemorySource::new());
+    let (log, mut source) = (EventLog::default(), MemorySource::new());
     for key in keys(3, 2) {
         let object = image(&key, CT, 100);
         source.insert(key, object);
@@ -377,26 +377,26 @@ fn a_node_that_rejects_us_is_asked_once_and_told_of_each_patient() {
 fn each_fault_is_told_of_its_patient() {
     const VICTIM: &str = "1.3.1.1.1";
     for (fault, words, is_sent) in [
-        (Fault::Refuses(0xA700), "out of resources", false),
+        (StoreFault::Refuses(0xA700), "out of resources", false),
         (
-            Fault::Refuses(0x0122),
+            StoreFault::Refuses(0x0122),
             "does not store objects of this SOP class",
             false,
         ),
         (
-            Fault::Refuses(0xC000),
+            StoreFault::Refuses(0xC000),
             "does not understand the object",
             false,
         ),
-        (Fault::Aborts, "ended the association", false),
-        (Fault::Cuts, "ended the association", false),
-        (Fault::Silent, "does not answer", false),
-        (Fault::Warns(0xB000), "", true),
-        (Fault::Warns(0xB007), "", true),
+        (StoreFault::Aborts, "ended the association", false),
+        (StoreFault::Cuts, "ended the association", false),
+        (StoreFault::Silent, "does not answer", false),
+        (StoreFault::Warns(0xB000), "", true),
+        (StoreFault::Warns(0xB007), "", true),
     ] {
         let is_faulty = Arc::new(AtomicBool::new(true));
         let orders = Arc::clone(&is_faulty);
-        let archive = Archive::with_faults(Manner::Plain, move |instance| {
+        let archive = Archive::with_faults(QueryBehavior::Plain, move |instance| {
             (instance == VICTIM && orders.load(Ordering::Relaxed)).then_some(fault)
         });
         let mut source = MemorySource::new();
@@ -404,14 +404,14 @@ fn each_fault_is_told_of_its_patient() {
             let object = image(&key, CT, 3000);
             source.insert(key, object);
         }
-        let log = Log::default();
+        let log = EventLog::default();
         let export = |timeouts| {
             Exporter::new(Arc::new(archive.sink_with(timeouts, 3)))
                 .with_options(hasty().with_attempts(NonZeroU32::MIN))
                 .export(&source, &Selection::all(), &Cancel::new(), &log)
         };
         let mut timeouts = Timeouts::default();
-        if fault == Fault::Silent {
+        if fault == StoreFault::Silent {
             timeouts.dimse = Duration::from_secs(5);
         }
         let report = export(timeouts).expect("the rest goes on");
@@ -456,13 +456,13 @@ fn each_fault_is_told_of_its_patient() {
 
 /// Lets one association pass; the next are rejected for now, which opens the gate.
 #[derive(Debug)]
-struct OneOnly {
+struct SingleAssociationDial {
     exchange: MemoryNetwork,
     dialled: AtomicBool,
     rejected: Gate,
 }
 
-impl Dial for OneOnly {
+impl Dial for SingleAssociationDial {
     fn dial(
         &self,
         node: &Node,
@@ -479,14 +479,14 @@ impl Dial for OneOnly {
 }
 
 /// After its first 2 KiB it says so, and waits until another association was rejected.
-struct Waits<'b> {
+struct GatedReader<'b> {
     rest: &'b [u8],
     given: usize,
     begun: Gate,
     rejected: Gate,
 }
 
-impl Read for Waits<'_> {
+impl Read for GatedReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.given > 2048 {
             self.begun.open();
@@ -505,9 +505,9 @@ impl Read for Waits<'_> {
 /// A peer that takes one association: what finds no room waits for the first, and does not fail.
 #[test]
 fn a_peer_that_takes_one_association_is_made_do_with() {
-    let archive = Archive::new(Manner::Plain);
+    let archive = Archive::new(QueryBehavior::Plain);
     let (begun, rejected) = (Gate::new(), Gate::new());
-    let dial = OneOnly {
+    let dial = SingleAssociationDial {
         exchange: archive.exchange(),
         dialled: AtomicBool::new(false),
         rejected: rejected.clone(),
@@ -517,7 +517,7 @@ fn a_peer_that_takes_one_association_is_made_do_with() {
     let sink = DicomSink::new(scu, node, NonZeroUsize::MIN.saturating_add(3));
     put(&sink, CT, 0).expect("the first");
     let object = image(&key(1), CT, 9000);
-    let mut body = Waits {
+    let mut body = GatedReader {
         rest: &object,
         given: 0,
         begun: begun.clone(),
@@ -548,21 +548,25 @@ fn a_peer_without_any_room_is_told() {
 
 #[test]
 fn passes_the_suite() {
-    for manner in [Manner::Plain, Manner::IgnoresKeys, Manner::Repeats] {
-        anon_export::conformance::check(|| Archive::new(manner).sink(3));
+    for behavior in [
+        QueryBehavior::Plain,
+        QueryBehavior::IgnoresKeys,
+        QueryBehavior::Repeats,
+    ] {
+        anon_export::conformance::check(|| Archive::new(behavior).sink(3));
     }
 }
 
 /// Whatever an archive leaves out or ignores, an export puts what is missing, and no more.
 #[test]
 fn an_export_is_resumed_at_an_archive() {
-    let archive = Archive::new(Manner::Plain);
+    let archive = Archive::new(QueryBehavior::Plain);
     let half = Exporter::new(Arc::new(archive.sink(2)));
     half.export(
         &source(5),
         &Selection::all(),
         &Cancel::new(),
-        &Log::default(),
+        &EventLog::default(),
     )
     .expect("a half");
     let report = Exporter::new(Arc::new(archive.sink(2)))
@@ -570,7 +574,7 @@ fn an_export_is_resumed_at_an_archive() {
             &source(12),
             &Selection::all(),
             &Cancel::new(),
-            &Log::default(),
+            &EventLog::default(),
         )
         .expect("the rest");
     assert_eq!((report.counts.skipped, report.counts.sent), (5, 7));

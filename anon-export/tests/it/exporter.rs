@@ -8,12 +8,14 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use anon_export::{
-    BackendError, Cancel, Counts, Error, ExportError, ExportEvent, ExportOptions, ExportReport,
-    Exporter, MemorySink, Mode, ObjectKey, Part, Quiet, Remedy, Selection, Sink, Source,
+    BackendError, Cancel, Counts, Error, ExportError, ExportEvent, ExportMode, ExportOptions,
+    ExportReport, Exporter, KeyPart, MemorySink, ObjectKey, Quiet, Remedy, Selection, Sink, Source,
 };
 use proptest::prelude::*;
 
-use crate::world::{Faulty, Hears, Log, bytes, hasty, key, keys, listed, source};
+use crate::support::{
+    CallbackObserver, EventLog, FaultySink, bytes, hasty, key, keys, listed, source,
+};
 
 fn fails(remedy: Remedy) -> Error {
     BackendError::new(remedy, "as it was told").into()
@@ -24,10 +26,10 @@ fn attempts(attempts: u32) -> ExportOptions {
 }
 
 fn export(
-    sink: &Arc<Faulty>,
+    sink: &Arc<FaultySink>,
     source: &dyn Source,
     options: ExportOptions,
-    log: &Log,
+    log: &EventLog,
 ) -> Result<ExportReport, ExportError> {
     Exporter::new(Arc::clone(sink) as Arc<dyn Sink>)
         .with_options(options)
@@ -50,8 +52,8 @@ fn adds_up(counts: &Counts) {
 #[test]
 fn everything_arrives_and_is_not_sent_again() {
     let keys = keys(5, 20);
-    let sink = Arc::new(Faulty::new(|_, _| None));
-    let log = Log::default();
+    let sink = Arc::new(FaultySink::new(|_, _| None));
+    let log = EventLog::default();
     let report = export(&sink, &source(&keys), hasty(), &log).expect("an export");
     assert!(report.is_complete());
     assert_eq!((report.patients, report.counts.sent), (5, 100));
@@ -68,8 +70,8 @@ fn everything_arrives_and_is_not_sent_again() {
 
 #[test]
 fn a_patient_is_begun_before_its_objects_and_ends_after_them() {
-    let sink = Arc::new(Faulty::new(|_, _| None));
-    let log = Log::default();
+    let sink = Arc::new(FaultySink::new(|_, _| None));
+    let log = EventLog::default();
     export(&sink, &source(&keys(6, 10)), hasty(), &log).expect("an export");
     let lines = log.lines();
     for patient in 0..6 {
@@ -83,13 +85,13 @@ fn a_patient_is_begun_before_its_objects_and_ends_after_them() {
 
 /// How many are at work at once. Nobody leaves before so many have come.
 #[derive(Default)]
-struct Together {
+struct Rendezvous {
     /// Came, are here, were here at most.
     counts: Mutex<(usize, usize, usize)>,
     changed: Condvar,
 }
 
-impl Together {
+impl Rendezvous {
     fn meet(&self, least: usize) -> Option<Error> {
         let mut counts = self.counts.lock().expect("the counts");
         counts.0 += 1;
@@ -119,11 +121,11 @@ fn patients_and_objects_go_in_parallel() {
         (hasty().with_objects(NonZeroUsize::MIN), 4, 1),
         (hasty().with_patients(NonZeroUsize::MIN), 1, 16),
     ] {
-        let (walkers, senders) = <(Arc<Together>, Arc<Together>)>::default();
+        let (walkers, senders) = <(Arc<Rendezvous>, Arc<Rendezvous>)>::default();
         let (walking, sending) = (Arc::clone(&walkers), Arc::clone(&senders));
-        let sink = Faulty::new(move |_, _| sending.meet(objects))
+        let sink = FaultySink::new(move |_, _| sending.meet(objects))
             .with_lists(move |_, _| walking.meet(patients));
-        let log = Log::default();
+        let log = EventLog::default();
         let report = export(&Arc::new(sink), &source(&keys(9, 16)), options, &log);
         assert!(report.expect("an export").is_complete());
         assert_eq!((walkers.most(), senders.most()), (patients, objects));
@@ -134,7 +136,7 @@ fn patients_and_objects_go_in_parallel() {
 #[test]
 fn progress_adds_up() {
     let bytes = AtomicU64::new(0);
-    let observer = Hears(|event: &ExportEvent<'_>| {
+    let observer = CallbackObserver(|event: &ExportEvent<'_>| {
         if let ExportEvent::Progress { bytes: more } = event {
             bytes.fetch_add(*more, Ordering::Relaxed);
         }
@@ -152,10 +154,10 @@ fn progress_adds_up() {
 
 #[test]
 fn what_can_pass_is_tried_again() {
-    let sink = Arc::new(Faulty::new(|_, attempt| {
+    let sink = Arc::new(FaultySink::new(|_, attempt| {
         (attempt < 4).then(|| fails(Remedy::Retry))
     }));
-    let log = Log::default();
+    let log = EventLog::default();
     let report = export(&sink, &source(&keys(1, 2)), attempts(4), &log).expect("an export");
     assert!(report.is_complete());
     assert_eq!((report.counts.sent, log.count("retrying")), (2, 6));
@@ -165,12 +167,12 @@ fn what_can_pass_is_tried_again() {
 #[test]
 fn what_the_destination_asks_for_is_waited() {
     let asked = Duration::from_millis(30);
-    let sink = Arc::new(Faulty::new(move |_, attempt| {
+    let sink = Arc::new(FaultySink::new(move |_, attempt| {
         let error = BackendError::new(Remedy::Retry, "slow down").with_retry_after(asked);
         (attempt < 2).then(|| error.into())
     }));
     let waits = Mutex::new(Vec::new());
-    let observer = Hears(|event: &ExportEvent<'_>| {
+    let observer = CallbackObserver(|event: &ExportEvent<'_>| {
         if let ExportEvent::Retrying { wait, .. } = event {
             waits.lock().expect("the waits").push(*wait);
         }
@@ -190,11 +192,11 @@ fn what_the_destination_asks_for_is_waited() {
 /// A wait of years is a failure, and each object is tried once.
 #[test]
 fn who_asks_for_too_long_a_wait_is_not_waited_for() {
-    let sink = Arc::new(Faulty::new(|_, _| {
+    let sink = Arc::new(FaultySink::new(|_, _| {
         let error = BackendError::new(Remedy::Retry, "slow down");
         Some(error.with_retry_after(Duration::MAX).into())
     }));
-    let log = Log::default();
+    let log = EventLog::default();
     let report = export(&sink, &source(&keys(1, 3)), hasty(), &log).expect("an export");
     assert_eq!((report.counts.failed, log.count("retrying")), (3, 0));
     assert_eq!(sink.tries(&key(0, 0, 0)), 1);
@@ -204,10 +206,10 @@ fn who_asks_for_too_long_a_wait_is_not_waited_for() {
 fn what_does_not_pass_fails_after_the_last_attempt() {
     let bad = key(0, 1, 1);
     let told = bad.clone();
-    let sink = Arc::new(Faulty::new(move |key, _| {
+    let sink = Arc::new(FaultySink::new(move |key, _| {
         (*key == told).then(|| fails(Remedy::Retry))
     }));
-    let log = Log::default();
+    let log = EventLog::default();
     let report = export(&sink, &source(&keys(2, 6)), attempts(3), &log).expect("an export");
     assert_eq!((report.counts.sent, report.counts.failed), (11, 1));
     assert_eq!(report.patients_failed, 1);
@@ -220,10 +222,10 @@ fn what_does_not_pass_fails_after_the_last_attempt() {
 fn what_cannot_be_put_is_tried_once_and_the_rest_goes_on() {
     let bad = key(0, 0, 2);
     let told = bad.clone();
-    let sink = Arc::new(Faulty::new(move |key, _| {
+    let sink = Arc::new(FaultySink::new(move |key, _| {
         (*key == told).then(|| fails(Remedy::Skip))
     }));
-    let log = Log::default();
+    let log = EventLog::default();
     let report = export(&sink, &source(&keys(2, 6)), hasty(), &log).expect("an export");
     assert_eq!((report.counts.sent, report.counts.failed), (11, 1));
     assert_eq!((sink.tries(&bad), log.count("retrying")), (1, 0));
@@ -231,7 +233,7 @@ fn what_cannot_be_put_is_tried_once_and_the_rest_goes_on() {
 
 /// Of each patient one end, with an error unless all of it was sent.
 #[track_caller]
-fn each_is_told(log: &Log, patients: u32, objects: u64, words: &str) {
+fn each_is_told(log: &EventLog, patients: u32, objects: u64, words: &str) {
     let lines = log.lines();
     for patient in 0..patients {
         let beginning = format!("ended S-{patient} ");
@@ -248,10 +250,10 @@ fn each_is_told(log: &Log, patients: u32, objects: u64, words: &str) {
 #[test]
 fn an_error_that_stops_is_told_of_each_patient_and_keeps_what_was_done() {
     let told = key(1, 0, 4);
-    let sink = Arc::new(Faulty::new(move |key, _| {
+    let sink = Arc::new(FaultySink::new(move |key, _| {
         (*key == told).then(|| fails(Remedy::Stop))
     }));
-    let log = Log::default();
+    let log = EventLog::default();
     let ended = export(&sink, &source(&keys(50, 8)), hasty(), &log).expect_err("it stops");
     assert_eq!(ended.error.remedy(), Remedy::Stop);
     adds_up(&ended.report.counts);
@@ -267,9 +269,9 @@ fn an_error_that_stops_is_told_of_each_patient_and_keeps_what_was_done() {
 #[test]
 fn a_destination_that_cannot_be_used_is_told_of_each_patient() {
     for (remedy, tries) in [(Remedy::Stop, 0), (Remedy::Retry, 4)] {
-        let sink = Faulty::new(|_, _| None).with_check(move || Some(fails(remedy)));
+        let sink = FaultySink::new(|_, _| None).with_check(move || Some(fails(remedy)));
         let sink = Arc::new(sink);
-        let log = Log::default();
+        let log = EventLog::default();
         let ended = export(&sink, &source(&keys(1000, 1)), hasty(), &log).expect_err("no use");
         let report = &ended.report;
         assert_eq!((report.patients, report.patients_failed), (1000, 1000));
@@ -278,12 +280,12 @@ fn a_destination_that_cannot_be_used_is_told_of_each_patient() {
         each_is_told(&log, 1000, 1, "as it was told");
         assert_eq!(sink.tries(&"S-0"), 0, "a listing");
     }
-    let part = |text: &str| Part::new(text).expect("a part");
+    let part = |text: &str| KeyPart::new(text).expect("a part");
     let selection = Selection::of([part("S-1"), part("S-99")], [part("1.1.2.0")]);
-    let log = Log::default();
+    let log = EventLog::default();
     let error = fails(Remedy::Stop);
     let source = source(&keys(4, 2));
-    let ended = Exporter::refuse(error, &source, &selection, &Cancel::new(), &log);
+    let ended = Exporter::fail_all(error, &source, &selection, &Cancel::new(), &log);
     let report = &ended.report;
     assert_eq!((report.patients_failed, report.unknown), (2, 1));
     assert!(!report.is_complete());
@@ -293,8 +295,8 @@ fn a_destination_that_cannot_be_used_is_told_of_each_patient() {
 /// Who may look at some patients only may export those.
 #[test]
 fn a_check_that_is_denied_ends_nothing() {
-    let sink = Faulty::new(|_, _| None).with_check(|| Some(fails(Remedy::SkipPatient)));
-    let log = Log::default();
+    let sink = FaultySink::new(|_, _| None).with_check(|| Some(fails(Remedy::SkipPatient)));
+    let log = EventLog::default();
     let report = export(&Arc::new(sink), &source(&keys(3, 4)), hasty(), &log);
     assert!(report.expect("an export").is_complete());
 }
@@ -303,12 +305,12 @@ fn a_check_that_is_denied_ends_nothing() {
 #[test]
 fn what_is_denied_is_told_of_its_patient_and_the_others_go_on() {
     let denies = || Some(fails(Remedy::SkipPatient));
-    let is_denied = |patient: &Part| matches!(patient.as_str(), "S-1" | "S-3");
+    let is_denied = |patient: &KeyPart| matches!(patient.as_str(), "S-1" | "S-3");
     for of_listing in [true, false] {
-        let lists = move |patient: &Part, _| (of_listing && is_denied(patient)).then(denies)?;
+        let lists = move |patient: &KeyPart, _| (of_listing && is_denied(patient)).then(denies)?;
         let puts = move |key: &ObjectKey, _| is_denied(key.patient()).then(denies)?;
-        let sink = Arc::new(Faulty::new(puts).with_lists(lists));
-        let log = Log::default();
+        let sink = Arc::new(FaultySink::new(puts).with_lists(lists));
+        let log = EventLog::default();
         let options = hasty().with_objects(NonZeroUsize::MIN.saturating_add(1));
         let report = export(&sink, &source(&keys(5, 60)), options, &log).expect("it goes on");
         let counts = report.counts;
@@ -334,8 +336,8 @@ fn a_denied_object_does_not_stop_its_patient() {
     let is_locked = |key: &ObjectKey| key.to_string().bytes().rev().nth(4) != Some(b'7');
     let denies = move |key: &ObjectKey, _| is_locked(key).then(|| fails(Remedy::SkipPatient));
     let options = hasty().with_objects(NonZeroUsize::MIN);
-    let sink = Arc::new(Faulty::new(denies));
-    let log = Log::default();
+    let sink = Arc::new(FaultySink::new(denies));
+    let log = EventLog::default();
     let one: BTreeSet<ObjectKey> = (0..40).map(|n| key(0, 0, n)).collect();
     let twelve = options.with_give_up_after(NonZeroU32::new(12).expect("some"));
     let report = export(&sink, &source(&one), twelve, &log).expect("it goes on");
@@ -345,8 +347,8 @@ fn a_denied_object_does_not_stop_its_patient() {
 
 #[test]
 fn a_destination_that_never_answers_is_given_up() {
-    let sink = Arc::new(Faulty::new(|_, _| Some(fails(Remedy::Retry))));
-    let log = Log::default();
+    let sink = Arc::new(FaultySink::new(|_, _| Some(fails(Remedy::Retry))));
+    let log = EventLog::default();
     let options = attempts(2).with_give_up_after(NonZeroU32::new(5).expect("some"));
     let ended = export(&sink, &source(&keys(50, 8)), options, &log).expect_err("given up");
     assert_eq!(ended.error.remedy(), Remedy::Retry);
@@ -358,7 +360,7 @@ fn a_destination_that_never_answers_is_given_up() {
 
 #[test]
 fn one_answer_between_failures_is_enough_to_go_on() {
-    let sink = Arc::new(Faulty::new(|key, _| {
+    let sink = Arc::new(FaultySink::new(|key, _| {
         let n = key.to_string().bytes().rev().nth(4);
         n.is_some_and(|n| n % 2 == 1).then(|| fails(Remedy::Retry))
     }));
@@ -366,7 +368,7 @@ fn one_answer_between_failures_is_enough_to_go_on() {
         .with_give_up_after(NonZeroU32::new(4).expect("some"))
         .with_objects(NonZeroUsize::MIN)
         .with_patients(NonZeroUsize::MIN);
-    let log = Log::default();
+    let log = EventLog::default();
     let all: BTreeSet<ObjectKey> = (0..40).map(|n| key(0, 0, n)).collect();
     let report = export(&sink, &source(&all), options, &log).expect("it goes on");
     assert_eq!((report.counts.sent, report.counts.failed), (20, 20));
@@ -374,10 +376,10 @@ fn one_answer_between_failures_is_enough_to_go_on() {
 
 #[test]
 fn a_patient_that_cannot_be_listed_is_left_alone() {
-    let sink = Faulty::new(|_, _| None)
+    let sink = FaultySink::new(|_, _| None)
         .with_lists(|patient, _| (patient.as_str() == "S-1").then(|| fails(Remedy::Skip)));
     let sink = Arc::new(sink);
-    let log = Log::default();
+    let log = EventLog::default();
     let report = export(&sink, &source(&keys(3, 4)), hasty(), &log).expect("an export");
     assert_eq!((report.counts.sent, report.counts.failed), (8, 4));
     assert_eq!(report.patients_failed, 1);
@@ -387,10 +389,10 @@ fn a_patient_that_cannot_be_listed_is_left_alone() {
 
 #[test]
 fn a_listing_that_can_pass_is_asked_for_again() {
-    let sink = Faulty::new(|_, _| None)
+    let sink = FaultySink::new(|_, _| None)
         .with_lists(|_, attempt| (attempt < 3).then(|| fails(Remedy::Retry)));
     let sink = Arc::new(sink);
-    let log = Log::default();
+    let log = EventLog::default();
     let report = export(&sink, &source(&keys(2, 3)), attempts(3), &log).expect("an export");
     assert!(report.is_complete());
     assert_eq!(log.count("retrying None"), 4);
@@ -398,9 +400,9 @@ fn a_listing_that_can_pass_is_asked_for_again() {
 
 #[test]
 fn a_destination_that_cannot_list_is_sent_everything() {
-    let sink = Faulty::new(|_, _| None).with_lists(|_, _| Some(Error::NoListing));
+    let sink = FaultySink::new(|_, _| None).with_lists(|_, _| Some(Error::NoListing));
     let sink = Arc::new(sink);
-    let log = Log::default();
+    let log = EventLog::default();
     for _ in 0..2 {
         let report = export(&sink, &source(&keys(2, 3)), hasty(), &log).expect("an export");
         assert!(report.is_complete());
@@ -417,7 +419,7 @@ fn a_cancelled_export_is_resumed() {
         let sink = Arc::new(MemorySink::new());
         let cancel = Cancel::new();
         let sent = AtomicU64::new(0);
-        let observer = Hears(|event: &ExportEvent<'_>| {
+        let observer = CallbackObserver(|event: &ExportEvent<'_>| {
             if matches!(event, ExportEvent::Sent { .. })
                 && sent.fetch_add(1, Ordering::Relaxed) >= after
             {
@@ -443,11 +445,11 @@ fn a_cancelled_export_is_resumed() {
 /// Who waits for a further try does not wait out the end.
 #[test]
 fn a_cancelled_export_does_not_wait() {
-    let sink = Arc::new(Faulty::new(|_, _| Some(fails(Remedy::Retry))));
+    let sink = Arc::new(FaultySink::new(|_, _| Some(fails(Remedy::Retry))));
     let cancel = Cancel::new();
     let hour = Duration::from_hours(1);
     let options = ExportOptions::default().with_backoff(anon_export::Backoff::new(hour, hour));
-    let observer = Hears(|event: &ExportEvent<'_>| {
+    let observer = CallbackObserver(|event: &ExportEvent<'_>| {
         if matches!(event, ExportEvent::Retrying { .. }) {
             cancel.cancel();
         }
@@ -465,9 +467,9 @@ fn a_cancelled_export_does_not_wait() {
 
 #[test]
 fn a_selection_is_exported_and_what_is_unknown_is_told() {
-    let part = |text: &str| Part::new(text).expect("a part");
+    let part = |text: &str| KeyPart::new(text).expect("a part");
     let sink = Arc::new(MemorySink::new());
-    let log = Log::default();
+    let log = EventLog::default();
     let selection = Selection::of(
         [part("S-1"), part("S-99")],
         [part("1.1.2.0"), part("1.1.1.1"), part("9.9")],
@@ -485,11 +487,11 @@ fn a_selection_is_exported_and_what_is_unknown_is_told() {
     assert!(!report.is_complete());
     let lines = log.lines().join("\n");
     assert!(
-        lines.contains("UnknownPatient { patient: Part(\"S-99\") }"),
+        lines.contains("UnknownPatient { patient: KeyPart(\"S-99\") }"),
         "{lines}"
     );
     assert!(
-        lines.contains("UnknownStudy { study: Part(\"9.9\") }"),
+        lines.contains("UnknownStudy { study: KeyPart(\"9.9\") }"),
         "{lines}"
     );
 }
@@ -497,12 +499,12 @@ fn a_selection_is_exported_and_what_is_unknown_is_told() {
 #[test]
 fn a_dry_run_tells_what_would_be_sent_and_sends_nothing() {
     let keys = keys(3, 4);
-    let sink = Arc::new(Faulty::new(|_, _| None));
+    let sink = Arc::new(FaultySink::new(|_, _| None));
     let half: BTreeSet<ObjectKey> = keys.iter().take(6).cloned().collect();
-    let log = Log::default();
+    let log = EventLog::default();
     export(&sink, &source(&half), hasty(), &log).expect("a half");
-    let other = Arc::new(Faulty::new(|_, _| None));
-    let options = hasty().with_mode(Mode::DryRun);
+    let other = Arc::new(FaultySink::new(|_, _| None));
+    let options = hasty().with_mode(ExportMode::DryRun);
     let report = export(&other, &source(&keys), options, &log).expect("a dry run");
     assert_eq!((report.counts.sent, report.counts.found), (12, 12));
     let size: usize = keys.iter().map(|key| bytes(key).len()).sum();
@@ -514,12 +516,12 @@ fn a_dry_run_tells_what_would_be_sent_and_sends_nothing() {
 /// A bug in a sink is told where it is, and nobody waits for it.
 #[test]
 fn a_sink_that_panics_does_not_hang_the_export() {
-    let sink = Faulty::new(|key, _| {
+    let sink = FaultySink::new(|key, _| {
         assert!(!key.to_string().ends_with("3.dcm"), "a bug of the sink");
         None
     });
     let sink = Arc::new(sink);
-    let export = || export(&sink, &source(&keys(4, 6)), hasty(), &Log::default());
+    let export = || export(&sink, &source(&keys(4, 6)), hasty(), &EventLog::default());
     assert!(catch_unwind(AssertUnwindSafe(export)).is_err());
 }
 
@@ -550,10 +552,10 @@ proptest! {
             };
             (mixed % 100 < share).then(|| fails(remedy))
         };
-        let sink = Faulty::new(move |key, attempt| fault(&key.to_string(), attempt))
+        let sink = FaultySink::new(move |key, attempt| fault(&key.to_string(), attempt))
             .with_lists(move |patient, attempt| fault(patient.as_str(), attempt));
         let sink = Arc::new(sink);
-        let log = Log::default();
+        let log = EventLog::default();
         let options = attempts(3)
             .with_patients(NonZeroUsize::new(patients).expect("some"))
             .with_objects(NonZeroUsize::new(objects).expect("some"));

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anon_export::journal::{DestinationStatus, Outcome, destinations};
+use anon_export::journal::{DestinationStatus, RunOutcome, destinations};
 use anon_export::{
-    BackendError, Cancel, DirectorySink, DirectorySource, Error, ExportReport, Exporter, Journal,
-    Mode, ObjectKey, Quiet, Remedy, Selection, Sink,
+    BackendError, Cancel, DirectorySink, DirectorySource, Error, ExportMode, ExportReport,
+    Exporter, Journal, ObjectKey, Quiet, Remedy, Selection, Sink,
 };
 
-use crate::world::{Faulty, bytes, files, hasty, key, keys, write};
+use crate::support::{FaultySink, bytes, files, hasty, key, keys, write};
 
 const ADDRESS: &str = "memory:test";
 
@@ -26,13 +26,13 @@ fn open(root: &Path) -> Result<Journal, Error> {
     Journal::open(root, ADDRESS, "1000 jane", now)
 }
 
-struct World {
+struct JournalFixture {
     directory: tempfile::TempDir,
-    sink: Arc<Faulty>,
+    sink: Arc<FaultySink>,
 }
 
-impl World {
-    fn new(keys: &BTreeSet<ObjectKey>, sink: Faulty) -> Self {
+impl JournalFixture {
+    fn new(keys: &BTreeSet<ObjectKey>, sink: FaultySink) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         files(&directory.path().join("public"), keys);
         let sink = Arc::new(sink);
@@ -74,7 +74,7 @@ impl World {
             )
     }
 
-    fn status_of_runs(&self) -> Option<Outcome> {
+    fn status_of_runs(&self) -> Option<RunOutcome> {
         let last = self.status().last_run?;
         Some(last.end?.outcome)
     }
@@ -86,50 +86,50 @@ impl World {
     }
 }
 
-fn healthy() -> Faulty {
-    Faulty::new(|_, _| None)
+fn healthy() -> FaultySink {
+    FaultySink::new(|_, _| None)
 }
 
-fn blind() -> Faulty {
+fn blind() -> FaultySink {
     healthy().with_lists(|_, _| Some(Error::NoListing))
 }
 
 #[test]
 fn what_was_sent_is_not_read_again() {
-    let world = World::new(&keys(3, 5), healthy());
-    assert_eq!(world.export().counts.sent, 15);
-    let again = world.export();
+    let fixture = JournalFixture::new(&keys(3, 5), healthy());
+    assert_eq!(fixture.export().counts.sent, 15);
+    let again = fixture.export();
     assert_eq!((again.counts.sent, again.counts.skipped), (0, 15));
-    assert_eq!(world.sink.puts(), 15, "the sink was not asked to compare");
+    assert_eq!(fixture.sink.puts(), 15, "the sink was not asked to compare");
 }
 
 #[test]
 fn a_file_that_changed_since_is_sent_again() {
-    let world = World::new(&keys(1, 3), blind());
-    world.export();
+    let fixture = JournalFixture::new(&keys(1, 3), blind());
+    fixture.export();
     let changed = key(0, 1, 1);
-    write(&world.public(), &changed, b"other bytes");
+    write(&fixture.public(), &changed, b"other bytes");
     // As long as before, at another time.
     let touched = key(0, 0, 0);
-    let path = world.public().join(touched.to_string());
+    let path = fixture.public().join(touched.to_string());
     let file = File::options().write(true).open(path).expect("a file");
     file.set_modified(now()).expect("touched");
-    let again = world.export();
+    let again = fixture.export();
     assert_eq!(again.counts.found, 3);
-    assert_eq!(world.sink.puts(), 5);
+    assert_eq!(fixture.sink.puts(), 5);
     assert_eq!(
-        &*world.sink.memory.get(&changed).expect("there"),
+        &*fixture.sink.memory.get(&changed).expect("there"),
         b"other bytes"
     );
 }
 
 #[test]
 fn the_listing_decides() {
-    let world = World::new(&keys(1, 4), healthy());
-    world.export();
+    let fixture = JournalFixture::new(&keys(1, 4), healthy());
+    fixture.export();
     // The destination lost everything: the journal does not hide that.
-    let empty = World {
-        directory: world.directory,
+    let empty = JournalFixture {
+        directory: fixture.directory,
         sink: Arc::new(healthy()),
     };
     assert_eq!(empty.export().counts.sent, 4);
@@ -137,22 +137,22 @@ fn the_listing_decides() {
 
 #[test]
 fn without_a_listing_the_journal_decides() {
-    let world = World::new(&keys(2, 4), blind());
-    assert_eq!(world.export().counts.sent, 8);
-    assert_eq!(world.export().counts.skipped, 8);
-    assert_eq!(world.sink.puts(), 8);
+    let fixture = JournalFixture::new(&keys(2, 4), blind());
+    assert_eq!(fixture.export().counts.sent, 8);
+    assert_eq!(fixture.export().counts.skipped, 8);
+    assert_eq!(fixture.sink.puts(), 8);
 }
 
 #[test]
 fn status_tells_each_destination() {
     let told = key(1, 0, 2);
-    let sink = Faulty::new(move |key, _| {
+    let sink = FaultySink::new(move |key, _| {
         let error = || BackendError::new(Remedy::Skip, "no").into();
         (*key == told).then(error)
     });
-    let world = World::new(&keys(3, 4), sink);
-    world.export();
-    let status = world.status();
+    let fixture = JournalFixture::new(&keys(3, 4), sink);
+    fixture.export();
+    let status = fixture.status();
     assert_eq!(status.address, ADDRESS);
     assert!(!status.is_running);
     assert_eq!((status.totals.patients, status.totals.objects), (3, 11));
@@ -164,18 +164,18 @@ fn status_tells_each_destination() {
     let run = status.last_run.expect("a run");
     assert_eq!((run.who.as_str(), run.began), ("1000 jane", now()));
     let end = run.end.expect("it ended");
-    assert_eq!(end.outcome, Outcome::Done);
+    assert_eq!(end.outcome, RunOutcome::Done);
     assert_eq!((end.report.counts.sent, end.report.counts.failed), (11, 1));
     assert_eq!(end.report.patients_failed, 1);
 }
 
 #[test]
 fn an_export_that_stops_is_told_as_such() {
-    let sink = Faulty::new(|_, _| Some(BackendError::new(Remedy::Stop, "no bucket").into()));
-    let world = World::new(&keys(1, 1), sink);
-    world.try_export().expect_err("it stops");
-    let end = world.status().last_run.and_then(|run| run.end);
-    assert_eq!(end.expect("it ended").outcome, Outcome::Stopped);
+    let sink = FaultySink::new(|_, _| Some(BackendError::new(Remedy::Stop, "no bucket").into()));
+    let fixture = JournalFixture::new(&keys(1, 1), sink);
+    fixture.try_export().expect_err("it stops");
+    let end = fixture.status().last_run.and_then(|run| run.end);
+    assert_eq!(end.expect("it ended").outcome, RunOutcome::Stopped);
 }
 
 #[test]
@@ -208,34 +208,38 @@ fn each_address_has_its_own_journal() {
 /// mends it.
 #[test]
 fn a_file_torn_at_any_byte_is_cut_and_mended() {
-    let world = World::new(&keys(1, 3), blind());
-    world.export();
-    let file = world.of_destination().join("patients/S-0");
+    let fixture = JournalFixture::new(&keys(1, 3), blind());
+    fixture.export();
+    let file = fixture.of_destination().join("patients/S-0");
     let whole = fs::read(&file).expect("a file");
     assert_eq!(whole.split_inclusive(|byte| *byte == b'\n').count(), 3);
     for cut in 0..whole.len() {
         File::create(&file)
             .and_then(|mut file| file.write_all(&whole[..cut]))
             .expect("torn");
-        let report = world.export();
+        let report = fixture.export();
         assert_eq!(
             report.counts.skipped, 3,
             "cut at {cut}: the sink compares what is unknown"
         );
         let mended = fs::read(&file).expect("a file");
         assert_eq!(mended.len(), whole.len(), "cut at {cut}");
-        let next = world.sink.puts();
-        world.export();
-        assert_eq!(world.sink.puts(), next, "cut at {cut}: all is known again");
+        let next = fixture.sink.puts();
+        fixture.export();
+        assert_eq!(
+            fixture.sink.puts(),
+            next,
+            "cut at {cut}: all is known again"
+        );
     }
 }
 
 /// A bit that flips costs a comparison, no more.
 #[test]
 fn a_damaged_line_is_not_believed() {
-    let world = World::new(&keys(1, 3), blind());
-    world.export();
-    let file = world.of_destination().join("patients/S-0");
+    let fixture = JournalFixture::new(&keys(1, 3), blind());
+    fixture.export();
+    let file = fixture.of_destination().join("patients/S-0");
     let whole = fs::read(&file).expect("a file");
     for at in (0..whole.len()).step_by(7) {
         let mut damaged = whole.clone();
@@ -243,26 +247,26 @@ fn a_damaged_line_is_not_believed() {
         File::create(&file)
             .and_then(|mut file| file.write_all(&damaged))
             .expect("damaged");
-        let before = world.sink.puts();
-        assert_eq!(world.export().counts.failed, 0, "byte {at}");
-        assert!(world.sink.puts() > before, "byte {at}: nothing was asked");
+        let before = fixture.sink.puts();
+        assert_eq!(fixture.export().counts.failed, 0, "byte {at}");
+        assert!(fixture.sink.puts() > before, "byte {at}: nothing was asked");
     }
 }
 
 #[test]
 fn torn_runs_and_totals_are_found_out_anew() {
-    let world = World::new(&keys(2, 3), healthy());
-    world.export();
-    let expected = world.status().totals;
+    let fixture = JournalFixture::new(&keys(2, 3), healthy());
+    fixture.export();
+    let expected = fixture.status().totals;
     for name in ["runs", "totals"] {
-        let file = world.of_destination().join(name);
+        let file = fixture.of_destination().join(name);
         let whole = fs::read(&file).expect("a file");
         for cut in 0..whole.len() {
             File::create(&file)
                 .and_then(|mut file| file.write_all(&whole[..cut]))
                 .expect("torn");
-            assert_eq!(world.status().totals, expected, "{name} cut at {cut}");
-            let journal = open(&world.journal()).expect("it opens");
+            assert_eq!(fixture.status().totals, expected, "{name} cut at {cut}");
+            let journal = open(&fixture.journal()).expect("it opens");
             assert_eq!(journal.totals(), expected, "{name} cut at {cut}");
         }
         File::create(&file)
@@ -273,20 +277,20 @@ fn torn_runs_and_totals_are_found_out_anew() {
 
 #[test]
 fn a_dry_run_notes_nothing() {
-    let world = World::new(&keys(1, 3), healthy());
-    let journal = Arc::new(open(&world.journal()).expect("a journal"));
-    Exporter::new(Arc::clone(&world.sink) as Arc<dyn Sink>)
-        .with_options(hasty().with_mode(Mode::DryRun))
+    let fixture = JournalFixture::new(&keys(1, 3), healthy());
+    let journal = Arc::new(open(&fixture.journal()).expect("a journal"));
+    Exporter::new(Arc::clone(&fixture.sink) as Arc<dyn Sink>)
+        .with_options(hasty().with_mode(ExportMode::DryRun))
         .with_journal(journal)
         .export(
-            &DirectorySource::new(world.public()),
+            &DirectorySource::new(fixture.public()),
             &Selection::all(),
             &Cancel::new(),
             &Quiet,
         )
         .expect("a dry run");
-    assert!(world.status().last_run.is_none());
-    assert_eq!(world.status().totals.objects, 0);
+    assert!(fixture.status().last_run.is_none());
+    assert_eq!(fixture.status().totals.objects, 0);
 }
 
 #[test]
@@ -308,7 +312,7 @@ fn a_journal_of_another_version_or_destination_is_refused() {
             .and_then(|mut file| file.write_all(text.as_bytes()))
             .expect("written");
         let error = open(directory.path()).expect_err("it is refused");
-        assert!(matches!(error, Error::JournalForm { .. }), "{error:?}");
+        assert!(matches!(error, Error::JournalFormat { .. }), "{error:?}");
     }
 }
 
@@ -363,29 +367,29 @@ fn copy(from: &Path, to: &Path) {
 /// ever.
 #[test]
 fn a_journal_that_cannot_be_used_stops_the_export() {
-    let world = World::new(&keys(2, 3), healthy());
-    world.export();
-    let file = world.of_destination().join("patients/S-0");
+    let fixture = JournalFixture::new(&keys(2, 3), healthy());
+    fixture.export();
+    let file = fixture.of_destination().join("patients/S-0");
     fs::remove_file(&file).expect("removed");
     fs::create_dir(&file).expect("a directory in the place of a file");
-    let ended = world.try_export().expect_err("it cannot be used");
+    let ended = fixture.try_export().expect_err("it cannot be used");
     assert!(matches!(*ended.error, Error::Journal { .. }), "{ended:?}");
-    let end = world.status_of_runs();
-    assert_eq!(end, Some(Outcome::Stopped));
+    let end = fixture.status_of_runs();
+    assert_eq!(end, Some(RunOutcome::Stopped));
 }
 
 /// A directory as the destination: the journal alone makes the second run cheap.
 #[test]
 fn a_directory_is_exported_to_and_resumed() {
-    let world = World::new(&keys(2, 6), healthy());
-    let to = world.directory.path().join("to");
+    let fixture = JournalFixture::new(&keys(2, 6), healthy());
+    let to = fixture.directory.path().join("to");
     for sent in [12, 0] {
         let sink: Arc<dyn Sink> = Arc::new(DirectorySink::open(&to).expect("a sink"));
-        let journal = Arc::new(open(&world.journal()).expect("a journal"));
+        let journal = Arc::new(open(&fixture.journal()).expect("a journal"));
         let report = Exporter::new(sink)
             .with_journal(journal)
             .export(
-                &DirectorySource::new(world.public()),
+                &DirectorySource::new(fixture.public()),
                 &Selection::all(),
                 &Cancel::new(),
                 &Quiet,

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path};
 
-use anon_export::{ObjectKey, Part};
+use anon_export::{KeyPart, ObjectKey};
 use proptest::prelude::*;
 
 #[test]
@@ -20,14 +20,14 @@ fn parts_are_safe_names() {
         "_",
         &long,
     ] {
-        assert!(Part::new(good).is_ok(), "{good:?}");
+        assert!(KeyPart::new(good).is_ok(), "{good:?}");
     }
     let longer = "1".repeat(65);
     for bad in [
         "", ".", "..", "...", " ", " a", "a ", ".a", "a.", "a/b", "/", "a\\b", "..\\x", "../../x",
         "a\0", "a\nb", "C:", "é", "a*", "~\u{7f}", &longer,
     ] {
-        assert!(Part::new(bad).is_err(), "{bad:?}");
+        assert!(KeyPart::new(bad).is_err(), "{bad:?}");
         for place in 0..4 {
             let mut parts = ["p", "1", "2", "3"];
             parts[place] = bad;
@@ -57,7 +57,7 @@ fn a_key_reads_back() {
 
 #[test]
 fn an_error_does_not_repeat_the_name() {
-    let error = Part::new("DOE^JANE").expect_err("a caret is refused");
+    let error = KeyPart::new("DOE^JANE").expect_err("a caret is refused");
     assert_eq!(
         error.to_string(),
         "a name of 8 bytes cannot be part of a key: it has a character outside A-Z a-z 0-9 _ - . and space"

@@ -2,15 +2,15 @@
 
 #[cfg(feature = "dicom")]
 mod archive;
+mod broken_sinks;
 mod canary;
 mod changes;
 #[cfg(feature = "dicom")]
 mod dicom;
 mod directory;
 mod exporter;
-mod faulty;
 mod journal;
 mod key;
 mod memory;
+mod support;
 mod tags;
-mod world;

@@ -8,29 +8,30 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anon_export::{
-    Cancel, DirectorySource, Error, ExportReport, Exporter, Journal, Listed, MemorySink, Mode,
-    Needs, ObjectKey, Part, Quiet, Selection, Sink, Stored, Tag, conformance,
+    Cancel, Capabilities, DirectorySource, EntityTag, Error, ExportMode, ExportReport, Exporter,
+    Journal, KeyPart, ListedObject, MemorySink, ObjectKey, Quiet, Selection, Sink, Stored,
+    conformance,
 };
 
-use crate::world::{bytes, files, hasty, key, keys, write};
+use crate::support::{bytes, files, hasty, key, keys, write};
 
 /// A sink in memory that tells a checksum of each object, and does not compare.
 #[derive(Debug, Default)]
-struct Tagged {
+struct TaggingSink {
     memory: MemorySink,
     tells_beforehand: bool,
     puts: AtomicU64,
     asked: AtomicU64,
 }
 
-fn tag(bytes: &[u8]) -> Option<Tag> {
+fn tag(bytes: &[u8]) -> Option<EntityTag> {
     let sum = bytes.iter().fold(7_u64, |sum, byte| {
         (sum ^ u64::from(*byte)).wrapping_mul(0x100_0000_01B3)
     });
-    Tag::new(format!("{sum:016x}"))
+    EntityTag::new(format!("{sum:016x}"))
 }
 
-impl Tagged {
+impl TaggingSink {
     fn new(tells_beforehand: bool) -> Self {
         Self {
             tells_beforehand,
@@ -44,9 +45,9 @@ impl Tagged {
     }
 }
 
-impl Sink for Tagged {
-    fn needs(&self) -> Needs {
-        Needs::new().without_comparing()
+impl Sink for TaggingSink {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new().without_comparing()
     }
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
@@ -60,8 +61,8 @@ impl Sink for Tagged {
 
     fn list(
         &self,
-        patient: &Part,
-        each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
+        patient: &KeyPart,
+        each: &mut dyn FnMut(ListedObject) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         self.memory.list(patient, &mut |listed| {
             let tag = self.memory.get(&listed.key).and_then(|bytes| tag(&bytes));
@@ -69,7 +70,7 @@ impl Sink for Tagged {
         })
     }
 
-    fn tag_of(&self, _: u64, body: &mut dyn Read) -> Result<Option<Tag>, Error> {
+    fn tag_of(&self, _: u64, body: &mut dyn Read) -> Result<Option<EntityTag>, Error> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         if !self.tells_beforehand {
             return Ok(None);
@@ -81,7 +82,12 @@ impl Sink for Tagged {
     }
 }
 
-fn export(sink: &Arc<Tagged>, root: &Path, journal: Option<&str>, mode: Mode) -> ExportReport {
+fn export(
+    sink: &Arc<TaggingSink>,
+    root: &Path,
+    journal: Option<&str>,
+    mode: ExportMode,
+) -> ExportReport {
     let now = || SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let mut exporter =
         Exporter::new(Arc::clone(sink) as Arc<dyn Sink>).with_options(hasty().with_mode(mode));
@@ -105,10 +111,10 @@ fn the_tag_decides_not_the_name() {
     let directory = tempfile::tempdir().expect("a directory");
     let root = directory.path();
     files(&root.join("public"), &keys(1, 4));
-    let sink = Arc::new(Tagged::new(true));
-    assert_eq!(export(&sink, root, None, Mode::Send).counts.sent, 4);
+    let sink = Arc::new(TaggingSink::new(true));
+    assert_eq!(export(&sink, root, None, ExportMode::Send).counts.sent, 4);
     assert_eq!(sink.counted(), (4, 0));
-    let again = export(&sink, root, None, Mode::Send);
+    let again = export(&sink, root, None, ExportMode::Send);
     assert_eq!((again.counts.sent, again.counts.skipped), (0, 4));
     assert_eq!(
         sink.counted(),
@@ -119,9 +125,9 @@ fn the_tag_decides_not_the_name() {
     let mut other = bytes(&changed);
     other[3] ^= 1;
     write(&root.join("public"), &changed, &other);
-    let dry = export(&sink, root, None, Mode::DryRun);
+    let dry = export(&sink, root, None, ExportMode::DryRun);
     assert_eq!((dry.counts.sent, dry.counts.skipped), (1, 3));
-    let third = export(&sink, root, None, Mode::Send);
+    let third = export(&sink, root, None, ExportMode::Send);
     assert_eq!((third.counts.sent, third.counts.skipped), (1, 3));
     assert_eq!(*sink.memory.get(&changed).expect("there"), *other);
 }
@@ -132,9 +138,9 @@ fn the_journal_remembers_tags() {
     let directory = tempfile::tempdir().expect("a directory");
     let root = directory.path();
     files(&root.join("public"), &keys(1, 4));
-    let sink = Arc::new(Tagged::new(true));
+    let sink = Arc::new(TaggingSink::new(true));
     for (journal, puts, asked) in [("one", 4, 0), ("one", 0, 0), ("two", 0, 4), ("two", 0, 0)] {
-        export(&sink, root, Some(journal), Mode::Send);
+        export(&sink, root, Some(journal), ExportMode::Send);
         assert_eq!(sink.counted(), (puts, asked), "journal {journal}");
     }
     // Somebody else put other bytes there since.
@@ -143,7 +149,7 @@ fn the_journal_remembers_tags() {
     other[0] ^= 1;
     let len = other.len() as u64;
     sink.memory.put(&spoiled, len, &mut &*other).expect("put");
-    let mended = export(&sink, root, Some("one"), Mode::Send);
+    let mended = export(&sink, root, Some("one"), ExportMode::Send);
     assert_eq!((mended.counts.sent, mended.counts.skipped), (1, 3));
     assert_eq!(*sink.memory.get(&spoiled).expect("there"), *bytes(&spoiled));
 }
@@ -154,10 +160,10 @@ fn a_tag_that_cannot_be_told_is_compared_with_the_journal() {
     let directory = tempfile::tempdir().expect("a directory");
     let root = directory.path();
     files(&root.join("public"), &keys(1, 4));
-    let sink = Arc::new(Tagged::new(false));
+    let sink = Arc::new(TaggingSink::new(false));
     // Without one it is put once more: equal lengths are no equal bytes.
     for (journal, puts) in [(Some("one"), 4), (Some("one"), 0), (None, 4)] {
-        export(&sink, root, journal, Mode::Send);
+        export(&sink, root, journal, ExportMode::Send);
         assert_eq!(sink.counted().0, puts, "{journal:?}");
     }
     let spoiled = key(0, 0, 2);
@@ -165,11 +171,16 @@ fn a_tag_that_cannot_be_told_is_compared_with_the_journal() {
     other[0] ^= 1;
     let len = other.len() as u64;
     sink.memory.put(&spoiled, len, &mut &*other).expect("put");
-    assert_eq!(export(&sink, root, Some("one"), Mode::Send).counts.sent, 1);
+    assert_eq!(
+        export(&sink, root, Some("one"), ExportMode::Send)
+            .counts
+            .sent,
+        1
+    );
 }
 
 #[test]
 fn passes_the_suite() {
-    conformance::check(|| Tagged::new(true));
-    conformance::check(|| Tagged::new(false));
+    conformance::check(|| TaggingSink::new(true));
+    conformance::check(|| TaggingSink::new(false));
 }

@@ -4,17 +4,17 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use anon_export::Sink as _;
-use anon_export::s3::{Credentials, Keys, S3Sink};
+use anon_export::s3::{AccessKeys, Credentials, S3Sink};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::double::{Double, Fault, Kind};
+use crate::fake_s3::{FakeS3, RequestKind, ServiceFault};
 use crate::setup::{PART, config, key, put, text};
 use crate::shared::Test;
 
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Log {
+impl Write for CapturedLog {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().expect("the log").write(bytes)
     }
@@ -24,7 +24,7 @@ impl Write for Log {
     }
 }
 
-impl<'w> MakeWriter<'w> for Log {
+impl<'w> MakeWriter<'w> for CapturedLog {
     type Writer = Self;
 
     fn make_writer(&'w self) -> Self {
@@ -34,18 +34,18 @@ impl<'w> MakeWriter<'w> for Log {
 
 #[test]
 fn canaries_do_not_leave() -> Test {
-    let log = Log::default();
+    let log = CapturedLog::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_writer(log.clone())
         .finish();
     let mut said = Vec::new();
-    let double = Double::start(|head, before| {
-        let refuses = head.kind() == Kind::Put && before == 1;
-        refuses.then_some(Fault::Refuses(403, "AccessDenied", None))
+    let double = FakeS3::start(|head, before| {
+        let refuses = head.kind() == RequestKind::Put && before == 1;
+        refuses.then_some(ServiceFault::Refuses(403, "AccessDenied", None))
     })?;
     tracing::subscriber::with_default(subscriber, || -> Test {
-        let keys = Keys::new(text("CANARYKEY"), text("CANARYSECRET"))
+        let keys = AccessKeys::new(text("CANARYKEY"), text("CANARYSECRET"))
             .with_session_token(text("CANARYTOKEN"));
         let config = config(&double.endpoint()).with_credentials(Credentials::Keys(keys));
         said.push(format!("{config:?}"));

@@ -7,21 +7,21 @@ use std::time::Duration;
 use anon_export::s3::S3Sink;
 use anon_export::{Cancel, Error};
 
-use crate::double::{Double, Fault, Kind};
+use crate::fake_s3::{FakeS3, RequestKind, ServiceFault};
 use crate::setup::{PART, bytes, config, key, put};
 use crate::shared::Test;
 
 #[test]
 fn a_put_is_given_up() -> Test {
-    for (kind, len) in [(Kind::Put, 10), (Kind::Part, 2 * PART)] {
+    for (kind, len) in [(RequestKind::Put, 10), (RequestKind::KeyPart, 2 * PART)] {
         let (told, hears) = mpsc::channel();
-        let double = Double::start(move |head, _| {
+        let double = FakeS3::start(move |head, _| {
             let stalls = head.kind() == kind;
             if stalls {
                 // The test may have ended.
                 let _ = told.send(());
             }
-            stalls.then_some(Fault::Stalls)
+            stalls.then_some(ServiceFault::Stalls)
         })?;
         let cancel = Cancel::new();
         let hour = Duration::from_hours(1);
@@ -50,7 +50,7 @@ fn a_login_is_given_up() -> Test {
     use anon_export::s3::Credentials;
 
     let (told, hears) = mpsc::channel();
-    let pool = crate::pool::Pool::start(move |_| {
+    let pool = crate::fake_cognito::FakeCognito::start(move |_| {
         // The test may have ended.
         let _ = told.send(());
         loop {

@@ -17,12 +17,12 @@ const ACCESS_KEY: &str = "TESTACCESSKEY12345";
 const SECRET_KEY: &str = "ABCSECRETKEY";
 
 /// moto with a user pool, and what is in it.
-struct Cognito {
+struct MotoCognito {
     server: S3Server,
     ids: BTreeMap<String, String>,
 }
 
-impl Cognito {
+impl MotoCognito {
     fn start() -> Test<Option<Self>> {
         let Some(server) = S3Server::moto()? else {
             return Ok(None);
@@ -55,8 +55,10 @@ fn config(s3: &S3Server, login: Login) -> S3Config {
 
 #[test]
 fn a_user_puts_objects_into_the_own_directory() -> Test {
-    let (Some(cognito), Some(s3)) = (Cognito::start()?, S3Server::rclone(ACCESS_KEY, SECRET_KEY)?)
-    else {
+    let (Some(cognito), Some(s3)) = (
+        MotoCognito::start()?,
+        S3Server::rclone(ACCESS_KEY, SECRET_KEY)?,
+    ) else {
         return Ok(());
     };
     let login = cognito.login("tester", cognito.id("PASSWORD"));
@@ -75,8 +77,10 @@ fn a_user_puts_objects_into_the_own_directory() -> Test {
 /// moto's keys last 90 seconds: halfway they are renewed, in the middle of an export.
 #[test]
 fn keys_of_moto_are_renewed() -> Test {
-    let (Some(cognito), Some(s3)) = (Cognito::start()?, S3Server::rclone(ACCESS_KEY, SECRET_KEY)?)
-    else {
+    let (Some(cognito), Some(s3)) = (
+        MotoCognito::start()?,
+        S3Server::rclone(ACCESS_KEY, SECRET_KEY)?,
+    ) else {
         return Ok(());
     };
     let login = cognito.login("tester", cognito.id("PASSWORD"));
@@ -94,8 +98,10 @@ fn keys_of_moto_are_renewed() -> Test {
 /// A new password is set if it is wanted and given, and never otherwise.
 #[test]
 fn a_new_password_is_wanted() -> Test {
-    let (Some(cognito), Some(s3)) = (Cognito::start()?, S3Server::rclone(ACCESS_KEY, SECRET_KEY)?)
-    else {
+    let (Some(cognito), Some(s3)) = (
+        MotoCognito::start()?,
+        S3Server::rclone(ACCESS_KEY, SECRET_KEY)?,
+    ) else {
         return Ok(());
     };
     let temporary = cognito.id("TEMPORARY");
@@ -120,8 +126,10 @@ fn a_new_password_is_wanted() -> Test {
 
 #[test]
 fn each_refusal_of_a_login_has_its_error() -> Test {
-    let (Some(cognito), Some(s3)) = (Cognito::start()?, S3Server::rclone(ACCESS_KEY, SECRET_KEY)?)
-    else {
+    let (Some(cognito), Some(s3)) = (
+        MotoCognito::start()?,
+        S3Server::rclone(ACCESS_KEY, SECRET_KEY)?,
+    ) else {
         return Ok(());
     };
     let password = cognito.id("PASSWORD");

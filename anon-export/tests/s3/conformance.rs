@@ -6,17 +6,19 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anon_export::s3::{ChecksumMode, S3Config, S3Error, S3Sink};
-use anon_export::{Error, Listed, Needs, ObjectKey, Part, Sink, Stored, Tag, conformance};
+use anon_export::{
+    Capabilities, EntityTag, Error, KeyPart, ListedObject, ObjectKey, Sink, Stored, conformance,
+};
 
 use crate::servers::S3Server;
 use crate::setup::{ACCESS_KEY, PART, SECRET_KEY, bytes, config, key, list, put};
 use crate::shared::Test;
 
 /// A sink whose prefix nobody else has.
-fn fresh(config: &S3Config) -> Again {
+fn fresh(config: &S3Config) -> RetryingSink {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let prefix = format!("empty {}/ü+%", NEXT.fetch_add(1, Ordering::Relaxed));
-    Again(S3Sink::open(config.clone().with_prefix(prefix)).expect("a sink"))
+    RetryingSink(S3Sink::open(config.clone().with_prefix(prefix)).expect("a sink"))
 }
 
 #[test]
@@ -44,15 +46,15 @@ fn passes_the_suite_on_moto() -> Test {
 /// Tries again what can pass, as an exporter does: rclone fails now and then when objects that are put at
 /// once need the same new directory.
 #[derive(Debug)]
-struct Again(S3Sink);
+struct RetryingSink(S3Sink);
 
 /// What a body gave.
-struct Given {
+struct ReplayedBody {
     bytes: Cursor<Vec<u8>>,
     failed: Option<io::ErrorKind>,
 }
 
-impl Read for Given {
+impl Read for ReplayedBody {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match (self.bytes.read(buffer)?, self.failed) {
             (0, Some(kind)) => Err(kind.into()),
@@ -61,13 +63,13 @@ impl Read for Given {
     }
 }
 
-impl Sink for Again {
-    fn needs(&self) -> Needs {
-        self.0.needs()
+impl Sink for RetryingSink {
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
     }
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
-        if len > self.needs().max_object_bytes {
+        if len > self.capabilities().max_object_bytes {
             return self.0.put(key, len, body);
         }
         let mut bytes = Vec::new();
@@ -75,7 +77,7 @@ impl Sink for Again {
         let mut tries = 0..5;
         loop {
             let bytes = Cursor::new(bytes.clone());
-            match self.0.put(key, len, &mut Given { bytes, failed }) {
+            match self.0.put(key, len, &mut ReplayedBody { bytes, failed }) {
                 Err(Error::S3(S3Error::Server { .. })) if tries.next().is_some() => {}
                 result => return result,
             }
@@ -84,13 +86,13 @@ impl Sink for Again {
 
     fn list(
         &self,
-        patient: &Part,
-        each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
+        patient: &KeyPart,
+        each: &mut dyn FnMut(ListedObject) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         self.0.list(patient, each)
     }
 
-    fn tag_of(&self, len: u64, body: &mut dyn Read) -> Result<Option<Tag>, Error> {
+    fn tag_of(&self, len: u64, body: &mut dyn Read) -> Result<Option<EntityTag>, Error> {
         self.0.tag_of(len, body)
     }
 

@@ -17,7 +17,7 @@ use anon_export::{
     Exporter, MemorySource, ObjectKey, Observer, PatientReport, Selection,
 };
 
-use crate::double::{Double, Fault, Head, Kind};
+use crate::fake_s3::{FakeS3, RequestHead, RequestKind, ServiceFault};
 use crate::setup::{PART, bytes, config};
 use crate::shared::Test;
 
@@ -38,25 +38,25 @@ pub(crate) fn source() -> Test<MemorySource> {
     Ok(source)
 }
 
-fn is_of_victim(head: &Head) -> bool {
+fn is_of_victim(head: &RequestHead) -> bool {
     let prefix = head.query.get("prefix").map_or("", String::as_str);
     head.path.contains(VICTIM) || prefix.replace("%2F", "/").contains(VICTIM)
 }
 
 /// What was told.
 #[derive(Default)]
-pub(crate) struct Told {
+pub(crate) struct CollectedEvents {
     sent: Mutex<BTreeSet<ObjectKey>>,
     pub(crate) patients: Mutex<BTreeMap<String, PatientReport>>,
 }
 
-impl fmt::Debug for Told {
+impl fmt::Debug for CollectedEvents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Told")
+        f.write_str("CollectedEvents")
     }
 }
 
-impl Observer for Told {
+impl Observer for CollectedEvents {
     fn event(&self, event: &ExportEvent<'_>) {
         match event {
             ExportEvent::Sent { key, .. } => {
@@ -77,7 +77,7 @@ impl Observer for Told {
 pub(crate) fn export(
     config: &S3Config,
     source: &MemorySource,
-    told: &Told,
+    told: &CollectedEvents,
 ) -> Test<Result<ExportReport, ExportError>> {
     let options = ExportOptions::default()
         .with_attempts(NonZeroU32::MIN.saturating_add(1))
@@ -88,7 +88,7 @@ pub(crate) fn export(
 
 /// How an export ends that meets a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ends {
+enum ExpectedEnd {
     /// All is sent.
     Well,
     /// The patient has this error, and the others none.
@@ -100,11 +100,11 @@ enum Ends {
 /// Exports while the victim's requests of a kind have a fault, the first of them or all; and then again
 /// without it.
 #[track_caller]
-fn check(kind: Kind, fault: &Fault, once: bool, ends: Ends) -> Test {
+fn check(kind: RequestKind, fault: &ServiceFault, once: bool, ends: ExpectedEnd) -> Test {
     let what = format!("{kind:?} {fault:?}");
     let is_faulty = Arc::new(AtomicBool::new(true));
     let (order, orders) = (fault.clone(), Arc::clone(&is_faulty));
-    let double = Double::start(move |head, _| {
+    let double = FakeS3::start(move |head, _| {
         let is_meant = head.kind() == kind && is_of_victim(head) && orders.load(Ordering::Relaxed);
         if is_meant && once {
             orders.store(false, Ordering::Relaxed);
@@ -112,10 +112,10 @@ fn check(kind: Kind, fault: &Fault, once: bool, ends: Ends) -> Test {
         is_meant.then(|| order.clone())
     })?;
     // Only who has to wait is impatient: what is well may take its time.
-    let waits = matches!(fault, Fault::Stalls | Fault::Silent);
+    let waits = matches!(fault, ServiceFault::Stalls | ServiceFault::Silent);
     let patience = Duration::from_secs(if waits { 3 } else { 60 });
     let config = config(&double.endpoint()).with_stall_timeout(patience);
-    let (source, told) = (source()?, Told::default());
+    let (source, told) = (source()?, CollectedEvents::default());
     let ended = export(&config, &source, &told)?;
     let sent = told.sent.into_inner()?;
     let patients = told.patients.into_inner()?;
@@ -129,11 +129,11 @@ fn check(kind: Kind, fault: &Fault, once: bool, ends: Ends) -> Test {
     }
     assert_eq!(double.uploads(), 0, "{what}: uploads are left");
     let report = match (ended, ends) {
-        (Ok(report), Ends::Well) => {
+        (Ok(report), ExpectedEnd::Well) => {
             assert!(report.is_complete(), "{what}: {report:?} {patients:?}");
             report
         }
-        (Ok(report), Ends::WithPatient(words)) => {
+        (Ok(report), ExpectedEnd::WithPatient(words)) => {
             assert_eq!(report.patients_failed, 1, "{what}: {patients:?}");
             for (patient, report) in &patients {
                 let error = report.error.as_ref().map(|error| error.text());
@@ -149,7 +149,7 @@ fn check(kind: Kind, fault: &Fault, once: bool, ends: Ends) -> Test {
             }
             report
         }
-        (Err(ended), Ends::Early(words)) => {
+        (Err(ended), ExpectedEnd::Early(words)) => {
             let text = ended.error.text();
             assert!(
                 text.contains(words) && !text.contains("CANARY"),
@@ -177,7 +177,7 @@ fn check(kind: Kind, fault: &Fault, once: bool, ends: Ends) -> Test {
     assert_eq!(report.counts.sent, sent.len() as u64, "{what}");
     // And again, when all is well.
     is_faulty.store(false, Ordering::Relaxed);
-    let again = export(&config, &source, &Told::default())??;
+    let again = export(&config, &source, &CollectedEvents::default())??;
     assert!(again.is_complete(), "{what}: {again:?}");
     assert!(
         again.counts.skipped >= report.counts.sent,
@@ -195,8 +195,8 @@ fn check(kind: Kind, fault: &Fault, once: bool, ends: Ends) -> Test {
 /// A file that is written to, or goes, while its parts travel: nothing of it is put, and nothing is left.
 #[test]
 fn what_changes_on_its_way_is_not_put() -> Test {
-    type Spoil = fn(&Path) -> io::Result<()>;
-    let spoils: [(Spoil, &str); 3] = [
+    type Damage = fn(&Path) -> io::Result<()>;
+    let spoils: [(Damage, &str); 3] = [
         (
             |path| File::options().append(true).open(path)?.write_all(b"more"),
             "changed while it was read",
@@ -219,8 +219,8 @@ fn what_changes_on_its_way_is_not_put() -> Test {
         }
         let victim = directory.path().join("S-1/1.1/1.2/1.3.1.2.dcm");
         let is_spoilt = AtomicBool::new(false);
-        let double = Double::start(move |head, _| {
-            let is_meant = head.kind() == Kind::Part && is_of_victim(head);
+        let double = FakeS3::start(move |head, _| {
+            let is_meant = head.kind() == RequestKind::KeyPart && is_of_victim(head);
             if is_meant && !is_spoilt.swap(true, Ordering::Relaxed) {
                 spoil(&victim).expect("it is spoilt");
             }
@@ -228,7 +228,7 @@ fn what_changes_on_its_way_is_not_put() -> Test {
         })?;
         // One part is all the memory there is: the rest is read when the first has gone.
         let config = config(&double.endpoint()).with_memory_bytes(PART as u64);
-        let told = Told::default();
+        let told = CollectedEvents::default();
         let exporter = Exporter::new(Arc::new(S3Sink::open(config)?));
         let files = DirectorySource::new(directory.path());
         let report = exporter.export(&files, &Selection::all(), &Cancel::new(), &told)?;
@@ -253,82 +253,117 @@ fn what_changes_on_its_way_is_not_put() -> Test {
     Ok(())
 }
 
-const SLOW: Fault = Fault::Refuses(503, "SlowDown", None);
+const SLOW: ServiceFault = ServiceFault::Refuses(503, "SlowDown", None);
 
 #[test]
 fn what_passes_stops_nothing() -> Test {
     for (kind, fault) in [
-        (Kind::List, SLOW),
-        (Kind::List, Fault::Resets(0)),
-        (Kind::Put, SLOW),
-        (Kind::Put, Fault::Resets(5)),
-        (Kind::Put, Fault::Stalls),
-        (Kind::Put, Fault::WrongTag),
-        (Kind::Create, SLOW),
-        (Kind::Part, Fault::Resets(1 << 20)),
-        (Kind::Part, Fault::Stalls),
-        (Kind::Part, Fault::WrongChecksum),
-        (Kind::Complete, SLOW),
-        (Kind::Complete, Fault::RefusesWithin("InternalError")),
-        (Kind::Complete, Fault::Silent),
+        (RequestKind::List, SLOW),
+        (RequestKind::List, ServiceFault::Resets(0)),
+        (RequestKind::Put, SLOW),
+        (RequestKind::Put, ServiceFault::Resets(5)),
+        (RequestKind::Put, ServiceFault::Stalls),
+        (RequestKind::Put, ServiceFault::WrongTag),
+        (RequestKind::Create, SLOW),
+        (RequestKind::KeyPart, ServiceFault::Resets(1 << 20)),
+        (RequestKind::KeyPart, ServiceFault::Stalls),
+        (RequestKind::KeyPart, ServiceFault::WrongChecksum),
+        (RequestKind::Complete, SLOW),
+        (
+            RequestKind::Complete,
+            ServiceFault::RefusesWithin("InternalError"),
+        ),
+        (RequestKind::Complete, ServiceFault::Silent),
     ] {
-        check(kind, &fault, true, Ends::Well)?;
+        check(kind, &fault, true, ExpectedEnd::Well)?;
     }
     Ok(())
 }
 
 #[test]
 fn what_does_not_pass_is_told_of_its_patient() -> Test {
-    let refuses = Fault::Refuses(400, "EntityTooLarge", None);
+    let refuses = ServiceFault::Refuses(400, "EntityTooLarge", None);
     // A policy can name one prefix.
-    let denies = Fault::Refuses(403, "AccessDenied", None);
+    let denies = ServiceFault::Refuses(403, "AccessDenied", None);
     for (kind, fault, words) in [
-        (Kind::List, SLOW, "fewer requests"),
-        (Kind::List, Fault::Stalls, "did not answer in time"),
-        (Kind::Put, SLOW, "fewer requests"),
-        (Kind::Put, refuses, "EntityTooLarge"),
-        (Kind::List, denies.clone(), "s3:ListBucket"),
-        (Kind::Put, denies.clone(), "s3:PutObject"),
-        (Kind::Create, denies.clone(), "s3:PutObject"),
-        (Kind::Part, denies.clone(), "s3:PutObject"),
-        (Kind::Complete, denies, "s3:PutObject"),
-        (Kind::Put, Fault::Resets(5), "broke"),
-        (Kind::Put, Fault::Silent, "did not answer in time"),
-        (Kind::Put, Fault::WrongTag, "other bytes than were sent"),
+        (RequestKind::List, SLOW, "fewer requests"),
         (
-            Kind::Put,
-            Fault::WrongChecksum,
+            RequestKind::List,
+            ServiceFault::Stalls,
+            "did not answer in time",
+        ),
+        (RequestKind::Put, SLOW, "fewer requests"),
+        (RequestKind::Put, refuses, "EntityTooLarge"),
+        (RequestKind::List, denies.clone(), "s3:ListBucket"),
+        (RequestKind::Put, denies.clone(), "s3:PutObject"),
+        (RequestKind::Create, denies.clone(), "s3:PutObject"),
+        (RequestKind::KeyPart, denies.clone(), "s3:PutObject"),
+        (RequestKind::Complete, denies, "s3:PutObject"),
+        (RequestKind::Put, ServiceFault::Resets(5), "broke"),
+        (
+            RequestKind::Put,
+            ServiceFault::Silent,
+            "did not answer in time",
+        ),
+        (
+            RequestKind::Put,
+            ServiceFault::WrongTag,
             "other bytes than were sent",
         ),
-        (Kind::Create, SLOW, "fewer requests"),
-        (Kind::Part, Fault::Resets(1 << 20), "broke"),
-        (Kind::Part, Fault::Stalls, "did not answer in time"),
-        (Kind::Part, Fault::WrongTag, "other bytes than were sent"),
-        (Kind::Complete, SLOW, "fewer requests"),
         (
-            Kind::Complete,
-            Fault::RefusesWithin("InternalError"),
+            RequestKind::Put,
+            ServiceFault::WrongChecksum,
+            "other bytes than were sent",
+        ),
+        (RequestKind::Create, SLOW, "fewer requests"),
+        (RequestKind::KeyPart, ServiceFault::Resets(1 << 20), "broke"),
+        (
+            RequestKind::KeyPart,
+            ServiceFault::Stalls,
+            "did not answer in time",
+        ),
+        (
+            RequestKind::KeyPart,
+            ServiceFault::WrongTag,
+            "other bytes than were sent",
+        ),
+        (RequestKind::Complete, SLOW, "fewer requests"),
+        (
+            RequestKind::Complete,
+            ServiceFault::RefusesWithin("InternalError"),
             "InternalError",
         ),
     ] {
-        check(kind, &fault, false, Ends::WithPatient(words))?;
+        check(kind, &fault, false, ExpectedEnd::WithPatient(words))?;
     }
     Ok(())
 }
 
 #[test]
 fn what_holds_for_all_is_told_of_each_patient() -> Test {
-    let refuses = |status, code| Fault::Refuses(status, code, None);
+    let refuses = |status, code| ServiceFault::Refuses(status, code, None);
     for (kind, fault, words) in [
-        (Kind::Put, refuses(403, "InvalidAccessKeyId"), "access key"),
-        (Kind::Put, refuses(403, "SignatureDoesNotMatch"), "secret"),
-        (Kind::Put, refuses(400, "ExpiredToken"), "expired"),
-        (Kind::Put, refuses(404, "NoSuchBucket"), "bucket"),
-        (Kind::Put, refuses(507, ""), "no room"),
-        (Kind::Put, Fault::Nods, "does not speak S3"),
-        (Kind::Complete, Fault::Page, "does not speak S3"),
+        (
+            RequestKind::Put,
+            refuses(403, "InvalidAccessKeyId"),
+            "access key",
+        ),
+        (
+            RequestKind::Put,
+            refuses(403, "SignatureDoesNotMatch"),
+            "secret",
+        ),
+        (RequestKind::Put, refuses(400, "ExpiredToken"), "expired"),
+        (RequestKind::Put, refuses(404, "NoSuchBucket"), "bucket"),
+        (RequestKind::Put, refuses(507, ""), "no room"),
+        (RequestKind::Put, ServiceFault::Nods, "does not speak S3"),
+        (
+            RequestKind::Complete,
+            ServiceFault::Page,
+            "does not speak S3",
+        ),
     ] {
-        check(kind, &fault, false, Ends::Early(words))?;
+        check(kind, &fault, false, ExpectedEnd::Early(words))?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::thread;
 use anon_export::s3::{Encryption, S3Sink};
 use anon_export::{Cancel, Exporter, MemorySource, ObjectKey, Quiet, Selection, Sink as _};
 
-use crate::double::{Double, Kind};
+use crate::fake_s3::{FakeS3, RequestKind};
 use crate::servers::S3Server;
 use crate::setup::{ACCESS_KEY, SECRET_KEY, bytes, config, list, put};
 use crate::shared::Test;
@@ -148,7 +148,7 @@ fn pages_of_moto() -> Test {
 #[test]
 fn a_patient_is_listed_once_a_thousand_objects() -> Test {
     const OBJECTS: u32 = 2001;
-    let double = Double::start(|_, _| None)?;
+    let double = FakeS3::start(|_, _| None)?;
     let mut source = MemorySource::new();
     for n in 0..OBJECTS {
         let key = ObjectKey::new(["S-1", "1.1", "1.2", &format!("1.3.{n}")])?;
@@ -159,7 +159,7 @@ fn a_patient_is_listed_once_a_thousand_objects() -> Test {
     let all = Selection::all();
     let report = Exporter::new(Arc::new(sink)).export(&source, &all, &Cancel::new(), &Quiet)?;
     assert_eq!(report.counts.skipped, u64::from(OBJECTS));
-    let pages = double.seen(Kind::List);
+    let pages = double.seen(RequestKind::List);
     let of_patient = pages.iter().filter(|head| {
         let most = head.query.get("max-keys").map(String::as_str);
         most == Some("1000")
@@ -170,7 +170,7 @@ fn a_patient_is_listed_once_a_thousand_objects() -> Test {
     });
     assert_eq!(of_patient.count(), 3);
     assert_eq!(pages.len(), 4, "and one asks if there is such a bucket");
-    assert!(double.seen(Kind::Put).is_empty());
+    assert!(double.seen(RequestKind::Put).is_empty());
     Ok(())
 }
 
@@ -178,7 +178,7 @@ fn a_patient_is_listed_once_a_thousand_objects() -> Test {
 /// journal knows is put once more.
 #[test]
 fn a_length_alone_is_not_believed() -> Test {
-    let double = Double::start(|_, _| None)?;
+    let double = FakeS3::start(|_, _| None)?;
     let key = ObjectKey::new(["S-1", "1.1", "1.2", "1.3"])?;
     let path = format!("trials/TRIAL-7/{key}");
     let mut source = MemorySource::new();

@@ -15,13 +15,13 @@ mod cancel;
 #[cfg(feature = "cognito")]
 mod cognito;
 mod conformance;
-mod double;
 mod export;
+#[cfg(feature = "cognito")]
+mod fake_cognito;
+mod fake_s3;
 mod faults;
 mod keys;
 mod parts;
-#[cfg(feature = "cognito")]
-mod pool;
 mod refused;
 #[cfg(feature = "cognito")]
 mod renewal;

@@ -5,13 +5,16 @@ use std::time::Duration;
 use anon_export::s3::{ChecksumMode, Encryption, S3Error, S3Sink};
 use anon_export::{Error, Remedy, Sink as _};
 
-use crate::double::{Double, Head, Kind};
+use crate::fake_s3::{FakeS3, RequestHead, RequestKind};
 use crate::setup::{PART, bytes, config, key, put};
 use crate::shared::Test;
 
-fn says(double: &Double, kind: Kind, header: &str) -> Option<String> {
+fn says(double: &FakeS3, kind: RequestKind, header: &str) -> Option<String> {
     let seen = double.seen(kind);
-    let values: Vec<_> = seen.iter().map(|head: &Head| head.header(header)).collect();
+    let values: Vec<_> = seen
+        .iter()
+        .map(|head: &RequestHead| head.header(header))
+        .collect();
     let same = values.iter().all(|it| values.first() == Some(it));
     assert!(same || header.contains("checksum"), "{header}: {values:?}");
     values.first().copied().flatten().map(str::to_owned)
@@ -31,7 +34,7 @@ fn options_are_headers_before_the_object() -> Test {
         ),
         (ChecksumMode::None, kms, Some("GLACIER_IR")),
     ] {
-        let double = Double::start(|_, _| None)?;
+        let double = FakeS3::start(|_, _| None)?;
         let mut config = config(&double.endpoint())
             .with_checksum(mode)
             .with_encryption(encryption.clone());
@@ -46,7 +49,7 @@ fn options_are_headers_before_the_object() -> Test {
             Encryption::Aes256 => (Some("AES256"), None),
             Encryption::Kms { .. } => (Some("aws:kms"), Some("alias/trial")),
         };
-        for kind in [Kind::Put, Kind::Create] {
+        for kind in [RequestKind::Put, RequestKind::Create] {
             let says = |header| says(&double, kind, header);
             assert_eq!(says("content-type").as_deref(), Some("application/dicom"));
             assert_eq!(says("x-amz-storage-class").as_deref(), class);
@@ -54,7 +57,7 @@ fn options_are_headers_before_the_object() -> Test {
             let key_id = says("x-amz-server-side-encryption-aws-kms-key-id");
             assert_eq!(key_id.as_deref(), name);
         }
-        for kind in [Kind::Put, Kind::Part] {
+        for kind in [RequestKind::Put, RequestKind::KeyPart] {
             let says = |header| says(&double, kind, header);
             let crc = says("x-amz-checksum-crc32c");
             let sha = says("x-amz-checksum-sha256");
@@ -76,7 +79,7 @@ fn options_are_headers_before_the_object() -> Test {
 fn a_service_that_does_not_encrypt_is_told() -> Test {
     for encryption in [Encryption::Aes256, Encryption::Kms { key_id: None }] {
         // It has none of these headers.
-        let double = Double::deaf()?;
+        let double = FakeS3::deaf()?;
         let config = config(&double.endpoint()).with_encryption(encryption.clone());
         let sink = S3Sink::open(config)?;
         for len in [6, PART + 1] {
@@ -87,7 +90,10 @@ fn a_service_that_does_not_encrypt_is_told() -> Test {
                 other => panic!("{encryption:?}, {len} bytes: {other:?}"),
             }
         }
-        assert!(double.seen(Kind::Part).is_empty(), "{encryption:?}");
+        assert!(
+            double.seen(RequestKind::KeyPart).is_empty(),
+            "{encryption:?}"
+        );
         assert_eq!(double.uploads(), 0, "{encryption:?}");
     }
     Ok(())
@@ -96,7 +102,7 @@ fn a_service_that_does_not_encrypt_is_told() -> Test {
 /// Sixteen puts that share room for two parts.
 #[test]
 fn puts_that_share_little_memory_all_end() -> Test {
-    let double = Double::start(|_, _| None)?;
+    let double = FakeS3::start(|_, _| None)?;
     let config = config(&double.endpoint())
         .with_memory_bytes(2 * PART as u64)
         .with_stall_timeout(Duration::from_mins(1));

@@ -3,8 +3,8 @@
 use anon_export::s3::{S3Config, S3Error, S3Sink};
 use anon_export::{Error, Remedy, Sink as _};
 
-use crate::double::{Double, Kind};
-use crate::export::{Told, export, source};
+use crate::export::{CollectedEvents, export, source};
+use crate::fake_s3::{FakeS3, RequestKind};
 use crate::servers::S3Server;
 use crate::setup::{ACCESS_KEY, SECRET_KEY, config, impatient, key, keys, list, put};
 use crate::shared::Test;
@@ -55,7 +55,7 @@ fn what_rclone_refuses_is_told_of_each_patient() -> Test {
             "the bucket is not there: check its name",
         ),
     ] {
-        let told = Told::default();
+        let told = CollectedEvents::default();
         let ended = export(&config, &source()?, &told)?.expect_err("it is refused");
         assert!(
             matches!(&*ended.error, Error::S3(error) if *error == wanted),
@@ -85,7 +85,7 @@ fn what_moto_denies_is_told_of_its_patient() -> Test {
     let made = server.denying("TRIAL-7/S-1/*")?;
     let key = |name: &str| made.get(name).map_or("", String::as_str);
     let config = config(&server.endpoint()).with_credentials(keys(key("ACCESS"), key("SECRET")));
-    let told = Told::default();
+    let told = CollectedEvents::default();
     let report = export(&config, &source()?, &told)??;
     assert_eq!((report.counts.sent, report.counts.failed), (9, 3));
     for (patient, report) in told.patients.into_inner()? {
@@ -134,9 +134,9 @@ fn a_region_is_needed() -> Test {
         matches!(refused, Err(Error::S3(S3Error::NoRegion))),
         "{refused:?}"
     );
-    let double = Double::start(|_, _| None)?;
+    let double = FakeS3::start(|_, _| None)?;
     S3Sink::open(config(&double.endpoint()))?.check()?;
-    let signed = double.seen(Kind::List)[0]
+    let signed = double.seen(RequestKind::List)[0]
         .header("authorization")
         .map(str::to_owned);
     assert!(

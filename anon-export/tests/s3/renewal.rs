@@ -4,21 +4,21 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anon_export::cognito::{CognitoError, Login, Pools, Step};
-use anon_export::s3::{Credentials, S3Error, S3Sink, Word};
+use anon_export::cognito::{CognitoError, Login, LoginStep, Pools};
+use anon_export::s3::{Credentials, S3Error, S3Sink, ServiceText};
 use anon_export::{
     Backoff, Cancel, Error, ExportOptions, Exporter, MemorySource, Quiet, Remedy, Selection,
 };
 use serde_json::{Value, json};
 
-use crate::double::{Double, Fault, Kind};
-use crate::export::{Told, source};
-use crate::pool::{Asked, Pool};
+use crate::export::{CollectedEvents, source};
+use crate::fake_cognito::{CognitoRequest, FakeCognito};
+use crate::fake_s3::{FakeS3, RequestKind, ServiceFault};
 use crate::setup::{PART, bytes, config, impatient, key, put};
 use crate::shared::{Test, wait};
 
 /// What a pool answers whose keys last for so many seconds. The number of the request is in the keys.
-fn fine(asked: &Asked, lasts: u64) -> (u16, Value) {
+fn fine(asked: &CognitoRequest, lasts: u64) -> (u16, Value) {
     let answer = match asked.name.as_str() {
         "InitiateAuth" => json!({ "AuthenticationResult": {
             "IdToken": format!("id-{}", asked.before),
@@ -56,22 +56,23 @@ fn refusal(code: &str) -> (u16, Value) {
     (400, json!({ "__type": code, "message": "CANARY" }))
 }
 
-fn open(s3: &Double, pool: &Pool) -> Result<S3Sink, Error> {
+fn open(s3: &FakeS3, pool: &FakeCognito) -> Result<S3Sink, Error> {
     let login = Credentials::Cognito(Box::new(pool.login()));
     S3Sink::open(config(&s3.endpoint()).with_credentials(login))
 }
 
 /// The tokens that puts were signed with, in their order.
-fn tokens(s3: &Double) -> Vec<String> {
-    let token = |head: &crate::double::Head| head.header("x-amz-security-token").map(str::to_owned);
-    s3.seen(Kind::Put).iter().filter_map(token).collect()
+fn tokens(s3: &FakeS3) -> Vec<String> {
+    let token =
+        |head: &crate::fake_s3::RequestHead| head.header("x-amz-security-token").map(str::to_owned);
+    s3.seen(RequestKind::Put).iter().filter_map(token).collect()
 }
 
 #[test]
 fn keys_are_kept_while_they_last() -> Test {
     let (s3, pool) = (
-        Double::start(|_, _| None)?,
-        Pool::start(|it| fine(it, 3600))?,
+        FakeS3::start(|_, _| None)?,
+        FakeCognito::start(|it| fine(it, 3600))?,
     );
     let sink = open(&s3, &pool)?;
     for n in 0..5 {
@@ -80,7 +81,7 @@ fn keys_are_kept_while_they_last() -> Test {
     assert_eq!(pool.asked("GetCredentialsForIdentity"), 1);
     assert_eq!(tokens(&s3), ["token-0"; 5]);
     assert_eq!(
-        s3.seen(Kind::Put)[0].path,
+        s3.seen(RequestKind::Put)[0].path,
         format!("trials/0f0e0d0c/TRIAL-7/{}", key(0))
     );
     Ok(())
@@ -89,7 +90,10 @@ fn keys_are_kept_while_they_last() -> Test {
 /// Keys of two seconds are renewed when one is left, by one of those who need them.
 #[test]
 fn keys_are_renewed_before_they_expire() -> Test {
-    let (s3, pool) = (Double::start(|_, _| None)?, Pool::start(|it| fine(it, 2))?);
+    let (s3, pool) = (
+        FakeS3::start(|_, _| None)?,
+        FakeCognito::start(|it| fine(it, 2))?,
+    );
     let sink = open(&s3, &pool)?;
     wait::until("keys are renewed", Duration::from_mins(1), || {
         put(&sink, &key(1), b"object")?;
@@ -108,11 +112,11 @@ fn keys_are_renewed_before_they_expire() -> Test {
 
 #[test]
 fn keys_that_are_refused_are_renewed() -> Test {
-    let s3 = Double::start(|head, before| {
-        let expired = head.kind() == Kind::Put && before == 0;
-        expired.then_some(Fault::Refuses(400, "ExpiredToken", None))
+    let s3 = FakeS3::start(|head, before| {
+        let expired = head.kind() == RequestKind::Put && before == 0;
+        expired.then_some(ServiceFault::Refuses(400, "ExpiredToken", None))
     })?;
-    let pool = Pool::start(|it| fine(it, 3600))?;
+    let pool = FakeCognito::start(|it| fine(it, 3600))?;
     let sink = open(&s3, &pool)?;
     match put(&sink, &key(1), b"object") {
         Err(Error::S3(error @ S3Error::Renewing)) => assert_eq!(error.remedy(), Remedy::Retry),
@@ -126,8 +130,8 @@ fn keys_that_are_refused_are_renewed() -> Test {
 /// The ID token is over: a new one by the refresh token, and the keys with it.
 #[test]
 fn an_old_token_is_refreshed() -> Test {
-    let s3 = Double::start(|_, _| None)?;
-    let pool = Pool::start(|it| {
+    let s3 = FakeS3::start(|_, _| None)?;
+    let pool = FakeCognito::start(|it| {
         let with = |token: &str| it.body["Logins"].to_string().contains(token);
         match it.name.as_str() {
             "GetCredentialsForIdentity" if it.before > 0 && with("id-0") => {
@@ -148,8 +152,8 @@ fn an_old_token_is_refreshed() -> Test {
 /// While the old keys last, a renewal that fails stops nothing; then it does, with its own error.
 #[test]
 fn a_session_that_cannot_be_renewed_ends() -> Test {
-    let s3 = Double::start(|_, _| None)?;
-    let pool = Pool::start(|it| match it.name.as_str() {
+    let s3 = FakeS3::start(|_, _| None)?;
+    let pool = FakeCognito::start(|it| match it.name.as_str() {
         "GetCredentialsForIdentity" if it.before > 0 => refusal("NotAuthorizedException"),
         "InitiateAuth" if it.refreshes() => refusal("NotAuthorizedException"),
         // Long enough for a put, also on a busy machine.
@@ -175,11 +179,11 @@ fn a_session_that_cannot_be_renewed_ends() -> Test {
 /// The account stands in the request for the identity, if it is known.
 #[test]
 fn the_account_is_told() -> Test {
-    let s3 = Double::start(|_, _| None)?;
+    let s3 = FakeS3::start(|_, _| None)?;
     for account in [None, Some("123456789012")] {
         let told = std::sync::Arc::new(std::sync::Mutex::new(None));
         let hears = std::sync::Arc::clone(&told);
-        let pool = Pool::start(move |it| {
+        let pool = FakeCognito::start(move |it| {
             if it.name == "GetId" {
                 *hears.lock().expect("what was told") = Some(it.body.clone());
             }
@@ -201,7 +205,7 @@ fn the_account_is_told() -> Test {
 
 #[test]
 fn a_pool_that_is_away_has_its_error() -> Test {
-    let s3 = Double::start(|_, _| None)?;
+    let s3 = FakeS3::start(|_, _| None)?;
     let unused = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let pools = Pools::new("eu-central-1_pool", "client", "eu-central-1:identities");
     let pools = pools.with_endpoint(format!("http://{unused}"));
@@ -220,11 +224,12 @@ fn a_pool_that_is_away_has_its_error() -> Test {
 /// byte for byte.
 #[test]
 fn an_export_outlives_its_keys() -> Test {
-    let s3 = Double::start(|head, before| {
-        let expired = matches!(head.kind(), Kind::Put | Kind::Part) && before % 3 == 1;
-        expired.then_some(Fault::Refuses(400, "ExpiredToken", None))
+    let s3 = FakeS3::start(|head, before| {
+        let expired =
+            matches!(head.kind(), RequestKind::Put | RequestKind::KeyPart) && before % 3 == 1;
+        expired.then_some(ServiceFault::Refuses(400, "ExpiredToken", None))
     })?;
-    let pool = Pool::start(|it| fine(it, 3600))?;
+    let pool = FakeCognito::start(|it| fine(it, 3600))?;
     let mut source = MemorySource::new();
     for n in 0..12 {
         let len = if n < 2 { PART + 7 } else { 1000 };
@@ -257,12 +262,12 @@ fn an_export_outlives_its_keys() -> Test {
 fn an_export_meets_a_pool_that_stalls() -> Test {
     for for_good in [false, true] {
         // The first keys are refused.
-        let s3 = Double::start(|head, _| {
+        let s3 = FakeS3::start(|head, _| {
             let is_old = head.header("x-amz-security-token") == Some("token-0");
-            let expired = Fault::Refuses(400, "ExpiredToken", None);
-            (is_old && head.kind() == Kind::Put).then_some(expired)
+            let expired = ServiceFault::Refuses(400, "ExpiredToken", None);
+            (is_old && head.kind() == RequestKind::Put).then_some(expired)
         })?;
-        let pool = Pool::start(move |it| {
+        let pool = FakeCognito::start(move |it| {
             let renews = it.name == "GetCredentialsForIdentity" && it.before > 0;
             if renews && (for_good || it.before == 1) {
                 loop {
@@ -278,7 +283,7 @@ fn an_export_meets_a_pool_that_stalls() -> Test {
             .with_give_up_after(NonZeroU32::MIN)
             .with_objects(NonZeroUsize::MIN)
             .with_backoff(Backoff::new(Duration::ZERO, Duration::ZERO));
-        let told = Told::default();
+        let told = CollectedEvents::default();
         let ended = Exporter::new(Arc::new(sink)).with_options(options).export(
             &source()?,
             &Selection::all(),
@@ -305,10 +310,10 @@ fn an_export_meets_a_pool_that_stalls() -> Test {
 
 #[test]
 fn each_odd_answer_has_its_error() -> Test {
-    let s3 = Double::start(|_, _| None)?;
-    let lacks = |step, what| CognitoError::Answer { step, what };
+    let s3 = FakeS3::start(|_, _| None)?;
+    let lacks = |step, what| CognitoError::IncompleteResponse { step, what };
     let challenge = |name: &str| CognitoError::Challenge {
-        challenge: Word::new(name),
+        challenge: ServiceText::new(name),
     };
     let table: [(&str, (u16, Value), CognitoError); 11] = [
         (
@@ -319,18 +324,18 @@ fn each_odd_answer_has_its_error() -> Test {
         (
             "InitiateAuth",
             (200, json!({})),
-            lacks(Step::Authenticate, "the result"),
+            lacks(LoginStep::Authenticate, "the result"),
         ),
         (
             "InitiateAuth",
             (200, json!({ "AuthenticationResult": { "IdToken": "x" } })),
-            lacks(Step::Authenticate, "the access token"),
+            lacks(LoginStep::Authenticate, "the access token"),
         ),
         (
             "InitiateAuth",
             (200, json!("<html>")),
             CognitoError::NotCognito {
-                step: Step::Authenticate,
+                step: LoginStep::Authenticate,
             },
         ),
         (
@@ -357,7 +362,7 @@ fn each_odd_answer_has_its_error() -> Test {
                 200,
                 json!({ "UserAttributes": [{ "Name": "sub", "Value": "../x" }] }),
             ),
-            CognitoError::OddSub,
+            CognitoError::InvalidSub,
         ),
         (
             "GetId",
@@ -372,11 +377,11 @@ fn each_odd_answer_has_its_error() -> Test {
         (
             "GetCredentialsForIdentity",
             (200, json!({ "Credentials": { "AccessKeyId": "x" } })),
-            lacks(Step::Credentials, "the expiration"),
+            lacks(LoginStep::Credentials, "the expiration"),
         ),
     ];
     for (name, answer, wanted) in table {
-        let pool = Pool::start(move |it| {
+        let pool = FakeCognito::start(move |it| {
             if it.name == name {
                 answer.clone()
             } else {

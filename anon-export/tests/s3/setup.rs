@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use anon_export::s3::{Credentials, Keys, S3Config, S3Sink, Secret};
-use anon_export::{Error, Listed, ObjectKey, Sink, Stored};
+use anon_export::s3::{AccessKeys, Credentials, S3Config, S3Sink, Secret};
+use anon_export::{Error, ListedObject, ObjectKey, Sink, Stored};
 
 use crate::servers::BUCKET;
 use crate::shared::Test;
@@ -16,7 +16,7 @@ pub(crate) const SECRET_KEY: &str = "anon-secret-key";
 pub(crate) const PART: usize = 5 << 20;
 
 pub(crate) fn keys(access: &str, secret: &str) -> Credentials {
-    Credentials::Keys(Keys::new(text(access), text(secret)))
+    Credentials::Keys(AccessKeys::new(text(access), text(secret)))
 }
 
 pub(crate) fn text(text: &str) -> Secret {
@@ -55,7 +55,7 @@ pub(crate) fn put(sink: &S3Sink, key: &ObjectKey, object: &[u8]) -> Result<Store
 }
 
 /// What a patient has, by key.
-pub(crate) fn list(sink: &S3Sink, patient: &str) -> Test<Vec<Listed>> {
+pub(crate) fn list(sink: &S3Sink, patient: &str) -> Test<Vec<ListedObject>> {
     let mut all = Vec::new();
     sink.list(&patient.parse()?, &mut |listed| {
         all.push(listed);

@@ -7,7 +7,7 @@
 #[path = "../../../anon-net/tests/shared/mod.rs"]
 mod shared;
 
-mod settling;
+mod settling_sink;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,15 +18,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anon_export::{
-    Cancel, DicomSink, DirectorySource, ExportReport, Exporter, ObjectKey, Part, Quiet, Selection,
-    Sink, conformance,
+    Cancel, DicomSink, DirectorySource, ExportReport, Exporter, KeyPart, ObjectKey, Quiet,
+    Selection, Sink, conformance,
 };
 use anon_net::association::ul::UlDial;
 use anon_net::service::{FileMeta, GetRequest, Scu, Timeouts, TransferTarget};
 use anon_net::testing::MemoryHandler;
 use anon_net::{Node, Uid};
 
-use settling::Settling;
+use settling_sink::SettlingSink;
 use shared::Test;
 use shared::servers::corpus::{Corpus, Instance};
 use shared::servers::{Kind, Server, Setup};
@@ -66,7 +66,7 @@ fn archives_pass_the_suite() -> Test {
         conformance::check(|| {
             let server = kind.start(&Setup::default());
             let server = server.expect("it starts").expect("it is installed");
-            let sink = Settling::new(sink(&server).expect("a sink"), &server);
+            let sink = SettlingSink::new(sink(&server).expect("a sink"), &server);
             let mut running = running.lock().expect("the servers");
             running.clear();
             running.push(server);
@@ -132,7 +132,7 @@ fn got(server: &Server, instances: &[&Instance]) -> Test<BTreeMap<String, Vec<u8
 
 fn listed(server: &Server) -> Test<BTreeSet<ObjectKey>> {
     let mut all = BTreeSet::new();
-    sink(server)?.list(&Part::new(Corpus::PATIENT)?, &mut |listed| {
+    sink(server)?.list(&KeyPart::new(Corpus::PATIENT)?, &mut |listed| {
         all.insert(listed.key);
         ControlFlow::Continue(())
     })?;

@@ -21,8 +21,8 @@ use std::time::SystemTime;
 
 use anon_engine::Received;
 use anon_export::{
-    BackendError, Cancel, DirectorySource, Error, ExportEvent, Exporter, Journal, Listed, Needs,
-    ObjectKey, Observer, Part, Put, Remedy, Selection, Sink, Stored, conformance,
+    BackendError, Cancel, Capabilities, DirectorySource, Error, ExportEvent, Exporter, Journal,
+    KeyPart, ListedObject, ObjectKey, Observer, Put, Remedy, Selection, Sink, Stored, conformance,
 };
 use anyhow::Context as _;
 
@@ -77,8 +77,8 @@ fn failed(error: io::Error) -> Error {
 }
 
 impl Sink for Flat {
-    fn needs(&self) -> Needs {
-        Needs::new().without_comparing()
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new().without_comparing()
     }
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
@@ -101,8 +101,8 @@ impl Sink for Flat {
 
     fn list(
         &self,
-        patient: &Part,
-        each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
+        patient: &KeyPart,
+        each: &mut dyn FnMut(ListedObject) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         for entry in fs::read_dir(&self.root).map_err(failed)? {
             let entry = entry.map_err(failed)?;
@@ -111,7 +111,7 @@ impl Sink for Flat {
                 continue;
             };
             let len = entry.metadata().map_err(failed)?.len();
-            if key.patient() == patient && each(Listed::new(key, Some(len))).is_break() {
+            if key.patient() == patient && each(ListedObject::new(key, Some(len))).is_break() {
                 break;
             }
         }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use anon_export::{
-    Cancel, Counts, Error, ExportEvent, ExportReport, Observer, Part, PatientReport,
+    Cancel, Counts, Error, ExportEvent, ExportReport, KeyPart, Observer, PatientReport,
 };
 use serde::Serialize;
 
@@ -187,7 +187,7 @@ impl<'r> Printer<'r> {
     }
 
     /// Nothing was begun for a patient.
-    fn missed(&self, patient: &Part, error: &str) -> anyhow::Result<()> {
+    fn missed(&self, patient: &KeyPart, error: &str) -> anyhow::Result<()> {
         let count = {
             let mut said = self.said();
             let count = said.missed.entry(error.to_owned()).or_default();
@@ -200,7 +200,7 @@ impl<'r> Printer<'r> {
         self.report.line(&format!("{patient}: {error}"))
     }
 
-    fn unknown(&self, what: &str, id: &Part) -> anyhow::Result<()> {
+    fn unknown(&self, what: &str, id: &KeyPart) -> anyhow::Result<()> {
         self.said().unknown.push(id.to_string());
         let error = format!("there is no such {what} in this project");
         if what == "patient" {

@@ -6,7 +6,7 @@ use crate::Error;
 
 /// Reads exactly `len` bytes. With the last of them it makes sure that the body ends there: what was
 /// sent without its last byte can still be taken back by an abort.
-pub(super) struct Exact<'b> {
+pub(super) struct ExactBody<'b> {
     from: &'b mut dyn Read,
     len: u64,
     read: u64,
@@ -14,7 +14,7 @@ pub(super) struct Exact<'b> {
     failure: Option<Error>,
 }
 
-impl<'b> Exact<'b> {
+impl<'b> ExactBody<'b> {
     pub(super) fn new(from: &'b mut dyn Read, len: u64) -> Self {
         Self {
             from,
@@ -66,7 +66,7 @@ impl<'b> Exact<'b> {
     }
 }
 
-impl Read for Exact<'_> {
+impl Read for ExactBody<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.failure.is_some() {
             return Err(io::ErrorKind::Other.into());
@@ -97,12 +97,12 @@ impl Read for Exact<'_> {
 /// Remembers what is read of a file's header, so that it can be read again from where the data set
 /// begins.
 pub(super) struct Tee<'t, 'b> {
-    from: BufReader<&'t mut Exact<'b>>,
+    from: BufReader<&'t mut ExactBody<'b>>,
     seen: Vec<u8>,
 }
 
 impl<'t, 'b> Tee<'t, 'b> {
-    pub(super) fn new(from: &'t mut Exact<'b>) -> Self {
+    pub(super) fn new(from: &'t mut ExactBody<'b>) -> Self {
         Self {
             from: BufReader::with_capacity(HEADER_BYTES, from),
             seen: Vec::new(),
@@ -110,7 +110,7 @@ impl<'t, 'b> Tee<'t, 'b> {
     }
 
     /// What follows the first `at` bytes.
-    pub(super) fn from(self, at: u64) -> Chain<Cursor<Vec<u8>>, BufReader<&'t mut Exact<'b>>> {
+    pub(super) fn from(self, at: u64) -> Chain<Cursor<Vec<u8>>, BufReader<&'t mut ExactBody<'b>>> {
         let mut seen = Cursor::new(self.seen);
         seen.set_position(at);
         seen.chain(self.from)

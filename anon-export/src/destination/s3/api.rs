@@ -17,7 +17,7 @@ use super::layout::{Layout, url_decoded};
 use super::renewal::Renewal;
 use super::response::error_of;
 use crate::error::s3::S3Error;
-use crate::{Error, Tag};
+use crate::{EntityTag, Error};
 
 pub(super) const DICOM: &str = "application/dicom";
 
@@ -40,15 +40,15 @@ impl fmt::Debug for Api {
 
 /// A page of a listing: names as they are, lengths, tags.
 #[derive(Debug)]
-pub(super) struct Page {
-    pub(super) objects: Vec<(String, Option<u64>, Option<Tag>)>,
+pub(super) struct ListingPage {
+    pub(super) objects: Vec<(String, Option<u64>, Option<EntityTag>)>,
     pub(super) next: Option<String>,
 }
 
 /// What the service tells of an object that it has now.
 #[derive(Debug)]
-pub(super) struct Told {
-    pub(super) tag: Option<Tag>,
+pub(super) struct StoredResponse {
+    pub(super) tag: Option<EntityTag>,
     /// The tag is that of the bytes, by our reckoning.
     pub(super) of_bytes: bool,
 }
@@ -65,7 +65,7 @@ impl Api {
         name: String,
         body: Bytes,
         digests: &Digests,
-    ) -> Result<Told, Error> {
+    ) -> Result<StoredResponse, Error> {
         self.renewal.renew().await?;
         let len = body.len() as u64;
         let (encryption, key_id) = encryption(&self.config.encryption);
@@ -113,7 +113,7 @@ impl Api {
         prefix: String,
         from: Option<String>,
         most: i32,
-    ) -> Result<Page, Error> {
+    ) -> Result<ListingPage, Error> {
         self.renewal.renew().await?;
         let page = quiet(
             self.client
@@ -135,10 +135,10 @@ impl Api {
         };
         let objects = page.contents().iter().filter_map(|object| {
             let len = object.size().and_then(|len| u64::try_from(len).ok());
-            let tag = object.e_tag().and_then(|tag| Tag::new(unquoted(tag)));
+            let tag = object.e_tag().and_then(|tag| EntityTag::new(unquoted(tag)));
             Some((decoded(object.key()?, encoded)?, len, tag))
         });
-        Ok(Page {
+        Ok(ListingPage {
             objects: objects.collect(),
             next,
         })
@@ -165,7 +165,7 @@ impl Api {
     where
         E: std::error::Error + ProvideErrorMetadata + 'static,
     {
-        let error = self.renewal.judge(error_of(error, action));
+        let error = self.renewal.map_expired(error_of(error, action));
         tracing::debug!(%error, action, "the service refuses");
         error.into()
     }
@@ -203,7 +203,7 @@ pub(super) fn told(
     e_tag: Option<&str>,
     encryption: Option<&ServerSideEncryption>,
     ours: &str,
-) -> Result<Told, Error> {
+) -> Result<StoredResponse, Error> {
     let e_tag = e_tag.map(unquoted).filter(|e_tag| !e_tag.is_empty());
     let e_tag = e_tag.ok_or(S3Error::NotS3)?;
     let same_form = is_md5(e_tag) && e_tag.contains('-') == ours.contains('-');
@@ -211,8 +211,8 @@ pub(super) fn told(
     if of_bytes {
         compare("ETag", Some(e_tag), Some(ours))?;
     }
-    let tag = Tag::new(e_tag);
-    Ok(Told { tag, of_bytes })
+    let tag = EntityTag::new(e_tag);
+    Ok(StoredResponse { tag, of_bytes })
 }
 
 pub(super) fn compare(

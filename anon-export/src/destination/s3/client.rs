@@ -21,8 +21,8 @@ use tracing::instrument::WithSubscriber as _;
 use tracing::subscriber::NoSubscriber;
 
 use super::config::S3Config;
-use super::credentials::{Credentials, Keys};
-use super::stall::{LEAST_RATE, Watched};
+use super::credentials::{AccessKeys, Credentials};
+use super::stall::{LEAST_RATE, StallDetector};
 use super::trust::Trust;
 use crate::error::s3::S3Error;
 use crate::{Cancel, Error};
@@ -43,7 +43,7 @@ pub(super) struct Threads {
 
 /// What a request will give.
 #[derive(Debug)]
-pub(super) struct Pending<T> {
+pub(super) struct PendingRequest<T> {
     result: mpsc::Receiver<T>,
     task: AbortHandle,
     cancel: Cancel,
@@ -77,7 +77,7 @@ impl Threads {
     pub(super) fn start_one<T: Send + 'static>(
         &self,
         request: impl Future<Output = T> + Send + 'static,
-    ) -> Result<Pending<T>, S3Error> {
+    ) -> Result<PendingRequest<T>, S3Error> {
         let runtime = self.runtime.as_ref().ok_or(S3Error::Closed)?;
         let (done, result) = mpsc::sync_channel(1);
         let request = async move {
@@ -89,7 +89,7 @@ impl Threads {
             .spawn(request.with_current_subscriber())
             .abort_handle();
         let cancel = self.cancel.clone();
-        Ok(Pending {
+        Ok(PendingRequest {
             result,
             task,
             cancel,
@@ -132,7 +132,7 @@ impl Drop for Threads {
     }
 }
 
-impl<T> Pending<T> {
+impl<T> PendingRequest<T> {
     pub(super) fn wait(self) -> Result<T, Error> {
         loop {
             if self.cancel.is_cancelled() {
@@ -148,7 +148,7 @@ impl<T> Pending<T> {
 }
 
 /// A request that nobody waits for is given up.
-impl<T> Drop for Pending<T> {
+impl<T> Drop for PendingRequest<T> {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -212,7 +212,7 @@ pub(super) async fn connect(
     };
     let mut builder = Builder::new()
         .behavior_version(BehaviorVersion::v2026_01_12())
-        .http_client(Watched {
+        .http_client(StallDetector {
             client: http,
             stall: config.stall_timeout,
         })
@@ -234,7 +234,7 @@ pub(super) async fn connect(
     Ok(Client::from_conf(builder.build()))
 }
 
-fn given(keys: &Keys) -> SharedCredentialsProvider {
+fn given(keys: &AccessKeys) -> SharedCredentialsProvider {
     SharedCredentialsProvider::new(aws_credential_types::Credentials::new(
         keys.access_key.expose(),
         keys.secret_key.expose(),

@@ -164,7 +164,7 @@ impl S3Config {
         }
     }
 
-    /// Sets how many puts at once [`Needs::parallel`](crate::Needs::parallel) asks for. Default: 16.
+    /// Sets how many puts at once [`Capabilities::parallel`](crate::Capabilities::parallel) asks for. Default: 16.
     pub fn with_parallel(self, parallel: NonZeroUsize) -> Self {
         Self { parallel, ..self }
     }

@@ -4,13 +4,13 @@ use super::secret::Secret;
 
 /// Keys that were given.
 #[derive(Debug, Clone)]
-pub struct Keys {
+pub struct AccessKeys {
     pub(super) access_key: Secret,
     pub(super) secret_key: Secret,
     pub(super) session_token: Option<Secret>,
 }
 
-impl Keys {
+impl AccessKeys {
     /// An access key and its secret.
     pub fn new(access_key: Secret, secret_key: Secret) -> Self {
         Self {
@@ -42,7 +42,7 @@ pub enum Credentials {
         profile: Option<String>,
     },
     /// Keys that were given.
-    Keys(Keys),
+    Keys(AccessKeys),
     /// Those of a Cognito user, renewed before they expire. Keys then have the user's directory in
     /// them.
     #[cfg(feature = "cognito")]
@@ -62,8 +62,8 @@ mod tests {
     #[test]
     fn secrets_are_not_shown() {
         let secret = |text: &str| Secret::new(text.to_owned());
-        let keys =
-            Keys::new(secret("CANARY1"), secret("CANARY2")).with_session_token(secret("CANARY3"));
+        let keys = AccessKeys::new(secret("CANARY1"), secret("CANARY2"))
+            .with_session_token(secret("CANARY3"));
         let shown = format!("{:?} {keys:#?}", Credentials::Keys(keys.clone()));
         assert!(!shown.contains("CANARY"), "{shown}");
     }

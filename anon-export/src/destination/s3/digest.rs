@@ -48,13 +48,13 @@ fn crc32c(bytes: &[u8]) -> u32 {
 
 /// Digests of an object in parts.
 #[derive(Debug, Default)]
-pub(super) struct Parts {
+pub(super) struct PartDigests {
     md5: Md5,
     checksums: Vec<u8>,
     count: usize,
 }
 
-impl Parts {
+impl PartDigests {
     pub(super) fn add(&mut self, part: &Digests) {
         self.md5.update(part.md5);
         self.checksums
@@ -77,7 +77,7 @@ impl Parts {
 
 /// The ETag that bytes would have.
 #[derive(Debug)]
-pub(super) struct ETag {
+pub(super) struct ETagHasher {
     /// None if they are no parts.
     part_bytes: Option<u64>,
     /// Of the bytes since the last whole part.
@@ -88,7 +88,7 @@ pub(super) struct ETag {
     parts: u64,
 }
 
-impl ETag {
+impl ETagHasher {
     /// Of bytes that are put in parts of this length, or whole.
     pub(super) fn new(part_bytes: Option<u64>) -> Self {
         Self {
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn tags_of_parts_are_of_the_parts_digests() {
-        let mut parts = Parts::default();
+        let mut parts = PartDigests::default();
         for part in [b"1234".as_slice(), b"5678", b"9"] {
             parts.add(&Digests::of(part, ChecksumMode::Crc32c));
         }
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn tags_can_be_told_beforehand() {
         let tag = |part, pieces: &[&[u8]]| {
-            let mut e_tag = ETag::new(part);
+            let mut e_tag = ETagHasher::new(part);
             for piece in pieces {
                 e_tag.update(piece);
             }

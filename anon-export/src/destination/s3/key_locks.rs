@@ -1,4 +1,4 @@
-//! [`Turns`]: puts of one key, one after the other. Not every server bears two at once: some then fail
+//! [`KeyLocks`]: puts of one key, one after the other. Not every server bears two at once: some then fail
 //! one of them, or list the object twice.
 
 use std::collections::HashSet;
@@ -7,26 +7,29 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use crate::ObjectKey;
 
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(super) struct KeyLocks {
     taken: Mutex<HashSet<ObjectKey>>,
     freed: Condvar,
 }
 
 /// Nobody else puts this key until it is dropped.
 #[derive(Debug)]
-pub(super) struct Turn<'a> {
+pub(super) struct KeyLock<'a> {
     key: &'a ObjectKey,
-    turns: &'a Turns,
+    key_locks: &'a KeyLocks,
 }
 
-impl Turns {
-    pub(super) fn take<'a>(&'a self, key: &'a ObjectKey) -> Turn<'a> {
+impl KeyLocks {
+    pub(super) fn take<'a>(&'a self, key: &'a ObjectKey) -> KeyLock<'a> {
         let mut taken = self
             .freed
             .wait_while(self.taken(), |taken| taken.contains(key))
             .unwrap_or_else(PoisonError::into_inner);
         taken.insert(key.clone());
-        Turn { key, turns: self }
+        KeyLock {
+            key,
+            key_locks: self,
+        }
     }
 
     fn taken(&self) -> MutexGuard<'_, HashSet<ObjectKey>> {
@@ -34,10 +37,10 @@ impl Turns {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for KeyLock<'_> {
     fn drop(&mut self) {
-        self.turns.taken().remove(self.key);
-        self.turns.freed.notify_all();
+        self.key_locks.taken().remove(self.key);
+        self.key_locks.freed.notify_all();
     }
 }
 
@@ -55,15 +58,15 @@ mod tests {
             let study = format!("1.2.{n}");
             ObjectKey::new(["P-1", &study, "1.3", "1.4"]).expect("a key")
         });
-        let turns = Turns::default();
+        let key_locks = KeyLocks::default();
         let inside: BTreeMap<_, _> = keys.iter().map(|key| (key, AtomicU32::new(0))).collect();
         thread::scope(|scope| {
             for n in 0..6 {
-                let (key, turns) = (&keys[n % 2], &turns);
+                let (key, key_locks) = (&keys[n % 2], &key_locks);
                 let inside = &inside[key];
                 scope.spawn(move || {
                     for _ in 0..500 {
-                        let turn = turns.take(key);
+                        let turn = key_locks.take(key);
                         assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two at once");
                         thread::yield_now();
                         inside.fetch_sub(1, Ordering::SeqCst);
@@ -73,9 +76,9 @@ mod tests {
             }
         });
         // One key never waits for another.
-        let first = turns.take(&keys[0]);
-        drop(turns.take(&keys[1]));
+        let first = key_locks.take(&keys[0]);
+        drop(key_locks.take(&keys[1]));
         drop(first);
-        assert!(turns.taken().is_empty(), "all came back");
+        assert!(key_locks.taken().is_empty(), "all came back");
     }
 }

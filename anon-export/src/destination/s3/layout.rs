@@ -1,6 +1,6 @@
 //! Names of objects in a bucket: `<prefix>/<user>/<project>/<patient>/<study>/<series>/<instance>.dcm`.
 
-use crate::{ObjectKey, Part};
+use crate::{KeyPart, ObjectKey};
 
 /// What stands before the patient.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ impl Layout {
 
     /// What the names of a patient begin with. The slash keeps out patients whose id begins with this
     /// one's.
-    pub(super) fn patient(&self, patient: &Part) -> String {
+    pub(super) fn patient(&self, patient: &KeyPart) -> String {
         format!("{}{patient}/", self.top)
     }
 

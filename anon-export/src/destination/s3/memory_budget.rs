@@ -1,38 +1,38 @@
-//! [`Budget`]: bytes of objects that all puts together may hold.
+//! [`MemoryBudget`]: bytes of objects that all puts together may hold.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(super) struct MemoryBudget {
     all: u64,
     /// The length of the rooms whose memory is used again. Given back, it would stay with an allocator
     /// that keeps some for each thread, and come to more than is held.
     usual: u64,
-    state: Mutex<State>,
+    state: Mutex<BudgetState>,
     freed: Condvar,
 }
 
 /// `free`, and what `spare` takes, never come to more than all.
 #[derive(Debug)]
-struct State {
+struct BudgetState {
     free: u64,
     spare: Vec<Vec<u8>>,
 }
 
 /// Room for bytes, which is free again when it, or the last of the [`Bytes`] made of it, is dropped.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct Reservation {
     bytes: u64,
     buffer: Vec<u8>,
-    budget: Arc<Budget>,
+    budget: Arc<MemoryBudget>,
 }
 
-impl Budget {
+impl MemoryBudget {
     /// So many bytes, most of them for rooms of a usual length.
     pub(super) fn new(all: u64, usual: u64) -> Arc<Self> {
-        let state = State {
+        let state = BudgetState {
             free: all,
             spare: Vec::new(),
         };
@@ -46,7 +46,7 @@ impl Budget {
 
     /// Waits until there are so many; what is longer than all waits until nobody else holds any.
     /// Whoever waits must hold no room, or all may wait for each other.
-    pub(super) fn take(self: &Arc<Self>, bytes: u64) -> Room {
+    pub(super) fn take(self: &Arc<Self>, bytes: u64) -> Reservation {
         let held = bytes.min(self.all);
         let state = self.state();
         let mut state = self
@@ -57,12 +57,12 @@ impl Budget {
     }
 
     /// None if there are not so many now.
-    pub(super) fn try_take(self: &Arc<Self>, bytes: u64) -> Option<Room> {
+    pub(super) fn try_take(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
         let mut state = self.state();
         (state.free >= bytes.min(self.all)).then(|| self.room(bytes, &mut state))
     }
 
-    fn room(self: &Arc<Self>, bytes: u64, state: &mut State) -> Room {
+    fn room(self: &Arc<Self>, bytes: u64, state: &mut BudgetState) -> Reservation {
         let held = bytes.min(self.all);
         state.free -= held;
         let used = if bytes == self.usual {
@@ -74,19 +74,19 @@ impl Budget {
         state.spare.truncate(usize::try_from(kept).unwrap_or(0));
         let buffer =
             used.unwrap_or_else(|| Vec::with_capacity(usize::try_from(bytes).unwrap_or_default()));
-        Room {
+        Reservation {
             bytes: held,
             buffer,
             budget: Arc::clone(self),
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BudgetState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Room {
+impl Reservation {
     /// How many bytes lie in it.
     pub(super) fn len(&self) -> usize {
         self.buffer.len()
@@ -103,13 +103,13 @@ impl Room {
     }
 }
 
-impl AsRef<[u8]> for Room {
+impl AsRef<[u8]> for Reservation {
     fn as_ref(&self) -> &[u8] {
         &self.buffer
     }
 }
 
-impl Drop for Room {
+impl Drop for Reservation {
     fn drop(&mut self) {
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut state = self.budget.state();
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     /// What is held, and what is kept to be used again.
-    fn sum(budget: &Budget) -> u64 {
+    fn sum(budget: &MemoryBudget) -> u64 {
         let state = budget.state();
         let spare = state.spare.iter().map(|buffer| buffer.capacity() as u64);
         budget.all - state.free + spare.sum::<u64>()
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn never_more_than_all() {
-        let (budget, held) = (Budget::new(10, 3), AtomicU64::new(0));
+        let (budget, held) = (MemoryBudget::new(10, 3), AtomicU64::new(0));
         thread::scope(|scope| {
             for n in 1..=8 {
                 let (budget, held) = (&budget, &held);
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn usual_rooms_are_used_again_and_empty() {
-        let budget = Budget::new(1 << 20, 1 << 18);
+        let budget = MemoryBudget::new(1 << 20, 1 << 18);
         let mut room = budget.take(1 << 18);
         room.extend(b"object");
         let address = room.as_ref().as_ptr();

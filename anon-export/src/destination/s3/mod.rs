@@ -27,7 +27,7 @@
 //!
 //! # Tags
 //!
-//! A [`Tag`] is the ETag: the MD5 of the bytes, or of the MD5s of the parts and their number. It can be
+//! An [`EntityTag`] is the ETag: the MD5 of the bytes, or of the MD5s of the parts and their number. It can be
 //! told beforehand, until the service is seen to give others, as it does under a key of KMS. One that a
 //! listing gives is compared as it is made: of all bytes, or of parts as long as ours. Of any other it
 //! cannot be told, and an exporter without a journal puts the object once more.
@@ -71,21 +71,23 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use self::api::{Api, Told};
+use self::api::{Api, StoredResponse};
 use self::client::Threads;
 use self::config::MOST_OBJECT_BYTES;
-use self::digest::{Digests, ETag, is_md5};
-use self::key_locks::Turns;
+use self::digest::{Digests, ETagHasher, is_md5};
+use self::key_locks::KeyLocks;
 use self::layout::Layout;
-use self::memory_budget::Budget;
+use self::memory_budget::MemoryBudget;
 use self::renewal::Renewal;
 use crate::sink::copy_exact;
-use crate::{Cancel, Error, Listed, Needs, ObjectKey, Part, Put, Sink, Stored, Tag};
+use crate::{
+    Cancel, Capabilities, EntityTag, Error, KeyPart, ListedObject, ObjectKey, Put, Sink, Stored,
+};
 
 pub use self::config::{Addressing, ChecksumMode, Encryption, S3Config};
-pub use self::credentials::{Credentials, Keys};
+pub use self::credentials::{AccessKeys, Credentials};
 pub use self::secret::Secret;
-pub use crate::error::s3::{S3Error, Word};
+pub use crate::error::s3::{S3Error, ServiceText};
 
 /// Objects of a page of a listing.
 const PAGE: i32 = 1000;
@@ -94,13 +96,13 @@ const PAGE: i32 = 1000;
 #[derive(Debug)]
 pub struct S3Sink {
     api: Arc<Api>,
-    budget: Arc<Budget>,
+    budget: Arc<MemoryBudget>,
     /// Patients for whom nothing of an earlier export is left. Held while that is seen to: an upload
     /// that is begun meanwhile would be taken for such.
-    cleared: Mutex<HashSet<Part>>,
+    cleared: Mutex<HashSet<KeyPart>>,
     /// The service gives tags that say nothing of bytes.
     opaque: AtomicBool,
-    turns: Turns,
+    key_locks: KeyLocks,
     threads: Threads,
 }
 
@@ -123,11 +125,11 @@ impl S3Sink {
         let threads = Threads::start()?.with_cancel(cancel);
         let api = threads.run(open(config))??;
         Ok(Self {
-            budget: Budget::new(api.config.memory_bytes, api.config.part_bytes),
+            budget: MemoryBudget::new(api.config.memory_bytes, api.config.part_bytes),
             api: Arc::new(api),
             cleared: Mutex::default(),
             opaque: AtomicBool::new(false),
-            turns: Turns::default(),
+            key_locks: KeyLocks::default(),
             threads,
         })
     }
@@ -145,9 +147,9 @@ impl S3Sink {
     ///
     /// # Examples
     /// ```
-    /// use anon_export::s3::{Credentials, Keys, S3Config, S3Sink, Secret};
+    /// use anon_export::s3::{Credentials, AccessKeys, S3Config, S3Sink, Secret};
     ///
-    /// let keys = Keys::new(Secret::new("KEY".into()), Secret::new("secret".into()));
+    /// let keys = AccessKeys::new(Secret::new("KEY".into()), Secret::new("secret".into()));
     /// let config = S3Config::new("trials", "TRIAL-7")
     ///     .with_endpoint("http://127.0.0.1:9000")
     ///     .with_credentials(Credentials::Keys(keys));
@@ -166,7 +168,12 @@ impl S3Sink {
         )
     }
 
-    fn put_whole(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Told, Error> {
+    fn put_whole(
+        &self,
+        key: &ObjectKey,
+        len: u64,
+        body: &mut dyn Read,
+    ) -> Result<StoredResponse, Error> {
         let mut room = self.budget.take(len);
         copy_exact(body, len, &mut |piece| {
             room.extend(piece);
@@ -180,7 +187,7 @@ impl S3Sink {
     }
 
     /// The first put for a patient takes back what an earlier export left.
-    fn clear(&self, patient: &Part) -> Result<(), Error> {
+    fn clear(&self, patient: &KeyPart) -> Result<(), Error> {
         let mut cleared = self.cleared.lock().unwrap_or_else(PoisonError::into_inner);
         if cleared.contains(patient) {
             return Ok(());
@@ -216,7 +223,7 @@ impl S3Sink {
 
     /// The ETag of a body, in parts as it would be put or whole.
     fn e_tag_of(len: u64, part_bytes: Option<u64>, body: &mut dyn Read) -> Result<String, Error> {
-        let mut e_tag = ETag::new(part_bytes);
+        let mut e_tag = ETagHasher::new(part_bytes);
         copy_exact(body, len, &mut |piece| {
             e_tag.update(piece);
             Ok(())
@@ -240,8 +247,8 @@ async fn open(mut config: S3Config) -> Result<Api, Error> {
 }
 
 impl Sink for S3Sink {
-    fn needs(&self) -> Needs {
-        Needs::new()
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new()
             .with_max_object_bytes(MOST_OBJECT_BYTES)
             .with_parallel(self.api.config.parallel)
             .without_comparing()
@@ -249,7 +256,7 @@ impl Sink for S3Sink {
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
         Self::check_len(len)?;
-        let _turn = self.turns.take(key);
+        let _turn = self.key_locks.take(key);
         self.clear(key.patient())?;
         let told = if len > self.api.config.part_bytes {
             multipart::put(self, key, len, body)?
@@ -265,8 +272,8 @@ impl Sink for S3Sink {
 
     fn list(
         &self,
-        patient: &Part,
-        each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
+        patient: &KeyPart,
+        each: &mut dyn FnMut(ListedObject) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let mut from = None;
         loop {
@@ -279,7 +286,7 @@ impl Sink for S3Sink {
                 let Some(key) = self.api.layout.key(&name) else {
                     continue;
                 };
-                if each(Listed::new(key, len).with_tag(tag)).is_break() {
+                if each(ListedObject::new(key, len).with_tag(tag)).is_break() {
                     return Ok(());
                 }
             }
@@ -290,7 +297,7 @@ impl Sink for S3Sink {
         }
     }
 
-    fn tag_of(&self, len: u64, body: &mut dyn Read) -> Result<Option<Tag>, Error> {
+    fn tag_of(&self, len: u64, body: &mut dyn Read) -> Result<Option<EntityTag>, Error> {
         Self::check_len(len)?;
         if self.opaque.load(Ordering::Relaxed)
             || matches!(self.api.config.encryption, Encryption::Kms { .. })
@@ -300,10 +307,15 @@ impl Sink for S3Sink {
         let part_bytes = self
             .parts_of(len)
             .map(|_| self.api.config.part_bytes_of(len));
-        Ok(Tag::new(Self::e_tag_of(len, part_bytes, body)?))
+        Ok(EntityTag::new(Self::e_tag_of(len, part_bytes, body)?))
     }
 
-    fn is_tag_of(&self, tag: &Tag, len: u64, body: &mut dyn Read) -> Result<Option<bool>, Error> {
+    fn is_tag_of(
+        &self,
+        tag: &EntityTag,
+        len: u64,
+        body: &mut dyn Read,
+    ) -> Result<Option<bool>, Error> {
         Self::check_len(len)?;
         let e_tag = tag.as_str();
         if !is_md5(e_tag) {

@@ -5,13 +5,13 @@ use std::io::Read;
 use std::sync::Arc;
 
 use super::S3Sink;
-use super::api::Told;
-use super::client::Pending;
-use super::digest::{Digests, Parts};
-use super::memory_budget::Room;
-use super::uploads::Arrived;
+use super::api::StoredResponse;
+use super::client::PendingRequest;
+use super::digest::{Digests, PartDigests};
+use super::memory_budget::Reservation;
+use super::uploads::UploadedPart;
 use crate::sink::copy_exact;
-use crate::{Error, ObjectKey, Part};
+use crate::{Error, KeyPart, ObjectKey};
 
 /// Parts of one object that travel at once.
 const MOST_IN_FLIGHT: usize = 4;
@@ -24,10 +24,10 @@ struct Upload<'s> {
     id: Option<String>,
     part_bytes: usize,
     /// The part that is being filled.
-    room: Option<Room>,
-    in_flight: VecDeque<Pending<Result<Arrived, Error>>>,
-    arrived: Vec<Arrived>,
-    parts: Parts,
+    room: Option<Reservation>,
+    in_flight: VecDeque<PendingRequest<Result<UploadedPart, Error>>>,
+    arrived: Vec<UploadedPart>,
+    parts: PartDigests,
     number: i32,
 }
 
@@ -36,7 +36,7 @@ pub(super) fn put(
     key: &ObjectKey,
     len: u64,
     body: &mut dyn Read,
-) -> Result<Told, Error> {
+) -> Result<StoredResponse, Error> {
     let part_bytes = sink.api.config.part_bytes_of(len);
     let mut upload = Upload {
         sink,
@@ -46,7 +46,7 @@ pub(super) fn put(
         room: None,
         in_flight: VecDeque::new(),
         arrived: Vec::new(),
-        parts: Parts::default(),
+        parts: PartDigests::default(),
         number: 0,
     };
     copy_exact(body, len, &mut |piece| upload.write(piece))?;
@@ -72,7 +72,7 @@ impl Upload<'_> {
 
     /// The room for a part. Waits only for what will come by itself: parts of its own that travel, or,
     /// if it holds none, those of others.
-    fn reserve(&mut self) -> Result<Room, Error> {
+    fn reserve(&mut self) -> Result<Reservation, Error> {
         let bytes = self.part_bytes as u64;
         loop {
             let room = match self.room.take() {
@@ -89,7 +89,7 @@ impl Upload<'_> {
     }
 
     /// Sends what is in the room as the next part.
-    fn ship(&mut self, room: Room) -> Result<(), Error> {
+    fn ship(&mut self, room: Reservation) -> Result<(), Error> {
         let body = room.into_bytes();
         let digests = Digests::of(&body, self.sink.api.config.checksum);
         self.parts.add(&digests);
@@ -122,7 +122,7 @@ impl Upload<'_> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Told, Error> {
+    fn finish(mut self) -> Result<StoredResponse, Error> {
         if let Some(room) = self.room.take() {
             self.ship(room)?;
         }
@@ -161,7 +161,7 @@ fn abort(sink: &S3Sink, name: String, id: String) {
 }
 
 /// Takes back what an export that was killed began and did not end, of one patient.
-pub(super) fn clear(sink: &S3Sink, patient: &Part) -> Result<(), Error> {
+pub(super) fn clear(sink: &S3Sink, patient: &KeyPart) -> Result<(), Error> {
     let (api, prefix) = (Arc::clone(&sink.api), sink.api.layout.patient(patient));
     let begun = sink
         .threads

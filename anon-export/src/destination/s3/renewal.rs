@@ -72,7 +72,7 @@ impl Renewal {
     }
 
     /// What an error means when the credentials can be renewed.
-    pub(super) fn judge(&self, error: S3Error) -> S3Error {
+    pub(super) fn map_expired(&self, error: S3Error) -> S3Error {
         #[cfg(feature = "cognito")]
         if let (S3Error::Expired, Some(user)) = (&error, &self.user) {
             user.expire();

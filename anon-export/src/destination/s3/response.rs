@@ -8,8 +8,8 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use super::stall::StoodStill;
-use crate::error::s3::{S3Error, Word};
+use super::stall::RequestStalled;
+use crate::error::s3::{S3Error, ServiceText};
 
 /// The error of a call. `action` is how policies name it.
 pub(super) fn error_of<E>(error: &SdkError<E, HttpResponse>, action: &'static str) -> S3Error
@@ -23,7 +23,7 @@ where
         SdkError::ServiceError(refused) => {
             let response = refused.raw();
             let code = refused.err().code().unwrap_or_default();
-            refusal(code, &Headers::of(response), action)
+            refusal(code, &ResponseHeaders::of(response), action)
         }
         SdkError::TimeoutError(_) => S3Error::Stalled,
         SdkError::DispatchFailure(_) if stood_still(error) => S3Error::Stalled,
@@ -35,7 +35,7 @@ where
                 Some(_) => S3Error::Broken,
                 None if status >= 500 => S3Error::Server {
                     status,
-                    code: Word::default(),
+                    code: ServiceText::default(),
                 },
                 None => S3Error::NotS3,
             }
@@ -49,18 +49,18 @@ where
 }
 
 /// What of a response is looked at.
-struct Headers {
+struct ResponseHeaders {
     status: u16,
-    region: Word,
+    region: ServiceText,
     retry_after: Option<Duration>,
 }
 
-impl Headers {
+impl ResponseHeaders {
     fn of(response: &HttpResponse) -> Self {
         let header = |name| response.headers().get(name);
         Self {
             status: response.status().as_u16(),
-            region: Word::new(header("x-amz-bucket-region").unwrap_or_default()),
+            region: ServiceText::new(header("x-amz-bucket-region").unwrap_or_default()),
             retry_after: header("retry-after")
                 .and_then(|value| value.trim().parse().ok())
                 .map(Duration::from_secs),
@@ -68,9 +68,9 @@ impl Headers {
     }
 }
 
-fn refusal(code: &str, headers: &Headers, action: &'static str) -> S3Error {
+fn refusal(code: &str, headers: &ResponseHeaders, action: &'static str) -> S3Error {
     let status = headers.status;
-    let word = || Word::new(code);
+    let word = || ServiceText::new(code);
     match code {
         "InvalidAccessKeyId" | "InvalidAccessKey" | "NotSignedUp" => S3Error::UnknownKey,
         "SignatureDoesNotMatch" => S3Error::WrongSecret,
@@ -192,7 +192,7 @@ pub(crate) fn is_tls(error: &(dyn StdError + 'static)) -> bool {
 
 /// Whether a request stood still. Other timeouts of a connection are of making it.
 fn stood_still(error: &(dyn StdError + 'static)) -> bool {
-    chain(error).any(<dyn StdError>::is::<StoodStill>)
+    chain(error).any(<dyn StdError>::is::<RequestStalled>)
 }
 
 fn chain<'e>(
@@ -210,9 +210,9 @@ mod tests {
     use super::*;
 
     fn refused(code: &str, status: u16) -> S3Error {
-        let headers = Headers {
+        let headers = ResponseHeaders {
             status,
-            region: Word::new("eu-central-1"),
+            region: ServiceText::new("eu-central-1"),
             retry_after: Some(Duration::from_secs(7)),
         };
         refusal(code, &headers, "s3:PutObject")
@@ -222,8 +222,8 @@ mod tests {
     fn refusals_are_told_apart() {
         let action = "s3:PutObject";
         let retry_after = Some(Duration::from_secs(7));
-        let region = Word::new("eu-central-1");
-        let code = Word::new;
+        let region = ServiceText::new("eu-central-1");
+        let code = ServiceText::new;
         for (word, status, wanted) in [
             ("InvalidAccessKeyId", 403, S3Error::UnknownKey),
             ("SignatureDoesNotMatch", 403, S3Error::WrongSecret),
@@ -315,6 +315,6 @@ mod tests {
             panic!("another error");
         };
         assert_eq!(code.as_str(), "");
-        assert_eq!(Word::new(&"x".repeat(65)).as_str(), "");
+        assert_eq!(ServiceText::new(&"x".repeat(65)).as_str(), "");
     }
 }

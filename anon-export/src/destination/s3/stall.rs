@@ -36,21 +36,21 @@ const LONGEST_ANSWER: u64 = 16 << 20;
 /// The source of an error that is a request which stood still.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the request stood still")]
-pub(super) struct StoodStill;
+pub(super) struct RequestStalled;
 
 /// The source of an error that is an answer which is longer than any of S3.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the answer is too long")]
-struct TooLong;
+struct ResponseTooLong;
 
 /// An HTTP client whose requests are watched.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(super) struct StallDetector {
     pub(super) client: SharedHttpClient,
     pub(super) stall: Duration,
 }
 
-impl HttpClient for Watched {
+impl HttpClient for StallDetector {
     fn http_connector(
         &self,
         settings: &HttpConnectorSettings,
@@ -72,8 +72,8 @@ struct Connector {
 impl HttpConnector for Connector {
     fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
         let body = request.take_body();
-        let progress = Progress::new(self.stall, body.content_length().unwrap_or(0));
-        *request.body_mut() = SdkBody::from_body_1_x(Pieces {
+        let progress = RequestProgress::new(self.stall, body.content_length().unwrap_or(0));
+        *request.body_mut() = SdkBody::from_body_1_x(ObservedBody {
             whole: body,
             rest: Bytes::new(),
             progress: Arc::clone(&progress),
@@ -86,7 +86,7 @@ impl HttpConnector for Connector {
                 match timeout_at(deadline, &mut call).await {
                     Ok(answer) => return answer.map(bounded),
                     Err(_) if progress.deadline() > deadline => {}
-                    Err(_) => return Err(ConnectorError::timeout(StoodStill.into())),
+                    Err(_) => return Err(ConnectorError::timeout(RequestStalled.into())),
                 }
             }
         })
@@ -96,7 +96,7 @@ impl HttpConnector for Connector {
 /// An answer whose body ends with an error where it is too long.
 fn bounded(mut answer: HttpResponse) -> HttpResponse {
     let whole = answer.take_body();
-    *answer.body_mut() = SdkBody::from_body_1_x(Bounded {
+    *answer.body_mut() = SdkBody::from_body_1_x(BoundedBody {
         whole,
         left: LONGEST_ANSWER,
     });
@@ -104,12 +104,12 @@ fn bounded(mut answer: HttpResponse) -> HttpResponse {
 }
 
 /// A body of so many bytes at most.
-struct Bounded {
+struct BoundedBody {
     whole: SdkBody,
     left: u64,
 }
 
-impl Body for Bounded {
+impl Body for BoundedBody {
     type Data = Bytes;
     type Error = <SdkBody as Body>::Error;
 
@@ -122,7 +122,7 @@ impl Body for Bounded {
             let len = frame.data_ref().map_or(0, Bytes::len) as u64;
             match self.left.checked_sub(len) {
                 Some(left) => self.left = left,
-                None => return Poll::Ready(Some(Err(TooLong.into()))),
+                None => return Poll::Ready(Some(Err(ResponseTooLong.into()))),
             }
         }
         Poll::Ready(frame)
@@ -139,7 +139,7 @@ impl Body for Bounded {
 
 /// When a request will have stood still for too long.
 #[derive(Debug)]
-struct Progress {
+struct RequestProgress {
     stall: Duration,
     left: AtomicU64,
     /// What lies in buffers at the end needs time that nobody sees.
@@ -147,7 +147,7 @@ struct Progress {
     moved: Mutex<Instant>,
 }
 
-impl Progress {
+impl RequestProgress {
     fn new(stall: Duration, len: u64) -> Arc<Self> {
         let drain = len.min(BUFFERED) / LEAST_RATE;
         Arc::new(Self {
@@ -176,13 +176,13 @@ impl Progress {
 }
 
 /// A body in pieces, which are seen to go.
-struct Pieces {
+struct ObservedBody {
     whole: SdkBody,
     rest: Bytes,
-    progress: Arc<Progress>,
+    progress: Arc<RequestProgress>,
 }
 
-impl Body for Pieces {
+impl Body for ObservedBody {
     type Data = Bytes;
     type Error = <SdkBody as Body>::Error;
 

@@ -10,10 +10,10 @@ use aws_sdk_s3::types::{
 };
 use bytes::Bytes;
 
-use super::api::{Api, DICOM, Told, compare, decoded, encryption, storage_class, told};
+use super::api::{Api, DICOM, StoredResponse, compare, decoded, encryption, storage_class, told};
 use super::client::{quiet, timeouts};
 use super::config::ChecksumMode;
-use super::digest::{Digests, Parts};
+use super::digest::{Digests, PartDigests};
 use crate::Error;
 use crate::error::s3::S3Error;
 
@@ -22,7 +22,7 @@ const ATTEMPTS: u32 = 3;
 
 /// A part that arrived.
 #[derive(Debug)]
-pub(super) struct Arrived {
+pub(super) struct UploadedPart {
     number: i32,
     e_tag: String,
     checksum: Option<String>,
@@ -77,7 +77,7 @@ impl Api {
         number: i32,
         body: Bytes,
         digests: Digests,
-    ) -> Result<Arrived, Error> {
+    ) -> Result<UploadedPart, Error> {
         self.renewal.renew().await?;
         let len = body.len() as u64;
         let overrides = Self::again().timeout_config(timeouts(&self.config, len));
@@ -111,7 +111,7 @@ impl Api {
             stored.server_side_encryption(),
             &digests.e_tag(),
         )?;
-        Ok(Arrived {
+        Ok(UploadedPart {
             number,
             // `told` has seen that there is one.
             e_tag: stored.e_tag.unwrap_or_default(),
@@ -123,9 +123,9 @@ impl Api {
         &self,
         name: String,
         id: String,
-        mut arrived: Vec<Arrived>,
-        parts: Parts,
-    ) -> Result<Told, Error> {
+        mut arrived: Vec<UploadedPart>,
+        parts: PartDigests,
+    ) -> Result<StoredResponse, Error> {
         self.renewal.renew().await?;
         arrived.sort_by_key(|part| part.number);
         let list = arrived.into_iter().map(|part| {

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::Path;
 
 use anon_export::Error;
-use anon_export::s3::{Credentials, Keys, S3Sink, Secret};
+use anon_export::s3::{AccessKeys, Credentials, S3Sink, Secret};
 use anon_model::settings::S3;
 use anyhow::Context as _;
 use zeroize::Zeroizing;
@@ -67,10 +67,10 @@ fn variable(name: &str, key: &str) -> anyhow::Result<Secret> {
     }
 }
 
-fn keys_of_environment(s3: &S3) -> anyhow::Result<Option<Keys>> {
+fn keys_of_environment(s3: &S3) -> anyhow::Result<Option<AccessKeys>> {
     let keys = match (&s3.access_key_env, &s3.secret_key_env) {
         (None, None) => return Ok(None),
-        (Some(access), Some(secret)) => Keys::new(
+        (Some(access), Some(secret)) => AccessKeys::new(
             variable(access, "s3.access_key_env")?,
             variable(secret, "s3.secret_key_env")?,
         ),
@@ -87,7 +87,7 @@ fn keys_of_environment(s3: &S3) -> anyhow::Result<Option<Keys>> {
 }
 
 /// Keys of a file that its owner alone may read.
-fn keys_of_file(path: &Path) -> anyhow::Result<Keys> {
+fn keys_of_file(path: &Path) -> anyhow::Result<AccessKeys> {
     let unusable =
         |problem: &str| Failure::configuration(format!("s3.credentials_file: {problem}"));
     let access = platform::access(path).context(Failure::Configuration(
@@ -115,7 +115,7 @@ fn keys_of_file(path: &Path) -> anyhow::Result<Keys> {
 }
 
 /// Lines of `name = value`; the names of the files of AWS are fine, too.
-fn parse(text: &str) -> Result<Keys, &'static str> {
+fn parse(text: &str) -> Result<AccessKeys, &'static str> {
     let (mut access, mut secret, mut token) = (None, None, None);
     for line in text.lines().map(str::trim) {
         if line.is_empty() || line.starts_with(['#', ';', '[']) {
@@ -138,7 +138,7 @@ fn parse(text: &str) -> Result<Keys, &'static str> {
     }
     let access = access.ok_or("it has no access_key")?;
     let secret = secret.ok_or("it has no secret_key")?;
-    let keys = Keys::new(access, secret);
+    let keys = AccessKeys::new(access, secret);
     Ok(match token {
         None => keys,
         Some(token) => keys.with_session_token(token),

@@ -31,9 +31,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod call;
+mod client;
 pub(super) mod login;
 pub(super) mod session;
 
 pub use self::login::{Login, Pools};
-pub use crate::error::cognito::{CognitoError, Step};
+pub use crate::error::cognito::{CognitoError, LoginStep};

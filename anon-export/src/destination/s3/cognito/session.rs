@@ -10,10 +10,10 @@ use aws_smithy_async::time::{SystemTimeSource, TimeSource as _};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use super::call::Service;
+use super::client::CognitoClient;
 use super::login::{Login, Pools};
-use crate::error::cognito::{CognitoError, Step};
-use crate::error::s3::Word;
+use crate::error::cognito::{CognitoError, LoginStep};
+use crate::error::s3::ServiceText;
 use crate::s3::{S3Config, Secret};
 
 /// Keys are renewed when less than this is left of them, or half, if they last less than twice as long.
@@ -25,13 +25,13 @@ const TOKEN_MARGIN: Duration = Duration::from_mins(1);
 /// A user who is logged in.
 #[derive(Debug)]
 pub(crate) struct UserSession {
-    service: Service,
+    service: CognitoClient,
     pools: Pools,
     directory: String,
     identity: String,
     refresh: Option<Secret>,
     token: Mutex<IdToken>,
-    keys: RwLock<Keys>,
+    keys: RwLock<TemporaryKeys>,
     refused: AtomicBool,
 }
 
@@ -42,7 +42,7 @@ struct IdToken {
 }
 
 #[derive(Debug)]
-struct Keys {
+struct TemporaryKeys {
     given: Credentials,
     renew_at: SystemTime,
     until: SystemTime,
@@ -74,7 +74,7 @@ impl UserSession {
     pub(crate) async fn open(login: &Login, config: &S3Config) -> Result<Self, CognitoError> {
         let pools = login.pools.clone();
         pools.check()?;
-        let service = Service::new(pools.region(), pools.endpoint.as_deref(), config)?;
+        let service = CognitoClient::new(pools.region(), pools.endpoint.as_deref(), config)?;
         let tokens = authenticate(&service, login).await?;
         let directory = directory(&service, &tokens.access).await?;
         let identity = identity(&service, &pools, &tokens.id.token).await?;
@@ -137,7 +137,7 @@ impl UserSession {
         }
     }
 
-    async fn renewed(&self, token: &mut IdToken) -> Result<Keys, CognitoError> {
+    async fn renewed(&self, token: &mut IdToken) -> Result<TemporaryKeys, CognitoError> {
         if now() + TOKEN_MARGIN >= token.until {
             *token = self.refreshed().await?;
         }
@@ -158,12 +158,12 @@ impl UserSession {
             "AuthFlow": "REFRESH_TOKEN_AUTH",
             "AuthParameters": { "REFRESH_TOKEN": refresh.expose() },
         });
-        let mut answer = self.service.call(Step::Refresh, request).await?;
-        Ok(tokens(Step::Refresh, &mut answer)?.id)
+        let mut answer = self.service.call(LoginStep::Refresh, request).await?;
+        Ok(tokens(LoginStep::Refresh, &mut answer)?.id)
     }
 }
 
-async fn authenticate(service: &Service, login: &Login) -> Result<Tokens, CognitoError> {
+async fn authenticate(service: &CognitoClient, login: &Login) -> Result<Tokens, CognitoError> {
     let request = json!({
         "ClientId": login.pools.client_id,
         "AuthFlow": "USER_PASSWORD_AUTH",
@@ -172,24 +172,24 @@ async fn authenticate(service: &Service, login: &Login) -> Result<Tokens, Cognit
             "PASSWORD": login.password.expose(),
         },
     });
-    let mut answer = service.call(Step::Authenticate, request).await?;
+    let mut answer = service.call(LoginStep::Authenticate, request).await?;
     match challenge(&answer).as_deref() {
-        None => tokens(Step::Authenticate, &mut answer),
+        None => tokens(LoginStep::Authenticate, &mut answer),
         Some("NEW_PASSWORD_REQUIRED") => new_password(service, login, &mut answer).await,
         Some(name) => Err(unknown(name)),
     }
 }
 
 async fn new_password(
-    service: &Service,
+    service: &CognitoClient,
     login: &Login,
     challenged: &mut Value,
 ) -> Result<Tokens, CognitoError> {
-    let step = Step::NewPassword;
+    let step = LoginStep::NewPassword;
     let new = login.new_password.as_ref();
     let new = new.ok_or(CognitoError::NewPasswordRequired)?;
-    let session = secret(challenged, "Session").ok_or(CognitoError::Answer {
-        step: Step::Authenticate,
+    let session = secret(challenged, "Session").ok_or(CognitoError::IncompleteResponse {
+        step: LoginStep::Authenticate,
         what: "the session",
     })?;
     let request = json!({
@@ -214,12 +214,12 @@ fn challenge(answer: &Value) -> Option<String> {
 }
 
 fn unknown(challenge: &str) -> CognitoError {
-    let challenge = Word::new(challenge);
+    let challenge = ServiceText::new(challenge);
     CognitoError::Challenge { challenge }
 }
 
-fn tokens(step: Step, answer: &mut Value) -> Result<Tokens, CognitoError> {
-    let lacks = |what| CognitoError::Answer { step, what };
+fn tokens(step: LoginStep, answer: &mut Value) -> Result<Tokens, CognitoError> {
+    let lacks = |what| CognitoError::IncompleteResponse { step, what };
     let result = answer.get_mut("AuthenticationResult");
     let result = result.ok_or_else(|| lacks("the result"))?;
     let seconds = result.get("ExpiresIn").and_then(Value::as_u64);
@@ -236,12 +236,12 @@ fn tokens(step: Step, answer: &mut Value) -> Result<Tokens, CognitoError> {
 }
 
 /// The `sub` of the user, by its name: attributes have no order.
-async fn directory(service: &Service, access: &Secret) -> Result<String, CognitoError> {
+async fn directory(service: &CognitoClient, access: &Secret) -> Result<String, CognitoError> {
     let request = json!({ "AccessToken": access.expose() });
-    let answer = service.call(Step::User, request).await?;
+    let answer = service.call(LoginStep::User, request).await?;
     let attributes = answer.get("UserAttributes").and_then(Value::as_array);
-    let attributes = attributes.ok_or(CognitoError::Answer {
-        step: Step::User,
+    let attributes = attributes.ok_or(CognitoError::IncompleteResponse {
+        step: LoginStep::User,
         what: "the attributes",
     })?;
     let text = |attribute: &Value, name| {
@@ -257,12 +257,12 @@ async fn directory(service: &Service, access: &Secret) -> Result<String, Cognito
     if (1..=64).contains(&sub.len()) && sub.bytes().all(plain) {
         Ok(sub)
     } else {
-        Err(CognitoError::OddSub)
+        Err(CognitoError::InvalidSub)
     }
 }
 
 async fn identity(
-    service: &Service,
+    service: &CognitoClient,
     pools: &Pools,
     token: &Secret,
 ) -> Result<String, CognitoError> {
@@ -273,22 +273,23 @@ async fn identity(
     if let (Some(account), Some(request)) = (&pools.account_id, request.as_object_mut()) {
         request.insert("AccountId".to_owned(), Value::String(account.clone()));
     }
-    let answer = service.call(Step::Identity, request).await?;
+    let answer = service.call(LoginStep::Identity, request).await?;
     let id = answer.get("IdentityId").and_then(Value::as_str);
-    id.map(str::to_owned).ok_or(CognitoError::Answer {
-        step: Step::Identity,
-        what: "the identity",
-    })
+    id.map(str::to_owned)
+        .ok_or(CognitoError::IncompleteResponse {
+            step: LoginStep::Identity,
+            what: "the identity",
+        })
 }
 
 async fn keys(
-    service: &Service,
+    service: &CognitoClient,
     pools: &Pools,
     identity: &str,
     token: &Secret,
-) -> Result<Keys, CognitoError> {
-    let step = Step::Credentials;
-    let lacks = |what| CognitoError::Answer { step, what };
+) -> Result<TemporaryKeys, CognitoError> {
+    let step = LoginStep::Credentials;
+    let lacks = |what| CognitoError::IncompleteResponse { step, what };
     let request = json!({ "IdentityId": identity, "Logins": pools.logins(token) });
     let mut answer = service.call(step, request).await?;
     let found = answer.get_mut("Credentials");
@@ -304,7 +305,7 @@ async fn keys(
     let token = part("SessionToken", "the session token")?;
     let token = Some(token.expose().to_owned());
     let given = Credentials::new(access.expose(), key.expose(), token, None, "Cognito");
-    Ok(Keys {
+    Ok(TemporaryKeys {
         given,
         renew_at: renew_at(now(), until),
         until,

@@ -12,14 +12,14 @@ use anon_net::service::{Sender, ServiceError};
 
 /// At most so many associations. Dropping it releases them.
 #[derive(Debug)]
-pub(super) struct Pool {
+pub(super) struct AssociationPool {
     most: NonZeroUsize,
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
     returned: Condvar,
 }
 
 #[derive(Debug)]
-struct State {
+struct PoolState {
     /// How many the node takes, as far as we know.
     limit: usize,
     idle: Vec<Sender>,
@@ -29,14 +29,14 @@ struct State {
 }
 
 /// The right to an association, given back when it is dropped, whatever happens.
-struct Turn<'p> {
-    pool: &'p Pool,
+struct AssociationPermit<'p> {
+    pool: &'p AssociationPool,
     is_open: bool,
 }
 
-impl Pool {
+impl AssociationPool {
     pub(super) fn new(most: NonZeroUsize) -> Self {
-        let state = State {
+        let state = PoolState {
             limit: most.get(),
             idle: Vec::new(),
             lent: 0,
@@ -55,17 +55,17 @@ impl Pool {
 
     /// Lends a sender: one that is idle, else a new one. Waits while there are as many as may be. If
     /// the node has no room for another association, it waits for one of those there are.
-    pub(super) fn with<T>(
+    pub(super) fn with_sender<T>(
         &self,
         new: impl Fn() -> Sender,
         mut with: impl FnMut(&mut Sender) -> Result<T, ServiceError>,
     ) -> Result<T, ServiceError> {
         loop {
-            let (turn, idle) = self.turn();
+            let (permit, idle) = self.permit();
             let mut sender = idle.unwrap_or_else(&new);
             let done = with(&mut sender);
             match done {
-                Err(error) if is_full(&error) && self.makes_do(&turn) => {}
+                Err(error) if is_full(&error) && self.use_open_ones(&permit) => {}
                 done => {
                     self.lock().idle.push(sender);
                     return done;
@@ -75,23 +75,23 @@ impl Pool {
     }
 
     /// Does something that opens an association of its own, as one of those that may be.
-    pub(super) fn alone<T>(
+    pub(super) fn with_own_association<T>(
         &self,
         mut with: impl FnMut() -> Result<T, ServiceError>,
     ) -> Result<T, ServiceError> {
         loop {
-            let (turn, idle) = self.turn();
-            self.make_room(idle);
+            let (permit, idle) = self.permit();
+            self.release_excess(idle);
             let done = with();
             match done {
-                Err(error) if is_full(&error) && self.makes_do(&turn) => {}
+                Err(error) if is_full(&error) && self.use_open_ones(&permit) => {}
                 done => return done,
             }
         }
     }
 
-    fn turn(&self) -> (Turn<'_>, Option<Sender>) {
-        let is_full = |state: &mut State| state.lent >= state.limit;
+    fn permit(&self) -> (AssociationPermit<'_>, Option<Sender>) {
+        let is_full = |state: &mut PoolState| state.lent >= state.limit;
         let state = self.returned.wait_while(self.lock(), is_full);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         let idle = state.idle.pop();
@@ -99,7 +99,7 @@ impl Pool {
         state.lent += 1;
         state.open += usize::from(is_open);
         (
-            Turn {
+            AssociationPermit {
                 pool: self,
                 is_open,
             },
@@ -109,7 +109,7 @@ impl Pool {
 
     /// Keeps an idle sender if there is room for it beside those that are lent, and ends what there is
     /// no room for.
-    fn make_room(&self, idle: Option<Sender>) {
+    fn release_excess(&self, idle: Option<Sender>) {
         let mut state = self.lock();
         state.idle.extend(idle);
         let room = state.limit.saturating_sub(state.lent);
@@ -120,10 +120,10 @@ impl Pool {
     }
 
     /// The node has no room for this one: true if others of ours are open, which are made do with.
-    fn makes_do(&self, turn: &Turn<'_>) -> bool {
+    fn use_open_ones(&self, permit: &AssociationPermit<'_>) -> bool {
         let mut state = self.lock();
         let idle = state.idle.iter().filter(|sender| sender.is_open());
-        let others = idle.count() + state.open - usize::from(turn.is_open);
+        let others = idle.count() + state.open - usize::from(permit.is_open);
         if others == 0 {
             return false;
         }
@@ -132,7 +132,7 @@ impl Pool {
         true
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -150,7 +150,7 @@ fn is_full(error: &ServiceError) -> bool {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for AssociationPermit<'_> {
     fn drop(&mut self) {
         let mut state = self.pool.lock();
         state.lent -= 1;
@@ -160,7 +160,7 @@ impl Drop for Turn<'_> {
     }
 }
 
-impl Drop for Pool {
+impl Drop for AssociationPool {
     fn drop(&mut self) {
         let idle = std::mem::take(&mut self.lock().idle);
         idle.into_iter().for_each(Sender::release);

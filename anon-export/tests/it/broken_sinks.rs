@@ -5,11 +5,12 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anon_export::{
-    Error, Listed, MemorySink, Needs, ObjectKey, Part, Put, Sink, Stored, Tag, conformance,
+    Capabilities, EntityTag, Error, KeyPart, ListedObject, MemorySink, ObjectKey, Put, Sink,
+    Stored, conformance,
 };
 
 #[derive(Debug, Clone, Copy)]
-enum Fault {
+enum SinkFault {
     None,
     /// Takes what comes, whatever length was said.
     AnyLength,
@@ -31,11 +32,11 @@ enum Fault {
 }
 
 #[derive(Debug)]
-struct Faulty(MemorySink, Fault);
+struct BrokenSink(MemorySink, SinkFault);
 
-impl Sink for Faulty {
-    fn needs(&self) -> Needs {
-        Needs::new().with_max_object_bytes(1 << 41)
+impl Sink for BrokenSink {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new().with_max_object_bytes(1 << 41)
     }
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
@@ -45,13 +46,13 @@ impl Sink for Faulty {
             (bytes, read)
         };
         match self.1 {
-            Fault::AnyLength => {
+            SinkFault::AnyLength => {
                 let (bytes, read) = whole(body);
                 read.map_err(|error| Error::Read { kind: error.kind() })?;
                 self.0.put(key, bytes.len() as u64, &mut &*bytes)
             }
-            Fault::Cuts => self.0.put(key, len, &mut body.take(len)),
-            Fault::KeepsParts => {
+            SinkFault::Cuts => self.0.put(key, len, &mut body.take(len)),
+            SinkFault::KeepsParts => {
                 let (bytes, read) = whole(body);
                 if let Err(error) = read {
                     self.0.put(key, bytes.len() as u64, &mut &*bytes)?;
@@ -59,50 +60,52 @@ impl Sink for Faulty {
                 }
                 self.0.put(key, len, &mut &*bytes)
             }
-            Fault::TrustsNames if self.0.get(key).is_some() => Ok(Stored::new(Put::AlreadyThere)),
-            Fault::AlwaysCreated => self
+            SinkFault::TrustsNames if self.0.get(key).is_some() => {
+                Ok(Stored::new(Put::AlreadyThere))
+            }
+            SinkFault::AlwaysCreated => self
                 .0
                 .put(key, len, body)
                 .map(|_| Stored::new(Put::Created)),
-            Fault::ReadsWhatIsTooLarge => {
+            SinkFault::ReadsWhatIsTooLarge => {
                 let (bytes, _) = whole(body);
                 self.0.put(key, len, &mut &*bytes)
             }
-            Fault::TagsDiffer => {
+            SinkFault::TagsDiffer => {
                 let stored = self.0.put(key, len, body)?;
-                Ok(stored.with_tag(Tag::new("after")))
+                Ok(stored.with_tag(EntityTag::new("after")))
             }
             _ => self.0.put(key, len, body),
         }
     }
 
-    fn tag_of(&self, _: u64, _: &mut dyn Read) -> Result<Option<Tag>, Error> {
-        let differs = matches!(self.1, Fault::TagsDiffer);
-        Ok(differs.then(|| Tag::new("before")).flatten())
+    fn tag_of(&self, _: u64, _: &mut dyn Read) -> Result<Option<EntityTag>, Error> {
+        let differs = matches!(self.1, SinkFault::TagsDiffer);
+        Ok(differs.then(|| EntityTag::new("before")).flatten())
     }
 
     fn check(&self) -> Result<(), Error> {
         match self.1 {
-            Fault::CannotBeUsed => Err(Error::Busy),
+            SinkFault::CannotBeUsed => Err(Error::Busy),
             _ => Ok(()),
         }
     }
 
     fn list(
         &self,
-        patient: &Part,
-        each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
+        patient: &KeyPart,
+        each: &mut dyn FnMut(ListedObject) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         match self.1 {
-            Fault::ListsNothing => Ok(()),
-            Fault::ListsEveryone => {
+            SinkFault::ListsNothing => Ok(()),
+            SinkFault::ListsEveryone => {
                 for name in ["S-1", "S-2"] {
-                    let name = Part::new(name).expect("a name");
+                    let name = KeyPart::new(name).expect("a name");
                     self.0.list(&name, each)?;
                 }
                 Ok(())
             }
-            Fault::NeverStopsListing => self.0.list(patient, &mut |listed| {
+            SinkFault::NeverStopsListing => self.0.list(patient, &mut |listed| {
                 let _: ControlFlow<()> = each(listed);
                 ControlFlow::Continue(())
             }),
@@ -113,24 +116,24 @@ impl Sink for Faulty {
 
 #[test]
 fn the_suite_finds_each_fault() {
-    let needs = Needs::new().with_max_object_bytes(1 << 41);
+    let capabilities = Capabilities::new().with_max_object_bytes(1 << 41);
     let passes = |fault| {
-        let make = || Faulty(MemorySink::with_needs(needs), fault);
+        let make = || BrokenSink(MemorySink::with_capabilities(capabilities), fault);
         catch_unwind(AssertUnwindSafe(|| conformance::check(make))).is_ok()
     };
-    assert!(passes(Fault::None), "a sink without a fault");
+    assert!(passes(SinkFault::None), "a sink without a fault");
     for fault in [
-        Fault::AnyLength,
-        Fault::Cuts,
-        Fault::KeepsParts,
-        Fault::TrustsNames,
-        Fault::AlwaysCreated,
-        Fault::ListsEveryone,
-        Fault::ListsNothing,
-        Fault::NeverStopsListing,
-        Fault::ReadsWhatIsTooLarge,
-        Fault::TagsDiffer,
-        Fault::CannotBeUsed,
+        SinkFault::AnyLength,
+        SinkFault::Cuts,
+        SinkFault::KeepsParts,
+        SinkFault::TrustsNames,
+        SinkFault::AlwaysCreated,
+        SinkFault::ListsEveryone,
+        SinkFault::ListsNothing,
+        SinkFault::NeverStopsListing,
+        SinkFault::ReadsWhatIsTooLarge,
+        SinkFault::TagsDiffer,
+        SinkFault::CannotBeUsed,
     ] {
         assert!(!passes(fault), "the suite passes a sink that {fault:?}");
     }

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anon_export::{
-    Backoff, Error, ExportEvent, ExportOptions, Listed, MemorySink, MemorySource, Needs, ObjectKey,
-    Observer, Part, Sink, Stored,
+    Backoff, Capabilities, Error, ExportEvent, ExportOptions, KeyPart, ListedObject, MemorySink,
+    MemorySource, ObjectKey, Observer, Sink, Stored,
 };
 
 pub(crate) fn key(patient: u32, study: u32, n: u32) -> ObjectKey {
@@ -63,7 +63,7 @@ pub(crate) fn write(root: &Path, key: &ObjectKey, bytes: &[u8]) {
 pub(crate) fn listed(sink: &dyn Sink, patients: u32) -> BTreeSet<ObjectKey> {
     let mut all = BTreeSet::new();
     for patient in 0..patients {
-        let patient = Part::new(format!("S-{patient}")).expect("a name");
+        let patient = KeyPart::new(format!("S-{patient}")).expect("a name");
         sink.list(&patient, &mut |listed| {
             all.insert(listed.key);
             ControlFlow::Continue(())
@@ -79,21 +79,21 @@ pub(crate) fn hasty() -> ExportOptions {
     ExportOptions::default().with_backoff(Backoff::new(ms(0), ms(0)))
 }
 
-type Fault = dyn Fn(&ObjectKey, u32) -> Option<Error> + Send + Sync;
+type PutFault = dyn Fn(&ObjectKey, u32) -> Option<Error> + Send + Sync;
 type CheckFault = dyn Fn() -> Option<Error> + Send + Sync;
-type ListFault = dyn Fn(&Part, u32) -> Option<Error> + Send + Sync;
+type ListFault = dyn Fn(&KeyPart, u32) -> Option<Error> + Send + Sync;
 
 /// A sink in memory that fails as it is told.
-pub(crate) struct Faulty {
+pub(crate) struct FaultySink {
     pub(crate) memory: MemorySink,
-    fault: Box<Fault>,
+    fault: Box<PutFault>,
     list_fault: Box<ListFault>,
     check_fault: Box<CheckFault>,
     tries: Mutex<BTreeMap<String, u32>>,
     puts: AtomicU64,
 }
 
-impl Faulty {
+impl FaultySink {
     /// Fails the nth try (from 1 on) of an object with this.
     pub(crate) fn new(
         fault: impl Fn(&ObjectKey, u32) -> Option<Error> + Send + Sync + 'static,
@@ -111,7 +111,7 @@ impl Faulty {
     /// Fails the nth listing of a patient with this.
     pub(crate) fn with_lists(
         self,
-        fault: impl Fn(&Part, u32) -> Option<Error> + Send + Sync + 'static,
+        fault: impl Fn(&KeyPart, u32) -> Option<Error> + Send + Sync + 'static,
     ) -> Self {
         let list_fault = Box::new(fault);
         Self { list_fault, ..self }
@@ -147,15 +147,15 @@ impl Faulty {
     }
 }
 
-impl fmt::Debug for Faulty {
+impl fmt::Debug for FaultySink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Faulty")
+        f.write_str("FaultySink")
     }
 }
 
-impl Sink for Faulty {
-    fn needs(&self) -> Needs {
-        self.memory.needs()
+impl Sink for FaultySink {
+    fn capabilities(&self) -> Capabilities {
+        self.memory.capabilities()
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -172,8 +172,8 @@ impl Sink for Faulty {
 
     fn list(
         &self,
-        patient: &Part,
-        each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
+        patient: &KeyPart,
+        each: &mut dyn FnMut(ListedObject) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         match (self.list_fault)(patient, self.tried(patient)) {
             Some(error) => Err(error),
@@ -183,27 +183,27 @@ impl Sink for Faulty {
 }
 
 /// A sink that calls back before it puts an object, and does not compare.
-pub(crate) struct Hooked<S> {
+pub(crate) struct HookedSink<S> {
     pub(crate) sink: S,
     hook: Box<dyn Fn(&ObjectKey) + Send + Sync>,
 }
 
-impl<S: Sink> Hooked<S> {
+impl<S: Sink> HookedSink<S> {
     pub(crate) fn new(sink: S, hook: impl Fn(&ObjectKey) + Send + Sync + 'static) -> Self {
         let hook = Box::new(hook);
         Self { sink, hook }
     }
 }
 
-impl<S: Sink> fmt::Debug for Hooked<S> {
+impl<S: Sink> fmt::Debug for HookedSink<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Hooked({:?})", self.sink)
+        write!(f, "HookedSink({:?})", self.sink)
     }
 }
 
-impl<S: Sink> Sink for Hooked<S> {
-    fn needs(&self) -> Needs {
-        self.sink.needs()
+impl<S: Sink> Sink for HookedSink<S> {
+    fn capabilities(&self) -> Capabilities {
+        self.sink.capabilities()
     }
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
@@ -213,8 +213,8 @@ impl<S: Sink> Sink for Hooked<S> {
 
     fn list(
         &self,
-        patient: &Part,
-        each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
+        patient: &KeyPart,
+        each: &mut dyn FnMut(ListedObject) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         self.sink.list(patient, each)
     }
@@ -222,9 +222,9 @@ impl<S: Sink> Sink for Hooked<S> {
 
 /// Keeps what was told, one line an event.
 #[derive(Debug, Default)]
-pub(crate) struct Log(Mutex<Vec<String>>);
+pub(crate) struct EventLog(Mutex<Vec<String>>);
 
-impl Log {
+impl EventLog {
     pub(crate) fn lines(&self) -> Vec<String> {
         self.0.lock().expect("the log").clone()
     }
@@ -236,10 +236,10 @@ impl Log {
     }
 }
 
-impl Observer for Log {
+impl Observer for EventLog {
     fn event(&self, event: &ExportEvent<'_>) {
         let line = match event {
-            ExportEvent::PatientBegun { patient } => format!("begun {patient}"),
+            ExportEvent::PatientStarted { patient } => format!("begun {patient}"),
             ExportEvent::Progress { .. } => return,
             ExportEvent::Sent { key, warning, .. } => format!("sent {key} {warning:?}"),
             ExportEvent::Skipped { key, .. } => format!("skipped {key}"),
@@ -266,15 +266,15 @@ impl Observer for Log {
 }
 
 /// Calls back at each event.
-pub(crate) struct Hears<F>(pub(crate) F);
+pub(crate) struct CallbackObserver<F>(pub(crate) F);
 
-impl<F> fmt::Debug for Hears<F> {
+impl<F> fmt::Debug for CallbackObserver<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hears")
+        f.write_str("CallbackObserver")
     }
 }
 
-impl<F: Fn(&ExportEvent<'_>) + Send + Sync> Observer for Hears<F> {
+impl<F: Fn(&ExportEvent<'_>) + Send + Sync> Observer for CallbackObserver<F> {
     fn event(&self, event: &ExportEvent<'_>) {
         (self.0)(event);
     }

@@ -1,14 +1,14 @@
-//! [`Body`]: an object on its way to a sink, which is not let go of if it changes meanwhile.
+//! [`SourceBody`]: an object on its way to a sink, which is not let go of if it changes meanwhile.
 
 use std::io::{self, Read};
 
-use super::shared::Shared;
+use super::export_run::ExportRun;
 use crate::{Error, ExportEvent, SourceObject};
 
 /// The bytes of an object. Its end is told only if the object still is what was listed: a sink commits
 /// nothing before the end, so nothing half-changed is put.
-pub(super) struct Body<'b> {
-    shared: &'b Shared<'b>,
+pub(super) struct SourceBody<'b> {
+    shared: &'b ExportRun<'b>,
     object: &'b SourceObject,
     from: Box<dyn Read + Send + 'b>,
     /// Bytes read and not told yet.
@@ -21,8 +21,8 @@ pub(super) struct Body<'b> {
 /// Progress is told in steps of so many bytes.
 const STEP: u64 = 1 << 20;
 
-impl<'b> Body<'b> {
-    pub(super) fn open(shared: &'b Shared<'b>, object: &'b SourceObject) -> Result<Self, Error> {
+impl<'b> SourceBody<'b> {
+    pub(super) fn open(shared: &'b ExportRun<'b>, object: &'b SourceObject) -> Result<Self, Error> {
         let from = shared.state.source.open(&object.key)?;
         Ok(Self {
             shared,
@@ -65,7 +65,7 @@ impl<'b> Body<'b> {
     }
 }
 
-impl Read for Body<'_> {
+impl Read for SourceBody<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.failure.is_some() {
             return Err(io::ErrorKind::Other.into());
@@ -89,7 +89,7 @@ impl Read for Body<'_> {
     }
 }
 
-impl Drop for Body<'_> {
+impl Drop for SourceBody<'_> {
     fn drop(&mut self) {
         self.tell(1);
     }

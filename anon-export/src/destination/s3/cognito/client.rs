@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::error::cognito::{CognitoError, Step, refusal};
+use crate::error::cognito::{CognitoError, LoginStep, refusal};
 use crate::s3::S3Config;
 use crate::s3::client::{TLS, quiet};
 use crate::s3::response::is_tls;
@@ -25,7 +25,7 @@ const LONGEST_REQUEST: usize = 64 << 10;
 
 /// Where requests go.
 #[derive(Debug)]
-pub(super) struct Service {
+pub(super) struct CognitoClient {
     connector: Connector,
     /// How long a request may take in all: its answer is short.
     longest: Duration,
@@ -33,7 +33,7 @@ pub(super) struct Service {
     identity_pool: String,
 }
 
-impl Service {
+impl CognitoClient {
     pub(super) fn new(
         region: &str,
         endpoint: Option<&str>,
@@ -62,13 +62,13 @@ impl Service {
     }
 
     /// Sends a request, and returns what a success holds. `body` is wiped.
-    pub(super) async fn call(&self, step: Step, body: Value) -> Result<Value, CognitoError> {
+    pub(super) async fn call(&self, step: LoginStep, body: Value) -> Result<Value, CognitoError> {
         timeout(self.longest, self.exchange(step, body))
             .await
             .unwrap_or(Err(CognitoError::Stalled))
     }
 
-    async fn exchange(&self, step: Step, body: Value) -> Result<Value, CognitoError> {
+    async fn exchange(&self, step: LoginStep, body: Value) -> Result<Value, CognitoError> {
         let (url, service) = if step.is_identity_pool() {
             (&self.identity_pool, "AWSCognitoIdentityService")
         } else {
@@ -134,7 +134,7 @@ fn wipe(value: &mut Value) {
     }
 }
 
-async fn read(mut body: ByteStream, step: Step) -> Result<Zeroizing<Vec<u8>>, CognitoError> {
+async fn read(mut body: ByteStream, step: LoginStep) -> Result<Zeroizing<Vec<u8>>, CognitoError> {
     let mut bytes = Zeroizing::new(Vec::new());
     while let Some(piece) = body.next().await {
         let piece = piece.map_err(|_| CognitoError::Unreachable)?;

@@ -13,25 +13,25 @@ use crate::shared::Test;
 
 /// The head of a request.
 #[derive(Debug, Clone)]
-pub(crate) struct Head {
+pub(crate) struct RequestHead {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) query: BTreeMap<String, String>,
     pub(crate) headers: BTreeMap<String, String>,
 }
 
-impl Head {
+impl RequestHead {
     /// What it asks for.
-    pub(crate) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> RequestKind {
         let has = |name| self.query.contains_key(name);
         match self.method.as_str() {
-            "PUT" if has("partNumber") => Kind::Part,
-            "PUT" => Kind::Put,
-            "POST" if has("uploads") => Kind::Create,
-            "POST" => Kind::Complete,
-            "DELETE" => Kind::Abort,
-            _ if has("uploads") => Kind::Uploads,
-            _ => Kind::List,
+            "PUT" if has("partNumber") => RequestKind::KeyPart,
+            "PUT" => RequestKind::Put,
+            "POST" if has("uploads") => RequestKind::Create,
+            "POST" => RequestKind::Complete,
+            "DELETE" => RequestKind::Abort,
+            _ if has("uploads") => RequestKind::Uploads,
+            _ => RequestKind::List,
         }
     }
 
@@ -41,10 +41,10 @@ impl Head {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub(crate) enum RequestKind {
     Put,
     Create,
-    Part,
+    KeyPart,
     Complete,
     Abort,
     Uploads,
@@ -53,7 +53,7 @@ pub(crate) enum Kind {
 
 /// What goes wrong with a request.
 #[derive(Debug, Clone)]
-pub(crate) enum Fault {
+pub(crate) enum ServiceFault {
     /// The service refuses: status, code, one more header.
     Refuses(u16, &'static str, Option<(&'static str, &'static str)>),
     /// The connection is reset after so many bytes of the body.
@@ -77,12 +77,12 @@ pub(crate) enum Fault {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct FakeS3State {
     objects: BTreeMap<String, Vec<u8>>,
     /// Their tags.
     tags: BTreeMap<String, String>,
     uploads: BTreeMap<String, Upload>,
-    seen: Vec<Head>,
+    seen: Vec<RequestHead>,
     next: u32,
 }
 
@@ -92,9 +92,9 @@ struct Upload {
     parts: BTreeMap<u32, Vec<u8>>,
 }
 
-impl State {
+impl FakeS3State {
     /// A page of a listing, which goes on behind the name that its token is.
-    fn page(&self, head: &Head) -> String {
+    fn page(&self, head: &RequestHead) -> String {
         let said = |name| head.query.get(name).map_or("", String::as_str);
         let bucket = head.path.trim_end_matches('/');
         let top = format!("{bucket}/{}", said("prefix").replace("%2F", "/"));
@@ -126,21 +126,21 @@ impl State {
 
 const SSE: &str = "x-amz-server-side-encryption";
 
-type Script = dyn Fn(&Head, usize) -> Option<Fault> + Send + Sync;
+type Script = dyn Fn(&RequestHead, usize) -> Option<ServiceFault> + Send + Sync;
 
 /// The double; its threads end with the test process.
 #[derive(Debug, Clone)]
-pub(crate) struct Double {
+pub(crate) struct FakeS3 {
     address: SocketAddr,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<FakeS3State>>,
     /// It does not know headers about encryption.
     is_deaf: bool,
 }
 
-impl Double {
+impl FakeS3 {
     /// `script` is asked before each request, with how many of its kind came before.
     pub(crate) fn start(
-        script: impl Fn(&Head, usize) -> Option<Fault> + Send + Sync + 'static,
+        script: impl Fn(&RequestHead, usize) -> Option<ServiceFault> + Send + Sync + 'static,
     ) -> Test<Self> {
         Self::listen(false, script)
     }
@@ -152,7 +152,7 @@ impl Double {
 
     fn listen(
         is_deaf: bool,
-        script: impl Fn(&Head, usize) -> Option<Fault> + Send + Sync + 'static,
+        script: impl Fn(&RequestHead, usize) -> Option<ServiceFault> + Send + Sync + 'static,
     ) -> Test<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let double = Self {
@@ -175,7 +175,7 @@ impl Double {
     }
 
     /// The requests of a kind so far.
-    pub(crate) fn seen(&self, kind: Kind) -> Vec<Head> {
+    pub(crate) fn seen(&self, kind: RequestKind) -> Vec<RequestHead> {
         let state = self.state();
         let of_kind = state.seen.iter().filter(|head| head.kind() == kind);
         of_kind.cloned().collect()
@@ -214,7 +214,7 @@ impl Double {
         state.uploads.insert(id, upload);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, FakeS3State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -242,26 +242,26 @@ impl Double {
     fn exchange(
         &self,
         reader: &mut BufReader<TcpStream>,
-        head: &Head,
-        fault: Option<&Fault>,
+        head: &RequestHead,
+        fault: Option<&ServiceFault>,
     ) -> io::Result<Option<Vec<u8>>> {
         let len = head
             .header("content-length")
             .and_then(|len| len.parse().ok());
         let mut body = vec![0; len.unwrap_or(0)];
         match fault {
-            Some(Fault::Resets(after)) => {
+            Some(ServiceFault::Resets(after)) => {
                 // Unread bytes make a reset of the end.
                 body.truncate(*after);
                 reader.read_exact(&mut body)?;
                 return Ok(None);
             }
-            Some(Fault::Stalls) => return hold(),
+            Some(ServiceFault::Stalls) => return hold(),
             _ => reader.read_exact(&mut body)?,
         }
         Ok(Some(match fault {
-            Some(Fault::Silent) => return hold(),
-            Some(Fault::Refuses(status, code, header)) => {
+            Some(ServiceFault::Silent) => return hold(),
+            Some(ServiceFault::Refuses(status, code, header)) => {
                 let body = format!("<Error><Code>{code}</Code><Message>CANARY</Message></Error>");
                 answer(
                     *status,
@@ -269,18 +269,18 @@ impl Double {
                     if code.is_empty() { "" } else { &body },
                 )
             }
-            Some(Fault::Page) => answer(200, &[], "<html>Welcome</html>"),
-            Some(Fault::Nods) => answer(200, &[], ""),
-            Some(Fault::RefusesWithin(code)) => {
+            Some(ServiceFault::Page) => answer(200, &[], "<html>Welcome</html>"),
+            Some(ServiceFault::Nods) => answer(200, &[], ""),
+            Some(ServiceFault::RefusesWithin(code)) => {
                 let body = format!("<Error><Code>{code}</Code><Message>CANARY</Message></Error>");
                 answer(200, &[], &body)
             }
-            Some(Fault::Blank(count)) => {
+            Some(ServiceFault::Blank(count)) => {
                 let blank = " ".repeat(*count);
                 let body = format!("<ListBucketResult>{blank}</ListBucketResult>");
                 answer(200, &[], &body)
             }
-            Some(Fault::WrongTag) => {
+            Some(ServiceFault::WrongTag) => {
                 let told = self.do_it(head, body);
                 replace(
                     &told,
@@ -288,7 +288,7 @@ impl Double {
                     "etag: \"00000000000000000000000000000000",
                 )
             }
-            Some(Fault::WrongChecksum) => {
+            Some(ServiceFault::WrongChecksum) => {
                 let told = self.do_it(head, body);
                 replace(
                     &told,
@@ -300,7 +300,7 @@ impl Double {
         }))
     }
 
-    fn do_it(&self, head: &Head, body: Vec<u8>) -> Vec<u8> {
+    fn do_it(&self, head: &RequestHead, body: Vec<u8>) -> Vec<u8> {
         let id = head.query.get("uploadId").cloned().unwrap_or_default();
         let mut state = self.state();
         let tag = format!("\"{}\"", hex(&Md5::digest(&body)));
@@ -308,12 +308,12 @@ impl Double {
         let kept = head.header(SSE).filter(|_| !self.is_deaf);
         headers.extend(kept.map(|kept| (SSE, kept)));
         match head.kind() {
-            Kind::Put => {
+            RequestKind::Put => {
                 state.tags.insert(head.path.clone(), tag.clone());
                 state.objects.insert(head.path.clone(), body);
                 answer(200, &headers, "")
             }
-            Kind::Create => {
+            RequestKind::Create => {
                 state.next += 1;
                 let id = format!("upload-{}", state.next);
                 let path = head.path.clone();
@@ -324,7 +324,7 @@ impl Double {
                 );
                 answer(200, headers.get(1..).unwrap_or_default(), &body)
             }
-            Kind::Part => {
+            RequestKind::KeyPart => {
                 let number = head.query.get("partNumber").and_then(|n| n.parse().ok());
                 match (state.uploads.get_mut(&id), number) {
                     (Some(upload), Some(number)) => {
@@ -334,7 +334,7 @@ impl Double {
                     _ => no_upload(),
                 }
             }
-            Kind::Complete => {
+            RequestKind::Complete => {
                 let Some(upload) = state.uploads.remove(&id) else {
                     return no_upload();
                 };
@@ -352,11 +352,11 @@ impl Double {
                 );
                 answer(200, &[], &body)
             }
-            Kind::Abort => match state.uploads.remove(&id) {
+            RequestKind::Abort => match state.uploads.remove(&id) {
                 Some(_) => answer(204, &[], ""),
                 None => no_upload(),
             },
-            Kind::Uploads => {
+            RequestKind::Uploads => {
                 // As some servers do, it does not heed the prefix.
                 let mut body = "<ListMultipartUploadsResult>".to_owned();
                 for (id, upload) in &state.uploads {
@@ -369,7 +369,7 @@ impl Double {
                 body.push_str("</ListMultipartUploadsResult>");
                 answer(200, &[], &body)
             }
-            Kind::List => answer(200, &[], &state.page(head)),
+            RequestKind::List => answer(200, &[], &state.page(head)),
         }
     }
 }
@@ -416,7 +416,7 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Head>> {
+fn read_head(reader: &mut impl BufRead) -> io::Result<Option<RequestHead>> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
         return Ok(None);
@@ -432,7 +432,7 @@ fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Head>> {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             (name.to_owned(), value.to_owned())
         });
-    let mut head = Head {
+    let mut head = RequestHead {
         method,
         path: path.trim_start_matches('/').to_owned(),
         query: query.collect(),

@@ -13,17 +13,17 @@ use serde_json::Value;
 use crate::setup::text;
 use crate::shared::Test;
 
-type Script = dyn Fn(&Asked) -> (u16, Value) + Send + Sync;
+type Script = dyn Fn(&CognitoRequest) -> (u16, Value) + Send + Sync;
 
 /// A request: its name, how many of that name came before, what it holds.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct CognitoRequest {
     pub(crate) name: String,
     pub(crate) before: usize,
     pub(crate) body: Value,
 }
 
-impl Asked {
+impl CognitoRequest {
     /// The flow of an `InitiateAuth`.
     pub(crate) fn refreshes(&self) -> bool {
         self.body.get("AuthFlow").and_then(Value::as_str) == Some("REFRESH_TOKEN_AUTH")
@@ -31,21 +31,21 @@ impl Asked {
 }
 
 #[derive(Clone)]
-pub(crate) struct Pool {
+pub(crate) struct FakeCognito {
     address: SocketAddr,
     asked: Arc<Mutex<BTreeMap<String, usize>>>,
     script: Arc<Script>,
 }
 
-impl fmt::Debug for Pool {
+impl fmt::Debug for FakeCognito {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.address.fmt(f)
     }
 }
 
-impl Pool {
+impl FakeCognito {
     pub(crate) fn start(
-        script: impl Fn(&Asked) -> (u16, Value) + Send + Sync + 'static,
+        script: impl Fn(&CognitoRequest) -> (u16, Value) + Send + Sync + 'static,
     ) -> Test<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let pool = Self {
@@ -120,7 +120,7 @@ impl Pool {
                 *count - 1
             };
             let body = serde_json::from_slice(&body)?;
-            let (status, answer) = (self.script)(&Asked { name, before, body });
+            let (status, answer) = (self.script)(&CognitoRequest { name, before, body });
             let answer = match answer {
                 Value::String(page) => page,
                 json => json.to_string(),

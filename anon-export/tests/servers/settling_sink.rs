@@ -7,16 +7,18 @@
 use std::io::Read;
 use std::ops::ControlFlow;
 
-use anon_export::{DicomSink, Error, Listed, Needs, ObjectKey, Part, Sink, Stored, Tag};
+use anon_export::{
+    Capabilities, DicomSink, EntityTag, Error, KeyPart, ListedObject, ObjectKey, Sink, Stored,
+};
 
 use crate::shared::Test;
 use crate::shared::servers::{Kind, Server};
 
 /// A sink that says that an object was not put once the server is done with it too.
 #[derive(Debug)]
-pub(crate) struct Settling {
+pub(crate) struct SettlingSink {
     sink: DicomSink,
-    waits_for: Option<Forking>,
+    waits_for: Option<DcmqrscpProcesses>,
 }
 
 /// A dcmqrscp.
@@ -25,15 +27,15 @@ pub(crate) struct Settling {
     not(target_os = "linux"),
     expect(dead_code, reason = "looked into on Linux")
 )]
-struct Forking {
+struct DcmqrscpProcesses {
     pid: u32,
     port: u16,
 }
 
-impl Settling {
+impl SettlingSink {
     pub(crate) fn new(sink: DicomSink, server: &Server) -> Self {
         let forks = server.title() == Kind::Dcmqrscp.title();
-        let waits_for = forks.then(|| Forking {
+        let waits_for = forks.then(|| DcmqrscpProcesses {
             pid: server.pid(),
             port: server.address().port(),
         });
@@ -42,7 +44,7 @@ impl Settling {
 }
 
 #[cfg(target_os = "linux")]
-impl Forking {
+impl DcmqrscpProcesses {
     /// Waits until each of its processes has somebody to talk to.
     fn settle(&self) -> Test {
         use std::time::Duration;
@@ -70,7 +72,7 @@ impl Forking {
 }
 
 #[cfg(not(target_os = "linux"))]
-impl Forking {
+impl DcmqrscpProcesses {
     #[expect(clippy::unnecessary_wraps, reason = "it can fail where it waits")]
     #[expect(clippy::unused_self, reason = "it is asked where it waits")]
     fn settle(&self) -> Test {
@@ -78,9 +80,9 @@ impl Forking {
     }
 }
 
-impl Sink for Settling {
-    fn needs(&self) -> Needs {
-        self.sink.needs()
+impl Sink for SettlingSink {
+    fn capabilities(&self) -> Capabilities {
+        self.sink.capabilities()
     }
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
@@ -93,17 +95,22 @@ impl Sink for Settling {
 
     fn list(
         &self,
-        patient: &Part,
-        each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
+        patient: &KeyPart,
+        each: &mut dyn FnMut(ListedObject) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         self.sink.list(patient, each)
     }
 
-    fn tag_of(&self, len: u64, body: &mut dyn Read) -> Result<Option<Tag>, Error> {
+    fn tag_of(&self, len: u64, body: &mut dyn Read) -> Result<Option<EntityTag>, Error> {
         self.sink.tag_of(len, body)
     }
 
-    fn is_tag_of(&self, tag: &Tag, len: u64, body: &mut dyn Read) -> Result<Option<bool>, Error> {
+    fn is_tag_of(
+        &self,
+        tag: &EntityTag,
+        len: u64,
+        body: &mut dyn Read,
+    ) -> Result<Option<bool>, Error> {
         self.sink.is_tag_of(tag, len, body)
     }
 

@@ -1,22 +1,22 @@
-//! [`Patient`]: a patient while it is exported, shared by its walker and the senders.
+//! [`PatientExport`]: a patient while it is exported, shared by its walker and the senders.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::event::PatientReport;
 use crate::journal::PatientJournal;
 use crate::report::Counts;
-use crate::{Error, Part};
+use crate::{Error, KeyPart};
 
 /// A patient while it is exported.
 #[derive(Debug)]
-pub(super) struct Patient {
-    state: Mutex<State>,
+pub(super) struct PatientExport {
+    state: Mutex<PatientState>,
     changed: Condvar,
     journal: Mutex<Option<PatientJournal>>,
 }
 
 #[derive(Debug)]
-struct State {
+struct PatientState {
     report: PatientReport,
     /// Objects that senders are not done with.
     open: u64,
@@ -26,15 +26,15 @@ struct State {
     barred: Option<Arc<Error>>,
 }
 
-impl Patient {
-    pub(super) fn new(patient: Part, journal: Option<PatientJournal>) -> Self {
+impl PatientExport {
+    pub(super) fn new(patient: KeyPart, journal: Option<PatientJournal>) -> Self {
         let report = PatientReport {
             patient,
             counts: Counts::default(),
             error: None,
         };
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(PatientState {
                 report,
                 open: 0,
                 denied: 0,
@@ -45,7 +45,7 @@ impl Patient {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PatientState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
