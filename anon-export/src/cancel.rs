@@ -1,4 +1,4 @@
-//! [`Cancel`]: ends an export early, from another thread.
+//! [`Cancel`]: cancels an export from another thread.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What can go wrong at a destination, and what to do about it.
+//! Errors of an export and what to do about them.
 
 #[cfg(feature = "cognito")]
 pub(crate) mod cognito;
@@ -14,36 +14,36 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum Remedy {
-    /// The same call may succeed later.
+    /// Try again: the same call may succeed later.
     Retry,
-    /// This object cannot be put there; others can.
+    /// Skip this object; others can be put.
     Skip,
-    /// What this patient has may not be put there; what others have may be. A right that is wanting can
-    /// be that of one patient's place.
+    /// Skip this patient. The destination denies access, which may concern one patient's directory
+    /// only.
     SkipPatient,
-    /// No object can be put there until a person has looked.
+    /// Stop: no object can be put until somebody fixes the cause.
     Stop,
 }
 
-/// Why text is no part of an [`ObjectKey`](crate::ObjectKey). Does not hold the text.
+/// Why a text cannot be part of an [`ObjectKey`](crate::ObjectKey). Does not hold the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a name of {len} bytes cannot be part of a key: {problem}")]
 #[non_exhaustive]
 pub struct KeyError {
     /// Length of the text in bytes.
     pub len: usize,
-    /// What is wrong, in words of ours.
+    /// What is wrong: a fixed text, never the value.
     pub problem: &'static str,
 }
 
-/// An error of a sink that this crate does not know.
+/// An error of a sink that is implemented outside of this crate.
 #[derive(Debug, thiserror::Error)]
 #[error("the destination failed")]
 #[non_exhaustive]
 pub struct BackendError {
     /// What to do about it.
     pub remedy: Remedy,
-    /// How long to wait at least before a further try, if the destination said so.
+    /// The shortest wait before the next attempt, if the destination asked for one.
     pub retry_after: Option<Duration>,
     /// What happened. Must not hold an identifying value or a secret.
     #[source]
@@ -51,7 +51,7 @@ pub struct BackendError {
 }
 
 impl BackendError {
-    /// An error with its remedy.
+    /// Creates an error with its remedy.
     pub fn new(
         remedy: Remedy,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -63,7 +63,7 @@ impl BackendError {
         }
     }
 
-    /// Sets how long to wait at least before a further try.
+    /// Sets the shortest wait before the next attempt.
     #[must_use]
     pub fn with_retry_after(self, wait: Duration) -> Self {
         let retry_after = Some(wait);
@@ -78,89 +78,90 @@ impl BackendError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The body ended before the length that was said: the object changed since it was listed.
-    #[error("the object has {found} bytes, {expected} were said")]
+    /// The body is shorter than the length passed to `put`.
+    #[error("the object has {found} bytes instead of {expected}")]
     Short {
-        /// The length said, in bytes.
+        /// The length passed to `put`, in bytes.
         expected: u64,
-        /// The bytes there were.
+        /// The bytes read.
         found: u64,
     },
-    /// The body goes on after the length that was said.
-    #[error("the object has more than the {expected} bytes that were said")]
+    /// The body is longer than the length passed to `put`.
+    #[error("the object has more than the expected {expected} bytes")]
     Long {
-        /// The length said, in bytes.
+        /// The length passed to `put`, in bytes.
         expected: u64,
     },
-    /// The destination takes no object of this length.
-    #[error("the object has {len} bytes, the destination takes {max}")]
+    /// The object is longer than the destination accepts.
+    #[error("the object has {len} bytes, the destination accepts at most {max}")]
     TooLarge {
-        /// The length said, in bytes.
+        /// The length passed to `put`, in bytes.
         len: u64,
-        /// The most it takes, in bytes.
+        /// The longest accepted object, in bytes.
         max: u64,
     },
-    /// The body could not be read. What the reader says of itself may name a file of the caller's,
-    /// so only its kind is kept.
+    /// The body could not be read. Only the kind is kept, because the reader's message may name a
+    /// file of the caller.
     #[error("cannot read the object: {kind}")]
     Read {
-        /// What kind of error it was.
+        /// The kind of the I/O error.
         kind: io::ErrorKind,
     },
-    /// The object is no longer where it was listed.
-    #[error("the object has gone since it was listed")]
+    /// The object was removed after it was listed.
+    #[error("the object was removed after it was listed: export again")]
     Vanished,
-    /// The object is not what was listed any more: its length or its time changed before all of it was
-    /// read.
-    #[error("the object changed while it was read: export again when nothing writes to it")]
+    /// The length or modification time of the object changed after it was listed.
+    #[error(
+        "the object changed during the export: export again when no other program writes to it"
+    )]
     Changed,
-    /// What there is to export could not be listed. What the system says may name a file of the
-    /// caller's, so only its kind is kept.
-    #[error("cannot list what is to be exported: {kind}")]
+    /// The objects to export could not be listed. Only the kind is kept, because the system's
+    /// message may name a file of the caller.
+    #[error("cannot list the objects to export: {kind}")]
     Source {
-        /// What kind of error it was.
+        /// The kind of the I/O error.
         kind: io::ErrorKind,
     },
-    /// The journal could not be read or written. What was sent is at the destination all the same.
+    /// The journal could not be read or written. Objects that were sent stay at the destination.
     #[error("cannot {what} of the export journal")]
     Journal {
-        /// What was being done.
+        /// The operation that failed.
         what: &'static str,
-        /// What the operating system says.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
-    /// The journal is none that this version reads.
+    /// The journal has a format that this version cannot read, or belongs to another destination.
     #[error(
-        "the export journal is {problem}: move its directory away, and what was sent is found out from the destination"
+        "the export journal is {problem}: move its directory away; the next export then asks the destination what it has"
     )]
     JournalFormat {
-        /// What is wrong, in words of ours.
+        /// What is wrong: a fixed text, never the value.
         problem: &'static str,
     },
-    /// The end was wished.
-    #[error("it was cancelled")]
+    /// The export was cancelled.
+    #[error("cancelled")]
     Cancelled,
     /// The destination could not be read or written.
     #[error("cannot {what} at the destination")]
     Destination {
-        /// What was being done.
+        /// The operation that failed.
         what: &'static str,
-        /// What the operating system says.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
-    /// Another export holds the destination.
-    #[error("another export is writing to this destination: wait for it, or end it")]
+    /// Another export has the destination open.
+    #[error("another export is writing to this destination: wait until it ends, or cancel it")]
     Busy,
-    /// The destination has no means to say what it has.
-    #[error("the destination cannot say what it has")]
+    /// The destination cannot list its objects.
+    #[error("the destination cannot list its objects")]
     NoListing,
-    /// A DICOM node does not have the object, or cannot be asked.
+    /// A DICOM node did not store the object, or could not be queried.
     #[cfg(feature = "dicom")]
     #[error(transparent)]
     Dicom(dicom::DicomError),
-    /// An S3 service failed, or cannot be used.
+    /// An S3 service failed or cannot be used.
     #[cfg(feature = "s3")]
     #[error(transparent)]
     S3(#[from] s3::S3Error),
@@ -168,7 +169,7 @@ pub enum Error {
     #[cfg(feature = "cognito")]
     #[error(transparent)]
     Cognito(#[from] cognito::CognitoError),
-    /// A sink of the caller's failed.
+    /// A sink implemented by the caller failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
 }
@@ -197,7 +198,7 @@ impl Error {
                 | io::ErrorKind::NotADirectory
                 | io::ErrorKind::IsADirectory => Remedy::Skip,
                 io::ErrorKind::PermissionDenied => Remedy::SkipPatient,
-                // A full or read-only destination is so for every object.
+                // A full or read-only destination fails for every object.
                 _ => Remedy::Stop,
             },
             Self::Busy
@@ -215,13 +216,13 @@ impl Error {
         }
     }
 
-    /// What it says and what its sources say, in one line.
+    /// Returns the error and its sources in one line.
     pub fn text(&self) -> String {
         let mut text = self.to_string();
         let mut next = std::error::Error::source(self);
         while let Some(source) = next {
             let words = source.to_string();
-            // What is passed on as it is says nothing new.
+            // A transparent error repeats its source.
             if !text.ends_with(&words) {
                 text.push_str(": ");
                 text.push_str(&words);
@@ -231,7 +232,7 @@ impl Error {
         text
     }
 
-    /// How long to wait at least before a further try, if the destination said so.
+    /// Returns the shortest wait before the next attempt, if the destination asked for one.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Backend(error) => error.retry_after,
@@ -247,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_error_has_its_remedy() {
+    fn each_error_has_a_remedy() {
         let destination = |kind: io::ErrorKind| Error::Destination {
             what: "write",
             source: kind.into(),
@@ -312,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_tells_every_source_once() {
+    fn text_contains_each_source_once() {
         let error = Error::from(BackendError::new(Remedy::Stop, "no bucket"));
         assert_eq!(error.text(), "the destination failed: no bucket");
         let kind = io::ErrorKind::StorageFull;

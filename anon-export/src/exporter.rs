@@ -1,13 +1,14 @@
-//! [`Exporter`]: puts what a source has at a destination, and leaves alone what is there.
+//! [`Exporter`]: copies the objects of a source to a destination and skips those that it already
+//! has.
 //!
 //! ```text
-//! Source ─ patients ─► walkers, one a patient: one listing of the destination, the journal's file
-//!                         │ object + what the destination has of it      bounded channel
+//! Source ─ patients ─► patient workers: one listing of the destination, the patient's journal
+//!                         │ object + the destination's tag for it         bounded channel
 //!                         ▼
 //!                      senders: skip, or open ─► Sink::put ─► journal ─► event
 //!                         ▲            └─ Retry: wait, open again
-//!                         ├─ SkipPatient, again and again: the rest of the patient fails
-//!                         └─ Stop: each patient that is left is told of; cancelled: none
+//!                         ├─ SkipPatient, repeatedly: the rest of the patient fails
+//!                         └─ Stop: reported for each remaining patient; cancelled: not reported
 //! ```
 
 mod decide;
@@ -31,13 +32,13 @@ use crate::{Cancel, Error, Journal, Sink, Source};
 use export_run::ExportRun;
 use state::ExportState;
 
-/// Puts objects of a source at a destination.
+/// Copies objects of a source to a destination.
 ///
-/// An object that the destination has is skipped: its length is the same, and its tag is that of the
-/// bytes, as the journal remembers it or [`Sink::is_tag_of`] tells it. Where a listing tells no tag, or
-/// one that cannot be told, the journal decides. An object that it does not know is put once more; the
-/// sink may compare. A destination that tells neither length nor tag and does not compare has an object
-/// if it lists it.
+/// An object is skipped if the destination lists it with the same length and with the tag of its
+/// bytes, as recorded in the journal or computed by [`Sink::is_tag_of`]. If the listing has no tag,
+/// or a tag that cannot be computed, the journal decides: an object that it does not record is put
+/// again, and the sink may compare. If a destination lists neither lengths nor tags and does not
+/// compare, a listed object is skipped.
 ///
 /// # Examples
 /// ```
@@ -62,7 +63,7 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// Puts objects at `sink`, with the default options and without a journal.
+    /// Creates an exporter to `sink` with the default options and without a journal.
     pub fn new(sink: Arc<dyn Sink>) -> Self {
         Self {
             sink,
@@ -71,31 +72,31 @@ impl Exporter {
         }
     }
 
-    /// Notes in `journal` what was sent, and asks it what was.
+    /// Sets the journal that records what is sent.
     #[must_use]
     pub fn with_journal(self, journal: Arc<Journal>) -> Self {
         let journal = Some(journal);
         Self { journal, ..self }
     }
 
-    /// Sets how it is done.
+    /// Sets the options.
     #[must_use]
     pub fn with_options(self, options: ExportOptions) -> Self {
         Self { options, ..self }
     }
 
-    /// Exports what is selected, and tells `observer` what becomes of it.
+    /// Exports the selected objects and reports events to `observer`.
     ///
-    /// Blocks until all is done, or until `cancel` ends it: then objects on their way are broken off.
-    /// An object that fails never stops the others of its patient, and a patient that the destination
-    /// denies ([`Remedy::SkipPatient`](crate::Remedy::SkipPatient)) none of the other patients. Exporting
-    /// again goes on with what is missing.
+    /// Blocks until everything is done or `cancel` is set; then transfers in progress are aborted.
+    /// A failed object does not stop the other objects of its patient. A patient that the
+    /// destination denies ([`Remedy::SkipPatient`](crate::Remedy::SkipPatient)) does not stop the
+    /// other patients. Exporting again sends what is missing.
     ///
     /// # Errors
-    /// [`ExportError`] if it ends early: the destination cannot be used (an error whose remedy is
-    /// [`Stop`](crate::Remedy::Stop), or one object after the other that fails though it may pass), the
-    /// source cannot be listed, or it was cancelled. What was done until then stays done. Unless it was
-    /// cancelled, each patient that was selected is told of all the same, by
+    /// [`ExportError`] if the export ends early: the destination cannot be used (an error with
+    /// [`Stop`](crate::Remedy::Stop), or too many objects in a row that fail after their last
+    /// attempt), the source cannot be listed, or the export was cancelled. Objects that were sent
+    /// stay sent. Unless it was cancelled, each remaining patient is reported by
     /// [`ExportEvent::PatientEnded`] with this error, without asking the destination again.
     pub fn export(
         &self,
@@ -105,13 +106,13 @@ impl Exporter {
         observer: &dyn Observer,
     ) -> Result<ExportReport, ExportError> {
         let state = ExportState::new(source, selection, cancel, observer);
-        ExportRun::new(self, state).all()
+        ExportRun::new(self, state).run()
     }
 
-    /// Tells `observer` of each patient that is selected that it is not exported because of `error`: for a
-    /// destination that could not be opened.
+    /// Reports each selected patient to `observer` as failed with `error`. For a destination that
+    /// could not be opened.
     ///
-    /// Returns what [`export`](Self::export) does if its destination cannot be used.
+    /// Returns the error that [`export`](Self::export) returns if its destination cannot be used.
     ///
     /// # Examples
     /// ```
@@ -136,7 +137,7 @@ impl Exporter {
         let state = ExportState::new(source, selection, cancel, observer);
         let error = Arc::new(error);
         state.stop(Arc::clone(&error));
-        state.miss_all();
+        state.report_all_not_started();
         let (report, _) = state.finish();
         ExportError::new(error, report)
     }

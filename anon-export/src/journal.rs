@@ -1,27 +1,29 @@
-//! [`Journal`]: what was sent where and when, so that a second export is cheap.
+//! [`Journal`]: records what was sent to a destination and when, so that a repeated export is
+//! cheap.
 //!
-//! It is a hint, never the truth: where a destination can say what it has, that decides. A directory
-//! for each destination, plain files:
+//! The journal is a hint: the listing of a destination takes precedence. It has one directory of
+//! plain text files for each destination:
 //!
 //! ```text
 //! <root>/<16 hex digits>/     FNV-1a of the destination's address
 //!   header                    "anon-export journal 1" LF, the address LF
 //!   lock                      held while an export runs
-//!   patients/<patient>        a line an object that was sent or found there
-//!   runs                      a line when an export begins, one when it ends
-//!   totals                    one line: what the patients' files add up to
+//!   patients/<patient>        a line for each object that was sent or found there
+//!   runs                      a line for the start of an export and one for its end
+//!   totals                    one line: the sum of the patients' files
 //!
-//! line     = crc TAB field (TAB field)* LF     crc: CRC-32 of what follows it, 8 hex digits
+//! line     = crc TAB field (TAB field)* LF     crc: CRC-32 of the rest of the line, 8 hex digits
 //! patients : put, study, series, instance, length, modified, tag, when
 //! runs     : begin, when, who
 //!            end, when, outcome, patients, patients failed, found, sent, skipped, failed, left, bytes
 //! totals   : totals, patients, objects, bytes, last
 //! ```
 //!
-//! Times are whole seconds since 1970, `modified` is nanoseconds; `-` stands for none. Lines are
-//! appended; the last one of an object counts. What a crash left of a line is recognised by its
-//! checksum and cut, with what follows. `totals` is believed if the last export ended, and added up
-//! from the patients' files otherwise. The number in `header` is the version of all of them.
+//! Times are whole seconds since 1970; `modified` is in nanoseconds; `-` stands for an absent
+//! value. Lines are appended, and the last line of an object counts. A line that a crash left
+//! incomplete fails its checksum; it and everything after it is cut off. `totals` is used if the
+//! last export ended; otherwise the patients' files are added up. The number in `header` is the
+//! version of all files.
 
 mod line;
 mod patient;
@@ -41,7 +43,7 @@ pub use status::{DestinationStatus, Totals, destinations};
 use crate::report::ExportReport;
 use crate::{Error, KeyPart, platform};
 
-/// The first line of a header.
+/// The first line of a header: the format and its version.
 const FORMAT: &str = "anon-export journal 1";
 
 const HEADER: &str = "header";
@@ -50,96 +52,100 @@ const PATIENTS: &str = "patients";
 const RUNS: &str = "runs";
 const TOTALS: &str = "totals";
 
-/// What was sent to one destination. One holder at a time, of this process or another.
+/// The record of what was sent to one destination. Locked: one process and one `Journal` at a time.
 #[derive(Debug)]
 pub struct Journal {
     root: PathBuf,
     who: String,
     now: fn() -> SystemTime,
     totals: Mutex<Totals>,
-    /// Unlocked when it is dropped.
+    /// Dropping the file releases the lock.
     _lock: File,
 }
 
 impl Journal {
-    /// Opens the journal of a destination below `root`, and creates what is missing.
+    /// Opens the journal of a destination under `root` and creates missing files.
     ///
-    /// `address` names the destination: the same place always has the same address. `who` is noted with
-    /// each export (who runs it, up to 200 characters are kept). `now` tells the time.
+    /// `address` identifies the destination: the same place must always have the same address.
+    /// `who` is the user that runs the export; the first 200 characters are recorded. `now` returns
+    /// the current time.
     ///
     /// # Errors
-    /// [`Error::Busy`] while another export holds it; [`Error::JournalFormat`] if it is of a newer version
-    /// or another destination's; [`Error::Journal`].
+    /// [`Error::Busy`] while another export has it open; [`Error::JournalFormat`] if it has a newer
+    /// version or belongs to another destination; [`Error::Journal`] if a file cannot be read or
+    /// written.
     pub fn open(
         root: &Path,
         address: &str,
         who: &str,
         now: fn() -> SystemTime,
     ) -> Result<Self, Error> {
-        let address = plain(address, usize::MAX);
+        let address = one_line(address, usize::MAX);
         let root = root.join(format!("{:016x}", fnv1a(&address)));
-        fs::create_dir_all(root.join(PATIENTS)).map_err(at("create a directory"))?;
+        fs::create_dir_all(root.join(PATIENTS)).map_err(journal_error("create a directory"))?;
         let lock = File::options()
             .create(true)
             .truncate(false)
             .write(true)
             .open(root.join(LOCK))
-            .map_err(at("create a file"))?;
+            .map_err(journal_error("create a file"))?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => Error::Busy,
-            TryLockError::Error(source) => at("lock a file")(source),
+            TryLockError::Error(source) => journal_error("lock a file")(source),
         })?;
         match header(&root)? {
             Some(found) if found == address => {}
             Some(_) => {
-                let problem = "another destination's";
+                let problem = "for another destination";
                 return Err(Error::JournalFormat { problem });
             }
             None => {
                 let text = format!("{FORMAT}\n{address}\n");
-                replace(&root.join(HEADER), text.as_bytes()).map_err(at("write a file"))?;
+                replace(&root.join(HEADER), text.as_bytes())
+                    .map_err(journal_error("write a file"))?;
             }
         }
         let totals = status::totals(&root)?;
         Ok(Self {
             root,
-            who: plain(who, MAX_WHO),
+            who: one_line(who, MAX_WHO),
             now,
             totals: Mutex::new(totals),
             _lock: lock,
         })
     }
 
-    /// What was sent to the destination so far.
+    /// Returns what was sent to the destination so far.
     pub fn totals(&self) -> Totals {
         *self.lock()
     }
 
-    /// Notes that an export begins.
+    /// Records the start of an export.
     pub(crate) fn begin(&self) -> Result<(), Error> {
         let fields = ["begin", &seconds((self.now)()), &self.who];
-        runs::append(&self.root.join(RUNS), &line::write(&fields)).map_err(at("write a file"))
+        runs::append(&self.root.join(RUNS), &line::write(&fields))
+            .map_err(journal_error("write a file"))
     }
 
-    /// Notes how it ended.
+    /// Records the end of an export.
     pub(crate) fn end(&self, report: &ExportReport, error: Option<&Error>) -> Result<(), Error> {
         let totals = *self.lock();
         let text = status::write(&totals);
-        replace(&self.root.join(TOTALS), text.as_bytes()).map_err(at("write a file"))?;
+        replace(&self.root.join(TOTALS), text.as_bytes()).map_err(journal_error("write a file"))?;
         let when = seconds((self.now)());
         let end = runs::end(&when, report, error);
-        runs::append(&self.root.join(RUNS), &end).map_err(at("write a file"))
+        runs::append(&self.root.join(RUNS), &end).map_err(journal_error("write a file"))
     }
 
-    /// What is known of a patient.
+    /// Opens the record of a patient.
     pub(crate) fn patient(&self, patient: &KeyPart) -> Result<PatientJournal, Error> {
         let path = self.root.join(PATIENTS).join(patient.as_str());
-        PatientJournal::open(path, patient, self.now).map_err(at("read a file"))
+        PatientJournal::open(path, patient, self.now).map_err(journal_error("read a file"))
     }
 
-    /// Makes durable what was noted of a patient.
+    /// Makes the record of a patient durable and adds it to the totals.
     pub(crate) fn close(&self, patient: PatientJournal) -> Result<(), Error> {
-        let change = patient.close().map_err(at("write a file"))?;
+        let change = patient.close().map_err(journal_error("write a file"))?;
         let mut totals = self.lock();
         totals.patients = totals.patients.saturating_add(change.patients);
         totals.objects = totals.objects.saturating_add(change.objects);
@@ -153,21 +159,21 @@ impl Journal {
     }
 }
 
-/// The address in a header; none if there is no header yet, or half of one.
+/// Returns the address in the header. `None` if there is no header, or an incomplete one.
 fn header(root: &Path) -> Result<Option<String>, Error> {
     let text = match fs::read_to_string(root.join(HEADER)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        text => text.map_err(at("read a file"))?,
+        text => text.map_err(journal_error("read a file"))?,
     };
     let mut lines = text.lines();
     if lines.next() != Some(FORMAT) {
-        let problem = "of a version that this program does not know";
+        let problem = "in a format that this version does not know";
         return Err(Error::JournalFormat { problem });
     }
     Ok(lines.next().map(str::to_owned))
 }
 
-/// Writes a file in one step, durably.
+/// Replaces a file atomically and durably.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let fresh = path.with_extension("new");
     let mut file = File::create(&fresh)?;
@@ -177,10 +183,10 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     path.parent().map_or(Ok(()), platform::sync_directory)
 }
 
-/// Text that is one field of a line, at most so many characters of it.
-fn plain(text: &str, most: usize) -> String {
-    let plain = |c: char| if c.is_control() { '?' } else { c };
-    text.chars().take(most).map(plain).collect()
+/// Returns the first `max_chars` characters of `text`, control characters replaced.
+fn one_line(text: &str, max_chars: usize) -> String {
+    let printable = |c: char| if c.is_control() { '?' } else { c };
+    text.chars().take(max_chars).map(printable).collect()
 }
 
 const MAX_WHO: usize = 200;
@@ -190,13 +196,13 @@ fn seconds(time: SystemTime) -> String {
     since.as_secs().to_string()
 }
 
-/// FNV-1a of 64 bits (Fowler, Noll, Vo). Two addresses with one sum are told apart by the header.
+/// FNV-1a of 64 bits (Fowler, Noll, Vo). The header detects a collision of two addresses.
 fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xCBF2_9CE4_8422_2325, |sum, byte| {
         (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
     })
 }
 
-fn at(what: &'static str) -> impl Fn(io::Error) -> Error {
+fn journal_error(what: &'static str) -> impl Fn(io::Error) -> Error {
     move |source| Error::Journal { what, source }
 }

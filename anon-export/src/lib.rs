@@ -1,31 +1,31 @@
-//! Puts stored, de-identified DICOM objects at destinations.
+//! Copies stored, de-identified DICOM objects to destinations.
 //!
-//! It does **not** de-identify, read an object or look anything up: what it is given are names and
-//! bytes that may leave the site already, and it never opens a lookup store. An account that must
-//! not see originals can use it.
+//! It does **not** de-identify, parse objects or look up identities. Its input is names and bytes
+//! that may already leave the site, and it never opens a lookup store. An account without access to
+//! original values can run it.
 //!
 //! ```text
 //!  Source                                Exporter                              Sink
-//!  public/<patient>/<study>/<series>/    list, skip what is there,  ──put──►  DirectorySink  a directory
-//!      <instance>.dcm  ──objects──►      send, retry, tell          ──put──►  DicomSink      a DICOM node
+//!  public/<patient>/<study>/<series>/    list, skip existing,   ──put──►  DirectorySink  a directory
+//!      <instance>.dcm  ──objects──►      send, retry, report    ──put──►  DicomSink      a DICOM node
 //!                                           │        ▲            ◄──list──   MemorySink     tests
 //!                                           ▼        │                        yours          anything
 //!                                        Journal: what was sent where and when
 //! ```
 //!
-//! An [`Exporter`] puts what a [`Source`] has at a [`Sink`], patients in parallel and objects in
-//! parallel. What fails is told and does not stop the rest; an error that ends an export, such as a wrong
-//! key, is told of each patient that is left; what was interrupted is finished by
-//! exporting again, and a [`Journal`] makes that cheap.
+//! An [`Exporter`] copies the objects of a [`Source`] to a [`Sink`], several patients and objects
+//! in parallel. An object that fails is reported, and the export continues. An error that ends the
+//! export, such as wrong credentials, is reported for each remaining patient. Exporting again
+//! finishes an interrupted export, and a [`Journal`] makes that cheap.
 //!
-//! A [`Sink`] promises three things, and the suite of feature `conformance` tests them:
+//! A [`Sink`] makes three promises, and the suite of feature `conformance` tests them:
 //!
-//! * **Whole or nothing.** After [`Sink::put`] the object is there with every byte, or the
-//!   destination is as it was. A body that ends early, runs over or fails leaves no trace.
-//! * **Repeating is safe.** The same object put again is [`Put::AlreadyThere`]; other bytes under the
-//!   same key (a damaged copy, new rules) are replaced in one step.
-//! * **The destination tells the truth.** [`Sink::list`] says what is there under a patient, so that
-//!   an interrupted export can be finished without sending all of it again.
+//! * **All or nothing.** After [`Sink::put`] the destination has every byte of the object, or is
+//!   unchanged. A body that is too short, too long or fails leaves no trace.
+//! * **Repeating is safe.** Putting the same object again returns [`Put::AlreadyThere`]. Other
+//!   bytes under the same key (a repaired copy, new rules) replace the old ones in one step.
+//! * **Listings are accurate.** [`Sink::list`] returns what the destination has of a patient, so
+//!   that an interrupted export continues without sending everything again.
 //!
 //! # Example
 //!
@@ -40,36 +40,36 @@
 //! assert_eq!(sink.put(&key, object.len() as u64, &mut &*object)?.put, Put::Created);
 //! assert_eq!(sink.put(&key, object.len() as u64, &mut &*object)?.put, Put::AlreadyThere);
 //!
-//! let mut there = Vec::new();
+//! let mut keys = Vec::new();
 //! sink.list(key.patient(), &mut |listed| {
-//!     there.push(listed.key.to_string());
+//!     keys.push(listed.key.to_string());
 //!     ControlFlow::Continue(())
 //! })?;
-//! assert_eq!(there, ["527408119-000001/1.2.3.1/1.2.3.2/1.2.3.3.dcm"]);
+//! assert_eq!(keys, ["527408119-000001/1.2.3.1/1.2.3.2/1.2.3.3.dcm"]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A directory to another one, resumable:
+//! Copying one directory to another, resumable:
 //!
 //! ```
 //! use std::sync::Arc;
 //! use anon_export::{Cancel, DirectorySink, DirectorySource, Exporter, Quiet, Selection};
 //!
-//! # let place = std::env::temp_dir().join(format!("anon-export-doc-{}", std::process::id()));
-//! # std::fs::create_dir_all(place.join("public"))?;
-//! # let (public, out) = (place.join("public"), place.join("out"));
+//! # let directory = std::env::temp_dir().join(format!("anon-export-doc-{}", std::process::id()));
+//! # std::fs::create_dir_all(directory.join("public"))?;
+//! # let (public, out) = (directory.join("public"), directory.join("out"));
 //! let exporter = Exporter::new(Arc::new(DirectorySink::open(out)?));
 //! let source = DirectorySource::new(public);
 //! let report = exporter.export(&source, &Selection::all(), &Cancel::new(), &Quiet)?;
 //! assert!(report.is_complete());
-//! # std::fs::remove_dir_all(place)?;
+//! # std::fs::remove_dir_all(directory)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # A sink of your own
 //!
-//! Implement [`Sink`], return a [`BackendError`] with its [`Remedy`] for what only you can know, and
-//! run the suite on it:
+//! Implement [`Sink`]. Return a [`BackendError`] with its [`Remedy`] for failures that only your
+//! sink knows. Then run the suite on it:
 //!
 //! ```
 //! # #[cfg(feature = "conformance")]
@@ -80,27 +80,28 @@
 //!
 //! | feature | adds | default |
 //! |---|---|---|
-//! | `conformance` | `conformance::check`, the suite above | off |
-//! | `dicom` | `DicomSink`: DICOM nodes, over anon-net | off |
-//! | `s3` | `s3::S3Sink`: S3 and servers like it; a long build, and a C compiler for ring | off |
+//! | `conformance` | `conformance::check` and `check_source`, the suites | off |
+//! | `dicom` | `DicomSink`: DICOM nodes, by anon-net | off |
+//! | `s3` | `s3::S3Sink`: S3 and compatible servers; a long build that needs a C compiler for ring | off |
 //! | `cognito` | `cognito::Login`: credentials of a Cognito user for `s3` | off |
 //!
 //! # Limits
 //!
-//! * A part of a key has 1 to 64 characters of `A-Z a-z 0-9 _ - .` and inner spaces, and neither
-//!   begins nor ends with a dot or space: it is one file name everywhere, and never a way out of its
-//!   directory.
-//! * A body is read once, in pieces, and never held whole, but for [`MemorySink`] and small objects
-//!   for S3. Each try opens it
-//!   anew, and its end is told only if the object is still what was listed.
-//! * Memory: for each patient on its way one listing of the destination and one file of the journal.
-//! * Calls block. Any number of threads may share a sink; [`Capabilities::parallel`] says how many help.
+//! * A part of a key has 1 to 64 characters of `A-Z a-z 0-9 _ - .` and inner spaces. It neither
+//!   begins nor ends with a dot or a space. It is a valid file name on every system and cannot
+//!   leave its directory.
+//! * A body is read once, in pieces. Only [`MemorySink`] and, for small objects, S3 hold a whole
+//!   body. Each attempt opens the object again, and the body reports its end only if the object is
+//!   still as it was listed.
+//! * Memory: one listing of the destination and one journal file for each patient in progress.
+//! * Calls block. Any number of threads may share a sink; [`Capabilities::parallel`] says how many
+//!   are useful.
 //!
 //! # Logging
 //!
-//! Events of `tracing`, never a subscriber. An event or an error holds keys, which are pseudonyms,
-//! lengths, statuses and SOP classes. It never holds a secret, bytes of a body, nor a key that was refused, nor what a failing
-//! reader says of itself.
+//! The crate emits `tracing` events and installs no subscriber. Events and errors hold keys (which
+//! are pseudonyms), lengths, statuses and SOP classes. They never hold a secret, bytes of a body, a
+//! rejected key, or the text of a reader's error.
 
 mod object;
 pub use object::{key, sink, source};
@@ -143,7 +144,7 @@ pub use retry::Backoff;
 pub use sink::{Capabilities, EntityTag, ListedObject, Put, Sink, Stored};
 pub use source::{DirectorySource, MemorySource, Source, SourceObject};
 
-/// The example of the README is a test.
+/// Runs the README's example as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

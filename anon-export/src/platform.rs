@@ -1,22 +1,22 @@
-//! What the operating systems do differently, and nowhere else in this crate. Each has a portable
-//! form; the tests below run both.
+//! Operations that differ between operating systems. Each has a portable implementation; the tests
+//! below run both.
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
 #[cfg(not(unix))]
-use self::elsewhere as system;
+use self::portable as system;
 #[cfg(unix)]
 use self::unix as system;
 
-/// Makes the names in a directory durable. Where a directory cannot be opened as a file, a rename is
-/// as durable as the system makes it.
+/// Makes the entries of a directory durable. Where a directory cannot be opened as a file, the
+/// system decides how durable a rename is.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     system::sync_directory(path)
 }
 
-/// Opens a file to read it and to make it durable. Windows wants the right to write for the latter.
+/// Opens a file for reading and syncing. Windows requires write access to sync a file.
 pub(crate) fn open_to_sync(path: &Path) -> io::Result<File> {
     system::open_to_sync(path)
 }
@@ -36,9 +36,9 @@ mod unix {
     }
 }
 
-/// What is done where the system has nothing better.
+/// The portable implementation.
 #[cfg(any(test, not(unix)))]
-mod elsewhere {
+mod portable {
     use std::fs::File;
     use std::io;
     use std::path::Path;
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_sync_a_directory_and_a_file() {
+    fn both_implementations_sync_a_directory_and_a_file() {
         struct Implementation {
             name: &'static str,
             sync: fn(&Path) -> io::Result<()>,
@@ -72,9 +72,9 @@ mod tests {
                 open: system::open_to_sync,
             },
             Implementation {
-                name: "elsewhere",
-                sync: elsewhere::sync_directory,
-                open: elsewhere::open_to_sync,
+                name: "portable",
+                sync: portable::sync_directory,
+                open: portable::open_to_sync,
             },
         ] {
             let dir = tempfile::tempdir().unwrap();

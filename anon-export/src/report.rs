@@ -1,27 +1,26 @@
-//! [`ExportReport`]: the numbers of an export.
+//! [`ExportReport`]: the counts of an export.
 
-/// What became of objects.
+/// The results of the objects of a patient or of an export.
 ///
-/// Of a patient, and of an export that ended, `found` is the sum of `sent`, `skipped`, `failed` and
-/// `left`.
+/// At the end, `found` is the sum of `sent`, `skipped`, `failed` and `left`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Counts {
-    /// Objects of the source that were selected and looked at.
+    /// Selected objects that were found in the source.
     pub found: u64,
-    /// Objects that were put. In a dry run: that would be.
+    /// Objects that were sent. In a dry run: that would be sent.
     pub sent: u64,
-    /// Objects that the destination had.
+    /// Objects that the destination already had.
     pub skipped: u64,
-    /// Objects that could not be put.
+    /// Objects that could not be sent.
     pub failed: u64,
-    /// Objects that were not done with when the export ended early.
+    /// Objects that were not processed because the export ended early.
     pub left: u64,
-    /// Of those sent: that the destination took with a remark.
+    /// Sent objects that the destination accepted with a warning.
     pub warnings: u64,
-    /// Bytes of the objects sent.
+    /// Bytes of the sent objects.
     pub bytes_sent: u64,
-    /// Bytes of the objects skipped.
+    /// Bytes of the skipped objects.
     pub bytes_skipped: u64,
 }
 
@@ -38,22 +37,22 @@ impl Counts {
     }
 }
 
-/// What an export did.
+/// The result of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct ExportReport {
-    /// What became of the objects.
+    /// The counts of the objects.
     pub counts: Counts,
-    /// Patients that ended; all that were selected, unless the export was cancelled.
+    /// Patients that were finished. All selected patients, unless the export was cancelled.
     pub patients: u64,
-    /// Of those: with an error.
+    /// Patients with an error.
     pub patients_failed: u64,
     /// Selected patients and studies that the source does not have.
     pub unknown: u64,
 }
 
 impl ExportReport {
-    /// True if all that was selected is at the destination.
+    /// Returns true if everything that was selected is at the destination.
     pub fn is_complete(&self) -> bool {
         self.patients_failed == 0
             && self.counts.failed == 0

@@ -1,16 +1,16 @@
-//! [`Backoff`]: how long to wait before a further try.
+//! [`Backoff`]: the waits between attempts.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-/// How long to wait before a further try: twice as long each time, and then some part of it, by
-/// chance, so that those that failed together do not come back together.
+/// Exponential backoff with jitter. Each wait is twice as long as the one before, up to a limit.
+/// Half of it is random, so that calls that failed together do not retry together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Backoff {
-    /// Before the second try. 0.5 s.
+    /// The wait before the second attempt. Default: 0.5 s.
     pub first: Duration,
-    /// The longest. 30 s.
+    /// The longest wait. Default: 30 s.
     pub longest: Duration,
 }
 
@@ -24,31 +24,32 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// From `first` to `longest`.
+    /// Creates a backoff from `first` to `longest`.
     pub fn new(first: Duration, longest: Duration) -> Self {
         Self { first, longest }
     }
 
-    /// The wait after the `attempt`th try (from 1 on): half of it is sure, half by chance. Never less
-    /// than what the destination asked for.
+    /// Returns the wait after attempt number `attempt`, counted from 1. It is never shorter than
+    /// what the destination asked for.
     pub(crate) fn wait(&self, attempt: u32, asked: Option<Duration>) -> Duration {
-        self.wait_by(attempt, asked, chance())
+        self.wait_by(attempt, asked, random())
     }
 
-    fn wait_by(&self, attempt: u32, asked: Option<Duration>, chance: u16) -> Duration {
+    fn wait_by(&self, attempt: u32, asked: Option<Duration>, random: u16) -> Duration {
         let doubled = 1_u32.checked_shl(attempt.saturating_sub(1));
         let whole = self.first.saturating_mul(doubled.unwrap_or(u32::MAX));
         let half = whole.min(self.longest) / 2;
-        let wait = half + half / u32::from(u16::MAX) * u32::from(chance);
+        let wait = half + half / u32::from(u16::MAX) * u32::from(random);
         wait.max(asked.unwrap_or_default())
     }
 }
 
-/// The longest wait that a destination may ask for: who asks for more is as good as away.
+/// The longest wait that a destination may ask for. A destination that asks for more is treated as
+/// unavailable.
 pub(crate) const LONGEST_ASKED: Duration = Duration::from_mins(10);
 
-/// A number that differs from call to call and from process to process. Not for secrets.
-fn chance() -> u16 {
+/// A random number. Not for secrets.
+fn random() -> u16 {
     let bytes = RandomState::new().hash_one(0).to_le_bytes();
     let [low, high, ..] = bytes;
     u16::from_le_bytes([low, high])
@@ -83,11 +84,11 @@ mod tests {
         assert_eq!(
             backoff.wait(1, Some(ms(5000))),
             ms(5000),
-            "what is asked for"
+            "the destination asked for more"
         );
         assert!(
             backoff.wait(1, Some(ms(1))) >= ms(50),
-            "never sooner than ours"
+            "never shorter than our own backoff"
         );
     }
 }

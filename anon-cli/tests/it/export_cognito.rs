@@ -145,7 +145,7 @@ fn a_cognito_pool_that_stalls_is_reported_for_every_patient() -> Test {
             Ok(connection)
         });
         let ran = export(&scene, &[], &[("TRIAL_PASSWORD", "CANARY")])?.exits(5);
-        assert_every_patient_has_error(&scene, &ran, "Cognito did not answer in time")?;
+        assert_every_patient_has_error(&scene, &ran, "Cognito did not respond in time")?;
         drop(connection.join().map_err(|_| "it was asked")??);
     }
     Ok(())

@@ -135,7 +135,7 @@ fn s3_credentials_come_from_the_configured_variables_or_file() -> Test {
     let wrong = export(&scene, &[], &wrong)?.exits(5);
     let all = format!("{}{}", wrong.out, wrong.err);
     assert!(
-        all.contains("the secret is not that of the access key"),
+        all.contains("the secret key does not belong to the access key"),
         "{all}"
     );
     assert!(!all.contains("CANARY"), "{all}");
@@ -202,16 +202,20 @@ fn an_unusable_bucket_is_reported_for_every_patient() -> Test {
         ]
     };
     let wrong_key = export(&scene, &[], &keys("OTHER", SECRET))?.exits(5);
-    assert_every_patient_has_error(&scene, &wrong_key, "does not know the access key: check it")?;
+    assert_every_patient_has_error(
+        &scene,
+        &wrong_key,
+        "does not know the access key: check the key",
+    )?;
     let wrong_secret = export(&scene, &[], &keys(ACCESS, "CANARY"))?.exits(5);
     assert_every_patient_has_error(
         &scene,
         &wrong_secret,
-        "not that of the access key: check both",
+        "does not belong to the access key: check both",
     )?;
     let mut command = scene.command(&["-p", "project", "export", "s3", "--all"]);
     let ran = finish(command.envs(keys(ACCESS, "CANARY")))?.exits(5);
-    let error = "the secret is not that of the access key";
+    let error = "the secret key does not belong to the access key";
     let named = scene.patients()?;
     let named = named
         .iter()
@@ -224,7 +228,7 @@ fn an_unusable_bucket_is_reported_for_every_patient() -> Test {
     assert_every_patient_has_error(
         &scene,
         &no_bucket,
-        "the bucket is not there: check its name",
+        "the bucket does not exist: check its name",
     )?;
     assert!(tree(&server.files())?.is_empty());
     // A selection: the others were not asked for.
@@ -258,7 +262,7 @@ fn access_denied_fails_only_the_patient_concerned() -> Test {
     let scene = made(&server)?;
     let patients = scene.patients()?;
     let denied = patients.first().ok_or("a patient")?;
-    let keys = server.denying(&format!("*/{denied}/*"))?;
+    let keys = server.keys_that_deny(&format!("*/{denied}/*"))?;
     let key = |name: &str| keys.get(name).map_or("", String::as_str);
     let variables = [
         ("AWS_ACCESS_KEY_ID", key("ACCESS")),
@@ -273,7 +277,7 @@ fn access_denied_fails_only_the_patient_concerned() -> Test {
         told += 1;
         let error = event["error"].as_str();
         if event["patient"] == **denied {
-            let allow = "denies s3:PutObject: allow it for these credentials";
+            let allow = "denies s3:PutObject: grant it to these credentials";
             assert!(error.is_some_and(|it| it.contains(allow)), "{event}");
             assert_eq!(
                 (&event["sent"], &event["failed"]),

@@ -1,12 +1,12 @@
-//! DICOM files of any length, as small as they come (PS3.10 section 7, PS3.5 section 7.1.2).
+//! Minimal DICOM files of a chosen length (PS3.10 section 7, PS3.5 section 7.1.2).
 
 use crate::ObjectKey;
 
 const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 const EXPLICIT_LITTLE: &str = "1.2.840.10008.1.2.1";
 
-/// A CT image with the UIDs of `key`, of `len` bytes, rounded up to what is possible: an even number
-/// (PS3.5 section 7.1.1). Its pixels are made of `seed`.
+/// Returns a CT image with the UIDs of `key` and `len` bytes, rounded up to the next possible
+/// length, which is even (PS3.5 section 7.1.1). `seed` determines the pixels.
 pub fn image(key: &ObjectKey, len: usize, seed: u8) -> Vec<u8> {
     let [patient, study, series, instance] = key.parts();
     let mut meta = Vec::new();
@@ -49,7 +49,7 @@ fn header(to: &mut Vec<u8>, (group, element): (u16, u16), vr: [u8; 2]) {
     to.extend(vr);
 }
 
-/// An element whose length has two bytes.
+/// Writes an element with a 16-bit length.
 fn short(to: &mut Vec<u8>, tag: (u16, u16), vr: [u8; 2], value: &str) {
     header(to, tag, vr);
     let len = value.len() + value.len() % 2;
@@ -60,7 +60,7 @@ fn short(to: &mut Vec<u8>, tag: (u16, u16), vr: [u8; 2], value: &str) {
     }
 }
 
-/// An element whose length has four bytes, after two that are reserved.
+/// Writes an element with two reserved bytes and a 32-bit length.
 fn long(to: &mut Vec<u8>, tag: (u16, u16), vr: [u8; 2], value: &[u8]) {
     header(to, tag, vr);
     to.extend([0, 0]);

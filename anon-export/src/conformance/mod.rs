@@ -1,4 +1,4 @@
-//! The suites that every [`Sink`](crate::Sink) and every [`Source`](crate::Source) passes.
+//! The conformance suites for [`Sink`](crate::Sink) and [`Source`](crate::Source).
 //!
 //! A suite panics at the first broken promise, with a message that names it.
 #![expect(
@@ -16,7 +16,7 @@ pub use source::check_source;
 
 use crate::ObjectKey;
 
-/// A key of series and instance numbers. Its UIDs are no other patient's or series'.
+/// Returns a key. Different patients and series have different UIDs.
 fn key(patient: &str, series: u32, n: u32) -> ObjectKey {
     const ROOT: &str = "1.2.826.0.1.3680043.10.474";
     let of = patient.bytes().fold(7, |sum: u32, byte| {
@@ -31,7 +31,7 @@ fn key(patient: &str, series: u32, n: u32) -> ObjectKey {
     .unwrap_or_else(|error| panic!("the suite's own key: {error}"))
 }
 
-/// `len` bytes that tell their place and `seed`.
+/// Returns `len` bytes that depend on their position and `seed`.
 fn bytes(len: usize, seed: u8) -> Vec<u8> {
     (0..len)
         .map(|i| (i % 251).to_le_bytes()[0] ^ seed)

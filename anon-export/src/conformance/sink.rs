@@ -1,6 +1,6 @@
-//! The suite that every [`Sink`] passes, ours or yours.
+//! The conformance suite for [`Sink`].
 //!
-//! [`check`] panics with a sentence at the first promise that is broken.
+//! [`check`] panics at the first broken promise.
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
@@ -9,11 +9,11 @@ use super::image::image;
 use super::{bytes, key};
 use crate::{Error, KeyPart, ListedObject, ObjectKey, Put, Sink, Stored};
 
-/// Checks every promise of [`Sink`], as far as its [`Capabilities`](crate::Capabilities) say that it gives it.
+/// Checks every promise of [`Sink`] that applies to its [`Capabilities`](crate::Capabilities).
 ///
-/// `make` returns an empty destination each time it is called; it may be called again while an
-/// earlier one is still open. Objects of up to 1 MiB are put under the patients `S-1`, `S-2` and
-/// `a.b-c_d 1`. A sink that takes DICOM files only is given small CT images, padded.
+/// `make` returns a new empty destination for each call; earlier ones may still be open. The suite
+/// puts objects of up to 1 MiB under the patients `S-1`, `S-2` and `a.b-c_d 1`. A sink that accepts
+/// only DICOM files gets small padded CT images.
 pub fn check<S: Sink>(make: impl Fn() -> S) {
     for promise in PROMISES {
         let sink = make();
@@ -22,7 +22,7 @@ pub fn check<S: Sink>(make: impl Fn() -> S) {
 }
 
 const PROMISES: [fn(&SinkSuite<'_>); 12] = [
-    can_be_used,
+    checks_a_usable_destination,
     puts_and_lists,
     puts_the_same_again,
     replaces_other_bytes,
@@ -31,18 +31,18 @@ const PROMISES: [fn(&SinkSuite<'_>); 12] = [
     reads_in_any_pieces,
     lists_one_patient,
     stops_listing,
-    refuses_what_is_too_large,
-    puts_at_once,
-    puts_one_key_at_once,
+    refuses_an_object_that_is_too_large,
+    puts_concurrently,
+    puts_one_key_concurrently,
 ];
 
-/// A sink, and objects such as it takes.
+/// The sink under test.
 struct SinkSuite<'s> {
     sink: &'s dyn Sink,
 }
 
 impl SinkSuite<'_> {
-    /// An object of this length, or of the next that is possible.
+    /// Returns an object of this length, or of the next possible one.
     fn object(&self, key: &ObjectKey, len: usize, seed: u8) -> Vec<u8> {
         if self.sink.capabilities().dicom {
             image(key, len, seed)
@@ -51,8 +51,8 @@ impl SinkSuite<'_> {
         }
     }
 
-    /// What is said of an object that stands there already.
-    fn again(&self) -> Put {
+    /// Returns the expected result of putting the same object again.
+    fn expected_again(&self) -> Put {
         if self.sink.capabilities().compares {
             Put::AlreadyThere
         } else {
@@ -67,24 +67,24 @@ impl SinkSuite<'_> {
                 self.tag_is_that_of_the_bytes(&stored, object);
                 stored.put
             }
-            Err(error) => panic!("an object of {} bytes is put: {error:?}", object.len()),
+            Err(error) => panic!("putting an object of {} bytes: {error:?}", object.len()),
         }
     }
 
-    /// A tag that can be told beforehand is the one that is told afterwards.
+    /// Checks that a tag computed in advance is the one that `put` returns.
     #[track_caller]
     fn tag_is_that_of_the_bytes(&self, stored: &Stored, object: &[u8]) {
         match self.sink.tag_of(object.len() as u64, &mut &*object) {
             Ok(Some(tag)) => assert_eq!(stored.tag.as_ref(), Some(&tag), "the tag of an object"),
             Ok(None) => {}
-            Err(error) => panic!("the tag of {} bytes is asked for: {error:?}", object.len()),
+            Err(error) => panic!("computing the tag of {} bytes: {error:?}", object.len()),
         }
     }
 
     #[track_caller]
     fn listed(&self, patient: &str) -> BTreeMap<ObjectKey, ListedObject> {
         let patient =
-            KeyPart::new(patient).unwrap_or_else(|error| panic!("the suite's own: {error}"));
+            KeyPart::new(patient).unwrap_or_else(|error| panic!("the suite's own name: {error}"));
         let mut all = BTreeMap::new();
         let result = self.sink.list(&patient, &mut |object| {
             assert_eq!(object.key.patient(), &patient, "another patient's object");
@@ -93,20 +93,20 @@ impl SinkSuite<'_> {
             ControlFlow::Continue(())
         });
         if let Err(error) = result {
-            panic!("a patient is listed: {error:?}");
+            panic!("listing a patient: {error:?}");
         }
         all
     }
 
-    /// The sink has exactly these objects of a patient, of these lengths and with the tags of these
-    /// bytes where it tells them.
+    /// Checks that the sink has exactly these objects of a patient, with these lengths and, where
+    /// it lists tags, with matching ones.
     #[track_caller]
     fn expect(&self, patient: &str, objects: &[(&ObjectKey, &[u8])], when: &str) {
         let all = self.listed(patient);
         let keys: Vec<_> = all.keys().collect();
-        let mut wanted: Vec<_> = objects.iter().map(|(key, _)| *key).collect();
-        wanted.sort();
-        assert_eq!(keys, wanted, "{when}: the keys listed");
+        let mut expected: Vec<_> = objects.iter().map(|(key, _)| *key).collect();
+        expected.sort();
+        assert_eq!(keys, expected, "{when}: the keys listed");
         for (key, object) in objects {
             let Some(listed) = all.get(key) else { continue };
             let len = object.len() as u64;
@@ -118,17 +118,17 @@ impl SinkSuite<'_> {
             if let Some(tag) = &listed.tag {
                 match self.sink.is_tag_of(tag, len, &mut &**object) {
                     Ok(is_same) => assert_ne!(is_same, Some(false), "{when}: the tag of {key}"),
-                    Err(error) => panic!("{when}: the tag of {key} is compared: {error:?}"),
+                    Err(error) => panic!("{when}: comparing the tag of {key}: {error:?}"),
                 }
             }
         }
     }
 }
 
-fn can_be_used(suite: &SinkSuite<'_>) {
+fn checks_a_usable_destination(suite: &SinkSuite<'_>) {
     for _ in 0..2 {
         if let Err(error) = suite.sink.check() {
-            panic!("a destination that can be used: {error:?}");
+            panic!("the check of a usable destination: {error:?}");
         }
     }
 }
@@ -150,11 +150,11 @@ fn puts_and_lists(suite: &SinkSuite<'_>) {
     }
     let all: Vec<_> = keys.iter().zip(objects.iter().map(|o| &**o)).collect();
     suite.expect("S-1", &all, "four objects");
-    let odd = key("a.b-c_d 1", 1, 1);
-    let object = object(&odd, 10);
-    suite.put(&odd, &object);
-    let when = "a name with every kind of character";
-    suite.expect("a.b-c_d 1", &[(&odd, &object)], when);
+    let punctuated = key("a.b-c_d 1", 1, 1);
+    let object = object(&punctuated, 10);
+    suite.put(&punctuated, &object);
+    let when = "a name with every allowed kind of character";
+    suite.expect("a.b-c_d 1", &[(&punctuated, &object)], when);
 }
 
 fn puts_the_same_again(suite: &SinkSuite<'_>) {
@@ -164,9 +164,9 @@ fn puts_the_same_again(suite: &SinkSuite<'_>) {
         suite.put(&key, &object);
         for _ in 0..2 {
             let again = suite.put(&key, &object);
-            assert_eq!(again, suite.again(), "the same {len} bytes again");
+            assert_eq!(again, suite.expected_again(), "the same {len} bytes again");
         }
-        suite.expect("S-1", &[(&key, &object)], "after it was put again");
+        suite.expect("S-1", &[(&key, &object)], "after putting it again");
     }
 }
 
@@ -176,41 +176,45 @@ fn replaces_other_bytes(suite: &SinkSuite<'_>) {
     for (len, seed) in [(300_000, 1), (299_998, 0), (300_002, 0)] {
         let object = suite.object(&key, len, seed);
         let put = suite.put(&key, &object);
-        assert_eq!(put, Put::Created, "other bytes are put");
+        assert_eq!(put, Put::Created, "putting other bytes");
         let put = suite.put(&key, &object);
-        assert_eq!(put, suite.again(), "they stand there now");
-        suite.expect("S-1", &[(&key, &object)], "other bytes were put");
+        assert_eq!(put, suite.expected_again(), "putting them again");
+        suite.expect("S-1", &[(&key, &object)], "after putting other bytes");
     }
 }
 
 fn refuses_a_wrong_length(suite: &SinkSuite<'_>) {
     let (old, new) = (key("S-1", 1, 1), key("S-1", 2, 2));
-    let stands = suite.object(&old, 500, 0);
-    suite.put(&old, &stands);
+    let existing = suite.object(&old, 500, 0);
+    suite.put(&old, &existing);
     for key in [&old, &new] {
         let object = suite.object(key, 2000, 1);
         let len = object.len() as u64;
-        for said in [len + 1, 1 << 40] {
-            match suite.sink.put(key, said, &mut &*object) {
+        for declared in [len + 1, 1 << 40] {
+            match suite.sink.put(key, declared, &mut &*object) {
                 Err(Error::Short { expected, found }) => {
-                    assert_eq!((expected, found), (said, len), "a short body");
+                    assert_eq!((expected, found), (declared, len), "a short body");
                 }
-                other => panic!("{said} bytes are said, {len} come: {other:?}"),
+                other => panic!("a body of {len} bytes declared as {declared}: {other:?}"),
             }
         }
-        for said in [0, 1, len / 2, len - 1] {
-            match suite.sink.put(key, said, &mut &*object) {
-                Err(Error::Long { expected }) => assert_eq!(expected, said, "a long body"),
-                other => panic!("{said} bytes are said, {len} come: {other:?}"),
+        for declared in [0, 1, len / 2, len - 1] {
+            match suite.sink.put(key, declared, &mut &*object) {
+                Err(Error::Long { expected }) => assert_eq!(expected, declared, "a long body"),
+                other => panic!("a body of {len} bytes declared as {declared}: {other:?}"),
             }
         }
-        suite.expect("S-1", &[(&old, &stands)], "a body of another length");
+        suite.expect(
+            "S-1",
+            &[(&old, &existing)],
+            "after a body of another length",
+        );
     }
-    let again = suite.put(&old, &stands);
-    assert_eq!(again, suite.again(), "the old object still stands");
+    let again = suite.put(&old, &existing);
+    assert_eq!(again, suite.expected_again(), "the old object is unchanged");
 }
 
-/// Gives some bytes, then an error.
+/// Returns some bytes, then an error.
 struct FailingReader<'b> {
     rest: &'b [u8],
     kind: io::ErrorKind,
@@ -227,8 +231,8 @@ impl Read for FailingReader<'_> {
 
 fn survives_a_failing_reader(suite: &SinkSuite<'_>) {
     let (old, new) = (key("S-1", 1, 1), key("S-1", 1, 2));
-    let stands = suite.object(&old, 500, 0);
-    suite.put(&old, &stands);
+    let existing = suite.object(&old, 500, 0);
+    suite.put(&old, &existing);
     for key in [&old, &new] {
         let object = suite.object(key, 1 << 20, 2);
         for given in [0, 1, 700_000] {
@@ -240,20 +244,23 @@ fn survives_a_failing_reader(suite: &SinkSuite<'_>) {
             {
                 Err(error @ Error::Read { .. }) => {
                     let all = format!("{error} {error:?}");
-                    assert!(!all.contains("CANARY"), "the reader's words are repeated");
+                    assert!(
+                        !all.contains("CANARY"),
+                        "the error repeats the reader's message"
+                    );
                 }
-                other => panic!("the reader fails after {given} bytes: {other:?}"),
+                other => panic!("a reader that fails after {given} bytes: {other:?}"),
             }
-            suite.expect("S-1", &[(&old, &stands)], "a reader that failed");
+            suite.expect("S-1", &[(&old, &existing)], "after a failed reader");
         }
     }
-    let again = suite.put(&old, &stands);
-    assert_eq!(again, suite.again(), "the old object still stands");
+    let again = suite.put(&old, &existing);
+    assert_eq!(again, suite.expected_again(), "the old object is unchanged");
     let put = suite.put(&new, &suite.object(&new, 9, 0));
-    assert_eq!(put, Put::Created, "the key is free");
+    assert_eq!(put, Put::Created, "the key of the failed put");
 }
 
-/// Gives one byte a call, and is interrupted before each.
+/// Returns one byte per call, and `Interrupted` before each.
 struct OneByteReader<'b> {
     rest: &'b [u8],
     interrupted: bool,
@@ -278,12 +285,12 @@ fn reads_in_any_pieces(suite: &SinkSuite<'_>) {
         interrupted: false,
     };
     match suite.sink.put(&key, object.len() as u64, &mut body) {
-        Ok(stored) => assert_eq!(stored.put, Put::Created, "byte by byte"),
-        Err(error) => panic!("byte by byte: {error:?}"),
+        Ok(stored) => assert_eq!(stored.put, Put::Created, "read byte by byte"),
+        Err(error) => panic!("read byte by byte: {error:?}"),
     }
     let again = suite.put(&key, &object);
-    assert_eq!(again, suite.again(), "byte by byte is the same");
-    suite.expect("S-1", &[(&key, &object)], "byte by byte");
+    assert_eq!(again, suite.expected_again(), "after reading byte by byte");
+    suite.expect("S-1", &[(&key, &object)], "read byte by byte");
 }
 
 fn lists_one_patient(suite: &SinkSuite<'_>) {
@@ -298,7 +305,7 @@ fn lists_one_patient(suite: &SinkSuite<'_>) {
     suite.expect("S-1", &[(a, of_a), (b, of_b)], when);
     suite.expect("S-2", &[(c, of_c)], "the second of two patients");
     suite.expect("S", &[], "a patient whose name begins another's");
-    suite.expect("S-3", &[], "a patient that is not there");
+    suite.expect("S-3", &[], "an unknown patient");
 }
 
 fn stops_listing(suite: &SinkSuite<'_>) {
@@ -316,36 +323,40 @@ fn stops_listing(suite: &SinkSuite<'_>) {
             ControlFlow::Continue(())
         }
     });
-    assert!(result.is_ok(), "breaking off is no error: {result:?}");
-    assert_eq!(calls, 3, "calls until it broke off");
+    assert!(result.is_ok(), "stopping a listing: {result:?}");
+    assert_eq!(calls, 3, "calls until the listing stopped");
 }
 
 struct PanickingReader;
 
 impl Read for PanickingReader {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        panic!("a body that is too large is read");
+        panic!("a body that is too large must not be read");
     }
 }
 
-fn refuses_what_is_too_large(suite: &SinkSuite<'_>) {
+fn refuses_an_object_that_is_too_large(suite: &SinkSuite<'_>) {
     let max = suite.sink.capabilities().max_object_bytes;
     let Some(len) = max.checked_add(1) else {
         return;
     };
     match suite.sink.put(&key("S-1", 1, 1), len, &mut PanickingReader) {
         Err(Error::TooLarge {
-            len: said,
-            max: most,
+            len: found_len,
+            max: found_max,
         }) => {
-            assert_eq!((said, most), (len, max), "what is told of a body too large");
+            assert_eq!(
+                (found_len, found_max),
+                (len, max),
+                "the error of a body that is too large"
+            );
         }
-        other => panic!("a body of {len} bytes, at most {max} are taken: {other:?}"),
+        other => panic!("a body of {len} bytes where {max} are accepted: {other:?}"),
     }
-    suite.expect("S-1", &[], "a body too large");
+    suite.expect("S-1", &[], "after a body that was too large");
 }
 
-fn puts_at_once(suite: &SinkSuite<'_>) {
+fn puts_concurrently(suite: &SinkSuite<'_>) {
     let threads = u32::try_from(suite.sink.capabilities().parallel.get())
         .unwrap_or(8)
         .clamp(4, 32);
@@ -355,7 +366,7 @@ fn puts_at_once(suite: &SinkSuite<'_>) {
                 for n in 0..8 {
                     let key = key("S-1", thread + 1, n + 1);
                     let put = suite.put(&key, &suite.object(&key, 70_000, 4));
-                    assert_eq!(put, Put::Created, "many at once");
+                    assert_eq!(put, Put::Created, "concurrent puts");
                 }
             });
         }
@@ -363,11 +374,11 @@ fn puts_at_once(suite: &SinkSuite<'_>) {
     assert_eq!(
         suite.listed("S-1").len() as u64,
         u64::from(threads) * 8,
-        "many at once"
+        "concurrent puts"
     );
 }
 
-fn puts_one_key_at_once(suite: &SinkSuite<'_>) {
+fn puts_one_key_concurrently(suite: &SinkSuite<'_>) {
     let key = key("S-1", 1, 1);
     let bodies = [(70_000, 1), (80_000, 2), (90_000, 3)];
     let bodies = bodies.map(|(len, seed)| suite.object(&key, len, seed));
@@ -379,16 +390,21 @@ fn puts_one_key_at_once(suite: &SinkSuite<'_>) {
             }
         });
         let all = suite.listed("S-1");
-        assert_eq!(all.len(), 1, "one key was put");
-        // Whichever came last is there whole: putting it again changes nothing, and no other does so.
+        assert_eq!(all.len(), 1, "after concurrent puts of one key");
+        // The last body is stored completely: putting it again changes nothing, and only for that
+        // body.
         let Some(len) = all.get(&key).and_then(|listed| listed.len) else {
             continue;
         };
         let winner = bodies.iter().find(|body| body.len() as u64 == len);
         let Some(winner) = winner else {
-            panic!("two bodies were mixed: {len} bytes");
+            panic!("concurrent puts mixed two bodies: {len} bytes");
         };
         let again = suite.put(&key, winner);
-        assert_eq!(again, suite.again(), "a body stands there whole");
+        assert_eq!(
+            again,
+            suite.expected_again(),
+            "one of the bodies is stored completely"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! The suite for sources.
+//! The conformance suite for [`Source`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -7,16 +7,16 @@ use std::ops::ControlFlow;
 use super::{bytes, key};
 use crate::{Error, KeyPart, ObjectKey, Source, SourceObject};
 
-/// An object that a source under test has.
+/// An object of the source under test.
 type Object = (ObjectKey, Vec<u8>);
 
 /// Checks every promise of [`Source`].
 ///
-/// `make` returns a source that has exactly the objects it is given; it is called several times, and
+/// `make` returns a source with exactly the objects that it gets. It is called several times, and
 /// earlier sources may still be in use.
 ///
 /// # Panics
-/// At the first promise that is not kept.
+/// At the first broken promise.
 ///
 /// # Examples
 /// ```
@@ -39,7 +39,7 @@ pub fn check_source<S: Source>(make: impl Fn(&[(ObjectKey, Vec<u8>)]) -> S) {
     let source = make(&objects);
     lists_every_patient_once(&source, &objects);
     lists_the_objects_of_one_patient(&source, &objects);
-    stops_when_told(&source);
+    stops_when_the_callback_breaks(&source);
     finds_patients_and_studies(&source, &objects);
     has_nothing_of(&source, &key("S-9", 1, 1));
     has_no_other_object(&source, &objects);
@@ -47,7 +47,7 @@ pub fn check_source<S: Source>(make: impl Fn(&[(ObjectKey, Vec<u8>)]) -> S) {
     serves_many_threads(&source, &objects);
 }
 
-/// Objects of three patients. The name of one is the beginning of another's.
+/// Objects of three patients. The name of one patient begins with that of another.
 fn objects() -> Vec<Object> {
     let keys = [
         key("S-1", 1, 1),
@@ -85,7 +85,7 @@ fn patients(source: &dyn Source) -> Vec<KeyPart> {
         ControlFlow::Continue(())
     });
     if let Err(error) = result {
-        panic!("the patients are listed: {error:?}");
+        panic!("listing the patients: {error:?}");
     }
     all.sort();
     all
@@ -100,7 +100,7 @@ fn listed(source: &dyn Source, patient: &KeyPart) -> BTreeMap<ObjectKey, SourceO
         ControlFlow::Continue(())
     });
     if let Err(error) = result {
-        panic!("the objects of {patient} are listed: {error:?}");
+        panic!("listing the objects of {patient}: {error:?}");
     }
     all
 }
@@ -117,11 +117,11 @@ fn state(source: &dyn Source, key: &ObjectKey) -> SourceObject {
 fn read(source: &dyn Source, key: &ObjectKey) -> Vec<u8> {
     let mut body = match source.open(key) {
         Ok(body) => body,
-        Err(error) => panic!("{key} is opened: {error:?}"),
+        Err(error) => panic!("opening {key}: {error:?}"),
     };
     let mut bytes = Vec::new();
     if let Err(error) = body.read_to_end(&mut bytes) {
-        panic!("{key} is read: {error:?}");
+        panic!("reading {key}: {error:?}");
     }
     bytes
 }
@@ -148,7 +148,7 @@ fn lists_the_objects_of_one_patient(source: &dyn Source, objects: &[Object]) {
     }
 }
 
-fn stops_when_told(source: &dyn Source) {
+fn stops_when_the_callback_breaks(source: &dyn Source) {
     let mut calls = 0;
     let result = source.patients(&mut |_| {
         calls += 1;
@@ -180,21 +180,31 @@ fn finds_patients_and_studies(source: &dyn Source, objects: &[Object]) {
         let has_study = source.has_study(patient, study);
         assert!(matches!(has_study, Ok(true)), "{study}: {has_study:?}");
         let has_study = source.has_study(patient, series);
-        assert!(matches!(has_study, Ok(false)), "no study: {has_study:?}");
+        assert!(
+            matches!(has_study, Ok(false)),
+            "an unknown study: {has_study:?}"
+        );
     }
 }
 
-/// The source has neither this object nor its patient.
+/// Checks that the source has neither this object nor its patient.
 fn has_nothing_of(source: &dyn Source, key: &ObjectKey) {
     let [patient, study, ..] = key.parts();
-    assert_eq!(listed(source, patient).len(), 0, "objects of no patient");
+    assert_eq!(
+        listed(source, patient).len(),
+        0,
+        "objects of an unknown patient"
+    );
     let has_patient = source.has_patient(patient);
     assert!(
         matches!(has_patient, Ok(false)),
-        "no patient: {has_patient:?}"
+        "an unknown patient: {has_patient:?}"
     );
     let has_study = source.has_study(patient, study);
-    assert!(matches!(has_study, Ok(false)), "no study: {has_study:?}");
+    assert!(
+        matches!(has_study, Ok(false)),
+        "an unknown study: {has_study:?}"
+    );
     is_vanished(source, key);
 }
 
@@ -211,11 +221,11 @@ fn has_no_other_object(source: &dyn Source, objects: &[Object]) {
 fn is_vanished(source: &dyn Source, key: &ObjectKey) {
     match source.state(key) {
         Err(Error::Vanished) => {}
-        other => panic!("the state of an object that is not there: {other:?}"),
+        other => panic!("the state of an object that does not exist: {other:?}"),
     }
     match source.open(key).map(|_| ()) {
         Err(Error::Vanished) => {}
-        other => panic!("an object that is not there is opened: {other:?}"),
+        other => panic!("opening an object that does not exist: {other:?}"),
     }
 }
 

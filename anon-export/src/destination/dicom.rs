@@ -1,8 +1,8 @@
-//! [`DicomSink`]: objects at a DICOM node, by C-STORE and C-FIND (feature `dicom`).
+//! [`DicomSink`]: a DICOM node, by C-STORE and C-FIND (feature `dicom`).
 //!
 //! ```text
 //! put   object ─► file meta information: SOP class × transfer syntax ─► an association that offers it
-//!                 data set, as it stands in the file ─► C-STORE ─► status
+//!                 data set, unchanged ─► C-STORE ─► status
 //! list  patient ─► C-FIND: its studies ─► their series ─► their instances
 //! ```
 
@@ -22,33 +22,34 @@ use anon_net::service::{FileMeta, Query, Scu, ServiceError, StorageContext, Stud
 
 pub use crate::error::dicom::DicomError;
 
-use crate::error::dicom::remark;
+use crate::error::dicom::warning_text;
 use crate::{Cancel, Capabilities, Error, KeyPart, ListedObject, ObjectKey, Put, Sink, Stored};
 use association_pool::AssociationPool;
 use body::{ExactBody, Tee};
 
-/// A DICOM node that stores instances (PS3.4 Annex B) and, if it can, says which it has (PS3.4
-/// Annex C).
+/// A DICOM node that stores instances (PS3.4 Annex B) and, if it supports queries, lists them
+/// (PS3.4 Annex C).
 ///
-/// An object is a DICOM file (PS3.10); its data set is sent as it stands in the file, in the transfer
-/// syntax it has. Associations are kept open between objects and shared by all threads. A node keeps an
-/// instance that it has as it likes: most keep the first. A listing tells neither lengths nor tags.
+/// An object is a DICOM file (PS3.10 section 7). Its data set is sent unchanged, in its transfer
+/// syntax. Associations stay open between objects and are shared by all threads. The node decides
+/// what to do with an instance that it already has; most keep the first. Listings contain neither
+/// lengths nor tags.
 ///
-/// A node that takes fewer associations than are allowed is made do with: what it lets wait or rejects
-/// for now is sent on those that are open. Begin with one: some nodes (dcmqrscp of DCMTK) lose objects
-/// that come on two at once, and say that they have them.
+/// If the node accepts fewer associations than allowed, objects wait for the associations that are
+/// open. Start with one association: some nodes (dcmqrscp of DCMTK) lose objects that arrive on two
+/// associations at the same time, although they report success.
 #[derive(Debug)]
 pub struct DicomSink {
     scu: Scu,
     node: Node,
     cancel: anon_net::Cancel,
     pool: AssociationPool,
-    /// What objects needed so far: each association proposes all of it.
+    /// The presentation contexts of all objects so far. Each association proposes all of them.
     contexts: Mutex<BTreeSet<StorageContext>>,
 }
 
 impl DicomSink {
-    /// A node, asked and sent to by `scu`, on at most so many associations at once.
+    /// Creates a sink to `node` with at most so many concurrent associations of `scu`.
     pub fn new(scu: Scu, node: Node, associations: NonZeroUsize) -> Self {
         Self {
             pool: AssociationPool::new(associations),
@@ -59,14 +60,14 @@ impl DicomSink {
         }
     }
 
-    /// Ends what waits for the node once `cancel` is set.
+    /// Aborts waiting for the node once `cancel` is set.
     #[must_use]
     pub fn with_cancel(self, cancel: &Cancel) -> Self {
         let cancel = anon_net::Cancel::from(cancel.shared());
         Self { cancel, ..self }
     }
 
-    /// What was needed so far, and this.
+    /// Returns the presentation contexts of all objects so far, including this one.
     fn needed(&self, context: &StorageContext) -> BTreeSet<StorageContext> {
         let mut contexts = self.contexts.lock().unwrap_or_else(PoisonError::into_inner);
         if !contexts.contains(context) {
@@ -83,7 +84,7 @@ impl DicomSink {
         if meta.sop_instance.expose() != instance.as_str() {
             return Err(DicomError::OtherInstance.into());
         }
-        let mut data_set = tee.from(meta.data_set_at);
+        let mut data_set = tee.replay_from(meta.data_set_at);
         let length = len.saturating_sub(meta.data_set_at);
         let stored = self.pool.with_sender(
             || self.scu.sender(&self.node),
@@ -104,7 +105,7 @@ impl DicomSink {
 impl Sink for DicomSink {
     fn capabilities(&self) -> Capabilities {
         Capabilities::new()
-            .with_parallel(self.pool.most())
+            .with_parallel(self.pool.max())
             .dicom_only()
             .without_comparing()
     }
@@ -112,15 +113,17 @@ impl Sink for DicomSink {
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
         let mut body = ExactBody::new(body, len);
         let stored = self.store(key, &mut body);
-        // What is wrong with the body comes before what comes of it.
-        if let Some(error) = body.failure() {
+        // An error of the body is the cause of the error that follows from it.
+        if let Some(error) = body.take_error() {
             return Err(error);
         }
         let status = stored?;
         tracing::trace!(%key, len, %status, "put");
         match status.class() {
             StatusClass::Success => Ok(Stored::new(Put::Created)),
-            StatusClass::Warning => Ok(Stored::new(Put::Created).with_warning(remark(status))),
+            StatusClass::Warning => {
+                Ok(Stored::new(Put::Created).with_warning(warning_text(status)))
+            }
             StatusClass::Failure | StatusClass::Cancel | StatusClass::Pending => {
                 let operation = Operation::Store;
                 Err(DicomError::from(ServiceError::Refused { operation, status }).into())
@@ -133,12 +136,12 @@ impl Sink for DicomSink {
         patient: &KeyPart,
         each: &mut dyn FnMut(ListedObject) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        // Every key is a Patient ID: it has no backslash and no control character.
+        // Every key part is a valid Patient ID: it has no backslash and no control character.
         let Ok(query) = Query::new().with_patient_id(patient.as_str()) else {
             return Ok(());
         };
         let mut each_study = |study: &StudyMatch, hierarchy: &StudyHierarchy| {
-            // Some nodes ignore keys.
+            // Some nodes ignore query keys.
             if !study.patient_id.is_empty() && study.patient_id != patient.as_str() {
                 return ControlFlow::Continue(());
             }
@@ -154,7 +157,8 @@ impl Sink for DicomSink {
         }
     }
 
-    /// C-ECHO (PS3.4 Annex A). A node that does not serve it, but takes the association, can be used.
+    /// Sends a C-ECHO (PS3.4 Annex A). A node that accepts the association but not the verification
+    /// SOP class can be used.
     fn check(&self) -> Result<(), Error> {
         match self.scu.echo(&self.node, &self.cancel) {
             Ok(status) if status.class() == StatusClass::Success => Ok(()),
@@ -168,7 +172,7 @@ impl Sink for DicomSink {
     }
 }
 
-/// Gives each instance of a study that can have a key.
+/// Calls `each` with the instances of a study that can have a key.
 fn instances(
     patient: &KeyPart,
     hierarchy: &StudyHierarchy,

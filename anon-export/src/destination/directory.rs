@@ -1,9 +1,9 @@
-//! [`DirectorySink`]: objects as files.
+//! [`DirectorySink`]: a directory of files.
 //!
 //! ```text
 //! <root>/<patient>/<study>/<series>/<instance>.dcm
-//! <root>/.anon-export/lock          held while a sink is open
-//! <root>/.anon-export/<number>      an object on its way; emptied when a sink is opened
+//! <root>/.anon-export/lock          locked while a sink is open
+//! <root>/.anon-export/<number>      an object that is being written; removed when a sink is opened
 //! ```
 
 use std::collections::HashSet;
@@ -19,55 +19,56 @@ use crate::object::layout;
 use crate::sink::copy_exact;
 use crate::{Capabilities, Error, KeyPart, ListedObject, ObjectKey, Put, Sink, Stored, platform};
 
-const WORK: &str = ".anon-export";
+const TEMP_DIRECTORY: &str = ".anon-export";
 const LOCK: &str = "lock";
 
-/// A directory, laid out as a project's `public/`.
+/// A directory with the layout of a project's `public/`.
 ///
-/// An object is written beside its place, made durable, and renamed, then its directory is made
-/// durable: it is never visible in part, and what `put` has returned for survives a power cut. One
-/// open sink holds a directory at a time, so that what a killed export left can be cleared away.
+/// An object is written to a temporary file, synced and renamed; then its directory is synced. So
+/// it is never partly visible, and survives a power cut once `put` has returned. Only one open sink
+/// holds a directory at a time, which makes it safe to remove what a killed export left.
 #[derive(Debug)]
 pub struct DirectorySink {
     root: PathBuf,
-    work: PathBuf,
+    temp: PathBuf,
     next: AtomicU64,
-    /// Directories whose names are known to be durable. A killed export can leave ones that are
-    /// there and are not, so being there proves nothing. Held while one is created: two puts of one
-    /// series must not return before its names are durable.
+    /// Directories that are known to be durable. An existing directory need not be durable: a
+    /// killed export may have created it without syncing its parent. Locked while a directory is
+    /// created, so that no put of the same series returns before the directory is durable.
     durable: Mutex<HashSet<PathBuf>>,
-    /// Unlocked when it is dropped.
+    /// Dropping the file releases the lock.
     _lock: File,
 }
 
 impl DirectorySink {
-    /// Opens a directory, and creates it and its parents if need be.
+    /// Opens a directory. Creates it and its parents if they do not exist.
     ///
     /// # Errors
-    /// [`Error::Busy`] while another sink, of this process or another, has it open;
-    /// [`Error::Destination`] if it cannot be created, locked or cleared.
+    /// [`Error::Busy`] while another sink of any process has it open; [`Error::Destination`] if it
+    /// cannot be created, locked or cleared.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, Error> {
         let root = root.into();
-        let work = root.join(WORK);
-        fs::create_dir_all(&work).map_err(at("create a directory"))?;
+        let temp = root.join(TEMP_DIRECTORY);
+        fs::create_dir_all(&temp).map_err(destination_error("create a directory"))?;
         let lock = File::options()
             .create(true)
             .truncate(false)
             .write(true)
-            .open(work.join(LOCK))
-            .map_err(at("create a file"))?;
+            .open(temp.join(LOCK))
+            .map_err(destination_error("create a file"))?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => Error::Busy,
-            TryLockError::Error(source) => at("lock the directory")(source),
+            TryLockError::Error(source) => destination_error("lock the directory")(source),
         })?;
-        let left = clear(&work).map_err(at("clear what was left"))?;
-        if left > 0 {
-            tracing::debug!(left, "cleared what an interrupted export left");
+        let removed =
+            clear(&temp).map_err(destination_error("remove files of an interrupted export"))?;
+        if removed > 0 {
+            tracing::debug!(removed, "removed files of an interrupted export");
         }
-        platform::sync_directory(&root).map_err(at("make a directory durable"))?;
+        platform::sync_directory(&root).map_err(destination_error("make a directory durable"))?;
         Ok(Self {
             root,
-            work,
+            temp,
             next: AtomicU64::new(0),
             durable: Mutex::default(),
             _lock: lock,
@@ -75,33 +76,38 @@ impl DirectorySink {
     }
 
     fn write(path: &Path, len: u64, body: &mut dyn Read) -> Result<(), Error> {
-        let mut file = File::create_new(path).map_err(at("create a file"))?;
+        let mut file = File::create_new(path).map_err(destination_error("create a file"))?;
         copy_exact(body, len, &mut |piece| {
-            file.write_all(piece).map_err(at("write a file"))
+            file.write_all(piece)
+                .map_err(destination_error("write a file"))
         })?;
-        file.sync_all().map_err(at("make a file durable"))
+        file.sync_all()
+            .map_err(destination_error("make a file durable"))
     }
 
-    /// Moves a written file to its place, unless the same bytes are there.
-    fn place(&self, written: &Path, key: &ObjectKey) -> Result<Put, Error> {
+    /// Moves a temporary file to its final path, unless that has the same bytes.
+    fn publish(&self, written: &Path, key: &ObjectKey) -> Result<Put, Error> {
         let directory = layout::series(&self.root, key);
         let path = layout::file(&self.root, key);
         self.create_directories(&directory)
-            .map_err(at("create a directory"))?;
-        let there = same_file(written, &path).map_err(at("compare a file"))?;
-        let put = if let Some(there) = there {
-            // Whoever put it there may not have lived to make it durable.
-            there.sync_all().map_err(at("make a file durable"))?;
+            .map_err(destination_error("create a directory"))?;
+        let existing = same_file(written, &path).map_err(destination_error("compare a file"))?;
+        let put = if let Some(existing) = existing {
+            // The process that wrote it may have been killed before it synced the file.
+            existing
+                .sync_all()
+                .map_err(destination_error("make a file durable"))?;
             Put::AlreadyThere
         } else {
-            fs::rename(written, &path).map_err(at("rename a file"))?;
+            fs::rename(written, &path).map_err(destination_error("rename a file"))?;
             Put::Created
         };
-        platform::sync_directory(&directory).map_err(at("make a directory durable"))?;
+        platform::sync_directory(&directory)
+            .map_err(destination_error("make a directory durable"))?;
         Ok(put)
     }
 
-    /// Creates what is missing between the root and `directory`, and makes it durable.
+    /// Creates the missing directories from the root to `directory` and makes them durable.
     fn create_directories(&self, directory: &Path) -> io::Result<()> {
         let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
         if durable.contains(directory) {
@@ -114,8 +120,8 @@ impl DirectorySink {
                 break;
             }
         }
-        // Forgetting costs a few syncs more, not a promise.
-        if durable.len() >= REMEMBERED {
+        // An entry that is dropped costs only repeated syncs.
+        if durable.len() >= MAX_DURABLE {
             durable.clear();
         }
         durable.insert(directory.to_owned());
@@ -131,14 +137,15 @@ impl Sink for DirectorySink {
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let written = self.work.join(number.to_string());
-        let put = Self::write(&written, len, body).and_then(|()| self.place(&written, key));
+        let written = self.temp.join(number.to_string());
+        let put = Self::write(&written, len, body).and_then(|()| self.publish(&written, key));
         if !matches!(put, Ok(Put::Created)) {
-            // If it cannot be removed now, the next open does it; the first error is the one to tell.
+            // A file that cannot be removed now is removed by the next `open`. The first error is
+            // returned.
             if let Err(error) = fs::remove_file(&written)
                 && error.kind() != io::ErrorKind::NotFound
             {
-                tracing::debug!(%error, "a partial file stays until the next export");
+                tracing::debug!(%error, "a temporary file stays until the next export");
             }
         }
         if let Ok(put) = &put {
@@ -148,8 +155,10 @@ impl Sink for DirectorySink {
     }
 
     fn check(&self) -> Result<(), Error> {
-        // A directory that was mounted may be gone.
-        self.root.metadata().map_err(at("find the directory"))?;
+        // The directory may be on a file system that was unmounted.
+        self.root
+            .metadata()
+            .map_err(destination_error("find the directory"))?;
         Ok(())
     }
 
@@ -161,14 +170,14 @@ impl Sink for DirectorySink {
         layout::objects(&self.root, patient, &mut |key, metadata| {
             each(ListedObject::new(key, Some(metadata.len())))
         })
-        .map_err(at("list a directory"))
+        .map_err(destination_error("list a directory"))
     }
 }
 
-/// Removes every file but the lock, and says how many there were.
-fn clear(work: &Path) -> io::Result<usize> {
+/// Removes every file except the lock, and returns how many there were.
+fn clear(temp: &Path) -> io::Result<usize> {
     let mut removed = 0;
-    for entry in fs::read_dir(work)? {
+    for entry in fs::read_dir(temp)? {
         let entry = entry?;
         if entry.file_name() != LOCK {
             fs::remove_file(entry.path())?;
@@ -178,8 +187,8 @@ fn clear(work: &Path) -> io::Result<usize> {
     Ok(removed)
 }
 
-/// The file at `path`, if there is one and its bytes are those of `written`. A link is none, and opening
-/// a pipe would wait for its writer.
+/// Opens the file at `path` if its bytes are those of `written`. `None` for anything but a regular
+/// file: opening a named pipe would block.
 fn same_file(written: &Path, path: &Path) -> io::Result<Option<File>> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_file() => {}
@@ -187,22 +196,22 @@ fn same_file(written: &Path, path: &Path) -> io::Result<Option<File>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     }
-    let there = match platform::open_to_sync(path) {
+    let existing = match platform::open_to_sync(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
     let written = File::open(written)?;
-    let same = there.metadata()?.len() == written.metadata()?.len()
+    let same = existing.metadata()?.len() == written.metadata()?.len()
         && same_bytes(
             BufReader::with_capacity(COMPARE_BYTES, written),
-            BufReader::with_capacity(COMPARE_BYTES, &there),
+            BufReader::with_capacity(COMPARE_BYTES, &existing),
         )?;
-    Ok(same.then_some(there))
+    Ok(same.then_some(existing))
 }
 
-fn same_bytes(mut one: impl BufRead, mut other: impl BufRead) -> io::Result<bool> {
+fn same_bytes(mut first: impl BufRead, mut second: impl BufRead) -> io::Result<bool> {
     loop {
-        let (left, right) = (one.fill_buf()?, other.fill_buf()?);
+        let (left, right) = (first.fill_buf()?, second.fill_buf()?);
         let n = left.len().min(right.len());
         if n == 0 {
             return Ok(left.len() == right.len());
@@ -210,15 +219,15 @@ fn same_bytes(mut one: impl BufRead, mut other: impl BufRead) -> io::Result<bool
         if left.get(..n) != right.get(..n) {
             return Ok(false);
         }
-        one.consume(n);
-        other.consume(n);
+        first.consume(n);
+        second.consume(n);
     }
 }
 
 const COMPARE_BYTES: usize = 128 * 1024;
 
-const REMEMBERED: usize = 4096;
+const MAX_DURABLE: usize = 4096;
 
-fn at(what: &'static str) -> impl Fn(io::Error) -> Error {
+fn destination_error(what: &'static str) -> impl Fn(io::Error) -> Error {
     move |source| Error::Destination { what, source }
 }

@@ -1,4 +1,4 @@
-//! [`MemorySink`]: objects in memory.
+//! [`MemorySink`]: a sink in memory.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::sink::copy_exact;
 use crate::{Capabilities, Error, KeyPart, ListedObject, ObjectKey, Put, Sink, Stored};
 
-/// Objects in memory, for tests and small programs. Clones share their objects.
+/// A sink in memory, for tests and small programs. Clones share their objects.
 #[derive(Debug, Clone)]
 pub struct MemorySink {
     objects: Arc<Mutex<Objects>>,
@@ -18,7 +18,7 @@ pub struct MemorySink {
 
 type Objects = BTreeMap<ObjectKey, Bytes>;
 
-/// The bytes of an object. Prints its length only.
+/// The bytes of an object. `Debug` prints only their number.
 #[derive(Clone, PartialEq, Eq)]
 struct Bytes(Arc<[u8]>);
 
@@ -29,13 +29,13 @@ impl std::fmt::Debug for Bytes {
 }
 
 impl MemorySink {
-    /// An empty sink that takes objects of any length.
+    /// Creates an empty sink that accepts objects of any length.
     pub fn new() -> Self {
         const PARALLEL: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
         Self::with_capabilities(Capabilities::new().with_parallel(PARALLEL))
     }
 
-    /// An empty sink with these needs.
+    /// Creates an empty sink with these capabilities.
     pub fn with_capabilities(capabilities: Capabilities) -> Self {
         Self {
             objects: Arc::default(),
@@ -43,22 +43,22 @@ impl MemorySink {
         }
     }
 
-    /// The bytes at `key`.
+    /// Returns the bytes of an object.
     pub fn get(&self, key: &ObjectKey) -> Option<Arc<[u8]>> {
         self.lock().get(key).map(|bytes| Arc::clone(&bytes.0))
     }
 
-    /// How many objects it has.
+    /// Returns the number of objects.
     pub fn len(&self) -> usize {
         self.lock().len()
     }
 
-    /// True if it has none.
+    /// Returns true if there are no objects.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    // A thread that panics while it holds the map does so between whole operations on it.
+    // A poisoned lock is safe to use: no thread panics in the middle of a change to the map.
     fn lock(&self) -> MutexGuard<'_, Objects> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -80,7 +80,7 @@ impl Sink for MemorySink {
         if len > max {
             return Err(Error::TooLarge { len, max });
         }
-        // Grows with what comes, not with what was said.
+        // No allocation of `len` bytes in advance: the body may be shorter.
         let mut bytes = Vec::new();
         copy_exact(body, len, &mut |piece| {
             bytes.extend_from_slice(piece);
@@ -102,7 +102,7 @@ impl Sink for MemorySink {
         patient: &KeyPart,
         each: &mut dyn FnMut(ListedObject) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        // Called without the lock, so that `each` may put.
+        // `each` is called without the lock, so that it may call `put`.
         let listed: Vec<_> = self
             .lock()
             .iter()

@@ -1,30 +1,30 @@
-//! [`CognitoError`]: why a user cannot be logged in, and what to do about it.
+//! [`CognitoError`]: why a login failed, and what to do about it.
 
 use std::fmt;
 
 use super::s3::ServiceText;
 use crate::Remedy;
 
-/// A step of a login: the request of Cognito that it is.
+/// A step of a login: one request to Cognito.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the steps are those of a login")]
 pub enum LoginStep {
-    /// `InitiateAuth`: name and password for tokens.
+    /// `InitiateAuth`: exchanges name and password for tokens.
     Authenticate,
-    /// `RespondToAuthChallenge`: the new password.
+    /// `RespondToAuthChallenge`: sets the new password.
     NewPassword,
-    /// `GetUser`: who it is.
+    /// `GetUser`: returns the user's attributes.
     User,
-    /// `GetId`: the identity in the identity pool.
+    /// `GetId`: returns the identity in the identity pool.
     Identity,
-    /// `GetCredentialsForIdentity`: keys for S3.
+    /// `GetCredentialsForIdentity`: returns temporary keys for S3.
     Credentials,
-    /// `InitiateAuth` with the refresh token.
+    /// `InitiateAuth`: exchanges the refresh token for new tokens.
     Refresh,
 }
 
 impl LoginStep {
-    /// The name of the request.
+    /// Returns the name of the request.
     pub const fn request(self) -> &'static str {
         match self {
             Self::Authenticate | Self::Refresh => "InitiateAuth",
@@ -46,64 +46,65 @@ impl fmt::Display for LoginStep {
     }
 }
 
-/// Why a Cognito user cannot be logged in. Holds no name, no password, no token, and no text of the
-/// service but a [`ServiceText`].
+/// Why a Cognito login failed. Holds no name, password or token, and of the service's text only
+/// [`ServiceText`]s.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CognitoError {
-    /// A setting cannot be used.
-    #[error("the Cognito {name} cannot be used: {problem}")]
+    /// A setting is invalid.
+    #[error("the Cognito {name} is invalid: {problem}")]
     Setting {
-        /// Which.
+        /// The name of the setting.
         name: &'static str,
-        /// What is wrong, in words of ours.
+        /// What is wrong: a fixed text, never the value.
         problem: &'static str,
     },
-    /// The password is wrong; pools that hide who is in them say so of an unknown name, too.
-    #[error("Cognito refuses the user name or the password: check both")]
+    /// The password is wrong. A pool that hides which users exist also returns this for an unknown
+    /// user.
+    #[error("Cognito rejects the user name or the password: check both")]
     WrongPassword,
-    /// No such user.
+    /// The user pool has no such user.
     #[error("the Cognito user pool has no such user: check the user name")]
     UnknownUser,
-    /// Not confirmed.
+    /// The user is not confirmed.
     #[error(
         "the Cognito user is not confirmed: confirm the code that was sent, or ask the pool's administrator"
     )]
     NotConfirmed,
-    /// Disabled.
+    /// The user is disabled.
     #[error("the Cognito user is disabled: ask the pool's administrator")]
     Disabled,
     /// The password must be reset.
     #[error("the Cognito password must be reset: ask the pool's administrator for a new one")]
     PasswordResetRequired,
-    /// A temporary password is too old.
+    /// The temporary password has expired.
     #[error(
         "the temporary Cognito password has expired: ask the pool's administrator for a new one"
     )]
     TemporaryPasswordExpired,
-    /// Too many attempts.
+    /// There were too many login attempts.
     #[error(
-        "Cognito has seen too many attempts for this user: wait some minutes, and check the password"
+        "too many login attempts for this Cognito user: wait some minutes, and check the password"
     )]
     TooManyAttempts,
-    /// A new password is wanted, and none was given.
-    #[error("Cognito wants a new password for this user: give one")]
+    /// The user must choose a new password, and none was given.
+    #[error("Cognito requires a new password for this user: supply one")]
     NewPasswordRequired,
     /// The new password does not fit the pool's policy.
-    #[error("Cognito refuses the new password: choose one that the pool's policy allows")]
+    #[error("Cognito rejects the new password: choose one that the pool's policy allows")]
     NewPasswordRefused,
-    /// Attributes are wanted beside the new password.
-    #[error("Cognito wants more about this user than a new password: ask the pool's administrator")]
-    AttributesRequired,
-    /// Something else is wanted: a second factor, say.
+    /// The user must also supply attributes.
     #[error(
-        "Cognito asks for {challenge}, which cannot be answered here: turn it off for this user"
+        "Cognito requires more attributes of this user than a new password: ask the pool's administrator"
     )]
+    AttributesRequired,
+    /// Cognito demands an unsupported challenge, such as a second factor.
+    #[error("Cognito demands {challenge}, which is not supported: turn it off for this user")]
     Challenge {
-        /// What the service calls it.
+        /// The service's name for it.
         challenge: ServiceText,
     },
-    /// The app client is not known.
+    /// Cognito does not know the app client.
     #[error("Cognito does not know the app client: check its id and the region")]
     UnknownClient,
     /// The app client has a secret.
@@ -112,10 +113,10 @@ pub enum CognitoError {
     /// The app client does not allow the flow.
     #[error("the Cognito app client does not allow USER_PASSWORD_AUTH: enable that flow")]
     FlowNotEnabled,
-    /// The identity pool is not known.
+    /// Cognito does not know the identity pool.
     #[error("Cognito does not know the identity pool: check its id and the region")]
     UnknownIdentityPool,
-    /// The identity pool does not take the user pool's word.
+    /// The identity pool does not accept tokens of the user pool.
     #[error(
         "the Cognito identity pool does not accept this user pool: check both ids, and the pool's providers"
     )]
@@ -125,59 +126,61 @@ pub enum CognitoError {
         "the Cognito identity has no role: give the identity pool a role for authenticated users"
     )]
     NoRole,
-    /// No `sub` among the attributes: keys would have no directory.
-    #[error("Cognito does not tell the user's sub: let the app client read it")]
+    /// The attributes contain no `sub`, which names the user's directory.
+    #[error("Cognito does not return the user's sub: allow the app client to read it")]
     NoSub,
     /// The `sub` cannot be part of a key.
-    #[error("the user's sub cannot be part of a key")]
+    #[error(
+        "the Cognito user's sub cannot be part of an object name: ask the pool's administrator"
+    )]
     InvalidSub,
-    /// An answer lacks something.
-    #[error("the answer of Cognito's {step} lacks {what}")]
+    /// A response lacks a field.
+    #[error("the response of Cognito's {step} lacks {what}: check the endpoint")]
     IncompleteResponse {
         /// The step.
         step: LoginStep,
-        /// What it lacks.
+        /// The missing field.
         what: &'static str,
     },
     /// The session cannot be renewed.
-    #[error("the Cognito session is over and cannot be renewed: log in again")]
+    #[error("the Cognito session has ended and cannot be renewed: log in again")]
     SessionEnded,
-    /// The service wants fewer requests.
-    #[error("Cognito asks for fewer requests; it can be tried again later")]
+    /// Cognito throttles requests.
+    #[error("Cognito throttles requests: try again later")]
     Throttled,
-    /// No connection.
+    /// No connection could be made.
     #[error("Cognito cannot be reached: check the region and the network")]
     Unreachable,
-    /// No trust.
+    /// TLS failed or the certificate is not trusted.
     #[error(
-        "Cognito, or what answers for it, shows a certificate that is not trusted here, or does not speak TLS: name the certificate of its authority in s3.authorities"
+        "the certificate of the Cognito endpoint is not trusted, or the endpoint does not use TLS: add the certificate of its authority to s3.authorities"
     )]
     Tls,
-    /// No answer.
-    #[error("Cognito did not answer in time")]
+    /// No response arrived in time.
+    #[error("Cognito did not respond in time: try again later")]
     Stalled,
-    /// The service failed.
-    #[error("Cognito's {step} failed with status {status} ({code})")]
+    /// Cognito reported a server error.
+    #[error("Cognito's {step} failed with status {status} ({code}): try again later")]
     Server {
         /// The step.
         step: LoginStep,
-        /// HTTP status.
+        /// The HTTP status.
         status: u16,
-        /// The service's word.
+        /// The service's error code.
         code: ServiceText,
     },
-    /// The service refuses for another reason.
-    #[error("Cognito's {step} refuses with status {status} ({code})")]
+    /// Cognito rejected the request for another reason.
+    #[error("Cognito rejected {step} with status {status} ({code})")]
     Refused {
         /// The step.
         step: LoginStep,
-        /// HTTP status.
+        /// The HTTP status.
         status: u16,
-        /// The service's word.
+        /// The service's error code.
         code: ServiceText,
     },
-    /// What answers is not Cognito.
-    #[error("what answers {step} is not Cognito: check the endpoint")]
+    /// The response is not one of Cognito.
+    #[error("the response to {step} is not one of Cognito: check the endpoint")]
     NotCognito {
         /// The step.
         step: LoginStep,
@@ -185,7 +188,7 @@ pub enum CognitoError {
 }
 
 impl CognitoError {
-    /// What to do about it: [`Remedy::Retry`] or [`Remedy::Stop`].
+    /// Returns what to do about it: [`Remedy::Retry`] or [`Remedy::Stop`].
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Throttled | Self::Unreachable | Self::Stalled | Self::Server { .. } => {
@@ -196,10 +199,11 @@ impl CognitoError {
     }
 }
 
-/// The error of a refusal. Messages are looked at where a code has more than one meaning, and not kept.
-pub(crate) fn refusal(step: LoginStep, status: u16, code: &str, message: &str) -> CognitoError {
+/// Classifies an error response. The message is inspected where a code has more than one meaning,
+/// and is not kept.
+pub(crate) fn classify(step: LoginStep, status: u16, code: &str, message: &str) -> CognitoError {
     let says = |words: &str| message.contains(words);
-    let word = || ServiceText::new(code);
+    let service_code = || ServiceText::new(code);
     match code {
         "NotAuthorizedException" => match step {
             _ if says("disabled") => CognitoError::Disabled,
@@ -237,13 +241,13 @@ pub(crate) fn refusal(step: LoginStep, status: u16, code: &str, message: &str) -
             500.. => CognitoError::Server {
                 step,
                 status,
-                code: word(),
+                code: service_code(),
             },
             _ if code.is_empty() => CognitoError::NotCognito { step },
             _ => CognitoError::Refused {
                 step,
                 status,
-                code: word(),
+                code: service_code(),
             },
         },
     }
@@ -255,52 +259,52 @@ mod tests {
 
     #[test]
     #[expect(clippy::too_many_lines, reason = "a table")]
-    fn refusals_are_told_apart() {
+    fn error_responses_are_classified() {
         use CognitoError as E;
         let auth = LoginStep::Authenticate;
-        let no = "NotAuthorizedException";
-        let odd = "InvalidParameterException";
-        for (step, status, code, message, wanted) in [
+        let not_authorized = "NotAuthorizedException";
+        let invalid_parameter = "InvalidParameterException";
+        for (step, status, code, message, expected) in [
             (
                 auth,
                 400,
-                no,
+                not_authorized,
                 "Incorrect username or password.",
                 E::WrongPassword,
             ),
-            (auth, 400, no, "User is disabled.", E::Disabled),
+            (auth, 400, not_authorized, "User is disabled.", E::Disabled),
             (
                 auth,
                 400,
-                no,
+                not_authorized,
                 "Temporary password has expired and must be reset by an administrator.",
                 E::TemporaryPasswordExpired,
             ),
             (
                 auth,
                 400,
-                no,
+                not_authorized,
                 "Password attempts exceeded",
                 E::TooManyAttempts,
             ),
             (
                 auth,
                 400,
-                no,
+                not_authorized,
                 "Unable to verify secret hash for client 1",
                 E::ClientHasSecret,
             ),
             (
                 LoginStep::Refresh,
                 400,
-                no,
+                not_authorized,
                 "Refresh Token has expired",
                 E::SessionEnded,
             ),
             (
                 LoginStep::Identity,
                 400,
-                no,
+                not_authorized,
                 "Invalid login token.",
                 E::LoginNotAccepted,
             ),
@@ -324,7 +328,7 @@ mod tests {
             (
                 auth,
                 400,
-                odd,
+                invalid_parameter,
                 "USER_PASSWORD_AUTH flow not enabled for this client",
                 E::FlowNotEnabled,
             ),
@@ -338,7 +342,7 @@ mod tests {
             (
                 LoginStep::NewPassword,
                 400,
-                odd,
+                invalid_parameter,
                 "Invalid attributes given, name is missing",
                 E::AttributesRequired,
             ),
@@ -376,8 +380,8 @@ mod tests {
             (auth, 404, "", "<html>", E::NotCognito { step: auth }),
         ] {
             assert_eq!(
-                refusal(step, status, code, message),
-                wanted,
+                classify(step, status, code, message),
+                expected,
                 "{step} {code}"
             );
         }

@@ -1,4 +1,4 @@
-//! [`DicomError`]: why a node does not have an object, and what to do about it.
+//! [`DicomError`]: why a DICOM node did not store an object, and what to do about it.
 
 use anon_net::dimse::Status;
 use anon_net::error::{RejectReason, RejectResult};
@@ -7,16 +7,17 @@ use anon_net::{Error as NetError, Remedy as NetRemedy};
 
 use crate::{Error, Remedy};
 
-/// Why a DICOM node does not have an object, or cannot be asked.
+/// Why a DICOM node did not store an object or could not be queried.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DicomError {
-    /// The node, or the network. What it says is what to do; its source is what happened.
+    /// An error of the node or the network. `Display` says what to do; the source says what
+    /// happened.
     #[error("{}", advice(.0))]
     Service(#[source] ServiceError),
-    /// The file is another SOP instance than its key says.
+    /// The SOP Instance UID of the file differs from its key.
     #[error(
-        "the object is another SOP instance than its name says: export it anew from its project"
+        "the SOP Instance UID of the object differs from its file name: export it again from its project"
     )]
     OtherInstance,
 }
@@ -37,17 +38,18 @@ impl From<DicomError> for Error {
 }
 
 impl DicomError {
-    /// What to do about it.
+    /// Returns what to do about it.
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::OtherInstance => Remedy::Skip,
-            // Some nodes say so of one patient.
+            // Some nodes deny access to single patients.
             Self::Service(ServiceError::Refused { status, .. })
                 if *status == Status::NOT_AUTHORIZED =>
             {
                 Remedy::SkipPatient
             }
-            // It refused these contexts on an association that it took.
+            // A node that accepts the association but not these presentation contexts accepts other
+            // objects.
             Self::Service(error) => match error.remedy() {
                 NetRemedy::Retry => Remedy::Retry,
                 NetRemedy::Skip => Remedy::Skip,
@@ -59,80 +61,78 @@ impl DicomError {
 
 fn advice(error: &ServiceError) -> &'static str {
     match error {
-        ServiceError::Association(error) => of_association(error),
+        ServiceError::Association(error) => association_advice(error),
         ServiceError::ContextRefused { .. } => {
-            "the node does not take this kind of object in this encoding: allow it there"
+            "the node does not accept this SOP class with this transfer syntax: enable it there"
         }
-        ServiceError::Refused { status, .. } => of_status(*status),
-        ServiceError::NotDicom { .. } => "the object is no DICOM file: import it again",
-        ServiceError::Unreadable { .. } => "the object cannot be read: see to its file",
+        ServiceError::Refused { status, .. } => status_advice(*status),
+        ServiceError::NotDicom { .. } => "the object is not a DICOM file: import it again",
+        ServiceError::Unreadable { .. } => "the object cannot be read: check its file",
         ServiceError::TooMany { .. } => {
-            "the node answers more than can be: see if it ignores what it is asked for"
+            "the node returns too many matches: check whether it ignores the query keys"
         }
-        ServiceError::Identifier(_) => "the node's answer cannot be read: see its log",
-        ServiceError::Cancelled => "it was cancelled: export again",
-        _ => "the node did not do it: see its log, and export again",
+        ServiceError::Identifier(_) => "the node's response cannot be read: see its log",
+        ServiceError::Cancelled => "cancelled: export again",
+        _ => "the node failed: see its log, and export again",
     }
 }
 
-fn of_association(error: &NetError) -> &'static str {
+fn association_advice(error: &NetError) -> &'static str {
     match error {
         NetError::Connect { .. } => {
-            "nothing answers for the node: see that it runs, and that its host and port are right"
+            "the node cannot be reached: check that it runs, and its host and port"
         }
         NetError::Rejected { reason, result } => match (reason, result) {
             (RejectReason::CallingTitle, _) => {
-                "the node does not know us: add our AE title there (setting scp.aet)"
+                "the node does not know our AE title: add it there (setting scp.aet)"
             }
             (RejectReason::CalledTitle, _) => {
-                "the node calls itself otherwise: set its AE title right"
+                "the node has another AE title: correct it in the settings"
             }
             (_, RejectResult::Transient) => "the node is busy: export again later",
             (_, RejectResult::Permanent) => {
-                "the node does not admit us: see its configuration and log"
+                "the node rejects our associations: see its configuration and log"
             }
         },
         NetError::Aborted { .. } | NetError::Lost | NetError::Closed => {
             "the node ended the association: see its log, and export again"
         }
         NetError::TimedOut { .. } => {
-            "the node does not answer: see if it hangs, or give it longer (settings timeouts.…)"
+            "the node does not respond: check whether it hangs, or raise the timeouts (settings timeouts.…)"
         }
-        NetError::Protocol { .. } => {
-            "what answers does not speak DICOM as it should: see that the port is right"
-        }
-        NetError::Tls { .. } => "no TLS with the node: see the certificates on both sides",
+        NetError::Protocol { .. } => "the peer violates the DICOM protocol: check the port",
+        NetError::Tls { .. } => "TLS with the node failed: check the certificates on both sides",
         _ => "the association with the node failed: see its log, and export again",
     }
 }
 
-/// Statuses of C-STORE (PS3.4 Table B.2-1, PS3.7 Annex C).
-fn of_status(status: Status) -> &'static str {
+/// Returns what to do about a failure status of C-STORE (PS3.4 Table B.2-1, PS3.7 Annex C).
+fn status_advice(status: Status) -> &'static str {
     match status.code() {
-        0xA700..=0xA7FF => "the node is out of resources: make room there, and export again",
+        0xA700..=0xA7FF => "the node is out of resources: free space there, and export again",
         0xA900..=0xA9FF => {
-            "the node says that the object is not of its SOP class: look at the object"
+            "the node reports that the data set does not match its SOP class: check the object"
         }
-        0xC000..=0xCFFF => "the node does not understand the object: see its log for why",
+        0xC000..=0xCFFF => "the node cannot understand the object: see its log",
         0x0111 => {
-            "the node has this instance and takes no other: delete it there if it is to change"
+            "the node already has this instance and does not replace it: delete it there first"
         }
-        0x0122 => "the node does not store objects of this SOP class: allow it there",
-        0x0124 => "the node does not allow us to store: give us the right there",
-        0x0117 => "the node does not take the instance's UID: look at the object",
-        _ => "the node refuses the object: see its log for why",
+        0x0122 => "the node does not store objects of this SOP class: enable it there",
+        0x0124 => "the node does not authorize us to store: grant the right there",
+        0x0117 => "the node rejects the SOP Instance UID: check the object",
+        _ => "the node rejects the object: see its log",
     }
 }
 
-/// What a warning of C-STORE means (PS3.4 Table B.2-1).
-pub(crate) fn remark(status: Status) -> String {
+/// Describes a warning status of C-STORE (PS3.4 Table B.2-1).
+pub(crate) fn warning_text(status: Status) -> String {
     let what = match status.code() {
-        0xB000 => "it changed elements",
-        0xB006 => "it dropped elements",
-        0xB007 => "it says that the object is not of its SOP class",
-        _ => "it has a remark",
+        0xB000 => "it coerced elements",
+        0xB006 => "it discarded elements",
+        0xB007 => "reports that the data set does not match its SOP class",
+        _ => "it returned a warning",
     };
-    format!("the node has the object, and {what} (status {status})")
+    format!("the node stored the object, but {what} (status {status})")
 }
 
 #[cfg(test)]
@@ -154,16 +154,16 @@ mod tests {
     }
 
     #[test]
-    fn each_failure_has_its_remedy_and_says_what_to_do() {
+    fn each_error_has_a_remedy_and_says_what_to_do() {
         use Remedy::{Retry, Skip, SkipPatient, Stop};
         let rejected = |reason, result| NetError::Rejected { result, reason };
         let table: [(ServiceError, Remedy, &str); 16] = [
-            (refused(0xA700), Retry, "make room there"),
-            (refused(0xA900), Skip, "look at the object"),
+            (refused(0xA700), Retry, "free space there"),
+            (refused(0xA900), Skip, "check the object"),
             (refused(0xC123), Skip, "see its log"),
-            (refused(0x0122), Skip, "allow it there"),
+            (refused(0x0122), Skip, "enable it there"),
             (refused(0x0111), Skip, "delete it there"),
-            (refused(0x0124), SkipPatient, "give us the right"),
+            (refused(0x0124), SkipPatient, "grant the right"),
             (
                 NetError::Connect {
                     kind: io::ErrorKind::ConnectionRefused,
@@ -180,7 +180,7 @@ mod tests {
             (
                 rejected(RejectReason::CalledTitle, RejectResult::Permanent).into(),
                 Stop,
-                "AE title right",
+                "correct it in the settings",
             ),
             (
                 rejected(RejectReason::LocalLimit, RejectResult::Transient).into(),
@@ -211,7 +211,7 @@ mod tests {
                 }
                 .into(),
                 Stop,
-                "port is right",
+                "check the port",
             ),
             (
                 NetError::Tls {
@@ -227,17 +227,17 @@ mod tests {
                     transfer_syntax: None,
                 },
                 Skip,
-                "allow it there",
+                "enable it there",
             ),
         ];
         for (error, remedy, words) in table {
-            let said = format!("{error:?}");
+            let text = format!("{error:?}");
             let error = Error::from(DicomError::from(error));
-            assert_eq!(error.remedy(), remedy, "{said}");
-            assert!(error.to_string().contains(words), "{said}: {error}");
+            assert_eq!(error.remedy(), remedy, "{text}");
+            assert!(error.to_string().contains(words), "{text}: {error}");
             assert!(
                 error.text().len() > error.to_string().len(),
-                "{said}: what happened is told too"
+                "{text}: the source is part of the text"
             );
         }
         assert!(matches!(
@@ -247,17 +247,17 @@ mod tests {
     }
 
     #[test]
-    fn a_warning_says_what_became_of_the_object() {
+    fn a_warning_says_what_the_node_did() {
         for (code, words) in [
-            (0xB000, "changed"),
-            (0xB006, "dropped"),
+            (0xB000, "coerced"),
+            (0xB006, "discarded"),
             (0xB007, "SOP class"),
-            (0xB123, "remark"),
+            (0xB123, "warning"),
         ] {
-            let said = remark(Status::new(code));
+            let text = warning_text(Status::new(code));
             assert!(
-                said.contains(words) && said.contains(&format!("{code:04X}")),
-                "{said}"
+                text.contains(words) && text.contains(&format!("{code:04X}")),
+                "{text}"
             );
         }
     }

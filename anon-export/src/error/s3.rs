@@ -1,25 +1,26 @@
-//! [`S3Error`]: what an S3 service can refuse, and what to do about it.
+//! [`S3Error`]: why a request to an S3 service failed, and what to do about it.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::Remedy;
 
-/// A word that a service gave: at most 64 letters, digits, dots, dashes and underscores, else nothing.
+/// A short text from a service, such as an error code or a region: at most 64 letters, digits,
+/// dots, dashes and underscores, otherwise empty.
 ///
-/// Messages of services are not kept: they repeat keys, and what was signed.
+/// Messages of services are not kept: they repeat keys and signed data.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ServiceText(String);
 
 impl ServiceText {
-    /// A word; none if it is longer, or holds anything else.
-    pub fn new(word: &str) -> Self {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-        let fits = word.len() <= 64 && word.bytes().all(plain);
-        Self(if fits { word.to_owned() } else { String::new() })
+    /// Keeps a text of this form. Any other text becomes empty.
+    pub fn new(text: &str) -> Self {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+        let fits = text.len() <= 64 && text.bytes().all(allowed);
+        Self(if fits { text.to_owned() } else { String::new() })
     }
 
-    /// The word; empty if there was none.
+    /// Returns the text. Empty if the service sent none, or one of another form.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -35,156 +36,158 @@ impl fmt::Display for ServiceText {
     }
 }
 
-/// Why a call of an S3 service failed. Holds no key, no secret, and no text of the service but a
-/// [`ServiceText`].
+/// Why a request to an S3 service failed. Holds no key and no secret, and of the service's text
+/// only [`ServiceText`]s.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum S3Error {
-    /// A setting cannot be used.
-    #[error("the S3 {name} cannot be used: {problem}")]
+    /// A setting is invalid.
+    #[error("the S3 {name} is invalid: {problem}")]
     Setting {
-        /// Which.
+        /// The name of the setting.
         name: &'static str,
-        /// What is wrong, in words of ours.
+        /// What is wrong: a fixed text, never the value.
         problem: &'static str,
     },
-    /// The endpoint would be reached in clear.
+    /// The endpoint would be reached without TLS.
     #[error(
-        "the S3 endpoint is http:// and not this machine: use https://, or allow cleartext if the network is trusted"
+        "the S3 endpoint is http:// and not on this machine: use https://, or allow cleartext if the network is trusted"
     )]
     Cleartext,
     /// No region is known.
-    #[error("no S3 region is known: set it, or AWS_REGION, or the region of the profile")]
+    #[error("no S3 region is known: set s3.region, AWS_REGION, or the region of the profile")]
     NoRegion,
-    /// The program cannot make what a client needs.
+    /// Threads or TLS for the client could not be set up.
     #[error("cannot start the S3 client: {kind}")]
     Start {
-        /// What the operating system says.
+        /// The kind of the operating system's error.
         kind: std::io::ErrorKind,
     },
     /// No credentials were found.
     #[error(
-        "no S3 credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile, or name them in the settings"
+        "no S3 credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile, or configure them in the settings"
     )]
     NoCredentials,
     /// The source of credentials failed.
     #[error("the source of the S3 credentials failed: {problem}")]
     Credentials {
-        /// In words of ours.
+        /// What is wrong: a fixed text.
         problem: &'static str,
     },
     /// The service does not know the access key.
-    #[error(
-        "the S3 service does not know the access key: check it, and that it is for this service"
-    )]
+    #[error("the S3 service does not know the access key: check the key and the endpoint")]
     UnknownKey,
-    /// The signature is wrong, hence the secret.
-    #[error("the secret is not that of the access key: check both, and set them again")]
+    /// The signature does not match: the secret key is wrong.
+    #[error("the secret key does not belong to the access key: check both")]
     WrongSecret,
-    /// Temporary credentials are over.
+    /// Temporary credentials have expired.
     #[error("the S3 credentials have expired: get new ones, and start the export again")]
     Expired,
-    /// As [`S3Error::Expired`], and new ones are asked for on the next call.
-    #[error("the S3 credentials have expired and are renewed")]
+    /// The credentials have expired, and the next request asks for new ones.
+    #[error("the S3 credentials have expired and will be renewed")]
     Renewing,
-    /// The bucket is not there.
-    #[error("the bucket is not there: check its name, the region and the endpoint")]
+    /// The bucket does not exist.
+    #[error("the bucket does not exist: check its name, the region and the endpoint")]
     NoBucket,
-    /// The credentials do not allow it.
-    #[error("the S3 service denies {action}: allow it for these credentials")]
+    /// The credentials do not allow the action.
+    #[error("the S3 service denies {action}: grant it to these credentials")]
     Denied {
-        /// What was asked for, as policies name it.
+        /// The action, as IAM policies name it.
         action: &'static str,
     },
-    /// The clocks differ too much.
-    #[error("the clock of this machine and that of the S3 service differ by minutes: set it right")]
+    /// The clocks of the client and the service differ too much.
+    #[error(
+        "the clocks of this machine and of the S3 service differ by minutes: correct the clock"
+    )]
     ClockSkew,
     /// The bucket is in another region.
     #[error("the bucket is in another region ({region}): set s3.region")]
     WrongRegion {
-        /// Which, if the service said so.
+        /// The bucket's region, if the service named it.
         region: ServiceText,
     },
-    /// The service wants fewer requests.
-    #[error("the S3 service asks for fewer requests; it can be tried again later")]
+    /// The service throttles requests.
+    #[error("the S3 service throttles requests: try again later")]
     Throttled {
-        /// How long it wants to be left alone, if it said so.
+        /// The wait that the service asked for.
         retry_after: Option<Duration>,
     },
-    /// No connection.
+    /// No connection could be made.
     #[error("the S3 service cannot be reached: check the endpoint, the network and the proxy")]
     Unreachable,
-    /// No trust.
+    /// TLS failed or the certificate is not trusted.
     #[error(
-        "the S3 service shows a certificate that is not trusted here, or does not speak TLS: if the authority is one of your own, name its certificate in s3.authorities"
+        "the certificate of the S3 service is not trusted, or the service does not use TLS: add the certificate of its authority to s3.authorities"
     )]
     Tls,
-    /// The connection ended too early.
-    #[error("the connection to the S3 service broke")]
+    /// The connection ended during a request.
+    #[error("the connection to the S3 service was lost: try again")]
     Broken,
-    /// Somebody else ended an upload in parts.
+    /// Another program ended a multipart upload of this export.
     #[error(
-        "an upload in parts was ended by somebody else: let one program at a time export a patient to this bucket"
+        "another program ended a multipart upload: export a patient to this bucket with one program at a time"
     )]
     UploadGone,
-    /// Nothing moved for too long.
-    #[error("the S3 service did not answer in time")]
+    /// No data was transferred for too long.
+    #[error("the S3 service did not respond in time: try again, or raise s3.stall_timeout")]
     Stalled,
-    /// What the service stored is not what was sent.
-    #[error("the S3 service has other bytes than were sent: the {what} differs")]
+    /// The stored bytes differ from the bytes sent.
+    #[error("the S3 service stored other bytes than were sent: the {what} differs")]
     Corrupt {
-        /// What told it.
+        /// The value that differs.
         what: &'static str,
     },
-    /// The service does not know a feature.
+    /// The service does not support a feature.
     #[error(
-        "the S3 service does not know something that was asked for ({code}): try s3.checksum = \"none\""
+        "the S3 service does not support a requested feature ({code}): try s3.checksum = \"none\""
     )]
     Unsupported {
-        /// Its word.
+        /// The service's error code.
         code: ServiceText,
     },
-    /// The service cannot use the key that encrypts.
-    #[error("the S3 service cannot use the encryption key ({code}): check it and who may use it")]
+    /// The service cannot use the encryption key.
+    #[error(
+        "the S3 service cannot use the encryption key ({code}): check the key and its permissions"
+    )]
     Encryption {
-        /// Its word.
+        /// The service's error code.
         code: ServiceText,
     },
-    /// The service does not encrypt what it stores, or not as it was asked to. An object that was put in
-    /// one request is there as the bucket has it.
+    /// The service does not encrypt stored objects, or not in the requested way. An object that was
+    /// sent in one request is stored with the bucket's own encryption.
     #[error(
         "the S3 service does not encrypt as s3.encryption asks: use one that does, or leave it to the bucket with s3.encryption = \"bucket\""
     )]
     NotEncrypted,
-    /// No room.
-    #[error("the S3 service has no room left")]
+    /// The service has no space left.
+    #[error("the S3 service has no space left: free space or raise the quota")]
     Full,
-    /// The service failed.
+    /// The service reported a server error.
     #[error("the S3 service failed with status {status} ({code})")]
     Server {
-        /// HTTP status.
+        /// The HTTP status.
         status: u16,
-        /// Its word.
+        /// The service's error code.
         code: ServiceText,
     },
-    /// The service refuses for another reason.
-    #[error("the S3 service refuses with status {status} ({code})")]
+    /// The service rejected the request for another reason.
+    #[error("the S3 service rejected the request with status {status} ({code})")]
     Refused {
-        /// HTTP status.
+        /// The HTTP status.
         status: u16,
-        /// Its word.
+        /// The service's error code.
         code: ServiceText,
     },
-    /// What answers does not speak S3.
-    #[error("what answers at the endpoint does not speak S3: check the URL")]
+    /// The response is not one of S3.
+    #[error("the server at the endpoint does not speak S3: check the URL")]
     NotS3,
-    /// The client's own thread is gone.
+    /// The threads of the client have ended.
     #[error("the S3 client has been shut down")]
     Closed,
 }
 
 impl S3Error {
-    /// What to do about it.
+    /// Returns what to do about it.
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Renewing
@@ -196,7 +199,7 @@ impl S3Error {
             | Self::Corrupt { .. }
             | Self::Server { .. } => Remedy::Retry,
             Self::Refused { .. } => Remedy::Skip,
-            // Policies can name one patient's prefix.
+            // A policy can concern a single patient's prefix.
             Self::Denied { .. } => Remedy::SkipPatient,
             Self::Setting { .. }
             | Self::Cleartext
@@ -220,7 +223,7 @@ impl S3Error {
         }
     }
 
-    /// How long the service wants to be left alone, if it said so.
+    /// Returns the wait that the service asked for.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Throttled { retry_after } => *retry_after,

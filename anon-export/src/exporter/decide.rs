@@ -1,53 +1,55 @@
-//! Whether a destination has an object.
+//! Decides whether an object has to be sent.
 
 use crate::journal::JournalEntry;
 use crate::{Capabilities, EntityTag, ListedObject, SourceObject};
 
-/// What is to be done with an object.
+/// What to do with an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// It is there.
+    /// The destination has it.
     Skip,
-    /// It is not there, or something else is.
+    /// The destination does not have it, or has other bytes.
     Send,
-    /// It is there if its bytes have this tag. If that cannot be told, it is sent: equal lengths are no
-    /// equal bytes.
+    /// The destination has it if its bytes have this tag. If the tag cannot be computed, the object
+    /// is sent: equal lengths do not prove equal bytes.
     Compare(EntityTag),
 }
 
-/// What a destination has, as far as it tells.
+/// What a destination lists of an object.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum DestinationState<'l> {
-    /// It tells nothing at all: the journal alone knows.
+    /// It cannot list: only the journal knows.
     Unknown,
-    /// It has nothing of this key.
+    /// It lists no such object.
     Missing,
-    /// It has this.
+    /// It lists this object.
     Present(&'l ListedObject),
 }
 
 pub(super) fn decide(
     object: &SourceObject,
-    there: DestinationState<'_>,
+    at_destination: DestinationState<'_>,
     sent: Option<&JournalEntry>,
     capabilities: Capabilities,
 ) -> Decision {
-    let is_as_sent = sent.is_some_and(|entry| entry.is_of(object));
-    let listed = match there {
-        DestinationState::Unknown if is_as_sent => return Decision::Skip,
+    let is_unchanged = sent.is_some_and(|entry| entry.matches(object));
+    let listed = match at_destination {
+        DestinationState::Unknown if is_unchanged => return Decision::Skip,
         DestinationState::Unknown | DestinationState::Missing => return Decision::Send,
         DestinationState::Present(listed) => listed,
     };
     if listed.len.is_some_and(|len| len != object.len) {
         return Decision::Send;
     }
-    // A sink that compares decides best. One that does not is believed where names are all it tells,
-    // unless the journal knows of another object that was sent.
-    let is_believed = sent.is_none() && !capabilities.compares && listed.len.is_none();
+    // A sink that compares decides by itself. If a sink does not compare and lists only names, the
+    // name is enough, unless the journal records other bytes.
+    let name_is_enough = sent.is_none() && !capabilities.compares && listed.len.is_none();
     match &listed.tag {
-        Some(tag) if is_as_sent && sent.and_then(JournalEntry::tag) == Some(tag) => Decision::Skip,
+        Some(tag) if is_unchanged && sent.and_then(JournalEntry::tag) == Some(tag) => {
+            Decision::Skip
+        }
         Some(tag) => Decision::Compare(tag.clone()),
-        None if is_as_sent || is_believed => Decision::Skip,
+        None if is_unchanged || name_is_enough => Decision::Skip,
         None => Decision::Send,
     }
 }
@@ -81,10 +83,10 @@ mod tests {
     }
 
     #[test]
-    fn each_case_has_its_verdict() {
+    fn decision_for_each_combination_of_listing_and_journal() {
         use Decision::{Send, Skip};
         let compares = Capabilities::new();
-        let trusts = Capabilities::new().without_comparing();
+        let does_not_compare = Capabilities::new().without_comparing();
         let table = [
             ("nothing there", None, None, compares, Send),
             (
@@ -98,7 +100,7 @@ mod tests {
                 "another length",
                 Some(listed(Some(9), None)),
                 Some(sent(10, 1, None)),
-                trusts,
+                does_not_compare,
                 Send,
             ),
             (
@@ -112,7 +114,7 @@ mod tests {
                 "changed since",
                 Some(listed(Some(10), None)),
                 Some(sent(10, 2, None)),
-                trusts,
+                does_not_compare,
                 Send,
             ),
             (
@@ -126,43 +128,49 @@ mod tests {
                 "a length alone",
                 Some(listed(Some(10), None)),
                 None,
-                trusts,
+                does_not_compare,
                 Send,
             ),
-            ("only listed", Some(listed(None, None)), None, trusts, Skip),
+            (
+                "only listed",
+                Some(listed(None, None)),
+                None,
+                does_not_compare,
+                Skip,
+            ),
             (
                 "only listed, changed since",
                 Some(listed(None, None)),
                 Some(sent(8, 1, None)),
-                trusts,
+                does_not_compare,
                 Send,
             ),
             (
                 "its tag",
                 Some(listed(Some(10), Some("a"))),
                 Some(sent(10, 1, Some("a"))),
-                trusts,
+                does_not_compare,
                 Skip,
             ),
             (
                 "another tag than was sent",
                 Some(listed(Some(10), Some("b"))),
                 Some(sent(10, 1, Some("a"))),
-                trusts,
+                does_not_compare,
                 compare("b"),
             ),
             (
                 "a tag, changed since",
                 Some(listed(Some(10), Some("a"))),
                 Some(sent(10, 2, Some("a"))),
-                trusts,
+                does_not_compare,
                 compare("a"),
             ),
             (
                 "a tag alone",
                 Some(listed(Some(10), Some("a"))),
                 None,
-                trusts,
+                does_not_compare,
                 compare("a"),
             ),
             (
@@ -173,17 +181,22 @@ mod tests {
                 compare("a"),
             ),
         ];
-        for (case, there, sent, capabilities, expected) in table {
-            let there = there
+        for (case, listed, sent, capabilities, expected) in table {
+            let at_destination = listed
                 .as_ref()
                 .map_or(DestinationState::Missing, DestinationState::Present);
-            let got = decide(&object(Some(time(1))), there, sent.as_ref(), capabilities);
+            let got = decide(
+                &object(Some(time(1))),
+                at_destination,
+                sent.as_ref(),
+                capabilities,
+            );
             assert_eq!(got, expected, "{case}");
         }
     }
 
     #[test]
-    fn without_a_listing_the_journal_decides() {
+    fn journal_decides_without_a_listing() {
         let of = |object: &SourceObject, entry: &JournalEntry| {
             decide(
                 object,
@@ -200,7 +213,7 @@ mod tests {
             of(&object(Some(time(2))), &sent(10, 1, None)),
             Decision::Send
         );
-        // Without a time nothing says that the bytes are the same.
+        // Without a modification time equal bytes cannot be assumed.
         assert_eq!(
             of(&object(None), &JournalEntry::new(10, None, None)),
             Decision::Send

@@ -1,4 +1,4 @@
-//! What an export tells: events while it goes on, and a report at its end.
+//! Events of an export, and the reports at its end.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,113 +7,115 @@ use std::time::Duration;
 use crate::report::{Counts, ExportReport};
 use crate::{Error, KeyPart, ObjectKey};
 
-/// What became of a patient.
+/// The result of a patient.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PatientReport {
-    /// Who.
+    /// The patient.
     pub patient: KeyPart,
-    /// What became of the objects. Nothing at all of a patient that was not begun when the export ended
-    /// early.
+    /// The counts of its objects. All zero if the export ended before the patient was started.
     pub counts: Counts,
-    /// The first error; that which ended the export, if it left objects of this patient.
+    /// The first error of the patient, or the error that ended the export if objects of the patient
+    /// are left.
     pub error: Option<Arc<Error>>,
 }
 
-/// What happens in an export.
+/// An event of an export.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ExportEvent<'e> {
-    /// A patient is begun.
+    /// A patient was started.
     PatientStarted {
-        /// Who.
+        /// The patient.
         patient: &'e KeyPart,
     },
-    /// So many bytes of objects are on their way since the last event of this kind. Those of a try
-    /// that fails are among them.
+    /// Bytes read since the last event of this kind, including those of failed attempts.
     Progress {
-        /// Bytes.
+        /// The number of bytes.
         bytes: u64,
     },
-    /// An object was put. In a dry run: it would be.
+    /// An object was sent. In a dry run: it would be sent.
     Sent {
-        /// Which.
+        /// The key of the object.
         key: &'e ObjectKey,
         /// Its length in bytes.
         len: u64,
-        /// What the destination remarked.
+        /// The destination's warning.
         warning: Option<&'e str>,
     },
-    /// The destination has an object.
+    /// The destination already has an object.
     Skipped {
-        /// Which.
+        /// The key of the object.
         key: &'e ObjectKey,
         /// Its length in bytes.
         len: u64,
     },
-    /// A try failed, and another one follows.
+    /// An attempt failed, and another one follows.
     Retrying {
-        /// Which object; none if it is a listing, or the destination as such.
+        /// The object. `None` if listing or checking the destination failed.
         key: Option<&'e ObjectKey>,
-        /// Which try failed, from 1 on.
+        /// The number of the failed attempt, counted from 1.
         attempt: u32,
         /// Why.
         error: &'e Error,
-        /// How long until the next.
+        /// The wait before the next attempt.
         wait: Duration,
     },
-    /// An object could not be put.
+    /// An object could not be sent.
     Failed {
-        /// Which.
+        /// The key of the object.
         key: &'e ObjectKey,
         /// Its length in bytes.
         len: u64,
         /// Why.
         error: &'e Error,
     },
-    /// All of a patient was looked at, or an error ended the export: then each patient that was selected
-    /// has this event, also one that was not begun. Not so when it is cancelled.
+    /// A patient is finished. If an error ends the export, each remaining patient gets this event,
+    /// also one that was not started. If the export is cancelled, remaining patients do not.
     PatientEnded {
-        /// What became of it.
+        /// Its result.
         report: &'e PatientReport,
     },
-    /// A patient was selected that the source does not have.
+    /// A selected patient does not exist in the source.
     UnknownPatient {
-        /// Who.
+        /// The patient.
         patient: &'e KeyPart,
     },
-    /// A study was selected that the source does not have.
+    /// A selected study does not exist in the source.
     UnknownStudy {
-        /// Which.
+        /// The key of the object.
         study: &'e KeyPart,
     },
 }
 
-/// Hears what happens in an export, on the threads where it happens.
+/// Receives the events of an export, on the threads where they happen.
 ///
-/// Events of one object come in order, between those of the begin and the end of its patient. Who
-/// takes long holds up the export.
+/// Events of one object arrive in order, between the start and the end of its patient. A slow
+/// observer slows the export down.
 pub trait Observer: fmt::Debug + Send + Sync {
-    /// Something happened.
+    /// Receives an event.
     fn event(&self, event: &ExportEvent<'_>);
 }
 
-/// An observer that hears nothing.
+/// An observer that ignores all events.
 #[derive(Debug, Clone, Copy, Default)]
-#[expect(clippy::exhaustive_structs, reason = "there is nothing to it")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a unit struct has no fields to add"
+)]
 pub struct Quiet;
 
 impl Observer for Quiet {
     fn event(&self, _: &ExportEvent<'_>) {}
 }
 
-/// Why an export ended early.
+/// The error of an export that ended early.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ExportError {
     /// Why.
     pub error: Arc<Error>,
-    /// What was done until then.
+    /// What was done before the error.
     pub report: Box<ExportReport>,
 }
 

@@ -1,4 +1,4 @@
-//! [`ExportRun`]: what all threads of an export share.
+//! [`ExportRun`]: one call of [`Exporter::export`].
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use crate::report::ExportReport;
 use crate::retry::LONGEST_ASKED;
 use crate::{Capabilities, Error, Journal, KeyPart, ObjectKey, Remedy, Sink};
 
-/// The state that all threads of one export share.
+/// The state of one export, shared by its threads.
 pub(super) struct ExportRun<'r> {
     pub(super) sink: &'r dyn Sink,
     pub(super) journal: Option<&'r Journal>,
     pub(super) options: ExportOptions,
     pub(super) capabilities: Capabilities,
     pub(super) state: ExportState<'r>,
-    /// Objects in a row that failed after their last attempt.
+    /// Consecutive objects that failed after their last attempt.
     exhausted: AtomicU32,
 }
 
@@ -39,19 +39,19 @@ impl<'r> ExportRun<'r> {
         }
     }
 
-    /// Does something until it succeeds, cannot, or was tried often enough.
-    pub(super) fn tries<T>(
+    /// Calls `attempt_once` until it succeeds, fails permanently, or has been tried often enough.
+    pub(super) fn with_retries<T>(
         &self,
         key: Option<&ObjectKey>,
-        what: &mut dyn FnMut() -> Result<T, Error>,
+        attempt_once: &mut dyn FnMut() -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut attempt = 1;
         loop {
             if self.state.is_over() {
                 return Err(Error::Cancelled);
             }
-            let error = match what() {
-                Ok(done) => return Ok(done),
+            let error = match attempt_once() {
+                Ok(value) => return Ok(value),
                 Err(error) => error,
             };
             let asked = error.retry_after();
@@ -63,7 +63,7 @@ impl<'r> ExportRun<'r> {
             }
             let wait = self.options.backoff.wait(attempt, asked);
             tracing::debug!(attempt, ?wait, error = %error.text(), "will be tried again");
-            self.state.tell(&ExportEvent::Retrying {
+            self.state.emit(&ExportEvent::Retrying {
                 key,
                 attempt,
                 error: &error,
@@ -74,25 +74,26 @@ impl<'r> ExportRun<'r> {
         }
     }
 
-    /// The destination answered for an object.
-    pub(super) fn answered(&self) {
+    /// Resets the count of consecutive failures.
+    pub(super) fn reset_exhausted(&self) {
         self.exhausted.store(0, Ordering::Relaxed);
     }
 
-    /// An object failed after its last attempt. True if the destination is to be given up.
-    pub(super) fn exhausted(&self) -> bool {
-        let in_a_row = self.exhausted.fetch_add(1, Ordering::Relaxed) + 1;
-        in_a_row >= self.options.give_up_after.get()
+    /// Counts an object that failed after its last attempt. Returns true if the destination has to
+    /// be given up.
+    pub(super) fn count_exhausted(&self) -> bool {
+        let consecutive = self.exhausted.fetch_add(1, Ordering::Relaxed) + 1;
+        consecutive >= self.options.give_up_after.get()
     }
 }
 
 impl ExportRun<'_> {
-    pub(super) fn all(self) -> Result<ExportReport, ExportError> {
+    pub(super) fn run(self) -> Result<ExportReport, ExportError> {
         match self.begin() {
-            Ok(()) => self.patients(),
+            Ok(()) => self.export_patients(),
             Err(error) => {
                 self.state.stop(error);
-                self.state.miss_all();
+                self.state.report_all_not_started();
             }
         }
         let (report, mut error) = self.state.finish();
@@ -112,30 +113,30 @@ impl ExportRun<'_> {
         if let (Some(journal), ExportMode::Send) = (self.journal, self.options.mode) {
             journal.begin()?;
         }
-        match self.tries(None, &mut || self.sink.check()) {
-            // Who may not look at all may still do what is asked for, one patient at a time.
+        match self.with_retries(None, &mut || self.sink.check()) {
+            // Access may be denied to the whole destination but allowed for single patients.
             Err(error) if error.remedy() == Remedy::SkipPatient => Ok(()),
             checked => checked,
         }
     }
 
-    /// Feeds the patients to walkers, and their objects to senders. When an error ends the export, the
-    /// walkers tell the rest.
-    fn patients(&self) {
+    /// Passes the patients to the patient workers, and these pass objects to the senders. When an
+    /// error ends the export, the patient workers report the remaining patients.
+    fn export_patients(&self) {
         let objects = self
             .options
             .objects
             .unwrap_or(self.capabilities.parallel)
             .get();
-        let (give, patients) = bounded::<KeyPart>(self.options.patients.get());
-        // A few more than are sent at once, so that no sender waits for a walker.
+        let (send_patient, patients) = bounded::<KeyPart>(self.options.patients.get());
+        // Twice the number of senders, so that no sender waits for a patient worker.
         let (send, jobs) = bounded::<SendJob>(objects * 2);
         thread::scope(|scope| {
             for _ in 0..self.options.patients.get() {
                 let (patients, send) = (patients.clone(), send.clone());
                 scope.spawn(move || {
                     for patient in patients {
-                        self.walk(patient, &send);
+                        self.export_patient(patient, &send);
                     }
                 });
             }
@@ -144,23 +145,23 @@ impl ExportRun<'_> {
                 let jobs = jobs.clone();
                 scope.spawn(move || {
                     for job in jobs {
-                        self.serve(job);
+                        self.process(job);
                     }
                 });
             }
             drop(jobs);
-            let called = self.state.call(&mut |patient| {
-                // Nobody takes it only if each walker has panicked.
-                if give.send(patient).is_err() {
+            let listed = self.state.for_each_patient(&mut |patient| {
+                // The send fails only if every patient worker has panicked.
+                if send_patient.send(patient).is_err() {
                     ControlFlow::Break(())
                 } else {
                     ControlFlow::Continue(())
                 }
             });
-            if let Err(error) = called {
+            if let Err(error) = listed {
                 self.state.stop(error);
             }
-            drop(give);
+            drop(send_patient);
         });
     }
 }

@@ -1,4 +1,4 @@
-//! [`ExportOptions`]: how an export is done; [`Selection`]: of what.
+//! [`ExportOptions`]: how to export; [`Selection`]: what to export.
 
 use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -6,36 +6,38 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use crate::KeyPart;
 use crate::retry::Backoff;
 
-/// Whether objects are sent.
+/// Whether objects are sent or only compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum ExportMode {
-    /// They are.
+    /// Sends objects.
     #[default]
     Send,
-    /// The destination is asked what it has, and nothing is sent. What cannot be told apart without
-    /// sending it counts as to be sent.
+    /// Only lists the destination. An object that cannot be compared without sending it counts as
+    /// sent.
     DryRun,
 }
 
-/// How an export is done.
+/// Options of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExportOptions {
-    /// How many patients at once. 4. Each holds one listing of the destination in memory.
+    /// How many patients are exported concurrently. Default: 4. Each needs memory for one listing
+    /// of the destination.
     pub patients: NonZeroUsize,
-    /// How many objects at once; as many as the sink can make use of, if nothing is said.
+    /// How many objects are sent concurrently. Default:
+    /// [`Capabilities::parallel`](crate::Capabilities::parallel) of the sink.
     pub objects: Option<NonZeroUsize>,
-    /// How often an object is tried in all, if what fails can pass. 5.
+    /// The total number of attempts for an object whose error may be temporary. Default: 5.
     pub attempts: NonZeroU32,
-    /// How long to wait before each further try. A destination that asks for more than ten minutes is
-    /// not tried again.
+    /// The waits between attempts. If a destination asks for more than ten minutes, there is no
+    /// further attempt.
     pub backoff: Backoff,
-    /// After how many objects in a row that failed so, each after its last attempt, the destination is
-    /// given up; and after how many in a row of one patient that the destination denies the others of that
-    /// patient fail untried, but for those on their way. 8.
+    /// The number of consecutive objects that fail after their last attempt before the export gives
+    /// the destination up. Also the number of consecutive denied objects of one patient before its
+    /// remaining objects fail without an attempt, except those already in progress. Default: 8.
     pub give_up_after: NonZeroU32,
-    /// Whether objects are sent.
+    /// Whether objects are sent or only compared.
     pub mode: ExportMode,
 }
 
@@ -53,32 +55,32 @@ impl Default for ExportOptions {
 }
 
 impl ExportOptions {
-    /// Sets how many patients at once.
+    /// Sets how many patients are exported concurrently.
     #[must_use]
     pub fn with_patients(self, patients: NonZeroUsize) -> Self {
         Self { patients, ..self }
     }
 
-    /// Sets how many objects at once.
+    /// Sets how many objects are sent concurrently.
     #[must_use]
     pub fn with_objects(self, objects: NonZeroUsize) -> Self {
         let objects = Some(objects);
         Self { objects, ..self }
     }
 
-    /// Sets how often an object is tried in all.
+    /// Sets the total number of attempts for an object.
     #[must_use]
     pub fn with_attempts(self, attempts: NonZeroU32) -> Self {
         Self { attempts, ..self }
     }
 
-    /// Sets how long to wait before each further try.
+    /// Sets the waits between attempts.
     #[must_use]
     pub fn with_backoff(self, backoff: Backoff) -> Self {
         Self { backoff, ..self }
     }
 
-    /// Sets after how many objects in a row the destination is given up.
+    /// Sets the number of consecutive failures before the destination is given up.
     #[must_use]
     pub fn with_give_up_after(self, give_up_after: NonZeroU32) -> Self {
         Self {
@@ -94,11 +96,11 @@ impl ExportOptions {
     }
 }
 
-/// What is exported, by pseudonyms.
+/// The patients and studies to export, by pseudonym.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Selection {
-    /// None for all.
-    named: Option<SelectedIds>,
+    /// `None` selects everything.
+    ids: Option<SelectedIds>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -108,38 +110,38 @@ struct SelectedIds {
 }
 
 impl Selection {
-    /// Everything there is.
+    /// Selects everything.
     pub fn all() -> Self {
         Self::default()
     }
 
-    /// These patients, and these studies of whatever patient. One that the source does not have is
-    /// told, and the others are exported.
+    /// Selects these patients, and these studies of any patient. Patients and studies that the
+    /// source does not have are reported, and the others are exported.
     pub fn of(
         patients: impl IntoIterator<Item = KeyPart>,
         studies: impl IntoIterator<Item = KeyPart>,
     ) -> Self {
-        let named = SelectedIds {
+        let ids = SelectedIds {
             patients: patients.into_iter().collect(),
             studies: studies.into_iter().collect(),
         };
-        Self { named: Some(named) }
+        Self { ids: Some(ids) }
     }
 
-    /// The patients that are named; none if all are meant.
+    /// Returns the selected patients. `None` if everything is selected.
     pub(super) fn patients(&self) -> Option<&BTreeSet<KeyPart>> {
-        self.named.as_ref().map(|named| &named.patients)
+        self.ids.as_ref().map(|ids| &ids.patients)
     }
 
-    /// The studies that are named.
+    /// Returns the selected studies.
     pub(super) fn studies(&self) -> impl Iterator<Item = &KeyPart> {
-        self.named.iter().flat_map(|named| &named.studies)
+        self.ids.iter().flat_map(|ids| &ids.studies)
     }
 
-    /// True if this study of this patient is meant.
+    /// Returns true if this study of this patient is selected.
     pub fn has(&self, patient: &KeyPart, study: &KeyPart) -> bool {
-        self.named
+        self.ids
             .as_ref()
-            .is_none_or(|named| named.patients.contains(patient) || named.studies.contains(study))
+            .is_none_or(|ids| ids.patients.contains(patient) || ids.studies.contains(study))
     }
 }

@@ -1,4 +1,4 @@
-//! [`PatientExport`]: a patient while it is exported, shared by its walker and the senders.
+//! [`PatientExport`]: the state of a patient in progress, shared by its worker and the senders.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -7,7 +7,7 @@ use crate::journal::PatientJournal;
 use crate::report::Counts;
 use crate::{Error, KeyPart};
 
-/// A patient while it is exported.
+/// The state of a patient in progress.
 #[derive(Debug)]
 pub(super) struct PatientExport {
     state: Mutex<PatientState>,
@@ -18,12 +18,12 @@ pub(super) struct PatientExport {
 #[derive(Debug)]
 struct PatientState {
     report: PatientReport,
-    /// Objects that senders are not done with.
-    open: u64,
-    /// Objects in a row that the destination denied.
+    /// Objects at the senders.
+    in_progress: u64,
+    /// Consecutive objects that the destination denied.
     denied: u32,
-    /// Why no more of them are tried.
-    barred: Option<Arc<Error>>,
+    /// The reason why no further object is attempted.
+    given_up: Option<Arc<Error>>,
 }
 
 impl PatientExport {
@@ -36,9 +36,9 @@ impl PatientExport {
         Self {
             state: Mutex::new(PatientState {
                 report,
-                open: 0,
+                in_progress: 0,
                 denied: 0,
-                barred: None,
+                given_up: None,
             }),
             changed: Condvar::new(),
             journal: Mutex::new(journal),
@@ -49,12 +49,12 @@ impl PatientExport {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Its file of the journal, if there is one and the patient has not ended.
+    /// Returns its journal, if there is one and the patient is not finished.
     pub(super) fn journal(&self) -> MutexGuard<'_, Option<PatientJournal>> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn found(&self) {
+    pub(super) fn count_found(&self) {
         self.lock().report.counts.found += 1;
     }
 
@@ -62,45 +62,47 @@ impl PatientExport {
         with(&mut self.lock().report.counts);
     }
 
-    pub(super) fn note(&self, error: &Arc<Error>) {
+    pub(super) fn record_error(&self, error: &Arc<Error>) {
         let mut state = self.lock();
         state.report.error.get_or_insert_with(|| Arc::clone(error));
     }
 
-    /// The destination denied an object; after so many in a row no other one is tried.
-    pub(super) fn denied(&self, error: &Arc<Error>, most: u32) {
+    /// Counts a denied object. After `max_denied` in a row no further object is attempted.
+    pub(super) fn count_denied(&self, error: &Arc<Error>, max_denied: u32) {
         let mut state = self.lock();
         state.denied = state.denied.saturating_add(1);
-        if state.denied >= most {
-            state.barred.get_or_insert_with(|| Arc::clone(error));
+        if state.denied >= max_denied {
+            state.given_up.get_or_insert_with(|| Arc::clone(error));
         }
     }
 
-    /// The destination did not deny an object.
-    pub(super) fn not_denied(&self) {
+    /// Resets the count of denied objects.
+    pub(super) fn reset_denied(&self) {
         self.lock().denied = 0;
     }
 
-    /// Why no more objects are tried, if so.
-    pub(super) fn barred(&self) -> Option<Arc<Error>> {
-        self.lock().barred.clone()
+    /// Returns the reason why no further object is attempted, if there is one.
+    pub(super) fn given_up(&self) -> Option<Arc<Error>> {
+        self.lock().given_up.clone()
     }
 
-    /// An object goes to the senders.
-    pub(super) fn opened(&self) {
-        self.lock().open += 1;
+    /// Counts an object that is passed to the senders.
+    pub(super) fn job_started(&self) {
+        self.lock().in_progress += 1;
     }
 
-    /// A sender is done with one.
-    pub(super) fn closed(&self) {
-        self.lock().open -= 1;
+    /// Counts an object that a sender has finished.
+    pub(super) fn job_finished(&self) {
+        self.lock().in_progress -= 1;
         self.changed.notify_all();
     }
 
-    /// Waits for the senders.
-    pub(super) fn wait(&self) -> PatientReport {
+    /// Waits until the senders have finished and returns the report.
+    pub(super) fn wait_for_senders(&self) -> PatientReport {
         let state = self.lock();
-        let waited = self.changed.wait_while(state, |state| state.open > 0);
+        let waited = self
+            .changed
+            .wait_while(state, |state| state.in_progress > 0);
         waited
             .unwrap_or_else(PoisonError::into_inner)
             .report

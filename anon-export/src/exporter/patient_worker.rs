@@ -1,4 +1,4 @@
-//! A walker: lists a patient at the destination, then looks at each of its objects.
+//! The patient worker: lists a patient at the destination, then decides about each of its objects.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -14,8 +14,9 @@ use super::patient_export::PatientExport;
 use super::sender::SendJob;
 use crate::{Error, KeyPart, ListedObject, ObjectKey, Remedy, SourceObject};
 
-/// What a destination has of one patient.
+/// A destination's listing of one patient.
 enum Listing {
+    /// The destination cannot list.
     Unavailable,
     Objects(HashMap<ObjectKey, ListedObject>),
 }
@@ -32,44 +33,44 @@ impl Listing {
 }
 
 impl ExportRun<'_> {
-    /// Exports a patient: returns when the senders are done with it.
-    pub(super) fn walk(&self, id: KeyPart, send: &Sender<SendJob>) {
+    /// Exports a patient. Returns when the senders have finished its objects.
+    pub(super) fn export_patient(&self, id: KeyPart, send: &Sender<SendJob>) {
         if self.state.is_cancelled() {
             return;
         }
         if self.state.is_over() {
-            return self.state.missed(id);
+            return self.state.report_not_started(id);
         }
         self.state
-            .tell(&ExportEvent::PatientStarted { patient: &id });
+            .emit(&ExportEvent::PatientStarted { patient: &id });
         let journal = match self.journal.map(|journal| journal.patient(&id)).transpose() {
             Ok(journal) => journal,
             Err(error) => {
-                // Nothing of it is done, and nothing counted.
+                // No object was counted yet.
                 self.state.stop(error);
-                return self.state.missed(id);
+                return self.state.report_not_started(id);
             }
         };
         let patient = Arc::new(PatientExport::new(id.clone(), journal));
-        let mut is_whole = true;
-        match self.objects(&id, &patient, send) {
+        let mut is_complete = true;
+        match self.export_objects(&id, &patient, send) {
             Ok(()) => {}
-            Err(Error::Cancelled) => is_whole = false,
+            Err(Error::Cancelled) => is_complete = false,
             Err(error) => {
                 let error = Arc::new(error);
-                patient.note(&error);
-                let ends = match error.remedy() {
+                patient.record_error(&error);
+                let stops = match error.remedy() {
                     Remedy::Stop => true,
-                    Remedy::Retry => self.exhausted(),
+                    Remedy::Retry => self.count_exhausted(),
                     Remedy::Skip | Remedy::SkipPatient => false,
                 };
-                if ends {
+                if stops {
                     self.state.stop(error);
                 }
             }
         }
-        let mut report = patient.wait();
-        if report.error.is_none() && (!is_whole || report.counts.left > 0) {
+        let mut report = patient.wait_for_senders();
+        if report.error.is_none() && (!is_complete || report.counts.left > 0) {
             report.error = self.state.error();
         }
         let file = patient.journal().take();
@@ -83,7 +84,7 @@ impl ExportRun<'_> {
         self.state.ended(&report);
     }
 
-    fn objects(
+    fn export_objects(
         &self,
         id: &KeyPart,
         patient: &Arc<PatientExport>,
@@ -92,32 +93,32 @@ impl ExportRun<'_> {
         let listing = match self.listing(id) {
             Ok(listing) => listing,
             Err(Error::Cancelled) => return Err(Error::Cancelled),
-            // What is there is unknown, and so is what is missing: none of it is touched.
+            // Without a listing it is unknown which objects are missing: none of them is sent.
             Err(error) => {
                 self.state.source.objects(id, &mut |object| {
                     if self.is_selected(&object) {
-                        patient.found();
-                        self.fail(patient, &object, &error);
+                        patient.count_found();
+                        self.report_failed(patient, &object, &error);
                     }
                     ControlFlow::Continue(())
                 })?;
                 return Err(error);
             }
         };
-        let mut is_whole = true;
+        let mut is_complete = true;
         self.state.source.objects(id, &mut |object| {
             if self.state.is_over() {
-                is_whole = false;
+                is_complete = false;
                 return ControlFlow::Break(());
             }
             if self.is_selected(&object) {
-                patient.found();
-                let there = listing.of(&object.key);
-                self.look_at(patient, object, there, send);
+                patient.count_found();
+                let at_destination = listing.of(&object.key);
+                self.skip_or_send(patient, object, at_destination, send);
             }
             ControlFlow::Continue(())
         })?;
-        if is_whole {
+        if is_complete {
             Ok(())
         } else {
             Err(Error::Cancelled)
@@ -129,15 +130,20 @@ impl ExportRun<'_> {
         self.state.selection.has(patient, study)
     }
 
-    /// An object fails: tried, or with what was said of its patient.
-    pub(super) fn fail(&self, patient: &PatientExport, object: &SourceObject, error: &Error) {
+    /// Counts a failed object, with its own error or its patient's.
+    pub(super) fn report_failed(
+        &self,
+        patient: &PatientExport,
+        object: &SourceObject,
+        error: &Error,
+    ) {
         patient.count(|counts| counts.failed += 1);
         let (key, len) = (&object.key, object.len);
-        self.state.tell(&ExportEvent::Failed { key, len, error });
+        self.state.emit(&ExportEvent::Failed { key, len, error });
     }
 
     fn listing(&self, id: &KeyPart) -> Result<Listing, Error> {
-        let listed = self.tries(None, &mut || {
+        let listed = self.with_retries(None, &mut || {
             let mut all = HashMap::new();
             self.sink.list(id, &mut |listed| {
                 all.insert(listed.key.clone(), listed);
@@ -150,7 +156,7 @@ impl ExportRun<'_> {
             Ok(all)
         });
         match listed {
-            // Half a listing is none.
+            // An incomplete listing is not used.
             Ok(_) if self.state.is_over() => Err(Error::Cancelled),
             Ok(all) => Ok(Listing::Objects(all)),
             Err(Error::NoListing) => Ok(Listing::Unavailable),
@@ -158,23 +164,23 @@ impl ExportRun<'_> {
         }
     }
 
-    /// Skips an object, or gives it to the senders.
-    fn look_at(
+    /// Skips an object or passes it to the senders.
+    fn skip_or_send(
         &self,
         patient: &Arc<PatientExport>,
         object: SourceObject,
-        there: DestinationState<'_>,
+        at_destination: DestinationState<'_>,
         send: &Sender<SendJob>,
     ) {
         let decision = {
             let journal = patient.journal();
             let entry = journal.as_ref().and_then(|file| file.get(&object.key));
-            decide(&object, there, entry, self.capabilities)
+            decide(&object, at_destination, entry, self.capabilities)
         };
         let is_dry = self.options.mode == ExportMode::DryRun;
         match decision {
-            Decision::Skip => return self.skipped(patient, &object),
-            Decision::Send if is_dry => return self.sent(patient, &object, None),
+            Decision::Skip => return self.report_skipped(patient, &object),
+            Decision::Send if is_dry => return self.report_sent(patient, &object, None),
             Decision::Send | Decision::Compare(_) => {}
         }
         let tag = match decision {
@@ -182,20 +188,21 @@ impl ExportRun<'_> {
             _ => None,
         };
         let job = SendJob::new(Arc::clone(patient), object, tag);
-        // Nobody takes it only if each sender has panicked; the job counts itself then.
+        // The send fails only if every sender has panicked. Then dropping the job counts it as
+        // left.
         drop(send.send(job));
     }
 
-    pub(super) fn skipped(&self, patient: &PatientExport, object: &SourceObject) {
+    pub(super) fn report_skipped(&self, patient: &PatientExport, object: &SourceObject) {
         let (key, len) = (&object.key, object.len);
         patient.count(|counts| {
             counts.skipped += 1;
             counts.bytes_skipped += len;
         });
-        self.state.tell(&ExportEvent::Skipped { key, len });
+        self.state.emit(&ExportEvent::Skipped { key, len });
     }
 
-    pub(super) fn sent(
+    pub(super) fn report_sent(
         &self,
         patient: &PatientExport,
         object: &SourceObject,
@@ -207,6 +214,6 @@ impl ExportRun<'_> {
             counts.bytes_sent += len;
             counts.warnings += u64::from(warning.is_some());
         });
-        self.state.tell(&ExportEvent::Sent { key, len, warning });
+        self.state.emit(&ExportEvent::Sent { key, len, warning });
     }
 }

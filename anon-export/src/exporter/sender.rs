@@ -1,4 +1,4 @@
-//! A sender: puts one object after the other, and tries again where that may help.
+//! The sender: puts objects one after the other and retries where that may help.
 
 use std::sync::Arc;
 
@@ -8,94 +8,94 @@ use super::patient_export::PatientExport;
 use super::source_body::SourceBody;
 use crate::{EntityTag, Error, Put, Remedy, SourceObject, Stored};
 
-/// An object that may have to be sent. One that is dropped unserved is left.
+/// An object that may have to be sent. Counts as left if it is dropped before it is processed.
 #[derive(Debug)]
 pub(super) struct SendJob {
     patient: Arc<PatientExport>,
     object: SourceObject,
-    /// The tag of what is there.
-    there: Option<EntityTag>,
-    is_served: bool,
+    /// The tag in the destination's listing.
+    listed_tag: Option<EntityTag>,
+    is_processed: bool,
 }
 
 impl SendJob {
     pub(super) fn new(
         patient: Arc<PatientExport>,
         object: SourceObject,
-        there: Option<EntityTag>,
+        listed_tag: Option<EntityTag>,
     ) -> Self {
-        patient.opened();
+        patient.job_started();
         Self {
             patient,
             object,
-            there,
-            is_served: false,
+            listed_tag,
+            is_processed: false,
         }
     }
 }
 
 impl Drop for SendJob {
     fn drop(&mut self) {
-        if !self.is_served {
+        if !self.is_processed {
             self.patient.count(|counts| counts.left += 1);
         }
-        self.patient.closed();
+        self.patient.job_finished();
     }
 }
 
-/// What came of an object.
+/// The result of an attempt.
 enum SendOutcome {
-    /// It was put, or would be.
+    /// The object was sent. `None` in a dry run.
     Sent(Option<Stored>),
-    /// It is there, with this tag.
+    /// The destination already has it, with this tag.
     Skipped(Option<EntityTag>),
 }
 
-/// Why an object was not put.
-struct ObjectFailure {
+/// Why an attempt failed.
+struct AttemptError {
     error: Error,
-    /// True if it is the object that failed, not the destination.
-    is_of_object: bool,
+    /// True if the object caused the failure, not the destination.
+    is_object_error: bool,
 }
 
-impl From<ObjectFailure> for Error {
-    fn from(failure: ObjectFailure) -> Self {
+impl From<AttemptError> for Error {
+    fn from(failure: AttemptError) -> Self {
         failure.error
     }
 }
 
 impl ExportRun<'_> {
-    /// Does what is to be done with an object.
-    pub(super) fn serve(&self, mut job: SendJob) {
+    /// Sends or skips an object.
+    pub(super) fn process(&self, mut job: SendJob) {
         if self.state.is_over() {
             return;
         }
-        if let Some(error) = job.patient.barred() {
-            job.is_served = true;
-            return self.fail(&job.patient, &job.object, &error);
+        if let Some(error) = job.patient.given_up() {
+            job.is_processed = true;
+            return self.report_failed(&job.patient, &job.object, &error);
         }
-        let mut is_of_object = false;
+        let mut is_object_error = false;
         let object = job.object.clone();
-        let outcome = self.tries(Some(&object.key), &mut || {
-            is_of_object = false;
-            self.attempt(&object, job.there.as_ref())
+        let outcome = self.with_retries(Some(&object.key), &mut || {
+            is_object_error = false;
+            self.attempt(&object, job.listed_tag.as_ref())
                 .map_err(|failure| {
-                    is_of_object = failure.is_of_object;
+                    is_object_error = failure.is_object_error;
                     failure.error
                 })
         });
         match outcome {
             Ok(outcome) => {
-                self.answered();
-                job.patient.not_denied();
-                job.is_served = true;
-                self.fulfil(&job.patient, &object, outcome);
+                self.reset_exhausted();
+                job.patient.reset_denied();
+                job.is_processed = true;
+                self.finish_object(&job.patient, &object, outcome);
             }
-            // It counts itself as left.
+            // Dropping the job counts it as left.
             Err(Error::Cancelled) => {}
             Err(error) => {
-                job.is_served = true;
-                self.failed(&job.patient, &object, error, is_of_object);
+                job.is_processed = true;
+                self.fail_object(&job.patient, &object, error, is_object_error);
             }
         }
     }
@@ -103,9 +103,9 @@ impl ExportRun<'_> {
     fn attempt(
         &self,
         object: &SourceObject,
-        there: Option<&EntityTag>,
-    ) -> Result<SendOutcome, ObjectFailure> {
-        if let Some(tag) = there {
+        listed_tag: Option<&EntityTag>,
+    ) -> Result<SendOutcome, AttemptError> {
+        if let Some(tag) = listed_tag {
             let compare = |body: &mut SourceBody<'_>| self.sink.is_tag_of(tag, object.len, body);
             if self.with_body(object, compare)? == Some(true) {
                 return Ok(SendOutcome::Skipped(Some(tag.clone())));
@@ -122,42 +122,43 @@ impl ExportRun<'_> {
         })
     }
 
-    /// Lends the bytes of an object, from the first on, and sees to it that they are what was listed.
+    /// Calls `with` with the bytes of an object, and fails if the object changed since it was
+    /// listed.
     fn with_body<T>(
         &self,
         object: &SourceObject,
         with: impl FnOnce(&mut SourceBody<'_>) -> Result<T, Error>,
-    ) -> Result<T, ObjectFailure> {
-        let of_object = |error| ObjectFailure {
+    ) -> Result<T, AttemptError> {
+        let object_error = |error| AttemptError {
             error,
-            is_of_object: true,
+            is_object_error: true,
         };
-        let mut body = SourceBody::open(self, object).map_err(of_object)?;
-        let done = with(&mut body);
-        if let Some(error) = body.failure() {
-            return Err(of_object(error));
+        let mut body = SourceBody::open(self, object).map_err(object_error)?;
+        let result = with(&mut body);
+        if let Some(error) = body.take_error() {
+            return Err(object_error(error));
         }
-        match done {
-            Ok(done) => {
-                // One that did not need the bytes has not asked for their end.
-                body.check().map_err(of_object)?;
-                Ok(done)
+        match result {
+            Ok(value) => {
+                // The sink may not have read the body to its end.
+                body.check().map_err(object_error)?;
+                Ok(value)
             }
             Err(error @ (Error::Short { .. } | Error::Long { .. })) => {
-                // Who listed it and who opened it saw two objects.
+                // The opened object differs from the listed one.
                 tracing::debug!(%error, "the object changed");
-                Err(of_object(Error::Changed))
+                Err(object_error(Error::Changed))
             }
-            Err(error) => Err(ObjectFailure {
+            Err(error) => Err(AttemptError {
                 error,
-                is_of_object: false,
+                is_object_error: false,
             }),
         }
     }
 
-    fn fulfil(&self, patient: &PatientExport, object: &SourceObject, outcome: SendOutcome) {
+    fn finish_object(&self, patient: &PatientExport, object: &SourceObject, outcome: SendOutcome) {
         let (tag, stored) = match outcome {
-            SendOutcome::Sent(None) => return self.sent(patient, object, None),
+            SendOutcome::Sent(None) => return self.report_sent(patient, object, None),
             SendOutcome::Sent(Some(stored)) => (stored.tag.clone(), Some(stored)),
             SendOutcome::Skipped(tag) => (tag, None),
         };
@@ -166,42 +167,42 @@ impl ExportRun<'_> {
             && let Err(error) = file.record(object, tag)
         {
             let error = Arc::new(error);
-            patient.note(&error);
+            patient.record_error(&error);
             self.state.stop(error);
         }
         match stored {
-            Some(stored) => self.sent(patient, object, stored.warning.as_deref()),
-            None => self.skipped(patient, object),
+            Some(stored) => self.report_sent(patient, object, stored.warning.as_deref()),
+            None => self.report_skipped(patient, object),
         }
     }
 
-    fn failed(
+    fn fail_object(
         &self,
         patient: &PatientExport,
         object: &SourceObject,
         error: Error,
-        is_of_object: bool,
+        is_object_error: bool,
     ) {
         let error = Arc::new(error);
         tracing::debug!(key = %object.key, error = %error.text(), "not exported");
-        patient.note(&error);
-        self.fail(patient, object, &error);
-        let ends = match error.remedy() {
-            _ if is_of_object => false,
+        patient.record_error(&error);
+        self.report_failed(patient, object, &error);
+        let stops = match error.remedy() {
+            _ if is_object_error => false,
             Remedy::Stop => true,
-            Remedy::Retry => self.exhausted(),
+            Remedy::Retry => self.count_exhausted(),
             Remedy::Skip => {
-                self.answered();
-                patient.not_denied();
+                self.reset_exhausted();
+                patient.reset_denied();
                 false
             }
             Remedy::SkipPatient => {
-                self.answered();
-                patient.denied(&error, self.options.give_up_after.get());
+                self.reset_exhausted();
+                patient.count_denied(&error, self.options.give_up_after.get());
                 false
             }
         };
-        if ends {
+        if stops {
             self.state.stop(error);
         }
     }

@@ -1,50 +1,50 @@
-//! [`SourceBody`]: an object on its way to a sink, which is not let go of if it changes meanwhile.
+//! [`SourceBody`]: reads an object for a sink; fails if the object changed since it was listed.
 
 use std::io::{self, Read};
 
 use super::export_run::ExportRun;
 use crate::{Error, ExportEvent, SourceObject};
 
-/// The bytes of an object. Its end is told only if the object still is what was listed: a sink commits
-/// nothing before the end, so nothing half-changed is put.
+/// The bytes of an object. It reports the end of the data only if the object is unchanged since it
+/// was listed. A sink commits nothing before the end, so a changed object is never put.
 pub(super) struct SourceBody<'b> {
-    shared: &'b ExportRun<'b>,
+    run: &'b ExportRun<'b>,
     object: &'b SourceObject,
-    from: Box<dyn Read + Send + 'b>,
-    /// Bytes read and not told yet.
-    untold: u64,
+    reader: Box<dyn Read + Send + 'b>,
+    /// Bytes that were read and not yet reported.
+    unreported: u64,
     is_checked: bool,
-    /// Why it failed. What a reader says of itself is not repeated to a sink.
-    failure: Option<Error>,
+    /// The first error. A sink gets only the kind: a reader's message may identify something.
+    error: Option<Error>,
 }
 
-/// Progress is told in steps of so many bytes.
-const STEP: u64 = 1 << 20;
+/// Progress is reported at least every so many bytes.
+const PROGRESS_BYTES: u64 = 1 << 20;
 
 impl<'b> SourceBody<'b> {
-    pub(super) fn open(shared: &'b ExportRun<'b>, object: &'b SourceObject) -> Result<Self, Error> {
-        let from = shared.state.source.open(&object.key)?;
+    pub(super) fn open(run: &'b ExportRun<'b>, object: &'b SourceObject) -> Result<Self, Error> {
+        let reader = run.state.source.open(&object.key)?;
         Ok(Self {
-            shared,
+            run,
             object,
-            from,
-            untold: 0,
+            reader,
+            unreported: 0,
             is_checked: false,
-            failure: None,
+            error: None,
         })
     }
 
-    /// Why it failed, if it did.
-    pub(super) fn failure(&mut self) -> Option<Error> {
-        self.failure.take()
+    /// Takes the error, if reading failed.
+    pub(super) fn take_error(&mut self) -> Option<Error> {
+        self.error.take()
     }
 
-    /// Sees to it that the object is what was listed.
+    /// Checks that the object is unchanged since it was listed.
     pub(super) fn check(&mut self) -> Result<(), Error> {
         if self.is_checked {
             return Ok(());
         }
-        let now = self.shared.state.source.state(&self.object.key)?;
+        let now = self.run.state.source.state(&self.object.key)?;
         if now != *self.object {
             return Err(Error::Changed);
         }
@@ -52,35 +52,35 @@ impl<'b> SourceBody<'b> {
         Ok(())
     }
 
-    fn tell(&mut self, least: u64) {
-        if self.untold >= least {
-            let bytes = std::mem::take(&mut self.untold);
-            self.shared.state.tell(&ExportEvent::Progress { bytes });
+    fn report_progress(&mut self, min_bytes: u64) {
+        if self.unreported >= min_bytes {
+            let bytes = std::mem::take(&mut self.unreported);
+            self.run.state.emit(&ExportEvent::Progress { bytes });
         }
     }
 
     fn fail(&mut self, error: Error) -> io::Error {
-        self.failure.get_or_insert(error);
+        self.error.get_or_insert(error);
         io::ErrorKind::Other.into()
     }
 }
 
 impl Read for SourceBody<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.failure.is_some() {
+        if self.error.is_some() {
             return Err(io::ErrorKind::Other.into());
         }
-        if self.shared.state.is_over() {
+        if self.run.state.is_over() {
             return Err(self.fail(Error::Cancelled));
         }
-        match self.from.read(buffer) {
+        match self.reader.read(buffer) {
             Ok(0) if !buffer.is_empty() => {
                 self.check().map_err(|error| self.fail(error))?;
                 Ok(0)
             }
             Ok(count) => {
-                self.untold += count as u64;
-                self.tell(STEP);
+                self.unreported += count as u64;
+                self.report_progress(PROGRESS_BYTES);
                 Ok(count)
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
@@ -91,6 +91,6 @@ impl Read for SourceBody<'_> {
 
 impl Drop for SourceBody<'_> {
     fn drop(&mut self) {
-        self.tell(1);
+        self.report_progress(1);
     }
 }

@@ -1,4 +1,4 @@
-//! [`ExportState`]: the patients that are selected, and what is told of each.
+//! [`ExportState`]: the selected patients, the events and the report of an export.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -11,14 +11,14 @@ use super::options::Selection;
 use crate::report::{Counts, ExportReport};
 use crate::{Cancel, Error, KeyPart, Source};
 
-/// The patients that are selected, and what is told of each: all of them, unless the export is cancelled.
+/// The selected patients, the events and the report of an export.
 pub(super) struct ExportState<'e> {
     pub(super) source: &'e dyn Source,
     pub(super) selection: &'e Selection,
     cancel: &'e Cancel,
     observer: &'e dyn Observer,
-    halted: AtomicBool,
-    end: Mutex<ExportSummary>,
+    is_stopped: AtomicBool,
+    summary: Mutex<ExportSummary>,
 }
 
 #[derive(Default)]
@@ -27,8 +27,8 @@ struct ExportSummary {
     error: Option<Arc<Error>>,
 }
 
-/// How often who waits looks whether the export is over.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often a waiting thread checks whether the export has ended.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 impl<'e> ExportState<'e> {
     pub(super) fn new(
@@ -42,18 +42,18 @@ impl<'e> ExportState<'e> {
             selection,
             cancel,
             observer,
-            halted: AtomicBool::new(false),
-            end: Mutex::default(),
+            is_stopped: AtomicBool::new(false),
+            summary: Mutex::default(),
         }
     }
 
-    /// Calls `each` with the patients that are selected, until it breaks off or the end is wished; tells
-    /// those there are not.
-    pub(super) fn call(
+    /// Calls `each` with the selected patients, until it breaks or the export is cancelled. Reports
+    /// selected patients that do not exist.
+    pub(super) fn for_each_patient(
         &self,
         each: &mut dyn FnMut(KeyPart) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let mut called = |patient| {
+        let mut unless_cancelled = |patient| {
             if self.cancel.is_cancelled() {
                 ControlFlow::Break(())
             } else {
@@ -61,17 +61,18 @@ impl<'e> ExportState<'e> {
             }
         };
         if self.selection.patients().is_none() {
-            return self.source.patients(&mut called);
+            return self.source.patients(&mut unless_cancelled);
         }
         for patient in self.selected()? {
-            if called(patient).is_break() {
+            if unless_cancelled(patient).is_break() {
                 break;
             }
         }
         Ok(())
     }
 
-    /// The patients that are named and those of the studies that are named; tells those there are not.
+    /// Returns the selected patients and the patients of the selected studies. Reports those that
+    /// do not exist.
     fn selected(&self) -> Result<BTreeSet<KeyPart>, Error> {
         let mut selected = BTreeSet::new();
         for patient in self.selection.patients().into_iter().flatten() {
@@ -79,7 +80,7 @@ impl<'e> ExportState<'e> {
                 selected.insert(patient.clone());
             } else {
                 self.lock().report.unknown += 1;
-                self.tell(&ExportEvent::UnknownPatient { patient });
+                self.emit(&ExportEvent::UnknownPatient { patient });
             }
         }
         let mut missing: Vec<&KeyPart> = self.selection.studies().collect();
@@ -111,25 +112,25 @@ impl<'e> ExportState<'e> {
         if !self.cancel.is_cancelled() {
             for study in missing {
                 self.lock().report.unknown += 1;
-                self.tell(&ExportEvent::UnknownStudy { study });
+                self.emit(&ExportEvent::UnknownStudy { study });
             }
         }
         Ok(selected)
     }
 
-    /// Tells of every patient that nothing is done for it.
-    pub(super) fn miss_all(&self) {
-        let called = self.call(&mut |patient| {
-            self.missed(patient);
+    /// Reports every selected patient as not started.
+    pub(super) fn report_all_not_started(&self) {
+        let listed = self.for_each_patient(&mut |patient| {
+            self.report_not_started(patient);
             ControlFlow::Continue(())
         });
-        if let Err(error) = called {
+        if let Err(error) = listed {
             self.stop(error);
         }
     }
 
-    /// A patient was not begun when an error ended the export.
-    pub(super) fn missed(&self, patient: KeyPart) {
+    /// Reports a patient that was not started before an error ended the export.
+    pub(super) fn report_not_started(&self, patient: KeyPart) {
         let error = self.error();
         self.ended(&PatientReport {
             patient,
@@ -138,42 +139,42 @@ impl<'e> ExportState<'e> {
         });
     }
 
-    /// A patient is done with.
+    /// Reports a finished patient and adds it to the report.
     pub(super) fn ended(&self, report: &PatientReport) {
         {
-            let mut end = self.lock();
-            end.report.counts.add(&report.counts);
-            end.report.patients += 1;
-            end.report.patients_failed += u64::from(report.error.is_some());
+            let mut summary = self.lock();
+            summary.report.counts.add(&report.counts);
+            summary.report.patients += 1;
+            summary.report.patients_failed += u64::from(report.error.is_some());
         }
-        self.tell(&ExportEvent::PatientEnded { report });
+        self.emit(&ExportEvent::PatientEnded { report });
     }
 
-    /// Ends the export: the first error is why.
+    /// Ends the export. The first error is kept.
     pub(super) fn stop(&self, error: impl Into<Arc<Error>>) {
         let error = error.into();
-        let mut end = self.lock();
-        self.halted.store(true, Ordering::Release);
+        let mut summary = self.lock();
+        self.is_stopped.store(true, Ordering::Release);
         if !matches!(*error, Error::Cancelled) {
-            end.error.get_or_insert(error);
+            summary.error.get_or_insert(error);
         }
     }
 
-    /// What ended the export.
+    /// Returns the error that ended the export.
     pub(super) fn error(&self) -> Option<Arc<Error>> {
         self.lock().error.clone()
     }
 
-    /// True if nothing more is to be begun.
+    /// Returns true if the export has ended: nothing new may be started.
     pub(super) fn is_over(&self) -> bool {
-        self.halted.load(Ordering::Acquire) || self.is_cancelled()
+        self.is_stopped.load(Ordering::Acquire) || self.is_cancelled()
     }
 
     pub(super) fn is_cancelled(&self) -> bool {
         self.cancel.is_cancelled()
     }
 
-    /// Waits, but not for what is over.
+    /// Waits until `wait` has passed or the export has ended.
     pub(super) fn pause(&self, wait: Duration) {
         let since = Instant::now();
         while !self.is_over() {
@@ -181,25 +182,25 @@ impl<'e> ExportState<'e> {
             if rest.is_zero() {
                 break;
             }
-            self.cancel.wait(rest.min(LOOK));
+            self.cancel.wait(rest.min(POLL_INTERVAL));
         }
     }
 
-    pub(super) fn tell(&self, event: &ExportEvent<'_>) {
+    pub(super) fn emit(&self, event: &ExportEvent<'_>) {
         self.observer.event(event);
     }
 
-    /// What was done; and why it is not all.
+    /// Returns the report, and the error if the export ended early.
     pub(super) fn finish(self) -> (ExportReport, Option<Arc<Error>>) {
         let cancelled = self.cancel.is_cancelled();
-        let end = self.end.into_inner();
-        let ExportSummary { report, error } = end.unwrap_or_else(PoisonError::into_inner);
+        let summary = self.summary.into_inner();
+        let ExportSummary { report, error } = summary.unwrap_or_else(PoisonError::into_inner);
         let error = error.or_else(|| cancelled.then(|| Arc::new(Error::Cancelled)));
         (report, error)
     }
 
     fn lock(&self) -> MutexGuard<'_, ExportSummary> {
-        self.end.lock().unwrap_or_else(PoisonError::into_inner)
+        self.summary.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,12 +1,12 @@
-//! A line with a checksum.
+//! Lines with a checksum.
 
-/// A line of these fields. None of them holds a tab or a line feed.
+/// Formats a line. A field holds neither a tab nor a line feed.
 pub(super) fn write(fields: &[&str]) -> String {
     let text = fields.join("\t");
     format!("{:08x}\t{text}\n", crc32(text.as_bytes()))
 }
 
-/// The fields of a line without its line feed; none if the checksum is another.
+/// Returns the fields of a line that has no line feed. `None` if the checksum is wrong.
 pub(super) fn read(line: &[u8]) -> Option<Vec<&str>> {
     let line = std::str::from_utf8(line).ok()?;
     let (crc, text) = line.split_once('\t')?;
@@ -14,8 +14,8 @@ pub(super) fn read(line: &[u8]) -> Option<Vec<&str>> {
     is_whole.then(|| text.split('\t').collect())
 }
 
-/// Reads the lines of a file, and how many bytes of it are whole lines. What follows the first line
-/// that is not whole is not read: a crash leaves such a line at the end only.
+/// Calls `each` with each line and returns the length of the valid lines. Stops at the first
+/// invalid line: a crash leaves an invalid line only at the end.
 pub(super) fn each<'b>(bytes: &'b [u8], mut each: impl FnMut(&[&'b str])) -> usize {
     let mut whole = 0;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -28,7 +28,7 @@ pub(super) fn each<'b>(bytes: &'b [u8], mut each: impl FnMut(&[&'b str])) -> usi
     whole
 }
 
-/// CRC-32 as Ethernet and ZIP have it (polynomial EDB88320, reflected).
+/// CRC-32 as in Ethernet and ZIP (reflected polynomial EDB88320).
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
@@ -46,13 +46,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_checksum_is_the_usual_one() {
+    fn crc32_has_the_standard_check_value() {
         assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
         assert_eq!(crc32(b""), 0);
     }
 
     #[test]
-    fn every_other_byte_is_found() {
+    fn a_changed_byte_is_detected() {
         let line = write(&["put", "1.2", "-"]);
         let bytes = line.trim_end().as_bytes();
         assert_eq!(read(bytes), Some(vec!["put", "1.2", "-"]));
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_torn_line_is_not_read() {
+    fn reading_stops_at_an_incomplete_line() {
         let lines = [write(&["a"]), write(&["b"]), write(&["c"])].concat();
         let length = lines.len() / 3;
         for cut in 0..=lines.len() {

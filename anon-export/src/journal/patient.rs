@@ -1,4 +1,4 @@
-//! [`PatientJournal`]: the file of one patient.
+//! [`PatientJournal`]: the journal file of one patient.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -9,13 +9,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::{line, seconds};
 use crate::{EntityTag, KeyPart, ObjectKey, SourceObject, platform};
 
-/// What was sent of an object.
+/// The record of an object that is at the destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct JournalEntry {
     len: u64,
     modified: Option<SystemTime>,
     tag: Option<EntityTag>,
-    /// Seconds since 1970.
+    /// When it was sent or found, in seconds since 1970.
     when: u64,
 }
 
@@ -30,8 +30,9 @@ impl JournalEntry {
         }
     }
 
-    /// True if it is of this object as it is now. One without a time may have changed unseen.
-    pub(crate) fn is_of(&self, object: &SourceObject) -> bool {
+    /// Returns true if it records this object in its current state. An object without a
+    /// modification time may have changed unnoticed.
+    pub(crate) fn matches(&self, object: &SourceObject) -> bool {
         self.len == object.len && self.modified.is_some() && self.modified == object.modified
     }
 
@@ -40,7 +41,7 @@ impl JournalEntry {
     }
 }
 
-/// What a patient's file added to the totals.
+/// The change of the totals by one export of a patient.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct TotalsChange {
     pub(super) patients: u64,
@@ -49,15 +50,15 @@ pub(super) struct TotalsChange {
     pub(super) last: Option<u64>,
 }
 
-/// The file of one patient, and what it says.
+/// The journal file of one patient and its entries.
 #[derive(Debug)]
 pub(crate) struct PatientJournal {
     path: PathBuf,
     now: fn() -> SystemTime,
     entries: HashMap<ObjectKey, JournalEntry>,
-    /// Opened with the first line that is written.
+    /// Opened when the first line is written.
     file: Option<File>,
-    /// How many bytes of the file are whole lines.
+    /// The length of the valid lines, in bytes.
     whole: u64,
     change: TotalsChange,
 }
@@ -74,7 +75,7 @@ impl PatientJournal {
         };
         let mut entries = HashMap::new();
         let whole = line::each(&bytes, |fields| {
-            // What this version does not write means nothing to it.
+            // Lines of an unknown kind are ignored.
             if let Some((key, entry)) = read(patient, fields) {
                 entries.insert(key, entry);
             }
@@ -93,8 +94,8 @@ impl PatientJournal {
         self.entries.get(key)
     }
 
-    /// Notes that an object is at the destination, with this tag. What is noted already is not noted
-    /// again.
+    /// Records that an object is at the destination, with its tag. An unchanged record is not
+    /// written again.
     pub(crate) fn record(
         &mut self,
         object: &SourceObject,
@@ -108,12 +109,12 @@ impl PatientJournal {
             when: now.parse().unwrap_or_default(),
         };
         let known = self.entries.get(&object.key);
-        if known.is_some_and(|known| known.is_of(object) && known.tag == entry.tag) {
+        if known.is_some_and(|known| known.matches(object) && known.tag == entry.tag) {
             return Ok(());
         }
         let text = write(&object.key, &entry, &now);
         self.append(text.as_bytes())
-            .map_err(super::at("write a file"))?;
+            .map_err(super::journal_error("write a file"))?;
         self.add(object.key.clone(), entry);
         Ok(())
     }
@@ -137,13 +138,13 @@ impl PatientJournal {
     fn append(&mut self, line: &[u8]) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
-            None => self.file.insert(cut(&self.path, self.whole)?),
+            None => self.file.insert(open_and_truncate(&self.path, self.whole)?),
         };
-        // One write, so that a kill leaves at most one line that is not whole.
+        // One write, so that a killed process leaves at most one incomplete line.
         file.write_all(line)
     }
 
-    /// Makes it durable.
+    /// Makes the file durable and returns the change of the totals.
     pub(super) fn close(self) -> io::Result<TotalsChange> {
         if let Some(file) = self.file {
             file.sync_all()?;
@@ -156,7 +157,7 @@ impl PatientJournal {
         Ok(self.change)
     }
 
-    /// How many objects it names, how many bytes they have, and when the last was noted.
+    /// Returns the number of objects, their bytes, and the time of the last entry.
     pub(super) fn sums(&self) -> (u64, u64, Option<u64>) {
         let bytes = self.entries.values().map(|entry| entry.len).sum();
         let last = self.entries.values().map(|entry| entry.when).max();
@@ -164,8 +165,8 @@ impl PatientJournal {
     }
 }
 
-/// Opens a file behind its whole lines, and cuts what follows.
-pub(super) fn cut(path: &Path, whole: u64) -> io::Result<File> {
+/// Opens a file for appending after its valid lines and cuts off the rest.
+pub(super) fn open_and_truncate(path: &Path, whole: u64) -> io::Result<File> {
     let file = File::options().append(true).create(true).open(path)?;
     if file.metadata()?.len() > whole {
         file.set_len(whole)?;
@@ -214,7 +215,7 @@ fn read(patient: &KeyPart, fields: &[&str]) -> Option<(ObjectKey, JournalEntry)>
     Some((key, entry))
 }
 
-/// Up to the year 2554.
+/// Reaches to the year 2554.
 fn nanoseconds(count: u64) -> Duration {
     Duration::from_nanos(count)
 }

@@ -1,4 +1,4 @@
-//! When exports began and how they ended.
+//! The start and the end of each export.
 
 use std::fs;
 use std::io::{self, Write};
@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::line;
-use super::patient::cut;
+use super::patient::open_and_truncate;
 use crate::report::{Counts, ExportReport};
 use crate::{Error, platform};
 
@@ -14,7 +14,7 @@ use crate::{Error, platform};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RunOutcome {
-    /// All that was selected was looked at.
+    /// All selected objects were processed.
     Done,
     /// It was cancelled.
     Cancelled,
@@ -23,7 +23,7 @@ pub enum RunOutcome {
 }
 
 impl RunOutcome {
-    /// Its name in the journal.
+    /// Returns its name in the journal.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -43,15 +43,15 @@ impl RunOutcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RunEnd {
-    /// When.
+    /// When it ended.
     pub when: SystemTime,
-    /// How.
+    /// How it ended.
     pub outcome: RunOutcome,
-    /// What was done.
+    /// Its counts.
     pub report: ExportReport,
 }
 
-/// An export.
+/// An export that was recorded in a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RunStatus {
@@ -59,15 +59,15 @@ pub struct RunStatus {
     pub began: SystemTime,
     /// Who ran it.
     pub who: String,
-    /// How it ended; none if it still runs, or was killed.
+    /// `None` if it still runs or was killed.
     pub end: Option<RunEnd>,
 }
 
-/// Appends a line, durably, behind the last whole one.
+/// Appends a line durably after the last valid line.
 pub(super) fn append(path: &Path, text: &str) -> io::Result<()> {
     let bytes = read(path)?;
     let whole = line::each(&bytes, |_| {});
-    let mut file = cut(path, whole as u64)?;
+    let mut file = open_and_truncate(path, whole as u64)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     if whole == 0 {
@@ -76,7 +76,7 @@ pub(super) fn append(path: &Path, text: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// The line of an export that ended.
+/// Formats the line for the end of an export.
 pub(super) fn end(when: &str, report: &ExportReport, error: Option<&Error>) -> String {
     let outcome = match error {
         None => RunOutcome::Done,
@@ -100,7 +100,7 @@ pub(super) fn end(when: &str, report: &ExportReport, error: Option<&Error>) -> S
     line::write(&fields)
 }
 
-/// The last export; none if there was none.
+/// Returns the last export, if there was one.
 pub(super) fn last(path: &Path) -> io::Result<Option<RunStatus>> {
     let mut last: Option<RunStatus> = None;
     let bytes = read(path)?;

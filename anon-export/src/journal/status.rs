@@ -1,4 +1,4 @@
-//! What a journal says of a destination.
+//! The status of a destination, as its journal records it.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -7,46 +7,46 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::patient::PatientJournal;
 use super::runs::{self, RunStatus};
-use super::{LOCK, PATIENTS, RUNS, TOTALS, at, header, line};
+use super::{LOCK, PATIENTS, RUNS, TOTALS, header, journal_error, line};
 use crate::{Error, KeyPart};
 
-/// What was sent to a destination, over all exports.
+/// The totals of all exports to a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Totals {
-    /// Patients.
+    /// Patients with at least one object.
     pub patients: u64,
-    /// Objects, each once.
+    /// Objects; each counts once.
     pub objects: u64,
-    /// Bytes of these objects, as they were sent last.
+    /// Bytes of these objects, as last sent.
     pub bytes: u64,
-    /// Seconds since 1970.
+    /// When the last object was sent or found, in seconds since 1970.
     pub(super) last: Option<u64>,
 }
 
 impl Totals {
-    /// When the last object was sent, or found there.
+    /// Returns when the last object was sent, or found at the destination.
     pub fn last(&self) -> Option<SystemTime> {
         UNIX_EPOCH.checked_add(Duration::from_secs(self.last?))
     }
 }
 
-/// What a journal says of a destination.
+/// The status of a destination, as its journal records it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DestinationStatus {
-    /// Its address.
+    /// The address of the destination.
     pub address: String,
     /// What was sent.
     pub totals: Totals,
     /// The last export to it.
     pub last_run: Option<RunStatus>,
-    /// True while an export to it runs.
+    /// True while an export runs.
     pub is_running: bool,
 }
 
-/// What the journals below `root` say, in the order of their addresses. One that does not exist says
-/// nothing. Can be asked while exports run.
+/// Returns the status of each journal under `root`, sorted by address; none if `root` does not
+/// exist. May be called while exports run.
 ///
 /// # Errors
 /// [`Error::JournalFormat`], [`Error::Journal`].
@@ -60,7 +60,7 @@ pub struct DestinationStatus {
 /// # Ok::<(), anon_export::Error>(())
 /// ```
 pub fn destinations(root: &Path) -> Result<Vec<DestinationStatus>, Error> {
-    let read = at("read a directory");
+    let read = journal_error("read a directory");
     let entries = match fs::read_dir(root) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(&read)?,
@@ -74,15 +74,15 @@ pub fn destinations(root: &Path) -> Result<Vec<DestinationStatus>, Error> {
         all.push(DestinationStatus {
             address,
             totals: totals(&path)?,
-            last_run: runs::last(&path.join(RUNS)).map_err(at("read a file"))?,
-            is_running: is_held(&path.join(LOCK)).map_err(at("look at a lock"))?,
+            last_run: runs::last(&path.join(RUNS)).map_err(journal_error("read a file"))?,
+            is_running: is_locked(&path.join(LOCK)).map_err(journal_error("test the lock"))?,
         });
     }
     all.sort_by(|a, b| a.address.cmp(&b.address));
     Ok(all)
 }
 
-fn is_held(lock: &Path) -> io::Result<bool> {
+fn is_locked(lock: &Path) -> io::Result<bool> {
     match File::open(lock)?.try_lock_shared() {
         Ok(()) => Ok(false),
         Err(TryLockError::WouldBlock) => Ok(true),
@@ -90,14 +90,17 @@ fn is_held(lock: &Path) -> io::Result<bool> {
     }
 }
 
-/// What the patients' files add up to.
+/// Returns the stored totals, or adds up the patients' files if the last export did not end.
 pub(super) fn totals(root: &Path) -> Result<Totals, Error> {
-    let last = runs::last(&root.join(RUNS)).map_err(at("read a file"))?;
-    let is_settled = last.is_none_or(|run| run.end.is_some());
-    if is_settled && let Some(noted) = noted(&root.join(TOTALS)).map_err(at("read a file"))? {
-        return Ok(noted);
+    let last = runs::last(&root.join(RUNS)).map_err(journal_error("read a file"))?;
+    let last_run_ended = last.is_none_or(|run| run.end.is_some());
+    if last_run_ended
+        && let Some(stored_totals) =
+            stored_totals(&root.join(TOTALS)).map_err(journal_error("read a file"))?
+    {
+        return Ok(stored_totals);
     }
-    added_up(&root.join(PATIENTS)).map_err(at("read a file"))
+    summed_totals(&root.join(PATIENTS)).map_err(journal_error("read a file"))
 }
 
 pub(super) fn write(totals: &Totals) -> String {
@@ -111,14 +114,14 @@ pub(super) fn write(totals: &Totals) -> String {
     ])
 }
 
-fn noted(path: &Path) -> io::Result<Option<Totals>> {
+fn stored_totals(path: &Path) -> io::Result<Option<Totals>> {
     let bytes = match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         bytes => bytes?,
     };
-    let mut noted = None;
-    line::each(&bytes, |fields| noted = read(fields));
-    Ok(noted)
+    let mut stored_totals = None;
+    line::each(&bytes, |fields| stored_totals = read(fields));
+    Ok(stored_totals)
 }
 
 fn read(fields: &[&str]) -> Option<Totals> {
@@ -136,7 +139,7 @@ fn read(fields: &[&str]) -> Option<Totals> {
     })
 }
 
-fn added_up(patients: &Path) -> io::Result<Totals> {
+fn summed_totals(patients: &Path) -> io::Result<Totals> {
     let mut totals = Totals::default();
     let entries = match fs::read_dir(patients) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(totals),

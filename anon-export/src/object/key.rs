@@ -1,26 +1,26 @@
-//! [`ObjectKey`]: where an object stands.
+//! [`ObjectKey`]: the name of an object.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::KeyError;
 
-/// One part of an [`ObjectKey`]: a pseudonym that is a file name everywhere.
+/// One part of an [`ObjectKey`]: a pseudonym that is a valid file name on every system.
 ///
-/// 1 to 64 characters of `A-Z a-z 0-9 _ - .` and spaces; neither the first nor the last is a dot or
-/// a space. So it is never `.` or `..`, needs no escaping in a path or a URL but for its spaces, and
-/// holds the longest UID (64 characters, PS3.5 section 6.2).
+/// It has 1 to 64 characters of `A-Z a-z 0-9 _ - .` and spaces; the first and the last are neither
+/// a dot nor a space. So it is never `.` or `..`, and in a path or URL only its spaces need
+/// escaping. The longest UID fits (64 characters, PS3.5 section 6.2).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyPart(String);
 
 impl KeyPart {
-    /// The longest part in bytes.
+    /// The greatest length of a part in bytes.
     pub const MAX_LEN: usize = 64;
 
-    /// Checks a pseudonym.
+    /// Checks and wraps a pseudonym.
     ///
     /// # Errors
-    /// [`KeyError`] if it could not be a file name as above.
+    /// [`KeyError`] if it does not have the form above.
     pub fn new(text: impl Into<String>) -> Result<Self, KeyError> {
         let text = text.into();
         match problem(text.as_bytes()) {
@@ -32,19 +32,19 @@ impl KeyPart {
         }
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 fn problem(text: &[u8]) -> Option<&'static str> {
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"_-. ".contains(b);
+    let allowed = |b: &u8| b.is_ascii_alphanumeric() || b"_-. ".contains(b);
     let edge = |b: &u8| matches!(b, b'.' | b' ');
     match (text.first(), text.last()) {
         (None, _) | (_, None) => Some("it is empty"),
         _ if text.len() > KeyPart::MAX_LEN => Some("it is longer than 64 bytes"),
-        _ if !text.iter().all(plain) => {
+        _ if !text.iter().all(allowed) => {
             Some("it has a character outside A-Z a-z 0-9 _ - . and space")
         }
         (Some(first), Some(last)) if edge(first) || edge(last) => {
@@ -68,19 +68,19 @@ impl FromStr for KeyPart {
     }
 }
 
-/// Where an object stands: the pseudonyms of patient, study, series and instance.
+/// The name of an object: the pseudonyms of its patient, study, series and instance.
 ///
-/// Shown as `patient/study/series/instance.dcm`, the layout of a project's `public/`.
+/// Displayed as `patient/study/series/instance.dcm`, the layout of a project's `public/`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey {
     parts: [KeyPart; 4],
 }
 
 impl ObjectKey {
-    /// A key of the pseudonyms of patient, study, series and instance, in this order.
+    /// Creates a key from the pseudonyms of patient, study, series and instance, in this order.
     ///
     /// # Errors
-    /// [`KeyError`] if one of them is no [`KeyPart`].
+    /// [`KeyError`] if one of them is not a valid [`KeyPart`].
     ///
     /// # Examples
     /// ```
@@ -101,17 +101,17 @@ impl ObjectKey {
         })
     }
 
-    /// A key of parts that are checked already.
+    /// Creates a key from checked parts.
     pub fn of(parts: [KeyPart; 4]) -> Self {
         Self { parts }
     }
 
-    /// The parts: patient, study, series, instance.
+    /// Returns the parts: patient, study, series, instance.
     pub fn parts(&self) -> &[KeyPart; 4] {
         &self.parts
     }
 
-    /// The patient's pseudonym.
+    /// Returns the patient's pseudonym.
     pub fn patient(&self) -> &KeyPart {
         let [patient, ..] = &self.parts;
         patient
@@ -128,7 +128,7 @@ impl fmt::Display for ObjectKey {
 impl FromStr for ObjectKey {
     type Err = KeyError;
 
-    /// Reads what `Display` writes.
+    /// Parses what `Display` writes.
     fn from_str(text: &str) -> Result<Self, KeyError> {
         let refuse = |problem| KeyError {
             len: text.len(),

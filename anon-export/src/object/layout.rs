@@ -1,10 +1,10 @@
-//! The layout of a project's `public/`, which directories of ours share.
+//! The layout of a project's `public/`, used by the directory source and sink.
 //!
 //! ```text
 //! <root>/<patient>/<study>/<series>/<instance>.dcm
 //! ```
 //!
-//! Links are neither followed nor listed: they are not ours. What is no part of a key is passed over.
+//! Symbolic links are neither followed nor listed. Names that cannot be part of a key are ignored.
 
 use std::fs::{self, DirEntry, Metadata};
 use std::io;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{KeyPart, ObjectKey};
 
-/// The directory of an object's series.
+/// Returns the directory of an object's series.
 pub(crate) fn series(root: &Path, key: &ObjectKey) -> PathBuf {
     let [patient, study, series, _] = key.parts();
     [patient, study, series]
@@ -21,13 +21,13 @@ pub(crate) fn series(root: &Path, key: &ObjectKey) -> PathBuf {
         .fold(root.to_owned(), |path, part| path.join(part.as_str()))
 }
 
-/// The file of an object.
+/// Returns the path of an object's file.
 pub(crate) fn file(root: &Path, key: &ObjectKey) -> PathBuf {
     let [.., instance] = key.parts();
     series(root, key).join(format!("{instance}.dcm"))
 }
 
-/// Calls `each` with the directories below `directory` that can be part of a key.
+/// Calls `each` with the subdirectories whose names can be part of a key, until it breaks.
 pub(crate) fn parts(
     directory: &Path,
     each: &mut dyn FnMut(KeyPart) -> ControlFlow<()>,
@@ -43,7 +43,8 @@ pub(crate) fn parts(
     Ok(())
 }
 
-/// Calls `each` with the objects of a patient, in no order. One that is not there has none.
+/// Calls `each` with the objects of a patient, in no particular order, until it breaks. A patient
+/// without a directory has no objects.
 pub(crate) fn objects(
     root: &Path,
     patient: &KeyPart,
@@ -53,7 +54,7 @@ pub(crate) fn objects(
     walk(&top, &mut vec![patient.clone()], each).map(|_| ())
 }
 
-/// Walks the directory of `parts`, which grows to study and series on the way down.
+/// Walks the directory of the patient, study or series that `parts` names.
 fn walk(
     directory: &Path,
     parts: &mut Vec<KeyPart>,

@@ -1,4 +1,4 @@
-//! Names of objects, and the traits of the places between which they are copied.
+//! Names of objects, and the traits of sources and sinks.
 
 pub(crate) mod layout;
 

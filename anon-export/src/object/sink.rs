@@ -1,4 +1,4 @@
-//! [`Sink`]: a destination.
+//! [`Sink`]: a destination of objects.
 
 use std::fmt;
 use std::io::Read;
@@ -7,28 +7,29 @@ use std::ops::ControlFlow;
 
 use crate::{Error, KeyPart, ObjectKey};
 
-/// What became of an object that was put.
+/// What [`Sink::put`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum Put {
-    /// It was written; other bytes that stood there were replaced in one step. (What a DICOM node
-    /// does with an instance that it has is its own affair.)
+    /// The object was written. Other bytes under its key were replaced in one step. (A DICOM node
+    /// decides by itself what to do with an instance that it already has.)
     Created,
-    /// The same bytes were there, and nothing changed.
+    /// The destination already had the same bytes. Nothing changed.
     AlreadyThere,
 }
 
-/// What a destination says of an object's bytes: equal bytes put the same way have equal tags.
+/// A destination's tag for the bytes of an object, such as the entity tag of S3. Equal bytes that
+/// are put in the same way have equal tags.
 ///
-/// 1 to 128 visible ASCII characters that mean nothing to anybody else (S3: the entity tag).
+/// It has 1 to 128 visible ASCII characters. Only the destination gives them a meaning.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntityTag(String);
 
 impl EntityTag {
-    /// The longest tag in bytes.
+    /// The greatest length of a tag in bytes.
     pub const MAX_LEN: usize = 128;
 
-    /// A tag of this text; none if it is no tag as above.
+    /// Creates a tag from its text. `None` if the text does not have the form above.
     ///
     /// # Examples
     /// ```
@@ -44,7 +45,7 @@ impl EntityTag {
         is_tag.then_some(Self(text))
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -56,21 +57,21 @@ impl fmt::Display for EntityTag {
     }
 }
 
-/// What [`Sink::put`] says of an object that is there now.
+/// The result of a successful [`Sink::put`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stored {
-    /// What became of it.
+    /// Whether the object was written.
     pub put: Put,
-    /// Its tag, if the destination gives any.
+    /// The tag of the object, if the destination returns one.
     pub tag: Option<EntityTag>,
-    /// What the destination remarked: it has the object, but not quite as it was sent (DICOM:
-    /// statuses B000, B006, B007). Never an identifying value.
+    /// A warning: the destination stored the object, but not quite as it was sent (DICOM statuses
+    /// B000, B006, B007). Never an identifying value.
     pub warning: Option<String>,
 }
 
 impl Stored {
-    /// An object without a tag, taken without a remark.
+    /// Creates a result without a tag and without a warning.
     pub const fn new(put: Put) -> Self {
         Self {
             put,
@@ -79,13 +80,13 @@ impl Stored {
         }
     }
 
-    /// Sets its tag.
+    /// Sets the tag.
     #[must_use]
     pub fn with_tag(self, tag: Option<EntityTag>) -> Self {
         Self { tag, ..self }
     }
 
-    /// Sets what the destination remarked.
+    /// Sets the warning.
     #[must_use]
     pub fn with_warning(self, warning: impl Into<String>) -> Self {
         let warning = Some(warning.into());
@@ -93,23 +94,25 @@ impl Stored {
     }
 }
 
-/// What a sink has to be given, and what can be expected of it.
+/// What a sink accepts and how it behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// The longest object it takes, in bytes; a longer one is [`Error::TooLarge`], unread.
+    /// The longest accepted object, in bytes. A longer one fails with [`Error::TooLarge`] before it
+    /// is read.
     pub max_object_bytes: u64,
-    /// How many puts at once it can make use of. More are correct, and wait.
+    /// How many concurrent puts are useful. More are allowed and wait.
     pub parallel: NonZeroUsize,
-    /// It takes DICOM files only (PS3.10 section 7) whose UIDs are those of their keys.
+    /// It accepts only DICOM files (PS3.10 section 7) whose UIDs match their keys.
     pub dicom: bool,
-    /// It compares: [`Put::AlreadyThere`] is said of the same bytes put again. One that does not
-    /// says [`Put::Created`].
+    /// It compares: putting the same bytes again returns [`Put::AlreadyThere`]. A sink that does
+    /// not compare returns [`Put::Created`].
     pub compares: bool,
 }
 
 impl Capabilities {
-    /// Any bytes of any length, one put at a time, compared with what is there.
+    /// Returns the defaults: any bytes of any length, one put at a time, compared with what the
+    /// destination has.
     pub const fn new() -> Self {
         Self {
             max_object_bytes: u64::MAX,
@@ -119,7 +122,7 @@ impl Capabilities {
         }
     }
 
-    /// Takes DICOM files only.
+    /// Restricts the sink to DICOM files.
     #[must_use]
     pub const fn dicom_only(self) -> Self {
         Self {
@@ -128,7 +131,7 @@ impl Capabilities {
         }
     }
 
-    /// Does not compare what is put with what is there.
+    /// Declares that the sink does not compare.
     #[must_use]
     pub const fn without_comparing(self) -> Self {
         Self {
@@ -137,7 +140,7 @@ impl Capabilities {
         }
     }
 
-    /// Sets the longest object it takes, in bytes.
+    /// Sets the longest accepted object, in bytes.
     #[must_use]
     pub const fn with_max_object_bytes(self, max_object_bytes: u64) -> Self {
         Self {
@@ -146,7 +149,7 @@ impl Capabilities {
         }
     }
 
-    /// Sets how many puts at once it can make use of.
+    /// Sets how many concurrent puts are useful.
     #[must_use]
     pub const fn with_parallel(self, parallel: NonZeroUsize) -> Self {
         Self { parallel, ..self }
@@ -159,102 +162,105 @@ impl Default for Capabilities {
     }
 }
 
-/// An object that a destination has.
+/// An object in a destination's listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListedObject {
-    /// Where it stands.
+    /// Its name.
     pub key: ObjectKey,
-    /// Its length in bytes, if a listing tells it. (A DICOM query does not.)
+    /// Its length in bytes, if the listing contains it. (DICOM queries return no lengths.)
     pub len: Option<u64>,
-    /// Its tag, if a listing tells it.
+    /// Its tag, if the listing contains it.
     pub tag: Option<EntityTag>,
 }
 
 impl ListedObject {
-    /// An object at `key`; `len` bytes long, if that is known.
+    /// Creates an entry without a tag. `len` is in bytes.
     pub fn new(key: ObjectKey, len: Option<u64>) -> Self {
         let tag = None;
         Self { key, len, tag }
     }
 
-    /// Sets its tag.
+    /// Sets the tag.
     #[must_use]
     pub fn with_tag(self, tag: Option<EntityTag>) -> Self {
         Self { tag, ..self }
     }
 }
 
-/// A destination.
+/// A destination of objects.
 ///
 /// # Contract
-/// * An object is visible whole or not at all, also to a process that looks on, and also after a
-///   crash; what `put` has returned `Ok` for survives a power cut, where the destination has a disk.
-/// * A call that fails leaves what was there before, and the sink usable.
-/// * Any number of threads may call. Two that put the same key at once: one of the bodies stands
-///   there afterwards, whole.
+/// * An object is visible completely or not at all, also to concurrent readers and after a crash.
+///   An object for which `put` returned `Ok` survives a power cut, if the destination has a disk.
+/// * A failed call leaves the destination unchanged and the sink usable.
+/// * Any number of threads may call. If two put the same key concurrently, one of the two bodies
+///   remains, complete.
 /// * `conformance::check` (feature `conformance`) passes.
 pub trait Sink: fmt::Debug + Send + Sync {
-    /// What it has to be given. Does not change.
+    /// Returns what the sink accepts. Always returns the same value.
     fn capabilities(&self) -> Capabilities;
 
-    /// Puts an object of exactly `len` bytes at `key`, whole or not at all.
+    /// Puts an object of exactly `len` bytes under `key`, completely or not at all.
     ///
-    /// `body` is read once, from where it stands; an error of kind `Interrupted` is read again.
+    /// `body` is read once, from its current position. Reads that fail with `Interrupted` are
+    /// repeated.
     ///
     /// # Errors
     /// [`Error::TooLarge`] before a byte is read; [`Error::Short`], [`Error::Long`] or
-    /// [`Error::Read`] if `body` is not what was said; others as the destination has them.
+    /// [`Error::Read`] if `body` has another length or fails; others of the destination.
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error>;
 
-    /// Calls `each` with every object of a patient, in no order, until it breaks off.
+    /// Calls `each` with every object of a patient, in no particular order, until it breaks.
     ///
-    /// What this sink did not put, and cannot be named by an [`ObjectKey`], is passed over. A patient
-    /// that is not there has no objects.
+    /// Objects that an [`ObjectKey`] cannot name are ignored. An unknown patient has no objects.
     ///
     /// # Errors
-    /// If the destination cannot be read; then `each` may have seen a part. [`Error::NoListing`] if
-    /// it has no means to say what is there.
+    /// If the destination cannot be read; `each` may already have been called. [`Error::NoListing`]
+    /// if it cannot list its objects.
     fn list(
         &self,
         patient: &KeyPart,
         each: &mut dyn FnMut(ListedObject) -> ControlFlow<()>,
     ) -> Result<(), Error>;
 
-    /// The tag that an object of these bytes would have; none if only the destination can tell.
+    /// Returns the tag that an object with these bytes would get. `None` if only the destination
+    /// can compute it.
     ///
     /// `body` is read as by [`put`](Self::put).
     ///
     /// # Errors
-    /// Those of a body that is not what was said.
+    /// If `body` has another length or cannot be read.
     fn tag_of(&self, len: u64, body: &mut dyn Read) -> Result<Option<EntityTag>, Error> {
         let _ = (len, body);
         Ok(None)
     }
 
-    /// Whether a tag that a listing told is that of these bytes; none if only the destination can tell.
+    /// Returns whether a tag from a listing matches these bytes. `None` if only the destination can
+    /// tell.
     ///
-    /// By default they are compared with [`tag_of`](Self::tag_of). `body` is read as by
+    /// The default implementation compares it with [`tag_of`](Self::tag_of). `body` is read as by
     /// [`put`](Self::put).
     ///
     /// # Errors
-    /// Those of a body that is not what was said.
+    /// If `body` has another length or cannot be read.
     fn is_tag_of(
         &self,
         tag: &EntityTag,
         len: u64,
         body: &mut dyn Read,
     ) -> Result<Option<bool>, Error> {
-        let of = self.tag_of(len, body)?;
-        Ok(of.map(|of| of == *tag))
+        let computed = self.tag_of(len, body)?;
+        Ok(computed.map(|computed| computed == *tag))
     }
 
-    /// Checks that the destination can be used at all: one cheap call before the first object.
+    /// Checks that the destination can be used, by one cheap request before the first object.
     ///
     /// # Errors
-    /// Why it cannot be used, with [`Remedy::Stop`](crate::Remedy::Stop) or
-    /// [`Remedy::Retry`](crate::Remedy::Retry); with [`Remedy::SkipPatient`](crate::Remedy::SkipPatient)
-    /// if that need not hold for each patient, who is asked about then.
+    /// The reason why it cannot be used, with [`Remedy::Stop`](crate::Remedy::Stop) or
+    /// [`Remedy::Retry`](crate::Remedy::Retry). With
+    /// [`Remedy::SkipPatient`](crate::Remedy::SkipPatient) the export continues and tries each
+    /// patient.
     fn check(&self) -> Result<(), Error> {
         Ok(())
     }
@@ -266,9 +272,9 @@ const _: () = {
     shared::<Error>();
 };
 
-/// Reads a body of `len` bytes into `out`, and sees to it that it ends there.
+/// Passes a body of exactly `len` bytes to `out`, piece by piece.
 ///
-/// `out` says what a failed write is.
+/// Fails if the body is shorter or longer, and with the errors of `out`.
 pub(crate) fn copy_exact(
     body: &mut dyn Read,
     len: u64,
@@ -294,7 +300,7 @@ pub(crate) fn copy_exact(
         if found > len {
             return Err(Error::Long { expected: len });
         }
-        // A reader that says more than it was given room for is broken, not trusted.
+        // A reader that reports more bytes than the buffer holds is broken.
         let piece = buffer.get(..got).ok_or(Error::Read {
             kind: std::io::ErrorKind::InvalidData,
         })?;
@@ -309,5 +315,5 @@ pub(crate) fn copy_exact(
     Ok(())
 }
 
-/// Pieces in which a body is read: large enough that a system call costs little beside its bytes.
+/// The size of the pieces. Large enough that the cost of system calls is negligible.
 const COPY_BYTES: usize = 256 * 1024;

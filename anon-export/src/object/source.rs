@@ -1,4 +1,4 @@
-//! [`Source`]: where the objects of an export are.
+//! [`Source`]: the objects of an export.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,59 +16,59 @@ use crate::{Error, KeyPart, ObjectKey};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SourceObject {
-    /// Where it is to stand.
+    /// The name of the object, also at the destination.
     pub key: ObjectKey,
     /// Its length in bytes.
     pub len: u64,
-    /// When it last changed, if that is known. Without it a journal cannot tell that an object is
-    /// still the one that was sent.
+    /// When it last changed, if known. Without it a journal cannot tell whether an object changed
+    /// after it was sent.
     pub modified: Option<SystemTime>,
 }
 
 impl SourceObject {
-    /// An object of `len` bytes that last changed then.
+    /// Creates a description of an object of `len` bytes.
     pub fn new(key: ObjectKey, len: u64, modified: Option<SystemTime>) -> Self {
         Self { key, len, modified }
     }
 }
 
-/// Where the objects of an export are.
+/// The objects of an export.
 ///
 /// # Contract
 /// * Any number of threads may call.
-/// * What an object is called, its length and its time are the same for as long as its bytes are.
-/// * Nothing is held of a listing but what `each` keeps.
+/// * The length and the modification time of an object do not change as long as its bytes do not.
+/// * A listing is streamed: a source does not keep it in memory.
 pub trait Source: fmt::Debug + Send + Sync {
-    /// Calls `each` with every patient, in no order, until it breaks off.
+    /// Calls `each` with every patient, in no particular order, until it breaks.
     ///
     /// # Errors
-    /// [`Error::Source`]; then `each` may have seen a part.
+    /// [`Error::Source`]; `each` may already have been called.
     fn patients(&self, each: &mut dyn FnMut(KeyPart) -> ControlFlow<()>) -> Result<(), Error>;
 
-    /// Calls `each` with every object of a patient, in no order, until it breaks off. A patient that
-    /// is not there has none.
+    /// Calls `each` with every object of a patient, in no particular order, until it breaks. An
+    /// unknown patient has no objects.
     ///
     /// # Errors
-    /// [`Error::Source`]; then `each` may have seen a part.
+    /// [`Error::Source`]; `each` may already have been called.
     fn objects(
         &self,
         patient: &KeyPart,
         each: &mut dyn FnMut(SourceObject) -> ControlFlow<()>,
     ) -> Result<(), Error>;
 
-    /// Opens an object from its first byte on.
+    /// Opens an object for reading from its first byte.
     ///
     /// # Errors
-    /// [`Error::Vanished`] if it is not there; [`Error::Read`].
+    /// [`Error::Vanished`] if the object does not exist; [`Error::Read`] if it cannot be opened.
     fn open(&self, key: &ObjectKey) -> Result<Box<dyn Read + Send + '_>, Error>;
 
-    /// What an object is now.
+    /// Returns the current length and modification time of an object.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// Those of [`open`](Self::open).
     fn state(&self, key: &ObjectKey) -> Result<SourceObject, Error>;
 
-    /// True if there is such a patient.
+    /// Returns true if the source has this patient.
     ///
     /// # Errors
     /// [`Error::Source`].
@@ -85,7 +85,7 @@ pub trait Source: fmt::Debug + Send + Sync {
         Ok(found)
     }
 
-    /// True if a patient has such a study.
+    /// Returns true if the source has this study of this patient.
     ///
     /// # Errors
     /// [`Error::Source`].
@@ -106,15 +106,15 @@ pub trait Source: fmt::Debug + Send + Sync {
 
 /// A directory laid out as a project's `public/`: `<patient>/<study>/<series>/<instance>.dcm`.
 ///
-/// Links below it are not followed, and what is no [`ObjectKey`] is passed over. Nothing of it is held
-/// in memory.
+/// Symbolic links are not followed. Names that cannot be part of an [`ObjectKey`] are ignored.
+/// Listings are streamed.
 #[derive(Debug, Clone)]
 pub struct DirectorySource {
     root: PathBuf,
 }
 
 impl DirectorySource {
-    /// The objects below `root`.
+    /// Creates a source of the objects under `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
@@ -122,7 +122,7 @@ impl DirectorySource {
 
 impl Source for DirectorySource {
     fn patients(&self, each: &mut dyn FnMut(KeyPart) -> ControlFlow<()>) -> Result<(), Error> {
-        layout::parts(&self.root, each).map_err(|error| unlisted(&error))
+        layout::parts(&self.root, each).map_err(|error| listing_error(&error))
     }
 
     fn objects(
@@ -131,23 +131,23 @@ impl Source for DirectorySource {
         each: &mut dyn FnMut(SourceObject) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         layout::objects(&self.root, patient, &mut |key, metadata| {
-            each(described(key, metadata))
+            each(source_object(key, metadata))
         })
-        .map_err(|error| unlisted(&error))
+        .map_err(|error| listing_error(&error))
     }
 
     fn open(&self, key: &ObjectKey) -> Result<Box<dyn Read + Send + '_>, Error> {
-        // Opening a pipe would wait for its writer, for ever.
+        // Opening a named pipe would block until somebody writes to it.
         self.state(key)?;
-        let file = File::open(layout::file(&self.root, key)).map_err(|error| unread(&error))?;
+        let file = File::open(layout::file(&self.root, key)).map_err(|error| read_error(&error))?;
         Ok(Box::new(file))
     }
 
     fn state(&self, key: &ObjectKey) -> Result<SourceObject, Error> {
         let metadata = fs::symlink_metadata(layout::file(&self.root, key));
-        let metadata = metadata.map_err(|error| unread(&error))?;
+        let metadata = metadata.map_err(|error| read_error(&error))?;
         if metadata.is_file() {
-            Ok(described(key.clone(), &metadata))
+            Ok(source_object(key.clone(), &metadata))
         } else {
             Err(Error::Vanished)
         }
@@ -171,46 +171,46 @@ impl DirectorySource {
                 Ok(metadata) if metadata.is_dir() => {}
                 Ok(_) => return Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-                Err(error) => return Err(unlisted(&error)),
+                Err(error) => return Err(listing_error(&error)),
             }
         }
         Ok(true)
     }
 }
 
-fn described(key: ObjectKey, metadata: &Metadata) -> SourceObject {
+fn source_object(key: ObjectKey, metadata: &Metadata) -> SourceObject {
     SourceObject::new(key, metadata.len(), metadata.modified().ok())
 }
 
-fn unlisted(error: &io::Error) -> Error {
+fn listing_error(error: &io::Error) -> Error {
     Error::Source { kind: error.kind() }
 }
 
-fn unread(error: &io::Error) -> Error {
+fn read_error(error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::NotFound => Error::Vanished,
         kind => Error::Read { kind },
     }
 }
 
-/// Objects in memory, for tests and small programs. `Debug` shows how many there are.
+/// Objects in memory, for tests and small programs. `Debug` prints only their number.
 #[derive(Clone, Default)]
 pub struct MemorySource {
     objects: BTreeMap<ObjectKey, Arc<[u8]>>,
 }
 
 impl MemorySource {
-    /// None yet.
+    /// Creates an empty source.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds an object, or replaces it.
+    /// Inserts or replaces an object.
     pub fn insert(&mut self, key: ObjectKey, bytes: impl Into<Arc<[u8]>>) {
         self.objects.insert(key, bytes.into());
     }
 
-    /// The objects.
+    /// Iterates over the objects in the order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (&ObjectKey, &[u8])> {
         self.objects.iter().map(|(key, bytes)| (key, &**bytes))
     }

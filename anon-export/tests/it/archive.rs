@@ -1,4 +1,4 @@
-//! A DICOM archive in memory: C-STORE, C-FIND of the study root, C-ECHO.
+//! A DICOM archive in memory: C-STORE, study root C-FIND, C-ECHO.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -15,11 +15,11 @@ use anon_net::testing::MemoryNetwork;
 use anon_net::{Association, ContextId, Node, Operation, Status, SupportedContexts, Uid};
 
 pub(crate) const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
-/// As long as that of CT.
+/// The MR image storage class. It is as long as that of CT.
 pub(crate) const MR: &str = "1.2.840.10008.5.1.4.1.1.4";
 pub(crate) const EXPLICIT: &str = "1.2.840.10008.1.2.1";
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 type Error = Box<dyn std::error::Error>;
 
@@ -27,11 +27,11 @@ pub(crate) fn uid(text: &str) -> Uid {
     Uid::new(text).expect("a UID")
 }
 
-/// A file of this class with the UIDs of `key`.
+/// Returns a file of this SOP class with the UIDs of `key`.
 pub(crate) fn image(key: &ObjectKey, class: &str, len: usize) -> Vec<u8> {
     let mut file = conformance::image(key, len, 0);
-    let padded = |class: &str| [class.as_bytes(), &[0]].concat();
-    let (ct, class) = (padded(CT), padded(class));
+    let with_nul = |class: &str| [class.as_bytes(), &[0]].concat();
+    let (ct, class) = (with_nul(CT), with_nul(class));
     for at in 0..file.len() {
         if let Some(uid) = file.get_mut(at..at + ct.len()).filter(|uid| **uid == *ct) {
             uid.copy_from_slice(&class);
@@ -40,32 +40,33 @@ pub(crate) fn image(key: &ObjectKey, class: &str, len: usize) -> Vec<u8> {
     file
 }
 
-/// What servers differ in.
+/// How an archive matches_found queries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QueryBehavior {
+    /// As PS3.4 Annex C says.
     Plain,
-    /// Answers everything it has, whatever is asked for.
+    /// Ignores query keys and returns everything.
     IgnoresKeys,
-    /// Answers once for each instance, at every level.
+    /// Returns one match per instance at every level.
     Repeats,
 }
 
-/// What it does with an instance that it does not simply keep.
+/// How the archive fails to store an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StoreFault {
-    /// Keeps it, and answers with this warning.
+    /// Stores it and responds with this warning status.
     Warns(u16),
-    /// Does not keep it, and answers with this status.
+    /// Does not store it and responds with this status.
     Refuses(u16),
     /// Aborts the association.
     Aborts,
-    /// Ends the association without a word.
+    /// Closes the connection.
     Cuts,
-    /// Never answers.
+    /// Never responds.
     Silent,
 }
 
-/// The fault of an instance.
+/// Returns the fault of an instance.
 pub(crate) type Faults = dyn Fn(&str) -> Option<StoreFault> + Send + Sync;
 
 #[derive(Debug, Clone)]
@@ -77,7 +78,7 @@ pub(crate) struct Archive {
 struct ArchiveState {
     behavior: QueryBehavior,
     faults: Box<Faults>,
-    /// The elements before the pixels, and all of the data set, by SOP instance UID.
+    /// The elements before the pixel data, and the whole data set, by SOP Instance UID.
     objects: Mutex<BTreeMap<String, (Identifier, Vec<u8>)>>,
 }
 
@@ -92,7 +93,7 @@ impl Archive {
         Self::with_faults(behavior, |_| None)
     }
 
-    /// One that fails with the instances that `faults` names.
+    /// Creates an archive that fails for the instances for which `faults` returns a fault.
     pub(crate) fn with_faults(
         behavior: QueryBehavior,
         faults: impl Fn(&str) -> Option<StoreFault> + Send + Sync + 'static,
@@ -106,7 +107,7 @@ impl Archive {
         let exchange = MemoryNetwork::new();
         let listener = exchange
             .listen(&node(), supported, 16_384)
-            .expect("a place");
+            .expect("listening in memory");
         let shared = Arc::new(ArchiveState {
             behavior,
             faults: Box::new(faults),
@@ -114,10 +115,10 @@ impl Archive {
         });
         let all = Arc::clone(&shared);
         thread::spawn(move || {
-            while let Ok(mut association) = listener.accept(PATIENCE) {
+            while let Ok(mut association) = listener.accept(TIMEOUT) {
                 let shared = Arc::clone(&all);
                 thread::spawn(move || {
-                    // An association that is aborted ends so.
+                    // An aborted association returns an error here.
                     drop(shared.serve(&mut *association));
                 });
             }
@@ -129,17 +130,21 @@ impl Archive {
         self.sink_with(Timeouts::default(), associations)
     }
 
-    /// With this patience.
+    /// Returns a sink with these timeouts.
     pub(crate) fn sink_with(&self, timeouts: Timeouts, associations: usize) -> DicomSink {
         let scu = Scu::new(
             Arc::new(self.exchange.clone()),
             "US".parse().expect("a title"),
         )
         .with_timeouts(timeouts);
-        DicomSink::new(scu, node(), NonZeroUsize::new(associations).expect("some"))
+        DicomSink::new(
+            scu,
+            node(),
+            NonZeroUsize::new(associations).expect("not zero"),
+        )
     }
 
-    /// The network it is in.
+    /// Returns the network of the archive.
     pub(crate) fn exchange(&self) -> MemoryNetwork {
         self.exchange.clone()
     }
@@ -148,7 +153,7 @@ impl Archive {
         self.shared.objects.lock().expect("the objects").len()
     }
 
-    /// The data set of an instance.
+    /// Returns the data set of an instance.
     pub(crate) fn get(&self, key: &ObjectKey) -> Option<Vec<u8>> {
         let [.., instance] = key.parts();
         let objects = self.shared.objects.lock().expect("the objects");
@@ -165,19 +170,19 @@ fn node() -> Node {
 impl ArchiveState {
     fn serve(&self, association: &mut dyn Association) -> Result<(), Error> {
         loop {
-            match receive_command(association, PATIENCE)? {
+            match receive_command(association, TIMEOUT)? {
                 Incoming::Message {
                     context,
                     command: Command::Request(request),
-                } => self.answer(association, context, &request)?,
-                Incoming::Release => return Ok(association.release(PATIENCE)?),
+                } => self.respond(association, context, &request)?,
+                Incoming::Release => return Ok(association.release(TIMEOUT)?),
                 Incoming::Message { .. } => {}
                 Incoming::NotUnderstood { .. } => return Err("not understood".into()),
             }
         }
     }
 
-    fn answer(
+    fn respond(
         &self,
         association: &mut dyn Association,
         context: ContextId,
@@ -185,16 +190,16 @@ impl ArchiveState {
     ) -> Result<(), Error> {
         let mut body = Vec::new();
         if request.has_data_set {
-            Body::new(association, context, PATIENCE).read_to_end(&mut body)?;
+            Body::new(association, context, TIMEOUT).read_to_end(&mut body)?;
         }
         let mut status = Status::SUCCESS;
         match request.operation {
             Operation::Store => {
                 let instance = request.sop_instance.as_ref().ok_or("no instance")?;
                 match (self.faults)(instance.expose()) {
-                    None => self.keep(body)?,
+                    None => self.store(body)?,
                     Some(StoreFault::Warns(code)) => {
-                        self.keep(body)?;
+                        self.store(body)?;
                         status = Status::new(code);
                     }
                     Some(StoreFault::Refuses(code)) => status = Status::new(code),
@@ -204,29 +209,29 @@ impl ArchiveState {
                     }
                     Some(StoreFault::Cuts) => return Err("cut".into()),
                     Some(StoreFault::Silent) => {
-                        // Until the other side has had enough.
-                        while receive_command(association, PATIENCE).is_ok() {}
+                        // Until the peer gives up.
+                        while receive_command(association, TIMEOUT).is_ok() {}
                         return Err("it gave up".into());
                     }
                 }
             }
             Operation::Find => {
-                let asked = Identifier::decode(&body, Encoding::ImplicitLittle)?;
-                for found in self.find(&asked) {
+                let query = Identifier::decode(&body, Encoding::ImplicitLittle)?;
+                for found in self.find(&query) {
                     let mut pending = request.response(Status::PENDING);
                     pending.has_data_set = true;
                     let bytes = found.encode(Encoding::ImplicitLittle)?;
                     let command = Command::Response(pending);
-                    send_with(association, context, &command, &mut &*bytes, PATIENCE)?;
+                    send_with(association, context, &command, &mut &*bytes, TIMEOUT)?;
                 }
             }
             _ => {}
         }
         let last = Command::Response(request.response(status));
-        Ok(send(association, context, &last, PATIENCE)?)
+        Ok(send(association, context, &last, TIMEOUT)?)
     }
 
-    fn keep(&self, data_set: Vec<u8>) -> Result<(), Error> {
+    fn store(&self, data_set: Vec<u8>) -> Result<(), Error> {
         let pixels = [0xE0, 0x7F, 0x10, 0x00];
         let at = data_set.windows(4).position(|tag| tag == pixels);
         let before = data_set.get(..at.ok_or("no pixels")?).unwrap_or_default();
@@ -237,14 +242,14 @@ impl ArchiveState {
         Ok(())
     }
 
-    fn find(&self, asked: &Identifier) -> Vec<Identifier> {
+    fn find(&self, query: &Identifier) -> Vec<Identifier> {
         const KEYS: [tag::Tag; 4] = [
             tag::SOP_INSTANCE,
             tag::PATIENT_ID,
             tag::STUDY_UID,
             tag::SERIES_UID,
         ];
-        let level = asked.text(tag::LEVEL).unwrap_or_default();
+        let level = query.text(tag::LEVEL).unwrap_or_default();
         let unique = match level.as_str() {
             "STUDY" => tag::STUDY_UID,
             "SERIES" => tag::SERIES_UID,
@@ -253,26 +258,26 @@ impl ArchiveState {
         let matches = |object: &Identifier| {
             self.behavior == QueryBehavior::IgnoresKeys
                 || KEYS.iter().all(|key| {
-                    let wanted = asked.text(*key).unwrap_or_default();
-                    wanted.is_empty() || object.text(*key) == Some(wanted)
+                    let value = query.text(*key).unwrap_or_default();
+                    value.is_empty() || object.text(*key) == Some(value)
                 })
         };
         let objects = self.objects.lock().expect("the objects");
         let mut seen = BTreeSet::new();
-        let mut answers = Vec::new();
+        let mut matches_found = Vec::new();
         for (object, _) in objects.values().filter(|(object, _)| matches(object)) {
             if !seen.insert(object.text(unique)) && self.behavior != QueryBehavior::Repeats {
                 continue;
             }
-            let mut answer = Identifier::new();
-            answer.set(tag::LEVEL, level.as_bytes());
+            let mut found = Identifier::new();
+            found.set(tag::LEVEL, level.as_bytes());
             for key in KEYS {
-                if asked.value(key).is_some() {
-                    answer.set(key, object.value(key).unwrap_or_default());
+                if query.value(key).is_some() {
+                    found.set(key, object.value(key).unwrap_or_default());
                 }
             }
-            answers.push(answer);
+            matches_found.push(found);
         }
-        answers
+        matches_found
     }
 }

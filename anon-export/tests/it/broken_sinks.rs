@@ -1,4 +1,4 @@
-//! The suite finds sinks that break a promise.
+//! The conformance suite detects sinks that break a promise.
 
 use std::io::Read;
 use std::ops::ControlFlow;
@@ -12,21 +12,21 @@ use anon_export::{
 #[derive(Debug, Clone, Copy)]
 enum SinkFault {
     None,
-    /// Takes what comes, whatever length was said.
-    AnyLength,
-    /// Stops reading at the length that was said.
-    Cuts,
-    /// Keeps what came before the reader failed.
-    KeepsParts,
-    /// What has the key has the bytes.
+    /// Accepts any body, whatever its declared length.
+    IgnoresLength,
+    /// Stops reading at the declared length.
+    Truncates,
+    /// Stores the bytes that were read before the reader failed.
+    StoresPartialBody,
+    /// Reports an existing key as already there, without comparing bytes.
     TrustsNames,
-    /// As if nothing were there.
+    /// Always reports a new object.
     AlwaysCreated,
     ListsEveryone,
     ListsNothing,
     NeverStopsListing,
     ReadsWhatIsTooLarge,
-    /// Gives tags that are not those it tells beforehand.
+    /// Returns other tags than it computes in advance.
     TagsDiffer,
     CannotBeUsed,
 }
@@ -46,13 +46,13 @@ impl Sink for BrokenSink {
             (bytes, read)
         };
         match self.1 {
-            SinkFault::AnyLength => {
+            SinkFault::IgnoresLength => {
                 let (bytes, read) = whole(body);
                 read.map_err(|error| Error::Read { kind: error.kind() })?;
                 self.0.put(key, bytes.len() as u64, &mut &*bytes)
             }
-            SinkFault::Cuts => self.0.put(key, len, &mut body.take(len)),
-            SinkFault::KeepsParts => {
+            SinkFault::Truncates => self.0.put(key, len, &mut body.take(len)),
+            SinkFault::StoresPartialBody => {
                 let (bytes, read) = whole(body);
                 if let Err(error) = read {
                     self.0.put(key, bytes.len() as u64, &mut &*bytes)?;
@@ -115,7 +115,7 @@ impl Sink for BrokenSink {
 }
 
 #[test]
-fn the_suite_finds_each_fault() {
+fn suite_detects_each_fault() {
     let capabilities = Capabilities::new().with_max_object_bytes(1 << 41);
     let passes = |fault| {
         let make = || BrokenSink(MemorySink::with_capabilities(capabilities), fault);
@@ -123,9 +123,9 @@ fn the_suite_finds_each_fault() {
     };
     assert!(passes(SinkFault::None), "a sink without a fault");
     for fault in [
-        SinkFault::AnyLength,
-        SinkFault::Cuts,
-        SinkFault::KeepsParts,
+        SinkFault::IgnoresLength,
+        SinkFault::Truncates,
+        SinkFault::StoresPartialBody,
         SinkFault::TrustsNames,
         SinkFault::AlwaysCreated,
         SinkFault::ListsEveryone,

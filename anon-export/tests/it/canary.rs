@@ -1,4 +1,4 @@
-//! Nothing of a body, a refused key or a failing reader is in an event or an error.
+//! Events and errors contain nothing of a body, a rejected key or a reader's message.
 
 use std::error::Error as _;
 use std::fs;
@@ -14,7 +14,7 @@ use anon_export::{
 };
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::support::{hasty, keys};
+use crate::support::{keys, without_backoff};
 
 const CANARY: &str = "CANARY^JANE";
 
@@ -53,7 +53,7 @@ impl Read for FailingReader {
     }
 }
 
-/// A source whose objects cannot be read, and say so with what they hold.
+/// A source whose objects fail with a message that identifies a patient.
 #[derive(Debug)]
 struct UnreadableSource(MemorySource);
 
@@ -83,7 +83,7 @@ impl Source for UnreadableSource {
 }
 
 #[test]
-fn canaries_do_not_leave_an_export() {
+fn no_canary_in_journal_events_or_log_of_an_export() {
     let directory = tempfile::tempdir().expect("a directory");
     let log = CapturedLog::default();
     let subscriber = tracing_subscriber::fmt()
@@ -94,32 +94,35 @@ fn canaries_do_not_leave_an_export() {
     for key in keys(2, 3) {
         source.insert(key, CANARY.as_bytes());
     }
-    let told = crate::support::EventLog::default();
+    let events = crate::support::EventLog::default();
     let clock = || SystemTime::UNIX_EPOCH;
     let journal = Journal::open(directory.path(), "memory", "me", clock).expect("a journal");
-    // The threads of the export have no subscriber of their own. Events of other tests come along.
-    tracing::subscriber::set_global_default(subscriber).expect("the only one");
+    // The export's threads use the global subscriber. Events of other tests are captured too.
+    tracing::subscriber::set_global_default(subscriber).expect("no other global subscriber");
     let ended = Exporter::new(Arc::new(MemorySink::new()))
-        .with_options(hasty())
+        .with_options(without_backoff())
         .with_journal(Arc::new(journal))
         .export(
             &UnreadableSource(source),
             &Selection::all(),
             &Cancel::new(),
-            &told,
+            &events,
         );
-    let report = ended.expect("the others go on");
+    let report = ended.expect("the other objects are exported");
     assert_eq!((report.counts.sent, report.counts.failed), (3, 3));
-    let mut said = told.lines().join("\n") + &log.text();
+    let mut output = events.lines().join("\n") + &log.text();
     for (name, bytes) in files(directory.path()) {
-        said.push_str(&name);
-        said.push_str(&String::from_utf8_lossy(&bytes));
+        output.push_str(&name);
+        output.push_str(&String::from_utf8_lossy(&bytes));
     }
     assert!(
-        said.contains("S-0") && said.contains("export ended"),
-        "{said}"
+        output.contains("S-0") && output.contains("export ended"),
+        "{output}"
     );
-    assert!(!said.contains("CANARY") && !said.contains("JANE"), "{said}");
+    assert!(
+        !output.contains("CANARY") && !output.contains("JANE"),
+        "{output}"
+    );
 }
 
 fn files(root: &Path) -> Vec<(String, Vec<u8>)> {
@@ -136,41 +139,41 @@ fn files(root: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn canaries_do_not_leave() {
+fn no_canary_in_events_or_errors_of_a_sink() {
     let directory = tempfile::tempdir().expect("a directory");
     let log = CapturedLog::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_writer(log.clone())
         .finish();
-    let mut said = Vec::new();
+    let mut output = Vec::new();
     tracing::subscriber::with_default(subscriber, || {
         let memory = MemorySink::new();
         let files = DirectorySink::open(directory.path()).expect("a sink");
         let key = ObjectKey::new(["S-1", "1.1", "1.2", "1.3"]).expect("a key");
         for sink in [&memory as &dyn Sink, &files] {
             let len = CANARY.len() as u64;
-            for said_len in [len, len, len - 1, len + 1] {
-                let put = sink.put(&key, said_len, &mut CANARY.as_bytes());
-                said.push(format!("{put:?} {sink:?}"));
+            for declared_len in [len, len, len - 1, len + 1] {
+                let put = sink.put(&key, declared_len, &mut CANARY.as_bytes());
+                output.push(format!("{put:?} {sink:?}"));
             }
             let error = sink
                 .put(&key, len, &mut FailingReader)
                 .expect_err("it fails");
-            said.push(format!("{error} {error:?} {:?}", error.source()));
+            output.push(format!("{error} {error:?} {:?}", error.source()));
         }
-        said.push(format!("{:?}", ObjectKey::new([CANARY, "1", "2", "3"])));
+        output.push(format!("{:?}", ObjectKey::new([CANARY, "1", "2", "3"])));
     });
-    let said = said.join("\n");
+    let output = output.join("\n");
     let log = log.text();
     assert!(
         log.contains("S-1/1.1/1.2/1.3.dcm"),
-        "events are taken: {log}"
+        "events are captured: {log}"
     );
-    assert!(said.contains("Long"), "errors are taken: {said}");
-    for text in [&log, &said] {
+    assert!(output.contains("Long"), "errors are captured: {output}");
+    for text in [&log, &output] {
         assert!(!text.contains("CANARY") && !text.contains("JANE"), "{text}");
     }
-    // Nor as a list of numbers.
-    assert!(!said.contains("67, 65, 78"), "{said}");
+    // The bytes may not appear as a list of numbers either.
+    assert!(!output.contains("67, 65, 78"), "{output}");
 }

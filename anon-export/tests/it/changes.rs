@@ -1,4 +1,4 @@
-//! Objects that vanish or change while they are exported are not put in part, nor told as sent.
+//! Objects that disappear or change during an export are neither stored nor reported as sent.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -10,11 +10,13 @@ use anon_export::{
     Cancel, DirectorySink, DirectorySource, Exporter, MemorySink, Quiet, Selection, Sink,
 };
 
-use crate::support::{EventLog, HookedSink, bytes, files, hasty, key, keys, listed, write};
+use crate::support::{
+    EventLog, HookedSink, bytes, files, key, keys, listed, without_backoff, write,
+};
 
-/// Exports three files, of which `spoil` spoils the second while it is on its way.
+/// Exports three files while `damage` changes the second one. Expects that it fails with `words`.
 #[track_caller]
-fn spoiled(spoil: fn(&Path), words: &str) {
+fn check_change(damage: fn(&Path), words: &str) {
     let directory = tempfile::tempdir().expect("a directory");
     let root = directory.path().to_owned();
     let all = keys(1, 3);
@@ -25,37 +27,37 @@ fn spoiled(spoil: fn(&Path), words: &str) {
         let victim = victim.clone();
         HookedSink::new(MemorySink::new(), move |key| {
             if *key == victim {
-                spoil(&path);
+                damage(&path);
             }
         })
     };
     let sink = Arc::new(hooked);
     let log = EventLog::default();
     let report = Exporter::new(Arc::clone(&sink) as Arc<dyn Sink>)
-        .with_options(hasty())
+        .with_options(without_backoff())
         .export(
             &DirectorySource::new(&root),
             &Selection::all(),
             &Cancel::new(),
             &log,
         )
-        .expect("the rest goes on");
+        .expect("the other objects are exported");
     assert_eq!(
         (report.counts.sent, report.counts.failed),
         (2, 1),
         "{words}"
     );
-    let there = listed(&sink.sink, 1);
-    assert_eq!(there.len(), 2, "{words}: what was spoiled is not there");
-    assert!(!there.contains(&victim), "{words}");
-    let told = format!("failed {victim} the object {words}");
-    assert_eq!(log.count(&told), 1, "{:?}", log.lines());
+    let stored = listed(&sink.sink, 1);
+    assert_eq!(stored.len(), 2, "{words}: the changed object is not stored");
+    assert!(!stored.contains(&victim), "{words}");
+    let line = format!("failed {victim} the object {words}");
+    assert_eq!(log.count(&line), 1, "{:?}", log.lines());
 }
 
-/// The same with a node, to which half an object has gone by then.
+/// The same with a DICOM node that has received half of the object by then.
 #[cfg(feature = "dicom")]
 #[test]
-fn what_changes_on_its_way_to_a_node_is_not_kept() {
+fn object_that_changes_during_transfer_is_not_stored_at_node() {
     use crate::archive::{Archive, CT, QueryBehavior, image};
 
     let directory = tempfile::tempdir().expect("a directory");
@@ -82,17 +84,17 @@ fn what_changes_on_its_way_to_a_node_is_not_kept() {
     };
     let log = EventLog::default();
     let report = Exporter::new(Arc::new(hooked))
-        .with_options(hasty())
+        .with_options(without_backoff())
         .export(
             &DirectorySource::new(&root),
             &Selection::all(),
             &Cancel::new(),
             &log,
         )
-        .expect("the rest goes on");
+        .expect("the other objects are exported");
     assert_eq!((report.counts.sent, report.counts.failed), (2, 1));
-    let told = format!("failed {victim} the object changed while it was read");
-    assert_eq!(log.count(&told), 1, "{:?}", log.lines());
+    let line = format!("failed {victim} the object changed during the export");
+    assert_eq!(log.count(&line), 1, "{:?}", log.lines());
     assert_eq!(archive.len(), 2);
     assert!(archive.get(&victim).is_none(), "it was aborted");
 }
@@ -105,36 +107,39 @@ fn rewrite(path: &Path, bytes: &[u8]) {
 }
 
 #[test]
-fn what_grows_shrinks_or_is_rewritten_is_not_sent() {
+fn object_that_grows_shrinks_or_is_rewritten_is_not_sent() {
     let grows = |path: &Path| {
         let mut file = File::options().append(true).open(path).expect("a file");
         file.write_all(b"more").expect("written");
     };
-    spoiled(grows, "changed while it was read");
-    spoiled(|path| rewrite(path, b"short"), "changed while it was read");
+    check_change(grows, "changed during the export");
+    check_change(|path| rewrite(path, b"short"), "changed during the export");
     let same_length = |path: &Path| {
         let len = fs::metadata(path).expect("a file").len();
         rewrite(path, &vec![7; usize::try_from(len).expect("small")]);
     };
-    spoiled(same_length, "changed while it was read");
+    check_change(same_length, "changed during the export");
 }
 
 #[test]
-fn what_vanishes_is_not_sent() {
-    spoiled(|path| fs::remove_file(path).expect("removed"), "has gone");
+fn removed_object_is_not_sent() {
+    check_change(
+        |path| fs::remove_file(path).expect("removed"),
+        "was removed after it was listed",
+    );
     #[cfg(unix)]
-    spoiled(
+    check_change(
         |path| {
             let aside = path.with_extension("aside");
             fs::rename(path, &aside).expect("moved");
             std::os::unix::fs::symlink(&aside, path).expect("a link");
         },
-        "has gone",
+        "was removed after it was listed",
     );
 }
 
 #[test]
-fn links_and_strays_are_no_objects() {
+fn links_and_stray_files_are_not_exported() {
     let directory = tempfile::tempdir().expect("a directory");
     let (root, outside) = (
         directory.path().join("public"),
@@ -160,7 +165,7 @@ fn links_and_strays_are_no_objects() {
 }
 
 #[test]
-fn a_source_that_is_not_there_is_an_error() {
+fn missing_source_directory_is_an_error() {
     let exporter = Exporter::new(Arc::new(MemorySink::new()));
     let source = DirectorySource::new("/nowhere/at/all");
     let ended = exporter
@@ -169,10 +174,10 @@ fn a_source_that_is_not_there_is_an_error() {
     assert!(matches!(*ended.error, anon_export::Error::Source { .. }));
 }
 
-/// A full disk: what was put is whole, what was not is not seen, and the next export goes on.
+/// A full disk leaves no partial object, and the next export continues.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_stops_the_export_and_leaves_nothing_half() {
+fn full_disk_stops_the_export_and_leaves_no_partial_object() {
     use std::process::Command;
 
     let directory = tempfile::tempdir().expect("a directory");
@@ -190,15 +195,15 @@ fn a_full_disk_stops_the_export_and_leaves_nothing_half() {
     if !mounted {
         writeln!(
             std::io::stderr(),
-            "skipped: no right to mount a file system"
+            "skipped: no permission to mount a file system"
         )
-        .expect("said");
+        .expect("written to stderr");
         return;
     }
     let export = || {
         let sink = Arc::new(DirectorySink::open(&to).expect("a sink"));
         let ended = Exporter::new(Arc::clone(&sink) as Arc<dyn Sink>)
-            .with_options(hasty())
+            .with_options(without_backoff())
             .export(
                 &DirectorySource::new(&root),
                 &Selection::all(),
@@ -207,13 +212,13 @@ fn a_full_disk_stops_the_export_and_leaves_nothing_half() {
             );
         (ended, listed(&*sink, 2))
     };
-    let (ended, there) = export();
+    let (ended, stored) = export();
     let remounted = Command::new("mount")
         .args(["-o", "remount,size=10m"])
         .arg(&to)
         .status();
-    let (again, all_there) = export();
-    let sizes: Vec<u64> = there
+    let (again, stored_again) = export();
+    let sizes: Vec<u64> = stored
         .iter()
         .map(|key| {
             fs::metadata(to.join(key.to_string()))
@@ -226,16 +231,16 @@ fn a_full_disk_stops_the_export_and_leaves_nothing_half() {
         .count();
     Command::new("umount").arg(&to).status().expect("unmounted");
     assert!(remounted.is_ok_and(|status| status.success()));
-    let ended = ended.expect_err("it is full");
+    let ended = ended.expect_err("the disk is full");
     assert!(
         ended.error.text().contains("No space left"),
         "{}",
         ended.error.text()
     );
-    assert!((1..16).contains(&there.len()), "{}", there.len());
-    assert_eq!(there.len() as u64, ended.report.counts.sent);
+    assert!((1..16).contains(&stored.len()), "{}", stored.len());
+    assert_eq!(stored.len() as u64, ended.report.counts.sent);
     assert!(sizes.iter().all(|size| *size == 200_000), "{sizes:?}");
     assert_eq!(left, 1, "the lock alone");
-    assert!(again.expect("there is room now").is_complete());
-    assert_eq!(all_there, all);
+    assert!(again.expect("there is space now").is_complete());
+    assert_eq!(stored_again, all);
 }

@@ -1,4 +1,4 @@
-//! The sink that is a DICOM node, against peers that play scripts: every way to fail.
+//! `DicomSink` against scripted peers: every kind of failure.
 
 use std::io::{self, Read};
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -18,7 +18,7 @@ use anon_net::testing::{Gate, MemoryNetwork, Reply, Script, ScriptedPeer};
 use anon_net::{Association, Dial, Error as NetError, Node, Proposal, SupportedContexts};
 
 use crate::archive::{Archive, CT, EXPLICIT, MR, QueryBehavior, StoreFault, image, uid};
-use crate::support::{EventLog, hasty, keys};
+use crate::support::{EventLog, keys, without_backoff};
 
 fn key(n: u32) -> ObjectKey {
     ObjectKey::new(["S-1", "1.1", "1.2", &format!("1.3.{n}")]).expect("a key")
@@ -28,7 +28,7 @@ fn accepting() -> Script {
     Script::accepting(SupportedContexts::new().with(uid(CT), vec![uid(EXPLICIT)]))
 }
 
-fn answer(script: Script, status: u16) -> Script {
+fn expect_store(script: Script, status: u16) -> Script {
     script
         .expect(Operation::Store)
         .answer(Reply::new(Status::new(status)))
@@ -37,7 +37,7 @@ fn answer(script: Script, status: u16) -> Script {
 fn sink(peer: &ScriptedPeer, associations: usize) -> DicomSink {
     let scu = Scu::new(Arc::new(peer.clone()), "US".parse().expect("a title"))
         .with_retries(Retries::new(1, Duration::ZERO))
-        // A script has no clock: a peer that says nothing has been waited for long enough.
+        // No waiting: a script has no clock.
         .with_timeouts(Timeouts::all(Duration::ZERO));
     let node = "ARCHIVE@there:104".parse().expect("a node");
     DicomSink::new(scu, node, NonZeroUsize::new(associations).expect("some"))
@@ -48,7 +48,7 @@ fn put(sink: &DicomSink, class: &str, n: u32) -> Result<Stored, Error> {
     sink.put(&key(n), object.len() as u64, &mut &*object)
 }
 
-/// Puts an object to a peer that plays this script to its end.
+/// Puts an object to a peer with this script, and expects that the script is played to its end.
 #[track_caller]
 fn put_to(script: Script) -> Result<Stored, Error> {
     let peer = ScriptedPeer::new().then(script);
@@ -61,8 +61,8 @@ fn put_to(script: Script) -> Result<Stored, Error> {
 }
 
 #[test]
-fn objects_share_an_association_that_ends_in_order() {
-    let script = (0..3).fold(accepting(), |script, _| answer(script, 0));
+fn objects_share_an_association_that_is_released() {
+    let script = (0..3).fold(accepting(), |script, _| expect_store(script, 0));
     let peer = ScriptedPeer::new().then(script.expect_release());
     let sink = sink(&peer, 4);
     for n in 0..3 {
@@ -73,13 +73,14 @@ fn objects_share_an_association_that_ends_in_order() {
 }
 
 #[test]
-fn a_warning_is_told_and_the_object_is_there() {
+fn warning_status_is_reported_and_object_is_stored() {
     for (status, words) in [
-        (0xB000, "changed"),
-        (0xB006, "dropped"),
+        (0xB000, "coerced"),
+        (0xB006, "discarded"),
         (0xB007, "SOP class"),
     ] {
-        let stored = put_to(answer(accepting(), status).expect_release()).expect("it is there");
+        let stored =
+            put_to(expect_store(accepting(), status).expect_release()).expect("it is stored");
         let warning = stored.warning.expect("a warning");
         assert!(
             warning.contains(words) && warning.contains(&format!("{status:04X}")),
@@ -89,7 +90,7 @@ fn a_warning_is_told_and_the_object_is_there() {
 }
 
 #[test]
-fn each_refusal_has_its_remedy_and_keeps_the_association() {
+fn each_failure_status_has_a_remedy_and_keeps_the_association() {
     for (status, remedy) in [
         (0xA700, Remedy::Retry),
         (0xA701, Remedy::Retry),
@@ -100,7 +101,8 @@ fn each_refusal_has_its_remedy_and_keeps_the_association() {
         (0x0110, Remedy::Skip),
         (0x0124, Remedy::SkipPatient),
     ] {
-        let error = put_to(answer(accepting(), status).expect_release()).expect_err("refused");
+        let error =
+            put_to(expect_store(accepting(), status).expect_release()).expect_err("refused");
         assert_eq!(error.remedy(), remedy, "{status:04X}: {error:?}");
         let text = error.text();
         assert!(text.contains(&format!("{status:04X}")), "{text}");
@@ -109,7 +111,7 @@ fn each_refusal_has_its_remedy_and_keeps_the_association() {
 }
 
 #[test]
-fn a_peer_that_fails_is_typed() {
+fn each_peer_failure_has_a_remedy() {
     let by = AbortedBy::User;
     let reason = RejectReason::CallingTitle;
     for (script, remedy) in [
@@ -149,42 +151,43 @@ fn a_peer_that_fails_is_typed() {
             Remedy::Stop,
         ),
     ] {
-        let said = format!("{script:?}");
+        let script_text = format!("{script:?}");
         let error = put_to(script).expect_err("it fails");
         assert!(
             matches!(error, Error::Dicom(DicomError::Service(_))),
-            "{said}: {error:?}"
+            "{script_text}: {error:?}"
         );
-        assert_eq!(error.remedy(), remedy, "{said}: {error:?}");
+        assert_eq!(error.remedy(), remedy, "{script_text}: {error:?}");
     }
 }
 
 #[test]
-fn a_kind_of_object_that_is_refused_fails_alone() {
+fn object_without_accepted_context_fails_alone() {
     let peer = ScriptedPeer::new()
         .then(accepting().expect_release())
-        .then(answer(accepting(), 0).expect_release());
+        .then(expect_store(accepting(), 0).expect_release());
     let sink = sink(&peer, 1);
-    let error = put(&sink, MR, 1).expect_err("MR is refused");
+    let error = put(&sink, MR, 1).expect_err("no context for MR");
     let Error::Dicom(DicomError::Service(ServiceError::ContextRefused { sop_class, .. })) = &error
     else {
         panic!("{error:?}");
     };
     assert_eq!((sop_class, error.remedy()), (&uid(MR), Remedy::Skip));
-    put(&sink, CT, 2).expect("CT is taken");
+    put(&sink, CT, 2).expect("CT is accepted");
     drop(sink);
     peer.finish().expect("the scripts were played");
 }
 
-/// A new pair of SOP class and transfer syntax ends the association; the next proposes both.
+/// A new pair of SOP class and transfer syntax ends the association. The next association proposes
+/// both.
 #[test]
-fn a_new_kind_of_object_renegotiates() {
+fn new_presentation_context_opens_a_new_association() {
     let both = SupportedContexts::new()
         .with(uid(CT), vec![uid(EXPLICIT)])
         .with(uid(MR), vec![uid(EXPLICIT)]);
-    let then = (0..3).fold(Script::accepting(both), |script, _| answer(script, 0));
+    let then = (0..3).fold(Script::accepting(both), |script, _| expect_store(script, 0));
     let peer = ScriptedPeer::new()
-        .then(answer(accepting(), 0).expect_release())
+        .then(expect_store(accepting(), 0).expect_release())
         .then(then.expect_release());
     let sink = sink(&peer, 1);
     for (n, class) in [CT, MR, CT, MR].into_iter().enumerate() {
@@ -194,17 +197,17 @@ fn a_new_kind_of_object_renegotiates() {
     peer.finish().expect("the scripts were played");
 }
 
-/// A peer that ended the association between two objects costs nothing.
+/// No object fails if the peer ends the association between two objects.
 #[test]
-fn an_association_that_ended_meanwhile_is_opened_anew() {
+fn association_that_the_peer_ended_is_reopened() {
     for ended in [
-        answer(accepting(), 0).release().expect_release(),
-        answer(accepting(), 0).abort(AbortedBy::Provider),
-        answer(accepting(), 0).cut(),
+        expect_store(accepting(), 0).release().expect_release(),
+        expect_store(accepting(), 0).abort(AbortedBy::Provider),
+        expect_store(accepting(), 0).cut(),
     ] {
         let peer = ScriptedPeer::new()
             .then(ended)
-            .then(answer(accepting(), 0).expect_release());
+            .then(expect_store(accepting(), 0).expect_release());
         let sink = sink(&peer, 1);
         for n in 0..2 {
             put(&sink, CT, n).expect("put");
@@ -215,7 +218,7 @@ fn an_association_that_ended_meanwhile_is_opened_anew() {
 }
 
 #[test]
-fn an_object_that_is_not_what_its_key_says_is_not_sent() {
+fn object_with_another_uid_than_its_key_is_not_sent() {
     let peer = ScriptedPeer::new();
     let sink = sink(&peer, 1);
     let object = image(&key(1), CT, 300);
@@ -227,31 +230,32 @@ fn an_object_that_is_not_what_its_key_says_is_not_sent() {
     );
     let error = sink
         .put(&key(2), 9, &mut &b"not DICOM"[..])
-        .expect_err("no DICOM");
+        .expect_err("not a DICOM file");
     assert_eq!(error.remedy(), Remedy::Skip);
-    peer.finish().expect("nobody was called");
+    peer.finish().expect("no association was opened");
 }
 
-/// Half an object is taken back by an abort, and no half is ever stored.
+/// An abort discards a partial object: it is never stored.
 #[test]
-fn a_body_of_another_length_is_aborted() {
+fn body_of_wrong_length_aborts_the_association() {
     let archive = Archive::new(QueryBehavior::Plain);
     let sink = archive.sink(2);
-    for (len, said_more) in [(300, true), (300_000, true), (300, false), (300_000, false)] {
+    for (len, is_declared_longer) in [(300, true), (300_000, true), (300, false), (300_000, false)]
+    {
         let object = image(&key(1), CT, len);
         let len = object.len() as u64;
-        let said = if said_more { len + 2 } else { len - 2 };
-        match sink.put(&key(1), said, &mut &*object) {
-            Err(Error::Short { .. }) if said_more => {}
-            Err(Error::Long { .. }) if !said_more => {}
-            other => panic!("{said} of {len}: {other:?}"),
+        let declared = if is_declared_longer { len + 2 } else { len - 2 };
+        match sink.put(&key(1), declared, &mut &*object) {
+            Err(Error::Short { .. }) if is_declared_longer => {}
+            Err(Error::Long { .. }) if !is_declared_longer => {}
+            other => panic!("{declared} of {len}: {other:?}"),
         }
-        assert!(archive.len() == 0, "{said} of {len}");
+        assert!(archive.len() == 0, "{declared} of {len}");
     }
 }
 
 #[test]
-fn an_association_is_opened_for_the_check_alone() {
+fn check_opens_its_own_association() {
     let verification =
         SupportedContexts::new().with(uid("1.2.840.10008.1.1"), vec![uid("1.2.840.10008.1.2")]);
     let script = |status| {
@@ -285,16 +289,16 @@ fn an_association_is_opened_for_the_check_alone() {
 }
 
 #[test]
-fn a_node_without_queries_cannot_list() {
+fn node_without_query_service_cannot_list() {
     let peer = ScriptedPeer::new().then(accepting().expect_release());
     let listed = sink(&peer, 1).list(key(1).patient(), &mut |_| ControlFlow::Continue(()));
     assert!(matches!(listed, Err(Error::NoListing)), "{listed:?}");
     peer.finish().expect("the script was played");
 }
 
-/// A put does not wait for a peer that never answers.
+/// A cancelled put does not wait for the peer.
 #[test]
-fn a_cancelled_put_does_not_wait() {
+fn cancelled_put_returns_at_once() {
     let cancel = Cancel::new();
     cancel.cancel();
     let peer = ScriptedPeer::new();
@@ -312,12 +316,12 @@ fn source(count: u32) -> MemorySource {
     source
 }
 
-/// A peer that is out of resources for a while, changes one object and refuses another.
+/// A peer that is temporarily out of resources, coerces one object and rejects another.
 #[test]
-fn an_export_deals_with_each_answer() {
+fn export_handles_each_store_status() {
     let script = [0xA700, 0xA700, 0, 0xB000, 0x0122, 0]
         .into_iter()
-        .fold(accepting(), answer);
+        .fold(accepting(), expect_store);
     let find = Script::accepting(SupportedContexts::new());
     let peer = ScriptedPeer::new()
         .then(Script::accepting(SupportedContexts::new()).expect_release())
@@ -326,7 +330,7 @@ fn an_export_deals_with_each_answer() {
     let sink = Arc::new(sink(&peer, 1));
     let log = EventLog::default();
     let report = Exporter::new(Arc::clone(&sink) as Arc<dyn Sink>)
-        .with_options(hasty())
+        .with_options(without_backoff())
         .export(&source(4), &Selection::all(), &Cancel::new(), &log)
         .expect("an export");
     drop(sink);
@@ -336,9 +340,9 @@ fn an_export_deals_with_each_answer() {
     assert_eq!(log.count("retrying"), 2);
 }
 
-/// It is asked once, and each patient has its error.
+/// The node is called once, and each patient gets the error.
 #[test]
-fn a_node_that_rejects_us_is_asked_once_and_told_of_each_patient() {
+fn rejected_association_fails_each_patient_after_one_attempt() {
     let (log, mut source) = (EventLog::default(), MemorySource::new());
     for key in keys(3, 2) {
         let object = image(&key, CT, 100);
@@ -348,7 +352,7 @@ fn a_node_that_rejects_us_is_asked_once_and_told_of_each_patient() {
     let peer = ScriptedPeer::new().then(Script::rejecting(RejectResult::Permanent, reason));
     let ended = Exporter::new(Arc::new(sink(&peer, 1)))
         .export(&source, &Selection::all(), &Cancel::new(), &log)
-        .expect_err("it is rejected");
+        .expect_err("the association is rejected");
     let Error::Dicom(DicomError::Service(ServiceError::Association(NetError::Rejected { .. }))) =
         *ended.error
     else {
@@ -359,22 +363,23 @@ fn a_node_that_rejects_us_is_asked_once_and_told_of_each_patient() {
     for patient in ["S-0", "S-1", "S-2"] {
         let beginning = format!("ended {patient} ");
         let lines = log.lines();
-        let told: Vec<_> = lines
+        let ended: Vec<_> = lines
             .iter()
             .filter(|it| it.starts_with(&beginning))
             .collect();
         assert!(
-            matches!(*told, [told] if told.contains("the node does not know us: add our AE title")),
+            matches!(*ended, [line] if line.contains("the node does not know our AE title: add it there")),
             "{lines:?}"
         );
     }
     peer.finish().expect("the script was played");
 }
 
-/// Four patients, of whom one has an instance that fails: it is told of the patient, the others go on, what
-/// is told as sent is there byte for byte, and once all is well a second export does the rest.
+/// One of four patients has an instance that fails. Its error is reported for that patient, the
+/// others are exported, everything reported as sent is stored byte for byte, and a second export
+/// without the fault sends the rest.
 #[test]
-fn each_fault_is_told_of_its_patient() {
+fn each_fault_fails_only_its_patient() {
     const VICTIM: &str = "1.3.1.1.1";
     for (fault, words, is_sent) in [
         (StoreFault::Refuses(0xA700), "out of resources", false),
@@ -385,19 +390,19 @@ fn each_fault_is_told_of_its_patient() {
         ),
         (
             StoreFault::Refuses(0xC000),
-            "does not understand the object",
+            "cannot understand the object",
             false,
         ),
         (StoreFault::Aborts, "ended the association", false),
         (StoreFault::Cuts, "ended the association", false),
-        (StoreFault::Silent, "does not answer", false),
+        (StoreFault::Silent, "does not respond", false),
         (StoreFault::Warns(0xB000), "", true),
         (StoreFault::Warns(0xB007), "", true),
     ] {
         let is_faulty = Arc::new(AtomicBool::new(true));
-        let orders = Arc::clone(&is_faulty);
+        let enabled = Arc::clone(&is_faulty);
         let archive = Archive::with_faults(QueryBehavior::Plain, move |instance| {
-            (instance == VICTIM && orders.load(Ordering::Relaxed)).then_some(fault)
+            (instance == VICTIM && enabled.load(Ordering::Relaxed)).then_some(fault)
         });
         let mut source = MemorySource::new();
         for key in keys(4, 3) {
@@ -407,7 +412,7 @@ fn each_fault_is_told_of_its_patient() {
         let log = EventLog::default();
         let export = |timeouts| {
             Exporter::new(Arc::new(archive.sink_with(timeouts, 3)))
-                .with_options(hasty().with_attempts(NonZeroU32::MIN))
+                .with_options(without_backoff().with_attempts(NonZeroU32::MIN))
                 .export(&source, &Selection::all(), &Cancel::new(), &log)
         };
         let mut timeouts = Timeouts::default();
@@ -436,16 +441,16 @@ fn each_fault_is_told_of_its_patient() {
             assert!(!is_victim || ended.contains(words), "{ended}");
         }
         for (key, file) in source.iter() {
-            let told = lines
+            let is_reported = lines
                 .iter()
                 .any(|line| line.starts_with(&format!("sent {key}")));
-            let there = archive
+            let is_stored = archive
                 .get(key)
                 .is_some_and(|data_set| file.ends_with(&data_set));
-            assert_eq!(told, there, "{fault:?}: {key}");
+            assert_eq!(is_reported, is_stored, "{fault:?}: {key}");
         }
         is_faulty.store(false, Ordering::Relaxed);
-        let again = export(Timeouts::default()).expect("all is well");
+        let again = export(Timeouts::default()).expect("no fault");
         assert_eq!(
             (again.counts.sent, again.counts.skipped),
             (failed, 12 - failed)
@@ -454,7 +459,7 @@ fn each_fault_is_told_of_its_patient() {
     }
 }
 
-/// Lets one association pass; the next are rejected for now, which opens the gate.
+/// Opens one association. Later ones are rejected temporarily, which opens the gate.
 #[derive(Debug)]
 struct SingleAssociationDial {
     exchange: MemoryNetwork,
@@ -478,21 +483,21 @@ impl Dial for SingleAssociationDial {
     }
 }
 
-/// After its first 2 KiB it says so, and waits until another association was rejected.
+/// After 2 KiB, opens `started` and waits until another association was rejected.
 struct GatedReader<'b> {
     rest: &'b [u8],
     given: usize,
-    begun: Gate,
+    started: Gate,
     rejected: Gate,
 }
 
 impl Read for GatedReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.given > 2048 {
-            self.begun.open();
+            self.started.open();
             assert!(
                 self.rejected.wait(Duration::from_secs(30)),
-                "nobody was rejected"
+                "no association was rejected"
             );
         }
         let count = self.rest.take(1024).read(buffer)?;
@@ -502,11 +507,11 @@ impl Read for GatedReader<'_> {
     }
 }
 
-/// A peer that takes one association: what finds no room waits for the first, and does not fail.
+/// The peer accepts one association: other objects wait for it and do not fail.
 #[test]
-fn a_peer_that_takes_one_association_is_made_do_with() {
+fn objects_share_the_only_association_that_a_peer_accepts() {
     let archive = Archive::new(QueryBehavior::Plain);
-    let (begun, rejected) = (Gate::new(), Gate::new());
+    let (started, rejected) = (Gate::new(), Gate::new());
     let dial = SingleAssociationDial {
         exchange: archive.exchange(),
         dialled: AtomicBool::new(false),
@@ -520,12 +525,15 @@ fn a_peer_that_takes_one_association_is_made_do_with() {
     let mut body = GatedReader {
         rest: &object,
         given: 0,
-        begun: begun.clone(),
+        started: started.clone(),
         rejected,
     };
     std::thread::scope(|scope| {
         let other = scope.spawn(|| {
-            assert!(begun.wait(Duration::from_secs(30)), "nothing was begun");
+            assert!(
+                started.wait(Duration::from_secs(30)),
+                "the transfer did not start"
+            );
             put(&sink, CT, 2)
         });
         let stored = sink.put(&key(1), object.len() as u64, &mut body);
@@ -538,16 +546,16 @@ fn a_peer_that_takes_one_association_is_made_do_with() {
     assert_eq!(archive.len(), 3);
 }
 
-/// With no association of ours open there is nothing to make do with.
+/// Without an open association the rejection is an error.
 #[test]
-fn a_peer_without_any_room_is_told() {
+fn rejection_without_open_association_is_an_error() {
     let reason = RejectReason::Congestion;
-    let error = put_to(Script::rejecting(RejectResult::Transient, reason)).expect_err("no room");
+    let error = put_to(Script::rejecting(RejectResult::Transient, reason)).expect_err("rejected");
     assert_eq!(error.remedy(), Remedy::Retry);
 }
 
 #[test]
-fn passes_the_suite() {
+fn dicom_sink_passes_the_conformance_suite() {
     for behavior in [
         QueryBehavior::Plain,
         QueryBehavior::IgnoresKeys,
@@ -557,9 +565,9 @@ fn passes_the_suite() {
     }
 }
 
-/// Whatever an archive leaves out or ignores, an export puts what is missing, and no more.
+/// A second export sends exactly the missing objects.
 #[test]
-fn an_export_is_resumed_at_an_archive() {
+fn second_export_sends_only_missing_objects() {
     let archive = Archive::new(QueryBehavior::Plain);
     let half = Exporter::new(Arc::new(archive.sink(2)));
     half.export(
@@ -568,7 +576,7 @@ fn an_export_is_resumed_at_an_archive() {
         &Cancel::new(),
         &EventLog::default(),
     )
-    .expect("a half");
+    .expect("the first part");
     let report = Exporter::new(Arc::new(archive.sink(2)))
         .export(
             &source(12),
@@ -580,12 +588,12 @@ fn an_export_is_resumed_at_an_archive() {
     assert_eq!((report.counts.skipped, report.counts.sent), (5, 7));
     assert_eq!(archive.len(), 12);
     for (key, file) in source(12).iter() {
-        let data_set = archive.get(key).expect("it is there");
+        let data_set = archive.get(key).expect("it is stored");
         assert!(
             file.ends_with(&data_set),
-            "{key}: the data set as it stands in the file"
+            "{key}: the data set is unchanged"
         );
-        // Group 2 is all that is missing.
+        // Only group 2 was removed.
         assert!(data_set.starts_with(&[8, 0, 0x16, 0]), "{key}");
     }
 }

@@ -1,4 +1,4 @@
-//! The sink that is a directory.
+//! `DirectorySink` and `DirectorySource`.
 
 use std::fs;
 use std::path::Path;
@@ -32,8 +32,8 @@ fn files(below: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_directory_as_source_keeps_its_promises() {
-    let made = Mutex::new(Vec::new());
+fn directory_source_passes_the_conformance_suite() {
+    let directories = Mutex::new(Vec::new());
     conformance::check_source(|objects| {
         let directory = tempfile::tempdir().expect("a directory");
         for (key, bytes) in objects {
@@ -43,29 +43,29 @@ fn a_directory_as_source_keeps_its_promises() {
             std::io::Write::write_all(&mut file, bytes).expect("its bytes");
         }
         let source = DirectorySource::new(directory.path());
-        made.lock().expect("the list").push(directory);
+        directories.lock().expect("the list").push(directory);
         source
     });
 }
 
 #[test]
-fn passes_the_suite() {
-    let made = Mutex::new(Vec::new());
+fn directory_sink_passes_the_conformance_suite() {
+    let directories = Mutex::new(Vec::new());
     conformance::check(|| {
         let directory = tempfile::tempdir().expect("a directory");
         let sink = DirectorySink::open(directory.path().join("to")).expect("a sink");
-        made.lock().expect("the list").push(directory);
+        directories.lock().expect("the list").push(directory);
         sink
     });
-    // Nothing half done is left anywhere.
-    for directory in made.lock().expect("the list").iter() {
+    // No temporary file is left.
+    for directory in directories.lock().expect("the list").iter() {
         let work = directory.path().join("to/.anon-export");
         assert_eq!(files(&work), ["lock"]);
     }
 }
 
 #[test]
-fn writes_the_layout_of_public() {
+fn files_have_the_layout_of_public() {
     let directory = tempfile::tempdir().expect("a directory");
     let sink = DirectorySink::open(directory.path()).expect("a sink");
     sink.put(&key(1), 6, &mut b"object".as_slice())
@@ -75,18 +75,18 @@ fn writes_the_layout_of_public() {
 }
 
 #[test]
-fn one_export_at_a_time() {
+fn directory_can_be_opened_once() {
     let directory = tempfile::tempdir().expect("a directory");
     let first = DirectorySink::open(directory.path()).expect("a sink");
-    let error = DirectorySink::open(directory.path()).expect_err("it is held");
+    let error = DirectorySink::open(directory.path()).expect_err("another sink has it open");
     assert!(matches!(error, Error::Busy), "{error:?}");
     assert_eq!(error.remedy(), Remedy::Stop);
     drop(first);
-    DirectorySink::open(directory.path()).expect("it is free again");
+    DirectorySink::open(directory.path()).expect("the first sink was dropped");
 }
 
 #[test]
-fn clears_what_a_killed_export_left() {
+fn temporary_files_of_a_killed_export_are_removed() {
     let directory = tempfile::tempdir().expect("a directory");
     drop(DirectorySink::open(directory.path()).expect("a sink"));
     let work = directory.path().join(".anon-export");
@@ -98,7 +98,7 @@ fn clears_what_a_killed_export_left() {
 }
 
 #[test]
-fn lists_only_what_a_key_can_name() {
+fn listing_ignores_names_that_are_not_keys() {
     let directory = tempfile::tempdir().expect("a directory");
     let sink = DirectorySink::open(directory.path()).expect("a sink");
     sink.put(&key(1), 6, &mut b"object".as_slice())
@@ -119,17 +119,17 @@ fn lists_only_what_a_key_can_name() {
 }
 
 #[test]
-fn a_place_that_is_taken_skips_the_object() {
+fn occupied_path_skips_the_object() {
     let directory = tempfile::tempdir().expect("a directory");
     let sink = DirectorySink::open(directory.path()).expect("a sink");
     fs::create_dir_all(directory.path().join("S-1/1.1/1.2/1.3.1.dcm")).expect("a directory");
     fs::create_dir_all(directory.path().join("S-2")).expect("a directory");
     fs::copy("Cargo.toml", directory.path().join("S-2/1.1")).expect("a file");
     let below_a_file = ObjectKey::new(["S-2", "1.1", "1.2", "1.3"]).expect("a key");
-    for taken in [key(1), below_a_file] {
+    for occupied in [key(1), below_a_file] {
         let error = sink
-            .put(&taken, 6, &mut b"object".as_slice())
-            .expect_err("no file can stand there");
+            .put(&occupied, 6, &mut b"object".as_slice())
+            .expect_err("the path is occupied");
         assert_eq!(error.remedy(), Remedy::Skip, "{error:?}");
     }
     assert_eq!(
@@ -141,11 +141,11 @@ fn a_place_that_is_taken_skips_the_object() {
     assert_eq!(files(&directory.path().join(".anon-export")), ["lock"]);
 }
 
-/// What is no file is replaced, not opened: a pipe would wait for its writer, and what a link leads to is
-/// not at the destination.
+/// A named pipe or a symbolic link is replaced, not opened: opening a pipe would block, and the
+/// target of a link is outside of the destination.
 #[cfg(unix)]
 #[test]
-fn what_is_no_file_is_replaced() {
+fn pipes_and_links_are_replaced() {
     let directory = tempfile::tempdir().expect("a directory");
     let sink = DirectorySink::open(directory.path().join("to")).expect("a sink");
     let series = directory.path().join("to/S-1/1.1/1.2");
@@ -168,14 +168,14 @@ fn what_is_no_file_is_replaced() {
     assert_eq!(
         fs::read(outside).expect("a file"),
         object,
-        "it is as it was"
+        "the link's target is unchanged"
     );
 }
 
-/// A full disk is full for every object.
+/// The error concerns every object.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_destination_that_cannot_be_created_stops() {
+fn directory_that_cannot_be_created_stops_the_export() {
     let error = DirectorySink::open("/proc/anon-export").expect_err("it cannot be created");
     assert_eq!(error.remedy(), Remedy::Stop, "{error:?}");
 }

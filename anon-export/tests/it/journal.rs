@@ -1,4 +1,4 @@
-//! The journal: a hint that survives being torn, and never decides against a listing.
+//! The journal: a hint that survives damage, and never overrides a listing.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -13,11 +13,11 @@ use anon_export::{
     Exporter, Journal, ObjectKey, Quiet, Remedy, Selection, Sink,
 };
 
-use crate::support::{FaultySink, bytes, files, hasty, key, keys, write};
+use crate::support::{FaultySink, bytes, files, key, keys, without_backoff, write};
 
 const ADDRESS: &str = "memory:test";
 
-/// The clock of these tests has stopped.
+/// The fixed time of these tests.
 fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
 }
@@ -47,8 +47,8 @@ impl JournalFixture {
         self.directory.path().join("export")
     }
 
-    /// The one destination's directory.
-    fn of_destination(&self) -> PathBuf {
+    /// Returns the directory of the only destination.
+    fn destination_directory(&self) -> PathBuf {
         let mut entries = fs::read_dir(self.journal()).expect("a journal");
         entries
             .next()
@@ -64,7 +64,7 @@ impl JournalFixture {
     fn try_export(&self) -> Result<ExportReport, anon_export::ExportError> {
         let journal = Arc::new(open(&self.journal()).expect("a journal"));
         Exporter::new(Arc::clone(&self.sink) as Arc<dyn Sink>)
-            .with_options(hasty())
+            .with_options(without_backoff())
             .with_journal(journal)
             .export(
                 &DirectorySource::new(self.public()),
@@ -74,7 +74,7 @@ impl JournalFixture {
             )
     }
 
-    fn status_of_runs(&self) -> Option<RunOutcome> {
+    fn last_outcome(&self) -> Option<RunOutcome> {
         let last = self.status().last_run?;
         Some(last.end?.outcome)
     }
@@ -90,12 +90,12 @@ fn healthy() -> FaultySink {
     FaultySink::new(|_, _| None)
 }
 
-fn blind() -> FaultySink {
-    healthy().with_lists(|_, _| Some(Error::NoListing))
+fn without_listing() -> FaultySink {
+    healthy().with_list_fault(|_, _| Some(Error::NoListing))
 }
 
 #[test]
-fn what_was_sent_is_not_read_again() {
+fn sent_objects_are_not_read_again() {
     let fixture = JournalFixture::new(&keys(3, 5), healthy());
     assert_eq!(fixture.export().counts.sent, 15);
     let again = fixture.export();
@@ -104,12 +104,12 @@ fn what_was_sent_is_not_read_again() {
 }
 
 #[test]
-fn a_file_that_changed_since_is_sent_again() {
-    let fixture = JournalFixture::new(&keys(1, 3), blind());
+fn changed_file_is_sent_again() {
+    let fixture = JournalFixture::new(&keys(1, 3), without_listing());
     fixture.export();
     let changed = key(0, 1, 1);
     write(&fixture.public(), &changed, b"other bytes");
-    // As long as before, at another time.
+    // Same length, other modification time.
     let touched = key(0, 0, 0);
     let path = fixture.public().join(touched.to_string());
     let file = File::options().write(true).open(path).expect("a file");
@@ -118,16 +118,16 @@ fn a_file_that_changed_since_is_sent_again() {
     assert_eq!(again.counts.found, 3);
     assert_eq!(fixture.sink.puts(), 5);
     assert_eq!(
-        &*fixture.sink.memory.get(&changed).expect("there"),
+        &*fixture.sink.memory.get(&changed).expect("stored"),
         b"other bytes"
     );
 }
 
 #[test]
-fn the_listing_decides() {
+fn listing_overrides_the_journal() {
     let fixture = JournalFixture::new(&keys(1, 4), healthy());
     fixture.export();
-    // The destination lost everything: the journal does not hide that.
+    // The destination lost everything. The journal must not hide that.
     let empty = JournalFixture {
         directory: fixture.directory,
         sink: Arc::new(healthy()),
@@ -136,19 +136,19 @@ fn the_listing_decides() {
 }
 
 #[test]
-fn without_a_listing_the_journal_decides() {
-    let fixture = JournalFixture::new(&keys(2, 4), blind());
+fn journal_decides_without_a_listing() {
+    let fixture = JournalFixture::new(&keys(2, 4), without_listing());
     assert_eq!(fixture.export().counts.sent, 8);
     assert_eq!(fixture.export().counts.skipped, 8);
     assert_eq!(fixture.sink.puts(), 8);
 }
 
 #[test]
-fn status_tells_each_destination() {
-    let told = key(1, 0, 2);
+fn status_returns_totals_and_last_run() {
+    let failing = key(1, 0, 2);
     let sink = FaultySink::new(move |key, _| {
         let error = || BackendError::new(Remedy::Skip, "no").into();
-        (*key == told).then(error)
+        (*key == failing).then(error)
     });
     let fixture = JournalFixture::new(&keys(3, 4), sink);
     fixture.export();
@@ -170,7 +170,7 @@ fn status_tells_each_destination() {
 }
 
 #[test]
-fn an_export_that_stops_is_told_as_such() {
+fn stopped_export_has_the_outcome_stopped() {
     let sink = FaultySink::new(|_, _| Some(BackendError::new(Remedy::Stop, "no bucket").into()));
     let fixture = JournalFixture::new(&keys(1, 1), sink);
     fixture.try_export().expect_err("it stops");
@@ -179,18 +179,18 @@ fn an_export_that_stops_is_told_as_such() {
 }
 
 #[test]
-fn one_holder_at_a_time() {
+fn journal_can_be_opened_once() {
     let directory = tempfile::tempdir().expect("a directory");
     let first = open(directory.path()).expect("a journal");
     assert!(destinations(directory.path()).expect("a status")[0].is_running);
-    let second = open(directory.path()).expect_err("it is held");
+    let second = open(directory.path()).expect_err("the first journal is open");
     assert!(matches!(second, Error::Busy), "{second:?}");
     Journal::open(directory.path(), "another", "jane", now).expect("another destination");
     drop(first);
-    open(directory.path()).expect("it is free again");
+    open(directory.path()).expect("the first journal was dropped");
 }
 
-/// However much two addresses have in common.
+/// Also for long addresses with a common beginning.
 #[test]
 fn each_address_has_its_own_journal() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -204,42 +204,42 @@ fn each_address_has_its_own_journal() {
     assert!(all.iter().all(|it| it.address.len() > 3000));
 }
 
-/// Wherever a patient's file is torn, what stands before is read, the rest is cut, and the next export
-/// mends it.
+/// A patient's file that is cut at any byte: the complete lines are read, the rest is cut off, and
+/// the next export restores it.
 #[test]
-fn a_file_torn_at_any_byte_is_cut_and_mended() {
-    let fixture = JournalFixture::new(&keys(1, 3), blind());
+fn truncated_patient_file_is_repaired() {
+    let fixture = JournalFixture::new(&keys(1, 3), without_listing());
     fixture.export();
-    let file = fixture.of_destination().join("patients/S-0");
+    let file = fixture.destination_directory().join("patients/S-0");
     let whole = fs::read(&file).expect("a file");
     assert_eq!(whole.split_inclusive(|byte| *byte == b'\n').count(), 3);
     for cut in 0..whole.len() {
         File::create(&file)
             .and_then(|mut file| file.write_all(&whole[..cut]))
-            .expect("torn");
+            .expect("truncated");
         let report = fixture.export();
         assert_eq!(
             report.counts.skipped, 3,
-            "cut at {cut}: the sink compares what is unknown"
+            "cut at {cut}: the sink compares objects without a record"
         );
-        let mended = fs::read(&file).expect("a file");
-        assert_eq!(mended.len(), whole.len(), "cut at {cut}");
+        let repaired = fs::read(&file).expect("a file");
+        assert_eq!(repaired.len(), whole.len(), "cut at {cut}");
         let next = fixture.sink.puts();
         fixture.export();
         assert_eq!(
             fixture.sink.puts(),
             next,
-            "cut at {cut}: all is known again"
+            "cut at {cut}: everything is recorded again"
         );
     }
 }
 
-/// A bit that flips costs a comparison, no more.
+/// A flipped bit only causes another comparison.
 #[test]
-fn a_damaged_line_is_not_believed() {
-    let fixture = JournalFixture::new(&keys(1, 3), blind());
+fn damaged_line_is_not_used() {
+    let fixture = JournalFixture::new(&keys(1, 3), without_listing());
     fixture.export();
-    let file = fixture.of_destination().join("patients/S-0");
+    let file = fixture.destination_directory().join("patients/S-0");
     let whole = fs::read(&file).expect("a file");
     for at in (0..whole.len()).step_by(7) {
         let mut damaged = whole.clone();
@@ -249,22 +249,22 @@ fn a_damaged_line_is_not_believed() {
             .expect("damaged");
         let before = fixture.sink.puts();
         assert_eq!(fixture.export().counts.failed, 0, "byte {at}");
-        assert!(fixture.sink.puts() > before, "byte {at}: nothing was asked");
+        assert!(fixture.sink.puts() > before, "byte {at}: no object was put");
     }
 }
 
 #[test]
-fn torn_runs_and_totals_are_found_out_anew() {
+fn truncated_runs_and_totals_are_recomputed() {
     let fixture = JournalFixture::new(&keys(2, 3), healthy());
     fixture.export();
     let expected = fixture.status().totals;
     for name in ["runs", "totals"] {
-        let file = fixture.of_destination().join(name);
+        let file = fixture.destination_directory().join(name);
         let whole = fs::read(&file).expect("a file");
         for cut in 0..whole.len() {
             File::create(&file)
                 .and_then(|mut file| file.write_all(&whole[..cut]))
-                .expect("torn");
+                .expect("truncated");
             assert_eq!(fixture.status().totals, expected, "{name} cut at {cut}");
             let journal = open(&fixture.journal()).expect("it opens");
             assert_eq!(journal.totals(), expected, "{name} cut at {cut}");
@@ -276,11 +276,11 @@ fn torn_runs_and_totals_are_found_out_anew() {
 }
 
 #[test]
-fn a_dry_run_notes_nothing() {
+fn dry_run_records_nothing() {
     let fixture = JournalFixture::new(&keys(1, 3), healthy());
     let journal = Arc::new(open(&fixture.journal()).expect("a journal"));
     Exporter::new(Arc::clone(&fixture.sink) as Arc<dyn Sink>)
-        .with_options(hasty().with_mode(ExportMode::DryRun))
+        .with_options(without_backoff().with_mode(ExportMode::DryRun))
         .with_journal(journal)
         .export(
             &DirectorySource::new(fixture.public()),
@@ -294,7 +294,7 @@ fn a_dry_run_notes_nothing() {
 }
 
 #[test]
-fn a_journal_of_another_version_or_destination_is_refused() {
+fn journal_of_another_version_or_destination_is_refused() {
     let directory = tempfile::tempdir().expect("a directory");
     drop(open(directory.path()).expect("a journal"));
     let mut entries = fs::read_dir(directory.path()).expect("a journal");
@@ -316,7 +316,7 @@ fn a_journal_of_another_version_or_destination_is_refused() {
     }
 }
 
-/// A stored journal of version 1 is read, for ever.
+/// Every future version must read this stored journal of version 1.
 #[test]
 fn version_1_is_read() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -331,7 +331,7 @@ fn version_1_is_read() {
     assert_eq!(status.totals.bytes, 6030);
     let end = status.last_run.as_ref().and_then(|run| run.end.as_ref());
     assert_eq!(end.expect("it ended").report.counts.skipped, 1);
-    // Without the totals the patients' files say the same.
+    // Without the totals the patients' files add up to the same.
     fs::remove_file(first(directory.path()).join("totals")).expect("removed");
     assert_eq!(
         destinations(directory.path()).expect("a status")[0].totals,
@@ -341,7 +341,7 @@ fn version_1_is_read() {
     assert_eq!(
         fs::read_dir(directory.path()).expect("a journal").count(),
         1,
-        "it is the same"
+        "no second journal was created"
     );
 }
 
@@ -363,24 +363,24 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// A journal that cannot be read or written ends the export: what it does not know would be sent for
-/// ever.
+/// An unusable journal ends the export: otherwise objects without a record would be sent every
+/// time.
 #[test]
-fn a_journal_that_cannot_be_used_stops_the_export() {
+fn unusable_journal_stops_the_export() {
     let fixture = JournalFixture::new(&keys(2, 3), healthy());
     fixture.export();
-    let file = fixture.of_destination().join("patients/S-0");
+    let file = fixture.destination_directory().join("patients/S-0");
     fs::remove_file(&file).expect("removed");
-    fs::create_dir(&file).expect("a directory in the place of a file");
-    let ended = fixture.try_export().expect_err("it cannot be used");
+    fs::create_dir(&file).expect("a directory instead of the file");
+    let ended = fixture.try_export().expect_err("the journal is unusable");
     assert!(matches!(*ended.error, Error::Journal { .. }), "{ended:?}");
-    let end = fixture.status_of_runs();
+    let end = fixture.last_outcome();
     assert_eq!(end, Some(RunOutcome::Stopped));
 }
 
-/// A directory as the destination: the journal alone makes the second run cheap.
+/// Exports to a directory twice: the second export sends nothing.
 #[test]
-fn a_directory_is_exported_to_and_resumed() {
+fn second_export_to_a_directory_sends_nothing() {
     let fixture = JournalFixture::new(&keys(2, 6), healthy());
     let to = fixture.directory.path().join("to");
     for sent in [12, 0] {

@@ -1,4 +1,4 @@
-//! Keys: what is a name everywhere, and never a way out of its directory.
+//! Keys are valid file names everywhere and cannot leave their directory.
 
 use std::path::{Component, Path};
 
@@ -6,7 +6,7 @@ use anon_export::{KeyPart, ObjectKey};
 use proptest::prelude::*;
 
 #[test]
-fn parts_are_safe_names() {
+fn key_parts_are_safe_file_names() {
     let long = "1".repeat(64);
     for good in [
         "1",
@@ -37,7 +37,7 @@ fn parts_are_safe_names() {
 }
 
 #[test]
-fn a_key_reads_back() {
+fn key_parses_its_own_text() {
     let text = "527408119-000001/1.2.1/1.2.2/1.2.3.dcm";
     let key: ObjectKey = text.parse().expect("a key");
     assert_eq!(key.to_string(), text);
@@ -56,7 +56,7 @@ fn a_key_reads_back() {
 }
 
 #[test]
-fn an_error_does_not_repeat_the_name() {
+fn key_error_does_not_repeat_the_name() {
     let error = KeyPart::new("DOE^JANE").expect_err("a caret is refused");
     assert_eq!(
         error.to_string(),
@@ -66,9 +66,9 @@ fn an_error_does_not_repeat_the_name() {
 }
 
 proptest! {
-    /// Whatever is taken is one plain file name, and comes back from its path.
+    /// Each accepted part is one plain file name, and the key can be parsed from its path.
     #[test]
-    fn what_is_taken_stays_inside(parts in proptest::array::uniform4("[ -~\u{e9}/\\\\.]{0,6}")) {
+    fn accepted_keys_have_four_plain_path_components(parts in proptest::array::uniform4("[ -~\u{e9}/\\\\.]{0,6}")) {
         if let Ok(key) = ObjectKey::new([&parts[0], &parts[1], &parts[2], &parts[3]]) {
             let path = key.to_string();
             let components: Vec<_> = Path::new(&path).components().collect();

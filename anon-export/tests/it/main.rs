@@ -1,4 +1,4 @@
-//! The crate through its public face.
+//! Tests of the public API.
 
 #[cfg(feature = "dicom")]
 mod archive;

@@ -1,21 +1,21 @@
-//! The sink in memory.
+//! `MemorySink`.
 
 use anon_export::{Capabilities, MemorySink, conformance};
 
 #[test]
-fn passes_the_suite() {
+fn memory_sink_passes_the_conformance_suite() {
     conformance::check(MemorySink::new);
 }
 
 #[test]
-fn passes_the_suite_with_a_limit() {
+fn memory_sink_with_a_limit_passes_the_conformance_suite() {
     conformance::check(|| {
         MemorySink::with_capabilities(Capabilities::new().with_max_object_bytes(1 << 41))
     });
 }
 
-/// The objects of the suite for a sink that takes DICOM files only.
+/// The suite then puts DICOM files.
 #[test]
-fn passes_the_suite_with_dicom_files() {
+fn dicom_only_memory_sink_passes_the_conformance_suite() {
     conformance::check(|| MemorySink::with_capabilities(Capabilities::new().dicom_only()));
 }

@@ -1,4 +1,4 @@
-//! Sources, sinks and observers that tests of the exporter share.
+//! Sources, sinks and observers for tests of the exporter.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -30,7 +30,8 @@ pub(crate) fn bytes(key: &ObjectKey) -> Vec<u8> {
     key.to_string().bytes().cycle().take(len).collect()
 }
 
-/// So many objects of each of so many patients, half of them in a second study.
+/// Returns the keys of `objects` objects for each of `patients` patients, half of them in a second
+/// study.
 pub(crate) fn keys(patients: u32, objects: u32) -> BTreeSet<ObjectKey> {
     (0..patients)
         .flat_map(|patient| (0..objects).map(move |n| key(patient, n % 2, n)))
@@ -45,7 +46,7 @@ pub(crate) fn source(keys: &BTreeSet<ObjectKey>) -> MemorySource {
     source
 }
 
-/// The same as files.
+/// Writes the objects as files.
 pub(crate) fn files(root: &Path, keys: &BTreeSet<ObjectKey>) {
     for key in keys {
         write(root, key, &bytes(key));
@@ -59,7 +60,7 @@ pub(crate) fn write(root: &Path, key: &ObjectKey, bytes: &[u8]) {
     file.write_all(bytes).expect("written");
 }
 
-/// What a sink says it has of these patients.
+/// Returns what the sink lists of these patients.
 pub(crate) fn listed(sink: &dyn Sink, patients: u32) -> BTreeSet<ObjectKey> {
     let mut all = BTreeSet::new();
     for patient in 0..patients {
@@ -73,8 +74,8 @@ pub(crate) fn listed(sink: &dyn Sink, patients: u32) -> BTreeSet<ObjectKey> {
     all
 }
 
-/// Options that wait for nobody.
-pub(crate) fn hasty() -> ExportOptions {
+/// Options without waits between attempts.
+pub(crate) fn without_backoff() -> ExportOptions {
     let ms = Duration::from_millis;
     ExportOptions::default().with_backoff(Backoff::new(ms(0), ms(0)))
 }
@@ -83,7 +84,7 @@ type PutFault = dyn Fn(&ObjectKey, u32) -> Option<Error> + Send + Sync;
 type CheckFault = dyn Fn() -> Option<Error> + Send + Sync;
 type ListFault = dyn Fn(&KeyPart, u32) -> Option<Error> + Send + Sync;
 
-/// A sink in memory that fails as it is told.
+/// A sink in memory that fails on demand.
 pub(crate) struct FaultySink {
     pub(crate) memory: MemorySink,
     fault: Box<PutFault>,
@@ -94,7 +95,8 @@ pub(crate) struct FaultySink {
 }
 
 impl FaultySink {
-    /// Fails the nth try (from 1 on) of an object with this.
+    /// Creates a sink whose puts fail with the result of `fault`, which gets the key and the number
+    /// of the attempt (from 1).
     pub(crate) fn new(
         fault: impl Fn(&ObjectKey, u32) -> Option<Error> + Send + Sync + 'static,
     ) -> Self {
@@ -108,8 +110,8 @@ impl FaultySink {
         }
     }
 
-    /// Fails the nth listing of a patient with this.
-    pub(crate) fn with_lists(
+    /// Sets the failures of listings.
+    pub(crate) fn with_list_fault(
         self,
         fault: impl Fn(&KeyPart, u32) -> Option<Error> + Send + Sync + 'static,
     ) -> Self {
@@ -117,8 +119,8 @@ impl FaultySink {
         Self { list_fault, ..self }
     }
 
-    /// Fails each check with this.
-    pub(crate) fn with_check(
+    /// Sets the failure of checks.
+    pub(crate) fn with_check_fault(
         self,
         fault: impl Fn() -> Option<Error> + Send + Sync + 'static,
     ) -> Self {
@@ -129,7 +131,7 @@ impl FaultySink {
         }
     }
 
-    /// How many objects came to the memory.
+    /// Returns the number of puts that reached the memory.
     pub(crate) fn puts(&self) -> u64 {
         self.puts.load(Ordering::Relaxed)
     }
@@ -139,7 +141,7 @@ impl FaultySink {
         tries.get(&of.to_string()).copied().unwrap_or_default()
     }
 
-    fn tried(&self, of: &impl fmt::Display) -> u32 {
+    fn count_try(&self, of: &impl fmt::Display) -> u32 {
         let mut tries = self.tries.lock().expect("the tries");
         let tries = tries.entry(of.to_string()).or_default();
         *tries += 1;
@@ -163,7 +165,7 @@ impl Sink for FaultySink {
     }
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
-        if let Some(error) = (self.fault)(key, self.tried(key)) {
+        if let Some(error) = (self.fault)(key, self.count_try(key)) {
             return Err(error);
         }
         self.puts.fetch_add(1, Ordering::Relaxed);
@@ -175,14 +177,14 @@ impl Sink for FaultySink {
         patient: &KeyPart,
         each: &mut dyn FnMut(ListedObject) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        match (self.list_fault)(patient, self.tried(patient)) {
+        match (self.list_fault)(patient, self.count_try(patient)) {
             Some(error) => Err(error),
             None => self.memory.list(patient, each),
         }
     }
 }
 
-/// A sink that calls back before it puts an object, and does not compare.
+/// A sink that calls a hook before each put.
 pub(crate) struct HookedSink<S> {
     pub(crate) sink: S,
     hook: Box<dyn Fn(&ObjectKey) + Send + Sync>,
@@ -220,7 +222,7 @@ impl<S: Sink> Sink for HookedSink<S> {
     }
 }
 
-/// Keeps what was told, one line an event.
+/// Records events, one line each.
 #[derive(Debug, Default)]
 pub(crate) struct EventLog(Mutex<Vec<String>>);
 
@@ -239,7 +241,7 @@ impl EventLog {
 impl Observer for EventLog {
     fn event(&self, event: &ExportEvent<'_>) {
         let line = match event {
-            ExportEvent::PatientStarted { patient } => format!("begun {patient}"),
+            ExportEvent::PatientStarted { patient } => format!("started {patient}"),
             ExportEvent::Progress { .. } => return,
             ExportEvent::Sent { key, warning, .. } => format!("sent {key} {warning:?}"),
             ExportEvent::Skipped { key, .. } => format!("skipped {key}"),
@@ -265,7 +267,7 @@ impl Observer for EventLog {
     }
 }
 
-/// Calls back at each event.
+/// Calls a function for each event.
 pub(crate) struct CallbackObserver<F>(pub(crate) F);
 
 impl<F> fmt::Debug for CallbackObserver<F> {

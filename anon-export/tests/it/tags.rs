@@ -1,4 +1,4 @@
-//! Destinations that tell tags: what is there is known by its bytes, and read once only.
+//! Destinations with tags: an object is recognized by its bytes, which are read only once.
 
 use std::io::Read;
 use std::ops::ControlFlow;
@@ -13,15 +13,15 @@ use anon_export::{
     conformance,
 };
 
-use crate::support::{bytes, files, hasty, key, keys, write};
+use crate::support::{bytes, files, key, keys, without_backoff, write};
 
-/// A sink in memory that tells a checksum of each object, and does not compare.
+/// A sink in memory whose tags are checksums, and which does not compare.
 #[derive(Debug, Default)]
 struct TaggingSink {
     memory: MemorySink,
-    tells_beforehand: bool,
+    computes_in_advance: bool,
     puts: AtomicU64,
-    asked: AtomicU64,
+    computed: AtomicU64,
 }
 
 fn tag(bytes: &[u8]) -> Option<EntityTag> {
@@ -32,16 +32,16 @@ fn tag(bytes: &[u8]) -> Option<EntityTag> {
 }
 
 impl TaggingSink {
-    fn new(tells_beforehand: bool) -> Self {
+    fn new(computes_in_advance: bool) -> Self {
         Self {
-            tells_beforehand,
+            computes_in_advance,
             ..Self::default()
         }
     }
 
-    fn counted(&self) -> (u64, u64) {
+    fn take_counts(&self) -> (u64, u64) {
         let count = |of: &AtomicU64| of.swap(0, Ordering::Relaxed);
-        (count(&self.puts), count(&self.asked))
+        (count(&self.puts), count(&self.computed))
     }
 }
 
@@ -71,8 +71,8 @@ impl Sink for TaggingSink {
     }
 
     fn tag_of(&self, _: u64, body: &mut dyn Read) -> Result<Option<EntityTag>, Error> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        if !self.tells_beforehand {
+        self.computed.fetch_add(1, Ordering::Relaxed);
+        if !self.computes_in_advance {
             return Ok(None);
         }
         let mut bytes = Vec::new();
@@ -89,8 +89,8 @@ fn export(
     mode: ExportMode,
 ) -> ExportReport {
     let now = || SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-    let mut exporter =
-        Exporter::new(Arc::clone(sink) as Arc<dyn Sink>).with_options(hasty().with_mode(mode));
+    let mut exporter = Exporter::new(Arc::clone(sink) as Arc<dyn Sink>)
+        .with_options(without_backoff().with_mode(mode));
     if let Some(name) = journal {
         let journal = Journal::open(&root.join(name), "tagged", "me", now).expect("a journal");
         exporter = exporter.with_journal(Arc::new(journal));
@@ -105,21 +105,21 @@ fn export(
         .expect("an export")
 }
 
-/// The same length is not enough, and the same bytes are.
+/// Equal lengths are not enough; equal bytes are.
 #[test]
-fn the_tag_decides_not_the_name() {
+fn object_is_skipped_by_tag_not_by_name() {
     let directory = tempfile::tempdir().expect("a directory");
     let root = directory.path();
     files(&root.join("public"), &keys(1, 4));
     let sink = Arc::new(TaggingSink::new(true));
     assert_eq!(export(&sink, root, None, ExportMode::Send).counts.sent, 4);
-    assert_eq!(sink.counted(), (4, 0));
+    assert_eq!(sink.take_counts(), (4, 0));
     let again = export(&sink, root, None, ExportMode::Send);
     assert_eq!((again.counts.sent, again.counts.skipped), (0, 4));
     assert_eq!(
-        sink.counted(),
+        sink.take_counts(),
         (0, 4),
-        "each was read to compare, none was put"
+        "each object was read and compared, none was put"
     );
     let changed = key(0, 1, 1);
     let mut other = bytes(&changed);
@@ -129,48 +129,51 @@ fn the_tag_decides_not_the_name() {
     assert_eq!((dry.counts.sent, dry.counts.skipped), (1, 3));
     let third = export(&sink, root, None, ExportMode::Send);
     assert_eq!((third.counts.sent, third.counts.skipped), (1, 3));
-    assert_eq!(*sink.memory.get(&changed).expect("there"), *other);
+    assert_eq!(*sink.memory.get(&changed).expect("stored"), *other);
 }
 
-/// With a journal nothing is read twice, also if it begins after the fact.
+/// With a journal no object is read twice, even if the journal is new.
 #[test]
-fn the_journal_remembers_tags() {
+fn journal_records_tags() {
     let directory = tempfile::tempdir().expect("a directory");
     let root = directory.path();
     files(&root.join("public"), &keys(1, 4));
     let sink = Arc::new(TaggingSink::new(true));
-    for (journal, puts, asked) in [("one", 4, 0), ("one", 0, 0), ("two", 0, 4), ("two", 0, 0)] {
+    for (journal, puts, computed) in [("one", 4, 0), ("one", 0, 0), ("two", 0, 4), ("two", 0, 0)] {
         export(&sink, root, Some(journal), ExportMode::Send);
-        assert_eq!(sink.counted(), (puts, asked), "journal {journal}");
+        assert_eq!(sink.take_counts(), (puts, computed), "journal {journal}");
     }
-    // Somebody else put other bytes there since.
-    let spoiled = key(0, 0, 2);
-    let mut other = bytes(&spoiled);
+    // Another program replaced the object.
+    let replaced = key(0, 0, 2);
+    let mut other = bytes(&replaced);
     other[0] ^= 1;
     let len = other.len() as u64;
-    sink.memory.put(&spoiled, len, &mut &*other).expect("put");
-    let mended = export(&sink, root, Some("one"), ExportMode::Send);
-    assert_eq!((mended.counts.sent, mended.counts.skipped), (1, 3));
-    assert_eq!(*sink.memory.get(&spoiled).expect("there"), *bytes(&spoiled));
+    sink.memory.put(&replaced, len, &mut &*other).expect("put");
+    let repaired = export(&sink, root, Some("one"), ExportMode::Send);
+    assert_eq!((repaired.counts.sent, repaired.counts.skipped), (1, 3));
+    assert_eq!(
+        *sink.memory.get(&replaced).expect("stored"),
+        *bytes(&replaced)
+    );
 }
 
-/// Where only the destination can tell a tag, the journal knows what it was.
+/// If only the destination can compute a tag, the journal has the recorded one.
 #[test]
-fn a_tag_that_cannot_be_told_is_compared_with_the_journal() {
+fn tag_that_cannot_be_computed_is_compared_with_the_journal() {
     let directory = tempfile::tempdir().expect("a directory");
     let root = directory.path();
     files(&root.join("public"), &keys(1, 4));
     let sink = Arc::new(TaggingSink::new(false));
-    // Without one it is put once more: equal lengths are no equal bytes.
+    // Without a journal it is put again: equal lengths do not prove equal bytes.
     for (journal, puts) in [(Some("one"), 4), (Some("one"), 0), (None, 4)] {
         export(&sink, root, journal, ExportMode::Send);
-        assert_eq!(sink.counted().0, puts, "{journal:?}");
+        assert_eq!(sink.take_counts().0, puts, "{journal:?}");
     }
-    let spoiled = key(0, 0, 2);
-    let mut other = bytes(&spoiled);
+    let replaced = key(0, 0, 2);
+    let mut other = bytes(&replaced);
     other[0] ^= 1;
     let len = other.len() as u64;
-    sink.memory.put(&spoiled, len, &mut &*other).expect("put");
+    sink.memory.put(&replaced, len, &mut &*other).expect("put");
     assert_eq!(
         export(&sink, root, Some("one"), ExportMode::Send)
             .counts
@@ -180,7 +183,7 @@ fn a_tag_that_cannot_be_told_is_compared_with_the_journal() {
 }
 
 #[test]
-fn passes_the_suite() {
+fn tagging_sinks_pass_the_conformance_suite() {
     conformance::check(|| TaggingSink::new(true));
     conformance::check(|| TaggingSink::new(false));
 }

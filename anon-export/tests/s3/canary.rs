@@ -1,4 +1,5 @@
-//! No secret, no byte of a body and no word of a service is in an event or an error, at any level.
+//! Events and errors contain no secret, no byte of a body and no message of a service, at any
+//! level.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -33,37 +34,40 @@ impl<'w> MakeWriter<'w> for CapturedLog {
 }
 
 #[test]
-fn canaries_do_not_leave() -> Test {
+fn no_canary_in_events_or_errors_of_the_s3_sink() -> Test {
     let log = CapturedLog::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_writer(log.clone())
         .finish();
-    let mut said = Vec::new();
-    let double = FakeS3::start(|head, before| {
-        let refuses = head.kind() == RequestKind::Put && before == 1;
-        refuses.then_some(ServiceFault::Refuses(403, "AccessDenied", None))
+    let mut output = Vec::new();
+    let server = FakeS3::start(|head, before| {
+        let is_refused = head.kind() == RequestKind::Put && before == 1;
+        is_refused.then_some(ServiceFault::Rejects(403, "AccessDenied", None))
     })?;
     tracing::subscriber::with_default(subscriber, || -> Test {
         let keys = AccessKeys::new(text("CANARYKEY"), text("CANARYSECRET"))
             .with_session_token(text("CANARYTOKEN"));
-        let config = config(&double.endpoint()).with_credentials(Credentials::Keys(keys));
-        said.push(format!("{config:?}"));
+        let config = config(&server.endpoint()).with_credentials(Credentials::Keys(keys));
+        output.push(format!("{config:?}"));
         let sink = S3Sink::open(config)?;
         let object = b"CANARYBODY".repeat(PART / 5);
         put(&sink, &key(1), &object[..1000])?;
         let error = put(&sink, &key(2), &object[..1000]).expect_err("it is refused");
-        said.push(format!("{error} {error:?}"));
+        output.push(format!("{error} {error:?}"));
         put(&sink, &key(3), &object)?;
         sink.list(key(1).patient(), &mut |_| {
             std::ops::ControlFlow::Continue(())
         })?;
-        said.push(format!("{sink:?}"));
+        output.push(format!("{sink:?}"));
         Ok(())
     })?;
     let log = String::from_utf8_lossy(&log.0.lock().expect("the log")).into_owned();
-    assert!(log.contains(&key(1).to_string()), "events are taken: {log}");
-    for text in [&log, &said.join("\n")] {
+    assert!(
+        log.contains(&key(1).to_string()),
+        "events are captured: {log}"
+    );
+    for text in [&log, &output.join("\n")] {
         assert!(!text.contains("CANARY"), "{text}");
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! An export whose end is wished ends, whatever the service does.
+//! Cancelling ends a call, whatever the service does.
 
 use std::sync::mpsc;
 use std::thread;
@@ -12,24 +12,24 @@ use crate::setup::{PART, bytes, config, key, put};
 use crate::shared::Test;
 
 #[test]
-fn a_put_is_given_up() -> Test {
+fn cancelled_put_returns() -> Test {
     for (kind, len) in [(RequestKind::Put, 10), (RequestKind::KeyPart, 2 * PART)] {
-        let (told, hears) = mpsc::channel();
-        let double = FakeS3::start(move |head, _| {
-            let stalls = head.kind() == kind;
-            if stalls {
+        let (notify, notified) = mpsc::channel();
+        let server = FakeS3::start(move |head, _| {
+            let is_stalled = head.kind() == kind;
+            if is_stalled {
                 // The test may have ended.
-                let _ = told.send(());
+                let _ = notify.send(());
             }
-            stalls.then_some(ServiceFault::Stalls)
+            is_stalled.then_some(ServiceFault::Stalls)
         })?;
         let cancel = Cancel::new();
         let hour = Duration::from_hours(1);
-        let sink = S3Sink::open(config(&double.endpoint()).with_stall_timeout(hour))?;
+        let sink = S3Sink::open(config(&server.endpoint()).with_stall_timeout(hour))?;
         let sink = sink.with_cancel(cancel.clone());
         let ended = thread::scope(|scope| {
             let putting = scope.spawn(|| put(&sink, &key(1), &bytes(len, 0)));
-            hears.recv_timeout(Duration::from_mins(1))?;
+            notified.recv_timeout(Duration::from_mins(1))?;
             cancel.cancel();
             putting.join().map_err(|_| "it panics".into())
         });
@@ -37,22 +37,22 @@ fn a_put_is_given_up() -> Test {
             Ok(Err(Error::Cancelled)) => {}
             other => return other.map(|other| panic!("{kind:?}: {other:?}")),
         }
-        assert!(double.objects().is_empty(), "{kind:?}");
-        assert_eq!(double.uploads(), 0, "{kind:?}");
+        assert!(server.objects().is_empty(), "{kind:?}");
+        assert_eq!(server.uploads(), 0, "{kind:?}");
     }
     Ok(())
 }
 
-/// A login at a service that does not answer.
+/// The service never responds to the login.
 #[test]
 #[cfg(feature = "cognito")]
-fn a_login_is_given_up() -> Test {
+fn cancelled_login_returns() -> Test {
     use anon_export::s3::Credentials;
 
-    let (told, hears) = mpsc::channel();
+    let (notify, notified) = mpsc::channel();
     let pool = crate::fake_cognito::FakeCognito::start(move |_| {
         // The test may have ended.
-        let _ = told.send(());
+        let _ = notify.send(());
         loop {
             thread::park();
         }
@@ -62,9 +62,9 @@ fn a_login_is_given_up() -> Test {
     let cancel = Cancel::new();
     let opened = thread::scope(|scope| {
         let opening = scope.spawn(|| S3Sink::open_with_cancel(config, cancel.clone()));
-        let asked = hears.recv_timeout(Duration::from_mins(1));
+        let received = notified.recv_timeout(Duration::from_mins(1));
         cancel.cancel();
-        asked?;
+        received?;
         opening
             .join()
             .map_err(|_| -> Box<dyn std::error::Error> { "it panics".into() })

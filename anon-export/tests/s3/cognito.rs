@@ -1,4 +1,5 @@
-//! The chain of a Cognito user: moto for Cognito, rclone as the S3 that checks the keys it gives.
+//! Logins of a Cognito user: moto is Cognito, and rclone is the S3 server that verifies the issued
+//! keys.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,11 +13,11 @@ use crate::servers::{BUCKET, S3Server};
 use crate::setup::{bytes, key, list, put, text};
 use crate::shared::{Test, wait};
 
-/// The keys that moto gives to everybody.
+/// The keys that moto issues to every user.
 const ACCESS_KEY: &str = "TESTACCESSKEY12345";
 const SECRET_KEY: &str = "ABCSECRETKEY";
 
-/// moto with a user pool, and what is in it.
+/// A moto server with a user pool, and the ids in it.
 struct MotoCognito {
     server: S3Server,
     ids: BTreeMap<String, String>,
@@ -54,7 +55,7 @@ fn config(s3: &S3Server, login: Login) -> S3Config {
 }
 
 #[test]
-fn a_user_puts_objects_into_the_own_directory() -> Test {
+fn user_puts_objects_into_their_own_directory() -> Test {
     let (Some(cognito), Some(s3)) = (
         MotoCognito::start()?,
         S3Server::rclone(ACCESS_KEY, SECRET_KEY)?,
@@ -68,13 +69,13 @@ fn a_user_puts_objects_into_the_own_directory() -> Test {
     put(&sink, &key(1), &object)?;
     put(&sink, &key(2), &object[..99])?;
     let directory = s3.files().join("site 4").join(cognito.id("SUB"));
-    let there = fs::read(directory.join("TRIAL-7").join(key(1).to_string()))?;
-    assert!(there == object, "read back");
+    let stored = fs::read(directory.join("TRIAL-7").join(key(1).to_string()))?;
+    assert!(stored == object, "read back");
     assert_eq!(list(&sink, "S-1")?.len(), 2, "listed");
     Ok(())
 }
 
-/// moto's keys last 90 seconds: halfway they are renewed, in the middle of an export.
+/// moto's keys expire after 90 seconds. They are renewed after 45, during an export.
 #[test]
 fn keys_of_moto_are_renewed() -> Test {
     let (Some(cognito), Some(s3)) = (
@@ -95,9 +96,9 @@ fn keys_of_moto_are_renewed() -> Test {
     Ok(())
 }
 
-/// A new password is set if it is wanted and given, and never otherwise.
+/// A new password is set only if the pool requires one and the login has one.
 #[test]
-fn a_new_password_is_wanted() -> Test {
+fn required_new_password_is_set_if_supplied() -> Test {
     let (Some(cognito), Some(s3)) = (
         MotoCognito::start()?,
         S3Server::rclone(ACCESS_KEY, SECRET_KEY)?,
@@ -125,7 +126,7 @@ fn a_new_password_is_wanted() -> Test {
 }
 
 #[test]
-fn each_refusal_of_a_login_has_its_error() -> Test {
+fn each_login_failure_has_its_error() -> Test {
     let (Some(cognito), Some(s3)) = (
         MotoCognito::start()?,
         S3Server::rclone(ACCESS_KEY, SECRET_KEY)?,
@@ -165,10 +166,10 @@ fn each_refusal_of_a_login_has_its_error() -> Test {
             CognitoError::UnknownClient,
         ),
     ];
-    for (what, login, wanted) in table {
+    for (what, login, expected) in table {
         match S3Sink::open(config(&s3, login)) {
             Err(Error::Cognito(error)) => {
-                assert_eq!(error, wanted, "{what}");
+                assert_eq!(error, expected, "{what}");
                 assert!(!format!("{error} {error:?}").contains("CANARY"), "{what}");
             }
             other => panic!("{what}: {other:?}"),

@@ -1,4 +1,4 @@
-//! The suite that every sink passes, and bytes read back from disk.
+//! The conformance suite on real servers, and objects read back byte for byte.
 
 use std::fs;
 use std::io::{self, Cursor, Read};
@@ -14,7 +14,7 @@ use crate::servers::S3Server;
 use crate::setup::{ACCESS_KEY, PART, SECRET_KEY, bytes, config, key, list, put};
 use crate::shared::Test;
 
-/// A sink whose prefix nobody else has.
+/// Returns a sink with an unused prefix.
 fn fresh(config: &S3Config) -> RetryingSink {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let prefix = format!("empty {}/ü+%", NEXT.fetch_add(1, Ordering::Relaxed));
@@ -22,7 +22,7 @@ fn fresh(config: &S3Config) -> RetryingSink {
 }
 
 #[test]
-fn passes_the_suite_on_rclone() -> Test {
+fn s3_sink_passes_the_conformance_suite_on_rclone() -> Test {
     let Some(server) = S3Server::rclone(ACCESS_KEY, SECRET_KEY)? else {
         return Ok(());
     };
@@ -32,23 +32,23 @@ fn passes_the_suite_on_rclone() -> Test {
 }
 
 #[test]
-fn passes_the_suite_on_moto() -> Test {
+fn s3_sink_passes_the_conformance_suite_on_moto() -> Test {
     let Some(server) = S3Server::moto()? else {
         return Ok(());
     };
     server.make_bucket()?;
     let config = config(&server.endpoint());
     conformance::check(|| fresh(&config));
-    assert_eq!(server.uploads()?, 0, "uploads that were left");
+    assert_eq!(server.uploads()?, 0, "leftover uploads");
     Ok(())
 }
 
-/// Tries again what can pass, as an exporter does: rclone fails now and then when objects that are put at
-/// once need the same new directory.
+/// Retries server errors, as an exporter does: rclone sometimes fails when concurrent puts need the
+/// same new directory.
 #[derive(Debug)]
 struct RetryingSink(S3Sink);
 
-/// What a body gave.
+/// The recorded result of reading a body.
 struct ReplayedBody {
     bytes: Cursor<Vec<u8>>,
     failed: Option<io::ErrorKind>,
@@ -101,9 +101,10 @@ impl Sink for RetryingSink {
     }
 }
 
-/// Each checksum, whole and in parts, byte for byte, and listed as they were put.
+/// With each checksum mode, whole and in parts: stored byte for byte, and listed with the right
+/// lengths.
 #[test]
-fn objects_are_there_byte_for_byte() -> Test {
+fn objects_are_stored_byte_for_byte() -> Test {
     let Some(server) = S3Server::rclone(ACCESS_KEY, SECRET_KEY)? else {
         return Ok(());
     };
@@ -127,15 +128,15 @@ fn objects_are_there_byte_for_byte() -> Test {
                 "{mode:?}: the tag of {} bytes",
                 object.len()
             );
-            assert!(stored.tag.is_some(), "{mode:?}: there is a tag");
+            assert!(stored.tag.is_some(), "{mode:?}: has a tag");
             let path = server
                 .files()
                 .join(&prefix)
                 .join("TRIAL-7")
                 .join(key(n).to_string());
-            let there = fs::read(path)?;
+            let stored_bytes = fs::read(path)?;
             assert!(
-                there == *object,
+                stored_bytes == *object,
                 "{mode:?}: {} bytes read back",
                 object.len()
             );
@@ -152,7 +153,7 @@ fn objects_are_there_byte_for_byte() -> Test {
 }
 
 #[test]
-fn in_moto_tags_of_parts_are_listed() -> Test {
+fn multipart_tags_are_listed_by_moto() -> Test {
     let Some(server) = S3Server::moto()? else {
         return Ok(());
     };
@@ -167,7 +168,7 @@ fn in_moto_tags_of_parts_are_listed() -> Test {
         listed[0].tag,
         sink.tag_of(object.len() as u64, &mut &*object)?
     );
-    let there = server.object("TRIAL-7/S-1/1.2.1/1.2.2/1.2.3.1.dcm")?;
-    assert!(there == object, "read back");
+    let stored_bytes = server.object("TRIAL-7/S-1/1.2.1/1.2.2/1.2.3.1.dcm")?;
+    assert!(stored_bytes == object, "read back");
     Ok(())
 }

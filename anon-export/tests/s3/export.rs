@@ -1,5 +1,5 @@
-//! Exports to a service that fails: each fault is told of its patient, the rest goes on, and what is told
-//! as sent is there byte for byte.
+//! Exports to a failing service: each fault fails only its patient, and everything reported as sent
+//! is stored byte for byte.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -22,10 +22,10 @@ use crate::setup::{PART, bytes, config};
 use crate::shared::Test;
 
 const PATIENTS: u8 = 4;
-/// Whose requests have the fault.
+/// The patient whose requests fail.
 const VICTIM: &str = "S-1/";
 
-/// Of each patient two objects in one request, and one in two parts.
+/// Two objects that are sent in one request and one multipart object for each patient.
 pub(crate) fn source() -> Test<MemorySource> {
     let mut source = MemorySource::new();
     for patient in 0..PATIENTS {
@@ -43,7 +43,7 @@ fn is_of_victim(head: &RequestHead) -> bool {
     head.path.contains(VICTIM) || prefix.replace("%2F", "/").contains(VICTIM)
 }
 
-/// What was told.
+/// Records the events of an export.
 #[derive(Default)]
 pub(crate) struct CollectedEvents {
     sent: Mutex<BTreeSet<ObjectKey>>,
@@ -77,63 +77,64 @@ impl Observer for CollectedEvents {
 pub(crate) fn export(
     config: &S3Config,
     source: &MemorySource,
-    told: &CollectedEvents,
+    events: &CollectedEvents,
 ) -> Test<Result<ExportReport, ExportError>> {
     let options = ExportOptions::default()
         .with_attempts(NonZeroU32::MIN.saturating_add(1))
         .with_backoff(Backoff::new(Duration::ZERO, Duration::ZERO));
     let exporter = Exporter::new(Arc::new(S3Sink::open(config.clone())?)).with_options(options);
-    Ok(exporter.export(source, &Selection::all(), &Cancel::new(), told))
+    Ok(exporter.export(source, &Selection::all(), &Cancel::new(), events))
 }
 
-/// How an export ends that meets a fault.
+/// The expected end of an export with a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ExpectedEnd {
-    /// All is sent.
-    Well,
-    /// The patient has this error, and the others none.
-    WithPatient(&'static str),
-    /// No object can be put until a person has looked.
-    Early(&'static str),
+    /// Everything is sent.
+    Complete,
+    /// Only the patient with the fault has this error.
+    PatientFails(&'static str),
+    /// The export ends early with this error.
+    Stops(&'static str),
 }
 
-/// Exports while the victim's requests of a kind have a fault, the first of them or all; and then again
+/// Exports while the first or all requests of a kind for the victim have a fault, and then again
 /// without it.
 #[track_caller]
 fn check(kind: RequestKind, fault: &ServiceFault, once: bool, ends: ExpectedEnd) -> Test {
     let what = format!("{kind:?} {fault:?}");
     let is_faulty = Arc::new(AtomicBool::new(true));
-    let (order, orders) = (fault.clone(), Arc::clone(&is_faulty));
-    let double = FakeS3::start(move |head, _| {
-        let is_meant = head.kind() == kind && is_of_victim(head) && orders.load(Ordering::Relaxed);
-        if is_meant && once {
-            orders.store(false, Ordering::Relaxed);
+    let (injected, enabled) = (fault.clone(), Arc::clone(&is_faulty));
+    let server = FakeS3::start(move |head, _| {
+        let has_fault =
+            head.kind() == kind && is_of_victim(head) && enabled.load(Ordering::Relaxed);
+        if has_fault && once {
+            enabled.store(false, Ordering::Relaxed);
         }
-        is_meant.then(|| order.clone())
+        has_fault.then(|| injected.clone())
     })?;
-    // Only who has to wait is impatient: what is well may take its time.
-    let waits = matches!(fault, ServiceFault::Stalls | ServiceFault::Silent);
-    let patience = Duration::from_secs(if waits { 3 } else { 60 });
-    let config = config(&double.endpoint()).with_stall_timeout(patience);
-    let (source, told) = (source()?, CollectedEvents::default());
-    let ended = export(&config, &source, &told)?;
-    let sent = told.sent.into_inner()?;
-    let patients = told.patients.into_inner()?;
-    let there = double.objects();
+    // Short timeouts only for faults that stall: other requests may be slow.
+    let stalls = matches!(fault, ServiceFault::Stalls | ServiceFault::Silent);
+    let timeout = Duration::from_secs(if stalls { 3 } else { 60 });
+    let config = config(&server.endpoint()).with_stall_timeout(timeout);
+    let (source, events) = (source()?, CollectedEvents::default());
+    let ended = export(&config, &source, &events)?;
+    let sent = events.sent.into_inner()?;
+    let patients = events.patients.into_inner()?;
+    let stored = server.objects();
     let name = |key: &ObjectKey| format!("trials/TRIAL-7/{key}");
     for (key, object) in source.iter() {
         if sent.contains(key) {
-            let is_there = there.get(&name(key)).is_some_and(|it| it == object);
-            assert!(is_there, "{what}: {key} is told as sent");
+            let is_stored = stored.get(&name(key)).is_some_and(|it| it == object);
+            assert!(is_stored, "{what}: {key} is reported as sent");
         }
     }
-    assert_eq!(double.uploads(), 0, "{what}: uploads are left");
+    assert_eq!(server.uploads(), 0, "{what}: leftover uploads");
     let report = match (ended, ends) {
-        (Ok(report), ExpectedEnd::Well) => {
+        (Ok(report), ExpectedEnd::Complete) => {
             assert!(report.is_complete(), "{what}: {report:?} {patients:?}");
             report
         }
-        (Ok(report), ExpectedEnd::WithPatient(words)) => {
+        (Ok(report), ExpectedEnd::PatientFails(words)) => {
             assert_eq!(report.patients_failed, 1, "{what}: {patients:?}");
             for (patient, report) in &patients {
                 let error = report.error.as_ref().map(|error| error.text());
@@ -149,13 +150,13 @@ fn check(kind: RequestKind, fault: &ServiceFault, once: bool, ends: ExpectedEnd)
             }
             report
         }
-        (Err(ended), ExpectedEnd::Early(words)) => {
+        (Err(ended), ExpectedEnd::Stops(words)) => {
             let text = ended.error.text();
             assert!(
                 text.contains(words) && !text.contains("CANARY"),
                 "{what}: {text}"
             );
-            // Whoever was not done with is told of with what ended it; who was, with nothing.
+            // A patient that was not finished gets the error; a finished one gets none.
             assert_eq!(
                 patients.len(),
                 usize::from(PATIENTS),
@@ -175,7 +176,7 @@ fn check(kind: RequestKind, fault: &ServiceFault, once: bool, ends: ExpectedEnd)
         (other, _) => return Err(format!("{what}: {other:?}").into()),
     };
     assert_eq!(report.counts.sent, sent.len() as u64, "{what}");
-    // And again, when all is well.
+    // Again, without the fault.
     is_faulty.store(false, Ordering::Relaxed);
     let again = export(&config, &source, &CollectedEvents::default())??;
     assert!(again.is_complete(), "{what}: {again:?}");
@@ -187,30 +188,37 @@ fn check(kind: RequestKind, fault: &ServiceFault, once: bool, ends: ExpectedEnd)
         .iter()
         .map(|(key, object)| (name(key), object.to_vec()))
         .collect();
-    assert!(double.objects() == all, "{what}: exactly the set");
-    assert_eq!(double.uploads(), 0, "{what}");
+    assert!(
+        server.objects() == all,
+        "{what}: exactly the exported objects"
+    );
+    assert_eq!(server.uploads(), 0, "{what}");
     Ok(())
 }
 
-/// A file that is written to, or goes, while its parts travel: nothing of it is put, and nothing is left.
+/// A file that is changed or removed during its multipart upload is not stored, and no upload is
+/// left.
 #[test]
-fn what_changes_on_its_way_is_not_put() -> Test {
+fn object_that_changes_during_upload_is_not_stored() -> Test {
     type Damage = fn(&Path) -> io::Result<()>;
-    let spoils: [(Damage, &str); 3] = [
+    let changes: [(Damage, &str); 3] = [
         (
             |path| File::options().append(true).open(path)?.write_all(b"more"),
-            "changed while it was read",
+            "changed during the export",
         ),
         (
             |path| {
                 let file = File::options().write(true).open(path)?;
                 file.set_modified(UNIX_EPOCH + Duration::from_secs(4_000_000_000))
             },
-            "changed while it was read",
+            "changed during the export",
         ),
-        (|path| fs::remove_file(path), "has gone"),
+        (
+            |path| fs::remove_file(path),
+            "was removed after it was listed",
+        ),
     ];
-    for (spoil, words) in spoils {
+    for (damage, words) in changes {
         let directory = tempfile::tempdir()?;
         for (key, object) in source()?.iter() {
             let path = directory.path().join(key.to_string());
@@ -218,92 +226,92 @@ fn what_changes_on_its_way_is_not_put() -> Test {
             File::create(&path)?.write_all(object)?;
         }
         let victim = directory.path().join("S-1/1.1/1.2/1.3.1.2.dcm");
-        let is_spoilt = AtomicBool::new(false);
-        let double = FakeS3::start(move |head, _| {
-            let is_meant = head.kind() == RequestKind::KeyPart && is_of_victim(head);
-            if is_meant && !is_spoilt.swap(true, Ordering::Relaxed) {
-                spoil(&victim).expect("it is spoilt");
+        let is_changed = AtomicBool::new(false);
+        let server = FakeS3::start(move |head, _| {
+            let has_fault = head.kind() == RequestKind::KeyPart && is_of_victim(head);
+            if has_fault && !is_changed.swap(true, Ordering::Relaxed) {
+                damage(&victim).expect("the file is changed");
             }
             None
         })?;
-        // One part is all the memory there is: the rest is read when the first has gone.
-        let config = config(&double.endpoint()).with_memory_bytes(PART as u64);
-        let told = CollectedEvents::default();
+        // Memory for one part only: the rest of the file is read after the first part was sent.
+        let config = config(&server.endpoint()).with_memory_bytes(PART as u64);
+        let events = CollectedEvents::default();
         let exporter = Exporter::new(Arc::new(S3Sink::open(config)?));
         let files = DirectorySource::new(directory.path());
-        let report = exporter.export(&files, &Selection::all(), &Cancel::new(), &told)?;
+        let report = exporter.export(&files, &Selection::all(), &Cancel::new(), &events)?;
         assert_eq!(
             (report.counts.sent, report.counts.failed),
             (11, 1),
             "{words}"
         );
-        let patients = told.patients.into_inner()?;
+        let patients = events.patients.into_inner()?;
         let error = patients.get("S-1").and_then(|it| it.error.as_ref());
         assert!(
             error.is_some_and(|it| it.text().contains(words)),
             "{error:?}"
         );
-        let there = double.objects();
-        assert_eq!((there.len(), double.uploads()), (11, 0), "{words}");
+        let stored = server.objects();
+        assert_eq!((stored.len(), server.uploads()), (11, 0), "{words}");
         assert!(
-            !there.keys().any(|it| it.ends_with("1.3.1.2.dcm")),
+            !stored.keys().any(|it| it.ends_with("1.3.1.2.dcm")),
             "{words}"
         );
     }
     Ok(())
 }
 
-const SLOW: ServiceFault = ServiceFault::Refuses(503, "SlowDown", None);
+const SLOW_DOWN: ServiceFault = ServiceFault::Rejects(503, "SlowDown", None);
 
 #[test]
-fn what_passes_stops_nothing() -> Test {
+fn temporary_fault_is_retried() -> Test {
     for (kind, fault) in [
-        (RequestKind::List, SLOW),
+        (RequestKind::List, SLOW_DOWN),
         (RequestKind::List, ServiceFault::Resets(0)),
-        (RequestKind::Put, SLOW),
+        (RequestKind::Put, SLOW_DOWN),
         (RequestKind::Put, ServiceFault::Resets(5)),
         (RequestKind::Put, ServiceFault::Stalls),
         (RequestKind::Put, ServiceFault::WrongTag),
-        (RequestKind::Create, SLOW),
+        (RequestKind::Create, SLOW_DOWN),
         (RequestKind::KeyPart, ServiceFault::Resets(1 << 20)),
         (RequestKind::KeyPart, ServiceFault::Stalls),
         (RequestKind::KeyPart, ServiceFault::WrongChecksum),
-        (RequestKind::Complete, SLOW),
+        (RequestKind::Complete, SLOW_DOWN),
         (
             RequestKind::Complete,
-            ServiceFault::RefusesWithin("InternalError"),
+            ServiceFault::RejectsWithSuccessStatus("InternalError"),
         ),
         (RequestKind::Complete, ServiceFault::Silent),
     ] {
-        check(kind, &fault, true, ExpectedEnd::Well)?;
+        check(kind, &fault, true, ExpectedEnd::Complete)?;
     }
     Ok(())
 }
 
 #[test]
-fn what_does_not_pass_is_told_of_its_patient() -> Test {
-    let refuses = ServiceFault::Refuses(400, "EntityTooLarge", None);
-    // A policy can name one prefix.
-    let denies = ServiceFault::Refuses(403, "AccessDenied", None);
+fn persistent_fault_fails_only_its_patient() -> Test {
+    let rejects = ServiceFault::Rejects(400, "EntityTooLarge", None);
+    // A policy can concern a single prefix.
+    let denies = ServiceFault::Rejects(403, "AccessDenied", None);
     for (kind, fault, words) in [
-        (RequestKind::List, SLOW, "fewer requests"),
+        (RequestKind::List, SLOW_DOWN, "throttles requests"),
         (
             RequestKind::List,
             ServiceFault::Stalls,
-            "did not answer in time",
+            "did not respond in time",
         ),
-        (RequestKind::Put, SLOW, "fewer requests"),
-        (RequestKind::Put, refuses, "EntityTooLarge"),
+        (RequestKind::Put, SLOW_DOWN, "throttles requests"),
+        (RequestKind::Put, rejects, "EntityTooLarge"),
         (RequestKind::List, denies.clone(), "s3:ListBucket"),
         (RequestKind::Put, denies.clone(), "s3:PutObject"),
         (RequestKind::Create, denies.clone(), "s3:PutObject"),
         (RequestKind::KeyPart, denies.clone(), "s3:PutObject"),
         (RequestKind::Complete, denies, "s3:PutObject"),
-        (RequestKind::Put, ServiceFault::Resets(5), "broke"),
+        (RequestKind::Put, ServiceFault::Resets(5), "was lost"),
         (
             RequestKind::Put,
             ServiceFault::Silent,
-            "did not answer in time",
+            "did not respond in time",
         ),
         (
             RequestKind::Put,
@@ -315,55 +323,63 @@ fn what_does_not_pass_is_told_of_its_patient() -> Test {
             ServiceFault::WrongChecksum,
             "other bytes than were sent",
         ),
-        (RequestKind::Create, SLOW, "fewer requests"),
-        (RequestKind::KeyPart, ServiceFault::Resets(1 << 20), "broke"),
+        (RequestKind::Create, SLOW_DOWN, "throttles requests"),
+        (
+            RequestKind::KeyPart,
+            ServiceFault::Resets(1 << 20),
+            "was lost",
+        ),
         (
             RequestKind::KeyPart,
             ServiceFault::Stalls,
-            "did not answer in time",
+            "did not respond in time",
         ),
         (
             RequestKind::KeyPart,
             ServiceFault::WrongTag,
             "other bytes than were sent",
         ),
-        (RequestKind::Complete, SLOW, "fewer requests"),
+        (RequestKind::Complete, SLOW_DOWN, "throttles requests"),
         (
             RequestKind::Complete,
-            ServiceFault::RefusesWithin("InternalError"),
+            ServiceFault::RejectsWithSuccessStatus("InternalError"),
             "InternalError",
         ),
     ] {
-        check(kind, &fault, false, ExpectedEnd::WithPatient(words))?;
+        check(kind, &fault, false, ExpectedEnd::PatientFails(words))?;
     }
     Ok(())
 }
 
 #[test]
-fn what_holds_for_all_is_told_of_each_patient() -> Test {
-    let refuses = |status, code| ServiceFault::Refuses(status, code, None);
+fn fault_of_the_whole_destination_fails_each_patient() -> Test {
+    let rejects = |status, code| ServiceFault::Rejects(status, code, None);
     for (kind, fault, words) in [
         (
             RequestKind::Put,
-            refuses(403, "InvalidAccessKeyId"),
+            rejects(403, "InvalidAccessKeyId"),
             "access key",
         ),
         (
             RequestKind::Put,
-            refuses(403, "SignatureDoesNotMatch"),
+            rejects(403, "SignatureDoesNotMatch"),
             "secret",
         ),
-        (RequestKind::Put, refuses(400, "ExpiredToken"), "expired"),
-        (RequestKind::Put, refuses(404, "NoSuchBucket"), "bucket"),
-        (RequestKind::Put, refuses(507, ""), "no room"),
-        (RequestKind::Put, ServiceFault::Nods, "does not speak S3"),
+        (RequestKind::Put, rejects(400, "ExpiredToken"), "expired"),
+        (RequestKind::Put, rejects(404, "NoSuchBucket"), "bucket"),
+        (RequestKind::Put, rejects(507, ""), "no space"),
+        (
+            RequestKind::Put,
+            ServiceFault::EmptySuccess,
+            "does not speak S3",
+        ),
         (
             RequestKind::Complete,
-            ServiceFault::Page,
+            ServiceFault::WebPage,
             "does not speak S3",
         ),
     ] {
-        check(kind, &fault, false, ExpectedEnd::Early(words))?;
+        check(kind, &fault, false, ExpectedEnd::Stops(words))?;
     }
     Ok(())
 }

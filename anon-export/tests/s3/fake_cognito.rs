@@ -1,4 +1,5 @@
-//! A double of Cognito: answers each request as a test orders, and counts them.
+//! [`FakeCognito`]: a Cognito service in this process that responds as a test demands and counts
+//! requests.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,7 +16,7 @@ use crate::shared::Test;
 
 type Script = dyn Fn(&CognitoRequest) -> (u16, Value) + Send + Sync;
 
-/// A request: its name, how many of that name came before, what it holds.
+/// A request: its name, the number of earlier requests with that name, and its body.
 #[derive(Debug)]
 pub(crate) struct CognitoRequest {
     pub(crate) name: String,
@@ -24,8 +25,8 @@ pub(crate) struct CognitoRequest {
 }
 
 impl CognitoRequest {
-    /// The flow of an `InitiateAuth`.
-    pub(crate) fn refreshes(&self) -> bool {
+    /// Returns true for an `InitiateAuth` with a refresh token.
+    pub(crate) fn is_refresh(&self) -> bool {
         self.body.get("AuthFlow").and_then(Value::as_str) == Some("REFRESH_TOKEN_AUTH")
     }
 }
@@ -33,7 +34,7 @@ impl CognitoRequest {
 #[derive(Clone)]
 pub(crate) struct FakeCognito {
     address: SocketAddr,
-    asked: Arc<Mutex<BTreeMap<String, usize>>>,
+    counts: Arc<Mutex<BTreeMap<String, usize>>>,
     script: Arc<Script>,
 }
 
@@ -48,27 +49,27 @@ impl FakeCognito {
         script: impl Fn(&CognitoRequest) -> (u16, Value) + Send + Sync + 'static,
     ) -> Test<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
-        let pool = Self {
+        let server = Self {
             address: listener.local_addr()?,
-            asked: Arc::default(),
+            counts: Arc::default(),
             script: Arc::new(script),
         };
-        let of_thread = pool.clone();
+        let of_thread = server.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let pool = of_thread.clone();
-                // Whatever ends the connection, the other side is what is tested.
-                thread::spawn(move || drop(pool.serve(stream)));
+                let server = of_thread.clone();
+                // Errors of the connection are ignored: the client is under test.
+                thread::spawn(move || drop(server.serve(stream)));
             }
         });
-        Ok(pool)
+        Ok(server)
     }
 
     pub(crate) fn login(&self) -> Login {
         self.login_with(None)
     }
 
-    /// To a pool of this account.
+    /// Returns a login to a pool of this account.
     pub(crate) fn login_with(&self, account: Option<&str>) -> Login {
         let pools = Pools::new("eu-central-1_pool", "client", "eu-central-1:identities");
         let mut pools = pools.with_endpoint(format!("http://{}", self.address));
@@ -78,10 +79,10 @@ impl FakeCognito {
         Login::new(pools, "tester", text("CANARY-Passw0rd!"))
     }
 
-    /// How many requests of a name came.
-    pub(crate) fn asked(&self, name: &str) -> usize {
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.get(name).copied().unwrap_or(0)
+    /// Returns the number of requests with this name.
+    pub(crate) fn request_count(&self, name: &str) -> usize {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.get(name).copied().unwrap_or(0)
     }
 
     fn serve(&self, stream: TcpStream) -> Test {
@@ -114,22 +115,22 @@ impl FakeCognito {
             let mut body = vec![0; len];
             reader.read_exact(&mut body)?;
             let before = {
-                let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-                let count = asked.entry(name.clone()).or_default();
+                let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+                let count = counts.entry(name.clone()).or_default();
                 *count += 1;
                 *count - 1
             };
             let body = serde_json::from_slice(&body)?;
-            let (status, answer) = (self.script)(&CognitoRequest { name, before, body });
-            let answer = match answer {
+            let (status, response) = (self.script)(&CognitoRequest { name, before, body });
+            let response = match response {
                 Value::String(page) => page,
                 json => json.to_string(),
             };
-            let len = answer.len();
+            let len = response.len();
             let stream = reader.get_mut();
             write!(
                 stream,
-                "HTTP/1.1 {status} x\r\ncontent-length: {len}\r\n\r\n{answer}"
+                "HTTP/1.1 {status} x\r\ncontent-length: {len}\r\n\r\n{response}"
             )?;
         }
     }

@@ -1,4 +1,4 @@
-//! A double of an S3 service: does what one does, but for the faults that a test orders.
+//! [`FakeS3`]: an S3 service in this process that fails on demand.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use md5::{Digest as _, Md5};
 
 use crate::shared::Test;
 
-/// The head of a request.
+/// The request line and headers of a request.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestHead {
     pub(crate) method: String,
@@ -21,7 +21,7 @@ pub(crate) struct RequestHead {
 }
 
 impl RequestHead {
-    /// What it asks for.
+    /// Returns the kind of the request.
     pub(crate) fn kind(&self) -> RequestKind {
         let has = |name| self.query.contains_key(name);
         match self.method.as_str() {
@@ -51,35 +51,35 @@ pub(crate) enum RequestKind {
     List,
 }
 
-/// What goes wrong with a request.
+/// A fault of the service.
 #[derive(Debug, Clone)]
 pub(crate) enum ServiceFault {
-    /// The service refuses: status, code, one more header.
-    Refuses(u16, &'static str, Option<(&'static str, &'static str)>),
-    /// The connection is reset after so many bytes of the body.
+    /// Rejects the request: status, error code, and an additional header.
+    Rejects(u16, &'static str, Option<(&'static str, &'static str)>),
+    /// Resets the connection after so many bytes of the body.
     Resets(usize),
-    /// Nothing more is read or written.
+    /// Stops reading and writing.
     Stalls,
-    /// The body is read, and no answer comes.
+    /// Reads the body and never responds.
     Silent,
-    /// It tells another ETag, and has what it was sent.
+    /// Stores the object and returns another ETag.
     WrongTag,
-    /// It tells another checksum.
+    /// Stores the object and returns another checksum.
     WrongChecksum,
-    /// An answer that is not of S3.
-    Page,
-    /// Nothing is done, and the answer is that of a success, without a word about it.
-    Nods,
-    /// A refusal with the status of a success.
-    RefusesWithin(&'static str),
-    /// The answer is a listing of many blanks.
-    Blank(usize),
+    /// Responds with a web page.
+    WebPage,
+    /// Does nothing and returns an empty success.
+    EmptySuccess,
+    /// Returns an error with a success status.
+    RejectsWithSuccessStatus(&'static str),
+    /// Responds with a listing that has this many blanks.
+    LongListing(usize),
 }
 
 #[derive(Debug, Default)]
 struct FakeS3State {
     objects: BTreeMap<String, Vec<u8>>,
-    /// Their tags.
+    /// ETags of the objects.
     tags: BTreeMap<String, String>,
     uploads: BTreeMap<String, Upload>,
     seen: Vec<RequestHead>,
@@ -93,13 +93,13 @@ struct Upload {
 }
 
 impl FakeS3State {
-    /// A page of a listing, which goes on behind the name that its token is.
+    /// Returns a page of a listing. A continuation token is the name after which the page starts.
     fn page(&self, head: &RequestHead) -> String {
-        let said = |name| head.query.get(name).map_or("", String::as_str);
+        let parameter = |name| head.query.get(name).map_or("", String::as_str);
         let bucket = head.path.trim_end_matches('/');
-        let top = format!("{bucket}/{}", said("prefix").replace("%2F", "/"));
-        let after = said("continuation-token").replace("%2F", "/");
-        let most = said("max-keys").parse().unwrap_or(1000);
+        let top = format!("{bucket}/{}", parameter("prefix").replace("%2F", "/"));
+        let after = parameter("continuation-token").replace("%2F", "/");
+        let most = parameter("max-keys").parse().unwrap_or(1000);
         let of_patient = |(path, _): &(&String, _)| path.starts_with(&top) && **path > after;
         let mut rest = self.objects.iter().filter(of_patient);
         let mut body = "<ListBucketResult>".to_owned();
@@ -128,82 +128,83 @@ const SSE: &str = "x-amz-server-side-encryption";
 
 type Script = dyn Fn(&RequestHead, usize) -> Option<ServiceFault> + Send + Sync;
 
-/// The double; its threads end with the test process.
+/// The service. Its threads end with the test process.
 #[derive(Debug, Clone)]
 pub(crate) struct FakeS3 {
     address: SocketAddr,
     state: Arc<Mutex<FakeS3State>>,
-    /// It does not know headers about encryption.
-    is_deaf: bool,
+    /// True if it ignores headers about encryption.
+    ignores_encryption: bool,
 }
 
 impl FakeS3 {
-    /// `script` is asked before each request, with how many of its kind came before.
+    /// Starts the service. `script` gets each request and the number of earlier requests of its
+    /// kind, and may return a fault.
     pub(crate) fn start(
         script: impl Fn(&RequestHead, usize) -> Option<ServiceFault> + Send + Sync + 'static,
     ) -> Test<Self> {
         Self::listen(false, script)
     }
 
-    /// One that knows no headers about encryption.
-    pub(crate) fn deaf() -> Test<Self> {
+    /// Starts a service that ignores headers about encryption.
+    pub(crate) fn without_encryption() -> Test<Self> {
         Self::listen(true, |_, _| None)
     }
 
     fn listen(
-        is_deaf: bool,
+        ignores_encryption: bool,
         script: impl Fn(&RequestHead, usize) -> Option<ServiceFault> + Send + Sync + 'static,
     ) -> Test<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
-        let double = Self {
+        let server = Self {
             address: listener.local_addr()?,
             state: Arc::default(),
-            is_deaf,
+            ignores_encryption,
         };
-        let (of_thread, script): (_, Arc<Script>) = (double.clone(), Arc::new(script));
+        let (of_thread, script): (_, Arc<Script>) = (server.clone(), Arc::new(script));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (double, script) = (of_thread.clone(), Arc::clone(&script));
-                thread::spawn(move || double.serve(stream, &*script));
+                let (server, script) = (of_thread.clone(), Arc::clone(&script));
+                thread::spawn(move || server.serve(stream, &*script));
             }
         });
-        Ok(double)
+        Ok(server)
     }
 
     pub(crate) fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The requests of a kind so far.
+    /// Returns the requests of a kind so far.
     pub(crate) fn seen(&self, kind: RequestKind) -> Vec<RequestHead> {
         let state = self.state();
         let of_kind = state.seen.iter().filter(|head| head.kind() == kind);
         of_kind.cloned().collect()
     }
 
-    /// The objects there are, by path.
+    /// Returns the stored objects by path.
     pub(crate) fn objects(&self) -> BTreeMap<String, Vec<u8>> {
         self.state().objects.clone()
     }
 
-    /// Has an object, as somebody else put it.
-    pub(crate) fn keep(&self, path: &str, object: Vec<u8>) {
+    /// Stores an object, as another program would.
+    pub(crate) fn insert(&self, path: &str, object: Vec<u8>) {
         let tag = format!("\"{}\"", hex(&Md5::digest(&object)));
         self.state().objects.insert(path.to_owned(), object);
-        self.tag(path, &tag);
+        self.set_tag(path, &tag);
     }
 
-    /// Lists an object with this tag.
-    pub(crate) fn tag(&self, path: &str, tag: &str) {
+    /// Sets the ETag that listings return for an object.
+    pub(crate) fn set_tag(&self, path: &str, tag: &str) {
         self.state().tags.insert(path.to_owned(), tag.to_owned());
     }
 
-    /// How many uploads were begun and not ended.
+    /// Returns the number of unfinished multipart uploads.
     pub(crate) fn uploads(&self) -> usize {
         self.state().uploads.len()
     }
 
-    /// Begins an upload, as a killed export leaves one.
+    /// Adds an unfinished multipart upload, as a killed export would leave it.
     pub(crate) fn leave_upload(&self, path: &str) {
         let upload = Upload {
             path: path.to_owned(),
@@ -220,7 +221,7 @@ impl FakeS3 {
 
     fn serve(&self, stream: TcpStream, script: &Script) {
         let mut reader = BufReader::new(stream);
-        // Whatever ends the connection, the other side is what is tested.
+        // Errors of the connection are ignored: the client is under test.
         while let Ok(Some(head)) = read_head(&mut reader) {
             let kind = head.kind();
             let before = {
@@ -230,10 +231,10 @@ impl FakeS3 {
                 before
             };
             let fault = script(&head, before);
-            let Ok(Some(answer)) = self.exchange(&mut reader, &head, fault.as_ref()) else {
+            let Ok(Some(response)) = self.exchange(&mut reader, &head, fault.as_ref()) else {
                 return;
             };
-            if reader.get_mut().write_all(&answer).is_err() {
+            if reader.get_mut().write_all(&response).is_err() {
                 return;
             }
         }
@@ -251,67 +252,67 @@ impl FakeS3 {
         let mut body = vec![0; len.unwrap_or(0)];
         match fault {
             Some(ServiceFault::Resets(after)) => {
-                // Unread bytes make a reset of the end.
+                // Closing with unread bytes resets the connection.
                 body.truncate(*after);
                 reader.read_exact(&mut body)?;
                 return Ok(None);
             }
-            Some(ServiceFault::Stalls) => return hold(),
+            Some(ServiceFault::Stalls) => return hang(),
             _ => reader.read_exact(&mut body)?,
         }
         Ok(Some(match fault {
-            Some(ServiceFault::Silent) => return hold(),
-            Some(ServiceFault::Refuses(status, code, header)) => {
+            Some(ServiceFault::Silent) => return hang(),
+            Some(ServiceFault::Rejects(status, code, header)) => {
                 let body = format!("<Error><Code>{code}</Code><Message>CANARY</Message></Error>");
-                answer(
+                response(
                     *status,
                     header.as_slice(),
                     if code.is_empty() { "" } else { &body },
                 )
             }
-            Some(ServiceFault::Page) => answer(200, &[], "<html>Welcome</html>"),
-            Some(ServiceFault::Nods) => answer(200, &[], ""),
-            Some(ServiceFault::RefusesWithin(code)) => {
+            Some(ServiceFault::WebPage) => response(200, &[], "<html>Welcome</html>"),
+            Some(ServiceFault::EmptySuccess) => response(200, &[], ""),
+            Some(ServiceFault::RejectsWithSuccessStatus(code)) => {
                 let body = format!("<Error><Code>{code}</Code><Message>CANARY</Message></Error>");
-                answer(200, &[], &body)
+                response(200, &[], &body)
             }
-            Some(ServiceFault::Blank(count)) => {
+            Some(ServiceFault::LongListing(count)) => {
                 let blank = " ".repeat(*count);
                 let body = format!("<ListBucketResult>{blank}</ListBucketResult>");
-                answer(200, &[], &body)
+                response(200, &[], &body)
             }
             Some(ServiceFault::WrongTag) => {
-                let told = self.do_it(head, body);
+                let response = self.handle(head, body);
                 replace(
-                    &told,
+                    &response,
                     "etag: \"",
                     "etag: \"00000000000000000000000000000000",
                 )
             }
             Some(ServiceFault::WrongChecksum) => {
-                let told = self.do_it(head, body);
+                let response = self.handle(head, body);
                 replace(
-                    &told,
+                    &response,
                     "content-length",
                     "x-amz-checksum-crc32c: AAAAAA==\r\ncontent-length",
                 )
             }
-            _ => self.do_it(head, body),
+            _ => self.handle(head, body),
         }))
     }
 
-    fn do_it(&self, head: &RequestHead, body: Vec<u8>) -> Vec<u8> {
+    fn handle(&self, head: &RequestHead, body: Vec<u8>) -> Vec<u8> {
         let id = head.query.get("uploadId").cloned().unwrap_or_default();
         let mut state = self.state();
         let tag = format!("\"{}\"", hex(&Md5::digest(&body)));
         let mut headers = vec![("etag", &*tag)];
-        let kept = head.header(SSE).filter(|_| !self.is_deaf);
-        headers.extend(kept.map(|kept| (SSE, kept)));
+        let encryption = head.header(SSE).filter(|_| !self.ignores_encryption);
+        headers.extend(encryption.map(|value| (SSE, value)));
         match head.kind() {
             RequestKind::Put => {
                 state.tags.insert(head.path.clone(), tag.clone());
                 state.objects.insert(head.path.clone(), body);
-                answer(200, &headers, "")
+                response(200, &headers, "")
             }
             RequestKind::Create => {
                 state.next += 1;
@@ -322,14 +323,14 @@ impl FakeS3 {
                 let body = format!(
                     "<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
                 );
-                answer(200, headers.get(1..).unwrap_or_default(), &body)
+                response(200, headers.get(1..).unwrap_or_default(), &body)
             }
             RequestKind::KeyPart => {
                 let number = head.query.get("partNumber").and_then(|n| n.parse().ok());
                 match (state.uploads.get_mut(&id), number) {
                     (Some(upload), Some(number)) => {
                         upload.parts.insert(number, body);
-                        answer(200, &[("etag", &tag)], "")
+                        response(200, &[("etag", &tag)], "")
                     }
                     _ => no_upload(),
                 }
@@ -350,14 +351,14 @@ impl FakeS3 {
                 let body = format!(
                     "<CompleteMultipartUploadResult><ETag>\"{tag}\"</ETag></CompleteMultipartUploadResult>"
                 );
-                answer(200, &[], &body)
+                response(200, &[], &body)
             }
             RequestKind::Abort => match state.uploads.remove(&id) {
-                Some(_) => answer(204, &[], ""),
+                Some(_) => response(204, &[], ""),
                 None => no_upload(),
             },
             RequestKind::Uploads => {
-                // As some servers do, it does not heed the prefix.
+                // Ignores the prefix, as some servers do.
                 let mut body = "<ListMultipartUploadsResult>".to_owned();
                 for (id, upload) in &state.uploads {
                     let name = upload.path.split_once('/').map_or("", |(_, name)| name);
@@ -367,25 +368,25 @@ impl FakeS3 {
                     );
                 }
                 body.push_str("</ListMultipartUploadsResult>");
-                answer(200, &[], &body)
+                response(200, &[], &body)
             }
-            RequestKind::List => answer(200, &[], &state.page(head)),
+            RequestKind::List => response(200, &[], &state.page(head)),
         }
     }
 }
 
 /// Keeps the connection open until the test process ends.
-fn hold() -> io::Result<Option<Vec<u8>>> {
+fn hang() -> io::Result<Option<Vec<u8>>> {
     loop {
         thread::park();
     }
 }
 
 fn no_upload() -> Vec<u8> {
-    answer(404, &[], "<Error><Code>NoSuchUpload</Code></Error>")
+    response(404, &[], "<Error><Code>NoSuchUpload</Code></Error>")
 }
 
-fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
+fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
     let mut head = format!("HTTP/1.1 {status} x\r\n");
     for (name, value) in headers {
         let _ = write!(head, "{name}: {value}\r\n");
@@ -396,10 +397,10 @@ fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
     format!("{head}\r\n{body}").into_bytes()
 }
 
-fn replace(answer: &[u8], from: &str, to: &str) -> Vec<u8> {
-    let text = String::from_utf8_lossy(answer);
+fn replace(response: &[u8], from: &str, to: &str) -> Vec<u8> {
+    let text = String::from_utf8_lossy(response);
     let Some((before, after)) = text.split_once(from) else {
-        return answer.to_vec();
+        return response.to_vec();
     };
     let rest = if from == "etag: \"" {
         &after[32..]

@@ -1,4 +1,4 @@
-//! Names of objects, and listings of more than a page.
+//! Names of objects, and listings of more than one page.
 
 use std::fs;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const PREFIXES: [&str; 7] = [
     "Prüfung/日本 ~!*'()&=;@",
 ];
 
-fn comes_back(server: &S3Server, check: impl Fn(&str, &str, &[u8]) -> Test) -> Test {
+fn check_names(server: &S3Server, check: impl Fn(&str, &str, &[u8]) -> Test) -> Test {
     for prefix in PREFIXES {
         for project in ["P", "a b+c%20ü"] {
             let mut config = anon_export::s3::S3Config::new(crate::servers::BUCKET, project)
@@ -45,34 +45,34 @@ fn comes_back(server: &S3Server, check: impl Fn(&str, &str, &[u8]) -> Test) -> T
 }
 
 #[test]
-fn odd_names_come_back_from_rclone() -> Test {
+fn special_characters_in_names_work_with_rclone() -> Test {
     let Some(server) = S3Server::rclone(ACCESS_KEY, SECRET_KEY)? else {
         return Ok(());
     };
-    comes_back(&server, |prefix, project, object| {
+    check_names(&server, |prefix, project, object| {
         let directory = server.files().join(prefix).join(project);
-        let there = fs::read(directory.join("S 1/1.1/1.2/1.3.dcm"))?;
-        assert!(there == object, "{prefix:?} {project:?}");
+        let stored = fs::read(directory.join("S 1/1.1/1.2/1.3.dcm"))?;
+        assert!(stored == object, "{prefix:?} {project:?}");
         Ok(())
     })
 }
 
 #[test]
-fn odd_names_come_back_from_moto() -> Test {
+fn special_characters_in_names_work_with_moto() -> Test {
     let Some(server) = S3Server::moto()? else {
         return Ok(());
     };
     server.make_bucket()?;
-    comes_back(&server, |prefix, project, object| {
+    check_names(&server, |prefix, project, object| {
         let name = [prefix, project, "S 1/1.1/1.2/1.3.dcm"];
         let name = name.into_iter().filter(|it| !it.is_empty());
-        let there = server.object(&escaped(&name.collect::<Vec<_>>().join("/")))?;
-        assert!(there == object, "{prefix:?} {project:?}");
+        let stored = server.object(&escaped(&name.collect::<Vec<_>>().join("/")))?;
+        assert!(stored == object, "{prefix:?} {project:?}");
         Ok(())
     })
 }
 
-/// As the path of a URL.
+/// Escapes a name for the path of a URL.
 fn escaped(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
     let escape = |byte: u8| match byte {
@@ -82,12 +82,12 @@ fn escaped(name: &str) -> String {
     name.bytes().map(escape).collect()
 }
 
-/// 2,001 objects are three pages; what the sink did not put is passed over.
+/// Lists 2,001 objects, which are three pages.
 fn pages(server: &S3Server) -> Test {
     const OBJECTS: u32 = 2001;
     let sink = S3Sink::open(config(&server.endpoint()))?;
     let of = |n: u32| ObjectKey::new(["S-1", "1.1", "1.2", &format!("1.3.{n}")]);
-    // Alone: rclone fails now and then when objects that are put at once need the same new directory.
+    // First, alone: rclone sometimes fails when concurrent puts need the same new directory.
     put(&sink, &of(0)?, &0_u32.to_le_bytes())?;
     thread::scope(|scope| -> Test {
         let threads = (1..=8).map(|first| {
@@ -105,12 +105,12 @@ fn pages(server: &S3Server) -> Test {
         }
         Ok(())
     })?;
-    let mut wanted = (0..OBJECTS).map(of).collect::<Result<Vec<_>, _>>()?;
-    wanted.sort();
+    let mut expected = (0..OBJECTS).map(of).collect::<Result<Vec<_>, _>>()?;
+    expected.sort();
     let listed = list(&sink, "S-1")?;
     let keys: Vec<_> = listed.into_iter().map(|it| it.key).collect();
     assert!(
-        keys == wanted,
+        keys == expected,
         "{} keys of {OBJECTS} are listed",
         keys.len()
     );
@@ -123,12 +123,12 @@ fn pages(server: &S3Server) -> Test {
             std::ops::ControlFlow::Break(())
         }
     })?;
-    assert_eq!(calls, 1500, "broken off on the second page");
+    assert_eq!(calls, 1500, "stopped on the second page");
     Ok(())
 }
 
 #[test]
-fn pages_of_rclone() -> Test {
+fn listings_of_several_pages_work_with_rclone() -> Test {
     match S3Server::rclone(ACCESS_KEY, SECRET_KEY)? {
         Some(server) => pages(&server),
         None => Ok(()),
@@ -136,7 +136,7 @@ fn pages_of_rclone() -> Test {
 }
 
 #[test]
-fn pages_of_moto() -> Test {
+fn listings_of_several_pages_work_with_moto() -> Test {
     let Some(server) = S3Server::moto()? else {
         return Ok(());
     };
@@ -144,22 +144,22 @@ fn pages_of_moto() -> Test {
     pages(&server)
 }
 
-/// A page has a thousand, and an export that finds all there asks for nothing else.
+/// A page has a thousand objects, and an export that finds everything makes no other request.
 #[test]
-fn a_patient_is_listed_once_a_thousand_objects() -> Test {
+fn listing_a_patient_takes_one_request_per_thousand_objects() -> Test {
     const OBJECTS: u32 = 2001;
-    let double = FakeS3::start(|_, _| None)?;
+    let server = FakeS3::start(|_, _| None)?;
     let mut source = MemorySource::new();
     for n in 0..OBJECTS {
         let key = ObjectKey::new(["S-1", "1.1", "1.2", &format!("1.3.{n}")])?;
-        double.keep(&format!("trials/TRIAL-7/{key}"), n.to_le_bytes().to_vec());
+        server.insert(&format!("trials/TRIAL-7/{key}"), n.to_le_bytes().to_vec());
         source.insert(key, n.to_le_bytes());
     }
-    let sink = S3Sink::open(config(&double.endpoint()))?;
+    let sink = S3Sink::open(config(&server.endpoint()))?;
     let all = Selection::all();
     let report = Exporter::new(Arc::new(sink)).export(&source, &all, &Cancel::new(), &Quiet)?;
     assert_eq!(report.counts.skipped, u64::from(OBJECTS));
-    let pages = double.seen(RequestKind::List);
+    let pages = server.seen(RequestKind::List);
     let of_patient = pages.iter().filter(|head| {
         let most = head.query.get("max-keys").map(String::as_str);
         most == Some("1000")
@@ -169,22 +169,22 @@ fn a_patient_is_listed_once_a_thousand_objects() -> Test {
                 .is_some_and(|it| it.ends_with("S-1%2F"))
     });
     assert_eq!(of_patient.count(), 3);
-    assert_eq!(pages.len(), 4, "and one asks if there is such a bucket");
-    assert!(double.seen(RequestKind::Put).is_empty());
+    assert_eq!(pages.len(), 4, "and one that checks the bucket");
+    assert!(server.seen(RequestKind::Put).is_empty());
     Ok(())
 }
 
-/// Where the service lists tags that say nothing of the bytes, equal lengths are no equal bytes: what no
-/// journal knows is put once more.
+/// If the service lists ETags that are not MD5s of the bytes, equal lengths do not prove equal
+/// bytes: an object without a journal record is put again.
 #[test]
-fn a_length_alone_is_not_believed() -> Test {
-    let double = FakeS3::start(|_, _| None)?;
+fn equal_length_alone_does_not_skip_an_object() -> Test {
+    let server = FakeS3::start(|_, _| None)?;
     let key = ObjectKey::new(["S-1", "1.1", "1.2", "1.3"])?;
     let path = format!("trials/TRIAL-7/{key}");
     let mut source = MemorySource::new();
     source.insert(key, *b"an object");
     let export = |encryption| -> Test<(u64, u64)> {
-        let sink = S3Sink::open(config(&double.endpoint()).with_encryption(encryption))?;
+        let sink = S3Sink::open(config(&server.endpoint()).with_encryption(encryption))?;
         let all = Selection::all();
         let report = Exporter::new(Arc::new(sink)).export(&source, &all, &Cancel::new(), &Quiet)?;
         Ok((report.counts.sent, report.counts.skipped))
@@ -195,11 +195,11 @@ fn a_length_alone_is_not_believed() -> Test {
         "\"opaque\"",
     ] {
         for encryption in [Encryption::Bucket, Encryption::Kms { key_id: None }] {
-            double.keep(&path, b"AN OBJECT".to_vec());
-            double.tag(&path, tag);
+            server.insert(&path, b"AN OBJECT".to_vec());
+            server.set_tag(&path, tag);
             assert_eq!(export(encryption)?, (1, 0), "{tag}");
-            assert_eq!(double.objects()[&path], b"an object", "{tag}");
-            // That one is known by its bytes.
+            assert_eq!(server.objects()[&path], b"an object", "{tag}");
+            // Now its ETag matches its bytes.
             assert_eq!(export(Encryption::Bucket)?, (0, 1), "{tag}");
         }
     }

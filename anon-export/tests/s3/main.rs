@@ -1,4 +1,5 @@
-//! [`S3Sink`](anon_export::s3::S3Sink) with real servers, and with a double that fails on demand.
+//! Tests of [`S3Sink`](anon_export::s3::S3Sink) with real servers, and with a fake one that fails
+//! on demand.
 
 #[cfg_attr(
     not(feature = "cognito"),

@@ -1,4 +1,4 @@
-//! What requests say of an object.
+//! The headers of requests, encryption and memory.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::fake_s3::{FakeS3, RequestHead, RequestKind};
 use crate::setup::{PART, bytes, config, key, put};
 use crate::shared::Test;
 
-fn says(double: &FakeS3, kind: RequestKind, header: &str) -> Option<String> {
-    let seen = double.seen(kind);
+fn header_of(server: &FakeS3, kind: RequestKind, header: &str) -> Option<String> {
+    let seen = server.seen(kind);
     let values: Vec<_> = seen
         .iter()
         .map(|head: &RequestHead| head.header(header))
@@ -21,7 +21,7 @@ fn says(double: &FakeS3, kind: RequestKind, header: &str) -> Option<String> {
 }
 
 #[test]
-fn options_are_headers_before_the_object() -> Test {
+fn options_are_sent_as_headers() -> Test {
     let kms = Encryption::Kms {
         key_id: Some("alias/trial".to_owned()),
     };
@@ -34,8 +34,8 @@ fn options_are_headers_before_the_object() -> Test {
         ),
         (ChecksumMode::None, kms, Some("GLACIER_IR")),
     ] {
-        let double = FakeS3::start(|_, _| None)?;
-        let mut config = config(&double.endpoint())
+        let server = FakeS3::start(|_, _| None)?;
+        let mut config = config(&server.endpoint())
             .with_checksum(mode)
             .with_encryption(encryption.clone());
         if let Some(class) = class {
@@ -50,37 +50,41 @@ fn options_are_headers_before_the_object() -> Test {
             Encryption::Kms { .. } => (Some("aws:kms"), Some("alias/trial")),
         };
         for kind in [RequestKind::Put, RequestKind::Create] {
-            let says = |header| says(&double, kind, header);
-            assert_eq!(says("content-type").as_deref(), Some("application/dicom"));
-            assert_eq!(says("x-amz-storage-class").as_deref(), class);
-            assert_eq!(says("x-amz-server-side-encryption").as_deref(), algorithm);
-            let key_id = says("x-amz-server-side-encryption-aws-kms-key-id");
+            let header = |name| header_of(&server, kind, name);
+            assert_eq!(header("content-type").as_deref(), Some("application/dicom"));
+            assert_eq!(header("x-amz-storage-class").as_deref(), class);
+            assert_eq!(header("x-amz-server-side-encryption").as_deref(), algorithm);
+            let key_id = header("x-amz-server-side-encryption-aws-kms-key-id");
             assert_eq!(key_id.as_deref(), name);
         }
         for kind in [RequestKind::Put, RequestKind::KeyPart] {
-            let says = |header| says(&double, kind, header);
-            let crc = says("x-amz-checksum-crc32c");
-            let sha = says("x-amz-checksum-sha256");
+            let header = |name| header_of(&server, kind, name);
+            let crc = header("x-amz-checksum-crc32c");
+            let sha = header("x-amz-checksum-sha256");
             assert_eq!(crc.is_some(), mode == ChecksumMode::Crc32c, "{kind:?}");
             assert_eq!(sha.is_some(), mode == ChecksumMode::Sha256, "{kind:?}");
             for trailers in ["x-amz-trailer", "content-encoding", "transfer-encoding"] {
-                assert_eq!(says(trailers), None, "{kind:?} {mode:?}");
+                assert_eq!(header(trailers), None, "{kind:?} {mode:?}");
             }
         }
-        let told = sink.tag_of(6, &mut b"object".as_slice())?;
+        let tag = sink.tag_of(6, &mut b"object".as_slice())?;
         let opaque = matches!(encryption, Encryption::Kms { .. });
-        assert_eq!(told.is_none(), opaque, "under {encryption:?} tags are told");
+        assert_eq!(
+            tag.is_none(),
+            opaque,
+            "tags can be computed under {encryption:?}"
+        );
     }
     Ok(())
 }
 
-/// What was to be encrypted and is not is no success; in parts, nothing is sent.
+/// A missing encryption is an error. With a multipart upload nothing is sent.
 #[test]
-fn a_service_that_does_not_encrypt_is_told() -> Test {
+fn service_that_does_not_encrypt_is_an_error() -> Test {
     for encryption in [Encryption::Aes256, Encryption::Kms { key_id: None }] {
-        // It has none of these headers.
-        let double = FakeS3::deaf()?;
-        let config = config(&double.endpoint()).with_encryption(encryption.clone());
+        // The service returns none of these headers.
+        let server = FakeS3::without_encryption()?;
+        let config = config(&server.endpoint()).with_encryption(encryption.clone());
         let sink = S3Sink::open(config)?;
         for len in [6, PART + 1] {
             match put(&sink, &key(1), &bytes(len, 0)) {
@@ -91,19 +95,19 @@ fn a_service_that_does_not_encrypt_is_told() -> Test {
             }
         }
         assert!(
-            double.seen(RequestKind::KeyPart).is_empty(),
+            server.seen(RequestKind::KeyPart).is_empty(),
             "{encryption:?}"
         );
-        assert_eq!(double.uploads(), 0, "{encryption:?}");
+        assert_eq!(server.uploads(), 0, "{encryption:?}");
     }
     Ok(())
 }
 
-/// Sixteen puts that share room for two parts.
+/// Sixteen puts share memory for two parts.
 #[test]
-fn puts_that_share_little_memory_all_end() -> Test {
-    let double = FakeS3::start(|_, _| None)?;
-    let config = config(&double.endpoint())
+fn puts_that_share_little_memory_all_succeed() -> Test {
+    let server = FakeS3::start(|_, _| None)?;
+    let config = config(&server.endpoint())
         .with_memory_bytes(2 * PART as u64)
         .with_stall_timeout(Duration::from_mins(1));
     let sink = S3Sink::open(config)?;
@@ -114,9 +118,9 @@ fn puts_that_share_little_memory_all_end() -> Test {
             scope.spawn(move || put(sink, &key(n), object).expect("it is put"));
         }
     });
-    let objects = double.objects();
+    let objects = server.objects();
     assert_eq!(objects.len(), 16);
     assert!(objects.values().all(|it| *it == object), "read back");
-    assert_eq!(double.uploads(), 0);
+    assert_eq!(server.uploads(), 0);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Keys that expire and are renewed, and refusals that no real pool can be brought to.
+//! Renewal of expiring keys, and failures that a real pool cannot be made to produce.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
@@ -14,14 +14,15 @@ use serde_json::{Value, json};
 use crate::export::{CollectedEvents, source};
 use crate::fake_cognito::{CognitoRequest, FakeCognito};
 use crate::fake_s3::{FakeS3, RequestKind, ServiceFault};
-use crate::setup::{PART, bytes, config, impatient, key, put};
+use crate::setup::{PART, bytes, config, key, put, with_short_timeouts};
 use crate::shared::{Test, wait};
 
-/// What a pool answers whose keys last for so many seconds. The number of the request is in the keys.
-fn fine(asked: &CognitoRequest, lasts: u64) -> (u16, Value) {
-    let answer = match asked.name.as_str() {
+/// Responds like a pool whose keys expire after so many seconds. The keys contain the number of the
+/// request.
+fn respond(request: &CognitoRequest, lifetime: u64) -> (u16, Value) {
+    let response = match request.name.as_str() {
         "InitiateAuth" => json!({ "AuthenticationResult": {
-            "IdToken": format!("id-{}", asked.before),
+            "IdToken": format!("id-{}", request.before),
             "AccessToken": "access",
             "RefreshToken": "refresh",
             "ExpiresIn": 3600,
@@ -34,19 +35,19 @@ fn fine(asked: &CognitoRequest, lasts: u64) -> (u16, Value) {
         _ => {
             let now = clock().duration_since(UNIX_EPOCH).unwrap_or_default();
             json!({ "Credentials": {
-                "AccessKeyId": format!("KEY{}", asked.before),
+                "AccessKeyId": format!("KEY{}", request.before),
                 "SecretKey": "secret",
-                "SessionToken": format!("token-{}", asked.before),
-                "Expiration": now.as_secs_f64() + Duration::from_secs(lasts).as_secs_f64(),
+                "SessionToken": format!("token-{}", request.before),
+                "Expiration": now.as_secs_f64() + Duration::from_secs(lifetime).as_secs_f64(),
             }})
         }
     };
-    (200, answer)
+    (200, response)
 }
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "an expiration is a time of the day"
+    reason = "an expiration is a wall clock time"
 )]
 fn clock() -> SystemTime {
     SystemTime::now()
@@ -61,7 +62,7 @@ fn open(s3: &FakeS3, pool: &FakeCognito) -> Result<S3Sink, Error> {
     S3Sink::open(config(&s3.endpoint()).with_credentials(login))
 }
 
-/// The tokens that puts were signed with, in their order.
+/// Returns the session tokens of the puts, in their order.
 fn tokens(s3: &FakeS3) -> Vec<String> {
     let token =
         |head: &crate::fake_s3::RequestHead| head.header("x-amz-security-token").map(str::to_owned);
@@ -69,16 +70,16 @@ fn tokens(s3: &FakeS3) -> Vec<String> {
 }
 
 #[test]
-fn keys_are_kept_while_they_last() -> Test {
+fn valid_keys_are_not_renewed() -> Test {
     let (s3, pool) = (
         FakeS3::start(|_, _| None)?,
-        FakeCognito::start(|it| fine(it, 3600))?,
+        FakeCognito::start(|it| respond(it, 3600))?,
     );
     let sink = open(&s3, &pool)?;
     for n in 0..5 {
         put(&sink, &key(n), b"object")?;
     }
-    assert_eq!(pool.asked("GetCredentialsForIdentity"), 1);
+    assert_eq!(pool.request_count("GetCredentialsForIdentity"), 1);
     assert_eq!(tokens(&s3), ["token-0"; 5]);
     assert_eq!(
         s3.seen(RequestKind::Put)[0].path,
@@ -87,36 +88,37 @@ fn keys_are_kept_while_they_last() -> Test {
     Ok(())
 }
 
-/// Keys of two seconds are renewed when one is left, by one of those who need them.
+/// Keys with a lifetime of two seconds are renewed after one, by one of the requests that need
+/// them.
 #[test]
 fn keys_are_renewed_before_they_expire() -> Test {
     let (s3, pool) = (
         FakeS3::start(|_, _| None)?,
-        FakeCognito::start(|it| fine(it, 2))?,
+        FakeCognito::start(|it| respond(it, 2))?,
     );
     let sink = open(&s3, &pool)?;
     wait::until("keys are renewed", Duration::from_mins(1), || {
         put(&sink, &key(1), b"object")?;
-        Ok(pool.asked("GetCredentialsForIdentity") >= 3)
+        Ok(pool.request_count("GetCredentialsForIdentity") >= 3)
     })?;
     put(&sink, &key(2), b"object")?;
     let tokens = tokens(&s3);
     assert!(
         tokens.is_sorted(),
-        "older keys after newer ones: {tokens:?}"
+        "older keys used after newer ones: {tokens:?}"
     );
     assert!(tokens.len() > 3 && tokens.iter().any(|it| it != "token-0"));
-    assert_eq!(pool.asked("InitiateAuth"), 1, "nobody logs in again");
+    assert_eq!(pool.request_count("InitiateAuth"), 1, "no second login");
     Ok(())
 }
 
 #[test]
-fn keys_that_are_refused_are_renewed() -> Test {
+fn rejected_keys_are_renewed() -> Test {
     let s3 = FakeS3::start(|head, before| {
         let expired = head.kind() == RequestKind::Put && before == 0;
-        expired.then_some(ServiceFault::Refuses(400, "ExpiredToken", None))
+        expired.then_some(ServiceFault::Rejects(400, "ExpiredToken", None))
     })?;
-    let pool = FakeCognito::start(|it| fine(it, 3600))?;
+    let pool = FakeCognito::start(|it| respond(it, 3600))?;
     let sink = open(&s3, &pool)?;
     match put(&sink, &key(1), b"object") {
         Err(Error::S3(error @ S3Error::Renewing)) => assert_eq!(error.remedy(), Remedy::Retry),
@@ -127,9 +129,9 @@ fn keys_that_are_refused_are_renewed() -> Test {
     Ok(())
 }
 
-/// The ID token is over: a new one by the refresh token, and the keys with it.
+/// The ID token has expired: it is refreshed, and then the keys are renewed.
 #[test]
-fn an_old_token_is_refreshed() -> Test {
+fn expired_id_token_is_refreshed() -> Test {
     let s3 = FakeS3::start(|_, _| None)?;
     let pool = FakeCognito::start(|it| {
         let with = |token: &str| it.body["Logins"].to_string().contains(token);
@@ -137,27 +139,27 @@ fn an_old_token_is_refreshed() -> Test {
             "GetCredentialsForIdentity" if it.before > 0 && with("id-0") => {
                 refusal("NotAuthorizedException")
             }
-            _ => fine(it, 1),
+            _ => respond(it, 1),
         }
     })?;
     let sink = open(&s3, &pool)?;
     wait::until("the token is refreshed", Duration::from_mins(1), || {
         put(&sink, &key(1), b"object")?;
-        Ok(pool.asked("InitiateAuth") >= 2)
+        Ok(pool.request_count("InitiateAuth") >= 2)
     })?;
     put(&sink, &key(1), b"object")?;
     Ok(())
 }
 
-/// While the old keys last, a renewal that fails stops nothing; then it does, with its own error.
+/// A failed renewal is an error only once the old keys have expired.
 #[test]
-fn a_session_that_cannot_be_renewed_ends() -> Test {
+fn failed_renewal_ends_the_session_when_keys_expire() -> Test {
     let s3 = FakeS3::start(|_, _| None)?;
     let pool = FakeCognito::start(|it| match it.name.as_str() {
         "GetCredentialsForIdentity" if it.before > 0 => refusal("NotAuthorizedException"),
-        "InitiateAuth" if it.refreshes() => refusal("NotAuthorizedException"),
-        // Long enough for a put, also on a busy machine.
-        _ => fine(it, 8),
+        "InitiateAuth" if it.is_refresh() => refusal("NotAuthorizedException"),
+        // Long enough for a put, even on a busy machine.
+        _ => respond(it, 8),
     })?;
     let sink = open(&s3, &pool)?;
     let mut ended = None;
@@ -171,40 +173,40 @@ fn a_session_that_cannot_be_renewed_ends() -> Test {
         }
         other => panic!("{other:?}"),
     }
-    assert!(pool.asked("GetCredentialsForIdentity") > 1);
+    assert!(pool.request_count("GetCredentialsForIdentity") > 1);
     assert!(!s3.objects().is_empty(), "the first keys were used");
     Ok(())
 }
 
-/// The account stands in the request for the identity, if it is known.
+/// The request for the identity contains the account, if configured.
 #[test]
-fn the_account_is_told() -> Test {
+fn account_is_sent_with_the_identity_request() -> Test {
     let s3 = FakeS3::start(|_, _| None)?;
     for account in [None, Some("123456789012")] {
-        let told = std::sync::Arc::new(std::sync::Mutex::new(None));
-        let hears = std::sync::Arc::clone(&told);
+        let recorded = std::sync::Arc::new(std::sync::Mutex::new(None));
+        let recorder = std::sync::Arc::clone(&recorded);
         let pool = FakeCognito::start(move |it| {
             if it.name == "GetId" {
-                *hears.lock().expect("what was told") = Some(it.body.clone());
+                *recorder.lock().expect("the request") = Some(it.body.clone());
             }
-            fine(it, 3600)
+            respond(it, 3600)
         })?;
         let login = Credentials::Cognito(Box::new(pool.login_with(account)));
         S3Sink::open(config(&s3.endpoint()).with_credentials(login))?;
-        let told = told
+        let recorded = recorded
             .lock()
-            .expect("what was told")
+            .expect("the request")
             .take()
-            .ok_or("not asked")?;
-        assert_eq!(told["AccountId"].as_str(), account);
+            .ok_or("no request")?;
+        assert_eq!(recorded["AccountId"].as_str(), account);
         let login = "cognito-idp.eu-central-1.amazonaws.com/eu-central-1_pool";
-        assert_eq!(told["Logins"][login], "id-0", "{told}");
+        assert_eq!(recorded["Logins"][login], "id-0", "{recorded}");
     }
     Ok(())
 }
 
 #[test]
-fn a_pool_that_is_away_has_its_error() -> Test {
+fn unreachable_pool_is_an_error() -> Test {
     let s3 = FakeS3::start(|_, _| None)?;
     let unused = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let pools = Pools::new("eu-central-1_pool", "client", "eu-central-1:identities");
@@ -220,16 +222,16 @@ fn a_pool_that_is_away_has_its_error() -> Test {
     Ok(())
 }
 
-/// An export whose keys are refused in the middle goes on with new ones, and what is told as sent is there
-/// byte for byte.
+/// An export whose keys are rejected continues with new ones, and everything is stored byte for
+/// byte.
 #[test]
-fn an_export_outlives_its_keys() -> Test {
+fn export_continues_with_renewed_keys() -> Test {
     let s3 = FakeS3::start(|head, before| {
         let expired =
             matches!(head.kind(), RequestKind::Put | RequestKind::KeyPart) && before % 3 == 1;
-        expired.then_some(ServiceFault::Refuses(400, "ExpiredToken", None))
+        expired.then_some(ServiceFault::Rejects(400, "ExpiredToken", None))
     })?;
-    let pool = FakeCognito::start(|it| fine(it, 3600))?;
+    let pool = FakeCognito::start(|it| respond(it, 3600))?;
     let mut source = MemorySource::new();
     for n in 0..12 {
         let len = if n < 2 { PART + 7 } else { 1000 };
@@ -244,57 +246,57 @@ fn an_export_outlives_its_keys() -> Test {
         .export(&source, &all, &Cancel::new(), &Quiet)?;
     assert_eq!((report.counts.sent, report.counts.failed), (12, 0));
     assert!(
-        pool.asked("GetCredentialsForIdentity") > 1,
+        pool.request_count("GetCredentialsForIdentity") > 1,
         "they were renewed"
     );
-    let there = s3.objects();
+    let stored = s3.objects();
     for (key, object) in source.iter() {
         let path = format!("trials/0f0e0d0c/TRIAL-7/{key}");
-        assert!(there.get(&path).is_some_and(|it| it == object), "{key}");
+        assert!(stored.get(&path).is_some_and(|it| it == object), "{key}");
     }
-    assert_eq!((there.len(), s3.uploads()), (12, 0));
+    assert_eq!((stored.len(), s3.uploads()), (12, 0));
     Ok(())
 }
 
-/// A pool that falls silent when keys are to be renewed: once, and it is tried again; for good, and each
-/// patient is told.
+/// The pool stalls when keys are renewed. If it stalls once, the request is retried; if it always
+/// stalls, each patient gets the error.
 #[test]
-fn an_export_meets_a_pool_that_stalls() -> Test {
-    for for_good in [false, true] {
-        // The first keys are refused.
+fn stalled_renewal_is_retried_or_fails_each_patient() -> Test {
+    for always in [false, true] {
+        // The first keys are rejected.
         let s3 = FakeS3::start(|head, _| {
             let is_old = head.header("x-amz-security-token") == Some("token-0");
-            let expired = ServiceFault::Refuses(400, "ExpiredToken", None);
+            let expired = ServiceFault::Rejects(400, "ExpiredToken", None);
             (is_old && head.kind() == RequestKind::Put).then_some(expired)
         })?;
         let pool = FakeCognito::start(move |it| {
             let renews = it.name == "GetCredentialsForIdentity" && it.before > 0;
-            if renews && (for_good || it.before == 1) {
+            if renews && (always || it.before == 1) {
                 loop {
                     std::thread::park();
                 }
             }
-            fine(it, 3600)
+            respond(it, 3600)
         })?;
         let login = Credentials::Cognito(Box::new(pool.login()));
-        let sink = S3Sink::open(impatient(&s3.endpoint()).with_credentials(login))?;
+        let sink = S3Sink::open(with_short_timeouts(&s3.endpoint()).with_credentials(login))?;
         let options = ExportOptions::default()
             .with_attempts(NonZeroU32::MIN.saturating_add(3))
             .with_give_up_after(NonZeroU32::MIN)
             .with_objects(NonZeroUsize::MIN)
             .with_backoff(Backoff::new(Duration::ZERO, Duration::ZERO));
-        let told = CollectedEvents::default();
+        let recorded = CollectedEvents::default();
         let ended = Exporter::new(Arc::new(sink)).with_options(options).export(
             &source()?,
             &Selection::all(),
             &Cancel::new(),
-            &told,
+            &recorded,
         );
-        if for_good {
+        if always {
             let ended = ended.expect_err("nothing can be put");
             let stalled = |error: &Error| matches!(error, Error::Cognito(CognitoError::Stalled));
             assert!(stalled(&ended.error), "{ended:?}");
-            let patients = told.patients.into_inner()?;
+            let patients = recorded.patients.into_inner()?;
             assert_eq!(patients.len(), 4);
             for report in patients.values() {
                 assert!(report.error.as_deref().is_some_and(stalled), "{report:?}");
@@ -309,7 +311,7 @@ fn an_export_meets_a_pool_that_stalls() -> Test {
 }
 
 #[test]
-fn each_odd_answer_has_its_error() -> Test {
+fn each_unexpected_login_response_has_its_error() -> Test {
     let s3 = FakeS3::start(|_, _| None)?;
     let lacks = |step, what| CognitoError::IncompleteResponse { step, what };
     let challenge = |name: &str| CognitoError::Challenge {
@@ -380,19 +382,19 @@ fn each_odd_answer_has_its_error() -> Test {
             lacks(LoginStep::Credentials, "the expiration"),
         ),
     ];
-    for (name, answer, wanted) in table {
+    for (name, response, expected) in table {
         let pool = FakeCognito::start(move |it| {
             if it.name == name {
-                answer.clone()
+                response.clone()
             } else {
-                fine(it, 3600)
+                respond(it, 3600)
             }
         })?;
         match open(&s3, &pool) {
             Err(Error::Cognito(error)) => {
                 let all = format!("{error} {error:?}");
                 assert!(!all.contains("CANARY"), "{all}");
-                assert_eq!(error, wanted, "{name}");
+                assert_eq!(error, expected, "{name}");
             }
             other => panic!("{name}: {other:?}"),
         }

@@ -1,4 +1,4 @@
-//! What the tests put, and how.
+//! Configurations and objects of the tests.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::shared::Test;
 pub(crate) const ACCESS_KEY: &str = "ANONKEY";
 pub(crate) const SECRET_KEY: &str = "anon-secret-key";
 
-/// The least that is a part, so that a few of them are few bytes.
+/// The smallest part, so that multipart uploads stay small.
 pub(crate) const PART: usize = 5 << 20;
 
 pub(crate) fn keys(access: &str, secret: &str) -> Credentials {
@@ -23,7 +23,7 @@ pub(crate) fn text(text: &str) -> Secret {
     Secret::new(text.to_owned())
 }
 
-/// Of a server on loopback.
+/// Returns the configuration for a server on loopback.
 pub(crate) fn config(endpoint: &str) -> S3Config {
     S3Config::new(BUCKET, "TRIAL-7")
         .with_endpoint(endpoint)
@@ -32,8 +32,8 @@ pub(crate) fn config(endpoint: &str) -> S3Config {
         .with_credentials(keys(ACCESS_KEY, SECRET_KEY))
 }
 
-/// With short times to wait, for who has to.
-pub(crate) fn impatient(endpoint: &str) -> S3Config {
+/// Returns a configuration with short timeouts.
+pub(crate) fn with_short_timeouts(endpoint: &str) -> S3Config {
     config(endpoint)
         .with_connect_timeout(Duration::from_secs(2))
         .with_stall_timeout(Duration::from_secs(1))
@@ -43,7 +43,7 @@ pub(crate) fn key(n: u32) -> ObjectKey {
     ObjectKey::new(["S-1", "1.2.1", "1.2.2", &format!("1.2.3.{n}")]).expect("a key")
 }
 
-/// `len` bytes that tell their place.
+/// Returns `len` bytes that depend on their position.
 pub(crate) fn bytes(len: usize, seed: u8) -> Vec<u8> {
     (0..len)
         .map(|i| (i % 251).to_le_bytes()[0].wrapping_add((i >> 16).to_le_bytes()[0]) ^ seed)
@@ -54,7 +54,7 @@ pub(crate) fn put(sink: &S3Sink, key: &ObjectKey, object: &[u8]) -> Result<Store
     sink.put(key, object.len() as u64, &mut &*object)
 }
 
-/// What a patient has, by key.
+/// Lists a patient, sorted by key.
 pub(crate) fn list(sink: &S3Sink, patient: &str) -> Test<Vec<ListedObject>> {
     let mut all = Vec::new();
     sink.list(&patient.parse()?, &mut |listed| {

@@ -1,4 +1,4 @@
-//! A server whose certificate an authority of its own signed.
+//! Servers with a certificate of a private authority.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use crate::shared::Test;
 use crate::shared::servers::certificates::Authority;
 
 #[test]
-fn an_authority_of_ones_own_is_trusted_if_it_is_named() -> Test {
+fn private_authority_is_trusted_if_configured() -> Test {
     let Some(authority) = Authority::new()? else {
         return Ok(());
     };
@@ -28,7 +28,7 @@ fn an_authority_of_ones_own_is_trusted_if_it_is_named() -> Test {
         let error = S3Sink::open(config)?.check().err();
         assert!(matches!(error, Some(Error::S3(S3Error::Tls))), "{error:?}");
     }
-    // One that says nothing of this server stands before the one that does.
+    // The first authority did not sign this server's certificate, the second one did.
     let both = [distrusted, fs::read(authority.trusted())?].concat();
     let sink = S3Sink::open(config.with_authorities(both))?;
     put(&sink, &key(1), b"object")?;
@@ -38,9 +38,9 @@ fn an_authority_of_ones_own_is_trusted_if_it_is_named() -> Test {
     Ok(())
 }
 
-/// The right authority, and a certificate that is over, or for another host.
+/// The authority is trusted, but the certificate has expired or is for another host.
 #[test]
-fn names_and_days_are_checked() -> Test {
+fn host_name_and_expiry_are_checked() -> Test {
     let Some(authority) = Authority::new()? else {
         return Ok(());
     };
@@ -62,7 +62,7 @@ fn names_and_days_are_checked() -> Test {
 
 #[test]
 #[cfg(feature = "cognito")]
-fn cognito_is_trusted_in_the_same_way() -> Test {
+fn authorities_apply_to_cognito_too() -> Test {
     use anon_export::cognito::{CognitoError, Login, Pools};
     use anon_export::s3::Credentials;
 
@@ -82,7 +82,7 @@ fn cognito_is_trusted_in_the_same_way() -> Test {
         matches!(refused, Some(Error::Cognito(CognitoError::Tls))),
         "{refused:?}"
     );
-    // It is S3, and no Cognito: it answers, and so was trusted.
+    // The server is S3, not Cognito. It responds, so it was trusted.
     let trusted = fs::read(authority.trusted())?;
     let other = S3Sink::open(config.with_authorities(trusted)).err();
     let answered = matches!(&other, Some(Error::Cognito(error)) if *error != CognitoError::Tls);

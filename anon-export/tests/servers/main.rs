@@ -1,6 +1,6 @@
-//! Export to real archives on loopback: Orthanc, DCMTK and pynetdicom.
+//! Exports to real archives on loopback: Orthanc, DCMTK and pynetdicom.
 //!
-//! `.ci/servers/install.sh` installs them. Without them these tests say so and pass.
+//! `.ci/servers/install.sh` installs them. Without them these tests print a message and pass.
 #![cfg(unix)]
 
 #[expect(dead_code, reason = "each binary uses some of it")]
@@ -45,7 +45,8 @@ fn node(server: &Server) -> Test<Node> {
 }
 
 fn sink(server: &Server) -> Test<DicomSink> {
-    // dcmqrscp gives two objects that come at once, on two associations, one file name, and keeps one.
+    // dcmqrscp gives two objects that arrive at the same time on two associations the same file
+    // name, and keeps only one.
     let more = if server.title() == Kind::Dcmqrscp.title() {
         0
     } else {
@@ -55,9 +56,9 @@ fn sink(server: &Server) -> Test<DicomSink> {
     Ok(DicomSink::new(scu()?, node(server)?, associations))
 }
 
-/// The suite on each archive, which is started anew for each of its promises.
+/// The suite runs on each archive, restarted for each promise.
 #[test]
-fn archives_pass_the_suite() -> Test {
+fn dicom_sink_passes_the_conformance_suite_on_real_archives() -> Test {
     for kind in Kind::ARCHIVES {
         if kind.start(&Setup::default())?.is_none() {
             continue;
@@ -65,7 +66,9 @@ fn archives_pass_the_suite() -> Test {
         let running = Mutex::new(Vec::new());
         conformance::check(|| {
             let server = kind.start(&Setup::default());
-            let server = server.expect("it starts").expect("it is installed");
+            let server = server
+                .expect("the server starts")
+                .expect("the server is installed");
             let sink = SettlingSink::new(sink(&server).expect("a sink"), &server);
             let mut running = running.lock().expect("the servers");
             running.clear();
@@ -92,7 +95,7 @@ fn export(server: &Server, public: &Path) -> Test<ExportReport> {
     Ok(exporter.export(&source, &Selection::all(), &Cancel::new(), &Quiet)?)
 }
 
-/// The data set of each file, as it stands in it.
+/// Returns the data set of each file.
 fn data_sets(instances: &[&Instance]) -> Test<BTreeMap<String, Vec<u8>>> {
     let mut all = BTreeMap::new();
     for instance in instances {
@@ -104,8 +107,8 @@ fn data_sets(instances: &[&Instance]) -> Test<BTreeMap<String, Vec<u8>>> {
     Ok(all)
 }
 
-/// What an archive gives back, in the transfer syntax each instance was sent in.
-fn got(server: &Server, instances: &[&Instance]) -> Test<BTreeMap<String, Vec<u8>>> {
+/// Returns what the archive sends back for each instance, in its original transfer syntax.
+fn retrieved(server: &Server, instances: &[&Instance]) -> Test<BTreeMap<String, Vec<u8>>> {
     let mut all = BTreeMap::new();
     for instance in instances {
         let handler = MemoryHandler::new(64 << 20);
@@ -125,7 +128,10 @@ fn got(server: &Server, instances: &[&Instance]) -> Test<BTreeMap<String, Vec<u8
             &mut |_| {},
         )?;
         let data_set = handler.stored(&instance.uid.parse()?);
-        all.insert(instance.uid.clone(), data_set.ok_or("nothing came")?);
+        all.insert(
+            instance.uid.clone(),
+            data_set.ok_or("nothing was retrieved")?,
+        );
     }
     Ok(all)
 }
@@ -139,10 +145,10 @@ fn listed(server: &Server) -> Test<BTreeSet<ObjectKey>> {
     Ok(all)
 }
 
-/// Every transfer syntax and three modalities in two series: sent as they are, found, given back byte
-/// for byte, and not sent again.
+/// Every transfer syntax and three modalities in two series are sent, listed, retrieved byte for
+/// byte, and not sent again.
 #[test]
-fn what_is_exported_comes_back() -> Test {
+fn exported_objects_are_retrieved_byte_for_byte() -> Test {
     let Some(corpus) = Corpus::new()? else {
         return Ok(());
     };
@@ -151,24 +157,24 @@ fn what_is_exported_comes_back() -> Test {
             continue;
         };
         let directory = tempfile::tempdir()?;
-        let taken = corpus.taken_by(kind);
+        let accepted = corpus.taken_by(kind);
         for instance in &corpus.instances {
             let path = directory.path().join(key(instance)?.to_string());
             fs::create_dir_all(path.parent().ok_or("a series")?)?;
             fs::copy(&instance.path, path)?;
         }
-        let (all, sent) = (corpus.instances.len() as u64, taken.len() as u64);
+        let (all, sent) = (corpus.instances.len() as u64, accepted.len() as u64);
         let report = export(&server, directory.path())?;
         assert_eq!(report.counts.sent, sent, "{kind:?}: {report:?}");
-        // What the archive does not take in its encoding fails, and the rest goes on.
+        // Objects whose transfer syntax the archive does not accept fail, and the others are sent.
         assert_eq!(report.counts.failed, all - sent, "{kind:?}: {report:?}");
-        let expected: Test<BTreeSet<ObjectKey>> = taken.iter().map(|it| key(it)).collect();
+        let expected: Test<BTreeSet<ObjectKey>> = accepted.iter().map(|it| key(it)).collect();
         assert_eq!(listed(&server)?, expected?, "{kind:?}");
-        let (back, sent_bytes) = (got(&server, &taken)?, data_sets(&taken)?);
+        let (back, sent_bytes) = (retrieved(&server, &accepted)?, data_sets(&accepted)?);
         for (uid, bytes) in &sent_bytes {
             assert!(
                 back.get(uid) == Some(bytes),
-                "{kind:?}: {uid} comes back as other bytes"
+                "{kind:?}: {uid} has other bytes"
             );
         }
         let again = export(&server, directory.path())?;

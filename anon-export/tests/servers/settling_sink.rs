@@ -1,8 +1,9 @@
-//! dcmqrscp, without one fault of it.
+//! [`SettlingSink`]: works around a bug of dcmqrscp.
 //!
-//! It serves each association in a process of its own. One whose association is aborted removes the file that
-//! it would have written, and by then another may have written an object under that name: names are made of
-//! the second and of what is there. That object is refused with C000, or is taken and lost.
+//! dcmqrscp serves each association in its own process. A process whose association is aborted
+//! deletes the file that it was going to write. File names consist of the second and of what
+//! exists, so another process may meanwhile have written an object under that name. That object is
+//! then rejected with C000, or accepted and lost.
 
 use std::io::Read;
 use std::ops::ControlFlow;
@@ -14,18 +15,18 @@ use anon_export::{
 use crate::shared::Test;
 use crate::shared::servers::{Kind, Server};
 
-/// A sink that says that an object was not put once the server is done with it too.
+/// A sink that returns a failed put only after the server has finished with it too.
 #[derive(Debug)]
 pub(crate) struct SettlingSink {
     sink: DicomSink,
     waits_for: Option<DcmqrscpProcesses>,
 }
 
-/// A dcmqrscp.
+/// The processes of a dcmqrscp.
 #[derive(Debug)]
 #[cfg_attr(
     not(target_os = "linux"),
-    expect(dead_code, reason = "looked into on Linux")
+    expect(dead_code, reason = "used on Linux only")
 )]
 struct DcmqrscpProcesses {
     pid: u32,
@@ -45,21 +46,26 @@ impl SettlingSink {
 
 #[cfg(target_os = "linux")]
 impl DcmqrscpProcesses {
-    /// Waits until each of its processes has somebody to talk to.
+    /// Waits until each child process has an open connection.
     fn settle(&self) -> Test {
         use std::time::Duration;
 
         use crate::shared::servers::process::group;
         use crate::shared::wait;
 
-        wait::until("no process is left over", Duration::from_secs(20), || {
-            let alive = group(self.pid)?;
-            let alive = alive.iter().filter(|it| *it == "dcmqrscp").count();
-            Ok(alive == 1 + self.connections()?)
-        })
+        wait::until(
+            "no process without a connection is left",
+            Duration::from_secs(20),
+            || {
+                let alive = group(self.pid)?;
+                let alive = alive.iter().filter(|it| *it == "dcmqrscp").count();
+                Ok(alive == 1 + self.connections()?)
+            },
+        )
     }
 
-    /// Those that are open at both ends (proc(5): the second field ends in the port, the fourth is 01).
+    /// Returns the number of established connections (proc(5): the second field ends with the port,
+    /// the fourth is 01).
     fn connections(&self) -> Test<usize> {
         let port = format!(":{:04X}", self.port);
         let table = std::fs::read_to_string("/proc/net/tcp")?;
@@ -73,8 +79,8 @@ impl DcmqrscpProcesses {
 
 #[cfg(not(target_os = "linux"))]
 impl DcmqrscpProcesses {
-    #[expect(clippy::unnecessary_wraps, reason = "it can fail where it waits")]
-    #[expect(clippy::unused_self, reason = "it is asked where it waits")]
+    #[expect(clippy::unnecessary_wraps, reason = "it can fail on Linux")]
+    #[expect(clippy::unused_self, reason = "it is used on Linux")]
     fn settle(&self) -> Test {
         Ok(())
     }
@@ -88,7 +94,7 @@ impl Sink for SettlingSink {
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
         let put = self.sink.put(key, len, body);
         if let (Err(_), Some(server)) = (&put, &self.waits_for) {
-            server.settle().expect("dcmqrscp ends what was aborted");
+            server.settle().expect("dcmqrscp ends its processes");
         }
         put
     }

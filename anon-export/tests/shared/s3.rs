@@ -1,6 +1,7 @@
-//! Real S3 servers and a Cognito on loopback, each in a process group and a directory of its own.
+//! Real S3 servers and a Cognito server on loopback, each in its own process group and directory.
 //!
-//! Taken in by path beside `anon-net/tests/shared`, which has the guards, and says how.
+//! Included by path, together with `anon-net/tests/shared`, which decides whether the servers are
+//! required.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -16,29 +17,30 @@ use crate::shared::servers::process::Process;
 use crate::shared::servers::scripts;
 use crate::shared::{Test, wait};
 
-/// How long a server may take until it answers. Two cores may be busy with a build.
-const START: Duration = Duration::from_mins(1);
+/// How long a server may take to start. A build may occupy all cores.
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The bucket that every server has.
+/// The bucket of every server.
 pub(crate) const BUCKET: &str = "trials";
 
-/// A running server; dropping it ends it.
+/// A running server. Dropping it ends the process.
 #[derive(Debug)]
 pub(crate) struct S3Server {
     port: u16,
     scheme: &'static str,
-    // Before the directory: it ends before its files go.
+    // Declared before `directory`, so that the process ends before its files are removed.
     _process: Process,
     directory: tempfile::TempDir,
 }
 
 impl S3Server {
-    /// rclone, which checks signatures of these keys. None, and a word about it, if it is not installed.
+    /// Starts rclone, which verifies signatures with these keys. `None`, with a message, if it is
+    /// not installed.
     pub(crate) fn rclone(access_key: &str, secret_key: &str) -> Test<Option<Self>> {
         Self::rclone_with(access_key, secret_key, &[])
     }
 
-    /// The same with more variables of its script.
+    /// Starts rclone with additional variables for its script.
     pub(crate) fn rclone_with(
         access_key: &str,
         secret_key: &str,
@@ -53,7 +55,7 @@ impl S3Server {
         Self::start(&[Need::Rclone], "rclone.sh", &variables)
     }
 
-    /// The same over TLS, with this certificate.
+    /// Starts rclone with TLS and this certificate.
     pub(crate) fn rclone_tls(
         access_key: &str,
         secret_key: &str,
@@ -69,7 +71,7 @@ impl S3Server {
         }))
     }
 
-    /// moto, which takes any signature, and has a Cognito.
+    /// Starts moto, which accepts any signature and has a Cognito.
     pub(crate) fn moto() -> Test<Option<Self>> {
         Self::start(&[Need::Moto], "moto.sh", &[])
     }
@@ -100,7 +102,7 @@ impl S3Server {
             .env("VENV", need::venv());
         let log = directory.path().join("log");
         let process = Process::start(&mut command, &log)?;
-        let ready = wait::until("the server is ready", START, || {
+        let ready = wait::until("the server is ready", START_TIMEOUT, || {
             if !process.lives()? {
                 return Err("the server ended".into());
             }
@@ -126,28 +128,28 @@ impl S3Server {
         format!("{}://{}", self.scheme, self.address())
     }
 
-    /// Where rclone keeps the objects of the bucket, as files.
+    /// Returns the directory where rclone stores the objects of the bucket.
     pub(crate) fn files(&self) -> PathBuf {
         self.directory.path().join("data").join(BUCKET)
     }
 
-    /// What it printed: moto, a line for each request.
+    /// Returns the output of the server. moto prints a line for each request.
     pub(crate) fn log(&self) -> Test<String> {
         Ok(std::fs::read_to_string(self.directory.path().join("log"))?)
     }
 
-    /// Makes the bucket, pools and users in moto, and says their ids.
+    /// Creates the bucket, pools and users in moto. Returns their ids.
     pub(crate) fn cognito(&self) -> Test<BTreeMap<String, String>> {
-        self.ask_moto("cognito.py", &[])
+        self.run_moto_script("cognito.py", &[])
     }
 
-    /// Makes the bucket in moto, and keys that may put everything but names of this pattern: `ACCESS` and
-    /// `SECRET`.
-    pub(crate) fn denying(&self, pattern: &str) -> Test<BTreeMap<String, String>> {
-        self.ask_moto("policy.py", &[pattern])
+    /// Creates the bucket in moto, and keys (`ACCESS` and `SECRET`) that may put everything except
+    /// names that match this pattern.
+    pub(crate) fn keys_that_deny(&self, pattern: &str) -> Test<BTreeMap<String, String>> {
+        self.run_moto_script("policy.py", &[pattern])
     }
 
-    fn ask_moto(&self, script: &str, more: &[&str]) -> Test<BTreeMap<String, String>> {
+    fn run_moto_script(&self, script: &str, more: &[&str]) -> Test<BTreeMap<String, String>> {
         let made = Command::new(need::python())
             .arg(scripts().join(script))
             .args([&self.endpoint(), BUCKET])
@@ -163,13 +165,13 @@ impl S3Server {
             .collect())
     }
 
-    /// Makes the bucket in moto.
+    /// Creates the bucket in moto.
     pub(crate) fn make_bucket(&self) -> Test {
         request(self.port, "PUT", &format!("/{BUCKET}"))?;
         Ok(())
     }
 
-    /// How many uploads in parts moto has that were begun and not ended.
+    /// Returns the number of unfinished multipart uploads in moto.
     pub(crate) fn uploads(&self) -> Test<usize> {
         let list = request(self.port, "GET", &format!("/{BUCKET}?uploads"))?;
         let list = String::from_utf8(list)?;
@@ -179,25 +181,26 @@ impl S3Server {
         Ok(list.matches("<Upload>").count())
     }
 
-    /// The bytes of an object in moto; `name` is a URL's path below the bucket.
+    /// Returns the bytes of an object in moto. `name` is the URL path below the bucket.
     pub(crate) fn object(&self, name: &str) -> Test<Vec<u8>> {
         request(self.port, "GET", &format!("/{BUCKET}/{name}"))
     }
 }
 
-/// The body of an answer to a request that only moto takes for signed.
+/// Sends a request with an invalid signature, which only moto accepts, and returns the body of the
+/// response.
 fn request(port: u16, method: &str, target: &str) -> Test<Vec<u8>> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-    stream.set_read_timeout(Some(START))?;
+    stream.set_read_timeout(Some(START_TIMEOUT))?;
     write!(
         stream,
         "{method} {target} HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\
          Authorization: AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/s3/aws4_request, \
          SignedHeaders=host, Signature=0\r\n\r\n"
     )?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
-    let end = end.ok_or("no answer of HTTP")?;
-    Ok(answer.split_off(end + 4))
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response)?;
+    let end = response.windows(4).position(|four| four == b"\r\n\r\n");
+    let end = end.ok_or("no HTTP response")?;
+    Ok(response.split_off(end + 4))
 }

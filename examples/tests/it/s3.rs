@@ -59,7 +59,7 @@ fn upload_to_s3() -> Test {
     let errors = String::from_utf8(refused.stderr)?;
     assert!(!refused.status.success());
     assert!(
-        errors.contains("the secret is not that of the access key"),
+        errors.contains("the secret key does not belong to the access key"),
         "{errors}"
     );
     let files = anon_examples::files().len();

@@ -1,7 +1,8 @@
-//! The associations with a node: how many there may be, and the senders that keep them.
+//! [`AssociationPool`]: limits the associations with a node and keeps them open.
 //!
-//! Some nodes take fewer associations than we may open, and let the others wait: `storescp` takes one.
-//! What waits in vain while others of ours are open makes do with those.
+//! Some nodes accept fewer associations than we may open and let further ones wait; `storescp`
+//! accepts one. If an association is rejected or times out while others are open, its object is
+//! sent on those.
 
 use std::num::NonZeroUsize;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,51 +11,51 @@ use anon_net::Error as NetError;
 use anon_net::error::{RejectResult, Waiting};
 use anon_net::service::{Sender, ServiceError};
 
-/// At most so many associations. Dropping it releases them.
+/// A limited number of associations with a node. Dropping it releases them.
 #[derive(Debug)]
 pub(super) struct AssociationPool {
-    most: NonZeroUsize,
+    max: NonZeroUsize,
     state: Mutex<PoolState>,
     returned: Condvar,
 }
 
 #[derive(Debug)]
 struct PoolState {
-    /// How many the node takes, as far as we know.
+    /// How many associations the node accepts, as far as known.
     limit: usize,
     idle: Vec<Sender>,
     lent: usize,
-    /// Of those lent: that had an association when they were.
+    /// Lent senders that had an open association when they were lent.
     open: usize,
 }
 
-/// The right to an association, given back when it is dropped, whatever happens.
+/// The permission to use one association. Returned when dropped.
 struct AssociationPermit<'p> {
     pool: &'p AssociationPool,
     is_open: bool,
 }
 
 impl AssociationPool {
-    pub(super) fn new(most: NonZeroUsize) -> Self {
+    pub(super) fn new(max: NonZeroUsize) -> Self {
         let state = PoolState {
-            limit: most.get(),
+            limit: max.get(),
             idle: Vec::new(),
             lent: 0,
             open: 0,
         };
         Self {
-            most,
+            max,
             state: Mutex::new(state),
             returned: Condvar::new(),
         }
     }
 
-    pub(super) fn most(&self) -> NonZeroUsize {
-        self.most
+    pub(super) fn max(&self) -> NonZeroUsize {
+        self.max
     }
 
-    /// Lends a sender: one that is idle, else a new one. Waits while there are as many as may be. If
-    /// the node has no room for another association, it waits for one of those there are.
+    /// Calls `with` with an idle or a new sender. Waits while the limit is reached. If the node
+    /// accepts no further association, retries on one that is open.
     pub(super) fn with_sender<T>(
         &self,
         new: impl Fn() -> Sender,
@@ -65,7 +66,7 @@ impl AssociationPool {
             let mut sender = idle.unwrap_or_else(&new);
             let done = with(&mut sender);
             match done {
-                Err(error) if is_full(&error) && self.use_open_ones(&permit) => {}
+                Err(error) if is_full(&error) && self.lower_limit(&permit) => {}
                 done => {
                     self.lock().idle.push(sender);
                     return done;
@@ -74,7 +75,7 @@ impl AssociationPool {
         }
     }
 
-    /// Does something that opens an association of its own, as one of those that may be.
+    /// Calls `with`, which opens an association of its own that counts towards the limit.
     pub(super) fn with_own_association<T>(
         &self,
         mut with: impl FnMut() -> Result<T, ServiceError>,
@@ -84,7 +85,7 @@ impl AssociationPool {
             self.release_excess(idle);
             let done = with();
             match done {
-                Err(error) if is_full(&error) && self.use_open_ones(&permit) => {}
+                Err(error) if is_full(&error) && self.lower_limit(&permit) => {}
                 done => return done,
             }
         }
@@ -107,20 +108,19 @@ impl AssociationPool {
         )
     }
 
-    /// Keeps an idle sender if there is room for it beside those that are lent, and ends what there is
-    /// no room for.
+    /// Keeps as many idle senders as the limit allows and releases the others.
     fn release_excess(&self, idle: Option<Sender>) {
         let mut state = self.lock();
         state.idle.extend(idle);
         let room = state.limit.saturating_sub(state.lent);
-        let kept = state.idle.len().min(room);
-        let over = state.idle.split_off(kept);
+        let keep = state.idle.len().min(room);
+        let excess = state.idle.split_off(keep);
         drop(state);
-        over.into_iter().for_each(Sender::release);
+        excess.into_iter().for_each(Sender::release);
     }
 
-    /// The node has no room for this one: true if others of ours are open, which are made do with.
-    fn use_open_ones(&self, permit: &AssociationPermit<'_>) -> bool {
+    /// Lowers the limit to the number of other open associations. Returns false if there are none.
+    fn lower_limit(&self, permit: &AssociationPermit<'_>) -> bool {
         let mut state = self.lock();
         let idle = state.idle.iter().filter(|sender| sender.is_open());
         let others = idle.count() + state.open - usize::from(permit.is_open);
@@ -128,7 +128,10 @@ impl AssociationPool {
             return false;
         }
         state.limit = state.limit.min(others);
-        tracing::debug!(associations = state.limit, "the node takes no more");
+        tracing::debug!(
+            associations = state.limit,
+            "the node accepts no more associations"
+        );
         true
     }
 
@@ -137,7 +140,8 @@ impl AssociationPool {
     }
 }
 
-/// True if the node lets an association wait, or has as many as it takes. Nothing was sent then.
+/// Returns true if the node let the association request time out or rejected it temporarily.
+/// Nothing was sent then.
 fn is_full(error: &ServiceError) -> bool {
     match error {
         ServiceError::Association(NetError::TimedOut { waiting, .. }) => {

@@ -1,27 +1,27 @@
-//! A body as a C-STORE needs it: of exactly the length that was said, known before its last byte goes.
+//! The body of a C-STORE. Its length is verified before its last byte is sent.
 
 use std::io::{self, BufReader, Chain, Cursor, Read};
 
 use crate::Error;
 
-/// Reads exactly `len` bytes. With the last of them it makes sure that the body ends there: what was
-/// sent without its last byte can still be taken back by an abort.
+/// Reads exactly `len` bytes. Verifies the end of the body together with the last byte: until that
+/// byte is sent, an abort discards the object.
 pub(super) struct ExactBody<'b> {
-    from: &'b mut dyn Read,
+    reader: &'b mut dyn Read,
     len: u64,
     read: u64,
-    is_ended: bool,
-    failure: Option<Error>,
+    is_end_checked: bool,
+    error: Option<Error>,
 }
 
 impl<'b> ExactBody<'b> {
-    pub(super) fn new(from: &'b mut dyn Read, len: u64) -> Self {
+    pub(super) fn new(reader: &'b mut dyn Read, len: u64) -> Self {
         Self {
-            from,
+            reader,
             len,
             read: 0,
-            is_ended: false,
-            failure: None,
+            is_end_checked: false,
+            error: None,
         }
     }
 
@@ -29,22 +29,22 @@ impl<'b> ExactBody<'b> {
         self.len
     }
 
-    /// What is wrong with the body, if anything.
-    pub(super) fn failure(&mut self) -> Option<Error> {
-        self.failure.take()
+    /// Takes the error, if the body failed.
+    pub(super) fn take_error(&mut self) -> Option<Error> {
+        self.error.take()
     }
 
     fn fail(&mut self, error: Error) -> io::Error {
-        self.failure.get_or_insert(error);
+        self.error.get_or_insert(error);
         io::ErrorKind::Other.into()
     }
 
-    fn next(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    fn read_some(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            match self.from.read(buffer) {
+            match self.reader.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(self.fail(Error::Read { kind: error.kind() })),
-                // A reader that says more than it was given room for is broken, not trusted.
+                // A reader that reports more bytes than the buffer holds is broken.
                 Ok(count) if count > buffer.len() => {
                     let kind = io::ErrorKind::InvalidData;
                     return Err(self.fail(Error::Read { kind }));
@@ -54,13 +54,13 @@ impl<'b> ExactBody<'b> {
         }
     }
 
-    /// Makes sure that the body ends here.
-    fn end(&mut self) -> io::Result<()> {
-        if !self.is_ended {
-            if self.next(&mut [0])? > 0 {
+    /// Checks that the body ends here.
+    fn check_end(&mut self) -> io::Result<()> {
+        if !self.is_end_checked {
+            if self.read_some(&mut [0])? > 0 {
                 return Err(self.fail(Error::Long { expected: self.len }));
             }
-            self.is_ended = true;
+            self.is_end_checked = true;
         }
         Ok(())
     }
@@ -68,7 +68,7 @@ impl<'b> ExactBody<'b> {
 
 impl Read for ExactBody<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.failure.is_some() {
+        if self.error.is_some() {
             return Err(io::ErrorKind::Other.into());
         }
         if buffer.is_empty() {
@@ -77,7 +77,7 @@ impl Read for ExactBody<'_> {
         let left = usize::try_from(self.len - self.read).unwrap_or(usize::MAX);
         let room = buffer.len().min(left);
         let count = match buffer.get_mut(..room) {
-            Some(room) if !room.is_empty() => self.next(room)?,
+            Some(room) if !room.is_empty() => self.read_some(room)?,
             _ => 0,
         };
         if count == 0 && left > 0 {
@@ -88,41 +88,44 @@ impl Read for ExactBody<'_> {
         }
         self.read += count as u64;
         if self.read == self.len {
-            self.end()?;
+            self.check_end()?;
         }
         Ok(count)
     }
 }
 
-/// Remembers what is read of a file's header, so that it can be read again from where the data set
-/// begins.
+/// Records the header of a file while it is read, so that the data set can be read from its first
+/// byte afterwards.
 pub(super) struct Tee<'t, 'b> {
-    from: BufReader<&'t mut ExactBody<'b>>,
+    reader: BufReader<&'t mut ExactBody<'b>>,
     seen: Vec<u8>,
 }
 
 impl<'t, 'b> Tee<'t, 'b> {
-    pub(super) fn new(from: &'t mut ExactBody<'b>) -> Self {
+    pub(super) fn new(reader: &'t mut ExactBody<'b>) -> Self {
         Self {
-            from: BufReader::with_capacity(HEADER_BYTES, from),
+            reader: BufReader::with_capacity(HEADER_BYTES, reader),
             seen: Vec::new(),
         }
     }
 
-    /// What follows the first `at` bytes.
-    pub(super) fn from(self, at: u64) -> Chain<Cursor<Vec<u8>>, BufReader<&'t mut ExactBody<'b>>> {
+    /// Returns a reader of everything after the first `at` bytes.
+    pub(super) fn replay_from(
+        self,
+        at: u64,
+    ) -> Chain<Cursor<Vec<u8>>, BufReader<&'t mut ExactBody<'b>>> {
         let mut seen = Cursor::new(self.seen);
         seen.set_position(at);
-        seen.chain(self.from)
+        seen.chain(self.reader)
     }
 }
 
-/// What most headers fit in.
+/// Most headers fit into this.
 const HEADER_BYTES: usize = 1024;
 
 impl Read for Tee<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.from.read(buffer)?;
+        let count = self.reader.read(buffer)?;
         self.seen
             .extend_from_slice(buffer.get(..count).unwrap_or_default());
         Ok(count)

@@ -1,4 +1,4 @@
-//! The requests, one function each.
+//! The requests to S3, one function each.
 
 use std::fmt;
 
@@ -28,7 +28,7 @@ pub(super) struct Api {
     pub(super) renewal: Renewal,
 }
 
-/// Without the client, which shows its access key.
+/// Omits the client, whose `Debug` shows the access key.
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Api")
@@ -38,23 +38,23 @@ impl fmt::Debug for Api {
     }
 }
 
-/// A page of a listing: names as they are, lengths, tags.
+/// A page of a listing: decoded names, lengths and tags.
 #[derive(Debug)]
 pub(super) struct ListingPage {
     pub(super) objects: Vec<(String, Option<u64>, Option<EntityTag>)>,
     pub(super) next: Option<String>,
 }
 
-/// What the service tells of an object that it has now.
+/// The response of the service for a stored object.
 #[derive(Debug)]
 pub(super) struct StoredResponse {
     pub(super) tag: Option<EntityTag>,
-    /// The tag is that of the bytes, by our reckoning.
-    pub(super) of_bytes: bool,
+    /// True if the tag is the MD5 of the bytes, as computed here.
+    pub(super) is_content_md5: bool,
 }
 
 impl Api {
-    /// One cheap request.
+    /// Lists one object: a cheap request.
     pub(super) async fn check(&self) -> Result<(), Error> {
         self.page(self.layout.top().to_owned(), None, 1).await?;
         Ok(())
@@ -78,41 +78,45 @@ impl Api {
             .set_server_side_encryption(encryption)
             .set_ssekms_key_id(key_id)
             .set_storage_class(storage_class(&self.config))
-            .set_checksum_crc32_c(self.only(ChecksumMode::Crc32c, digests.checksum()))
-            .set_checksum_sha256(self.only(ChecksumMode::Sha256, digests.checksum()))
+            .set_checksum_crc32_c(self.checksum_if(ChecksumMode::Crc32c, digests.checksum()))
+            .set_checksum_sha256(self.checksum_if(ChecksumMode::Sha256, digests.checksum()))
             .body(ByteStream::from(body))
             .customize()
             .config_override(Builder::default().timeout_config(timeouts(&self.config, len)));
-        // Under TLS the checksum guards the bytes; hashing them for the signature, too, costs more
-        // than all else.
+        // Under TLS the checksum protects the bytes. Hashing them again for the signature would
+        // cost more than everything else.
         let request = if self.config.is_tls() {
             request.disable_payload_signing()
         } else {
             request
         };
         let stored = quiet(request.send()).await;
-        let stored = stored.map_err(|error| self.failed(&error, "s3:PutObject"))?;
-        let checksum = self.told_checksum(stored.checksum_crc32_c(), stored.checksum_sha256());
+        let stored = stored.map_err(|error| self.map_error(&error, "s3:PutObject"))?;
+        let checksum = self.returned_checksum(stored.checksum_crc32_c(), stored.checksum_sha256());
         compare("checksum", checksum, digests.checksum().as_deref())?;
-        let kept = stored.server_side_encryption();
-        self.encrypts(kept)?;
-        told(stored.e_tag(), kept, &digests.e_tag())
+        let encryption = stored.server_side_encryption();
+        self.check_encryption(encryption)?;
+        stored_response(stored.e_tag(), encryption, &digests.e_tag())
     }
 
-    /// Whether the service encrypts as it was asked to. One that does not know the header says nothing.
-    pub(super) fn encrypts(&self, told: Option<&ServerSideEncryption>) -> Result<(), S3Error> {
+    /// Checks that the service encrypts as requested. A service that does not know the header does
+    /// not return it.
+    pub(super) fn check_encryption(
+        &self,
+        returned: Option<&ServerSideEncryption>,
+    ) -> Result<(), S3Error> {
         match encryption(&self.config.encryption).0 {
-            Some(asked) if told != Some(&asked) => Err(S3Error::NotEncrypted),
+            Some(requested) if returned != Some(&requested) => Err(S3Error::NotEncrypted),
             _ => Ok(()),
         }
     }
 
-    /// A page of a listing, from the start or where one before ended.
+    /// Returns a page of a listing, from the start or from a continuation token.
     pub(super) async fn page(
         &self,
         prefix: String,
         from: Option<String>,
-        most: i32,
+        max_keys: i32,
     ) -> Result<ListingPage, Error> {
         self.renewal.renew().await?;
         let page = quiet(
@@ -121,12 +125,12 @@ impl Api {
                 .bucket(&self.config.bucket)
                 .prefix(prefix)
                 .encoding_type(EncodingType::Url)
-                .max_keys(most)
+                .max_keys(max_keys)
                 .set_continuation_token(from)
                 .send(),
         )
         .await
-        .map_err(|error| self.failed(&error, "s3:ListBucket"))?;
+        .map_err(|error| self.map_error(&error, "s3:ListBucket"))?;
         let encoded = page.encoding_type().is_some();
         let next = match (page.is_truncated(), page.next_continuation_token()) {
             (Some(true), Some(next)) => Some(next.to_owned()),
@@ -144,12 +148,16 @@ impl Api {
         })
     }
 
-    pub(super) fn only(&self, mode: ChecksumMode, checksum: Option<String>) -> Option<String> {
+    pub(super) fn checksum_if(
+        &self,
+        mode: ChecksumMode,
+        checksum: Option<String>,
+    ) -> Option<String> {
         checksum.filter(|_| self.config.checksum == mode)
     }
 
-    /// The checksum that was asked for, of those that a service can tell.
-    pub(super) fn told_checksum<'a>(
+    /// Returns the checksum of the configured algorithm.
+    pub(super) fn returned_checksum<'a>(
         &self,
         crc: Option<&'a str>,
         sha: Option<&'a str>,
@@ -161,12 +169,16 @@ impl Api {
         }
     }
 
-    pub(super) fn failed<E>(&self, error: &SdkError<E, HttpResponse>, action: &'static str) -> Error
+    pub(super) fn map_error<E>(
+        &self,
+        error: &SdkError<E, HttpResponse>,
+        action: &'static str,
+    ) -> Error
     where
         E: std::error::Error + ProvideErrorMetadata + 'static,
     {
         let error = self.renewal.map_expired(error_of(error, action));
-        tracing::debug!(%error, action, "the service refuses");
+        tracing::debug!(%error, action, "the S3 request failed");
         error.into()
     }
 }
@@ -193,26 +205,30 @@ pub(super) fn storage_class(config: &S3Config) -> Option<StorageClass> {
     config.storage_class.as_deref().map(StorageClass::from)
 }
 
-/// Whether an ETag speaks of bytes: under a key of KMS it does not.
-fn speaks(encryption: Option<&ServerSideEncryption>) -> bool {
+/// Returns whether ETags are MD5s of the bytes. With a KMS key they are not.
+fn has_md5_tags(encryption: Option<&ServerSideEncryption>) -> bool {
     matches!(encryption, None | Some(ServerSideEncryption::Aes256))
 }
 
-/// Compares an ETag with ours, where both are made in the same way. Whoever has stored an object tells one.
-pub(super) fn told(
+/// Compares the returned ETag with ours, if both are made in the same way. Every successful
+/// response has an ETag.
+pub(super) fn stored_response(
     e_tag: Option<&str>,
     encryption: Option<&ServerSideEncryption>,
     ours: &str,
 ) -> Result<StoredResponse, Error> {
     let e_tag = e_tag.map(unquoted).filter(|e_tag| !e_tag.is_empty());
     let e_tag = e_tag.ok_or(S3Error::NotS3)?;
-    let same_form = is_md5(e_tag) && e_tag.contains('-') == ours.contains('-');
-    let of_bytes = same_form && speaks(encryption);
-    if of_bytes {
+    let is_same_kind = is_md5(e_tag) && e_tag.contains('-') == ours.contains('-');
+    let is_content_md5 = is_same_kind && has_md5_tags(encryption);
+    if is_content_md5 {
         compare("ETag", Some(e_tag), Some(ours))?;
     }
     let tag = EntityTag::new(e_tag);
-    Ok(StoredResponse { tag, of_bytes })
+    Ok(StoredResponse {
+        tag,
+        is_content_md5,
+    })
 }
 
 pub(super) fn compare(

@@ -1,4 +1,4 @@
-//! The client of the SDK, and the threads it runs on. Nothing outside of this module and `api` is async.
+//! The SDK client and the threads that it runs on. Only this module, `api` and `uploads` are async.
 
 use std::future::Future;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -22,26 +22,26 @@ use tracing::subscriber::NoSubscriber;
 
 use super::config::S3Config;
 use super::credentials::{AccessKeys, Credentials};
-use super::stall::{LEAST_RATE, StallDetector};
+use super::stall::{MIN_BYTES_PER_SECOND, StallDetector};
 use super::trust::Trust;
 use crate::error::s3::S3Error;
 use crate::{Cancel, Error};
 
-/// How often whoever waits looks if the end is wished.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often a waiting thread checks for cancellation.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long clearing up may take when the end is wished.
-const LAST: Duration = Duration::from_secs(5);
+/// How long cleaning up may take after cancellation.
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Threads that requests run on; dropping it ends them without waiting, so that an async program may
-/// drop it, too.
+/// The threads of the async runtime. Dropping them does not wait for requests, so that an async
+/// program may drop a sink.
 #[derive(Debug)]
 pub(super) struct Threads {
     runtime: Option<Runtime>,
     cancel: Cancel,
 }
 
-/// What a request will give.
+/// A request that is running.
 #[derive(Debug)]
 pub(super) struct PendingRequest<T> {
     result: mpsc::Receiver<T>,
@@ -67,14 +67,14 @@ impl Threads {
         }
     }
 
-    /// Requests are given up when this is wished.
+    /// Sets the flag that cancels requests.
     pub(super) fn with_cancel(mut self, cancel: Cancel) -> Self {
         self.cancel = cancel;
         self
     }
 
     /// Starts a request.
-    pub(super) fn start_one<T: Send + 'static>(
+    pub(super) fn spawn<T: Send + 'static>(
         &self,
         request: impl Future<Output = T> + Send + 'static,
     ) -> Result<PendingRequest<T>, S3Error> {
@@ -82,8 +82,8 @@ impl Threads {
         let (done, result) = mpsc::sync_channel(1);
         let request = async move {
             let value = request.await;
-            // Nobody waits any more: then nobody wants it.
-            let _unwanted = done.send(value);
+            // The receiver is gone if nobody waits for the result.
+            let _ignored = done.send(value);
         };
         let task = runtime
             .spawn(request.with_current_subscriber())
@@ -96,28 +96,28 @@ impl Threads {
         })
     }
 
-    /// Runs a request, and waits for it. Not by `block_on`, which panics inside an async program.
+    /// Runs a request and waits for it. `block_on` would panic inside an async program.
     pub(super) fn run<T: Send + 'static>(
         &self,
         request: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Error> {
-        self.start_one(request)?.wait()
+        self.spawn(request)?.wait()
     }
 
-    /// Runs a request that clears up: also when the end is wished, but not for long then.
-    pub(super) fn run_last<T: Send + 'static>(
+    /// Runs a request that cleans up. It runs also after cancellation, but only for a limited time.
+    pub(super) fn run_cleanup<T: Send + 'static>(
         &self,
         request: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Error> {
-        let last = self.start_one(request)?;
-        let began = Instant::now();
+        let pending = self.spawn(request)?;
+        let started = Instant::now();
         loop {
-            match last.result.recv_timeout(LOOK) {
+            match pending.result.recv_timeout(POLL_INTERVAL) {
                 Ok(value) => return Ok(value),
                 Err(RecvTimeoutError::Disconnected) => return Err(S3Error::Closed.into()),
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if self.cancel.is_cancelled() && began.elapsed() > LAST {
+            if self.cancel.is_cancelled() && started.elapsed() > CLEANUP_TIMEOUT {
                 return Err(Error::Cancelled);
             }
         }
@@ -138,7 +138,7 @@ impl<T> PendingRequest<T> {
             if self.cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
-            match self.result.recv_timeout(LOOK) {
+            match self.result.recv_timeout(POLL_INTERVAL) {
                 Ok(value) => return Ok(value),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(S3Error::Closed.into()),
@@ -147,15 +147,15 @@ impl<T> PendingRequest<T> {
     }
 }
 
-/// A request that nobody waits for is given up.
+/// Dropping it aborts the request.
 impl<T> Drop for PendingRequest<T> {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-/// Drops what libraries would log meanwhile: at their lowest levels that is whole requests, with tokens
-/// and bodies.
+/// Suppresses log events of libraries during a call. At their lowest levels they contain whole
+/// requests, with tokens and bodies.
 pub(crate) async fn quiet<F: Future>(call: F) -> F::Output {
     call.with_subscriber(NoSubscriber::default()).await
 }
@@ -170,17 +170,17 @@ fn http(trust: &Trust) -> Result<SharedHttpClient, S3Error> {
         .build_https())
 }
 
-/// How long a request may take that sends so many bytes. One that does not move is ended sooner, by the
-/// watch.
+/// Returns the timeouts of a request with a body of so many bytes. The stall detector ends a
+/// request without progress earlier.
 pub(super) fn timeouts(config: &S3Config, bytes: u64) -> TimeoutConfig {
-    let moving = Duration::from_secs(bytes / LEAST_RATE);
+    let moving = Duration::from_secs(bytes / MIN_BYTES_PER_SECOND);
     TimeoutConfig::builder()
         .connect_timeout(config.connect_timeout)
         .operation_attempt_timeout(config.stall_timeout.saturating_add(moving))
         .build()
 }
 
-/// The client, and the credentials it was given.
+/// Creates the client.
 pub(super) async fn connect(
     config: &S3Config,
     credentials: &Credentials,
@@ -188,14 +188,14 @@ pub(super) async fn connect(
 ) -> Result<Client, S3Error> {
     let http = http(&config.trust)?;
     let sleep = SharedAsyncSleep::new(TokioSleep::new());
-    // Whoever renews them hands out fresh ones, and one that is refused must not come again.
+    // Renewed credentials are always fresh. A cache could return rejected ones again.
     let cache = match renewed {
         Some(_) => IdentityCache::no_cache(),
         None => IdentityCache::lazy().build(),
     };
     let (credentials, region) = match (credentials, renewed) {
         (_, Some(renewed)) => (Some(renewed), None),
-        (Credentials::Keys(keys), None) => (Some(given(keys)), None),
+        (Credentials::Keys(keys), None) => (Some(static_credentials(keys)), None),
         (Credentials::Chain { profile }, None) => {
             chain(config, profile.as_deref(), http.clone(), sleep.clone()).await
         }
@@ -206,7 +206,7 @@ pub(super) async fn connect(
     let region = match (&config.region, region, &config.endpoint) {
         (Some(region), _, _) => Region::new(region.clone()),
         (None, Some(region), _) => region,
-        // Servers like S3 take this one, or do not look.
+        // S3-compatible servers accept this region or ignore it.
         (None, None, Some(_)) => Region::from_static("us-east-1"),
         (None, None, None) => return Err(S3Error::NoRegion),
     };
@@ -221,11 +221,12 @@ pub(super) async fn connect(
         .force_path_style(config.path_style())
         .identity_cache(cache)
         .credentials_provider(credentials)
-        // What is sent is a header of ours; trailers, the default, are refused by many servers.
+        // We send the checksum as a header. Trailers, the SDK's default, are rejected by many
+        // servers.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        // Whoever exports tries again, and knows how long to wait.
+        // The exporter retries and respects the wait that the service asks for.
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts(config, 0));
     if let Some(endpoint) = &config.endpoint {
@@ -234,7 +235,7 @@ pub(super) async fn connect(
     Ok(Client::from_conf(builder.build()))
 }
 
-fn given(keys: &AccessKeys) -> SharedCredentialsProvider {
+fn static_credentials(keys: &AccessKeys) -> SharedCredentialsProvider {
     SharedCredentialsProvider::new(aws_credential_types::Credentials::new(
         keys.access_key.expose(),
         keys.secret_key.expose(),
@@ -246,8 +247,8 @@ fn given(keys: &AccessKeys) -> SharedCredentialsProvider {
     ))
 }
 
-/// As the tools of AWS find them. An endpoint in the environment is not heeded: objects go where the
-/// settings say.
+/// Loads credentials and region like the AWS tools. An endpoint in the environment is ignored:
+/// objects go where the settings say.
 async fn chain(
     config: &S3Config,
     profile: Option<&str>,
@@ -264,7 +265,7 @@ async fn chain(
     if let Some(region) = &config.region {
         loader = loader.region(Region::new(region.clone()));
     }
-    // The chain is a large future, for a rare call.
+    // Boxed: the future is large, and the call is rare.
     let found = Box::pin(quiet(loader.load())).await;
     (found.credentials_provider(), found.region().cloned())
 }

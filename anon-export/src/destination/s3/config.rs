@@ -1,4 +1,4 @@
-//! [`S3Config`]: which bucket, how it is reached, and how objects stand in it.
+//! [`S3Config`]: the bucket, the connection to it, and the layout of objects in it.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -8,40 +8,41 @@ use super::endpoint::check_endpoint;
 use super::trust::Trust;
 use crate::error::s3::S3Error;
 
-/// What is sent with an object so that the service can tell whether it arrived whole.
+/// The checksum that is sent with an object, so that the service can verify it.
 ///
-/// It is a header before the object, never a trailer behind it, which many servers refuse.
+/// It is sent as a header, never as a trailer, which many servers reject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum ChecksumMode {
-    /// CRC-32C: cheap, and known to AWS and most servers.
+    /// CRC-32C: cheap, and supported by AWS and most servers.
     #[default]
     Crc32c,
     /// SHA-256.
     Sha256,
-    /// None, for servers that refuse both. The ETag is still compared.
+    /// None, for servers that reject both. The ETag is still compared.
     None,
 }
 
-/// How the service is to encrypt what it stores.
+/// How the service encrypts stored objects.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum Encryption {
-    /// As the bucket has it.
+    /// With the default of the bucket.
     #[default]
     Bucket,
     /// With keys of S3 (`AES256`).
     Aes256,
-    /// With a key of KMS (`aws:kms`); without `key_id` the account's own for S3.
+    /// With a KMS key (`aws:kms`). Without `key_id`: the account's default key for S3.
     ///
-    /// ETags say nothing of bytes then: [`Sink::tag_of`](crate::Sink::tag_of) cannot tell.
+    /// Then ETags are not computed from the bytes alone, and [`Sink::tag_of`](crate::Sink::tag_of)
+    /// returns `None`.
     Kms {
-        /// Id, alias or ARN of the key.
+        /// The id, alias or ARN of the key.
         key_id: Option<String>,
     },
 }
 
-/// Where the name of the bucket stands in a URL.
+/// The position of the bucket's name in a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum Addressing {
@@ -51,7 +52,7 @@ pub enum Addressing {
     Host,
 }
 
-/// A bucket, how it is reached, and how objects stand in it.
+/// A bucket, the connection to it, and the layout of objects in it.
 ///
 /// # Examples
 /// ```
@@ -86,20 +87,21 @@ pub struct S3Config {
     pub(super) credentials: Credentials,
 }
 
-/// The least that S3 takes as a part that is not the last.
-const LEAST_PART_BYTES: u64 = 5 << 20;
-/// The most parts of an object.
-const MOST_PARTS: u64 = 10_000;
-/// The longest object of S3.
-pub(super) const MOST_OBJECT_BYTES: u64 = 5 << 40;
+/// The smallest part that S3 accepts, except for the last one.
+const MIN_PART_BYTES: u64 = 5 << 20;
+/// The greatest number of parts of an object.
+const MAX_PARTS: u64 = 10_000;
+/// The greatest length of an S3 object.
+pub(super) const MAX_OBJECT_BYTES: u64 = 5 << 40;
 
 const MIB: u64 = 1 << 20;
 const PARALLEL: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
-/// S3 allows 1,024 bytes; the rest of a key is at most 330 of them.
-const LONGEST_TOP: usize = 600;
+/// The limit for prefix and project name. S3 allows keys of 1,024 bytes; the rest of a key has at
+/// most 330.
+const MAX_TOP_BYTES: usize = 600;
 
 impl S3Config {
-    /// A bucket, and the name of the project that stands before every patient.
+    /// Creates a configuration. `project` is the name that precedes the patient in every key.
     pub fn new(bucket: impl Into<String>, project: impl Into<String>) -> Self {
         Self {
             bucket: bucket.into(),
@@ -122,8 +124,8 @@ impl S3Config {
         }
     }
 
-    /// Sets what every key begins with: any UTF-8 without control characters; slashes at its ends are
-    /// dropped. Default: nothing.
+    /// Sets the prefix of every key: any UTF-8 without control characters. Slashes at its ends are
+    /// removed. Default: none.
     pub fn with_prefix(self, prefix: impl AsRef<str>) -> Self {
         let prefix = prefix.as_ref().trim_matches('/').to_owned();
         Self { prefix, ..self }
@@ -141,22 +143,22 @@ impl S3Config {
         Self { endpoint, ..self }
     }
 
-    /// Sets where the name of the bucket stands in a URL.
+    /// Sets the position of the bucket's name in a URL.
     pub fn with_addressing(self, addressing: Addressing) -> Self {
         let addressing = Some(addressing);
         Self { addressing, ..self }
     }
 
-    /// Sets the length of a part in bytes, 5 MiB to 1 GiB; default 8 MiB. An object that is not longer
-    /// is put in one request. One of more than 10,000 parts (78 GiB by default) has longer ones: 105 MiB
-    /// each for 1 TiB.
+    /// Sets the length of a part in bytes, 5 MiB to 1 GiB; default 8 MiB. An object that is not
+    /// longer is sent in one request. An object that would need more than 10,000 parts (longer than
+    /// 78 GiB by default) gets longer parts: 105 MiB each for 1 TiB.
     pub fn with_part_bytes(self, part_bytes: u64) -> Self {
         Self { part_bytes, ..self }
     }
 
-    /// Sets how many bytes of objects all puts together may hold in memory; at least one part, default
-    /// 96 MiB. A put that finds none free waits. An object whose parts are longer than that holds one of
-    /// them at a time, while no other put holds any.
+    /// Sets how many bytes of objects all puts together may hold in memory: at least one part,
+    /// default 96 MiB. A put waits until enough is free. If a single part is longer than this, the
+    /// object holds one part at a time while no other put holds any.
     pub fn with_memory_bytes(self, memory_bytes: u64) -> Self {
         Self {
             memory_bytes,
@@ -164,7 +166,8 @@ impl S3Config {
         }
     }
 
-    /// Sets how many puts at once [`Capabilities::parallel`](crate::Capabilities::parallel) asks for. Default: 16.
+    /// Sets how many concurrent puts [`Capabilities::parallel`](crate::Capabilities::parallel)
+    /// reports. Default: 16.
     pub fn with_parallel(self, parallel: NonZeroUsize) -> Self {
         Self { parallel, ..self }
     }
@@ -174,7 +177,7 @@ impl S3Config {
         Self { checksum, ..self }
     }
 
-    /// Sets how the service is to encrypt what it stores.
+    /// Sets how the service encrypts stored objects.
     pub fn with_encryption(self, encryption: Encryption) -> Self {
         Self { encryption, ..self }
     }
@@ -188,7 +191,7 @@ impl S3Config {
         }
     }
 
-    /// Sets how long making a connection may take, to Cognito too. Default: 10 seconds.
+    /// Sets the timeout for opening a connection, also to Cognito. Default: 10 seconds.
     pub fn with_connect_timeout(self, connect_timeout: Duration) -> Self {
         Self {
             connect_timeout,
@@ -196,8 +199,8 @@ impl S3Config {
         }
     }
 
-    /// Sets how long a request may stand still, or its answer take once it is sent; that of Cognito, too.
-    /// Default: 30 seconds.
+    /// Sets the timeout for a request that makes no progress, and for its response; also for
+    /// Cognito. Default: 30 seconds.
     pub fn with_stall_timeout(self, stall_timeout: Duration) -> Self {
         Self {
             stall_timeout,
@@ -205,7 +208,8 @@ impl S3Config {
         }
     }
 
-    /// Allows `http://` to a host that is not this machine: whoever is between can read and change all.
+    /// Allows `http://` to other machines. Then anybody on the network path can read and change the
+    /// data.
     pub fn allowing_cleartext(self) -> Self {
         Self {
             cleartext: true,
@@ -213,14 +217,14 @@ impl S3Config {
         }
     }
 
-    /// Sets certificates of authorities, in PEM, that are trusted beside those of the system: by the
-    /// service, by Cognito, and by whoever else hands out credentials.
+    /// Sets certificates of authorities, in PEM, that are trusted in addition to those of the
+    /// system: for S3, for Cognito, and for other sources of credentials.
     pub fn with_authorities(self, pem: impl AsRef<[u8]>) -> Self {
         let trust = Trust::with(pem.as_ref());
         Self { trust, ..self }
     }
 
-    /// Sets where credentials come from. Default: as the tools of AWS find them.
+    /// Sets the source of the credentials. Default: that of the AWS tools.
     pub fn with_credentials(self, credentials: Credentials) -> Self {
         Self {
             credentials,
@@ -228,7 +232,7 @@ impl S3Config {
         }
     }
 
-    /// Checks what can be checked without the service.
+    /// Checks the settings without contacting the service.
     ///
     /// # Errors
     /// [`S3Error::Setting`], [`S3Error::Cleartext`].
@@ -254,23 +258,25 @@ impl S3Config {
     }
 
     fn part_problem(&self) -> Option<&'static str> {
-        if !(LEAST_PART_BYTES..=1 << 30).contains(&self.part_bytes) {
+        if !(MIN_PART_BYTES..=1 << 30).contains(&self.part_bytes) {
             return Some("it is not 5 MiB to 1 GiB");
         }
-        (self.memory_bytes < self.part_bytes).then_some("it is more than the memory for all puts")
+        (self.memory_bytes < self.part_bytes)
+            .then_some("it is greater than the memory for all puts")
     }
 
-    /// The length of the parts of an object of `len` bytes: grows by MiB until 10,000 are enough.
+    /// Returns the length of the parts of an object of `len` bytes. It grows in steps of 1 MiB
+    /// until 10,000 parts are enough.
     pub(super) fn part_bytes_of(&self, len: u64) -> u64 {
-        let least = len.div_ceil(MOST_PARTS);
-        if self.part_bytes >= least {
+        let min_part = len.div_ceil(MAX_PARTS);
+        if self.part_bytes >= min_part {
             self.part_bytes
         } else {
-            least.next_multiple_of(MIB)
+            min_part.next_multiple_of(MIB)
         }
     }
 
-    /// The addressing that is used.
+    /// Returns true if the bucket's name is in the path of URLs.
     pub(super) fn path_style(&self) -> bool {
         match self.addressing {
             None => self.endpoint.is_some(),
@@ -278,7 +284,7 @@ impl S3Config {
         }
     }
 
-    /// Whether bytes travel under TLS.
+    /// Returns true if the connection uses TLS.
     pub(super) fn is_tls(&self) -> bool {
         let cleartext = |url: &String| url.starts_with("http://");
         !self.endpoint.as_ref().is_some_and(cleartext)
@@ -286,11 +292,11 @@ impl S3Config {
 }
 
 fn bucket_problem(bucket: &str) -> Option<&'static str> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
     if !(3..=63).contains(&bucket.len()) {
         return Some("it does not have 3 to 63 characters");
     }
-    (!bucket.bytes().all(plain)).then_some("it has a character outside A-Z a-z 0-9 - . _")
+    (!bucket.bytes().all(allowed)).then_some("it has a character outside A-Z a-z 0-9 - . _")
 }
 
 fn project_problem(project: &str) -> Option<&'static str> {
@@ -304,7 +310,7 @@ fn project_problem(project: &str) -> Option<&'static str> {
 }
 
 fn prefix_problem(prefix: &str, project: &str) -> Option<&'static str> {
-    if prefix.len() + project.len() > LONGEST_TOP {
+    if prefix.len() + project.len() > MAX_TOP_BYTES {
         return Some("it has, with the project name, more than 600 bytes");
     }
     if prefix.is_empty() {
@@ -314,7 +320,7 @@ fn prefix_problem(prefix: &str, project: &str) -> Option<&'static str> {
 }
 
 fn segment_problem(segment: &str) -> Option<&'static str> {
-    // Proxies and servers resolve dots: the key would not be the one that is asked for later.
+    // Proxies and servers resolve dots: a later request would use another key.
     match segment {
         "" => Some("it has two slashes in a row"),
         "." | ".." => Some("a part of it is . or .."),
@@ -324,11 +330,13 @@ fn segment_problem(segment: &str) -> Option<&'static str> {
 }
 
 fn word_problem(word: Option<&str>) -> Option<&'static str> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
     match word {
         None => None,
         Some("") => Some("it is empty"),
-        Some(word) => (!word.bytes().all(plain)).then_some("it has a character that no name has"),
+        Some(word) => {
+            (!word.bytes().all(allowed)).then_some("it has a character outside A-Z a-z 0-9 - _")
+        }
     }
 }
 
@@ -339,8 +347,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cleartext_is_for_this_machine() {
-        for (url, fine) in [
+    fn cleartext_is_refused_to_other_machines() {
+        for (url, is_accepted) in [
             ("https://s3.example.org", true),
             ("https://s3.example.org:9000/base", true),
             ("http://127.0.0.1:9000", true),
@@ -354,8 +362,8 @@ mod tests {
             ("http://s3.example.org", false),
         ] {
             let found = check_endpoint(url, false);
-            assert_eq!(found.is_ok(), fine, "{url}: {found:?}");
-            if !fine {
+            assert_eq!(found.is_ok(), is_accepted, "{url}: {found:?}");
+            if !is_accepted {
                 assert!(matches!(found, Err(S3Error::Cleartext)), "{url}: {found:?}");
                 assert!(check_endpoint(url, true).is_ok(), "{url} is allowed");
             }
@@ -385,24 +393,24 @@ mod tests {
     }
 
     #[test]
-    fn parts_grow_with_the_object() {
+    fn long_objects_get_longer_parts() {
         let config = S3Config::new("bucket", "P");
         for len in [1, 8 * MIB + 1, 80_000 * MIB, 80_000 * MIB + 1, 1 << 40] {
             let part = config.part_bytes_of(len);
             assert!(
-                len.div_ceil(part) <= MOST_PARTS,
+                len.div_ceil(part) <= MAX_PARTS,
                 "{len} bytes in parts of {part}"
             );
             assert_eq!(part == 8 * MIB, len <= 80_000 * MIB, "{len} bytes");
         }
-        for (len, mib) in [(1 << 40, 105), (MOST_OBJECT_BYTES, 525)] {
+        for (len, mib) in [(1 << 40, 105), (MAX_OBJECT_BYTES, 525)] {
             assert_eq!(config.part_bytes_of(len), mib * MIB, "{len} bytes");
         }
     }
 
-    /// Parts of a length that is no multiple of a MiB, and just enough.
+    /// The configured length is not a multiple of 1 MiB and just sufficient.
     #[test]
-    fn parts_that_are_enough_stay_as_they_are() {
+    fn sufficient_part_length_is_not_changed() {
         let config = S3Config::new("bucket", "P").with_part_bytes(510_656_513);
         for (len, part) in [
             (5_106_565_120_002, 510_656_513),
@@ -416,11 +424,11 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// Up to the longest object of S3, of 5 TiB, in parts that S3 takes: at most 10,000 of 5 MiB to
-        /// 5 GiB, none longer than it has to be.
+        /// Up to the greatest S3 object of 5 TiB: at most 10,000 parts of 5 MiB to 5 GiB, and none
+        /// longer than necessary.
         #[test]
-        fn every_length_has_parts_that_s3_takes(
-            len in prop_oneof![1..=MOST_OBJECT_BYTES, (40_u32..=42).prop_map(|bits| 1 << bits)],
+        fn every_object_length_gets_parts_that_s3_accepts(
+            len in prop_oneof![1..=MAX_OBJECT_BYTES, (40_u32..=42).prop_map(|bits| 1 << bits)],
             less in 0_u64..=1,
             configured in (5 << 20)..=(1_u64 << 30),
         ) {
@@ -430,48 +438,48 @@ mod tests {
                 .with_memory_bytes(configured);
             prop_assert!(config.check().is_ok());
             let part = config.part_bytes_of(len);
-            prop_assert!(len.div_ceil(part) <= MOST_PARTS);
-            prop_assert!((LEAST_PART_BYTES..=5 << 30).contains(&part));
+            prop_assert!(len.div_ceil(part) <= MAX_PARTS);
+            prop_assert!((MIN_PART_BYTES..=5 << 30).contains(&part));
             if part > configured {
-                prop_assert!(len.div_ceil(configured) > MOST_PARTS);
+                prop_assert!(len.div_ceil(configured) > MAX_PARTS);
                 prop_assert_eq!(part % MIB, 0);
-                prop_assert!(len.div_ceil(part - MIB) > MOST_PARTS);
+                prop_assert!(len.div_ceil(part - MIB) > MAX_PARTS);
             } else {
                 prop_assert_eq!(part, configured);
             }
         }
     }
 
-    /// What may be taken for a certificate.
+    /// A PEM block with invalid content.
     fn damaged(inner: &str) -> String {
         format!("-----BEGIN CERTIFICATE-----\n{inner}\n-----END CERTIFICATE-----\n")
     }
 
     #[test]
-    fn names_are_checked() {
-        let fine = || S3Config::new("bucket", "P");
-        assert!(fine().check().is_ok());
-        assert!(fine().with_prefix("/a b/ü+%/").check().is_ok());
+    fn invalid_settings_are_refused() {
+        let valid = || S3Config::new("bucket", "P");
+        assert!(valid().check().is_ok());
+        assert!(valid().with_prefix("/a b/ü+%/").check().is_ok());
         for (config, wrong) in [
             (S3Config::new("b", "P"), "bucket"),
             (S3Config::new("a/b", "P"), "bucket"),
             (S3Config::new("bucket", ""), "project name"),
             (S3Config::new("bucket", "a/b"), "project name"),
             (S3Config::new("bucket", ".."), "project name"),
-            (fine().with_prefix("a//b"), "prefix"),
-            (fine().with_prefix("a/../b"), "prefix"),
-            (fine().with_prefix("a\nb"), "prefix"),
-            (fine().with_prefix("x".repeat(601)), "prefix"),
-            (fine().with_part_bytes((5 << 20) - 1), "part size"),
-            (fine().with_memory_bytes(1 << 20), "part size"),
-            (fine().with_storage_class("A B"), "storage class"),
-            (fine().with_region(""), "region"),
-            (fine().with_authorities("words"), "authorities"),
+            (valid().with_prefix("a//b"), "prefix"),
+            (valid().with_prefix("a/../b"), "prefix"),
+            (valid().with_prefix("a\nb"), "prefix"),
+            (valid().with_prefix("x".repeat(601)), "prefix"),
+            (valid().with_part_bytes((5 << 20) - 1), "part size"),
+            (valid().with_memory_bytes(1 << 20), "part size"),
+            (valid().with_storage_class("A B"), "storage class"),
+            (valid().with_region(""), "region"),
+            (valid().with_authorities("words"), "authorities"),
             (
-                fine().with_authorities(damaged("-----BEGIN")),
+                valid().with_authorities(damaged("-----BEGIN")),
                 "authorities",
             ),
-            (fine().with_authorities(damaged("AAAA")), "authorities"),
+            (valid().with_authorities(damaged("AAAA")), "authorities"),
         ] {
             match config.check() {
                 Err(S3Error::Setting { name, .. }) => assert_eq!(name, wrong),

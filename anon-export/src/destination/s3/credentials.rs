@@ -1,8 +1,8 @@
-//! [`Credentials`]: where keys come from.
+//! [`Credentials`]: the source of access keys.
 
 use super::secret::Secret;
 
-/// Keys that were given.
+/// An access key and its secret key.
 #[derive(Debug, Clone)]
 pub struct AccessKeys {
     pub(super) access_key: Secret,
@@ -11,7 +11,7 @@ pub struct AccessKeys {
 }
 
 impl AccessKeys {
-    /// An access key and its secret.
+    /// Creates keys without a session token.
     pub fn new(access_key: Secret, secret_key: Secret) -> Self {
         Self {
             access_key,
@@ -20,7 +20,7 @@ impl AccessKeys {
         }
     }
 
-    /// Sets the token of temporary keys.
+    /// Sets the session token of temporary keys.
     #[must_use]
     pub fn with_session_token(self, token: Secret) -> Self {
         let session_token = Some(token);
@@ -31,20 +31,20 @@ impl AccessKeys {
     }
 }
 
-/// Where credentials come from.
+/// The source of credentials.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Credentials {
-    /// As the tools of AWS find them: environment, profile, web identity, container, instance.
-    /// Profiles that want single sign-on are not supported.
+    /// The chain of the AWS tools: environment, profile, web identity, container, instance.
+    /// Profiles with single sign-on are not supported.
     Chain {
-        /// The profile; default: `AWS_PROFILE`, or `default`.
+        /// The profile. Default: `AWS_PROFILE`, or `default`.
         profile: Option<String>,
     },
-    /// Keys that were given.
+    /// An access key and its secret key.
     Keys(AccessKeys),
-    /// Those of a Cognito user, renewed before they expire. Keys then have the user's directory in
-    /// them.
+    /// Temporary keys of a Cognito user, renewed before they expire. Object keys then contain the
+    /// user's directory.
     #[cfg(feature = "cognito")]
     Cognito(Box<super::cognito::login::Login>),
 }
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_not_shown() {
+    fn debug_does_not_show_secrets() {
         let secret = |text: &str| Secret::new(text.to_owned());
         let keys = AccessKeys::new(secret("CANARY1"), secret("CANARY2"))
             .with_session_token(secret("CANARY3"));

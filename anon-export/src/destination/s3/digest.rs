@@ -1,4 +1,4 @@
-//! Checksums of what is sent, as S3 writes them.
+//! Checksums of sent data, in the formats of S3.
 
 use aws_smithy_types::base64;
 use md5::{Digest as _, Md5};
@@ -6,7 +6,7 @@ use sha2::Sha256;
 
 use super::config::ChecksumMode;
 
-/// Digests of some bytes.
+/// The MD5 and the checksum of some bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Digests {
     md5: [u8; 16],
@@ -21,12 +21,12 @@ impl Digests {
         }
     }
 
-    /// As an ETag, without quotes.
+    /// Returns the MD5 as an ETag, without quotes.
     pub(super) fn e_tag(&self) -> String {
         hex(&self.md5)
     }
 
-    /// As the header of the mode has it.
+    /// Returns the checksum as its header contains it.
     pub(super) fn checksum(&self) -> Option<String> {
         self.checksum.as_ref().map(base64::encode)
     }
@@ -46,7 +46,7 @@ fn crc32c(bytes: &[u8]) -> u32 {
     u32::try_from(crc).unwrap_or_default()
 }
 
-/// Digests of an object in parts.
+/// The digests of an object in parts.
 #[derive(Debug, Default)]
 pub(super) struct PartDigests {
     md5: Md5,
@@ -62,61 +62,63 @@ impl PartDigests {
         self.count += 1;
     }
 
-    /// The ETag of the whole: the MD5 of the parts' MD5s, and how many.
+    /// Returns the ETag of the object: the MD5 of the parts' MD5s, and the number of parts.
     pub(super) fn e_tag(&self) -> String {
         let md5: [u8; 16] = self.md5.clone().finalize().into();
         format!("{}-{}", hex(&md5), self.count)
     }
 
-    /// The composite checksum: that of the parts' checksums, and how many.
+    /// Returns the composite checksum: that of the parts' checksums, and the number of parts.
     pub(super) fn checksum(&self, mode: ChecksumMode) -> Option<String> {
         let all = checksum(&self.checksums, mode)?;
         Some(format!("{}-{}", base64::encode(all), self.count))
     }
 }
 
-/// The ETag that bytes would have.
+/// Computes the ETag that an object would get.
 #[derive(Debug)]
 pub(super) struct ETagHasher {
-    /// None if they are no parts.
+    /// `None` for an object that is sent whole.
     part_bytes: Option<u64>,
-    /// Of the bytes since the last whole part.
+    /// Hash of the bytes after the last complete part.
     md5: Md5,
-    since: u64,
-    /// Of the digests of whole parts, and how many.
-    of_parts: Md5,
+    part_len: u64,
+    /// Hash of the MD5s of complete parts.
+    md5_of_parts: Md5,
     parts: u64,
 }
 
 impl ETagHasher {
-    /// Of bytes that are put in parts of this length, or whole.
+    /// Creates a hasher for an object in parts of this length, or sent whole.
     pub(super) fn new(part_bytes: Option<u64>) -> Self {
         Self {
             part_bytes,
             md5: Md5::new(),
-            since: 0,
-            of_parts: Md5::new(),
+            part_len: 0,
+            md5_of_parts: Md5::new(),
             parts: 0,
         }
     }
 
     pub(super) fn update(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let room = self.part_bytes.map_or(u64::MAX, |part| part - self.since);
+            let room = self
+                .part_bytes
+                .map_or(u64::MAX, |part| part - self.part_len);
             let now = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
             let (now, later) = bytes.split_at(now);
             self.md5.update(now);
-            self.since += now.len() as u64;
+            self.part_len += now.len() as u64;
             bytes = later;
-            if self.part_bytes == Some(self.since) {
+            if self.part_bytes == Some(self.part_len) {
                 self.end_part();
             }
         }
     }
 
     fn end_part(&mut self) {
-        self.of_parts.update(self.md5.finalize_reset());
-        self.since = 0;
+        self.md5_of_parts.update(self.md5.finalize_reset());
+        self.part_len = 0;
         self.parts += 1;
     }
 
@@ -124,10 +126,10 @@ impl ETagHasher {
         if self.part_bytes.is_none() {
             return hex(&self.md5.finalize());
         }
-        if self.since > 0 {
+        if self.part_len > 0 {
             self.end_part();
         }
-        format!("{}-{}", hex(&self.of_parts.finalize()), self.parts)
+        format!("{}-{}", hex(&self.md5_of_parts.finalize()), self.parts)
     }
 }
 
@@ -139,12 +141,13 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// An ETag without its quotes.
+/// Returns an ETag without its quotes.
 pub(super) fn unquoted(e_tag: &str) -> &str {
     e_tag.trim_matches('"')
 }
 
-/// Whether an ETag has the form of an MD5, alone or of parts. Others say nothing of bytes.
+/// Returns whether an ETag has the form of an MD5, alone or of parts. Other ETags cannot be
+/// compared with bytes.
 pub(super) fn is_md5(e_tag: &str) -> bool {
     let (md5, parts) = match e_tag.split_once('-') {
         None => (e_tag, true),
@@ -161,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_digests() {
+    fn digests_match_published_values() {
         // RFC 1321, RFC 3720 B.4, FIPS 180-4.
         let digests = |mode| Digests::of(b"123456789", mode);
         let none = digests(ChecksumMode::None);
@@ -177,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_of_parts_are_of_the_parts_digests() {
+    fn e_tag_of_parts_is_the_md5_of_their_md5s() {
         let mut parts = PartDigests::default();
         for part in [b"1234".as_slice(), b"5678", b"9"] {
             parts.add(&Digests::of(part, ChecksumMode::Crc32c));
@@ -190,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_can_be_told_beforehand() {
+    fn hasher_computes_the_e_tag_in_advance() {
         let tag = |part, pieces: &[&[u8]]| {
             let mut e_tag = ETagHasher::new(part);
             for piece in pieces {
@@ -215,8 +218,8 @@ mod tests {
     }
 
     #[test]
-    fn tags_that_are_no_md5() {
-        for (tag, is) in [
+    fn md5_tags_are_recognized() {
+        for (tag, expected) in [
             ("25f9e794323b453885f5181f1b624d0b", true),
             ("25f9e794323b453885f5181f1b624d0b-12", true),
             ("25f9e794323b453885f5181f1b624d0b-", false),
@@ -224,7 +227,7 @@ mod tests {
             ("25f9e794", false),
             ("", false),
         ] {
-            assert_eq!(is_md5(tag), is, "{tag}");
+            assert_eq!(is_md5(tag), expected, "{tag}");
         }
         assert_eq!(unquoted("\"ab\""), "ab");
     }

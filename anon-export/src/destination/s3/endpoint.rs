@@ -1,10 +1,11 @@
-//! Which endpoints are accepted.
+//! Checks of endpoint URLs.
 
 use std::net::IpAddr;
 
 use crate::error::s3::S3Error;
 
-/// An endpoint is a scheme and a host, and in clear only to this machine unless that is allowed.
+/// Checks that an endpoint has a scheme and a host, and uses `http://` only for this machine unless
+/// cleartext is allowed.
 pub(crate) fn check_endpoint(endpoint: &str, cleartext: bool) -> Result<(), S3Error> {
     let refuse = |problem| {
         Err(S3Error::Setting {
@@ -35,7 +36,7 @@ pub(crate) fn check_endpoint(endpoint: &str, cleartext: bool) -> Result<(), S3Er
     }
 }
 
-/// Without port and brackets.
+/// Returns the host without port and brackets.
 fn host_of(authority: &str) -> &str {
     if let Some(rest) = authority.strip_prefix('[') {
         return rest.split(']').next().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! [`KeyLocks`]: puts of one key, one after the other. Not every server bears two at once: some then fail
-//! one of them, or list the object twice.
+//! [`KeyLocks`]: serializes puts of the same key. Some servers fail concurrent puts of one key, or
+//! then list the object twice.
 
 use std::collections::HashSet;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,11 +8,11 @@ use crate::ObjectKey;
 
 #[derive(Debug, Default)]
 pub(super) struct KeyLocks {
-    taken: Mutex<HashSet<ObjectKey>>,
-    freed: Condvar,
+    locked: Mutex<HashSet<ObjectKey>>,
+    unlocked: Condvar,
 }
 
-/// Nobody else puts this key until it is dropped.
+/// The lock of a key. Dropping it unlocks the key.
 #[derive(Debug)]
 pub(super) struct KeyLock<'a> {
     key: &'a ObjectKey,
@@ -20,27 +20,27 @@ pub(super) struct KeyLock<'a> {
 }
 
 impl KeyLocks {
-    pub(super) fn take<'a>(&'a self, key: &'a ObjectKey) -> KeyLock<'a> {
-        let mut taken = self
-            .freed
-            .wait_while(self.taken(), |taken| taken.contains(key))
+    pub(super) fn lock<'a>(&'a self, key: &'a ObjectKey) -> KeyLock<'a> {
+        let mut locked = self
+            .unlocked
+            .wait_while(self.locked(), |locked| locked.contains(key))
             .unwrap_or_else(PoisonError::into_inner);
-        taken.insert(key.clone());
+        locked.insert(key.clone());
         KeyLock {
             key,
             key_locks: self,
         }
     }
 
-    fn taken(&self) -> MutexGuard<'_, HashSet<ObjectKey>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn locked(&self) -> MutexGuard<'_, HashSet<ObjectKey>> {
+        self.locked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for KeyLock<'_> {
     fn drop(&mut self) {
-        self.key_locks.taken().remove(self.key);
-        self.key_locks.freed.notify_all();
+        self.key_locks.locked().remove(self.key);
+        self.key_locks.unlocked.notify_all();
     }
 }
 
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_at_a_time_for_each_key() {
+    fn one_holder_at_a_time_for_each_key() {
         let keys: [_; 2] = std::array::from_fn(|n| {
             let study = format!("1.2.{n}");
             ObjectKey::new(["P-1", &study, "1.3", "1.4"]).expect("a key")
@@ -66,19 +66,19 @@ mod tests {
                 let inside = &inside[key];
                 scope.spawn(move || {
                     for _ in 0..500 {
-                        let turn = key_locks.take(key);
-                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two at once");
+                        let guard = key_locks.lock(key);
+                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two holders");
                         thread::yield_now();
                         inside.fetch_sub(1, Ordering::SeqCst);
-                        drop(turn);
+                        drop(guard);
                     }
                 });
             }
         });
-        // One key never waits for another.
-        let first = key_locks.take(&keys[0]);
-        drop(key_locks.take(&keys[1]));
+        // Different keys do not block each other.
+        let first = key_locks.lock(&keys[0]);
+        drop(key_locks.lock(&keys[1]));
         drop(first);
-        assert!(key_locks.taken().is_empty(), "all came back");
+        assert!(key_locks.locked().is_empty(), "all locks were released");
     }
 }

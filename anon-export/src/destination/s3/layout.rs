@@ -1,8 +1,9 @@
-//! Names of objects in a bucket: `<prefix>/<user>/<project>/<patient>/<study>/<series>/<instance>.dcm`.
+//! The names of objects in a bucket:
+//! `<prefix>/<user>/<project>/<patient>/<study>/<series>/<instance>.dcm`.
 
 use crate::{KeyPart, ObjectKey};
 
-/// What stands before the patient.
+/// The part of the names before the patient.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
     /// Ends with a slash.
@@ -10,7 +11,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Of parts that are checked; an empty prefix, or no user, has no slash either.
+    /// Creates a layout from checked parts. An empty prefix and an absent user are left out.
     pub(super) fn new(prefix: &str, user: Option<&str>, project: &str) -> Self {
         let parts = [
             Some(prefix).filter(|it| !it.is_empty()),
@@ -25,7 +26,7 @@ impl Layout {
         Self { top }
     }
 
-    /// What stands before every patient; ends with a slash.
+    /// Returns the part of the names before the patient; ends with a slash.
     pub(super) fn top(&self) -> &str {
         &self.top
     }
@@ -34,20 +35,20 @@ impl Layout {
         format!("{}{key}", self.top)
     }
 
-    /// What the names of a patient begin with. The slash keeps out patients whose id begins with this
-    /// one's.
+    /// Returns the prefix of a patient's names. Its final slash excludes patients whose pseudonym
+    /// begins with this one.
     pub(super) fn patient(&self, patient: &KeyPart) -> String {
         format!("{}{patient}/", self.top)
     }
 
-    /// The key of a name; none if it is not one of ours.
+    /// Returns the key of a name. `None` if the name does not have this layout.
     pub(super) fn key(&self, name: &str) -> Option<ObjectKey> {
         name.strip_prefix(&self.top)?.parse().ok()
     }
 }
 
-/// Undoes `encoding-type=url` of a listing: `+` is a space, `%XX` a byte. None if the result is no UTF-8
-/// or an escape is broken.
+/// Decodes names of a listing with `encoding-type=url`: `+` is a space, `%XX` is a byte. `None` if
+/// an escape is invalid or the result is not UTF-8.
 pub(super) fn url_decoded(name: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(name.len());
     let mut rest = name.bytes();
@@ -72,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_have_the_layout() {
+    fn names_and_keys_convert_both_ways() {
         let key: ObjectKey = "S-1/1.2/1.3/1.4.dcm".parse().expect("a key");
         for (prefix, user, name) in [
             ("", None, "P/S-1/1.2/1.3/1.4.dcm"),
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_escapes_are_no_names() {
+    fn invalid_escapes_are_refused() {
         for name in ["%", "%2", "a%zz", "%+1", "%ff"] {
             assert_eq!(url_decoded(name), None, "{name}");
         }

@@ -1,4 +1,4 @@
-//! [`MemoryBudget`]: bytes of objects that all puts together may hold.
+//! [`MemoryBudget`]: limits the bytes of objects that all puts together hold in memory.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -6,22 +6,23 @@ use bytes::Bytes;
 
 #[derive(Debug)]
 pub(super) struct MemoryBudget {
-    all: u64,
-    /// The length of the rooms whose memory is used again. Given back, it would stay with an allocator
-    /// that keeps some for each thread, and come to more than is held.
-    usual: u64,
+    total: u64,
+    /// The length of the buffers that are reused. Freed buffers would stay with an allocator that
+    /// caches memory for each thread, and exceed the budget.
+    buffer_bytes: u64,
     state: Mutex<BudgetState>,
-    freed: Condvar,
+    released: Condvar,
 }
 
-/// `free`, and what `spare` takes, never come to more than all.
+/// Invariant: `free` and the capacity of `spare` never exceed the total.
 #[derive(Debug)]
 struct BudgetState {
     free: u64,
     spare: Vec<Vec<u8>>,
 }
 
-/// Room for bytes, which is free again when it, or the last of the [`Bytes`] made of it, is dropped.
+/// Reserved memory with a buffer. It is released when the reservation, or the last of the [`Bytes`]
+/// made from it, is dropped.
 #[derive(Debug)]
 pub(super) struct Reservation {
     bytes: u64,
@@ -30,52 +31,55 @@ pub(super) struct Reservation {
 }
 
 impl MemoryBudget {
-    /// So many bytes, most of them for rooms of a usual length.
-    pub(super) fn new(all: u64, usual: u64) -> Arc<Self> {
+    /// Creates a budget of `total` bytes that reuses buffers of `buffer_bytes` bytes.
+    pub(super) fn new(total: u64, buffer_bytes: u64) -> Arc<Self> {
         let state = BudgetState {
-            free: all,
+            free: total,
             spare: Vec::new(),
         };
         Arc::new(Self {
-            all,
-            usual,
+            total,
+            buffer_bytes,
             state: Mutex::new(state),
-            freed: Condvar::new(),
+            released: Condvar::new(),
         })
     }
 
-    /// Waits until there are so many; what is longer than all waits until nobody else holds any.
-    /// Whoever waits must hold no room, or all may wait for each other.
-    pub(super) fn take(self: &Arc<Self>, bytes: u64) -> Reservation {
-        let held = bytes.min(self.all);
+    /// Reserves memory, and waits until enough is free. A request for more than the total waits
+    /// until nothing is reserved. The caller must hold no reservation, otherwise all callers could
+    /// wait for each other.
+    pub(super) fn reserve(self: &Arc<Self>, bytes: u64) -> Reservation {
+        let reserved = bytes.min(self.total);
         let state = self.state();
         let mut state = self
-            .freed
-            .wait_while(state, |state| state.free < held)
+            .released
+            .wait_while(state, |state| state.free < reserved)
             .unwrap_or_else(PoisonError::into_inner);
-        self.room(bytes, &mut state)
+        self.reservation(bytes, &mut state)
     }
 
-    /// None if there are not so many now.
-    pub(super) fn try_take(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
+    /// Reserves memory if enough is free now.
+    pub(super) fn try_reserve(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
         let mut state = self.state();
-        (state.free >= bytes.min(self.all)).then(|| self.room(bytes, &mut state))
+        (state.free >= bytes.min(self.total)).then(|| self.reservation(bytes, &mut state))
     }
 
-    fn room(self: &Arc<Self>, bytes: u64, state: &mut BudgetState) -> Reservation {
-        let held = bytes.min(self.all);
-        state.free -= held;
-        let used = if bytes == self.usual {
+    fn reservation(self: &Arc<Self>, bytes: u64, state: &mut BudgetState) -> Reservation {
+        let reserved = bytes.min(self.total);
+        state.free -= reserved;
+        let buffer = if bytes == self.buffer_bytes {
             state.spare.pop()
         } else {
             None
         };
-        let kept = state.free / self.usual.max(1);
-        state.spare.truncate(usize::try_from(kept).unwrap_or(0));
-        let buffer =
-            used.unwrap_or_else(|| Vec::with_capacity(usize::try_from(bytes).unwrap_or_default()));
+        let max_spare = state.free / self.buffer_bytes.max(1);
+        state
+            .spare
+            .truncate(usize::try_from(max_spare).unwrap_or(0));
+        let buffer = buffer
+            .unwrap_or_else(|| Vec::with_capacity(usize::try_from(bytes).unwrap_or_default()));
         Reservation {
-            bytes: held,
+            bytes: reserved,
             buffer,
             budget: Arc::clone(self),
         }
@@ -87,17 +91,17 @@ impl MemoryBudget {
 }
 
 impl Reservation {
-    /// How many bytes lie in it.
+    /// Returns the number of bytes in the buffer.
     pub(super) fn len(&self) -> usize {
         self.buffer.len()
     }
 
-    /// Puts bytes behind those that are there; never more than were asked for.
+    /// Appends bytes; never more than were reserved.
     pub(super) fn extend(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// What lies in it, and holds it.
+    /// Converts the reservation into its bytes, which keep the memory reserved.
     pub(super) fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self)
     }
@@ -114,12 +118,12 @@ impl Drop for Reservation {
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut state = self.budget.state();
         state.free += self.bytes;
-        if buffer.capacity() as u64 == self.budget.usual {
+        if buffer.capacity() as u64 == self.budget.buffer_bytes {
             buffer.clear();
             state.spare.push(buffer);
         }
         drop(state);
-        self.budget.freed.notify_all();
+        self.budget.released.notify_all();
     }
 }
 
@@ -130,55 +134,62 @@ mod tests {
 
     use super::*;
 
-    /// What is held, and what is kept to be used again.
+    /// Returns the reserved memory plus the spare buffers.
     fn sum(budget: &MemoryBudget) -> u64 {
         let state = budget.state();
         let spare = state.spare.iter().map(|buffer| buffer.capacity() as u64);
-        budget.all - state.free + spare.sum::<u64>()
+        budget.total - state.free + spare.sum::<u64>()
     }
 
     #[test]
-    fn never_more_than_all() {
-        let (budget, held) = (MemoryBudget::new(10, 3), AtomicU64::new(0));
+    fn never_exceeds_the_total() {
+        let (budget, reserved) = (MemoryBudget::new(10, 3), AtomicU64::new(0));
         thread::scope(|scope| {
             for n in 1..=8 {
-                let (budget, held) = (&budget, &held);
+                let (budget, reserved) = (&budget, &reserved);
                 scope.spawn(move || {
                     for _ in 0..200 {
-                        let room = budget.take(n);
-                        let now = held.fetch_add(n, Ordering::SeqCst) + n;
-                        assert!(now <= 10, "{now} of 10 bytes are held");
+                        let reservation = budget.reserve(n);
+                        let now = reserved.fetch_add(n, Ordering::SeqCst) + n;
+                        assert!(now <= 10, "{now} of 10 bytes are reserved");
                         assert!(sum(budget) <= 10, "{budget:?}");
-                        held.fetch_sub(n, Ordering::SeqCst);
-                        drop(room);
+                        reserved.fetch_sub(n, Ordering::SeqCst);
+                        drop(reservation);
                     }
                 });
             }
         });
-        let all = budget.try_take(10);
-        assert!(all.is_some(), "all came back");
-        assert_eq!(sum(&budget), 10, "nothing is kept beside it");
-        assert!(budget.try_take(1).is_none(), "none is left");
-        drop(all);
-        let more = budget.take(99);
-        assert!(budget.try_take(1).is_none(), "alone");
+        let total = budget.try_reserve(10);
+        assert!(total.is_some(), "all memory was released");
+        assert_eq!(sum(&budget), 10, "no spare buffer is kept in addition");
+        assert!(budget.try_reserve(1).is_none(), "nothing is free");
+        drop(total);
+        let more = budget.reserve(99);
+        assert!(
+            budget.try_reserve(1).is_none(),
+            "an oversized reservation excludes others"
+        );
         drop(more);
     }
 
     #[test]
-    fn usual_rooms_are_used_again_and_empty() {
+    fn released_buffers_are_reused_and_empty() {
         let budget = MemoryBudget::new(1 << 20, 1 << 18);
-        let mut room = budget.take(1 << 18);
-        room.extend(b"object");
-        let address = room.as_ref().as_ptr();
-        let bytes = room.into_bytes();
+        let mut reservation = budget.reserve(1 << 18);
+        reservation.extend(b"object");
+        let address = reservation.as_ref().as_ptr();
+        let bytes = reservation.into_bytes();
         assert_eq!(sum(&budget), 1 << 18);
         let piece = bytes.slice(1..3);
         drop(bytes);
-        assert_eq!(budget.state().free, 3 << 18, "a piece of it still travels");
+        assert_eq!(
+            budget.state().free,
+            3 << 18,
+            "a slice still holds the reservation"
+        );
         drop(piece);
         assert_eq!(budget.state().free, 1 << 20);
-        let again = budget.take(1 << 18);
+        let again = budget.reserve(1 << 18);
         assert_eq!(again.as_ref().as_ptr(), address);
         assert_eq!(again.len(), 0);
     }

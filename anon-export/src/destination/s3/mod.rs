@@ -1,36 +1,36 @@
-//! [`S3Sink`]: a bucket of S3, or of a server like it.
+//! [`S3Sink`]: a bucket of S3 or of an S3-compatible server.
 //!
 //! ```text
 //!  <prefix>/<user>/<project>/<patient>/<study>/<series>/<instance>.dcm     application/dicom
 //!           only with Cognito
 //!
-//!  put ──► up to a part     read whole ──► PutObject ──► ETag and checksum compared
+//!  put ──► up to one part   read whole ──► PutObject ──► ETag and checksum compared
 //!      └─► longer           part by part ► UploadPart ─► each compared ──► CompleteMultipartUpload
-//!                           any error, or the end of the program's scope ► AbortMultipartUpload
-//!  list ─► ListObjectsV2, 1,000 a page, keys URL-encoded on the way
+//!                           on any error, or when dropped ► AbortMultipartUpload
+//!  list ─► ListObjectsV2, 1,000 objects a page, keys URL-encoded
 //! ```
 //!
-//! * **Whole or nothing.** An object in one request is read whole before anything is sent; one in parts
-//!   is not visible before the last request. What the service says it has is compared with what was
-//!   sent: MD5 (in the ETag) and [`ChecksumMode`].
-//! * **Nothing stays behind.** An upload in parts is taken back when it fails. One that a killed process
-//!   left is taken back by the first put for the same patient in a later sink, so no two programs
-//!   should put the same patient into one bucket at once.
-//! * **In turn.** Two puts of one key through one sink go one after the other.
-//! * **Bounded.** All puts together hold [`S3Config::with_memory_bytes`] of objects, or one part of an
-//!   object that needs a longer one.
-//! * **Blocking.** The threads of the async client are the sink's own; any thread may call, those of an
-//!   async program included, which are then blocked.
+//! * **All or nothing.** An object that is sent in one request is read completely before anything
+//!   is sent. A multipart upload is not visible before its last request. What the service reports
+//!   is compared with what was sent: the MD5 (in the ETag) and the [`ChecksumMode`].
+//! * **No leftovers.** A multipart upload that fails is aborted. One that a killed process left is
+//!   aborted by the first put of the same patient in a later sink. So two programs must not export
+//!   the same patient to one bucket at the same time.
+//! * **Serialized keys.** Two puts of one key through one sink run one after the other.
+//! * **Bounded memory.** All puts together hold at most [`S3Config::with_memory_bytes`], or one
+//!   part of an object whose parts are longer.
+//! * **Blocking calls.** The sink has its own threads for the async client. Any thread may call,
+//!   also those of an async program, which then block.
 //!
-//! A request is sent once, and [`Error::remedy`] says if a further try can help; requests inside an
-//! upload in parts are tried three times.
+//! A request is sent once, and [`Error::remedy`] says whether a retry can help. Requests of a
+//! multipart upload are tried three times.
 //!
 //! # Tags
 //!
-//! An [`EntityTag`] is the ETag: the MD5 of the bytes, or of the MD5s of the parts and their number. It can be
-//! told beforehand, until the service is seen to give others, as it does under a key of KMS. One that a
-//! listing gives is compared as it is made: of all bytes, or of parts as long as ours. Of any other it
-//! cannot be told, and an exporter without a journal puts the object once more.
+//! The [`EntityTag`] is the ETag: the MD5 of the bytes, or the MD5 of the parts' MD5s and their
+//! number. It can be computed in advance, unless the service returns other ETags, as it does with a
+//! KMS key. An ETag from a listing can be compared if it is an MD5 of all bytes, or of parts as
+//! long as ours. An object with any other ETag is sent again by an exporter without a journal.
 //!
 //! # Examples
 //!
@@ -39,7 +39,7 @@
 //! use anon_export::{ObjectKey, Sink};
 //!
 //! let config = S3Config::new("trials", "TRIAL-7").with_region("eu-central-1");
-//! let sink = S3Sink::open(config)?; // credentials as the tools of AWS find them
+//! let sink = S3Sink::open(config)?; // credentials as the AWS tools find them
 //! sink.check()?;
 //! let key = ObjectKey::new(["527408119-000001", "1.2.3.1", "1.2.3.2", "1.2.3.3"])?;
 //! sink.put(&key, 4, &mut b"DICM".as_slice())?;
@@ -73,7 +73,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use self::api::{Api, StoredResponse};
 use self::client::Threads;
-use self::config::MOST_OBJECT_BYTES;
+use self::config::MAX_OBJECT_BYTES;
 use self::digest::{Digests, ETagHasher, is_md5};
 use self::key_locks::KeyLocks;
 use self::layout::Layout;
@@ -89,34 +89,35 @@ pub use self::credentials::{AccessKeys, Credentials};
 pub use self::secret::Secret;
 pub use crate::error::s3::{S3Error, ServiceText};
 
-/// Objects of a page of a listing.
+/// The number of objects on a page of a listing.
 const PAGE: i32 = 1000;
 
-/// A bucket of S3, or of a server like it. See the [module](self).
+/// A bucket of S3 or of an S3-compatible server. See the [module](self).
 #[derive(Debug)]
 pub struct S3Sink {
     api: Arc<Api>,
     budget: Arc<MemoryBudget>,
-    /// Patients for whom nothing of an earlier export is left. Held while that is seen to: an upload
-    /// that is begun meanwhile would be taken for such.
+    /// Patients whose leftover uploads were aborted. Locked during the cleanup: it would take an
+    /// upload started meanwhile for a leftover.
     cleared: Mutex<HashSet<KeyPart>>,
-    /// The service gives tags that say nothing of bytes.
-    opaque: AtomicBool,
+    /// True once the service returned an ETag that is not an MD5 of the bytes.
+    has_opaque_tags: AtomicBool,
     key_locks: KeyLocks,
     threads: Threads,
 }
 
 impl S3Sink {
-    /// Makes a client; with Cognito, logs the user in. No other request is made.
+    /// Creates a client; with Cognito, logs the user in. Makes no other request.
     ///
     /// # Errors
-    /// [`Error::S3`] if the settings cannot be used or no credentials are found; with Cognito those of
-    /// a login.
+    /// [`Error::S3`] if the settings are invalid or no credentials are found; with Cognito, those
+    /// of a login.
     pub fn open(config: S3Config) -> Result<Self, Error> {
         Self::open_with_cancel(config, Cancel::new())
     }
 
-    /// As [`open`](Self::open) and then [`with_cancel`](Self::with_cancel), and a login is given up, too.
+    /// Does the same as [`open`](Self::open) and [`with_cancel`](Self::with_cancel); `cancel` also
+    /// ends the login.
     ///
     /// # Errors
     /// Those of [`open`](Self::open); [`Error::Cancelled`].
@@ -128,22 +129,22 @@ impl S3Sink {
             budget: MemoryBudget::new(api.config.memory_bytes, api.config.part_bytes),
             api: Arc::new(api),
             cleared: Mutex::default(),
-            opaque: AtomicBool::new(false),
+            has_opaque_tags: AtomicBool::new(false),
             key_locks: KeyLocks::default(),
             threads,
         })
     }
 
-    /// Gives requests up when the end is wished: the call is [`Error::Cancelled`] then. What it was putting
-    /// is there whole, if its last request had arrived, or not at all.
+    /// Sets the flag that cancels requests. A cancelled call fails with [`Error::Cancelled`]. Its
+    /// object is stored completely, if its last request had arrived, or not at all.
     #[must_use]
     pub fn with_cancel(self, cancel: Cancel) -> Self {
         let threads = self.threads.with_cancel(cancel);
         Self { threads, ..self }
     }
 
-    /// Where objects go: the endpoint, or `aws`, the bucket, and what stands before the patient. The same
-    /// place always has the same address.
+    /// Returns the address of the destination: the endpoint (or `aws`), the bucket, and the part of
+    /// the names before the patient. The same place always has the same address.
     ///
     /// # Examples
     /// ```
@@ -174,33 +175,34 @@ impl S3Sink {
         len: u64,
         body: &mut dyn Read,
     ) -> Result<StoredResponse, Error> {
-        let mut room = self.budget.take(len);
+        let mut reservation = self.budget.reserve(len);
         copy_exact(body, len, &mut |piece| {
-            room.extend(piece);
+            reservation.extend(piece);
             Ok(())
         })?;
-        let bytes = room.into_bytes();
+        let bytes = reservation.into_bytes();
         let digests = Digests::of(&bytes, self.api.config.checksum);
         let (api, name) = (Arc::clone(&self.api), self.api.layout.name(key));
         let request = async move { api.put(name, bytes, &digests).await };
         self.threads.run(request)?
     }
 
-    /// The first put for a patient takes back what an earlier export left.
+    /// Aborts uploads that an earlier export left of this patient. Only the first put of a patient
+    /// does this.
     fn clear(&self, patient: &KeyPart) -> Result<(), Error> {
         let mut cleared = self.cleared.lock().unwrap_or_else(PoisonError::into_inner);
         if cleared.contains(patient) {
             return Ok(());
         }
         match multipart::clear(self, patient) {
-            // A right that an export can do without, or a server that has no such request.
+            // The export works without this permission, and with servers that lack this request.
             Err(Error::S3(
                 error @ (S3Error::Denied { .. }
                 | S3Error::Unsupported { .. }
                 | S3Error::Refused { .. }
                 | S3Error::Server { .. }
                 | S3Error::NotS3),
-            )) => tracing::warn!(%error, "uploads that an earlier export left cannot be listed"),
+            )) => tracing::warn!(%error, "cannot list the uploads that an earlier export left"),
             other => other?,
         }
         cleared.insert(patient.clone());
@@ -208,20 +210,20 @@ impl S3Sink {
     }
 
     fn check_len(len: u64) -> Result<(), Error> {
-        let max = MOST_OBJECT_BYTES;
+        let max = MAX_OBJECT_BYTES;
         if len > max {
             return Err(Error::TooLarge { len, max });
         }
         Ok(())
     }
 
-    /// How many parts an object of this length is put in; none if it is put whole.
+    /// Returns the number of parts of an object of this length. `None` if it is sent whole.
     fn parts_of(&self, len: u64) -> Option<u64> {
         let config = &self.api.config;
         (len > config.part_bytes).then(|| len.div_ceil(config.part_bytes_of(len)))
     }
 
-    /// The ETag of a body, in parts as it would be put or whole.
+    /// Computes the ETag of a body, in parts of this length or sent whole.
     fn e_tag_of(len: u64, part_bytes: Option<u64>, body: &mut dyn Read) -> Result<String, Error> {
         let mut e_tag = ETagHasher::new(part_bytes);
         copy_exact(body, len, &mut |piece| {
@@ -233,7 +235,7 @@ impl S3Sink {
 }
 
 async fn open(mut config: S3Config) -> Result<Api, Error> {
-    // Forgotten when this returns: a password is needed once.
+    // Dropped when this function returns: a password is needed only once.
     let credentials = std::mem::take(&mut config.credentials);
     let renewal = Renewal::open(&credentials, &config).await?;
     let client = client::connect(&config, &credentials, renewal.provider()).await?;
@@ -249,25 +251,25 @@ async fn open(mut config: S3Config) -> Result<Api, Error> {
 impl Sink for S3Sink {
     fn capabilities(&self) -> Capabilities {
         Capabilities::new()
-            .with_max_object_bytes(MOST_OBJECT_BYTES)
+            .with_max_object_bytes(MAX_OBJECT_BYTES)
             .with_parallel(self.api.config.parallel)
             .without_comparing()
     }
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
         Self::check_len(len)?;
-        let _turn = self.key_locks.take(key);
+        let _lock = self.key_locks.lock(key);
         self.clear(key.patient())?;
-        let told = if len > self.api.config.part_bytes {
+        let stored = if len > self.api.config.part_bytes {
             multipart::put(self, key, len, body)?
         } else {
             self.put_whole(key, len, body)?
         };
-        if !told.of_bytes {
-            self.opaque.store(true, Ordering::Relaxed);
+        if !stored.is_content_md5 {
+            self.has_opaque_tags.store(true, Ordering::Relaxed);
         }
         tracing::trace!(%key, len, "put");
-        Ok(Stored::new(Put::Created).with_tag(told.tag))
+        Ok(Stored::new(Put::Created).with_tag(stored.tag))
     }
 
     fn list(
@@ -299,7 +301,7 @@ impl Sink for S3Sink {
 
     fn tag_of(&self, len: u64, body: &mut dyn Read) -> Result<Option<EntityTag>, Error> {
         Self::check_len(len)?;
-        if self.opaque.load(Ordering::Relaxed)
+        if self.has_opaque_tags.load(Ordering::Relaxed)
             || matches!(self.api.config.encryption, Encryption::Kms { .. })
         {
             return Ok(None);
@@ -321,19 +323,19 @@ impl Sink for S3Sink {
         if !is_md5(e_tag) {
             return Ok(None);
         }
-        // Some services list the MD5 of all bytes, also of what came in parts.
+        // Some services list the MD5 of all bytes also for multipart uploads.
         let part_bytes = match e_tag.split_once('-') {
             None => None,
             Some((_, parts)) if parts.parse().ok() == self.parts_of(len) => {
                 Some(self.api.config.part_bytes_of(len))
             }
-            // Parts of another length than ours.
+            // The parts have another length than ours.
             Some(_) => return Ok(None),
         };
         let same = Self::e_tag_of(len, part_bytes, body)?.eq_ignore_ascii_case(e_tag);
-        // Under a key of KMS it would be another one, though the bytes are the same.
-        let speaks = !matches!(self.api.config.encryption, Encryption::Kms { .. });
-        Ok((same || speaks).then_some(same))
+        // With a KMS key, equal bytes can have another ETag.
+        let is_comparable = !matches!(self.api.config.encryption, Encryption::Kms { .. });
+        Ok((same || is_comparable).then_some(same))
     }
 
     fn check(&self) -> Result<(), Error> {

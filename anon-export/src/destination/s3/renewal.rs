@@ -1,4 +1,4 @@
-//! [`Renewal`]: credentials that a sink renews itself, if it does.
+//! [`Renewal`]: renews the credentials of a Cognito user.
 
 use aws_credential_types::provider::SharedCredentialsProvider;
 
@@ -9,7 +9,7 @@ use super::credentials::Credentials;
 use crate::Error;
 use crate::error::s3::S3Error;
 
-/// Nothing, or a Cognito user who is logged in.
+/// The session of a Cognito user, or nothing.
 #[derive(Debug, Default)]
 pub(super) struct Renewal {
     #[cfg(feature = "cognito")]
@@ -21,11 +21,11 @@ pub(super) struct Renewal {
     expect(
         clippy::unused_self,
         clippy::unused_async,
-        reason = "without Cognito there is nobody to ask, and nothing to wait for"
+        reason = "without Cognito there is nothing to renew"
     )
 )]
 impl Renewal {
-    /// Logs a Cognito user in, if the settings have one.
+    /// Logs the Cognito user in, if there is one in the settings.
     #[cfg(feature = "cognito")]
     pub(super) async fn open(credentials: &Credentials, config: &S3Config) -> Result<Self, Error> {
         let user = match credentials {
@@ -37,13 +37,13 @@ impl Renewal {
         Ok(Self { user })
     }
 
-    /// Nothing to log in to.
+    /// Does nothing: this build has no Cognito.
     #[cfg(not(feature = "cognito"))]
     pub(super) async fn open(_: &Credentials, _: &S3Config) -> Result<Self, Error> {
         Ok(Self {})
     }
 
-    /// What hands out its credentials.
+    /// Returns the provider of the renewed credentials.
     pub(super) fn provider(&self) -> Option<SharedCredentialsProvider> {
         #[cfg(feature = "cognito")]
         if let Some(user) = &self.user {
@@ -53,7 +53,7 @@ impl Renewal {
         None
     }
 
-    /// The user's directory.
+    /// Returns the user's directory.
     pub(super) fn directory(&self) -> Option<&str> {
         #[cfg(feature = "cognito")]
         if let Some(user) = &self.user {
@@ -62,7 +62,7 @@ impl Renewal {
         None
     }
 
-    /// Sees to it that the credentials last for a request.
+    /// Renews the credentials if they expire soon.
     pub(super) async fn renew(&self) -> Result<(), Error> {
         #[cfg(feature = "cognito")]
         if let Some(user) = &self.user {
@@ -71,7 +71,7 @@ impl Renewal {
         Ok(())
     }
 
-    /// What an error means when the credentials can be renewed.
+    /// Replaces an expiry error by [`S3Error::Renewing`] if the credentials can be renewed.
     pub(super) fn map_expired(&self, error: S3Error) -> S3Error {
         #[cfg(feature = "cognito")]
         if let (S3Error::Expired, Some(user)) = (&error, &self.user) {

@@ -1,4 +1,4 @@
-//! What went wrong, out of what the SDK says.
+//! Maps errors of the SDK to [`S3Error`].
 
 use std::error::Error as StdError;
 use std::io;
@@ -11,7 +11,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use super::stall::RequestStalled;
 use crate::error::s3::{S3Error, ServiceText};
 
-/// The error of a call. `action` is how policies name it.
+/// Maps the error of a request. `action` is its name in IAM policies.
 pub(super) fn error_of<E>(error: &SdkError<E, HttpResponse>, action: &'static str) -> S3Error
 where
     E: StdError + ProvideErrorMetadata + 'static,
@@ -23,12 +23,12 @@ where
         SdkError::ServiceError(refused) => {
             let response = refused.raw();
             let code = refused.err().code().unwrap_or_default();
-            refusal(code, &ResponseHeaders::of(response), action)
+            classify(code, &ResponseHeaders::of(response), action)
         }
         SdkError::TimeoutError(_) => S3Error::Stalled,
-        SdkError::DispatchFailure(_) if stood_still(error) => S3Error::Stalled,
+        SdkError::DispatchFailure(_) if is_stalled(error) => S3Error::Stalled,
         SdkError::DispatchFailure(failure) if failure.is_timeout() => S3Error::Unreachable,
-        SdkError::DispatchFailure(_) => broken(error),
+        SdkError::DispatchFailure(_) => connection_error(error),
         SdkError::ResponseError(answer) => {
             let status = answer.raw().status().as_u16();
             match io_kind(error) {
@@ -40,15 +40,16 @@ where
                 None => S3Error::NotS3,
             }
         }
-        // A request that cannot be built: only settings are in it that were not checked.
+        // The request could not be built: a setting is invalid that `S3Config::check` does not
+        // check.
         _ => S3Error::Setting {
             name: "settings",
-            problem: "no request can be made of them",
+            problem: "no request can be built from them",
         },
     }
 }
 
-/// What of a response is looked at.
+/// The headers of a response that matter here.
 struct ResponseHeaders {
     status: u16,
     region: ServiceText,
@@ -68,9 +69,9 @@ impl ResponseHeaders {
     }
 }
 
-fn refusal(code: &str, headers: &ResponseHeaders, action: &'static str) -> S3Error {
+fn classify(code: &str, headers: &ResponseHeaders, action: &'static str) -> S3Error {
     let status = headers.status;
-    let word = || ServiceText::new(code);
+    let service_code = || ServiceText::new(code);
     match code {
         "InvalidAccessKeyId" | "InvalidAccessKey" | "NotSignedUp" => S3Error::UnknownKey,
         "SignatureDoesNotMatch" => S3Error::WrongSecret,
@@ -102,14 +103,18 @@ fn refusal(code: &str, headers: &ResponseHeaders, action: &'static str) -> S3Err
                 what: "checksum on arrival",
             }
         }
-        "NotImplemented" | "InvalidDigest" => S3Error::Unsupported { code: word() },
-        // It may come under the status of a success, with the end of an upload in parts.
+        "NotImplemented" | "InvalidDigest" => S3Error::Unsupported {
+            code: service_code(),
+        },
+        // `CompleteMultipartUpload` may return it with a success status.
         "InternalError" => S3Error::Server {
             status,
-            code: word(),
+            code: service_code(),
         },
         "QuotaExceeded" | "InsufficientStorage" | "XMinioStorageFull" => S3Error::Full,
-        _ if code.starts_with("KMS.") => S3Error::Encryption { code: word() },
+        _ if code.starts_with("KMS.") => S3Error::Encryption {
+            code: service_code(),
+        },
         _ => match status {
             301 | 307 => S3Error::WrongRegion {
                 region: headers.region.clone(),
@@ -121,22 +126,23 @@ fn refusal(code: &str, headers: &ResponseHeaders, action: &'static str) -> S3Err
             507 => S3Error::Full,
             500.. => S3Error::Server {
                 status,
-                code: word(),
+                code: service_code(),
             },
-            // Without a word of S3 it is some other server's page.
+            // Without an error code the response comes from another kind of server.
             _ if code.is_empty() => S3Error::NotS3,
             _ => S3Error::Refused {
                 status,
-                code: word(),
+                code: service_code(),
             },
         },
     }
 }
 
-/// An error of the source of credentials, which the SDK wraps in ways of its own.
+/// Finds an error of the credentials source inside the error of the SDK.
 fn credentials_error(error: &(dyn StdError + 'static)) -> Option<S3Error> {
     let error = chain(error).find_map(|it| it.downcast_ref::<CredentialsError>())?;
-    // The layers of a chain, too, are credentials errors: the innermost tells why.
+    // The layers of a credentials chain are credentials errors too. The innermost one has the
+    // cause.
     if let Some(cause) = error.source().and_then(|it| {
         it.downcast_ref::<S3Error>()
             .cloned()
@@ -151,15 +157,15 @@ fn credentials_error(error: &(dyn StdError + 'static)) -> Option<S3Error> {
             problem: "the profile or the environment cannot be used",
         },
         CredentialsError::ProviderError(_) => S3Error::Credentials {
-            problem: "it answers with an error",
+            problem: "it returned an error",
         },
         _ => S3Error::Credentials {
-            problem: "for a reason that it does not tell",
+            problem: "it gave no reason",
         },
     })
 }
 
-fn broken(error: &(dyn StdError + 'static)) -> S3Error {
+fn connection_error(error: &(dyn StdError + 'static)) -> S3Error {
     let Some(kind) = io_kind(error) else {
         return S3Error::Broken;
     };
@@ -171,12 +177,12 @@ fn broken(error: &(dyn StdError + 'static)) -> S3Error {
         | io::ErrorKind::UnexpectedEof => S3Error::Broken,
         io::ErrorKind::TimedOut => S3Error::Stalled,
         io::ErrorKind::InvalidData => S3Error::Tls,
-        // Refused, no route, no such name.
+        // Connection refused, no route, unknown host.
         _ => S3Error::Unreachable,
     }
 }
 
-/// What kind of error of the system, or of TLS, it is; wrapped anew, it is one of no kind.
+/// Returns the kind of the innermost I/O or TLS error. A wrapping `io::Error` has the kind `Other`.
 fn io_kind(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
     let errors = chain(error).filter_map(|it| it.downcast_ref::<io::Error>());
     let mut kinds = errors.map(io::Error::kind).peekable();
@@ -184,14 +190,15 @@ fn io_kind(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
     kinds.find(|kind| *kind != io::ErrorKind::Other).or(first)
 }
 
-/// Whether a connection was made, and TLS was not.
+/// Returns whether the connection was made but TLS failed.
 #[cfg(feature = "cognito")]
 pub(crate) fn is_tls(error: &(dyn StdError + 'static)) -> bool {
-    broken(error) == S3Error::Tls
+    connection_error(error) == S3Error::Tls
 }
 
-/// Whether a request stood still. Other timeouts of a connection are of making it.
-fn stood_still(error: &(dyn StdError + 'static)) -> bool {
+/// Returns whether the stall detector ended the request. Other timeouts of a connection happen
+/// while it is opened.
+fn is_stalled(error: &(dyn StdError + 'static)) -> bool {
     chain(error).any(<dyn StdError>::is::<RequestStalled>)
 }
 
@@ -199,7 +206,7 @@ fn chain<'e>(
     error: &'e (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |&it| match it.downcast_ref::<io::Error>() {
-        // Its source is that of what it wraps.
+        // `io::Error::source` skips the wrapped error.
         Some(io) => io.get_ref().map(|it| it as &(dyn StdError + 'static)),
         None => it.source(),
     })
@@ -215,16 +222,16 @@ mod tests {
             region: ServiceText::new("eu-central-1"),
             retry_after: Some(Duration::from_secs(7)),
         };
-        refusal(code, &headers, "s3:PutObject")
+        classify(code, &headers, "s3:PutObject")
     }
 
     #[test]
-    fn refusals_are_told_apart() {
+    fn error_responses_are_classified() {
         let action = "s3:PutObject";
         let retry_after = Some(Duration::from_secs(7));
         let region = ServiceText::new("eu-central-1");
-        let code = ServiceText::new;
-        for (word, status, wanted) in [
+        let text = ServiceText::new;
+        for (code, status, expected) in [
             ("InvalidAccessKeyId", 403, S3Error::UnknownKey),
             ("SignatureDoesNotMatch", 403, S3Error::WrongSecret),
             ("ExpiredToken", 400, S3Error::Expired),
@@ -267,14 +274,14 @@ mod tests {
                 "NotImplemented",
                 501,
                 S3Error::Unsupported {
-                    code: code("NotImplemented"),
+                    code: text("NotImplemented"),
                 },
             ),
             (
                 "KMS.DisabledException",
                 400,
                 S3Error::Encryption {
-                    code: code("KMS.DisabledException"),
+                    code: text("KMS.DisabledException"),
                 },
             ),
             ("QuotaExceeded", 403, S3Error::Full),
@@ -284,7 +291,7 @@ mod tests {
                 500,
                 S3Error::Server {
                     status: 500,
-                    code: code("InternalError"),
+                    code: text("InternalError"),
                 },
             ),
             (
@@ -292,7 +299,7 @@ mod tests {
                 200,
                 S3Error::Server {
                     status: 200,
-                    code: code("InternalError"),
+                    code: text("InternalError"),
                 },
             ),
             (
@@ -300,17 +307,17 @@ mod tests {
                 400,
                 S3Error::Refused {
                     status: 400,
-                    code: code("EntityTooLarge"),
+                    code: text("EntityTooLarge"),
                 },
             ),
             ("", 404, S3Error::NotS3),
         ] {
-            assert_eq!(refused(word, status), wanted, "{word} {status}");
+            assert_eq!(refused(code, status), expected, "{code} {status}");
         }
     }
 
     #[test]
-    fn words_of_services_are_checked() {
+    fn invalid_service_texts_become_empty() {
         let S3Error::Refused { code, .. } = refused("<b>Jane Doe</b>", 400) else {
             panic!("another error");
         };

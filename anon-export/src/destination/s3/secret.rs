@@ -1,22 +1,22 @@
-//! [`Secret`]: text that is wiped from memory and never printed.
+//! [`Secret`]: text that is never printed and wiped from memory when dropped.
 
 use std::fmt;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// Text that is wiped from memory when it is dropped, and never shown.
+/// Text that is never printed and wiped from memory when dropped.
 ///
-/// The clients below make copies of their own for each request; this one does not outlive its use.
+/// The HTTP clients make their own copies for each request; those are not wiped.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes the text over.
+    /// Wraps a text.
     pub fn new(text: String) -> Self {
         Self(text)
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn expose(&self) -> &str {
         &self.0
     }

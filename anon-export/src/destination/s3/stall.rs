@@ -1,7 +1,7 @@
-//! A watch over requests: one that stands still is ended, however long one that moves may take, and so
-//! is an answer that has no end.
+//! Detects stalled requests. A request without progress is ended, however long one that makes
+//! progress may take. A response that is too long is ended too.
 //!
-//! The SDK has a watch of its own, which sees a body in memory leave at once and learns nothing.
+//! The SDK's own stall protection does not work here: a body in memory counts as sent at once.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,30 +20,31 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, timeout_at};
 
-/// The slowest accepted upload, in bytes a second. Sixteen parallel uploads at this rate need 2 Mbit/s.
-pub(super) const LEAST_RATE: u64 = 16 * 1024;
+/// The slowest accepted upload, in bytes a second. Sixteen parallel uploads at this rate need 2
+/// Mbit/s.
+pub(super) const MIN_BYTES_PER_SECOND: u64 = 16 * 1024;
 
-/// What is given to the connection at once.
-const PIECE: usize = 64 * 1024;
+/// The size of the pieces that are passed to the connection.
+const PIECE_BYTES: usize = 64 * 1024;
 
-/// What may lie in buffers below when the last piece has been given.
-const BUFFERED: u64 = 512 * 1024;
+/// The bytes that may still be in lower buffers after the last piece was passed on.
+const BUFFERED_BYTES: u64 = 512 * 1024;
 
-/// The longest answer. A page of a listing has a thousand names of 1,024 bytes, each of which takes three
-/// in an URL.
-const LONGEST_ANSWER: u64 = 16 << 20;
+/// The greatest length of a response. A page of a listing has a thousand names of 1,024 bytes, and
+/// each byte takes three in a URL-encoded name.
+const MAX_RESPONSE_BYTES: u64 = 16 << 20;
 
-/// The source of an error that is a request which stood still.
+/// The error of a request that made no progress.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("the request stood still")]
+#[error("the request made no progress")]
 pub(super) struct RequestStalled;
 
-/// The source of an error that is an answer which is longer than any of S3.
+/// The error of a response that is longer than any response of S3.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("the answer is too long")]
+#[error("the response is too long")]
 struct ResponseTooLong;
 
-/// An HTTP client whose requests are watched.
+/// An HTTP client that ends stalled requests.
 #[derive(Debug)]
 pub(super) struct StallDetector {
     pub(super) client: SharedHttpClient,
@@ -84,7 +85,7 @@ impl HttpConnector for Connector {
             loop {
                 let deadline = progress.deadline();
                 match timeout_at(deadline, &mut call).await {
-                    Ok(answer) => return answer.map(bounded),
+                    Ok(response) => return response.map(bounded),
                     Err(_) if progress.deadline() > deadline => {}
                     Err(_) => return Err(ConnectorError::timeout(RequestStalled.into())),
                 }
@@ -93,17 +94,17 @@ impl HttpConnector for Connector {
     }
 }
 
-/// An answer whose body ends with an error where it is too long.
-fn bounded(mut answer: HttpResponse) -> HttpResponse {
-    let whole = answer.take_body();
-    *answer.body_mut() = SdkBody::from_body_1_x(BoundedBody {
+/// Limits the length of a response's body.
+fn bounded(mut response: HttpResponse) -> HttpResponse {
+    let whole = response.take_body();
+    *response.body_mut() = SdkBody::from_body_1_x(BoundedBody {
         whole,
-        left: LONGEST_ANSWER,
+        left: MAX_RESPONSE_BYTES,
     });
-    answer
+    response
 }
 
-/// A body of so many bytes at most.
+/// A body with a greatest length.
 struct BoundedBody {
     whole: SdkBody,
     left: u64,
@@ -137,45 +138,51 @@ impl Body for BoundedBody {
     }
 }
 
-/// When a request will have stood still for too long.
+/// The progress of a request, and its deadline.
 #[derive(Debug)]
 struct RequestProgress {
     stall: Duration,
     left: AtomicU64,
-    /// What lies in buffers at the end needs time that nobody sees.
+    /// Extra time after the last piece, for sending what is in lower buffers.
     drain: Duration,
-    moved: Mutex<Instant>,
+    last_progress: Mutex<Instant>,
 }
 
 impl RequestProgress {
     fn new(stall: Duration, len: u64) -> Arc<Self> {
-        let drain = len.min(BUFFERED) / LEAST_RATE;
+        let drain = len.min(BUFFERED_BYTES) / MIN_BYTES_PER_SECOND;
         Arc::new(Self {
             stall,
             left: AtomicU64::new(len),
             drain: Duration::from_secs(drain),
-            moved: Mutex::new(Instant::now()),
+            last_progress: Mutex::new(Instant::now()),
         })
     }
 
-    fn gave(&self, bytes: usize) {
+    fn record(&self, bytes: usize) {
         let left = self.left.load(Ordering::Relaxed);
         self.left
             .store(left.saturating_sub(bytes as u64), Ordering::Relaxed);
-        *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self
+            .last_progress
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
     fn deadline(&self) -> Instant {
-        let moved = *self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        let last_progress = *self
+            .last_progress
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if self.left.load(Ordering::Relaxed) == 0 {
-            moved + self.stall + self.drain
+            last_progress + self.stall + self.drain
         } else {
-            moved + self.stall
+            last_progress + self.stall
         }
     }
 }
 
-/// A body in pieces, which are seen to go.
+/// A body that is sent in pieces and records its progress.
 struct ObservedBody {
     whole: SdkBody,
     rest: Bytes,
@@ -200,9 +207,9 @@ impl Body for ObservedBody {
                 end => return Poll::Ready(end),
             }
         }
-        let len = self.rest.len().min(PIECE);
+        let len = self.rest.len().min(PIECE_BYTES);
         let piece = self.rest.split_to(len);
-        self.progress.gave(len);
+        self.progress.record(len);
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 

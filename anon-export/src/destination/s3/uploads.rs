@@ -1,4 +1,4 @@
-//! The requests of an upload in parts.
+//! The requests of a multipart upload.
 
 use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::config::http::HttpResponse;
@@ -10,17 +10,20 @@ use aws_sdk_s3::types::{
 };
 use bytes::Bytes;
 
-use super::api::{Api, DICOM, StoredResponse, compare, decoded, encryption, storage_class, told};
+use super::api::{
+    Api, DICOM, StoredResponse, compare, decoded, encryption, storage_class, stored_response,
+};
 use super::client::{quiet, timeouts};
 use super::config::ChecksumMode;
 use super::digest::{Digests, PartDigests};
 use crate::Error;
 use crate::error::s3::S3Error;
 
-/// How often a request inside a longer work is tried, which would else begin anew.
+/// The number of attempts of these requests. Without retries a failure would restart the whole
+/// upload.
 const ATTEMPTS: u32 = 3;
 
-/// A part that arrived.
+/// A part that was uploaded.
 #[derive(Debug)]
 pub(super) struct UploadedPart {
     number: i32,
@@ -29,17 +32,17 @@ pub(super) struct UploadedPart {
 }
 
 impl Api {
-    /// Begins an upload in parts, and says its id.
+    /// Starts a multipart upload and returns its id.
     pub(super) async fn create(&self, name: String) -> Result<String, Error> {
         self.renewal.renew().await?;
-        let taken_back = name.clone();
+        let abort_name = name.clone();
         let (encryption, key_id) = encryption(&self.config.encryption);
         let algorithm = match self.config.checksum {
             ChecksumMode::Crc32c => Some(ChecksumAlgorithm::Crc32C),
             ChecksumMode::Sha256 => Some(ChecksumAlgorithm::Sha256),
             ChecksumMode::None => None,
         };
-        let begun = quiet(
+        let created = quiet(
             self.client
                 .create_multipart_upload()
                 .bucket(&self.config.bucket)
@@ -52,18 +55,18 @@ impl Api {
                 .send(),
         )
         .await;
-        let (id, kept) = match begun {
-            Ok(begun) => (begun.upload_id, begun.server_side_encryption),
-            Err(error) => match odd_answer(&error) {
-                None => return Err(self.failed(&error, "s3:PutObject")),
-                Some((id, kept)) => (Some(id), kept),
+        let (id, encryption) = match created {
+            Ok(created) => (created.upload_id, created.server_side_encryption),
+            Err(error) => match upload_id_in_response(&error) {
+                None => return Err(self.map_error(&error, "s3:PutObject")),
+                Some((id, encryption)) => (Some(id), encryption),
             },
         };
         let id = id.filter(|id| !id.is_empty()).ok_or(S3Error::NotS3)?;
-        if let Err(error) = self.encrypts(kept.as_ref()) {
-            // Before a byte is sent. The first error is the one to tell.
-            if let Err(error) = self.abort(taken_back, id).await {
-                tracing::warn!(%error, "an upload in parts stays until the next export");
+        if let Err(error) = self.check_encryption(encryption.as_ref()) {
+            // No object data was sent yet. The first error is returned.
+            if let Err(error) = self.abort(abort_name, id).await {
+                tracing::warn!(%error, "a multipart upload stays until the next export");
             }
             return Err(error.into());
         }
@@ -80,7 +83,7 @@ impl Api {
     ) -> Result<UploadedPart, Error> {
         self.renewal.renew().await?;
         let len = body.len() as u64;
-        let overrides = Self::again().timeout_config(timeouts(&self.config, len));
+        let overrides = Self::with_retries().timeout_config(timeouts(&self.config, len));
         let request = self
             .client
             .upload_part()
@@ -88,8 +91,8 @@ impl Api {
             .key(name)
             .upload_id(id)
             .part_number(number)
-            .set_checksum_crc32_c(self.only(ChecksumMode::Crc32c, digests.checksum()))
-            .set_checksum_sha256(self.only(ChecksumMode::Sha256, digests.checksum()))
+            .set_checksum_crc32_c(self.checksum_if(ChecksumMode::Crc32c, digests.checksum()))
+            .set_checksum_sha256(self.checksum_if(ChecksumMode::Sha256, digests.checksum()))
             .body(ByteStream::from(body))
             .customize()
             .config_override(overrides);
@@ -99,21 +102,21 @@ impl Api {
             request
         };
         let stored = quiet(request.send()).await;
-        let stored = stored.map_err(|error| self.failed(&error, "s3:PutObject"))?;
-        let checksum = self.told_checksum(stored.checksum_crc32_c(), stored.checksum_sha256());
+        let stored = stored.map_err(|error| self.map_error(&error, "s3:PutObject"))?;
+        let checksum = self.returned_checksum(stored.checksum_crc32_c(), stored.checksum_sha256());
         compare(
             "checksum of a part",
             checksum,
             digests.checksum().as_deref(),
         )?;
-        told(
+        stored_response(
             stored.e_tag(),
             stored.server_side_encryption(),
             &digests.e_tag(),
         )?;
         Ok(UploadedPart {
             number,
-            // `told` has seen that there is one.
+            // `stored_response` has checked that there is one.
             e_tag: stored.e_tag.unwrap_or_default(),
             checksum: digests.checksum(),
         })
@@ -123,17 +126,17 @@ impl Api {
         &self,
         name: String,
         id: String,
-        mut arrived: Vec<UploadedPart>,
+        mut uploaded: Vec<UploadedPart>,
         parts: PartDigests,
     ) -> Result<StoredResponse, Error> {
         self.renewal.renew().await?;
-        arrived.sort_by_key(|part| part.number);
-        let list = arrived.into_iter().map(|part| {
+        uploaded.sort_by_key(|part| part.number);
+        let list = uploaded.into_iter().map(|part| {
             CompletedPart::builder()
                 .part_number(part.number)
                 .e_tag(part.e_tag)
-                .set_checksum_crc32_c(self.only(ChecksumMode::Crc32c, part.checksum.clone()))
-                .set_checksum_sha256(self.only(ChecksumMode::Sha256, part.checksum))
+                .set_checksum_crc32_c(self.checksum_if(ChecksumMode::Crc32c, part.checksum.clone()))
+                .set_checksum_sha256(self.checksum_if(ChecksumMode::Sha256, part.checksum))
                 .build()
         });
         let list = CompletedMultipartUpload::builder()
@@ -149,37 +152,38 @@ impl Api {
                 .send(),
         )
         .await
-        .map_err(|error| self.failed(&error, "s3:PutObject"))?;
-        let checksum = self.told_checksum(stored.checksum_crc32_c(), stored.checksum_sha256());
-        // One without a count is of the whole object, which the parts' own checksums cover already.
+        .map_err(|error| self.map_error(&error, "s3:PutObject"))?;
+        let checksum = self.returned_checksum(stored.checksum_crc32_c(), stored.checksum_sha256());
+        // A checksum without a count covers the whole object, which the parts' own checksums cover
+        // already.
         let composite = checksum.filter(|checksum| checksum.contains('-'));
         let expected = parts.checksum(self.config.checksum);
         compare("checksum", composite, expected.as_deref())?;
-        let kept = stored.server_side_encryption();
-        told(stored.e_tag(), kept, &parts.e_tag())
+        let encryption = stored.server_side_encryption();
+        stored_response(stored.e_tag(), encryption, &parts.e_tag())
     }
 
     pub(super) async fn abort(&self, name: String, id: String) -> Result<(), Error> {
         self.renewal.renew().await?;
-        let ended = quiet(
+        let aborted = quiet(
             self.client
                 .abort_multipart_upload()
                 .bucket(&self.config.bucket)
                 .key(name)
                 .upload_id(id)
                 .customize()
-                .config_override(Self::again())
+                .config_override(Self::with_retries())
                 .send(),
         )
         .await;
-        match ended {
+        match aborted {
             Ok(_) => Ok(()),
             Err(error) if error.code() == Some("NoSuchUpload") => Ok(()),
-            Err(error) => Err(self.failed(&error, "s3:AbortMultipartUpload")),
+            Err(error) => Err(self.map_error(&error, "s3:AbortMultipartUpload")),
         }
     }
 
-    /// Uploads in parts that were begun under a prefix and not ended: names and ids.
+    /// Returns the names and ids of unfinished multipart uploads under a prefix.
     pub(super) async fn uploads(&self, prefix: String) -> Result<Vec<(String, String)>, Error> {
         let mut all = Vec::new();
         let (mut name, mut id) = (None, None);
@@ -194,15 +198,15 @@ impl Api {
                     .set_key_marker(name)
                     .set_upload_id_marker(id)
                     .customize()
-                    .config_override(Self::again())
+                    .config_override(Self::with_retries())
                     .send(),
             )
             .await;
             let page = match page {
                 Ok(page) => page,
-                // rclone's word for none.
+                // rclone returns this if there are none.
                 Err(error) if error.code() == Some("NoSuchUpload") => return Ok(all),
-                Err(error) => return Err(self.failed(&error, "s3:ListBucketMultipartUploads")),
+                Err(error) => return Err(self.map_error(&error, "s3:ListBucketMultipartUploads")),
             };
             let encoded = page.encoding_type().is_some();
             for upload in page.uploads() {
@@ -218,32 +222,32 @@ impl Api {
                 .next_key_marker()
                 .and_then(|name| decoded(name, encoded));
             id = page.next_upload_id_marker().map(str::to_owned);
-            // A server that says there is more, and not where, would be asked for ever.
+            // A truncated page without a marker would repeat for ever.
             if name.is_none() {
                 return Err(S3Error::NotS3.into());
             }
         }
     }
 
-    fn again() -> Builder {
+    fn with_retries() -> Builder {
         Builder::default().retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
     }
 }
 
-/// The id, and the encryption, in an answer whose outermost element has another name than AWS gives it,
-/// as rclone's has: the SDK takes none of it, and the upload is begun.
-fn odd_answer<E>(
+/// Returns the upload id and the encryption from a successful response that the SDK cannot parse.
+/// The root element of rclone's response has another name than that of AWS.
+fn upload_id_in_response<E>(
     error: &SdkError<E, HttpResponse>,
 ) -> Option<(String, Option<ServerSideEncryption>)> {
-    let answer = error.raw_response()?;
-    if !answer.status().is_success() {
+    let response = error.raw_response()?;
+    if !response.status().is_success() {
         return None;
     }
-    let body = std::str::from_utf8(answer.body().bytes()?).ok()?;
+    let body = std::str::from_utf8(response.body().bytes()?).ok()?;
     let (_, after) = body.split_once("<UploadId>")?;
     let (id, _) = after.split_once("</UploadId>")?;
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~+/=".contains(&b);
-    let kept = answer.headers().get("x-amz-server-side-encryption");
-    let kept = kept.map(ServerSideEncryption::from);
-    id.bytes().all(plain).then(|| (id.to_owned(), kept))
+    let encryption = response.headers().get("x-amz-server-side-encryption");
+    let encryption = encryption.map(ServerSideEncryption::from);
+    id.bytes().all(plain).then(|| (id.to_owned(), encryption))
 }

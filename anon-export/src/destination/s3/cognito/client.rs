@@ -1,4 +1,4 @@
-//! A request of Cognito: JSON 1.1 over HTTP, without a signature.
+//! [`CognitoClient`]: unsigned requests to Cognito, JSON 1.1 over HTTP.
 
 use std::time::Duration;
 
@@ -13,22 +13,22 @@ use serde_json::Value;
 use tokio::time::timeout;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::error::cognito::{CognitoError, LoginStep, refusal};
+use crate::error::cognito::{CognitoError, LoginStep, classify};
 use crate::s3::S3Config;
 use crate::s3::client::{TLS, quiet};
 use crate::s3::response::is_tls;
 
-/// Tokens are a few KiB.
-const LONGEST_ANSWER: usize = 1 << 20;
-/// A request holds one token, or a password.
-const LONGEST_REQUEST: usize = 64 << 10;
+/// The greatest length of a response. Tokens have a few KiB.
+const MAX_RESPONSE_BYTES: usize = 1 << 20;
+/// The greatest length of a request, which holds one token or password.
+const MAX_REQUEST_BYTES: usize = 64 << 10;
 
-/// Where requests go.
+/// A client of the user pool and the identity pool.
 #[derive(Debug)]
 pub(super) struct CognitoClient {
     connector: Connector,
-    /// How long a request may take in all: its answer is short.
-    longest: Duration,
+    /// The timeout of a whole request: its response is short.
+    request_timeout: Duration,
     user_pool: String,
     identity_pool: String,
 }
@@ -55,15 +55,15 @@ impl CognitoClient {
         };
         Ok(Self {
             connector,
-            longest: config.connect_timeout.saturating_add(config.stall_timeout),
+            request_timeout: config.connect_timeout.saturating_add(config.stall_timeout),
             user_pool: url("cognito-idp"),
             identity_pool: url("cognito-identity"),
         })
     }
 
-    /// Sends a request, and returns what a success holds. `body` is wiped.
+    /// Sends a request and returns the JSON of a successful response. Wipes `body`.
     pub(super) async fn call(&self, step: LoginStep, body: Value) -> Result<Value, CognitoError> {
-        timeout(self.longest, self.exchange(step, body))
+        timeout(self.request_timeout, self.exchange(step, body))
             .await
             .unwrap_or(Err(CognitoError::Stalled))
     }
@@ -74,17 +74,17 @@ impl CognitoClient {
         } else {
             (&self.user_pool, "AWSCognitoIdentityProviderService")
         };
-        let mut request = Request::new(SdkBody::from(Bytes::from_owner(text_of(body))));
-        let odd = |_| CognitoError::Setting {
+        let mut request = Request::new(SdkBody::from(Bytes::from_owner(to_wiped_json(body))));
+        let invalid_endpoint = |_| CognitoError::Setting {
             name: "endpoint",
-            problem: "it is no URL",
+            problem: "it is not a URL",
         };
-        request.set_method("POST").map_err(odd)?;
-        request.set_uri(url.as_str()).map_err(odd)?;
+        request.set_method("POST").map_err(invalid_endpoint)?;
+        request.set_uri(url.as_str()).map_err(invalid_endpoint)?;
         let headers = request.headers_mut();
         headers.insert("content-type", "application/x-amz-json-1.1");
         headers.insert("x-amz-target", format!("{service}.{step}"));
-        let answer = quiet(self.connector.call(request)).await.map_err(|error| {
+        let response = quiet(self.connector.call(request)).await.map_err(|error| {
             if error.is_timeout() {
                 CognitoError::Stalled
             } else if is_tls(&error) {
@@ -93,38 +93,41 @@ impl CognitoClient {
                 CognitoError::Unreachable
             }
         })?;
-        let status = answer.status().as_u16();
-        let kind = answer.headers().get("x-amzn-errortype").map(str::to_owned);
-        let body = read(ByteStream::new(answer.into_body()), step).await?;
+        let status = response.status().as_u16();
+        let error_type = response
+            .headers()
+            .get("x-amzn-errortype")
+            .map(str::to_owned);
+        let body = read(ByteStream::new(response.into_body()), step).await?;
         let json = serde_json::from_slice::<Value>(&body);
         if (200..300).contains(&status) {
             return json.map_err(|_| CognitoError::NotCognito { step });
         }
         let json = json.unwrap_or_default();
         let text = |name| json.get(name).and_then(Value::as_str);
-        let kind = kind
+        let error_type = error_type
             .as_deref()
             .or_else(|| text("__type"))
             .unwrap_or_default();
         let message = text("message")
             .or_else(|| text("Message"))
             .unwrap_or_default();
-        let error = refusal(step, status, name_of(kind), message);
-        tracing::debug!(%step, %error, "Cognito refuses");
+        let error = classify(step, status, name_of(error_type), message);
+        tracing::debug!(%step, %error, "the Cognito request failed");
         Err(error)
     }
 }
 
-/// A request as text, which is wiped when it is dropped. Passwords and tokens are in it.
-fn text_of(mut body: Value) -> Zeroizing<Vec<u8>> {
-    // All of it at once: growing would leave copies behind.
-    let mut text = Zeroizing::new(Vec::with_capacity(LONGEST_REQUEST));
-    serde_json::to_writer(&mut *text, &body).expect("memory takes a value whose keys are texts");
+/// Serializes a request that contains passwords and tokens. The text is wiped when dropped.
+fn to_wiped_json(mut body: Value) -> Zeroizing<Vec<u8>> {
+    // The full capacity at once: growing would leave copies in memory.
+    let mut text = Zeroizing::new(Vec::with_capacity(MAX_REQUEST_BYTES));
+    serde_json::to_writer(&mut *text, &body).expect("JSON with text keys can be written to memory");
     wipe(&mut body);
     text
 }
 
-/// Wipes every text that stands in a value.
+/// Wipes every text in a value.
 fn wipe(value: &mut Value) {
     match value {
         Value::String(text) => text.zeroize(),
@@ -138,7 +141,7 @@ async fn read(mut body: ByteStream, step: LoginStep) -> Result<Zeroizing<Vec<u8>
     let mut bytes = Zeroizing::new(Vec::new());
     while let Some(piece) = body.next().await {
         let piece = piece.map_err(|_| CognitoError::Unreachable)?;
-        if bytes.len() + piece.len() > LONGEST_ANSWER {
+        if bytes.len() + piece.len() > MAX_RESPONSE_BYTES {
             return Err(CognitoError::NotCognito { step });
         }
         bytes.extend_from_slice(&piece);
@@ -146,9 +149,11 @@ async fn read(mut body: ByteStream, step: LoginStep) -> Result<Zeroizing<Vec<u8>
     Ok(bytes)
 }
 
-/// `com.amazonaws.x#Name:http://…` is `Name`.
-fn name_of(kind: &str) -> &str {
-    let after = kind.rsplit_once('#').map_or(kind, |(_, name)| name);
+/// Returns `Name` of `com.amazonaws.x#Name:http://…`.
+fn name_of(error_type: &str) -> &str {
+    let after = error_type
+        .rsplit_once('#')
+        .map_or(error_type, |(_, name)| name);
     after.split(':').next().unwrap_or_default()
 }
 
@@ -167,17 +172,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_sent_as_it_is_and_wiped() {
+    fn a_request_is_serialized_and_wiped() {
         let mut request =
             json!({ "Flow": "F", "Parameters": { "PASSWORD": "CANARY", "list": ["CANARY"] } });
-        assert_eq!(*text_of(request.clone()), request.to_string().into_bytes());
+        assert_eq!(
+            *to_wiped_json(request.clone()),
+            request.to_string().into_bytes()
+        );
         wipe(&mut request);
         assert!(!request.to_string().contains("CANARY"), "{request}");
     }
 
     #[test]
-    fn names_of_errors() {
-        for (kind, name) in [
+    fn error_names_are_extracted() {
+        for (error_type, name) in [
             ("NotAuthorizedException", "NotAuthorizedException"),
             (
                 "com.amazon.cognito#NotAuthorizedException",
@@ -189,7 +197,7 @@ mod tests {
             ),
             ("", ""),
         ] {
-            assert_eq!(name_of(kind), name);
+            assert_eq!(name_of(error_type), name);
         }
     }
 }

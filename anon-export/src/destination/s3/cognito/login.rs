@@ -1,4 +1,4 @@
-//! [`Login`]: a user and where to log in.
+//! [`Login`]: a user and the pools to log in to.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::error::s3::S3Error;
 use crate::s3::Secret;
 use crate::s3::endpoint::check_endpoint;
 
-/// A user pool with its app client, and the identity pool that gives keys to its users.
+/// A user pool with its app client, and the identity pool that issues keys to its users.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Pools {
@@ -21,8 +21,8 @@ pub struct Pools {
 }
 
 impl Pools {
-    /// The ids of a user pool (`<region>_<name>`), of an app client of it that has no secret and allows
-    /// `USER_PASSWORD_AUTH`, and of an identity pool.
+    /// Creates the settings from the ids of a user pool (`<region>_<name>`), of an app client
+    /// without a secret that allows `USER_PASSWORD_AUTH`, and of an identity pool.
     pub fn new(
         user_pool_id: impl Into<String>,
         client_id: impl Into<String>,
@@ -39,13 +39,13 @@ impl Pools {
         }
     }
 
-    /// Sets the AWS account of the identity pool. Not needed by the service.
+    /// Sets the AWS account of the identity pool. Optional.
     pub fn with_account_id(self, account: impl Into<String>) -> Self {
         let account_id = Some(account.into());
         Self { account_id, ..self }
     }
 
-    /// Sets the region. Default: what stands before the `_` of the user pool's id.
+    /// Sets the region. Default: the part of the user pool's id before the `_`.
     pub fn with_region(self, region: impl Into<String>) -> Self {
         let region = Some(region.into());
         Self { region, ..self }
@@ -57,7 +57,7 @@ impl Pools {
         Self { endpoint, ..self }
     }
 
-    /// Allows `http://` to a host that is not this machine: whoever is between reads the password.
+    /// Allows `http://` to other machines. Then anybody on the network path can read the password.
     pub fn allowing_cleartext(self) -> Self {
         Self {
             cleartext: true,
@@ -71,7 +71,7 @@ impl Pools {
     }
 
     pub(super) fn check(&self) -> Result<(), CognitoError> {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_:".contains(&b);
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_:".contains(&b);
         let table = [
             ("region", self.region()),
             ("user pool id", &self.user_pool_id),
@@ -79,8 +79,8 @@ impl Pools {
             ("identity pool id", &self.identity_pool_id),
         ];
         for (name, value) in table {
-            if value.is_empty() || !value.bytes().all(plain) {
-                let problem = "it is empty, or has a character that no id has";
+            if value.is_empty() || !value.bytes().all(allowed) {
+                let problem = "it is empty, or has a character outside A-Z a-z 0-9 - _ :";
                 return Err(CognitoError::Setting { name, problem });
             }
         }
@@ -91,19 +91,19 @@ impl Pools {
             name: "endpoint",
             problem: match error {
                 S3Error::Setting { problem, .. } => problem,
-                _ => "it is http:// and not this machine",
+                _ => "it is http:// and not on this machine",
             },
         })
     }
 
-    /// The word of the user pool for a user, as the identity pool takes it.
+    /// Returns the user's ID token in the form that the identity pool expects.
     pub(super) fn logins(&self, token: &Secret) -> Value {
         let (region, pool) = (self.region(), &self.user_pool_id);
         json!({ format!("cognito-idp.{region}.amazonaws.com/{pool}"): token.expose() })
     }
 }
 
-/// A user, and the password.
+/// A user and the password.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Login {
@@ -114,7 +114,7 @@ pub struct Login {
 }
 
 impl Login {
-    /// A user of a pool.
+    /// Creates a login without a new password.
     pub fn new(pools: Pools, username: impl Into<String>, password: Secret) -> Self {
         Self {
             pools,
@@ -124,7 +124,7 @@ impl Login {
         }
     }
 
-    /// Sets the password that is set if the pool wants a new one.
+    /// Sets the new password, used if the pool requires one.
     pub fn with_new_password(self, new: Secret) -> Self {
         let new_password = Some(new);
         Self {
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn logins_show_nothing() {
+    fn debug_does_not_show_secrets() {
         let secret = |text: &str| Secret::new(text.to_owned());
         let pools = Pools::new("eu-central-1_x", "client", "eu-central-1:y");
         let login =
@@ -149,16 +149,16 @@ mod tests {
     }
 
     #[test]
-    fn pools_are_checked() {
-        let fine = || Pools::new("eu-central-1_x", "client", "eu-central-1:y");
-        assert_eq!(fine().check(), Ok(()));
-        assert_eq!(fine().region(), "eu-central-1");
+    fn invalid_pool_settings_are_refused() {
+        let valid = || Pools::new("eu-central-1_x", "client", "eu-central-1:y");
+        assert_eq!(valid().check(), Ok(()));
+        assert_eq!(valid().region(), "eu-central-1");
         for (pools, wrong) in [
             (Pools::new("", "client", "id"), "region"),
             (Pools::new("r_x", "", "id"), "app client id"),
             (Pools::new("r_x", "client", "a b"), "identity pool id"),
-            (fine().with_region("evil.example.org/"), "region"),
-            (fine().with_endpoint("http://10.0.0.1"), "endpoint"),
+            (valid().with_region("evil.example.org/"), "region"),
+            (valid().with_endpoint("http://10.0.0.1"), "endpoint"),
         ] {
             match pools.check() {
                 Err(CognitoError::Setting { name, .. }) => assert_eq!(name, wrong),

@@ -7,12 +7,12 @@
 //!           NEW_PASSWORD_REQUIRED: RespondToAuthChallenge   └─ InitiateAuth with the refresh token
 //! ```
 //!
-//! A [`Login`] goes into [`Credentials::Cognito`](crate::s3::Credentials::Cognito). The user is logged
-//! in when the sink is opened; name and password are forgotten then. Keys are renewed when less than
-//! ten minutes are left of them, or half of their life if that is shorter, by whichever request finds
-//! it so. If that fails, they are used for as long as they last.
+//! Pass a [`Login`] to [`Credentials::Cognito`](crate::s3::Credentials::Cognito). Opening the sink
+//! logs the user in and then drops name and password. A request renews the keys when less than ten
+//! minutes of their lifetime are left, or half of it if that is shorter. If renewing fails, the old
+//! keys are used until they expire.
 //!
-//! A new password is never made up: where the pool wants one and none was given, it is
+//! A new password is never generated. If the pool requires one and none was supplied, the error is
 //! [`CognitoError::NewPasswordRequired`].
 //!
 //! # Examples

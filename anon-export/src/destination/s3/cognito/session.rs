@@ -1,4 +1,4 @@
-//! A user who is logged in, and whose keys are renewed.
+//! [`UserSession`]: a logged-in Cognito user with renewed keys.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -16,13 +16,13 @@ use crate::error::cognito::{CognitoError, LoginStep};
 use crate::error::s3::ServiceText;
 use crate::s3::{S3Config, Secret};
 
-/// Keys are renewed when less than this is left of them, or half, if they last less than twice as long.
+/// Keys are renewed when less than this, or less than half of their lifetime, is left.
 const MARGIN: Duration = Duration::from_mins(10);
 
-/// A token is not shown to Cognito any more when less than this is left of it.
+/// An ID token is not used when less than this of its lifetime is left.
 const TOKEN_MARGIN: Duration = Duration::from_mins(1);
 
-/// A user who is logged in.
+/// A logged-in user.
 #[derive(Debug)]
 pub(crate) struct UserSession {
     service: CognitoClient,
@@ -32,7 +32,7 @@ pub(crate) struct UserSession {
     refresh: Option<Secret>,
     token: Mutex<IdToken>,
     keys: RwLock<TemporaryKeys>,
-    refused: AtomicBool,
+    rejected: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -48,7 +48,7 @@ struct TemporaryKeys {
     until: SystemTime,
 }
 
-/// Hands out the keys of a session.
+/// Provides the keys of a session.
 #[derive(Debug)]
 pub(crate) struct SessionCredentials(pub(crate) Arc<UserSession>);
 
@@ -62,7 +62,7 @@ impl ProvideCredentials for SessionCredentials {
     }
 }
 
-/// What `InitiateAuth` gives in the end.
+/// The tokens of a successful login.
 struct Tokens {
     id: IdToken,
     access: Secret,
@@ -70,7 +70,7 @@ struct Tokens {
 }
 
 impl UserSession {
-    /// Logs in: five requests at most.
+    /// Logs in, with at most five requests.
     pub(crate) async fn open(login: &Login, config: &S3Config) -> Result<Self, CognitoError> {
         let pools = login.pools.clone();
         pools.check()?;
@@ -88,78 +88,78 @@ impl UserSession {
             refresh: tokens.refresh,
             token: Mutex::new(tokens.id),
             keys: RwLock::new(keys),
-            refused: AtomicBool::new(false),
+            rejected: AtomicBool::new(false),
         })
     }
 
-    /// The user's directory: the `sub`.
+    /// Returns the user's directory, which is named by the `sub`.
     pub(crate) fn directory(&self) -> &str {
         &self.directory
     }
 
-    /// The keys were refused: they are renewed before the next request.
+    /// Marks the keys as rejected, so that they are renewed before the next request.
     pub(crate) fn expire(&self) {
-        self.refused.store(true, Ordering::Relaxed);
+        self.rejected.store(true, Ordering::Relaxed);
     }
 
-    fn due(&self) -> bool {
+    fn needs_renewal(&self) -> bool {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        self.refused.load(Ordering::Relaxed) || now() >= keys.renew_at
+        self.rejected.load(Ordering::Relaxed) || now() >= keys.renew_at
     }
 
-    fn lasts(&self) -> bool {
+    fn is_valid(&self) -> bool {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        !self.refused.load(Ordering::Relaxed) && now() < keys.until
+        !self.rejected.load(Ordering::Relaxed) && now() < keys.until
     }
 
-    /// Renews the keys if little is left of them. One request does it while the others wait.
+    /// Renews the keys if they expire soon. One request renews them while the others wait.
     pub(crate) async fn renew(&self) -> Result<(), CognitoError> {
-        if !self.due() {
+        if !self.needs_renewal() {
             return Ok(());
         }
         let mut token = self.token.lock().await;
-        if !self.due() {
+        if !self.needs_renewal() {
             return Ok(());
         }
-        match self.renewed(&mut token).await {
+        match self.request_keys(&mut token).await {
             Ok(keys) => {
                 *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
-                self.refused.store(false, Ordering::Relaxed);
+                self.rejected.store(false, Ordering::Relaxed);
                 tracing::debug!("renewed the keys of the Cognito user");
                 Ok(())
             }
-            // They last: the next request asks again.
-            Err(error) if self.lasts() => {
-                tracing::warn!(%error, "the keys of the Cognito user are not renewed yet");
+            // The keys are still valid: the next request tries again.
+            Err(error) if self.is_valid() => {
+                tracing::warn!(%error, "cannot renew the keys of the Cognito user yet");
                 Ok(())
             }
             Err(error) => Err(error),
         }
     }
 
-    async fn renewed(&self, token: &mut IdToken) -> Result<TemporaryKeys, CognitoError> {
+    async fn request_keys(&self, token: &mut IdToken) -> Result<TemporaryKeys, CognitoError> {
         if now() + TOKEN_MARGIN >= token.until {
-            *token = self.refreshed().await?;
+            *token = self.refresh_token().await?;
         }
         match keys(&self.service, &self.pools, &self.identity, &token.token).await {
-            // The token may have been revoked, or the clocks differ.
+            // The token was revoked, or the clocks differ.
             Err(CognitoError::LoginNotAccepted) => {
-                *token = self.refreshed().await?;
+                *token = self.refresh_token().await?;
                 keys(&self.service, &self.pools, &self.identity, &token.token).await
             }
             other => other,
         }
     }
 
-    async fn refreshed(&self) -> Result<IdToken, CognitoError> {
+    async fn refresh_token(&self) -> Result<IdToken, CognitoError> {
         let refresh = self.refresh.as_ref().ok_or(CognitoError::SessionEnded)?;
         let request = json!({
             "ClientId": self.pools.client_id,
             "AuthFlow": "REFRESH_TOKEN_AUTH",
             "AuthParameters": { "REFRESH_TOKEN": refresh.expose() },
         });
-        let mut answer = self.service.call(LoginStep::Refresh, request).await?;
-        Ok(tokens(LoginStep::Refresh, &mut answer)?.id)
+        let mut response = self.service.call(LoginStep::Refresh, request).await?;
+        Ok(tokens(LoginStep::Refresh, &mut response)?.id)
     }
 }
 
@@ -172,11 +172,11 @@ async fn authenticate(service: &CognitoClient, login: &Login) -> Result<Tokens, 
             "PASSWORD": login.password.expose(),
         },
     });
-    let mut answer = service.call(LoginStep::Authenticate, request).await?;
-    match challenge(&answer).as_deref() {
-        None => tokens(LoginStep::Authenticate, &mut answer),
-        Some("NEW_PASSWORD_REQUIRED") => new_password(service, login, &mut answer).await,
-        Some(name) => Err(unknown(name)),
+    let mut response = service.call(LoginStep::Authenticate, request).await?;
+    match challenge(&response).as_deref() {
+        None => tokens(LoginStep::Authenticate, &mut response),
+        Some("NEW_PASSWORD_REQUIRED") => new_password(service, login, &mut response).await,
+        Some(name) => Err(unsupported_challenge(name)),
     }
 }
 
@@ -201,29 +201,29 @@ async fn new_password(
             "NEW_PASSWORD": new.expose(),
         },
     });
-    let mut answer = service.call(step, request).await?;
-    match challenge(&answer) {
-        None => tokens(step, &mut answer),
-        Some(name) => Err(unknown(&name)),
+    let mut response = service.call(step, request).await?;
+    match challenge(&response) {
+        None => tokens(step, &mut response),
+        Some(name) => Err(unsupported_challenge(&name)),
     }
 }
 
-fn challenge(answer: &Value) -> Option<String> {
-    let name = answer.get("ChallengeName")?.as_str()?;
+fn challenge(response: &Value) -> Option<String> {
+    let name = response.get("ChallengeName")?.as_str()?;
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-fn unknown(challenge: &str) -> CognitoError {
+fn unsupported_challenge(challenge: &str) -> CognitoError {
     let challenge = ServiceText::new(challenge);
     CognitoError::Challenge { challenge }
 }
 
-fn tokens(step: LoginStep, answer: &mut Value) -> Result<Tokens, CognitoError> {
+fn tokens(step: LoginStep, response: &mut Value) -> Result<Tokens, CognitoError> {
     let lacks = |what| CognitoError::IncompleteResponse { step, what };
-    let result = answer.get_mut("AuthenticationResult");
+    let result = response.get_mut("AuthenticationResult");
     let result = result.ok_or_else(|| lacks("the result"))?;
     let seconds = result.get("ExpiresIn").and_then(Value::as_u64);
-    // Five minutes is the least that a pool can be set to.
+    // Five minutes is the shortest lifetime that a pool can have.
     let lasts = Duration::from_secs(seconds.unwrap_or(300));
     Ok(Tokens {
         id: IdToken {
@@ -235,11 +235,11 @@ fn tokens(step: LoginStep, answer: &mut Value) -> Result<Tokens, CognitoError> {
     })
 }
 
-/// The `sub` of the user, by its name: attributes have no order.
+/// Returns the user's `sub`. Attributes have no fixed order.
 async fn directory(service: &CognitoClient, access: &Secret) -> Result<String, CognitoError> {
     let request = json!({ "AccessToken": access.expose() });
-    let answer = service.call(LoginStep::User, request).await?;
-    let attributes = answer.get("UserAttributes").and_then(Value::as_array);
+    let response = service.call(LoginStep::User, request).await?;
+    let attributes = response.get("UserAttributes").and_then(Value::as_array);
     let attributes = attributes.ok_or(CognitoError::IncompleteResponse {
         step: LoginStep::User,
         what: "the attributes",
@@ -253,8 +253,8 @@ async fn directory(service: &CognitoClient, access: &Secret) -> Result<String, C
         .find(|attribute| text(attribute, "Name").as_deref() == Some("sub"))
         .and_then(|attribute| text(attribute, "Value"))
         .ok_or(CognitoError::NoSub)?;
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-    if (1..=64).contains(&sub.len()) && sub.bytes().all(plain) {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    if (1..=64).contains(&sub.len()) && sub.bytes().all(allowed) {
         Ok(sub)
     } else {
         Err(CognitoError::InvalidSub)
@@ -273,8 +273,8 @@ async fn identity(
     if let (Some(account), Some(request)) = (&pools.account_id, request.as_object_mut()) {
         request.insert("AccountId".to_owned(), Value::String(account.clone()));
     }
-    let answer = service.call(LoginStep::Identity, request).await?;
-    let id = answer.get("IdentityId").and_then(Value::as_str);
+    let response = service.call(LoginStep::Identity, request).await?;
+    let id = response.get("IdentityId").and_then(Value::as_str);
     id.map(str::to_owned)
         .ok_or(CognitoError::IncompleteResponse {
             step: LoginStep::Identity,
@@ -291,8 +291,8 @@ async fn keys(
     let step = LoginStep::Credentials;
     let lacks = |what| CognitoError::IncompleteResponse { step, what };
     let request = json!({ "IdentityId": identity, "Logins": pools.logins(token) });
-    let mut answer = service.call(step, request).await?;
-    let found = answer.get_mut("Credentials");
+    let mut response = service.call(step, request).await?;
+    let found = response.get_mut("Credentials");
     let found = found.ok_or_else(|| lacks("the credentials"))?;
     let seconds = found.get("Expiration").and_then(Value::as_f64);
     let seconds = seconds.and_then(|it| Duration::try_from_secs_f64(it).ok());
@@ -317,9 +317,9 @@ fn renew_at(now: SystemTime, until: SystemTime) -> SystemTime {
     now + left.saturating_sub(MARGIN.min(left / 2))
 }
 
-/// Takes a text out of an answer.
-fn secret(answer: &mut Value, name: &str) -> Option<Secret> {
-    match answer.get_mut(name)?.take() {
+/// Takes a text out of a response.
+fn secret(response: &mut Value, name: &str) -> Option<Secret> {
+    match response.get_mut(name)?.take() {
         Value::String(text) if !text.is_empty() => Some(Secret::new(text)),
         _ => None,
     }
@@ -334,7 +334,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_renewed_in_time() {
+    fn keys_are_renewed_before_they_expire() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         for (lasts, after) in [
             (3600, 3000),
