@@ -32,7 +32,7 @@ enum RetrieveRound {
 }
 
 impl RetrieveRound {
-    /// Returns the rounds for a study. `part_is_here` tells whether some of its instances have
+    /// Returns the rounds for a study. `is_partly_here` tells whether some of its instances have
     /// already arrived.
     fn of(level: QueryLevel, is_partly_here: bool) -> &'static [Self] {
         match level {

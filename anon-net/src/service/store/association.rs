@@ -37,7 +37,10 @@ impl StoreAssociation {
         })
     }
 
-    /// Returns the id of a context, or [`ServiceError::ContextRefused`] if the peer did not accept it.
+    /// Returns the id of a context.
+    ///
+    /// # Errors
+    /// [`ServiceError::ContextRefused`] if the peer did not accept it.
     pub(super) fn accepted(&self, context: &StorageContext) -> Result<ContextId, ServiceError> {
         let StorageContext {
             sop_class,
@@ -53,7 +56,8 @@ impl StoreAssociation {
             })
     }
 
-    /// Sends a C-STORE request with the next `length` bytes of `body`, and returns the peer's status.
+    /// Sends a C-STORE request with a data set of the next `length` bytes of `body` (PS3.7 section
+    /// 9.1.1). Returns the status of the response.
     pub(super) fn store(
         &mut self,
         id: ContextId,
