@@ -103,7 +103,7 @@ pub use identity::scheme::{Dates, Identity, IdentityMismatch, Scheme, Secret};
 pub use identity::uid::{SiteId, Uid, UidError, UidRoot};
 pub use identity::{modality, phi, pseudonym, scheme, uid};
 pub use lookup::LookupStore;
-pub use lookup::adoption::{Adopted, Adopting, Adoption, GivenStudy, NotAdopted};
+pub use lookup::adoption::{Adopted, Adopting, Adoption, ExternalStudy, NotAdopted};
 pub use lookup::index::PhiIndex;
 pub use lookup::page::{
     Cursor, Page, PageQuery, PatientQuery, PatientSort, SortDirection, StudyQuery, StudySort,

@@ -291,7 +291,7 @@ struct Interrupted;
 
 #[cfg(test)]
 mod tests {
-    use anon_model::{Adoption as _, GivenStudy, Identity, MemoryStore, Phi};
+    use anon_model::{Adoption as _, ExternalStudy, Identity, MemoryStore, Phi};
 
     use super::*;
 
@@ -301,8 +301,8 @@ mod tests {
         let store =
             MemoryStore::new(Identity::new("5".parse().unwrap(), "1.2".parse().unwrap()).unwrap())
                 .unwrap();
-        let studies: Vec<GivenStudy> = (1..=9)
-            .map(|n| GivenStudy {
+        let studies: Vec<ExternalStudy> = (1..=9)
+            .map(|n| ExternalStudy {
                 patient_key: Phi::new(format!("P{n}")),
                 patient_name: format!("5-{n:06}"),
                 study_uid: Phi::new(format!("1.3.{n}")),

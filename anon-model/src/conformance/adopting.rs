@@ -2,14 +2,14 @@
 
 use super::{Outcome, assign, import, new_instance, phi, study_rows, uid, wanted, with_accession};
 use crate::{
-    AdoptError, Adopted, Adopting, Assigned, Counts, GivenStudy, LookupStore, NotAdopted,
+    AdoptError, Adopted, Adopting, Assigned, Counts, ExternalStudy, LookupStore, NotAdopted,
     PatientPhi, Remedy, Space, StudyPhi, Totals,
 };
 
 /// A study of patient `number` with the pseudonym `uid(study)`, whose dates moved by `days`.
-fn external_study(number: u32, study: u64, days: i32) -> GivenStudy {
+fn external_study(number: u32, study: u64, days: i32) -> ExternalStudy {
     let id = phi(&format!("J{number}"));
-    GivenStudy {
+    ExternalStudy {
         patient_key: id.clone(),
         patient_name: format!("99.99-{number:06}"),
         study_uid: phi(&format!("9.{study}")),
@@ -32,20 +32,20 @@ fn external_study(number: u32, study: u64, days: i32) -> GivenStudy {
 
 fn adopt_with(
     store: &dyn LookupStore,
-    studies: &[GivenStudy],
+    studies: &[ExternalStudy],
     adopting: Adopting,
 ) -> Outcome<Vec<Result<Adopted, NotAdopted>>> {
     Ok(store.adopt_studies(studies, &[], adopting)?)
 }
 
 /// Adopts studies, none of which may be refused.
-fn adopt(store: &dyn LookupStore, studies: &[GivenStudy]) -> Outcome<Vec<Adopted>> {
+fn adopt(store: &dyn LookupStore, studies: &[ExternalStudy]) -> Outcome<Vec<Adopted>> {
     let results = adopt_with(store, studies, Adopting::AllOrNothing)?;
     Ok(results.into_iter().collect::<Result<_, _>>()?)
 }
 
 /// Two studies of patient 17 and one of patient 3.
-fn three_studies() -> [GivenStudy; 3] {
+fn three_studies() -> [ExternalStudy; 3] {
     [
         external_study(17, 40, -70),
         external_study(17, 6786, -70),
@@ -148,7 +148,7 @@ pub(super) fn all_or_nothing(store: &dyn LookupStore) -> Outcome {
 }
 
 /// Checks that a study is refused for this reason, and changes nothing.
-fn check_refused(store: &dyn LookupStore, study: GivenStudy, expect: &str) -> Outcome {
+fn check_refused(store: &dyn LookupStore, study: ExternalStudy, expect: &str) -> Outcome {
     let counts = store.counts()?;
     let result = adopt_with(store, &[study], Adopting::WhatCanBe)?.pop();
     let refused = result.ok_or("no result")?.err().ok_or(expect.to_owned())?;
@@ -158,8 +158,8 @@ fn check_refused(store: &dyn LookupStore, study: GivenStudy, expect: &str) -> Ou
 }
 
 /// A study of the patient that was imported here with an offset of -7 days.
-fn study_of_imported_patient(study: u64, days: i32) -> GivenStudy {
-    GivenStudy {
+fn study_of_imported_patient(study: u64, days: i32) -> ExternalStudy {
+    ExternalStudy {
         patient_key: phi("P"),
         patient_name: "99.99-000001".into(),
         ..external_study(41, study, days)
@@ -169,14 +169,14 @@ fn study_of_imported_patient(study: u64, days: i32) -> GivenStudy {
 pub(super) fn contradicting_pairs_are_refused(store: &dyn LookupStore) -> Outcome {
     import(store, &[wanted("P", "1.1", "1.2", "1.3")])?;
     adopt(store, &[external_study(40, 40, -70)])?;
-    let check = |change: &dyn Fn(&mut GivenStudy), expect: &str| {
+    let check = |change: &dyn Fn(&mut ExternalStudy), expect: &str| {
         let mut study = external_study(41, 41, -70);
         change(&mut study);
         check_refused(store, study, expect)
     };
     check(
         &|study| study.patient_key = phi("J40"),
-        "patient: this original has the pseudonym 99.99-000040 already",
+        "patient: this original already has the pseudonym 99.99-000040",
     )?;
     check(
         &|study| study.patient_name = "99.99-000040".into(),
@@ -184,7 +184,7 @@ pub(super) fn contradicting_pairs_are_refused(store: &dyn LookupStore) -> Outcom
     )?;
     check(
         &|study| study.study_uid = phi("9.40"),
-        &format!("study: this original has the pseudonym {} already", uid(40)),
+        &format!("study: this original already has the pseudonym {}", uid(40)),
     )?;
     let expect = format!(
         "study: the pseudonym {} belongs to another original",
@@ -201,7 +201,7 @@ pub(super) fn contradicting_pairs_are_refused(store: &dyn LookupStore) -> Outcom
     )?;
     check(
         &|study| study.patient_key = phi(""),
-        "patient: this original has the pseudonym 99.99-000000 already",
+        "patient: this original already has the pseudonym 99.99-000000",
     )?;
     check(
         &|study| study.patient_name = "99.99-000000".into(),
@@ -219,12 +219,12 @@ pub(super) fn contradicting_offsets_are_refused(store: &dyn LookupStore) -> Outc
     check_refused(
         store,
         external_study(40, 41, 70),
-        "the dates of patient 99.99-000040 are moved by -70 days already",
+        "the dates of patient 99.99-000040 already move by -70 days",
     )?;
     check_refused(
         store,
         study_of_imported_patient(41, -70),
-        "the dates of patient 99.99-000001 are moved by -7 days already",
+        "the dates of patient 99.99-000001 already move by -7 days",
     )?;
     // A study that agrees is adopted. The patient without an id has no offset.
     let mut shared = external_study(0, 42, 12);

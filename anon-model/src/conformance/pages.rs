@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use super::{Outcome, import, phi, study_rows, uid, wanted};
 use crate::{
-    Adopting, GivenStudy, LookupStore, PatientPhi, PatientQuery, PatientRow, PatientSort,
+    Adopting, ExternalStudy, LookupStore, PatientPhi, PatientQuery, PatientRow, PatientSort,
     SortDirection, StudyPhi, StudyQuery, StudyRow, StudySort,
 };
 
@@ -14,8 +14,8 @@ fn external_study(
     [id, name]: [&str; 2],
     study: u64,
     [date, accession]: [Option<&str>; 2],
-) -> GivenStudy {
-    GivenStudy {
+) -> ExternalStudy {
+    ExternalStudy {
         patient_key: phi(id),
         patient_name: format!("99.99-{number:06}"),
         study_uid: phi(&format!("8.{study}.1")),
@@ -54,7 +54,7 @@ fn fill(store: &dyn LookupStore) -> Outcome {
     Ok(())
 }
 
-fn adopt(store: &dyn LookupStore, studies: &[GivenStudy]) -> Outcome {
+fn adopt(store: &dyn LookupStore, studies: &[ExternalStudy]) -> Outcome {
     for result in store.adopt_studies(studies, &[], Adopting::AllOrNothing)? {
         result?;
     }

@@ -77,9 +77,9 @@ pub struct Names {
     /// The patient key under which the instance is filed, if it is not its own
     /// ([`StudyConflict::First`]). Dates are shifted by that patient's offset.
     pub filed_under: Option<Phi<String>>,
-    /// Days by which the dates of this patient are shifted, backwards if negative. `None` unless
-    /// the offset was adopted ([`Adoption::adopt_studies`](crate::Adoption::adopt_studies)):
-    /// then the project's date scheme decides.
+    /// Days by which the dates of this patient are shifted, backwards if negative, if an offset was
+    /// adopted ([`Adoption::adopt_studies`](crate::Adoption::adopt_studies)). `None`: the project's
+    /// date scheme decides.
     pub date_offset: Option<i32>,
 }
 
@@ -159,8 +159,8 @@ pub enum AssignError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdoptError {
-    /// The original has another pseudonym already.
-    #[error("this original has the pseudonym {pseudonym} already")]
+    /// The original already has another pseudonym.
+    #[error("this original already has the pseudonym {pseudonym}")]
     OriginalTaken {
         /// Its pseudonym.
         pseudonym: String,

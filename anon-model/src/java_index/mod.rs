@@ -29,7 +29,7 @@ use std::io::Read;
 pub use self::row::RowProblem;
 use self::row::{ParsedRow, parse};
 use crate::settings::MissingPatientId;
-use crate::{Adopted, Adopting, Adoption, BackendError, GivenStudy, SiteId, Space, UidRoot};
+use crate::{Adopted, Adopting, Adoption, BackendError, ExternalStudy, SiteId, Space, UidRoot};
 
 /// The captions, in their order.
 pub const COLUMNS: [&str; 11] = [
@@ -287,7 +287,7 @@ impl JavaIndex {
         missing_patient_id: MissingPatientId,
         adopting: Adopting,
     ) -> Result<Report, BackendError> {
-        let mut studies: Vec<GivenStudy> = Vec::with_capacity(self.rows.len());
+        let mut studies: Vec<ExternalStudy> = Vec::with_capacity(self.rows.len());
         let mut used: Vec<(Space, String)> = Vec::new();
         let mut refused = Vec::with_capacity(self.rows.len());
         for row in &self.rows {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::sheet::{Cell, Row};
-use crate::{GivenStudy, NotAdopted, PatientPhi, Phi, SiteId, Space, StudyPhi, UidRoot};
+use crate::{ExternalStudy, NotAdopted, PatientPhi, Phi, SiteId, Space, StudyPhi, UidRoot};
 
 /// The most days by which a date may be shifted: a hundred years. Java's own offsets are below
 /// 3650.
@@ -41,7 +41,7 @@ pub enum RowProblem {
 pub(super) struct ParsedRow {
     pub(super) number: u32,
     pub(super) identity: Option<(SiteId, UidRoot)>,
-    pub(super) study: Result<GivenStudy, RowProblem>,
+    pub(super) study: Result<ExternalStudy, RowProblem>,
     /// The pseudonyms in it, even if the row has problems.
     pub(super) names: Vec<(Space, String)>,
     /// True if ANON-StudyDate is not PHI-StudyDate less `DateOffset`.
@@ -96,7 +96,7 @@ fn identity_of(patient: &str, study: &str) -> Option<(SiteId, UidRoot)> {
 }
 
 /// Returns the study, and true if its ANON-StudyDate is not the expected one.
-fn study_of(row: Row, has_identity: bool) -> Result<(GivenStudy, bool), RowProblem> {
+fn study_of(row: Row, has_identity: bool) -> Result<(ExternalStudy, bool), RowProblem> {
     let [
         anon_name,
         anon_id,
@@ -134,7 +134,7 @@ fn study_of(row: Row, has_identity: bool) -> Result<(GivenStudy, bool), RowProbl
         _ => false,
     };
     let some = |text: String| (!text.is_empty()).then(|| Phi::new(text));
-    let given = GivenStudy {
+    let given = ExternalStudy {
         patient_key: Phi::new(id.clone()),
         patient_name: anon_id,
         study_uid: Phi::new(study),

@@ -11,7 +11,7 @@ use crate::ledger::records::{Meta, Pair, PairId, PairKind};
 use crate::ledger::state::LedgerState;
 use crate::ledger::tables::{Snapshot, Tables};
 use crate::ledger::transaction::begin;
-use crate::{AdoptError, Adopted, Adopting, BackendError, GivenStudy, NotAdopted, Phi, Space};
+use crate::{AdoptError, Adopted, Adopting, BackendError, ExternalStudy, NotAdopted, Phi, Space};
 
 /// The UID counter rises to a multiple of this, at least this far above every adopted number.
 const UID_STEP: u64 = 1_000_000;
@@ -68,7 +68,7 @@ struct CheckedStudy {
 impl<T: Tables> Ledger<T> {
     pub(crate) fn adopt_studies(
         &self,
-        studies: &[GivenStudy],
+        studies: &[ExternalStudy],
         used: &[(Space, String)],
         adopting: Adopting,
     ) -> Result<Vec<Result<Adopted, NotAdopted>>, BackendError> {
@@ -112,7 +112,7 @@ impl<T: Tables> Ledger<T> {
         &self,
         state: &mut LedgerState<T::Snapshot>,
         plan: &AdoptionPlan,
-        studies: &[GivenStudy],
+        studies: &[ExternalStudy],
     ) -> Result<(), BackendError> {
         let mut transaction = begin(state);
         let builder = &mut transaction.builder;
@@ -139,7 +139,7 @@ impl<T: Tables> Ledger<T> {
         &self,
         state: &mut LedgerState<T::Snapshot>,
         plan: &mut AdoptionPlan,
-        studies: &[GivenStudy],
+        studies: &[ExternalStudy],
         used: &[(Space, String)],
     ) -> Result<Vec<Result<Adopted, NotAdopted>>, BackendError> {
         for pending in state.pending.pairs() {
@@ -169,7 +169,7 @@ impl<T: Tables> Ledger<T> {
         &self,
         state: &mut LedgerState<T::Snapshot>,
         plan: &AdoptionPlan,
-        given: &GivenStudy,
+        given: &ExternalStudy,
     ) -> Result<CheckedStudy, CheckError> {
         let (key, name) = (&given.patient_key, given.patient_name.as_str());
         let patient = self.look_up_pair(state, plan, Space::Patient, key, name)?;
@@ -212,7 +212,7 @@ impl<T: Tables> Ledger<T> {
         state: &mut LedgerState<T::Snapshot>,
         plan: &AdoptionPlan,
         patient: &PairLookup,
-        given: &GivenStudy,
+        given: &ExternalStudy,
     ) -> Result<Option<i32>, CheckError> {
         let (id, days) = (patient.id(), given.study.date_offset);
         if id == PairId::NO_PATIENT {
@@ -328,7 +328,7 @@ impl<T: Tables> Ledger<T> {
         state: &mut LedgerState<T::Snapshot>,
         plan: &mut AdoptionPlan,
         position: usize,
-        given: &GivenStudy,
+        given: &ExternalStudy,
         checked: &CheckedStudy,
     ) -> Adopted {
         let mut adopted = Adopted::Known;

@@ -7,7 +7,7 @@ use crate::{AdoptError, BackendError, PatientPhi, Phi, Space, StudyPhi};
 /// A study that another program de-identified, with the pseudonyms of that program. Originals are
 /// normalised as those of [`Wanted`](crate::Wanted).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct GivenStudy {
+pub struct ExternalStudy {
     /// The patient key; empty where the study names no patient.
     pub patient_key: Phi<String>,
     /// The patient's pseudonym.
@@ -66,9 +66,9 @@ pub enum NotAdopted {
         /// The patient it belongs to.
         known: String,
     },
-    /// The patient's dates already move by another number of days. Two numbers would change the
-    /// intervals between studies.
-    #[error("the dates of patient {patient} are moved by {held} days already")]
+    /// The patient's dates already move by another number of days. With two numbers, the intervals
+    /// between the patient's studies would change.
+    #[error("the dates of patient {patient} already move by {held} days")]
     OtherOffset {
         /// The patient.
         patient: String,
@@ -107,7 +107,7 @@ pub trait Adoption: Send + Sync + fmt::Debug {
     /// the patients are assigned but not settled. Then nothing is adopted.
     fn adopt_studies(
         &self,
-        studies: &[GivenStudy],
+        studies: &[ExternalStudy],
         used: &[(Space, String)],
         adopting: Adopting,
     ) -> Result<Vec<Result<Adopted, NotAdopted>>, BackendError>;

@@ -83,7 +83,7 @@ pub trait PhiIndex: Send + Sync + fmt::Debug {
     /// # Examples
     /// ```
     /// # use anon_model::{
-    /// #     Adopting, Adoption as _, GivenStudy, Identity, MemoryStore, Phi, SiteId, StudyPhi, UidRoot,
+    /// #     Adopting, Adoption as _, ExternalStudy, Identity, MemoryStore, Phi, SiteId, StudyPhi, UidRoot,
     /// # };
     /// use std::num::NonZeroUsize;
     ///
@@ -91,13 +91,13 @@ pub trait PhiIndex: Send + Sync + fmt::Debug {
     ///
     /// # let identity = Identity::new(SiteId::new("99")?, UidRoot::new("1.2.3")?)?;
     /// # let store = MemoryStore::new(identity)?;
-    /// # let studies = [("20240103", 1), ("20240301", 2), ("20240202", 3)].map(|(date, n)| GivenStudy {
+    /// # let studies = [("20240103", 1), ("20240301", 2), ("20240202", 3)].map(|(date, n)| ExternalStudy {
     /// #     patient_key: Phi::new(format!("P{n}")),
     /// #     patient_name: format!("99-00000{n}"),
     /// #     study_uid: Phi::new(format!("1.9.{n}")),
     /// #     study_name: format!("1.2.3.99.{n}"),
     /// #     study: StudyPhi { date: Some(Phi::new(date.to_owned())), ..StudyPhi::default() },
-    /// #     ..GivenStudy::default()
+    /// #     ..ExternalStudy::default()
     /// # });
     /// # store.adopt_studies(&studies, &[], Adopting::AllOrNothing)?;
     /// // Three studies, the latest first, two on a page.

@@ -202,7 +202,7 @@ macro_rules! delegate {
         impl $crate::Adoption for $store {
             fn adopt_studies(
                 &self,
-                studies: &[$crate::GivenStudy],
+                studies: &[$crate::ExternalStudy],
                 used: &[($crate::Space, String)],
                 adopting: $crate::Adopting,
             ) -> Result<Vec<Result<$crate::Adopted, $crate::NotAdopted>>, $crate::BackendError>

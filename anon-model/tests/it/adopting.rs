@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anon_model::conformance::{Outcome, identity};
 use anon_model::{
-    Adopted, Adopting, Adoption, Assigned, DiskOptions, DiskStore, GivenStudy, LookupStore,
+    Adopted, Adopting, Adoption, Assigned, DiskOptions, DiskStore, ExternalStudy, LookupStore,
     MemoryStore, NewInstance, PatientPhi, Phi, PhiIndex, Pseudonyms, Space, StudyPhi, StudyRow,
     Wanted,
 };
@@ -18,9 +18,9 @@ fn phi(text: impl Into<String>) -> Phi<String> {
     Phi::new(text.into())
 }
 
-pub(crate) fn external_study(patient: u64, study: u64, accession: u64) -> GivenStudy {
+pub(crate) fn external_study(patient: u64, study: u64, accession: u64) -> ExternalStudy {
     let id = phi(format!("J{patient}"));
-    GivenStudy {
+    ExternalStudy {
         patient_key: id.clone(),
         patient_name: format!("99.99-{patient:06}"),
         study_uid: phi(format!("9.{study}")),
@@ -73,7 +73,7 @@ proptest! {
         skips in prop::collection::vec(any::<bool>(), 30),
     ) {
         let store = MemoryStore::new(identity().unwrap()).unwrap();
-        let studies: Vec<GivenStudy> = numbers
+        let studies: Vec<ExternalStudy> = numbers
             .iter()
             .zip(skips)
             .map(|((patient, study, accession), broken)| {
@@ -167,7 +167,7 @@ fn write_private(path: &Path, bytes: &[u8]) -> Outcome {
 #[test]
 fn twenty_thousand_studies_are_adopted_at_once() -> Outcome {
     let store = MemoryStore::new(identity()?)?;
-    let studies: Vec<GivenStudy> = (1..=20_000)
+    let studies: Vec<ExternalStudy> = (1..=20_000)
         .map(|number| {
             let mut study = external_study(number, number * 3, number);
             // An external pseudonym.

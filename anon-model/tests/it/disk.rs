@@ -355,12 +355,12 @@ fn format_1_opens() -> Outcome {
     );
     assert!(store.unsettled()?.is_empty());
     // The file is migrated, so it can hold adopted studies.
-    let studies = [anon_model::GivenStudy {
+    let studies = [anon_model::ExternalStudy {
         patient_key: Phi::new("J".to_owned()),
         patient_name: "123456789-000017".to_owned(),
         study_uid: Phi::new("9.9".to_owned()),
         study_name: "9.8.7".to_owned(),
-        ..anon_model::GivenStudy::default()
+        ..anon_model::ExternalStudy::default()
     }];
     let adopting = anon_model::Adopting::AllOrNothing;
     assert!(store.adopt_studies(&studies, &[], adopting)?[0].is_ok());

@@ -189,10 +189,10 @@ fn contradictory_rows_are_refused_with_their_numbers() -> Outcome {
     let index = index_of(&rows)?;
     let expected = [
         (3, "patient: the pseudonym 527408-000001 belongs to another original".to_owned()),
-        (4, "patient: this original has the pseudonym 527408-000001 already".into()),
-        (5, format!("study: this original has the pseudonym {ROOT}.527408.486 already")),
+        (4, "patient: this original already has the pseudonym 527408-000001".into()),
+        (5, format!("study: this original already has the pseudonym {ROOT}.527408.486")),
         (6, "accession number: the pseudonym 1 belongs to another original".into()),
-        (7, "the dates of patient 527408-000001 are moved by -1892 days already".into()),
+        (7, "the dates of patient 527408-000001 already move by -1892 days".into()),
         (8, "ANON-StudyInstanceUID and ANON-PatientID are not <root>.<site>.<number> and <site>-<number>".into()),
     ];
     let store = store_for(&index)?;

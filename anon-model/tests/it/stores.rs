@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anon_model::conformance::{self, Outcome};
 use anon_model::{
-    Adopting, Assigned, DiskOptions, DiskStore, Fingerprint, GivenStudy, Group, LookupStore,
+    Adopting, Assigned, DiskOptions, DiskStore, ExternalStudy, Fingerprint, Group, LookupStore,
     MemoryStore, Names, NewInstance, PatientPhi, Phi, RulesRecord, SeriesPhi, Space, StudyConflict,
     StudyPhi, StudyRow, Wanted,
 };
@@ -172,13 +172,13 @@ fn external_pair(space: u8, original: u8, pseudonym: u8) -> (Space, String, Stri
 }
 
 /// A study of the same numbers, whose pseudonym is numbered or external.
-fn given_study(patient: u8, study: u8, days: u8) -> GivenStudy {
+fn given_study(patient: u8, study: u8, days: u8) -> ExternalStudy {
     let id = phi(if patient == 0 {
         String::new()
     } else {
         format!("P{patient}")
     });
-    GivenStudy {
+    ExternalStudy {
         patient_key: id.clone(),
         patient_name: format!("99.99-{patient:06}"),
         study_uid: phi(format!("1.{study}")),

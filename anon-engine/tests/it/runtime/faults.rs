@@ -14,7 +14,7 @@ use anon_engine::{
 };
 use anon_model::{
     AdoptError, Adopted, Adopting, Adoption, AssignError, Assigned, BackendError, Counts, Deleted,
-    GivenStudy, Group, Intent, LookupStore, NewInstance, NotAdopted, PatientRow, Phi, PhiIndex,
+    ExternalStudy, Group, Intent, LookupStore, NewInstance, NotAdopted, PatientRow, Phi, PhiIndex,
     Pseudonyms, Removal, RetrieveProgress, RulesHistory, RulesRecord, SeriesRow, Space, StudyRow,
     Totals, Transactions, Wanted,
 };
@@ -194,7 +194,7 @@ impl RulesHistory for FailingLookups {
 impl Adoption for FailingLookups {
     fn adopt_studies(
         &self,
-        studies: &[GivenStudy],
+        studies: &[ExternalStudy],
         used: &[(Space, String)],
         adopting: Adopting,
     ) -> Result<Vec<Result<Adopted, NotAdopted>>, BackendError> {
