@@ -16,7 +16,7 @@ use crate::s3_servers::{BUCKET, S3Server};
 #[cfg(feature = "keyring")]
 use crate::shared::servers::{
     self,
-    need::{self, Need},
+    dependency::{self, Dependency},
 };
 #[cfg(feature = "keyring")]
 use crate::support::Run;
@@ -248,7 +248,7 @@ fn the_cognito_password_comes_from_the_system_keyring() -> Test {
     ) else {
         return Ok(());
     };
-    if !need::here(&[Need::Keyring])? {
+    if !dependency::are_installed(&[Dependency::Keyring])? {
         return Ok(());
     }
     let ids = cognito.cognito()?;

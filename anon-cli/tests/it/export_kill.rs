@@ -10,7 +10,7 @@ use std::time::Duration;
 use dicom_object::{InMemDicomObject, open_file};
 use serde_json::json;
 
-use crate::shared::servers::{Kind, Server, Setup};
+use crate::shared::servers::{Server, ServerKind, Setup};
 use crate::support::{Scene, Test, pause, tree};
 
 const FILES: u32 = 150;
@@ -101,7 +101,7 @@ fn received(server: &Server) -> Test<BTreeMap<String, Vec<InMemDicomObject>>> {
 #[test]
 fn export_to_a_node_survives_kills() -> Test {
     const NODE_KILLS: u64 = 24;
-    let Some(server) = Kind::Storescp.start(&Setup::default())? else {
+    let Some(server) = ServerKind::Storescp.start(&Setup::default())? else {
         return Ok(());
     };
     let scene = Scene::new()?;

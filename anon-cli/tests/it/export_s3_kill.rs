@@ -11,7 +11,7 @@ use std::time::Duration;
 use anon_engine::testing::files::{LargeImage, Place};
 
 use crate::s3_servers::{BUCKET, S3Server};
-use crate::shared::servers::need::{self, Need};
+use crate::shared::servers::dependency::{self, Dependency};
 use crate::shared::{servers, wait};
 use crate::support::{Scene, Test, finish, pause, tree};
 
@@ -84,7 +84,7 @@ fn whole(server: &S3Server, round: u64) -> Test<BTreeMap<String, Vec<u8>>> {
 
 /// The uploads in parts that the server has.
 fn uploads(server: &S3Server) -> Test<Vec<String>> {
-    let listed = Command::new(need::python())
+    let listed = Command::new(dependency::python())
         .arg(servers::scripts().join("uploads.py"))
         .args([&server.endpoint(), BUCKET, ACCESS, SECRET])
         .output()?;
@@ -134,7 +134,7 @@ fn kill(scene: &Scene, turn: u64) -> Test {
 #[test]
 fn export_to_s3_survives_kills() -> Test {
     // The second says what uploads there are.
-    if !need::here(&[Need::Rclone, Need::Moto])? {
+    if !dependency::are_installed(&[Dependency::Rclone, Dependency::Moto])? {
         return Ok(());
     }
     let Some(server) = S3Server::rclone(ACCESS, SECRET)? else {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::shared::servers::{Kind, Setup};
+use crate::shared::servers::{ServerKind, Setup};
 use crate::support::{Scene, Test};
 
 /// A project with CT images and one ultrasound image that is compressed by RLE.
@@ -19,7 +19,7 @@ fn made() -> Test<Scene> {
 
 #[test]
 fn export_to_archives_sends_everything_once() -> Test {
-    for kind in Kind::ARCHIVES {
+    for kind in ServerKind::ARCHIVES {
         let Some(server) = kind.start(&Setup::default())? else {
             continue;
         };
@@ -42,7 +42,7 @@ fn export_to_archives_sends_everything_once() -> Test {
         scene
             .json(&["config", "add", "node.ARCHIVE.use", "export"])?
             .exits(0);
-        let is_taken = kind.takes("1.2.840.10008.1.2.5");
+        let is_taken = kind.accepts("1.2.840.10008.1.2.5");
         let ran = scene.json(&["export", "ARCHIVE", "--all"])?;
         let ran = ran.exits(i32::from(!is_taken));
         let summary = ran.summary()?;
@@ -90,8 +90,8 @@ fn export_to_archives_sends_everything_once() -> Test {
 
 #[test]
 fn a_rejecting_node_is_reported_for_every_patient() -> Test {
-    let refuses = Setup::default().with("--refuse").mute();
-    let Some(server) = Kind::Storescp.start(&refuses)? else {
+    let refuses = Setup::default().with("--refuse").without_echo();
+    let Some(server) = ServerKind::Storescp.start(&refuses)? else {
         return Ok(());
     };
     let scene = made()?;
@@ -115,7 +115,7 @@ fn a_rejecting_node_is_reported_for_every_patient() -> Test {
 /// A receiver without queries: what was sent is known by the journal alone.
 #[test]
 fn export_to_a_node_without_queries_sends_nothing_twice() -> Test {
-    let Some(server) = Kind::Storescp.start(&Setup::default().with("+xa"))? else {
+    let Some(server) = ServerKind::Storescp.start(&Setup::default().with("+xa"))? else {
         return Ok(());
     };
     let scene = made()?;

@@ -40,7 +40,7 @@ fn serve_survives_hostile_peers() -> Test {
         println!("{outcome}");
     }
     report.survived()?;
-    hostile::nothing_climbed()?;
+    hostile::no_path_traversal()?;
     // Everything is as expected, except that exactly these are stored.
     let odd = report.outcomes.iter().filter(|it| !it.is_expected());
     let odd: Vec<_> = odd.map(|it| (it.name(), it.is_stored())).collect();

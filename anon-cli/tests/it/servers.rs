@@ -10,9 +10,9 @@ use serde_json::json;
 
 use crate::serving::Serving;
 use crate::shared::servers::corpus::{Corpus, Instance, UNCOMPRESSED};
-use crate::shared::servers::need::{Need, here};
-use crate::shared::servers::tool::{Ran as Dcmtk, dcmtk};
-use crate::shared::servers::{Kind, Server, Setup};
+use crate::shared::servers::dependency::{Dependency, are_installed};
+use crate::shared::servers::tool::{ToolOutput as Dcmtk, dcmtk};
+use crate::shared::servers::{Server, ServerKind, Setup};
 use crate::support::{Scene, Test};
 
 const LEVELS: [&str; 3] = ["study", "series", "instance"];
@@ -106,14 +106,14 @@ fn retrieve_from_archives_at_every_level() -> Test {
     let Some(corpus) = Corpus::new()? else {
         return Ok(());
     };
-    for kind in Kind::ARCHIVES {
+    for kind in ServerKind::ARCHIVES {
         let scene = made()?;
         let serving = Serving::start(&scene, &[])?;
         let sends_to = Setup::default().knows("ANONYMIZER", serving.port);
         let Some(server) = kind.start(&sends_to)? else {
             continue;
         };
-        let taken = corpus.taken_by(kind);
+        let taken = corpus.accepted_by(kind);
         server.load(&taken)?;
         scene.json(&["echo", &node(&server)])?.exits(0);
         let found = scene
@@ -150,12 +150,12 @@ fn find_accession_numbers_at_archives() -> Test {
     let Some(corpus) = Corpus::new()? else {
         return Ok(());
     };
-    for kind in Kind::ARCHIVES {
+    for kind in ServerKind::ARCHIVES {
         let scene = made()?;
         let Some(server) = kind.start(&Setup::default())? else {
             continue;
         };
-        server.load(&corpus.taken_by(kind))?;
+        server.load(&corpus.accepted_by(kind))?;
         scene.write(
             "list.txt",
             format!("X9\n{}\n", Corpus::ACCESSION).as_bytes(),
@@ -178,13 +178,13 @@ fn retrieve_reports_an_archive_that_does_not_know_our_title() -> Test {
     let Some(corpus) = Corpus::new()? else {
         return Ok(());
     };
-    for kind in Kind::ARCHIVES {
+    for kind in ServerKind::ARCHIVES {
         let scene = made()?;
         let serving = Serving::start(&scene, &[])?;
         let Some(server) = kind.start(&Setup::default())? else {
             continue;
         };
-        server.load(&corpus.taken_by(kind))?;
+        server.load(&corpus.accepted_by(kind))?;
         for level in LEVELS {
             let args = [
                 "retrieve",
@@ -308,7 +308,7 @@ fn dcmsend_sends_every_transfer_syntax_to_serve() -> Test {
 /// Unsupported services are refused properly, and `serve` continues.
 #[test]
 fn serve_refuses_queries_and_continues() -> Test {
-    if !here(&[Need::Dcmtk])? {
+    if !are_installed(&[Dependency::Dcmtk])? {
         return Ok(());
     }
     let scene = made()?;

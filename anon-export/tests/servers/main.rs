@@ -29,7 +29,7 @@ use anon_net::{Node, Uid};
 use settling_sink::SettlingSink;
 use shared::Test;
 use shared::servers::corpus::{Corpus, Instance};
-use shared::servers::{Kind, Server, Setup};
+use shared::servers::{Server, ServerKind, Setup};
 
 fn scu() -> Test<Scu> {
     let timeouts = Timeouts::all(Duration::from_secs(20));
@@ -47,7 +47,7 @@ fn node(server: &Server) -> Test<Node> {
 fn sink(server: &Server) -> Test<DicomSink> {
     // dcmqrscp gives two objects that arrive at the same time on two associations the same file
     // name, and keeps only one.
-    let more = if server.title() == Kind::Dcmqrscp.title() {
+    let more = if server.title() == ServerKind::Dcmqrscp.title() {
         0
     } else {
         2
@@ -59,7 +59,7 @@ fn sink(server: &Server) -> Test<DicomSink> {
 /// The suite runs on each archive, restarted for each promise.
 #[test]
 fn dicom_sink_passes_the_conformance_suite_on_real_archives() -> Test {
-    for kind in Kind::ARCHIVES {
+    for kind in ServerKind::ARCHIVES {
         if kind.start(&Setup::default())?.is_none() {
             continue;
         }
@@ -152,12 +152,12 @@ fn exported_objects_are_retrieved_byte_for_byte() -> Test {
     let Some(corpus) = Corpus::new()? else {
         return Ok(());
     };
-    for kind in Kind::ARCHIVES {
+    for kind in ServerKind::ARCHIVES {
         let Some(server) = kind.start(&Setup::default())? else {
             continue;
         };
         let directory = tempfile::tempdir()?;
-        let accepted = corpus.taken_by(kind);
+        let accepted = corpus.accepted_by(kind);
         for instance in &corpus.instances {
             let path = directory.path().join(key(instance)?.to_string());
             fs::create_dir_all(path.parent().ok_or("a series")?)?;

@@ -13,7 +13,7 @@ use anon_export::{
 };
 
 use crate::shared::Test;
-use crate::shared::servers::{Kind, Server};
+use crate::shared::servers::{Server, ServerKind};
 
 /// A sink that returns a failed put only after the server has finished with it too.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ struct DcmqrscpProcesses {
 
 impl SettlingSink {
     pub(crate) fn new(sink: DicomSink, server: &Server) -> Self {
-        let forks = server.title() == Kind::Dcmqrscp.title();
+        let forks = server.title() == ServerKind::Dcmqrscp.title();
         let waits_for = forks.then(|| DcmqrscpProcesses {
             pid: server.pid(),
             port: server.address().port(),

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::shared::servers::certificates::Identity;
-use crate::shared::servers::need::{self, Need, here};
+use crate::shared::servers::dependency::{self, Dependency, are_installed};
 use crate::shared::servers::port;
 use crate::shared::servers::process::Process;
 use crate::shared::servers::scripts;
@@ -52,7 +52,7 @@ impl S3Server {
             ("BUCKET", BUCKET),
         ];
         variables.extend(more);
-        Self::start(&[Need::Rclone], "rclone.sh", &variables)
+        Self::start(&[Dependency::Rclone], "rclone.sh", &variables)
     }
 
     /// Starts rclone with TLS and this certificate.
@@ -73,11 +73,11 @@ impl S3Server {
 
     /// Starts moto, which accepts any signature and has a Cognito.
     pub(crate) fn moto() -> Test<Option<Self>> {
-        Self::start(&[Need::Moto], "moto.sh", &[])
+        Self::start(&[Dependency::Moto], "moto.sh", &[])
     }
 
-    fn start(needs: &[Need], script: &str, variables: &[(&str, &str)]) -> Test<Option<Self>> {
-        if !here(needs)? {
+    fn start(needs: &[Dependency], script: &str, variables: &[(&str, &str)]) -> Test<Option<Self>> {
+        if !are_installed(needs)? {
             return Ok(None);
         }
         let mut last = None;
@@ -99,11 +99,11 @@ impl S3Server {
             .envs(variables.iter().copied())
             .env("STATE", directory.path())
             .env("PORT", port.to_string())
-            .env("VENV", need::venv());
+            .env("VENV", dependency::venv());
         let log = directory.path().join("log");
         let process = Process::start(&mut command, &log)?;
         let ready = wait::until("the server is ready", START_TIMEOUT, || {
-            if !process.lives()? {
+            if !process.is_running()? {
                 return Err("the server ended".into());
             }
             Ok(request(port, "GET", "/").is_ok())
@@ -150,7 +150,7 @@ impl S3Server {
     }
 
     fn run_moto_script(&self, script: &str, more: &[&str]) -> Test<BTreeMap<String, String>> {
-        let made = Command::new(need::python())
+        let made = Command::new(dependency::python())
             .arg(scripts().join(script))
             .args([&self.endpoint(), BUCKET])
             .args(more)

@@ -1,4 +1,4 @@
-//! Bad peers against servers, and the proof that they are what they claim to be.
+//! Hostile peers against servers, and checks of the hostile peers themselves.
 #![cfg(unix)]
 
 #[expect(dead_code, reason = "each binary uses some of it")]
@@ -9,8 +9,8 @@ mod shared;
 #[path = "../shared/node.rs"]
 mod node;
 
-mod bits;
 mod dcmtk_scu;
 mod scp;
 mod scu;
 mod storescp;
+mod suite;

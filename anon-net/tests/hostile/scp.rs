@@ -1,5 +1,5 @@
-//! Our SCP and all bad peers. What its handler does with a wrong data set is not looked at here: this
-//! one keeps anything.
+//! Our SCP against all hostile peers. Its handler stores anything, so invalid data sets are not
+//! tested here.
 
 use std::process;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::shared::Test;
 use crate::shared::hostile::{self, Target};
 
 #[test]
-fn our_scp_survives_all() -> Test {
+fn our_scp_survives_every_hostile_peer() -> Test {
     let artim = Duration::from_secs(2);
     let inbox = Arc::new(Inbox::default());
     let scp = node::listen(&inbox, |builder| {
@@ -18,13 +18,13 @@ fn our_scp_survives_all() -> Test {
     })?;
     let target = Target::new(scp.local_addr(), node::TITLE)
         .of_process(process::id())
-        .keeps_anything()
+        .stores_anything()
         .ends_after(artim);
     let report = hostile::run(&target);
     for outcome in &report.outcomes {
         println!("{outcome}");
     }
     report.survived()?;
-    hostile::nothing_climbed()?;
+    hostile::no_path_traversal()?;
     report.as_expected()
 }

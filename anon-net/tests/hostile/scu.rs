@@ -1,4 +1,4 @@
-//! Our SCU and all impostors.
+//! Our SCU against all hostile servers.
 
 use std::sync::Arc;
 use std::thread;
@@ -10,44 +10,44 @@ use anon_net::service::{Cancel, Scu, Timeouts};
 use anon_net::{Node, Status};
 
 use crate::shared::Test;
-use crate::shared::hostile::impostors::{self, Impostor};
+use crate::shared::hostile::hostile_servers::{self, HostileServer};
 
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What is wrong with how our C-ECHO came to its end.
-fn echo(scu: &Scu, impostor: &Impostor) -> Test<Option<String>> {
-    let listening = impostor.listen()?;
+/// Returns what is wrong with the end of our C-ECHO.
+fn echo(scu: &Scu, server: &HostileServer) -> Test<Option<String>> {
+    let listening = server.listen()?;
     let node = Node::new("IMPOSTOR".parse()?, "127.0.0.1", listening.address().port())?;
-    let began = Instant::now();
+    let started = Instant::now();
     let echoed = scu.echo(&node, &Cancel::new());
-    let (name, took) = (impostor.name, began.elapsed());
-    // Connecting and associating, the answer, the release: each has its time.
-    if took > PATIENCE * 6 {
+    let (name, took) = (server.name, started.elapsed());
+    // Connecting, the association, the response and the release each have a timeout.
+    if took > TIMEOUT * 6 {
         return Ok(Some(format!("{name}: took {took:?}")));
     }
-    let done = echoed.as_ref().is_ok_and(|status| is_done(*status));
-    let wrong = format!("{name}: {echoed:?}, {:?} expected", impostor.ends);
-    Ok((!impostor.ends.agrees(done)).then_some(wrong))
+    let done = echoed.as_ref().is_ok_and(|status| is_success(*status));
+    let problem = format!("{name}: {echoed:?}, {:?} expected", server.ends);
+    Ok((!server.ends.agrees(done)).then_some(problem))
 }
 
-fn is_done(status: Status) -> bool {
+fn is_success(status: Status) -> bool {
     matches!(status.class(), StatusClass::Success | StatusClass::Warning)
 }
 
 #[test]
-fn our_scu_is_not_deceived() -> Test {
+fn our_scu_ends_as_expected_with_every_hostile_server() -> Test {
     let scu = Scu::new(Arc::new(UlDial::new()), "ANONYMIZER".parse()?);
-    let scu = scu.with_timeouts(Timeouts::all(PATIENCE));
-    let mut deceived = Vec::new();
+    let scu = scu.with_timeouts(Timeouts::all(TIMEOUT));
+    let mut problems = Vec::new();
     thread::scope(|scope| {
         let scu = &scu;
         let run = |it| scope.spawn(move || echo(scu, it).map_err(|error| error.to_string()));
-        let running: Vec<_> = impostors::all().map(run).collect();
+        let running: Vec<_> = hostile_servers::all().map(run).collect();
         for echoed in running {
-            deceived.extend(echoed.join().map_err(|_| "a thread panicked")??);
+            problems.extend(echoed.join().map_err(|_| "a thread panicked")??);
         }
         Ok::<_, Box<dyn std::error::Error>>(())
     })?;
-    assert!(deceived.is_empty(), "{}", deceived.join("\n"));
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The servers start, hold what they were sent, and end without a trace: what every other test here
-//! stands on.
+//! Checks of the test servers themselves: they start, keep what they were sent, and leave nothing
+//! behind.
 
 use std::collections::BTreeSet;
 use std::net::TcpStream;
@@ -8,9 +8,9 @@ use crate::shared::Test;
 use crate::shared::servers::certificates::Authority;
 use crate::shared::servers::corpus::Corpus;
 use crate::shared::servers::tool::dcmtk;
-use crate::shared::servers::{Kind, Server, Setup};
+use crate::shared::servers::{Server, ServerKind, Setup};
 
-/// The SOP instances that a server says it has of a series.
+/// Returns the SOP instances that a server lists for a series.
 fn images(server: &Server, series: &str) -> Test<BTreeSet<String>> {
     let series = format!("SeriesInstanceUID={series}");
     let study = format!("StudyInstanceUID={}", Corpus::STUDY);
@@ -25,23 +25,23 @@ fn images(server: &Server, series: &str) -> Test<BTreeSet<String>> {
         "-k",
         "SOPInstanceUID",
     ];
-    let ran = dcmtk("findscu", &server.called(&keys))?.succeeds()?;
+    let ran = dcmtk("findscu", &server.dcmtk_arguments(&keys))?.succeeds()?;
     Ok(ran.values("(0008,0018)").into_iter().collect())
 }
 
 #[test]
-fn archives_hold_what_they_are_sent() -> Test {
-    for kind in Kind::ARCHIVES {
+fn archives_list_what_they_were_sent() -> Test {
+    for kind in ServerKind::ARCHIVES {
         let Some(corpus) = Corpus::new()? else {
             return Ok(());
         };
         let Some(server) = kind.start(&Setup::default())? else {
             continue;
         };
-        let taken = corpus.taken_by(kind);
-        server.load(&taken)?;
+        let accepted = corpus.accepted_by(kind);
+        server.load(&accepted)?;
         for series in ["1", "2"].map(|n| format!("{}.{n}", Corpus::STUDY)) {
-            let sent = taken.iter().filter(|it| it.series == series);
+            let sent = accepted.iter().filter(|it| it.series == series);
             let sent: BTreeSet<String> = sent.map(|it| it.uid.clone()).collect();
             assert_eq!(images(&server, &series)?, sent, "{kind:?}, series {series}");
         }
@@ -50,8 +50,11 @@ fn archives_hold_what_they_are_sent() -> Test {
 }
 
 #[test]
-fn receivers_keep_what_they_are_sent() -> Test {
-    for (kind, option) in [(Kind::Storescp, "+xa"), (Kind::PynetdicomStore, "--quiet")] {
+fn receivers_store_what_they_were_sent() -> Test {
+    for (kind, option) in [
+        (ServerKind::Storescp, "+xa"),
+        (ServerKind::PynetdicomStore, "--quiet"),
+    ] {
         let Some(corpus) = Corpus::new()? else {
             return Ok(());
         };
@@ -65,12 +68,12 @@ fn receivers_keep_what_they_are_sent() -> Test {
 }
 
 #[test]
-fn archives_send_to_nodes_they_know() -> Test {
+fn archives_send_to_known_nodes() -> Test {
     let Some(corpus) = Corpus::new()? else {
         return Ok(());
     };
-    for kind in Kind::ARCHIVES {
-        let Some(receiver) = Kind::Storescp.start(&Setup::default().with("--fork"))? else {
+    for kind in ServerKind::ARCHIVES {
+        let Some(receiver) = ServerKind::Storescp.start(&Setup::default().with("--fork"))? else {
             return Ok(());
         };
         let knows = Setup::default().knows("MOVER", receiver.address().port());
@@ -88,23 +91,23 @@ fn archives_send_to_nodes_they_know() -> Test {
             "-k",
             &study,
         ];
-        dcmtk("movescu", &server.called(&keys))?.succeeds()?;
+        dcmtk("movescu", &server.dcmtk_arguments(&keys))?.succeeds()?;
         assert_eq!(receiver.received()?.len(), 2, "{kind:?}");
     }
     Ok(())
 }
 
 #[test]
-fn tls_servers_want_the_right_certificate() -> Test {
+fn tls_servers_require_a_trusted_certificate() -> Test {
     let Some(authority) = Authority::new()? else {
         return Ok(());
     };
-    for kind in [Kind::Storescp, Kind::Orthanc] {
+    for kind in [ServerKind::Storescp, ServerKind::Orthanc] {
         let Some(server) = kind.start(&Setup::default().tls(&authority, "server"))? else {
             return Ok(());
         };
         let echo = |more: &[String]| {
-            let mut arguments = server.called(&["-to", "3", "-ta", "3"]);
+            let mut arguments = server.dcmtk_arguments(&["-to", "3", "-ta", "3"]);
             arguments.extend_from_slice(more);
             dcmtk("echoscu", &arguments)
         };
@@ -123,18 +126,20 @@ fn tls_servers_want_the_right_certificate() -> Test {
 }
 
 #[test]
-fn a_server_that_answers_nothing_is_started_too() -> Test {
-    let Some(server) = Kind::Storescp.start(&Setup::default().with("--refuse").mute())? else {
+fn server_without_echo_starts() -> Test {
+    let Some(server) =
+        ServerKind::Storescp.start(&Setup::default().with("--refuse").without_echo())?
+    else {
         return Ok(());
     };
-    dcmtk("echoscu", &server.called(&[]))?.fails()?;
+    dcmtk("echoscu", &server.dcmtk_arguments(&[]))?.fails()?;
     Ok(())
 }
 
 #[test]
-fn a_server_that_cannot_start_is_an_error() -> Test {
+fn failed_start_is_an_error() -> Test {
     let setup = Setup::default().with("--no-such-option");
-    match Kind::Storescp.start(&setup) {
+    match ServerKind::Storescp.start(&setup) {
         Ok(None) => Ok(()),
         Ok(Some(_)) => Err("started".into()),
         Err(error) => {
@@ -146,24 +151,24 @@ fn a_server_that_cannot_start_is_an_error() -> Test {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn nothing_is_left_of_a_stopped_server() -> Test {
+fn stopped_server_leaves_no_process_and_no_files() -> Test {
     use std::time::Duration;
 
     use crate::shared::servers::process::group;
     use crate::shared::wait;
 
     for kind in [
-        Kind::Orthanc,
-        Kind::Dcmqrscp,
-        Kind::Pynetdicom,
-        Kind::PynetdicomStore,
-        Kind::Storescp,
+        ServerKind::Orthanc,
+        ServerKind::Dcmqrscp,
+        ServerKind::Pynetdicom,
+        ServerKind::PynetdicomStore,
+        ServerKind::Storescp,
     ] {
         let Some(server) = kind.start(&Setup::default())? else {
             continue;
         };
         let (pid, address) = (server.pid(), server.address());
-        // Someone is connected: dcmqrscp has forked a child.
+        // With an open connection dcmqrscp has a child process.
         let connected = TcpStream::connect(address)?;
         let state = server.directory().to_path_buf();
         assert!(
@@ -171,11 +176,16 @@ fn nothing_is_left_of_a_stopped_server() -> Test {
             "{kind:?}: the server and its watcher"
         );
         drop(server);
-        wait::until("the group is gone", Duration::from_secs(5), || {
-            Ok(group(pid)?.is_empty())
-        })?;
-        assert!(TcpStream::connect(address).is_err(), "{kind:?} listens");
-        assert!(!state.exists(), "{kind:?}: its directory is there");
+        wait::until(
+            "the process group has ended",
+            Duration::from_secs(5),
+            || Ok(group(pid)?.is_empty()),
+        )?;
+        assert!(
+            TcpStream::connect(address).is_err(),
+            "{kind:?} still listens"
+        );
+        assert!(!state.exists(), "{kind:?}: its directory still exists");
         drop(connected);
     }
     Ok(())

@@ -1,6 +1,6 @@
-//! Against real servers, on loopback: Orthanc, DCMTK and pynetdicom.
+//! Tests with real servers on loopback: Orthanc, DCMTK and pynetdicom.
 //!
-//! `.ci/servers/install.sh` installs them. Without them these tests say so and pass.
+//! `.ci/servers/install.sh` installs them. Without them these tests print a message and pass.
 #![cfg(unix)]
 
 #[expect(dead_code, reason = "each binary uses some of it")]
@@ -10,7 +10,7 @@ mod shared;
 #[path = "../shared/node.rs"]
 mod node;
 
-mod calling;
 mod harness;
-mod receiving;
-mod retrieving;
+mod retrieve;
+mod scp;
+mod scu;

@@ -1,24 +1,26 @@
-//! Hostile, broken and odd peers, as a table of cases; std only, so that it runs everywhere.
+//! Hostile, broken and unusual peers, as a table of cases. Uses only std, so that it runs
+//! everywhere.
 //!
-//! [`run`] plays every [`Case`] against a server at an address. After each, and during those that hold
-//! a connection, a good peer's C-ECHO and C-STORE must succeed within [`good::WITHIN`]. Whatever the
-//! server, it must survive that; what else a case expects is what PS3.7 and PS3.8 ask for.
+//! [`run`] plays every [`HostileCase`] against a server. After each case, and during those that
+//! keep a connection open, a well-behaved peer's C-ECHO and C-STORE must succeed within
+//! [`well_behaved::WITHIN`]. Every server must survive all cases. The further expectations of a
+//! case come from PS3.7 and PS3.8.
 //!
 //! ```ignore
 //! let target = Target::new(address, "ANONYMIZER").of_process(process::id());
 //! let report = hostile::run(&target);
 //! report.survived()?;
-//! hostile::nothing_climbed()?;
+//! hostile::no_path_traversal()?;
 //! report.as_expected()?;
 //! ```
 
-mod arena;
+mod case_runner;
 mod cases;
-mod good;
-pub(crate) mod impostors;
+pub(crate) mod hostile_servers;
 pub(crate) mod memory;
 mod object;
 mod peer;
+mod well_behaved;
 mod wire;
 
 use std::fmt::{self, Display};
@@ -26,9 +28,9 @@ use std::fs;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use self::arena::Arena;
+use self::case_runner::CaseRunner;
 pub(crate) use self::cases::all;
-use self::peer::{Played, Reaction};
+use self::peer::{CaseResult, Reaction};
 use super::Test;
 
 /// The server under test.
@@ -39,12 +41,12 @@ pub(crate) struct Target {
     process: Option<u32>,
     memory: u64,
     artim: Option<Duration>,
-    patience: Duration,
-    reads: bool,
+    timeout: Duration,
+    parses: bool,
 }
 
 impl Target {
-    /// A server that stores CT images, in implicit VR at least.
+    /// Creates a target: a server that stores CT images, at least in implicit VR.
     pub(crate) fn new(address: SocketAddr, called: &str) -> Self {
         Self {
             address,
@@ -52,45 +54,45 @@ impl Target {
             process: None,
             memory: 256 << 20,
             artim: None,
-            patience: Duration::from_secs(3),
-            reads: true,
+            timeout: Duration::from_secs(3),
+            parses: true,
         }
     }
 
-    /// Its process: its memory is looked at after each case.
+    /// Sets the process whose memory is checked after each case.
     pub(crate) fn of_process(mut self, process: u32) -> Self {
         self.process = Some(process);
         self
     }
 
-    /// The most resident memory it may ever have, in bytes. 256 MiB unless this says otherwise.
+    /// Sets the limit of its resident memory in bytes. Default: 256 MiB.
     pub(crate) fn within(mut self, bytes: u64) -> Self {
         self.memory = bytes;
         self
     }
 
-    /// It ends connections that do not come to an association within this (ARTIM): cases that hold
-    /// one wait for the end.
+    /// Declares its ARTIM timeout. Cases that keep a connection without an association wait for its
+    /// end.
     pub(crate) fn ends_after(mut self, artim: Duration) -> Self {
         self.artim = Some(artim);
         self
     }
 
-    /// How long to wait for a reaction, 3 s unless this says otherwise. Shorter is quicker where what a
-    /// server does not answer is no fault.
-    pub(crate) fn answers_in(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    /// Sets how long to wait for a reaction. Default: 3 s. A shorter time is faster if missing
+    /// reactions are not a failure.
+    pub(crate) fn responds_within(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
-    /// It keeps data sets without reading them, so that a wrong one is stored.
-    pub(crate) fn keeps_anything(mut self) -> Self {
-        self.reads = false;
+    /// Declares that it stores data sets without parsing them, so that invalid ones are stored.
+    pub(crate) fn stores_anything(mut self) -> Self {
+        self.parses = false;
         self
     }
 }
 
-/// A reaction that is right.
+/// A correct reaction.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Allowed {
     Accept,
@@ -105,10 +107,11 @@ pub(crate) enum Allowed {
     Status(u16),
     /// A status of the failure class (PS3.7 Annex C.5).
     Failure,
-    /// As [`Allowed::Failure`]; a server that does not read data sets may also store it.
+    /// As [`Allowed::Failure`]; a server that does not parse data sets may store the object
+    /// instead.
     Unreadable,
     Ignore,
-    /// Nothing is asked of the server but that it lives.
+    /// The server only has to survive.
     Anything,
 }
 
@@ -126,60 +129,60 @@ impl Allowed {
                 got == Reaction::Rejected(result, source, reason)
             }
             (Self::AbortFor(reasons), Reaction::Aborted(2, reason)) => reasons.contains(&reason),
-            (Self::Status(status), Reaction::Answered(got)) => status == got,
-            (Self::Failure, Reaction::Answered(status)) => is_failure(status),
-            (Self::Unreadable, Reaction::Answered(status)) => !target.reads || is_failure(status),
+            (Self::Status(status), Reaction::Responded(got)) => status == got,
+            (Self::Failure, Reaction::Responded(status)) => is_failure(status),
+            (Self::Unreadable, Reaction::Responded(status)) => !target.parses || is_failure(status),
             _ => false,
         }
     }
 }
 
-/// The failure class of PS3.7 Annex C.5 and of PS3.4 Table B.2-1.
+/// Returns whether a status is a failure (PS3.7 Annex C.5 and PS3.4 Table B.2-1).
 fn is_failure(status: u16) -> bool {
     matches!(status, 0x0105..=0x0106 | 0x0110..=0x0115 | 0x0117..=0x0124 | 0x0210..=0x0213)
         || matches!(status >> 12, 0xA | 0xC)
 }
 
-/// One way to be a bad peer, or an odd one.
+/// A hostile or unusual behavior of a peer.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Case {
+pub(crate) struct HostileCase {
     pub(crate) name: &'static str,
     pub(crate) allowed: &'static [Allowed],
-    play: fn(&mut Arena<'_>) -> Played,
+    play: fn(&mut CaseRunner<'_>) -> CaseResult,
 }
 
-/// What became of a case.
+/// The result of a case.
 #[derive(Debug)]
-pub(crate) struct Outcome {
+pub(crate) struct CaseOutcome {
     name: &'static str,
     reaction: Reaction,
     expected: bool,
-    /// Whether the good peer was served during the case, if the case asked.
+    /// Whether the well-behaved peer was served during the case, if the case checked it.
     during: Option<bool>,
-    /// Whether the good peer was served after the case.
+    /// Whether the well-behaved peer was served after the case.
     after: bool,
-    /// The most resident memory that the process had during and after it.
+    /// The peak of the process's resident memory during and after the case.
     memory: Option<u64>,
-    took: Duration,
+    duration: Duration,
 }
 
-impl Outcome {
+impl CaseOutcome {
     pub(crate) fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The server reacted as the standard has it.
+    /// Returns true if the server reacted according to the standard.
     pub(crate) fn is_expected(&self) -> bool {
         self.expected
     }
 
-    /// The server says that it has the instance.
+    /// Returns true if the server reported the instance as stored.
     pub(crate) fn is_stored(&self) -> bool {
-        self.reaction == Reaction::Answered(0)
+        self.reaction == Reaction::Responded(0)
     }
 }
 
-impl Display for Outcome {
+impl Display for CaseOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {:?}", self.name, self.reaction)?;
         f.write_str(if self.expected {
@@ -188,95 +191,95 @@ impl Display for Outcome {
             ", not as expected"
         })?;
         if self.during == Some(false) {
-            f.write_str(", nobody served meanwhile")?;
+            f.write_str(", no service during the case")?;
         }
         f.write_str(if self.after {
             ""
         } else {
-            ", nobody served after"
+            ", no service after the case"
         })?;
         if let Some(memory) = self.memory {
             write!(f, ", {} MiB", memory >> 20)?;
         }
-        write!(f, ", {} ms", self.took.as_millis())
+        write!(f, ", {} ms", self.duration.as_millis())
     }
 }
 
-/// What became of all of them.
+/// The results of all cases.
 #[derive(Debug)]
-pub(crate) struct Report {
-    pub(crate) outcomes: Vec<Outcome>,
+pub(crate) struct HostileReport {
+    pub(crate) outcomes: Vec<CaseOutcome>,
     memory: u64,
 }
 
-impl Report {
-    /// An error that names the cases which the server did not survive, or which grew its memory too
-    /// far, or during which it served nobody else.
+impl HostileReport {
+    /// Returns an error that lists the cases that the server did not survive, that exceeded the
+    /// memory limit, or during which the well-behaved peer was not served.
     pub(crate) fn survived(&self) -> Test {
         let fits = |memory: Option<u64>| memory.is_none_or(|memory| memory <= self.memory);
         self.require(|it| it.after && it.during != Some(false) && fits(it.memory))
     }
 
-    /// An error that names the cases to which the server reacted in another way than the standard
-    /// has it.
+    /// Returns an error that lists the cases in which the server did not react according to the
+    /// standard.
     pub(crate) fn as_expected(&self) -> Test {
         self.require(|it| it.expected)
     }
 
-    fn require(&self, good: impl Fn(&Outcome) -> bool) -> Test {
-        let bad = self.outcomes.iter().filter(|it| !good(it));
-        let bad: Vec<String> = bad.map(ToString::to_string).collect();
-        if bad.is_empty() {
+    fn require(&self, good: impl Fn(&CaseOutcome) -> bool) -> Test {
+        let failed = self.outcomes.iter().filter(|it| !good(it));
+        let failed: Vec<String> = failed.map(ToString::to_string).collect();
+        if failed.is_empty() {
             return Ok(());
         }
-        let (count, of) = (bad.len(), self.outcomes.len());
-        Err(format!("{count} of {of} cases:\n  {}", bad.join("\n  ")).into())
+        let (count, of) = (failed.len(), self.outcomes.len());
+        Err(format!("{count} of {of} cases:\n  {}", failed.join("\n  ")).into())
     }
 }
 
-/// An error if a UID that climbs directories led to a file.
-pub(crate) fn nothing_climbed() -> Test {
-    let name = object::climbing_name();
+/// Returns an error if a UID with `../` led to a file outside of the server's directory.
+pub(crate) fn no_path_traversal() -> Test {
+    let name = object::traversal_name();
     for entry in fs::read_dir("/tmp")? {
         let entry = entry?.file_name();
         if entry.to_string_lossy().starts_with(&name) {
-            return Err(format!("/tmp/{} was made", entry.display()).into());
+            return Err(format!("/tmp/{} was created", entry.display()).into());
         }
     }
     Ok(())
 }
 
-/// Plays all cases, one after another.
-pub(crate) fn run(target: &Target) -> Report {
-    run_those(target, |_| true)
+/// Plays all cases, one after the other.
+pub(crate) fn run(target: &Target) -> HostileReport {
+    run_named(target, |_| true)
 }
 
-/// Plays the cases whose names are wanted.
-pub(crate) fn run_those(target: &Target, wanted: impl Fn(&str) -> bool) -> Report {
-    let cases = all().filter(|case| wanted(case.name));
-    Report {
+/// Plays the cases for whose names `selected` returns true.
+pub(crate) fn run_named(target: &Target, selected: impl Fn(&str) -> bool) -> HostileReport {
+    let cases = all().filter(|case| selected(case.name));
+    HostileReport {
         outcomes: cases.map(|case| play(case, target)).collect(),
         memory: target.memory,
     }
 }
 
-fn play(case: &Case, target: &Target) -> Outcome {
+fn play(case: &HostileCase, target: &Target) -> CaseOutcome {
     if let Some(process) = target.process {
-        memory::forget(process);
+        memory::reset_peak(process);
     }
     let start = Instant::now();
-    let mut arena = Arena::new(target);
-    let reaction = (case.play)(&mut arena).unwrap_or_else(|early| early);
-    let took = start.elapsed();
+    let mut runner = CaseRunner::new(target);
+    let reaction = (case.play)(&mut runner).unwrap_or_else(|early| early);
+    let duration = start.elapsed();
     let allowed = case.allowed.iter();
-    let optional = [Reaction::NotApplicable, Reaction::Held].contains(&reaction);
-    Outcome {
+    let optional = [Reaction::NotApplicable, Reaction::NotWaitedFor].contains(&reaction);
+    CaseOutcome {
         name: case.name,
         reaction,
         expected: optional || allowed.clone().any(|it| it.holds(reaction, target)),
-        during: arena.during(),
-        after: good::is_served(target),
+        during: runner.during(),
+        after: well_behaved::is_served(target),
         memory: target.process.and_then(memory::peak),
-        took,
+        duration,
     }
 }

@@ -1,7 +1,7 @@
-//! What test binaries of anon-net, anon-export and anon-cli share: real servers, and a peer made of bytes.
+//! Shared by test binaries of anon-net, anon-export and anon-cli: real servers, and hostile peers.
 //!
-//! Not a crate and not a feature: nothing here is for users of anon-net, and the scripts it starts
-//! are in the repository only. A test binary takes it in by path, from anon-net
+//! Not a crate and not a feature, because nothing here is for users of anon-net, and the scripts
+//! that it starts exist only in the repository. A test binary includes it by path, in anon-net with
 //!
 //! ```ignore
 //! #[expect(dead_code, reason = "each binary uses some of it")]
@@ -9,8 +9,7 @@
 //! mod shared;
 //! ```
 //!
-//! and from `anon-cli/tests/it/main.rs` with `#[path = "../../../anon-net/tests/shared/mod.rs"]`.
-//! Both need `tempfile` among their dev-dependencies.
+//! Both need the dev-dependency `tempfile`.
 
 pub(crate) mod hostile;
 pub(crate) mod servers;

@@ -1,4 +1,4 @@
-//! Our own SCP, for peers of all kinds to call.
+//! Our own SCP, for test peers.
 //!
 //! ```ignore
 //! #[path = "../shared/node.rs"]
@@ -16,7 +16,7 @@ use anon_net::{
     BackendError, Instance, InstanceHandler, Outcome, SupportedContexts, TextError, Uid,
 };
 
-/// Its AE title.
+/// The AE title of the SCP.
 pub(crate) const TITLE: &str = "ANONYMIZER";
 
 const VERIFICATION: &str = "1.2.840.10008.1.1";
@@ -28,17 +28,17 @@ const CLASSES: [&str; 3] = [
     "1.2.840.10008.5.1.4.1.1.3.1",
 ];
 
-/// What is after `1.2.840.10008.1.2` in the transfer syntaxes of the corpus.
+/// The transfer syntaxes of the corpus, without the prefix `1.2.840.10008.1.2`.
 const SYNTAXES: [&str; 10] = [
     ".1", "", ".2", ".1.99", ".4.50", ".4.70", ".4.80", ".4.81", ".4.90", ".5",
 ];
 
-/// The storage SOP classes of such a node.
+/// Returns the storage SOP classes of the SCP.
 pub(crate) fn classes() -> Result<Vec<Uid>, TextError> {
     CLASSES.into_iter().map(Uid::new).collect()
 }
 
-/// The transfer syntaxes of such a node.
+/// Returns the transfer syntaxes of the SCP.
 pub(crate) fn transfer_syntaxes() -> Result<Vec<Uid>, TextError> {
     let uids = SYNTAXES.map(|end| Uid::new(&format!("1.2.840.10008.1.2{end}")));
     uids.into_iter().collect()
@@ -53,43 +53,43 @@ fn supported() -> Result<SupportedContexts, TextError> {
     Ok(supported)
 }
 
-/// Listens at a free port of loopback; what it receives goes to `handler`.
+/// Starts an SCP on a free loopback port. Instances go to `handler`.
 pub(crate) fn listen<H: InstanceHandler + 'static>(
     handler: &Arc<H>,
-    set: impl FnOnce(ScpBuilder) -> ScpBuilder,
+    configure: impl FnOnce(ScpBuilder) -> ScpBuilder,
 ) -> Result<RunningScp, Box<dyn Error>> {
     let handler: Arc<dyn InstanceHandler> = Arc::<H>::clone(handler);
     let builder = Scp::builder(TITLE.parse()?, handler).supported(supported()?);
-    Ok(set(builder).bind("127.0.0.1:0".parse()?)?)
+    Ok(configure(builder).bind("127.0.0.1:0".parse()?)?)
 }
 
-/// Remembers what came, not its data sets.
+/// A handler that records instances without their data sets.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
-    /// Transfer syntax and bytes by SOP instance UID.
-    came: Mutex<BTreeMap<String, (String, u64)>>,
-    more: Condvar,
+    /// Transfer syntax and length by SOP Instance UID.
+    received: Mutex<BTreeMap<String, (String, u64)>>,
+    changed: Condvar,
 }
 
 impl Inbox {
-    /// What came by now.
-    pub(crate) fn came(&self) -> BTreeMap<String, (String, u64)> {
-        self.came
+    /// Returns the instances received so far.
+    pub(crate) fn received(&self) -> BTreeMap<String, (String, u64)> {
+        self.received
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    /// Waits until so many instances came.
+    /// Waits until `count` instances were received.
     pub(crate) fn wait_for(
         &self,
         count: usize,
         limit: Duration,
     ) -> BTreeMap<String, (String, u64)> {
-        let came = self.came.lock().unwrap_or_else(PoisonError::into_inner);
+        let received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self
-            .more
-            .wait_timeout_while(came, limit, |came| came.len() < count);
+            .changed
+            .wait_timeout_while(received, limit, |received| received.len() < count);
         waited.unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 }
@@ -101,9 +101,9 @@ impl InstanceHandler for Inbox {
         };
         let uid = instance.sop_instance.expose().to_owned();
         let syntax = instance.transfer_syntax.to_string();
-        let mut came = self.came.lock().unwrap_or_else(PoisonError::into_inner);
-        came.insert(uid, (syntax, bytes));
-        self.more.notify_all();
+        let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
+        received.insert(uid, (syntax, bytes));
+        self.changed.notify_all();
         Ok(Outcome::Stored)
     }
 }

@@ -1,20 +1,20 @@
-//! Real servers on loopback, each in a process group and a temporary directory of its own.
+//! Real servers on loopback, each in its own process group and temporary directory.
 //!
-//! [`Kind::start`] asks the kernel for a free port, starts a script of `.ci/servers` with it, and
-//! returns when the server answers a C-ECHO. Dropping the [`Server`] kills the group; so does the end
-//! of the test process, however it comes (the script watches a pipe that we hold). `.ci/run tools`
-//! installs what is needed. Where it is absent a test says so and passes, unless
-//! `ANON_REQUIRE_SERVERS` is set:
+//! [`ServerKind::start`] gets a free port from the kernel, starts a script of `.ci/servers` with
+//! it, and returns when the server responds to a C-ECHO. Dropping the [`Server`] kills the process
+//! group; so does the end of the test process, however it ends (the script watches a pipe that the
+//! test holds). `.ci/run tools` installs what is needed. If something is missing, a test prints a
+//! message and passes, unless `ANON_REQUIRE_SERVERS` is set:
 //!
 //! ```ignore
 //! let setup = Setup::default().knows("ANONYMIZER", our_port);
-//! let Some(archive) = Kind::Orthanc.start(&setup)? else { return Ok(()) };
-//! dcmtk("echoscu", &archive.called(&[]))?.succeeds()?;
+//! let Some(archive) = ServerKind::Orthanc.start(&setup)? else { return Ok(()) };
+//! dcmtk("echoscu", &archive.dcmtk_arguments(&[]))?.succeeds()?;
 //! ```
 
 pub(crate) mod certificates;
 pub(crate) mod corpus;
-pub(crate) mod need;
+pub(crate) mod dependency;
 pub(crate) mod port;
 pub(crate) mod process;
 pub(crate) mod tool;
@@ -28,25 +28,25 @@ use std::time::Duration;
 
 use self::certificates::{Authority, Identity};
 use self::corpus::Instance;
-use self::need::{Need, here};
+use self::dependency::{Dependency, are_installed};
 use self::process::Process;
 use self::tool::dcmtk;
 use super::{Test, wait};
 
-/// How long a server may take until it answers. Two cores may be busy with a build.
-const START: Duration = Duration::from_mins(1);
+/// How long a server may take to start. A build may occupy all cores.
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The scripts, in the repository; a packaged crate has none.
+/// Returns the directory of the scripts, which exists only in the repository.
 pub(crate) fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../.ci/servers")
 }
 
-/// A server that we know how to start.
+/// A kind of server that the tests can start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// An archive.
+pub(crate) enum ServerKind {
+    /// The archive Orthanc.
     Orthanc,
-    /// DCMTK's archive.
+    /// DCMTK's archive, `dcmqrscp`.
     Dcmqrscp,
     /// pynetdicom's archive, `qrscp`.
     Pynetdicom,
@@ -56,11 +56,11 @@ pub(crate) enum Kind {
     Storescp,
 }
 
-impl Kind {
-    /// Those that answer C-FIND, C-MOVE and C-GET.
+impl ServerKind {
+    /// The archives, which support C-FIND, C-MOVE and C-GET.
     pub(crate) const ARCHIVES: [Self; 3] = [Self::Orthanc, Self::Dcmqrscp, Self::Pynetdicom];
 
-    /// Its AE title.
+    /// Returns its AE title.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Orthanc => "ORTHANC",
@@ -71,20 +71,20 @@ impl Kind {
         }
     }
 
-    /// Whether it stores objects of a transfer syntax when started without options.
-    pub(crate) fn takes(self, transfer_syntax: &str) -> bool {
+    /// Returns whether it accepts objects with a transfer syntax when started without options.
+    pub(crate) fn accepts(self, transfer_syntax: &str) -> bool {
         match self {
             Self::Orthanc | Self::Pynetdicom | Self::PynetdicomStore => true,
             Self::Dcmqrscp | Self::Storescp => corpus::UNCOMPRESSED.contains(&transfer_syntax),
         }
     }
 
-    /// Starts it. None, and a word about it, if something that it needs is not installed.
+    /// Starts it. `None`, with a message, if something that it needs is not installed.
     ///
-    /// The port is given to the server as a number, so another process can be faster: then the start
-    /// is tried again with another port.
+    /// Another process can take the port before the server does. Then it is started again with
+    /// another port.
     pub(crate) fn start(self, setup: &Setup) -> Test<Option<Server>> {
-        if !here(&[Need::Dcmtk, self.need()])? {
+        if !are_installed(&[Dependency::Dcmtk, self.dependency()])? {
             return Ok(None);
         }
         let mut last = None;
@@ -97,11 +97,11 @@ impl Kind {
         Err(last.unwrap_or_else(|| "not tried".into()))
     }
 
-    fn need(self) -> Need {
+    fn dependency(self) -> Dependency {
         match self {
-            Self::Orthanc => Need::Orthanc,
-            Self::Dcmqrscp | Self::Storescp => Need::Dcmtk,
-            Self::Pynetdicom | Self::PynetdicomStore => Need::Python,
+            Self::Orthanc => Dependency::Orthanc,
+            Self::Dcmqrscp | Self::Storescp => Dependency::Dcmtk,
+            Self::Pynetdicom | Self::PynetdicomStore => Dependency::Python,
         }
     }
 
@@ -123,7 +123,7 @@ impl Kind {
             .env("PORT", port.to_string())
             .env("AE", self.title())
             .env("KNOWN", setup.known.join(" "))
-            .env("VENV", need::venv());
+            .env("VENV", dependency::venv());
         let process = Process::start(&mut command, &directory.path().join("log"))?;
         let server = Server {
             kind: self,
@@ -136,7 +136,7 @@ impl Kind {
     }
 }
 
-/// How a server is to be.
+/// Options of a server.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Setup {
     known: Vec<String>,
@@ -145,38 +145,38 @@ pub(crate) struct Setup {
     health: Health,
 }
 
-/// What shows that a server is ready.
+/// How to tell that a server is ready.
 #[derive(Debug, Default, Clone)]
 enum Health {
-    /// It answers a C-ECHO.
+    /// It responds to a C-ECHO.
     #[default]
     Echo,
-    /// It answers a C-ECHO over TLS from the holder of this.
+    /// It responds to a C-ECHO over TLS with this identity.
     Tls(Identity),
-    /// It takes a connection: its options keep it from answering.
-    Listens,
+    /// It accepts a connection: its options prevent a response to a C-ECHO.
+    AcceptsConnection,
 }
 
 impl Setup {
-    /// A node that the server may send to, on 127.0.0.1.
+    /// Adds a node on 127.0.0.1 that the server may send to.
     pub(crate) fn knows(mut self, title: &str, port: u16) -> Self {
         self.known.push(format!("{title}={port}"));
         self
     }
 
-    /// An option of the server's own.
+    /// Adds a command line option of the server.
     pub(crate) fn with(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
         self
     }
 
-    /// A setting that its script reads from the environment.
+    /// Sets an environment variable of its script.
     pub(crate) fn set(mut self, variable: &'static str, value: &str) -> Self {
         self.variables.push((variable, value.into()));
         self
     }
 
-    /// TLS only: the server presents `server` and demands a certificate of the authority.
+    /// Enables TLS: the server presents the certificate `server` and requires one of the authority.
     pub(crate) fn tls(mut self, authority: &Authority, server: &str) -> Self {
         let presented = authority.identity(server);
         self.variables.push(("TLS_KEY", presented.key));
@@ -187,28 +187,28 @@ impl Setup {
         self
     }
 
-    /// By its options the server answers no C-ECHO, such as storescp with `--refuse`.
-    pub(crate) fn mute(mut self) -> Self {
-        self.health = Health::Listens;
+    /// Declares that the server does not respond to C-ECHO, such as storescp with `--refuse`.
+    pub(crate) fn without_echo(mut self) -> Self {
+        self.health = Health::AcceptsConnection;
         self
     }
 }
 
-/// A running server; dropping it ends it.
+/// A running server. Dropping it ends the process.
 #[derive(Debug)]
 pub(crate) struct Server {
-    kind: Kind,
+    kind: ServerKind,
     port: u16,
-    // Before the directory: it ends before its files go.
+    // Declared before `directory`, so that the process ends before its files are removed.
     process: Process,
     directory: tempfile::TempDir,
 }
 
-/// A test that fails shows what its servers said.
+/// Prints the server's output if the test failed.
 impl Drop for Server {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // By hand: not every binary that takes this in prints.
+            // Not `eprintln!`: some binaries that include this file forbid printing.
             let _ = writeln!(io::stderr(), "{:?} printed:\n{}", self.kind, self.log());
         }
     }
@@ -223,27 +223,27 @@ impl Server {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    /// Of the server itself, not of its script.
+    /// Returns the process id of the server itself, not of its script.
     pub(crate) fn pid(&self) -> u32 {
         self.process.pid()
     }
 
-    /// Whether it still runs.
-    pub(crate) fn lives(&self) -> Test<bool> {
-        self.process.lives()
+    /// Returns true while it runs.
+    pub(crate) fn is_running(&self) -> Test<bool> {
+        self.process.is_running()
     }
 
-    /// Its settings, its database and its log.
+    /// Returns the directory of its settings, database and log.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// What it printed.
+    /// Returns its output.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
-    /// The files of a storescp, by name.
+    /// Returns the files that a storescp received, sorted by name.
     pub(crate) fn received(&self) -> Test<Vec<PathBuf>> {
         let entries = fs::read_dir(self.directory.path().join("in"))?;
         let mut files = entries
@@ -253,27 +253,27 @@ impl Server {
         Ok(files)
     }
 
-    /// The arguments of a DCMTK tool that calls this server, and then `more`.
-    pub(crate) fn called(&self, more: &[&str]) -> Vec<String> {
+    /// Returns the arguments of a DCMTK tool that calls this server, followed by `more`.
+    pub(crate) fn dcmtk_arguments(&self, more: &[&str]) -> Vec<String> {
         let port = self.port.to_string();
         let peer = ["-aec", self.title(), "127.0.0.1", &port];
         peer.iter().chain(more).map(|&it| it.to_owned()).collect()
     }
 
-    /// Sends instances to it, in the transfer syntaxes they have. (dcmsend would make explicit VR little
-    /// endian of all that is not compressed.)
+    /// Sends instances to it without changing their transfer syntaxes. (dcmsend would convert all
+    /// uncompressed ones to explicit VR little endian.)
     pub(crate) fn load(&self, instances: &[&Instance]) -> Test {
         for instance in instances {
             let path = instance.path.to_string_lossy();
-            let arguments = self.called(&[instance.option, "--required", &path]);
+            let arguments = self.dcmtk_arguments(&[instance.option, "--required", &path]);
             dcmtk("storescu", &arguments)?.succeeds()?;
         }
         Ok(())
     }
 
     fn wait(&self, setup: &Setup) -> Test {
-        let ready = wait::until("the server is ready", START, || {
-            if !self.process.lives()? {
+        let ready = wait::until("the server is ready", START_TIMEOUT, || {
+            if !self.process.is_running()? {
                 return Err("the server ended".into());
             }
             self.healthy(&setup.health)
@@ -282,15 +282,17 @@ impl Server {
     }
 
     fn healthy(&self, health: &Health) -> Test<bool> {
-        let mut arguments = self.called(&["-to", "2", "-ta", "3", "-td", "3"]);
+        let mut arguments = self.dcmtk_arguments(&["-to", "2", "-ta", "3", "-td", "3"]);
         match health {
             Health::Echo => {}
-            // Whatever the server presents: this asks only whether it runs.
+            // Accepts any server certificate: this only checks that the server runs.
             Health::Tls(identity) => {
                 arguments.extend(identity.dcmtk());
                 arguments.push("--ignore-peer-cert".to_owned());
             }
-            Health::Listens => return Ok(std::net::TcpStream::connect(self.address()).is_ok()),
+            Health::AcceptsConnection => {
+                return Ok(std::net::TcpStream::connect(self.address()).is_ok());
+            }
         }
         Ok(dcmtk("echoscu", &arguments)?.code == Some(0))
     }

@@ -1,24 +1,24 @@
-//! All cases, by what they do wrong.
+//! All cases, grouped by what they do wrong.
 
 mod association;
 mod commands;
 mod fragments;
-mod held;
 mod objects;
-mod odd;
+mod stalled;
 mod streams;
+mod unusual;
 
-use super::Case;
+use super::HostileCase;
 
-pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
+pub(crate) fn all() -> impl Iterator<Item = &'static HostileCase> {
     [
         streams::CASES,
         association::CASES,
         fragments::CASES,
         commands::CASES,
         objects::CASES,
-        odd::CASES,
-        held::CASES,
+        unusual::CASES,
+        stalled::CASES,
     ]
     .into_iter()
     .flatten()

@@ -1,10 +1,10 @@
-//! How much memory a process has had.
+//! The peak memory of a process.
 
 use std::fs::{self, File};
 use std::io::Write;
 
-/// The most resident memory of a process since [`forget`], in bytes; None where the system does not say
-/// (proc(5), `VmHWM`).
+/// Returns the peak resident memory of a process since [`reset_peak`], in bytes. `None` where the
+/// system does not report it (proc(5), `VmHWM`).
 pub(crate) fn peak(process: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:"))?;
@@ -12,8 +12,9 @@ pub(crate) fn peak(process: u32) -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// Begins anew, where the system lets us (proc(5), `clear_refs`); else the peak stays that of its life.
-pub(crate) fn forget(process: u32) {
+/// Resets the peak, where the system allows it (proc(5), `clear_refs`). Otherwise the peak covers
+/// the process's lifetime.
+pub(crate) fn reset_peak(process: u32) {
     let file = File::options()
         .write(true)
         .open(format!("/proc/{process}/clear_refs"));

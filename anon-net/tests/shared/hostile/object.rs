@@ -1,30 +1,31 @@
-//! Data sets in implicit VR little endian, right or wrong.
+//! Valid and invalid data sets in implicit VR little endian.
 
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::wire::{CT, element, element_saying, even};
+use super::wire::{CT, element, element_declaring, even};
 
 const UNDEFINED: u32 = u32::MAX;
 
-/// A SOP instance UID that nobody had before.
+/// Returns an unused SOP Instance UID.
 pub(crate) fn fresh_uid() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let n = NEXT.fetch_add(1, Ordering::Relaxed);
     format!("1.2.826.0.1.3680043.10.1474.99.{}.{n}", process::id())
 }
 
-/// Where a UID leads that names a file and is not looked at, from four directories down.
-pub(crate) fn climbing_uid() -> String {
-    format!("../../../../tmp/{}", climbing_name())
+/// Returns a UID that, used as a file name without a check, leads out of a directory four levels
+/// deep.
+pub(crate) fn traversal_uid() -> String {
+    format!("../../../../tmp/{}", traversal_name())
 }
 
-/// What a file there is called, at the least.
-pub(crate) fn climbing_name() -> String {
-    format!("anon-climbed-{}", process::id())
+/// Returns the beginning of the name of such a file.
+pub(crate) fn traversal_name() -> String {
+    format!("anon-traversal-{}", process::id())
 }
 
-/// A whole CT image of four pixels.
+/// Returns a CT image of four pixels.
 pub(crate) fn ct(instance: &str) -> Vec<u8> {
     image(CT, instance)
 }
@@ -37,7 +38,7 @@ pub(crate) fn image(class: &str, instance: &str) -> Vec<u8> {
     .concat()
 }
 
-/// All but the pixels: a place to put something between.
+/// Returns an image without its pixel data, so that other elements can be appended.
 pub(crate) fn before_pixels(class: &str, instance: &str) -> Vec<u8> {
     let study = "1.2.826.0.1.3680043.10.1474.99";
     [
@@ -80,11 +81,11 @@ fn number(group: u16, at: u16, value: u16) -> Vec<u8> {
     element(group, at, &value.to_le_bytes())
 }
 
-/// A start of sequence and a start of item, both of undefined length.
+/// Returns the start of a sequence and of an item, both of undefined length.
 fn opening() -> Vec<u8> {
     [
-        element_saying(0x0040, 0xA730, UNDEFINED, &[]),
-        element_saying(0xFFFE, 0xE000, UNDEFINED, &[]),
+        element_declaring(0x0040, 0xA730, UNDEFINED, &[]),
+        element_declaring(0xFFFE, 0xE000, UNDEFINED, &[]),
     ]
     .concat()
 }
@@ -93,7 +94,7 @@ fn closing() -> Vec<u8> {
     [element(0xFFFE, 0xE00D, &[]), element(0xFFFE, 0xE0DD, &[])].concat()
 }
 
-/// Content sequences, each in an item of the one before.
+/// Returns nested content sequences, each in an item of the one before.
 pub(crate) fn nested(instance: &str, depth: usize) -> Vec<u8> {
     [
         before_pixels(CT, instance),
@@ -103,17 +104,17 @@ pub(crate) fn nested(instance: &str, depth: usize) -> Vec<u8> {
     .concat()
 }
 
-/// As [`nested`], and none of them ends.
+/// As [`nested`], without the ends.
 pub(crate) fn nested_without_end(instance: &str, depth: usize) -> Vec<u8> {
     [before_pixels(CT, instance), opening().repeat(depth)].concat()
 }
 
-/// A deflated data set in explicit VR that says its pixels are 4 GB, and grows to about 20 bytes for
-/// each bit it has (RFC 1951): one block of fixed Huffman codes, the header as literals and then
-/// nothing but "258 bytes from one before".
-pub(crate) fn growing(instance: &str, length: usize) -> Vec<u8> {
+/// Returns a deflated data set in explicit VR that declares 4 GB of pixel data and inflates to
+/// about 20 bytes per bit (RFC 1951): one block of fixed Huffman codes with the header as literals,
+/// followed by repeated "258 bytes from distance 1".
+pub(crate) fn inflating(instance: &str, length: usize) -> Vec<u8> {
     let mut bits = Bits::default();
-    // The last block, of fixed codes.
+    // The last block, with fixed codes.
     bits.low_first(0b011, 3);
     for byte in explicit_header(instance) {
         bits.literal(byte);
@@ -128,7 +129,7 @@ pub(crate) fn growing(instance: &str, length: usize) -> Vec<u8> {
     bits.finish()
 }
 
-/// Up to the first byte of the pixels, a zero.
+/// Returns the data set up to the first byte of the pixel data, a zero.
 fn explicit_header(instance: &str) -> Vec<u8> {
     let study = "1.2.826.0.1.3680043.10.1474.99";
     let short = |group: u16, at: u16, vr: &[u8; 2], value: &[u8]| {
@@ -168,14 +169,14 @@ impl Bits {
         }
     }
 
-    /// Huffman codes stand with their highest bit first.
+    /// Writes a Huffman code, highest bit first.
     fn high_first(&mut self, value: u16, count: u8) {
         for at in (0..count).rev() {
             self.low_first((value >> at) & 1, 1);
         }
     }
 
-    /// RFC 1951 section 3.2.6.
+    /// Writes a literal (RFC 1951 section 3.2.6).
     fn literal(&mut self, byte: u8) {
         match u16::from(byte) {
             low @ 0..=143 => self.high_first(0b0011_0000 + low, 8),

@@ -1,4 +1,4 @@
-//! One connection to the server under test, and what the server did with it.
+//! A connection to the server under test, and the server's reactions.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::wire::{self, COMMAND, LAST, Request, fragments};
 
-/// What a server did, as its peer sees it.
+/// The reaction of a server, as its peer sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reaction {
     /// A-ASSOCIATE-AC.
@@ -18,19 +18,19 @@ pub(crate) enum Reaction {
     /// A-RELEASE-RP.
     Released,
     /// The status of a response (PS3.7 Annex C).
-    Answered(u16),
+    Responded(u16),
     /// The connection ended, by FIN or RST, without a PDU.
     Closed,
-    /// Nothing, for as long as we waited.
+    /// Nothing happened before the timeout.
     Silent,
     /// No connection could be made.
     Unreachable,
-    /// Something that no server should send.
-    Nonsense,
-    /// The server refused a presentation context that the case is about.
+    /// The server sent something invalid.
+    Unexpected,
+    /// The server rejected a presentation context that the case needs.
     NotApplicable,
-    /// Nothing was waited for.
-    Held,
+    /// The case did not wait for a reaction.
+    NotWaitedFor,
 }
 
 impl From<io::Error> for Reaction {
@@ -43,39 +43,39 @@ impl From<io::Error> for Reaction {
     }
 }
 
-/// What a case comes to; `Err` if it ended before it was played through.
-pub(crate) type Played<T = Reaction> = Result<T, Reaction>;
+/// The reaction to a case. `Err` if the case ended early.
+pub(crate) type CaseResult<T = Reaction> = Result<T, Reaction>;
 
 #[derive(Debug)]
 pub(crate) struct Peer {
     stream: TcpStream,
-    /// The longest PDU that the server takes, as it told.
+    /// The longest PDU that the server accepts.
     max_pdu: usize,
-    /// Presentation contexts that it accepted.
+    /// The accepted presentation contexts.
     accepted: Vec<u8>,
     /// How long a reaction may take.
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Peer {
-    pub(crate) fn connect(address: SocketAddr, patience: Duration) -> Played<Self> {
-        let stream = TcpStream::connect_timeout(&address, patience)?;
+    pub(crate) fn connect(address: SocketAddr, timeout: Duration) -> CaseResult<Self> {
+        let stream = TcpStream::connect_timeout(&address, timeout)?;
         stream.set_nodelay(true)?;
-        stream.set_write_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(timeout))?;
         Ok(Self {
             stream,
             max_pdu: 16_384,
             accepted: Vec::new(),
-            patience,
+            timeout,
         })
     }
 
     pub(crate) fn associate(
         address: SocketAddr,
         request: &Request,
-        patience: Duration,
-    ) -> Played<Self> {
-        let mut peer = Self::connect(address, patience)?;
+        timeout: Duration,
+    ) -> CaseResult<Self> {
+        let mut peer = Self::connect(address, timeout)?;
         peer.send(&request.bytes());
         match peer.reaction() {
             Reaction::Accepted => Ok(peer),
@@ -83,19 +83,20 @@ impl Peer {
         }
     }
 
-    /// Sends, or does not: a server may hang up at any time, which is seen in its reaction.
+    /// Sends bytes and ignores errors: a server may close the connection at any time, which shows
+    /// in its reaction.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes);
     }
 
-    /// As [`Self::send`]; says whether all went out.
-    pub(crate) fn sent(&mut self, bytes: &[u8], limit: Duration) -> bool {
+    /// As [`Self::send`]; returns whether everything was sent in time.
+    pub(crate) fn send_within(&mut self, bytes: &[u8], limit: Duration) -> bool {
         let set = self.stream.set_write_timeout(Some(limit));
         set.is_ok() && self.stream.write_all(bytes).is_ok()
     }
 
-    /// Every byte in a segment of its own.
-    pub(crate) fn drip(&mut self, bytes: &[u8]) {
+    /// Sends each byte in its own segment.
+    pub(crate) fn send_byte_by_byte(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.send(&[*byte]);
         }
@@ -105,35 +106,35 @@ impl Peer {
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
-    /// Waits until something has come and leaves it unread: closing then sends a reset.
+    /// Waits for data and leaves it unread, so that closing sends a reset.
     pub(crate) fn reset(self) {
-        let _ = self.stream.set_read_timeout(Some(self.patience));
+        let _ = self.stream.set_read_timeout(Some(self.timeout));
         let _ = self.stream.peek(&mut [0]);
     }
 
-    /// An error if the server refused a presentation context.
-    pub(crate) fn needs(&self, context: u8) -> Played<()> {
+    /// Returns an error if the server rejected a presentation context.
+    pub(crate) fn require_context(&self, context: u8) -> CaseResult<()> {
         if self.accepted.contains(&context) {
             return Ok(());
         }
         Err(Reaction::NotApplicable)
     }
 
-    /// The most that a PDV may hold.
-    pub(crate) fn fragment(&self) -> usize {
+    /// Returns the greatest length of a PDV's data.
+    pub(crate) fn max_fragment(&self) -> usize {
         self.max_pdu.saturating_sub(6).clamp(2, 65_536) & !1
     }
 
-    /// Sends a message; its data set in PDUs as long as they may be.
+    /// Sends a message. The PDUs of its data set have the greatest allowed length.
     pub(crate) fn message(&mut self, context: u8, command: &wire::Command, data_set: &[u8]) {
         let mut bytes = command.pdu(context);
-        bytes.extend(fragments(context, 0, data_set, self.fragment()));
+        bytes.extend(fragments(context, 0, data_set, self.max_fragment()));
         self.send(&bytes);
     }
 
-    /// The next reaction.
+    /// Waits for the next reaction.
     pub(crate) fn reaction(&mut self) -> Reaction {
-        self.reaction_within(self.patience)
+        self.reaction_within(self.timeout)
     }
 
     pub(crate) fn reaction_within(&mut self, limit: Duration) -> Reaction {
@@ -146,7 +147,7 @@ impl Peer {
             };
             match (kind, body.as_slice()) {
                 (wire::ASSOCIATE_AC, body) => {
-                    self.learn(body.get(68..).unwrap_or_default());
+                    self.read_items(body.get(68..).unwrap_or_default());
                     return Reaction::Accepted;
                 }
                 (wire::ASSOCIATE_RJ, [_, result, source, reason]) => {
@@ -156,30 +157,30 @@ impl Peer {
                     return Reaction::Aborted(*source, *reason);
                 }
                 (wire::RELEASE_RP, _) => return Reaction::Released,
-                (wire::DATA, body) => match answer(body, &mut command) {
+                (wire::DATA, body) => match append_fragments(body, &mut command) {
                     Some(true) => {
                         return wire::number(&command, 0x0900)
-                            .map_or(Reaction::Nonsense, Reaction::Answered);
+                            .map_or(Reaction::Unexpected, Reaction::Responded);
                     }
                     Some(false) => {}
-                    None => return Reaction::Nonsense,
+                    None => return Reaction::Unexpected,
                 },
-                _ => return Reaction::Nonsense,
+                _ => return Reaction::Unexpected,
             }
         }
     }
 
     /// Reads the variable items of an A-ASSOCIATE-AC (PS3.8 section 9.3.3).
-    fn learn(&mut self, mut items: &[u8]) {
+    fn read_items(&mut self, mut items: &[u8]) {
         while let Some((&[kind, _, l0, l1], rest)) = items.split_first_chunk() {
             let length = usize::from(u16::from_be_bytes([l0, l1]));
             let (body, after) = rest.split_at(length.min(rest.len()));
             match (kind, body) {
                 (0x21, [id, _, 0, ..]) => self.accepted.push(*id),
-                (0x50, sub_items) => self.learn(sub_items),
+                (0x50, sub_items) => self.read_items(sub_items),
                 (0x51, &[m0, m1, m2, m3]) => {
-                    let told = usize::try_from(u32::from_be_bytes([m0, m1, m2, m3]));
-                    self.max_pdu = told.ok().filter(|it| *it > 0).unwrap_or(65_542);
+                    let max_pdu = usize::try_from(u32::from_be_bytes([m0, m1, m2, m3]));
+                    self.max_pdu = max_pdu.ok().filter(|it| *it > 0).unwrap_or(65_542);
                 }
                 _ => {}
             }
@@ -188,8 +189,9 @@ impl Peer {
     }
 }
 
-/// Adds the fragments of a P-DATA-TF to a command: whether it is whole; None if they are none of it.
-fn answer(mut pdvs: &[u8], command: &mut Vec<u8>) -> Option<bool> {
+/// Appends the fragments of a P-DATA-TF to a command. Returns whether the command is complete, or
+/// `None` if they are not fragments of a command.
+fn append_fragments(mut pdvs: &[u8], command: &mut Vec<u8>) -> Option<bool> {
     while let Some((length, rest)) = pdvs.split_first_chunk::<4>() {
         let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
         let (pdv, after) = rest.split_at_checked(length)?;
@@ -208,7 +210,7 @@ fn answer(mut pdvs: &[u8], command: &mut Vec<u8>) -> Option<bool> {
     Some(false)
 }
 
-/// One PDU: its type and what follows its length.
+/// Reads a PDU. Returns its type and its body.
 pub(super) fn read_pdu(stream: &mut TcpStream, end: Instant) -> io::Result<(u8, Vec<u8>)> {
     let mut head = [0; 6];
     fill(stream, &mut head, end)?;
@@ -222,17 +224,17 @@ pub(super) fn read_pdu(stream: &mut TcpStream, end: Instant) -> io::Result<(u8, 
     Ok((kind, body))
 }
 
-/// Reads all of `room`, and gives up at `end`.
-fn fill(stream: &mut TcpStream, mut room: &mut [u8], end: Instant) -> io::Result<()> {
-    while !room.is_empty() {
+/// Fills `buffer`, or fails at `end`.
+fn fill(stream: &mut TcpStream, mut buffer: &mut [u8], end: Instant) -> io::Result<()> {
+    while !buffer.is_empty() {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(ErrorKind::TimedOut.into());
         }
         stream.set_read_timeout(Some(left))?;
-        match stream.read(room) {
+        match stream.read(buffer) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(read) => room = room.get_mut(read..).unwrap_or_default(),
+            Ok(read) => buffer = buffer.get_mut(read..).unwrap_or_default(),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

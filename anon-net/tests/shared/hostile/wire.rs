@@ -1,6 +1,6 @@
-//! PDUs (PS3.8 section 9.3) and DIMSE messages (PS3.7 section 6.3) as bytes, right or wrong.
+//! Encodes valid and invalid PDUs (PS3.8 section 9.3) and DIMSE messages (PS3.7 section 6.3).
 //!
-//! Nothing here checks anything: a caller that wants a wrong length gives one.
+//! Nothing is checked here: a caller may pass a wrong length.
 
 pub(crate) const VERIFICATION: &str = "1.2.840.10008.1.1";
 pub(crate) const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
@@ -8,7 +8,7 @@ pub(crate) const MR: &str = "1.2.840.10008.5.1.4.1.1.4";
 pub(crate) const IMPLICIT: &str = "1.2.840.10008.1.2";
 pub(crate) const EXPLICIT: &str = "1.2.840.10008.1.2.1";
 pub(crate) const DEFLATED: &str = "1.2.840.10008.1.2.1.99";
-/// Known to nobody.
+/// A UID that no server knows.
 pub(crate) const PRIVATE: &str = "1.2.826.0.1.3680043.10.1474.404";
 
 pub(crate) const ASSOCIATE_RQ: u8 = 1;
@@ -19,14 +19,14 @@ pub(crate) const RELEASE_RQ: u8 = 5;
 pub(crate) const RELEASE_RP: u8 = 6;
 pub(crate) const ABORT: u8 = 7;
 
-/// Message control header (PS3.8 Annex E.2): bit 0 a command, bit 1 the last fragment.
+/// Bits of the message control header (PS3.8 Annex E.2): command, last fragment.
 pub(crate) const COMMAND: u8 = 1;
 pub(crate) const LAST: u8 = 2;
 
 /// The body of A-RELEASE-RQ, A-RELEASE-RP and A-ABORT by the service user.
 pub(crate) const FOUR_ZEROS: &[u8] = &[0; 4];
 
-/// A length as its field has it; what does not fit is the greatest.
+/// Encodes a length. One that does not fit becomes the greatest.
 fn be32(length: usize) -> [u8; 4] {
     u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes()
 }
@@ -35,8 +35,8 @@ pub(crate) fn pdu(kind: u8, body: &[u8]) -> Vec<u8> {
     [&[kind, 0], &be32(body.len())[..], body].concat()
 }
 
-/// A PDU whose header gives another length than its body has.
-pub(crate) fn pdu_saying(kind: u8, length: u32, body: &[u8]) -> Vec<u8> {
+/// A PDU whose header declares another length than its body has.
+pub(crate) fn pdu_declaring(kind: u8, length: u32, body: &[u8]) -> Vec<u8> {
     [&[kind, 0], &length.to_be_bytes()[..], body].concat()
 }
 
@@ -53,13 +53,13 @@ pub(crate) fn item(kind: u8, body: &[u8]) -> Vec<u8> {
     [&[kind, 0], &length.to_be_bytes()[..], body].concat()
 }
 
-pub(crate) fn item_saying(kind: u8, length: u16, body: &[u8]) -> Vec<u8> {
+pub(crate) fn item_declaring(kind: u8, length: u16, body: &[u8]) -> Vec<u8> {
     [&[kind, 0], &length.to_be_bytes()[..], body].concat()
 }
 
 /// One presentation data value item.
 pub(crate) fn pdv(context: u8, control: u8, bytes: &[u8]) -> Vec<u8> {
-    pdv_saying(
+    pdv_declaring(
         u32::from_be_bytes(be32(bytes.len() + 2)),
         context,
         control,
@@ -67,7 +67,7 @@ pub(crate) fn pdv(context: u8, control: u8, bytes: &[u8]) -> Vec<u8> {
     )
 }
 
-pub(crate) fn pdv_saying(length: u32, context: u8, control: u8, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn pdv_declaring(length: u32, context: u8, control: u8, bytes: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes()[..], &[context, control], bytes].concat()
 }
 
@@ -76,7 +76,7 @@ pub(crate) fn data(pdvs: &[Vec<u8>]) -> Vec<u8> {
     pdu(DATA, &pdvs.concat())
 }
 
-/// A message in P-DATA-TF PDUs of one PDV each.
+/// Encodes a message in P-DATA-TF PDUs of one PDV each.
 pub(crate) fn fragments(context: u8, command: u8, bytes: &[u8], size: usize) -> Vec<u8> {
     let mut pdus = Vec::new();
     let mut rest = bytes;
@@ -98,14 +98,15 @@ pub(crate) struct Request {
     pub(crate) called: Vec<u8>,
     pub(crate) calling: Vec<u8>,
     pub(crate) application: Vec<u8>,
-    /// Presentation context items, and whatever else shall stand there.
+    /// Presentation context items and any other items.
     pub(crate) contexts: Vec<Vec<u8>>,
-    /// Sub-items of the user information; None leaves the item out.
+    /// Sub-items of the user information. `None` leaves the item out.
     pub(crate) user: Option<Vec<Vec<u8>>>,
 }
 
 impl Request {
-    /// Verification is context 1, CT in implicit VR 3, in explicit VR 5; 7 is known to nobody.
+    /// Creates a request: context 1 is verification, 3 is CT in implicit VR, 5 is CT in explicit
+    /// VR, and 7 is a SOP class that no server knows.
     pub(crate) fn new(called: &str) -> Self {
         Self {
             version: 1,
@@ -155,7 +156,7 @@ pub(crate) fn context(id: u8, abstract_syntax: &str, transfer_syntaxes: &[&str])
     context_of(id, &items)
 }
 
-/// A presentation context item of any sub-items.
+/// A presentation context item with these sub-items.
 pub(crate) fn context_of(id: u8, items: &[Vec<u8>]) -> Vec<u8> {
     item(0x20, &[&[id, 0, 0, 0], &items.concat()[..]].concat())
 }
@@ -195,10 +196,10 @@ pub(crate) fn even(bytes: &[u8], pad: u8) -> Vec<u8> {
 /// A data element in implicit VR little endian (PS3.5 section 7.1.3).
 pub(crate) fn element(group: u16, number: u16, bytes: &[u8]) -> Vec<u8> {
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    element_saying(group, number, length, bytes)
+    element_declaring(group, number, length, bytes)
 }
 
-pub(crate) fn element_saying(group: u16, number: u16, length: u32, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn element_declaring(group: u16, number: u16, length: u32, bytes: &[u8]) -> Vec<u8> {
     let tag = [group.to_le_bytes(), number.to_le_bytes()].concat();
     [&tag, &length.to_le_bytes()[..], bytes].concat()
 }
@@ -213,7 +214,7 @@ pub(crate) const MESSAGE_ID: u16 = 0x0110;
 pub(crate) const DATA_SET_TYPE: u16 = 0x0800;
 pub(crate) const AFFECTED_INSTANCE: u16 = 0x1000;
 
-/// Command Data Set Type: none follows, and the value that everybody uses for one that does.
+/// Values of Command Data Set Type: no data set, and the usual value for a data set.
 pub(crate) const NO_DATA_SET: u16 = 0x0101;
 pub(crate) const A_DATA_SET: u16 = 0;
 
@@ -252,7 +253,7 @@ impl Command {
         self
     }
 
-    /// Without the group length.
+    /// Encodes the elements without the group length.
     pub(crate) fn elements(&self) -> Vec<u8> {
         let elements = self.0.iter();
         elements
@@ -266,20 +267,20 @@ impl Command {
         [element(0, 0, &length.to_le_bytes()), elements].concat()
     }
 
-    /// In one PDU.
+    /// Encodes the command in one PDU.
     pub(crate) fn pdu(&self, context: u8) -> Vec<u8> {
         data(&[pdv(context, COMMAND | LAST, &self.bytes())])
     }
 }
 
-/// The value of a command element of two bytes.
-pub(crate) fn number(command: &[u8], wanted: u16) -> Option<u16> {
+/// Returns the value of a two-byte command element.
+pub(crate) fn number(command: &[u8], element: u16) -> Option<u16> {
     let mut rest = command;
     while let Some((head, body)) = rest.split_first_chunk::<8>() {
         let [g0, g1, e0, e1, l0, l1, l2, l3] = *head;
         let length = usize::try_from(u32::from_le_bytes([l0, l1, l2, l3])).ok()?;
         let value = body.get(..length)?;
-        if (u16::from_le_bytes([g0, g1]), u16::from_le_bytes([e0, e1])) == (0, wanted) {
+        if (u16::from_le_bytes([g0, g1]), u16::from_le_bytes([e0, e1])) == (0, element) {
             return Some(u16::from_le_bytes(value.try_into().ok()?));
         }
         rest = body.get(length..)?;

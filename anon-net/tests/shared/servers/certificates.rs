@@ -1,13 +1,13 @@
-//! Keys and certificates, fresh for each test.
+//! New keys and certificates for each test.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::need::{Need, here};
+use super::dependency::{Dependency, are_installed};
 use super::scripts;
 use crate::shared::Test;
 
-/// An authority, the identities it made, and some that it did not.
+/// An authority, identities that it signed, and one that it did not sign.
 #[derive(Debug)]
 pub(crate) struct Authority(tempfile::TempDir);
 
@@ -16,14 +16,14 @@ pub(crate) struct Authority(tempfile::TempDir);
 pub(crate) struct Identity {
     pub(crate) key: PathBuf,
     pub(crate) certificate: PathBuf,
-    /// Whom its holder trusts.
+    /// The authority that its holder trusts.
     pub(crate) trusted: PathBuf,
 }
 
 impl Authority {
-    /// None, and a word about it, if openssl is not installed.
+    /// Creates the files. `None`, with a message, if openssl is not installed.
     pub(crate) fn new() -> Test<Option<Self>> {
-        if !here(&[Need::Openssl])? {
+        if !are_installed(&[Dependency::Openssl])? {
             return Ok(None);
         }
         let directory = tempfile::tempdir()?;
@@ -37,8 +37,8 @@ impl Authority {
         Ok(Some(Self(directory)))
     }
 
-    /// `server`, `client`, `expired`, `elsewhere` (for another host), or `stranger` (of another
-    /// authority).
+    /// Returns an identity: `server`, `client`, `expired`, `elsewhere` (for another host), or
+    /// `stranger` (of another authority).
     pub(crate) fn identity(&self, name: &str) -> Identity {
         Identity {
             key: self.file(&format!("{name}.key")),
@@ -47,12 +47,12 @@ impl Authority {
         }
     }
 
-    /// The authority's certificate.
+    /// Returns the authority's certificate.
     pub(crate) fn trusted(&self) -> PathBuf {
         self.file("ca.crt")
     }
 
-    /// The certificate of the authority that nobody should trust.
+    /// Returns the certificate of the other authority.
     pub(crate) fn distrusted(&self) -> PathBuf {
         self.file("other_ca.crt")
     }
@@ -63,7 +63,7 @@ impl Authority {
 }
 
 impl Identity {
-    /// Options of a DCMTK tool.
+    /// Returns the TLS options of a DCMTK tool.
     pub(crate) fn dcmtk(&self) -> Vec<String> {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         vec![

@@ -1,4 +1,4 @@
-//! One study in every usual transfer syntax.
+//! A study in every common transfer syntax.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-use super::need::{self, Need, here};
-use super::{Kind, scripts};
+use super::dependency::{self, Dependency, are_installed};
+use super::{ServerKind, scripts};
 use crate::shared::Test;
 
 pub(crate) const UNCOMPRESSED: [&str; 3] = [
@@ -20,8 +20,9 @@ const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 const SECONDARY_CAPTURE: &str = "1.2.840.10008.5.1.4.1.1.7";
 const US_MULTI_FRAME: &str = "1.2.840.10008.5.1.4.1.1.3.1";
 
-/// File name, SOP class, transfer syntax, the option that has storescu propose it; in the order of instance numbers.
-const WRITTEN: [(&str, &str, &str, &str); 11] = [
+/// File name, SOP class, transfer syntax, and the option with which storescu proposes it, in the
+/// order of instance numbers.
+const FILES: [(&str, &str, &str, &str); 11] = [
     ("01-explicit", CT, "1.2.840.10008.1.2.1", "-xe"),
     ("02-implicit", CT, "1.2.840.10008.1.2", "-xi"),
     ("03-big-endian", CT, "1.2.840.10008.1.2.2", "-xb"),
@@ -53,11 +54,11 @@ pub(crate) struct Corpus {
 
 #[derive(Debug)]
 pub(crate) struct Instance {
-    /// A Part 10 file.
+    /// A DICOM file (PS3.10).
     pub(crate) path: PathBuf,
     pub(crate) class: &'static str,
     pub(crate) transfer_syntax: &'static str,
-    /// Has storescu propose this transfer syntax.
+    /// The option with which storescu proposes this transfer syntax.
     pub(crate) option: &'static str,
     pub(crate) uid: String,
     pub(crate) series: String,
@@ -68,13 +69,13 @@ impl Corpus {
     pub(crate) const PATIENT: &str = "TSTEST";
     pub(crate) const ACCESSION: &str = "TS1";
 
-    /// None, and a word about it, if what writes it is not installed.
+    /// Writes the corpus. `None`, with a message, if the tools are not installed.
     pub(crate) fn new() -> Test<Option<Self>> {
-        if !here(&[Need::Dcmtk, Need::Python])? {
+        if !are_installed(&[Dependency::Dcmtk, Dependency::Python])? {
             return Ok(None);
         }
-        let directory = written()?;
-        let instances = (1..).zip(WRITTEN);
+        let directory = write_once()?;
+        let instances = (1..).zip(FILES);
         let instances = instances.map(|(number, (name, class, transfer_syntax, option))| {
             let series = format!("{}.{}", Self::STUDY, if number == 11 { 2 } else { 1 });
             Instance {
@@ -91,36 +92,36 @@ impl Corpus {
         }))
     }
 
-    /// Those that a server stores when started without options.
-    pub(crate) fn taken_by(&self, kind: Kind) -> Vec<&Instance> {
+    /// Returns the instances that a server accepts when started without options.
+    pub(crate) fn accepted_by(&self, kind: ServerKind) -> Vec<&Instance> {
         let instances = self.instances.iter();
         instances
-            .filter(|it| kind.takes(it.transfer_syntax))
+            .filter(|it| kind.accepts(it.transfer_syntax))
             .collect()
     }
 }
 
-/// Writes the corpus where the build keeps what tests make, once for each version of the script.
-fn written() -> Test<PathBuf> {
+/// Writes the corpus to the build's directory for test files, once for each version of the script.
+fn write_once() -> Test<PathBuf> {
     static WRITING: Mutex<()> = Mutex::new(());
     let _guard = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     let script = scripts().join("corpus.py");
     let mut hasher = DefaultHasher::new();
     fs::read(&script)?.hash(&mut hasher);
-    let place = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let directory = place.join(format!("corpus-{:016x}", hasher.finish()));
+    let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let directory = parent.join(format!("corpus-{:016x}", hasher.finish()));
     if directory.is_dir() {
         return Ok(directory);
     }
-    let fresh = tempfile::tempdir_in(place)?;
-    let output = Command::new(need::python())
+    let fresh = tempfile::tempdir_in(parent)?;
+    let output = Command::new(dependency::python())
         .arg(script)
         .arg(fresh.path())
         .output()?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into());
     }
-    // Another test binary may have been faster: its files are the same.
+    // Another test binary may have written the same files already.
     if fs::rename(fresh.path(), &directory).is_ok() {
         let _ = fresh.keep();
     }

@@ -1,4 +1,4 @@
-//! Port numbers for servers that cannot be told to ask the kernel themselves.
+//! Port numbers for servers that cannot choose a free port themselves.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
@@ -6,18 +6,18 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::shared::Test;
 
-/// Those that this process gave out: two tests at once never get the same.
-static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+/// The ports that this process used, so that concurrent tests never get the same port.
+static USED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
-/// A port that was free a moment ago.
+/// Returns a port that was free just now.
 pub(crate) fn free() -> Test<u16> {
-    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut used = USED.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
-        // On all addresses, as most of the servers listen.
+        // On all addresses, because most servers listen on all.
         let port = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?
             .local_addr()?
             .port();
-        if given.insert(port) {
+        if used.insert(port) {
             return Ok(port);
         }
     }

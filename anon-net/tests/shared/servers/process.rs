@@ -1,4 +1,4 @@
-//! A process group that ends with its guard.
+//! A process group that ends when its guard is dropped.
 
 use std::fs::File;
 use std::path::Path;
@@ -7,13 +7,13 @@ use std::sync::Mutex;
 
 use crate::shared::Test;
 
-/// Leads a process group. Its script watches our end of its standard input, and kills the group when
-/// that closes; nothing else has to be done, and it is done too when the test process is killed.
+/// The leader of a process group. Its script watches its standard input and kills the group when
+/// that closes, also if the test process is killed.
 #[derive(Debug)]
 pub(crate) struct Process(Mutex<Child>);
 
 impl Process {
-    /// `command` is a script that ends in `become` of `.ci/servers/common.sh`.
+    /// Starts `command`, a script that ends with `become` of `.ci/servers/common.sh`.
     pub(crate) fn start(command: &mut Command, log: &Path) -> Test<Self> {
         let log = File::create(log)?;
         #[cfg(unix)]
@@ -30,7 +30,7 @@ impl Process {
         self.child().id()
     }
 
-    pub(crate) fn lives(&self) -> Test<bool> {
+    pub(crate) fn is_running(&self) -> Test<bool> {
         Ok(self.child().try_wait()?.is_none())
     }
 
@@ -45,13 +45,13 @@ impl Drop for Process {
     fn drop(&mut self) {
         let mut child = self.child();
         drop(child.stdin.take());
-        // The watcher kills: this ends as soon as the kernel has done so.
+        // The watcher kills the group; this waits for the kernel to finish.
         let _ = child.wait();
     }
 }
 
-/// The names of what runs in a process group, which is called as its leader (proc(5), fields 2, 3 and 5 of
-/// stat).
+/// Returns the names of the processes in a process group, which has the id of its leader (proc(5),
+/// fields 2, 3 and 5 of stat).
 #[cfg(target_os = "linux")]
 pub(crate) fn group(leader: u32) -> Test<Vec<String>> {
     let mut found = Vec::new();
@@ -61,10 +61,10 @@ pub(crate) fn group(leader: u32) -> Test<Vec<String>> {
             continue;
         };
         let mut fields = fields.split_whitespace();
-        // A zombie is gone but for its name.
-        let running = fields.next().is_some_and(|state| state != "Z");
+        // A zombie has ended.
+        let is_running = fields.next().is_some_and(|state| state != "Z");
         let of_group = fields.nth(1).is_some_and(|it| it.parse() == Ok(leader));
-        if running && of_group {
+        if is_running && of_group {
             let name = name.split_once('(').map_or("", |(_, name)| name);
             found.push(name.to_owned());
         }

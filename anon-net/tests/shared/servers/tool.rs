@@ -1,20 +1,20 @@
-//! DCMTK's programs.
+//! Runs DCMTK's programs.
 
 use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 
 use crate::shared::Test;
 
-/// What a run gave.
+/// The result of a run.
 #[derive(Debug)]
-pub(crate) struct Ran {
+pub(crate) struct ToolOutput {
     pub(crate) code: Option<i32>,
-    /// Standard output and error, in the order of printing within each.
+    /// Standard output, followed by standard error.
     pub(crate) text: String,
 }
 
-impl Ran {
-    /// An error, with what was printed, unless it exited with 0.
+impl ToolOutput {
+    /// Returns an error with the output unless the exit code is 0.
     pub(crate) fn succeeds(self) -> Test<Self> {
         if self.code == Some(0) {
             return Ok(self);
@@ -22,7 +22,7 @@ impl Ran {
         Err(format!("exit code {:?}\n{}", self.code, self.text).into())
     }
 
-    /// An error, with what was printed, if it exited with 0.
+    /// Returns an error with the output if the exit code is 0.
     pub(crate) fn fails(self) -> Test<Self> {
         if self.code != Some(0) {
             return Ok(self);
@@ -30,7 +30,7 @@ impl Ran {
         Err(format!("succeeded\n{}", self.text).into())
     }
 
-    /// The values of an element in every data set that was printed: `(0008,0018) UI [1.2.3] # …`.
+    /// Returns the values of an element in all printed data sets: `(0008,0018) UI [1.2.3] # …`.
     pub(crate) fn values(&self, tag: &str) -> Vec<String> {
         let lines = self.text.lines().filter(|line| line.contains(tag));
         lines
@@ -40,10 +40,10 @@ impl Ran {
     }
 }
 
-/// Runs a tool to its end, a minute at most.
+/// Runs a tool, for at most a minute.
 ///
-/// Nagle's algorithm is off, as in the servers: `TCP_NODELAY=1` is DCMTK's switch for it.
-pub(crate) fn dcmtk(tool: &str, arguments: &[impl AsRef<OsStr>]) -> Test<Ran> {
+/// Disables Nagle's algorithm, as in the servers: `TCP_NODELAY=1` is DCMTK's switch for it.
+pub(crate) fn dcmtk(tool: &str, arguments: &[impl AsRef<OsStr>]) -> Test<ToolOutput> {
     let output = Command::new("timeout")
         .args(["--kill-after=1", "60", tool])
         .args(arguments)
@@ -52,7 +52,7 @@ pub(crate) fn dcmtk(tool: &str, arguments: &[impl AsRef<OsStr>]) -> Test<Ran> {
         .output()?;
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.push_str(&String::from_utf8_lossy(&output.stderr));
-    Ok(Ran {
+    Ok(ToolOutput {
         code: output.status.code(),
         text,
     })

@@ -1,291 +1,296 @@
-//! Association requests (PS3.8 section 9.3.2) that are wrong, or at the edge.
+//! Invalid and borderline association requests (PS3.8 section 9.3.2).
 
 use super::super::Allowed::{Accept, AnyAbort, AnyReject, Anything, Close, Reject, Status};
-use super::super::arena::Arena;
-use super::super::peer::{Peer, Played, Reaction};
+use super::super::case_runner::CaseRunner;
+use super::super::peer::{CaseResult, Peer, Reaction};
 use super::super::wire::{
     ASSOCIATE_RQ, CT, IMPLICIT, PRIVATE, Request, VERIFICATION, abort, context, context_of, item,
-    item_saying, max_length, pdu,
+    item_declaring, max_length, pdu,
 };
-use super::super::{Allowed, Case};
+use super::super::{Allowed, HostileCase};
 
-/// It breaks section 9.3.2, and the standard leaves open which way to say no.
-const NO: &[Allowed] = &[AnyAbort, AnyReject];
-/// A server may also take it and refuse the context.
-const NO_OR_WITHOUT: &[Allowed] = &[AnyAbort, AnyReject, Accept];
+/// The request violates section 9.3.2. The standard does not say how to refuse it.
+const REFUSED: &[Allowed] = &[AnyAbort, AnyReject];
+/// A server may also accept the association and reject the context.
+const REFUSED_OR_ACCEPTED: &[Allowed] = &[AnyAbort, AnyReject, Accept];
 const SERVED: &[Allowed] = &[Status(0)];
-const SERVED_OR_NO: &[Allowed] = &[Status(0), AnyAbort, AnyReject];
+const SERVED_OR_REFUSED: &[Allowed] = &[Status(0), AnyAbort, AnyReject];
 
-/// The answer to a request that differs from a right one.
-fn ask(arena: &Arena<'_>, change: impl FnOnce(&mut Request)) -> Played {
-    let mut request = arena.request();
+/// Sends a changed association request.
+fn request_with(runner: &CaseRunner<'_>, change: impl FnOnce(&mut Request)) -> CaseResult {
+    let mut request = runner.request();
     change(&mut request);
-    arena.raw(&request.bytes())
+    runner.raw(&request.bytes())
 }
 
-/// A C-ECHO over it.
-fn use_it(arena: &Arena<'_>, change: impl FnOnce(&mut Request)) -> Played {
-    let mut request = arena.request();
+/// Sends a changed association request, then a C-ECHO.
+fn echo_with(runner: &CaseRunner<'_>, change: impl FnOnce(&mut Request)) -> CaseResult {
+    let mut request = runner.request();
     change(&mut request);
-    arena.echo_over(&request)
+    runner.echo_over(&request)
 }
 
-/// Puts a sub-item into the user information.
-fn tell(request: &mut Request, sub_item: Vec<u8>) {
+/// Adds a sub-item to the user information.
+fn add_user_item(request: &mut Request, sub_item: Vec<u8>) {
     request.user.get_or_insert_default().push(sub_item);
 }
 
-pub(super) const CASES: &[Case] = &[
-    Case {
+pub(super) const CASES: &[HostileCase] = &[
+    HostileCase {
         name: "protocol version 2",
         allowed: &[Reject(1, 2, 2)],
-        play: |arena| ask(arena, |it| it.version = 2),
+        play: |runner| request_with(runner, |it| it.version = 2),
     },
-    Case {
+    HostileCase {
         name: "no protocol version",
         allowed: &[Reject(1, 2, 2)],
-        play: |arena| ask(arena, |it| it.version = 0),
+        play: |runner| request_with(runner, |it| it.version = 0),
     },
-    Case {
-        // Only bit 0 is to be tested.
+    HostileCase {
+        // Only bit 0 is tested (PS3.8 Table 9-11).
         name: "every protocol version",
         allowed: SERVED,
-        play: |arena| use_it(arena, |it| it.version = u16::MAX),
+        play: |runner| echo_with(runner, |it| it.version = u16::MAX),
     },
-    Case {
+    HostileCase {
         name: "another application context",
         allowed: &[Reject(1, 1, 2)],
-        play: |arena| {
-            ask(arena, |it| {
+        play: |runner| {
+            request_with(runner, |it| {
                 it.application = b"1.2.840.10008.3.1.1.2".to_vec();
             })
         },
     },
-    Case {
+    HostileCase {
         name: "another called AE title",
         allowed: &[Reject(1, 1, 7)],
-        play: |arena| ask(arena, |it| it.called = b"SOMEBODY_ELSE".to_vec()),
+        play: |runner| request_with(runner, |it| it.called = b"SOMEBODY_ELSE".to_vec()),
     },
-    Case {
+    HostileCase {
         name: "a called AE title of blanks",
         allowed: &[Reject(1, 1, 7)],
-        play: |arena| ask(arena, |it| it.called = Vec::new()),
+        play: |runner| request_with(runner, |it| it.called = Vec::new()),
     },
-    Case {
+    HostileCase {
         name: "a calling AE title of blanks",
         allowed: &[Reject(1, 1, 3), Accept],
-        play: |arena| ask(arena, |it| it.calling = Vec::new()),
+        play: |runner| request_with(runner, |it| it.calling = Vec::new()),
     },
-    Case {
+    HostileCase {
         name: "a calling AE title of control characters",
         allowed: &[Reject(1, 1, 3), Accept, AnyAbort],
-        play: |arena| ask(arena, |it| it.calling = b"\x1b[2J\r\n\0\xff\\'\"".to_vec()),
+        play: |runner| request_with(runner, |it| it.calling = b"\x1b[2J\r\n\0\xff\\'\"".to_vec()),
     },
-    Case {
+    HostileCase {
         name: "no presentation context",
-        allowed: NO_OR_WITHOUT,
-        play: |arena| ask(arena, |it| it.contexts.clear()),
+        allowed: REFUSED_OR_ACCEPTED,
+        play: |runner| request_with(runner, |it| it.contexts.clear()),
     },
-    Case {
+    HostileCase {
         name: "an even presentation context id",
-        allowed: NO_OR_WITHOUT,
-        play: |arena| ask(arena, |it| it.contexts.push(context(2, CT, &[IMPLICIT]))),
+        allowed: REFUSED_OR_ACCEPTED,
+        play: |runner| request_with(runner, |it| it.contexts.push(context(2, CT, &[IMPLICIT]))),
     },
-    Case {
+    HostileCase {
         name: "a presentation context id twice",
-        allowed: NO_OR_WITHOUT,
-        play: |arena| ask(arena, |it| it.contexts.push(context(3, CT, &[IMPLICIT]))),
+        allowed: REFUSED_OR_ACCEPTED,
+        play: |runner| request_with(runner, |it| it.contexts.push(context(3, CT, &[IMPLICIT]))),
     },
-    Case {
+    HostileCase {
         name: "128 presentation contexts",
         allowed: SERVED,
-        play: |arena| {
+        play: |runner| {
             let ids = (1..=255).step_by(2);
-            use_it(arena, |it| {
+            echo_with(runner, |it| {
                 it.contexts = ids
                     .map(|id| context(id, VERIFICATION, &[IMPLICIT]))
                     .collect();
             })
         },
     },
-    Case {
+    HostileCase {
         name: "1,000 presentation contexts",
-        allowed: SERVED_OR_NO,
-        play: |arena| {
+        allowed: SERVED_OR_REFUSED,
+        play: |runner| {
             let ids = (1..=255).step_by(2).cycle().take(1000);
-            use_it(arena, |it| {
+            echo_with(runner, |it| {
                 it.contexts = ids
                     .map(|id| context(id, VERIFICATION, &[IMPLICIT]))
                     .collect();
             })
         },
     },
-    Case {
+    HostileCase {
         name: "a context without a transfer syntax",
-        allowed: NO_OR_WITHOUT,
-        play: |arena| ask(arena, |it| it.contexts.push(context(9, CT, &[]))),
+        allowed: REFUSED_OR_ACCEPTED,
+        play: |runner| request_with(runner, |it| it.contexts.push(context(9, CT, &[]))),
     },
-    Case {
+    HostileCase {
         name: "a context without an abstract syntax",
-        allowed: NO_OR_WITHOUT,
-        play: |arena| {
+        allowed: REFUSED_OR_ACCEPTED,
+        play: |runner| {
             let bare = context_of(9, &[item(0x40, IMPLICIT.as_bytes())]);
-            ask(arena, |it| it.contexts.push(bare))
+            request_with(runner, |it| it.contexts.push(bare))
         },
     },
-    Case {
+    HostileCase {
         name: "a context of two abstract syntaxes",
-        allowed: NO_OR_WITHOUT,
-        play: |arena| {
+        allowed: REFUSED_OR_ACCEPTED,
+        play: |runner| {
             let syntaxes = [(0x30, CT), (0x30, VERIFICATION), (0x40, IMPLICIT)];
             let both = syntaxes.map(|(kind, uid)| item(kind, uid.as_bytes()));
-            ask(arena, |it| it.contexts.push(context_of(9, &both)))
+            request_with(runner, |it| it.contexts.push(context_of(9, &both)))
         },
     },
-    Case {
-        name: "an abstract syntax that is no UID",
-        allowed: NO_OR_WITHOUT,
-        play: |arena| {
-            ask(arena, |it| {
+    HostileCase {
+        name: "an abstract syntax that is not a UID",
+        allowed: REFUSED_OR_ACCEPTED,
+        play: |runner| {
+            request_with(runner, |it| {
                 it.contexts
                     .push(context(9, "../../etc/passwd\n\0", &[IMPLICIT]));
             })
         },
     },
-    Case {
+    HostileCase {
         name: "a transfer syntax of 60,000 characters",
-        allowed: NO_OR_WITHOUT,
-        play: |arena| {
-            ask(arena, |it| {
+        allowed: REFUSED_OR_ACCEPTED,
+        play: |runner| {
+            request_with(runner, |it| {
                 it.contexts.push(context(9, CT, &[&"1.".repeat(30_000)]));
             })
         },
     },
-    Case {
+    HostileCase {
         name: "an item that overruns the PDU",
-        allowed: NO,
-        play: |arena| {
-            ask(arena, |it| {
-                it.contexts.push(item_saying(0x20, 60_000, &[9, 0, 0, 0]));
+        allowed: REFUSED,
+        play: |runner| {
+            request_with(runner, |it| {
+                it.contexts
+                    .push(item_declaring(0x20, 60_000, &[9, 0, 0, 0]));
             })
         },
     },
-    Case {
+    HostileCase {
         name: "a sub-item that overruns its item",
-        allowed: NO,
-        play: |arena| {
-            let long = context_of(9, &[item_saying(0x30, 500, CT.as_bytes())]);
-            ask(arena, |it| it.contexts.insert(0, long))
+        allowed: REFUSED,
+        play: |runner| {
+            let long = context_of(9, &[item_declaring(0x30, 500, CT.as_bytes())]);
+            request_with(runner, |it| it.contexts.insert(0, long))
         },
     },
-    Case {
+    HostileCase {
         name: "no user information",
-        allowed: NO_OR_WITHOUT,
-        play: |arena| ask(arena, |it| it.user = None),
+        allowed: REFUSED_OR_ACCEPTED,
+        play: |runner| request_with(runner, |it| it.user = None),
     },
-    Case {
-        name: "a maximum length of two bytes' length",
-        allowed: NO_OR_WITHOUT,
-        play: |arena| ask(arena, |it| it.user = Some(vec![item(0x51, &[0x40, 0])])),
+    HostileCase {
+        name: "a maximum length sub-item of two bytes",
+        allowed: REFUSED_OR_ACCEPTED,
+        play: |runner| request_with(runner, |it| it.user = Some(vec![item(0x51, &[0x40, 0])])),
     },
-    Case {
+    HostileCase {
         // PS3.8 Annex D.1: no limit.
         name: "a maximum length of 0",
         allowed: SERVED,
-        play: |arena| use_it(arena, |it| it.user = Some(vec![max_length(0)])),
+        play: |runner| echo_with(runner, |it| it.user = Some(vec![max_length(0)])),
     },
-    Case {
+    HostileCase {
         name: "a maximum length of 1, and an echo",
         allowed: &[AnyAbort, AnyReject, Close],
-        play: |arena| use_it(arena, |it| it.user = Some(vec![max_length(1)])),
+        play: |runner| echo_with(runner, |it| it.user = Some(vec![max_length(1)])),
     },
-    Case {
+    HostileCase {
         name: "a maximum length of 4 GB",
         allowed: SERVED,
-        play: |arena| use_it(arena, |it| it.user = Some(vec![max_length(u32::MAX)])),
+        play: |runner| echo_with(runner, |it| it.user = Some(vec![max_length(u32::MAX)])),
     },
-    Case {
-        // PS3.8 section 9.3.1: what is not recognised is ignored.
+    HostileCase {
+        // PS3.8 section 9.3.1: unrecognized items are ignored.
         name: "an unknown user information sub-item",
         allowed: SERVED,
-        play: |arena| use_it(arena, |it| tell(it, item(0x7F, b"unknown"))),
+        play: |runner| echo_with(runner, |it| add_user_item(it, item(0x7F, b"unknown"))),
     },
-    Case {
+    HostileCase {
         name: "an unknown item",
         allowed: SERVED,
-        play: |arena| use_it(arena, |it| it.contexts.push(item(0x7F, b"unknown"))),
+        play: |runner| echo_with(runner, |it| it.contexts.push(item(0x7F, b"unknown"))),
     },
-    Case {
+    HostileCase {
         name: "a user identity",
         allowed: SERVED,
-        play: |arena| {
-            use_it(arena, |it| {
-                tell(it, item(0x58, b"\x02\x01\0\x04user\0\x06secret"));
+        play: |runner| {
+            echo_with(runner, |it| {
+                add_user_item(it, item(0x58, b"\x02\x01\0\x04user\0\x06secret"));
             })
         },
     },
-    Case {
-        name: "a role selection that is cut",
-        allowed: SERVED_OR_NO,
-        play: |arena| use_it(arena, |it| tell(it, item(0x54, &[0, 25, b'1', b'.']))),
+    HostileCase {
+        name: "a truncated role selection",
+        allowed: SERVED_OR_REFUSED,
+        play: |runner| {
+            echo_with(runner, |it| {
+                add_user_item(it, item(0x54, &[0, 25, b'1', b'.']))
+            })
+        },
     },
-    Case {
-        name: "nothing that the server knows",
-        allowed: NO_OR_WITHOUT,
-        play: |arena| {
-            ask(arena, |it| {
+    HostileCase {
+        name: "no context that the server knows",
+        allowed: REFUSED_OR_ACCEPTED,
+        play: |runner| {
+            request_with(runner, |it| {
                 it.contexts = vec![context(1, PRIVATE, &[PRIVATE])];
             })
         },
     },
-    Case {
+    HostileCase {
         name: "a megabyte of unknown items",
         allowed: &[AnyAbort, AnyReject, Accept, Close],
-        play: |arena| {
-            ask(arena, |it| {
+        play: |runner| {
+            request_with(runner, |it| {
                 it.contexts.extend(vec![item(0x7F, &[0; 1020]); 1024]);
             })
         },
     },
-    Case {
+    HostileCase {
         name: "bytes after the last item",
-        allowed: NO_OR_WITHOUT,
-        play: |arena| {
-            let body = [arena.request().body(), vec![0x50, 0]].concat();
-            arena.raw(&pdu(ASSOCIATE_RQ, &body))
+        allowed: REFUSED_OR_ACCEPTED,
+        play: |runner| {
+            let body = [runner.request().body(), vec![0x50, 0]].concat();
+            runner.raw(&pdu(ASSOCIATE_RQ, &body))
         },
     },
-    Case {
-        name: "300 associations that are aborted",
+    HostileCase {
+        name: "300 aborted associations",
         allowed: &[Accept],
-        play: |arena| {
+        play: |runner| {
             for _ in 0..300 {
-                arena.associate()?.send(&abort());
+                runner.associate()?.send(&abort());
             }
             Ok(Reaction::Accepted)
         },
     },
-    Case {
-        name: "300 requests that are not waited for",
+    HostileCase {
+        name: "300 requests without waiting for responses",
         allowed: &[Anything],
-        play: |arena| {
+        play: |runner| {
             for _ in 0..300 {
-                arena.connect()?.send(&arena.request().bytes());
+                runner.connect()?.send(&runner.request().bytes());
             }
-            Ok(Reaction::Held)
+            Ok(Reaction::NotWaitedFor)
         },
     },
-    Case {
-        name: "300 associations that are reset",
+    HostileCase {
+        name: "300 reset associations",
         allowed: &[Accept],
-        play: |arena| {
+        play: |runner| {
             for _ in 0..300 {
-                let mut peer = arena.connect()?;
-                peer.send(&arena.request().bytes());
+                let mut peer = runner.connect()?;
+                peer.send(&runner.request().bytes());
                 Peer::reset(peer);
             }
-            Ok(arena.connect().map_or(Reaction::Unreachable, |mut peer| {
-                peer.send(&arena.request().bytes());
+            Ok(runner.connect().map_or(Reaction::Unreachable, |mut peer| {
+                peer.send(&runner.request().bytes());
                 peer.reaction()
             }))
         },

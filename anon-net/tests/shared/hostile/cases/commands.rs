@@ -1,278 +1,288 @@
-//! Command sets (PS3.7 section 6.3 and Annex E) that are whole messages and yet wrong.
+//! Complete messages with invalid command sets (PS3.7 section 6.3 and Annex E).
 
 use super::super::Allowed::{AnyAbort, Close, Failure, Ignore, Status};
-use super::super::object::{climbing_name, climbing_uid, ct, fresh_uid};
-use super::super::peer::Played;
+use super::super::object::{ct, fresh_uid, traversal_name, traversal_uid};
+use super::super::peer::CaseResult;
 use super::super::wire::{
     A_DATA_SET, AFFECTED_CLASS, AFFECTED_INSTANCE, COMMAND, COMMAND_FIELD, CT, Command,
     DATA_SET_TYPE, LAST, MESSAGE_ID, MR, NO_DATA_SET, PRIVATE, VERIFICATION, Value, data, element,
-    element_saying, even, pdv,
+    element_declaring, even, pdv,
 };
-use super::super::{Allowed, Arena, Case};
+use super::super::{Allowed, CaseRunner, HostileCase};
 
-/// There is no message to answer.
+/// The server cannot identify a message to respond to.
 const NO_COMMAND: &[Allowed] = &[AnyAbort];
-/// PS3.7 Annex C.5 has a status for it; a server may also end what it does not understand.
+/// PS3.7 Annex C.5 defines a status for it. A server may also abort.
 const REFUSED: &[Allowed] = &[Failure, AnyAbort];
 
-/// A C-ECHO whose command set is these bytes.
-fn command(arena: &Arena<'_>, bytes: &[u8]) -> Played {
-    let mut peer = arena.associate()?;
-    let size = peer.fragment();
+/// Sends these bytes as a command set on the verification context.
+fn send_command(runner: &CaseRunner<'_>, bytes: &[u8]) -> CaseResult {
+    let mut peer = runner.associate()?;
+    let size = peer.max_fragment();
     peer.send(&super::super::wire::fragments(1, COMMAND, bytes, size));
     Ok(peer.reaction())
 }
 
-/// A C-STORE of a right CT, by a command that differs from a right one.
-fn store(arena: &Arena<'_>, change: impl FnOnce(Command) -> Command) -> Played {
+/// Sends a valid CT with a changed C-STORE command.
+fn store(runner: &CaseRunner<'_>, change: impl FnOnce(Command) -> Command) -> CaseResult {
     let uid = fresh_uid();
-    arena.store(&change(Command::store(1, CT, &uid)), &ct(&uid))
+    runner.store(&change(Command::store(1, CT, &uid)), &ct(&uid))
 }
 
 fn field(number: u16) -> Command {
     Command::echo(1).with(COMMAND_FIELD, Value::Number(number))
 }
 
-fn named(uid: &str) -> impl FnOnce(Command) -> Command {
+fn with_instance_uid(uid: &str) -> impl FnOnce(Command) -> Command {
     |it| it.with(AFFECTED_INSTANCE, Value::Uid(uid.into()))
 }
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        name: "a command field that there is not",
+pub(super) const CASES: &[HostileCase] = &[
+    HostileCase {
+        name: "an undefined command field",
         allowed: &[Status(0x0211), AnyAbort],
-        play: |arena| arena.echo_by(&field(0x7777)),
+        play: |runner| runner.echo_by(&field(0x7777)),
     },
-    Case {
+    HostileCase {
         name: "N-CREATE",
         allowed: &[Status(0x0211), AnyAbort],
-        play: |arena| arena.echo_by(&field(0x0140)),
+        play: |runner| runner.echo_by(&field(0x0140)),
     },
-    Case {
+    HostileCase {
         name: "C-FIND on a storage context",
         allowed: REFUSED,
-        play: |arena| store(arena, |it| it.with(COMMAND_FIELD, Value::Number(0x0020))),
+        play: |runner| store(runner, |it| it.with(COMMAND_FIELD, Value::Number(0x0020))),
     },
-    Case {
-        name: "a response that nobody asked for",
+    HostileCase {
+        name: "an unsolicited response",
         allowed: &[AnyAbort, Ignore],
-        play: |arena| {
-            arena.echo_by(
+        play: |runner| {
+            runner.echo_by(
                 &field(0x8030)
                     .with(0x0120, Value::Number(1))
                     .with(0x0900, Value::Number(0)),
             )
         },
     },
-    Case {
-        // PS3.7 section 9.3.2.3: the operation may be over, so nothing is wrong with it.
-        name: "C-CANCEL for nothing, then an echo",
+    HostileCase {
+        // PS3.7 section 9.3.2.3: the operation may have ended already, so this is legal.
+        name: "C-CANCEL without an operation, then an echo",
         allowed: &[Status(0)],
-        play: |arena| {
+        play: |runner| {
             let cancel = Command(vec![
                 (COMMAND_FIELD, Value::Number(0x0FFF)),
                 (0x0120, Value::Number(9)),
                 (DATA_SET_TYPE, Value::Number(NO_DATA_SET)),
             ]);
-            arena.then(&[cancel.pdu(1), Command::echo(1).pdu(1)].concat())
+            runner.then(&[cancel.pdu(1), Command::echo(1).pdu(1)].concat())
         },
     },
-    Case {
+    HostileCase {
         name: "an empty command set",
         allowed: NO_COMMAND,
-        play: |arena| command(arena, &[]),
+        play: |runner| send_command(runner, &[]),
     },
-    Case {
+    HostileCase {
         name: "a command set without a command field",
         allowed: NO_COMMAND,
-        play: |arena| arena.echo_by(&Command::echo(1).without(COMMAND_FIELD)),
+        play: |runner| runner.echo_by(&Command::echo(1).without(COMMAND_FIELD)),
     },
-    Case {
+    HostileCase {
         name: "a command set without a message id",
         allowed: REFUSED,
-        play: |arena| arena.echo_by(&Command::echo(1).without(MESSAGE_ID)),
+        play: |runner| runner.echo_by(&Command::echo(1).without(MESSAGE_ID)),
     },
-    Case {
+    HostileCase {
         name: "a command set without a data set type",
         allowed: REFUSED,
-        play: |arena| arena.echo_by(&Command::echo(1).without(DATA_SET_TYPE)),
+        play: |runner| runner.echo_by(&Command::echo(1).without(DATA_SET_TYPE)),
     },
-    Case {
-        name: "a command set that is cut within an element",
+    HostileCase {
+        name: "a command set truncated within an element",
         allowed: NO_COMMAND,
-        play: |arena| {
+        play: |runner| {
             let whole = Command::echo(1).bytes();
-            command(arena, whole.get(..whole.len() - 5).unwrap_or_default())
+            send_command(runner, whole.get(..whole.len() - 5).unwrap_or_default())
         },
     },
-    Case {
+    HostileCase {
         name: "a command set of random bytes",
         allowed: NO_COMMAND,
-        play: |arena| command(arena, &[0xA5; 200]),
+        play: |runner| send_command(runner, &[0xA5; 200]),
     },
-    Case {
+    HostileCase {
         name: "a command element of 4 GB",
         allowed: NO_COMMAND,
-        play: |arena| {
-            let long = element_saying(0, AFFECTED_CLASS, 0xFFFF_FFFE, VERIFICATION.as_bytes());
-            command(arena, &[element(0, 0, &[0; 4]), long].concat())
+        play: |runner| {
+            let long = element_declaring(0, AFFECTED_CLASS, 0xFFFF_FFFE, VERIFICATION.as_bytes());
+            send_command(runner, &[element(0, 0, &[0; 4]), long].concat())
         },
     },
-    Case {
+    HostileCase {
         name: "a command element of undefined length",
         allowed: NO_COMMAND,
-        play: |arena| {
-            let open = element_saying(0, AFFECTED_CLASS, u32::MAX, &[]);
-            command(arena, &[element(0, 0, &[0; 4]), open].concat())
+        play: |runner| {
+            let open = element_declaring(0, AFFECTED_CLASS, u32::MAX, &[]);
+            send_command(runner, &[element(0, 0, &[0; 4]), open].concat())
         },
     },
-    Case {
+    HostileCase {
         name: "a command set of 8 MB in one element",
         allowed: &[AnyAbort, Close],
-        play: |arena| {
+        play: |runner| {
             let long = Command::echo(1).with(0x0600, Value::Bytes(vec![b'A'; 8 << 20]));
-            command(arena, &long.bytes())
+            send_command(runner, &long.bytes())
         },
     },
-    Case {
-        name: "a command set of 8 MB that has no element",
+    HostileCase {
+        name: "a command set of 8 MB without elements",
         allowed: &[AnyAbort, Close],
-        play: |arena| command(arena, &vec![0xFF; 8 << 20]),
+        play: |runner| send_command(runner, &vec![0xFF; 8 << 20]),
     },
-    Case {
+    HostileCase {
         name: "a message id of four bytes",
         allowed: REFUSED,
-        play: |arena| {
-            arena.echo_by(&Command::echo(1).with(MESSAGE_ID, Value::Bytes(vec![1, 0, 0, 0])))
+        play: |runner| {
+            runner.echo_by(&Command::echo(1).with(MESSAGE_ID, Value::Bytes(vec![1, 0, 0, 0])))
         },
     },
-    Case {
-        name: "a command field of no length",
+    HostileCase {
+        name: "a command field of length 0",
         allowed: NO_COMMAND,
-        play: |arena| {
-            arena.echo_by(&Command::echo(1).with(COMMAND_FIELD, Value::Bytes(Vec::new())))
+        play: |runner| {
+            runner.echo_by(&Command::echo(1).with(COMMAND_FIELD, Value::Bytes(Vec::new())))
         },
     },
-    Case {
+    HostileCase {
         name: "elements of a command set in the wrong order",
         allowed: &[Status(0), Failure, AnyAbort],
-        play: |arena| {
+        play: |runner| {
             let mut reversed = Command::echo(1);
             reversed.0.reverse();
-            arena.echo_by(&reversed)
+            runner.echo_by(&reversed)
         },
     },
-    Case {
+    HostileCase {
         name: "an element of a data set in a command set",
         allowed: &[Status(0), Failure, AnyAbort],
-        play: |arena| {
+        play: |runner| {
             let whole = Command::echo(1).bytes();
-            command(arena, &[whole, element(0x0010, 0x0010, b"A^B ")].concat())
+            send_command(runner, &[whole, element(0x0010, 0x0010, b"A^B ")].concat())
         },
     },
-    Case {
+    HostileCase {
         name: "a wrong group length",
         allowed: &[Status(0), Failure, AnyAbort],
-        play: |arena| {
+        play: |runner| {
             let elements = Command::echo(1).elements();
             command(
-                arena,
+                runner,
                 &[element(0, 0, &[0xFF, 0xFF, 0, 0]), elements].concat(),
             )
         },
     },
-    Case {
+    HostileCase {
         name: "C-STORE without a SOP class",
         allowed: REFUSED,
-        play: |arena| store(arena, |it| it.without(AFFECTED_CLASS)),
+        play: |runner| store(runner, |it| it.without(AFFECTED_CLASS)),
     },
-    Case {
-        name: "C-STORE without a SOP instance",
+    HostileCase {
+        name: "C-STORE without a SOP Instance UID",
         allowed: REFUSED,
-        play: |arena| store(arena, |it| it.without(AFFECTED_INSTANCE)),
+        play: |runner| store(runner, |it| it.without(AFFECTED_INSTANCE)),
     },
-    Case {
-        name: "C-STORE of an empty SOP instance UID",
+    HostileCase {
+        name: "C-STORE with an empty SOP Instance UID",
         allowed: REFUSED,
-        play: |arena| store(arena, named("")),
+        play: |runner| store(runner, with_instance_uid("")),
     },
-    Case {
+    HostileCase {
         name: "C-STORE without a data set",
         allowed: REFUSED,
-        play: |arena| {
+        play: |runner| {
             let none = Value::Number(NO_DATA_SET);
             let request = Command::store(1, CT, &fresh_uid()).with(DATA_SET_TYPE, none);
-            arena.then(&request.pdu(3))
+            runner.then(&request.pdu(3))
         },
     },
-    Case {
+    HostileCase {
         name: "C-ECHO with a data set",
         allowed: &[Status(0), Failure, AnyAbort],
-        play: |arena| {
+        play: |runner| {
             let request = Command::echo(1).with(DATA_SET_TYPE, Value::Number(A_DATA_SET));
             let set = data(&[pdv(1, LAST, &ct(&fresh_uid()))]);
-            arena.then(&[request.pdu(1), set].concat())
+            runner.then(&[request.pdu(1), set].concat())
         },
     },
-    Case {
+    HostileCase {
         // PS3.7 Annex C.5.2 and C.5.6.
         name: "storage on the verification context",
         allowed: REFUSED,
-        play: |arena| {
+        play: |runner| {
             let uid = fresh_uid();
-            arena.store_on(1, &Command::store(1, CT, &uid), &ct(&uid))
+            runner.store_on(1, &Command::store(1, CT, &uid), &ct(&uid))
         },
     },
-    Case {
+    HostileCase {
         name: "verification on a storage context",
         allowed: &[Status(0), Failure, AnyAbort],
-        play: |arena| arena.then(&Command::echo(1).pdu(3)),
+        play: |runner| runner.then(&Command::echo(1).pdu(3)),
     },
-    Case {
-        name: "C-STORE of another SOP class than the context's",
+    HostileCase {
+        name: "C-STORE of another SOP class than that of the context",
         allowed: REFUSED,
-        play: |arena| {
+        play: |runner| {
             let uid = fresh_uid();
-            arena.store(
+            runner.store(
                 &Command::store(1, MR, &uid),
                 &super::super::object::image(MR, &uid),
             )
         },
     },
-    Case {
-        name: "C-STORE of a SOP class that nobody knows",
+    HostileCase {
+        name: "C-STORE of an unknown SOP class",
         allowed: REFUSED,
-        play: |arena| {
+        play: |runner| {
             let uid = fresh_uid();
-            arena.store(&Command::store(1, PRIVATE, &uid), &ct(&uid))
+            runner.store(&Command::store(1, PRIVATE, &uid), &ct(&uid))
         },
     },
-    Case {
-        name: "a SOP instance UID that climbs directories",
+    HostileCase {
+        name: "a SOP Instance UID with parent directories",
         allowed: REFUSED,
-        play: |arena| store(arena, named(&climbing_uid())),
+        play: |runner| store(runner, with_instance_uid(&traversal_uid())),
     },
-    Case {
-        name: "a SOP instance UID that is a path",
+    HostileCase {
+        name: "a SOP Instance UID that is an absolute path",
         allowed: REFUSED,
-        play: |arena| store(arena, named(&format!("/tmp/{}", climbing_name()))),
+        play: |runner| {
+            store(
+                runner,
+                with_instance_uid(&format!("/tmp/{}", traversal_name())),
+            )
+        },
     },
-    Case {
-        name: "a SOP instance UID of 200 characters",
+    HostileCase {
+        name: "a SOP Instance UID of 200 characters",
         allowed: REFUSED,
-        play: |arena| store(arena, named(&format!("1.2{}", ".3".repeat(99)))),
+        play: |runner| {
+            store(
+                runner,
+                with_instance_uid(&format!("1.2{}", ".3".repeat(99))),
+            )
+        },
     },
-    Case {
-        name: "a SOP instance UID with a line end and a NUL",
+    HostileCase {
+        name: "a SOP Instance UID with a line feed and a NUL",
         allowed: REFUSED,
-        play: |arena| store(arena, named("1.2.3\n\0.4\x1b[2J")),
+        play: |runner| store(runner, with_instance_uid("1.2.3\n\0.4\x1b[2J")),
     },
-    Case {
-        name: "a SOP instance UID that is not ASCII",
+    HostileCase {
+        name: "a SOP Instance UID that is not ASCII",
         allowed: REFUSED,
-        play: |arena| {
+        play: |runner| {
             let bytes = Value::Bytes(even(b"1.2.\xff\xfe.3", 0));
-            store(arena, |it| it.with(AFFECTED_INSTANCE, bytes))
+            store(runner, |it| it.with(AFFECTED_INSTANCE, bytes))
         },
     },
 ];

@@ -1,40 +1,40 @@
-//! P-DATA-TF (PS3.8 section 9.3.5) and what else comes over an association that stands.
+//! Invalid P-DATA-TF (PS3.8 section 9.3.5) and other PDUs on an open association.
 //!
-//! Reasons of A-ABORT are those of PS3.8 Table 9-26: 1 unrecognised PDU, 2 unexpected PDU,
-//! 4 unrecognised and 5 unexpected PDU parameter, 6 invalid value of one.
+//! Reasons of A-ABORT (PS3.8 Table 9-26): 1 unrecognized PDU, 2 unexpected PDU, 4 unrecognized PDU
+//! parameter, 5 unexpected PDU parameter, 6 invalid PDU parameter value.
 
 use super::super::Allowed::{AbortFor, AnyAbort, Anything, Close, Release, Status};
 use super::super::object::{ct, fresh_uid};
 use super::super::peer::Reaction;
 use super::super::wire::{
     ASSOCIATE_AC, ASSOCIATE_RJ, COMMAND, CT, Command, DATA, FOUR_ZEROS, LAST, RELEASE_RP, abort,
-    data, fragments, pdu, pdu_saying, pdv, pdv_saying, release,
+    data, fragments, pdu, pdu_declaring, pdv, pdv_declaring, release,
 };
-use super::super::{Allowed, Case};
+use super::super::{Allowed, HostileCase};
 
 const WRONG: &[Allowed] = &[AbortFor(&[4, 5, 6])];
 const WRONG_OR_LOST: &[Allowed] = &[AbortFor(&[4, 5, 6]), Close];
 const UNEXPECTED: &[Allowed] = &[AbortFor(&[2])];
-/// The PDU is right and the message is not: the service user's to say (PS3.7 has no word on it).
+/// The PDUs are valid but the message is not. PS3.7 does not define the reaction.
 const NO_MESSAGE: &[Allowed] = &[AnyAbort];
 
-pub(super) const CASES: &[Case] = &[
-    Case {
+pub(super) const CASES: &[HostileCase] = &[
+    HostileCase {
         name: "P-DATA-TF without a PDV",
         allowed: WRONG,
-        play: |arena| arena.then(&pdu(DATA, &[])),
+        play: |runner| runner.then(&pdu(DATA, &[])),
     },
-    Case {
+    HostileCase {
         name: "P-DATA-TF of 4 GB",
         allowed: WRONG_OR_LOST,
-        play: |arena| arena.then(&pdu_saying(DATA, u32::MAX, &Command::echo(1).pdu(1))),
+        play: |runner| runner.then(&pdu_declaring(DATA, u32::MAX, &Command::echo(1).pdu(1))),
     },
-    Case {
-        // Receivers say what they take; some peers do not listen.
-        name: "P-DATA-TF longer than the server takes",
+    HostileCase {
+        // Some peers ignore the receiver's maximum length.
+        name: "P-DATA-TF longer than the server accepts",
         allowed: &[AbortFor(&[4, 5, 6]), Close, Status(0)],
-        play: |arena| {
-            let mut peer = arena.associate()?;
+        play: |runner| {
+            let mut peer = runner.associate()?;
             let uid = fresh_uid();
             let mut set = ct(&uid);
             set.extend(super::super::wire::element(
@@ -47,53 +47,58 @@ pub(super) const CASES: &[Case] = &[
             Ok(peer.reaction())
         },
     },
-    Case {
+    HostileCase {
         name: "a PDV of length 0",
         allowed: WRONG,
-        play: |arena| arena.then(&pdu(DATA, &[0; 4])),
+        play: |runner| runner.then(&pdu(DATA, &[0; 4])),
     },
-    Case {
+    HostileCase {
         name: "a PDV of length 1",
         allowed: WRONG,
-        play: |arena| arena.then(&pdu(DATA, &[0, 0, 0, 1, 1])),
+        play: |runner| runner.then(&pdu(DATA, &[0, 0, 0, 1, 1])),
     },
-    Case {
+    HostileCase {
         name: "a PDV that overruns the PDU by one byte",
         allowed: WRONG,
-        play: |arena| {
+        play: |runner| {
             let command = Command::echo(1).bytes();
             let length = u32::try_from(command.len() + 3).unwrap_or(u32::MAX);
-            arena.then(&data(&[pdv_saying(length, 1, COMMAND | LAST, &command)]))
+            runner.then(&data(&[pdv_declaring(length, 1, COMMAND | LAST, &command)]))
         },
     },
-    Case {
+    HostileCase {
         name: "a PDV of 4 GB",
         allowed: WRONG,
-        play: |arena| {
+        play: |runner| {
             let command = Command::echo(1).bytes();
-            arena.then(&data(&[pdv_saying(u32::MAX, 1, COMMAND | LAST, &command)]))
+            runner.then(&data(&[pdv_declaring(
+                u32::MAX,
+                1,
+                COMMAND | LAST,
+                &command,
+            )]))
         },
     },
-    Case {
-        // The PDV before them is whole, and may be answered first.
+    HostileCase {
+        // The PDV before them is complete, so its response may come first.
         name: "bytes after the last PDV",
         allowed: WRONG,
-        play: |arena| {
-            let mut peer = arena.associate()?;
+        play: |runner| {
+            let mut peer = runner.associate()?;
             let whole = pdv(1, COMMAND | LAST, &Command::echo(1).bytes());
             peer.send(&data(&[whole, vec![0, 0]]));
             match peer.reaction() {
-                Reaction::Answered(0) => Ok(peer.reaction()),
+                Reaction::Responded(0) => Ok(peer.reaction()),
                 other => Ok(other),
             }
         },
     },
-    Case {
-        // PS3.8 Annex E.1 wants an even number of bytes in each; without harm if not.
+    HostileCase {
+        // PS3.8 Annex E.1 requires an even number of bytes in each. An odd number does no harm.
         name: "PDVs of odd length",
         allowed: &[Status(0), AnyAbort],
-        play: |arena| {
-            let mut peer = arena.associate()?;
+        play: |runner| {
+            let mut peer = runner.associate()?;
             let uid = fresh_uid();
             let command = Command::store(1, CT, &uid).bytes();
             peer.send(&fragments(3, COMMAND, &command, 7));
@@ -101,56 +106,56 @@ pub(super) const CASES: &[Case] = &[
             Ok(peer.reaction())
         },
     },
-    Case {
-        // PS3.8 Annex E.1 wants one message in a PDU.
+    HostileCase {
+        // PS3.8 Annex E.1 requires one message per PDU.
         name: "two commands in one PDU",
         allowed: &[Status(0), AnyAbort],
-        play: |arena| {
+        play: |runner| {
             let both = [1, 2].map(|n| pdv(1, COMMAND | LAST, &Command::echo(n).bytes()));
-            arena.then(&data(&both))
+            runner.then(&data(&both))
         },
     },
-    Case {
+    HostileCase {
         name: "a context id that was not proposed",
         allowed: WRONG,
-        play: |arena| arena.then(&Command::echo(1).pdu(99)),
+        play: |runner| runner.then(&Command::echo(1).pdu(99)),
     },
-    Case {
-        name: "a context id that was refused",
+    HostileCase {
+        name: "a context id that was rejected",
         allowed: WRONG,
-        play: |arena| arena.then(&Command::echo(1).pdu(7)),
+        play: |runner| runner.then(&Command::echo(1).pdu(7)),
     },
-    Case {
+    HostileCase {
         name: "context id 0",
         allowed: WRONG,
-        play: |arena| arena.then(&Command::echo(1).pdu(0)),
+        play: |runner| runner.then(&Command::echo(1).pdu(0)),
     },
-    Case {
+    HostileCase {
         name: "an even context id",
         allowed: WRONG,
-        play: |arena| arena.then(&Command::echo(1).pdu(2)),
+        play: |runner| runner.then(&Command::echo(1).pdu(2)),
     },
-    Case {
+    HostileCase {
         name: "a data set before a command",
         allowed: NO_MESSAGE,
-        play: |arena| arena.then(&data(&[pdv(3, LAST, &ct(&fresh_uid()))])),
+        play: |runner| runner.then(&data(&[pdv(3, LAST, &ct(&fresh_uid()))])),
     },
-    Case {
+    HostileCase {
         name: "a data set on another context than its command",
         allowed: NO_MESSAGE,
-        play: |arena| {
-            let mut peer = arena.associate()?;
-            peer.needs(3).and(peer.needs(5))?;
+        play: |runner| {
+            let mut peer = runner.associate()?;
+            peer.require_context(3).and(peer.require_context(5))?;
             let uid = fresh_uid();
             peer.send(&Command::store(1, CT, &uid).pdu(3));
             peer.send(&data(&[pdv(5, LAST, &ct(&uid))]));
             Ok(peer.reaction())
         },
     },
-    Case {
+    HostileCase {
         name: "a command within a data set",
         allowed: NO_MESSAGE,
-        play: |arena| {
+        play: |runner| {
             let uid = fresh_uid();
             let half = data(&[pdv(3, 0, &[8, 0])]);
             let parts = [
@@ -158,108 +163,108 @@ pub(super) const CASES: &[Case] = &[
                 half,
                 Command::echo(2).pdu(1),
             ];
-            arena.then(&parts.concat())
+            runner.then(&parts.concat())
         },
     },
-    Case {
-        name: "half a command, then a data set",
+    HostileCase {
+        name: "an incomplete command, then a data set",
         allowed: NO_MESSAGE,
-        play: |arena| {
+        play: |runner| {
             let command = Command::store(1, CT, &fresh_uid()).bytes();
             let half = command.get(..40).unwrap_or_default();
-            arena.then(&data(&[
+            runner.then(&data(&[
                 pdv(3, COMMAND, half),
                 pdv(3, LAST, &ct(&fresh_uid())),
             ]))
         },
     },
-    Case {
+    HostileCase {
         name: "half a command on one context, half on another",
         allowed: NO_MESSAGE,
-        play: |arena| {
+        play: |runner| {
             let command = Command::echo(1).bytes();
             let (first, second) = command.split_at(command.len() / 2);
-            arena.then(&data(&[
+            runner.then(&data(&[
                 pdv(1, COMMAND, first),
                 pdv(3, COMMAND | LAST, second),
             ]))
         },
     },
-    Case {
-        name: "a PDU type that there is not, within an association",
+    HostileCase {
+        name: "an undefined PDU type within an association",
         allowed: &[AbortFor(&[1])],
-        play: |arena| arena.then(&pdu(0x42, FOUR_ZEROS)),
+        play: |runner| runner.then(&pdu(0x42, FOUR_ZEROS)),
     },
-    Case {
+    HostileCase {
         name: "A-ASSOCIATE-RQ within an association",
         allowed: UNEXPECTED,
-        play: |arena| arena.then(&arena.request().bytes()),
+        play: |runner| runner.then(&runner.request().bytes()),
     },
-    Case {
+    HostileCase {
         name: "A-ASSOCIATE-AC within an association",
         allowed: UNEXPECTED,
-        play: |arena| arena.then(&pdu(ASSOCIATE_AC, &arena.request().body())),
+        play: |runner| runner.then(&pdu(ASSOCIATE_AC, &runner.request().body())),
     },
-    Case {
+    HostileCase {
         name: "A-ASSOCIATE-RJ within an association",
         allowed: UNEXPECTED,
-        play: |arena| arena.then(&pdu(ASSOCIATE_RJ, &[0, 1, 1, 1])),
+        play: |runner| runner.then(&pdu(ASSOCIATE_RJ, &[0, 1, 1, 1])),
     },
-    Case {
-        name: "A-RELEASE-RP that nobody asked for",
+    HostileCase {
+        name: "an unsolicited A-RELEASE-RP",
         allowed: UNEXPECTED,
-        play: |arena| arena.then(&pdu(RELEASE_RP, FOUR_ZEROS)),
+        play: |runner| runner.then(&pdu(RELEASE_RP, FOUR_ZEROS)),
     },
-    Case {
-        name: "half a P-DATA-TF, then no more",
+    HostileCase {
+        name: "an incomplete P-DATA-TF, then end of stream",
         allowed: &[AnyAbort, Close],
-        play: |arena| {
-            let mut peer = arena.associate()?;
+        play: |runner| {
+            let mut peer = runner.associate()?;
             let whole = Command::echo(1).pdu(1);
             peer.send(whole.get(..20).unwrap_or_default());
             peer.half_close();
             Ok(peer.reaction())
         },
     },
-    Case {
-        name: "a command of a message, then no more",
+    HostileCase {
+        name: "a command without its data set, then end of stream",
         allowed: &[AnyAbort, Close],
-        play: |arena| {
-            let mut peer = arena.associate()?;
+        play: |runner| {
+            let mut peer = runner.associate()?;
             peer.send(&Command::store(1, CT, &fresh_uid()).pdu(3));
             peer.half_close();
             Ok(peer.reaction())
         },
     },
-    Case {
+    HostileCase {
         name: "a release within a message",
         allowed: &[Release, AnyAbort],
-        play: |arena| {
+        play: |runner| {
             let command = Command::store(1, CT, &fresh_uid()).pdu(3);
             let half = data(&[pdv(3, 0, &[8, 0])]);
-            arena.then(&[command, half, release()].concat())
+            runner.then(&[command, half, release()].concat())
         },
     },
-    Case {
+    HostileCase {
         name: "an abort within a message",
         allowed: &[Close],
-        play: |arena| {
+        play: |runner| {
             let command = Command::store(1, CT, &fresh_uid()).pdu(3);
             let half = data(&[pdv(3, 0, &[8, 0])]);
-            arena.then(&[command, half, abort()].concat())
+            runner.then(&[command, half, abort()].concat())
         },
     },
-    Case {
+    HostileCase {
         name: "a reset within a message",
         allowed: &[Anything],
-        play: |arena| {
-            let mut peer = arena.associate()?;
-            // The answer to this is what stays unread.
+        play: |runner| {
+            let mut peer = runner.associate()?;
+            // The response to this stays unread.
             peer.send(&Command::echo(1).pdu(1));
             peer.send(&Command::store(2, CT, &fresh_uid()).pdu(3));
             peer.send(&data(&[pdv(3, 0, &[8, 0])]));
             peer.reset();
-            Ok(Reaction::Held)
+            Ok(Reaction::NotWaitedFor)
         },
     },
 ];

@@ -1,4 +1,4 @@
-//! What must be installed, and what a test does where it is not.
+//! Programs that tests need, and skipping tests without them.
 
 use std::env;
 use std::io::{self, Write};
@@ -9,23 +9,23 @@ use std::sync::OnceLock;
 use super::scripts;
 use crate::shared::Test;
 
-/// Something that `.ci/servers/install.sh` installs.
+/// A program that `.ci/servers/install.sh` installs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Need {
+pub(crate) enum Dependency {
     Dcmtk,
     Openssl,
     Orthanc,
-    /// The virtual environment with pynetdicom, and what writes the corpus.
+    /// The virtual environment with pynetdicom and the packages that write the corpus.
     Python,
     /// An S3 server.
     Rclone,
-    /// S3 and Cognito.
+    /// An S3 and Cognito server.
     Moto,
-    /// A Secret Service, and what it needs.
+    /// A Secret Service and its tools.
     Keyring,
 }
 
-impl Need {
+impl Dependency {
     fn name(self) -> &'static str {
         match self {
             Self::Dcmtk => "dcmtk",
@@ -38,12 +38,12 @@ impl Need {
         }
     }
 
-    fn is_here(self) -> bool {
+    fn is_installed(self) -> bool {
         match self {
             Self::Dcmtk => on_path("storescp") && on_path("dcmqrscp"),
             Self::Openssl => on_path("openssl"),
             Self::Orthanc => on_path("Orthanc"),
-            Self::Python => python_is_here(),
+            Self::Python => python_is_installed(),
             Self::Rclone => venv().join("bin/rclone").is_file(),
             Self::Moto => venv().join("bin/moto_server").is_file(),
             Self::Keyring => ["dbus-run-session", "gnome-keyring-daemon", "secret-tool"]
@@ -53,16 +53,16 @@ impl Need {
     }
 }
 
-/// Whether all of them are installed. If not, it prints `skipped: … not installed`.
+/// Returns whether all of them are installed. If not, prints `skipped: … not installed`.
 ///
 /// # Errors
-/// If something is not installed and `ANON_REQUIRE_SERVERS` is set.
-pub(crate) fn here(needs: &[Need]) -> Test<bool> {
+/// If one of them is not installed and `ANON_REQUIRE_SERVERS` is set.
+pub(crate) fn are_installed(dependencies: &[Dependency]) -> Test<bool> {
     let missing = if scripts().is_dir() {
-        needs
+        dependencies
             .iter()
-            .find(|need| !need.is_here())
-            .map(|need| need.name())
+            .find(|dependency| !dependency.is_installed())
+            .map(|dependency| dependency.name())
     } else {
         Some(".ci/servers")
     };
@@ -72,12 +72,12 @@ pub(crate) fn here(needs: &[Need]) -> Test<bool> {
     if env::var_os("ANON_REQUIRE_SERVERS").is_some_and(|value| !value.is_empty()) {
         return Err(format!("{missing} not installed, and ANON_REQUIRE_SERVERS is set").into());
     }
-    // Not by a macro: the test harness would keep it from whoever runs the tests.
+    // Not `eprintln!`: the test harness would capture the message.
     writeln!(io::stderr(), "skipped: {missing} not installed")?;
     Ok(false)
 }
 
-/// As `.ci/run` names it.
+/// Returns the virtual environment that `.ci/run` uses.
 pub(crate) fn venv() -> PathBuf {
     let of = |variable: &str| env::var_os(variable).map(PathBuf::from);
     let cache = || of("XDG_CACHE_HOME").or_else(|| Some(of("HOME")?.join(".cache")));
@@ -91,9 +91,9 @@ pub(crate) fn python() -> PathBuf {
     venv().join("bin/python")
 }
 
-fn python_is_here() -> bool {
-    static HERE: OnceLock<bool> = OnceLock::new();
-    *HERE.get_or_init(|| {
+fn python_is_installed() -> bool {
+    static INSTALLED: OnceLock<bool> = OnceLock::new();
+    *INSTALLED.get_or_init(|| {
         let status = Command::new(python())
             .args([
                 "-c",
@@ -110,7 +110,7 @@ fn python_is_here() -> bool {
 fn on_path(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     let mut directories = env::split_paths(&path);
-    // Debian puts Orthanc where only root looks.
+    // Debian installs Orthanc in a directory that only root's PATH contains.
     directories.any(|directory| directory.join(program).is_file())
         || Path::new("/usr/sbin").join(program).is_file()
 }

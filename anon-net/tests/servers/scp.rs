@@ -1,4 +1,4 @@
-//! Others send to our SCP: DCMTK's tools of their own accord, archives because they are asked to.
+//! Other implementations send to our SCP: DCMTK's tools, and archives by C-MOVE.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use crate::node::{self, Inbox};
 use crate::shared::Test;
 use crate::shared::servers::certificates::Authority;
 use crate::shared::servers::corpus::{Corpus, Instance, UNCOMPRESSED};
-use crate::shared::servers::need::{Need, here};
-use crate::shared::servers::tool::{Ran, dcmtk};
-use crate::shared::servers::{Kind, Setup};
+use crate::shared::servers::dependency::{Dependency, are_installed};
+use crate::shared::servers::tool::{ToolOutput, dcmtk};
+use crate::shared::servers::{ServerKind, Setup};
 
-const SOON: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs a DCMTK tool that calls our SCP.
-fn call(scp: &RunningScp, tool: &str, options: &[&str], files: &[&Instance]) -> Test<Ran> {
+fn call(scp: &RunningScp, tool: &str, options: &[&str], files: &[&Instance]) -> Test<ToolOutput> {
     call_as(scp, node::TITLE, tool, options, files)
 }
 
@@ -28,7 +28,7 @@ fn call_as(
     tool: &str,
     options: &[&str],
     files: &[&Instance],
-) -> Test<Ran> {
+) -> Test<ToolOutput> {
     let port = scp.local_addr().port().to_string();
     let peer = [options, &["-aec", title, "127.0.0.1", &port]].concat();
     let mut arguments: Vec<String> = peer.into_iter().map(str::to_owned).collect();
@@ -37,7 +37,7 @@ fn call_as(
     dcmtk(tool, &arguments)
 }
 
-/// SOP instance UIDs and transfer syntaxes.
+/// Returns the transfer syntaxes by SOP Instance UID.
 fn syntaxes<'a>(instances: impl IntoIterator<Item = &'a Instance>) -> BTreeMap<String, String> {
     let instances = instances.into_iter();
     instances
@@ -45,24 +45,25 @@ fn syntaxes<'a>(instances: impl IntoIterator<Item = &'a Instance>) -> BTreeMap<S
         .collect()
 }
 
-fn came(inbox: &Inbox, count: usize) -> BTreeMap<String, String> {
-    let came = inbox.wait_for(count, SOON).into_iter();
-    came.map(|(uid, (syntax, bytes))| {
-        assert!(bytes > 1000, "{uid} has {bytes} bytes");
-        (uid, syntax)
-    })
-    .collect()
+fn received(inbox: &Inbox, count: usize) -> BTreeMap<String, String> {
+    let received = inbox.wait_for(count, TIMEOUT).into_iter();
+    received
+        .map(|(uid, (syntax, bytes))| {
+            assert!(bytes > 1000, "{uid} has {bytes} bytes");
+            (uid, syntax)
+        })
+        .collect()
 }
 
 #[test]
-fn echoscu_is_answered() -> Test {
-    if !here(&[Need::Dcmtk])? {
+fn echoscu_gets_a_response() -> Test {
+    if !are_installed(&[Dependency::Dcmtk])? {
         return Ok(());
     }
     let scp = node::listen(&Arc::<Inbox>::default(), |builder| builder)?;
     call(&scp, "echoscu", &[], &[])?.succeeds()?;
     call(&scp, "echoscu", &["--repeat", "50"], &[])?.succeeds()?;
-    // More contexts and transfer syntaxes than anyone needs.
+    // As many contexts and transfer syntaxes as possible.
     let many = ["--propose-ts", "38", "--propose-pc", "128"];
     call(&scp, "echoscu", &many, &[])?.succeeds()?;
     call(&scp, "echoscu", &["--abort"], &[])?.succeeds()?;
@@ -70,10 +71,10 @@ fn echoscu_is_answered() -> Test {
     Ok(())
 }
 
-/// We answer no queries: who asks is told so when the association opens, and the next is served.
+/// Our SCP has no query service: it rejects the contexts, and the next association is served.
 #[test]
-fn findscu_and_movescu_are_refused() -> Test {
-    if !here(&[Need::Dcmtk])? {
+fn contexts_of_findscu_and_movescu_are_rejected() -> Test {
+    if !are_installed(&[Dependency::Dcmtk])? {
         return Ok(());
     }
     let scp = node::listen(&Arc::<Inbox>::default(), |builder| builder)?;
@@ -91,11 +92,11 @@ fn findscu_and_movescu_are_refused() -> Test {
         ("movescu", &["-P", "-aem", "ANYBODY"]),
         ("getscu", &["-S"]),
     ] {
-        let asked = call(&scp, tool, &[options, &keys].concat(), &[])?.fails()?;
+        let output = call(&scp, tool, &[options, &keys].concat(), &[])?.fails()?;
         assert!(
-            asked.text.contains("Presentation Context"),
+            output.text.contains("Presentation Context"),
             "{tool} {options:?}: {}",
-            asked.text
+            output.text
         );
         call(&scp, "echoscu", &[], &[])?.succeeds()?;
     }
@@ -103,7 +104,7 @@ fn findscu_and_movescu_are_refused() -> Test {
 }
 
 #[test]
-fn dcmsend_sends_every_transfer_syntax() -> Test {
+fn dcmsend_can_send_every_transfer_syntax() -> Test {
     let Some(corpus) = Corpus::new()? else {
         return Ok(());
     };
@@ -112,19 +113,19 @@ fn dcmsend_sends_every_transfer_syntax() -> Test {
     let all: Vec<&Instance> = corpus.instances.iter().collect();
     call(&scp, "dcmsend", &["--decompress-never"], &all)?.succeeds()?;
     let mut sent = syntaxes(all.iter().copied());
-    // It makes one of all that is not compressed.
+    // dcmsend converts all uncompressed ones to this one.
     for syntax in sent.values_mut() {
         if UNCOMPRESSED.contains(&syntax.as_str()) {
             "1.2.840.10008.1.2.1".clone_into(syntax);
         }
     }
-    assert_eq!(came(&inbox, all.len()), sent);
+    assert_eq!(received(&inbox, all.len()), sent);
     assert_eq!(scp.totals().opened, 1, "one association for all");
     Ok(())
 }
 
 #[test]
-fn storescu_sends_each_transfer_syntax() -> Test {
+fn storescu_can_send_each_transfer_syntax() -> Test {
     let Some(corpus) = Corpus::new()? else {
         return Ok(());
     };
@@ -135,13 +136,13 @@ fn storescu_sends_each_transfer_syntax() -> Test {
         call(&scp, "storescu", &[option, "--required"], &[instance])?
             .succeeds()
             .map_err(|error| format!("{option}: {error}"))?;
-        assert_eq!(came(&inbox, 1), syntaxes([instance]), "{option}");
+        assert_eq!(received(&inbox, 1), syntaxes([instance]), "{option}");
     }
     Ok(())
 }
 
 #[test]
-fn pdus_of_any_size_come_through() -> Test {
+fn pdus_of_any_size_are_received() -> Test {
     let Some(corpus) = Corpus::new()? else {
         return Ok(());
     };
@@ -151,26 +152,26 @@ fn pdus_of_any_size_come_through() -> Test {
         let scp = node::listen(&inbox, |builder| builder)?;
         let options = ["--max-pdu", max_pdu, "--max-send-pdu", max_send];
         call(&scp, "storescu", &options, &[&corpus.instances[0]])?.succeeds()?;
-        assert_eq!(came(&inbox, 1).len(), 1, "{max_pdu}, {max_send}");
+        assert_eq!(received(&inbox, 1).len(), 1, "{max_pdu}, {max_send}");
     }
     Ok(())
 }
 
-/// Archives send what they have, as they have it, in one move of the study.
+/// Archives send a study unchanged by C-MOVE.
 #[test]
-fn archives_move_to_us() -> Test {
+fn archives_move_studies_to_our_scp() -> Test {
     let Some(corpus) = Corpus::new()? else {
         return Ok(());
     };
-    for kind in Kind::ARCHIVES {
+    for kind in ServerKind::ARCHIVES {
         let inbox = Arc::new(Inbox::default());
         let scp = node::listen(&inbox, |builder| builder)?;
         let knows = Setup::default().knows(node::TITLE, scp.local_addr().port());
         let Some(archive) = kind.start(&knows)? else {
             continue;
         };
-        let taken = corpus.taken_by(kind);
-        archive.load(&taken)?;
+        let accepted = corpus.accepted_by(kind);
+        archive.load(&accepted)?;
         let study = format!("StudyInstanceUID={}", Corpus::STUDY);
         let keys = [
             "-S",
@@ -181,20 +182,20 @@ fn archives_move_to_us() -> Test {
             "-k",
             &study,
         ];
-        dcmtk("movescu", &archive.called(&keys))?.succeeds()?;
-        let (got, sent) = (came(&inbox, taken.len()), syntaxes(taken));
-        // dcmqrscp proposes one transfer syntax of its own choice for all that it has uncompressed.
-        if kind == Kind::Dcmqrscp {
-            assert!(got.keys().eq(sent.keys()), "{kind:?}: {got:?}");
+        dcmtk("movescu", &archive.dcmtk_arguments(&keys))?.succeeds()?;
+        let (received, sent) = (received(&inbox, accepted.len()), syntaxes(accepted));
+        // dcmqrscp proposes one transfer syntax for all uncompressed instances.
+        if kind == ServerKind::Dcmqrscp {
+            assert!(received.keys().eq(sent.keys()), "{kind:?}: {received:?}");
         } else {
-            assert_eq!(got, sent, "{kind:?}");
+            assert_eq!(received, sent, "{kind:?}");
         }
     }
     Ok(())
 }
 
 #[test]
-fn tls_wants_the_right_certificate() -> Test {
+fn tls_requires_a_trusted_certificate() -> Test {
     let Some(authority) = Authority::new()? else {
         return Ok(());
     };
@@ -205,25 +206,29 @@ fn tls_wants_the_right_certificate() -> Test {
     let tls = ServerTls::mutual(&shown.certificate, &shown.key, &authority.trusted())?;
     let inbox = Arc::new(Inbox::default());
     let scp = node::listen(&inbox, |builder| builder.tls(tls))?;
-    let as_whom = |identity: &[String], tool: &str, files: &[&Instance]| {
+    let call_with = |identity: &[String], tool: &str, files: &[&Instance]| {
         let options: Vec<&str> = identity.iter().map(String::as_str).collect();
         let options = [&["-to", "5", "-ta", "5"], &options[..]].concat();
         call(&scp, tool, &options, files)
     };
     let right = authority.identity("client").dcmtk();
-    as_whom(&right, "echoscu", &[])?.succeeds()?;
-    as_whom(&right, "storescu", &[&corpus.instances[0]])?.succeeds()?;
+    call_with(&right, "echoscu", &[])?.succeeds()?;
+    call_with(&right, "storescu", &[&corpus.instances[0]])?.succeeds()?;
     for wrong in ["stranger", "expired"] {
         let wrong = authority.identity(wrong).dcmtk();
-        as_whom(&wrong, "echoscu", &[])?.fails()?;
+        call_with(&wrong, "echoscu", &[])?.fails()?;
     }
     let anonymous = ["+tla", "+cf", &authority.trusted().to_string_lossy()].map(str::to_owned);
-    as_whom(&anonymous, "echoscu", &[])?.fails()?;
-    as_whom(&[], "echoscu", &[])?.fails()?;
+    call_with(&anonymous, "echoscu", &[])?.fails()?;
+    call_with(&[], "echoscu", &[])?.fails()?;
     let mut distrusting = authority.identity("client");
     distrusting.trusted = authority.distrusted();
-    as_whom(&distrusting.dcmtk(), "echoscu", &[])?.fails()?;
-    assert_eq!(came(&inbox, 1).len(), 1);
-    assert_eq!(scp.totals().opened, 2, "the two of the right client");
+    call_with(&distrusting.dcmtk(), "echoscu", &[])?.fails()?;
+    assert_eq!(received(&inbox, 1).len(), 1);
+    assert_eq!(
+        scp.totals().opened,
+        2,
+        "the two associations of the trusted client"
+    );
     Ok(())
 }

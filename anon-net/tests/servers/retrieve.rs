@@ -1,4 +1,4 @@
-//! Our SCU has archives send to us: C-MOVE to our SCP, and C-GET, at each level.
+//! Our SCU retrieves from archives: C-MOVE to our SCP, and C-GET, at each level.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,28 +14,28 @@ use anon_net::service::{
 use anon_net::testing::MemoryInstances;
 use anon_net::{BackendError, InstanceHandler, Outcome, SupportedContexts, Uid};
 
-use crate::calling::{node_of, scu};
 use crate::node::{self, Inbox};
+use crate::scu::{node_of, scu};
 use crate::shared::Test;
 use crate::shared::servers::corpus::{Corpus, Instance, UNCOMPRESSED};
-use crate::shared::servers::{Kind, Server, Setup};
+use crate::shared::servers::{Server, ServerKind, Setup};
 
 const LEVELS: [QueryLevel; 3] = [QueryLevel::Study, QueryLevel::Series, QueryLevel::Instance];
 
-/// An inbox that tells what arrived.
+/// An inbox that reports arrivals.
 #[derive(Default)]
-struct Telling {
+struct NotifyingInbox {
     inbox: Inbox,
     arrivals: MemoryInstances,
 }
 
-impl fmt::Debug for Telling {
+impl fmt::Debug for NotifyingInbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Telling").finish_non_exhaustive()
+        f.debug_struct("NotifyingInbox").finish_non_exhaustive()
     }
 }
 
-impl InstanceHandler for Telling {
+impl InstanceHandler for NotifyingInbox {
     fn handle(
         &self,
         instance: &anon_net::Instance,
@@ -50,161 +50,154 @@ impl InstanceHandler for Telling {
     }
 }
 
-/// Brings the study of the corpus here.
-fn bring(
+/// Retrieves the study of the corpus.
+fn retrieve(
     server: &Server,
     via: RetrieveMethod,
     level: QueryLevel,
-    telling: &Telling,
+    inbox: &NotifyingInbox,
 ) -> Test<StudyReport> {
     let request = RetrieveRequest::new(via).with_level(level);
     let reports = scu(UlDial::new())?.retrieve(
         &node_of(server)?,
         &request,
         &[Corpus::STUDY.parse()?],
-        &telling.arrivals,
+        &inbox.arrivals,
         &Cancel::new(),
         &mut |_| {},
     );
     Ok(reports.into_iter().next().ok_or("no report")?)
 }
 
-/// All of what the archive has is here, and reported so.
+/// Checks that everything was received and reported.
 #[track_caller]
-fn all_is_here(what: &str, report: &StudyReport, telling: &Telling, uids: &BTreeSet<&str>) {
+fn check_complete(what: &str, report: &StudyReport, inbox: &NotifyingInbox, uids: &BTreeSet<&str>) {
     assert!(report.is_complete(), "{what}: {report:?}");
     assert_eq!(report.stored, uids.len(), "{what}");
-    let came = telling.inbox.came();
-    let came: BTreeSet<&str> = came.keys().map(String::as_str).collect();
-    assert_eq!(came, *uids, "{what}");
+    let received = inbox.inbox.received();
+    let received: BTreeSet<&str> = received.keys().map(String::as_str).collect();
+    assert_eq!(received, *uids, "{what}");
 }
 
 #[test]
-fn archives_move_and_get_at_every_level() -> Test {
+fn archives_send_by_move_and_get_at_every_level() -> Test {
     let Some(corpus) = Corpus::new()? else {
         return Ok(());
     };
-    for kind in Kind::ARCHIVES {
-        let move_to = Arc::new(Switch::default());
+    for kind in ServerKind::ARCHIVES {
+        let move_to = Arc::new(CurrentInbox::default());
         let scp = node::listen(&move_to, |builder| builder)?;
         let knows = Setup::default().knows(node::TITLE, scp.local_addr().port());
         let Some(server) = kind.start(&knows)? else {
             continue;
         };
-        let taken = corpus.taken_by(kind);
-        server.load(&taken)?;
+        let accepted = corpus.accepted_by(kind);
+        server.load(&accepted)?;
         let all = node::transfer_syntaxes()?;
-        comes_at_every_level(&format!("{kind:?}"), &server, &taken, &move_to, &all)?;
+        check_every_level(&format!("{kind:?}"), &server, &accepted, &move_to, &all)?;
     }
     Ok(())
 }
 
-/// It has one compressed transfer syntax at a time, by option, beside the uncompressed ones; and another
-/// option has it send so.
+/// dcmqrscp accepts one compressed transfer syntax besides the uncompressed ones, chosen by an
+/// option. Another option makes it send in that syntax.
 #[test]
-fn dcmqrscp_keeps_and_sends_each_compressed_syntax() -> Test {
+fn dcmqrscp_stores_and_sends_each_compressed_syntax() -> Test {
     let Some(corpus) = Corpus::new()? else {
         return Ok(());
     };
     let (plain, compressed): (Vec<_>, Vec<_>) = corpus
         .instances
         .iter()
-        .partition(|it| Kind::Dcmqrscp.takes(it.transfer_syntax));
+        .partition(|it| ServerKind::Dcmqrscp.accepts(it.transfer_syntax));
     assert_eq!((plain.len(), compressed.len()), (3, 8));
     let options: BTreeSet<&str> = compressed.iter().map(|it| it.option).collect();
     for option in options {
         let of_option = compressed.iter().filter(|it| it.option == option);
-        let taken: Vec<&Instance> = of_option.copied().collect();
-        let syntax = Uid::new(taken.first().ok_or("an instance")?.transfer_syntax)?;
-        // It proposes the uncompressed ones in the same context, and sends in whichever is accepted.
+        let accepted: Vec<&Instance> = of_option.copied().collect();
+        let syntax = Uid::new(accepted.first().ok_or("an instance")?.transfer_syntax)?;
+        // It proposes the uncompressed ones in the same context, and sends in the accepted one.
         let supported = node::classes()?
             .into_iter()
             .fold(SupportedContexts::new(), |supported, class| {
                 supported.with(class, vec![syntax.clone()])
             });
-        let move_to = Arc::new(Switch::default());
+        let move_to = Arc::new(CurrentInbox::default());
         let scp = node::listen(&move_to, |builder| builder.supported(supported))?;
         let setup = Setup::default()
             .knows(node::TITLE, scp.local_addr().port())
             .with(&option.replace('-', "+"))
             .with(option);
-        let Some(server) = Kind::Dcmqrscp.start(&setup)? else {
+        let Some(server) = ServerKind::Dcmqrscp.start(&setup)? else {
             continue;
         };
-        let mut items = taken.iter().map(|it| SendItem::file(&it.path));
+        let mut items = accepted.iter().map(|it| SendItem::file(&it.path));
         let sent =
             scu(UlDial::new())?.send(&node_of(&server)?, &mut items, &Cancel::new(), &mut |_| {});
         assert_eq!(
             sent.map_err(|error| error.error)?.stored,
-            taken.len() as u64,
+            accepted.len() as u64,
             "{option}"
         );
-        // At C-GET it sends in the first context of the class, and cannot bring pixels into another syntax.
-        comes_at_every_level(option, &server, &taken, &move_to, &[syntax])?;
+        // With C-GET it sends on the first context of the SOP class, and cannot transcode pixel
+        // data.
+        check_every_level(option, &server, &accepted, &move_to, &[syntax])?;
     }
     Ok(())
 }
 
-/// What an archive has comes by C-MOVE and C-GET, asked for at each level.
-fn comes_at_every_level(
+/// Checks that C-MOVE and C-GET retrieve everything at each level.
+fn check_every_level(
     what: &str,
     server: &Server,
-    has: &[&Instance],
-    move_to: &Switch,
-    got_in: &[Uid],
+    expected: &[&Instance],
+    move_to: &CurrentInbox,
+    get_syntaxes: &[Uid],
 ) -> Test {
-    let uids: BTreeSet<&str> = has.iter().map(|it| it.uid.as_str()).collect();
+    let uids: BTreeSet<&str> = expected.iter().map(|it| it.uid.as_str()).collect();
     for level in LEVELS {
-        let telling = move_to.anew();
+        let inbox = move_to.replace();
         let destination = node::TITLE.parse()?;
-        let report = bring(
-            server,
-            RetrieveMethod::Move { destination },
-            level,
-            &telling,
-        )?;
-        all_is_here(
-            &format!("{what}, move, {level:?}"),
-            &report,
-            &telling,
-            &uids,
-        );
-        same_syntaxes(&format!("{what}, move, {level:?}"), has, &telling);
+        let report = retrieve(server, RetrieveMethod::Move { destination }, level, &inbox)?;
+        check_complete(&format!("{what}, move, {level:?}"), &report, &inbox, &uids);
+        check_syntaxes(&format!("{what}, move, {level:?}"), expected, &inbox);
 
-        let telling = Arc::new(Telling::default());
-        let report = bring(server, get(&telling, got_in)?, level, &telling)?;
-        all_is_here(&format!("{what}, get, {level:?}"), &report, &telling, &uids);
-        same_syntaxes(&format!("{what}, get, {level:?}"), has, &telling);
+        let inbox = Arc::new(NotifyingInbox::default());
+        let report = retrieve(server, get(&inbox, get_syntaxes)?, level, &inbox)?;
+        check_complete(&format!("{what}, get, {level:?}"), &report, &inbox, &uids);
+        check_syntaxes(&format!("{what}, get, {level:?}"), expected, &inbox);
     }
     Ok(())
 }
 
-/// Nothing that is compressed was brought into another transfer syntax on its way.
+/// Checks that no compressed instance was transcoded.
 #[track_caller]
-fn same_syntaxes(what: &str, has: &[&Instance], telling: &Telling) {
-    let came = telling.inbox.came();
-    for instance in has {
-        let syntax = came.get(&instance.uid).map(|(syntax, _)| syntax.as_str());
+fn check_syntaxes(what: &str, expected: &[&Instance], inbox: &NotifyingInbox) {
+    let received = inbox.inbox.received();
+    for instance in expected {
+        let syntax = received
+            .get(&instance.uid)
+            .map(|(syntax, _)| syntax.as_str());
         let is_plain = UNCOMPRESSED.contains(&instance.transfer_syntax);
-        let as_it_was = syntax == Some(instance.transfer_syntax);
-        assert!(is_plain || as_it_was, "{what}: {syntax:?}");
+        let is_unchanged = syntax == Some(instance.transfer_syntax);
+        assert!(is_plain || is_unchanged, "{what}: {syntax:?}");
     }
 }
 
-fn get(telling: &Arc<Telling>, transfer_syntaxes: &[Uid]) -> Test<RetrieveMethod> {
+fn get(inbox: &Arc<NotifyingInbox>, transfer_syntaxes: &[Uid]) -> Test<RetrieveMethod> {
     Ok(RetrieveMethod::Get {
-        handler: Arc::<Telling>::clone(telling),
+        handler: Arc::<NotifyingInbox>::clone(inbox),
         sop_classes: node::classes()?,
         transfer_syntaxes: transfer_syntaxes.to_vec(),
     })
 }
 
-/// Hands over to a new inbox for each retrieve.
+/// A handler that uses a new inbox for each retrieve.
 #[derive(Debug, Default)]
-struct Switch(std::sync::Mutex<Arc<Telling>>);
+struct CurrentInbox(std::sync::Mutex<Arc<NotifyingInbox>>);
 
-impl Switch {
-    fn anew(&self) -> Arc<Telling> {
+impl CurrentInbox {
+    fn replace(&self) -> Arc<NotifyingInbox> {
         let mut now = self
             .0
             .lock()
@@ -214,7 +207,7 @@ impl Switch {
     }
 }
 
-impl InstanceHandler for Switch {
+impl InstanceHandler for CurrentInbox {
     fn handle(
         &self,
         instance: &anon_net::Instance,
@@ -224,22 +217,22 @@ impl InstanceHandler for Switch {
             .0
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let telling = Arc::clone(&now);
+        let inbox = Arc::clone(&now);
         drop(now);
-        telling.handle(instance, body)
+        inbox.handle(instance, body)
     }
 }
 
 #[test]
-fn a_destination_that_an_archive_does_not_know_is_told_as_such() -> Test {
-    for kind in [Kind::Dcmqrscp, Kind::Pynetdicom] {
+fn unknown_move_destination_is_reported() -> Test {
+    for kind in [ServerKind::Dcmqrscp, ServerKind::Pynetdicom] {
         let Some(corpus) = Corpus::new()? else {
             return Ok(());
         };
         let Some(server) = kind.start(&Setup::default())? else {
             continue;
         };
-        server.load(&corpus.taken_by(kind))?;
+        server.load(&corpus.accepted_by(kind))?;
         let study = Corpus::STUDY.parse()?;
         let request = MoveRequest::new(TransferTarget::Study { study }, "UNKNOWN".parse()?);
         let moved =

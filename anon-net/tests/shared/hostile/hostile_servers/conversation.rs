@@ -1,4 +1,4 @@
-//! What a server says and hears, right or wrong.
+//! [`Conversation`]: a server's side of an association, correct or not.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -11,20 +11,20 @@ use super::super::wire::{
     pdu, pdv,
 };
 
-/// Longer than any SCU under test waits.
+/// Longer than the timeouts of any SCU under test.
 const LONG: Duration = Duration::from_mins(1);
 
-/// A request that came: on which context, and what of it an answer needs.
+/// A received request: its context and the fields that a response needs.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
+pub(super) struct ReceivedRequest {
     pub(super) context: u8,
     pub(super) field: u16,
     pub(super) message: u16,
 }
 
-impl Asked {
-    /// A response that is right (PS3.7 section 9.3).
-    pub(super) fn answer(self, status: u16) -> Command {
+impl ReceivedRequest {
+    /// Returns a valid response (PS3.7 section 9.3).
+    pub(super) fn response(self, status: u16) -> Command {
         Command(vec![
             (COMMAND_FIELD, Value::Number(self.field | 0x8000)),
             (0x0120, Value::Number(self.message)),
@@ -37,7 +37,7 @@ impl Asked {
 #[derive(Debug)]
 pub(super) struct Conversation {
     stream: TcpStream,
-    /// Both titles, as they were asked with.
+    /// Both AE titles of the request.
     titles: Vec<u8>,
     /// Presentation contexts by id, with the first transfer syntax of each.
     proposed: Vec<(u8, Vec<u8>)>,
@@ -52,22 +52,23 @@ impl Conversation {
         }
     }
 
-    pub(super) fn say(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }
 
-    /// Says no more, and hears to the end: the last words are not lost to a reset.
+    /// Closes the sending direction and reads to the end, so that a reset does not discard sent
+    /// data.
     pub(super) fn close(&mut self) {
         let _ = self.stream.shutdown(Shutdown::Write);
         let _ = self.hold();
     }
 
-    /// Hears, and says nothing, until the SCU hangs up.
+    /// Reads without sending until the SCU closes.
     pub(super) fn hold(&mut self) -> io::Result<()> {
         self.stream.set_read_timeout(Some(LONG))?;
-        let mut room = [0; 4096];
+        let mut buffer = [0; 4096];
         loop {
-            match self.stream.read(&mut room) {
+            match self.stream.read(&mut buffer) {
                 Ok(0) => return Ok(()),
                 Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
                 _ => {}
@@ -75,7 +76,7 @@ impl Conversation {
         }
     }
 
-    /// Hears for so long, and says nothing.
+    /// Waits for so long without sending.
     pub(super) fn pause(&mut self, time: Duration) -> io::Result<()> {
         use ErrorKind::{Interrupted, TimedOut, WouldBlock};
 
@@ -93,11 +94,11 @@ impl Conversation {
         }
     }
 
-    /// Hangs up with a reset, by leaving something unread.
+    /// Closes with a reset, by leaving data unread.
     pub(super) fn reset(&mut self) -> io::Result<()> {
         self.stream.set_read_timeout(Some(LONG))?;
         while let Err(error) = self.stream.peek(&mut [0]) {
-            // A process that was stopped and goes on has been interrupted (signal(7)).
+            // A process that was stopped and continued gets this error (signal(7)).
             if error.kind() != ErrorKind::Interrupted {
                 return Err(error);
             }
@@ -106,7 +107,7 @@ impl Conversation {
     }
 
     /// Waits for the association request.
-    pub(super) fn hear_request(&mut self) -> io::Result<()> {
+    pub(super) fn receive_association_request(&mut self) -> io::Result<()> {
         let body = self.expect(ASSOCIATE_RQ)?;
         self.titles = body.get(4..36).unwrap_or_default().to_vec();
         let mut rest = body.get(68..).unwrap_or_default();
@@ -119,7 +120,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// An acceptance of everything, with whatever else shall stand between contexts and user
+    /// Returns an acceptance of all contexts, with these additional items before the user
     /// information.
     pub(super) fn acceptance(&self, more: &[u8]) -> Vec<u8> {
         let contexts: Vec<u8> = self
@@ -130,7 +131,7 @@ impl Conversation {
         self.acceptance_of(&[&contexts, more].concat(), &max_length(16_384))
     }
 
-    /// An acceptance of these context items, with these sub-items as user information.
+    /// Returns an acceptance with these context items and these user information sub-items.
     pub(super) fn acceptance_of(&self, contexts: &[u8], user: &[u8]) -> Vec<u8> {
         let class = item(0x52, b"1.2.826.0.1.3680043.10.1474.2");
         let body = [
@@ -144,66 +145,71 @@ impl Conversation {
         pdu(ASSOCIATE_AC, &body.concat())
     }
 
-    /// Each proposed context with another answer than acceptance.
-    pub(super) fn answered(&self, result: u8, syntax: &str) -> Vec<u8> {
+    /// Returns context items with this result for all proposed contexts.
+    pub(super) fn context_results(&self, result: u8, syntax: &str) -> Vec<u8> {
         let ids = self.proposed.iter().map(|(id, _)| *id);
         ids.flat_map(|id| accepted(id, result, syntax.as_bytes()))
             .collect()
     }
 
-    /// Comes to an association as it should be.
+    /// Accepts the association correctly.
     pub(super) fn associate(&mut self) -> io::Result<()> {
-        self.hear_request()?;
+        self.receive_association_request()?;
         let acceptance = self.acceptance(&[]);
-        self.say(&acceptance)
+        self.send(&acceptance)
     }
 
-    /// Comes to an association, and waits for a whole request message with its data set.
-    pub(super) fn be_asked(&mut self) -> io::Result<Asked> {
+    /// Accepts the association and receives a complete request with its data set.
+    pub(super) fn receive_request(&mut self) -> io::Result<ReceivedRequest> {
         self.associate()?;
-        self.hear_message()
+        self.receive_message()
     }
 
-    /// As [`Self::be_asked`], then answers with this status.
+    /// As [`Self::receive_request`], then responds with this status.
     pub(super) fn serve(&mut self, status: u16) -> io::Result<()> {
-        let asked = self.be_asked()?;
-        self.answer(asked, &asked.answer(status))
+        let request = self.receive_request()?;
+        self.respond(request, &request.response(status))
     }
 
-    pub(super) fn answer(&mut self, asked: Asked, answer: &Command) -> io::Result<()> {
-        self.say(&answer.pdu(asked.context))
+    pub(super) fn respond(
+        &mut self,
+        request: ReceivedRequest,
+        response: &Command,
+    ) -> io::Result<()> {
+        self.send(&response.pdu(request.context))
     }
 
     /// Waits for A-RELEASE-RQ.
-    pub(super) fn hear_release(&mut self) -> io::Result<()> {
+    pub(super) fn receive_release(&mut self) -> io::Result<()> {
         self.expect(RELEASE_RQ).map(drop)
     }
 
-    /// Ends in order.
+    /// Waits for A-RELEASE-RQ and sends A-RELEASE-RP.
     pub(super) fn release(&mut self) -> io::Result<()> {
-        self.hear_release()?;
-        self.say(&pdu(RELEASE_RP, FOUR_ZEROS))
+        self.receive_release()?;
+        self.send(&pdu(RELEASE_RP, FOUR_ZEROS))
     }
 
-    pub(super) fn hear_message(&mut self) -> io::Result<Asked> {
+    pub(super) fn receive_message(&mut self) -> io::Result<ReceivedRequest> {
         let (mut command, mut context) = (Vec::new(), 0);
         loop {
-            let (last, of_command) = self.hear_fragments(&mut context, &mut command)?;
-            let no_more = number(&command, DATA_SET_TYPE) == Some(NO_DATA_SET);
-            if last && (!of_command || no_more) {
+            let (last, of_command) = self.receive_fragments(&mut context, &mut command)?;
+            let has_no_data_set = number(&command, DATA_SET_TYPE) == Some(NO_DATA_SET);
+            if last && (!of_command || has_no_data_set) {
                 break;
             }
         }
         let read = |at| number(&command, at).ok_or(ErrorKind::InvalidData);
-        Ok(Asked {
+        Ok(ReceivedRequest {
             context,
             field: read(COMMAND_FIELD)?,
             message: read(MESSAGE_ID)?,
         })
     }
 
-    /// One PDU of fragments: whether the last of them ends its part, and whether that is the command.
-    fn hear_fragments(
+    /// Reads one PDU of fragments. Returns whether its last fragment is the last of its command or
+    /// data set, and whether that is the command.
+    fn receive_fragments(
         &mut self,
         context: &mut u8,
         command: &mut Vec<u8>,
@@ -241,12 +247,12 @@ pub(super) fn accepted(id: u8, result: u8, transfer_syntax: &[u8]) -> Vec<u8> {
     )
 }
 
-/// A command in fragments of so many bytes, each in a PDU of its own.
+/// Encodes a command in fragments of so many bytes, one per PDU.
 pub(super) fn in_pieces(context: u8, command: &Command, size: usize) -> Vec<u8> {
     super::super::wire::fragments(context, COMMAND, &command.bytes(), size)
 }
 
-/// A fragment of a data set.
+/// Returns the last fragment of a data set.
 pub(super) fn of_data_set(context: u8, bytes: &[u8]) -> Vec<u8> {
     data(&[pdv(context, LAST, bytes)])
 }

@@ -1,4 +1,4 @@
-//! Our SCU calls others: C-ECHO, C-STORE and C-FIND, of each server that we have.
+//! Our SCU calls each server: C-ECHO, C-STORE and C-FIND.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,14 +18,14 @@ use crate::node;
 use crate::shared::Test;
 use crate::shared::servers::certificates::Authority;
 use crate::shared::servers::corpus::{Corpus, Instance};
-use crate::shared::servers::{Kind, Server, Setup};
+use crate::shared::servers::{Server, ServerKind, Setup};
 
-const ALL: [Kind; 5] = [
-    Kind::Orthanc,
-    Kind::Dcmqrscp,
-    Kind::Pynetdicom,
-    Kind::PynetdicomStore,
-    Kind::Storescp,
+const ALL: [ServerKind; 5] = [
+    ServerKind::Orthanc,
+    ServerKind::Dcmqrscp,
+    ServerKind::Pynetdicom,
+    ServerKind::PynetdicomStore,
+    ServerKind::Storescp,
 ];
 
 pub(crate) fn scu(dial: UlDial) -> Test<Scu> {
@@ -38,7 +38,7 @@ pub(crate) fn node_of(server: &Server) -> Test<Node> {
     Ok(Node::new(server.title().parse()?, "127.0.0.1", port)?)
 }
 
-/// Sends files. Those that are stored, and the errors of the others, by their places.
+/// Sends files. Returns the indexes of the stored ones, and the errors of the others by index.
 fn send(
     scu: &Scu,
     node: &Node,
@@ -63,7 +63,7 @@ fn send(
 }
 
 #[test]
-fn every_server_answers_our_echo() -> Test {
+fn every_server_responds_to_our_echo() -> Test {
     for kind in ALL {
         let Some(server) = kind.start(&Setup::default())? else {
             continue;
@@ -75,10 +75,13 @@ fn every_server_answers_our_echo() -> Test {
 }
 
 #[test]
-fn a_wrong_title_is_told_as_such() -> Test {
+fn wrong_called_title_is_reported() -> Test {
     let strict = Setup::default().set("ORTHANC_CHECK_CALLED", "true");
-    for (kind, setup) in [(Kind::Dcmqrscp, Setup::default()), (Kind::Orthanc, strict)] {
-        // Orthanc is asked by its own title when it starts.
+    for (kind, setup) in [
+        (ServerKind::Dcmqrscp, Setup::default()),
+        (ServerKind::Orthanc, strict),
+    ] {
+        // The start-up check of Orthanc uses its own title.
         let Some(server) = kind.start(&setup)? else {
             continue;
         };
@@ -94,7 +97,7 @@ fn a_wrong_title_is_told_as_such() -> Test {
 }
 
 #[test]
-fn every_server_stores_what_it_takes_from_us() -> Test {
+fn every_server_stores_each_accepted_transfer_syntax() -> Test {
     let Some(corpus) = Corpus::new()? else {
         return Ok(());
     };
@@ -103,14 +106,15 @@ fn every_server_stores_what_it_takes_from_us() -> Test {
             continue;
         };
         let (stored, failed) = send(&scu(UlDial::new())?, &node_of(&server)?, &corpus.instances)?;
-        let taken = (0..).zip(&corpus.instances);
-        let taken = taken.filter(|(_, it)| kind.takes(it.transfer_syntax));
+        let accepted = (0..).zip(&corpus.instances);
+        let accepted = accepted.filter(|(_, it)| kind.accepts(it.transfer_syntax));
         assert_eq!(
             stored,
-            taken.map(|(number, _)| number).collect(),
+            accepted.map(|(number, _)| number).collect(),
             "{kind:?}: {failed:?}"
         );
-        // Nothing is transcoded: what a server does not take, it does not get.
+        // Nothing is transcoded: an object is not sent if the server does not accept its transfer
+        // syntax.
         for (number, error) in failed {
             let refused = matches!(error, ServiceError::ContextRefused { .. });
             assert!(refused, "{kind:?}, {number}: {error}");
@@ -119,7 +123,8 @@ fn every_server_stores_what_it_takes_from_us() -> Test {
     Ok(())
 }
 
-/// The data set of a Part 10 file (PS3.10 section 7.1): after the group whose length is at 140.
+/// Returns the data set of a DICOM file (PS3.10 section 7.1). It follows the file meta information,
+/// whose length is at byte 140.
 fn data_set(path: &Path) -> Test<Vec<u8>> {
     let mut bytes = fs::read(path)?;
     let length = bytes.get(140..144).ok_or("no file meta information")?;
@@ -128,12 +133,12 @@ fn data_set(path: &Path) -> Test<Vec<u8>> {
 }
 
 #[test]
-fn what_we_send_arrives_bit_by_bit() -> Test {
+fn sent_data_sets_arrive_unchanged() -> Test {
     let Some(corpus) = Corpus::new()? else {
         return Ok(());
     };
     let keeping = Setup::default().with("+xa").with("--bit-preserving");
-    let Some(server) = Kind::Storescp.start(&keeping)? else {
+    let Some(server) = ServerKind::Storescp.start(&keeping)? else {
         return Ok(());
     };
     let (stored, _) = send(&scu(UlDial::new())?, &node_of(&server)?, &corpus.instances)?;
@@ -146,37 +151,39 @@ fn what_we_send_arrives_bit_by_bit() -> Test {
 }
 
 #[test]
-fn archives_are_searched_at_three_levels() -> Test {
+fn archives_are_queried_at_three_levels() -> Test {
     let Some(corpus) = Corpus::new()? else {
         return Ok(());
     };
-    for kind in Kind::ARCHIVES {
+    for kind in ServerKind::ARCHIVES {
         let Some(server) = kind.start(&Setup::default())? else {
             continue;
         };
         let (scu, node) = (scu(UlDial::new())?, node_of(&server)?);
-        let taken = corpus.taken_by(kind);
-        server.load(&taken)?;
-        finds(&scu, &node, kind)?;
+        let accepted = corpus.accepted_by(kind);
+        server.load(&accepted)?;
+        check_queries(&scu, &node, kind)?;
         let request = HierarchyRequest::new(Corpus::STUDY.parse()?, Detail::Instances);
         let hierarchy = scu.hierarchy(&node, &request, &Cancel::new())?;
         let found = hierarchy.instances();
         let found: BTreeSet<(&str, &str)> = found
             .map(|(series, instance)| (series.uid.expose(), instance.uid.expose()))
             .collect();
-        let has = taken.iter().map(|it| (it.series.as_str(), it.uid.as_str()));
+        let has = accepted
+            .iter()
+            .map(|it| (it.series.as_str(), it.uid.as_str()));
         assert_eq!(found, has.collect(), "{kind:?}");
-        // Counted by whichever of us can.
+        // Counted by the archive, or by us if it cannot.
         let request = HierarchyRequest::new(Corpus::STUDY.parse()?, Detail::Series);
         let hierarchy = scu.hierarchy(&node, &request, &Cancel::new())?;
-        assert_eq!(hierarchy.count(), taken.len(), "{kind:?}");
+        assert_eq!(hierarchy.count(), accepted.len(), "{kind:?}");
     }
     Ok(())
 }
 
-/// The study is found by each key, and once; nothing is found by a wrong one.
-fn finds(scu: &Scu, node: &Node, kind: Kind) -> Test {
-    let right = [
+/// Checks that each matching query finds the study once, and each other query finds nothing.
+fn check_queries(scu: &Scu, node: &Node, kind: ServerKind) -> Test {
+    let matching = [
         Query::new(),
         Query::new().with_study(Corpus::STUDY.parse()?),
         Query::new().with_patient_id(Corpus::PATIENT)?,
@@ -185,14 +192,14 @@ fn finds(scu: &Scu, node: &Node, kind: Kind) -> Test {
         Query::new().with_study_date("20240101-20240131")?,
         Query::new().with_modality("CT")?,
     ];
-    let wrong = [
+    let other = [
         Query::new().with_study("1.2.3".parse()?),
         Query::new().with_patient_id("NOBODY")?,
         Query::new().with_accession("NONE")?,
         Query::new().with_study_date("19990101-19991231")?,
         Query::new().with_modality("MG")?,
     ];
-    for (queries, studies) in [(&right[..], 1), (&wrong[..], 0)] {
+    for (queries, studies) in [(&matching[..], 1), (&other[..], 0)] {
         for query in queries {
             let mut found = Vec::new();
             scu.find(node, query, &Cancel::new(), &mut |study| {
@@ -206,40 +213,43 @@ fn finds(scu: &Scu, node: &Node, kind: Kind) -> Test {
 }
 
 #[test]
-fn tls_servers_know_us_and_we_them() -> Test {
+fn tls_is_mutual_with_real_servers() -> Test {
     let Some(authority) = Authority::new()? else {
         return Ok(());
     };
     let trusted = authority.trusted();
-    let showing = |name: &str| {
+    let client_tls = |name: &str| {
         let shown = authority.identity(name);
         ClientTls::mutual(&trusted, &shown.certificate, &shown.key)
     };
     let echo = |tls: ClientTls, node: &Node| {
         Test::Ok(scu(UlDial::new().with_tls(tls))?.echo(node, &Cancel::new()))
     };
-    for kind in [Kind::Storescp, Kind::Orthanc] {
+    for kind in [ServerKind::Storescp, ServerKind::Orthanc] {
         let Some(server) = kind.start(&Setup::default().tls(&authority, "server"))? else {
             return Ok(());
         };
         let node = node_of(&server)?;
-        assert_eq!(echo(showing("client")?, &node)??, Status::SUCCESS);
+        assert_eq!(echo(client_tls("client")?, &node)??, Status::SUCCESS);
         for wrong in ["stranger", "expired"] {
             assert!(
-                echo(showing(wrong)?, &node)?.is_err(),
-                "{kind:?}: we are {wrong}"
+                echo(client_tls(wrong)?, &node)?.is_err(),
+                "{kind:?}: our certificate: {wrong}"
             );
         }
         let nobody = ClientTls::new(&trusted)?;
-        assert!(echo(nobody, &node)?.is_err(), "{kind:?}: we show nothing");
+        assert!(
+            echo(nobody, &node)?.is_err(),
+            "{kind:?}: we present no certificate"
+        );
         let plain = scu(UlDial::new())?.echo(&node, &Cancel::new());
         assert!(plain.is_err(), "{kind:?}: we do not speak TLS");
         for wrong in ["stranger", "expired", "elsewhere"] {
             let Some(server) = kind.start(&Setup::default().tls(&authority, wrong))? else {
                 return Ok(());
             };
-            let echoed = echo(showing("client")?, &node_of(&server)?)?;
-            assert!(echoed.is_err(), "{kind:?}: it is {wrong}");
+            let echoed = echo(client_tls("client")?, &node_of(&server)?)?;
+            assert!(echoed.is_err(), "{kind:?}: its certificate: {wrong}");
         }
     }
     Ok(())

@@ -1,23 +1,24 @@
-//! The peer that did nothing wrong.
+//! A well-behaved peer.
 
 use std::time::Duration;
 
 use super::super::wait::until;
 use super::Target;
 use super::object::{ct, fresh_uid};
-use super::peer::{Peer, Played, Reaction};
+use super::peer::{CaseResult, Peer, Reaction};
 use super::wire::{CT, Command, IMPLICIT, Request, VERIFICATION, context, release};
 
-/// How soon a good peer must be served, whatever goes on.
+/// How soon a well-behaved peer must be served, whatever other peers do.
 pub(crate) const WITHIN: Duration = Duration::from_secs(6);
 
-/// Whether a C-ECHO and a C-STORE succeed in time. A refusal or a broken association is tried again.
+/// Returns whether a C-ECHO and a C-STORE succeed in time. Retries after a rejection or a broken
+/// association.
 pub(crate) fn is_served(target: &Target) -> bool {
     let served = || Ok(association(target) == Ok(Reaction::Released));
     until("served", WITHIN, served).is_ok()
 }
 
-fn association(target: &Target) -> Played {
+fn association(target: &Target) -> CaseResult {
     let request = Request {
         calling: b"GOOD".to_vec(),
         contexts: vec![
@@ -28,17 +29,17 @@ fn association(target: &Target) -> Played {
     };
     let mut peer = Peer::associate(target.address, &request, WITHIN / 2)?;
     peer.send(&Command::echo(1).pdu(1));
-    succeeds(&mut peer)?;
+    expect_success(&mut peer)?;
     let uid = fresh_uid();
     peer.message(3, &Command::store(2, CT, &uid), &ct(&uid));
-    succeeds(&mut peer)?;
+    expect_success(&mut peer)?;
     peer.send(&release());
     Ok(peer.reaction())
 }
 
-fn succeeds(peer: &mut Peer) -> Played<()> {
+fn expect_success(peer: &mut Peer) -> CaseResult<()> {
     match peer.reaction() {
-        Reaction::Answered(0) => Ok(()),
+        Reaction::Responded(0) => Ok(()),
         other => Err(other),
     }
 }

@@ -1,8 +1,8 @@
-//! Servers that are none: for the SCU side, as the cases are for the SCP side.
+//! Hostile servers for SCUs, as the cases are for SCPs.
 //!
-//! Each [`Impostor`] listens on a free port of loopback and is bad in one way, whatever SCU calls it
-//! (C-ECHO, C-STORE, and any other that asks once and is answered once). An SCU must come to its end
-//! in about its own timeouts, and as [`Impostor::ends`] says.
+//! Each [`HostileServer`] listens on a free loopback port and misbehaves in one way, whatever SCU
+//! calls it (C-ECHO, C-STORE, and any other service with one request and one response). The SCU
+//! must end within about its own timeouts, with the result that [`HostileServer::ends`] expects.
 //!
 //! ```ignore
 //! for impostor in impostors::all() {
@@ -25,19 +25,19 @@ use std::thread::{self, JoinHandle};
 
 use self::conversation::Conversation;
 
-/// What the SCU's operation comes to.
+/// The expected result of the SCU's operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ends {
-    /// It must fail: nothing was done, or nobody can tell.
+pub(crate) enum ExpectedEnd {
+    /// It must fail: nothing was done, or the result is unknown.
     Failed,
-    /// It must succeed: all that is odd is legal, or comes after the answer.
+    /// It must succeed: the server's behavior is legal, or comes after the response.
     Done,
     /// The standard leaves it open.
     Either,
 }
 
-impl Ends {
-    /// Whether an operation might end so.
+impl ExpectedEnd {
+    /// Returns whether this result is expected.
     pub(crate) fn agrees(self, succeeded: bool) -> bool {
         match self {
             Self::Failed => !succeeded,
@@ -47,28 +47,28 @@ impl Ends {
     }
 }
 
-/// One way to be a bad server, or an odd one.
+/// A hostile or unusual behavior of a server.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Impostor {
+pub(crate) struct HostileServer {
     pub(crate) name: &'static str,
-    pub(crate) ends: Ends,
-    /// How long it lets its SCU wait: for ever, unless the SCU gives up.
+    pub(crate) ends: ExpectedEnd,
+    /// True if it waits until the SCU gives up.
     pub(crate) stalls: bool,
     play: fn(&mut Conversation) -> io::Result<()>,
 }
 
-pub(crate) fn all() -> impl Iterator<Item = &'static Impostor> {
+pub(crate) fn all() -> impl Iterator<Item = &'static HostileServer> {
     [associating::ALL, answering::ALL, ending::ALL]
         .into_iter()
         .flatten()
 }
 
-impl Impostor {
-    /// Listens until what this returns is dropped.
-    pub(crate) fn listen(&self) -> io::Result<Listening> {
+impl HostileServer {
+    /// Listens until the returned guard is dropped.
+    pub(crate) fn listen(&self) -> io::Result<RunningServer> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
-        let open = Arc::new(Open::default());
+        let open = Arc::new(OpenConversations::default());
         let (play, theirs) = (self.play, Arc::clone(&open));
         let thread = thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -78,7 +78,7 @@ impl Impostor {
                 theirs.converse(stream, play);
             }
         });
-        Ok(Listening {
+        Ok(RunningServer {
             address,
             open,
             thread: Some(thread),
@@ -86,21 +86,21 @@ impl Impostor {
     }
 }
 
-/// An impostor at work; dropping it ends all of its conversations.
+/// A running hostile server. Dropping it ends all its conversations.
 #[derive(Debug)]
-pub(crate) struct Listening {
+pub(crate) struct RunningServer {
     address: SocketAddr,
-    open: Arc<Open>,
+    open: Arc<OpenConversations>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Listening {
+impl RunningServer {
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 }
 
-impl Drop for Listening {
+impl Drop for RunningServer {
     fn drop(&mut self) {
         self.open.over.store(true, Ordering::Release);
         // Wakes the listener.
@@ -112,21 +112,21 @@ impl Drop for Listening {
     }
 }
 
-/// The conversations that go on.
+/// The open conversations.
 #[derive(Debug, Default)]
-struct Open {
+struct OpenConversations {
     over: AtomicBool,
     now: Mutex<Vec<(TcpStream, JoinHandle<()>)>>,
 }
 
-impl Open {
+impl OpenConversations {
     fn converse(&self, stream: TcpStream, play: fn(&mut Conversation) -> io::Result<()>) {
         let Ok(handle) = stream.try_clone() else {
             return;
         };
         let thread = thread::spawn(move || {
             let mut conversation = Conversation::new(stream);
-            // What the SCU makes of it is what is looked at.
+            // Errors are ignored: the SCU is under test.
             let _ = play(&mut conversation);
             conversation.close();
         });

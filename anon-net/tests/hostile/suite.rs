@@ -1,4 +1,4 @@
-//! What the suite is made of.
+//! Checks of the suite itself.
 
 use std::collections::BTreeSet;
 use std::process;
@@ -6,21 +6,21 @@ use std::process;
 use crate::shared::hostile::{all, memory};
 
 #[test]
-fn names_are_unique() {
+fn case_names_are_unique() {
     let names: BTreeSet<&str> = all().map(|case| case.name).collect();
     assert_eq!(names.len(), all().count());
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_peak_of_memory_is_seen_and_forgotten() {
+fn memory_peak_is_measured_and_reset() {
     let me = process::id();
     let before = memory::peak(me);
-    // Written to, so that it is resident.
+    // Written, so that it is resident.
     drop(vec![1_u8; 64 << 20]);
     let during = memory::peak(me);
     assert!(during > before, "{before:?}, then {during:?}");
-    memory::forget(me);
+    memory::reset_peak(me);
     let after = memory::peak(me);
     assert!(after < during, "{during:?}, then {after:?}");
 }
