@@ -1,11 +1,11 @@
-//! Arrivals in memory.
+//! `MemoryArrivals`.
 
 use anon_net::InstanceUid;
 use anon_net::service::{InstanceState, LocalInstances};
 use anon_net::testing::{MemoryInstances, conformance};
 
 #[test]
-fn pass_the_suite() {
+fn memory_arrivals_pass_the_conformance_suite() {
     let arrivals = MemoryInstances::new();
     let uid = |text: &str| InstanceUid::new(text).expect("a UID");
     let three = [uid("1.2.1"), uid("1.2.2"), uid("1.2.3")];

@@ -1,4 +1,4 @@
-//! Nothing that can name a person is in an event, an error or what `Debug` prints.
+//! Events, errors and `Debug` output contain nothing that identifies a person.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -22,8 +22,8 @@ use anon_net::{
 use tempfile::TempDir;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::exchange::{proposal, supported, uid};
 use crate::handler::instance;
+use crate::memory_network::{proposal, supported, uid};
 use crate::pacs::{ORTHANC, Pacs, study};
 use crate::scp::support::ends;
 
@@ -32,9 +32,9 @@ const NUMBER: &str = "1.2.777888999";
 const SECOND: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Log {
+impl Write for CapturedLog {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().expect("the log").write(bytes)
     }
@@ -44,7 +44,7 @@ impl Write for Log {
     }
 }
 
-impl<'w> MakeWriter<'w> for Log {
+impl<'w> MakeWriter<'w> for CapturedLog {
     type Writer = Self;
 
     fn make_writer(&'w self) -> Self {
@@ -52,8 +52,8 @@ impl<'w> MakeWriter<'w> for Log {
     }
 }
 
-/// What queries and retrieves say: their keys and answers name persons.
-fn query(said: &mut Vec<String>) {
+/// Collects the output of queries and retrieves whose keys and responses identify persons.
+fn query(output: &mut Vec<String>) {
     let mut study = study(777_888_999, CANARY, &[("CT", 2)]);
     study.name = CANARY;
     let uid: InstanceUid = study.uid.parse().expect("a UID");
@@ -67,24 +67,24 @@ fn query(said: &mut Vec<String>) {
         .expect("keys")
         .with_study(uid.clone());
     let found = scu.find(&pacs.node, &query, &cancel, &mut |study| {
-        said.push(format!("{study:?}"));
+        output.push(format!("{study:?}"));
     });
-    said.push(format!(
+    output.push(format!(
         "{query:?} {found:?} {:?}",
         Query::new().with_modality(CANARY)
     ));
     let numbers = Accessions::new([CANARY]).expect("numbers");
     let report = scu.find_accessions(&pacs.node, numbers, &cancel, &mut |event| {
-        said.push(format!("{event:?}"));
+        output.push(format!("{event:?}"));
     });
-    said.push(format!("{report:?}"));
+    output.push(format!("{report:?}"));
     let request = HierarchyRequest::new(uid.clone(), Detail::Instances);
     let hierarchy = scu.hierarchy(&pacs.node, &request, &cancel);
-    said.push(format!("{request:?} {hierarchy:?}"));
+    output.push(format!("{request:?} {hierarchy:?}"));
     let target = TransferTarget::Study { study: uid.clone() };
     let request = MoveRequest::new(target, "US".parse().expect("a title"));
     let moved = scu.move_to(&pacs.node, &request, &cancel, &mut drop);
-    said.push(format!("{request:?} {moved:?}"));
+    output.push(format!("{request:?} {moved:?}"));
     let request = RetrieveRequest::new(RetrieveMethod::Move {
         destination: request.destination,
     });
@@ -97,20 +97,20 @@ fn query(said: &mut Vec<String>) {
         &arrivals,
         &cancel,
         &mut |event| {
-            said.push(format!("{event:?}"));
+            output.push(format!("{event:?}"));
         },
     );
-    said.push(format!("{request:?} {reports:?} {arrivals:?}"));
+    output.push(format!("{request:?} {reports:?} {arrivals:?}"));
     for report in &reports {
-        said.extend(report.error.as_ref().map(ToString::to_string));
+        output.extend(report.error.as_ref().map(ToString::to_string));
     }
 }
 
-fn converse(said: &mut Vec<String>) {
-    let exchange = MemoryNetwork::new();
+fn converse(output: &mut Vec<String>) {
+    let network = MemoryNetwork::new();
     let node: Node = "ACCEPTOR@here:104".parse().expect("a node");
-    let listener = exchange.listen(&node, supported(), 64).expect("a listener");
-    let mut ours = exchange
+    let listener = network.listen(&node, supported(), 64).expect("a listener");
+    let mut ours = network
         .dial(&node, &proposal(), SECOND)
         .expect("an association");
     let mut theirs = listener.accept(SECOND).expect("an association");
@@ -123,33 +123,33 @@ fn converse(said: &mut Vec<String>) {
             position: PdvPosition::Last,
             bytes: bytes.as_bytes(),
         };
-        said.push(format!("{pdv:?} {:?}", ours.send(&[pdv], SECOND)));
+        output.push(format!("{pdv:?} {:?}", ours.send(&[pdv], SECOND)));
     }
-    said.push(format!("{:?}", theirs.receive(SECOND)));
+    output.push(format!("{:?}", theirs.receive(SECOND)));
     ours.abort();
-    said.push(format!("{:?}", theirs.receive(SECOND)));
-    said.push(format!("{ours:?} {theirs:?} {exchange:?}"));
+    output.push(format!("{:?}", theirs.receive(SECOND)));
+    output.push(format!("{ours:?} {theirs:?} {network:?}"));
 
     let handler = MemoryHandler::new(1 << 20);
     let instance = instance(NUMBER);
     for _ in 0..2 {
         let outcome = handler.handle(&instance, &mut CANARY.as_bytes());
-        said.push(format!("{outcome:?} {handler:?} {instance:?}"));
+        output.push(format!("{outcome:?} {handler:?} {instance:?}"));
     }
-    said.push(format!(
+    output.push(format!(
         "{:?} {:?}",
         AeTitle::new("CANARY^JANE\\"),
         Uid::new(CANARY)
     ));
-    said.push(format!(
+    output.push(format!(
         "{:?} {:?}",
         InstanceUid::new(CANARY),
         CANARY.parse::<Node>()
     ));
 }
 
-/// Sends a file whose path names a person, and a data set that does, to a peer that quotes them.
-fn send(said: &mut Vec<String>) {
+/// Sends a file whose path and data set identify a person, to a peer that quotes them.
+fn send(output: &mut Vec<String>) {
     let directory = TempDir::with_prefix(CANARY).expect("a directory");
     let file = || SendItem::file(directory.path().join(CANARY));
     let data_set = |syntax| {
@@ -164,7 +164,7 @@ fn send(said: &mut Vec<String>) {
             data_set("1.2.10"),
         ]
     };
-    said.push(format!("{:?}", items()));
+    output.push(format!("{:?}", items()));
     let quotes = Reply::new(Status::new(0xA700)).with_comment(CANARY);
     let peer = ScriptedPeer::new()
         .then(
@@ -179,7 +179,7 @@ fn send(said: &mut Vec<String>) {
             RejectResult::Permanent,
             RejectReason::NoReason,
         ));
-    said.push(format!("{peer:?}"));
+    output.push(format!("{peer:?}"));
     let scu = Scu::new(Arc::new(peer.clone()), "US".parse().expect("a title"));
     let node = "ACCEPTOR@here:104".parse().expect("a node");
     for _ in 0..2 {
@@ -189,28 +189,28 @@ fn send(said: &mut Vec<String>) {
             &Cancel::new(),
             &mut |event| {
                 if let SendOutcome::Failed(error) = &event.outcome {
-                    said.push(error.to_string());
+                    output.push(error.to_string());
                 }
-                said.push(format!("{event:?}"));
+                output.push(format!("{event:?}"));
             },
         );
-        said.push(format!("{result:?} {scu:?} {peer:?}"));
+        output.push(format!("{result:?} {scu:?} {peer:?}"));
     }
-    said.push(format!("{:?}", peer.finish()));
+    output.push(format!("{:?}", peer.finish()));
 }
 
-/// Keeps what an SCP says of instances.
+/// Records the events of an SCP.
 #[derive(Debug, Default)]
-struct Hears(Mutex<Vec<String>>);
+struct EventRecorder(Mutex<Vec<String>>);
 
-impl ScpObserver for Hears {
+impl ScpObserver for EventRecorder {
     fn on(&self, event: &ScpEvent<'_>) {
         self.0.lock().expect("no panic").push(format!("{event:?}"));
     }
 }
 
-/// An SCP takes an instance, refuses one, and does not understand one.
-fn serve(said: &mut Vec<String>) {
+/// An SCP stores one instance, rejects another, and cannot understand a third.
+fn serve(output: &mut Vec<String>) {
     let (mut peer, mut served) = ends();
     let instance = InstanceUid::new(NUMBER).expect("a UID");
     let store = |class: &str| {
@@ -221,7 +221,7 @@ fn serve(said: &mut Vec<String>) {
     for class in [context.abstract_syntax.as_str(), "1.2.3"] {
         let mut body = CANARY.as_bytes();
         dimse::send_with(&mut peer, context.id, &store(class), &mut body, SECOND)
-            .expect("room on the line");
+            .expect("space in the channel");
     }
     let pdv = Pdv {
         context: context.id,
@@ -229,78 +229,84 @@ fn serve(said: &mut Vec<String>) {
         position: PdvPosition::Last,
         bytes: CANARY.as_bytes(),
     };
-    peer.send(&[pdv], SECOND).expect("room on the line");
-    let hears = Arc::new(Hears::default());
+    peer.send(&[pdv], SECOND).expect("space in the channel");
+    let recorder = Arc::new(EventRecorder::default());
     let handler = Arc::new(MemoryHandler::new(1 << 20));
-    let service = Service::new(handler).with_observer(Arc::clone(&hears) as _);
-    said.push(format!(
+    let service = Service::new(handler).with_observer(Arc::clone(&recorder) as _);
+    output.push(format!(
         "{:?} {service:?}",
         service.serve(&mut served, None)
     ));
-    said.append(&mut hears.0.lock().expect("no panic"));
+    output.append(&mut recorder.0.lock().expect("no panic"));
 }
 
 fn logged(act: impl FnOnce(&mut Vec<String>)) -> (String, String) {
-    let log = Log::default();
+    let log = CapturedLog::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_writer(log.clone())
         .finish();
-    let mut said = Vec::new();
-    tracing::subscriber::with_default(subscriber, || act(&mut said));
+    let mut output = Vec::new();
+    tracing::subscriber::with_default(subscriber, || act(&mut output));
     let log = String::from_utf8_lossy(&log.0.lock().expect("the log")).into_owned();
-    (log, said.join("\n"))
+    (log, output.join("\n"))
 }
 
 #[test]
-fn canaries_do_not_leave() {
-    let (log, said) = logged(converse);
+fn no_canary_in_output_of_an_association() {
+    let (log, output) = logged(converse);
     assert!(
         log.contains("send") && log.contains("kept"),
-        "events are taken: {log}"
+        "events are captured: {log}"
     );
-    assert!(said.contains("Limit"), "errors are taken: {said}");
-    no_canary(&log, &said);
+    assert!(output.contains("Limit"), "errors are captured: {output}");
+    no_canary(&log, &output);
 }
 
 #[test]
-fn canaries_do_not_leave_with_queries() {
-    let (log, said) = logged(query);
+fn no_canary_in_output_of_queries() {
+    let (log, output) = logged(query);
     assert!(
         log.contains("a study was retrieved") || log.contains("received"),
         "{log}"
     );
-    assert!(said.contains("StudyMatch"), "answers are taken: {said}");
-    no_canary(&log, &said);
+    assert!(
+        output.contains("StudyMatch"),
+        "responses are captured: {output}"
+    );
+    no_canary(&log, &output);
 }
 
 #[test]
-fn canaries_are_not_told_of_when_they_are_sent() {
-    let (log, said) = logged(send);
+fn no_canary_in_output_of_sending() {
+    let (log, output) = logged(send);
     for text in ["not stored", "association lost", "sending ended"] {
-        assert!(log.contains(text), "events are taken: {log}");
+        assert!(log.contains(text), "events are captured: {log}");
     }
     for text in ["A700", "NotFound", "1.2.99", "data set where none"] {
-        assert!(said.contains(text), "errors are taken: {said}");
+        assert!(output.contains(text), "errors are captured: {output}");
     }
-    no_canary(&log, &said);
+    no_canary(&log, &output);
 }
 
 #[test]
-fn canaries_are_not_told_of_when_they_are_received() {
-    let (log, said) = logged(serve);
+fn no_canary_in_output_of_an_scp() {
+    let (log, output) = logged(serve);
     for text in ["not understood", "served", "kept"] {
-        assert!(log.contains(text), "events are taken: {log}");
+        assert!(log.contains(text), "events are captured: {log}");
     }
     for text in ["Stored", "Refused", "Broken"] {
-        assert!(said.contains(text), "an SCP is heard: {said}");
+        assert!(
+            output.contains(text),
+            "events of the SCP are captured: {output}"
+        );
     }
-    no_canary(&log, &said);
+    no_canary(&log, &output);
 }
 
 #[track_caller]
-fn no_canary(log: &str, said: &str) {
-    for text in [log, said] {
+fn no_canary(log: &str, output: &str) {
+    for text in [log, output] {
         for canary in ["CANARY", "JANE", "777888999", "67, 65, 78"] {
             assert!(!text.contains(canary), "{canary} in {text}");
         }

@@ -1,5 +1,5 @@
-//! The end is wished in the middle of something: inside a large object, while a peer does not read, does
-//! not answer, or does not let go.
+//! Cancelling during an operation: inside a large object, while a peer does not read, does not
+//! respond, or does not release.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -14,12 +14,12 @@ use anon_net::service::{Cancel, Scu, SendError, SendItem, ServiceError, StorageC
 use anon_net::testing::{Reply, Script, ScriptedPeer};
 use anon_net::{Association, Error, Event, Node, Operation, PdvKind, Status, SupportedContexts};
 
-use crate::exchange::uid;
+use crate::memory_network::uid;
 use crate::send::{CT, EXPLICIT, accepting, item_of, node, scu};
 use crate::ul::{LONG, Port};
 
 const GIB: u64 = 1 << 30;
-/// More than sockets and blocks hold between two sides.
+/// More than the buffers between two sides hold.
 const BETWEEN: u64 = 64 << 20;
 
 fn sort() -> StorageContext {
@@ -29,7 +29,7 @@ fn sort() -> StorageContext {
     }
 }
 
-/// Cancels as soon as it has heard the first fragment of a data set.
+/// A script that cancels as soon as it receives the first fragment of a data set.
 fn cancelling(cancel: &Cancel) -> Script {
     let wish = cancel.clone();
     accepting()
@@ -41,18 +41,18 @@ fn cancelling(cancel: &Cancel) -> Script {
 }
 
 #[test]
-fn an_object_is_aborted_between_two_fragments() {
+fn cancelled_object_is_aborted_between_two_fragments() {
     let cancel = Cancel::new();
     let peer = ScriptedPeer::new().then(cancelling(&cancel));
-    let mut told = 0;
+    let mut events = 0;
     let mut items = [item_of(CT, EXPLICIT, 1), item_of(CT, EXPLICIT, 2)].into_iter();
     let error = scu(&peer)
-        .send(&node(), &mut items, &cancel, &mut |_| told += 1)
-        .expect_err("it is cancelled");
+        .send(&node(), &mut items, &cancel, &mut |_| events += 1)
+        .expect_err("cancelled");
     assert!(matches!(error.error, ServiceError::Cancelled), "{error:?}");
     assert_eq!((error.report.failed, error.report.associations), (0, 1));
-    assert_eq!(told, 0, "nothing became of it");
-    peer.finish().expect("it was aborted there");
+    assert_eq!(events, 0, "no outcome was reported");
+    peer.finish().expect("the script was played");
 
     let cancel = Cancel::new();
     let peer = ScriptedPeer::new().then(cancelling(&cancel));
@@ -61,12 +61,12 @@ fn an_object_is_aborted_between_two_fragments() {
     let ended = sender.store(&sort(), &instance, &mut &[0; 99][..], 99, &cancel);
     assert!(matches!(ended, Err(ServiceError::Cancelled)), "{ended:?}");
     assert!(!sender.is_open());
-    peer.finish().expect("it was aborted there");
+    peer.finish().expect("the script was played");
 }
 
-/// Neither an answer nor another try is waited for.
+/// The SCU waits neither for a response nor for another attempt.
 #[test]
-fn an_object_that_is_not_answered_is_aborted() {
+fn cancelled_object_without_a_response_is_aborted() {
     let cancel = Cancel::new();
     let wish = cancel.clone();
     let script = accepting()
@@ -82,9 +82,9 @@ fn an_object_that_is_not_answered_is_aborted() {
             &cancel,
             &mut |_| {},
         )
-        .expect_err("it is cancelled");
+        .expect_err("cancelled");
     assert!(matches!(error.error, ServiceError::Cancelled), "{error:?}");
-    peer.finish().expect("it was aborted there");
+    peer.finish().expect("the script was played");
 }
 
 fn over_tcp() -> Scu {
@@ -97,7 +97,7 @@ fn acceptor() -> Acceptor {
     Acceptor::new("ACCEPTOR".parse().expect("a title"), supported)
 }
 
-/// A CT image of 2 GiB, which takes no room on a disk.
+/// Creates a sparse file with a CT image of 2 GiB.
 fn two_gib() -> io::Result<tempfile::NamedTempFile> {
     let mut file = tempfile::NamedTempFile::new()?;
     let element = |element: u16, vr: &[u8; 2], value: &[u8]| {
@@ -128,12 +128,12 @@ fn two_gib() -> io::Result<tempfile::NamedTempFile> {
 fn send_file(node: &Node, file: &tempfile::NamedTempFile, cancel: &Cancel) -> SendError {
     let mut items = [SendItem::file(file.path())].into_iter();
     let sent = over_tcp().send(node, &mut items, cancel, &mut |_| {});
-    sent.expect_err("it is cancelled")
+    sent.expect_err("cancelled")
 }
 
-/// The peer reads: it learns by an A-ABORT of the service user, and long before the end.
+/// The peer reads. It gets an A-ABORT of the service user long before the end of the object.
 #[test]
-fn two_gib_end_soon() {
+fn cancelling_ends_a_2_gib_object_soon() {
     let file = two_gib().expect("a sparse file");
     let (port, cancel) = (Port::open(), Cancel::new());
     thread::scope(|scope| {
@@ -155,18 +155,21 @@ fn two_gib_end_soon() {
         let error = send_file(&port.node, &file, wish);
         assert!(matches!(error.error, ServiceError::Cancelled), "{error:?}");
         let (came, end) = peer.join().expect("a thread");
-        assert!(came < BETWEEN, "{came} bytes came after the wish");
-        let told = matches!(
+        assert!(
+            came < BETWEEN,
+            "{came} bytes were received after cancelling"
+        );
+        let is_abort = matches!(
             end,
             Error::Aborted {
                 by: AbortedBy::User
             }
         );
-        assert!(told, "{end:?}");
+        assert!(is_abort, "{end:?}");
     });
 }
 
-/// Zeros, and how many of them were read.
+/// A reader of zeros that counts the bytes read.
 struct Counted<'a>(&'a AtomicU64);
 
 impl Read for Counted<'_> {
@@ -177,9 +180,9 @@ impl Read for Counted<'_> {
     }
 }
 
-/// Waits until a sender is held up by a peer that does not read. If it is taken for that too early, the
-/// test shows less, and still passes.
-fn held_up(read: &AtomicU64) {
+/// Waits until a sender is blocked by a peer that does not read. If it returns too early, the test
+/// still passes but proves less.
+fn wait_until_blocked(read: &AtomicU64) {
     let gate = anon_net::testing::Gate::new();
     let mut before = u64::MAX;
     loop {
@@ -193,7 +196,7 @@ fn held_up(read: &AtomicU64) {
 }
 
 #[test]
-fn a_peer_that_does_not_read_holds_up_nobody() {
+fn cancelling_does_not_wait_for_a_peer_that_does_not_read() {
     let (port, cancel, read) = (Port::open(), Cancel::new(), AtomicU64::new(0));
     thread::scope(|scope| {
         let peer = scope.spawn(|| acceptor().accept(port.stream()).expect("an association"));
@@ -203,12 +206,12 @@ fn a_peer_that_does_not_read_holds_up_nobody() {
             sender.store(&sort(), &instance, &mut Counted(&read), 2 * GIB, &cancel)
         });
         let mut peer = peer.join().expect("a thread");
-        held_up(&read);
+        wait_until_blocked(&read);
         cancel.cancel();
         let ended = sending.join().expect("a thread");
         assert!(matches!(ended, Err(ServiceError::Cancelled)), "{ended:?}");
         assert!(read.load(Ordering::Relaxed) < BETWEEN);
-        // Half a PDU is on its way: there is no place for an abort in it.
+        // A PDU was sent partly, so no A-ABORT can follow.
         let end = loop {
             if let Err(error) = peer.receive(LONG) {
                 break error;
@@ -221,16 +224,16 @@ fn a_peer_that_does_not_read_holds_up_nobody() {
     });
 }
 
-/// Something that is asked of a node.
-type Asks = fn(&Node, &Cancel) -> Result<(), ServiceError>;
+/// An operation with a node.
+type Call = fn(&Node, &Cancel) -> Result<(), ServiceError>;
 
-/// A node that takes connections and says nothing.
+/// A node that accepts connections and sends nothing.
 #[test]
-fn a_node_that_is_mute_is_not_waited_for() {
+fn cancelling_does_not_wait_for_a_silent_node() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("its address").port();
     let mute = Node::new("MUTE".parse().expect("a title"), "127.0.0.1", port).expect("a node");
-    let table: [(&str, Asks); 2] = [
+    let table: [(&str, Call); 2] = [
         ("echo", |mute, cancel| {
             over_tcp().echo(mute, cancel).map(drop)
         }),
@@ -255,7 +258,7 @@ fn a_node_that_is_mute_is_not_waited_for() {
 }
 
 #[test]
-fn an_echo_ends_wherever_it_is() {
+fn cancelled_echo_ends_in_every_phase() {
     let verifying = || {
         let class = uid("1.2.840.10008.1.1");
         Script::accepting(SupportedContexts::new().with(class, vec![uid("1.2.840.10008.1.2")]))
@@ -276,9 +279,9 @@ fn an_echo_ends_wherever_it_is() {
     let peer = ScriptedPeer::new().then(unanswered);
     let ended = scu(&peer).echo(&node(), &cancel);
     assert!(matches!(ended, Err(ServiceError::Cancelled)), "{ended:?}");
-    peer.finish().expect("it was aborted there");
+    peer.finish().expect("the script was played");
 
-    // What was answered is answered, and the peer that does not let go is left.
+    // A response counts even if the peer does not respond to the release.
     let gate = anon_net::testing::Gate::new();
     let cancel = Cancel::new();
     let wish = cancel.clone();
@@ -290,6 +293,6 @@ fn an_echo_ends_wherever_it_is() {
         .expect_release();
     let peer = ScriptedPeer::new().then(clinging);
     let ended = scu(&peer).echo(&node(), &cancel);
-    assert_eq!(ended.expect("an answer"), Status::SUCCESS);
+    assert_eq!(ended.expect("a response"), Status::SUCCESS);
     gate.open();
 }

@@ -1,4 +1,4 @@
-//! Presentation contexts: PS3.8 section 9.3.2.2 and Table 9-18.
+//! Presentation contexts (PS3.8 section 9.3.2.2 and Table 9-18).
 
 use anon_net::context::{ContextResponse, ContextResult, NegotiatedContexts};
 use anon_net::{ContextId, Contexts, Error, SupportedContexts, Uid};
@@ -9,7 +9,7 @@ fn uid(n: usize) -> Uid {
 }
 
 #[test]
-fn ids_are_odd_and_128() {
+fn there_are_128_odd_context_ids() {
     let mut contexts = Contexts::new();
     for n in 0..128 {
         let id = contexts.add(uid(n), vec![uid(1000)]).expect("a context");
@@ -43,7 +43,7 @@ fn ids_are_odd_and_128() {
 }
 
 #[test]
-fn an_acceptor_answers_each_context() {
+fn acceptor_responds_to_each_context() {
     let (class, other, le, be, jpeg) = (uid(1), uid(2), uid(10), uid(11), uid(12));
     let mut contexts = Contexts::new();
     for (abstract_syntax, offered) in [
@@ -76,7 +76,7 @@ fn an_acceptor_answers_each_context() {
         answers.iter().map(|a| a.result.code()).collect::<Vec<_>>(),
         [0, 4, 3, 0]
     );
-    let negotiated = NegotiatedContexts::new(&contexts, &answers).expect("an agreement");
+    let negotiated = NegotiatedContexts::new(&contexts, &answers).expect("valid responses");
     assert_eq!(negotiated.len(), 2);
     let found = negotiated
         .find(&class, &be)
@@ -87,7 +87,7 @@ fn an_acceptor_answers_each_context() {
 }
 
 #[test]
-fn a_lying_acceptor_is_found_out() {
+fn invalid_acceptance_is_detected() {
     let mut contexts = Contexts::new();
     let id = contexts.add(uid(1), vec![uid(10)]).expect("a context");
     let stray = ContextId::new(3).expect("an odd id");
@@ -105,7 +105,7 @@ fn a_lying_acceptor_is_found_out() {
             "a context that was not proposed",
             vec![accept(id, 10), reject(stray)],
         ),
-        ("two answers", vec![accept(id, 10), accept(id, 10)]),
+        ("two responses", vec![accept(id, 10), accept(id, 10)]),
     ] {
         let result = NegotiatedContexts::new(&contexts, &answers);
         assert!(
@@ -115,20 +115,20 @@ fn a_lying_acceptor_is_found_out() {
     }
     assert!(
         NegotiatedContexts::new(&contexts, &[])
-            .expect("no answer is a no")
+            .expect("a missing response is a rejection")
             .is_empty()
     );
     assert!(
         NegotiatedContexts::new(&contexts, &[reject(id)])
-            .expect("a no")
+            .expect("a rejection")
             .is_empty()
     );
 }
 
 proptest! {
-    /// What comes of any proposal is what both sides have, and nothing else.
+    /// The negotiated transfer syntax is always in both lists.
     #[test]
-    fn an_agreement_is_in_both_lists(
+    fn negotiated_transfer_syntax_is_in_both_lists(
         proposed in proptest::collection::vec((0..6usize, proptest::collection::vec(10..16usize, 1..4)), 0..20),
         supported in proptest::collection::vec((0..6usize, proptest::collection::vec(10..16usize, 0..4)), 0..6),
     ) {
@@ -140,7 +140,7 @@ proptest! {
             all.with(uid(*class), syntaxes.iter().map(|n| uid(*n)).collect())
         });
         let last: std::collections::BTreeMap<_, _> = supported.iter().cloned().collect();
-        let negotiated = NegotiatedContexts::new(&contexts, &ours.answer(&contexts)).expect("an agreement");
+        let negotiated = NegotiatedContexts::new(&contexts, &ours.answer(&contexts)).expect("valid responses");
         for (i, (class, syntaxes)) in proposed.iter().enumerate() {
             let id = ContextId::new(u8::try_from(2 * i + 1).expect("small")).expect("odd");
             let common = last.get(class).and_then(|ours| ours.iter().find(|s| syntaxes.contains(s)));

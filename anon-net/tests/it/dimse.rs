@@ -14,7 +14,7 @@ use anon_net::{
 };
 use proptest::prelude::*;
 
-use crate::exchange::{proposal, supported};
+use crate::memory_network::{proposal, supported};
 
 const SECOND: Duration = Duration::from_secs(5);
 const SHORT: Duration = Duration::from_millis(20);
@@ -22,7 +22,7 @@ const SHORT: Duration = Duration::from_millis(20);
 fn ends(max_pdu_bytes: u32) -> (MemoryAssociation, MemoryAssociation) {
     let proposal = proposal();
     let answers = supported().answer(&proposal.contexts);
-    let contexts = NegotiatedContexts::new(&proposal.contexts, &answers).expect("an agreement");
+    let contexts = NegotiatedContexts::new(&proposal.contexts, &answers).expect("valid responses");
     let side = |title: &str| MemoryPeer {
         title: title.parse().expect("a title"),
         max_pdu_bytes,
@@ -38,26 +38,26 @@ fn title(text: &str) -> AeTitle {
     AeTitle::new(text).expect("a title")
 }
 
-/// Every field of a command set is written where the standard has it: C-ECHO as other toolkits send it.
+/// A C-ECHO command set is encoded byte for byte as other toolkits encode it.
 #[test]
-fn echo_byte_by_byte() {
+fn echo_is_encoded_as_by_other_toolkits() {
     let echo = Command::Request(Request::new(Operation::Echo, 1, uid("1.2.840.10008.1.1")));
-    let mut wanted = Vec::new();
+    let mut expected = Vec::new();
     let mut element = |tag: u16, value: &[u8]| {
-        wanted.extend([0, 0]);
-        wanted.extend(tag.to_le_bytes());
-        wanted.extend(u32::try_from(value.len()).unwrap().to_le_bytes());
-        wanted.extend(value);
+        expected.extend([0, 0]);
+        expected.extend(tag.to_le_bytes());
+        expected.extend(u32::try_from(value.len()).unwrap().to_le_bytes());
+        expected.extend(value);
     };
     element(0x0000, &[56, 0, 0, 0]);
     element(0x0002, b"1.2.840.10008.1.1\0");
     element(0x0100, &[0x30, 0]);
     element(0x0110, &[1, 0]);
     element(0x0800, &[1, 1]);
-    assert_eq!(echo.encode(), wanted);
+    assert_eq!(echo.encode(), expected);
 }
 
-/// Elements as (number, value); no group length.
+/// Encodes elements (number, value) without a group length.
 fn set(elements: &[(u16, &[u8])]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (element, value) in elements {
@@ -74,7 +74,7 @@ fn set(elements: &[(u16, &[u8])]) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_malformed_is_said() {
+fn each_malformed_command_set_has_its_error() {
     let class: (u16, &[u8]) = (0x0002, b"1.2\0");
     let store: (u16, &[u8]) = (0x0100, &[1, 0]);
     let id: (u16, &[u8]) = (0x0110, &[9, 0]);
@@ -125,15 +125,15 @@ fn what_is_malformed_is_said() {
             request(0x1000),
         ),
     ];
-    for (what, bytes, wanted) in table {
-        assert_eq!(Command::decode(&bytes), Err(wanted), "{what}");
+    for (what, bytes, expected) in table {
+        assert_eq!(Command::decode(&bytes), Err(expected), "{what}");
     }
     let many: Vec<(u16, &[u8])> = (0..100).map(|n| (0x4000 + n, &[][..])).collect();
     assert_eq!(Command::decode(&set(&many)), Err(Malformed::TooMany));
 }
 
 #[test]
-fn requests_of_other_services_can_be_answered() {
+fn requests_of_other_services_get_a_response() {
     let n_get = set(&[(0x0100, &[0x10, 1]), (0x0110, &[3, 0]), (0x0800, &[1, 1])]);
     let malformed = Command::decode(&n_get).unwrap_err();
     assert_eq!(
@@ -147,21 +147,21 @@ fn requests_of_other_services_can_be_answered() {
     let (mut scu, mut scp) = ends(4096);
     assert!(refuse(&mut scp, ContextId::FIRST, &malformed, SECOND).unwrap());
     let Event::Pdv(answer) = scu.receive(SECOND).unwrap() else {
-        panic!("no answer");
+        panic!("no response");
     };
-    // 8110H, to message 3, without a data set, 0211H.
-    let wanted = set(&[
+    // Command field 8110H, responding to message 3, no data set, status 0211H.
+    let expected = set(&[
         (0x0100, &[0x10, 0x81]),
         (0x0120, &[3, 0]),
         (0x0800, &[1, 1]),
         (0x0900, &[0x11, 2]),
     ]);
-    assert_eq!(answer.bytes.get(12..), Some(&*wanted));
+    assert_eq!(answer.bytes.get(12..), Some(&*expected));
     assert!(!refuse(&mut scp, ContextId::FIRST, &Malformed::Truncated, SECOND).unwrap());
 }
 
 #[test]
-fn wrong_arguments_have_their_status() {
+fn invalid_arguments_have_their_status() {
     for (element, status) in [(0x1000, 0x0117), (0x0002, 0x0115)] {
         let malformed = Malformed::Request {
             operation: Operation::Store,
@@ -266,7 +266,7 @@ fn responses() -> impl Strategy<Value = Command> {
 
 proptest! {
     #[test]
-    fn commands_come_back(command in prop_oneof![
+    fn commands_round_trip(command in prop_oneof![
         requests(),
         responses(),
         any::<u16>().prop_map(|responded_to| Command::Cancel { responded_to }),
@@ -279,13 +279,13 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_answered(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn any_bytes_decode_or_fail(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = Command::decode(&bytes);
     }
 
-    /// However the peer cuts it, a message is what was sent.
+    /// A message arrives complete, however the peer fragments it.
     #[test]
-    fn messages_come_whole(
+    fn messages_arrive_complete(
         body in proptest::collection::vec(any::<u8>(), 0..5000),
         max_pdu in 8_u32..600,
         step in 1_usize..700,
@@ -296,7 +296,7 @@ proptest! {
                 .with_instance(InstanceUid::new("1.2.3").unwrap()),
         );
         let sent = store.clone();
-        let wanted = body.clone();
+        let expected = body.clone();
         let sender = std::thread::spawn(move || {
             send_with(&mut scu, ContextId::FIRST, &sent, &mut &*body, SECOND).map(|()| scu)
         });
@@ -314,8 +314,8 @@ proptest! {
             read.extend_from_slice(&piece[..n]);
         }
         prop_assert!(body.is_done());
-        prop_assert_eq!(body.received(), wanted.len() as u64);
-        prop_assert_eq!(read, wanted);
+        prop_assert_eq!(body.received(), expected.len() as u64);
+        prop_assert_eq!(read, expected);
         drop(sender.join().unwrap().unwrap());
     }
 }
@@ -330,7 +330,7 @@ fn pdv(kind: PdvKind, position: PdvPosition, bytes: &[u8]) -> Pdv<'_> {
 }
 
 #[test]
-fn what_breaks_the_order_of_fragments_ends_the_association() {
+fn wrong_order_of_fragments_ends_the_association() {
     let echo =
         Command::Request(Request::new(Operation::Echo, 1, uid("1.2.840.10008.1.1"))).encode();
     let (half, rest) = echo.split_at(20);
@@ -377,7 +377,7 @@ fn what_breaks_the_order_of_fragments_ends_the_association() {
 }
 
 #[test]
-fn half_a_command_is_not_waited_for_for_ever() {
+fn incomplete_command_times_out() {
     let (mut scu, mut scp) = ends(4096);
     let nothing = receive_command(&mut scp, SHORT);
     assert!(
@@ -399,10 +399,10 @@ fn half_a_command_is_not_waited_for_for_ever() {
 }
 
 #[test]
-fn a_body_that_breaks_off_says_how() {
+fn incomplete_body_has_an_error() {
     type Break = fn(MemoryAssociation);
-    type Wanted = fn(&Error) -> bool;
-    let table: [(&str, Break, Wanted); 4] = [
+    type Expected = fn(&Error) -> bool;
+    let table: [(&str, Break, Expected); 4] = [
         ("cut", MemoryAssociation::cut, |e| matches!(e, Error::Lost)),
         ("abort", drop, |e| matches!(e, Error::Aborted { .. })),
         (
@@ -420,23 +420,23 @@ fn a_body_that_breaks_off_says_how() {
             |e| matches!(e, Error::Protocol { .. }),
         ),
     ];
-    for (what, breaks, wanted) in table {
+    for (what, breaks, expected) in table {
         let (mut scu, mut scp) = ends(4096);
         scu.send(&[pdv(PdvKind::Data, PdvPosition::More, b"0123")], SECOND)
             .unwrap();
         let peer = std::thread::spawn(move || breaks(scu));
         let mut body = Body::new(&mut scp, ContextId::FIRST, SECOND);
         assert!(body.read_to_end(&mut Vec::new()).is_err(), "{what}");
-        assert!(body.fill_buf().is_err(), "{what}: it stays broken");
+        assert!(body.fill_buf().is_err(), "{what}: the error stays");
         assert_eq!(body.received(), 4);
         let failure = body.failure().expect("a failure");
-        assert!(wanted(&failure), "{what}: {failure:?}");
+        assert!(expected(&failure), "{what}: {failure:?}");
         peer.join().unwrap();
     }
 }
 
 #[test]
-fn what_is_not_read_can_be_dropped() {
+fn unread_body_can_be_dropped() {
     let (mut scu, mut scp) = ends(4096);
     let data = pdv(PdvKind::Data, PdvPosition::More, &[7; 100]);
     scu.send(
@@ -466,7 +466,7 @@ impl Read for Unreadable {
 }
 
 #[test]
-fn what_cannot_be_read_is_not_sent_half() {
+fn unreadable_data_set_is_not_sent() {
     let (mut scu, mut scp) = ends(4096);
     let store = Command::Request(Request::new(Operation::Store, 1, uid("1.2.3")));
     let mut body = std::io::BufReader::new(Unreadable);
@@ -479,9 +479,9 @@ fn what_cannot_be_read_is_not_sent_half() {
     assert!(matches!(scp.receive(SECOND), Err(Error::Aborted { .. })));
 }
 
-/// Nothing that can name a person is in what is printed.
+/// Debug output contains nothing that identifies a person.
 #[test]
-fn canaries_stay_inside() {
+fn debug_output_has_no_canary() {
     let instance = InstanceUid::new("1.2.3.777").unwrap();
     let request = Request::new(Operation::Store, 1, uid("1.2.3")).with_instance(instance);
     let mut response: Response = request.response(Status::SUCCESS);

@@ -1,4 +1,4 @@
-//! C-ECHO as its user, against scripted peers.
+//! C-ECHO as SCU, against scripted peers.
 
 use std::io;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use anon_net::{
     SupportedContexts,
 };
 
-use crate::exchange::uid;
+use crate::memory_network::uid;
 
 const VERIFICATION: &str = "1.2.840.10008.1.1";
 const IMPLICIT: &str = "1.2.840.10008.1.2";
@@ -29,18 +29,18 @@ fn node() -> Node {
     "ARCHIVE@there:104".parse().expect("a node")
 }
 
-/// Asks a peer that plays this script, to its end.
+/// Sends a C-ECHO to a peer with this script, and expects that the script is played to its end.
 #[track_caller]
 fn echo(script: Script) -> Result<Status, ServiceError> {
     let peer = ScriptedPeer::new().then(script);
     let scu = Scu::new(Arc::new(peer.clone()), "US".parse().expect("a title"));
     let result = scu.echo(&node(), &Cancel::new());
     let played = peer.finish().map(drop);
-    assert_eq!(played, Ok(()), "the service said {result:?}");
+    assert_eq!(played, Ok(()), "the service returned {result:?}");
     result
 }
 
-/// The error of the association.
+/// Returns the error of the association.
 #[track_caller]
 fn failure(script: Script) -> Error {
     let error = echo(script).expect_err("an error");
@@ -51,19 +51,19 @@ fn failure(script: Script) -> Error {
 }
 
 #[test]
-fn a_peer_that_is_there_answers() {
+fn status_of_the_peer_is_returned() {
     for code in [0x0000, 0x0122, 0xA700] {
         let status = Status::new(code);
         let script = accepting()
             .expect(Operation::Echo)
             .answer(Reply::new(status))
             .expect_release();
-        assert_eq!(echo(script).expect("an answer"), status);
+        assert_eq!(echo(script).expect("a response"), status);
     }
 }
 
 #[test]
-fn it_proposes_verification_and_asks_as_the_standard_says() {
+fn request_is_encoded_as_the_standard_says() {
     let peer = ScriptedPeer::new().then(
         accepting()
             .expect(Operation::Echo)
@@ -93,7 +93,7 @@ fn it_proposes_verification_and_asks_as_the_standard_says() {
 }
 
 #[test]
-fn peers_that_reject_say_why() {
+fn rejections_have_their_reason() {
     let reasons = [
         RejectReason::NoReason,
         RejectReason::ApplicationContext,
@@ -109,15 +109,15 @@ fn peers_that_reject_say_why() {
             (RejectResult::Transient, Remedy::Retry),
         ] {
             let error = failure(Script::rejecting(result, reason));
-            let told = matches!(error, Error::Rejected { reason: told, .. } if told == reason);
-            assert!(told, "{reason:?}: {error:?}");
+            let found = matches!(error, Error::Rejected { reason: found, .. } if found == reason);
+            assert!(found, "{reason:?}: {error:?}");
             assert_eq!(error.remedy(), remedy, "{reason:?}");
         }
     }
 }
 
 #[test]
-fn peers_that_are_not_there() {
+fn unreachable_peer_is_an_error() {
     let error = failure(Script::unreachable(io::ErrorKind::HostUnreachable));
     assert!(matches!(error, Error::Connect { .. }), "{error:?}");
     let error = failure(Script::mute());
@@ -131,7 +131,7 @@ fn peers_that_are_not_there() {
 }
 
 #[test]
-fn a_peer_that_does_no_verification() {
+fn peer_without_verification_is_an_error() {
     let supported = SupportedContexts::new().with(uid("1.2"), vec![uid(IMPLICIT)]);
     let error = echo(Script::accepting(supported).expect_release()).unwrap_err();
     assert!(
@@ -142,43 +142,54 @@ fn a_peer_that_does_no_verification() {
 }
 
 #[test]
-fn wrong_answers_break_the_protocol() {
+fn invalid_response_is_a_protocol_error() {
     let other = ContextId::new(3).unwrap();
-    let asked = || accepting().expect(Operation::Echo);
+    let after_request = || accepting().expect(Operation::Echo);
     let echo = anon_net::dimse::Request::new(Operation::Echo, 1, uid(VERIFICATION));
     let echo = Command::Request(echo);
     let first = ContextId::FIRST;
     let table = [
-        ("another message", asked().answer(success().to_message(2))),
+        (
+            "another message",
+            after_request().answer(success().to_message(2)),
+        ),
         (
             "another context",
-            asked().answer(success().in_context(other)),
+            after_request().answer(success().in_context(other)),
         ),
         (
             "another operation",
-            asked().answer(success().to_operation(Operation::Find)),
+            after_request().answer(success().to_operation(Operation::Find)),
         ),
         (
             "a data set",
-            asked().answer(success().with_data_set([0; 8])),
+            after_request().answer(success().with_data_set([0; 8])),
         ),
-        ("pending", asked().answer(Reply::new(Status::PENDING))),
-        ("a request", asked().send(first, &echo, None)),
+        (
+            "pending",
+            after_request().answer(Reply::new(Status::PENDING)),
+        ),
+        ("a request", after_request().send(first, &echo, None)),
         (
             "a cancel",
-            asked().send(first, &Command::Cancel { responded_to: 1 }, None),
+            after_request().send(first, &Command::Cancel { responded_to: 1 }, None),
         ),
         (
             "a data set alone",
-            asked().send_fragment(first, PdvKind::Data, PdvPosition::Last, b"DATA"),
+            after_request().send_fragment(first, PdvKind::Data, PdvPosition::Last, b"DATA"),
         ),
         (
             "no command",
-            asked().send_fragment(first, PdvKind::Command, PdvPosition::Last, b"GET / HTTP"),
+            after_request().send_fragment(
+                first,
+                PdvKind::Command,
+                PdvPosition::Last,
+                b"GET / HTTP",
+            ),
         ),
         (
             "no end",
-            asked()
+            after_request()
                 .send_fragment(first, PdvKind::Command, PdvPosition::More, &[0; 16_384])
                 .send_fragment(first, PdvKind::Command, PdvPosition::More, &[0; 16_384]),
         ),
@@ -191,10 +202,10 @@ fn wrong_answers_break_the_protocol() {
 }
 
 #[test]
-fn peers_that_end_early() {
-    type Wanted = fn(&Error) -> bool;
-    let asked = || accepting().expect(Operation::Echo);
-    let table: [(&str, Script, Wanted); 8] = [
+fn early_end_of_the_association_is_an_error() {
+    type Expected = fn(&Error) -> bool;
+    let after_request = || accepting().expect(Operation::Echo);
+    let table: [(&str, Script, Expected); 8] = [
         ("aborts before", accepting().abort(AbortedBy::User), |e| {
             matches!(
                 e,
@@ -217,19 +228,25 @@ fn peers_that_end_early() {
                 )
             },
         ),
-        ("cuts", asked().cut(), |e| matches!(e, Error::Lost)),
-        ("never answers", asked().silence().expect_abort(), |e| {
-            matches!(
-                e,
-                Error::TimedOut {
-                    waiting: Waiting::Message,
-                    ..
-                }
-            )
+        ("closes", after_request().cut(), |e| {
+            matches!(e, Error::Lost)
         }),
         (
-            "answers half",
-            asked()
+            "never responds",
+            after_request().silence().expect_abort(),
+            |e| {
+                matches!(
+                    e,
+                    Error::TimedOut {
+                        waiting: Waiting::Message,
+                        ..
+                    }
+                )
+            },
+        ),
+        (
+            "sends half a response",
+            after_request()
                 .send_fragment(
                     ContextId::FIRST,
                     PdvKind::Command,
@@ -255,12 +272,12 @@ fn peers_that_end_early() {
         ),
         (
             "releases instead",
-            asked().release().expect_release(),
+            after_request().release().expect_release(),
             |e| matches!(e, Error::Closed),
         ),
         (
-            "releases inside its answer",
-            asked()
+            "releases inside its response",
+            after_request()
                 .send_fragment(
                     ContextId::FIRST,
                     PdvKind::Command,
@@ -272,20 +289,20 @@ fn peers_that_end_early() {
             |e| matches!(e, Error::Protocol { .. }),
         ),
     ];
-    for (what, script, wanted) in table {
+    for (what, script, expected) in table {
         let error = failure(script);
-        assert!(wanted(&error), "{what}: {error:?}");
+        assert!(expected(&error), "{what}: {error:?}");
     }
 }
 
 #[test]
-fn after_the_answer_nothing_can_fail() {
+fn response_counts_whatever_follows() {
     let answered = || accepting().expect(Operation::Echo).answer(success());
     let table = [
         ("aborts", answered().abort(AbortedBy::User)),
-        ("cuts", answered().cut()),
+        ("closes", answered().cut()),
         (
-            "does not answer the release",
+            "does not respond to the release",
             answered().silence().expect_abort(),
         ),
         ("releases too", answered().release().expect_release()),
@@ -296,7 +313,7 @@ fn after_the_answer_nothing_can_fail() {
 }
 
 #[test]
-fn an_answer_may_come_late_but_in_time() {
+fn response_before_the_timeout_counts() {
     let gate = Gate::new();
     let script = accepting()
         .expect(Operation::Echo)
@@ -309,7 +326,7 @@ fn an_answer_may_come_late_but_in_time() {
 }
 
 #[test]
-fn an_answer_that_comes_too_late_is_not_waited_for() {
+fn response_after_the_timeout_is_an_error() {
     let gate = Gate::new();
     let peer = ScriptedPeer::new().then(
         accepting()

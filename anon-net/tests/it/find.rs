@@ -1,4 +1,4 @@
-//! C-FIND against servers of many manners.
+//! C-FIND against servers with different behavior.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -13,22 +13,23 @@ use anon_net::service::{Cancel, ServiceError, Timeouts};
 use anon_net::{Association, Command, Dial, Error, Node, Operation, Proposal, Remedy, Status};
 
 use crate::pacs::{
-    DCMQRSCP, LONG, Manners, ORTHANC, PYNETDICOM, Pacs, request, respond, rogue, scu, study,
+    DCMQRSCP, LONG, ORTHANC, PYNETDICOM, Pacs, PacsBehavior, hostile_node, request, respond, scu,
+    study,
 };
 
-const MANNERS: [(&str, Manners); 3] = [
+const BEHAVIORS: [(&str, PacsBehavior); 3] = [
     ("Orthanc", ORTHANC),
     ("dcmqrscp", DCMQRSCP),
     ("pynetdicom", PYNETDICOM),
 ];
 
-fn archive(manners: Manners) -> Pacs {
+fn archive(behavior: PacsBehavior) -> Pacs {
     let studies = vec![
         study(1, "A1", &[("CT", 3), ("SR", 1)]),
         study(2, "A1", &[("MR", 2)]),
         study(3, "A12", &[("CT", 1)]),
     ];
-    Pacs::start(manners, studies)
+    Pacs::start(behavior, studies)
 }
 
 fn find(pacs: &Pacs, query: &Query) -> Result<Vec<StudyMatch>, ServiceError> {
@@ -47,10 +48,10 @@ fn uids(found: &[StudyMatch]) -> Vec<&str> {
 }
 
 #[test]
-fn each_study_comes_once() {
-    for (name, manners) in MANNERS {
-        let knows = manners.knows;
-        let found = find(&archive(manners), &Query::new()).unwrap();
+fn each_study_is_returned_once() {
+    for (name, behavior) in BEHAVIORS {
+        let returns_counts = behavior.returns_counts;
+        let found = find(&archive(behavior), &Query::new()).unwrap();
         assert_eq!(uids(&found), ["1.2.1", "1.2.2", "1.2.3"], "{name}");
         let first = &found[0];
         assert_eq!(first.patient_name, "M\u{FC}ller^Jane", "{name}");
@@ -59,7 +60,7 @@ fn each_study_comes_once() {
             ("ID 1", "A1"),
             "{name}"
         );
-        let counts = if knows {
+        let counts = if returns_counts {
             (Some(2), Some(4))
         } else {
             (None, None)
@@ -74,9 +75,9 @@ fn each_study_comes_once() {
 }
 
 #[test]
-fn keys_that_a_server_ignores_are_looked_at_again() {
-    for (name, manners) in MANNERS {
-        let pacs = archive(manners);
+fn ignored_query_keys_are_checked_again() {
+    for (name, behavior) in BEHAVIORS {
+        let pacs = archive(behavior);
         let query = |modality: &str| Query::new().with_modality(modality).unwrap();
         assert_eq!(
             uids(&find(&pacs, &query("CT")).unwrap()),
@@ -99,11 +100,12 @@ fn keys_that_a_server_ignores_are_looked_at_again() {
     }
 }
 
-/// What is asked is what the standard asks for, in the charset of the keys.
+/// The identifier of the request has the elements of PS3.4 Annex C, in the character set of the
+/// keys.
 #[test]
-fn keys_are_written_as_the_standard_says() {
-    let (sent, asked) = std::sync::mpsc::channel();
-    let (scu, node) = rogue(move |association| {
+fn query_keys_are_encoded_as_the_standard_says() {
+    let (sent, requested) = std::sync::mpsc::channel();
+    let (scu, node) = hostile_node(move |association| {
         let (context, ask, identifier) = request(association, Encoding::ImplicitLittle)?;
         drop(sent.send(identifier));
         respond(association, context, &ask, Status::SUCCESS, None)?;
@@ -119,7 +121,7 @@ fn keys_are_written_as_the_standard_says() {
         .unwrap()
         .with_study("1.2.3".parse().unwrap());
     scu.find(&node, &query, &Cancel::new(), &mut drop).unwrap();
-    let asked: Identifier = asked.recv_timeout(LONG).unwrap();
+    let requested: Identifier = requested.recv_timeout(LONG).unwrap();
     for (tag, value) in [
         (tag::CHARSET, &b"ISO_IR 100"[..]),
         (tag::LEVEL, b"STUDY "),
@@ -136,15 +138,15 @@ fn keys_are_written_as_the_standard_says() {
         (tag::SERIES_IN_STUDY, b""),
         (tag::INSTANCES_IN_STUDY, b""),
     ] {
-        let found = asked.value(tag).map(<[u8]>::trim_ascii_end);
+        let found = requested.value(tag).map(<[u8]>::trim_ascii_end);
         assert_eq!(found, Some(value.trim_ascii_end()), "{tag}");
     }
-    assert_eq!(asked.elements().len(), 14);
+    assert_eq!(requested.elements().len(), 14);
     assert!(format!("{query:?}").contains("patient_name: true"));
 }
 
 #[test]
-fn keys_that_cannot_be_are_refused() {
+fn invalid_query_keys_are_refused() {
     let query = Query::new;
     for date in [
         "2024",
@@ -179,11 +181,11 @@ fn keys_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn a_search_that_is_cancelled_ends_in_order() {
-    for (name, manners) in MANNERS {
-        let heeds = manners.cancels;
+fn cancelled_query_releases_the_association() {
+    for (name, behavior) in BEHAVIORS {
+        let obeys_cancel = behavior.cancels;
         let studies = (0..100).map(|n| study(n, "A", &[("CT", 1)])).collect();
-        let pacs = Pacs::start(manners, studies);
+        let pacs = Pacs::start(behavior, studies);
         let cancel = Cancel::new();
         let mut found = 0;
         let result = pacs
@@ -198,10 +200,10 @@ fn a_search_that_is_cancelled_ends_in_order() {
             matches!(result, Err(ServiceError::Cancelled)),
             "{name}: {result:?}"
         );
-        assert_eq!(found, 3, "{name}: nothing is given after it");
+        assert_eq!(found, 3, "{name}: no match after cancelling");
         assert_eq!(
             pacs.store.cancelled.load(Ordering::Acquire),
-            heeds,
+            obeys_cancel,
             "{name}"
         );
         let before = pacs.store.associations.load(Ordering::Acquire);
@@ -218,9 +220,9 @@ fn a_search_that_is_cancelled_ends_in_order() {
 }
 
 #[test]
-fn a_list_is_asked_for_number_by_number() {
-    for (name, manners) in MANNERS {
-        let pacs = archive(manners);
+fn accession_list_is_queried_number_by_number() {
+    for (name, behavior) in BEHAVIORS {
+        let pacs = archive(behavior);
         let numbers = Accessions::new(["A12", " A1", "NONE", "", "a1", "A12", "A"]).unwrap();
         let mut events = Vec::new();
         let report =
@@ -232,8 +234,8 @@ fn a_list_is_asked_for_number_by_number() {
                         _ => String::new(),
                     });
                 });
-        let wanted = ["1.2.3", "0", "1.2.1", "1.2.2", "1", "2", "3", "4"];
-        assert_eq!(events, wanted, "{name}");
+        let expected = ["1.2.3", "0", "1.2.1", "1.2.2", "1", "2", "3", "4"];
+        assert_eq!(events, expected, "{name}");
         assert_eq!(
             report.not_found().collect::<Vec<_>>(),
             ["NONE", "a1", "A"],
@@ -245,11 +247,11 @@ fn a_list_is_asked_for_number_by_number() {
     }
 }
 
-/// Each number of a list is asked for with what the rows of a list need, as a query of one is.
+/// Each number of a list is queried with the keys that a row needs, as a single query is.
 #[test]
-fn keys_of_a_list_are_written_as_the_standard_says() {
-    let (sent, asked) = std::sync::mpsc::channel();
-    let (scu, node) = rogue(move |association| {
+fn accession_queries_are_encoded_as_the_standard_says() {
+    let (sent, requested) = std::sync::mpsc::channel();
+    let (scu, node) = hostile_node(move |association| {
         loop {
             let Ok((context, ask, identifier)) = request(association, Encoding::ImplicitLittle)
             else {
@@ -262,8 +264,8 @@ fn keys_of_a_list_are_written_as_the_standard_says() {
     let numbers = Accessions::new(["A12", "\u{C4}1"]).unwrap();
     scu.find_accessions(&node, numbers, &Cancel::new(), &mut |_| {});
     for (charset, number) in [(None, &b"A12"[..]), (Some(&b"ISO_IR 100"[..]), b"\xC41")] {
-        let asked: Identifier = asked.recv_timeout(LONG).unwrap();
-        let value = |tag| asked.value(tag).map(<[u8]>::trim_ascii_end);
+        let requested: Identifier = requested.recv_timeout(LONG).unwrap();
+        let value = |tag| requested.value(tag).map(<[u8]>::trim_ascii_end);
         assert_eq!(value(tag::CHARSET), charset);
         assert_eq!(value(tag::LEVEL), Some(&b"STUDY"[..]));
         assert_eq!(value(tag::ACCESSION), Some(number));
@@ -282,14 +284,14 @@ fn keys_of_a_list_are_written_as_the_standard_says() {
     }
 }
 
-/// A number that fails does not end the rest, and a lost association is opened again.
+/// A failed number does not stop the others, and a lost association is reopened.
 #[test]
-fn a_number_that_fails_is_not_the_end() {
-    let asked = AtomicUsize::new(0);
-    let (scu, node) = rogue(move |association| {
+fn failed_accession_number_does_not_stop_the_others() {
+    let requested = AtomicUsize::new(0);
+    let (scu, node) = hostile_node(move |association| {
         loop {
             let (context, ask, identifier) = request(association, Encoding::ImplicitLittle)?;
-            match asked.fetch_add(1, Ordering::AcqRel) {
+            match requested.fetch_add(1, Ordering::AcqRel) {
                 0 => respond(association, context, &ask, Status::new(0xA700), None)?,
                 1 => {
                     association.abort();
@@ -348,20 +350,20 @@ fn a_number_that_fails_is_not_the_end() {
 }
 
 #[test]
-fn a_node_that_is_not_there_is_not_asked_for_each_number() {
+fn unreachable_node_is_dialled_once_for_a_list() {
     let pacs = archive(ORTHANC);
     let numbers = || Accessions::new(["1", "2", "3", "4", "5"]).unwrap();
-    for (node, asked) in [("PACS@there:104", 3), ("OTHER@here:104", 1)] {
+    for (node, requested) in [("PACS@there:104", 3), ("OTHER@here:104", 1)] {
         let node = node.parse().unwrap();
         let report = pacs
             .scu()
             .find_accessions(&node, numbers(), &Cancel::new(), &mut |_| ());
-        assert_eq!(report.failed().count(), asked, "{node}");
+        assert_eq!(report.failed().count(), requested, "{node}");
         assert!(matches!(report.outcomes[4], AccessionOutcome::NotAsked));
     }
 }
 
-type Rogue = fn(&mut dyn Association) -> Result<(), Error>;
+type HostileServer = fn(&mut dyn Association) -> Result<(), Error>;
 
 fn garbage(association: &mut dyn Association, bytes: &[u8]) -> Result<(), Error> {
     let (context, ask, _) = request(association, Encoding::ImplicitLittle)?;
@@ -370,7 +372,7 @@ fn garbage(association: &mut dyn Association, bytes: &[u8]) -> Result<(), Error>
 }
 
 #[test]
-fn hostile_servers_end_in_an_error() {
+fn invalid_responses_end_in_an_error() {
     check(&[
         (
             "a length of 4 GB",
@@ -410,7 +412,7 @@ fn hostile_servers_end_in_an_error() {
 }
 
 #[test]
-fn dialogues_that_break_end_in_an_error() {
+fn broken_dialogues_end_in_an_error() {
     check(&[
         (
             "an abort",
@@ -422,10 +424,10 @@ fn dialogues_that_break_end_in_an_error() {
             "Aborted",
         ),
         (
-            "an abort after an answer",
+            "an abort after a response",
             |association| {
-                let (context, ask, asked) = request(association, Encoding::ImplicitLittle)?;
-                let bytes = asked.encode(Encoding::ImplicitLittle).unwrap();
+                let (context, ask, requested) = request(association, Encoding::ImplicitLittle)?;
+                let bytes = requested.encode(Encoding::ImplicitLittle).unwrap();
                 respond(association, context, &ask, Status::PENDING, Some(&bytes))?;
                 association.abort();
                 Ok(())
@@ -433,7 +435,7 @@ fn dialogues_that_break_end_in_an_error() {
             "Aborted",
         ),
         (
-            "a command set that is none",
+            "a command set that is invalid",
             |association| {
                 let (context, _, _) = request(association, Encoding::ImplicitLittle)?;
                 let pdv = anon_net::Pdv {
@@ -489,9 +491,9 @@ fn dialogues_that_break_end_in_an_error() {
     ]);
 }
 
-fn check(table: &[(&str, Rogue, &str)]) {
+fn check(table: &[(&str, HostileServer, &str)]) {
     for (case, serve, words) in table {
-        let (scu, node) = rogue(*serve);
+        let (scu, node) = hostile_node(*serve);
         let result = scu.find(&node, &Query::new(), &Cancel::new(), &mut drop);
         let error = result.expect_err(case);
         let shown = format!("{error:?} {error}");
@@ -500,8 +502,8 @@ fn check(table: &[(&str, Rogue, &str)]) {
 }
 
 #[test]
-fn endless_answers_have_a_limit() {
-    let (scu, node) = rogue(|association| {
+fn number_of_matches_is_limited() {
+    let (scu, node) = hostile_node(|association| {
         let (context, ask, _) = request(association, Encoding::ImplicitLittle)?;
         let mut answer = Identifier::new();
         answer.set(tag::STUDY_UID, b"1.2");
@@ -515,7 +517,7 @@ fn endless_answers_have_a_limit() {
     let result = scu
         .with_timeouts(short)
         .find(&node, &query, &Cancel::new(), &mut drop);
-    // It does not heed C-CANCEL either.
+    // It ignores C-CANCEL too.
     let error = result.unwrap_err();
     assert!(
         matches!(error, ServiceError::Association(Error::TimedOut { .. })),
@@ -532,9 +534,9 @@ fn endless_answers_have_a_limit() {
 }
 
 #[test]
-fn a_server_that_never_answers_is_given_up() {
+fn silent_server_times_out() {
     let held = Mutex::new(Vec::new());
-    let (scu, node) = rogue(move |association| {
+    let (scu, node) = hostile_node(move |association| {
         request(association, Encoding::ImplicitLittle)?;
         held.lock()
             .unwrap()
@@ -552,11 +554,11 @@ fn a_server_that_never_answers_is_given_up() {
     assert_eq!(error.remedy(), Remedy::Retry);
 }
 
-/// A request of the peer's in the middle is answered, and buys no time.
+/// A request of the peer during the query gets a response and does not extend the timeout.
 #[test]
-fn requests_in_the_middle_are_refused() {
-    let (tell, told) = std::sync::mpsc::channel();
-    let (scu, node) = rogue(move |association| {
+fn requests_during_a_query_are_refused() {
+    let (recorder, recorded) = std::sync::mpsc::channel();
+    let (scu, node) = hostile_node(move |association| {
         let (context, ask, _) = request(association, Encoding::ImplicitLittle)?;
         let class = ask.sop_class.clone();
         for operation in [Operation::Store, Operation::Echo] {
@@ -574,7 +576,7 @@ fn requests_in_the_middle_are_refused() {
                 ..
             } = incoming
             {
-                let sent = tell.send((response.responded_to, response.status));
+                let sent = recorder.send((response.responded_to, response.status));
                 sent.map_err(|_| Error::Closed)?;
             }
         }
@@ -585,14 +587,14 @@ fn requests_in_the_middle_are_refused() {
     let report = scu.find(&node, &Query::new(), &Cancel::new(), &mut drop);
     assert_eq!(report.unwrap().responses, 0);
     let refused = (9, Status::UNRECOGNIZED_OPERATION);
-    assert_eq!(told.try_iter().collect::<Vec<_>>(), [refused, refused]);
+    assert_eq!(recorded.try_iter().collect::<Vec<_>>(), [refused, refused]);
 }
 
-/// A dialler whose peer says nothing: it waits as long as it may. Whoever calls wishes the end then.
+/// Dials a silent peer: cancels, then waits for the timeout.
 #[derive(Debug)]
-struct Waits(Cancel);
+struct BlockingDial(Cancel);
 
-impl Dial for Waits {
+impl Dial for BlockingDial {
     fn dial(
         &self,
         _: &Node,
@@ -607,9 +609,9 @@ impl Dial for Waits {
 }
 
 #[test]
-fn the_end_can_be_wished_while_the_association_opens() {
+fn cancelling_works_while_the_association_opens() {
     let cancel = Cancel::new();
-    let waits = Arc::new(Waits(cancel.clone()));
+    let waits = Arc::new(BlockingDial(cancel.clone()));
     let scu = scu(waits).with_timeouts(Timeouts::all(Duration::from_mins(10)));
     let node = "SILENT@here:104".parse().expect("a node");
     let query = Query::new().with_patient_id("X").expect("an id");

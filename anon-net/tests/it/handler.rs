@@ -1,10 +1,10 @@
-//! The handler in memory.
+//! `MemoryHandler`.
 
 use anon_net::testing::MemoryHandler;
 use anon_net::testing::conformance::{self, SampleInstance};
 use anon_net::{Instance, InstanceHandler, InstanceUid, Outcome};
 
-use crate::exchange::uid;
+use crate::memory_network::uid;
 
 pub(crate) fn instance(number: &str) -> Instance {
     Instance::new(
@@ -23,7 +23,7 @@ pub(crate) fn sample() -> SampleInstance {
 }
 
 #[test]
-fn passes_the_suite() {
+fn memory_handler_passes_the_conformance_suite() {
     let sample = sample();
     let stored = |handler: &MemoryHandler| {
         handler.len() == 1
@@ -33,7 +33,7 @@ fn passes_the_suite() {
 }
 
 #[test]
-fn a_full_handler_says_so_and_keeps_what_it_has() {
+fn full_handler_refuses_and_keeps_its_instances() {
     let handler = MemoryHandler::new(10);
     let handle = |number, body: &[u8]| {
         handler

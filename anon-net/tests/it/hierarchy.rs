@@ -1,4 +1,4 @@
-//! What studies are made of, by servers of many manners.
+//! Series and instances of studies, from servers with different behavior.
 
 use anon_net::identifier::{Encoding, Identifier, tag};
 use anon_net::service::{
@@ -7,10 +7,11 @@ use anon_net::service::{
 use anon_net::{InstanceUid, Status, Uid};
 
 use crate::pacs::{
-    CT, DCMQRSCP, LONG, Manners, ORTHANC, PYNETDICOM, Pacs, SR, request, respond, rogue, study,
+    CT, DCMQRSCP, LONG, ORTHANC, PYNETDICOM, Pacs, PacsBehavior, SR, hostile_node, request,
+    respond, study,
 };
 
-const MANNERS: [(&str, Manners); 3] = [
+const BEHAVIORS: [(&str, PacsBehavior); 3] = [
     ("Orthanc", ORTHANC),
     ("dcmqrscp", DCMQRSCP),
     ("pynetdicom", PYNETDICOM),
@@ -20,12 +21,12 @@ fn uid(text: &str) -> InstanceUid {
     text.parse().expect("a UID")
 }
 
-fn archive(manners: Manners) -> Pacs {
+fn archive(behavior: PacsBehavior) -> Pacs {
     let studies = vec![
         study(1, "A", &[("CT", 3), ("SR", 1), ("CT", 2)]),
         study(2, "A", &[("MR", 1)]),
     ];
-    Pacs::start(manners, studies)
+    Pacs::start(behavior, studies)
 }
 
 fn ask(pacs: &Pacs, request: &HierarchyRequest) -> StudyHierarchy {
@@ -34,10 +35,10 @@ fn ask(pacs: &Pacs, request: &HierarchyRequest) -> StudyHierarchy {
 }
 
 #[test]
-fn counts_are_right_whatever_the_server_says() {
-    for (name, manners) in MANNERS {
-        let knows = manners.knows;
-        let pacs = archive(manners);
+fn counts_are_right_for_every_server_behavior() {
+    for (name, behavior) in BEHAVIORS {
+        let returns_counts = behavior.returns_counts;
+        let pacs = archive(behavior);
         let found = ask(&pacs, &HierarchyRequest::new(uid("1.2.1"), Detail::Series));
         let uids: Vec<_> = found.series.iter().map(|s| s.uid.expose()).collect();
         assert_eq!(uids, ["1.2.1.0", "1.2.1.1", "1.2.1.2"], "{name}");
@@ -49,30 +50,30 @@ fn counts_are_right_whatever_the_server_says() {
             found.series[0].description.as_deref(),
             found.series[0].number,
         );
-        let wanted = if knows {
+        let expected = if returns_counts {
             (Some("thin"), Some(7))
         } else {
             (None, None)
         };
-        assert_eq!(words, wanted, "{name}");
-        // One that says the counts is not asked for the instances.
-        let asked = pacs.asked().len();
-        assert_eq!(asked, if knows { 1 } else { 4 }, "{name}");
+        assert_eq!(words, expected, "{name}");
+        // A server that returns counts is not queried for instances.
+        let requested = pacs.requested().len();
+        assert_eq!(requested, if returns_counts { 1 } else { 4 }, "{name}");
         assert!(!format!("{found:?}").contains("1.2.1"), "{name}");
     }
 }
 
 #[test]
-fn instances_come_once_with_their_series() {
-    for (name, manners) in MANNERS {
-        let classes = manners.classes;
+fn each_instance_is_returned_once_with_its_series() {
+    for (name, behavior) in BEHAVIORS {
+        let classes = behavior.classes;
         let request = HierarchyRequest::new(uid("1.2.1"), Detail::Instances);
-        let found = ask(&archive(manners), &request);
+        let found = ask(&archive(behavior), &request);
         let instances: Vec<_> = found
             .instances()
             .map(|(series, instance)| (series.uid.expose(), instance.uid.expose()))
             .collect();
-        let wanted = [
+        let expected = [
             ("1.2.1.0", "1.2.1.0.0"),
             ("1.2.1.0", "1.2.1.0.1"),
             ("1.2.1.0", "1.2.1.0.2"),
@@ -80,21 +81,21 @@ fn instances_come_once_with_their_series() {
             ("1.2.1.2", "1.2.1.2.0"),
             ("1.2.1.2", "1.2.1.2.1"),
         ];
-        assert_eq!(instances, wanted, "{name}");
+        assert_eq!(instances, expected, "{name}");
         let class = found.series[1].sop_class.as_ref().map(Uid::as_str);
         assert_eq!(class, classes.then_some(SR), "{name}");
     }
 }
 
 #[test]
-fn what_is_not_wanted_is_marked() {
+fn excluded_classes_and_modalities_are_marked() {
     let class = |uid: &str| uid.parse::<Uid>().expect("a UID");
-    for (name, manners) in MANNERS {
-        let classes = manners.classes;
-        let pacs = archive(manners);
-        let ask = |wanted| {
+    for (name, behavior) in BEHAVIORS {
+        let classes = behavior.classes;
+        let pacs = archive(behavior);
+        let ask = |expected| {
             let request = HierarchyRequest::new(uid("1.2.1"), Detail::Instances);
-            let found = ask(&pacs, &request.with_filter(wanted));
+            let found = ask(&pacs, &request.with_filter(expected));
             let excluded = found.series.iter().map(|series| series.excluded);
             (
                 excluded.collect::<Vec<_>>(),
@@ -106,32 +107,33 @@ fn what_is_not_wanted_is_marked() {
         assert_eq!(found, (vec![false, true, false], 6, 5), "{name}");
         let found = ask(InstanceFilter::all().with_series_if(|series| series.count > 2));
         assert_eq!(found, (vec![false, true, true], 6, 3), "{name}");
-        // A class that the server does not say is no reason to leave something out.
+        // If the server does not return the SOP class, nothing is excluded.
         let found = ask(InstanceFilter::all().with_sop_classes([class(CT)]));
-        let wanted = if classes {
+        let expected = if classes {
             (vec![false, true, false], 6, 5)
         } else {
             (vec![false; 3], 6, 6)
         };
-        assert_eq!(found, wanted, "{name}");
+        assert_eq!(found, expected, "{name}");
     }
 }
 
 #[test]
-fn a_study_that_is_not_there_has_no_series() {
-    for (name, manners) in MANNERS {
+fn unknown_study_has_no_series() {
+    for (name, behavior) in BEHAVIORS {
         let request = HierarchyRequest::new(uid("1.2.9"), Detail::Instances);
-        let found = ask(&archive(manners), &request);
+        let found = ask(&archive(behavior), &request);
         assert_eq!((found.series.len(), found.count()), (0, 0), "{name}");
     }
 }
 
-/// A server that ignores keys answers what was not asked for; one that is broken leaves out UIDs.
+/// A server that ignores keys returns other studies; a broken one leaves out UIDs.
 #[test]
-fn what_was_not_asked_for_is_left_out() {
-    let (scu, node) = rogue(|association| {
+fn responses_that_do_not_match_are_ignored() {
+    let (scu, node) = hostile_node(|association| {
         loop {
-            let Ok((context, ask, asked)) = request(association, Encoding::ImplicitLittle) else {
+            let Ok((context, ask, requested)) = request(association, Encoding::ImplicitLittle)
+            else {
                 return association.release(LONG);
             };
             let series = ["1.2.5", "", "../..", "1.2.6", "1.2.5"];
@@ -141,7 +143,7 @@ fn what_was_not_asked_for_is_left_out() {
                 answer.set(tag::STUDY_UID, study.as_bytes());
                 answer.set(tag::SERIES_UID, series.as_bytes());
                 answer.set(tag::INSTANCES_IN_SERIES, b"0");
-                if asked.text(tag::LEVEL).as_deref() == Some("IMAGE") {
+                if requested.text(tag::LEVEL).as_deref() == Some("IMAGE") {
                     answer.set(tag::SOP_INSTANCE, b"1.2.5.1");
                 }
                 let bytes = answer
@@ -160,18 +162,20 @@ fn what_was_not_asked_for_is_left_out() {
 }
 
 #[test]
-fn there_is_a_limit_in_all_and_a_cancel() {
+fn number_of_responses_is_limited_and_query_can_be_cancelled() {
     let pacs = archive(PYNETDICOM);
     let request = HierarchyRequest::new(uid("1.2.1"), Detail::Instances);
     let scu = pacs.scu();
-    // Six answers at series level, six at image level.
+    // Six responses at series level, six at image level.
     for (limit, is_enough) in [(5, false), (11, false), (12, true)] {
         let request = request.clone().with_max_responses(limit);
         let result = scu.hierarchy(&pacs.node, &request, &Cancel::new());
         match result {
             Ok(_) => assert!(is_enough, "{limit}"),
-            Err(ServiceError::TooMany { limit: said, .. }) => {
-                assert_eq!((said, is_enough), (limit, false));
+            Err(ServiceError::TooMany {
+                limit: found_limit, ..
+            }) => {
+                assert_eq!((found_limit, is_enough), (limit, false));
             }
             Err(error) => panic!("{limit}: {error}"),
         }
@@ -182,12 +186,12 @@ fn there_is_a_limit_in_all_and_a_cancel() {
     assert!(matches!(result, Err(ServiceError::Cancelled)));
 }
 
-/// What is asked at series and at image level: every key by which a study is told apart, and nothing
-/// else, so that a server that knows no more answers too.
+/// The queries at series and image level have all unique keys and no optional ones, so that every
+/// server responds.
 #[test]
-fn series_and_image_keys_are_written_as_the_standard_says() {
-    let (sent, asked) = std::sync::mpsc::channel();
-    let (scu, node) = rogue(move |association| {
+fn series_and_image_queries_are_encoded_as_the_standard_says() {
+    let (sent, requested) = std::sync::mpsc::channel();
+    let (scu, node) = hostile_node(move |association| {
         loop {
             let Ok((context, ask, identifier)) = request(association, Encoding::ImplicitLittle)
             else {
@@ -231,16 +235,16 @@ fn series_and_image_keys_are_written_as_the_standard_says() {
         ],
     ];
     for keys in levels {
-        let asked: Identifier = asked.recv_timeout(LONG).expect("it was asked");
+        let requested: Identifier = requested.recv_timeout(LONG).expect("a query arrives");
         for (tag, value) in &keys {
-            let found = asked.value(*tag).map(trimmed);
+            let found = requested.value(*tag).map(trimmed);
             assert_eq!(found, Some(*value), "{tag}");
         }
-        assert_eq!(asked.elements().len(), keys.len(), "{:?}", keys[0]);
+        assert_eq!(requested.elements().len(), keys.len(), "{:?}", keys[0]);
     }
 }
 
-/// Without the padding to an even length (PS3.5 section 6.2).
+/// Removes the padding to an even length (PS3.5 section 6.2).
 fn trimmed(value: &[u8]) -> &[u8] {
     let [rest @ .., b' ' | 0] = value else {
         return value;

@@ -1,4 +1,4 @@
-//! Identifiers, and the texts in them.
+//! Identifiers and their texts.
 
 use anon_net::identifier::{Encoding, Identifier, IdentifierError, Tag, Vr, tag};
 use anon_net::text::{Charset, KeyCharset};
@@ -14,12 +14,12 @@ fn sample() -> Identifier {
 }
 
 #[test]
-fn written_byte_by_byte() {
+fn identifier_is_encoded_byte_for_byte() {
     let mut identifier = Identifier::new();
     identifier.set(tag::STUDY_UID, b"1.2");
     identifier.set(Tag::new(0x0009, 0x1001), b"x");
     identifier.set(tag::LEVEL, b"IMAGE");
-    for (encoding, wanted) in [
+    for (encoding, expected) in [
         (
             Encoding::ImplicitLittle,
             &b"\x08\0\x52\0\x06\0\0\0IMAGE \x09\0\x01\x10\x02\0\0\0x\0\x20\0\x0D\0\x04\0\0\x001.2\0"[..],
@@ -33,18 +33,22 @@ fn written_byte_by_byte() {
             b"\0\x08\0\x52CS\0\x06IMAGE \0\x09\x10\x01UN\0\0\0\0\0\x02x\0\0\x20\0\x0DUI\0\x041.2\0",
         ),
     ] {
-        assert_eq!(identifier.encode(encoding).unwrap(), wanted, "{encoding:?}");
+        assert_eq!(identifier.encode(encoding).unwrap(), expected, "{encoding:?}");
     }
 }
 
 #[test]
-fn comes_back_in_every_encoding() {
+fn identifier_round_trips_in_every_encoding() {
     for encoding in Encoding::ALL {
         let bytes = sample().encode(encoding).unwrap();
         let back = Identifier::decode(&bytes, encoding).unwrap();
         assert_eq!(back.text(tag::STUDY_UID).as_deref(), Some("1.2.3"));
         assert_eq!(back.text(tag::PATIENT_NAME).as_deref(), Some("DOE^JANE"));
-        assert_eq!(back.text(tag::MODALITIES), None, "empty is as good as none");
+        assert_eq!(
+            back.text(tag::MODALITIES),
+            None,
+            "an empty text counts as absent"
+        );
         assert_eq!(back.value(tag::MODALITIES), Some(&b""[..]));
         assert_eq!(back.value(tag::ACCESSION), None);
         let uid = encoding.transfer_syntax().parse().unwrap();
@@ -59,9 +63,9 @@ fn debug_shows_tags_and_lengths() {
     assert!(!shown.contains("DOE") && !shown.contains("68"), "{shown}");
 }
 
-/// Group lengths, sequences of every form, odd lengths and any order are passed over or taken.
+/// Group lengths, all forms of sequences, odd lengths and any order are ignored or accepted.
 #[test]
-fn what_peers_send_beside_is_passed_over() {
+fn additional_elements_are_ignored() {
     let level = b"\x08\0\x52\0CS\x05\0IMAGE";
     let undefined = b"\xFF\xFF\xFF\xFF";
     let item = b"\xFE\xFF\0\xE0";
@@ -80,7 +84,7 @@ fn what_peers_send_beside_is_passed_over() {
     ] {
         of_undefined.extend(part);
     }
-    // What is inside an unknown one is implicit, also where an explicit sequence is around it.
+    // The content of an unknown element is in implicit VR, also inside an explicit VR sequence.
     let mut unknown =
         b"\x08\0\x15\x11SQ\0\0\xFF\xFF\xFF\xFF\xFE\xFF\0\xE0\xFF\xFF\xFF\xFF".to_vec();
     unknown.extend(b"\x09\0\x01\x10UN\0\0\xFF\xFF\xFF\xFF\xFE\xFF\0\xE0\xFF\xFF\xFF\xFF");
@@ -107,7 +111,7 @@ fn what_peers_send_beside_is_passed_over() {
 }
 
 #[test]
-fn hostile_ones_are_refused() {
+fn hostile_identifiers_are_refused() {
     let nested = |depth: usize| {
         let one = b"\x09\0\x01\x10\xFF\xFF\xFF\xFF\xFE\xFF\0\xE0\xFF\xFF\xFF\xFF";
         one.repeat(depth)
@@ -170,7 +174,7 @@ fn hostile_ones_are_refused() {
 }
 
 #[test]
-fn values_are_what_they_are_asked_as() {
+fn values_are_read_by_their_type() {
     let mut identifier = Identifier::new();
     identifier.set(tag::INSTANCES_IN_STUDY, b" 12 ");
     identifier.set(tag::SERIES_IN_STUDY, b"many");
@@ -186,10 +190,10 @@ fn values_are_what_they_are_asked_as() {
     assert_eq!(Vr::new(*b"ui"), None);
 }
 
-/// The examples of PS3.5 Annexes H to K, and what is broken.
+/// The examples of PS3.5 Annexes H to K, and invalid texts.
 #[test]
-fn texts_of_every_charset() {
-    for (charset, bytes, wanted) in [
+fn texts_of_every_character_set_are_decoded() {
+    for (charset, bytes, expected) in [
         ("", &b"Adams^John"[..], "Adams^John"),
         (
             "",
@@ -249,7 +253,7 @@ fn texts_of_every_charset() {
             b"Wang=\xCD\xF5^\xD0\xA1\xB6\xAB=",
             "Wang=王^小东=",
         ),
-        // The trail byte 0x5C is no backslash.
+        // The trail byte 0x5C is not a backslash.
         ("GBK", b"\x81\x5C", "\u{4E57}"),
         ("KLINGON", b"a\xE9b", "a\u{FFFD}b"),
         ("ISO_IR 192", b"a\xFFb", "a\u{FFFD}b"),
@@ -262,12 +266,12 @@ fn texts_of_every_charset() {
         ),
     ] {
         let decoded = Charset::parse(charset.as_bytes()).decode(bytes);
-        assert_eq!(decoded, wanted, "{charset}");
+        assert_eq!(decoded, expected, "{charset}");
     }
 }
 
 #[test]
-fn keys_are_sent_in_the_smallest_charset() {
+fn keys_are_encoded_in_the_smallest_character_set() {
     for (texts, charset, term, bytes) in [
         (["DOE*", ""], KeyCharset::Ascii, None, &b"DOE*"[..]),
         (
@@ -294,11 +298,11 @@ fn keys_are_sent_in_the_smallest_charset() {
 
 proptest! {
     #[test]
-    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), charset in "[ -~]{0,40}") {
+    fn decoding_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..300), charset in "[ -~]{0,40}") {
         for encoding in Encoding::ALL {
             if let Ok(read) = Identifier::decode(&bytes, encoding) {
                 let again = read.encode(encoding).map(|bytes| Identifier::decode(&bytes, encoding));
-                prop_assert!(!matches!(again, Ok(Err(_))), "what was read can be written: {again:?}");
+                prop_assert!(!matches!(again, Ok(Err(_))), "a decoded identifier can be encoded: {again:?}");
             }
         }
         Charset::parse(charset.as_bytes()).decode(&bytes);
@@ -309,7 +313,7 @@ proptest! {
     }
 
     #[test]
-    fn keys_come_back(text in "\\PC{0,40}") {
+    fn keys_round_trip(text in "\\PC{0,40}") {
         let charset = Charset::for_texts([text.as_str()]);
         let back = Charset::parse(charset.term().unwrap_or_default().as_bytes());
         prop_assert_eq!(back.decode(&charset.encode(&text)), text);

@@ -1,17 +1,18 @@
-//! The crate through its public face.
+//! Tests of the public API.
 
 mod arrivals;
+mod broken_implementations;
 mod canary;
 mod cancelled;
 mod context;
 mod dimse;
 mod echo;
-mod exchange;
-mod faulty;
 mod find;
 mod handler;
 mod hierarchy;
+mod hostile_transfer;
 mod identifier;
+mod memory_network;
 mod names;
 mod pacs;
 mod retrieve;
@@ -27,7 +28,6 @@ mod tls;
 #[cfg(feature = "tls")]
 mod tls_versions;
 mod transfer;
-mod transfer_rogues;
 mod ul;
 mod ul_data;
 mod ul_dial;

@@ -1,10 +1,10 @@
-//! AE titles, nodes and UIDs: what is taken, what is refused.
+//! AE titles, nodes and UIDs: accepted and refused texts.
 
 use anon_net::{AeTitle, InstanceUid, Node, Uid};
 use proptest::prelude::*;
 
 #[test]
-fn titles_of_ps3_5() {
+fn ae_titles_are_checked() {
     for (text, title) in [
         ("A", "A"),
         ("  ARCHIVE  ", "ARCHIVE"),
@@ -35,7 +35,7 @@ fn titles_of_ps3_5() {
 }
 
 #[test]
-fn nodes() {
+fn nodes_are_parsed() {
     for text in [
         "ARCHIVE@localhost:104",
         "A B@10.0.0.1:11112",
@@ -65,7 +65,7 @@ fn nodes() {
 }
 
 #[test]
-fn uids_of_ps3_5() {
+fn uids_are_checked() {
     let long = "1".repeat(64);
     let longer = "1".repeat(65);
     for (text, uid) in [
@@ -91,9 +91,9 @@ fn uids_of_ps3_5() {
 }
 
 proptest! {
-    /// No text is repeated by the error that refuses it, and none makes a panic.
+    /// An error never repeats the refused text, and no text causes a panic.
     #[test]
-    fn refusals_do_not_repeat(text in "(?s)[^a-z: ]{0,3}CANARY.{0,20}") {
+    fn errors_do_not_repeat_the_text(text in "(?s)[^a-z: ]{0,3}CANARY.{0,20}") {
         let errors = [
             AeTitle::new(&text).err(), Uid::new(&text).err(),
             InstanceUid::new(&text).err(), text.parse::<Node>().err(),

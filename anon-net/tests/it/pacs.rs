@@ -1,4 +1,4 @@
-//! A test double of a PACS, with the manners of real ones (spec/peers.md section 4).
+//! A PACS in this process that behaves like real ones.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,33 +20,33 @@ pub(crate) const LONG: Duration = Duration::from_secs(10);
 pub(crate) const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 pub(crate) const SR: &str = "1.2.840.10008.5.1.4.1.1.88.22";
 
-/// What a server does in its own way.
+/// How a server behaves.
 #[derive(Debug, Clone)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each says what a server does or not"
+    reason = "each is one behavior of a server"
 )]
-pub(crate) struct Manners {
-    /// It knows the counts, modalities and descriptions it is asked for.
-    pub(crate) knows: bool,
-    /// It filters by modality.
+pub(crate) struct PacsBehavior {
+    /// Returns requested counts, modalities and descriptions.
+    pub(crate) returns_counts: bool,
+    /// Filters by modality.
     pub(crate) filters: bool,
-    /// It answers once for each instance.
+    /// Returns one match per instance.
     pub(crate) repeats: bool,
-    /// It says SOP classes.
+    /// Returns SOP classes.
     pub(crate) classes: bool,
-    /// It heeds C-CANCEL.
+    /// Obeys C-CANCEL.
     pub(crate) cancels: bool,
-    /// How it writes its answers.
+    /// The encoding of its responses.
     pub(crate) encoding: Encoding,
-    /// Final status of a C-MOVE to a destination that it does not know.
+    /// The final status of a C-MOVE to an unknown destination.
     pub(crate) unknown_destination: Status,
-    /// It counts sub-operations.
+    /// Returns counts of sub-operations.
     pub(crate) counts: bool,
 }
 
-pub(crate) const ORTHANC: Manners = Manners {
-    knows: true,
+pub(crate) const ORTHANC: PacsBehavior = PacsBehavior {
+    returns_counts: true,
     filters: true,
     repeats: false,
     classes: true,
@@ -55,8 +55,8 @@ pub(crate) const ORTHANC: Manners = Manners {
     unknown_destination: Status::new(0xC000),
     counts: true,
 };
-pub(crate) const DCMQRSCP: Manners = Manners {
-    knows: false,
+pub(crate) const DCMQRSCP: PacsBehavior = PacsBehavior {
+    returns_counts: false,
     filters: false,
     repeats: false,
     classes: false,
@@ -65,8 +65,8 @@ pub(crate) const DCMQRSCP: Manners = Manners {
     unknown_destination: Status::new(0xA801),
     counts: true,
 };
-pub(crate) const PYNETDICOM: Manners = Manners {
-    knows: false,
+pub(crate) const PYNETDICOM: PacsBehavior = PacsBehavior {
+    returns_counts: false,
     filters: false,
     repeats: true,
     classes: false,
@@ -92,7 +92,7 @@ pub(crate) struct Study {
     pub(crate) series: Vec<Series>,
 }
 
-/// A study of these series, each of a modality and a number of instances.
+/// Creates a study with these series, each with a modality and a number of instances.
 pub(crate) fn study(number: usize, accession: &'static str, of: &[(&'static str, usize)]) -> Study {
     let uid = format!("1.2.{number}");
     let series = |(n, (modality, count)): (usize, &(&'static str, usize))| Series {
@@ -111,36 +111,40 @@ pub(crate) fn study(number: usize, accession: &'static str, of: &[(&'static str,
     }
 }
 
-/// What happens to an instance that is sent.
+/// Delivers an instance that is sent.
 pub(crate) type Deliver = dyn Fn(&str, &InstanceUid) -> bool + Send + Sync;
 
 pub(crate) struct Store {
-    pub(crate) manners: Manners,
+    pub(crate) behavior: PacsBehavior,
     pub(crate) studies: Vec<Study>,
-    /// Gets level and UID; false if the destination refuses it.
+    /// Gets the level and the UID. Returns false if the destination refuses the instance.
     pub(crate) deliver: Box<Deliver>,
-    /// Requests that were made.
-    pub(crate) asked: Mutex<Vec<String>>,
+    /// The requests so far.
+    pub(crate) requested: Mutex<Vec<String>>,
     pub(crate) associations: AtomicUsize,
     pub(crate) cancelled: AtomicBool,
     stop: AtomicBool,
 }
 
-/// A server that runs until it is dropped.
+/// A running server. Dropping it ends it.
 pub(crate) struct Pacs {
     pub(crate) node: Node,
-    pub(crate) exchange: MemoryNetwork,
+    pub(crate) network: MemoryNetwork,
     pub(crate) store: Arc<Store>,
     listening: Option<JoinHandle<()>>,
 }
 
 impl Pacs {
-    pub(crate) fn start(manners: Manners, studies: Vec<Study>) -> Self {
-        Self::delivering(manners, studies, Box::new(|_, _| true))
+    pub(crate) fn start(behavior: PacsBehavior, studies: Vec<Study>) -> Self {
+        Self::delivering(behavior, studies, Box::new(|_, _| true))
     }
 
-    pub(crate) fn delivering(manners: Manners, studies: Vec<Study>, deliver: Box<Deliver>) -> Self {
-        let syntaxes = [manners.encoding.transfer_syntax().parse().expect("a UID")];
+    pub(crate) fn delivering(
+        behavior: PacsBehavior,
+        studies: Vec<Study>,
+        deliver: Box<Deliver>,
+    ) -> Self {
+        let syntaxes = [behavior.encoding.transfer_syntax().parse().expect("a UID")];
         let mut supported = SupportedContexts::new();
         for class in ["1", "2", "3"] {
             let class = format!("1.2.840.10008.5.1.4.1.2.2.{class}");
@@ -152,17 +156,17 @@ impl Pacs {
             .with(class.clone(), vec![implicit])
             .with_scp_role(class);
         let store = Arc::new(Store {
-            manners,
+            behavior,
             studies,
             deliver,
-            asked: Mutex::default(),
+            requested: Mutex::default(),
             associations: AtomicUsize::new(0),
             cancelled: AtomicBool::new(false),
             stop: AtomicBool::new(false),
         });
-        let exchange = MemoryNetwork::new();
+        let network = MemoryNetwork::new();
         let node: Node = "PACS@here:104".parse().expect("a node");
-        let listener = exchange
+        let listener = network
             .listen(&node, supported, 16_384)
             .expect("a listener");
         let shared = Arc::clone(&store);
@@ -177,18 +181,18 @@ impl Pacs {
         });
         Self {
             node,
-            exchange,
+            network,
             store,
             listening: Some(listening),
         }
     }
 
     pub(crate) fn scu(&self) -> Scu {
-        scu(Arc::new(self.exchange.clone()))
+        scu(Arc::new(self.network.clone()))
     }
 
-    pub(crate) fn asked(&self) -> Vec<String> {
-        self.store.asked.lock().expect("requests").clone()
+    pub(crate) fn requested(&self) -> Vec<String> {
+        self.store.requested.lock().expect("requests").clone()
     }
 }
 
@@ -207,11 +211,11 @@ impl Drop for Pacs {
     }
 }
 
-/// A node whose associations are each dealt with by `serve`, one after the other.
-pub(crate) fn rogue(
+/// Starts a node that handles its associations with `serve`, one after the other.
+pub(crate) fn hostile_node(
     serve: impl Fn(&mut dyn Association) -> Result<(), Error> + Send + 'static,
 ) -> (Scu, Node) {
-    let exchange = MemoryNetwork::new();
+    let network = MemoryNetwork::new();
     let node: Node = "ROGUE@here:104".parse().expect("a node");
     let syntax: Uid = Encoding::ImplicitLittle
         .transfer_syntax()
@@ -226,7 +230,7 @@ pub(crate) fn rogue(
     supported = supported
         .with(class.clone(), vec![syntax])
         .with_scp_role(class);
-    let listener = exchange
+    let listener = network
         .listen(&node, supported, 16_384)
         .expect("a listener");
     thread::spawn(move || {
@@ -234,10 +238,10 @@ pub(crate) fn rogue(
             drop(serve(&mut *association));
         }
     });
-    (scu(Arc::new(exchange)), node)
+    (scu(Arc::new(network)), node)
 }
 
-/// The next request, its context, and its identifier.
+/// Receives the next request, its context and its identifier.
 pub(crate) fn request(
     association: &mut dyn Association,
     encoding: Encoding,
@@ -291,13 +295,13 @@ impl Store {
                     context,
                     command: Command::Request(request),
                 } => {
-                    let asked = identifier(association, context, self.manners.encoding)?;
-                    let level = asked.text(tag::LEVEL).unwrap_or_default();
+                    let requested = identifier(association, context, self.behavior.encoding)?;
+                    let level = requested.text(tag::LEVEL).unwrap_or_default();
                     let line = format!("{} {level}", request.operation);
-                    self.asked.lock().expect("requests").push(line);
+                    self.requested.lock().expect("requests").push(line);
                     match request.operation {
-                        Operation::Find => self.find(association, context, &request, &asked)?,
-                        _ => self.send(association, context, &request, &asked)?,
+                        Operation::Find => self.find(association, context, &request, &requested)?,
+                        _ => self.send(association, context, &request, &requested)?,
                     }
                 }
                 _ => {}
@@ -310,42 +314,46 @@ impl Store {
         association: &mut dyn Association,
         context: ContextId,
         request: &Request,
-        asked: &Identifier,
+        requested: &Identifier,
     ) -> Result<(), Error> {
         let mut status = Status::SUCCESS;
-        for answer in self.answers(asked) {
-            if self.manners.cancels && is_cancelled(association)? {
+        for answer in self.answers(requested) {
+            if self.behavior.cancels && is_cancelled(association)? {
                 self.cancelled.store(true, Ordering::Release);
                 status = Status::CANCELLED;
                 break;
             }
-            let bytes = answer.encode(self.manners.encoding).expect("short values");
+            let bytes = answer.encode(self.behavior.encoding).expect("short values");
             respond(association, context, request, Status::PENDING, Some(&bytes))?;
         }
         respond(association, context, request, status, None)
     }
 
-    fn answers(&self, asked: &Identifier) -> Vec<Identifier> {
-        let level = asked.text(tag::LEVEL).unwrap_or_default();
+    fn answers(&self, requested: &Identifier) -> Vec<Identifier> {
+        let level = requested.text(tag::LEVEL).unwrap_or_default();
         let mut answers = Vec::new();
-        for study in self.studies.iter().filter(|study| is_asked(asked, study)) {
-            let modality = asked.text(tag::MODALITIES);
+        for study in self
+            .studies
+            .iter()
+            .filter(|study| is_requested(requested, study))
+        {
+            let modality = requested.text(tag::MODALITIES);
             let has = |wanted: &String| study.series.iter().any(|s| s.modality == wanted);
-            if self.manners.filters && !modality.as_ref().is_none_or(has) {
+            if self.behavior.filters && !modality.as_ref().is_none_or(has) {
                 continue;
             }
             let instances: usize = study.series.iter().map(|s| s.instances.len()).sum();
             if level == "STUDY" {
-                let times = if self.manners.repeats { instances } else { 1 };
-                answers.extend(std::iter::repeat_n(self.study(asked, study), times));
+                let times = if self.behavior.repeats { instances } else { 1 };
+                answers.extend(std::iter::repeat_n(self.study(requested, study), times));
                 continue;
             }
             for series in &study.series {
-                if !lists(asked, tag::SERIES_UID, &series.uid) {
+                if !lists(requested, tag::SERIES_UID, &series.uid) {
                     continue;
                 }
                 if level == "SERIES" {
-                    let times = if self.manners.repeats {
+                    let times = if self.behavior.repeats {
                         series.instances.len()
                     } else {
                         1
@@ -356,7 +364,7 @@ impl Store {
                 answers.extend(series.instances.iter().map(|uid| {
                     let mut answer = self.series(study, series);
                     answer.set(tag::SOP_INSTANCE, uid.as_bytes());
-                    if self.manners.classes {
+                    if self.behavior.classes {
                         answer.set(tag::SOP_CLASS, series.class.as_bytes());
                     }
                     answer
@@ -366,7 +374,7 @@ impl Store {
         answers
     }
 
-    fn study(&self, asked: &Identifier, study: &Study) -> Identifier {
+    fn study(&self, requested: &Identifier, study: &Study) -> Identifier {
         let mut answer = Identifier::new();
         answer.set(tag::CHARSET, b"ISO_IR 192");
         answer.set(tag::LEVEL, b"STUDY");
@@ -374,8 +382,11 @@ impl Store {
         answer.set(tag::PATIENT_NAME, study.name.as_bytes());
         answer.set(tag::PATIENT_ID, b"ID 1");
         answer.set(tag::ACCESSION, study.accession.as_bytes());
-        if self.manners.knows {
-            assert!(asked.value(tag::MODALITIES).is_some(), "it is asked for");
+        if self.behavior.returns_counts {
+            assert!(
+                requested.value(tag::MODALITIES).is_some(),
+                "the query requests it"
+            );
             let modalities: BTreeSet<_> = study.series.iter().map(|s| s.modality).collect();
             let modalities: Vec<_> = modalities.into_iter().collect();
             let instances: usize = study.series.iter().map(|s| s.instances.len()).sum();
@@ -391,7 +402,7 @@ impl Store {
         answer.set(tag::STUDY_UID, study.uid.as_bytes());
         answer.set(tag::SERIES_UID, series.uid.as_bytes());
         answer.set(tag::MODALITY, series.modality.as_bytes());
-        if self.manners.knows {
+        if self.behavior.returns_counts {
             answer.set(tag::SERIES_DESCRIPTION, b"thin ");
             answer.set(tag::SERIES_NUMBER, b"7");
             number(
@@ -409,22 +420,22 @@ impl Store {
         association: &mut dyn Association,
         context: ContextId,
         request: &Request,
-        asked: &Identifier,
+        requested: &Identifier,
     ) -> Result<(), Error> {
         if request
             .destination
             .as_ref()
             .is_some_and(|to| to.as_str() == "NOBODY")
         {
-            let status = self.manners.unknown_destination;
+            let status = self.behavior.unknown_destination;
             return respond(association, context, request, status, None);
         }
-        let level = asked.text(tag::LEVEL).unwrap_or_default();
+        let level = requested.text(tag::LEVEL).unwrap_or_default();
         let mut counts = SubOperations::default();
         let mut failed = Vec::new();
         let mut status = Status::SUCCESS;
-        for (uid, class) in self.chosen(asked) {
-            if self.manners.cancels && is_cancelled(association)? {
+        for (uid, class) in self.chosen(requested) {
+            if self.behavior.cancels && is_cancelled(association)? {
                 self.cancelled.store(true, Ordering::Release);
                 status = Status::CANCELLED;
                 break;
@@ -445,7 +456,7 @@ impl Store {
                 failed.push(uid);
             }
             let mut response = request.response(Status::PENDING);
-            if self.manners.counts {
+            if self.behavior.counts {
                 response.counts = counts;
             }
             send(association, context, &Command::Response(response), LONG)?;
@@ -455,7 +466,7 @@ impl Store {
         }
         let mut list = Identifier::new();
         list.set(tag::FAILED_INSTANCES, failed.join("\\").as_bytes());
-        let bytes = list.encode(self.manners.encoding).expect("short values");
+        let bytes = list.encode(self.behavior.encoding).expect("short values");
         respond(
             association,
             context,
@@ -465,13 +476,17 @@ impl Store {
         )
     }
 
-    fn chosen(&self, asked: &Identifier) -> Vec<(String, &'static str)> {
+    fn chosen(&self, requested: &Identifier) -> Vec<(String, &'static str)> {
         let mut chosen = Vec::new();
-        for study in self.studies.iter().filter(|study| is_asked(asked, study)) {
+        for study in self
+            .studies
+            .iter()
+            .filter(|study| is_requested(requested, study))
+        {
             for series in &study.series {
-                if lists(asked, tag::SERIES_UID, &series.uid) {
+                if lists(requested, tag::SERIES_UID, &series.uid) {
                     let uids = series.instances.iter();
-                    let uids = uids.filter(|uid| lists(asked, tag::SOP_INSTANCE, uid));
+                    let uids = uids.filter(|uid| lists(requested, tag::SOP_INSTANCE, uid));
                     chosen.extend(uids.map(|uid| (uid.clone(), series.class)));
                 }
             }
@@ -508,15 +523,15 @@ fn number(answer: &mut Identifier, tag: Tag, number: usize) {
     answer.set(tag, number.to_string().as_bytes());
 }
 
-fn is_asked(asked: &Identifier, study: &Study) -> bool {
-    let accession = asked.text(tag::ACCESSION);
-    // As some servers do: a prefix is enough.
+fn is_requested(requested: &Identifier, study: &Study) -> bool {
+    let accession = requested.text(tag::ACCESSION);
+    // Matches a prefix, as some servers do.
     let matches = accession.is_none_or(|text| study.accession.starts_with(&text));
-    matches && lists(asked, tag::STUDY_UID, &study.uid)
+    matches && lists(requested, tag::STUDY_UID, &study.uid)
 }
 
-fn lists(asked: &Identifier, tag: Tag, uid: &str) -> bool {
-    let uids = asked.texts(tag);
+fn lists(requested: &Identifier, tag: Tag, uid: &str) -> bool {
+    let uids = requested.texts(tag);
     uids.is_empty() || uids.iter().any(|listed| listed == uid)
 }
 

@@ -1,4 +1,4 @@
-//! Studies brought here by servers of many manners.
+//! Retrieving studies from servers with different behavior.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,11 +17,11 @@ use anon_net::testing::MemoryInstances;
 use anon_net::{BackendError, InstanceUid, Node, Operation, Remedy, Status, Uid};
 
 use crate::pacs::{
-    CT, DCMQRSCP, LONG, Manners, ORTHANC, PYNETDICOM, Pacs, SR, Study, request, respond, rogue,
-    study,
+    CT, DCMQRSCP, LONG, ORTHANC, PYNETDICOM, Pacs, PacsBehavior, SR, Study, hostile_node, request,
+    respond, study,
 };
 
-const MANNERS: [(&str, Manners); 3] = [
+const BEHAVIORS: [(&str, PacsBehavior); 3] = [
     ("Orthanc", ORTHANC),
     ("dcmqrscp", DCMQRSCP),
     ("pynetdicom", PYNETDICOM),
@@ -36,9 +36,9 @@ fn by_move() -> RetrieveRequest {
     RetrieveRequest::new(RetrieveMethod::Move { destination })
 }
 
-/// What stands behind the destination of a C-MOVE: takes what `takes` says.
+/// The destination of a C-MOVE. Accepts the instances for which `takes` returns true.
 fn sending(
-    manners: Manners,
+    behavior: PacsBehavior,
     studies: Vec<Study>,
     takes: impl Fn(&str, &InstanceUid) -> Option<InstanceState> + Send + Sync + 'static,
 ) -> (Pacs, Arc<MemoryInstances>) {
@@ -51,11 +51,11 @@ fn sending(
         }
         None => false,
     };
-    let pacs = Pacs::delivering(manners, studies, Box::new(deliver));
+    let pacs = Pacs::delivering(behavior, studies, Box::new(deliver));
     (pacs, arrivals)
 }
 
-fn bring(
+fn retrieve(
     pacs: &Pacs,
     arrivals: &dyn LocalInstances,
     request: &RetrieveRequest,
@@ -83,7 +83,7 @@ fn line(event: &RetrieveEvent) -> String {
             instances,
             excluded,
         } => format!("expected {instances} but {excluded}"),
-        RetrieveStep::Requested { level } => format!("asked {level:?}"),
+        RetrieveStep::Requested { level } => format!("requested {level:?}"),
         RetrieveStep::Counted(_) => "counted".to_owned(),
         RetrieveStep::Arrived { missing, .. } => format!("missing {missing}"),
         RetrieveStep::Done => "done".to_owned(),
@@ -111,34 +111,34 @@ fn three() -> Vec<Study> {
 }
 
 #[test]
-fn studies_arrive_at_each_level() {
-    for (name, manners) in MANNERS {
-        for (level, asked) in [
+fn studies_are_retrieved_at_each_level() {
+    for (name, behavior) in BEHAVIORS {
+        for (level, requested) in [
             (QueryLevel::Study, "C-MOVE STUDY"),
             (QueryLevel::Series, "C-MOVE SERIES"),
             (QueryLevel::Instance, "C-MOVE IMAGE"),
         ] {
             let stored = |_: &str, _: &InstanceUid| Some(InstanceState::Stored);
-            let (pacs, arrivals) = sending(manners.clone(), three(), stored);
+            let (pacs, arrivals) = sending(behavior.clone(), three(), stored);
             let request = by_move().with_level(level).with_concurrency(3);
             let studies = ["1.2.1", "1.2.2", "1.2.3"];
-            let (reports, lines) = bring(&pacs, &*arrivals, &request, &studies);
+            let (reports, lines) = retrieve(&pacs, &*arrivals, &request, &studies);
             for (report, study) in reports.iter().zip(studies) {
                 assert_eq!(report.study.expose(), study, "{name}");
                 assert_eq!(sums(report), [6, 6, 0, 0, 0], "{name} {level:?}");
                 assert!(report.is_complete(), "{name} {level:?}: {report:?}");
             }
             assert_eq!(reports.len(), 3);
-            let moves: BTreeSet<_> = pacs.asked().into_iter().collect();
+            let moves: BTreeSet<_> = pacs.requested().into_iter().collect();
             let moves = moves.iter().filter(|line| line.starts_with("C-MOVE"));
-            assert_eq!(moves.collect::<Vec<_>>(), [asked], "{name}");
+            assert_eq!(moves.collect::<Vec<_>>(), [requested], "{name}");
             assert_eq!(lines.iter().filter(|line| *line == "done").count(), 3);
             assert!(lines.contains(&"expected 6 but 0".to_owned()), "{lines:?}");
-            // Again: all is here, and nothing is asked for.
-            let before = pacs.asked().len();
-            let (reports, _) = bring(&pacs, &*arrivals, &request, &studies[..1]);
+            // The second time everything is present, and nothing is requested.
+            let before = pacs.requested().len();
+            let (reports, _) = retrieve(&pacs, &*arrivals, &request, &studies[..1]);
             assert!(reports[0].is_complete());
-            let again: Vec<_> = pacs.asked().split_off(before);
+            let again: Vec<_> = pacs.requested().split_off(before);
             assert!(
                 again.iter().all(|line| line.starts_with("C-FIND")),
                 "{again:?}"
@@ -147,43 +147,43 @@ fn studies_arrive_at_each_level() {
     }
 }
 
-/// What a study level move leaves out comes at series level, or one by one.
+/// Instances that a study level move leaves out are requested at series level, then one by one.
 #[test]
-fn what_is_missing_is_asked_for_again() {
-    for (name, manners) in MANNERS {
+fn missing_instances_are_requested_again() {
+    for (name, behavior) in BEHAVIORS {
         let at_series = |level: &str, uid: &InstanceUid| {
             let is_lost = level == "STUDY" && uid.expose().ends_with('0');
             (!is_lost).then_some(InstanceState::Stored)
         };
-        let (pacs, arrivals) = sending(manners.clone(), three(), at_series);
-        let (reports, lines) = bring(&pacs, &*arrivals, &by_move(), &["1.2.2"]);
+        let (pacs, arrivals) = sending(behavior.clone(), three(), at_series);
+        let (reports, lines) = retrieve(&pacs, &*arrivals, &by_move(), &["1.2.2"]);
         assert_eq!(sums(&reports[0]), [6, 6, 0, 0, 0], "{name}");
         assert!(reports[0].is_complete(), "{name}");
         assert!(
-            !lines.contains(&"asked Instance".to_owned()),
+            !lines.contains(&"requested Instance".to_owned()),
             "{name}: {lines:?}"
         );
 
         let at_image =
             |level: &str, _: &InstanceUid| (level == "IMAGE").then_some(InstanceState::Stored);
-        let (pacs, arrivals) = sending(manners, three(), at_image);
-        let (reports, lines) = bring(&pacs, &*arrivals, &by_move(), &["1.2.2"]);
+        let (pacs, arrivals) = sending(behavior, three(), at_image);
+        let (reports, lines) = retrieve(&pacs, &*arrivals, &by_move(), &["1.2.2"]);
         assert!(reports[0].is_complete(), "{name}");
-        let asked: Vec<_> = lines
+        let requested: Vec<_> = lines
             .iter()
-            .filter(|line| line.starts_with("asked"))
+            .filter(|line| line.starts_with("requested"))
             .collect();
         assert_eq!(
-            asked,
-            ["asked Study", "asked Series", "asked Instance"],
+            requested,
+            ["requested Study", "requested Series", "requested Instance"],
             "{name}"
         );
     }
 }
 
-/// A server that says success and sends nothing, or not all, is found out.
+/// A server that reports success but sends nothing, or not everything, is detected.
 #[test]
-fn counters_are_not_believed() {
+fn arrivals_count_not_the_servers_counters() {
     let arrivals = Arc::new(MemoryInstances::new());
     let here = Arc::clone(&arrivals);
     let deliver = move |_: &str, uid: &InstanceUid| {
@@ -193,10 +193,10 @@ fn counters_are_not_believed() {
         true
     };
     let pacs = Pacs::delivering(ORTHANC, three(), Box::new(deliver));
-    let (reports, lines) = bring(&pacs, &*arrivals, &by_move(), &["1.2.3"]);
+    let (reports, lines) = retrieve(&pacs, &*arrivals, &by_move(), &["1.2.3"]);
     assert_eq!(sums(&reports[0]), [6, 5, 0, 0, 1]);
     assert_eq!(reports[0].missing, [uid("1.2.3.0.2")]);
-    assert_eq!(reports[0].failed, 0, "the peer says that it sent it");
+    assert_eq!(reports[0].failed, 0, "the peer reports it as sent");
     let error = reports[0].error.as_ref().expect("an error");
     assert!(matches!(error, ServiceError::Stalled { .. }), "{error:?}");
     assert_eq!(error.remedy(), Remedy::Retry);
@@ -207,9 +207,9 @@ fn counters_are_not_believed() {
     );
 }
 
-/// Quarantined and excluded instances are here, and are not asked for again.
+/// Quarantined and excluded instances count as present and are not requested again.
 #[test]
-fn what_is_set_aside_counts() {
+fn quarantined_and_excluded_instances_count_as_present() {
     let takes = |_: &str, uid: &InstanceUid| {
         Some(match uid.expose() {
             "1.2.1.0.0" => InstanceState::Quarantined,
@@ -219,18 +219,18 @@ fn what_is_set_aside_counts() {
     };
     let (pacs, arrivals) = sending(DCMQRSCP, three(), takes);
     let request = by_move().with_filter(InstanceFilter::all().with_modalities(["CT", "MR"]));
-    let (reports, lines) = bring(&pacs, &*arrivals, &request, &["1.2.1"]);
+    let (reports, lines) = retrieve(&pacs, &*arrivals, &request, &["1.2.1"]);
     assert_eq!(sums(&reports[0]), [6, 3, 1, 2, 0]);
     assert!(reports[0].is_complete(), "{:?}", reports[0]);
     assert_eq!(lines[0], "expected 6 but 1");
 
-    // Nothing of it is wanted: nothing is asked for.
+    // Everything is excluded: nothing is requested.
     let request = by_move().with_filter(InstanceFilter::all().with_modalities(["US"]));
-    let (reports, _) = bring(&pacs, &*arrivals, &request, &["1.2.2"]);
+    let (reports, _) = retrieve(&pacs, &*arrivals, &request, &["1.2.2"]);
     assert_eq!(sums(&reports[0]), [6, 0, 0, 6, 0]);
     assert!(reports[0].is_complete());
     assert_eq!(
-        pacs.asked()
+        pacs.requested()
             .iter()
             .filter(|line| line.starts_with("C-MOVE"))
             .count(),
@@ -239,7 +239,7 @@ fn what_is_set_aside_counts() {
 }
 
 #[test]
-fn what_cannot_be_sent_is_named() {
+fn failed_instances_are_named() {
     let takes =
         |_: &str, uid: &InstanceUid| (uid.expose() != "1.2.1.1.0").then_some(InstanceState::Stored);
     let (pacs, arrivals) = sending(ORTHANC, three(), takes);
@@ -256,7 +256,7 @@ fn what_cannot_be_sent_is_named() {
     );
     assert!(
         began.elapsed() < LONG,
-        "what is said not to come is not waited for"
+        "instances reported as failed are not waited for"
     );
     assert_eq!(sums(&reports[0]), [6, 5, 0, 0, 1]);
     assert_eq!(reports[0].failed, 1);
@@ -264,18 +264,18 @@ fn what_cannot_be_sent_is_named() {
     assert!(!format!("{:?}", reports[0]).contains("1.2.1"));
 }
 
-/// 9.5, 4 and 5, of V17's tests: a study that is not there, and one whose series has no instance. Nothing
-/// is asked to be sent of either, at whatever level.
+/// Tests 9.5.4 and 9.5.5 of the Java anonymizer V17: an unknown study, and a study whose series has
+/// no instance. Nothing is requested of either, at any level.
 #[test]
-fn a_study_without_instances_has_nothing_to_send() {
-    for (name, manners) in MANNERS {
+fn study_without_instances_causes_no_move() {
+    for (name, behavior) in BEHAVIORS {
         for level in [QueryLevel::Study, QueryLevel::Series, QueryLevel::Instance] {
             let stored = |_: &str, _: &InstanceUid| Some(InstanceState::Stored);
             let empty = vec![study(1, "A", &[("CT", 0)])];
-            let (pacs, arrivals) = sending(manners.clone(), empty, stored);
+            let (pacs, arrivals) = sending(behavior.clone(), empty, stored);
             let request = by_move().with_level(level);
             for study in ["1.2.9", "1.2.1"] {
-                let (reports, _) = bring(&pacs, &*arrivals, &request, &[study]);
+                let (reports, _) = retrieve(&pacs, &*arrivals, &request, &[study]);
                 let error = reports[0].error.as_ref();
                 assert!(
                     matches!(error, Some(ServiceError::NotFound)),
@@ -283,23 +283,23 @@ fn a_study_without_instances_has_nothing_to_send() {
                 );
                 assert_eq!(sums(&reports[0]), [0; 5], "{name} {level:?} {study}");
             }
-            let asked = pacs.asked();
-            let moves = asked.iter().filter(|line| line.starts_with("C-MOVE"));
-            assert_eq!(moves.count(), 0, "{name} {level:?}: {asked:?}");
+            let requested = pacs.requested();
+            let moves = requested.iter().filter(|line| line.starts_with("C-MOVE"));
+            assert_eq!(moves.count(), 0, "{name} {level:?}: {requested:?}");
         }
     }
 }
 
-/// 9.5, 6: the server says that a series has no instance, and has one. V17 gives up; what counts is what
-/// can be named.
+/// Test 9.5.6 of V17: the server reports a series without instances that has one. V17 gives up;
+/// here the instances that it lists count.
 #[test]
-fn a_count_that_is_wrong_holds_nothing_back() {
+fn wrong_instance_count_does_not_stop_a_retrieve() {
     for level in [QueryLevel::Study, QueryLevel::Series, QueryLevel::Instance] {
         let arrivals = Arc::new(MemoryInstances::new());
         let here = Arc::clone(&arrivals);
-        let (scu, node) = rogue(move |association| {
+        let (scu, node) = hostile_node(move |association| {
             loop {
-                let Ok((context, ask, asked)) = request(association, Encoding::ImplicitLittle)
+                let Ok((context, ask, requested)) = request(association, Encoding::ImplicitLittle)
                 else {
                     return association.release(LONG);
                 };
@@ -310,7 +310,7 @@ fn a_count_that_is_wrong_holds_nothing_back() {
                     answer.set(tag::STUDY_UID, b"1.2.1");
                     answer.set(tag::SERIES_UID, b"1.2.1.0");
                     answer.set(tag::INSTANCES_IN_SERIES, b"0");
-                    if asked.text(tag::LEVEL).as_deref() == Some("IMAGE") {
+                    if requested.text(tag::LEVEL).as_deref() == Some("IMAGE") {
                         answer.set(tag::SOP_INSTANCE, b"1.2.1.0.0");
                     }
                     let bytes = answer
@@ -330,55 +330,55 @@ fn a_count_that_is_wrong_holds_nothing_back() {
 }
 
 #[test]
-fn a_study_that_fails_is_not_the_end_of_others() {
-    for (name, manners) in MANNERS {
+fn failed_study_does_not_stop_the_others() {
+    for (name, behavior) in BEHAVIORS {
         let stored = |_: &str, _: &InstanceUid| Some(InstanceState::Stored);
-        let (pacs, arrivals) = sending(manners.clone(), three(), stored);
+        let (pacs, arrivals) = sending(behavior.clone(), three(), stored);
         let request = by_move().with_concurrency(0);
-        let (reports, _) = bring(&pacs, &*arrivals, &request, &["1.2.9", "1.2.1"]);
+        let (reports, _) = retrieve(&pacs, &*arrivals, &request, &["1.2.9", "1.2.1"]);
         let first = reports[0].error.as_ref();
         assert!(
             matches!(first, Some(ServiceError::NotFound)),
             "{name}: {first:?}"
         );
         assert!(reports[1].is_complete(), "{name}");
-        let (none, _) = bring(&pacs, &*arrivals, &request, &[]);
+        let (none, _) = retrieve(&pacs, &*arrivals, &request, &[]);
         assert!(none.is_empty());
 
         let destination = "NOBODY".parse().expect("a title");
         let request = RetrieveRequest::new(RetrieveMethod::Move { destination });
-        let (reports, lines) = bring(&pacs, &*arrivals, &request, &["1.2.2"]);
+        let (reports, lines) = retrieve(&pacs, &*arrivals, &request, &["1.2.2"]);
         let error = reports[0].error.as_ref().expect("an error");
-        let status = manners.unknown_destination;
+        let status = behavior.unknown_destination;
         assert!(
-            matches!(error, ServiceError::Refused { status: said, .. } if *said == status),
+            matches!(error, ServiceError::Refused { status: found_status, .. } if *found_status == status),
             "{name}: {error:?}"
         );
         assert_eq!(sums(&reports[0]), [6, 0, 0, 0, 6], "{name}");
-        // A801 is the same at every level; C000 can be anything.
-        let asked = lines
+        // A801 would be returned at every level; C000 can have any cause.
+        let requested = lines
             .iter()
-            .filter(|line| line.starts_with("asked"))
+            .filter(|line| line.starts_with("requested"))
             .count();
         assert_eq!(
-            asked == 1,
+            requested == 1,
             status == Status::new(0xA801),
             "{name}: {lines:?}"
         );
     }
 }
 
-/// A server that goes on answering and sends nothing gets no more time by that.
+/// Pending responses without instances do not extend the timeout.
 #[test]
-fn a_move_that_stalls_is_given_up() {
-    let (scu, node) = rogue(|association| {
-        let Ok((context, ask, asked)) = request(association, Encoding::ImplicitLittle) else {
+fn stalled_move_is_given_up() {
+    let (scu, node) = hostile_node(|association| {
+        let Ok((context, ask, requested)) = request(association, Encoding::ImplicitLittle) else {
             return association.release(LONG);
         };
         if ask.destination.is_none() {
-            return answer_study(association, context, &ask, &asked);
+            return answer_study(association, context, &ask, &requested);
         }
-        // Pending for ever: the client aborts.
+        // Pending forever: the SCU aborts.
         loop {
             respond(association, context, &ask, Status::PENDING, None)?;
             if let Err(error) = association.receive(Duration::from_millis(20))
@@ -415,28 +415,28 @@ fn answer_study(
     association: &mut dyn anon_net::Association,
     mut context: anon_net::ContextId,
     ask: &anon_net::dimse::Request,
-    asked: &anon_net::identifier::Identifier,
+    requested: &anon_net::identifier::Identifier,
 ) -> Result<(), anon_net::Error> {
-    let (mut ask, mut asked) = (ask.clone(), asked.clone());
+    let (mut ask, mut requested) = (ask.clone(), requested.clone());
     loop {
-        asked.set(tag::SERIES_UID, b"1.2.0");
-        asked.set(tag::SOP_INSTANCE, b"1.2.0.1");
-        let bytes = asked
+        requested.set(tag::SERIES_UID, b"1.2.0");
+        requested.set(tag::SOP_INSTANCE, b"1.2.0.1");
+        let bytes = requested
             .encode(Encoding::ImplicitLittle)
             .expect("short values");
         respond(association, context, &ask, Status::PENDING, Some(&bytes))?;
         respond(association, context, &ask, Status::SUCCESS, None)?;
         match request(association, Encoding::ImplicitLittle) {
-            Ok(next) => (context, ask, asked) = next,
+            Ok(next) => (context, ask, requested) = next,
             Err(_) => return association.release(LONG),
         }
     }
 }
 
-/// Instances that come after the server's last word are waited for, as from an Orthanc that moves
+/// Waits for instances that arrive after the final response, as from an Orthanc that moves
 /// asynchronously.
 #[test]
-fn late_arrivals_are_waited_for() {
+fn instances_after_the_final_response_count() {
     let arrivals = Arc::new(MemoryInstances::new());
     let (here, gate) = (
         Arc::clone(&arrivals),
@@ -446,16 +446,16 @@ fn late_arrivals_are_waited_for() {
     let deliver = move |_: &str, uid: &InstanceUid| {
         let (here, late, uid) = (Arc::clone(&here), Arc::clone(&late), uid.clone());
         std::thread::spawn(move || {
-            let (told, changed) = &*late;
-            let told = told.lock().expect("a count");
-            let wait = changed.wait_timeout_while(told, LONG, |told| *told == 0);
+            let (count, changed) = &*late;
+            let count = count.lock().expect("a count");
+            let wait = changed.wait_timeout_while(count, LONG, |count| *count == 0);
             drop(wait);
             here.arrive(&uid, InstanceState::Stored);
         });
         true
     };
     let pacs = Pacs::delivering(ORTHANC, three(), Box::new(deliver));
-    let mut asked = 0;
+    let mut requested = 0;
     let reports = pacs.scu().retrieve(
         &pacs.node,
         &by_move(),
@@ -463,8 +463,8 @@ fn late_arrivals_are_waited_for() {
         &*arrivals,
         &Cancel::new(),
         &mut |event| {
-            asked += usize::from(matches!(event.step, RetrieveStep::Requested { .. }));
-            // The sixth count and the last word have come: now they may arrive.
+            requested += usize::from(matches!(event.step, RetrieveStep::Requested { .. }));
+            // The final response has arrived: now the instances may arrive.
             if matches!(event.step, RetrieveStep::Counted(counts) if counts.completed.is_none()) {
                 *gate.0.lock().expect("a count") = 1;
                 gate.1.notify_all();
@@ -472,13 +472,13 @@ fn late_arrivals_are_waited_for() {
         },
     );
     assert!(reports[0].is_complete(), "{:?}", reports[0]);
-    assert_eq!(asked, 1);
+    assert_eq!(requested, 1);
 }
 
 #[test]
-fn a_retrieve_that_is_cancelled_ends_in_order() {
-    for (name, manners) in MANNERS {
-        let heeds = manners.cancels;
+fn cancelled_retrieve_releases_the_association() {
+    for (name, behavior) in BEHAVIORS {
+        let obeys_cancel = behavior.cancels;
         let cancel = Cancel::new();
         let (wish, sent) = (cancel.clone(), AtomicUsize::new(0));
         let stored = move |_: &str, _: &InstanceUid| {
@@ -488,7 +488,7 @@ fn a_retrieve_that_is_cancelled_ends_in_order() {
             Some(InstanceState::Stored)
         };
         let studies = vec![study(1, "A", &[("CT", 100)]), study(2, "A", &[("CT", 100)])];
-        let (pacs, arrivals) = sending(manners, studies, stored);
+        let (pacs, arrivals) = sending(behavior, studies, stored);
         let studies = [uid("1.2.1"), uid("1.2.2"), uid("1.2.1")];
         let request = by_move().with_concurrency(1);
         let reports = pacs.scu().retrieve(
@@ -507,24 +507,29 @@ fn a_retrieve_that_is_cancelled_ends_in_order() {
                 "{name}: {error:?}"
             );
         }
-        // One that does not heed it sends all the same.
-        assert_eq!(reports[0].is_complete(), !heeds, "{name}: {:?}", reports[0]);
+        // A server that ignores C-CANCEL sends everything.
+        assert_eq!(
+            reports[0].is_complete(),
+            !obeys_cancel,
+            "{name}: {:?}",
+            reports[0]
+        );
         assert_eq!(
             pacs.store.cancelled.load(Ordering::Acquire),
-            heeds,
+            obeys_cancel,
             "{name}"
         );
     }
 }
 
-/// Takes instances and tells of their arrival, as an engine does.
+/// Receives instances and reports their arrival, as an engine does.
 #[derive(Debug, Default)]
-struct Engine {
+struct ReceivingEngine {
     arrivals: MemoryInstances,
     taken: AtomicUsize,
 }
 
-impl InstanceHandler for Engine {
+impl InstanceHandler for ReceivingEngine {
     fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
         let copied = std::io::copy(body, &mut std::io::sink());
         if copied.is_err() {
@@ -538,16 +543,16 @@ impl InstanceHandler for Engine {
 }
 
 #[test]
-fn studies_arrive_by_get() {
-    for (name, manners) in MANNERS {
-        let pacs = Pacs::start(manners, vec![study(1, "A", &[("CT", 3), ("MR", 2)])]);
-        let engine = Arc::new(Engine::default());
+fn studies_are_retrieved_by_get() {
+    for (name, behavior) in BEHAVIORS {
+        let pacs = Pacs::start(behavior, vec![study(1, "A", &[("CT", 3), ("MR", 2)])]);
+        let engine = Arc::new(ReceivingEngine::default());
         let request = RetrieveRequest::new(RetrieveMethod::Get {
             handler: Arc::clone(&engine) as Arc<dyn InstanceHandler>,
             sop_classes: vec![CT.parse().expect("a UID")],
             transfer_syntaxes: vec!["1.2.840.10008.1.2".parse().expect("a UID")],
         });
-        let (reports, _) = bring(&pacs, &engine.arrivals, &request, &["1.2.1"]);
+        let (reports, _) = retrieve(&pacs, &engine.arrivals, &request, &["1.2.1"]);
         assert_eq!(sums(&reports[0]), [5, 5, 0, 0, 0], "{name}");
         assert!(reports[0].is_complete(), "{name}: {:?}", reports[0]);
         assert_eq!(engine.taken.load(Ordering::Acquire), 5, "{name}");
@@ -555,15 +560,15 @@ fn studies_arrive_by_get() {
 }
 
 #[derive(Debug)]
-struct Broken;
+struct FailingArrivals;
 
-impl fmt::Display for Broken {
+impl fmt::Display for FailingArrivals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the index is gone")
+        f.write_str("the index is unavailable")
     }
 }
 
-impl LocalInstances for Broken {
+impl LocalInstances for FailingArrivals {
     fn states(
         &self,
         _: &InstanceUid,
@@ -580,16 +585,16 @@ impl LocalInstances for Broken {
 }
 
 #[test]
-fn a_store_that_fails_ends_it() {
+fn failing_store_ends_the_retrieve() {
     let pacs = Pacs::start(ORTHANC, three());
-    let (reports, lines) = bring(&pacs, &Broken, &by_move(), &["1.2.1"]);
+    let (reports, lines) = retrieve(&pacs, &FailingArrivals, &by_move(), &["1.2.1"]);
     let error = reports[0].error.as_ref().expect("an error");
     assert_eq!(error.remedy(), Remedy::Stop, "{error:?}");
     assert_eq!(lines, ["expected 6 but 0", "done"]);
 }
 
 #[test]
-fn a_node_that_is_not_there_is_said() {
+fn unreachable_node_is_reported() {
     let pacs = Pacs::start(ORTHANC, three());
     let node: Node = "PACS@there:104".parse().expect("a node");
     let arrivals = MemoryInstances::new();
@@ -606,11 +611,12 @@ fn a_node_that_is_not_there_is_said() {
     assert_eq!(sums(&reports[0]), [0; 5]);
 }
 
-/// Of a study that is partly here only the rest is asked for: whole series where nothing is here.
+/// If a study is partly present only the rest is requested: whole series if none of their instances
+/// is present.
 #[test]
-fn what_is_here_before_is_not_asked_for() {
-    for (name, manners) in MANNERS {
-        for (level, asked) in [
+fn present_instances_are_not_requested() {
+    for (name, behavior) in BEHAVIORS {
+        for (level, requested) in [
             (QueryLevel::Study, ["C-MOVE IMAGE", "C-MOVE SERIES"]),
             (QueryLevel::Series, ["C-MOVE IMAGE", "C-MOVE SERIES"]),
             (QueryLevel::Instance, ["C-MOVE IMAGE", "C-MOVE IMAGE"]),
@@ -622,8 +628,9 @@ fn what_is_here_before_is_not_asked_for() {
                 came.push(uid.expose().to_owned());
                 Some(InstanceState::Stored)
             };
-            let (pacs, arrivals) = sending(manners.clone(), three(), takes);
-            // Two of the three of the first series, one of them set aside, and all of the second.
+            let (pacs, arrivals) = sending(behavior.clone(), three(), takes);
+            // Two of the three instances of the first series, one of them quarantined, and all of
+            // the second series.
             for (uid_text, arrival) in [
                 ("1.2.1.0.0", InstanceState::Stored),
                 ("1.2.1.0.1", InstanceState::Quarantined),
@@ -632,11 +639,11 @@ fn what_is_here_before_is_not_asked_for() {
                 arrivals.arrive(&uid(uid_text), arrival);
             }
             let request = by_move().with_level(level);
-            let (reports, _) = bring(&pacs, &*arrivals, &request, &["1.2.1"]);
+            let (reports, _) = retrieve(&pacs, &*arrivals, &request, &["1.2.1"]);
             assert_eq!(sums(&reports[0]), [6, 5, 1, 0, 0], "{name} {level:?}");
-            let moves = pacs.asked().into_iter();
+            let moves = pacs.requested().into_iter();
             let moves: Vec<_> = moves.filter(|line| line.starts_with("C-MOVE")).collect();
-            assert_eq!(moves, asked, "{name} {level:?}");
+            assert_eq!(moves, requested, "{name} {level:?}");
             let came = came.lock().expect("a list").clone();
             assert_eq!(
                 came,
@@ -648,12 +655,12 @@ fn what_is_here_before_is_not_asked_for() {
 }
 
 #[test]
-fn classes_that_are_excluded_are_counted() {
+fn excluded_classes_are_counted() {
     let stored = |_: &str, _: &InstanceUid| Some(InstanceState::Stored);
     let (pacs, arrivals) = sending(ORTHANC, three(), stored);
     let class: Uid = CT.parse().expect("a UID");
     let request = by_move().with_filter(InstanceFilter::all().with_sop_classes([class]));
-    let (reports, _) = bring(&pacs, &*arrivals, &request, &["1.2.1"]);
+    let (reports, _) = retrieve(&pacs, &*arrivals, &request, &["1.2.1"]);
     let report = &reports[0];
     let classes: Vec<_> = report
         .excluded_classes

@@ -1,4 +1,4 @@
-//! The SCP: one association, and the listener.
+//! The SCP: single associations and the listener.
 
 mod address;
 mod admission;

@@ -1,4 +1,4 @@
-//! The scripted peer: it finds where a conversation leaves its script.
+//! `ScriptedPeer` reports where a conversation departs from its script.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use anon_net::error::AbortedBy;
 use anon_net::testing::{Gate, Reply, Script, ScriptedPeer};
 use anon_net::{Association, Command, ContextId, Error, Event, Operation, Status};
 
-use crate::exchange::{proposal, supported, uid};
+use crate::memory_network::{proposal, supported, uid};
 
 const SECOND: Duration = Duration::from_secs(5);
 const FIRST: ContextId = ContextId::FIRST;
@@ -30,7 +30,7 @@ fn data(bytes: &[u8]) -> Pdv<'_> {
     }
 }
 
-/// What the peer says of what was done with an association that plays this script.
+/// Returns the report of a peer with this script after `act` has used the association.
 fn departure(script: Script, act: impl FnOnce(&mut dyn Association)) -> String {
     let peer = ScriptedPeer::new().then(script);
     let mut association = peer.call(&proposal()).expect("an association");
@@ -41,14 +41,14 @@ fn departure(script: Script, act: impl FnOnce(&mut dyn Association)) -> String {
 }
 
 #[test]
-fn a_conversation_as_it_stands_in_the_script() {
+fn conversation_as_in_the_script_has_no_departure() {
     let script = script()
         .expect(Operation::Echo)
         .answer(Reply::new(Status::SUCCESS))
         .expect(Operation::Store)
         .release()
         .expect_release();
-    let told = departure(script, |association| {
+    let reported = departure(script, |association| {
         send(association, FIRST, &request(Operation::Echo), SECOND).unwrap();
         receive_command(association, SECOND).unwrap();
         send(association, FIRST, &request(Operation::Store), SECOND).unwrap();
@@ -60,11 +60,11 @@ fn a_conversation_as_it_stands_in_the_script() {
         assert!(matches!(association.release(SECOND), Err(Error::Closed)));
         association.abort();
     });
-    assert_eq!(told, "");
+    assert_eq!(reported, "");
 }
 
 #[test]
-fn departures_are_found() {
+fn each_departure_is_reported() {
     type Act = fn(&mut dyn Association);
     let echo: Act = |association| {
         let _ = send(association, FIRST, &request(Operation::Echo), SECOND);
@@ -145,15 +145,18 @@ fn departures_are_found() {
             "a response step without a request",
         ),
     ];
-    for (what, script, act, wanted) in table {
-        let told = departure(script, act);
-        assert!(told.contains(wanted), "{what}: {told}");
-        assert!(told.starts_with("association 0, step "), "{what}: {told}");
+    for (what, script, act, expected) in table {
+        let reported = departure(script, act);
+        assert!(reported.contains(expected), "{what}: {reported}");
+        assert!(
+            reported.starts_with("association 0, step "),
+            "{what}: {reported}"
+        );
     }
 }
 
 #[test]
-fn associations_are_counted() {
+fn each_association_has_its_script() {
     let peer = ScriptedPeer::new()
         .then(script().expect_abort())
         .then(script());
@@ -184,8 +187,8 @@ fn associations_are_counted() {
 }
 
 #[test]
-fn what_may_not_be_sent_is_refused_as_elsewhere() {
-    let told = departure(script().expect_release(), |association| {
+fn invalid_sends_are_refused_as_by_a_real_association() {
+    let reported = departure(script().expect_release(), |association| {
         let other = Pdv {
             context: ContextId::new(255).unwrap(),
             ..data(b"")
@@ -196,34 +199,34 @@ fn what_may_not_be_sent_is_refused_as_elsewhere() {
         assert!(matches!(long, Err(Error::Limit { .. })), "{long:?}");
         association.release(SECOND).unwrap();
     });
-    assert_eq!(told, "");
+    assert_eq!(reported, "");
 }
 
 #[test]
-fn silence_costs_no_time() {
+fn silence_does_not_wait() {
     let began = std::time::Instant::now();
     let hour = Duration::from_hours(1);
-    let told = departure(script().silence().stop_reading(), |association| {
+    let reported = departure(script().silence().stop_reading(), |association| {
         for _ in 0..2 {
             let silent = association.receive(hour);
             assert!(matches!(silent, Err(Error::TimedOut { .. })), "{silent:?}");
         }
-        let deaf = association.send(&[data(b"")], hour);
-        assert!(matches!(deaf, Err(Error::TimedOut { .. })), "{deaf:?}");
+        let unread = association.send(&[data(b"")], hour);
+        assert!(matches!(unread, Err(Error::TimedOut { .. })), "{unread:?}");
         assert!(matches!(association.receive(hour), Err(Error::Closed)));
     });
-    assert_eq!(told, "");
+    assert_eq!(reported, "");
     assert!(began.elapsed() < Duration::from_mins(1));
 }
 
 #[test]
-fn a_gate_holds_the_peer_back() {
+fn gate_delays_the_peer() {
     let gate = Gate::new();
     let script = script()
         .wait(&gate)
         .send_fragment(FIRST, PdvKind::Data, PdvPosition::Last, b"late")
         .abort(AbortedBy::Provider);
-    let told = departure(script, |association| {
+    let reported = departure(script, |association| {
         let early = association.receive(Duration::from_millis(1));
         assert!(matches!(early, Err(Error::TimedOut { .. })), "{early:?}");
         gate.open();
@@ -240,5 +243,5 @@ fn a_gate_holds_the_peer_back() {
             })
         ));
     });
-    assert_eq!(told, "");
+    assert_eq!(reported, "");
 }

@@ -1,4 +1,4 @@
-//! C-STORE as its user: one data set, and every way in which a peer can deal with it.
+//! C-STORE as SCU: one data set, and every reaction of a peer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use anon_net::{
     SupportedContexts,
 };
 
-use crate::exchange::uid;
+use crate::memory_network::uid;
 
 pub(crate) const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 pub(crate) const EXPLICIT: &str = "1.2.840.10008.1.2.1";
@@ -31,7 +31,7 @@ pub(crate) fn success() -> Reply {
     Reply::new(Status::SUCCESS)
 }
 
-/// A script that takes so many objects.
+/// A script that stores so many objects.
 pub(crate) fn taking(script: Script, objects: usize) -> Script {
     (0..objects).fold(script, |script, _| {
         script.expect(Operation::Store).answer(success())
@@ -53,29 +53,29 @@ pub(crate) fn scu(peer: &ScriptedPeer) -> Scu {
         .with_retries(Retries::new(3, Duration::ZERO))
 }
 
-/// What was told of each item.
-pub(crate) type Told = Vec<(u64, SendOutcome)>;
+/// The outcomes of the items, in the order of the events.
+pub(crate) type ItemOutcomes = Vec<(u64, SendOutcome)>;
 
-/// Sends to a peer that plays its scripts, all to their end.
+/// Sends to a peer, and expects that all its scripts are played to their end.
 #[track_caller]
 pub(crate) fn send(
     peer: &ScriptedPeer,
     items: impl IntoIterator<Item = SendItem>,
-) -> (Result<SendReport, SendError>, Told) {
-    let mut told = Vec::new();
+) -> (Result<SendReport, SendError>, ItemOutcomes) {
+    let mut outcomes = Vec::new();
     let result = scu(peer).send(
         &node(),
         &mut items.into_iter(),
         &Cancel::new(),
-        &mut |event| told.push((event.number, event.outcome)),
+        &mut |event| outcomes.push((event.number, event.outcome)),
     );
     let played = peer.finish().map(drop);
-    assert_eq!(played, Ok(()), "{result:?}, {told:?}");
-    (result, told)
+    assert_eq!(played, Ok(()), "{result:?}, {outcomes:?}");
+    (result, outcomes)
 }
 
 #[test]
-fn one_object_goes_out_as_it_is() {
+fn object_is_sent_unchanged() {
     let peer = ScriptedPeer::new().then(
         accepting()
             .with_max_pdu_bytes(16)
@@ -83,13 +83,13 @@ fn one_object_goes_out_as_it_is() {
             .answer(success())
             .expect_release(),
     );
-    let (result, told) = send(&peer, [item(7)]);
+    let (result, outcomes) = send(&peer, [item(7)]);
     let report = result.unwrap();
     assert_eq!((report.stored, report.warnings, report.failed), (1, 0, 0));
     assert_eq!((report.bytes, report.associations), (14, 1));
     assert!(
-        matches!(told[..], [(0, SendOutcome::Stored { bytes: 14 })]),
-        "{told:?}"
+        matches!(outcomes[..], [(0, SendOutcome::Stored { bytes: 14 })]),
+        "{outcomes:?}"
     );
 
     let heard = peer.finish().unwrap();
@@ -108,7 +108,7 @@ fn one_object_goes_out_as_it_is() {
 }
 
 #[test]
-fn an_empty_data_set_and_one_that_fills_its_fragments() {
+fn empty_data_set_and_full_fragments_are_sent() {
     for (length, fragments) in [
         (0, vec![0]),
         (10, vec![10]),
@@ -126,7 +126,7 @@ fn an_empty_data_set_and_one_that_fills_its_fragments() {
 }
 
 #[test]
-fn every_status_is_told_for_what_it_is() {
+fn each_status_has_its_outcome() {
     let stored = [0x0000];
     let warnings = [0xB000, 0xB006, 0xB007, 0x0107, 0x0116, 0x0001];
     let failures = [
@@ -155,23 +155,23 @@ fn every_status_is_told_for_what_it_is() {
             .answer(Reply::new(Status::new(*code)))
     });
     let peer = ScriptedPeer::new().then(script.expect_release());
-    let (result, told) = send(&peer, (0..codes.len()).map(item));
-    let report = result.expect("the rest go on");
+    let (result, outcomes) = send(&peer, (0..codes.len()).map(item));
+    let report = result.expect("the other items are sent");
     assert_eq!(
         (report.stored, report.warnings, report.failed),
         (1, 6, failures.len() as u64)
     );
-    assert_eq!(report.bytes, 7 * 14, "of what the peer has");
-    for ((number, outcome), code) in told.iter().zip(&codes) {
-        let told = match outcome {
+    assert_eq!(report.bytes, 7 * 14, "bytes of the stored items");
+    for ((number, outcome), code) in outcomes.iter().zip(&codes) {
+        let code_of_outcome = match outcome {
             SendOutcome::Stored { .. } => 0,
             SendOutcome::StoredWithWarning { status, .. }
             | SendOutcome::Failed(ServiceError::Refused { status, .. }) => status.code(),
             SendOutcome::Failed(error) => panic!("{number}: {error:?}"),
         };
-        assert_eq!(told, *code, "item {number}");
+        assert_eq!(code_of_outcome, *code, "item {number}");
     }
-    for ((_, outcome), (code, remedy)) in told.iter().skip(7).zip(failures) {
+    for ((_, outcome), (code, remedy)) in outcomes.iter().skip(7).zip(failures) {
         let SendOutcome::Failed(error) = outcome else {
             panic!("{code:04X}: {outcome:?}");
         };
@@ -180,7 +180,7 @@ fn every_status_is_told_for_what_it_is() {
 }
 
 #[test]
-fn peers_that_reject_end_it_before_the_first() {
+fn rejection_ends_a_send_before_the_first_item() {
     let reasons = [
         RejectReason::NoReason,
         RejectReason::ApplicationContext,
@@ -192,12 +192,12 @@ fn peers_that_reject_end_it_before_the_first() {
     ];
     for reason in reasons {
         let peer = ScriptedPeer::new().then(Script::rejecting(RejectResult::Permanent, reason));
-        let (result, told) = send(&peer, [item(1), item(2)]);
-        let error = result.expect_err("nobody took it");
-        assert!(told.is_empty(), "{told:?}");
+        let (result, outcomes) = send(&peer, [item(1), item(2)]);
+        let error = result.expect_err("the association is rejected");
+        assert!(outcomes.is_empty(), "{outcomes:?}");
         let same = matches!(
             &error.error,
-            ServiceError::Association(Error::Rejected { reason: told, .. }) if *told == reason
+            ServiceError::Association(Error::Rejected { reason: found, .. }) if *found == reason
         );
         assert!(same, "{error:?}");
         assert_eq!(
@@ -208,7 +208,7 @@ fn peers_that_reject_end_it_before_the_first() {
 }
 
 #[test]
-fn peers_that_are_busy_are_asked_again() {
+fn temporary_rejection_is_retried() {
     let busy = || Script::rejecting(RejectResult::Transient, RejectReason::LocalLimit);
     let away = || Script::unreachable(std::io::ErrorKind::ConnectionRefused);
     let peer = ScriptedPeer::new()
@@ -222,8 +222,8 @@ fn peers_that_are_busy_are_asked_again() {
         .then(busy())
         .then(Script::mute())
         .then(busy());
-    let (result, told) = send(&peer, [item(1)]);
-    let error = result.expect_err("three times are enough");
+    let (result, outcomes) = send(&peer, [item(1)]);
+    let error = result.expect_err("three attempts");
     assert!(
         matches!(
             error.error,
@@ -234,80 +234,91 @@ fn peers_that_are_busy_are_asked_again() {
         ),
         "{error:?}"
     );
-    assert_eq!((told.len(), error.remedy()), (0, Remedy::Retry));
+    assert_eq!((outcomes.len(), error.remedy()), (0, Remedy::Retry));
 }
 
-/// What a peer does wrong with the first of two objects.
+/// Scripts of a peer that responds invalidly to the first of two objects.
 fn wrong() -> Vec<(&'static str, Script)> {
     let first = ContextId::FIRST;
-    let asked = || accepting().expect(Operation::Store);
+    let after_request = || accepting().expect(Operation::Store);
     let store = anon_net::dimse::Request::new(Operation::Store, 1, uid(CT));
     vec![
-        ("another message", asked().answer(success().to_message(2))),
-        ("message 0", asked().answer(success().to_message(0))),
+        (
+            "another message",
+            after_request().answer(success().to_message(2)),
+        ),
+        ("message 0", after_request().answer(success().to_message(0))),
         (
             "another context",
-            asked().answer(success().in_context(ContextId::new(3).expect("an id"))),
+            after_request().answer(success().in_context(ContextId::new(3).expect("an id"))),
         ),
         (
             "another operation",
-            asked().answer(success().to_operation(Operation::Echo)),
+            after_request().answer(success().to_operation(Operation::Echo)),
         ),
-        ("pending", asked().answer(Reply::new(Status::PENDING))),
+        (
+            "pending",
+            after_request().answer(Reply::new(Status::PENDING)),
+        ),
         (
             "pending with keys",
-            asked().answer(Reply::new(Status::new(0xFF01))),
+            after_request().answer(Reply::new(Status::new(0xFF01))),
         ),
         (
             "a data set",
-            asked().answer(success().with_data_set([0; 8])),
+            after_request().answer(success().with_data_set([0; 8])),
         ),
         (
             "a request",
-            asked().send(first, &Command::Request(store), None),
+            after_request().send(first, &Command::Request(store), None),
         ),
         (
             "a cancel",
-            asked().send(first, &Command::Cancel { responded_to: 1 }, None),
+            after_request().send(first, &Command::Cancel { responded_to: 1 }, None),
         ),
         (
             "a data set alone",
-            asked().send_fragment(first, PdvKind::Data, PdvPosition::Last, b"DATA"),
+            after_request().send_fragment(first, PdvKind::Data, PdvPosition::Last, b"DATA"),
         ),
         (
             "no command",
-            asked().send_fragment(first, PdvKind::Command, PdvPosition::Last, b"HTTP/1.1 400"),
+            after_request().send_fragment(
+                first,
+                PdvKind::Command,
+                PdvPosition::Last,
+                b"HTTP/1.1 400",
+            ),
         ),
     ]
 }
 
 #[test]
-fn a_wrong_answer_fails_its_item_and_the_rest_go_on() {
+fn invalid_response_fails_its_item_only() {
     for (what, script) in wrong() {
         let peer = ScriptedPeer::new()
             .then(script.expect_abort())
             .then(taking(accepting(), 1).expect_release());
-        let (result, told) = send(&peer, [item(0), item(1)]);
+        let (result, outcomes) = send(&peer, [item(0), item(1)]);
         let report = result.expect(what);
         assert_eq!((report.stored, report.failed), (1, 1), "{what}");
         let broken = matches!(
-            told[0],
+            outcomes[0],
             (
                 0,
                 SendOutcome::Failed(ServiceError::Association(Error::Protocol { .. }))
             )
         );
-        assert!(broken, "{what}: {told:?}");
+        assert!(broken, "{what}: {outcomes:?}");
         assert!(
-            matches!(told[1], (1, SendOutcome::Stored { .. })),
-            "{what}: {told:?}"
+            matches!(outcomes[1], (1, SendOutcome::Stored { .. })),
+            "{what}: {outcomes:?}"
         );
     }
 }
 
-/// How an association ends before the first of two objects is answered.
+/// Scripts of a peer that ends the association before it responds to the first of two objects.
 fn lost() -> Vec<(&'static str, Script)> {
-    let asked = || accepting().expect(Operation::Store);
+    let after_request = || accepting().expect(Operation::Store);
     let small = || accepting().with_max_pdu_bytes(16).expect_command();
     vec![
         ("aborted before", accepting().abort(AbortedBy::User)),
@@ -318,14 +329,14 @@ fn lost() -> Vec<(&'static str, Script)> {
         ),
         ("cut inside", small().expect_fragment(PdvKind::Data).cut()),
         (
-            "aborted instead of an answer",
-            asked().abort(AbortedBy::User),
+            "aborted instead of a response",
+            after_request().abort(AbortedBy::User),
         ),
-        ("cut instead of an answer", asked().cut()),
-        ("no answer", asked().silence().expect_abort()),
+        ("cut instead of a response", after_request().cut()),
+        ("no response", after_request().silence().expect_abort()),
         (
-            "half an answer",
-            asked()
+            "half a response",
+            after_request()
                 .send_fragment(
                     ContextId::FIRST,
                     PdvKind::Command,
@@ -336,8 +347,8 @@ fn lost() -> Vec<(&'static str, Script)> {
                 .expect_abort(),
         ),
         (
-            "released instead of an answer",
-            asked().release().expect_release(),
+            "released instead of a response",
+            after_request().release().expect_release(),
         ),
         ("nothing read", accepting().stop_reading().expect_abort()),
         (
@@ -351,45 +362,45 @@ fn lost() -> Vec<(&'static str, Script)> {
 }
 
 #[test]
-fn what_was_not_answered_is_sent_again() {
+fn item_without_a_response_is_sent_again() {
     for (what, script) in lost() {
         let peer = ScriptedPeer::new()
             .then(script)
             .then(taking(accepting(), 2).expect_release());
-        let (result, told) = send(&peer, [item(0), item(1)]);
+        let (result, outcomes) = send(&peer, [item(0), item(1)]);
         let report = result.expect(what);
         assert_eq!(
             (report.stored, report.failed, report.associations),
             (2, 0, 2),
             "{what}"
         );
-        let order: Vec<_> = told.iter().map(|(number, _)| *number).collect();
+        let order: Vec<_> = outcomes.iter().map(|(number, _)| *number).collect();
         assert_eq!(order, [0, 1], "{what}");
     }
 }
 
 #[test]
-fn not_for_ever() {
+fn item_without_a_response_fails_after_three_attempts() {
     let scripts = || lost().into_iter().map(|(_, script)| script);
     for offset in 0..lost().len() - 2 {
-        // The first is given up after three; the second has luck.
+        // The first item fails after three attempts; the second succeeds.
         let mut peer = ScriptedPeer::new();
         for script in scripts().skip(offset).take(3) {
             peer = peer.then(script);
         }
         let peer = peer.then(taking(accepting(), 1).expect_release());
-        let (result, told) = send(&peer, [item(0), item(1)]);
+        let (result, outcomes) = send(&peer, [item(0), item(1)]);
         let report = result.unwrap();
         assert_eq!((report.stored, report.failed), (1, 1));
-        let (number, SendOutcome::Failed(error)) = &told[0] else {
-            panic!("{told:?}");
+        let (number, SendOutcome::Failed(error)) = &outcomes[0] else {
+            panic!("{outcomes:?}");
         };
         assert_eq!((*number, error.remedy()), (0, Remedy::Retry));
     }
 }
 
 #[test]
-fn a_peer_that_answers_nothing_ends_it() {
+fn peer_without_any_response_ends_the_send() {
     let mut peer = ScriptedPeer::new();
     for _ in 0..9 {
         peer = peer.then(
@@ -399,15 +410,15 @@ fn a_peer_that_answers_nothing_ends_it() {
                 .expect_abort(),
         );
     }
-    let (result, told) = send(&peer, (0..1000).map(item));
-    let error = result.expect_err("it is not there");
+    let (result, outcomes) = send(&peer, (0..1000).map(item));
+    let error = result.expect_err("the peer never responds");
     assert!(
         matches!(error.error, ServiceError::NoAnswer { .. }),
         "{error:?}"
     );
     assert_eq!(error.remedy(), Remedy::Retry);
     assert_eq!(
-        (error.report.failed, told.len()),
+        (error.report.failed, outcomes.len()),
         (3, 3),
         "each was tried three times"
     );
@@ -415,7 +426,7 @@ fn a_peer_that_answers_nothing_ends_it() {
 }
 
 #[test]
-fn once_answered_the_end_of_the_association_fails_nothing() {
+fn end_of_the_association_after_a_response_fails_no_item() {
     let answered = || taking(accepting(), 1);
     for (what, script) in [
         ("aborted", answered().abort(AbortedBy::User)),
@@ -425,7 +436,7 @@ fn once_answered_the_end_of_the_association_fails_nothing() {
     ] {
         let (result, _) = send(&ScriptedPeer::new().then(script.clone()), [item(0)]);
         assert_eq!(result.expect(what).stored, 1, "{what}");
-        // The second object finds it gone.
+        // The second object needs another association.
         if what == "aborted" || what == "cut" {
             let peer = ScriptedPeer::new()
                 .then(script)
@@ -437,34 +448,41 @@ fn once_answered_the_end_of_the_association_fails_nothing() {
 }
 
 #[test]
-fn an_item_that_never_passes_does_not_hold_up_the_others() {
-    // An archive that dies of one data set, and is started again each time.
+fn item_that_always_fails_does_not_stop_the_others() {
+    // An archive that crashes on one data set and is restarted each time.
     let dies = || accepting().expect(Operation::Store).cut();
     let peer = ScriptedPeer::new()
         .then(taking(accepting(), 1).expect(Operation::Store).cut())
         .then(dies())
         .then(dies())
         .then(taking(accepting(), 3).expect_release());
-    let (result, told) = send(&peer, (0..5).map(item));
+    let (result, outcomes) = send(&peer, (0..5).map(item));
     let report = result.unwrap();
     assert_eq!((report.stored, report.failed), (4, 1));
-    assert!(matches!(told[1], (1, SendOutcome::Failed(_))), "{told:?}");
+    assert!(
+        matches!(outcomes[1], (1, SendOutcome::Failed(_))),
+        "{outcomes:?}"
+    );
 }
 
 #[test]
-fn a_peer_that_takes_no_fragment_at_all() {
+fn peer_with_a_maximum_length_too_short_for_fragments_is_an_error() {
     let script = || accepting().with_max_pdu_bytes(7).expect_abort();
     let peer = ScriptedPeer::new()
         .then(script())
         .then(script())
         .then(script());
-    let (result, told) = send(&peer, (0..5).map(item));
-    let error = result.expect_err("nothing can be sent");
-    assert_eq!((error.remedy(), told.len()), (Remedy::Stop, 3), "{error:?}");
+    let (result, outcomes) = send(&peer, (0..5).map(item));
+    let error = result.expect_err("no fragment can be sent");
+    assert_eq!(
+        (error.remedy(), outcomes.len()),
+        (Remedy::Stop, 3),
+        "{error:?}"
+    );
 }
 
 #[test]
-fn errors_are_told_in_words() {
+fn errors_have_texts() {
     let error = ServiceError::ContextRefused {
         sop_class: uid(CT),
         transfer_syntax: Some(uid(JPEG)),

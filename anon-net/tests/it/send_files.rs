@@ -1,4 +1,4 @@
-//! C-STORE of DICOM files.
+//! C-STORE of DICOM files (PS3.10 section 7).
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -8,10 +8,10 @@ use anon_net::testing::ScriptedPeer;
 use anon_net::{Command, PdvKind, Remedy};
 use tempfile::TempDir;
 
-use crate::exchange::uid;
+use crate::memory_network::uid;
 use crate::send::{CT, EXPLICIT, accepting, send, taking};
 
-/// An element of group 2: number, VR, value.
+/// An element of group 0002: number, VR, value.
 type Element<'a> = (u16, &'a [u8; 2], Vec<u8>);
 
 fn elements() -> Vec<Element<'static>> {
@@ -58,34 +58,34 @@ fn file(directory: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
     path
 }
 
-/// Sends a file of these bytes to a peer that takes it, and gives its data set as it came.
+/// Sends a file with these bytes and returns the data set that the peer receives.
 #[track_caller]
 fn sent(bytes: &[u8]) -> Vec<u8> {
     let directory = TempDir::new().expect("a directory");
     let path = file(&directory, "a.dcm", bytes);
     let peer = ScriptedPeer::new().then(taking(accepting(), 1).expect_release());
     let (result, _) = send(&peer, [SendItem::file(path)]);
-    assert_eq!(result.expect("it is sent").stored, 1);
-    let mut heard = peer.finish().expect("it is heard");
+    assert_eq!(result.expect("sent").stored, 1);
+    let mut heard = peer.finish().expect("the script was played");
     heard.remove(0).data_set
 }
 
-/// The problem with a file of these bytes.
+/// Returns the error of sending a file with these bytes.
 #[track_caller]
 fn refused(bytes: &[u8]) -> String {
     let directory = TempDir::new().expect("a directory");
     let path = file(&directory, "a.dcm", bytes);
-    let (result, told) = send(&ScriptedPeer::new(), [SendItem::file(path)]);
-    assert_eq!(result.expect("there are no others").failed, 1);
-    let [(0, SendOutcome::Failed(error))] = &told[..] else {
-        return format!("{told:?}");
+    let (result, outcomes) = send(&ScriptedPeer::new(), [SendItem::file(path)]);
+    assert_eq!(result.expect("a report").failed, 1);
+    let [(0, SendOutcome::Failed(error))] = &outcomes[..] else {
+        return format!("{outcomes:?}");
     };
     assert_eq!(error.remedy(), Remedy::Skip);
     error.to_string()
 }
 
 #[test]
-fn a_file_goes_out_as_it_stands() {
+fn data_set_of_a_file_is_sent_unchanged() {
     let data_set: Vec<u8> = (0..100_000_u32).map(|i| i.to_le_bytes()[0]).collect();
     let mut bytes = header(&elements());
     bytes.extend(&data_set);
@@ -93,7 +93,7 @@ fn a_file_goes_out_as_it_stands() {
 }
 
 #[test]
-fn what_it_is_stands_in_its_header() {
+fn sop_class_and_instance_come_from_the_header() {
     let directory = TempDir::new().unwrap();
     let path = file(&directory, "a.dcm", &header(&elements()));
     let peer = ScriptedPeer::new().then(taking(accepting(), 1).expect_release());
@@ -111,7 +111,7 @@ fn what_it_is_stands_in_its_header() {
 }
 
 #[test]
-fn headers_of_all_kinds_are_read() {
+fn all_valid_headers_are_read() {
     let group_length = |length: u32| (0x0000, b"UL", length.to_le_bytes().to_vec());
     let mut with_length = elements();
     with_length.insert(0, group_length(130));
@@ -138,7 +138,7 @@ fn headers_of_all_kinds_are_read() {
 }
 
 #[test]
-fn files_that_are_none() {
+fn other_files_are_refused() {
     let whole = header(&elements());
     for length in [0, 1, 131, 132, 133, 135, 137, 140, 145, 200, 250] {
         refused(&whole[..length]);
@@ -179,41 +179,41 @@ fn files_that_are_none() {
         ("text", b"GET / HTTP/1.1".repeat(100)),
         ("no preamble", whole[128..].to_vec()),
     ] {
-        let told = refused(&bytes);
-        assert!(told.contains("no DICOM file"), "{what}: {told}");
-        assert!(!told.contains("passwd"), "{told}");
+        let problem = refused(&bytes);
+        assert!(problem.contains("no DICOM file"), "{what}: {problem}");
+        assert!(!problem.contains("passwd"), "{problem}");
     }
 }
 
 #[test]
-fn files_that_are_not_there_fail_and_the_rest_go_on() {
+fn missing_files_fail_and_others_are_sent() {
     let directory = TempDir::new().unwrap();
     let good = || SendItem::file(file(&directory, "good.dcm", &header(&elements())));
     let missing = || SendItem::file(directory.path().join("missing.dcm"));
     let folder = || SendItem::file(directory.path());
     let peer = ScriptedPeer::new().then(taking(accepting(), 2).expect_release());
-    let (result, mut told) = send(&peer, [missing(), good(), folder(), good(), missing()]);
+    let (result, mut outcomes) = send(&peer, [missing(), good(), folder(), good(), missing()]);
     let report = result.unwrap();
     assert_eq!(
         (report.stored, report.failed, report.associations),
         (2, 3, 1)
     );
-    told.sort_by_key(|(number, _)| *number);
-    for (number, outcome) in &told {
+    outcomes.sort_by_key(|(number, _)| *number);
+    for (number, outcome) in &outcomes {
         let failed = matches!(
             outcome,
             SendOutcome::Failed(ServiceError::Unreadable { .. })
         );
-        assert_eq!(failed, number % 2 == 0, "{told:?}");
+        assert_eq!(failed, number % 2 == 0, "{outcomes:?}");
     }
 }
 
 #[test]
-fn a_file_that_is_gone_when_its_turn_comes() {
+fn file_removed_during_the_send_fails() {
     let directory = TempDir::new().unwrap();
     let paths = ["a", "b", "c"].map(|name| file(&directory, name, &header(&elements())));
     let gone = paths[1].clone();
-    // The last item is drawn when the headers of the others are read.
+    // The last item is requested after the headers of the others were read.
     let mut items = paths
         .into_iter()
         .map(SendItem::file)
@@ -227,7 +227,7 @@ fn a_file_that_is_gone_when_its_turn_comes() {
         item
     });
     let peer = ScriptedPeer::new().then(taking(accepting(), 2).expect_release());
-    let (result, told) = send(&peer, &mut items);
+    let (result, outcomes) = send(&peer, &mut items);
     let report = result.unwrap();
     assert_eq!(
         (report.stored, report.failed, report.associations),
@@ -235,16 +235,16 @@ fn a_file_that_is_gone_when_its_turn_comes() {
     );
     assert!(
         matches!(
-            told[1],
+            outcomes[1],
             (1, SendOutcome::Failed(ServiceError::Unreadable { .. }))
         ),
-        "{told:?}"
+        "{outcomes:?}"
     );
 }
 
-/// A file that shrinks while it is sent cannot be sent whole, nor be taken for whole.
+/// A file that shrinks during the transfer is neither sent completely nor counted as sent.
 #[test]
-fn a_file_that_shrinks_while_it_is_sent() {
+fn file_that_shrinks_during_the_transfer_fails() {
     let directory = TempDir::new().unwrap();
     let mut bytes = header(&elements());
     bytes.resize(1_000_000, 7);
@@ -264,34 +264,34 @@ fn a_file_that_shrinks_while_it_is_sent() {
     let peer = ScriptedPeer::new()
         .then(script)
         .then(taking(accepting(), 1).expect_release());
-    let (result, told) = send(&peer, [shrinking, good].map(SendItem::file));
+    let (result, outcomes) = send(&peer, [shrinking, good].map(SendItem::file));
     let report = result.unwrap();
     assert_eq!(
         (report.stored, report.failed, report.associations),
         (1, 1, 2)
     );
-    let (0, SendOutcome::Failed(error)) = &told[0] else {
-        panic!("{told:?}");
+    let (0, SendOutcome::Failed(error)) = &outcomes[0] else {
+        panic!("{outcomes:?}");
     };
     assert_eq!(error.remedy(), Remedy::Skip, "{error:?}");
 }
 
-/// Opening a pipe waits for its writer, for ever.
+/// Opening a named pipe would block until another process writes to it.
 #[cfg(unix)]
 #[test]
-fn a_pipe_is_no_file() {
+fn named_pipe_is_refused() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("pipe");
     let made = std::process::Command::new("mkfifo").arg(&path).status();
     if !made.is_ok_and(|status| status.success()) {
         return;
     }
-    let (result, told) = send(&ScriptedPeer::new(), [SendItem::file(path)]);
-    assert_eq!(result.unwrap().failed, 1, "{told:?}");
+    let (result, outcomes) = send(&ScriptedPeer::new(), [SendItem::file(path)]);
+    assert_eq!(result.unwrap().failed, 1, "{outcomes:?}");
 }
 
 #[test]
-fn neither_path_nor_uid_is_shown() {
+fn debug_output_has_neither_path_nor_uid() {
     let file = SendItem::file("/data/DOE^JANE/1.dcm");
     let instance = "1.2.3.777".parse().unwrap();
     let data_set = SendItem::data_set(uid(CT), instance, uid(EXPLICIT), b"DOE^JANE".to_vec());

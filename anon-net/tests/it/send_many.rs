@@ -1,4 +1,4 @@
-//! C-STORE of many objects: contexts, associations, cancel, and a node in memory that keeps them.
+//! C-STORE of many objects: contexts, associations, cancelling, and a node in memory.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use anon_net::{
     SupportedContexts,
 };
 
-use crate::exchange::uid;
+use crate::memory_network::uid;
 use crate::send::{CT, EXPLICIT, JPEG, accepting, item, item_of, node, scu, send, success, taking};
 
 const SECOND: Duration = Duration::from_secs(20);
 
-/// The contexts of each proposal, as SOP class and transfer syntaxes.
+/// Returns the contexts of each proposal, as SOP class and transfer syntaxes.
 fn proposed(peer: &ScriptedPeer) -> Vec<Vec<(String, Vec<String>)>> {
     let text = |uid: &anon_net::Uid| uid.as_str().to_owned();
     let contexts = |proposal: &anon_net::Proposal| {
@@ -36,7 +36,7 @@ fn proposed(peer: &ScriptedPeer) -> Vec<Vec<(String, Vec<String>)>> {
 }
 
 #[test]
-fn exactly_the_contexts_that_are_needed() {
+fn exactly_the_needed_contexts_are_proposed() {
     let supported = SupportedContexts::new()
         .with(uid(CT), vec![uid(EXPLICIT), uid(JPEG)])
         .with(uid("1.2.3"), vec![uid(JPEG)]);
@@ -48,16 +48,16 @@ fn exactly_the_contexts_that_are_needed() {
         item_of(CT, JPEG, 3),
         item_of("1.2.3", JPEG, 4),
     ];
-    let (result, told) = send(&peer, items);
+    let (result, outcomes) = send(&peer, items);
     assert_eq!(result.unwrap().stored, 5);
-    let order: Vec<_> = told.iter().map(|(number, _)| *number).collect();
+    let order: Vec<_> = outcomes.iter().map(|(number, _)| *number).collect();
     assert_eq!(order, [0, 1, 2, 3, 4]);
     let one = |class: &str, syntax: &str| (class.to_owned(), vec![syntax.to_owned()]);
     let mut contexts = proposed(&peer).remove(0);
     contexts.sort();
-    let mut wanted = vec![one(CT, EXPLICIT), one(CT, JPEG), one("1.2.3", JPEG)];
-    wanted.sort();
-    assert_eq!(contexts, wanted, "one transfer syntax each");
+    let mut expected = vec![one(CT, EXPLICIT), one(CT, JPEG), one("1.2.3", JPEG)];
+    expected.sort();
+    assert_eq!(contexts, expected, "one transfer syntax each");
     for heard in peer.finish().unwrap() {
         let Command::Request(request) = &heard.command else {
             panic!("{heard:?}");
@@ -69,7 +69,7 @@ fn exactly_the_contexts_that_are_needed() {
 }
 
 #[test]
-fn what_the_peer_refuses_fails_and_the_rest_go_on() {
+fn items_with_rejected_contexts_fail_and_others_are_sent() {
     let peer = ScriptedPeer::new().then(taking(accepting(), 2).expect_release());
     let items = [
         item_of(CT, JPEG, 0),
@@ -78,22 +78,22 @@ fn what_the_peer_refuses_fails_and_the_rest_go_on() {
         item(3),
         item_of(CT, JPEG, 4),
     ];
-    let (result, told) = send(&peer, items);
+    let (result, outcomes) = send(&peer, items);
     let report = result.unwrap();
     assert_eq!(
         (report.stored, report.failed, report.associations),
         (2, 3, 1)
     );
-    for (number, outcome) in &told {
+    for (number, outcome) in &outcomes {
         match outcome {
-            SendOutcome::Stored { .. } => assert!([1, 3].contains(number), "{told:?}"),
+            SendOutcome::Stored { .. } => assert!([1, 3].contains(number), "{outcomes:?}"),
             SendOutcome::Failed(error) => {
                 assert_eq!(error.remedy(), Remedy::Skip);
-                let wanted = if *number == 2 { EXPLICIT } else { JPEG };
+                let expected = if *number == 2 { EXPLICIT } else { JPEG };
                 let refused = matches!(
                     error,
                     ServiceError::ContextRefused { transfer_syntax: Some(syntax), .. }
-                        if *syntax == uid(wanted)
+                        if *syntax == uid(expected)
                 );
                 assert!(refused, "{number}: {error:?}");
             }
@@ -103,44 +103,44 @@ fn what_the_peer_refuses_fails_and_the_rest_go_on() {
 }
 
 #[test]
-fn a_peer_that_refuses_every_context() {
+fn peer_that_rejects_every_context_fails_every_item() {
     let peer =
         ScriptedPeer::new().then(Script::accepting(SupportedContexts::new()).expect_release());
-    let (result, told) = send(&peer, (0..3).map(item));
-    assert_eq!((result.unwrap().failed, told.len()), (3, 3));
+    let (result, outcomes) = send(&peer, (0..3).map(item));
+    assert_eq!((result.unwrap().failed, outcomes.len()), (3, 3));
 }
 
 #[test]
-fn a_hundred_and_thirty_contexts_take_two_associations() {
+fn more_than_128_contexts_need_two_associations() {
     let class = |n: usize| format!("1.2.840.{n}");
     let supported = (0..130).fold(SupportedContexts::new(), |supported, n| {
         supported.with(uid(&class(n)), vec![uid(EXPLICIT)])
     });
     let script = |objects| taking(Script::accepting(supported.clone()), objects).expect_release();
-    // Each class twice, one round after the other.
+    // Each class twice, in two rounds.
     let peer = ScriptedPeer::new()
         .then(script(2 * 128))
         .then(script(2 * 2));
     let items = (0..260).map(|n| item_of(&class(n % 130), EXPLICIT, n));
-    let (result, told) = send(&peer, items);
+    let (result, outcomes) = send(&peer, items);
     let report = result.unwrap();
     assert_eq!(
         (report.stored, report.failed, report.associations),
         (260, 0, 2)
     );
-    assert_eq!(told.len(), 260);
+    assert_eq!(outcomes.len(), 260);
     let counts: Vec<_> = proposed(&peer).iter().map(Vec::len).collect();
     assert_eq!(counts, [128, 2]);
 }
 
 #[test]
-fn each_of_many_kinds_gets_there() {
+fn items_with_many_contexts_are_all_sent() {
     let class = |n: usize| format!("1.2.840.{n}");
     let kinds = 1000;
     let supported = (0..kinds).fold(SupportedContexts::new(), |supported, n| {
         supported.with(uid(&class(n)), vec![uid(EXPLICIT)])
     });
-    // 128 of each proposal, and what fits among those that are drawn next: none.
+    // Each proposal has 128 contexts, and none of the next items fits into it.
     let mut peer = ScriptedPeer::new();
     let mut left = kinds;
     while left > 0 {
@@ -148,13 +148,14 @@ fn each_of_many_kinds_gets_there() {
         left -= objects;
         peer = peer.then(taking(Script::accepting(supported.clone()), objects).expect_release());
     }
-    let (result, told) = send(&peer, (0..kinds).map(|n| item_of(&class(n), EXPLICIT, n)));
+    let (result, outcomes) = send(&peer, (0..kinds).map(|n| item_of(&class(n), EXPLICIT, n)));
     assert_eq!(result.unwrap().stored, 1000);
-    assert_eq!(told.len(), 1000);
+    assert_eq!(outcomes.len(), 1000);
 }
 
-/// The most items that were drawn and not told of, when so many of so many bytes are sent.
-fn most_drawn(objects: usize, bytes: usize) -> usize {
+/// Returns the greatest number of items that were requested from the iterator and had no outcome
+/// yet.
+fn max_pending(objects: usize, bytes: usize) -> usize {
     let (drawn, most, done) = (Cell::new(0_usize), Cell::new(0), Cell::new(0));
     let script = accepting().with_max_pdu_bytes(1 << 20);
     let peer = ScriptedPeer::new().then(taking(script, objects).expect_release());
@@ -168,47 +169,47 @@ fn most_drawn(objects: usize, bytes: usize) -> usize {
         .send(&node(), &mut items, &Cancel::new(), &mut |_| {
             done.set(done.get() + 1);
         })
-        .expect("it is sent");
-    peer.finish().expect("it is played");
+        .expect("sent");
+    peer.finish().expect("the script was played");
     assert_eq!(report.stored, objects as u64);
     most.get()
 }
 
 #[test]
-fn no_more_is_drawn_than_is_needed() {
-    assert_eq!(most_drawn(1000, 2), Scu::LOOK_AHEAD);
-    let held = most_drawn(30, 1 << 20);
-    assert!(held <= 9, "{held} data sets of 1 MiB are held");
+fn few_items_are_requested_in_advance() {
+    assert_eq!(max_pending(1000, 2), Scu::LOOK_AHEAD);
+    let held = max_pending(30, 1 << 20);
+    assert!(held <= 9, "{held} data sets of 1 MiB are pending");
 }
 
 #[test]
-fn cancelled_before_it_begins() {
+fn cancelled_send_requests_no_item() {
     let peer = ScriptedPeer::new();
     let cancel = Cancel::new();
     cancel.cancel();
     let mut items = (0..3).map(item);
     let error = scu(&peer)
         .send(&node(), &mut items, &cancel, &mut |_| {})
-        .expect_err("it is cancelled");
+        .expect_err("cancelled");
     assert!(matches!(error.error, ServiceError::Cancelled), "{error:?}");
     assert_eq!(error.report, SendReport::default());
-    assert_eq!(items.count(), 3, "none was drawn");
+    assert_eq!(items.count(), 3, "no item was requested");
     peer.finish().unwrap();
 }
 
 #[test]
-fn cancelled_in_the_middle_it_ends_in_order() {
+fn cancelled_send_releases_the_association() {
     let peer = ScriptedPeer::new().then(taking(accepting(), 4).expect_release());
     let cancel = Cancel::new();
-    let mut told = 0;
+    let mut outcomes = 0;
     let error = scu(&peer)
         .send(&node(), &mut (0..10).map(item), &cancel, &mut |_| {
-            told += 1;
-            if told == 4 {
+            outcomes += 1;
+            if outcomes == 4 {
                 cancel.cancel();
             }
         })
-        .expect_err("it is cancelled");
+        .expect_err("cancelled");
     assert!(matches!(error.error, ServiceError::Cancelled), "{error:?}");
     assert_eq!((error.report.stored, error.remedy()), (4, Remedy::Stop));
     assert_eq!(
@@ -219,7 +220,7 @@ fn cancelled_in_the_middle_it_ends_in_order() {
 }
 
 #[test]
-fn cancelled_from_another_thread_while_an_answer_is_due() {
+fn cancelling_from_another_thread_ends_the_wait_for_a_response() {
     let gate = Gate::new();
     let script = accepting()
         .expect(Operation::Store)
@@ -233,13 +234,13 @@ fn cancelled_from_another_thread_while_an_answer_is_due() {
         std::thread::spawn(move || us.send(&node(), &mut (0..10).map(item), &wish, &mut |_| {}));
     cancel.cancel();
     gate.open();
-    let error = sending.join().unwrap().expect_err("it is cancelled");
-    // The thread may not have begun when it was cancelled.
+    let error = sending.join().unwrap().expect_err("cancelled");
+    // The thread may not have started when it was cancelled.
     assert!(error.report.stored <= 1, "{error:?}");
 }
 
 #[test]
-fn cancelled_while_it_waits_to_try_again() {
+fn cancelling_ends_the_wait_before_a_retry() {
     let busy = Script::unreachable(std::io::ErrorKind::ConnectionRefused);
     for script in [busy, accepting().expect(Operation::Store).cut()] {
         let peer = ScriptedPeer::new().then(script);
@@ -249,32 +250,32 @@ fn cancelled_while_it_waits_to_try_again() {
         let sending = std::thread::spawn(move || {
             us.send(&node(), &mut (0..10).map(item), &wish, &mut |_| {})
         });
-        // Whether it waits already or not: the hour is not waited for.
+        // Whether it already waits or not, it does not wait for an hour.
         cancel.cancel();
-        let error = sending.join().unwrap().expect_err("it is cancelled");
+        let error = sending.join().unwrap().expect_err("cancelled");
         assert!(matches!(error.error, ServiceError::Cancelled), "{error:?}");
         assert_eq!(error.report.failed, 0);
     }
 }
 
 #[test]
-fn a_million_bad_files_can_be_cancelled() {
+fn sending_a_million_invalid_files_can_be_cancelled() {
     let cancel = Cancel::new();
-    let mut told = 0;
+    let mut outcomes = 0;
     let mut items = std::iter::repeat_with(|| SendItem::file("/nowhere/at/all"));
     let error = scu(&ScriptedPeer::new())
         .send(&node(), &mut items, &cancel, &mut |_| {
-            told += 1;
-            if told == 100 {
+            outcomes += 1;
+            if outcomes == 100 {
                 cancel.cancel();
             }
         })
-        .expect_err("it is cancelled");
+        .expect_err("cancelled");
     assert_eq!(error.report.failed, 100);
 }
 
 #[test]
-fn message_ids_go_round() {
+fn message_ids_wrap_around() {
     let objects = usize::from(u16::MAX) + 2;
     let peer = ScriptedPeer::new().then(taking(accepting(), objects).expect_release());
     let report = scu(&peer)
@@ -294,8 +295,8 @@ fn message_ids_go_round() {
     assert_eq!((id(0), id(65_534), id(65_535)), (1, 65_535, 1));
 }
 
-/// A node in memory that keeps what it is sent, for one association.
-fn keep(mut association: Box<dyn Association>, handler: &MemoryHandler) -> Result<(), Error> {
+/// Serves one association of a node in memory that stores what it is sent.
+fn serve(mut association: Box<dyn Association>, handler: &MemoryHandler) -> Result<(), Error> {
     loop {
         let incoming = receive_command(&mut *association, SECOND)?;
         let Incoming::Message { context, command } = incoming else {
@@ -323,10 +324,10 @@ fn keep(mut association: Box<dyn Association>, handler: &MemoryHandler) -> Resul
 }
 
 #[test]
-fn a_node_in_memory_has_all_that_was_sent() {
-    let exchange = MemoryNetwork::new();
+fn node_in_memory_stores_everything() {
+    let network = MemoryNetwork::new();
     let supported = SupportedContexts::new().with(uid(CT), vec![uid(EXPLICIT), uid(JPEG)]);
-    let listener = exchange.listen(&node(), supported, 4096).unwrap();
+    let listener = network.listen(&node(), supported, 4096).unwrap();
     let handler = Arc::new(MemoryHandler::new(64 << 20));
     let data_set = |n: usize| -> Vec<u8> {
         let length = n * 997;
@@ -340,9 +341,9 @@ fn a_node_in_memory_has_all_that_was_sent() {
     let kept = Arc::clone(&handler);
     let keeping = std::thread::spawn(move || {
         let association = listener.accept(SECOND).expect("an association");
-        keep(association, &kept)
+        serve(association, &kept)
     });
-    let us = Scu::new(Arc::new(exchange), "US".parse().unwrap());
+    let us = Scu::new(Arc::new(network), "US".parse().unwrap());
     let report = us
         .send(&node(), &mut items.into_iter(), &Cancel::new(), &mut |_| {})
         .unwrap();
@@ -356,17 +357,17 @@ fn a_node_in_memory_has_all_that_was_sent() {
 }
 
 #[test]
-fn a_node_in_memory_that_is_out_of_room() {
-    let exchange = MemoryNetwork::new();
+fn node_without_resources_fails_items() {
+    let network = MemoryNetwork::new();
     let supported = SupportedContexts::new().with(uid(CT), vec![uid(EXPLICIT)]);
-    let listener = exchange.listen(&node(), supported, 4096).unwrap();
+    let listener = network.listen(&node(), supported, 4096).unwrap();
     let handler = Arc::new(MemoryHandler::new(3 * 14));
     let kept = Arc::clone(&handler);
     let keeping = std::thread::spawn(move || {
         let association = listener.accept(SECOND).expect("an association");
-        keep(association, &kept)
+        serve(association, &kept)
     });
-    let us = Scu::new(Arc::new(exchange), "US".parse().unwrap());
+    let us = Scu::new(Arc::new(network), "US".parse().unwrap());
     let mut failed = Vec::new();
     let report = us
         .send(
@@ -394,12 +395,12 @@ fn a_node_in_memory_that_is_out_of_room() {
 }
 
 #[test]
-fn a_node_in_memory_that_is_slow_or_dead() {
-    // It accepts, and never reads: the memory's eight PDUs are soon full.
-    let exchange = MemoryNetwork::new();
+fn node_that_does_not_read_times_out() {
+    // It accepts and never reads: the channel of eight PDUs is soon full.
+    let network = MemoryNetwork::new();
     let supported = SupportedContexts::new().with(uid(CT), vec![uid(EXPLICIT)]);
-    let listener = exchange.listen(&node(), supported, 1024).unwrap();
-    let us = Scu::new(Arc::new(exchange), "US".parse().unwrap())
+    let listener = network.listen(&node(), supported, 1024).unwrap();
+    let us = Scu::new(Arc::new(network), "US".parse().unwrap())
         .with_timeouts(Timeouts::all(Duration::from_millis(10)))
         .with_retries(Retries::new(2, Duration::from_millis(1)));
     let items = (0..5).map(|n| {

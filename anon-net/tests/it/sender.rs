@@ -1,4 +1,4 @@
-//! C-STORE one by one: what is proposed, what is kept, and what ends an association.
+//! `Sender`: C-STORE of single objects, its proposals, and the ends of its associations.
 
 use std::io::{self, Read};
 use std::ops::ControlFlow;
@@ -8,7 +8,7 @@ use anon_net::service::{Cancel, FileMeta, Query, Sender, ServiceError, StorageCo
 use anon_net::testing::ScriptedPeer;
 use anon_net::{Command, Error, Operation, PdvKind, Status};
 
-use crate::exchange::uid;
+use crate::memory_network::uid;
 use crate::send::{CT, EXPLICIT, JPEG, accepting, node, scu, success, taking};
 
 fn sort(syntax: &str) -> StorageContext {
@@ -25,12 +25,12 @@ fn store(sender: &mut Sender, syntax: &str, bytes: &[u8]) -> Result<Status, Serv
 }
 
 #[test]
-fn an_association_is_kept_between_objects() {
+fn association_stays_open_between_objects() {
     let peer = ScriptedPeer::new().then(taking(accepting(), 3).expect_release());
     let mut sender = scu(&peer).sender(&node());
     for bytes in [&b"first"[..], b"", b"third"] {
         let status = store(&mut sender, EXPLICIT, bytes);
-        assert_eq!(status.expect("an answer"), Status::SUCCESS);
+        assert_eq!(status.expect("a response"), Status::SUCCESS);
     }
     sender.release();
     let heard = peer.finish().expect("the script was played");
@@ -41,9 +41,9 @@ fn an_association_is_kept_between_objects() {
     );
 }
 
-/// What was expected is proposed at once; a refusal costs no association.
+/// Expected contexts are proposed at once. A rejected context does not end the association.
 #[test]
-fn what_is_expected_is_proposed() {
+fn expected_contexts_are_proposed() {
     let peer = ScriptedPeer::new().then(taking(accepting(), 1).expect_release());
     let mut sender = scu(&peer).sender(&node());
     sender.expect([sort(EXPLICIT)]);
@@ -54,13 +54,13 @@ fn what_is_expected_is_proposed() {
             "{refused:?}"
         );
     }
-    store(&mut sender, EXPLICIT, b"explicit").expect("it was proposed with the other");
+    store(&mut sender, EXPLICIT, b"explicit").expect("proposed with the other context");
     sender.release();
     peer.finish().expect("the script was played");
 }
 
 #[test]
-fn a_body_that_fails_aborts() {
+fn failing_body_aborts_the_association() {
     struct Fails;
     impl Read for Fails {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
@@ -82,7 +82,7 @@ fn a_body_that_fails_aborts() {
 }
 
 #[test]
-fn the_end_can_be_wished_while_a_peer_is_silent() {
+fn cancelling_ends_the_wait_for_a_silent_peer() {
     let cancel = Cancel::new();
     let wish = cancel.clone();
     let script = accepting()
@@ -97,7 +97,7 @@ fn the_end_can_be_wished_while_a_peer_is_silent() {
 }
 
 #[test]
-fn a_late_answer_is_not_taken_for_the_next() {
+fn late_response_does_not_count_for_the_next_object() {
     let late = accepting()
         .expect(Operation::Store)
         .answer(success())
@@ -115,7 +115,7 @@ fn a_late_answer_is_not_taken_for_the_next() {
 }
 
 #[test]
-fn a_header_is_read_from_any_reader() {
+fn file_meta_is_read_from_any_reader() {
     let not = FileMeta::read(&mut &b"no DICOM"[..]);
     assert!(matches!(not, Err(ServiceError::NotDicom { .. })), "{not:?}");
 }
@@ -123,12 +123,12 @@ fn a_header_is_read_from_any_reader() {
 #[test]
 fn hierarchies_need_a_query_context() {
     let peer = ScriptedPeer::new().then(accepting().expect_release());
-    let asked = scu(&peer).hierarchies(&node(), &Query::new(), &Cancel::new(), &mut |_, _| {
+    let requested = scu(&peer).hierarchies(&node(), &Query::new(), &Cancel::new(), &mut |_, _| {
         ControlFlow::Continue(())
     });
     assert!(
-        matches!(asked, Err(ServiceError::ContextRefused { .. })),
-        "{asked:?}"
+        matches!(requested, Err(ServiceError::ContextRefused { .. })),
+        "{requested:?}"
     );
     peer.finish().expect("the script was played");
 }

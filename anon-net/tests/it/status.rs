@@ -1,10 +1,10 @@
-//! Statuses: PS3.7 Annex C, PS3.4 Table B.2-1.
+//! Statuses (PS3.7 Annex C, PS3.4 Table B.2-1).
 
 use anon_net::scp::failure_status;
 use anon_net::{BackendError, Outcome, Remedy, Status, StatusClass};
 
 #[test]
-fn classes_of_statuses() {
+fn each_status_has_its_class() {
     for (code, class) in [
         (0x0000, StatusClass::Success),
         (0x0001, StatusClass::Warning),
@@ -22,7 +22,7 @@ fn classes_of_statuses() {
         (0xA900, StatusClass::Failure),
         (0xC000, StatusClass::Failure),
         (0xCFFF, StatusClass::Failure),
-        // Not listed: never taken for done.
+        // Not listed: never counts as success.
         (0x0002, StatusClass::Failure),
         (0x8000, StatusClass::Failure),
         (0xFE01, StatusClass::Failure),
@@ -35,7 +35,7 @@ fn classes_of_statuses() {
 }
 
 #[test]
-fn outcomes_answer_the_sender() {
+fn each_outcome_has_its_status() {
     for (outcome, code) in [
         (Outcome::Stored, Some(0x0000)),
         (Outcome::AlreadyStored, Some(0x0000)),

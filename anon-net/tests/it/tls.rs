@@ -17,18 +17,18 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
 };
 
-use crate::exchange::proposal;
+use crate::memory_network::proposal;
 use crate::scp::node::{bind, memory};
 use crate::scp::support::{self, Peer};
 use crate::ul::{LONG, Port, acceptor};
 
-/// An authority with the files of those it knows.
+/// A certificate authority.
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     directory: PathBuf,
 }
 
-/// A certificate and its key.
+/// The files of a certificate and its key.
 pub(crate) struct Files {
     pub(crate) chain: PathBuf,
     pub(crate) key: PathBuf,
@@ -52,7 +52,7 @@ impl Authority {
         self.directory.join("ca.pem")
     }
 
-    /// Certifies a host until a year.
+    /// Issues a certificate for a host, valid until the end of a year.
     fn certify(&self, host: &str, until: i32) -> Made<Files> {
         let mut params = CertificateParams::new(vec![host.to_owned()])?;
         params.not_before = date_time_ymd(2000, 1, 1);
@@ -73,8 +73,8 @@ fn put(path: &Path, text: &str) -> std::io::Result<()> {
     fs::File::create(path)?.write_all(text.as_bytes())
 }
 
-/// Our authority, a stranger, and whom they know.
-pub(crate) struct World {
+/// The files of our authority, of another one, and certificates of both.
+pub(crate) struct Certificates {
     directory: tempfile::TempDir,
     pub(crate) ours: Authority,
     pub(crate) server: Files,
@@ -85,7 +85,7 @@ pub(crate) struct World {
     strange: Files,
 }
 
-impl World {
+impl Certificates {
     pub(crate) fn new() -> Made<Self> {
         let directory = tempfile::tempdir()?;
         let ours = Authority::new(directory.path(), "ours")?;
@@ -113,18 +113,18 @@ impl World {
     }
 }
 
-/// Both ends' results of one connection.
-struct Both {
+/// The results of both sides of a connection.
+struct HandshakeResults {
     dialled: Result<Box<dyn Association>, Error>,
     accepted: Result<UlAssociation, Error>,
 }
 
-fn meet(dial: &UlDial, acceptor: &Acceptor) -> Both {
+fn meet(dial: &UlDial, acceptor: &Acceptor) -> HandshakeResults {
     let port = Port::open();
     std::thread::scope(|scope| {
         let accepted = scope.spawn(|| acceptor.accept(port.stream()));
         let dialled = dial.dial(&port.node, &proposal(), LONG);
-        Both {
+        HandshakeResults {
             dialled,
             accepted: accepted.join().expect("a thread"),
         }
@@ -132,24 +132,24 @@ fn meet(dial: &UlDial, acceptor: &Acceptor) -> Both {
 }
 
 #[track_caller]
-fn problem<T: fmt::Debug>(result: &Result<T, Error>, wanted: &str, case: &str) {
+fn problem<T: fmt::Debug>(result: &Result<T, Error>, expected: &str, case: &str) {
     let found = match result {
         Err(Error::Tls { problem }) => Some(*problem),
         _ => None,
     };
-    assert_eq!(found, Some(wanted), "{case}: {result:?}");
+    assert_eq!(found, Some(expected), "{case}: {result:?}");
 }
 
 #[test]
-fn passes_the_suite() {
-    let world = World::new().expect("certificates");
-    let dial = UlDial::new().with_tls(world.client());
+fn tls_association_passes_the_conformance_suite() {
+    let certificates = Certificates::new().expect("certificates");
+    let dial = UlDial::new().with_tls(certificates.client());
     for max_pdu_bytes in [64, 131_072] {
         let acceptor = acceptor()
-            .with_tls(world.server())
+            .with_tls(certificates.server())
             .with_max_pdu_bytes(max_pdu_bytes);
         conformance::association(|| {
-            let Both { dialled, accepted } = meet(&dial, &acceptor);
+            let HandshakeResults { dialled, accepted } = meet(&dial, &acceptor);
             AssociationPair {
                 requestor: dialled.expect("an association"),
                 acceptor: Box::new(accepted.expect("an association")),
@@ -159,11 +159,12 @@ fn passes_the_suite() {
 }
 
 #[test]
-fn a_server_may_want_no_certificate() {
-    let world = World::new().expect("certificates");
-    let server = ServerTls::new(&world.server.chain, &world.server.key).expect("a server");
-    let dial = UlDial::new().with_tls(ClientTls::new(&world.ours.file()).expect("a client"));
-    let Both { dialled, accepted } = meet(&dial, &acceptor().with_tls(server));
+fn server_without_client_authentication_accepts() {
+    let certificates = Certificates::new().expect("certificates");
+    let server =
+        ServerTls::new(&certificates.server.chain, &certificates.server.key).expect("a server");
+    let dial = UlDial::new().with_tls(ClientTls::new(&certificates.ours.file()).expect("a client"));
+    let HandshakeResults { dialled, accepted } = meet(&dial, &acceptor().with_tls(server));
     let mut theirs = accepted.expect("an association");
     drop(dialled.expect("an association"));
     let end = theirs.receive(LONG).map(|_| ());
@@ -171,69 +172,73 @@ fn a_server_may_want_no_certificate() {
 }
 
 #[test]
-fn a_client_without_the_right_certificate_is_refused() {
-    let world = World::new().expect("certificates");
-    let server = acceptor().with_tls(world.server());
+fn client_without_a_valid_certificate_is_refused() {
+    let certificates = Certificates::new().expect("certificates");
+    let server = acceptor().with_tls(certificates.server());
     let with = |files: &Files| {
-        ClientTls::mutual(&world.ours.file(), &files.chain, &files.key).expect("a client")
+        ClientTls::mutual(&certificates.ours.file(), &files.chain, &files.key).expect("a client")
     };
     let table = [
         (
             "none",
-            ClientTls::new(&world.ours.file()).expect("a client"),
+            ClientTls::new(&certificates.ours.file()).expect("a client"),
             "it presents no certificate",
             "it requires a certificate from us",
         ),
         (
             "expired",
-            with(&world.expired),
+            with(&certificates.expired),
             "its certificate has expired",
             "it says that our certificate has expired",
         ),
         (
             "a stranger's",
-            with(&world.strange),
+            with(&certificates.strange),
             "its certificate is not issued by an authority that we trust",
             "it does not trust the authority of our certificate",
         ),
     ];
     for (case, client, theirs, ours) in table {
-        let Both { dialled, accepted } = meet(&UlDial::new().with_tls(client), &server);
+        let HandshakeResults { dialled, accepted } = meet(&UlDial::new().with_tls(client), &server);
         problem(&accepted, theirs, case);
         problem(&dialled, ours, case);
     }
 }
 
 #[test]
-fn a_server_without_the_right_certificate_is_refused() {
-    let world = World::new().expect("certificates");
-    let dial = UlDial::new().with_tls(world.client());
+fn server_without_a_valid_certificate_is_refused() {
+    let certificates = Certificates::new().expect("certificates");
+    let dial = UlDial::new().with_tls(certificates.client());
     let table = [
-        ("expired", &world.expired, "its certificate has expired"),
+        (
+            "expired",
+            &certificates.expired,
+            "its certificate has expired",
+        ),
         (
             "a stranger's",
-            &world.strange,
+            &certificates.strange,
             "its certificate is not issued by an authority that we trust",
         ),
         (
             "another host's",
-            &world.elsewhere,
+            &certificates.elsewhere,
             "its certificate is for another host",
         ),
     ];
-    for (case, files, wanted) in table {
-        let tls = ServerTls::mutual(&files.chain, &files.key, &world.ours.file());
+    for (case, files, expected) in table {
+        let tls = ServerTls::mutual(&files.chain, &files.key, &certificates.ours.file());
         let server = acceptor().with_tls(tls.expect("a server"));
-        let Both { dialled, accepted } = meet(&dial, &server);
-        problem(&dialled, wanted, case);
+        let HandshakeResults { dialled, accepted } = meet(&dial, &server);
+        problem(&dialled, expected, case);
         assert!(matches!(accepted, Err(Error::Tls { .. })), "{case}");
     }
 }
 
 #[test]
-fn a_name_is_checked_too() {
-    let world = World::new().expect("certificates");
-    let files = world
+fn host_names_are_checked() {
+    let certificates = Certificates::new().expect("certificates");
+    let files = certificates
         .ours
         .certify("localhost", 4000)
         .expect("a certificate");
@@ -242,7 +247,7 @@ fn a_name_is_checked_too() {
     let port = Port::open();
     let node = Node::new(port.node.title().clone(), "localhost", port.node.port());
     let node = node.expect("a node");
-    let dial = UlDial::new().with_tls(world.client());
+    let dial = UlDial::new().with_tls(certificates.client());
     std::thread::scope(|scope| {
         let accepted = scope.spawn(|| server.accept(port.stream()));
         let mut dialled = dial.dial(&node, &proposal(), LONG).expect("an association");
@@ -255,13 +260,15 @@ fn a_name_is_checked_too() {
 }
 
 #[test]
-fn plain_and_tls_do_not_mix() {
-    let world = World::new().expect("certificates");
-    let Both { dialled, accepted } = meet(&UlDial::new(), &acceptor().with_tls(world.server()));
+fn plain_and_tls_peers_fail_with_an_error() {
+    let certificates = Certificates::new().expect("certificates");
+    let HandshakeResults { dialled, accepted } =
+        meet(&UlDial::new(), &acceptor().with_tls(certificates.server()));
     problem(&accepted, "it does not speak TLS", "a plain peer");
     assert!(matches!(dialled, Err(Error::Lost)), "{dialled:?}");
 
-    let Both { dialled, accepted } = meet(&UlDial::new().with_tls(world.client()), &acceptor());
+    let HandshakeResults { dialled, accepted } =
+        meet(&UlDial::new().with_tls(certificates.client()), &acceptor());
     match accepted {
         Err(Error::Protocol { problem }) => assert_eq!(problem, "it speaks TLS"),
         other => panic!("a TLS hello on a plain port: {other:?}"),
@@ -274,28 +281,36 @@ fn plain_and_tls_do_not_mix() {
 }
 
 #[test]
-fn a_handshake_has_as_long_as_a_request() {
-    let world = World::new().expect("certificates");
+fn handshake_has_the_timeout_of_a_request() {
+    let certificates = Certificates::new().expect("certificates");
     let short = Duration::from_millis(50);
-    let server = acceptor().with_tls(world.server()).with_artim(short);
+    let server = acceptor().with_tls(certificates.server()).with_artim(short);
     let port = Port::open();
-    // The beginning of a hello, and then nothing.
+    // The beginning of a client hello, then nothing.
     let mut silent = TcpStream::connect((port.node.host(), port.node.port())).expect("a stream");
-    silent.write_all(&[22, 3, 1, 2, 0, 1, 0]).expect("room");
+    silent.write_all(&[22, 3, 1, 2, 0, 1, 0]).expect("written");
     let over = server.accept(port.stream());
     assert!(matches!(over, Err(Error::TimedOut { .. })), "{over:?}");
-    assert_eq!(silent.read(&mut [0; 8]).unwrap_or(0), 0, "it is closed");
+    assert_eq!(
+        silent.read(&mut [0; 8]).unwrap_or(0),
+        0,
+        "the connection is closed"
+    );
 }
 
 #[test]
-fn files_that_are_wrong_are_named() {
-    let world = World::new().expect("certificates");
-    let at = |name: &str| world.directory.path().join(name);
+fn invalid_files_are_named_in_errors() {
+    let certificates = Certificates::new().expect("certificates");
+    let at = |name: &str| certificates.directory.path().join(name);
     let (missing, empty, sealed) = (at("missing"), at("empty"), at("sealed"));
     put(&empty, "").expect("a file");
     let pem = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
     put(&sealed, pem).expect("a file");
-    let (chain, key, ca) = (&world.server.chain, &world.server.key, &world.ours.file());
+    let (chain, key, ca) = (
+        &certificates.server.chain,
+        &certificates.server.key,
+        &certificates.ours.file(),
+    );
     let table = [
         (&missing, key, ca, TlsFile::Chain, "cannot be read"),
         (&empty, key, ca, TlsFile::Chain, "no certificate"),
@@ -303,7 +318,13 @@ fn files_that_are_wrong_are_named() {
         (chain, &missing, ca, TlsFile::Key, "cannot be read"),
         (chain, &empty, ca, TlsFile::Key, "no private key"),
         (chain, &sealed, ca, TlsFile::Key, "is encrypted"),
-        (chain, &world.client.key, ca, TlsFile::Key, "not the key"),
+        (
+            chain,
+            &certificates.client.key,
+            ca,
+            TlsFile::Key,
+            "not the key",
+        ),
         (chain, key, &missing, TlsFile::Authorities, "cannot be read"),
         (chain, key, &empty, TlsFile::Authorities, "no certificate"),
     ];
@@ -314,10 +335,10 @@ fn files_that_are_wrong_are_named() {
             assert_eq!(error.file, file, "{error}");
             assert!(error.problem.contains(words), "{error}: {words}");
             let named = [chain, key, ca].contains(&&error.path);
-            assert!(named, "{error}: it names a file that was given");
+            assert!(named, "{error}: names the file");
         }
     }
-    let no_authority = world.stranger.file();
+    let no_authority = certificates.stranger.file();
     assert!(
         ClientTls::new(&no_authority).is_ok(),
         "any authority will do"
@@ -331,21 +352,21 @@ fn files_that_are_wrong_are_named() {
     );
 }
 
-/// An SCP with TLS serves those who show a certificate it knows, and nobody else.
+/// An SCP with TLS serves only clients with a trusted certificate.
 #[test]
-fn an_scp_talks_tls_only() {
-    let world = World::new().expect("certificates");
-    let scp = bind(memory().tls(world.server()));
+fn scp_with_tls_refuses_plain_connections() {
+    let certificates = Certificates::new().expect("certificates");
+    let scp = bind(memory().tls(certificates.server()));
     let port = scp.local_addr().port();
     let node = Node::new("SCP".parse().expect("a title"), "127.0.0.1", port).expect("a node");
     let proposal = support::proposal("PEER");
     let plain = UlDial::new().dial(&node, &proposal, LONG);
     assert!(plain.is_err(), "{plain:?}");
-    let tls = UlDial::new().with_tls(world.client());
+    let tls = UlDial::new().with_tls(certificates.client());
     let mut association = tls.dial(&node, &proposal, LONG).expect("an association");
     let body = vec![7; 300_000];
     let status = Peer(&mut *association).store("1.2.3", &body);
-    assert_eq!(status.expect("an answer").code(), 0);
+    assert_eq!(status.expect("a response").code(), 0);
     association.release(LONG).expect("released");
     assert_eq!(scp.stop(LONG), StopOutcome::Drained);
     assert_eq!(scp.totals().instances.stored, 1);

@@ -1,5 +1,6 @@
-//! Versions and cipher suites of TLS (PS3.15 section B.12, BCP 195): 1.2 and 1.3 are spoken with peers
-//! that speak one of them only; 1.1, and 1.2 without an ephemeral key, are refused with an alert.
+//! Versions and cipher suites of TLS (PS3.15 section B.12, BCP 195). Peers with only TLS 1.2 or
+//! only 1.3 can connect. TLS 1.1, and 1.2 without an ephemeral key exchange, are refused with an
+//! alert.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -19,8 +20,8 @@ use rustls::{
     StreamOwned, SupportedProtocolVersion,
 };
 
-use crate::exchange::proposal;
-use crate::tls::{Files, World};
+use crate::memory_network::proposal;
+use crate::tls::{Certificates, Files};
 use crate::ul::{LONG, Port, acceptor};
 use crate::wire::{Request, pdu};
 
@@ -39,7 +40,7 @@ fn connect(port: &Port) -> TcpStream {
     stream
 }
 
-/// The kind and the body of the next PDU.
+/// Reads a PDU. Returns its type and its body.
 fn next_pdu(stream: &mut dyn Read) -> io::Result<(u8, Vec<u8>)> {
     let mut head = [0; 6];
     stream.read_exact(&mut head)?;
@@ -47,7 +48,7 @@ fn next_pdu(stream: &mut dyn Read) -> io::Result<(u8, Vec<u8>)> {
     Ok((kind, body(stream, u32::from_be_bytes([a, b, c, d]))?))
 }
 
-/// The kind and the body of the next record of TLS.
+/// Reads a TLS record. Returns its type and its body.
 fn next_record(stream: &mut dyn Read) -> io::Result<(u8, Vec<u8>)> {
     let mut head = [0; 5];
     stream.read_exact(&mut head)?;
@@ -61,10 +62,14 @@ fn body(stream: &mut dyn Read, length: u32) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A peer that dials, and speaks this version only.
-fn dials(world: &World, only: &'static SupportedProtocolVersion, port: &Port) -> ProtocolVersion {
+/// Dials with this TLS version only. Returns the negotiated version.
+fn dials(
+    certificates: &Certificates,
+    only: &'static SupportedProtocolVersion,
+    port: &Port,
+) -> ProtocolVersion {
     let mut roots = RootCertStore::empty();
-    let pem = BufReader::new(File::open(world.ours.file()).expect("the authority"));
+    let pem = BufReader::new(File::open(certificates.ours.file()).expect("the authority"));
     for authority in CertificateDer::pem_reader_iter(pem) {
         roots
             .add(authority.expect("a certificate"))
@@ -78,27 +83,28 @@ fn dials(world: &World, only: &'static SupportedProtocolVersion, port: &Port) ->
     let name = ServerName::try_from("127.0.0.1").expect("an address");
     let connection = ClientConnection::new(Arc::new(config), name).expect("a client");
     let mut stream = StreamOwned::new(connection, connect(port));
-    stream.write_all(&Request::new().bytes()).expect("room");
-    let (kind, _) = next_pdu(&mut stream).expect("an answer");
+    stream.write_all(&Request::new().bytes()).expect("written");
+    let (kind, _) = next_pdu(&mut stream).expect("a response");
     assert_eq!(kind, 2, "A-ASSOCIATE-AC");
     stream.conn.protocol_version().expect("a version")
 }
 
 #[test]
-fn peers_that_dial_may_speak_either_version() {
-    let world = World::new().expect("certificates");
+fn dialling_peer_can_use_tls_1_2_or_1_3() {
+    let certificates = Certificates::new().expect("certificates");
     for (only, version) in ONLY {
-        let tls = ServerTls::new(&world.server.chain, &world.server.key).expect("a server");
+        let tls =
+            ServerTls::new(&certificates.server.chain, &certificates.server.key).expect("a server");
         let (port, server) = (Port::open(), acceptor().with_tls(tls));
         thread::scope(|scope| {
             let accepted = scope.spawn(|| server.accept(port.stream()));
-            assert_eq!(dials(&world, only, &port), version);
+            assert_eq!(dials(&certificates, only, &port), version);
             accepted.join().expect("a thread").expect("an association");
         });
     }
 }
 
-/// A peer that is dialled, speaks this version only, and rejects what it is asked.
+/// Accepts with this TLS version only, rejects the association, and returns the negotiated version.
 fn is_dialled(
     files: &Files,
     only: &'static SupportedProtocolVersion,
@@ -117,20 +123,20 @@ fn is_dialled(
     let mut stream = StreamOwned::new(connection, stream);
     let (kind, _) = next_pdu(&mut stream).expect("a proposal");
     assert_eq!(kind, 1, "A-ASSOCIATE-RQ");
-    // Rejected for now, by its presentation layer: it has as many as it takes.
-    stream.write_all(&pdu(3, &[0, 2, 3, 2])).expect("room");
-    stream.flush().expect("room");
+    // Rejected temporarily: local limit exceeded (PS3.8 Table 9-21).
+    stream.write_all(&pdu(3, &[0, 2, 3, 2])).expect("written");
+    stream.flush().expect("written");
     stream.conn.protocol_version().expect("a version")
 }
 
 #[test]
-fn peers_that_are_dialled_may_speak_either_version() {
-    let world = World::new().expect("certificates");
-    let dial = UlDial::new().with_tls(world.client());
+fn dialled_peer_can_use_tls_1_2_or_1_3() {
+    let certificates = Certificates::new().expect("certificates");
+    let dial = UlDial::new().with_tls(certificates.client());
     for (only, version) in ONLY {
         let port = Port::open();
         thread::scope(|scope| {
-            let peer = scope.spawn(|| is_dialled(&world.server, only, port.stream()));
+            let peer = scope.spawn(|| is_dialled(&certificates.server, only, port.stream()));
             let dialled = dial.dial(&port.node, &proposal(), LONG);
             assert_eq!(peer.join().expect("a thread"), version);
             assert!(
@@ -147,7 +153,7 @@ fn peers_that_are_dialled_may_speak_either_version() {
     }
 }
 
-/// Bytes behind their length, which takes so many bytes itself.
+/// Encodes bytes after their length, which has `WIDTH` bytes.
 fn counted<const WIDTH: usize>(bytes: &[u8]) -> Vec<u8> {
     let length = bytes.len().to_be_bytes();
     let length = length.last_chunk::<WIDTH>().expect("of eight");
@@ -158,20 +164,20 @@ fn extension(kind: u16, value: &[u8]) -> Vec<u8> {
     [&kind.to_be_bytes()[..], &counted::<2>(value)].concat()
 }
 
-/// A record with one handshake message (RFC 5246 sections 6.2.1 and 7.4).
+/// Encodes a record with one handshake message (RFC 5246 sections 6.2.1 and 7.4).
 fn handshake(kind: u8, body: &[u8]) -> Vec<u8> {
     let message = [&[kind][..], &counted::<3>(body)].concat();
     [&[22, 3, 1][..], &counted::<2>(&message)].concat()
 }
 
-/// A hello of a client that speaks nothing above this version, with these cipher suites.
+/// Encodes a client hello with this greatest version and these cipher suites.
 fn client_hello(version: [u8; 2], suites: &[u16]) -> Vec<u8> {
     let suites: Vec<u8> = suites
         .iter()
         .flat_map(|suite| suite.to_be_bytes())
         .collect();
     let extensions = [
-        // Elliptic curves: x25519 and P-256; points uncompressed; signatures: ECDSA P-256, RSA.
+        // Curves x25519 and P-256, uncompressed points, signatures with ECDSA P-256 and RSA.
         extension(10, &counted::<2>(&[0, 29, 0, 23])),
         extension(11, &counted::<1>(&[0])),
         extension(13, &counted::<2>(&[4, 3, 4, 1])),
@@ -187,7 +193,7 @@ fn client_hello(version: [u8; 2], suites: &[u16]) -> Vec<u8> {
     handshake(1, &body.concat())
 }
 
-/// A fatal alert for this reason (RFC 5246 section 7.2).
+/// Expects a fatal alert with this description (RFC 5246 section 7.2).
 #[track_caller]
 fn is_alert(stream: &mut TcpStream, reason: u8, case: &str) {
     let record = next_record(stream).expect(case);
@@ -195,8 +201,8 @@ fn is_alert(stream: &mut TcpStream, reason: u8, case: &str) {
 }
 
 #[test]
-fn old_peers_that_dial_are_refused_with_an_alert() {
-    let world = World::new().expect("certificates");
+fn outdated_dialling_peer_is_refused_with_an_alert() {
+    let certificates = Certificates::new().expect("certificates");
     let modern = [0xC02B, 0xC02F, 0xCCA9];
     let table = [
         ("TLS 1.1", [3, 2], &[0xC013, 0xC009, 0x002F][..], 70),
@@ -211,13 +217,14 @@ fn old_peers_that_dial_are_refused_with_an_alert() {
         ),
     ];
     for (case, version, suites, reason) in table {
-        let tls = ServerTls::new(&world.server.chain, &world.server.key).expect("a server");
+        let tls =
+            ServerTls::new(&certificates.server.chain, &certificates.server.key).expect("a server");
         let (port, server) = (Port::open(), acceptor().with_tls(tls));
         thread::scope(|scope| {
             let accepted = scope.spawn(|| server.accept(port.stream()));
             let mut stream = connect(&port);
             let hello = client_hello(version, suites);
-            stream.write_all(&hello).expect("room");
+            stream.write_all(&hello).expect("written");
             is_alert(&mut stream, reason, case);
             drop(stream);
             let accepted = accepted.join().expect("a thread");
@@ -227,15 +234,16 @@ fn old_peers_that_dial_are_refused_with_an_alert() {
             );
         });
     }
-    // With a suite of today the same hello goes further: it is answered by a hello.
-    let tls = ServerTls::new(&world.server.chain, &world.server.key).expect("a server");
+    // With a modern cipher suite the same hello gets a server hello.
+    let tls =
+        ServerTls::new(&certificates.server.chain, &certificates.server.key).expect("a server");
     let (port, server) = (Port::open(), acceptor().with_tls(tls));
     thread::scope(|scope| {
         let accepted = scope.spawn(|| server.accept(port.stream()));
         let mut stream = connect(&port);
         stream
             .write_all(&client_hello([3, 3], &modern))
-            .expect("room");
+            .expect("written");
         let (kind, answer) = next_record(&mut stream).expect("a record");
         assert_eq!(
             (kind, answer.first()),
@@ -248,9 +256,9 @@ fn old_peers_that_dial_are_refused_with_an_alert() {
 }
 
 #[test]
-fn old_peers_that_are_dialled_are_refused_with_an_alert() {
-    let world = World::new().expect("certificates");
-    let dial = UlDial::new().with_tls(world.client());
+fn outdated_dialled_peer_is_refused_with_an_alert() {
+    let certificates = Certificates::new().expect("certificates");
+    let dial = UlDial::new().with_tls(certificates.client());
     let port = Port::open();
     thread::scope(|scope| {
         let peer = scope.spawn(|| {
@@ -264,7 +272,7 @@ fn old_peers_that_are_dialled_are_refused_with_an_alert() {
             let body = [&[3, 2][..], &[7; 32], &[0], &0xC013_u16.to_be_bytes(), &[0]];
             stream
                 .write_all(&handshake(2, &body.concat()))
-                .expect("room");
+                .expect("written");
             is_alert(&mut stream, 70, "TLS 1.1");
         });
         let dialled = dial.dial(&port.node, &proposal(), LONG);

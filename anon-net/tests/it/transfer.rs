@@ -13,10 +13,11 @@ use anon_net::testing::MemoryHandler;
 use anon_net::{Error, InstanceUid, Operation, Status, Uid};
 
 use crate::pacs::{
-    CT, DCMQRSCP, LONG, Manners, ORTHANC, PYNETDICOM, Pacs, SR, request, respond, rogue, study,
+    CT, DCMQRSCP, LONG, ORTHANC, PYNETDICOM, Pacs, PacsBehavior, SR, hostile_node, request,
+    respond, study,
 };
 
-const MANNERS: [(&str, Manners); 3] = [
+const BEHAVIORS: [(&str, PacsBehavior); 3] = [
     ("Orthanc", ORTHANC),
     ("dcmqrscp", DCMQRSCP),
     ("pynetdicom", PYNETDICOM),
@@ -44,8 +45,8 @@ fn targets() -> [(TransferTarget, usize); 3] {
     [(of_study(), 4), (series, 3), (instances, 2)]
 }
 
-fn archive(manners: Manners) -> Pacs {
-    Pacs::start(manners, vec![study(1, "A", &[("CT", 3), ("SR", 1)])])
+fn archive(behavior: PacsBehavior) -> Pacs {
+    Pacs::start(behavior, vec![study(1, "A", &[("CT", 3), ("SR", 1)])])
 }
 
 fn move_to(
@@ -64,10 +65,10 @@ fn move_to(
 }
 
 #[test]
-fn moves_at_each_level() {
-    for (name, manners) in MANNERS {
-        let is_counted = manners.counts;
-        let pacs = archive(manners);
+fn c_move_works_at_each_level() {
+    for (name, behavior) in BEHAVIORS {
+        let is_counted = behavior.counts;
+        let pacs = archive(behavior);
         for (target, count) in targets() {
             let (end, counts) = move_to(&pacs, target, "US").unwrap();
             assert_eq!(
@@ -80,7 +81,7 @@ fn moves_at_each_level() {
             assert_eq!(last, is_counted.then_some(count), "{name}");
         }
         assert_eq!(
-            pacs.asked(),
+            pacs.requested(),
             ["C-MOVE STUDY", "C-MOVE SERIES", "C-MOVE IMAGE"],
             "{name}"
         );
@@ -88,18 +89,22 @@ fn moves_at_each_level() {
 }
 
 #[test]
-fn a_destination_that_nobody_knows_is_said() {
-    for (name, manners) in MANNERS {
-        let status = manners.unknown_destination;
-        let error = move_to(&archive(manners), of_study(), "NOBODY").unwrap_err();
+fn unknown_destination_is_reported() {
+    for (name, behavior) in BEHAVIORS {
+        let status = behavior.unknown_destination;
+        let error = move_to(&archive(behavior), of_study(), "NOBODY").unwrap_err();
         let ServiceError::Refused {
             operation,
-            status: said,
+            status: found_status,
         } = error
         else {
             panic!("{name}: {error:?}");
         };
-        assert_eq!((operation, said), (Operation::Move, status), "{name}");
+        assert_eq!(
+            (operation, found_status),
+            (Operation::Move, status),
+            "{name}"
+        );
     }
     for (code, failure) in [
         (0xA701, Some(TransferFailure::CannotCount)),
@@ -124,7 +129,7 @@ fn a_destination_that_nobody_knows_is_said() {
 }
 
 #[test]
-fn what_could_not_be_sent_is_listed() {
+fn failed_instances_are_listed() {
     let deliver = |_: &str, uid: &InstanceUid| uid.expose() != "1.2.1.0.1";
     let studies = vec![study(1, "A", &[("CT", 3)])];
     let pacs = Pacs::delivering(DCMQRSCP, studies, Box::new(deliver));
@@ -135,10 +140,10 @@ fn what_could_not_be_sent_is_listed() {
 }
 
 #[test]
-fn a_move_that_is_cancelled_ends_in_order() {
-    for (name, manners) in MANNERS {
-        let heeds = manners.cancels;
-        let pacs = Pacs::start(manners, vec![study(1, "A", &[("CT", 100)])]);
+fn cancelled_move_releases_the_association() {
+    for (name, behavior) in BEHAVIORS {
+        let obeys_cancel = behavior.cancels;
+        let pacs = Pacs::start(behavior, vec![study(1, "A", &[("CT", 100)])]);
         let cancel = Cancel::new();
         let request = MoveRequest::new(of_study(), "US".parse().unwrap());
         let request = request.with_priority(Priority::High);
@@ -151,15 +156,15 @@ fn a_move_that_is_cancelled_ends_in_order() {
         );
         assert_eq!(
             pacs.store.cancelled.load(Ordering::Acquire),
-            heeds,
+            obeys_cancel,
             "{name}"
         );
     }
 }
 
-/// What is asked is what the standard asks for.
+/// The request has the elements of PS3.4 Annex C.
 #[test]
-fn a_request_is_written_as_the_standard_says() {
+fn request_is_encoded_as_the_standard_says() {
     for (target, level, keys) in [
         (targets()[0].0.clone(), "STUDY", vec![tag::STUDY_UID]),
         (
@@ -173,10 +178,10 @@ fn a_request_is_written_as_the_standard_says() {
             vec![tag::SOP_INSTANCE, tag::STUDY_UID, tag::SERIES_UID],
         ),
     ] {
-        let (tell, told) = std::sync::mpsc::channel();
-        let (scu, node) = rogue(move |association| {
-            let (context, ask, asked) = request(association, Encoding::ImplicitLittle)?;
-            drop(tell.send((ask.clone(), asked)));
+        let (recorder, recorded) = std::sync::mpsc::channel();
+        let (scu, node) = hostile_node(move |association| {
+            let (context, ask, requested) = request(association, Encoding::ImplicitLittle)?;
+            drop(recorder.send((ask.clone(), requested)));
             respond(association, context, &ask, Status::SUCCESS, None)?;
             association.receive(LONG)?;
             association.release(LONG)
@@ -185,14 +190,14 @@ fn a_request_is_written_as_the_standard_says() {
         let request = request.with_priority(Priority::High);
         scu.move_to(&node, &request, &Cancel::new(), &mut drop)
             .unwrap();
-        let (ask, asked) = told.recv_timeout(LONG).unwrap();
+        let (ask, requested) = recorded.recv_timeout(LONG).unwrap();
         assert_eq!(ask.priority, Priority::High, "{level}");
         assert_eq!(
             ask.destination.map(|to| to.to_string()).as_deref(),
             Some("US")
         );
-        assert_eq!(asked.text(tag::LEVEL).as_deref(), Some(level));
-        let tags = asked.elements().iter().map(|element| element.tag);
+        assert_eq!(requested.text(tag::LEVEL).as_deref(), Some(level));
+        let tags = requested.elements().iter().map(|element| element.tag);
         let tags: Vec<_> = tags.filter(|t| *t != tag::LEVEL).collect();
         assert_eq!(tags, keys, "{level}");
     }
@@ -203,9 +208,9 @@ fn classes(uids: &[&str]) -> Vec<Uid> {
 }
 
 #[test]
-fn gets_on_the_same_association() {
-    for (name, manners) in MANNERS {
-        let pacs = archive(manners);
+fn c_get_receives_on_the_same_association() {
+    for (name, behavior) in BEHAVIORS {
+        let pacs = archive(behavior);
         for (target, count) in targets() {
             let is_study = matches!(target, TransferTarget::Study { .. });
             let handler = MemoryHandler::new(1 << 24);
@@ -215,7 +220,7 @@ fn gets_on_the_same_association() {
                 .scu()
                 .get(&pacs.node, &request, &handler, &Cancel::new(), &mut drop)
                 .unwrap();
-            // It has no context for the report, and says so.
+            // The server has no context for the structured report and reports a failure.
             let failed = usize::from(is_study);
             assert_eq!(end.failed.len(), failed, "{name}");
             assert_eq!(handler.len(), count - failed, "{name}");
@@ -227,7 +232,7 @@ fn gets_on_the_same_association() {
 }
 
 #[test]
-fn what_a_handler_refuses_is_answered() {
+fn outcome_of_the_handler_is_the_status() {
     let pacs = archive(ORTHANC);
     let request = GetRequest::new(of_study(), classes(&[CT]), classes(&["1.2.840.10008.1.2"]));
     let handler = MemoryHandler::new(100_000);
@@ -239,7 +244,7 @@ fn what_a_handler_refuses_is_answered() {
 }
 
 #[test]
-fn there_are_no_more_contexts_than_there_can_be() {
+fn more_than_128_contexts_are_an_error() {
     let pacs = archive(ORTHANC);
     let many: Vec<Uid> = (0..128)
         .map(|n| format!("1.2.{n}").parse().unwrap())
@@ -260,8 +265,8 @@ fn there_are_no_more_contexts_than_there_can_be() {
 }
 
 #[test]
-fn a_server_that_only_speaks_is_given_up_when_it_is_silent() {
-    let (scu, node) = rogue(|association| {
+fn server_with_pending_responses_only_times_out() {
+    let (scu, node) = hostile_node(|association| {
         let (context, ask, _) = request(association, Encoding::ImplicitLittle)?;
         respond(association, context, &ask, Status::PENDING, None)?;
         association.receive(LONG).map(drop)

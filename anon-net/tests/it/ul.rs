@@ -7,11 +7,11 @@ use anon_net::association::ul::{Acceptor, UlAssociation, UlDial};
 use anon_net::testing::conformance::{self, AssociationPair};
 use anon_net::{Dial, Error, Node};
 
-use crate::exchange::{proposal, supported};
+use crate::memory_network::{proposal, supported};
 
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
-/// A socket that listens on a free port, and the node that it is.
+/// A listening socket on a free port, and its node.
 pub(crate) struct Port {
     listener: TcpListener,
     pub(crate) node: Node,
@@ -43,7 +43,7 @@ fn accept(port: &Port, acceptor: &Acceptor) -> Result<UlAssociation, Error> {
 }
 
 #[test]
-fn passes_the_suite() {
+fn tcp_association_passes_the_conformance_suite() {
     for max_pdu_bytes in [64, 4096, 1 << 20] {
         let port = Port::open();
         let acceptor = acceptor().with_max_pdu_bytes(max_pdu_bytes);

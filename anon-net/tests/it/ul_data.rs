@@ -1,4 +1,4 @@
-//! P-DATA, release and abort on an association that is open, byte for byte.
+//! P-DATA, release and abort on an open association, byte for byte.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,24 +10,24 @@ use anon_net::{Association, ContextId, Error, Event, Pdv, PdvKind, PdvPosition};
 
 use crate::ul::{LONG, Port, acceptor};
 use crate::wire::{
-    RELEASE_RP, RELEASE_RQ, Request, Then, Told, USER_ABORT, Wire, abort, data_tf, ended, hear,
-    pdu, pdv,
+    AfterLastByte, RELEASE_RP, RELEASE_RQ, Request, USER_ABORT, Wire, WrittenBytes, abort, data_tf,
+    ended, hear, pdu, pdv,
 };
 
-/// The longest P-DATA-TF that the acceptor here takes.
+/// The maximum length that the acceptor announces.
 const MAX: u32 = 128;
 
-/// An association whose peer then says these bytes.
-fn open(says: &[u8], then: Then, step: usize) -> (UlAssociation, Told) {
-    let says = [&Request::new().bytes(), says].concat();
-    let wire = Wire::new(says, then).in_steps_of(step);
-    let (accepted, told) = hear(&acceptor().with_max_pdu_bytes(MAX), wire);
-    assert_eq!(told.take().first(), Some(&2), "an acceptance");
-    (accepted.expect("an association"), told)
+/// Opens an association whose peer then sends these bytes.
+fn open(peer_bytes: &[u8], then: AfterLastByte, step: usize) -> (UlAssociation, WrittenBytes) {
+    let peer_bytes = [&Request::new().bytes(), peer_bytes].concat();
+    let wire = Wire::new(peer_bytes, then).in_steps_of(step);
+    let (accepted, written) = hear(&acceptor().with_max_pdu_bytes(MAX), wire);
+    assert_eq!(written.take().first(), Some(&2), "an acceptance");
+    (accepted.expect("an association"), written)
 }
 
 #[test]
-fn data_that_breaks_the_protocol_is_aborted() {
+fn invalid_data_aborts_the_association() {
     let header = |length: u32| [&[4, 0][..], &length.to_be_bytes()].concat();
     let item = |length: u32, rest: &[u8]| data_tf(&[&length.to_be_bytes()[..], rest].concat());
     let after_a_request = |pdu: &[u8]| [&RELEASE_RQ[..], pdu].concat();
@@ -64,79 +64,79 @@ fn data_that_breaks_the_protocol_is_aborted() {
     ];
     for (case, bytes, reason) in table {
         for step in [usize::MAX, 1] {
-            let (mut link, told) = open(&bytes, Then::Silence, step);
+            let (mut association, written) = open(&bytes, AfterLastByte::Silence, step);
             let end = loop {
-                if let Err(error) = link.receive(LONG) {
+                if let Err(error) = association.receive(LONG) {
                     break Err::<(), _>(error);
                 }
             };
             assert_eq!(ended(&end), "protocol", "{case}: {end:?}");
-            assert_eq!(link.fragment(), b"", "{case}");
-            let closed = link.receive(LONG).map(|_| ());
+            assert_eq!(association.fragment(), b"", "{case}");
+            let closed = association.receive(LONG).map(|_| ());
             assert_eq!(ended(&closed), "closed", "{case}");
-            drop(link);
-            assert_eq!(told.take(), abort(reason), "{case}, {step} at a time");
+            drop(association);
+            assert_eq!(written.take(), abort(reason), "{case}, {step} at a time");
         }
     }
 }
 
 #[test]
-fn the_ends_of_an_association() {
+fn each_end_of_an_association_has_its_error() {
     let by = |by| Error::Aborted { by };
-    let table: Vec<(&str, Vec<u8>, Then, Error)> = vec![
+    let table: Vec<(&str, Vec<u8>, AfterLastByte, Error)> = vec![
         (
             "its user aborts",
             USER_ABORT.to_vec(),
-            Then::Close,
+            AfterLastByte::Close,
             by(AbortedBy::User),
         ),
         (
             "its provider aborts",
             abort(2).to_vec(),
-            Then::Close,
+            AfterLastByte::Close,
             by(AbortedBy::Provider),
         ),
         (
             "a reserved source",
             pdu(7, &[0, 0, 1, 9]),
-            Then::Close,
+            AfterLastByte::Close,
             by(AbortedBy::User),
         ),
-        ("it closes", vec![], Then::Close, Error::Lost),
+        ("it closes", vec![], AfterLastByte::Close, Error::Lost),
         (
             "it closes in a PDU",
             vec![4, 0, 0, 0, 0, 9, 0],
-            Then::Close,
+            AfterLastByte::Close,
             Error::Lost,
         ),
         (
             "it resets in a PDU",
             vec![4, 0, 0, 0, 0, 9, 0],
-            Then::Reset,
+            AfterLastByte::Reset,
             Error::Lost,
         ),
     ];
-    for (case, bytes, then, wanted) in table {
+    for (case, bytes, then, expected) in table {
         for release in [false, true] {
-            let (mut link, told) = open(&bytes, then, usize::MAX);
-            let (end, says) = if release {
-                (link.release(LONG), &RELEASE_RQ[..])
+            let (mut association, written) = open(&bytes, then, usize::MAX);
+            let (end, peer_bytes) = if release {
+                (association.release(LONG), &RELEASE_RQ[..])
             } else {
-                (link.receive(LONG).map(|_| ()), &[][..])
+                (association.receive(LONG).map(|_| ()), &[][..])
             };
             let end = end.expect_err(case);
-            assert_eq!(end.to_string(), wanted.to_string(), "{case}");
-            assert_eq!(told.take(), says, "{case}: nothing more is said");
-            let closed = link.receive(LONG).map(|_| ());
+            assert_eq!(end.to_string(), expected.to_string(), "{case}");
+            assert_eq!(written.take(), peer_bytes, "{case}: nothing more is sent");
+            let closed = association.receive(LONG).map(|_| ());
             assert_eq!(ended(&closed), "closed", "{case}");
         }
     }
 }
 
-/// What is received until there is no more: kind, place and bytes of fragments.
-fn fragments(link: &mut UlAssociation) -> Vec<(PdvKind, PdvPosition, Vec<u8>)> {
+/// Receives fragments until the end: their kind, place and bytes.
+fn fragments(association: &mut UlAssociation) -> Vec<(PdvKind, PdvPosition, Vec<u8>)> {
     let mut all = Vec::new();
-    while let Ok(Event::Pdv(pdv)) = link.receive(LONG) {
+    while let Ok(Event::Pdv(pdv)) = association.receive(LONG) {
         all.push((pdv.kind, pdv.position, pdv.bytes.to_vec()));
     }
     all
@@ -145,7 +145,7 @@ fn fragments(link: &mut UlAssociation) -> Vec<(PdvKind, PdvPosition, Vec<u8>)> {
 type Row<'a> = (PdvKind, PdvPosition, &'a [u8]);
 
 #[test]
-fn odd_but_legal_data_arrives() {
+fn unusual_but_legal_data_is_received() {
     let full = vec![7; MAX as usize - 6];
     let long = pdv(1, 2, &full);
     let two = [pdv(1, 1, b"co"), pdv(1, 3, b"m")].concat();
@@ -178,21 +178,21 @@ fn odd_but_legal_data_arrives() {
             vec![(PdvKind::Data, PdvPosition::More, &b"22"[..]); 10_000],
         ),
     ];
-    for (case, bytes, wanted) in table {
+    for (case, bytes, expected) in table {
         for step in [usize::MAX, 1, 2, 7, 131] {
-            let (mut link, _) = open(&bytes, Then::Silence, step);
-            let got = fragments(&mut link);
+            let (mut association, _) = open(&bytes, AfterLastByte::Silence, step);
+            let got = fragments(&mut association);
             let same = got
                 .iter()
                 .map(|(k, p, b)| (*k, *p, &b[..]))
-                .eq(wanted.iter().copied());
+                .eq(expected.iter().copied());
             assert!(same, "{case}, {step} at a time: {} fragments", got.len());
         }
     }
 }
 
 #[test]
-fn a_wait_goes_on_where_it_ended() {
+fn receiving_continues_after_a_timeout() {
     let bytes = [
         Request::new().bytes(),
         data_tf(&pdv(1, 2, b"fragment")),
@@ -201,14 +201,14 @@ fn a_wait_goes_on_where_it_ended() {
     .concat();
     let began = Request::new().bytes().len();
     for pause in began..bytes.len() {
-        let wire = Wire::new(bytes.clone(), Then::Silence).pausing_at(pause);
-        let (accepted, told) = hear(&acceptor(), wire);
-        let mut link = accepted.expect("an association");
-        told.take();
+        let wire = Wire::new(bytes.clone(), AfterLastByte::Silence).pausing_at(pause);
+        let (accepted, written) = hear(&acceptor(), wire);
+        let mut association = accepted.expect("an association");
+        written.take();
         let mut events = Vec::new();
         let mut waits = 0;
         while events.len() < 2 {
-            match link.receive(LONG) {
+            match association.receive(LONG) {
                 Ok(Event::Pdv(pdv)) => events.push(pdv.bytes.to_vec()),
                 Ok(Event::Release) => events.push(b"release".to_vec()),
                 Err(Error::TimedOut { .. }) => waits += 1,
@@ -217,8 +217,8 @@ fn a_wait_goes_on_where_it_ended() {
             assert!(waits < 2, "paused at {pause}: once");
         }
         assert_eq!(events, [&b"fragment"[..], b"release"], "paused at {pause}");
-        link.release(LONG).expect("a release");
-        assert_eq!(told.take(), RELEASE_RP, "paused at {pause}");
+        association.release(LONG).expect("a release");
+        assert_eq!(written.take(), RELEASE_RP, "paused at {pause}");
     }
 }
 
@@ -233,7 +233,7 @@ fn fragment(bytes: &[u8], kind: PdvKind, position: PdvPosition) -> Pdv<'_> {
 }
 
 #[test]
-fn what_is_sent_in_bytes() {
+fn fragments_are_encoded_byte_for_byte() {
     let one = fragment(b"one", PdvKind::Command, PdvPosition::Last);
     let two = fragment(b"two", PdvKind::Data, PdvPosition::More);
     let none = fragment(b"", PdvKind::Data, PdvPosition::Last);
@@ -258,19 +258,19 @@ fn what_is_sent_in_bytes() {
     ];
     for step in [usize::MAX, 1, 5] {
         for pdvs in &table {
-            let (mut link, told) = open(&[], Then::Silence, step);
-            link.send(pdvs, LONG).expect("a send");
-            assert_eq!(told.take(), bytes(pdvs), "{} at {step}", pdvs.len());
+            let (mut association, written) = open(&[], AfterLastByte::Silence, step);
+            association.send(pdvs, LONG).expect("a send");
+            assert_eq!(written.take(), bytes(pdvs), "{} at {step}", pdvs.len());
         }
     }
 }
 
-/// A PDU in two writes waits for an acknowledgement between them, with Nagle's algorithm on.
+/// With Nagle's algorithm a PDU in two writes would wait for an acknowledgement between them.
 #[test]
-fn a_pdu_is_one_write() {
-    let wire = Wire::new(Request::new().bytes(), Then::Silence);
-    let (accepted, told) = hear(&acceptor(), wire);
-    let mut link = accepted.expect("an association");
+fn pdu_is_written_at_once() {
+    let wire = Wire::new(Request::new().bytes(), AfterLastByte::Silence);
+    let (accepted, written) = hear(&acceptor(), wire);
+    let mut association = accepted.expect("an association");
     let pieces = [
         fragment(b"one", PdvKind::Command, PdvPosition::Last),
         fragment(b"two", PdvKind::Data, PdvPosition::More),
@@ -283,10 +283,10 @@ fn a_pdu_is_one_write() {
         pieces.repeat(4),
         pieces.repeat(100),
     ] {
-        link.send(&pdvs, LONG).expect("a send");
+        association.send(&pdvs, LONG).expect("a send");
     }
-    link.abort();
-    let writes = told.take_writes();
+    association.abort();
+    let writes = written.take_writes();
     let kinds: Vec<u8> = writes.iter().map(|pdu| pdu[0]).collect();
     assert_eq!(kinds, [2, 4, 4, 4, 4, 4, 7]);
     for pdu in writes {
@@ -296,71 +296,72 @@ fn a_pdu_is_one_write() {
 }
 
 #[test]
-fn the_requestor_answers_first_when_both_release() {
-    // PS3.8 section 9.2.3: AR-8 on both sides, then AR-9 here only after the peer's answer.
-    let says = [RELEASE_RQ, RELEASE_RP].concat();
-    let (mut link, told) = open(&says, Then::Silence, usize::MAX);
-    link.release(LONG).expect("a release");
-    assert_eq!(told.take(), [RELEASE_RQ, RELEASE_RP].concat());
+fn requestor_responds_first_in_a_release_collision() {
+    // PS3.8 section 9.2.3: AR-8 on both sides, then AR-9 here only after the peer's response.
+    let peer_bytes = [RELEASE_RQ, RELEASE_RP].concat();
+    let (mut association, written) = open(&peer_bytes, AfterLastByte::Silence, usize::MAX);
+    association.release(LONG).expect("a release");
+    assert_eq!(written.take(), [RELEASE_RQ, RELEASE_RP].concat());
 
-    // One that never answers is aborted.
-    let (mut link, told) = open(&RELEASE_RQ, Then::Silence, usize::MAX);
-    let over = link.release(LONG);
+    // A peer that never responds is aborted.
+    let (mut association, written) = open(&RELEASE_RQ, AfterLastByte::Silence, usize::MAX);
+    let over = association.release(LONG);
     assert_eq!(ended(&over), "timed out");
-    assert_eq!(told.take(), [&RELEASE_RQ[..], &USER_ABORT].concat());
+    assert_eq!(written.take(), [&RELEASE_RQ[..], &USER_ABORT].concat());
 
-    // Data that is under way is dropped.
-    let says = [data_tf(&pdv(1, 0, b"late")), RELEASE_RP.to_vec()].concat();
-    let (mut link, told) = open(&says, Then::Silence, usize::MAX);
-    link.release(LONG).expect("a release");
-    assert_eq!(told.take(), RELEASE_RQ);
+    // Data in flight is discarded.
+    let peer_bytes = [data_tf(&pdv(1, 0, b"late")), RELEASE_RP.to_vec()].concat();
+    let (mut association, written) = open(&peer_bytes, AfterLastByte::Silence, usize::MAX);
+    association.release(LONG).expect("a release");
+    assert_eq!(written.take(), RELEASE_RQ);
 }
 
-/// An association over a socket, and the raw end of its peer.
+/// Returns an association over a socket, and the socket of its peer.
 fn sockets() -> (UlAssociation, TcpStream) {
     let port = Port::open();
     let acceptor = acceptor();
     std::thread::scope(|scope| {
         let accepted = scope.spawn(|| acceptor.accept(port.stream()));
         let mut peer = TcpStream::connect((port.node.host(), port.node.port())).expect("a peer");
-        peer.write_all(&Request::new().bytes()).expect("room");
+        peer.write_all(&Request::new().bytes()).expect("written");
         let mut header = [0; 6];
-        peer.read_exact(&mut header).expect("an answer");
+        peer.read_exact(&mut header).expect("a response");
         assert_eq!(header.first(), Some(&2), "an acceptance");
         let [_, _, _, _, length @ ..] = header;
         let mut body = vec![0; usize::from(u16::from_be_bytes(length))];
-        peer.read_exact(&mut body).expect("an answer");
-        let link = accepted.join().expect("a thread").expect("an association");
-        (link, peer)
+        peer.read_exact(&mut body).expect("a response");
+        let association = accepted.join().expect("a thread").expect("an association");
+        (association, peer)
     })
 }
 
 #[test]
-fn a_reset_ends_an_association() {
-    let (mut link, peer) = sockets();
+fn reset_ends_the_association() {
+    let (mut association, peer) = sockets();
     // Closing with unread bytes resets the connection.
     let pdv = fragment(b"unread", PdvKind::Data, PdvPosition::Last);
-    link.send(&[pdv], LONG).expect("room");
+    association.send(&[pdv], LONG).expect("written");
     let mut one = [0; 1];
     peer.peek(&mut one).expect("a byte");
     drop(peer);
-    let end = link.receive(LONG).map(|_| ());
+    let end = association.receive(LONG).map(|_| ());
     assert_eq!(ended(&end), "lost", "{end:?}");
-    assert_eq!(ended(&link.send(&[pdv], LONG)), "closed");
+    assert_eq!(ended(&association.send(&[pdv], LONG)), "closed");
 }
 
 #[test]
-fn a_peer_that_closed_its_direction_still_hears() {
-    let (mut link, mut peer) = sockets();
-    peer.write_all(&data_tf(&pdv(1, 2, b"last"))).expect("room");
+fn peer_that_closed_its_sending_direction_still_receives() {
+    let (mut association, mut peer) = sockets();
+    peer.write_all(&data_tf(&pdv(1, 2, b"last")))
+        .expect("written");
     peer.shutdown(std::net::Shutdown::Write).expect("a socket");
     let sent = fragment(b"heard", PdvKind::Data, PdvPosition::Last);
-    link.send(&[sent], LONG).expect("room");
-    match link.receive(LONG) {
+    association.send(&[sent], LONG).expect("written");
+    match association.receive(LONG) {
         Ok(Event::Pdv(got)) => assert_eq!(got.bytes, b"last"),
-        other => panic!("what it sent before: {other:?}"),
+        other => panic!("data sent before closing: {other:?}"),
     }
-    let end = link.receive(LONG).map(|_| ());
+    let end = association.receive(LONG).map(|_| ());
     assert_eq!(ended(&end), "lost", "{end:?}");
     let mut heard = Vec::new();
     peer.read_to_end(&mut heard).expect("the end");
@@ -368,12 +369,12 @@ fn a_peer_that_closed_its_direction_still_hears() {
 }
 
 #[test]
-fn a_send_finds_why_the_peer_went() {
-    let (mut link, mut peer) = sockets();
-    peer.write_all(&USER_ABORT).expect("room");
+fn send_returns_why_the_peer_ended() {
+    let (mut association, mut peer) = sockets();
+    peer.write_all(&USER_ABORT).expect("written");
     drop(peer);
     let pdv = fragment(&[0; 4000], PdvKind::Data, PdvPosition::Last);
-    let end = (0..10_000).find_map(|_| link.send(&[pdv], LONG).err());
+    let end = (0..10_000).find_map(|_| association.send(&[pdv], LONG).err());
     assert!(
         matches!(
             end,
@@ -386,27 +387,27 @@ fn a_send_finds_why_the_peer_went() {
 }
 
 #[test]
-fn a_wait_is_as_long_as_it_says_however_the_peer_drips() {
-    let (mut link, mut peer) = sockets();
+fn slow_data_does_not_extend_the_timeout() {
+    let (mut association, mut peer) = sockets();
     let all = data_tf(&pdv(1, 2, &[7; 64]));
     let (last, most) = all.split_last().expect("bytes");
     std::thread::scope(|scope| {
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         scope.spawn(move || {
             for byte in most {
-                peer.write_all(&[*byte]).expect("room");
+                peer.write_all(&[*byte]).expect("written");
                 let _ = stopped.recv_timeout(Duration::from_millis(2));
             }
-            // What is left goes once the wait is over.
+            // The rest is sent after the timeout.
             let _ = stopped.recv_timeout(LONG);
-            peer.write_all(&[*last]).expect("room");
+            peer.write_all(&[*last]).expect("written");
             stopped.recv_timeout(LONG).unwrap_or_default();
         });
-        let over = link.receive(Duration::from_millis(200)).map(|_| ());
+        let over = association.receive(Duration::from_millis(200)).map(|_| ());
         assert_eq!(ended(&over), "timed out", "{over:?}");
-        // One for each wait that is left.
+        // One for each remaining wait.
         drop(stop);
-        match link.receive(LONG) {
+        match association.receive(LONG) {
             Ok(Event::Pdv(got)) => assert_eq!(got.bytes, [7; 64]),
             other => panic!("the rest: {other:?}"),
         }

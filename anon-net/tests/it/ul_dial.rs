@@ -1,4 +1,4 @@
-//! What a dialler makes of answers, and of addresses.
+//! Dialling: responses of the peer, and addresses.
 
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::time::Duration;
@@ -7,25 +7,29 @@ use anon_net::association::ul::{Implementation, UlAssociation, UlDial};
 use anon_net::error::{AbortedBy, RejectReason, RejectResult};
 use anon_net::{Association, Contexts, Dial, Error, Node, Proposal};
 
-use crate::exchange::{proposal, uid};
+use crate::memory_network::{proposal, uid};
 use crate::ul::{LONG, Port, acceptor};
 use crate::wire::{
-    RELEASE_RP, RELEASE_RQ, Request, Then, Told, USER_ABORT, Wire, abort, context, data_tf, ended,
-    item, maximum, pdu, pdv, result, role,
+    AfterLastByte, RELEASE_RP, RELEASE_RQ, Request, USER_ABORT, Wire, WrittenBytes, abort, context,
+    data_tf, ended, item, maximum, pdu, pdv, result, role,
 };
 
 fn node() -> Node {
     "ACCEPTOR@nowhere:104".parse().expect("a node")
 }
 
-/// Dials a peer that answers these bytes.
-fn dial(proposal: &Proposal, says: Vec<u8>, then: Then) -> (Result<UlAssociation, Error>, Told) {
-    let wire = Wire::new(says, then).in_steps_of(5);
-    let told = wire.told();
+/// Dials a peer that responds with these bytes.
+fn dial(
+    proposal: &Proposal,
+    peer_bytes: Vec<u8>,
+    then: AfterLastByte,
+) -> (Result<UlAssociation, Error>, WrittenBytes) {
+    let wire = Wire::new(peer_bytes, then).in_steps_of(5);
+    let written = wire.written();
     let dial = UlDial::new();
     (
         dial.dial_over(Box::new(wire), &node(), proposal, LONG),
-        told,
+        written,
     )
 }
 
@@ -38,7 +42,7 @@ fn answer(results: &[Vec<u8>], variables: &[&[u8]]) -> Vec<u8> {
 }
 
 #[test]
-fn a_proposal_in_bytes() {
+fn proposal_is_encoded_byte_for_byte() {
     let mut contexts = Contexts::new();
     let syntaxes = vec![uid("1.2.10"), uid("1.2.11")];
     contexts.add(uid("1.2.1"), syntaxes).expect("a context");
@@ -49,8 +53,8 @@ fn a_proposal_in_bytes() {
     contexts.take_scp_role(uid("1.2.77"));
     let proposal = Proposal::new("REQUESTOR".parse().expect("a title"), contexts);
     let implementation = Implementation::new(uid("1.2.3.4"), "TEST").expect("a name");
-    let wire = Wire::new(vec![], Then::Silence);
-    let told = wire.told();
+    let wire = Wire::new(vec![], AfterLastByte::Silence);
+    let written = wire.written();
     let over = UlDial::new().with_implementation(implementation).dial_over(
         Box::new(wire),
         &node(),
@@ -66,17 +70,21 @@ fn a_proposal_in_bytes() {
         .with_user(&[
             &maximum(131_072),
             &item(0x52, b"1.2.3.4"),
-            // Only of what is proposed.
+            // Only for proposed contexts.
             &role("1.2.2", 1, 1),
             &item(0x55, b"TEST"),
         ])
         .bytes();
     request.extend(USER_ABORT);
-    assert_eq!(told.take(), request, "and an abort, as nobody answered");
+    assert_eq!(
+        written.take(),
+        request,
+        "the request, and an abort without a response"
+    );
 }
 
 #[test]
-fn roles_are_what_both_want() {
+fn roles_are_accepted_by_both() {
     let mut contexts = Contexts::new();
     for class in ["1.2.1", "1.2.2", "1.2.3", "1.2.4", "1.2.5"] {
         contexts
@@ -92,23 +100,27 @@ fn roles_are_what_both_want() {
         role("1.2.1", 1, 1),
         role("1.2.2", 1, 0),
         role("1.2.3", 0, 1),
-        // Nothing for 1.2.4, and one that nobody asked for.
+        // No role for 1.2.4, and one that was not proposed.
         role("1.2.5", 0, 1),
     ];
-    let says = answer(&results, &[&maximum(0), &roles.concat()]);
-    let (link, _) = dial(&proposal, says, Then::Silence);
-    let link = link.expect("an association");
-    let agreed: Vec<_> = link.contexts().iter().map(|c| (c.scu, c.scp)).collect();
+    let peer_bytes = answer(&results, &[&maximum(0), &roles.concat()]);
+    let (association, _) = dial(&proposal, peer_bytes, AfterLastByte::Silence);
+    let association = association.expect("an association");
+    let agreed: Vec<_> = association
+        .contexts()
+        .iter()
+        .map(|c| (c.scu, c.scp))
+        .collect();
     let default = (true, false);
     assert_eq!(
         agreed,
         [(true, true), default, (false, true), default, default]
     );
-    assert_eq!(link.max_pdu_bytes(), u32::MAX);
+    assert_eq!(association.max_pdu_bytes(), u32::MAX);
 }
 
 #[test]
-fn answers_that_are_taken() {
+fn valid_responses_are_accepted() {
     let bare = |id, code| item(0x21, &[id, 0, code, 0]);
     let table: Vec<(&str, Vec<u8>, usize)> = vec![
         (
@@ -131,7 +143,7 @@ fn answers_that_are_taken() {
             0,
         ),
         (
-            "what nobody knows",
+            "an unknown item",
             answer(
                 &[result(1, 0, "1.2.10"), item(0x99, b"?")],
                 &[&item(0x77, b"?")],
@@ -139,15 +151,15 @@ fn answers_that_are_taken() {
             1,
         ),
     ];
-    for (case, says, contexts) in table {
-        let (link, _) = dial(&proposal(), says, Then::Silence);
-        let link = link.unwrap_or_else(|error| panic!("{case}: {error:?}"));
-        assert_eq!(link.contexts().len(), contexts, "{case}");
+    for (case, peer_bytes, contexts) in table {
+        let (association, _) = dial(&proposal(), peer_bytes, AfterLastByte::Silence);
+        let association = association.unwrap_or_else(|error| panic!("{case}: {error:?}"));
+        assert_eq!(association.contexts().len(), contexts, "{case}");
     }
 }
 
 #[test]
-fn answers_that_break_the_protocol_are_aborted() {
+fn invalid_response_aborts_the_association() {
     let one = |result| answer(&[result], &[]);
     let table: Vec<(&str, Vec<u8>, u8)> = vec![
         (
@@ -163,12 +175,12 @@ fn answers_that_break_the_protocol_are_aborted() {
         ),
         ("an even context", one(result(2, 0, "1.2.10")), 6),
         (
-            "a proposal in an answer",
+            "a proposal in a response",
             one(context(1, "1.2.1", &["1.2.10"])),
             5,
         ),
         (
-            "an answer twice",
+            "a response twice",
             answer(&[result(1, 0, "1.2.10"), result(1, 0, "1.2.10")], &[]),
             6,
         ),
@@ -178,7 +190,7 @@ fn answers_that_break_the_protocol_are_aborted() {
             6,
         ),
         ("an item cut short", one(vec![0x21, 0, 0, 99, 1]), 6),
-        ("a cut answer", pdu(2, &[0, 1]), 6),
+        ("a truncated response", pdu(2, &[0, 1]), 6),
         ("4 GB", vec![2, 0, 255, 255, 255, 255], 6),
         ("a rejection of 4 GB", vec![3, 0, 255, 255, 255, 255], 6),
         ("a request", Request::new().bytes(), 2),
@@ -187,16 +199,20 @@ fn answers_that_break_the_protocol_are_aborted() {
         ("a reply", RELEASE_RP.to_vec(), 2),
         ("HTTP", b"HTTP/1.1 400 Bad Request".to_vec(), 1),
     ];
-    for (case, says, reason) in table {
-        let (link, told) = dial(&proposal(), says, Then::Silence);
-        assert_eq!(ended(&link), "protocol", "{case}");
-        let told = told.take();
-        assert!(told.ends_with(&abort(reason)), "{case}: {:?}", told.last());
+    for (case, peer_bytes, reason) in table {
+        let (association, written) = dial(&proposal(), peer_bytes, AfterLastByte::Silence);
+        assert_eq!(ended(&association), "protocol", "{case}");
+        let written = written.take();
+        assert!(
+            written.ends_with(&abort(reason)),
+            "{case}: {:?}",
+            written.last()
+        );
     }
 }
 
 #[test]
-fn rejections_and_aborts_are_told_apart() {
+fn each_rejection_and_abort_has_its_error() {
     use RejectResult::{Permanent, Transient};
     let table = [
         ([1, 1, 1], Permanent, RejectReason::NoReason),
@@ -211,63 +227,66 @@ fn rejections_and_aborts_are_told_apart() {
         ([9, 9, 9], Permanent, RejectReason::NoReason),
     ];
     for ([a, b, c], result, reason) in table {
-        let (link, _) = dial(&proposal(), pdu(3, &[0, a, b, c]), Then::Close);
-        let error = link.expect_err("a rejection");
-        let wanted = Error::Rejected { result, reason };
-        assert_eq!(format!("{error:?}"), format!("{wanted:?}"), "{a} {b} {c}");
+        let (association, _) = dial(&proposal(), pdu(3, &[0, a, b, c]), AfterLastByte::Close);
+        let error = association.expect_err("a rejection");
+        let expected = Error::Rejected { result, reason };
+        assert_eq!(format!("{error:?}"), format!("{expected:?}"), "{a} {b} {c}");
     }
-    for (says, by) in [
+    for (peer_bytes, by) in [
         (USER_ABORT, AbortedBy::User),
         (abort(6), AbortedBy::Provider),
     ] {
-        let (link, _) = dial(&proposal(), says.to_vec(), Then::Close);
-        let error = link.expect_err("an abort");
+        let (association, _) = dial(&proposal(), peer_bytes.to_vec(), AfterLastByte::Close);
+        let error = association.expect_err("an abort");
         assert_eq!(format!("{error:?}"), format!("{:?}", Error::Aborted { by }));
     }
-    for then in [Then::Close, Then::Reset] {
-        let (link, _) = dial(&proposal(), vec![2, 0, 0], then);
-        assert_eq!(ended(&link), "lost", "{then:?}");
+    for then in [AfterLastByte::Close, AfterLastByte::Reset] {
+        let (association, _) = dial(&proposal(), vec![2, 0, 0], then);
+        assert_eq!(ended(&association), "lost", "{then:?}");
     }
 }
 
 #[test]
-fn an_answer_before_the_request_is_read_counts() {
-    for (says, end) in [
+fn response_before_the_request_is_read_counts() {
+    for (peer_bytes, end) in [
         (pdu(3, &[0, 2, 3, 2]), "rejected"),
         (USER_ABORT.to_vec(), "aborted"),
         (vec![3, 0, 0], "lost"),
     ] {
-        let wire = Wire::new(says, Then::Reset).deaf();
-        let link = UlDial::new().dial_over(Box::new(wire), &node(), &proposal(), LONG);
-        assert_eq!(ended(&link), end);
+        let wire = Wire::new(peer_bytes, AfterLastByte::Reset).not_reading();
+        let association = UlDial::new().dial_over(Box::new(wire), &node(), &proposal(), LONG);
+        assert_eq!(ended(&association), end);
     }
 }
 
 #[test]
-fn the_dialler_answers_first_when_both_release() {
-    let says = [
+fn dialler_responds_first_in_a_release_collision() {
+    let peer_bytes = [
         answer(&[result(1, 0, "1.2.10")], &[]),
         RELEASE_RQ.to_vec(),
         RELEASE_RP.to_vec(),
     ];
-    let (link, told) = dial(&proposal(), says.concat(), Then::Silence);
-    let mut link = link.expect("an association");
-    told.take();
-    link.release(LONG).expect("a release");
-    assert_eq!(told.take(), [RELEASE_RQ, RELEASE_RP].concat());
+    let (association, written) = dial(&proposal(), peer_bytes.concat(), AfterLastByte::Silence);
+    let mut association = association.expect("an association");
+    written.take();
+    association.release(LONG).expect("a release");
+    assert_eq!(written.take(), [RELEASE_RQ, RELEASE_RP].concat());
 
-    // Without waiting for the peer's, unlike an acceptor.
-    let says = [answer(&[result(1, 0, "1.2.10")], &[]), RELEASE_RQ.to_vec()];
-    let (link, told) = dial(&proposal(), says.concat(), Then::Silence);
-    let mut link = link.expect("an association");
-    told.take();
-    assert_eq!(ended(&link.release(LONG)), "timed out");
-    assert_eq!(told.take(), [RELEASE_RQ, RELEASE_RP, USER_ABORT].concat());
+    // Without waiting for the peer's response, unlike an acceptor.
+    let peer_bytes = [answer(&[result(1, 0, "1.2.10")], &[]), RELEASE_RQ.to_vec()];
+    let (association, written) = dial(&proposal(), peer_bytes.concat(), AfterLastByte::Silence);
+    let mut association = association.expect("an association");
+    written.take();
+    assert_eq!(ended(&association.release(LONG)), "timed out");
+    assert_eq!(
+        written.take(),
+        [RELEASE_RQ, RELEASE_RP, USER_ABORT].concat()
+    );
 }
 
 #[test]
-fn a_host_is_tried_at_each_of_its_addresses() {
-    // It may be ::1 first, where nobody listens.
+fn every_address_of_a_host_is_tried() {
+    // The first address may be ::1, where nothing listens.
     let port = Port::open();
     let title = port.node.title().clone();
     let node = Node::new(title, "localhost", port.node.port()).expect("a node");
@@ -277,15 +296,15 @@ fn a_host_is_tried_at_each_of_its_addresses() {
     ] {
         std::thread::scope(|scope| {
             let accepted = scope.spawn(|| acceptor().accept(port.stream()));
-            let link = dial.dial(&node, &proposal(), LONG).expect("an association");
-            assert_eq!(link.peer().as_str(), "ACCEPTOR");
+            let association = dial.dial(&node, &proposal(), LONG).expect("an association");
+            assert_eq!(association.peer().as_str(), "ACCEPTOR");
             accepted.join().expect("a thread").expect("an association");
         });
     }
 }
 
 #[test]
-fn nobody_there_is_told_apart_from_no_answer() {
+fn refused_connection_and_missing_response_have_different_errors() {
     let gone = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = gone.local_addr().expect("its address").port();
     drop(gone);
@@ -305,7 +324,7 @@ fn nobody_there_is_told_apart_from_no_answer() {
         "{unreachable:?}"
     );
 
-    // A listener that never accepts: the kernel connects, and nobody answers.
+    // A listener that never accepts: the kernel connects, and no response arrives.
     let silent = Port::open();
     let short = Duration::from_millis(50);
     let over = UlDial::new().dial(&silent.node, &proposal(), short);

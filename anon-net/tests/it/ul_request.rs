@@ -1,4 +1,4 @@
-//! What an acceptor answers to proposals, byte for byte.
+//! Responses of an acceptor to proposals, byte for byte.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -8,11 +8,11 @@ use anon_net::association::ul::{Acceptor, Implementation};
 use anon_net::error::RejectReason;
 use anon_net::{Association, Error, SupportedContexts};
 
-use crate::exchange::uid;
+use crate::memory_network::uid;
 use crate::ul::{LONG, Port, acceptor};
 use crate::wire::{
-    Request, Then, USER_ABORT, Wire, abort, application, context, data_tf, ended, hear, item,
-    maximum, pdu, pdv, result, role, user,
+    AfterLastByte, Request, USER_ABORT, Wire, abort, application, context, data_tf, ended, hear,
+    item, maximum, pdu, pdv, result, role, user,
 };
 
 const fn rejection(result: u8, source: u8, reason: u8) -> [u8; 10] {
@@ -22,15 +22,15 @@ const fn rejection(result: u8, source: u8, reason: u8) -> [u8; 10] {
 #[track_caller]
 fn check(acceptor: &Acceptor, bytes: &[u8], answer: &[u8], end: &str, case: &str) {
     for step in [usize::MAX, 1] {
-        let wire = Wire::new(bytes.to_vec(), Then::Silence).in_steps_of(step);
-        let (accepted, told) = hear(acceptor, wire);
+        let wire = Wire::new(bytes.to_vec(), AfterLastByte::Silence).in_steps_of(step);
+        let (accepted, written) = hear(acceptor, wire);
         assert_eq!(ended(&accepted), end, "{case}, {step} bytes at a time");
-        assert_eq!(told.take(), answer, "{case}, {step} bytes at a time");
+        assert_eq!(written.take(), answer, "{case}, {step} bytes at a time");
     }
 }
 
 #[test]
-fn a_request_that_cannot_be_taken_is_rejected() {
+fn unacceptable_request_is_rejected() {
     let ok = Request::new;
     let strict = acceptor().with_calling_titles(["FRIEND".parse().expect("a title")]);
     let open = acceptor();
@@ -85,7 +85,7 @@ fn a_request_that_cannot_be_taken_is_rejected() {
 }
 
 #[test]
-fn a_request_that_breaks_the_protocol_is_aborted() {
+fn invalid_request_is_aborted() {
     let ok = Request::new;
     let three = |ids: [u8; 3]| {
         let contexts = ids.map(|id| context(id, "1.2.1", &["1.2.10"]));
@@ -96,7 +96,7 @@ fn a_request_that_breaks_the_protocol_is_aborted() {
     let table: Vec<(&str, Vec<u8>, u8)> = vec![
         ("data before a request", data_tf(&pdv(1, 0, b"x")), 2),
         ("a release before a request", pdu(5, &[0; 4]), 2),
-        ("an answer", ok().with(|r| r.kind = 2).bytes(), 2),
+        ("a response", ok().with(|r| r.kind = 2).bytes(), 2),
         ("a rejection", rejection(1, 1, 1).to_vec(), 2),
         ("garbage", vec![0xEF; 40], 1),
         ("type 0", pdu(0, &[0; 4]), 1),
@@ -120,7 +120,7 @@ fn a_request_that_breaks_the_protocol_is_aborted() {
             6,
         ),
         (
-            "an answer to a context",
+            "a response to a context",
             ok().with_contexts(vec![result(1, 0, "1.2.10")]).bytes(),
             5,
         ),
@@ -154,7 +154,7 @@ fn a_request_that_breaks_the_protocol_is_aborted() {
 }
 
 #[test]
-fn who_speaks_something_else_is_told_nothing() {
+fn other_protocols_get_no_response() {
     let table: [(&str, &[u8], &str); 6] = [
         ("HTTP", b"GET / HTTP/1.1\r\n\r\n", "protocol"),
         ("HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "protocol"),
@@ -166,15 +166,22 @@ fn who_speaks_something_else_is_told_nothing() {
     for (case, bytes, end) in table {
         check(&acceptor(), bytes, b"", end, case);
     }
-    for (then, end) in [(Then::Close, "lost"), (Then::Reset, "lost")] {
+    for (then, end) in [
+        (AfterLastByte::Close, "lost"),
+        (AfterLastByte::Reset, "lost"),
+    ] {
         let half = Request::new().bytes()[..50].to_vec();
-        let (accepted, told) = hear(&acceptor(), Wire::new(half, then));
-        assert_eq!((ended(&accepted), told.take()), (end, vec![]), "{then:?}");
+        let (accepted, written) = hear(&acceptor(), Wire::new(half, then));
+        assert_eq!(
+            (ended(&accepted), written.take()),
+            (end, vec![]),
+            "{then:?}"
+        );
     }
 }
 
 #[test]
-fn an_acceptance_in_bytes() {
+fn acceptance_is_encoded_byte_for_byte() {
     let implementation = Implementation::new(uid("1.2.3.4"), "TEST").expect("a name");
     let supported = SupportedContexts::new()
         .with(uid("1.2.1"), vec![uid("1.2.11"), uid("1.2.10")])
@@ -202,7 +209,7 @@ fn an_acceptance_in_bytes() {
     for (id, code, syntax) in [
         (1, 3, implicit),
         (3, 0, "1.2.10"),
-        // Its own order of transfer syntaxes, not the peer's.
+        // Transfer syntaxes in the acceptor's order, not the peer's.
         (5, 0, "1.2.11"),
         (9, 3, implicit),
         (11, 4, implicit),
@@ -211,16 +218,16 @@ fn an_acceptance_in_bytes() {
         body.extend(result(id, code, syntax));
     }
     body.extend(user(&[
-        // More than stands in memory is not announced.
+        // The announced maximum length is not longer than the buffer.
         &maximum(0x0100_0000),
         &item(0x52, b"1.2.3.4"),
         &role("1.2.1", 1, 0),
         &role("1.2.2", 1, 1),
         &item(0x55, b"TEST"),
     ]));
-    let (accepted, told) = hear(&acceptor, Wire::new(request, Then::Silence));
+    let (accepted, written) = hear(&acceptor, Wire::new(request, AfterLastByte::Silence));
     let accepted = accepted.expect("an association");
-    assert_eq!(told.take(), pdu(2, &body));
+    assert_eq!(written.take(), pdu(2, &body));
     let agreed: Vec<_> = accepted
         .contexts()
         .iter()
@@ -232,7 +239,7 @@ fn an_acceptance_in_bytes() {
 }
 
 #[test]
-fn what_is_odd_but_allowed_is_accepted() {
+fn unusual_but_legal_request_is_accepted() {
     let ok = Request::new;
     let open = acceptor();
     let any = acceptor().with_any_called_title();
@@ -266,7 +273,7 @@ fn what_is_odd_but_allowed_is_accepted() {
         ),
         ("a known calling title", &friend, ok(), 1),
         (
-            "an item that nobody knows",
+            "an unknown item",
             &open,
             ok().with(|r| r.items.insert(1, item(0x77, b"what"))),
             1,
@@ -315,19 +322,20 @@ fn what_is_odd_but_allowed_is_accepted() {
         ),
     ];
     for (case, acceptor, request, contexts) in table {
-        let (accepted, told) = hear(acceptor, Wire::new(request.bytes(), Then::Silence));
+        let (accepted, written) =
+            hear(acceptor, Wire::new(request.bytes(), AfterLastByte::Silence));
         let accepted = accepted.unwrap_or_else(|error| panic!("{case}: {error:?}"));
         assert_eq!(accepted.contexts().len(), contexts, "{case}");
-        assert_eq!(told.take()[0], 2, "{case}");
+        assert_eq!(written.take()[0], 2, "{case}");
         drop(accepted);
-        assert_eq!(told.take(), USER_ABORT, "{case}: it is dropped");
+        assert_eq!(written.take(), USER_ABORT, "{case}: it is dropped");
     }
 }
 
-/// A peer on a socket, and what it hears until the end.
+/// Reads everything that a peer on a socket receives until the end.
 fn heard(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
-    // A reset ends it too.
+    // A reset also counts as the end.
     let _ = stream.read_to_end(&mut bytes);
     bytes
 }
@@ -337,13 +345,13 @@ fn connect(port: &Port) -> TcpStream {
 }
 
 #[test]
-fn garbage_on_a_socket_is_answered_before_it_is_closed() {
+fn invalid_data_gets_an_abort_before_the_close() {
     let port = Port::open();
     let acceptor = acceptor();
     std::thread::scope(|scope| {
         let accepted = scope.spawn(|| acceptor.accept(port.stream()));
         let mut peer = connect(&port);
-        peer.write_all(&vec![0xEE; 100_000]).expect("room");
+        peer.write_all(&vec![0xEE; 100_000]).expect("written");
         peer.shutdown(Shutdown::Write).expect("a stream");
         assert_eq!(heard(&mut peer), abort(1));
         assert_eq!(ended(&accepted.join().expect("a thread")), "protocol");
@@ -351,7 +359,7 @@ fn garbage_on_a_socket_is_answered_before_it_is_closed() {
 }
 
 #[test]
-fn a_limit_is_told_after_the_request() {
+fn rejection_over_the_limit_follows_the_request() {
     let port = Port::open();
     let acceptor = acceptor();
     for (reason, answer) in [
@@ -362,7 +370,7 @@ fn a_limit_is_told_after_the_request() {
         std::thread::scope(|scope| {
             let rejected = scope.spawn(|| acceptor.reject(port.stream(), reason));
             let mut peer = connect(&port);
-            peer.write_all(&Request::new().bytes()).expect("room");
+            peer.write_all(&Request::new().bytes()).expect("written");
             assert_eq!(heard(&mut peer), answer);
             drop(peer);
             rejected.join().expect("a thread").expect("a rejection");
@@ -377,7 +385,7 @@ fn a_limit_is_told_after_the_request() {
 }
 
 #[test]
-fn dripping_does_not_lengthen_artim() {
+fn slow_request_does_not_extend_artim() {
     let artim = Duration::from_millis(300);
     let port = Port::open();
     let acceptor = acceptor().with_artim(artim);
@@ -388,7 +396,7 @@ fn dripping_does_not_lengthen_artim() {
         let tick = Duration::from_millis(20);
         peer.set_read_timeout(Some(tick)).expect("a socket");
         for byte in Request::new().bytes() {
-            // The wait for an answer that does not come is the time between two bytes.
+            // The time between two bytes: waiting for a response that does not come.
             let answer = peer
                 .write_all(&[byte])
                 .and_then(|()| peer.read(&mut [0; 16]));
@@ -399,6 +407,6 @@ fn dripping_does_not_lengthen_artim() {
         let over = accepted.join().expect("a thread");
         assert!(matches!(over, Err(Error::TimedOut { .. })), "{over:?}");
     });
-    assert!(began.elapsed() >= artim, "it waits as long as it says");
-    assert!(began.elapsed() < LONG, "and no longer");
+    assert!(began.elapsed() >= artim, "waits for the whole timeout");
+    assert!(began.elapsed() < LONG, "and not longer");
 }

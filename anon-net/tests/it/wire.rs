@@ -1,4 +1,4 @@
-//! A peer that says what it was given, byte for byte, and notes what it is told.
+//! `Wire`: a transport whose peer sends given bytes and records what it receives.
 
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,60 +7,60 @@ use std::time::Instant;
 use anon_net::Error;
 use anon_net::association::ul::{Acceptor, Transport, UlAssociation};
 
-/// What comes after the last byte.
+/// What happens after the last byte.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Then {
+pub(crate) enum AfterLastByte {
     Silence,
     Close,
     Reset,
 }
 
-/// The bytes that a side was told.
+/// The bytes that were written to the peer.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Told(Arc<Mutex<Vec<Vec<u8>>>>);
+pub(crate) struct WrittenBytes(Arc<Mutex<Vec<Vec<u8>>>>);
 
-impl Told {
+impl WrittenBytes {
     fn add(&self, bytes: &[u8]) {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        told.push(bytes.to_vec());
+        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        written.push(bytes.to_vec());
     }
 
-    /// What was told since the last time.
+    /// Takes the bytes written since the last call.
     pub(crate) fn take(&self) -> Vec<u8> {
         self.take_writes().concat()
     }
 
-    /// What was told since the last time, write by write.
+    /// Takes the writes since the last call.
     pub(crate) fn take_writes(&self) -> Vec<Vec<u8>> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// Bytes in place of a network.
+/// A transport of given bytes.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    says: Vec<u8>,
-    said: usize,
-    /// The most that one read or write moves.
+    peer_bytes: Vec<u8>,
+    sent: usize,
+    /// The greatest number of bytes per read or write.
     step: usize,
-    /// Where it is silent once.
+    /// The position of one timeout.
     pause: Option<usize>,
-    then: Then,
-    /// The peer reads no more.
-    deaf: bool,
-    told: Told,
+    then: AfterLastByte,
+    /// True if the peer does not read.
+    not_reading: bool,
+    written: WrittenBytes,
 }
 
 impl Wire {
-    pub(crate) fn new(says: Vec<u8>, then: Then) -> Self {
+    pub(crate) fn new(peer_bytes: Vec<u8>, then: AfterLastByte) -> Self {
         Self {
-            says,
-            said: 0,
+            peer_bytes,
+            sent: 0,
             step: usize::MAX,
             pause: None,
             then,
-            deaf: false,
-            told: Told::default(),
+            not_reading: false,
+            written: WrittenBytes::default(),
         }
     }
 
@@ -75,45 +75,48 @@ impl Wire {
         }
     }
 
-    pub(crate) fn deaf(self) -> Self {
-        Self { deaf: true, ..self }
+    pub(crate) fn not_reading(self) -> Self {
+        Self {
+            not_reading: true,
+            ..self
+        }
     }
 
-    pub(crate) fn told(&self) -> Told {
-        self.told.clone()
+    pub(crate) fn written(&self) -> WrittenBytes {
+        self.written.clone()
     }
 }
 
 impl Transport for Wire {
     fn read(&mut self, buffer: &mut [u8], _: Instant) -> io::Result<usize> {
-        if self.pause == Some(self.said) {
+        if self.pause == Some(self.sent) {
             self.pause = None;
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let until = self.pause.unwrap_or(self.says.len());
-        let left = self.says.get(self.said..until).unwrap_or_default();
+        let until = self.pause.unwrap_or(self.peer_bytes.len());
+        let left = self.peer_bytes.get(self.sent..until).unwrap_or_default();
         if left.is_empty() {
             return match self.then {
-                Then::Silence => Err(io::ErrorKind::TimedOut.into()),
-                Then::Close => Ok(0),
-                Then::Reset => Err(io::ErrorKind::ConnectionReset.into()),
+                AfterLastByte::Silence => Err(io::ErrorKind::TimedOut.into()),
+                AfterLastByte::Close => Ok(0),
+                AfterLastByte::Reset => Err(io::ErrorKind::ConnectionReset.into()),
             };
         }
         let count = left.len().min(buffer.len()).min(self.step);
         for (to, from) in buffer.iter_mut().zip(left.iter().take(count)) {
             *to = *from;
         }
-        self.said += count;
+        self.sent += count;
         Ok(count)
     }
 
     fn write(&mut self, parts: &[IoSlice<'_>], _: Instant) -> io::Result<usize> {
-        if self.deaf {
+        if self.not_reading {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let all: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
         let some = all.get(..self.step).unwrap_or(&all);
-        self.told.add(some);
+        self.written.add(some);
         Ok(some.len())
     }
 
@@ -122,18 +125,21 @@ impl Transport for Wire {
     fn reset(&mut self) {}
 }
 
-/// Lets an acceptor hear a peer; what became of it, and what the peer was told.
-pub(crate) fn hear(acceptor: &Acceptor, wire: Wire) -> (Result<UlAssociation, Error>, Told) {
-    let told = wire.told();
-    (acceptor.accept_over(Box::new(wire)), told)
+/// Accepts an association over `wire`. Returns the result and the bytes written to the peer.
+pub(crate) fn hear(
+    acceptor: &Acceptor,
+    wire: Wire,
+) -> (Result<UlAssociation, Error>, WrittenBytes) {
+    let written = wire.written();
+    (acceptor.accept_over(Box::new(wire)), written)
 }
 
-/// A P-DATA-TF of these bytes.
+/// Encodes a P-DATA-TF PDU.
 pub(crate) fn data_tf(items: &[u8]) -> Vec<u8> {
     pdu(4, items)
 }
 
-/// A PDU.
+/// Encodes a PDU.
 pub(crate) fn pdu(kind: u8, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
     let mut bytes = vec![kind, 0];
@@ -142,7 +148,7 @@ pub(crate) fn pdu(kind: u8, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A presentation data value item.
+/// Encodes a presentation data value item.
 pub(crate) fn pdv(context: u8, control: u8, bytes: &[u8]) -> Vec<u8> {
     let length = u32::try_from(bytes.len() + 2).unwrap_or(u32::MAX);
     let mut item = length.to_be_bytes().to_vec();
@@ -151,7 +157,7 @@ pub(crate) fn pdv(context: u8, control: u8, bytes: &[u8]) -> Vec<u8> {
     item
 }
 
-/// An item of an association PDU.
+/// Encodes an item of an association PDU.
 pub(crate) fn item(kind: u8, value: &[u8]) -> Vec<u8> {
     let length = u16::try_from(value.len()).unwrap_or(u16::MAX);
     let mut item = vec![kind, 0];
@@ -160,29 +166,30 @@ pub(crate) fn item(kind: u8, value: &[u8]) -> Vec<u8> {
     item
 }
 
-/// A-ABORT of the service provider with this reason.
+/// Encodes an A-ABORT of the service provider with this reason.
 pub(crate) const fn abort(reason: u8) -> [u8; 10] {
     [7, 0, 0, 0, 0, 4, 0, 0, 2, reason]
 }
 
-/// A-ABORT of the service user.
+/// An A-ABORT of the service user.
 pub(crate) const USER_ABORT: [u8; 10] = [7, 0, 0, 0, 0, 4, 0, 0, 0, 0];
 pub(crate) const RELEASE_RQ: [u8; 10] = [5, 0, 0, 0, 0, 4, 0, 0, 0, 0];
 pub(crate) const RELEASE_RP: [u8; 10] = [6, 0, 0, 0, 0, 4, 0, 0, 0, 0];
 
-/// A proposal as a peer writes it.
+/// An A-ASSOCIATE-RQ.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) kind: u8,
     pub(crate) version: u16,
     pub(crate) called: Vec<u8>,
     pub(crate) calling: Vec<u8>,
-    /// Items, one after the other.
+    /// The concatenated items.
     pub(crate) items: Vec<Vec<u8>>,
 }
 
 impl Request {
-    /// One that is in order: context 1 of class 1.2.1 in 1.2.10, with a limit of 4,096 bytes.
+    /// Creates a valid request: context 1 has SOP class 1.2.1 in 1.2.10, and the maximum length is
+    /// 4,096 bytes.
     pub(crate) fn new() -> Self {
         Self {
             kind: 1,
@@ -239,7 +246,7 @@ pub(crate) fn context(id: u8, class: &str, syntaxes: &[&str]) -> Vec<u8> {
     item(0x20, &value)
 }
 
-/// An answer to a context.
+/// Encodes the result of a context.
 pub(crate) fn result(id: u8, code: u8, syntax: &str) -> Vec<u8> {
     let mut value = vec![id, 0, code, 0];
     value.extend(item(0x40, syntax.as_bytes()));
@@ -264,7 +271,7 @@ pub(crate) fn role(class: &str, scu: u8, scp: u8) -> Vec<u8> {
     item(0x54, &value)
 }
 
-/// The kind of an error, for tables.
+/// Returns the kind of an error, for tables.
 pub(crate) fn kind(error: &Error) -> &'static str {
     match error {
         Error::Protocol { .. } => "protocol",
@@ -278,7 +285,7 @@ pub(crate) fn kind(error: &Error) -> &'static str {
     }
 }
 
-/// The kind of what an association's end gave.
+/// Returns the kind of error with which an operation ended.
 pub(crate) fn ended<T>(result: &Result<T, Error>) -> &'static str {
     result.as_ref().map_or_else(kind, |_| "no error")
 }

@@ -1,11 +1,11 @@
-//! Ranges of addresses.
+//! Address ranges.
 
 use std::net::IpAddr;
 
 use anon_net::scp::AddressRange;
 
 #[test]
-fn what_is_in_a_range() {
+fn addresses_match_ranges() {
     let table = [
         ("10.1.2.3", "10.1.2.3", true),
         ("10.1.2.3", "10.1.2.4", false),
@@ -25,10 +25,10 @@ fn what_is_in_a_range() {
         ("::1", "::1", true),
         ("127.0.0.1", "::1", false),
     ];
-    for (range, address, wanted) in table {
+    for (range, address, expected) in table {
         let parsed: AddressRange = range.parse().expect(range);
         let address: IpAddr = address.parse().expect("an address");
-        assert_eq!(parsed.contains(address), wanted, "{address} in {range}");
+        assert_eq!(parsed.contains(address), expected, "{address} in {range}");
         let again: AddressRange = parsed.to_string().parse().expect("what it prints");
         assert_eq!(again, parsed);
     }
@@ -37,7 +37,7 @@ fn what_is_in_a_range() {
 }
 
 #[test]
-fn what_is_no_range() {
+fn invalid_ranges_are_refused() {
     for text in [
         "",
         "ward-3",

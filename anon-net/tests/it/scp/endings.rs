@@ -1,4 +1,4 @@
-//! How an association ends that is not released.
+//! Associations that end without a release.
 
 use std::sync::Arc;
 use std::thread;
@@ -14,18 +14,18 @@ use anon_net::{Association, Error};
 
 use super::served::{aborted, answer, memory, with};
 use super::support::{
-    CT_CONTEXT, ECHO_CONTEXT, Heard, PATIENCE, Peer, Recorder, Tested, echo, ends, store,
+    CT_CONTEXT, ECHO_CONTEXT, Peer, RecordedEvent, Recorder, TIMEOUT, TestResult, echo, ends, store,
 };
 
 const SHORT: Duration = Duration::from_millis(30);
 
-/// However the body breaks off, the handler hears of it, and the instance is counted as failed.
+/// However the body ends early, the handler gets an error and the instance counts as failed.
 #[test]
-fn bodies_that_break_off() {
-    type Break = fn(MemoryAssociation) -> Tested;
+fn incomplete_body_counts_as_failed() {
+    type Break = fn(MemoryAssociation) -> TestResult;
     let table: [(&str, Break, AssociationEnd); 4] = [
         (
-            "the line is cut",
+            "a cut connection",
             |association| {
                 association.cut();
                 Ok(())
@@ -42,7 +42,7 @@ fn bodies_that_break_off() {
         ),
         (
             "a release",
-            |mut association| match association.release(PATIENCE) {
+            |mut association| match association.release(TIMEOUT) {
                 Err(Error::Aborted { .. }) => Ok(()),
                 other => Err(format!("{other:?}").into()),
             },
@@ -50,7 +50,7 @@ fn bodies_that_break_off() {
         ),
         (
             "silence",
-            |mut association| match association.receive(PATIENCE) {
+            |mut association| match association.receive(TIMEOUT) {
                 Err(Error::Aborted { .. }) => Ok(()),
                 other => Err(format!("{other:?}").into()),
             },
@@ -67,9 +67,9 @@ fn bodies_that_break_off() {
         let summary = thread::scope(|scope| {
             let served = scope.spawn(|| service.serve(&mut theirs, None));
             let mut peer = Peer(&mut ours);
-            peer.send(CT_CONTEXT, &store(1, "1.2.3")).expect("room");
+            peer.send(CT_CONTEXT, &store(1, "1.2.3")).expect("sent");
             peer.put(CT_CONTEXT, PdvKind::Data, PdvPosition::More, b"half")
-                .expect("room");
+                .expect("sent");
             break_off(ours).expect(case);
             served.join().expect("the service ends")
         });
@@ -80,16 +80,16 @@ fn bodies_that_break_off() {
             "{case}"
         );
         assert!(handler.is_empty(), "{case}");
-        let instance = Heard::Instance(StoreOutcome::BrokenOff, 4);
+        let instance = RecordedEvent::Instance(StoreOutcome::BrokenOff, 4);
         assert_eq!(recorder.heard().get(1), Some(&instance), "{case}");
     }
 }
 
 #[test]
-fn an_idle_association_is_aborted() {
+fn idle_association_is_aborted() {
     let service = memory().with_idle_timeout(SHORT);
     assert_eq!(aborted(&service, |_| Ok(())), AssociationEnd::Idle);
-    // The time begins anew with each message.
+    // The idle time restarts with each message.
     let ending = aborted(&service, |peer| {
         assert_eq!(peer.echo()?, Status::SUCCESS);
         Ok(())
@@ -97,10 +97,10 @@ fn an_idle_association_is_aborted() {
     assert_eq!(ending, AssociationEnd::Idle);
 }
 
-/// A command that comes in pieces is waited for as long as a message may take, not as an idle
-/// association; one that never ends is aborted.
+/// A fragmented command has the timeout of a message, not of an idle association. An incomplete one
+/// is aborted.
 #[test]
-fn half_a_command() {
+fn incomplete_command_has_the_message_timeout() {
     let command = Command::Request(echo(1)).encode();
     let (first, rest) = command.split_at(20);
     let service = memory().with_dimse_timeout(SHORT);
@@ -116,13 +116,13 @@ fn half_a_command() {
     assert_eq!(status, Status::SUCCESS);
 }
 
-/// A peer that does not read its answers is left behind.
+/// A peer that does not read its responses is disconnected.
 #[test]
-fn answers_that_are_never_read() {
+fn peer_that_never_reads_is_disconnected() {
     let service = memory().with_dimse_timeout(SHORT);
     let summary = with(&service, |association| {
         let mut peer = Peer(association);
-        // Until the line is full both ways, or the service has gone.
+        // Until the channel is full in both directions, or the service has ended.
         while peer.send(ECHO_CONTEXT, &echo(1)).is_ok() {}
         Ok(())
     });
@@ -130,7 +130,7 @@ fn answers_that_are_never_read() {
 }
 
 #[test]
-fn stopping_ends_what_is_idle() {
+fn stopping_ends_idle_associations() {
     let service = memory();
     let stopper = service.clone();
     let began = Instant::now();
@@ -141,18 +141,18 @@ fn stopping_ends_what_is_idle() {
     });
     assert_eq!(ending, AssociationEnd::Stopped);
     assert!(began.elapsed() < Duration::from_secs(5));
-    // One that comes later is not served.
+    // A later association is not served.
     assert_eq!(aborted(&service, |_| Ok(())), AssociationEnd::Stopped);
 }
 
 #[test]
-fn stopping_lets_an_instance_finish() {
+fn stopping_completes_the_current_instance() {
     let service = memory();
     let stopper = service.clone();
     let ending = aborted(&service, |peer| {
         peer.send(CT_CONTEXT, &store(1, "1.2.3"))?;
         peer.put(CT_CONTEXT, PdvKind::Data, PdvPosition::More, b"half")?;
-        // What is in the middle when the service is told to stop is taken to its end.
+        // An instance in progress is received completely when the service stops.
         while service_bytes(&stopper) == 0 {
             thread::yield_now();
         }

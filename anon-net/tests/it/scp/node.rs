@@ -1,4 +1,4 @@
-//! A node that listens at loopback, and what happens to those who call it.
+//! An SCP on loopback, and peers that call it.
 
 use std::io::Read;
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ use anon_net::scp::{RunningScp, Scp, ScpBuilder};
 use anon_net::testing::MemoryHandler;
 use anon_net::{Association, Dial, Error, InstanceHandler, Node};
 
-use super::support::{PATIENCE, Peer, Tested, proposal, supported, title};
+use super::support::{Peer, TIMEOUT, TestResult, proposal, supported, title};
 
 const ROUND: Duration = Duration::from_millis(50);
 
@@ -31,7 +31,7 @@ pub(crate) fn bind(builder: ScpBuilder) -> RunningScp {
     builder.bind(loopback).expect("a free port")
 }
 
-/// An SCP as its peers name it.
+/// Returns the node of an SCP.
 pub(crate) fn node(scp: &RunningScp) -> Node {
     called(scp, "SCP")
 }
@@ -46,7 +46,7 @@ pub(crate) fn dial_as(
     name: &str,
 ) -> Result<Box<dyn Association>, Error> {
     let node = called(scp, name);
-    UlDial::new().dial(&node, &proposal(calling), PATIENCE)
+    UlDial::new().dial(&node, &proposal(calling), TIMEOUT)
 }
 
 pub(crate) fn dial(scp: &RunningScp) -> Result<Box<dyn Association>, Error> {
@@ -56,13 +56,13 @@ pub(crate) fn dial(scp: &RunningScp) -> Result<Box<dyn Association>, Error> {
 pub(crate) fn connect(scp: &RunningScp) -> TcpStream {
     let stream = TcpStream::connect(scp.local_addr()).expect("a connection");
     stream
-        .set_read_timeout(Some(PATIENCE))
+        .set_read_timeout(Some(TIMEOUT))
         .expect("a socket has a timeout");
     stream
 }
 
-/// What a good peer does, from dialling to release.
-pub(crate) fn visit(scp: &RunningScp, instance: &str) -> Tested {
+/// Dials, stores an instance and releases, as a well-behaved peer.
+pub(crate) fn visit(scp: &RunningScp, instance: &str) -> TestResult {
     let mut association = dial(scp)?;
     let mut peer = Peer(&mut *association);
     let echo = peer.echo()?;
@@ -70,10 +70,10 @@ pub(crate) fn visit(scp: &RunningScp, instance: &str) -> Tested {
     if (echo, stored) != (Status::SUCCESS, Status::SUCCESS) {
         return Err(format!("{echo} and {stored}").into());
     }
-    Ok(association.release(PATIENCE)?)
+    Ok(association.release(TIMEOUT)?)
 }
 
-/// A good peer gets through within seconds, if it tries again when it is told to.
+/// Checks that a well-behaved peer is served within seconds, with retries.
 #[track_caller]
 pub(crate) fn is_served(scp: &RunningScp, case: &str) {
     let began = Instant::now();
@@ -88,7 +88,7 @@ pub(crate) fn is_served(scp: &RunningScp, case: &str) {
     }
 }
 
-/// Lets a little time go by between two tries.
+/// Waits a little between two attempts.
 pub(crate) fn pause() {
     let (_keep, never) = mpsc::channel::<()>();
     let _ = never.recv_timeout(ROUND);
@@ -98,21 +98,21 @@ pub(crate) fn pause() {
 pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
     let began = Instant::now();
     while !condition() {
-        assert!(began.elapsed() < PATIENCE, "{what}");
+        assert!(began.elapsed() < TIMEOUT, "{what}");
         pause();
     }
 }
 
 #[track_caller]
-pub(crate) fn rejected(dialled: &Result<Box<dyn Association>, Error>, wanted: RejectReason) {
+pub(crate) fn rejected(dialled: &Result<Box<dyn Association>, Error>, expected: RejectReason) {
     let reason = match dialled {
         Err(Error::Rejected { reason, .. }) => Some(*reason),
         _ => None,
     };
-    assert_eq!(reason, Some(wanted), "{dialled:?}");
+    assert_eq!(reason, Some(expected), "{dialled:?}");
 }
 
-/// True if the other side has ended the connection, in order or with a reset.
+/// Returns true if the other side has closed or reset the connection.
 pub(crate) fn closed(mut stream: &TcpStream) -> bool {
     use std::io::ErrorKind::{TimedOut, WouldBlock};
     match stream.read_to_end(&mut Vec::new()) {

@@ -1,4 +1,4 @@
-//! Messages that are refused or not understood.
+//! Messages that are refused or cannot be understood.
 
 use anon_net::association::{PdvKind, PdvPosition};
 use anon_net::dimse::{Command, Operation, Request, Status};
@@ -7,13 +7,13 @@ use anon_net::{Association, Event, InstanceUid};
 
 use super::served::{aborted, answer, memory, with};
 use super::support::{
-    CT, CT_CONTEXT, ECHO_CONTEXT, FIND, FIND_CONTEXT, PATIENCE, Peer, VERIFICATION, echo, store,
+    CT, CT_CONTEXT, ECHO_CONTEXT, FIND, FIND_CONTEXT, Peer, TIMEOUT, VERIFICATION, echo, store,
     title, uid,
 };
 
-/// What is refused is drained: the same association goes on.
+/// The data set of a refused request is discarded, and the association continues.
 #[test]
-fn requests_that_are_refused() {
+fn refused_requests_keep_the_association() {
     let named = |operation, class| Request::new(operation, 4, uid(class));
     let instance = InstanceUid::new("1.2.3").expect("a UID");
     let verification = named(Operation::Store, VERIFICATION).with_instance(instance.clone());
@@ -63,15 +63,15 @@ fn requests_that_are_refused() {
 }
 
 #[test]
-fn messages_without_a_data_set() {
+fn echo_is_served_on_any_context_and_with_a_data_set() {
     let mut bare = store(4, "1.2.3");
     bare.has_data_set = false;
     let (status, _) = answer(&memory(), |peer| Ok(peer.send(CT_CONTEXT, &bare)?));
     assert_eq!(status.code(), 0x0115);
-    // A C-ECHO elsewhere than on its own context.
+    // A C-ECHO on another context.
     let (status, _) = answer(&memory(), |peer| Ok(peer.send(CT_CONTEXT, &echo(3))?));
     assert_eq!(status.code(), 0x0122);
-    // A C-ECHO with a data set that it should not have.
+    // A C-ECHO with a data set, which is not allowed.
     let mut odd = echo(3);
     odd.has_data_set = true;
     let (status, _) = answer(&memory(), |peer| {
@@ -80,7 +80,7 @@ fn messages_without_a_data_set() {
     assert_eq!(status.code(), 0x0000);
 }
 
-/// Elements as (number, value), group 0000, without a group length.
+/// Encodes elements (number, value) of group 0000 without a group length.
 fn set(elements: &[(u16, &[u8])]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (element, value) in elements {
@@ -94,7 +94,7 @@ fn set(elements: &[(u16, &[u8])]) -> Vec<u8> {
 }
 
 #[test]
-fn commands_that_are_not_understood() {
+fn invalid_commands_get_a_status_or_an_abort() {
     let class: (u16, &[u8]) = (0x0002, b"1.2.840.10008.5.1.4.1.1.2\0");
     let id: (u16, &[u8]) = (0x0110, &[9, 0]);
     let data: (u16, &[u8]) = (0x0800, &[1, 0]);
@@ -123,7 +123,7 @@ fn commands_that_are_not_understood() {
         ("garbage", vec![0xFF; 100]),
         ("no message id", set(&[class, stored, data])),
         (
-            "a response that there is not",
+            "an undefined response",
             set(&[(0x0100, &[0x40, 0x81]), data]),
         ),
     ];
@@ -138,9 +138,9 @@ fn commands_that_are_not_understood() {
     }
 }
 
-/// An N-GET is answered as what it is: its command field, its id, 0211.
+/// An N-GET gets a response with its command field, its message id and status 0211.
 #[test]
-fn an_operation_of_another_service() {
+fn operation_of_another_service_gets_0211() {
     let get: [(u16, &[u8]); 3] = [(0x0100, &[0x10, 1]), (0x0110, &[9, 0]), (0x0800, &[1, 1])];
     let summary = with(&memory(), |association| {
         Peer(association).put(CT_CONTEXT, PdvKind::Command, PdvPosition::Last, &set(&get))?;
@@ -150,17 +150,17 @@ fn an_operation_of_another_service() {
             (0x0800, &[1, 1]),
             (0x0900, &[0x11, 2]),
         ];
-        match association.receive(PATIENCE)? {
+        match association.receive(TIMEOUT)? {
             Event::Pdv(pdv) => assert!(pdv.bytes.ends_with(&set(&answer)), "{:?}", pdv.bytes),
             Event::Release => return Err("a release".into()),
         }
-        Ok(association.release(PATIENCE)?)
+        Ok(association.release(TIMEOUT)?)
     });
     assert_eq!(summary.ending, AssociationEnd::Released);
 }
 
 #[test]
-fn a_cancel_is_passed_over() {
+fn cancel_without_an_operation_is_ignored() {
     let (status, _) = answer(&memory(), |peer| {
         let cancel = Command::Cancel { responded_to: 1 }.encode();
         peer.put(FIND_CONTEXT, PdvKind::Command, PdvPosition::Last, &cancel)?;
@@ -170,7 +170,7 @@ fn a_cancel_is_passed_over() {
 }
 
 #[test]
-fn what_breaks_the_protocol_is_aborted() {
+fn protocol_violation_is_aborted() {
     type Fragment<'a> = (u8, PdvKind, &'a [u8]);
     let response = Command::Response(echo(1).response(Status::SUCCESS)).encode();
     let request = Command::Request(store(1, "1.2.3")).encode();

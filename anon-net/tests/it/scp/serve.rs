@@ -1,4 +1,4 @@
-//! What becomes of instances, and what their handler and observer hear.
+//! Instances, their handler and their observer.
 
 use std::io::BufRead;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use anon_net::{Association, BackendError, Instance, InstanceUid, Outcome, Remedy
 
 use super::served::{answer, memory, service, with};
 use super::support::{
-    CT, CT_CONTEXT, Heard, PATIENCE, Peer, Recorder, Scripted, store, title, uid,
+    CT, CT_CONTEXT, Peer, RecordedEvent, Recorder, Scripted, TIMEOUT, store, title, uid,
 };
 
 #[test]
-fn echo_and_store_and_release() {
+fn echo_store_and_release_are_served() {
     let handler = Arc::new(MemoryHandler::new(1 << 20));
     let recorder = Arc::new(Recorder::default());
     let service = Service::new(Arc::clone(&handler) as _).with_observer(Arc::clone(&recorder) as _);
@@ -27,7 +27,7 @@ fn echo_and_store_and_release() {
         assert_eq!(peer.store("1.2.3", b"another")?, Status::SUCCESS);
         let large = vec![7; 100_000];
         assert_eq!(peer.store("1.2.4", &large)?, Status::SUCCESS);
-        Ok(association.release(PATIENCE)?)
+        Ok(association.release(TIMEOUT)?)
     });
     let counts = summary.counts;
     assert_eq!(
@@ -39,33 +39,36 @@ fn echo_and_store_and_release() {
     let stored = handler.stored(&InstanceUid::new("1.2.3").expect("a UID"));
     assert_eq!(stored.as_deref(), Some(b"a data set".as_slice()));
     let heard = recorder.heard();
-    assert_eq!(heard.first(), Some(&Heard::Opened("PEER".to_owned())));
+    assert_eq!(
+        heard.first(),
+        Some(&RecordedEvent::Opened("PEER".to_owned()))
+    );
     assert_eq!(
         heard.get(1),
-        Some(&Heard::Instance(StoreOutcome::Stored, 10))
+        Some(&RecordedEvent::Instance(StoreOutcome::Stored, 10))
     );
-    assert_eq!(heard.last(), Some(&Heard::Ended(summary)));
+    assert_eq!(heard.last(), Some(&RecordedEvent::Ended(summary)));
     assert_eq!(heard.len(), 6);
     let totals = service.totals();
     assert_eq!((totals.opened, totals.open), (1, 0));
     assert_eq!(totals.instances, counts);
 }
 
-/// The handler hears everything that the command says.
+/// The handler gets everything that the command contains.
 #[test]
-fn an_instance_has_what_is_known_of_it() {
+fn handler_gets_the_fields_of_the_command() {
     let originator = Originator {
         title: title("ASKED"),
         message_id: 77,
     };
-    let wanted = originator.clone();
+    let expected = originator.clone();
     let service = service(Scripted(
         move |instance: &Instance, body: &mut dyn BufRead| {
             assert_eq!(instance.sop_class.as_str(), CT);
             assert_eq!(instance.sop_instance.expose(), "1.2.3");
             assert_eq!(instance.transfer_syntax.as_str(), "1.2.840.10008.1.2.1");
             assert_eq!(instance.calling.as_str(), "PEER");
-            assert_eq!(instance.originator.as_ref(), Some(&wanted));
+            assert_eq!(instance.originator.as_ref(), Some(&expected));
             let mut read = Vec::new();
             body.read_to_end(&mut read).expect("a whole body");
             assert_eq!(read, b"data");
@@ -83,13 +86,13 @@ fn an_instance_has_what_is_known_of_it() {
         assert_eq!(response.sop_class, Some(uid(CT)));
         assert_eq!(response.sop_instance, request.sop_instance);
         assert_eq!(response.status, Status::SUCCESS);
-        Ok(association.release(PATIENCE)?)
+        Ok(association.release(TIMEOUT)?)
     });
     assert_eq!(summary.counts.stored, 1);
 }
 
 #[test]
-fn every_outcome_has_its_status() {
+fn each_outcome_has_its_status() {
     let table = [
         (Outcome::Stored, 0x0000),
         (Outcome::AlreadyStored, 0x0000),
@@ -98,11 +101,11 @@ fn every_outcome_has_its_status() {
         (Outcome::Mismatch, 0xA900),
         (Outcome::CannotUnderstand, 0xC210),
         (Outcome::ClassNotSupported, 0x0122),
-        // Its handler is wrong: the body was whole.
+        // The handler is wrong: the body was complete.
         (Outcome::BrokenOff, 0x0110),
     ];
     for (outcome, code) in table {
-        // None of these reads the body: the SCP does.
+        // These handlers do not read the body: the SCP discards it.
         let service = service(Scripted(move |_: &_, _: &mut dyn BufRead| Ok(outcome)));
         let (status, _) = answer(&service, |peer| {
             Ok(peer.send_with(CT_CONTEXT, &store(2, "1.2.3"), &vec![1; 50_000])?)
@@ -112,7 +115,7 @@ fn every_outcome_has_its_status() {
 }
 
 #[test]
-fn a_handler_that_fails_is_answered_and_kept() {
+fn failing_handler_gets_a_status_and_the_association_continues() {
     for (remedy, code) in [
         (Remedy::Retry, 0xA700),
         (Remedy::Stop, 0xA700),
@@ -131,7 +134,7 @@ fn a_handler_that_fails_is_answered_and_kept() {
 }
 
 #[test]
-fn a_handler_that_panics_is_answered_and_kept() {
+fn panicking_handler_gets_a_status_and_the_association_continues() {
     let calls = AtomicUsize::new(0);
     let service = service(Scripted(move |_: &_, body: &mut dyn BufRead| {
         let _ = body.read(&mut [0; 10]);
@@ -143,22 +146,22 @@ fn a_handler_that_panics_is_answered_and_kept() {
         let body = vec![1; 50_000];
         assert_eq!(peer.store("1.2.3", &body)?, Status::PROCESSING_FAILURE);
         assert_eq!(peer.store("1.2.3", &body)?, Status::SUCCESS);
-        Ok(association.release(PATIENCE)?)
+        Ok(association.release(TIMEOUT)?)
     });
     assert_eq!((summary.counts.failed, summary.counts.stored), (1, 1));
 }
 
-/// The observer's fault ends neither the association nor the service.
+/// A panic of the observer ends neither the association nor the service.
 #[test]
-fn an_observer_that_panics_is_let_be() {
+fn panicking_observer_is_ignored() {
     #[derive(Debug)]
-    struct Faulty;
-    impl ScpObserver for Faulty {
+    struct PanickingObserver;
+    impl ScpObserver for PanickingObserver {
         fn on(&self, _: &ScpEvent<'_>) {
             panic!("on purpose");
         }
     }
-    let service = memory().with_observer(Arc::new(Faulty));
+    let service = memory().with_observer(Arc::new(PanickingObserver));
     let (status, _) = answer(&service, |peer| {
         Ok(peer.send_with(CT_CONTEXT, &store(2, "1.2.3"), b"data")?)
     });

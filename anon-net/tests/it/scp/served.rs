@@ -1,4 +1,4 @@
-//! One association that is served, in memory.
+//! Serving one association in memory.
 
 use std::sync::Arc;
 use std::thread;
@@ -9,35 +9,36 @@ use anon_net::testing::MemoryHandler;
 use anon_net::testing::memory::MemoryAssociation;
 use anon_net::{Association, Error, InstanceHandler};
 
-use super::support::{PATIENCE, Peer, Tested, ends};
+use super::support::{Peer, TIMEOUT, TestResult, ends};
 
-/// Serves one association while `peer` talks to it; how it went.
+/// Serves one association while `peer` uses it. Returns the summary.
 #[track_caller]
 pub(super) fn with(
     service: &Service,
-    peer: impl FnOnce(&mut MemoryAssociation) -> Tested,
+    peer: impl FnOnce(&mut MemoryAssociation) -> TestResult,
 ) -> AssociationSummary {
     let (mut ours, mut theirs) = ends();
     thread::scope(|scope| {
         let served = scope.spawn(|| service.serve(&mut theirs, None));
-        peer(&mut ours).expect("the peer gets through");
+        peer(&mut ours).expect("the peer is served");
         served.join().expect("the service ends")
     })
 }
 
 pub(super) fn service(handler: impl InstanceHandler + 'static) -> Service {
-    Service::new(Arc::new(handler)).with_dimse_timeout(PATIENCE)
+    Service::new(Arc::new(handler)).with_dimse_timeout(TIMEOUT)
 }
 
 pub(super) fn memory() -> Service {
     service(MemoryHandler::new(1 << 20))
 }
 
-/// The answer to one message; the same association then answers a C-ECHO, and is released.
+/// Returns the response to one message. Checks that the association then serves a C-ECHO and is
+/// released.
 #[track_caller]
 pub(super) fn answer(
     service: &Service,
-    say: impl FnOnce(&mut Peer<'_>) -> Tested,
+    say: impl FnOnce(&mut Peer<'_>) -> TestResult,
 ) -> (Status, AssociationSummary) {
     let mut status = None;
     let summary = with(service, |association| {
@@ -45,21 +46,21 @@ pub(super) fn answer(
         say(&mut peer)?;
         status = Some(peer.response()?.status);
         assert_eq!(peer.echo()?, Status::SUCCESS);
-        Ok(association.release(PATIENCE)?)
+        Ok(association.release(TIMEOUT)?)
     });
     assert_eq!(summary.ending, AssociationEnd::Released);
-    (status.expect("an answer"), summary)
+    (status.expect("a response"), summary)
 }
 
-/// The association is aborted on what the peer says.
+/// Checks that the association is aborted.
 #[track_caller]
 pub(super) fn aborted(
     service: &Service,
-    say: impl FnOnce(&mut Peer<'_>) -> Tested,
+    say: impl FnOnce(&mut Peer<'_>) -> TestResult,
 ) -> AssociationEnd {
     let summary = with(service, |association| {
         say(&mut Peer(association))?;
-        match association.receive(PATIENCE) {
+        match association.receive(TIMEOUT) {
             Err(Error::Aborted { .. }) => Ok(()),
             other => Err(format!("not aborted: {other:?}").into()),
         }

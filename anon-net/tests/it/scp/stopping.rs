@@ -1,4 +1,4 @@
-//! Handlers and peers that hold things up, and an SCP that stops all the same.
+//! Stopping an SCP with slow handlers and stalled peers.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -12,16 +12,16 @@ use anon_net::scp::{AssociationEnd, StopOutcome};
 use anon_net::{Error, Instance, InstanceHandler, Outcome};
 
 use super::node::{bind, builder, closed, connect, dial, is_served, memory};
-use super::support::{CT_CONTEXT, PATIENCE, Peer, Recorder, Scripted, store};
+use super::support::{CT_CONTEXT, Peer, Recorder, Scripted, TIMEOUT, store};
 
-/// Waits in the handler until the test lets it go.
-struct Gate {
+/// Blocks the handler until the test releases it.
+struct HandlerGate {
     entered: Receiver<()>,
     go: mpsc::Sender<()>,
 }
 
-/// A handler that, for the instance 1.2.666 only, says that it is in and waits.
-fn gated() -> (Gate, impl InstanceHandler) {
+/// Returns a handler that blocks for the instance 1.2.666 only, and reports that it does.
+fn gated() -> (HandlerGate, impl InstanceHandler) {
     let (enter, entered) = mpsc::channel();
     let (go, gate) = mpsc::channel::<()>();
     let shared = Mutex::new((enter, gate));
@@ -29,25 +29,27 @@ fn gated() -> (Gate, impl InstanceHandler) {
         if instance.sop_instance.expose() == "1.2.666" {
             let (enter, gate) = &*shared.lock().unwrap_or_else(PoisonError::into_inner);
             let _ = enter.send(());
-            let _ = gate.recv_timeout(PATIENCE);
+            let _ = gate.recv_timeout(TIMEOUT);
         }
         Ok(Outcome::Stored)
     });
-    (Gate { entered, go }, handler)
+    (HandlerGate { entered, go }, handler)
 }
 
 #[test]
-fn handlers_that_are_slow_or_fail_hold_up_their_own_sender() {
+fn slow_or_failing_handler_affects_its_own_sender_only() {
     let (gate, slow) = gated();
     let scp = bind(builder(slow));
     let mut association = dial(&scp).expect("an association");
     let mut peer = Peer(&mut *association);
     peer.send_with(CT_CONTEXT, &store(1, "1.2.666"), b"data")
         .expect("sent");
-    gate.entered.recv_timeout(PATIENCE).expect("it is in");
+    gate.entered
+        .recv_timeout(TIMEOUT)
+        .expect("the handler was called");
     is_served(&scp, "during a slow handler");
-    gate.go.send(()).expect("it waits");
-    assert_eq!(peer.response().expect("an answer").status, Status::SUCCESS);
+    gate.go.send(()).expect("the handler waits");
+    assert_eq!(peer.response().expect("a response").status, Status::SUCCESS);
 
     let scp = bind(builder(Scripted(
         |instance: &Instance, _: &mut dyn std::io::BufRead| match instance.sop_instance.expose() {
@@ -63,36 +65,36 @@ fn handlers_that_are_slow_or_fail_hold_up_their_own_sender() {
         ("1.2.5", Status::PROCESSING_FAILURE),
         ("1.2.3", Status::SUCCESS),
     ] {
-        assert_eq!(peer.store(instance, b"data").expect("an answer"), status);
+        assert_eq!(peer.store(instance, b"data").expect("a response"), status);
         is_served(&scp, instance);
     }
 }
 
-/// Peers that stop in the middle, or never read, hold up nobody.
+/// Peers that stop in the middle, or never read, do not block others.
 #[test]
-fn stuck_peers() {
+fn stalled_peers_are_cut_off_when_stopping() {
     let scp = bind(memory());
     let mut half = dial(&scp).expect("an association");
     let mut peer = Peer(&mut *half);
     peer.send(CT_CONTEXT, &store(1, "1.2.9")).expect("sent");
     peer.put(CT_CONTEXT, PdvKind::Data, PdvPosition::More, &[0; 1000])
         .expect("sent");
-    let mut deaf = connect(&scp);
-    deaf.write_all(&[1, 0, 0, 0, 1, 0]).expect("room");
+    let mut unread = connect(&scp);
+    unread.write_all(&[1, 0, 0, 0, 1, 0]).expect("written");
     is_served(&scp, "during stuck peers");
-    // They are cut off when the time is up: an instance that never ends is in the middle for ever.
+    // They are disconnected at the deadline, because an incomplete instance would never end.
     let began = Instant::now();
     assert_eq!(scp.stop(Duration::from_millis(300)), StopOutcome::OutOfTime);
     assert!(began.elapsed() < Duration::from_secs(5));
     assert!(matches!(
-        half.receive(PATIENCE),
+        half.receive(TIMEOUT),
         Err(Error::Lost | Error::Aborted { .. })
     ));
     assert!(scp.associations().is_empty());
 }
 
 #[test]
-fn stopping_finishes_what_is_in_the_middle() {
+fn stopping_completes_instances_in_progress() {
     let (gate, slow) = gated();
     let recorder = Arc::new(Recorder::default());
     let scp = bind(builder(slow).observer(Arc::clone(&recorder) as _));
@@ -102,19 +104,21 @@ fn stopping_finishes_what_is_in_the_middle() {
     let mut peer = Peer(&mut *association);
     peer.send_with(CT_CONTEXT, &store(1, "1.2.666"), b"data")
         .expect("sent");
-    gate.entered.recv_timeout(PATIENCE).expect("it is in");
+    gate.entered
+        .recv_timeout(TIMEOUT)
+        .expect("the handler was called");
     std::thread::scope(|scope| {
-        let stopping = scope.spawn(|| scp.stop(PATIENCE));
-        // Idle ones are aborted at once, and nobody else comes in.
-        assert!(matches!(idle.receive(PATIENCE), Err(Error::Aborted { .. })));
+        let stopping = scope.spawn(|| scp.stop(TIMEOUT));
+        // Idle associations are aborted at once, and new ones are not accepted.
+        assert!(matches!(idle.receive(TIMEOUT), Err(Error::Aborted { .. })));
         assert!(closed(&waiting));
         assert!(dial(&scp).is_err());
-        gate.go.send(()).expect("it waits");
-        assert_eq!(peer.response().expect("an answer").status, Status::SUCCESS);
+        gate.go.send(()).expect("the handler waits");
+        assert_eq!(peer.response().expect("a response").status, Status::SUCCESS);
         assert_eq!(stopping.join().expect("it stops"), StopOutcome::Drained);
     });
     assert!(matches!(
-        association.receive(PATIENCE),
+        association.receive(TIMEOUT),
         Err(Error::Aborted { .. })
     ));
     assert_eq!(
@@ -123,7 +127,7 @@ fn stopping_finishes_what_is_in_the_middle() {
     );
 }
 
-/// Dropping stops, and does not wait for what does not end.
+/// Dropping stops the SCP without waiting for blocked handlers.
 #[test]
 fn dropping_never_hangs() {
     let (gate, slow) = gated();
@@ -133,7 +137,9 @@ fn dropping_never_hangs() {
     let mut peer = Peer(&mut *association);
     peer.send_with(CT_CONTEXT, &store(1, "1.2.666"), b"data")
         .expect("sent");
-    gate.entered.recv_timeout(PATIENCE).expect("it is in");
+    gate.entered
+        .recv_timeout(TIMEOUT)
+        .expect("the handler was called");
     let began = Instant::now();
     drop(scp);
     assert!(began.elapsed() < Duration::from_secs(5));

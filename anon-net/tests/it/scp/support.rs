@@ -1,4 +1,4 @@
-//! A peer that does as it should, handlers that do not, and an observer that keeps what it hears.
+//! A well-behaved peer, scripted handlers, and a recording observer.
 
 use std::io::BufRead;
 use std::sync::{Mutex, PoisonError};
@@ -15,7 +15,7 @@ use anon_net::{
     InstanceUid, NegotiatedContexts, Outcome, Proposal, SupportedContexts, Uid,
 };
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) const VERIFICATION: &str = "1.2.840.10008.1.1";
 pub(crate) const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 pub(crate) const FIND: &str = "1.2.840.10008.5.1.4.1.2.2.1";
@@ -27,7 +27,7 @@ pub(crate) const ECHO_CONTEXT: u8 = 1;
 pub(crate) const CT_CONTEXT: u8 = 3;
 pub(crate) const FIND_CONTEXT: u8 = 5;
 
-pub(crate) type Tested<T = ()> = Result<T, Box<dyn std::error::Error>>;
+pub(crate) type TestResult<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 pub(crate) fn uid(text: &str) -> Uid {
     Uid::new(text).expect("a UID")
@@ -58,11 +58,11 @@ pub(crate) fn supported() -> SupportedContexts {
         .with(uid(FIND), vec![uid(IMPLICIT)])
 }
 
-/// Two ends of an association in memory: the peer's, and the one that is served.
+/// Returns both sides of an association in memory: the peer's, and the served one.
 pub(crate) fn ends() -> (MemoryAssociation, MemoryAssociation) {
     let proposal = proposal("PEER");
     let answers = supported().answer(&proposal.contexts);
-    let contexts = NegotiatedContexts::new(&proposal.contexts, &answers).expect("an agreement");
+    let contexts = NegotiatedContexts::new(&proposal.contexts, &answers).expect("valid responses");
     let side = |name: &str| MemoryPeer {
         title: title(name),
         max_pdu_bytes: 16_384,
@@ -79,13 +79,13 @@ pub(crate) fn store(message_id: u16, instance: &str) -> Request {
     Request::new(Operation::Store, message_id, uid(CT)).with_instance(instance)
 }
 
-/// What a good peer does.
+/// The operations of a well-behaved peer.
 pub(crate) struct Peer<'a>(pub(crate) &'a mut dyn Association);
 
 impl Peer<'_> {
     pub(crate) fn send(&mut self, on: u8, request: &Request) -> Result<(), Error> {
         let command = Command::Request(request.clone());
-        dimse::send(self.0, context(on), &command, PATIENCE)
+        dimse::send(self.0, context(on), &command, TIMEOUT)
     }
 
     pub(crate) fn send_with(
@@ -95,10 +95,10 @@ impl Peer<'_> {
         body: &[u8],
     ) -> Result<(), Error> {
         let command = Command::Request(request.clone());
-        dimse::send_with(self.0, context(on), &command, &mut &*body, PATIENCE)
+        dimse::send_with(self.0, context(on), &command, &mut &*body, TIMEOUT)
     }
 
-    /// A fragment as it stands.
+    /// Sends a fragment unchanged.
     pub(crate) fn put(
         &mut self,
         on: u8,
@@ -114,12 +114,12 @@ impl Peer<'_> {
                 position,
                 bytes,
             }],
-            PATIENCE,
+            TIMEOUT,
         )
     }
 
-    pub(crate) fn response(&mut self) -> Tested<Response> {
-        match receive_command(self.0, PATIENCE)? {
+    pub(crate) fn response(&mut self) -> TestResult<Response> {
+        match receive_command(self.0, TIMEOUT)? {
             Incoming::Message {
                 command: Command::Response(response),
                 ..
@@ -128,18 +128,18 @@ impl Peer<'_> {
         }
     }
 
-    pub(crate) fn echo(&mut self) -> Tested<Status> {
+    pub(crate) fn echo(&mut self) -> TestResult<Status> {
         self.send(ECHO_CONTEXT, &echo(1))?;
         Ok(self.response()?.status)
     }
 
-    pub(crate) fn store(&mut self, instance: &str, body: &[u8]) -> Tested<Status> {
+    pub(crate) fn store(&mut self, instance: &str, body: &[u8]) -> TestResult<Status> {
         self.send_with(CT_CONTEXT, &store(2, instance), body)?;
         Ok(self.response()?.status)
     }
 }
 
-/// Does what a test says, after it has read the body or before.
+/// A handler that calls a function.
 pub(crate) struct Scripted<F>(pub(crate) F);
 
 impl<F> std::fmt::Debug for Scripted<F> {
@@ -157,9 +157,9 @@ where
     }
 }
 
-/// What an observer heard.
+/// An event that the observer recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum RecordedEvent {
     Listening,
     Refused(anon_net::scp::ConnectionRefusal),
     Opened(String),
@@ -168,10 +168,10 @@ pub(crate) enum Heard {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Recorder(Mutex<Vec<Heard>>);
+pub(crate) struct Recorder(Mutex<Vec<RecordedEvent>>);
 
 impl Recorder {
-    pub(crate) fn heard(&self) -> Vec<Heard> {
+    pub(crate) fn heard(&self) -> Vec<RecordedEvent> {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -180,7 +180,7 @@ impl Recorder {
 
     pub(crate) fn endings(&self) -> Vec<AssociationEnd> {
         let ending = |heard| match heard {
-            Heard::Ended(summary) => Some(summary.ending),
+            RecordedEvent::Ended(summary) => Some(summary.ending),
             _ => None,
         };
         self.heard().into_iter().filter_map(ending).collect()
@@ -190,11 +190,11 @@ impl Recorder {
 impl ScpObserver for Recorder {
     fn on(&self, event: &ScpEvent<'_>) {
         let heard = match event {
-            ScpEvent::Listening { .. } => Heard::Listening,
-            ScpEvent::Refused { refusal, .. } => Heard::Refused(*refusal),
-            ScpEvent::Opened { calling, .. } => Heard::Opened(calling.to_string()),
-            ScpEvent::Instance { outcome, bytes, .. } => Heard::Instance(*outcome, *bytes),
-            ScpEvent::Ended { summary, .. } => Heard::Ended(**summary),
+            ScpEvent::Listening { .. } => RecordedEvent::Listening,
+            ScpEvent::Refused { refusal, .. } => RecordedEvent::Refused(*refusal),
+            ScpEvent::Opened { calling, .. } => RecordedEvent::Opened(calling.to_string()),
+            ScpEvent::Instance { outcome, bytes, .. } => RecordedEvent::Instance(*outcome, *bytes),
+            ScpEvent::Ended { summary, .. } => RecordedEvent::Ended(**summary),
             _ => return,
         };
         self.0

@@ -1,4 +1,4 @@
-//! C-MOVE and C-GET of peers that break the protocol.
+//! C-MOVE and C-GET with peers that violate the protocol.
 
 use std::io::BufRead;
 use std::sync::mpsc::channel;
@@ -14,9 +14,9 @@ use anon_net::{
     Operation, Outcome, Status, Uid,
 };
 
-use crate::pacs::{CT, LONG, SR, request, respond, rogue};
+use crate::pacs::{CT, LONG, SR, hostile_node, request, respond};
 
-type Rogue = fn(&mut dyn Association) -> Result<(), Error>;
+type HostileServer = fn(&mut dyn Association) -> Result<(), Error>;
 
 const IMPLICIT: &str = "1.2.840.10008.1.2";
 
@@ -43,7 +43,7 @@ fn ask(association: &mut dyn Association) -> Result<(ContextId, Request), Error>
     Ok((context, ask))
 }
 
-/// The context in which instances are sent.
+/// Returns the context in which instances are sent.
 fn storage(association: &dyn Association) -> Result<ContextId, Error> {
     let mut contexts = association.contexts().iter();
     let found = contexts.find(|context| context.abstract_syntax.as_str() == CT);
@@ -51,7 +51,7 @@ fn storage(association: &dyn Association) -> Result<ContextId, Error> {
 }
 
 #[test]
-fn dialogues_that_break_end_in_an_error() {
+fn broken_dialogues_end_in_an_error() {
     check(&[
         (
             "another message id",
@@ -102,7 +102,7 @@ fn dialogues_that_break_end_in_an_error() {
 }
 
 #[test]
-fn messages_that_make_no_sense_end_in_an_error() {
+fn invalid_messages_end_in_an_error() {
     check(&[
         (
             "a cancel",
@@ -119,7 +119,7 @@ fn messages_that_make_no_sense_end_in_an_error() {
             "it cancels",
         ),
         (
-            "a command set that is none",
+            "a command set that is invalid",
             |association| {
                 let (context, _) = ask(association)?;
                 let pdv = anon_net::Pdv {
@@ -144,7 +144,7 @@ fn messages_that_make_no_sense_end_in_an_error() {
             "inside a data set",
         ),
         (
-            "an identifier that is none",
+            "an identifier that is invalid",
             |association| {
                 let (context, ask) = ask(association)?;
                 let status = Status::new(0xB000);
@@ -157,13 +157,13 @@ fn messages_that_make_no_sense_end_in_an_error() {
     ]);
 }
 
-/// Each of them ends in an error that holds these words, by C-MOVE and by C-GET.
-fn check(table: &[(&str, Rogue, &str)]) {
+/// Checks that each case ends in an error with these words, with C-MOVE and with C-GET.
+fn check(table: &[(&str, HostileServer, &str)]) {
     for (case, serve, words) in table {
-        let (scu, node) = rogue(*serve);
+        let (scu, node) = hostile_node(*serve);
         let request = MoveRequest::new(of_study(), "US".parse().expect("a title"));
         let moved = scu.move_to(&node, &request, &Cancel::new(), &mut drop);
-        let (scu, node) = rogue(*serve);
+        let (scu, node) = hostile_node(*serve);
         let got = get(&scu, &node, &MemoryHandler::new(1 << 20));
         for (operation, result) in [("C-MOVE", moved), ("C-GET", got)] {
             let error = result.expect_err(case);
@@ -175,8 +175,8 @@ fn check(table: &[(&str, Rogue, &str)]) {
 
 /// Only C-GET has more than one context.
 #[test]
-fn an_answer_in_another_context_ends_it() {
-    let (scu, node) = rogue(|association| {
+fn response_on_another_context_is_an_error() {
+    let (scu, node) = hostile_node(|association| {
         let (_, ask) = ask(association)?;
         let context = storage(association)?;
         respond(association, context, &ask, Status::SUCCESS, None)
@@ -189,7 +189,7 @@ fn an_answer_in_another_context_ends_it() {
     );
 }
 
-/// Panics at one instance, and keeps the others.
+/// A handler that panics at one instance and stores the others.
 #[derive(Debug)]
 struct Panics(MemoryHandler);
 
@@ -204,11 +204,11 @@ impl InstanceHandler for Panics {
     }
 }
 
-/// What a peer sends that it must not is answered with its status, and what follows is taken.
+/// Invalid instances get their status, and the following ones are stored.
 #[test]
-fn instances_that_are_badly_sent_are_answered() {
-    let (tell, told) = channel();
-    let (scu, node) = rogue(move |association| {
+fn invalid_instances_get_a_status() {
+    let (recorder, recorded) = channel();
+    let (scu, node) = hostile_node(move |association| {
         let (query, ask) = ask(association)?;
         let storage = storage(association)?;
         let store = |class: &str, instance: Option<&str>| {
@@ -242,7 +242,7 @@ fn instances_that_are_badly_sent_are_answered() {
                 ..
             } = receive_command(association, LONG)?
             {
-                tell.send(response.status).map_err(|_| Error::Closed)?;
+                recorder.send(response.status).map_err(|_| Error::Closed)?;
             }
         }
         respond(association, query, &ask, Status::SUCCESS, None)?;
@@ -250,11 +250,11 @@ fn instances_that_are_badly_sent_are_answered() {
         association.release(LONG)
     });
     let handler = Panics(MemoryHandler::new(1 << 20));
-    let end = get(&scu, &node, &handler).expect("it ends in order");
+    let end = get(&scu, &node, &handler).expect("the association is released");
     assert_eq!(end.status, Status::SUCCESS);
-    let said: Vec<Status> = told.try_iter().collect();
+    let statuses: Vec<Status> = recorded.try_iter().collect();
     assert_eq!(
-        said,
+        statuses,
         [
             Status::SOP_CLASS_NOT_SUPPORTED,
             Status::SOP_CLASS_NOT_SUPPORTED,
@@ -270,8 +270,8 @@ fn instances_that_are_badly_sent_are_answered() {
 }
 
 #[test]
-fn an_instance_that_breaks_off_is_not_kept() {
-    let table: &[(&str, Rogue, &str)] = &[
+fn incomplete_instance_is_not_stored() {
+    let table: &[(&str, HostileServer, &str)] = &[
         (
             "an abort in the middle",
             |association| {
@@ -299,7 +299,7 @@ fn an_instance_that_breaks_off_is_not_kept() {
         ),
     ];
     for (case, serve, words) in table {
-        let (scu, node) = rogue(*serve);
+        let (scu, node) = hostile_node(*serve);
         let handler = MemoryHandler::new(1 << 20);
         let error = get(&scu, &node, &handler).expect_err(case);
         let shown = format!("{error:?} {error}");
@@ -308,7 +308,7 @@ fn an_instance_that_breaks_off_is_not_kept() {
     }
 }
 
-/// Begins to send an instance: half of it is on its way.
+/// Sends the first half of an instance.
 fn begin(association: &mut dyn Association) -> Result<(ContextId, Request), Error> {
     let (query, ask) = ask(association)?;
     let context = storage(association)?;

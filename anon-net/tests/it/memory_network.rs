@@ -1,4 +1,4 @@
-//! The network in memory.
+//! `MemoryNetwork`.
 
 use std::time::Duration;
 
@@ -39,48 +39,48 @@ pub(crate) fn supported() -> SupportedContexts {
     SupportedContexts::new().with(uid("1.2.1"), vec![uid("1.2.10"), uid("1.2.11")])
 }
 
-fn listening(exchange: &MemoryNetwork, max_pdu_bytes: u32) -> MemoryListener {
+fn listening(network: &MemoryNetwork, max_pdu_bytes: u32) -> MemoryListener {
     let node = node("ACCEPTOR@here:104");
-    exchange
+    network
         .listen(&node, supported(), max_pdu_bytes)
         .expect("a listener")
 }
 
-fn dial(exchange: &MemoryNetwork, text: &str) -> Result<Box<dyn Association>, Error> {
-    exchange.dial(&node(text), &proposal(), SECOND)
+fn dial(network: &MemoryNetwork, text: &str) -> Result<Box<dyn Association>, Error> {
+    network.dial(&node(text), &proposal(), SECOND)
 }
 
 #[test]
-fn passes_the_suite() {
-    let exchange = MemoryNetwork::new();
+fn memory_association_passes_the_conformance_suite() {
+    let network = MemoryNetwork::new();
     for max_pdu_bytes in [64, 4096, 1 << 20] {
-        let listener = listening(&exchange, max_pdu_bytes);
+        let listener = listening(&network, max_pdu_bytes);
         conformance::association(|| AssociationPair {
-            requestor: dial(&exchange, "ACCEPTOR@here:104").expect("an association"),
+            requestor: dial(&network, "ACCEPTOR@here:104").expect("an association"),
             acceptor: listener.accept(SECOND).expect("an association"),
         });
     }
 }
 
 #[test]
-fn each_end_knows_the_others_limit() {
-    let exchange = MemoryNetwork::new();
-    let listener = listening(&exchange, 100);
-    let ours = dial(&exchange, "ACCEPTOR@here:104").expect("an association");
+fn each_side_knows_the_maximum_length_of_the_other() {
+    let network = MemoryNetwork::new();
+    let listener = listening(&network, 100);
+    let ours = dial(&network, "ACCEPTOR@here:104").expect("an association");
     let theirs = listener.accept(SECOND).expect("an association");
     assert_eq!((ours.max_pdu_bytes(), theirs.max_pdu_bytes()), (100, 4096));
 }
 
 #[test]
-fn refuses_as_a_node_does() {
-    let exchange = MemoryNetwork::new();
-    let nobody = dial(&exchange, "ACCEPTOR@here:104").expect_err("nobody listens");
+fn dialling_fails_as_with_a_real_node() {
+    let network = MemoryNetwork::new();
+    let nobody = dial(&network, "ACCEPTOR@here:104").expect_err("nobody listens");
     assert!(matches!(nobody, Error::Connect { .. }), "{nobody:?}");
 
-    let listener = listening(&exchange, 4096);
-    let place = exchange.listen(&node("OTHER@here:104"), supported(), 4096);
-    assert!(place.is_err(), "a place that is taken");
-    let wrong = dial(&exchange, "OTHER@here:104").expect_err("another title");
+    let listener = listening(&network, 4096);
+    let place = network.listen(&node("OTHER@here:104"), supported(), 4096);
+    assert!(place.is_err(), "a node that already listens");
+    let wrong = dial(&network, "OTHER@here:104").expect_err("another title");
     assert!(
         matches!(
             wrong,
@@ -92,7 +92,7 @@ fn refuses_as_a_node_does() {
         "{wrong:?}"
     );
     let empty = Proposal::new("REQUESTOR".parse().expect("a title"), Contexts::new());
-    let nothing = exchange.dial(&node("ACCEPTOR@here:104"), &empty, SECOND);
+    let nothing = network.dial(&node("ACCEPTOR@here:104"), &empty, SECOND);
     assert!(matches!(nothing, Err(Error::Limit { .. })), "{nothing:?}");
 
     let waiting = listener
@@ -100,21 +100,21 @@ fn refuses_as_a_node_does() {
         .expect_err("nobody dials");
     assert!(matches!(waiting, Error::TimedOut { .. }), "{waiting:?}");
     drop(listener);
-    let gone = dial(&exchange, "ACCEPTOR@here:104").expect_err("it is gone");
+    let gone = dial(&network, "ACCEPTOR@here:104").expect_err("the listener was dropped");
     assert!(matches!(gone, Error::Connect { .. }), "{gone:?}");
 }
 
 #[test]
-fn a_listener_that_does_not_accept_is_full_for_now() {
-    let exchange = MemoryNetwork::new();
-    let listener = listening(&exchange, 4096);
+fn listener_that_does_not_accept_rejects_temporarily() {
+    let network = MemoryNetwork::new();
+    let listener = listening(&network, 4096);
     let mut open = Vec::new();
     let full = loop {
-        match dial(&exchange, "ACCEPTOR@here:104") {
+        match dial(&network, "ACCEPTOR@here:104") {
             Ok(association) => open.push(association),
             Err(error) => break error,
         }
-        assert!(open.len() < 100, "it takes any number");
+        assert!(open.len() < 100, "the listener accepts any number");
     };
     assert_eq!(full.remedy(), Remedy::Retry, "{full:?}");
     drop(listener);
@@ -124,18 +124,18 @@ fn a_listener_that_does_not_accept_is_full_for_now() {
 }
 
 #[test]
-fn a_cut_line_is_lost() {
+fn cut_connection_is_lost() {
     let proposal = proposal();
     let answers = supported().answer(&proposal.contexts);
-    let contexts = NegotiatedContexts::new(&proposal.contexts, &answers).expect("an agreement");
+    let contexts = NegotiatedContexts::new(&proposal.contexts, &answers).expect("valid responses");
     let side = |title: &str| MemoryPeer {
         title: title.parse().expect("a title"),
         max_pdu_bytes: 4096,
     };
     let (mut ours, theirs) = pair(&side("A"), &side("B"), &contexts);
     theirs.cut();
-    let lost = ours.receive(SECOND).expect_err("the line is cut");
+    let lost = ours.receive(SECOND).expect_err("the connection was cut");
     assert!(matches!(lost, Error::Lost), "{lost:?}");
-    let closed = ours.receive(SECOND).expect_err("it stays so");
+    let closed = ours.receive(SECOND).expect_err("it stays closed");
     assert!(matches!(closed, Error::Closed), "{closed:?}");
 }

@@ -1,4 +1,4 @@
-//! The suites find implementations that break a promise.
+//! The conformance suites detect implementations that break a promise.
 
 use std::io::BufRead;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,19 +12,19 @@ use anon_net::{
     NegotiatedContexts, Outcome, Pdv,
 };
 
-use crate::exchange::{proposal, supported};
 use crate::handler::sample;
+use crate::memory_network::{proposal, supported};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Fault {
+enum AssociationFault {
     None,
-    /// Sends each fragment in a PDU of its own, so that half can be sent before one is refused.
+    /// Sends each fragment in its own PDU, so that some are sent before one is refused.
     SendsHalf,
     DropsEmptyFragments,
     ForgetsLimits,
-    /// Goes away without a word.
+    /// Closes without an abort.
     DropsInSilence,
-    /// Aborts where it should release.
+    /// Aborts instead of releasing.
     NeverReleases,
     WrongPeer,
     NeverTimesOut,
@@ -33,34 +33,38 @@ enum Fault {
 }
 
 #[derive(Debug)]
-struct Faulty {
+struct BrokenAssociation {
     inner: Option<MemoryAssociation>,
     title: AeTitle,
-    fault: Fault,
+    fault: AssociationFault,
 }
 
-impl Faulty {
+impl BrokenAssociation {
     fn inner(&mut self) -> &mut MemoryAssociation {
-        self.inner
-            .as_mut()
-            .expect("it is there until it is dropped")
+        self.inner.as_mut().expect("present until dropped")
     }
 }
 
-impl Association for Faulty {
+impl Association for BrokenAssociation {
     fn peer(&self) -> &AeTitle {
         match self.fault {
-            Fault::WrongPeer => &self.title,
-            _ => self.inner.as_ref().expect("there").peer(),
+            AssociationFault::WrongPeer => &self.title,
+            _ => self.inner.as_ref().expect("present until dropped").peer(),
         }
     }
 
     fn contexts(&self) -> &NegotiatedContexts {
-        self.inner.as_ref().expect("there").contexts()
+        self.inner
+            .as_ref()
+            .expect("present until dropped")
+            .contexts()
     }
 
     fn max_pdu_bytes(&self) -> u32 {
-        self.inner.as_ref().expect("there").max_pdu_bytes()
+        self.inner
+            .as_ref()
+            .expect("present until dropped")
+            .max_pdu_bytes()
     }
 
     fn send_unless(
@@ -70,14 +74,14 @@ impl Association for Faulty {
         stop: &dyn Fn() -> bool,
     ) -> Result<(), Error> {
         let stop: &dyn Fn() -> bool = match self.fault {
-            Fault::NeverStops => &|| false,
+            AssociationFault::NeverStops => &|| false,
             _ => stop,
         };
         match self.fault {
-            Fault::SendsHalf => pdvs
+            AssociationFault::SendsHalf => pdvs
                 .iter()
                 .try_for_each(|pdv| self.inner().send_unless(&[*pdv], timeout, stop)),
-            Fault::DropsEmptyFragments => {
+            AssociationFault::DropsEmptyFragments => {
                 let full: Vec<_> = pdvs
                     .iter()
                     .filter(|p| !p.bytes.is_empty())
@@ -85,17 +89,19 @@ impl Association for Faulty {
                     .collect();
                 self.inner().send_unless(&full, timeout, stop)
             }
-            Fault::ForgetsLimits => match self.inner().send_unless(pdvs, timeout, stop) {
-                Err(Error::Limit { .. }) => Ok(()),
-                result => result,
-            },
+            AssociationFault::ForgetsLimits => {
+                match self.inner().send_unless(pdvs, timeout, stop) {
+                    Err(Error::Limit { .. }) => Ok(()),
+                    result => result,
+                }
+            }
             _ => self.inner().send_unless(pdvs, timeout, stop),
         }
     }
 
     fn receive(&mut self, timeout: Duration) -> Result<Event<'_>, Error> {
         match self.fault {
-            Fault::NeverTimesOut => match self.inner().receive(timeout) {
+            AssociationFault::NeverTimesOut => match self.inner().receive(timeout) {
                 Err(Error::TimedOut { .. }) => Err(Error::Lost),
                 result => result,
             },
@@ -105,14 +111,18 @@ impl Association for Faulty {
 
     fn fragment(&self) -> &[u8] {
         match self.fault {
-            Fault::LendsNothing => &[],
-            _ => self.inner.as_ref().expect("there").fragment(),
+            AssociationFault::LendsNothing => &[],
+            _ => self
+                .inner
+                .as_ref()
+                .expect("present until dropped")
+                .fragment(),
         }
     }
 
     fn release(&mut self, timeout: Duration) -> Result<(), Error> {
         match self.fault {
-            Fault::NeverReleases => {
+            AssociationFault::NeverReleases => {
                 self.inner().abort();
                 Ok(())
             }
@@ -125,20 +135,20 @@ impl Association for Faulty {
     }
 }
 
-impl Drop for Faulty {
+impl Drop for BrokenAssociation {
     fn drop(&mut self) {
-        if let (Fault::DropsInSilence, Some(inner)) = (self.fault, self.inner.take()) {
+        if let (AssociationFault::DropsInSilence, Some(inner)) = (self.fault, self.inner.take()) {
             inner.cut();
         }
     }
 }
 
 #[test]
-fn the_suite_of_associations_finds_each_fault() {
+fn suite_detects_each_fault_of_associations() {
     let contexts = {
         let proposal = proposal();
         let answers = supported().answer(&proposal.contexts);
-        NegotiatedContexts::new(&proposal.contexts, &answers).expect("an agreement")
+        NegotiatedContexts::new(&proposal.contexts, &answers).expect("valid responses")
     };
     let side = |title: &str| MemoryPeer {
         title: title.parse().expect("a title"),
@@ -146,7 +156,7 @@ fn the_suite_of_associations_finds_each_fault() {
     };
     let passes = |fault| {
         let faulty = |inner| {
-            Box::new(Faulty {
+            Box::new(BrokenAssociation {
                 inner: Some(inner),
                 title: "SOMEBODY".parse().expect("a title"),
                 fault,
@@ -161,17 +171,20 @@ fn the_suite_of_associations_finds_each_fault() {
         };
         catch_unwind(AssertUnwindSafe(|| conformance::association(make))).is_ok()
     };
-    assert!(passes(Fault::None), "an association without a fault");
+    assert!(
+        passes(AssociationFault::None),
+        "an association without a fault"
+    );
     for fault in [
-        Fault::SendsHalf,
-        Fault::DropsEmptyFragments,
-        Fault::ForgetsLimits,
-        Fault::DropsInSilence,
-        Fault::NeverReleases,
-        Fault::WrongPeer,
-        Fault::NeverTimesOut,
-        Fault::LendsNothing,
-        Fault::NeverStops,
+        AssociationFault::SendsHalf,
+        AssociationFault::DropsEmptyFragments,
+        AssociationFault::ForgetsLimits,
+        AssociationFault::DropsInSilence,
+        AssociationFault::NeverReleases,
+        AssociationFault::WrongPeer,
+        AssociationFault::NeverTimesOut,
+        AssociationFault::LendsNothing,
+        AssociationFault::NeverStops,
     ] {
         assert!(
             !passes(fault),
@@ -181,7 +194,7 @@ fn the_suite_of_associations_finds_each_fault() {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Lapse {
+enum HandlerFault {
     None,
     KeepsWhatBrokeOff,
     SaysStoredAgain,
@@ -189,33 +202,35 @@ enum Lapse {
 }
 
 #[derive(Debug)]
-struct Lapsing(MemoryHandler, Lapse);
+struct BrokenHandler(MemoryHandler, HandlerFault);
 
-impl InstanceHandler for Lapsing {
+impl InstanceHandler for BrokenHandler {
     fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
         match self.1 {
-            Lapse::KeepsWhatBrokeOff => {
+            HandlerFault::KeepsWhatBrokeOff => {
                 let mut bytes = Vec::new();
                 let read = body.read_to_end(&mut bytes);
                 let outcome = self.0.handle(instance, &mut &*bytes)?;
                 Ok(read.map_or(Outcome::BrokenOff, |_| outcome))
             }
-            Lapse::SaysStoredAgain => self.0.handle(instance, body).map(|outcome| match outcome {
-                Outcome::AlreadyStored => Outcome::Stored,
-                other => other,
-            }),
-            Lapse::KeepsNothing => Ok(Outcome::Stored),
-            Lapse::None => self.0.handle(instance, body),
+            HandlerFault::SaysStoredAgain => {
+                self.0.handle(instance, body).map(|outcome| match outcome {
+                    Outcome::AlreadyStored => Outcome::Stored,
+                    other => other,
+                })
+            }
+            HandlerFault::KeepsNothing => Ok(Outcome::Stored),
+            HandlerFault::None => self.0.handle(instance, body),
         }
     }
 }
 
 #[test]
-fn the_suite_of_handlers_finds_each_lapse() {
+fn suite_detects_each_fault_of_handlers() {
     let sample = sample();
-    let passes = |lapse| {
-        let make = || Lapsing(MemoryHandler::new(1 << 20), lapse);
-        let stored = |handler: &Lapsing| {
+    let passes = |fault| {
+        let make = || BrokenHandler(MemoryHandler::new(1 << 20), fault);
+        let stored = |handler: &BrokenHandler| {
             handler.0.stored(&sample.instance.sop_instance) == Some(sample.body.clone())
         };
         catch_unwind(AssertUnwindSafe(|| {
@@ -223,12 +238,12 @@ fn the_suite_of_handlers_finds_each_lapse() {
         }))
         .is_ok()
     };
-    assert!(passes(Lapse::None), "a handler without a lapse");
-    for lapse in [
-        Lapse::KeepsWhatBrokeOff,
-        Lapse::SaysStoredAgain,
-        Lapse::KeepsNothing,
+    assert!(passes(HandlerFault::None), "a handler without a fault");
+    for fault in [
+        HandlerFault::KeepsWhatBrokeOff,
+        HandlerFault::SaysStoredAgain,
+        HandlerFault::KeepsNothing,
     ] {
-        assert!(!passes(lapse), "the suite passes a handler that {lapse:?}");
+        assert!(!passes(fault), "the suite passes a handler that {fault:?}");
     }
 }
