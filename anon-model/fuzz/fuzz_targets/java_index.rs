@@ -1,5 +1,5 @@
-//! The index of the Java anonymizer: any bytes as a workbook, and any text as the parts of one. What
-//! is read can be taken over, and doing it again changes nothing.
+//! Reads any bytes as a workbook of the Java anonymizer, and any text as the parts of one. An index
+//! that is read can be adopted, and adopting it again changes nothing.
 
 #![no_main]
 
@@ -11,8 +11,7 @@ use anon_model::{Adopting, Counts, Identity, MemoryStore, Pseudonyms};
 use libfuzzer_sys::fuzz_target;
 use zip::write::{SimpleFileOptions, ZipWriter};
 
-/// What a workbook is made of, in the order in which an input gives its parts, and what stands there
-/// if it gives none.
+/// The parts of a workbook in the order of an input, each with its text if the input has none.
 const PARTS: [(&str, &str); 5] = [
     ("xl/worksheets/sheet1.xml", ""),
     ("xl/sharedStrings.xml", "<sst/>"),
@@ -27,7 +26,7 @@ const PARTS: [(&str, &str); 5] = [
     ),
 ];
 
-/// What every workbook has, and no input.
+/// The part that every workbook has, and that is in no input.
 const ROOT: (&str, &str) = (
     "_rels/.rels",
     r#"<Relationships><Relationship Id="rId1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/></Relationships>"#,
@@ -56,33 +55,33 @@ fn sample() -> String {
     format!("<worksheet><sheetData>{rows}</sheetData></worksheet>")
 }
 
-/// Sees to it that the parts above make a workbook: else no input would get further.
+/// Checks that the parts above make a workbook. Otherwise every input would be refused.
 fn check_parts() {
     let index = JavaIndex::read(packed(sample().as_bytes()).as_slice(), &Limits::default());
-    assert_eq!(index.expect("the sample is an index").len(), 1);
+    assert_eq!(index.expect("a valid sample").len(), 1);
 }
 
-/// The reader takes a panic of the crates that it reads with for a damaged workbook. Any other ends the
-/// run.
-fn bear_panics_of_others() {
+/// Ignores panics in the crates that read workbooks, because `JavaIndex::read` reports them as a
+/// damaged workbook. Any other panic ends the run.
+fn ignore_panics_of_readers() {
     const OTHERS: [&str; 3] = ["/calamine-", "/quick-xml-", "/zip-"];
-    let ends = std::panic::take_hook();
+    let end_run = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let file = panic.location().map_or("", std::panic::Location::file);
         if !OTHERS.iter().any(|name| file.contains(name)) {
-            ends(panic);
+            end_run(panic);
         }
     }));
 }
 
-/// Parts the parts of an input: a byte that is nowhere in UTF-8.
-const BORDER: u8 = 0xFF;
+/// Separates the parts of an input. UTF-8 never has this byte.
+const SEPARATOR: u8 = 0xFF;
 
-/// A workbook of these parts. Mutations of one that is packed seldom have a right checksum.
+/// Packs parts into a workbook. A mutated workbook seldom has valid checksums, mutated parts do.
 fn packed(data: &[u8]) -> Vec<u8> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-    let mut given = data.split(|byte| *byte == BORDER);
+    let mut given = data.split(|byte| *byte == SEPARATOR);
     let mut add = |name, part: &[u8]| {
         archive.start_file(name, stored).expect("in memory");
         archive.write_all(part).expect("in memory");
@@ -98,7 +97,7 @@ fn packed(data: &[u8]) -> Vec<u8> {
 fn take(index: &JavaIndex, store: &MemoryStore, adopting: Adopting) -> Report {
     index
         .take_into(store, MissingPatientId::Shared, adopting)
-        .expect("a store in memory does not fail")
+        .expect("a memory store does not fail")
 }
 
 fn is_new(report: &Report) -> bool {
@@ -106,7 +105,7 @@ fn is_new(report: &Report) -> bool {
     report.rows().iter().any(taken)
 }
 
-fuzz_target!(init: { check_parts(); bear_panics_of_others() }, |data: &[u8]| {
+fuzz_target!(init: { check_parts(); ignore_panics_of_readers() }, |data: &[u8]| {
     let limits = Limits::default()
         .with_max_part_bytes(4 << 20)
         .with_max_rows(1000);
@@ -117,7 +116,7 @@ fuzz_target!(init: { check_parts(); bear_panics_of_others() }, |data: &[u8]| {
     };
     let Ok(index) = index else { return };
     let identity = Identity::new(index.site().clone(), index.root().clone());
-    let store = MemoryStore::new(identity.expect("a site and a root that fit")).expect("is new");
+    let store = MemoryStore::new(identity.expect("a site and a root that fit")).expect("a new store");
     let whole = take(&index, &store, Adopting::AllOrNothing);
     assert_eq!(whole.rows().len(), index.len());
     if !whole.is_clean() {
