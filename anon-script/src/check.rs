@@ -251,7 +251,8 @@ impl Check<'_> {
     /// Reports a row `k` or `r` if it disagrees with what V17 does, because V17 reads neither.
     fn switch(&mut self, switch: &Switch, agrees: bool) {
         if !agrees {
-            let help = "elements without a row `e` are removed; rows `k` and `r` do not change that";
+            let help =
+                "elements without a row `e` are removed; rows `k` and `r` do not change that";
             let span = first_line(switch.span, &self.script.source);
             self.problem(Code::NoEffect, span, help);
         }
