@@ -147,8 +147,8 @@ impl Drop for BrokenAssociation {
 fn suite_detects_each_fault_of_associations() {
     let contexts = {
         let proposal = proposal();
-        let answers = supported().answer(&proposal.contexts);
-        NegotiatedContexts::new(&proposal.contexts, &answers).expect("valid responses")
+        let results = supported().answer(&proposal.contexts);
+        NegotiatedContexts::new(&proposal.contexts, &results).expect("valid responses")
     };
     let side = |title: &str| MemoryPeer {
         title: title.parse().expect("a title"),

@@ -140,24 +140,24 @@ fn cancelling_ends_a_2_gib_object_soon() {
         let wish = &cancel;
         let peer = scope.spawn(|| {
             let mut association = acceptor().accept(port.stream()).expect("an association");
-            let mut came = 0;
+            let mut received = 0;
             loop {
                 match association.receive(LONG) {
                     Ok(Event::Pdv(pdv)) if pdv.kind == PdvKind::Data => {
-                        came += pdv.bytes.len() as u64;
+                        received += pdv.bytes.len() as u64;
                         wish.cancel();
                     }
                     Ok(_) => {}
-                    Err(error) => break (came, error),
+                    Err(error) => break (received, error),
                 }
             }
         });
         let error = send_file(&port.node, &file, wish);
         assert!(matches!(error.error, ServiceError::Cancelled), "{error:?}");
-        let (came, end) = peer.join().expect("a thread");
+        let (received, end) = peer.join().expect("a thread");
         assert!(
-            came < BETWEEN,
-            "{came} bytes were received after cancelling"
+            received < BETWEEN,
+            "{received} bytes were received after cancelling"
         );
         let is_abort = matches!(
             end,

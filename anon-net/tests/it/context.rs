@@ -58,13 +58,13 @@ fn acceptor_responds_to_each_context() {
             .expect("a context");
     }
     let supported = SupportedContexts::new().with(class.clone(), vec![le.clone(), be.clone()]);
-    let answers = supported.answer(&contexts);
-    let verdicts: Vec<_> = answers
+    let results = supported.answer(&contexts);
+    let kinds: Vec<_> = results
         .iter()
-        .map(|a| (a.id.get(), a.result.clone()))
+        .map(|it| (it.id.get(), it.result.clone()))
         .collect();
     assert_eq!(
-        verdicts,
+        kinds,
         [
             (1, ContextResult::Accepted(le.clone())),
             (3, ContextResult::TransferSyntaxesNotSupported),
@@ -73,10 +73,13 @@ fn acceptor_responds_to_each_context() {
         ]
     );
     assert_eq!(
-        answers.iter().map(|a| a.result.code()).collect::<Vec<_>>(),
+        results
+            .iter()
+            .map(|it| it.result.code())
+            .collect::<Vec<_>>(),
         [0, 4, 3, 0]
     );
-    let negotiated = NegotiatedContexts::new(&contexts, &answers).expect("valid responses");
+    let negotiated = NegotiatedContexts::new(&contexts, &results).expect("valid responses");
     assert_eq!(negotiated.len(), 2);
     let found = negotiated
         .find(&class, &be)
@@ -99,7 +102,7 @@ fn invalid_acceptance_is_detected() {
         id,
         result: ContextResult::NoReason,
     };
-    for (what, answers) in [
+    for (what, results) in [
         ("a syntax that was not offered", vec![accept(id, 11)]),
         (
             "a context that was not proposed",
@@ -107,7 +110,7 @@ fn invalid_acceptance_is_detected() {
         ),
         ("two responses", vec![accept(id, 10), accept(id, 10)]),
     ] {
-        let result = NegotiatedContexts::new(&contexts, &answers);
+        let result = NegotiatedContexts::new(&contexts, &results);
         assert!(
             matches!(result, Err(Error::Protocol { .. })),
             "{what}: {result:?}"

@@ -21,8 +21,8 @@ const SHORT: Duration = Duration::from_millis(20);
 
 fn ends(max_pdu_bytes: u32) -> (MemoryAssociation, MemoryAssociation) {
     let proposal = proposal();
-    let answers = supported().answer(&proposal.contexts);
-    let contexts = NegotiatedContexts::new(&proposal.contexts, &answers).expect("valid responses");
+    let results = supported().answer(&proposal.contexts);
+    let contexts = NegotiatedContexts::new(&proposal.contexts, &results).expect("valid responses");
     let side = |title: &str| MemoryPeer {
         title: title.parse().expect("a title"),
         max_pdu_bytes,
@@ -146,7 +146,7 @@ fn requests_of_other_services_get_a_response() {
     );
     let (mut scu, mut scp) = ends(4096);
     assert!(refuse(&mut scp, ContextId::FIRST, &malformed, SECOND).unwrap());
-    let Event::Pdv(answer) = scu.receive(SECOND).unwrap() else {
+    let Event::Pdv(response) = scu.receive(SECOND).unwrap() else {
         panic!("no response");
     };
     // Command field 8110H, responding to message 3, no data set, status 0211H.
@@ -156,7 +156,7 @@ fn requests_of_other_services_get_a_response() {
         (0x0800, &[1, 1]),
         (0x0900, &[0x11, 2]),
     ]);
-    assert_eq!(answer.bytes.get(12..), Some(&*expected));
+    assert_eq!(response.bytes.get(12..), Some(&*expected));
     assert!(!refuse(&mut scp, ContextId::FIRST, &Malformed::Truncated, SECOND).unwrap());
 }
 

@@ -81,9 +81,9 @@ fn request_is_encoded_as_the_standard_says() {
     assert_eq!(contexts.len(), 1);
     assert_eq!(contexts[0].abstract_syntax, uid(VERIFICATION));
     assert_eq!(contexts[0].transfer_syntaxes, [uid(IMPLICIT)]);
-    let heard = peer.finish().unwrap();
-    let Command::Request(request) = &heard[0].command else {
-        panic!("{heard:?}");
+    let received = peer.finish().unwrap();
+    let Command::Request(request) = &received[0].command else {
+        panic!("{received:?}");
     };
     assert_eq!(
         (request.operation, request.message_id),
@@ -297,15 +297,15 @@ fn early_end_of_the_association_is_an_error() {
 
 #[test]
 fn response_counts_whatever_follows() {
-    let answered = || accepting().expect(Operation::Echo).answer(success());
+    let after_response = || accepting().expect(Operation::Echo).answer(success());
     let table = [
-        ("aborts", answered().abort(AbortedBy::User)),
-        ("closes", answered().cut()),
+        ("aborts", after_response().abort(AbortedBy::User)),
+        ("closes", after_response().cut()),
         (
             "does not respond to the release",
-            answered().silence().expect_abort(),
+            after_response().silence().expect_abort(),
         ),
-        ("releases too", answered().release().expect_release()),
+        ("releases too", after_response().release().expect_release()),
     ];
     for (what, script) in table {
         assert_eq!(echo(script).expect(what), Status::SUCCESS, "{what}");

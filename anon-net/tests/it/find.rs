@@ -307,9 +307,9 @@ fn failed_accession_number_does_not_stop_the_others() {
                     );
                 }
                 _ => {
-                    let mut answer = identifier.clone();
-                    answer.set(tag::STUDY_UID, b"1.2");
-                    let bytes = answer.encode(Encoding::ImplicitLittle).unwrap();
+                    let mut response = identifier.clone();
+                    response.set(tag::STUDY_UID, b"1.2");
+                    let bytes = response.encode(Encoding::ImplicitLittle).unwrap();
                     respond(
                         association,
                         context,
@@ -505,9 +505,9 @@ fn check(table: &[(&str, HostileServer, &str)]) {
 fn number_of_matches_is_limited() {
     let (scu, node) = hostile_node(|association| {
         let (context, ask, _) = request(association, Encoding::ImplicitLittle)?;
-        let mut answer = Identifier::new();
-        answer.set(tag::STUDY_UID, b"1.2");
-        let bytes = answer.encode(Encoding::ImplicitLittle).unwrap();
+        let mut response = Identifier::new();
+        response.set(tag::STUDY_UID, b"1.2");
+        let bytes = response.encode(Encoding::ImplicitLittle).unwrap();
         loop {
             respond(association, context, &ask, Status::PENDING, Some(&bytes))?;
         }

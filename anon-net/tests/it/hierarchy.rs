@@ -138,15 +138,15 @@ fn responses_that_do_not_match_are_ignored() {
             };
             let series = ["1.2.5", "", "../..", "1.2.6", "1.2.5"];
             for (n, series) in series.iter().enumerate() {
-                let mut answer = Identifier::new();
+                let mut response = Identifier::new();
                 let study = if n == 3 { "1.3" } else { "1.2" };
-                answer.set(tag::STUDY_UID, study.as_bytes());
-                answer.set(tag::SERIES_UID, series.as_bytes());
-                answer.set(tag::INSTANCES_IN_SERIES, b"0");
+                response.set(tag::STUDY_UID, study.as_bytes());
+                response.set(tag::SERIES_UID, series.as_bytes());
+                response.set(tag::INSTANCES_IN_SERIES, b"0");
                 if requested.text(tag::LEVEL).as_deref() == Some("IMAGE") {
-                    answer.set(tag::SOP_INSTANCE, b"1.2.5.1");
+                    response.set(tag::SOP_INSTANCE, b"1.2.5.1");
                 }
-                let bytes = answer
+                let bytes = response
                     .encode(Encoding::ImplicitLittle)
                     .expect("short values");
                 respond(association, context, &ask, Status::PENDING, Some(&bytes))?;
@@ -198,13 +198,13 @@ fn series_and_image_queries_are_encoded_as_the_standard_says() {
                 return association.release(LONG);
             };
             let level = identifier.text(tag::LEVEL).unwrap_or_default();
-            let mut answer = Identifier::new();
-            answer.set(tag::STUDY_UID, b"1.2.1");
-            answer.set(tag::SERIES_UID, b"1.2.1.7");
+            let mut response = Identifier::new();
+            response.set(tag::STUDY_UID, b"1.2.1");
+            response.set(tag::SERIES_UID, b"1.2.1.7");
             if level == "IMAGE" {
-                answer.set(tag::SOP_INSTANCE, b"1.2.1.7.1");
+                response.set(tag::SOP_INSTANCE, b"1.2.1.7.1");
             }
-            let bytes = answer.encode(Encoding::ImplicitLittle);
+            let bytes = response.encode(Encoding::ImplicitLittle);
             let bytes = bytes.expect("short values");
             drop(sent.send(identifier));
             respond(association, context, &ask, Status::PENDING, Some(&bytes))?;

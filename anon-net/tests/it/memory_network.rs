@@ -126,8 +126,8 @@ fn listener_that_does_not_accept_rejects_temporarily() {
 #[test]
 fn cut_connection_is_lost() {
     let proposal = proposal();
-    let answers = supported().answer(&proposal.contexts);
-    let contexts = NegotiatedContexts::new(&proposal.contexts, &answers).expect("valid responses");
+    let results = supported().answer(&proposal.contexts);
+    let contexts = NegotiatedContexts::new(&proposal.contexts, &results).expect("valid responses");
     let side = |title: &str| MemoryPeer {
         title: title.parse().expect("a title"),
         max_pdu_bytes: 4096,

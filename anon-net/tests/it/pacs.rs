@@ -317,35 +317,37 @@ impl Store {
         requested: &Identifier,
     ) -> Result<(), Error> {
         let mut status = Status::SUCCESS;
-        for answer in self.answers(requested) {
+        for response in self.responses(requested) {
             if self.behavior.cancels && is_cancelled(association)? {
                 self.cancelled.store(true, Ordering::Release);
                 status = Status::CANCELLED;
                 break;
             }
-            let bytes = answer.encode(self.behavior.encoding).expect("short values");
+            let bytes = response
+                .encode(self.behavior.encoding)
+                .expect("short values");
             respond(association, context, request, Status::PENDING, Some(&bytes))?;
         }
         respond(association, context, request, status, None)
     }
 
-    fn answers(&self, requested: &Identifier) -> Vec<Identifier> {
+    fn responses(&self, requested: &Identifier) -> Vec<Identifier> {
         let level = requested.text(tag::LEVEL).unwrap_or_default();
-        let mut answers = Vec::new();
+        let mut responses = Vec::new();
         for study in self
             .studies
             .iter()
             .filter(|study| is_requested(requested, study))
         {
             let modality = requested.text(tag::MODALITIES);
-            let has = |wanted: &String| study.series.iter().any(|s| s.modality == wanted);
+            let has = |modality: &String| study.series.iter().any(|s| s.modality == modality);
             if self.behavior.filters && !modality.as_ref().is_none_or(has) {
                 continue;
             }
             let instances: usize = study.series.iter().map(|s| s.instances.len()).sum();
             if level == "STUDY" {
                 let times = if self.behavior.repeats { instances } else { 1 };
-                answers.extend(std::iter::repeat_n(self.study(requested, study), times));
+                responses.extend(std::iter::repeat_n(self.study(requested, study), times));
                 continue;
             }
             for series in &study.series {
@@ -358,30 +360,30 @@ impl Store {
                     } else {
                         1
                     };
-                    answers.extend(std::iter::repeat_n(self.series(study, series), times));
+                    responses.extend(std::iter::repeat_n(self.series(study, series), times));
                     continue;
                 }
-                answers.extend(series.instances.iter().map(|uid| {
-                    let mut answer = self.series(study, series);
-                    answer.set(tag::SOP_INSTANCE, uid.as_bytes());
+                responses.extend(series.instances.iter().map(|uid| {
+                    let mut response = self.series(study, series);
+                    response.set(tag::SOP_INSTANCE, uid.as_bytes());
                     if self.behavior.classes {
-                        answer.set(tag::SOP_CLASS, series.class.as_bytes());
+                        response.set(tag::SOP_CLASS, series.class.as_bytes());
                     }
-                    answer
+                    response
                 }));
             }
         }
-        answers
+        responses
     }
 
     fn study(&self, requested: &Identifier, study: &Study) -> Identifier {
-        let mut answer = Identifier::new();
-        answer.set(tag::CHARSET, b"ISO_IR 192");
-        answer.set(tag::LEVEL, b"STUDY");
-        answer.set(tag::STUDY_UID, study.uid.as_bytes());
-        answer.set(tag::PATIENT_NAME, study.name.as_bytes());
-        answer.set(tag::PATIENT_ID, b"ID 1");
-        answer.set(tag::ACCESSION, study.accession.as_bytes());
+        let mut response = Identifier::new();
+        response.set(tag::CHARSET, b"ISO_IR 192");
+        response.set(tag::LEVEL, b"STUDY");
+        response.set(tag::STUDY_UID, study.uid.as_bytes());
+        response.set(tag::PATIENT_NAME, study.name.as_bytes());
+        response.set(tag::PATIENT_ID, b"ID 1");
+        response.set(tag::ACCESSION, study.accession.as_bytes());
         if self.behavior.returns_counts {
             assert!(
                 requested.value(tag::MODALITIES).is_some(),
@@ -390,28 +392,28 @@ impl Store {
             let modalities: BTreeSet<_> = study.series.iter().map(|s| s.modality).collect();
             let modalities: Vec<_> = modalities.into_iter().collect();
             let instances: usize = study.series.iter().map(|s| s.instances.len()).sum();
-            answer.set(tag::MODALITIES, modalities.join("\\").as_bytes());
-            number(&mut answer, tag::SERIES_IN_STUDY, study.series.len());
-            number(&mut answer, tag::INSTANCES_IN_STUDY, instances);
+            response.set(tag::MODALITIES, modalities.join("\\").as_bytes());
+            number(&mut response, tag::SERIES_IN_STUDY, study.series.len());
+            number(&mut response, tag::INSTANCES_IN_STUDY, instances);
         }
-        answer
+        response
     }
 
     fn series(&self, study: &Study, series: &Series) -> Identifier {
-        let mut answer = Identifier::new();
-        answer.set(tag::STUDY_UID, study.uid.as_bytes());
-        answer.set(tag::SERIES_UID, series.uid.as_bytes());
-        answer.set(tag::MODALITY, series.modality.as_bytes());
+        let mut response = Identifier::new();
+        response.set(tag::STUDY_UID, study.uid.as_bytes());
+        response.set(tag::SERIES_UID, series.uid.as_bytes());
+        response.set(tag::MODALITY, series.modality.as_bytes());
         if self.behavior.returns_counts {
-            answer.set(tag::SERIES_DESCRIPTION, b"thin ");
-            answer.set(tag::SERIES_NUMBER, b"7");
+            response.set(tag::SERIES_DESCRIPTION, b"thin ");
+            response.set(tag::SERIES_NUMBER, b"7");
             number(
-                &mut answer,
+                &mut response,
                 tag::INSTANCES_IN_SERIES,
                 series.instances.len(),
             );
         }
-        answer
+        response
     }
 
     /// C-MOVE and C-GET.
@@ -519,8 +521,8 @@ fn store(
     }
 }
 
-fn number(answer: &mut Identifier, tag: Tag, number: usize) {
-    answer.set(tag, number.to_string().as_bytes());
+fn number(response: &mut Identifier, tag: Tag, number: usize) {
+    response.set(tag, number.to_string().as_bytes());
 }
 
 fn is_requested(requested: &Identifier, study: &Study) -> bool {

@@ -306,14 +306,14 @@ fn wrong_instance_count_does_not_stop_a_retrieve() {
                 if ask.operation == Operation::Move {
                     here.arrive(&uid("1.2.1.0.0"), InstanceState::Stored);
                 } else {
-                    let mut answer = Identifier::new();
-                    answer.set(tag::STUDY_UID, b"1.2.1");
-                    answer.set(tag::SERIES_UID, b"1.2.1.0");
-                    answer.set(tag::INSTANCES_IN_SERIES, b"0");
+                    let mut response = Identifier::new();
+                    response.set(tag::STUDY_UID, b"1.2.1");
+                    response.set(tag::SERIES_UID, b"1.2.1.0");
+                    response.set(tag::INSTANCES_IN_SERIES, b"0");
                     if requested.text(tag::LEVEL).as_deref() == Some("IMAGE") {
-                        answer.set(tag::SOP_INSTANCE, b"1.2.1.0.0");
+                        response.set(tag::SOP_INSTANCE, b"1.2.1.0.0");
                     }
-                    let bytes = answer
+                    let bytes = response
                         .encode(Encoding::ImplicitLittle)
                         .expect("short values");
                     respond(association, context, &ask, Status::PENDING, Some(&bytes))?;
@@ -621,11 +621,11 @@ fn present_instances_are_not_requested() {
             (QueryLevel::Series, ["C-MOVE IMAGE", "C-MOVE SERIES"]),
             (QueryLevel::Instance, ["C-MOVE IMAGE", "C-MOVE IMAGE"]),
         ] {
-            let came = Arc::new(Mutex::new(Vec::new()));
-            let heard = Arc::clone(&came);
+            let sent = Arc::new(Mutex::new(Vec::new()));
+            let recorded = Arc::clone(&sent);
             let takes = move |_: &str, uid: &InstanceUid| {
-                let mut came = heard.lock().expect("a list");
-                came.push(uid.expose().to_owned());
+                let mut sent = recorded.lock().expect("a list");
+                sent.push(uid.expose().to_owned());
                 Some(InstanceState::Stored)
             };
             let (pacs, arrivals) = sending(behavior.clone(), three(), takes);
@@ -644,9 +644,9 @@ fn present_instances_are_not_requested() {
             let moves = pacs.requested().into_iter();
             let moves: Vec<_> = moves.filter(|line| line.starts_with("C-MOVE")).collect();
             assert_eq!(moves, requested, "{name} {level:?}");
-            let came = came.lock().expect("a list").clone();
+            let sent = sent.lock().expect("a list").clone();
             assert_eq!(
-                came,
+                sent,
                 ["1.2.1.0.2", "1.2.1.2.0", "1.2.1.2.1"],
                 "{name} {level:?}"
             );

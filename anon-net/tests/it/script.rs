@@ -97,19 +97,19 @@ fn each_departure_is_reported() {
             "it releases where the script has a C-FIND request",
         ),
         (
-            "asks for another",
+            "sends another request",
             script().expect(Operation::Find),
             echo,
             "operation: Echo",
         ),
         (
-            "asks, not answers",
+            "sends a request instead of a response",
             script().expect_answer(Operation::Echo),
             echo,
             "where the script has a C-ECHO response",
         ),
         (
-            "asks, not cancels",
+            "sends a request instead of a C-CANCEL",
             script().expect_cancel(),
             echo,
             "where the script has a C-CANCEL",
@@ -139,7 +139,7 @@ fn each_departure_is_reported() {
             "the association is over where the script has the peer's step Silence",
         ),
         (
-            "is answered unasked",
+            "gets a response without a request",
             script().answer(Reply::new(Status::SUCCESS)).expect_abort(),
             wait,
             "a response step without a request",

@@ -92,16 +92,16 @@ fn object_is_sent_unchanged() {
         "{outcomes:?}"
     );
 
-    let heard = peer.finish().unwrap();
-    let Command::Request(request) = &heard[0].command else {
-        panic!("{heard:?}");
+    let received = peer.finish().unwrap();
+    let Command::Request(request) = &received[0].command else {
+        panic!("{received:?}");
     };
     assert_eq!(request.sop_class, uid(CT));
     assert_eq!(request.sop_instance, Some("1.2.3.7".parse().unwrap()));
     assert_eq!((request.message_id, &request.originator), (1, &None));
-    assert_eq!(heard[0].data_set, b"data set 00007");
+    assert_eq!(received[0].data_set, b"data set 00007");
     assert_eq!(
-        heard[0].fragments,
+        received[0].fragments,
         [10, 4],
         "as long as the peer takes them"
     );
@@ -427,12 +427,12 @@ fn peer_without_any_response_ends_the_send() {
 
 #[test]
 fn end_of_the_association_after_a_response_fails_no_item() {
-    let answered = || taking(accepting(), 1);
+    let after_response = || taking(accepting(), 1);
     for (what, script) in [
-        ("aborted", answered().abort(AbortedBy::User)),
-        ("cut", answered().cut()),
-        ("no release", answered().silence().expect_abort()),
-        ("both release", answered().release().expect_release()),
+        ("aborted", after_response().abort(AbortedBy::User)),
+        ("cut", after_response().cut()),
+        ("no release", after_response().silence().expect_abort()),
+        ("both release", after_response().release().expect_release()),
     ] {
         let (result, _) = send(&ScriptedPeer::new().then(script.clone()), [item(0)]);
         assert_eq!(result.expect(what).stored, 1, "{what}");

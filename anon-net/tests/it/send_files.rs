@@ -66,8 +66,8 @@ fn sent(bytes: &[u8]) -> Vec<u8> {
     let peer = ScriptedPeer::new().then(taking(accepting(), 1).expect_release());
     let (result, _) = send(&peer, [SendItem::file(path)]);
     assert_eq!(result.expect("sent").stored, 1);
-    let mut heard = peer.finish().expect("the script was played");
-    heard.remove(0).data_set
+    let mut received = peer.finish().expect("the script was played");
+    received.remove(0).data_set
 }
 
 /// Returns the error of sending a file with these bytes.
@@ -98,14 +98,14 @@ fn sop_class_and_instance_come_from_the_header() {
     let path = file(&directory, "a.dcm", &header(&elements()));
     let peer = ScriptedPeer::new().then(taking(accepting(), 1).expect_release());
     send(&peer, [SendItem::file(path)]).0.unwrap();
-    let heard = peer.finish().unwrap();
-    let Command::Request(request) = &heard[0].command else {
-        panic!("{heard:?}");
+    let received = peer.finish().unwrap();
+    let Command::Request(request) = &received[0].command else {
+        panic!("{received:?}");
     };
     assert_eq!(request.sop_class, uid(CT));
     assert_eq!(request.sop_instance, Some("1.2.3.4.5".parse().unwrap()));
     assert!(
-        heard[0].data_set.is_empty(),
+        received[0].data_set.is_empty(),
         "a data set without an element"
     );
 }

@@ -58,12 +58,15 @@ fn exactly_the_needed_contexts_are_proposed() {
     let mut expected = vec![one(CT, EXPLICIT), one(CT, JPEG), one("1.2.3", JPEG)];
     expected.sort();
     assert_eq!(contexts, expected, "one transfer syntax each");
-    for heard in peer.finish().unwrap() {
-        let Command::Request(request) = &heard.command else {
-            panic!("{heard:?}");
+    for received in peer.finish().unwrap() {
+        let Command::Request(request) = &received.command else {
+            panic!("{received:?}");
         };
         let proposal = &peer.proposals()[0];
-        let mut context = proposal.contexts.iter().filter(|c| c.id == heard.context);
+        let mut context = proposal
+            .contexts
+            .iter()
+            .filter(|c| c.id == received.context);
         assert_eq!(context.next().unwrap().abstract_syntax, request.sop_class);
     }
 }
@@ -287,8 +290,8 @@ fn message_ids_wrap_around() {
         )
         .unwrap();
     assert_eq!(report.stored, objects as u64);
-    let heard = peer.finish().unwrap();
-    let id = |index: usize| match &heard[index].command {
+    let received = peer.finish().unwrap();
+    let id = |index: usize| match &received[index].command {
         Command::Request(request) => request.message_id,
         other => panic!("{other:?}"),
     };

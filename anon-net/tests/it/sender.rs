@@ -33,11 +33,11 @@ fn association_stays_open_between_objects() {
         assert_eq!(status.expect("a response"), Status::SUCCESS);
     }
     sender.release();
-    let heard = peer.finish().expect("the script was played");
-    let data_sets: Vec<_> = heard.iter().map(|heard| &*heard.data_set).collect();
+    let received = peer.finish().expect("the script was played");
+    let data_sets: Vec<_> = received.iter().map(|it| &*it.data_set).collect();
     assert_eq!(data_sets, [&b"first"[..], b"", b"third"]);
     assert!(
-        matches!(&heard[0].command, Command::Request(request) if request.operation == Operation::Store)
+        matches!(&received[0].command, Command::Request(request) if request.operation == Operation::Store)
     );
 }
 

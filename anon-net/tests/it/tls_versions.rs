@@ -244,9 +244,9 @@ fn outdated_dialling_peer_is_refused_with_an_alert() {
         stream
             .write_all(&client_hello([3, 3], &modern))
             .expect("written");
-        let (kind, answer) = next_record(&mut stream).expect("a record");
+        let (kind, body) = next_record(&mut stream).expect("a record");
         assert_eq!(
-            (kind, answer.first()),
+            (kind, body.first()),
             (22, Some(&2)),
             "a hello of the server"
         );

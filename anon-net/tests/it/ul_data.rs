@@ -10,8 +10,8 @@ use anon_net::{Association, ContextId, Error, Event, Pdv, PdvKind, PdvPosition};
 
 use crate::ul::{LONG, Port, acceptor};
 use crate::wire::{
-    AfterLastByte, RELEASE_RP, RELEASE_RQ, Request, USER_ABORT, Wire, WrittenBytes, abort, data_tf,
-    ended, hear, pdu, pdv,
+    AfterLastByte, RELEASE_RP, RELEASE_RQ, Request, USER_ABORT, Wire, WrittenBytes, abort, accept,
+    data_tf, ended, pdu, pdv,
 };
 
 /// The maximum length that the acceptor announces.
@@ -21,7 +21,7 @@ const MAX: u32 = 128;
 fn open(peer_bytes: &[u8], then: AfterLastByte, step: usize) -> (UlAssociation, WrittenBytes) {
     let peer_bytes = [&Request::new().bytes(), peer_bytes].concat();
     let wire = Wire::new(peer_bytes, then).in_steps_of(step);
-    let (accepted, written) = hear(&acceptor().with_max_pdu_bytes(MAX), wire);
+    let (accepted, written) = accept(&acceptor().with_max_pdu_bytes(MAX), wire);
     assert_eq!(written.take().first(), Some(&2), "an acceptance");
     (accepted.expect("an association"), written)
 }
@@ -202,7 +202,7 @@ fn receiving_continues_after_a_timeout() {
     let began = Request::new().bytes().len();
     for pause in began..bytes.len() {
         let wire = Wire::new(bytes.clone(), AfterLastByte::Silence).pausing_at(pause);
-        let (accepted, written) = hear(&acceptor(), wire);
+        let (accepted, written) = accept(&acceptor(), wire);
         let mut association = accepted.expect("an association");
         written.take();
         let mut events = Vec::new();
@@ -269,7 +269,7 @@ fn fragments_are_encoded_byte_for_byte() {
 #[test]
 fn pdu_is_written_at_once() {
     let wire = Wire::new(Request::new().bytes(), AfterLastByte::Silence);
-    let (accepted, written) = hear(&acceptor(), wire);
+    let (accepted, written) = accept(&acceptor(), wire);
     let mut association = accepted.expect("an association");
     let pieces = [
         fragment(b"one", PdvKind::Command, PdvPosition::Last),
@@ -363,9 +363,9 @@ fn peer_that_closed_its_sending_direction_still_receives() {
     }
     let end = association.receive(LONG).map(|_| ());
     assert_eq!(ended(&end), "lost", "{end:?}");
-    let mut heard = Vec::new();
-    peer.read_to_end(&mut heard).expect("the end");
-    assert_eq!(heard, data_tf(&pdv(1, 2, b"heard")));
+    let mut received = Vec::new();
+    peer.read_to_end(&mut received).expect("the end");
+    assert_eq!(received, data_tf(&pdv(1, 2, b"heard")));
 }
 
 #[test]

@@ -33,9 +33,9 @@ fn dial(
     )
 }
 
-fn answer(results: &[Vec<u8>], variables: &[&[u8]]) -> Vec<u8> {
+fn acceptance(results: &[Vec<u8>], variables: &[&[u8]]) -> Vec<u8> {
     Request::new()
-        .with(|answer| answer.kind = 2)
+        .with(|it| it.kind = 2)
         .with_contexts(results.to_vec())
         .with_user(variables)
         .bytes()
@@ -103,7 +103,7 @@ fn roles_are_accepted_by_both() {
         // No role for 1.2.4, and one that was not proposed.
         role("1.2.5", 0, 1),
     ];
-    let peer_bytes = answer(&results, &[&maximum(0), &roles.concat()]);
+    let peer_bytes = acceptance(&results, &[&maximum(0), &roles.concat()]);
     let (association, _) = dial(&proposal, peer_bytes, AfterLastByte::Silence);
     let association = association.expect("an association");
     let agreed: Vec<_> = association
@@ -125,7 +125,7 @@ fn valid_responses_are_accepted() {
     let table: Vec<(&str, Vec<u8>, usize)> = vec![
         (
             "each context",
-            answer(
+            acceptance(
                 &[
                     result(1, 0, "1.2.10"),
                     result(3, 3, ""),
@@ -135,16 +135,16 @@ fn valid_responses_are_accepted() {
             ),
             2,
         ),
-        ("one context", answer(&[result(5, 0, "1.2.11")], &[]), 1),
-        ("no context", answer(&[], &[]), 0),
+        ("one context", acceptance(&[result(5, 0, "1.2.11")], &[]), 1),
+        ("no context", acceptance(&[], &[]), 0),
         (
             "no transfer syntax where it is refused",
-            answer(&[bare(1, 4), bare(3, 9)], &[]),
+            acceptance(&[bare(1, 4), bare(3, 9)], &[]),
             0,
         ),
         (
             "an unknown item",
-            answer(
+            acceptance(
                 &[result(1, 0, "1.2.10"), item(0x99, b"?")],
                 &[&item(0x77, b"?")],
             ),
@@ -160,7 +160,7 @@ fn valid_responses_are_accepted() {
 
 #[test]
 fn invalid_response_aborts_the_association() {
-    let one = |result| answer(&[result], &[]);
+    let one = |result| acceptance(&[result], &[]);
     let table: Vec<(&str, Vec<u8>, u8)> = vec![
         (
             "a transfer syntax that was not offered",
@@ -181,12 +181,12 @@ fn invalid_response_aborts_the_association() {
         ),
         (
             "a response twice",
-            answer(&[result(1, 0, "1.2.10"), result(1, 0, "1.2.10")], &[]),
+            acceptance(&[result(1, 0, "1.2.10"), result(1, 0, "1.2.10")], &[]),
             6,
         ),
         (
             "a limit that leaves no room",
-            answer(&[result(1, 0, "1.2.10")], &[&maximum(1)]),
+            acceptance(&[result(1, 0, "1.2.10")], &[&maximum(1)]),
             6,
         ),
         ("an item cut short", one(vec![0x21, 0, 0, 99, 1]), 6),
@@ -262,7 +262,7 @@ fn response_before_the_request_is_read_counts() {
 #[test]
 fn dialler_responds_first_in_a_release_collision() {
     let peer_bytes = [
-        answer(&[result(1, 0, "1.2.10")], &[]),
+        acceptance(&[result(1, 0, "1.2.10")], &[]),
         RELEASE_RQ.to_vec(),
         RELEASE_RP.to_vec(),
     ];
@@ -273,7 +273,10 @@ fn dialler_responds_first_in_a_release_collision() {
     assert_eq!(written.take(), [RELEASE_RQ, RELEASE_RP].concat());
 
     // Without waiting for the peer's response, unlike an acceptor.
-    let peer_bytes = [answer(&[result(1, 0, "1.2.10")], &[]), RELEASE_RQ.to_vec()];
+    let peer_bytes = [
+        acceptance(&[result(1, 0, "1.2.10")], &[]),
+        RELEASE_RQ.to_vec(),
+    ];
     let (association, written) = dial(&proposal(), peer_bytes.concat(), AfterLastByte::Silence);
     let mut association = association.expect("an association");
     written.take();

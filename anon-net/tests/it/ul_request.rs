@@ -11,7 +11,7 @@ use anon_net::{Association, Error, SupportedContexts};
 use crate::memory_network::uid;
 use crate::ul::{LONG, Port, acceptor};
 use crate::wire::{
-    AfterLastByte, Request, USER_ABORT, Wire, abort, application, context, data_tf, ended, hear,
+    AfterLastByte, Request, USER_ABORT, Wire, abort, accept, application, context, data_tf, ended,
     item, maximum, pdu, pdv, result, role, user,
 };
 
@@ -20,12 +20,12 @@ const fn rejection(result: u8, source: u8, reason: u8) -> [u8; 10] {
 }
 
 #[track_caller]
-fn check(acceptor: &Acceptor, bytes: &[u8], answer: &[u8], end: &str, case: &str) {
+fn check(acceptor: &Acceptor, bytes: &[u8], expected: &[u8], end: &str, case: &str) {
     for step in [usize::MAX, 1] {
         let wire = Wire::new(bytes.to_vec(), AfterLastByte::Silence).in_steps_of(step);
-        let (accepted, written) = hear(acceptor, wire);
+        let (accepted, written) = accept(acceptor, wire);
         assert_eq!(ended(&accepted), end, "{case}, {step} bytes at a time");
-        assert_eq!(written.take(), answer, "{case}, {step} bytes at a time");
+        assert_eq!(written.take(), expected, "{case}, {step} bytes at a time");
     }
 }
 
@@ -79,8 +79,8 @@ fn unacceptable_request_is_rejected() {
             rejection(1, 1, 2),
         ),
     ];
-    for (case, acceptor, request, answer) in table {
-        check(acceptor, &request.bytes(), &answer, "refused", case);
+    for (case, acceptor, request, expected) in table {
+        check(acceptor, &request.bytes(), &expected, "refused", case);
     }
 }
 
@@ -171,7 +171,7 @@ fn other_protocols_get_no_response() {
         (AfterLastByte::Reset, "lost"),
     ] {
         let half = Request::new().bytes()[..50].to_vec();
-        let (accepted, written) = hear(&acceptor(), Wire::new(half, then));
+        let (accepted, written) = accept(&acceptor(), Wire::new(half, then));
         assert_eq!(
             (ended(&accepted), written.take()),
             (end, vec![]),
@@ -225,7 +225,7 @@ fn acceptance_is_encoded_byte_for_byte() {
         &role("1.2.2", 1, 1),
         &item(0x55, b"TEST"),
     ]));
-    let (accepted, written) = hear(&acceptor, Wire::new(request, AfterLastByte::Silence));
+    let (accepted, written) = accept(&acceptor, Wire::new(request, AfterLastByte::Silence));
     let accepted = accepted.expect("an association");
     assert_eq!(written.take(), pdu(2, &body));
     let agreed: Vec<_> = accepted
@@ -233,8 +233,8 @@ fn acceptance_is_encoded_byte_for_byte() {
         .iter()
         .map(|c| (c.id.get(), c.transfer_syntax.as_str(), c.scu, c.scp))
         .collect();
-    let wanted = [(3, "1.2.10", true, true), (5, "1.2.11", true, false)];
-    assert_eq!(agreed, wanted);
+    let expected = [(3, "1.2.10", true, true), (5, "1.2.11", true, false)];
+    assert_eq!(agreed, expected);
     assert_eq!(accepted.max_pdu_bytes(), u32::MAX, "0 is no limit");
 }
 
@@ -323,7 +323,7 @@ fn unusual_but_legal_request_is_accepted() {
     ];
     for (case, acceptor, request, contexts) in table {
         let (accepted, written) =
-            hear(acceptor, Wire::new(request.bytes(), AfterLastByte::Silence));
+            accept(acceptor, Wire::new(request.bytes(), AfterLastByte::Silence));
         let accepted = accepted.unwrap_or_else(|error| panic!("{case}: {error:?}"));
         assert_eq!(accepted.contexts().len(), contexts, "{case}");
         assert_eq!(written.take()[0], 2, "{case}");
@@ -333,7 +333,7 @@ fn unusual_but_legal_request_is_accepted() {
 }
 
 /// Reads everything that a peer on a socket receives until the end.
-fn heard(stream: &mut TcpStream) -> Vec<u8> {
+fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     // A reset also counts as the end.
     let _ = stream.read_to_end(&mut bytes);
@@ -353,7 +353,7 @@ fn invalid_data_gets_an_abort_before_the_close() {
         let mut peer = connect(&port);
         peer.write_all(&vec![0xEE; 100_000]).expect("written");
         peer.shutdown(Shutdown::Write).expect("a stream");
-        assert_eq!(heard(&mut peer), abort(1));
+        assert_eq!(read_to_end(&mut peer), abort(1));
         assert_eq!(ended(&accepted.join().expect("a thread")), "protocol");
     });
 }
@@ -362,7 +362,7 @@ fn invalid_data_gets_an_abort_before_the_close() {
 fn rejection_over_the_limit_follows_the_request() {
     let port = Port::open();
     let acceptor = acceptor();
-    for (reason, answer) in [
+    for (reason, expected) in [
         (RejectReason::LocalLimit, rejection(2, 3, 2)),
         (RejectReason::Congestion, rejection(2, 3, 1)),
         (RejectReason::NoReason, rejection(1, 1, 1)),
@@ -371,7 +371,7 @@ fn rejection_over_the_limit_follows_the_request() {
             let rejected = scope.spawn(|| acceptor.reject(port.stream(), reason));
             let mut peer = connect(&port);
             peer.write_all(&Request::new().bytes()).expect("written");
-            assert_eq!(heard(&mut peer), answer);
+            assert_eq!(read_to_end(&mut peer), expected);
             drop(peer);
             rejected.join().expect("a thread").expect("a rejection");
         });
@@ -397,10 +397,10 @@ fn slow_request_does_not_extend_artim() {
         peer.set_read_timeout(Some(tick)).expect("a socket");
         for byte in Request::new().bytes() {
             // The time between two bytes: waiting for a response that does not come.
-            let answer = peer
+            let read = peer
                 .write_all(&[byte])
                 .and_then(|()| peer.read(&mut [0; 16]));
-            if !matches!(&answer, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock) {
+            if !matches!(&read, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock) {
                 break;
             }
         }

@@ -126,7 +126,7 @@ impl Transport for Wire {
 }
 
 /// Accepts an association over `wire`. Returns the result and the bytes written to the peer.
-pub(crate) fn hear(
+pub(crate) fn accept(
     acceptor: &Acceptor,
     wire: Wire,
 ) -> (Result<UlAssociation, Error>, WrittenBytes) {

@@ -39,7 +39,7 @@ fn associations_are_served_and_counted() {
     assert_eq!((totals.instances.stored, totals.instances.bytes), (1, 4));
     assert_eq!(scp.stop(TIMEOUT), StopOutcome::Drained);
     assert_eq!(scp.stop(TIMEOUT), StopOutcome::Drained);
-    assert_eq!(recorder.heard().first(), Some(&RecordedEvent::Listening));
+    assert_eq!(recorder.events().first(), Some(&RecordedEvent::Listening));
     assert_eq!(recorder.endings(), [AssociationEnd::Released]);
     assert!(
         TcpStream::connect(scp.local_addr()).is_err(),
@@ -62,9 +62,9 @@ fn ae_titles_are_checked() {
     );
     is_served(&scp, "after rejections");
     assert_eq!(scp.stop(TIMEOUT), StopOutcome::Drained);
-    let heard = recorder.heard();
+    let events = recorder.events();
     for reason in [RejectReason::CalledTitle, RejectReason::CallingTitle] {
-        assert!(heard.contains(&RecordedEvent::Refused(ConnectionRefusal::Rejected(reason))));
+        assert!(events.contains(&RecordedEvent::Refused(ConnectionRefusal::Rejected(reason))));
     }
     assert_eq!(scp.totals().rejected, 2);
 
@@ -84,7 +84,7 @@ fn peer_addresses_are_checked() {
     assert!(got.is_empty());
     eventually("the observer is notified", || {
         recorder
-            .heard()
+            .events()
             .contains(&RecordedEvent::Refused(ConnectionRefusal::Address))
     });
 

@@ -12,7 +12,7 @@ use anon_net::testing::MemoryHandler;
 use anon_net::testing::memory::MemoryAssociation;
 use anon_net::{Association, Error};
 
-use super::served::{aborted, answer, memory, with};
+use super::served::{aborted, memory, single_response, with};
 use super::support::{
     CT_CONTEXT, ECHO_CONTEXT, Peer, RecordedEvent, Recorder, TIMEOUT, TestResult, echo, ends, store,
 };
@@ -81,7 +81,7 @@ fn incomplete_body_counts_as_failed() {
         );
         assert!(handler.is_empty(), "{case}");
         let instance = RecordedEvent::Instance(StoreOutcome::BrokenOff, 4);
-        assert_eq!(recorder.heard().get(1), Some(&instance), "{case}");
+        assert_eq!(recorder.events().get(1), Some(&instance), "{case}");
     }
 }
 
@@ -108,7 +108,7 @@ fn incomplete_command_has_the_message_timeout() {
         Ok(peer.put(ECHO_CONTEXT, PdvKind::Command, PdvPosition::More, first)?)
     });
     assert_eq!(ending, AssociationEnd::Stalled(Waiting::Message));
-    let (status, _) = answer(&memory(), |peer| {
+    let (status, _) = single_response(&memory(), |peer| {
         peer.put(ECHO_CONTEXT, PdvKind::Command, PdvPosition::More, first)?;
         peer.put(ECHO_CONTEXT, PdvKind::Command, PdvPosition::More, &[])?;
         Ok(peer.put(ECHO_CONTEXT, PdvKind::Command, PdvPosition::Last, rest)?)

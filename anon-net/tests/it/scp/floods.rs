@@ -46,7 +46,7 @@ fn artim_ends_silent_and_slow_connections() {
     assert!(closed(&idle), "the idle connection is closed too");
     eventually("the observer is notified of both", || {
         let silent = RecordedEvent::Refused(ConnectionRefusal::Silent);
-        recorder.heard().iter().filter(|it| **it == silent).count() == 2
+        recorder.events().iter().filter(|it| **it == silent).count() == 2
     });
     is_served(&scp, "after them");
 }
@@ -185,7 +185,7 @@ fn closed_connection_is_lost() {
     stream.shutdown(Shutdown::Both).expect("open");
     eventually("the observer is notified", || {
         recorder
-            .heard()
+            .events()
             .contains(&RecordedEvent::Refused(ConnectionRefusal::Lost))
     });
 }

@@ -5,7 +5,7 @@ use anon_net::dimse::{Command, Operation, Request, Status};
 use anon_net::scp::AssociationEnd;
 use anon_net::{Association, Event, InstanceUid};
 
-use super::served::{aborted, answer, memory, with};
+use super::served::{aborted, memory, single_response, with};
 use super::support::{
     CT, CT_CONTEXT, ECHO_CONTEXT, FIND, FIND_CONTEXT, Peer, TIMEOUT, VERIFICATION, echo, store,
     title, uid,
@@ -52,7 +52,7 @@ fn refused_requests_keep_the_association() {
         ),
     ];
     for (case, on, request, code) in table {
-        let (status, summary) = answer(&memory(), |peer| {
+        let (status, summary) = single_response(&memory(), |peer| {
             Ok(peer.send_with(on, &request, &vec![0; 40_000])?)
         });
         assert_eq!(status.code(), code, "{case}");
@@ -66,15 +66,15 @@ fn refused_requests_keep_the_association() {
 fn echo_is_served_on_any_context_and_with_a_data_set() {
     let mut bare = store(4, "1.2.3");
     bare.has_data_set = false;
-    let (status, _) = answer(&memory(), |peer| Ok(peer.send(CT_CONTEXT, &bare)?));
+    let (status, _) = single_response(&memory(), |peer| Ok(peer.send(CT_CONTEXT, &bare)?));
     assert_eq!(status.code(), 0x0115);
     // A C-ECHO on another context.
-    let (status, _) = answer(&memory(), |peer| Ok(peer.send(CT_CONTEXT, &echo(3))?));
+    let (status, _) = single_response(&memory(), |peer| Ok(peer.send(CT_CONTEXT, &echo(3))?));
     assert_eq!(status.code(), 0x0122);
     // A C-ECHO with a data set, which is not allowed.
     let mut odd = echo(3);
     odd.has_data_set = true;
-    let (status, _) = answer(&memory(), |peer| {
+    let (status, _) = single_response(&memory(), |peer| {
         Ok(peer.send_with(ECHO_CONTEXT, &odd, b"why")?)
     });
     assert_eq!(status.code(), 0x0000);
@@ -113,7 +113,7 @@ fn invalid_commands_get_a_status_or_an_abort() {
         ("no SOP class", set(&[stored, id, data]), 0x0115),
     ];
     for (case, command, code) in table {
-        let (status, _) = answer(&memory(), |peer| {
+        let (status, _) = single_response(&memory(), |peer| {
             peer.put(CT_CONTEXT, PdvKind::Command, PdvPosition::Last, &command)?;
             Ok(peer.put(CT_CONTEXT, PdvKind::Data, PdvPosition::Last, &[0; 10_000])?)
         });
@@ -144,14 +144,14 @@ fn operation_of_another_service_gets_0211() {
     let get: [(u16, &[u8]); 3] = [(0x0100, &[0x10, 1]), (0x0110, &[9, 0]), (0x0800, &[1, 1])];
     let summary = with(&memory(), |association| {
         Peer(association).put(CT_CONTEXT, PdvKind::Command, PdvPosition::Last, &set(&get))?;
-        let answer: [(u16, &[u8]); 4] = [
+        let expected: [(u16, &[u8]); 4] = [
             (0x0100, &[0x10, 0x81]),
             (0x0120, &[9, 0]),
             (0x0800, &[1, 1]),
             (0x0900, &[0x11, 2]),
         ];
         match association.receive(TIMEOUT)? {
-            Event::Pdv(pdv) => assert!(pdv.bytes.ends_with(&set(&answer)), "{:?}", pdv.bytes),
+            Event::Pdv(pdv) => assert!(pdv.bytes.ends_with(&set(&expected)), "{:?}", pdv.bytes),
             Event::Release => return Err("a release".into()),
         }
         Ok(association.release(TIMEOUT)?)
@@ -161,7 +161,7 @@ fn operation_of_another_service_gets_0211() {
 
 #[test]
 fn cancel_without_an_operation_is_ignored() {
-    let (status, _) = answer(&memory(), |peer| {
+    let (status, _) = single_response(&memory(), |peer| {
         let cancel = Command::Cancel { responded_to: 1 }.encode();
         peer.put(FIND_CONTEXT, PdvKind::Command, PdvPosition::Last, &cancel)?;
         Ok(peer.send(ECHO_CONTEXT, &echo(1))?)

@@ -9,7 +9,7 @@ use anon_net::scp::{ScpEvent, ScpObserver, Service, StoreOutcome};
 use anon_net::testing::MemoryHandler;
 use anon_net::{Association, BackendError, Instance, InstanceUid, Outcome, Remedy};
 
-use super::served::{answer, memory, service, with};
+use super::served::{memory, service, single_response, with};
 use super::support::{
     CT, CT_CONTEXT, Peer, RecordedEvent, Recorder, Scripted, TIMEOUT, store, title, uid,
 };
@@ -38,17 +38,17 @@ fn echo_store_and_release_are_served() {
     assert_eq!(counts.bytes, 100_027);
     let stored = handler.stored(&InstanceUid::new("1.2.3").expect("a UID"));
     assert_eq!(stored.as_deref(), Some(b"a data set".as_slice()));
-    let heard = recorder.heard();
+    let events = recorder.events();
     assert_eq!(
-        heard.first(),
+        events.first(),
         Some(&RecordedEvent::Opened("PEER".to_owned()))
     );
     assert_eq!(
-        heard.get(1),
+        events.get(1),
         Some(&RecordedEvent::Instance(StoreOutcome::Stored, 10))
     );
-    assert_eq!(heard.last(), Some(&RecordedEvent::Ended(summary)));
-    assert_eq!(heard.len(), 6);
+    assert_eq!(events.last(), Some(&RecordedEvent::Ended(summary)));
+    assert_eq!(events.len(), 6);
     let totals = service.totals();
     assert_eq!((totals.opened, totals.open), (1, 0));
     assert_eq!(totals.instances, counts);
@@ -107,7 +107,7 @@ fn each_outcome_has_its_status() {
     for (outcome, code) in table {
         // These handlers do not read the body: the SCP discards it.
         let service = service(Scripted(move |_: &_, _: &mut dyn BufRead| Ok(outcome)));
-        let (status, _) = answer(&service, |peer| {
+        let (status, _) = single_response(&service, |peer| {
             Ok(peer.send_with(CT_CONTEXT, &store(2, "1.2.3"), &vec![1; 50_000])?)
         });
         assert_eq!(status.code(), code, "{outcome:?}");
@@ -125,7 +125,7 @@ fn failing_handler_gets_a_status_and_the_association_continues() {
             let _ = body.read(&mut [0; 10]);
             Err(BackendError::new(remedy, "the disk is full"))
         }));
-        let (status, summary) = answer(&service, |peer| {
+        let (status, summary) = single_response(&service, |peer| {
             Ok(peer.send_with(CT_CONTEXT, &store(2, "1.2.3"), &vec![1; 50_000])?)
         });
         assert_eq!(status.code(), code, "{remedy:?}");
@@ -162,7 +162,7 @@ fn panicking_observer_is_ignored() {
         }
     }
     let service = memory().with_observer(Arc::new(PanickingObserver));
-    let (status, _) = answer(&service, |peer| {
+    let (status, _) = single_response(&service, |peer| {
         Ok(peer.send_with(CT_CONTEXT, &store(2, "1.2.3"), b"data")?)
     });
     assert_eq!(status, Status::SUCCESS);

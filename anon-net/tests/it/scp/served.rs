@@ -36,14 +36,14 @@ pub(super) fn memory() -> Service {
 /// Returns the response to one message. Checks that the association then serves a C-ECHO and is
 /// released.
 #[track_caller]
-pub(super) fn answer(
+pub(super) fn single_response(
     service: &Service,
-    say: impl FnOnce(&mut Peer<'_>) -> TestResult,
+    act: impl FnOnce(&mut Peer<'_>) -> TestResult,
 ) -> (Status, AssociationSummary) {
     let mut status = None;
     let summary = with(service, |association| {
         let mut peer = Peer(association);
-        say(&mut peer)?;
+        act(&mut peer)?;
         status = Some(peer.response()?.status);
         assert_eq!(peer.echo()?, Status::SUCCESS);
         Ok(association.release(TIMEOUT)?)
@@ -56,10 +56,10 @@ pub(super) fn answer(
 #[track_caller]
 pub(super) fn aborted(
     service: &Service,
-    say: impl FnOnce(&mut Peer<'_>) -> TestResult,
+    act: impl FnOnce(&mut Peer<'_>) -> TestResult,
 ) -> AssociationEnd {
     let summary = with(service, |association| {
-        say(&mut Peer(association))?;
+        act(&mut Peer(association))?;
         match association.receive(TIMEOUT) {
             Err(Error::Aborted { .. }) => Ok(()),
             other => Err(format!("not aborted: {other:?}").into()),

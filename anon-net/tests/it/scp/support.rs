@@ -61,8 +61,8 @@ pub(crate) fn supported() -> SupportedContexts {
 /// Returns both sides of an association in memory: the peer's, and the served one.
 pub(crate) fn ends() -> (MemoryAssociation, MemoryAssociation) {
     let proposal = proposal("PEER");
-    let answers = supported().answer(&proposal.contexts);
-    let contexts = NegotiatedContexts::new(&proposal.contexts, &answers).expect("valid responses");
+    let results = supported().answer(&proposal.contexts);
+    let contexts = NegotiatedContexts::new(&proposal.contexts, &results).expect("valid responses");
     let side = |name: &str| MemoryPeer {
         title: title(name),
         max_pdu_bytes: 16_384,
@@ -171,7 +171,7 @@ pub(crate) enum RecordedEvent {
 pub(crate) struct Recorder(Mutex<Vec<RecordedEvent>>);
 
 impl Recorder {
-    pub(crate) fn heard(&self) -> Vec<RecordedEvent> {
+    pub(crate) fn events(&self) -> Vec<RecordedEvent> {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -179,17 +179,17 @@ impl Recorder {
     }
 
     pub(crate) fn endings(&self) -> Vec<AssociationEnd> {
-        let ending = |heard| match heard {
+        let ending = |event| match event {
             RecordedEvent::Ended(summary) => Some(summary.ending),
             _ => None,
         };
-        self.heard().into_iter().filter_map(ending).collect()
+        self.events().into_iter().filter_map(ending).collect()
     }
 }
 
 impl ScpObserver for Recorder {
     fn on(&self, event: &ScpEvent<'_>) {
-        let heard = match event {
+        let recorded = match event {
             ScpEvent::Listening { .. } => RecordedEvent::Listening,
             ScpEvent::Refused { refusal, .. } => RecordedEvent::Refused(*refusal),
             ScpEvent::Opened { calling, .. } => RecordedEvent::Opened(calling.to_string()),
@@ -200,6 +200,6 @@ impl ScpObserver for Recorder {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(heard);
+            .push(recorded);
     }
 }
