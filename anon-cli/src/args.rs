@@ -1,4 +1,4 @@
-//! What was typed.
+//! The command line: global options, commands and their arguments.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use clap_complete::Shell;
 
 use crate::project::record::{RetrieveLevel, RetrieveVia};
 
-/// De-identifies DICOM and keeps, for the site alone, the way back.
+/// De-identifies DICOM objects and keeps a lookup that lets the site, and only the site, re-identify them.
 #[derive(Debug, Parser)]
 #[command(name = "anon", version, about, long_about = None, arg_required_else_help = true)]
 #[command(after_help = AFTER_HELP)]
@@ -19,32 +19,32 @@ pub(crate) struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 all done; 1 done, but some instances failed or were quarantined; 2 usage; 3 bad \
-configuration or script, or no project; 4 cannot run (locked, disk, port in use); 5 the remote server refused or cannot \
-be reached; 130 and 143 after Ctrl-C and SIGTERM.";
+Exit codes: 0 all done; 1 done, but some instances failed or were quarantined; 2 wrong usage; 3 bad \
+configuration or script, or no project; 4 cannot run (project locked, disk full, port in use); 5 the remote server \
+refused or cannot be reached; 130 after Ctrl-C; 143 after SIGTERM.";
 
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// The project's directory. Without it: $ANON_PROJECT, else the nearest parent of the working
-    /// directory that holds a project.toml
+    /// Project directory [default: $ANON_PROJECT, else the nearest parent of the working directory
+    /// that holds a project.toml]
     #[arg(short, long, global = true, value_name = "DIR")]
     pub(crate) project: Option<PathBuf>,
-    /// What standard output is: tables to read, or JSON Lines that end with a summary
+    /// Format of standard output: tables for people, or JSON Lines that end with a summary
     #[arg(long, global = true, value_name = "FORMAT", default_value = "human")]
     pub(crate) format: Format,
-    /// Say nothing on standard error but errors
+    /// Print only errors on standard error
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
-    /// Log to standard error too: -v what happens, -vv every step
+    /// Also log to standard error: -v for events, -vv for every step
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// Name source files by their path, in what people read. Paths can identify
+    /// Show the paths of source files in tables and messages. Paths can identify patients
     #[arg(long, global = true)]
     pub(crate) show_phi: bool,
-    /// Take a project whose private directory is on NFS or SMB, where locks and durability are only
-    /// as good as the server
+    /// Allow a project whose private directory is on NFS or SMB, where locking and durability depend
+    /// on the file server
     #[arg(long, global = true)]
     pub(crate) allow_network_fs: bool,
 }
@@ -57,52 +57,92 @@ pub(crate) enum Format {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make a project
+    /// Create a project
+    ///
+    /// Use it once per trial or site, before the first import, or to choose the script and the accepted
+    /// modalities yourself.
     Init(Init),
-    /// De-identify files, directories and DICOMDIR media
+    /// Import and de-identify files, directories and DICOMDIR media
+    ///
+    /// Use it for files on disk. It creates the project if there is none. Repeating it is safe: stored
+    /// files are skipped, and an interrupted import continues.
     Import(Import),
-    /// Take over the index of the Java anonymizer, so that its patients keep their pseudonyms
+    /// Import the index of the Java anonymizer, so that its patients keep their pseudonyms
+    ///
+    /// Use it before the first import, when a project of the RSNA Java anonymizer continues here.
     ImportJavaIndex(ImportJavaIndex),
-    /// Run the DICOM receiver (C-STORE, C-ECHO) until it is stopped
+    /// Receive and de-identify DICOM objects from the network (C-STORE, C-ECHO) until stopped
+    ///
+    /// Use it when modalities or a PACS send to this project. Ctrl-C stops it.
     Serve(Serve),
-    /// Request a DICOM server if it is there and knows us (C-ECHO)
+    /// Check that a DICOM server responds and knows our AE title (C-ECHO)
+    ///
+    /// Use it first when find, retrieve or export fails.
     Echo(Echo),
-    /// List the studies of a DICOM server (C-FIND). Identifying
+    /// List the studies of a DICOM server (C-FIND). Shows identifying data
+    ///
+    /// Use it to see what a retrieve would fetch, and how much of it is stored already.
     Find(Find),
-    /// Fetch studies from a DICOM server and de-identify them (C-MOVE, C-GET)
+    /// Retrieve studies from a DICOM server and de-identify them (C-MOVE, C-GET)
+    ///
+    /// Use it to fetch studies by patient, date, accession number or UID. Repeating it retrieves only
+    /// what is missing.
     Retrieve(Retrieve),
-    /// Send what is stored to a DICOM node, an S3 bucket or a directory; what is there is skipped
+    /// Send stored objects to a DICOM node, an S3 bucket or a directory
+    ///
+    /// Use it to hand over de-identified objects. Repeating it is safe: objects at the destination are
+    /// skipped.
     Export(Export),
-    /// Show totals, what is in quarantine, and what was exported
+    /// Show totals, the quarantine and past exports
+    ///
+    /// Use it to see the state of a project. It shows nothing identifying.
     Status,
     /// List the anonymous patients
+    ///
+    /// Use it to find the anonymous ids for export and delete. It shows nothing identifying.
     Patients,
-    /// Show who is who, one row a study. Identifying
+    /// List the originals and pseudonyms of all studies, one row per study. Shows identifying data
+    ///
+    /// Use it for the site's own records. Each use is written to the audit trail.
     Index(Index),
-    /// Show the original behind an anonymous id or UID. Identifying
+    /// Show the original behind an anonymous id, UID or accession number. Shows identifying data
+    ///
+    /// Use it when a finding has to be traced to its patient. Each use is written to the audit trail.
     Reidentify(Reidentify),
-    /// Remove a patient or a study: its files and its lookups
+    /// Delete a patient or a study: its files and its lookups
+    ///
+    /// Use it when a patient withdraws or a study was imported by mistake. It cannot be undone.
     Delete(Delete),
-    /// See what was refused and why, and try again
+    /// List the objects that were quarantined, and import them again
+    ///
+    /// Use it after an import, serve or retrieve that reports quarantined objects.
     #[command(subcommand)]
     Quarantine(Quarantine),
     /// Check and explain anonymizer scripts
+    ///
+    /// Use it before a script is used in a project. It needs no project.
     #[command(subcommand)]
     Script(Script),
-    /// See and change settings
+    /// Show and change settings
+    ///
+    /// Use it instead of editing project.toml by hand: it checks every value.
     #[command(subcommand)]
     Config(Config),
-    /// Print the completions of a shell
+    /// Print a completion script for a shell
+    ///
+    /// Use it to complete commands and options with the Tab key.
     Completions {
-        /// The shell
+        /// Shell to complete in
         shell: Shell,
     },
     /// Print the manual page
+    ///
+    /// Use it with `man -l -`, or save it where man finds it.
     Man,
 }
 
 impl Command {
-    /// The command as it is typed, for its summary.
+    /// Returns the command as it is typed, for its summary.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Init(_) => "init",
@@ -139,49 +179,49 @@ impl Command {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Init {
-    /// Where; the working directory if neither this nor --project is given
+    /// Directory of the project [default: --project, $ANON_PROJECT, else the working directory]
     #[arg(value_name = "DIR", conflicts_with = "project")]
     pub(crate) dir: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) options: NewProject,
 }
 
-/// How a new project is set up.
+/// Settings of a new project.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Options of a new project")]
 pub(crate) struct NewProject {
-    /// The project's name, 1 to 16 of A-Z a-z 0-9 _ - . and space
+    /// Project name: 1 to 16 of A-Z a-z 0-9 _ - . and space
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
-    /// The site id that begins every pseudonym [default: nine random digits]
+    /// Site id, the first part of every pseudonym [default: nine random digits]
     #[arg(long, value_name = "ID")]
     pub(crate) site_id: Option<String>,
-    /// The UID under which new UIDs are made
+    /// UID root of the new UIDs
     #[arg(long, value_name = "UID")]
     pub(crate) uid_root: Option<String>,
-    /// The rules: an anonymizer script, which is copied into the project, or rsna-v17
+    /// Rules: an anonymizer script, which is copied into the project, or the built-in rsna-v17
     #[arg(long, value_name = "FILE|NAME")]
     pub(crate) script: Option<String>,
-    /// A PS3.15 profile instead of a script
+    /// PS3.15 profile to use instead of a script
     #[arg(long, value_name = "PROFILE[+OPTION…]", conflicts_with = "script")]
     pub(crate) profile: Option<String>,
-    /// The modalities taken, as CT,MR,US, or all
+    /// Modalities to accept, such as CT,MR,US, or all
     #[arg(long, value_name = "LIST|all", value_delimiter = ',')]
     pub(crate) modalities: Vec<String>,
-    /// Take over the settings of this project, under a new site id
+    /// Copy the settings of this project, with a new site id
     #[arg(long, value_name = "DIR")]
     pub(crate) from: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Import {
-    /// Files, directories, or a DICOMDIR
+    /// Files, directories or DICOMDIR files to import
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,
-    /// Worker threads [default: one a processor]
+    /// Worker threads [default: one per processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) jobs: Option<u16>,
-    /// Go on although the rules are others than those that made what is stored
+    /// Continue although the rules differ from those that the stored objects were made with
     #[arg(long)]
     pub(crate) accept_new_rules: bool,
     #[command(flatten)]
@@ -190,11 +230,11 @@ pub(crate) struct Import {
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportJavaIndex {
-    /// The index: a workbook of 11 columns, one study a row. A project that does not exist yet is
-    /// made under its site id and UID root
+    /// Index of the Java anonymizer: a workbook of 11 columns with one study per row. Creates the
+    /// project if there is none, with the site id and UID root of the index
     #[arg(value_name = "FILE.xlsx")]
     pub(crate) file: PathBuf,
-    /// Take over the good rows although others are refused. Without this it is all or nothing
+    /// Import the valid rows although others are refused. Without it, one bad row refuses them all
     #[arg(long)]
     pub(crate) skip_bad_rows: bool,
     #[command(flatten)]
@@ -203,51 +243,51 @@ pub(crate) struct ImportJavaIndex {
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// The port to listen on; 0 takes any that is free [default: scp.port]
+    /// Port to listen on; 0 for any free port [default: setting scp.port]
     #[arg(long, value_name = "PORT")]
     pub(crate) port: Option<u16>,
-    /// The address to listen on [default: scp.bind]
+    /// Address to listen on [default: setting scp.bind]
     #[arg(long, value_name = "IP")]
     pub(crate) bind: Option<String>,
-    /// Our AE title [default: scp.aet]
+    /// Our AE title [default: setting scp.aet]
     #[arg(long, value_name = "AET")]
     pub(crate) aet: Option<String>,
-    /// Go on although the rules are others than those that made what is stored
+    /// Continue although the rules differ from those that the stored objects were made with
     #[arg(long)]
     pub(crate) accept_new_rules: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Echo {
-    /// A node of the settings, or AET@host:port
+    /// Name of a node in the settings, or AET@host:port
     #[arg(value_name = "NODE")]
     pub(crate) node: String,
 }
 
-/// Which studies are meant.
+/// The keys that select studies.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Which studies")]
 pub(crate) struct Keys {
-    /// Patient's name, as DOE^J*
+    /// Patient name, such as DOE^J*
     #[arg(long, value_name = "NAME")]
     pub(crate) patient_name: Option<String>,
     /// Patient id
     #[arg(long, value_name = "ID")]
     pub(crate) patient_id: Option<String>,
-    /// Accession number; several with commas are looked for one by one, exactly
+    /// Accession numbers, separated by commas. A list is searched one by one, for exact matches
     #[arg(long, value_name = "NUMBER", value_delimiter = ',')]
     pub(crate) accession: Vec<String>,
-    /// A file of accession numbers, a line each or with commas; those that are not found are written
-    /// beside it as STEM_not_found.txt
+    /// File of accession numbers, separated by line ends or commas. Those not found are written
+    /// beside it, to STEM_not_found.txt
     #[arg(long, value_name = "FILE", conflicts_with = "accession")]
     pub(crate) accession_file: Option<PathBuf>,
     /// Study date: YYYYMMDD, YYYYMMDD-YYYYMMDD, YYYYMMDD- or -YYYYMMDD
     #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
     pub(crate) study_date: Option<String>,
-    /// Modality of a series in the study, as CT
+    /// Modality of a series in the study, such as CT
     #[arg(long, value_name = "CODE")]
     pub(crate) modality: Option<String>,
-    /// Study instance UID; may be given several times
+    /// Study Instance UID; can be repeated
     #[arg(long, value_name = "UID")]
     pub(crate) study_uid: Vec<String>,
 }
@@ -268,23 +308,23 @@ impl From<Keys> for crate::node::Keys {
 
 #[derive(Debug, Args)]
 pub(crate) struct Find {
-    /// A node of the settings, or AET@host:port
+    /// Name of a node in the settings, or AET@host:port
     #[arg(value_name = "NODE")]
     pub(crate) node: String,
     #[command(flatten)]
     pub(crate) keys: Keys,
-    /// Leave out studies of which everything is stored
+    /// Hide the studies that are stored completely
     #[arg(long)]
     pub(crate) hide_imported: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LevelName {
-    /// A study with one request
+    /// One request per study
     Study,
-    /// A series with one request
+    /// One request per series
     Series,
-    /// An instance with one request
+    /// One request per instance
     Instance,
 }
 
@@ -300,9 +340,9 @@ impl From<LevelName> for RetrieveLevel {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Via {
-    /// The server sends to our receiver, under its AE title (C-MOVE)
+    /// The server sends to our AE title over a new association (C-MOVE)
     Move,
-    /// The server sends on the association that asks (C-GET)
+    /// The server sends over the same association (C-GET)
     Get,
 }
 
@@ -317,27 +357,28 @@ impl From<Via> for RetrieveVia {
 
 #[derive(Debug, Args)]
 pub(crate) struct Retrieve {
-    /// A node of the settings, or AET@host:port
+    /// Name of a node in the settings, or AET@host:port
     #[arg(value_name = "NODE")]
     pub(crate) node: String,
     #[command(flatten)]
     pub(crate) keys: Keys,
-    /// What is asked for at once; what is missing then is asked for again, in smaller parts
+    /// Size of the first requests. Missing instances are requested again at lower levels
     #[arg(long, value_name = "LEVEL", default_value = "study")]
     pub(crate) level: LevelName,
-    /// How it comes
+    /// How the server sends
     #[arg(long, value_name = "HOW", default_value = "move")]
     pub(crate) via: Via,
-    /// Go on although the rules are others than those that made what is stored
+    /// Continue although the rules differ from those that the stored objects were made with
     #[arg(long)]
     pub(crate) accept_new_rules: bool,
 }
 
-/// Where the password of a Cognito user comes from.
+/// Help on the password of a Cognito user.
 const PASSWORDS: &str = "\
-The password of a Cognito user (s3.username) is asked for on the terminal, or comes from the
-environment variable that s3.password_env names, or from the entry SERVICE/USER of the system's
-keyring that s3.password_keyring names. To store it as anon/USER, each asks for it:
+The password of a Cognito user (s3.username) is read from the environment variable that
+s3.password_env names, or from the entry SERVICE/USER of the system keyring that
+s3.password_keyring names. Without either, it is asked for on the terminal.
+These commands store it in the keyring as anon/USER (each asks for the password):
   Linux    secret-tool store --label=anon service anon username USER
   macOS    security add-generic-password -s anon -a USER -w
   Windows  cmdkey /generic:USER.anon /user:USER /pass";
@@ -346,22 +387,22 @@ keyring that s3.password_keyring names. To store it as anon/USER, each asks for 
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
 #[command(after_long_help = PASSWORDS)]
 pub(crate) struct Export {
-    /// A node of the settings, AET@host:port, s3, or file:DIR
+    /// Destination: a node in the settings, AET@host:port, s3, or file:DIR
     #[arg(value_name = "DEST")]
     pub(crate) destination: String,
-    /// The patient with this anonymous id; may be given several times
+    /// Export the patient with this anonymous id; can be repeated
     #[arg(long, value_name = "ID", group = "what")]
     pub(crate) patient: Vec<String>,
-    /// The study with this anonymous UID; may be given several times
+    /// Export the study with this anonymous UID; can be repeated
     #[arg(long, value_name = "UID", group = "what")]
     pub(crate) study: Vec<String>,
-    /// Everything that is stored
+    /// Export everything that is stored
     #[arg(long, group = "what", conflicts_with_all = ["patient", "study"])]
     pub(crate) all: bool,
-    /// Request the destination what it has, say what would be sent, and send nothing
+    /// List what would be sent, and send nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// The environment variable with the new password that a Cognito user pool may want
+    /// Environment variable with a new password, for a Cognito user pool that requires one
     #[arg(long, value_name = "VARIABLE")]
     pub(crate) new_password_env: Option<String>,
 }
@@ -369,22 +410,22 @@ pub(crate) struct Export {
 #[derive(Debug, Args)]
 #[expect(
     clippy::option_option,
-    reason = "not wanted, wanted, wanted in this file"
+    reason = "absent, given without FILE, given with FILE"
 )]
 pub(crate) struct Index {
-    /// Write it as CSV with V17's columns, in UTF-8, readable by you alone; without FILE, into
-    /// private/phi_export under V17's name
+    /// Write the index as CSV (UTF-8, the columns of V17), readable by you alone. Without FILE, to
+    /// private/phi_export, with the name that V17 uses
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     pub(crate) csv: Option<Option<PathBuf>>,
-    /// Write it as an Excel workbook, every cell a text, readable by you alone; without FILE, into
-    /// private/phi_export
+    /// Write the index as an Excel workbook (all cells are text), readable by you alone. Without FILE,
+    /// to private/phi_export
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     pub(crate) xlsx: Option<Option<PathBuf>>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Reidentify {
-    /// An anonymous patient id, UID or accession number
+    /// Anonymous patient id, UID or accession number
     #[arg(value_name = "ANON_ID_OR_UID")]
     pub(crate) pseudonym: String,
 }
@@ -392,49 +433,51 @@ pub(crate) struct Reidentify {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Delete {
-    /// The patient with this anonymous id
+    /// Delete the patient with this anonymous id
     #[arg(long, value_name = "ID")]
     pub(crate) patient: Option<String>,
-    /// The study with this anonymous UID
+    /// Delete the study with this anonymous UID
     #[arg(long, value_name = "UID")]
     pub(crate) study: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Quarantine {
-    /// List what is there
+    /// List the entries and why each was quarantined
     List {
-        /// Only this category, such as Invalid_Storage_Class
+        /// Only entries of this category, such as Invalid_Storage_Class
         #[arg(long, value_name = "CATEGORY")]
         category: Option<String>,
     },
-    /// Show one entry and why it is there
+    /// Show one entry in detail
     Show {
-        /// Its id, or a beginning of it that only one has
+        /// Id of the entry, or a unique prefix of it
         entry: String,
     },
-    /// Import what is there again, after a fix
+    /// Import quarantined objects again
+    ///
+    /// Use it after the cause is fixed, such as a storage class added to the settings.
     Retry {
-        /// Only this category
+        /// Only entries of this category
         #[arg(long, value_name = "CATEGORY")]
         category: Option<String>,
-        /// Worker threads [default: one a processor]
+        /// Worker threads [default: one per processor]
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
         jobs: Option<u16>,
-        /// Go on although the rules are others than those that made what is stored
+        /// Continue although the rules differ from those that the stored objects were made with
         #[arg(long)]
         accept_new_rules: bool,
     },
-    /// Remove entries for good
+    /// Delete entries for good
     #[command(group = clap::ArgGroup::new("what").required(true))]
     Clear {
-        /// The entries with these ids
+        /// Ids of the entries to delete
         #[arg(group = "what")]
         entries: Vec<String>,
-        /// Every entry of this category
+        /// Delete all entries of this category
         #[arg(long, value_name = "CATEGORY", group = "what")]
         category: Option<String>,
-        /// Every entry
+        /// Delete all entries
         #[arg(long, group = "what")]
         all: bool,
     },
@@ -442,42 +485,42 @@ pub(crate) enum Quarantine {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DialectName {
-    /// That of the RSNA DICOM Anonymizer V17 and V18
+    /// The dialect of the RSNA DICOM Anonymizer V17 and V18
     Rsna,
-    /// That of CTP
+    /// The dialect of CTP
     Ctp,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ScriptFile {
-    /// A script, or the name of a built-in one: rsna-v17
+    /// Script file, or the name of the built-in script: rsna-v17
     #[arg(value_name = "FILE|NAME")]
     pub(crate) file: String,
-    /// What the script is written in, where it does not say so itself
+    /// Dialect of the script, if the script does not state it
     #[arg(long)]
     pub(crate) dialect: Option<DialectName>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Script {
-    /// Say everything that is wrong with a script
+    /// Report all errors and warnings of a script
     Check {
         #[command(flatten)]
         script: ScriptFile,
     },
-    /// Show the rules as they are understood
+    /// Show the rules as this program understands them
     Show {
         #[command(flatten)]
         script: ScriptFile,
     },
-    /// Show what happens to one data element
+    /// Explain what happens to one data element
     Explain {
         #[command(flatten)]
         script: ScriptFile,
-        /// Its tag, as 00100020, (0010,0020) or PatientID
+        /// Tag of the element: 00100020, (0010,0020) or PatientID
         #[arg(value_name = "TAG")]
         tag: String,
-        /// Show it for this DICOM file. Values can identify
+        /// Show the result for this DICOM file. The value can identify a patient
         #[arg(long, value_name = "DICOM")]
         with: Option<PathBuf>,
     },
@@ -485,36 +528,36 @@ pub(crate) enum Script {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
-    /// Print a setting, or all of them
+    /// Print one setting or all of them
     Get {
-        /// Its dotted name, such as scp.port
+        /// Dotted name, such as scp.port
         key: Option<String>,
     },
     /// Change a setting
     Set {
-        /// Its dotted name
+        /// Dotted name, such as scp.port
         key: String,
-        /// The new value; of a list, all of it with commas
+        /// New value; the elements of a list are separated by commas
         value: String,
     },
-    /// Add to a list. What is in it already is no error
+    /// Add values to a list. Values already in it are ignored
     Add {
-        /// The list: modalities, storage_classes, transfer_syntaxes
+        /// List to change, such as modalities, storage_classes or transfer_syntaxes
         key: String,
-        /// Names or UIDs
+        /// Names or UIDs, as the list requires
         #[arg(required = true)]
         values: Vec<String>,
     },
-    /// Remove from a list. What is not in it is no error
+    /// Remove values from a list. Values not in it are ignored
     Remove {
-        /// The list
+        /// List to change
         key: String,
-        /// Names or UIDs
+        /// Names or UIDs, as the list requires
         #[arg(required = true)]
         values: Vec<String>,
     },
-    /// Open project.toml in $VISUAL or $EDITOR, and take the result only if it is sound
+    /// Edit project.toml in $VISUAL or $EDITOR. An invalid result is not used
     Edit,
-    /// Print where project.toml is
+    /// Print the path of project.toml
     Path,
 }

@@ -1,8 +1,8 @@
-//! The one place that reads the clock.
+//! The clock of the program. Nothing else reads the system time.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The time now.
+/// Returns the current time.
 #[expect(
     clippy::disallowed_methods,
     reason = "the clock of the program, read here only"
@@ -11,15 +11,15 @@ pub(crate) fn system() -> SystemTime {
     SystemTime::now()
 }
 
-/// The time now, in UTC, as RFC 3339 writes it, to the second.
+/// Returns the current time in UTC, in the form of RFC 3339, to the second.
 pub(crate) fn now() -> String {
     text(system())
 }
 
-/// A time, in UTC, as RFC 3339 writes it, to the second.
+/// Formats a time in UTC, in the form of RFC 3339, to the second.
 pub(crate) fn text(time: SystemTime) -> String {
-    let since = time.duration_since(UNIX_EPOCH);
-    rfc3339(since.unwrap_or(Duration::ZERO))
+    let elapsed = time.duration_since(UNIX_EPOCH);
+    rfc3339(elapsed.unwrap_or(Duration::ZERO))
 }
 
 fn rfc3339(since_epoch: Duration) -> String {
@@ -30,15 +30,15 @@ fn rfc3339(since_epoch: Duration) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// Year, month and day of a day since 1970-01-01, in the Gregorian calendar.
+/// Converts days since 1970-01-01 to year, month and day of the Gregorian calendar.
 fn civil(days: u64) -> (u64, u64, u64) {
-    // Years are counted from 1 March, so that the leap day is a year's last.
+    // Years start on 1 March here, so that the leap day is the last day of a year.
     let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
     let (month, carry) = if month < 10 {
         (month + 3, 0)
     } else {
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_moments() {
+    fn times_are_formatted_as_rfc_3339() {
         for (seconds, text) in [
             (0, "1970-01-01T00:00:00Z"),
             (951_782_399, "2000-02-28T23:59:59Z"),

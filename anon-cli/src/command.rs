@@ -30,7 +30,7 @@ use crate::project::{NetworkFs, NewRules, OpenOptions};
 use crate::report::Report;
 use crate::signal::Signals;
 
-/// What every command has.
+/// What every command needs.
 #[derive(Debug)]
 pub(crate) struct Context<'r> {
     pub(crate) global: Global,
@@ -39,12 +39,12 @@ pub(crate) struct Context<'r> {
 }
 
 impl Context<'_> {
-    /// The project that `--project` names.
+    /// Returns the project of `--project`.
     pub(crate) fn project(&self) -> Option<&Path> {
         self.global.project.as_deref()
     }
 
-    /// What `--allow-network-fs` says.
+    /// Returns whether `--allow-network-fs` is given.
     pub(crate) fn network_fs(&self) -> NetworkFs {
         if self.global.allow_network_fs {
             NetworkFs::Allow
@@ -53,7 +53,7 @@ impl Context<'_> {
         }
     }
 
-    /// How a project is opened for writing.
+    /// Returns the options to open a project for writing.
     pub(crate) fn open_options(&self, accept_new_rules: bool, jobs: Option<u16>) -> OpenOptions {
         OpenOptions {
             network_fs: self.network_fs(),
@@ -66,24 +66,27 @@ impl Context<'_> {
         }
     }
 
-    /// How a command that watches for signals ended: as `otherwise`, unless a signal came.
+    /// Returns the exit status of a received signal, else `otherwise`.
     pub(crate) fn exit_status(&self, otherwise: ExitStatus) -> ExitStatus {
         self.signals
             .caught()
             .map_or(otherwise, ExitStatus::Signalled)
     }
 
-    /// A command of ours as it is to be typed for the project of this run.
+    /// Returns an `anon` command line for the project of this run.
     pub(crate) fn command_line(&self, command: &str) -> String {
         match &self.global.project {
-            Some(project) => format!("anon -p {} {command}", quoted(&project.to_string_lossy())),
+            Some(project) => format!(
+                "anon -p {} {command}",
+                shell_quoted(&project.to_string_lossy())
+            ),
             None => format!("anon {command}"),
         }
     }
 }
 
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
+/// Quotes a word for a shell.
+fn shell_quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,:+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
@@ -92,10 +95,9 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// Runs what was typed.
+/// Runs the command of the command line.
 pub(crate) fn run(cli: Cli, report: &Report) -> anyhow::Result<ExitStatus> {
-    let signals =
-        Signals::listen().context(Failure::CannotRun("cannot listen for signals".into()))?;
+    let signals = Signals::listen().context(Failure::CannotRun("cannot handle signals".into()))?;
     let context = Context {
         global: cli.global,
         report,
@@ -115,9 +117,9 @@ pub(crate) fn run(cli: Cli, report: &Report) -> anyhow::Result<ExitStatus> {
         Command::Index(args) => index::run(&context, &args),
         Command::Reidentify(args) => reidentify::run(&context, &args),
         Command::Delete(args) => delete::run(&context, &args),
-        Command::Quarantine(what) => quarantine::run(&context, what),
-        Command::Script(what) => script::run(&context, &what),
-        Command::Config(what) => config::run(&context, what),
+        Command::Quarantine(action) => quarantine::run(&context, action),
+        Command::Script(action) => script::run(&context, &action),
+        Command::Config(action) => config::run(&context, action),
         Command::Completions { shell } => shell::completions(report, shell),
         Command::Man => shell::man(report),
     }
@@ -128,14 +130,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_quoted_where_a_shell_needs_it() {
+    fn words_are_quoted_where_the_shell_requires_it() {
         for (word, typed) in [
             ("/data/project-1", "/data/project-1"),
             ("my project", "'my project'"),
             ("it's", r"'it'\''s'"),
             ("", "''"),
         ] {
-            assert_eq!(quoted(word), typed);
+            assert_eq!(shell_quoted(word), typed);
         }
     }
 }

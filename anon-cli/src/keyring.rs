@@ -1,4 +1,4 @@
-//! Passwords of the system's keyring: a Secret Service (GNOME Keyring, `KWallet`, `KeePassXC`), the
+//! Passwords from the system keyring: a Secret Service (GNOME Keyring, `KWallet`, `KeePassXC`), the
 //! Keychain of macOS, or the Credential Manager of Windows. Feature `keyring`.
 
 use ::keyring::{Entry, Error};
@@ -6,51 +6,52 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::exit::Failure;
 
-/// The password of an entry, `SERVICE/USER`. What the keyring itself says is not repeated: it may hold
-/// what it was asked for.
+/// Returns the password of an entry `SERVICE/USER`. Errors never repeat the text of the keyring, which can
+/// hold the password.
 pub(crate) fn password(name: &str) -> anyhow::Result<Zeroizing<String>> {
-    let (service, user) = name.split_once('/').ok_or_else(|| unusable(name))?;
-    let found = Entry::new(service, user).and_then(|entry| entry.get_password());
-    match found.map(Zeroizing::new) {
-        Ok(password) if password.is_empty() => Err(told(name, "holds an empty password", STORE)),
+    let (service, user) = name.split_once('/').ok_or_else(|| invalid_name(name))?;
+    let password = Entry::new(service, user).and_then(|entry| entry.get_password());
+    match password.map(Zeroizing::new) {
+        Ok(password) if password.is_empty() => {
+            Err(entry_failure(name, "holds an empty password", STORE))
+        }
         Ok(password) => Ok(password),
-        Err(error) => Err(failed(name, error)),
+        Err(error) => Err(failure(name, error)),
     }
 }
 
-const STORE: &str = "store it, as anon export --help says";
+const STORE: &str = "store it, see anon export --help";
 
-fn told(name: &str, problem: &str, remedy: &str) -> anyhow::Error {
+fn entry_failure(name: &str, problem: &str, remedy: &str) -> anyhow::Error {
     Failure::configuration(format!("the keyring's entry {name} {problem}: {remedy}"))
 }
 
-fn unusable(name: &str) -> anyhow::Error {
-    told(
+fn invalid_name(name: &str) -> anyhow::Error {
+    entry_failure(
         name,
-        "cannot be one here",
+        "is not valid here",
         "set s3.password_keyring to another SERVICE/USER",
     )
 }
 
-fn failed(name: &str, error: Error) -> anyhow::Error {
+fn failure(name: &str, error: Error) -> anyhow::Error {
     match error {
-        Error::NoEntry => told(name, "is not there", STORE),
-        Error::Ambiguous(_) => told(name, "is there more than once", "remove all but one"),
-        Error::TooLong(..) | Error::Invalid(..) => unusable(name),
+        Error::NoEntry => entry_failure(name, "does not exist", STORE),
+        Error::Ambiguous(_) => entry_failure(name, "exists more than once", "remove all but one"),
+        Error::TooLong(..) | Error::Invalid(..) => invalid_name(name),
         Error::BadEncoding(mut bytes) | Error::BadDataFormat(mut bytes, _) => {
             bytes.zeroize();
-            told(name, "holds no text", STORE)
+            entry_failure(name, "does not hold text", STORE)
         }
         Error::NoStorageAccess(_) => Failure::configuration(
-            "the system's keyring is locked: unlock it, and start the export again",
+            "the system keyring is locked: unlock it and run the export again",
         ),
         Error::NoDefaultStore => Failure::configuration(
-            "no keyring of the system can be reached: run this in a session that has one (on Linux \
-             a Secret Service, such as GNOME Keyring or KWallet, on D-Bus), or set s3.password_env",
+            "no system keyring can be reached: run this in a session that has one (on Linux a Secret \
+             Service on D-Bus, such as GNOME Keyring or KWallet), or set s3.password_env",
         ),
         _ => Failure::configuration(
-            "the system's keyring does not answer as it should: see that it runs, or set \
-             s3.password_env",
+            "the system keyring failed: check that it runs, or set s3.password_env",
         ),
     }
 }
@@ -60,28 +61,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_error_says_what_to_do_and_nothing_else() {
+    fn errors_say_what_to_do_and_repeat_nothing_of_the_keyring() {
         let canary = || "CANARY".to_owned();
         let cause = || Box::<dyn std::error::Error + Send + Sync>::from(canary());
-        for (error, words) in [
-            (Error::NoEntry, "is not there: store it"),
+        for (error, hint) in [
+            (Error::NoEntry, "does not exist: store it"),
             (Error::Ambiguous(Vec::new()), "remove all but one"),
             (Error::TooLong(canary(), 9), "another SERVICE/USER"),
             (Error::Invalid(canary(), canary()), "another SERVICE/USER"),
             (Error::BadEncoding(canary().into()), "store it"),
             (
                 Error::BadDataFormat(canary().into(), cause()),
-                "holds no text: store it",
+                "does not hold text: store it",
             ),
             (Error::NoStorageAccess(cause()), "unlock it"),
             (Error::NoDefaultStore, "or set s3.password_env"),
             (Error::PlatformFailure(cause()), "or set s3.password_env"),
             (Error::BadStoreFormat(canary()), "or set s3.password_env"),
         ] {
-            let error = failed("anon/tester", error);
+            let error = failure("anon/tester", error);
             assert_eq!(crate::exit::code(&error), 3);
             let all = format!("{error:#} {error:?}");
-            assert!(all.contains(words), "{all}");
+            assert!(all.contains(hint), "{all}");
             assert!(!all.contains("CANARY"), "{all}");
         }
     }

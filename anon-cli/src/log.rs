@@ -1,8 +1,8 @@
 //! The log: `private/logs/anon.log`, and standard error with `-v`.
 //!
-//! The libraries say nothing that identifies a person, and nothing here adds to what they say.
+//! The libraries log nothing that identifies a person, and this module adds no fields.
 
-mod rotate;
+mod rotating_file;
 
 use std::io;
 use std::sync::Mutex;
@@ -17,11 +17,11 @@ use tracing_subscriber::{Layer, fmt};
 use crate::args::Global;
 use crate::exit::Failure;
 use crate::project::Project;
-use rotate::Rotating;
+use rotating_file::RotatingFile;
 
-/// Starts the log of a command that writes to a project.
+/// Starts the log of a command that writes to a project: file and standard error.
 pub(crate) fn start(project: &Project, settings: &Log, global: &Global) -> anyhow::Result<()> {
-    let file = Rotating::open(project.logs().join("anon.log")).context(Failure::CannotRun(
+    let file = RotatingFile::open(project.logs().join("anon.log")).context(Failure::CannotRun(
         "cannot open private/logs/anon.log".into(),
     ))?;
     let to_file = fmt::layer()
@@ -32,15 +32,15 @@ pub(crate) fn start(project: &Project, settings: &Log, global: &Global) -> anyho
         .with(to_file)
         .with(to_stderr(global))
         .try_init()
-        .context("the log was started already")
+        .context("cannot start the log twice")
 }
 
-/// Starts the log of a command that only reads, or has no project.
+/// Starts the log of a command that only reads or has no project: standard error alone.
 pub(crate) fn start_without_file(global: &Global) -> anyhow::Result<()> {
     tracing_subscriber::registry()
         .with(to_stderr(global))
         .try_init()
-        .context("the log was started already")
+        .context("cannot start the log twice")
 }
 
 fn to_stderr<S>(global: &Global) -> impl Layer<S>
@@ -59,8 +59,8 @@ where
         .with_filter(level)
 }
 
-/// `log.level`, and `log.target.<crate>` for single crates. A target may be written as the crate or
-/// as its module path.
+/// Builds the filter from `log.level` and, for single crates, `log.target.<crate>`. A target is a crate name
+/// or a module path.
 fn filter(settings: &Log) -> anyhow::Result<EnvFilter> {
     let mut directives = vec![settings.level.clone()];
     for (target, level) in &settings.targets {
@@ -69,6 +69,6 @@ fn filter(settings: &Log) -> anyhow::Result<EnvFilter> {
     EnvFilter::builder()
         .parse(directives.join(","))
         .context(Failure::Configuration(
-            "log.level or log.target cannot be understood".into(),
+            "log.level or log.target is not a valid log filter".into(),
         ))
 }

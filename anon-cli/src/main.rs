@@ -1,6 +1,6 @@
 //! `anon`: de-identifies DICOM, from the command line.
 //!
-//! Thin: each command is a few calls into the libraries. Only this crate prints, exits and reads
+//! Each command is a few calls into the libraries. Only this crate prints, exits, and reads
 //! arguments, environment and settings.
 
 #[expect(clippy::doc_markdown, reason = "help texts, not Markdown")]
@@ -11,7 +11,7 @@ mod exit;
 #[cfg(feature = "keyring")]
 #[cfg_attr(
     not(feature = "cognito"),
-    expect(dead_code, reason = "only a user of Cognito has a password")
+    expect(dead_code, reason = "only Cognito users have a password")
 )]
 mod keyring;
 mod log;
@@ -27,15 +27,15 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    report::tell_panics_by_place();
+    report::hide_panic_messages();
     let cli = args::Cli::parse();
     let report = report::Report::new(&cli.global);
     let name = cli.command.name();
     match command::run(cli, &report) {
-        Ok(ended) => ended.into(),
+        Ok(status) => status.into(),
         Err(error) => {
             let code = exit::code(&error);
-            report.failed(name, &error, code);
+            report.failure(name, &error, code);
             code.into()
         }
     }

@@ -1,9 +1,9 @@
-//! The project as a DICOM node: joins anon-net to the engine, and names peers.
+//! The project as a DICOM node: the adapter between anon-net and the engine, and the peers it talks to.
 //!
 //! ```text
-//! anon-net SCP ─► Intake ─► memory within a budget, else spool ─► Engine ─► status
-//!                    │           SpaceWait: a shortage of disk is waited for, then A700
-//!                    └─► ArrivalLog: what became of the instances that a retrieve waits for
+//! anon-net SCP ─► Intake ─► memory up to a limit, then spool ─► Engine ─► status
+//!                    │          SpaceWait: waits for disk space, then answers A700
+//!                    └─► ArrivalLog: outcomes of the instances that a retrieve expects
 //! ```
 
 mod arrival_log;

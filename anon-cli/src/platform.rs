@@ -1,8 +1,8 @@
-//! What systems do differently: modes and owners, kinds of file systems, signals, the local socket;
-//! and nowhere else in this crate.
+//! Everything that depends on the operating system: modes and owners, kinds of file systems, signals,
+//! the control socket. No other module of this crate does.
 //!
-//! Everything has a portable fallback, tested below: where a system has no modes there is nothing to
-//! check, and where it has neither sockets in the file system nor named pipes nobody listens.
+//! Each function has a portable fallback, tested below. A system without modes has nothing to check. A
+//! system with neither Unix sockets nor named pipes has no control socket.
 
 #[cfg(any(test, windows))]
 mod pipe;
@@ -14,19 +14,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-#[cfg(not(unix))]
-use self::elsewhere as system;
 #[cfg(not(any(unix, windows)))]
-use self::nobody as socket;
+use self::no_socket as socket;
 #[cfg(windows)]
 use self::pipe as socket;
+#[cfg(not(unix))]
+use self::portable as system;
 #[cfg(unix)]
 use self::unix::{self as system, self as socket};
 
-/// The two ends of a socket that is reached by a path.
+/// The two ends of the control socket, which is addressed by a path.
 pub(crate) use self::socket::{Listener, Stream};
 
-/// Makes a directory that its owner alone may enter, whatever the umask.
+/// Creates a directory that only its owner can access, whatever the umask.
 pub(crate) fn private_directory(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     system::private_directory(&mut builder);
@@ -34,82 +34,82 @@ pub(crate) fn private_directory(path: &Path) -> io::Result<()> {
     set_mode(path, 0o700)
 }
 
-/// The same options for a file that its owner alone may read, if this makes it.
+/// Adds to `options` that a new file is accessible to its owner only.
 pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     system::private(options)
 }
 
-/// Makes a file that its owner alone may read, or empties one, and then makes it so.
+/// Creates or truncates a file, and makes it accessible to its owner only.
 pub(crate) fn private_file(path: &Path) -> io::Result<File> {
     let file = private(OpenOptions::new().write(true).create(true).truncate(true)).open(path)?;
     set_mode(path, 0o600)?;
     Ok(file)
 }
 
-/// Sets the mode of what is there.
+/// Sets the mode of an existing file or directory.
 pub(crate) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     system::set_mode(path, mode)
 }
 
-/// Who owns something, and what the mode allows to others.
+/// The owner of a file or directory, and what its mode allows to others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Access {
-    /// The owner's number.
+    /// The user id of the owner.
     pub(crate) owner: u32,
-    /// The bits of the mode that let anybody else in.
+    /// The mode bits of group and others.
     pub(crate) others: u32,
-    /// True for a directory.
+    /// Whether this is a directory.
     pub(crate) is_directory: bool,
 }
 
-/// None where the system has no owners and modes.
+/// Returns owner and mode. `None` where the system has none. Does not follow a link.
 pub(crate) fn access(path: &Path) -> io::Result<Option<Access>> {
     system::access(path)
 }
 
-/// The number of the user this runs as; 0 where there are none.
+/// Returns the effective user id; 0 where the system has none.
 pub(crate) fn user() -> u32 {
     system::user()
 }
 
-/// True if the path lies on NFS or SMB; never where that cannot be told.
+/// Returns true if the path is on NFS or SMB. Always false where the system does not tell.
 pub(crate) fn is_network(path: &Path) -> io::Result<bool> {
     #[cfg(target_os = "linux")]
     return linux::is_network(path);
     #[cfg(not(target_os = "linux"))]
-    return elsewhere_is_network(path);
+    return portable_is_network(path);
 }
 
 #[cfg(any(test, not(target_os = "linux")))]
-fn elsewhere_is_network(path: &Path) -> io::Result<bool> {
+fn portable_is_network(path: &Path) -> io::Result<bool> {
     std::fs::metadata(path).map(|_| false)
 }
 
-/// True if both lie on one file system, so that a rename moves no bytes, or if that cannot be told.
+/// Returns true if both paths are on one file system, where a rename is atomic, or if that is unknown.
 pub(crate) fn same_file_system(a: &Path, b: &Path) -> io::Result<bool> {
     system::same_file_system(a, b)
 }
 
-/// Makes the entries of a directory durable.
+/// Syncs a directory, so that its entries are durable.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     system::sync_directory(path)
 }
 
-/// The path that has these bytes; none if no path can have them here.
+/// Converts bytes to a path. `None` if no path can have these bytes on this system.
 pub(crate) fn path_of_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
     system::path_of_bytes(bytes)
 }
 
-/// Starts the program of this name. It may be named with options, which a shell takes apart where
-/// there is one.
+/// Returns a command for a program. On Unix a shell parses `named`, which may contain options.
 pub(crate) fn command(named: &str) -> Command {
     system::command(named)
 }
 
-/// Calls back with the number of the first SIGINT or SIGTERM; the second ends the process. Where
-/// there are no signals nothing calls, and ending the process is as safe as a crash.
-pub(crate) fn on_signal(come: impl Fn(i32) + Clone + Send + 'static) -> io::Result<()> {
-    system::on_signal(come)
+/// Calls `on_first` with the number of the first SIGINT or SIGTERM. The second ends the process.
+///
+/// Systems without these signals never call it. There, ending the process is as safe as a crash.
+pub(crate) fn on_signal(on_first: impl Fn(i32) + Clone + Send + 'static) -> io::Result<()> {
+    system::on_signal(on_first)
 }
 
 #[cfg(unix)]
@@ -174,20 +174,20 @@ mod unix {
         command
     }
 
-    pub(super) fn on_signal(come: impl Fn(i32) + Clone + Send + 'static) -> io::Result<()> {
-        let again = Arc::new(AtomicBool::new(false));
+    pub(super) fn on_signal(on_first: impl Fn(i32) + Clone + Send + 'static) -> io::Result<()> {
+        let is_second = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
-            // In this order: the first signal finds the flag down, the second finds it up.
-            signal_hook::flag::register_conditional_default(signal, Arc::clone(&again))?;
-            signal_hook::flag::register(signal, Arc::clone(&again))?;
+            // The order matters: the first signal finds the flag unset and then sets it.
+            signal_hook::flag::register_conditional_default(signal, Arc::clone(&is_second))?;
+            signal_hook::flag::register(signal, Arc::clone(&is_second))?;
             let (mut ours, theirs) = UnixStream::pair()?;
             signal_hook::low_level::pipe::register(signal, theirs)?;
-            let come = come.clone();
+            let on_first = on_first.clone();
             std::thread::Builder::new()
                 .name(format!("signal {signal}"))
                 .spawn(move || {
                     if matches!(ours.read(&mut [0]), Ok(1)) {
-                        come(signal);
+                        on_first(signal);
                     }
                 })?;
         }
@@ -196,7 +196,7 @@ mod unix {
 
     pub(crate) type Stream = UnixStream;
 
-    /// Takes what is connected to a socket.
+    /// A Unix socket that accepts connections.
     #[derive(Debug)]
     pub(crate) struct Listener(UnixListener);
 
@@ -216,16 +216,16 @@ mod unix {
         }
     }
 
-    /// A name for a socket that fits into the 108 bytes which the system has for one.
+    /// Returns a path for a socket that fits into the 108 bytes of `sockaddr_un`.
     fn short(socket: &Path) -> io::Result<(PathBuf, Option<File>)> {
-        const ROOM: usize = 100;
-        if socket.as_os_str().len() <= ROOM {
+        const MAX_BYTES: usize = 100;
+        if socket.as_os_str().len() <= MAX_BYTES {
             return Ok((socket.into(), None));
         }
         let (Some(parent), Some(name)) = (socket.parent(), socket.file_name()) else {
             return Ok((socket.into(), None));
         };
-        // The link stands as long as the directory is open.
+        // The link is valid while the directory is open.
         let directory = File::open(parent)?;
         let number = directory.as_raw_fd();
         let link = PathBuf::from(format!("/proc/self/fd/{number}")).join(name);
@@ -252,15 +252,15 @@ mod linux {
         Ok(is_network_kind(kind))
     }
 
-    /// True if this is the magic number of a network file system.
+    /// Returns true if this is the magic number of a network file system.
     pub(super) fn is_network_kind(kind: u32) -> bool {
         NETWORK.contains(&kind)
     }
 }
 
-/// What is done where the system has nothing better.
+/// The fallbacks for systems without the calls above.
 #[cfg(any(test, not(unix)))]
-mod elsewhere {
+mod portable {
     use std::fs::{DirBuilder, OpenOptions};
     use std::io;
     use std::path::{Path, PathBuf};
@@ -309,13 +309,13 @@ mod elsewhere {
     }
 }
 
-/// Where there are no sockets.
+/// The fallback for systems without sockets: every call fails with `Unsupported`.
 #[cfg(any(test, not(any(unix, windows))))]
-mod nobody {
+mod no_socket {
     use std::io::{self, Read, Write};
     use std::path::Path;
 
-    /// There is none: nothing makes one.
+    /// Never constructed outside tests.
     #[derive(Debug)]
     pub(crate) struct Stream(pub(super) ());
 
@@ -342,7 +342,7 @@ mod nobody {
         }
     }
 
-    /// There is none: nothing makes one.
+    /// Never constructed outside tests.
     #[derive(Debug)]
     pub(crate) struct Listener(pub(super) ());
 
@@ -368,7 +368,7 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn modes_are_set_whatever_was_there() {
+    fn a_private_file_is_accessible_to_its_owner_only() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         File::create(&path).unwrap();
@@ -381,7 +381,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn file_systems() {
+    fn network_file_systems_are_recognized() {
         let dir = tempfile::tempdir().unwrap();
         assert!(!is_network(dir.path()).unwrap());
         assert!(same_file_system(dir.path(), dir.path()).unwrap());
@@ -401,57 +401,57 @@ mod tests {
         }
     }
 
-    /// Without modes, owners and kinds of file systems all the rest still works.
+    /// The fallbacks create files and directories, and report missing ones.
     #[test]
-    fn the_fallback_makes_and_checks_what_it_can() {
+    fn the_fallbacks_work_without_modes_and_owners() {
         let dir = tempfile::tempdir().unwrap();
         let (inner, missing) = (dir.path().join("inner"), dir.path().join("missing"));
         let mut builder = DirBuilder::new();
-        elsewhere::private_directory(&mut builder);
+        portable::private_directory(&mut builder);
         builder.create(&inner).unwrap();
         let file = inner.join("file");
         let mut options = File::options();
-        elsewhere::private(options.write(true).create_new(true))
+        portable::private(options.write(true).create_new(true))
             .open(&file)
             .unwrap();
-        elsewhere::set_mode(&file, 0o600).unwrap();
-        assert_eq!(elsewhere::access(&file).unwrap(), None);
-        assert_eq!(elsewhere::user(), 0);
-        elsewhere::sync_directory(&inner).unwrap();
-        assert!(elsewhere::same_file_system(&inner, &file).unwrap());
-        assert!(!elsewhere_is_network(&file).unwrap());
+        portable::set_mode(&file, 0o600).unwrap();
+        assert_eq!(portable::access(&file).unwrap(), None);
+        assert_eq!(portable::user(), 0);
+        portable::sync_directory(&inner).unwrap();
+        assert!(portable::same_file_system(&inner, &file).unwrap());
+        assert!(!portable_is_network(&file).unwrap());
         for failed in [
-            elsewhere::set_mode(&missing, 0o600),
-            elsewhere::access(&missing).map(drop),
-            elsewhere::sync_directory(&missing),
-            elsewhere::same_file_system(&inner, &missing).map(drop),
-            elsewhere_is_network(&missing).map(drop),
+            portable::set_mode(&missing, 0o600),
+            portable::access(&missing).map(drop),
+            portable::sync_directory(&missing),
+            portable::same_file_system(&inner, &missing).map(drop),
+            portable_is_network(&missing).map(drop),
         ] {
             assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::NotFound);
         }
     }
 
     #[test]
-    fn both_make_paths_of_bytes() {
+    fn paths_are_made_from_bytes() {
         let name = "Gr\u{f6}\u{df}e".as_bytes().to_vec();
         for (which, path_of) in [
             (
                 "system",
                 system::path_of_bytes as fn(Vec<u8>) -> Option<PathBuf>,
             ),
-            ("elsewhere", elsewhere::path_of_bytes),
+            ("portable", portable::path_of_bytes),
         ] {
             let path = path_of(name.clone()).unwrap();
             assert_eq!(path, Path::new("Gr\u{f6}\u{df}e"), "{which}");
         }
-        assert_eq!(elsewhere::path_of_bytes(vec![b'a', 0xFF]), None);
+        assert_eq!(portable::path_of_bytes(vec![b'a', 0xFF]), None);
     }
 
     #[test]
-    fn both_start_a_program_with_an_argument() {
+    fn a_program_is_started_with_an_argument() {
         for (which, command) in [
             ("system", system::command as fn(&str) -> Command),
-            ("elsewhere", elsewhere::command),
+            ("portable", portable::command),
         ] {
             let this = std::env::current_exe().unwrap();
             let output = command(this.to_str().unwrap()).arg("--list").output();
@@ -460,14 +460,14 @@ mod tests {
     }
 
     #[test]
-    fn without_signals_and_sockets_nobody_calls() {
-        elsewhere::on_signal(|_| panic!("there are no signals")).unwrap();
+    fn the_fallbacks_for_signals_and_sockets_do_nothing() {
+        portable::on_signal(|_| panic!("there are no signals")).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("socket");
-        let (listener, mut stream) = (nobody::Listener(()), nobody::Stream(()));
+        let (listener, mut stream) = (no_socket::Listener(()), no_socket::Stream(()));
         for failed in [
-            nobody::Listener::bind(&socket).map(drop),
-            nobody::Listener::connect(&socket).map(drop),
+            no_socket::Listener::bind(&socket).map(drop),
+            no_socket::Listener::connect(&socket).map(drop),
             listener.accept().map(drop),
             stream.try_clone().map(drop),
             io::Read::read(&mut stream, &mut [0]).map(drop),
@@ -481,7 +481,7 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn a_socket_may_have_a_long_name() {
+    fn a_socket_path_can_be_long() {
         let dir = tempfile::tempdir().unwrap();
         let deep = dir.path().join("d".repeat(200));
         std::fs::create_dir(&deep).unwrap();

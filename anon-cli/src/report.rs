@@ -1,4 +1,4 @@
-//! All printing. Data goes to standard output, talk and progress to standard error.
+//! All printing. Data goes to standard output, messages and progress to standard error.
 
 mod progress;
 mod table;
@@ -18,39 +18,39 @@ use crate::exit::Failure;
 pub(crate) use progress::Progress;
 pub(crate) use table::Table;
 
-/// From here on a panic is told by its place alone: its text can hold a value, as that of a slice
-/// of text does.
-pub(crate) fn tell_panics_by_place() {
+/// Makes panics print their location only. The message can hold a value, such as a sliced string.
+pub(crate) fn hide_panic_messages() {
     std::panic::set_hook(Box::new(|panic| {
-        tell_panic(&mut io::stderr().lock(), panic);
+        print_panic(&mut io::stderr().lock(), panic);
     }));
 }
 
-fn tell_panic(to: &mut dyn Write, panic: &PanicHookInfo<'_>) {
-    let place = panic.location().map_or_else(String::new, |location| {
+fn print_panic(to: &mut dyn Write, panic: &PanicHookInfo<'_>) {
+    let location = panic.location().map_or_else(String::new, |location| {
         format!(" at {}:{}", location.file(), location.line())
     });
-    // There is no other place to tell that standard error is gone.
+    // A failure to write to standard error cannot be reported anywhere.
     let _ = writeln!(
         to,
-        "internal error{place}: this is a bug; what it says is not shown, because it can identify"
+        "internal error{location}: this is a bug, please report it; its message is hidden because it can \
+         identify a patient"
     );
 }
 
-/// Prints what a command has to say.
+/// Prints the output of a command.
 #[derive(Debug)]
 pub(crate) struct Report {
     format: Format,
     quiet: bool,
     show_phi: bool,
-    /// True once the one summary is on its way.
-    is_concluded: AtomicBool,
+    /// True once the summary is printed.
+    has_summary: AtomicBool,
     progress: Mutex<Option<Progress>>,
 }
 
-/// The summary of a command that ended in an error before it had one of its own.
+/// The summary of a command that failed before it printed its own.
 #[derive(Debug, Serialize)]
-struct Failed<'e> {
+struct FailureSummary<'e> {
     event: &'static str,
     command: &'static str,
     error: &'e str,
@@ -64,51 +64,51 @@ impl Report {
             format: global.format,
             quiet: global.quiet,
             show_phi: global.show_phi,
-            is_concluded: AtomicBool::new(false),
+            has_summary: AtomicBool::new(false),
             progress: Mutex::new(None),
         }
     }
 
-    /// True if standard output is JSON Lines.
+    /// Returns true if standard output is JSON Lines.
     pub(crate) fn is_json(&self) -> bool {
         self.format == Format::Json
     }
 
-    /// True if paths may be shown to people.
+    /// Returns true if paths may be shown in tables and messages.
     pub(crate) fn shows_phi(&self) -> bool {
         self.show_phi
     }
 
-    /// One JSON line, if JSON is what is wanted.
+    /// Prints one line of JSON, with `--format json` only.
     pub(crate) fn json(&self, value: &impl Serialize) -> anyhow::Result<()> {
         if self.is_json() {
             let mut line = serde_json::to_string(value)?;
             line.push('\n');
-            self.out(line.as_bytes())?;
+            self.write_stdout(line.as_bytes())?;
         }
         Ok(())
     }
 
-    /// The one summary, which is the last line of JSON.
+    /// Prints the summary, which is the last line of JSON.
     pub(crate) fn summary(&self, value: &impl Serialize) -> anyhow::Result<()> {
-        self.is_concluded.store(true, Ordering::Relaxed);
+        self.has_summary.store(true, Ordering::Relaxed);
         self.json(value)
     }
 
-    /// One line for people, if people are to read this. Control characters are shown, not sent.
+    /// Prints one line for people, with `--format human` only. Control characters are escaped.
     pub(crate) fn line(&self, text: &str) -> anyhow::Result<()> {
         if !self.is_json() {
-            self.out(format!("{}\n", plain(text)).as_bytes())?;
+            self.write_stdout(format!("{}\n", escaped(text)).as_bytes())?;
         }
         Ok(())
     }
 
-    /// A text whose lines end where it says so, in either format: a script, a manual page.
+    /// Prints a text unchanged, in either format: a completion script, a manual page.
     pub(crate) fn text(&self, text: &str) -> anyhow::Result<()> {
-        self.out(text.as_bytes())
+        self.write_stdout(text.as_bytes())
     }
 
-    fn out(&self, bytes: &[u8]) -> anyhow::Result<()> {
+    fn write_stdout(&self, bytes: &[u8]) -> anyhow::Result<()> {
         let print = || {
             let mut out = io::stdout().lock();
             out.write_all(bytes).and_then(|()| out.flush())
@@ -119,7 +119,7 @@ impl Report {
         };
         match printed {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                Err(Failure::NoReader.into())
+                Err(Failure::OutputClosed.into())
             }
             other => other.map_err(|error| {
                 anyhow::Error::new(error).context("cannot write to standard output")
@@ -127,47 +127,47 @@ impl Report {
         }
     }
 
-    /// Something for people to know. Never data, never an identifying value.
+    /// Prints a message on standard error unless `--quiet`. Messages hold no data and identify nobody.
     pub(crate) fn info(&self, text: &str) {
         if !self.quiet {
-            self.say(text);
+            self.write_stderr(text);
         }
     }
 
-    /// Something for people to look at.
+    /// Prints a warning on standard error unless `--quiet`.
     pub(crate) fn warn(&self, text: &str) {
         self.info(&format!("warning: {text}"));
     }
 
-    /// Why the command ends: said also when quiet, and the summary if there is none yet.
-    pub(crate) fn failed(&self, command: &'static str, error: &anyhow::Error, code: u8) {
+    /// Prints the error of a command, also with `--quiet`, and the summary if there was none.
+    pub(crate) fn failure(&self, command: &'static str, error: &anyhow::Error, code: u8) {
         self.error(error);
-        if self.is_concluded.load(Ordering::Relaxed) {
+        if self.has_summary.load(Ordering::Relaxed) {
             return;
         }
-        let failed = Failed {
+        let summary = FailureSummary {
             event: "summary",
             command,
             error: &format!("{error:#}"),
             code,
         };
-        if let Err(error) = self.summary(&failed) {
+        if let Err(error) = self.summary(&summary) {
             self.error(&error);
         }
     }
 
     fn error(&self, error: &anyhow::Error) {
-        if !matches!(error.downcast_ref(), Some(Failure::NoReader)) {
-            self.say(&format!("error: {error:#}"));
+        if !matches!(error.downcast_ref(), Some(Failure::OutputClosed)) {
+            self.write_stderr(&format!("error: {error:#}"));
         }
     }
 
-    fn say(&self, text: &str) {
+    fn write_stderr(&self, text: &str) {
         let print = || {
             let mut err = io::stderr().lock();
             for line in text.lines() {
-                // Standard error is where failures are told; there is no other place to tell its own.
-                let _ = writeln!(err, "{}", plain(line));
+                // A failure to write to standard error cannot be reported anywhere.
+                let _ = writeln!(err, "{}", escaped(line));
             }
         };
         match self.bar().as_ref() {
@@ -176,17 +176,17 @@ impl Report {
         }
     }
 
-    /// Shows a bar on standard error, if that is a terminal and talk is wanted.
+    /// Shows a progress bar of files on standard error, if that is a terminal and not `--quiet`.
     pub(crate) fn start_progress(&self) -> Option<Progress> {
         self.start(Progress::new)
     }
 
-    /// Shows a bar of objects that are sent, where a bar would be shown.
+    /// Shows a progress bar of exported objects, on the same conditions.
     pub(crate) fn start_export(&self) -> Option<Progress> {
         self.start(Progress::export)
     }
 
-    /// Shows a line that says what goes on, where a bar would be shown.
+    /// Shows a status line, on the same conditions.
     pub(crate) fn start_live(&self) -> Option<Progress> {
         self.start(Progress::live)
     }
@@ -200,12 +200,12 @@ impl Report {
         Some(progress)
     }
 
-    /// The bar that is shown.
+    /// Returns the progress bar that is shown.
     pub(crate) fn progress(&self) -> Option<Progress> {
         self.bar().clone()
     }
 
-    /// Takes the bar away.
+    /// Removes the progress bar.
     pub(crate) fn end_progress(&self) {
         if let Some(progress) = self.bar().take() {
             progress.clear();
@@ -217,24 +217,24 @@ impl Report {
     }
 }
 
-/// The text with control characters made visible: a value from outside must not steer a terminal.
-pub(crate) fn plain(text: &str) -> Cow<'_, str> {
-    let steers = |c: char| c.is_control() && c != '\t';
-    if !text.contains(steers) {
+/// Escapes control characters: a value from outside must not control the terminal.
+pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
+    let is_control = |c: char| c.is_control() && c != '\t';
+    if !text.contains(is_control) {
         return Cow::Borrowed(text);
     }
-    let mut shown = String::with_capacity(text.len() + 8);
+    let mut output = String::with_capacity(text.len() + 8);
     for c in text.chars() {
-        if steers(c) {
-            let _ = write!(shown, "{}", c.escape_default());
+        if is_control(c) {
+            let _ = write!(output, "{}", c.escape_default());
         } else {
-            shown.push(c);
+            output.push(c);
         }
     }
-    Cow::Owned(shown)
+    Cow::Owned(output)
 }
 
-/// A number of bytes for people, in units of 1024.
+/// Formats a number of bytes with a unit of 1024.
 pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["bytes", "KiB", "MiB", "GiB", "TiB"];
     if count < 1024 {
@@ -255,30 +255,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_is_told_without_its_text() {
-        static SAID: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+    fn a_panic_prints_its_location_but_not_its_message() {
+        static PRINTED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(|panic| {
-            tell_panic(&mut *SAID.lock().unwrap(), panic);
+            print_panic(&mut *PRINTED.lock().unwrap(), panic);
         }));
         let name = String::from("Jérôme");
-        // What std says of this names the text.
+        // The standard message of this panic holds the sliced text.
         let caught = std::panic::catch_unwind(|| name[2..].len());
         std::panic::set_hook(before);
         assert!(caught.is_err());
-        let said = String::from_utf8(SAID.lock().unwrap().clone()).unwrap();
-        assert!(said.contains("report.rs:"), "{said}");
-        assert!(!said.contains("rôme"), "{said}");
+        let printed = String::from_utf8(PRINTED.lock().unwrap().clone()).unwrap();
+        assert!(printed.contains("report.rs:"), "{printed}");
+        assert!(!printed.contains("rôme"), "{printed}");
     }
 
     #[test]
-    fn values_do_not_steer_the_terminal() {
-        assert_eq!(plain("DOE^JANE\u{1b}[2J"), "DOE^JANE\\u{1b}[2J");
-        assert_eq!(plain("Müller\ta"), "Müller\ta");
+    fn control_characters_are_escaped() {
+        assert_eq!(escaped("DOE^JANE\u{1b}[2J"), "DOE^JANE\\u{1b}[2J");
+        assert_eq!(escaped("Müller\ta"), "Müller\ta");
     }
 
     #[test]
-    fn byte_counts() {
+    fn byte_counts_have_a_unit() {
         for (count, text) in [
             (0, "0 bytes"),
             (1023, "1023 bytes"),

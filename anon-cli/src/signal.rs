@@ -1,6 +1,7 @@
-//! SIGINT and SIGTERM: the first asks for a clean end, the second ends at once.
+//! SIGINT and SIGTERM: the first ends the command in order, the second ends the process at once.
 //!
-//! Where there are no such signals, ending the process is as safe as a crash: the next run goes on.
+//! On systems without these signals the process is simply killed. That is as safe as a crash: the next run
+//! repairs and continues.
 
 use std::fmt;
 use std::io;
@@ -13,7 +14,7 @@ use crate::platform;
 
 type Callback = Box<dyn FnOnce() + Send>;
 
-/// Says if and by which signal this process was asked to end. Clones are one and the same.
+/// The signals that this process received. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Signals(Arc<Shared>);
 
@@ -26,7 +27,7 @@ struct Shared {
 #[derive(Default)]
 struct Callbacks {
     next: u64,
-    waiting: Vec<(u64, Callback)>,
+    registered: Vec<(u64, Callback)>,
 }
 
 impl fmt::Debug for Signals {
@@ -35,23 +36,24 @@ impl fmt::Debug for Signals {
     }
 }
 
-/// A callback that waits for a signal, until this is dropped.
+/// A registered callback. Dropping this removes it.
 #[derive(Debug)]
-pub(crate) struct Waiting {
+pub(crate) struct CallbackGuard {
     signals: Signals,
     id: u64,
 }
 
 impl Signals {
-    /// Starts to listen.
+    /// Installs the signal handlers.
     pub(crate) fn listen() -> io::Result<Self> {
-        let signals = Self::deaf();
-        let told = signals.clone();
-        platform::on_signal(move |signal| told.come(signal))?;
+        let signals = Self::unconnected();
+        let received = signals.clone();
+        platform::on_signal(move |signal| received.receive(signal))?;
         Ok(signals)
     }
 
-    fn deaf() -> Self {
+    /// Returns signals without handlers.
+    fn unconnected() -> Self {
         Self(Arc::new(Shared {
             cancel: Cancel::new(),
             caught: AtomicI32::new(0),
@@ -59,12 +61,12 @@ impl Signals {
         }))
     }
 
-    /// What long operations watch.
+    /// Returns the flag that long operations poll.
     pub(crate) fn cancel(&self) -> &Cancel {
         &self.0.cancel
     }
 
-    /// The signal that came first.
+    /// Returns the first signal received.
     pub(crate) fn caught(&self) -> Option<i32> {
         match self.0.caught.load(Ordering::Acquire) {
             0 => None,
@@ -72,8 +74,8 @@ impl Signals {
         }
     }
 
-    /// Calls back once when a signal comes, or now if it has come.
-    pub(crate) fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) -> Waiting {
+    /// Calls `callback` once at the first signal, or now if there was one.
+    pub(crate) fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) -> CallbackGuard {
         let mut callbacks = self.callbacks();
         let id = callbacks.next;
         callbacks.next += 1;
@@ -81,27 +83,27 @@ impl Signals {
             drop(callbacks);
             callback();
         } else {
-            callbacks.waiting.push((id, Box::new(callback)));
+            callbacks.registered.push((id, Box::new(callback)));
         }
-        Waiting {
+        CallbackGuard {
             signals: self.clone(),
             id,
         }
     }
 
-    /// Ends everything that waits. `signal` is 0 if it was not a signal.
-    fn come(&self, signal: i32) {
-        // The first one names the exit code.
+    /// Cancels and calls all callbacks.
+    fn receive(&self, signal: i32) {
+        // The first signal determines the exit code.
         let _ = self
             .0
             .caught
             .compare_exchange(0, signal, Ordering::AcqRel, Ordering::Acquire);
-        let waiting = {
+        let callbacks = {
             let mut callbacks = self.callbacks();
             self.0.cancel.cancel();
-            std::mem::take(&mut callbacks.waiting)
+            std::mem::take(&mut callbacks.registered)
         };
-        for (_, callback) in waiting {
+        for (_, callback) in callbacks {
             callback();
         }
     }
@@ -114,10 +116,10 @@ impl Signals {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for CallbackGuard {
     fn drop(&mut self) {
         let mut callbacks = self.signals.callbacks();
-        callbacks.waiting.retain(|(id, _)| *id != self.id);
+        callbacks.registered.retain(|(id, _)| *id != self.id);
     }
 }
 
@@ -127,8 +129,8 @@ mod tests {
     use std::sync::atomic::AtomicU32;
 
     #[test]
-    fn callbacks_are_called_once_and_not_after_they_are_dropped() {
-        let signals = Signals::deaf();
+    fn callbacks_run_once_unless_dropped_before() {
+        let signals = Signals::unconnected();
         let calls = Arc::new(AtomicU32::new(0));
         let add = |n: u32| {
             let calls = Arc::clone(&calls);
@@ -138,8 +140,8 @@ mod tests {
         };
         let kept = signals.on_cancel(add(1));
         drop(signals.on_cancel(add(10)));
-        signals.come(15);
-        signals.come(2);
+        signals.receive(15);
+        signals.receive(2);
         drop(kept);
         let _late = signals.on_cancel(add(100));
         assert_eq!(calls.load(Ordering::Relaxed), 101);

@@ -1,4 +1,4 @@
-//! `anon echo`: is a server there, and does it know us?
+//! `anon echo`: checks that a server responds and accepts our AE title.
 
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ struct Summary<'p> {
     event: &'static str,
     command: &'static str,
     node: &'p str,
-    /// None if it was ended before there was an answer.
+    /// `None` if the command was cancelled before the response.
     status: Option<String>,
     milliseconds: u128,
 }
@@ -31,20 +31,20 @@ pub(crate) fn run(context: &Context<'_>, args: &Echo) -> anyhow::Result<ExitStat
     let peer = Peer::resolve(&settings, &args.node, Purpose::Any)?;
     let local = node::LocalNode::from_settings(&settings);
     let scu = node::scu(&project, &settings, &peer)?;
-    let began = Instant::now();
-    let told = |error: ServiceError| node::peer_failure(&error, &peer.node, &local);
+    let start = Instant::now();
+    let failure = |error: ServiceError| node::peer_failure(&error, &peer.node, &local);
     let cancel = Cancel::from(context.signals.cancel().shared());
     let status = match scu.echo(&peer.node, &cancel) {
         Err(ServiceError::Cancelled) => None,
-        answer => Some(answer.map_err(told)?),
+        result => Some(result.map_err(failure)?),
     };
     if let Some(status) = status
         && status.class() != StatusClass::Success
     {
         let operation = Operation::Echo;
-        return Err(told(ServiceError::Refused { operation, status }));
+        return Err(failure(ServiceError::Refused { operation, status }));
     }
-    let milliseconds = began.elapsed().as_millis();
+    let milliseconds = start.elapsed().as_millis();
     let name = peer.node.to_string();
     context.report.summary(&Summary {
         event: "summary",
@@ -55,7 +55,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Echo) -> anyhow::Result<ExitStat
     })?;
     let report = context.report;
     if status.is_some() {
-        report.line(&format!("{name} answers, in {milliseconds} ms"))?;
+        report.line(&format!("{name} responded in {milliseconds} ms"))?;
     }
     Ok(context.exit_status(ExitStatus::Done))
 }

@@ -1,6 +1,6 @@
-//! `anon export`: what is stored goes to a destination, and what is there is skipped.
+//! `anon export`: sends stored objects to a destination, and skips those that are there.
 
-mod count;
+mod counter;
 mod destination;
 mod print;
 #[cfg(feature = "s3")]
@@ -25,11 +25,11 @@ use crate::project::{audit, settings};
 use crate::{clock, log};
 use print::{Printer, Summary};
 
-/// Where an export goes to.
+/// The destination of an export.
 #[derive(Debug)]
 struct Destination {
     sink: Arc<dyn Sink>,
-    /// Identifies the destination in the journal. One place has one address, however it was typed.
+    /// Identifies the destination in the journal. It does not depend on how the destination was typed.
     address: String,
 }
 
@@ -39,23 +39,23 @@ pub(crate) fn run(context: &Context<'_>, args: &Export) -> anyhow::Result<ExitSt
     let settings = settings::load(&project)?;
     log::start_without_file(&context.global)?;
     let cancel = Cancel::from(context.signals.cancel().shared());
-    let destination = match Destination::typed(context, &project, &settings, args, &cancel) {
-        // It waited for a password, or for who takes it.
+    let destination = match Destination::open(context, &project, &settings, args, &cancel) {
+        // A signal interrupted the password prompt or the login.
         Err(_) if context.signals.caught().is_some() => {
             print::interrupted(context, args)?;
             return Ok(context.exit_status(ExitStatus::Partial));
         }
         Err(error) => {
-            // A login that failed, a directory that cannot be written: whoever was asked for hears of it.
+            // A failed login or an unwritable directory is reported for each selected patient.
             let error = error.downcast::<Error>()?;
             let source = source(&project, &settings);
             let printer = Printer::new(context.report, &cancel, args.dry_run);
-            let ended = Exporter::fail_all(error, &source, &selection, &cancel, &printer);
+            let failed = Exporter::fail_all(error, &source, &selection, &cancel, &printer);
             return finish(
                 context,
                 printer,
                 &args.destination,
-                Err(ended),
+                Err(failed),
                 Instant::now(),
             );
         }
@@ -64,23 +64,23 @@ pub(crate) fn run(context: &Context<'_>, args: &Export) -> anyhow::Result<ExitSt
     let exporter = exporter(&project, &settings, &destination, args)?;
     let source = source(&project, &settings);
     let printer = Printer::new(context.report, &cancel, args.dry_run);
-    let began = Instant::now();
-    let ended = {
-        let _counting = count::start(context.report, &source, &selection, &cancel);
+    let start = Instant::now();
+    let result = {
+        let _counting = counter::start(context.report, &source, &selection, &cancel);
         exporter.export(&source, &selection, &cancel, &printer)
     };
     context.report.end_progress();
     if !args.dry_run {
-        let report = match &ended {
+        let report = match &result {
             Ok(report) => report,
-            Err(ended) => &*ended.report,
+            Err(error) => &*error.report,
         };
-        note(&project, report)?;
+        append_audit(&project, report)?;
     }
-    finish(context, printer, &destination.address, ended, began)
+    finish(context, printer, &destination.address, result, start)
 }
 
-/// What is stored.
+/// Returns the stored objects.
 fn source(project: &Project, settings: &ProjectSettings) -> DirectorySource {
     DirectorySource::new(project.public(settings.public_dir.as_deref()))
 }
@@ -89,26 +89,26 @@ fn finish(
     context: &Context<'_>,
     printer: Printer<'_>,
     destination: &str,
-    ended: Result<ExportReport, ExportError>,
-    began: Instant,
+    result: Result<ExportReport, ExportError>,
+    start: Instant,
 ) -> anyhow::Result<ExitStatus> {
-    let (report, error) = match ended {
+    let (report, error) = match result {
         Ok(report) => (report, None),
-        Err(ended) => (*ended.report, Some(ended.error)),
+        Err(error) => (*error.report, Some(error.error)),
     };
     let error = error.as_deref();
-    let seconds = began.elapsed().as_secs_f64();
+    let seconds = start.elapsed().as_secs_f64();
     let summary = Summary::new(destination, printer.dry_run, &report, seconds);
     printer.finish(context, summary, error)?;
-    Ok(context.exit_status(ended_as(&report, error)))
+    Ok(context.exit_status(exit_status(&report, error)))
 }
 
-/// What was selected.
+/// Returns what the arguments select.
 fn selection(args: &Export) -> anyhow::Result<Selection> {
     let parts = |ids: &[String], what: &str| {
         let part = |id: &String| {
             KeyPart::new(id.as_str()).map_err(|error| {
-                Failure::configuration(format!("--{what}: no anonymous id looks so: {error}"))
+                Failure::configuration(format!("--{what}: not an anonymous id: {error}"))
             })
         };
         ids.iter()
@@ -135,7 +135,7 @@ fn exporter(
     let journal = journal.map_err(|error| match error {
         Error::Busy => Failure::cannot_run(format!("{}: {error}", destination.address)),
         error => anyhow::Error::new(error).context(Failure::CannotRun(format!(
-            "no export without a journal in {} (export.journal moves it)",
+            "cannot open the export journal in {}: change export.journal to another directory",
             root.display()
         ))),
     })?;
@@ -155,28 +155,28 @@ fn exporter(
         .with_options(options))
 }
 
-/// Notes who, when and how many, where this account may: the journal has it in any case.
-fn note(project: &Project, report: &ExportReport) -> anyhow::Result<()> {
+/// Appends who, when and how many to the audit trail, if this account may. The journal has them anyway.
+fn append_audit(project: &Project, report: &ExportReport) -> anyhow::Result<()> {
     if std::fs::read_dir(project.private()).is_err() {
         return Ok(());
     }
     audit::append(&project.audit_file(), "export", report.counts.sent)
-        .context("the objects that are told as sent are at the destination")
+        .context("the objects reported as sent are at the destination, but the audit trail failed")
 }
 
-fn ended_as(report: &ExportReport, error: Option<&Error>) -> ExitStatus {
+fn exit_status(report: &ExportReport, error: Option<&Error>) -> ExitStatus {
     match error {
         None if report.is_complete() => ExitStatus::Done,
-        // A signal names the exit code.
+        // A signal determines the exit code.
         None | Some(Error::Cancelled) => ExitStatus::Partial,
-        Some(error) if is_of_settings(error) => ExitStatus::BadConfiguration,
-        Some(error) if is_of_peer(error) => ExitStatus::PeerFailed,
+        Some(error) if is_configuration_error(error) => ExitStatus::BadConfiguration,
+        Some(error) if is_peer_error(error) => ExitStatus::PeerFailed,
         Some(_) => ExitStatus::CannotContinue,
     }
 }
 
-/// True if something has to be set before anybody can be asked.
-fn is_of_settings(error: &Error) -> bool {
+/// Returns true if a setting is missing or wrong, so that the destination was not contacted.
+fn is_configuration_error(error: &Error) -> bool {
     match error {
         #[cfg(feature = "s3")]
         Error::S3(error) => {
@@ -193,8 +193,8 @@ fn is_of_settings(error: &Error) -> bool {
     }
 }
 
-/// True if a remote destination refused or is away, rather than something of this machine.
-fn is_of_peer(error: &Error) -> bool {
+/// Returns true if the remote destination failed, not this machine.
+fn is_peer_error(error: &Error) -> bool {
     match error {
         Error::Dicom(_) => true,
         #[cfg(feature = "s3")]

@@ -1,4 +1,4 @@
-//! `anon find`: the studies of a server, with how much of each is stored here.
+//! `anon find`: lists the studies of a server, and how much of each is stored.
 
 use anon_model::{Phi, RetrieveProgress};
 use anon_net::service::Cancel;
@@ -15,7 +15,7 @@ use crate::project::{open_project, settings};
 use crate::report::{Report, Table};
 
 #[derive(Debug, Serialize)]
-struct Row {
+struct StudyEvent {
     event: &'static str,
     study_uid: String,
     patient_id: String,
@@ -57,60 +57,59 @@ pub(crate) fn run(context: &Context<'_>, args: &Find) -> anyhow::Result<ExitStat
     let scu = node::scu(&project, &settings, &peer)?;
     let cancel = Cancel::from(context.signals.cancel().shared());
     let mut listing = Listing::new(context.report, &*lookups, args.hide_imported);
-    let found = search.run(&scu, &peer.node, &cancel, &mut |study| {
+    let result = search.run(&scu, &peer.node, &cancel, &mut |study| {
         if let Err(error) = listing.add(study) {
             listing.failure.get_or_insert(error);
             cancel.cancel();
         }
     });
     let mut summary = listing.finish()?;
-    let found = match found {
-        Ok(found) => found,
+    let result = match result {
+        Ok(result) => result,
         Err(_) if context.signals.cancel().is_cancelled() => {
             summary.interrupted = true;
             node::SearchResult::default()
         }
         Err(error) => return Err(node::peer_failure(&error, &peer.node, &local)),
     };
-    conclude(context, args, &local, &peer, found, summary)
+    print_result(context, args, &local, &peer, result, summary)
 }
 
-fn conclude(
+fn print_result(
     context: &Context<'_>,
     args: &Find,
     local: &LocalNode,
     peer: &Peer,
-    found: node::SearchResult,
+    result: node::SearchResult,
     mut summary: Summary,
 ) -> anyhow::Result<ExitStatus> {
     let report = context.report;
-    for (accession, error) in found.failed {
+    for (accession, error) in result.failed {
         let error = node::failure_message(&error, &peer.node, local);
         report.warn(&format!(
-            "an accession number could not be asked for: {error}"
+            "the query for an accession number failed: {error}"
         ));
         summary.failed.push(FailedNumber { accession, error });
     }
     if let Some(file) = &args.keys.accession_file
-        && !found.missing.is_empty()
+        && !result.missing.is_empty()
     {
-        node::write_not_found(file, &found.missing)?;
+        node::write_not_found(file, &result.missing)?;
         report.info(&format!(
-            "{} accession numbers were not found; they are listed beside the file, in \
-             <name>_not_found.txt",
-            found.missing.len()
+            "{} accession numbers were not found: see <name>_not_found.txt beside the file",
+            result.missing.len()
         ));
     }
-    summary.interrupted |= found.not_asked > 0 && context.signals.caught().is_some();
-    let failed = !summary.failed.is_empty() || found.not_asked > 0;
-    for number in &found.missing {
+    summary.interrupted |= result.not_asked > 0 && context.signals.caught().is_some();
+    let failed = !summary.failed.is_empty() || result.not_asked > 0;
+    for number in &result.missing {
         report.line(&format!("not found: {number}"))?;
     }
-    summary.not_found = found.missing;
+    summary.not_found = result.missing;
     report.summary(&summary)?;
     report.line(&match summary.hidden {
         0 => format!("{} studies", summary.studies),
-        hidden => format!("{} studies, and {hidden} that are stored", summary.studies),
+        hidden => format!("{} studies, and {hidden} hidden", summary.studies),
     })?;
     Ok(context.exit_status(if failed {
         ExitStatus::Partial
@@ -119,7 +118,7 @@ fn conclude(
     }))
 }
 
-/// Prints studies as they come.
+/// Prints studies as they arrive.
 struct Listing<'r> {
     report: &'r Report,
     lookups: &'r dyn RetrieveProgress,
@@ -160,13 +159,13 @@ impl<'r> Listing<'r> {
     fn add(&mut self, found: StudyMatch) -> anyhow::Result<()> {
         let uid = Phi::new(found.study.expose().to_owned());
         let stored = self.lookups.stored_instances(&uid)?;
-        let all = found.instances.is_some_and(|all| stored >= u64::from(all));
-        if self.hide_imported && stored > 0 && (all || self.lookups.study_imported(&uid)?) {
+        let is_complete = found.instances.is_some_and(|all| stored >= u64::from(all));
+        if self.hide_imported && stored > 0 && (is_complete || self.lookups.study_imported(&uid)?) {
             self.summary.hidden += 1;
             return Ok(());
         }
         self.summary.studies += 1;
-        let study = Row {
+        let study = StudyEvent {
             event: "study",
             study_uid: found.study.expose().to_owned(),
             patient_id: found.patient_id,

@@ -1,4 +1,4 @@
-//! `anon index`: who is who, one row a study. Its purpose is to show what identifies.
+//! `anon index`: lists originals and pseudonyms, one row per study. Its output identifies patients.
 
 mod csv;
 mod file;
@@ -19,9 +19,9 @@ use crate::project::Project;
 use crate::project::{audit, open_project, settings};
 use crate::report::Table;
 
-/// One row, in the order of V17's columns.
+/// One row, in the order of the columns of V17.
 #[derive(Debug, Serialize)]
-struct Line {
+struct IndexRow {
     event: &'static str,
     anon_patient_id: String,
     anon_patient_name: String,
@@ -37,7 +37,7 @@ struct Line {
     instances: u64,
 }
 
-/// V17's columns, in its order.
+/// The columns of V17, in its order.
 const COLUMNS: [&str; 12] = [
     "ANON-PatientID",
     "ANON-PatientName",
@@ -53,12 +53,12 @@ const COLUMNS: [&str; 12] = [
     "Number of Instances",
 ];
 
-/// The place of the date offset among them.
+/// The index of the date offset in [`COLUMNS`].
 const DATE_OFFSET: usize = 4;
 
-type Row<'r> = &'r mut dyn FnMut(Line) -> anyhow::Result<()>;
+type OnRow<'r> = &'r mut dyn FnMut(IndexRow) -> anyhow::Result<()>;
 
-impl Line {
+impl IndexRow {
     fn cells(self) -> [String; COLUMNS.len()] {
         [
             self.anon_patient_id,
@@ -77,22 +77,22 @@ impl Line {
     }
 }
 
-impl From<StudyRow> for Line {
+impl From<StudyRow> for IndexRow {
     fn from(row: StudyRow) -> Self {
-        let shown = |value: Option<anon_model::Phi<String>>| {
+        let exposed = |value: Option<anon_model::Phi<String>>| {
             value.map_or_else(String::new, anon_model::Phi::into_exposed)
         };
         Self {
             event: "study",
             anon_patient_id: row.patient.clone(),
-            // V17 gives a patient one pseudonym for both.
+            // V17 uses one pseudonym for Patient ID and Patient's Name.
             anon_patient_name: row.patient,
             patient_name: row.patient_phi.name.into_exposed(),
             patient_id: row.patient_phi.id.into_exposed(),
             date_offset: row.phi.date_offset,
-            study_date: shown(row.phi.date),
+            study_date: exposed(row.phi.date),
             anon_accession: row.accession.unwrap_or_default(),
-            accession: shown(row.phi.accession),
+            accession: exposed(row.phi.accession),
             anon_study_uid: row.study,
             study_uid: row.study_uid.into_exposed(),
             series: row.series,
@@ -108,7 +108,7 @@ struct Summary {
     studies: u64,
     csv: Option<String>,
     xlsx: Option<String>,
-    /// Cells of the workbook that were cut.
+    /// Truncated cells of the workbook.
     cut: u64,
 }
 
@@ -117,9 +117,9 @@ pub(crate) fn run(context: &Context<'_>, args: &Index) -> anyhow::Result<ExitSta
     log::start_without_file(&context.global)?;
     let settings = settings::load(&project)?;
     let lookups = open_project::read_lookups(&project, &settings)?;
-    // Before anything is shown: what cannot be noted is not shown.
+    // Written first: without an audit entry nothing is shown.
     audit::append(&project.audit_file(), "index", lookups.totals()?.studies)?;
-    let mut written = Written {
+    let mut written = WrittenFiles {
         studies: 0,
         csv: None,
         xlsx: None,
@@ -131,73 +131,73 @@ pub(crate) fn run(context: &Context<'_>, args: &Index) -> anyhow::Result<ExitSta
         write(context, &project, &settings, &*lookups, args, &mut written)
     };
     match done {
-        // What is there is whole, and the summary names it.
+        // The summary names the files that are complete.
         Err(_) if context.signals.caught().is_some() => {}
         done => done?,
     }
-    let shown = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    let text = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
     context.report.summary(&Summary {
         event: "summary",
         command: "index",
         studies: written.studies,
-        csv: shown(&written.csv),
-        xlsx: shown(&written.xlsx),
+        csv: text(&written.csv),
+        xlsx: text(&written.xlsx),
         cut: written.cut,
     })?;
     Ok(context.exit_status(ExitStatus::Done))
 }
 
-/// Writes the files that are wanted.
+/// Writes the files of `--csv` and `--xlsx`.
 fn write(
     context: &Context<'_>,
     project: &Project,
     settings: &ProjectSettings,
     lookups: &dyn PhiIndex,
     args: &Index,
-    written: &mut Written,
+    written: &mut WrittenFiles,
 ) -> anyhow::Result<()> {
     let cancel = context.signals.cancel();
     if let Some(file) = &args.csv {
-        let place = place_of(project, settings, file.as_deref(), "csv");
-        let (path, studies) = file::write(&place, |file| {
-            csv::write(file, |row| each(cancel, lookups, row))
+        let target = file_target(project, settings, file.as_deref(), "csv");
+        let (path, studies) = file::write(&target, |file| {
+            csv::write(file, |row| for_each_study(cancel, lookups, row))
         })?;
         (written.studies, written.csv) = (studies, Some(path));
     }
     if let Some(file) = &args.xlsx {
-        let place = place_of(project, settings, file.as_deref(), "xlsx");
+        let target = file_target(project, settings, file.as_deref(), "xlsx");
         let mut cut = 0;
-        let (path, studies) = file::write(&place, |file| {
-            let rows = |row: Row<'_>| each(cancel, lookups, row);
+        let (path, studies) = file::write(&target, |file| {
+            let rows = |on_row: OnRow<'_>| for_each_study(cancel, lookups, on_row);
             let done = xlsx::write(file, &project.tmp(), xlsx::SHEET_ROWS, rows)?;
             cut = done.cut;
             Ok(done.studies)
         })?;
         (written.studies, written.xlsx, written.cut) = (studies, Some(path), cut);
     }
-    say(context, written)
+    print_files(context, written)
 }
 
-/// What was written, and where.
+/// The files written.
 #[derive(Debug)]
-struct Written {
+struct WrittenFiles {
     studies: u64,
     csv: Option<PathBuf>,
     xlsx: Option<PathBuf>,
-    /// Cells of the workbook that were cut.
+    /// Truncated cells of the workbook.
     cut: u64,
 }
 
-/// Where a file goes: as asked, else under V17's name in `private/phi_export`.
-fn place_of<'p>(
+/// Returns where to write a file: as given, else in `private/phi_export` with the name of V17.
+fn file_target<'p>(
     project: &Project,
     settings: &ProjectSettings,
     file: Option<&'p Path>,
     extension: &'static str,
-) -> file::Place<'p> {
+) -> file::Target<'p> {
     match file {
-        Some(path) => file::Place::Given(path),
-        None => file::Place::Counted {
+        Some(path) => file::Target::Given(path),
+        None => file::Target::Counted {
             directory: project.phi_export(),
             stem: format!("{}_{}_PHI", settings.site_id, settings.name),
             extension,
@@ -205,25 +205,25 @@ fn place_of<'p>(
     }
 }
 
-fn say(context: &Context<'_>, written: &Written) -> anyhow::Result<()> {
+fn print_files(context: &Context<'_>, written: &WrittenFiles) -> anyhow::Result<()> {
     let report = context.report;
     for path in [&written.csv, &written.xlsx].into_iter().flatten() {
         report.line(&format!(
-            "{} studies in {}, written for you alone",
+            "wrote {} studies to {}, readable by you alone",
             written.studies,
             path.display()
         ))?;
     }
     if written.cut > 0 {
         report.warn(&format!(
-            "{} values are longer than a cell may be, and cut in the workbook; --csv has all of them",
+            "{} values are truncated in the workbook because they exceed the size of a cell: use --csv",
             written.cut
         ));
     }
     Ok(())
 }
 
-/// Shows each study, and counts them.
+/// Prints all studies, and counts them.
 fn show(context: &Context<'_>, lookups: &dyn PhiIndex, studies: &mut u64) -> anyhow::Result<()> {
     let report = context.report;
     let mut table = Table::new(&[
@@ -239,7 +239,7 @@ fn show(context: &Context<'_>, lookups: &dyn PhiIndex, studies: &mut u64) -> any
         "series",
         "instances",
     ]);
-    let shown = each(context.signals.cancel(), lookups, &mut |study| {
+    let shown = for_each_study(context.signals.cancel(), lookups, &mut |study| {
         report.json(&study)?;
         *studies += 1;
         let cells = [
@@ -265,8 +265,12 @@ fn show(context: &Context<'_>, lookups: &dyn PhiIndex, studies: &mut u64) -> any
     shown.map(drop)
 }
 
-/// Shows each study; how many there were. A part of them is none: a signal in between is an error.
-fn each(cancel: &Cancel, lookups: &dyn PhiIndex, row: Row<'_>) -> anyhow::Result<u64> {
+/// Calls `row` for each study. Returns their number. A signal is an error, so no partial index is written.
+fn for_each_study(
+    cancel: &Cancel,
+    lookups: &dyn PhiIndex,
+    on_row: OnRow<'_>,
+) -> anyhow::Result<u64> {
     let mut count = 0;
     let mut done = Ok(());
     lookups.studies(&mut |study| {
@@ -274,7 +278,7 @@ fn each(cancel: &Cancel, lookups: &dyn PhiIndex, row: Row<'_>) -> anyhow::Result
             done = Err(Interrupted.into());
         } else {
             count += 1;
-            done = row(study.into());
+            done = on_row(study.into());
         }
         if done.is_err() {
             return ControlFlow::Break(());
@@ -284,7 +288,7 @@ fn each(cancel: &Cancel, lookups: &dyn PhiIndex, row: Row<'_>) -> anyhow::Result
     done.map(|()| count)
 }
 
-/// A signal came before the last study.
+/// A signal arrived before the last study.
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted")]
 struct Interrupted;
@@ -295,9 +299,9 @@ mod tests {
 
     use super::*;
 
-    /// A signal in the middle of a file leaves none: half an index looks like a whole one.
+    /// A truncated index would look like a complete one.
     #[test]
-    fn a_part_of_the_studies_is_an_error() {
+    fn a_signal_before_the_last_study_is_an_error() {
         let store =
             MemoryStore::new(Identity::new("5".parse().unwrap(), "1.2".parse().unwrap()).unwrap())
                 .unwrap();
@@ -316,8 +320,8 @@ mod tests {
             .adopt_studies(&studies, &[], anon_model::Adopting::AllOrNothing)
             .unwrap();
         let (cancel, mut shown) = (Cancel::new(), 0);
-        assert_eq!(each(&cancel, &store, &mut |_| Ok(())).unwrap(), 9);
-        let part = each(&cancel, &store, &mut |_| {
+        assert_eq!(for_each_study(&cancel, &store, &mut |_| Ok(())).unwrap(), 9);
+        let part = for_each_study(&cancel, &store, &mut |_| {
             shown += 1;
             if shown == 4 {
                 cancel.cancel();

@@ -1,4 +1,4 @@
-//! `anon init`: makes a project.
+//! `anon init`: creates a project.
 
 use std::path::Path;
 
@@ -28,7 +28,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Init) -> anyhow::Result<ExitStat
     };
     if project.exists() {
         return Err(Failure::configuration(format!(
-            "{} holds a project already; `anon config` changes its settings",
+            "{} already holds a project: change its settings with anon config",
             project.root().display()
         )));
     }
@@ -42,7 +42,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Init) -> anyhow::Result<ExitStat
         script: &settings.script,
     })?;
     report.line(&format!(
-        "made the project {} in {}, site id {}",
+        "created the project {} in {}, site id {}",
         settings.name,
         project.root().display(),
         settings.site_id

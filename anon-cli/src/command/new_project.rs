@@ -1,4 +1,4 @@
-//! Making a project: what `anon init` does, and `import` and `import-java-index` where there is none.
+//! Creates a project, for `anon init`, and for `import` and `import-java-index` where there is none.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,23 +14,25 @@ use crate::project::settings::Missing;
 use crate::project::{Privacy, Project, rules, settings, write_file};
 use crate::report::Report;
 
-/// What the built-in rules leave, said whenever a project begins with them.
-const WHAT_STAYS: &str = "\
-with rsna-v17, times of day and free text (descriptions, comments) stay as they are;
-dates move by V17's public formula, which anyone who guesses a PatientID can undo: dates = \"keyed\" closes that";
+/// The values that the built-in rules keep. Printed when a project is created with them.
+const KEPT_BY_V17: &str = "\
+rsna-v17 keeps times of day and free text (descriptions, comments) unchanged;
+it shifts dates by V17's public formula, which anyone who guesses a Patient ID can reverse; to prevent that, set \
+dates to keyed";
 
-/// Makes a project where there is none. `project.toml` comes last: a directory without it is no
-/// project, and making it again goes on.
+/// Creates a project.
+///
+/// Writes `project.toml` last. A directory without it is not a project, and creating it again continues.
 pub(crate) fn make(
     context: &Context<'_>,
     project: &Project,
     options: &NewProject,
 ) -> anyhow::Result<ProjectSettings> {
-    let (mut settings, origin) = begin_with(options)?;
+    let (mut settings, origin) = initial_settings(options)?;
     apply(&mut settings, options)?;
-    let script = script_of(&settings, origin.as_ref())?;
+    let script = script_path(&settings, origin.as_ref())?;
     if let Some(path) = &script {
-        // Before anything is made: a script with faults makes no project.
+        // Checked first: a script with errors creates no project.
         rules::of_file(path, settings.dialect)?;
     }
     let public = project.public(settings.public_dir.as_deref());
@@ -45,26 +47,26 @@ pub(crate) fn make(
     let text = anon_model::settings::file::write(&settings);
     write_file(&project.settings_file(), text.as_bytes(), Privacy::Public)
         .context("cannot write project.toml")?;
-    say_what_stays(context.report, &settings);
+    print_kept_values(context.report, &settings);
     Ok(settings)
 }
 
-fn say_what_stays(report: &Report, settings: &ProjectSettings) {
+fn print_kept_values(report: &Report, settings: &ProjectSettings) {
     if settings.script == "rsna-v17" {
-        report.info(WHAT_STAYS);
+        report.info(KEPT_BY_V17);
     }
 }
 
-/// The settings to begin with: the defaults, or those of another project under a new site id.
-fn begin_with(options: &NewProject) -> anyhow::Result<(ProjectSettings, Option<Project>)> {
-    let no_numbers = || Failure::CannotRun("the system has no random numbers to give".into());
+/// Returns the defaults, or the settings of another project with a new site id.
+fn initial_settings(options: &NewProject) -> anyhow::Result<(ProjectSettings, Option<Project>)> {
+    let no_numbers = || Failure::CannotRun("the system cannot provide random numbers".into());
     let Some(from) = &options.from else {
         return Ok((ProjectSettings::random().with_context(no_numbers)?, None));
     };
     let origin = Project::at(from)?;
     if !origin.exists() {
         return Err(Failure::configuration(format!(
-            "{} is not a project: there are no settings to take over",
+            "{} is not a project: --from needs one to copy its settings",
             from.display()
         )));
     }
@@ -73,11 +75,11 @@ fn begin_with(options: &NewProject) -> anyhow::Result<(ProjectSettings, Option<P
     Ok((settings, Some(origin)))
 }
 
-/// The options as keys and values.
-pub(crate) fn wanted(options: &NewProject) -> anyhow::Result<Vec<(&'static str, Value)>> {
+/// Returns the given options as settings.
+fn given_settings(options: &NewProject) -> anyhow::Result<Vec<(&'static str, Value)>> {
     if let Some(profile) = &options.profile {
         return Err(Failure::configuration(format!(
-            "there is no profile {profile:?}: no PS3.15 profile is built in yet; use --script"
+            "there is no profile {profile:?}: this version has no PS3.15 profiles, use --script"
         )));
     }
     let text = |text: &Option<String>| text.clone().map(Value::Text);
@@ -102,20 +104,20 @@ pub(crate) fn wanted(options: &NewProject) -> anyhow::Result<Vec<(&'static str, 
 }
 
 fn apply(settings: &mut ProjectSettings, options: &NewProject) -> anyhow::Result<()> {
-    for (key, value) in wanted(options)? {
-        settings
-            .set(key, &value)
-            .map_err(|problem| Failure::configuration(format!("{}: {problem}", option(key))))?;
+    for (key, value) in given_settings(options)? {
+        settings.set(key, &value).map_err(|problem| {
+            Failure::configuration(format!("{}: {problem}", option_name(key)))
+        })?;
     }
     Ok(())
 }
 
-fn option(key: &str) -> String {
+fn option_name(key: &str) -> String {
     format!("--{}", key.replace('_', "-"))
 }
 
-/// The script file that the settings name, if they name a file.
-fn script_of(
+/// Returns the script file of the settings. `None` for a built-in script.
+fn script_path(
     settings: &ProjectSettings,
     origin: Option<&Project>,
 ) -> anyhow::Result<Option<PathBuf>> {
@@ -123,9 +125,9 @@ fn script_of(
         return Ok(None);
     }
     let path = PathBuf::from(&settings.script);
-    // One that was taken over stands in the other project.
+    // A copied setting names a file in the other project.
     let path = match origin.map(|origin| origin.root().join(&path)) {
-        Some(there) if there.is_file() => there,
+        Some(copied) if copied.is_file() => copied,
         _ => path,
     };
     fs::metadata(&path).with_context(|| {
@@ -138,7 +140,7 @@ fn script_of(
     Ok(Some(path))
 }
 
-/// Refuses options of a new project that say something else than the project that is there.
+/// Refuses options of a new project that differ from the settings of the existing project.
 pub(crate) fn check_against(
     project: &Project,
     settings: &ProjectSettings,
@@ -146,20 +148,20 @@ pub(crate) fn check_against(
 ) -> anyhow::Result<()> {
     if options.from.is_some() {
         return Err(Failure::configuration(
-            "--from is for a project that does not exist yet",
+            "--from is only for a new project, and this one exists",
         ));
     }
-    for (key, value) in wanted(options)? {
+    for (key, value) in given_settings(options)? {
         let mut changed = settings.clone();
         let mut same = changed.set(key, &value).is_ok() && changed == *settings;
         if let ("script", Value::Text(file)) = (key, &value) {
-            // A script that was copied has another name in the project.
+            // The copy of a script has another name in the project.
             same |= rules::is_copy_of(project, settings, Path::new(file));
         }
         if !same {
             return Err(Failure::configuration(format!(
-                "the project exists, and {} is for a new one: use `anon config set {key} …`",
-                option(key)
+                "{} is only for a new project, and this one exists: use anon config set {key}",
+                option_name(key)
             )));
         }
     }

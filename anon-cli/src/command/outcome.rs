@@ -1,4 +1,4 @@
-//! What the commands share that process objects: import, retrieve, serve and `quarantine retry`.
+//! Shared by the commands that process objects: import, retrieve, serve and `quarantine retry`.
 
 mod advice;
 mod print;
@@ -19,7 +19,7 @@ use crate::work::{Holder, Jobs};
 pub(crate) use advice::how_to_accept;
 pub(crate) use print::{summary as print_summary, warn_of_shared_patient};
 
-/// The exit code of an import, or of anything else that has such a summary.
+/// Returns the exit status of an import, or of another command with such a summary.
 pub(crate) fn exit_status_of(context: &Context<'_>, summary: &Summary) -> ExitStatus {
     let otherwise = match &summary.error {
         Some(_) => ExitStatus::CannotContinue,
@@ -29,25 +29,25 @@ pub(crate) fn exit_status_of(context: &Context<'_>, summary: &Summary) -> ExitSt
     context.exit_status(otherwise)
 }
 
-/// Takes requests from commands that are started beside this one.
+/// Accepts requests from commands that run at the same time as this one.
 pub(crate) fn listen(context: &Context<'_>, project: &Project, jobs: &Arc<Jobs>) -> Option<Holder> {
     Jobs::listen(jobs, project, &context.signals)
 }
 
-/// Goes on until every request that was handed over is done.
+/// Waits until all requests of other commands are done.
 pub(crate) fn wait_for_others(context: &Context<'_>, holder: Option<Holder>) {
     let Some(holder) = holder else {
         return;
     };
     if holder.active() > 0 {
         context.report.end_progress();
-        let what = "waiting for work that was handed over by a command started beside this one";
+        let what = "waiting for work that another anon command handed over";
         context.report.info(what);
     }
     holder.finish();
 }
 
-/// Closes a project. A failure goes into the summary, so that what was done is reported as well.
+/// Closes a project. A failure is added to the summary, so that the work done is reported too.
 pub(crate) fn close(project: OpenProject, summary: &mut Summary) {
     if let Err(error) = project.close() {
         tracing::error!("{error:#}");
@@ -55,7 +55,7 @@ pub(crate) fn close(project: OpenProject, summary: &mut Summary) {
     }
 }
 
-/// Prints instances as they are done, and ends the import if nobody reads.
+/// Prints finished instances, and cancels the import if standard output fails.
 #[derive(Debug)]
 pub(crate) struct InstancePrinter<'c> {
     context: &'c Context<'c>,
@@ -81,7 +81,7 @@ impl<'c> InstancePrinter<'c> {
         if state.1.is_none()
             && let Err(error) = print::instance(self.context, instance)
         {
-            // Without its events the import would go on unseen.
+            // Nobody would see the outcome of the rest.
             self.context.signals.cancel().cancel();
             state.1 = Some(error);
         }
@@ -94,21 +94,21 @@ impl<'c> InstancePrinter<'c> {
             .unwrap_or_else(PoisonError::into_inner);
         match state.1 {
             Some(error) => Err(error.context(Failure::CannotRun(
-                "the import ended early, because its events cannot be printed".into(),
+                "cannot print events, so the import was cancelled: run it again".into(),
             ))),
             None => Ok(()),
         }
     }
 }
 
-/// Says which machines can connect to the receiver.
-pub(crate) fn say_who_can_connect(settings: &ProjectSettings, report: &Report) {
+/// Prints which machines can connect to our SCP.
+pub(crate) fn print_who_can_connect(settings: &ProjectSettings, report: &Report) {
     if node::is_local(settings) {
         report.info(
-            "only this machine can reach it; to open it: anon config set scp.bind 0.0.0.0, and \
-             anon config add scp.allow_calling AET",
+            "only this machine can reach the receiver; to open it, run anon config set scp.bind 0.0.0.0 \
+             and anon config add scp.allow_calling AET",
         );
     } else if settings.scp.tls == ScpTls::Off {
-        report.warn("without TLS, what identifies patients travels in clear (scp.tls)");
+        report.warn("patient data is transferred in clear, without TLS: see scp.tls");
     }
 }

@@ -1,4 +1,4 @@
-//! `anon patients`: the anonymous patients. Nothing here identifies anybody.
+//! `anon patients`: lists the anonymous patients. The output identifies nobody.
 
 use std::ops::ControlFlow;
 
@@ -12,7 +12,7 @@ use crate::project::{open_project, settings};
 use crate::report::{Report, Table};
 
 #[derive(Debug, Serialize)]
-struct Line {
+struct PatientEvent {
     event: &'static str,
     patient: String,
     studies: u64,
@@ -37,12 +37,12 @@ pub(crate) fn run(context: &Context<'_>) -> anyhow::Result<ExitStatus> {
     let mut count = 0;
     let mut printed = Ok(());
     lookups.patients(&mut |row| {
-        // The shared patient is there before anything is filed under it.
+        // The shared patient exists before it has a study.
         if row.studies == 0 {
             return ControlFlow::Continue(());
         }
         count += 1;
-        let patient = Line {
+        let patient = PatientEvent {
             event: "patient",
             patient: row.pseudonym,
             studies: row.studies,
@@ -68,7 +68,7 @@ pub(crate) fn run(context: &Context<'_>) -> anyhow::Result<ExitStatus> {
     Ok(context.exit_status(ExitStatus::Done))
 }
 
-fn print(report: &Report, table: &mut Table, patient: Line) -> anyhow::Result<()> {
+fn print(report: &Report, table: &mut Table, patient: PatientEvent) -> anyhow::Result<()> {
     report.json(&patient)?;
     let numbers = [patient.studies, patient.series, patient.instances];
     let cells = std::iter::once(patient.patient).chain(numbers.map(|n| n.to_string()));

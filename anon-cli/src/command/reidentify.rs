@@ -1,4 +1,4 @@
-//! `anon reidentify`: the original behind a pseudonym. Its purpose is to show what identifies.
+//! `anon reidentify`: shows the original behind a pseudonym. Its output identifies patients.
 
 use anon_model::{PatientRow, Phi, Space};
 use serde::Serialize;
@@ -12,46 +12,46 @@ use crate::project::{audit, open_project, settings};
 use crate::report::Table;
 
 #[derive(Debug, Serialize)]
-struct Line<'o> {
+struct OriginalEvent<'o> {
     event: &'static str,
     pseudonym: &'o str,
     /// `patient`, `uid` or `accession`.
     kind: &'static str,
     original: &'o str,
-    /// The name, where the pseudonym is a patient's.
+    /// Only for the pseudonym of a patient, like the next two.
     patient_name: Option<&'o str>,
     birth_date: Option<&'o str>,
     sex: Option<&'o str>,
 }
 
-impl<'o> Line<'o> {
-    fn of(
+impl<'o> OriginalEvent<'o> {
+    fn new(
         pseudonym: &'o str,
         space: Space,
         original: &'o str,
         patient: Option<&'o PatientRow>,
     ) -> Self {
         let phi = patient.map(|row| &row.phi);
-        let shown = |value: Option<&'o Phi<String>>| value.map(|value| value.expose().as_str());
+        let exposed = |value: Option<&'o Phi<String>>| value.map(|value| value.expose().as_str());
         Self {
             event: "original",
             pseudonym,
-            kind: kind(space),
+            kind: kind_of(space),
             original,
-            patient_name: shown(phi.map(|phi| &phi.name)),
-            birth_date: shown(phi.and_then(|phi| phi.birth_date.as_ref())),
-            sex: shown(phi.and_then(|phi| phi.sex.as_ref())),
+            patient_name: exposed(phi.map(|phi| &phi.name)),
+            birth_date: exposed(phi.and_then(|phi| phi.birth_date.as_ref())),
+            sex: exposed(phi.and_then(|phi| phi.sex.as_ref())),
         }
     }
 
     fn cells(&self) -> [String; 5] {
-        let known = |value: Option<&str>| value.unwrap_or_default().to_owned();
+        let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
         [
             self.kind.to_owned(),
             self.original.to_owned(),
-            known(self.patient_name),
-            known(self.birth_date),
-            known(self.sex),
+            text(self.patient_name),
+            text(self.birth_date),
+            text(self.sex),
         ]
     }
 }
@@ -78,13 +78,13 @@ pub(crate) fn run(context: &Context<'_>, args: &Reidentify) -> anyhow::Result<Ex
     let mut table = Table::new(&["kind", "original", "patient name", "birth date", "sex"]);
     for (space, original) in &found {
         let patient = patient.as_ref().filter(|_| *space == Space::Patient);
-        let line = Line::of(pseudonym, *space, original.expose(), patient);
-        report.json(&line)?;
-        let lines = table.row(line.cells()).into_iter().flatten();
+        let event = OriginalEvent::new(pseudonym, *space, original.expose(), patient);
+        report.json(&event)?;
+        let lines = table.row(event.cells()).into_iter().flatten();
         lines.into_iter().try_for_each(|line| report.line(&line))?;
     }
     if found.is_empty() {
-        report.info("this project gave out no such pseudonym");
+        report.info("there is no such pseudonym in this project");
     } else {
         table
             .finish()
@@ -104,7 +104,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Reidentify) -> anyhow::Result<Ex
     })
 }
 
-fn kind(space: Space) -> &'static str {
+fn kind_of(space: Space) -> &'static str {
     match space {
         Space::Patient => "patient",
         Space::Uid => "uid",

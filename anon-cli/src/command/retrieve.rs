@@ -39,7 +39,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Retrieve) -> anyhow::Result<Exit
         node::check_reachable(&settings, &peer)?;
         if !node::is_local(&settings) {
             node::check_access_list(&settings)?;
-            outcome::say_who_can_connect(&settings, context.report);
+            outcome::print_who_can_connect(&settings, context.report);
         }
     }
     let search = Search::new(&args.keys.clone().into())?;
@@ -233,7 +233,7 @@ impl<'c> StudyPrinter<'c> {
             StudyEvent::Study(study) => study,
             StudyEvent::Progress(progress) => {
                 if let Some(live) = &self.live {
-                    live.say(how_far(progress));
+                    live.set_message(how_far(progress));
                 }
                 return;
             }

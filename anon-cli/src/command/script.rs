@@ -1,4 +1,4 @@
-//! `anon script`: scripts checked, shown and explained. Needs no project.
+//! `anon script`: checks, shows and explains scripts. Needs no project.
 
 mod explain;
 mod show;
@@ -37,9 +37,9 @@ struct Summary<'s> {
     warnings: usize,
 }
 
-pub(crate) fn run(context: &Context<'_>, what: &Script) -> anyhow::Result<ExitStatus> {
+pub(crate) fn run(context: &Context<'_>, action: &Script) -> anyhow::Result<ExitStatus> {
     log::start_without_file(&context.global)?;
-    match what {
+    match action {
         Script::Check { script } => check(context, script),
         Script::Show { script } => show::run(context, script),
         Script::Explain { script, tag, with } => {
@@ -48,23 +48,23 @@ pub(crate) fn run(context: &Context<'_>, what: &Script) -> anyhow::Result<ExitSt
     }
 }
 
-/// A script that was loaded, or why not.
+/// The result of loading a script.
 #[derive(Debug)]
-struct Loaded {
+struct LoadedScript {
     rules: Option<RuleSet>,
     dialect: Option<Dialect>,
     problems: Vec<Diagnostic>,
-    /// The text; none of a built-in one.
+    /// The text. `None` for a built-in script.
     text: Option<String>,
 }
 
-impl Loaded {
+impl LoadedScript {
     fn count(&self, severity: Severity) -> usize {
         let same = |problem: &&Diagnostic| problem.severity == severity;
         self.problems.iter().filter(same).count()
     }
 
-    fn ended(&self) -> ExitStatus {
+    fn exit_status(&self) -> ExitStatus {
         match self.rules {
             Some(_) => ExitStatus::Done,
             None => ExitStatus::BadConfiguration,
@@ -72,9 +72,9 @@ impl Loaded {
     }
 }
 
-fn open(script: &ScriptFile) -> anyhow::Result<Loaded> {
+fn open(script: &ScriptFile) -> anyhow::Result<LoadedScript> {
     if let Some(rules) = builtin(&script.file) {
-        return Ok(Loaded {
+        return Ok(LoadedScript {
             rules: Some(rules),
             dialect: Some(Dialect::Rsna),
             problems: Vec::new(),
@@ -94,14 +94,14 @@ fn open(script: &ScriptFile) -> anyhow::Result<Loaded> {
                 warnings,
                 ..
             } = compiled;
-            Loaded {
+            LoadedScript {
                 rules: Some(rules),
                 dialect: Some(dialect),
                 problems: warnings,
                 text: Some(text),
             }
         }
-        Err(problems) => Loaded {
+        Err(problems) => LoadedScript {
             rules: None,
             dialect: stated,
             problems,
@@ -111,7 +111,11 @@ fn open(script: &ScriptFile) -> anyhow::Result<Loaded> {
 }
 
 /// Prints what is wrong with a script.
-fn tell(context: &Context<'_>, script: &ScriptFile, loaded: &Loaded) -> anyhow::Result<()> {
+fn print_problems(
+    context: &Context<'_>,
+    script: &ScriptFile,
+    loaded: &LoadedScript,
+) -> anyhow::Result<()> {
     for problem in &loaded.problems {
         let severity = match problem.severity {
             Severity::Warning => "warning",
@@ -127,7 +131,7 @@ fn tell(context: &Context<'_>, script: &ScriptFile, loaded: &Loaded) -> anyhow::
             text: &problem.text,
             help: &problem.help,
         })?;
-        // As compilers write it, so that editors find the place.
+        // The form of compilers, so that editors find the position.
         context.report.line(&format!(
             "{}:{}:{}: {severity}[{}]: {}{}",
             script.file,
@@ -135,7 +139,7 @@ fn tell(context: &Context<'_>, script: &ScriptFile, loaded: &Loaded) -> anyhow::
             problem.position.column,
             problem.code,
             problem.code.message(),
-            shown(&problem.text)
+            detail(&problem.text)
         ))?;
         if !problem.help.is_empty() {
             context.report.line(&format!("  help: {}", problem.help))?;
@@ -144,7 +148,7 @@ fn tell(context: &Context<'_>, script: &ScriptFile, loaded: &Loaded) -> anyhow::
     Ok(())
 }
 
-fn shown(text: &str) -> String {
+fn detail(text: &str) -> String {
     if text.is_empty() {
         String::new()
     } else {
@@ -152,7 +156,7 @@ fn shown(text: &str) -> String {
     }
 }
 
-fn summary<'s>(command: &'s str, loaded: &Loaded) -> Summary<'s> {
+fn summary<'s>(command: &'s str, loaded: &LoadedScript) -> Summary<'s> {
     Summary {
         event: "summary",
         command,
@@ -165,7 +169,7 @@ fn summary<'s>(command: &'s str, loaded: &Loaded) -> Summary<'s> {
 
 fn check(context: &Context<'_>, script: &ScriptFile) -> anyhow::Result<ExitStatus> {
     let loaded = open(script)?;
-    tell(context, script, &loaded)?;
+    print_problems(context, script, &loaded)?;
     let summary = summary("script check", &loaded);
     context.report.summary(&summary)?;
     let counts = format!("{} errors, {} warnings", summary.errors, summary.warnings);
@@ -174,11 +178,11 @@ fn check(context: &Context<'_>, script: &ScriptFile) -> anyhow::Result<ExitStatu
         .line(&match (summary.rules, summary.dialect) {
             (Some(rules), Some(dialect)) => {
                 format!(
-                    "{}: sound, {rules} rules, dialect {dialect}; {counts}",
+                    "{}: valid, {rules} rules, dialect {dialect}; {counts}",
                     script.file
                 )
             }
-            _ => format!("{}: refused; {counts}", script.file),
+            _ => format!("{}: invalid; {counts}", script.file),
         })?;
-    Ok(loaded.ended())
+    Ok(loaded.exit_status())
 }

@@ -1,4 +1,4 @@
-//! `anon serve`: the project as a DICOM receiver, until it is stopped.
+//! `anon serve`: receives DICOM objects into the project until it is stopped.
 
 mod settings_watcher;
 mod status_line;
@@ -27,11 +27,11 @@ use crate::work::Jobs;
 use settings_watcher::SettingsWatcher;
 use status_line::StatusLine;
 
-/// How long what is in the middle of an object may take when the receiver is stopped.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a stop waits for the objects that are being received.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often the live line is drawn, and the settings are looked at.
-const TICK: Duration = Duration::from_millis(500);
+/// How often the status line is drawn and the settings are checked.
+const REFRESH_INTERVAL: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Serialize)]
 struct Listening<'s> {
@@ -65,10 +65,10 @@ struct Summary {
     refused: u64,
     failed: u64,
     bytes: u64,
-    /// Stored without a Patient ID, under the shared patient.
+    /// Objects stored without a Patient ID, under the shared patient.
     shared_patient: u64,
     seconds: f64,
-    /// False if associations were cut because the time to stop was over.
+    /// False if associations were aborted because the stop timed out.
     drained: bool,
 }
 
@@ -80,8 +80,8 @@ pub(crate) fn run(context: &Context<'_>, args: &Serve) -> anyhow::Result<ExitSta
     let lock = Lock::take(&project.lock_file())?;
     let options = context.open_options(args.accept_new_rules, None);
     let open = OpenProject::open(&project, &settings, options, lock)?;
-    let (tell, told) = unbounded();
-    let observer = Arc::new(Ends { tell });
+    let (sender, ended) = unbounded();
+    let observer = Arc::new(AssociationObserver { ended: sender });
     let jobs = Arc::new(Jobs::new(
         &project,
         &settings,
@@ -91,28 +91,30 @@ pub(crate) fn run(context: &Context<'_>, args: &Serve) -> anyhow::Result<ExitSta
     let receiver = node::start(&project, &settings, Arc::clone(&jobs.intake), observer)?;
     jobs.serves_at(receiver.running.local_addr());
     let holder = outcome::listen(context, &project, &jobs);
-    // Not before it is sure that it listens.
-    outcome::say_who_can_connect(&settings, context.report);
-    greet(context, &settings, &receiver)?;
-    let began = Instant::now();
+    // Printed only once it listens.
+    outcome::print_who_can_connect(&settings, context.report);
+    print_listening(context, &settings, &receiver)?;
+    let start = Instant::now();
     let mut watcher = SettingsWatcher::new(&project, &settings);
-    let served = serve(context, &receiver, &jobs.intake, &told, &mut watcher);
+    let served = run_until_signal(context, &receiver, &jobs.intake, &ended, &mut watcher);
     context
         .report
-        .info("stopping: objects in the middle are finished");
-    let drained = receiver.stop(PATIENCE);
+        .info("stopping after the objects that are being received");
+    let drained = receiver.stop(STOP_TIMEOUT);
     context.report.end_progress();
     outcome::wait_for_others(context, holder);
-    let ends = told.try_iter().try_for_each(|end| print(context, &end));
-    let summary = Summary::of(&receiver, &jobs.intake, began.elapsed(), drained);
+    let printed = ended
+        .try_iter()
+        .try_for_each(|association| print(context, &association));
+    let summary = Summary::of(&receiver, &jobs.intake, start.elapsed(), drained);
     drop((receiver, jobs));
     open.close()?;
-    served.and(ends)?;
+    served.and(printed)?;
     summary.print(context)?;
-    Ok(context.exit_status(summary.ended()))
+    Ok(context.exit_status(summary.exit_status()))
 }
 
-/// The settings, with what was typed in their place.
+/// Applies the options of the command line to the settings.
 fn with_arguments(mut settings: ProjectSettings, args: &Serve) -> anyhow::Result<ProjectSettings> {
     let mut set = |key: &str, value: Value| {
         settings
@@ -131,7 +133,7 @@ fn with_arguments(mut settings: ProjectSettings, args: &Serve) -> anyhow::Result
     Ok(settings)
 }
 
-fn greet(
+fn print_listening(
     context: &Context<'_>,
     settings: &ProjectSettings,
     receiver: &Receiver,
@@ -147,61 +149,61 @@ fn greet(
     context.report.line(&format!("{aet} listens on {address}"))
 }
 
-/// Shows what goes on until a signal comes.
-fn serve(
+/// Prints ended associations and the status line until a signal arrives.
+fn run_until_signal(
     context: &Context<'_>,
     receiver: &Receiver,
     intake: &Intake,
-    told: &Channel<Association>,
+    ended: &Channel<Association>,
     watcher: &mut SettingsWatcher<'_>,
 ) -> anyhow::Result<()> {
     let bar = context.report.start_live();
-    let mut live = StatusLine::default();
-    let mut looked = Instant::now();
+    let mut status_line = StatusLine::default();
+    let mut last_check = Instant::now();
     while !context.signals.cancel().is_cancelled() {
-        match told.recv_timeout(TICK) {
-            Ok(end) => print(context, &end)?,
+        match ended.recv_timeout(REFRESH_INTERVAL) {
+            Ok(association) => print(context, &association)?,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        if looked.elapsed() >= TICK {
+        if last_check.elapsed() >= REFRESH_INTERVAL {
             watcher.check(context, receiver);
-            looked = Instant::now();
+            last_check = Instant::now();
         }
         if let Some(bar) = &bar {
             let totals = receiver.running.totals();
-            bar.say(live.line(&totals, intake.waiting(), Instant::now()));
+            bar.set_message(status_line.line(&totals, intake.waiting(), Instant::now()));
         }
     }
     Ok(())
 }
 
-fn print(context: &Context<'_>, end: &Association) -> anyhow::Result<()> {
-    context.report.json(end)?;
+fn print(context: &Context<'_>, association: &Association) -> anyhow::Result<()> {
+    context.report.json(association)?;
     context.report.line(&format!(
         "{}: {} stored, {} duplicates, {} quarantined, {} refused, {} failed; {} in {:.1} s",
-        end.calling,
-        end.stored,
-        end.duplicates,
-        end.quarantined,
-        end.refused,
-        end.failed,
-        report::bytes(end.bytes),
-        end.seconds
+        association.calling,
+        association.stored,
+        association.duplicates,
+        association.quarantined,
+        association.refused,
+        association.failed,
+        report::bytes(association.bytes),
+        association.seconds
     ))
 }
 
-/// Hands the ends of associations to who prints them.
+/// Logs events of the SCP, and sends ended associations to the thread that prints.
 #[derive(Debug)]
-struct Ends {
-    tell: Sender<Association>,
+struct AssociationObserver {
+    ended: Sender<Association>,
 }
 
-impl ScpObserver for Ends {
+impl ScpObserver for AssociationObserver {
     fn on(&self, event: &ScpEvent<'_>) {
         match event {
             ScpEvent::Refused { peer, refusal, .. } => {
-                tracing::warn!(%peer, ?refusal, "no association");
+                tracing::warn!(%peer, ?refusal, "rejected an association");
             }
             ScpEvent::Instance {
                 sop_class,
@@ -213,7 +215,7 @@ impl ScpObserver for Ends {
                 if let Some(error) = error {
                     tracing::error!(
                         error = &**error as &dyn std::error::Error,
-                        "an object was not taken"
+                        "cannot store an object"
                     );
                 }
                 tracing::debug!(%sop_class, handled = ?outcome, bytes, "received");
@@ -223,8 +225,8 @@ impl ScpObserver for Ends {
             } => {
                 let counts = summary.counts;
                 tracing::info!(%calling, ?counts, ending = ?summary.ending, "association ended");
-                // Nobody listens any more once the receiver is stopped.
-                let _ = self.tell.send(Association {
+                // The channel is closed once the command ends.
+                let _ = self.ended.send(Association {
                     event: "association",
                     calling: calling.to_string(),
                     stored: counts.stored,
@@ -261,8 +263,8 @@ impl Summary {
         }
     }
 
-    /// How it ended if it was not by a signal.
-    fn ended(&self) -> ExitStatus {
+    /// Returns the exit status if no signal ended it.
+    fn exit_status(&self) -> ExitStatus {
         if self.drained && self.quarantined == 0 && self.failed == 0 {
             ExitStatus::Done
         } else {
@@ -282,7 +284,8 @@ impl Summary {
             self.failed
         ))?;
         if !self.drained {
-            let what = "associations were cut: their senders have not heard of the last objects";
+            let what =
+                "associations were aborted: their senders got no response for the last objects";
             context.report.warn(what);
         }
         outcome::warn_of_shared_patient(context, self.shared_patient);

@@ -1,4 +1,4 @@
-//! `anon completions` and `anon man`: made from the same description as the arguments.
+//! `anon completions` and `anon man`, generated from the definition of the arguments.
 
 use clap::CommandFactory as _;
 use clap_complete::Shell;
@@ -14,14 +14,14 @@ pub(crate) fn completions(report: &Report, shell: Shell) -> anyhow::Result<ExitS
     Ok(ExitStatus::Done)
 }
 
-/// One page: the command, then each of its commands.
+/// Prints one manual page for `anon` and all its commands.
 pub(crate) fn man(report: &Report) -> anyhow::Result<ExitStatus> {
     let mut command = Cli::command();
     command.build();
     let mut page = Vec::new();
     clap_mangen::Man::new(command.clone()).render(&mut page)?;
     for sub in visible(&command) {
-        of_sub(sub, &format!("anon {}", sub.get_name()), &mut page)?;
+        render_command(sub, &format!("anon {}", sub.get_name()), &mut page)?;
     }
     report.text(&String::from_utf8(page)?)?;
     Ok(ExitStatus::Done)
@@ -33,18 +33,18 @@ fn visible(command: &clap::Command) -> impl Iterator<Item = &clap::Command> {
         .filter(|sub| !sub.is_hide_set() && sub.get_name() != "help")
 }
 
-fn of_sub(command: &clap::Command, name: &str, page: &mut Vec<u8>) -> anyhow::Result<()> {
+fn render_command(command: &clap::Command, name: &str, page: &mut Vec<u8>) -> anyhow::Result<()> {
     page.extend_from_slice(format!(".SH {}\n", name.to_uppercase()).as_bytes());
     let man = clap_mangen::Man::new(command.clone());
-    let mut part = Vec::new();
-    man.render_synopsis_section(&mut part)?;
-    man.render_description_section(&mut part)?;
-    man.render_options_section(&mut part)?;
-    // What is a section of a page of its own is a part of this one.
-    let part = String::from_utf8(part)?.replace(".SH ", ".SS ");
-    page.extend_from_slice(part.as_bytes());
+    let mut section = Vec::new();
+    man.render_synopsis_section(&mut section)?;
+    man.render_description_section(&mut section)?;
+    man.render_options_section(&mut section)?;
+    // A section in a page of its own becomes a subsection here.
+    let section = String::from_utf8(section)?.replace(".SH ", ".SS ");
+    page.extend_from_slice(section.as_bytes());
     for sub in visible(command) {
-        of_sub(sub, &format!("{name} {}", sub.get_name()), page)?;
+        render_command(sub, &format!("{name} {}", sub.get_name()), page)?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `anon status`: totals, what is in quarantine, and what was exported.
+//! `anon status`: shows totals, the quarantine and past exports.
 
 use std::collections::BTreeMap;
 
@@ -27,21 +27,21 @@ struct Summary {
     name: String,
     site_id: String,
     rules: Option<String>,
-    /// How the lookup store was found: `none`, `sound`, `repaired` or `in use`.
+    /// State of the lookup store: `none`, `sound`, `repaired` or `in use`.
     lookup_store: &'static str,
-    /// What the lookup store itself takes.
+    /// File size of the lookup store.
     lookup_bytes: u64,
-    exports: Vec<Exports>,
+    exports: Vec<ExportStatus>,
 }
 
-/// What was exported to a destination.
+/// What was exported to one destination.
 #[derive(Debug, Serialize)]
-struct Exports {
+struct ExportStatus {
     destination: String,
     patients: u64,
     objects: u64,
     bytes: u64,
-    /// When the last object was sent, or found there.
+    /// The time when the last object was sent, or found at the destination.
     last: Option<String>,
     running: bool,
     last_run: Option<LastRun>,
@@ -51,7 +51,7 @@ struct Exports {
 struct LastRun {
     began: String,
     who: String,
-    /// None if it still runs, or was killed.
+    /// `None` if it still runs or was killed.
     ended: Option<String>,
     outcome: Option<&'static str>,
     sent: Option<u64>,
@@ -69,9 +69,9 @@ pub(crate) fn run(context: &Context<'_>) -> anyhow::Result<ExitStatus> {
     let totals = lookups.totals()?;
     let counts = open_project::quarantine(&project, &settings)
         .counts()
-        .context("cannot count the quarantine")?;
+        .context("cannot read the quarantine")?;
     let journal = project.export_journal(settings.export.journal.as_deref());
-    let exports = destinations(&journal).context("cannot read what was exported")?;
+    let exports = destinations(&journal).context("cannot read the export journal")?;
     let lookup_bytes = std::fs::metadata(project.lookup_file()).map_or(0, |file| file.len());
     let summary = Summary {
         event: "summary",
@@ -95,14 +95,14 @@ pub(crate) fn run(context: &Context<'_>) -> anyhow::Result<ExitStatus> {
             Health::InUse => "in use",
         },
         lookup_bytes,
-        exports: exports.into_iter().map(Exports::from).collect(),
+        exports: exports.into_iter().map(ExportStatus::from).collect(),
     };
     context.report.summary(&summary)?;
     print(context, &summary)?;
     Ok(context.exit_status(ExitStatus::Done))
 }
 
-impl From<DestinationStatus> for Exports {
+impl From<DestinationStatus> for ExportStatus {
     fn from(status: DestinationStatus) -> Self {
         Self {
             patients: status.totals.patients,
@@ -134,8 +134,8 @@ impl From<RunStatus> for LastRun {
     }
 }
 
-fn line_of(exports: &Exports) -> String {
-    let Exports {
+fn export_line(exports: &ExportStatus) -> String {
+    let ExportStatus {
         destination,
         patients,
         objects,
@@ -144,7 +144,7 @@ fn line_of(exports: &Exports) -> String {
     let bytes = report::bytes(exports.bytes);
     let last = exports.last.as_deref().unwrap_or("never");
     let state = match &exports.last_run {
-        _ if exports.running => ", an export runs now".to_owned(),
+        _ if exports.running => ", an export is running".to_owned(),
         Some(run) => match (run.outcome, run.failed) {
             (None, _) => ", the last export was killed: run it again".to_owned(),
             (_, Some(failed)) if failed > 0 => format!(", {failed} failed in the last export"),
@@ -173,15 +173,15 @@ fn print(context: &Context<'_>, summary: &Summary) -> anyhow::Result<()> {
         report::bytes(summary.bytes)
     ))?;
     if summary.quarantined.is_empty() {
-        line("nothing in quarantine".into())?;
+        line("the quarantine is empty".into())?;
     }
     for (category, count) in &summary.quarantined {
         line(format!("quarantined: {category} {count}"))?;
     }
     for exports in &summary.exports {
-        line(line_of(exports))?;
+        line(export_line(exports))?;
     }
-    let rules = summary.rules.as_deref().unwrap_or("none used yet");
+    let rules = summary.rules.as_deref().unwrap_or("none yet");
     line(format!(
         "lookup store: {}, {}; rules: {rules}",
         summary.lookup_store,

@@ -1,4 +1,4 @@
-//! [`ArrivalLog`]: what became of the instances that a retrieve waits for.
+//! [`ArrivalLog`]: the outcomes of the instances that a retrieve expects.
 
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
@@ -10,15 +10,17 @@ use anon_model::{Phi, RetrieveProgress};
 use anon_net::service::retrieve::{InstanceState, LocalInstances};
 use anon_net::{BackendError, InstanceUid, Outcome, Remedy};
 
-/// Knows what arrived: what is stored from the index, what is set aside from the quarantine and from
-/// what it saw itself while somebody was retrieving.
+/// Reports which expected instances have arrived.
+///
+/// The index says what is stored. The quarantine, and the outcomes recorded during a retrieve, say what
+/// was quarantined or excluded.
 #[derive(Debug)]
 pub(crate) struct ArrivalLog {
-    /// Weak: a retrieve that is slow to end must not keep the project open.
+    /// Weak, so that a slow retrieve does not keep the project open.
     lookups: Weak<dyn RetrieveProgress>,
     quarantine: Arc<dyn Quarantine>,
-    /// What was in quarantine when a retrieve first missed something. Nothing leaves it while the
-    /// project is held, but what becomes stored, and that the index knows.
+    /// The quarantined instances, read when a retrieve first misses one. An instance leaves the quarantine
+    /// of an open project only by being stored, and the index is asked first.
     quarantined_before: Mutex<Option<Arc<HashSet<InstanceUid>>>>,
     state: Mutex<LogState>,
     changed: Condvar,
@@ -26,19 +28,19 @@ pub(crate) struct ArrivalLog {
 
 #[derive(Debug, Default)]
 struct LogState {
-    /// How many retrieves go on. Without one, nothing is noted.
+    /// Running retrieves. Nothing is recorded while there is none.
     retrieves: u32,
-    /// What came and is not in the index.
+    /// Instances that arrived and were quarantined or excluded.
     not_stored: HashMap<InstanceUid, InstanceState>,
-    /// What came without a patient's id, is stored, and was not asked for yet.
+    /// Stored instances without a Patient ID that are not yet counted for their study.
     shared_patient: HashSet<InstanceUid>,
-    /// How many of these each study had.
+    /// Counted instances without a Patient ID, by study.
     shared_counts: HashMap<InstanceUid, u64>,
-    /// Goes up with everything that comes.
+    /// Incremented with every recorded outcome.
     changes: u64,
 }
 
-/// A retrieve goes on, until this is dropped.
+/// Marks a retrieve as running until it is dropped.
 #[derive(Debug)]
 pub(crate) struct ActiveRetrieve<'f>(&'f ArrivalLog);
 
@@ -56,13 +58,13 @@ impl ArrivalLog {
         }
     }
 
-    /// Begins to note what comes.
+    /// Starts to record outcomes.
     pub(crate) fn start_retrieve(&self) -> ActiveRetrieve<'_> {
         self.state().retrieves += 1;
         ActiveRetrieve(self)
     }
 
-    /// Notes what became of an instance.
+    /// Records the outcome of an instance.
     pub(crate) fn record(&self, instance: &InstanceUid, outcome: Outcome) {
         let mut state = self.state();
         if state.retrieves == 0 {
@@ -75,7 +77,7 @@ impl ArrivalLog {
             _ => return,
         };
         if arrival == InstanceState::Stored {
-            // The index knows of it from here on.
+            // The index has it now.
             state.not_stored.remove(instance);
         } else {
             state.not_stored.insert(instance.clone(), arrival);
@@ -85,7 +87,7 @@ impl ArrivalLog {
         self.changed.notify_all();
     }
 
-    /// Notes that an instance is stored without a patient's id, before what became of it.
+    /// Records that a stored instance has no Patient ID. Called before its outcome is recorded.
     pub(crate) fn record_shared_patient(&self, instance: &InstanceUid) {
         let mut state = self.state();
         if state.retrieves > 0 {
@@ -93,8 +95,7 @@ impl ArrivalLog {
         }
     }
 
-    /// How many instances of a study came without a patient's id and were asked for, since this was
-    /// asked last.
+    /// Returns how many expected instances of a study had no Patient ID, and resets the count.
     pub(crate) fn take_shared_patient(&self, study: &InstanceUid) -> u64 {
         self.state().shared_counts.remove(study).unwrap_or(0)
     }
@@ -109,7 +110,7 @@ impl ArrivalLog {
             .map_err(|error| BackendError::new(Remedy::Stop, error))
     }
 
-    /// The instances that were in quarantine before this retrieve, as far as they say who they are.
+    /// Returns the instances that were quarantined before this retrieve and whose UID can be read.
     fn quarantined_before(&self) -> Result<Arc<HashSet<InstanceUid>>, BackendError> {
         let mut before = self
             .quarantined_before
@@ -121,7 +122,7 @@ impl ArrivalLog {
         let stop = |error| BackendError::new(Remedy::Stop, error);
         let mut found = HashSet::new();
         for entry in self.quarantine.entries().map_err(stop)? {
-            // One that cannot be read hides no other: what is in it is asked for again.
+            // The instance of an unreadable entry counts as missing and is retrieved again.
             let Ok(entry) = entry else { continue };
             match self.instance_of(&entry.id) {
                 Ok(uid) => found.extend(uid),
@@ -133,7 +134,7 @@ impl ArrivalLog {
         Ok(Arc::clone(before.insert(Arc::new(found))))
     }
 
-    /// The instance in an entry, if it can be read.
+    /// Reads the SOP Instance UID of an entry.
     fn instance_of(&self, entry: &EntryId) -> Result<Option<InstanceUid>, Box<dyn Error>> {
         let Some(received) = self.quarantine.received(entry)? else {
             return Ok(None);
@@ -143,13 +144,13 @@ impl ArrivalLog {
     }
 
     fn state(&self) -> MutexGuard<'_, LogState> {
-        // A map and counters: no panic leaves them half changed.
+        // Maps and counters: no panic leaves them inconsistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl LogState {
-    /// Counts a stored instance of a study that is asked for, once.
+    /// Counts an expected instance without a Patient ID, once.
     fn count_shared_patient(&mut self, study: &InstanceUid, instance: &InstanceUid) {
         if self.shared_patient.remove(instance) {
             *self.shared_counts.entry(study.clone()).or_default() += 1;
@@ -185,14 +186,14 @@ impl LocalInstances for ArrivalLog {
     }
 
     fn wait(&self, seen: u64, timeout: Duration) {
-        let began = Instant::now();
+        let start = Instant::now();
         let mut state = self.state();
         while state.changes == seen {
-            let left = timeout.saturating_sub(began.elapsed());
-            if left.is_zero() {
+            let remaining = timeout.saturating_sub(start.elapsed());
+            if remaining.is_zero() {
                 return;
             }
-            let woken = self.changed.wait_timeout(state, left);
+            let woken = self.changed.wait_timeout(state, remaining);
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -224,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_comes_is_noted_while_somebody_retrieves() {
+    fn outcomes_are_recorded_only_during_a_retrieve() {
         let identity = Identity::new(SiteId::new("1").unwrap(), UidRoot::default()).unwrap();
         let lookups: Arc<dyn RetrieveProgress> = Arc::new(MemoryStore::new(identity).unwrap());
         let arrivals =
@@ -243,7 +244,7 @@ mod tests {
         });
         assert_ne!(arrivals.changes(), seen);
         assert_eq!(state(&arrivals), InstanceState::Quarantined);
-        // What the index does not know is not stored, whoever says so.
+        // An instance that the index lacks is not stored, whatever outcome was recorded.
         arrivals.record(&uid, Outcome::Stored);
         assert_eq!(state(&arrivals), InstanceState::Missing);
         let study = InstanceUid::new("1.2").unwrap();

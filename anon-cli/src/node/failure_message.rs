@@ -1,4 +1,4 @@
-//! What went wrong with a peer, in words of a data manager, and what to do.
+//! [`failure_message`]: why a service of a peer failed, and what a data manager can do about it.
 
 use std::io;
 use std::net::IpAddr;
@@ -11,12 +11,12 @@ use anon_net::{Error, Node};
 
 use crate::exit::Failure;
 
-/// Who we are to peers.
+/// The project as peers have to configure it.
 #[derive(Debug, Clone)]
 pub(crate) struct LocalNode {
     /// Our AE title.
     pub(crate) ae_title: String,
-    /// Where we listen, as host:port.
+    /// The address of our SCP, as host:port.
     pub(crate) address: String,
 }
 
@@ -37,123 +37,119 @@ impl LocalNode {
     }
 }
 
-/// The failure of a command that one peer is needed for: exit code 5.
+/// Returns the error of a command that depends on one peer: exit code 5.
 pub(crate) fn peer_failure(error: &ServiceError, node: &Node, local: &LocalNode) -> anyhow::Error {
     Failure::Peer(failure_message(error, node, local)).into()
 }
 
-/// Why a service was not done.
+/// Returns why a service failed, and what to do.
 pub(crate) fn failure_message(error: &ServiceError, node: &Node, local: &LocalNode) -> String {
+    let LocalNode { ae_title, address } = local;
     match error {
         ServiceError::Association(error) => association_message(error, node, local),
         ServiceError::ContextRefused { sop_class, .. } => format!(
-            "the server {node} does not offer this service ({sop_class}), or not to {}",
-            local.ae_title
+            "the server {node} does not offer this service ({sop_class}) to {ae_title}: enable it there"
         ),
         ServiceError::Refused { operation, status } => status_message(*operation, *status, local),
-        ServiceError::NotFound => format!("the server {node} has nothing of it"),
+        ServiceError::NotFound => format!("the server {node} does not have this study"),
         ServiceError::Stalled { after } => format!(
-            "the server says that it sent everything, and nothing came for {} s: does it send to {} at \
-             {}, and does it get there?",
-            after.as_secs(),
-            local.ae_title,
-            local.address
+            "the server reported that it sent everything, but nothing arrived for {} s: check that it \
+             sends to {ae_title} at {address} and can reach that address",
+            after.as_secs()
         ),
         ServiceError::TooMany { limit, .. } => {
-            format!("the server has more than {limit} answers: ask for less")
+            format!("the server has more than {limit} matches: narrow the search")
         }
-        ServiceError::Cancelled => "ended before it was done".to_owned(),
+        ServiceError::Cancelled => "cancelled".to_owned(),
         other => format!("{node}: {other}"),
     }
 }
 
+/// Returns the message for a failure status (PS3.4 sections B.2.3 and C.4, PS3.7 Annex C).
 fn status_message(operation: Operation, status: Status, local: &LocalNode) -> String {
     let LocalNode { ae_title, address } = local;
     match (operation, status.code()) {
         (Operation::Move, 0xA801) => format!(
-            "the server does not know {ae_title} as a place to send to; add it there as {ae_title}, {address}"
+            "the server does not know the move destination {ae_title}: add it there as {ae_title}, {address}"
         ),
+        // Some servers use these codes for an unknown destination too.
         (Operation::Move, 0xC000..=0xCFFF) => format!(
-            "the server cannot send (status {status}): it may not know {ae_title}, which is to be added \
-             there as {address}, or not reach it"
+            "the server could not send (status {status}): check that it knows {ae_title} as {address} and \
+             can reach that address"
         ),
         (_, 0xA700..=0xA7FF) => format!(
-            "the server is out of resources (status {status}): try again later, or ask for less"
+            "the server is out of resources (status {status}): try again later, or request less"
         ),
         (_, 0xA900) => format!(
-            "the server does not take this {operation} (status {status}): it may want more keys, such as \
-             a patient id"
+            "the server does not accept this {operation} (status {status}): add keys, such as a patient id"
         ),
-        (_, 0x0124) => {
-            format!("the server does not allow {ae_title} to {operation} (status {status})")
-        }
-        _ => format!("the server answers the {operation} with status {status}"),
+        (_, 0x0124) => format!(
+            "the server does not authorize {ae_title} for {operation} (status {status}): allow it there"
+        ),
+        _ => format!("the server responded to the {operation} with status {status}"),
     }
 }
 
-/// Why there is no connection.
+/// Returns the message for a failed TCP connection.
 fn connect_message(kind: io::ErrorKind, node: &Node) -> String {
-    let place = format!("{}:{}", node.host(), node.port());
+    let (host, port) = (node.host(), node.port());
     match kind {
-        io::ErrorKind::ConnectionRefused => {
-            format!("nothing listens at {place}: is the server running, and is the port right?")
-        }
+        io::ErrorKind::ConnectionRefused => format!(
+            "nothing listens at {host}:{port}: check that the server is running and the port is right"
+        ),
         io::ErrorKind::TimedOut
         | io::ErrorKind::HostUnreachable
-        | io::ErrorKind::NetworkUnreachable => {
-            format!("{place} does not answer: is the address right, or a firewall in the way?")
-        }
-        io::ErrorKind::NotFound => {
-            format!(
-                "nobody knows the name {}: is it written right?",
-                node.host()
-            )
-        }
-        _ => format!("cannot connect to {place}: {kind}"),
+        | io::ErrorKind::NetworkUnreachable => format!(
+            "{host}:{port} does not respond: check the address, and that no firewall blocks it"
+        ),
+        io::ErrorKind::NotFound => format!("the host {host} is unknown: check its name"),
+        _ => format!("cannot connect to {host}:{port}: {kind}"),
     }
 }
 
-/// Why there is no association.
+/// Returns the message for an association that failed.
 fn association_message(error: &Error, node: &Node, local: &LocalNode) -> String {
     let LocalNode { ae_title, address } = local;
-    let place = format!("{}:{}", node.host(), node.port());
     match error {
         Error::Connect { kind } => connect_message(*kind, node),
         Error::Rejected { reason, .. } => match reason {
             RejectReason::CallingTitle => {
                 format!(
-                    "the server does not know our AE title {ae_title}; add it there as {address}"
+                    "the server does not know our AE title {ae_title}: add it there as {address}"
                 )
             }
             RejectReason::CalledTitle => format!(
-                "the server at {place} does not call itself {}: its AE title is another",
+                "the server at {}:{} has an AE title other than {}: use its AE title",
+                node.host(),
+                node.port(),
                 node.title()
             ),
             RejectReason::LocalLimit | RejectReason::Congestion => {
                 format!("the server {node} is busy: try again later")
             }
-            other => format!("the server {node} refuses the association: {other}"),
+            other => format!("the server {node} rejected the association: {other}"),
         },
         Error::TimedOut {
             waiting: Waiting::Message | Waiting::Room | Waiting::Release,
             after,
         } => format!(
-            "the server {node} stopped answering: {} s were waited for",
+            "the server {node} stopped responding: gave up after {} s",
             after.as_secs()
         ),
         Error::TimedOut { after, .. } => format!(
-            "the server {node} took the connection and did not answer within {} s: is this its DICOM \
-             port?",
+            "the server {node} accepted the connection but did not respond within {} s: check that this \
+             is its DICOM port",
             after.as_secs()
         ),
         Error::Aborted { .. } | Error::Lost | Error::Closed => format!(
-            "the server {node} closed the connection: it may not admit {ae_title}, or speak TLS only"
+            "the server {node} closed the connection: check that it knows {ae_title}, and whether it \
+             requires TLS"
         ),
         Error::Protocol { problem } => {
-            format!("what answers at {place} does not speak DICOM as it should: {problem}")
+            format!("the server {node} violates the DICOM protocol: {problem}")
         }
-        Error::Tls { problem } => format!("no TLS with the server {node}: {problem}"),
-        Error::Backend(error) => format!("what was received cannot be taken: {}", error.source),
+        Error::Tls { problem } => format!("TLS with the server {node} failed: {problem}"),
+        Error::Backend(error) => format!("cannot store a received object: {}", error.source),
         other => format!("{node}: {other}"),
     }
 }
@@ -163,163 +159,175 @@ mod tests {
     use std::time::Duration;
 
     use anon_net::Uid;
-    use anon_net::error::{AbortedBy, BackendError, RejectResult, Remedy, Waiting};
+    use anon_net::error::{AbortedBy, BackendError, RejectResult, Remedy};
 
     use super::*;
 
-    /// What a data manager reads, for everything that can happen.
-    #[test]
-    fn sentences() {
+    /// Checks the message for each error. The server is `PACS@pacs.ward:104`.
+    #[track_caller]
+    fn check<E: Into<ServiceError>>(cases: impl IntoIterator<Item = (E, &'static str)>) {
         let node: Node = "PACS@pacs.ward:104".parse().unwrap();
         let local = LocalNode {
             ae_title: "ANONYMIZER".into(),
             address: "127.0.0.1:1045".into(),
         };
-        for (error, sentence) in network().into_iter().chain(services()) {
-            let said = failure_message(&error, &node, &local);
-            assert_eq!(said, sentence, "{error:?}");
+        for (error, message) in cases {
+            let error = error.into();
+            assert_eq!(failure_message(&error, &node, &local), message, "{error:?}");
         }
     }
 
-    fn network() -> Vec<(ServiceError, &'static str)> {
-        let connect = |kind| Error::Connect { kind };
-        let rejected = |reason| Error::Rejected {
-            result: RejectResult::Permanent,
-            reason,
-        };
-        let by = AbortedBy::User;
-        let waiting = Waiting::Association;
-        let after = Duration::from_secs(30);
-        let closed = "the server PACS@pacs.ward:104 closed the connection: it may not admit ANONYMIZER, or \
-                      speak TLS only";
-        let busy = "the server PACS@pacs.ward:104 is busy: try again later";
+    #[test]
+    fn failed_connections_are_explained() {
         let silent =
-            "pacs.ward:104 does not answer: is the address right, or a firewall in the way?";
-        let table = [
+            "pacs.ward:104 does not respond: check the address, and that no firewall blocks it";
+        let cases = [
             (
-                connect(io::ErrorKind::ConnectionRefused),
-                "nothing listens at pacs.ward:104: is the server running, and is the port right?",
+                io::ErrorKind::ConnectionRefused,
+                "nothing listens at pacs.ward:104: check that the server is running and the port is right",
             ),
-            (connect(io::ErrorKind::TimedOut), silent),
-            (connect(io::ErrorKind::HostUnreachable), silent),
-            (connect(io::ErrorKind::NetworkUnreachable), silent),
+            (io::ErrorKind::TimedOut, silent),
+            (io::ErrorKind::HostUnreachable, silent),
+            (io::ErrorKind::NetworkUnreachable, silent),
             (
-                connect(io::ErrorKind::NotFound),
-                "nobody knows the name pacs.ward: is it written right?",
+                io::ErrorKind::NotFound,
+                "the host pacs.ward is unknown: check its name",
             ),
             (
-                connect(io::ErrorKind::PermissionDenied),
+                io::ErrorKind::PermissionDenied,
                 "cannot connect to pacs.ward:104: permission denied",
             ),
+        ];
+        check(cases.map(|(kind, message)| (Error::Connect { kind }, message)));
+    }
+
+    #[test]
+    fn rejected_associations_are_explained() {
+        let busy = "the server PACS@pacs.ward:104 is busy: try again later";
+        let cases = [
             (
-                rejected(RejectReason::CallingTitle),
-                "the server does not know our AE title ANONYMIZER; add it there as 127.0.0.1:1045",
+                RejectReason::CallingTitle,
+                "the server does not know our AE title ANONYMIZER: add it there as 127.0.0.1:1045",
             ),
             (
-                rejected(RejectReason::CalledTitle),
-                "the server at pacs.ward:104 does not call itself PACS: its AE title is another",
+                RejectReason::CalledTitle,
+                "the server at pacs.ward:104 has an AE title other than PACS: use its AE title",
             ),
-            (rejected(RejectReason::LocalLimit), busy),
-            (rejected(RejectReason::Congestion), busy),
+            (RejectReason::LocalLimit, busy),
+            (RejectReason::Congestion, busy),
             (
-                rejected(RejectReason::NoReason),
-                "the server PACS@pacs.ward:104 refuses the association: no reason given",
+                RejectReason::NoReason,
+                "the server PACS@pacs.ward:104 rejected the association: no reason given",
+            ),
+        ];
+        let result = RejectResult::Permanent;
+        check(cases.map(|(reason, message)| (Error::Rejected { result, reason }, message)));
+    }
+
+    #[test]
+    fn broken_associations_are_explained() {
+        let after = Duration::from_secs(30);
+        let by = AbortedBy::User;
+        let closed = "the server PACS@pacs.ward:104 closed the connection: check that it knows ANONYMIZER, and \
+                      whether it requires TLS";
+        let timed_out = |waiting| Error::TimedOut { waiting, after };
+        check([
+            (
+                timed_out(Waiting::Association),
+                "the server PACS@pacs.ward:104 accepted the connection but did not respond within 30 s: check \
+                 that this is its DICOM port",
             ),
             (
-                Error::TimedOut { waiting, after },
-                "the server PACS@pacs.ward:104 took the connection and did not answer within 30 s: is this \
-                 its DICOM port?",
-            ),
-            (
-                Error::TimedOut {
-                    waiting: Waiting::Message,
-                    after,
-                },
-                "the server PACS@pacs.ward:104 stopped answering: 30 s were waited for",
+                timed_out(Waiting::Message),
+                "the server PACS@pacs.ward:104 stopped responding: gave up after 30 s",
             ),
             (Error::Aborted { by }, closed),
             (Error::Lost, closed),
             (Error::Closed, closed),
             (
                 Error::Protocol { problem: "odd" },
-                "what answers at pacs.ward:104 does not speak DICOM as it should: odd",
+                "the server PACS@pacs.ward:104 violates the DICOM protocol: odd",
             ),
             (
                 Error::Tls { problem: "odd" },
-                "no TLS with the server PACS@pacs.ward:104: odd",
+                "TLS with the server PACS@pacs.ward:104 failed: odd",
             ),
             (
                 BackendError::new(Remedy::Stop, "disk").into(),
-                "what was received cannot be taken: disk",
+                "cannot store a received object: disk",
             ),
-        ];
-        let table = table.into_iter();
-        table.map(|(error, said)| (error.into(), said)).collect()
+        ]);
     }
 
-    fn services() -> Vec<(ServiceError, &'static str)> {
-        let refused = |operation, code| ServiceError::Refused {
-            operation,
-            status: Status::new(code),
-        };
-        let sop_class = Uid::new("1.2.840.10008.5.1.4.1.2.2.1").unwrap();
-        let transfer_syntax = None;
-        let context = ServiceError::ContextRefused {
-            sop_class,
-            transfer_syntax,
-        };
-        vec![
+    #[test]
+    fn failure_statuses_are_explained() {
+        let cases = [
             (
-                context,
-                "the server PACS@pacs.ward:104 does not offer this service (1.2.840.10008.5.1.4.1.2.2.1), or \
-                 not to ANONYMIZER",
-            ),
-            (
-                refused(Operation::Move, 0xA801),
-                "the server does not know ANONYMIZER as a place to send to; add it there as ANONYMIZER, \
+                (Operation::Move, 0xA801),
+                "the server does not know the move destination ANONYMIZER: add it there as ANONYMIZER, \
                  127.0.0.1:1045",
             ),
             (
-                refused(Operation::Move, 0xC000),
-                "the server cannot send (status C000): it may not know ANONYMIZER, which is to be added there \
-                 as 127.0.0.1:1045, or not reach it",
+                (Operation::Move, 0xC000),
+                "the server could not send (status C000): check that it knows ANONYMIZER as 127.0.0.1:1045 \
+                 and can reach that address",
             ),
             (
-                refused(Operation::Find, 0xA700),
-                "the server is out of resources (status A700): try again later, or ask for less",
+                (Operation::Find, 0xA700),
+                "the server is out of resources (status A700): try again later, or request less",
             ),
             (
-                refused(Operation::Find, 0xA900),
-                "the server does not take this C-FIND (status A900): it may want more keys, such as a patient \
-                 id",
+                (Operation::Find, 0xA900),
+                "the server does not accept this C-FIND (status A900): add keys, such as a patient id",
             ),
             (
-                refused(Operation::Find, 0x0124),
-                "the server does not allow ANONYMIZER to C-FIND (status 0124)",
+                (Operation::Find, 0x0124),
+                "the server does not authorize ANONYMIZER for C-FIND (status 0124): allow it there",
             ),
             (
-                refused(Operation::Echo, 0x0110),
-                "the server answers the C-ECHO with status 0110",
+                (Operation::Echo, 0x0110),
+                "the server responded to the C-ECHO with status 0110",
+            ),
+        ];
+        check(cases.map(|((operation, code), message)| {
+            let status = Status::new(code);
+            (ServiceError::Refused { operation, status }, message)
+        }));
+    }
+
+    #[test]
+    fn other_failures_of_a_service_are_explained() {
+        let refused = ServiceError::ContextRefused {
+            sop_class: Uid::new("1.2.840.10008.5.1.4.1.2.2.1").unwrap(),
+            transfer_syntax: None,
+        };
+        let stalled = ServiceError::Stalled {
+            after: Duration::from_mins(1),
+        };
+        let too_many = ServiceError::TooMany {
+            operation: Operation::Find,
+            limit: 7,
+        };
+        check([
+            (
+                refused,
+                "the server PACS@pacs.ward:104 does not offer this service (1.2.840.10008.5.1.4.1.2.2.1) to \
+                 ANONYMIZER: enable it there",
             ),
             (
                 ServiceError::NotFound,
-                "the server PACS@pacs.ward:104 has nothing of it",
+                "the server PACS@pacs.ward:104 does not have this study",
             ),
             (
-                ServiceError::Stalled {
-                    after: Duration::from_mins(1),
-                },
-                "the server says that it sent everything, and nothing came for 60 s: does it send to \
-                 ANONYMIZER at 127.0.0.1:1045, and does it get there?",
+                stalled,
+                "the server reported that it sent everything, but nothing arrived for 60 s: check that it sends \
+                 to ANONYMIZER at 127.0.0.1:1045 and can reach that address",
             ),
             (
-                ServiceError::TooMany {
-                    operation: Operation::Find,
-                    limit: 7,
-                },
-                "the server has more than 7 answers: ask for less",
+                too_many,
+                "the server has more than 7 matches: narrow the search",
             ),
-            (ServiceError::Cancelled, "ended before it was done"),
-        ]
+            (ServiceError::Cancelled, "cancelled"),
+        ]);
     }
 }

@@ -1,4 +1,4 @@
-//! [`Fetch`]: brings studies of a server into the project.
+//! [`Fetch`]: retrieves studies from a server into the project.
 
 use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -24,37 +24,37 @@ use crate::project::record::{
     FetchProgress, Fetched, RetrieveJob, RetrieveLevel, RetrieveVia, Retrieved, StudyEvent,
 };
 
-/// A retrieve that is ready to go.
+/// A prepared retrieve.
 #[derive(Debug)]
 pub(crate) struct Fetch {
     scu: Scu,
     peer: Peer,
     local: LocalNode,
     via: RetrieveVia,
-    /// For one study at a time.
+    /// The request for each single study.
     request: RetrieveRequest,
     parallel_studies: usize,
     studies: Vec<InstanceUid>,
 }
 
-/// Events that may wait to be told.
+/// Events that may be queued before a worker waits.
 const EVENTS: usize = 64;
 
-/// What the threads say that fetch.
+/// What a worker thread reports.
 enum WorkerEvent {
     Step(usize, RetrieveStep),
     Report(StudyReport),
 }
 
-/// How far all of them are.
+/// The progress of all studies.
 struct ProgressCounts {
-    /// Instances that came and those that are to come, of each study.
+    /// For each study: instances that arrived, and instances that are expected.
     counts: Vec<(usize, usize)>,
     last_report: Option<Instant>,
 }
 
 impl ProgressCounts {
-    /// How often it is told.
+    /// The shortest time between two progress events.
     const REPORT_INTERVAL: Duration = Duration::from_millis(250);
 
     fn new(studies: usize) -> Self {
@@ -64,9 +64,9 @@ impl ProgressCounts {
         }
     }
 
-    /// Counts a step; how far it is then, if that is to be told.
+    /// Counts a step. Returns the new progress unless the last one was reported just before.
     fn step(&mut self, study: usize, step: &RetrieveStep, done: u64) -> Option<FetchProgress> {
-        let (here, expected) = self.counts.get_mut(study)?;
+        let (arrived, expected) = self.counts.get_mut(study)?;
         match step {
             RetrieveStep::Expected {
                 instances,
@@ -76,7 +76,7 @@ impl ProgressCounts {
                 stored,
                 quarantined,
                 ..
-            } => *here = stored + quarantined,
+            } => *arrived = stored + quarantined,
             _ => return None,
         }
         if self
@@ -91,7 +91,7 @@ impl ProgressCounts {
             studies: number(self.counts.len()),
             done,
             expected: sum(|(_, expected)| *expected),
-            here: sum(|(here, _)| *here),
+            here: sum(|(arrived, _)| *arrived),
         })
     }
 }
@@ -101,10 +101,10 @@ fn number(n: usize) -> u64 {
 }
 
 impl Fetch {
-    /// Of these classes, those that the job names.
+    /// Prepares a job, limited to the storage classes `classes`.
     ///
     /// # Errors
-    /// A configuration failure if the settings do not allow it.
+    /// A configuration failure if the settings do not allow the job.
     pub(crate) fn new(
         project: &Project,
         settings: &ProjectSettings,
@@ -131,12 +131,12 @@ impl Fetch {
         })
     }
 
-    /// True if the server sends to our receiver.
+    /// Returns true if the server sends to our own SCP (C-MOVE).
     pub(crate) fn needs_receiver(&self) -> bool {
         self.via == RetrieveVia::Move
     }
 
-    /// Fetches, and tells each study when it is done with.
+    /// Retrieves the studies. Reports progress, and each study when it ends.
     ///
     /// # Errors
     /// If the index cannot be read.
@@ -181,7 +181,7 @@ impl Fetch {
         failure.map_or(Ok(done), Err)
     }
 
-    /// Fetches one study after the other, until none is left or the retrieve is cancelled.
+    /// Retrieves one study after the other, until none is left or the retrieve is cancelled.
     fn retrieve_studies(
         &self,
         next: &AtomicUsize,
@@ -196,7 +196,7 @@ impl Fetch {
             };
             let study = std::slice::from_ref(study);
             let step = &mut |event: &RetrieveEvent| {
-                // It is heard until all are through.
+                // The receiver lives until all workers end.
                 let _ = events.send(WorkerEvent::Step(number, event.step));
             };
             let node = &self.peer.node;
@@ -256,7 +256,7 @@ impl Fetch {
             quarantined = study.quarantined,
             excluded = study.excluded,
             missing = study.failed,
-            "a study was retrieved"
+            "retrieved a study"
         );
         on_event(StudyEvent::Study(study));
         Ok(())
@@ -280,11 +280,11 @@ fn request(
     job: &RetrieveJob,
     handler: Arc<dyn InstanceHandler>,
 ) -> anyhow::Result<RetrieveRequest> {
-    let mut wanted = InstanceFilter::all().with_sop_classes(sop_classes.clone());
+    let mut filter = InstanceFilter::all().with_sop_classes(sop_classes.clone());
     if let Selection::These(modalities) = &settings.modalities
         && settings.storage_classes.is_empty()
     {
-        wanted = wanted.with_modalities(modalities.iter().map(|modality| modality.code));
+        filter = filter.with_modalities(modalities.iter().map(|modality| modality.code));
     }
     let via = match job.via {
         RetrieveVia::Move => service::retrieve::RetrieveMethod::Move {
@@ -303,11 +303,11 @@ fn request(
     };
     Ok(RetrieveRequest::new(via)
         .with_level(level)
-        .with_filter(wanted)
+        .with_filter(filter)
         .with_concurrency(1))
 }
 
-/// A server elsewhere cannot send to a receiver that only this machine can reach.
+/// Refuses a C-MOVE from another machine if our SCP accepts connections from this machine only.
 pub(crate) fn check_reachable(settings: &ProjectSettings, peer: &Peer) -> anyhow::Result<()> {
     if !scp::is_local(settings) {
         return Ok(());
@@ -318,8 +318,8 @@ pub(crate) fn check_reachable(settings: &ProjectSettings, peer: &Peer) -> anyhow
         return Ok(());
     }
     Err(Failure::configuration(format!(
-        "{} is to send to us, and only this machine can reach scp.bind = {}: anon config set scp.bind \
-         0.0.0.0, and anon config add scp.allow_calling {}; or fetch with --via get",
+        "the server {} cannot send to scp.bind = {}, which only this machine can reach: run anon config \
+         set scp.bind 0.0.0.0 and anon config add scp.allow_calling {}, or retrieve with --via get",
         peer.node,
         settings.scp.bind,
         peer.node.title()

@@ -1,4 +1,4 @@
-//! [`Intake`]: gives the engine what the SCP receives.
+//! [`Intake`]: passes the objects that the SCP receives to the engine.
 
 use std::io::{self, BufRead, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,28 +11,27 @@ use super::ArrivalLog;
 use super::memory_limit::{MemoryLimit, Reservation};
 use super::space_wait::{SpaceTimeout, SpaceWait};
 
-/// Memory that all objects on their way may take together. What has no room in it goes through
-/// `private/spool`.
+/// The memory that all objects in transit may use together. The rest goes through `private/spool`.
 const MEMORY_BYTES: usize = 64 << 20;
 
-/// Memory that one object may take.
+/// The memory that one object may use.
 const OBJECT_BYTES: usize = 16 << 20;
 
-/// What an object begins with: a CT slice fits.
+/// The first allocation for an object: enough for a CT slice.
 const FIRST_BYTES: usize = 1 << 20;
 
 /// The adapter between anon-net and anon-engine.
 #[derive(Debug)]
 pub(crate) struct Intake {
-    /// Weak: an SCP that is slow to end must not keep the project open.
+    /// Weak, so that an SCP that is slow to stop does not keep the project open.
     engine: Weak<Engine>,
     spool: Spool,
     memory: MemoryLimit,
     space_timeout: SpaceTimeout,
     arrivals: Arc<ArrivalLog>,
-    /// Objects that came whole and are not durable yet.
+    /// Objects that are received and not yet durable.
     waiting: AtomicU64,
-    /// Objects stored that name no patient and reservation one.
+    /// Stored objects without a Patient ID, which share one pseudonym.
     shared_patient: AtomicU64,
 }
 
@@ -54,12 +53,12 @@ impl Intake {
         }
     }
 
-    /// Objects that came whole and are not durable yet.
+    /// Objects that are received and not yet durable.
     pub(crate) fn waiting(&self) -> u64 {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Objects stored that name no patient and reservation one.
+    /// Stored objects without a Patient ID, which share one pseudonym.
     pub(crate) fn shared_patient(&self) -> u64 {
         self.shared_patient.load(Ordering::Relaxed)
     }
@@ -127,7 +126,7 @@ impl InstanceHandler for Intake {
     }
 }
 
-/// Nothing was kept, and there may be room later.
+/// Nothing was kept, and the sender may try again later.
 fn storage_full(error: io::Error) -> BackendError {
     BackendError::new(Remedy::Retry, error)
 }
@@ -158,7 +157,7 @@ fn remedy_of(error: &Error) -> Remedy {
     }
 }
 
-/// Calls until there is room, or no more waiting.
+/// Repeats a call while the disk is full, until the wait ends.
 fn retry_when_full<T>(
     wait: &mut SpaceWait<'_>,
     mut call: impl FnMut() -> io::Result<T>,
@@ -184,11 +183,11 @@ fn write_all(file: &mut dyn Write, mut bytes: &[u8], wait: &mut SpaceWait<'_>) -
     Ok(())
 }
 
-/// Why an object did not come whole.
+/// Why an object could not be received.
 enum ReadError {
-    /// Its body broke off.
+    /// The body ended early.
     Body,
-    /// The spool has no room.
+    /// The spool could not be written.
     Spool(io::Error),
 }
 
@@ -242,7 +241,7 @@ impl<'s> IncomingObject<'s> {
         Ok(())
     }
 
-    /// Makes room in memory for so many bytes; false if that is not to be had.
+    /// Reserves memory for `len` bytes. Returns false if that exceeds a limit.
     fn grow(&mut self, len: usize) -> bool {
         let preferred = len.max(self.reservation.bytes() * 2).max(FIRST_BYTES);
         let capacity = [preferred.min(OBJECT_BYTES), len]
@@ -254,6 +253,7 @@ impl<'s> IncomingObject<'s> {
         capacity.is_some()
     }
 
+    /// Returns the object, with its reserved memory if it is not spooled.
     fn finish(self) -> io::Result<(Received, Reservation)> {
         let received = match self.spooled {
             Some(spooled) => Received::spooled(spooled.finish()?),
@@ -286,8 +286,8 @@ mod tests {
     const EXPLICIT: &str = "1.2.840.10008.1.2.1";
     const BURNED_IN: Tag = Tag(0x0028, 0x0301);
 
-    /// An intake over a disk and a quarantine that can be full, waiting for room for a second that
-    /// passes only while it pauses.
+    /// An intake over a disk and a quarantine that can be full. It waits one second for space, by a clock
+    /// that advances only in its pauses.
     struct Scene {
         disk: SimDisk,
         quarantine: Arc<MemoryQuarantine>,
@@ -305,17 +305,17 @@ mod tests {
             let options = DirectoryStoreOptions::default().with_disk(Arc::new(disk.clone()));
             let store = DirectoryStore::open("/public", "/tmp", options).unwrap();
             let quarantine = Arc::new(MemoryQuarantine::with_max_bytes(20_000));
-            let policy = Policy::new(Arc::new(PlainRules::default()), "99", "room");
+            let policy = Policy::new(Arc::new(PlainRules::default()), "99", "full");
             let engine =
                 Engine::builder(policy, lookups.clone(), Arc::new(store), quarantine.clone());
             let engine = Arc::new(engine.workers(0).start().unwrap());
             let dir = tempfile::tempdir().unwrap();
             let spool = Spool::open(dir.path().join("spool")).unwrap();
             let clock = Box::new(ManualClock::new(pause));
-            let room = SpaceTimeout::with_clock(Duration::from_secs(1), Cancel::new(), clock);
+            let timeout = SpaceTimeout::with_clock(Duration::from_secs(1), Cancel::new(), clock);
             let lookups: Arc<dyn anon_model::RetrieveProgress> = lookups;
             let arrivals = Arc::new(ArrivalLog::new(&lookups, quarantine.clone()));
-            let intake = Intake::new(&engine, spool, room, arrivals);
+            let intake = Intake::new(&engine, spool, timeout, arrivals);
             Self {
                 disk: disk.clone(),
                 quarantine,
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn room_that_comes_back_in_time_is_waited_for() {
+    fn an_object_is_stored_once_the_disk_has_space_again() {
         let disk = SimDisk::new();
         let (full, mut pauses) = (disk.clone(), 0);
         let scene = Scene::new(&disk, move || {
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn when_the_time_is_over_the_sender_hears_a700_and_may_send_again() {
+    fn a_sender_gets_a700_after_the_timeout_and_can_send_again() {
         let disk = SimDisk::new();
         let pauses = Arc::new(Mutex::new(0));
         let counted = Arc::clone(&pauses);
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_room_in_the_quarantine_holds_up_nobody() {
+    fn waiting_for_quarantine_space_does_not_block_other_senders() {
         let disk = SimDisk::new();
         let others = Arc::new(OnceLock::<(Arc<Intake>, Arc<MemoryQuarantine>)>::new());
         let (known, mut pauses) = (Arc::clone(&others), 0);
@@ -403,7 +403,7 @@ mod tests {
         others.set(parts).unwrap();
         for n in 1..=2 {
             let place = Place::new(n);
-            // Well sent, and refused by our rules.
+            // Sent without error, and quarantined by the rules.
             let refused = ct_small(&place).put(BURNED_IN, VR::CS, "YES");
             let status = send(&scene.intake, place, &refused);
             assert_eq!(status, Status::SUCCESS, "{n}");
@@ -411,14 +411,14 @@ mod tests {
         assert_eq!(scene.files(), 4);
     }
 
-    /// Takes a few bytes at a time, and has no room now and then.
+    /// Writes seven bytes at a time, and is full at every third call.
     #[derive(Default)]
-    struct Crowded {
-        taken: Vec<u8>,
+    struct AlmostFull {
+        written: Vec<u8>,
         calls: u32,
     }
 
-    impl Write for Crowded {
+    impl Write for AlmostFull {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.calls += 1;
             match self.calls % 3 {
@@ -426,7 +426,7 @@ mod tests {
                 1 => Err(io::ErrorKind::Interrupted.into()),
                 _ => {
                     let some = bytes.iter().take(7);
-                    self.taken.extend(some);
+                    self.written.extend(some);
                     Ok(bytes.len().min(7))
                 }
             }
@@ -438,19 +438,19 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_through_the_spool_waits_in_the_middle_too() {
-        let room = |seconds| {
+    fn spooling_waits_in_the_middle_of_an_object_too() {
+        let timeout = |seconds| {
             let clock = Box::new(ManualClock::new(|| ()));
             SpaceTimeout::with_clock(Duration::from_secs(seconds), Cancel::new(), clock)
         };
         let bytes: Vec<u8> = (0..200).collect();
-        let mut file = Crowded::default();
-        write_all(&mut file, &bytes, &mut room(3600).wait()).unwrap();
-        assert_eq!(file.taken, bytes);
-        let mut file = Crowded::default();
-        let error = write_all(&mut file, &bytes, &mut room(1).wait()).unwrap_err();
+        let mut file = AlmostFull::default();
+        write_all(&mut file, &bytes, &mut timeout(3600).wait()).unwrap();
+        assert_eq!(file.written, bytes);
+        let mut file = AlmostFull::default();
+        let error = write_all(&mut file, &bytes, &mut timeout(1).wait()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-        // Eleven tries found no room, each before seven bytes.
-        assert_eq!(file.taken.len(), 10 * 7 + 7);
+        // Eleven attempts found the disk full, after seven bytes each.
+        assert_eq!(file.written.len(), 10 * 7 + 7);
     }
 }

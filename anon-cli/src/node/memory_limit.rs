@@ -1,15 +1,15 @@
-//! [`MemoryLimit`]: bytes that all objects on their way may take of memory together.
+//! [`MemoryLimit`]: the memory that all objects in transit may use together.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Clones are one and the same.
+/// A number of bytes that can be reserved. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct MemoryLimit {
-    left: Arc<AtomicUsize>,
+    available: Arc<AtomicUsize>,
 }
 
-/// A part of a limit. It is given back when this is dropped.
+/// Reserved bytes, released on drop.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     limit: MemoryLimit,
@@ -19,11 +19,11 @@ pub(crate) struct Reservation {
 impl MemoryLimit {
     pub(crate) fn new(bytes: usize) -> Self {
         Self {
-            left: Arc::new(AtomicUsize::new(bytes)),
+            available: Arc::new(AtomicUsize::new(bytes)),
         }
     }
 
-    /// An empty share.
+    /// Returns an empty reservation, which can grow.
     pub(crate) fn reserve(&self) -> Reservation {
         Reservation {
             limit: self.clone(),
@@ -32,8 +32,8 @@ impl MemoryLimit {
     }
 
     fn try_take(&self, bytes: usize) -> bool {
-        let take = |left: usize| left.checked_sub(bytes);
-        self.left
+        let take = |available: usize| available.checked_sub(bytes);
+        self.available
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, take)
             .is_ok()
     }
@@ -44,7 +44,7 @@ impl Reservation {
         self.bytes
     }
 
-    /// Grows to so many bytes; false, and nothing changes, if the limit has not as many left.
+    /// Grows to `bytes`. Returns false and changes nothing if too few bytes are available.
     pub(crate) fn grow_to(&mut self, bytes: usize) -> bool {
         let more = bytes.saturating_sub(self.bytes);
         if !self.limit.try_take(more) {
@@ -54,10 +54,10 @@ impl Reservation {
         true
     }
 
-    /// Gives all of it back.
+    /// Releases all reserved bytes.
     pub(crate) fn release(&mut self) {
         let bytes = std::mem::take(&mut self.bytes);
-        self.limit.left.fetch_add(bytes, Ordering::AcqRel);
+        self.limit.available.fetch_add(bytes, Ordering::AcqRel);
     }
 }
 
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_given_back_can_be_taken_again() {
+    fn released_bytes_can_be_reserved_again() {
         let limit = MemoryLimit::new(100);
         let (mut one, mut other) = (limit.reserve(), limit.reserve());
         assert!(one.grow_to(60) && one.grow_to(50));

@@ -1,4 +1,4 @@
-//! [`Peer`]: a node that is asked or sent to, by its name in the settings or as `AET@host:port`.
+//! [`Peer`]: a remote DICOM node, named in the settings or given as `AET@host:port`.
 
 use std::sync::Arc;
 
@@ -13,18 +13,18 @@ use super::tls;
 use crate::exit::Failure;
 use crate::project::Project;
 
-/// What a node is wanted for.
+/// What a command does with a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// It is verified only.
+    /// Verify it (C-ECHO).
     Any,
-    /// It is queried and retrieved from.
+    /// Query it and retrieve from it.
     Query,
-    /// It is exported to.
+    /// Export to it.
     Export,
 }
 
-/// A node that is asked or sent to.
+/// A remote DICOM node.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
     pub(crate) node: Node,
@@ -32,58 +32,58 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// The node that was typed.
+    /// Resolves a name of the settings or an `AET@host:port`.
     ///
     /// # Errors
-    /// A configuration failure if there is none of this name, or it is not for this purpose.
+    /// A configuration failure if no node has this name, or the settings do not allow this purpose.
     pub(crate) fn resolve(
         settings: &ProjectSettings,
-        typed: &str,
+        name: &str,
         purpose: Purpose,
     ) -> anyhow::Result<Self> {
-        if typed.contains('@') {
-            let node = typed
+        if name.contains('@') {
+            let node = name
                 .parse()
                 .map_err(|error| Failure::configuration(format!("NODE: {error}")))?;
             return Ok(Self { node, tls: false });
         }
-        let Some(known) = settings.nodes.get(typed) else {
-            return Err(Failure::configuration(unknown(settings, typed)));
+        let Some(known) = settings.nodes.get(name) else {
+            return Err(Failure::configuration(unknown_node(settings, name)));
         };
         if purpose == Purpose::Query && !known.uses.contains(&NodeUse::Query) {
             return Err(Failure::configuration(format!(
-                "node {typed} is not used for queries; to change that: anon config add \
-                 node.{typed}.use query"
+                "node {name} is not used for queries: to allow them, run anon config add \
+                 node.{name}.use query"
             )));
         }
         if purpose == Purpose::Export && !known.uses.contains(&NodeUse::Export) {
             return Err(Failure::configuration(format!(
-                "node {typed} is not used for exports, so that nothing lands in a clinical archive by a \
-                 slip; if it is meant: anon config add node.{typed}.use export"
+                "node {name} is not used for exports, so that nothing is sent to a clinical archive by \
+                 mistake: to allow them, run anon config add node.{name}.use export"
             )));
         }
         let title = AeTitle::new(&known.aet)?;
         let node = Node::new(title, &known.host, known.port)
-            .with_context(|| Failure::Configuration(format!("node {typed}")))?;
+            .with_context(|| Failure::Configuration(format!("node {name}")))?;
         let tls = known.tls;
         Ok(Self { node, tls })
     }
 }
 
-fn unknown(settings: &ProjectSettings, typed: &str) -> String {
+fn unknown_node(settings: &ProjectSettings, name: &str) -> String {
     let known: Vec<&str> = settings.nodes.keys().map(String::as_str).collect();
     let known = if known.is_empty() {
-        "there is none".to_owned()
+        "the settings have no node".to_owned()
     } else {
-        format!("there are {}", known.join(", "))
+        format!("the settings have {}", known.join(", "))
     };
     format!(
-        "no node is called {typed}: {known}; give one as AET@host:port, or make it with: anon \
-         config set node.{typed}.aet AET"
+        "there is no node {name}; {known}: give one as AET@host:port, or add it with anon config set \
+         node.{name}.aet AET"
     )
 }
 
-/// A user of a peer's services, under our AE title.
+/// Returns an SCU for a peer, under our AE title.
 pub(crate) fn scu(
     project: &Project,
     settings: &ProjectSettings,
@@ -105,7 +105,7 @@ pub(crate) fn scu(
         .with_max_pdu_bytes(settings.scp.max_pdu_bytes))
 }
 
-/// The program that is told to peers: the one that is written into outputs.
+/// Returns the implementation identification for associations, the same as in the file meta information.
 pub(super) fn implementation() -> anyhow::Result<Implementation> {
     use anon_engine::file_meta::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
     let class = Uid::new(IMPLEMENTATION_CLASS_UID)?;

@@ -1,4 +1,4 @@
-//! The project's SCP, as its settings say.
+//! The project's SCP, set up from its settings.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -21,23 +21,23 @@ use crate::project::Project;
 const VERIFICATION: &str = "1.2.840.10008.1.1";
 /// Explicit VR little endian (PS3.5 section A.2).
 const EXPLICIT: &str = "1.2.840.10008.1.2.1";
-/// With implicit VR little endian (PS3.5 section A.1): what every peer can be verified in.
+/// Explicit and implicit VR little endian (PS3.5 section A.1): every peer supports one of them.
 const UNCOMPRESSED: [&str; 2] = [EXPLICIT, "1.2.840.10008.1.2"];
 
-/// The SCP while it runs.
+/// A running SCP.
 #[derive(Debug)]
 pub(crate) struct Receiver {
     pub(crate) running: RunningScp,
 }
 
 impl Receiver {
-    /// Ends it; false if associations were cut because the time was over.
+    /// Stops the SCP. Returns false if associations had to be aborted after `patience`.
     pub(crate) fn stop(&self, patience: Duration) -> bool {
         self.running.stop(patience) == StopOutcome::Drained
     }
 }
 
-/// The address to listen on.
+/// Returns the address to listen on.
 fn address(settings: &ProjectSettings) -> anyhow::Result<SocketAddr> {
     let scp = &settings.scp;
     let found = (scp.bind.as_str(), scp.port).to_socket_addrs();
@@ -45,17 +45,20 @@ fn address(settings: &ProjectSettings) -> anyhow::Result<SocketAddr> {
         .ok()
         .and_then(|mut found| found.next())
         .ok_or_else(|| {
-            Failure::configuration(format!("scp.bind: {} is no address of ours", scp.bind))
+            Failure::configuration(format!(
+                "scp.bind: {} is not an address of this machine",
+                scp.bind
+            ))
         })
 }
 
-/// True if only programs on this machine can reach it.
+/// Returns true if only programs on this machine can reach the SCP.
 pub(crate) fn is_local(settings: &ProjectSettings) -> bool {
     let bind = settings.scp.bind.as_str();
     bind == "localhost" || bind.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Refuses to listen for everybody without being told so, as [`start`] does.
+/// Refuses to listen to every machine unless the settings allow it. [`start`] checks this too.
 pub(crate) fn check_access_list(settings: &ProjectSettings) -> anyhow::Result<()> {
     let scp = &settings.scp;
     let is_listed = !scp.allow_calling.is_empty() || !scp.allow_peers.is_empty();
@@ -63,16 +66,16 @@ pub(crate) fn check_access_list(settings: &ProjectSettings) -> anyhow::Result<()
         return Ok(());
     }
     Err(Failure::configuration(format!(
-        "listening on {} would take objects from everybody: say who may send with scp.allow_calling \
-         or scp.allow_peers, or set scp.open to true",
+        "listening on {} would accept objects from every machine: list the senders in \
+         scp.allow_calling or scp.allow_peers, or set scp.open to true",
         scp.bind
     )))
 }
 
-/// Starts the SCP of an open project, for whatever command.
+/// Starts the SCP of an open project.
 ///
 /// # Errors
-/// If the settings do not allow it, also because everybody could reach it; or the address cannot be had.
+/// If the settings do not allow it (see [`check_access_list`]), or the address is in use.
 pub(crate) fn start(
     project: &Project,
     settings: &ProjectSettings,
@@ -108,13 +111,13 @@ pub(crate) fn start(
     let address = address(settings)?;
     let running = builder.bind(address).with_context(|| {
         Failure::CannotRun(format!(
-            "cannot listen on {address}: is another program there? --port chooses another, 0 any"
+            "cannot listen on {address}: if another program uses it, choose another port with --port (0: any)"
         ))
     })?;
     Ok(Receiver { running })
 }
 
-/// The addresses that may connect: a host name stands for all of its addresses now.
+/// Returns the addresses that may connect. A host name is resolved once, to all its addresses.
 fn allowed_peers(allowed: &[String]) -> anyhow::Result<Vec<AddressRange>> {
     let mut ranges = Vec::new();
     for peer in allowed {
@@ -123,20 +126,22 @@ fn allowed_peers(allowed: &[String]) -> anyhow::Result<Vec<AddressRange>> {
             continue;
         }
         let found = (peer.as_str(), 0).to_socket_addrs().with_context(|| {
-            Failure::Configuration(format!("scp.allow_peers: {peer} has no address"))
+            Failure::Configuration(format!("scp.allow_peers: the host {peer} has no address"))
         })?;
         ranges.extend(found.map(|address| AddressRange::from(address.ip())));
     }
     Ok(ranges)
 }
 
-/// What the project takes: every storage class of it in every transfer syntax of it, and C-ECHO.
+/// Returns what the project accepts: each of its storage classes in each of its transfer syntaxes, and C-ECHO.
 fn supported(settings: &ProjectSettings) -> anyhow::Result<SupportedContexts> {
     supported_contexts(classes(settings)?, &syntaxes(settings)?)
 }
 
-/// What a receiver takes that was opened with the settings `opened_with`, and those that hold now: what was
-/// removed since is gone, and what was added needs rules that were opened with it.
+/// Returns what an SCP accepts that was opened with the settings `opened_with`, now that they are `now`.
+///
+/// Storage classes and transfer syntaxes removed since are no longer accepted. Those added since are not
+/// accepted yet, because the project was opened without them.
 pub(crate) fn supported_now(
     opened_with: &ProjectSettings,
     now: &ProjectSettings,
@@ -146,7 +151,7 @@ pub(crate) fn supported_now(
     supported_contexts(shared_classes(opened_with, now)?, &syntaxes)
 }
 
-/// The storage classes that both settings take.
+/// Returns the storage classes that both settings accept.
 pub(crate) fn shared_classes(
     opened_with: &ProjectSettings,
     now: &ProjectSettings,
@@ -168,7 +173,7 @@ fn supported_contexts(classes: Vec<Uid>, syntaxes: &[Uid]) -> anyhow::Result<Sup
     Ok(supported)
 }
 
-/// The storage classes that the project takes.
+/// Returns the storage classes that the project accepts.
 fn classes(settings: &ProjectSettings) -> anyhow::Result<Vec<Uid>> {
     let classes = settings.accepted_classes();
     Ok(classes
@@ -177,9 +182,9 @@ fn classes(settings: &ProjectSettings) -> anyhow::Result<Vec<Uid>> {
         .collect::<Result<_, _>>()?)
 }
 
-/// The transfer syntaxes that the project takes, those that it would rather have before others.
+/// Returns the transfer syntaxes that the project accepts, in order of preference.
 ///
-/// Explicit VR is first of all, for a peer that offers both: in implicit VR private elements lose theirs.
+/// With the default, explicit VR little endian is first: implicit VR loses the VRs of private elements.
 pub(crate) fn syntaxes(settings: &ProjectSettings) -> anyhow::Result<Vec<Uid>> {
     let syntaxes: Result<_, _> = match &settings.transfer_syntaxes {
         Selection::All => {

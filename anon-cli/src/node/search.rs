@@ -1,4 +1,4 @@
-//! Which studies of a server are meant by the keys that were typed.
+//! [`Search`]: the C-FIND queries for the keys that were given.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use crate::exit::Failure;
 use crate::project::{Privacy, write_file};
 
-/// The keys of a search, as a person gives them.
+/// The keys of a search, as given on the command line.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Keys {
     pub(crate) patient_name: Option<String>,
@@ -25,30 +25,31 @@ pub(crate) struct Keys {
     pub(crate) study_uid: Vec<String>,
 }
 
-/// What is asked for.
+/// What a search sends.
 #[derive(Debug)]
 pub(crate) enum Search {
-    /// One query each.
+    /// Independent queries.
     Queries(Vec<Query>),
-    /// One query a number, and only exact matches.
+    /// One query for each accession number. Only exact matches count.
     Accessions(Accessions),
 }
 
-/// How a search went. Accession numbers can identify.
+/// The result of a search. Accession numbers can identify.
 #[derive(Debug, Default)]
 pub(crate) struct SearchResult {
+    /// Accession numbers without a match.
     pub(crate) missing: Vec<String>,
-    /// Numbers that could not be asked for, and why.
+    /// Accession numbers whose query failed.
     pub(crate) failed: Vec<(String, ServiceError)>,
-    /// Numbers that were not asked for any more.
+    /// Accession numbers not queried, because the search was cancelled.
     pub(crate) not_asked: u64,
 }
 
 impl Search {
-    /// What the keys ask for.
+    /// Builds the queries for the keys.
     ///
     /// # Errors
-    /// A configuration failure if there is no key, one cannot be what it is, or they do not go together.
+    /// A configuration failure if there is no key, a key is invalid, or the keys cannot be combined.
     pub(crate) fn new(keys: &Keys) -> anyhow::Result<Self> {
         let numbers = match &keys.accession_file {
             Some(file) => read_accession_numbers(file)?,
@@ -57,7 +58,7 @@ impl Search {
         if is_list(keys, &numbers) {
             if !has_accessions_only(keys) {
                 return Err(Failure::configuration(
-                    "a list of accession numbers goes with no other key",
+                    "a list of accession numbers cannot be combined with other keys",
                 ));
             }
             let list = Accessions::new(numbers.iter().map(String::as_str));
@@ -70,7 +71,7 @@ impl Search {
         if keys.study_uid.is_empty() {
             if query.is_empty() {
                 return Err(Failure::configuration(
-                    "no key says which studies: --patient-id, --accession, --study-date or another",
+                    "no key given: name the studies with --patient-id, --accession, --study-date or another key",
                 ));
             }
             return Ok(Self::Queries(vec![query]));
@@ -83,10 +84,10 @@ impl Search {
         each.collect::<anyhow::Result<_>>().map(Self::Queries)
     }
 
-    /// Asks the server. What is found is given to `on_match` as it comes.
+    /// Queries the server. Calls `on_match` with each match as it arrives.
     ///
     /// # Errors
-    /// If the server fails a query; of a list, only if it answers none.
+    /// If a query fails. For a list of accession numbers, only if all queries fail.
     pub(crate) fn run(
         &self,
         scu: &Scu,
@@ -102,25 +103,25 @@ impl Search {
                 }
             }
             Self::Accessions(numbers) => {
-                let asked = numbers.clone();
-                let report = scu.find_accessions(node, asked, cancel, &mut |event| {
+                let list = numbers.clone();
+                let report = scu.find_accessions(node, list, cancel, &mut |event| {
                     if let AccessionEvent::Match { study, .. } = event {
                         on_match(study.clone());
                     }
                 });
                 found.missing = report.not_found().map(str::to_owned).collect();
-                let mut answered = false;
+                let mut any_answered = false;
                 for (number, outcome) in numbers.iter().zip(report.outcomes) {
                     match outcome {
                         AccessionOutcome::Failed(error) => {
                             found.failed.push((number.to_owned(), error));
                         }
                         AccessionOutcome::NotAsked => found.not_asked += 1,
-                        _ => answered = true,
+                        _ => any_answered = true,
                     }
                 }
-                // Nothing at all is no list with gaps.
-                if !answered && !found.failed.is_empty() {
+                // No query was answered: the failure is the server's, not that of one number.
+                if !any_answered && !found.failed.is_empty() {
                     return Err(found.failed.swap_remove(0).1);
                 }
             }
@@ -129,7 +130,7 @@ impl Search {
     }
 }
 
-/// The studies that were typed, if no other key narrows them.
+/// Returns the Study Instance UIDs given, if there is no other key.
 pub(crate) fn studies_by_uid(keys: &Keys) -> &[String] {
     let has_number = !keys.accession.is_empty() || keys.accession_file.is_some();
     if has_number || has_attribute(keys) {
@@ -138,12 +139,12 @@ pub(crate) fn studies_by_uid(keys: &Keys) -> &[String] {
     &keys.study_uid
 }
 
-/// True if no key but accession numbers was typed.
+/// Returns true if accession numbers are the only keys.
 fn has_accessions_only(keys: &Keys) -> bool {
     !has_attribute(keys) && keys.study_uid.is_empty()
 }
 
-/// True if a key was typed that is neither an accession number nor a UID.
+/// Returns true if there is a key other than accession numbers and UIDs.
 fn has_attribute(keys: &Keys) -> bool {
     let attributes = [
         &keys.patient_name,
@@ -154,8 +155,10 @@ fn has_attribute(keys: &Keys) -> bool {
     attributes.iter().any(|key| key.is_some())
 }
 
-/// One number alone is a list of one: a server that takes it for a beginning is put right, and it can
-/// be not found. With a wildcard it is none.
+/// Returns true if the accession numbers are searched one by one, for exact matches.
+///
+/// A single number without a wildcard is such a list too: some servers match it as a prefix, and a list
+/// reports it as missing if nothing matches exactly.
 fn is_list(keys: &Keys, numbers: &[String]) -> bool {
     match numbers {
         _ if keys.accession_file.is_some() => true,
@@ -185,24 +188,24 @@ fn query(keys: &Keys, accession: Option<&str>) -> Result<Query, anon_net::TextEr
     Ok(query)
 }
 
-/// The numbers of a file: between white space, commas and semicolons, as they are written there.
+/// Reads accession numbers from a file, separated by white space, commas or semicolons.
 fn read_accession_numbers(file: &Path) -> anyhow::Result<Vec<String>> {
     let text = fs::read_to_string(file).context(Failure::CannotRun(
         "cannot read the file of accession numbers".into(),
     ))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let between = |c: char| c.is_whitespace() || c == ',' || c == ';';
-    let words = text.split(between).map(|word| word.trim_matches('"'));
+    let is_separator = |c: char| c.is_whitespace() || c == ',' || c == ';';
+    let words = text.split(is_separator).map(|word| word.trim_matches('"'));
     let numbers: Vec<String> = words.filter(|w| !w.is_empty()).map(str::to_owned).collect();
     if numbers.is_empty() {
         return Err(Failure::configuration(
-            "the file of accession numbers has none",
+            "the file of accession numbers is empty",
         ));
     }
     Ok(numbers)
 }
 
-/// Writes the numbers that were not found beside the file they came from, readable by its owner alone.
+/// Writes the missing numbers to `<stem>_not_found.txt` beside `file`, readable by the owner only.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -216,7 +219,7 @@ pub(crate) fn write_not_found(file: &Path, numbers: &[String]) -> anyhow::Result
     let mut text = numbers.join("\n");
     text.push('\n');
     write_file(&path, text.as_bytes(), Privacy::Private).context(Failure::CannotRun(
-        "cannot write the numbers that were not found".into(),
+        "cannot write the file of accession numbers that were not found".into(),
     ))?;
     Ok(path)
 }
@@ -226,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_of_a_file_stay_as_they_are_written() {
+    fn accession_numbers_are_read_unchanged_and_written_back() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("ward.7.csv");
         write_file(
@@ -248,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_do_not_go_together() {
+    fn missing_and_contradicting_keys_are_refused() {
         let none = Search::new(&Keys::default());
         assert_eq!(crate::exit::code(&none.unwrap_err()), 3);
         let keys = Keys {

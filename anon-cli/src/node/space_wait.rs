@@ -1,11 +1,11 @@
-//! [`SpaceTimeout`]: how long an object waits for room before its sender is told that there is none.
+//! [`SpaceWait`]: how long an object waits for disk space before its sender gets a failure status.
 //!
 //! ```text
-//! no room ─► pause ─► tried again ─► …  until there is some, the time is over, or we are to end
+//! no space ─► pause ─► retry ─► …  until it succeeds, the timeout ends, or the command is cancelled
 //! ```
 //!
-//! Only the thread of that sender waits, and it holds nothing that others need. Its time begins with
-//! the first shortage of an object, so that one object waits once, not once for each step.
+//! Only the thread of that sender waits, and it holds no lock. The timeout of an object starts at its
+//! first shortage and covers all its steps.
 
 use std::fmt;
 use std::thread;
@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 
 use anon_engine::Cancel;
 
-/// Between two tries.
+/// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The clock that waiting goes by.
+/// The clock that measures waits.
 pub(crate) trait Clock: fmt::Debug + Send + Sync {
     fn now(&self) -> Instant;
 
-    /// Waits so long, or a little shorter.
+    /// Waits for `time` or a little less.
     fn pause(&self, time: Duration);
 }
 
@@ -37,7 +37,7 @@ impl Clock for System {
     }
 }
 
-/// How long is waited for timeout.
+/// How long each object may wait for disk space.
 #[derive(Debug)]
 pub(crate) struct SpaceTimeout {
     limit: Duration,
@@ -45,7 +45,7 @@ pub(crate) struct SpaceTimeout {
     clock: Box<dyn Clock>,
 }
 
-/// The waiting of one object.
+/// The wait of one object.
 #[derive(Debug)]
 pub(crate) struct SpaceWait<'r> {
     timeout: &'r SpaceTimeout,
@@ -53,7 +53,7 @@ pub(crate) struct SpaceWait<'r> {
 }
 
 impl SpaceTimeout {
-    /// So long, or until `cancel` says that we are to end.
+    /// Waits end after `limit`, or when `cancel` is cancelled.
     pub(crate) fn new(limit: Duration, cancel: Cancel) -> Self {
         Self::with_clock(limit, cancel, Box::new(System))
     }
@@ -66,7 +66,7 @@ impl SpaceTimeout {
         }
     }
 
-    /// For one object.
+    /// Returns a new wait for one object.
     pub(crate) fn wait(&self) -> SpaceWait<'_> {
         SpaceWait {
             timeout: self,
@@ -76,12 +76,12 @@ impl SpaceTimeout {
 }
 
 impl SpaceWait<'_> {
-    /// After a try that found no timeout: pauses, and says if there is to be another.
+    /// Pauses after an attempt that found no space. Returns false if the caller should give up.
     pub(crate) fn retry(&mut self) -> bool {
         let timeout = self.timeout;
         let now = timeout.clock.now();
         let until = *self.until.get_or_insert_with(|| {
-            tracing::warn!("no timeout: an object waits for some");
+            tracing::warn!("no disk space: an object waits for some");
             now + timeout.limit
         });
         let left = until.saturating_duration_since(now);
@@ -89,7 +89,7 @@ impl SpaceWait<'_> {
             return false;
         }
         timeout.clock.pause(left.min(PAUSE));
-        // The last try is at the end of the time.
+        // The last attempt is made when the timeout ends.
         !timeout.cancel.is_cancelled()
     }
 }
@@ -102,7 +102,7 @@ pub(crate) mod tests {
 
     type Step = Box<dyn FnMut() + Send>;
 
-    /// A clock that moves only while somebody pauses, and does something each time.
+    /// A clock that advances only in pauses, and calls `step` in each.
     pub(crate) struct ManualClock {
         now: Mutex<Instant>,
         step: Mutex<Step>,
@@ -135,7 +135,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_time_of_an_object_is_all_that_it_waits() {
+    fn an_object_waits_no_longer_than_the_timeout() {
         let pauses = Arc::new(Mutex::new(0));
         let counted = Arc::clone(&pauses);
         let clock = Box::new(ManualClock::new(move || *counted.lock().unwrap() += 1));
@@ -146,18 +146,18 @@ pub(crate) mod tests {
         assert!(!wait.retry());
         assert!(
             timeout.wait().retry(),
-            "the next object has a time of its own"
+            "the next object has its own timeout"
         );
     }
 
     #[test]
-    fn the_end_of_the_program_ends_the_waiting() {
+    fn cancelling_ends_the_wait() {
         let cancel = Cancel::new();
-        let comes = cancel.clone();
-        let clock = Box::new(ManualClock::new(move || comes.cancel()));
+        let cancelled = cancel.clone();
+        let clock = Box::new(ManualClock::new(move || cancelled.cancel()));
         let timeout = SpaceTimeout::with_clock(Duration::from_hours(1), cancel, clock);
         let mut wait = timeout.wait();
-        assert!(!wait.retry(), "it came during the pause");
+        assert!(!wait.retry(), "cancelled during the pause");
         assert!(!timeout.wait().retry());
         let none = SpaceTimeout::new(Duration::ZERO, Cancel::new());
         assert!(!none.wait().retry());

@@ -1,4 +1,4 @@
-//! TLS as the settings say, both ways. Feature `tls`: without it, settings that ask for TLS are refused.
+//! TLS for associations in both directions. Without the feature `tls`, settings that require TLS are refused.
 
 #[cfg(feature = "tls")]
 pub(super) use with::{dial, listen};
@@ -20,7 +20,7 @@ mod with {
     use crate::platform;
     use crate::project::Project;
 
-    /// Dials over TLS.
+    /// Sets up TLS for outgoing associations.
     pub(in crate::node) fn dial(
         dial: UlDial,
         project: &Project,
@@ -39,7 +39,7 @@ mod with {
         Ok(dial.with_tls(built.context(unusable())?))
     }
 
-    /// Listens over TLS.
+    /// Sets up TLS for incoming associations.
     pub(in crate::node) fn listen(
         builder: ScpBuilder,
         project: &Project,
@@ -57,27 +57,27 @@ mod with {
         Ok(builder.tls(built.context(unusable())?))
     }
 
-    /// A file of ours; an error names the key to set.
+    /// Returns the path of a setting, relative to the project. The error names the setting.
     fn file(project: &Project, setting: Option<&str>, key: &str) -> anyhow::Result<PathBuf> {
         match setting {
             Some(path) => Ok(project.root().join(path)),
             None => Err(Failure::configuration(format!(
-                "TLS needs {key}: anon config set {key} FILE.pem"
+                "TLS needs {key}: run anon config set {key} FILE.pem"
             ))),
         }
     }
 
-    /// The file with our key, which nobody but its owner may read.
+    /// Returns the private key file. Refuses one that others than its owner can access.
     fn key_file(project: &Project, settings: &ProjectSettings) -> anyhow::Result<PathBuf> {
         let path = file(project, settings.tls.key_file.as_deref(), "tls.key_file")?;
-        // A link says nothing of who may read what it leads to. What is not there is told on reading.
+        // The mode of the link's target counts. A missing file is reported when it is read.
         let Ok(target) = path.canonicalize() else {
             return Ok(path);
         };
         let access = platform::access(&target).with_context(unusable)?;
         if access.is_some_and(|access| access.others != 0) {
             return Err(Failure::configuration(format!(
-                "tls.key_file can be reached by others than its owner; run: chmod 600 '{}'",
+                "tls.key_file can be accessed by others than its owner: run chmod 600 '{}'",
                 target.display()
             )));
         }
@@ -85,7 +85,7 @@ mod with {
     }
 
     fn unusable() -> Failure {
-        Failure::Configuration("TLS cannot be used".into())
+        Failure::Configuration("cannot set up TLS".into())
     }
 }
 
@@ -115,6 +115,8 @@ mod without {
     }
 
     fn not_built() -> anyhow::Error {
-        Failure::configuration("the settings ask for TLS, and this program was built without it")
+        Failure::configuration(
+            "the settings require TLS, but this anon was built without it: use a build with the feature tls",
+        )
     }
 }

@@ -1,33 +1,33 @@
-//! The control socket of Windows: a named pipe, and a file in its place that says which.
+//! The control socket of Windows: a named pipe, and a file that names it.
 //!
-//! A pipe has no place in the file system: its name is known to the whole machine, and by the name
-//! alone a client cannot tell who listens. So what stands at `private/control.sock` is a file,
+//! Pipe names are global to the machine, and a client cannot tell from a name who listens. So
+//! `private/control.sock` is a file, which each listener writes anew:
 //!
 //! ```text
 //! anon-pipe 1
-//! 4f0c…         the pipe is \\.\pipe\anon-4f0c…: 16 random bytes, in hexadecimal
-//! 9be2…         what whoever listens there says before all else: 16 random bytes
+//! 4f0c…         16 random bytes in hexadecimal: the pipe is \\.\pipe\anon-4f0c…
+//! 9be2…         16 random bytes in hexadecimal: the listener sends them first, as its proof
 //! ```
 //!
-//! made afresh by each listener. Nobody can take the name beforehand, since nobody knows it. The
-//! pipe must not be there yet, its owner alone can reach it or listen at it beside us, and nobody
-//! can over the network. Of a listener that was killed the file stays, and its name is free to be
-//! taken: what listens there and does not say the second number is told nothing. It never can act in
-//! the client's name.
+//! No other process can claim the name before the listener, because the name is random. The listener
+//! refuses a pipe that exists. Only the owner can connect to the pipe or create more instances of it, and
+//! nobody can over the network. After a listener was killed, its file remains and the name is free. A
+//! process that claims the name cannot send the proof, so clients send it nothing. It can never
+//! impersonate a client.
 //!
-//! What this leaves open: `private/` is for its owner alone as far as what it inherits says so; the
-//! owner of what an administrator starts elevated is the group of administrators; and whoever took
-//! a dead listener's name can keep a client waiting until the next listener makes its file.
+//! Limits: `private/` is accessible to its owner only if the inherited permissions say so. The owner of an
+//! elevated process is the group of administrators. A process that claims the name of a dead listener
+//! can delay clients until the next listener writes its file.
 
 use std::io::{self, Read};
 
-/// The first line of the file, with the version of its form.
-const FORM: &str = "anon-pipe 1";
+/// The first line of the file, with the format version.
+const HEADER: &str = "anon-pipe 1";
 
-/// The longest file of this form that is read: three lines.
-const LONGEST: u64 = 256;
+/// The most bytes read from the file. It has three lines.
+const MAX_BYTES: u64 = 256;
 
-/// Where a listener is, and how it is known.
+/// The name of a listener's pipe, and its proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Address {
     name: [u8; 16],
@@ -35,23 +35,23 @@ struct Address {
 }
 
 impl Address {
-    /// The pipe's name.
+    /// Returns the name of the pipe.
     fn pipe(&self) -> String {
         format!(r"\\.\pipe\anon-{:032x}", u128::from_be_bytes(self.name))
     }
 
-    /// What stands in the file.
+    /// Returns the content of the file.
     fn text(&self) -> String {
         let [name, proof] = [self.name, self.proof].map(u128::from_be_bytes);
-        format!("{FORM}\n{name:032x}\n{proof:032x}\n")
+        format!("{HEADER}\n{name:032x}\n{proof:032x}\n")
     }
 
     fn read(from: impl Read) -> io::Result<Self> {
         let mut text = String::new();
-        from.take(LONGEST).read_to_string(&mut text)?;
+        from.take(MAX_BYTES).read_to_string(&mut text)?;
         let wrong = || io::Error::new(io::ErrorKind::InvalidData, "not the address of a pipe");
         let mut lines = text.lines();
-        if lines.next() != Some(FORM) {
+        if lines.next() != Some(HEADER) {
             return Err(wrong());
         }
         let mut number = || {
@@ -64,15 +64,15 @@ impl Address {
         }
     }
 
-    /// Hears whether this is the listener that made the file.
+    /// Checks the proof of the listener.
     fn check(&self, mut stream: impl Read) -> io::Result<()> {
-        let mut said = [0; 16];
-        stream.read_exact(&mut said)?;
-        if said == self.proof {
+        let mut proof = [0; 16];
+        stream.read_exact(&mut proof)?;
+        if proof == self.proof {
             return Ok(());
         }
         let kind = io::ErrorKind::PermissionDenied;
-        Err(io::Error::new(kind, "somebody else listens at this pipe"))
+        Err(io::Error::new(kind, "another process listens at this pipe"))
     }
 }
 
@@ -98,29 +98,29 @@ mod windows {
 
     use super::Address;
 
-    /// Everything to the owner, nothing to anybody else, whatever would be inherited. In words of
-    /// the [language for security descriptors][1]; S-1-3-4 is whoever owns the pipe.
+    /// Full access for the owner (S-1-3-4), none for others, nothing inherited. In the
+    /// [security descriptor definition language][1].
     ///
     /// [1]: https://learn.microsoft.com/windows/win32/secauthz/security-descriptor-string-format
-    const FOR_ITS_OWNER: &str = "D:P(A;;GA;;;S-1-3-4)";
+    const OWNER_ONLY: &str = "D:P(A;;GA;;;S-1-3-4)";
 
-    /// How much may be on its way before who writes must wait.
+    /// The size of the pipe's buffers.
     const BUFFER_BYTES: u32 = 64 << 10;
 
-    /// `FILE_FLAG_OVERLAPPED`: without it a pipe lets nobody write while somebody reads.
+    /// `FILE_FLAG_OVERLAPPED`: without it a write waits for a pending read.
     const OVERLAPPED: u32 = 0x4000_0000;
 
-    /// `SECURITY_ANONYMOUS`: who listens can do nothing in the name of who comes.
+    /// `SECURITY_ANONYMOUS`: the listener cannot impersonate the client.
     const ANONYMOUS: u32 = 0;
 
-    /// `ERROR_PIPE_BUSY`: who listens is about to make room for the next.
+    /// `ERROR_PIPE_BUSY`: the listener has not yet created the instance for the next client.
     const BUSY: i32 = 231;
 
-    /// How often, and how long after each other, a busy pipe is asked.
+    /// Attempts to open a busy pipe, and the pause between them.
     const TRIES: u32 = 100;
     const PAUSE: Duration = Duration::from_millis(10);
 
-    /// Closing the last of its clones closes it.
+    /// One end of a pipe. Dropping the last clone closes it.
     #[derive(Debug)]
     pub(crate) struct Stream(Arc<DuplexPipeStream<Bytes>>);
 
@@ -142,13 +142,13 @@ mod windows {
             (&*self.0).write(bytes)
         }
 
-        /// Waits until the other end has read everything, or has gone.
+        /// Waits until the other end has read everything or is closed.
         fn flush(&mut self) -> io::Result<()> {
             self.0.flush()
         }
     }
 
-    /// Takes what is connected to a pipe.
+    /// A pipe that accepts connections.
     #[derive(Debug)]
     pub(crate) struct Listener {
         pipe: PipeListener<Bytes, Bytes>,
@@ -156,7 +156,7 @@ mod windows {
     }
 
     impl Listener {
-        /// Makes a pipe, and then the file that says which.
+        /// Creates a pipe, then the file that names it.
         pub(crate) fn bind(socket: &Path) -> io::Result<Self> {
             let mut address = Address {
                 name: [0; 16],
@@ -165,8 +165,8 @@ mod windows {
             for number in [&mut address.name, &mut address.proof] {
                 getrandom::fill(number).map_err(io::Error::other)?;
             }
-            let descriptor = FOR_ITS_OWNER.to_wtf_16().map_err(io::Error::other)?;
-            // As the crate makes them: the first of its name, and for no other machine.
+            let descriptor = OWNER_ONLY.to_wtf_16().map_err(io::Error::other)?;
+            // The defaults of interprocess: fails if the pipe exists, refuses remote clients.
             let pipe = PipeListenerOptions::new()
                 .path(address.pipe())
                 .security_descriptor(Some(SecurityDescriptor::deserialize(&descriptor)?))
@@ -204,7 +204,7 @@ mod windows {
                 Err(error) if error.raw_os_error() == Some(BUSY) && tries < TRIES => tries += 1,
                 opened => break opened?,
             }
-            // Nothing is ever sent: a pause that needs no sleep.
+            // Nothing is ever sent: this waits, and clippy allows no sleep.
             let _ = crossbeam_channel::never::<()>().recv_timeout(PAUSE);
         };
         let stream = DuplexPipeStream::try_from(OwnedHandle::from(file))
@@ -229,7 +229,7 @@ mod windows {
                 let served = scope.spawn(|| {
                     let mut stream = listener.accept().unwrap();
                     let mut reads = stream.try_clone().unwrap();
-                    // Stands in `read` while the other thread writes.
+                    // Blocks in `read` while the other thread writes.
                     let waits = thread::spawn(move || reads.read(&mut [0; 8]).unwrap());
                     stream.write_all(&long).unwrap();
                     stream.flush().unwrap();
@@ -241,24 +241,24 @@ mod windows {
                 assert!(got == long);
                 client.write_all(b"over").unwrap();
                 assert_eq!(served.join().unwrap(), 4);
-                // The listener's end is closed.
+                // The listener closed its end.
                 assert_eq!(client.read(&mut [0]).unwrap(), 0);
             });
         }
 
         #[test]
-        fn who_is_gone_or_another_is_no_listener() {
+        fn a_dead_listener_and_an_impostor_are_refused() {
             let dir = tempfile::tempdir().unwrap();
             let [ours, theirs] = ["ours", "theirs"].map(|name| dir.path().join(name));
             assert!(Listener::connect(&ours).is_err());
             drop(Listener::bind(&ours).unwrap());
             let gone = Listener::connect(&ours).unwrap_err();
             assert_eq!(gone.kind(), io::ErrorKind::NotFound);
-            // The name of ours was taken by somebody who does not know what to say.
+            // An impostor claims the name and does not know the proof.
             let stale = Address::read(File::open(&ours).unwrap()).unwrap();
-            let squatter = Listener::bind(&theirs).unwrap();
+            let impostor = Listener::bind(&theirs).unwrap();
             let address = Address {
-                name: squatter.address.name,
+                name: impostor.address.name,
                 ..stale
             };
             fs::remove_file(&ours).unwrap();
@@ -266,7 +266,7 @@ mod windows {
                 .and_then(|mut file| file.write_all(address.text().as_bytes()))
                 .unwrap();
             thread::scope(|scope| {
-                scope.spawn(|| squatter.accept().unwrap());
+                scope.spawn(|| impostor.accept().unwrap());
                 let other = Listener::connect(&ours).unwrap_err();
                 assert_eq!(other.kind(), io::ErrorKind::PermissionDenied);
             });
@@ -284,7 +284,7 @@ mod tests {
     };
 
     #[test]
-    fn the_file_says_which_pipe() {
+    fn the_file_names_the_pipe() {
         let text = ADDRESS.text();
         let (a, b) = ("0a".repeat(16), "f1".repeat(16));
         assert_eq!(text, format!("anon-pipe 1\n{a}\n{b}\n"));
@@ -293,10 +293,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_such_file_is_refused() {
+    fn malformed_files_are_refused() {
         let whole = ADDRESS.text();
-        let long = format!("{FORM}\n{}\n", "0".repeat(1000));
-        // Without its last line break nothing is missing.
+        let long = format!("{HEADER}\n{}\n", "0".repeat(1000));
+        // The last line break is optional.
         let cut = (0..whole.len() - 1).map(|end| &whole[..end]);
         for text in cut.chain(["anon-pipe 2\n", "\n\n\n", &long, &whole.replace('f', "+")]) {
             let error = Address::read(text.as_bytes()).unwrap_err();
@@ -305,15 +305,15 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_that_does_not_say_it_is_another() {
+    fn a_listener_without_the_proof_is_refused() {
         ADDRESS.check(&[0xF1; 16][..]).unwrap();
         ADDRESS.check(&[0xF1; 40][..]).unwrap();
-        for (said, kind) in [
+        for (proof, kind) in [
             (&[0xF2; 16][..], io::ErrorKind::PermissionDenied),
             (&[0xF1; 15][..], io::ErrorKind::UnexpectedEof),
             (&[][..], io::ErrorKind::UnexpectedEof),
         ] {
-            assert_eq!(ADDRESS.check(said).unwrap_err().kind(), kind, "{said:?}");
+            assert_eq!(ADDRESS.check(proof).unwrap_err().kind(), kind, "{proof:?}");
         }
     }
 }

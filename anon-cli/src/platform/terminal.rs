@@ -10,7 +10,7 @@ use std::io;
 use zeroize::Zeroizing;
 
 #[cfg(not(unix))]
-use self::elsewhere as system;
+use self::portable as system;
 #[cfg(unix)]
 use self::unix as system;
 
@@ -122,7 +122,7 @@ mod unix {
 }
 
 #[cfg(any(test, not(unix)))]
-mod elsewhere {
+mod portable {
     use std::io;
 
     use zeroize::Zeroizing;
@@ -142,6 +142,6 @@ mod tests {
 
     #[test]
     fn a_system_without_terminal_code_does_not_ask() {
-        assert_eq!(elsewhere::ask_hidden("?", || false).unwrap(), None);
+        assert_eq!(portable::ask_hidden("?", || false).unwrap(), None);
     }
 }

@@ -1,18 +1,19 @@
-//! [`Progress`]: a bar with rate and the time left.
+//! [`Progress`]: a progress bar with rate and remaining time, or a status line.
 
 use std::fmt::Write;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-/// A bar on standard error. Clones are one and the same.
+/// A progress bar or a status line on standard error. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Progress(ProgressBar);
 
-/// While the files are still being counted there is no time left to tell.
+/// For files: while they are counted, their number is a lower bound and the remaining time is unknown.
 const COUNTING: &str = "{spinner} {human_pos} of {human_len}+ files  {rate}  {elapsed}";
+/// A status line.
 const LIVE: &str = "{spinner} {msg}";
-/// As these, of objects that are sent.
+/// For exported objects: while they are listed, and after.
 const LISTING: &str = "{spinner} {human_pos} of {human_len}+ objects  {rate}  {msg}  {elapsed}";
 const LISTED: &str =
     "{bar:30} {human_pos} of {human_len} objects  {rate}  {msg}  {elapsed}, {eta} left";
@@ -25,47 +26,48 @@ impl Progress {
         Self(bar)
     }
 
-    /// A line that says what goes on, and has no end.
+    /// Returns a status line.
     pub(super) fn live() -> Self {
         let bar = ProgressBar::new_spinner().with_style(style(LIVE));
         bar.enable_steady_tick(Duration::from_millis(500));
         Self(bar)
     }
 
-    /// A bar of objects that are sent.
+    /// Returns a bar of exported objects.
     pub(super) fn export() -> Self {
         let bar = ProgressBar::new(0).with_style(style(LISTING));
         bar.enable_steady_tick(Duration::from_millis(200));
         Self(bar)
     }
 
-    /// All objects are listed.
+    /// Sets the final number of objects.
     pub(crate) fn all_listed(&self, objects: u64) {
         self.0.set_length(objects);
         self.0.set_style(style(LISTED));
     }
 
-    /// What goes on now.
-    pub(crate) fn say(&self, text: String) {
+    /// Sets the message.
+    pub(crate) fn set_message(&self, text: String) {
         self.0.set_message(text);
     }
 
-    /// So many files are known to exist.
+    /// Sets the number of files counted so far.
     pub(crate) fn counted(&self, files: u64) {
         self.0.set_length(files);
     }
 
-    /// All files are counted.
+    /// Sets the final number of files.
     pub(crate) fn all_counted(&self, files: u64) {
         self.0.set_length(files);
         self.0.set_style(style(COUNTED));
     }
 
-    /// So many files are dealt with.
+    /// Sets the number of finished files or objects.
     pub(crate) fn done(&self, files: u64) {
         self.0.set_position(files);
     }
 
+    /// Hides the bar while `print` runs.
     pub(super) fn hidden_while<R>(&self, print: impl FnOnce() -> R) -> R {
         self.0.suspend(print)
     }
@@ -88,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_templates_are_sound() {
+    fn the_templates_are_valid() {
         for template in [COUNTING, COUNTED, LIVE, LISTING, LISTED] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }

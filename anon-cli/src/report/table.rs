@@ -1,18 +1,18 @@
-//! [`Table`]: columns for people.
+//! [`Table`]: aligned columns of text.
 
-use crate::report::plain;
+use crate::report::escaped;
 
-/// A table whose columns are as wide as what stands in them, printed in pieces of bounded size.
+/// A table with columns as wide as their widest cell, printed in blocks of bounded size.
 #[derive(Debug)]
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
     widths: Vec<usize>,
     headers: Vec<&'static str>,
-    headed: bool,
+    has_headers: bool,
 }
 
-/// So many rows are aligned with each other; an index may have millions.
-const ALIGNED: usize = 1000;
+/// The rows of a block, which are aligned with each other. An index can have millions of rows.
+const BLOCK_ROWS: usize = 1000;
 
 impl Table {
     pub(crate) fn new(headers: &[&'static str]) -> Self {
@@ -23,27 +23,27 @@ impl Table {
                 .map(|header| header.chars().count())
                 .collect(),
             headers: headers.to_vec(),
-            headed: false,
+            has_headers: false,
         }
     }
 
-    /// Adds a row; gives back lines to print when enough have come together.
+    /// Adds a row. Returns the lines of a block when it is complete.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) -> Option<Vec<String>> {
         let cells: Vec<String> = cells
             .into_iter()
-            .map(|cell| plain(&cell).into_owned())
+            .map(|cell| escaped(&cell).into_owned())
             .collect();
         for (width, cell) in self.widths.iter_mut().zip(&cells) {
             *width = (*width).max(cell.chars().count());
         }
         self.rows.push(cells);
-        (self.rows.len() >= ALIGNED).then(|| self.finish())
+        (self.rows.len() >= BLOCK_ROWS).then(|| self.finish())
     }
 
-    /// The lines of the rows that are left, under the headers if those were not given yet.
+    /// Returns the lines of the remaining rows, with the headers if they were not returned before.
     pub(crate) fn finish(&mut self) -> Vec<String> {
         let mut lines = Vec::with_capacity(self.rows.len() + 1);
-        if !std::mem::replace(&mut self.headed, true) {
+        if !std::mem::replace(&mut self.has_headers, true) {
             lines.push(self.pad(self.headers.iter().copied()));
         }
         let rows = std::mem::take(&mut self.rows);

@@ -200,7 +200,7 @@ fn export_refuses_bad_arguments_and_destinations() -> Test {
         (
             &["export", "NOWHERE", "--all"],
             3,
-            "no node is called NOWHERE",
+            "there is no node NOWHERE",
         ),
         (
             &["export", "QUERY", "--all"],

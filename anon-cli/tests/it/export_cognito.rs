@@ -220,7 +220,7 @@ fn a_cognito_user_exports_below_their_own_prefix() -> Test {
     let mistaken = export(&scene, &["--new-password-env", "CANARY-1!"], &right)?.exits(3);
     let said = format!("{}{}", mistaken.out, mistaken.err);
     assert!(
-        said.contains("no name of an environment variable"),
+        said.contains("not the name of an environment variable"),
         "{said}"
     );
     assert!(!said.contains("CANARY"), "{said}");
@@ -274,7 +274,7 @@ fn the_cognito_password_comes_from_the_system_keyring() -> Test {
     assert!(
         absent
             .err
-            .contains("anon trial/tester is not there: store it"),
+            .contains("anon trial/tester does not exist: store it"),
         "{}",
         absent.err
     );
@@ -290,11 +290,7 @@ fn the_cognito_password_comes_from_the_system_keyring() -> Test {
         ("XDG_RUNTIME_DIR", "/nowhere"),
     ];
     let alone = export(&scene, &[], &nowhere)?.exits(3);
-    assert!(
-        alone.err.contains("no keyring of the system"),
-        "{}",
-        alone.err
-    );
+    assert!(alone.err.contains("no system keyring"), "{}", alone.err);
     scene.set("s3.password_env", "TRIAL_PASSWORD")?;
     let both = export(&scene, &[], &[("TRIAL_PASSWORD", password)])?.exits(3);
     assert!(both.err.contains("unset one of them"), "{}", both.err);

@@ -497,7 +497,7 @@ fn s3_authorities_trusts_a_private_certificate_authority() -> Test {
     let all = format!("{}{}", refused.out, refused.err);
     assert!(all.contains("in s3.authorities"), "{all}");
     for (name, text, problem) in [
-        ("none.pem", None, "s3.authorities cannot be read"),
+        ("none.pem", None, "cannot read the file of s3.authorities"),
         ("words.pem", Some("words"), "-----BEGIN CERTIFICATE-----"),
     ] {
         if let Some(text) = text {

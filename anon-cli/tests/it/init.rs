@@ -24,7 +24,7 @@ fn init_creates_a_private_project_and_warns_about_kept_text() -> Test {
     );
     let again = scene.run(&["init", "project"])?.exits(3);
     assert!(
-        again.err.contains("holds a project already"),
+        again.err.contains("already holds a project"),
         "{}",
         again.err
     );

@@ -61,11 +61,11 @@ fn echo_reports_a_server_that_accepts_us() -> Test {
         assert_eq!(summary["node"], archive.node());
     }
     let human = scene.run(&["-p", "project", "echo", "PACS"])?.exits(0);
-    assert!(human.out.contains("answers"), "{}", human.out);
+    assert!(human.out.contains("responded"), "{}", human.out);
     for (node, words) in [
         (
             "PAX",
-            "no node is called PAX: there are EXPORT, PACS, QUERY",
+            "there is no node PAX; the settings have EXPORT, PACS, QUERY",
         ),
         ("A@B", "NODE: "),
         ("TITLE_THAT_IS_TOO_LONG@here:104", "NODE: "),
@@ -86,28 +86,28 @@ fn echo_tells_rejection_silence_and_unreachable_hosts_apart() -> Test {
                 allowed_callers: vec!["SOMEBODY"],
                 ..Behaviour::default()
             },
-            "does not know our AE title ANONYMIZER; add it there as 127.0.0.1:1045",
+            "does not know our AE title ANONYMIZER: add it there as 127.0.0.1:1045",
         ),
         (
             Behaviour {
                 title: Some("ELSE"),
                 ..Behaviour::default()
             },
-            "does not call itself ARCHIVE",
+            "has an AE title other than ARCHIVE",
         ),
         (
             Behaviour {
                 never_responds,
                 ..Behaviour::default()
             },
-            "is this its DICOM port?",
+            "check that this is its DICOM port",
         ),
         (
             Behaviour {
                 refuses: Some((Operation::Echo, 0x0110)),
                 ..Behaviour::default()
             },
-            "answers the C-ECHO with status 0110",
+            "responded to the C-ECHO with status 0110",
         ),
     ] {
         let archive = Archive::start(behaviour, Vec::new())?;
@@ -131,7 +131,7 @@ fn echo_tells_rejection_silence_and_unreachable_hosts_apart() -> Test {
         &scene
             .json(&["echo", "A@no-such-host.invalid:104"])?
             .exits(5),
-        "nobody knows the name no-such-host.invalid",
+        "the host no-such-host.invalid is unknown",
     );
     Ok(())
 }

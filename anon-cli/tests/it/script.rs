@@ -49,8 +49,8 @@ fn script_show_lists_rules_and_what_is_kept() -> Test {
     let scene = Scene::new()?;
     let ran = scene.run(&["script", "show", "rsna-v17"])?.exits(0);
     for part in [
-        "note: times stay",
-        "note: free text stays",
+        "note: times are kept",
+        "note: free text is kept",
         "MD5",
         "StudyTime",
         "no rule names",

@@ -179,7 +179,7 @@ fn a_new_password_is_asked_for_twice() -> Test {
         for (question, answer) in [
             (ASKED, user.id("TEMPORARY")),
             ("New password of the Cognito user: ", new),
-            ("The same again: ", again),
+            ("Repeat the new password: ", again),
         ] {
             session.waits_for(question)?;
             session.type_keys(&format!("{answer}\n"))?;
@@ -188,7 +188,7 @@ fn a_new_password_is_asked_for_twice() -> Test {
         let said = session.said();
         assert_eq!(ended, Some(code), "{summary} {said}");
         assert!(!said.contains("Passw0rd"), "{said}");
-        let differ = said.contains("differ: nothing is changed");
+        let differ = said.contains("differ: the password is not changed");
         assert_eq!(differ, code == 3, "{said}");
         assert!(session.echoes()?);
     }
@@ -238,8 +238,8 @@ fn a_signal_ends_a_password_prompt() -> Test {
 fn an_empty_password_is_refused() -> Test {
     let scene = project_without_server()?;
     for (typed, code, words) in [
-        ("\n", 3, "an empty password is none"),
-        ("\x04", 3, "an empty password is none"),
+        ("\n", 3, "the password is empty"),
+        ("\x04", 3, "the password is empty"),
     ] {
         let mut session = export(&scene)?;
         session.waits_for(ASKED)?;

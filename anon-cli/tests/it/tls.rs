@@ -63,7 +63,7 @@ fn tls_admits_peers_with_a_trusted_certificate() -> Test {
         echo(&serving, &[], false)?.exits(5);
         let distrusted = authority.distrusted().to_string_lossy().into_owned();
         let ran = echo(&serving, &[("tls.authorities", &distrusted)], true)?.exits(5);
-        assert!(ran.err.contains("no TLS with the server"), "{}", ran.err);
+        assert!(ran.err.contains("TLS with the server"), "{}", ran.err);
         if mode == "mutual" {
             for name in ["expired", "stranger"] {
                 echo(&serving, &identity(&of(name)), true)?.exits(5);
@@ -89,7 +89,7 @@ fn missing_tls_files_are_named() -> Test {
         ("scp.tls", "server"),
     ])?;
     let ran = scene.json(&["serve", "--port", "0"])?.exits(3);
-    assert!(ran.err.contains("TLS cannot be used"), "{}", ran.err);
+    assert!(ran.err.contains("cannot set up TLS"), "{}", ran.err);
     Ok(())
 }
 
@@ -124,7 +124,7 @@ fn a_tls_key_that_others_can_read_is_refused() -> Test {
         }
         let echo = client.json(&["echo", "PEER"])?.exits(3);
         for ran in [serve, echo] {
-            assert!(ran.err.contains("run: chmod 600 '"), "{}", ran.err);
+            assert!(ran.err.contains("run chmod 600 '"), "{}", ran.err);
         }
     }
     // Through a link, whose own mode does not matter.

@@ -125,7 +125,10 @@ fn retrieve_reports_a_study_the_server_does_not_have() -> Test {
         let events = ran.events()?;
         let study = events.first().ok_or("a study")?;
         let error = study["error"].as_str().unwrap_or_default();
-        assert!(error.contains("has nothing of it"), "{level}: {study}");
+        assert!(
+            error.contains("does not have this study"),
+            "{level}: {study}"
+        );
         for field in ["expected", "stored", "failed"] {
             assert_eq!(study[field], 0, "{level} {field}: {study}");
         }

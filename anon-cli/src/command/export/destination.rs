@@ -1,4 +1,4 @@
-//! Opens the destination that was typed.
+//! Opens the destination of an export.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -16,24 +16,24 @@ use crate::node::{self, Peer, Purpose};
 use crate::project::Project;
 
 impl Destination {
-    /// The destination that was typed: `s3`, `file:DIR`, or a node.
-    pub(super) fn typed(
+    /// Opens a destination: `s3`, `file:DIR`, or a node.
+    pub(super) fn open(
         context: &Context<'_>,
         project: &Project,
         settings: &ProjectSettings,
         args: &Export,
         cancel: &Cancel,
     ) -> anyhow::Result<Self> {
-        let typed = &*args.destination;
-        if typed == "s3" {
+        let name = &*args.destination;
+        if name == "s3" {
             return s3(context, project, settings, args, cancel);
         }
-        match typed.strip_prefix("file:") {
+        match name.strip_prefix("file:") {
             Some(directory) => {
                 let public = project.public(settings.public_dir.as_deref());
-                file(&[project.root(), &public], directory, args)
+                directory_outside(&[project.root(), &public], directory, args)
             }
-            None => dicom(project, settings, typed, cancel),
+            None => dicom_node(project, settings, name, cancel),
         }
     }
 }
@@ -50,37 +50,43 @@ fn s3(
     _: &Cancel,
 ) -> anyhow::Result<Destination> {
     Err(Failure::configuration(
-        "this build of anon has no S3: export to a DICOM node or file:DIR, or build it with the feature s3",
+        "this anon was built without S3: use a build with the feature s3, or export to a DICOM node or file:DIR",
     ))
 }
 
-/// A directory outside all of `ours`.
-fn file(ours: &[&Path], typed: &str, args: &Export) -> anyhow::Result<Destination> {
-    if typed.is_empty() {
-        return Err(Failure::configuration("file: names no directory"));
+/// Opens a directory, which must be outside all of `ours`.
+fn directory_outside(
+    ours: &[&Path],
+    directory: &str,
+    args: &Export,
+) -> anyhow::Result<Destination> {
+    if directory.is_empty() {
+        return Err(Failure::configuration(
+            "file: names no directory: give one as file:DIR",
+        ));
     }
-    let path = std::path::absolute(typed)
-        .with_context(|| Failure::CannotRun("the working directory cannot be found".into()))?;
-    let path = real(&path);
-    let is_below = |root: &&Path| path.starts_with(real(root));
+    let path = std::path::absolute(directory)
+        .with_context(|| Failure::CannotRun("cannot determine the working directory".into()))?;
+    let path = without_links(&path);
+    let is_below = |root: &&Path| path.starts_with(without_links(root));
     if ours.iter().any(is_below) {
         return Err(Failure::configuration(
-            "file: names a directory of the project itself: export to one outside it",
+            "file: is a directory of the project itself: choose one outside it",
         ));
     }
     let address = format!("file:{}", path.display());
     let sink: Arc<dyn Sink> = if args.dry_run && !path.exists() {
-        // Nothing is there, and nothing is to be made.
+        // A dry run creates no directory.
         Arc::new(MemorySink::new())
     } else {
-        Arc::new(open(&path)?)
+        Arc::new(directory_sink(&path)?)
     };
     Ok(Destination { sink, address })
 }
 
-/// The path without links, as far as it exists: one place has one name, whatever leads there, and also
-/// before it is made.
-fn real(path: &Path) -> PathBuf {
+/// Resolves the links of a path as far as it exists, so that a directory has one address before and after it
+/// is created.
+fn without_links(path: &Path) -> PathBuf {
     for ancestor in path.ancestors() {
         if let (Ok(real), Ok(rest)) = (ancestor.canonicalize(), path.strip_prefix(ancestor)) {
             return real.components().chain(rest.components()).collect();
@@ -89,18 +95,18 @@ fn real(path: &Path) -> PathBuf {
     path.to_owned()
 }
 
-fn open(path: &Path) -> anyhow::Result<DirectorySink> {
+fn directory_sink(path: &Path) -> anyhow::Result<DirectorySink> {
     DirectorySink::open(path)
         .with_context(|| Failure::CannotRun(format!("cannot export to {}", path.display())))
 }
 
-fn dicom(
+fn dicom_node(
     project: &Project,
     settings: &ProjectSettings,
-    typed: &str,
+    name: &str,
     cancel: &Cancel,
 ) -> anyhow::Result<Destination> {
-    let peer = Peer::resolve(settings, typed, Purpose::Export)?;
+    let peer = Peer::resolve(settings, name, Purpose::Export)?;
     let scu = node::scu(project, settings, &peer)?;
     let associations = NonZeroUsize::new(settings.export.associations.into());
     let associations = associations.unwrap_or(NonZeroUsize::MIN);
@@ -117,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_place_has_one_name() {
+    fn one_directory_has_one_address() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
         std::fs::create_dir(root.join("there")).unwrap();
@@ -129,8 +135,12 @@ mod tests {
             ("link/not/yet", "there/not/yet"),
             ("not", "not"),
         ] {
-            assert_eq!(real(&root.join(typed)), root.join(expected), "{typed}");
+            assert_eq!(
+                without_links(&root.join(typed)),
+                root.join(expected),
+                "{typed}"
+            );
         }
-        assert_eq!(real(Path::new("/")), Path::new("/"));
+        assert_eq!(without_links(Path::new("/")), Path::new("/"));
     }
 }

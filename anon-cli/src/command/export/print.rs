@@ -1,4 +1,4 @@
-//! What an export prints: each patient as it ends, and a summary.
+//! Prints the events and the summary of an export.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use crate::command::Context;
 use crate::report::{self, Report};
 
 #[derive(Debug, Serialize)]
-struct Row<'p> {
+struct PatientEvent<'p> {
     event: &'static str,
     patient: &'p str,
     found: u64,
@@ -29,7 +29,7 @@ struct Row<'p> {
 }
 
 #[derive(Debug, Serialize)]
-struct WouldSend<'k> {
+struct ObjectEvent<'k> {
     event: &'static str,
     object: &'k str,
     bytes: u64,
@@ -44,7 +44,7 @@ pub(super) struct Summary<'s> {
     patients: u64,
     patients_failed: u64,
     found: u64,
-    /// In a dry run: that would be sent.
+    /// In a dry run, objects that would be sent.
     sent: u64,
     skipped: u64,
     failed: u64,
@@ -52,7 +52,7 @@ pub(super) struct Summary<'s> {
     warnings: u64,
     bytes: u64,
     bytes_skipped: u64,
-    /// Anonymous ids that were asked for and are none.
+    /// Selected ids that the project does not have.
     unknown: Vec<String>,
     interrupted: bool,
     error: Option<String>,
@@ -90,7 +90,7 @@ impl<'s> Summary<'s> {
     }
 }
 
-/// Prints what happens.
+/// Prints an export as it runs.
 #[derive(Debug)]
 pub(super) struct Printer<'r> {
     report: &'r Report,
@@ -99,21 +99,21 @@ pub(super) struct Printer<'r> {
     began: Instant,
     objects: AtomicU64,
     bytes: AtomicU64,
-    said: Mutex<Said>,
+    state: Mutex<PrinterState>,
 }
 
 #[derive(Debug, Default)]
-struct Said {
+struct PrinterState {
     unknown: Vec<String>,
-    /// How many patients nothing was begun for, by why.
-    missed: BTreeMap<String, u64>,
-    /// What could not be printed.
+    /// Patients that were not started, by error.
+    not_started: BTreeMap<String, u64>,
+    /// The first failure to print.
     failure: Option<anyhow::Error>,
 }
 
-/// So many patients that have the same error, and nothing else to tell of, are named to people; then the
-/// others are counted. JSON names all.
-const NAMED: u64 = 10;
+/// For each error, people see this many patients that were not started, and the number of the others. JSON
+/// lists all.
+const MAX_LISTED: u64 = 10;
 
 impl<'r> Printer<'r> {
     pub(super) fn new(report: &'r Report, cancel: &'r Cancel, dry_run: bool) -> Self {
@@ -124,51 +124,51 @@ impl<'r> Printer<'r> {
             began: Instant::now(),
             objects: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
-            said: Mutex::default(),
+            state: Mutex::default(),
         }
     }
 
-    fn said(&self) -> MutexGuard<'_, Said> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, PrinterState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Prints the end.
+    /// Prints the counts of patients that were not started, then the summary.
     pub(super) fn finish(
         self,
         context: &Context<'_>,
         mut summary: Summary<'_>,
         error: Option<&Error>,
     ) -> anyhow::Result<()> {
-        let said = self
-            .said
+        let state = self
+            .state
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(failure) = said.failure {
+        if let Some(failure) = state.failure {
             return Err(failure);
         }
-        for (error, count) in said.missed {
-            let rest = count.saturating_sub(NAMED);
+        for (error, count) in state.not_started {
+            let rest = count.saturating_sub(MAX_LISTED);
             if rest > 0 {
                 let patients = if rest == 1 { "patient" } else { "patients" };
                 self.report
                     .line(&format!("the remaining {rest} {patients}: {error}"))?;
             }
         }
-        summary.unknown = said.unknown;
+        summary.unknown = state.unknown;
         match error {
             Some(Error::Cancelled) => summary.interrupted = true,
             Some(error) => summary.error = Some(error.text()),
             None => {}
         }
         self.report.summary(&summary)?;
-        conclude(context, &summary)
+        print_totals(context, &summary)
     }
 
-    fn ended(&self, patient: &PatientReport) -> anyhow::Result<()> {
+    fn patient_ended(&self, patient: &PatientReport) -> anyhow::Result<()> {
         let counts = &patient.counts;
         let error = patient.error.as_ref().map(|error| error.text());
         let error = error.as_deref();
-        self.report.json(&Row {
+        self.report.json(&PatientEvent {
             event: "patient",
             patient: patient.patient.as_str(),
             found: counts.found,
@@ -181,30 +181,32 @@ impl<'r> Printer<'r> {
             error,
         })?;
         match error {
-            Some(error) if counts.found == 0 => self.missed(&patient.patient, error),
-            error => self.report.line(&line(patient, error, self.dry_run)),
+            Some(error) if counts.found == 0 => self.not_started(&patient.patient, error),
+            error => self
+                .report
+                .line(&patient_line(patient, error, self.dry_run)),
         }
     }
 
-    /// Nothing was begun for a patient.
-    fn missed(&self, patient: &KeyPart, error: &str) -> anyhow::Result<()> {
+    /// Prints a patient that was not started, up to a maximum for each error.
+    fn not_started(&self, patient: &KeyPart, error: &str) -> anyhow::Result<()> {
         let count = {
-            let mut said = self.said();
-            let count = said.missed.entry(error.to_owned()).or_default();
+            let mut state = self.state();
+            let count = state.not_started.entry(error.to_owned()).or_default();
             *count += 1;
             *count
         };
-        if count > NAMED {
+        if count > MAX_LISTED {
             return Ok(());
         }
         self.report.line(&format!("{patient}: {error}"))
     }
 
     fn unknown(&self, what: &str, id: &KeyPart) -> anyhow::Result<()> {
-        self.said().unknown.push(id.to_string());
+        self.state().unknown.push(id.to_string());
         let error = format!("there is no such {what} in this project");
         if what == "patient" {
-            self.report.json(&Row {
+            self.report.json(&PatientEvent {
                 event: "patient",
                 patient: id.as_str(),
                 found: 0,
@@ -227,19 +229,19 @@ impl<'r> Printer<'r> {
         }
     }
 
-    fn moved(&self, bytes: u64) {
+    fn bytes_sent(&self, bytes: u64) {
         let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if let Some(progress) = self.report.progress() {
             let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
             let rate = bytes.saturating_mul(1000) / millis.max(1);
-            progress.say(format!("{}/s", report::bytes(rate)));
+            progress.set_message(format!("{}/s", report::bytes(rate)));
         }
     }
 
-    /// In a dry run, an object that would be sent.
+    /// Prints an object that would be sent.
     fn would_send(&self, object: &str, bytes: u64) -> anyhow::Result<()> {
         let event = "object";
-        self.report.json(&WouldSend {
+        self.report.json(&ObjectEvent {
             event,
             object,
             bytes,
@@ -248,9 +250,9 @@ impl<'r> Printer<'r> {
         self.report.line(&format!("{object}  {bytes}"))
     }
 
-    fn hear(&self, event: &ExportEvent<'_>) -> anyhow::Result<()> {
+    fn print(&self, event: &ExportEvent<'_>) -> anyhow::Result<()> {
         match event {
-            ExportEvent::Progress { bytes } => self.moved(*bytes),
+            ExportEvent::Progress { bytes } => self.bytes_sent(*bytes),
             ExportEvent::Sent { key, len, .. } => {
                 self.done();
                 if self.dry_run {
@@ -258,7 +260,7 @@ impl<'r> Printer<'r> {
                 }
             }
             ExportEvent::Skipped { .. } | ExportEvent::Failed { .. } => self.done(),
-            ExportEvent::PatientEnded { report } => return self.ended(report),
+            ExportEvent::PatientEnded { report } => return self.patient_ended(report),
             ExportEvent::UnknownPatient { patient } => return self.unknown("patient", patient),
             ExportEvent::UnknownStudy { study } => return self.unknown("study", study),
             _ => {}
@@ -269,24 +271,24 @@ impl<'r> Printer<'r> {
 
 impl Observer for Printer<'_> {
     fn event(&self, event: &ExportEvent<'_>) {
-        if let Err(error) = self.hear(event) {
-            self.said().failure.get_or_insert(error);
-            // There is no use in going on unheard.
+        if let Err(error) = self.print(event) {
+            self.state().failure.get_or_insert(error);
+            // Nobody would see the outcome of the rest.
             self.cancel.cancel();
         }
     }
 }
 
-/// Prints the end of an export that a signal ended before its destination was open.
+/// Prints the summary of an export that a signal ended before its destination was open.
 pub(super) fn interrupted(context: &Context<'_>, args: &Export) -> anyhow::Result<()> {
     let report = ExportReport::default();
     let mut summary = Summary::new(&args.destination, args.dry_run, &report, 0.0);
     summary.interrupted = true;
     context.report.summary(&summary)?;
-    conclude(context, &summary)
+    print_totals(context, &summary)
 }
 
-fn line(patient: &PatientReport, error: Option<&str>, dry_run: bool) -> String {
+fn patient_line(patient: &PatientReport, error: Option<&str>, dry_run: bool) -> String {
     let Counts {
         sent,
         skipped,
@@ -297,7 +299,7 @@ fn line(patient: &PatientReport, error: Option<&str>, dry_run: bool) -> String {
         ..
     } = patient.counts;
     let mut line = format!(
-        "{}: {sent} {} ({}), {skipped} there already",
+        "{}: {sent} {} ({}), {skipped} already there",
         patient.patient,
         if dry_run { "to be sent" } else { "sent" },
         report::bytes(bytes_sent)
@@ -305,7 +307,7 @@ fn line(patient: &PatientReport, error: Option<&str>, dry_run: bool) -> String {
     for (count, what) in [
         (failed, "failed"),
         (warnings, "with a warning"),
-        (left, "left"),
+        (left, "not attempted"),
     ] {
         if count > 0 {
             line.extend([", ", &count.to_string(), " ", what]);
@@ -318,7 +320,7 @@ fn line(patient: &PatientReport, error: Option<&str>, dry_run: bool) -> String {
     line
 }
 
-fn conclude(context: &Context<'_>, summary: &Summary<'_>) -> anyhow::Result<()> {
+fn print_totals(context: &Context<'_>, summary: &Summary<'_>) -> anyhow::Result<()> {
     let report = context.report;
     let sent = if summary.dry_run {
         "to be sent"
@@ -326,7 +328,7 @@ fn conclude(context: &Context<'_>, summary: &Summary<'_>) -> anyhow::Result<()> 
         "sent"
     };
     report.line(&format!(
-        "{} patients, {} objects: {} {sent} ({}), {} there already, {} failed, {:.1} s",
+        "{} patients, {} objects: {} {sent} ({}), {} already there, {} failed, {:.1} s",
         summary.patients,
         summary.found,
         summary.sent,
@@ -337,16 +339,16 @@ fn conclude(context: &Context<'_>, summary: &Summary<'_>) -> anyhow::Result<()> 
     ))?;
     if summary.warnings > 0 {
         report.line(&format!(
-            "{} objects were taken with a warning: the destination may have changed them",
+            "{} objects were accepted with a warning: the destination may have changed them",
             summary.warnings
         ))?;
     }
     if summary.interrupted {
-        report.line("ended early; the same command goes on where this stopped")?;
+        report.line("interrupted: run the same command again to continue")?;
     }
     if let Some(error) = &summary.error {
         report.line(&format!(
-            "ended early: {error}; the same command goes on where this stopped"
+            "stopped by an error: {error}; run the same command again to continue"
         ))?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Export to S3, as the settings say. Feature `s3`: without it the destination `s3` is refused.
+//! Exports to S3. Without the feature `s3`, this destination is refused.
 
 mod credentials;
 
@@ -20,7 +20,7 @@ use crate::command::Context;
 use crate::exit::Failure;
 use crate::project::Project;
 
-/// The bucket of the settings.
+/// Opens the bucket of the settings.
 pub(super) fn open(
     context: &Context<'_>,
     project: &Project,
@@ -42,7 +42,7 @@ pub(super) fn open(
 
 fn config(project: &Project, settings: &ProjectSettings) -> anyhow::Result<S3Config> {
     let s3 = &settings.s3;
-    let bucket = wanted(s3.bucket.as_ref(), "s3.bucket")?;
+    let bucket = required(s3.bucket.as_ref(), "s3.bucket")?;
     let mut config = S3Config::new(bucket, &settings.name)
         .with_checksum(match s3.checksum {
             S3Checksum::Crc32c => ChecksumMode::Crc32c,
@@ -89,50 +89,51 @@ fn config(project: &Project, settings: &ProjectSettings) -> anyhow::Result<S3Con
     Ok(config)
 }
 
-/// The certificates of a few authorities, or all of a system.
+/// Reads the certificates of `s3.authorities`.
 fn authorities(path: &Path) -> anyhow::Result<Vec<u8>> {
-    const LONGEST: u64 = 4 << 20;
+    // More than the authorities of a whole system.
+    const MAX_BYTES: u64 = 4 << 20;
     let mut pem = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(LONGEST).read_to_end(&mut pem))
+        .and_then(|file| file.take(MAX_BYTES).read_to_end(&mut pem))
         .context(Failure::Configuration(
-            "s3.authorities cannot be read".into(),
+            "cannot read the file of s3.authorities".into(),
         ))?;
     Ok(pem)
 }
 
-/// A setting without which there is no export to S3.
-fn wanted<'s>(setting: Option<&'s String>, key: &str) -> anyhow::Result<&'s String> {
+/// Returns a setting that the export to S3 requires.
+fn required<'s>(setting: Option<&'s String>, key: &str) -> anyhow::Result<&'s String> {
     setting.ok_or_else(|| {
         Failure::configuration(format!(
-            "export to S3 needs {key}: anon config set {key} VALUE"
+            "export to S3 needs {key}: run anon config set {key} VALUE"
         ))
     })
 }
 
-/// What an error before the first object means. A refusal is kept: each patient is told of it.
-fn failed(error: Error) -> anyhow::Error {
-    let words = error.to_string();
+/// Adds the failure kind to an error of opening. Keeps the error of a peer, to report it for each patient.
+fn open_failure(error: Error) -> anyhow::Error {
+    let message = error.to_string();
     match &error {
         Error::S3(S3Error::Cleartext) => Failure::configuration(format!(
-            "{words} with anon config set s3.allow_cleartext true"
+            "{message} with anon config set s3.allow_cleartext true"
         )),
         Error::S3(
             S3Error::Setting { .. }
             | S3Error::NoRegion
             | S3Error::NoCredentials
             | S3Error::Credentials { .. },
-        ) => Failure::configuration(words),
-        Error::S3(S3Error::Start { .. } | S3Error::Closed) => Failure::cannot_run(words),
+        ) => Failure::configuration(message),
+        Error::S3(S3Error::Start { .. } | S3Error::Closed) => Failure::cannot_run(message),
         #[cfg(feature = "cognito")]
         Error::Cognito(anon_export::cognito::CognitoError::Setting { .. }) => {
-            Failure::configuration(words)
+            Failure::configuration(message)
         }
-        _ => anyhow::Error::new(error).context(Failure::Peer(words)),
+        _ => anyhow::Error::new(error).context(Failure::Peer(message)),
     }
 }
 
-/// Whether the settings name a Cognito user.
+/// Returns true if the settings name a Cognito user.
 fn is_cognito(s3: &S3) -> bool {
     s3.username.is_some()
 }

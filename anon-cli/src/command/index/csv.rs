@@ -1,33 +1,32 @@
-//! The index as CSV: V17's columns, UTF-8, RFC 4180, and nothing that a spreadsheet would run.
+//! The index as CSV: the columns of V17, UTF-8, RFC 4180, without formulas.
 //!
-//! A text that a spreadsheet could take for a formula is put behind an apostrophe, and so is one
-//! that begins with an apostrophe. A program that takes semicolons, tabs or line ends for the ends
-//! of cells finds more beginnings: what stands behind them in a text is treated alike. Whoever
-//! wants the texts as they were splits a cell at semicolons, tabs and line ends and takes one
-//! apostrophe off the front of each piece that has one.
+//! A text that a spreadsheet could take for a formula gets an apostrophe in front, and so does a text
+//! that starts with an apostrophe. Some programs also end cells at semicolons, tabs or line ends, so each
+//! piece after one of these is escaped the same way. To restore a text, split it at semicolons, tabs and
+//! line ends, and remove one apostrophe from the start of each piece that has one.
 
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
-use super::{COLUMNS, DATE_OFFSET, Row};
+use super::{COLUMNS, DATE_OFFSET, OnRow};
 
-/// Writes the rows that `rows` shows; how many there were.
+/// Writes the rows that `rows` passes on. Returns their number.
 pub(super) fn write(
     file: File,
-    rows: impl FnOnce(Row<'_>) -> anyhow::Result<u64>,
+    rows: impl FnOnce(OnRow<'_>) -> anyhow::Result<u64>,
 ) -> anyhow::Result<u64> {
     let mut csv = csv::WriterBuilder::new()
         .terminator(csv::Terminator::CRLF)
         .from_writer(BufWriter::new(file));
     csv.write_record(COLUMNS)?;
     let count = rows(&mut |study| {
-        // Date offsets are numbers of ours and may be negative: they stay numbers.
+        // A negative date offset is not escaped: it is our own number.
         for (column, cell) in study.cells().iter().enumerate() {
             if column == DATE_OFFSET {
                 csv.write_field(cell)?;
             } else {
-                csv.write_field(&*harmless(cell))?;
+                csv.write_field(&*escaped(cell))?;
             }
         }
         csv.write_record(None::<&[u8]>)?;
@@ -39,20 +38,20 @@ pub(super) fn write(
     Ok(count)
 }
 
-/// What some program takes for the end of a cell, besides the comma, which is quoted.
-const ENDS: [char; 4] = [';', '\t', '\r', '\n'];
+/// Characters that some programs treat as the end of a cell. The comma is quoted and not among them.
+const CELL_ENDS: [char; 4] = [';', '\t', '\r', '\n'];
 
-/// What begins a formula, in ASCII and in full width.
-const SIGNS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+/// Characters that start a formula, in ASCII and full width.
+const FORMULA_STARTS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 
-/// A text that a spreadsheet takes for text.
-fn harmless(cell: &str) -> Cow<'_, str> {
-    if !cell.split(ENDS).any(is_harmful) {
+/// Escapes a text so that a spreadsheet does not run it.
+fn escaped(cell: &str) -> Cow<'_, str> {
+    if !cell.split(CELL_ENDS).any(needs_escape) {
         return Cow::Borrowed(cell);
     }
     let mut safe = String::with_capacity(cell.len() + 2);
-    for piece in cell.split_inclusive(ENDS) {
-        if is_harmful(piece.trim_end_matches(ENDS)) {
+    for piece in cell.split_inclusive(CELL_ENDS) {
+        if needs_escape(piece.trim_end_matches(CELL_ENDS)) {
             safe.push('\'');
         }
         safe.push_str(piece);
@@ -60,31 +59,33 @@ fn harmless(cell: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// True if a piece begins a formula, whatever spaces and marks without a shape come before it, or
-/// looks like one that was made harmless.
-fn is_harmful(piece: &str) -> bool {
-    let shapeless = |c: char| {
+/// Returns true if a piece starts a formula after any invisible characters, or starts with an apostrophe.
+fn needs_escape(piece: &str) -> bool {
+    let is_invisible = |c: char| {
         c.is_whitespace()
             || c.is_control()
             || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2060}' | '\u{FEFF}')
     };
-    piece.starts_with('\'') || piece.trim_start_matches(shapeless).starts_with(SIGNS)
+    piece.starts_with('\'')
+        || piece
+            .trim_start_matches(is_invisible)
+            .starts_with(FORMULA_STARTS)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// As the module says.
-    fn as_it_was(cell: &str) -> String {
-        let pieces = cell.split_inclusive(ENDS);
+    /// Restores a text as the module page says.
+    fn restored(cell: &str) -> String {
+        let pieces = cell.split_inclusive(CELL_ENDS);
         pieces
             .map(|piece| piece.strip_prefix('\'').unwrap_or(piece))
             .collect()
     }
 
     #[test]
-    fn formulas_are_put_behind_an_apostrophe() {
+    fn formulas_get_an_apostrophe() {
         for (cell, safe) in [
             ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
             ("+1", "'+1"),
@@ -108,23 +109,26 @@ mod tests {
             ("1-2=3", "1-2=3"),
             ("", ""),
         ] {
-            assert_eq!(harmless(cell), safe, "{cell:?}");
-            assert_eq!(as_it_was(safe), cell, "{cell:?}");
+            assert_eq!(escaped(cell), safe, "{cell:?}");
+            assert_eq!(restored(safe), cell, "{cell:?}");
         }
     }
 
-    /// Every text of four characters of an alphabet that has one of each sort.
+    /// Tries every text of four characters from an alphabet with one of each kind.
     #[test]
-    fn no_text_begins_a_formula_and_each_comes_back() {
+    fn no_escaped_text_is_a_formula_and_all_can_be_restored() {
         let alphabet = ['=', '－', '\'', ' ', '\t', ';', '\n', '\u{200b}', 'a', ','];
         for number in 0..10_usize.pow(4) {
             let digits = [1, 10, 100, 1000].map(|place| number / place % 10);
             let cell: String = digits.iter().map(|digit| alphabet[*digit]).collect();
-            let safe = harmless(&cell);
-            assert_eq!(as_it_was(&safe), cell, "{cell:?}");
-            for piece in safe.split(ENDS) {
+            let safe = escaped(&cell);
+            assert_eq!(restored(&safe), cell, "{cell:?}");
+            for piece in safe.split(CELL_ENDS) {
                 let shown = piece.trim_start_matches([' ', '\u{200b}']);
-                assert!(!shown.starts_with(SIGNS), "{cell:?} became {safe:?}");
+                assert!(
+                    !shown.starts_with(FORMULA_STARTS),
+                    "{cell:?} became {safe:?}"
+                );
             }
         }
     }

@@ -1,4 +1,4 @@
-//! A file of originals: for its owner alone, and whole or not there.
+//! Writes a file that identifies patients: readable by its owner only, and complete or absent.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -9,12 +9,12 @@ use anyhow::Context as _;
 use crate::exit::Failure;
 use crate::platform;
 
-/// Where a file is to stand.
+/// Where a file is written.
 #[derive(Debug)]
-pub(super) enum Place<'p> {
-    /// Here.
+pub(super) enum Target<'p> {
+    /// At this path.
     Given(&'p Path),
-    /// As `<stem>_<rows>.<extension>`, which is known at the end.
+    /// As `<stem>_<rows>.<extension>`, where the number of rows is known at the end.
     Counted {
         directory: PathBuf,
         stem: String,
@@ -22,9 +22,9 @@ pub(super) enum Place<'p> {
     },
 }
 
-impl Place<'_> {
-    /// What it is called while it is written.
-    fn fresh(&self) -> Option<PathBuf> {
+impl Target<'_> {
+    /// Returns the path that is written before the rename.
+    fn temporary(&self) -> Option<PathBuf> {
         let (directory, mut name) = match self {
             Self::Given(path) => (
                 path.parent()?.to_path_buf(),
@@ -40,7 +40,8 @@ impl Place<'_> {
         Some(directory.join(name))
     }
 
-    fn named(&self, rows: u64) -> PathBuf {
+    /// Returns the final path.
+    fn path(&self, rows: u64) -> PathBuf {
         match self {
             Self::Given(path) => path.to_path_buf(),
             Self::Counted {
@@ -52,52 +53,52 @@ impl Place<'_> {
     }
 }
 
-/// Writes what `fill` writes, all of it or no file; where it stands, and how many rows it has.
+/// Writes a file with `fill`, completely or not at all. Returns its path and its number of rows.
 pub(super) fn write(
-    place: &Place<'_>,
+    target: &Target<'_>,
     fill: impl FnOnce(File) -> anyhow::Result<u64>,
 ) -> anyhow::Result<(PathBuf, u64)> {
     let failed = || {
-        Failure::CannotRun(match place {
-            Place::Given(path) => format!("cannot write {}", path.display()),
-            Place::Counted { directory, .. } => format!("cannot write to {}", directory.display()),
+        Failure::CannotRun(match target {
+            Target::Given(path) => format!("cannot write {}", path.display()),
+            Target::Counted { directory, .. } => format!("cannot write to {}", directory.display()),
         })
     };
-    let fresh = place.fresh().with_context(failed)?;
-    if let Place::Given(path) = place {
+    let temporary = target.temporary().with_context(failed)?;
+    if let Target::Given(path) = target {
         check(path).with_context(failed)?;
     }
-    let written = create(&fresh)
+    let written = create(&temporary)
         .map_err(anyhow::Error::new)
         .and_then(fill)
         .and_then(|rows| {
-            let path = place.named(rows);
-            fs::rename(&fresh, &path)?;
+            let path = target.path(rows);
+            fs::rename(&temporary, &path)?;
             Ok((path, rows))
         });
     if written.is_err() {
-        // The first error is the one to tell. What is left holds originals, and is private.
-        let _ = fs::remove_file(&fresh);
+        // The first error is reported. A remaining file is readable by its owner only.
+        let _ = fs::remove_file(&temporary);
     }
     written.with_context(failed)
 }
 
-/// A device or a pipe would be replaced by the file.
+/// Refuses a device or a pipe, which the rename would replace.
 fn check(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
-        Ok(metadata) if !metadata.is_file() => Err(io::Error::other("it is no file")),
+        Ok(metadata) if !metadata.is_file() => Err(io::Error::other("it is not a regular file")),
         _ => Ok(()),
     }
 }
 
-/// A new file: what somebody put there under its name, such as a link, is not written to.
-fn create(fresh: &Path) -> io::Result<File> {
-    match fs::remove_file(fresh) {
+/// Creates a new file. Removes an existing one first, and never writes through a link.
+fn create(temporary: &Path) -> io::Result<File> {
+    match fs::remove_file(temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let mut options = OpenOptions::new();
-    platform::private(options.write(true).create_new(true)).open(fresh)
+    platform::private(options.write(true).create_new(true)).open(temporary)
 }
 
 #[cfg(test)]
@@ -105,44 +106,44 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_row_leaves_no_file() {
+    fn a_failure_leaves_no_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("index.csv");
-        let counted = Place::Counted {
+        let counted = Target::Counted {
             directory: dir.path().to_path_buf(),
             stem: "5_A_PHI".into(),
             extension: "csv",
         };
-        for place in [Place::Given(&path), counted] {
-            assert!(write(&place, |_| anyhow::bail!("no")).is_err());
+        for target in [Target::Given(&path), counted] {
+            assert!(write(&target, |_| anyhow::bail!("no")).is_err());
             assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
-            let (path, rows) = write(&place, |_| Ok(3)).unwrap();
+            let (path, rows) = write(&target, |_| Ok(3)).unwrap();
             assert_eq!((path.is_file(), rows), (true, 3));
             fs::remove_file(path).unwrap();
         }
     }
 
-    /// Who may write to the directory cannot read what is written, nor have something else overwritten.
+    /// Another user of the directory cannot read the file or redirect the write.
     #[test]
     #[cfg(unix)]
-    fn what_lies_there_is_not_written_to() {
+    fn a_link_at_the_temporary_path_is_not_followed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("index.csv");
-        let place = Place::Given(&path);
+        let target = Target::Given(&path);
         let other = dir.path().join("other");
         fs::copy("Cargo.toml", &other).unwrap();
-        std::os::unix::fs::symlink(&other, place.fresh().unwrap()).unwrap();
-        write(&place, |_| Ok(0)).unwrap();
+        std::os::unix::fs::symlink(&other, target.temporary().unwrap()).unwrap();
+        write(&target, |_| Ok(0)).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().len(), 0);
         assert!(fs::symlink_metadata(&path).unwrap().is_file());
         assert!(fs::metadata(other).unwrap().len() > 0);
     }
 
     #[test]
-    fn a_missing_directory_is_told() {
+    fn a_missing_directory_is_exit_code_4() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("missing/index.csv");
-        let error = write(&Place::Given(&path), |_| Ok(0)).unwrap_err();
+        let error = write(&Target::Given(&path), |_| Ok(0)).unwrap_err();
         assert_eq!(crate::exit::code(&error), 4);
     }
 }

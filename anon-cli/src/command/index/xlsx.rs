@@ -1,8 +1,7 @@
-//! The index as a workbook: V17's columns, every cell a text, so that nothing in it is run, turned
-//! into a number or made a link.
+//! The index as an Excel workbook: the columns of V17, every cell a text. So no cell runs as a formula or
+//! becomes a number or a link.
 //!
-//! Rows are written as they come; what is in memory does not grow with them. A sheet that is full
-//! is followed by another one.
+//! Rows are written as they arrive, in constant memory. A full sheet is followed by another one.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -10,36 +9,36 @@ use std::path::Path;
 
 use rust_xlsxwriter::{Format, IgnoreError, Workbook};
 
-use super::{COLUMNS, Row};
+use super::{COLUMNS, OnRow};
 
-/// Rows a sheet may have.
+/// The most rows of a sheet in Excel.
 pub(super) const SHEET_ROWS: u32 = 1_048_576;
 
-/// UTF-16 code units a cell may have.
-const CELL: usize = 32_767;
+/// The most UTF-16 code units of a cell in Excel.
+const MAX_CELL_UNITS: usize = 32_767;
 
-/// Where a cell was cut.
+/// The end of a truncated cell.
 const CUT: &str = "… [cut]";
 
-/// What was written.
+/// The content of a written workbook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Done {
+pub(super) struct Written {
     pub(super) studies: u64,
-    /// Cells that were cut.
+    /// Truncated cells.
     pub(super) cut: u64,
 }
 
-/// Writes the rows that `rows` shows, `sheet_rows` a sheet with the header. Unnamed files in `tmp`
-/// hold them until the end.
+/// Writes the rows that `rows` passes on, up to `sheet_rows` per sheet including the header. Buffers them
+/// in unnamed files in `tmp`.
 pub(super) fn write(
     file: File,
     tmp: &Path,
     sheet_rows: u32,
-    rows: impl FnOnce(Row<'_>) -> anyhow::Result<u64>,
-) -> anyhow::Result<Done> {
+    rows: impl FnOnce(OnRow<'_>) -> anyhow::Result<u64>,
+) -> anyhow::Result<Written> {
     let mut workbook = Workbook::new();
     workbook.set_tempdir(tmp)?;
-    let mut sheets = Sheets {
+    let mut sheets = SheetWriter {
         text: Format::new().set_num_format("@"),
         sheet_rows,
         count: 0,
@@ -52,13 +51,13 @@ pub(super) fn write(
     workbook.save_to_writer(&mut file)?;
     file.flush()?;
     file.get_ref().sync_all()?;
-    Ok(Done {
+    Ok(Written {
         studies,
         cut: sheets.cut,
     })
 }
 
-struct Sheets {
+struct SheetWriter {
     text: Format,
     sheet_rows: u32,
     count: usize,
@@ -67,7 +66,7 @@ struct Sheets {
     cut: u64,
 }
 
-impl Sheets {
+impl SheetWriter {
     fn add(&mut self, workbook: &mut Workbook) -> anyhow::Result<()> {
         let sheet = workbook.add_worksheet_with_constant_memory()?;
         self.count += 1;
@@ -94,9 +93,9 @@ impl Sheets {
             if cell.is_empty() {
                 continue;
             }
-            let fitting = fit(cell);
-            self.cut += u64::from(fitting.is_some());
-            let cell = fitting.as_deref().unwrap_or(cell);
+            let short = truncated(cell);
+            self.cut += u64::from(short.is_some());
+            let cell = short.as_deref().unwrap_or(cell);
             sheet.write_string_with_format(self.next, column, cell, &self.text)?;
         }
         self.next += 1;
@@ -104,19 +103,19 @@ impl Sheets {
     }
 }
 
-/// The beginning of a text that is too long for a cell.
-fn fit(text: &str) -> Option<String> {
-    // A character has no more code units than bytes.
-    if text.len() <= CELL || text.encode_utf16().count() <= CELL {
+/// Truncates a text that is too long for a cell. `None` if it fits.
+fn truncated(text: &str) -> Option<String> {
+    // A text has at most as many code units as bytes.
+    if text.len() <= MAX_CELL_UNITS || text.encode_utf16().count() <= MAX_CELL_UNITS {
         return None;
     }
-    let room = CELL - CUT.encode_utf16().count();
+    let max_units = MAX_CELL_UNITS - CUT.encode_utf16().count();
     let mut units = 0;
     let mut short: String = text
         .chars()
         .take_while(|c| {
             units += c.len_utf16();
-            units <= room
+            units <= max_units
         })
         .collect();
     short.push_str(CUT);
@@ -128,9 +127,9 @@ mod tests {
     use std::io::Cursor;
 
     use super::*;
-    use crate::command::index::Line;
+    use crate::command::index::IndexRow;
 
-    fn line(name: &str) -> Line {
+    fn index_row(name: &str) -> IndexRow {
         anon_model::StudyRow {
             patient: "5-000001".into(),
             patient_phi: anon_model::PatientPhi {
@@ -142,14 +141,14 @@ mod tests {
         .into()
     }
 
-    /// The texts of a sheet, as a spreadsheet shows them, by row and column.
-    fn written(names: &[&str], sheet_rows: u32) -> (Done, Vec<Vec<String>>) {
+    /// Writes rows with these patient names. Returns the names in each sheet.
+    fn written(names: &[&str], sheet_rows: u32) -> (Written, Vec<Vec<String>>) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("index.xlsx");
         let file = File::create(&path).unwrap();
         let done = write(file, dir.path(), sheet_rows, |row| {
             for name in names {
-                row(line(name))?;
+                row(index_row(name))?;
             }
             Ok(names.len() as u64)
         })
@@ -166,7 +165,7 @@ mod tests {
                 Some(text)
             })
             .map(|sheet| {
-                // The third column is the name.
+                // Column C is the patient name.
                 let cells = sheet.split("<c r=\"C").skip(2);
                 cells
                     .map(|cell| {
@@ -183,7 +182,7 @@ mod tests {
     fn a_full_sheet_is_followed_by_another() {
         let names = ["a", "b", "c", "d", "e"];
         let (done, sheets) = written(&names, 3);
-        assert_eq!(done, Done { studies: 5, cut: 0 });
+        assert_eq!(done, Written { studies: 5, cut: 0 });
         assert_eq!(sheets, [vec!["a", "b"], vec!["c", "d"], vec!["e"]]);
         let (_, sheets) = written(&names[..4], 3);
         assert_eq!(sheets.len(), 2, "no empty sheet");
@@ -192,18 +191,18 @@ mod tests {
     }
 
     #[test]
-    fn texts_stay_as_they_are_or_are_cut_where_it_shows() {
-        let full = "x".repeat(CELL);
-        let wide = "\u{1F600}".repeat(CELL / 2 + 1);
+    fn long_texts_are_truncated_with_a_mark() {
+        let full = "x".repeat(MAX_CELL_UNITS);
+        let wide = "\u{1F600}".repeat(MAX_CELL_UNITS / 2 + 1);
         let (done, sheets) = written(&[&full, &format!("{full}y"), &wide], SHEET_ROWS);
         assert_eq!(done.cut, 2);
         let texts = &sheets[0];
         assert_eq!(texts[0], full);
         for text in &texts[1..] {
             assert!(text.ends_with(CUT));
-            assert!(text.encode_utf16().count() <= CELL);
+            assert!(text.encode_utf16().count() <= MAX_CELL_UNITS);
         }
-        // What a workbook cannot hold is written so that spreadsheets show what it was.
+        // Control characters are escaped so that spreadsheets show the original text.
         let (_, sheets) = written(&["a\u{1}b", "  a ", "a\nb", "_x0041_"], SHEET_ROWS);
         assert_eq!(sheets[0], ["a_x0001_b", "  a ", "a\nb", "_x005F_x0041_"]);
     }

@@ -1,4 +1,4 @@
-//! What to type next, when something was refused that a setting decides.
+//! Advice after objects were refused because of a setting.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use anon_model::modality::class_name;
 
 use crate::command::Context;
 
-/// One line each: which storage classes were refused, and the commands that take them in and try again.
+/// Returns lines with the refused storage classes, and the commands to accept them and retry.
 pub(super) fn of(context: &Context<'_>, refused: &BTreeMap<String, u64>) -> Vec<String> {
     let mut lines = how_to_accept(context, refused);
     if !lines.is_empty() {
@@ -17,19 +17,19 @@ pub(super) fn of(context: &Context<'_>, refused: &BTreeMap<String, u64>) -> Vec<
     lines
 }
 
-/// One line each: which storage classes the project does not take, and the commands that take them in.
+/// Returns lines with the refused storage classes, and the commands to accept them.
 pub(crate) fn how_to_accept(context: &Context<'_>, refused: &BTreeMap<String, u64>) -> Vec<String> {
     let mut lines = Vec::new();
     let mut modalities = BTreeSet::new();
     let mut classes = BTreeSet::new();
     for (class, count) in refused {
-        let name = class_name(class).unwrap_or("not a storage class of the standard");
+        let name = class_name(class).unwrap_or("not a standard storage class");
         lines.push(format!(
-            "not among the project's storage classes: {count} of {class} ({name})"
+            "not among the project's storage classes: {count} objects of {class} ({name})"
         ));
         match Modality::of_class(class) {
             Some(modality) => drop(modalities.insert(modality.code)),
-            // What is no UID cannot be added.
+            // An invalid UID cannot be added.
             None if anon_model::Uid::new(class.as_str()).is_ok() => {
                 classes.insert(class.as_str());
             }
@@ -39,11 +39,11 @@ pub(crate) fn how_to_accept(context: &Context<'_>, refused: &BTreeMap<String, u6
     if lines.is_empty() {
         return lines;
     }
-    let words = |set: BTreeSet<&str>| set.into_iter().collect::<Vec<_>>().join(" ");
-    lines.push("to take them in:".to_owned());
+    let joined = |set: BTreeSet<&str>| set.into_iter().collect::<Vec<_>>().join(" ");
+    lines.push("to accept them:".to_owned());
     for (key, set) in [("modalities", modalities), ("storage_classes", classes)] {
         if !set.is_empty() {
-            let command = format!("config add {key} {}", words(set));
+            let command = format!("config add {key} {}", joined(set));
             lines.push(format!("  {}", context.command_line(&command)));
         }
     }

@@ -1,4 +1,4 @@
-//! What an import prints.
+//! The events and the summary of an import.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::project::record::{Instance, Summary};
 use crate::report;
 
 #[derive(Debug, Serialize)]
-struct Line<'e, T> {
+struct EventLine<'e, T> {
     event: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<&'e str>,
@@ -18,10 +18,10 @@ struct Line<'e, T> {
     advice: Vec<String>,
 }
 
-/// One file: in JSON each, for people those that need a look.
+/// Prints one instance. People see only quarantined and failed ones.
 pub(super) fn instance(context: &Context<'_>, instance: &Instance) -> anyhow::Result<()> {
     let report = context.report;
-    report.json(&Line {
+    report.json(&EventLine {
         event: "instance",
         command: None,
         fields: instance,
@@ -39,19 +39,19 @@ pub(super) fn instance(context: &Context<'_>, instance: &Instance) -> anyhow::Re
         Some(category) => format!("{} ({category})", instance.outcome),
         None => instance.outcome.clone(),
     };
-    let reason = instance.reason.as_deref().unwrap_or("no reason is known");
-    let entry = instance.entry.as_deref().map(short).unwrap_or_default();
+    let reason = instance.reason.as_deref().unwrap_or("unknown reason");
+    let entry = instance.entry.as_deref().map(short_id).unwrap_or_default();
     report.line(&format!("{name}: {what}: {reason}{entry}"))
 }
 
-/// What `anon quarantine show` needs of an entry's name.
-fn short(entry: &str) -> String {
+/// Returns the start of an entry's digest, enough for `anon quarantine show`.
+fn short_id(entry: &str) -> String {
     let digest = entry.split_once('/').map_or(entry, |(_, digest)| digest);
     let digits: String = digest.chars().take(12).collect();
     format!(" [{digits}]")
 }
 
-/// The end of an import, or of another command that works as one.
+/// Prints the summary of an import, or of another command with such a summary.
 pub(crate) fn summary(
     context: &Context<'_>,
     command: &str,
@@ -59,7 +59,7 @@ pub(crate) fn summary(
 ) -> anyhow::Result<()> {
     let report = context.report;
     let advice = advice::of(context, &summary.storage_classes_refused);
-    report.summary(&Line {
+    report.summary(&EventLine {
         event: "summary",
         command: Some(command),
         fields: summary,
@@ -80,51 +80,53 @@ pub(crate) fn summary(
         report.line(&format!("quarantined: {category} {count}"))?;
     }
     if summary.interrupted {
-        report.line("ended early; the same command goes on where this stopped")?;
+        report.line("interrupted: run the same command again to continue")?;
     }
     if let Some(error) = &summary.error {
-        report.line(&format!("ended early: {error}"))?;
+        report.line(&format!("stopped by an error: {error}"))?;
     }
     for line in advice {
         report.line(&line)?;
     }
-    remarks(context, summary);
+    print_remarks(context, summary);
     Ok(())
 }
 
-/// What people should know of what was stored, once a run.
-fn remarks(context: &Context<'_>, summary: &Summary) {
+/// Prints remarks on the stored and quarantined objects, once per run.
+fn print_remarks(context: &Context<'_>, summary: &Summary) {
     let report = context.report;
     let quarantined = summary.quarantined.values().any(|count| *count > 0);
     if quarantined && !report.is_json() {
         let command = context.command_line("quarantine show ENTRY");
-        report.info(&format!("{command} says more of an entry in [brackets]"));
+        report.info(&format!(
+            "{command} explains an entry, whose id is in [brackets]"
+        ));
     }
     if (quarantined || summary.failed > 0) && !report.is_json() && !report.shows_phi() {
-        report.info("files are named by their place in the run; --show-phi names their paths");
+        report.info("files are numbered in the order of this run; --show-phi shows their paths");
     }
     warn_of_shared_patient(context, summary.shared_patient);
     if summary.burned_in_unknown > 0 {
         report.warn(&format!(
-            "{} objects are ultrasound or secondary capture and do not say if text is burned into \
-             their pixels; pixels are not cleaned: look at them before they leave",
+            "{} ultrasound or secondary capture objects do not say whether their pixels show burned-in \
+             text; pixels are not changed: check these objects before you share them",
             summary.burned_in_unknown
         ));
     }
     if summary.directories_passed > 0 {
         report.info(&format!(
-            "{} directories were not entered: hidden ones, links, or the project's own",
+            "{} directories were skipped: hidden ones, links, or the project's own",
             summary.directories_passed
         ));
     }
 }
 
-/// Objects without a patient are stored, and not what they seem.
+/// Warns of stored objects without a Patient ID.
 pub(crate) fn warn_of_shared_patient(context: &Context<'_>, count: u64) {
     if count > 0 {
         context.report.warn(&format!(
-            "{count} objects name no patient: they share one anonymous patient, and their dates became \
-             20000101 (missing_patient_id)"
+            "{count} objects have no Patient ID: they share one anonymous patient, and their dates are \
+             replaced by 20000101 (see missing_patient_id)"
         ));
     }
 }

@@ -1,4 +1,4 @@
-//! `anon script explain`: what happens to one data element, in general or in one file.
+//! `anon script explain`: explains what happens to one data element, in general or in one file.
 
 use std::fs::File;
 use std::io::{Cursor, Read as _};
@@ -15,16 +15,16 @@ use dicom_dictionary_std::StandardDataDictionary;
 use dicom_object::{FileDicomObject, InMemDicomObject, OpenFileOptions};
 use serde::Serialize;
 
-use super::show::{action_word, digits, rule_text};
-use super::{Loaded, open, tell};
+use super::show::{action_name, rule_text, tag_digits};
+use super::{LoadedScript, open, print_problems};
 use crate::args::ScriptFile;
 use crate::command::Context;
 use crate::exit::{ExitStatus, Failure};
 use crate::project::Project;
 use crate::project::settings;
 
-/// A file larger than this is not taken into memory to be explained.
-const LARGEST: u64 = 1 << 30;
+/// The largest file that is read, in bytes.
+const MAX_BYTES: u64 = 1 << 30;
 
 #[derive(Debug, Serialize)]
 struct Summary<'s> {
@@ -51,33 +51,33 @@ pub(super) fn run(
         .ok_or_else(|| Failure::configuration(format!("{tag:?} is neither a tag nor a keyword")))?;
     let loaded = open(script)?;
     let Some(rules) = loaded.rules.clone() else {
-        tell(context, script, &loaded)?;
-        return Ok(loaded.ended());
+        print_problems(context, script, &loaded)?;
+        return Ok(loaded.exit_status());
     };
     let action = rules.action(Element::root(tag)).clone();
-    let done = match with {
-        Some(path) => in_file(context, rules.clone(), path, tag, &action)?,
-        None => Done::of(in_general(&action)),
+    let result = match with {
+        Some(path) => result_in_file(context, rules.clone(), path, tag, &action)?,
+        None => ElementResult::from_outcome(outcome_of_action(&action)),
     };
     let row = rules.row(tag);
     let summary = Summary {
         event: "summary",
         command: "script explain",
-        tag: digits(tag),
-        rule: row.map(|row| written(&loaded, tag).unwrap_or_else(|| rule_text(&row.action))),
+        tag: tag_digits(tag),
+        rule: row.map(|row| rule_of_script(&loaded, tag).unwrap_or_else(|| rule_text(&row.action))),
         line: row.and_then(|row| row.line),
-        action: action_word(&action),
-        value: done.value,
-        outcome: done.outcome,
-        reason: done.reason,
+        action: action_name(&action),
+        value: result.value,
+        outcome: result.outcome,
+        reason: result.reason,
     };
     context.report.summary(&summary)?;
     print(context, &summary)?;
     Ok(ExitStatus::Done)
 }
 
-/// The rule as the script has it.
-fn written(loaded: &Loaded, tag: Tag) -> Option<String> {
+/// Returns the rule as written in the script.
+fn rule_of_script(loaded: &LoadedScript, tag: Tag) -> Option<String> {
     let (script, _) = parse(loaded.text.as_deref()?);
     let of_tag = |rule: &&anon_script::script::Rule| matches!(rule.target, anon_script::script::Target::Tag(named) if named == tag);
     let rule = script.elements.iter().find(of_tag)?;
@@ -85,7 +85,7 @@ fn written(loaded: &Loaded, tag: Tag) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-fn in_general(action: &Action) -> &'static str {
+fn outcome_of_action(action: &Action) -> &'static str {
     match action {
         Action::Keep => "keep",
         Action::Remove => "remove",
@@ -94,16 +94,16 @@ fn in_general(action: &Action) -> &'static str {
     }
 }
 
-/// What happened to the element.
+/// The result for one element.
 #[derive(Debug, Default)]
-struct Done {
+struct ElementResult {
     outcome: &'static str,
     value: Option<String>,
     reason: Option<String>,
 }
 
-impl Done {
-    fn of(outcome: &'static str) -> Self {
+impl ElementResult {
+    fn from_outcome(outcome: &'static str) -> Self {
         Self {
             outcome,
             ..Self::default()
@@ -111,43 +111,49 @@ impl Done {
     }
 }
 
-/// De-identifies the file in memory and looks at the element before and after. Nothing is stored:
-/// pseudonyms are those of an empty project.
-fn in_file(
+/// De-identifies a file in memory and compares the element before and after.
+///
+/// Stores nothing. The pseudonyms are those of an empty project.
+fn result_in_file(
     context: &Context<'_>,
     rules: RuleSet,
     path: &Path,
     tag: Tag,
     action: &Action,
-) -> anyhow::Result<Done> {
+) -> anyhow::Result<ElementResult> {
     let bytes = read(path)?;
     let clean = match deidentify(context, rules, &bytes)? {
         Ok(clean) => clean,
         Err(refusal) => {
-            return Ok(Done {
+            return Ok(ElementResult {
                 outcome: "quarantine",
                 reason: Some(refusal.reason),
-                ..Done::default()
+                ..ElementResult::default()
             });
         }
     };
-    outcome(&bytes, &clean, tag, action)
+    compare(&bytes, &clean, tag, action)
 }
 
-/// Compares the element before and after.
-fn outcome(before: &[u8], after: &[u8], tag: Tag, action: &Action) -> anyhow::Result<Done> {
+/// Compares the element in the source and in the output.
+fn compare(
+    before: &[u8],
+    after: &[u8],
+    tag: Tag,
+    action: &Action,
+) -> anyhow::Result<ElementResult> {
     let after = parsed(after).context("cannot read the output")?;
-    // What the standard reader cannot read may still be de-identified: then it is taken as there.
-    let was_there = parsed(before).map_or(true, |before| {
+    // The engine reads files that dicom-object cannot. For those the element is assumed to be present.
+    let was_present = parsed(before).map_or(true, |before| {
         before.element_opt(tag).is_ok_and(|e| e.is_some())
     });
     let element = after.element_opt(tag).context("cannot read the output")?;
     let Some(element) = element else {
-        let outcome = if was_there { "remove" } else { "skip" };
-        return Ok(Done::of(outcome));
+        let outcome = if was_present { "remove" } else { "skip" };
+        return Ok(ElementResult::from_outcome(outcome));
     };
     if element.header().len.0 == 0 {
-        return Ok(Done {
+        return Ok(ElementResult {
             outcome: "empty",
             value: Some(String::new()),
             reason: None,
@@ -157,7 +163,7 @@ fn outcome(before: &[u8], after: &[u8], tag: Tag, action: &Action) -> anyhow::Re
         let text = text.trim_end_matches(['\0', ' ']);
         text.chars().take(1024).collect()
     });
-    Ok(Done {
+    Ok(ElementResult {
         outcome: if *action == Action::Keep {
             "keep"
         } else {
@@ -172,9 +178,9 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let failed = || Failure::CannotRun("cannot read the DICOM file".into());
     let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
+        .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
         .with_context(failed)?;
-    if bytes.len() as u64 > LARGEST {
+    if bytes.len() as u64 > MAX_BYTES {
         return Err(Failure::cannot_run("the DICOM file is larger than 1 GiB"));
     }
     Ok(bytes)
@@ -184,7 +190,7 @@ fn parsed(bytes: &[u8]) -> anyhow::Result<FileDicomObject<InMemDicomObject>> {
     Ok(OpenFileOptions::new().from_reader(Cursor::new(bytes))?)
 }
 
-/// The settings of the project that was chosen, or those of a new one.
+/// Returns the settings of the chosen project, or those of a new one.
 fn settings_of(context: &Context<'_>) -> anyhow::Result<ProjectSettings> {
     match Project::chosen(context.project()) {
         Ok(project) if project.exists() => settings::load(&project),
@@ -199,8 +205,8 @@ fn deidentify(
 ) -> anyhow::Result<Result<Vec<u8>, Refusal>> {
     let settings = settings_of(context)?;
     let identity = Identity::new(settings.site_id.clone(), settings.uid_root.clone())?;
-    let store = MemoryStore::new(identity).context("the system has no random numbers")?;
-    // The script is what is asked about, not what the project takes.
+    let store = MemoryStore::new(identity).context("the system cannot provide random numbers")?;
+    // Burned-in text is accepted: the question is about the script.
     let policy = Policy::new(Arc::new(rules), settings.site_id.as_str(), &*settings.name)
         .with_burned_in(anon_engine::policy::BurnedIn::Accept);
     let plan = match plan(&policy, Source::part10(bytes)) {

@@ -1,4 +1,4 @@
-//! `anon script show`: the rules as they are understood, and what they leave.
+//! `anon script show`: shows the rules as understood, and what they keep.
 
 use anon_script::{Action, Row, RuleSet, Tag};
 use dicom_core::VR;
@@ -6,14 +6,14 @@ use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
 use dicom_dictionary_std::StandardDataDictionary;
 use serde::Serialize;
 
-use super::{open, summary, tell};
+use super::{open, print_problems, summary};
 use crate::args::ScriptFile;
 use crate::command::Context;
 use crate::exit::ExitStatus;
 use crate::report::Table;
 
 #[derive(Debug, Serialize)]
-struct RuleOfScript<'r> {
+struct RuleEvent<'r> {
     event: &'static str,
     tag: String,
     name: &'static str,
@@ -24,7 +24,7 @@ struct RuleOfScript<'r> {
 }
 
 #[derive(Debug, Serialize)]
-struct Remark<'r> {
+struct RemarkEvent<'r> {
     event: &'static str,
     text: &'r str,
     tags: Vec<String>,
@@ -32,10 +32,10 @@ struct Remark<'r> {
 
 pub(super) fn run(context: &Context<'_>, script: &ScriptFile) -> anyhow::Result<ExitStatus> {
     let loaded = open(script)?;
-    tell(context, script, &loaded)?;
+    print_problems(context, script, &loaded)?;
     let Some(rules) = &loaded.rules else {
         context.report.summary(&summary("script show", &loaded))?;
-        return Ok(loaded.ended());
+        return Ok(loaded.exit_status());
     };
     let report = context.report;
     let mut table = Table::new(&["tag", "rule", "vr", "name"]);
@@ -44,12 +44,12 @@ pub(super) fn run(context: &Context<'_>, script: &ScriptFile) -> anyhow::Result<
         let vr = entry.map_or_else(String::new, |entry| entry.vr().relaxed().to_string().into());
         let name = entry.map_or("", DataDictionaryEntry::alias);
         let rule = rule_text(&row.action);
-        report.json(&RuleOfScript {
+        report.json(&RuleEvent {
             event: "rule",
-            tag: digits(row.tag),
+            tag: tag_digits(row.tag),
             name,
             vr: vr.clone(),
-            action: action_word(&row.action),
+            action: action_name(&row.action),
             rule: &rule,
             line: row.line,
         })?;
@@ -63,13 +63,13 @@ pub(super) fn run(context: &Context<'_>, script: &ScriptFile) -> anyhow::Result<
         .finish()
         .iter()
         .try_for_each(|line| report.line(line))?;
-    remarks(context, rules)?;
+    print_remarks(context, rules)?;
     report.summary(&summary("script show", &loaded))?;
     Ok(ExitStatus::Done)
 }
 
-/// What the rules leave on purpose, so that nobody has to find out.
-fn remarks(context: &Context<'_>, rules: &RuleSet) -> anyhow::Result<()> {
+/// Prints what the rules keep on purpose.
+fn print_remarks(context: &Context<'_>, rules: &RuleSet) -> anyhow::Result<()> {
     let kept = |vrs: &[VR]| -> Vec<&Row> {
         let is_one = |row: &&Row| {
             let entry = StandardDataDictionary.by_tag(row.tag);
@@ -83,23 +83,17 @@ fn remarks(context: &Context<'_>, rules: &RuleSet) -> anyhow::Result<()> {
         .filter(|row| row.action == Action::ShiftDate);
     let text = [VR::LO, VR::LT, VR::SH, VR::ST, VR::UC, VR::UT, VR::PN];
     for (remark, rows) in [
-        ("times stay as they are", kept(&[VR::TM])),
+        ("times are kept", kept(&[VR::TM])),
+        ("dates and date-times are kept", kept(&[VR::DA, VR::DT])),
+        ("free text is kept and can hold anything", kept(&text)),
         (
-            "dates and date-times stay as they are",
-            kept(&[VR::DA, VR::DT]),
-        ),
-        (
-            "free text stays as it is, whatever was typed there",
-            kept(&text),
-        ),
-        (
-            "dates move by V17's public formula (MD5 of PatientID modulo 3652 days): whoever guesses \
-             a PatientID can undo it, unless the project has dates = \"keyed\"",
+            "dates are shifted by V17's public formula (MD5 of Patient ID modulo 3652 days): anyone who \
+             guesses a Patient ID can reverse it, unless the project sets dates = \"keyed\"",
             shifted.collect(),
         ),
     ] {
         if !rows.is_empty() {
-            tell_remark(context, remark, &rows)?;
+            print_remark(context, remark, &rows)?;
         }
     }
     context
@@ -107,11 +101,11 @@ fn remarks(context: &Context<'_>, rules: &RuleSet) -> anyhow::Result<()> {
         .line("note: elements that no rule names are removed")
 }
 
-fn tell_remark(context: &Context<'_>, remark: &str, rows: &[&Row]) -> anyhow::Result<()> {
-    context.report.json(&Remark {
+fn print_remark(context: &Context<'_>, remark: &str, rows: &[&Row]) -> anyhow::Result<()> {
+    context.report.json(&RemarkEvent {
         event: "remark",
         text: remark,
-        tags: rows.iter().map(|row| digits(row.tag)).collect(),
+        tags: rows.iter().map(|row| tag_digits(row.tag)).collect(),
     })?;
     let head = format!("note: {remark}: {} elements", rows.len());
     context.report.line(&head)?;
@@ -123,13 +117,13 @@ fn tell_remark(context: &Context<'_>, remark: &str, rows: &[&Row]) -> anyhow::Re
     Ok(())
 }
 
-/// Eight hexadecimal digits.
-pub(super) fn digits(tag: Tag) -> String {
+/// Returns a tag as eight hexadecimal digits.
+pub(super) fn tag_digits(tag: Tag) -> String {
     format!("{:04X}{:04X}", tag.group(), tag.element())
 }
 
-/// The action in a word.
-pub(super) fn action_word(action: &Action) -> &'static str {
+/// Returns the name of an action.
+pub(super) fn action_name(action: &Action) -> &'static str {
     match action {
         Action::Keep => "keep",
         Action::Remove => "remove",
@@ -143,7 +137,7 @@ pub(super) fn action_word(action: &Action) -> &'static str {
     }
 }
 
-/// The action as a script of V17 writes it.
+/// Returns an action in the syntax of V17.
 pub(super) fn rule_text(action: &Action) -> String {
     match action {
         Action::Keep => "@keep".into(),

@@ -1,4 +1,4 @@
-//! [`SettingsWatcher`]: settings that change while a receiver runs.
+//! [`SettingsWatcher`]: applies changes of the settings while the receiver runs.
 
 use anon_model::ProjectSettings;
 
@@ -7,29 +7,29 @@ use crate::node::{self, Receiver};
 use crate::project::Project;
 use crate::project::settings;
 
-/// Notices that `project.toml` was changed.
+/// Detects changes of `project.toml`.
 #[derive(Debug)]
 pub(super) struct SettingsWatcher<'s> {
     project: &'s Project,
     /// The settings that the project was opened with.
-    began: &'s ProjectSettings,
+    opened_with: &'s ProjectSettings,
     text: String,
 }
 
 impl<'s> SettingsWatcher<'s> {
-    pub(super) fn new(project: &'s Project, began: &'s ProjectSettings) -> Self {
-        // Of what it is now nobody knows if it is what was opened: the first look finds out.
+    pub(super) fn new(project: &'s Project, opened_with: &'s ProjectSettings) -> Self {
+        // Empty, so that the first check applies any change since the project was opened.
         let text = String::new();
         Self {
             project,
-            began,
+            opened_with,
             text,
         }
     }
 
-    /// Takes what the project does not take any more out of what the next associations are offered.
+    /// Applies a change: the next associations no longer accept what the project no longer accepts.
     pub(super) fn check(&mut self, context: &Context<'_>, receiver: &Receiver) {
-        // An editor may be about to write it: it is read again soon.
+        // An editor may be writing it. The next check reads it again.
         let Ok(text) = settings::read(self.project) else {
             return;
         };
@@ -39,18 +39,18 @@ impl<'s> SettingsWatcher<'s> {
         let is_first = self.text.is_empty();
         let now = settings::parse(&text);
         self.text = text;
-        match now.and_then(|now| node::supported_now(self.began, &now)) {
+        match now.and_then(|now| node::supported_now(self.opened_with, &now)) {
             Ok(supported) => {
                 receiver.running.set_supported(supported);
                 if !is_first {
                     context.report.info(
-                        "project.toml was changed: what the project takes no more is refused from the \
-                         next association on; everything else counts when this is started again",
+                        "project.toml changed: removed storage classes and transfer syntaxes are refused \
+                         from the next association on; restart anon serve to apply other changes",
                     );
                 }
             }
             Err(error) => context.report.warn(&format!(
-                "project.toml was changed, and what it said before is kept: {error:#}"
+                "project.toml changed but is invalid, so the previous settings stay in use: {error:#}"
             )),
         }
     }

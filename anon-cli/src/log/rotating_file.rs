@@ -1,4 +1,4 @@
-//! [`Rotating`]: a file that starts anew when it is full, and keeps nine older ones.
+//! [`RotatingFile`]: a log file with a maximum size, and nine older files.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -7,34 +7,35 @@ use std::path::{Path, PathBuf};
 
 use crate::platform;
 
-/// When a file is full, in bytes.
-const FULL: u64 = 100_000_000;
-/// How many files there are in all.
+/// The maximum size of a file, in bytes.
+const MAX_BYTES: u64 = 100_000_000;
+/// The number of files, including the current one.
 const FILES: u32 = 10;
 
-/// `anon.log`, `anon.log.1` (the newest full one) … `anon.log.9`. Only the project's holder writes
-/// to it, so nobody else rotates it.
+/// Writes `anon.log`, and renames full files to `anon.log.1` (the newest) … `anon.log.9`.
+///
+/// Only the process that holds the project writes the log, so no other process rotates it.
 #[derive(Debug)]
-pub(super) struct Rotating {
+pub(super) struct RotatingFile {
     path: PathBuf,
     file: File,
     length: u64,
-    full: u64,
+    max_bytes: u64,
 }
 
-impl Rotating {
+impl RotatingFile {
     pub(super) fn open(path: PathBuf) -> io::Result<Self> {
-        Self::with_limit(path, FULL)
+        Self::with_limit(path, MAX_BYTES)
     }
 
-    fn with_limit(path: PathBuf, full: u64) -> io::Result<Self> {
+    fn with_limit(path: PathBuf, max_bytes: u64) -> io::Result<Self> {
         let file = append(&path)?;
         let length = file.metadata()?.len();
         Ok(Self {
             path,
             file,
             length,
-            full,
+            max_bytes,
         })
     }
 
@@ -56,10 +57,10 @@ impl Rotating {
     }
 }
 
-impl Write for Rotating {
+impl Write for RotatingFile {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // A line goes whole into one file: the layer above writes line by line.
-        if self.length > 0 && self.length + line.len() as u64 > self.full {
+        // The logging layer writes whole lines, so no line is split over two files.
+        if self.length > 0 && self.length + line.len() as u64 > self.max_bytes {
             self.rotate()?;
         }
         let written = self.file.write(line)?;
@@ -90,10 +91,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ten_files_and_the_oldest_goes() {
+    fn the_eleventh_file_replaces_the_oldest() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("anon.log");
-        let mut log = Rotating::with_limit(path.clone(), 10).unwrap();
+        let mut log = RotatingFile::with_limit(path.clone(), 10).unwrap();
         for n in 0..30 {
             log.write_all(format!("line {n:03}\n").as_bytes()).unwrap();
         }
@@ -105,11 +106,11 @@ mod tests {
     }
 
     #[test]
-    fn it_goes_on_where_it_stopped() {
+    fn reopening_appends_to_the_current_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("anon.log");
         for n in 0..3 {
-            let mut log = Rotating::with_limit(path.clone(), 12).unwrap();
+            let mut log = RotatingFile::with_limit(path.clone(), 12).unwrap();
             log.write_all(format!("{n:04}\n").as_bytes()).unwrap();
         }
         assert_eq!(fs::read_to_string(&path).unwrap(), "0002\n");

@@ -1,4 +1,4 @@
-//! How much there is to export, counted beside the export, for a bar that people look at.
+//! [`Counter`]: counts the objects to export in its own thread, for the progress bar.
 
 use std::ops::ControlFlow;
 use std::thread;
@@ -7,36 +7,36 @@ use anon_export::{Cancel, DirectorySource, Selection, Source};
 
 use crate::report::{Progress, Report};
 
-/// Counts until this is dropped.
+/// Counts until it is dropped.
 #[derive(Debug)]
-pub(super) struct Counting {
-    done: Cancel,
+pub(super) struct Counter {
+    stop: Cancel,
 }
 
-impl Drop for Counting {
+impl Drop for Counter {
     fn drop(&mut self) {
-        self.done.cancel();
+        self.stop.cancel();
     }
 }
 
-/// Starts to count, if anybody looks.
+/// Starts to count, if a progress bar is shown.
 pub(super) fn start(
     report: &Report,
     source: &DirectorySource,
     selection: &Selection,
     cancel: &Cancel,
-) -> Option<Counting> {
+) -> Option<Counter> {
     let progress = report.start_export()?;
-    let done = Cancel::new();
+    let stop = Cancel::new();
     let (source, selection) = (source.clone(), selection.clone());
-    let (over, cancel) = (done.clone(), cancel.clone());
-    let is_over = move || over.is_cancelled() || cancel.is_cancelled();
-    // Without the thread the bar has no end to tell.
+    let (stopped, cancel) = (stop.clone(), cancel.clone());
+    let is_over = move || stopped.is_cancelled() || cancel.is_cancelled();
+    // Without the thread the bar shows no total.
     thread::Builder::new()
         .name("count".into())
         .spawn(move || count(&source, &selection, &progress, &is_over))
         .ok()?;
-    Some(Counting { done })
+    Some(Counter { stop })
 }
 
 fn count(
@@ -53,8 +53,8 @@ fn count(
         }
     };
     let mut objects = 0;
-    // What cannot be listed is told by the export itself.
-    let counted = source.patients(&mut |patient| {
+    // The export itself reports what cannot be listed.
+    let listed = source.patients(&mut |patient| {
         let _ = source.objects(&patient, &mut |object| {
             let [patient, study, ..] = object.key.parts();
             objects += u64::from(selection.has(patient, study));
@@ -63,7 +63,7 @@ fn count(
         progress.counted(objects);
         flow()
     });
-    if counted.is_ok() && !is_over() {
+    if listed.is_ok() && !is_over() {
         progress.all_listed(objects);
     }
 }
