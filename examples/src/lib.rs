@@ -1,20 +1,21 @@
-//! The synthetic files of `examples/files`, and the programs in `src/bin` that embed the crates.
+//! The synthetic files of `examples/files`, and the shared code of the programs in `src/bin`.
 //!
-//! Every program does one thing in a few lines and runs on those files:
+//! Every program embeds the crates for one task and runs on those files:
 //!
 //! | program | shows |
 //! |---|---|
-//! | `deidentify_bytes` | one object in memory, in one call and in the two pure steps |
+//! | `deidentify_bytes` | one object in memory, in one call and in two pure steps |
 //! | `deidentify_a_directory` | a directory with progress, with threads and a store on disk |
-//! | `write_your_own_store` | a lookup store of one's own behind the trait, and its check |
-//! | `write_your_own_sink` | a destination of one's own behind the trait, its check, and an export to it |
-//! | `async_program` | the engine's callback joined to a future, without a runtime |
-//! | `check_a_script` | a script's problems, with their places, and what its rules do |
-//! | `receive_over_dicom` | a DICOM node that de-identifies what it is sent |
-//! | `query_retrieve` | studies found on a PACS, and fetched by C-GET |
-//! | `pacs_double` | a test double of a PACS: C-FIND, C-MOVE, C-GET and C-STORE over an acceptor |
-//! | `re_identify` | the way back from a pseudonym to the original |
-//! | `generate_files` | how the files of `examples/files` are made |
+//! | `write_your_own_store` | your own output store behind the trait, and its conformance check |
+//! | `write_your_own_sink` | your own destination behind the trait, its conformance check, and an export to it |
+//! | `async_program` | the engine's callback as a future, without a runtime |
+//! | `check_a_script` | the problems of a script with their positions, and what its rules do |
+//! | `receive_over_dicom` | a DICOM node that de-identifies the objects it receives |
+//! | `query_retrieve` | studies found on a PACS, and retrieved by C-GET |
+//! | `pacs_double` | a test double of a PACS: C-FIND, C-MOVE, C-GET and C-STORE |
+//! | `re_identify` | the original behind a pseudonym |
+//! | `generate_files` | how the files of `examples/files` are generated |
+//! | `upload_to_s3` | a directory uploaded to an S3 bucket (feature `s3`) |
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,7 +31,7 @@ use anon_net::{BackendError, Outcome, Remedy, SupportedContexts, Uid};
 use anon_script::builtin;
 use anyhow::Context as _;
 
-/// The SOP classes of the example files, and Verification.
+/// Verification, and the SOP classes of the example files.
 pub const SOP_CLASSES: [&str; 6] = [
     "1.2.840.10008.1.1",
     "1.2.840.10008.5.1.4.1.1.1",
@@ -52,12 +53,12 @@ pub const TRANSFER_SYNTAXES: [&str; 5] = [
 /// The seed of every example file.
 const SEED: u64 = 20_190_304;
 
-/// Where the example files are in a checkout.
+/// Returns the directory of the example files in a checkout.
 pub fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("files")
 }
 
-/// Each example file: its name and its bytes. The same at every run and on every machine.
+/// Generates the example files: names and bytes. They are the same in every run and on every machine.
 pub fn files() -> Vec<(&'static str, Vec<u8>)> {
     let patient = |number| Place::new(SEED).patient(number);
     let slice = |number| ct_small(&patient(1).instance(number));
@@ -88,7 +89,7 @@ pub fn files() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// An engine over a project on disk, as `deidentify_a_directory` makes it step by step.
+/// Starts an engine over a project on disk. `deidentify_a_directory` shows the same step by step.
 ///
 /// # Errors
 /// If the project cannot be opened.
@@ -113,10 +114,11 @@ pub fn engine(project: &Path) -> anyhow::Result<Engine> {
     Ok(engine.start()?)
 }
 
-/// The contexts that a node of these examples accepts: every class of the files in every syntax of them.
+/// Returns the presentation contexts that the nodes of these examples accept: each of [`SOP_CLASSES`] in each
+/// of [`TRANSFER_SYNTAXES`].
 ///
 /// # Errors
-/// Never: the UIDs are sound.
+/// Never, because the UIDs are valid.
 pub fn supported() -> anyhow::Result<SupportedContexts> {
     let syntaxes = TRANSFER_SYNTAXES.map(Uid::new);
     let syntaxes: Vec<Uid> = syntaxes.into_iter().collect::<Result<_, _>>()?;
@@ -127,17 +129,17 @@ pub fn supported() -> anyhow::Result<SupportedContexts> {
         })
 }
 
-/// What the sender of an object is told of what the engine made of it (PS3.4 section B.2.3).
+/// Converts the engine's result to the outcome that answers a C-STORE (PS3.4 section B.2.3).
 ///
 /// # Errors
-/// What the engine could not do: the sender is told to try again.
-pub fn answer(done: Result<Receipt, Error>) -> Result<Outcome, BackendError> {
-    use anon_engine::Outcome as Became;
-    match done {
+/// If the engine failed. The sender may try again.
+pub fn store_outcome(result: Result<Receipt, Error>) -> Result<Outcome, BackendError> {
+    use anon_engine::Outcome as EngineOutcome;
+    match result {
         Ok(receipt) => Ok(match receipt.outcome {
-            Became::Stored { .. } => Outcome::Stored,
-            Became::Duplicate { .. } => Outcome::AlreadyStored,
-            Became::Quarantined { .. } => Outcome::Quarantined,
+            EngineOutcome::Stored { .. } => Outcome::Stored,
+            EngineOutcome::Duplicate { .. } => Outcome::AlreadyStored,
+            EngineOutcome::Quarantined { .. } => Outcome::Quarantined,
             _ => Outcome::ClassNotSupported,
         }),
         Err(Error::NotAsAnnounced { .. }) => Ok(Outcome::Mismatch),

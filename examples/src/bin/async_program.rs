@@ -1,12 +1,12 @@
-//! Joins the engine's callback to a future, so that an async program waits for receipts without a
-//! blocked thread. The channel and `block_on` stand in for those of the program's own runtime
-//! (`tokio::sync::oneshot`, say): the engine needs neither.
+//! Turns the engine's callback into a future, so that an async program waits for receipts without blocking a
+//! thread. The channel and `block_on` replace those of a runtime, such as `tokio::sync::oneshot`. The engine
+//! needs neither.
 //!
 //! ```text
 //! cargo run -p anon-examples --bin async_program
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example says what it did")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -21,13 +21,13 @@ use anon_model::{Identity, SiteId, UidRoot};
 use anon_script::builtin;
 use anyhow::Context as _;
 
-/// De-identifies and stores one object. The object waits in the engine, not on a thread here.
+/// De-identifies and stores one object. It waits in the engine's queue, not on a thread.
 ///
-/// `submit` itself waits while the intake is full; `try_submit` would give the object back.
+/// `submit` blocks while the queue is full. `try_submit` returns the object instead.
 async fn store(engine: &Engine, bytes: Vec<u8>) -> Result<Receipt, Error> {
-    let (reply, answer) = oneshot();
+    let (reply, receipt) = oneshot();
     engine.submit(Received::part10(bytes), reply);
-    answer.await
+    receipt.await
 }
 
 fn main() -> anyhow::Result<()> {
@@ -49,25 +49,25 @@ fn main() -> anyhow::Result<()> {
     })
 }
 
-/// What the callback leaves, and who waits for it.
+/// The value from the callback, and the waker of the task that awaits it.
 type Shared<T> = Arc<Mutex<(Option<T>, Option<Waker>)>>;
 
-struct Answer<T>(Shared<T>);
+struct OneshotReceiver<T>(Shared<T>);
 
-fn oneshot<T: Send + 'static>() -> (impl FnOnce(T) + Send + 'static, Answer<T>) {
+fn oneshot<T: Send + 'static>() -> (impl FnOnce(T) + Send + 'static, OneshotReceiver<T>) {
     let shared: Shared<T> = Arc::new(Mutex::new((None, None)));
-    let theirs = Arc::clone(&shared);
+    let of_sender = Arc::clone(&shared);
     let reply = move |value| {
-        let mut shared = theirs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = of_sender.lock().unwrap_or_else(PoisonError::into_inner);
         shared.0 = Some(value);
         if let Some(waker) = shared.1.take() {
             waker.wake();
         }
     };
-    (reply, Answer(shared))
+    (reply, OneshotReceiver(shared))
 }
 
-impl<T> Future for Answer<T> {
+impl<T> Future for OneshotReceiver<T> {
     type Output = T;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {

@@ -1,18 +1,18 @@
-//! Checks an anonymizer script: every problem at once, with its place and what to do; or, if it is
-//! sound, what its rules do and which of them deserve a second look.
+//! Checks an anonymizer script. Prints all its problems with positions and advice. For a valid script, prints
+//! what its rules do and what they keep.
 //!
 //! ```text
 //! cargo run -p anon-examples --bin check_a_script [SCRIPT]
 //! ```
 //!
-//! Without a script it checks one with a mistake, and then the same without.
+//! Without an argument it checks a script with a mistake, and then the corrected one.
 
-#![expect(clippy::print_stdout, reason = "an example says what it did")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use anon_script::stays::Stays;
 use anon_script::{Action, Tag, keyword, load};
 
-const MISTAKEN: &str = r#"<script>
+const WITH_MISTAKE: &str = r#"<script>
 <e en="T" t="00080016" n="SOPClassUID">@keep</e>
 <e en="T" t="00080018" n="SOPInstanceUID">@UID</e>
 <e en="T" t="00080020" n="StudyDate">@hashdate</e>
@@ -25,8 +25,8 @@ fn main() -> anyhow::Result<()> {
         check(&std::fs::read_to_string(path)?);
         return Ok(());
     }
-    check(MISTAKEN);
-    check(&MISTAKEN.replace("@UID", "@uid"));
+    check(WITH_MISTAKE);
+    check(&WITH_MISTAKE.replace("@UID", "@uid"));
     Ok(())
 }
 
@@ -43,7 +43,7 @@ fn check(script: &str) {
     for warning in &compiled.warnings {
         println!("{warning}");
     }
-    // What no row names is removed, so these rows are all that can stay.
+    // An element without a row is removed, so these rows are all that is kept or changed.
     for row in compiled
         .rules
         .rows()
@@ -53,7 +53,7 @@ fn check(script: &str) {
         println!("{} {:<20} {:?}", row.tag, name(row.tag), row.action);
     }
     let stays = Stays::of(&compiled.rules);
-    println!("dates that stay as they are: {}", stays.dates.len());
+    println!("dates kept unchanged: {}", stays.dates.len());
 }
 
 fn name(tag: Tag) -> &'static str {

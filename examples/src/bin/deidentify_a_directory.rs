@@ -1,11 +1,11 @@
-//! De-identifies a directory into a project on disk, with two workers and a line of progress.
-//! Run it again: what is stored already is known, and nothing changes.
+//! De-identifies a directory into a project on disk, with two workers and lines of progress.
+//! A second run finds that all files are stored already, and changes nothing.
 //!
 //! ```text
 //! cargo run -p anon-examples --bin deidentify_a_directory [FROM] [PROJECT]
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example says what it did")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use anon_model::{DiskOptions, DiskStore, Identity, SiteId, UidRoot};
 use anon_script::builtin;
 use anyhow::Context as _;
 
-/// Prints how far the import is. Nothing that it is given here identifies anybody.
+/// Prints the progress of the import. These events identify nobody.
 #[derive(Debug)]
-struct Print;
+struct PrintProgress;
 
-impl Observer for Print {
+impl Observer for PrintProgress {
     fn on_event(&self, event: &Event<'_>) {
         if let Event::Progress(progress) = event {
             println!("{} of {} so far", progress.done, progress.found);
@@ -55,7 +55,7 @@ fn main() -> anyhow::Result<()> {
     let rules = builtin("rsna-v17").context("is built in")?;
     let policy = Policy::new(Arc::new(rules), "527408119", "EXAMPLE");
 
-    // Starting repairs what a crash may have left of an earlier run.
+    // Starting repairs what a crash left behind in an earlier run.
     let engine = Engine::builder(
         policy,
         Arc::new(lookups),
@@ -64,9 +64,14 @@ fn main() -> anyhow::Result<()> {
     )
     .workers(2)
     .start()?;
-    let summary = import(&engine, &mut FileScan::new([from]), &Cancel::new(), &Print);
+    let summary = import(
+        &engine,
+        &mut FileScan::new([from]),
+        &Cancel::new(),
+        &PrintProgress,
+    );
     println!(
-        "{} stored, {} known before, {} in quarantine, {} failed",
+        "{} stored, {} already stored, {} in quarantine, {} failed",
         summary.stored,
         summary.duplicates,
         summary.quarantined.values().sum::<u64>(),

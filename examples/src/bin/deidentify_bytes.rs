@@ -1,10 +1,10 @@
-//! De-identifies one object in memory: in one call, and in the two pure steps it is made of.
+//! De-identifies one object in memory: in one call, and in the two pure steps behind it.
 //!
 //! ```text
 //! cargo run -p anon-examples --bin deidentify_bytes [FILE]
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example says what it did")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use std::sync::Arc;
 
@@ -24,19 +24,19 @@ fn main() -> anyhow::Result<()> {
     let root = UidRoot::new("1.2.826.0.1.3680043.10.474")?;
     let lookups = MemoryStore::new(Identity::new(SiteId::new("527408119")?, root)?)?;
 
-    // One call. With a store on disk, the pseudonyms are durable before the output is returned.
+    // One call. With a lookup store on disk, the pseudonyms are durable before it returns.
     let clean = deidentify(&policy, &lookups, &bytes)?;
     println!("{} bytes in, {} bytes out", bytes.len(), clean.len());
 
-    // The same in steps. Planning and applying are pure: no threads, no clock, no files. The store
-    // is asked once in between, and a program may answer from anywhere else.
+    // The same in steps. Planning and applying are pure: no threads, no clock, no files. Between them the
+    // lookup store assigns names. A program can take the names from elsewhere.
     let plan = plan(&policy, Source::part10(&bytes))?;
     let (Assigned::New(names) | Assigned::Duplicate(names)) = lookups.assign(plan.wanted())?;
     let output = plan.apply(&names)?;
-    println!("to be kept as {}", output.path());
+    println!("output path: {}", output.path());
     anyhow::ensure!(
         output.to_vec()? == clean,
-        "same object, same names, same bytes"
+        "the same object and names give the same bytes"
     );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Writes the synthetic files of `examples/files` again, or into the directory given.
+//! Generates the synthetic files of `examples/files`, there or in another directory.
 //!
 //! ```text
 //! cargo run -p anon-examples --bin generate_files [DIRECTORY]

@@ -1,11 +1,11 @@
-//! Asks a PACS for a patient's studies, and fetches each by C-GET: its data sets go into a directory.
+//! Finds a patient's studies on a PACS, and retrieves each by C-GET into a directory.
 //!
 //! ```text
 //! cargo run -p anon-examples --bin pacs_double [DIRECTORY] [ADDRESS]        # in another terminal
 //! cargo run -p anon-examples --bin query_retrieve PACS@127.0.0.1:11112 SYN00001 [DIRECTORY]
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example says what it did")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use std::fs::File;
 use std::io::{self, BufRead};
@@ -17,11 +17,11 @@ use anon_net::service::{GetRequest, Query, TransferTarget};
 use anon_net::{BackendError, Cancel, Instance, InstanceHandler, Node, Outcome, Remedy, Scu, Uid};
 use anyhow::Context as _;
 
-/// Keeps each data set in a file of its own, as it came. What they show identifies people.
+/// Saves each data set unchanged in its own file. The files identify people.
 #[derive(Debug)]
-struct Keep(PathBuf);
+struct SaveToDirectory(PathBuf);
 
-impl InstanceHandler for Keep {
+impl InstanceHandler for SaveToDirectory {
     fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
         let path = self.0.join(instance.sop_instance.expose());
         let copied = File::create(path).and_then(|mut file| io::copy(body, &mut file));
@@ -39,27 +39,27 @@ fn main() -> anyhow::Result<()> {
     std::fs::create_dir_all(&directory)?;
 
     let scu = Scu::new(Arc::new(UlDial::new()), "EXAMPLE".parse()?);
-    let never = Cancel::new();
+    let cancel = Cancel::new();
     let mut studies = Vec::new();
     let query = Query::new().with_patient_id(&patient)?;
-    scu.find(&node, &query, &never, &mut |found| {
+    scu.find(&node, &query, &cancel, &mut |found| {
         studies.push(found.study);
     })?;
     println!("{} studies", studies.len());
 
-    // The first class is Verification: nothing is stored under it.
+    // The first class is Verification, which has no objects.
     let classes = anon_examples::SOP_CLASSES.into_iter().skip(1);
     let classes: Vec<Uid> = classes.map(Uid::new).collect::<Result<_, _>>()?;
     let syntaxes = anon_examples::TRANSFER_SYNTAXES.map(Uid::new);
     let syntaxes: Vec<Uid> = syntaxes.into_iter().collect::<Result<_, _>>()?;
-    let keep = Keep(directory);
+    let handler = SaveToDirectory(directory);
     for study in studies {
         let request = GetRequest::new(
             TransferTarget::Study { study },
             classes.clone(),
             syntaxes.clone(),
         );
-        let end = scu.get(&node, &request, &keep, &never, &mut |_| {})?;
+        let end = scu.get(&node, &request, &handler, &cancel, &mut |_| {})?;
         println!(
             "{}: {} instances",
             end.status,

@@ -1,10 +1,10 @@
-//! The way back: from what is in an output to the original, for those who hold the lookup store.
+//! Re-identifies: finds the original behind a pseudonym in an output. This needs the lookup store.
 //!
 //! ```text
 //! cargo run -p anon-examples --bin re_identify
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example says what it did")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ fn main() -> anyhow::Result<()> {
     let group = lookups.commit(&[])?;
     lookups.settle(group, &[])?;
 
-    // Originals are `Phi`: they print as `Phi(..)`, and each place that reads one says `expose`.
+    // Originals are `Phi`: they print as `Phi(..)`, and reading one takes `expose`.
     for pseudonym in [&names.patient, &names.study, &names.instance] {
         for (space, original) in lookups.originals(pseudonym)? {
             println!("{pseudonym} is {space:?} {}", original.expose());

@@ -1,12 +1,12 @@
-//! Receives over DICOM and de-identifies what comes, into a project on disk. It ends when its input
-//! does: press Ctrl-D.
+//! Receives objects over DICOM and de-identifies them into a project on disk. Ends at the end of standard
+//! input: press Ctrl-D.
 //!
 //! ```text
 //! cargo run -p anon-examples --bin receive_over_dicom [ADDRESS] [PROJECT]
 //! storescu -aec EXAMPLE 127.0.0.1 1045 FILE...        # DCMTK, in another terminal
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example says what it did")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use anon_engine::{Engine, Received};
 use anon_net::scp::Scp;
 use anon_net::{BackendError, Instance, InstanceHandler, Outcome};
 
-/// The largest data set that is taken into memory.
+/// The largest accepted data set, in bytes. It is read into memory.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// Hands what the network brings to the engine: the one adapter that a program needs.
+/// Passes received objects to the engine. A receiver needs no other adapter.
 #[derive(Debug)]
 struct Deidentify(Engine);
 
@@ -34,11 +34,11 @@ impl InstanceHandler for Deidentify {
         let received = Received::data_set(bytes, instance.transfer_syntax.as_str())
             .announced(instance.sop_class.as_str(), instance.sop_instance.expose());
         // When this returns, the object and its pseudonyms are durable.
-        let done = self.0.process(received);
-        if let Ok(receipt) = &done {
+        let result = self.0.process(received);
+        if let Ok(receipt) = &result {
             println!("{} from {}", receipt.outcome.name(), instance.calling);
         }
-        anon_examples::answer(done)
+        anon_examples::store_outcome(result)
     }
 }
 
@@ -50,7 +50,7 @@ fn main() -> anyhow::Result<()> {
     let scp = Scp::builder("EXAMPLE".parse()?, Arc::new(Deidentify(engine)))
         .supported(anon_examples::supported()?)
         .bind(address.parse()?)?;
-    println!("EXAMPLE listens at {}", scp.local_addr());
+    println!("EXAMPLE listens on {}", scp.local_addr());
 
     io::copy(&mut io::stdin(), &mut io::sink())?;
     let stopped = scp.stop(Duration::from_secs(30));

@@ -1,11 +1,11 @@
-//! Uploads a directory laid out as `<patient>/<study>/<series>/<instance>.dcm` to a bucket; what is
-//! there already is skipped. Credentials are found as the tools of AWS find them.
+//! Uploads a directory laid out as `<patient>/<study>/<series>/<instance>.dcm` to a bucket. Skips objects that
+//! are there. Finds credentials where the tools of AWS find them.
 //!
 //! ```text
 //! cargo run -p anon-examples --features s3 --bin upload_to_s3 DIRECTORY BUCKET [ENDPOINT]
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example says what it did")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use anon_export::s3::{S3Config, S3Sink};
 use anon_export::{Cancel, DirectorySource, ExportEvent, Exporter, Observer, Selection};
 use anyhow::Context as _;
 
-/// Says what became of each patient.
+/// Prints the result of each patient.
 #[derive(Debug)]
-struct Tell;
+struct PrintPatients;
 
-impl Observer for Tell {
+impl Observer for PrintPatients {
     fn event(&self, event: &ExportEvent<'_>) {
         if let ExportEvent::PatientEnded { report } = event {
             println!("{}: {:?}", report.patient, report.counts);
@@ -35,7 +35,10 @@ fn main() -> anyhow::Result<()> {
         config = config.with_endpoint(endpoint);
     }
     let exporter = Exporter::new(Arc::new(S3Sink::open(config)?));
-    let report = exporter.export(&source, &Selection::all(), &Cancel::new(), &Tell)?;
-    anyhow::ensure!(report.is_complete(), "not all is there: run it again");
+    let report = exporter.export(&source, &Selection::all(), &Cancel::new(), &PrintPatients)?;
+    anyhow::ensure!(
+        report.is_complete(),
+        "not everything was uploaded: run it again"
+    );
     Ok(())
 }

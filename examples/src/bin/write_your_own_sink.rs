@@ -1,15 +1,15 @@
-//! A destination of one's own behind the trait `Sink`: here one directory without subdirectories, and
-//! an export to it that sends what is missing.
+//! Implements the trait `Sink`: one directory without subdirectories. Exports to it, sending only what is
+//! missing.
 //!
-//! What it shows: three methods make a sink; what it writes is visible whole or not at all; errors say
-//! what to do about them; `conformance::check` tells if the promises of the trait hold; and a journal
-//! knows what was sent, where a destination tells names and lengths only.
+//! It shows that three methods make a sink. Objects become visible completely or not at all. Errors say what
+//! to do about them. `conformance::check` checks that the sink keeps the contract of the trait. A journal
+//! records what was sent, because this destination lists names and lengths only.
 //!
 //! ```text
 //! cargo run -p anon-examples --bin write_your_own_sink DIRECTORY
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example says what it did")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write as _};
@@ -26,14 +26,14 @@ use anon_export::{
 };
 use anyhow::Context as _;
 
-/// `patient+study+series+instance.dcm`, all in one directory.
+/// Writes `patient+study+series+instance.dcm`, all in one directory.
 #[derive(Debug)]
-struct Flat {
+struct FlatDirectory {
     root: PathBuf,
     next: AtomicU64,
 }
 
-impl Flat {
+impl FlatDirectory {
     fn open(root: &Path) -> io::Result<Self> {
         fs::create_dir_all(root)?;
         let next = AtomicU64::new(0);
@@ -71,30 +71,30 @@ impl Flat {
     }
 }
 
-/// A disk that fails does so for every object.
+/// Stops the export: a failing disk fails for every object.
 fn failed(error: io::Error) -> Error {
     BackendError::new(Remedy::Stop, error).into()
 }
 
-impl Sink for Flat {
+impl Sink for FlatDirectory {
     fn capabilities(&self) -> Capabilities {
         Capabilities::new().without_comparing()
     }
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let fresh = self.root.join(format!("{number}.part"));
+        let temporary = self.root.join(format!("{number}.part"));
         let path = self.root.join(key.to_string().replace('/', "+"));
-        let put = Self::write(&fresh, len, body)
-            .and_then(|()| fs::rename(&fresh, path).map_err(failed))
+        let put = Self::write(&temporary, len, body)
+            .and_then(|()| fs::rename(&temporary, path).map_err(failed))
             .and_then(|()| {
                 File::open(&self.root)
                     .and_then(|it| it.sync_all())
                     .map_err(failed)
             });
         if put.is_err() {
-            // The first error is the one to tell.
-            let _ = fs::remove_file(&fresh);
+            // The first error is returned.
+            let _ = fs::remove_file(&temporary);
         }
         put.map(|()| Stored::new(Put::Created))
     }
@@ -119,11 +119,11 @@ impl Sink for Flat {
     }
 }
 
-/// Prints each patient.
+/// Prints the result of each patient.
 #[derive(Debug)]
-struct Says;
+struct PrintPatients;
 
-impl Observer for Says {
+impl Observer for PrintPatients {
     fn event(&self, event: &ExportEvent<'_>) {
         if let ExportEvent::PatientEnded { report } = event {
             println!("{}: {} sent", report.patient, report.counts.sent);
@@ -141,10 +141,11 @@ fn now() -> SystemTime {
 
 fn main() -> anyhow::Result<()> {
     let directory = PathBuf::from(std::env::args().nth(1).context("name a directory")?);
-    let made = AtomicU64::new(0);
+    let sinks = AtomicU64::new(0);
     conformance::check(|| {
-        let number = made.fetch_add(1, Ordering::Relaxed);
-        Flat::open(&directory.join(format!("check/{number}"))).expect("a directory can be made")
+        let number = sinks.fetch_add(1, Ordering::Relaxed);
+        FlatDirectory::open(&directory.join(format!("check/{number}")))
+            .expect("cannot create a directory")
     });
 
     let project = directory.join("project");
@@ -154,13 +155,13 @@ fn main() -> anyhow::Result<()> {
     }
     let journal = directory.join("journal");
     let journal = Journal::open(&journal, "flat", "example", now)?;
-    let exporter = Exporter::new(Arc::new(Flat::open(&directory.join("flat"))?))
+    let exporter = Exporter::new(Arc::new(FlatDirectory::open(&directory.join("flat"))?))
         .with_journal(Arc::new(journal));
     let source = DirectorySource::new(project.join("public"));
     for _ in 0..2 {
-        let report = exporter.export(&source, &Selection::all(), &Cancel::new(), &Says)?;
+        let report = exporter.export(&source, &Selection::all(), &Cancel::new(), &PrintPatients)?;
         println!(
-            "{} sent, {} there before",
+            "{} sent, {} already there",
             report.counts.sent, report.counts.skipped
         );
     }

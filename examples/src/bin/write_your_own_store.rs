@@ -1,15 +1,15 @@
-//! A store of outputs of one's own behind the trait `Store`: here one that wraps another and keeps
-//! a manifest of what became visible, the way a program would hand each object on.
+//! Implements the trait `Store`: wraps a store of outputs and keeps a manifest of the published objects, as a
+//! program would that passes them on.
 //!
-//! What it shows: six methods make a store; only de-identified objects can reach it, because only
-//! `Plan::apply` makes what `stage` takes; the manifest grows in `publish`, when pseudonyms are
-//! durable, and not before; and `check_store` tells if the promises of the trait hold.
+//! It shows that six methods make a store. Only de-identified objects can reach it, because only
+//! `Plan::apply` makes the type that `stage` accepts. The manifest grows in `publish`, when the pseudonyms
+//! are durable. `check_store` checks that the store keeps the contract of the trait.
 //!
 //! ```text
 //! cargo run -p anon-examples --bin write_your_own_store
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example says what it did")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -32,17 +32,17 @@ impl<S: Store> Store for WithManifest<S> {
     }
 
     fn publish(&self, group: Vec<Staged>) -> Vec<Result<(), StoreError>> {
-        let lines: Vec<_> = group
+        let entries: Vec<_> = group
             .iter()
             .map(|staged| (staged.path().clone(), staged.bytes()))
             .collect();
         let results = self.inner.publish(group);
-        let visible = lines
+        let published = entries
             .into_iter()
             .zip(&results)
             .filter(|(_, result)| result.is_ok());
         let mut manifest = self.manifest.lock().unwrap_or_else(PoisonError::into_inner);
-        manifest.extend(visible.map(|(line, _)| line));
+        manifest.extend(published.map(|(entry, _)| entry));
         results
     }
 

@@ -1,22 +1,22 @@
-//! The files in `examples/files` are what the generator makes.
+//! The files in `examples/files` are those that the generator writes.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 #[test]
-fn generating_again_gives_the_same_bytes() {
+fn the_generator_reproduces_the_files() {
     for (name, bytes) in anon_examples::files() {
         let checked_in = fs::read(anon_examples::directory().join(name)).expect(name);
         assert!(
             checked_in == bytes,
-            "{name} is not what the generator makes"
+            "{name} differs from the generated file"
         );
     }
 }
 
 #[test]
 fn every_file_is_generated_listed_and_small() {
-    let made: BTreeSet<String> = anon_examples::files()
+    let generated: BTreeSet<String> = anon_examples::files()
         .iter()
         .map(|(name, _)| (*name).to_owned())
         .collect();
@@ -24,15 +24,15 @@ fn every_file_is_generated_listed_and_small() {
     let mut total = 0;
     for entry in fs::read_dir(anon_examples::directory()).expect("examples/files") {
         let entry = entry.expect("entry");
-        let name = entry.file_name().into_string().expect("plain name");
+        let name = entry.file_name().into_string().expect("a UTF-8 name");
         total += entry.metadata().expect("metadata").len();
         found.insert(name);
     }
-    assert_eq!(found, made);
+    assert_eq!(found, generated);
     assert!(total < 600_000, "{total} bytes");
     let listed = fs::read_to_string(anon_examples::directory().with_file_name("README.md"))
         .expect("README.md");
-    for name in made {
+    for name in generated {
         assert!(
             listed.contains(&format!("`{name}`")),
             "{name} is not in README.md"

@@ -1,8 +1,8 @@
-//! The folders of a crate stand one above the other, and no file needs one that needs it.
+//! Checks that the folders of a crate form layers, and that no files depend on each other in a cycle.
 //!
-//! Every `crate::`, `self::` and `super::` path of a source file is an arrow to the file that holds
-//! the item, found through the re-exports on the way. Tests inside a file do not count. Arrows
-//! between a module and a module inside it are not followed when circles between files are looked for.
+//! Every `crate::`, `self::` and `super::` path in a source file is a dependency on the file that defines
+//! the item, which is found through re-exports. Tests inside a file do not count. The search for cycles
+//! ignores dependencies between a module and a module inside it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,8 +10,8 @@ use std::path::Path;
 
 use crate::repository::root;
 
-/// The folders of each crate, from the lowest to the highest. A file directly in `src` stands below
-/// all folders, but for `lib.rs` and `main.rs`, which stand above them and are not looked at.
+/// The folders of each crate, from the lowest layer to the highest. Files directly in `src` are below all
+/// folders. `lib.rs` and `main.rs` are above them and are not checked.
 const FOLDERS: [(&str, &[&str]); 6] = [
     ("anon-script", &["syntax", "check", "stays"]),
     (
@@ -60,7 +60,7 @@ const FOLDERS: [(&str, &[&str]); 6] = [
     ),
 ];
 
-/// A module by the names on its path, such as `["read", "scan"]`. The crate root has none.
+/// The path of a module, such as `["read", "scan"]`. Empty for the crate root.
 type Module = Vec<String>;
 
 /// The source files of a crate.
@@ -68,7 +68,7 @@ type Module = Vec<String>;
 struct Sources {
     /// The text of each module, without comments and tests.
     texts: BTreeMap<Module, String>,
-    /// What a module gives to others under a name of its own: the path behind a `use`.
+    /// For each module, the paths behind the names that its `use` declarations define.
     reexports: BTreeMap<Module, BTreeMap<String, Module>>,
 }
 
@@ -76,12 +76,12 @@ impl Sources {
     fn read(source: &Path) -> Self {
         let mut sources = Self::default();
         sources.add(source, source);
-        sources.follow();
+        sources.collect_uses();
         sources
     }
 
-    /// Reads what each module gives to others.
-    fn follow(&mut self) {
+    /// Collects the `use` declarations of all modules.
+    fn collect_uses(&mut self) {
         for (module, text) in &self.texts {
             let names = uses(text).into_iter();
             let names = names.map(|(path, name)| (name, absolute(module, &path)));
@@ -106,19 +106,19 @@ impl Sources {
                     module.pop();
                 }
                 let text = fs::read_to_string(&path).expect("a source file");
-                // The tests of a file, which are its own or stand in a file of their own.
+                // Skips files with tests only.
                 if module.last().is_none_or(|last| last != "tests") {
-                    self.texts.insert(module, plain(&text));
+                    self.texts.insert(module, without_comments_and_tests(&text));
                 }
             }
         }
     }
 
-    /// The module that holds the item at a path from the crate root, through re-exports.
-    fn holder(&self, path: &Module) -> Module {
+    /// Returns the module that defines the item at a path from the crate root, through re-exports.
+    fn defining_module(&self, path: &Module) -> Module {
         let mut at = Module::new();
         let mut rest: Vec<String> = path.clone();
-        // A re-export can lead to another, never for ever.
+        // A limit, in case re-exports form a cycle.
         for _ in 0..32 {
             let Some(next) = rest.first().cloned() else {
                 return at;
@@ -132,7 +132,7 @@ impl Sources {
             }
             let target = self.reexports.get(&at).and_then(|names| names.get(&next));
             match target {
-                Some(target) if self.leads_on(target, &at, &next) => {
+                Some(target) if self.is_reexport(target, &at, &next) => {
                     rest.remove(0);
                     rest.splice(0..0, target.iter().cloned());
                     at = Module::new();
@@ -143,33 +143,33 @@ impl Sources {
         at
     }
 
-    /// True if a `use` names something of this crate, other than the item itself.
-    fn leads_on(&self, target: &Module, at: &Module, name: &str) -> bool {
+    /// Returns true if a `use` names an item of this crate, other than itself.
+    fn is_reexport(&self, target: &Module, at: &Module, name: &str) -> bool {
         let mut itself = at.clone();
         itself.push(name.to_owned());
-        let is_ours = target
+        let is_local = target
             .first()
             .is_some_and(|first| self.texts.contains_key(&vec![first.clone()]));
-        is_ours && *target != itself
+        is_local && *target != itself
     }
 
-    /// The modules that each module needs, itself and the crate root left out.
-    fn arrows(&self) -> BTreeMap<Module, BTreeSet<Module>> {
-        let arrows = self.texts.iter().filter(|(module, _)| !module.is_empty());
-        arrows
+    /// Returns the dependencies of each module, without itself and the crate root.
+    fn dependencies(&self) -> BTreeMap<Module, BTreeSet<Module>> {
+        let modules = self.texts.iter().filter(|(module, _)| !module.is_empty());
+        modules
             .map(|(module, text)| {
-                let needed = paths(text)
+                let targets = paths(text)
                     .into_iter()
-                    .map(|path| self.holder(&absolute(module, &path)))
-                    .filter(|needed| needed != module && !needed.is_empty());
-                (module.clone(), needed.collect())
+                    .map(|path| self.defining_module(&absolute(module, &path)))
+                    .filter(|target| target != module && !target.is_empty());
+                (module.clone(), targets.collect())
             })
             .collect()
     }
 }
 
-/// A path as it is written in `module`, from the crate root. A path that begins with none of `crate`,
-/// `self` and `super` is taken as one below the module.
+/// Converts a path written in `module` to a path from the crate root. A path that starts with none of `crate`,
+/// `self` and `super` is relative to the module.
 fn absolute(module: &Module, path: &[String]) -> Module {
     let mut found = module.clone();
     let mut rest = path;
@@ -188,8 +188,8 @@ fn absolute(module: &Module, path: &[String]) -> Module {
     found
 }
 
-/// A source text without comments, and without what follows `#[cfg(test)]` before `mod tests`.
-fn plain(text: &str) -> String {
+/// Removes comments and everything from `#[cfg(test)] mod tests` on.
+fn without_comments_and_tests(text: &str) -> String {
     let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or(text);
     let lines = code.lines().map(|line| {
         let line = line.trim_start();
@@ -198,7 +198,7 @@ fn plain(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The words and signs of a source text; `::` is one sign.
+/// Splits a source text into words and symbols. `::` is one symbol.
 fn tokens(text: &str) -> Vec<String> {
     let mut tokens: Vec<String> = Vec::new();
     let mut letters = text.chars().peekable();
@@ -218,8 +218,8 @@ fn tokens(text: &str) -> Vec<String> {
     tokens
 }
 
-/// Reads the tree of a path, such as `a::{b, c::d as e}`; every leaf with its name.
-fn leaves(tokens: &[String], at: &mut usize, before: &[String]) -> Vec<(Vec<String>, String)> {
+/// Parses a use tree, such as `a::{b, c::d as e}`. Returns each path with its name.
+fn use_paths(tokens: &[String], at: &mut usize, before: &[String]) -> Vec<(Vec<String>, String)> {
     let mut path = before.to_vec();
     loop {
         match tokens.get(*at).map(String::as_str) {
@@ -235,8 +235,8 @@ fn leaves(tokens: &[String], at: &mut usize, before: &[String]) -> Vec<(Vec<Stri
                         "," => *at += 1,
                         _ => {
                             let from = *at;
-                            found.extend(leaves(tokens, at, &path));
-                            // Whatever this is, it is no tree of names.
+                            found.extend(use_paths(tokens, at, &path));
+                            // Not a use tree.
                             if *at == from {
                                 return found;
                             }
@@ -273,20 +273,20 @@ fn leaves(tokens: &[String], at: &mut usize, before: &[String]) -> Vec<(Vec<Stri
     vec![(path, name)]
 }
 
-/// What `use` brings into a module: the path, and the name it has there.
+/// Returns the paths of the `use` declarations of a text, with the names that they define.
 fn uses(text: &str) -> Vec<(Vec<String>, String)> {
     let tokens = tokens(text);
     let mut found = Vec::new();
     for (place, token) in tokens.iter().enumerate() {
         if token == "use" {
             let mut at = place + 1;
-            found.extend(leaves(&tokens, &mut at, &[]));
+            found.extend(use_paths(&tokens, &mut at, &[]));
         }
     }
     found
 }
 
-/// All paths of a module that begin at the crate or at a module around it.
+/// Returns all paths of a text that start with `crate`, `self` or `super`.
 fn paths(text: &str) -> Vec<Vec<String>> {
     let tokens = tokens(text);
     let mut found = Vec::new();
@@ -298,7 +298,7 @@ fn paths(text: &str) -> Vec<Vec<String>> {
         before = token;
         if begins {
             let mut at = place;
-            let all = leaves(&tokens, &mut at, &[]);
+            let all = use_paths(&tokens, &mut at, &[]);
             found.extend(all.into_iter().map(|(path, _)| path));
         }
     }
@@ -310,13 +310,13 @@ fn is_around(one: &Module, other: &Module) -> bool {
     one.starts_with(other) || other.starts_with(one)
 }
 
-/// The groups of modules that need each other in a circle.
-fn circles(arrows: &BTreeMap<Module, BTreeSet<Module>>) -> Vec<BTreeSet<Module>> {
+/// Returns the groups of modules that depend on each other in a cycle.
+fn cycles(dependencies: &BTreeMap<Module, BTreeSet<Module>>) -> Vec<BTreeSet<Module>> {
     let reached = |from: &Module| {
         let mut reached = BTreeSet::new();
         let mut open = vec![from.clone()];
         while let Some(module) = open.pop() {
-            for next in arrows.get(&module).into_iter().flatten() {
+            for next in dependencies.get(&module).into_iter().flatten() {
                 if !is_around(next, &module) && reached.insert(next.clone()) {
                     open.push(next.clone());
                 }
@@ -324,7 +324,7 @@ fn circles(arrows: &BTreeMap<Module, BTreeSet<Module>>) -> Vec<BTreeSet<Module>>
         }
         reached
     };
-    let reach: BTreeMap<_, _> = arrows
+    let reach: BTreeMap<_, _> = dependencies
         .keys()
         .map(|from| (from.clone(), reached(from)))
         .collect();
@@ -342,9 +342,12 @@ fn circles(arrows: &BTreeMap<Module, BTreeSet<Module>>) -> Vec<BTreeSet<Module>>
     groups.into_iter().collect()
 }
 
-/// Arrows that lead from a lower folder to a higher one.
-fn climbs(arrows: &BTreeMap<Module, BTreeSet<Module>>, folders: &[&str]) -> Vec<String> {
-    let floor = |module: &Module| {
+/// Returns the dependencies of lower folders on higher ones.
+fn upward_dependencies(
+    dependencies: &BTreeMap<Module, BTreeSet<Module>>,
+    folders: &[&str],
+) -> Vec<String> {
+    let layer = |module: &Module| {
         let folder = module.first().map_or("", String::as_str);
         folders
             .iter()
@@ -352,10 +355,10 @@ fn climbs(arrows: &BTreeMap<Module, BTreeSet<Module>>, folders: &[&str]) -> Vec<
             .map_or(0, |place| place + 1)
     };
     let mut found = Vec::new();
-    for (from, needed) in arrows {
-        for to in needed {
-            if floor(to) > floor(from) {
-                found.push(format!("{} needs {}", from.join("::"), to.join("::")));
+    for (from, targets) in dependencies {
+        for to in targets {
+            if layer(to) > layer(from) {
+                found.push(format!("{} depends on {}", from.join("::"), to.join("::")));
             }
         }
     }
@@ -363,7 +366,7 @@ fn climbs(arrows: &BTreeMap<Module, BTreeSet<Module>>, folders: &[&str]) -> Vec<
 }
 
 #[test]
-fn no_folder_needs_a_higher_one() {
+fn no_folder_depends_on_a_higher_one() {
     for (member, folders) in FOLDERS {
         let source = root().join(member).join("src");
         for folder in folders {
@@ -372,26 +375,28 @@ fn no_folder_needs_a_higher_one() {
             assert!(is_there, "{member} has no folder {folder}");
         }
         let sources = Sources::read(&source);
-        let found = climbs(&sources.arrows(), folders);
+        let found = upward_dependencies(&sources.dependencies(), folders);
         assert!(found.is_empty(), "{member}: {found:#?}");
     }
 }
 
 #[test]
-fn no_files_need_each_other_in_a_circle() {
+fn no_files_depend_on_each_other_in_a_cycle() {
     for (member, _) in FOLDERS {
         let sources = Sources::read(&root().join(member).join("src"));
-        let found = circles(&sources.arrows());
+        let found = cycles(&sources.dependencies());
         assert!(found.is_empty(), "{member}: {found:#?}");
     }
 }
 
 #[test]
-fn arrows_are_seen_through_braces_and_names_of_others() {
+fn dependencies_are_found_through_braces_and_reexports() {
     let mut sources = Sources::default();
     let mut add = |module: &[&str], text: &str| {
         let module: Module = module.iter().map(|name| (*name).to_owned()).collect();
-        sources.texts.insert(module, plain(text));
+        sources
+            .texts
+            .insert(module, without_comments_and_tests(text));
     };
     add(&[], "pub use high::{Top as Summit, other};");
     add(
@@ -406,22 +411,25 @@ fn arrows_are_seen_through_braces_and_names_of_others() {
         &["high", "part"],
         "use super::Thing;\n#[cfg(test)]\nmod tests { use crate::low; }",
     );
-    sources.follow();
-    let arrows = sources.arrows();
+    sources.collect_uses();
+    let dependencies = sources.dependencies();
     let module = |text: &str| -> Module { text.split("::").map(str::to_owned).collect() };
     assert_eq!(
-        arrows[&module("low")],
+        dependencies[&module("low")],
         BTreeSet::from([module("high::part")])
     );
     assert_eq!(
-        arrows[&module("high")],
+        dependencies[&module("high")],
         BTreeSet::from([module("high::part"), module("low")])
     );
     assert_eq!(
-        arrows[&module("high::part")],
+        dependencies[&module("high::part")],
         BTreeSet::from([module("high")])
     );
-    assert_eq!(climbs(&arrows, &["low", "high"]), ["low needs high::part"]);
-    // Neither file of `high` leads back to `low` but through its other one.
-    assert!(circles(&arrows).is_empty());
+    assert_eq!(
+        upward_dependencies(&dependencies, &["low", "high"]),
+        ["low depends on high::part"]
+    );
+    // Cycles with a parent module are ignored.
+    assert!(cycles(&dependencies).is_empty());
 }

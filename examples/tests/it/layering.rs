@@ -1,12 +1,12 @@
-//! The edges between the crates are those that ARCHITECTURE.md draws, and no others.
+//! Checks that the crates depend on each other only as ARCHITECTURE.md shows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::repository::{at, manifest, members, root};
 
-/// Each crate and those of ours it may depend on: four leaves, one core, one root. `?` marks an edge
-/// that must be optional.
+/// Each crate and the crates of this workspace that it may depend on. `?` marks a dependency that must be
+/// optional.
 const ALLOWED: [(&str, &[&str]); 8] = [
     ("anon-model", &[]),
     ("anon-script", &[]),
@@ -26,8 +26,8 @@ const LIBRARIES: [&str; 5] = [
     "anon-script",
 ];
 
-/// What brings an executor of its own, or the cloud. Nothing below the destinations may.
-const HEAVY: [&str; 9] = [
+/// Prefixes of packages that bring an async executor or a cloud client.
+const EXECUTORS_AND_CLOUD: [&str; 9] = [
     "async-std",
     "aws-",
     "futures",
@@ -40,15 +40,18 @@ const HEAVY: [&str; 9] = [
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+enum DependencyKind {
     Normal,
     Optional,
     Dev,
 }
 
-/// The packages that a manifest names in any table of dependencies. `workspace` holds the packages
-/// behind the names of `workspace.dependencies`.
-fn edges(manifest: &toml::Table, workspace: &BTreeMap<String, String>) -> BTreeSet<(String, Kind)> {
+/// Returns the packages in all dependency tables of a manifest. `workspace` maps the names in
+/// `workspace.dependencies` to packages.
+fn dependencies(
+    manifest: &toml::Table,
+    workspace: &BTreeMap<String, String>,
+) -> BTreeSet<(String, DependencyKind)> {
     let targets = manifest
         .get("target")
         .and_then(toml::Value::as_table)
@@ -63,9 +66,9 @@ fn edges(manifest: &toml::Table, workspace: &BTreeMap<String, String>) -> BTreeS
             for (name, value) in dependencies {
                 let flag = |key| value.get(key).and_then(toml::Value::as_bool) == Some(true);
                 let kind = match key {
-                    "dev-dependencies" => Kind::Dev,
-                    _ if flag("optional") => Kind::Optional,
-                    _ => Kind::Normal,
+                    "dev-dependencies" => DependencyKind::Dev,
+                    _ if flag("optional") => DependencyKind::Optional,
+                    _ => DependencyKind::Normal,
                 };
                 let package = match value.get("package").and_then(toml::Value::as_str) {
                     Some(package) => package.to_owned(),
@@ -79,7 +82,7 @@ fn edges(manifest: &toml::Table, workspace: &BTreeMap<String, String>) -> BTreeS
     found
 }
 
-/// The packages behind the names of `workspace.dependencies`.
+/// Returns the package of each name in `workspace.dependencies`.
 fn workspace_packages() -> BTreeMap<String, String> {
     let workspace = manifest(&root().join("Cargo.toml"));
     let dependencies = at(&workspace, ["workspace", "dependencies"]).as_table();
@@ -93,10 +96,10 @@ fn workspace_packages() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Why `member`, which may depend on `allowed`, must not have this edge.
-fn problem(member: &str, allowed: &[&str], package: &str, kind: Kind) -> Option<String> {
-    // A crate may take itself for its tests, to turn a feature of its own on.
-    if !package.starts_with("anon-") || (package == member && kind == Kind::Dev) {
+/// Returns why `member`, which may depend on `allowed`, must not depend on `package`.
+fn problem(member: &str, allowed: &[&str], package: &str, kind: DependencyKind) -> Option<String> {
+    // A crate may be its own dev-dependency, to enable its features in tests.
+    if !package.starts_with("anon-") || (package == member && kind == DependencyKind::Dev) {
         return None;
     }
     let optional = format!("{package}?");
@@ -104,15 +107,17 @@ fn problem(member: &str, allowed: &[&str], package: &str, kind: Kind) -> Option<
         None
     } else if !allowed.contains(&optional.as_str()) {
         Some(format!("{member} must not depend on {package}"))
-    } else if kind == Kind::Normal {
-        Some(format!("{member} depends on {package} in a feature only"))
+    } else if kind == DependencyKind::Normal {
+        Some(format!(
+            "{member} may depend on {package} in a feature only"
+        ))
     } else {
         None
     }
 }
 
 #[test]
-fn no_crate_depends_on_one_it_must_not_know() {
+fn crates_depend_only_on_allowed_crates() {
     let listed: BTreeSet<String> = ALLOWED
         .iter()
         .map(|(member, _)| (*member).to_owned())
@@ -126,7 +131,7 @@ fn no_crate_depends_on_one_it_must_not_know() {
     let problems: Vec<_> = ALLOWED
         .iter()
         .flat_map(|(member, allowed)| {
-            edges(
+            dependencies(
                 &manifest(&root().join(member).join("Cargo.toml")),
                 &workspace,
             )
@@ -138,7 +143,7 @@ fn no_crate_depends_on_one_it_must_not_know() {
 }
 
 #[test]
-fn no_executor_and_no_cloud_below_the_destinations() {
+fn only_anon_export_may_use_executors_and_the_cloud() {
     let workspace = workspace_packages();
     for member in [
         "anon-model",
@@ -151,10 +156,12 @@ fn no_executor_and_no_cloud_below_the_destinations() {
             &manifest(&root().join(member).join("Cargo.toml")),
             &workspace,
         ) {
-            let heavy = HEAVY.iter().any(|heavy| package.starts_with(heavy));
-            let allowed = member == "anon-export" && kind != Kind::Normal;
+            let is_listed = EXECUTORS_AND_CLOUD
+                .iter()
+                .any(|prefix| package.starts_with(prefix));
+            let allowed = member == "anon-export" && kind != DependencyKind::Normal;
             assert!(
-                !heavy || allowed,
+                !is_listed || allowed,
                 "{member} depends on {package} ({kind:?})"
             );
         }
@@ -162,7 +169,7 @@ fn no_executor_and_no_cloud_below_the_destinations() {
 }
 
 #[test]
-fn the_command_is_the_only_program_that_is_published() {
+fn only_the_command_is_a_published_program() {
     for member in members() {
         let directory = root().join(&member);
         let manifest = manifest(&directory.join("Cargo.toml"));
@@ -186,54 +193,60 @@ fn has_program(manifest: &toml::Table, directory: &Path) -> bool {
 }
 
 #[test]
-fn a_stray_edge_is_seen_in_every_table() {
+fn dependencies_are_found_in_every_table() {
     let workspace = BTreeMap::from([("alias".to_owned(), "anon-net".to_owned())]);
     for (table, kind) in [
-        ("[dependencies]\nanon-net = \"1\"", Kind::Normal),
+        ("[dependencies]\nanon-net = \"1\"", DependencyKind::Normal),
         (
             "[dependencies]\nanon-net = { path = \"..\", optional = true }",
-            Kind::Optional,
+            DependencyKind::Optional,
         ),
-        ("[dev-dependencies]\nanon-net.workspace = true", Kind::Dev),
+        (
+            "[dev-dependencies]\nanon-net.workspace = true",
+            DependencyKind::Dev,
+        ),
         (
             "[build-dependencies]\nanon-net = { path = \"..\" }",
-            Kind::Normal,
+            DependencyKind::Normal,
         ),
         (
             "[target.'cfg(unix)'.dependencies]\nanon-net = \"1\"",
-            Kind::Normal,
+            DependencyKind::Normal,
         ),
         (
             "[target.'cfg(unix)'.dev-dependencies]\nanon-net = \"1\"",
-            Kind::Dev,
+            DependencyKind::Dev,
         ),
         (
             "[dependencies]\nrenamed = { package = \"anon-net\", version = \"1\" }",
-            Kind::Normal,
+            DependencyKind::Normal,
         ),
-        ("[dependencies]\nalias.workspace = true", Kind::Normal),
+        (
+            "[dependencies]\nalias.workspace = true",
+            DependencyKind::Normal,
+        ),
     ] {
         let manifest: toml::Table = table.parse().expect("a manifest");
         let seen = BTreeSet::from([("anon-net".to_owned(), kind)]);
-        assert_eq!(edges(&manifest, &workspace), seen, "{table}");
+        assert_eq!(dependencies(&manifest, &workspace), seen, "{table}");
     }
 }
 
 #[test]
-fn what_is_a_stray_edge() {
-    for (member, package, kind, stray) in [
-        ("anon-engine", "anon-model", Kind::Normal, false),
-        ("anon-engine", "anon-model", Kind::Dev, false),
-        ("anon-engine", "anon-engine", Kind::Dev, false),
-        ("anon-engine", "anon-net", Kind::Dev, true),
-        ("anon-model", "anon-script", Kind::Optional, true),
-        ("anon-net", "anon-engine", Kind::Normal, true),
-        ("anon-export", "anon-net", Kind::Normal, true),
-        ("anon-export", "anon-net", Kind::Optional, false),
-        ("anon-export", "anon-net", Kind::Dev, false),
-        ("anon-cli", "anon-net", Kind::Normal, false),
-        ("anon-script", "anon-cli", Kind::Normal, true),
-        ("examples", "anon-cli", Kind::Normal, true),
+fn forbidden_dependencies_are_recognized() {
+    for (member, package, kind, is_forbidden) in [
+        ("anon-engine", "anon-model", DependencyKind::Normal, false),
+        ("anon-engine", "anon-model", DependencyKind::Dev, false),
+        ("anon-engine", "anon-engine", DependencyKind::Dev, false),
+        ("anon-engine", "anon-net", DependencyKind::Dev, true),
+        ("anon-model", "anon-script", DependencyKind::Optional, true),
+        ("anon-net", "anon-engine", DependencyKind::Normal, true),
+        ("anon-export", "anon-net", DependencyKind::Normal, true),
+        ("anon-export", "anon-net", DependencyKind::Optional, false),
+        ("anon-export", "anon-net", DependencyKind::Dev, false),
+        ("anon-cli", "anon-net", DependencyKind::Normal, false),
+        ("anon-script", "anon-cli", DependencyKind::Normal, true),
+        ("examples", "anon-cli", DependencyKind::Normal, true),
     ] {
         let allowed = ALLOWED
             .iter()
@@ -243,7 +256,7 @@ fn what_is_a_stray_edge() {
         let found = problem(member, allowed, package, kind);
         assert_eq!(
             found.is_some(),
-            stray,
+            is_forbidden,
             "{member} on {package} ({kind:?}): {found:?}"
         );
     }

@@ -1,11 +1,11 @@
-//! The example files and programs, the layering of the workspace, and the repository as a whole.
+//! Tests of the example files and programs, the layering of the workspace, and the whole repository.
 
 #[cfg(feature = "s3")]
-#[expect(dead_code, reason = "each binary uses some of it")]
+#[expect(dead_code, reason = "each test binary uses a part of it")]
 #[path = "../../../anon-export/tests/shared/s3.rs"]
 mod s3_servers;
 #[cfg(feature = "s3")]
-#[expect(dead_code, reason = "each binary uses some of it")]
+#[expect(dead_code, reason = "each test binary uses a part of it")]
 #[path = "../../../anon-net/tests/shared/mod.rs"]
 mod shared;
 

@@ -1,12 +1,12 @@
-//! The repository as a whole: what lies in it, what each manifest says, what no file may hold.
+//! Checks the whole repository: its top-level files, the manifests, and what no file may contain.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What may lie at the top.
-const TOP: [&str; 18] = [
+/// The files and directories allowed at the top level, besides `examples`.
+const TOP_LEVEL: [&str; 18] = [
     ".ci",
     ".clippy.toml",
     ".gitignore",
@@ -27,11 +27,11 @@ const TOP: [&str; 18] = [
     "deny.toml",
 ];
 
-/// The directory of the workspace.
+/// Returns the root of the workspace.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
-        .expect("the package lies in the workspace")
+        .expect("the package is in the workspace")
 }
 
 /// Reads a manifest.
@@ -40,19 +40,19 @@ pub(crate) fn manifest(path: &Path) -> toml::Table {
         Ok(fs::read_to_string(path)?.parse()?)
     };
     let named = read().map_err(|error| format!("{}: {error}", path.display()));
-    named.expect("a manifest is read")
+    named.expect("cannot read a manifest")
 }
 
-/// The value below these keys.
+/// Returns the value at `keys`.
 pub(crate) fn at<'t>(table: &'t toml::Table, keys: [&str; 2]) -> &'t toml::Value {
     let [outer, inner] = keys;
     let value = table.get(outer).and_then(|value| value.get(inner));
     value
         .ok_or_else(|| format!("{outer}.{inner}"))
-        .expect("a manifest has it")
+        .expect("a manifest lacks a key")
 }
 
-/// The members of the workspace.
+/// Returns the members of the workspace.
 pub(crate) fn members() -> Vec<String> {
     let workspace = manifest(&root().join("Cargo.toml"));
     let members = at(&workspace, ["workspace", "members"]).as_array();
@@ -63,8 +63,8 @@ pub(crate) fn members() -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-/// The files of the repository, relative to its root: those that Git tracks; of an unpacked archive,
-/// all but what a build makes.
+/// Returns the files of the repository, relative to its root: those that Git tracks, or all but build
+/// output where there is no Git repository.
 fn files() -> Vec<PathBuf> {
     let listed = Command::new("git")
         .args(["ls-files", "-z"])
@@ -77,12 +77,12 @@ fn files() -> Vec<PathBuf> {
             .expect("names in UTF-8")
             .split_terminator('\0')
             .map(PathBuf::from)
-            // Removed, and not said so to Git yet.
+            // A deleted file that Git still tracks.
             .filter(|path| root().join(path).is_file())
             .collect(),
         None => walk(root()),
     };
-    assert!(files.len() > 50, "{} files are no repository", files.len());
+    assert!(files.len() > 50, "found only {} files", files.len());
     files
 }
 
@@ -90,8 +90,8 @@ fn walk(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).expect("a directory") {
         let path = entry.expect("an entry").path();
-        let made = ["target", ".git", "corpus", "artifacts", "coverage"];
-        if made.iter().any(|name| path.ends_with(name)) {
+        let build_output = ["target", ".git", "corpus", "artifacts", "coverage"];
+        if build_output.iter().any(|name| path.ends_with(name)) {
             continue;
         }
         if path.is_dir() {
@@ -108,22 +108,22 @@ fn walk(directory: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn nothing_strange_lies_at_the_top() {
-    let allowed: BTreeSet<_> = TOP.into_iter().chain(["examples"]).collect();
+fn the_top_level_has_only_known_files() {
+    let allowed: BTreeSet<_> = TOP_LEVEL.into_iter().chain(["examples"]).collect();
     let files = files();
     let found: BTreeSet<_> = files
         .iter()
         .filter_map(|path| path.iter().next()?.to_str())
         .collect();
-    let strange: Vec<_> = found.difference(&allowed).collect();
-    assert!(strange.is_empty(), "at the top: {strange:?}");
+    let unknown: Vec<_> = found.difference(&allowed).collect();
+    assert!(unknown.is_empty(), "unknown at the top level: {unknown:?}");
     for needed in ["README.md", "LICENSE-MIT", "LICENSE-APACHE", "Cargo.lock"] {
         assert!(root().join(needed).is_file(), "{needed} is missing");
     }
 }
 
 #[test]
-fn every_member_says_what_it_is() {
+fn every_member_has_a_description_and_inherits_the_rest() {
     let workspace = manifest(&root().join("Cargo.toml"));
     let inherited = &workspace["workspace"]["package"];
     assert_eq!(inherited["license"].as_str(), Some("MIT OR Apache-2.0"));
@@ -152,7 +152,7 @@ fn every_member_says_what_it_is() {
         let description = description.unwrap_or_else(|| panic!("{member}: no description"));
         assert!(
             description.len() >= 20,
-            "{member}: {description:?} says little"
+            "{member}: the description {description:?} is too short"
         );
         let lints = manifest
             .get("lints")
@@ -164,9 +164,9 @@ fn every_member_says_what_it_is() {
     assert_eq!(unsafe_code.as_str(), Some("forbid"));
 }
 
-/// A crate that is no member (a fuzz crate, the one of `.ci/outside`) stands alone, unpublished.
+/// Crates that are not members (the fuzz crates, `.ci/outside`) have their own workspace and are unpublished.
 #[test]
-fn other_crates_stand_alone() {
+fn other_crates_have_their_own_workspace() {
     let members: BTreeSet<_> = members()
         .iter()
         .map(|m| Path::new(m).join("Cargo.toml"))
@@ -180,7 +180,7 @@ fn other_crates_stand_alone() {
         let path = path.display();
         assert!(
             manifest.contains_key("workspace"),
-            "{path} joins the workspace"
+            "{path} has no workspace of its own"
         );
         let publish = manifest["package"]
             .get("publish")
@@ -194,28 +194,28 @@ fn the_readme_is_short() {
     let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
     let lines = readme.lines().count();
     assert!(lines <= 120, "README.md has {lines} lines");
-    // It says so.
+    // The README says that it has 60 lines.
     let receiver = "examples/src/bin/receive_over_dicom.rs";
     let receiver = fs::read_to_string(root().join(receiver)).expect("the receiver");
     let lines = receiver.lines().count();
     assert!(lines <= 60, "the receiver has {lines} lines");
 }
 
-/// Directories of machines that the project was worked on. Split, so that this file passes.
+/// Root directories that name a developer's machine. Split, so that this file passes the test.
 const MACHINE: [&str; 3] = [
     concat!("/wo", "rk/"),
     concat!("/ro", "ot/"),
     concat!("/fa", "rm/"),
 ];
 
-/// The first place in `text` that names a directory of a machine from its root.
+/// Returns the first position in `text` of an absolute path on a developer's machine.
 fn machine_path(text: &str) -> Option<usize> {
     MACHINE
         .iter()
         .flat_map(|path| text.match_indices(path))
         .map(|(at, _)| at)
         .find(|at| {
-            // `a/b/` is a relative path that ends in the same words.
+            // A relative path can contain the same names.
             let before = text
                 .get(..*at)
                 .and_then(|before| before.chars().next_back());
@@ -224,23 +224,23 @@ fn machine_path(text: &str) -> Option<usize> {
 }
 
 #[test]
-fn no_file_names_a_machine() {
+fn no_file_contains_a_path_of_a_machine() {
     for path in files() {
         let Ok(bytes) = fs::read(root().join(&path)) else {
-            continue; // removed since it was listed
+            continue; // deleted after it was listed
         };
         let Ok(text) = String::from_utf8(bytes) else {
             continue; // not text
         };
         if let Some(at) = machine_path(&text) {
             let line = text.get(..at).map_or(0, |before| before.lines().count());
-            panic!("{}:{line} names a directory of a machine", path.display());
+            panic!("{}:{line} contains a path of a machine", path.display());
         }
     }
 }
 
 #[test]
-fn what_names_a_machine() {
+fn paths_of_a_machine_are_recognized() {
     for path in MACHINE {
         for text in [
             format!("{path}x"),
@@ -260,9 +260,9 @@ fn what_names_a_machine() {
     }
 }
 
-/// The one module of each crate that may ask which system this is. Each has a portable fallback
-/// that its own tests run.
-const PLATFORM: [&str; 7] = [
+/// The only modules that may depend on the operating system. Each has portable fallbacks, which its own tests
+/// run.
+const PLATFORM_MODULES: [&str; 7] = [
     "anon-cli/src/platform.rs",
     "anon-cli/src/platform/pipe.rs",
     "anon-cli/src/platform/terminal.rs",
@@ -272,8 +272,7 @@ const PLATFORM: [&str; 7] = [
     "anon-net/src/association/ul/platform.rs",
 ];
 
-/// The first line of a source file, outside its tests, that asks which system this is or calls what
-/// only some have.
+/// Returns the first line of a source file, outside its tests, that depends on the operating system.
 fn platform_line(text: &str) -> Option<&str> {
     let tests = [
         "#[cfg(test)]\nmod tests {",
@@ -285,51 +284,51 @@ fn platform_line(text: &str) -> Option<&str> {
         .min()
         .and_then(|end| text.get(..end))
         .unwrap_or(text);
-    let asks = |line: &str| {
+    let is_conditional = |line: &str| {
         let systems = ["unix", "windows", "target_os", "target_family"];
         let is_cfg = ["cfg(", "cfg!(", "cfg_attr("]
             .iter()
             .any(|c| line.contains(c));
         is_cfg && systems.iter().any(|system| line.contains(system))
     };
-    let calls = ["std::os::", "rustix::", "signal_hook::", "libc::"];
+    let system_apis = ["std::os::", "rustix::", "signal_hook::", "libc::"];
     code.lines()
         .filter(|line| !line.trim_start().starts_with("//"))
-        .find(|line| asks(line) || calls.iter().any(|call| line.contains(call)))
+        .find(|line| is_conditional(line) || system_apis.iter().any(|api| line.contains(api)))
 }
 
 #[test]
-fn platform_calls_sit_in_one_module_a_crate() {
+fn only_the_platform_modules_depend_on_the_system() {
     let mut seen = BTreeSet::new();
     for path in files() {
         let name = path.display().to_string();
-        // A test may ask which system this is, in a file of its own as well.
+        // Tests may depend on the system.
         let is_test = name.ends_with("/tests.rs");
         let is_source = name.starts_with("anon-") && name.contains("/src/") && !is_test;
         if !is_source || path.extension().is_none_or(|ending| ending != "rs") {
             continue;
         }
         let Ok(text) = fs::read_to_string(root().join(&path)) else {
-            continue; // removed since it was listed
+            continue; // deleted after it was listed
         };
         let line = platform_line(&text);
-        if PLATFORM.contains(&name.as_str()) {
+        if PLATFORM_MODULES.contains(&name.as_str()) {
             assert!(
                 ["mod tests {", "mod tests;"]
                     .iter()
                     .any(|it| text.contains(it)),
-                "{name}: no fallback is tested"
+                "{name} has no tests of its fallbacks"
             );
             seen.insert(name);
         } else if let Some(line) = line {
-            panic!("{name}: {:?} belongs into the platform module", line.trim());
+            panic!("{name}: {:?} belongs in the platform module", line.trim());
         }
     }
-    assert_eq!(seen.len(), PLATFORM.len(), "only {seen:?} are there");
+    assert_eq!(seen.len(), PLATFORM_MODULES.len(), "found only {seen:?}");
 }
 
 #[test]
-fn what_is_a_platform_call() {
+fn system_dependent_lines_are_recognized() {
     for line in [
         "#[cfg(unix)]",
         "    #[cfg(not(unix))]",

@@ -1,4 +1,4 @@
-//! `upload_to_s3` against a real server, which checks signatures.
+//! Runs `upload_to_s3` against a real server, which checks signatures.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -24,7 +24,7 @@ fn upload(directory: &Path, server: &S3Server, secret: &str) -> Test<Output> {
     Ok(command.output()?)
 }
 
-/// Every file below a directory.
+/// Reads every file below a directory.
 fn tree(root: &Path) -> io::Result<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
     let mut directories = vec![root.to_path_buf()];
@@ -64,18 +64,21 @@ fn upload_to_s3() -> Test {
     );
     let files = anon_examples::files().len();
     for (sent, skipped) in [(files, 0), (0, files)] {
-        let uploaded = upload(directory.path(), &server, SECRET)?;
-        let errors = String::from_utf8(uploaded.stderr)?;
-        assert!(uploaded.status.success() && errors.is_empty(), "{errors}");
-        let said = String::from_utf8(uploaded.stdout)?;
+        let output = upload(directory.path(), &server, SECRET)?;
+        let errors = String::from_utf8(output.stderr)?;
+        assert!(output.status.success() && errors.is_empty(), "{errors}");
+        let printed = String::from_utf8(output.stdout)?;
         for patient in ["A-1", "A-2"] {
             let counts = format!("sent: {sent}, skipped: {skipped}, failed: 0");
-            let mut lines = said.lines();
-            let told = lines.any(|line| line.starts_with(patient) && line.contains(&counts));
-            assert!(told, "{said}");
+            let mut lines = printed.lines();
+            let has_counts = lines.any(|line| line.starts_with(patient) && line.contains(&counts));
+            assert!(has_counts, "{printed}");
         }
-        let there = tree(&server.files().join("EXAMPLE"))?;
-        assert!(there == tree(directory.path())?, "it is a copy");
+        let uploaded = tree(&server.files().join("EXAMPLE"))?;
+        assert!(
+            uploaded == tree(directory.path())?,
+            "the bucket differs from the directory"
+        );
     }
     Ok(())
 }

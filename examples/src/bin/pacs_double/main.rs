@@ -1,15 +1,15 @@
-//! A test double of a PACS: it holds objects in memory, those of a directory at first, takes more by
-//! C-STORE, and answers C-ECHO, C-FIND, C-MOVE and C-GET of the study root. It ends when its input
-//! does: press Ctrl-D.
+//! A test double of a PACS. Loads the objects of a directory into memory, accepts more by C-STORE, and
+//! performs C-ECHO, and C-FIND, C-MOVE and C-GET of the study root. Ends at the end of standard input: press
+//! Ctrl-D.
 //!
 //! ```text
 //! cargo run -p anon-examples --bin pacs_double [DIRECTORY] [ADDRESS] [TITLE@HOST:PORT]...
 //! findscu -S -aec PACS -k QueryRetrieveLevel=STUDY -k StudyInstanceUID 127.0.0.1 11112
 //! ```
 //!
-//! The nodes that follow the address are those that C-MOVE can name.
+//! The nodes after the address are the possible destinations of C-MOVE.
 
-#![expect(clippy::print_stdout, reason = "an example says what it did")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 mod object;
 
@@ -29,10 +29,10 @@ use anon_net::{
     Association, Cancel, ContextId, Node, Operation, Scu, Status, SupportedContexts, Uid,
 };
 use anyhow::{Context as _, bail};
-use object::{Object, Question};
+use object::{Object, Query};
 
 const TITLE: &str = "PACS";
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// C-FIND, C-MOVE and C-GET of the study root (PS3.4 section C.6.2).
 const QUERY_RETRIEVE: [&str; 3] = [
@@ -53,11 +53,11 @@ fn main() -> anyhow::Result<()> {
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:11112".into());
     let mut objects = Vec::new();
     for entry in std::fs::read_dir(directory.unwrap_or_else(anon_examples::directory))? {
-        objects.push(Object::of_file(&std::fs::read(entry?.path())?)?);
+        objects.push(Object::from_file(&std::fs::read(entry?.path())?)?);
     }
     let listener = TcpListener::bind(address)?;
     println!(
-        "{TITLE} listens at {}, {} objects",
+        "{TITLE} listens on {}, {} objects",
         listener.local_addr()?,
         objects.len()
     );
@@ -73,7 +73,7 @@ fn main() -> anyhow::Result<()> {
             let pacs = Arc::clone(&pacs);
             thread::spawn(move || {
                 if let Err(error) = pacs.serve(stream) {
-                    println!("an association ended early: {error:#}");
+                    println!("an association failed: {error:#}");
                 }
             });
         }
@@ -96,7 +96,7 @@ fn supported() -> anyhow::Result<SupportedContexts> {
     }
     for class in uids(&anon_examples::SOP_CLASSES)? {
         let syntaxes = uids(&anon_examples::TRANSFER_SYNTAXES)?;
-        // A requestor that is SCP too is what C-GET sends to.
+        // C-GET sends to requestors that also act as SCP.
         supported = supported.with(class.clone(), syntaxes).with_scp_role(class);
     }
     Ok(supported)
@@ -106,28 +106,29 @@ impl Pacs {
     fn serve(&self, stream: TcpStream) -> anyhow::Result<()> {
         let association = &mut self.acceptor.accept(stream)?;
         loop {
-            match receive_command(association, PATIENCE)? {
-                Incoming::Release => return Ok(association.release(PATIENCE)?),
+            match receive_command(association, TIMEOUT)? {
+                Incoming::Release => return Ok(association.release(TIMEOUT)?),
                 Incoming::NotUnderstood { context, malformed } => {
-                    refuse(association, context, &malformed, PATIENCE)?;
+                    refuse(association, context, &malformed, TIMEOUT)?;
                 }
                 Incoming::Message {
                     context,
                     command: Command::Request(request),
                 } => {
-                    self.answer(association, context, &request)?;
+                    self.perform(association, context, &request)?;
                 }
-                // It never takes long enough to be cancelled.
+                // Every request is already complete.
                 Incoming::Message {
                     command: Command::Cancel { .. },
                     ..
                 } => {}
-                Incoming::Message { .. } => bail!("an answer to nothing"),
+                Incoming::Message { .. } => bail!("a response without a request"),
             }
         }
     }
 
-    fn answer(
+    /// Performs a request and sends its responses.
+    fn perform(
         &self,
         association: &mut dyn Association,
         context: ContextId,
@@ -135,39 +136,39 @@ impl Pacs {
     ) -> anyhow::Result<()> {
         let mut body = Vec::new();
         if request.has_data_set {
-            Body::new(association, context, PATIENCE).read_to_end(&mut body)?;
+            Body::new(association, context, TIMEOUT).read_to_end(&mut body)?;
         }
         let accepted = association
             .contexts()
             .get(context)
-            .context("it is accepted")?;
+            .context("the context is not accepted")?;
         let syntax = accepted.transfer_syntax.clone();
         let encoding = Encoding::of(&syntax);
         let mut response = request.response(Status::SUCCESS);
         match (request.operation, encoding) {
             (Operation::Echo, _) => {}
             (Operation::Store, _) => {
-                match Object::of_data_set(&body, &request.sop_class, &syntax) {
-                    Ok(object) => self.keep(object),
+                match Object::from_data_set(&body, &request.sop_class, &syntax) {
+                    Ok(object) => self.insert(object),
                     Err(_) => response.status = Status::CANNOT_UNDERSTAND,
                 }
             }
             (Operation::Find, Some(encoding)) => {
-                for found in Question::decode(&body, encoding)?.answers(&self.objects()) {
+                for found in Query::decode(&body, encoding)?.matches(&self.objects()) {
                     let mut pending = request.response(Status::PENDING);
                     pending.has_data_set = true;
                     let bytes = found.encode(encoding)?;
                     let pending = Command::Response(pending);
-                    send_with(association, context, &pending, &mut &*bytes, PATIENCE)?;
+                    send_with(association, context, &pending, &mut &*bytes, TIMEOUT)?;
                 }
             }
             (Operation::Move, Some(encoding)) => {
-                let question = Question::decode(&body, encoding)?;
-                (response.status, response.counts) = self.move_to(request, &question)?;
+                let query = Query::decode(&body, encoding)?;
+                (response.status, response.counts) = self.move_to(request, &query)?;
             }
             (Operation::Get, Some(encoding)) => {
-                let question = Question::decode(&body, encoding)?;
-                (response.status, response.counts) = self.get(association, &question)?;
+                let query = Query::decode(&body, encoding)?;
+                (response.status, response.counts) = self.get(association, &query)?;
             }
             _ => response.status = Status::PROCESSING_FAILURE,
         }
@@ -175,7 +176,7 @@ impl Pacs {
             association,
             context,
             &Command::Response(response),
-            PATIENCE,
+            TIMEOUT,
         )?)
     }
 
@@ -184,29 +185,25 @@ impl Pacs {
         objects.clone()
     }
 
-    fn found(&self, question: &Question) -> Vec<Object> {
+    fn select(&self, query: &Query) -> Vec<Object> {
         let mut objects = self.objects();
-        objects.retain(|object| question.matches(object));
+        objects.retain(|object| query.selects(object));
         objects
     }
 
-    fn keep(&self, object: Object) {
+    fn insert(&self, object: Object) {
         let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
         objects.retain(|known| known.instance != object.instance);
         objects.push(object);
     }
 
-    fn move_to(
-        &self,
-        request: &Request,
-        question: &Question,
-    ) -> anyhow::Result<(Status, SubOperations)> {
+    fn move_to(&self, request: &Request, query: &Query) -> anyhow::Result<(Status, SubOperations)> {
         let known = self.destinations.iter();
         let mut known = known.filter(|node| Some(node.title()) == request.destination.as_ref());
         let Some(node) = known.next() else {
             return Ok((Status::new(0xA801), SubOperations::default()));
         };
-        let found = self.found(question);
+        let found = self.select(query);
         let count = found.len();
         let mut items = found.into_iter().map(|object| {
             let Object {
@@ -221,7 +218,7 @@ impl Pacs {
         let scu = Scu::new(Arc::new(UlDial::new()), TITLE.parse()?);
         let sent = scu.send(node, &mut items, &Cancel::new(), &mut |_| {});
         let report = sent.unwrap_or_else(|error| error.report);
-        Ok(end(
+        Ok(final_status(
             count,
             usize::try_from(report.stored + report.warnings)?,
         ))
@@ -230,9 +227,9 @@ impl Pacs {
     fn get(
         &self,
         association: &mut dyn Association,
-        question: &Question,
+        query: &Query,
     ) -> anyhow::Result<(Status, SubOperations)> {
-        let found = self.found(question);
+        let found = self.select(query);
         let mut completed = 0;
         for (number, object) in (1..).zip(&found) {
             let contexts = association.contexts();
@@ -248,24 +245,24 @@ impl Pacs {
                 context,
                 &command,
                 &mut &*object.data_set,
-                PATIENCE,
+                TIMEOUT,
             )?;
-            match receive_command(association, PATIENCE)? {
+            match receive_command(association, TIMEOUT)? {
                 Incoming::Message {
                     command: Command::Response(response),
                     ..
                 } => {
                     completed += usize::from(response.status == Status::SUCCESS);
                 }
-                _ => bail!("no answer to a C-STORE"),
+                _ => bail!("no response to a C-STORE"),
             }
         }
-        Ok(end(found.len(), completed))
+        Ok(final_status(found.len(), completed))
     }
 }
 
-/// How a C-MOVE or C-GET ends (PS3.4 Tables C.4-2 and C.4-3).
-fn end(count: usize, completed: usize) -> (Status, SubOperations) {
+/// Returns the final status and counts of a C-MOVE or C-GET (PS3.4 Tables C.4-2 and C.4-3).
+fn final_status(count: usize, completed: usize) -> (Status, SubOperations) {
     let status = match completed {
         _ if completed == count => Status::SUCCESS,
         0 => Status::new(0xA702),
