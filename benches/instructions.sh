@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Counts the instructions of plan and apply under callgrind, and fails if a case has grown
-# (benches/instructions.toml). `--write` sets the marks anew.
+# Counts the instructions of plan and apply under callgrind, and fails if a case needs more than before
+# (benches/instructions.toml). `--write` updates that file.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if ! command -v valgrind >/dev/null; then

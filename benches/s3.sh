@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Upload to S3 beside rclone, in one run, against `rclone serve s3` on this machine. Needs rclone in the virtual
-# environment that .ci/servers/install.sh fills, and /proc. Nothing else should run meanwhile.
-#   benches/s3.sh                                   the sizes of the promises: 4,000 objects of 512 KiB, 3 rounds,
-#                                                   16 objects of 500 MB, 100,000 objects that are there
-#   benches/s3.sh --objects 200 --rounds 2 --large-mb 50 --there 2000      quickly
-#   benches/s3.sh upload|memory|skip                a part of it
-# In the last part rclone compares checksums, as we do: times of files would cost it a request for each object.
-# What takes longer than --limit seconds (default 300) is ended.
-# Files go below ANON_BENCH_DIR (default /dev/shm; about 6 GB, 9 GB with the large objects) and are removed.
+# Compares uploads to S3 with rclone, against `rclone serve s3` on this machine. Needs rclone in the virtual
+# environment of .ci/servers/install.sh, and /proc. Nothing else should run at the same time.
+#   benches/s3.sh                                   the full sizes: 4,000 objects of 512 KiB, 3 rounds,
+#                                                   16 objects of 500 MB, 100,000 objects already there
+#   benches/s3.sh --objects 200 --rounds 2 --large-mb 50 --there 2000      a quick run
+#   benches/s3.sh upload|memory|skip                one part
+# In the part `skip`, rclone compares checksums, as we do. Comparing times would cost it one request per object.
+# A run that takes longer than --limit seconds (default 300) is killed.
+# Files are written to ANON_BENCH_DIR (default /dev/shm; about 6 GB, 9 GB with the large objects) and removed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 objects=4000 rounds=3 large_mb=500 there=100000 limit=300 parts=()
@@ -56,7 +56,7 @@ start() { # starts the server with an empty bucket
     exit 1
 }
 
-tree() { # directory, objects, bytes of each: patients of 100 objects
+tree() { # directory, objects, bytes of each object; makes patients of 100 objects
     local n directory
     head -c "$3" /dev/urandom >"$place/object"
     for ((n = 0; n < $2; n++)); do
@@ -66,7 +66,7 @@ tree() { # directory, objects, bytes of each: patients of 100 objects
     done
 }
 
-timed() { # name, bytes, command...: seconds, MB/s, and the most memory it held
+timed() { # name, bytes, command...; prints seconds, MB/s and peak memory
     local name=$1 bytes=$2 began ended peak=0 now
     shift 2
     began=$(date +%s.%N)
@@ -76,7 +76,7 @@ timed() { # name, bytes, command...: seconds, MB/s, and the most memory it held
         if [ "$SECONDS" -ge "$end" ]; then
             kill "$pid"
             wait "$pid" || true
-            printf '%-24s not done after %s s\n' "$name" "$limit"
+            printf '%-24s killed after %s s\n' "$name" "$limit"
             return
         fi
         now=$(sed -n 's/^VmHWM:[[:space:]]*\([0-9]*\) kB/\1/p' "/proc/$pid/status" 2>/dev/null || true)
@@ -86,7 +86,7 @@ timed() { # name, bytes, command...: seconds, MB/s, and the most memory it held
     wait "$pid" || { cat "$place/out" >&2; exit 1; }
     ended=$(date +%s.%N)
     awk -v n="$name" -v b="$bytes" -v s="$(awk "BEGIN { print $ended - $began }")" -v p="$peak" \
-        'BEGIN { printf "%-24s %8.2f s %9.1f MB/s   at most %6.1f MB of memory\n", n, s, b / s / 1e6, p / 1024 }'
+        'BEGIN { printf "%-24s %8.2f s %9.1f MB/s   peak %6.1f MB of memory\n", n, s, b / s / 1e6, p / 1024 }'
 }
 
 ours() { timed "$1" "$2" "$upload" "$3" bench "$endpoint"; }
@@ -96,7 +96,7 @@ theirs() { # name, bytes, directory, options
         ":s3,provider=Other,env_auth=true,force_path_style=true,endpoint='$endpoint':bench/EXAMPLE"
 }
 
-same() { # every object of a tree is in the bucket, byte for byte
+same() { # checks that the bucket holds every object of a tree, byte for byte
     diff -rq "$1" "$place/data/bench/EXAMPLE"
 }
 
@@ -125,8 +125,8 @@ for part in "${parts[@]}"; do
             tree "$place/tree" "$there" 1000
             start
             cp -r "$place/tree" "$place/data/bench/EXAMPLE"
-            ours "$there there, ours" $((there * 1000)) "$place/tree"
-            theirs "$there there, theirs" $((there * 1000)) "$place/tree" --checksum
+            ours "$there already there, ours" $((there * 1000)) "$place/tree"
+            theirs "$there already there, theirs" $((there * 1000)) "$place/tree" --checksum
             ;;
     esac
 done

@@ -1,17 +1,17 @@
-//! Whole imports with two workers, beside copies of the same trees.
+//! Whole imports with two workers, compared with copies of the same trees.
 //!
-//! Each run goes into a fresh directory, and none is deleted before the end.
+//! Each run writes to a fresh directory, and none is deleted before the end.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anon_benches::cases::{self, Tree};
-use anon_benches::{baseline, in_full, work};
+use anon_benches::{baseline, is_full_run, work};
 use anon_engine::store::Durability;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 fn trees(parent: &Path) -> std::io::Result<Vec<Tree>> {
-    let (slices, small, (large, frames)) = if in_full() {
+    let (slices, small, (large, frames)) = if is_full_run() {
         (2_000, 5_000, (5, 500))
     } else {
         (3, 3, (1, 2))
@@ -23,7 +23,7 @@ fn trees(parent: &Path) -> std::io::Result<Vec<Tree>> {
     ])
 }
 
-/// Runs `work` this often, each time with a path that does not exist yet.
+/// Runs `work` `times` times, each time with a path that does not exist. Returns the total time.
 fn fresh(times: u64, next: &mut impl FnMut() -> PathBuf, work: impl Fn(&Path)) -> Duration {
     (0..times)
         .map(|_| {
@@ -36,13 +36,13 @@ fn fresh(times: u64, next: &mut impl FnMut() -> PathBuf, work: impl Fn(&Path)) -
 }
 
 fn import(c: &mut Criterion) {
-    let directory = cases::directory().expect("a directory");
+    let directory = cases::directory().expect("cannot create a directory");
     let mut run = 0;
     let mut next = || {
         run += 1;
         directory.path().join(format!("run-{run}"))
     };
-    for tree in trees(directory.path()).expect("trees") {
+    for tree in trees(directory.path()).expect("cannot write the trees") {
         let mut group = c.benchmark_group(format!("import/{}", tree.name));
         group
             .sample_size(10)
@@ -52,14 +52,14 @@ fn import(c: &mut Criterion) {
         group.bench_function("baseline/cp_r", |b| {
             b.iter_custom(|times| {
                 fresh(times, &mut next, |path| {
-                    baseline::cp_r(&tree.root, path).expect("cp -r");
+                    baseline::cp_r(&tree.root, path).expect("cp -r failed");
                 })
             });
         });
         group.bench_function("baseline/copy_durable", |b| {
             b.iter_custom(|times| {
                 fresh(times, &mut next, |path| {
-                    baseline::copy_durable(&tree.root, path, 2).expect("a copy");
+                    baseline::copy_durable(&tree.root, path, 2).expect("cannot copy");
                 })
             });
         });
@@ -68,7 +68,7 @@ fn import(c: &mut Criterion) {
                 b.iter_custom(|times| {
                     fresh(times, &mut next, |path| {
                         work::import_tree(&tree.root, path, 2, durability, tree.files)
-                            .expect("an import");
+                            .expect("cannot import");
                     })
                 });
             });

@@ -1,4 +1,4 @@
-//! The parts of the network that need none: command sets, and messages through PDUs in memory.
+//! Command sets, and messages through PDUs in memory, without a network.
 
 use std::hint::black_box;
 use std::io::{self, BufRead as _, IoSlice, Read as _};
@@ -13,7 +13,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 const EXPLICIT: &str = "1.2.840.10008.1.2.1";
-const LONG: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 fn uid(text: &str) -> Uid {
     Uid::new(text).expect("a UID")
@@ -43,16 +43,16 @@ fn command(c: &mut Criterion) {
     group.finish();
 }
 
-/// A stream that says `first`, then `again` over and over; it keeps what it hears, or drops it.
+/// A transport that yields `first`, then `again` repeatedly. It records what is written, or drops it.
 #[derive(Debug)]
-struct Tape {
+struct Replay {
     first: Vec<u8>,
     again: Vec<u8>,
     at: usize,
-    heard: Option<Arc<Mutex<Vec<u8>>>>,
+    written: Option<Arc<Mutex<Vec<u8>>>>,
 }
 
-impl Transport for Tape {
+impl Transport for Replay {
     fn read(&mut self, buffer: &mut [u8], _: Instant) -> io::Result<usize> {
         if self.at >= self.first.len() {
             self.first.clone_from(&self.again);
@@ -65,9 +65,9 @@ impl Transport for Tape {
     }
 
     fn write(&mut self, parts: &[IoSlice<'_>], _: Instant) -> io::Result<usize> {
-        if let Some(heard) = &self.heard {
-            let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-            heard.extend(parts.iter().flat_map(|part| part.iter()));
+        if let Some(written) = &self.written {
+            let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
+            written.extend(parts.iter().flat_map(|part| part.iter()));
         }
         Ok(parts.iter().map(|part| part.len()).sum())
     }
@@ -77,19 +77,19 @@ impl Transport for Tape {
     fn reset(&mut self) {}
 }
 
-fn tape(first: Vec<u8>, again: Vec<u8>) -> (Box<Tape>, Arc<Mutex<Vec<u8>>>) {
-    let heard = Arc::<Mutex<Vec<u8>>>::default();
-    let tape = Tape {
+fn replay(first: Vec<u8>, again: Vec<u8>) -> (Box<Replay>, Arc<Mutex<Vec<u8>>>) {
+    let written = Arc::<Mutex<Vec<u8>>>::default();
+    let replay = Replay {
         first,
         again,
         at: 0,
-        heard: Some(Arc::clone(&heard)),
+        written: Some(Arc::clone(&written)),
     };
-    (Box::new(tape), heard)
+    (Box::new(replay), written)
 }
 
-fn take(heard: &Mutex<Vec<u8>>) -> Vec<u8> {
-    std::mem::take(&mut *heard.lock().unwrap_or_else(PoisonError::into_inner))
+fn take(written: &Mutex<Vec<u8>>) -> Vec<u8> {
+    std::mem::take(&mut *written.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 fn acceptor() -> Acceptor {
@@ -97,51 +97,51 @@ fn acceptor() -> Acceptor {
     Acceptor::new("ACCEPTOR".parse().expect("a title"), supported)
 }
 
-fn dial(tape: Box<Tape>) -> Result<UlAssociation, anon_net::Error> {
+fn dial(replay: Box<Replay>) -> Result<UlAssociation, anon_net::Error> {
     let mut contexts = Contexts::new();
     let context = contexts.add(uid(CT), vec![uid(EXPLICIT)]);
     context.expect("a context");
     let proposal = Proposal::new("REQUESTOR".parse().expect("a title"), contexts);
     let node = "ACCEPTOR@here:104".parse().expect("a node");
-    UlDial::new().dial_over(tape, &node, &proposal, LONG)
+    UlDial::new().dial_over(replay, &node, &proposal, TIMEOUT)
 }
 
-/// A proposal, and the answer to it.
+/// Returns the bytes of an association request and of its acceptance.
 fn opening() -> (Vec<u8>, Vec<u8>) {
-    let (silent, heard) = tape(Vec::new(), Vec::new());
-    assert!(dial(silent).is_err());
-    let request = take(&heard);
-    let (asking, heard) = tape(request.clone(), Vec::new());
-    let accepted = acceptor().accept_over(asking);
-    let answer = take(&heard);
+    let (requestor, written) = replay(Vec::new(), Vec::new());
+    assert!(dial(requestor).is_err());
+    let request = take(&written);
+    let (acceptor_side, written) = replay(request.clone(), Vec::new());
+    let accepted = acceptor().accept_over(acceptor_side);
+    let accept = take(&written);
     assert!(accepted.is_ok());
-    (request, answer)
+    (request, accept)
 }
 
-/// A C-STORE of a slice, as PDUs of 128 KiB.
-fn message(answer: &[u8], slice: &[u8]) -> Vec<u8> {
-    let (tape, heard) = tape(answer.to_vec(), Vec::new());
-    let mut association = dial(tape).expect("an association");
-    take(&heard);
+/// Returns a C-STORE of a slice, as PDUs of 128 KiB.
+fn message(accept: &[u8], slice: &[u8]) -> Vec<u8> {
+    let (replay, written) = replay(accept.to_vec(), Vec::new());
+    let mut association = dial(replay).expect("an association");
+    take(&written);
     let sent = send_with(
         &mut association,
         ContextId::FIRST,
         &store(),
         &mut &*slice,
-        LONG,
+        TIMEOUT,
     );
-    sent.expect("it is sent");
-    take(&heard)
+    sent.expect("cannot send");
+    take(&written)
 }
 
 fn receive(association: &mut UlAssociation, mut each: impl FnMut(&[u8])) -> u64 {
-    let incoming = receive_command(association, LONG).expect("a message");
+    let incoming = receive_command(association, TIMEOUT).expect("a message");
     let context = match incoming {
         Incoming::Message { context, .. } => Some(context),
         _ => None,
     };
-    let context = context.expect("a message that is understood");
-    let mut body = Body::new(association, context, LONG);
+    let context = context.expect("not a valid message");
+    let mut body = Body::new(association, context, TIMEOUT);
     loop {
         let piece = body.fill_buf().expect("bytes");
         if piece.is_empty() {
@@ -155,24 +155,24 @@ fn receive(association: &mut UlAssociation, mut each: impl FnMut(&[u8])) -> u64 
 
 fn messages(c: &mut Criterion) {
     let slice = cases::ct().bytes;
-    let (request, answer) = opening();
-    let message = message(&answer, &slice);
-    let (tape, _) = tape(request, message);
-    let mut incoming = acceptor().accept_over(tape).expect("an association");
-    let deaf = Tape {
-        first: answer,
+    let (request, accept) = opening();
+    let message = message(&accept, &slice);
+    let (replay, _) = replay(request, message);
+    let mut incoming = acceptor().accept_over(replay).expect("an association");
+    let recorded = Replay {
+        first: accept,
         again: Vec::new(),
         at: 0,
-        heard: None,
+        written: None,
     };
-    let mut outgoing = dial(Box::new(deaf)).expect("an association");
+    let mut outgoing = dial(Box::new(recorded)).expect("an association");
     let mut out = Vec::new();
     let mut group = c.benchmark_group("message/ct_slice");
     group.throughput(Throughput::Bytes(slice.len() as u64));
     group.bench_function("baseline/copy", |b| {
         b.iter(|| baseline::copy_bytes(black_box(&slice), &mut out));
     });
-    // The copy into the buffer is what the system does with a socket.
+    // The copy into the buffer stands for the copy that a socket read does.
     group.bench_function("receive", |b| {
         b.iter(|| {
             let received = receive(&mut incoming, |piece| {
@@ -191,7 +191,8 @@ fn messages(c: &mut Criterion) {
     group.bench_function("send", |b| {
         b.iter(|| {
             let body = &mut black_box(&*slice);
-            send_with(&mut outgoing, ContextId::FIRST, &command, body, LONG).expect("it is sent");
+            send_with(&mut outgoing, ContextId::FIRST, &command, body, TIMEOUT)
+                .expect("cannot send");
         });
     });
     group.finish();

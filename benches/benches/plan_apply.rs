@@ -1,9 +1,9 @@
-//! Plan and apply per class of object, each beside a copy of its bytes.
+//! Plan and apply for each kind of object, compared with a copy of its bytes.
 
 use std::fs::File;
 use std::hint::black_box;
 
-use anon_benches::{baseline, cases, in_full, work};
+use anon_benches::{baseline, cases, is_full_run, work};
 use anon_engine::{Segment, Source, plan};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -30,12 +30,11 @@ fn in_memory(c: &mut Criterion) {
     }
 }
 
-/// A multi-frame file on disk: its pixels never come into memory, so the copy stands for what is
-/// not done.
+/// A multi-frame file on disk. Its pixel data is never read into memory, so the copy shows what that saves.
 fn from_a_file(c: &mut Criterion) {
     let directory = cases::directory().expect("a directory");
     let path = directory.path().join("multi_frame.dcm");
-    let frames = if in_full() { 512 } else { 1 };
+    let frames = if is_full_run() { 512 } else { 1 };
     let length = cases::large_file(&path, 0, frames).expect("the file");
     let policy = work::policy().expect("rules");
     let file = File::open(&path).expect("the file");

@@ -1,4 +1,4 @@
-//! What doing nothing costs: the same bytes, copied.
+//! Baselines: copies of the same bytes, the cost of doing nothing.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -9,19 +9,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// Files whose directories are synced together.
-const GROUP: usize = 256;
+/// The number of files whose directories are synced together.
+const GROUP_FILES: usize = 256;
 
-/// Copies bytes into a buffer that is used again.
+/// Copies bytes into a reused buffer.
 pub fn copy_bytes(from: &[u8], into: &mut Vec<u8>) {
     into.clear();
     into.extend_from_slice(from);
 }
 
-/// `cp -r from to`.
+/// Runs `cp -r from to`.
 ///
 /// # Errors
-/// If `cp` cannot be run, or says that it failed.
+/// If `cp` cannot be run or fails.
 pub fn cp_r(from: &Path, to: &Path) -> io::Result<()> {
     let status = Command::new("cp").arg("-r").arg(from).arg(to).status()?;
     if status.success() {
@@ -31,8 +31,10 @@ pub fn cp_r(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Copies a tree as durably as an import stores one: each file under a temporary name, fdatasync,
-/// rename into place, and the directories of every 256 files synced once. `threads` at once.
+/// Copies a tree as durably as an import stores one, with `threads` threads.
+///
+/// Each file is written under a temporary name, synced with fdatasync and renamed. The directories of every 256
+/// files are synced once.
 ///
 /// # Errors
 /// The first failure of any step.
@@ -48,7 +50,9 @@ pub fn copy_durable(from: &Path, to: &Path, threads: usize) -> io::Result<()> {
         staged: Mutex::default(),
     };
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| copy.work())).collect();
+        let workers: Vec<_> = (0..threads)
+            .map(|_| scope.spawn(|| copy.copy_files()))
+            .collect();
         workers.into_iter().try_for_each(|worker| {
             worker
                 .join()
@@ -73,7 +77,7 @@ impl Copy<'_> {
         self.staged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work(&self) -> io::Result<()> {
+    fn copy_files(&self) -> io::Result<()> {
         loop {
             let nth = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(source) = self.files.get(nth) else {
@@ -87,7 +91,7 @@ impl Copy<'_> {
             let group = {
                 let mut staged = self.staged();
                 staged.push((temporary, self.to.join(below)));
-                (staged.len() >= GROUP).then(|| std::mem::take(&mut *staged))
+                (staged.len() >= GROUP_FILES).then(|| std::mem::take(&mut *staged))
             };
             if let Some(group) = group {
                 self.publish(&group)?;
@@ -97,8 +101,8 @@ impl Copy<'_> {
 
     fn publish(&self, group: &[(PathBuf, PathBuf)]) -> io::Result<()> {
         let mut touched = BTreeSet::new();
-        for (temporary, place) in group {
-            for directory in place
+        for (temporary, target) in group {
+            for directory in target
                 .ancestors()
                 .skip(1)
                 .take_while(|above| above.starts_with(self.to))
@@ -107,7 +111,7 @@ impl Copy<'_> {
                     fs::create_dir_all(directory)?;
                 }
             }
-            fs::rename(temporary, place)?;
+            fs::rename(temporary, target)?;
         }
         touched
             .iter()
@@ -115,7 +119,7 @@ impl Copy<'_> {
     }
 }
 
-/// Every file below a directory, sorted.
+/// Returns every file below a directory, sorted.
 ///
 /// # Errors
 /// If a directory cannot be read.
@@ -141,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_durable_copy_is_a_copy() {
+    fn a_durable_copy_has_the_same_files() {
         let directory = tempfile::tempdir().expect("a directory");
         let (from, to) = (directory.path().join("from"), directory.path().join("to"));
         crate::cases::small_tree(&from, 300).expect("a tree");

@@ -1,4 +1,4 @@
-//! Objects and trees of files, each from a seed.
+//! Objects and trees of files, generated from a seed.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
@@ -17,13 +17,13 @@ pub const SEED: u64 = 47;
 #[derive(Debug, Clone)]
 #[expect(clippy::exhaustive_structs, reason = "a name and bytes")]
 pub struct Case {
-    /// Its name in reports.
+    /// The name in reports.
     pub name: &'static str,
-    /// The file.
+    /// The content of the file.
     pub bytes: Vec<u8>,
 }
 
-/// The CT slice against whose copy everything is measured: 512 × 512 × 16 bits, 527 KB.
+/// A CT slice of 512 × 512 × 16 bits, 527 KB. Its copy is the reference of all figures.
 pub fn ct() -> Case {
     Case {
         name: "ct_slice",
@@ -31,7 +31,7 @@ pub fn ct() -> Case {
     }
 }
 
-/// 20 KB and 200 elements.
+/// An object of 20 KB with 200 elements.
 pub fn metadata() -> Case {
     Case {
         name: "metadata_heavy",
@@ -39,7 +39,7 @@ pub fn metadata() -> Case {
     }
 }
 
-/// The same in implicit VR.
+/// The same object in implicit VR.
 pub fn metadata_implicit() -> Case {
     Case {
         name: "metadata_implicit",
@@ -47,7 +47,7 @@ pub fn metadata_implicit() -> Case {
     }
 }
 
-/// 400 fragments of 4 KB.
+/// Encapsulated pixel data in 400 fragments of 4 KB.
 pub fn encapsulated() -> Case {
     Case {
         name: "encapsulated_400",
@@ -63,7 +63,7 @@ pub fn multi_frame() -> Case {
     }
 }
 
-/// Every kind of identifying value.
+/// An object with every kind of identifying value.
 pub fn phi() -> Case {
     Case {
         name: "everything_phi",
@@ -73,7 +73,7 @@ pub fn phi() -> Case {
 
 type Make = fn() -> Case;
 
-/// How each case that stands in memory is made, by its name.
+/// The cases in memory: their names, and how they are made.
 const IN_MEMORY: [(&str, Make); 6] = [
     ("ct_slice", ct),
     ("metadata_heavy", metadata),
@@ -83,27 +83,26 @@ const IN_MEMORY: [(&str, Make); 6] = [
     ("everything_phi", phi),
 ];
 
-/// The names of the cases that stand in memory, the CT slice first.
+/// Returns the names of the cases in memory, the CT slice first.
 pub fn names() -> impl Iterator<Item = &'static str> {
     IN_MEMORY.iter().map(|(name, _)| *name)
 }
 
-/// The case of this name.
+/// Makes the case with this name.
 pub fn named(name: &str) -> Option<Case> {
     let (_, make) = IN_MEMORY.iter().find(|(known, _)| *known == name)?;
     Some(make())
 }
 
-/// Every case that stands in memory, the CT slice first.
+/// Makes all cases in memory, the CT slice first.
 pub fn in_memory() -> Vec<Case> {
     IN_MEMORY.iter().map(|(_, make)| make()).collect()
 }
 
-/// A fresh directory below `ANON_BENCH_DIR`, or the system's directory for temporary files. It
-/// goes when it is dropped.
+/// Creates a directory below `ANON_BENCH_DIR`, or the system's temporary directory. It is removed on drop.
 ///
 /// # Errors
-/// If it cannot be made.
+/// If it cannot be created.
 pub fn directory() -> io::Result<TempDir> {
     match std::env::var_os("ANON_BENCH_DIR") {
         Some(parent) => {
@@ -118,19 +117,19 @@ pub fn directory() -> io::Result<TempDir> {
 
 /// A tree of files to import.
 #[derive(Debug, Clone)]
-#[expect(clippy::exhaustive_structs, reason = "what there is to know of it")]
+#[expect(clippy::exhaustive_structs, reason = "all data of a tree")]
 pub struct Tree {
-    /// Its name in reports.
+    /// The name in reports.
     pub name: &'static str,
-    /// Where it is.
+    /// The root directory.
     pub root: PathBuf,
-    /// How many files.
+    /// The number of files.
     pub files: u32,
-    /// How many bytes.
+    /// The number of bytes.
     pub bytes: u64,
 }
 
-/// CT slices of 527 KB in series of 100.
+/// Writes CT slices of 527 KB in series of 100.
 ///
 /// # Errors
 /// If a file cannot be written.
@@ -140,7 +139,7 @@ pub fn ct_tree(parent: &Path, slices: u32) -> io::Result<Tree> {
     })
 }
 
-/// Files of 17 KB and 200 elements in series of 50.
+/// Writes files of 17 KB and 200 elements in series of 50.
 ///
 /// # Errors
 /// If a file cannot be written.
@@ -154,7 +153,7 @@ pub fn small_tree(parent: &Path, files: u32) -> io::Result<Tree> {
     })
 }
 
-/// Multi-frame files of `frames` frames of 512 KiB each.
+/// Writes multi-frame files with `frames` frames of 512 KiB each.
 ///
 /// # Errors
 /// If a file cannot be written.
@@ -173,7 +172,7 @@ pub fn large_tree(parent: &Path, files: u32, frames: u32) -> io::Result<Tree> {
     })
 }
 
-/// One multi-frame file; `n` tells its instance from others. Returns its length.
+/// Writes one multi-frame file, instance number `n`. Returns its length.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -184,7 +183,7 @@ pub fn large_file(path: &Path, n: u32, frames: u32) -> io::Result<u64> {
     Ok(written)
 }
 
-/// Files in directories of 100.
+/// Writes files into directories of 100.
 fn tree(
     name: &'static str,
     parent: &Path,
@@ -215,9 +214,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cases_have_the_names_they_are_listed_under() {
-        let made: Vec<&str> = in_memory().iter().map(|case| case.name).collect();
-        assert_eq!(made, names().collect::<Vec<_>>());
+    fn the_listed_names_are_those_of_the_cases() {
+        let names_of_cases: Vec<&str> = in_memory().iter().map(|case| case.name).collect();
+        assert_eq!(names_of_cases, names().collect::<Vec<_>>());
         assert!(named("ct_slice").is_some_and(|case| case.name == "ct_slice"));
         assert!(named("no such case").is_none());
     }

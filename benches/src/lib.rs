@@ -1,21 +1,19 @@
-//! The cases that the benchmarks measure, named and sized, each made from a seed; and what they
-//! are measured against.
+//! The test data of the benchmarks, the measured operations and their baselines.
 //!
-//! * [`cases`]: single objects, and trees of files on disk.
-//! * [`work`]: what is measured: plan and apply, assign, a whole import.
-//! * [`baseline`]: copying the same bytes, which is what doing nothing costs.
+//! * [`cases`]: single objects, and trees of files on disk, generated from a seed.
+//! * [`work`]: the measured operations: plan and apply, assign, a whole import.
+//! * [`baseline`]: copies of the same bytes, the cost of doing nothing.
 //!
-//! Trees and outputs go below `ANON_BENCH_DIR`, or the system's directory for temporary files.
-//! Every run of an import gets a fresh directory: creating files where many were just deleted is
-//! up to ten times slower on ext4, and hides everything else.
+//! Trees and outputs are written to `ANON_BENCH_DIR`, or the system's temporary directory. Every import
+//! gets a fresh directory: on ext4, creating files where many were just deleted is up to ten times slower.
 
 pub mod baseline;
 pub mod cases;
 pub mod work;
 
-/// True under `cargo bench`; false where criterion runs everything once (`cargo test --benches`,
-/// `--test`), and sizes should be tiny.
-pub fn in_full() -> bool {
+/// Returns true under `cargo bench`. Returns false where criterion runs each benchmark once (`cargo test
+/// --benches`, `--test`), which needs tiny sizes only.
+pub fn is_full_run() -> bool {
     let mut bench = false;
     for argument in std::env::args() {
         match argument.as_str() {

@@ -1,4 +1,4 @@
-//! What is measured: plan and apply, assign, a whole import.
+//! The measured operations: plan and apply, assign, a whole import.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ use anyhow::{Context as _, ensure};
 const SITE: &str = "527408119";
 const ROOT: &str = "1.2.826.0.1.3680043.10.474";
 
-/// The built-in rules, with the defaults of every setting.
+/// Returns a policy with the built-in rules and default settings.
 ///
 /// # Errors
 /// If they do not compile.
@@ -26,7 +26,7 @@ pub fn policy() -> anyhow::Result<Policy> {
     Ok(Policy::new(Arc::new(rules), SITE, "BENCH"))
 }
 
-/// Names for everything that an object wants, without a store.
+/// Makes names for all originals of an object, without a store.
 pub fn names(wanted: &Wanted) -> Names {
     let mut number = 0;
     let mut uid = || {
@@ -45,7 +45,7 @@ pub fn names(wanted: &Wanted) -> Names {
     }
 }
 
-/// Plans and applies, and writes the output into a buffer that is used again.
+/// Plans and applies, and writes the output into a reused buffer.
 ///
 /// # Errors
 /// If the object is refused.
@@ -60,7 +60,7 @@ pub fn plan_apply(
     Ok(())
 }
 
-/// The names for one object; see [`names`].
+/// Makes the names for one object; see [`names`].
 ///
 /// # Errors
 /// If the object is refused.
@@ -68,7 +68,7 @@ pub fn names_for(policy: &Policy, bytes: &[u8]) -> anyhow::Result<Names> {
     Ok(names(plan(policy, Source::part10(bytes))?.wanted()))
 }
 
-/// The pseudonyms' identity in every benchmark.
+/// Returns the identity of the pseudonyms in every benchmark.
 ///
 /// # Errors
 /// Never, with these constants.
@@ -76,15 +76,15 @@ pub fn identity() -> anyhow::Result<Identity> {
     Ok(Identity::new(SiteId::new(SITE)?, UidRoot::new(ROOT)?)?)
 }
 
-/// An empty lookup store in memory.
+/// Returns an empty lookup store in memory.
 ///
 /// # Errors
-/// If the system has no random numbers.
+/// If the system cannot provide random numbers.
 pub fn memory_lookups() -> anyhow::Result<Arc<dyn LookupStore>> {
     Ok(Arc::new(MemoryStore::new(identity()?)?))
 }
 
-/// A lookup store on disk, in this file.
+/// Opens a lookup store on disk, in this file.
 ///
 /// # Errors
 /// If it cannot be opened.
@@ -97,8 +97,8 @@ pub fn disk_lookups(file: &Path, durability: Durability) -> anyhow::Result<Arc<d
     Ok(Arc::new(DiskStore::open(file, identity()?, &options)?))
 }
 
-/// What instance number `n` asks of a store: five UIDs that no other instance has, in a study of
-/// its own hundred.
+/// Returns the originals of instance number `n`: four UIDs of its own, in one of the series and studies that it
+/// shares with its neighbours.
 pub fn wanted(n: u64) -> Wanted {
     let uid = |kind: u64, number: u64| {
         Phi::new(format!(
@@ -116,10 +116,10 @@ pub fn wanted(n: u64) -> Wanted {
     }
 }
 
-/// UIDs of a [`wanted`] that no other instance shares.
+/// The number of UIDs in [`wanted`] that no other instance shares.
 pub const OWN_UIDS: u64 = 4;
 
-/// Gives new instances their pseudonyms and commits them as one group.
+/// Assigns pseudonyms to new instances and commits them as one group.
 ///
 /// # Errors
 /// If the store fails.
@@ -147,7 +147,7 @@ pub fn assign_new(
     Ok(())
 }
 
-/// Asks for instances that are known.
+/// Assigns again to known instances.
 ///
 /// # Errors
 /// If the store fails.
@@ -163,7 +163,7 @@ pub fn assign_known(
     Ok(())
 }
 
-/// Imports a tree into a fresh project with this many workers; every file must be stored.
+/// Imports a tree into a fresh project. Every file must be stored.
 ///
 /// # Errors
 /// If the project is not fresh, or a file is not stored.

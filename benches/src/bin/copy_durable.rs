@@ -1,6 +1,6 @@
 //! Copies a tree as durably as an import stores one: `copy_durable FROM TO [THREADS]`.
 //!
-//! Temporary file, write, fdatasync, rename, directories synced once per 256 files.
+//! See `baseline::copy_durable`.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ fn main() -> anyhow::Result<()> {
         [from, to] => (from, to, 2),
         [from, to, threads] => {
             let threads = threads.to_str().and_then(|text| text.parse().ok());
-            (from, to, threads.context("THREADS is a number")?)
+            (from, to, threads.context("THREADS is not a number")?)
         }
         _ => anyhow::bail!("usage: copy_durable FROM TO [THREADS]"),
     };

@@ -1,14 +1,14 @@
 //! Counts the instructions of plan and apply, and compares them with `benches/instructions.toml`.
 //!
 //! ```text
-//! instructions            counts each case under valgrind; exits 1 if one has grown
-//! instructions --write    counts, and writes the file
-//! instructions CASE N     the workload itself: plans and applies CASE N times
+//! instructions            counts each case under valgrind; exits 1 if one needs more instructions
+//! instructions --write    counts each case and writes the file
+//! instructions CASE N     runs the workload: plans and applies CASE N times
 //! ```
 //!
-//! A count is the difference of a run with many rounds and one with few, divided by the rounds
-//! between: what it takes to start, to compile the rules and to make the case falls out. Nothing is
-//! copied to an output, because the cost of a copy hangs on the processor.
+//! A count is the difference between a run with many rounds and one with few, divided by the difference in
+//! rounds. This excludes the start, compiling the rules and making the case. The output is not copied,
+//! because the instructions of a copy depend on the processor.
 
 #![expect(clippy::print_stdout, reason = "a report for a terminal or a log")]
 
@@ -23,8 +23,8 @@ use anon_benches::{cases, work};
 use anon_engine::{Segment, Source, plan};
 use anyhow::{Context as _, bail, ensure};
 
-const FEW: u64 = 5;
-const MANY: u64 = 55;
+const FEW_ROUNDS: u64 = 5;
+const MANY_ROUNDS: u64 = 55;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,8 +34,8 @@ fn main() -> anyhow::Result<()> {
         .collect::<Vec<_>>()
         .as_slice()
     {
-        [] => compare(&counted()?),
-        ["--write"] => write(&counted()?),
+        [] => compare(&count_all()?),
+        ["--write"] => write(&count_all()?),
         [case, rounds] => workload(case, rounds.parse()?),
         _ => bail!("usage: instructions [--write | CASE N]"),
     }
@@ -60,19 +60,19 @@ fn workload(name: &str, rounds: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Instructions of one plan and apply of each case.
-fn counted() -> anyhow::Result<Vec<(&'static str, u64)>> {
+/// Counts the instructions of one plan and apply, for each case.
+fn count_all() -> anyhow::Result<Vec<(&'static str, u64)>> {
     cases::names()
         .map(|name| {
-            let few = count(name, FEW)?;
-            let many = count(name, MANY)?;
-            ensure!(many > few, "{name}: more rounds took fewer instructions");
-            Ok((name, (many - few) / (MANY - FEW)))
+            let few = count(name, FEW_ROUNDS)?;
+            let many = count(name, MANY_ROUNDS)?;
+            ensure!(many > few, "{name}: more rounds needed fewer instructions");
+            Ok((name, (many - few) / (MANY_ROUNDS - FEW_ROUNDS)))
         })
         .collect()
 }
 
-/// Instructions of a whole run.
+/// Counts the instructions of a whole run.
 fn count(case: &str, rounds: u64) -> anyhow::Result<u64> {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
@@ -80,12 +80,13 @@ fn count(case: &str, rounds: u64) -> anyhow::Result<u64> {
         .args([case, &rounds.to_string()])
         .output()
         .context("cannot run valgrind")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{case} under valgrind: {said}");
-    said.lines()
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{case} under valgrind: {errors}");
+    errors
+        .lines()
         .find_map(|line| line.split_once("Collected :"))
         .and_then(|(_, count)| count.trim().parse().ok())
-        .with_context(|| format!("valgrind names no count: {said}"))
+        .with_context(|| format!("valgrind printed no count: {errors}"))
 }
 
 fn file() -> PathBuf {
@@ -103,27 +104,27 @@ fn compare(counts: &[(&'static str, u64)]) -> anyhow::Result<()> {
         .get("cases")
         .and_then(toml::Value::as_table)
         .context("no [cases]")?;
-    let mut grown = Vec::new();
+    let mut exceeded = Vec::new();
     for (name, now) in counts {
         let before = cases
             .get(*name)
             .and_then(toml::Value::as_integer)
             .and_then(|count| u64::try_from(count).ok())
             .with_context(|| format!("no count for {name}: run with --write"))?;
-        let verdict = if *now * 100 > before * (100 + percent) {
-            grown.push(*name);
-            "GROWN"
+        let result = if *now * 100 > before * (100 + percent) {
+            exceeded.push(*name);
+            "MORE"
         } else if *now * 100 < before * (100 - percent.min(100)) {
-            "fewer: lower the mark with --write"
+            "fewer: lower the limit with --write"
         } else {
             "as before"
         };
-        println!("{name:<20} {before:>10} -> {now:>10}  {verdict}");
+        println!("{name:<20} {before:>10} -> {now:>10}  {result}");
     }
     ensure!(
-        grown.is_empty(),
+        exceeded.is_empty(),
         "more than {percent} % more instructions: {}",
-        grown.join(", ")
+        exceeded.join(", ")
     );
     Ok(())
 }
@@ -131,8 +132,8 @@ fn compare(counts: &[(&'static str, u64)]) -> anyhow::Result<()> {
 fn write(counts: &[(&'static str, u64)]) -> anyhow::Result<()> {
     let mut text = String::from(
         "# Instructions of one plan and apply of each case (callgrind, bench profile, x86-64), without\n\
-         # the copy of the output. Written by `benches/instructions.sh --write`; more than the tolerance\n\
-         # above a mark fails the gate.\n\
+         # the copy of the output. Written by `benches/instructions.sh --write`. CI fails if a count exceeds its\n\
+         # value here by more than the tolerance.\n\
          tolerance_percent = 3\n\n[cases]\n",
     );
     for (name, count) in counts {

@@ -1,15 +1,14 @@
-//! Every figure that the project promises, measured in one run beside the copy it is compared with.
+//! Measures every performance goal of the project in one run, compared with copies of the same bytes.
 //!
 //! ```text
-//! cargo run --profile bench -p anon-benches --bin ratios -- --quick     under three minutes
-//! cargo run --profile bench -p anon-benches --bin ratios                the sizes of the promises
+//! cargo run --profile bench -p anon-benches --bin ratios -- --quick     takes less than three minutes
+//! cargo run --profile bench -p anon-benches --bin ratios                uses the sizes of the goals
 //! ```
 //!
-//! Files go below `ANON_BENCH_DIR`, or the system's directory for temporary files (about 0.5 GB
-//! with `--quick`, 4 GB without), and are removed at the end. Times are the best of the runs, each
-//! into a fresh directory, with the runs of one tree in turn. What a run made is removed before the
-//! next begins: a disk that fills up for the first time is slower now and then, for whoever is at
-//! it. Imports run in processes of their own, so that each has its own peak memory.
+//! Files are written to `ANON_BENCH_DIR`, or the system's temporary directory (about 0.5 GB with `--quick`,
+//! 4 GB without), and removed at the end. Times are the best of several runs, each into a fresh directory. The
+//! runs of one tree are interleaved. The output of a run is removed before the next, because a disk is
+//! slower while it first fills up. Imports run in their own processes, so that each has its own peak memory.
 
 #![expect(clippy::print_stdout, reason = "a report for a terminal")]
 
@@ -27,7 +26,7 @@ use anyhow::{Context as _, bail, ensure};
 
 const THREADS: usize = 2;
 
-/// How much is measured.
+/// The sizes of the measurements.
 struct Sizes {
     slices: u32,
     small: u32,
@@ -68,7 +67,7 @@ fn main() -> anyhow::Result<()> {
         _ => bail!("usage: ratios [--quick]"),
     };
     if cfg!(debug_assertions) {
-        println!("warning: not a release build, the figures say nothing\n");
+        println!("warning: not a release build, so the figures are meaningless\n");
     }
     let directory = cases::directory()?;
     println!(
@@ -81,14 +80,14 @@ fn main() -> anyhow::Result<()> {
     imports(directory.path(), &sizes)
 }
 
-/// One line of the table. `ratio` is time against the baseline's; a goal is its upper bound.
-fn line(name: &str, bytes: u64, objects: u64, time: Duration, ratio: Option<(f64, f64)>) {
+/// Prints one line of the table. `ratio` is the time divided by the baseline's, and its upper bound.
+fn print_line(name: &str, bytes: u64, objects: u64, time: Duration, ratio: Option<(f64, f64)>) {
     let per_second = |count: u64| as_float(count) / time.as_secs_f64();
     let (ratio, goal) = match ratio {
         None => ("-".to_owned(), String::new()),
         Some((ratio, goal)) if goal.is_finite() => {
-            let verdict = if ratio <= goal { "holds" } else { "MISSED" };
-            (format!("{ratio:.2}"), format!("<= {goal:.1} {verdict}"))
+            let result = if ratio <= goal { "holds" } else { "MISSED" };
+            (format!("{ratio:.2}"), format!("<= {goal:.1} {result}"))
         }
         Some((ratio, _)) => (format!("{ratio:.2}"), String::new()),
     };
@@ -104,15 +103,15 @@ fn as_float(count: u64) -> f64 {
     count as f64
 }
 
-fn against(time: Duration, baseline: Duration) -> f64 {
+fn ratio_to(time: Duration, baseline: Duration) -> f64 {
     time.as_secs_f64() / baseline.as_secs_f64()
 }
 
-/// The best time of one round, over batches of rounds that last half a second together.
+/// Returns the best time of one round, over batches of rounds that take half a second together.
 fn best_round(mut round: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<Duration> {
     let mut best = Duration::MAX;
-    let begin = Instant::now();
-    while begin.elapsed() < Duration::from_millis(500) {
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_millis(500) {
         let start = Instant::now();
         for _ in 0..20 {
             round()?;
@@ -122,8 +121,8 @@ fn best_round(mut round: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<D
     Ok(best)
 }
 
-/// Plan and apply in memory against the copy of the same bytes, and the 20 KB file against the copy
-/// of the CT slice.
+/// Compares plan and apply in memory with a copy of the same bytes, and the 20 KB file also with the copy of
+/// the CT slice.
 fn in_memory() -> anyhow::Result<()> {
     let policy = work::policy()?;
     let mut ct_copy = None;
@@ -138,33 +137,33 @@ fn in_memory() -> anyhow::Result<()> {
         let time =
             best_round(|| work::plan_apply(&policy, black_box(&case.bytes), &names, &mut out))?;
         let ct_copy = *ct_copy.get_or_insert(copy);
-        line(&format!("copy {}", case.name), bytes, 1, copy, None);
+        print_line(&format!("copy {}", case.name), bytes, 1, copy, None);
         let goal = if case.name == "ct_slice" {
             2.0
         } else {
             f64::INFINITY
         };
-        line(
+        print_line(
             &format!("plan+apply {}", case.name),
             bytes,
             1,
             time,
-            Some((against(time, copy), goal)),
+            Some((ratio_to(time, copy), goal)),
         );
         if case.name == "metadata_heavy" {
-            line(
-                "  against the copy of ct_slice",
+            print_line(
+                "  compared with the copy of ct_slice",
                 bytes,
                 1,
                 time,
-                Some((against(time, ct_copy), 1.0)),
+                Some((ratio_to(time, ct_copy), 1.0)),
             );
         }
     }
     Ok(())
 }
 
-/// Plan and apply of a multi-frame file, of which only headers are read.
+/// Measures plan and apply of a multi-frame file, of which only headers are read.
 fn from_a_file(directory: &Path, sizes: &Sizes) -> anyhow::Result<()> {
     let path = directory.join("multi_frame.dcm");
     let length = cases::large_file(&path, 0, sizes.large.1)?;
@@ -195,18 +194,18 @@ fn from_a_file(directory: &Path, sizes: &Sizes) -> anyhow::Result<()> {
         ensure!(kept == clean.len(), "segments and length differ");
         Ok(())
     })?;
-    line("copy multi-frame", length, 1, copy, None);
-    line(
+    print_line("copy multi-frame", length, 1, copy, None);
+    print_line(
         "plan+apply multi-frame, from a file",
         length,
         1,
         time,
-        Some((against(time, copy), f64::INFINITY)),
+        Some((ratio_to(time, copy), f64::INFINITY)),
     );
     Ok(())
 }
 
-/// New and known UIDs a second, on disk with full durability.
+/// Measures new and known UIDs per second, on disk with full durability.
 fn assign(directory: &Path, sizes: &Sizes) -> anyhow::Result<()> {
     const GROUP: u64 = 250; // 1,000 UIDs
     let lookups = work::disk_lookups(&directory.join("lookup.redb"), Durability::Full)?;
@@ -220,42 +219,42 @@ fn assign(directory: &Path, sizes: &Sizes) -> anyhow::Result<()> {
         let first = instances + group * GROUP;
         work::assign_new(&*lookups, first..first + GROUP)?;
     }
-    rate(
+    print_rate(
         "new UIDs, groups of 1,000",
         measured * GROUP * work::OWN_UIDS,
         start.elapsed(),
         100_000,
     );
-    // Spread over the whole store, in an order that no cache follows.
-    let asked = 20_000;
+    // In an order spread over the whole store, which defeats caches.
+    let lookups_measured = 20_000;
     let start = Instant::now();
-    for nth in 0..asked {
+    for nth in 0..lookups_measured {
         let n = nth * 7_919 % instances;
         work::assign_known(&*lookups, n..n + 1)?;
     }
-    rate(
+    print_rate(
         "known UIDs, one thread",
-        asked * work::OWN_UIDS,
+        lookups_measured * work::OWN_UIDS,
         start.elapsed(),
         200_000,
     );
     Ok(())
 }
 
-fn rate(name: &str, uids: u64, time: Duration, goal: u64) {
+fn print_rate(name: &str, uids: u64, time: Duration, goal: u64) {
     let per_second = as_float(uids) / time.as_secs_f64();
-    let verdict = if per_second >= as_float(goal) {
+    let result = if per_second >= as_float(goal) {
         "holds"
     } else {
         "MISSED"
     };
     println!(
-        "{name:<34} {:>10} {per_second:>12.0} {:>8}  >= {goal} {verdict}",
+        "{name:<34} {:>10} {per_second:>12.0} {:>8}  >= {goal} {result}",
         "-", "-"
     );
 }
 
-/// The times of one tree, best of the runs, and the highest peak memory.
+/// The best times for one tree, and the highest peak memory.
 #[derive(Debug)]
 struct Times {
     cp: Duration,
@@ -276,7 +275,7 @@ fn imports(directory: &Path, sizes: &Sizes) -> anyhow::Result<()> {
     for (tree, goal) in trees {
         let times = time_tree(directory, &tree, sizes.runs)?;
         let show = |name: &str, time, ratio| {
-            line(
+            print_line(
                 &format!("{name} {}", tree.name),
                 tree.bytes,
                 u64::from(tree.files),
@@ -288,23 +287,23 @@ fn imports(directory: &Path, sizes: &Sizes) -> anyhow::Result<()> {
         show(
             "import relaxed",
             times.relaxed,
-            Some((against(times.relaxed, times.cp), goal)),
+            Some((ratio_to(times.relaxed, times.cp), goal)),
         );
         show("copy durable", times.copy_durable, None);
         show(
             "import durable",
             times.full,
-            Some((against(times.full, times.copy_durable), 1.3)),
+            Some((ratio_to(times.full, times.copy_durable), 1.3)),
         );
         peak_kib = peak_kib.max(times.peak_kib);
     }
-    let verdict = if peak_kib < 256 * 1024 {
+    let result = if peak_kib < 256 * 1024 {
         "holds"
     } else {
         "MISSED"
     };
     println!(
-        "peak memory of an import: {} MiB, goal < 256 MiB {verdict}",
+        "peak memory of an import: {} MiB, goal < 256 MiB {result}",
         peak_kib / 1024
     );
     Ok(())
@@ -319,7 +318,7 @@ fn time_tree(directory: &Path, tree: &Tree, runs: usize) -> anyhow::Result<Times
         peak_kib: 0,
     };
     let fresh = directory.join(format!("{}-copy", tree.name));
-    // The first copy also warms the cache; it is not counted.
+    // Warms the cache. Not counted.
     timed(&fresh, || Ok(baseline::cp_r(&tree.root, &fresh)?))?;
     for _ in 0..runs {
         let mut peak = 0;
@@ -342,8 +341,8 @@ fn time_tree(directory: &Path, tree: &Tree, runs: usize) -> anyhow::Result<Times
     Ok(times)
 }
 
-/// The time of one run that makes `fresh`, which goes afterwards. It begins when the system has
-/// written what earlier runs left to it.
+/// Returns the time of one run, which creates `fresh`. Removes that afterwards. Syncs first, so that writes of
+/// earlier runs do not count.
 fn timed(fresh: &Path, run: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Duration> {
     ensure!(Command::new("sync").status()?.success(), "sync failed");
     let start = Instant::now();
@@ -353,7 +352,7 @@ fn timed(fresh: &Path, run: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Resu
     Ok(time)
 }
 
-/// Imports in a process of its own; returns its peak memory in KiB.
+/// Imports in a child process. Returns its peak memory in KiB.
 fn import_in_child(tree: &Tree, project: &Path, durability: &str) -> anyhow::Result<u64> {
     let output = Command::new(std::env::current_exe()?)
         .arg("import")
@@ -369,7 +368,7 @@ fn import_in_child(tree: &Tree, project: &Path, durability: &str) -> anyhow::Res
     Ok(String::from_utf8(output.stdout)?.trim().parse()?)
 }
 
-/// The process of [`import_in_child`].
+/// Runs in the child process of [`import_in_child`].
 fn import_here(tree: &str, project: &str, durability: &str, files: &str) -> anyhow::Result<()> {
     let durability = match durability {
         "full" => Durability::Full,
@@ -387,7 +386,7 @@ fn import_here(tree: &str, project: &str, durability: &str, files: &str) -> anyh
     Ok(())
 }
 
-/// The highest resident size of this process so far; 0 where the system does not tell.
+/// Returns the peak resident size of this process in KiB. 0 where there is no `/proc`.
 fn peak_kib() -> anyhow::Result<u64> {
     let Ok(status) = fs::read_to_string("/proc/self/status") else {
         return Ok(0);

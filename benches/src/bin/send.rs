@@ -1,5 +1,5 @@
-//! Sends files as DCMTK's `storescu` does: `send AET@HOST:PORT PATH...`, over one association. What
-//! `network` measures as a client.
+//! Sends files over one association, as DCMTK's `storescu` does: `send AET@HOST:PORT PATH...`. The benchmark
+//! `network` measures it as our client.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,8 +1,7 @@
-//! Receiving and sending over DICOM beside DCMTK, in one run: see `benches/network.sh`, which runs it.
+//! Compares receiving and sending over DICOM with DCMTK. `benches/network.sh` builds and runs it.
 //!
-//! The rounds of a row are interleaved with those of the row it is compared with, each into a fresh
-//! directory, and a ratio is of one round. On a machine that others use the steady figure is the
-//! processor time, read from `/proc`.
+//! The rounds of a row and of its reference are interleaved, each in a fresh directory. A ratio compares two
+//! rounds. Processor time, read from `/proc`, is the most reliable figure on a shared machine.
 
 #![expect(clippy::print_stdout, reason = "a report for a terminal")]
 
@@ -18,19 +17,19 @@ use std::path::{Path, PathBuf};
 use anon_benches::{baseline, cases};
 use anyhow::{Context as _, bail};
 
-/// Slices are sent from four directories: one for each of four associations.
+/// The number of directories with slices: one for each of four associations.
 const SHARDS: u32 = 4;
 
-/// How much is measured.
+/// The sizes of the measurements.
 #[derive(Debug, Clone, Copy)]
 struct Sizes {
     slices: u32,
     rounds: usize,
-    /// Frames of 512 KiB of the large object.
+    /// The number of frames of the large object, 512 KiB each.
     large_frames: u32,
 }
 
-/// What is sent.
+/// The slices to send.
 #[derive(Debug)]
 struct Slices {
     shards: Vec<PathBuf>,
@@ -48,7 +47,7 @@ fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || -> anyhow::Result<u32> {
-            let text = arguments.next().context("an option wants a number")?;
+            let text = arguments.next().context("an option needs a number")?;
             Ok(text.parse()?)
         };
         match argument.as_str() {
@@ -62,9 +61,9 @@ fn main() -> anyhow::Result<()> {
         }
     }
     if cfg!(debug_assertions) {
-        println!("warning: not a release build, the figures say nothing\n");
+        println!("warning: not a release build, so the figures are meaningless\n");
     }
-    let wants = |part: &str| parts.is_empty() || parts.iter().any(|it| it == part);
+    let is_selected = |part: &str| parts.is_empty() || parts.iter().any(|it| it == part);
     let directory = cases::directory()?;
     let slices = Slices::make(&directory.path().join("slices"), sizes.slices)?;
     println!(
@@ -73,13 +72,13 @@ fn main() -> anyhow::Result<()> {
         report::float(slices.bytes) / 1e6,
         sizes.rounds
     );
-    if wants("receive") {
+    if is_selected("receive") {
         receive::measure(directory.path(), &slices, sizes.rounds)?;
     }
-    if wants("send") {
+    if is_selected("send") {
         send::measure(directory.path(), &slices, sizes.rounds)?;
     }
-    if wants("memory") {
+    if is_selected("memory") {
         memory::measure(directory.path(), &slices, sizes.large_frames)?;
     }
     Ok(())
@@ -96,7 +95,7 @@ impl Slices {
         }
         let files = baseline::files_below(&tree.root)?;
         for (file, shard) in files.iter().zip(shards.iter().cycle()) {
-            let name = file.file_name().context("a file has a name")?;
+            let name = file.file_name().context("a file has no name")?;
             std::fs::rename(file, shard.join(name))?;
         }
         Ok(Self {
@@ -106,7 +105,7 @@ impl Slices {
         })
     }
 
-    /// The directories that each of so many associations sends: 1, 2 or 4.
+    /// Splits the directories among 1, 2 or 4 associations.
     fn shares(&self, associations: usize) -> impl Iterator<Item = &[PathBuf]> {
         self.shards
             .chunks(self.shards.len().div_ceil(associations).max(1))

@@ -1,4 +1,4 @@
-//! Memory of `anon serve` with 32 associations, one of which sends a large object.
+//! Measures the memory of `anon serve` with 32 associations, one of which sends a large object.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,26 +11,26 @@ use anon_net::service::{Cancel, Scu, SendItem, Timeouts};
 use anon_net::{Node, ServiceError};
 use anyhow::{Context as _, ensure};
 
-use super::server::{Kind, Server};
+use super::server::{Server, ServerKind};
 use super::{Slices, process, report};
 
-/// Beside the one that sends the large object.
+/// The associations besides the one that sends the large object.
 const OTHERS: usize = 31;
 
 const GOAL_BYTES: u64 = 256_000_000;
 
 pub(crate) fn measure(directory: &Path, slices: &Slices, frames: u32) -> anyhow::Result<()> {
     let large = directory.join("large.dcm");
-    // Of no patient that the slices have.
+    // Of a different patient than the slices.
     let bytes = cases::large_file(&large, 1_000_000, frames)?;
     let mut files = Vec::new();
     for shard in &slices.shards {
         files.extend(baseline::files_below(shard)?);
     }
-    let server = Server::start(Kind::Anon("relaxed"), directory)?;
+    let server = Server::start(ServerKind::Anon("relaxed"), directory)?;
     let node = format!("ANONYMIZER@127.0.0.1:{}", server.port());
     let node: Node = node.parse()?;
-    // The large object has a 32nd of the machine while it is de-identified.
+    // The large object is de-identified with a 32nd of the processor time.
     let mut timeouts = Timeouts::default();
     timeouts.dimse = Duration::from_mins(10);
     let scu = Scu::new(Arc::new(UlDial::new()), "BENCH".parse()?).with_timeouts(timeouts);
@@ -38,7 +38,7 @@ pub(crate) fn measure(directory: &Path, slices: &Slices, frames: u32) -> anyhow:
     thread::scope(|scope| {
         let (scu, node, files, done) = (&scu, &node, &files, &done);
         let others: Vec<_> = (0..OTHERS)
-            .map(|number| scope.spawn(move || slices_until(scu, node, files, number, done)))
+            .map(|number| scope.spawn(move || send_until_cancelled(scu, node, files, number, done)))
             .collect();
         let mut item = std::iter::once(SendItem::file(&large));
         let sent = scu.send(node, &mut item, &Cancel::new(), &mut |_| {});
@@ -59,8 +59,8 @@ pub(crate) fn measure(directory: &Path, slices: &Slices, frames: u32) -> anyhow:
     Ok(())
 }
 
-/// Sends slices again and again, each sender from another one on, until it is cancelled.
-fn slices_until(
+/// Sends slices repeatedly until cancelled. Each sender starts at another slice.
+fn send_until_cancelled(
     scu: &Scu,
     node: &Node,
     files: &[PathBuf],
@@ -70,11 +70,11 @@ fn slices_until(
     let first = number * files.len() / OTHERS;
     let mut items = files.iter().cycle().skip(first).map(SendItem::file);
     match scu.send(node, &mut items, done, &mut |_| {}) {
-        Err(ended) if matches!(ended.error, ServiceError::Cancelled) => {
-            ensure!(ended.report.failed == 0, "slices: {:?}", ended.report);
+        Err(stopped) if matches!(stopped.error, ServiceError::Cancelled) => {
+            ensure!(stopped.report.failed == 0, "slices: {:?}", stopped.report);
             Ok(())
         }
         Err(error) => Err(error.into()),
-        Ok(report) => anyhow::bail!("an endless list ended: {report:?}"),
+        Ok(report) => anyhow::bail!("the send ended without a cancel: {report:?}"),
     }
 }

@@ -1,4 +1,4 @@
-//! As SCP: `storescu` towards `storescp` and towards `anon serve`, which de-identifies.
+//! Measures receiving: `storescu` sends to `storescp` and to `anon serve`, which de-identifies.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,12 +8,12 @@ use anyhow::ensure;
 use super::Slices;
 use super::process::{self, server_seconds};
 use super::report::{self, Party, Round, Row};
-use super::server::{Kind, Server};
+use super::server::{Server, ServerKind};
 
-const KINDS: [Kind; 3] = [
-    Kind::StorescpStoring,
-    Kind::Anon("relaxed"),
-    Kind::Anon("full"),
+const KINDS: [ServerKind; 3] = [
+    ServerKind::StorescpStoring,
+    ServerKind::Anon("relaxed"),
+    ServerKind::Anon("full"),
 ];
 
 pub(crate) fn measure(directory: &Path, slices: &Slices, rounds: usize) -> anyhow::Result<()> {
@@ -31,20 +31,20 @@ pub(crate) fn measure(directory: &Path, slices: &Slices, rounds: usize) -> anyho
     Ok(())
 }
 
-fn row(kind: Kind) -> Row {
-    let promised = kind == Kind::Anon("relaxed");
+fn row(kind: ServerKind) -> Row {
+    let has_goal = kind == ServerKind::Anon("relaxed");
     Row {
         name: kind.name(),
         rounds: Vec::new(),
-        ratio_goal: promised.then_some(1.0),
-        goal: promised.then_some((Party::Server, 1.9)),
+        ratio_goal: has_goal.then_some(1.0),
+        goal: has_goal.then_some((Party::Server, 1.9)),
     }
 }
 
 fn round(
     directory: &Path,
     slices: &Slices,
-    kind: Kind,
+    kind: ServerKind,
     associations: usize,
 ) -> anyhow::Result<Round> {
     let server = Server::start(kind, directory)?;
@@ -54,18 +54,18 @@ fn round(
         client.args(share);
         client
     });
-    let took = process::run(clients.collect())?;
+    let clients = process::run(clients.collect())?;
     let after = server_seconds(server.process())?;
     let stored = server.stored()?;
     ensure!(stored == slices.files, "{} stored {stored}", kind.name());
     Ok(Round {
-        wall: took.wall,
+        wall: clients.wall,
         server: after - before,
-        client: took.processor,
+        client: clients.processor,
     })
 }
 
-/// DCMTK's sender of the directories that follow.
+/// Returns DCMTK's sender. Its arguments are the directories to send.
 pub(crate) fn storescu(port: u16) -> Command {
     let mut command = Command::new("storescu");
     command

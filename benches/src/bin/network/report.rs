@@ -1,4 +1,4 @@
-//! What is printed.
+//! Prints the results.
 
 use std::time::Duration;
 
@@ -23,13 +23,13 @@ pub(crate) struct Round {
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) rounds: Vec<Round>,
-    /// The least throughput that is promised, against the first row.
+    /// The goal for the throughput: the lowest ratio to the first row.
     pub(crate) ratio_goal: Option<f64>,
-    /// The most processor time that is promised, in seconds for a GB.
+    /// The goal for the processor time: the most seconds per GB.
     pub(crate) goal: Option<(Party, f64)>,
 }
 
-/// Whose processor time is promised.
+/// The party whose processor time has a goal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Party {
     Server,
@@ -42,11 +42,11 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-fn verdict(holds: bool) -> &'static str {
+fn goal_result(holds: bool) -> &'static str {
     if holds { "holds" } else { "MISSED" }
 }
 
-/// Prints rows; the first is what the others are compared with.
+/// Prints rows. The first is the reference of the others.
 pub(crate) fn table(title: &str, slices: &Slices, rows: &[Row]) {
     println!(
         "\n{title:<30} {:>8} {:>8} {:>8} {:>7} {:>9} {:>9}",
@@ -69,14 +69,17 @@ fn line(slices: &Slices, row: &Row, baseline: Option<&Row>) -> String {
     let client = median(row.rounds.iter().map(|it| it.client / gigabytes));
     let mut goals = String::new();
     if let Some(goal) = row.ratio_goal {
-        goals = format!("  ratio >= {goal:.1} {}", verdict(ratio >= goal));
+        goals = format!("  ratio >= {goal:.1} {}", goal_result(ratio >= goal));
     }
     if let Some((party, goal)) = row.goal {
         let (name, spent) = match party {
             Party::Server => ("server", server),
             Party::Client => ("client", client),
         };
-        goals = format!("{goals}, {name} <= {goal:.1} {}", verdict(spent <= goal));
+        goals = format!(
+            "{goals}, {name} <= {goal:.1} {}",
+            goal_result(spent <= goal)
+        );
     }
     format!(
         "{:<30} {:>8.0} {:>8.0} {:>8.0} {ratio:>7.2} {server:>9.2} {client:>9.2}{goals}",
@@ -87,12 +90,12 @@ fn line(slices: &Slices, row: &Row, baseline: Option<&Row>) -> String {
     )
 }
 
-/// Prints the most memory that a server had.
+/// Prints the peak memory of a server.
 pub(crate) fn memory(name: &str, peak: u64, goal: u64) {
     println!(
-        "\n{name}: {:.0} MB at most  < {:.0} MB {}",
+        "\n{name}: {:.0} MB peak  < {:.0} MB {}",
         float(peak) / 1e6,
         float(goal) / 1e6,
-        verdict(peak < goal)
+        goal_result(peak < goal)
     );
 }

@@ -1,4 +1,4 @@
-//! As SCU: the program `send` and `storescu` towards `storescp --ignore`.
+//! Measures sending: our program `send` and `storescu` send to `storescp --ignore`.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,7 @@ use super::Slices;
 use super::process::{self, server_seconds};
 use super::receive::storescu;
 use super::report::{self, Party, Round, Row};
-use super::server::{Kind, Server};
+use super::server::{Server, ServerKind};
 
 pub(crate) fn measure(directory: &Path, slices: &Slices, rounds: usize) -> anyhow::Result<()> {
     let row = |name: &str| Row {
@@ -42,14 +42,14 @@ fn round(
     slices: &Slices,
     client: impl Fn(u16) -> Command,
 ) -> anyhow::Result<Round> {
-    let server = Server::start(Kind::StorescpIgnoring, directory)?;
+    let server = Server::start(ServerKind::StorescpIgnoring, directory)?;
     let before = server_seconds(server.process())?;
     let mut client = client(server.port());
     client.args(&slices.shards);
-    let took = process::run(vec![client])?;
+    let clients = process::run(vec![client])?;
     Ok(Round {
-        wall: took.wall,
+        wall: clients.wall,
         server: server_seconds(server.process())? - before,
-        client: took.processor,
+        client: clients.processor,
     })
 }

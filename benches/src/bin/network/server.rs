@@ -1,4 +1,4 @@
-//! The servers that are measured, each in a fresh directory.
+//! The measured servers, each in a fresh directory.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{TcpListener, TcpStream};
@@ -12,18 +12,18 @@ use tempfile::TempDir;
 
 use super::process;
 
-/// What serves.
+/// The kind of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// DCMTK's, each object kept as it came.
+pub(crate) enum ServerKind {
+    /// DCMTK's, which stores each object unchanged.
     StorescpStoring,
-    /// DCMTK's, each object dropped.
+    /// DCMTK's, which drops each object.
     StorescpIgnoring,
-    /// Ours, de-identifying, with this durability.
+    /// Ours, which de-identifies, with this durability.
     Anon(&'static str),
 }
 
-impl Kind {
+impl ServerKind {
     pub(crate) fn name(self) -> String {
         match self {
             Self::StorescpStoring => "storescp --fork +B".to_owned(),
@@ -33,30 +33,30 @@ impl Kind {
     }
 }
 
-/// A server that runs. Dropping it ends it, and removes what it stored.
+/// A running server. Dropping it kills the process and removes the stored files.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
     port: u16,
-    stores: PathBuf,
+    stored_files: PathBuf,
     _directory: TempDir,
 }
 
 impl Server {
-    pub(crate) fn start(kind: Kind, parent: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn start(kind: ServerKind, parent: &Path) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir_in(parent)?;
         let path = directory.path();
-        let (child, port, stores) = match kind {
-            Kind::StorescpStoring => {
+        let (child, port, stored_files) = match kind {
+            ServerKind::StorescpStoring => {
                 let options = ["--fork", "+B", "--output-directory"];
                 let (child, port) = storescp(&options, Some(path))?;
                 (child, port, path.to_owned())
             }
-            Kind::StorescpIgnoring => {
+            ServerKind::StorescpIgnoring => {
                 let (child, port) = storescp(&["--fork", "--ignore"], None)?;
                 (child, port, path.to_owned())
             }
-            Kind::Anon(durability) => {
+            ServerKind::Anon(durability) => {
                 let project = path.join("project");
                 let (child, port) = anon(&project, durability)?;
                 (child, port, project.join("public"))
@@ -65,7 +65,7 @@ impl Server {
         Ok(Self {
             child,
             port,
-            stores,
+            stored_files,
             _directory: directory,
         })
     }
@@ -78,21 +78,21 @@ impl Server {
         self.port
     }
 
-    /// How many objects it has stored.
+    /// Returns the number of stored objects.
     pub(crate) fn stored(&self) -> anyhow::Result<u64> {
-        Ok(baseline::files_below(&self.stores)?.len() as u64)
+        Ok(baseline::files_below(&self.stored_files)?.len() as u64)
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It has nothing to finish.
+        // The server has nothing to finish.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Starts DCMTK's receiver with these options, the last of which takes this path.
+/// Starts DCMTK's receiver. `path` is the value of the last option.
 fn storescp(options: &[&str], path: Option<&Path>) -> anyhow::Result<(Child, u16)> {
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let child = Command::new("storescp")
@@ -102,7 +102,7 @@ fn storescp(options: &[&str], path: Option<&Path>) -> anyhow::Result<(Child, u16
         .arg(port.to_string())
         .stdin(Stdio::null())
         .spawn()
-        .context("storescp does not start")?;
+        .context("cannot start storescp")?;
     let began = Instant::now();
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         ensure!(
@@ -114,7 +114,7 @@ fn storescp(options: &[&str], path: Option<&Path>) -> anyhow::Result<(Child, u16
     Ok((child, port))
 }
 
-/// Starts our receiver on a new project that takes everything.
+/// Starts our receiver on a new project that accepts all modalities.
 fn anon(project: &Path, durability: &str) -> anyhow::Result<(Child, u16)> {
     let program = std::env::current_exe()?.with_file_name("anon");
     let run = |arguments: &[&str]| {
@@ -130,10 +130,10 @@ fn anon(project: &Path, durability: &str) -> anyhow::Result<(Child, u16)> {
     for arguments in [
         &["init", "--modalities", "all"][..],
         &["config", "set", "durability", durability],
-        // All senders are on this machine.
+        // All senders are on one machine.
         &["config", "set", "scp.max_associations_per_peer", "32"],
     ] {
-        let output = run(arguments).output().context("anon does not start")?;
+        let output = run(arguments).output().context("cannot start anon")?;
         ensure!(
             output.status.success(),
             "anon {arguments:?}: {}",
@@ -144,9 +144,9 @@ fn anon(project: &Path, durability: &str) -> anyhow::Result<(Child, u16)> {
         .stdout(Stdio::piped())
         .spawn()?;
     let mut line = String::new();
-    let mut output = BufReader::new(child.stdout.take().context("it is piped")?);
+    let mut output = BufReader::new(child.stdout.take().context("no standard output")?);
     output.read_line(&mut line)?;
-    // It waits for whoever reads what it prints at the end of an association.
+    // Drains the output: the server blocks at the end of an association if nobody reads it.
     std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
     let listening: serde_json::Value =
         serde_json::from_str(&line).context("anon does not listen")?;
