@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Imports a folder and explains the outcome of every file; where the leak check lies beside the folder, looks for leaks too.
-# Arguments: the anon binary, the folder, a project directory to make, a Python with pydicom.
+# Imports a folder and explains the outcome of every file. Also checks for leaks if the leak check is beside the folder.
+# Arguments: the anon binary, the folder, a project directory to create, a Python with pydicom.
 set -euo pipefail
 export PYTHONWARNINGS=ignore
 anon="$1" corpus="$2" project="$3" python="$4"
@@ -13,7 +13,7 @@ status=0
 tools="$(dirname "$corpus")/tools"
 if [ -f "$tools/phi_leak_check.py" ]; then
     "$python" .ci/readable.py "$corpus" "$project/public" "$project.map" "$project.in" "$project.out" "$project.pairs"
-    # 1 says that there are findings. What the rule set keeps on purpose is listed by element; anything else fails.
+    # Exit code 1 means findings. leaks.py accepts those of elements that the rules keep on purpose, and fails on others.
     status=0
     "$python" "$tools/phi_leak_check.py" "$project.in" "$project.out" --map "$project.pairs" --json "$project.leaks" \
         >"$project.leaks.txt" 2>&1 || status=$?

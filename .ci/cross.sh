@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Type-checks the crates for Windows and macOS. A target that is not installed is fetched with rustup if that can be; if
-# not it is skipped, which is no failure, and the last line says what was checked and what was not.
-# blake3 and ring (features `tls` of anon-net, `s3` and `cognito` of anon-export) are the only crates with C code: without
-# them (`blake3/pure`, none of these features) no C compiler for the target is needed.
+# Type-checks the crates for Windows and macOS. Installs a missing target with rustup. A target that cannot be installed
+# is skipped without a failure. The last line lists the checked and the skipped targets.
+# Only blake3 and ring contain C code (ring: features `tls` of anon-net, `s3` and `cognito` of anon-export). Without them
+# (`blake3/pure`, and none of these features) no C compiler for the target is needed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -18,7 +18,7 @@ fetched() { # target
 checked="" skipped=""
 for target in x86_64-pc-windows-gnu aarch64-apple-darwin; do
     if ! installed "$target" && ! fetched "$target"; then
-        echo "--- $target: skipped, it is not installed and cannot be fetched"
+        echo "--- $target: skipped, because it cannot be installed"
         skipped="$skipped $target"
         continue
     fi

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The README's import, word for word, then the programs of examples/.
+# Runs the import command of the README twice.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 rm -rf target/demo
@@ -9,5 +9,5 @@ bash -c "$line"
 found=$(find target/demo/public -name '*.dcm' | wc -l)
 given=$(find examples/files -name '*.dcm' | wc -l)
 [ "$found" = "$given" ] || { echo "the README's import stored $found of $given files" >&2; exit 1; }
-# Again: everything is known, nothing changes, exit 0.
+# The second run stores nothing and exits with 0.
 bash -c "$line"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for so many seconds (default 60), on the stable toolchain. A corpus that is not there begins with what
-# earlier runs found (fuzz/seeds).
+# Runs every fuzz target for the given seconds (default 60), on the stable toolchain. A new corpus starts with the
+# findings of earlier runs (fuzz/seeds).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 seconds="${1:-60}"

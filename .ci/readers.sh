@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Independent readers look at what `anon import` wrote: dcmdump, gdcminfo and pydicom read every output of examples/files,
-# and of a folder of real files: that of ANON_CORPUS, which then must be there, or ../shared/dicom where that is.
+# Checks the outputs of `anon import` with independent readers: dcmdump, gdcminfo and pydicom read every output of
+# examples/files and of a corpus of real files. The corpus is ANON_CORPUS, which must exist if it is set, or else
+# ../shared/dicom if that exists.
 set -euo pipefail
 export PYTHONWARNINGS=ignore
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -35,17 +36,17 @@ find "$work/examples/public" -name '*.dcm' -print0 | while IFS= read -r -d '' fi
 corpus="${ANON_CORPUS:-../shared/dicom}"
 if [ ! -d "$corpus" ]; then
     if [ -n "${ANON_CORPUS:-}" ]; then
-        echo "ANON_CORPUS names no folder: $corpus" >&2
+        echo "ANON_CORPUS is not a folder: $corpus" >&2
         exit 1
     fi
-    echo "skipped: no corpus of real files (set ANON_CORPUS); examples/files were checked"
+    echo "skipped: there is no corpus of real files (set ANON_CORPUS); examples/files were checked"
     exit 0
 fi
 echo "--- $corpus"
 bash .ci/corpus.sh "$anon" "$corpus" "$work/corpus" "$python"
 read_all "$work/corpus"
-# Not every object is an image: what gdcminfo cannot read of an output it could not read before.
+# Not every object is an image. gdcminfo must read an output only if it reads its source.
 while IFS=$'\t' read -r source output; do
     { gdcminfo "$work/corpus/public/$output" || ! gdcminfo "$corpus/$source"; } >/dev/null 2>&1 ||
-        { echo "gdcminfo reads the source and not the output: $source" >&2; exit 1; }
+        { echo "gdcminfo reads the source but not the output: $source" >&2; exit 1; }
 done <"$work/corpus.map"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Makes keys and certificates for one run of the tests: certificates.sh DIRECTORY. NAME.key and NAME.crt (PEM) of
-#   ca        the authority that both sides trust           other_ca  another one
-#   server    127.0.0.1, ::1, localhost                     client    a client
-#   stranger  of the other authority                        expired   was good in January 2020
-#   elsewhere of the right authority, for another host
+# Creates keys and certificates for one run of the tests: certificates.sh DIRECTORY. Writes NAME.key and NAME.crt (PEM):
+#   ca        the authority that both sides trust           other_ca  another authority
+#   server    for 127.0.0.1, ::1 and localhost              client    for a client
+#   stranger  signed by other_ca                            expired   valid in January 2020 only
+#   elsewhere signed by ca, for another host
 set -euo pipefail
 out=$(readlink -f "${1:?the directory to write}")
 work=$(mktemp -d)
@@ -19,7 +19,7 @@ authority() { # name, common name
         -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign
 }
 
-# `openssl ca` and not `openssl x509`: only it takes a start and an end.
+# `openssl ca`, because `openssl x509` accepts no start and end dates.
 certificate() { # name, common name, authority, alternative names, start, end
     key "$1"
     openssl req -new -key "$1.key" -out "$1.csr" -subj "/CN=$2"

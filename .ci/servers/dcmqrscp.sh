@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# DCMTK's dcmqrscp as a PACS; it listens on every interface. Arguments: more options of its own, such as +xs.
+# Runs DCMTK's dcmqrscp as a PACS, on every interface. Arguments: more options of dcmqrscp, such as +xs.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 AE="${AE:-QRSCP}"
 
-# The host table names groups: ours hold one node each. The last line is all of them.
+# Each group of the host table has one node. The last group has all nodes.
 hosts() {
     local node n=0 all=""
     for node in $KNOWN; do

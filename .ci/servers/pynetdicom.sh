@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# pynetdicom's qrscp as a PACS or, with `storescp` as the first argument, its storescp (received files are in $STATE/in).
+# Runs pynetdicom's qrscp as a PACS. With the first argument `storescp`, runs its storescp (received files: $STATE/in).
 # Neither checks the called AE title.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 application="${1:-qrscp}"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# rclone as an S3 server that checks signatures. Objects are files under $STATE/data/<bucket>.
-#   KEY SECRET  the one pair of keys that it knows
-#   BUCKET      a bucket that is there
-#   PATH_STYLE  false: the bucket stands in the host of a URL
-#   TLS_KEY TLS_CERTIFICATE  as in common.sh, but no certificate is demanded
+# Runs rclone as an S3 server that checks signatures. Objects are files under $STATE/data/<bucket>.
+#   KEY SECRET  the only valid pair of keys
+#   BUCKET      an existing bucket
+#   PATH_STYLE  false: the bucket is in the host of the URL
+#   TLS_KEY TLS_CERTIFICATE  as in common.sh, but without client certificates
 # Arguments: more options of `rclone serve s3`.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 

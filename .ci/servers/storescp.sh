@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# DCMTK's storescp: what it receives is in $STATE/in. It listens on every interface.
-# Arguments: more options of its own: --fork, --ignore, +xa (all transfer syntaxes), +B (bit preserving), --abort-during,
+# Runs DCMTK's storescp on every interface. Received files are in $STATE/in.
+# Arguments: more options of storescp: --fork, --ignore, +xa (all transfer syntaxes), +B (bit preserving), --abort-during,
 # --abort-after, --refuse, --reject, --sleep-during N, --sleep-after N.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
