@@ -495,7 +495,7 @@ fn s3_authorities_trusts_a_private_certificate_authority() -> Test {
     let scene = made(&server)?;
     let refused = export(&scene, &[], &AWS_KEYS)?.exits(5);
     let all = format!("{}{}", refused.out, refused.err);
-    assert!(all.contains("in s3.authorities"), "{all}");
+    assert!(all.contains("to s3.authorities"), "{all}");
     for (name, text, problem) in [
         ("none.pem", None, "cannot read the file of s3.authorities"),
         ("words.pem", Some("words"), "-----BEGIN CERTIFICATE-----"),

@@ -59,7 +59,7 @@ fn export_to_archives_sends_everything_once() -> Test {
         assert_eq!(errors.len(), usize::from(!is_taken), "{kind:?}: {errors:?}");
         for error in errors {
             assert!(
-                error.contains("in this encoding: allow it there"),
+                error.contains("with this transfer syntax: enable it there"),
                 "{error}"
             );
         }
