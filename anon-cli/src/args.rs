@@ -137,7 +137,7 @@ pub(crate) enum Command {
     },
     /// Print the manual page
     ///
-    /// Use it with `man -l -`, or save it where man finds it.
+    /// Pipe it to `man -l -` to read it, or save it where man finds it.
     Man,
 }
 

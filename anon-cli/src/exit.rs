@@ -52,7 +52,7 @@ pub(crate) enum ExitStatus {
     CannotContinue,
     /// A peer refused or was lost; the summary reports what was done.
     PeerFailed,
-    /// A signal ended it in order.
+    /// A signal ended the command cleanly.
     Signalled(i32),
 }
 

@@ -262,7 +262,7 @@ mod tests {
             print_panic(&mut *PRINTED.lock().unwrap(), panic);
         }));
         let name = String::from("Jérôme");
-        // The standard message of this panic holds the sliced text.
+        // The default message of this panic contains the sliced text.
         let caught = std::panic::catch_unwind(|| name[2..].len());
         std::panic::set_hook(before);
         assert!(caught.is_err());

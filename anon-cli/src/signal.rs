@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first ends the command in order, the second ends the process at once.
+//! SIGINT and SIGTERM: the first ends the command cleanly, the second ends the process at once.
 //!
 //! On systems without these signals the process is simply killed. That is as safe as a crash: the next run
 //! repairs and continues.

@@ -265,7 +265,7 @@ fn show(context: &Context<'_>, lookups: &dyn PhiIndex, studies: &mut u64) -> any
     shown.map(drop)
 }
 
-/// Calls `row` for each study. Returns their number. A signal is an error, so no partial index is written.
+/// Calls `on_row` for each study. Returns their number. A signal is an error, so no partial index is written.
 fn for_each_study(
     cancel: &Cancel,
     lookups: &dyn PhiIndex,
