@@ -1,8 +1,8 @@
-//! Value representations: the two letters on the wire, and what the standard's dictionary says.
+//! [`Vr`]: value representations, by their two letters and by the dictionary of PS3.6.
 //!
-//! Lookups in the dictionary of PS3.6 are cached in a table of single words: an implicit data set
-//! (PS3.5 section 7.1.3) needs one for every element. Small files on a RAM disk take 1.10 times as
-//! long without the cache.
+//! Dictionary lookups are cached, one machine word a tag, because an implicit VR data set needs one
+//! for each element (PS3.5 section 7.1.3). Without the cache, small files on a RAM disk take 1.10
+//! times as long.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -23,27 +23,28 @@ pub(crate) enum LengthForm {
     Long,
 }
 
-/// The characters that the values of a VR consist of.
+/// The kind of characters in the values of a VR (PS3.5 section 6.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CharacterClass {
     /// No characters.
     Binary,
     /// Digits with signs, points and the like: numbers, dates, times, ages, UIDs.
     Number,
-    /// Short names of a fixed repertoire.
+    /// Short identifiers from a limited repertoire.
     Code,
-    /// Anything that can be written.
+    /// Free text.
     Text,
 }
 
 impl Vr {
-    /// The VR of these letters, or of two bytes that are none.
+    /// Returns the VR with these letters. Accepts any two bytes;
+    /// [`length_form`](Self::length_form) tells whether they name a VR.
     #[inline]
     pub(crate) const fn of(letters: [u8; 2]) -> Self {
         Self(u16::from_le_bytes(letters))
     }
 
-    /// Its letters.
+    /// Returns its two letters.
     #[inline]
     pub(crate) const fn letters(self) -> [u8; 2] {
         self.0.to_le_bytes()
@@ -83,7 +84,7 @@ impl Vr {
     pub(crate) const UT: Self = Self::of(*b"UT");
     pub(crate) const UV: Self = Self::of(*b"UV");
 
-    /// The length form, or none if these letters name no VR of PS3.5.
+    /// Returns how its length is written, or `None` if the letters name no VR of PS3.5.
     #[inline]
     pub(crate) fn length_form(self) -> Option<LengthForm> {
         if self.0 & 0xE0E0 != CAPITALS {
@@ -92,7 +93,7 @@ impl Vr {
         FORMS.get(slot(self.letters())).copied().flatten()
     }
 
-    /// The characters that its values consist of.
+    /// Returns the kind of characters in its values.
     #[inline]
     pub(crate) fn character_class(self) -> CharacterClass {
         match self {
@@ -112,12 +113,13 @@ impl Vr {
         }
     }
 
-    /// The byte that makes a value even (PS3.5 section 6.2).
+    /// Returns the byte that pads a value to even length: SPACE for text, NUL for UI and binary
+    /// values (PS3.5 section 6.2).
     pub(crate) fn padding(self) -> u8 {
         if self.is_text() { b' ' } else { 0 }
     }
 
-    /// True for character strings other than UI.
+    /// Returns true for character strings other than UI.
     pub(crate) fn is_text(self) -> bool {
         const TEXT: [Vr; 16] = [
             Vr::AE,
@@ -140,7 +142,8 @@ impl Vr {
         TEXT.contains(&self)
     }
 
-    /// True for text whose values have at most 64 characters, names 194.
+    /// Returns true for text VRs that limit a value to 64 characters, or 194 for PN
+    /// (PS3.5 section 6.2).
     pub(crate) fn is_short_text(self) -> bool {
         matches!(
             self,
@@ -157,7 +160,7 @@ impl Vr {
         )
     }
 
-    /// True for the VRs whose undefined length means fragments (PS3.5 section A.4).
+    /// Returns true for the VRs whose undefined length means fragments (PS3.5 section A.4).
     pub(crate) fn is_bulk(self) -> bool {
         matches!(
             self,
@@ -166,10 +169,11 @@ impl Vr {
     }
 }
 
-/// A VR is two capital letters (PS3.5 section 6.2). In ASCII each has bit 6 set and bits 5 and 7 clear.
+/// A VR is two capital letters (PS3.5 section 6.2). In ASCII, a capital has bit 6 set and bits 5 and
+/// 7 clear.
 const CAPITALS: u16 = 0x4040;
 
-/// Where two such letters stand in [`FORMS`].
+/// Returns the index of two capital letters in [`FORMS`].
 #[inline]
 #[expect(clippy::as_conversions, reason = "widening, in a const fn")]
 const fn slot([a, b]: [u8; 2]) -> usize {
@@ -197,14 +201,15 @@ const fn forms() -> [Option<LengthForm>; 1 << 10] {
 
 static FORMS: [Option<LengthForm>; 1 << 10] = forms();
 
-/// The cache: 2^13 entries of one word each, with a bit for "filled", the tag, and the letters (zero
-/// for none). Entries for a tag are always equal, so a lost race costs one more lookup.
+/// The cache has 2^13 entries of one word: a bit for "filled", the tag, and the letters (zero if it
+/// has no VR). All threads store the same entry for a tag, so a lost race costs one more lookup.
 static CACHE: [AtomicU64; 1 << BITS] = [const { AtomicU64::new(0) }; 1 << BITS];
 
 const BITS: u32 = 13;
 const FILLED: u64 = 1 << 48;
 
-/// Eight consecutive tags share one cache line of the processor.
+/// Returns the index of a tag in [`CACHE`]. Eight consecutive tags share one cache line of the
+/// processor.
 #[inline]
 fn cache_slot(key: u32) -> usize {
     let line = (key >> 3).wrapping_mul(0x9E37_79B1) >> (32 - (BITS - 3));
@@ -225,15 +230,16 @@ fn look_up(tag: Tag) -> Vr {
     Vr::of(vr.to_bytes())
 }
 
-/// A tag as one number, group first: the order of tags.
+/// Returns a tag as one number, group first. Numbers sort as tags do.
 #[inline]
 pub(crate) fn number(tag: Tag) -> u32 {
     u32::from(tag.0) << 16 | u32::from(tag.1)
 }
 
-/// The VR that PS3.6 gives a tag; none for private and unknown ones.
+/// Returns the VR that PS3.6 gives a tag; `None` for private and unknown tags.
 ///
-/// Where the dictionary leaves a choice the first is given: US for US or SS, OW for OB or OW.
+/// Group lengths are UL (PS3.5 section 7.2) and private creators LO (PS3.5 section 7.8.1). Where
+/// PS3.6 allows several VRs, returns US for US or SS, and OW for OB or OW.
 #[inline]
 pub(crate) fn vr(tag: Tag) -> Option<Vr> {
     if tag.1 == 0 {
@@ -256,21 +262,21 @@ pub(crate) fn vr(tag: Tag) -> Option<Vr> {
     (found != NONE).then_some(found)
 }
 
-/// An entry of [`CACHE`].
+/// Returns the entry of [`CACHE`] for a tag.
 #[inline]
 fn cache_word(key: u32, vr: Vr) -> u64 {
     FILLED | u64::from(key) << 16 | u64::from(vr.0)
 }
 
-/// Returns true if the cache says that PS3.6 gives this VR to the tag. Returns false if it does not
-/// know, and always for group lengths and private tags.
+/// Returns true if PS3.6 gives this VR to the tag and the cache has that entry. Always false for
+/// group lengths and private tags.
 #[inline]
 pub(crate) fn is_known(key: u32, vr: Vr) -> bool {
     let slot = CACHE.get(cache_slot(key));
     slot.is_some_and(|slot| slot.load(Ordering::Relaxed) == cache_word(key, vr))
 }
 
-/// True if PS3.6 says that the tag is a sequence.
+/// Returns true if PS3.6 gives the tag the VR SQ.
 #[inline]
 pub(crate) fn is_sequence(tag: Tag) -> bool {
     vr(tag) == Some(Vr::SQ)
@@ -281,7 +287,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_dictionary_answers_as_the_standard_says() {
+    fn tags_have_the_vr_of_ps3_6() {
         for (tag, expect) in [
             (Tag(0x0008, 0x0018), Some(Vr::UI)),
             (Tag(0x0040, 0xA730), Some(Vr::SQ)),
@@ -299,20 +305,20 @@ mod tests {
     }
 
     #[test]
-    fn the_second_answer_is_the_first() {
-        // More tags than slots, so that answers push each other out.
+    fn a_cached_vr_is_the_vr_that_was_looked_up() {
+        // More tags than entries, so that tags replace each other in the cache.
         let tags = |group: u16| (0..0x6000_u16).map(move |element| Tag(group, element));
         for tag in tags(0x0018).chain(tags(0x0040)).chain(tags(0x0018)) {
-            let answer = vr(tag);
-            assert_eq!(answer, vr(tag), "{tag}");
+            let first = vr(tag);
+            assert_eq!(first, vr(tag), "{tag}");
             let expect = look_up(tag);
             let expect = (expect != NONE).then_some(expect);
-            assert!(tag.1 == 0 || answer == expect, "{tag}");
+            assert!(tag.1 == 0 || first == expect, "{tag}");
         }
     }
 
     #[test]
-    fn letters_have_their_forms() {
+    fn only_the_letters_of_a_vr_have_a_length_form() {
         assert_eq!(Vr::UT.length_form(), Some(LengthForm::Long));
         assert_eq!(Vr::UI.length_form(), Some(LengthForm::Short));
         for letters in [*b"ZZ", *b"ui", *b"uI", [0, 0], *b"  ", *b"5)"] {

@@ -1,4 +1,4 @@
-//! File meta information: found and read in the source, made anew in the output (PS3.10 section 7).
+//! File meta information (PS3.10 section 7.1): reads it from the source, writes it to the output.
 
 use dicom_core::Tag;
 
@@ -9,11 +9,12 @@ use crate::read::scan::{Encoding, Header, ScanError};
 use crate::read::uid;
 use crate::refusal::{Category, Refusal};
 
-/// Our Implementation Class UID (0002,0012), under the root that V17 writes as
+/// Our Implementation Class UID (0002,0012). It shares its root with the one of V17,
 /// `1.2.826.0.1.3680043.10.474.1`.
 pub const IMPLEMENTATION_CLASS_UID: &str = "1.2.826.0.1.3680043.10.474.3";
 
-/// Our Implementation Version Name (0002,0013): at most 16 characters.
+/// Our Implementation Version Name (0002,0013): an SH value, so at most 16 characters (PS3.5
+/// section 6.2).
 pub const IMPLEMENTATION_VERSION_NAME: &str = concat!(
     "ANON_",
     env!("CARGO_PKG_VERSION_MAJOR"),
@@ -27,9 +28,10 @@ pub(crate) const IMPLICIT_LE: &str = "1.2.840.10008.1.2";
 pub(crate) const EXPLICIT_LE: &str = "1.2.840.10008.1.2.1";
 pub(crate) const EXPLICIT_BE: &str = "1.2.840.10008.1.2.2";
 const DEFLATED_LE: &str = "1.2.840.10008.1.2.1.99";
-/// Implicit little endian with big endian pixel data; the pixels are not looked at.
+/// Implicit little endian with big endian pixel data, which is copied without being decoded.
 const GE_PRIVATE_IMPLICIT: &str = "1.2.840.113619.5.2";
 const PAPYRUS_3_IMPLICIT: &str = "1.2.840.10008.1.20";
+/// Deflated explicit little endian (PS3.5 section A.5), and JPIP referenced deflate in two forms.
 const DEFLATED: [&str; 3] = [
     DEFLATED_LE,
     "1.2.840.10008.1.2.4.95",
@@ -41,31 +43,29 @@ const MEDIA_STORAGE_SOP_INSTANCE: Tag = Tag(0x0002, 0x0003);
 const TRANSFER_SYNTAX: Tag = Tag(0x0002, 0x0010);
 const PREAMBLE: usize = 128;
 const MAGIC: &[u8] = b"DICM";
-/// A UI value has at most 64 characters (PS3.5 section 9.1); longer ones are read too,
-/// because some writers pad with spaces.
+/// A UI value has at most 64 characters (PS3.5 section 9.1). Longer ones are read too, because some
+/// writers pad them with spaces.
 const MAX_UID: u32 = 128;
 
 /// Where a data set begins in its source, and in which transfer syntax.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DataSetStart {
-    /// Where the data set begins.
+    /// Offset of the data set in the source.
     pub(crate) begin: u64,
     pub(crate) syntax: TransferSyntax,
 }
 
-/// A transfer syntax, as far as the shape of a data set depends on it.
+/// What reading a data set needs to know of its transfer syntax (PS3.5 section 10).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TransferSyntax {
     pub(crate) uid: String,
     pub(crate) encoding: Encoding,
     pub(crate) deflated: bool,
-    /// True if it was guessed from the first bytes.
-    pub(crate) guessed: bool,
 }
 
 impl TransferSyntax {
-    /// The transfer syntax of this UID. Encapsulated and unknown ones have the headers of explicit
-    /// little endian (PS3.5 section A.4).
+    /// Returns the transfer syntax with this UID. Encapsulated and unknown ones have explicit little
+    /// endian headers (PS3.5 section A.4).
     pub(crate) fn from_uid(uid: &str) -> Result<Self, Refusal> {
         if !uid::is_well_formed(uid.as_bytes()) {
             let reason = "the transfer syntax is not a UID";
@@ -80,11 +80,11 @@ impl TransferSyntax {
             uid: uid.to_owned(),
             encoding,
             deflated: DEFLATED.contains(&uid),
-            guessed: false,
         })
     }
 
-    fn guessed(encoding: Encoding) -> Self {
+    /// Returns the uncompressed transfer syntax of an encoding (PS3.5 sections A.1 to A.3).
+    fn uncompressed(encoding: Encoding) -> Self {
         let uid = match encoding {
             Encoding::ImplicitLe => IMPLICIT_LE,
             Encoding::ExplicitLe => EXPLICIT_LE,
@@ -94,35 +94,34 @@ impl TransferSyntax {
             uid: uid.to_owned(),
             encoding,
             deflated: false,
-            guessed: true,
         }
     }
 
-    /// True if pixel data of the root cannot be encapsulated (PS3.5 sections A.1 to A.3, A.5).
+    /// Returns true if the root's pixel data cannot be encapsulated (PS3.5 sections A.1 to A.3, A.5).
     pub(crate) fn is_native(&self) -> bool {
         self.encoding != Encoding::ExplicitLe
             || matches!(self.uid.as_str(), EXPLICIT_LE | DEFLATED_LE)
     }
 
-    /// The transfer syntax of a data set whose encoding is not the one it was declared with.
+    /// Returns the transfer syntax of a data set that is declared as this one and is found in
+    /// `encoding`; `None` if no UID is right for it.
     ///
-    /// The two uncompressed little endian ones are told apart by the bytes. A private one may be
-    /// implicit, and keeps its name. Anything else has no true name.
+    /// The two uncompressed little endian ones are mixed up in the field, so the bytes decide. A
+    /// private transfer syntax may be implicit and keeps its UID.
     pub(crate) fn with_encoding(self, encoding: Encoding) -> Option<Self> {
         if encoding == self.encoding {
             return Some(self);
         }
-        let is_plain = matches!(self.uid.as_str(), IMPLICIT_LE | EXPLICIT_LE);
-        if is_plain {
-            return Some(Self::guessed(encoding));
+        if matches!(self.uid.as_str(), IMPLICIT_LE | EXPLICIT_LE) {
+            return Some(Self::uncompressed(encoding));
         }
         let is_private = !uid::is_standard(self.uid.as_bytes());
         (is_private && encoding == Encoding::ImplicitLe).then_some(Self { encoding, ..self })
     }
 }
 
-/// Finds the data set in a file of PS3.10, also where the preamble or the file meta information is
-/// missing.
+/// Finds the data set in a file. PS3.10 section 7.1 requires a preamble and file meta information;
+/// either may be missing here.
 pub(crate) fn find<I: Input>(input: &mut I, limits: &Limits) -> Result<DataSetStart, Refusal> {
     let head = input
         .window(0, PREAMBLE + 16)
@@ -156,14 +155,14 @@ fn foreign(reason: &str) -> Refusal {
     refusal
 }
 
-/// The encoding of bytes that look like the first element of group 2 or 8.
+/// Returns the encoding of bytes that look like the first element of group 0002 or 0008.
 fn guess(bytes: &[u8]) -> Option<Encoding> {
     let &[g0, g1, e0, e1, v0, v1, l0, l1] = bytes.first_chunk::<8>()?;
     let letters = Vr::of([v0, v1]).length_form().is_some();
     match [g0, g1] {
         [2 | 8, 0] if letters => Some(Encoding::ExplicitLe),
         [0, 8] if letters => Some(Encoding::ExplicitBe),
-        // Implicit: a low element number with a short value.
+        // Implicit, if the element number is low and the value short.
         [2 | 8, 0] if u16::from_le_bytes([e0, e1]) <= 0x0100 => {
             (u32::from_le_bytes([v0, v1, l0, l1]) <= 256).then_some(Encoding::ImplicitLe)
         }
@@ -171,8 +170,8 @@ fn guess(bytes: &[u8]) -> Option<Encoding> {
     }
 }
 
-/// Reads group 2 from `begin` on, element by element: its group length is often wrong and never
-/// needed.
+/// Reads the file meta information from `begin` on. It ends where group 0002 ends; its group length
+/// (0002,0000) is often wrong, so it is not used.
 fn read<I: Input>(input: &mut I, begin: u64, limits: &Limits) -> Result<DataSetStart, Refusal> {
     let end = input.len();
     let mut at = begin;
@@ -186,6 +185,7 @@ fn read<I: Input>(input: &mut I, begin: u64, limits: &Limits) -> Result<DataSetS
         if !window.starts_with(&[2, 0]) {
             break;
         }
+        // PS3.10 section 7.1 requires explicit little endian; some writers use implicit.
         let explicit = window
             .get(4..6)
             .is_some_and(|v| v.iter().all(u8::is_ascii_uppercase));
@@ -195,9 +195,9 @@ fn read<I: Input>(input: &mut I, begin: u64, limits: &Limits) -> Result<DataSetS
             Encoding::ImplicitLe
         };
         header.read(window, at, end, encoding)?;
-        left = left
-            .checked_sub(1)
-            .ok_or_else(|| ScanError::new("the file meta information has no end", None, at))?;
+        left = left.checked_sub(1).ok_or_else(|| {
+            ScanError::new("the file meta information has too many elements", None, at)
+        })?;
         if header.is_undefined() || header.end() > end {
             let problem = "the file meta information is not complete";
             return Err(ScanError::new(problem, Some(header.tag()), at).into());
@@ -222,10 +222,11 @@ fn guess_at<I: Input>(input: &mut I, at: u64) -> Result<TransferSyntax, Refusal>
     let window = input
         .window(at, 12)
         .map_err(|failed| ScanError::input(failed, at))?;
-    guess(window).map(TransferSyntax::guessed).ok_or_else(|| {
-        let reason = "there is no transfer syntax and no data set that shows one";
+    let encoding = guess(window).ok_or_else(|| {
+        let reason = "the transfer syntax is missing, and the first bytes do not show it";
         Refusal::new(Category::DicomReadError, reason)
-    })
+    })?;
+    Ok(TransferSyntax::uncompressed(encoding))
 }
 
 /// Appends a zeroed preamble and file meta information (PS3.10 section 7.1).
@@ -233,7 +234,7 @@ pub(crate) fn write(out: &mut Vec<u8>, sop_class: &str, instance: &str, syntax: 
     const E: Encoding = Encoding::ExplicitLe;
     out.extend_from_slice(&[0; PREAMBLE]);
     out.extend_from_slice(MAGIC);
-    let text = |len: usize| u32::try_from(len + len % 2).unwrap_or(u32::MAX);
+    let even = |len: usize| u32::try_from(len + len % 2).unwrap_or(u32::MAX);
     let values = [
         (MEDIA_STORAGE_SOP_CLASS, Vr::UI, sop_class),
         (MEDIA_STORAGE_SOP_INSTANCE, Vr::UI, instance),
@@ -241,15 +242,16 @@ pub(crate) fn write(out: &mut Vec<u8>, sop_class: &str, instance: &str, syntax: 
         (Tag(0x0002, 0x0012), Vr::UI, IMPLEMENTATION_CLASS_UID),
         (Tag(0x0002, 0x0013), Vr::SH, IMPLEMENTATION_VERSION_NAME),
     ];
+    // The version (0002,0001) takes 14 bytes; each other header takes 8.
     let length = values
         .iter()
-        .fold(14, |sum, (_, _, value)| sum + 8 + text(value.len()));
+        .fold(14, |sum, (_, _, value)| sum + 8 + even(value.len()));
     E.put_header(out, Tag(0x0002, 0x0000), Vr::UL, 4);
     out.extend_from_slice(&length.to_le_bytes());
     E.put_header(out, Tag(0x0002, 0x0001), Vr::OB, 2);
     out.extend_from_slice(&[0, 1]);
     for (tag, vr, value) in values {
-        E.put_header(out, tag, vr, text(value.len()));
+        E.put_header(out, tag, vr, even(value.len()));
         out.extend_from_slice(value.as_bytes());
         if value.len() % 2 == 1 {
             out.push(vr.padding());

@@ -1,33 +1,33 @@
-//! [`Input`]: bytes by position, whole in memory or through a window over a file.
+//! [`Input`]: the bytes of an object, read by offset from memory or from a file.
 
 use std::fs::File;
 use std::io;
 
 use crate::platform;
 
-/// The most header bytes that are read at once.
+/// Bytes read at once from a file while headers follow each other.
 const LARGE_WINDOW: usize = 64 << 10;
-/// Bytes read after a jump over a bulk value: the elements that follow are usually short.
+/// Bytes read after a jump over a bulk value. The elements after it are usually few and short.
 const SMALL_WINDOW: usize = 4 << 10;
 
-/// Why bytes cannot be read.
+/// Why bytes could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReadError {
-    /// The source ends first.
+    /// The source is too short.
     UnexpectedEnd,
-    /// The system reports an error.
+    /// The system reported an error.
     Io(io::ErrorKind),
 }
 
-/// Bytes by position.
+/// The bytes of one object, by offset.
 pub(crate) trait Input {
-    /// How many bytes there are.
+    /// Returns the length of the object in bytes.
     fn len(&self) -> u64;
 
-    /// The bytes from `at` on: `want` of them, or fewer if the source ends before.
+    /// Returns at least `want` bytes from `at` on, or fewer if the object ends before.
     fn window(&mut self, at: u64, want: usize) -> Result<&[u8], ReadError>;
 
-    /// Exactly `want` bytes from `at` on.
+    /// Returns exactly `want` bytes from `at` on.
     #[inline]
     fn exact(&mut self, at: u64, want: usize) -> Result<&[u8], ReadError> {
         self.window(at, want)?
@@ -36,7 +36,7 @@ pub(crate) trait Input {
     }
 }
 
-/// Bytes in memory.
+/// An object in memory.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BytesInput<'a>(pub(crate) &'a [u8]);
 
@@ -54,31 +54,32 @@ impl Input for BytesInput<'_> {
     }
 }
 
-/// A file, read through a window that moves forward.
+/// A file, read through a buffer. Fastest if offsets ascend.
 #[derive(Debug)]
 pub(crate) struct FileInput<'a> {
     file: &'a File,
     len: u64,
+    /// Offset of `buffer` in the file.
     begin: u64,
-    held: Vec<u8>,
+    buffer: Vec<u8>,
     next_window: usize,
 }
 
 impl<'a> FileInput<'a> {
-    /// The first `len` bytes of a file.
+    /// Reads the first `len` bytes of a file.
     pub(crate) fn new(file: &'a File, len: u64) -> Self {
         Self {
             file,
             len,
             begin: 0,
-            held: Vec::new(),
+            buffer: Vec::new(),
             next_window: LARGE_WINDOW,
         }
     }
 
     fn fill(&mut self, at: u64, want: usize) -> Result<(), ReadError> {
         let left = self.len.checked_sub(at).ok_or(ReadError::UnexpectedEnd)?;
-        let follows = at == 0 || at <= self.begin + self.held.len() as u64;
+        let follows = at == 0 || at <= self.begin + self.buffer.len() as u64;
         let size = if follows {
             self.next_window
         } else {
@@ -88,10 +89,10 @@ impl<'a> FileInput<'a> {
         let size = usize::try_from(left)
             .unwrap_or(usize::MAX)
             .min(size.max(want));
-        self.held.clear();
-        self.held.resize(size, 0);
+        self.buffer.clear();
+        self.buffer.resize(size, 0);
         self.begin = at;
-        read_at(self.file, &mut self.held, at).inspect_err(|_| self.held.clear())
+        read_at(self.file, &mut self.buffer, at).inspect_err(|_| self.buffer.clear())
     }
 }
 
@@ -103,27 +104,27 @@ impl Input for FileInput<'_> {
     fn window(&mut self, at: u64, want: usize) -> Result<&[u8], ReadError> {
         let left = self.len.checked_sub(at).ok_or(ReadError::UnexpectedEnd)?;
         let need = want.min(usize::try_from(left).unwrap_or(usize::MAX));
-        let held = at
+        let buffered = at
             .checked_sub(self.begin)
             .and_then(|skip| usize::try_from(skip).ok())
             .filter(|skip| {
-                self.held
+                self.buffer
                     .len()
                     .checked_sub(*skip)
                     .is_some_and(|n| n >= need)
             });
-        let skip = if let Some(skip) = held {
+        let skip = if let Some(skip) = buffered {
             skip
         } else {
             self.fill(at, need)?;
             0
         };
-        self.held.get(skip..).ok_or(ReadError::UnexpectedEnd)
+        self.buffer.get(skip..).ok_or(ReadError::UnexpectedEnd)
     }
 }
 
-/// Fills `into` with the bytes of a file from `at` on, without moving its cursor where the system
-/// allows that.
+/// Fills `into` with the bytes of a file from `at` on. Does not move the file's cursor, where the
+/// system allows it.
 pub(crate) fn read_at(file: &File, into: &mut [u8], at: u64) -> Result<(), ReadError> {
     let read = platform::read_exact_at(file, into, at);
     read.map_err(|error| match error.kind() {
@@ -139,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_shows_what_memory_shows() {
+    fn a_file_and_memory_give_the_same_bytes() {
         let bytes: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&bytes).unwrap();

@@ -1,4 +1,4 @@
-//! Reads objects: bytes by position, element headers, file meta information, text.
+//! Reads DICOM objects: bytes, element headers, file meta information, text.
 
 pub(crate) mod dictionary;
 pub mod file_meta;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::platform;
 
-/// A file that only its owner can open, removed when this is dropped.
+/// A file that only its owner can open. Removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     file: File,
@@ -26,8 +26,7 @@ impl Scratch {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
                 Ok(file) => {
-                    // Removed at once where the system allows it, so that a crash leaves nothing
-                    // behind.
+                    // Removed at once where the system allows it, so that a crash leaves no file.
                     let path = std::fs::remove_file(&path).is_err().then_some(path);
                     return Ok(Self { file, path, len: 0 });
                 }
@@ -62,8 +61,8 @@ impl Drop for Scratch {
         if let Some(path) = &self.path
             && let Err(error) = std::fs::remove_file(path)
         {
-            // The directory is emptied when its store is opened the next time.
-            tracing::warn!(kind = ?error.kind(), "a scratch file could not be removed");
+            // Opening the spool removes what is in its directory.
+            tracing::warn!(kind = ?error.kind(), "cannot remove a scratch file; the next start does");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! [`sop_instance`]: finds the SOP Instance UID, also in an object that cannot be planned.
+//! [`sop_instance`]: finds the SOP Instance UID, even of an object that cannot be planned.
 
 use anon_model::Phi;
 use dicom_core::Tag;
@@ -14,18 +14,18 @@ use crate::refusal::Refusal;
 
 const SOP_INSTANCE: Tag = Tag(0x0008, 0x0018);
 
-/// The SOP Instance UID (0008,0018) of a data set, padding removed; `None` if it cannot be found.
-/// The elements behind it are not read, unless the data set is deflated.
+/// Returns the SOP Instance UID (0008,0018) without padding; `None` if it cannot be found. Does not
+/// read the elements after it, unless the data set is deflated.
 pub(crate) fn sop_instance(source: Source<'_>, limits: &Limits) -> Option<Phi<String>> {
-    // Planning the object reports why it cannot be read.
+    // An error is dropped here: planning the object reports it.
     let found = match source.data {
-        SourceBytes::Memory(bytes) => of_input(BytesInput(bytes), source, limits),
-        SourceBytes::File { file, len } => of_input(FileInput::new(file, len), source, limits),
+        SourceBytes::Memory(bytes) => find(BytesInput(bytes), source, limits),
+        SourceBytes::File { file, len } => find(FileInput::new(file, len), source, limits),
     };
     found.ok().flatten()
 }
 
-fn of_input<I: Input>(
+fn find<I: Input>(
     mut input: I,
     source: Source<'_>,
     limits: &Limits,
@@ -38,18 +38,18 @@ fn of_input<I: Input>(
         },
     };
     if !syntax.deflated {
-        return walk(input, begin, &syntax, limits);
+        return find_in_data_set(input, begin, &syntax, limits);
     }
     match inflate::inflate(input, begin, limits, source.scratch)? {
-        Inflated::Memory(bytes) => walk(BytesInput(&bytes), 0, &syntax, limits),
+        Inflated::Memory(bytes) => find_in_data_set(BytesInput(&bytes), 0, &syntax, limits),
         Inflated::Scratch(scratch) => {
             let input = FileInput::new(scratch.file(), scratch.len());
-            walk(input, 0, &syntax, limits)
+            find_in_data_set(input, 0, &syntax, limits)
         }
     }
 }
 
-fn walk<I: Input>(
+fn find_in_data_set<I: Input>(
     input: I,
     begin: u64,
     syntax: &TransferSyntax,
@@ -57,7 +57,7 @@ fn walk<I: Input>(
 ) -> Result<Option<Phi<String>>, Refusal> {
     let mut walk = Walk::new(input, begin, syntax.encoding, limits);
     walk.detect_encoding()?;
-    // Elements stand in ascending order (PS3.5 section 7.1).
+    // Tags ascend (PS3.5 section 7.1), so the first higher one ends the search.
     let mut header = Header::NONE;
     while walk.next(&mut header)? == Token::Element {
         if header.tag() == SOP_INSTANCE && !header.is_undefined() {

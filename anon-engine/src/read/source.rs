@@ -3,15 +3,18 @@
 use std::fs::File;
 use std::path::Path;
 
-/// The format of the bytes of a source.
+/// The format of a [`Source`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "the two forms of PS3.10 and PS3.7")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "PS3.10 has files, PS3.7 has data sets"
+)]
 pub enum SourceFormat<'t> {
-    /// A file of PS3.10. A missing preamble or file meta is detected.
+    /// A DICOM file (PS3.10 section 7). The preamble and the file meta information may be missing.
     Part10,
-    /// A data set alone, as C-STORE brings it.
+    /// A data set without file meta information, as C-STORE transfers it (PS3.7 section 9.1.1).
     DataSet {
-        /// UID of the transfer syntax.
+        /// The UID of its transfer syntax.
         transfer_syntax: &'t str,
     },
 }
@@ -31,7 +34,7 @@ pub struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// A file of PS3.10 in memory.
+    /// A DICOM file in memory (PS3.10 section 7).
     pub fn part10(bytes: &'a [u8]) -> Self {
         Self {
             data: SourceBytes::Memory(bytes),
@@ -45,10 +48,10 @@ impl<'a> Source<'a> {
         Self::part10(bytes).as_data_set(transfer_syntax)
     }
 
-    /// A file of PS3.10 of `len` bytes on disk. Only windows of headers are read; bulk values are
-    /// never loaded.
+    /// A DICOM file on disk (PS3.10 section 7), `len` bytes long. Bulk values are never loaded into
+    /// memory.
     ///
-    /// The file must not change while it is planned and applied: what is kept is read again then.
+    /// The file must not change until the plan has been applied: kept ranges are read again then.
     pub fn file(file: &'a File, len: u64) -> Self {
         Self {
             data: SourceBytes::File { file, len },
@@ -57,16 +60,16 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Reads the bytes as a data set in this transfer syntax.
+    /// Reads the bytes as a data set in this transfer syntax, not as a file.
     #[must_use]
     pub fn as_data_set(mut self, transfer_syntax: &'a str) -> Self {
         self.format = SourceFormat::DataSet { transfer_syntax };
         self
     }
 
-    /// The same, with a directory in which a large deflated object is inflated.
+    /// Sets the directory in which a large deflated object is inflated.
     ///
-    /// The files made there are open to their owner only, and go when the plan goes.
+    /// Only their owner can open the files made there. They are removed with the plan.
     #[must_use]
     pub fn with_scratch(mut self, dir: &'a Path) -> Self {
         self.scratch = Some(dir);
@@ -75,7 +78,7 @@ impl<'a> Source<'a> {
 }
 
 impl std::fmt::Debug for Source<'_> {
-    /// Tells kind and length only: the bytes identify a patient.
+    /// Shows kind and length only: the bytes identify a patient.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (kind, len) = match self.data {
             SourceBytes::Memory(bytes) => ("bytes", bytes.len() as u64),

@@ -1,4 +1,4 @@
-//! UIDs: well-formed ones, and those of the standard (PS3.5 section 9).
+//! UIDs: their form (PS3.5 section 9), and which of them belong to the standard.
 
 /// The root of the standard's own UIDs, which identify nobody (PS3.6 annex A).
 const STANDARD_ROOT: &[u8] = b"1.2.840.10008";
@@ -6,7 +6,7 @@ const STANDARD_ROOT: &[u8] = b"1.2.840.10008";
 /// Most characters of a UID (PS3.5 section 9.1).
 const MAX_LENGTH: usize = 64;
 
-/// True for 1 to 64 digits and dots that begin and end with a digit.
+/// Returns true for 1 to 64 digits and dots that begin and end with a digit.
 ///
 /// Accepts leading zeros in a component, which PS3.5 section 9.1 forbids and many files have.
 ///
@@ -20,13 +20,14 @@ pub fn is_well_formed(uid: &[u8]) -> bool {
     uid.len() <= MAX_LENGTH
         && ends(uid.first())
         && ends(uid.last())
-        // Every byte, without a branch: several are looked at at once.
+        // Without a branch, so that the compiler checks several bytes at once.
         && uid
             .iter()
             .fold(true, |is, b| is & matches!(b, b'0'..=b'9' | b'.'))
 }
 
-/// True for a well-formed UID under 1.2.840.10008: the UIDs of the standard, which are always kept.
+/// Returns true for a well-formed UID under 1.2.840.10008. These are the UIDs of the standard, and
+/// they are always kept.
 ///
 /// # Examples
 /// ```
@@ -41,8 +42,8 @@ pub fn is_standard(uid: &[u8]) -> bool {
         && is_well_formed(uid)
 }
 
-/// A UID's bytes as text, SPACE and NUL trimmed at both ends. What is not ASCII is taken byte by
-/// byte, so that two originals never become one.
+/// Returns a UID as text, without SPACE and NUL at both ends. If it is not ASCII, each byte becomes
+/// one character, so that two originals never become one text.
 pub(crate) fn text(bytes: &[u8]) -> String {
     let bytes = trim(bytes);
     match std::str::from_utf8(bytes) {
@@ -51,7 +52,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     }
 }
 
-/// The bytes without SPACE and NUL at both ends.
+/// Returns the bytes without SPACE and NUL at both ends.
 #[inline]
 pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | 0, rest @ ..] | [rest @ .., b' ' | 0] = bytes {
@@ -65,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn form() {
+    fn well_formed_and_standard_uids_are_recognized() {
         let long = "1".repeat(65);
         for (uid, well_formed, standard) in [
             ("1.2.3", true, false),

@@ -1,14 +1,14 @@
-//! One header on the wire (PS3.5 section 7.1).
+//! [`Header`]: the header of a data element as it is encoded (PS3.5 section 7.1).
 
 use dicom_core::Tag;
 
 use super::ScanError;
 use crate::read::dictionary::{self, LengthForm, Vr};
 
-/// The length that says "until a delimiter".
+/// Undefined length: the value ends with a delimiter (PS3.5 section 7.5).
 pub(crate) const UNDEFINED: u32 = u32::MAX;
 
-/// How headers are written.
+/// How headers are encoded (PS3.5 sections 7.1.2, 7.1.3 and 7.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encoding {
     ImplicitLe,
@@ -17,7 +17,7 @@ pub(crate) enum Encoding {
 }
 
 impl Encoding {
-    /// An encoding of the other byte order.
+    /// Returns an encoding with the other byte order.
     pub(crate) fn other_order(self) -> Self {
         match self {
             Self::ExplicitBe => Self::ExplicitLe,
@@ -66,8 +66,8 @@ impl Encoding {
         [a, b, c, d]
     }
 
-    /// Appends a header. A value too long for the length field of its VR is written as UN
-    /// (PS3.5 section 6.2.2); the length field is always the last of the header.
+    /// Appends a header. Writes UN if the length does not fit the length field of the VR (PS3.5
+    /// section 6.2.2). The length field always ends the header.
     pub(crate) fn put_header(self, out: &mut Vec<u8>, tag: Tag, vr: Vr, len: u32) {
         let [g0, g1, e0, e1] = self.put_tag(tag);
         if self == Self::ImplicitLe {
@@ -95,24 +95,24 @@ impl Encoding {
 /// The header of a data element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
-    /// The tag as one number, group first. Two halves, written apart and read as one, would cost a
-    /// failed store-to-load forwarding for each element, about 12 cycles.
+    /// The tag as one number, group first. Writing it as two halves and reading it as one would
+    /// cost a failed store-to-load forwarding for each element, about 12 cycles.
     pub(crate) number: u32,
-    /// Of the wire; the dictionary's in implicit data sets, UN if it has none.
+    /// The VR in the header. In an implicit data set, the VR of PS3.6, or UN if it has none.
     pub(crate) vr: Vr,
-    /// How this header is written.
+    /// How this header is encoded.
     pub(crate) encoding: Encoding,
-    /// True if the VR was wrong and could be corrected without doubt. The output has the right one.
+    /// True if the VR was wrong and has been corrected. The output has the corrected one.
     pub(crate) corrected: bool,
     pub(crate) len: u32,
-    /// Where it begins.
+    /// Offset of the header.
     pub(crate) at: u64,
-    /// Where its value begins.
+    /// Offset of the value.
     pub(crate) value: u64,
 }
 
 impl Header {
-    /// A header of nothing, to be filled.
+    /// An empty header, to be filled.
     pub(crate) const NONE: Self = Self {
         number: 0,
         vr: Vr::UN,
@@ -134,7 +134,7 @@ impl Header {
         self.len == UNDEFINED
     }
 
-    /// Where a value of defined length ends.
+    /// Returns the offset of the end of a value of defined length.
     #[inline]
     pub(crate) fn end(&self) -> u64 {
         self.value + u64::from(self.len)
@@ -192,8 +192,8 @@ impl Header {
         true
     }
 
-    /// Reads the header at `at` from the bytes that begin there. What encloses it ends at `end`,
-    /// at least 8 bytes on.
+    /// Reads the header at offset `at`, where `bytes` begins. The enclosing item or data set ends at
+    /// `end`, at least 8 bytes later.
     #[inline]
     pub(crate) fn read(
         &mut self,
@@ -219,6 +219,7 @@ impl Header {
             at,
             value: at + 8,
         };
+        // Items and delimiters have no VR in any encoding (PS3.5 section 7.5).
         if encoding == Encoding::ImplicitLe || tag.0 == 0xFFFE {
             self.len = encoding.u32([v0, v1, l0, l1]);
             if encoding == Encoding::ImplicitLe {
@@ -252,9 +253,9 @@ impl Header {
         Ok(())
     }
 
-    /// Letters that name no VR: lower case ones of a short form, or capitals for a tag whose VR in
-    /// the dictionary has the short form. Zeros after them could be the reserved bytes of the long
-    /// form, unless the length that follows cannot be.
+    /// Corrects letters that name no VR: lower case letters of a VR with a 16-bit length, or capitals
+    /// for a tag whose VR in PS3.6 has one. Zeros after the letters could be the reserved bytes
+    /// before a 32-bit length (PS3.5 section 7.1.2), unless that length would not fit.
     #[cold]
     fn correct_vr(&mut self, short: u16, long_fits: bool) -> Result<(), ScanError> {
         let upper = Vr::of(self.vr.letters().map(|letter| letter.to_ascii_uppercase()));
@@ -273,17 +274,17 @@ impl Header {
     }
 }
 
-/// Tag and length of an item header or delimiter.
+/// Reads tag and length of an item header or delimiter (PS3.5 section 7.5).
 pub(crate) fn item(bytes: &[u8], encoding: Encoding) -> Option<(Tag, u32)> {
     let (tag, rest) = bytes.split_first_chunk::<4>()?;
     Some((encoding.tag(*tag), encoding.u32(*rest.first_chunk::<4>()?)))
 }
 
-/// The encoding of a data set or item of `left` bytes that should have `encoding`, judged by its
-/// first element.
+/// Returns the encoding that the first element of a data set or item shows. `encoding` is the one it
+/// should have, `left` the length of the data set or item.
 ///
-/// Two letters of a VR are also the low half of an implicit length of at least 16,705. They are read
-/// as a VR if that length does not fit, or if PS3.6 gives this VR to the tag.
+/// The letters of a VR could also be the low half of an implicit length of at least 16,705. They are
+/// a VR if that length does not fit, or if PS3.6 gives this VR to the tag.
 pub(crate) fn detected_encoding(bytes: &[u8], left: u64, encoding: Encoding) -> Encoding {
     let Some(&[a, b, c, d, v0, v1, l0, l1]) = bytes.first_chunk::<8>() else {
         return encoding;

@@ -1,4 +1,4 @@
-//! What is read in few steps is what is read in many.
+//! The fast path and the slow path read the same headers.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -12,31 +12,27 @@ use crate::read::scan::Input;
 /// A token, and the header if it is an element.
 type Step = (Token, Option<Header>);
 
-/// All steps of a walk that enters what it can, and what it ends with.
-fn walked(
-    input: impl Input,
-    encoding: Encoding,
-    in_few_steps: bool,
-) -> (Vec<Step>, Option<ScanError>) {
+/// Returns all steps of a walk that enters every sequence, and the error that ended it.
+fn walk_all(input: impl Input, encoding: Encoding, fast: bool) -> (Vec<Step>, Option<ScanError>) {
     let limits = Limits {
         max_elements: 8,
         ..Limits::default()
     };
     let mut walk = Walk::new(input, 0, encoding, &limits);
     let mut steps = Vec::new();
-    let fault = walk_on(&mut walk, &mut steps, in_few_steps).err();
-    (steps, fault)
+    let error = walk_on(&mut walk, &mut steps, fast).err();
+    (steps, error)
 }
 
 fn walk_on(
     walk: &mut Walk<impl Input>,
     steps: &mut Vec<Step>,
-    in_few_steps: bool,
+    fast: bool,
 ) -> Result<(), ScanError> {
     walk.detect_encoding()?;
     loop {
         let mut header = Header::NONE;
-        let token = if in_few_steps && walk.next_simple(&mut header) {
+        let token = if fast && walk.next_simple(&mut header) {
             Token::Element
         } else {
             walk.next(&mut header)?
@@ -53,7 +49,7 @@ fn walk_on(
     }
 }
 
-/// An element, an item or a delimiter, nearly always well-formed.
+/// Generates an element, an item or a delimiter, nearly always well-formed.
 pub(crate) fn piece() -> impl Strategy<Value = Vec<u8>> {
     let group = select(vec![
         0_u16, 2, 8, 8, 8, 0x10, 0x20, 0x28, 0x40, 9, 0x7FE0, 0xFFFC, 0xFFFE, 0xFFFE,
@@ -102,8 +98,7 @@ pub(crate) fn piece() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// A well-formed element with the VR that the dictionary has for it, and values that say what they
-/// should not now and then.
+/// Generates a well-formed element with the VR of PS3.6. Some values do not fit the VR.
 pub(crate) fn element() -> impl Strategy<Value = Vec<u8>> {
     let kind = select(vec![
         (0x0008_0016_u32, *b"UI"),
@@ -152,7 +147,7 @@ pub(crate) fn element() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// A sequence with one item around a piece, whose first element may show another encoding.
+/// Generates a sequence of one item that holds a piece. The piece may show another encoding.
 pub(crate) fn sequence() -> impl Strategy<Value = Vec<u8>> {
     (piece(), any::<bool>()).prop_map(|(piece, explicit)| {
         let header: &[u8] = if explicit { b"SQ\0\0" } else { &[] };
@@ -174,33 +169,33 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn few_steps_find_what_many_find(
+    fn the_fast_path_reads_what_the_slow_path_reads(
         pieces in vec(prop_oneof![3 => piece(), 1 => sequence()], 0..12),
         cut in 0_usize..20,
         encoding in select(vec![Encoding::ImplicitLe, Encoding::ExplicitLe, Encoding::ExplicitBe]),
     ) {
         let mut bytes = pieces.concat();
         bytes.truncate(bytes.len().saturating_sub(cut.saturating_sub(10)));
-        let many = walked(BytesInput(&bytes), encoding, false);
-        prop_assert_eq!(walked(BytesInput(&bytes), encoding, true), many.clone());
+        let slow = walk_all(BytesInput(&bytes), encoding, false);
+        prop_assert_eq!(walk_all(BytesInput(&bytes), encoding, true), slow.clone());
         let mut file = tempfile::tempfile().expect("a file");
         std::io::Write::write_all(&mut file, &bytes).expect("written");
         let windowed = FileInput::new(&file, bytes.len() as u64);
-        prop_assert_eq!(walked(windowed, encoding, true), many);
+        prop_assert_eq!(walk_all(windowed, encoding, true), slow);
     }
 }
 
-/// Letters and length of an explicit element can be a length of an implicit one that fits.
+/// The letters and length of an explicit element could be an implicit length that fits.
 #[test]
-fn the_first_element_of_an_item_is_looked_at_twice() {
+fn an_explicit_item_in_an_implicit_data_set_is_recognized() {
     let sequence = [0x40, 0, 0x30, 0xA7, 0xFF, 0xFF, 0xFF, 0xFF];
     let item = [0xFE, 0xFF, 0, 0xE0, 0xFF, 0xFF, 0xFF, 0xFF];
     let explicit = [8, 0, 0x80, 0, b'L', b'O', 2, 0, b'a', b'b'];
     let bytes = [&sequence[..], &item, &explicit, &vec![0; 200_000]].concat();
-    let many = walked(BytesInput(&bytes), Encoding::ImplicitLe, false);
-    let few = walked(BytesInput(&bytes), Encoding::ImplicitLe, true);
-    assert_eq!(few, many);
-    let headers = few.0.iter().filter_map(|(_, header)| *header);
+    let slow = walk_all(BytesInput(&bytes), Encoding::ImplicitLe, false);
+    let fast = walk_all(BytesInput(&bytes), Encoding::ImplicitLe, true);
+    assert_eq!(fast, slow);
+    let headers = fast.0.iter().filter_map(|(_, header)| *header);
     let found = headers
         .filter(|header| header.tag().1 == 0x80)
         .map(|header| (header.encoding, header.len))
@@ -208,9 +203,9 @@ fn the_first_element_of_an_item_is_looked_at_twice() {
     assert_eq!(found, Some((Encoding::ExplicitLe, 2)));
 }
 
-/// The property is worth something only if most elements are read in few steps.
+/// The property above is worth something only if most elements take the fast path.
 #[test]
-fn few_steps_are_enough_for_most() {
+fn ordinary_elements_take_the_fast_path() {
     let value = |tag: u8| [8, 0, tag, 0, b'L', b'O', 2, 0, b'a', b'b'];
     let bytes = [value(0x10), value(0x20), value(0x30)].concat();
     let limits = Limits::default();

@@ -1,4 +1,5 @@
-//! Code extensions of ISO 2022: escape sequences switch the sets in G0 and G1 (PS3.3 tables C.12-3 and C.12-4).
+//! Code extensions of ISO 2022: escape sequences switch the character sets in the code elements G0
+//! and G1 (PS3.5 section 6.1.2.5; PS3.3 section C.12.1.1.2, tables C.12-3 and C.12-4).
 //!
 //! anon-net has a decoder of its own: the two crates do not depend on each other.
 
@@ -6,8 +7,8 @@ use encoding_rs::Encoding;
 
 use super::Term;
 
-/// The encoding whose upper half is this single-byte set, by ISO registration number. Latin-1 (100)
-/// is written by the one that has all its printable characters.
+/// Returns the encoding whose upper half is the single-byte set with this ISO registration number.
+/// For Latin-1 (100) that is Windows-1252, which has all its printable characters.
 pub(super) fn single(number: u16) -> Option<&'static Encoding> {
     Some(match number {
         100 => encoding_rs::WINDOWS_1252,
@@ -25,7 +26,7 @@ pub(super) fn single(number: u16) -> Option<&'static Encoding> {
     })
 }
 
-/// A character set in a code element.
+/// The character set in a code element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CodeSet {
     None,
@@ -35,13 +36,14 @@ enum CodeSet {
     Double(u16),
 }
 
+/// The character sets in force: G0 for bytes below 0x80, G1 for the others.
 #[derive(Debug, Clone, Copy)]
 struct CodeElements {
     g0: CodeSet,
     g1: CodeSet,
 }
 
-/// Decodes a value; false if a byte had no meaning.
+/// Decodes a value. Returns the text, and false if a byte had no meaning.
 pub(super) fn decode(terms: &[Term], bytes: &[u8]) -> (String, bool) {
     let initial = CodeElements {
         g0: CodeSet::Ascii,
@@ -69,18 +71,19 @@ pub(super) fn decode(terms: &[Term], bytes: &[u8]) -> (String, bool) {
             continue;
         }
         let is_double_g0 = matches!(state.g0, CodeSet::Double(_)) && (0x21..0x7F).contains(byte);
-        // Every delimiter of values and name components restores the initial sets
-        // (PS3.5 section 6.1.2.5.3).
+        // A delimiter of values or name components restores the initial sets (PS3.5 section
+        // 6.1.2.5.3).
         if !is_double_g0 && matches!(byte, b'\\' | b'^' | b'=' | b'\r' | b'\n' | b'\t' | 0x0C) {
             state = initial;
         }
-        let (used, good) = character(rest, state, &mut out);
-        lossless &= good;
+        let (used, valid) = character(rest, state, &mut out);
+        lossless &= valid;
         rest = rest.get(used..).unwrap_or_default();
     }
     (out, lossless)
 }
 
+/// Reads an escape sequence. Returns its length and the character sets in force after it.
 fn escape(bytes: &[u8], state: CodeElements) -> Option<(usize, CodeElements)> {
     let (used, g0, g1) = match bytes.get(1..)? {
         [b'(', b'B' | b'J', ..] => (3, Some(CodeSet::Ascii), None),
@@ -99,6 +102,7 @@ fn escape(bytes: &[u8], state: CodeElements) -> Option<(usize, CodeElements)> {
     Some((used, next))
 }
 
+/// Returns the ISO registration number of the single-byte set with this final letter.
 fn single_by_letter(letter: u8) -> Option<u16> {
     Some(match letter {
         b'A' => 100,
@@ -116,7 +120,7 @@ fn single_by_letter(letter: u8) -> Option<u16> {
     })
 }
 
-/// Appends one character; how many bytes it took, and whether they had a meaning.
+/// Appends one character. Returns how many bytes it took, and false if they had no meaning.
 fn character(bytes: &[u8], state: CodeElements, out: &mut String) -> (usize, bool) {
     let [first, rest @ ..] = bytes else {
         return (1, false);
@@ -126,13 +130,13 @@ fn character(bytes: &[u8], state: CodeElements, out: &mut String) -> (usize, boo
     match (set, rest.first()) {
         (CodeSet::Double(number), Some(second)) if upper || (0x21..0x7F).contains(first) => {
             let (a, b) = (*first | 0x80, *second | 0x80);
-            let good = match number {
+            let valid = match number {
                 149 => push(encoding_rs::EUC_KR, &[a, b], out),
                 58 => push(encoding_rs::GBK, &[a, b], out),
                 159 => push(encoding_rs::EUC_JP, &[0x8F, a, b], out),
                 _ => push(encoding_rs::EUC_JP, &[a, b], out),
             };
-            (2, good)
+            (2, valid)
         }
         (CodeSet::Katakana, _) => (1, push(encoding_rs::SHIFT_JIS, &[*first], out)),
         (CodeSet::Single(100), _) => {
@@ -140,8 +144,8 @@ fn character(bytes: &[u8], state: CodeElements, out: &mut String) -> (usize, boo
             (1, true)
         }
         (CodeSet::Single(number), _) => {
-            let good = single(number).is_some_and(|encoding| push(encoding, &[*first], out));
-            (1, good)
+            let valid = single(number).is_some_and(|encoding| push(encoding, &[*first], out));
+            (1, valid)
         }
         _ if !upper => {
             out.push(char::from(*first));

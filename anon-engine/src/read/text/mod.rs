@@ -1,5 +1,5 @@
-//! [`Charset`]: text by Specific Character Set (0008,0005), with the code extensions of ISO 2022
-//! (PS3.3 section C.12.1.1.2, PS3.5 section 6.1).
+//! [`Charset`]: decodes and encodes text by Specific Character Set (0008,0005), with the code
+//! extensions of ISO 2022 (PS3.3 section C.12.1.1.2, PS3.5 section 6.1).
 
 use std::borrow::Cow;
 
@@ -13,10 +13,10 @@ pub(crate) struct Charset {
     terms: Vec<Term>,
 }
 
-/// One defined term.
+/// A defined term of Specific Character Set (PS3.3 section C.12.1.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Term {
-    /// `ISO_IR 6`, or none.
+    /// `ISO_IR 6`, or an empty value.
     Ascii,
     /// A single-byte set in G1, by its ISO registration number.
     Single(u16),
@@ -24,9 +24,9 @@ enum Term {
     Katakana,
     /// A set of two bytes a character, by its ISO registration number.
     Double(u16),
-    /// A set without code extensions.
+    /// A set without code extensions: UTF-8, GB18030 or GBK.
     Whole(&'static Encoding),
-    /// No term of the standard.
+    /// A term that the standard does not define.
     Unknown,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Decoded<'b> {
 }
 
 impl Charset {
-    /// The character sets named by a value of (0008,0005).
+    /// Returns the character sets that a value of (0008,0005) names.
     pub(crate) fn parse(value: &[u8]) -> Self {
         let terms: Vec<Term> = value
             .split(|byte| *byte == b'\\')
@@ -50,7 +50,7 @@ impl Charset {
         }
     }
 
-    /// Decodes a value. ASCII costs nothing.
+    /// Decodes a value. Does not allocate for ASCII.
     pub(crate) fn decode<'b>(&self, bytes: &'b [u8]) -> Decoded<'b> {
         if let Some(text) = plain(bytes) {
             return Decoded {
@@ -74,8 +74,9 @@ impl Charset {
         }
     }
 
-    /// Decodes a value so that two different ones never become one text: what cannot be decoded
-    /// losslessly is marked and written byte by byte. SPACE and NUL are trimmed at both ends.
+    /// Decodes a value so that two different values never become one text. Removes SPACE and NUL at
+    /// both ends. If the value cannot be decoded without loss, returns U+FFFD and one character for
+    /// each byte.
     pub(crate) fn key(&self, bytes: &[u8]) -> String {
         let bytes = crate::read::uid::trim(bytes);
         if let Some(text) = plain(bytes) {
@@ -90,8 +91,7 @@ impl Charset {
         key
     }
 
-    /// The text of a value, SPACE and NUL trimmed at both ends. What has no meaning becomes
-    /// U+FFFD.
+    /// Decodes a value. Removes SPACE and NUL at both ends. Bytes without a meaning become U+FFFD.
     pub(crate) fn text(&self, bytes: &[u8]) -> String {
         let bytes = crate::read::uid::trim(bytes);
         if let Some(text) = plain(bytes) {
@@ -101,7 +101,7 @@ impl Charset {
         decoded.text.trim_matches([' ', '\0']).to_owned()
     }
 
-    /// Encodes text. None where the sets have no code for it, or need code extensions.
+    /// Encodes text. Returns `None` if the sets have no code for it, or need code extensions.
     pub(crate) fn encode<'t>(&self, text: &'t str) -> Option<Cow<'t, [u8]>> {
         if text.is_ascii() {
             return Some(Cow::Borrowed(text.as_bytes()));
@@ -112,7 +112,7 @@ impl Charset {
             _ => return None,
         };
         let (bytes, _, failed) = encoding.encode(text);
-        // A reader must get back what the rules say: that is the proof that the code is right.
+        // Decoded again to make sure that a reader gets the text that the rules say.
         (!failed && self.decode(&bytes).text == text).then_some(bytes)
     }
 }
@@ -122,7 +122,7 @@ impl Term {
         let number = term
             .strip_prefix(b"ISO_IR ")
             .or_else(|| term.strip_prefix(b"ISO 2022 IR "))
-            // Seen in the field: underscores, hyphens or nothing where the blank should be.
+            // Some writers put an underscore, a hyphen or nothing where the blank should be.
             .or_else(|| term.strip_prefix(b"ISO_IR_"))
             .or_else(|| term.strip_prefix(b"ISO-IR "))
             .or_else(|| term.strip_prefix(b"ISO IR "))
@@ -143,12 +143,12 @@ impl Term {
     }
 }
 
-/// Text that is the same in every character set: ASCII without an escape.
+/// Returns the bytes as text if they mean the same in every character set: ASCII without an escape.
 fn plain(bytes: &[u8]) -> Option<&str> {
-    let odd = bytes
-        .iter()
-        .fold(0, |odd, byte| odd | (byte & 0x80) | u8::from(*byte == 0x1B));
-    std::str::from_utf8(bytes).ok().filter(|_| odd == 0)
+    let special = bytes.iter().fold(0, |special, byte| {
+        special | (byte & 0x80) | u8::from(*byte == 0x1B)
+    });
+    std::str::from_utf8(bytes).ok().filter(|_| special == 0)
 }
 
 fn latin1(bytes: &[u8], lossless: bool) -> Decoded<'_> {
@@ -172,7 +172,7 @@ mod tests {
 
     /// The examples of PS3.5 annexes H to K.
     #[test]
-    fn names_of_the_standard() {
+    fn the_names_in_the_standard_are_decoded() {
         for (charset, bytes, expect) in [
             ("", &b"Adams^John"[..], "Adams^John"),
             ("", b"Buc^J\xE9r\xF4me", "Buc^J\u{E9}r\u{F4}me"),
@@ -208,7 +208,7 @@ mod tests {
             ),
             ("ISO_IR 192", "Wang^XiaoDong=王^小東".as_bytes(), "Wang^XiaoDong=王^小東"),
             ("GB18030", b"Wang^XiaoDong=\xCD\xF5^\xD0\xA1\xB6\xAB=", "Wang^XiaoDong=王^小东="),
-            // The trail byte 0x5C is no backslash.
+            // Here 0x5C is the second byte of a character, not a backslash.
             ("GBK", b"\x81\x5C", "\u{4E57}"),
         ] {
             let decoded = Charset::parse(charset.as_bytes()).decode(bytes);
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_encoded_only_where_it_comes_back() {
+    fn text_is_encoded_only_if_it_decodes_to_the_same_text() {
         for (charset, text, expect) in [
             ("", "YES", Some(&b"YES"[..])),
             ("", "é", None),

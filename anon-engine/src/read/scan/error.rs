@@ -1,0 +1,58 @@
+//! [`ScanError`]: why an object cannot be read or rewritten.
+
+use dicom_core::Tag;
+
+use crate::read::input::ReadError;
+use crate::refusal::{Category, Refusal};
+
+/// Why an object cannot be read or rewritten. Holds a constant text and an offset, never a value of
+/// the object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ScanError {
+    pub(crate) category: Category,
+    pub(crate) problem: &'static str,
+    pub(crate) tag: Option<Tag>,
+    pub(crate) at: u64,
+}
+
+impl ScanError {
+    pub(crate) fn new(problem: &'static str, tag: Option<Tag>, at: u64) -> Self {
+        Self {
+            category: Category::DicomReadError,
+            problem,
+            tag,
+            at,
+        }
+    }
+
+    /// The rule for an element cannot be applied.
+    pub(crate) fn rule(problem: &'static str, tag: Tag, at: u64) -> Self {
+        Self {
+            category: Category::StorageError,
+            problem,
+            tag: Some(tag),
+            at,
+        }
+    }
+
+    pub(crate) fn input(failed: ReadError, at: u64) -> Self {
+        let problem = match failed {
+            ReadError::UnexpectedEnd => "the file ends in the middle of an element",
+            ReadError::Io(_) => "the file cannot be read",
+        };
+        Self::new(problem, None, at)
+    }
+}
+
+impl From<ScanError> for Refusal {
+    fn from(error: ScanError) -> Self {
+        let reason = match error.tag {
+            Some(tag) => format!("{} (element {tag}, byte {})", error.problem, error.at),
+            None => format!("{} (byte {})", error.problem, error.at),
+        };
+        let mut refusal = Self::new(error.category, reason);
+        refusal.tag = error.tag;
+        refusal.offset = Some(error.at);
+        refusal
+    }
+}
