@@ -1,4 +1,4 @@
-//! Makes the output from a plan and its pseudonyms: one pass over the template's pieces.
+//! Makes the output from a plan and its pseudonyms, in one pass over the pieces of the template.
 
 use anon_model::Names;
 
@@ -17,25 +17,26 @@ use crate::read::scan::{Encoding, ScanError, UNDEFINED};
 use crate::read::uid;
 use crate::refusal::{Category, Refusal};
 
-/// Kept ranges of at least this many bytes are not copied: they stay parts of the source.
+/// Kept ranges of at least this many bytes are not copied; the output refers to the source.
 pub(crate) const LONG: u64 = 64 << 10;
 const STEP: u64 = 64 << 10;
 
-/// Estimates of the length of preamble and file meta information, and of an element with a new value.
+/// Estimated length of preamble and file meta information.
 const META_BYTES: usize = 512;
+/// Estimated length of an element with a new value.
 const EDIT_BYTES: usize = 80;
 
 impl Plan<'_> {
     /// Makes the de-identified object. The same plan and names make the same bytes.
     ///
     /// # Errors
-    /// [`Refusal`] if a name does not fit its place, or the source cannot be read any more.
+    /// [`Refusal`] if a name does not fit its element, or the source cannot be read any more.
     pub fn apply(&self, names: &Names) -> Result<Deidentified<'_>, Refusal> {
         apply(self, names)
     }
 
-    /// Writes the whole de-identified object into `out`, which is cleared first: for callers that
-    /// keep one buffer for many objects.
+    /// Writes the whole de-identified object to `out`, which is cleared first. For callers that reuse
+    /// one buffer.
     ///
     /// # Errors
     /// As [`apply`](Self::apply).
@@ -44,7 +45,7 @@ impl Plan<'_> {
     }
 }
 
-/// The de-identified object, long kept ranges left where they are.
+/// Makes an output that refers to the source for long kept ranges.
 fn apply<'p>(plan: &'p Plan<'_>, names: &Names) -> Result<Deidentified<'p>, Refusal> {
     let mut emitter = Emitter::new(plan, names, Vec::new(), LongRanges::Refer)?;
     let path = OutputPath::new([&names.patient, &names.study, &names.series, &names.instance])?;
@@ -72,7 +73,7 @@ fn apply<'p>(plan: &'p Plan<'_>, names: &Names) -> Result<Deidentified<'p>, Refu
     ))
 }
 
-/// The same, whole in one buffer.
+/// Makes an output that is whole in one buffer.
 fn apply_into(plan: &Plan<'_>, names: &Names, out: &mut Vec<u8>) -> Result<(), Refusal> {
     out.clear();
     if plan.syntax.deflated {
@@ -92,7 +93,7 @@ fn apply_into(plan: &Plan<'_>, names: &Names, out: &mut Vec<u8>) -> Result<(), R
     done
 }
 
-/// Estimates how many bytes the output buffer needs beside the file meta information, so that it is
+/// Estimates how many bytes the output buffer needs after the file meta information, so that it is
 /// allocated once.
 fn buffered(plan: &Plan<'_>) -> usize {
     let short = |piece: &Piece| match *piece {
@@ -104,8 +105,9 @@ fn buffered(plan: &Plan<'_>) -> usize {
     usize::try_from(kept).unwrap_or(0) + plan.template.arena.len() + edited
 }
 
-fn file_meta_bytes(plan: &Plan<'_>, names: &Names, others: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(META_BYTES + others);
+/// Returns the file meta information in a buffer with room for this many more bytes.
+fn file_meta_bytes(plan: &Plan<'_>, names: &Names, room: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(META_BYTES + room);
     file_meta::write(
         &mut out,
         plan.sop_class(),
@@ -116,31 +118,32 @@ fn file_meta_bytes(plan: &Plan<'_>, names: &Names, others: usize) -> Vec<u8> {
 }
 
 fn unreadable(_: std::io::Error) -> Refusal {
-    // The error's own text can name a path.
+    // The error is dropped because its text can name a path.
     Refusal::new(
         Category::StorageError,
         "the object cannot be read or deflated to the end",
     )
 }
 
-/// What is done with long kept ranges.
+/// How long kept ranges get into the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LongRanges {
     Refer,
     Copy,
 }
 
+/// Writes an output, piece by piece.
 struct Emitter<'e, 'a> {
     plan: &'e Plan<'a>,
     names: &'e Names,
     shift: Shift,
     out: Vec<u8>,
     parts: Vec<OutputRange>,
-    /// Where the part of the buffer begins that is not in `parts` yet.
+    /// How many bytes of `out` are in `parts` already.
     flushed: usize,
-    /// Bytes that stand in parts of the source.
+    /// How many bytes `parts` takes from the source.
     referred: u64,
-    /// Open length fields: place in the buffer, `referred` there, byte order.
+    /// Open length fields: offset in `out`, value of `referred` there, byte order.
     open: Vec<(usize, u64, Encoding)>,
     value: Vec<u8>,
     file: Option<FileInput<'e>>,
@@ -253,17 +256,17 @@ impl<'e, 'a> Emitter<'e, 'a> {
         Ok(())
     }
 
-    /// Writes the length that is known now into its field.
+    /// Fills in the last open length field.
     fn close(&mut self) -> Result<(), Refusal> {
         let (field, referred, order) = self.open.pop().ok_or_else(broken)?;
         let here = (self.out.len() - field - 4) as u64 + (self.referred - referred);
         let len = u32::try_from(here).ok().filter(|len| *len != UNDEFINED);
         let len = len.ok_or_else(|| {
-            let reason = "a sequence of defined length would become too long";
+            let reason = "a sequence of defined length becomes too long";
             Refusal::new(Category::StorageError, reason)
         })?;
-        let place = self.out.get_mut(field..field + 4).ok_or_else(broken)?;
-        place.copy_from_slice(&order.put_u32(len));
+        let bytes = self.out.get_mut(field..field + 4).ok_or_else(broken)?;
+        bytes.copy_from_slice(&order.put_u32(len));
         Ok(())
     }
 
@@ -297,6 +300,7 @@ impl<'e, 'a> Emitter<'e, 'a> {
         })
     }
 
+    /// Writes a list of references, separated by backslashes (PS3.5 section 6.4).
     fn list(
         &mut self,
         at: &std::ops::Range<u32>,
@@ -339,6 +343,7 @@ impl<'e, 'a> Emitter<'e, 'a> {
         self.names.accessions.get(at as usize).map(String::as_str)
     }
 
+    /// Writes moved dates. A value that is not a date becomes empty.
     fn dates(&mut self, originals: &[u8], vr: Vr) {
         for (n, original) in originals.split(|byte| *byte == b'\\').enumerate() {
             if n > 0 {
@@ -359,15 +364,16 @@ fn range(bytes: &[u8], begin: u32, end: u32) -> Result<&[u8], Refusal> {
     bytes.get(begin as usize..end as usize).ok_or_else(broken)
 }
 
-/// The refusal for a plan that contradicts itself, which is a bug in this crate.
+/// Returns the refusal for a plan that contradicts itself, which is a bug in this crate.
 fn broken() -> Refusal {
     Refusal::new(
         Category::StorageError,
-        "the plan of this object contradicts itself",
+        "the plan of this object contradicts itself, a bug in this program; please report it",
     )
 }
 
-/// Checks that the pseudonyms fit their elements: the lookup store may be the caller's own.
+/// Checks that the pseudonyms fit their elements: UIDs have the form of PS3.5 section 9.1, the others
+/// fit an LO value (PS3.5 section 6.2). The lookup store may come from outside this crate.
 fn check_names(plan: &Plan<'_>, names: &Names) -> Result<(), Refusal> {
     let wanted = plan.wanted();
     let problem = if names.uids.len() != wanted.uids.len()

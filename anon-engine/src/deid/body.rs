@@ -1,10 +1,10 @@
-//! [`Body`]: the bytes of one object, while it is planned and applied.
+//! [`Body`]: where the bytes of an object are while it is planned and applied.
 
 use std::fs::File;
 
 use crate::read::scratch::Scratch;
 
-/// Where the pieces of a template are read from.
+/// The bytes that the pieces of a template refer to.
 pub(crate) enum Body<'a> {
     Bytes(&'a [u8]),
     File(&'a File, u64),

@@ -1,4 +1,4 @@
-//! Deflates an output, where its input came deflated (PS3.5 section A.5).
+//! Deflates the output of an object that came deflated (PS3.5 section A.5).
 
 use std::io::{self, Seek, Write};
 use std::path::Path;
@@ -9,7 +9,8 @@ use flate2::write::DeflateEncoder;
 use crate::deid::deidentified::{DeflatedOutput, Deidentified};
 use crate::read::scratch::Scratch;
 
-/// Deflates an output: after `meta` in memory, or into a scratch file in `dir`.
+/// Deflates an output after `meta`: in memory, or into a scratch file if `dir` is given. Pads the
+/// stream to even length with one NUL (PS3.5 section A.5).
 pub(crate) fn deflate(
     inner: &Deidentified<'_>,
     meta: Vec<u8>,

@@ -1,5 +1,5 @@
-//! [`Deidentified`]: an object that only [`Plan::apply`](crate::Plan::apply) makes, and the only
-//! one that can be stored.
+//! [`Deidentified`]: a de-identified object. Only [`Plan::apply`](crate::Plan::apply) makes one, and a
+//! store takes nothing else.
 
 use std::fmt;
 use std::fs::File;
@@ -10,38 +10,39 @@ pub use crate::deid::output_path::OutputPath;
 use crate::read::input::{ReadError, read_at};
 use crate::read::scratch::Scratch;
 
-/// A part of an output.
+/// A range of the bytes of an output.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum Segment<'s> {
-    /// These bytes.
+    /// Bytes in memory.
     Bytes(&'s [u8]),
-    /// A long range of the source file, kept as it is.
+    /// A range of a file.
     File {
-        /// The source.
+        /// The file: the source, or a scratch file.
         file: &'s File,
-        /// Where the range begins.
+        /// Offset of the range in the file.
         offset: u64,
-        /// Its length.
+        /// Length of the range in bytes.
         len: u64,
     },
 }
 
-/// A part of an output: a range of the buffer or of the source.
+/// A range of an output, by begin and end in the buffer or in the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OutputRange {
     Buffer(usize, usize),
     Source(u64, u64),
 }
 
-/// A deflated output: whole in memory, or its file meta information and a scratch file.
+/// A deflated output: whole in memory, or file meta information in memory and the rest in a scratch
+/// file.
 #[derive(Debug)]
 pub(crate) enum DeflatedOutput {
     Memory(Vec<u8>),
     Scratch(Vec<u8>, Scratch),
 }
 
-/// A de-identified object, ready to be stored. Only [`Plan::apply`](crate::Plan::apply) makes one.
+/// A de-identified object that can be stored. Only [`Plan::apply`](crate::Plan::apply) makes one.
 pub struct Deidentified<'p> {
     body: Option<&'p Body<'p>>,
     buffer: Vec<u8>,
@@ -100,27 +101,27 @@ impl<'p> Deidentified<'p> {
         }
     }
 
-    /// Length of the output in bytes.
+    /// Returns the length of the output in bytes.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Never true: an output has at least its preamble and file meta information.
+    /// Always false: an output has at least a preamble and file meta information (PS3.10 section 7.1).
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Where it is stored.
+    /// Returns the path under which it is stored.
     pub fn path(&self) -> &OutputPath {
         &self.path
     }
 
-    /// Days by which its dates were moved.
+    /// Returns the number of days by which its dates were moved.
     pub fn date_offset(&self) -> i32 {
         self.date_offset
     }
 
-    /// The output, part by part, in order.
+    /// Returns the bytes of the output, range by range, in order.
     pub fn segments(&self) -> impl Iterator<Item = Segment<'_>> {
         self.parts.iter().map(|part| self.segment(*part))
     }
@@ -151,7 +152,7 @@ impl<'p> Deidentified<'p> {
         }
     }
 
-    /// The output in memory.
+    /// Returns the output in memory.
     ///
     /// # Errors
     /// If the source file cannot be read.
@@ -161,7 +162,7 @@ impl<'p> Deidentified<'p> {
         Ok(out)
     }
 
-    /// Writes the output.
+    /// Writes the output to `out`.
     ///
     /// # Errors
     /// If the source file cannot be read, or `out` cannot be written.
@@ -190,7 +191,7 @@ impl fmt::Debug for Deidentified<'_> {
     }
 }
 
-/// Bytes copied at once from a file to a writer.
+/// Bytes copied at once from a file.
 const BLOCK: usize = 256 << 10;
 
 fn copy(

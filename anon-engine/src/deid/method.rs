@@ -1,5 +1,5 @@
-//! How every output says that it is de-identified (PS3.15 section E.1.1): (0012,0062) to
-//! (0012,0064) and the private block of group 0013.
+//! The elements by which an output says that it is de-identified (PS3.15 section E.1.1): (0012,0062)
+//! to (0012,0064) of the Patient Module (PS3.3 section C.7.1.1), and a private block in group 0013.
 
 use dicom_core::Tag;
 
@@ -9,7 +9,7 @@ use crate::read::dictionary::Vr;
 use crate::read::scan::Encoding;
 use crate::refusal::{Category, Refusal};
 
-/// V17's private creator, in (0013,0010).
+/// The private creator of V17, written to (0013,0010).
 pub const PRIVATE_CREATOR: &str = "RSNA";
 
 pub(crate) const PATIENT_NAME: Tag = Tag(0x0010, 0x0010);
@@ -21,7 +21,7 @@ const CREATOR: Tag = Tag(0x0013, 0x0010);
 const SITE: Tag = Tag(0x0013, 0x1001);
 const PROJECT: Tag = Tag(0x0013, 0x1003);
 
-/// What is written into every root data set, in the order of tags.
+/// The elements that are written into every root data set, in the order of tags (PS3.5 section 7.1).
 pub(crate) const INSERTED: [Tag; 8] = [
     PATIENT_NAME,
     PATIENT_ID,
@@ -33,8 +33,8 @@ pub(crate) const INSERTED: [Tag; 8] = [
     PROJECT,
 ];
 
-/// Returns true for elements of the root that our own replace: those we write, and the rest of our
-/// private block, which would otherwise be read under our private creator (PS3.5 section 7.8.1).
+/// Returns true for the root elements that [`INSERTED`] replaces, and for the rest of our private
+/// block, which would otherwise be read under our private creator (PS3.5 section 7.8.1).
 #[inline]
 pub(crate) fn is_replaced(tag: Tag) -> bool {
     match tag.0 {
@@ -45,15 +45,15 @@ pub(crate) fn is_replaced(tag: Tag) -> bool {
     }
 }
 
-/// True if a text of the policy can be written as one value in any character set: printable ASCII
-/// without a backslash.
+/// Returns true if a text can be written as one value in any character set: printable ASCII without
+/// a backslash, which separates values (PS3.5 section 6.4).
 pub(crate) fn is_plain(text: &str) -> bool {
     text.bytes().fold(true, |is, byte| {
         is & matches!(byte, b' '..=b'[' | b']'..=b'~')
     })
 }
 
-/// Checks that the policy's texts fit their elements.
+/// Checks that the texts of the policy fit their elements.
 pub(crate) fn check(policy: &Policy) -> Result<(), Refusal> {
     let method = policy.rules.method();
     let short = |text: &str, most: usize| is_plain(text) && text.len() <= most;
@@ -61,7 +61,8 @@ pub(crate) fn check(policy: &Policy) -> Result<(), Refusal> {
         .codes
         .iter()
         .all(|(value, meaning)| short(value, 16) && short(meaning, 64));
-    // V17 writes project names of more than 16 characters into an SH element, so we accept them.
+    // An SH value has at most 16 characters (PS3.5 section 6.2), but V17 writes longer project names
+    // into one, so they are accepted.
     if short(&policy.site_id, 64)
         && short(&policy.project_name, 64)
         && short(&method.text, 64)
@@ -69,7 +70,8 @@ pub(crate) fn check(policy: &Policy) -> Result<(), Refusal> {
     {
         return Ok(());
     }
-    let reason = "the site id, the project name or the method's text cannot be written";
+    let reason = "the site id, the project name or the method of the script is too long, or is not \
+                  plain ASCII without a backslash";
     Err(Refusal::new(Category::StorageError, reason))
 }
 
@@ -101,7 +103,8 @@ pub(crate) fn insert(
     }
 }
 
-/// Appends De-identification Method Code Sequence, if the rules claim any code.
+/// Appends De-identification Method Code Sequence (0012,0064), if the rules claim a code. Its items
+/// are code sequence macros (PS3.3 section 8.8).
 fn codes(template: &mut Template, policy: &Policy, encoding: Encoding) -> Option<()> {
     let codes = &policy.rules.method().codes;
     if codes.is_empty() {

@@ -1,4 +1,5 @@
-//! De-identifies: plans what each element becomes, and makes the output. Pure functions over bytes.
+//! De-identifies an object: plans what each element becomes, and makes the output. Pure functions
+//! over bytes.
 
 pub(crate) mod apply;
 pub(crate) mod body;

@@ -1,4 +1,4 @@
-//! [`OutputPath`]: where an output is stored, by its pseudonyms.
+//! [`OutputPath`]: the path under which an output is stored, made of its pseudonyms.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,25 +6,26 @@ use std::sync::Arc;
 
 use crate::refusal::{Category, Refusal};
 
-/// Ends the name of every output.
+/// The end of the file name of every output.
 const ENDING: &str = ".dcm";
 
-/// Where an object is stored: `patient/study/series/instance.dcm`, each part a safe file name.
+/// The path of an output in its store: `patient/study/series/instance.dcm`, where each part is a safe
+/// file name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OutputPath {
-    /// `patient/study/series/instance`. Every receipt has a copy.
+    /// `patient/study/series/instance`. Shared, because every receipt holds a copy.
     text: Arc<str>,
-    /// Where patient, study and series end in it.
+    /// Offsets in `text` where patient, study and series end.
     ends: [usize; 3],
 }
 
 impl OutputPath {
-    /// A path of these four pseudonyms: patient, study, series, instance.
+    /// Makes a path of four pseudonyms: patient, study, series, instance.
     ///
     /// # Errors
-    /// [`Refusal`] if a part could leave its directory or is no portable file name: it must have 1
-    /// to 64 characters of `A-Z a-z 0-9 _ - .` and inner spaces, and must not begin or end with a
-    /// dot.
+    /// [`Refusal`] if a part could leave its directory or is not a portable file name. A part must
+    /// have 1 to 64 characters of `A-Z a-z 0-9 _ - .` and SPACE, and must not begin or end with a dot
+    /// or a space.
     pub fn new(parts: [&str; 4]) -> Result<Self, Refusal> {
         Self::check(parts)?;
         let [patient, study, series, _] = parts.map(str::len);
@@ -38,18 +39,18 @@ impl OutputPath {
         })
     }
 
-    /// What [`new`](Self::new) asks of the parts.
+    /// Checks the parts as [`new`](Self::new) does, without making a path.
     pub(crate) fn check(parts: [&str; 4]) -> Result<(), Refusal> {
         if parts.iter().all(|part| is_safe(part)) {
             return Ok(());
         }
         Err(Refusal::new(
             Category::StorageError,
-            "a pseudonym cannot be used as a file name",
+            "the lookup store returned a pseudonym that is not a safe file name",
         ))
     }
 
-    /// The four pseudonyms: patient, study, series, instance.
+    /// Returns the four pseudonyms: patient, study, series, instance.
     pub fn parts(&self) -> [&str; 4] {
         let [patient, study, series] = self.ends;
         let part = |begin: usize, end: usize| self.text.get(begin..end).unwrap_or_default();
@@ -61,12 +62,12 @@ impl OutputPath {
         ]
     }
 
-    /// The path relative to the directory of all outputs.
+    /// Returns the path relative to the directory of all outputs.
     pub fn to_path_buf(&self) -> PathBuf {
         self.below(Path::new(""))
     }
 
-    /// The path in this directory.
+    /// Returns the path in this directory.
     pub(crate) fn below(&self, root: &Path) -> PathBuf {
         let len = root.as_os_str().len() + 1 + self.text.len() + ENDING.len();
         let mut path = PathBuf::with_capacity(len);
@@ -88,7 +89,7 @@ fn is_safe(part: &str) -> bool {
     let edge = |b: Option<&u8>| b.is_some_and(|b| !matches!(b, b'.' | b' '));
     let bytes = part.as_bytes();
     bytes.len() <= 64
-        // Every byte, without a branch: several are looked at at once.
+        // Without a branch, so that the compiler checks several bytes at once.
         && bytes.iter().fold(true, |is, &b| is & plain(b))
         && edge(bytes.first())
         && edge(bytes.last())

@@ -1,19 +1,19 @@
-//! Finds out whether the pixels of an object show identifying text (PS3.3 section C.7.6.1.1).
+//! Decides whether the pixels of an object may show identifying text (PS3.3 section C.7.6.1).
 
 use crate::read::uid::trim;
 
-/// What is known of burned-in text.
+/// Whether the pixels show identifying text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BurnedInText {
-    /// Nothing says that there is any.
+    /// No sign of it.
     NotSaid,
     /// The object says so, or is a screen save.
     Shown,
-    /// The SOP class often has it, and the object does not say.
+    /// Objects of this SOP class often show it, and this one does not say.
     Unknown,
 }
 
-/// Secondary capture and ultrasound (PS3.4 table B.5-1).
+/// SOP classes whose pixels often show text: secondary capture and ultrasound (PS3.4 section B.5).
 const OFTEN: [&str; 10] = [
     "1.2.840.10008.5.1.4.1.1.3",
     "1.2.840.10008.5.1.4.1.1.3.1",
@@ -27,7 +27,7 @@ const OFTEN: [&str; 10] = [
     "1.2.840.10008.5.1.4.1.1.7.4",
 ];
 
-/// Judges by Burned In Annotation (0028,0301), Image Type (0008,0008) and the SOP class.
+/// Decides by Burned In Annotation (0028,0301), Image Type (0008,0008) and the SOP class.
 pub(crate) fn burned_in(
     annotation: Option<&[u8]>,
     image_type: Option<&[u8]>,
@@ -53,9 +53,9 @@ pub(crate) fn burned_in(
 mod tests {
     use super::*;
 
-    /// Every class of ultrasound and of secondary capture that the standard names.
+    /// Covers every ultrasound and secondary capture SOP class of the standard.
     #[test]
-    fn ultrasound_and_secondary_capture_have_to_say() {
+    fn ultrasound_and_secondary_capture_are_unknown_unless_they_say() {
         use dicom_dictionary_std::uids;
         let mut classes = vec![
             uids::ULTRASOUND_IMAGE_STORAGE,
@@ -66,16 +66,16 @@ mod tests {
             uids::MULTI_FRAME_GRAYSCALE_BYTE_SECONDARY_CAPTURE_IMAGE_STORAGE,
             uids::MULTI_FRAME_GRAYSCALE_WORD_SECONDARY_CAPTURE_IMAGE_STORAGE,
             uids::MULTI_FRAME_TRUE_COLOR_SECONDARY_CAPTURE_IMAGE_STORAGE,
-            // Retired, and in no dictionary of names.
+            // Retired, so the dictionary has no constant for them.
             "1.2.840.10008.5.1.4.1.1.3",
             "1.2.840.10008.5.1.4.1.1.6",
         ];
         for class in &classes {
-            let judged = |annotation| burned_in(annotation, None, class);
-            assert_eq!(judged(None), BurnedInText::Unknown, "{class}");
-            assert_eq!(judged(Some(b"")), BurnedInText::Unknown, "{class}");
-            assert_eq!(judged(Some(b"NO")), BurnedInText::NotSaid, "{class}");
-            assert_eq!(judged(Some(b"YES")), BurnedInText::Shown, "{class}");
+            let shown = |annotation| burned_in(annotation, None, class);
+            assert_eq!(shown(None), BurnedInText::Unknown, "{class}");
+            assert_eq!(shown(Some(b"")), BurnedInText::Unknown, "{class}");
+            assert_eq!(shown(Some(b"NO")), BurnedInText::NotSaid, "{class}");
+            assert_eq!(shown(Some(b"YES")), BurnedInText::Shown, "{class}");
         }
         classes.sort_unstable();
         let mut listed = OFTEN;
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn judgements() {
+    fn annotation_image_type_and_class_decide() {
         use BurnedInText::{NotSaid, Shown, Unknown};
         const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
         const SC: &str = "1.2.840.10008.5.1.4.1.1.7";

@@ -1,4 +1,4 @@
-//! [`Policy`]: everything that decides how an object is de-identified, except its pseudonyms.
+//! [`Policy`]: the rules and settings by which an object is de-identified.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,14 +15,14 @@ pub use anon_model::settings::{BurnedIn, MissingPatientId, PatientKey};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum StorageClasses {
-    /// Every one.
+    /// Every SOP class.
     All,
-    /// Those with these UIDs.
+    /// The SOP classes with these UIDs.
     Only(BTreeSet<String>),
 }
 
 impl StorageClasses {
-    /// True if the class is one of these.
+    /// Returns true if the project accepts this SOP class.
     pub fn contains(&self, sop_class: &str) -> bool {
         match self {
             Self::All => true,
@@ -31,12 +31,12 @@ impl StorageClasses {
     }
 }
 
-/// How the days by which a patient's dates move are found.
+/// How the number of days is computed by which a patient's dates move.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum Dates {
-    /// V17's formula: MD5 of the patient id modulo 3652. Anyone who guesses a patient id can undo
-    /// it.
+    /// The formula of V17: MD5 of the patient id, modulo 3652. Anyone who guesses a patient id can
+    /// undo it.
     #[default]
     V17,
     /// HMAC-SHA-256 of the patient key under this secret, 1 to 3652 days.
@@ -52,21 +52,21 @@ impl fmt::Debug for Dates {
     }
 }
 
-/// Everything that decides how an object is de-identified, except its pseudonyms.
+/// The rules and settings by which an object is de-identified. Pseudonyms come from the lookup store.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Policy {
     /// What is done with each data element.
     pub rules: Arc<dyn Rules>,
-    /// The site id, written to (0013,1001).
+    /// The site id, written to the private element (0013,1001).
     pub site_id: String,
-    /// The project's name, written to (0013,1003).
+    /// The project's name, written to the private element (0013,1003).
     pub project_name: String,
     /// What is done with burned-in text.
     pub burned_in: BurnedIn,
-    /// What is done with an object that names no patient.
+    /// What is done with an object without a Patient ID, which may be empty (PS3.3 section C.7.1.1).
     pub missing_patient_id: MissingPatientId,
-    /// What tells patients apart.
+    /// Which elements identify a patient.
     pub patient_key: PatientKey,
     /// What is done when a known study arrives under another patient.
     pub study_conflict: StudyConflict,
@@ -79,8 +79,8 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// A policy with these rules and the defaults of every other field; every storage class is
-    /// accepted.
+    /// Returns a policy with these rules that accepts every SOP class. The other fields have their
+    /// defaults.
     pub fn new(
         rules: Arc<dyn Rules>,
         site_id: impl Into<String>,
@@ -107,14 +107,14 @@ impl Policy {
         self
     }
 
-    /// Sets what is done with an object that names no patient.
+    /// Sets what is done with an object without a Patient ID.
     #[must_use]
     pub fn with_missing_patient_id(mut self, missing: MissingPatientId) -> Self {
         self.missing_patient_id = missing;
         self
     }
 
-    /// Sets what tells patients apart.
+    /// Sets which elements identify a patient.
     #[must_use]
     pub fn with_patient_key(mut self, key: PatientKey) -> Self {
         self.patient_key = key;

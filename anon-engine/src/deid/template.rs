@@ -1,6 +1,6 @@
-//! [`Template`]: the output before its pseudonyms are known.
+//! [`Template`]: the output of an object before its pseudonyms are known.
 //!
-//! It is a list of pieces: ranges of the source, new bytes, and edits that wait for pseudonyms.
+//! A template is a list of pieces: ranges of the source, new bytes, and edits that need pseudonyms.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -16,19 +16,20 @@ use crate::read::uid;
 /// A part of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Piece {
-    /// This range of the source, as it is.
+    /// A range of the source, begin and end.
     Source(u64, u64),
-    /// This range of the arena.
+    /// A range of the arena, begin and end.
     Arena(u32, u32),
-    /// A length field of four bytes in this byte order, up to the [`Close`](Self::Close) of it.
+    /// A length field of four bytes in this byte order. It counts the bytes up to its
+    /// [`Close`](Self::Close).
     Open(Encoding),
-    /// Ends the content of the last open length.
+    /// Ends what the last open length field counts.
     Close,
-    /// The edit of this number.
+    /// An edit, by its index.
     Edit(u32),
 }
 
-/// An element whose value depends on names.
+/// An element whose value depends on pseudonyms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Edit {
     pub(crate) tag: Tag,
@@ -42,17 +43,17 @@ pub(crate) struct Edit {
 pub(crate) enum EditValue {
     /// The patient's pseudonym.
     Patient,
-    /// One of the three identifiers of the object.
+    /// A UID of the object itself.
     OwnUid(ObjectUid),
-    /// These references to UIDs.
+    /// A range of the references, to UIDs.
     Uids(Range<u32>),
-    /// These references to accession numbers.
+    /// A range of the references, to accession numbers.
     Accessions(Range<u32>),
-    /// Dates: this range of the originals.
+    /// A range of the originals, which holds dates.
     Dates(Range<u32>),
 }
 
-/// An identifier of the object itself.
+/// The UIDs that place an object in its study and series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ObjectUid {
     Study,
@@ -64,31 +65,31 @@ pub(crate) enum ObjectUid {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reference {
     Empty,
-    /// A UID of the standard: this range of the originals.
+    /// A UID of the standard, which is kept: a range of the originals.
     Literal(Range<u32>),
-    /// The original of this number.
+    /// An original that gets a pseudonym, by its index.
     Original(u32),
 }
 
-/// Where the four bytes of a length field stand.
+/// The position of the four bytes of a length field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LengthPosition {
     Source(u64),
     Arena(u32),
 }
 
-/// Different texts, numbered in the order in which they were met.
+/// A set of texts, numbered in the order in which they were added.
 #[derive(Default)]
 pub(crate) struct DistinctTexts {
     pub(crate) texts: Vec<String>,
     index: HashMap<String, u32>,
 }
 
-/// Up to this many texts a linear search is used instead of the hash map.
+/// Up to this many texts, a linear search is used instead of the hash map.
 const FEW: usize = 24;
 
 impl DistinctTexts {
-    /// The number of a text given as bytes.
+    /// Adds a text given as bytes, unless it is there. Returns its number.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> u32 {
         if self.index.is_empty()
             && bytes.is_ascii()
@@ -99,7 +100,7 @@ impl DistinctTexts {
         self.text(uid::text(bytes))
     }
 
-    /// The number of a text.
+    /// Adds a text, unless it is there. Returns its number.
     pub(crate) fn text(&mut self, text: String) -> u32 {
         if self.texts.len() <= FEW {
             if let Some(at) = self.texts.iter().position(|known| *known == text) {
@@ -131,16 +132,16 @@ struct TemplateBuffers {
 }
 
 thread_local! {
-    /// The buffers of the last template dropped on this thread, emptied. Allocating
-    /// them anew for each object takes 5 % of plan and apply.
+    /// The empty buffers of the last template dropped on this thread. Allocating new ones for each
+    /// object would take 5 % of plan and apply.
     static SPARE: Cell<Option<TemplateBuffers>> = const { Cell::new(None) };
 }
 
-/// Buffers that take more bytes than these are not kept.
+/// Buffers with a larger capacity, in bytes, are not reused.
 const MAX_SPARE: usize = 64 << 10;
 
 impl TemplateBuffers {
-    /// Empty ones, with room for what most objects need.
+    /// Returns empty buffers with room for what most objects need.
     fn new() -> Self {
         Self {
             pieces: Vec::with_capacity(128),
@@ -151,7 +152,8 @@ impl TemplateBuffers {
         }
     }
 
-    fn room(&self) -> usize {
+    /// Returns the memory that the buffers take, in bytes.
+    fn capacity(&self) -> usize {
         self.pieces.capacity() * size_of::<Piece>()
             + self.arena.capacity()
             + self.originals.capacity()
@@ -168,12 +170,12 @@ impl TemplateBuffers {
     }
 }
 
-/// The output, as far as it is known without pseudonyms.
+/// The output of an object, as far as it is known without pseudonyms.
 pub(crate) struct Template {
     pub(crate) pieces: Vec<Piece>,
-    /// Bytes of ours.
+    /// New bytes of the output.
     pub(crate) arena: Vec<u8>,
-    /// Bytes of the source that edits need.
+    /// Values of the source that edits need.
     pub(crate) originals: Vec<u8>,
     pub(crate) edits: Vec<Edit>,
     pub(crate) references: Vec<Reference>,
@@ -182,9 +184,9 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// An empty template.
+    /// Returns an empty template.
     pub(crate) fn new() -> Self {
-        // A thread that is ending has no thread-local buffers any more.
+        // A thread that is ending may have dropped its thread-local buffers.
         let spare = SPARE.try_with(Cell::take).ok().flatten();
         let buffers = spare.unwrap_or_else(TemplateBuffers::new);
         Self {
@@ -198,7 +200,7 @@ impl Template {
         }
     }
 
-    /// An upper estimate of its memory, in bytes.
+    /// Returns an upper estimate of its memory, in bytes.
     #[inline]
     pub(crate) fn cost(&self) -> u64 {
         let cost = self.pieces.len() * 24
@@ -210,7 +212,7 @@ impl Template {
         cost as u64
     }
 
-    /// Appends a piece, joined with the last one where they touch.
+    /// Appends a piece. Joins it with the last one if they are adjacent.
     #[inline]
     pub(crate) fn push(&mut self, piece: Piece) {
         match (self.pieces.last_mut(), piece) {
@@ -227,10 +229,10 @@ impl Template {
         }
     }
 
-    /// Appends a range of the source if that allocates nothing. Otherwise returns false and appends
+    /// Appends a range of the source if that needs no allocation. Otherwise returns false and appends
     /// nothing.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "asked of every kept value")]
+    #[expect(clippy::inline_always, reason = "called for every kept value")]
     pub(crate) fn source_in_place(&mut self, begin: u64, end: u64) -> bool {
         if let Some(Piece::Source(_, last)) = self.pieces.last_mut()
             && *last == begin
@@ -245,7 +247,7 @@ impl Template {
         has_room
     }
 
-    /// Appends bytes of ours.
+    /// Appends the bytes that `write` adds to the arena. Returns their range.
     pub(crate) fn bytes(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Range<u32> {
         let begin = count(self.arena.len());
         write(&mut self.arena);
@@ -256,8 +258,7 @@ impl Template {
         begin..end
     }
 
-    /// Appends an element with this value, made even. None if the length field of its VR cannot
-    /// hold its length.
+    /// Appends an element; see [`put_element`].
     pub(crate) fn element(
         &mut self,
         encoding: Encoding,
@@ -278,21 +279,22 @@ impl Template {
         self.push(Piece::Edit(at));
     }
 
-    /// Keeps bytes of the source for an edit.
+    /// Stores a value of the source for an edit.
     pub(crate) fn remember(&mut self, bytes: &[u8]) -> Range<u32> {
         let begin = count(self.originals.len());
         self.originals.extend_from_slice(bytes);
         begin..count(self.originals.len())
     }
 
-    /// Opens a length field that stands at `place`; the header before it is appended already.
+    /// Opens a length field. The header before it must have been appended. Returns the index of the
+    /// piece.
     pub(crate) fn open(&mut self, encoding: Encoding) -> usize {
         self.pieces.push(Piece::Open(encoding));
         self.pieces.len() - 1
     }
 
-    /// Closes the length field opened as piece `open`. Where its content is one range as long as
-    /// the field says already, the field stays as it is and the pieces become one.
+    /// Closes the length field that is piece `open`. If its content is one range of the length that
+    /// the field already has, the field is kept and the pieces become one.
     pub(crate) fn close(&mut self, open: usize, place: LengthPosition, declared: u32) {
         let declared = u64::from(declared);
         let whole = match (self.pieces.get(open + 1..), place) {
@@ -327,15 +329,15 @@ impl Drop for Template {
             edits: mem::take(&mut self.edits),
             references: mem::take(&mut self.references),
         };
-        if spare.room() <= MAX_SPARE {
+        if spare.capacity() <= MAX_SPARE {
             spare.clear();
             SPARE.try_with(|kept| kept.set(Some(spare))).ok();
         }
     }
 }
 
-/// Appends an element with this value, made even. None if the length field of its VR cannot hold
-/// its length.
+/// Appends an element, its value padded to even length (PS3.5 section 7.1.1). Returns `None` if the
+/// length field of the VR cannot hold the length (PS3.5 section 7.1.2).
 pub(crate) fn put_element(
     out: &mut Vec<u8>,
     encoding: Encoding,
@@ -357,7 +359,7 @@ pub(crate) fn put_element(
     Some(())
 }
 
-/// Positions in a template are numbers of 32 bits: its memory is bounded far below.
+/// Converts a position in a template. 32 bits suffice, because the limits bound its memory.
 #[inline]
 fn count(number: usize) -> u32 {
     u32::try_from(number).expect("a template is bounded by Limits::max_plan_bytes")

@@ -1,4 +1,4 @@
-//! Dates and date-times, moved by whole days (PS3.5 section 6.2, DA and DT).
+//! Moves dates and date-times by whole days (DA and DT, PS3.5 section 6.2).
 
 use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
@@ -8,17 +8,18 @@ use time::{Date, Month};
 use crate::deid::policy::Dates;
 use crate::read::uid::trim;
 
-/// Replaces a date that must stay hidden.
+/// The date that replaces a hidden one.
 pub const UNKNOWN_DATE: &str = "20000101";
 
-/// Ten years, the span of V17's shift.
+/// Days in ten years, the span of V17's shift.
 const SPAN: u128 = 3652;
 const FIRST_YEAR_OF_V17: i32 = 1900;
 
-/// The days by which every date of a patient moves.
+/// Returns the number of days by which every date of a patient moves.
 ///
-/// V17: the MD5 digest of the key's UTF-8 bytes as one number, modulo 3652 (0 to 3651). Keyed:
-/// HMAC-SHA-256 under the secret, 1 to 3652, so that no date stays. An empty key gives 0.
+/// [`Dates::V17`] takes the MD5 digest of the key's UTF-8 bytes as one number, modulo 3652 (0 to
+/// 3651). [`Dates::Keyed`] takes HMAC-SHA-256 under the secret and gives 1 to 3652, so that every date
+/// moves. An empty key gives 0.
 ///
 /// # Examples
 /// ```
@@ -26,10 +27,7 @@ const FIRST_YEAR_OF_V17: i32 = 1900;
 /// use anon_engine::policy::Dates;
 /// assert_eq!(offset(&Dates::V17, "12345"), 263);
 /// ```
-#[expect(
-    clippy::missing_panics_doc,
-    reason = "a key of 32 bytes is always taken"
-)]
+#[expect(clippy::missing_panics_doc, reason = "HMAC accepts a key of 32 bytes")]
 pub fn offset(dates: &Dates, patient_key: &str) -> i32 {
     if patient_key.is_empty() {
         return 0;
@@ -38,7 +36,7 @@ pub fn offset(dates: &Dates, patient_key: &str) -> i32 {
         Dates::V17 => u128::from_be_bytes(Md5::digest(patient_key.as_bytes()).into()) % SPAN,
         Dates::Keyed(secret) => {
             let mut mac = Hmac::<Sha256>::new_from_slice(secret)
-                .expect("HMAC takes a key of any length (RFC 2104)");
+                .expect("HMAC accepts a key of any length (RFC 2104)");
             mac.update(b"anon date offset v1\0");
             mac.update(patient_key.as_bytes());
             let digest = mac.finalize().into_bytes();
@@ -49,18 +47,18 @@ pub fn offset(dates: &Dates, patient_key: &str) -> i32 {
     i32::try_from(days).expect("a number modulo 3652 is an i32")
 }
 
-/// How the dates of one object move.
+/// How the dates of one patient move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shift {
     days: i32,
-    /// True: dates before 1900 become [`UNKNOWN_DATE`], as V17 has it.
+    /// True if dates before 1900 become [`UNKNOWN_DATE`], as in V17.
     floor: bool,
-    /// True: the patient is unknown, and every date becomes [`UNKNOWN_DATE`].
+    /// True if every date becomes [`UNKNOWN_DATE`], because the patient is unknown.
     hidden: bool,
 }
 
 impl Shift {
-    /// The shift of the patient with this key. An empty key hides every date.
+    /// Returns the shift of the patient with this key. An empty key hides every date.
     pub fn of(dates: &Dates, patient_key: &str) -> Self {
         Self {
             days: offset(dates, patient_key),
@@ -69,8 +67,8 @@ impl Shift {
         }
     }
 
-    /// The shift of a patient whose dates are already moved by these days. The dates that
-    /// [`Shift::of`] hides are hidden here too.
+    /// Returns a shift by a given number of days, for a patient whose dates another program has moved.
+    /// Hides the same dates as [`Shift::of`].
     pub fn by(dates: &Dates, patient_key: &str, days: i32) -> Self {
         let hidden = patient_key.is_empty();
         Self {
@@ -80,7 +78,7 @@ impl Shift {
         }
     }
 
-    /// The days by which dates move.
+    /// Returns the number of days by which dates move.
     pub fn days(self) -> i32 {
         self.days
     }
@@ -112,23 +110,25 @@ impl Shift {
     }
 }
 
+/// Returns true for the part of a DT value after its date (PS3.5 section 6.2):
 /// `[HH[MM[SS[.F to .FFFFFF]]]][+ZZXX or -ZZXX]`.
 fn is_time_part(rest: &[u8]) -> bool {
     let sign = rest.iter().position(|b| matches!(b, b'+' | b'-'));
     let (time, zone) = rest.split_at(sign.unwrap_or(rest.len()));
     let digits = |text: &[u8]| text.iter().all(u8::is_ascii_digit);
-    let zone_is_good = zone
+    let zone_is_valid = zone
         .split_first()
         .is_none_or(|(_, zone)| zone.len() == 4 && digits(zone));
     let dot = time.iter().position(|b| *b == b'.');
     let (clock, fraction) = time.split_at(dot.unwrap_or(time.len()));
-    let fraction_is_good = fraction.split_first().is_none_or(|(_, fraction)| {
+    let fraction_is_valid = fraction.split_first().is_none_or(|(_, fraction)| {
         clock.len() == 6 && (1..=6).contains(&fraction.len()) && digits(fraction)
     });
-    matches!(clock.len(), 0 | 2 | 4 | 6) && digits(clock) && fraction_is_good && zone_is_good
+    matches!(clock.len(), 0 | 2 | 4 | 6) && digits(clock) && fraction_is_valid && zone_is_valid
 }
 
-/// Reads `YYYYMMDD`. `None` if it is no day of the Gregorian calendar, years 1 to 9999.
+/// Reads `YYYYMMDD`. Returns `None` if it is not a day of the Gregorian calendar in the years 1 to
+/// 9999.
 fn parse(text: [u8; 8]) -> Option<Date> {
     let number = |digits: &[u8]| {
         digits.iter().try_fold(0_u16, |sum, digit| {
@@ -145,7 +145,7 @@ fn parse(text: [u8; 8]) -> Option<Date> {
     (date.year() >= 1).then_some(date)
 }
 
-/// Moves a date. `None` outside the years 1 to 9999.
+/// Moves a date. Returns `None` if the result is outside the years 1 to 9999.
 fn plus(date: Date, days: i32) -> Option<Date> {
     let moved = date.to_julian_day().checked_add(days)?;
     let moved = Date::from_julian_day(moved).ok()?;
@@ -168,10 +168,10 @@ fn text(date: Date) -> String {
 mod tests {
     use super::*;
 
-    /// Where V17 writes something else, its answer stands in the fifth column (deliberate:
-    /// what is no DA value becomes empty, and originals are trimmed first).
+    /// The fifth column is what V17 writes, if that differs. The differences are deliberate: a value
+    /// that is not a DA value becomes empty, and originals are trimmed first.
     #[test]
-    fn vectors_of_v17() {
+    fn dates_move_as_in_v17() {
         let unknown = Some("20000101");
         for (date, patient, days, expect, v17) in [
             ("20220101", "12345", 263, Some("20220921"), None),
@@ -218,7 +218,7 @@ mod tests {
             assert_eq!(moved.as_deref(), expect, "{date:?} of {patient:?}");
             assert!(
                 v17.is_none() || expect != v17,
-                "{date:?}: a difference that is none"
+                "{date:?}: V17 writes the same"
             );
         }
     }
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_given_shift_moves_either_way() {
+    fn a_given_number_of_days_moves_dates_forward_or_back() {
         for (days, date, expect) in [
             (-1892, "20090325", Some("20040119")),
             (-1, "20240301", Some("20240229")),
@@ -285,7 +285,7 @@ mod tests {
         assert_eq!(early.as_deref(), Some("17991231"));
     }
 
-    /// 10.1 #7: V17's shift hangs on nothing but the patient id, and anyone can undo it.
+    /// 10.1 #7: V17's shift depends on the patient id alone, so anyone can undo it.
     #[test]
     fn f07_keyed_dates_always_move_and_depend_on_the_key() {
         let (one, two) = (Dates::Keyed([1; 32]), Dates::Keyed([2; 32]));
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn every_day_of_the_calendar_comes_back() {
+    fn every_day_of_the_calendar_is_read_back_as_written() {
         let first = parse(*b"00010101").unwrap();
         let (mut date, mut days) = (first, 0);
         while let Some(next) = plus(date, 1) {

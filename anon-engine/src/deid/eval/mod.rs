@@ -1,4 +1,4 @@
-//! What the rules compute: one function an action.
+//! The functions behind the actions of a rule: dates, ages, texts, UIDs.
 
 pub mod date;
 pub mod number;

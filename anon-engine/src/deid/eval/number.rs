@@ -1,10 +1,10 @@
-//! Ages, rounded (PS3.5 section 6.2, AS).
+//! Rounds ages (AS, PS3.5 section 6.2).
 
 /// Rounds an age to a multiple of `width`, half to even.
 ///
-/// `age` is one to three digits and one of `D W M Y`, with spaces around it let pass. The result
-/// is an AS value of four characters in the same unit; a multiple above 999 becomes the largest
-/// one that fits. None if `age` is none, or `width` is not 1 to 999.
+/// `age` is one to three digits and one of `D W M Y`; spaces around it are ignored. The result is an
+/// AS value of four characters in the same unit (PS3.5 section 6.2). A multiple above 999 becomes the
+/// largest one that fits. Returns `None` if `age` is not an age, or `width` is not 1 to 999.
 ///
 /// # Examples
 /// ```
@@ -27,7 +27,7 @@ pub fn round_age(age: &[u8], width: u16) -> Option<String> {
     Some(format!("{rounded:03}{}", char::from(*unit)))
 }
 
-/// The multiple of `width` nearest to `number`; of two, the one with the even factor.
+/// Returns the multiple of `width` nearest to `number`; of two, the one with the even factor.
 fn half_even(number: u16, width: u16) -> u16 {
     let (factor, rest) = (number / width, number % width);
     let up = match (rest * 2).cmp(&width) {
@@ -42,10 +42,10 @@ fn half_even(number: u16, width: u16) -> u16 {
 mod tests {
     use super::*;
 
-    /// Where V17 writes something else, its answer stands in the fourth column
-    /// (deliberate: V17's two and six character ages are no AS values).
+    /// The fourth column is what V17 writes, if that differs. The differences are deliberate: an age
+    /// of two or six characters is not an AS value.
     #[test]
-    fn vectors_of_v17() {
+    fn ages_round_as_in_v17() {
         for (age, width, expect, v17) in [
             ("043Y", 5, Some("045Y"), None),
             ("044Y", 5, Some("045Y"), None),
@@ -114,7 +114,7 @@ mod tests {
             );
             assert!(
                 v17.is_none() || expect != v17,
-                "{age:?}: a difference that is none"
+                "{age:?}: V17 writes the same"
             );
         }
     }

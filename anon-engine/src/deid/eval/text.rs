@@ -1,12 +1,12 @@
-//! Constant values, encoded for their VR (PS3.5 section 6.2).
+//! Encodes the constant values of rules for a VR (PS3.5 section 6.2).
 
 use crate::read::dictionary::Vr;
 use crate::read::scan::Encoding;
 use crate::read::text::Charset;
 
-/// Appends `text` as a value of this VR. None if the VR cannot hold it.
+/// Appends `text` as a value of this VR. Returns `None` if the VR cannot hold it.
 ///
-/// Numbers are given in decimal, several values with backslashes between them.
+/// Numbers are decimal. Backslashes separate several values (PS3.5 section 6.4).
 pub(crate) fn encode(
     out: &mut Vec<u8>,
     text: &str,
@@ -28,19 +28,21 @@ pub(crate) fn encode(
         Vr::SV => numbers(out, text, |n: i64| eight(encoding, n.cast_unsigned())),
         Vr::UN => characters(out, text, usize::MAX, &Charset::default()),
         Vr::UI => {
-            let good =
+            let valid =
                 |uid: &str| uid.is_empty() || crate::read::uid::is_well_formed(uid.as_bytes());
-            text.split('\\').all(good).then_some(())?;
+            text.split('\\').all(valid).then_some(())?;
             characters(out, text, 64, charset)
         }
         Vr::UC | Vr::UR | Vr::UT => whole(out, text, usize::MAX, charset),
         Vr::LT => whole(out, text, 10_240, charset),
         Vr::ST => whole(out, text, 1_024, charset),
-        _ => characters(out, text, most_characters(vr)?, charset),
+        _ => characters(out, text, max_characters(vr)?, charset),
     }
 }
 
-fn most_characters(vr: Vr) -> Option<usize> {
+/// Returns how many characters a value of this VR may have (PS3.5 section 6.2), or `None` if it has
+/// no character values.
+fn max_characters(vr: Vr) -> Option<usize> {
     Some(match vr {
         Vr::AE | Vr::CS | Vr::DS | Vr::SH | Vr::TM => 16,
         Vr::AS => 4,
@@ -48,7 +50,7 @@ fn most_characters(vr: Vr) -> Option<usize> {
         Vr::DT => 26,
         Vr::IS => 12,
         Vr::LO => 64,
-        // Three groups of 64 and two equal signs.
+        // Three component groups of 64 characters and two equal signs (PS3.5 section 6.2.1).
         Vr::PN => 194,
         _ => return None,
     })
@@ -72,13 +74,15 @@ fn eight(encoding: Encoding, bits: u64) -> [u8; 8] {
     }
 }
 
-fn characters(out: &mut Vec<u8>, text: &str, most: usize, charset: &Charset) -> Option<()> {
-    let fits = text.split('\\').all(|value| value.chars().count() <= most);
+/// Appends text whose values are separated by backslashes.
+fn characters(out: &mut Vec<u8>, text: &str, max: usize, charset: &Charset) -> Option<()> {
+    let fits = text.split('\\').all(|value| value.chars().count() <= max);
     fits.then(|| whole(out, text, usize::MAX, charset))?
 }
 
-fn whole(out: &mut Vec<u8>, text: &str, most: usize, charset: &Charset) -> Option<()> {
-    if text.chars().count() > most {
+/// Appends text that is one value.
+fn whole(out: &mut Vec<u8>, text: &str, max: usize, charset: &Charset) -> Option<()> {
+    if text.chars().count() > max {
         return None;
     }
     out.extend_from_slice(&charset.encode(text)?);
@@ -90,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn constants_fit_their_vr_or_are_refused() {
+    fn a_constant_that_does_not_fit_its_vr_is_refused() {
         use Encoding::{ExplicitBe, ExplicitLe};
         let long = "x".repeat(65);
         for (text, vr, encoding, expect) in [

@@ -1,8 +1,8 @@
 //! The fingerprint of a data set: its length, and a digest of everything but bulk values.
 //!
-//! The digest is XXH3-128: it is computed for every object, and tells a second copy of an object
-//! from another object. It need not be cryptographic: whoever makes two objects with one digest only
-//! has their own second object taken for a copy.
+//! It tells a second copy of an object from another object with the same SOP Instance UID. The digest
+//! is XXH3-128, which is fast. It need not be cryptographic: if somebody makes two objects with one
+//! digest, their own second object is taken for a copy.
 
 use anon_model::Fingerprint;
 use twox_hash::XxHash3_128;
@@ -13,7 +13,8 @@ use crate::refusal::Refusal;
 
 const STEP: usize = 64 << 10;
 
-/// The fingerprint of the data set from `begin` to the end, bulk values left out.
+/// Returns the fingerprint of the data set from `begin` to the end of the input, without the ranges
+/// in `bulk`.
 pub(super) fn of<I: Input>(
     mut input: I,
     begin: u64,
@@ -32,7 +33,7 @@ pub(super) fn of<I: Input>(
             digest.write(bytes);
             at += want as u64;
         }
-        // A sequence that was entered has its bulk values inside: never go back.
+        // A long sequence contains the ranges of its own bulk values: never go back.
         at = at.max(bulk_end);
     }
     Ok(Fingerprint {

@@ -1,4 +1,5 @@
-//! Identifies an object by its root values: which pseudonyms it needs, and whether it is refused.
+//! [`identify`]: finds out what an object is and whose, by its root values. Refuses it if the project
+//! does not accept it.
 
 use anon_model::{PatientPhi, Phi, SeriesPhi, StudyPhi, Wanted};
 
@@ -19,43 +20,18 @@ pub(super) struct Identified {
     pub(super) warnings: Warnings,
 }
 
-/// Between Patient ID and issuer in a patient key: no character of an LO value.
+/// Separates Patient ID and issuer in a patient key. An LO value has no control character but ESC
+/// (PS3.5 section 6.2).
 const KEY_SEPARATOR: char = '\u{1F}';
 
-/// Checks the required attributes in V17's order, and reads the values for the index.
+/// Checks that the project accepts the object, and reads the values for the PHI index.
 pub(super) fn identify(
     policy: &Policy,
     root_values: &RootValues,
     originals: &[u8],
 ) -> Result<Identified, Refusal> {
     let values = RootValueReader::new(root_values, originals);
-    let required = [
-        RootValue::SopClass,
-        RootValue::Instance,
-        RootValue::Study,
-        RootValue::Series,
-    ];
-    let [sop_class, instance, study, series] = required.map(|field| values.uid(field));
-    let missing: Vec<&str> = [
-        (&sop_class, "SOPClassUID"),
-        (&instance, "SOPInstanceUID"),
-        (&study, "StudyInstanceUID"),
-        (&series, "SeriesInstanceUID"),
-    ]
-    .iter()
-    .filter_map(|(value, name)| value.is_empty().then_some(*name))
-    .collect();
-    if !missing.is_empty() {
-        let reason = format!("missing or empty: {}", missing.join(", "));
-        return Err(Refusal::new(Category::MissingAttributes, reason));
-    }
-    if [&instance, &study, &series]
-        .iter()
-        .any(|uid| uid.contains('\\'))
-    {
-        let reason = "a study, series or SOP instance UID has more than one value";
-        return Err(Refusal::new(Category::MissingAttributes, reason));
-    }
+    let [sop_class, instance, study, series] = required_uids(&values)?;
     check_class(policy, &sop_class)?;
     let mut warnings = Warnings {
         burned_in_unknown: check_pixels(policy, &values, &sop_class)?,
@@ -85,6 +61,33 @@ pub(super) fn identify(
     })
 }
 
+/// Returns the UIDs of SOP class, instance, study and series. PS3.3 requires a value of each (sections
+/// C.12.1, C.7.2.1 and C.7.3.1). Checked in the order of V17.
+fn required_uids(values: &RootValueReader<'_>) -> Result<[String; 4], Refusal> {
+    let required = [
+        (RootValue::SopClass, "SOPClassUID"),
+        (RootValue::Instance, "SOPInstanceUID"),
+        (RootValue::Study, "StudyInstanceUID"),
+        (RootValue::Series, "SeriesInstanceUID"),
+    ];
+    let uids = required.map(|(field, _)| values.uid(field));
+    let missing: Vec<&str> = uids
+        .iter()
+        .zip(required)
+        .filter_map(|(uid, (_, name))| uid.is_empty().then_some(name))
+        .collect();
+    if !missing.is_empty() {
+        let reason = format!("missing or empty: {}", missing.join(", "));
+        return Err(Refusal::new(Category::MissingAttributes, reason));
+    }
+    // A SOP class with two values is refused as a UID that is not well-formed.
+    if uids.iter().skip(1).any(|uid| uid.contains('\\')) {
+        let reason = "a study, series or SOP instance UID has more than one value";
+        return Err(Refusal::new(Category::MissingAttributes, reason));
+    }
+    Ok(uids)
+}
+
 fn check_class(policy: &Policy, sop_class: &str) -> Result<(), Refusal> {
     let category = Category::InvalidStorageClass;
     if !uid::is_well_formed(sop_class.as_bytes()) {
@@ -96,13 +99,13 @@ fn check_class(policy: &Policy, sop_class: &str) -> Result<(), Refusal> {
     if policy.storage_classes.contains(sop_class) {
         return Ok(());
     }
-    let reason = format!("the storage class {sop_class} is not one of the project's");
+    let reason = format!("the project's storage_classes do not include {sop_class}");
     let mut refusal = Refusal::new(category, reason);
     refusal.sop_class = Some(sop_class.to_owned());
     Err(refusal)
 }
 
-/// Returns true if the pixels may show identifying text and the object does not say so.
+/// Returns true if the pixels may show identifying text, and the object does not say whether they do.
 fn check_pixels(
     policy: &Policy,
     values: &RootValueReader<'_>,
@@ -116,12 +119,14 @@ fn check_pixels(
         BurnedInText::Shown if policy.burned_in == BurnedIn::Accept => Ok(false),
         BurnedInText::Shown => {
             let reason = "its pixels show identifying text, or it is a screen save; \
-                          pixels are not cleaned (burned_in = \"accept\" takes it as it is)";
+                          pixels are not cleaned (burned_in = \"accept\" keeps them as they are)";
             Err(Refusal::new(Category::BurnedIn, reason))
         }
     }
 }
 
+/// Returns the key of the patient: Patient ID (0010,0020), with its issuer (0010,0021) if the policy
+/// says so. Empty if the object has no Patient ID, which is type 2 (PS3.3 section C.7.1.1).
 fn patient_key(policy: &Policy, values: &RootValueReader<'_>) -> Result<String, Refusal> {
     let id = values.key(RootValue::PatientId);
     let issuer = match policy.patient_key {
@@ -141,7 +146,7 @@ fn patient_key(policy: &Policy, values: &RootValueReader<'_>) -> Result<String, 
     Ok(format!("{id}{KEY_SEPARATOR}{issuer}"))
 }
 
-/// The root values, decoded on demand.
+/// Decodes root values.
 struct RootValueReader<'n> {
     root: &'n RootValues,
     originals: &'n [u8],
@@ -199,7 +204,8 @@ impl<'n> RootValueReader<'n> {
     }
 }
 
-/// Moves the template's originals into `wanted`. The object's own three UIDs are already in it.
+/// Moves the originals of the template into `wanted`, which already has the object's own three UIDs.
+/// Returns the replacement of each original UID.
 pub(super) fn uid_replacements(
     template: &mut Template,
     wanted: &mut Wanted,

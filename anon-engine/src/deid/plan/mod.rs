@@ -1,4 +1,4 @@
-//! [`plan`]: finds what each element becomes, and which originals need a pseudonym.
+//! [`plan`]: decides what each element becomes, and collects the originals that need a pseudonym.
 //!
 //! ```text
 //! bytes ─► file meta ─► walk over headers ─► rules ─► template: kept ranges, new bytes, edits
@@ -29,41 +29,42 @@ use crate::read::source::SourceBytes;
 pub use crate::read::source::{Source, SourceFormat};
 use crate::refusal::{Category, Refusal};
 
-/// The values of an object that the index keeps.
+/// The values of an object that the PHI index keeps.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Captured {
-    /// Of the patient.
+    /// Values of the patient.
     pub patient: PatientPhi,
-    /// Of the study; `source` and `date_offset` are left to the caller.
+    /// Values of the study. The caller sets `source` and `date_offset`.
     pub study: StudyPhi,
-    /// Of the series.
+    /// Values of the series.
     pub series: SeriesPhi,
 }
 
-/// Why an accepted object deserves a second look.
+/// Why a person should check an accepted object.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Warnings {
-    /// Secondary capture or ultrasound that does not say if its pixels show identifying text.
+    /// It is secondary capture or ultrasound, and does not say whether its pixels show identifying
+    /// text (PS3.3 section C.7.6.1).
     pub burned_in_unknown: bool,
-    /// The object names no patient and is filed under the shared one.
+    /// It has no Patient ID, and is filed under the shared patient.
     pub shared_patient: bool,
 }
 
-/// What stands for an original UID in the output.
+/// The UID that replaces an original in the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UidReplacement {
     Study,
     Series,
     Instance,
-    /// The name of this number in [`Names::uids`](anon_model::Names::uids).
+    /// A UID of [`Names::uids`](anon_model::Names::uids), by its index.
     Other(u32),
 }
 
 /// What each element of one object becomes, before the pseudonyms are known.
 ///
-/// It holds original values, so its `Debug` shows sizes only.
+/// Holds original values, so its `Debug` shows none of them.
 pub struct Plan<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) scratch: Option<&'a std::path::Path>,
@@ -79,14 +80,16 @@ pub struct Plan<'a> {
 
 /// Reads an object's headers and decides what each element becomes.
 ///
-/// Study, Series and SOP Instance UID of the root always become the names the store gives, and SOP
-/// Class UID always stays: an output must agree with its path and its file meta information
-/// (PS3.10 section 7.1). The rules decide about every other element. These refuse the object: an
-/// element that is written and stands twice or out of order, bytes after the last element
-/// other than zeros, a value representation that could be read in two ways, a length beyond what
-/// encloses it. A kept value that cannot be what PS3.6 says, such as a PN in Study Time, is
-/// emptied; characters where PS3.6 says binary refuse the object. Group lengths, trailing
-/// padding and stray delimiters are dropped, and odd lengths are made even (PS3.5 sections 7.1 and 7.2).
+/// Study, Series and SOP Instance UID of the root always become pseudonyms, and SOP Class UID is
+/// always kept: an output must agree with its path and its file meta information (PS3.10 section 7.1).
+/// The rules decide about every other element.
+///
+/// The object is refused if an element of the output is repeated or out of order, if bytes other than
+/// zeros follow the last element, if a VR could be read in two ways, if a length extends beyond the
+/// enclosing sequence or item, or if characters are found where PS3.6 says binary. A kept value that
+/// does not fit its VR in PS3.6, such as a PN in Study Time, is emptied. Group lengths, trailing
+/// padding and stray delimiters are dropped, and odd lengths are made even (PS3.5 sections 7.1 and
+/// 7.2).
 ///
 /// # Errors
 /// [`Refusal`] if the object cannot be de-identified with certainty.
@@ -162,13 +165,14 @@ fn plan_data_set<'a, I: Input>(
     let mut walk = Walk::new(input, begin, syntax.encoding, &policy.limits);
     let found = walk.detect_encoding()?;
     let syntax = syntax.with_encoding(found).ok_or_else(|| {
-        let reason = "the data set is not encoded as its transfer syntax says";
+        let reason = "the data set is not encoded in the transfer syntax that it declares";
         Refusal::new(Category::DicomReadError, reason)
     })?;
     let mut planner = Planner::new(policy, walk, found);
     planner.run()?;
+    // Only encapsulated transfer syntaxes compress pixel data (PS3.5 section A.4).
     if planner.encapsulated && syntax.is_native() {
-        let reason = "the pixel data is compressed, and the transfer syntax names no compression";
+        let reason = "the pixel data is compressed, but its transfer syntax is an uncompressed one";
         return Err(Refusal::new(Category::DicomReadError, reason));
     }
     let identified = identify::identify(policy, &planner.root_values, &planner.template.originals)?;
@@ -191,36 +195,37 @@ fn plan_data_set<'a, I: Input>(
 }
 
 impl Plan<'_> {
-    /// The pseudonyms that the object needs.
+    /// Returns the originals that need a pseudonym.
     pub fn wanted(&self) -> &Wanted {
         &self.wanted
     }
 
-    /// The values that the index keeps.
+    /// Returns the values that the PHI index keeps.
     pub fn captured(&self) -> &Captured {
         &self.captured
     }
 
-    /// SOP Class UID (0008,0016).
+    /// Returns the SOP Class UID (0008,0016).
     pub fn sop_class(&self) -> &str {
         &self.sop_class
     }
 
-    /// UID of the transfer syntax, as received and as written.
+    /// Returns the UID of the transfer syntax, which is the same for the source and the output.
     ///
-    /// It differs from what the file meta information says only where that is missing, or names
-    /// the other one of the two uncompressed little endian ones.
+    /// It differs from the file meta information only if that has none, or names the wrong one of the
+    /// two uncompressed little endian transfer syntaxes.
     pub fn transfer_syntax(&self) -> &str {
         &self.syntax.uid
     }
 
-    /// Its warnings.
+    /// Returns why a person should check the object.
     pub fn warnings(&self) -> Warnings {
         self.warnings
     }
 
-    /// Tells copies of one instance from different objects under one UID: length of the data set
-    /// and XXH3-128 over all of it but values of 4 KiB and more, and fragments.
+    /// Returns the fingerprint, which tells a copy of an instance from another object with the same
+    /// SOP Instance UID: the length of the data set, and XXH3-128 of it without fragments and values
+    /// of 4 KiB or more.
     pub fn fingerprint(&self) -> Fingerprint {
         self.wanted.fingerprint
     }

@@ -1,4 +1,4 @@
-//! [`RootValues`]: the values of the root data set that say what the object is and whose.
+//! [`RootValues`]: the values of the root data set that identify the object and its patient.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use dicom_core::Tag;
 
 use crate::read::dictionary;
 
-/// An element of the root whose value is read, whatever the rules do with the element.
+/// An element of the root whose value is read, whatever the rules do with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum RootValue {
@@ -33,7 +33,7 @@ pub(crate) enum RootValue {
 const ROOT_VALUES: usize = 18;
 
 impl RootValue {
-    /// The root value with this tag, if it is one.
+    /// Returns the root value with this tag, if there is one.
     #[inline]
     pub(crate) fn of(tag: Tag) -> Option<Self> {
         Some(match dictionary::number(tag) {
@@ -78,7 +78,7 @@ impl RootValues {
         }
     }
 
-    /// The bytes of a root value.
+    /// Returns the bytes of a root value.
     pub(crate) fn bytes<'o>(&self, field: RootValue, originals: &'o [u8]) -> Option<&'o [u8]> {
         let (begin, end) = self.ranges.get(field as usize).copied().flatten()?;
         originals.get(begin as usize..end as usize)

@@ -1,48 +1,51 @@
-//! What the characters of a kept value may be (PS3.5 section 6.2).
+//! [`ValueCheck`]: which characters a kept value may have (PS3.5 section 6.2).
 //!
-//! A rule that keeps Study Time means a time. Free text under that tag, or a length that swallows
-//! the next element, would pass as one; so the bytes of kept numbers, dates, times, UIDs and codes
-//! are checked, if the value is long or if the VR on the wire differs from PS3.6. Real files break PS3.5
-//! in harmless ways (a long DS, a code in lower case), so a check fails only for what could be text.
-//! Elements that PS3.6 does not list or lists as text are not checked.
+//! A rule that keeps Study Time is meant for a time. Free text under that tag, or a length that
+//! includes the next element, must not be kept with it. So the bytes of kept numbers, dates, times,
+//! UIDs and codes are checked if the value is long, or if its VR in the object differs from PS3.6.
+//! Real files break PS3.5 in harmless ways (a long DS, a code in lower case), so a check fails only
+//! for a value that could be text. Elements that PS3.6 does not list, or lists as text, are not checked.
 //!
 //! ```text
-//! dictionary's VR    letters on the wire    looked at                        if it fails
-//! text, or none      any                    no                               –
-//! number, date, UID  the same, ≤ 64 bytes   no                               –
+//! VR in PS3.6        VR in the object       the check                        if it fails
+//! text, or none      any                    none                             –
+//! number, date, UID  the same, ≤ 64 bytes   none                             –
 //! number, date, UID  any                    no letters or control characters emptied
-//! code (CS, AE)      the same, ≤ 64 bytes   no                               –
+//! code (CS, AE)      the same, ≤ 64 bytes   none                             –
 //! code (CS, AE)      the same               no control characters, ≤ 64      emptied
 //! code (CS, AE)      another                a code of at most 16 characters  emptied
-//! binary             binary, UN             no: floats can look like text    –
-//! binary             characters             as a number                      refused
+//! binary             binary, UN             none: floats can look like text  –
+//! binary             characters             a number                         refused
 //! ```
 
 use crate::read::dictionary::{CharacterClass, Vr};
+use crate::read::uid::trim;
 
-/// Values of the right VR are not checked up to this length. Checking them too makes planning a CT
-/// slice take 6 % more instructions.
+/// Values of the right VR are not checked up to this length. Checking them takes 6 % more
+/// instructions to plan a CT slice.
 pub(super) const UNCHECKED_BYTES: u32 = 64;
-/// Most bytes of one code; PS3.5 says 16.
+/// Most bytes of one code. PS3.5 section 6.2 allows 16; real files have more.
 const MAX_CODE: usize = 64;
+/// Most bytes of a CS or AE value (PS3.5 section 6.2).
 const STRICT_CODE: usize = 16;
 
 /// How the characters of a value are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ValueCheck {
-    /// Nothing.
+    /// Not at all.
     Unchecked,
     /// Characters of a number, a date, a time or a UID.
     Number,
-    /// Those of a code.
+    /// Characters of a code.
     Code,
-    /// Those of a code, as the standard has it.
+    /// Characters and length of a code as PS3.5 section 6.2 defines them.
     StrictCode,
-    /// The dictionary says binary, the wire says characters.
+    /// Characters of a number: PS3.6 says binary, the object says characters.
     BinaryAsText,
 }
 
-/// The check for a value with this VR in the dictionary and this VR on the wire.
+/// Returns the check for a value of length `len` whose VR is `known` in PS3.6 and `wire` in the
+/// object.
 #[inline]
 pub(super) fn check_for(known: Option<Vr>, wire: Vr, len: u32) -> ValueCheck {
     let Some(known) = known else {
@@ -89,30 +92,31 @@ pub(super) fn passes(check: ValueCheck, vr: Vr, value: &[u8]) -> bool {
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const TOP: u64 = 0x80 * ONES;
-/// Bits that no digit, sign or point has.
+/// The bits that digits, signs and points do not have.
 const BEYOND_DIGITS: u64 = 0xC0 * ONES;
-/// Bits that no ASCII character has.
+/// The bit that ASCII characters do not have.
 const HIGH: u64 = TOP;
 
-/// True if there is no control character, and no byte but a backslash that has one of the bits of
-/// `mask`, which are among the two highest. Eight bytes at a time: this is done to every kept number.
+/// Returns true if no byte is a control character, and none except a backslash has a bit of `mask`.
+/// The mask may have the two highest bits of each byte. Checks eight bytes at a time, because every
+/// kept number is checked.
 #[inline]
 fn is_plain(value: &[u8], mask: u64) -> bool {
     let (words, rest) = value.as_chunks::<8>();
     let mut found = 0;
     for word in words {
-        found |= odd_bytes(u64::from_le_bytes(*word), mask);
+        found |= marked_bytes(u64::from_le_bytes(*word), mask);
     }
     let mut last = u64::from(b' ');
     for byte in rest {
         last = last << 8 | u64::from(*byte);
     }
-    // Spaces where there are no bytes.
-    found |= odd_bytes(last | SPACES.get(rest.len()).copied().unwrap_or(0), mask);
+    // The bytes beyond the rest become spaces.
+    found |= marked_bytes(last | SPACES.get(rest.len()).copied().unwrap_or(0), mask);
     found == 0
 }
 
-/// Spaces above the lowest n + 1 bytes.
+/// The word at index n has spaces above its lowest n + 1 bytes.
 const SPACES: [u64; 8] = [
     0x2020_2020_2020_2000,
     0x2020_2020_2020_0000,
@@ -124,18 +128,20 @@ const SPACES: [u64; 8] = [
     0,
 ];
 
-/// Not zero if a byte of the word is below a space, or has a bit of the mask and is no backslash.
+/// Returns a word that is not zero if a byte is a control character, or has a bit of the mask and is
+/// not a backslash.
 #[inline]
-fn odd_bytes(word: u64, mask: u64) -> u64 {
+fn marked_bytes(word: u64, mask: u64) -> u64 {
     let control = word.wrapping_sub(0x20 * ONES) & !word;
     let masked = word & mask;
     let beyond = masked | masked << 1;
     let x = word ^ (0x5C * ONES);
-    let no_backslash = ((x & !TOP) + !TOP) | x;
-    (control | beyond & no_backslash) & TOP
+    let not_backslash = ((x & !TOP) + !TOP) | x;
+    (control | beyond & not_backslash) & TOP
 }
 
-/// Slower, and exact: exponents, ages, padding with NUL.
+/// Checks number by number. Slower than [`is_plain`], but knows the exponents of DS, the units of AS
+/// and padding with NUL.
 #[cold]
 fn numbers(vr: Vr, value: &[u8]) -> bool {
     trim(value).split(|byte| *byte == b'\\').all(|one| {
@@ -154,11 +160,12 @@ fn numbers(vr: Vr, value: &[u8]) -> bool {
     })
 }
 
+/// Checks code by code: length and characters.
 #[cold]
-fn codes(value: &[u8], most: usize, fits: fn(u8) -> bool) -> bool {
+fn codes(value: &[u8], max: usize, fits: fn(u8) -> bool) -> bool {
     trim(value).split(|byte| *byte == b'\\').all(|one| {
         let one = trim(one);
-        one.len() <= most && one.iter().all(|byte| fits(*byte))
+        one.len() <= max && one.iter().all(|byte| fits(*byte))
     })
 }
 
@@ -166,16 +173,9 @@ fn is_visible(byte: u8) -> bool {
     (b' '..0x7F).contains(&byte)
 }
 
+/// Returns true for a character of a CS value (PS3.5 section 6.2).
 fn is_code(byte: u8) -> bool {
     byte.is_ascii_uppercase() || byte.is_ascii_digit() || b" _".contains(&byte)
-}
-
-/// Without padding.
-fn trim(mut value: &[u8]) -> &[u8] {
-    while let [b' ' | 0, rest @ ..] | [rest @ .., b' ' | 0] = value {
-        value = rest;
-    }
-    value
 }
 
 #[cfg(test)]
@@ -184,7 +184,7 @@ mod tests {
 
     #[track_caller]
     fn check(known: Vr, wire: Vr, value: &[u8], expect: bool) {
-        // As if it were a long one.
+        // The length of a long value, which is always checked.
         let got = passes(
             check_for(Some(known), wire, UNCHECKED_BYTES + 1),
             known,
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_every_kind_pass_and_text_does_not() {
+    fn numbers_pass_and_text_does_not() {
         for (vr, values) in [
             (
                 Vr::DS,
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_may_be_sloppy_but_neither_long_nor_binary() {
+    fn codes_pass_in_lower_case_but_not_if_long_or_binary() {
         for vr in [Vr::CS, Vr::AE] {
             for value in [
                 "CT",
@@ -267,13 +267,13 @@ mod tests {
     }
 
     #[test]
-    fn binary_values_are_no_text() {
+    fn a_binary_value_with_a_text_vr_fails() {
         for (wire, value, expect) in [
             (Vr::US, &b"Doe^John"[..], true),
             (Vr::SS, b"Doe^John", true),
             (Vr::UN, b"\x01\x02", true),
             (Vr::UN, b"ab", true),
-            // Three floats of a phantom, as an implicit data set was made explicit.
+            // Three floats of a phantom image, from an implicit data set that was made explicit.
             (Vr::UN, b"q=J?}?U?d;_?", true),
             (Vr::UN, b"Doe\x01John", true),
             (Vr::LO, b"Doe^John", false),
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn text_and_what_nobody_knows_is_not_looked_at() {
+    fn text_and_unknown_elements_are_not_checked() {
         check(Vr::LO, Vr::LO, b"Doe^John", true);
         check(Vr::SH, Vr::UT, b"Doe^John", true);
         assert_eq!(check_for(None, Vr::DS, 100), ValueCheck::Unchecked);
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn eight_at_a_time_finds_what_one_at_a_time_finds() {
+    fn eight_bytes_at_a_time_are_checked_as_one_at_a_time() {
         for byte in 0..=u8::MAX {
             for len in 1..20 {
                 for at in [0, len / 2, len - 1] {

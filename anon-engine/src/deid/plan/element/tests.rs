@@ -1,4 +1,4 @@
-//! What is kept in few steps is kept as in many.
+//! The fast path and the slow path keep the same bytes.
 
 use std::sync::Arc;
 
@@ -44,20 +44,20 @@ fn policy() -> Policy {
     Policy::new(Arc::new(Keep(Method::new("KEEP"))), "1", "TEST")
 }
 
-/// The pieces and bytes of a template, and what planning ends with.
+/// The pieces and bytes of a template, and the error that ended planning.
 type Planned = (Vec<Piece>, Vec<u8>, Option<ScanError>);
 
 fn planned(bytes: &[u8], read: Encoding, written: Encoding, thorough: bool) -> Planned {
     let policy = policy();
     let mut walk = Walk::new(BytesInput(bytes), 0, read, &policy.limits);
-    if let Err(fault) = walk.detect_encoding() {
-        return (Vec::new(), Vec::new(), Some(fault));
+    if let Err(error) = walk.detect_encoding() {
+        return (Vec::new(), Vec::new(), Some(error));
     }
     let mut planner = Planner::new(&policy, walk, written);
     planner.thorough = thorough;
-    let fault = planner.run().err();
+    let error = planner.run().err();
     let (template, ..) = planner.finish();
-    (template.pieces.clone(), template.arena.clone(), fault)
+    (template.pieces.clone(), template.arena.clone(), error)
 }
 
 fn encoding() -> impl Strategy<Value = Encoding> {
@@ -72,7 +72,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn few_steps_keep_what_many_keep(
+    fn the_fast_path_keeps_what_the_slow_path_keeps(
         pieces in vec(prop_oneof![3 => element(), 2 => piece(), 1 => sequence()], 0..8),
         sorted in any::<bool>(),
         read in encoding(),
@@ -85,15 +85,15 @@ proptest! {
         }
         let bytes = pieces.concat();
         for written in [read, written] {
-            let many = planned(&bytes, read, written, true);
-            prop_assert_eq!(planned(&bytes, read, written, false), many);
+            let slow = planned(&bytes, read, written, true);
+            prop_assert_eq!(planned(&bytes, read, written, false), slow);
         }
     }
 }
 
-/// The property is worth something only if most elements are kept in few steps.
+/// The property above is worth something only if most elements take the fast path.
 #[test]
-fn few_steps_are_enough_for_most() {
+fn ordinary_elements_are_kept_on_the_fast_path() {
     let value = |tag: u8, vr: &[u8; 2]| [&[8, 0, tag, 0], &vr[..], &[2, 0, b'1', b'2']].concat();
     let bytes = [value(0x60, b"CS"), value(0x70, b"LO"), value(0x80, b"LO")].concat();
     planned(&bytes, Encoding::ExplicitLe, Encoding::ExplicitLe, true);
@@ -108,9 +108,9 @@ fn few_steps_are_enough_for_most() {
     }
 }
 
-/// Nothing is kept in few steps that would need memory, so that its budget holds.
+/// The fast path does not check the memory budget, so it must not allocate.
 #[test]
-fn few_steps_take_no_memory() {
+fn the_fast_path_does_not_allocate() {
     let bytes = [8, 0, 0x60, 0, b'C', b'S', 2, 0, b'C', b'T'];
     planned(&bytes, Encoding::ExplicitLe, Encoding::ExplicitLe, true);
     let policy = policy();
