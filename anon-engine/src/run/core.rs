@@ -1,6 +1,5 @@
 //! [`Core`]: what the threads of one engine share.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -11,7 +10,7 @@ use crate::keep::quarantine::{EntryId, Quarantine};
 use crate::keep::store::Store;
 use crate::run::claim::Claims;
 use crate::run::commit_queue::CommitQueue;
-use crate::run::event::{Event, Observer};
+use crate::run::event::{Event, Observer, notify};
 use crate::run::intake::Intake;
 
 pub(crate) struct Core {
@@ -45,9 +44,9 @@ impl Core {
         self.notify(&Event::Warning { message, error });
     }
 
-    /// Tells the observer. A panic in it is logged and otherwise ignored.
+    /// Passes an event to the observer.
     pub(crate) fn notify(&self, event: &Event<'_>) {
-        guarded("an observer", || self.observer.on_event(event));
+        notify(&*self.observer, event);
     }
 
     /// Removes the quarantine entries of an instance that is now stored.
@@ -60,12 +59,5 @@ impl Core {
                 );
             }
         }
-    }
-}
-
-/// Runs `call`, and logs a panic in it.
-fn guarded(what: &'static str, call: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(call)).is_err() {
-        tracing::error!("{what} panicked");
     }
 }

@@ -25,7 +25,7 @@ use crate::run::claim::Claims;
 use crate::run::commit_queue::CommitQueue;
 use crate::run::committer;
 use crate::run::core::Core;
-use crate::run::event::{Event, NoObserver, Observer};
+use crate::run::event::{Event, NoObserver, Observer, notify};
 use crate::run::intake::{IfFull, Intake, NotAdmitted};
 use crate::run::receipt::Receipt;
 use crate::run::reply::Reply;
@@ -127,7 +127,7 @@ impl EngineBuilder {
     /// If recovery fails, or a thread cannot be started.
     pub fn start(self) -> Result<Engine, Error> {
         let recovered = recover(&*self.lookups, &*self.store)?;
-        self.observer.on_event(&Event::Recovered(&recovered));
+        notify(&*self.observer, &Event::Recovered(&recovered));
         let schedule = Arc::new(Schedule::default());
         let intake = Arc::new(Intake::new(self.intake_bytes, Arc::clone(&schedule)));
         let core = Arc::new(Core {

@@ -1,6 +1,7 @@
 //! [`Event`]: what long operations say about themselves. [`Observer`]: who listens.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anon_model::Phi;
 
@@ -55,10 +56,17 @@ pub struct Progress {
 }
 
 /// Listens to events. Called from the engine's own threads: it must return soon, and must not call
-/// a blocking method of the engine.
+/// a blocking method of the engine. A panic in it is logged and otherwise ignored.
 pub trait Observer: Send + Sync + fmt::Debug {
     /// Handles one event.
     fn on_event(&self, event: &Event<'_>);
+}
+
+/// Passes an event to an observer. A panic in the observer is logged and otherwise ignored.
+pub(crate) fn notify(observer: &dyn Observer, event: &Event<'_>) {
+    if catch_unwind(AssertUnwindSafe(|| observer.on_event(event))).is_err() {
+        tracing::error!("an observer panicked; it missed an event");
+    }
 }
 
 /// Ignores all events.

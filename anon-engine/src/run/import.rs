@@ -11,7 +11,7 @@ use crate::keep::quarantine::QuarantineError;
 use crate::refusal::Category;
 use crate::run::cancel::Cancel;
 use crate::run::engine::Engine;
-use crate::run::event::{Event, Observer, Progress};
+use crate::run::event::{Event, Observer, Progress, notify};
 use crate::run::receipt::{Outcome, Receipt};
 use crate::run::source::{ObjectSource, SourceItem};
 
@@ -206,16 +206,18 @@ impl Import<'_> {
             result,
         } = done;
         self.summary.count(&result);
-        self.observer.on_event(&Event::Instance {
+        let instance = Event::Instance {
             number,
             origin: origin.as_ref(),
             result: &result,
-        });
-        self.observer.on_event(&Event::Progress(Progress {
+        };
+        notify(self.observer, &instance);
+        let progress = Progress {
             found: self.summary.found,
             done: self.summary.done(),
             bytes_in: self.summary.bytes_in,
-        }));
+        };
+        notify(self.observer, &Event::Progress(progress));
         match result {
             Ok(_) => self.failures_in_a_row = 0,
             Err(error) => self.note_failure(error),

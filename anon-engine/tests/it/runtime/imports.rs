@@ -193,6 +193,33 @@ fn an_import_reads_a_bounded_number_of_objects_ahead() {
     );
 }
 
+/// Counts events, and panics at each.
+#[derive(Debug, Default)]
+struct PanickingObserver(AtomicU32);
+
+impl Observer for PanickingObserver {
+    fn on_event(&self, _: &Event<'_>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        panic!("injected panic");
+    }
+}
+
+#[test]
+fn an_observer_that_panics_stops_neither_an_engine_nor_an_import() {
+    let world = TestProject::new();
+    let observer = Arc::new(PanickingObserver::default());
+    let engine = world.builder().observer(observer.clone()).start();
+    let engine = engine.expect("an engine starts");
+    assert_eq!(observer.0.load(Ordering::SeqCst), 1, "the recovery");
+    let mut source = BytesSource::new(mixed());
+    let of_import = PanickingObserver::default();
+    let summary = import(&engine, &mut source, &Cancel::new(), &of_import);
+    assert_eq!((summary.found, summary.stored, summary.failed), (60, 36, 0));
+    // Each item, and the progress after it.
+    assert_eq!(of_import.0.load(Ordering::SeqCst), 120);
+    assert!(observer.0.load(Ordering::SeqCst) > 1, "a commit");
+}
+
 /// Records the thread of each commit.
 #[derive(Debug, Default)]
 struct CommitThreads(std::sync::Mutex<Vec<std::thread::ThreadId>>);
