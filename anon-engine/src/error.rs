@@ -174,17 +174,18 @@ pub(crate) fn remedy_of_io(error: &io::Error) -> Remedy {
     }
 }
 
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+/// Returns the message of an error and of its sources, in one line. A message that repeats the one
+/// before it is left out.
+pub fn with_sources(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
+    let mut source = error.source();
+    while let Some(error) = source {
         let text = error.to_string();
         if !line.ends_with(&text) {
             line.push_str(": ");
             line.push_str(&text);
         }
-        cause = error.source();
+        source = error.source();
     }
     line
 }
@@ -236,8 +237,11 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_names_each_cause_once() {
+    fn a_message_with_sources_names_each_source_once() {
         let error = Error::Store(StoreError::Write(io::ErrorKind::StorageFull.into()));
-        assert_eq!(chain(&error), "cannot write to the store: no storage space");
+        assert_eq!(
+            with_sources(&error),
+            "cannot write to the store: no storage space"
+        );
     }
 }

@@ -1,9 +1,9 @@
 //! One import into an open project, for this process or for a command beside it.
 
-use std::error::Error as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use anon_engine::error::with_sources;
 use anon_engine::import::EndedEarly;
 use anon_engine::source::FileScan;
 use anon_engine::{Cancel, Engine, Error, Event, Observer, Outcome, Receipt};
@@ -82,7 +82,7 @@ pub(crate) fn summary_of(done: anon_engine::ImportSummary) -> Summary {
     match done.ended_early {
         None => {}
         Some(EndedEarly::Cancelled) => summary.interrupted = true,
-        Some(EndedEarly::Failed(error)) => summary.error = Some(chain(&error)),
+        Some(EndedEarly::Failed(error)) => summary.error = Some(with_sources(&error)),
     }
     summary
 }
@@ -142,7 +142,7 @@ fn record(number: u64, source: String, result: &Result<Receipt, Error>) -> Insta
     let receipt = match result {
         Ok(receipt) => receipt,
         Err(error) => {
-            instance.reason = Some(chain(error));
+            instance.reason = Some(with_sources(error));
             return instance;
         }
     };
@@ -166,19 +166,4 @@ fn record(number: u64, source: String, result: &Result<Receipt, Error>) -> Insta
         other => instance.reason = Some(other.name().into()),
     }
     instance
-}
-
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !line.ends_with(&text) {
-            line.push_str(": ");
-            line.push_str(&text);
-        }
-        cause = error.source();
-    }
-    line
 }

@@ -40,7 +40,7 @@ impl Core {
     }
 
     pub(crate) fn warn(&self, message: &str, error: &(dyn std::error::Error + 'static)) {
-        tracing::warn!(error = %crate::error::chain(error), "{message}");
+        tracing::warn!(error = %crate::error::with_sources(error), "{message}");
         self.notify(&Event::Warning { message, error });
     }
 
