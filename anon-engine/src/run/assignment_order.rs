@@ -1,9 +1,10 @@
-//! [`AssignmentOrder`]: pseudonym numbers are given in the order of admission, whichever object is ready first.
+//! [`AssignmentOrder`]: pseudonyms are assigned in the order of admission, whichever object is ready
+//! first.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Lets objects pass one at a time, in the order of their tickets.
+/// Lets one object at a time assign its pseudonyms, in the order of the tickets.
 #[derive(Default)]
 pub(crate) struct AssignmentOrder {
     state: Mutex<AssignmentOrderState>,
@@ -12,26 +13,26 @@ pub(crate) struct AssignmentOrder {
 
 #[derive(Default)]
 struct AssignmentOrderState {
-    /// The number whose turn it is.
+    /// The ticket whose turn it is.
     now: u64,
-    /// Later tickets that have given up their turn.
-    passed: BTreeSet<u64>,
-    /// The next number to give.
+    /// Later tickets that have been dropped.
+    dropped: BTreeSet<u64>,
+    /// The next ticket to issue.
     next: u64,
-    /// Threads that wait for their turn. Notifying none is skipped: it is a system call.
+    /// Threads that wait for their turn. If there are none, the system call that wakes them is
+    /// skipped.
     waiting: usize,
 }
 
-/// A place in the order. Dropping it lets the next one pass: after a refusal, a panic, or at the
-/// end of its use.
+/// The place of an object in the order. Dropping it, even in a panic, lets the next object go on.
 pub(crate) struct AssignmentTicket {
     number: u64,
     order: Arc<AssignmentOrder>,
 }
 
 impl AssignmentOrder {
-    /// The next place in the order. The caller makes sure that places are taken up in this order:
-    /// a thread that waits for its turn waits for threads, never for a queue.
+    /// Issues the next ticket. Worker threads must take up tickets in this order. A thread then waits
+    /// only for other threads, never for an object that is still queued.
     pub(crate) fn issue(self: &Arc<Self>) -> AssignmentTicket {
         let mut state = self.state();
         let number = state.next;
@@ -43,13 +44,13 @@ impl AssignmentOrder {
     }
 
     fn state(&self) -> MutexGuard<'_, AssignmentOrderState> {
-        // Counters and a set: no panic leaves them half changed.
+        // A panic cannot leave counters and a set half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl AssignmentTicket {
-    /// Waits until all earlier places have passed.
+    /// Waits until all earlier tickets have been dropped.
     pub(crate) fn wait(&self) {
         let mut state = self.order.state();
         while state.now != self.number {
@@ -65,19 +66,19 @@ impl Drop for AssignmentTicket {
     fn drop(&mut self) {
         let mut state = self.order.state();
         if state.now != self.number {
-            state.passed.insert(self.number);
+            state.dropped.insert(self.number);
             return;
         }
         state.now += 1;
-        while !state.passed.is_empty() && {
+        while !state.dropped.is_empty() && {
             let now = state.now;
-            state.passed.remove(&now)
+            state.dropped.remove(&now)
         } {
             state.now += 1;
         }
-        let somebody_waits = state.waiting > 0;
+        let has_waiter = state.waiting > 0;
         drop(state);
-        if somebody_waits {
+        if has_waiter {
             self.order.changed.notify_all();
         }
     }
@@ -88,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_turn_that_is_dropped_early_holds_up_nobody() {
+    fn a_ticket_that_is_dropped_early_does_not_block_later_ones() {
         let order = Arc::new(AssignmentOrder::default());
         let [first, second, third, fourth] = [(); 4].map(|()| order.issue());
         drop(third);
@@ -98,16 +99,16 @@ mod tests {
         assert_eq!(order.state().now, 3);
         fourth.wait();
         drop(fourth);
-        assert!(order.state().passed.is_empty());
+        assert!(order.state().dropped.is_empty());
     }
 
     #[test]
-    fn turns_come_in_order() {
+    fn tickets_are_served_in_the_order_of_their_issue() {
         let order = Arc::new(AssignmentOrder::default());
         let seen = Mutex::new(Vec::new());
-        let places: Vec<AssignmentTicket> = (0..8).map(|_| order.issue()).collect();
+        let tickets: Vec<AssignmentTicket> = (0..8).map(|_| order.issue()).collect();
         std::thread::scope(|scope| {
-            for ticket in places.into_iter().rev() {
+            for ticket in tickets.into_iter().rev() {
                 scope.spawn(|| {
                     let ticket = ticket;
                     ticket.wait();

@@ -4,17 +4,16 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// A flag that asks a running operation to end. All clones share one flag, and it is never reset.
 ///
-/// The crates of this workspace that need one do not depend on each other, so each has its own type.
-/// The flag is a type of std: [`shared`](Self::shared) and `From` turn this one into that of
-/// anon-net or anon-export,
-/// and one call of [`cancel`](Self::cancel) then ends the operations of all of them.
+/// anon-net and anon-export have a `Cancel` of their own, because the crates do not depend on each
+/// other. [`shared`](Self::shared) and `From` convert between them: the flag inside is a type of std,
+/// so one call of [`cancel`](Self::cancel) then ends the operations of all three.
 ///
 /// # Examples
 /// ```
 /// let cancel = anon_engine::Cancel::new();
-/// let of_the_operation = anon_engine::Cancel::from(cancel.shared());
+/// let other = anon_engine::Cancel::from(cancel.shared());
 /// cancel.cancel();
-/// assert!(of_the_operation.is_cancelled());
+/// assert!(other.is_cancelled());
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Cancel(Arc<(Mutex<bool>, Condvar)>);
@@ -25,8 +24,8 @@ impl Cancel {
         Self::default()
     }
 
-    /// Sets the flag and wakes every thread that waits for it. Operations end between two
-    /// objects.
+    /// Sets the flag and wakes every thread that waits for it. An operation ends after the object
+    /// that it is at.
     pub fn cancel(&self) {
         let (is_set, changed) = &*self.0;
         *is_set.lock().unwrap_or_else(PoisonError::into_inner) = true;

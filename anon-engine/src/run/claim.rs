@@ -3,14 +3,14 @@
 //! ```text
 //!            claim            stage             receipt
 //! first   ─────┬────working─────┬────staged────────┬──► stored, or failed
-//! second       │  waits its     │  is put aside    │
-//!              │  turn (short)  │  (a group long)  └──► from the start: duplicate, conflict, or new
+//! second       │  its thread    │  is parked, for  │
+//!              │  waits, short  │  one commit      └──► from the start: duplicate, conflict, or new
 //! ```
 //!
-//! While the first copy is planned and assigned, the second waits in its place of the ticket order. If
-//! the first is refused, the second is processed in that place, so that pseudonyms do not depend on
-//! timing. Once the first is staged, only a disk error can stop it: the second then waits aside, and
-//! later objects overtake it.
+//! Until the first copy is staged, the thread of the second waits and keeps its ticket. If the first
+//! is refused, the second is assigned in that place, so pseudonyms do not depend on timing. Once the
+//! first is staged, only a disk error can stop it. The second is parked then, and later objects
+//! overtake it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,15 +19,15 @@ use crate::run::intake::{IfBusy, Intake, Job};
 
 /// The SOP instances that are being processed.
 pub(crate) struct Claims {
-    claimed: Mutex<HashMap<Arc<str>, Holder>>,
+    claimed: Mutex<HashMap<Arc<str>, ClaimState>>,
     changed: Condvar,
     intake: Arc<Intake>,
 }
 
 #[derive(Default)]
-struct Holder {
+struct ClaimState {
     staged: bool,
-    /// Threads that wait for a change. Notifying none is skipped: it is a system call.
+    /// Threads that wait for a change. If there are none, the system call that wakes them is skipped.
     waiting: usize,
     parked: Vec<Job>,
 }
@@ -47,7 +47,7 @@ impl Claims {
         }
     }
 
-    /// Waits for the right to process an instance; `None` if the object must be
+    /// Waits for the right to process an instance. Returns `None` if the object must be
     /// [`park`](Claims::park)ed.
     pub(crate) fn claim(self: &Arc<Self>, uid: &str, if_busy: IfBusy) -> Option<Claim> {
         let mut claimed = self.claimed();
@@ -55,16 +55,17 @@ impl Claims {
             match claimed.get_mut(uid) {
                 None => {
                     let uid: Arc<str> = uid.into();
-                    claimed.insert(Arc::clone(&uid), Holder::default());
+                    claimed.insert(Arc::clone(&uid), ClaimState::default());
                     return Some(Claim {
                         uid,
                         claims: Arc::clone(self),
                     });
                 }
-                Some(holder) if holder.staged && if_busy == IfBusy::Park => return None,
-                Some(holder) => {
-                    // Every change wakes all waiting threads; those that wait on are counted again.
-                    holder.waiting += 1;
+                Some(first) if first.staged && if_busy == IfBusy::Park => return None,
+                Some(first) => {
+                    // A change wakes all threads and resets the count; threads that still wait count
+                    // themselves again.
+                    first.waiting += 1;
                     let woken = self.changed.wait(claimed);
                     claimed = woken.unwrap_or_else(PoisonError::into_inner);
                 }
@@ -72,29 +73,30 @@ impl Claims {
         }
     }
 
-    /// Puts an object aside until the instance is free; if it is by now, the object comes next.
+    /// Parks an object until its instance is free. If it is free already, puts the object at the
+    /// front of the queue.
     pub(crate) fn park(&self, uid: &str, mut job: Job) {
         job.in_flight = None;
-        if let Some(holder) = self.claimed().get_mut(uid) {
-            holder.parked.push(job);
+        if let Some(first) = self.claimed().get_mut(uid) {
+            first.parked.push(job);
             return;
         }
         self.intake.requeue(job);
     }
 
-    fn claimed(&self) -> MutexGuard<'_, HashMap<Arc<str>, Holder>> {
-        // No operation on the map can stop half way.
+    fn claimed(&self) -> MutexGuard<'_, HashMap<Arc<str>, ClaimState>> {
+        // A panic cannot leave the map half changed.
         self.claimed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Claim {
-    /// Says that the object is staged: from here on others need not wait for it in their turn.
+    /// Marks the object as staged: other copies are parked from now on.
     pub(crate) fn staged(&self) {
         let mut claimed = self.claims.claimed();
-        let waiting = claimed.get_mut(&self.uid).map_or(0, |holder| {
-            holder.staged = true;
-            std::mem::take(&mut holder.waiting)
+        let waiting = claimed.get_mut(&self.uid).map_or(0, |state| {
+            state.staged = true;
+            std::mem::take(&mut state.waiting)
         });
         drop(claimed);
         if waiting > 0 {
@@ -105,13 +107,13 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let Some(holder) = self.claims.claimed().remove(&self.uid) else {
+        let Some(state) = self.claims.claimed().remove(&self.uid) else {
             return;
         };
-        if holder.waiting > 0 {
+        if state.waiting > 0 {
             self.claims.changed.notify_all();
         }
-        for job in holder.parked.into_iter().rev() {
+        for job in state.parked.into_iter().rev() {
             self.claims.intake.requeue(job);
         }
     }

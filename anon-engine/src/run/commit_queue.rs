@@ -1,4 +1,4 @@
-//! [`CommitQueue`]: staged objects that wait for their commit.
+//! [`CommitQueue`]: the staged objects that wait for a commit.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,19 +12,19 @@ use crate::run::receipt::Receipt;
 use crate::run::reply::Reply;
 use crate::run::schedule::{InFlight, Schedule};
 
-/// An object that is staged.
+/// A staged object that waits for a commit.
 pub(crate) struct QueuedCommit {
     pub(crate) staged: Staged,
     pub(crate) instance: NewInstance,
     pub(crate) pending: PendingReceipt,
 }
 
-/// What is left of an object once its files and its record are on their way.
+/// What the committer needs of an object to send its receipt, or to give up its pseudonyms.
 pub(crate) struct PendingReceipt {
-    /// What it asked of the lookups, but for the UIDs that its record has.
+    /// What it wanted from the lookup store, without the UIDs that moved to its [`NewInstance`].
     pub(crate) wanted: Wanted,
     pub(crate) receipt: Receipt,
-    /// Quarantine entries for the same bytes: they go when the object is stored.
+    /// Quarantine entries for the same bytes. They are removed when the object is stored.
     pub(crate) entries: Vec<EntryId>,
     pub(crate) claim: Claim,
     pub(crate) reply: Reply,
@@ -33,7 +33,7 @@ pub(crate) struct PendingReceipt {
 /// The staged objects, and the schedule by which they are committed in groups.
 pub(crate) struct CommitQueue {
     pub(crate) schedule: Arc<Schedule>,
-    /// Pushed under the lock of the schedule, so it holds at least what the schedule has counted.
+    /// Pushed to under the lock of the schedule, so it has at least the objects that are counted.
     ready: Mutex<VecDeque<QueuedCommit>>,
 }
 
@@ -45,19 +45,19 @@ impl CommitQueue {
         }
     }
 
-    /// Queues a staged object; waits while too many are queued. A caller that `leads` commits the
+    /// Queues a staged object. Waits while too many are queued. A caller that `leads` commits the
     /// group itself.
     pub(crate) fn push(&self, ready: QueuedCommit, in_flight: Option<InFlight>, leads: bool) {
         self.schedule.add(leads, || self.ready().push_back(ready));
         drop(in_flight);
     }
 
-    /// The next group, for the committer's thread; `None` at the end.
+    /// Waits for the next group, for the committer's thread. Returns `None` at the end.
     pub(crate) fn next_group(&self) -> Option<Vec<QueuedCommit>> {
         self.schedule.next_group().map(|size| self.take(size))
     }
 
-    /// A group for a thread that waits for one of its objects.
+    /// Returns a group for a thread that waits for the commit of its own object, if it may commit.
     pub(crate) fn group_at_once(&self) -> Option<Vec<QueuedCommit>> {
         self.schedule.group_at_once().map(|size| self.take(size))
     }

@@ -1,13 +1,13 @@
-//! Makes a group of staged objects durable. One thread at a time does.
+//! Makes a group of staged objects durable. Only one thread does so at a time.
 //!
 //! ```text
 //! workers ──► CommitQueue ──► Transactions::commit ──► Store::publish ──► receipts ──► Transactions::settle
 //!            the next group gathers meanwhile                      └─ of failures: after settle
 //! ```
 //!
-//! A thread in [`Engine::process`](crate::Engine::process), which waits for its object anyway,
-//! commits the group itself if no other thread does. Waking the committer's thread, and being woken
-//! by it, would take as long as the commit of one object.
+//! A thread in [`Engine::process`](crate::Engine::process) waits for its object anyway, so it commits
+//! the group itself if no other thread does. Waking the committer's thread and being woken by it
+//! takes as long as the commit of one object.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -20,20 +20,20 @@ use crate::run::commit_queue::{PendingReceipt, QueuedCommit};
 use crate::run::core::Core;
 use crate::run::event::Event;
 
-/// The committer's thread.
+/// Runs the committer's thread.
 pub(crate) fn run(core: &Core) {
     while let Some(group) = core.commit_queue.next_group() {
         guarded_commit(core, group);
     }
     if let Err(error) = core.lookups.flush() {
         core.warn(
-            "what was settled is not saved; the next start looks at it again",
+            "cannot save which groups are settled; the next start checks them again",
             &error,
         );
     }
 }
 
-/// Makes a group durable on this thread, if one waits and nobody is at it.
+/// Commits a group on this thread, if one waits and no other thread commits.
 pub(crate) fn run_once(core: &Core) {
     if let Some(group) = core.commit_queue.group_at_once() {
         guarded_commit(core, group);
@@ -42,7 +42,8 @@ pub(crate) fn run_once(core: &Core) {
 
 fn guarded_commit(core: &Core, group: Vec<QueuedCommit>) {
     if catch_unwind(AssertUnwindSafe(|| commit(core, group))).is_err() {
-        // Behind one of the seams. Who waited has been told by dropping what they waited for.
+        // The lookup store, the store or the quarantine panicked. Dropping the replies of the group
+        // has reported an error to their callers.
         let error = BackendError::new(Remedy::Stop, "a commit panicked");
         core.poison_with(&Arc::new(error));
     }
@@ -78,7 +79,7 @@ fn commit(core: &Core, group: Vec<QueuedCommit>) {
     }
 }
 
-/// Nothing of the group is in the index: nothing of it may stay in the store.
+/// Discards a group whose commit failed: it is not in the index, so nothing may stay in the store.
 fn give_up(
     core: &Core,
     error: &Arc<BackendError>,
@@ -89,7 +90,10 @@ fn give_up(
     tracing::error!(instances = pending.len(), "a commit failed");
     for staged in staged {
         if let Err(error) = core.store.discard(staged) {
-            core.warn("a temporary file is left behind", &error);
+            core.warn(
+                "cannot remove a temporary file; the next start does",
+                &error,
+            );
         }
     }
     for (pending, instance) in pending.into_iter().zip(instances) {
@@ -109,9 +113,10 @@ fn publish(core: &Core, id: Group, staged: Vec<Staged>, pending: Vec<PendingRece
     let results = catch_unwind(AssertUnwindSafe(|| core.store.publish(staged)));
     let results = match results {
         Ok(results) if results.len() == size => results,
-        // What is visible is not known. The intent stays, and the next start looks.
+        // It is unknown which files are visible. The intent stays, and the next start checks them.
         Ok(_) | Err(_) => {
-            let message = "the store broke off while it published a group";
+            let message =
+                "the store failed in the middle of publishing a group; restart to repair it";
             let error = Arc::new(BackendError::new(Remedy::Stop, message));
             core.poison_with(&error);
             for pending in pending {
@@ -136,8 +141,8 @@ fn stored(core: &Core, pending: PendingReceipt) {
     pending.reply.send(Ok(pending.receipt));
 }
 
-/// Those that failed hear of it when they are out of the index again: before, a second try would be
-/// called a duplicate of what is not there.
+/// Removes the objects that could not be published from the index, then reports them as failed. In
+/// the other order, a second try could be called a duplicate of an object that is not stored.
 fn settle(core: &Core, id: Group, size: usize, failures: Vec<(usize, PendingReceipt, StoreError)>) {
     let unpublished: Vec<usize> = failures.iter().map(|(position, ..)| *position).collect();
     let settled = caught(|| core.lookups.settle(id, &unpublished)).map_err(Arc::new);
@@ -145,7 +150,7 @@ fn settle(core: &Core, id: Group, size: usize, failures: Vec<(usize, PendingRece
         Ok(()) => {}
         Err(error) if unpublished.is_empty() => {
             core.warn(
-                "a group is not settled; the next start looks at it again",
+                "cannot mark a group as settled; the next start checks it again",
                 &**error,
             );
         }
@@ -166,7 +171,7 @@ fn settle(core: &Core, id: Group, size: usize, failures: Vec<(usize, PendingRece
     }
 }
 
-/// A panic behind the seam is a failure that nothing more is known of.
+/// Calls the lookup store. A panic in it becomes an error that stops the engine.
 fn caught<T>(call: impl FnOnce() -> Result<T, BackendError>) -> Result<T, BackendError> {
     catch_unwind(AssertUnwindSafe(call))
         .unwrap_or_else(|_| Err(BackendError::new(Remedy::Stop, "the lookup store panicked")))

@@ -27,18 +27,21 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// The failure after which the lookup store cannot be trusted, if there was one.
+    /// Returns the failure after which the lookup store cannot be trusted, if there was one.
     pub(crate) fn poison(&self) -> Option<Arc<BackendError>> {
         self.poison.get().cloned()
     }
 
-    /// Makes every later object fail. The first error is kept.
+    /// Makes every later object fail with this error, unless an earlier one does.
     pub(crate) fn poison_with(&self, error: &Arc<BackendError>) {
         if self.poison.set(Arc::clone(error)).is_ok() {
-            tracing::error!("the lookup store failed; nothing more is taken");
+            tracing::error!(
+                "the lookup store failed; no more objects are accepted until a restart"
+            );
         }
     }
 
+    /// Logs a failure that no receipt reports, and passes it to the observer.
     pub(crate) fn warn(&self, message: &str, error: &(dyn std::error::Error + 'static)) {
         tracing::warn!(error = %crate::error::with_sources(error), "{message}");
         self.notify(&Event::Warning { message, error });
@@ -54,7 +57,7 @@ impl Core {
         for entry in entries {
             if let Err(error) = self.quarantine.clear(entry) {
                 self.warn(
-                    "a quarantine entry is left although its object is stored",
+                    "cannot remove the quarantine entry of an object that is now stored",
                     &error,
                 );
             }

@@ -1,4 +1,4 @@
-//! [`Engine`]: de-identifies and stores, with threads of its own or on the caller's.
+//! [`Engine`]: de-identifies and stores objects, on its own threads or on the caller's.
 //!
 //! ```text
 //! submit, try_submit ──► Intake ──► workers ──┐
@@ -32,25 +32,25 @@ use crate::run::reply::Reply;
 use crate::run::schedule::{BulkGuard, Schedule};
 use crate::run::worker;
 
-/// How long dropping an engine waits for its threads. They are left to themselves then: each ends
-/// with the object it has.
+/// How long dropping an engine waits for its threads. After that, each thread ends on its own after
+/// the object it is at.
 const DROP_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Memory that waiting objects may take.
+/// Default of [`EngineBuilder::intake_bytes`].
 const INTAKE_BYTES: usize = 64 << 20;
 
-/// De-identifies and stores objects. All methods take `&self`; share it in an [`Arc`].
+/// De-identifies and stores objects. All methods take `&self`, so an [`Arc`] can share it.
 ///
-/// A callback runs on a thread of the engine: it must return soon, and must not call
+/// Callbacks run on a thread of the engine. They must return soon, and must not call
 /// [`process`](Engine::process), [`submit`](Engine::submit) or [`stop`](Engine::stop) of the same
-/// engine. [`try_submit`](Engine::try_submit) is allowed, and so is dropping the engine.
+/// engine. They may call [`try_submit`](Engine::try_submit), and may drop the engine.
 pub struct Engine {
     core: Arc<Core>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     running: Arc<ThreadCount>,
 }
 
-/// How an [`Engine`] is built. See [`Engine::builder`].
+/// Builds an [`Engine`]. See [`Engine::builder`].
 #[derive(Debug)]
 pub struct EngineBuilder {
     policy: Policy,
@@ -63,7 +63,7 @@ pub struct EngineBuilder {
     scratch: Option<PathBuf>,
 }
 
-/// The intake has no room: the object and the callback come back.
+/// The intake has no room. Returns the object and the callback.
 #[non_exhaustive]
 pub struct IntakeFull<F> {
     /// The object.
@@ -78,34 +78,34 @@ impl<F> fmt::Debug for IntakeFull<F> {
     }
 }
 
-/// How an engine ended.
+/// How an engine stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "it was in time or not")]
 pub enum Stopped {
-    /// Everything that was admitted came to its outcome.
+    /// Every admitted object was processed.
     Drained,
-    /// The time was too short: what had not begun was answered with [`Error::Stopped`].
+    /// The time was too short. Objects that were still queued failed with [`Error::Stopped`].
     OutOfTime,
 }
 
 impl EngineBuilder {
-    /// Threads that plan, apply and stage. 0: only [`Engine::process`] works then. The default is
-    /// the number of processors.
+    /// Sets the number of threads that plan, apply and stage. With 0, only [`Engine::process`] works.
+    /// The default is the number of processors.
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
         self
     }
 
-    /// Memory that waiting objects may take, in bytes. The default is 64 MiB. One object that is
-    /// larger is admitted alone.
+    /// Sets the memory that waiting objects may take, in bytes. The default is 64 MiB. A larger object
+    /// is admitted when no other object waits.
     #[must_use]
     pub fn intake_bytes(mut self, intake_bytes: usize) -> Self {
         self.intake_bytes = intake_bytes;
         self
     }
 
-    /// Who listens to the engine's own events. Instances are told by receipts and by
+    /// Sets the observer of the engine's own events. Events about single objects come from
     /// [`import`](fn@crate::import).
     #[must_use]
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
@@ -113,15 +113,15 @@ impl EngineBuilder {
         self
     }
 
-    /// A directory in which large deflated objects are inflated: a
-    /// [`Spool`](crate::Spool)'s, say. Without one they are refused.
+    /// Sets the directory in which large deflated objects are inflated, such as that of a
+    /// [`Spool`](crate::Spool). Without one, such objects are refused.
     #[must_use]
     pub fn scratch(mut self, dir: impl Into<PathBuf>) -> Self {
         self.scratch = Some(dir.into());
         self
     }
 
-    /// Repairs what an earlier engine left, and starts the threads.
+    /// Repairs what an interrupted engine left behind, and starts the threads.
     ///
     /// # Errors
     /// If recovery fails, or a thread cannot be started.
@@ -156,7 +156,7 @@ impl EngineBuilder {
 }
 
 impl Engine {
-    /// An engine of these parts, to be started.
+    /// Returns a builder for an engine with these parts.
     pub fn builder(
         policy: Policy,
         lookups: Arc<dyn LookupStore>,
@@ -175,42 +175,42 @@ impl Engine {
         }
     }
 
-    /// Takes one object to its outcome on the caller's thread. Many threads may do so at once:
-    /// their objects are made durable in one group.
+    /// Processes one object on the caller's thread. If several threads call this at once, their
+    /// objects are made durable in one group.
     ///
     /// # Errors
-    /// If the object came to no outcome. Nothing of it is stored then.
+    /// If the object could not be processed. Nothing of it is stored then.
     pub fn process(&self, received: Received) -> Result<Receipt, Error> {
         self.process_again(received, &mut |_| false)
     }
 
-    /// The same; after a failure that can pass, such as a full disk, `again` is asked whether to try
-    /// once more. It may take its time: nothing is held meanwhile that others need. What fails in
-    /// the commit, after the object has been written, is not tried again.
+    /// As [`process`](Self::process), but calls `again` after a temporary failure, such as a full disk,
+    /// and tries once more if it returns true. `again` may block: the object holds nothing that others
+    /// need. A failure of the commit, after the object has been written, is not retried.
     ///
     /// # Errors
-    /// If the object came to no outcome: the last failure. Nothing of it is stored then.
+    /// The last failure, if the object could not be processed. Nothing of it is stored then.
     pub fn process_again(
         &self,
         received: Received,
         again: &mut dyn FnMut(&Error) -> bool,
     ) -> Result<Receipt, Error> {
-        let (answer, answered) = bounded(1);
+        let (sender, receiver) = bounded(1);
         let reply = Reply::new(move |result| {
-            // The receiver waits below.
-            let _ = answer.send(result);
+            // Cannot fail: the receiver is alive, below.
+            let _ = sender.send(result);
         });
         let job = worker::caller_job(received, reply, &self.core);
-        worker::handle(&self.core, job, &mut Vec::new(), again);
+        worker::process(&self.core, job, &mut Vec::new(), again);
         committer::run_once(&self.core);
-        answered.recv().unwrap_or(Err(Error::Stopped))
+        receiver.recv().unwrap_or(Err(Error::Stopped))
     }
 
-    /// Hands one object to the workers; waits while the intake is full. `on_done` is called exactly
-    /// once: on a thread of the engine, on one that is in [`process`](Self::process), or on this one
+    /// Submits one object to the workers. Waits while the intake is full. `on_done` is called exactly
+    /// once: on a thread of the engine, on a thread in [`process`](Self::process), or on the caller's
     /// if the engine is stopped.
     ///
-    /// New pseudonyms are given in the order in which objects are submitted.
+    /// New pseudonyms are assigned in the order in which objects are submitted.
     pub fn submit(
         &self,
         received: Received,
@@ -224,11 +224,11 @@ impl Engine {
         }
     }
 
-    /// Hands one object to the workers if there is room for it now.
+    /// Submits one object to the workers if the intake has room for it now.
     ///
     /// # Errors
-    /// [`IntakeFull`] with the object and the callback if there is none. A stopped engine is never full:
-    /// it calls `on_done`.
+    /// [`IntakeFull`] with the object and the callback, if it has none. A stopped engine calls `on_done`
+    /// instead.
     pub fn try_submit<F>(&self, received: Received, on_done: F) -> Result<(), Box<IntakeFull<F>>>
     where
         F: FnOnce(Result<Receipt, Error>) + Send + 'static,
@@ -245,13 +245,14 @@ impl Engine {
         }
     }
 
-    /// Memory that the waiting objects take now, in bytes.
+    /// Returns the memory that waiting objects take now, in bytes.
     pub fn intake_bytes(&self) -> usize {
         self.core.intake.bytes()
     }
 
-    /// Admits no more, and ends when everything admitted came to its outcome, or the time is over.
-    /// What has not begun then is answered with [`Error::Stopped`]. Stopping again changes nothing.
+    /// Admits no more objects, waits until those in the engine have been processed or `patience` is
+    /// over, and ends the threads. Objects that are still queued then fail with [`Error::Stopped`].
+    /// Does nothing if the engine is stopped.
     pub fn stop(&self, patience: Duration) -> Stopped {
         self.core.intake.close();
         let deadline = Instant::now().checked_add(patience);
@@ -264,7 +265,7 @@ impl Engine {
         }
     }
 
-    /// Lets groups fill up until the result is dropped: more objects are coming.
+    /// Announces that more objects are coming: groups fill up until the result is dropped.
     pub(crate) fn bulk(&self) -> BulkGuard {
         self.core.commit_queue.schedule.bulk()
     }
@@ -288,26 +289,26 @@ impl Engine {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the threads; false if one is still running.
+    /// Ends the threads. Returns false if one is still running.
     fn end(&self, deadline: Option<Instant>) -> bool {
         let discarded = self.core.intake.close_and_discard();
         if discarded > 0 {
             tracing::info!(
                 objects = discarded,
-                "stopped before these objects had their turn"
+                "stopped before these objects were processed; submit them again"
             );
         }
         self.core.commit_queue.schedule.end();
         let threads = std::mem::take(&mut *self.threads());
         let own = thread::current().id();
         if threads.iter().any(|thread| thread.thread().id() == own) {
-            // Dropped in a callback: this thread cannot wait for itself.
+            // The engine is dropped in a callback, and this thread cannot wait for itself.
             return false;
         }
         if !self.running.wait(deadline) {
             return false;
         }
-        // All threads have finished, so joining does not wait. Their panics are caught inside.
+        // All threads have finished, so joining does not wait. Panics are caught inside them.
         for thread in threads {
             drop(thread.join());
         }
@@ -334,13 +335,14 @@ impl fmt::Debug for Engine {
     }
 }
 
-/// How many threads live.
+/// Counts the threads that are running.
 #[derive(Default)]
 struct ThreadCount {
     count: Mutex<usize>,
     gone: Condvar,
 }
 
+/// A running thread. Counted until this is dropped.
 struct ThreadGuard(Arc<ThreadCount>);
 
 impl ThreadCount {
@@ -349,7 +351,7 @@ impl ThreadCount {
         ThreadGuard(Arc::clone(self))
     }
 
-    /// Waits until none lives; false if the time was too short.
+    /// Waits until no thread is running. Returns false if the deadline passes first.
     fn wait(&self, deadline: Option<Instant>) -> bool {
         let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
         while *count > 0 {
@@ -371,11 +373,12 @@ impl Drop for ThreadGuard {
     }
 }
 
-/// De-identifies one object in memory: the output is returned only after its pseudonyms are
-/// durable in `lookups`.
+/// De-identifies one object in memory. Returns the output after its pseudonyms are durable in
+/// `lookups`.
 ///
-/// `bytes` is a file of PS3.10, as for [`Source::part10`](crate::Source::part10). The same object
-/// again has the same output. Nothing is stored, so the index does not count it.
+/// `bytes` is a DICOM file (PS3.10 section 7), as for [`Source::part10`](crate::Source::part10). The
+/// same object gives the same output each time. The object is not stored and not added to the PHI
+/// index.
 ///
 /// # Errors
 /// [`Error::Refused`] if the object cannot be de-identified with certainty; otherwise if the lookup
@@ -397,7 +400,7 @@ pub fn deidentify(
             return Err(crate::Refusal::new(category, conflict.to_string()).into());
         }
     };
-    let made = plan.apply(&names).map_err(Error::from).and_then(|clean| {
+    let result = plan.apply(&names).map_err(Error::from).and_then(|clean| {
         let output = clean.to_vec().map_err(Error::Source)?;
         let group = lookups.commit(&[])?;
         lookups.settle(group, &[])?;
@@ -407,5 +410,5 @@ pub fn deidentify(
     if new {
         lookups.abandon(plan.wanted());
     }
-    made
+    result
 }

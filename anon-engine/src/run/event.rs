@@ -1,4 +1,4 @@
-//! [`Event`]: what long operations say about themselves. [`Observer`]: who listens.
+//! [`Event`]: what long operations report. [`Observer`]: receives it.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,53 +9,52 @@ use crate::error::Error;
 use crate::keep::recover::Recovered;
 use crate::run::receipt::Receipt;
 
-/// Something that happened. Nothing in it identifies a person but what is [`Phi`].
+/// Something that happened. Only a [`Phi`] in it can identify a person.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'e> {
-    /// An import has dealt with an item. Events come in the order of completion.
+    /// An import has finished an item. Items come in the order in which they finish.
     Instance {
-        /// The item's place in the import, from 1, in the order of the source.
+        /// The number of the item in the order of the source, from 1.
         number: u64,
-        /// Where it came from.
+        /// The file or sender that it came from.
         origin: Option<&'e Phi<String>>,
-        /// What became of it.
+        /// Its receipt, or why it failed.
         result: &'e Result<Receipt, Error>,
     },
-    /// How far an import is.
+    /// The progress of an import.
     Progress(Progress),
-    /// An engine has looked at what an earlier one left.
+    /// An engine has repaired what an interrupted one left behind.
     Recovered(&'e Recovered),
     /// An engine has made a group durable.
     Committed {
-        /// Instances in it.
+        /// Number of instances in the group.
         instances: usize,
-        /// Of those, instances whose files could not be published. They left the index again.
+        /// How many of them could not be published. They have been removed from the index.
         unpublished: usize,
     },
-    /// Something failed that no receipt tells: an entry of the quarantine that could not be
-    /// cleared, a temporary file that could not be removed.
+    /// A failure that no receipt reports, such as a temporary file that could not be removed.
     Warning {
-        /// What, in words of ours.
+        /// What failed. Holds no value of an object.
         message: &'e str,
-        /// Why.
+        /// Why it failed.
         error: &'e (dyn std::error::Error + 'static),
     },
 }
 
-/// How far an import is.
+/// The progress of an import.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Items that the source has shown.
+    /// Items that the source has returned.
     pub found: u64,
-    /// Items that are dealt with.
+    /// Items that are finished.
     pub done: u64,
-    /// Bytes of those.
+    /// Bytes of the finished items.
     pub bytes_in: u64,
 }
 
-/// Listens to events. Called from the engine's own threads: it must return soon, and must not call
+/// Receives events. It is called on threads of the engine, so it must return soon, and must not call
 /// a blocking method of the engine. A panic in it is logged and otherwise ignored.
 pub trait Observer: Send + Sync + fmt::Debug {
     /// Handles one event.

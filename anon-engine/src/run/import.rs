@@ -1,4 +1,4 @@
-//! [`import`]: takes everything from a source through an engine.
+//! [`import`]: processes all objects of a source with an engine.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,50 +15,48 @@ use crate::run::event::{Event, Observer, Progress, notify};
 use crate::run::receipt::{Outcome, Receipt};
 use crate::run::source::{ObjectSource, SourceItem};
 
-/// Failures in a row, of the project and not of a source, after which an import ends: a full disk
-/// does not get better by trying a million files.
-const FAILURES_IN_A_ROW: u32 = 64;
+/// An import ends after this many failures in a row that are not the fault of a source. Trying a
+/// million files does not free a full disk.
+const MAX_FAILURES_IN_A_ROW: u32 = 64;
 
 /// What an import did.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct ImportSummary {
-    /// Items that the source showed.
+    /// Number of items that the source returned.
     pub found: u64,
-    /// Objects stored.
+    /// Number of objects stored.
     pub stored: u64,
-    /// Objects that were stored before.
+    /// Number of objects that were stored before.
     pub duplicates: u64,
-    /// Items that are none of ours.
+    /// Number of items that are not DICOM objects by design.
     pub ignored: u64,
-    /// Objects in quarantine, by category. An object that was there before is counted again.
+    /// Number of objects in quarantine, by category. Counts objects that were there before.
     pub quarantined: BTreeMap<Category, u64>,
-    /// Items that came to no outcome. Their sources are as they were.
+    /// Number of items that could not be processed. Their sources are unchanged.
     pub failed: u64,
-    /// Bytes of everything that came to an outcome.
+    /// Bytes of all items that did not fail.
     pub bytes_in: u64,
     /// Bytes of the outputs.
     pub bytes_out: u64,
-    /// Objects stored that name no patient and share one.
+    /// Number of stored objects without a Patient ID, which share one patient.
     pub shared_patient: u64,
-    /// Objects stored that do not say if their pixels show identifying text, of kinds that may.
+    /// Number of stored objects whose pixels may show identifying text; see
+    /// [`Warnings::burned_in_unknown`](crate::Warnings::burned_in_unknown).
     pub burned_in_unknown: u64,
-    /// The storage classes of [`Category::InvalidStorageClass`], with counts.
+    /// Number of objects refused for their SOP class, by its UID.
     pub invalid_classes: BTreeMap<String, u64>,
-    /// Why it ended before its source did.
+    /// Why the import ended before its source did, if it did.
     pub ended_early: Option<EndedEarly>,
 }
 
 /// Why an import ended before its source did.
 #[derive(Debug)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "somebody wanted it, or something failed"
-)]
+#[expect(clippy::exhaustive_enums, reason = "it was cancelled, or it failed")]
 pub enum EndedEarly {
     /// [`Cancel::cancel`] was called.
     Cancelled,
-    /// The project can take no more: the first failure that says so.
+    /// The engine cannot process more objects. Holds the first failure that shows it.
     Failed(Error),
 }
 
@@ -91,30 +89,33 @@ impl ImportSummary {
         }
     }
 
-    /// Items that came to an outcome, or failed.
+    /// Returns the number of items that are finished: all but those that were found and not yet
+    /// processed.
     pub fn done(&self) -> u64 {
         let quarantined: u64 = self.quarantined.values().sum();
         self.stored + self.duplicates + self.ignored + quarantined + self.failed
     }
 }
 
+/// An item that has been processed.
 struct FinishedItem {
     number: u64,
     origin: Option<Phi<String>>,
     result: Result<Receipt, Error>,
 }
 
+/// An import that is running.
 struct Import<'a> {
     observer: &'a dyn Observer,
     summary: ImportSummary,
     failures_in_a_row: u32,
 }
 
-/// Takes everything from a source through an engine with workers, and waits for the last receipt.
+/// Processes all objects of a source with the workers of an engine, and waits for the last receipt.
 ///
-/// `observer` hears of each item in the order of completion, on this thread, and of progress after
-/// each. A cancelled import takes no more from the source and finishes what is on its way. Memory
-/// does not grow with the number of items. Several imports may go through one engine.
+/// `observer` is called on this thread: with each item, in the order in which they finish, and with
+/// the progress after each. A cancelled import takes no more items from the source and finishes those
+/// in the engine. Memory does not grow with the number of items. Several imports may share an engine.
 pub fn import(
     engine: &Engine,
     source: &mut dyn ObjectSource,
@@ -138,7 +139,7 @@ pub fn import(
         };
         import.summary.found += 1;
         import.take(engine, item, &sender);
-        // Reports what is done before taking more: the intake bounds the objects in flight.
+        // Finished items are reported before the next one is taken, so that they do not pile up.
         while let Ok(done) = receiver.try_recv() {
             import.report(done);
         }
@@ -155,7 +156,7 @@ impl Import<'_> {
                 let origin = received.origin().cloned();
                 let sender = sender.clone();
                 engine.submit(received, move |result| {
-                    // The receiver lives until the last sender is gone.
+                    // Cannot fail: the receiver lives until the last sender is dropped.
                     let _ = sender.send(FinishedItem {
                         number,
                         origin,
@@ -220,26 +221,26 @@ impl Import<'_> {
         notify(self.observer, &Event::Progress(progress));
         match result {
             Ok(_) => self.failures_in_a_row = 0,
-            Err(error) => self.note_failure(error),
+            Err(error) => self.count_failure(error),
         }
     }
 
-    /// Ends the import after a failure that will repeat.
-    fn note_failure(&mut self, error: Error) {
-        // A full quarantine fails only the objects that belong there.
+    /// Counts a failure. Ends the import if every further object would fail too.
+    fn count_failure(&mut self, error: Error) {
+        // A full quarantine fails only objects that belong there.
         if error.is_of_source() || matches!(error, Error::Quarantine(QuarantineError::Full)) {
             return;
         }
         self.failures_in_a_row += 1;
-        let hopeless = error.remedy() == anon_model::Remedy::Stop
-            || self.failures_in_a_row >= FAILURES_IN_A_ROW;
-        if hopeless && self.summary.ended_early.is_none() {
+        let will_repeat = error.remedy() == anon_model::Remedy::Stop
+            || self.failures_in_a_row >= MAX_FAILURES_IN_A_ROW;
+        if will_repeat && self.summary.ended_early.is_none() {
             self.summary.ended_early = Some(EndedEarly::Failed(error));
         }
     }
 
     fn finish(mut self, receiver: &Receiver<FinishedItem>) -> ImportSummary {
-        // Ends when every callback has been called: each holds a sender.
+        // Each callback holds a sender, so this ends when all have been called.
         while let Ok(done) = receiver.recv() {
             self.report(done);
         }

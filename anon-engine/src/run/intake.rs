@@ -1,7 +1,7 @@
 //! [`Intake`]: the queue of objects that wait for a worker, bounded in bytes.
 //!
-//! The bytes of an object count from its admission until it is staged. An object that is larger than
-//! the whole intake is admitted when the intake is empty.
+//! The bytes of an object count from its admission until it is staged or refused. An object that is
+//! larger than the limit is admitted when the intake is empty.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,41 +13,43 @@ use crate::run::receipt::Receipt;
 use crate::run::reply::Reply;
 use crate::run::schedule::{InFlight, Schedule};
 
-/// The most objects that wait, however small, so that stopping discards few.
+/// The most objects that wait, whatever their size, so that stopping discards few.
 const MAX_WAITING: usize = 4096;
 
-/// A full queue is refilled when it is this short. Waking a thread for each free place costs more
-/// than the objects.
+/// A full queue is refilled when it is this short. Waking a thread for each free place would take
+/// longer than processing the object.
 const REFILL: usize = MAX_WAITING / 2;
 
-/// An object on its way. Dropping one gives back all that it holds, and says so to who waits.
+/// An object that is being processed, and what it holds. Dropping it releases all of that and
+/// reports [`Error::Stopped`].
 pub(crate) struct Job {
     pub(crate) received: Received,
     pub(crate) reply: Reply,
-    /// Its place in the order of assignment, until that has passed.
+    /// Its place in the order of assignment, until its pseudonyms are assigned.
     pub(crate) ticket: Option<AssignmentTicket>,
-    /// Its bytes, counted by the intake.
+    /// Its bytes in the intake.
     pub(crate) reservation: Option<Reservation>,
-    /// Counted as on its way to a commit; not while it is parked.
+    /// Counts it as in flight; `None` while it is parked.
     pub(crate) in_flight: Option<InFlight>,
-    /// What it does if another copy of its instance waits for a commit.
+    /// What happens if another copy of its instance waits for a commit.
     pub(crate) if_busy: IfBusy,
 }
 
-/// What an object does if another copy of its instance waits for a commit.
+/// What happens to an object if another copy of its instance waits for a commit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IfBusy {
-    /// Its thread waits: it is the caller's.
+    /// Its thread waits, because it is the caller's.
     Wait,
-    /// It is put aside, and the worker takes the next one.
+    /// It is parked, and the worker takes the next object.
     Park,
 }
 
+/// The queue of objects that wait for a worker.
 pub(crate) struct Intake {
     state: Mutex<IntakeState>,
-    /// Somebody waits for a job, or for the end.
+    /// Wakes workers: there is a job, or the engine ends.
     jobs: Condvar,
-    /// Somebody waits for room.
+    /// Wakes callers: there is room, or the engine ends.
     room: Condvar,
     max_bytes: usize,
     order: Arc<AssignmentOrder>,
@@ -58,30 +60,31 @@ struct IntakeState {
     waiting: VecDeque<Job>,
     bytes: usize,
     phase: IntakePhase,
-    /// Threads that wait for a job, and for room. Notifying none of them is skipped: it is a system call.
+    /// Threads that wait for a job. If there are none, the system call that wakes them is skipped.
     idle: usize,
+    /// Threads that wait for room.
     blocked: usize,
 }
 
 impl IntakeState {
-    /// True if somebody who waits for room has to be woken.
+    /// Returns true if threads that wait for room must be woken.
     fn should_wake_blocked(&self) -> bool {
         self.blocked > 0 && self.waiting.len() <= REFILL
     }
 }
 
-/// Who comes in.
+/// Which objects are accepted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum IntakePhase {
-    /// Everybody.
+    /// All objects.
     Open,
-    /// Those that were in before.
+    /// Only objects that have been admitted before, and were parked.
     Draining,
-    /// Nobody; workers end.
+    /// None. Workers end.
     Stopped,
 }
 
-/// Bytes counted by the intake, until this is dropped.
+/// The bytes of one object in the intake. Released when this is dropped.
 pub(crate) struct Reservation {
     bytes: usize,
     intake: Arc<Intake>,
@@ -89,13 +92,13 @@ pub(crate) struct Reservation {
 
 /// Why an object was not admitted.
 pub(crate) enum NotAdmitted<F> {
-    /// There is no room now.
+    /// The intake has no room. Returns the object and its callback.
     Full(Received, F),
-    /// There never will be.
+    /// The engine is stopped. Returns the callback.
     Stopped(F),
 }
 
-/// Whether the caller waits for room.
+/// What a caller does if the intake has no room.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IfFull {
     Wait,
@@ -166,13 +169,13 @@ impl Intake {
         Ok(())
     }
 
-    /// Puts an object that was admitted before at the front of the queue.
+    /// Puts an object that has been admitted before at the front of the queue.
     pub(crate) fn requeue(&self, mut job: Job) {
         job.in_flight = Some(self.schedule.enter());
         let mut state = self.state();
         if state.phase == IntakePhase::Stopped {
             drop(state);
-            // Dropping it says that the engine is stopped.
+            // Dropping the job reports that the engine is stopped.
             return;
         }
         state.waiting.push_front(job);
@@ -195,7 +198,7 @@ impl Intake {
         }
     }
 
-    /// Waits for the next object; `None` when the engine ends.
+    /// Waits for the next object. Returns `None` when the engine ends.
     pub(crate) fn next(&self) -> Option<Job> {
         let mut state = self.state();
         loop {
@@ -231,19 +234,19 @@ impl Intake {
         drop(state);
         self.room.notify_all();
         self.jobs.notify_all();
-        // Outside the lock: each one's callback is called, and its bytes are given back.
+        // Dropped outside the lock, because each job calls its callback and releases its bytes.
         let discarded = waiting.len();
         drop(waiting);
         discarded
     }
 
-    /// Bytes that are counted now.
+    /// Returns the bytes of all admitted objects that are not staged yet.
     pub(crate) fn bytes(&self) -> usize {
         self.state().bytes
     }
 
     fn state(&self) -> MutexGuard<'_, IntakeState> {
-        // A queue and counters: no panic leaves them half changed.
+        // A panic cannot leave a queue and counters half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

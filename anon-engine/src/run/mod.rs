@@ -1,4 +1,4 @@
-//! Runs it: takes objects from their sources through workers to durable receipts.
+//! Takes objects from their sources through workers to durable receipts.
 
 pub(crate) mod assignment_order;
 pub mod cancel;
@@ -10,6 +10,7 @@ pub mod engine;
 pub mod event;
 pub mod import;
 pub(crate) mod intake;
+pub(crate) mod open_source;
 pub mod receipt;
 pub(crate) mod reply;
 pub(crate) mod schedule;

@@ -1,4 +1,4 @@
-//! [`Receipt`]: what became of an object.
+//! [`Receipt`]: how the processing of an object ended.
 
 use crate::deid::output_path::OutputPath;
 use crate::deid::plan::Warnings;
@@ -6,7 +6,7 @@ use crate::refusal::{Category, EntryId};
 
 pub use crate::keep::received::Received;
 
-/// What became of an object.
+/// The result of processing an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Receipt {
@@ -20,36 +20,36 @@ pub struct Receipt {
     pub warnings: Warnings,
 }
 
-/// What became of an object. Whatever it says is durable.
+/// How the processing of an object ended. What it says is durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It is de-identified and stored.
+    /// The object is de-identified and stored.
     Stored {
-        /// Where, below the store's root.
+        /// Its path in the store.
         path: OutputPath,
-        /// The patient's anonymous id.
+        /// The pseudonym of its patient.
         patient: String,
     },
     /// The same instance was stored before.
     Duplicate {
-        /// Where it is stored.
+        /// Its path in the store.
         path: OutputPath,
-        /// The patient's anonymous id.
+        /// The pseudonym of its patient.
         patient: String,
     },
-    /// It is none of ours.
+    /// It is not a DICOM object by design, such as an archive.
     Ignored {
-        /// Why.
+        /// Why it is ignored.
         reason: String,
     },
-    /// It is refused, and in quarantine.
+    /// The object is refused, and in quarantine.
     Quarantined {
-        /// The category.
+        /// The category of the refusal.
         category: Category,
-        /// Why, in words for a data manager.
+        /// Why it is refused, for a data manager.
         reason: String,
-        /// Its entry.
+        /// Its quarantine entry.
         entry: EntryId,
         /// The SOP class, for [`Category::InvalidStorageClass`].
         sop_class: Option<String>,
@@ -57,7 +57,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// `stored`, `duplicate`, `ignored` or `quarantined`.
+    /// Returns `stored`, `duplicate`, `ignored` or `quarantined`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Stored { .. } => "stored",

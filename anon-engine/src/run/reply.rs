@@ -24,9 +24,9 @@ impl Reply {
         let Some(on_done) = self.0.take() else {
             return;
         };
-        // A panic in the callback must not end the thread that serves all objects.
+        // A panic in the callback must not end a thread of the engine.
         if catch_unwind(AssertUnwindSafe(|| on_done(result))).is_err() {
-            tracing::error!("a callback panicked");
+            tracing::error!("the callback of an object panicked");
         }
     }
 }

@@ -1,31 +1,30 @@
-//! [`Schedule`]: when the staged objects that gather are made durable as one group.
+//! [`Schedule`]: decides when the staged objects are committed as one group.
 //!
-//! A group goes as soon as the one before it is done: a sender without pipelining waits for every
-//! C-STORE response (PS3.7 section 9.1.1). While a bulk importer has more to come, a group waits
+//! Without an import, a group is committed as soon as the one before it is done: a sender without
+//! pipelining waits for every C-STORE response (PS3.7 section 9.1.1). During an import, a group waits
 //! until it is full, or nothing else is in flight, or its oldest object has waited long enough.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Objects of a full group.
+/// Number of objects in a full group.
 pub(crate) const GROUP: usize = 256;
 
-/// How long the first object of a group waits for the others of a busy engine.
+/// How long the first object of a group waits for others during an import.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// The most staged objects that wait for a commit. Their temporary files are on disk; this bounds
-/// the backlog of a slow disk.
+/// The most staged objects that wait for a commit. Bounds the temporary files if the disk is slow.
 const MAX_READY: usize = 4 * GROUP;
 
-/// Counts objects in flight and objects that are staged, and says when a group goes. It does not
-/// know the objects themselves.
+/// Counts objects in flight and staged objects, and decides when a group is committed. Does not hold
+/// the objects themselves.
 #[derive(Default)]
 pub(crate) struct Schedule {
     state: Mutex<ScheduleState>,
-    /// The committer waits for a group.
+    /// Wakes the committer.
     wake: Condvar,
-    /// Workers wait for room, and `stop` waits until the engine is idle.
+    /// Wakes workers that wait for room, and `stop`, which waits until the engine is idle.
     done: Condvar,
 }
 
@@ -35,17 +34,17 @@ struct ScheduleState {
     ready: VecDeque<Instant>,
     in_flight: usize,
     committing: bool,
-    /// Bulk importers that have more to come.
+    /// Imports that have more objects to come.
     bulk: usize,
-    /// Threads that wait for `done`. Notifying none of them is skipped: it is a system call.
+    /// Threads that wait for `done`. If there are none, the system call that wakes them is skipped.
     waiting: usize,
     end: bool,
 }
 
-/// An object that was admitted and is neither staged nor refused yet.
+/// An object that has been admitted, and is neither staged nor refused yet.
 pub(crate) struct InFlight(Arc<Schedule>);
 
-/// A bulk importer that has more to come: groups fill up until this is dropped.
+/// An import that has more objects to come. Groups fill up until this is dropped.
 pub(crate) struct BulkGuard(Arc<Schedule>);
 
 impl Schedule {
@@ -61,8 +60,8 @@ impl Schedule {
         BulkGuard(Arc::clone(self))
     }
 
-    /// Counts a staged object, which `push` queues; waits while too many are queued. A caller that
-    /// `leads` asks for a group itself, so the committer sleeps on.
+    /// Counts a staged object, which `push` queues. Waits while too many are queued. A caller that
+    /// `leads` commits the group itself, so the committer is not woken.
     pub(crate) fn add(&self, leads: bool, push: impl FnOnce()) {
         let mut state = self.state();
         while state.ready.len() >= MAX_READY {
@@ -73,8 +72,8 @@ impl Schedule {
         }
         push();
         state.ready.push_back(Instant::now());
-        // The committer is woken when a group begins, to start its clock, and when it is full. What
-        // is staged while a group is committed is found after that commit.
+        // Wakes the committer when a group begins, to start its clock, and when it is full. After a
+        // commit, the committer finds the objects that were staged meanwhile.
         let begins = matches!(state.ready.len(), 1 | GROUP);
         let wake = begins && !state.committing && (!leads || state.bulk > 0);
         drop(state);
@@ -83,7 +82,8 @@ impl Schedule {
         }
     }
 
-    /// Waits until nothing is in flight, staged or committed; false if the deadline passed first.
+    /// Waits until nothing is in flight, staged or being committed. Returns false if the deadline
+    /// passes first.
     pub(crate) fn wait_idle(&self, deadline: Option<Instant>) -> bool {
         let mut state = self.state();
         while state.in_flight > 0 || state.committing || !state.ready.is_empty() {
@@ -100,13 +100,13 @@ impl Schedule {
         true
     }
 
-    /// Tells the committer to end when nothing is left.
+    /// Makes the committer end when nothing is left.
     pub(crate) fn end(&self) {
         self.state().end = true;
         self.wake.notify_all();
     }
 
-    /// Waits for the next group and returns its size, for the committer; `None` at the end.
+    /// Waits for the next group, for the committer. Returns its size, or `None` at the end.
     pub(crate) fn next_group(&self) -> Option<usize> {
         let mut state = self.state();
         loop {
@@ -128,15 +128,15 @@ impl Schedule {
         }
     }
 
-    /// The size of a group for a thread that waits for one of its objects; `None` if another
-    /// thread commits already, or if bulk importers fill the groups.
+    /// Returns the size of the group that a thread may commit for its own object; `None` if another
+    /// thread is committing, or if an import fills the group.
     pub(crate) fn group_at_once(&self) -> Option<usize> {
         let state = self.state();
         if state.committing || state.ready.is_empty() {
             return None;
         }
         if state.bulk > 0 {
-            // An importer may have come since the object was staged, when nobody was woken.
+            // An import may have begun after the object was staged without waking the committer.
             self.wake.notify_one();
             return None;
         }
@@ -151,7 +151,7 @@ impl Schedule {
         size
     }
 
-    /// Says that the group which was taken has been committed or given up.
+    /// Records that the group that was taken is committed or discarded.
     pub(crate) fn group_done(&self) {
         let mut state = self.state();
         state.committing = false;
@@ -171,7 +171,7 @@ impl Schedule {
     }
 
     fn state(&self) -> MutexGuard<'_, ScheduleState> {
-        // A queue and counters: no panic leaves them half changed.
+        // A panic cannot leave a queue and counters half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,28 +1,24 @@
-//! One object from its bytes to its staged output, or to the quarantine.
+//! Processes one object: from its bytes to a staged output, or to the quarantine.
 //!
 //! ```text
-//! open ─► plan ─► (its turn) claim ─► assign ─► (next one's turn) apply ─► stage ─► CommitQueue
-//!           └───────────┴────────────────┴────────────┴───► refused ─► quarantine ─► receipt
+//! open ─► plan ─► wait for its ticket ─► claim ─► assign ─► drop the ticket ─► apply ─► stage ─► CommitQueue
+//!           └─────────────┴────────────────┴────────┴────────────┴──► refused ─► quarantine ─► receipt
 //! ```
 //!
-//! A panic between open and stage is caught: the object goes to quarantine, the worker goes on.
+//! A panic between open and stage is caught: the object goes to quarantine, the worker continues.
 
-use std::fs::{File, Metadata};
-use std::io::{self, Read};
+use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
-use std::time::SystemTime;
 
 use anon_model::{AssignError, Assigned, Names, NewInstance, Pseudonyms, Wanted};
 
 use crate::deid::output_path::OutputPath;
 use crate::deid::plan::{Plan, Warnings, plan};
 use crate::error::Error;
-use crate::keep::quarantine::{EntryId, Original, QuarantineError, RefusedObject};
-use crate::keep::received::{Payload, Received};
+use crate::keep::quarantine::{EntryId, QuarantineError, RefusedObject};
+use crate::keep::received::Received;
 use crate::keep::store::{Staged, StoreError};
-use crate::platform::open_source;
 use crate::read::source::Source;
 use crate::refusal::{Category, Refusal};
 use crate::run::assignment_order::AssignmentTicket;
@@ -30,25 +26,28 @@ use crate::run::claim::Claim;
 use crate::run::commit_queue::{PendingReceipt, QueuedCommit};
 use crate::run::core::Core;
 use crate::run::intake::{IfBusy, Job};
+use crate::run::open_source::OpenSource;
 use crate::run::receipt::{Outcome, Receipt};
 use crate::run::reply::Reply;
 
-/// A file below this is read whole; of a larger one only headers are.
-const WHOLE_BYTES: usize = 64 * 1024;
-
-/// A worker's thread.
+/// Runs a worker's thread.
 pub(crate) fn run(core: &Core) {
     let mut buffer = Vec::new();
     while let Some(job) = core.intake.next() {
-        handle(core, job, &mut buffer, &mut |_| false);
+        process(core, job, &mut buffer, &mut |_| false);
     }
 }
 
-/// Decides after a temporary failure whether to try again.
+/// Returns true if an object should be tried again after this temporary failure.
 pub(crate) type RetryPolicy<'a> = dyn FnMut(&Error) -> bool + 'a;
 
-/// Processes an object on this thread until it is staged, refused or failed.
-pub(crate) fn handle(core: &Core, mut job: Job, buffer: &mut Vec<u8>, again: &mut RetryPolicy<'_>) {
+/// Processes an object on this thread until it is staged, parked, refused or failed.
+pub(crate) fn process(
+    core: &Core,
+    mut job: Job,
+    buffer: &mut Vec<u8>,
+    again: &mut RetryPolicy<'_>,
+) {
     let opened = match OpenSource::open(&job.received, buffer) {
         Ok(opened) => opened,
         Err(error) => {
@@ -57,7 +56,6 @@ pub(crate) fn handle(core: &Core, mut job: Job, buffer: &mut Vec<u8>, again: &mu
             return;
         }
     };
-    let bytes_in = opened.len();
     let attempt = Attempt {
         core,
         opened: &opened,
@@ -65,36 +63,18 @@ pub(crate) fn handle(core: &Core, mut job: Job, buffer: &mut Vec<u8>, again: &mu
         if_busy: job.if_busy,
     };
     let result = loop {
-        let ticket = &mut job.ticket;
-        let attempted = catch_unwind(AssertUnwindSafe(|| attempt.run(ticket)));
-        job.ticket = None;
-        let attempted = attempted.unwrap_or_else(|_| {
-            tracing::error!("an object made the engine panic; it goes to quarantine");
-            let reason = "this object exposes a bug in this program; please report it";
-            AttemptResult::Refused(Refusal::new(Category::StorageError, reason))
-        });
-        let result = match attempted {
+        let result = match attempt.run(&mut job.ticket) {
             AttemptResult::Staged(object) => {
                 drop(opened);
-                return finish(core, job, object);
+                return queue_commit(core, job, object);
             }
             AttemptResult::Busy(uid) => {
                 drop(opened);
                 return core.claims.park(&uid, job);
             }
-            AttemptResult::Duplicate {
-                path,
-                patient,
-                warnings,
-            } => {
+            AttemptResult::Duplicate(receipt) => {
                 core.clear_entries(&attempt.entries());
-                let outcome = Outcome::Duplicate { path, patient };
-                Ok(Receipt {
-                    outcome,
-                    bytes_in,
-                    bytes_out: 0,
-                    warnings,
-                })
+                Ok(receipt)
             }
             AttemptResult::Refused(refusal) => quarantine(core, &job.received, &opened, refusal),
             AttemptResult::Failed(error) => Err(error),
@@ -117,8 +97,8 @@ pub(crate) fn handle(core: &Core, mut job: Job, buffer: &mut Vec<u8>, again: &mu
     drop(in_flight);
 }
 
-/// Queues a staged object for its commit. Its source is not needed any more.
-fn finish(core: &Core, job: Job, object: StagedObject) {
+/// Queues a staged object for its commit. Closes its source.
+fn queue_commit(core: &Core, job: Job, object: StagedObject) {
     let Job {
         received,
         reply,
@@ -147,6 +127,7 @@ fn finish(core: &Core, job: Job, object: StagedObject) {
     );
 }
 
+/// Files a refused object in the quarantine.
 fn quarantine(
     core: &Core,
     received: &Received,
@@ -154,16 +135,16 @@ fn quarantine(
     refusal: Refusal,
 ) -> Result<Receipt, Error> {
     let bytes_in = opened.len();
-    // A file that is still being written looks damaged, so it is not refused.
+    // A file that is still being written looks damaged; that is a failure to be retried, no refusal.
     opened.check_unchanged()?;
-    let case = RefusedObject {
+    let refused = RefusedObject {
         original: opened.original(),
         transfer_syntax: received.transfer_syntax.as_deref(),
         refusal: &refusal,
         origin: received.origin.as_ref(),
         path: received.path(),
     };
-    let filed = catch_unwind(AssertUnwindSafe(|| core.quarantine.file(&case)));
+    let filed = catch_unwind(AssertUnwindSafe(|| core.quarantine.file(&refused)));
     let entry = match filed {
         Ok(Ok(entry)) => entry,
         Ok(Err(QuarantineError::Source(error))) => return Err(source_error(error)),
@@ -195,24 +176,21 @@ fn quarantine(
     })
 }
 
-/// What an object came to on this thread.
+/// The result of one attempt at an object.
 #[expect(
     clippy::large_enum_variant,
-    reason = "nearly all are staged, and a box this large costs more than moving it"
+    reason = "most objects are staged, and boxing them costs more than moving them"
 )]
 enum AttemptResult {
     Staged(StagedObject),
-    Duplicate {
-        path: OutputPath,
-        patient: String,
-        warnings: Warnings,
-    },
+    Duplicate(Receipt),
     Refused(Refusal),
     /// Another copy of this instance waits for its commit.
     Busy(String),
     Failed(Error),
 }
 
+/// A staged object, before it is queued.
 struct StagedObject {
     staged: Staged,
     instance: NewInstance,
@@ -222,6 +200,7 @@ struct StagedObject {
     claim: Claim,
 }
 
+/// An attempt to process an object.
 struct Attempt<'a> {
     core: &'a Core,
     opened: &'a OpenSource<'a>,
@@ -230,7 +209,19 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
+    /// Processes the object. A panic becomes a refusal.
     fn run(&self, ticket: &mut Option<AssignmentTicket>) -> AttemptResult {
+        let attempted = catch_unwind(AssertUnwindSafe(|| self.stage(ticket)));
+        *ticket = None;
+        attempted.unwrap_or_else(|_| {
+            tracing::error!("an object made the engine panic; it goes to quarantine");
+            let reason = "this object exposes a bug in this program; please report it";
+            AttemptResult::Refused(Refusal::new(Category::StorageError, reason))
+        })
+    }
+
+    /// Processes the object until it is staged.
+    fn stage(&self, ticket: &mut Option<AssignmentTicket>) -> AttemptResult {
         let core = self.core;
         let source = self.source();
         let plan = match plan(&core.policy, source) {
@@ -251,16 +242,20 @@ impl Attempt<'_> {
             return AttemptResult::Busy(wanted.instance.expose().clone());
         };
         let assigned = core.lookups.assign(wanted);
-        // The next one's turn.
+        // The next object may assign its pseudonyms.
         *ticket = None;
         match assigned {
-            Ok(Assigned::New(names)) => self.make(&plan, names, claim),
+            Ok(Assigned::New(names)) => self.apply_and_stage(&plan, names, claim),
             Ok(Assigned::Duplicate(names)) => match path_of(&names) {
-                Ok(path) => AttemptResult::Duplicate {
-                    path,
-                    patient: names.patient,
+                Ok(path) => AttemptResult::Duplicate(Receipt {
+                    outcome: Outcome::Duplicate {
+                        path,
+                        patient: names.patient,
+                    },
+                    bytes_in: self.opened.len(),
+                    bytes_out: 0,
                     warnings: plan.warnings(),
-                },
+                }),
                 Err(refusal) => AttemptResult::Refused(refusal),
             },
             Err(AssignError::Conflict(conflict)) => AttemptResult::Refused(Refusal::new(
@@ -270,12 +265,13 @@ impl Attempt<'_> {
             Err(AssignError::Backend(error)) => AttemptResult::Failed(Error::Lookup(error)),
             Err(_) => AttemptResult::Refused(Refusal::new(
                 Category::CapturePhiError,
-                "the lookup store gives no pseudonyms for this object",
+                "the lookup store returned no pseudonyms for this object",
             )),
         }
     }
 
-    /// An announced object with a fault of its sender is answered with an error, and not kept.
+    /// Refuses an object. If it came by C-STORE and its sender is at fault, the request fails and the
+    /// object is not quarantined (PS3.4 section B.2.3).
     fn refused(&self, refusal: Refusal) -> AttemptResult {
         if self.received.announced.is_some() && refusal.category.is_of_sender() {
             return AttemptResult::Failed(Error::Refused(refusal));
@@ -283,6 +279,8 @@ impl Attempt<'_> {
         AttemptResult::Refused(refusal)
     }
 
+    /// Checks that the object has the SOP Class and SOP Instance UID of its C-STORE request (PS3.7
+    /// section 9.1.1).
     fn check_announced(&self, plan: &Plan<'_>) -> Result<(), Error> {
         let Some(announced) = &self.received.announced else {
             return Ok(());
@@ -308,7 +306,8 @@ impl Attempt<'_> {
         }
     }
 
-    fn make(&self, plan: &Plan<'_>, names: Names, claim: Claim) -> AttemptResult {
+    /// Makes the output and stages it.
+    fn apply_and_stage(&self, plan: &Plan<'_>, names: Names, claim: Claim) -> AttemptResult {
         let assigned = Assignment::new(&*self.core.lookups, plan.wanted());
         let clean = match plan.apply(&names) {
             Ok(clean) => clean,
@@ -330,7 +329,10 @@ impl Attempt<'_> {
         };
         if let Err(error) = self.opened.check_unchanged() {
             if let Err(error) = self.core.store.discard(staged) {
-                self.core.warn("a temporary file is left behind", &error);
+                self.core.warn(
+                    "cannot remove a temporary file; the next start does",
+                    &error,
+                );
             }
             return AttemptResult::Failed(error);
         }
@@ -368,18 +370,19 @@ impl Attempt<'_> {
         AttemptResult::Staged(object)
     }
 
-    /// The quarantine's entries for these bytes.
+    /// Returns the quarantine entries for the bytes of this object.
     fn entries(&self) -> Vec<EntryId> {
         let found = self.core.quarantine.find(&self.opened.original());
         found.unwrap_or_else(|error| {
             self.core
-                .warn("the quarantine cannot say if it holds this object", &error);
+                .warn("cannot search the quarantine for this object", &error);
             Vec::new()
         })
     }
 }
 
-/// An assignment that will be abandoned unless it is kept.
+/// The pseudonyms assigned to an object. Dropping this gives them up, unless [`keep`](Self::keep) is
+/// called.
 struct Assignment<'a> {
     lookups: &'a dyn Pseudonyms,
     wanted: Option<&'a Wanted>,
@@ -406,143 +409,12 @@ impl Drop for Assignment<'_> {
     }
 }
 
-/// Where an instance with these names is stored.
+/// Returns the path of the instance with these pseudonyms.
 pub(crate) fn path_of(names: &Names) -> Result<OutputPath, Refusal> {
     OutputPath::new([&names.patient, &names.study, &names.series, &names.instance])
 }
 
-/// The bytes of a received object.
-enum OpenSource<'r> {
-    Bytes(&'r [u8]),
-    /// A small file, read whole.
-    Whole {
-        bytes: &'r [u8],
-        file: File,
-        stamp: FileStamp,
-    },
-    /// A large file, read where needed.
-    File {
-        file: File,
-        stamp: FileStamp,
-    },
-    /// A file of our own.
-    Spooled {
-        file: &'r File,
-        len: u64,
-    },
-}
-
-/// Shows whether a file was changed.
-#[derive(PartialEq, Eq)]
-struct FileStamp {
-    len: u64,
-    modified: Option<SystemTime>,
-}
-
-impl FileStamp {
-    fn of(found: &Metadata) -> Self {
-        Self {
-            len: found.len(),
-            modified: found.modified().ok(),
-        }
-    }
-}
-
-impl<'r> OpenSource<'r> {
-    fn open(received: &'r Received, buffer: &'r mut Vec<u8>) -> Result<Self, Error> {
-        match &received.payload {
-            Payload::Bytes(bytes) => Ok(Self::Bytes(bytes)),
-            Payload::Spooled(spooled) => Ok(Self::Spooled {
-                file: spooled.file(),
-                len: spooled.len(),
-            }),
-            Payload::File(path) => Self::open_file(path, buffer).map_err(Error::Source),
-        }
-    }
-
-    fn open_file(path: &Path, buffer: &'r mut Vec<u8>) -> io::Result<Self> {
-        let mut file = open_source(path)?;
-        let found = file.metadata()?;
-        if !found.is_file() {
-            let message = "is not a regular file";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-        }
-        let stamp = FileStamp::of(&found);
-        match usize::try_from(stamp.len) {
-            Ok(len) if len < WHOLE_BYTES => Ok(Self::Whole {
-                bytes: read_whole(&mut file, len, buffer)?,
-                file,
-                stamp,
-            }),
-            _ => Ok(Self::File { file, stamp }),
-        }
-    }
-
-    fn len(&self) -> u64 {
-        match self {
-            Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Whole { stamp, .. } | Self::File { stamp, .. } => stamp.len,
-            Self::Spooled { len, .. } => *len,
-        }
-    }
-
-    fn source(&self) -> Source<'_> {
-        match self {
-            Self::Bytes(bytes) | Self::Whole { bytes, .. } => Source::part10(bytes),
-            Self::File { file, stamp } => Source::file(file, stamp.len),
-            Self::Spooled { file, len } => Source::file(file, *len),
-        }
-    }
-
-    fn original(&self) -> Original<'_> {
-        match self {
-            Self::Bytes(bytes) | Self::Whole { bytes, .. } => Original::Bytes(bytes),
-            Self::File { file, stamp } => Original::File {
-                file,
-                len: stamp.len,
-            },
-            Self::Spooled { file, len } => Original::File { file, len: *len },
-        }
-    }
-
-    fn check_unchanged(&self) -> Result<(), Error> {
-        let (file, stamp) = match self {
-            Self::Bytes(_) | Self::Spooled { .. } => return Ok(()),
-            Self::Whole { bytes, stamp, .. } if bytes.len() as u64 != stamp.len => {
-                return Err(Error::SourceChanged);
-            }
-            Self::Whole { file, stamp, .. } | Self::File { file, stamp } => (file, stamp),
-        };
-        let found = file.metadata().map_err(Error::Source)?;
-        if FileStamp::of(&found) == *stamp {
-            Ok(())
-        } else {
-            Err(Error::SourceChanged)
-        }
-    }
-}
-
-/// The bytes of a file of this length: fewer if it is shorter by now, one more if it is longer.
-fn read_whole<'b>(file: &mut File, len: usize, buffer: &'b mut Vec<u8>) -> io::Result<&'b [u8]> {
-    if buffer.is_empty() {
-        // Once a thread; a buffer that is cleared and filled anew would be zeroed each time.
-        buffer.resize(WHOLE_BYTES, 0);
-    }
-    let room = buffer.get_mut(..=len).unwrap_or_default();
-    let mut got = 0;
-    // What has its length needs no further call to see its end.
-    while got < len {
-        match file.read(room.get_mut(got..).unwrap_or_default()) {
-            Ok(0) => break,
-            Ok(read) => got += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(room.get(..got).unwrap_or_default())
-}
-
-/// A file that ends early was cut while it was read.
+/// Returns the error for a source that cannot be read. A file that ends early has been cut meanwhile.
 fn source_error(error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => Error::SourceChanged,
@@ -550,7 +422,7 @@ fn source_error(error: io::Error) -> Error {
     }
 }
 
-/// The receipt of an object that will be stored.
+/// Returns the receipt of an object that is staged and will be stored.
 fn receipt_of(staged: &Staged, patient: String, bytes_in: u64, warnings: Warnings) -> Receipt {
     Receipt {
         outcome: Outcome::Stored {
@@ -563,7 +435,7 @@ fn receipt_of(staged: &Staged, patient: String, bytes_in: u64, warnings: Warning
     }
 }
 
-/// A job of a caller's own thread.
+/// Returns the job for an object that is processed on its caller's thread.
 pub(crate) fn caller_job(received: Received, reply: Reply, core: &Core) -> Job {
     Job {
         received,

@@ -1,4 +1,4 @@
-//! [`BytesSource`]: objects that are in memory, or come from an iterator.
+//! [`BytesSource`]: objects in memory, from an iterator.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use crate::keep::received::Received;
 
 use super::{ObjectSource, SourceItem};
 
-/// The objects of an iterator, in its order.
+/// A source that returns the objects of an iterator, in its order.
 pub struct BytesSource<I> {
     objects: I,
 }
 
 impl<I: Iterator<Item = Received> + Send> BytesSource<I> {
-    /// A source of these objects.
+    /// Returns a source of these objects.
     ///
     /// ```
     /// use anon_engine::{BytesSource, Received};

@@ -1,4 +1,4 @@
-//! [`Dicomdir`]: the files a DICOMDIR references, one record at a time.
+//! [`Dicomdir`]: the files that a DICOMDIR references, one record at a time (PS3.3 annex F).
 //!
 //! ```text
 //! meta (0002,0002) Media Storage Directory
@@ -6,8 +6,8 @@
 //!    item: (0004,1410) in use · (0004,1500) Referenced File ID "DIR\FILE" ──► an Entry each
 //! ```
 //!
-//! Records of every type are followed (PS3.3 section F.5), in the order in which they stand. The
-//! file is read as a stream under limits: its records are never held together.
+//! Records of every type are followed (PS3.3 section F.5), in the order of the file; the links
+//! between records are not used. The file is read as a stream under limits, one record in memory.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -30,28 +30,28 @@ const ITEM_END: u32 = 0xFFFE_E00D;
 const SEQUENCE_END: u32 = 0xFFFE_E0DD;
 const UNDEFINED: u32 = 0xFFFF_FFFF;
 
-/// The longest value that is read: a file id has up to 8 components of 8 characters (PS3.10 section
-/// 8.2), and some writers are more generous.
+/// The longest value that is read. A File ID has up to 8 components of 8 characters (PS3.10 section
+/// 8.2); some writers exceed that.
 const MAX_VALUE_BYTES: u32 = 1024;
-/// How deep sequences may nest inside a record.
+/// How deeply sequences may nest inside a record.
 const MAX_DEPTH: u32 = 64;
 
-/// Why a DICOMDIR cannot be followed. Holds no value of it.
+/// Why a DICOMDIR cannot be followed. Holds no value of the file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DicomdirError {
     /// The file is not a DICOMDIR.
     #[error("not a DICOMDIR")]
     NotADicomdir,
-    /// Its bytes contradict PS3.10.
+    /// The file is damaged, or not encoded as PS3.10 section 8.6 requires.
     #[error("{problem}, at byte {offset} of the DICOMDIR")]
     Malformed {
         /// What is wrong.
         problem: &'static str,
-        /// Where.
+        /// The offset in the file, in bytes.
         offset: u64,
     },
-    /// The system would not let it be read.
+    /// The system could not read the file.
     #[error("cannot read the DICOMDIR")]
     Read(#[from] io::Error),
 }
@@ -61,12 +61,12 @@ impl DicomdirError {
         match self {
             Self::NotADicomdir => Entry::failed(path, "not a DICOMDIR", None),
             Self::Malformed { problem, .. } => Entry::failed(path, problem, None),
-            Self::Read(error) => Entry::failed(path, "a DICOMDIR that cannot be read", error),
+            Self::Read(error) => Entry::failed(path, "cannot read the DICOMDIR", error),
         }
     }
 }
 
-/// Follows a DICOMDIR.
+/// Iterates over the files that a DICOMDIR references.
 #[derive(Debug)]
 pub struct Dicomdir {
     path: PathBuf,
@@ -77,15 +77,15 @@ pub struct Dicomdir {
 }
 
 impl Dicomdir {
-    /// True if the file says, in its file meta information, that it is a DICOMDIR.
+    /// Returns true if the file meta information says that the file is a DICOMDIR.
     pub fn recognises(path: &Path) -> bool {
         File::open(path).is_ok_and(|file| DicomdirReader::with_meta(file).is_ok())
     }
 
-    /// Opens a DICOMDIR. The files it references are looked for beside it.
+    /// Opens a DICOMDIR. The files it references are below its directory (PS3.10 section 8.2).
     ///
     /// # Errors
-    /// [`DicomdirError`] if it is none, or has no records.
+    /// [`DicomdirError`] if the file is not a DICOMDIR, is damaged, or cannot be read.
     pub fn open(path: &Path) -> Result<Self, DicomdirError> {
         let mut bytes = DicomdirReader::open(File::open(path)?)?;
         let mut sequence_end = None;
@@ -110,7 +110,7 @@ impl Dicomdir {
         })
     }
 
-    /// The file id of the next record that has one.
+    /// Returns the Referenced File ID (0004,1500) of the next record that has one.
     fn next_file_id(&mut self) -> Result<Option<String>, DicomdirError> {
         loop {
             if self
@@ -122,7 +122,7 @@ impl Dicomdir {
             let Some(item) = self.bytes.header_or_end()? else {
                 return Err(self
                     .bytes
-                    .malformed("a DICOMDIR that ends before its records do"));
+                    .malformed("the DICOMDIR ends before its last record"));
             };
             match item.tag {
                 SEQUENCE_END => return Ok(None),
@@ -135,12 +135,14 @@ impl Dicomdir {
         }
     }
 
+    /// Reads a directory record. Returns its Referenced File ID, unless Record In-use Flag (0004,1410)
+    /// says that it is inactive (PS3.3 section F.3.2.2).
     fn record(&mut self, item: &ElementHeader) -> Result<Option<String>, DicomdirError> {
         let end = (item.length != UNDEFINED).then(|| self.bytes.offset + u64::from(item.length));
         let mut id = None;
         let mut in_use = true;
         while end.is_none_or(|end| self.bytes.offset < end) {
-            // A record that is cut short still names its file; the next step finds the end.
+            // A record that is cut short may still name its file; the next call reports the end.
             let Some(header) = self.bytes.header_or_end()? else {
                 break;
             };
@@ -157,6 +159,8 @@ impl Dicomdir {
         Ok(id.filter(|id| in_use && !id.trim_matches([' ', '\0']).is_empty()))
     }
 
+    /// Returns the file with this File ID, whose components are separated by backslashes (PS3.10
+    /// section 8.2).
     fn resolve(&self, id: &str) -> Entry {
         let mut path = self.medium.clone();
         for component in id.split('\\') {
@@ -166,18 +170,22 @@ impl Dicomdir {
                 && component != ".."
                 && !component.contains(['/', '\0', ':']);
             if !plain {
-                // The name is not followed, so the DICOMDIR itself stands for the missing file.
-                return Entry::failed(self.path.clone(), "names a file outside its medium", None);
+                // The name is not followed, so the failure is reported for the DICOMDIR itself.
+                let reason = "the DICOMDIR references a file outside its directory";
+                return Entry::failed(self.path.clone(), reason, None);
             }
-            path = step(&path, component);
+            path = join(&path, component);
         }
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_file() => Entry::file(path),
-            Ok(_) => Entry::failed(path, "named in the DICOMDIR, and not a regular file", None),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Entry::failed(path, "named in the DICOMDIR, and not there", None)
+            Ok(_) => {
+                let reason = "referenced by the DICOMDIR, but not a regular file";
+                Entry::failed(path, reason, None)
             }
-            Err(error) => Entry::failed(path, "named in the DICOMDIR, and not readable", error),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Entry::failed(path, "referenced by the DICOMDIR, but missing", None)
+            }
+            Err(error) => Entry::failed(path, "referenced by the DICOMDIR, but unreadable", error),
         }
     }
 }
@@ -203,9 +211,9 @@ impl Iterator for Dicomdir {
     }
 }
 
-/// One step down. Some systems show the names of a medium in lower case or with the version number
-/// of ISO 9660, so a name that is not there is looked for among those that are.
-fn step(directory: &Path, component: &str) -> PathBuf {
+/// Appends a component of a File ID to a directory. Some systems show the names of a medium in lower
+/// case or with the version number of ISO 9660, so a missing name is compared with the existing ones.
+fn join(directory: &Path, component: &str) -> PathBuf {
     let exact = directory.join(component);
     if exact.symlink_metadata().is_ok() {
         return exact;
@@ -234,7 +242,7 @@ struct ElementHeader {
     length: u32,
 }
 
-/// A data set in little endian, read in one direction.
+/// Reads the elements of a DICOMDIR, in little endian and from front to back.
 #[derive(Debug)]
 struct DicomdirReader {
     file: BufReader<File>,
@@ -243,19 +251,19 @@ struct DicomdirReader {
 }
 
 impl DicomdirReader {
-    /// Stands at the data set of a DICOMDIR that can be read.
+    /// Reads the file meta information, up to the data set.
     fn open(file: File) -> Result<Self, DicomdirError> {
         let (mut bytes, syntax) = Self::with_meta(file)?;
-        // PS3.10 section 8.6 asks for explicit little endian; implicit is met in the field.
+        // PS3.10 section 8.6 requires explicit little endian; some writers use implicit.
         bytes.explicit = match uid(&syntax) {
             uid if uid == EXPLICIT_LITTLE.as_bytes() => true,
             uid if uid == IMPLICIT_LITTLE.as_bytes() => false,
-            _ => return Err(bytes.malformed("a DICOMDIR that is not in little endian")),
+            _ => return Err(bytes.malformed("the DICOMDIR is not in little endian")),
         };
         Ok(bytes)
     }
 
-    /// Reads preamble and file meta information; the transfer syntax as it stands there.
+    /// Reads preamble and file meta information. Returns the value of Transfer Syntax UID, too.
     fn with_meta(file: File) -> Result<(Self, Vec<u8>), DicomdirError> {
         let mut bytes = Self {
             file: BufReader::new(file),
@@ -298,7 +306,7 @@ impl DicomdirReader {
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                Err(self.malformed("it ends in the middle of a record"))
+                Err(self.malformed("the DICOMDIR ends in the middle of a record"))
             }
             Err(error) => Err(error.into()),
         }
@@ -336,11 +344,13 @@ impl DicomdirReader {
         let [group @ .., low, high] = self.array::<4>()?;
         let group = u32::from(u16::from_le_bytes(group));
         let tag = group << 16 | u32::from(u16::from_le_bytes([low, high]));
+        // Items and delimiters have no VR (PS3.5 section 7.5).
         if !self.explicit || tag >> 16 == 0xFFFE {
             let length = u32::from_le_bytes(self.array()?);
             return Ok(ElementHeader { tag, length });
         }
         let [vr @ .., low, high] = self.array::<4>()?;
+        // The 16-bit and 32-bit length fields of PS3.5 section 7.1.2.
         let length = match &vr {
             b"OB" | b"OD" | b"OF" | b"OL" | b"OV" | b"OW" | b"SQ" | b"SV" | b"UC" | b"UN"
             | b"UR" | b"UT" | b"UV" => u32::from_le_bytes(self.array()?),
@@ -354,14 +364,14 @@ impl DicomdirReader {
 
     fn value(&mut self, header: &ElementHeader) -> Result<Vec<u8>, DicomdirError> {
         if header.length > MAX_VALUE_BYTES {
-            return Err(self.malformed("a value is longer than its place allows"));
+            return Err(self.malformed("a value is longer than its element allows"));
         }
         let mut value = vec![0; header.length as usize];
         self.fill(&mut value)?;
         Ok(value)
     }
 
-    /// Passes over a value, also one of undefined length with everything nested in it.
+    /// Skips a value. If its length is undefined, skips everything nested in it.
     fn skip_value(&mut self, header: &ElementHeader) -> Result<(), DicomdirError> {
         if header.length != UNDEFINED {
             return self.skip(header.length);
@@ -375,7 +385,7 @@ impl DicomdirReader {
                 _ => self.skip(inner.length)?,
             }
             if open > MAX_DEPTH {
-                return Err(self.malformed("sequences nest too deep"));
+                return Err(self.malformed("sequences nest too deeply"));
             }
         }
         Ok(())
@@ -384,9 +394,9 @@ impl DicomdirReader {
     fn skip(&mut self, length: u32) -> Result<(), DicomdirError> {
         self.file.seek_relative(i64::from(length))?;
         self.offset += u64::from(length);
-        // A seek past the end succeeds; the end has to be noticed here.
+        // A seek beyond the end succeeds, so the end is checked here.
         if length > 0 && self.at_end()? && self.file.seek(SeekFrom::End(0))? < self.offset {
-            return Err(self.malformed("it ends in the middle of a value"));
+            return Err(self.malformed("the DICOMDIR ends in the middle of a value"));
         }
         Ok(())
     }
@@ -399,7 +409,7 @@ fn not_a_dicomdir(error: DicomdirError) -> DicomdirError {
     }
 }
 
-/// A UID without its padding (PS3.5 section 9.1), also where a writer padded with spaces.
+/// Returns a UID without its padding: NUL (PS3.5 section 9.1), or spaces from some writers.
 fn uid(value: &[u8]) -> &[u8] {
     let end = value.iter().rposition(|byte| !matches!(byte, 0 | b' '));
     value.get(..end.map_or(0, |last| last + 1)).unwrap_or(value)
@@ -487,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn references_are_followed_in_order() {
+    fn referenced_files_come_in_the_order_of_the_records() {
         for undefined in [false, true] {
             let dir = tempfile::tempdir().unwrap();
             write(&dir.path().join("IMG/A1"), b"x");
@@ -514,7 +524,7 @@ mod tests {
     }
 
     #[test]
-    fn cut_anywhere_it_ends_and_says_so() {
+    fn a_dicomdir_that_is_cut_anywhere_reports_one_failure() {
         let dir = tempfile::tempdir().unwrap();
         write(&dir.path().join("IMG/A1"), b"x");
         let whole = dicomdir(&[(b"IMG\\A1", 0xFFFF), (b"IMG\\A1", 0xFFFF)], true);
@@ -542,7 +552,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_are_none() {
+    fn other_files_are_not_taken_for_a_dicomdir() {
         let dir = tempfile::tempdir().unwrap();
         for (name, bytes) in [
             ("empty", &b""[..]),

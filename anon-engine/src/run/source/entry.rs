@@ -1,13 +1,13 @@
-//! [`Entry`]: what a scan or a DICOMDIR finds.
+//! [`Entry`]: a file or directory entry that a scan or a DICOMDIR finds.
 
 use std::io;
 use std::path::PathBuf;
 
-/// A file or a directory entry that a scan found.
+/// A file or directory entry that a scan found.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Entry {
-    /// Where it is: the path as given, with the relative part.
+    /// The path that was given to the scan, with the relative path below it.
     pub path: PathBuf,
     /// What it is.
     pub kind: EntryKind,
@@ -19,13 +19,13 @@ pub struct Entry {
 pub enum EntryKind {
     /// A regular file, or a link to one.
     File,
-    /// Something that is no DICOM object by design.
+    /// Not a DICOM object by design, for this reason.
     Ignored(&'static str),
-    /// Something that should be there and cannot be read.
+    /// A file or directory that cannot be read.
     Failed {
-        /// Why not. Words of ours.
+        /// Why it cannot be read.
         reason: &'static str,
-        /// What the system said, if it was asked.
+        /// The error of the system, if there was one.
         error: Option<io::Error>,
     },
 }

@@ -1,14 +1,14 @@
-//! [`FileScan`]: the files below some paths, in a stable order and without a list of them in memory.
+//! [`FileScan`]: the files below some paths, in a stable order and without a list of all of them.
 //!
 //! ```text
 //! roots ──► stack of directories, each: up to 100,000 entries sorted, then the rest as read
 //!                 │
-//!                 └─► Entry: a file to read · something to ignore, and why · what cannot be read
+//!                 └─► Entry: a file to read · one to ignore, with a reason · one that cannot be read
 //! ```
 //!
-//! Hidden directories and links to directories are not entered, so a scan ends; directories given
-//! as excluded are not entered however they are reached. A DICOMDIR that is named itself is followed;
-//! one that is met on the way is passed over, because the files beside it are looked at anyway.
+//! Hidden directories and links to directories are not entered, so a scan ends. Excluded directories
+//! are not entered, by whatever path they are reached. A DICOMDIR is followed if it is a root;
+//! elsewhere it is ignored, because the scan finds the files below its directory.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, FileType, ReadDir};
@@ -22,7 +22,7 @@ use super::{Dicomdir, ObjectSource, SourceItem};
 use crate::keep::received::Received;
 use crate::platform::DirectoryIdentity;
 
-/// How many entries of one directory are sorted; further ones come as the system gives them.
+/// How many entries of one directory are sorted. Further ones come in the order of the system.
 const SORTED_ENTRIES: usize = 100_000;
 
 impl From<Entry> for SourceItem {
@@ -49,26 +49,29 @@ impl ObjectSource for FileScan {
 const UNREADABLE: &str = "cannot be read";
 const UNREADABLE_DIRECTORY: &str = "a directory that cannot be read";
 
-/// What was passed over without an [`Entry`] of its own.
+/// How many directories were skipped. They have no [`Entry`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SkippedDirectories {
-    /// Directories whose name starts with a dot.
+    /// Number of directories whose name starts with a dot.
     pub hidden_directories: u64,
-    /// Links to directories.
+    /// Number of links to directories.
     pub linked_directories: u64,
-    /// Excluded directories.
+    /// Number of excluded directories.
     pub excluded_directories: u64,
 }
 
-/// The order in which the entries of a directory come.
+/// The order of the entries of a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EntryOrder {
-    Sorted { most: usize },
+    /// By name, for the first `max` entries.
+    Sorted {
+        max: usize,
+    },
     AsRead,
 }
 
-/// Walks files and directories, depth first, one entry at a time.
+/// Iterates over files and directories, depth first.
 #[derive(Debug)]
 pub struct FileScan {
     roots: std::vec::IntoIter<PathBuf>,
@@ -79,7 +82,8 @@ pub struct FileScan {
 }
 
 impl FileScan {
-    /// A scan of these paths, one after the other. A path may itself be hidden, or a link.
+    /// Returns a scan of these paths, one after the other. The paths themselves may be hidden, or
+    /// links.
     pub fn new(paths: impl IntoIterator<Item = PathBuf>) -> Self {
         let roots: Vec<_> = paths.into_iter().collect();
         Self {
@@ -87,13 +91,13 @@ impl FileScan {
             stack: Vec::new(),
             excluded: Vec::new(),
             order: EntryOrder::Sorted {
-                most: SORTED_ENTRIES,
+                max: SORTED_ENTRIES,
             },
             skipped: SkippedDirectories::default(),
         }
     }
 
-    /// The same without this directory and what is below it.
+    /// Excludes a directory and everything below it.
     ///
     /// # Errors
     /// If the directory cannot be found.
@@ -102,14 +106,15 @@ impl FileScan {
         Ok(self)
     }
 
-    /// The same in no stable order, holding no names at all: for counting.
+    /// Makes entries come in the order of the system, which needs no memory for their names. For
+    /// counting.
     #[must_use]
     pub fn as_read(mut self) -> Self {
         self.order = EntryOrder::AsRead;
         self
     }
 
-    /// What was passed over so far.
+    /// Returns how many directories have been skipped so far.
     pub fn skipped_directories(&self) -> SkippedDirectories {
         self.skipped
     }
@@ -129,18 +134,18 @@ impl FileScan {
         }
     }
 
+    /// Follows a DICOMDIR. Returns the entry of the DICOMDIR itself.
     fn follow(&mut self, dicomdir: PathBuf) -> Entry {
         match Dicomdir::open(&dicomdir) {
             Ok(records) => {
-                self.stack.push(ScanLevel::Medium(records));
-                // The file was looked at too.
-                Entry::ignored(dicomdir, "a DICOMDIR: what it references is imported")
+                self.stack.push(ScanLevel::Dicomdir(records));
+                Entry::ignored(dicomdir, "a DICOMDIR: the files it references are imported")
             }
             Err(error) => error.into_entry(dicomdir),
         }
     }
 
-    /// True if `path` is an excluded directory or lies in one.
+    /// Returns true if `path` is an excluded directory or below one.
     fn inside_excluded(&self, path: &Path) -> bool {
         if self.excluded.is_empty() {
             return false;
@@ -152,10 +157,10 @@ impl FileScan {
         })
     }
 
-    /// A file that a DICOMDIR names, unless it lies in an excluded directory.
+    /// Ignores a file that a DICOMDIR references in an excluded directory.
     fn unless_excluded(&self, entry: Entry) -> Entry {
         if matches!(entry.kind, EntryKind::File) && self.inside_excluded(&entry.path) {
-            return Entry::ignored(entry.path, "in a directory that is not looked into");
+            return Entry::ignored(entry.path, "in an excluded directory");
         }
         entry
     }
@@ -235,7 +240,7 @@ impl Iterator for FileScan {
                         None
                     }
                 },
-                Some(ScanLevel::Medium(records)) => {
+                Some(ScanLevel::Dicomdir(records)) => {
                     let entry = records.next();
                     if entry.is_none() {
                         self.stack.pop();
@@ -254,17 +259,18 @@ impl Iterator for FileScan {
     }
 }
 
-/// A place on the way down.
+/// What a level of the stack iterates over.
 #[derive(Debug)]
 enum ScanLevel {
     Directory(OpenDirectory),
-    Medium(Dicomdir),
+    Dicomdir(Dicomdir),
 }
 
 #[derive(Debug)]
 struct OpenDirectory {
     path: PathBuf,
     sorted: std::vec::IntoIter<DirectoryEntry>,
+    /// The entries after the sorted ones, if there may be any.
     rest: Option<ReadDir>,
 }
 
@@ -289,13 +295,13 @@ impl OpenDirectory {
             Ok(rest) => rest,
             Err(error) => return Err((path, error)),
         };
-        let most = match order {
-            EntryOrder::Sorted { most } => most,
+        let max = match order {
+            EntryOrder::Sorted { max } => max,
             EntryOrder::AsRead => 0,
         };
         let mut sorted = Vec::new();
         let mut ended = false;
-        while sorted.len() < most {
+        while sorted.len() < max {
             match rest.next() {
                 Some(Ok(entry)) => sorted.push(DirectoryEntry::new(&entry)),
                 Some(Err(error)) => return Err((path, error)),
@@ -309,7 +315,7 @@ impl OpenDirectory {
         Ok(Self {
             path,
             sorted: sorted.into_iter(),
-            // A directory read to its end is closed here, so that a deep tree holds few descriptors.
+            // A directory read to its end is closed here, so that a deep tree needs few descriptors.
             rest: (!ended).then_some(rest),
         })
     }
@@ -321,7 +327,7 @@ impl OpenDirectory {
         match self.rest.as_mut()?.next()? {
             Ok(entry) => Some(Ok(DirectoryEntry::new(&entry))),
             Err(error) => {
-                // Some file systems repeat an error for ever.
+                // Some file systems repeat an error forever.
                 self.rest = None;
                 Some(Err(error))
             }
@@ -336,28 +342,28 @@ fn classify(path: PathBuf, kind: FileType) -> Entry {
     if path.file_name().is_some_and(is_dicomdir_name) && is_dicomdir(&path) {
         return Entry::ignored(
             path,
-            "a DICOMDIR: the files beside it are looked at themselves",
+            "a DICOMDIR: the files beside it are imported themselves",
         );
     }
     if is_archive(&path) {
-        return Entry::ignored(path, "an archive: unpack it and import what it holds");
+        return Entry::ignored(path, "an archive: unpack it and import its files");
     }
     Entry::file(path)
 }
 
-/// True for a name that begins like the one PS3.10 section 8.6 gives a file-set's directory, in
-/// either case: some systems show the names of a medium in lower case, some copies have an ending.
+/// Returns true for a name that begins with `DICOMDIR`, the name that PS3.10 section 8.6 requires, in
+/// either case. Some systems show the names of a medium in lower case, some copies have an extension.
 fn is_dicomdir_name(name: &OsStr) -> bool {
     let begin = name.as_encoded_bytes().get(..8);
     begin.is_some_and(|begin| begin.eq_ignore_ascii_case(b"DICOMDIR"))
 }
 
-/// The name itself is enough; with an ending, the file must say so too.
+/// Returns true if the name is exactly `DICOMDIR`, or the file meta information says so.
 fn is_dicomdir(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.len() == 8) || Dicomdir::recognises(path)
 }
 
-/// Endings of archives, and where which bytes then stand in the file.
+/// Extensions of archives, with the offset and the bytes of their signature.
 const ARCHIVES: &[(&str, usize, &[u8])] = &[
     ("zip", 0, b"PK"),
     ("tar", 257, b"ustar"),
@@ -370,14 +376,15 @@ const ARCHIVES: &[(&str, usize, &[u8])] = &[
     ("rar", 0, b"Rar!"),
 ];
 
-/// True if both the ending and the bytes say archive. Only files with such an ending are opened.
+/// Returns true if both the extension and the signature are those of an archive. Opens only files
+/// with such an extension.
 fn is_archive(path: &Path) -> bool {
-    let Some(ending) = path.extension() else {
+    let Some(extension) = path.extension() else {
         return false;
     };
     let Some((_, at, magic)) = ARCHIVES
         .iter()
-        .find(|(name, ..)| ending.eq_ignore_ascii_case(name))
+        .find(|(name, ..)| extension.eq_ignore_ascii_case(name))
     else {
         return false;
     };
@@ -411,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_comes_sorted_depth_first() {
+    fn a_tree_is_scanned_in_sorted_order_depth_first() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["b/2", "b/1", "a", "c", ".hidden", ".git/x", "DICOMDIR"] {
             touch(dir.path().join(name), b"x");
@@ -424,13 +431,13 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_sorted_part_all_entries_still_come() {
+    fn a_directory_too_large_to_sort_is_still_scanned_in_full() {
         let dir = tempfile::tempdir().unwrap();
         for n in 0..50 {
             touch(dir.path().join(format!("{n:02}")), b"x");
         }
         let mut scan = FileScan::new([dir.path().to_path_buf()]);
-        scan.order = EntryOrder::Sorted { most: 10 };
+        scan.order = EntryOrder::Sorted { max: 10 };
         let all = names(scan, dir.path());
         assert!(all.get(..10).unwrap().is_sorted());
         let unique: std::collections::BTreeSet<_> = all.iter().collect();
@@ -440,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn archives_are_told_by_ending_and_bytes() {
+    fn archives_are_recognized_by_extension_and_signature() {
         let dir = tempfile::tempdir().unwrap();
         touch(dir.path().join("a.zip"), b"PK\x03\x04....");
         touch(dir.path().join("b.zip"), b"DICM");
@@ -451,7 +458,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_fifos_and_excluded_directories() {
+    fn links_to_directories_sockets_and_excluded_directories_are_skipped() {
         use std::os::unix::fs::symlink;
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();

@@ -1,10 +1,10 @@
-//! [`ObjectSource`]: where an import's objects come from, one after the other.
+//! [`ObjectSource`]: the objects of an import, one after the other.
 //!
 //! ```text
 //! directories, DICOMDIR, bytes ──► ObjectSource::next ──► import ──► Engine::submit
 //! ```
 //!
-//! A source streams: it holds no list of what it has not shown yet, or a bounded one.
+//! A source streams: it holds at most a bounded list of the items that it has not returned yet.
 
 mod bytes;
 mod dicomdir;
@@ -23,34 +23,34 @@ pub use dicomdir::{Dicomdir, DicomdirError};
 pub use entry::{Entry, EntryKind};
 pub use file_scan::{FileScan, SkippedDirectories};
 
-/// What a source found next.
+/// An item of a source.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum SourceItem {
-    /// An object to de-identify. Its origin is that of the [`Received`].
+    /// An object to de-identify. The [`Received`] has its origin.
     Object(Received),
-    /// Something that is no object by its place or kind: hidden, a device, an archive.
+    /// Not a DICOM object by design: a hidden file, a device, an archive.
     Ignored {
-        /// Where it stands.
+        /// Its path.
         origin: Phi<String>,
-        /// Why it is passed over. Words of ours.
+        /// Why it is ignored.
         reason: &'static str,
     },
-    /// Something that should be an object and cannot be reached.
+    /// An object that cannot be read.
     Failed {
-        /// Where it should stand.
+        /// Its path.
         origin: Phi<String>,
-        /// Why not. Words of ours.
+        /// Why it cannot be read.
         reason: &'static str,
-        /// What the system said, if it was asked.
+        /// The error of the system, if there was one.
         error: Option<io::Error>,
     },
 }
 
-/// Where an import's objects come from. The order of the items is the order in which new numbers
-/// are given, so a source shows the same things in the same order when asked again.
+/// The objects of an import. New pseudonyms are numbered in the order of the items, so a second run
+/// over the same source must return the same items in the same order.
 pub trait ObjectSource: Send + fmt::Debug {
-    /// The next item; none at the end. After the end it stays none.
+    /// Returns the next item, or `None` at the end and ever after.
     fn next(&mut self) -> Option<SourceItem>;
 }
 
