@@ -7,8 +7,8 @@ use anon_model::{BackendError, Remedy};
 
 use crate::refusal::{EntryId, Refusal};
 
-/// Why an object was not processed. Nothing of it is stored, and its source is unchanged. No variant
-/// holds an identifying value or a path.
+/// Why an object was not processed. It is not stored, and its source is unchanged. No variant holds an
+/// identifying value or a path.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -18,7 +18,7 @@ pub enum Error {
     /// The source file grew, shrank or was written while it was read.
     #[error("the source changed while it was read")]
     SourceChanged,
-    /// The object is refused, and there is no quarantine to put it in, or it is its sender's fault.
+    /// The object is refused and not in quarantine: there is none, or its sender is at fault.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The object is not the one that its C-STORE request announced (PS3.7 section 9.1.1).
@@ -30,8 +30,8 @@ pub enum Error {
     /// The lookup store failed.
     #[error(transparent)]
     Lookup(#[from] BackendError),
-    /// The group that the object was committed with failed in the lookup store: one failure of
-    /// many objects.
+    /// The lookup store could not commit the group of the object. All objects of the group fail with
+    /// the same error.
     #[error("the commit failed")]
     Commit(#[source] Arc<BackendError>),
     /// The store of outputs failed.
@@ -40,12 +40,12 @@ pub enum Error {
     /// The quarantine failed.
     #[error(transparent)]
     Quarantine(#[from] QuarantineError),
-    /// The engine was stopped before the object's turn came.
+    /// The engine was stopped before the object was processed.
     #[error("the engine is stopped")]
     Stopped,
-    /// An earlier failure left the lookup store unable to say what is stored. Only opening it anew
-    /// helps.
-    #[error("an earlier failure stopped this engine")]
+    /// After an earlier failure, the lookup store no longer knows what is stored. It must be opened
+    /// again.
+    #[error("an earlier failure stopped this engine; restart it")]
     Poisoned(#[source] Arc<BackendError>),
     /// A thread or a directory that the engine needs is unavailable.
     #[error("cannot start the engine")]
@@ -53,7 +53,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What to do about it.
+    /// Returns what to do about it.
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Source(_) | Self::SourceChanged => Remedy::Retry,
@@ -80,7 +80,7 @@ impl Error {
     }
 }
 
-/// Why a store did not do its work.
+/// Why a store failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -93,13 +93,13 @@ pub enum StoreError {
     /// The store could not be read.
     #[error("cannot read the store")]
     Read(#[source] io::Error),
-    /// Another object stands at its place. It was not touched.
-    #[error("another object stands at this object's place in the store")]
+    /// There is another object at the path of this object. It was not changed.
+    #[error("the store has another object at the path of this one")]
     Occupied,
     /// Temporary files cannot be renamed into the store.
     #[error("the directory for temporary files is not on the file system of the store")]
     OtherFileSystem,
-    /// A [`Staged`](crate::Staged) of another store.
+    /// The [`Staged`](crate::Staged) object belongs to another store.
     #[error("this object was staged by another store")]
     Foreign,
     /// A store outside this crate failed.
@@ -108,7 +108,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// What to do about it.
+    /// Returns what to do about it.
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Source(_) => Remedy::Retry,
@@ -120,7 +120,7 @@ impl StoreError {
     }
 }
 
-/// Why a quarantine did not do its work.
+/// Why a quarantine failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QuarantineError {
@@ -136,7 +136,7 @@ pub enum QuarantineError {
     /// The quarantine could not be read.
     #[error("cannot read the quarantine")]
     Read(#[source] io::Error),
-    /// A `reason.json` is not one, or one of a newer version.
+    /// A `reason.json` is damaged, or of a newer version.
     #[error("quarantine entry {entry}: reason.json {problem}")]
     Format {
         /// The entry.
@@ -150,7 +150,7 @@ pub enum QuarantineError {
 }
 
 impl QuarantineError {
-    /// What to do about it.
+    /// Returns what to do about it.
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Full | Self::Source(_) => Remedy::Retry,
@@ -161,10 +161,10 @@ impl QuarantineError {
     }
 }
 
-/// What to do about a failed file-system call of ours.
+/// Returns what to do about a failed call to the file system of the project.
 pub(crate) fn remedy_of_io(error: &io::Error) -> Remedy {
     match error.kind() {
-        // Space can be freed, and an interruption passes.
+        // Space can be freed, and an interrupted call can be repeated.
         io::ErrorKind::StorageFull
         | io::ErrorKind::QuotaExceeded
         | io::ErrorKind::Interrupted

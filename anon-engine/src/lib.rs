@@ -1,11 +1,11 @@
-//! De-identifies DICOM objects: read, plan, assign, apply, store, commit.
+//! De-identifies DICOM objects (PS3.15 annex E): read, plan, assign, apply, store, commit.
 //!
-//! Takes a DICOM object as bytes, a file or a data set with its transfer syntax, does what a rule
-//! set says, and gives the de-identified object in the transfer syntax it came in. What it cannot
-//! deal with goes to quarantine, untouched, with a reason.
+//! An object is a file in memory or on disk, or a data set with its transfer syntax. The engine applies
+//! a rule set to it and writes the de-identified object in the same transfer syntax. An object that it
+//! cannot de-identify with certainty goes to quarantine, unchanged and with a reason.
 //!
 //! It is not a DICOM toolkit: it decodes no pixels, transcodes nothing, and cleans no burned-in
-//! text. It does not print, and reads neither settings nor environment.
+//! text. It does not print, and reads neither settings nor the environment.
 //!
 //! ```text
 //!  Received ─► read ─► plan ─► assign ─► apply ─► stage ─► commit ─► publish ─► Receipt
@@ -18,8 +18,8 @@
 //! | level | what | threads, files, clock |
 //! |---|---|---|
 //! | [`plan()`] and [`Plan::apply`] | pure functions over bytes: same bytes, rules and names, same output | none |
-//! | [`Engine::process`] | one object on the caller's thread; the receipt says it is durable | the committer's |
-//! | [`Engine::submit`], [`import`](fn@import) | many objects with the engine's workers, bounded in bytes | workers |
+//! | [`Engine::process`] | one object on the caller's thread, durable when it returns | a committer |
+//! | [`Engine::submit`], [`import`](fn@import) | many objects on the engine's threads, bounded in bytes | a committer, workers |
 //!
 //! # Example
 //!
@@ -44,13 +44,14 @@
 //! # }
 //! ```
 //!
-//! # What holds
+//! # Guarantees
 //!
 //! * Only [`Plan::apply`] makes a [`Deidentified`], and a [`Store`] takes nothing else.
-//! * A value that a rule cannot deal with is emptied, or its object refused; it is never kept.
-//! * A pseudonym is durable before any byte that holds it is visible. A [`Receipt`] survives what
-//!   [`Durability`] says. After a crash, [`recover`](fn@recover) repairs, and doing it all again is safe.
-//! * Everything from outside is read under [`limits`]: hostile input is refused, and costs little.
+//! * A value to which its rule cannot be applied is emptied, or its object is refused. It is never kept.
+//! * A pseudonym is durable before any byte that holds it is visible. A [`Receipt`] survives the
+//!   failures that [`Durability`] names. After a crash, [`recover`](fn@recover) repairs the store, and
+//!   submitting objects again is safe.
+//! * All input is read under [`limits`], so hostile input is refused at little cost.
 //! * Errors, events and logs hold no value of an object.
 //!
 //! # Features
@@ -62,8 +63,8 @@
 //!
 //! # Seams
 //!
-//! [`Store`], [`Quarantine`], [`ObjectSource`], [`Observer`] and [`disk::Disk`] are traits that a
-//! program can bring its own of; each has a conformance suite or a table of what must hold.
+//! A program can implement [`Store`], [`Quarantine`], [`ObjectSource`], [`Observer`] and
+//! [`disk::Disk`] itself. The feature `testing` has a conformance suite for each but `Observer`.
 
 pub mod error;
 pub mod limits;

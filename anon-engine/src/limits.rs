@@ -1,26 +1,26 @@
-//! [`Limits`]: how much one object may ask for before it is refused.
+//! [`Limits`]: how much one object may need before it is refused.
 
-/// Bounds on what one object may ask for. Every byte from outside is parsed under these.
+/// How much one object may need before it is refused. All input is read under these limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// How deep sequences may nest. Default 64.
+    /// How deeply sequences may nest (PS3.5 section 7.5). Default 64.
     pub max_depth: u16,
-    /// How many data elements, items and fragments an object may have. Default 16,000,000.
+    /// Most data elements, items and fragments. Default 16,000,000.
     pub max_elements: u64,
-    /// The longest value, in bytes, that is decoded because a rule replaces it or the index
-    /// captures it. A longer one refuses the object; it is never kept. Default 1 MiB.
+    /// The longest value, in bytes, that a rule may replace or the PHI index may keep. An object with
+    /// a longer one is refused. Default 1 MiB.
     pub max_value_bytes: u32,
-    /// How many bytes of edits (replaced values, kept ranges, originals) one object may need in
-    /// memory. Default 64 MiB.
+    /// Memory for the plan of an object (new values, kept ranges, originals), in bytes. Default
+    /// 64 MiB.
     pub max_plan_bytes: u64,
-    /// How many bytes of a deflated data set are inflated in memory; beyond that a scratch file
-    /// is needed. Default 32 MiB.
+    /// How many bytes of a deflated data set (PS3.5 section A.5) are inflated in memory. A larger one
+    /// needs a scratch file. Default 32 MiB.
     pub max_inflated_in_memory: u64,
-    /// How many bytes a deflated data set may inflate to at all. Default 4 GiB.
+    /// The largest inflated length of a deflated data set, in bytes. Default 4 GiB.
     pub max_inflated: u64,
-    /// How many times its own length a deflated data set may inflate to, once it passes 1 MiB.
-    /// Default 1,000, near what the format can reach (1,032).
+    /// The largest inflated length of a deflated data set, in multiples of its deflated length. Not
+    /// checked up to 1 MiB. Default 1,000, near the most that the format allows (1,032).
     pub max_inflate_ratio: u32,
 }
 

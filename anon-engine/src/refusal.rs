@@ -1,27 +1,28 @@
-//! Why an object is not de-identified: [`Refusal`], filed under a [`Category`] as [`EntryId`].
+//! [`Refusal`]: why an object is not de-identified. [`Category`] and [`EntryId`]: where it is filed in
+//! the quarantine.
 
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use dicom_core::Tag;
 
-/// A quarantine category, by V17's names.
+/// A quarantine category, with the names of V17.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Category {
-    /// Not DICOM, or broken beyond reading.
+    /// The file is not DICOM.
     InvalidDicom,
-    /// The bytes could not be read to the end.
+    /// The object is damaged, or not encoded as PS3.5 requires.
     DicomReadError,
-    /// One of the four required attributes is missing or empty.
+    /// A required attribute is missing or empty.
     MissingAttributes,
-    /// The SOP class is not one of the project's.
+    /// The project does not accept the SOP class.
     InvalidStorageClass,
-    /// The object contradicts what the index knows.
+    /// The object contradicts the PHI index.
     CapturePhiError,
-    /// It could not be de-identified or stored.
+    /// The object could not be de-identified or stored.
     StorageError,
-    /// Its pixels say, or are known, to show identifying text.
+    /// The pixels show identifying text (PS3.3 section C.7.6.1).
     BurnedIn,
 }
 
@@ -37,7 +38,7 @@ impl Category {
         Self::BurnedIn,
     ];
 
-    /// Returns true if the sender's bytes are at fault, not a rule of the project.
+    /// Returns true if the object itself is at fault, and no project would accept it.
     pub const fn is_of_sender(self) -> bool {
         matches!(
             self,
@@ -45,7 +46,7 @@ impl Category {
         )
     }
 
-    /// The directory name, as V17 has it.
+    /// Returns its directory name, which is that of V17.
     pub const fn name(self) -> &'static str {
         match self {
             Self::InvalidDicom => "Invalid_DICOM",
@@ -58,7 +59,7 @@ impl Category {
         }
     }
 
-    /// The category with this directory name.
+    /// Returns the category with this directory name.
     pub(crate) fn named(name: &str) -> Option<Self> {
         let mut all = Self::ALL.into_iter();
         all.find(|category| category.name() == name)
@@ -70,22 +71,22 @@ impl Category {
 #[error("{reason}")]
 #[non_exhaustive]
 pub struct Refusal {
-    /// Where it is filed.
+    /// The category under which it is filed.
     pub category: Category,
-    /// What a data manager reads: what is wrong and, where there is something, what to do.
+    /// What is wrong and, if something can be done, what to do. For a data manager.
     pub reason: String,
     /// The element at fault.
     pub tag: Option<Tag>,
-    /// The offset in the source, in bytes.
+    /// The offset of the problem in the source, in bytes.
     pub offset: Option<u64>,
-    /// True if the bytes show no sign of DICOM. Such bytes are recorded, not copied.
+    /// True if the file has no sign of DICOM. Such a file is recorded, not copied.
     pub foreign: bool,
     /// The SOP class, for [`Category::InvalidStorageClass`].
     pub sop_class: Option<String>,
 }
 
 impl Refusal {
-    /// A refusal of this category, for this reason.
+    /// Returns a refusal of this category, for this reason.
     pub fn new(category: Category, reason: impl Into<String>) -> Self {
         Self {
             category,
@@ -98,8 +99,8 @@ impl Refusal {
     }
 }
 
-/// Names an entry: its category, and SHA-256 of the original's bytes. Written
-/// `Missing_Attributes/9f86d0…` with 64 hexadecimal digits.
+/// The name of a quarantine entry: its category, and SHA-256 of the original's bytes. Its text is
+/// `Missing_Attributes/9f86d0…`, with 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId {
     category: Category,
@@ -107,22 +108,22 @@ pub struct EntryId {
 }
 
 impl EntryId {
-    /// The entry of this category for bytes with this SHA-256.
+    /// Returns the name of the entry for bytes with this SHA-256.
     pub const fn new(category: Category, digest: [u8; 32]) -> Self {
         Self { category, digest }
     }
 
-    /// Its category.
+    /// Returns its category.
     pub const fn category(&self) -> Category {
         self.category
     }
 
-    /// SHA-256 of the original's bytes.
+    /// Returns SHA-256 of the original's bytes.
     pub const fn digest(&self) -> &[u8; 32] {
         &self.digest
     }
 
-    /// The digest as 64 hexadecimal digits.
+    /// Returns the digest as 64 hexadecimal digits.
     pub fn digest_text(&self) -> String {
         digest_to_text(&self.digest)
     }

@@ -1,5 +1,5 @@
-//! Plan and apply under the built-in rules. The output is a valid input, and its own output has the
-//! same length.
+//! Plans and applies the built-in rules. Each output must be a valid input. From the second output on,
+//! the length must not change.
 
 #![no_main]
 
@@ -10,7 +10,7 @@ use anon_model::{Names, Wanted};
 use libfuzzer_sys::fuzz_target;
 
 static POLICY: LazyLock<Policy> = LazyLock::new(|| {
-    let rules = anon_script::builtin("rsna-v17").expect("it is built in");
+    let rules = anon_script::builtin("rsna-v17").expect("the script is built in");
     Policy::new(Arc::new(rules), "1", "P")
 });
 
@@ -25,29 +25,31 @@ fn names(wanted: &Wanted) -> Names {
     names
 }
 
-/// Transfer syntaxes with compressed data sets: a replaced text can change their length.
+/// Transfer syntaxes with deflated data sets (PS3.5 section A.5). A replaced text can change their
+/// length.
 const DEFLATED: [&str; 3] = [
     "1.2.840.10008.1.2.1.99",
     "1.2.840.10008.1.2.4.95",
     "1.2.840.10008.1.2.4.205",
 ];
 
-fn clean(bytes: &[u8]) -> Option<(Vec<u8>, bool)> {
+/// Returns the output, and true if its data set is deflated; `None` if the object is refused.
+fn deidentify(bytes: &[u8]) -> Option<(Vec<u8>, bool)> {
     let plan = plan(&POLICY, Source::part10(bytes)).ok()?;
     let names = names(plan.wanted());
     let output = plan.apply(&names).ok()?.to_vec().expect("in memory");
     let mut again = Vec::new();
-    plan.apply_into(&names, &mut again).expect("as before");
+    plan.apply_into(&names, &mut again).expect("apply succeeded");
     assert_eq!(output, again);
     Some((output, DEFLATED.contains(&plan.transfer_syntax())))
 }
 
 fuzz_target!(|data: &[u8]| {
-    let Some((output, _)) = clean(data) else {
+    let Some((output, _)) = deidentify(data) else {
         return;
     };
     assert!(output.starts_with(&[0; 128]));
-    let (again, is_deflated) = clean(&output).expect("an output is an input");
-    let (thrice, _) = clean(&again).expect("an output is an input");
-    assert!(is_deflated || again.len() == thrice.len());
+    let (second, is_deflated) = deidentify(&output).expect("an output is a valid input");
+    let (third, _) = deidentify(&second).expect("an output is a valid input");
+    assert!(is_deflated || second.len() == third.len());
 });

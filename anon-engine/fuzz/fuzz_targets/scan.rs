@@ -1,5 +1,5 @@
-//! Reads the headers of any bytes in any encoding. The rules keep everything, so that nested data
-//! sets are read too.
+//! Reads the headers of any bytes in any encoding. The rules keep every element, so that nested data
+//! sets are read, too.
 
 #![no_main]
 

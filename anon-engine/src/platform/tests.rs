@@ -83,10 +83,10 @@ fn both_need_a_directory_to_sync_and_to_ask_about() {
     }
 }
 
-/// Without modes everything is still made, and nothing is said about who may read it.
+/// On a system without modes, files and directories are made, and their mode is 0.
 #[test]
 fn both_make_files_and_directories() {
-    struct Form {
+    struct SystemCalls {
         name: &'static str,
         dir: fn(&mut DirBuilder),
         file: fn(&mut OpenOptions),
@@ -95,8 +95,8 @@ fn both_make_files_and_directories() {
         modes: [u32; 3],
     }
     let place = tempfile::tempdir().unwrap();
-    for form in [
-        Form {
+    for calls in [
+        SystemCalls {
             name: "system",
             dir: system::private_dir,
             file: system::private_file,
@@ -108,7 +108,7 @@ fn both_make_files_and_directories() {
                 [0; 3]
             },
         },
-        Form {
+        SystemCalls {
             name: "generic",
             dir: generic::private_dir,
             file: generic::private_file,
@@ -117,31 +117,31 @@ fn both_make_files_and_directories() {
             modes: [0; 3],
         },
     ] {
-        let dir = place.path().join(form.name);
+        let dir = place.path().join(calls.name);
         let mut builder = DirBuilder::new();
-        (form.dir)(&mut builder);
+        (calls.dir)(&mut builder);
         builder.create(&dir).unwrap();
         let file = dir.join("file");
         let mut options = File::options();
         options.write(true).create_new(true);
-        (form.file)(&mut options);
+        (calls.file)(&mut options);
         options.open(&file).unwrap();
-        let mode_of = |path: &Path| (form.mode)(&path.metadata().unwrap());
+        let mode_of = |path: &Path| (calls.mode)(&path.metadata().unwrap());
         let made = [mode_of(&dir), mode_of(&file)];
-        (form.set)(&file, 0o640).unwrap();
-        let [own_dir, own_file, set] = form.modes;
+        (calls.set)(&file, 0o640).unwrap();
+        let [own_dir, own_file, set] = calls.modes;
         assert_eq!(
             (made, mode_of(&file)),
             ([own_dir, own_file], set),
             "{}",
-            form.name
+            calls.name
         );
-        let error = (form.set)(&dir.join("missing"), 0o600).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::NotFound, "{}", form.name);
+        let error = (calls.set)(&dir.join("missing"), 0o600).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound, "{}", calls.name);
     }
 }
 
-/// Both ways, and both kinds of places.
+/// Tests the portable copy and the system's, at aligned and unaligned offsets.
 #[test]
 fn copies_append_the_same_range() {
     let dir = tempfile::tempdir().unwrap();
@@ -180,7 +180,7 @@ fn copies_append_the_same_range() {
     }
 }
 
-/// What is no Linux has neither.
+/// Only Linux has files without a name.
 #[cfg(target_os = "linux")]
 #[test]
 fn both_ways_give_a_name_that_is_free() {
