@@ -81,7 +81,7 @@ impl Intake {
             .announced(instance.sop_class.as_str(), instance.sop_instance.expose())
             .with_origin(origin);
         let _waiting = WaitingCount::begin(&self.waiting);
-        let result = engine.process_again(object, &mut |_| wait.retry());
+        let result = engine.process_with_retries(object, &mut |_| wait.retry());
         if let Ok(receipt) = &result
             && receipt.warnings.shared_patient
             && matches!(receipt.outcome, anon_engine::Outcome::Stored { .. })

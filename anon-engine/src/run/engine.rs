@@ -181,7 +181,7 @@ impl Engine {
     /// # Errors
     /// If the object could not be processed. Nothing of it is stored then.
     pub fn process(&self, received: Received) -> Result<Receipt, Error> {
-        self.process_again(received, &mut |_| false)
+        self.process_with_retries(received, &mut |_| false)
     }
 
     /// As [`process`](Self::process), but calls `again` after a temporary failure, such as a full disk,
@@ -190,7 +190,7 @@ impl Engine {
     ///
     /// # Errors
     /// The last failure, if the object could not be processed. Nothing of it is stored then.
-    pub fn process_again(
+    pub fn process_with_retries(
         &self,
         received: Received,
         again: &mut dyn FnMut(&Error) -> bool,

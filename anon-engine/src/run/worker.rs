@@ -135,7 +135,7 @@ fn quarantine(
     refusal: Refusal,
 ) -> Result<Receipt, Error> {
     let bytes_in = opened.len();
-    // A file that is still being written looks damaged; that is a failure to be retried, no refusal.
+    // A file that is still being written looks damaged: it fails, and is not refused.
     opened.check_unchanged()?;
     let refused = RefusedObject {
         original: opened.original(),
@@ -337,25 +337,9 @@ impl Attempt<'_> {
             return AttemptResult::Failed(error);
         }
         let mut wanted = plan.wanted().clone();
-        let captured = plan.captured().clone();
-        let mut study = captured.study;
-        study.date_offset = clean.date_offset();
-        study.source = self.received.origin.clone().unwrap_or_default();
-        let instance = NewInstance {
-            patient_key: names
-                .filed_under
-                .clone()
-                .unwrap_or_else(|| wanted.patient.clone()),
-            study_uid: mem::take(&mut wanted.study),
-            series_uid: mem::take(&mut wanted.series),
-            instance_uid: mem::take(&mut wanted.instance),
-            fingerprint: wanted.fingerprint,
-            patient: captured.patient,
-            study,
-            series: captured.series,
-            output_bytes: staged.bytes(),
-            names,
-        };
+        let mut instance = self.new_instance(plan, &mut wanted, names);
+        instance.study.date_offset = clean.date_offset();
+        instance.output_bytes = staged.bytes();
         let patient = instance.names.patient.clone();
         let receipt = receipt_of(&staged, patient, self.opened.len(), plan.warnings());
         let object = StagedObject {
@@ -368,6 +352,29 @@ impl Attempt<'_> {
         };
         assigned.keep();
         AttemptResult::Staged(object)
+    }
+
+    /// Returns the index record of the object, without what only the output shows. Moves its UIDs out
+    /// of `wanted`.
+    fn new_instance(&self, plan: &Plan<'_>, wanted: &mut Wanted, names: Names) -> NewInstance {
+        let captured = plan.captured().clone();
+        let mut study = captured.study;
+        study.source = self.received.origin.clone().unwrap_or_default();
+        NewInstance {
+            patient_key: names
+                .filed_under
+                .clone()
+                .unwrap_or_else(|| wanted.patient.clone()),
+            study_uid: mem::take(&mut wanted.study),
+            series_uid: mem::take(&mut wanted.series),
+            instance_uid: mem::take(&mut wanted.instance),
+            fingerprint: wanted.fingerprint,
+            patient: captured.patient,
+            study,
+            series: captured.series,
+            output_bytes: 0,
+            names,
+        }
     }
 
     /// Returns the quarantine entries for the bytes of this object.

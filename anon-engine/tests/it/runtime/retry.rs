@@ -1,4 +1,4 @@
-//! Temporary failures, retried by `process_again`.
+//! Temporary failures, retried by `process_with_retries`.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -37,7 +37,7 @@ fn a_temporary_failure_is_retried_until_the_caller_gives_up() {
     let engine = engine(&world, &disk);
     disk.fill_up_at(disk.steps() + 1);
     let mut asked = 0;
-    let stored = engine.process_again(nth(0), &mut |error| {
+    let stored = engine.process_with_retries(nth(0), &mut |error| {
         assert!(matches!(error, Error::Store(_)), "{error:?}");
         asked += 1;
         if asked == 3 {
@@ -51,7 +51,7 @@ fn a_temporary_failure_is_retried_until_the_caller_gives_up() {
 
     disk.fill_up_at(disk.steps() + 1);
     let mut left = 2;
-    let failed = engine.process_again(nth(1), &mut |_| {
+    let failed = engine.process_with_retries(nth(1), &mut |_| {
         left -= 1;
         left > 0
     });
@@ -59,7 +59,7 @@ fn a_temporary_failure_is_retried_until_the_caller_gives_up() {
     assert_eq!((left, files(&disk)), (0, [1, 0]));
     disk.repair();
     disk.fail_at(disk.steps() + 1, ErrorKind::PermissionDenied);
-    let failed = engine.process_again(nth(1), &mut |error| panic!("asked of {error:?}"));
+    let failed = engine.process_with_retries(nth(1), &mut |error| panic!("asked of {error:?}"));
     assert!(failed.is_err(), "{failed:?}");
 }
 
@@ -71,7 +71,7 @@ fn an_object_is_retried_after_the_full_quarantine_was_cleared() {
     let engine = world.engine();
     let [first, second] = [1, 2].map(|n| received(&world::refused(Place::new(n))));
     assert_eq!(outcome(&engine.process(first)), "quarantined");
-    let result = engine.process_again(second, &mut |error| {
+    let result = engine.process_with_retries(second, &mut |error| {
         assert!(matches!(error, Error::Quarantine(_)), "{error:?}");
         for entry in world.quarantine.entries().expect("memory") {
             let entry = entry.expect("memory");
