@@ -253,7 +253,7 @@ mod linux {
 
     use super::CopyError;
 
-    /// Opening a FIFO does not wait for a writer.
+    /// Makes opening a FIFO not wait for a writer.
     pub(super) fn do_not_wait(options: &mut OpenOptions) {
         options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
     }

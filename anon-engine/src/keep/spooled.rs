@@ -41,7 +41,7 @@ impl Spooled {
         self.len
     }
 
-    /// True if nothing was written before [`finish`](Spooled::finish).
+    /// Returns true if nothing was written before [`finish`](Spooled::finish).
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -44,7 +44,7 @@ impl Staged {
         }
     }
 
-    /// The path under which it will be visible.
+    /// Returns the path under which it will be visible.
     pub fn path(&self) -> &OutputPath {
         &self.path
     }

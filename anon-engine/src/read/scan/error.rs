@@ -25,7 +25,7 @@ impl ScanError {
         }
     }
 
-    /// The rule for an element cannot be applied.
+    /// Returns the error for an element whose rule cannot be applied.
     pub(crate) fn rule(problem: &'static str, tag: Tag, at: u64) -> Self {
         Self {
             category: Category::StorageError,
