@@ -17,6 +17,7 @@ mod export_run;
 mod options;
 mod patient_export;
 mod patient_worker;
+mod send_job;
 mod sender;
 mod source_body;
 mod state;

@@ -52,7 +52,8 @@ fn assign(c: &mut Criterion) {
             });
             group.bench_with_input(BenchmarkId::new("warm", size), size, |b, size| {
                 b.iter(|| {
-                    work::assign_known(&*lookups, 0..*size).expect("cannot assign known pseudonyms")
+                    work::assign_known(&*lookups, 0..*size)
+                        .expect("cannot assign known pseudonyms");
                 });
             });
         }

@@ -195,15 +195,15 @@ impl Engine {
         received: Received,
         again: &mut dyn FnMut(&Error) -> bool,
     ) -> Result<Receipt, Error> {
-        let (sender, receiver) = bounded(1);
+        let (sender, results) = bounded(1);
         let reply = Reply::new(move |result| {
-            // Cannot fail: the receiver is alive, below.
+            // Cannot fail: `results` is alive, below.
             let _ = sender.send(result);
         });
         let job = worker::caller_job(received, reply, &self.core);
         worker::process(&self.core, job, &mut Vec::new(), again);
         committer::run_once(&self.core);
-        receiver.recv().unwrap_or(Err(Error::Stopped))
+        results.recv().unwrap_or(Err(Error::Stopped))
     }
 
     /// Submits one object to the workers. Waits while the intake is full. `on_done` is called exactly

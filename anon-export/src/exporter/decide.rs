@@ -83,6 +83,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn decision_for_each_combination_of_listing_and_journal() {
         use Decision::{Send, Skip};
         let compares = Capabilities::new();

@@ -10,7 +10,7 @@ use crossbeam_channel::bounded;
 use super::Exporter;
 use super::event::{ExportError, ExportEvent};
 use super::options::{ExportMode, ExportOptions};
-use super::sender::SendJob;
+use super::send_job::SendJob;
 use super::state::ExportState;
 use crate::report::ExportReport;
 use crate::retry::LONGEST_ASKED;

@@ -11,7 +11,7 @@ use super::event::ExportEvent;
 use super::export_run::ExportRun;
 use super::options::ExportMode;
 use super::patient_export::PatientExport;
-use super::sender::SendJob;
+use super::send_job::SendJob;
 use crate::{Error, KeyPart, ListedObject, ObjectKey, Remedy, SourceObject};
 
 /// A destination's listing of one patient.

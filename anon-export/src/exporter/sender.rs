@@ -5,43 +5,9 @@ use std::sync::Arc;
 use super::export_run::ExportRun;
 use super::options::ExportMode;
 use super::patient_export::PatientExport;
+use super::send_job::SendJob;
 use super::source_body::SourceBody;
 use crate::{EntityTag, Error, Put, Remedy, SourceObject, Stored};
-
-/// An object that may have to be sent. Counts as left if it is dropped before it is processed.
-#[derive(Debug)]
-pub(super) struct SendJob {
-    patient: Arc<PatientExport>,
-    object: SourceObject,
-    /// The tag in the destination's listing.
-    listed_tag: Option<EntityTag>,
-    is_processed: bool,
-}
-
-impl SendJob {
-    pub(super) fn new(
-        patient: Arc<PatientExport>,
-        object: SourceObject,
-        listed_tag: Option<EntityTag>,
-    ) -> Self {
-        patient.job_started();
-        Self {
-            patient,
-            object,
-            listed_tag,
-            is_processed: false,
-        }
-    }
-}
-
-impl Drop for SendJob {
-    fn drop(&mut self) {
-        if !self.is_processed {
-            self.patient.count(|counts| counts.left += 1);
-        }
-        self.patient.job_finished();
-    }
-}
 
 /// The result of an attempt.
 enum SendOutcome {

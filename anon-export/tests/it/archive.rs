@@ -40,7 +40,7 @@ pub(crate) fn image(key: &ObjectKey, class: &str, len: usize) -> Vec<u8> {
     file
 }
 
-/// How an archive matches_found queries.
+/// How an archive matches queries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QueryBehavior {
     /// As PS3.4 Annex C says.

@@ -183,8 +183,8 @@ fn failed_renewal_ends_the_session_when_keys_expire() -> Test {
 fn account_is_sent_with_the_identity_request() -> Test {
     let s3 = FakeS3::start(|_, _| None)?;
     for account in [None, Some("123456789012")] {
-        let recorded = std::sync::Arc::new(std::sync::Mutex::new(None));
-        let recorder = std::sync::Arc::clone(&recorded);
+        let observed = std::sync::Arc::new(std::sync::Mutex::new(None));
+        let recorder = std::sync::Arc::clone(&observed);
         let pool = FakeCognito::start(move |it| {
             if it.name == "GetId" {
                 *recorder.lock().expect("the request") = Some(it.body.clone());
@@ -193,14 +193,14 @@ fn account_is_sent_with_the_identity_request() -> Test {
         })?;
         let login = Credentials::Cognito(Box::new(pool.login_with(account)));
         S3Sink::open(config(&s3.endpoint()).with_credentials(login))?;
-        let recorded = recorded
+        let observed = observed
             .lock()
             .expect("the request")
             .take()
             .ok_or("no request")?;
-        assert_eq!(recorded["AccountId"].as_str(), account);
+        assert_eq!(observed["AccountId"].as_str(), account);
         let login = "cognito-idp.eu-central-1.amazonaws.com/eu-central-1_pool";
-        assert_eq!(recorded["Logins"][login], "id-0", "{recorded}");
+        assert_eq!(observed["Logins"][login], "id-0", "{observed}");
     }
     Ok(())
 }

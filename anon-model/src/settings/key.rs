@@ -93,7 +93,7 @@ impl Kind {
 /// The weakest statement counts: a key has the effect [`Effect::Restart`] if any part of the
 /// process keeps the old value until it ends. Commands that are started after the change use the
 /// new value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum Effect {
     /// Everything that begins after the change uses the new value. A retrieve or an export that is

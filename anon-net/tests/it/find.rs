@@ -557,7 +557,7 @@ fn silent_server_times_out() {
 /// A request of the peer during the query gets a response and does not extend the timeout.
 #[test]
 fn requests_during_a_query_are_refused() {
-    let (recorder, recorded) = std::sync::mpsc::channel();
+    let (recorder, observed) = std::sync::mpsc::channel();
     let (scu, node) = hostile_node(move |association| {
         let (context, ask, _) = request(association, Encoding::ImplicitLittle)?;
         let class = ask.sop_class.clone();
@@ -587,7 +587,7 @@ fn requests_during_a_query_are_refused() {
     let report = scu.find(&node, &Query::new(), &Cancel::new(), &mut drop);
     assert_eq!(report.unwrap().responses, 0);
     let refused = (9, Status::UNRECOGNIZED_OPERATION);
-    assert_eq!(recorded.try_iter().collect::<Vec<_>>(), [refused, refused]);
+    assert_eq!(observed.try_iter().collect::<Vec<_>>(), [refused, refused]);
 }
 
 /// Dials a silent peer: cancels, then waits for the timeout.

@@ -207,7 +207,7 @@ impl InstanceHandler for Panics {
 /// Invalid instances get their status, and the following ones are stored.
 #[test]
 fn invalid_instances_get_a_status() {
-    let (recorder, recorded) = channel();
+    let (recorder, observed) = channel();
     let (scu, node) = hostile_node(move |association| {
         let (query, ask) = ask(association)?;
         let storage = storage(association)?;
@@ -252,7 +252,7 @@ fn invalid_instances_get_a_status() {
     let handler = Panics(MemoryHandler::new(1 << 20));
     let end = get(&scu, &node, &handler).expect("the association is released");
     assert_eq!(end.status, Status::SUCCESS);
-    let statuses: Vec<Status> = recorded.try_iter().collect();
+    let statuses: Vec<Status> = observed.try_iter().collect();
     assert_eq!(
         statuses,
         [

@@ -323,7 +323,7 @@ fn invalid_files_are_named_in_errors() {
             &certificates.client.key,
             ca,
             TlsFile::Key,
-            "not the key",
+            "does not belong to the certificate",
         ),
         (chain, key, &missing, TlsFile::Authorities, "cannot be read"),
         (chain, key, &empty, TlsFile::Authorities, "no certificate"),

@@ -178,7 +178,7 @@ fn request_is_encoded_as_the_standard_says() {
             vec![tag::SOP_INSTANCE, tag::STUDY_UID, tag::SERIES_UID],
         ),
     ] {
-        let (recorder, recorded) = std::sync::mpsc::channel();
+        let (recorder, observed) = std::sync::mpsc::channel();
         let (scu, node) = hostile_node(move |association| {
             let (context, ask, requested) = request(association, Encoding::ImplicitLittle)?;
             drop(recorder.send((ask.clone(), requested)));
@@ -190,7 +190,7 @@ fn request_is_encoded_as_the_standard_says() {
         let request = request.with_priority(Priority::High);
         scu.move_to(&node, &request, &Cancel::new(), &mut drop)
             .unwrap();
-        let (ask, requested) = recorded.recv_timeout(LONG).unwrap();
+        let (ask, requested) = observed.recv_timeout(LONG).unwrap();
         assert_eq!(ask.priority, Priority::High, "{level}");
         assert_eq!(
             ask.destination.map(|to| to.to_string()).as_deref(),

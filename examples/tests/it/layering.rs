@@ -152,7 +152,7 @@ fn only_anon_export_may_use_executors_and_the_cloud() {
         "anon-net",
         "anon-export",
     ] {
-        for (package, kind) in edges(
+        for (package, kind) in dependencies(
             &manifest(&root().join(member).join("Cargo.toml")),
             &workspace,
         ) {

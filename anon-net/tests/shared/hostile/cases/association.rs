@@ -230,7 +230,7 @@ pub(super) const CASES: &[HostileCase] = &[
         allowed: SERVED_OR_REFUSED,
         play: |runner| {
             echo_with(runner, |it| {
-                add_user_item(it, item(0x54, &[0, 25, b'1', b'.']))
+                add_user_item(it, item(0x54, &[0, 25, b'1', b'.']));
             })
         },
     },

@@ -175,7 +175,7 @@ pub(super) const CASES: &[HostileCase] = &[
         allowed: &[Status(0), Failure, AnyAbort],
         play: |runner| {
             let elements = Command::echo(1).elements();
-            command(
+            send_command(
                 runner,
                 &[element(0, 0, &[0xFF, 0xFF, 0, 0]), elements].concat(),
             )
