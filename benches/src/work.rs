@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anon_engine::quarantine::{DirectoryQuarantine, QuarantineOptions};
 use anon_engine::source::FileScan;
@@ -163,7 +164,8 @@ pub fn assign_known(
     Ok(())
 }
 
-/// Imports a tree into a fresh project. Every file must be stored.
+/// Imports a tree into a fresh project with this many workers; every file must be stored. Returns the
+/// time from the start of the first file until the store is closed. Opening the project is not in it.
 ///
 /// # Errors
 /// If the project is not fresh, or a file is not stored.
@@ -173,7 +175,7 @@ pub fn import_tree(
     workers: usize,
     durability: Durability,
     files: u32,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Duration> {
     fs::create_dir_all(project)?;
     let private = project.join("private");
     fs::create_dir(&private).context("the project is not fresh")?;
@@ -191,6 +193,7 @@ pub fn import_tree(
     let engine = Engine::builder(policy()?, lookups, Arc::new(store), Arc::new(quarantine))
         .workers(workers)
         .start()?;
+    let started = Instant::now();
     let mut source = FileScan::new([tree.to_owned()]);
     let summary: ImportSummary = import(&engine, &mut source, &Cancel::new(), &NoObserver);
     ensure!(
@@ -198,5 +201,6 @@ pub fn import_tree(
         "{} of {files} files are stored: {summary:?}",
         summary.stored
     );
-    Ok(())
+    drop(engine);
+    Ok(started.elapsed())
 }

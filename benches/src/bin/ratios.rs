@@ -5,10 +5,13 @@
 //! cargo run --profile bench -p anon-benches --bin ratios                uses the sizes of the goals
 //! ```
 //!
-//! Files are written to `ANON_BENCH_DIR`, or the system's temporary directory (about 0.5 GB with `--quick`,
-//! 4 GB without), and removed at the end. Times are the best of several runs, each into a fresh directory. The
-//! runs of one tree are interleaved. The output of a run is removed before the next, because a disk is
-//! slower while it first fills up. Imports run in their own processes, so that each has its own peak memory.
+//! Files go below `ANON_BENCH_DIR`, or the system's directory for temporary files (about 0.5 GB
+//! with `--quick`, 4 GB without), and are removed at the end. The import of a tree is compared with a
+//! copy of the same tree in rounds: each round runs the copies and the imports in turn, each into a
+//! fresh directory that is removed afterwards. A time is the median of the rounds, a ratio the median
+//! of the ratios of the rounds, so that a disk that is slow for a while slows both sides. Each import
+//! runs in a process of its own, which has its own peak memory. Its start and the opening of a new
+//! project are shown apart.
 
 #![expect(clippy::print_stdout, reason = "a report for a terminal")]
 
@@ -31,15 +34,15 @@ struct Sizes {
     slices: u32,
     small: u32,
     large: (u32, u32),
-    runs: usize,
+    rounds: usize,
     known_uids: u64,
 }
 
 const QUICK: Sizes = Sizes {
     slices: 200,
-    small: 1_500,
+    small: 3_000,
     large: (1, 250),
-    runs: 2,
+    rounds: 7,
     known_uids: 100_000,
 };
 
@@ -47,7 +50,7 @@ const FULL: Sizes = Sizes {
     slices: 2_000,
     small: 5_000,
     large: (5, 500),
-    runs: 3,
+    rounds: 7,
     known_uids: 1_000_000,
 };
 
@@ -254,14 +257,29 @@ fn print_rate(name: &str, uids: u64, time: Duration, goal: u64) {
     );
 }
 
-/// The best times for one tree, and the highest peak memory.
-#[derive(Debug)]
+/// The times of one tree, one of each a round, and the highest peak memory.
+#[derive(Debug, Default)]
 struct Times {
-    cp: Duration,
-    copy_durable: Duration,
-    relaxed: Duration,
-    full: Duration,
+    cp: Vec<Duration>,
+    copy_durable: Vec<Duration>,
+    relaxed: Vec<Duration>,
+    full: Vec<Duration>,
+    /// From the start of a process until its project is open.
+    opening: Vec<Duration>,
     peak_kib: u64,
+}
+
+fn median<T: PartialOrd + Copy>(values: &[T]) -> anyhow::Result<T> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+    sorted.get(sorted.len() / 2).copied().context("no rounds")
+}
+
+/// The median of the ratios of the rounds.
+fn ratio_of_rounds(times: &[Duration], baselines: &[Duration]) -> anyhow::Result<f64> {
+    let pairs = times.iter().zip(baselines);
+    let ratios: Vec<f64> = pairs.map(|(time, base)| ratio_to(*time, *base)).collect();
+    median(&ratios)
 }
 
 fn imports(directory: &Path, sizes: &Sizes) -> anyhow::Result<()> {
@@ -271,32 +289,27 @@ fn imports(directory: &Path, sizes: &Sizes) -> anyhow::Result<()> {
         (cases::small_tree(directory, sizes.small)?, 1.0),
         (cases::large_tree(directory, large, frames)?, 2.5),
     ];
-    let mut peak_kib = 0;
+    let (mut peak_kib, mut opening) = (0, Vec::new());
     for (tree, goal) in trees {
-        let times = time_tree(directory, &tree, sizes.runs)?;
-        let show = |name: &str, time, ratio| {
-            print_line(
-                &format!("{name} {}", tree.name),
-                tree.bytes,
-                u64::from(tree.files),
-                time,
-                ratio,
-            );
+        let times = time_tree(directory, &tree, sizes.rounds)?;
+        let show = |name: &str, times: &[Duration], ratio| {
+            let name = format!("{name} {}", tree.name);
+            print_line(&name, tree.bytes, tree.files.into(), median(times)?, ratio);
+            anyhow::Ok(())
         };
-        show("cp -r", times.cp, None);
-        show(
-            "import relaxed",
-            times.relaxed,
-            Some((ratio_to(times.relaxed, times.cp), goal)),
-        );
-        show("copy durable", times.copy_durable, None);
-        show(
-            "import durable",
-            times.full,
-            Some((ratio_to(times.full, times.copy_durable), 1.3)),
-        );
+        let relaxed = ratio_of_rounds(&times.relaxed, &times.cp)?;
+        let full = ratio_of_rounds(&times.full, &times.copy_durable)?;
+        show("cp -r", &times.cp, None)?;
+        show("import relaxed", &times.relaxed, Some((relaxed, goal)))?;
+        show("copy durable", &times.copy_durable, None)?;
+        show("import durable", &times.full, Some((full, 1.3)))?;
         peak_kib = peak_kib.max(times.peak_kib);
+        opening.extend(times.opening);
     }
+    println!(
+        "start of a process and opening of a new project, not in the figures: {} ms",
+        median(&opening)?.as_millis()
+    );
     let result = if peak_kib < 256 * 1024 {
         "holds"
     } else {
@@ -309,51 +322,58 @@ fn imports(directory: &Path, sizes: &Sizes) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn time_tree(directory: &Path, tree: &Tree, runs: usize) -> anyhow::Result<Times> {
-    let mut times = Times {
-        cp: Duration::MAX,
-        copy_durable: Duration::MAX,
-        relaxed: Duration::MAX,
-        full: Duration::MAX,
-        peak_kib: 0,
-    };
+fn time_tree(directory: &Path, tree: &Tree, rounds: usize) -> anyhow::Result<Times> {
+    let mut times = Times::default();
     let fresh = directory.join(format!("{}-copy", tree.name));
-    // Warms the cache. Not counted.
+    // The first copy warms the page cache. It is not counted.
     timed(&fresh, || Ok(baseline::cp_r(&tree.root, &fresh)?))?;
-    for _ in 0..runs {
-        let mut peak = 0;
-        times.cp = times
-            .cp
-            .min(timed(&fresh, || Ok(baseline::cp_r(&tree.root, &fresh)?))?);
-        times.relaxed = times.relaxed.min(timed(&fresh, || {
-            peak = peak.max(import_in_child(tree, &fresh, "relaxed")?);
-            Ok(())
-        })?);
-        times.copy_durable = times.copy_durable.min(timed(&fresh, || {
+    for _ in 0..rounds {
+        let cp = timed(&fresh, || Ok(baseline::cp_r(&tree.root, &fresh)?))?;
+        times.cp.push(cp.0);
+        let relaxed = timed(&fresh, || import_in_child(tree, &fresh, "relaxed"))?;
+        times.add_opening(&relaxed);
+        times.relaxed.push(relaxed.1.time);
+        let copy = timed(&fresh, || {
             Ok(baseline::copy_durable(&tree.root, &fresh, THREADS)?)
-        })?);
-        times.full = times.full.min(timed(&fresh, || {
-            peak = peak.max(import_in_child(tree, &fresh, "full")?);
-            Ok(())
-        })?);
-        times.peak_kib = times.peak_kib.max(peak);
+        })?;
+        times.copy_durable.push(copy.0);
+        let full = timed(&fresh, || import_in_child(tree, &fresh, "full"))?;
+        times.add_opening(&full);
+        times.full.push(full.1.time);
     }
     Ok(times)
 }
 
-/// Returns the time of one run, which creates `fresh`. Removes that afterwards. Syncs first, so that writes of
-/// earlier runs do not count.
-fn timed(fresh: &Path, run: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Duration> {
-    ensure!(Command::new("sync").status()?.success(), "sync failed");
-    let start = Instant::now();
-    run()?;
-    let time = start.elapsed();
-    fs::remove_dir_all(fresh)?;
-    Ok(time)
+impl Times {
+    fn add_opening(&mut self, (whole, import): &(Duration, Imported)) {
+        self.opening.push(whole.saturating_sub(import.time));
+        self.peak_kib = self.peak_kib.max(import.peak_kib);
+    }
 }
 
-/// Imports in a child process. Returns its peak memory in KiB.
-fn import_in_child(tree: &Tree, project: &Path, durability: &str) -> anyhow::Result<u64> {
+/// Runs what makes the directory `fresh`, removes it, and returns the time of the run. Begins when
+/// the system has written what earlier runs left in its caches.
+fn timed<T>(
+    fresh: &Path,
+    run: impl FnOnce() -> anyhow::Result<T>,
+) -> anyhow::Result<(Duration, T)> {
+    ensure!(Command::new("sync").status()?.success(), "sync failed");
+    let start = Instant::now();
+    let result = run()?;
+    let time = start.elapsed();
+    fs::remove_dir_all(fresh)?;
+    Ok((time, result))
+}
+
+/// What the process of an import says of it.
+#[derive(Debug, Clone, Copy)]
+struct Imported {
+    time: Duration,
+    peak_kib: u64,
+}
+
+/// Imports in a process of its own.
+fn import_in_child(tree: &Tree, project: &Path, durability: &str) -> anyhow::Result<Imported> {
     let output = Command::new(std::env::current_exe()?)
         .arg("import")
         .args([&tree.root, project])
@@ -365,7 +385,12 @@ fn import_in_child(tree: &Tree, project: &Path, durability: &str) -> anyhow::Res
         tree.name,
         String::from_utf8_lossy(&output.stderr)
     );
-    Ok(String::from_utf8(output.stdout)?.trim().parse()?)
+    let text = String::from_utf8(output.stdout)?;
+    let (micros, peak) = text.trim().split_once(' ').context("two numbers")?;
+    Ok(Imported {
+        time: Duration::from_micros(micros.parse()?),
+        peak_kib: peak.parse()?,
+    })
 }
 
 /// Runs in the child process of [`import_in_child`].
@@ -375,14 +400,14 @@ fn import_here(tree: &str, project: &str, durability: &str, files: &str) -> anyh
         "relaxed" => Durability::Relaxed,
         _ => bail!("no such durability"),
     };
-    work::import_tree(
+    let time = work::import_tree(
         Path::new(tree),
         Path::new(project),
         THREADS,
         durability,
         files.parse()?,
     )?;
-    println!("{}", peak_kib()?);
+    println!("{} {}", time.as_micros(), peak_kib()?);
     Ok(())
 }
 
