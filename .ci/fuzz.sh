@@ -11,17 +11,32 @@ seeds_of() { # crate
         anon-engine) echo ../examples/files ;;
     esac
 }
+
+fuzz() { # crate target
+    if [ ! -d "$1/fuzz/corpus/$2" ]; then
+        mkdir -p "$1/fuzz/corpus/$2"
+        seeds="$1/fuzz/seeds/$2.tar.gz"
+        [ ! -f "$seeds" ] || tar xzf "$seeds" -C "$1/fuzz/corpus/$2"
+    fi
+    # shellcheck disable=SC2046 # the seeds are several folders
+    (cd "$1" && cargo fuzz run "$2" "fuzz/corpus/$2" $(seeds_of "$1") -- \
+        -max_total_time="$seconds" -rss_limit_mb=1024 -timeout=10 -max_len=65536 -print_final_stats=1) 2>&1 |
+        { grep -vE '^#|^INFO|NEW_FUNC' || true; } | tail -n 25 | sed "s/^/$1 $2: /"
+}
+
+# All targets are built first, then two run at a time: each is one thread.
+targets=()
 for crate in anon-model anon-script anon-engine anon-net; do
-    for target in $(cd "$crate" && cargo fuzz list); do
-        echo "--- $crate $target"
-        if [ ! -d "$crate/fuzz/corpus/$target" ]; then
-            mkdir -p "$crate/fuzz/corpus/$target"
-            seeds="$crate/fuzz/seeds/$target.tar.gz"
-            [ ! -f "$seeds" ] || tar xzf "$seeds" -C "$crate/fuzz/corpus/$target"
-        fi
-        # shellcheck disable=SC2046 # the seeds are several folders
-        (cd "$crate" && cargo fuzz run "$target" "fuzz/corpus/$target" $(seeds_of "$crate") -- \
-            -max_total_time="$seconds" -rss_limit_mb=1024 -timeout=10 -max_len=65536 -print_final_stats=1) 2>&1 |
-            { grep -vE '^#|^INFO|NEW_FUNC' || true; } | tail -n 25
+    (cd "$crate" && cargo fuzz build)
+    for target in $(cd "$crate" && cargo fuzz list); do targets+=("$crate $target"); done
+done
+while [ "${#targets[@]}" -gt 0 ]; do
+    running=()
+    for pair in "${targets[@]:0:2}"; do
+        # shellcheck disable=SC2086 # crate and target
+        fuzz $pair &
+        running+=($!)
     done
+    targets=("${targets[@]:2}")
+    for pid in "${running[@]}"; do wait "$pid"; done
 done

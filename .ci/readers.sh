@@ -14,7 +14,7 @@ for tool in dcmdump gdcminfo "$python"; do
 done
 "$python" -c 'import pydicom' 2>/dev/null || { echo "skipped: pydicom not installed"; [ -z "${ANON_REQUIRE_SERVERS:-}" ] || exit 1; exit 0; }
 
-cargo build --locked --quiet -p anon-cli
+cargo build --locked --quiet --profile test --workspace --all-features --bin anon
 anon="${CARGO_TARGET_DIR:-target}/debug/anon"
 
 read_all() { # project directory
