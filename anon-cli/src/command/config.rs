@@ -1,24 +1,20 @@
 //! `anon config`: settings seen and changed. Comments in `project.toml` stay.
 
-mod document;
 mod edit;
 
 use std::path::Path;
 
-use anon_model::settings::{FROZEN, KEYS, KeyDoc, Problem, Value};
-use anon_model::{Counts, ProjectSettings};
-use anyhow::Context as _;
+use anon_model::ProjectSettings;
+use anon_model::settings::{Effect, KeyDoc, Problem, Value};
 use serde::Serialize;
 
 use crate::args::Config;
 use crate::command::Context;
 use crate::exit::{ExitStatus, Failure};
 use crate::log;
-use crate::project::Project;
-use crate::project::lock::Lock;
-use crate::project::open_project::{self, NewRules};
-use crate::project::rules;
-use crate::project::settings::{self, Missing};
+use crate::project::record::SettingsChange;
+use crate::project::{Project, document, settings};
+use crate::work::settings::{self as work, Changed};
 
 #[derive(Debug, Serialize)]
 struct Setting<'s> {
@@ -37,6 +33,9 @@ struct Summary<'s> {
     value: Option<serde_json::Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<&'s Path>,
+    /// When the change takes effect in the process that holds the project.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effect: Option<&'static str>,
 }
 
 impl<'s> Summary<'s> {
@@ -47,6 +46,7 @@ impl<'s> Summary<'s> {
             key,
             value: value.map(to_json),
             path: None,
+            effect: None,
         }
     }
 }
@@ -116,7 +116,7 @@ fn get(context: &Context<'_>, project: &Project, key: &str) -> anyhow::Result<Ex
 
 fn get_all(context: &Context<'_>, project: &Project) -> anyhow::Result<ExitStatus> {
     let settings = settings::load(project)?;
-    for key in keys(&settings) {
+    for key in settings::keys(&settings) {
         let value = settings.get(&key).map_err(|problem| wrong(&problem))?;
         context.report.json(&Setting {
             event: "setting",
@@ -130,27 +130,6 @@ fn get_all(context: &Context<'_>, project: &Project) -> anyhow::Result<ExitStatu
         .report
         .summary(&Summary::new("config get", None, None))?;
     Ok(ExitStatus::Done)
-}
-
-/// Every key, those of the user's names too.
-fn keys(settings: &ProjectSettings) -> Vec<String> {
-    let mut keys = Vec::new();
-    for doc in KEYS {
-        if !doc.key.contains("<name>") {
-            keys.push(doc.key.to_owned());
-        } else if doc.key.starts_with("node.") {
-            keys.extend(
-                settings
-                    .nodes
-                    .keys()
-                    .map(|name| doc.key.replace("<name>", name)),
-            );
-        } else {
-            let names = settings.log.targets.keys();
-            keys.extend(names.map(|name| doc.key.replace("<name>", name)));
-        }
-    }
-    keys
 }
 
 fn set(
@@ -213,88 +192,71 @@ fn complete_node(context: &Context<'_>, settings: &mut ProjectSettings, key: &st
     }
 }
 
-/// Changes settings if the change is sound and allowed.
+/// Changes settings if the change is valid and allowed.
 fn change(
     context: &Context<'_>,
     project: &Project,
     command: &'static str,
     key: &str,
-    change: impl FnOnce(&mut ProjectSettings) -> Result<(), Problem>,
+    change: impl Fn(&mut ProjectSettings) -> Result<(), Problem>,
 ) -> anyhow::Result<ExitStatus> {
-    let text = settings::read(project)?;
-    let before = settings::parse(&text)?;
-    let mut after = before.clone();
-    change(&mut after).map_err(|problem| wrong(&problem))?;
-    check_frozen(project, &before, &after)?;
-    if after != before {
-        settings::write(project, &document::changed(&text, &before, &after)?)?;
-    }
-    settings::secret(project, &after, Missing::Make)?;
-    let value = after.get(key).map_err(|problem| wrong(&problem))?;
+    let changed = work::change(project, &context.signals, |text| {
+        let before = settings::parse(text)?;
+        let mut after = before.clone();
+        change(&mut after).map_err(|problem| wrong(&problem))?;
+        Ok(SettingsChange {
+            before: text.to_owned(),
+            after: document::changed(text, &before, &after)?,
+            script: None,
+            accept_rules: false,
+        })
+    })?;
+    conclude(context, command, key, &changed)
+}
+
+/// Changes to another script, and with it accepts its rules for what comes next.
+fn set_script(context: &Context<'_>, project: &Project, word: &str) -> anyhow::Result<ExitStatus> {
+    project.check_access()?;
+    let changed = work::change(project, &context.signals, |text| {
+        work::change_script(text, word)
+    })?;
+    conclude(context, "config set", "script", &changed)
+}
+
+/// Prints the value, and when it takes effect in a process that holds the project.
+fn conclude(
+    context: &Context<'_>,
+    command: &'static str,
+    key: &str,
+    changed: &Changed,
+) -> anyhow::Result<ExitStatus> {
+    let value = settings::parse(&changed.after)?
+        .get(key)
+        .map_err(|problem| wrong(&problem))?;
     let shown = value.as_ref().map_or_else(String::new, ToString::to_string);
     context.report.line(format!("{key} = {shown}").trim_end())?;
-    let summary = Summary::new(command, Some(key), value.as_ref());
+    let mut summary = Summary::new(command, Some(key), value.as_ref());
+    summary.effect = say_effect(context, changed)?;
     context.report.summary(&summary)?;
     Ok(ExitStatus::Done)
 }
 
-/// Refuses to change what pseudonyms were made with, once there are any.
-fn check_frozen(
-    project: &Project,
-    before: &ProjectSettings,
-    after: &ProjectSettings,
-) -> anyhow::Result<()> {
-    let changed = FROZEN
-        .iter()
-        .find(|key| before.get(key).ok() != after.get(key).ok());
-    let Some(key) = changed else {
-        return Ok(());
+/// Says when changes take effect in the process that holds the project. `None` if there is no such
+/// process, or nothing was changed.
+fn say_effect(context: &Context<'_>, changed: &Changed) -> anyhow::Result<Option<&'static str>> {
+    if !changed.beside_holder {
+        return Ok(None);
+    }
+    let Some(effect) = changed.effect()? else {
+        return Ok(None);
     };
-    if !project.lookup_file().exists() {
-        return Ok(());
-    }
-    // Nobody gives out the first one between the look and the change.
-    let _lock = Lock::take(&project.lock_file())?;
-    let secret = settings::secret(project, before, Missing::Refuse)?;
-    let lookups = open_project::open_lookups(project, before, secret.as_ref())?;
-    if lookups.is_frozen()? || lookups.counts()? != Counts::default() {
-        return Err(Failure::configuration(format!(
-            "{key} is frozen: pseudonyms were made with it; for another {key} make a new project \
-             (`anon init DIR --from {}`)",
-            project.root().display()
-        )));
-    }
-    drop(lookups);
-    // It holds no pseudonym, but the old value: a new one is made for the new value.
-    std::fs::remove_file(project.lookup_file()).context("cannot begin with a new lookup store")
-}
-
-/// Takes another script, and with it accepts its rules for what comes next.
-fn set_script(context: &Context<'_>, project: &Project, word: &str) -> anyhow::Result<ExitStatus> {
-    let text = settings::read(project)?;
-    let before = settings::parse(&text)?;
-    // Whoever imports now goes on with the rules it began with: not under its feet.
-    project.check_access()?;
-    let _lock = Lock::take(&project.lock_file())?;
-    let mut after = before.clone();
-    if rules::is_builtin(word) {
-        word.clone_into(&mut after.script);
-    } else {
-        rules::adopt(project, Path::new(word), &mut after)?;
-    }
-    if after != before {
-        settings::write(project, &document::changed(&text, &before, &after)?)?;
-    }
-    if project.lookup_file().exists() {
-        let rules = rules::of_project(project, &after)?;
-        let secret = settings::secret(project, &after, Missing::Refuse)?;
-        let lookups = open_project::open_lookups(project, &after, secret.as_ref())?;
-        open_project::check_rules(&*lookups, &*rules, NewRules::Accept)?;
-        lookups.flush()?;
-    }
-    context.report.line(&format!("script = {}", after.script))?;
-    let value = Value::Text(after.script.clone());
-    let summary = Summary::new("config set", Some("script"), Some(&value));
-    context.report.summary(&summary)?;
-    Ok(ExitStatus::Done)
+    let (name, when) = match effect {
+        Effect::AtOnce => ("at_once", "at once"),
+        Effect::NextAssociation => ("next_association", "at the next association"),
+        Effect::Restart => ("restart", "when that process is started again"),
+    };
+    context.report.info(&format!(
+        "another process holds the project: the change takes effect there {when}"
+    ));
+    Ok(Some(name))
 }

@@ -1,31 +1,27 @@
-//! `anon import-java-index`: the pseudonyms of the Java anonymizer, taken over.
+//! `anon import-java-index`: adopts the pseudonyms of the Java anonymizer.
 
-use std::fs::File;
-
-use anon_model::java_index::{JavaIndex, Limits, ReadError, Report as Outcomes, RowOutcome};
-use anon_model::settings::{MissingPatientId, PatientKey};
-use anon_model::{Adopting, Identity, MemoryStore, ProjectSettings};
-use anyhow::Context as _;
+use anon_model::ProjectSettings;
+use anon_model::java_index::JavaIndex;
 use serde::Serialize;
 
 use crate::args::{ImportJavaIndex, NewProject};
 use crate::command::{Context, new_project};
 use crate::exit::{ExitStatus, Failure};
 use crate::log;
-use crate::project::Project;
 use crate::project::lock::Lock;
-use crate::project::settings::Missing;
-use crate::project::{audit, open_project, settings};
+use crate::project::record::{AdoptJob, AdoptedRow, RowResult};
+use crate::project::{Project, settings};
+use crate::work::control::{Request, Response};
+use crate::work::{Job, java_index, run_or_hand_over};
 
 /// Refused rows that people are shown.
 const SHOWN: usize = 20;
 
 #[derive(Debug, Serialize)]
-struct Line {
+struct Line<'r> {
     event: &'static str,
-    row: u32,
-    outcome: &'static str,
-    reason: Option<String>,
+    #[serde(flatten)]
+    row: &'r AdoptedRow,
 }
 
 #[derive(Debug, Serialize)]
@@ -46,17 +42,17 @@ struct Summary<'s> {
 pub(crate) fn run(context: &Context<'_>, args: &ImportJavaIndex) -> anyhow::Result<ExitStatus> {
     let project = Project::chosen(context.project())?;
     let index = read(context, args)?;
-    let adopting = if args.skip_bad_rows {
-        Adopting::WhatCanBe
-    } else {
-        Adopting::AllOrNothing
+    let job = AdoptJob {
+        file: std::path::absolute(&args.file)?,
+        skip_bad_rows: args.skip_bad_rows,
     };
     let exists = project.exists();
     if !exists {
         let options = with_identity(&args.options, &index)?;
-        let tried = try_out(&index, adopting)?;
+        let tried = java_index::try_out(&index, job.adopting())?;
         if !(tried.is_clean() || args.skip_bad_rows) {
-            return conclude(context, args, &index, &tried, false);
+            let rows: Vec<_> = java_index::rows(&tried).collect();
+            return conclude(context, args, &index, &rows, false);
         }
         let settings = new_project::make(context, &project, &options)?;
         context.report.info(&format!(
@@ -69,28 +65,66 @@ pub(crate) fn run(context: &Context<'_>, args: &ImportJavaIndex) -> anyhow::Resu
     if exists {
         new_project::check_against(&project, &settings, &args.options)?;
     }
-    check_identity(&settings, &index)?;
-    let outcomes = take_over(context, &project, &settings, &index, adopting)?;
-    conclude(context, args, &index, &outcomes, !exists)
+    java_index::check_identity(&settings, &index)?;
+    project.check_access()?;
+    log::start(&project, &settings.log, &context.global)?;
+    let mut adoption = Adoption {
+        context,
+        project: &project,
+        settings: &settings,
+        index: &index,
+        job,
+        rows: Vec::new(),
+    };
+    run_or_hand_over(&project, &context.signals, &mut adoption)?;
+    conclude(context, args, &index, &adoption.rows, !exists)
 }
 
 fn read(context: &Context<'_>, args: &ImportJavaIndex) -> anyhow::Result<JavaIndex> {
-    // A path can identify.
-    let cannot = || {
-        Failure::CannotRun(if context.report.shows_phi() {
-            format!("cannot read {}", args.file.display())
-        } else {
-            "cannot read the index".into()
-        })
-    };
-    let file = File::open(&args.file).with_context(cannot)?;
-    if file.metadata().with_context(cannot)?.is_dir() {
-        return Err(std::io::Error::from(std::io::ErrorKind::IsADirectory)).with_context(cannot);
+    if context.report.shows_phi() {
+        java_index::read(&args.file, &args.file.display().to_string())
+    } else {
+        java_index::read(&args.file, "the index")
     }
-    JavaIndex::read(file, &Limits::default()).map_err(|error| match error {
-        ReadError::Io(error) => anyhow::Error::new(error).context(cannot()),
-        error => Failure::configuration(error.to_string()),
-    })
+}
+
+struct Adoption<'c> {
+    context: &'c Context<'c>,
+    project: &'c Project,
+    settings: &'c ProjectSettings,
+    index: &'c JavaIndex,
+    job: AdoptJob,
+    rows: Vec<AdoptedRow>,
+}
+
+impl Job for Adoption<'_> {
+    type Output = ();
+
+    fn request(&self) -> Request {
+        Request::Adopt(self.job.clone())
+    }
+
+    fn run(&mut self, _lock: Lock) -> anyhow::Result<()> {
+        let report = java_index::adopt(
+            self.project,
+            self.settings,
+            self.context.network_fs(),
+            self.index,
+            self.job.adopting(),
+        )?;
+        self.rows.extend(java_index::rows(&report));
+        Ok(())
+    }
+
+    fn on_response(&mut self, response: Response) {
+        if let Response::Row(row) = response {
+            self.rows.push(row);
+        }
+    }
+
+    fn output(response: Response) -> Option<()> {
+        matches!(response, Response::Adopted(_)).then_some(())
+    }
 }
 
 /// The options of a new project, under the identity of the index.
@@ -110,72 +144,11 @@ fn with_identity(options: &NewProject, index: &JavaIndex) -> anyhow::Result<NewP
     Ok(options)
 }
 
-/// What would come of the index in a new project.
-fn try_out(index: &JavaIndex, adopting: Adopting) -> anyhow::Result<Outcomes> {
-    let identity = Identity::new(index.site().clone(), index.root().clone())
-        .context(Failure::Configuration("the index".into()))?;
-    let store = MemoryStore::new(identity).context("the system has no random numbers to give")?;
-    Ok(index.take_into(&store, MissingPatientId::Shared, adopting)?)
-}
-
-fn check_identity(settings: &ProjectSettings, index: &JavaIndex) -> anyhow::Result<()> {
-    let (site, root) = (index.site(), index.root());
-    if (&settings.site_id, &settings.uid_root) != (site, root) {
-        return Err(Failure::configuration(format!(
-            "the index was made under site id {site} and UID root {root}, and the project has {} \
-             and {}: take it over into a project of its own, which is made if --project DIR names \
-             none that exists",
-            settings.site_id, settings.uid_root
-        )));
-    }
-    if settings.patient_key == PatientKey::IdAndIssuer {
-        return Err(Failure::configuration(
-            "the project has patient_key = \"id+issuer\", and the index tells no issuers: its \
-             patients would not be found again",
-        ));
-    }
-    Ok(())
-}
-
-fn take_over(
-    context: &Context<'_>,
-    project: &Project,
-    settings: &ProjectSettings,
-    index: &JavaIndex,
-    adopting: Adopting,
-) -> anyhow::Result<Outcomes> {
-    project.check_access()?;
-    let _lock = Lock::take(&project.lock_file())?;
-    log::start(project, &settings.log, &context.global)?;
-    open_project::prepare(project, settings, context.network_fs())?;
-    // A new secret is no secret of a store that is there.
-    let missing = if project.lookup_file().exists() {
-        Missing::Refuse
-    } else {
-        Missing::Make
-    };
-    let secret = settings::secret(project, settings, missing)?;
-    let lookups = open_project::open_lookups(project, settings, secret.as_ref())?;
-    let store = open_project::open_store(project, settings)?;
-    anon_engine::recover(&*lookups, &store).context("cannot repair what a crash left")?;
-    audit::append(
-        &project.audit_file(),
-        "import-java-index",
-        index.len() as u64,
-    )?;
-    let outcomes = index.take_into(&*lookups, settings.missing_patient_id, adopting)?;
-    tracing::info!(
-        rows = index.len(),
-        "took over an index of the Java anonymizer"
-    );
-    Ok(outcomes)
-}
-
 fn conclude(
     context: &Context<'_>,
     args: &ImportJavaIndex,
     index: &JavaIndex,
-    outcomes: &Outcomes,
+    rows: &[AdoptedRow],
     project_made: bool,
 ) -> anyhow::Result<ExitStatus> {
     let mut summary = Summary {
@@ -191,25 +164,21 @@ fn conclude(
         uid_root: index.root().as_str(),
         project_made,
     };
-    for (row, outcome) in outcomes.rows() {
-        let (count, outcome, reason) = match outcome {
-            RowOutcome::Taken => (&mut summary.taken, "taken", None),
-            RowOutcome::AlreadyThere => (&mut summary.already_there, "already_there", None),
-            RowOutcome::HeldBack => (&mut summary.held_back, "held_back", None),
-            RowOutcome::Refused(why) => (&mut summary.refused, "refused", Some(why.to_string())),
+    for row in rows {
+        let count = match row.outcome {
+            RowResult::Taken => &mut summary.taken,
+            RowResult::AlreadyThere => &mut summary.already_there,
+            RowResult::HeldBack => &mut summary.held_back,
+            RowResult::Refused => &mut summary.refused,
         };
         *count += 1;
-        if let Some(reason) = &reason
+        if let Some(reason) = &row.reason
             && summary.refused <= SHOWN
         {
-            context.report.line(&format!("row {row}: {reason}"))?;
+            context.report.line(&format!("row {}: {reason}", row.row))?;
         }
-        context.report.json(&Line {
-            event: "row",
-            row: *row,
-            outcome,
-            reason,
-        })?;
+        let event = "row";
+        context.report.json(&Line { event, row })?;
     }
     print(context, &summary)?;
     context.report.summary(&summary)?;

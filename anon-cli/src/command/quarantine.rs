@@ -3,25 +3,23 @@
 use std::sync::Arc;
 
 use anon_engine::quarantine::Entry;
-use anon_engine::{
-    Category, DirectoryQuarantine, EntryId, Kept, ObjectSource, Quarantine, SourceItem,
-};
-use anon_model::Phi;
+use anon_engine::{Category, DirectoryQuarantine, Kept, Quarantine};
+use anon_model::{Phi, ProjectSettings};
 use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::args::Quarantine as What;
 use crate::command::Context;
 use crate::command::outcome::{self, InstancePrinter};
-use crate::exit::{ExitStatus, Failure};
+use crate::exit::ExitStatus;
 use crate::log;
-use crate::project::Project;
 use crate::project::lock::Lock;
-use crate::project::roots::Roots;
+use crate::project::record::{self, Entries};
 use crate::project::settings;
-use crate::project::{OpenOptions, OpenProject, open_project};
+use crate::project::{OpenOptions, OpenProject, Project, open_project};
 use crate::report::{self, Table};
-use crate::work::{Jobs, import};
+use crate::work::control::{Request, Response};
+use crate::work::{Job, Jobs, quarantine, run_or_hand_over};
 
 #[derive(Debug, Serialize)]
 struct Line {
@@ -77,35 +75,31 @@ pub(crate) fn run(context: &Context<'_>, what: What) -> anyhow::Result<ExitStatu
             accept_new_rules,
         } => {
             let options = context.open_options(accept_new_rules, jobs);
-            retry(context, &project, category.as_deref(), options)
+            retry(context, &project, category, options)
         }
         What::Clear {
             entries, category, ..
-        } => clear(context, &project, &entries, category.as_deref()),
+        } => clear(context, &project, entries_of(entries, category)),
     }
 }
 
-/// The quarantine, to be looked at beside whoever writes.
+fn entries_of(entries: Vec<String>, category: Option<String>) -> Entries {
+    match category {
+        Some(category) => Entries::Category(category),
+        None if entries.is_empty() => Entries::All,
+        None => Entries::These(entries),
+    }
+}
+
+/// The quarantine. Reading it is possible while another process holds the project.
 fn open(context: &Context<'_>, project: &Project) -> anyhow::Result<DirectoryQuarantine> {
     log::start_without_file(&context.global)?;
     project.check_access()?;
     Ok(open_project::quarantine(project, &settings::load(project)?))
 }
 
-fn named(category: Option<&str>) -> anyhow::Result<Option<Category>> {
-    let Some(name) = category else {
-        return Ok(None);
-    };
-    let found = Category::ALL
-        .into_iter()
-        .find(|category| category.name().eq_ignore_ascii_case(name));
-    match found {
-        Some(category) => Ok(Some(category)),
-        None => Err(Failure::configuration(format!(
-            "there is no category {name:?}; there are {}",
-            Category::ALL.map(Category::name).join(", ")
-        ))),
-    }
+fn checked(category: Option<&str>) -> anyhow::Result<Option<Category>> {
+    category.map(quarantine::category).transpose()
 }
 
 fn list(
@@ -113,7 +107,7 @@ fn list(
     project: &Project,
     category: Option<&str>,
 ) -> anyhow::Result<ExitStatus> {
-    let category = named(category)?;
+    let category = checked(category)?;
     let quarantine = open(context, project)?;
     let report = context.report;
     let mut table = Table::new(&["category", "entry", "size", "reason"]);
@@ -153,46 +147,13 @@ fn list(
     Ok(context.exit_status(ExitStatus::Done))
 }
 
-/// The entry with this id, or with an id that begins so.
-fn find(quarantine: &dyn Quarantine, name: &str) -> anyhow::Result<EntryId> {
-    if let Ok(id) = name.parse::<EntryId>() {
-        return match quarantine
-            .entry(&id)
-            .context("cannot read the quarantine")?
-        {
-            Some(_) => Ok(id),
-            None => Err(Failure::configuration(format!("there is no entry {name}"))),
-        };
-    }
-    let (category, digits) = match name.split_once('/') {
-        Some((category, digits)) => (named(Some(category))?, digits),
-        None => (None, name),
-    };
-    let mut found = Vec::new();
-    for entry in quarantine.entries().context("cannot read the quarantine")? {
-        let id = entry.context("cannot read the quarantine")?.id;
-        let of_category = category.is_none_or(|category| category == id.category());
-        if of_category && id.digest_text().starts_with(digits) {
-            found.push(id);
-        }
-    }
-    match *found {
-        [id] => Ok(id),
-        [] => Err(Failure::configuration(format!("there is no entry {name}"))),
-        _ => Err(Failure::configuration(format!(
-            "{} entries begin with {name}: give more of it",
-            found.len()
-        ))),
-    }
-}
-
 fn show(context: &Context<'_>, project: &Project, name: &str) -> anyhow::Result<ExitStatus> {
     let quarantine = open(context, project)?;
-    let id = find(&quarantine, name)?;
+    let id = quarantine::find(&quarantine, name)?;
     let entry = quarantine
         .entry(&id)
         .context("cannot read the quarantine")?
-        .with_context(|| Failure::Configuration(format!("there is no entry {name}")))?;
+        .ok_or_else(|| quarantine::no_entry(name))?;
     let event = Line::from(entry);
     context.report.json(&event)?;
     print(context, project, event)?;
@@ -235,124 +196,91 @@ fn print(context: &Context<'_>, project: &Project, event: Line) -> anyhow::Resul
     Ok(())
 }
 
-/// The ids of all entries, or of a category's, in a stable order.
-fn ids(quarantine: &dyn Quarantine, category: Option<Category>) -> anyhow::Result<Vec<EntryId>> {
-    let mut ids = Vec::new();
-    for entry in quarantine.entries().context("cannot read the quarantine")? {
-        let id = entry.context("cannot read the quarantine")?.id;
-        if category.is_none_or(|category| category == id.category()) {
-            ids.push(id);
-        }
-    }
-    ids.sort_unstable();
-    Ok(ids)
-}
-
 fn retry(
     context: &Context<'_>,
     project: &Project,
-    category: Option<&str>,
+    category: Option<String>,
     options: OpenOptions,
 ) -> anyhow::Result<ExitStatus> {
-    let category = named(category)?;
+    checked(category.as_deref())?;
     let settings = settings::load(project)?;
     project.check_access()?;
-    let lock = Lock::take(&project.lock_file())?;
     log::start(project, &settings.log, &context.global)?;
-    let open = OpenProject::open(project, &settings, options, lock)?;
-    let jobs = Arc::new(Jobs::new(
-        project,
-        &settings,
-        &open,
-        context.signals.cancel(),
-    ));
-    let holder = outcome::listen(context, project, &jobs);
     let printer = InstancePrinter::new(context);
-    let mut summary = again(context, &open, category, &printer)?;
-    outcome::wait_for_others(context, holder);
+    let mut retry = Retry {
+        context,
+        project,
+        settings: &settings,
+        options,
+        category,
+        printer: &printer,
+    };
+    let summary = run_or_hand_over(project, &context.signals, &mut retry);
     context.report.end_progress();
-    outcome::close(open, &mut summary);
+    let summary = summary?;
     printer.result()?;
     outcome::print_summary(context, "quarantine retry", &summary)?;
     Ok(outcome::exit_status_of(context, &summary))
 }
 
-/// Imports what is there.
-fn again(
-    context: &Context<'_>,
-    open: &OpenProject,
-    category: Option<Category>,
-    printer: &InstancePrinter<'_>,
-) -> anyhow::Result<crate::project::record::Summary> {
-    let ids = ids(&*open.quarantine, category)?;
-    let roots = Roots::new(Vec::new());
-    let tell = |instance| printer.print(&instance);
-    let teller = import::Teller {
-        roots: &roots,
-        tell: &tell,
-    };
-    let begun = std::time::Instant::now();
-    let mut again = Again {
-        quarantine: Arc::clone(&open.quarantine),
-        ids: ids.into_iter(),
-    };
-    let cancel = context.signals.cancel();
-    let done = anon_engine::import(&open.engine, &mut again, cancel, &teller);
-    let mut summary = import::summary_of(done);
-    summary.seconds = begun.elapsed().as_secs_f64();
-    Ok(summary)
+struct Retry<'c> {
+    context: &'c Context<'c>,
+    project: &'c Project,
+    settings: &'c ProjectSettings,
+    options: OpenOptions,
+    category: Option<String>,
+    printer: &'c InstancePrinter<'c>,
 }
 
-/// The originals of the quarantine, one after the other.
-#[derive(Debug)]
-struct Again {
-    quarantine: Arc<DirectoryQuarantine>,
-    ids: std::vec::IntoIter<EntryId>,
-}
+impl Job for Retry<'_> {
+    type Output = record::Summary;
 
-impl ObjectSource for Again {
-    fn next(&mut self) -> Option<SourceItem> {
-        let id = self.ids.next()?;
-        let origin = Phi::new(id.to_string());
-        Some(match self.quarantine.received(&id) {
-            Ok(Some(received)) => SourceItem::Object(received),
-            Ok(None) => SourceItem::Ignored {
-                origin,
-                reason: "its bytes are not kept: import its source again",
-            },
-            Err(error) => SourceItem::Failed {
-                origin,
-                reason: "its original cannot be read",
-                error: Some(std::io::Error::other(error)),
-            },
-        })
-    }
-}
-
-fn clear(
-    context: &Context<'_>,
-    project: &Project,
-    entries: &[String],
-    category: Option<&str>,
-) -> anyhow::Result<ExitStatus> {
-    let category = named(category)?;
-    // The holder counts what is there: nobody takes entries away under it.
-    let _lock = Lock::take(&project.lock_file())?;
-    let quarantine = open(context, project)?;
-    let ids = if entries.is_empty() {
-        ids(&quarantine, category)?
-    } else {
-        let found: anyhow::Result<Vec<EntryId>> =
-            entries.iter().map(|name| find(&quarantine, name)).collect();
-        found?
-    };
-    let mut cleared = 0;
-    for id in &ids {
-        if context.signals.cancel().is_cancelled() {
-            break;
+    fn request(&self) -> Request {
+        Request::Retry {
+            category: self.category.clone(),
         }
-        cleared += u64::from(quarantine.clear(id).context("cannot remove an entry")?);
     }
+
+    fn run(&mut self, lock: Lock) -> anyhow::Result<record::Summary> {
+        let (context, project, settings) = (self.context, self.project, self.settings);
+        let cancel = context.signals.cancel();
+        let open = OpenProject::open(project, settings, self.options, lock)?;
+        let jobs = Arc::new(Jobs::new(project, settings, &open, cancel));
+        let holder = outcome::listen(context, project, &jobs);
+        let print = |instance| self.printer.print(&instance);
+        let done = jobs.retry(self.category.as_deref(), cancel, &print);
+        outcome::wait_for_others(context, holder);
+        drop(jobs);
+        let mut summary = done?;
+        outcome::close(open, &mut summary);
+        Ok(summary)
+    }
+
+    fn on_response(&mut self, response: Response) {
+        if let Response::Instance(instance) = response {
+            self.printer.print(&instance);
+        }
+    }
+
+    fn output(response: Response) -> Option<record::Summary> {
+        match response {
+            Response::Summary(summary) => Some(*summary),
+            _ => None,
+        }
+    }
+}
+
+fn clear(context: &Context<'_>, project: &Project, entries: Entries) -> anyhow::Result<ExitStatus> {
+    if let Entries::Category(category) = &entries {
+        checked(Some(category))?;
+    }
+    let quarantine = open(context, project)?;
+    let mut clear = Clear {
+        context,
+        quarantine,
+        entries,
+    };
+    let cleared = run_or_hand_over(project, &context.signals, &mut clear)?;
     context.report.line(&format!("{cleared} entries removed"))?;
     context.report.summary(&Summary {
         event: "summary",
@@ -360,4 +288,32 @@ fn clear(
         entries: cleared,
     })?;
     Ok(context.exit_status(ExitStatus::Done))
+}
+
+struct Clear<'c> {
+    context: &'c Context<'c>,
+    quarantine: DirectoryQuarantine,
+    entries: Entries,
+}
+
+impl Job for Clear<'_> {
+    type Output = u64;
+
+    fn request(&self) -> Request {
+        Request::Clear(self.entries.clone())
+    }
+
+    fn run(&mut self, _lock: Lock) -> anyhow::Result<u64> {
+        let cancel = self.context.signals.cancel();
+        quarantine::clear(&self.quarantine, &self.entries, cancel)
+    }
+
+    fn on_response(&mut self, _: Response) {}
+
+    fn output(response: Response) -> Option<u64> {
+        match response {
+            Response::Cleared(cleared) => Some(cleared),
+            _ => None,
+        }
+    }
 }

@@ -4,6 +4,7 @@
 
 pub(crate) mod audit;
 mod directory;
+pub(crate) mod document;
 pub(crate) mod lock;
 pub(crate) mod open_project;
 pub(crate) mod record;

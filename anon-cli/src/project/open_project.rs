@@ -2,7 +2,7 @@
 
 use std::num::NonZero;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{fs, io, thread};
 
@@ -62,6 +62,8 @@ pub(crate) struct OpenProject {
     pub(crate) public: PathBuf,
     pub(crate) spool: Spool,
     pub(crate) store: Arc<dyn Store>,
+    /// The rules of the settings, if they were changed and accepted while the project is open.
+    pub(crate) accepted_rules: Arc<Mutex<Option<Arc<dyn Rules>>>>,
     _lock: Lock,
 }
 
@@ -112,6 +114,7 @@ impl OpenProject {
             public,
             spool,
             store,
+            accepted_rules: Arc::default(),
             _lock: lock,
         })
     }
@@ -119,6 +122,11 @@ impl OpenProject {
     /// Ends the workers, and says so if what waits cannot be written: dropping could not.
     pub(crate) fn close(self) -> anyhow::Result<()> {
         self.engine.stop(PATIENCE);
+        let accepted = self.accepted_rules.lock();
+        if let Some(rules) = &*accepted.unwrap_or_else(PoisonError::into_inner) {
+            // Not before: until now objects were made with the rules that the project was opened with.
+            check_rules(&*self.lookups, &**rules, NewRules::Accept)?;
+        }
         self.lookups
             .flush()
             .context("cannot close the lookup store")

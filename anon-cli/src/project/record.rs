@@ -1,7 +1,9 @@
 //! What commands say, in the shapes that standard output and the control socket share.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
+use anon_model::Adopting;
 use serde::{Deserialize, Serialize};
 
 /// What became of one thing that an import looked at.
@@ -85,6 +87,73 @@ pub(crate) struct Deleted {
     pub(crate) series: u64,
     pub(crate) instances: u64,
     pub(crate) bytes: u64,
+}
+
+/// Entries of the quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Entries {
+    /// Every entry.
+    All,
+    /// Every entry of the category of this name.
+    Category(String),
+    /// Those with these ids, or with ids that begin so.
+    These(Vec<String>),
+}
+
+/// An index of the Java anonymizer, to be adopted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AdoptJob {
+    /// The whole path of the file.
+    #[serde(with = "crate::project::roots::hexadecimal")]
+    pub(crate) file: PathBuf,
+    /// True to adopt the other rows if some are refused.
+    pub(crate) skip_bad_rows: bool,
+}
+
+impl AdoptJob {
+    pub(crate) fn adopting(&self) -> Adopting {
+        if self.skip_bad_rows {
+            Adopting::WhatCanBe
+        } else {
+            Adopting::AllOrNothing
+        }
+    }
+}
+
+/// What became of a row of that index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AdoptedRow {
+    /// Its number as the spreadsheet counts: the header is 1.
+    pub(crate) row: u32,
+    pub(crate) outcome: RowResult,
+    /// Why it was refused.
+    pub(crate) reason: Option<String>,
+}
+
+/// The outcomes of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RowResult {
+    Taken,
+    AlreadyThere,
+    /// Nothing is wrong with it. It was not adopted because other rows were refused.
+    HeldBack,
+    Refused,
+}
+
+/// A change of `project.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SettingsChange {
+    /// The text of the file that the change was made from. If the file holds another one when the
+    /// change is written, nothing is.
+    pub(crate) before: String,
+    /// The text to write.
+    pub(crate) after: String,
+    /// The text of the script to copy into the project.
+    pub(crate) script: Option<String>,
+    /// True to accept the rules that the settings name.
+    pub(crate) accept_rules: bool,
 }
 
 /// What a retrieve is to fetch.

@@ -103,7 +103,7 @@ fn text(path: &Path) -> String {
 }
 
 /// Paths as JSON can carry them whatever their bytes: two hexadecimal digits a byte.
-mod hexadecimal {
+pub(crate) mod hexadecimal {
     use std::fmt::Write as _;
     use std::path::{Path, PathBuf};
 
@@ -112,7 +112,7 @@ mod hexadecimal {
 
     use crate::platform;
 
-    pub(super) fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
         let bytes = path.as_os_str().as_encoded_bytes();
         let mut digits = String::with_capacity(bytes.len() * 2);
         for byte in bytes {
@@ -121,7 +121,7 @@ mod hexadecimal {
         to.serialize_str(&digits)
     }
 
-    pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<PathBuf, D::Error> {
+    pub(crate) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<PathBuf, D::Error> {
         let digits = String::deserialize(from)?;
         let wrong = || D::Error::custom("not a path in hexadecimal digits");
         let bytes: Option<Vec<u8>> = digits

@@ -12,8 +12,8 @@ use anyhow::Context as _;
 use crate::exit::Failure;
 use crate::project::{Privacy, Project, write_file};
 
-/// What a script is called in the project it was copied into.
-const COPY: &str = "anonymizer.script";
+/// The name of a script's copy in the project.
+pub(crate) const COPY: &str = "anonymizer.script";
 
 /// True for the name of a built-in rule set.
 pub(crate) fn is_builtin(name: &str) -> bool {
@@ -78,11 +78,15 @@ pub(crate) fn adopt(
     settings: &mut ProjectSettings,
 ) -> anyhow::Result<()> {
     of_file(path, settings.dialect)?;
-    let text = read(path)?;
-    write_file(&project.root().join(COPY), text.as_bytes(), Privacy::Public)
-        .context("cannot copy the script into the project")?;
+    write_copy(project, &read(path)?)?;
     COPY.clone_into(&mut settings.script);
     Ok(())
+}
+
+/// Writes the text of a script to the copy in the project.
+pub(crate) fn write_copy(project: &Project, text: &str) -> anyhow::Result<()> {
+    write_file(&project.root().join(COPY), text.as_bytes(), Privacy::Public)
+        .context("cannot copy the script into the project")
 }
 
 /// True if the project's script is a copy of this file.

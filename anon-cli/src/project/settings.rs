@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 
-use anon_model::settings::file;
+use anon_model::settings::{KEYS, file};
 use anon_model::{ProjectSettings, Secret};
 use anyhow::{Context, bail};
 
@@ -32,6 +32,27 @@ pub(crate) fn parse(text: &str) -> anyhow::Result<ProjectSettings> {
 pub(crate) fn write(project: &Project, text: &str) -> anyhow::Result<()> {
     write_file(&project.settings_file(), text.as_bytes(), Privacy::Public)
         .context("cannot write project.toml")
+}
+
+/// The key of every setting. `<name>` is replaced by each name that the settings hold.
+pub(crate) fn keys(settings: &ProjectSettings) -> Vec<String> {
+    let mut keys = Vec::new();
+    for doc in KEYS {
+        if !doc.key.contains("<name>") {
+            keys.push(doc.key.to_owned());
+        } else if doc.key.starts_with("node.") {
+            keys.extend(
+                settings
+                    .nodes
+                    .keys()
+                    .map(|name| doc.key.replace("<name>", name)),
+            );
+        } else {
+            let names = settings.log.targets.keys();
+            keys.extend(names.map(|name| doc.key.replace("<name>", name)));
+        }
+    }
+    keys
 }
 
 /// What is done if the settings need a secret and there is none.

@@ -6,7 +6,7 @@ use crate::exit::Failure;
 use crate::project::Project;
 use crate::project::lock::{self, Held, Lock};
 use crate::signal::Signals;
-use crate::work::control::{Handed, Request, Response, hand_over};
+use crate::work::control::{HandOver, Request, Response, hand_over};
 
 /// A holder that takes requests answers at once, and short commands end soon: within these tries a
 /// project that can be used is found.
@@ -52,13 +52,10 @@ pub(crate) fn run_or_hand_over<J: Job>(
             Held::ByOther(pid) => holder = pid,
         }
         job.before_hand_over();
-        let mut on_response = |response| {
-            job.on_response(response);
-            Ok(())
-        };
+        let mut on_response = |response| job.on_response(response);
         match hand_over(&project.socket(), &request, signals, &mut on_response)? {
-            Handed::Done(response) => return J::output(response).ok_or_else(unexpected),
-            Handed::Nobody => {}
+            HandOver::Done(response) => return J::output(response).ok_or_else(unexpected),
+            HandOver::NoHolder => {}
         }
         if signals.cancel().is_cancelled() {
             break;

@@ -23,7 +23,7 @@ impl Dirs {
     }
 }
 
-/// Imports, and tells each instance when it is durable.
+/// Imports, and reports each instance when it is durable.
 ///
 /// # Errors
 /// If the project's own directories cannot be found.
@@ -32,22 +32,22 @@ pub(crate) fn run(
     own: &Dirs,
     roots: &Roots,
     cancel: &Cancel,
-    tell: &(dyn Fn(Instance) + Sync),
+    report: &(dyn Fn(Instance) + Sync),
 ) -> anyhow::Result<Summary> {
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut scan = FileScan::new(roots.absolute());
     for directory in &own.0 {
         scan = scan
             .without(directory)
             .context("cannot find the project's own directory")?;
     }
-    let teller = Teller { roots, tell };
-    let done = anon_engine::import(engine, &mut scan, cancel, &teller);
+    let events = Events { roots, report };
+    let done = anon_engine::import(engine, &mut scan, cancel, &events);
     let skipped = scan.skipped_directories();
     let mut summary = summary_of(done);
     summary.directories_passed =
         skipped.hidden_directories + skipped.linked_directories + skipped.excluded_directories;
-    summary.seconds = begun.elapsed().as_secs_f64();
+    summary.seconds = started.elapsed().as_secs_f64();
     tracing::info!(
         found = summary.found,
         stored = summary.stored,
@@ -88,18 +88,18 @@ pub(crate) fn summary_of(done: anon_engine::ImportSummary) -> Summary {
 }
 
 /// Turns the engine's events into records.
-pub(crate) struct Teller<'t> {
+pub(crate) struct Events<'t> {
     pub(crate) roots: &'t Roots,
-    pub(crate) tell: &'t (dyn Fn(Instance) + Sync),
+    pub(crate) report: &'t (dyn Fn(Instance) + Sync),
 }
 
-impl std::fmt::Debug for Teller<'_> {
+impl std::fmt::Debug for Events<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Teller(..)")
+        f.write_str("Events(..)")
     }
 }
 
-impl Observer for Teller<'_> {
+impl Observer for Events<'_> {
     fn on_event(&self, event: &Event<'_>) {
         if let Event::Instance {
             number,
@@ -110,7 +110,7 @@ impl Observer for Teller<'_> {
             let origin = origin.map_or("", |origin| origin.expose());
             let instance = record(*number, self.roots.name_of(origin), result);
             log(&instance);
-            (self.tell)(instance);
+            (self.report)(instance);
         }
     }
 }

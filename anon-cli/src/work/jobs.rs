@@ -1,33 +1,40 @@
-//! [`Jobs`]: what a process that holds the project does, for itself and for commands that are started
-//! beside it.
+//! [`Jobs`]: the work of a process that holds the project, for itself and for commands that are
+//! started beside it.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use anon_engine::{Cancel, Engine, Store};
+use anon_engine::{Cancel, DirectoryQuarantine, Engine, Store};
 use anon_model::{LookupStore, ProjectSettings, RetrieveProgress};
 use anon_net::InstanceHandler;
 use anon_net::scp::{NoObserver, RunningScp};
+use anon_script::Rules;
 use anyhow::{Context as _, anyhow};
 
 use crate::exit;
 use crate::node::{self, ArrivalLog, Intake, SpaceTimeout};
 use crate::project::OpenProject;
 use crate::project::Project;
-use crate::project::record::{Deleted, RetrieveJob, Retrieved, StudyEvent, Summary, Target};
+use crate::project::record::{
+    AdoptJob, AdoptedRow, Deleted, Entries, Instance, RetrieveJob, Retrieved, SettingsChange,
+    StudyEvent, Summary, Target,
+};
 use crate::project::roots::Roots;
 use crate::project::settings;
 use crate::signal::Signals;
 use crate::work::control::Holder;
 use crate::work::control::{Request, Response};
-use crate::work::{delete, import};
+use crate::work::{delete, import, java_index, quarantine, settings as settings_file};
 
-/// How long our own receiver may take to end when a retrieve is over.
+/// How long to wait for a receiver to stop that was started for retrieves.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a holder works with. Its references are weak: work that is slow to end must not keep the
-/// project open.
+/// Why a request fails that comes while the holder closes the project.
+const CLOSED: &str = "the project was closed: run the command again";
+
+/// The parts of an open project that requests need. The references are weak, so that a request that
+/// is slow to end does not keep the project open.
 #[derive(Debug)]
 pub(crate) struct Jobs {
     project: Project,
@@ -35,53 +42,57 @@ pub(crate) struct Jobs {
     engine: Weak<Engine>,
     lookups: Weak<dyn LookupStore>,
     store: Weak<dyn Store>,
+    quarantine: Weak<DirectoryQuarantine>,
+    accepted_rules: Arc<Mutex<Option<Arc<dyn Rules>>>>,
     dirs: import::Dirs,
     pub(crate) intake: Arc<Intake>,
     pub(crate) arrivals: Arc<ArrivalLog>,
-    /// Where the receiver listens, while one runs; and one that runs for retrieves alone, with how
-    /// many they are.
     receiver: Mutex<Receiver>,
 }
 
 #[derive(Debug, Default)]
 struct Receiver {
+    /// The address of the receiver of `serve`.
     serving: Option<SocketAddr>,
+    /// A receiver that was started for retrieves, and how many of them use it.
     own: Option<(RunningScp, usize)>,
 }
 
 impl Jobs {
-    /// What comes over the network does not wait for room any more once `cancel` says so.
+    /// Once `cancel` is set, objects that are received no longer wait for free space.
     pub(crate) fn new(
         project: &Project,
         settings: &ProjectSettings,
-        session: &OpenProject,
+        open: &OpenProject,
         cancel: &Cancel,
     ) -> Self {
-        let lookups: Arc<dyn RetrieveProgress> = Arc::clone(&session.lookups) as _;
-        let quarantine = Arc::clone(&session.quarantine) as _;
+        let lookups: Arc<dyn RetrieveProgress> = Arc::clone(&open.lookups) as _;
+        let quarantine = Arc::clone(&open.quarantine) as _;
         let arrivals = Arc::new(ArrivalLog::new(&lookups, quarantine));
         let timeout = SpaceTimeout::new(settings.timeouts.room, cancel.clone());
-        let spool = session.spool.clone();
-        let intake = Intake::new(&session.engine, spool, timeout, Arc::clone(&arrivals));
+        let spool = open.spool.clone();
+        let intake = Intake::new(&open.engine, spool, timeout, Arc::clone(&arrivals));
         Self {
             project: project.clone(),
             settings: settings.clone(),
-            engine: Arc::downgrade(&session.engine),
-            lookups: Arc::downgrade(&session.lookups),
-            store: Arc::downgrade(&session.store),
-            dirs: import::Dirs::of(project, session),
+            engine: Arc::downgrade(&open.engine),
+            lookups: Arc::downgrade(&open.lookups),
+            store: Arc::downgrade(&open.store),
+            quarantine: Arc::downgrade(&open.quarantine),
+            accepted_rules: Arc::clone(&open.accepted_rules),
+            dirs: import::Dirs::of(project, open),
             intake: Arc::new(intake),
             arrivals,
             receiver: Mutex::default(),
         }
     }
 
-    /// Takes requests from commands that are started beside this process. Without a socket they are
-    /// told to wait.
+    /// Takes requests from commands that are started beside this process. Without a socket, those
+    /// commands fail because the project is in use.
     pub(crate) fn listen(jobs: &Arc<Self>, project: &Project, signals: &Signals) -> Option<Holder> {
         let jobs = Arc::clone(jobs);
-        let job = move |request, cancel: &Cancel, tell: &(dyn Fn(Response) + Sync)| {
-            jobs.handed(request, cancel, tell)
+        let job = move |request, cancel: &Cancel, respond: &(dyn Fn(Response) + Sync)| {
+            jobs.answer(request, cancel, respond)
         };
         match Holder::listen(&project.socket(), &project.tmp(), signals, Arc::new(job)) {
             Ok(holder) => Some(holder),
@@ -92,28 +103,38 @@ impl Jobs {
         }
     }
 
-    /// Says where a receiver of the project listens that runs all the time.
+    /// Notes the address of a receiver that runs until the process ends.
     pub(crate) fn serves_at(&self, address: SocketAddr) {
         self.receiver().serving = Some(address);
     }
 
-    /// Does work that was handed over: what comes of it is told, and the last word given back.
-    pub(crate) fn handed(
+    /// Runs a request that was handed over. Passes each response to `respond`, and returns the one
+    /// that ends the request.
+    fn answer(
         &self,
         request: Request,
         cancel: &Cancel,
-        tell: &(dyn Fn(Response) + Sync),
+        respond: &(dyn Fn(Response) + Sync),
     ) -> Response {
+        let on_instance = |instance| respond(Response::Instance(instance));
         let done = match request {
-            Request::Import { roots } => Ok(Response::Summary(Box::new(self.import(
-                &Roots::new(roots),
-                cancel,
-                &|instance| tell(Response::Instance(instance)),
-            )))),
+            Request::Import { roots } => {
+                let summary = self.import(&Roots::new(roots), cancel, &on_instance);
+                Ok(Response::Summary(Box::new(summary)))
+            }
+            Request::Retry { category } => self
+                .retry(category.as_deref(), cancel, &on_instance)
+                .map(|summary| Response::Summary(Box::new(summary))),
+            Request::Clear(entries) => self.clear(&entries, cancel).map(Response::Cleared),
             Request::Delete(target) => self.delete(&target).map(Response::Deleted),
-            Request::Retrieve(job) => {
-                let told = self.retrieve(&job, cancel, &mut |event| tell(event.into()));
-                told.map(|done| Response::Retrieved(Box::new(done)))
+            Request::Retrieve(job) => self
+                .retrieve(&job, cancel, &mut |event| respond(event.into()))
+                .map(|done| Response::Retrieved(Box::new(done))),
+            Request::Adopt(job) => self
+                .adopt(&job, &|row| respond(Response::Row(row)))
+                .map(|()| Response::Adopted(true)),
+            Request::Settings(change) => {
+                self.change_settings(&change).map(Response::SettingsWritten)
             }
             Request::Cancel(_) => Err(anyhow!("there is nothing to cancel")),
         };
@@ -123,35 +144,77 @@ impl Jobs {
         })
     }
 
-    /// Imports; a failure is in the summary.
+    /// Imports. A failure is reported in the summary.
     pub(crate) fn import(
         &self,
         roots: &Roots,
         cancel: &Cancel,
-        tell: &(dyn Fn(crate::project::record::Instance) + Sync),
+        report: &(dyn Fn(Instance) + Sync),
     ) -> Summary {
         let Some(engine) = self.engine.upgrade() else {
-            return Summary::failed("the project was closed");
+            return Summary::failed(CLOSED);
         };
-        import::run(&engine, &self.dirs, roots, cancel, tell)
+        import::run(&engine, &self.dirs, roots, cancel, report)
             .unwrap_or_else(|error| Summary::failed(&format!("{error:#}")))
     }
 
+    /// Imports the originals in the quarantine again, those of a category or all.
+    pub(crate) fn retry(
+        &self,
+        category: Option<&str>,
+        cancel: &Cancel,
+        report: &(dyn Fn(Instance) + Sync),
+    ) -> anyhow::Result<Summary> {
+        let category = category.map(quarantine::category).transpose()?;
+        let engine = self.engine.upgrade().context(CLOSED)?;
+        let entries = self.quarantine.upgrade().context(CLOSED)?;
+        quarantine::retry(&engine, &entries, category, cancel, report)
+    }
+
+    fn clear(&self, entries: &Entries, cancel: &Cancel) -> anyhow::Result<u64> {
+        let quarantine = self.quarantine.upgrade().context(CLOSED)?;
+        quarantine::clear(&*quarantine, entries, cancel)
+    }
+
     fn delete(&self, target: &Target) -> anyhow::Result<Option<Deleted>> {
-        let lookups = self.lookups.upgrade().context("the project was closed")?;
-        let store = self.store.upgrade().context("the project was closed")?;
+        let lookups = self.lookups.upgrade().context(CLOSED)?;
+        let store = self.store.upgrade().context(CLOSED)?;
         delete::remove(&*lookups, &*store, &self.project, target)
     }
 
-    /// Fetches studies, and tells each as it is done with.
+    fn adopt(&self, job: &AdoptJob, report: &dyn Fn(AdoptedRow)) -> anyhow::Result<()> {
+        let lookups = self.lookups.upgrade().context(CLOSED)?;
+        let index = java_index::read(&job.file, "the index")?;
+        let adopting = job.adopting();
+        let settings = &self.settings;
+        let outcomes =
+            java_index::adopt_into(&*lookups, &self.project, settings, &index, adopting)?;
+        java_index::rows(&outcomes).for_each(report);
+        Ok(())
+    }
+
+    fn change_settings(&self, change: &SettingsChange) -> anyhow::Result<bool> {
+        // Held until the rules are kept, so that they are those of the last change.
+        let mut accepted = self
+            .accepted_rules
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (written, rules) = settings_file::apply_while_open(&self.project, change)?;
+        if rules.is_some() {
+            *accepted = rules;
+        }
+        Ok(written)
+    }
+
+    /// Retrieves studies, and reports each when it is done.
     pub(crate) fn retrieve(
         &self,
         job: &RetrieveJob,
         cancel: &Cancel,
-        tell: &mut dyn FnMut(StudyEvent),
+        report: &mut dyn FnMut(StudyEvent),
     ) -> anyhow::Result<Retrieved> {
-        let began = Instant::now();
-        let lookups = self.lookups.upgrade().context("the project was closed")?;
+        let started = Instant::now();
+        let lookups = self.lookups.upgrade().context(CLOSED)?;
         let handler: Arc<dyn InstanceHandler> = Arc::clone(&self.intake) as _;
         let settings = self.settings_now()?;
         let classes = node::shared_classes(&self.settings, &settings)?;
@@ -162,12 +225,12 @@ impl Jobs {
             None
         };
         let _active = self.arrivals.start_retrieve();
-        let mut done = fetch.run(&*lookups, &self.arrivals, cancel, tell)?;
-        done.seconds = began.elapsed().as_secs_f64();
+        let mut done = fetch.run(&*lookups, &self.arrivals, cancel, report)?;
+        done.seconds = started.elapsed().as_secs_f64();
         Ok(done)
     }
 
-    /// The settings as they are now, with the receiver as it was started.
+    /// Reads the settings anew. Those of the receiver stay as it was started.
     fn settings_now(&self) -> anyhow::Result<ProjectSettings> {
         let mut settings = settings::load(&self.project)?;
         settings.scp = self.settings.scp.clone();
@@ -177,7 +240,8 @@ impl Jobs {
         Ok(settings)
     }
 
-    /// A receiver for as long as this is kept: the one that serves, or one for the purpose.
+    /// Keeps a receiver running while the result is kept: the one of `serve`, or else one that is
+    /// started for retrieves.
     fn receiving(&self) -> anyhow::Result<Receiving<'_>> {
         let mut receiver = self.receiver();
         if receiver.serving.is_none() {
@@ -198,7 +262,7 @@ impl Jobs {
     }
 
     fn receiver(&self) -> std::sync::MutexGuard<'_, Receiver> {
-        // Counts and addresses: no panic leaves them half changed.
+        // A panic cannot leave counts and addresses half changed.
         self.receiver.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,7 +11,10 @@ pub(crate) mod control;
 pub(crate) mod delete;
 mod hand_over;
 pub(crate) mod import;
+pub(crate) mod java_index;
 mod jobs;
+pub(crate) mod quarantine;
+pub(crate) mod settings;
 
 pub(crate) use control::Holder;
 pub(crate) use hand_over::{Job, run_or_hand_over};

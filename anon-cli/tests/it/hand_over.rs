@@ -3,6 +3,7 @@
 //! A process whose output is not read blocks once the pipe is full, while it holds the project.
 //! So both processes are certain to run at the same time.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use dicom_core::{Tag, VR};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::init::SCRIPT;
 use crate::support::{Run, Scene, Test, mode, pause};
 
 /// More events than fit into a pipe.
@@ -112,16 +114,6 @@ fn a_second_import_hands_its_work_to_the_first() -> Test {
         .exits(0)
         .events()?;
     assert_eq!(shown.first(), list.first());
-    // Commands that cannot be handed over name the process that holds the project.
-    let pid = first.child.id().to_string();
-    for args in [
-        &["quarantine", "retry"][..],
-        &["quarantine", "clear", "--all"],
-        &["config", "set", "script", "rsna-v17"],
-    ] {
-        let refused = scene.json(args)?.exits(4);
-        assert!(refused.err.contains(&pid), "{}", refused.err);
-    }
     // A deletion is visible to both processes.
     let deleted = scene.json(&["delete", "--patient", patient])?.exits(0);
     assert_eq!(deleted.summary()?["instances"], 1);
@@ -131,6 +123,99 @@ fn a_second_import_hands_its_work_to_the_first() -> Test {
     assert_eq!(first["stored"], MANY);
     assert_eq!(scene.public()?.len(), MANY as usize);
     assert!(!socket.exists());
+    Ok(())
+}
+
+#[test]
+fn quarantine_retry_and_clear_run_beside_an_import() -> Test {
+    let scene = Scene::new()?;
+    for n in 0..3 {
+        let object = ct_small(&Place::nth(9, n, 5)).put(Tag(0x0028, 0x0301), VR::CS, "YES");
+        scene.put(&format!("held/{n}"), &object)?;
+    }
+    scene.write("held/text", b"nothing")?;
+    scene.json(&["import", "held"])?.exits(1);
+    scene.set("burned_in", "accept")?;
+    scene.cts_with_long_paths("in", 7, MANY)?;
+    let import = StalledCommand::start(import(&scene, "in"))?;
+    let retry = ["quarantine", "retry", "--category"];
+    let unknown = [&retry[..], &["Nonsense"]].concat();
+    scene.json(&unknown)?.exits(3);
+    let retried = scene.json(&[&retry[..], &["Burned_In"]].concat())?.exits(0);
+    assert_eq!(retried.summary()?["stored"], 3);
+    let stored = retried.events()?;
+    let public = scene.public()?;
+    for event in stored.iter().filter(|event| event["event"] == "instance") {
+        let output = event["output"].as_str().ok_or("no output")?;
+        assert!(public.contains_key(output), "acknowledged and there");
+    }
+    scene.json(&["quarantine", "clear", "ffff"])?.exits(3);
+    let cleared = scene.json(&["quarantine", "clear", "--all"])?.exits(0);
+    assert_eq!(cleared.summary()?["entries"], 1);
+    let left = scene.json(&["quarantine", "list"])?.exits(0).summary()?;
+    assert_eq!(left["entries"], 0);
+    assert_eq!(import.finish()?.exits(0).summary()?["stored"], MANY);
+    assert_eq!(scene.public()?.len(), MANY as usize + 3);
+    Ok(())
+}
+
+#[test]
+fn settings_are_changed_beside_an_import_and_their_effect_is_said() -> Test {
+    let scene = Scene::new()?;
+    scene.run(&["init", "project", "--site-id", "5"])?.exits(0);
+    scene.cts_with_long_paths("in", 7, MANY)?;
+    let first = StalledCommand::start(import(&scene, "in"))?;
+    let changed = scene.json(&["config", "set", "name", "WARD"])?.exits(0);
+    assert_eq!(changed.summary()?["effect"], "restart");
+    let human = ["-p", "project", "config", "add", "modalities", "US"];
+    let human = scene.run(&human)?.exits(0);
+    assert!(human.err.contains("is started again"), "{}", human.err);
+    let again = scene.json(&["config", "set", "name", "WARD"])?.exits(0);
+    assert_eq!(again.summary()?.get("effect"), None, "nothing was changed");
+    let file = scene.project().join("project.toml");
+    let text = fs::read_to_string(&file)?;
+    assert!(text.contains("WARD") && text.contains("\"US\""), "{text}");
+    // What decides which pseudonyms are given cannot change under the holder.
+    let pid = first.child.id().to_string();
+    let refused = scene.json(&["config", "set", "site_id", "6"])?.exits(3);
+    assert!(refused.err.contains(&pid), "{}", refused.err);
+    assert_eq!(fs::read_to_string(&file)?, text);
+    // Another script counts from the next start on, and is accepted then.
+    scene.write("my.script", SCRIPT.as_bytes())?;
+    let script = ["config", "set", "script", "my.script"];
+    let changed = scene.json(&script)?.exits(0).summary()?;
+    assert_eq!(
+        (&changed["value"], &changed["effect"]),
+        (&json!("anonymizer.script"), &json!("restart"))
+    );
+    assert_eq!(first.finish()?.exits(0).summary()?["stored"], MANY);
+    scene.put("more/a.dcm", &ct_small(&Place::new(99).patient(500)))?;
+    let next = scene.json(&["import", "more"])?.exits(0).summary()?;
+    assert_eq!(next["stored"], 1, "with the new rules");
+    Ok(())
+}
+
+/// Each command reads the settings, changes a list and writes them. No change is lost.
+#[test]
+fn settings_changed_by_many_commands_at_once_are_all_kept() -> Test {
+    let scene = Scene::new()?;
+    scene.run(&["init", "project"])?.exits(0);
+    let modalities = ["US", "XA", "RF", "MG", "NM", "PT", "OT", "SC"];
+    let mut running = Vec::new();
+    for modality in modalities {
+        let args = ["-p", "project", "config", "add", "modalities", modality];
+        running.push(scene.command(&args).stderr(Stdio::piped()).spawn()?);
+    }
+    for child in running {
+        let ended = child.wait_with_output()?;
+        let err = String::from_utf8_lossy(&ended.stderr);
+        assert!(ended.status.success(), "{err}");
+    }
+    let got = scene.json(&["config", "get", "modalities"])?.exits(0);
+    let got = got.summary()?["value"].to_string();
+    for modality in modalities {
+        assert!(got.contains(modality), "{modality} is lost: {got}");
+    }
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use dicom_object::open_file;
 use rust_xlsxwriter::Workbook;
 use serde_json::{Value, json};
 
+use crate::hand_over::{MANY, StalledCommand};
 use crate::support::{Scene, Test, mode};
 
 const ROOT: &str = "1.2.826.0.1.3680043.10.474";
@@ -312,7 +313,35 @@ fn a_file_that_is_not_an_index_is_refused() -> Test {
     Ok(())
 }
 
-/// Like every command that needs the project for itself.
+#[test]
+fn an_index_is_adopted_beside_an_import() -> Test {
+    let scene = Scene::new()?;
+    put_index(&scene, "Index.xlsx", &rows())?;
+    scene
+        .run(&["init", "project", "--site-id", "527408", "--uid-root", ROOT])?
+        .exits(0);
+    scene.cts_with_long_paths("in", 7, MANY)?;
+    let args = ["-p", "project", "--format", "json", "import", "in"];
+    let import = StalledCommand::start(scene.command(&args))?;
+    let adopted = scene.json(&["import-java-index", "Index.xlsx"])?.exits(0);
+    let summary = adopted.summary()?;
+    assert_eq!(
+        (&summary["rows"], &summary["taken"], &summary["refused"]),
+        (&json!(112), &json!(106), &json!(0))
+    );
+    let place = Place::new(5).patient(1).study(1);
+    scene.put("more/a.dcm", &object(&place))?;
+    scene.json(&["import", "more"])?.exits(0);
+    let public = scene.public()?;
+    let is_adopted = |name: &String| name.starts_with("527408-000001/");
+    assert!(public.keys().any(is_adopted), "{public:?}");
+    let again = scene.json(&["import-java-index", "Index.xlsx"])?.exits(0);
+    assert_eq!(again.summary()?["already_there"], 112);
+    import.finish()?.exits(0);
+    Ok(())
+}
+
+/// A process that holds the project and takes no requests.
 #[test]
 fn java_index_import_refuses_a_project_in_use() -> Test {
     let scene = Scene::new()?;

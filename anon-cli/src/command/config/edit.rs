@@ -5,13 +5,13 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::{Summary, check_frozen};
+use super::{Summary, say_effect};
 use crate::command::Context;
 use crate::exit::{ExitStatus, Failure};
 use crate::platform;
-use crate::project::Project;
-use crate::project::rules;
-use crate::project::settings::{self, Missing};
+use crate::project::record::SettingsChange;
+use crate::project::{Project, rules, settings};
+use crate::work::settings as work;
 
 pub(super) fn run(context: &Context<'_>, project: &Project) -> anyhow::Result<ExitStatus> {
     let text = settings::read(project)?;
@@ -19,36 +19,52 @@ pub(super) fn run(context: &Context<'_>, project: &Project) -> anyhow::Result<Ex
     fs::copy(project.settings_file(), &copy).context("cannot copy project.toml")?;
     edit(&copy)?;
     let edited = fs::read_to_string(&copy).context("cannot read what was edited")?;
-    if let Err(error) = check(project, &text, &edited) {
-        let aside = project.root().join("project.toml.rejected");
-        fs::rename(&copy, &aside).context("cannot put aside what was edited")?;
-        return Err(error.context(Failure::Configuration(format!(
-            "project.toml is as it was; what was edited is in {}",
-            aside.display()
-        ))));
-    }
-    settings::write(project, &edited)?;
+    let written = work::change(project, &context.signals, |now| {
+        change(project, &text, &edited, now)
+    });
+    let written = match written {
+        Ok(written) => written,
+        Err(error) => {
+            let aside = project.root().join("project.toml.rejected");
+            fs::rename(&copy, &aside).context("cannot put aside what was edited")?;
+            return Err(error.context(Failure::Configuration(format!(
+                "project.toml is as it was; what was edited is in {}",
+                aside.display()
+            ))));
+        }
+    };
     fs::remove_file(&copy).context("cannot remove the copy")?;
-    settings::secret(project, &settings::parse(&edited)?, Missing::Make)?;
     let changed = if edited == text {
         "unchanged"
     } else {
         "changed"
     };
     context.report.line(&format!("project.toml {changed}"))?;
-    context
-        .report
-        .summary(&Summary::new("config edit", None, None))?;
+    let mut summary = Summary::new("config edit", None, None);
+    summary.effect = say_effect(context, &written)?;
+    context.report.summary(&summary)?;
     Ok(ExitStatus::Done)
 }
 
-fn check(project: &Project, before: &str, after: &str) -> anyhow::Result<()> {
-    let after = settings::parse(after)?;
-    // A file that is broken already is repaired here, and has no settings to compare with.
-    if let Ok(before) = settings::parse(before) {
-        check_frozen(project, &before, &after)?;
+/// The change to the text that was edited. Fails if the file is no longer the one that was copied.
+fn change(
+    project: &Project,
+    copied: &str,
+    edited: &str,
+    now: &str,
+) -> anyhow::Result<SettingsChange> {
+    if now != copied {
+        return Err(Failure::configuration(
+            "project.toml was changed while it was edited",
+        ));
     }
-    rules::of_project(project, &after).map(drop)
+    rules::of_project(project, &settings::parse(edited)?)?;
+    Ok(SettingsChange {
+        before: copied.to_owned(),
+        after: edited.to_owned(),
+        script: None,
+        accept_rules: false,
+    })
 }
 
 fn edit(copy: &Path) -> anyhow::Result<()> {

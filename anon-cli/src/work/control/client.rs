@@ -1,4 +1,4 @@
-//! The end of the socket that hands work over.
+//! The client's end of the socket.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -9,35 +9,35 @@ use crate::signal::Signals;
 
 use super::protocol::{self, Request, Response, VERSION};
 
-/// What came of trying to hand over.
+/// The result of handing a request over.
 #[derive(Debug)]
-pub(crate) enum Handed {
-    /// The holder did it, and this is its last word.
+pub(crate) enum HandOver {
+    /// The holder did the work. This is its last line.
     Done(Response),
-    /// Nobody takes work here now.
-    Nobody,
+    /// No holder takes requests now.
+    NoHolder,
 }
 
-/// Hands work to the holder, if one listens, and tells each answer as it comes.
+/// Hands a request to the holder, if one listens, and passes on each response that does not end it.
 ///
 /// # Errors
-/// If the holder is of another version, goes away in the middle, or cannot do it.
+/// If the holder speaks another version, ends before it is done, or the request fails there.
 pub(crate) fn hand_over(
     socket: &Path,
-    ask: &Request,
+    request: &Request,
     signals: &Signals,
-    tell: &mut dyn FnMut(Response) -> anyhow::Result<()>,
-) -> anyhow::Result<Handed> {
+    on_response: &mut dyn FnMut(Response),
+) -> anyhow::Result<HandOver> {
     let Ok(stream) = Listener::connect(socket) else {
-        return Ok(Handed::Nobody);
+        return Ok(HandOver::NoHolder);
     };
     let mut out = stream.try_clone()?;
     let mut lines = BufReader::new(stream);
-    if !greeted(&mut lines)? || protocol::write(&mut out, ask).is_err() {
-        return Ok(Handed::Nobody);
+    if !greeted(&mut lines)? || protocol::write(&mut out, request).is_err() {
+        return Ok(HandOver::NoHolder);
     }
-    let _asked = signals.on_cancel(move || {
-        // A holder that is gone needs no telling.
+    let _cancel = signals.on_cancel(move || {
+        // Fails if the holder has ended, which is no loss.
         let _ = protocol::write(&mut out, &Request::Cancel(true));
     });
     loop {
@@ -45,11 +45,11 @@ pub(crate) fn hand_over(
             Ok(Some(Response::Failed { code, message })) => {
                 return Err(Failure::from_exit_code(code, message));
             }
-            Ok(Some(answer)) if answer.is_last() => return Ok(Handed::Done(answer)),
-            Ok(Some(answer)) => tell(answer)?,
+            Ok(Some(response)) if response.is_last() => return Ok(HandOver::Done(response)),
+            Ok(Some(response)) => on_response(response),
             _ => {
                 return Err(Failure::cannot_run(
-                    "the process that holds the project went away; run the same command again, it \
+                    "the process that holds the project ended; run the same command again, it \
                      goes on where this stopped",
                 ));
             }
@@ -57,13 +57,14 @@ pub(crate) fn hand_over(
     }
 }
 
-/// True if whoever listens takes work.
+/// True if the holder takes requests.
 fn greeted(lines: &mut impl BufRead) -> anyhow::Result<bool> {
     match protocol::read(lines) {
         Ok(Some(Response::Hello { version, .. })) if version == VERSION => Ok(true),
         Ok(Some(Response::Hello { version, pid })) => Err(Failure::cannot_run(format!(
             "the project is in use by process {pid}, which speaks version {version} of the \
-             control protocol, and this program version {VERSION}: wait for it"
+             control protocol, and this program version {VERSION}: restart that process with this \
+             program, or wait for it"
         ))),
         _ => Ok(false),
     }

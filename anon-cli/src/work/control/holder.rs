@@ -1,4 +1,4 @@
-//! [`Holder`]: listens, and runs what is handed over.
+//! [`Holder`]: listens, and runs the requests that are handed over.
 
 use std::fs;
 use std::io::{self, BufReader, Write as _};
@@ -13,8 +13,7 @@ use super::protocol::{self, Request, Response, VERSION};
 use crate::platform::{self, Listener, Stream};
 use crate::signal::Signals;
 
-/// What is done with work that is handed over: what comes of it is told as it comes, and the last
-/// word is given back.
+/// Runs a request: passes each response to the function, and returns the one that ends it.
 pub(crate) type Job =
     dyn Fn(Request, &Cancel, &(dyn Fn(Response) + Sync)) -> Response + Send + Sync;
 
@@ -41,11 +40,11 @@ impl Shared {
 }
 
 impl Holder {
-    /// Starts to listen. The caller holds the lock, so a socket that is there is a dead one.
-    /// A signal ends everything that is handed over, too.
+    /// Starts to listen. The caller holds the lock, so an existing socket is a dead one.
+    /// A signal also cancels every request that was handed over.
     ///
     /// # Errors
-    /// If there can be no socket here.
+    /// If the socket cannot be made.
     pub(crate) fn listen(
         socket: &Path,
         tmp: &Path,
@@ -70,12 +69,12 @@ impl Holder {
         })
     }
 
-    /// How much work is handed over now.
+    /// How many requests are running.
     pub(crate) fn active(&self) -> usize {
         *self.shared.active()
     }
 
-    /// Serves what is handed over until nothing is left, then closes.
+    /// Takes requests until none is running, then closes.
     pub(crate) fn finish(mut self) {
         let mut active = self.shared.active();
         while *active > 0 {
@@ -85,7 +84,7 @@ impl Holder {
                 .wait(active)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        // Under the lock: nobody is let in between the last look and the closing.
+        // Set under the lock: no request is accepted between the last check and the closing.
         self.shared.closing.store(true, Ordering::Release);
         drop(active);
         self.close();
@@ -96,9 +95,9 @@ impl Holder {
             return;
         };
         self.shared.closing.store(true, Ordering::Release);
-        // Wakes the listener. If it cannot be reached it is not there.
+        // Wakes the listener. If the connect fails, the listener has ended.
         let woken = Listener::connect(&self.socket);
-        // Clients that find no socket try the lock again.
+        // Clients that find no socket try to take the lock again.
         let _ = fs::remove_file(&self.socket);
         if woken.is_ok() {
             drop(listener.join());
@@ -112,7 +111,7 @@ impl Drop for Holder {
     }
 }
 
-/// Binds under another name and renames, so that the socket is never seen with a loose mode.
+/// Binds under another name and renames, so that others never see the socket before its mode is set.
 fn bind(socket: &Path, tmp: &Path) -> io::Result<Listener> {
     let fresh = tmp.join("control.new");
     for stale in [socket, &fresh] {
@@ -130,7 +129,7 @@ fn bind(socket: &Path, tmp: &Path) -> io::Result<Listener> {
 fn accept(listener: &Listener, shared: &Arc<Shared>, job: &Arc<Job>) {
     loop {
         let Ok(mut stream) = listener.accept() else {
-            // Too many open files, say: the client sees a closed socket and tries again.
+            // Too many open files, for instance. The client sees a closed socket and tries again.
             if shared.closing.load(Ordering::Acquire) {
                 return;
             }
@@ -139,7 +138,7 @@ fn accept(listener: &Listener, shared: &Arc<Shared>, job: &Arc<Job>) {
         {
             let mut active = shared.active();
             if shared.closing.load(Ordering::Acquire) {
-                // Whoever this is tries the lock again.
+                // The client tries to take the lock again.
                 let _ = protocol::write(&mut stream, &Response::Closing(true));
                 return;
             }
@@ -148,20 +147,20 @@ fn accept(listener: &Listener, shared: &Arc<Shared>, job: &Arc<Job>) {
         let guard = Active(Arc::clone(shared));
         let job = Arc::clone(job);
         let served = thread::Builder::new()
-            .name("handed over".into())
+            .name("request".into())
             .spawn(move || {
                 if let Err(error) = serve(stream, &guard.0.signals, &job) {
-                    tracing::warn!(%error, "work that was handed over was left");
+                    tracing::warn!(%error, "a request that was handed over was not answered");
                 }
                 drop(guard);
             });
         if let Err(error) = served {
-            tracing::warn!(%error, "no thread for work that was handed over");
+            tracing::warn!(%error, "cannot start a thread for a request that was handed over");
         }
     }
 }
 
-/// Counts one out when it is done, whatever happens.
+/// Counts a request as running until dropped.
 struct Active(Arc<Shared>);
 
 impl Drop for Active {
@@ -179,32 +178,32 @@ fn serve(stream: Stream, signals: &Signals, job: &Arc<Job>) -> io::Result<()> {
     let mut out = stream.try_clone()?;
     protocol::write(&mut out, &hello)?;
     let mut lines = BufReader::new(stream);
-    let ask = match protocol::read(&mut lines)? {
+    let request = match protocol::read(&mut lines)? {
         None | Some(Request::Cancel(_)) => return Ok(()),
-        Some(ask) => ask,
+        Some(request) => request,
     };
     let cancel = Cancel::new();
     let of_client = cancel.clone();
-    // Ends when the client goes away, which it does after the summary at the latest.
+    // Ends when the client disconnects, at the latest after the last line.
     thread::Builder::new()
-        .name("handed over, watch".into())
+        .name("request, cancel".into())
         .spawn(move || {
-            // A cancel, the end, or what makes no sense here.
+            // A cancel, the end of the stream, or a line that is no request: each cancels.
             let _ = protocol::read::<Request>(&mut lines);
             of_client.cancel();
         })?;
     let of_signal = cancel.clone();
     let _waiting = signals.on_cancel(move || of_signal.cancel());
     let out = Mutex::new(out);
-    let tell = |answer: Response| {
+    let respond = |response: Response| {
         let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
-        if protocol::write(&mut *out, &answer).is_err() {
+        if protocol::write(&mut *out, &response).is_err() {
             cancel.cancel();
         }
     };
-    let last = job(ask, &cancel, &tell);
+    let last = job(request, &cancel, &respond);
     let mut out = out.into_inner().unwrap_or_else(PoisonError::into_inner);
     protocol::write(&mut out, &last)?;
-    // What a pipe still holds goes with the process that wrote it.
+    // A Windows pipe loses what it still holds when the process that wrote it ends.
     out.flush()
 }

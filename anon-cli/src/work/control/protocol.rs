@@ -6,60 +6,80 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::project::record::{
-    Deleted, FetchProgress, Fetched, Instance, RetrieveJob, Retrieved, StudyEvent, Summary, Target,
+    AdoptJob, AdoptedRow, Deleted, Entries, FetchProgress, Fetched, Instance, RetrieveJob,
+    Retrieved, SettingsChange, StudyEvent, Summary, Target,
 };
 use crate::project::roots::Root;
 
 /// Version of the protocol.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// The longest line that is read: an import names its paths in one.
 const LONGEST_LINE: u64 = 64 << 20;
 
-/// What the holder says.
+/// A line that the holder writes.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Response {
-    /// First of all.
+    /// The first line.
     Hello { version: u32, pid: u32 },
-    /// Instead of a hello: it takes no more work.
+    /// Written in place of a hello by a holder that takes no more requests.
     Closing(bool),
-    /// What became of one file.
+    /// The outcome of one file.
     Instance(Instance),
-    /// What became of one study that is retrieved.
+    /// The outcome of one study that is retrieved.
     Study(Fetched),
     /// How far a retrieve is.
     Progress(FetchProgress),
-    /// How an import ended.
+    /// The outcome of one row of an index that is adopted.
+    Row(AdoptedRow),
+    /// How an import or a retry ended.
     Summary(Box<Summary>),
     /// How a retrieve ended.
     Retrieved(Box<Retrieved>),
-    /// What a delete removed; nothing if there was nothing of the kind.
+    /// What a delete removed. `None` if there is no such patient or study.
     Deleted(Option<Deleted>),
-    /// The work could not be done: the exit code and why.
+    /// How many entries were removed from the quarantine.
+    Cleared(u64),
+    /// An index was adopted, or nothing of it, as its rows say.
+    Adopted(bool),
+    /// False if the settings were changed by another meanwhile, and nothing was written.
+    SettingsWritten(bool),
+    /// The request failed: the exit code and why.
     Failed { code: u8, message: String },
 }
 
 impl Response {
-    /// True if it ends the work.
+    /// True for the line that ends a request.
     pub(crate) fn is_last(&self) -> bool {
-        matches!(
-            self,
-            Self::Summary(_) | Self::Retrieved(_) | Self::Deleted(_) | Self::Failed { .. }
-        )
+        match self {
+            Self::Hello { .. }
+            | Self::Closing(_)
+            | Self::Instance(_)
+            | Self::Study(_)
+            | Self::Progress(_)
+            | Self::Row(_) => false,
+            Self::Summary(_)
+            | Self::Retrieved(_)
+            | Self::Deleted(_)
+            | Self::Cleared(_)
+            | Self::Adopted(_)
+            | Self::SettingsWritten(_)
+            | Self::Failed { .. } => true,
+        }
     }
 }
 
 impl From<StudyEvent> for Response {
-    fn from(news: StudyEvent) -> Self {
-        match news {
+    fn from(event: StudyEvent) -> Self {
+        match event {
             StudyEvent::Study(study) => Self::Study(study),
             StudyEvent::Progress(progress) => Self::Progress(progress),
         }
     }
 }
 
-/// What a client asks.
+/// A line that a client writes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Request {
@@ -69,11 +89,19 @@ pub(crate) enum Request {
     Retrieve(Box<RetrieveJob>),
     /// Remove a patient or a study.
     Delete(Target),
-    /// End early.
+    /// Import the originals in the quarantine again: those of a category, or all.
+    Retry { category: Option<String> },
+    /// Remove entries from the quarantine.
+    Clear(Entries),
+    /// Adopt an index of the Java anonymizer.
+    Adopt(AdoptJob),
+    /// Change `project.toml`.
+    Settings(Box<SettingsChange>),
+    /// End the request early.
     Cancel(bool),
 }
 
-/// One line, or none at the end.
+/// Reads one line. `None` at the end.
 pub(super) fn read<T: DeserializeOwned>(from: &mut impl BufRead) -> io::Result<Option<T>> {
     let mut line = Vec::new();
     from.take(LONGEST_LINE).read_until(b'\n', &mut line)?;
@@ -85,7 +113,7 @@ pub(super) fn read<T: DeserializeOwned>(from: &mut impl BufRead) -> io::Result<O
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not a line of this protocol"))
 }
 
-/// One line, in one write.
+/// Writes one line, in one write.
 pub(super) fn write<T: Serialize>(to: &mut impl io::Write, value: &T) -> io::Result<()> {
     let mut line = serde_json::to_vec(value)?;
     line.push(b'\n');
@@ -95,14 +123,14 @@ pub(super) fn write<T: Serialize>(to: &mut impl io::Write, value: &T) -> io::Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::project::record::{RetrieveLevel, RetrieveVia};
+    use crate::project::record::{RetrieveLevel, RetrieveVia, RowResult};
 
-    /// Old and new programs meet at the socket: these lines are version 1.
+    /// Old and new programs meet at the socket: these lines are version 2.
     #[test]
-    fn lines_of_version_1() {
+    fn lines_of_version_2() {
         said(
-            &Response::Hello { version: 1, pid: 7 },
-            r#"{"hello":{"version":1,"pid":7}}"#,
+            &Response::Hello { version: 2, pid: 7 },
+            r#"{"hello":{"version":2,"pid":7}}"#,
         );
         said(&Response::Closing(true), r#"{"closing":true}"#);
         said(
@@ -122,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_version_1_that_delete() {
+    fn lines_of_version_2_that_delete() {
         for (target, line) in [
             (
                 Target::Patient("1-000001".into()),
@@ -150,7 +178,74 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_version_1_that_retrieve() {
+    fn lines_of_version_2_about_the_quarantine() {
+        let category = Some("Burned_In".into());
+        for (request, line) in [
+            (
+                Request::Retry { category: None },
+                r#"{"retry":{"category":null}}"#,
+            ),
+            (
+                Request::Retry { category },
+                r#"{"retry":{"category":"Burned_In"}}"#,
+            ),
+            (Request::Clear(Entries::All), r#"{"clear":"all"}"#),
+            (
+                Request::Clear(Entries::Category("Burned_In".into())),
+                r#"{"clear":{"category":"Burned_In"}}"#,
+            ),
+            (
+                Request::Clear(Entries::These(vec!["ab12".into()])),
+                r#"{"clear":{"these":["ab12"]}}"#,
+            ),
+        ] {
+            asked(&request, line);
+        }
+        said(&Response::Cleared(3), r#"{"cleared":3}"#);
+    }
+
+    #[test]
+    fn lines_of_version_2_that_adopt_an_index() {
+        let job = AdoptJob {
+            file: "/a".into(),
+            skip_bad_rows: true,
+        };
+        asked(
+            &Request::Adopt(job),
+            r#"{"adopt":{"file":"2f61","skip_bad_rows":true}}"#,
+        );
+        let row = AdoptedRow {
+            row: 2,
+            outcome: RowResult::AlreadyThere,
+            reason: None,
+        };
+        said(
+            &Response::Row(row),
+            r#"{"row":{"row":2,"outcome":"already_there","reason":null}}"#,
+        );
+        said(&Response::Adopted(true), r#"{"adopted":true}"#);
+    }
+
+    #[test]
+    fn lines_of_version_2_that_change_settings() {
+        let change = SettingsChange {
+            before: "a".into(),
+            after: "b".into(),
+            script: Some("c".into()),
+            accept_rules: false,
+        };
+        asked(
+            &Request::Settings(Box::new(change)),
+            r#"{"settings":{"before":"a","after":"b","script":"c","accept_rules":false}}"#,
+        );
+        said(
+            &Response::SettingsWritten(true),
+            r#"{"settings_written":true}"#,
+        );
+    }
+
+    #[test]
+    fn lines_of_version_2_that_retrieve() {
         for (level, via, words) in [
             (
                 RetrieveLevel::Study,
@@ -220,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_words() {
+    fn which_line_ends_a_request() {
         let study = Response::Study(Fetched {
             study_uid: "1.2".into(),
             expected: 0,
@@ -233,29 +328,29 @@ mod tests {
         });
         let code = 4;
         let message = String::new();
-        for (answer, is_last) in [
-            (Response::Hello { version: 1, pid: 7 }, false),
+        for (response, is_last) in [
+            (Response::Hello { version: 2, pid: 7 }, false),
             (study, false),
             (Response::Retrieved(Box::default()), true),
             (Response::Deleted(None), true),
             (Response::Summary(Box::default()), true),
             (Response::Failed { code, message }, true),
         ] {
-            assert_eq!(answer.is_last(), is_last, "{answer:?}");
+            assert_eq!(response.is_last(), is_last, "{response:?}");
         }
     }
 
-    /// It is written so, and read back as what it was.
     #[track_caller]
-    fn said(answer: &Response, line: &str) {
-        same(answer, line);
+    fn said(response: &Response, line: &str) {
+        same(response, line);
     }
 
     #[track_caller]
-    fn asked(ask: &Request, line: &str) {
-        same(ask, line);
+    fn asked(request: &Request, line: &str) {
+        same(request, line);
     }
 
+    /// Checks that a value is written as `line`, and is read back from it.
     #[track_caller]
     fn same<T: Serialize + DeserializeOwned + std::fmt::Debug>(value: &T, line: &str) {
         let mut bytes = Vec::new();
@@ -266,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_line_is_an_error() {
+    fn a_damaged_line_is_an_error() {
         assert!(read::<Request>(&mut &b"{\"import\":"[..]).is_err());
         assert!(read::<Request>(&mut &b""[..]).unwrap().is_none());
     }

@@ -5,11 +5,10 @@ use anon_model::settings::Value;
 use anyhow::bail;
 use toml_edit::{Array, DocumentMut, Item, Table, TableLike};
 
-use super::keys;
-use crate::project::settings;
+use crate::project::settings::{self, keys};
 
 /// The text that says `after`, made from the text that says `before`.
-pub(super) fn changed(
+pub(crate) fn changed(
     text: &str,
     before: &ProjectSettings,
     after: &ProjectSettings,
