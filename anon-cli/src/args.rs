@@ -167,6 +167,7 @@ impl Command {
             Self::Script(Script::Explain { .. }) => "script explain",
             Self::Config(Config::Get { .. }) => "config get",
             Self::Config(Config::Set { .. }) => "config set",
+            Self::Config(Config::Unset { .. }) => "config unset",
             Self::Config(Config::Add { .. }) => "config add",
             Self::Config(Config::Remove { .. }) => "config remove",
             Self::Config(Config::Edit) => "config edit",
@@ -539,6 +540,11 @@ pub(crate) enum Config {
         key: String,
         /// New value; the elements of a list are separated by commas
         value: String,
+    },
+    /// Give a setting its default again, or remove a node
+    Unset {
+        /// Dotted name, such as scp.port, or node.NAME for a node
+        key: String,
     },
     /// Add values to a list. Values already in it are ignored
     Add {

@@ -67,6 +67,7 @@ pub(crate) fn run(context: &Context<'_>, what: Config) -> anyhow::Result<ExitSta
         Config::Get { key: Some(key) } => get(context, &project, &key),
         Config::Get { key: None } => get_all(context, &project),
         Config::Set { key, value } => set(context, &project, &key, &value),
+        Config::Unset { key } => unset(context, &project, &key),
         Config::Add { key, values } => change(context, &project, "config add", &key, |settings| {
             settings.add(&key, &split(&values))
         }),
@@ -212,6 +213,32 @@ fn change(
         })
     })?;
     conclude(context, command, key, &changed)
+}
+
+/// Gives a key its default again, or removes a node.
+fn unset(context: &Context<'_>, project: &Project, key: &str) -> anyhow::Result<ExitStatus> {
+    if key == "script" {
+        return set_script(context, project, "rsna-v17");
+    }
+    let changed = work::change(project, &context.signals, |text| {
+        let before = settings::parse(text)?;
+        let mut after = before.clone();
+        after.unset(key).map_err(|problem| wrong(&problem))?;
+        Ok(SettingsChange {
+            before: text.to_owned(),
+            after: document::unset(text, &before, &after, key)?,
+            script: None,
+            accept_rules: false,
+        })
+    })?;
+    if settings::parse(&changed.after)?.get(key).is_ok() {
+        return conclude(context, "config unset", key, &changed);
+    }
+    context.report.line(&format!("{key} is removed"))?;
+    let mut summary = Summary::new("config unset", Some(key), None);
+    summary.effect = say_effect(context, &changed)?;
+    context.report.summary(&summary)?;
+    Ok(ExitStatus::Done)
 }
 
 /// Changes to another script, and with it accepts its rules for what comes next.

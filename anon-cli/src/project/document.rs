@@ -28,11 +28,44 @@ pub(crate) fn changed(
             put(document.as_table_mut(), &key, value.as_ref())?;
         }
     }
+    for name in before.nodes.keys() {
+        if !after.nodes.contains_key(name) {
+            remove(document.as_table_mut(), &format!("node.{name}"));
+        }
+    }
     let text = document.to_string();
     if settings::parse(&text)? != *after {
         bail!("project.toml cannot be changed as it is written: use `anon config edit`");
     }
     Ok(text)
+}
+
+/// As [`changed`], without the line of `key` where its default needs none.
+pub(crate) fn unset(
+    text: &str,
+    before: &ProjectSettings,
+    after: &ProjectSettings,
+    key: &str,
+) -> anyhow::Result<String> {
+    let text = changed(text, before, after)?;
+    let mut document: DocumentMut = text.parse()?;
+    remove(document.as_table_mut(), key);
+    let shorter = document.to_string();
+    match settings::parse(&shorter) {
+        Ok(settings) if settings == *after => Ok(shorter),
+        _ => Ok(text),
+    }
+}
+
+fn remove(table: &mut dyn TableLike, key: &str) {
+    match key.split_once('.') {
+        None => drop(table.remove(key)),
+        Some((group, rest)) => {
+            if let Some(group) = table.get_mut(group).and_then(Item::as_table_like_mut) {
+                remove(group, rest);
+            }
+        }
+    }
 }
 
 fn put(table: &mut dyn TableLike, key: &str, value: Option<&Value>) -> anyhow::Result<()> {
@@ -122,6 +155,24 @@ port = 11112
             },
             &format!("{TEXT}\n[log.target]\nanon_engine = \"debug\"\n"),
         );
+    }
+
+    #[test]
+    fn unset_keys_and_nodes_leave_the_file() {
+        let text = format!("{TEXT}\n[node.A]\naet = \"PACS\"\nhost = \"pacs\"\n");
+        let text = format!("{text}\n[node.B]\naet = \"ARCHIVE\"\nhost = \"archive\"\n");
+        let before = settings::parse(&text).unwrap();
+        for (key, gone) in [
+            ("scp.port", "port = 11112"),
+            ("modalities", "modalities"),
+            ("node.A", "PACS"),
+        ] {
+            let mut after = before.clone();
+            assert!(after.unset(key).unwrap(), "{key}");
+            let text = unset(&text, &before, &after, key).unwrap();
+            assert!(!text.contains(gone), "{key}: {text}");
+            assert_eq!(settings::parse(&text).unwrap(), after, "{key}");
+        }
     }
 
     #[test]

@@ -95,6 +95,36 @@ fn config_set_creates_a_node_key_by_key() -> Test {
 }
 
 #[test]
+fn config_unset_restores_defaults_and_removes_nodes() -> Test {
+    let scene = made()?;
+    let file = scene.project().join("project.toml");
+    let value = |key: &str| -> Test<serde_json::Value> {
+        let got = scene.json(&["config", "get", key])?.exits(0);
+        Ok(got.summary()?["value"].clone())
+    };
+    for (key, other) in [
+        ("scp.port", "104"),
+        ("modalities", "CT"),
+        ("durability", "relaxed"),
+        ("timeouts.tcp", "7"),
+    ] {
+        let default = value(key)?;
+        scene.set(key, other)?;
+        assert_ne!(value(key)?, default, "{key}");
+        let unset = scene.json(&["config", "unset", key])?.exits(0).summary()?;
+        assert_eq!((&unset["value"], value(key)?), (&default, default.clone()));
+    }
+    scene.set("node.A.host", "10.0.0.7")?;
+    scene.json(&["config", "unset", "node.A"])?.exits(0);
+    scene.json(&["config", "get", "node.A.host"])?.exits(0);
+    assert!(!fs::read_to_string(&file)?.contains("10.0.0.7"));
+    for key in ["node.A", "scp.prot"] {
+        scene.json(&["config", "unset", key])?.exits(3);
+    }
+    Ok(())
+}
+
+#[test]
 fn frozen_keys_cannot_change_after_the_first_import() -> Test {
     let scene = made()?;
     scene.set("site_id", "6")?;

@@ -196,15 +196,44 @@ impl ProjectSettings {
         })
     }
 
-    /// Removes a node (`node.PACS`) or the log level of a crate (`log.target.anon_net`). Returns
-    /// false if there is none.
-    pub fn unset(&mut self, key: &str) -> bool {
-        match key.split_once('.') {
-            Some(("node", name)) => self.nodes.remove(name).is_some(),
-            Some(("log", rest)) => rest
-                .strip_prefix("target.")
-                .is_some_and(|name| self.log.targets.remove(name).is_some()),
-            _ => false,
+    /// Gives a key its default again, or removes a node (`node.PACS`) or the log level of a crate
+    /// (`log.target.anon_net`). Returns false if nothing changes.
+    ///
+    /// # Errors
+    /// [`Problem::UnknownKey`] or [`Problem::Secret`], also for a node that does not exist.
+    /// [`Problem::Value`] if the default does not go with the other settings. Nothing is changed then.
+    ///
+    /// # Examples
+    /// ```
+    /// use anon_model::settings::{ProjectSettings, Value};
+    /// use anon_model::SiteId;
+    ///
+    /// let mut settings = ProjectSettings::new(SiteId::new("42")?);
+    /// settings.set("scp.port", &Value::Integer(104))?;
+    /// assert!(settings.unset("scp.port")?);
+    /// assert_eq!(settings.get("scp.port")?, Some(Value::Integer(1045)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn unset(&mut self, key: &str) -> Result<bool, Problem> {
+        let name = |prefix| key.strip_prefix(prefix);
+        if name("node.").is_some_and(|name| self.nodes.remove(name).is_some())
+            || name("log.target.").is_some_and(|name| self.log.targets.remove(name).is_some())
+        {
+            return Ok(true);
         }
+        let (doc, access) = find(key)?;
+        let mut defaults = Self::new(self.site_id.clone());
+        if let Some(name) = key.strip_prefix("node.").map(|_| doc.name_in(key)) {
+            if !self.nodes.contains_key(name) {
+                return Ok(false);
+            }
+            defaults.nodes.insert(name.to_owned(), Node::defaults());
+        }
+        let default = (access.read)(&defaults, doc.name_in(key));
+        if self.get(key)? == default {
+            return Ok(false);
+        }
+        self.set(key, &default.unwrap_or(Value::Text(String::new())))?;
+        Ok(true)
     }
 }

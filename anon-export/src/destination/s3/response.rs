@@ -115,25 +115,32 @@ fn classify(code: &str, headers: &ResponseHeaders, action: &'static str) -> S3Er
         _ if code.starts_with("KMS.") => S3Error::Encryption {
             code: service_code(),
         },
-        _ => match status {
-            301 | 307 => S3Error::WrongRegion {
-                region: headers.region.clone(),
-            },
-            403 => S3Error::Denied { action },
-            429 | 503 => S3Error::Throttled {
-                retry_after: headers.retry_after,
-            },
-            507 => S3Error::Full,
-            500.. => S3Error::Server {
-                status,
-                code: service_code(),
-            },
-            // Without an error code the response comes from another kind of server.
-            _ if code.is_empty() => S3Error::NotS3,
-            _ => S3Error::Refused {
-                status,
-                code: service_code(),
-            },
+        _ => classify_status(code, headers, action),
+    }
+}
+
+/// For a code that says nothing here.
+fn classify_status(code: &str, headers: &ResponseHeaders, action: &'static str) -> S3Error {
+    let status = headers.status;
+    let service_code = || ServiceText::new(code);
+    match status {
+        301 | 307 => S3Error::WrongRegion {
+            region: headers.region.clone(),
+        },
+        403 => S3Error::Denied { action },
+        429 | 503 => S3Error::Throttled {
+            retry_after: headers.retry_after,
+        },
+        507 => S3Error::Full,
+        500.. => S3Error::Server {
+            status,
+            code: service_code(),
+        },
+        // Without an error code the response comes from another kind of server.
+        _ if code.is_empty() => S3Error::NotS3,
+        _ => S3Error::Refused {
+            status,
+            code: service_code(),
         },
     }
 }
