@@ -1,4 +1,4 @@
-//! `anon config`: settings seen and changed. Comments in `project.toml` stay.
+//! `anon config`: shows and changes settings. Keeps the comments in `project.toml`.
 
 mod edit;
 
@@ -81,7 +81,7 @@ pub(crate) fn run(context: &Context<'_>, what: Config) -> anyhow::Result<ExitSta
     }
 }
 
-/// `CT,MR XA` names three, as `CT MR XA` does.
+/// Splits at commas too: `CT,MR XA` are three values.
 fn split(values: &[String]) -> Vec<String> {
     values
         .iter()
@@ -148,7 +148,7 @@ fn set(
         )));
     }
     change(context, project, "config set", key, |settings| {
-        // The model says what is wrong with a key that is none.
+        // For an unknown key, `set` returns the problem.
         let Some(doc) = KeyDoc::of(key) else {
             return settings.set(key, &Value::Text(word.to_owned()));
         };
@@ -162,7 +162,7 @@ fn set(
     })
 }
 
-/// A new node is named by its first key: the others begin with something that can be changed.
+/// Completes a new node: the first key that is set creates it, the other keys get defaults.
 fn complete_node(context: &Context<'_>, settings: &mut ProjectSettings, key: &str) {
     let Some(name) = key
         .strip_prefix("node.")

@@ -1,4 +1,4 @@
-//! `anon delete`: a patient or a study, its files and its lookups, all or nothing.
+//! `anon delete`: deletes the files and lookups of a patient or a study, all or nothing.
 
 use anon_model::ProjectSettings;
 use serde::Serialize;

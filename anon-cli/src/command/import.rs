@@ -23,7 +23,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Import) -> anyhow::Result<ExitSt
     let project = Project::chosen(context.project())?;
     for (place, path) in args.paths.iter().enumerate() {
         std::fs::metadata(path).with_context(|| {
-            // Paths can identify: without --show-phi this one is told by its place.
+            // A path can identify: without --show-phi the message names its position.
             Failure::CannotRun(if context.report.shows_phi() {
                 format!("cannot import {}", path.display())
             } else {
@@ -50,7 +50,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Import) -> anyhow::Result<ExitSt
     drop(import);
     context.report.end_progress();
     let summary = summary?;
-    // An event that cannot be printed is the error to report: the summary would only fail again.
+    // Reports an event that could not be printed. Printing the summary would fail in the same way.
     printer.result()?;
     outcome::print_summary(context, "import", &summary)?;
     Ok(outcome::exit_status_of(context, &summary))
@@ -128,7 +128,7 @@ impl Job for ImportJob<'_> {
     }
 }
 
-/// Counts the files for the bar, beside the import, without holding a list of them.
+/// Counts the files for the progress bar while the import runs, without a list in memory.
 #[derive(Debug)]
 struct Counting {
     stop: anon_engine::Cancel,
@@ -156,7 +156,7 @@ impl Counting {
             }
             progress.all_counted(files);
         };
-        // Without a count there is a bar without an end, which is no reason to stop.
+        // Without a count the bar has no total. The import goes on.
         thread::Builder::new()
             .name("count".into())
             .spawn(count)

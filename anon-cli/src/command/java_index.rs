@@ -14,7 +14,7 @@ use crate::project::{Project, settings};
 use crate::work::control::{Request, Response};
 use crate::work::{Job, java_index, run_or_hand_over};
 
-/// Refused rows that people are shown.
+/// How many refused rows are printed for people.
 const SHOWN: usize = 20;
 
 #[derive(Debug, Serialize)]
@@ -127,7 +127,7 @@ impl Job for Adoption<'_> {
     }
 }
 
-/// The options of a new project, under the identity of the index.
+/// Returns the options of a new project with the site id and UID root of the index.
 fn with_identity(options: &NewProject, index: &JavaIndex) -> anyhow::Result<NewProject> {
     let mut options = options.clone();
     for (option, given, found) in [

@@ -1,4 +1,4 @@
-//! `anon quarantine`: what was refused and why, and another try.
+//! `anon quarantine`: lists refused objects and their reasons, imports them again, removes them.
 
 use std::sync::Arc;
 

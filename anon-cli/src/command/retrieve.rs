@@ -1,4 +1,4 @@
-//! `anon retrieve`: studies of a server, fetched and de-identified.
+//! `anon retrieve`: retrieves studies from a server and de-identifies them.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Retrieve) -> anyhow::Result<Exit
     let project = Project::existing(context.project())?;
     let settings = settings::load(&project)?;
     let peer = Peer::resolve(&settings, &args.node, Purpose::Query)?;
-    // If another process listens, its settings count: it looks itself.
+    // Another process that holds the project checks its own settings.
     if args.via == Via::Move && !project.socket().exists() {
         node::check_reachable(&settings, &peer)?;
         if !node::is_local(&settings) {
@@ -76,7 +76,8 @@ pub(crate) fn run(context: &Context<'_>, args: &Retrieve) -> anyhow::Result<Exit
     conclude(context, &done, all_asked)
 }
 
-/// The studies that are meant, and if every number was asked for; none if it was asked to end.
+/// Finds the studies to retrieve. The second value is true if every accession number was queried.
+/// `None` if a signal came.
 fn look_for(
     context: &Context<'_>,
     project: &Project,
@@ -98,7 +99,7 @@ fn look_for(
         Ok(found) => found,
         Err(error) => return Err(node::peer_failure(&error, &peer.node, &local)),
     };
-    // What was named and is not there is told as any other study that does not come.
+    // A study that was named and not found is reported like any study that is not received.
     for study in node::studies_by_uid(&args.keys.clone().into()) {
         if !studies.contains(study) {
             studies.push(study.clone());
@@ -113,9 +114,7 @@ fn look_for(
     }
     for (_, error) in &found.failed {
         let why = node::failure_message(error, &peer.node, &local);
-        report.warn(&format!(
-            "an accession number could not be asked for: {why}"
-        ));
+        report.warn(&format!("an accession number could not be queried: {why}"));
     }
     let all_asked = found.failed.is_empty() && found.not_asked == 0;
     Ok(Some((studies, all_asked)))
@@ -190,7 +189,7 @@ fn conclude(
     }
     outcome::warn_of_shared_patient(context, done.shared_patient);
     if done.interrupted {
-        report.line("ended early; the same command goes on where this stopped")?;
+        report.line("interrupted: run the same command again to continue")?;
     }
     let otherwise = if done.complete < done.studies && done.stored == 0 {
         ExitStatus::PeerFailed
@@ -202,7 +201,7 @@ fn conclude(
     Ok(context.exit_status(otherwise))
 }
 
-/// The line that shows how far it is.
+/// Shows how far the retrieve is.
 fn how_far(progress: &FetchProgress) -> String {
     format!(
         "{} of {} studies  {} of {} instances",
@@ -210,7 +209,7 @@ fn how_far(progress: &FetchProgress) -> String {
     )
 }
 
-/// Prints studies as they are done.
+/// Prints each study when it is done.
 struct StudyPrinter<'c> {
     context: &'c Context<'c>,
     live: Option<Progress>,
@@ -242,7 +241,7 @@ impl<'c> StudyPrinter<'c> {
         if self.failure.is_none()
             && let Err(error) = self.print(study)
         {
-            // Without its events the retrieve would go on unseen.
+            // Ends the retrieve, because nobody sees its events.
             self.context.signals.cancel().cancel();
             self.failure = Some(error);
         }

@@ -1,4 +1,4 @@
-//! `private/audit.jsonl`: who looked at originals or removed them, when, and how many. No values.
+//! `private/audit.jsonl`: records who saw or removed originals, when, and how many. It holds no values.
 //!
 //! One JSON object a line, appended and synced before the command shows anything:
 //! `{"version":1,"when":"2025-01-31T12:00:00Z","uid":1000,"user":"jane","command":"index","count":3}`
@@ -18,25 +18,25 @@ struct Line<'l> {
     version: u8,
     when: String,
     uid: u32,
-    /// As the environment says; the number is what counts.
+    /// From the environment, which the user can change. `uid` identifies the user.
     user: Option<String>,
     command: &'l str,
     count: u64,
 }
 
-/// The name of who runs this, as the environment says.
+/// Returns the user name that the environment gives.
 fn user() -> Option<String> {
     let name = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
     name.ok()
 }
 
-/// Who runs this, in one word or two.
+/// Returns the user id, and the user name if there is one.
 pub(crate) fn who() -> String {
     let uid = platform::user();
     user().map_or_else(|| uid.to_string(), |name| format!("{uid} {name}"))
 }
 
-/// Appends a line, durably.
+/// Appends a line and syncs the file.
 pub(crate) fn append(file: &Path, command: &str, count: u64) -> anyhow::Result<()> {
     let line = Line {
         version: 1,
@@ -52,11 +52,11 @@ pub(crate) fn append(file: &Path, command: &str, count: u64) -> anyhow::Result<(
     let appended = platform::private(options.append(true).create(true))
         .open(file)
         .and_then(|mut file| {
-            // One write, so that lines of commands at the same time do not mix.
+            // One write, so that the lines of several commands do not mix.
             file.write_all(text.as_bytes())?;
             file.sync_data()
         });
     appended.context(Failure::CannotRun(
-        "cannot write private/audit.jsonl, and nothing is shown without a note of it".into(),
+        "cannot write private/audit.jsonl: originals are not shown without a record".into(),
     ))
 }

@@ -1,4 +1,4 @@
-//! [`Project`]: where a project is, what lies where in it, and who may get at it.
+//! [`Project`]: the directory of a project, the paths in it, and who has access.
 //!
 //! ```text
 //! project.toml  anonymizer.script  public/  export/
@@ -16,35 +16,34 @@ use anyhow::Context;
 use crate::exit::Failure;
 use crate::platform;
 
-/// The variable that names the project.
+/// The environment variable that names the project.
 const VARIABLE: &str = "ANON_PROJECT";
 
-/// A project's directory, its *storage directory*.
+/// The directory of a project, which V17 calls the *storage directory*.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Project {
     root: PathBuf,
 }
 
-/// Whether `private/` may lie on a network file system, where locks and durability are only as good
-/// as the server.
+/// Whether `private/` may be on a network file system. Locks and durability then depend on the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NetworkFs {
     Refuse,
     Allow,
 }
 
-/// What stands in `private/` and is made with a project.
+/// The directories in `private/` that are made with a project.
 const DIRECTORIES: [&str; 5] = ["quarantine", "tmp", "spool", "logs", "phi_export"];
 
 impl Project {
-    /// The project at this directory, whether it exists or not.
+    /// Returns the project at a directory, which need not exist.
     pub(crate) fn at(root: &Path) -> anyhow::Result<Self> {
         let root = std::path::absolute(root)
             .with_context(|| Failure::CannotRun("the working directory cannot be found".into()))?;
         Ok(Self { root })
     }
 
-    /// The directory that was chosen: the option, else the variable, else the nearest parent of
+    /// Returns the chosen project: the option, else the environment variable, else the nearest parent of
     /// the working directory that holds a project.
     pub(crate) fn chosen(option: Option<&Path>) -> anyhow::Result<Self> {
         let variable = || std::env::var_os(VARIABLE).filter(|value| !value.is_empty());
@@ -68,7 +67,7 @@ impl Project {
             })
     }
 
-    /// The chosen project, which must exist.
+    /// Returns the chosen project. It must exist.
     pub(crate) fn existing(option: Option<&Path>) -> anyhow::Result<Self> {
         let project = Self::chosen(option)?;
         if project.exists() {
@@ -132,18 +131,18 @@ impl Project {
         self.private().join("logs")
     }
 
-    /// Where exports note what they sent: `export/`, or where the settings say. Not in `private/`: an
-    /// account that must not see lookups can export.
+    /// The directory of the export journals: `export/`, or the one in the settings. It is not in
+    /// `private/`, so that an account without access to the lookups can export.
     pub(crate) fn export_journal(&self, setting: Option<&str>) -> PathBuf {
         self.root.join(setting.unwrap_or("export"))
     }
 
-    /// Where outputs go: `public/`, or where the settings say.
+    /// The directory of outputs: `public/`, or the one in the settings.
     pub(crate) fn public(&self, setting: Option<&str>) -> PathBuf {
         self.root.join(setting.unwrap_or("public"))
     }
 
-    /// Makes the directories, those that are missing.
+    /// Creates the missing directories.
     pub(crate) fn make_directories(&self, public: &Path) -> anyhow::Result<()> {
         fs::create_dir_all(&self.root).context("cannot make the project's directory")?;
         let private = self.private();
@@ -158,9 +157,8 @@ impl Project {
         fs::create_dir_all(public).context("cannot make the directory of outputs")
     }
 
-    /// Refuses a `private/` that others can read or that belongs to somebody else. Everything
-    /// below a directory of mode 0700 is out of reach, so what stands in it is looked at one level
-    /// deep.
+    /// Refuses a `private/` that others can read or that belongs to another user. Others cannot reach
+    /// anything below a directory of mode 0700, so only the entries of `private/` are checked.
     pub(crate) fn check_access(&self) -> anyhow::Result<()> {
         let private = self.private();
         check(&private)?;
@@ -171,7 +169,7 @@ impl Project {
         Ok(())
     }
 
-    /// Refuses a `private/` on a network file system, unless that was asked for.
+    /// Refuses a `private/` on a network file system, unless that is allowed.
     pub(crate) fn check_file_system(&self, network: NetworkFs) -> anyhow::Result<()> {
         self.check_file_system_by(network, platform::is_network)
     }
@@ -192,8 +190,8 @@ impl Project {
         Ok(())
     }
 
-    /// Refuses outputs on another file system than the temporary files: a rename between them is
-    /// no rename.
+    /// Refuses outputs on another file system than the temporary files: files are published by a
+    /// rename, which works within one file system.
     pub(crate) fn check_same_file_system(&self, public: &Path) -> anyhow::Result<()> {
         match platform::same_file_system(&self.tmp(), public) {
             Ok(true) => Ok(()),
@@ -213,7 +211,7 @@ fn check(path: &Path) -> anyhow::Result<()> {
     let access = match platform::access(path) {
         Ok(Some(access)) => access,
         Ok(None) => return Ok(()),
-        // A temporary file of a command beside this one may go any time.
+        // Another command may remove its temporary file at any time.
         Err(error) if error.kind() == io::ErrorKind::NotFound && !path.ends_with("private") => {
             return Ok(());
         }
@@ -244,7 +242,7 @@ fn check(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes a file of the project in one step: all of it or, after a crash, what was there before.
+/// Replaces a file of the project. After a crash it holds either the old or the new content.
 pub(crate) fn write_file(path: &Path, bytes: &[u8], private: Privacy) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".{}.new", std::process::id()));
@@ -258,7 +256,7 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8], private: Privacy) -> io::Res
         file.sync_all()?;
         fs::rename(&fresh, path)?;
         match path.parent() {
-            // A name alone is one in the working directory.
+            // The parent of a bare name is the working directory.
             Some(parent) if parent.as_os_str().is_empty() => {
                 platform::sync_directory(Path::new("."))
             }
@@ -268,7 +266,7 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8], private: Privacy) -> io::Res
     };
     let written = write();
     if written.is_err() {
-        // The first error is the one to tell; a leftover is harmless.
+        // The first error is reported. A leftover file is harmless.
         let _ = fs::remove_file(&fresh);
     }
     written
@@ -277,9 +275,9 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8], private: Privacy) -> io::Res
 /// Who may read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Privacy {
-    /// Its owner alone.
+    /// Only its owner.
     Private,
-    /// Whoever the umask lets.
+    /// Everyone whom the umask allows.
     Public,
 }
 

@@ -1,4 +1,4 @@
-//! `project.toml` as a document: what changed is changed, everything else stays as it was written.
+//! Edits the text of `project.toml`: changed keys change, everything else keeps its form and comments.
 
 use anon_model::ProjectSettings;
 use anon_model::settings::Value;
@@ -7,7 +7,7 @@ use toml_edit::{Array, DocumentMut, Item, Table, TableLike};
 
 use crate::project::settings::{self, keys};
 
-/// The text that says `after`, made from the text that says `before`.
+/// Edits `text`, which holds the settings `before`, so that it holds the settings `after`.
 pub(crate) fn changed(
     text: &str,
     before: &ProjectSettings,
@@ -15,7 +15,7 @@ pub(crate) fn changed(
 ) -> anyhow::Result<String> {
     let mut document: DocumentMut = text.parse()?;
     if before.nodes != after.nodes && !document.contains_key("node") {
-        // A file that names a node has only those it names: the defaults are written out first.
+        // The default nodes exist only while the file names none. They are written before the first one.
         for key in keys(before).iter().filter(|key| key.starts_with("node.")) {
             put(document.as_table_mut(), key, before.get(key)?.as_ref())?;
         }
@@ -40,7 +40,7 @@ pub(crate) fn changed(
     Ok(text)
 }
 
-/// As [`changed`], without the line of `key` where its default needs none.
+/// As [`changed`], and removes the line of `key` if the file means the same without it.
 pub(crate) fn unset(
     text: &str,
     before: &ProjectSettings,
@@ -86,11 +86,11 @@ fn put(table: &mut dyn TableLike, key: &str, value: Option<&Value>) -> anyhow::R
         }
         Some(value) => {
             let mut fresh = to_toml(value);
-            // The comment behind a value is its decor.
+            // Keeps the comment after the value.
             if let Some(old) = table.get(key).and_then(Item::as_value) {
                 *fresh.decor_mut() = old.decor().clone();
             }
-            // What is there keeps its key, with the lines before it.
+            // An existing key keeps the lines before it.
             match table.get_mut(key) {
                 Some(item) => *item = Item::Value(fresh),
                 None => drop(table.insert(key, Item::Value(fresh))),

@@ -1,5 +1,4 @@
-//! One holder at a time: `private/lock`, locked while a process writes to the project, with that
-//! process's number in it.
+//! `private/lock`: locked by the process that holds the project. It contains the process id.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -10,24 +9,24 @@ use anyhow::Context;
 use crate::exit::Failure;
 use crate::platform;
 
-/// The right to write to a project. It ends with this value, or with the process.
+/// The right to write to a project. It ends when this is dropped or the process ends.
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
 }
 
-/// What came of asking for the right.
+/// The result of [`Lock::try_take`].
 #[derive(Debug)]
 pub(crate) enum Held {
-    /// It is ours.
+    /// This process holds the project now.
     ByUs(Lock),
-    /// Another process has it: its number, if it has written it yet. Where a locked file cannot be
-    /// read, as on Windows, it is not known.
+    /// Another process holds the project. Its id, or `None` if it has not written it yet or a locked
+    /// file cannot be read, as on Windows.
     ByOther(Option<u32>),
 }
 
 impl Lock {
-    /// Asks, without waiting.
+    /// Takes the lock if it is free. Does not wait.
     pub(crate) fn try_take(path: &Path) -> anyhow::Result<Held> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
@@ -51,7 +50,10 @@ impl Lock {
         Ok(Held::ByUs(Self { _file: file }))
     }
 
-    /// Asks, and gives up if another process has it.
+    /// Takes the lock.
+    ///
+    /// # Errors
+    /// If another process holds it.
     pub(crate) fn take(path: &Path) -> anyhow::Result<Self> {
         match Self::try_take(path)? {
             Held::ByUs(lock) => Ok(lock),
@@ -60,7 +62,7 @@ impl Lock {
     }
 }
 
-/// The error of a command that needs the project for itself.
+/// Returns the error of a command that cannot get the project.
 pub(crate) fn in_use(pid: Option<u32>) -> anyhow::Error {
     Failure::cannot_run(match pid {
         Some(pid) => format!("the project is in use by process {pid}: wait for it, or end it"),

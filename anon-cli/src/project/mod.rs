@@ -1,6 +1,6 @@
-//! A project on disk: its directory, lock, settings, rules, audit trail and records, and how it is opened.
+//! A project on disk: directory, lock, settings, rules, audit trail, records, opening.
 //!
-//! Nothing here knows the arguments or the terminal: every front end works on it.
+//! These modules know neither the arguments nor the terminal. Every front end can use them.
 
 pub(crate) mod audit;
 mod directory;

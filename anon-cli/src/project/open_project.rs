@@ -1,4 +1,4 @@
-//! Puts a project's parts together: settings, rules, lookup store, store, quarantine, engine.
+//! Opens a project: builds the engine from settings, rules, lookup store, store and quarantine.
 
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -28,19 +28,19 @@ use crate::project::rules;
 use crate::project::settings::{self, Missing};
 use crate::project::{NetworkFs, Project};
 
-/// Files wait as paths, some 250 bytes each. As many as wait are finished after Ctrl-C: a group's
-/// worth keeps the workers busy, and ends soon.
+/// Files wait in the intake as paths of about 250 bytes each. Those that wait are finished after
+/// Ctrl-C. One group of them keeps the workers busy and is finished soon.
 const INTAKE_BYTES: usize = 64 << 10;
 
-/// How long a command waits for its workers, which have nothing to do by then.
+/// How long a command waits for its workers to end. They are idle by then.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What is done if the rules are not those that made what is stored.
+/// What to do if the rules are not those that the stored objects were made with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NewRules {
-    /// They are accepted from here on.
+    /// Accept them for new objects.
     Accept,
-    /// Nothing is done with them.
+    /// Fail.
     Refuse,
 }
 
@@ -49,11 +49,11 @@ pub(crate) enum NewRules {
 pub(crate) struct OpenOptions {
     pub(crate) network_fs: NetworkFs,
     pub(crate) new_rules: NewRules,
-    /// Worker threads. `None` for one a processor.
+    /// Number of worker threads. `None` for one per processor.
     pub(crate) workers: Option<usize>,
 }
 
-/// Everything a command that writes works with. Dropping it closes the store, then unlocks.
+/// The parts of a project that is open for writing. Dropping it closes the store, then unlocks.
 #[derive(Debug)]
 pub(crate) struct OpenProject {
     pub(crate) engine: Arc<Engine>,
@@ -80,7 +80,7 @@ impl OpenProject {
             .workers
             .unwrap_or_else(|| thread::available_parallelism().map_or(1, NonZero::get));
         let rules = rules::of_project(project, settings)?;
-        // A new secret is no secret of a store that is there.
+        // An existing store was made with a secret: a new one would not fit it.
         let missing = if project.lookup_file().exists() {
             Missing::Refuse
         } else {
@@ -119,12 +119,15 @@ impl OpenProject {
         })
     }
 
-    /// Ends the workers, and says so if what waits cannot be written: dropping could not.
+    /// Ends the workers and writes what waits for the next commit.
+    ///
+    /// # Errors
+    /// If it cannot be written. Dropping could not report that.
     pub(crate) fn close(self) -> anyhow::Result<()> {
         self.engine.stop(PATIENCE);
         let accepted = self.accepted_rules.lock();
         if let Some(rules) = &*accepted.unwrap_or_else(PoisonError::into_inner) {
-            // Not before: until now objects were made with the rules that the project was opened with.
+            // Not earlier: until now the old rules were in use.
             check_rules(&*self.lookups, &**rules, NewRules::Accept)?;
         }
         self.lookups
@@ -133,8 +136,10 @@ impl OpenProject {
     }
 }
 
-/// Makes the directories that are missing, and refuses those that are not as they must be; the
-/// directory of outputs.
+/// Creates missing directories and returns the directory of outputs.
+///
+/// # Errors
+/// If access to a directory is too wide, or its file system is not allowed.
 pub(crate) fn prepare(
     project: &Project,
     settings: &ProjectSettings,
@@ -148,7 +153,7 @@ pub(crate) fn prepare(
     Ok(public)
 }
 
-/// The store of outputs.
+/// Opens the store of outputs.
 pub(crate) fn open_store(
     project: &Project,
     settings: &ProjectSettings,
@@ -158,7 +163,7 @@ pub(crate) fn open_store(
     DirectoryStore::open(public, project.tmp(), options).context("cannot open the store of outputs")
 }
 
-/// The lookup store, for writing.
+/// Opens the lookup store for writing.
 pub(crate) fn open_lookups(
     project: &Project,
     settings: &ProjectSettings,
@@ -171,7 +176,8 @@ pub(crate) fn open_lookups(
     Ok(Arc::new(store))
 }
 
-/// Refuses to begin anew where outputs are: the numbers that they show would be given to others.
+/// Refuses to create a new lookup store if there are outputs: it would give their pseudonyms to other
+/// patients.
 fn check_not_lost(project: &Project, settings: &ProjectSettings) -> anyhow::Result<()> {
     if project.lookup_file().exists() {
         return Ok(());
@@ -197,20 +203,20 @@ fn check_not_lost(project: &Project, settings: &ProjectSettings) -> anyhow::Resu
     Ok(())
 }
 
-/// How a lookup store was found.
+/// The state in which a lookup store was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Health {
-    /// There is none yet.
+    /// It does not exist yet.
     None,
-    /// It was opened, which checks its heads and its last commit, and nothing waits for repair.
+    /// Opening it, which checks its headers and last commit, succeeded. Nothing needs repair.
     Sound,
-    /// A crash had left it open, and it was repaired.
+    /// It was not closed because of a crash. It was repaired.
     Repaired,
-    /// Another process writes: what is on its way is its own.
+    /// Another process is writing to it.
     InUse,
 }
 
-/// The lookup store for commands that only look, beside whoever writes.
+/// Opens the lookup store for reading, also while another process writes to it.
 pub(crate) fn read_lookups(
     project: &Project,
     settings: &ProjectSettings,
@@ -218,7 +224,7 @@ pub(crate) fn read_lookups(
     look_at_lookups(project, settings).map(|(lookups, _)| lookups)
 }
 
-/// As [`read_lookups`], and how it was found.
+/// As [`read_lookups`], and returns the state in which it was found.
 pub(crate) fn look_at_lookups(
     project: &Project,
     settings: &ProjectSettings,
@@ -245,7 +251,7 @@ pub(crate) fn look_at_lookups(
             };
             Ok((Arc::new(store), health))
         }
-        // The last writer was killed: who comes first cleans up.
+        // The last writer was killed. The first command that can lock the project repairs it.
         Err(OpenError::NotClosed) => match Lock::try_take(&project.lock_file())? {
             Held::ByOther(pid) => Err(lock::in_use(pid)),
             Held::ByUs(_lock) => {
@@ -259,7 +265,7 @@ pub(crate) fn look_at_lookups(
     }
 }
 
-/// The quarantine. Opening it touches nothing.
+/// Returns the quarantine. This does not access the disk.
 pub(crate) fn quarantine(project: &Project, settings: &ProjectSettings) -> DirectoryQuarantine {
     let mut options = QuarantineOptions::default()
         .with_durability(durability(settings))
@@ -273,7 +279,10 @@ pub(crate) fn quarantine(project: &Project, settings: &ProjectSettings) -> Direc
     DirectoryQuarantine::new(project.quarantine(), project.tmp(), options)
 }
 
-/// Refuses rules that are not those which made what is stored, or accepts them.
+/// Compares the rules with those that the stored objects were made with, and records accepted ones.
+///
+/// # Errors
+/// If they differ, objects are stored, and they are not to be accepted.
 pub(crate) fn check_rules(
     lookups: &dyn RulesHistory,
     rules: &dyn Rules,
@@ -291,7 +300,7 @@ pub(crate) fn check_rules(
         && lookups.is_frozen()?
     {
         return Err(Failure::configuration(format!(
-            "the rules {} are not those that made what is stored ({}, accepted {}); to go on with \
+            "the rules {} are not those of the stored objects ({}, accepted {}); to go on with \
              them, pass --accept-new-rules or set them with `anon config set script`",
             rules.name(),
             known.name,
@@ -330,14 +339,14 @@ fn durability(settings: &ProjectSettings) -> Durability {
 
 fn explain(error: OpenError) -> anyhow::Error {
     let failure = match &error {
-        // What is frozen was changed in project.toml by hand.
+        // A frozen key was changed in project.toml by hand.
         OpenError::Identity(_) => Failure::Configuration("project.toml".into()),
         _ => Failure::CannotRun("cannot open private/lookup.redb".into()),
     };
     anyhow::Error::new(error).context(failure)
 }
 
-/// What decides what becomes of an object.
+/// Builds the engine's policy from the settings.
 pub(crate) fn policy(
     settings: &ProjectSettings,
     rules: Arc<dyn Rules>,
@@ -363,7 +372,7 @@ pub(crate) fn policy(
     Ok(policy)
 }
 
-/// Writes the engine's own events to the log.
+/// Logs the events of the engine.
 #[derive(Debug)]
 struct Logging;
 
@@ -375,7 +384,7 @@ impl Observer for Logging {
                 unpublished,
             } => tracing::debug!(instances, unpublished, "committed"),
             Event::Warning { message, error } => tracing::warn!(%error, "{message}"),
-            // Recovery is logged by the engine, instances by the import.
+            // The engine logs recovery, the import logs instances.
             _ => {}
         }
     }

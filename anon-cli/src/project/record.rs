@@ -1,4 +1,4 @@
-//! What commands say, in the shapes that standard output and the control socket share.
+//! Records that standard output and the control socket share.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use anon_model::Adopting;
 use serde::{Deserialize, Serialize};
 
-/// What became of one thing that an import looked at.
+/// The outcome of one file of an import.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Instance {
-    /// Its place in the run, from 1: how people are told of it, because its path can identify.
+    /// Its position in the run, from 1. Messages name it so, because its path can identify.
     pub(crate) number: u64,
-    /// The path as given, with the relative part.
+    /// The path as given on the command line, with the part below it.
     pub(crate) source: String,
     /// `stored`, `duplicate`, `ignored`, `quarantined` or `failed`.
     pub(crate) outcome: String,
@@ -21,14 +21,14 @@ pub(crate) struct Instance {
     pub(crate) patient: Option<String>,
     /// The quarantine category.
     pub(crate) category: Option<String>,
-    /// Why it is not stored.
+    /// The reason why it is not stored.
     pub(crate) reason: Option<String>,
     /// The quarantine entry, as `anon quarantine show` takes it.
     #[serde(default)]
     pub(crate) entry: Option<String>,
 }
 
-/// What an import did.
+/// The totals of an import.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Summary {
     pub(crate) found: u64,
@@ -40,22 +40,22 @@ pub(crate) struct Summary {
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) seconds: f64,
-    /// Stored without a Patient ID, under the shared patient.
+    /// Stored objects without a Patient ID, which are filed under the shared patient.
     pub(crate) shared_patient: u64,
-    /// Stored, of kinds that may show text in their pixels, without a word if they do.
+    /// Stored objects of kinds that may show text in their pixels and do not declare whether they do.
     pub(crate) burned_in_unknown: u64,
-    /// The storage classes that the project does not take, with counts.
+    /// Counts by storage class of objects whose class the project does not accept.
     pub(crate) storage_classes_refused: BTreeMap<String, u64>,
     /// Directories not entered: hidden ones, links, the project itself.
     pub(crate) directories_passed: u64,
-    /// True if it was asked to end before it was through.
+    /// True if it was cancelled.
     pub(crate) interrupted: bool,
-    /// What ended it before it was through.
+    /// The error that ended it early.
     pub(crate) error: Option<String>,
 }
 
 impl Summary {
-    /// Of an import that came to nothing.
+    /// Returns the summary of an import that failed before the first file.
     pub(crate) fn failed(error: &str) -> Self {
         Self {
             error: Some(error.to_owned()),
@@ -63,13 +63,13 @@ impl Summary {
         }
     }
 
-    /// True if everything that was looked at is where it belongs.
+    /// True if nothing failed or was quarantined.
     pub(crate) fn is_clean(&self) -> bool {
         self.failed == 0 && self.quarantined.values().all(|count| *count == 0)
     }
 }
 
-/// What a delete is to remove: one of the two.
+/// What to delete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Target {
@@ -223,7 +223,7 @@ pub(crate) struct Retrieved {
     pub(crate) excluded: u64,
     pub(crate) failed: u64,
     pub(crate) seconds: f64,
-    /// True if it was asked to end before it was through.
+    /// True if it was cancelled.
     pub(crate) interrupted: bool,
     /// Stored now without a Patient ID, under the shared patient.
     #[serde(default)]

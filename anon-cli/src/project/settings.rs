@@ -23,7 +23,7 @@ pub(crate) fn read(project: &Project) -> anyhow::Result<String> {
     })
 }
 
-/// What a text of `project.toml` says.
+/// Parses a text of `project.toml`.
 pub(crate) fn parse(text: &str) -> anyhow::Result<ProjectSettings> {
     file::parse(text).map_err(|error| Failure::configuration(format!("project.toml: {error}")))
 }
@@ -34,7 +34,7 @@ pub(crate) fn write(project: &Project, text: &str) -> anyhow::Result<()> {
         .context("cannot write project.toml")
 }
 
-/// The key of every setting. `<name>` is replaced by each name that the settings hold.
+/// Returns the keys of all settings. `<name>` is replaced by each name in the settings.
 pub(crate) fn keys(settings: &ProjectSettings) -> Vec<String> {
     let mut keys = Vec::new();
     for doc in KEYS {
@@ -55,16 +55,16 @@ pub(crate) fn keys(settings: &ProjectSettings) -> Vec<String> {
     keys
 }
 
-/// What is done if the settings need a secret and there is none.
+/// What to do if the settings need a secret that does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Missing {
-    /// One is made: for what writes.
+    /// Make one. For commands that write.
     Make,
-    /// An error: for what only reads.
+    /// Fail. For commands that read.
     Refuse,
 }
 
-/// The project's secret, if its settings ask for one.
+/// Returns the secret of the project. `None` if the settings need none.
 pub(crate) fn secret(
     project: &Project,
     settings: &ProjectSettings,
@@ -82,7 +82,7 @@ pub(crate) fn secret(
             )),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound && missing == Missing::Make => {
-            // A new secret for old pseudonyms is refused by the store: it knows the old one's mark.
+            // A store with pseudonyms refuses a new secret: it holds a digest of the old one.
             let secret = Secret::random().context(Failure::CannotRun(
                 "the system has no random numbers".into(),
             ))?;

@@ -1,4 +1,4 @@
-//! Deletes a patient or a study: its files and its lookups, all or nothing.
+//! Deletes a patient or a study: files and lookups, all or nothing.
 
 use anon_engine::Store;
 use anon_model::{LookupStore, ProjectSettings, Totals};
@@ -8,7 +8,7 @@ use crate::project::record::{Deleted, Target};
 use crate::project::settings::Missing;
 use crate::project::{Project, audit, open_project, settings};
 
-/// Deletes in a project that this process holds and has not opened otherwise.
+/// Deletes in a project that this process has locked and not opened.
 pub(crate) fn delete(
     project: &Project,
     settings: &ProjectSettings,
@@ -17,13 +17,13 @@ pub(crate) fn delete(
     let secret = settings::secret(project, settings, Missing::Refuse)?;
     let lookups = open_project::open_lookups(project, settings, secret.as_ref())?;
     let store = open_project::open_store(project, settings)?;
-    // What a crash left is repaired first, an earlier deletion included.
+    // Repairs what a crash left first, for instance an earlier deletion.
     anon_engine::recover(&*lookups, &store).context("cannot repair what a crash left")?;
     remove(&*lookups, &store, project, target)
 }
 
-/// Takes a patient or a study out of the index, then removes its files. If that fails, the next
-/// command that opens the project for writing goes on with it. None if there is none.
+/// Removes a patient or a study from the index, then its files. If a file cannot be removed, the next
+/// command that opens the project for writing tries again. Returns `None` if it does not exist.
 pub(crate) fn remove(
     lookups: &dyn LookupStore,
     store: &dyn Store,
@@ -48,7 +48,7 @@ pub(crate) fn remove(
     for [patient, study] in &deleted.removal.directories {
         store
             .remove_study(patient, study)
-            .context("the lookups are gone, and a file is left: run the same command again")?;
+            .context("the lookups were deleted, but a file was not: run the same command again")?;
     }
     lookups.settle(deleted.removal.group, &[])?;
     lookups.flush()?;

@@ -1,4 +1,4 @@
-//! One way to have work done on a project: here if the project is free, else by its holder.
+//! Runs a job on a project: in this process if the project is free, else in the process that holds it.
 
 use std::time::Duration;
 
@@ -8,37 +8,38 @@ use crate::project::lock::{self, Held, Lock};
 use crate::signal::Signals;
 use crate::work::control::{HandOver, Request, Response, hand_over};
 
-/// A holder that takes requests answers at once, and short commands end soon: within these tries a
-/// project that can be used is found.
+/// How often to try to lock the project or reach its holder. A holder responds at once, and short
+/// commands end within this time.
 const TRIES: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How a request is done where the project is free, and what is done with the responses of a holder.
+/// A job that runs in this process or as a request to the holder.
 pub(crate) trait Job {
-    /// What the work ends with.
+    /// The result of the job.
     type Output;
 
-    /// The request for the process that holds the project.
+    /// Returns the request for the process that holds the project.
     fn request(&self) -> Request;
 
-    /// Does the work in this process, which now holds the project.
+    /// Runs the job in this process, which now holds the project.
     fn run(&mut self, lock: Lock) -> anyhow::Result<Self::Output>;
 
-    /// Takes a response that does not end the work.
+    /// Handles a response that does not end the request.
     fn on_response(&mut self, response: Response);
 
-    /// Takes the result out of the response that ends the work. `None` if it answers another request.
+    /// Returns the result from the response that ends the request. `None` if the response is of another
+    /// kind.
     fn output(response: Response) -> Option<Self::Output>;
 
     /// Called before each attempt to hand the request over.
     fn before_hand_over(&mut self) {}
 }
 
-/// Does a job in this process if no other holds the project. Otherwise hands it to the holder.
+/// Runs a job in this process if no other holds the project. Otherwise hands it to the holder.
 ///
 /// # Errors
-/// If the work fails, here or at the holder; if the project stays held by a process that takes no
-/// requests; if a signal comes while neither is possible.
+/// If the job fails, here or at the holder; if the holder takes no requests; if a signal comes before
+/// the job could start.
 pub(crate) fn run_or_hand_over<J: Job>(
     project: &Project,
     signals: &Signals,
@@ -60,7 +61,7 @@ pub(crate) fn run_or_hand_over<J: Job>(
         if signals.cancel().is_cancelled() {
             break;
         }
-        // Nothing is ever sent: this waits, and clippy allows no sleep.
+        // A sleep: nothing is ever sent on this channel. The lints forbid `thread::sleep`.
         let _ = crossbeam_channel::never::<()>().recv_timeout(PAUSE);
     }
     Err(lock::in_use(holder))

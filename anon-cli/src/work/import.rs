@@ -1,4 +1,4 @@
-//! One import into an open project, for this process or for a command beside it.
+//! Imports files into an open project.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -13,7 +13,7 @@ use crate::project::record::{Instance, Summary};
 use crate::project::roots::Roots;
 use crate::project::{OpenProject, Project};
 
-/// The directories that an import never looks into: the project's own.
+/// The project's own directories. An import never enters them.
 #[derive(Debug, Clone)]
 pub(crate) struct Dirs([PathBuf; 2]);
 
@@ -61,7 +61,7 @@ pub(crate) fn run(
     Ok(summary)
 }
 
-/// An import's summary as it is told.
+/// Converts the engine's summary.
 pub(crate) fn summary_of(done: anon_engine::ImportSummary) -> Summary {
     let mut summary = Summary {
         found: done.found,
@@ -87,7 +87,7 @@ pub(crate) fn summary_of(done: anon_engine::ImportSummary) -> Summary {
     summary
 }
 
-/// Turns the engine's events into records.
+/// Reports the engine's events as records.
 pub(crate) struct Events<'t> {
     pub(crate) roots: &'t Roots,
     pub(crate) report: &'t (dyn Fn(Instance) + Sync),
@@ -115,7 +115,7 @@ impl Observer for Events<'_> {
     }
 }
 
-/// The log knows a file by its number.
+/// Logs an outcome. The log names a file by its number, because a path can identify.
 fn log(instance: &Instance) {
     let (number, reason) = (instance.number, instance.reason.as_deref());
     match &*instance.outcome {

@@ -40,7 +40,7 @@ pub(crate) fn try_out(index: &JavaIndex, adopting: Adopting) -> anyhow::Result<R
     Ok(index.take_into(&store, MissingPatientId::Shared, adopting)?)
 }
 
-/// Adopts an index into a project that this process holds and has not opened otherwise.
+/// Adopts an index into a project that this process has locked and not opened.
 ///
 /// # Errors
 /// As [`adopt_into`], or if the project cannot be opened.
@@ -95,15 +95,14 @@ pub(crate) fn check_identity(settings: &ProjectSettings, index: &JavaIndex) -> a
     if (&settings.site_id, &settings.uid_root) != (site, root) {
         return Err(Failure::configuration(format!(
             "the index was made under site id {site} and UID root {root}, and the project has {} \
-             and {}: take it over into a project of its own, which is made if --project DIR names \
-             none that exists",
+             and {}: import it into another project; --project DIR makes one if DIR does not exist",
             settings.site_id, settings.uid_root
         )));
     }
     if settings.patient_key == PatientKey::IdAndIssuer {
         return Err(Failure::configuration(
-            "the project has patient_key = \"id+issuer\", and the index tells no issuers: its \
-             patients would not be found again",
+            "the project has patient_key = \"id+issuer\", and the index holds no issuers: later \
+             objects of its patients would not be recognised",
         ));
     }
     Ok(())

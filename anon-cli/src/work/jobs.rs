@@ -194,7 +194,7 @@ impl Jobs {
     }
 
     fn change_settings(&self, change: &SettingsChange) -> anyhow::Result<bool> {
-        // Held until the rules are kept, so that they are those of the last change.
+        // Locked until the rules are stored, so that they are those of the last change.
         let mut accepted = self
             .accepted_rules
             .lock()

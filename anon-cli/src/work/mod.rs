@@ -1,11 +1,11 @@
-//! What is done to a project: by the process that holds it, for itself and for commands beside it.
+//! The work on a project. The process that holds it works for itself and for other commands.
 //!
 //! ```text
 //! command ─► run_or_hand_over ─┬─► the project is free: OpenProject ─► Jobs
 //!                              └─► it is held: control socket ─► Jobs of the holder
 //! ```
 //!
-//! Nothing here knows the arguments or the terminal: every front end works on it.
+//! These modules know neither the arguments nor the terminal. Every front end can use them.
 
 pub(crate) mod control;
 pub(crate) mod delete;

@@ -1,4 +1,4 @@
-//! Changes `project.toml`: one writer at a time, and never over the change of another.
+//! Changes `project.toml`. One process writes at a time, and no change of another is lost.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::signal::Signals;
 use crate::work::control::{Request, Response};
 use crate::work::{Job, run_or_hand_over};
 
-/// How often a change is made anew because another change came first.
+/// How often to repeat a change because another one came first.
 const ATTEMPTS: u32 = 10;
 
 /// A change that was made.
@@ -117,7 +117,7 @@ impl Job for ChangeJob<'_> {
     }
 }
 
-/// Makes a change in a project that this process holds and has not opened otherwise.
+/// Makes a change in a project that this process has locked and not opened.
 fn apply(project: &Project, change: &SettingsChange) -> anyhow::Result<bool> {
     if !is_current(project, change)? {
         return Ok(false);

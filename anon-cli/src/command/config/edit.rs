@@ -1,4 +1,4 @@
-//! `anon config edit`: the user's editor on a copy, which counts only if it is sound.
+//! `anon config edit`: opens a copy in the user's editor, and uses it only if it is valid.
 
 use std::fs;
 use std::path::Path;

@@ -49,8 +49,8 @@ pub(crate) fn hand_over(
             Ok(Some(response)) => on_response(response),
             _ => {
                 return Err(Failure::cannot_run(
-                    "the process that holds the project ended; run the same command again, it \
-                     goes on where this stopped",
+                    "the process that holds the project ended before the work was done: run the \
+                     same command again to continue",
                 ));
             }
         }
