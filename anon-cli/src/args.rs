@@ -278,10 +278,18 @@ pub(crate) struct Keys {
     /// Accession numbers, separated by commas. A list is searched one by one, for exact matches
     #[arg(long, value_name = "NUMBER", value_delimiter = ',')]
     pub(crate) accession: Vec<String>,
-    /// File of accession numbers, separated by line ends or commas. Those not found are written
-    /// beside it, to STEM_not_found.txt
+    /// List of accession numbers: a .csv or .xlsx file with a header (see --column), or a text file with
+    /// one number a line. Each is searched for exact matches. Those not found are written beside it, to
+    /// STEM_not_found.txt
     #[arg(long, value_name = "FILE", conflicts_with = "accession")]
     pub(crate) accession_file: Option<PathBuf>,
+    /// List of patient ids, as in --accession-file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["patient_id", "accession", "accession_file"])]
+    pub(crate) patient_id_file: Option<PathBuf>,
+    /// Column of the list, by its header [default: the first one called Accession, AccessionNumber or
+    /// the like, or PatientID]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) column: Option<String>,
     /// Study date: YYYYMMDD, YYYYMMDD-YYYYMMDD, YYYYMMDD- or -YYYYMMDD
     #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
     pub(crate) study_date: Option<String>,
@@ -300,6 +308,8 @@ impl From<Keys> for crate::node::Keys {
             patient_id: keys.patient_id,
             accession: keys.accession,
             accession_file: keys.accession_file,
+            patient_id_file: keys.patient_id_file,
+            column: keys.column,
             study_date: keys.study_date,
             modality: keys.modality,
             study_uid: keys.study_uid,

@@ -6,10 +6,10 @@ use anon_net::service::find::StudyMatch;
 use serde::Serialize;
 
 use crate::args::Find;
-use crate::command::Context;
+use crate::command::{Context, outcome};
 use crate::exit::ExitStatus;
 use crate::log;
-use crate::node::{self, LocalNode, Peer, Purpose, Search};
+use crate::node::{self, Keys, ListKey, LocalNode, Peer, Purpose, RefusedEntry, Search};
 use crate::project::Project;
 use crate::project::{open_project, settings};
 use crate::report::{Report, Table};
@@ -36,14 +36,23 @@ struct Summary {
     studies: u64,
     hidden: u64,
     not_found: Vec<String>,
-    failed: Vec<FailedNumber>,
+    failed: Vec<FailedEntry>,
+    refused_entries: Vec<RefusedEntry>,
     interrupted: bool,
 }
 
 #[derive(Debug, Serialize)]
-struct FailedNumber {
-    accession: String,
+struct FailedEntry {
+    #[serde(flatten)]
+    key: FailedKey,
     error: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum FailedKey {
+    Accession(String),
+    PatientId(String),
 }
 
 pub(crate) fn run(context: &Context<'_>, args: &Find) -> anyhow::Result<ExitStatus> {
@@ -51,7 +60,9 @@ pub(crate) fn run(context: &Context<'_>, args: &Find) -> anyhow::Result<ExitStat
     let settings = settings::load(&project)?;
     log::start_without_file(&context.global)?;
     let peer = Peer::resolve(&settings, &args.node, Purpose::Query)?;
-    let search = Search::new(&args.keys.clone().into())?;
+    let keys: Keys = args.keys.clone().into();
+    let search = Search::new(&keys)?;
+    outcome::warn_of_refused_entries(context, &search.refused);
     let lookups = open_project::read_lookups(&project, &settings)?;
     let local = node::LocalNode::from_settings(&settings);
     let scu = node::scu(&project, &settings, &peer)?;
@@ -64,6 +75,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Find) -> anyhow::Result<ExitStat
         }
     });
     let mut summary = listing.finish()?;
+    summary.refused_entries = search.refused;
     let result = match result {
         Ok(result) => result,
         Err(_) if context.signals.cancel().is_cancelled() => {
@@ -72,38 +84,43 @@ pub(crate) fn run(context: &Context<'_>, args: &Find) -> anyhow::Result<ExitStat
         }
         Err(error) => return Err(node::peer_failure(&error, &peer.node, &local)),
     };
-    print_result(context, args, &local, &peer, result, summary)
+    print_result(context, &keys, &local, &peer, result, summary)
 }
 
 fn print_result(
     context: &Context<'_>,
-    args: &Find,
+    keys: &Keys,
     local: &LocalNode,
     peer: &Peer,
     result: node::SearchResult,
     mut summary: Summary,
 ) -> anyhow::Result<ExitStatus> {
     let report = context.report;
-    for (accession, error) in result.failed {
+    let list = keys.list();
+    let key = list.map_or(ListKey::AccessionNumber, |(key, _)| key);
+    for (entry, error) in result.failed {
         let error = node::failure_message(&error, &peer.node, local);
-        report.warn(&format!(
-            "the query for an accession number failed: {error}"
-        ));
-        summary.failed.push(FailedNumber { accession, error });
+        report.warn(&format!("the query for {} failed: {error}", key.counted(1)));
+        let key = match key {
+            ListKey::AccessionNumber => FailedKey::Accession(entry),
+            ListKey::PatientId => FailedKey::PatientId(entry),
+        };
+        summary.failed.push(FailedEntry { key, error });
     }
-    if let Some(file) = &args.keys.accession_file
+    if let Some((_, file)) = list
         && !result.missing.is_empty()
     {
         node::write_not_found(file, &result.missing)?;
         report.info(&format!(
-            "{} accession numbers were not found: see <name>_not_found.txt beside the file",
-            result.missing.len()
+            "not found: {}, see <name>_not_found.txt beside the file",
+            key.counted(result.missing.len())
         ));
     }
     summary.interrupted |= result.not_asked > 0 && context.signals.caught().is_some();
-    let failed = !summary.failed.is_empty() || result.not_asked > 0;
-    for number in &result.missing {
-        report.line(&format!("not found: {number}"))?;
+    let failed =
+        !summary.failed.is_empty() || !summary.refused_entries.is_empty() || result.not_asked > 0;
+    for entry in &result.missing {
+        report.line(&format!("not found: {entry}"))?;
     }
     summary.not_found = result.missing;
     report.summary(&summary)?;

@@ -10,7 +10,7 @@ use anon_model::settings::ScpTls;
 
 use crate::command::Context;
 use crate::exit::{ExitStatus, Failure};
-use crate::node;
+use crate::node::{self, RefusedEntry};
 use crate::project::record::{Instance, Summary};
 use crate::project::{OpenProject, Project};
 use crate::report::{Progress, Report};
@@ -98,6 +98,24 @@ impl<'c> InstancePrinter<'c> {
             ))),
             None => Ok(()),
         }
+    }
+}
+
+/// Refused entries that people are shown.
+const REFUSED_SHOWN: usize = 10;
+
+/// Prints which entries of a list are not searched for, by line. An entry can identify.
+pub(crate) fn warn_of_refused_entries(context: &Context<'_>, refused: &[RefusedEntry]) {
+    let report = context.report;
+    for RefusedEntry { line, reason } in refused.iter().take(REFUSED_SHOWN) {
+        report.warn(&format!(
+            "line {line} of the list is not searched for: {reason}"
+        ));
+    }
+    if let Some(more @ 1..) = refused.len().checked_sub(REFUSED_SHOWN) {
+        report.warn(&format!(
+            "{more} more lines of the list are not searched for: see refused_entries with --format json"
+        ));
     }
 }
 

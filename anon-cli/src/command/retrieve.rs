@@ -13,7 +13,7 @@ use crate::command::Context;
 use crate::command::outcome;
 use crate::exit::{ExitStatus, Failure};
 use crate::log;
-use crate::node::{self, Peer, Purpose, Search};
+use crate::node::{self, Keys, ListKey, Peer, Purpose, RefusedEntry, Search};
 use crate::project::lock::Lock;
 use crate::project::record::{FetchProgress, Fetched, RetrieveJob, Retrieved, StudyEvent};
 use crate::project::{OpenProject, Project, settings};
@@ -26,6 +26,8 @@ struct Line<'e, T> {
     event: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused_entries: Option<&'e [RefusedEntry]>,
     #[serde(flatten)]
     fields: &'e T,
 }
@@ -44,6 +46,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Retrieve) -> anyhow::Result<Exit
     }
     let search = Search::new(&args.keys.clone().into())?;
     log::start(&project, &settings.log, &context.global)?;
+    outcome::warn_of_refused_entries(context, &search.refused);
     let Some((studies, all_asked)) = look_for(context, &project, &settings, args, &search, &peer)?
     else {
         let interrupted = true;
@@ -51,7 +54,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Retrieve) -> anyhow::Result<Exit
             interrupted,
             ..Retrieved::default()
         };
-        return conclude(context, &nothing, false);
+        return conclude(context, &nothing, &search.refused, false);
     };
     context
         .report
@@ -73,11 +76,11 @@ pub(crate) fn run(context: &Context<'_>, args: &Retrieve) -> anyhow::Result<Exit
     context.report.end_progress();
     let done = done?;
     retrieve.printer.into_inner().result()?;
-    conclude(context, &done, all_asked)
+    conclude(context, &done, &search.refused, all_asked)
 }
 
-/// Finds the studies to retrieve. The second value is true if every accession number was queried.
-/// `None` if a signal came.
+/// Returns the studies to retrieve, and true if every entry of the list was searched for. `None` if
+/// a signal ended the search.
 fn look_for(
     context: &Context<'_>,
     project: &Project,
@@ -99,22 +102,24 @@ fn look_for(
         Ok(found) => found,
         Err(error) => return Err(node::peer_failure(&error, &peer.node, &local)),
     };
-    // A study that was named and not found is reported like any study that is not received.
-    for study in node::studies_by_uid(&args.keys.clone().into()) {
+    // A study that was named and not found is reported like any other study that does not arrive.
+    let keys: Keys = args.keys.clone().into();
+    for study in node::studies_by_uid(&keys) {
         if !studies.contains(study) {
             studies.push(study.clone());
         }
     }
+    let list = keys.list();
+    let key = list.map_or(ListKey::AccessionNumber, |(key, _)| key);
     if !found.missing.is_empty() {
-        if let Some(file) = &args.keys.accession_file {
+        if let Some((_, file)) = list {
             node::write_not_found(file, &found.missing)?;
         }
-        let count = found.missing.len();
-        report.warn(&format!("{count} accession numbers were not found"));
+        report.warn(&format!("not found: {}", key.counted(found.missing.len())));
     }
     for (_, error) in &found.failed {
         let why = node::failure_message(error, &peer.node, &local);
-        report.warn(&format!("an accession number could not be queried: {why}"));
+        report.warn(&format!("the query for {} failed: {why}", key.counted(1)));
     }
     let all_asked = found.failed.is_empty() && found.not_asked == 0;
     Ok(Some((studies, all_asked)))
@@ -172,12 +177,14 @@ impl Job for Retrieval<'_> {
 fn conclude(
     context: &Context<'_>,
     done: &Retrieved,
+    refused: &[RefusedEntry],
     all_asked: bool,
 ) -> anyhow::Result<ExitStatus> {
     let report = context.report;
     report.summary(&Line {
         event: "summary",
         command: Some("retrieve"),
+        refused_entries: Some(refused),
         fields: done,
     })?;
     report.line(&format!(
@@ -193,7 +200,11 @@ fn conclude(
     }
     let otherwise = if done.complete < done.studies && done.stored == 0 {
         ExitStatus::PeerFailed
-    } else if done.complete < done.studies || done.quarantined > 0 || !all_asked {
+    } else if done.complete < done.studies
+        || done.quarantined > 0
+        || !refused.is_empty()
+        || !all_asked
+    {
         ExitStatus::Partial
     } else {
         ExitStatus::Done
@@ -252,6 +263,7 @@ impl<'c> StudyPrinter<'c> {
         report.json(&Line {
             event: "study",
             command: None,
+            refused_entries: None,
             fields: study,
         })?;
         let name = if report.shows_phi() {

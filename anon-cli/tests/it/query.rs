@@ -5,7 +5,7 @@ use std::fs;
 use anon_engine::testing::files::{DataSet, Place, ct_small};
 use anon_net::Operation;
 use anon_net::identifier::{Identifier, tag};
-use dicom_core::Tag;
+use dicom_core::{Tag, VR};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -301,7 +301,7 @@ fn find_queries_each_accession_number_of_a_list() -> Test {
     let accession = |n| Place::new(3).patient(n).accession();
     // A prefix of a number does not count as found, even if the server matches it.
     let file = format!(
-        "{}\nNONE-2,ACC\n{}\n{}\n",
+        "Accession\n{}\nNONE-2\nACC\n{}\n{}\n",
         accession(2),
         accession(1),
         accession(2)
@@ -353,6 +353,150 @@ fn find_queries_each_accession_number_of_a_list() -> Test {
     scene
         .json(&["find", &node, "--accession-file", "nowhere.txt"])?
         .exits(4);
+    Ok(())
+}
+
+/// A study of one image with this patient id and accession number.
+fn image(patient: u32, id: &str, accession: &str) -> DataSet {
+    ct_small(&Place::new(3).patient(patient))
+        .put(Tag(0x0010, 0x0020), VR::LO, id)
+        .put(Tag(0x0008, 0x0050), VR::SH, accession)
+}
+
+/// Returns the values of a key in the C-FIND requests that an archive received.
+fn asked(archive: &Archive, key: tag::Tag) -> Vec<String> {
+    let keys = archive.keys();
+    keys.iter().filter_map(|keys| keys.text(key)).collect()
+}
+
+#[test]
+fn a_list_never_finds_or_fetches_the_studies_of_another_patient() -> Test {
+    let scene = made()?;
+    let objects = vec![
+        image(1, "P 1", "ACC 2"),
+        image(2, "P", "ACC"),
+        image(3, "1", "2"),
+        image(4, "A1", "A1"),
+    ];
+    let archive = Archive::start(Behaviour::default(), objects)?;
+    let node = archive.node();
+    scene.write("list.txt", b"ACC 2\nA*\n?\nA,1\n")?;
+    let list = ["--accession-file", "list.txt"];
+    let ran = scene.json(&["find", &node, list[0], list[1]])?.exits(1);
+    let summary = ran.summary()?;
+    assert_eq!(summary["studies"], 1);
+    assert_eq!(ran.events()?[0]["accession"], "ACC 2");
+    assert_eq!(summary["not_found"], json!(["A,1"]));
+    let reason = "it has a wildcard (* or ?)";
+    let refused = json!([
+        {"line": 2, "reason": reason},
+        {"line": 3, "reason": reason},
+    ]);
+    assert_eq!(summary["refused_entries"], refused);
+    assert_stderr_contains(
+        &ran,
+        "line 2 of the list is not searched for: it has a wildcard",
+    );
+    assert_eq!(asked(&archive, tag::ACCESSION), ["ACC 2", "A,1"]);
+
+    let get = ["retrieve", &node, list[0], list[1], "--via", "get"];
+    let ran = scene.json(&get)?.exits(1);
+    let summary = ran.summary()?;
+    assert_eq!(
+        (&summary["studies"], &summary["stored"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(summary["refused_entries"], refused);
+    assert_eq!(scene.patients()?.len(), 1);
+    // A list without any entry to search for finds nothing.
+    scene.write("list.txt", b"A*\n")?;
+    let ran = scene.json(&["find", &node, list[0], list[1]])?.exits(1);
+    assert_eq!(ran.summary()?["studies"], 0);
+    let ran = scene.json(&get)?.exits(1);
+    assert_eq!(ran.summary()?["studies"], 0);
+    Ok(())
+}
+
+#[test]
+fn find_and_retrieve_take_a_list_of_patient_ids() -> Test {
+    let scene = made()?;
+    let objects = vec![
+        image(1, "P 1", "A1"),
+        image(2, "P", "A2"),
+        image(3, "1", "A3"),
+    ];
+    let archive = Archive::start(Behaviour::default(), objects)?;
+    let node = archive.node();
+    scene.write(
+        "ids.csv",
+        b"Name;PatientID\nDOE;P 1\nROE;NOBODY\nPOE;*\nDOE;P 1\n",
+    )?;
+    let ids = ["--patient-id-file", "ids.csv"];
+    let ran = scene
+        .json(&["find", &node, ids[0], ids[1], "--modality", "CT"])?
+        .exits(1);
+    let summary = ran.summary()?;
+    assert_eq!(summary["studies"], 1);
+    assert_eq!(ran.events()?[0]["patient_id"], "P 1");
+    assert_eq!(summary["not_found"], json!(["NOBODY"]));
+    assert_eq!(summary["refused_entries"][0]["line"], 4);
+    assert_eq!(asked(&archive, tag::PATIENT_ID), ["P 1", "NOBODY"]);
+    let beside = scene.path().join("ids_not_found.txt");
+    assert_eq!(fs::read_to_string(&beside)?, "NOBODY\n");
+    assert_eq!(mode(&beside)?, 0o600);
+
+    let ran = scene
+        .json(&["retrieve", &node, ids[0], ids[1], "--via", "get"])?
+        .exits(1);
+    assert_eq!(ran.summary()?["stored"], 1);
+    assert!(
+        !ran.err.contains("P 1") && !ran.err.contains("NOBODY"),
+        "{}",
+        ran.err
+    );
+    for (code, more) in [
+        (2, ["--patient-id", "P"]),
+        (2, ["--accession", "A1"]),
+        (2, ["--accession-file", "ids.csv"]),
+        (3, ["--patient-name", "DOE"]),
+        (3, ["--study-uid", "1.2"]),
+    ] {
+        scene
+            .json(&["find", &node, ids[0], ids[1], more[0], more[1]])?
+            .exits(code);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_list_in_a_table_is_read_from_the_named_column() -> Test {
+    let scene = made()?;
+    let archive = Archive::start(Behaviour::default(), studies(1..=2))?;
+    let node = archive.node();
+    let accession = Place::new(3).patient(2).accession();
+    let mut workbook = rust_xlsxwriter::Workbook::new();
+    let sheet = workbook.add_worksheet();
+    for (row, cells) in (0..).zip([["Exam", "Old number"], [accession.as_str(), "ACC"]]) {
+        for (column, cell) in (0..).zip(cells) {
+            sheet.write_string(row, column, cell)?;
+        }
+    }
+    scene.write("list.xlsx", &workbook.save_to_buffer()?)?;
+    let csv = format!("Exam,Old number\n{accession},ACC\n");
+    scene.write("list.csv", csv.as_bytes())?;
+    for file in ["list.xlsx", "list.csv"] {
+        let list = ["find", &node, "--accession-file", file];
+        let ran = scene
+            .json(&[&list[..], &["--column", "exam"]].concat())?
+            .exits(0);
+        assert_eq!(ran.events()?[0]["accession"], json!(accession), "{file}");
+        assert_eq!(ran.summary()?["studies"], 1, "{file}");
+        let ran = scene.json(&list)?.exits(3);
+        assert_stderr_contains(&ran, "The columns are Exam, Old number");
+    }
+    scene
+        .json(&["find", &node, "--patient-id", "P", "--column", "Exam"])?
+        .exits(3);
     Ok(())
 }
 

@@ -77,6 +77,10 @@ fn find_prints_and_logs_no_identifying_values() -> Test {
     };
     let refusing = Archive::start(refuses, study())?;
     scene.write("list.txt", format!("{NOT_THERE}\n{ACCESSION}\n").as_bytes())?;
+    scene.write(
+        "ids.txt",
+        format!("{ID}\n{NOT_THERE}\n{NAME}*\n").as_bytes(),
+    )?;
     let study_uid = Place::new(3).study_uid();
     let (node, other) = (archive.node(), refusing.node());
     let mut said = Vec::new();
@@ -85,6 +89,7 @@ fn find_prints_and_logs_no_identifying_values() -> Test {
         (0, &[&node, "--patient-id", ID, "--accession", ACCESSION]),
         (0, &[&node, "--study-uid", &study_uid]),
         (0, &[&node, "--accession-file", "list.txt"]),
+        (1, &[&node, "--patient-id-file", "ids.txt"]),
         (0, &[&node, "--patient-id", NOT_THERE, "--hide-imported"]),
         (
             5,

@@ -19,13 +19,17 @@
 //! at both ends of a text.
 //!
 //! `DateOffset` is a number of days that Java *subtracted*; a store keeps days that were added.
+//!
+//! [`read_column`] reads one column of any other workbook, under the same limits.
 
+mod column;
 mod package;
 mod row;
 mod sheet;
 
 use std::io::Read;
 
+pub use self::column::{ColumnCell, read_column};
 pub use self::row::RowProblem;
 use self::row::{ParsedRow, parse};
 use crate::settings::MissingPatientId;

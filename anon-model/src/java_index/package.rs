@@ -111,6 +111,30 @@ fn check_counts(window: &[u8], most: u64) -> Result<(), ReadError> {
     Ok(())
 }
 
+/// Returns true if a number format of the workbook shows a number with leading zeros, such as
+/// `00000`. The cell of 00123 then holds the number 123.
+pub(super) fn shows_leading_zeros(bytes: &[u8]) -> bool {
+    let Ok(mut archive) = ZipArchive::new(Cursor::new(bytes)) else {
+        return false;
+    };
+    let Ok(mut part) = archive.by_name("xl/styles.xml") else {
+        return false;
+    };
+    let mut styles = Vec::new();
+    part.read_to_end(&mut styles).is_ok() && has_zero_format(&styles)
+}
+
+fn has_zero_format(styles: &[u8]) -> bool {
+    let styles = String::from_utf8_lossy(styles);
+    styles.split("formatCode=").skip(1).any(|rest| {
+        let quote = rest.chars().next().unwrap_or_default();
+        let code = rest.split(quote).nth(1).unwrap_or_default();
+        // Zeros behind the decimal point are fractions.
+        let whole = code.split('.').next().unwrap_or_default();
+        whole.contains("00")
+    })
+}
+
 fn too_large(what: &'static str, limit: u64) -> ReadError {
     ReadError::TooLarge { what, limit }
 }
@@ -155,6 +179,22 @@ mod tests {
                 assert_eq!(inflated(&part).is_ok(), good, "{text} after {pad}");
             }
         }
+    }
+
+    #[test]
+    fn formats_with_leading_zeros_are_found() {
+        for (code, found) in [
+            ("00000", true),
+            ("\\A00", true),
+            ("0", false),
+            ("#,##0.00", false),
+            ("yyyy-mm-dd hh:mm:ss.000", false),
+            ("General", false),
+        ] {
+            let styles = format!("<numFmt numFmtId='164' formatCode=\"{code}\"/>");
+            assert_eq!(has_zero_format(styles.as_bytes()), found, "{code}");
+        }
+        assert!(!has_zero_format(b"<styleSheet/> 00000"));
     }
 
     #[test]

@@ -40,35 +40,50 @@ pub(super) fn rows(bytes: &[u8], limits: &Limits) -> Result<Vec<Row>, ReadError>
 }
 
 fn read(bytes: &[u8], limits: &Limits) -> Result<Vec<Row>, ReadError> {
-    let mut workbook = Xlsx::new(Cursor::new(bytes)).map_err(damaged)?;
-    let sheet = choose(&workbook)?;
-    let mut cells = workbook.worksheet_cells_reader(&sheet).map_err(damaged)?;
     let mut rows = Vec::new();
     let mut header = None;
     let mut row = Row::default();
-    while let Some(cell) = cells.next_cell().map_err(damaged)? {
-        let (at, column) = cell.get_position();
-        let number = at.checked_add(1).ok_or(ReadError::Damaged)?;
-        if number < row.number {
-            return Err(ReadError::Damaged);
-        }
+    each_cell(bytes, &mut |number, column, value| {
         if number > row.number {
             end_row(&mut row, &mut header, &mut rows, limits)?;
             row.number = number;
         }
-        let value = text(cell.get_value());
+        let value = text(value);
         if value == Cell::Empty {
-            continue;
+            return Ok(());
         }
-        let column = usize::try_from(column).ok();
-        match column.and_then(|column| row.cells.get_mut(column)) {
+        match row.cells.get_mut(column) {
             Some(place) if *place == Cell::Empty => *place = value,
             Some(_) => return Err(ReadError::Damaged),
             None => row.more = true,
         }
-    }
+        Ok(())
+    })?;
     end_row(&mut row, &mut header, &mut rows, limits)?;
     Ok(rows)
+}
+
+/// Passes each cell of the chosen sheet to `on_cell`: the number of its row, counted from 1, its
+/// column, counted from 0, and its value. Row numbers never decrease.
+pub(super) fn each_cell(
+    bytes: &[u8],
+    on_cell: &mut dyn FnMut(u32, usize, &DataRef<'_>) -> Result<(), ReadError>,
+) -> Result<(), ReadError> {
+    let mut workbook = Xlsx::new(Cursor::new(bytes)).map_err(damaged)?;
+    let sheet = choose(&workbook)?;
+    let mut cells = workbook.worksheet_cells_reader(&sheet).map_err(damaged)?;
+    let mut last = 0;
+    while let Some(cell) = cells.next_cell().map_err(damaged)? {
+        let (row, column) = cell.get_position();
+        let number = row.checked_add(1).ok_or(ReadError::Damaged)?;
+        let column = usize::try_from(column).map_err(|_| ReadError::Damaged)?;
+        if number < last {
+            return Err(ReadError::Damaged);
+        }
+        last = number;
+        on_cell(number, column, cell.get_value())?;
+    }
+    Ok(())
 }
 
 fn choose(workbook: &Xlsx<Cursor<&[u8]>>) -> Result<String, ReadError> {
@@ -131,7 +146,7 @@ fn check_header(row: &Row) -> Result<(), ReadError> {
     Ok(())
 }
 
-fn text(value: &DataRef<'_>) -> Cell {
+pub(super) fn text(value: &DataRef<'_>) -> Cell {
     let of = |text: &str| {
         let text = text.trim_matches([' ', '\0']);
         if text.is_empty() {

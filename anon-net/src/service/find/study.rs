@@ -49,7 +49,8 @@ impl StudyMatch {
         let classes = list(tag::SOP_CLASSES).filter_map(|class| Uid::new(&class).ok());
         Some(Self {
             study: response.uid(tag::STUDY_UID)?,
-            patient_id: text(tag::PATIENT_ID, 64),
+            // One more than a valid value has, so that a longer one never equals a valid one.
+            patient_id: text(tag::PATIENT_ID, 65),
             patient_name: text(tag::PATIENT_NAME, 324),
             sex: text(tag::SEX, 16),
             birth_date: text(tag::BIRTH_DATE, 16),
