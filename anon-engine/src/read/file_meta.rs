@@ -172,6 +172,9 @@ fn guess(bytes: &[u8]) -> Option<Encoding> {
 
 /// Reads the file meta information from `begin` on. It ends where group 0002 ends; its group length
 /// (0002,0000) is often wrong, so it is not used.
+///
+/// The first transfer syntax counts. Some writers put file meta information in front of a file that
+/// has its own, which DCMTK and GDCM then read as part of the data set.
 fn read<I: Input>(input: &mut I, begin: u64, limits: &Limits) -> Result<DataSetStart, Refusal> {
     let end = input.len();
     let mut at = begin;
@@ -202,12 +205,14 @@ fn read<I: Input>(input: &mut I, begin: u64, limits: &Limits) -> Result<DataSetS
             let problem = "the file meta information is not complete";
             return Err(ScanError::new(problem, Some(header.tag()), at).into());
         }
-        if header.tag() == TRANSFER_SYNTAX && header.len <= MAX_UID {
+        if header.tag() == TRANSFER_SYNTAX && named.is_none() {
             let len = usize::try_from(header.len).unwrap_or(usize::MAX);
-            let value = input
-                .exact(header.value, len)
-                .map_err(|failed| ScanError::input(failed, at))?;
-            named = Some(uid::text(value));
+            named = Some(if header.len <= MAX_UID {
+                let value = input.exact(header.value, len);
+                uid::text(value.map_err(|failed| ScanError::input(failed, at))?)
+            } else {
+                String::new()
+            });
         }
         at = header.end();
     }

@@ -14,3 +14,4 @@ mod identity;
 mod kept;
 mod outputs;
 mod properties;
+mod transfer_syntaxes;

@@ -347,3 +347,10 @@ pub(crate) fn data_set_of(output: &[u8]) -> Outcome<&[u8]> {
     let length = u32::from_le_bytes(length.try_into()?) as usize;
     Ok(output.get(144 + length..).ok_or("no data set")?)
 }
+
+/// Compresses a data set for a deflated transfer syntax (PS3.5 section A.5).
+pub(crate) fn deflate(bytes: &[u8]) -> Outcome<Vec<u8>> {
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes)?;
+    Ok(encoder.finish()?)
+}

@@ -6,7 +6,7 @@ use dicom_core::Tag;
 
 use super::build::{
     BIG, DEFLATED, EXPLICIT, Enc, IMPLICIT, JPEG, Lengths, Object, Outcome, Table, UNDEFINED,
-    data_set_of, holds, part10, read, run, run_as, value,
+    data_set_of, deflate, holds, part10, read, run, run_as, value,
 };
 
 const PIXELS: Tag = Tag(0x7FE0, 0x0010);
@@ -151,13 +151,6 @@ fn a_deflate_bomb_is_refused() -> Outcome {
         assert!(refusal.reason.contains(problem), "{refusal}");
     }
     Ok(())
-}
-
-fn deflate(bytes: &[u8]) -> Outcome<Vec<u8>> {
-    use std::io::Write;
-    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes)?;
-    Ok(encoder.finish()?)
 }
 
 fn inflate(bytes: &[u8]) -> Outcome<Vec<u8>> {
