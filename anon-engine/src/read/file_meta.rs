@@ -38,6 +38,13 @@ const DEFLATED: [&str; 3] = [
     "1.2.840.10008.1.2.4.205",
 ];
 
+/// The root of the transfer syntaxes for JPEG and its successors, MPEG and HEVC (PS3.6 annex A).
+const COMPRESSED: &str = "1.2.840.10008.1.2.4.";
+/// Those under that root which reference pixel data at a server instead.
+const JPIP: [&str; 4] = ["94", "95", "204", "205"];
+const RLE: &str = "1.2.840.10008.1.2.5";
+const DEFLATED_FRAMES: &str = "1.2.840.10008.1.2.8.1";
+
 const MEDIA_STORAGE_SOP_CLASS: Tag = Tag(0x0002, 0x0002);
 const MEDIA_STORAGE_SOP_INSTANCE: Tag = Tag(0x0002, 0x0003);
 const TRANSFER_SYNTAX: Tag = Tag(0x0002, 0x0010);
@@ -101,6 +108,17 @@ impl TransferSyntax {
     pub(crate) fn is_native(&self) -> bool {
         self.encoding != Encoding::ExplicitLe
             || matches!(self.uid.as_str(), EXPLICIT_LE | DEFLATED_LE)
+    }
+
+    /// Returns true if the root's pixel data must be encapsulated: JPEG and its successors, MPEG, RLE
+    /// and deflated frames (PS3.5 section A.4). Private transfer syntaxes may do as they like, and JPIP
+    /// has no pixel data (PS3.5 section A.6).
+    pub(crate) fn is_encapsulated(&self) -> bool {
+        if matches!(self.uid.as_str(), RLE | DEFLATED_FRAMES) {
+            return true;
+        }
+        let standard = self.uid.strip_prefix(COMPRESSED);
+        standard.is_some_and(|number| !JPIP.contains(&number))
     }
 
     /// Returns the transfer syntax of a data set that is declared as this one and is found in

@@ -25,6 +25,8 @@ use crate::read::uid;
 mod tests;
 
 const TRAILING_PADDING: Tag = Tag(0xFFFC, 0xFFFC);
+/// Pixel data as a number. It never takes the fast path, which does not look at what it is.
+const PIXELS: u32 = 0x7FE0_0010;
 const SPECIFIC_CHARACTER_SET: Tag = Tag(0x0008, 0x0005);
 
 /// Values of at least this many bytes are bulk: they take no part in the fingerprint.
@@ -50,6 +52,16 @@ struct Level {
     charset: Option<Charset>,
 }
 
+/// The form of pixel data (PS3.5 section A.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PixelData {
+    Absent,
+    Native,
+    Encapsulated,
+    /// Encapsulated in the source; a rule puts a value in its place.
+    FromRule,
+}
+
 /// Makes a template of the output.
 pub(super) struct Planner<'p, I> {
     policy: &'p Policy,
@@ -59,12 +71,12 @@ pub(super) struct Planner<'p, I> {
     pub(super) root_values: RootValues,
     /// Places of bulk values: begin and end.
     bulk: Vec<(u64, u64)>,
-    /// True if the root has encapsulated pixel data.
-    pub(super) encapsulated: bool,
+    /// The pixel data that the root of the output has.
+    pub(super) pixel_data: PixelData,
     levels: Vec<Level>,
     depth: u16,
     inserted: std::slice::Iter<'static, Tag>,
-    /// The first of them as a number.
+    /// The first of them as a number; after the last one, the number of pixel data.
     next_inserted: u32,
     scratch: Vec<u8>,
     /// Tests compare what the short way does with what it saves.
@@ -85,13 +97,13 @@ impl<'p, I: Input> Planner<'p, I> {
             template: Template::new(),
             root_values: RootValues::default(),
             bulk: Vec::new(),
-            encapsulated: false,
+            pixel_data: PixelData::Absent,
             levels: vec![root],
             depth: 0,
             inserted: method::INSERTED.iter(),
             next_inserted: method::INSERTED
                 .first()
-                .map_or(u32::MAX, |tag| dictionary::number(*tag)),
+                .map_or(PIXELS, |tag| dictionary::number(*tag)),
             scratch: Vec::new(),
             #[cfg(test)]
             thorough: false,
@@ -549,7 +561,9 @@ impl<'p, I: Input> Planner<'p, I> {
         })?;
         let end = self.walk.position();
         self.bulk.push((header.value, end));
-        self.encapsulated |= self.depth == 0 && header.tag() == PIXEL_DATA;
+        if self.depth == 0 {
+            self.pixel_data = PixelData::Encapsulated;
+        }
         match odd {
             None => self.template.source(header.at, end),
             // Offset tables count bytes: making a fragment longer would move the next ones.
@@ -601,6 +615,14 @@ impl<'p, I: Input> Planner<'p, I> {
         let number = header.number;
         if self.depth == 0 {
             self.insert_up_to(number)?;
+            if number == PIXELS {
+                // `keep_fragments` corrects this where fragments are kept.
+                self.pixel_data = if header.is_undefined() {
+                    PixelData::FromRule
+                } else {
+                    PixelData::Native
+                };
+            }
         }
         let Some(level) = self.levels.last_mut() else {
             return Ok(());
@@ -620,7 +642,7 @@ impl<'p, I: Input> Planner<'p, I> {
                 break;
             };
             let next = self.inserted.as_slice().first();
-            self.next_inserted = next.map_or(u32::MAX, |tag| dictionary::number(*tag));
+            self.next_inserted = next.map_or(PIXELS, |tag| dictionary::number(*tag));
             let target = self.target();
             method::insert(&mut self.template, self.policy, target, tag)
                 .ok_or_else(|| ScanError::rule("our own text is too long", tag, 0))?;

@@ -16,7 +16,7 @@ use std::fmt;
 
 use anon_model::{Fingerprint, PatientPhi, SeriesPhi, StudyPhi, Wanted};
 
-use self::element::Planner;
+use self::element::{PixelData, Planner};
 use crate::deid::body::Body;
 use crate::deid::method;
 use crate::deid::policy::Policy;
@@ -24,7 +24,7 @@ use crate::deid::template::Template;
 use crate::read::file_meta::{self, DataSetStart, TransferSyntax};
 use crate::read::inflate;
 use crate::read::input::{BytesInput, FileInput, Input};
-use crate::read::scan::Walk;
+use crate::read::scan::{PIXEL_DATA, Walk};
 use crate::read::source::SourceBytes;
 pub use crate::read::source::{Source, SourceFormat};
 use crate::refusal::{Category, Refusal};
@@ -170,11 +170,7 @@ fn plan_data_set<'a, I: Input>(
     })?;
     let mut planner = Planner::new(policy, walk, found);
     planner.run()?;
-    // Only encapsulated transfer syntaxes compress pixel data (PS3.5 section A.4).
-    if planner.encapsulated && syntax.is_native() {
-        let reason = "the pixel data is compressed, but its transfer syntax is an uncompressed one";
-        return Err(Refusal::new(Category::DicomReadError, reason));
-    }
+    check_pixel_data(&syntax, planner.pixel_data)?;
     let identified = identify::identify(policy, &planner.root_values, &planner.template.originals)?;
     let mut wanted = identified.wanted;
     let (mut template, bulk, input) = planner.finish();
@@ -192,6 +188,31 @@ fn plan_data_set<'a, I: Input>(
         sop_class: identified.sop_class,
         warnings: identified.warnings,
     })
+}
+
+/// Refuses pixel data that its transfer syntax does not allow. Encapsulated transfer syntaxes, and only
+/// those, have encapsulated pixel data in the root; in items, such as icons, both forms occur (PS3.5
+/// section A.4).
+fn check_pixel_data(syntax: &TransferSyntax, pixel_data: PixelData) -> Result<(), Refusal> {
+    let (category, reason) = match pixel_data {
+        PixelData::Encapsulated if syntax.is_native() => (
+            Category::DicomReadError,
+            "the pixel data is compressed, but its transfer syntax is an uncompressed one",
+        ),
+        PixelData::Native if syntax.is_encapsulated() => (
+            Category::DicomReadError,
+            "the pixel data is not compressed, but its transfer syntax is a compressed one",
+        ),
+        PixelData::FromRule if syntax.is_encapsulated() => (
+            Category::StorageError,
+            "the rule empties or replaces the pixel data, which must have fragments in a compressed \
+             transfer syntax; remove it instead",
+        ),
+        _ => return Ok(()),
+    };
+    let mut refusal = Refusal::new(category, reason);
+    refusal.tag = Some(PIXEL_DATA);
+    Err(refusal)
 }
 
 impl Plan<'_> {

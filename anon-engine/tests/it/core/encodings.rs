@@ -211,15 +211,6 @@ fn odd_fragments_are_padded_if_no_offset_changes() -> Outcome {
     Ok(())
 }
 
-#[test]
-fn encapsulated_pixels_in_an_uncompressed_syntax_are_refused() {
-    let input = Object::new(Enc::Explicit)
-        .raw(PIXELS, fragments(&[4]))
-        .part10(EXPLICIT);
-    let refusal = run(&table().policy(), &input).expect_err("no compressed transfer syntax");
-    assert_eq!(refusal.category, Category::DicomReadError);
-}
-
 /// A UN value of undefined length is in implicit VR little endian (PS3.5 section 6.2.2).
 #[test]
 fn sequences_under_un_follow_the_rules() -> Outcome {

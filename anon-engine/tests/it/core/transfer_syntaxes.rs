@@ -1,10 +1,12 @@
 //! Which transfer syntax an object is in, and which pixel data it may then have.
 
+use anon_engine::Category;
+use anon_script::rules::Action;
 use dicom_core::Tag;
 
 use super::build::{
-    BIG, DEFLATED, EXPLICIT, Enc, IMPLICIT, JPEG, Object, Outcome, Table, UNDEFINED, deflate,
-    part10, read, run,
+    BIG, DEFLATED, EXPLICIT, Enc, IMPLICIT, JPEG, Lengths, Object, Outcome, Table, UNDEFINED,
+    deflate, holds, part10, read, run, run_as, value,
 };
 
 const PIXELS: Tag = Tag(0x7FE0, 0x0010);
@@ -28,6 +30,17 @@ fn fragments() -> Vec<u8> {
     out.extend(Enc::Explicit.header(Tag(0xFFFE, 0xE0DD), "", 0));
     out
 }
+
+/// Standard transfer syntaxes with encapsulated pixel data (PS3.6 annex A).
+const COMPRESSED: [&str; 7] = [
+    JPEG,
+    "1.2.840.10008.1.2.4.70",
+    "1.2.840.10008.1.2.4.90",
+    "1.2.840.10008.1.2.4.102",
+    "1.2.840.10008.1.2.4.201",
+    "1.2.840.10008.1.2.5",
+    "1.2.840.10008.1.2.8.1",
+];
 
 const SYNTAXES: [&str; 6] = [
     IMPLICIT,
@@ -96,6 +109,110 @@ fn an_empty_transfer_syntax_is_not_replaced_by_a_second_one() -> Outcome {
     for second in SYNTAXES {
         let input = [file_meta(Enc::Explicit, second), data_set.clone()].concat();
         assert!(run(&policy, &part10("", &input))? == expect, "{second}");
+    }
+    Ok(())
+}
+
+/// Native pixel data, in the shortest and in a long form.
+fn native(enc: Enc) -> [Object; 3] {
+    [0, 4, 5_000].map(|len| Object::new(enc).element(PIXELS, "OW", vec![1; len]))
+}
+
+/// PS3.5 section A.4: a reader looks for fragments and does not find them.
+#[test]
+fn native_pixels_in_a_compressed_syntax_are_refused() -> Outcome {
+    let policy = Table::new().policy();
+    let removing = Table::new().with(PIXELS, Action::Remove).policy();
+    for syntax in COMPRESSED {
+        for object in native(Enc::Explicit) {
+            let input = object.part10(syntax);
+            let refusal = run(&policy, &input).expect_err(syntax);
+            assert_eq!(refusal.category, Category::DicomReadError, "{syntax}");
+            assert_eq!(refusal.tag, Some(PIXELS), "{syntax}");
+            assert!(refusal.reason.contains("not compressed"), "{refusal}");
+            let transferred = run_as(&policy, &object.data_set(), Some(syntax));
+            assert_eq!(transferred.expect_err(syntax), refusal);
+            assert!(run(&removing, &input).is_ok(), "{syntax}: it is removed");
+        }
+    }
+    // A private syntax may have either form, and JPIP has no pixel data.
+    for syntax in [
+        "1.2.3.4.999",
+        "1.2.840.10008.1.2.4.94",
+        "1.2.840.10008.1.2.4.204",
+    ] {
+        for object in native(Enc::Explicit) {
+            run(&policy, &object.part10(syntax))?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn encapsulated_pixels_in_an_uncompressed_syntax_are_refused() -> Outcome {
+    let policy = Table::new().policy();
+    let object = Object::new(Enc::Explicit).raw(PIXELS, fragments());
+    let deflated = part10(DEFLATED, &deflate(&object.data_set())?);
+    for input in [object.part10(EXPLICIT), object.part10(IMPLICIT), deflated] {
+        let refusal = run(&policy, &input).expect_err("no compressed transfer syntax");
+        assert_eq!(refusal.category, Category::DicomReadError);
+        assert_eq!(refusal.tag, Some(PIXELS));
+    }
+    for syntax in COMPRESSED {
+        run(&policy, &object.part10(syntax))?;
+    }
+    Ok(())
+}
+
+/// DCMTK does not open a compressed file whose pixel data has a defined length.
+#[test]
+fn a_rule_cannot_empty_compressed_pixel_data() -> Outcome {
+    let object = Object::new(Enc::Explicit).raw(PIXELS, fragments());
+    for action in [Action::Empty, Action::Replace("".into())] {
+        let policy = Table::new().with(PIXELS, action).policy();
+        for syntax in COMPRESSED {
+            let refusal = run(&policy, &object.part10(syntax)).expect_err(syntax);
+            assert!(refusal.reason.contains("remove it instead"), "{refusal}");
+        }
+    }
+    let policy = Table::new().with(PIXELS, Action::Empty).policy();
+    for (enc, syntax) in Enc::ALL {
+        for object in native(enc) {
+            let output = run(&policy, &object.part10(syntax))?;
+            assert_eq!(value(&output, PIXELS)?, "", "{syntax}");
+        }
+    }
+    Ok(())
+}
+
+/// The pixel data of an icon (PS3.3 section C.7.6.1.1.6) may be native in a compressed object, and
+/// readers accept the opposite too. Float Pixel Data is never encapsulated (PS3.5 section 8.2).
+#[test]
+fn icons_and_float_pixels_may_differ_from_the_transfer_syntax() -> Outcome {
+    const ICONS: Tag = Tag(0x0088, 0x0200);
+    const FLOAT: Tag = Tag(0x7FE0, 0x0008);
+    let policy = Table::new().keeping(&[ICONS, FLOAT]).policy();
+    let e = Enc::Explicit;
+    let icon = |pixels: Vec<u8>| e.sequence(ICONS, &[pixels], Lengths::Defined);
+    let icons = [icon(e.element(PIXELS, "OW", [1; 4])), icon(fragments())];
+    for (syntax, pixels) in [
+        (JPEG, fragments()),
+        (EXPLICIT, e.element(PIXELS, "OW", [1; 4])),
+    ] {
+        for icon in &icons {
+            let object = Object::new(e).raw(ICONS, icon.clone());
+            for object in [object.clone(), object.raw(PIXELS, pixels.clone())] {
+                let output = run(&policy, &object.part10(syntax))?;
+                assert!(holds(&output, icon), "{syntax}");
+            }
+        }
+        let object = Object::new(e).element(FLOAT, "OF", [0; 4]);
+        run(&policy, &object.part10(syntax))?;
+        let mut encapsulated = e.header(FLOAT, "OF", UNDEFINED);
+        encapsulated.extend(&fragments()[12..]);
+        let object = Object::new(e).raw(FLOAT, encapsulated);
+        let refusal = run(&policy, &object.part10(syntax)).expect_err("float fragments");
+        assert_eq!(refusal.tag, Some(FLOAT));
     }
     Ok(())
 }
