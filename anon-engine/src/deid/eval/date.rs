@@ -83,13 +83,14 @@ impl Shift {
         self.days
     }
 
-    /// Moves a DA value: 8 digits; SPACE and NUL around them are ignored (PS3.5 section 6.2).
+    /// Moves a DA value: 8 digits; SPACE and NUL around them are ignored (PS3.5 section 6.2). Also reads
+    /// `YYYY.MM.DD`, the form of ACR-NEMA, which a note there mentions. The result has 8 digits.
     ///
     /// Returns [`UNKNOWN_DATE`] for a patient without an id, and under V17's scheme for a date before
     /// 1900. Returns `None` if the value is not a calendar date or moves past year 9999; the caller
     /// then writes an empty value.
     pub fn date(self, value: &[u8]) -> Option<String> {
-        let date = parse(<[u8; 8]>::try_from(trim(value)).ok()?)?;
+        let date = parse(without_dots(trim(value))?)?;
         if self.hidden || (self.floor && date.year() < FIRST_YEAR_OF_V17) {
             return Some(UNKNOWN_DATE.to_owned());
         }
@@ -125,6 +126,14 @@ fn is_time_part(rest: &[u8]) -> bool {
         clock.len() == 6 && (1..=6).contains(&fraction.len()) && digits(fraction)
     });
     matches!(clock.len(), 0 | 2 | 4 | 6) && digits(clock) && fraction_is_valid && zone_is_valid
+}
+
+/// Returns the characters of `YYYYMMDD` or `YYYY.MM.DD` without dots. They need not be digits.
+fn without_dots(text: &[u8]) -> Option<[u8; 8]> {
+    match *text {
+        [a, b, c, d, b'.', e, f, b'.', g, h] => Some([a, b, c, d, e, f, g, h]),
+        _ => text.try_into().ok(),
+    }
 }
 
 /// Reads `YYYYMMDD`. Returns `None` if it is not a day of the Gregorian calendar in the years 1 to
@@ -169,7 +178,8 @@ mod tests {
     use super::*;
 
     /// The fifth column is what V17 writes, if that differs. The differences are deliberate: a value
-    /// that is not a DA value becomes empty, and originals are trimmed first.
+    /// that is not a DA value becomes empty, originals are trimmed first, and the form of ACR-NEMA is a
+    /// date.
     #[test]
     fn dates_move_as_in_v17() {
         let unknown = Some("20000101");
@@ -207,7 +217,23 @@ mod tests {
             ("202001 5", "12345", 263, None, Some("20200924")),
             ("20200105 ", "12345", 263, Some("20200924"), unknown),
             (" 20200105", "12345", 263, Some("20200924"), unknown),
-            ("2020.01.05", "12345", 263, None, unknown),
+            ("2020.01.05", "12345", 263, Some("20200924"), unknown),
+            (" 2020.01.05\0", "12345", 263, Some("20200924"), unknown),
+            ("1899.12.31", "12345", 263, unknown, None),
+            ("9999.12.31", "12345", 263, None, unknown),
+            ("2020.01.05", "", 0, unknown, None),
+            ("0000.00.00", "12345", 263, None, unknown),
+            ("2020.02.30", "12345", 263, None, unknown),
+            ("2020.1.5", "12345", 263, None, unknown),
+            ("20.20.01.05", "12345", 263, None, unknown),
+            ("2020.0105", "12345", 263, None, unknown),
+            ("20200105.", "12345", 263, None, unknown),
+            ("2020/01/05", "12345", 263, None, unknown),
+            ("2020-01-05", "12345", 263, None, unknown),
+            ("2020:01:05", "12345", 263, None, unknown),
+            ("05.01.2020", "12345", 263, None, unknown),
+            ("Amadeus.01", "12345", 263, None, unknown),
+            ("ABCD.EF.GH", "12345", 263, None, unknown),
             ("20200105120000", "12345", 263, None, unknown),
             ("20200105-20200106", "12345", 263, None, unknown),
             ("٢٠٢٠٠١٠٥", "12345", 263, None, unknown),
@@ -240,6 +266,8 @@ mod tests {
             ("99991231120000", None),
             ("202201", None),
             ("2022", None),
+            ("2022.01.01", None),
+            ("2022.01.01123059", None),
             ("20220101123", None),
             ("2022010112.5", None),
             ("20220101123059.1234567", None),

@@ -280,6 +280,50 @@ fn dates_shift_by_the_offset_of_the_root_patient() -> Outcome {
     Ok(())
 }
 
+/// The form of ACR-NEMA (a note in PS3.5 section 6.2) is a date everywhere that a date is; it is
+/// written as PS3.5 demands. V17 writes 20000101 for it.
+#[test]
+fn dates_with_dots_move_and_lose_their_dots() -> Outcome {
+    let study_date = Tag(0x0008, 0x0020);
+    let date = Tag(0x0008, 0x0023);
+    let policy = Table::new()
+        .with(date, Action::ShiftDate)
+        .keeping(&[SEQUENCE])
+        .policy();
+    for (original, moved) in [
+        ("2022.01.01", "20220921"),
+        ("2022.01.01\\20220101", "20220921\\20220921"),
+        ("2022.01.01\\no date\\2022.02.30", "20220921\\\\"),
+        ("1899.12.31", "20000101"),
+        ("2022-01-01", ""),
+        ("01.01.2022", ""),
+        ("2022.1.1", ""),
+        ("yesterday.", ""),
+    ] {
+        for enc in [Enc::Explicit, Enc::Implicit] {
+            let item = enc.text(date, "DA", original);
+            let object = Object::new(enc)
+                .text(study_date, "DA", original)
+                .raw(SEQUENCE, enc.sequence(SEQUENCE, &[item], Lengths::Defined));
+            let syntax = if enc == Enc::Explicit {
+                EXPLICIT
+            } else {
+                IMPLICIT
+            };
+            let output = run(&policy, &object.part10(syntax))?;
+            assert_eq!(value(&output, study_date)?, moved, "{original}");
+            let nested = read(&output)?;
+            let nested = &nested.element(SEQUENCE)?.items().ok_or("no items")?[0];
+            assert_eq!(
+                nested.element(date)?.to_str()?.trim_end(),
+                moved,
+                "{original}"
+            );
+        }
+    }
+    Ok(())
+}
+
 /// Damages pseudonyms in one way.
 type Spoil = fn(&mut anon_model::Names);
 

@@ -176,7 +176,7 @@ fn each_action_applies_to_each_kind_of_value() -> Outcome {
             "DA",
             "2020.01.05",
             Action::ShiftDate,
-            Some(""),
+            Some("20200924"),
         ),
         (
             Tag(0x0008, 0x0023),
