@@ -8,6 +8,7 @@
 mod build;
 #[cfg(feature = "testing")]
 mod canaries;
+mod character_sets;
 mod encodings;
 mod hostile;
 mod identity;

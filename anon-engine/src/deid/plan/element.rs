@@ -18,7 +18,7 @@ use crate::read::input::Input;
 use crate::read::scan::{
     ElementContent, Encoding, Header, PIXEL_DATA, ScanError, Token, UNDEFINED, Walk,
 };
-use crate::read::text::Charset;
+use crate::read::text::{self, Charset};
 use crate::read::uid;
 
 #[cfg(test)]
@@ -171,9 +171,13 @@ impl<'p, I: Input> Planner<'p, I> {
             return self.walk.skip(header);
         }
         if tag == SPECIFIC_CHARACTER_SET && !header.is_undefined() {
-            let charset = Charset::parse(self.walk.value(header)?);
+            let value = self.walk.value(header)?;
+            let (charset, corrected) = (Charset::parse(value), text::corrected(value));
             if let Some(level) = self.levels.last_mut() {
                 level.charset = Some(charset);
+            }
+            if let Some(terms) = corrected {
+                return self.correct_charset(header, &terms);
             }
         }
         if self.depth == 0 {
@@ -187,6 +191,26 @@ impl<'p, I: Input> Planner<'p, I> {
                 Action::Keep if self.keep_simple(header) => Ok(()),
                 action => self.act(header, action),
             }
+        }
+    }
+
+    /// Writes Specific Character Set as these terms, if the rules keep it.
+    #[cold]
+    fn correct_charset(&mut self, header: &Header, terms: &str) -> Result<(), ScanError> {
+        let tag = header.tag();
+        let place = if self.depth == 0 {
+            self.note(header, RootValue::Charset)?;
+            Element::root(tag)
+        } else {
+            Element::nested(tag, self.depth)
+        };
+        match self.rules.action(place) {
+            Action::Keep => {
+                self.in_budget(header)?;
+                self.walk.skip(header)?;
+                self.emit(header, Vr::CS, terms.as_bytes())
+            }
+            action => self.act(header, action),
         }
     }
 

@@ -6,6 +6,9 @@ use std::borrow::Cow;
 use encoding_rs::Encoding;
 
 mod iso2022;
+mod spelling;
+
+pub(crate) use spelling::corrected;
 
 /// The character sets in force for a data set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,7 +45,7 @@ impl Charset {
     pub(crate) fn parse(value: &[u8]) -> Self {
         let terms: Vec<Term> = value
             .split(|byte| *byte == b'\\')
-            .map(|term| Term::parse(term.trim_ascii()))
+            .map(|term| Term::parse(spelling::trim(term)))
             .collect();
         match terms.as_slice() {
             [Term::Ascii] => Self::default(),
@@ -118,26 +121,19 @@ impl Charset {
 }
 
 impl Term {
+    /// Reads a term without padding, whether it is spelled as defined or not.
     fn parse(term: &[u8]) -> Self {
-        let number = term
-            .strip_prefix(b"ISO_IR ")
-            .or_else(|| term.strip_prefix(b"ISO 2022 IR "))
-            // Some writers put an underscore, a hyphen or nothing where the blank should be.
-            .or_else(|| term.strip_prefix(b"ISO_IR_"))
-            .or_else(|| term.strip_prefix(b"ISO-IR "))
-            .or_else(|| term.strip_prefix(b"ISO IR "))
-            .or_else(|| term.strip_prefix(b"ISO_IR"))
-            .and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u16>().ok());
-        match (term, number) {
-            (b"", _) | (_, Some(6)) => Self::Ascii,
-            (_, Some(13)) => Self::Katakana,
-            (_, Some(number @ (87 | 159 | 149 | 58))) => Self::Double(number),
-            (_, Some(192)) => Self::Whole(encoding_rs::UTF_8),
-            (b"GB18030", _) => Self::Whole(encoding_rs::GB18030),
-            (b"GBK", _) => Self::Whole(encoding_rs::GBK),
-            (_, Some(number)) if iso2022::single(number).is_some() || number == 100 => {
-                Self::Single(number)
+        match spelling::number(term) {
+            None if term.is_empty() => Self::Ascii,
+            None if spelling::is_words(term, &[b"GB", b"18030"]) => {
+                Self::Whole(encoding_rs::GB18030)
             }
+            None if spelling::is_words(term, &[b"GBK"]) => Self::Whole(encoding_rs::GBK),
+            Some(6) => Self::Ascii,
+            Some(13) => Self::Katakana,
+            Some(number @ (87 | 159 | 149 | 58)) => Self::Double(number),
+            Some(192) => Self::Whole(encoding_rs::UTF_8),
+            Some(number) if iso2022::single(number).is_some() => Self::Single(number),
             _ => Self::Unknown,
         }
     }
