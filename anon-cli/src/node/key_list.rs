@@ -13,6 +13,10 @@ use serde::Serialize;
 
 use crate::exit::Failure;
 
+/// The most characters of an entry. A Patient ID has at most 64 (VR LO). An Accession Number has at
+/// most 16 (VR SH, PS3.5 section 6.2), but longer ones are in use.
+const MAX_CHARACTERS: usize = 64;
+
 /// The most bytes of a list.
 const MAX_BYTES: u64 = 64 << 20;
 
@@ -35,14 +39,6 @@ impl ListKey {
             (Self::AccessionNumber, count) => format!("{count} accession numbers"),
             (Self::PatientId, 1) => "1 patient id".to_owned(),
             (Self::PatientId, count) => format!("{count} patient ids"),
-        }
-    }
-
-    /// Returns the most characters of a value: VR SH or LO (PS3.5 section 6.2).
-    fn max_characters(self) -> usize {
-        match self {
-            Self::AccessionNumber => 16,
-            Self::PatientId => 64,
         }
     }
 
@@ -112,7 +108,7 @@ impl KeyList {
         } else {
             lines(&decode::text(&bytes))
         };
-        let list = Self::checked(key, entries);
+        let list = Self::checked(entries);
         if list.entries.is_empty() && list.refused.is_empty() {
             return Err(Failure::configuration("the list has no entries"));
         }
@@ -120,11 +116,11 @@ impl KeyList {
     }
 
     /// Separates the entries that can be searched for from the others.
-    fn checked(key: ListKey, raw: Vec<RawEntry>) -> Self {
+    fn checked(raw: Vec<RawEntry>) -> Self {
         let mut seen = BTreeSet::new();
         let mut list = Self::default();
         for RawEntry { line, text } in raw {
-            match text.and_then(|text| check(key, &text).map_err(str::to_owned)) {
+            match text.and_then(|text| check(&text).map_err(str::to_owned)) {
                 Ok(entry) if entry.is_empty() || seen.contains(&entry) => {}
                 Ok(entry) => {
                     seen.insert(entry.clone());
@@ -164,7 +160,7 @@ fn lines(text: &str) -> Vec<RawEntry> {
 
 /// Removes outer blanks from an entry, and checks that it is a single value of its VR and no wildcard
 /// (PS3.5 section 6.2, PS3.4 section C.2.2.2.4).
-fn check(key: ListKey, text: &str) -> Result<String, &'static str> {
+fn check(text: &str) -> Result<String, &'static str> {
     let entry = text.trim();
     if entry.contains(['*', '?']) {
         Err("it has a wildcard (* or ?)")
@@ -174,11 +170,8 @@ fn check(key: ListKey, text: &str) -> Result<String, &'static str> {
         Err("it has a control character")
     } else if entry.contains(char::REPLACEMENT_CHARACTER) {
         Err("it has a character that cannot be read")
-    } else if entry.chars().count() > key.max_characters() {
-        Err(match key {
-            ListKey::AccessionNumber => "it is longer than 16 characters",
-            ListKey::PatientId => "it is longer than 64 characters",
-        })
+    } else if entry.chars().count() > MAX_CHARACTERS {
+        Err("it is longer than 64 characters")
     } else {
         Ok(entry.to_owned())
     }

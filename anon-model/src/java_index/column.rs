@@ -47,6 +47,7 @@ pub fn read_column(
         max_rows: limits.max_rows,
         headers: Vec::new(),
         header_row: None,
+        is_header_complete: false,
         column: None,
         cells: Vec::new(),
     };
@@ -56,7 +57,7 @@ pub fn read_column(
             reader.cell(row, column, value)
         })?;
         reader.end_header();
-        Ok(reader.column.flatten().map(|_| reader.cells))
+        Ok(reader.column.map(|_| reader.cells))
     };
     catch_unwind(AssertUnwindSafe(read)).unwrap_or(Err(ReadError::Damaged))
 }
@@ -67,8 +68,9 @@ struct ColumnReader<'c> {
     max_rows: usize,
     headers: Vec<String>,
     header_row: Option<u32>,
-    /// The outcome of `choose`, once the header is complete.
-    column: Option<Option<usize>>,
+    is_header_complete: bool,
+    /// The column that `choose` returned.
+    column: Option<usize>,
     cells: Vec<ColumnCell>,
 }
 
@@ -81,7 +83,7 @@ impl ColumnReader<'_> {
             return self.add_header(column, text.unwrap_or_default());
         }
         self.end_header();
-        if self.column.flatten() != Some(column) {
+        if self.column != Some(column) {
             return Ok(());
         }
         if self.cells.last().is_some_and(|last| last.row == row) {
@@ -111,8 +113,9 @@ impl ColumnReader<'_> {
     }
 
     fn end_header(&mut self) {
-        if self.column.is_none() {
-            self.column = Some((self.choose)(&self.headers));
+        if !self.is_header_complete {
+            self.is_header_complete = true;
+            self.column = (self.choose)(&self.headers);
         }
     }
 

@@ -94,17 +94,17 @@ fn damaged_and_unmarked_utf16_is_refused_by_line() {
 
 #[test]
 fn entries_that_cannot_be_values_are_refused_by_line_and_the_rest_is_kept() {
-    let sixteen = "A".repeat(16);
-    let text = format!("A*\nA?\nA\\B\nA\tB\nA\u{1}\n{sixteen}A\n\n{sixteen}\nfine\n");
+    let longest = "A".repeat(64);
+    let text = format!("A*\nA?\nA\\B\nA\tB\nA\u{1}\n{longest}A\n\n{longest}\nfine\n");
     let list = read("list.txt", text.as_bytes(), ACCESSION, None).unwrap();
-    assert_eq!(list.entries, [sixteen.as_str(), "fine"]);
+    assert_eq!(list.entries, [longest.as_str(), "fine"]);
     let reasons = [
         (1, "it has a wildcard (* or ?)"),
         (2, "it has a wildcard (* or ?)"),
         (3, "it has a backslash"),
         (4, "it has a control character"),
         (5, "it has a control character"),
-        (6, "it is longer than 16 characters"),
+        (6, "it is longer than 64 characters"),
     ];
     assert_eq!(refused(&list), reasons);
     // Characters count, not bytes.

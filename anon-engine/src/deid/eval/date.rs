@@ -130,8 +130,11 @@ fn is_time_part(rest: &[u8]) -> bool {
 
 /// Returns the characters of `YYYYMMDD` or `YYYY.MM.DD` without dots. They need not be digits.
 fn without_dots(text: &[u8]) -> Option<[u8; 8]> {
-    match *text {
-        [a, b, c, d, b'.', e, f, b'.', g, h] => Some([a, b, c, d, e, f, g, h]),
+    match text {
+        [year @ .., b'.', m1, m2, b'.', d1, d2] => match *year {
+            [y1, y2, y3, y4] => Some([y1, y2, y3, y4, *m1, *m2, *d1, *d2]),
+            _ => None,
+        },
         _ => text.try_into().ok(),
     }
 }
