@@ -13,8 +13,8 @@ use crate::support::{Scene, Test, tree};
 /// The test checks that the outputs are valid.
 const STORED_WITHOUT: [&str; 3] = [
     "an item that is longer than its sequence",
-    "delimiters where nothing is to delimit",
-    "implicit VR where explicit VR was agreed",
+    "delimiters outside of sequences",
+    "implicit VR on a context with explicit VR",
 ];
 
 #[test]

@@ -302,7 +302,7 @@ fn import_of_a_dicomdir_stores_the_files_it_references() -> Test {
     assert!(
         lost["reason"]
             .as_str()
-            .is_some_and(|reason| reason.contains("not there"))
+            .is_some_and(|reason| reason.contains("missing"))
     );
     let whole = scene.json(&["import", "cd"])?.exits(0).summary()?;
     assert_eq!(
@@ -332,7 +332,7 @@ fn import_prints_each_warning_once() -> Test {
     assert!(
         warnings
             .iter()
-            .all(|warning| warning.contains(": 3 objects")),
+            .all(|warning| warning.starts_with("warning: 3 ")),
         "{warnings:?}"
     );
     let again = ["-p", "again", "--format", "json"];

@@ -320,7 +320,11 @@ fn an_index_is_adopted_beside_an_import() -> Test {
     scene
         .run(&["init", "project", "--site-id", "527408", "--uid-root", ROOT])?
         .exits(0);
-    scene.cts_with_long_paths("in", 7, MANY)?;
+    // Objects of other patients: an index is not adopted while one of its patients is processed.
+    for n in 0..MANY {
+        let object = ct_small(&Place::nth(7, n, 5).patient(500 + n));
+        scene.put(&format!("in/{}/{n}", "long".repeat(50)), &object)?;
+    }
     let args = ["-p", "project", "--format", "json", "import", "in"];
     let import = StalledCommand::start(scene.command(&args))?;
     let adopted = scene.json(&["import-java-index", "Index.xlsx"])?.exits(0);

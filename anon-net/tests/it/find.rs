@@ -377,7 +377,7 @@ fn invalid_responses_end_in_an_error() {
         (
             "a length of 4 GB",
             |a| garbage(a, b"\x08\0\x52\0\xFE\xFF\xFF\xFF"),
-            "Cut",
+            "Truncated",
         ),
         (
             "200,000 sequences",
@@ -446,7 +446,7 @@ fn broken_dialogues_end_in_an_error() {
                 };
                 association.send(&[pdv], LONG)
             },
-            "not understood",
+            "malformed",
         ),
         (
             "a cancel",
@@ -456,7 +456,7 @@ fn broken_dialogues_end_in_an_error() {
                 let command = Command::Cancel { responded_to };
                 send(association, context, &command, LONG)
             },
-            "it cancels",
+            "C-CANCEL",
         ),
         (
             "a release",

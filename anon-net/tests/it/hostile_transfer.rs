@@ -116,7 +116,7 @@ fn invalid_messages_end_in_an_error() {
                     LONG,
                 )
             },
-            "it cancels",
+            "C-CANCEL",
         ),
         (
             "a command set that is invalid",
@@ -130,7 +130,7 @@ fn invalid_messages_end_in_an_error() {
                 };
                 association.send(&[pdv], LONG)
             },
-            "not understood",
+            "malformed",
         ),
         (
             "no identifier after its response",
@@ -152,7 +152,7 @@ fn invalid_messages_end_in_an_error() {
                 respond(association, context, &ask, status, Some(bytes))?;
                 association.receive(LONG).map(drop)
             },
-            "Cut",
+            "Truncated",
         ),
     ]);
 }

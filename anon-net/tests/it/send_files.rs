@@ -180,7 +180,7 @@ fn other_files_are_refused() {
         ("no preamble", whole[128..].to_vec()),
     ] {
         let problem = refused(&bytes);
-        assert!(problem.contains("no DICOM file"), "{what}: {problem}");
+        assert!(problem.contains("not a DICOM file"), "{what}: {problem}");
         assert!(!problem.contains("passwd"), "{problem}");
     }
 }
