@@ -14,7 +14,8 @@ for tool in dcmdump gdcminfo "$python"; do
 done
 "$python" -c 'import pydicom' 2>/dev/null || { echo "skipped: pydicom not installed"; [ -z "${ANON_REQUIRE_SERVERS:-}" ] || exit 1; exit 0; }
 
-cargo build --locked --quiet --profile test --workspace --all-features --bin anon
+# The command as the tests built it: a plain build has other features, and would build the whole tree again.
+cargo test --locked --quiet --workspace --all-features --no-run
 anon="${CARGO_TARGET_DIR:-target}/debug/anon"
 
 read_all() { # project directory
