@@ -142,6 +142,9 @@ fn files(root: &Path) -> Vec<(String, Vec<u8>)> {
 fn no_canary_in_events_or_errors_of_a_sink() {
     let directory = tempfile::tempdir().expect("a directory");
     let log = CapturedLog::default();
+    // With one subscriber, tracing asks that of the thread which reaches an event first. In another test
+    // that is none, and the event would be off in this thread, too. With two, it asks both.
+    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_writer(log.clone())

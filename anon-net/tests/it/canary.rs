@@ -242,6 +242,9 @@ fn serve(output: &mut Vec<String>) {
 
 fn logged(act: impl FnOnce(&mut Vec<String>)) -> (String, String) {
     let log = CapturedLog::default();
+    // With one subscriber, tracing asks that of the thread which reaches an event first. In another test
+    // that is none, and the event would be off in this thread, too. With two, it asks both.
+    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_writer(log.clone())
