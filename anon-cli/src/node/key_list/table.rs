@@ -10,9 +10,9 @@ use crate::exit::Failure;
 /// The delimiters of a CSV file. Spreadsheets write semicolons where the comma is the decimal sign.
 const DELIMITERS: [u8; 3] = *b",;\t";
 
-/// Words of headers. Only a header with one of them is printed: without a header row, the first row
-/// contains values, which may identify.
-const HEADER_WORDS: [&str; 24] = [
+/// Words of headers. Only a header that consists of them is printed: without a header row, the first
+/// row contains values, which may identify.
+const HEADER_WORDS: [&str; 25] = [
     "accession",
     "age",
     "birth",
@@ -27,6 +27,7 @@ const HEADER_WORDS: [&str; 24] = [
     "modality",
     "mrn",
     "name",
+    "no",
     "nr",
     "number",
     "order",
@@ -196,7 +197,7 @@ fn listed(headers: &[String]) -> String {
     list
 }
 
-/// Returns true if a text has a word of headers and not more digits than a header has.
+/// Returns true if a text consists of words of headers, and has no more digits than a header has.
 fn is_header(text: &str) -> bool {
     let digits = text.chars().filter(char::is_ascii_digit).count();
     let mut spaced = String::new();
@@ -206,6 +207,7 @@ fn is_header(text: &str) -> bool {
         }
         spaced.extend(c.to_lowercase());
     }
-    let mut words = spaced.split(|c: char| !c.is_alphabetic());
-    digits <= 2 && text.len() <= 64 && words.any(|word| HEADER_WORDS.contains(&word))
+    let words = spaced.split(|c: char| !c.is_alphabetic());
+    let mut words = words.filter(|word| !word.is_empty()).peekable();
+    digits <= 2 && words.peek().is_some() && words.all(|word| HEADER_WORDS.contains(&word))
 }

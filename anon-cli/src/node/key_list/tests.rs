@@ -171,6 +171,12 @@ fn a_missing_column_is_an_error_that_lists_headers_and_no_values() {
             None,
             "(column 1, not shown), (column 2, not shown), (column 3, not shown)",
         ),
+        // Not even where a value has a word of headers.
+        (
+            "Jane Patient,Patient: DOE^JANE,7\n",
+            None,
+            "(column 1, not shown), (column 2, not shown), (column 3, not shown)",
+        ),
         ("A,a\n1,2\n", Some("A"), "has 2 columns A"),
         ("Accession\n\"A1\nA2\n", None, "has no counterpart"),
         ("Accession\n", None, "no entries"),

@@ -25,7 +25,8 @@ use crate::read::uid;
 mod tests;
 
 const TRAILING_PADDING: Tag = Tag(0xFFFC, 0xFFFC);
-/// Pixel data as a number. It never takes the fast path, which does not look at what it is.
+/// The tag of pixel data as a number. Pixel data never takes the fast path, which does not check its
+/// form.
 const PIXELS: u32 = 0x7FE0_0010;
 const SPECIFIC_CHARACTER_SET: Tag = Tag(0x0008, 0x0005);
 

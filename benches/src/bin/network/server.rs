@@ -15,11 +15,11 @@ use super::process;
 /// The kind of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ServerKind {
-    /// DCMTK's, which stores each object unchanged.
+    /// `storescp` of DCMTK, which stores each object unchanged.
     StorescpStoring,
-    /// DCMTK's, which drops each object.
+    /// `storescp` of DCMTK, which drops each object.
     StorescpIgnoring,
-    /// Ours, which de-identifies, with this durability.
+    /// `anon serve` with this durability. It de-identifies each object.
     Anon(&'static str),
 }
 
