@@ -492,7 +492,7 @@ fn a_list_in_a_table_is_read_from_the_named_column() -> Test {
         assert_eq!(ran.events()?[0]["accession"], json!(accession), "{file}");
         assert_eq!(ran.summary()?["studies"], 1, "{file}");
         let ran = scene.json(&list)?.exits(3);
-        assert_stderr_contains(&ran, "The columns are Exam, Old number");
+        assert_stderr_contains(&ran, "The columns are Exam, (column 2, not shown)");
     }
     scene
         .json(&["find", &node, "--patient-id", "P", "--column", "Exam"])?

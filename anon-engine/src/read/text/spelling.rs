@@ -25,12 +25,15 @@ pub(super) fn trim(term: &[u8]) -> &[u8] {
     crate::read::uid::trim(term).trim_ascii()
 }
 
+/// Returns what follows the words of a term that are spelled as defined.
+fn after_defined_words(term: &[u8]) -> Option<&[u8]> {
+    term.strip_prefix(b"ISO_IR ")
+        .or_else(|| term.strip_prefix(b"ISO 2022 IR "))
+}
+
 /// Returns true if a term has a defined form. Its number may still be unknown.
 fn is_defined(term: &[u8]) -> bool {
-    let number = term
-        .strip_prefix(b"ISO_IR ")
-        .or_else(|| term.strip_prefix(b"ISO 2022 IR "));
-    match number {
+    match after_defined_words(term) {
         Some([b'1'..=b'9', rest @ ..]) => {
             rest.iter().all(u8::is_ascii_digit) && term != b"ISO 2022 IR 192"
         }
@@ -59,12 +62,16 @@ fn defined(term: &[u8]) -> Option<String> {
 
 /// Returns the ISO registration number that a term means; UTF-8 has 192.
 pub(super) fn number(term: &[u8]) -> Option<u16> {
-    if is_words(term, &[b"UTF", b"8"]) {
-        return Some(192);
-    }
-    let digits =
-        words(term, &[b"ISO", b"IR"]).or_else(|| words(term, &[b"ISO", b"2022", b"IR"]))?;
-    std::str::from_utf8(digits).ok()?.parse().ok()
+    let read = |digits| std::str::from_utf8(digits).ok()?.parse().ok();
+    let defined = after_defined_words(term).and_then(read);
+    defined.or_else(|| {
+        if is_words(term, &[b"UTF", b"8"]) {
+            return Some(192);
+        }
+        words(term, &[b"ISO", b"IR"])
+            .or_else(|| words(term, &[b"ISO", b"2022", b"IR"]))
+            .and_then(read)
+    })
 }
 
 /// Returns true if a term consists of these words.
