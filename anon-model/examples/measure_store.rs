@@ -310,6 +310,7 @@ fn new(wanted: Wanted, names: anon_model::Names) -> NewInstance {
         names,
         fingerprint: wanted.fingerprint,
         output_bytes: 524_288,
+        ..NewInstance::default()
     }
 }
 

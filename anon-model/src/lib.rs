@@ -108,6 +108,7 @@ pub use lookup::index::PhiIndex;
 pub use lookup::page::{
     Cursor, Page, PageQuery, PatientQuery, PatientSort, SortDirection, StudyQuery, StudySort,
 };
+pub use lookup::remarks::{Remark, RemarkKind, RemarkReason, Remarks};
 pub use lookup::retrieve_progress::RetrieveProgress;
 pub use lookup::rows::{PatientPhi, PatientRow, SeriesPhi, SeriesRow, StudyPhi, StudyRow, Totals};
 pub use lookup::rules_history::{RulesHistory, RulesRecord};

@@ -17,7 +17,9 @@ use crate::report::{Progress, Report};
 use crate::work::{Holder, Jobs};
 
 pub(crate) use advice::how_to_accept;
-pub(crate) use print::{summary as print_summary, warn_of_shared_patient};
+pub(crate) use print::{
+    remarks as print_remarks, summary as print_summary, warn_of_shared_patient,
+};
 
 /// Returns the exit status of an import, or of another command with such a summary.
 pub(crate) fn exit_status_of(context: &Context<'_>, summary: &Summary) -> ExitStatus {

@@ -194,6 +194,7 @@ fn conclude(
     for line in outcome::how_to_accept(context, &done.storage_classes_excluded) {
         report.line(&line)?;
     }
+    outcome::print_remarks(context, &done.remarks)?;
     outcome::warn_of_shared_patient(context, done.shared_patient);
     if done.interrupted {
         report.line("interrupted: run the same command again to continue")?;

@@ -21,6 +21,7 @@ use crate::node::{self, Intake, Receiver};
 use crate::project::OpenProject;
 use crate::project::Project;
 use crate::project::lock::Lock;
+use crate::project::remark::RemarkRecord;
 use crate::project::settings;
 use crate::report;
 use crate::work::Jobs;
@@ -67,6 +68,8 @@ struct Summary {
     bytes: u64,
     /// Objects stored without a Patient ID, under the shared patient.
     shared_patient: u64,
+    /// The remarks on the stored objects.
+    remarks: Vec<RemarkRecord>,
     seconds: f64,
     /// False if associations were aborted because the stop timed out.
     drained: bool,
@@ -246,6 +249,7 @@ impl ScpObserver for AssociationObserver {
 impl Summary {
     fn of(receiver: &Receiver, intake: &Intake, lasted: Duration, drained: bool) -> Self {
         let totals = receiver.running.totals();
+        let notes = intake.notes();
         Self {
             event: "summary",
             command: "serve",
@@ -257,7 +261,8 @@ impl Summary {
             refused: totals.instances.refused,
             failed: totals.instances.failed,
             bytes: totals.instances.bytes,
-            shared_patient: intake.shared_patient(),
+            shared_patient: notes.shared_patient,
+            remarks: RemarkRecord::all_of(&notes.remarks),
             seconds: lasted.as_secs_f64(),
             drained,
         }
@@ -288,6 +293,7 @@ impl Summary {
                 "associations were aborted: their senders got no response for the last objects";
             context.report.warn(what);
         }
+        outcome::print_remarks(context, &self.remarks)?;
         outcome::warn_of_shared_patient(context, self.shared_patient);
         Ok(())
     }

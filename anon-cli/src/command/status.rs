@@ -7,10 +7,11 @@ use anon_export::journal::{DestinationStatus, RunStatus, destinations};
 use anyhow::Context as _;
 use serde::Serialize;
 
-use crate::command::Context;
+use crate::command::{Context, outcome};
 use crate::exit::ExitStatus;
 use crate::project::Project;
 use crate::project::open_project::{self, Health};
+use crate::project::remark::RemarkRecord;
 use crate::project::settings;
 use crate::{clock, log, report};
 
@@ -24,6 +25,8 @@ struct Summary {
     instances: u64,
     quarantined: BTreeMap<String, u64>,
     bytes: u64,
+    /// The remarks on the stored instances.
+    remarks: Vec<RemarkRecord>,
     name: String,
     site_id: String,
     rules: Option<String>,
@@ -85,6 +88,7 @@ pub(crate) fn run(context: &Context<'_>) -> anyhow::Result<ExitStatus> {
             .map(|(category, count)| (category.name().to_owned(), count))
             .collect(),
         bytes: totals.bytes,
+        remarks: RemarkRecord::all_of(&lookups.remarks()?),
         name: settings.name.clone(),
         site_id: settings.site_id.to_string(),
         rules: lookups.rules()?.map(|rules| rules.name),
@@ -178,6 +182,7 @@ fn print(context: &Context<'_>, summary: &Summary) -> anyhow::Result<()> {
     for (category, count) in &summary.quarantined {
         line(format!("quarantined: {category} {count}"))?;
     }
+    outcome::print_remarks(context, &summary.remarks)?;
     for exports in &summary.exports {
         line(export_line(exports))?;
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use anon_engine::{EntryId, Quarantine};
-use anon_model::{Phi, RetrieveProgress};
+use anon_model::{Phi, Remarks, RetrieveProgress};
 use anon_net::service::retrieve::{InstanceState, LocalInstances};
 use anon_net::{BackendError, InstanceUid, Outcome, Remedy};
 
@@ -32,12 +32,32 @@ struct LogState {
     retrieves: u32,
     /// Instances that arrived and were quarantined or excluded.
     not_stored: HashMap<InstanceUid, InstanceState>,
-    /// Stored instances without a Patient ID that are not yet counted for their study.
-    shared_patient: HashSet<InstanceUid>,
-    /// Counted instances without a Patient ID, by study.
-    shared_counts: HashMap<InstanceUid, u64>,
+    /// Notes on stored instances that are not yet counted for their study.
+    notes: HashMap<InstanceUid, Notes>,
+    /// Counted notes, by study.
+    study_notes: HashMap<InstanceUid, Notes>,
     /// Incremented with every recorded outcome.
     changes: u64,
+}
+
+/// What is reported about stored instances.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Notes {
+    /// Instances without a Patient ID.
+    pub(crate) shared_patient: u64,
+    /// What a data manager should know about them.
+    pub(crate) remarks: Remarks,
+}
+
+impl Notes {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.shared_patient == 0 && self.remarks.is_empty()
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.shared_patient += other.shared_patient;
+        self.remarks.add_all(&other.remarks);
+    }
 }
 
 /// Marks a retrieve as running until it is dropped.
@@ -87,17 +107,17 @@ impl ArrivalLog {
         self.changed.notify_all();
     }
 
-    /// Records that a stored instance has no Patient ID. Called before its outcome is recorded.
-    pub(crate) fn record_shared_patient(&self, instance: &InstanceUid) {
+    /// Records notes on a stored instance. Called before its outcome is recorded.
+    pub(crate) fn record_notes(&self, instance: &InstanceUid, notes: Notes) {
         let mut state = self.state();
         if state.retrieves > 0 {
-            state.shared_patient.insert(instance.clone());
+            state.notes.insert(instance.clone(), notes);
         }
     }
 
-    /// Returns how many expected instances of a study had no Patient ID, and resets the count.
-    pub(crate) fn take_shared_patient(&self, study: &InstanceUid) -> u64 {
-        self.state().shared_counts.remove(study).unwrap_or(0)
+    /// Returns the notes on the expected instances of a study, and forgets them.
+    pub(crate) fn take_notes(&self, study: &InstanceUid) -> Notes {
+        self.state().study_notes.remove(study).unwrap_or_default()
     }
 
     fn is_stored(&self, instance: &InstanceUid) -> Result<bool, BackendError> {
@@ -150,10 +170,13 @@ impl ArrivalLog {
 }
 
 impl LogState {
-    /// Counts an expected instance without a Patient ID, once.
-    fn count_shared_patient(&mut self, study: &InstanceUid, instance: &InstanceUid) {
-        if self.shared_patient.remove(instance) {
-            *self.shared_counts.entry(study.clone()).or_default() += 1;
+    /// Counts the notes on an expected instance for its study, once.
+    fn count_notes(&mut self, study: &InstanceUid, instance: &InstanceUid) {
+        if let Some(notes) = self.notes.remove(instance) {
+            self.study_notes
+                .entry(study.clone())
+                .or_default()
+                .add(&notes);
         }
     }
 }
@@ -166,7 +189,7 @@ impl LocalInstances for ArrivalLog {
     ) -> Result<Vec<InstanceState>, BackendError> {
         let state_of = |instance: &InstanceUid| {
             if self.is_stored(instance)? {
-                self.state().count_shared_patient(study, instance);
+                self.state().count_notes(study, instance);
                 return Ok(InstanceState::Stored);
             }
             if let Some(arrival) = self.state().not_stored.get(instance) {
@@ -248,11 +271,15 @@ mod tests {
         arrivals.record(&uid, Outcome::Stored);
         assert_eq!(state(&arrivals), InstanceState::Missing);
         let study = InstanceUid::new("1.2").unwrap();
-        arrivals.record_shared_patient(&uid);
-        arrivals.state().count_shared_patient(&study, &uid);
-        arrivals.state().count_shared_patient(&study, &uid);
-        assert_eq!(arrivals.take_shared_patient(&study), 1);
-        assert_eq!(arrivals.take_shared_patient(&study), 0);
+        let notes = Notes {
+            shared_patient: 1,
+            ..Notes::default()
+        };
+        arrivals.record_notes(&uid, notes.clone());
+        arrivals.state().count_notes(&study, &uid);
+        arrivals.state().count_notes(&study, &uid);
+        assert_eq!(arrivals.take_notes(&study), notes);
+        assert!(arrivals.take_notes(&study).is_empty());
         drop(active);
         assert!(arrivals.state().not_stored.is_empty());
         drop(lookups);

@@ -16,13 +16,15 @@ use anon_net::service::{self, Scu, ServiceError};
 use anon_net::{AeTitle, InstanceHandler, InstanceUid, Uid};
 use crossbeam_channel::Sender;
 
+use super::arrival_log::{ArrivalLog, Notes};
 use super::failure_message::failure_message;
-use super::{ArrivalLog, LocalNode, Peer, Purpose, scp};
+use super::{LocalNode, Peer, Purpose, scp};
 use crate::exit::Failure;
 use crate::project::Project;
 use crate::project::record::{
     FetchProgress, Fetched, RetrieveJob, RetrieveLevel, RetrieveVia, Retrieved, StudyEvent,
 };
+use crate::project::remark::RemarkRecord;
 
 /// A prepared retrieve.
 #[derive(Debug)]
@@ -149,6 +151,7 @@ impl Fetch {
     ) -> anyhow::Result<Retrieved> {
         let cancel = service::Cancel::from(cancel.shared());
         let mut done = Retrieved::default();
+        let mut notes = Notes::default();
         let mut counts = ProgressCounts::new(self.studies.len());
         let mut failure = None;
         let next = AtomicUsize::new(0);
@@ -167,8 +170,8 @@ impl Fetch {
                         }
                     }
                     WorkerEvent::Report(report) => {
-                        if let Err(error) =
-                            self.finish_study(lookups, arrivals, &report, &mut done, on_event)
+                        notes.add(&arrivals.take_notes(&report.study));
+                        if let Err(error) = self.finish_study(lookups, &report, &mut done, on_event)
                         {
                             cancel.cancel();
                             failure.get_or_insert(error);
@@ -177,6 +180,8 @@ impl Fetch {
                 }
             }
         });
+        done.shared_patient = notes.shared_patient;
+        done.remarks = RemarkRecord::all_of(&notes.remarks);
         done.interrupted = cancel.is_cancelled();
         failure.map_or(Ok(done), Err)
     }
@@ -212,7 +217,6 @@ impl Fetch {
     fn finish_study(
         &self,
         lookups: &dyn RetrieveProgress,
-        arrivals: &ArrivalLog,
         report: &StudyReport,
         done: &mut Retrieved,
         on_event: &mut dyn FnMut(StudyEvent),
@@ -245,7 +249,6 @@ impl Fetch {
         done.quarantined += study.quarantined;
         done.excluded += study.excluded;
         done.failed += study.failed;
-        done.shared_patient += arrivals.take_shared_patient(&report.study);
         for (class, count) in &report.excluded_classes {
             let class = class.as_str().to_owned();
             *done.storage_classes_excluded.entry(class).or_default() += number(*count);

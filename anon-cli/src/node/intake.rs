@@ -2,12 +2,12 @@
 
 use std::io::{self, BufRead, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use anon_engine::{Category, Engine, Error, Receipt, Received, Spool, Spooled};
 use anon_net::{BackendError, Instance, InstanceHandler, Outcome, Remedy};
 
-use super::ArrivalLog;
+use super::arrival_log::{ArrivalLog, Notes};
 use super::memory_limit::{MemoryLimit, Reservation};
 use super::space_wait::{SpaceTimeout, SpaceWait};
 
@@ -31,8 +31,8 @@ pub(crate) struct Intake {
     arrivals: Arc<ArrivalLog>,
     /// Objects that are received and not yet durable.
     waiting: AtomicU64,
-    /// Stored objects without a Patient ID, which share one pseudonym.
-    shared_patient: AtomicU64,
+    /// Notes on all stored objects.
+    notes: Mutex<Notes>,
 }
 
 impl Intake {
@@ -49,7 +49,7 @@ impl Intake {
             space_timeout,
             arrivals,
             waiting: AtomicU64::new(0),
-            shared_patient: AtomicU64::new(0),
+            notes: Mutex::default(),
         }
     }
 
@@ -58,9 +58,29 @@ impl Intake {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Stored objects without a Patient ID, which share one pseudonym.
-    pub(crate) fn shared_patient(&self) -> u64 {
-        self.shared_patient.load(Ordering::Relaxed)
+    /// Notes on all stored objects.
+    pub(crate) fn notes(&self) -> Notes {
+        self.notes_so_far().clone()
+    }
+
+    fn notes_so_far(&self) -> MutexGuard<'_, Notes> {
+        // Counters: no panic leaves them inconsistent.
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes notes on a stored object, if there are any.
+    fn take_notes(&self, instance: &Instance, receipt: &Receipt) {
+        if !matches!(receipt.outcome, anon_engine::Outcome::Stored { .. }) {
+            return;
+        }
+        let notes = Notes {
+            shared_patient: u64::from(receipt.warnings.shared_patient),
+            remarks: receipt.remarks.clone(),
+        };
+        if !notes.is_empty() {
+            self.notes_so_far().add(&notes);
+            self.arrivals.record_notes(&instance.sop_instance, notes);
+        }
     }
 
     fn process(
@@ -82,12 +102,8 @@ impl Intake {
             .with_origin(origin);
         let _waiting = WaitingCount::begin(&self.waiting);
         let result = engine.process_with_retries(object, &mut |_| wait.retry());
-        if let Ok(receipt) = &result
-            && receipt.warnings.shared_patient
-            && matches!(receipt.outcome, anon_engine::Outcome::Stored { .. })
-        {
-            self.shared_patient.fetch_add(1, Ordering::Relaxed);
-            self.arrivals.record_shared_patient(&instance.sop_instance);
+        if let Ok(receipt) = &result {
+            self.take_notes(instance, receipt);
         }
         outcome_of(result)
     }
@@ -266,7 +282,7 @@ impl<'s> IncomingObject<'s> {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::sync::{Mutex, OnceLock};
+    use std::sync::OnceLock;
     use std::time::Duration;
 
     use anon_engine::store::DirectoryStoreOptions;

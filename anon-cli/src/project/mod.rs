@@ -8,6 +8,7 @@ pub(crate) mod document;
 pub(crate) mod lock;
 pub(crate) mod open_project;
 pub(crate) mod record;
+pub(crate) mod remark;
 pub(crate) mod roots;
 pub(crate) mod rules;
 pub(crate) mod settings;

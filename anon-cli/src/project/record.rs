@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use anon_model::Adopting;
 use serde::{Deserialize, Serialize};
 
+use crate::project::remark::RemarkRecord;
+
 /// The outcome of one file of an import.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Instance {
@@ -26,6 +28,9 @@ pub(crate) struct Instance {
     /// The quarantine entry, as `anon quarantine show` takes it.
     #[serde(default)]
     pub(crate) entry: Option<String>,
+    /// What a data manager should know about a stored object.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) remarks: Vec<RemarkRecord>,
 }
 
 /// The totals of an import.
@@ -46,6 +51,9 @@ pub(crate) struct Summary {
     pub(crate) burned_in_unknown: u64,
     /// Counts by storage class of objects whose class the project does not accept.
     pub(crate) storage_classes_refused: BTreeMap<String, u64>,
+    /// The remarks on the stored objects.
+    #[serde(default)]
+    pub(crate) remarks: Vec<RemarkRecord>,
     /// Directories not entered: hidden ones, links, the project itself.
     pub(crate) directories_passed: u64,
     /// True if it was cancelled.
@@ -228,6 +236,9 @@ pub(crate) struct Retrieved {
     /// Stored now without a Patient ID, under the shared patient.
     #[serde(default)]
     pub(crate) shared_patient: u64,
+    /// The remarks on the objects stored now.
+    #[serde(default)]
+    pub(crate) remarks: Vec<RemarkRecord>,
     /// The storage classes of those excluded, as far as the server says them, with counts.
     #[serde(default)]
     pub(crate) storage_classes_excluded: BTreeMap<String, u64>,

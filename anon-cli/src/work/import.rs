@@ -10,6 +10,7 @@ use anon_engine::{Cancel, Engine, Error, Event, Observer, Outcome, Receipt};
 use anyhow::Context as _;
 
 use crate::project::record::{Instance, Summary};
+use crate::project::remark::RemarkRecord;
 use crate::project::roots::Roots;
 use crate::project::{OpenProject, Project};
 
@@ -74,6 +75,7 @@ pub(crate) fn summary_of(done: anon_engine::ImportSummary) -> Summary {
         shared_patient: done.shared_patient,
         burned_in_unknown: done.burned_in_unknown,
         storage_classes_refused: done.invalid_classes,
+        remarks: RemarkRecord::all_of(&done.remarks),
         ..Summary::default()
     };
     for (category, count) in done.quarantined {
@@ -138,6 +140,7 @@ fn record(number: u64, source: String, result: &Result<Receipt, Error>) -> Insta
         category: None,
         reason: None,
         entry: None,
+        remarks: Vec::new(),
     };
     let receipt = match result {
         Ok(receipt) => receipt,
@@ -147,6 +150,7 @@ fn record(number: u64, source: String, result: &Result<Receipt, Error>) -> Insta
         }
     };
     instance.outcome = receipt.outcome.name().into();
+    instance.remarks = RemarkRecord::all_of(&receipt.remarks);
     match &receipt.outcome {
         Outcome::Stored { path, patient } | Outcome::Duplicate { path, patient } => {
             instance.output = Some(path.to_string());

@@ -42,6 +42,7 @@ mod look;
 mod quarantine;
 mod query;
 mod query_canary;
+mod remarks;
 mod retrieve;
 mod room;
 mod script;

@@ -1,6 +1,6 @@
 //! Makes the output from a plan and its pseudonyms, in one pass over the pieces of the template.
 
-use anon_model::Names;
+use anon_model::{Names, RemarkReason, Remarks};
 
 use crate::deid::body::Body;
 use crate::deid::deflate::deflate;
@@ -10,7 +10,7 @@ use crate::deid::method;
 use crate::deid::output_path::OutputPath;
 use crate::deid::plan::{Plan, UidReplacement};
 use crate::deid::template::{Edit, EditValue, ObjectUid, Piece, Reference, put_element};
-use crate::read::dictionary::Vr;
+use crate::read::dictionary::{self, Vr};
 use crate::read::file_meta;
 use crate::read::input::{FileInput, Input, ReadError};
 use crate::read::scan::{Encoding, ScanError, UNDEFINED};
@@ -53,24 +53,21 @@ fn apply<'p>(plan: &'p Plan<'_>, names: &Names) -> Result<Deidentified<'p>, Refu
     if plan.syntax.deflated {
         let meta = file_meta_bytes(plan, names, 0);
         emitter.run()?;
+        let remarks = emitter.remarks();
         let (buffer, parts) = emitter.into_parts();
         let in_scratch = matches!(plan.body, Body::Scratch(_));
         let inner = Deidentified::new(&plan.body, buffer, parts, path.clone(), date_offset);
         let dir = plan.scratch.filter(|_| in_scratch);
-        return deflate(&inner, meta, dir)
-            .map(|deflated| Deidentified::from_deflated(deflated, path, date_offset))
-            .map_err(unreadable);
+        let deflated = deflate(&inner, meta, dir).map_err(unreadable)?;
+        let clean = Deidentified::from_deflated(deflated, path, date_offset);
+        return Ok(clean.with_remarks(remarks));
     }
     emitter.out = file_meta_bytes(plan, names, buffered(plan));
     emitter.run()?;
+    let remarks = emitter.remarks();
     let (buffer, parts) = emitter.into_parts();
-    Ok(Deidentified::new(
-        &plan.body,
-        buffer,
-        parts,
-        path,
-        date_offset,
-    ))
+    let clean = Deidentified::new(&plan.body, buffer, parts, path, date_offset);
+    Ok(clean.with_remarks(remarks))
 }
 
 /// Makes an output that is whole in one buffer.
@@ -148,6 +145,8 @@ struct Emitter<'e, 'a> {
     value: Vec<u8>,
     file: Option<FileInput<'e>>,
     long: LongRanges,
+    /// Remarks on the dates.
+    remarks: Remarks,
 }
 
 impl<'e, 'a> Emitter<'e, 'a> {
@@ -180,6 +179,7 @@ impl<'e, 'a> Emitter<'e, 'a> {
             value: Vec::new(),
             file,
             long,
+            remarks: Remarks::default(),
         })
     }
 
@@ -204,6 +204,13 @@ impl<'e, 'a> Emitter<'e, 'a> {
             }
         }
         Ok(())
+    }
+
+    /// Returns the remarks of the plan and those on the dates.
+    fn remarks(&mut self) -> Remarks {
+        let mut remarks = self.plan.remarks().clone();
+        remarks.add_all(&self.remarks);
+        remarks
     }
 
     fn into_parts(mut self) -> (Vec<u8>, Vec<OutputRange>) {
@@ -287,7 +294,7 @@ impl<'e, 'a> Emitter<'e, 'a> {
             EditValue::Accessions(at) => self.list(at, Self::accession_name)?,
             EditValue::Dates(at) => {
                 let originals = range(&plan.template.originals, at.start, at.end)?;
-                self.dates(originals, edit.vr);
+                self.dates(originals, edit);
             }
         }
         put_element(&mut self.out, edit.encoding, edit.tag, edit.vr, &self.value).ok_or_else(|| {
@@ -344,19 +351,38 @@ impl<'e, 'a> Emitter<'e, 'a> {
     }
 
     /// Writes moved dates. A value that is not a date becomes empty.
-    fn dates(&mut self, originals: &[u8], vr: Vr) {
+    fn dates(&mut self, originals: &[u8], edit: &Edit) {
         for (n, original) in originals.split(|byte| *byte == b'\\').enumerate() {
             if n > 0 {
                 self.value.push(b'\\');
             }
-            let moved = if vr == Vr::DT {
-                self.shift.date_time(original)
-            } else {
-                self.shift.date(original)
-            };
-            self.value
-                .extend_from_slice(moved.unwrap_or_default().as_bytes());
+            match moved(self.shift, original, edit.vr) {
+                Some(moved) => self.value.extend_from_slice(moved.as_bytes()),
+                None => self.remark_on_date(original, edit),
+            }
         }
+    }
+
+    #[cold]
+    fn remark_on_date(&mut self, original: &[u8], edit: &Edit) {
+        if uid::trim(original).is_empty() {
+            return;
+        }
+        let is_date = moved(self.shift.unmoved(), original, edit.vr).is_some();
+        let reason = if is_date {
+            RemarkReason::DateOutOfRange
+        } else {
+            RemarkReason::NotADate
+        };
+        self.remarks.add(reason, dictionary::number(edit.tag));
+    }
+}
+
+fn moved(shift: Shift, original: &[u8], vr: Vr) -> Option<String> {
+    if vr == Vr::DT {
+        shift.date_time(original)
+    } else {
+        shift.date(original)
     }
 }
 

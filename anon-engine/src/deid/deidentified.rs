@@ -5,6 +5,8 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 
+use anon_model::Remarks;
+
 use crate::deid::body::Body;
 pub use crate::deid::output_path::OutputPath;
 use crate::read::input::{ReadError, read_at};
@@ -51,6 +53,7 @@ pub struct Deidentified<'p> {
     len: u64,
     path: OutputPath,
     date_offset: i32,
+    remarks: Remarks,
 }
 
 impl<'p> Deidentified<'p> {
@@ -73,6 +76,7 @@ impl<'p> Deidentified<'p> {
             scratch: None,
             path,
             date_offset,
+            remarks: Remarks::default(),
         }
     }
 
@@ -98,7 +102,13 @@ impl<'p> Deidentified<'p> {
             scratch,
             path,
             date_offset,
+            remarks: Remarks::default(),
         }
+    }
+
+    pub(crate) fn with_remarks(mut self, remarks: Remarks) -> Self {
+        self.remarks = remarks;
+        self
     }
 
     /// Returns the length of the output in bytes.
@@ -119,6 +129,11 @@ impl<'p> Deidentified<'p> {
     /// Returns the number of days by which its dates were moved.
     pub fn date_offset(&self) -> i32 {
         self.date_offset
+    }
+
+    /// Returns what a data manager should know about the object.
+    pub fn remarks(&self) -> &Remarks {
+        &self.remarks
     }
 
     /// Returns the bytes of the output, range by range, in order.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use anon_model::Phi;
+use anon_model::{Phi, Remarks};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::error::Error;
@@ -46,6 +46,8 @@ pub struct ImportSummary {
     pub burned_in_unknown: u64,
     /// Number of objects refused for their SOP class, by its UID.
     pub invalid_classes: BTreeMap<String, u64>,
+    /// The remarks on the stored objects.
+    pub remarks: Remarks,
     /// Why the import ended before its source did, if it did.
     pub ended_early: Option<EndedEarly>,
 }
@@ -73,6 +75,7 @@ impl ImportSummary {
                 self.stored += 1;
                 self.shared_patient += u64::from(receipt.warnings.shared_patient);
                 self.burned_in_unknown += u64::from(receipt.warnings.burned_in_unknown);
+                self.remarks.add_all(&receipt.remarks);
             }
             Outcome::Duplicate { .. } => self.duplicates += 1,
             Outcome::Ignored { .. } => self.ignored += 1,
@@ -173,6 +176,7 @@ impl Import<'_> {
                     bytes_in: 0,
                     bytes_out: 0,
                     warnings: crate::Warnings::default(),
+                    remarks: Remarks::default(),
                 };
                 self.report(FinishedItem {
                     number,

@@ -1,5 +1,7 @@
 //! [`Receipt`]: how the processing of an object ended.
 
+use anon_model::Remarks;
+
 use crate::deid::output_path::OutputPath;
 use crate::deid::plan::Warnings;
 use crate::refusal::{Category, EntryId};
@@ -18,6 +20,8 @@ pub struct Receipt {
     pub bytes_out: u64,
     /// Conditions that did not stop the object but should be reported.
     pub warnings: Warnings,
+    /// What a data manager should know about a stored object. Empty for any other outcome.
+    pub remarks: Remarks,
 }
 
 /// How the processing of an object ended. What it says is durable.

@@ -11,7 +11,7 @@ use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use anon_model::{AssignError, Assigned, Names, NewInstance, Pseudonyms, Wanted};
+use anon_model::{AssignError, Assigned, Names, NewInstance, Pseudonyms, Remarks, Wanted};
 
 use crate::deid::output_path::OutputPath;
 use crate::deid::plan::{Plan, Warnings, plan};
@@ -173,6 +173,7 @@ fn quarantine(
         bytes_in,
         bytes_out: 0,
         warnings: Warnings::default(),
+        remarks: Remarks::default(),
     })
 }
 
@@ -255,6 +256,7 @@ impl Attempt<'_> {
                     bytes_in: self.opened.len(),
                     bytes_out: 0,
                     warnings: plan.warnings(),
+                    remarks: Remarks::default(),
                 }),
                 Err(refusal) => AttemptResult::Refused(refusal),
             },
@@ -341,7 +343,9 @@ impl Attempt<'_> {
         instance.study.date_offset = clean.date_offset();
         instance.output_bytes = staged.bytes();
         let patient = instance.names.patient.clone();
-        let receipt = receipt_of(&staged, patient, self.opened.len(), plan.warnings());
+        instance.remarks.clone_from(clean.remarks());
+        let mut receipt = receipt_of(&staged, patient, self.opened.len(), plan.warnings());
+        receipt.remarks.clone_from(clean.remarks());
         let object = StagedObject {
             staged,
             instance,
@@ -374,6 +378,7 @@ impl Attempt<'_> {
             series: captured.series,
             output_bytes: 0,
             names,
+            remarks: Remarks::default(),
         }
     }
 
@@ -439,6 +444,7 @@ fn receipt_of(staged: &Staged, patient: String, bytes_in: u64, warnings: Warning
         bytes_in,
         bytes_out: staged.bytes(),
         warnings,
+        remarks: Remarks::default(),
     }
 }
 

@@ -15,4 +15,5 @@ mod identity;
 mod kept;
 mod outputs;
 mod properties;
+mod remarks;
 mod transfer_syntaxes;

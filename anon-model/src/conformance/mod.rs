@@ -25,7 +25,7 @@ use std::ops::ControlFlow;
 
 use crate::{
     AssignError, Assigned, Conflict, Fingerprint, Group, Identity, LookupStore, Names, NewInstance,
-    PatientPhi, Phi, SeriesPhi, SeriesRow, SiteId, StudyPhi, StudyRow, UidRoot, Wanted,
+    PatientPhi, Phi, Remarks, SeriesPhi, SeriesRow, SiteId, StudyPhi, StudyRow, UidRoot, Wanted,
 };
 
 /// The result of a case.
@@ -53,6 +53,7 @@ pub fn check(mut make: impl FnMut(Identity) -> Outcome<Store>) -> Outcome {
         transactions::totals_change_with_a_commit,
         transactions::unpublished_instances_are_removed,
         transactions::intents_stay_until_settled,
+        transactions::remarks_are_summed_over_the_instances_in_the_index,
         index::rows_of_the_index,
         index::series_and_counts_of_a_study,
         index::visits_end_at_break,
@@ -149,6 +150,7 @@ fn new_instance(wanted: &Wanted, names: Names) -> NewInstance {
             modality: Some(phi("CT")),
         },
         output_bytes: 10,
+        remarks: Remarks::default(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Commits, settling, and the history of the rules.
 
 use super::{Outcome, assign, commit, import, new_instance, phi, wanted};
-use crate::{LookupStore, Names, RulesRecord, Totals};
+use crate::{LookupStore, Names, RemarkReason, RulesRecord, Totals, Wanted};
 
 pub(super) fn totals_change_with_a_commit(store: &dyn LookupStore) -> Outcome {
     let first = wanted("P", "1.1", "1.2", "1.3");
@@ -50,6 +50,42 @@ pub(super) fn unpublished_instances_are_removed(store: &dyn LookupStore) -> Outc
     assert_eq!(store.totals()?, before, "settling twice changes nothing");
     let again = import(store, &lost)?;
     assert_eq!(again, names, "the pseudonyms stay assigned");
+    Ok(())
+}
+
+pub(super) fn remarks_are_summed_over_the_instances_in_the_index(
+    store: &dyn LookupStore,
+) -> Outcome {
+    const CONTENT_DATE: u32 = 0x0008_0023;
+    let sum = || -> Outcome<Vec<(u32, u64)>> {
+        let remarks = store.remarks()?;
+        Ok(remarks.iter().map(|one| (one.tag, one.count)).collect())
+    };
+    let remarked = |wanted: &Wanted, tags: &[u32]| -> Outcome<_> {
+        let mut instance = new_instance(wanted, assign(store, wanted)?);
+        for tag in tags {
+            instance.remarks.add(RemarkReason::NotADate, *tag);
+        }
+        Ok(instance)
+    };
+    let first = wanted("P", "1.1", "1.2", "1.3");
+    let second = wanted("P", "2.1", "2.2", "2.3");
+    let lost = wanted("P", "1.1", "1.2", "1.4");
+    let group = store.commit(&[
+        remarked(&first, &[CONTENT_DATE, CONTENT_DATE])?,
+        remarked(&second, &[CONTENT_DATE, 1])?,
+        remarked(&lost, &[CONTENT_DATE, 2])?,
+    ])?;
+    assert_eq!(sum()?, [(1, 1), (2, 1), (CONTENT_DATE, 4)]);
+    store.settle(group, &[2])?;
+    assert_eq!(sum()?, [(1, 1), (CONTENT_DATE, 3)], "unpublished");
+    import(store, &[wanted("P", "1.1", "1.2", "1.5")])?;
+    assert_eq!(sum()?, [(1, 1), (CONTENT_DATE, 3)], "without remarks");
+    let study = store.study(&super::uid(1))?.ok_or("no study")?;
+    assert_eq!(study.study_uid, first.study);
+    let deleted = store.delete_study(&study.study)?.ok_or("not deleted")?;
+    store.settle(deleted.removal.group, &[])?;
+    assert_eq!(sum()?, [(1, 1), (CONTENT_DATE, 1)], "deleted");
     Ok(())
 }
 

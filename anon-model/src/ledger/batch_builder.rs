@@ -6,10 +6,10 @@ use std::sync::Arc;
 use crate::ledger::error::LedgerError;
 use crate::ledger::pending::KeyMap;
 use crate::ledger::records::{
-    InstanceRecord, Key, PairId, PatientRecord, SeriesRecord, StudyRecord,
+    InstanceRecord, Key, PairId, PatientRecord, RemarksRecord, SeriesRecord, StudyRecord,
 };
 use crate::ledger::tables::{Batch, Snapshot};
-use crate::{BackendError, NewInstance, PatientPhi, StudyPhi};
+use crate::{BackendError, NewInstance, PatientPhi, Remarks, StudyPhi};
 
 pub(crate) struct BatchBuilder<S> {
     pub(crate) snapshot: Arc<S>,
@@ -95,6 +95,7 @@ impl<S: Snapshot> BatchBuilder<S> {
         };
         self.batch.instances.insert(instance, Some(member));
         self.batch.members.entry(series).or_default().push(instance);
+        self.add_remarks(instance, &new.remarks)?;
         self.count(patient, study, series, 1)?;
         self.batch.meta.totals.instances += 1;
         self.batch.meta.totals.bytes += new.output_bytes;
@@ -212,12 +213,54 @@ impl<S: Snapshot> BatchBuilder<S> {
         let study = self.series(series)?.ok_or(LedgerError::MissingRow)?.study;
         let patient = self.study(study)?.ok_or(LedgerError::MissingRow)?.patient;
         self.batch.instances.insert(instance, None);
+        self.remove_remarks(instance)?;
         self.count(patient, study, series, -1)?;
         let totals = &mut self.batch.meta.totals;
         totals.instances = totals.instances.saturating_sub(1);
         totals.bytes = totals.bytes.saturating_sub(member.bytes);
         self.remove_if_empty(patient, study, series)?;
         Ok(true)
+    }
+
+    fn add_remarks(&mut self, instance: PairId, remarks: &Remarks) -> Result<(), BackendError> {
+        if remarks.is_empty() {
+            return Ok(());
+        }
+        let entries = remarks.iter();
+        let entries = entries.map(|remark| ((remark.reason.code(), remark.tag), remark.count));
+        let record = RemarksRecord(entries.collect());
+        self.change_remark_totals(&record, u64::saturating_add)?;
+        self.batch.remarks.insert(instance, Some(record));
+        Ok(())
+    }
+
+    fn remove_remarks(&mut self, instance: PairId) -> Result<(), BackendError> {
+        let record = match self.batch.remarks.get(&instance) {
+            Some(row) => row.clone(),
+            None => self.snapshot.remarks(instance)?,
+        };
+        if let Some(record) = record {
+            self.change_remark_totals(&record, u64::saturating_sub)?;
+            self.batch.remarks.insert(instance, None);
+        }
+        Ok(())
+    }
+
+    fn change_remark_totals(
+        &mut self,
+        record: &RemarksRecord,
+        change: fn(u64, u64) -> u64,
+    ) -> Result<(), BackendError> {
+        for (key, count) in &record.0 {
+            let total = match self.batch.remark_totals.get(key) {
+                Some(total) => total.unwrap_or(0),
+                None => self.snapshot.remark_total(*key)?,
+            };
+            let total = change(total, *count);
+            let row = (total > 0).then_some(total);
+            self.batch.remark_totals.insert(*key, row);
+        }
+        Ok(())
     }
 
     fn remove_if_empty(

@@ -7,8 +7,8 @@ use crate::ledger::error::LedgerError;
 use crate::ledger::records::{IntentRecord, PairId, StudyRecord};
 use crate::ledger::tables::{Snapshot, Tables};
 use crate::{
-    BackendError, Group, Intent, PatientRow, Phi, Removal, RulesRecord, SeriesRow, Space, StudyRow,
-    Totals,
+    BackendError, Group, Intent, PatientRow, Phi, Remark, RemarkReason, Remarks, Removal,
+    RulesRecord, SeriesRow, Space, StudyRow, Totals,
 };
 
 /// Rows that are read at once, which bounds the memory of a visit.
@@ -56,6 +56,17 @@ impl<T: Tables> Ledger<T> {
 
     pub(crate) fn totals(&self) -> Result<Totals, BackendError> {
         Ok(self.lock()?.meta.totals)
+    }
+
+    /// Returns the remarks on all instances. Reasons of later versions are left out.
+    pub(crate) fn remarks(&self) -> Result<Remarks, BackendError> {
+        let mut remarks = Remarks::default();
+        for ((code, tag), count) in self.snapshot()?.remark_totals()? {
+            if let Some(reason) = RemarkReason::of_code(code) {
+                remarks.add_cases(Remark { reason, tag, count });
+            }
+        }
+        Ok(remarks)
     }
 
     pub(crate) fn is_frozen(&self) -> Result<bool, BackendError> {

@@ -116,6 +116,13 @@ pub(crate) struct InstanceRecord {
     pub(crate) bytes: u64,
 }
 
+/// The remarks on an instance: number of the reason, tag, cases. Holds reasons of later versions too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RemarksRecord(pub(crate) Vec<(RemarkKey, u64)>);
+
+/// The number of a reason, and a tag.
+pub(crate) type RemarkKey = (u16, u32);
+
 /// An instance whose file a group is going to publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OutputRecord {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::ledger::pending::Pending;
 use crate::ledger::records::{
-    InstanceRecord, IntentRecord, Key, Meta, Pair, PairId, PatientRecord, SeriesRecord, StudyRecord,
+    InstanceRecord, IntentRecord, Key, Meta, Pair, PairId, PatientRecord, RemarkKey, RemarksRecord,
+    SeriesRecord, StudyRecord,
 };
 use crate::{BackendError, RulesRecord};
 
@@ -33,6 +34,10 @@ pub(crate) struct Batch {
     pub(crate) offsets: BTreeMap<PairId, Option<i32>>,
     /// Adopted studies. Their rows stay even without instances.
     pub(crate) adopted: BTreeMap<PairId, Option<()>>,
+    /// The remarks on instances that have any.
+    pub(crate) remarks: BTreeMap<PairId, Option<RemarksRecord>>,
+    /// The new sums of remarks that change.
+    pub(crate) remark_totals: BTreeMap<RemarkKey, Option<u64>>,
     pub(crate) intents: BTreeMap<u64, Option<IntentRecord>>,
     pub(crate) rules: Option<(u64, RulesRecord)>,
     pub(crate) meta: Meta,
@@ -87,6 +92,11 @@ pub(crate) trait Snapshot: Send + Sync {
     fn has_offsets(&self) -> Result<bool, BackendError>;
     /// Returns true if a study was adopted.
     fn is_adopted(&self, study: PairId) -> Result<bool, BackendError>;
+    /// Returns the remarks on an instance, if it has any.
+    fn remarks(&self, instance: PairId) -> Result<Option<RemarksRecord>, BackendError>;
+    /// Returns the sum of a remark over all instances.
+    fn remark_total(&self, key: RemarkKey) -> Result<u64, BackendError>;
+    fn remark_totals(&self) -> Result<Vec<(RemarkKey, u64)>, BackendError>;
     fn intents(&self) -> Result<Vec<(u64, IntentRecord)>, BackendError>;
     fn rules(&self) -> Result<Vec<RulesRecord>, BackendError>;
     fn meta(&self) -> Result<Meta, BackendError>;

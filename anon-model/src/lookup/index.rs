@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 use crate::lookup::page::{Page, PageBuilder, PatientQuery, StudyQuery};
-use crate::{BackendError, PatientRow, SeriesRow, StudyRow, Totals};
+use crate::{BackendError, PatientRow, Remarks, SeriesRow, StudyRow, Totals};
 
 /// Reads the PHI index.
 pub trait PhiIndex: Send + Sync + fmt::Debug {
@@ -13,6 +13,12 @@ pub trait PhiIndex: Send + Sync + fmt::Debug {
     /// # Errors
     /// If the store fails.
     fn totals(&self) -> Result<Totals, BackendError>;
+
+    /// Returns the sum of the remarks on all instances in the index.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn remarks(&self) -> Result<Remarks, BackendError>;
 
     /// Calls `visit` with each patient: first the patient without an id, then by pseudonym number.
     ///

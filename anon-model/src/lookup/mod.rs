@@ -12,6 +12,7 @@
 pub mod adoption;
 pub mod index;
 pub mod page;
+pub mod remarks;
 pub mod retrieve_progress;
 pub mod rows;
 pub mod rules_history;

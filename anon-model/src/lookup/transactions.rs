@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::{BackendError, Fingerprint, Names, PatientPhi, Phi, SeriesPhi, StudyPhi, Totals};
+use crate::{
+    BackendError, Fingerprint, Names, PatientPhi, Phi, Remarks, SeriesPhi, StudyPhi, Totals,
+};
 
 /// The number of a transaction that commits or deletes instances. Later transactions have higher
 /// numbers.
@@ -32,6 +34,8 @@ pub struct NewInstance {
     pub series: SeriesPhi,
     /// Length of the output file in bytes.
     pub output_bytes: u64,
+    /// What a data manager should know about it.
+    pub remarks: Remarks,
 }
 
 /// The files that a committed group is going to publish, kept until [`Transactions::settle`].

@@ -101,6 +101,10 @@ macro_rules! delegate {
                 self.ledger.totals()
             }
 
+            fn remarks(&self) -> Result<$crate::Remarks, $crate::BackendError> {
+                self.ledger.remarks()
+            }
+
             fn patients(
                 &self,
                 visit: &mut dyn FnMut($crate::PatientRow) -> std::ops::ControlFlow<()>,

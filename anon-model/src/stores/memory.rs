@@ -7,7 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::identity::uid::RandomError;
 use crate::ledger::pending::KeyMap;
 use crate::ledger::records::{
-    InstanceRecord, IntentRecord, Key, Meta, Pair, PairId, PatientRecord, SeriesRecord, StudyRecord,
+    InstanceRecord, IntentRecord, Key, Meta, Pair, PairId, PatientRecord, RemarkKey, RemarksRecord,
+    SeriesRecord, StudyRecord,
 };
 use crate::ledger::tables::{Batch, Snapshot, Tables};
 use crate::ledger::{Access, Ledger};
@@ -95,6 +96,8 @@ struct Rows {
     references: BTreeSet<(PairId, PairId)>,
     offsets: BTreeMap<PairId, i32>,
     adopted: BTreeSet<PairId>,
+    remarks: BTreeMap<PairId, RemarksRecord>,
+    remark_totals: BTreeMap<RemarkKey, u64>,
     intents: BTreeMap<u64, IntentRecord>,
     rules: Vec<RulesRecord>,
     meta: Meta,
@@ -163,6 +166,8 @@ impl Tables for MemoryTables {
                 None => rows.adopted.remove(study),
             };
         }
+        change(&mut rows.remarks, &batch.remarks);
+        change(&mut rows.remark_totals, &batch.remark_totals);
         change(&mut rows.intents, &batch.intents);
         rows.rules
             .extend(batch.rules.iter().map(|(_, rules)| rules.clone()));
@@ -311,6 +316,21 @@ impl Snapshot for View {
 
     fn is_adopted(&self, study: PairId) -> Result<bool, BackendError> {
         self.read(|rows| rows.adopted.contains(&study))
+    }
+
+    fn remarks(&self, instance: PairId) -> Result<Option<RemarksRecord>, BackendError> {
+        self.read(|rows| rows.remarks.get(&instance).cloned())
+    }
+
+    fn remark_total(&self, key: RemarkKey) -> Result<u64, BackendError> {
+        self.read(|rows| rows.remark_totals.get(&key).copied().unwrap_or(0))
+    }
+
+    fn remark_totals(&self) -> Result<Vec<(RemarkKey, u64)>, BackendError> {
+        self.read(|rows| {
+            let totals = rows.remark_totals.iter();
+            totals.map(|(key, total)| (*key, *total)).collect()
+        })
     }
 
     fn intents(&self) -> Result<Vec<(u64, IntentRecord)>, BackendError> {

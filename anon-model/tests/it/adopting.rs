@@ -7,8 +7,8 @@ use std::path::Path;
 use anon_model::conformance::{Outcome, identity};
 use anon_model::{
     Adopted, Adopting, Adoption, Assigned, DiskOptions, DiskStore, ExternalStudy, LookupStore,
-    MemoryStore, NewInstance, PatientPhi, Phi, PhiIndex, Pseudonyms, Space, StudyPhi, StudyRow,
-    Wanted,
+    MemoryStore, NewInstance, PatientPhi, Phi, PhiIndex, Pseudonyms, RemarkReason, Remarks, Space,
+    StudyPhi, StudyRow, Transactions, Wanted,
 };
 use proptest::prelude::*;
 
@@ -237,5 +237,26 @@ fn format_2_opens() -> Outcome {
             store.abandon(&next);
         }
     }
+    // The file is migrated, so it can hold remarks.
+    assert!(old.remarks()?.is_empty());
+    let next = wanted(9);
+    let Assigned::New(names) = old.assign(&next)? else {
+        return Err("a new instance was reported as a duplicate".into());
+    };
+    let mut remarks = Remarks::default();
+    remarks.add(RemarkReason::NotADate, 0x0008_0023);
+    let group = old.commit(&[NewInstance {
+        patient_key: next.patient,
+        study_uid: next.study,
+        series_uid: next.series,
+        instance_uid: next.instance,
+        names,
+        remarks: remarks.clone(),
+        ..NewInstance::default()
+    }])?;
+    old.settle(group, &[])?;
+    drop(old);
+    let old = DiskStore::open_read_only(&path, identity()?, &DiskOptions::default())?;
+    assert_eq!(old.remarks()?, remarks);
     Ok(())
 }

@@ -171,6 +171,7 @@ fn import(
                 study: StudyPhi::default(),
                 series: SeriesPhi::default(),
                 output_bytes: 1,
+                ..NewInstance::default()
             });
         }
         let done = store.commit(&group)?;

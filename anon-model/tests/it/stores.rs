@@ -147,6 +147,7 @@ fn new_instance(wanted: &Wanted, names: Names) -> NewInstance {
         },
         series: SeriesPhi::default(),
         output_bytes: 7,
+        ..NewInstance::default()
     }
 }
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::advice;
 use crate::command::Context;
 use crate::project::record::{Instance, Summary};
+use crate::project::remark::RemarkRecord;
 use crate::report;
 
 #[derive(Debug, Serialize)]
@@ -79,6 +80,7 @@ pub(crate) fn summary(
     for (category, count) in &summary.quarantined {
         report.line(&format!("quarantined: {category} {count}"))?;
     }
+    remarks(context, &summary.remarks)?;
     if summary.interrupted {
         report.line("interrupted: run the same command again to continue")?;
     }
@@ -118,6 +120,27 @@ fn print_remarks(context: &Context<'_>, summary: &Summary) {
             "{} directories were skipped: hidden ones, links, or the project's own",
             summary.directories_passed
         ));
+    }
+}
+
+/// The most remarks that people are shown.
+const REMARKS_SHOWN: usize = 20;
+
+/// Prints remarks on stored objects, the most frequent ones first if there are many.
+pub(crate) fn remarks(context: &Context<'_>, remarks: &[RemarkRecord]) -> anyhow::Result<()> {
+    let mut shown: Vec<&RemarkRecord> = remarks.iter().collect();
+    if shown.len() > REMARKS_SHOWN {
+        shown.sort_by_key(|remark| std::cmp::Reverse(remark.count));
+        shown.truncate(REMARKS_SHOWN);
+    }
+    for remark in &shown {
+        context.report.line(&remark.sentence())?;
+    }
+    match remarks.len() - shown.len() {
+        0 => Ok(()),
+        more => context.report.line(&format!(
+            "and {more} more kinds of values: see remarks with --format json"
+        )),
     }
 }
 

@@ -310,7 +310,7 @@ mod tests {
         };
         said(
             &Response::Retrieved(Box::new(done)),
-            r#"{"retrieved":{"studies":1,"complete":0,"expected":6,"stored":1,"quarantined":2,"excluded":0,"failed":3,"seconds":0.5,"interrupted":false,"shared_patient":1,"storage_classes_excluded":{"1.2.4":5}}}"#,
+            r#"{"retrieved":{"studies":1,"complete":0,"expected":6,"stored":1,"quarantined":2,"excluded":0,"failed":3,"seconds":0.5,"interrupted":false,"shared_patient":1,"remarks":[],"storage_classes_excluded":{"1.2.4":5}}}"#,
         );
     }
 

@@ -83,6 +83,11 @@ impl Shift {
         self.days
     }
 
+    /// Returns a shift that moves no date, and succeeds for the values that are dates.
+    pub(crate) fn unmoved(self) -> Self {
+        Self { days: 0, ..self }
+    }
+
     /// Moves a DA value: 8 digits; SPACE and NUL around them are ignored (PS3.5 section 6.2). Also reads
     /// `YYYY.MM.DD`, the form of ACR-NEMA, which a note there mentions. The result has 8 digits.
     ///

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use anon_model::{RemarkReason, Remarks};
 use anon_script::rules::{Action, Element, Rules};
 use dicom_core::Tag;
 
@@ -72,6 +73,8 @@ pub(super) struct Planner<'p, I> {
     pub(super) root_values: RootValues,
     /// Places of bulk values: begin and end.
     bulk: Vec<(u64, u64)>,
+    /// What a data manager should know about the object.
+    pub(super) remarks: Remarks,
     /// The pixel data that the root of the output has.
     pub(super) pixel_data: PixelData,
     levels: Vec<Level>,
@@ -98,6 +101,7 @@ impl<'p, I: Input> Planner<'p, I> {
             template: Template::new(),
             root_values: RootValues::default(),
             bulk: Vec::new(),
+            remarks: Remarks::default(),
             pixel_data: PixelData::Absent,
             levels: vec![root],
             depth: 0,
@@ -336,7 +340,11 @@ impl<'p, I: Input> Planner<'p, I> {
             if at > 0 {
                 ages.push('\\');
             }
-            ages.push_str(&number::round_age(age, width).unwrap_or_default());
+            match number::round_age(age, width) {
+                Some(rounded) => ages.push_str(&rounded),
+                None if uid::trim(age).is_empty() => {}
+                None => self.remarks.add(RemarkReason::NotAnAge, header.number),
+            }
         }
         self.emit(header, Vr::AS, ages.as_bytes())
     }
@@ -476,6 +484,7 @@ impl<'p, I: Input> Planner<'p, I> {
             let problem = "text where the dictionary says a binary value";
             return Err(ScanError::new(problem, Some(header.tag()), header.at));
         }
+        self.remarks.add(RemarkReason::NotOfItsVr, header.number);
         self.walk.skip(header)?;
         self.emit(header, value_vr(header), b"")
     }

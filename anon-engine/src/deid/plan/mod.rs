@@ -14,7 +14,7 @@ mod value_check;
 
 use std::fmt;
 
-use anon_model::{Fingerprint, PatientPhi, SeriesPhi, StudyPhi, Wanted};
+use anon_model::{Fingerprint, PatientPhi, Remarks, SeriesPhi, StudyPhi, Wanted};
 
 use self::element::{PixelData, Planner};
 use crate::deid::body::Body;
@@ -76,6 +76,7 @@ pub struct Plan<'a> {
     captured: Captured,
     sop_class: String,
     warnings: Warnings,
+    remarks: Remarks,
 }
 
 /// Reads an object's headers and decides what each element becomes.
@@ -173,6 +174,7 @@ fn plan_data_set<'a, I: Input>(
     check_pixel_data(&syntax, planner.pixel_data)?;
     let identified = identify::identify(policy, &planner.root_values, &planner.template.originals)?;
     let mut wanted = identified.wanted;
+    let remarks = std::mem::take(&mut planner.remarks);
     let (mut template, bulk, input) = planner.finish();
     wanted.fingerprint = fingerprint::of(input, begin, &bulk)?;
     let uid_replacements = identify::uid_replacements(&mut template, &mut wanted);
@@ -187,6 +189,7 @@ fn plan_data_set<'a, I: Input>(
         captured: identified.captured,
         sop_class: identified.sop_class,
         warnings: identified.warnings,
+        remarks,
     })
 }
 
@@ -242,6 +245,12 @@ impl Plan<'_> {
     /// Returns why a person should check the object.
     pub fn warnings(&self) -> Warnings {
         self.warnings
+    }
+
+    /// Returns the remarks that are known before the pseudonyms are. Those on dates are not;
+    /// [`Deidentified::remarks`](crate::Deidentified::remarks) has all.
+    pub fn remarks(&self) -> &Remarks {
+        &self.remarks
     }
 
     /// Returns the fingerprint, which tells a copy of an instance from another object with the same

@@ -15,8 +15,8 @@ use anon_engine::{
 use anon_model::{
     AdoptError, Adopted, Adopting, Adoption, AssignError, Assigned, BackendError, Counts, Deleted,
     ExternalStudy, Group, Intent, LookupStore, NewInstance, NotAdopted, PatientRow, Phi, PhiIndex,
-    Pseudonyms, Removal, RetrieveProgress, RulesHistory, RulesRecord, SeriesRow, Space, StudyRow,
-    Totals, Transactions, Wanted,
+    Pseudonyms, Remarks, Removal, RetrieveProgress, RulesHistory, RulesRecord, SeriesRow, Space,
+    StudyRow, Totals, Transactions, Wanted,
 };
 use anon_script::rules::{Action, Element, Method, Rules};
 use dicom_core::{Tag, VR};
@@ -125,6 +125,9 @@ impl Transactions for FailingLookups {
 impl PhiIndex for FailingLookups {
     fn totals(&self) -> Result<Totals, BackendError> {
         self.inner.totals()
+    }
+    fn remarks(&self) -> Result<Remarks, BackendError> {
+        self.inner.remarks()
     }
     fn patients(
         &self,

@@ -5,7 +5,7 @@ use redb::{Database, ReadableTable, TableDefinition, WriteTransaction};
 use crate::stores::disk::{OpenError, schema};
 
 /// The format that this program writes.
-pub(crate) const FORMAT: u64 = 2;
+pub(crate) const FORMAT: u64 = 3;
 
 /// The table that holds the version of the file.
 pub(crate) const FORMATS: TableDefinition<'_, &str, u64> = TableDefinition::new("format");
@@ -14,7 +14,7 @@ pub(crate) const FORMATS: TableDefinition<'_, &str, u64> = TableDefinition::new(
 type Step = fn(&WriteTransaction) -> Result<(), OpenError>;
 
 /// The steps from version n to n + 1, starting at version 1, the first that was released.
-const STEPS: &[Step] = &[schema::add_adopted];
+const STEPS: &[Step] = &[schema::add_adopted, schema::to_format_3];
 
 /// Brings a database to the current format. `prepare` creates the tables of an empty one.
 pub(crate) fn migrate(

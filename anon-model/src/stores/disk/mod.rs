@@ -1,7 +1,7 @@
 //! [`DiskStore`]: a lookup store in one file, on redb.
 //!
 //! ```text
-//! format      "format"              → version of everything below: 2
+//! format      "format"              → version of everything below: 3
 //! meta        "hash key"            → 32 random bytes: the key of every hash below
 //!             "state"               → identity, counters, counts, totals
 //!             "indexed"             → for each space and kind, the number up to which `ids` is complete
@@ -19,6 +19,8 @@
 //! references  (UID, study)          → –; the study refers to the UID, and is not the first
 //! offsets     id of the patient     → adopted days by which its dates move
 //! adopted     id of the study's UID → –; the study was adopted, and its row stays without instances
+//! remarks     id of the instance UID → number of reason, tag and cases of each; none without remarks
+//! remark_totals (reason, tag)   → cases over all instances
 //! intents     group                 → outputs to publish, or directories to remove
 //! rules       order                 → digest, name, text, time of acceptance
 //!
@@ -28,8 +30,8 @@
 //! value = version: u8 | bincode of a struct of that version
 //! ```
 //!
-//! Format 1 had no `offsets` and no `adopted`. They are added, empty, when such a file is opened for
-//! writing.
+//! Format 1 had no `offsets` and no `adopted`, format 2 no `remarks` and no `remark_totals`. They are
+//! added, empty, when such a file is opened for writing.
 //!
 //! An id determines its own pseudonym where that is a number. So a known original costs one look-up
 //! in `ids`, and a new one a row of 24 bytes there and its text, appended to `pairs`. The hash is

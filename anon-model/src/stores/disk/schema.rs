@@ -2,7 +2,7 @@
 
 use redb::{TableDefinition, WriteTransaction};
 
-use crate::ledger::records::Meta;
+use crate::ledger::records::{Meta, RemarkKey};
 use crate::stores::disk::OpenError;
 use crate::stores::disk::codec::{InstanceBytes, encode};
 use crate::{BackendError, Remedy};
@@ -27,6 +27,11 @@ pub(super) const REFERENCES: TableDefinition<'_, (u64, u64), ()> =
 pub(super) const OFFSETS: TableDefinition<'_, u64, i32> = TableDefinition::new("offsets");
 /// Since format 2.
 pub(super) const ADOPTED: TableDefinition<'_, u64, ()> = TableDefinition::new("adopted");
+/// Since format 3.
+pub(super) const REMARKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("remarks");
+/// Since format 3.
+pub(super) const REMARK_TOTALS: TableDefinition<'_, RemarkKey, u64> =
+    TableDefinition::new("remark_totals");
 pub(super) const INTENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("intents");
 pub(super) const RULES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("rules");
 
@@ -65,12 +70,20 @@ pub(super) fn prepare(write: &WriteTransaction) -> Result<(), OpenError> {
     write.open_table(REFERENCES)?;
     write.open_table(INTENTS)?;
     write.open_table(RULES)?;
-    add_adopted(write)
+    add_adopted(write)?;
+    to_format_3(write)
 }
 
 /// Migrates format 1 to 2: adds two empty tables.
 pub(super) fn add_adopted(write: &WriteTransaction) -> Result<(), OpenError> {
     write.open_table(OFFSETS)?;
     write.open_table(ADOPTED)?;
+    Ok(())
+}
+
+/// Migrates format 2 to 3: adds the tables of remarks, empty.
+pub(super) fn to_format_3(write: &WriteTransaction) -> Result<(), OpenError> {
+    write.open_table(REMARKS)?;
+    write.open_table(REMARK_TOTALS)?;
     Ok(())
 }

@@ -6,7 +6,8 @@ use redb::{Key as RedbKey, ReadOnlyTable, ReadTransaction, ReadableTable, Value}
 
 use crate::ledger::pending::KeyMap;
 use crate::ledger::records::{
-    InstanceRecord, IntentRecord, Key, Meta, Pair, PairId, PatientRecord, SeriesRecord, StudyRecord,
+    InstanceRecord, IntentRecord, Key, Meta, Pair, PairId, PatientRecord, RemarkKey, RemarksRecord,
+    SeriesRecord, StudyRecord,
 };
 use crate::ledger::tables::Snapshot;
 use crate::stores::disk::codec::{GroupMembers, InstanceBytes, Row, decode, instance_of};
@@ -14,7 +15,8 @@ use crate::stores::disk::pair_runs::{entry_of, run_of};
 use crate::stores::disk::recent_ids::{SharedIds, read_recent};
 use crate::stores::disk::schema::{
     ADOPTED, IDS, INDEXED, INSTANCES, INTENTS, MEMBERS, META, NAMES, OFFSETS, PAIRS,
-    PATIENT_STUDIES, PATIENTS, REFERENCES, RULES, SERIES, STATE, STUDIES, STUDY_SERIES, redb_error,
+    PATIENT_STUDIES, PATIENTS, REFERENCES, REMARK_TOTALS, REMARKS, RULES, SERIES, STATE, STUDIES,
+    STUDY_SERIES, redb_error,
 };
 use crate::{BackendError, RulesRecord};
 
@@ -56,6 +58,8 @@ pub(crate) struct View {
     references: ReadOnlyTable<(u64, u64), ()>,
     offsets: ReadOnlyTable<u64, i32>,
     adopted: ReadOnlyTable<u64, ()>,
+    remarks: ReadOnlyTable<u64, &'static [u8]>,
+    remark_totals: ReadOnlyTable<RemarkKey, u64>,
     intents: ReadOnlyTable<u64, &'static [u8]>,
     rules: ReadOnlyTable<u64, &'static [u8]>,
 }
@@ -83,6 +87,8 @@ impl View {
             references: read.open_table(REFERENCES)?,
             offsets: read.open_table(OFFSETS)?,
             adopted: read.open_table(ADOPTED)?,
+            remarks: read.open_table(REMARKS)?,
+            remark_totals: read.open_table(REMARK_TOTALS)?,
             intents: read.open_table(INTENTS)?,
             rules: read.open_table(RULES)?,
         })
@@ -291,6 +297,23 @@ impl Snapshot for View {
     fn is_adopted(&self, study: PairId) -> Result<bool, BackendError> {
         let row = ReadableTable::get(&self.adopted, study.0).map_err(redb_error)?;
         Ok(row.is_some())
+    }
+
+    fn remarks(&self, instance: PairId) -> Result<Option<RemarksRecord>, BackendError> {
+        row(&self.remarks, instance.0)
+    }
+
+    fn remark_total(&self, key: RemarkKey) -> Result<u64, BackendError> {
+        Ok(number(&self.remark_totals, key)?.unwrap_or(0))
+    }
+
+    fn remark_totals(&self) -> Result<Vec<(RemarkKey, u64)>, BackendError> {
+        let mut totals = Vec::new();
+        for entry in self.remark_totals.iter().map_err(redb_error)? {
+            let (key, total) = entry.map_err(redb_error)?;
+            totals.push((key.value(), total.value()));
+        }
+        Ok(totals)
     }
 
     fn intents(&self) -> Result<Vec<(u64, IntentRecord)>, BackendError> {

@@ -12,7 +12,8 @@ use crate::stores::disk::pair_runs::{set_pair, write_pairs};
 use crate::stores::disk::recent_ids::HighestNumbers;
 use crate::stores::disk::schema::{
     ADOPTED, IDS, INSTANCES, INTENTS, MEMBERS, META, NAMES, OFFSETS, PAIRS, PATIENT_STUDIES,
-    PATIENTS, REFERENCES, RULES, SERIES, STATE, STUDIES, STUDY_SERIES, redb_error,
+    PATIENTS, REFERENCES, REMARK_TOTALS, REMARKS, RULES, SERIES, STATE, STUDIES, STUDY_SERIES,
+    redb_error,
 };
 
 /// Writes a batch. The table `pairs` has no runs above `highest`.
@@ -53,6 +54,13 @@ pub(super) fn write_batch(
     write_plain(write, OFFSETS, offsets)?;
     let adopted = batch.adopted.iter().map(|(id, row)| (id.0, *row));
     write_plain(write, ADOPTED, adopted)?;
+    write_rows(write, REMARKS, &batch.remarks)?;
+    let totals = batch.remark_totals.iter();
+    write_plain(
+        write,
+        REMARK_TOTALS,
+        totals.map(|(key, total)| (*key, *total)),
+    )?;
     write_rows(write, INTENTS, &batch.intents)?;
     let mut buffer = Vec::new();
     if let Some((number, rules)) = &batch.rules {

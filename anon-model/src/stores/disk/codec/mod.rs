@@ -105,7 +105,9 @@ pub(crate) fn decode<R: Row>(bytes: &[u8]) -> Result<R, CodecError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::records::{InstanceRecord, Pair, PairId, PairKind, SeriesRecord};
+    use crate::ledger::records::{
+        InstanceRecord, Pair, PairId, PairKind, RemarksRecord, SeriesRecord,
+    };
     use crate::{Fingerprint, Phi, SeriesPhi, Space};
 
     fn pair() -> Pair {
@@ -150,6 +152,10 @@ mod tests {
         let falling = GroupMembers(vec![uid(9), uid(4)]);
         encode(&falling, &mut buffer).unwrap();
         assert_eq!(decode::<GroupMembers>(&buffer), Ok(falling));
+        let remarks = RemarksRecord(vec![((1, 0x0008_0023), 2)]);
+        encode(&remarks, &mut buffer).unwrap();
+        assert_eq!(buffer, [1, 1, 1, 252, 0x23, 0, 8, 0, 2]);
+        assert_eq!(decode::<RemarksRecord>(&buffer), Ok(remarks));
         let series = SeriesRecord {
             study: PairId(9),
             phi: SeriesPhi {

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{CodecError, Row, encode_wire};
 use crate::identity::scheme::IdentityRecord;
 use crate::ledger::records::{
-    InstanceRecord, IntentRecord, Meta, OutputRecord, Pair, PairId, PatientRecord, SeriesRecord,
-    StudyRecord,
+    InstanceRecord, IntentRecord, Meta, OutputRecord, Pair, PairId, PatientRecord, RemarkKey,
+    RemarksRecord, SeriesRecord, StudyRecord,
 };
 use crate::{Counts, Fingerprint, PatientPhi, Phi, RulesRecord, SeriesPhi, StudyPhi, Totals};
 
@@ -289,6 +289,22 @@ impl Row for GroupMembers {
             unrotated(last)
         };
         Self(wire.0.into_iter().map(id).collect())
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct RemarksV1(Vec<(RemarkKey, u64)>);
+
+impl Row for RemarksRecord {
+    const KIND: &'static str = "remark";
+    type Wire<'w> = RemarksV1;
+
+    fn wire(&self) -> RemarksV1 {
+        RemarksV1(self.0.clone())
+    }
+
+    fn from_wire(wire: RemarksV1) -> Self {
+        Self(wire.0)
     }
 }
 
