@@ -81,6 +81,8 @@ pub struct Refusal {
     pub offset: Option<u64>,
     /// True if the file has no sign of DICOM. Such a file is recorded, not copied.
     pub foreign: bool,
+    /// True if the file is an archive, such as a ZIP file. It is foreign too.
+    pub archive: bool,
     /// The SOP class, for [`Category::InvalidStorageClass`].
     pub sop_class: Option<String>,
 }
@@ -94,6 +96,7 @@ impl Refusal {
             tag: None,
             offset: None,
             foreign: false,
+            archive: false,
             sop_class: None,
         }
     }

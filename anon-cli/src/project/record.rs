@@ -25,6 +25,9 @@ pub(crate) struct Instance {
     pub(crate) category: Option<String>,
     /// The reason why it is not stored.
     pub(crate) reason: Option<String>,
+    /// True if it is an archive, which may hold objects that are not read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) archive: bool,
     /// The quarantine entry, as `anon quarantine show` takes it.
     #[serde(default)]
     pub(crate) entry: Option<String>,
@@ -40,6 +43,12 @@ pub(crate) struct Summary {
     pub(crate) stored: u64,
     pub(crate) duplicates: u64,
     pub(crate) ignored: u64,
+    /// Counts of ignored files by reason.
+    #[serde(default)]
+    pub(crate) ignored_reasons: BTreeMap<String, u64>,
+    /// Ignored files that are archives.
+    #[serde(default)]
+    pub(crate) archives: u64,
     pub(crate) quarantined: BTreeMap<String, u64>,
     pub(crate) failed: u64,
     pub(crate) bytes_in: u64,
@@ -71,9 +80,9 @@ impl Summary {
         }
     }
 
-    /// True if nothing failed or was quarantined.
+    /// True if nothing failed or was quarantined, and every archive was read.
     pub(crate) fn is_clean(&self) -> bool {
-        self.failed == 0 && self.quarantined.values().all(|count| *count == 0)
+        self.failed == 0 && self.archives == 0 && self.quarantined.values().all(|count| *count == 0)
     }
 }
 

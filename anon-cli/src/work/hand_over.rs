@@ -55,7 +55,7 @@ pub(crate) fn run_or_hand_over<J: Job>(
         job.before_hand_over();
         let mut on_response = |response| job.on_response(response);
         match hand_over(&project.socket(), &request, signals, &mut on_response)? {
-            HandOver::Done(response) => return J::output(response).ok_or_else(unexpected),
+            HandOver::Done(response) => return J::output(*response).ok_or_else(unexpected),
             HandOver::NoHolder => {}
         }
         if signals.cancel().is_cancelled() {

@@ -69,6 +69,8 @@ pub(crate) fn summary_of(done: anon_engine::ImportSummary) -> Summary {
         stored: done.stored,
         duplicates: done.duplicates,
         ignored: done.ignored,
+        ignored_reasons: done.ignored_reasons,
+        archives: done.archives,
         failed: done.failed,
         bytes_in: done.bytes_in,
         bytes_out: done.bytes_out,
@@ -126,6 +128,7 @@ fn log(instance: &Instance) {
             let category = instance.category.as_deref();
             tracing::warn!(file = number, category, reason, "quarantined");
         }
+        _ if instance.archive => tracing::warn!(file = number, reason, "ignored"),
         outcome => tracing::debug!(file = number, reason, "{outcome}"),
     }
 }
@@ -139,6 +142,7 @@ fn record(number: u64, source: String, result: &Result<Receipt, Error>) -> Insta
         patient: None,
         category: None,
         reason: None,
+        archive: false,
         entry: None,
         remarks: Vec::new(),
     };
@@ -156,7 +160,10 @@ fn record(number: u64, source: String, result: &Result<Receipt, Error>) -> Insta
             instance.output = Some(path.to_string());
             instance.patient = Some(patient.clone());
         }
-        Outcome::Ignored { reason } => instance.reason = Some(reason.clone()),
+        Outcome::Ignored { reason, archive } => {
+            instance.reason = Some(reason.clone());
+            instance.archive = *archive;
+        }
         Outcome::Quarantined {
             category,
             reason,

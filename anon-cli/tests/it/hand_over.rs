@@ -70,6 +70,7 @@ fn a_second_import_hands_its_work_to_the_first() -> Test {
     scene.cts_with_long_paths("in", 7, MANY)?;
     scene.put("more/a.dcm", &ct_small(&Place::new(99).patient(500)))?;
     scene.write("more/b.txt", b"nothing")?;
+    scene.ultrasound("more/c")?;
     let first = StalledCommand::start(import(&scene, "in"))?;
     let socket = scene.project().join("private/control.sock");
     assert_eq!(mode(&socket)?, 0o600);
@@ -81,7 +82,7 @@ fn a_second_import_hands_its_work_to_the_first() -> Test {
             &summary["stored"],
             &summary["quarantined"]
         ),
-        (&json!(2), &json!(1), &json!({"Invalid_DICOM": 1}))
+        (&json!(3), &json!(1), &json!({"Invalid_Storage_Class": 1}))
     );
     let events = second.events()?;
     let stored = events.iter().find(|event| event["source"] == "more/a.dcm");

@@ -26,14 +26,12 @@ fn import_reports_every_file_and_a_consistent_summary() -> Test {
         ("found", 7),
         ("stored", 3),
         ("duplicates", 0),
-        ("ignored", 2),
+        ("ignored", 3),
+        ("archives", 1),
     ] {
         assert_eq!(summary[field], value, "{field}: {summary}");
     }
-    assert_eq!(
-        summary["quarantined"],
-        json!({"Invalid_DICOM": 1, "Invalid_Storage_Class": 1})
-    );
+    assert_eq!(summary["quarantined"], json!({"Invalid_Storage_Class": 1}));
     assert_eq!(summary["failed"], 0);
     assert!(summary["seconds"].is_f64() && summary["bytes_in"].is_u64());
     let public = scene.public()?;
@@ -62,7 +60,7 @@ fn import_reports_every_file_and_a_consistent_summary() -> Test {
         ("in/000/00001.dcm", "stored"),
         ("in/000/00002.dcm", "stored"),
         ("in/old.zip", "ignored"),
-        ("in/readme.txt", "quarantined"),
+        ("in/readme.txt", "ignored"),
         ("in/us.dcm", "quarantined"),
     ];
     let expected: BTreeMap<_, _> = expected.map(|(a, b)| (a.to_owned(), b.to_owned())).into();
@@ -516,5 +514,95 @@ fn messages_and_log_contain_no_paths_and_no_patient_values() -> Test {
         "{}",
         shown.out
     );
+    Ok(())
+}
+
+/// What lies beside images on a medium.
+const COMPANY: [(&str, &[u8]); 6] = [
+    ("Thumbs.db", b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1"),
+    ("autorun.inf", b"[autorun]\r\nopen=viewer.exe\r\n"),
+    ("viewer.exe", b"MZ\x90\0\x03\0\0\0\x04\0\0\0"),
+    // A ZIP file, but a program.
+    (
+        "viewer.jar",
+        b"PK\x03\x04\x14\0\x08\0\x08\0................\0\0\0\0META-INF/MANIFEST.MF",
+    ),
+    ("report.pdf", b"%PDF-1.4\n"),
+    ("empty", b""),
+];
+
+#[test]
+fn ordinary_files_beside_the_images_are_ignored_unless_they_are_named() -> Test {
+    let scene = Scene::new()?;
+    scene.put("in/IM1", &ct_small(&Place::new(1)))?;
+    for (name, bytes) in COMPANY {
+        scene.write(&format!("in/{name}"), bytes)?;
+    }
+    let ran = scene.json(&["import", "in"])?.exits(0);
+    let summary = ran.summary()?;
+    assert_eq!(
+        [
+            &summary["stored"],
+            &summary["ignored"],
+            &summary["archives"]
+        ],
+        [&json!(1), &json!(6), &json!(0)]
+    );
+    let reasons = json!({"the file has no sign of DICOM": 5, "the file is empty": 1});
+    assert_eq!(summary["ignored_reasons"], reasons);
+    for event in ran.events()?.iter().filter(|e| e["outcome"] == "ignored") {
+        assert!(event["reason"].is_string(), "{event}");
+    }
+    let args = ["-p", "project", "import", "in"];
+    let human = scene.run(&args)?.exits(0);
+    for line in [
+        "ignored: the file has no sign of DICOM (5)",
+        "ignored: the file is empty (1)",
+    ] {
+        assert!(human.out.lines().any(|it| it == line), "{}", human.out);
+    }
+    for (name, _) in COMPANY {
+        let path = format!("in/{name}");
+        let named = scene.json(&["import", &path])?.exits(1).summary()?;
+        let expected = json!({"Invalid_DICOM": 1});
+        assert_eq!(named["quarantined"], expected, "{name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn archives_are_known_by_their_content_and_said_not_to_be_read() -> Test {
+    let scene = Scene::new()?;
+    let mut tar = vec![b'x'; 257];
+    tar.extend(b"ustar\x0000");
+    tar.resize(1024, 0);
+    scene.write("in/IMAGES", b"PK\x03\x04\x14\0\0\0")?;
+    scene.write("in/backup.old", &tar)?;
+    scene.write("in/scan.dcm", &[0x1F, 0x8B, 8, 0, 1, 2, 3])?;
+    // An image whose name is that of an archive.
+    scene.put("in/image.zip", &ct_small(&Place::new(1)))?;
+    let ran = scene.json(&["import", "in"])?.exits(1);
+    let summary = ran.summary()?;
+    assert_eq!(
+        [
+            &summary["stored"],
+            &summary["ignored"],
+            &summary["archives"]
+        ],
+        [&json!(1), &json!(3), &json!(3)]
+    );
+    assert_eq!(summary["quarantined"], json!({}));
+    let args = ["-p", "project", "import", "in"];
+    let human = scene.run(&args)?.exits(1);
+    for line in [
+        "3 archives were not read: unpack them and import their files",
+        "file 1: ignored: a zip archive: unpack it and import its files",
+    ] {
+        assert!(human.out.lines().any(|it| it == line), "{}", human.out);
+    }
+    let args = ["-p", "project", "import", "in/backup.old"];
+    let human = scene.run(&args)?.exits(1);
+    let line = "1 archive was not read: unpack it and import its files";
+    assert!(human.out.lines().any(|it| it == line), "{}", human.out);
     Ok(())
 }

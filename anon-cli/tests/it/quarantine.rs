@@ -12,7 +12,7 @@ fn filled() -> Test<Scene> {
     scene.ultrasound("in/us.dcm")?;
     scene.put("in/ct.dcm", &ct_small(&Place::new(2)))?;
     scene.write("in/text", b"no sign of it")?;
-    scene.json(&["import", "in"])?.exits(1);
+    scene.json(&["import", "in", "in/text"])?.exits(1);
     Ok(scene)
 }
 

@@ -19,6 +19,7 @@ pub struct Received {
     pub(crate) transfer_syntax: Option<String>,
     pub(crate) origin: Option<Phi<String>>,
     pub(crate) announced: Option<Box<Announced>>,
+    pub(crate) is_found: bool,
 }
 
 /// The SOP class and instance that a C-STORE request names (PS3.7 section 9.3.1.1).
@@ -55,6 +56,7 @@ impl Received {
             transfer_syntax: None,
             origin: Some(origin),
             announced: None,
+            is_found: false,
         }
     }
 
@@ -66,6 +68,7 @@ impl Received {
             transfer_syntax: None,
             origin: None,
             announced: None,
+            is_found: false,
         }
     }
 
@@ -82,6 +85,7 @@ impl Received {
             transfer_syntax: None,
             origin: None,
             announced: None,
+            is_found: false,
         }
     }
 
@@ -121,6 +125,14 @@ impl Received {
             sop_class: sop_class.into(),
             sop_instance: Phi::new(sop_instance.into()),
         }));
+        self
+    }
+
+    /// Returns the same object as one that nobody named, such as a file of a directory. If its bytes
+    /// have no sign of DICOM, it is [`Ignored`](crate::Outcome::Ignored), not quarantined.
+    #[must_use]
+    pub fn found(mut self) -> Self {
+        self.is_found = true;
         self
     }
 

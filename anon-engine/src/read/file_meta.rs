@@ -3,6 +3,7 @@
 use dicom_core::Tag;
 
 use crate::limits::Limits;
+use crate::read::archive;
 use crate::read::dictionary::Vr;
 use crate::read::input::Input;
 use crate::read::scan::{Encoding, Header, ScanError};
@@ -164,10 +165,21 @@ pub(crate) fn find<I: Input>(input: &mut I, limits: &Limits) -> Result<DataSetSt
             return read(input, start as u64, limits);
         }
     }
-    Err(foreign("the file has no sign of DICOM"))
+    let head = input
+        .window(0, archive::HEAD)
+        .map_err(|failed| ScanError::input(failed, 0))?;
+    Err(match archive::kind(head) {
+        Some(kind) => {
+            let reason = format!("a {kind} archive: unpack it and import its files");
+            let mut refusal = foreign(reason);
+            refusal.archive = true;
+            refusal
+        }
+        None => foreign("the file has no sign of DICOM"),
+    })
 }
 
-fn foreign(reason: &str) -> Refusal {
+fn foreign(reason: impl Into<String>) -> Refusal {
     let mut refusal = Refusal::new(Category::InvalidDicom, reason);
     refusal.foreign = true;
     refusal

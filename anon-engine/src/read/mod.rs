@@ -1,5 +1,6 @@
 //! Reads DICOM objects: bytes, element headers, file meta information, text.
 
+pub(crate) mod archive;
 pub(crate) mod dictionary;
 pub mod file_meta;
 pub(crate) mod inflate;

@@ -29,8 +29,13 @@ pub struct ImportSummary {
     pub stored: u64,
     /// Number of objects that were stored before.
     pub duplicates: u64,
-    /// Number of items that are not DICOM objects by design.
+    /// Number of items that are not DICOM objects and need not be: hidden files, archives, files
+    /// without any sign of DICOM that nobody named.
     pub ignored: u64,
+    /// Number of ignored items by reason.
+    pub ignored_reasons: BTreeMap<String, u64>,
+    /// Number of ignored items that are archives. What they hold was not read.
+    pub archives: u64,
     /// Number of objects in quarantine, by category. Counts objects that were there before.
     pub quarantined: BTreeMap<Category, u64>,
     /// Number of items that could not be processed. Their sources are unchanged.
@@ -78,7 +83,11 @@ impl ImportSummary {
                 self.remarks.add_all(&receipt.remarks);
             }
             Outcome::Duplicate { .. } => self.duplicates += 1,
-            Outcome::Ignored { .. } => self.ignored += 1,
+            Outcome::Ignored { reason, archive } => {
+                self.ignored += 1;
+                self.archives += u64::from(*archive);
+                *self.ignored_reasons.entry(reason.clone()).or_default() += 1;
+            }
             Outcome::Quarantined {
                 category,
                 sop_class,
@@ -170,6 +179,7 @@ impl Import<'_> {
             SourceItem::Ignored { origin, reason } => {
                 let outcome = Outcome::Ignored {
                     reason: reason.to_owned(),
+                    archive: false,
                 };
                 let receipt = Receipt {
                     outcome,

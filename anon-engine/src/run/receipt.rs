@@ -42,10 +42,13 @@ pub enum Outcome {
         /// The pseudonym of its patient.
         patient: String,
     },
-    /// It is not a DICOM object by design, such as an archive.
+    /// It is not a DICOM object, and need not be one: a hidden file, an archive, a file without any
+    /// sign of DICOM that nobody named.
     Ignored {
         /// Why it is ignored.
         reason: String,
+        /// True if it is an archive, which may hold objects that are not read.
+        archive: bool,
     },
     /// The object is refused, and in quarantine.
     Quarantined {

@@ -76,6 +76,9 @@ pub(crate) fn process(
                 core.clear_entries(&attempt.entries());
                 Ok(receipt)
             }
+            AttemptResult::Refused(refusal) if is_ignored(&job.received, &refusal) => {
+                ignore(&opened, refusal)
+            }
             AttemptResult::Refused(refusal) => quarantine(core, &job.received, &opened, refusal),
             AttemptResult::Failed(error) => Err(error),
         };
@@ -125,6 +128,27 @@ fn queue_commit(core: &Core, job: Job, object: StagedObject) {
         in_flight,
         if_busy == IfBusy::Wait,
     );
+}
+
+/// Returns true for an archive, and for a file without any sign of DICOM that nobody named.
+fn is_ignored(received: &Received, refusal: &Refusal) -> bool {
+    refusal.foreign && (received.is_found || (refusal.archive && received.path().is_some()))
+}
+
+/// Ignores a file that is not DICOM.
+fn ignore(opened: &OpenSource<'_>, refusal: Refusal) -> Result<Receipt, Error> {
+    // A file that is still being written may look empty: it fails, and is not ignored.
+    opened.check_unchanged()?;
+    Ok(Receipt {
+        outcome: Outcome::Ignored {
+            reason: refusal.reason,
+            archive: refusal.archive,
+        },
+        bytes_in: opened.len(),
+        bytes_out: 0,
+        warnings: Warnings::default(),
+        remarks: Remarks::default(),
+    })
 }
 
 /// Files a refused object in the quarantine.

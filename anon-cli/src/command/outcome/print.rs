@@ -19,7 +19,7 @@ struct EventLine<'e, T> {
     advice: Vec<String>,
 }
 
-/// Prints one instance. People see only quarantined and failed ones.
+/// Prints one instance. People see only quarantined and failed ones, and archives.
 pub(super) fn instance(context: &Context<'_>, instance: &Instance) -> anyhow::Result<()> {
     let report = context.report;
     report.json(&EventLine {
@@ -28,7 +28,7 @@ pub(super) fn instance(context: &Context<'_>, instance: &Instance) -> anyhow::Re
         fields: instance,
         advice: Vec::new(),
     })?;
-    if !matches!(&*instance.outcome, "quarantined" | "failed") {
+    if !matches!(&*instance.outcome, "quarantined" | "failed") && !instance.archive {
         return Ok(());
     }
     let name = if report.shows_phi() {
@@ -77,6 +77,16 @@ pub(crate) fn summary(
         report::bytes(summary.bytes_out),
         summary.seconds
     ))?;
+    for (reason, count) in &summary.ignored_reasons {
+        report.line(&format!("ignored: {reason} ({count})"))?;
+    }
+    match summary.archives {
+        0 => {}
+        1 => report.line("1 archive was not read: unpack it and import its files")?,
+        many => report.line(&format!(
+            "{many} archives were not read: unpack them and import their files"
+        ))?,
+    }
     for (category, count) in &summary.quarantined {
         report.line(&format!("quarantined: {category} {count}"))?;
     }
@@ -104,7 +114,8 @@ fn print_remarks(context: &Context<'_>, summary: &Summary) {
             "{command} explains an entry, whose id is in [brackets]"
         ));
     }
-    if (quarantined || summary.failed > 0) && !report.is_json() && !report.shows_phi() {
+    let has_lines = quarantined || summary.failed > 0 || summary.archives > 0;
+    if has_lines && !report.is_json() && !report.shows_phi() {
         report.info("files are numbered in the order of this run; --show-phi shows their paths");
     }
     warn_of_shared_patient(context, summary.shared_patient);

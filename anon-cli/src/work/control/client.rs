@@ -13,7 +13,7 @@ use super::protocol::{self, Request, Response, VERSION};
 #[derive(Debug)]
 pub(crate) enum HandOver {
     /// The holder did the work. This is its last line.
-    Done(Response),
+    Done(Box<Response>),
     /// No holder takes requests now.
     NoHolder,
 }
@@ -45,7 +45,9 @@ pub(crate) fn hand_over(
             Ok(Some(Response::Failed { code, message })) => {
                 return Err(Failure::from_exit_code(code, message));
             }
-            Ok(Some(response)) if response.is_last() => return Ok(HandOver::Done(response)),
+            Ok(Some(response)) if response.is_last() => {
+                return Ok(HandOver::Done(Box::new(response)));
+            }
             Ok(Some(response)) => on_response(response),
             _ => {
                 return Err(Failure::cannot_run(

@@ -11,6 +11,8 @@ pub struct Entry {
     pub path: PathBuf,
     /// What it is.
     pub kind: EntryKind,
+    /// True if it was found in a directory: neither the caller nor a DICOMDIR named it.
+    pub found: bool,
 }
 
 /// What an [`Entry`] is.
@@ -32,13 +34,25 @@ pub enum EntryKind {
 
 impl Entry {
     pub(super) fn file(path: PathBuf) -> Self {
-        let kind = EntryKind::File;
-        Self { path, kind }
+        Self::new(path, EntryKind::File)
+    }
+
+    /// Returns the entry of a directory.
+    pub(super) fn found_in_directory(mut self) -> Self {
+        self.found = true;
+        self
+    }
+
+    fn new(path: PathBuf, kind: EntryKind) -> Self {
+        Self {
+            path,
+            kind,
+            found: false,
+        }
     }
 
     pub(super) fn ignored(path: PathBuf, reason: &'static str) -> Self {
-        let kind = EntryKind::Ignored(reason);
-        Self { path, kind }
+        Self::new(path, EntryKind::Ignored(reason))
     }
 
     pub(super) fn failed(
@@ -47,7 +61,6 @@ impl Entry {
         error: impl Into<Option<io::Error>>,
     ) -> Self {
         let error = error.into();
-        let kind = EntryKind::Failed { reason, error };
-        Self { path, kind }
+        Self::new(path, EntryKind::Failed { reason, error })
     }
 }

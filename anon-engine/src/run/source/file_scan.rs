@@ -11,8 +11,8 @@
 //! elsewhere it is ignored, because the scan finds the files below its directory.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, FileType, ReadDir};
-use std::io::{self, Read};
+use std::fs::{self, FileType, ReadDir};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anon_model::Phi;
@@ -29,6 +29,7 @@ impl From<Entry> for SourceItem {
     fn from(entry: Entry) -> Self {
         let origin = Phi::new(entry.path.to_string_lossy().into_owned());
         match entry.kind {
+            EntryKind::File if entry.found => Self::Object(Received::file(entry.path).found()),
             EntryKind::File => Self::Object(Received::file(entry.path)),
             EntryKind::Ignored(reason) => Self::Ignored { origin, reason },
             EntryKind::Failed { reason, error } => Self::Failed {
@@ -204,7 +205,7 @@ impl FileScan {
             return Some(if hidden {
                 Entry::ignored(path, "a hidden file")
             } else {
-                classify(path, kind)
+                classify(path, kind).found_in_directory()
             });
         }
         if hidden {
@@ -345,9 +346,6 @@ fn classify(path: PathBuf, kind: FileType) -> Entry {
             "a DICOMDIR: the files beside it are imported themselves",
         );
     }
-    if is_archive(&path) {
-        return Entry::ignored(path, "an archive: unpack it and import its files");
-    }
     Entry::file(path)
 }
 
@@ -363,38 +361,9 @@ fn is_dicomdir(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.len() == 8) || Dicomdir::recognises(path)
 }
 
-/// Extensions of archives, with the offset and the bytes of their signature.
-const ARCHIVES: &[(&str, usize, &[u8])] = &[
-    ("zip", 0, b"PK"),
-    ("tar", 257, b"ustar"),
-    ("gz", 0, &[0x1F, 0x8B]),
-    ("tgz", 0, &[0x1F, 0x8B]),
-    ("bz2", 0, b"BZh"),
-    ("xz", 0, &[0xFD, b'7', b'z', b'X', b'Z', 0]),
-    ("zst", 0, &[0x28, 0xB5, 0x2F, 0xFD]),
-    ("7z", 0, b"7z\xBC\xAF\x27\x1C"),
-    ("rar", 0, b"Rar!"),
-];
-
-/// Returns true if both the extension and the signature are those of an archive. Opens only files
-/// with such an extension.
-fn is_archive(path: &Path) -> bool {
-    let Some(extension) = path.extension() else {
-        return false;
-    };
-    let Some((_, at, magic)) = ARCHIVES
-        .iter()
-        .find(|(name, ..)| extension.eq_ignore_ascii_case(name))
-    else {
-        return false;
-    };
-    let mut head = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(512).read_to_end(&mut head));
-    read.is_ok() && head.get(*at..).is_some_and(|rest| rest.starts_with(magic))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write;
 
     use super::*;
@@ -447,13 +416,15 @@ mod tests {
     }
 
     #[test]
-    fn archives_are_recognized_by_extension_and_signature() {
+    fn files_of_a_directory_are_found_and_roots_are_named() {
         let dir = tempfile::tempdir().unwrap();
-        touch(dir.path().join("a.zip"), b"PK\x03\x04....");
-        touch(dir.path().join("b.zip"), b"DICM");
-        touch(dir.path().join("c.TAR.GZ"), &[0x1F, 0x8B, 8, 0]);
-        let scan = FileScan::new([dir.path().to_path_buf()]);
-        assert_eq!(names(scan, dir.path()), ["-a.zip", "b.zip", "-c.TAR.GZ"]);
+        touch(dir.path().join("a"), b"x");
+        touch(dir.path().join("b/c"), b"x");
+        let scan = FileScan::new([dir.path().join("a"), dir.path().join("b")]);
+        assert_eq!(
+            scan.map(|entry| entry.found).collect::<Vec<_>>(),
+            [false, true]
+        );
     }
 
     #[cfg(unix)]

@@ -29,7 +29,7 @@ pub use file_scan::{FileScan, SkippedDirectories};
 pub enum SourceItem {
     /// An object to de-identify. The [`Received`] has its origin.
     Object(Received),
-    /// Not a DICOM object by design: a hidden file, a device, an archive.
+    /// Not a DICOM object by design: a hidden file, a device, a DICOMDIR.
     Ignored {
         /// Its path.
         origin: Phi<String>,
