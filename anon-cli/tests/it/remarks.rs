@@ -120,3 +120,30 @@ fn serve_and_retrieve_count_the_values_that_became_empty() -> Test {
     assert_eq!(status(&scene)?, both(3));
     Ok(())
 }
+
+#[test]
+fn people_read_which_pixels_do_not_fit_their_image() -> Test {
+    let scene = Scene::new()?;
+    let image =
+        |n, rows: u16| ct_small(&Place::nth(7, n, 5)).put(Tag(0x0028, 0x0010), VR::US, rows);
+    scene.put("in/long", &image(0, 1))?;
+    scene.put("in/short", &image(1, 9999))?;
+    let mut behind = ct_small(&Place::nth(7, 2, 5)).write(Syntax::ExplicitLittle);
+    behind.extend(b"\r\nconnection closed\r\n");
+    scene.write("in/behind", &behind)?;
+    let ran = scene.run(&["-p", "project", "import", "in"])?.exits(0);
+    for line in [
+        "PixelData: 1 image had more bytes of pixels than its rows, columns and frames need; the rest \
+         is left out",
+        "PixelData: 1 image has fewer bytes of pixels than its rows, columns and frames need; it is \
+         kept as it is",
+        "1 object ended with bytes that are not DICOM; they are left out",
+    ] {
+        says(&ran, line);
+    }
+    for (name, bytes) in scene.public()? {
+        let whole = !bytes.ends_with(b"closed\r\n");
+        assert!(whole, "{name}");
+    }
+    Ok(())
+}

@@ -14,6 +14,7 @@ mod hostile;
 mod identity;
 mod kept;
 mod outputs;
+mod pixel_data;
 mod properties;
 mod remarks;
 mod transfer_syntaxes;

@@ -43,6 +43,13 @@ pub enum RemarkReason {
     NotAnAge = 3,
     /// A kept value cannot be one of the value representation that PS3.6 gives its element.
     NotOfItsVr = 4,
+    /// Bytes behind the last element are no element, and are left out.
+    TrailingBytes = 101,
+    /// Native pixel data has fewer bytes than its rows, columns, samples, frames and bits need.
+    PixelsTooShort = 201,
+    /// Native pixel data had more bytes than its rows, columns, samples, frames and bits need. The
+    /// bytes behind the last pixel are left out.
+    PixelsTooLong = 202,
 }
 
 impl RemarkReason {
@@ -52,6 +59,9 @@ impl RemarkReason {
         Self::DateOutOfRange,
         Self::NotAnAge,
         Self::NotOfItsVr,
+        Self::TrailingBytes,
+        Self::PixelsTooShort,
+        Self::PixelsTooLong,
     ];
 
     /// Returns what a remark with this reason is about.
@@ -60,6 +70,8 @@ impl RemarkReason {
             Self::NotADate | Self::DateOutOfRange | Self::NotAnAge | Self::NotOfItsVr => {
                 RemarkKind::Emptied
             }
+            Self::TrailingBytes => RemarkKind::Mended,
+            Self::PixelsTooShort | Self::PixelsTooLong => RemarkKind::Pixels,
         }
     }
 
@@ -70,6 +82,9 @@ impl RemarkReason {
             Self::DateOutOfRange => "date_out_of_range",
             Self::NotAnAge => "not_an_age",
             Self::NotOfItsVr => "not_of_its_vr",
+            Self::TrailingBytes => "trailing_bytes",
+            Self::PixelsTooShort => "pixels_too_short",
+            Self::PixelsTooLong => "pixels_too_long",
         }
     }
 
@@ -98,6 +113,22 @@ impl RemarkReason {
             Self::NotOfItsVr => (
                 "value did not fit its element and is empty",
                 "values did not fit their element and are empty",
+            ),
+            Self::TrailingBytes => (
+                "object ended with bytes that are not DICOM; they are left out",
+                "objects ended with bytes that are not DICOM; they are left out",
+            ),
+            Self::PixelsTooShort => (
+                "image has fewer bytes of pixels than its rows, columns and frames need; it is kept as \
+                 it is",
+                "images have fewer bytes of pixels than their rows, columns and frames need; they are \
+                 kept as they are",
+            ),
+            Self::PixelsTooLong => (
+                "image had more bytes of pixels than its rows, columns and frames need; the rest is \
+                 left out",
+                "images had more bytes of pixels than their rows, columns and frames need; the rest is \
+                 left out",
             ),
         };
         format!("{count} {}", if count == 1 { one } else { many })

@@ -6,6 +6,7 @@ use anon_model::{RemarkReason, Remarks};
 use anon_script::rules::{Action, Element, Rules};
 use dicom_core::Tag;
 
+use super::image_size::ImageSize;
 use super::root_values::{RootValue, RootValues};
 use super::value_check::{self, ValueCheck};
 use crate::deid::eval::{self, number};
@@ -22,6 +23,7 @@ use crate::read::scan::{
 use crate::read::text::{self, Charset};
 use crate::read::uid;
 
+mod pixels;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +31,10 @@ const TRAILING_PADDING: Tag = Tag(0xFFFC, 0xFFFC);
 /// The tag of pixel data as a number. Pixel data never takes the fast path, which does not check its
 /// form.
 const PIXELS: u32 = 0x7FE0_0010;
+/// The tag of Float Pixel Data as a number. Double Float Pixel Data has the next one.
+const FLOAT_PIXELS: u32 = 0x7FE0_0008;
+/// The group of the attributes that describe an image.
+const IMAGE_GROUP: u16 = 0x0028;
 const SPECIFIC_CHARACTER_SET: Tag = Tag(0x0008, 0x0005);
 
 /// Values of at least this many bytes are bulk: they take no part in the fingerprint.
@@ -73,6 +79,9 @@ pub(super) struct Planner<'p, I> {
     pub(super) root_values: RootValues,
     /// Places of bulk values: begin and end.
     bulk: Vec<(u64, u64)>,
+    /// True if the transfer syntax has native pixel data in the root.
+    pub(super) is_native: bool,
+    image_size: ImageSize,
     /// What a data manager should know about the object.
     pub(super) remarks: Remarks,
     /// The pixel data that the root of the output has.
@@ -101,6 +110,8 @@ impl<'p, I: Input> Planner<'p, I> {
             template: Template::new(),
             root_values: RootValues::default(),
             bulk: Vec::new(),
+            is_native: false,
+            image_size: ImageSize::default(),
             remarks: Remarks::default(),
             pixel_data: PixelData::Absent,
             levels: vec![root],
@@ -120,7 +131,11 @@ impl<'p, I: Input> Planner<'p, I> {
         let mut header = Header::NONE;
         loop {
             if !self.walk.next_simple(&mut header) {
-                match self.walk.next(&mut header)? {
+                let token = match self.walk.next(&mut header) {
+                    Ok(token) => token,
+                    Err(error) => self.end_behind_pixels(error)?,
+                };
+                match token {
                     Token::Element => {}
                     Token::Item { at, len } => {
                         self.depth += 1;
@@ -236,6 +251,9 @@ impl<'p, I: Input> Planner<'p, I> {
             Some(RootValue::Series) => ObjectUid::Series,
             Some(RootValue::Instance) => ObjectUid::Instance,
             _ => {
+                if tag.0 == IMAGE_GROUP && ImageSize::reads(tag.1) {
+                    self.note_image_size(header)?;
+                }
                 return match self.rules.action(Element::root(tag)) {
                     Action::Remove => self.walk.skip(header),
                     Action::Keep if self.keep_simple(header) => Ok(()),
@@ -432,7 +450,12 @@ impl<'p, I: Input> Planner<'p, I> {
                     return self.keep_nothing(header, look);
                 }
                 self.in_order(header)?;
-                self.keep_value(header);
+                let is_pixels = (FLOAT_PIXELS..=PIXELS).contains(&header.number);
+                if is_pixels && self.depth == 0 && self.is_native {
+                    self.keep_pixels(header);
+                } else {
+                    self.keep_value(header);
+                }
                 self.walk.skip(header)
             }
             ElementContent::Sequence(inner) => {

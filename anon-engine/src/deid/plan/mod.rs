@@ -9,6 +9,7 @@
 mod element;
 mod fingerprint;
 mod identify;
+mod image_size;
 mod root_values;
 mod value_check;
 
@@ -85,8 +86,11 @@ pub struct Plan<'a> {
 /// always kept: an output must agree with its path and its file meta information (PS3.10 section 7.1).
 /// The rules decide about every other element.
 ///
+/// Bytes behind the last pixel of an uncompressed image are left out; so are bytes behind the pixel
+/// data that are no element. The remarks count both.
+///
 /// The object is refused if an element of the output is repeated or out of order, if bytes other than
-/// zeros follow the last element, if a VR could be read in two ways, if a length extends beyond the
+/// zeros follow the last element and there is no pixel data before them, if a VR could be read in two ways, if a length extends beyond the
 /// enclosing sequence or item, or if characters are found where PS3.6 says binary. A kept value that
 /// does not fit its VR in PS3.6, such as a PN in Study Time, is emptied. Group lengths, trailing
 /// padding and stray delimiters are dropped, and odd lengths are made even (PS3.5 sections 7.1 and
@@ -170,6 +174,7 @@ fn plan_data_set<'a, I: Input>(
         Refusal::new(Category::DicomReadError, reason)
     })?;
     let mut planner = Planner::new(policy, walk, found);
+    planner.is_native = syntax.is_native();
     planner.run()?;
     check_pixel_data(&syntax, planner.pixel_data)?;
     let identified = identify::identify(policy, &planner.root_values, &planner.template.originals)?;

@@ -23,6 +23,7 @@ pub(crate) use self::content::ElementContent;
 pub(crate) use self::error::ScanError;
 pub(crate) use self::header::{Encoding, Header, UNDEFINED};
 use crate::limits::Limits;
+use crate::read::dictionary;
 use crate::read::input::Input;
 
 pub(crate) const ITEM: Tag = Tag(0xFFFE, 0xE000);
@@ -307,6 +308,35 @@ impl<I: Input> Walk<I> {
         self.at = frame.end;
         self.pop();
         Ok(Token::End)
+    }
+
+    /// Returns true if the bytes that could not be read could be an element with a tag above `last`,
+    /// which is cut short or damaged. Private groups, FFFA and FFFC follow pixel data; items and
+    /// delimiters may belong to it.
+    pub(crate) fn may_be_element(&mut self, last: u32) -> Result<bool, ScanError> {
+        let (at, top) = (self.at, self.stack.last());
+        let encoding = top.map_or(Encoding::ExplicitLe, |top| top.encoding);
+        let window = self
+            .input
+            .window(at, 8)
+            .map_err(|failed| ScanError::input(failed, at))?;
+        let Some((tag, _)) = header::item(window, encoding) else {
+            return Ok(false);
+        };
+        let letters = window
+            .get(4..6)
+            .is_some_and(|letters| letters.iter().all(u8::is_ascii_uppercase));
+        let has_vr = letters || encoding == Encoding::ImplicitLe;
+        let can_follow = tag.0 % 2 == 1 || matches!(tag.0, 0xFFFA | 0xFFFC);
+        let is_above = dictionary::number(tag) > last;
+        Ok(tag.0 == 0xFFFE || (is_above && can_follow && has_vr))
+    }
+
+    /// Ends the data set here. The bytes after it are not read.
+    pub(crate) fn end(&mut self) -> Token {
+        self.stack.clear();
+        self.update_simple();
+        Token::End
     }
 
     fn detect_frame_encoding(&mut self, frame: Frame) -> Result<Encoding, ScanError> {
