@@ -16,7 +16,8 @@
 //! assigned pseudonyms, the index rows and the intent to publish durable in one transaction, before
 //! any file is visible; [`Transactions::settle`] deletes the intent. After a crash,
 //! [`Transactions::unsettled`] returns the groups whose files must be checked. Numbers only grow:
-//! failed and deleted instances leave gaps, and no number is assigned to a second original.
+//! failed and deleted instances leave gaps, and no number is assigned to a second original. Deleted
+//! numbers stay known without their originals, so that none is adopted again either.
 //!
 //! A lookup store implements one trait for each kind of caller, and [`LookupStore`] is their sum:
 //! [`Pseudonyms`], [`Transactions`], [`PhiIndex`] (rows, and pages of a sorted and searched list),

@@ -373,9 +373,10 @@ fn java_index_import_refuses_a_project_in_use() -> Test {
     Ok(())
 }
 
-/// An imported patient without objects can be deleted and imported again.
+/// Nobody gets the numbers of a deleted patient again: not another person in a changed index, and not
+/// the same one, because nothing is kept of who it was.
 #[test]
-fn an_imported_java_patient_can_be_deleted() -> Test {
+fn the_numbers_of_a_deleted_patient_are_not_adopted_for_anybody() -> Test {
     let scene = Scene::new()?;
     put_index(&scene, "Index.xlsx", &rows())?;
     scene.json(&["import-java-index", "Index.xlsx"])?.exits(0);
@@ -394,13 +395,41 @@ fn an_imported_java_patient_can_be_deleted() -> Test {
     );
     assert_eq!(index(&scene)?.len(), 104);
     scene.json(&["reidentify", "527408-000013"])?.exits(1);
-    let again = scene
-        .json(&["import-java-index", "Index.xlsx"])?
-        .exits(0)
-        .summary()?;
-    assert_eq!(
-        (&again["taken"], &again["already_there"]),
-        (&json!(2), &json!(110))
-    );
+    let mut other = rows();
+    for row in other.iter_mut().filter(|row| row[1] == "527408-000013") {
+        (row[2], row[3]) = ("ELSE^SOMEBODY".into(), "OTHER-1".into());
+        row[10] = format!("{}.9", row[10]);
+    }
+    put_index(&scene, "Other.xlsx", &other)?;
+    for file in ["Index.xlsx", "Other.xlsx"] {
+        let refused = scene.json(&["import-java-index", file])?.exits(3);
+        let events = refused.events()?;
+        let reasons: Vec<&str> = events
+            .iter()
+            .filter_map(|row| row["reason"].as_str())
+            .collect();
+        assert_eq!(reasons.len(), 2, "{file}: {reasons:?}");
+        for reason in reasons {
+            let expect = "the pseudonym 527408-000013 was deleted from this project, and is never \
+                          given again: leave it out, and the original gets a new pseudonym";
+            assert!(reason.contains(expect), "{file}: {reason}");
+        }
+        let skipped = ["import-java-index", file, "--skip-bad-rows"];
+        let summary = scene.json(&skipped)?.exits(1).summary()?;
+        let counts = [
+            &summary["taken"],
+            &summary["already_there"],
+            &summary["refused"],
+        ];
+        assert_eq!(counts, [&json!(0), &json!(110), &json!(2)], "{file}");
+    }
+    // Left out, the patient gets numbers that nobody had.
+    let place = Place::new(5).patient(13).study(1);
+    scene.put("in/again.dcm", &object(&place))?;
+    scene.json(&["import", "in"])?.exits(0);
+    assert_eq!(index(&scene)?.len(), 105);
+    let patients = scene.json(&["patients"])?.exits(0).events()?;
+    let found = patients.iter().any(|row| row["patient"] == "527408-000013");
+    assert!(!found, "{patients:?}");
     Ok(())
 }

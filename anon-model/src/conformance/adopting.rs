@@ -301,12 +301,67 @@ pub(super) fn rows_stay_until_deleted(store: &dyn LookupStore) -> Outcome {
     assert_eq!((deleted.totals.studies, deleted.totals.patients), (1, 1));
     store.settle(deleted.removal.group, &[])?;
     assert!(study_rows(store)?.is_empty());
-    // The offset is deleted with the patient, and does not apply to the next one with its number.
-    store.adopt(Space::Patient, &phi("Q"), "99.99-000004")?;
-    let names = assign(store, &wanted("Q", "5.1", "5.2", "5.3"))?;
+    // The same original gets a new number, and the offset is deleted with the patient.
+    let names = assign(store, &wanted("J4", "5.1", "5.2", "5.3"))?;
     assert_eq!(
         (names.patient.as_str(), names.date_offset),
-        ("99.99-000004", None)
+        ("99.99-000005", None)
+    );
+    Ok(())
+}
+
+/// Deletes all that was adopted, then adopts its pseudonyms for another original and for the same
+/// one.
+pub(super) fn deleted_pseudonyms_are_not_adopted_again(store: &dyn LookupStore) -> Outcome {
+    let mut external = external_study(5, 50, -70);
+    (external.patient_name, external.study_name) = ("JAVA-5".into(), "1.7.5".into());
+    let all = [external_study(4, 40, -70), external];
+    adopt(store, &all)?;
+    import(store, &[wanted("P", "1.1", "1.2", "1.3")])?;
+    let patients = [
+        ("99.99-000004", "J4"),
+        ("JAVA-5", "J5"),
+        ("99.99-000005", "P"),
+    ];
+    for (patient, own) in patients {
+        let deleted = store.delete_patient(patient)?.ok_or(patient)?;
+        store.settle(deleted.removal.group, &[])?;
+        for original in ["Q", own] {
+            let refused = store.adopt(Space::Patient, &phi(original), patient);
+            let Err(AdoptError::PseudonymDeleted { pseudonym }) = refused else {
+                return Err(format!("{patient} was adopted for {original}: {refused:?}").into());
+            };
+            assert_eq!(pseudonym, patient);
+        }
+    }
+    let deleted = |name: &str| {
+        format!(
+            "the pseudonym {name} was deleted from this project, and is never given again: leave it \
+             out, and the original gets a new pseudonym, or adopt it into a new project"
+        )
+    };
+    for study in all {
+        let expect = format!("patient: {}", deleted(&study.patient_name));
+        check_refused(store, study.clone(), &expect)?;
+        let (number, name) = (study.study_name.clone(), study.patient_name.clone());
+        let other_study = ExternalStudy {
+            patient_key: phi("Q"),
+            study_uid: phi("9.9"),
+            patient_name: "99.99-000002".into(),
+            ..study
+        };
+        check_refused(store, other_study, &format!("study: {}", deleted(&number)))?;
+        assert_eq!(store.originals(&name)?, []);
+    }
+    // Numbers of UIDs that an object was given, and a number that nobody was given yet.
+    let refused = store.adopt(Space::Uid, &phi("7.7"), &uid(2_000_002));
+    assert!(matches!(refused, Err(AdoptError::PseudonymDeleted { .. })));
+    store.adopt(Space::Patient, &phi("Q"), "99.99-000002")?;
+    let names = assign(store, &wanted("P", "1.1", "1.2", "1.3"))?;
+    assert_eq!(
+        [names.patient, names.study],
+        ["99.99-000006".to_owned(), uid(2_000_004)],
+        "the same original gets new numbers"
     );
     Ok(())
 }

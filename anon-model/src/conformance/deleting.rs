@@ -3,7 +3,7 @@
 use super::{
     Outcome, assign, conflict, import, new_instance, phi, uid, wanted, with_accession, with_uids,
 };
-use crate::{LookupStore, Space};
+use crate::{AdoptError, AssignError, LookupStore, Remedy, Space};
 
 pub(super) fn deleting_a_study(store: &dyn LookupStore) -> Outcome {
     let first = with_accession(with_uids(wanted("P", "1.1", "1.2", "1.3"), &["7.7"]), "A");
@@ -86,5 +86,36 @@ pub(super) fn deleting_while_instances_are_processed(store: &dyn LookupStore) ->
         store.patient(&names.patient)?.map(|row| row.instances),
         Some(1)
     );
+    Ok(())
+}
+
+/// With keyed pseudonyms an original gets its own again, and nobody else gets them.
+pub(super) fn computed_pseudonyms_come_back_to_their_original(store: &dyn LookupStore) -> Outcome {
+    let first = wanted("P", "1.1", "1.2", "1.3");
+    let before = import(store, std::slice::from_ref(&first))?.remove(0);
+    let deleted = store
+        .delete_patient(&before.patient)?
+        .ok_or("not deleted")?;
+    // Until its files are removed, a new object would be stored among them and removed with them.
+    let counts = store.counts()?;
+    match store.assign(&first) {
+        Err(AssignError::Backend(error)) => assert_eq!(error.remedy, Remedy::Retry),
+        other => return Err(format!("{other:?} while files are being removed").into()),
+    }
+    assert_eq!(store.counts()?, counts, "nothing was assigned");
+    store.settle(deleted.removal.group, &[])?;
+    for (space, name) in [
+        (Space::Patient, &before.patient),
+        (Space::Uid, &before.study),
+    ] {
+        let refused = store.adopt(space, &phi("7.7"), name);
+        assert!(
+            matches!(&refused, Err(AdoptError::PseudonymDeleted { pseudonym }) if pseudonym == name),
+            "{refused:?}"
+        );
+    }
+    store.adopt(Space::Patient, &phi("P"), &before.patient)?;
+    let again = import(store, &[first])?.remove(0);
+    assert_eq!(again, before);
     Ok(())
 }

@@ -24,8 +24,9 @@ use std::error::Error;
 use std::ops::ControlFlow;
 
 use crate::{
-    AssignError, Assigned, Conflict, Fingerprint, Group, Identity, LookupStore, Names, NewInstance,
-    PatientPhi, Phi, Remarks, SeriesPhi, SeriesRow, SiteId, StudyPhi, StudyRow, UidRoot, Wanted,
+    AssignError, Assigned, Conflict, Dates, Fingerprint, Group, Identity, LookupStore, Names,
+    NewInstance, PatientPhi, Phi, Remarks, Scheme, Secret, SeriesPhi, SeriesRow, SiteId, StudyPhi,
+    StudyRow, UidRoot, Wanted,
 };
 
 /// The result of a case.
@@ -33,7 +34,8 @@ pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 type Store = Box<dyn LookupStore>;
 
-/// Runs every case, each on a new store with V17's sequential scheme.
+/// Runs every case, each on a new store: one with the keyed scheme, all others with V17's sequential
+/// scheme.
 ///
 /// # Errors
 /// If a call fails that must succeed.
@@ -71,6 +73,7 @@ pub fn check(mut make: impl FnMut(Identity) -> Outcome<Store>) -> Outcome {
         adopting::uncommitted_instances_delay_adoption,
         adopting::numbers_are_not_assigned_again,
         adopting::rows_stay_until_deleted,
+        adopting::deleted_pseudonyms_are_not_adopted_again,
         pages::sorted,
         pages::searched,
         pages::while_rows_change,
@@ -80,7 +83,18 @@ pub fn check(mut make: impl FnMut(Identity) -> Outcome<Store>) -> Outcome {
     for case in cases {
         case(&*make(identity()?)?)?;
     }
-    Ok(())
+    deleting::computed_pseudonyms_come_back_to_their_original(&*make(keyed_identity()?)?)
+}
+
+/// The identity of the case with keyed pseudonyms.
+fn keyed_identity() -> Outcome<Identity> {
+    let secret = Secret::new([7; 32]);
+    let (site, root) = (
+        SiteId::new("99.99")?,
+        UidRoot::new("1.2.826.0.1.3680043.10.474")?,
+    );
+    let (scheme, dates) = (Scheme::Keyed(secret.clone()), Dates::Keyed(secret));
+    Ok(Identity::with_schemes(site, root, scheme, dates)?)
 }
 
 /// Returns the identity for the cases: site and root as in V17's tests.

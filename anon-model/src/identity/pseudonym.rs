@@ -171,6 +171,16 @@ pub enum AdoptError {
         /// The pseudonym.
         pseudonym: String,
     },
+    /// The pseudonym was deleted with its original, and is never given to an original again. Only
+    /// an original from which the scheme computes it gets it again.
+    #[error(
+        "the pseudonym {pseudonym} was deleted from this project, and is never given again: leave \
+         it out, and the original gets a new pseudonym, or adopt it into a new project"
+    )]
+    PseudonymDeleted {
+        /// The pseudonym.
+        pseudonym: String,
+    },
     /// The pseudonym does not have the form of its space.
     #[error("{problem}")]
     Form {
@@ -217,7 +227,8 @@ pub trait Pseudonyms: Send + Sync + fmt::Debug {
     /// nothing. Counters rise above the number in the pseudonym.
     ///
     /// # Errors
-    /// [`AdoptError`] if the original or the pseudonym belongs to another pair.
+    /// [`AdoptError`] if the original or the pseudonym belongs to another pair, or if the pseudonym
+    /// was deleted.
     fn adopt(
         &self,
         space: Space,

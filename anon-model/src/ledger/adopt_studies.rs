@@ -284,9 +284,17 @@ impl<T: Tables> Ledger<T> {
                 pseudonym: name.to_owned(),
             })
         };
+        let deleted = || {
+            refused(AdoptError::PseudonymDeleted {
+                pseudonym: name.to_owned(),
+            })
+        };
         let Some(number) = self.identity.number(space, name) else {
             if state.name(self.name_key(space, name))?.is_some() {
                 return Err(taken());
+            }
+            if self.is_deleted(state, space, original, name)? {
+                return Err(deleted());
             }
             let kind = self.unnumbered(space, original, name);
             let next = *state.meta.counter(space, kind) + 1;
@@ -300,10 +308,13 @@ impl<T: Tables> Ledger<T> {
         if is_used || id == PairId::NO_PATIENT {
             return Err(taken());
         }
+        if state.snapshot.is_deleted(id)? {
+            return Err(deleted());
+        }
         Ok(PairLookup::Free(id))
     }
 
-    fn unnumbered(&self, space: Space, original: &Phi<String>, name: &str) -> PairKind {
+    pub(super) fn unnumbered(&self, space: Space, original: &Phi<String>, name: &str) -> PairKind {
         match self.identity.computed(space, original.expose()) {
             Some(computed) if computed == name => PairKind::Computed,
             _ => PairKind::External,

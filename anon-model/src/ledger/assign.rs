@@ -51,6 +51,11 @@ impl<T: Tables> Ledger<T> {
         if checked.is_duplicate {
             return Ok(Assigned::Duplicate(names));
         }
+        // A scheme that computes pseudonyms gives a deleted study its old directory.
+        if state.is_being_removed(&names.patient, &names.study) {
+            undo(&mut state, before);
+            return Err(BackendError::from(LedgerError::BeingRemoved).into());
+        }
         for (uid, position) in references {
             match position {
                 Some(position) => state.pending.set_referrer(position, ids.study),
@@ -399,7 +404,35 @@ impl<T: Tables> Ledger<T> {
                 pseudonym: pseudonym.to_owned(),
             });
         }
+        if self.is_deleted(state, space, original, pseudonym)? {
+            return Err(AdoptError::PseudonymDeleted {
+                pseudonym: pseudonym.to_owned(),
+            });
+        }
         Ok(true)
+    }
+
+    /// Returns true if a pseudonym was deleted and this original cannot have it. A pseudonym that
+    /// the scheme computes from the original is its own, also after a deletion.
+    pub(super) fn is_deleted(
+        &self,
+        state: &LedgerState<T::Snapshot>,
+        space: Space,
+        original: &Phi<String>,
+        pseudonym: &str,
+    ) -> Result<bool, BackendError> {
+        match self.identity.number(space, pseudonym) {
+            Some(number) if number > MAX_NUMBER => Ok(false),
+            Some(number) => {
+                let id = PairId::new(space, PairKind::Numbered, number);
+                state.snapshot.is_deleted(id)
+            }
+            None if self.unnumbered(space, original, pseudonym) == PairKind::Computed => Ok(false),
+            None => {
+                let name = self.name_key(space, pseudonym);
+                state.snapshot.is_name_deleted(name)
+            }
+        }
     }
 
     /// Returns the pair with a pseudonym.

@@ -132,7 +132,7 @@ impl<T: Tables> Ledger<T> {
             }
         };
         if id.space() == Space::Patient && builder.snapshot.offset(id)?.is_some() {
-            // If the number is adopted for another original, these days must not apply to it.
+            // Nothing of a deleted patient stays but its number.
             builder.batch.offsets.insert(id, None);
         }
         builder.batch.removed_pairs.push((id, key, name));

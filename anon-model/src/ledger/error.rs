@@ -20,6 +20,8 @@ pub(crate) enum LedgerError {
     UnknownPositions,
     #[error("instances of the study are still being processed; try again later")]
     Busy,
+    #[error("the files of the deleted study are still being removed; try again later")]
+    BeingRemoved,
     #[error("the project has no numbers left for new pseudonyms")]
     Exhausted,
 }
@@ -27,7 +29,7 @@ pub(crate) enum LedgerError {
 impl From<LedgerError> for BackendError {
     fn from(error: LedgerError) -> Self {
         let remedy = match error {
-            LedgerError::Busy => Remedy::Retry,
+            LedgerError::Busy | LedgerError::BeingRemoved => Remedy::Retry,
             LedgerError::Unassigned | LedgerError::Contradiction => Remedy::Quarantine,
             LedgerError::Poisoned
             | LedgerError::Broken

@@ -112,6 +112,16 @@ impl<S: Snapshot> LedgerState<S> {
         Ok(())
     }
 
+    /// Returns true if the files of a deleted study are still being removed from this directory.
+    pub(crate) fn is_being_removed(&self, patient: &str, study: &str) -> bool {
+        self.open.values().any(|intent| match intent {
+            IntentRecord::Publish(_) => false,
+            IntentRecord::Remove(directories) => directories
+                .iter()
+                .any(|[of, directory]| of == patient && directory == study),
+        })
+    }
+
     /// Replaces the snapshot by one that includes the commit just written.
     pub(crate) fn written(&mut self, snapshot: S) {
         self.snapshot = Arc::new(snapshot);

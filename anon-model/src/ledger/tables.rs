@@ -16,7 +16,8 @@ use crate::{BackendError, RulesRecord};
 pub(crate) struct Batch {
     /// Pairs and references made since the last batch. They are written first.
     pub(crate) pending: Arc<Pending>,
-    /// The id of each pair, the key of its original, and that of its pseudonym if it has one.
+    /// The id of each pair, the key of its original, and that of its pseudonym if it has one. The
+    /// tables remember the number or the pseudonym for ever, and nothing of the original.
     pub(crate) removed_pairs: Vec<(PairId, Key, Option<Key>)>,
     pub(crate) patients: BTreeMap<PairId, Option<PatientRecord>>,
     pub(crate) studies: BTreeMap<PairId, Option<StudyRecord>>,
@@ -97,6 +98,11 @@ pub(crate) trait Snapshot: Send + Sync {
     /// Returns the sum of a remark over all instances.
     fn remark_total(&self, key: RemarkKey) -> Result<u64, BackendError>;
     fn remark_totals(&self) -> Result<Vec<(RemarkKey, u64)>, BackendError>;
+    /// Returns true if the pair with this number was deleted.
+    fn is_deleted(&self, id: PairId) -> Result<bool, BackendError>;
+    /// Returns true if a pair with this pseudonym was deleted. Only computed and external
+    /// pseudonyms have a key.
+    fn is_name_deleted(&self, name: Key) -> Result<bool, BackendError>;
     fn intents(&self) -> Result<Vec<(u64, IntentRecord)>, BackendError>;
     fn rules(&self) -> Result<Vec<RulesRecord>, BackendError>;
     fn meta(&self) -> Result<Meta, BackendError>;

@@ -94,6 +94,9 @@ pub trait Adoption: Send + Sync + fmt::Debug {
     /// The results are in the order of `studies`. Each study is checked against the store and
     /// against the studies before it. Adopting the same studies again changes nothing.
     ///
+    /// A pseudonym that was deleted is refused for every original, also its own: nothing is kept of
+    /// whose it was. Only what the scheme computes from an original is its own again.
+    ///
     /// No number is assigned later that occurs in a pseudonym of `studies`, of refused ones too, or of
     /// `used`, the other program's further pseudonyms. The UID counter rises to a multiple of a
     /// million, by at least a million: the other program also numbered series and instances, and

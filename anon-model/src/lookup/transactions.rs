@@ -125,7 +125,8 @@ pub trait Transactions: Send + Sync + fmt::Debug {
     ///
     /// The pseudonyms of its study, series and instance UIDs are removed too, except those that
     /// other studies use; so is the patient, with its pseudonym, if this was its last study. Their
-    /// numbers are not assigned again.
+    /// numbers, and external pseudonyms, stay known without their originals. They are never assigned
+    /// or adopted again. A scheme that computes pseudonyms gives an original its own again.
     ///
     /// # Errors
     /// If the store fails; with [`Remedy::Retry`](crate::Remedy::Retry) while instances of the

@@ -98,6 +98,8 @@ struct Rows {
     adopted: BTreeSet<PairId>,
     remarks: BTreeMap<PairId, RemarksRecord>,
     remark_totals: BTreeMap<RemarkKey, u64>,
+    deleted: BTreeSet<PairId>,
+    deleted_names: BTreeSet<Key>,
     intents: BTreeMap<u64, IntentRecord>,
     rules: Vec<RulesRecord>,
     meta: Meta,
@@ -135,6 +137,9 @@ impl Tables for MemoryTables {
             rows.pairs.remove(id);
             if let Some(name) = name {
                 rows.names.remove(name);
+                rows.deleted_names.insert(*name);
+            } else {
+                rows.deleted.insert(*id);
             }
         }
         change(&mut rows.patients, &batch.patients);
@@ -331,6 +336,14 @@ impl Snapshot for View {
             let totals = rows.remark_totals.iter();
             totals.map(|(key, total)| (*key, *total)).collect()
         })
+    }
+
+    fn is_deleted(&self, id: PairId) -> Result<bool, BackendError> {
+        self.read(|rows| rows.deleted.contains(&id))
+    }
+
+    fn is_name_deleted(&self, name: Key) -> Result<bool, BackendError> {
+        self.read(|rows| rows.deleted_names.contains(&name))
     }
 
     fn intents(&self) -> Result<Vec<(u64, IntentRecord)>, BackendError> {

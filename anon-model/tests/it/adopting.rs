@@ -6,9 +6,9 @@ use std::path::Path;
 
 use anon_model::conformance::{Outcome, identity};
 use anon_model::{
-    Adopted, Adopting, Adoption, Assigned, DiskOptions, DiskStore, ExternalStudy, LookupStore,
-    MemoryStore, NewInstance, PatientPhi, Phi, PhiIndex, Pseudonyms, RemarkReason, Remarks, Space,
-    StudyPhi, StudyRow, Transactions, Wanted,
+    AdoptError, Adopted, Adopting, Adoption, Assigned, DiskOptions, DiskStore, ExternalStudy,
+    LookupStore, MemoryStore, NewInstance, PatientPhi, Phi, PhiIndex, Pseudonyms, RemarkReason,
+    Remarks, Space, StudyPhi, StudyRow, Transactions, Wanted,
 };
 use proptest::prelude::*;
 
@@ -211,13 +211,95 @@ fn fill(store: &dyn LookupStore) -> Outcome {
     Ok(())
 }
 
+/// A copy of a fixture that its owner alone can read, as a store must be.
+fn copy_of(fixture: &str, directory: &Path) -> Outcome<std::path::PathBuf> {
+    let path = directory.join(fixture);
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    write_private(&path, &std::fs::read(data.join(fixture))?)?;
+    Ok(path)
+}
+
+/// Returns true if a pseudonym is refused because it was deleted.
+fn is_deleted(store: &dyn LookupStore, space: Space, pseudonym: &str) -> bool {
+    let refused = store.adopt(space, &phi("7.7"), pseudonym);
+    matches!(refused, Err(AdoptError::PseudonymDeleted { .. }))
+}
+
+#[test]
+fn deleted_numbers_stay_known_after_a_restart() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("lookup.redb");
+    let open = || {
+        DiskStore::open(&path, identity()?, &DiskOptions::default())
+            .map_err(Box::<dyn std::error::Error>::from)
+    };
+    let mut last = external_study(5, 50, 10);
+    last.patient_name = "JAVA-5".to_owned();
+    let studies = [3, 4, 7].map(|number| external_study(number, number * 10, number));
+    let studies = [&studies[..], &[last]].concat();
+    let adopted = open()?.adopt_studies(&studies, &[], Adopting::AllOrNothing)?;
+    assert!(adopted.iter().all(Result::is_ok));
+    // One at a time and out of order: the numbers join the runs of others.
+    for patient in ["99.99-000004", "JAVA-5", "99.99-000003", "99.99-000007"] {
+        let store = open()?;
+        let deleted = store.delete_patient(patient)?.ok_or(patient)?;
+        store.settle(deleted.removal.group, &[])?;
+    }
+    let store = open()?;
+    for patient in ["99.99-000003", "99.99-000004", "99.99-000007", "JAVA-5"] {
+        assert!(is_deleted(&store, Space::Patient, patient), "{patient}");
+    }
+    for study in [30, 40, 70, 50] {
+        let name = format!("{PREFIX}.{study}");
+        assert!(is_deleted(&store, Space::Uid, &name), "{name}");
+    }
+    for (patient, original) in [("99.99-000002", "7.2"), ("99.99-000005", "7.5")] {
+        store.adopt(Space::Patient, &phi(original), patient)?;
+    }
+    Ok(())
+}
+
+/// The file was filled by `fill` without the instances, and patient 3 was deleted. Format 2 did not
+/// record that, so every number without a pair may be a deleted one.
+#[test]
+fn numbers_deleted_before_format_3_are_not_given_again() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let path = copy_of("lookup-2-deleted.redb", directory.path())?;
+    let store = DiskStore::open(&path, identity()?, &DiskOptions::default())?;
+    for patient in ["99.99-000001", "99.99-000003", "99.99-000016"] {
+        assert!(is_deleted(&store, Space::Patient, patient), "{patient}");
+    }
+    assert!(is_deleted(&store, Space::Uid, &format!("{PREFIX}.12")));
+    assert_eq!(rows(&store)?.len(), 2);
+    let known = [external_study(17, 40, 8), external_study(17, 6786, 9)];
+    let again = store.adopt_studies(&known, &[], Adopting::AllOrNothing)?;
+    let again: Vec<Adopted> = again.into_iter().collect::<Result<_, _>>()?;
+    assert_eq!(again, [Adopted::Known; 2]);
+    store.adopt(Space::Patient, &phi("7.8"), "99.99-000018")?;
+    // A number of the run is deleted once more, and the run stays whole.
+    let deleted = store.delete_patient("99.99-000017")?.ok_or("not deleted")?;
+    store.settle(deleted.removal.group, &[])?;
+    for patient in ["99.99-000003", "99.99-000017"] {
+        assert!(is_deleted(&store, Space::Patient, patient), "{patient}");
+    }
+    Ok(())
+}
+
+/// Nothing was ever deleted from this file of format 2, so its gaps may still be adopted.
+#[test]
+fn gaps_of_a_format_2_without_deletions_can_be_adopted() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let path = copy_of("lookup-2.redb", directory.path())?;
+    let store = DiskStore::open(&path, identity()?, &DiskOptions::default())?;
+    store.adopt(Space::Patient, &phi("7.7"), "99.99-000004")?;
+    Ok(())
+}
+
 /// The file was filled by `fill`.
 #[test]
 fn format_2_opens() -> Outcome {
     let directory = tempfile::tempdir()?;
-    let path = directory.path().join("lookup.redb");
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/lookup-2.redb");
-    write_private(&path, &std::fs::read(fixture)?)?;
+    let path = copy_of("lookup-2.redb", directory.path())?;
     let old = DiskStore::open(&path, identity()?, &DiskOptions::default())?;
     let new = MemoryStore::new(identity()?)?;
     fill(&new)?;

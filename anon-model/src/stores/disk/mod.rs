@@ -21,6 +21,8 @@
 //! adopted     id of the study's UID → –; the study was adopted, and its row stays without instances
 //! remarks     id of the instance UID → number of reason, tag and cases of each; none without remarks
 //! remark_totals (reason, tag)   → cases over all instances
+//! deleted     first id of a run     → last id; deleted pairs of kind 0
+//! deleted_names hash(space, pseudonym)→ –; deleted pseudonyms of kinds 1 and 2
 //! intents     group                 → outputs to publish, or directories to remove
 //! rules       order                 → digest, name, text, time of acceptance
 //!
@@ -30,8 +32,10 @@
 //! value = version: u8 | bincode of a struct of that version
 //! ```
 //!
-//! Format 1 had no `offsets` and no `adopted`, format 2 no `remarks` and no `remark_totals`. They are
-//! added, empty, when such a file is opened for writing.
+//! Format 1 had no `offsets` and no `adopted`, format 2 no `remarks`, `remark_totals`, `deleted` and
+//! `deleted_names`. They are added, empty, when such a file is opened for writing. Only if studies were
+//! removed from a file of format 2, all numbers up to the counters that have no pair count as deleted;
+//! which external pseudonyms were deleted is not known.
 //!
 //! An id determines its own pseudonym where that is a number. So a known original costs one look-up
 //! in `ids`, and a new one a row of 24 bytes there and its text, appended to `pairs`. The hash is

@@ -84,3 +84,40 @@ pub(super) fn entry_of(run: &mut PairRun, first: u64, id: PairId) -> Option<&mut
     run.0
         .get_mut(usize::try_from(id.0.checked_sub(first)?).ok()?)
 }
+
+/// Records that the pairs with these ids, which rise, were deleted. Runs never overlap.
+pub(super) fn write_deleted(
+    deleted: &mut redb::Table<'_, u64, u64>,
+    ids: &[PairId],
+) -> Result<(), BackendError> {
+    let mut open: Option<(u64, u64)> = None;
+    for id in ids {
+        if let Some((_, last)) = &mut open
+            && *last + 1 == id.0
+        {
+            *last = id.0;
+            continue;
+        }
+        if let Some((first, last)) = open {
+            deleted.insert(first, last).map_err(redb_error)?;
+        }
+        open = match deleted_run(deleted, *id)? {
+            Some((first, last)) if last + 1 >= id.0 => Some((first, last.max(id.0))),
+            _ => Some((id.0, id.0)),
+        };
+    }
+    if let Some((first, last)) = open {
+        deleted.insert(first, last).map_err(redb_error)?;
+    }
+    Ok(())
+}
+
+/// Returns the last run of deleted pairs that begins at an id or before it.
+pub(super) fn deleted_run(
+    deleted: &impl ReadableTable<u64, u64>,
+    id: PairId,
+) -> Result<Option<(u64, u64)>, BackendError> {
+    let last = deleted.range(..=id.0).map_err(redb_error)?.next_back();
+    let run = last.transpose().map_err(redb_error)?;
+    Ok(run.map(|(first, last)| (first.value(), last.value())))
+}

@@ -1,11 +1,11 @@
 //! The tables of the file, and how an empty store is created.
 
-use redb::{TableDefinition, WriteTransaction};
+use redb::{ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
 
-use crate::ledger::records::{Meta, RemarkKey};
+use crate::ledger::records::{Meta, PairId, PairKind, RemarkKey};
 use crate::stores::disk::OpenError;
-use crate::stores::disk::codec::{InstanceBytes, encode};
-use crate::{BackendError, Remedy};
+use crate::stores::disk::codec::{InstanceBytes, decode, encode};
+use crate::{BackendError, Remedy, Space};
 
 pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 pub(super) const IDS: TableDefinition<'_, u128, u64> = TableDefinition::new("ids");
@@ -32,6 +32,11 @@ pub(super) const REMARKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new
 /// Since format 3.
 pub(super) const REMARK_TOTALS: TableDefinition<'_, RemarkKey, u64> =
     TableDefinition::new("remark_totals");
+/// Since format 3: the first and the last id of each run of deleted pairs of kind 0.
+pub(super) const DELETED: TableDefinition<'_, u64, u64> = TableDefinition::new("deleted");
+/// Since format 3: the hashes of deleted pseudonyms of kinds 1 and 2.
+pub(super) const DELETED_NAMES: TableDefinition<'_, u128, ()> =
+    TableDefinition::new("deleted_names");
 pub(super) const INTENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("intents");
 pub(super) const RULES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("rules");
 
@@ -71,6 +76,7 @@ pub(super) fn prepare(write: &WriteTransaction) -> Result<(), OpenError> {
     write.open_table(INTENTS)?;
     write.open_table(RULES)?;
     add_adopted(write)?;
+    drop(meta);
     to_format_3(write)
 }
 
@@ -81,9 +87,34 @@ pub(super) fn add_adopted(write: &WriteTransaction) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Migrates format 2 to 3: adds the tables of remarks, empty.
+/// Migrates format 2 to 3: adds the tables of remarks, empty, and those of deleted pairs.
 pub(super) fn to_format_3(write: &WriteTransaction) -> Result<(), OpenError> {
     write.open_table(REMARKS)?;
     write.open_table(REMARK_TOTALS)?;
+    add_deleted(write)
+}
+
+/// Adds the tables of deleted pairs.
+///
+/// Format 2 did not record which pairs were deleted. If a study was ever removed, each number up to
+/// the counters that has no pair may be a deleted one, so all of them count as deleted.
+fn add_deleted(write: &WriteTransaction) -> Result<(), OpenError> {
+    write.open_table(DELETED_NAMES)?;
+    let mut deleted = write.open_table(DELETED)?;
+    let meta = write.open_table(META)?;
+    let Some(state) = meta.get(STATE)? else {
+        return Ok(());
+    };
+    let state: Meta = decode(state.value()).map_err(BackendError::from)?;
+    if write.open_table(STUDIES)?.len()? == state.first_seen {
+        return Ok(());
+    }
+    let spaces = [Space::Patient, Space::Uid, Space::Accession];
+    for (space, highest) in spaces.into_iter().zip(state.numbered) {
+        let id = |number| PairId::new(space, PairKind::Numbered, number).0;
+        if highest > 0 {
+            deleted.insert(id(1), id(highest))?;
+        }
+    }
     Ok(())
 }

@@ -11,12 +11,12 @@ use crate::ledger::records::{
 };
 use crate::ledger::tables::Snapshot;
 use crate::stores::disk::codec::{GroupMembers, InstanceBytes, Row, decode, instance_of};
-use crate::stores::disk::pair_runs::{entry_of, run_of};
+use crate::stores::disk::pair_runs::{deleted_run, entry_of, run_of};
 use crate::stores::disk::recent_ids::{SharedIds, read_recent};
 use crate::stores::disk::schema::{
-    ADOPTED, IDS, INDEXED, INSTANCES, INTENTS, MEMBERS, META, NAMES, OFFSETS, PAIRS,
-    PATIENT_STUDIES, PATIENTS, REFERENCES, REMARK_TOTALS, REMARKS, RULES, SERIES, STATE, STUDIES,
-    STUDY_SERIES, redb_error,
+    ADOPTED, DELETED, DELETED_NAMES, IDS, INDEXED, INSTANCES, INTENTS, MEMBERS, META, NAMES,
+    OFFSETS, PAIRS, PATIENT_STUDIES, PATIENTS, REFERENCES, REMARK_TOTALS, REMARKS, RULES, SERIES,
+    STATE, STUDIES, STUDY_SERIES, redb_error,
 };
 use crate::{BackendError, RulesRecord};
 
@@ -60,6 +60,8 @@ pub(crate) struct View {
     adopted: ReadOnlyTable<u64, ()>,
     remarks: ReadOnlyTable<u64, &'static [u8]>,
     remark_totals: ReadOnlyTable<RemarkKey, u64>,
+    deleted: ReadOnlyTable<u64, u64>,
+    deleted_names: ReadOnlyTable<u128, ()>,
     intents: ReadOnlyTable<u64, &'static [u8]>,
     rules: ReadOnlyTable<u64, &'static [u8]>,
 }
@@ -89,6 +91,8 @@ impl View {
             adopted: read.open_table(ADOPTED)?,
             remarks: read.open_table(REMARKS)?,
             remark_totals: read.open_table(REMARK_TOTALS)?,
+            deleted: read.open_table(DELETED)?,
+            deleted_names: read.open_table(DELETED_NAMES)?,
             intents: read.open_table(INTENTS)?,
             rules: read.open_table(RULES)?,
         })
@@ -314,6 +318,16 @@ impl Snapshot for View {
             totals.push((key.value(), total.value()));
         }
         Ok(totals)
+    }
+
+    fn is_deleted(&self, id: PairId) -> Result<bool, BackendError> {
+        let run = deleted_run(&self.deleted, id)?;
+        Ok(run.is_some_and(|(_, last)| last >= id.0))
+    }
+
+    fn is_name_deleted(&self, name: Key) -> Result<bool, BackendError> {
+        let row = ReadableTable::get(&self.deleted_names, name).map_err(redb_error)?;
+        Ok(row.is_some())
     }
 
     fn intents(&self) -> Result<Vec<(u64, IntentRecord)>, BackendError> {

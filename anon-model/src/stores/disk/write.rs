@@ -8,12 +8,12 @@ use crate::BackendError;
 use crate::ledger::records::{Key, PairId};
 use crate::ledger::tables::Batch;
 use crate::stores::disk::codec::{GroupMembers, InstanceBytes, Row, encode, instance_bytes};
-use crate::stores::disk::pair_runs::{set_pair, write_pairs};
+use crate::stores::disk::pair_runs::{set_pair, write_deleted, write_pairs};
 use crate::stores::disk::recent_ids::HighestNumbers;
 use crate::stores::disk::schema::{
-    ADOPTED, IDS, INSTANCES, INTENTS, MEMBERS, META, NAMES, OFFSETS, PAIRS, PATIENT_STUDIES,
-    PATIENTS, REFERENCES, REMARK_TOTALS, REMARKS, RULES, SERIES, STATE, STUDIES, STUDY_SERIES,
-    redb_error,
+    ADOPTED, DELETED, DELETED_NAMES, IDS, INSTANCES, INTENTS, MEMBERS, META, NAMES, OFFSETS, PAIRS,
+    PATIENT_STUDIES, PATIENTS, REFERENCES, REMARK_TOTALS, REMARKS, RULES, SERIES, STATE, STUDIES,
+    STUDY_SERIES, redb_error,
 };
 
 /// Writes a batch. The table `pairs` has no runs above `highest`.
@@ -143,7 +143,24 @@ fn write_pending(
             names.remove(name).map_err(redb_error)?;
         }
     }
-    Ok(())
+    let numbered = batch
+        .removed_pairs
+        .iter()
+        .filter(|(.., name)| name.is_none());
+    let mut ids: Vec<PairId> = numbered.map(|(id, ..)| *id).collect();
+    ids.sort_unstable();
+    write_deleted(&mut write.open_table(DELETED).map_err(redb_error)?, &ids)?;
+    let mut names: Vec<Key> = batch
+        .removed_pairs
+        .iter()
+        .filter_map(|(.., name)| *name)
+        .collect();
+    names.sort_unstable();
+    write_plain(
+        write,
+        DELETED_NAMES,
+        names.into_iter().map(|name| (name, Some(()))),
+    )
 }
 
 /// Writes rows that the codec encodes.
