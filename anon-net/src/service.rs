@@ -40,8 +40,8 @@ pub use get::GetRequest;
 pub use hierarchy::{Detail, HierarchyRequest, InstanceFilter, StudyHierarchy};
 pub use r#move::MoveRequest;
 pub use retrieve::{
-    InstanceState, LocalInstances, QueryLevel, RetrieveEvent, RetrieveMethod, RetrieveRequest,
-    RetrieveStep, StudyReport,
+    ErrorComment, InstanceState, LocalInstances, QueryLevel, RetrieveEvent, RetrieveMethod,
+    RetrieveRequest, RetrieveStep, StudyReport,
 };
 pub use store::{
     FileMeta, SendError, SendEvent, SendItem, SendOutcome, SendReport, Sender, StorageContext,

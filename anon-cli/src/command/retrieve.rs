@@ -1,6 +1,7 @@
 //! `anon retrieve`: retrieves studies from a server and de-identifies them.
 
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use anon_model::ProjectSettings;
@@ -273,7 +274,10 @@ impl<'c> StudyPrinter<'c> {
             format!("study {}", self.number)
         };
         let why = study.error.as_deref();
-        let why = why.map_or_else(String::new, |why| format!(": {why}"));
+        let mut why = why.map_or_else(String::new, |why| format!(": {why}"));
+        if let Some(comment) = &study.comment {
+            let _ = write!(why, "; the server says: {comment}");
+        }
         report.line(&format!(
             "{name}: {} of {} stored, {} quarantined, {} excluded{why}",
             study.stored, study.expected, study.quarantined, study.excluded

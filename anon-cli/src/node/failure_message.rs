@@ -10,6 +10,7 @@ use anon_net::service::ServiceError;
 use anon_net::{Error, Node};
 
 use crate::exit::Failure;
+use crate::project::record::RetrieveVia;
 
 /// The project as peers have to configure it.
 #[derive(Debug, Clone)]
@@ -57,11 +58,46 @@ pub(crate) fn failure_message(error: &ServiceError, node: &Node, local: &LocalNo
              sends to {ae_title} at {address} and can reach that address",
             after.as_secs()
         ),
+        ServiceError::NotSent { answered } => not_sent_message(*answered),
         ServiceError::TooMany { limit, .. } => {
             format!("the server has more than {limit} matches: narrow the search")
         }
         ServiceError::Cancelled => "cancelled".to_owned(),
         other => format!("{node}: {other}"),
+    }
+}
+
+/// Returns why a study that was requested with `via` is not complete, and what to do.
+pub(crate) fn retrieve_failure_message(
+    error: &ServiceError,
+    via: RetrieveVia,
+    node: &Node,
+    local: &LocalNode,
+) -> String {
+    let LocalNode { ae_title, address } = local;
+    match (via, error) {
+        (
+            RetrieveVia::Move,
+            ServiceError::Association(Error::Aborted { .. } | Error::Lost | Error::Closed),
+        ) => format!(
+            "the server {node} broke off the C-MOVE: this usually means that it does not know the \
+             destination {ae_title}, or has another address or port for it: enter it there as {ae_title}, \
+             {address}"
+        ),
+        _ => failure_message(error, node, local),
+    }
+}
+
+/// Returns why a C-GET did not bring everything (PS3.4 section C.4.3).
+fn not_sent_message(answered: Option<Status>) -> String {
+    match answered {
+        Some(status) => {
+            format!("the server sent them, and this project answered with status {status}: see the log")
+        }
+        None => "the server did not send them over C-GET: they are of a storage class that the project \
+                 does not take (see modalities), or the server has them in a transfer syntax that it does \
+                 not offer for C-GET: retrieve with --via move"
+            .to_owned(),
     }
 }
 
@@ -71,6 +107,12 @@ fn status_message(operation: Operation, status: Status, local: &LocalNode) -> St
     match (operation, status.code()) {
         (Operation::Move, 0xA801) => format!(
             "the server does not know the move destination {ae_title}: add it there as {ae_title}, {address}"
+        ),
+        // Servers answer this to a C-MOVE if they cannot open the association to the destination.
+        (Operation::Move, 0xA702) => format!(
+            "the server could not send (status {status}): this usually means that it has another address, \
+             port or AE title for {ae_title}: enter it there as {ae_title}, {address}, and check that no \
+             firewall is between"
         ),
         // Some servers use these codes for an unknown destination too.
         (Operation::Move, 0xC000..=0xCFFF) => format!(
@@ -273,6 +315,12 @@ mod tests {
                  and can reach that address",
             ),
             (
+                (Operation::Move, 0xA702),
+                "the server could not send (status A702): this usually means that it has another address, \
+                 port or AE title for ANONYMIZER: enter it there as ANONYMIZER, 127.0.0.1:1045, and check \
+                 that no firewall is between",
+            ),
+            (
                 (Operation::Find, 0xA700),
                 "the server is out of resources (status A700): try again later, or request less",
             ),
@@ -293,6 +341,45 @@ mod tests {
             let status = Status::new(code);
             (ServiceError::Refused { operation, status }, message)
         }));
+    }
+
+    #[test]
+    fn a_broken_off_c_move_is_told_by_what_usually_causes_it() {
+        let node: Node = "PACS@pacs.ward:104".parse().unwrap();
+        let local = LocalNode {
+            ae_title: "ANONYMIZER".into(),
+            address: "127.0.0.1:1045".into(),
+        };
+        let by = AbortedBy::User;
+        for error in [Error::Aborted { by }, Error::Lost, Error::Closed] {
+            let error = ServiceError::from(error);
+            let message = retrieve_failure_message(&error, RetrieveVia::Move, &node, &local);
+            assert_eq!(
+                message,
+                "the server PACS@pacs.ward:104 broke off the C-MOVE: this usually means that it does not \
+                 know the destination ANONYMIZER, or has another address or port for it: enter it there as \
+                 ANONYMIZER, 127.0.0.1:1045"
+            );
+            let message = retrieve_failure_message(&error, RetrieveVia::Get, &node, &local);
+            assert!(message.contains("closed the connection"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_c_get_that_brings_not_everything_is_explained() {
+        let answered = Some(Status::new(0xA700));
+        check([
+            (
+                ServiceError::NotSent { answered: None },
+                "the server did not send them over C-GET: they are of a storage class that the project does \
+                 not take (see modalities), or the server has them in a transfer syntax that it does not \
+                 offer for C-GET: retrieve with --via move",
+            ),
+            (
+                ServiceError::NotSent { answered },
+                "the server sent them, and this project answered with status A700: see the log",
+            ),
+        ]);
     }
 
     #[test]

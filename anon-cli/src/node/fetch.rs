@@ -17,7 +17,7 @@ use anon_net::{AeTitle, InstanceHandler, InstanceUid, Uid};
 use crossbeam_channel::Sender;
 
 use super::arrival_log::{ArrivalLog, Notes};
-use super::failure_message::failure_message;
+use super::failure_message::retrieve_failure_message;
 use super::{LocalNode, Peer, Purpose, scp};
 use crate::exit::Failure;
 use crate::project::Project;
@@ -232,6 +232,7 @@ impl Fetch {
                 .error
                 .as_ref()
                 .map(|error| self.error_message(error, report)),
+            comment: report.comment.as_ref().map(|it| it.expose().to_owned()),
             missing: report
                 .missing
                 .iter()
@@ -266,7 +267,7 @@ impl Fetch {
     }
 
     fn error_message(&self, error: &ServiceError, report: &StudyReport) -> String {
-        let why = failure_message(error, &self.peer.node, &self.local);
+        let why = retrieve_failure_message(error, self.via, &self.peer.node, &self.local);
         match report.missing.len() {
             0 => why,
             missing => format!(

@@ -202,6 +202,9 @@ pub(crate) struct Fetched {
     pub(crate) failed: u64,
     /// Why it is not complete.
     pub(crate) error: Option<String>,
+    /// What the server said of the failure (Error Comment). Can identify.
+    #[serde(default)]
+    pub(crate) comment: Option<String>,
     /// SOP Instance UIDs of those that did not come.
     #[serde(default)]
     pub(crate) missing: Vec<String>,

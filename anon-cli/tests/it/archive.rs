@@ -33,6 +33,10 @@ pub(crate) struct Behaviour {
     pub(crate) title: Option<&'static str>,
     /// The status with which it refuses every request of this kind.
     pub(crate) refuses: Option<(Operation, u16)>,
+    /// The Error Comment of such a response.
+    pub(crate) comment: Option<&'static str>,
+    /// The operation to which it sends no response, nor to a C-CANCEL of it.
+    pub(crate) is_silent_to: Option<Operation>,
     /// How many instances it reports as sent without sending them.
     pub(crate) omits: usize,
     /// It accepts connections and never responds.
@@ -296,7 +300,14 @@ impl Shared {
         if let Some((operation, status)) = self.behaviour.refuses
             && operation == request.operation
         {
-            return respond(association, context, request, Status::new(status), None);
+            let mut response = request.response(Status::new(status));
+            response.comment = self.behaviour.comment.map(str::to_owned);
+            return send(association, context, &Command::Response(response), LONG);
+        }
+        if self.behaviour.is_silent_to == Some(request.operation) {
+            *lock(&self.halted) += 1;
+            self.changed.notify_all();
+            return Ok(());
         }
         match request.operation {
             Operation::Find => {

@@ -418,6 +418,74 @@ fn a_signal_sends_c_cancel_and_releases_the_association() -> Test {
     Ok(())
 }
 
+/// The server accepts a C-MOVE, and answers neither it nor the C-CANCEL.
+#[test]
+fn a_signal_ends_a_retrieve_from_a_silent_server_in_a_second() -> Test {
+    for (operation, via) in [(Operation::Move, "move"), (Operation::Get, "get")] {
+        let scene = made()?;
+        // Longer than the test may take.
+        for key in ["acse", "dimse", "network"] {
+            scene.set(&format!("timeouts.{key}"), "3600")?;
+        }
+        scene.set("scp.port", &port::free()?.to_string())?;
+        let behaviour = Behaviour {
+            is_silent_to: Some(operation),
+            ..Behaviour::default()
+        };
+        let archive = Archive::start(behaviour, study(1))?;
+        let node = archive.node();
+        let args = ["--patient-id", "SYN00001", "--via", via];
+        let mut all = vec!["-p", "project", "--format", "json", "retrieve", &node];
+        all.extend(args);
+        let mut command = scene.command(&all);
+        let child = command.stdout(std::process::Stdio::piped()).spawn()?;
+        archive.wait_until_cancellable()?;
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::INT)?;
+        let output = child.wait_with_output()?;
+        let out = String::from_utf8(output.stdout)?;
+        assert_eq!(output.status.code(), Some(130), "{via}: {out}");
+        archive.wait_for_request("C-CANCEL")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_refused_retrieve_reports_the_words_of_the_server_and_what_to_do() -> Test {
+    let words = "CANARY^JANE is locked";
+    for status in [0xC000, 0xA702] {
+        let scene = made()?;
+        scene.set("scp.port", &port::free()?.to_string())?;
+        let behaviour = Behaviour {
+            refuses: Some((Operation::Move, status)),
+            comment: Some(words),
+            ..Behaviour::default()
+        };
+        let archive = Archive::start(behaviour, study(1))?;
+        let node = archive.node();
+        let args = ["retrieve", &node, "--patient-id", "SYN00001"];
+        let ran = scene.json(&args)?.exits(5);
+        let told = ran.events()?.into_iter().next().ok_or("a study")?;
+        assert_eq!(told["comment"], words);
+        let error = told["error"].as_str().unwrap_or_default();
+        let status = format!("status {status:04X}");
+        assert!(
+            error.contains(&status) && error.contains("ANONYMIZER"),
+            "{error}"
+        );
+        let moves = transfers(&archive, 0);
+        assert!(moves.len() <= 4, "{moves:?}");
+        // The words can identify: they appear on standard output only.
+        let human = ["-v", "-p", "project"].iter().chain(&args).copied();
+        let human = scene.run(&human.collect::<Vec<_>>())?.exits(5);
+        let said = format!("the server says: {words}");
+        assert!(human.out.contains(&said), "{}", human.out);
+        for text in [ran.err, human.err] {
+            assert!(!text.contains("CANARY"), "{text}");
+        }
+    }
+    Ok(())
+}
+
 fn words(args: &[String]) -> Vec<&str> {
     args.iter().map(String::as_str).collect()
 }

@@ -70,6 +70,15 @@ pub enum ServiceError {
         /// The time without an arrival.
         after: Duration,
     },
+    /// The peer ended a C-GET and has not sent some of the instances. A peer can send only what it
+    /// has in a storage class and transfer syntax that both sides accepted for the association
+    /// (PS3.4 section C.4.3).
+    #[error("the peer ended the C-GET without sending some instances")]
+    NotSent {
+        /// The last failure status with which we answered one of its C-STORE requests. `None` if
+        /// we took each instance that it sent.
+        answered: Option<Status>,
+    },
     /// The caller cancelled the operation.
     #[error("the operation was cancelled")]
     Cancelled,
@@ -91,6 +100,7 @@ impl ServiceError {
             Self::Association(error) => error.remedy(),
             Self::Refused { status, .. } => remedy(*status),
             Self::Stalled { .. } => Remedy::Retry,
+            Self::NotSent { answered } => answered.map_or(Remedy::Skip, remedy),
             Self::NoAnswer { remedy } => *remedy,
             Self::ContextRefused { .. }
             | Self::Unreadable { .. }
@@ -172,6 +182,13 @@ mod tests {
             (
                 ServiceError::Stalled {
                     after: Duration::ZERO,
+                },
+                Remedy::Retry,
+            ),
+            (ServiceError::NotSent { answered: None }, Remedy::Skip),
+            (
+                ServiceError::NotSent {
+                    answered: Some(Status::OUT_OF_RESOURCES),
                 },
                 Remedy::Retry,
             ),

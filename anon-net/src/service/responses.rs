@@ -22,6 +22,10 @@ use crate::dimse::{Body, Request, Response, Status, StatusClass};
 use crate::identifier::{Encoding, Identifier};
 use receive::NextMessage;
 
+/// How long a peer has to end an operation that the caller cancelled. After that the association is
+/// aborted.
+const CANCEL_GRACE: Duration = Duration::from_millis(750);
+
 /// Processes the responses to a request.
 pub(crate) trait ResponseHandler {
     /// Is called for each response, pending or final. `Break` cancels the operation with C-CANCEL.
@@ -72,6 +76,8 @@ struct ResponseDeadline {
     limit: Duration,
     /// True once C-CANCEL was sent. Progress does not restart the deadline then.
     is_ending: bool,
+    /// True once the caller has cancelled.
+    is_cancelled: bool,
 }
 
 impl ResponseDeadline {
@@ -80,12 +86,14 @@ impl ResponseDeadline {
             since: Instant::now(),
             limit,
             is_ending: false,
+            is_cancelled: false,
         }
     }
 
     /// Sets a final deadline.
     fn end_within(&mut self, limit: Duration) {
-        *self = Self::new(limit);
+        self.since = Instant::now();
+        self.limit = limit;
         self.is_ending = true;
     }
 
@@ -153,11 +161,11 @@ impl QueryContext {
 /// Sends a request with its identifier, and passes each response to `handler`. Returns the final
 /// response, whatever its status. `silence` limits the time without progress.
 ///
-/// Once cancelled, it sends a C-CANCEL and waits for the final response as long as for any message.
+/// Once cancelled, it sends a C-CANCEL and waits for the final response at most [`CANCEL_GRACE`].
 ///
 /// # Errors
-/// [`ServiceError::Cancelled`] if the caller cancelled and the peer ended the operation: the
-/// association is still open. After any other error the association is closed.
+/// [`ServiceError::Cancelled`] if the caller cancelled: the association is still open if the peer
+/// ended the operation, and aborted otherwise. After any other error the association is closed.
 pub(crate) fn run(
     association: &mut ScuAssociation,
     cancel: &Cancel,
@@ -172,7 +180,11 @@ pub(crate) fn run(
     let pending = query.send(association, cancel)?;
     let mut deadline = ResponseDeadline::new(silence);
     loop {
-        let message = receive::next(association, pending, encoding, &deadline, handler)?;
+        let message = receive::next(association, pending, encoding, &deadline, handler);
+        let message = match message {
+            Err(_) if deadline.is_cancelled => return Err(ServiceError::Cancelled),
+            message => message?,
+        };
         let wants_end = match message {
             NextMessage::Nothing => poll(handler, &mut deadline),
             NextMessage::Request(status) => {
@@ -186,19 +198,37 @@ pub(crate) fn run(
                 let is_heard = is_final || !deadline.is_ending;
                 let breaks = is_heard && handler.on_response(&response, identifier).is_break();
                 if is_final {
-                    let is_cancelled = deadline.is_ending && cancel.is_cancelled();
-                    return (!is_cancelled)
+                    return (!deadline.is_cancelled)
                         .then_some(response)
                         .ok_or(ServiceError::Cancelled);
                 }
                 breaks
             }
         };
-        if (wants_end || cancel.is_cancelled()) && !deadline.is_ending {
-            association.cancel(pending)?;
-            deadline.end_within(association.timeouts().dimse);
-        }
+        end(association, pending, &mut deadline, (wants_end, cancel))?;
     }
+}
+
+/// Sends a C-CANCEL, once, if the operation is to end, and sets the deadline for its end.
+fn end(
+    association: &mut ScuAssociation,
+    pending: PendingRequest,
+    deadline: &mut ResponseDeadline,
+    (wants_end, cancel): (bool, &Cancel),
+) -> Result<(), ServiceError> {
+    let timeouts = association.timeouts();
+    if cancel.is_cancelled() && !deadline.is_cancelled {
+        deadline.is_cancelled = true;
+        if !deadline.is_ending && association.cancel(pending, CANCEL_GRACE).is_err() {
+            association.abort();
+            return Err(ServiceError::Cancelled);
+        }
+        deadline.end_within(timeouts.dimse.min(CANCEL_GRACE));
+    } else if wants_end && !deadline.is_ending {
+        association.cancel(pending, timeouts.network)?;
+        deadline.end_within(timeouts.dimse);
+    }
+    Ok(())
 }
 
 /// Polls the handler while no message arrives. Returns true if the operation is to be cancelled.

@@ -13,7 +13,9 @@
 
 pub mod local_instances;
 mod progress;
+mod refusals;
 pub mod report;
+mod round;
 mod study;
 
 use std::sync::Arc;
@@ -22,7 +24,7 @@ use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 
 pub use local_instances::{InstanceState, LocalInstances};
-pub use report::{RetrieveEvent, RetrieveStep, StudyReport};
+pub use report::{ErrorComment, RetrieveEvent, RetrieveStep, StudyReport};
 
 use super::hierarchy::{InstanceFilter, MAX_RESPONSES};
 use super::{Cancel, Scu};
@@ -148,9 +150,14 @@ impl Scu {
     /// study is already stored, only the rest is requested: whole series that are missing, and
     /// single instances of others.
     ///
-    /// A level ends when no instance arrives within
-    /// [`Timeouts::network`](super::Timeouts::network). Once cancelled, a C-CANCEL is sent, but the
-    /// peer may continue to send.
+    /// After a refusal of which nothing has arrived, at most three more requests follow, with
+    /// pauses of [`Retries::pause`](super::Retries::pause) and more, and none for a single instance.
+    ///
+    /// Some peers move instances after the final response of a C-MOVE: if it is a success, the
+    /// first level waits until no instance arrives within
+    /// [`Timeouts::network`](super::Timeouts::network). After a C-GET there is no such wait. A
+    /// C-GET proposes the storage classes on as many associations as they need, one after the
+    /// other. Once cancelled, a C-CANCEL is sent, but the peer may continue to send.
     ///
     /// `on_event` is called on this thread. The studies are retrieved on other threads.
     pub fn retrieve(

@@ -96,11 +96,14 @@ impl ScuAssociation {
         Ok(pending)
     }
 
-    /// Sends a C-CANCEL for a request.
-    pub(crate) fn cancel(&mut self, pending: PendingRequest) -> Result<(), Error> {
+    /// Sends a C-CANCEL for a request. Waits at most `timeout` for the peer to read it.
+    pub(crate) fn cancel(
+        &mut self,
+        pending: PendingRequest,
+        timeout: Duration,
+    ) -> Result<(), Error> {
         let responded_to = pending.message_id;
         let command = Command::Cancel { responded_to };
-        let timeout = self.timeouts.network;
         message::send(&mut *self.association, pending.context, &command, timeout)
     }
 

@@ -19,6 +19,7 @@ use anon_net::{
 pub(crate) const LONG: Duration = Duration::from_secs(10);
 pub(crate) const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 pub(crate) const SR: &str = "1.2.840.10008.5.1.4.1.1.88.22";
+pub(crate) const PET: &str = "1.2.840.10008.5.1.4.1.1.128";
 
 /// How a server behaves.
 #[derive(Debug, Clone)]
@@ -43,6 +44,8 @@ pub(crate) struct PacsBehavior {
     pub(crate) unknown_destination: Status,
     /// Returns counts of sub-operations.
     pub(crate) counts: bool,
+    /// Refuses each C-MOVE with this status, and says why.
+    pub(crate) refuses: Option<(Status, &'static str)>,
 }
 
 pub(crate) const ORTHANC: PacsBehavior = PacsBehavior {
@@ -54,6 +57,7 @@ pub(crate) const ORTHANC: PacsBehavior = PacsBehavior {
     encoding: Encoding::ExplicitLittle,
     unknown_destination: Status::new(0xC000),
     counts: true,
+    refuses: None,
 };
 pub(crate) const DCMQRSCP: PacsBehavior = PacsBehavior {
     returns_counts: false,
@@ -64,6 +68,7 @@ pub(crate) const DCMQRSCP: PacsBehavior = PacsBehavior {
     encoding: Encoding::ImplicitLittle,
     unknown_destination: Status::new(0xA801),
     counts: true,
+    refuses: None,
 };
 pub(crate) const PYNETDICOM: PacsBehavior = PacsBehavior {
     returns_counts: false,
@@ -74,6 +79,7 @@ pub(crate) const PYNETDICOM: PacsBehavior = PacsBehavior {
     encoding: Encoding::ExplicitBig,
     unknown_destination: Status::new(0xA801),
     counts: false,
+    refuses: None,
 };
 
 #[derive(Debug, Clone)]
@@ -98,7 +104,11 @@ pub(crate) fn study(number: usize, accession: &'static str, of: &[(&'static str,
     let series = |(n, (modality, count)): (usize, &(&'static str, usize))| Series {
         uid: format!("{uid}.{n}"),
         modality,
-        class: if *modality == "SR" { SR } else { CT },
+        class: match *modality {
+            "SR" => SR,
+            "PT" => PET,
+            _ => CT,
+        },
         instances: (0..*count).map(|i| format!("{uid}.{n}.{i}")).collect(),
     };
     let series = of.iter().enumerate().map(series).collect();
@@ -150,11 +160,13 @@ impl Pacs {
             let class = format!("1.2.840.10008.5.1.4.1.2.2.{class}");
             supported = supported.with(class.parse().expect("a UID"), syntaxes.to_vec());
         }
-        let class: Uid = CT.parse().expect("a UID");
-        let implicit = "1.2.840.10008.1.2".parse().expect("a UID");
-        supported = supported
-            .with(class.clone(), vec![implicit])
-            .with_scp_role(class);
+        for class in [CT, PET] {
+            let class: Uid = class.parse().expect("a UID");
+            let implicit = "1.2.840.10008.1.2".parse().expect("a UID");
+            supported = supported
+                .with(class.clone(), vec![implicit])
+                .with_scp_role(class);
+        }
         let store = Arc::new(Store {
             behavior,
             studies,
@@ -432,6 +444,11 @@ impl Store {
             let status = self.behavior.unknown_destination;
             return respond(association, context, request, status, None);
         }
+        if let Some((status, why)) = self.behavior.refuses {
+            let mut response = request.response(status);
+            response.comment = Some(why.to_owned());
+            return send(association, context, &Command::Response(response), LONG);
+        }
         let level = requested.text(tag::LEVEL).unwrap_or_default();
         let mut counts = SubOperations::default();
         let mut failed = Vec::new();
@@ -469,13 +486,11 @@ impl Store {
         let mut list = Identifier::new();
         list.set(tag::FAILED_INSTANCES, failed.join("\\").as_bytes());
         let bytes = list.encode(self.behavior.encoding).expect("short values");
-        respond(
-            association,
-            context,
-            request,
-            Status::new(0xB000),
-            Some(&bytes),
-        )
+        // DCMTK and pynetdicom refuse a C-GET of which nothing could be sent.
+        let is_refused = request.operation == Operation::Get && counts.completed.is_none();
+        let status = if is_refused { 0xA702 } else { 0xB000 };
+        let status = Status::new(status);
+        respond(association, context, request, status, Some(&bytes))
     }
 
     fn chosen(&self, requested: &Identifier) -> Vec<(String, &'static str)> {

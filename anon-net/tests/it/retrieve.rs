@@ -17,8 +17,8 @@ use anon_net::testing::MemoryInstances;
 use anon_net::{BackendError, InstanceUid, Node, Operation, Remedy, Status, Uid};
 
 use crate::pacs::{
-    CT, DCMQRSCP, LONG, ORTHANC, PYNETDICOM, Pacs, PacsBehavior, SR, Study, hostile_node, request,
-    respond, study,
+    CT, DCMQRSCP, LONG, ORTHANC, PET, PYNETDICOM, Pacs, PacsBehavior, SR, Study, hostile_node,
+    request, respond, study,
 };
 
 const BEHAVIORS: [(&str, PacsBehavior); 3] = [
@@ -557,6 +557,158 @@ fn studies_are_retrieved_by_get() {
         assert!(reports[0].is_complete(), "{name}: {:?}", reports[0]);
         assert_eq!(engine.taken.load(Ordering::Acquire), 5, "{name}");
     }
+}
+
+/// A C-GET of these classes, in this order.
+fn by_get(engine: &Arc<ReceivingEngine>, classes: &[&str]) -> RetrieveRequest {
+    let classes = classes.iter().map(|class| class.parse().expect("a UID"));
+    RetrieveRequest::new(RetrieveMethod::Get {
+        handler: Arc::clone(engine) as Arc<dyn InstanceHandler>,
+        sop_classes: classes.collect(),
+        transfer_syntaxes: vec!["1.2.840.10008.1.2".parse().expect("a UID")],
+    })
+}
+
+/// An association proposes at most 128 contexts. A server that does not return the classes of
+/// instances has to be offered all of them, on several associations.
+#[test]
+fn c_get_brings_the_classes_that_one_association_has_no_room_for() {
+    for (name, behavior) in BEHAVIORS {
+        let pacs = Pacs::start(behavior, vec![study(1, "A", &[("CT", 3), ("PT", 2)])]);
+        let engine = Arc::new(ReceivingEngine::default());
+        let others: Vec<String> = (0..300).map(|n| format!("1.2.840.77.{n}")).collect();
+        let mut classes = vec![CT];
+        classes.extend(others.iter().map(String::as_str));
+        classes.push(PET);
+        let request = by_get(&engine, &classes);
+        let (reports, _) = retrieve(&pacs, &engine.arrivals, &request, &["1.2.1"]);
+        assert!(reports[0].is_complete(), "{name}: {:?}", reports[0]);
+        assert_eq!(sums(&reports[0]), [5, 5, 0, 0, 0], "{name}");
+        assert_eq!(
+            engine.taken.load(Ordering::Acquire),
+            5,
+            "{name}: nothing came twice"
+        );
+    }
+}
+
+#[derive(Debug)]
+struct FullDisk;
+
+impl InstanceHandler for FullDisk {
+    fn handle(&self, _: &Instance, _: &mut dyn BufRead) -> Result<Outcome, BackendError> {
+        Ok(Outcome::OutOfResources)
+    }
+}
+
+/// Nothing is on its way after the final response of a C-GET.
+#[test]
+fn c_get_ends_with_its_final_response_and_says_why_it_is_not_complete() {
+    let pacs = Pacs::start(DCMQRSCP, vec![study(1, "A", &[("CT", 10), ("SR", 1)])]);
+    let engine = Arc::new(ReceivingEngine::default());
+    let began = Instant::now();
+    let reports = pacs.scu().retrieve(
+        &pacs.node,
+        &by_get(&engine, &[CT]),
+        &[uid("1.2.1")],
+        &engine.arrivals,
+        &Cancel::new(),
+        &mut |_| (),
+    );
+    assert!(began.elapsed() < LONG, "{:?}", began.elapsed());
+    assert_eq!(sums(&reports[0]), [11, 10, 0, 0, 1]);
+    let error = reports[0].error.as_ref().expect("an error");
+    let not_sent = matches!(error, ServiceError::NotSent { answered: None });
+    assert!(not_sent, "{error:?}");
+    assert_eq!(error.remedy(), Remedy::Skip);
+
+    // The handler refuses.
+    let request = RetrieveRequest::new(RetrieveMethod::Get {
+        handler: Arc::new(FullDisk),
+        sop_classes: vec![CT.parse().expect("a UID")],
+        transfer_syntaxes: vec!["1.2.840.10008.1.2".parse().expect("a UID")],
+    });
+    let (reports, _) = retrieve(&pacs, &engine.arrivals, &request, &["1.2.1"]);
+    let answered = Some(Status::OUT_OF_RESOURCES);
+    let error = reports[0].error.as_ref();
+    assert!(
+        matches!(error, Some(ServiceError::NotSent { answered: found }) if *found == answered),
+        "{error:?}"
+    );
+    assert_eq!(error.map(ServiceError::remedy), Some(Remedy::Retry));
+}
+
+/// A server that refuses a study is asked at most three more times, and never instance by instance.
+#[test]
+fn refused_study_is_not_requested_instance_by_instance() {
+    for code in [0xC000, 0xA701, 0xA702, 0x0120] {
+        for series in [1, 5] {
+            let status = Status::new(code);
+            let behavior = PacsBehavior {
+                refuses: Some((status, "  patient DOE^JANE is locked\n")),
+                ..ORTHANC
+            };
+            let of = vec![("CT", 100 / series); series];
+            let pacs = Pacs::start(behavior, vec![study(1, "A", &of)]);
+            let arrivals = MemoryInstances::new();
+            let (reports, _) = retrieve(&pacs, &arrivals, &by_move(), &["1.2.1"]);
+            let case = format!("{status}, {series} series");
+            let error = reports[0].error.as_ref();
+            assert!(
+                matches!(error, Some(ServiceError::Refused { status: found, .. }) if *found == status),
+                "{case}: {error:?}"
+            );
+            let comment = reports[0].comment.as_ref().expect("a comment");
+            assert_eq!(comment.expose(), "patient DOE^JANE is locked", "{case}");
+            assert!(!format!("{:?}", reports[0]).contains("JANE"), "{case}");
+            let requested = pacs.requested();
+            let moves: Vec<_> = requested
+                .iter()
+                .filter(|line| line.starts_with("C-MOVE"))
+                .collect();
+            assert!((2..=4).contains(&moves.len()), "{case}: {moves:?}");
+            assert_eq!(moves[..2], ["C-MOVE STUDY", "C-MOVE SERIES"], "{case}");
+        }
+    }
+}
+
+/// Some servers end a C-MOVE at the first instance that they cannot send. The others still come.
+#[test]
+fn refusals_of_some_instances_do_not_stop_the_others() {
+    let takes = |level: &str, uid: &InstanceUid| {
+        let is_bad = matches!(uid.expose(), "1.2.1.0.0" | "1.2.1.0.1" | "1.2.1.0.2");
+        (level == "IMAGE" && !is_bad).then_some(InstanceState::Stored)
+    };
+    let (pacs, arrivals) = sending(DCMQRSCP, vec![study(1, "A", &[("CT", 20)])], takes);
+    let (reports, _) = retrieve(&pacs, &*arrivals, &by_move(), &["1.2.1"]);
+    assert_eq!(sums(&reports[0]), [20, 17, 0, 0, 3]);
+}
+
+/// A server that accepts a C-MOVE and is silent afterwards.
+#[test]
+fn cancelling_ends_a_move_to_a_silent_server_in_a_second() {
+    let (cancel, cancelled) = (Cancel::new(), Arc::new(Mutex::new(Instant::now())));
+    let (wish, since) = (cancel.clone(), Arc::clone(&cancelled));
+    let (scu, node) = hostile_node(move |association| {
+        let Ok((context, ask, requested)) = request(association, Encoding::ImplicitLittle) else {
+            return association.release(LONG);
+        };
+        if ask.destination.is_none() {
+            return answer_study(association, context, &ask, &requested);
+        }
+        *since.lock().expect("a time") = Instant::now();
+        wish.cancel();
+        loop {
+            association.receive(Duration::from_mins(10))?;
+        }
+    });
+    let scu = scu.with_timeouts(Timeouts::all(Duration::from_hours(1)));
+    let (arrivals, studies) = (MemoryInstances::new(), [uid("1.2")]);
+    let reports = scu.retrieve(&node, &by_move(), &studies, &arrivals, &cancel, &mut |_| ());
+    let took = cancelled.lock().expect("a time").elapsed();
+    assert!(took < LONG, "{took:?}");
+    let error = reports[0].error.as_ref();
+    assert!(matches!(error, Some(ServiceError::Cancelled)), "{error:?}");
 }
 
 #[derive(Debug)]

@@ -192,6 +192,39 @@ fn get(inbox: &Arc<NotifyingInbox>, transfer_syntaxes: &[Uid]) -> Test<RetrieveM
     })
 }
 
+/// dcmqrscp and pynetdicom do not return the classes of instances, so that more classes are proposed
+/// than one association has room for.
+#[test]
+fn archives_send_by_get_what_comes_after_300_other_classes() -> Test {
+    let Some(corpus) = Corpus::new()? else {
+        return Ok(());
+    };
+    for kind in ServerKind::ARCHIVES {
+        let Some(server) = kind.start(&Setup::default())? else {
+            continue;
+        };
+        let accepted: Vec<&Instance> = corpus
+            .accepted_by(kind)
+            .into_iter()
+            .filter(|it| UNCOMPRESSED.contains(&it.transfer_syntax))
+            .collect();
+        server.load(&accepted)?;
+        let uids: BTreeSet<&str> = accepted.iter().map(|it| it.uid.as_str()).collect();
+        let others = (0..300).map(|n| Uid::new(&format!("1.2.840.77.{n}")));
+        let mut sop_classes = others.collect::<Result<Vec<_>, _>>()?;
+        sop_classes.extend(node::classes()?);
+        let inbox = Arc::new(NotifyingInbox::default());
+        let via = RetrieveMethod::Get {
+            handler: Arc::<NotifyingInbox>::clone(&inbox),
+            sop_classes,
+            transfer_syntaxes: node::transfer_syntaxes()?,
+        };
+        let report = retrieve(&server, via, QueryLevel::Study, &inbox)?;
+        check_complete(&format!("{kind:?}"), &report, &inbox, &uids);
+    }
+    Ok(())
+}
+
 /// A handler that uses a new inbox for each retrieve.
 #[derive(Debug, Default)]
 struct CurrentInbox(std::sync::Mutex<Arc<NotifyingInbox>>);

@@ -281,11 +281,12 @@ mod tests {
             excluded: 0,
             failed: 3,
             error: Some("away".into()),
+            comment: Some("no".into()),
             missing: vec!["1.2.3".into()],
         };
         said(
             &Response::Study(study),
-            r#"{"study":{"study_uid":"1.2","expected":6,"stored":1,"quarantined":2,"excluded":0,"failed":3,"error":"away","missing":["1.2.3"]}}"#,
+            r#"{"study":{"study_uid":"1.2","expected":6,"stored":1,"quarantined":2,"excluded":0,"failed":3,"error":"away","comment":"no","missing":["1.2.3"]}}"#,
         );
         let progress = FetchProgress {
             studies: 4,
@@ -324,6 +325,7 @@ mod tests {
             excluded: 0,
             failed: 0,
             error: None,
+            comment: None,
             missing: Vec::new(),
         });
         let code = 4;

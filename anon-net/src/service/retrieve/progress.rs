@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::{InstanceState, LocalInstances, RetrieveStep, StudyReport};
-use crate::dimse::SubOperations;
+use super::{ErrorComment, InstanceState, LocalInstances, RetrieveStep, StudyReport};
+use crate::dimse::{Response, Status, StatusClass, SubOperations};
 use crate::service::hierarchy::StudyHierarchy;
 use crate::service::responses::Activity;
 use crate::service::transfer::TransferObserver;
@@ -33,6 +33,10 @@ pub(super) struct StudyProgress<'a> {
     updated: Instant,
     /// The highest number of sub-operations that the peer has counted for the current request.
     most_counted: u32,
+    /// The Error Comment of the last final response with a failure status.
+    comment: Option<ErrorComment>,
+    /// The last failure status that we answered to a C-STORE request of a C-GET.
+    pub(super) answered: Option<Status>,
     failure: Option<BackendError>,
 }
 
@@ -76,6 +80,8 @@ impl<'a> StudyProgress<'a> {
             seen_changes: 0,
             updated: Instant::now(),
             most_counted: 0,
+            comment: None,
+            answered: None,
             failure: None,
         }
     }
@@ -179,6 +185,7 @@ impl<'a> StudyProgress<'a> {
             excluded_classes: self.excluded_classes,
             failed: failed.count(),
             error: error.filter(|_| !self.missing.is_empty()),
+            comment: self.comment.filter(|_| !self.missing.is_empty()),
             missing: self.missing,
         }
     }
@@ -194,6 +201,17 @@ impl TransferObserver for StudyProgress<'_> {
         self.most_counted = self.most_counted.max(done);
         self.report_step(RetrieveStep::Counted(counts));
         is_more | matches!(self.poll(), Activity::Progress)
+    }
+
+    fn on_final(&mut self, response: &Response) {
+        if response.status.class() != StatusClass::Success {
+            let comment = response.comment.as_deref().and_then(ErrorComment::of);
+            self.comment = comment.or(self.comment.take());
+        }
+    }
+
+    fn on_store_failure(&mut self, status: Status) {
+        self.answered = Some(status);
     }
 
     fn poll(&mut self) -> Activity {

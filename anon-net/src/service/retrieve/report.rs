@@ -1,11 +1,38 @@
 //! The events and reports of a retrieve.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::QueryLevel;
 use crate::dimse::SubOperations;
 use crate::service::ServiceError;
 use crate::{InstanceUid, Uid};
+
+/// Error Comment (0000,0902): a failure in the words of the peer (PS3.7 Annex C).
+///
+/// It may quote an identifying value, so it must not be logged. `Debug` shows its length.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ErrorComment(String);
+
+impl ErrorComment {
+    /// Returns the comment without outer blanks and control characters. `None` if nothing is left.
+    pub(super) fn of(comment: &str) -> Option<Self> {
+        let words = comment.trim_matches(|c: char| c.is_whitespace() || c == '\0');
+        let kept: String = words.chars().filter(|c| !c.is_control()).collect();
+        (!kept.is_empty()).then_some(Self(kept))
+    }
+
+    /// Returns the words of the peer.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ErrorComment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ErrorComment({} characters)", self.0.chars().count())
+    }
+}
 
 /// The result of retrieving a study: `expected` is the sum of `stored`, `quarantined`, `excluded`
 /// and the number of `missing`. `Debug` shows no UID.
@@ -30,6 +57,8 @@ pub struct StudyReport {
     pub missing: Vec<InstanceUid>,
     /// Why the study is not complete. `None` if it is.
     pub error: Option<ServiceError>,
+    /// What the peer said of its last failure. `None` if the study is complete.
+    pub comment: Option<ErrorComment>,
 }
 
 impl StudyReport {
@@ -44,6 +73,7 @@ impl StudyReport {
             failed: 0,
             missing: Vec::new(),
             error: Some(error),
+            comment: None,
         }
     }
 

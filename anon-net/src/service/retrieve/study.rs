@@ -4,93 +4,27 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::progress::StudyProgress;
-use super::{
-    LocalInstances, QueryLevel, RetrieveMethod, RetrieveRequest, RetrieveStep, StudyReport,
-};
+use super::refusals::Refusals;
+use super::round::RetrieveRound;
+use super::{LocalInstances, RetrieveMethod, RetrieveRequest, RetrieveStep, StudyReport};
 use crate::dimse::Status;
 use crate::service::hierarchy::{self, Detail, HierarchyRequest, StudyHierarchy};
 use crate::service::transfer::{TransferAssociation, TransferFailure, TransferTarget};
 use crate::service::{Cancel, Scu, ServiceError};
 use crate::{Contexts, Error, InstanceUid, Node, Remedy, Uid};
 
-/// The most instances of one request. 64 UIDs fit the length field of VR UI.
-const MAX_LIST: usize = 64;
 /// How long to wait for instances on their way after the peer reported failures. It has already
 /// received our responses for the instances it did send.
 const AFTER_FAILURE: Duration = Duration::from_millis(500);
 
-/// What a round of requests asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum RetrieveRound {
-    Study,
-    Series,
-    /// Whole series without any instance here, and single instances of the others.
-    Rest,
-    Lists,
-    /// Some servers do not support lists of UIDs.
-    Singly,
-}
+/// The longest pause before a request that follows refusals, in pauses of [`Retries`].
+///
+/// [`Retries`]: crate::service::Retries
+const MAX_PAUSES: u32 = 3;
 
-impl RetrieveRound {
-    /// Returns the rounds for a study. `is_partly_here` tells whether some of its instances have
-    /// already arrived.
-    fn of(level: QueryLevel, is_partly_here: bool) -> &'static [Self] {
-        match level {
-            QueryLevel::Instance => &[Self::Lists, Self::Singly],
-            _ if is_partly_here => &[Self::Rest, Self::Lists, Self::Singly],
-            QueryLevel::Series => &[Self::Series, Self::Lists, Self::Singly],
-            QueryLevel::Study => &[Self::Study, Self::Series, Self::Lists, Self::Singly],
-        }
-    }
-
-    fn level(self) -> QueryLevel {
-        match self {
-            Self::Study => QueryLevel::Study,
-            Self::Series | Self::Rest => QueryLevel::Series,
-            Self::Lists | Self::Singly => QueryLevel::Instance,
-        }
-    }
-
-    /// Returns the targets of this round's requests for the missing instances.
-    fn targets(self, hierarchy: &StudyHierarchy, missing: &[InstanceUid]) -> Vec<TransferTarget> {
-        let study = &hierarchy.study;
-        if self == Self::Study {
-            let study = study.clone();
-            return vec![TransferTarget::Study { study }];
-        }
-        let missing: BTreeSet<&InstanceUid> = missing.iter().collect();
-        let mut targets = Vec::new();
-        for series in &hierarchy.series {
-            let of_series = series.instances.iter().flatten().map(|entry| &entry.uid);
-            let of_series: Vec<&InstanceUid> =
-                of_series.filter(|uid| missing.contains(*uid)).collect();
-            let chunk = match self {
-                Self::Singly => 1,
-                _ => MAX_LIST,
-            };
-            let is_whole = match self {
-                Self::Series => !of_series.is_empty(),
-                Self::Rest => !of_series.is_empty() && of_series.len() == series.included(),
-                _ => false,
-            };
-            if is_whole {
-                let (study, series) = (study.clone(), series.uid.clone());
-                targets.push(TransferTarget::Series { study, series });
-            } else {
-                targets.extend(
-                    of_series
-                        .chunks(chunk)
-                        .map(|uids| TransferTarget::Instances {
-                            study: study.clone(),
-                            series: series.uid.clone(),
-                            instances: uids.iter().map(|uid| (*uid).clone()).collect(),
-                        }),
-                );
-            }
-        }
-        targets
-    }
-}
+/// The most storage classes that one association proposes. The rest of the contexts is for the
+/// C-GET itself.
+const MAX_CLASSES: usize = Contexts::MAX - 2;
 
 /// The parameters for retrieving studies.
 pub(super) struct StudyRetrieve<'j> {
@@ -101,6 +35,14 @@ pub(super) struct StudyRetrieve<'j> {
     pub(super) cancel: &'j Cancel,
 }
 
+/// The state of a study between its requests.
+struct Attempt<'a, 'p> {
+    progress: &'a mut StudyProgress<'p>,
+    refusals: Refusals,
+    /// A full wait after a successful response has passed, and instances are still missing.
+    has_waited: bool,
+}
+
 /// The result of a round.
 #[derive(Default)]
 struct RoundOutcome {
@@ -108,7 +50,7 @@ struct RoundOutcome {
     error: Option<ServiceError>,
     /// The peer reported that it did not send all instances.
     is_partial: bool,
-    /// Requests at other levels would fail in the same way.
+    /// Further requests would fail in the same way.
     is_permanent: bool,
 }
 
@@ -152,20 +94,30 @@ impl<'j> StudyRetrieve<'j> {
         Ok(hierarchy)
     }
 
-    /// Returns the storage classes that C-GET proposes: those of the study if the peer returned the
-    /// class of each instance. Otherwise all classes of the request, as many as an association can
-    /// propose.
-    fn classes(&self, hierarchy: &StudyHierarchy) -> Vec<Uid> {
+    fn is_get(&self) -> bool {
+        matches!(self.request.method, RetrieveMethod::Get { .. })
+    }
+
+    /// Returns the storage classes to propose for a C-GET, by association: those of the study if
+    /// the peer returned the class of each instance, otherwise all classes of the request, those of
+    /// the study first. One association without a class for a C-MOVE.
+    fn batches(&self, hierarchy: &StudyHierarchy) -> Vec<Vec<Uid>> {
         let RetrieveMethod::Get { sop_classes, .. } = &self.request.method else {
-            return Vec::new();
+            return vec![Vec::new()];
         };
-        let known: Option<BTreeSet<&Uid>> = hierarchy
-            .instances()
-            .map(|(_, instance)| instance.sop_class.as_ref())
-            .collect();
-        let is_there = |class: &&Uid| known.as_ref().is_none_or(|known| known.contains(class));
-        let classes = sop_classes.iter().filter(is_there);
-        classes.take(Contexts::MAX - 1).cloned().collect()
+        let classes = hierarchy.instances().map(|(_, it)| it.sop_class.as_ref());
+        let classes: BTreeSet<Option<&Uid>> = classes.collect();
+        let (first, mut rest): (Vec<&Uid>, Vec<&Uid>) = sop_classes
+            .iter()
+            .partition(|class| classes.contains(&Some(*class)));
+        if !classes.contains(&None) {
+            rest.clear();
+        }
+        let all: Vec<Uid> = first.into_iter().chain(rest).cloned().collect();
+        if all.is_empty() {
+            return vec![all];
+        }
+        all.chunks(MAX_CLASSES).map(<[Uid]>::to_vec).collect()
     }
 
     /// Sends requests in rounds until all instances are here or no round is left.
@@ -175,34 +127,87 @@ impl<'j> StudyRetrieve<'j> {
         progress: &mut StudyProgress<'_>,
     ) -> Result<(), ServiceError> {
         progress.update()?;
-        let classes = self.classes(hierarchy);
-        let mut error = None;
+        let batches = self.batches(hierarchy);
         let rounds = RetrieveRound::of(self.request.level, progress.is_partly_here());
-        for round in rounds.iter().copied() {
-            if progress.is_complete() {
+        let mut attempt = Attempt {
+            progress,
+            refusals: Refusals::new(batches.len()),
+            has_waited: false,
+        };
+        let mut error = None;
+        let requests = rounds
+            .iter()
+            .flat_map(|round| batches.iter().map(move |classes| (*round, classes)));
+        for (round, classes) in requests {
+            let is_single = round == RetrieveRound::Singly;
+            if attempt.progress.is_complete() {
                 return Ok(());
             }
+            if is_single && attempt.refusals.forbid_single_instances() {
+                break;
+            }
             let level = round.level();
-            progress.report_step(RetrieveStep::Requested { level });
-            let targets = round.targets(hierarchy, progress.missing());
-            let outcome = self.round(&targets, &classes, progress)?;
-            let network = self.scu.timeouts().network;
-            let timeout = match outcome.error {
-                Some(ServiceError::Cancelled) => return Err(ServiceError::Cancelled),
-                None if !outcome.is_partial => network,
-                _ => network.min(AFTER_FAILURE),
-            };
-            progress.wait_for_rest(timeout, self.cancel)?;
+            attempt
+                .progress
+                .report_step(RetrieveStep::Requested { level });
+            let targets = round.targets(hierarchy, attempt.progress.missing());
+            let outcome = self.round(&targets, classes, &mut attempt)?;
+            self.wait_after(&outcome, &mut attempt)?;
             error = outcome.error.or(error);
             if outcome.is_permanent {
                 break;
             }
         }
-        if progress.is_complete() {
+        if attempt.progress.is_complete() {
             return Ok(());
         }
+        Err(self.incomplete(error, attempt.progress))
+    }
+
+    /// Waits for instances on their way after a round.
+    ///
+    /// # Errors
+    /// [`ServiceError::Cancelled`], and the error of [`LocalInstances`].
+    fn wait_after(
+        &self,
+        outcome: &RoundOutcome,
+        attempt: &mut Attempt<'_, '_>,
+    ) -> Result<(), ServiceError> {
+        let network = self.scu.timeouts().network;
+        let is_success = outcome.error.is_none() && !outcome.is_partial;
+        let limit = match outcome.error {
+            Some(ServiceError::Cancelled) => return Err(ServiceError::Cancelled),
+            // Each instance was processed before the C-STORE response that the peer waited for.
+            _ if self.is_get() => Duration::ZERO,
+            // Some peers answer first and send later. One that has sent nothing in all this time
+            // does not.
+            _ if is_success && !attempt.has_waited => network,
+            _ => network.min(AFTER_FAILURE),
+        };
+        attempt.progress.wait_for_rest(limit, self.cancel)?;
+        attempt.has_waited |= is_success;
+        Ok(())
+    }
+
+    /// Returns why instances are missing after the last round.
+    fn incomplete(
+        &self,
+        error: Option<ServiceError>,
+        progress: &StudyProgress<'_>,
+    ) -> ServiceError {
         let after = self.scu.timeouts().network;
-        Err(error.unwrap_or(ServiceError::Stalled { after }))
+        let answered = progress.answered;
+        match error {
+            // Peers answer A702 to a C-GET of which no sub-operation succeeded.
+            Some(ServiceError::Refused { status, .. })
+                if self.is_get() && status.code() == 0xA702 =>
+            {
+                ServiceError::NotSent { answered }
+            }
+            Some(error) => error,
+            None if self.is_get() => ServiceError::NotSent { answered },
+            None => ServiceError::Stalled { after },
+        }
     }
 
     /// Requests each target, on as few associations as possible.
@@ -213,18 +218,30 @@ impl<'j> StudyRetrieve<'j> {
         &self,
         targets: &[TransferTarget],
         classes: &[Uid],
-        progress: &mut StudyProgress<'_>,
+        attempt: &mut Attempt<'_, '_>,
     ) -> Result<RoundOutcome, ServiceError> {
         let retries = self.scu.retries();
         let mut outcome = RoundOutcome::default();
         let mut open: Option<TransferAssociation<'_>> = None;
-        let mut failures = 0;
+        let mut failures: u32 = 0;
+        let mut lists_are_refused = false;
         for target in targets {
-            if failures > 0 && self.cancel.wait(retries.pause) {
+            if lists_are_refused && is_list(target) {
+                continue;
+            }
+            let pauses = failures.max(attempt.refusals.in_a_row()).min(MAX_PAUSES);
+            if pauses > 0 && self.cancel.wait(retries.pause * pauses) {
                 return Err(ServiceError::Cancelled);
             }
-            let result = self.request_target(&mut open, classes, target, progress);
-            progress.update()?;
+            let before = attempt.progress.missing().len();
+            let result = self.request_target(&mut open, classes, target, attempt.progress);
+            attempt.progress.update()?;
+            let has_arrivals = attempt.progress.missing().len() < before;
+            self.count(&result, has_arrivals, &mut attempt.refusals);
+            // pynetdicom does not support lists, and answers them with A801.
+            let is_refused_list =
+                is_list(target) && matches!(result, Err(ServiceError::Refused { .. }));
+            lists_are_refused |= is_refused_list;
             match result {
                 Ok(status) => {
                     failures = 0;
@@ -237,14 +254,13 @@ impl<'j> StudyRetrieve<'j> {
                 Err(error) => {
                     let is_refusal = matches!(error, ServiceError::Refused { .. });
                     failures = if is_refusal { 0 } else { failures + 1 };
-                    // pynetdicom does not support lists, and answers them with A801.
-                    let of_list = matches!(target, TransferTarget::Instances { instances, .. } if instances.len() > 1);
-                    outcome.is_permanent = (is_permanent(&error) && !(of_list && is_refusal))
+                    outcome.is_permanent = (is_permanent(&error) && !is_refused_list)
                         || failures >= retries.attempts.max(1);
                     outcome.error = Some(error);
                 }
             }
-            if outcome.is_permanent || progress.is_complete() {
+            outcome.is_permanent |= attempt.refusals.are_enough();
+            if outcome.is_permanent || attempt.progress.is_complete() {
                 break;
             }
         }
@@ -252,6 +268,23 @@ impl<'j> StudyRetrieve<'j> {
             transfer.release();
         }
         Ok(outcome)
+    }
+
+    /// Counts a request that brought nothing.
+    fn count(
+        &self,
+        result: &Result<Status, ServiceError>,
+        has_arrivals: bool,
+        refusals: &mut Refusals,
+    ) {
+        match result {
+            _ if has_arrivals => refusals.arrived(),
+            Err(ServiceError::Refused { .. }) => refusals.count(),
+            // After the final response of a C-GET nothing is on its way.
+            Ok(_) if self.is_get() => refusals.count(),
+            Ok(_) => refusals.accepted(),
+            Err(_) => {}
+        }
     }
 
     /// Requests one target, on the open association or a new one.
@@ -296,6 +329,11 @@ impl<'j> StudyRetrieve<'j> {
             }
         }
     }
+}
+
+/// Returns true if a target is more than one instance of a series.
+fn is_list(target: &TransferTarget) -> bool {
+    matches!(target, TransferTarget::Instances { instances, .. } if instances.len() > 1)
 }
 
 /// Returns true if requests at any level would fail in the same way.

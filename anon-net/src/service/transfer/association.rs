@@ -84,6 +84,16 @@ pub(crate) trait TransferObserver {
     fn poll(&mut self) -> Activity {
         Activity::Idle
     }
+
+    /// Is called with the final response.
+    fn on_final(&mut self, response: &Response) {
+        let _ = response;
+    }
+
+    /// Is called with the failure status of each C-STORE response that we send.
+    fn on_store_failure(&mut self, status: Status) {
+        let _ = status;
+    }
 }
 
 /// Counts every response as progress.
@@ -246,6 +256,9 @@ impl ResponseHandler for TransferResponses<'_> {
         identifier: Option<Identifier>,
     ) -> ControlFlow<()> {
         let is_final = response.status.class() != StatusClass::Pending;
+        if is_final {
+            self.observer.on_final(response);
+        }
         if let Some(identifier) = identifier.filter(|_| is_final) {
             let uids = identifier.texts(tag::FAILED_INSTANCES);
             self.failed = uids
@@ -262,6 +275,22 @@ impl ResponseHandler for TransferResponses<'_> {
 
     fn store(
         &mut self,
+        request: &Request,
+        context: &AcceptedContext,
+        body: &mut Body<'_>,
+    ) -> Status {
+        let status = self.store_status(request, context, body);
+        if status.class() == StatusClass::Failure {
+            self.observer.on_store_failure(status);
+        }
+        status
+    }
+}
+
+impl TransferResponses<'_> {
+    /// Handles an instance of a C-GET.
+    fn store_status(
+        &self,
         request: &Request,
         context: &AcceptedContext,
         body: &mut Body<'_>,
