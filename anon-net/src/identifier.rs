@@ -216,6 +216,11 @@ impl Identifier {
         }
     }
 
+    /// Removes an element.
+    pub(crate) fn remove(&mut self, tag: Tag) {
+        self.elements.retain(|element| element.tag != tag);
+    }
+
     /// Returns the elements in ascending order of tags.
     pub fn elements(&self) -> &[Element] {
         &self.elements

@@ -16,6 +16,7 @@
 //! associations. Every wait has a timeout ([`Timeouts`]).
 
 pub mod cancel;
+mod cancellable;
 mod echo;
 pub mod error;
 pub mod find;
@@ -24,6 +25,7 @@ pub mod hierarchy;
 pub mod r#move;
 pub(crate) mod responses;
 pub mod retrieve;
+pub(crate) mod root;
 pub(crate) mod scu_association;
 pub mod store;
 pub mod transfer;
@@ -35,7 +37,7 @@ use std::time::Duration;
 
 pub use cancel::Cancel;
 pub use error::ServiceError;
-pub use find::{FindReport, Query, StudyMatch};
+pub use find::{FindReport, LeftOut, Query, StudyMatch};
 pub use get::GetRequest;
 pub use hierarchy::{Detail, HierarchyRequest, InstanceFilter, StudyHierarchy};
 pub use r#move::MoveRequest;
@@ -46,7 +48,7 @@ pub use retrieve::{
 pub use store::{
     FileMeta, SendError, SendEvent, SendItem, SendOutcome, SendReport, Sender, StorageContext,
 };
-pub use transfer::{TransferFailure, TransferReport, TransferTarget};
+pub use transfer::{PatientId, TransferFailure, TransferReport, TransferTarget};
 
 use crate::association::{Dial, Proposal};
 use crate::context::Contexts;

@@ -6,6 +6,7 @@
 //! Latin-1, UTF-8.
 
 mod iso2022;
+mod spelling;
 
 use encoding_rs::Encoding;
 
@@ -33,8 +34,9 @@ enum Term {
 }
 
 impl Charset {
-    /// Parses a value of Specific Character Set (0008,0005). An unknown term is accepted:
-    /// characters other than ASCII are replaced then.
+    /// Parses a value of Specific Character Set (0008,0005). Terms are read however they are
+    /// spelled (`UTF-8`, `iso_ir_100`). With an unknown term, or none, bytes beyond ASCII are read
+    /// as Latin-1, as anon-engine reads those of a data set.
     ///
     /// # Examples
     /// ```
@@ -46,7 +48,8 @@ impl Charset {
     pub fn parse(value: &[u8]) -> Self {
         // No standard data set has more than six terms.
         let terms = value.split(|byte| *byte == b'\\').take(6);
-        let terms = terms.map(|term| Term::parse(term.trim_ascii())).collect();
+        let terms = terms.map(|term| Term::parse(spelling::trim(term)));
+        let terms = terms.collect();
         Self { terms }
     }
 
@@ -70,10 +73,8 @@ impl Charset {
         match self.terms.as_slice() {
             [Term::Whole(encoding), ..] => whole(encoding, bytes),
             [Term::Katakana] if !has_escape => whole(encoding_rs::SHIFT_JIS, bytes),
-            // Many peers send UTF-8 without declaring a character set.
-            [] | [Term::Ascii | Term::Unknown] if !has_escape => {
-                String::from_utf8_lossy(bytes).into_owned()
-            }
+            [] | [Term::Ascii] if !has_escape => latin1(bytes),
+            [Term::Unknown, ..] => latin1(bytes),
             terms => iso2022::decode(terms, bytes),
         }
     }
@@ -119,35 +120,25 @@ impl KeyCharset {
 
 impl Term {
     fn parse(term: &[u8]) -> Self {
-        match (term, number(term)) {
-            (b"", _) | (_, Some(6)) => Self::Ascii,
-            (_, Some(13)) => Self::Katakana,
-            (_, Some(number @ (58 | 87 | 149 | 159))) => Self::Double(number),
-            (_, Some(192)) => Self::Whole(encoding_rs::UTF_8),
-            (b"GB18030", _) => Self::Whole(encoding_rs::GB18030),
-            (b"GBK", _) => Self::Whole(encoding_rs::GBK),
-            (_, Some(number)) if iso2022::single(number).is_some() => Self::Single(number),
+        match spelling::number(term) {
+            None if term.is_empty() => Self::Ascii,
+            None if spelling::is_words(term, &[b"GB", b"18030"]) => {
+                Self::Whole(encoding_rs::GB18030)
+            }
+            None if spelling::is_words(term, &[b"GBK"]) => Self::Whole(encoding_rs::GBK),
+            Some(6) => Self::Ascii,
+            Some(13) => Self::Katakana,
+            Some(number @ (58 | 87 | 149 | 159)) => Self::Double(number),
+            Some(192) => Self::Whole(encoding_rs::UTF_8),
+            Some(number) if iso2022::single(number).is_some() => Self::Single(number),
             _ => Self::Unknown,
         }
     }
 }
 
-/// Returns the ISO registration number of a term. Some peers write other characters than the space,
-/// so only letters and digits count.
-fn number(term: &[u8]) -> Option<u16> {
-    let term = str::from_utf8(term).ok()?;
-    let digits = term.trim_start_matches(|c: char| !c.is_ascii_digit());
-    let (head, _) = term.split_at(term.len() - digits.len());
-    let head: String = head.chars().filter(char::is_ascii_alphabetic).collect();
-    let iso2022 = digits.strip_prefix("2022").filter(|_| head == "ISO");
-    match (iso2022, head.as_str()) {
-        (Some(rest), _) => rest
-            .trim_start_matches([' ', '_', '-', 'I', 'R'])
-            .parse()
-            .ok(),
-        (None, "ISOIR") => digits.parse().ok(),
-        _ => None,
-    }
+/// Decodes each byte as the character with its number.
+fn latin1(bytes: &[u8]) -> String {
+    encoding_rs::mem::decode_latin1(bytes).into_owned()
 }
 
 fn whole(encoding: &'static Encoding, bytes: &[u8]) -> String {

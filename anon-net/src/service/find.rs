@@ -1,9 +1,12 @@
-//! C-FIND with the study root: lists studies (PS3.4 sections C.4.1 and C.6.2).
+//! C-FIND: lists studies (PS3.4 sections C.4.1 and C.6). The study root is used if the peer accepts
+//! it, otherwise the patient root.
 //!
 //! Some servers ignore keys, some leave out requested elements, and some send one response for each
 //! instance of a study. This module returns each study once, and only studies that match the query.
 
 pub mod accession;
+mod left_out;
+mod patients;
 pub mod query;
 mod study;
 
@@ -11,19 +14,23 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 pub use accession::{AccessionEvent, AccessionOutcome, AccessionReport};
+pub use left_out::LeftOut;
 pub use query::Query;
 pub use study::StudyMatch;
 
 use super::responses::{self, QueryContext, QueryRequest, ResponseHandler};
+use super::root::Root;
 use super::scu_association::ScuAssociation;
+use super::transfer::PatientId;
 use super::{Cancel, Scu, ServiceError};
 use crate::context::Contexts;
 use crate::dimse::{Operation, Response, Status};
-use crate::identifier::{Encoding, Identifier, tag};
-use crate::{InstanceUid, Node, Uid};
+use crate::identifier::{Identifier, tag};
+use crate::{InstanceUid, Node};
+use left_out::LeftOutReason;
 
-/// Study Root Query/Retrieve Information Model: FIND (PS3.4 section C.6.2.3).
-pub(crate) const STUDY_ROOT_FIND: &str = "1.2.840.10008.5.1.4.1.2.2.1";
+/// The character set of the responses that a peer can choose. Keys in ASCII are valid in it.
+const REPLY_CHARSET: &str = "ISO_IR 192";
 
 /// The default limit of responses. A server that sends one response for each instance can send some
 /// hundred thousand.
@@ -37,9 +44,8 @@ pub struct FindReport {
     pub studies: usize,
     /// Responses of the peer.
     pub responses: u32,
-    /// Responses without a study instance UID, and responses for studies that do not match the
-    /// query. They were left out.
-    pub left_out: u32,
+    /// Responses that were left out, and why.
+    pub left_out: LeftOut,
 }
 
 impl Scu {
@@ -57,11 +63,45 @@ impl Scu {
         cancel: &Cancel,
         on_match: &mut dyn FnMut(StudyMatch),
     ) -> Result<FindReport, ServiceError> {
-        let mut finder = self
-            .finder(node, cancel)?
-            .with_max_responses(query.max_responses());
-        let result = finder.studies(query, on_match);
-        finder.release(result)
+        self.find_each(node, std::slice::from_ref(query), cancel, on_match)
+    }
+
+    /// Sends queries one after the other on one association, and passes each study to `on_match`
+    /// once. Splits a query that has more matches than the server returns.
+    ///
+    /// # Errors
+    /// Those of [`find`](Self::find). The first query that fails ends the search.
+    pub fn find_each(
+        &self,
+        node: &Node,
+        queries: &[Query],
+        cancel: &Cancel,
+        on_match: &mut dyn FnMut(StudyMatch),
+    ) -> Result<FindReport, ServiceError> {
+        let mut finder = self.finder(node, cancel)?;
+        let mut seen = BTreeSet::new();
+        let mut report = FindReport::default();
+        let mut result = Ok(());
+        for query in queries {
+            finder = finder.with_max_responses(query.max_responses());
+            let found = finder.studies(query, &mut |study| {
+                if seen.insert(study.study.clone()) {
+                    on_match(study);
+                }
+            });
+            match found {
+                Ok(found) => {
+                    report.responses = report.responses.saturating_add(found.responses);
+                    report.left_out.add(&found.left_out);
+                }
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+        report.studies = seen.len();
+        finder.release(result.map(|()| report))
     }
 
     /// Opens an association for queries.
@@ -73,18 +113,13 @@ impl Scu {
         if cancel.is_cancelled() {
             return Err(ServiceError::Cancelled);
         }
-        let class = Uid::registered(STUDY_ROOT_FIND);
         let mut contexts = Contexts::new();
-        contexts.add(class.clone(), identifier_syntaxes())?;
+        for root in Root::ALL {
+            contexts.add(root.class(Operation::Find), Root::transfer_syntaxes())?;
+        }
         let association = self.open(cancel, node, contexts)?;
-        Finder::new(association, class, cancel)
+        Finder::new(association, cancel)
     }
-}
-
-/// Returns the transfer syntaxes for identifiers.
-pub(crate) fn identifier_syntaxes() -> Vec<Uid> {
-    let uid = |encoding: Encoding| Uid::registered(encoding.transfer_syntax());
-    Encoding::ALL.into_iter().map(uid).collect()
 }
 
 /// An association for one query after the other.
@@ -92,27 +127,29 @@ pub(crate) fn identifier_syntaxes() -> Vec<Uid> {
 pub(crate) struct Finder<'c> {
     association: ScuAssociation,
     context: QueryContext,
-    class: Uid,
+    root: Root,
     cancel: &'c Cancel,
     /// The limit of responses to all C-FIND requests together.
     max_responses: u32,
     taken: u32,
+    /// The patient of the study that is queried below the study level. With the patient root each
+    /// such request names it.
+    patient: Option<PatientId>,
+    patients: patients::KnownPatients,
 }
 
 impl<'c> Finder<'c> {
-    fn new(
-        association: ScuAssociation,
-        class: Uid,
-        cancel: &'c Cancel,
-    ) -> Result<Self, ServiceError> {
-        match QueryContext::of(&association, &class) {
-            Ok(context) => Ok(Self {
+    fn new(association: ScuAssociation, cancel: &'c Cancel) -> Result<Self, ServiceError> {
+        match Root::accepted(&association, Operation::Find) {
+            Ok((root, context)) => Ok(Self {
                 association,
                 context,
-                class,
+                root,
                 cancel,
                 max_responses: MAX_RESPONSES,
                 taken: 0,
+                patient: None,
+                patients: patients::KnownPatients::default(),
             }),
             Err(error) => {
                 association.release_unless(cancel);
@@ -131,7 +168,10 @@ impl<'c> Finder<'c> {
     }
 
     /// Sends a C-FIND request, passes each identifier to `on_identifier`, and returns the number of
-    /// responses.
+    /// responses. A pending response without an identifier counts as an empty one.
+    ///
+    /// Adds the Specific Character Set (0008,0005) if `identifier` has none, so that the peer knows
+    /// in which one to answer.
     ///
     /// # Errors
     /// [`ServiceError`]. After [`ServiceError::Refused`], [`ServiceError::TooMany`] and
@@ -147,10 +187,12 @@ impl<'c> Finder<'c> {
             count: 0,
             limit: self.max_responses.saturating_sub(self.taken),
         };
+        let identifier = self.completed(identifier);
+        let class = self.root.class(operation);
         let query = QueryRequest {
             context: self.context,
-            request: self.association.request(operation, self.class.clone()),
-            identifier,
+            request: self.association.request(operation, class),
+            identifier: &identifier,
         };
         let silence = self.association.timeouts().dimse;
         let last = responses::run(
@@ -172,39 +214,73 @@ impl<'c> Finder<'c> {
         }
     }
 
+    /// Returns an identifier with the elements that every request needs.
+    fn completed(&self, identifier: &Identifier) -> Identifier {
+        let mut identifier = identifier.clone();
+        if identifier.value(tag::CHARSET).is_none() {
+            identifier.set(tag::CHARSET, REPLY_CHARSET.as_bytes());
+        }
+        if let (Root::Patient, Some(patient), None) =
+            (self.root, &self.patient, identifier.value(tag::PATIENT_ID))
+        {
+            identifier.set(tag::PATIENT_ID, patient.expose().as_bytes());
+        }
+        identifier
+    }
+
     /// Runs a query, and passes each study to `on_match` once.
     pub(crate) fn studies(
         &mut self,
         query: &Query,
         on_match: &mut dyn FnMut(StudyMatch),
     ) -> Result<FindReport, ServiceError> {
+        match self.root {
+            Root::Study => self.studies_of_request(query, &query.identifier(), on_match),
+            Root::Patient => self.studies_of_patients(query, on_match),
+        }
+    }
+
+    /// Sends a query as one request, and passes each study to `on_match` once.
+    fn studies_of_request(
+        &mut self,
+        query: &Query,
+        identifier: &Identifier,
+        on_match: &mut dyn FnMut(StudyMatch),
+    ) -> Result<FindReport, ServiceError> {
         let mut report = FindReport::default();
         let mut seen = BTreeSet::new();
         let mut undecided = Vec::new();
-        report.responses = self.find(&query.identifier(), &mut |identifier| {
-            let Some(study) = StudyMatch::of(identifier) else {
-                report.left_out += 1;
-                return;
+        report.responses = self.find(identifier, &mut |identifier| {
+            let study = match StudyMatch::of(identifier) {
+                Ok(study) => study,
+                Err(reason) => return report.left_out.count(reason),
             };
             if !seen.insert(study.study.clone()) {
                 return;
             }
             match query.has(&study) {
-                Some(true) => {
+                Ok(true) => {
                     report.studies += 1;
                     on_match(study);
                 }
-                Some(false) => report.left_out += 1,
-                None => undecided.push(study),
+                Ok(false) => undecided.push(study),
+                Err(reason) => report.left_out.count(reason),
             }
         })?;
         for mut study in undecided {
+            let patient = match study.patient_id.as_str() {
+                "" => identifier.text(tag::PATIENT_ID).unwrap_or_default(),
+                id => id.to_owned(),
+            };
+            self.set_patient(&patient);
             study.modalities = self.modalities(&study.study)?;
-            if query.has(&study) == Some(true) {
-                report.studies += 1;
-                on_match(study);
-            } else {
-                report.left_out += 1;
+            match query.has(&study) {
+                Ok(true) => {
+                    report.studies += 1;
+                    on_match(study);
+                }
+                Ok(false) => report.left_out.count(LeftOutReason::OtherModality),
+                Err(reason) => report.left_out.count(reason),
             }
         }
         Ok(report)
@@ -263,9 +339,7 @@ impl ResponseHandler for MatchCollector<'_> {
         if self.count > self.limit {
             return ControlFlow::Break(());
         }
-        if let Some(identifier) = identifier {
-            (self.on_identifier)(&identifier);
-        }
+        (self.on_identifier)(&identifier.unwrap_or_default());
         ControlFlow::Continue(())
     }
 }

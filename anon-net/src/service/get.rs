@@ -1,6 +1,6 @@
-//! C-GET with the study root: a peer sends instances on the same association (PS3.4 section C.4.3).
+//! C-GET: a peer sends instances on the same association (PS3.4 section C.4.3).
 
-use super::transfer::{TransferReport, TransferTarget};
+use super::transfer::{PatientId, TransferReport, TransferTarget};
 use super::{Cancel, Scu, ServiceError};
 use crate::dimse::handler::InstanceHandler;
 use crate::dimse::{Priority, SubOperations};
@@ -22,6 +22,8 @@ pub struct GetRequest {
     pub transfer_syntaxes: Vec<Uid>,
     /// The priority of the request.
     pub priority: Priority,
+    /// The Patient ID of the target. Peers without the study root require it.
+    pub patient_id: Option<PatientId>,
 }
 
 impl GetRequest {
@@ -32,6 +34,7 @@ impl GetRequest {
             sop_classes,
             transfer_syntaxes,
             priority: Priority::Medium,
+            patient_id: None,
         }
     }
 
@@ -39,6 +42,13 @@ impl GetRequest {
     #[must_use]
     pub fn with_priority(self, priority: Priority) -> Self {
         Self { priority, ..self }
+    }
+
+    /// Sets the Patient ID of the target.
+    #[must_use]
+    pub fn with_patient_id(self, patient_id: PatientId) -> Self {
+        let patient_id = Some(patient_id);
+        Self { patient_id, ..self }
     }
 }
 
@@ -61,7 +71,8 @@ impl Scu {
     ) -> Result<TransferReport, ServiceError> {
         let storage = (&*request.sop_classes, &*request.transfer_syntaxes);
         let mut transfer = self.open_get(node, storage, handler, cancel)?;
-        let result = transfer.request(&request.target, request.priority, &mut on_counts);
+        let keys = (request.patient_id.as_ref(), request.priority);
+        let result = transfer.request(&request.target, keys, &mut on_counts);
         transfer.release();
         result
     }

@@ -87,6 +87,8 @@ pub struct StudyHierarchy {
     pub study: InstanceUid,
     /// The series, each once. Includes the excluded ones, which are marked.
     pub series: Vec<SeriesEntry>,
+    /// Responses without a valid UID of their series or instance. They are in no other count.
+    pub unusable: usize,
 }
 
 impl StudyHierarchy {
@@ -174,7 +176,7 @@ impl Scu {
     ) -> Result<StudyHierarchy, ServiceError> {
         let finder = self.finder(node, cancel)?;
         let mut finder = finder.with_max_responses(request.max_responses);
-        let result = query_hierarchy(&mut finder, request);
+        let result = query_located(&mut finder, request);
         finder.release(result)
     }
 }
@@ -201,6 +203,7 @@ impl Scu {
                 break;
             }
             let request = HierarchyRequest::new(study.study.clone(), Detail::Instances);
+            finder.set_patient(&study.patient_id);
             match query_hierarchy(&mut finder, &request) {
                 Ok(hierarchy) if each(&study, &hierarchy).is_continue() => {}
                 Ok(_) => break,
@@ -211,23 +214,42 @@ impl Scu {
     }
 }
 
-/// Queries the series and instances of a study on an open association.
-pub(crate) fn query_hierarchy(
+/// Queries the patient of a study if the requests need it, then its series and instances, on an open
+/// association.
+pub(crate) fn query_located(
+    finder: &mut Finder<'_>,
+    request: &HierarchyRequest,
+) -> Result<StudyHierarchy, ServiceError> {
+    if finder.locate(&request.study)? {
+        query_hierarchy(finder, request)
+    } else {
+        Ok(StudyHierarchy {
+            study: request.study.clone(),
+            series: Vec::new(),
+            unusable: 0,
+        })
+    }
+}
+
+/// Queries the series and instances of a study whose patient is known, on an open association.
+fn query_hierarchy(
     finder: &mut Finder<'_>,
     request: &HierarchyRequest,
 ) -> Result<StudyHierarchy, ServiceError> {
     let mut reader = StudyReader::new(&request.study);
     reader.series(finder)?;
+    let mut unusable = reader.unusable;
     let mut series = Vec::new();
     for mut found in reader.found {
         let is_counted = found.count.filter(|_| !found.is_repeated);
         if request.detail == Detail::Instances || is_counted.is_none() {
-            found.instances(finder, &request.study)?;
+            unusable += found.instances(finder, &request.study)?;
         }
         series.push(request.filter.entry(found));
     }
     Ok(StudyHierarchy {
         study: request.study.clone(),
         series,
+        unusable,
     })
 }

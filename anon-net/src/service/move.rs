@@ -1,7 +1,7 @@
-//! C-MOVE with the study root: a peer sends instances to a destination, which can be our own SCP
+//! C-MOVE: a peer sends instances to a destination, which can be our own SCP
 //! (PS3.4 section C.4.2).
 
-use super::transfer::{TransferReport, TransferTarget};
+use super::transfer::{PatientId, TransferReport, TransferTarget};
 use super::{Cancel, Scu, ServiceError};
 use crate::dimse::{Priority, SubOperations};
 use crate::{AeTitle, Node};
@@ -16,6 +16,8 @@ pub struct MoveRequest {
     pub destination: AeTitle,
     /// The priority of the request.
     pub priority: Priority,
+    /// The Patient ID of the target. Peers without the study root require it.
+    pub patient_id: Option<PatientId>,
 }
 
 impl MoveRequest {
@@ -25,6 +27,7 @@ impl MoveRequest {
             target,
             destination,
             priority: Priority::Medium,
+            patient_id: None,
         }
     }
 
@@ -32,6 +35,13 @@ impl MoveRequest {
     #[must_use]
     pub fn with_priority(self, priority: Priority) -> Self {
         Self { priority, ..self }
+    }
+
+    /// Sets the Patient ID of the target.
+    #[must_use]
+    pub fn with_patient_id(self, patient_id: PatientId) -> Self {
+        let patient_id = Some(patient_id);
+        Self { patient_id, ..self }
     }
 }
 
@@ -54,7 +64,8 @@ impl Scu {
         mut on_counts: &mut dyn FnMut(SubOperations),
     ) -> Result<TransferReport, ServiceError> {
         let mut transfer = self.open_move(node, request.destination.clone(), cancel)?;
-        let result = transfer.request(&request.target, request.priority, &mut on_counts);
+        let keys = (request.patient_id.as_ref(), request.priority);
+        let result = transfer.request(&request.target, keys, &mut on_counts);
         transfer.release();
         result
     }

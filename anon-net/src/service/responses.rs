@@ -71,7 +71,8 @@ pub(crate) enum Activity {
 }
 
 /// The deadline for the peer's next response.
-struct ResponseDeadline {
+struct ResponseDeadline<'c> {
+    cancel: &'c Cancel,
     since: Instant,
     limit: Duration,
     /// True once C-CANCEL was sent. Progress does not restart the deadline then.
@@ -80,9 +81,10 @@ struct ResponseDeadline {
     is_cancelled: bool,
 }
 
-impl ResponseDeadline {
-    fn new(limit: Duration) -> Self {
+impl<'c> ResponseDeadline<'c> {
+    fn new(limit: Duration, cancel: &'c Cancel) -> Self {
         Self {
+            cancel,
             since: Instant::now(),
             limit,
             is_ending: false,
@@ -178,7 +180,7 @@ pub(crate) fn run(
     }
     let encoding = query.context.encoding;
     let pending = query.send(association, cancel)?;
-    let mut deadline = ResponseDeadline::new(silence);
+    let mut deadline = ResponseDeadline::new(silence, cancel);
     loop {
         let message = receive::next(association, pending, encoding, &deadline, handler);
         let message = match message {
@@ -205,7 +207,7 @@ pub(crate) fn run(
                 breaks
             }
         };
-        end(association, pending, &mut deadline, (wants_end, cancel))?;
+        end(association, pending, &mut deadline, wants_end)?;
     }
 }
 
@@ -213,11 +215,11 @@ pub(crate) fn run(
 fn end(
     association: &mut ScuAssociation,
     pending: PendingRequest,
-    deadline: &mut ResponseDeadline,
-    (wants_end, cancel): (bool, &Cancel),
+    deadline: &mut ResponseDeadline<'_>,
+    wants_end: bool,
 ) -> Result<(), ServiceError> {
     let timeouts = association.timeouts();
-    if cancel.is_cancelled() && !deadline.is_cancelled {
+    if deadline.cancel.is_cancelled() && !deadline.is_cancelled {
         deadline.is_cancelled = true;
         if !deadline.is_ending && association.cancel(pending, CANCEL_GRACE).is_err() {
             association.abort();
@@ -232,7 +234,7 @@ fn end(
 }
 
 /// Polls the handler while no message arrives. Returns true if the operation is to be cancelled.
-fn poll(handler: &mut dyn ResponseHandler, deadline: &mut ResponseDeadline) -> bool {
+fn poll(handler: &mut dyn ResponseHandler, deadline: &mut ResponseDeadline<'_>) -> bool {
     match handler.poll() {
         Activity::Progress => deadline.renew(true),
         Activity::Stop => return true,

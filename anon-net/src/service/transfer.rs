@@ -2,12 +2,15 @@
 
 mod association;
 
+use std::fmt;
+
 pub(crate) use association::{TransferAssociation, TransferObserver};
 
 use super::ServiceError;
 use crate::InstanceUid;
 use crate::dimse::{Response, Status, SubOperations};
 use crate::identifier::{Identifier, tag};
+use crate::text::Charset;
 
 /// What to retrieve: a study, one of its series, or instances of a series.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,9 +45,16 @@ pub enum TransferTarget {
 
 impl TransferTarget {
     /// Returns the identifier of the request. It contains unique keys only (PS3.4 section
-    /// C.4.2.1.4).
-    pub(crate) fn identifier(&self) -> Identifier {
+    /// C.4.2.1.4): with the patient root also the Patient ID.
+    pub(crate) fn identifier(&self, patient: Option<&PatientId>) -> Identifier {
         let mut identifier = Identifier::new();
+        if let Some(patient) = patient.map(PatientId::expose) {
+            let charset = Charset::for_texts([patient]);
+            if let Some(term) = charset.term() {
+                identifier.set(tag::CHARSET, term.as_bytes());
+            }
+            identifier.set(tag::PATIENT_ID, &charset.encode(patient));
+        }
         let mut set = |tag, uid: &InstanceUid| identifier.set(tag, uid.expose().as_bytes());
         let level: &[u8] = match self {
             Self::Study { study } => {
@@ -70,6 +80,28 @@ impl TransferTarget {
         };
         identifier.set(tag::LEVEL, level);
         identifier
+    }
+}
+
+/// The Patient ID (0010,0020) of a target. `Debug` shows its length.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PatientId(String);
+
+impl PatientId {
+    /// Creates a Patient ID, as a peer returned it.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
+    /// Returns the ID.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PatientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PatientId({} characters)", self.0.chars().count())
     }
 }
 

@@ -9,12 +9,12 @@ use anon_net::error::AbortedBy;
 use anon_net::identifier::{Encoding, Identifier, tag};
 use anon_net::service::find::accession::Accessions;
 use anon_net::service::find::{AccessionEvent, AccessionOutcome, Query, StudyMatch};
-use anon_net::service::{Cancel, ServiceError, Timeouts};
+use anon_net::service::{Cancel, Detail, HierarchyRequest, ServiceError, Timeouts};
 use anon_net::{Association, Command, Dial, Error, Node, Operation, Proposal, Remedy, Status};
 
 use crate::pacs::{
-    DCMQRSCP, LONG, ORTHANC, PYNETDICOM, Pacs, PacsBehavior, hostile_node, request, respond, scu,
-    study,
+    DCMQRSCP, LONG, ORTHANC, PYNETDICOM, Pacs, PacsBehavior, PacsRoot, hostile_node, request,
+    respond, scu, study,
 };
 
 const BEHAVIORS: [(&str, PacsBehavior); 3] = [
@@ -263,10 +263,10 @@ fn accession_queries_are_encoded_as_the_standard_says() {
     });
     let numbers = Accessions::new(["A12", "\u{C4}1"]).unwrap();
     scu.find_accessions(&node, numbers, &Cancel::new(), &mut |_| {});
-    for (charset, number) in [(None, &b"A12"[..]), (Some(&b"ISO_IR 100"[..]), b"\xC41")] {
+    for (charset, number) in [(&b"ISO_IR 192"[..], &b"A12"[..]), (b"ISO_IR 100", b"\xC41")] {
         let requested: Identifier = requested.recv_timeout(LONG).unwrap();
         let value = |tag| requested.value(tag).map(<[u8]>::trim_ascii_end);
-        assert_eq!(value(tag::CHARSET), charset);
+        assert_eq!(value(tag::CHARSET), Some(charset));
         assert_eq!(value(tag::LEVEL), Some(&b"STUDY"[..]));
         assert_eq!(value(tag::ACCESSION), Some(number));
         for tag in [
@@ -281,6 +281,125 @@ fn accession_queries_are_encoded_as_the_standard_says() {
         ] {
             assert_eq!(value(tag), Some(&b""[..]), "{tag}");
         }
+    }
+}
+
+/// A server that knows the character set we read can answer in it.
+#[test]
+fn every_c_find_request_names_a_character_set() {
+    let (sent, requested) = std::sync::mpsc::channel();
+    let (scu, node) = hostile_node(move |association| {
+        loop {
+            let Ok((context, ask, identifier)) = request(association, Encoding::ImplicitLittle)
+            else {
+                return association.release(LONG);
+            };
+            let mut response = identifier.clone();
+            for (tag, value) in [
+                (tag::STUDY_UID, &b"1.2"[..]),
+                (tag::SERIES_UID, b"1.2.3"),
+                (tag::SOP_INSTANCE, b"1.2.3.4"),
+            ] {
+                response.set(tag, value);
+            }
+            response.set(tag::MODALITIES, b"");
+            drop(sent.send(identifier));
+            let bytes = response.encode(Encoding::ImplicitLittle).unwrap();
+            respond(association, context, &ask, Status::PENDING, Some(&bytes))?;
+            respond(association, context, &ask, Status::SUCCESS, None)?;
+        }
+    });
+    let query = Query::new().with_modality("CT").unwrap();
+    scu.find(&node, &query, &Cancel::new(), &mut drop).unwrap();
+    let study = HierarchyRequest::new("1.2".parse().unwrap(), Detail::Instances);
+    scu.hierarchy(&node, &study, &Cancel::new()).unwrap();
+    let levels: Vec<_> = requested
+        .try_iter()
+        .map(|requested| {
+            let level = requested.text(tag::LEVEL).unwrap_or_default();
+            let charset = requested.text(tag::CHARSET);
+            assert_eq!(charset.as_deref(), Some("ISO_IR 192"), "{level}");
+            level
+        })
+        .collect();
+    assert_eq!(levels, ["STUDY", "SERIES", "SERIES", "IMAGE"]);
+}
+
+/// What a server answers and cannot be used is left out, and counted with the reason.
+#[test]
+fn answers_that_cannot_be_used_are_counted_by_reason() {
+    let (scu, node) = hostile_node(|association| {
+        let Ok((context, ask, _)) = request(association, Encoding::ImplicitLittle) else {
+            return association.release(LONG);
+        };
+        for (study, accession) in [
+            ("1.2", "A1"),
+            ("", "A1"),
+            ("1..2", "A1"),
+            ("one", "A1"),
+            ("1.3", "A11"),
+            ("1.4", "A2"),
+        ] {
+            let mut response = Identifier::new();
+            response.set(tag::STUDY_UID, study.as_bytes());
+            response.set(tag::ACCESSION, accession.as_bytes());
+            let bytes = response.encode(Encoding::ImplicitLittle).unwrap();
+            respond(association, context, &ask, Status::PENDING, Some(&bytes))?;
+        }
+        // A pending response without an identifier.
+        respond(association, context, &ask, Status::PENDING, None)?;
+        respond(association, context, &ask, Status::SUCCESS, None)?;
+        association.receive(LONG)?;
+        association.release(LONG)
+    });
+    let query = Query::new().with_accession("A1").unwrap();
+    let mut found = 0;
+    let report = scu.find(&node, &query, &Cancel::new(), &mut |_| found += 1);
+    let report = report.unwrap();
+    assert_eq!((found, report.studies, report.responses), (1, 1, 7));
+    let left_out = report.left_out;
+    assert_eq!(left_out.without_study_uid, 2);
+    assert_eq!(left_out.invalid_study_uid, 2);
+    assert_eq!(left_out.other_accession, 2);
+    assert_eq!(left_out.total(), 6);
+    // The same for the numbers of a list, which are compared exactly.
+    let numbers = Accessions::new(["A1"]).unwrap();
+    let report = scu.find_accessions(&node, numbers, &Cancel::new(), &mut |_| ());
+    assert_eq!(report.left_out, left_out);
+}
+
+/// Servers that offer the patient root only (PS3.4 section C.6.1), with and without relational
+/// queries.
+#[test]
+fn patient_root_is_used_where_only_it_is_offered() {
+    for root in [PacsRoot::Patient, PacsRoot::PatientHierarchical] {
+        let pacs = archive(PacsBehavior { root, ..DCMQRSCP });
+        let accession = Query::new().with_accession("A12").unwrap();
+        assert_eq!(
+            uids(&find(&pacs, &accession).unwrap()),
+            ["1.2.3"],
+            "{root:?}"
+        );
+        let patient = Query::new().with_patient_id("ID 1").unwrap();
+        let patient = patient.with_modality("MR").unwrap();
+        assert_eq!(uids(&find(&pacs, &patient).unwrap()), ["1.2.2"], "{root:?}");
+        let numbers = Accessions::new(["A12", "NONE", "A1"]).unwrap();
+        let mut found = Vec::new();
+        let report =
+            pacs.scu()
+                .find_accessions(&pacs.node, numbers, &Cancel::new(), &mut |event| {
+                    if let AccessionEvent::Match { study, .. } = event {
+                        found.push(study.study.expose().to_owned());
+                    }
+                });
+        assert_eq!(found, ["1.2.3", "1.2.1", "1.2.2"], "{root:?}");
+        assert_eq!(report.not_found().collect::<Vec<_>>(), ["NONE"], "{root:?}");
+        let request = HierarchyRequest::new("1.2.1".parse().unwrap(), Detail::Instances);
+        let hierarchy = pacs.scu().hierarchy(&pacs.node, &request, &Cancel::new());
+        assert_eq!(hierarchy.unwrap().count(), 4, "{root:?}");
+        let request = HierarchyRequest::new("1.2.9".parse().unwrap(), Detail::Instances);
+        let hierarchy = pacs.scu().hierarchy(&pacs.node, &request, &Cancel::new());
+        assert_eq!(hierarchy.unwrap().count(), 0, "{root:?}");
     }
 }
 

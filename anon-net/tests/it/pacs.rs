@@ -21,6 +21,16 @@ pub(crate) const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 pub(crate) const SR: &str = "1.2.840.10008.5.1.4.1.1.88.22";
 pub(crate) const PET: &str = "1.2.840.10008.5.1.4.1.1.128";
 
+/// The information model of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PacsRoot {
+    Study,
+    /// The patient root. A study can be queried without its patient.
+    Patient,
+    /// The patient root. A study can be queried for one patient only.
+    PatientHierarchical,
+}
+
 /// How a server behaves.
 #[derive(Debug, Clone)]
 #[expect(
@@ -44,6 +54,8 @@ pub(crate) struct PacsBehavior {
     pub(crate) unknown_destination: Status,
     /// Returns counts of sub-operations.
     pub(crate) counts: bool,
+    /// The information model that it offers.
+    pub(crate) root: PacsRoot,
     /// Refuses each C-MOVE with this status, and says why.
     pub(crate) refuses: Option<(Status, &'static str)>,
 }
@@ -57,6 +69,7 @@ pub(crate) const ORTHANC: PacsBehavior = PacsBehavior {
     encoding: Encoding::ExplicitLittle,
     unknown_destination: Status::new(0xC000),
     counts: true,
+    root: PacsRoot::Study,
     refuses: None,
 };
 pub(crate) const DCMQRSCP: PacsBehavior = PacsBehavior {
@@ -68,6 +81,7 @@ pub(crate) const DCMQRSCP: PacsBehavior = PacsBehavior {
     encoding: Encoding::ImplicitLittle,
     unknown_destination: Status::new(0xA801),
     counts: true,
+    root: PacsRoot::Study,
     refuses: None,
 };
 pub(crate) const PYNETDICOM: PacsBehavior = PacsBehavior {
@@ -79,6 +93,7 @@ pub(crate) const PYNETDICOM: PacsBehavior = PacsBehavior {
     encoding: Encoding::ExplicitBig,
     unknown_destination: Status::new(0xA801),
     counts: false,
+    root: PacsRoot::Study,
     refuses: None,
 };
 
@@ -156,8 +171,13 @@ impl Pacs {
     ) -> Self {
         let syntaxes = [behavior.encoding.transfer_syntax().parse().expect("a UID")];
         let mut supported = SupportedContexts::new();
+        let root = if behavior.root == PacsRoot::Study {
+            2
+        } else {
+            1
+        };
         for class in ["1", "2", "3"] {
-            let class = format!("1.2.840.10008.5.1.4.1.2.2.{class}");
+            let class = format!("1.2.840.10008.5.1.4.1.2.{root}.{class}");
             supported = supported.with(class.parse().expect("a UID"), syntaxes.to_vec());
         }
         for class in [CT, PET] {
@@ -311,6 +331,10 @@ impl Store {
                     let level = requested.text(tag::LEVEL).unwrap_or_default();
                     let line = format!("{} {level}", request.operation);
                     self.requested.lock().expect("requests").push(line);
+                    if self.refuses_without_patient(&request, &requested) {
+                        respond(association, context, &request, Status::new(0xA900), None)?;
+                        continue;
+                    }
                     match request.operation {
                         Operation::Find => self.find(association, context, &request, &requested)?,
                         _ => self.send(association, context, &request, &requested)?,
@@ -319,6 +343,19 @@ impl Store {
                 _ => {}
             }
         }
+    }
+
+    /// With the patient root, requests below the patient level name the patient.
+    fn refuses_without_patient(&self, request: &Request, requested: &Identifier) -> bool {
+        let is_required = match self.behavior.root {
+            PacsRoot::Study => false,
+            PacsRoot::Patient => request.operation != Operation::Find,
+            PacsRoot::PatientHierarchical => true,
+        };
+        let is_patient_level = requested.text(tag::LEVEL).as_deref() == Some("PATIENT");
+        let has_unique_key_only = requested.text(tag::PATIENT_ID).is_some()
+            && requested.value(tag::PATIENT_NAME).is_none();
+        is_required && !is_patient_level && !has_unique_key_only
     }
 
     fn find(
@@ -346,6 +383,12 @@ impl Store {
     fn responses(&self, requested: &Identifier) -> Vec<Identifier> {
         let level = requested.text(tag::LEVEL).unwrap_or_default();
         let mut responses = Vec::new();
+        if level == "PATIENT" {
+            let mut response = Identifier::new();
+            response.set(tag::PATIENT_ID, b"ID 1");
+            response.set(tag::PATIENT_NAME, b"DOE^JANE");
+            return vec![response];
+        }
         for study in self
             .studies
             .iter()

@@ -17,8 +17,8 @@ use anon_net::testing::MemoryInstances;
 use anon_net::{BackendError, InstanceUid, Node, Operation, Remedy, Status, Uid};
 
 use crate::pacs::{
-    CT, DCMQRSCP, LONG, ORTHANC, PET, PYNETDICOM, Pacs, PacsBehavior, SR, Study, hostile_node,
-    request, respond, study,
+    CT, DCMQRSCP, LONG, ORTHANC, PET, PYNETDICOM, Pacs, PacsBehavior, PacsRoot, SR, Study,
+    hostile_node, request, respond, study,
 };
 
 const BEHAVIORS: [(&str, PacsBehavior); 3] = [
@@ -599,6 +599,70 @@ impl InstanceHandler for FullDisk {
     fn handle(&self, _: &Instance, _: &mut dyn BufRead) -> Result<Outcome, BackendError> {
         Ok(Outcome::OutOfResources)
     }
+}
+
+/// With the patient root, C-MOVE and C-GET name the patient too.
+#[test]
+fn studies_are_retrieved_with_the_patient_root_where_only_it_is_offered() {
+    for root in [PacsRoot::Patient, PacsRoot::PatientHierarchical] {
+        for level in [QueryLevel::Study, QueryLevel::Series, QueryLevel::Instance] {
+            let stored = |_: &str, _: &InstanceUid| Some(InstanceState::Stored);
+            let behavior = PacsBehavior { root, ..DCMQRSCP };
+            let (pacs, arrivals) = sending(behavior.clone(), three(), stored);
+            let request = by_move().with_level(level);
+            let (reports, _) = retrieve(&pacs, &*arrivals, &request, &["1.2.1"]);
+            assert_eq!(sums(&reports[0]), [6, 6, 0, 0, 0], "{root:?} {level:?}");
+            let pacs = Pacs::start(behavior, vec![study(1, "A", &[("CT", 3), ("PT", 2)])]);
+            let engine = Arc::new(ReceivingEngine::default());
+            let request = by_get(&engine, &[CT, PET]).with_level(level);
+            let (reports, _) = retrieve(&pacs, &engine.arrivals, &request, &["1.2.1"]);
+            assert_eq!(sums(&reports[0]), [5, 5, 0, 0, 0], "{root:?} {level:?}");
+        }
+    }
+}
+
+/// A response without a valid UID cannot be requested. It is counted.
+#[test]
+fn responses_without_a_valid_uid_are_counted() {
+    let arrivals = Arc::new(MemoryInstances::new());
+    let here = Arc::clone(&arrivals);
+    let (scu, node) = hostile_node(move |association| {
+        loop {
+            let Ok((context, ask, requested)) = request(association, Encoding::ImplicitLittle)
+            else {
+                return association.release(LONG);
+            };
+            let is_image = requested.text(tag::LEVEL).as_deref() == Some("IMAGE");
+            if ask.operation == Operation::Move {
+                here.arrive(&uid("1.2.1.0.0"), InstanceState::Stored);
+            } else {
+                for last in ["1.2.1.0.0", "", "1..2"] {
+                    let mut response = requested.clone();
+                    response.set(
+                        tag::SERIES_UID,
+                        if is_image { "1.2.1.0" } else { last }.as_bytes(),
+                    );
+                    response.set(tag::SOP_INSTANCE, last.as_bytes());
+                    let bytes = response
+                        .encode(Encoding::ImplicitLittle)
+                        .expect("short values");
+                    respond(association, context, &ask, Status::PENDING, Some(&bytes))?;
+                }
+            }
+            respond(association, context, &ask, Status::SUCCESS, None)?;
+        }
+    });
+    let (studies, cancel) = ([uid("1.2.1")], Cancel::new());
+    let reports = scu.retrieve(
+        &node,
+        &by_move(),
+        &studies,
+        &*arrivals,
+        &cancel,
+        &mut |_| (),
+    );
+    assert!(reports[0].is_complete(), "{:?}", reports[0]);
+    assert_eq!(reports[0].unusable, 4);
 }
 
 /// Nothing is on its way after the final response of a C-GET.

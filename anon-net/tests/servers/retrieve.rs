@@ -8,8 +8,8 @@ use std::sync::Arc;
 use anon_net::association::ul::UlDial;
 use anon_net::service::retrieve::QueryLevel;
 use anon_net::service::{
-    Cancel, InstanceState, MoveRequest, RetrieveMethod, RetrieveRequest, SendItem, ServiceError,
-    StudyReport, TransferFailure, TransferTarget,
+    Cancel, InstanceState, MoveRequest, Query, RetrieveMethod, RetrieveRequest, SendItem,
+    ServiceError, StudyReport, TransferFailure, TransferTarget,
 };
 use anon_net::testing::MemoryInstances;
 use anon_net::{BackendError, InstanceHandler, Outcome, SupportedContexts, Uid};
@@ -190,6 +190,32 @@ fn get(inbox: &Arc<NotifyingInbox>, transfer_syntaxes: &[Uid]) -> Test<RetrieveM
         sop_classes: node::classes()?,
         transfer_syntaxes: transfer_syntaxes.to_vec(),
     })
+}
+
+/// dcmqrscp takes a query of the patient root only for one patient. Option -QS turns the study root off.
+#[test]
+fn dcmqrscp_without_the_study_root_is_queried_and_sends() -> Test {
+    let Some(corpus) = Corpus::new()? else {
+        return Ok(());
+    };
+    let move_to = Arc::new(CurrentInbox::default());
+    let scp = node::listen(&move_to, |builder| builder)?;
+    let setup = Setup::default()
+        .knows(node::TITLE, scp.local_addr().port())
+        .with("-QS");
+    let Some(server) = ServerKind::Dcmqrscp.start(&setup)? else {
+        return Ok(());
+    };
+    let accepted = corpus.accepted_by(ServerKind::Dcmqrscp);
+    server.load(&accepted)?;
+    let query = Query::new().with_accession(Corpus::ACCESSION)?;
+    let mut found = Vec::new();
+    scu(UlDial::new())?.find(&node_of(&server)?, &query, &Cancel::new(), &mut |study| {
+        found.push(study.study.expose().to_owned());
+    })?;
+    assert_eq!(found, [Corpus::STUDY]);
+    let all = node::transfer_syntaxes()?;
+    check_every_level("the patient root", &server, &accepted, &move_to, &all)
 }
 
 /// dcmqrscp and pynetdicom do not return the classes of instances, so that more classes are proposed

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::query::key;
-use super::{Finder, Query, StudyMatch};
+use super::{Finder, LeftOut, Query, StudyMatch};
 use crate::service::{Cancel, Scu, ServiceError};
 use crate::{Node, Remedy, TextError};
 
@@ -112,6 +112,8 @@ pub struct AccessionReport {
     pub numbers: Accessions,
     /// The outcome of each number.
     pub outcomes: Vec<AccessionOutcome>,
+    /// Responses that were left out, and why.
+    pub left_out: LeftOut,
 }
 
 impl AccessionReport {
@@ -156,6 +158,7 @@ impl Scu {
             finder: None,
             failures: 0,
             is_unreachable: false,
+            left_out: LeftOut::default(),
         };
         let mut outcomes = Vec::with_capacity(numbers.len());
         for (number, text) in numbers.iter().enumerate() {
@@ -170,8 +173,12 @@ impl Scu {
             on_event(event);
             outcomes.push(outcome);
         }
-        search.end();
-        AccessionReport { numbers, outcomes }
+        let left_out = search.end();
+        AccessionReport {
+            numbers,
+            outcomes,
+            left_out,
+        }
     }
 }
 
@@ -182,6 +189,7 @@ struct AccessionSearch<'s> {
     finder: Option<Finder<'s>>,
     failures: u32,
     is_unreachable: bool,
+    left_out: LeftOut,
 }
 
 impl AccessionSearch<'_> {
@@ -220,12 +228,19 @@ impl AccessionSearch<'_> {
                 })?,
         };
         let mut studies = 0;
+        let mut others = 0;
         let result = finder.studies(&query, &mut |study| {
             if study.accession == number {
                 studies += 1;
                 on_match(study);
+            } else {
+                others += 1;
             }
         });
+        self.left_out.other_accession = self.left_out.other_accession.saturating_add(others);
+        if let Ok(report) = &result {
+            self.left_out.add(&report.left_out);
+        }
         match &result {
             Ok(_) | Err(ServiceError::Refused { .. } | ServiceError::TooMany { .. }) => {
                 self.failures = 0;
@@ -237,9 +252,10 @@ impl AccessionSearch<'_> {
         result.map(|_| studies)
     }
 
-    fn end(self) {
+    fn end(self) -> LeftOut {
         if let Some(finder) = self.finder {
             finder.association.release_unless(finder.cancel);
         }
+        self.left_out
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::left_out::LeftOutReason;
 use super::{MAX_RESPONSES, StudyMatch};
 use crate::identifier::{Identifier, tag};
 use crate::text::Charset;
@@ -195,25 +196,71 @@ impl Query {
         identifier
     }
 
-    /// Returns whether a study matches the query, because some servers ignore keys. `None` if the
-    /// query has modalities and the response does not.
-    pub(super) fn has(&self, found: &StudyMatch) -> Option<bool> {
+    /// Returns the identifier for the studies of one patient, with an ID from a response. It has no
+    /// other attribute of the patient level (PS3.4 section C.4.1.3.1.1).
+    pub(super) fn identifier_of_patient(&self, id: &str) -> Identifier {
+        let query = Self {
+            patient_id: id.to_owned(),
+            patient_name: String::new(),
+            ..self.clone()
+        };
+        let mut identifier = query.identifier();
+        for tag in [tag::PATIENT_NAME, tag::BIRTH_DATE, tag::SEX] {
+            identifier.remove(tag);
+        }
+        identifier
+    }
+
+    /// Returns the identifier of the C-FIND request for the patients of the query (PS3.4 Table
+    /// C.6-1).
+    pub(super) fn patient_identifier(&self) -> Identifier {
+        let texts = [
+            (tag::PATIENT_NAME, self.patient_name.as_str()),
+            (tag::PATIENT_ID, &self.patient_id),
+        ];
+        let charset = Charset::for_texts(texts.map(|(_, text)| text));
+        let mut identifier = Identifier::new();
+        if let Some(term) = charset.term() {
+            identifier.set(tag::CHARSET, term.as_bytes());
+        }
+        identifier.set(tag::LEVEL, b"PATIENT");
+        identifier.set(tag::BIRTH_DATE, b"");
+        identifier.set(tag::SEX, b"");
+        for (tag, text) in texts {
+            identifier.set(tag, &charset.encode(text));
+        }
+        identifier
+    }
+
+    /// Checks a study against the query, because some servers ignore keys. False if the query has
+    /// modalities and the response does not.
+    ///
+    /// # Errors
+    /// The reason why the study does not match.
+    pub(super) fn has(&self, found: &StudyMatch) -> Result<bool, LeftOutReason> {
         let is_other_study = self.study.as_ref().is_some_and(|uid| *uid != found.study);
         // The peer evaluates wildcards, and may ignore case.
         let is_plain = !self.accession.is_empty() && !self.accession.contains(['*', '?']);
         let is_other_accession = is_plain
             && !found.accession.is_empty()
             && !found.accession.eq_ignore_ascii_case(&self.accession);
-        if is_other_study || is_other_accession {
-            return Some(false);
+        if is_other_study {
+            return Err(LeftOutReason::OtherStudy);
+        }
+        if is_other_accession {
+            return Err(LeftOutReason::OtherAccession);
         }
         if self.modalities.is_empty() {
-            return Some(true);
+            return Ok(true);
         }
         if found.modalities.is_empty() {
-            return None;
+            return Ok(false);
         }
-        Some(found.modalities.iter().any(|m| self.modalities.contains(m)))
+        if found.modalities.iter().any(|m| self.modalities.contains(m)) {
+            Ok(true)
+        } else {
+            Err(LeftOutReason::OtherModality)
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::left_out::LeftOutReason;
 use crate::identifier::{Identifier, tag};
 use crate::{InstanceUid, Uid};
 
@@ -41,14 +42,19 @@ pub struct StudyMatch {
 }
 
 impl StudyMatch {
-    /// Returns the study of a response. `None` if it has no study instance UID.
-    pub(crate) fn of(response: &Identifier) -> Option<Self> {
+    /// Returns the study of a response, or why the response cannot be used.
+    pub(super) fn of(response: &Identifier) -> Result<Self, LeftOutReason> {
+        let study = response.uid(tag::STUDY_UID);
+        let study = study.ok_or_else(|| match response.text(tag::STUDY_UID) {
+            Some(_) => LeftOutReason::InvalidStudyUid,
+            None => LeftOutReason::WithoutStudyUid,
+        })?;
         let text = |tag, most| response.bounded_text(tag, most).unwrap_or_default();
         let list = |tag| response.texts(tag).into_iter().take(MAX_VALUES);
         let modalities = list(tag::MODALITIES).map(|code| code.chars().take(16).collect());
         let classes = list(tag::SOP_CLASSES).filter_map(|class| Uid::new(&class).ok());
-        Some(Self {
-            study: response.uid(tag::STUDY_UID)?,
+        Ok(Self {
+            study,
             // One more than a valid value has, so that a longer one never equals a valid one.
             patient_id: text(tag::PATIENT_ID, 65),
             patient_name: text(tag::PATIENT_NAME, 324),

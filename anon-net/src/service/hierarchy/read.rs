@@ -40,17 +40,19 @@ impl FoundSeries {
         }
     }
 
-    /// Queries and counts the instances.
+    /// Queries and counts the instances. Returns the number of responses without a valid SOP
+    /// Instance UID.
     pub(super) fn instances(
         &mut self,
         finder: &mut Finder<'_>,
         study: &InstanceUid,
-    ) -> Result<(), ServiceError> {
+    ) -> Result<usize, ServiceError> {
         let keys = [tag::SOP_INSTANCE, tag::SOP_CLASS, tag::INSTANCE_NUMBER];
         let mut identifier = identifier(b"IMAGE", study, &keys);
         identifier.set(tag::SERIES_UID, self.uid.expose().as_bytes());
         let mut seen = BTreeSet::new();
         let mut instances = Vec::new();
+        let mut unusable = 0;
         finder.find(&identifier, &mut |response| {
             let is_ours = belongs_to(response, tag::STUDY_UID, study)
                 && belongs_to(response, tag::SERIES_UID, &self.uid);
@@ -63,11 +65,12 @@ impl FoundSeries {
                         excluded: false,
                     });
                 }
+                None if is_ours => unusable += 1,
                 _ => {}
             }
         })?;
         self.instances = Some(instances);
-        Ok(())
+        Ok(unusable)
     }
 }
 
@@ -76,6 +79,8 @@ impl FoundSeries {
 pub(super) struct StudyReader<'s> {
     study: &'s InstanceUid,
     pub(super) found: Vec<FoundSeries>,
+    /// Responses without a valid Series Instance UID.
+    pub(super) unusable: usize,
     positions: BTreeMap<InstanceUid, usize>,
 }
 
@@ -84,6 +89,7 @@ impl<'s> StudyReader<'s> {
         Self {
             study,
             found: Vec::new(),
+            unusable: 0,
             positions: BTreeMap::new(),
         }
     }
@@ -104,12 +110,13 @@ impl<'s> StudyReader<'s> {
     }
 
     fn add(&mut self, response: &Identifier) {
-        let Some(uid) = response.uid(tag::SERIES_UID) else {
-            return;
-        };
         if !belongs_to(response, tag::STUDY_UID, self.study) {
             return;
         }
+        let Some(uid) = response.uid(tag::SERIES_UID) else {
+            self.unusable += 1;
+            return;
+        };
         let known = self
             .positions
             .get(&uid)

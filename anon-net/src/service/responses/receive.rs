@@ -10,8 +10,9 @@ use crate::dimse::message::{self, Body, Incoming};
 use crate::dimse::{Command, Operation, Request, Response, Status};
 use crate::error::Waiting;
 use crate::identifier::{Encoding, Identifier};
-use crate::service::ServiceError;
+use crate::service::cancellable::CancellableAssociation;
 use crate::service::scu_association::{PendingRequest, ScuAssociation};
+use crate::service::{Cancel, ServiceError};
 
 /// How often a wait checks whether it was cancelled.
 const CANCEL_CHECK_INTERVAL: Duration = Duration::from_millis(100);
@@ -29,7 +30,7 @@ pub(super) fn next(
     association: &mut ScuAssociation,
     pending: PendingRequest,
     encoding: Encoding,
-    deadline: &ResponseDeadline,
+    deadline: &ResponseDeadline<'_>,
     handler: &mut dyn ResponseHandler,
 ) -> Result<NextMessage, ServiceError> {
     let rest = deadline.rest();
@@ -54,10 +55,15 @@ pub(super) fn next(
         }
         Some(Incoming::NotUnderstood { .. }) => "its command set is malformed",
         Some(Incoming::Message { context, command }) => match command {
-            Command::Request(request) => return serve(association, context, &request, handler),
+            Command::Request(request) => {
+                return serve(association, context, &request, (handler, deadline.cancel));
+            }
             Command::Cancel { .. } => "it sends a C-CANCEL for our request",
             Command::Response(response) => match pending.mismatch(context, &response) {
-                None => return with_identifier(association, context, encoding, response),
+                None => {
+                    let at = (context, encoding);
+                    return with_identifier(association, at, response, deadline.cancel);
+                }
                 Some(problem) => problem,
             },
         },
@@ -69,14 +75,15 @@ pub(super) fn next(
 /// Reads the identifier of a response, if it has one.
 fn with_identifier(
     association: &mut ScuAssociation,
-    context: ContextId,
-    encoding: Encoding,
+    (context, encoding): (ContextId, Encoding),
     response: Response,
+    cancel: &Cancel,
 ) -> Result<NextMessage, ServiceError> {
     if !response.has_data_set {
         return Ok(NextMessage::Response(response, None));
     }
-    let identifier = read(association, context, encoding).inspect_err(|_| association.abort())?;
+    let identifier =
+        read(association, context, encoding, cancel).inspect_err(|_| association.abort())?;
     Ok(NextMessage::Response(response, Some(identifier)))
 }
 
@@ -84,9 +91,11 @@ fn read(
     association: &mut ScuAssociation,
     context: ContextId,
     encoding: Encoding,
+    cancel: &Cancel,
 ) -> Result<Identifier, ServiceError> {
     let timeout = association.timeouts().network;
-    let mut body = Body::new(association.association(), context, timeout);
+    let mut association = CancellableAssociation::new(association.association(), cancel);
+    let mut body = Body::new(&mut association, context, timeout);
     let mut bytes = Vec::new();
     let room = Identifier::MAX_BYTES as u64 + 1;
     if body.by_ref().take(room).read_to_end(&mut bytes).is_err() {
@@ -100,14 +109,15 @@ fn serve(
     association: &mut ScuAssociation,
     context: ContextId,
     request: &Request,
-    handler: &mut dyn ResponseHandler,
+    (handler, cancel): (&mut dyn ResponseHandler, &Cancel),
 ) -> Result<NextMessage, ServiceError> {
     let timeout = association.timeouts().network;
     let accepted = association.contexts().get(context).cloned();
+    let mut receiving = CancellableAssociation::new(association.association(), cancel);
     let mut body = if request.has_data_set {
-        Body::new(association.association(), context, timeout)
+        Body::new(&mut receiving, context, timeout)
     } else {
-        Body::none(association.association(), context)
+        Body::none(&mut receiving, context)
     };
     let status = match accepted {
         Some(accepted) if request.operation == Operation::Store => {

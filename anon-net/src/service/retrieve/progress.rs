@@ -7,7 +7,7 @@ use super::{ErrorComment, InstanceState, LocalInstances, RetrieveStep, StudyRepo
 use crate::dimse::{Response, Status, StatusClass, SubOperations};
 use crate::service::hierarchy::StudyHierarchy;
 use crate::service::responses::Activity;
-use crate::service::transfer::TransferObserver;
+use crate::service::transfer::{PatientId, TransferObserver};
 use crate::service::{Cancel, ServiceError};
 use crate::{BackendError, Error, InstanceUid, Uid};
 
@@ -27,6 +27,9 @@ pub(super) struct StudyProgress<'a> {
     /// The excluded instances that are never requested.
     never_requested: usize,
     missing: Vec<InstanceUid>,
+    /// The Patient ID of the study, if requests have to name it.
+    pub(super) patient: Option<PatientId>,
+    unusable: usize,
     /// Instances that the peer reported as failed.
     pub(super) failed: BTreeSet<InstanceUid>,
     seen_changes: u64,
@@ -76,6 +79,8 @@ impl<'a> StudyProgress<'a> {
             excluded_classes,
             never_requested: excluded,
             missing,
+            patient: None,
+            unusable: hierarchy.unusable,
             failed: BTreeSet::new(),
             seen_changes: 0,
             updated: Instant::now(),
@@ -184,6 +189,7 @@ impl<'a> StudyProgress<'a> {
             excluded: self.excluded,
             excluded_classes: self.excluded_classes,
             failed: failed.count(),
+            unusable: self.unusable,
             error: error.filter(|_| !self.missing.is_empty()),
             comment: self.comment.filter(|_| !self.missing.is_empty()),
             missing: self.missing,

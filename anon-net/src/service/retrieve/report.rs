@@ -53,6 +53,8 @@ pub struct StudyReport {
     pub excluded_classes: BTreeMap<Uid, usize>,
     /// Missing instances that the peer reported as failed.
     pub failed: usize,
+    /// Responses to the queries without a valid UID. Their instances are in no other count.
+    pub unusable: usize,
     /// Instances that did not arrive.
     pub missing: Vec<InstanceUid>,
     /// Why the study is not complete. `None` if it is.
@@ -71,6 +73,7 @@ impl StudyReport {
             excluded: 0,
             excluded_classes: BTreeMap::new(),
             failed: 0,
+            unusable: 0,
             missing: Vec::new(),
             error: Some(error),
             comment: None,

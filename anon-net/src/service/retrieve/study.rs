@@ -9,7 +9,7 @@ use super::round::RetrieveRound;
 use super::{LocalInstances, RetrieveMethod, RetrieveRequest, RetrieveStep, StudyReport};
 use crate::dimse::Status;
 use crate::service::hierarchy::{self, Detail, HierarchyRequest, StudyHierarchy};
-use crate::service::transfer::{TransferAssociation, TransferFailure, TransferTarget};
+use crate::service::transfer::{PatientId, TransferAssociation, TransferFailure, TransferTarget};
 use crate::service::{Cancel, Scu, ServiceError};
 use crate::{Contexts, Error, InstanceUid, Node, Remedy, Uid};
 
@@ -61,11 +61,12 @@ impl<'j> StudyRetrieve<'j> {
         study: &'j InstanceUid,
         on_step: &mut dyn FnMut(RetrieveStep),
     ) -> StudyReport {
-        let hierarchy = match self.hierarchy(study) {
-            Ok(hierarchy) => hierarchy,
+        let (hierarchy, patient) = match self.hierarchy(study) {
+            Ok(found) => found,
             Err(error) => return StudyReport::failed(study.clone(), error),
         };
         let mut progress = StudyProgress::new(study, self.instances, &hierarchy, on_step);
+        progress.patient = patient;
         let error = self.rounds(&hierarchy, &mut progress).err();
         let report = progress.report(error);
         tracing::debug!(
@@ -80,18 +81,23 @@ impl<'j> StudyRetrieve<'j> {
         report
     }
 
-    fn hierarchy(&self, study: &InstanceUid) -> Result<StudyHierarchy, ServiceError> {
+    /// Queries the study. Returns its Patient ID too, if requests have to name it.
+    fn hierarchy(
+        &self,
+        study: &InstanceUid,
+    ) -> Result<(StudyHierarchy, Option<PatientId>), ServiceError> {
         let request = HierarchyRequest::new(study.clone(), Detail::Instances)
             .with_filter(self.request.filter.clone())
             .with_max_responses(self.request.max_responses);
         let finder = self.scu.finder(self.node, self.cancel)?;
         let mut finder = finder.with_max_responses(request.max_responses);
-        let result = hierarchy::query_hierarchy(&mut finder, &request);
+        let result = hierarchy::query_located(&mut finder, &request);
+        let patient = finder.patient().cloned();
         let hierarchy = finder.release(result)?;
         if hierarchy.count() == 0 {
             return Err(ServiceError::NotFound);
         }
-        Ok(hierarchy)
+        Ok((hierarchy, patient))
     }
 
     fn is_get(&self) -> bool {
@@ -300,7 +306,9 @@ impl<'j> StudyRetrieve<'j> {
             None => self.open(classes)?,
         };
         progress.start_request();
-        let result = transfer.request(target, self.request.priority, progress);
+        let patient = progress.patient.clone();
+        let keys = (patient.as_ref(), self.request.priority);
+        let result = transfer.request(target, keys, progress);
         if matches!(
             result,
             Ok(_) | Err(ServiceError::Refused { .. } | ServiceError::Cancelled)

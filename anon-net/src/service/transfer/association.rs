@@ -4,23 +4,18 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use super::{TransferReport, TransferTarget};
+use super::{PatientId, TransferReport, TransferTarget};
 use crate::context::{AcceptedContext, Contexts};
 use crate::dimse::handler::{Instance, InstanceHandler, failure_status};
 use crate::dimse::{
     Body, Operation, Priority, Request, Response, Status, StatusClass, SubOperations,
 };
 use crate::identifier::{Identifier, tag};
-use crate::service::find::identifier_syntaxes;
 use crate::service::responses::{self, Activity, QueryContext, QueryRequest, ResponseHandler};
+use crate::service::root::Root;
 use crate::service::scu_association::ScuAssociation;
 use crate::service::{Cancel, Scu, ServiceError};
 use crate::{AeTitle, InstanceUid, Node, Uid};
-
-/// Study Root Query/Retrieve Information Model: MOVE (PS3.4 section C.6.2.3).
-const STUDY_ROOT_MOVE: &str = "1.2.840.10008.5.1.4.1.2.2.2";
-/// Study Root Query/Retrieve Information Model: GET (PS3.4 section C.6.2.3).
-const STUDY_ROOT_GET: &str = "1.2.840.10008.5.1.4.1.2.2.3";
 
 /// The most transfer syntaxes of one context. Servers built on DCMTK, such as Orthanc, have room
 /// for 50. With more they neither answer nor serve other peers for minutes.
@@ -50,7 +45,8 @@ const USUAL: [&str; 13] = [
 /// transcode. Otherwise the unusual ones share contexts, in which the peer chooses. Transfer
 /// syntaxes that do not fit are left out, the most unusual first.
 fn distribute(classes: usize, encodings: &[Uid]) -> Vec<Vec<Uid>> {
-    let room = ((Contexts::MAX - 1) / classes.max(1)).max(1);
+    // Two contexts are for the C-GET itself: study root and patient root.
+    let room = ((Contexts::MAX - 2) / classes.max(1)).max(1);
     let rank = |uid: &&Uid| {
         let place = USUAL.iter().position(|usual| *usual == uid.as_str());
         place.unwrap_or(USUAL.len())
@@ -109,7 +105,7 @@ impl TransferObserver for &mut dyn FnMut(SubOperations) {
 pub(crate) struct TransferAssociation<'c> {
     association: ScuAssociation,
     context: QueryContext,
-    class: Uid,
+    root: Root,
     operation: Operation,
     destination: Option<AeTitle>,
     handler: Option<&'c dyn InstanceHandler>,
@@ -124,10 +120,11 @@ impl Scu {
         destination: AeTitle,
         cancel: &'c Cancel,
     ) -> Result<TransferAssociation<'c>, ServiceError> {
-        let class = Uid::registered(STUDY_ROOT_MOVE);
         let mut contexts = Contexts::new();
-        contexts.add(class.clone(), identifier_syntaxes())?;
-        let transfer = self.open_transfer(node, contexts, class, Operation::Move, cancel)?;
+        for root in Root::ALL {
+            contexts.add(root.class(Operation::Move), Root::transfer_syntaxes())?;
+        }
+        let transfer = self.open_transfer(node, contexts, Operation::Move, cancel)?;
         Ok(TransferAssociation {
             destination: Some(destination),
             ..transfer
@@ -142,18 +139,24 @@ impl Scu {
         handler: &'c dyn InstanceHandler,
         cancel: &'c Cancel,
     ) -> Result<TransferAssociation<'c>, ServiceError> {
-        let class = Uid::registered(STUDY_ROOT_GET);
         let mut contexts = Contexts::new();
-        contexts.add(class.clone(), identifier_syntaxes())?;
+        contexts.add(Root::Study.class(Operation::Get), Root::transfer_syntaxes())?;
         let (classes, encodings) = storage;
         let shares = distribute(classes.len(), encodings);
+        // 127 classes leave room for the study root only.
+        if classes.len() * shares.len() + 2 <= Contexts::MAX {
+            contexts.add(
+                Root::Patient.class(Operation::Get),
+                Root::transfer_syntaxes(),
+            )?;
+        }
         for storage_class in classes {
             for share in &shares {
                 contexts.add(storage_class.clone(), share.clone())?;
             }
             contexts.take_scp_role(storage_class.clone());
         }
-        let transfer = self.open_transfer(node, contexts, class, Operation::Get, cancel)?;
+        let transfer = self.open_transfer(node, contexts, Operation::Get, cancel)?;
         Ok(TransferAssociation {
             handler: Some(handler),
             ..transfer
@@ -164,7 +167,6 @@ impl Scu {
         &self,
         node: &Node,
         contexts: Contexts,
-        class: Uid,
         operation: Operation,
         cancel: &'c Cancel,
     ) -> Result<TransferAssociation<'c>, ServiceError> {
@@ -172,11 +174,11 @@ impl Scu {
             return Err(ServiceError::Cancelled);
         }
         let association = self.open(cancel, node, contexts)?;
-        match QueryContext::of(&association, &class) {
-            Ok(context) => Ok(TransferAssociation {
+        match Root::accepted(&association, operation) {
+            Ok((root, context)) => Ok(TransferAssociation {
                 association,
                 context,
-                class,
+                root,
                 operation,
                 destination: None,
                 handler: None,
@@ -191,7 +193,8 @@ impl Scu {
 }
 
 impl TransferAssociation<'_> {
-    /// Requests a target, and waits for the final response.
+    /// Requests a target, and waits for the final response. `patient` is the Patient ID of the
+    /// target, which the patient root requires.
     ///
     /// # Errors
     /// [`ServiceError`]. After [`ServiceError::Refused`] and [`ServiceError::Cancelled`] the
@@ -199,10 +202,12 @@ impl TransferAssociation<'_> {
     pub(crate) fn request(
         &mut self,
         target: &TransferTarget,
-        priority: Priority,
+        (patient, priority): (Option<&PatientId>, Priority),
         observer: &mut dyn TransferObserver,
     ) -> Result<TransferReport, ServiceError> {
-        let request = self.association.request(self.operation, self.class.clone());
+        let class = self.root.class(self.operation);
+        let patient = patient.filter(|_| self.root == Root::Patient);
+        let request = self.association.request(self.operation, class);
         let request = request.with_priority(priority);
         let request = match &self.destination {
             Some(destination) => request.with_destination(destination.clone()),
@@ -218,7 +223,7 @@ impl TransferAssociation<'_> {
         let query = QueryRequest {
             context: self.context,
             request,
-            identifier: &target.identifier(),
+            identifier: &target.identifier(patient),
         };
         // A sub-operation with a large instance takes long, and no response is sent before it ends.
         let silence: Duration = timeouts.dimse.max(timeouts.network);
