@@ -7,10 +7,12 @@
 //! ```
 
 mod arrival_log;
+mod asked;
 mod failure_message;
 mod fetch;
 mod intake;
 mod key_list;
+mod last_find;
 mod memory_limit;
 mod peer;
 mod scp;
@@ -19,11 +21,13 @@ mod space_wait;
 mod tls;
 
 pub(crate) use arrival_log::ArrivalLog;
-pub(crate) use failure_message::{LocalNode, failure_message, peer_failure};
+pub(crate) use asked::{Asked, AskedKey, Place};
+pub(crate) use failure_message::{LocalNode, peer_failure};
 pub(crate) use fetch::{Fetch, check_reachable};
 pub(crate) use intake::Intake;
 pub(crate) use key_list::{ListKey, RefusedEntry};
+pub(crate) use last_find::{FoundStudy, LastFind};
 pub(crate) use peer::{Peer, Purpose, scu};
 pub(crate) use scp::{Receiver, check_access_list, is_local, shared_classes, start, supported_now};
-pub(crate) use search::{Keys, Search, SearchResult, studies_by_uid, write_not_found};
+pub(crate) use search::{Keys, Search, SearchResult, Split, studies_by_uid, write_not_found};
 pub(crate) use space_wait::SpaceTimeout;

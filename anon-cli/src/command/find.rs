@@ -1,22 +1,32 @@
 //! `anon find`: lists the studies of a server, and how much of each is stored.
 
-use anon_model::{Phi, RetrieveProgress};
+mod pick;
+
+use anon_model::{Phi, ProjectSettings, RetrieveProgress};
 use anon_net::service::Cancel;
 use anon_net::service::find::StudyMatch;
 use serde::Serialize;
 
 use crate::args::Find;
-use crate::command::{Context, outcome};
-use crate::exit::ExitStatus;
+use crate::command::Context;
+use crate::command::outcome::{self, LeftOutCounts};
+use crate::command::retrieve::{self, How};
+use crate::exit::{ExitStatus, Failure};
 use crate::log;
-use crate::node::{self, Keys, ListKey, LocalNode, Peer, Purpose, RefusedEntry, Search};
+use crate::node::{
+    self, Asked, AskedKey, FoundStudy, Keys, LastFind, ListKey, LocalNode, Peer, Purpose,
+    RefusedEntry, Search,
+};
 use crate::project::Project;
+use crate::project::record::RetrieveLevel;
 use crate::project::{open_project, settings};
 use crate::report::{Report, Table};
 
 #[derive(Debug, Serialize)]
 struct StudyEvent {
     event: &'static str,
+    /// The number for `retrieve --from-last-find`.
+    number: u64,
     study_uid: String,
     patient_id: String,
     patient_name: String,
@@ -38,91 +48,123 @@ struct Summary {
     not_found: Vec<String>,
     failed: Vec<FailedEntry>,
     refused_entries: Vec<RefusedEntry>,
+    /// Answers of the server that cannot be used.
+    left_out: LeftOutCounts,
     interrupted: bool,
 }
 
 #[derive(Debug, Serialize)]
 struct FailedEntry {
     #[serde(flatten)]
-    key: FailedKey,
+    key: Option<AskedKey>,
     error: String,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum FailedKey {
-    Accession(String),
-    PatientId(String),
 }
 
 pub(crate) fn run(context: &Context<'_>, args: &Find) -> anyhow::Result<ExitStatus> {
     let project = Project::existing(context.project())?;
     let settings = settings::load(&project)?;
-    log::start_without_file(&context.global)?;
-    let peer = Peer::resolve(&settings, &args.node, Purpose::Query)?;
+    if args.pick {
+        pick::check(context)?;
+        log::start(&project, &settings.log, &context.global)?;
+    } else {
+        log::start_without_file(&context.global)?;
+    }
+    let (status, last) = find(context, (&project, &settings), args)?;
+    if let Err(error) = last.write(&project) {
+        // The studies were listed: only their numbers cannot be used later.
+        context.report.warn(&format!(
+            "retrieve --from-last-find cannot name these studies: {error:#}"
+        ));
+    }
+    if !args.pick || last.studies.is_empty() || context.signals.caught().is_some() {
+        return Ok(status);
+    }
+    let Some(numbers) = pick::ask(context, &last)? else {
+        return Ok(context.exit_status(status));
+    };
+    let how = How {
+        level: RetrieveLevel::Study,
+        via: args.via,
+        accept_new_rules: false,
+    };
+    retrieve::of_last_find(context, (&project, &settings), &last, &numbers, how)
+}
+
+/// Lists the studies.
+fn find(
+    context: &Context<'_>,
+    (project, settings): (&Project, &ProjectSettings),
+    args: &Find,
+) -> anyhow::Result<(ExitStatus, LastFind)> {
+    let peer = Peer::resolve(settings, &args.node, Purpose::Query)?;
     let keys: Keys = args.keys.clone().into();
-    let search = Search::new(&keys)?;
+    let mut search = Search::new(&keys)?;
     outcome::warn_of_refused_entries(context, &search.refused);
-    let lookups = open_project::read_lookups(&project, &settings)?;
-    let local = node::LocalNode::from_settings(&settings);
-    let scu = node::scu(&project, &settings, &peer)?;
+    let lookups = open_project::read_lookups(project, settings)?;
+    let local = LocalNode::from_settings(settings);
+    let scu = node::scu(project, settings, &peer)?;
     let cancel = Cancel::from(context.signals.cancel().shared());
     let mut listing = Listing::new(context.report, &*lookups, args.hide_imported);
-    let result = search.run(&scu, &peer.node, &cancel, &mut |study| {
-        if let Err(error) = listing.add(study) {
+    let result = search.run(&scu, &peer.node, &cancel, &mut |study, asked| {
+        if let Err(error) = listing.add(study, asked) {
             listing.failure.get_or_insert(error);
             cancel.cancel();
         }
     });
-    let mut summary = listing.finish()?;
-    summary.refused_entries = search.refused;
+    let (mut summary, studies) = listing.finish()?;
+    let last = LastFind::new(&args.node, studies);
+    summary.refused_entries = std::mem::take(&mut search.refused);
     let result = match result {
         Ok(result) => result,
         Err(_) if context.signals.cancel().is_cancelled() => {
             summary.interrupted = true;
             node::SearchResult::default()
         }
-        Err(error) => return Err(node::peer_failure(&error, &peer.node, &local)),
+        Err(error) => {
+            let why = search.failure_message(&error, &peer.node, &local);
+            return Err(Failure::Peer(why).into());
+        }
     };
-    print_result(context, &keys, &local, &peer, result, summary)
+    for (asked, error) in &result.failed {
+        let error = search.failure_message(error, &peer.node, &local);
+        let place = asked.place.words();
+        let report = context.report;
+        report.warn(&format!("the query for {place} failed: {error}"));
+        let key = asked.key.clone();
+        summary.failed.push(FailedEntry { key, error });
+    }
+    let status = print_result(context, &keys, &result, summary)?;
+    Ok((status, last))
 }
 
 fn print_result(
     context: &Context<'_>,
     keys: &Keys,
-    local: &LocalNode,
-    peer: &Peer,
-    result: node::SearchResult,
+    result: &node::SearchResult,
     mut summary: Summary,
 ) -> anyhow::Result<ExitStatus> {
     let report = context.report;
-    let list = keys.list();
-    let key = list.map_or(ListKey::AccessionNumber, |(key, _)| key);
-    for (entry, error) in result.failed {
-        let error = node::failure_message(&error, &peer.node, local);
-        report.warn(&format!("the query for {} failed: {error}", key.counted(1)));
-        let key = match key {
-            ListKey::AccessionNumber => FailedKey::Accession(entry),
-            ListKey::PatientId => FailedKey::PatientId(entry),
-        };
-        summary.failed.push(FailedEntry { key, error });
-    }
-    if let Some((_, file)) = list
-        && !result.missing.is_empty()
+    let key = keys.list().map_or(ListKey::AccessionNumber, |(key, _)| key);
+    let missing = result.missing.iter().filter(|asked| asked.is_of_list());
+    let missing: Vec<&str> = missing.filter_map(Asked::text).collect();
+    if let Some((_, file)) = keys.list()
+        && !missing.is_empty()
     {
-        node::write_not_found(file, &result.missing)?;
+        node::write_not_found(file, &missing)?;
         report.info(&format!(
             "not found: {}, see <name>_not_found.txt beside the file",
-            key.counted(result.missing.len())
+            key.counted(missing.len())
         ));
     }
+    outcome::warn_of_left_out(context, &result.left_out);
+    summary.left_out = result.left_out.into();
     summary.interrupted |= result.not_asked > 0 && context.signals.caught().is_some();
     let failed =
         !summary.failed.is_empty() || !summary.refused_entries.is_empty() || result.not_asked > 0;
-    for entry in &result.missing {
+    for entry in &missing {
         report.line(&format!("not found: {entry}"))?;
     }
-    summary.not_found = result.missing;
+    summary.not_found = missing.into_iter().map(str::to_owned).collect();
     report.summary(&summary)?;
     report.line(&match summary.hidden {
         0 => format!("{} studies", summary.studies),
@@ -142,12 +184,15 @@ struct Listing<'r> {
     hide_imported: bool,
     table: Table,
     summary: Summary,
+    /// The studies by their numbers.
+    studies: Vec<FoundStudy>,
     failure: Option<anyhow::Error>,
 }
 
 impl<'r> Listing<'r> {
     fn new(report: &'r Report, lookups: &'r dyn RetrieveProgress, hide_imported: bool) -> Self {
         let headers = [
+            "#",
             "patient",
             "id",
             "date",
@@ -169,11 +214,12 @@ impl<'r> Listing<'r> {
                 command: "find",
                 ..Summary::default()
             },
+            studies: Vec::new(),
             failure: None,
         }
     }
 
-    fn add(&mut self, found: StudyMatch) -> anyhow::Result<()> {
+    fn add(&mut self, found: StudyMatch, asked: &Asked) -> anyhow::Result<()> {
         let uid = Phi::new(found.study.expose().to_owned());
         let stored = self.lookups.stored_instances(&uid)?;
         let is_complete = found.instances.is_some_and(|all| stored >= u64::from(all));
@@ -182,8 +228,13 @@ impl<'r> Listing<'r> {
             return Ok(());
         }
         self.summary.studies += 1;
+        self.studies.push(FoundStudy {
+            study_uid: found.study.expose().to_owned(),
+            key: asked.key.clone(),
+        });
         let study = StudyEvent {
             event: "study",
+            number: self.summary.studies,
             study_uid: found.study.expose().to_owned(),
             patient_id: found.patient_id,
             patient_name: found.patient_name,
@@ -201,6 +252,7 @@ impl<'r> Listing<'r> {
         }
         let count = |n: Option<u32>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
         let lines = self.table.row([
+            study.number.to_string(),
             study.patient_name,
             study.patient_id,
             study.study_date,
@@ -218,7 +270,8 @@ impl<'r> Listing<'r> {
             .try_for_each(|line| self.report.line(line))
     }
 
-    fn finish(mut self) -> anyhow::Result<Summary> {
+    /// Returns the summary, and the studies by their numbers.
+    fn finish(mut self) -> anyhow::Result<(Summary, Vec<FoundStudy>)> {
         if let Some(error) = self.failure {
             return Err(error);
         }
@@ -227,6 +280,6 @@ impl<'r> Listing<'r> {
                 self.report.line(&line)?;
             }
         }
-        Ok(self.summary)
+        Ok((self.summary, self.studies))
     }
 }

@@ -1,6 +1,7 @@
 //! Shared by the commands that process objects: import, retrieve, serve and `quarantine retry`.
 
 mod advice;
+mod left_out;
 mod print;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +18,7 @@ use crate::report::{Progress, Report};
 use crate::work::{Holder, Jobs};
 
 pub(crate) use advice::how_to_accept;
+pub(crate) use left_out::{LeftOutCounts, warn_of_left_out, warn_of_places};
 pub(crate) use print::{
     remarks as print_remarks, summary as print_summary, warn_of_shared_patient,
 };

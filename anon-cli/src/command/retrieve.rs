@@ -1,129 +1,148 @@
 //! `anon retrieve`: retrieves studies from a server and de-identifies them.
 
+mod printer;
+mod wanted;
+
 use std::cell::RefCell;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use anon_model::ProjectSettings;
-use anon_net::service::Cancel;
-use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::args::{Retrieve, Via};
 use crate::command::Context;
-use crate::command::outcome;
+use crate::command::outcome::{self, LeftOutCounts};
 use crate::exit::{ExitStatus, Failure};
 use crate::log;
-use crate::node::{self, Keys, ListKey, Peer, Purpose, RefusedEntry, Search};
+use crate::node::{self, LastFind, Peer, Purpose, RefusedEntry, Search};
 use crate::project::lock::Lock;
-use crate::project::record::{FetchProgress, Fetched, RetrieveJob, Retrieved, StudyEvent};
+use crate::project::record::{RetrieveJob, RetrieveLevel, Retrieved, StudyEvent};
 use crate::project::{OpenProject, Project, settings};
-use crate::report::Progress;
 use crate::work::control::{Request, Response};
 use crate::work::{Job, Jobs, run_or_hand_over};
+use printer::StudyPrinter;
+use wanted::Wanted;
 
+/// The summary.
 #[derive(Debug, Serialize)]
-struct Line<'e, T> {
+struct Summary<'e> {
     event: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    command: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refused_entries: Option<&'e [RefusedEntry]>,
+    command: &'static str,
+    refused_entries: &'e [RefusedEntry],
+    /// Accession numbers and patient ids without a study.
+    not_found: Vec<&'e str>,
+    left_out: LeftOutCounts,
     #[serde(flatten)]
-    fields: &'e T,
+    fields: &'e Retrieved,
+}
+
+/// How studies are retrieved.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct How {
+    pub(super) level: RetrieveLevel,
+    pub(super) via: Via,
+    pub(super) accept_new_rules: bool,
 }
 
 pub(crate) fn run(context: &Context<'_>, args: &Retrieve) -> anyhow::Result<ExitStatus> {
     let project = Project::existing(context.project())?;
     let settings = settings::load(&project)?;
-    let peer = Peer::resolve(&settings, &args.node, Purpose::Query)?;
-    // Another process that holds the project checks its own settings.
-    if args.via == Via::Move && !project.socket().exists() {
-        node::check_reachable(&settings, &peer)?;
-        if !node::is_local(&settings) {
-            node::check_access_list(&settings)?;
-            outcome::print_who_can_connect(&settings, context.report);
+    let how = How {
+        level: args.level.into(),
+        via: args.via,
+        accept_new_rules: args.accept_new_rules,
+    };
+    if let Some(numbers) = &args.from_last_find {
+        let last = LastFind::read(&project)?;
+        if args.node.as_ref().is_some_and(|node| *node != last.node) {
+            return Err(Failure::configuration(format!(
+                "the last find was at {}: leave out NODE, or run anon find at the other node first",
+                last.node
+            )));
         }
+        log::start(&project, &settings.log, &context.global)?;
+        return of_last_find(context, (&project, &settings), &last, numbers, how);
     }
-    let search = Search::new(&args.keys.clone().into())?;
+    let name = args.node.as_deref().unwrap_or_default();
+    let peer = resolve(context, (&project, &settings), name, how.via)?;
+    let keys = args.keys.clone().into();
+    let search = Search::new(&keys)?;
     log::start(&project, &settings.log, &context.global)?;
     outcome::warn_of_refused_entries(context, &search.refused);
-    let Some((studies, all_asked)) = look_for(context, &project, &settings, args, &search, &peer)?
-    else {
-        let interrupted = true;
-        let nothing = Retrieved {
-            interrupted,
-            ..Retrieved::default()
-        };
-        return conclude(context, &nothing, &search.refused, false);
-    };
-    context
-        .report
-        .info(&format!("{} studies to retrieve", studies.len()));
-    let mut retrieve = Retrieval {
-        context,
-        project: &project,
-        settings: &settings,
-        accept_new_rules: args.accept_new_rules,
-        job: RetrieveJob {
-            node: args.node.clone(),
-            level: args.level.into(),
-            via: args.via.into(),
-            studies,
-        },
-        printer: RefCell::new(StudyPrinter::new(context)),
-    };
-    let done = run_or_hand_over(&project, &context.signals, &mut retrieve);
-    context.report.end_progress();
-    let done = done?;
-    retrieve.printer.into_inner().result()?;
-    conclude(context, &done, &search.refused, all_asked)
+    let wanted = wanted::search(context, (&project, &settings), &peer, &keys, search)?;
+    retrieve(context, (&project, &settings), name, &wanted, how)
 }
 
-/// Returns the studies to retrieve, and true if every entry of the list was searched for. `None` if
-/// a signal ended the search.
-fn look_for(
+/// Retrieves studies of the last find by their numbers.
+pub(super) fn of_last_find(
     context: &Context<'_>,
-    project: &Project,
-    settings: &ProjectSettings,
-    args: &Retrieve,
-    search: &Search,
-    peer: &Peer,
-) -> anyhow::Result<Option<(Vec<String>, bool)>> {
-    let report = context.report;
-    let scu = node::scu(project, settings, peer)?;
-    let local = node::LocalNode::from_settings(settings);
-    let cancel = Cancel::from(context.signals.cancel().shared());
-    let mut studies = Vec::new();
-    let found = search.run(&scu, &peer.node, &cancel, &mut |study| {
-        studies.push(study.study.expose().to_owned());
+    (project, settings): (&Project, &ProjectSettings),
+    last: &LastFind,
+    numbers: &str,
+    how: How,
+) -> anyhow::Result<ExitStatus> {
+    let wanted = Wanted::of_last_find(last, numbers)?;
+    resolve(context, (project, settings), &last.node, how.via)?;
+    retrieve(context, (project, settings), &last.node, &wanted, how)
+}
+
+/// Returns the server, and checks that it can send to this project.
+fn resolve(
+    context: &Context<'_>,
+    (project, settings): (&Project, &ProjectSettings),
+    name: &str,
+    via: Via,
+) -> anyhow::Result<Peer> {
+    let peer = Peer::resolve(settings, name, Purpose::Query)?;
+    // Another process that holds the project checks its own settings.
+    if via == Via::Move && !project.socket().exists() {
+        node::check_reachable(settings, &peer)?;
+        if !node::is_local(settings) {
+            node::check_access_list(settings)?;
+            outcome::print_who_can_connect(settings, context.report);
+        }
+    }
+    Ok(peer)
+}
+
+fn retrieve(
+    context: &Context<'_>,
+    (project, settings): (&Project, &ProjectSettings),
+    node: &str,
+    wanted: &Wanted,
+    how: How,
+) -> anyhow::Result<ExitStatus> {
+    if wanted.is_interrupted {
+        let nothing = Retrieved {
+            interrupted: true,
+            ..Retrieved::default()
+        };
+        return conclude(context, &nothing, wanted, false);
+    }
+    let count = wanted.studies.len();
+    context.report.info(&match count {
+        1 => "1 study to retrieve".to_owned(),
+        count => format!("{count} studies to retrieve"),
     });
-    let found = match found {
-        _ if context.signals.caught().is_some() => return Ok(None),
-        Ok(found) => found,
-        Err(error) => return Err(node::peer_failure(&error, &peer.node, &local)),
+    let studies = wanted.studies.iter().map(|study| study.uid.clone());
+    let mut retrieve = Retrieval {
+        context,
+        project,
+        settings,
+        accept_new_rules: how.accept_new_rules,
+        job: RetrieveJob {
+            node: node.to_owned(),
+            level: how.level,
+            via: how.via.into(),
+            studies: studies.collect(),
+        },
+        printer: RefCell::new(StudyPrinter::new(context, wanted)),
     };
-    // A study that was named and not found is reported like any other study that does not arrive.
-    let keys: Keys = args.keys.clone().into();
-    for study in node::studies_by_uid(&keys) {
-        if !studies.contains(study) {
-            studies.push(study.clone());
-        }
-    }
-    let list = keys.list();
-    let key = list.map_or(ListKey::AccessionNumber, |(key, _)| key);
-    if !found.missing.is_empty() {
-        if let Some((_, file)) = list {
-            node::write_not_found(file, &found.missing)?;
-        }
-        report.warn(&format!("not found: {}", key.counted(found.missing.len())));
-    }
-    for (_, error) in &found.failed {
-        let why = node::failure_message(error, &peer.node, &local);
-        report.warn(&format!("the query for {} failed: {why}", key.counted(1)));
-    }
-    let all_asked = found.failed.is_empty() && found.not_asked == 0;
-    Ok(Some((studies, all_asked)))
+    let done = run_or_hand_over(project, &context.signals, &mut retrieve);
+    context.report.end_progress();
+    let done = done?;
+    let all_came = retrieve.printer.into_inner().result()?;
+    conclude(context, &done, wanted, all_came)
 }
 
 struct Retrieval<'c> {
@@ -175,17 +194,20 @@ impl Job for Retrieval<'_> {
     }
 }
 
+/// Prints the summary. `all_came` is true if something came of each key with a study.
 fn conclude(
     context: &Context<'_>,
     done: &Retrieved,
-    refused: &[RefusedEntry],
-    all_asked: bool,
+    wanted: &Wanted,
+    all_came: bool,
 ) -> anyhow::Result<ExitStatus> {
     let report = context.report;
-    report.summary(&Line {
+    report.summary(&Summary {
         event: "summary",
-        command: Some("retrieve"),
-        refused_entries: Some(refused),
+        command: "retrieve",
+        refused_entries: &wanted.refused,
+        not_found: wanted.not_found().collect(),
+        left_out: wanted.left_out,
         fields: done,
     })?;
     report.line(&format!(
@@ -200,118 +222,17 @@ fn conclude(
     if done.interrupted {
         report.line("interrupted: run the same command again to continue")?;
     }
+    let is_partial = done.complete < done.studies
+        || done.quarantined > 0
+        || done.unusable > 0
+        || !wanted.is_found_completely()
+        || !all_came;
     let otherwise = if done.complete < done.studies && done.stored == 0 {
         ExitStatus::PeerFailed
-    } else if done.complete < done.studies
-        || done.quarantined > 0
-        || !refused.is_empty()
-        || !all_asked
-    {
+    } else if is_partial {
         ExitStatus::Partial
     } else {
         ExitStatus::Done
     };
     Ok(context.exit_status(otherwise))
-}
-
-/// Shows how far the retrieve is.
-fn how_far(progress: &FetchProgress) -> String {
-    format!(
-        "{} of {} studies  {} of {} instances",
-        progress.done, progress.studies, progress.here, progress.expected
-    )
-}
-
-/// Prints each study when it is done.
-struct StudyPrinter<'c> {
-    context: &'c Context<'c>,
-    live: Option<Progress>,
-    number: u64,
-    failure: Option<anyhow::Error>,
-}
-
-impl<'c> StudyPrinter<'c> {
-    fn new(context: &'c Context<'c>) -> Self {
-        Self {
-            context,
-            live: context.report.start_live(),
-            number: 0,
-            failure: None,
-        }
-    }
-
-    fn on_event(&mut self, event: &StudyEvent) {
-        let study = match event {
-            StudyEvent::Study(study) => study,
-            StudyEvent::Progress(progress) => {
-                if let Some(live) = &self.live {
-                    live.set_message(how_far(progress));
-                }
-                return;
-            }
-        };
-        self.number += 1;
-        if self.failure.is_none()
-            && let Err(error) = self.print(study)
-        {
-            // Ends the retrieve, because nobody sees its events.
-            self.context.signals.cancel().cancel();
-            self.failure = Some(error);
-        }
-    }
-
-    fn print(&self, study: &Fetched) -> anyhow::Result<()> {
-        let report = self.context.report;
-        report.json(&Line {
-            event: "study",
-            command: None,
-            refused_entries: None,
-            fields: study,
-        })?;
-        let name = if report.shows_phi() {
-            study.study_uid.clone()
-        } else {
-            format!("study {}", self.number)
-        };
-        let why = study.error.as_deref();
-        let mut why = why.map_or_else(String::new, |why| format!(": {why}"));
-        if let Some(comment) = &study.comment {
-            let _ = write!(why, "; the server says: {comment}");
-        }
-        report.line(&format!(
-            "{name}: {} of {} stored, {} quarantined, {} excluded{why}",
-            study.stored, study.expected, study.quarantined, study.excluded
-        ))?;
-        if report.shows_phi() {
-            for uid in &study.missing {
-                report.line(&format!("  missing: {uid}"))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn result(self) -> anyhow::Result<()> {
-        match self.failure {
-            Some(error) => Err(error).context(Failure::CannotRun(
-                "the retrieve ended early, because its events cannot be printed".into(),
-            )),
-            None => Ok(()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_line_says_how_far_it_is() {
-        let progress = FetchProgress {
-            studies: 4,
-            done: 1,
-            expected: 12,
-            here: 7,
-        };
-        assert_eq!(how_far(&progress), "1 of 4 studies  7 of 12 instances");
-    }
 }

@@ -67,6 +67,14 @@ pub(crate) fn failure_message(error: &ServiceError, node: &Node, local: &LocalNo
     }
 }
 
+/// Returns true if a server stops a C-FIND, perhaps at a limit of matches (PS3.4 Table C.4-1).
+pub(super) fn is_stopped_at_a_limit(error: &ServiceError) -> bool {
+    matches!(
+        error,
+        ServiceError::Refused { operation: Operation::Find, status } if status.code() == 0xA700
+    )
+}
+
 /// Returns why a study that was requested with `via` is not complete, and what to do.
 pub(crate) fn retrieve_failure_message(
     error: &ServiceError,
@@ -84,6 +92,9 @@ pub(crate) fn retrieve_failure_message(
              destination {ae_title}, or has another address or port for it: enter it there as {ae_title}, \
              {address}"
         ),
+        (_, error) if is_stopped_at_a_limit(error) => {
+            format!("the server {node} cannot list the study (status A700): try again later")
+        }
         _ => failure_message(error, node, local),
     }
 }
@@ -119,6 +130,10 @@ fn status_message(operation: Operation, status: Status, local: &LocalNode) -> St
             "the server could not send (status {status}): check that it knows {ae_title} as {address} and \
              can reach that address"
         ),
+        (Operation::Find, 0xA700) => format!(
+            "the server is out of resources (status {status}): if it stops at a limit of matches, search day \
+             by day with --study-date FROM-TO --split days, or add keys"
+        ),
         (_, 0xA700..=0xA7FF) => format!(
             "the server is out of resources (status {status}): try again later, or request less"
         ),
@@ -128,6 +143,17 @@ fn status_message(operation: Operation, status: Status, local: &LocalNode) -> St
         (_, 0x0124) => format!(
             "the server does not authorize {ae_title} for {operation} (status {status}): allow it there"
         ),
+        (Operation::Move | Operation::Get, _) => {
+            let other = if operation == Operation::Move {
+                "get"
+            } else {
+                "move"
+            };
+            format!(
+                "the server refused the {operation} (status {status}): its log says why; it may accept \
+                 --via {other}"
+            )
+        }
         _ => format!("the server responded to the {operation} with status {status}"),
     }
 }
@@ -322,7 +348,12 @@ mod tests {
             ),
             (
                 (Operation::Find, 0xA700),
-                "the server is out of resources (status A700): try again later, or request less",
+                "the server is out of resources (status A700): if it stops at a limit of matches, search day by \
+                 day with --study-date FROM-TO --split days, or add keys",
+            ),
+            (
+                (Operation::Get, 0xA701),
+                "the server is out of resources (status A701): try again later, or request less",
             ),
             (
                 (Operation::Find, 0xA900),
@@ -331,6 +362,10 @@ mod tests {
             (
                 (Operation::Find, 0x0124),
                 "the server does not authorize ANONYMIZER for C-FIND (status 0124): allow it there",
+            ),
+            (
+                (Operation::Move, 0x0120),
+                "the server refused the C-MOVE (status 0120): its log says why; it may accept --via get",
             ),
             (
                 (Operation::Echo, 0x0110),

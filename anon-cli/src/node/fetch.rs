@@ -228,6 +228,7 @@ impl Fetch {
             quarantined: number(report.quarantined),
             excluded: number(report.excluded),
             failed: number(report.missing.len()),
+            unusable: number(report.unusable),
             error: report
                 .error
                 .as_ref()
@@ -250,6 +251,7 @@ impl Fetch {
         done.quarantined += study.quarantined;
         done.excluded += study.excluded;
         done.failed += study.failed;
+        done.unusable += study.unusable;
         for (class, count) in &report.excluded_classes {
             let class = class.as_str().to_owned();
             *done.storage_classes_excluded.entry(class).or_default() += number(*count);

@@ -73,10 +73,18 @@ struct RawEntry {
     text: Result<String, String>,
 }
 
+/// An entry that can be searched for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ListEntry {
+    /// Its first line in the file, or its first row in the workbook, counted from 1.
+    pub(crate) line: u64,
+    pub(crate) text: String,
+}
+
 /// The entries of a file, each once and in their order.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct KeyList {
-    pub(crate) entries: Vec<String>,
+    pub(crate) entries: Vec<ListEntry>,
     pub(crate) refused: Vec<RefusedEntry>,
 }
 
@@ -122,9 +130,9 @@ impl KeyList {
         for RawEntry { line, text } in raw {
             match text.and_then(|text| check(&text).map_err(str::to_owned)) {
                 Ok(entry) if entry.is_empty() || seen.contains(&entry) => {}
-                Ok(entry) => {
-                    seen.insert(entry.clone());
-                    list.entries.push(entry);
+                Ok(text) => {
+                    seen.insert(text.clone());
+                    list.entries.push(ListEntry { line, text });
                 }
                 Err(reason) => list.refused.push(RefusedEntry { line, reason }),
             }

@@ -1,16 +1,28 @@
 //! [`Search`]: the C-FIND queries for the keys that were given.
 
+mod days;
+
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anon_net::service::find::accession::{AccessionEvent, AccessionOutcome, Accessions};
-use anon_net::service::find::{Query, StudyMatch};
+use anon_net::service::find::{LeftOut, Query, StudyMatch};
 use anon_net::service::{Cancel, Scu, ServiceError};
 use anon_net::{InstanceUid, Node, Remedy};
 use anyhow::Context as _;
 
+use super::asked::{Asked, AskedKey, Place};
+use super::failure_message::{LocalNode, failure_message, is_stopped_at_a_limit};
 use super::key_list::{KeyList, ListKey, RefusedEntry};
 use crate::exit::Failure;
 use crate::project::{Privacy, write_file};
+
+/// How a search is split into several queries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Split {
+    /// One query for each day of the study date.
+    Days,
+}
 
 /// The keys of a search, as given on the command line.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +39,7 @@ pub(crate) struct Keys {
     pub(crate) study_date: Option<String>,
     pub(crate) modality: Option<String>,
     pub(crate) study_uid: Vec<String>,
+    pub(crate) split: Option<Split>,
 }
 
 /// The most queries for patient ids in a row that may fail before the search ends.
@@ -51,26 +64,33 @@ pub(crate) struct Search {
     pub(crate) refused: Vec<RefusedEntry>,
 }
 
+/// Gets each study that is found, and the key that it was searched by.
+pub(crate) type OnMatch<'m> = dyn FnMut(StudyMatch, &Asked) + 'm;
+
 /// What a search sends.
 #[derive(Debug)]
 enum Requests {
     /// Independent queries.
-    Queries(Vec<Query>),
+    Queries(Vec<(Asked, Query)>),
+    /// One query for each day.
+    Days(Asked, Vec<Query>),
     /// One query for each accession number. Only exact matches count.
-    Accessions(Accessions),
+    Accessions(Vec<Asked>, Accessions),
     /// One query for each patient id. Only exact matches count.
-    Patients(Vec<(String, Query)>),
+    Patients(Vec<(Asked, String, Query)>),
 }
 
 /// The result of a search. Accession numbers and patient ids can identify.
 #[derive(Debug, Default)]
 pub(crate) struct SearchResult {
-    /// Entries without a match.
-    pub(crate) missing: Vec<String>,
-    /// Entries whose query failed.
-    pub(crate) failed: Vec<(String, ServiceError)>,
+    /// Keys without a match.
+    pub(crate) missing: Vec<Asked>,
+    /// Keys whose query failed.
+    pub(crate) failed: Vec<(Asked, ServiceError)>,
     /// Entries not queried, because the search was cancelled or the server cannot be reached.
     pub(crate) not_asked: u64,
+    /// Answers of the server that were left out, and why.
+    pub(crate) left_out: LeftOut,
 }
 
 impl Search {
@@ -104,9 +124,14 @@ impl Search {
             _ => {}
         }
         let list = KeyList::read(file, key, keys.column.as_deref())?;
+        let entries = list.entries.into_iter().map(|entry| Asked {
+            place: Place::Line(entry.line),
+            key: Some(AskedKey::of_list(key, entry.text)),
+        });
+        let entries = entries.collect();
         let requests = match key {
-            ListKey::AccessionNumber => Requests::of_accessions(&list.entries)?,
-            ListKey::PatientId => Requests::of_patients(keys, list.entries)?,
+            ListKey::AccessionNumber => Requests::of_accessions(entries)?,
+            ListKey::PatientId => Requests::of_patients(keys, entries)?,
         };
         Ok(Self {
             requests,
@@ -123,17 +148,43 @@ impl Search {
         scu: &Scu,
         node: &Node,
         cancel: &Cancel,
-        on_match: &mut dyn FnMut(StudyMatch),
+        on_match: &mut OnMatch<'_>,
     ) -> Result<SearchResult, ServiceError> {
         match &self.requests {
             Requests::Queries(queries) => {
-                for query in queries {
-                    scu.find(node, query, cancel, on_match)?;
+                let mut found = SearchResult::default();
+                for (asked, query) in queries {
+                    let queries = std::slice::from_ref(query);
+                    found.query((scu, node, cancel), asked, queries, on_match)?;
                 }
-                Ok(SearchResult::default())
+                Ok(found)
             }
-            Requests::Accessions(numbers) => find_accessions(scu, node, numbers, cancel, on_match),
+            Requests::Days(asked, queries) => {
+                let mut found = SearchResult::default();
+                found.query((scu, node, cancel), asked, queries, on_match)?;
+                Ok(found)
+            }
+            Requests::Accessions(asked, numbers) => {
+                find_accessions((scu, node, cancel), asked, numbers, on_match)
+            }
             Requests::Patients(patients) => find_patients(scu, node, patients, cancel, on_match),
+        }
+    }
+
+    /// Returns why a query of the search failed, and what to do.
+    pub(crate) fn failure_message(
+        &self,
+        error: &ServiceError,
+        node: &Node,
+        local: &LocalNode,
+    ) -> String {
+        match &self.requests {
+            Requests::Days(..) if is_stopped_at_a_limit(error) => {
+                "a single day has more studies than the \
+                server returns: narrow the search with --modality or another key"
+                    .to_owned()
+            }
+            _ => failure_message(error, node, local),
         }
     }
 }
@@ -146,9 +197,14 @@ impl Requests {
             if !has_accessions_only(keys) {
                 return Err(not_combined());
             }
-            return Self::of_accessions(numbers);
+            let keys = (1..).zip(numbers).map(|(number, text)| Asked {
+                place: Place::Accession(number),
+                key: Some(AskedKey::Accession(text.trim().to_owned())),
+            });
+            return Self::of_accessions(keys.collect());
         }
-        let query = query(keys, numbers.first().map(String::as_str));
+        let number = numbers.first().map(String::as_str);
+        let query = query(keys, number);
         let query = query.map_err(|error| Failure::configuration(error.to_string()))?;
         if keys.study_uid.is_empty() {
             if query.is_empty() {
@@ -156,26 +212,61 @@ impl Requests {
                     "no key given: name the studies with --patient-id, --accession, --study-date or another key",
                 ));
             }
-            return Ok(Self::Queries(vec![query]));
+            let accession = number.map(|text| AskedKey::Accession(text.to_owned()));
+            let patient = keys.patient_id.clone().map(AskedKey::PatientId);
+            let asked = Asked {
+                place: Place::Search,
+                key: accession.or(patient),
+            };
+            return match keys.split {
+                Some(Split::Days) => Self::of_days(keys, asked, &query),
+                None => Ok(Self::Queries(vec![(asked, query)])),
+            };
         }
-        let each = keys.study_uid.iter().map(|uid| {
+        if keys.split.is_some() {
+            return Err(not_split());
+        }
+        let each = (1..).zip(&keys.study_uid).map(|(number, uid)| {
+            let asked = Asked {
+                place: Place::StudyUid(number),
+                key: Some(AskedKey::StudyUid(uid.clone())),
+            };
             let uid = InstanceUid::new(uid)
                 .map_err(|error| Failure::configuration(format!("--study-uid: {error}")))?;
-            Ok(query.clone().with_study(uid))
+            Ok((asked, query.clone().with_study(uid)))
         });
         each.collect::<anyhow::Result<_>>().map(Self::Queries)
     }
 
-    fn of_accessions(numbers: &[String]) -> anyhow::Result<Self> {
-        Accessions::new(numbers.iter().map(String::as_str))
-            .map(Self::Accessions)
-            .map_err(|error| Failure::configuration(format!("accession numbers: {error}")))
+    fn of_days(keys: &Keys, asked: Asked, query: &Query) -> anyhow::Result<Self> {
+        let range = keys.study_date.as_deref().ok_or_else(|| {
+            Failure::configuration("--split days splits a range of dates: add --study-date FROM-TO")
+        })?;
+        let days = days::of_range(range).map_err(Failure::configuration)?;
+        let queries = days.iter().map(|day| query.clone().with_study_date(day));
+        queries
+            .collect::<Result<_, _>>()
+            .map(|queries| Self::Days(asked, queries))
+            .map_err(|error| Failure::configuration(error.to_string()))
     }
 
-    fn of_patients(keys: &Keys, ids: Vec<String>) -> anyhow::Result<Self> {
-        let patients = ids.into_iter().map(|id| {
+    /// Each number is asked for once, at its first place.
+    fn of_accessions(mut asked: Vec<Asked>) -> anyhow::Result<Self> {
+        let mut seen = BTreeSet::new();
+        asked.retain(|asked| {
+            let text = asked.text().unwrap_or_default();
+            !text.is_empty() && seen.insert(text.to_owned())
+        });
+        let numbers = Accessions::new(asked.iter().filter_map(Asked::text))
+            .map_err(|error| Failure::configuration(format!("accession numbers: {error}")))?;
+        Ok(Self::Accessions(asked, numbers))
+    }
+
+    fn of_patients(keys: &Keys, asked: Vec<Asked>) -> anyhow::Result<Self> {
+        let patients = asked.into_iter().map(|asked| {
+            let id = asked.text().unwrap_or_default().to_owned();
             let query = query(keys, None)?.with_patient_id(&id)?;
-            Ok((id, query))
+            Ok((asked, id, query))
         });
         patients
             .collect::<Result<_, anon_net::TextError>>()
@@ -188,25 +279,56 @@ fn not_combined() -> anyhow::Error {
     Failure::configuration("a list of accession numbers cannot be combined with other keys")
 }
 
+fn not_split() -> anyhow::Error {
+    Failure::configuration(
+        "--split days splits a search by date: it cannot be combined with lists and UIDs",
+    )
+}
+
+impl SearchResult {
+    /// Sends the queries for one key.
+    fn query(
+        &mut self,
+        (scu, node, cancel): (&Scu, &Node, &Cancel),
+        asked: &Asked,
+        queries: &[Query],
+        on_match: &mut OnMatch<'_>,
+    ) -> Result<(), ServiceError> {
+        let report = scu.find_each(node, queries, cancel, &mut |study| on_match(study, asked))?;
+        self.left_out.add(&report.left_out);
+        if report.studies == 0 {
+            self.missing.push(asked.clone());
+        }
+        Ok(())
+    }
+}
+
 fn find_accessions(
-    scu: &Scu,
-    node: &Node,
+    (scu, node, cancel): (&Scu, &Node, &Cancel),
+    asked: &[Asked],
     numbers: &Accessions,
-    cancel: &Cancel,
-    on_match: &mut dyn FnMut(StudyMatch),
+    on_match: &mut OnMatch<'_>,
 ) -> Result<SearchResult, ServiceError> {
-    let mut found = SearchResult::default();
     let report = scu.find_accessions(node, numbers.clone(), cancel, &mut |event| {
-        if let AccessionEvent::Match { study, .. } = event {
-            on_match(study.clone());
+        if let AccessionEvent::Match { number, study } = event
+            && let Some(asked) = asked.get(number)
+        {
+            on_match(study.clone(), asked);
         }
     });
-    found.missing = report.not_found().map(str::to_owned).collect();
+    let mut found = SearchResult {
+        left_out: report.left_out,
+        ..SearchResult::default()
+    };
     let mut any_answered = false;
-    for (number, outcome) in numbers.iter().zip(report.outcomes) {
+    for (asked, outcome) in asked.iter().zip(report.outcomes) {
         match outcome {
-            AccessionOutcome::Failed(error) => found.failed.push((number.to_owned(), error)),
+            AccessionOutcome::Failed(error) => found.failed.push((asked.clone(), error)),
             AccessionOutcome::NotAsked => found.not_asked += 1,
+            AccessionOutcome::NotFound => {
+                any_answered = true;
+                found.missing.push(asked.clone());
+            }
             _ => any_answered = true,
         }
     }
@@ -218,31 +340,35 @@ fn find_accessions(
 fn find_patients(
     scu: &Scu,
     node: &Node,
-    patients: &[(String, Query)],
+    patients: &[(Asked, String, Query)],
     cancel: &Cancel,
-    on_match: &mut dyn FnMut(StudyMatch),
+    on_match: &mut OnMatch<'_>,
 ) -> Result<SearchResult, ServiceError> {
     let mut found = SearchResult::default();
     let mut any_answered = false;
     let mut failures = 0;
-    for (id, query) in patients {
+    for (asked, id, query) in patients {
         if failures >= MAX_FAILURES || cancel.is_cancelled() {
             found.not_asked += 1;
             continue;
         }
-        let mut studies = 0;
+        let (mut studies, mut others) = (0, 0);
         let result = scu.find(node, query, cancel, &mut |study| {
             if study.patient_id == *id {
                 studies += 1;
-                on_match(study);
+                on_match(study, asked);
+            } else {
+                others += 1;
             }
         });
         match result {
-            Ok(_) => {
+            Ok(report) => {
                 failures = 0;
                 any_answered = true;
+                found.left_out.add(&report.left_out);
+                found.left_out.other_patient += others;
                 if studies == 0 {
-                    found.missing.push(id.clone());
+                    found.missing.push(asked.clone());
                 }
             }
             Err(ServiceError::Cancelled) => found.not_asked += 1,
@@ -253,7 +379,7 @@ fn find_patients(
                     (_, Remedy::Retry) => failures + 1,
                     _ => MAX_FAILURES,
                 };
-                found.failed.push((id.clone(), error));
+                found.failed.push((asked.clone(), error));
             }
         }
     }
@@ -282,7 +408,7 @@ pub(crate) fn studies_by_uid(keys: &Keys) -> &[String] {
 
 /// Returns true if accession numbers are the only keys.
 fn has_accessions_only(keys: &Keys) -> bool {
-    !has_attribute(keys) && keys.study_uid.is_empty()
+    !has_attribute(keys) && keys.study_uid.is_empty() && keys.split.is_none()
 }
 
 /// Returns true if a list of patient ids can be combined with the other keys.
@@ -292,6 +418,7 @@ fn allows_patient_list(keys: &Keys) -> bool {
         && keys.accession.is_empty()
         && keys.accession_file.is_none()
         && keys.study_uid.is_empty()
+        && keys.split.is_none()
 }
 
 /// Returns true if there is a key other than accession numbers and UIDs.
@@ -341,7 +468,7 @@ fn query(keys: &Keys, accession: Option<&str>) -> Result<Query, anon_net::TextEr
 ///
 /// # Errors
 /// If the file cannot be written.
-pub(crate) fn write_not_found(file: &Path, entries: &[String]) -> anyhow::Result<PathBuf> {
+pub(crate) fn write_not_found(file: &Path, entries: &[&str]) -> anyhow::Result<PathBuf> {
     let name = file
         .file_name()
         .map(|name| name.to_string_lossy().into_owned());
@@ -363,7 +490,7 @@ mod tests {
     #[test]
     fn entries_that_were_not_found_are_written_beside_the_list() {
         let dir = tempfile::tempdir().unwrap();
-        let entries = ["A 1".to_owned(), "b2".to_owned()];
+        let entries = ["A 1", "b2"];
         let written = write_not_found(&dir.path().join("ward.7.csv"), &entries).unwrap();
         assert_eq!(written, dir.path().join("ward_not_found.txt"));
         assert_eq!(std::fs::read_to_string(&written).unwrap(), "A 1\nb2\n");
@@ -379,5 +506,37 @@ mod tests {
             ..Keys::default()
         };
         assert_eq!(crate::exit::code(&Search::new(&keys).unwrap_err()), 3);
+    }
+
+    #[test]
+    fn only_a_search_by_date_can_be_split() {
+        let by_date = Keys {
+            study_date: Some("20240228-20240301".into()),
+            split: Some(Split::Days),
+            ..Keys::default()
+        };
+        let search = Search::new(&by_date).unwrap();
+        assert!(matches!(search.requests, Requests::Days(_, days) if days.len() == 3));
+        for keys in [
+            Keys {
+                study_date: None,
+                patient_id: Some("X".into()),
+                ..by_date.clone()
+            },
+            Keys {
+                accession: vec!["1".into(), "2".into()],
+                ..by_date.clone()
+            },
+            Keys {
+                study_uid: vec!["1.2".into()],
+                ..by_date.clone()
+            },
+            Keys {
+                study_date: Some("-20240301".into()),
+                ..by_date
+            },
+        ] {
+            assert_eq!(crate::exit::code(&Search::new(&keys).unwrap_err()), 3);
+        }
     }
 }

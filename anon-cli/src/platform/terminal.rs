@@ -1,4 +1,4 @@
-//! Asks for a password on the terminal.
+//! Asks on the terminal, for a password and others.
 //!
 //! The crate `rpassword` (7.4) does not do what is promised here. It prints the question before it turns
 //! the echo off and does not discard what was typed earlier, so an early answer is shown and used. Its
@@ -29,6 +29,19 @@ pub(crate) fn ask_hidden(
     system::ask_hidden(question, ended)
 }
 
+/// Prints `question` on the terminal and reads the answer, which is echoed.
+///
+/// # Errors
+/// Those of [`ask_hidden`].
+pub(crate) fn ask(question: &str, ended: impl Fn() -> bool) -> io::Result<Option<String>> {
+    system::ask(question, ended)
+}
+
+/// Returns true if [`ask`] can ask.
+pub(crate) fn is_there() -> bool {
+    system::is_there()
+}
+
 #[cfg(unix)]
 mod unix {
     use std::fs::{File, OpenOptions};
@@ -46,12 +59,7 @@ mod unix {
         question: &str,
         ended: impl Fn() -> bool,
     ) -> io::Result<Option<Zeroizing<String>>> {
-        // A script that pipes its input cannot answer.
-        if !io::stdin().is_terminal() {
-            return Ok(None);
-        }
-        let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty");
-        let Ok(terminal) = terminal else {
+        let Some(terminal) = open() else {
             return Ok(None);
         };
         let answer = {
@@ -62,6 +70,29 @@ mod unix {
         };
         (&terminal).write_all(b"\n")?;
         answer.map(Some)
+    }
+
+    pub(super) fn ask(question: &str, ended: impl Fn() -> bool) -> io::Result<Option<String>> {
+        let Some(terminal) = open() else {
+            return Ok(None);
+        };
+        (&terminal).write_all(question.as_bytes())?;
+        let answer = read_line(&terminal, ended)?;
+        Ok(Some(answer.to_string()))
+    }
+
+    pub(super) fn is_there() -> bool {
+        open().is_some()
+    }
+
+    /// Opens the terminal. `None` if standard input is not one: a script that pipes its input cannot
+    /// answer.
+    fn open() -> Option<File> {
+        if !io::stdin().is_terminal() {
+            return None;
+        }
+        let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty");
+        terminal.ok()
     }
 
     /// Turns the echo of a terminal off until it is dropped. Holds the modes to restore.
@@ -134,6 +165,15 @@ mod portable {
     ) -> io::Result<Option<Zeroizing<String>>> {
         Ok(None)
     }
+
+    #[expect(clippy::unnecessary_wraps, reason = "the other systems can fail")]
+    pub(super) fn ask(_: &str, _: impl Fn() -> bool) -> io::Result<Option<String>> {
+        Ok(None)
+    }
+
+    pub(super) fn is_there() -> bool {
+        false
+    }
 }
 
 #[cfg(test)]
@@ -143,5 +183,7 @@ mod tests {
     #[test]
     fn a_system_without_terminal_code_does_not_ask() {
         assert_eq!(portable::ask_hidden("?", || false).unwrap(), None);
+        assert_eq!(portable::ask("?", || false).unwrap(), None);
+        assert!(!portable::is_there());
     }
 }

@@ -200,6 +200,9 @@ pub(crate) struct Fetched {
     pub(crate) excluded: u64,
     /// Those that did not come.
     pub(crate) failed: u64,
+    /// Answers of the server without a valid UID. They are in no other count.
+    #[serde(default)]
+    pub(crate) unusable: u64,
     /// Why it is not complete.
     pub(crate) error: Option<String>,
     /// What the server said of the failure (Error Comment). Can identify.
@@ -242,6 +245,9 @@ pub(crate) struct Retrieved {
     pub(crate) quarantined: u64,
     pub(crate) excluded: u64,
     pub(crate) failed: u64,
+    /// Answers of the server without a valid UID.
+    #[serde(default)]
+    pub(crate) unusable: u64,
     pub(crate) seconds: f64,
     /// True if it was cancelled.
     pub(crate) interrupted: bool,

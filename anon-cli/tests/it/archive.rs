@@ -37,6 +37,10 @@ pub(crate) struct Behaviour {
     pub(crate) comment: Option<&'static str>,
     /// The operation to which it sends no response, nor to a C-CANCEL of it.
     pub(crate) is_silent_to: Option<Operation>,
+    /// It also answers queries at study level without a Study Instance UID, and with an invalid one.
+    pub(crate) has_odd_answers: bool,
+    /// The matches after which it ends a query at study level with A700.
+    pub(crate) limit: Option<usize>,
     /// How many instances it reports as sent without sending them.
     pub(crate) omits: usize,
     /// It accepts connections and never responds.
@@ -311,7 +315,18 @@ impl Shared {
         }
         match request.operation {
             Operation::Find => {
-                for answer in self.found(&requests) {
+                let mut answers = self.found(&requests);
+                if level == "STUDY" && self.behaviour.has_odd_answers {
+                    for uid in ["", "1..2"] {
+                        let mut odd = Identifier::new();
+                        odd.set(tag::STUDY_UID, uid.as_bytes());
+                        answers.push(odd);
+                    }
+                }
+                let limit = self.behaviour.limit.filter(|_| level == "STUDY");
+                let is_over = limit.is_some_and(|limit| answers.len() > limit);
+                answers.truncate(limit.unwrap_or(usize::MAX));
+                for answer in answers {
                     respond(
                         association,
                         context,
@@ -323,7 +338,8 @@ impl Shared {
                         return Ok(());
                     }
                 }
-                respond(association, context, request, Status::SUCCESS, None)
+                let status = if is_over { 0xA700 } else { 0x0000 };
+                respond(association, context, request, Status::new(status), None)
             }
             Operation::Move | Operation::Get => {
                 self.transfer(association, context, request, &requests)
@@ -341,7 +357,9 @@ impl Shared {
                 let uids = requests.texts(key);
                 uids.is_empty() || uids.contains(&text(object, element))
             };
+            let date = requests.text(tag::STUDY_DATE).unwrap_or_default();
             text(object, Tag(0x0008, 0x0050)).starts_with(&accession)
+                && is_in(&text(object, Tag(0x0008, 0x0020)), &date)
                 && (patient.is_empty() || text(object, Tag(0x0010, 0x0020)) == patient)
                 && lists(tag::STUDY_UID, Tag(0x0020, 0x000D))
                 && lists(tag::SERIES_UID, Tag(0x0020, 0x000E))
@@ -457,6 +475,15 @@ impl Shared {
         let mut response = request.response(Status::new(status));
         response.counts = counts;
         send(association, context, &Command::Response(response), LONG)
+    }
+}
+
+/// Returns true if a date is the requested one, or in the requested range.
+fn is_in(date: &str, requested: &str) -> bool {
+    match requested.split_once('-') {
+        _ if requested.is_empty() => true,
+        Some((first, last)) => date >= first && (last.is_empty() || date <= last),
+        None => date == requested,
     }
 }
 

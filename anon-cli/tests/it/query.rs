@@ -501,6 +501,80 @@ fn a_list_in_a_table_is_read_from_the_named_column() -> Test {
 }
 
 #[test]
+fn find_counts_answers_it_cannot_use_and_says_why() -> Test {
+    let scene = made()?;
+    let behaviour = Behaviour {
+        has_odd_answers: true,
+        ..Behaviour::default()
+    };
+    let objects = vec![image(1, "P", "ACC"), image(2, "P", "ACC 2")];
+    let archive = Archive::start(behaviour, objects)?;
+    let node = archive.node();
+    let ran = scene.json(&["find", &node, "--accession", "ACC"])?.exits(0);
+    let summary = ran.summary()?;
+    assert_eq!(summary["studies"], 1);
+    assert_eq!(
+        summary["left_out"],
+        json!({
+            "without_study_uid": 1,
+            "invalid_study_uid": 1,
+            "other_study": 0,
+            "other_accession": 1,
+            "other_patient": 0,
+            "other_modality": 0,
+        })
+    );
+    let words = "left out 3 answers of the server: 1 without a Study Instance UID, 1 with an invalid Study \
+                 Instance UID, 1 with another accession number than requested";
+    assert_stderr_contains(&ran, words);
+    Ok(())
+}
+
+#[test]
+fn a_search_that_stops_at_a_limit_can_be_split_by_day() -> Test {
+    let scene = made()?;
+    let on = |patient, date: &str| {
+        let object = image(patient, "P", &format!("A{patient}"));
+        object.put(Tag(0x0008, 0x0020), VR::DA, date)
+    };
+    let objects = vec![
+        on(1, "20240228"),
+        on(2, "20240229"),
+        on(3, "20240301"),
+        on(4, "20240305"),
+        on(5, "20240305"),
+    ];
+    let behaviour = Behaviour {
+        limit: Some(1),
+        ..Behaviour::default()
+    };
+    let archive = Archive::start(behaviour, objects)?;
+    let node = archive.node();
+    let find = |range: &str, more: &[&str]| {
+        let all = ["find", &node, "--study-date", range];
+        scene.json(&[&all[..], more].concat())
+    };
+    let split = ["--split", "days"];
+    let ran = find("20240228-20240301", &[])?.exits(5);
+    assert_stderr_contains(&ran, "--study-date FROM-TO --split days");
+    let ran = find("20240228-20240301", &split)?.exits(0);
+    assert_eq!(ran.summary()?["studies"], 3);
+    let days = asked(&archive, tag::STUDY_DATE);
+    assert_eq!(days[1..], ["20240228", "20240229", "20240301"]);
+    // Even one day has more.
+    let ran = find("20240304-20240306", &split)?.exits(5);
+    assert_stderr_contains(
+        &ran,
+        "a single day has more studies than the server returns",
+    );
+    find("-20240301", &split)?.exits(3);
+    scene
+        .json(&["find", &node, "--patient-id", "P", "--split", "days"])?
+        .exits(2);
+    Ok(())
+}
+
+#[test]
 fn a_refused_query_is_reported() -> Test {
     let scene = made()?;
     let behaviour = Behaviour {

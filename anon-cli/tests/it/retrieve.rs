@@ -1,5 +1,6 @@
 //! `anon retrieve`, with a small archive in this process.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
 
 use anon_engine::testing::files::{Place, Syntax, ct_small, secondary_capture};
@@ -14,7 +15,7 @@ use crate::hand_over::{MANY, StalledCommand};
 use crate::query::{assert_stderr_contains, made, studies, study};
 use crate::serving::{STORED, Serving, item, scu, statuses};
 use crate::shared::servers::port;
-use crate::support::{Test, finish};
+use crate::support::{Test, finish, mode};
 
 const SECONDARY_CAPTURE: &str = "1.2.840.10008.5.1.4.1.1.7";
 
@@ -418,6 +419,134 @@ fn a_signal_sends_c_cancel_and_releases_the_association() -> Test {
     Ok(())
 }
 
+#[test]
+fn retrieve_lists_what_was_not_found_by_its_place_in_the_list() -> Test {
+    let scene = made()?;
+    let archive = Archive::start(Behaviour::default(), studies(1..=2))?;
+    let node = archive.node();
+    let accession = |n| Place::new(3).patient(n).accession();
+    let list = format!("\nNONE-1\n{}\nNONE-2\n{}\n", accession(2), accession(1));
+    scene.write("list.txt", list.as_bytes())?;
+    let args = [
+        "retrieve",
+        &node,
+        "--accession-file",
+        "list.txt",
+        "--via",
+        "get",
+    ];
+    let ran = scene.json(&args)?.exits(1);
+    let summary = ran.summary()?;
+    assert_eq!(summary["not_found"], json!(["NONE-1", "NONE-2"]));
+    assert_eq!(
+        (&summary["complete"], &summary["stored"]),
+        (&json!(2), &json!(12))
+    );
+    for line in [2, 4] {
+        assert_stderr_contains(&ran, &format!("not found: line {line} of the list"));
+    }
+    assert!(!ran.err.contains("NONE"), "{}", ran.err);
+    // Studies are named by the key in JSON, and by their place for people.
+    let events = ran.events()?;
+    let keys: BTreeMap<String, serde_json::Value> = events
+        .iter()
+        .filter(|event| event["event"] == "study")
+        .map(|event| (event["number"].to_string(), event["key"].clone()))
+        .collect();
+    let expected = [("1", accession(2)), ("2", accession(1))];
+    let expected = expected.map(|(n, number)| (n.to_owned(), json!({"accession": number})));
+    assert_eq!(keys, BTreeMap::from(expected));
+    let human = ["-p", "project"].iter().chain(&args).copied();
+    let human = scene.run(&human.collect::<Vec<_>>())?.exits(1);
+    for words in [
+        "study 1 (line 3 of the list): 6 of 6",
+        "study 2 (line 5 of the list): 6 of 6",
+    ] {
+        assert!(human.out.contains(words), "{words}: {}", human.out);
+    }
+    // The same for numbers that are typed.
+    let typed = format!("{},NONE-3", accession(1));
+    let ran = scene
+        .json(&["retrieve", &node, "--accession", &typed, "--via", "get"])?
+        .exits(1);
+    assert_eq!(ran.summary()?["not_found"], json!(["NONE-3"]));
+    assert_stderr_contains(&ran, "not found: accession number 2");
+    Ok(())
+}
+
+#[test]
+fn retrieve_takes_studies_of_the_last_find_by_their_numbers() -> Test {
+    let scene = made()?;
+    let archive = Archive::start(Behaviour::default(), studies(1..=4))?;
+    let node = archive.node();
+    let get = |numbers: &str| {
+        let args = ["retrieve", "--from-last-find", numbers, "--via", "get"];
+        scene.json(&args)
+    };
+    assert_stderr_contains(&get("1")?.exits(3), "run anon find first");
+    let all = ["find", &node, "--study-date", "19000101-"];
+    let found = scene.json(&all)?.exits(0).events()?;
+    let uid = |n: usize| found[n - 1]["study_uid"].clone();
+    assert_eq!(found[3]["number"], 4);
+    let ran = get("1,3-4")?.exits(0);
+    let events = ran.events()?;
+    let mut came: Vec<_> = events
+        .iter()
+        .filter(|event| event["event"] == "study")
+        .map(|event| event["study_uid"].to_string())
+        .collect();
+    came.sort();
+    let mut expected = [1, 3, 4].map(|n| uid(n).to_string());
+    expected.sort();
+    assert_eq!(came, expected);
+    assert_eq!(ran.summary()?["stored"], 18);
+    for numbers in ["0", "5", "1-5", "x", "3-1"] {
+        get(numbers)?.exits(3);
+    }
+    let other = ["retrieve", "OTHER@here:104", "--from-last-find", "1"];
+    assert_stderr_contains(&scene.json(&other)?.exits(3), "the last find was at");
+    scene
+        .json(&["retrieve", "--from-last-find", "1", "--patient-id", "X"])?
+        .exits(2);
+    scene.json(&["retrieve", "--patient-id", "X"])?.exits(2);
+    let file = scene.project().join("private/last_find.json");
+    assert_eq!(mode(&file)?, 0o600);
+    // A terminal is needed to ask.
+    let args = [
+        "-p",
+        "project",
+        "find",
+        &node,
+        "--patient-id",
+        "X",
+        "--pick",
+    ];
+    assert_stderr_contains(&scene.run(&args)?.exits(3), "--from-last-find 1,3-5");
+    Ok(())
+}
+
+/// A study of which everything is excluded is complete, and still nothing came of its key.
+#[test]
+fn retrieve_exits_1_if_nothing_came_of_a_key() -> Test {
+    let scene = made()?;
+    let objects = vec![secondary_capture(&Place::new(3).patient(1).series(9))];
+    let archive = Archive::start(Behaviour::default(), objects)?;
+    let args = [
+        "retrieve",
+        &archive.node(),
+        "--patient-id",
+        "SYN00001",
+        "--via",
+        "get",
+    ];
+    let summary = scene.json(&args)?.exits(1).summary()?;
+    assert_eq!(
+        (&summary["complete"], &summary["excluded"]),
+        (&json!(1), &json!(1))
+    );
+    Ok(())
+}
+
 /// The server accepts a C-MOVE, and answers neither it nor the C-CANCEL.
 #[test]
 fn a_signal_ends_a_retrieve_from_a_silent_server_in_a_second() -> Test {
@@ -460,7 +589,7 @@ fn a_refused_retrieve_reports_the_words_of_the_server_and_what_to_do() -> Test {
             comment: Some(words),
             ..Behaviour::default()
         };
-        let archive = Archive::start(behaviour, study(1))?;
+        let archive = Archive::start(behaviour, vec![ct_small(&Place::new(3).patient(1))])?;
         let node = archive.node();
         let args = ["retrieve", &node, "--patient-id", "SYN00001"];
         let ran = scene.json(&args)?.exits(5);
@@ -473,7 +602,8 @@ fn a_refused_retrieve_reports_the_words_of_the_server_and_what_to_do() -> Test {
             "{error}"
         );
         let moves = transfers(&archive, 0);
-        assert!(moves.len() <= 4, "{moves:?}");
+        let expected = ["C-MOVE STUDY", "C-MOVE SERIES", "C-MOVE IMAGE"];
+        assert_eq!(moves, expected);
         // The words can identify: they appear on standard output only.
         let human = ["-v", "-p", "project"].iter().chain(&args).copied();
         let human = scene.run(&human.collect::<Vec<_>>())?.exits(5);
@@ -550,8 +680,9 @@ fn retrieve_reports_missing_instances_and_unknown_destinations() -> Test {
     // No study matches.
     let ran = scene
         .json(&["retrieve", &archive.node(), "--patient-id", "NOBODY"])?
-        .exits(0);
+        .exits(1);
     assert_eq!(ran.summary()?["studies"], 0);
+    assert_eq!(ran.summary()?["not_found"], json!(["NOBODY"]));
     serving.stop()?.exits(143);
     Ok(())
 }

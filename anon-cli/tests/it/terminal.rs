@@ -13,7 +13,9 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use serde_json::{Value, json};
 
+use crate::archive::{Archive, Behaviour};
 use crate::export_cognito::User;
+use crate::query;
 use crate::shared::wait;
 use crate::support::{Scene, Test, tree};
 
@@ -139,6 +141,33 @@ fn assert_no_file_contains(scene: &Scene, secret: &str) -> Test {
             .any(|it| it == secret.as_bytes());
         assert!(!is_there, "{name} holds a password");
     }
+    Ok(())
+}
+
+/// The studies that `find --pick` listed are retrieved by the numbers that are typed.
+#[test]
+fn find_asks_which_studies_to_retrieve() -> Test {
+    let scene = query::made()?;
+    let archive = Archive::start(Behaviour::default(), query::studies(1..=3))?;
+    let node = archive.node();
+    let args = [
+        "find",
+        &node,
+        "--study-date",
+        "19000101-",
+        "--pick",
+        "--via",
+        "get",
+    ];
+    let mut session = TerminalRun::start(&scene, &[&["-p", "project"][..], &args].concat(), &[])?;
+    let question = "Studies to retrieve";
+    session.waits_for(question)?;
+    session.type_keys("7\n")?;
+    session.waits_for("the numbers 1 to 3")?;
+    session.type_keys("1,3\n")?;
+    let (code, _) = session.finish()?;
+    assert_eq!(code, Some(0), "{}", session.said());
+    assert_eq!(scene.public()?.len(), 12);
     Ok(())
 }
 

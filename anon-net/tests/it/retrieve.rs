@@ -638,10 +638,9 @@ fn responses_without_a_valid_uid_are_counted() {
             } else {
                 for last in ["1.2.1.0.0", "", "1..2"] {
                     let mut response = requested.clone();
-                    response.set(
-                        tag::SERIES_UID,
-                        if is_image { "1.2.1.0" } else { last }.as_bytes(),
-                    );
+                    if !is_image {
+                        response.set(tag::SERIES_UID, last.as_bytes());
+                    }
                     response.set(tag::SOP_INSTANCE, last.as_bytes());
                     let bytes = response
                         .encode(Encoding::ImplicitLittle)
@@ -692,7 +691,7 @@ fn c_get_ends_with_its_final_response_and_says_why_it_is_not_complete() {
         sop_classes: vec![CT.parse().expect("a UID")],
         transfer_syntaxes: vec!["1.2.840.10008.1.2".parse().expect("a UID")],
     });
-    let (reports, _) = retrieve(&pacs, &engine.arrivals, &request, &["1.2.1"]);
+    let (reports, _) = retrieve(&pacs, &MemoryInstances::new(), &request, &["1.2.1"]);
     let answered = Some(Status::OUT_OF_RESOURCES);
     let error = reports[0].error.as_ref();
     assert!(

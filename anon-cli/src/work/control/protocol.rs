@@ -280,13 +280,14 @@ mod tests {
             quarantined: 2,
             excluded: 0,
             failed: 3,
+            unusable: 4,
             error: Some("away".into()),
             comment: Some("no".into()),
             missing: vec!["1.2.3".into()],
         };
         said(
             &Response::Study(study),
-            r#"{"study":{"study_uid":"1.2","expected":6,"stored":1,"quarantined":2,"excluded":0,"failed":3,"error":"away","comment":"no","missing":["1.2.3"]}}"#,
+            r#"{"study":{"study_uid":"1.2","expected":6,"stored":1,"quarantined":2,"excluded":0,"failed":3,"unusable":4,"error":"away","comment":"no","missing":["1.2.3"]}}"#,
         );
         let progress = FetchProgress {
             studies: 4,
@@ -311,7 +312,7 @@ mod tests {
         };
         said(
             &Response::Retrieved(Box::new(done)),
-            r#"{"retrieved":{"studies":1,"complete":0,"expected":6,"stored":1,"quarantined":2,"excluded":0,"failed":3,"seconds":0.5,"interrupted":false,"shared_patient":1,"remarks":[],"storage_classes_excluded":{"1.2.4":5}}}"#,
+            r#"{"retrieved":{"studies":1,"complete":0,"expected":6,"stored":1,"quarantined":2,"excluded":0,"failed":3,"unusable":0,"seconds":0.5,"interrupted":false,"shared_patient":1,"remarks":[],"storage_classes_excluded":{"1.2.4":5}}}"#,
         );
     }
 
@@ -324,6 +325,7 @@ mod tests {
             quarantined: 0,
             excluded: 0,
             failed: 0,
+            unusable: 0,
             error: None,
             comment: None,
             missing: Vec::new(),
