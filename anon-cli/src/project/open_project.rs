@@ -367,6 +367,7 @@ pub(crate) fn policy(
         .with_dates(dates)
         .with_study_conflict(settings.study_patient_conflict)
         .with_burned_in(settings.burned_in)
+        .with_strictness(settings.strictness)
         .with_missing_patient_id(settings.missing_patient_id)
         .with_patient_key(settings.patient_key);
     Ok(policy)

@@ -66,6 +66,40 @@ fn import_and_status_count_the_values_that_became_empty() -> Test {
 }
 
 #[test]
+fn import_counts_what_it_mended_and_strictness_quarantines_it() -> Test {
+    const MANUFACTURER: Tag = Tag(0x0008, 0x0070);
+    let scene = Scene::new()?;
+    let image = |n| ct_small(&Place::nth(7, n, 5)).without(MANUFACTURER);
+    for n in 0..2 {
+        let late = image(n).push(MANUFACTURER, VR::LO, "ACME");
+        scene.put(&format!("in/{n}"), &late)?;
+    }
+    let blank = image(3).with(DataSet::new().push_raw(MANUFACTURER, *b"  ", "ACME"));
+    scene.put("in/3", &blank)?;
+    let ran = scene.json(&["import", "in"])?.exits(0);
+    let mended = |reason: &str, count: u64| {
+        let (tag, keyword) = ("00080070", "Manufacturer");
+        json!({"kind": "mended", "tag": tag, "keyword": keyword, "reason": reason, "count": count})
+    };
+    let expected = json!([mended("out_of_order", 2), mended("unknown_vr", 1)]);
+    assert_eq!(ran.summary()?["remarks"], expected);
+    assert_eq!(status(&scene)?, expected);
+    let ran = scene.run(&["-p", "project", "status"])?.exits(0);
+    let line = "Manufacturer: 2 elements were out of order and are in their place";
+    says(&ran, line);
+
+    let strict = Scene::new()?;
+    strict.put("in/0", &image(0).push(MANUFACTURER, VR::LO, "ACME"))?;
+    strict.put("in/1", &image(1))?;
+    strict.run(&["init", "project"])?.exits(0);
+    strict.set("strictness", "strict")?;
+    let summary = strict.json(&["import", "in"])?.exits(1).summary()?;
+    assert_eq!(summary["quarantined"], json!({"DICOM_Read_Error": 1}));
+    assert_eq!(summary["stored"], 1);
+    Ok(())
+}
+
+#[test]
 fn people_read_which_values_became_empty() -> Test {
     let scene = Scene::new()?;
     scene.put("in/0", &odd(0))?;

@@ -9,7 +9,7 @@ use anon_script::rules::Rules;
 
 use crate::limits::Limits;
 
-pub use anon_model::settings::{BurnedIn, MissingPatientId, PatientKey};
+pub use anon_model::settings::{BurnedIn, MissingPatientId, PatientKey, Strictness};
 
 /// The SOP classes that a project accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +72,8 @@ pub struct Policy {
     pub study_conflict: StudyConflict,
     /// The accepted SOP classes.
     pub storage_classes: StorageClasses,
+    /// What is done with an object that is not encoded as PS3.5 requires, and can be mended.
+    pub strictness: Strictness,
     /// How dates move.
     pub dates: Dates,
     /// Bounds on hostile input.
@@ -95,6 +97,7 @@ impl Policy {
             patient_key: PatientKey::Id,
             study_conflict: StudyConflict::default(),
             storage_classes: StorageClasses::All,
+            strictness: Strictness::Tolerant,
             dates: Dates::default(),
             limits: Limits::default(),
         }
@@ -125,6 +128,13 @@ impl Policy {
     #[must_use]
     pub fn with_study_conflict(mut self, conflict: StudyConflict) -> Self {
         self.study_conflict = conflict;
+        self
+    }
+
+    /// Sets what is done with an object that is not encoded as PS3.5 requires.
+    #[must_use]
+    pub fn with_strictness(mut self, strictness: Strictness) -> Self {
+        self.strictness = strictness;
         self
     }
 

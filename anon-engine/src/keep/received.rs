@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anon_model::Phi;
+use anon_model::{Phi, RemarkReason};
 
 use crate::keep::spooled::Spooled;
 use crate::limits::Limits;
@@ -20,6 +20,8 @@ pub struct Received {
     pub(crate) origin: Option<Phi<String>>,
     pub(crate) announced: Option<Box<Announced>>,
     pub(crate) is_found: bool,
+    /// What was tolerated to find it.
+    pub(crate) remark: Option<RemarkReason>,
 }
 
 /// The SOP class and instance that a C-STORE request names (PS3.7 section 9.3.1.1).
@@ -57,6 +59,7 @@ impl Received {
             origin: Some(origin),
             announced: None,
             is_found: false,
+            remark: None,
         }
     }
 
@@ -69,6 +72,7 @@ impl Received {
             origin: None,
             announced: None,
             is_found: false,
+            remark: None,
         }
     }
 
@@ -86,6 +90,7 @@ impl Received {
             origin: None,
             announced: None,
             is_found: false,
+            remark: None,
         }
     }
 

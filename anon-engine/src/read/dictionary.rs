@@ -52,6 +52,7 @@ impl Vr {
 
     pub(crate) const AE: Self = Self::of(*b"AE");
     pub(crate) const AS: Self = Self::of(*b"AS");
+    pub(crate) const AT: Self = Self::of(*b"AT");
     pub(crate) const CS: Self = Self::of(*b"CS");
     pub(crate) const DA: Self = Self::of(*b"DA");
     pub(crate) const DS: Self = Self::of(*b"DS");
@@ -160,6 +161,16 @@ impl Vr {
         )
     }
 
+    /// Returns the bytes of one number, or 1 for the other VRs (PS3.5 section 6.2).
+    pub(crate) fn unit(self) -> u32 {
+        match self {
+            Self::US | Self::SS | Self::OW => 2,
+            Self::UL | Self::SL | Self::FL | Self::AT | Self::OF | Self::OL => 4,
+            Self::FD | Self::SV | Self::UV | Self::OD | Self::OV => 8,
+            _ => 1,
+        }
+    }
+
     /// Returns true for the VRs whose undefined length means fragments (PS3.5 section A.4).
     pub(crate) fn is_bulk(self) -> bool {
         matches!(
@@ -234,6 +245,20 @@ fn look_up(tag: Tag) -> Vr {
 #[inline]
 pub(crate) fn number(tag: Tag) -> u32 {
     u32::from(tag.0) << 16 | u32::from(tag.1)
+}
+
+/// Returns the tag with this number.
+#[inline]
+pub(crate) fn tag(number: u32) -> Tag {
+    let [g0, g1, e0, e1] = number.to_be_bytes();
+    Tag(u16::from_be_bytes([g0, g1]), u16::from_be_bytes([e0, e1]))
+}
+
+/// Returns true if PS3.6 gives the tag US or SS, as Pixel Representation (0028,0103) says.
+#[cold]
+pub(crate) fn is_us_or_ss(tag: Tag) -> bool {
+    let entry = StandardDataDictionary.by_tag(tag);
+    entry.is_some_and(|entry| entry.vr == VirtualVr::Xs)
 }
 
 /// Returns the VR that PS3.6 gives a tag; `None` for private and unknown tags.

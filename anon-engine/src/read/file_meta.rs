@@ -6,7 +6,7 @@ use crate::limits::Limits;
 use crate::read::archive;
 use crate::read::dictionary::Vr;
 use crate::read::input::Input;
-use crate::read::scan::{Encoding, Header, ScanError};
+use crate::read::scan::{Encoding, Header, HeaderError, ScanError};
 use crate::read::uid;
 use crate::refusal::{Category, Refusal};
 
@@ -61,6 +61,19 @@ pub(crate) struct DataSetStart {
     /// Offset of the data set in the source.
     pub(crate) begin: u64,
     pub(crate) syntax: TransferSyntax,
+    /// True if the file meta information names a second transfer syntax.
+    pub(crate) names_two: bool,
+}
+
+impl DataSetStart {
+    /// A data set without file meta information.
+    pub(crate) fn bare(syntax: TransferSyntax) -> Self {
+        Self {
+            begin: 0,
+            syntax,
+            names_two: false,
+        }
+    }
 }
 
 /// What reading a data set needs to know of its transfer syntax (PS3.5 section 10).
@@ -120,6 +133,14 @@ impl TransferSyntax {
         }
         let standard = self.uid.strip_prefix(COMPRESSED);
         standard.is_some_and(|number| !JPIP.contains(&number))
+    }
+
+    /// Returns true if each code stream ends with a marker FFD9: JPEG, JPEG-LS, JPEG 2000 and HTJ2K
+    /// (PS3.5 sections A.4.1, A.4.3 and A.4.4).
+    pub(crate) fn has_end_marker(&self) -> bool {
+        let number = self.uid.strip_prefix(COMPRESSED);
+        let number = number.and_then(|number| number.parse().ok());
+        matches!(number, Some(50..=93 | 201..=203))
     }
 
     /// Returns the transfer syntax of a data set that is declared as this one and is found in
@@ -209,6 +230,7 @@ fn read<I: Input>(input: &mut I, begin: u64, limits: &Limits) -> Result<DataSetS
     let end = input.len();
     let mut at = begin;
     let mut named = None;
+    let mut names_two = false;
     let mut header = Header::NONE;
     let mut left = limits.max_elements.min(10_000);
     while end.saturating_sub(at) >= 8 {
@@ -227,7 +249,11 @@ fn read<I: Input>(input: &mut I, begin: u64, limits: &Limits) -> Result<DataSetS
         } else {
             Encoding::ImplicitLe
         };
-        header.read(window, at, end, encoding)?;
+        if let Err(error) = header.read(window, at, end, encoding)
+            && !(error == HeaderError::UnknownVr && header.correct_vr(window, end))
+        {
+            return Err(error.of(&header, at).into());
+        }
         left = left.checked_sub(1).ok_or_else(|| {
             ScanError::new("the file meta information has too many elements", None, at)
         })?;
@@ -235,6 +261,7 @@ fn read<I: Input>(input: &mut I, begin: u64, limits: &Limits) -> Result<DataSetS
             let problem = "the file meta information is not complete";
             return Err(ScanError::new(problem, Some(header.tag()), at).into());
         }
+        names_two |= header.tag() == TRANSFER_SYNTAX && named.is_some();
         if header.tag() == TRANSFER_SYNTAX && named.is_none() {
             let len = usize::try_from(header.len).unwrap_or(usize::MAX);
             named = Some(if header.len <= MAX_UID {
@@ -250,7 +277,11 @@ fn read<I: Input>(input: &mut I, begin: u64, limits: &Limits) -> Result<DataSetS
         Some(uid) => TransferSyntax::from_uid(&uid)?,
         None => guess_at(input, at)?,
     };
-    Ok(DataSetStart { begin: at, syntax })
+    Ok(DataSetStart {
+        begin: at,
+        syntax,
+        names_two,
+    })
 }
 
 fn guess_at<I: Input>(input: &mut I, at: u64) -> Result<TransferSyntax, Refusal> {

@@ -5,6 +5,7 @@ pub(crate) mod dictionary;
 pub mod file_meta;
 pub(crate) mod inflate;
 pub(crate) mod input;
+pub(crate) mod mended;
 pub(crate) mod scan;
 pub(crate) mod scratch;
 pub(crate) mod sop_instance;

@@ -30,12 +30,11 @@ fn find<I: Input>(
     source: Source<'_>,
     limits: &Limits,
 ) -> Result<Option<Phi<String>>, Refusal> {
-    let DataSetStart { begin, syntax } = match source.format {
+    let DataSetStart { begin, syntax, .. } = match source.format {
         SourceFormat::Part10 => file_meta::find(&mut input, limits)?,
-        SourceFormat::DataSet { transfer_syntax } => DataSetStart {
-            begin: 0,
-            syntax: TransferSyntax::from_uid(transfer_syntax)?,
-        },
+        SourceFormat::DataSet { transfer_syntax } => {
+            DataSetStart::bare(TransferSyntax::from_uid(transfer_syntax)?)
+        }
     };
     if !syntax.deflated {
         return find_in_data_set(input, begin, &syntax, limits);

@@ -249,10 +249,15 @@ impl Attempt<'_> {
     fn stage(&self, ticket: &mut Option<AssignmentTicket>) -> AttemptResult {
         let core = self.core;
         let source = self.source();
-        let plan = match plan(&core.policy, source) {
+        let mut plan = match plan(&core.policy, source) {
             Ok(plan) => plan,
             Err(refusal) => return self.refused(refusal),
         };
+        if let Some(reason) = self.received.remark
+            && let Err(refusal) = plan.note(reason)
+        {
+            return self.refused(refusal);
+        }
         if let Err(error) = self.check_announced(&plan) {
             return AttemptResult::Failed(error);
         }

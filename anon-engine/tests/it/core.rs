@@ -17,4 +17,5 @@ mod outputs;
 mod pixel_data;
 mod properties;
 mod remarks;
+mod tolerance;
 mod transfer_syntaxes;

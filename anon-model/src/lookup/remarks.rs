@@ -45,6 +45,27 @@ pub enum RemarkReason {
     NotOfItsVr = 4,
     /// Bytes behind the last element are no element, and are left out.
     TrailingBytes = 101,
+    /// Elements stood before or behind their place (PS3.5 section 7.1).
+    OutOfOrder = 102,
+    /// An element stood twice with the same bytes (PS3.5 section 7.1).
+    Repeated = 103,
+    /// The letters of an element named no value representation (PS3.5 section 7.1.2).
+    UnknownVr = 104,
+    /// The delimiter behind encapsulated pixel data was missing or damaged (PS3.5 section A.4).
+    NoDelimiter = 105,
+    /// A term of Specific Character Set was misspelled (PS3.3 section C.12.1.1.2).
+    Misspelled = 106,
+    /// Text in a single-byte character set had no escape sequence (PS3.5 section 6.1.2.5). The output
+    /// keeps its bytes; the index has what they mean.
+    NoEscape = 107,
+    /// A date had the form of ACR-NEMA (PS3.5 section 6.2).
+    OldDate = 108,
+    /// The data set had another encoding than its transfer syntax (PS3.5 section 10).
+    OtherEncoding = 109,
+    /// The file meta information named two transfer syntaxes (PS3.10 section 7.1).
+    TwoSyntaxes = 110,
+    /// The file had an extension that its DICOMDIR does not have (PS3.10 section 8.2).
+    OtherName = 111,
     /// Native pixel data has fewer bytes than its rows, columns, samples, frames and bits need.
     PixelsTooShort = 201,
     /// Native pixel data had more bytes than its rows, columns, samples, frames and bits need. The
@@ -60,6 +81,16 @@ impl RemarkReason {
         Self::NotAnAge,
         Self::NotOfItsVr,
         Self::TrailingBytes,
+        Self::OutOfOrder,
+        Self::Repeated,
+        Self::UnknownVr,
+        Self::NoDelimiter,
+        Self::Misspelled,
+        Self::NoEscape,
+        Self::OldDate,
+        Self::OtherEncoding,
+        Self::TwoSyntaxes,
+        Self::OtherName,
         Self::PixelsTooShort,
         Self::PixelsTooLong,
     ];
@@ -70,8 +101,18 @@ impl RemarkReason {
             Self::NotADate | Self::DateOutOfRange | Self::NotAnAge | Self::NotOfItsVr => {
                 RemarkKind::Emptied
             }
-            Self::TrailingBytes => RemarkKind::Mended,
             Self::PixelsTooShort | Self::PixelsTooLong => RemarkKind::Pixels,
+            Self::TrailingBytes
+            | Self::OutOfOrder
+            | Self::Repeated
+            | Self::UnknownVr
+            | Self::NoDelimiter
+            | Self::Misspelled
+            | Self::NoEscape
+            | Self::OldDate
+            | Self::OtherEncoding
+            | Self::TwoSyntaxes
+            | Self::OtherName => RemarkKind::Mended,
         }
     }
 
@@ -85,6 +126,16 @@ impl RemarkReason {
             Self::TrailingBytes => "trailing_bytes",
             Self::PixelsTooShort => "pixels_too_short",
             Self::PixelsTooLong => "pixels_too_long",
+            Self::OutOfOrder => "out_of_order",
+            Self::Repeated => "repeated",
+            Self::UnknownVr => "unknown_vr",
+            Self::NoDelimiter => "no_delimiter",
+            Self::Misspelled => "misspelled",
+            Self::NoEscape => "no_escape",
+            Self::OldDate => "old_date",
+            Self::OtherEncoding => "other_encoding",
+            Self::TwoSyntaxes => "two_syntaxes",
+            Self::OtherName => "other_name",
         }
     }
 
@@ -129,6 +180,46 @@ impl RemarkReason {
                  left out",
                 "images had more bytes of pixels than their rows, columns and frames need; the rest is \
                  left out",
+            ),
+            Self::OutOfOrder => (
+                "element was out of order and is in its place",
+                "elements were out of order and are in their place",
+            ),
+            Self::Repeated => (
+                "element was there twice and is there once",
+                "elements were there twice and are there once",
+            ),
+            Self::UnknownVr => (
+                "element had no value representation and has one",
+                "elements had no value representation and have one",
+            ),
+            Self::NoDelimiter => (
+                "image lacked the end of its compressed pixels and has it",
+                "images lacked the end of their compressed pixels and have it",
+            ),
+            Self::Misspelled => (
+                "character set was misspelled and is corrected",
+                "character sets were misspelled and are corrected",
+            ),
+            Self::NoEscape => (
+                "object has text without the escape sequence of its character set",
+                "objects have text without the escape sequence of their character set",
+            ),
+            Self::OldDate => (
+                "date had the form of ACR-NEMA and has that of DICOM",
+                "dates had the form of ACR-NEMA and have that of DICOM",
+            ),
+            Self::OtherEncoding => (
+                "object was not encoded as its transfer syntax said",
+                "objects were not encoded as their transfer syntax said",
+            ),
+            Self::TwoSyntaxes => (
+                "object named two transfer syntaxes, and the first counts",
+                "objects named two transfer syntaxes, and the first counts",
+            ),
+            Self::OtherName => (
+                "file had another extension than its DICOMDIR says",
+                "files had another extension than their DICOMDIR says",
             ),
         };
         format!("{count} {}", if count == 1 { one } else { many })

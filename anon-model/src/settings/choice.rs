@@ -117,6 +117,16 @@ choice! {
 }
 
 choice! {
+    /// What happens to objects that are not encoded as PS3.5 requires, and can be mended.
+    Strictness {
+        /// They are stored as PS3.5 requires, and counted.
+        Tolerant = "tolerant",
+        /// They go to quarantine.
+        Strict = "strict",
+    }
+}
+
+choice! {
     /// How dates are shifted.
     DateScheme {
         /// V17's public formula. Anybody who guesses a Patient ID can undo it.

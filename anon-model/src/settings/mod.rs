@@ -29,6 +29,7 @@ pub use access::effect;
 pub use choice::{
     BurnedIn, DateScheme, Dialect, Durability, MissingPatientId, NodeUse, PatientKey,
     PseudonymScheme, QuarantineFiles, S3Addressing, S3Checksum, S3Encryption, ScpTls, Selection,
+    Strictness,
 };
 pub use key::{Effect, KeyDoc, Kind, Value};
 pub use problem::{Problem, SettingsError};

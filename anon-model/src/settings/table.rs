@@ -25,6 +25,7 @@ use crate::settings::check::{
 use crate::settings::choice::{
     BurnedIn, DateScheme, Dialect, Durability, MissingPatientId, NodeUse, PatientKey,
     PseudonymScheme, QuarantineFiles, S3Addressing, S3Checksum, S3Encryption, ScpTls, Selection,
+    Strictness,
 };
 use crate::settings::key::{Effect, KeyDoc, Kind, Value};
 use crate::{Modality, SiteId, StudyConflict, Uid, UidRoot};
@@ -202,6 +203,10 @@ settings! {
             "refuse or first", Restart;
         /// What happens to objects with burned-in annotation.
         "burned_in" burned_in: BurnedIn = "quarantine", text(word), "quarantine or accept", Restart;
+        /// What happens to objects that are not encoded as PS3.5 requires, and that DCMTK and GDCM
+        /// read all the same, such as objects with elements out of order: stored as PS3.5 requires
+        /// and counted, or quarantined.
+        "strictness" strictness: Strictness = "tolerant", text(word), "tolerant or strict", Restart;
         /// How dates are shifted.
         "dates" dates: DateScheme = "v17", text(word), "v17 or keyed", Restart frozen;
         /// How pseudonyms are generated.

@@ -127,6 +127,7 @@ fn every_key_can_be_set_read_and_written() {
             "missing_patient_id" => &["quarantine"],
             "study_patient_conflict" => &["first"],
             "burned_in" => &["accept"],
+            "strictness" => &["strict"],
             "dates" | "pseudonyms" => &["keyed"],
             "quarantine.files" => &["reference"],
             "node.<name>.use" => &["query,export"],

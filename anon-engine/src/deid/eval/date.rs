@@ -133,6 +133,12 @@ fn is_time_part(rest: &[u8]) -> bool {
     matches!(clock.len(), 0 | 2 | 4 | 6) && digits(clock) && fraction_is_valid && zone_is_valid
 }
 
+/// Returns true for a date in the form of ACR-NEMA, `YYYY.MM.DD`.
+pub(crate) fn is_old(value: &[u8]) -> bool {
+    let value = trim(value);
+    value.contains(&b'.') && without_dots(value).and_then(parse).is_some()
+}
+
 /// Returns the characters of `YYYYMMDD` or `YYYY.MM.DD` without dots. They need not be digits.
 fn without_dots(text: &[u8]) -> Option<[u8; 8]> {
     match text {

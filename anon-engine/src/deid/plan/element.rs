@@ -9,7 +9,7 @@ use dicom_core::Tag;
 use super::image_size::ImageSize;
 use super::root_values::{RootValue, RootValues};
 use super::value_check::{self, ValueCheck};
-use crate::deid::eval::{self, number};
+use crate::deid::eval::{self, date, number};
 use crate::deid::method;
 use crate::deid::policy::Policy;
 use crate::deid::template::{
@@ -17,12 +17,14 @@ use crate::deid::template::{
 };
 use crate::read::dictionary::{self, Vr};
 use crate::read::input::Input;
-use crate::read::scan::{
-    ElementContent, Encoding, Header, PIXEL_DATA, ScanError, Token, UNDEFINED, Walk,
-};
+use crate::read::mended::Mended;
+use crate::read::scan::{ElementContent, Encoding, Header, ScanError, Token, UNDEFINED, Walk};
 use crate::read::text::{self, Charset};
 use crate::read::uid;
 
+pub(super) use self::fragments::Fragments;
+
+mod fragments;
 mod pixels;
 #[cfg(test)]
 mod tests;
@@ -66,6 +68,8 @@ pub(super) enum PixelData {
     Absent,
     Native,
     Encapsulated,
+    /// Encapsulated, and its delimiter is missing or damaged.
+    Unended(Fragments),
     /// Encapsulated in the source; a rule puts a value in its place.
     FromRule,
 }
@@ -88,6 +92,8 @@ pub(super) struct Planner<'p, I> {
     pub(super) pixel_data: PixelData,
     levels: Vec<Level>,
     depth: u16,
+    /// True if the walk would have to sort the elements.
+    pub(super) needs_order: bool,
     inserted: std::slice::Iter<'static, Tag>,
     /// The first of them as a number; after the last one, the number of pixel data.
     next_inserted: u32,
@@ -116,6 +122,7 @@ impl<'p, I: Input> Planner<'p, I> {
             pixel_data: PixelData::Absent,
             levels: vec![root],
             depth: 0,
+            needs_order: false,
             inserted: method::INSERTED.iter(),
             next_inserted: method::INSERTED
                 .first()
@@ -160,8 +167,26 @@ impl<'p, I: Input> Planner<'p, I> {
     }
 
     /// The template, the places of bulk values, and the input.
-    pub(super) fn finish(self) -> (Template, Vec<(u64, u64)>, I) {
+    pub(super) fn finish(mut self) -> (Template, Vec<(u64, u64)>, I) {
+        if self.walk.is_sorted() {
+            self.bulk.sort_unstable();
+        }
         (self.template, self.bulk, self.walk.into_input())
+    }
+
+    /// The input, to plan again in another order.
+    pub(super) fn into_input(self) -> I {
+        self.walk.into_input()
+    }
+
+    /// The number of frames; `None` if it is not certain.
+    pub(super) fn frames(&self) -> Option<u64> {
+        self.image_size.frames()
+    }
+
+    /// What was read although it is not as PS3.5 requires.
+    pub(super) fn mended(&mut self) -> &mut Mended {
+        &mut self.walk.mended
     }
 
     #[inline]
@@ -218,6 +243,9 @@ impl<'p, I: Input> Planner<'p, I> {
     #[cold]
     fn correct_charset(&mut self, header: &Header, terms: &str) -> Result<(), ScanError> {
         let tag = header.tag();
+        self.walk
+            .mended
+            .add(RemarkReason::Misspelled, header.number, header.at);
         let place = if self.depth == 0 {
             self.note(header, RootValue::Charset)?;
             Element::root(tag)
@@ -285,6 +313,7 @@ impl<'p, I: Input> Planner<'p, I> {
         if self.root_values.record(note, &range) {
             return Ok(());
         }
+        self.needs_order = true;
         let problem = "an element that says what the object is stands twice";
         Err(ScanError::new(problem, Some(header.tag()), header.at))
     }
@@ -323,7 +352,15 @@ impl<'p, I: Input> Planner<'p, I> {
             }
             Action::ShiftDate => {
                 let value = self.walk.value(header)?;
+                // Eight digits are no old date. Most dates are that short.
+                let is_old = vr == Vr::DA
+                    && value.len() > 8
+                    && value.split(|b| *b == b'\\').any(date::is_old);
                 let dates = self.template.remember(value);
+                if is_old {
+                    let mended = &mut self.walk.mended;
+                    mended.add(RemarkReason::OldDate, header.number, header.at);
+                }
                 let vr = if vr.is_text() { vr } else { Vr::DA };
                 self.edit(header, vr, EditValue::Dates(dates))?;
             }
@@ -519,13 +556,29 @@ impl<'p, I: Input> Planner<'p, I> {
             self.template.source(header.at, header.end());
             return;
         }
-        let vr = header.vr;
+        let vr = if header.corrected {
+            self.signed(header)
+        } else {
+            header.vr
+        };
         self.template
             .bytes(|arena| target.put_header(arena, header.tag(), vr, header.len + odd));
         self.template.source(header.value, header.end());
         if odd == 1 {
             self.template.bytes(|arena| arena.push(vr.padding()));
         }
+    }
+
+    /// The VR of a number that PS3.6 gives US or SS, by Pixel Representation (PS3.3 section C.7.6.3).
+    #[cold]
+    fn signed(&self, header: &Header) -> Vr {
+        if header.vr != Vr::US || !dictionary::is_us_or_ss(header.tag()) {
+            return header.vr;
+        }
+        let field = RootValue::PixelRepresentation;
+        let value = self.root_values.bytes(field, &self.template.originals);
+        let is_signed = value.is_some_and(|value| value.contains(&1));
+        if is_signed { Vr::SS } else { Vr::US }
     }
 
     fn begin_sequence(&mut self, header: &Header) {
@@ -539,6 +592,7 @@ impl<'p, I: Input> Planner<'p, I> {
             target
         };
         let is_right = header.encoding == Encoding::ImplicitLe || header.vr == vr;
+        let is_right = is_right && !header.corrected;
         if target == header.encoding && is_right {
             self.begin_verbatim(header.at, header.value, header.len, inner);
             self.set_open_order(target);
@@ -598,49 +652,6 @@ impl<'p, I: Input> Planner<'p, I> {
         }
     }
 
-    fn keep_fragments(&mut self, header: &Header) -> Result<(), ScanError> {
-        // Only pixel data is encapsulated (PS3.5 section A.4): fragments elsewhere could be the
-        // items of a sequence.
-        if header.tag() != PIXEL_DATA {
-            let problem = "an undefined length where the element can have none";
-            return Err(ScanError::new(problem, Some(header.tag()), header.at));
-        }
-        self.in_order(header)?;
-        if self.target() != header.encoding || header.corrected {
-            let problem = "encapsulated pixel data in an item of another encoding";
-            return Err(ScanError::rule(problem, header.tag(), header.at));
-        }
-        let mut odd = None;
-        let mut misplaced = false;
-        self.walk.fragments(header, |at, len| {
-            misplaced |= odd.is_some();
-            odd = odd.or((len % 2 == 1).then_some((at, len)));
-        })?;
-        let end = self.walk.position();
-        self.bulk.push((header.value, end));
-        if self.depth == 0 {
-            self.pixel_data = PixelData::Encapsulated;
-        }
-        match odd {
-            None => self.template.source(header.at, end),
-            // Offset tables count bytes: making a fragment longer would move the next ones.
-            Some((at, _)) if misplaced => {
-                let problem = "a fragment that is not the last has an odd length";
-                return Err(ScanError::new(problem, Some(header.tag()), at));
-            }
-            Some((at, len)) => {
-                let length = header.encoding.put_u32(len + 1);
-                self.template.source(header.at, at + 4);
-                self.template
-                    .bytes(|arena| arena.extend_from_slice(&length));
-                self.template.source(at + 8, at + 8 + u64::from(len));
-                self.template.bytes(|arena| arena.push(0));
-                self.template.source(end - 8, end);
-            }
-        }
-        Ok(())
-    }
-
     /// Appends an element of ours in the place of one of the source.
     fn emit(&mut self, header: &Header, vr: Vr, value: &[u8]) -> Result<(), ScanError> {
         self.in_order(header)?;
@@ -665,8 +676,8 @@ impl<'p, I: Input> Planner<'p, I> {
         Ok(())
     }
 
-    /// Holds the order of tags in what is written (PS3.5 section 7.1): an element that stands
-    /// twice or out of order could mean two things to two readers.
+    /// Holds the order of tags in what is written (PS3.5 section 7.1): an element that stands twice
+    /// could mean two things to two readers. One out of order is read again in its place.
     #[inline]
     fn in_order(&mut self, header: &Header) -> Result<(), ScanError> {
         let number = header.number;
@@ -685,7 +696,8 @@ impl<'p, I: Input> Planner<'p, I> {
             return Ok(());
         };
         if u64::from(number) < level.least {
-            let problem = "an element stands twice or out of order";
+            self.needs_order = true;
+            let problem = "an element stands twice, with different values";
             return Err(ScanError::new(problem, Some(header.tag()), header.at));
         }
         level.least = u64::from(number) + 1;

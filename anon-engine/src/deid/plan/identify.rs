@@ -18,6 +18,8 @@ pub(super) struct Identified {
     pub(super) captured: Captured,
     pub(super) sop_class: String,
     pub(super) warnings: Warnings,
+    /// True if text of the root stands without the escape sequence of its character set.
+    pub(super) has_no_escape: bool,
 }
 
 /// Separates Patient ID and issuer in a patient key. An LO value has no control character but ESC
@@ -58,6 +60,7 @@ pub(super) fn identify(
         captured: values.captured(),
         sop_class,
         warnings,
+        has_no_escape: values.has_no_escape(),
     })
 }
 
@@ -179,6 +182,20 @@ impl<'n> RootValueReader<'n> {
     fn text(&self, field: RootValue) -> Option<Phi<String>> {
         self.bytes(field)
             .map(|bytes| Phi::new(self.charset.text(bytes)))
+    }
+
+    fn has_no_escape(&self) -> bool {
+        let texts = [
+            RootValue::Accession,
+            RootValue::StudyDescription,
+            RootValue::SeriesDescription,
+            RootValue::PatientName,
+            RootValue::PatientId,
+            RootValue::Issuer,
+            RootValue::EthnicGroup,
+        ];
+        let mut values = texts.into_iter().filter_map(|field| self.bytes(field));
+        values.any(|value| self.charset.lacks_escape(value))
     }
 
     fn captured(&self) -> Captured {

@@ -65,6 +65,11 @@ impl ImageSize {
         self.is_unknown = true;
     }
 
+    /// Returns the number of frames. `None` if it is not certain.
+    pub(super) fn frames(&self) -> Option<u64> {
+        (!self.is_unknown).then(|| self.frames.unwrap_or(1))
+    }
+
     /// Returns the least and the most bytes that the pixels take, without padding. `None` if that is
     /// not certain, as for 12 bits: some writers pack them, others do not.
     ///

@@ -15,16 +15,17 @@ mod value_check;
 
 use std::fmt;
 
-use anon_model::{Fingerprint, PatientPhi, Remarks, SeriesPhi, StudyPhi, Wanted};
+use anon_model::{Fingerprint, PatientPhi, RemarkReason, Remarks, SeriesPhi, StudyPhi, Wanted};
 
 use self::element::{PixelData, Planner};
 use crate::deid::body::Body;
 use crate::deid::method;
-use crate::deid::policy::Policy;
+use crate::deid::policy::{Policy, Strictness};
 use crate::deid::template::Template;
 use crate::read::file_meta::{self, DataSetStart, TransferSyntax};
 use crate::read::inflate;
 use crate::read::input::{BytesInput, FileInput, Input};
+use crate::read::mended::Mended;
 use crate::read::scan::{PIXEL_DATA, Walk};
 use crate::read::source::SourceBytes;
 pub use crate::read::source::{Source, SourceFormat};
@@ -86,15 +87,19 @@ pub struct Plan<'a> {
 /// always kept: an output must agree with its path and its file meta information (PS3.10 section 7.1).
 /// The rules decide about every other element.
 ///
+/// The object is refused if an element of the output stands twice with different values, if bytes
+/// other than zeros follow the last element and there is no pixel data before them, if a VR could be
+/// read in two ways, if a length extends beyond the enclosing sequence or item, or if characters are
+/// found where PS3.6 says binary. A kept value that does not fit its VR in PS3.6, such as a PN in Study
+/// Time, is emptied. Group lengths, trailing padding and stray delimiters are dropped, and odd lengths
+/// are made even (PS3.5 sections 7.1 and 7.2).
+///
 /// Bytes behind the last pixel of an uncompressed image are left out; so are bytes behind the pixel
 /// data that are no element. The remarks count both.
 ///
-/// The object is refused if an element of the output is repeated or out of order, if bytes other than
-/// zeros follow the last element and there is no pixel data before them, if a VR could be read in two ways, if a length extends beyond the
-/// enclosing sequence or item, or if characters are found where PS3.6 says binary. A kept value that
-/// does not fit its VR in PS3.6, such as a PN in Study Time, is emptied. Group lengths, trailing
-/// padding and stray delimiters are dropped, and odd lengths are made even (PS3.5 sections 7.1 and
-/// 7.2).
+/// What DCMTK and GDCM read is mended where nothing can hide in it, unless the policy is
+/// [strict](Strictness::Strict): elements out of order or repeated byte by byte, letters that name no
+/// VR, a missing delimiter behind the last fragment, misspelled character sets, old forms of dates.
 ///
 /// # Errors
 /// [`Refusal`] if the object cannot be de-identified with certainty.
@@ -126,10 +131,10 @@ fn find_data_set<I: Input>(
 ) -> Result<DataSetStart, Refusal> {
     match source.format {
         SourceFormat::Part10 => file_meta::find(input, &policy.limits),
-        SourceFormat::DataSet { transfer_syntax } => Ok(DataSetStart {
-            begin: 0,
-            syntax: TransferSyntax::from_uid(transfer_syntax)?,
-        }),
+        SourceFormat::DataSet { transfer_syntax } => {
+            let syntax = TransferSyntax::from_uid(transfer_syntax)?;
+            Ok(DataSetStart::bare(syntax))
+        }
     }
 }
 
@@ -139,11 +144,9 @@ fn inflated<'a, I: Input>(
     input: I,
     start: DataSetStart,
 ) -> Result<Plan<'a>, Refusal> {
-    let inner = DataSetStart {
-        begin: 0,
-        syntax: start.syntax,
-    };
-    match inflate::inflate(input, start.begin, &policy.limits, source.scratch)? {
+    let begin = start.begin;
+    let inner = DataSetStart { begin: 0, ..start };
+    match inflate::inflate(input, begin, &policy.limits, source.scratch)? {
         inflate::Inflated::Memory(bytes) => {
             let mut plan =
                 plan_data_set(policy, source, BytesInput(&bytes), inner, Body::Bytes(&[]))?;
@@ -166,20 +169,22 @@ fn plan_data_set<'a, I: Input>(
     start: DataSetStart,
     body: Body<'a>,
 ) -> Result<Plan<'a>, Refusal> {
-    let DataSetStart { begin, syntax } = start;
-    let mut walk = Walk::new(input, begin, syntax.encoding, &policy.limits);
-    let found = walk.detect_encoding()?;
-    let syntax = syntax.with_encoding(found).ok_or_else(|| {
-        let reason = "the data set is not encoded in the transfer syntax that it declares";
-        Refusal::new(Category::DicomReadError, reason)
-    })?;
-    let mut planner = Planner::new(policy, walk, found);
-    planner.is_native = syntax.is_native();
-    planner.run()?;
+    let begin = start.begin;
+    let (mut planner, syntax) = planned(policy, input, start)?;
     check_pixel_data(&syntax, planner.pixel_data)?;
+    check_fragments(&syntax, &planner)?;
     let identified = identify::identify(policy, &planner.root_values, &planner.template.originals)?;
+    if identified.has_no_escape {
+        planner.mended().add(RemarkReason::NoEscape, 0, begin);
+    }
+    if policy.strictness == Strictness::Strict
+        && let Some(error) = planner.mended().refusal()
+    {
+        return Err(error.into());
+    }
     let mut wanted = identified.wanted;
-    let remarks = std::mem::take(&mut planner.remarks);
+    let mut remarks = std::mem::take(&mut planner.remarks);
+    remarks.add_all(&planner.mended().remarks);
     let (mut template, bulk, input) = planner.finish();
     wanted.fingerprint = fingerprint::of(input, begin, &bulk)?;
     let uid_replacements = identify::uid_replacements(&mut template, &mut wanted);
@@ -198,12 +203,77 @@ fn plan_data_set<'a, I: Input>(
     })
 }
 
+/// Walks a data set to its end. Walks it again in the order of its tags if a kept element stands
+/// twice or out of order.
+fn planned<I: Input>(
+    policy: &Policy,
+    input: I,
+    start: DataSetStart,
+) -> Result<(Planner<'_, I>, TransferSyntax), Refusal> {
+    let declared = start.syntax.encoding;
+    let mut walk = Walk::new(input, start.begin, declared, &policy.limits);
+    let found = walk.detect_encoding()?;
+    let syntax = start.syntax.with_encoding(found).ok_or_else(|| {
+        let reason = "the data set is not encoded in the transfer syntax that it declares";
+        Refusal::new(Category::DicomReadError, reason)
+    })?;
+    let mut planner = Planner::new(policy, walk, found);
+    planner.is_native = syntax.is_native();
+    if let Err(error) = planner.run() {
+        if !planner.needs_order {
+            return Err(error.into());
+        }
+        let mut walk = Walk::new(planner.into_input(), start.begin, declared, &policy.limits);
+        walk.detect_encoding()?;
+        walk.sort()?;
+        planner = Planner::new(policy, walk, found);
+        planner.is_native = syntax.is_native();
+        planner.run()?;
+    }
+    if found != declared {
+        planner
+            .mended()
+            .add(RemarkReason::OtherEncoding, 0, start.begin);
+    }
+    if start.names_two {
+        planner.mended().add(RemarkReason::TwoSyntaxes, 0, 0);
+    }
+    Ok((planner, syntax))
+}
+
+/// Refuses fragments without a delimiter that are not certainly all fragments. Each frame has at least
+/// one, and with RLE exactly one (PS3.5 sections A.4 and A.4.2); the last code stream of JPEG and its
+/// successors has its end marker.
+fn check_fragments<I: Input>(
+    syntax: &TransferSyntax,
+    planner: &Planner<'_, I>,
+) -> Result<(), Refusal> {
+    let PixelData::Unended(fragments) = planner.pixel_data else {
+        return Ok(());
+    };
+    let is_whole = planner.frames().is_some_and(|frames| {
+        if syntax.has_end_marker() {
+            fragments.count >= frames && fragments.ends_as_jpeg
+        } else {
+            fragments.count == frames
+        }
+    });
+    if is_whole {
+        return Ok(());
+    }
+    let reason = "the object is cut short or damaged: the end of the encapsulated pixel data is \
+                  missing, and its fragments are not as many as its frames";
+    let mut refusal = Refusal::new(Category::DicomReadError, reason);
+    refusal.tag = Some(PIXEL_DATA);
+    Err(refusal)
+}
+
 /// Refuses pixel data that its transfer syntax does not allow. Encapsulated transfer syntaxes, and only
 /// those, have encapsulated pixel data in the root; in items, such as icons, both forms occur (PS3.5
 /// section A.4).
 fn check_pixel_data(syntax: &TransferSyntax, pixel_data: PixelData) -> Result<(), Refusal> {
     let (category, reason) = match pixel_data {
-        PixelData::Encapsulated if syntax.is_native() => (
+        PixelData::Encapsulated | PixelData::Unended(_) if syntax.is_native() => (
             Category::DicomReadError,
             "the pixel data is compressed, but its transfer syntax is an uncompressed one",
         ),
@@ -250,6 +320,17 @@ impl Plan<'_> {
     /// Returns why a person should check the object.
     pub fn warnings(&self) -> Warnings {
         self.warnings
+    }
+
+    /// Adds a remark on where the object was found. A strict policy refuses it.
+    pub(crate) fn note(&mut self, reason: RemarkReason) -> Result<(), Refusal> {
+        if self.policy.strictness == Strictness::Strict {
+            let mut mended = Mended::default();
+            mended.add(reason, 0, 0);
+            return mended.refusal().map_or(Ok(()), |error| Err(error.into()));
+        }
+        self.remarks.add(reason, 0);
+        Ok(())
     }
 
     /// Returns the remarks that are known before the pseudonyms are. Those on dates are not;

@@ -27,10 +27,11 @@ pub(crate) enum RootValue {
     EthnicGroup,
     Study,
     Series,
+    PixelRepresentation,
     BurnedIn,
 }
 
-const ROOT_VALUES: usize = 18;
+const ROOT_VALUES: usize = 19;
 
 impl RootValue {
     /// Returns the root value with this tag, if there is one.
@@ -54,6 +55,7 @@ impl RootValue {
             0x0010_2160 => Self::EthnicGroup,
             0x0020_000D => Self::Study,
             0x0020_000E => Self::Series,
+            0x0028_0103 => Self::PixelRepresentation,
             0x0028_0301 => Self::BurnedIn,
             _ => return None,
         })

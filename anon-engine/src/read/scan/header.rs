@@ -92,6 +92,32 @@ impl Encoding {
     }
 }
 
+/// Why a header cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HeaderError {
+    /// The input ends in the header of this element.
+    Incomplete(Option<Tag>),
+    /// The letters name no VR, so its length can have two forms.
+    UnknownVr,
+}
+
+impl HeaderError {
+    /// Returns the error for a header at this offset, as far as it has been read.
+    pub(crate) fn of(self, header: &Header, at: u64) -> ScanError {
+        let (problem, tag) = match self {
+            Self::Incomplete(tag) => (
+                "the object is cut short or damaged: a header is not complete",
+                tag,
+            ),
+            Self::UnknownVr => (
+                "an element has an unknown value representation",
+                Some(header.tag()),
+            ),
+        };
+        ScanError::new(problem, tag, at)
+    }
+}
+
 /// The header of a data element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
@@ -125,8 +151,7 @@ impl Header {
 
     #[inline]
     pub(crate) fn tag(&self) -> Tag {
-        let [g0, g1, e0, e1] = self.number.to_be_bytes();
-        Tag(u16::from_be_bytes([g0, g1]), u16::from_be_bytes([e0, e1]))
+        dictionary::tag(self.number)
     }
 
     #[inline]
@@ -193,7 +218,8 @@ impl Header {
     }
 
     /// Reads the header at offset `at`, where `bytes` begins. The enclosing item or data set ends at
-    /// `end`, at least 8 bytes later.
+    /// `end`, at least 8 bytes later. After [`HeaderError::UnknownVr`] only tag, letters and offset
+    /// are set.
     #[inline]
     pub(crate) fn read(
         &mut self,
@@ -201,13 +227,9 @@ impl Header {
         at: u64,
         end: u64,
         encoding: Encoding,
-    ) -> Result<(), ScanError> {
+    ) -> Result<(), HeaderError> {
         let Some(&[a, b, c, d, v0, v1, l0, l1]) = bytes.first_chunk::<8>() else {
-            return Err(ScanError::new(
-                "the object is cut short or damaged: a header is not complete",
-                None,
-                at,
-            ));
+            return Err(HeaderError::Incomplete(None));
         };
         let tag = encoding.tag([a, b, c, d]);
         *self = Self {
@@ -232,45 +254,52 @@ impl Header {
             Some(LengthForm::Long) => {
                 let long = bytes.get(8..12).and_then(|rest| rest.first_chunk::<4>());
                 let (Some(long), true) = (long, end - at >= 12) else {
-                    return Err(ScanError::new(
-                        "the object is cut short or damaged: a header is not complete",
-                        Some(tag),
-                        at,
-                    ));
+                    return Err(HeaderError::Incomplete(Some(tag)));
                 };
                 self.len = encoding.u32(*long);
                 self.value = at + 12;
             }
-            None => {
-                let long = bytes.get(8..12).and_then(|rest| rest.first_chunk::<4>());
-                let long_fits = long.is_some_and(|long| {
-                    let len = encoding.u32(*long);
-                    len == UNDEFINED || at + 12 + u64::from(len) <= end
-                });
-                self.correct_vr(encoding.u16([l0, l1]), long_fits)?;
-            }
+            None => return Err(HeaderError::UnknownVr),
         }
         Ok(())
     }
 
-    /// Corrects letters that name no VR: lower case letters of a VR with a 16-bit length, or capitals
-    /// for a tag whose VR in PS3.6 has one. Zeros after the letters could be the reserved bytes
-    /// before a 32-bit length (PS3.5 section 7.1.2), unless that length would not fit.
+    /// Sets the VR and the length of an element whose letters name no VR. Returns false if it cannot
+    /// be done without a look at what follows. `bytes` and `end` are those of [`read`](Self::read).
+    ///
+    /// Lower case letters of a VR with a 16-bit length are that VR. Capitals are the VR of PS3.6 if
+    /// that has one. Zeros after them could be the reserved bytes before a 32-bit length (PS3.5
+    /// section 7.1.2), unless that length would not fit.
     #[cold]
-    fn correct_vr(&mut self, short: u16, long_fits: bool) -> Result<(), ScanError> {
+    pub(crate) fn correct_vr(&mut self, bytes: &[u8], end: u64) -> bool {
+        let short = self.short_len(bytes);
+        let long_fits = self
+            .long_len(bytes)
+            .is_some_and(|len| len == UNDEFINED || self.at + 12 + u64::from(len) <= end);
         let upper = Vr::of(self.vr.letters().map(|letter| letter.to_ascii_uppercase()));
         let own = (upper.length_form() == Some(LengthForm::Short)).then_some(upper);
         let known =
             dictionary::vr(self.tag()).filter(|vr| vr.length_form() == Some(LengthForm::Short));
         let capitals = self.vr.letters().iter().all(u8::is_ascii_uppercase);
         let Some(vr) = own.or(known.filter(|_| capitals && (short != 0 || !long_fits))) else {
-            let problem = "an element has an unknown value representation";
-            return Err(ScanError::new(problem, Some(self.tag()), self.at));
+            return false;
         };
         self.vr = vr;
         self.corrected = true;
-        self.len = short.into();
-        Ok(())
+        self.len = short;
+        true
+    }
+
+    /// Returns the 16-bit length in the bytes of the header (PS3.5 section 7.1.2).
+    pub(super) fn short_len(&self, bytes: &[u8]) -> u32 {
+        let field = bytes.get(6..8).and_then(|field| field.first_chunk::<2>());
+        field.map_or(0, |field| self.encoding.u16(*field).into())
+    }
+
+    /// Returns the 32-bit length in the bytes of the header (PS3.5 section 7.1.2).
+    pub(super) fn long_len(&self, bytes: &[u8]) -> Option<u32> {
+        let field = bytes.get(8..12)?.first_chunk::<4>()?;
+        Some(self.encoding.u32(*field))
     }
 }
 
@@ -278,6 +307,13 @@ impl Header {
 pub(crate) fn item(bytes: &[u8], encoding: Encoding) -> Option<(Tag, u32)> {
     let (tag, rest) = bytes.split_first_chunk::<4>()?;
     Some((encoding.tag(*tag), encoding.u32(*rest.first_chunk::<4>()?)))
+}
+
+/// Returns true for the letters of a VR that the writer did not know: blanks, question marks or NULs.
+pub(super) fn is_placeholder(letters: [u8; 2]) -> bool {
+    letters
+        .iter()
+        .all(|letter| matches!(letter, b' ' | b'?' | 0))
 }
 
 /// Returns the encoding that the first element of a data set or item shows. `encoding` is the one it

@@ -13,18 +13,24 @@
 
 mod content;
 mod error;
+mod fragments;
 mod header;
+mod order;
 #[cfg(test)]
 pub(crate) mod tests;
+mod unknown_vr;
 
 use dicom_core::Tag;
 
 pub(crate) use self::content::ElementContent;
 pub(crate) use self::error::ScanError;
-pub(crate) use self::header::{Encoding, Header, UNDEFINED};
+pub(crate) use self::fragments::FragmentsEnd;
+pub(crate) use self::header::{Encoding, Header, HeaderError, UNDEFINED};
+use self::order::FrameOrder;
 use crate::limits::Limits;
 use crate::read::dictionary;
 use crate::read::input::Input;
+use crate::read::mended::Mended;
 
 pub(crate) const ITEM: Tag = Tag(0xFFFE, 0xE000);
 pub(crate) const ITEM_END: Tag = Tag(0xFFFE, 0xE00D);
@@ -57,6 +63,8 @@ enum FrameKind {
     Root,
     Sequence,
     Item,
+    /// The root or an item whose elements are read in the order of their tags.
+    Sorted,
 }
 
 /// The data set, sequence or item that is being read, or one around it.
@@ -84,6 +92,14 @@ pub(crate) struct Walk<I> {
     left: u64,
     max_depth: usize,
     max_value: u32,
+    /// True if elements are read in the order of their tags.
+    sorts: bool,
+    /// The order of the elements of each sorted frame in the stack.
+    orders: Vec<FrameOrder>,
+    /// The most memory for `orders`, in bytes.
+    max_order_bytes: u64,
+    /// What was read although it is not as PS3.5 requires.
+    pub(crate) mended: Mended,
 }
 
 impl<I: Input> Walk<I> {
@@ -106,6 +122,10 @@ impl<I: Input> Walk<I> {
             // A nested level takes two frames, the root one.
             max_depth: usize::from(limits.max_depth) * 2 + 1,
             max_value: limits.max_value_bytes,
+            sorts: false,
+            orders: Vec::new(),
+            max_order_bytes: limits.max_plan_bytes,
+            mended: Mended::default(),
         }
     }
 
@@ -126,6 +146,11 @@ impl<I: Input> Walk<I> {
     /// Returns the input.
     pub(crate) fn into_input(self) -> I {
         self.input
+    }
+
+    /// Returns true if elements are read in the order of their tags.
+    pub(crate) fn is_sorted(&self) -> bool {
+        self.sorts
     }
 
     /// Returns the offset up to which the data set has been read.
@@ -162,6 +187,7 @@ impl<I: Input> Walk<I> {
             let step = match frame.kind {
                 FrameKind::Sequence => self.in_sequence(frame)?,
                 FrameKind::Item | FrameKind::Root => self.in_data_set(frame, into)?,
+                FrameKind::Sorted => Some(self.in_order(frame, into)?),
             };
             if let Some(token) = step {
                 return Ok(token);
@@ -215,6 +241,9 @@ impl<I: Input> Walk<I> {
             fresh: true,
         })?;
         self.at = begin;
+        if self.sorts {
+            self.sort_frame()?;
+        }
         Ok(Token::Item { at, len })
     }
 
@@ -250,16 +279,24 @@ impl<I: Input> Walk<I> {
         if frame.kind == FrameKind::Root && window.starts_with(&[0; 4]) {
             return self.trailing_bytes(frame).map(Some);
         }
-        header.read(window, at, frame.end, encoding)?;
+        if let Err(error) = header.read(window, at, frame.end, encoding) {
+            self.recover(header, at, frame.end, error)?;
+        }
         if header.tag().0 == 0xFFFE {
             return self.delimiter(frame, header);
         }
+        self.begin_element(frame, header)?;
+        Ok(Some(Token::Element))
+    }
+
+    #[inline]
+    fn begin_element(&mut self, frame: Frame, header: &Header) -> Result<(), ScanError> {
         self.spend(1)?;
         if !header.is_undefined() {
-            inside(header.value, header.len, frame.end, header.tag(), at)?;
+            inside(header.value, header.len, frame.end, header.tag(), header.at)?;
         }
         self.at = header.value;
-        Ok(Some(Token::Element))
+        Ok(())
     }
 
     fn delimiter(&mut self, frame: Frame, header: &Header) -> Result<Option<Token>, ScanError> {
@@ -292,22 +329,29 @@ impl<I: Input> Walk<I> {
                 "the object is cut short or damaged: a sequence or an item is not complete";
             return Err(ScanError::new(problem, None, self.at));
         }
-        let mut at = self.at;
-        while at < frame.end {
+        if !self.only_zeros(self.at, frame.end)? {
+            let problem = "the object is cut short or damaged: the bytes after the last element are not an element";
+            return Err(ScanError::new(problem, None, self.at));
+        }
+        self.at = frame.end;
+        self.pop();
+        Ok(Token::End)
+    }
+
+    /// Returns true if there are only zeros from `at` to `end`, which is the end of the input.
+    fn only_zeros(&mut self, mut at: u64, end: u64) -> Result<bool, ScanError> {
+        while at < end {
             let here = self
                 .input
                 .window(at, STEP)
                 .map_err(|failed| ScanError::input(failed, at))?;
             let here = here.get(..STEP).unwrap_or(here);
             if here.iter().any(|byte| *byte != 0) {
-                let problem = "the object is cut short or damaged: the bytes after the last element are not an element";
-                return Err(ScanError::new(problem, None, self.at));
+                return Ok(false);
             }
             at += here.len() as u64;
         }
-        self.at = frame.end;
-        self.pop();
-        Ok(Token::End)
+        Ok(true)
     }
 
     /// Returns true if the bytes that could not be read could be an element with a tag above `last`,
@@ -345,8 +389,11 @@ impl<I: Input> Walk<I> {
             .input
             .window(at, 12)
             .map_err(|failed| ScanError::input(failed, at))?;
-        let encoding =
+        let mut encoding =
             header::detected_encoding(window, frame.end.saturating_sub(at), frame.encoding);
+        if encoding == Encoding::ImplicitLe && encoding != frame.encoding {
+            encoding = self.checked_implicit(at, frame)?;
+        }
         if let Some(top) = self.stack.last_mut() {
             top.encoding = encoding;
             top.fresh = false;
@@ -389,74 +436,40 @@ impl<I: Input> Walk<I> {
 
     fn skip_undefined(&mut self, header: &Header) -> Result<(), ScanError> {
         match self.content(header)? {
-            ElementContent::Fragments => self.fragments(header, |_, _| {}),
+            ElementContent::Fragments => self.skip_fragments(header),
             ElementContent::Value => Ok(()),
             ElementContent::Sequence(inner) => {
-                let height = self.stack.len();
-                self.enter(header, inner)?;
-                let mut nested = Header::NONE;
-                while self.stack.len() > height {
-                    if self.next(&mut nested)? == Token::Element {
-                        if nested.is_undefined() {
-                            self.descend(&nested)?;
-                        } else {
-                            self.at = nested.end();
-                        }
-                    }
-                }
-                Ok(())
+                // What is skipped needs no order.
+                let sorts = std::mem::take(&mut self.sorts);
+                let skipped = self.skip_sequence(header, inner);
+                self.sorts = sorts;
+                skipped
             }
         }
+    }
+
+    fn skip_sequence(&mut self, header: &Header, inner: Encoding) -> Result<(), ScanError> {
+        let height = self.stack.len();
+        self.enter(header, inner)?;
+        let mut nested = Header::NONE;
+        while self.stack.len() > height {
+            if self.next(&mut nested)? == Token::Element {
+                if nested.is_undefined() {
+                    self.descend(&nested)?;
+                } else {
+                    self.at = nested.end();
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Enters or skips an element of undefined length, inside a sequence that is being skipped.
     fn descend(&mut self, header: &Header) -> Result<(), ScanError> {
         match self.content(header)? {
-            ElementContent::Fragments => self.fragments(header, |_, _| {}),
+            ElementContent::Fragments => self.skip_fragments(header),
             ElementContent::Sequence(inner) => self.enter(header, inner),
             ElementContent::Value => Ok(()),
-        }
-    }
-
-    /// Skips the fragments of the current element (PS3.5 section A.4). Reads only their headers, and
-    /// calls `each` with the offset and length of every item, including the Basic Offset Table.
-    pub(crate) fn fragments(
-        &mut self,
-        header: &Header,
-        mut each: impl FnMut(u64, u32),
-    ) -> Result<(), ScanError> {
-        let frame = self.stack.last().copied();
-        let end = frame.map_or(0, |frame| frame.end);
-        let encoding = header.encoding;
-        self.at = header.value;
-        loop {
-            self.spend(1)?;
-            let at = self.at;
-            if end.saturating_sub(at) < ITEM_HEADER {
-                let problem =
-                    "the object is cut short or damaged: encapsulated pixel data is not complete";
-                return Err(ScanError::new(problem, Some(header.tag()), at));
-            }
-            let (tag, len) = header::item(self.bytes(at, 8)?, encoding).ok_or_else(|| {
-                ScanError::new("a fragment is not complete", Some(header.tag()), at)
-            })?;
-            match tag {
-                ITEM if len != UNDEFINED => {
-                    self.at = inside(at + ITEM_HEADER, len, end, header.tag(), at)?;
-                    each(at, len);
-                }
-                SEQUENCE_END if len == 0 => {
-                    self.at = at + ITEM_HEADER;
-                    return Ok(());
-                }
-                _ => {
-                    return Err(ScanError::new(
-                        "expected a fragment",
-                        Some(header.tag()),
-                        at,
-                    ));
-                }
-            }
         }
     }
 
@@ -513,7 +526,9 @@ impl<I: Input> Walk<I> {
     /// Updates the fields of [`next_simple`](Self::next_simple) after the top of the stack changed.
     fn update_simple(&mut self) {
         let top = self.stack.last();
-        let known = top.filter(|frame| frame.kind != FrameKind::Sequence && !frame.fresh);
+        let known = top.filter(|frame| {
+            matches!(frame.kind, FrameKind::Root | FrameKind::Item) && !frame.fresh
+        });
         self.simple_end = known.map_or(0, |frame| frame.end);
         if let Some(frame) = known {
             self.simple_encoding = frame.encoding;

@@ -36,6 +36,29 @@ enum CodeSet {
     Double(u16),
 }
 
+/// Decoded text.
+pub(super) struct Decoded {
+    pub(super) text: String,
+    /// True if every byte had a meaning.
+    pub(super) lossless: bool,
+    /// True if bytes were read in the only single-byte set that is named, without its escape sequence.
+    pub(super) without_escape: bool,
+}
+
+/// Returns the single-byte set that bytes without an escape sequence are in. PS3.5 section 6.1.2.5
+/// requires the sequence if the first term is ASCII. If the other terms name one set for G1, there is
+/// only one way to read the bytes.
+pub(super) fn only_single(terms: &[Term]) -> Option<u16> {
+    let [Term::Ascii, others @ ..] = terms else {
+        return None;
+    };
+    let mut sets = others.iter().filter(|term| !matches!(term, Term::Ascii));
+    match (sets.next(), sets.next()) {
+        (Some(Term::Single(number)), None) => Some(*number),
+        _ => None,
+    }
+}
+
 /// The character sets in force: G0 for bytes below 0x80, G1 for the others.
 #[derive(Debug, Clone, Copy)]
 struct CodeElements {
@@ -43,17 +66,20 @@ struct CodeElements {
     g1: CodeSet,
 }
 
-/// Decodes a value. Returns the text, and false if a byte had no meaning.
-pub(super) fn decode(terms: &[Term], bytes: &[u8]) -> (String, bool) {
+/// Decodes a value.
+pub(super) fn decode(terms: &[Term], bytes: &[u8]) -> Decoded {
+    let only_single = only_single(terms);
     let initial = CodeElements {
         g0: CodeSet::Ascii,
         g1: match terms.first() {
             Some(Term::Single(number)) => CodeSet::Single(*number),
             Some(Term::Katakana) => CodeSet::Katakana,
             Some(Term::Double(number @ (149 | 58))) => CodeSet::Double(*number),
-            _ => CodeSet::None,
+            _ => only_single.map_or(CodeSet::None, CodeSet::Single),
         },
     };
+    let mut has_escape = false;
+    let mut without_escape = false;
     let mut state = initial;
     let mut out = String::with_capacity(bytes.len() * 2);
     let mut lossless = true;
@@ -62,6 +88,7 @@ pub(super) fn decode(terms: &[Term], bytes: &[u8]) -> (String, bool) {
         if *byte == 0x1B {
             if let Some((used, next)) = escape(rest, state) {
                 state = next;
+                has_escape = true;
                 rest = rest.get(used..).unwrap_or_default();
             } else {
                 lossless = false;
@@ -75,12 +102,18 @@ pub(super) fn decode(terms: &[Term], bytes: &[u8]) -> (String, bool) {
         // 6.1.2.5.3).
         if !is_double_g0 && matches!(byte, b'\\' | b'^' | b'=' | b'\r' | b'\n' | b'\t' | 0x0C) {
             state = initial;
+            has_escape = false;
         }
+        without_escape |= *byte >= 0x80 && !has_escape && only_single.is_some();
         let (used, valid) = character(rest, state, &mut out);
         lossless &= valid;
         rest = rest.get(used..).unwrap_or_default();
     }
-    (out, lossless)
+    Decoded {
+        text: out,
+        lossless,
+        without_escape,
+    }
 }
 
 /// Reads an escape sequence. Returns its length and the character sets in force after it.

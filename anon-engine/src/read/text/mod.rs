@@ -33,11 +33,14 @@ enum Term {
     Unknown,
 }
 
-/// Decoded text, and whether every byte had a meaning.
+/// Decoded text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Decoded<'b> {
     pub(crate) text: Cow<'b, str>,
+    /// True if every byte had a meaning.
     pub(crate) lossless: bool,
+    /// True if bytes in a single-byte set stand without its escape sequence.
+    pub(crate) without_escape: bool,
 }
 
 impl Charset {
@@ -59,6 +62,7 @@ impl Charset {
             return Decoded {
                 text: Cow::Borrowed(text),
                 lossless: true,
+                without_escape: false,
             };
         }
         match self.terms.as_slice() {
@@ -68,13 +72,19 @@ impl Charset {
             [Term::Katakana] if !bytes.contains(&0x1B) => whole(encoding_rs::SHIFT_JIS, bytes),
             [Term::Unknown, ..] => latin1(bytes, false),
             terms => {
-                let (text, lossless) = iso2022::decode(terms, bytes);
+                let decoded = iso2022::decode(terms, bytes);
                 Decoded {
-                    text: Cow::Owned(text),
-                    lossless,
+                    text: Cow::Owned(decoded.text),
+                    lossless: decoded.lossless,
+                    without_escape: decoded.without_escape,
                 }
             }
         }
+    }
+
+    /// Returns true if a value has bytes in a single-byte set without its escape sequence.
+    pub(crate) fn lacks_escape(&self, bytes: &[u8]) -> bool {
+        iso2022::only_single(&self.terms).is_some() && self.decode(bytes).without_escape
     }
 
     /// Decodes a value so that two different values never become one text. Removes SPACE and NUL at
@@ -151,6 +161,7 @@ fn latin1(bytes: &[u8], lossless: bool) -> Decoded<'_> {
     Decoded {
         text: encoding_rs::mem::decode_latin1(bytes),
         lossless,
+        without_escape: false,
     }
 }
 
@@ -159,6 +170,7 @@ fn whole<'b>(encoding: &'static Encoding, bytes: &'b [u8]) -> Decoded<'b> {
     Decoded {
         text,
         lossless: !failed,
+        without_escape: false,
     }
 }
 
@@ -210,6 +222,48 @@ mod tests {
             let decoded = Charset::parse(charset.as_bytes()).decode(bytes);
             assert_eq!((&*decoded.text, decoded.lossless), (expect, true), "{charset}");
         }
+    }
+
+    /// One single-byte set beside ASCII can only be meant; two could be.
+    #[test]
+    fn single_byte_text_without_its_escape_is_read_in_the_only_set_that_is_named() {
+        for (charset, bytes, expect, lacks) in [
+            (
+                "\\ISO 2022 IR 100",
+                &b"Buc^J\xE9r"[..],
+                "Buc^J\u{E9}r",
+                true,
+            ),
+            (
+                "ISO 2022 IR 6\\ISO 2022 IR 144",
+                b"\xBB\xEE\xDA",
+                "Люк",
+                true,
+            ),
+            ("\\ISO 2022 IR 144", b"\x1B-L\xBB\xEE\xDA", "Люк", false),
+            ("\\ISO 2022 IR 144", b"\x1B-L\xBB^\xEE", "Л^ю", true),
+            ("\\ISO 2022 IR 100", b"Buc^Jerome", "Buc^Jerome", false),
+            (
+                "\\ISO 2022 IR 100\\ISO 2022 IR 144",
+                b"\xE9",
+                "\u{FFFD}",
+                false,
+            ),
+            ("\\ISO 2022 IR 149", b"\xE9\xE9", "\u{FFFD}\u{FFFD}", false),
+            (
+                "\\ISO 2022 IR 100\\ISO 2022 IR 149",
+                b"\xE9",
+                "\u{FFFD}",
+                false,
+            ),
+            ("ISO 2022 IR 100\\ISO 2022 IR 144", b"\xE9", "\u{E9}", false),
+        ] {
+            let charset_of = Charset::parse(charset.as_bytes());
+            assert_eq!(charset_of.decode(bytes).text, expect, "{charset}");
+            assert_eq!(charset_of.lacks_escape(bytes), lacks, "{charset}");
+        }
+        let set = Charset::parse(b"\\ISO 2022 IR 100");
+        assert_eq!(set.key(b"J\xE9r"), set.key(b"\x1B-AJ\xE9r"));
     }
 
     #[test]

@@ -9,9 +9,15 @@
 //! Records of every type are followed (PS3.3 section F.5), in the order of the file; the links
 //! between records are not used. The file is read as a stream under limits, one record in memory.
 
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+
+use anon_model::RemarkReason;
 
 use super::entry::Entry;
 
@@ -19,6 +25,7 @@ use super::entry::Entry;
 const MEDIA_STORAGE_DIRECTORY: &str = "1.2.840.10008.1.3.10";
 const IMPLICIT_LITTLE: &str = "1.2.840.10008.1.2";
 const EXPLICIT_LITTLE: &str = "1.2.840.10008.1.2.1";
+const EXPLICIT_BIG: &str = "1.2.840.10008.1.2.2";
 
 const TRANSFER_SYNTAX: u32 = 0x0002_0010;
 const SOP_CLASS: u32 = 0x0002_0002;
@@ -163,6 +170,7 @@ impl Dicomdir {
     /// section 8.2).
     fn resolve(&self, id: &str) -> Entry {
         let mut path = self.medium.clone();
+        let mut remark = None;
         for component in id.split('\\') {
             let component = component.trim_matches([' ', '\0']);
             let plain = !component.is_empty()
@@ -174,10 +182,15 @@ impl Dicomdir {
                 let reason = "the DICOMDIR references a file outside its directory";
                 return Entry::failed(self.path.clone(), reason, None);
             }
-            path = join(&path, component);
+            let found = find(&path, component);
+            remark = remark.or(found.remark);
+            path.push(found.name);
         }
         match fs::metadata(&path) {
-            Ok(metadata) if metadata.is_file() => Entry::file(path),
+            Ok(metadata) if metadata.is_file() => Entry {
+                remark,
+                ..Entry::file(path)
+            },
             Ok(_) => {
                 let reason = "referenced by the DICOMDIR, but not a regular file";
                 Entry::failed(path, reason, None)
@@ -211,29 +224,59 @@ impl Iterator for Dicomdir {
     }
 }
 
-/// Appends a component of a File ID to a directory. Some systems show the names of a medium in lower
-/// case or with the version number of ISO 9660, so a missing name is compared with the existing ones.
-fn join(directory: &Path, component: &str) -> PathBuf {
-    let exact = directory.join(component);
-    if exact.symlink_metadata().is_ok() {
-        return exact;
+/// The name that a component of a File ID has on disk.
+struct FoundName {
+    name: OsString,
+    remark: Option<RemarkReason>,
+}
+
+/// Finds a component of a File ID in a directory. Some systems show the names of a medium in lower
+/// case, with the version number of ISO 9660, or with an extension that PS3.10 section 8.2 does not
+/// allow, so a missing name is compared with the existing ones.
+fn find(directory: &Path, component: &str) -> FoundName {
+    let as_it_is = |name| FoundName { name, remark: None };
+    if directory.join(component).symlink_metadata().is_ok() {
+        return as_it_is(component.into());
     }
-    let found = fs::read_dir(if directory.as_os_str().is_empty() {
+    let listed = fs::read_dir(if directory.as_os_str().is_empty() {
         Path::new(".")
     } else {
         directory
-    })
-    .into_iter()
-    .flatten()
-    .filter_map(Result::ok)
-    .map(|entry| entry.file_name())
-    .find(|name| {
-        name.to_str().is_some_and(|name| {
-            let name = name.split_once(';').map_or(name, |(name, _)| name);
-            name.trim_end_matches('.').eq_ignore_ascii_case(component)
-        })
     });
-    found.map_or(exact, |name| directory.join(name))
+    let names = listed.into_iter().flatten().filter_map(Result::ok);
+    let mut extended = Vec::new();
+    for name in names.map(|entry| entry.file_name()) {
+        let Some(text) = name.to_str() else { continue };
+        let text = text.split_once(';').map_or(text, |(text, _)| text);
+        let text = text.trim_end_matches('.');
+        if text.eq_ignore_ascii_case(component) {
+            return as_it_is(name);
+        }
+        if let Some((stem, extension)) = text.rsplit_once('.')
+            && stem.eq_ignore_ascii_case(component)
+        {
+            extended.push((extension.to_ascii_lowercase(), name));
+        }
+    }
+    match with_extension(extended) {
+        Some(name) => FoundName {
+            name,
+            remark: Some(RemarkReason::OtherName),
+        },
+        None => as_it_is(component.into()),
+    }
+}
+
+/// Returns the file that is meant by a name without its extension: the only one, or the only one whose
+/// extension is one of DICOM.
+fn with_extension(mut files: Vec<(String, OsString)>) -> Option<OsString> {
+    if files.len() > 1 {
+        files.retain(|(extension, _)| matches!(extension.as_str(), "dcm" | "dic" | "dicom"));
+    }
+    match files.as_slice() {
+        [(_, name)] => Some(name.clone()),
+        _ => None,
+    }
 }
 
 #[derive(Debug)]
@@ -242,23 +285,25 @@ struct ElementHeader {
     length: u32,
 }
 
-/// Reads the elements of a DICOMDIR, in little endian and from front to back.
+/// Reads the elements of a DICOMDIR from front to back.
 #[derive(Debug)]
 struct DicomdirReader {
     file: BufReader<File>,
     offset: u64,
     explicit: bool,
+    big_endian: bool,
 }
 
 impl DicomdirReader {
     /// Reads the file meta information, up to the data set.
     fn open(file: File) -> Result<Self, DicomdirError> {
         let (mut bytes, syntax) = Self::with_meta(file)?;
-        // PS3.10 section 8.6 requires explicit little endian; some writers use implicit.
-        bytes.explicit = match uid(&syntax) {
-            uid if uid == EXPLICIT_LITTLE.as_bytes() => true,
-            uid if uid == IMPLICIT_LITTLE.as_bytes() => false,
-            _ => return Err(bytes.malformed("the DICOMDIR is not in little endian")),
+        // PS3.10 section 8.6 requires explicit little endian; some writers use the others.
+        (bytes.explicit, bytes.big_endian) = match uid(&syntax) {
+            uid if uid == EXPLICIT_LITTLE.as_bytes() => (true, false),
+            uid if uid == IMPLICIT_LITTLE.as_bytes() => (false, false),
+            uid if uid == EXPLICIT_BIG.as_bytes() => (true, true),
+            _ => return Err(bytes.malformed("the DICOMDIR is compressed or has no encoding")),
         };
         Ok(bytes)
     }
@@ -269,6 +314,7 @@ impl DicomdirReader {
             file: BufReader::new(file),
             offset: 0,
             explicit: true,
+            big_endian: false,
         };
         let mut head = [0; 132];
         match bytes.fill(&mut head) {
@@ -340,23 +386,38 @@ impl DicomdirReader {
         self.header().map(Some)
     }
 
+    fn u16(&self, bytes: [u8; 2]) -> u16 {
+        if self.big_endian {
+            u16::from_be_bytes(bytes)
+        } else {
+            u16::from_le_bytes(bytes)
+        }
+    }
+
+    /// Reads a length field of 32 bits.
+    fn length(&mut self) -> Result<u32, DicomdirError> {
+        let bytes = self.array()?;
+        Ok(if self.big_endian {
+            u32::from_be_bytes(bytes)
+        } else {
+            u32::from_le_bytes(bytes)
+        })
+    }
+
     fn header(&mut self) -> Result<ElementHeader, DicomdirError> {
         let [group @ .., low, high] = self.array::<4>()?;
-        let group = u32::from(u16::from_le_bytes(group));
-        let tag = group << 16 | u32::from(u16::from_le_bytes([low, high]));
+        let tag = u32::from(self.u16(group)) << 16 | u32::from(self.u16([low, high]));
         // Items and delimiters have no VR (PS3.5 section 7.5).
         if !self.explicit || tag >> 16 == 0xFFFE {
-            let length = u32::from_le_bytes(self.array()?);
+            let length = self.length()?;
             return Ok(ElementHeader { tag, length });
         }
         let [vr @ .., low, high] = self.array::<4>()?;
         // The 16-bit and 32-bit length fields of PS3.5 section 7.1.2.
         let length = match &vr {
             b"OB" | b"OD" | b"OF" | b"OL" | b"OV" | b"OW" | b"SQ" | b"SV" | b"UC" | b"UN"
-            | b"UR" | b"UT" | b"UV" => u32::from_le_bytes(self.array()?),
-            vr if vr.iter().all(u8::is_ascii_uppercase) => {
-                u32::from(u16::from_le_bytes([low, high]))
-            }
+            | b"UR" | b"UT" | b"UV" => self.length()?,
+            vr if vr.iter().all(u8::is_ascii_uppercase) => u32::from(self.u16([low, high])),
             _ => return Err(self.malformed("an element has no value representation")),
         };
         Ok(ElementHeader { tag, length })
@@ -413,155 +474,4 @@ fn not_a_dicomdir(error: DicomdirError) -> DicomdirError {
 fn uid(value: &[u8]) -> &[u8] {
     let end = value.iter().rposition(|byte| !matches!(byte, 0 | b' '));
     value.get(..end.map_or(0, |last| last + 1)).unwrap_or(value)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write;
-
-    use super::super::entry::EntryKind;
-    use super::*;
-
-    fn element(tag: u32, vr: [u8; 2], value: &[u8], out: &mut Vec<u8>) {
-        let [a, b, c, d] = tag.to_be_bytes();
-        out.extend([b, a, d, c]);
-        out.extend(vr);
-        let length = length(value);
-        if vr == *b"SQ" {
-            out.extend([0, 0]);
-            out.extend(length);
-        } else {
-            out.extend(&length[..2]);
-        }
-        out.extend(value);
-    }
-
-    fn length(value: &[u8]) -> [u8; 4] {
-        u32::try_from(value.len()).unwrap_or(u32::MAX).to_le_bytes()
-    }
-
-    fn item(value: &[u8], undefined: bool, out: &mut Vec<u8>) {
-        out.extend([0xFE, 0xFF, 0x00, 0xE0]);
-        if undefined {
-            out.extend([0xFF; 4]);
-            out.extend(value);
-            out.extend([0xFE, 0xFF, 0x0D, 0xE0, 0, 0, 0, 0]);
-        } else {
-            out.extend(length(value));
-            out.extend(value);
-        }
-    }
-
-    fn record(id: &[u8], in_use: u16) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        element(IN_USE, *b"US", &in_use.to_le_bytes(), &mut bytes);
-        let mut icon = Vec::new();
-        item(b"", false, &mut icon);
-        element(0x0004_1504, *b"SQ", &icon, &mut bytes);
-        element(FILE_ID, *b"CS", id, &mut bytes);
-        bytes
-    }
-
-    fn dicomdir(records: &[(&[u8], u16)], undefined: bool) -> Vec<u8> {
-        let mut bytes = vec![0; 128];
-        bytes.extend(b"DICM");
-        element(SOP_CLASS, *b"UI", b"1.2.840.10008.1.3.10", &mut bytes);
-        element(
-            TRANSFER_SYNTAX,
-            *b"UI",
-            b"1.2.840.10008.1.2.1\0",
-            &mut bytes,
-        );
-        element(0x0004_1130, *b"CS", b"DISC", &mut bytes);
-        let mut sequence = Vec::new();
-        for (id, in_use) in records {
-            item(&record(id, *in_use), undefined, &mut sequence);
-        }
-        element(RECORDS, *b"SQ", &sequence, &mut bytes);
-        bytes
-    }
-
-    fn write(path: &Path, bytes: &[u8]) {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        File::create(path).unwrap().write_all(bytes).unwrap();
-    }
-
-    fn outcomes(root: &Path) -> Vec<(String, bool)> {
-        Dicomdir::open(&root.join("DICOMDIR"))
-            .unwrap()
-            .map(|entry| {
-                let path = entry.path.strip_prefix(root).unwrap().display().to_string();
-                (path, matches!(entry.kind, EntryKind::File))
-            })
-            .collect()
-    }
-
-    #[test]
-    fn referenced_files_come_in_the_order_of_the_records() {
-        for undefined in [false, true] {
-            let dir = tempfile::tempdir().unwrap();
-            write(&dir.path().join("IMG/A1"), b"x");
-            write(&dir.path().join("img2/b1.;1"), b"x");
-            let records: &[(&[u8], u16)] = &[
-                (b"IMG\\A1", 0xFFFF),
-                (b"", 0xFFFF),
-                (b"IMG2\\B1 ", 0xFFFF),
-                (b"IMG\\OLD", 0),
-                (b"IMG\\GONE", 0xFFFF),
-                (b"..\\..\\etc", 0xFFFF),
-            ];
-            write(&dir.path().join("DICOMDIR"), &dicomdir(records, undefined));
-            assert!(Dicomdir::recognises(&dir.path().join("DICOMDIR")));
-            let expected = [
-                ("IMG/A1", true),
-                ("img2/b1.;1", true),
-                ("IMG/GONE", false),
-                ("DICOMDIR", false),
-            ];
-            let expected: Vec<_> = expected.map(|(path, is)| (path.to_owned(), is)).into();
-            assert_eq!(outcomes(dir.path()), expected);
-        }
-    }
-
-    #[test]
-    fn a_dicomdir_that_is_cut_anywhere_reports_one_failure() {
-        let dir = tempfile::tempdir().unwrap();
-        write(&dir.path().join("IMG/A1"), b"x");
-        let whole = dicomdir(&[(b"IMG\\A1", 0xFFFF), (b"IMG\\A1", 0xFFFF)], true);
-        let mut opened = 0;
-        for cut in 0..whole.len() {
-            let path = dir.path().join("CUT");
-            write(&path, whole.get(..cut).unwrap());
-            let Ok(dicomdir) = Dicomdir::open(&path) else {
-                continue;
-            };
-            if dicomdir.sequence_end.is_none() {
-                continue;
-            }
-            opened += 1;
-            let entries: Vec<_> = dicomdir.collect();
-            let is_failed = |kind: &EntryKind| matches!(kind, EntryKind::Failed { .. });
-            let failed = entries
-                .iter()
-                .filter(|entry| is_failed(&entry.kind))
-                .count();
-            assert_eq!(failed, 1, "cut at {cut}: {entries:?}");
-            assert!(entries.len() <= 3, "cut at {cut}");
-        }
-        assert!(opened > 100);
-    }
-
-    #[test]
-    fn other_files_are_not_taken_for_a_dicomdir() {
-        let dir = tempfile::tempdir().unwrap();
-        for (name, bytes) in [
-            ("empty", &b""[..]),
-            ("text", b"DICOMDIR"),
-            ("zeros", &[0; 400]),
-        ] {
-            let path = dir.path().join(name);
-            write(&path, bytes);
-            assert!(!Dicomdir::recognises(&path), "{name}");
-        }
-    }
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use anon_model::RemarkReason;
+
 /// A file or directory entry that a scan found.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -13,6 +15,8 @@ pub struct Entry {
     pub kind: EntryKind,
     /// True if it was found in a directory: neither the caller nor a DICOMDIR named it.
     pub found: bool,
+    /// What was tolerated to find it.
+    pub remark: Option<RemarkReason>,
 }
 
 /// What an [`Entry`] is.
@@ -48,6 +52,7 @@ impl Entry {
             path,
             kind,
             found: false,
+            remark: None,
         }
     }
 

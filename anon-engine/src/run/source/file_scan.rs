@@ -29,8 +29,12 @@ impl From<Entry> for SourceItem {
     fn from(entry: Entry) -> Self {
         let origin = Phi::new(entry.path.to_string_lossy().into_owned());
         match entry.kind {
-            EntryKind::File if entry.found => Self::Object(Received::file(entry.path).found()),
-            EntryKind::File => Self::Object(Received::file(entry.path)),
+            EntryKind::File => {
+                let mut received = Received::file(entry.path);
+                received.is_found = entry.found;
+                received.remark = entry.remark;
+                Self::Object(received)
+            }
             EntryKind::Ignored(reason) => Self::Ignored { origin, reason },
             EntryKind::Failed { reason, error } => Self::Failed {
                 origin,

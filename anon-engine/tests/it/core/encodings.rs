@@ -372,11 +372,11 @@ fn an_invalid_vr_is_replaced_by_the_dictionarys() -> Outcome {
         bytes[4..6].copy_from_slice(letters.as_bytes());
         Object::new(Enc::Explicit).raw(rows, bytes).part10(EXPLICIT)
     };
-    for letters in ["us", "ZZ", "Us"] {
+    for letters in ["us", "ZZ", "Us", "??", "  ", "\0\0"] {
         let output = run(&table().policy(), &element(letters))?;
         assert!(holds(&output, b"\x28\0\x10\0US\x02\0\x01\x02"), "{letters}");
     }
-    for letters in ["??", "\0\0", "ob"] {
+    for letters in ["ob", "zz", "1 ", "\0U"] {
         let refusal = run(&table().policy(), &element(letters)).expect_err(letters);
         assert_eq!(refusal.category, Category::DicomReadError);
         assert_eq!(refusal.tag, Some(rows));

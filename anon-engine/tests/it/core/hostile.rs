@@ -187,20 +187,23 @@ fn counts_and_memory_are_limited() {
 }
 
 #[test]
-fn repeated_or_unordered_elements_are_refused_if_they_are_kept() -> Outcome {
+fn elements_with_two_values_are_refused_if_they_are_kept() -> Outcome {
     let e = Enc::Explicit;
     let rows = Tag(0x0028, 0x0010);
-    let twice = [e.element(rows, "US", [1, 0]), e.element(rows, "US", [2, 0])].concat();
-    let late = [
-        e.element(rows, "US", [1, 0]),
-        e.text(Tag(0x0018, 0x0010), "LO", "late"),
-    ]
-    .concat();
-    for bytes in [twice, late] {
+    let one = e.element(rows, "US", [1, 0]);
+    let other = e.element(rows, "US", [2, 0]);
+    let between = e.text(Tag(0x0018, 0x0010), "LO", "late");
+    for bytes in [
+        [one.clone(), other.clone()].concat(),
+        [other.clone(), one.clone(), one.clone()].concat(),
+        [one.clone(), between, other].concat(),
+        // The same value with another VR.
+        [one, e.element(rows, "SS", [1, 0])].concat(),
+    ] {
         let object = Object::new(e).raw(rows, bytes).part10(EXPLICIT);
-        let refusal = run(&keep_all(), &object).expect_err("order");
+        let refusal = run(&keep_all(), &object).expect_err("two values");
         assert_eq!(refusal.category, Category::DicomReadError);
-        assert!(refusal.reason.contains("twice or out of order"));
+        assert!(refusal.reason.contains("stands twice"), "{refusal}");
         // If the rules remove them, their order does not matter.
         run(&Table::new().policy(), &object)?;
     }

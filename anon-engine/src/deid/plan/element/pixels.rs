@@ -20,7 +20,9 @@ impl<I: Input> Planner<'_, I> {
         if !is_behind_pixels || self.walk.may_be_element(PIXELS)? {
             return Err(error);
         }
-        self.remarks.add(RemarkReason::TrailingBytes, 0);
+        self.walk
+            .mended
+            .add(RemarkReason::TrailingBytes, 0, error.at);
         Ok(self.walk.end())
     }
 

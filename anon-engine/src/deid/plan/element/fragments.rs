@@ -1,0 +1,114 @@
+//! Keeps encapsulated pixel data (PS3.5 section A.4).
+
+use anon_model::RemarkReason;
+
+use super::{PixelData, Planner};
+use crate::read::dictionary::Vr;
+use crate::read::input::Input;
+use crate::read::scan::{
+    FragmentsEnd, Header, ITEM_HEADER, PIXEL_DATA, SEQUENCE_END, ScanError, UNDEFINED,
+};
+
+/// The fragments of pixel data, without the Basic Offset Table (PS3.5 section A.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::deid::plan) struct Fragments {
+    pub(in crate::deid::plan) count: u64,
+    /// True if the last one ends as a code stream of JPEG does.
+    pub(in crate::deid::plan) ends_as_jpeg: bool,
+}
+
+impl<I: Input> Planner<'_, I> {
+    pub(super) fn keep_fragments(&mut self, header: &Header) -> Result<(), ScanError> {
+        // Only pixel data is encapsulated (PS3.5 section A.4): fragments elsewhere could be the
+        // items of a sequence.
+        if header.tag() != PIXEL_DATA {
+            let problem = "an undefined length where the element can have none";
+            return Err(ScanError::new(problem, Some(header.tag()), header.at));
+        }
+        self.in_order(header)?;
+        if self.target() != header.encoding {
+            let problem = "encapsulated pixel data in an item of another encoding";
+            return Err(ScanError::rule(problem, header.tag(), header.at));
+        }
+        let mut odd = None;
+        let mut misplaced = false;
+        let ended = self.walk.fragments(header, |at, len| {
+            misplaced |= odd.is_some();
+            odd = odd.or((len % 2 == 1).then_some((at, len)));
+        })?;
+        let end = self.walk.position();
+        self.bulk.push((header.value, end));
+        // Offset tables count bytes: making a fragment longer would move the next ones.
+        if let (Some((at, _)), true) = (odd, misplaced) {
+            let problem = "a fragment that is not the last has an odd length";
+            return Err(ScanError::new(problem, Some(header.tag()), at));
+        }
+        if self.depth == 0 {
+            self.pixel_data = PixelData::Encapsulated;
+        }
+        match (odd, ended) {
+            (None, FragmentsEnd::Delimiter) if !header.corrected => {
+                self.template.source(header.at, end);
+                Ok(())
+            }
+            _ => self.rewrite_fragments(header, odd, ended),
+        }
+    }
+
+    /// Writes fragments with what they lack: a VR, a padding byte, a delimiter.
+    #[cold]
+    fn rewrite_fragments(
+        &mut self,
+        header: &Header,
+        odd: Option<(u64, u32)>,
+        ended: FragmentsEnd,
+    ) -> Result<(), ScanError> {
+        let encoding = header.encoding;
+        let mut begin = header.at;
+        if header.corrected {
+            self.template
+                .bytes(|arena| encoding.put_header(arena, header.tag(), Vr::OB, UNDEFINED));
+            begin = header.value;
+        }
+        let end = match ended {
+            FragmentsEnd::Delimiter => self.walk.position() - ITEM_HEADER,
+            FragmentsEnd::Missing(at) => {
+                let mended = &mut self.walk.mended;
+                mended.add(RemarkReason::NoDelimiter, header.number, at);
+                self.pixel_data = PixelData::Unended(self.count_fragments(header)?);
+                at
+            }
+        };
+        if let Some((at, len)) = odd {
+            let length = encoding.put_u32(len + 1);
+            self.template.source(begin, at + 4);
+            self.template
+                .bytes(|arena| arena.extend_from_slice(&length));
+            self.template.source(at + 8, end);
+            self.template.bytes(|arena| arena.push(0));
+        } else {
+            self.template.source(begin, end);
+        }
+        self.template.bytes(|arena| {
+            arena.extend_from_slice(&encoding.put_tag(SEQUENCE_END));
+            arena.extend_from_slice(&[0; 4]);
+        });
+        Ok(())
+    }
+
+    /// Counts fragments that have no delimiter.
+    fn count_fragments(&mut self, header: &Header) -> Result<Fragments, ScanError> {
+        let mut items = 0_u64;
+        let mut last = 0;
+        self.walk.fragments(header, |at, len| {
+            items += 1;
+            last = at + ITEM_HEADER + u64::from(len);
+        })?;
+        let tail = self.walk.bytes(last.saturating_sub(4), 4)?;
+        let tail = tail.strip_suffix(&[0]).unwrap_or(tail);
+        Ok(Fragments {
+            count: items.saturating_sub(1),
+            ends_as_jpeg: tail.ends_with(&[0xFF, 0xD9]),
+        })
+    }
+}

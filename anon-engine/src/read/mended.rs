@@ -1,0 +1,57 @@
+//! [`Mended`]: where a source is not encoded as PS3.5 requires, and is read all the same.
+
+use anon_model::{RemarkReason, Remarks};
+
+use crate::read::dictionary;
+use crate::read::scan::ScanError;
+
+/// What was mended in one object.
+#[derive(Debug, Default)]
+pub(crate) struct Mended {
+    pub(crate) remarks: Remarks,
+    /// The reason, element and offset of the first remark.
+    first: Option<(RemarkReason, u32, u64)>,
+}
+
+impl Mended {
+    /// Adds an element, or with number 0 the whole object, and its offset.
+    #[cold]
+    pub(crate) fn add(&mut self, reason: RemarkReason, number: u32, at: u64) {
+        self.first.get_or_insert((reason, number, at));
+        self.remarks.add(reason, number);
+    }
+
+    /// Returns the refusal of the first thing that was mended, for a strict policy.
+    pub(crate) fn refusal(&self) -> Option<ScanError> {
+        let (reason, number, at) = self.first?;
+        let tag = (number != 0).then(|| dictionary::tag(number));
+        Some(ScanError::new(problem(reason), tag, at))
+    }
+}
+
+fn problem(reason: RemarkReason) -> &'static str {
+    match reason {
+        RemarkReason::TrailingBytes => {
+            "strict: the bytes after the last element are not an element"
+        }
+        RemarkReason::OutOfOrder => "strict: an element is out of order",
+        RemarkReason::Repeated => "strict: an element stands twice",
+        RemarkReason::UnknownVr => "strict: an element has an unknown value representation",
+        RemarkReason::NoDelimiter => {
+            "strict: the end of the compressed pixel data is missing or damaged"
+        }
+        RemarkReason::Misspelled => "strict: Specific Character Set is misspelled",
+        RemarkReason::NoEscape => {
+            "strict: text stands without the escape sequence of its character set"
+        }
+        RemarkReason::OldDate => "strict: a date has the form of ACR-NEMA",
+        RemarkReason::OtherEncoding => {
+            "strict: the data set is not encoded as its transfer syntax says"
+        }
+        RemarkReason::TwoSyntaxes => {
+            "strict: the file meta information names two transfer syntaxes"
+        }
+        RemarkReason::OtherName => "strict: the file has another name than its DICOMDIR gives it",
+        _ => "strict: the object is not encoded as PS3.5 requires",
+    }
+}
