@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Checks the outputs of `anon import` with independent readers: dcmdump, gdcminfo and pydicom read every output of
-# examples/files and of a corpus of real files. The corpus is ANON_CORPUS, which must exist if it is set, or else
-# ../shared/dicom if that exists.
+# Checks the outputs of `anon import` with independent readers. dcmdump and pydicom read every output of examples/files, of
+# synthetic files that break PS3.5, and of a corpus of real files; gdcminfo and gdcmraw read it if they read its source.
+# The corpus is ANON_CORPUS, which must exist if it is set, or else ../shared/dicom if that exists.
 set -euo pipefail
 export PYTHONWARNINGS=ignore
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -34,6 +34,35 @@ bash .ci/corpus.sh "$anon" examples/files "$work/examples" "$python"
 read_all "$work/examples"
 find "$work/examples/public" -name '*.dcm' -print0 | while IFS= read -r -d '' file; do gdcminfo "$file" >/dev/null; done
 
+# gdcminfo and gdcmraw read images only. They must read an output if they read its source.
+same_readers() { # sources, project directory, map in-tab-out
+    local bad=0
+    while IFS=$'\t' read -r source output; do
+        { gdcminfo "$2/public/$output" || ! gdcminfo "$1/$source"; } >/dev/null 2>&1 ||
+            { bad=$((bad + 1)); echo "gdcminfo reads the source but not the output: $source" >&2; }
+        { gdcmraw -i "$2/public/$output" -o "$work/raw" || ! gdcmraw -i "$1/$source" -o "$work/raw"; } >/dev/null 2>&1 ||
+            { bad=$((bad + 1)); echo "gdcmraw reads the source but not the output: $source" >&2; }
+    done <"$3"
+    [ "$bad" = 0 ]
+}
+
+check() { # sources, name
+    echo "--- $1"
+    bash .ci/corpus.sh "$anon" "$1" "$work/$2" "$python"
+    read_all "$work/$2"
+    same_readers "$1" "$work/$2" "$work/$2.map"
+}
+
+echo "--- odd files"
+"$python" .ci/odd_files.py write "$work/odd"
+status=0
+"$anon" -p "$work/mended" --format json --quiet import "$work/odd" >"$work/mended.jsonl" || status=$?
+[ "$status" = 1 ] || { echo "import of odd files ended with $status" >&2; exit 1; }
+"$python" .ci/odd_files.py check "$work/mended.jsonl" "$work/mended/public" "$work/mended.map"
+read_all "$work/mended"
+same_readers "$work/odd" "$work/mended" "$work/mended.map"
+[ ! -d ../shared/cases ] || check ../shared/cases cases
+
 corpus="${ANON_CORPUS:-../shared/dicom}"
 if [ ! -d "$corpus" ]; then
     if [ -n "${ANON_CORPUS:-}" ]; then
@@ -43,11 +72,4 @@ if [ ! -d "$corpus" ]; then
     echo "skipped: there is no corpus of real files (set ANON_CORPUS); examples/files were checked"
     exit 0
 fi
-echo "--- $corpus"
-bash .ci/corpus.sh "$anon" "$corpus" "$work/corpus" "$python"
-read_all "$work/corpus"
-# Not every object is an image. gdcminfo must read an output only if it reads its source.
-while IFS=$'\t' read -r source output; do
-    { gdcminfo "$work/corpus/public/$output" || ! gdcminfo "$corpus/$source"; } >/dev/null 2>&1 ||
-        { echo "gdcminfo reads the source but not the output: $source" >&2; exit 1; }
-done <"$work/corpus.map"
+check "$corpus" corpus
