@@ -299,6 +299,7 @@ fn new(wanted: Wanted, names: anon_model::Names) -> NewInstance {
             accession: wanted.accessions.first().cloned(),
             ..StudyPhi::default()
         },
+        accessions: wanted.accessions.clone(),
         series: SeriesPhi {
             modality: Some(Phi::new("CT".to_owned())),
             ..SeriesPhi::default()

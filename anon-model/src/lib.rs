@@ -105,6 +105,7 @@ pub use identity::uid::{SiteId, Uid, UidError, UidRoot};
 pub use identity::{modality, phi, pseudonym, scheme, uid};
 pub use lookup::LookupStore;
 pub use lookup::adoption::{Adopted, Adopting, Adoption, ExternalStudy, NotAdopted};
+pub use lookup::clashes::{Clash, ClashKind, ClashValue};
 pub use lookup::index::PhiIndex;
 pub use lookup::page::{
     Cursor, Page, PageQuery, PatientQuery, PatientSort, SortDirection, StudyQuery, StudySort,

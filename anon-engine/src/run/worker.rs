@@ -404,6 +404,7 @@ impl Attempt<'_> {
             fingerprint: wanted.fingerprint,
             patient: captured.patient,
             study,
+            accessions: captured.accessions,
             series: captured.series,
             output_bytes: 0,
             names,

@@ -37,7 +37,7 @@ pub(super) fn rows_of_the_index(store: &dyn LookupStore) -> Outcome {
         .collect();
     let expected = [
         ("99.99-000000", "3.1", Some("1"), 1, 1),
-        ("99.99-000001", "1.1", Some("1"), 2, 2),
+        ("99.99-000001", "1.1", Some("1\\2"), 2, 2),
         ("99.99-000001", "2.1", None, 1, 1),
     ];
     assert_eq!(brief, expected);

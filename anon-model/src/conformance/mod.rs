@@ -15,6 +15,7 @@
 
 mod adopting;
 mod assigning;
+mod captured;
 mod deleting;
 mod index;
 mod pages;
@@ -33,6 +34,8 @@ use crate::{
 pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 type Store = Box<dyn LookupStore>;
+
+type Make<'m> = dyn FnMut(Identity) -> Outcome<Store> + 'm;
 
 /// Runs every case, each on a new store: one with the keyed scheme, all others with V17's sequential
 /// scheme.
@@ -56,6 +59,10 @@ pub fn check(mut make: impl FnMut(Identity) -> Outcome<Store>) -> Outcome {
         transactions::unpublished_instances_are_removed,
         transactions::intents_stay_until_settled,
         transactions::remarks_are_summed_over_the_instances_in_the_index,
+        captured::values_are_those_of_the_instance_assigned_first,
+        captured::no_study_has_the_name_of_another,
+        captured::clashes_are_found_and_end_with_their_studies,
+        captured::a_pseudonym_leads_to_its_studies,
         index::rows_of_the_index,
         index::series_and_counts_of_a_study,
         index::visits_end_at_break,
@@ -83,6 +90,7 @@ pub fn check(mut make: impl FnMut(Identity) -> Outcome<Store>) -> Outcome {
     for case in cases {
         case(&*make(identity()?)?)?;
     }
+    captured::clashes_do_not_depend_on_the_order_of_commits(&mut make)?;
     deleting::computed_pseudonyms_come_back_to_their_original(&*make(keyed_identity()?)?)
 }
 
@@ -159,6 +167,7 @@ fn new_instance(wanted: &Wanted, names: Names) -> NewInstance {
             accession: wanted.accessions.first().cloned(),
             description: None,
         },
+        accessions: wanted.accessions.clone(),
         series: SeriesPhi {
             description: None,
             modality: Some(phi("CT")),

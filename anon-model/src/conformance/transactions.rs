@@ -18,12 +18,12 @@ pub(super) fn totals_change_with_a_commit(store: &dyn LookupStore) -> Outcome {
         bytes: 10,
     };
     assert_eq!(store.totals()?, totals);
-    // The patient without an id is not counted, as in V17.
+    // The patient without an id is counted, because it has a row.
     import(store, &[wanted("", "2.1", "2.2", "2.3")])?;
     let totals = store.totals()?;
     assert_eq!(
         [totals.patients, totals.studies, totals.instances],
-        [1, 2, 2]
+        [2, 2, 2]
     );
     let unassigned = new_instance(&wanted("X", "9.1", "9.2", "9.3"), Names::default());
     assert!(store.commit(&[unassigned]).is_err(), "never assigned");

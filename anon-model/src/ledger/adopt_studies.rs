@@ -7,7 +7,7 @@ use crate::ledger::Ledger;
 use crate::ledger::assign::{MAX_NUMBER, check_form};
 use crate::ledger::error::LedgerError;
 use crate::ledger::pending::PendingPair;
-use crate::ledger::records::{Meta, Pair, PairId, PairKind};
+use crate::ledger::records::{AccessionValue, CapturedValues, Meta, Pair, PairId, PairKind};
 use crate::ledger::state::LedgerState;
 use crate::ledger::tables::{Snapshot, Tables};
 use crate::ledger::transaction::begin;
@@ -114,13 +114,26 @@ impl<T: Tables> Ledger<T> {
         plan: &AdoptionPlan,
         studies: &[ExternalStudy],
     ) -> Result<(), BackendError> {
-        let mut transaction = begin(state);
+        let mut transaction = begin(state, self.tables.hash_key());
         let builder = &mut transaction.builder;
         let mut edit = || {
             for row in &plan.rows {
                 let given = studies.get(row.position).ok_or(LedgerError::MissingRow)?;
-                let captured = (&given.patient, &given.study);
-                builder.add_study(row.patient, row.study, row.accession, captured)?;
+                let values = CapturedValues {
+                    arrival: builder.next_arrival(),
+                    patient: &given.patient,
+                    study: &given.study,
+                    is_of_other_patient: false,
+                };
+                let before = builder.capture(row.patient, row.study, &values)?;
+                let original = given.study.accession.iter();
+                let accessions = original.filter(|text| !text.expose().is_empty());
+                let accessions = accessions.map(|text| AccessionValue {
+                    text: text.clone(),
+                    pair: row.accession,
+                });
+                let accessions: Vec<_> = accessions.collect();
+                builder.capture_accessions(row.study, values.arrival, before, &accessions)?;
                 builder.batch.adopted.insert(row.study, Some(()));
             }
             let offsets = plan.offsets.iter().map(|(id, days)| (*id, Some(*days)));

@@ -22,8 +22,8 @@ const MAX_LO: usize = 64;
 /// Longest SH value in characters (PS3.5 section 6.2).
 const MAX_SH: usize = 16;
 
-/// A UID that is not the study, series or instance UID, and its position among the pending pairs if
-/// it is new.
+/// A UID that is not the study, series or instance UID, or a new accession number; and its position
+/// among the pending pairs if it is new.
 type Reference = (PairId, Option<usize>);
 
 /// An instance that contradicts nothing the store knows.
@@ -62,7 +62,8 @@ impl<T: Tables> Ledger<T> {
                 None => state.add_reference(uid, ids.study)?,
             }
         }
-        state.reservations.add(ids, wanted.fingerprint);
+        let arrival = state.next_arrival();
+        state.reservations.add(ids, wanted.fingerprint, arrival);
         Ok(Assigned::New(names))
     }
 
@@ -184,8 +185,13 @@ impl<T: Tables> Ledger<T> {
             }
         }
         for accession in &wanted.accessions {
-            let (_, name) = self.assign_original(state, Space::Accession, accession)?;
+            let position = state.pending.len();
+            let (id, name) = self.assign_original(state, Space::Accession, accession)?;
             names.accessions.push(name);
+            // Which study first had it. Its further studies are captured with the commit.
+            if state.pending.len() > position {
+                references.push((id, Some(position)));
+            }
         }
         let ids = InstanceIds {
             patient,

@@ -1,19 +1,42 @@
 //! [`BatchBuilder`]: builds a batch. Its reads see the changes that the batch already has.
 
+use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use crate::ledger::error::LedgerError;
 use crate::ledger::pending::KeyMap;
 use crate::ledger::records::{
-    InstanceRecord, Key, PairId, PatientRecord, RemarksRecord, SeriesRecord, StudyRecord,
+    CapturedValues, InstanceRecord, Key, PairId, PatientRecord, RemarksRecord, SeriesRecord,
+    StudyRecord,
 };
 use crate::ledger::tables::{Batch, Snapshot};
-use crate::{BackendError, NewInstance, PatientPhi, Remarks, StudyPhi};
+use crate::{BackendError, NewInstance, Remarks};
+
+/// The result of adding an instance to the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Addition {
+    /// The index already held it.
+    Known,
+    /// It is new.
+    New {
+        /// The arrival of its study's first instance before this one, if the index held the study.
+        before: Option<u64>,
+    },
+}
+
+/// Patients and accession numbers of studies that were removed.
+#[derive(Default)]
+pub(super) struct Unchecked {
+    pub(super) patients: BTreeSet<PairId>,
+    pub(super) accessions: BTreeSet<PairId>,
+}
 
 pub(crate) struct BatchBuilder<S> {
     pub(crate) snapshot: Arc<S>,
     pub(crate) batch: Batch,
+    pub(super) hash_key: [u8; 32],
+    pub(super) unchecked: Unchecked,
     /// Ids that were looked up for this batch.
     ids: KeyMap<PairId>,
 }
@@ -34,10 +57,12 @@ macro_rules! row {
 }
 
 impl<S: Snapshot> BatchBuilder<S> {
-    pub(crate) fn new(snapshot: Arc<S>, batch: Batch) -> Self {
+    pub(crate) fn new(snapshot: Arc<S>, batch: Batch, hash_key: [u8; 32]) -> Self {
         Self {
             snapshot,
             batch,
+            hash_key,
+            unchecked: Unchecked::default(),
             ids: KeyMap::default(),
         }
     }
@@ -72,22 +97,28 @@ impl<S: Snapshot> BatchBuilder<S> {
         }
     }
 
-    /// Adds an instance to the index. Returns false if the index already holds it.
+    /// Adds an instance with this arrival to the index, and what is captured of it.
     pub(crate) fn add(
         &mut self,
         ids: [PairId; 4],
-        accession: Option<PairId>,
+        arrival: u64,
         new: &NewInstance,
-    ) -> Result<bool, BackendError> {
+    ) -> Result<Addition, BackendError> {
         let [patient, study, series, instance] = ids;
         if let Some(known) = self.instance(instance)? {
             if known.series != series || known.fingerprint != new.fingerprint {
                 return Err(LedgerError::Contradiction.into());
             }
-            return Ok(false);
+            return Ok(Addition::Known);
         }
-        self.add_study(patient, study, accession, (&new.patient, &new.study))?;
-        self.add_series(study, series, new)?;
+        let values = CapturedValues {
+            arrival,
+            patient: &new.patient,
+            study: &new.study,
+            is_of_other_patient: new.names.filed_under.is_some(),
+        };
+        let before = self.capture(patient, study, &values)?;
+        self.add_series(study, series, arrival, new)?;
         let member = InstanceRecord {
             series,
             fingerprint: new.fingerprint,
@@ -99,64 +130,25 @@ impl<S: Snapshot> BatchBuilder<S> {
         self.count(patient, study, series, 1)?;
         self.batch.meta.totals.instances += 1;
         self.batch.meta.totals.bytes += new.output_bytes;
-        Ok(true)
-    }
-
-    /// Adds a study and its patient to the index, unless it already holds them.
-    pub(crate) fn add_study(
-        &mut self,
-        patient: PairId,
-        study: PairId,
-        accession: Option<PairId>,
-        phi: (&PatientPhi, &StudyPhi),
-    ) -> Result<(), BackendError> {
-        if let Some(record) = self.study(study)? {
-            return if record.patient == patient {
-                Ok(())
-            } else {
-                Err(LedgerError::Contradiction.into())
-            };
-        }
-        if self.patient(patient)?.is_none() {
-            let record = PatientRecord {
-                phi: phi.0.clone(),
-                ..PatientRecord::default()
-            };
-            self.batch.patients.insert(patient, Some(record));
-        }
-        self.patient(patient)?
-            .ok_or(LedgerError::MissingRow)?
-            .studies += 1;
-        self.batch.meta.first_seen += 1;
-        let first_seen = self.batch.meta.first_seen;
-        let record = StudyRecord {
-            patient,
-            first_seen,
-            phi: phi.1.clone(),
-            accession,
-            series: 0,
-            instances: 0,
-            target: 0,
-        };
-        self.batch.studies.insert(study, Some(record));
-        self.batch
-            .patient_studies
-            .insert((patient, first_seen), Some(study));
-        Ok(())
+        Ok(Addition::New { before })
     }
 
     fn add_series(
         &mut self,
         study: PairId,
         series: PairId,
+        arrival: u64,
         new: &NewInstance,
     ) -> Result<(), BackendError> {
         if let Some(record) = self.series(series)? {
-            return if record.study == study {
-                Ok(())
-            } else {
-                Err(LedgerError::Contradiction.into())
-            };
+            if record.study != study {
+                return Err(LedgerError::Contradiction.into());
+            }
+            if arrival < record.arrival {
+                record.phi.clone_from(&new.series);
+                record.arrival = arrival;
+            }
+            return Ok(());
         }
         let patient = self.study(study)?.map(|record| {
             record.series += 1;
@@ -169,6 +161,7 @@ impl<S: Snapshot> BatchBuilder<S> {
         let record = SeriesRecord {
             study,
             phi: new.series.clone(),
+            arrival,
             instances: 0,
         };
         self.batch.series.insert(series, Some(record));
@@ -177,7 +170,7 @@ impl<S: Snapshot> BatchBuilder<S> {
         Ok(())
     }
 
-    /// Adds `change`, 1 or -1, to the instance counts of series, study, patient and totals.
+    /// Adds `change`, 1 or -1, to the instance counts of series, study and patient.
     fn count(
         &mut self,
         patient: PairId,
@@ -185,17 +178,13 @@ impl<S: Snapshot> BatchBuilder<S> {
         series: PairId,
         change: i64,
     ) -> Result<(), BackendError> {
+        let changed = |count: u64| count.saturating_add_signed(change);
         let record = self.series(series)?.ok_or(LedgerError::MissingRow)?;
-        change_count(&mut record.instances, change);
+        record.instances = changed(record.instances);
         let record = self.study(study)?.ok_or(LedgerError::MissingRow)?;
-        let studies = change_count(&mut record.instances, change);
+        record.instances = changed(record.instances);
         let record = self.patient(patient)?.ok_or(LedgerError::MissingRow)?;
-        let patients = change_count(&mut record.instances, change);
-        let totals = &mut self.batch.meta.totals;
-        totals.studies = totals.studies.saturating_add_signed(studies);
-        if patient != PairId::NO_PATIENT {
-            totals.patients = totals.patients.saturating_add_signed(patients);
-        }
+        record.instances = changed(record.instances);
         Ok(())
     }
 
@@ -305,7 +294,10 @@ impl<S: Snapshot> BatchBuilder<S> {
         if self.is_adopted(study)? {
             self.batch.adopted.insert(study, None);
         }
+        self.remove_captured(study)?;
         self.batch.studies.insert(study, None);
+        let totals = &mut self.batch.meta.totals;
+        totals.studies = totals.studies.saturating_sub(1);
         self.batch
             .patient_studies
             .insert((patient, first_seen), None);
@@ -313,6 +305,8 @@ impl<S: Snapshot> BatchBuilder<S> {
         record.studies -= 1;
         if record.studies == 0 {
             self.batch.patients.insert(patient, None);
+            let totals = &mut self.batch.meta.totals;
+            totals.patients = totals.patients.saturating_sub(1);
         }
         Ok(())
     }
@@ -322,16 +316,5 @@ impl<S: Snapshot> BatchBuilder<S> {
             Some(row) => Ok(row.is_some()),
             None => self.snapshot.is_adopted(study),
         }
-    }
-}
-
-/// Adds `change` to a count. Returns 1 if the count was zero before, -1 if it is zero now, else 0.
-fn change_count(count: &mut u64, change: i64) -> i64 {
-    let before = *count;
-    *count = before.saturating_add_signed(change);
-    match (before, *count) {
-        (0, 1..) => 1,
-        (1.., 0) => -1,
-        _ => 0,
     }
 }

@@ -93,6 +93,7 @@ impl<T: Tables> Ledger<T> {
                 }
             }
         }
+        builder.check_what_is_left()?;
         let is_last = builder.patient(patient)?.is_none();
         if is_last && patient != PairId::NO_PATIENT && !state.reservations.has_patient(patient) {
             self.delete_pair(builder, patient)?;
@@ -108,9 +109,8 @@ impl<T: Tables> Ledger<T> {
                 directories,
             },
             totals: Totals {
-                // The totals do not count rows without instances, but those are deleted too.
-                patients: u64::from(is_last && patient != PairId::NO_PATIENT),
-                studies: studies.len() as u64,
+                patients: before.patients - after.patients,
+                studies: before.studies - after.studies,
                 series: before.series - after.series,
                 instances: before.instances - after.instances,
                 bytes: before.bytes - after.bytes,

@@ -7,6 +7,8 @@
 mod adopt_studies;
 mod assign;
 mod batch_builder;
+mod capture;
+mod clashes;
 pub(crate) mod delete;
 mod error;
 pub(crate) mod pending;

@@ -3,12 +3,15 @@
 use std::ops::ControlFlow;
 
 use crate::ledger::Ledger;
+use crate::ledger::clashes::sorted_variants;
 use crate::ledger::error::LedgerError;
-use crate::ledger::records::{IntentRecord, PairId, StudyRecord};
+use crate::ledger::records::{
+    AccessionValue, Field, IntentRecord, PairId, StudyRecord, VariantRecord,
+};
 use crate::ledger::tables::{Snapshot, Tables};
 use crate::{
-    BackendError, Group, Intent, PatientRow, Phi, Remark, RemarkReason, Remarks, Removal,
-    RulesRecord, SeriesRow, Space, StudyRow, Totals,
+    BackendError, Group, Intent, PatientPhi, PatientRow, Phi, Remark, RemarkReason, Remarks,
+    Removal, RulesRecord, SeriesRow, Space, StudyPhi, StudyRow, Totals,
 };
 
 /// Rows that are read at once, which bounds the memory of a visit.
@@ -188,7 +191,7 @@ impl<T: Tables> Ledger<T> {
         })
     }
 
-    fn study_row(
+    pub(super) fn study_row(
         &self,
         snapshot: &T::Snapshot,
         id: PairId,
@@ -200,14 +203,14 @@ impl<T: Tables> Ledger<T> {
             .patient(record.patient)?
             .ok_or(LedgerError::MissingRow)?;
         let pair = snapshot.pair(id)?.ok_or(LedgerError::MissingRow)?;
-        let accession = record
-            .accession
-            .map(|accession| self.durable_name(snapshot, accession))
-            .transpose()?;
+        let (accession, original) = self.accession_cells(snapshot, id, &record)?;
         Ok(Some(StudyRow {
             patient: self.durable_name(snapshot, record.patient)?,
-            patient_phi: patient.phi,
-            phi: record.phi,
+            patient_phi: own_or(record.person, patient.phi),
+            phi: StudyPhi {
+                accession: original,
+                ..record.phi
+            },
             accession,
             study: self.pair_name(id, &pair)?,
             study_uid: pair.original,
@@ -216,6 +219,38 @@ impl<T: Tables> Ledger<T> {
             target: record.target,
             first_seen: record.first_seen,
         }))
+    }
+
+    /// Returns the pseudonyms and the originals of a study's accession numbers: those of its first
+    /// instance, then those of the others.
+    fn accession_cells(
+        &self,
+        snapshot: &T::Snapshot,
+        study: PairId,
+        record: &StudyRecord,
+    ) -> Result<(Option<String>, Option<Phi<String>>), BackendError> {
+        let mut values = record.accessions.clone();
+        let mut original = record.phi.accession.clone();
+        for variant in sorted_variants(snapshot, study, Field::Accession)? {
+            let VariantRecord { text, pair, .. } = variant;
+            if let Some(known) = values.iter_mut().find(|known| known.text == text) {
+                known.pair = known.pair.or(pair);
+                continue;
+            }
+            let mut shown = original.take().unwrap_or_default().into_exposed();
+            if !shown.is_empty() {
+                shown.push('\\');
+            }
+            shown.push_str(text.expose());
+            original = Some(Phi::new(shown));
+            values.push(AccessionValue { text, pair });
+        }
+        let mut names = Vec::new();
+        for pair in values.iter().filter_map(|value| value.pair) {
+            names.push(self.durable_name(snapshot, pair)?);
+        }
+        let names = (!names.is_empty()).then(|| names.join("\\"));
+        Ok((names, original))
     }
 
     pub(crate) fn study(&self, pseudonym: &str) -> Result<Option<StudyRow>, BackendError> {
@@ -260,6 +295,21 @@ impl<T: Tables> Ledger<T> {
 
     pub(crate) fn rules_history(&self) -> Result<Vec<RulesRecord>, BackendError> {
         self.snapshot()?.rules()
+    }
+}
+
+/// Returns the values of a patient as a study has them. What the study does not have is the
+/// patient's.
+fn own_or(own: PatientPhi, patient: PatientPhi) -> PatientPhi {
+    let or = |own: Option<Phi<String>>, patient: Option<Phi<String>>| {
+        own.filter(|value| !value.expose().is_empty()).or(patient)
+    };
+    PatientPhi {
+        id: patient.id,
+        name: or(Some(own.name), None).unwrap_or(patient.name),
+        sex: or(own.sex, patient.sex),
+        birth_date: or(own.birth_date, patient.birth_date),
+        ethnic_group: or(own.ethnic_group, patient.ethnic_group),
     }
 }
 

@@ -72,15 +72,21 @@ pub(crate) struct Pair {
     pub(crate) original: Phi<String>,
     /// The pseudonym of a pair of kind [`PairKind::External`].
     pub(crate) external: Option<String>,
-    /// The study that first named this UID other than as its own study, series or instance UID.
-    /// Most UIDs have no second one.
+    /// The study that first named this UID other than as its own study, series or instance UID, or
+    /// that first had this accession number. Most UIDs have none.
     pub(crate) referrer: Option<PairId>,
 }
 
 /// A patient in the index, under its [`PairId`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct PatientRecord {
+    /// Empty for the patient without an id, which stands for many people.
     pub(crate) phi: PatientPhi,
+    /// The arrival of the instance that `phi` is of.
+    pub(crate) arrival: u64,
+    /// A name and a birth date of another instance, if `phi` has none. A third value is compared
+    /// with them.
+    pub(crate) compared: [Option<Phi<String>>; 2],
     pub(crate) studies: u64,
     pub(crate) series: u64,
     pub(crate) instances: u64,
@@ -90,14 +96,34 @@ pub(crate) struct PatientRecord {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StudyRecord {
     pub(crate) patient: PairId,
-    /// Rises in the order in which studies enter the index, over all patients.
+    /// The arrival of its first instance, which `phi`, `person` and `accessions` are of.
     pub(crate) first_seen: u64,
     pub(crate) phi: StudyPhi,
-    pub(crate) accession: Option<PairId>,
+    /// The patient's values as this study has them. The id stands with the patient.
+    pub(crate) person: PatientPhi,
+    pub(crate) accessions: Vec<AccessionValue>,
     pub(crate) series: u64,
     pub(crate) instances: u64,
     /// Instances that a retrieve expects; 0 if no retrieve asked for the study.
     pub(crate) target: u64,
+}
+
+/// An accession number of a study.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AccessionValue {
+    pub(crate) text: Phi<String>,
+    /// `None` if the rules do not replace it.
+    pub(crate) pair: Option<PairId>,
+}
+
+/// The values of one instance, or of one adopted study.
+pub(crate) struct CapturedValues<'v> {
+    /// Its place in the order of assignment.
+    pub(crate) arrival: u64,
+    pub(crate) patient: &'v PatientPhi,
+    pub(crate) study: &'v StudyPhi,
+    /// True if it is filed under a patient that it does not name.
+    pub(crate) is_of_other_patient: bool,
 }
 
 /// A series in the index, under the [`PairId`] of its UID.
@@ -105,8 +131,42 @@ pub(crate) struct StudyRecord {
 pub(crate) struct SeriesRecord {
     pub(crate) study: PairId,
     pub(crate) phi: SeriesPhi,
+    /// The arrival of the instance that `phi` is of.
+    pub(crate) arrival: u64,
     pub(crate) instances: u64,
 }
+
+/// A value in which the instances of a study may differ. The number is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Field {
+    PatientName = 0,
+    BirthDate = 1,
+    Accession = 2,
+    StudyDate = 3,
+}
+
+impl Field {
+    pub(crate) const ALL: [Self; 4] = [
+        Self::PatientName,
+        Self::BirthDate,
+        Self::Accession,
+        Self::StudyDate,
+    ];
+}
+
+/// One of several values that the instances of a study have for a [`Field`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct VariantRecord {
+    pub(crate) text: Phi<String>,
+    /// The pair of an accession number.
+    pub(crate) pair: Option<PairId>,
+    /// The lowest arrival of an instance with this value.
+    pub(crate) arrival: u64,
+}
+
+/// Finds a variant: its study, field, and the keyed hash of its text.
+pub(crate) type VariantKey = (PairId, u8, Key);
 
 /// An instance in the index, under the [`PairId`] of its UID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,6 +212,7 @@ pub(crate) struct Meta {
     pub(crate) computed: [u64; 3],
     pub(crate) external: [u64; 3],
     pub(crate) group: u64,
+    /// The last arrival: how many instances have been assigned, and studies adopted. Never falls.
     pub(crate) first_seen: u64,
     pub(crate) rules: u64,
     pub(crate) counts: Counts,

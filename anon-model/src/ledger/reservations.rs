@@ -28,7 +28,16 @@ pub(crate) struct InstanceIds {
 pub(crate) struct Reservations {
     studies: HashMap<PairId, Relation<PairId>>,
     series: HashMap<PairId, Relation<PairId>>,
-    instances: HashMap<PairId, Relation<(PairId, Fingerprint)>>,
+    instances: HashMap<PairId, Relation<Reserved>>,
+}
+
+/// An instance that is assigned but not committed.
+#[derive(Debug, Clone, Copy)]
+struct Reserved {
+    series: PairId,
+    fingerprint: Fingerprint,
+    /// Its place in the order of assignment.
+    arrival: u64,
 }
 
 impl Reservations {
@@ -41,7 +50,13 @@ impl Reservations {
     }
 
     pub(crate) fn series_of(&self, instance: PairId) -> Option<(PairId, Fingerprint)> {
-        self.instances.get(&instance).map(|relation| relation.to)
+        let reserved = self.instances.get(&instance)?.to;
+        Some((reserved.series, reserved.fingerprint))
+    }
+
+    /// Returns the place of an instance in the order of assignment.
+    pub(crate) fn arrival_of(&self, instance: PairId) -> Option<u64> {
+        Some(self.instances.get(&instance)?.to.arrival)
     }
 
     /// Returns true if one of the instances belongs to this patient.
@@ -57,10 +72,15 @@ impl Reservations {
     }
 
     /// Reserves the relations of an instance. The caller has checked that they contradict no other.
-    pub(crate) fn add(&mut self, ids: InstanceIds, fingerprint: Fingerprint) {
+    pub(crate) fn add(&mut self, ids: InstanceIds, fingerprint: Fingerprint, arrival: u64) {
         reserve(&mut self.studies, ids.study, ids.patient);
         reserve(&mut self.series, ids.series, ids.study);
-        reserve(&mut self.instances, ids.instance, (ids.series, fingerprint));
+        let reserved = Reserved {
+            series: ids.series,
+            fingerprint,
+            arrival,
+        };
+        reserve(&mut self.instances, ids.instance, reserved);
     }
 
     /// Releases the relations of an instance that is committed or abandoned.

@@ -101,6 +101,12 @@ impl<S: Snapshot> LedgerState<S> {
         Ok(self.snapshot.series(series)?.map(|record| record.study))
     }
 
+    /// Returns the next place in the order of assignment.
+    pub(crate) fn next_arrival(&mut self) -> u64 {
+        self.meta.first_seen += 1;
+        self.meta.first_seen
+    }
+
     /// Records that a study refers to a UID, unless that is recorded already.
     pub(crate) fn add_reference(&mut self, uid: PairId, study: PairId) -> Result<(), BackendError> {
         let known = self.pending.references().contains(&(uid, study))

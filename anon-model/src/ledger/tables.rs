@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use crate::ledger::pending::Pending;
 use crate::ledger::records::{
-    InstanceRecord, IntentRecord, Key, Meta, Pair, PairId, PatientRecord, RemarkKey, RemarksRecord,
-    SeriesRecord, StudyRecord,
+    Field, InstanceRecord, IntentRecord, Key, Meta, Pair, PairId, PatientRecord, RemarkKey,
+    RemarksRecord, SeriesRecord, StudyRecord, VariantKey, VariantRecord,
 };
-use crate::{BackendError, RulesRecord};
+use crate::{BackendError, ClashKind, RulesRecord};
 
 /// The changes of one transaction. `None` removes a row. The maps are sorted, so that a store on
 /// disk writes neighbouring rows together.
@@ -31,6 +31,12 @@ pub(crate) struct Batch {
     pub(crate) members: BTreeMap<PairId, Vec<PairId>>,
     /// Series without instances. Their lists of instances are removed.
     pub(crate) removed_series: Vec<PairId>,
+    /// (accession number, study): the study's instances have this number.
+    pub(crate) accession_studies: BTreeMap<(PairId, PairId), Option<()>>,
+    /// The values of studies whose instances differ.
+    pub(crate) variants: BTreeMap<VariantKey, Option<VariantRecord>>,
+    /// Patients, studies and accession numbers that clash.
+    pub(crate) clashes: BTreeMap<(ClashKind, PairId), Option<()>>,
     /// Days by which a patient's dates move, if they were adopted.
     pub(crate) offsets: BTreeMap<PairId, Option<i32>>,
     /// Adopted studies. Their rows stay even without instances.
@@ -84,6 +90,30 @@ pub(crate) trait Snapshot: Send + Sync {
     fn referring(
         &self,
         uid: PairId,
+        after: Option<PairId>,
+        limit: usize,
+    ) -> Result<Vec<PairId>, BackendError>;
+    /// Returns up to `limit` studies above `after` whose instances have this accession number.
+    fn accession_studies(
+        &self,
+        accession: PairId,
+        after: Option<PairId>,
+        limit: usize,
+    ) -> Result<Vec<PairId>, BackendError>;
+    fn variant(&self, key: VariantKey) -> Result<Option<VariantRecord>, BackendError>;
+    /// Returns up to `limit` variants of a study in one field, with hashes above `after`.
+    fn variants(
+        &self,
+        study: PairId,
+        field: Field,
+        after: Option<Key>,
+        limit: usize,
+    ) -> Result<Vec<(Key, VariantRecord)>, BackendError>;
+    fn is_clash(&self, kind: ClashKind, id: PairId) -> Result<bool, BackendError>;
+    /// Returns up to `limit` clashes of a kind with ids above `after`.
+    fn clashes(
+        &self,
+        kind: ClashKind,
         after: Option<PairId>,
         limit: usize,
     ) -> Result<Vec<PairId>, BackendError>;

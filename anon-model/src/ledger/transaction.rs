@@ -1,11 +1,12 @@
 //! Commits: a batch is written in one transaction.
 
+use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use crate::ledger::Ledger;
-use crate::ledger::batch_builder::BatchBuilder;
+use crate::ledger::batch_builder::{Addition, BatchBuilder};
 use crate::ledger::error::LedgerError;
-use crate::ledger::records::{IntentRecord, Meta, OutputRecord, PairId};
+use crate::ledger::records::{AccessionValue, IntentRecord, Meta, OutputRecord, PairId};
 use crate::ledger::state::LedgerState;
 use crate::ledger::tables::{Batch, Snapshot, Tables};
 use crate::{BackendError, Group, NewInstance, Phi, RulesRecord, Space};
@@ -25,7 +26,7 @@ impl<T: Tables> Ledger<T> {
         then: impl FnOnce(&mut LedgerState<T::Snapshot>, &R),
     ) -> Result<R, BackendError> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut transaction = begin(&mut *self.lock_to_change()?);
+        let mut transaction = begin(&mut *self.lock_to_change()?, self.tables.hash_key());
         let written = edit(&mut transaction.builder).and_then(|result| {
             self.tables.apply(&transaction.builder.batch)?;
             Ok(result)
@@ -45,7 +46,7 @@ impl<T: Tables> Ledger<T> {
     ) -> Result<R, BackendError> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state: MutexGuard<'_, _> = self.lock_to_change()?;
-        let mut transaction = begin(&mut state);
+        let mut transaction = begin(&mut state, self.tables.hash_key());
         let written = edit(&mut state, &mut transaction.builder).and_then(|result| {
             self.tables.apply(&transaction.builder.batch)?;
             Ok(result)
@@ -90,9 +91,7 @@ impl<T: Tables> Ledger<T> {
         let edit = |builder: &mut BatchBuilder<T::Snapshot>| {
             builder.batch.meta.group += 1;
             let number = builder.batch.meta.group;
-            let outputs: Result<Vec<_>, _> =
-                group.iter().map(|new| self.add(builder, new)).collect();
-            let outputs = outputs?;
+            let outputs = self.add_all(builder, group)?;
             if !outputs.is_empty() {
                 let intent = IntentRecord::Publish(outputs.clone());
                 builder.batch.intents.insert(number, Some(intent));
@@ -116,7 +115,36 @@ impl<T: Tables> Ledger<T> {
         Ok(Group(number))
     }
 
-    fn add(
+    /// Adds the instances of a group to the index.
+    fn add_all(
+        &self,
+        builder: &mut BatchBuilder<T::Snapshot>,
+        group: &[NewInstance],
+    ) -> Result<Vec<OutputRecord>, BackendError> {
+        let outputs: Result<Vec<OutputRecord>, _> =
+            group.iter().map(|new| self.ids(builder, new)).collect();
+        let mut outputs = outputs?;
+        let arrivals = self.arrivals(builder, &outputs)?;
+        // The instance of each study whose accession numbers were captured last.
+        let mut captured: HashMap<PairId, &NewInstance> = HashMap::new();
+        for ((output, arrival), new) in outputs.iter_mut().zip(arrivals).zip(group) {
+            let ids = [output.patient, output.study, output.series, output.instance];
+            let Addition::New { before } = builder.add(ids, arrival, new)? else {
+                output.added = false;
+                continue;
+            };
+            let last = captured.insert(output.study, new);
+            let is_first = before.is_none_or(|before| arrival < before);
+            if is_first || last.is_none_or(|last| last.accessions != new.accessions) {
+                let values = self.accessions(builder, new)?;
+                builder.capture_accessions(output.study, arrival, before, &values)?;
+            }
+        }
+        Ok(outputs)
+    }
+
+    /// Returns the ids of an instance.
+    fn ids(
         &self,
         builder: &mut BatchBuilder<T::Snapshot>,
         new: &NewInstance,
@@ -134,21 +162,45 @@ impl<T: Tables> Ledger<T> {
             let key = self.key(Space::Patient, new.patient_key.expose());
             builder.id(key)?.ok_or(LedgerError::Unassigned)?
         };
-        // The values of a study are captured from its first instance only.
-        let accession = match &new.study.accession {
-            Some(accession) if builder.study(study)?.is_none() => {
-                builder.id(self.key(Space::Accession, accession.expose()))?
-            }
-            _ => None,
-        };
-        let added = builder.add([patient, study, series, instance], accession, new)?;
         Ok(OutputRecord {
             patient,
             study,
             series,
             instance,
-            added,
+            added: true,
         })
+    }
+
+    /// Returns the place of each instance in the order of assignment.
+    fn arrivals(
+        &self,
+        builder: &mut BatchBuilder<T::Snapshot>,
+        outputs: &[OutputRecord],
+    ) -> Result<Vec<u64>, BackendError> {
+        let mut state = self.lock_to_change()?;
+        let arrivals = outputs.iter().map(|output| {
+            let reserved = state.reservations.arrival_of(output.instance);
+            // Abandoned before it was committed: it comes last.
+            reserved.unwrap_or_else(|| state.next_arrival())
+        });
+        let arrivals = arrivals.collect();
+        builder.batch.meta.first_seen = state.meta.first_seen;
+        Ok(arrivals)
+    }
+
+    /// Returns the accession numbers of an instance, with their pairs.
+    fn accessions(
+        &self,
+        builder: &mut BatchBuilder<T::Snapshot>,
+        new: &NewInstance,
+    ) -> Result<Vec<AccessionValue>, BackendError> {
+        let value = |text: &Phi<String>| {
+            Ok(AccessionValue {
+                pair: builder.id(self.key(Space::Accession, text.expose()))?,
+                text: text.clone(),
+            })
+        };
+        new.accessions.iter().map(value).collect()
     }
 
     pub(crate) fn settle(&self, group: Group, unpublished: &[usize]) -> Result<(), BackendError> {
@@ -176,6 +228,7 @@ impl<T: Tables> Ledger<T> {
                 for output in missing.iter().filter(|output| output.added) {
                     builder.remove(output.series, output.instance)?;
                 }
+                builder.check_what_is_left()?;
                 builder.batch.intents.insert(group.0, None);
                 Ok(())
             },
@@ -241,7 +294,10 @@ impl<T: Tables> Ledger<T> {
 }
 
 /// Starts a transaction with the pairs and settled groups that are not written yet.
-pub(super) fn begin<S: Snapshot>(state: &mut LedgerState<S>) -> Transaction<S> {
+pub(super) fn begin<S: Snapshot>(
+    state: &mut LedgerState<S>,
+    hash_key: &[u8; 32],
+) -> Transaction<S> {
     state.committing = Arc::new(std::mem::take(&mut state.pending));
     let settled = std::mem::take(&mut state.settled);
     let batch = Batch {
@@ -251,7 +307,7 @@ pub(super) fn begin<S: Snapshot>(state: &mut LedgerState<S>) -> Transaction<S> {
         ..Batch::default()
     };
     Transaction {
-        builder: BatchBuilder::new(Arc::clone(&state.snapshot), batch),
+        builder: BatchBuilder::new(Arc::clone(&state.snapshot), batch, *hash_key),
         settled,
     }
 }
@@ -259,7 +315,7 @@ pub(super) fn begin<S: Snapshot>(state: &mut LedgerState<S>) -> Transaction<S> {
 /// Copies the values that only a batch changes. Counters and counts may have risen since it began.
 fn update_meta(meta: &mut Meta, batch: &Batch) {
     meta.group = batch.meta.group;
-    meta.first_seen = batch.meta.first_seen;
+    meta.first_seen = meta.first_seen.max(batch.meta.first_seen);
     meta.rules = batch.meta.rules;
     meta.totals = batch.meta.totals;
     for (id, ..) in &batch.removed_pairs {

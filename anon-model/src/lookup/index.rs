@@ -4,7 +4,9 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 use crate::lookup::page::{Page, PageBuilder, PatientQuery, StudyQuery};
-use crate::{BackendError, PatientRow, Remarks, SeriesRow, StudyRow, Totals};
+use crate::{
+    BackendError, Clash, ClashKind, PatientRow, Remarks, SeriesRow, Space, StudyRow, Totals,
+};
 
 /// Reads the PHI index.
 pub trait PhiIndex: Send + Sync + fmt::Debug {
@@ -61,6 +63,33 @@ pub trait PhiIndex: Send + Sync + fmt::Debug {
         study: &str,
         visit: &mut dyn FnMut(SeriesRow) -> ControlFlow<()>,
     ) -> Result<(), BackendError>;
+
+    /// Calls `visit` with each study whose objects hold a pseudonym, each once: the studies of a
+    /// patient; the study that has a UID for itself, a series or an instance, then those that refer
+    /// to it; the studies with an accession number.
+    ///
+    /// Of an accession number that only items of sequences have, only the study that first had it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn studies_with(
+        &self,
+        space: Space,
+        pseudonym: &str,
+        visit: &mut dyn FnMut(StudyRow) -> ControlFlow<()>,
+    ) -> Result<(), BackendError>;
+
+    /// Returns the number of clashes of a kind.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn clash_count(&self, kind: ClashKind) -> Result<u64, BackendError>;
+
+    /// Calls `visit` with each clash, in the order of [`ClashKind::ALL`].
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn clashes(&self, visit: &mut dyn FnMut(Clash) -> ControlFlow<()>) -> Result<(), BackendError>;
 
     /// Returns a page of the patients that match `query`.
     ///

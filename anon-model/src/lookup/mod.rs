@@ -10,6 +10,7 @@
 //! | [`Adoption`] | importing another program's index |
 
 pub mod adoption;
+pub mod clashes;
 pub mod index;
 pub mod page;
 pub mod remarks;

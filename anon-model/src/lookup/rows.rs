@@ -1,8 +1,11 @@
 //! The rows of the PHI index: patient → study → series, as captured from the first instance of each.
+//!
+//! The first instance is the one whose pseudonyms were assigned first, whichever is committed first.
 
 use crate::Phi;
 
-/// The values captured from a patient's first instance.
+/// The values captured from a patient's first instance. The patient without an id stands for many
+/// people and has no values; each of its studies has its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PatientPhi {
     /// Patient ID (0010,0020) as in the object, trimmed; empty if absent.
@@ -26,7 +29,7 @@ pub struct StudyPhi {
     pub date: Option<Phi<String>>,
     /// Days by which the study's dates were moved; negative if backwards.
     pub date_offset: i32,
-    /// Accession Number (0008,0050).
+    /// Accession Number (0008,0050). Several values are separated by backslashes.
     pub accession: Option<Phi<String>>,
     /// Study Description (0008,1030).
     pub description: Option<Phi<String>>,
@@ -44,9 +47,10 @@ pub struct SeriesPhi {
 /// The totals of an index. Only transactions change them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Patients with at least one instance. The patient without an id is not counted, as in V17.
+    /// Patients with at least one study: those that [`PhiIndex::patients`](crate::PhiIndex::patients)
+    /// visits. V17 does not count the patient without an id.
     pub patients: u64,
-    /// Studies with at least one instance.
+    /// Studies, adopted ones without instances too.
     pub studies: u64,
     /// Series.
     pub series: u64,
@@ -76,12 +80,14 @@ pub struct PatientRow {
 pub struct StudyRow {
     /// The patient's pseudonym, written to Patient ID and to Patient's Name.
     pub patient: String,
-    /// The values captured from the patient's first instance.
+    /// The Patient ID of the patient. The other values are those of the study's first instance,
+    /// which may differ from the patient's; or the patient's, if that instance has none.
     pub patient_phi: PatientPhi,
-    /// The values captured from the study's first instance.
+    /// The values captured from the study's first instance. The accession numbers of other
+    /// instances follow its own.
     pub phi: StudyPhi,
-    /// The pseudonym of the accession number. `None` if the study's first instance has no accession
-    /// number, or the rules do not replace it.
+    /// The pseudonyms of the accession numbers, in the same order, separated by backslashes as in
+    /// the objects (PS3.5 section 6.2). `None` if there are none, or the rules do not replace them.
     pub accession: Option<String>,
     /// The pseudonym of the Study Instance UID.
     pub study: String,
@@ -93,7 +99,8 @@ pub struct StudyRow {
     pub instances: u64,
     /// Instances that a retrieve expects; 0 if no retrieve asked for the study.
     pub target: u64,
-    /// A number that rises in the order in which studies entered the index. It may have gaps.
+    /// A number that rises in the order in which the first instances of studies were assigned. It
+    /// has gaps.
     pub first_seen: u64,
 }
 

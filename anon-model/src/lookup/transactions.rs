@@ -30,6 +30,10 @@ pub struct NewInstance {
     pub patient: PatientPhi,
     /// The values captured of the study.
     pub study: StudyPhi,
+    /// The originals of Accession Number (0008,0050), as [`Wanted::accessions`] has them.
+    ///
+    /// [`Wanted::accessions`]: crate::Wanted::accessions
+    pub accessions: Vec<Phi<String>>,
     /// The values captured of the series.
     pub series: SeriesPhi,
     /// Length of the output file in bytes.

@@ -140,6 +140,26 @@ macro_rules! delegate {
             ) -> Result<(), $crate::BackendError> {
                 self.ledger.series(study, visit)
             }
+
+            fn studies_with(
+                &self,
+                space: $crate::Space,
+                pseudonym: &str,
+                visit: &mut dyn FnMut($crate::StudyRow) -> std::ops::ControlFlow<()>,
+            ) -> Result<(), $crate::BackendError> {
+                self.ledger.studies_with(space, pseudonym, visit)
+            }
+
+            fn clash_count(&self, kind: $crate::ClashKind) -> Result<u64, $crate::BackendError> {
+                self.ledger.clash_count(kind)
+            }
+
+            fn clashes(
+                &self,
+                visit: &mut dyn FnMut($crate::Clash) -> std::ops::ControlFlow<()>,
+            ) -> Result<(), $crate::BackendError> {
+                self.ledger.clashes(visit)
+            }
         }
 
         impl $crate::RetrieveProgress for $store {

@@ -7,13 +7,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::identity::uid::RandomError;
 use crate::ledger::pending::KeyMap;
 use crate::ledger::records::{
-    InstanceRecord, IntentRecord, Key, Meta, Pair, PairId, PatientRecord, RemarkKey, RemarksRecord,
-    SeriesRecord, StudyRecord,
+    Field, InstanceRecord, IntentRecord, Key, Meta, Pair, PairId, PatientRecord, RemarkKey,
+    RemarksRecord, SeriesRecord, StudyRecord, VariantKey, VariantRecord,
 };
 use crate::ledger::tables::{Batch, Snapshot, Tables};
 use crate::ledger::{Access, Ledger};
 use crate::stores::delegate::delegate;
-use crate::{BackendError, Identity, RulesRecord};
+use crate::{BackendError, ClashKind, Identity, RulesRecord};
 
 /// A lookup store in memory, for tests, for trying rules, and for programs that keep the pairs
 /// elsewhere. What it calls durable lasts until it is dropped.
@@ -94,6 +94,9 @@ struct Rows {
     instances: BTreeMap<PairId, InstanceRecord>,
     members: BTreeMap<(PairId, u64), Vec<PairId>>,
     references: BTreeSet<(PairId, PairId)>,
+    accession_studies: BTreeSet<(PairId, PairId)>,
+    variants: BTreeMap<VariantKey, VariantRecord>,
+    clashes: BTreeSet<(ClashKind, PairId)>,
     offsets: BTreeMap<PairId, i32>,
     adopted: BTreeSet<PairId>,
     remarks: BTreeMap<PairId, RemarksRecord>,
@@ -109,6 +112,15 @@ fn change<K: Ord + Copy, V: Clone>(rows: &mut BTreeMap<K, V>, changes: &BTreeMap
     for (key, value) in changes {
         match value {
             Some(value) => rows.insert(*key, value.clone()),
+            None => rows.remove(key),
+        };
+    }
+}
+
+fn change_set<K: Ord + Copy>(rows: &mut BTreeSet<K>, changes: &BTreeMap<K, Option<()>>) {
+    for (key, row) in changes {
+        match row {
+            Some(()) => rows.insert(*key),
             None => rows.remove(key),
         };
     }
@@ -146,12 +158,7 @@ impl Tables for MemoryTables {
         change(&mut rows.studies, &batch.studies);
         change(&mut rows.patient_studies, &batch.patient_studies);
         change(&mut rows.series, &batch.series);
-        for (key, row) in &batch.study_series {
-            match row {
-                Some(()) => rows.study_series.insert(*key),
-                None => rows.study_series.remove(key),
-            };
-        }
+        change_set(&mut rows.study_series, &batch.study_series);
         change(&mut rows.instances, &batch.instances);
         for series in &batch.removed_series {
             let lists = (*series, 0)..=(*series, u64::MAX);
@@ -165,14 +172,12 @@ impl Tables for MemoryTables {
             rows.members.insert(key, instances.clone());
         }
         change(&mut rows.offsets, &batch.offsets);
-        for (study, row) in &batch.adopted {
-            match row {
-                Some(()) => rows.adopted.insert(*study),
-                None => rows.adopted.remove(study),
-            };
-        }
         change(&mut rows.remarks, &batch.remarks);
         change(&mut rows.remark_totals, &batch.remark_totals);
+        change_set(&mut rows.adopted, &batch.adopted);
+        change_set(&mut rows.accession_studies, &batch.accession_studies);
+        change_set(&mut rows.clashes, &batch.clashes);
+        change(&mut rows.variants, &batch.variants);
         change(&mut rows.intents, &batch.intents);
         rows.rules
             .extend(batch.rules.iter().map(|(_, rules)| rules.clone()));
@@ -309,6 +314,59 @@ impl Snapshot for View {
         limit: usize,
     ) -> Result<Vec<PairId>, BackendError> {
         self.read(|rows| seconds(&rows.references, uid, after, limit))
+    }
+
+    fn accession_studies(
+        &self,
+        accession: PairId,
+        after: Option<PairId>,
+        limit: usize,
+    ) -> Result<Vec<PairId>, BackendError> {
+        self.read(|rows| seconds(&rows.accession_studies, accession, after, limit))
+    }
+
+    fn variant(&self, key: VariantKey) -> Result<Option<VariantRecord>, BackendError> {
+        self.read(|rows| rows.variants.get(&key).cloned())
+    }
+
+    fn variants(
+        &self,
+        study: PairId,
+        field: Field,
+        after: Option<Key>,
+        limit: usize,
+    ) -> Result<Vec<(Key, VariantRecord)>, BackendError> {
+        let from = (study, field as u8, after.unwrap_or(0));
+        let to = (study, field as u8, Key::MAX);
+        self.read(|rows| {
+            rows.variants
+                .range(from..=to)
+                .map(|((.., hash), row)| (*hash, row.clone()))
+                .filter(|(hash, _)| after.is_none_or(|after| *hash > after))
+                .take(limit)
+                .collect()
+        })
+    }
+
+    fn is_clash(&self, kind: ClashKind, id: PairId) -> Result<bool, BackendError> {
+        self.read(|rows| rows.clashes.contains(&(kind, id)))
+    }
+
+    fn clashes(
+        &self,
+        kind: ClashKind,
+        after: Option<PairId>,
+        limit: usize,
+    ) -> Result<Vec<PairId>, BackendError> {
+        let from = (kind, after.unwrap_or(PairId(0)));
+        self.read(|rows| {
+            rows.clashes
+                .range(from..=(kind, PairId(u64::MAX)))
+                .map(|(_, id)| *id)
+                .filter(|id| after.is_none_or(|after| *id > after))
+                .take(limit)
+                .collect()
+        })
     }
 
     fn offset(&self, patient: PairId) -> Result<Option<i32>, BackendError> {

@@ -169,6 +169,7 @@ fn import(
                 fingerprint: wanted.fingerprint,
                 patient: PatientPhi::default(),
                 study: StudyPhi::default(),
+                accessions: Vec::new(),
                 series: SeriesPhi::default(),
                 output_bytes: 1,
                 ..NewInstance::default()

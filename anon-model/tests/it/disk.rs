@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use anon_model::{
     AdoptError, Adoption, Assigned, DiskOptions, DiskStore, Identity, LookupStore, NewInstance,
-    OpenError, Phi, PhiIndex, Pseudonyms, RetrieveProgress, SiteId, StudyPhi, Transactions,
+    OpenError, Phi, PhiIndex, Pseudonyms, RetrieveProgress, SiteId, Space, StudyPhi, Transactions,
     UidError, UidRoot, Wanted,
 };
 
@@ -399,5 +399,76 @@ fn format_1_is_not_readable_before_a_writer_migrates_it() -> Outcome {
     assert!(matches!(read(), Err(OpenError::NotClosed)));
     drop(DiskStore::open(&path, identity.clone(), &options)?);
     assert_eq!(read()?.totals()?.instances, 300);
+    Ok(())
+}
+
+/// tests/data/README.md describes the file. Format 2 kept the name of a patient only once, so the
+/// studies without a Patient ID stood under the name that came first.
+#[test]
+fn a_migrated_store_has_no_study_under_the_name_of_another() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("lookup.redb");
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/lookup-2-values.redb");
+    std::fs::copy(fixture, &path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    }
+    let store = open(&path)?;
+    let mut rows = Vec::new();
+    store.studies(&mut |row| {
+        rows.push(row);
+        ControlFlow::Continue(())
+    })?;
+    let brief: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            (
+                row.study_uid.expose().as_str(),
+                row.patient_phi.name.expose().as_str(),
+                row.accession.as_deref(),
+                row.instances,
+            )
+        })
+        .collect();
+    let expected = [
+        ("1.1", "", Some("1"), 1),
+        ("2.1", "", None, 1),
+        ("3.1", "GAMMA^CARL", Some("1"), 1),
+        ("4.1", "GAMMA^CARL", Some("2"), 2),
+        // Format 2 did not find the pseudonyms of an accession number of two values.
+        ("5.1", "DELTA^DORA", None, 1),
+    ];
+    assert_eq!(brief, expected);
+    assert_eq!(
+        rows[2].patient_phi.birth_date,
+        Some(Phi::new("19500102".to_owned()))
+    );
+    assert_eq!(rows[4].phi.accession, Some(Phi::new("A3\\A4".to_owned())));
+    let totals = store.totals()?;
+    assert_eq!(
+        [totals.patients, totals.studies, totals.instances],
+        [3, 5, 6]
+    );
+    let mut studies = Vec::new();
+    store.studies_with(Space::Accession, "1", &mut |row| {
+        studies.push(row.study_uid.into_exposed());
+        ControlFlow::Continue(())
+    })?;
+    assert_eq!(studies, ["1.1", "3.1"]);
+    // What comes later stands behind, and changes nothing that was captured.
+    let mut later = wanted(3, 9);
+    (later.study, later.series) = (rows[2].study_uid.clone(), Phi::new("3.2".to_owned()));
+    import(&store, later, &[])?;
+    import(&store, wanted(9, 1), &[])?;
+    let row = store.study(&rows[2].study)?.ok_or("no study")?;
+    assert_eq!(
+        (row.instances, row.patient_phi),
+        (2, rows[2].patient_phi.clone())
+    );
+    drop(store);
+    let store = DiskStore::open_read_only(&path, identity()?, &DiskOptions::default())?;
+    assert_eq!(store.totals()?.studies, 6);
     Ok(())
 }

@@ -428,7 +428,7 @@ impl<'p, I: Input> Planner<'p, I> {
         let begin = index(template.references.len());
         // Decoded first: in some sets a backslash is half a character.
         let text = charset.key(value);
-        for part in text.split('\\').map(|part| part.trim_matches([' ', '\0'])) {
+        for part in text.split('\\').map(text::trimmed) {
             let reference = if part.is_empty() {
                 Reference::Empty
             } else {

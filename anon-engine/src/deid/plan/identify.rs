@@ -8,7 +8,7 @@ use super::{Captured, UidReplacement, Warnings};
 use crate::deid::pixel::{BurnedInText, burned_in};
 use crate::deid::policy::{BurnedIn, MissingPatientId, PatientKey, Policy};
 use crate::deid::template::Template;
-use crate::read::text::Charset;
+use crate::read::text::{self, Charset};
 use crate::read::uid;
 use crate::refusal::{Category, Refusal};
 
@@ -198,6 +198,26 @@ impl<'n> RootValueReader<'n> {
         values.any(|value| self.charset.lacks_escape(value))
     }
 
+    /// Returns the values of Accession Number (0008,0050), each once.
+    fn accessions(&self) -> Vec<Phi<String>> {
+        let key = self.key(RootValue::Accession);
+        if !key.contains('\\') {
+            return if key.is_empty() {
+                Vec::new()
+            } else {
+                vec![Phi::new(key)]
+            };
+        }
+        let mut values: Vec<Phi<String>> = Vec::new();
+        // Decoded first: in some sets a backslash is half a character.
+        for part in key.split('\\').map(text::trimmed) {
+            if !part.is_empty() && !values.iter().any(|known| known.expose() == part) {
+                values.push(Phi::new(part.to_owned()));
+            }
+        }
+        values
+    }
+
     fn captured(&self) -> Captured {
         Captured {
             patient: PatientPhi {
@@ -213,6 +233,7 @@ impl<'n> RootValueReader<'n> {
                 description: self.text(RootValue::StudyDescription),
                 ..StudyPhi::default()
             },
+            accessions: self.accessions(),
             series: SeriesPhi {
                 description: self.text(RootValue::SeriesDescription),
                 modality: self.text(RootValue::Modality),

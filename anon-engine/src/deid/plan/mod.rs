@@ -15,7 +15,9 @@ mod value_check;
 
 use std::fmt;
 
-use anon_model::{Fingerprint, PatientPhi, RemarkReason, Remarks, SeriesPhi, StudyPhi, Wanted};
+use anon_model::{
+    Fingerprint, PatientPhi, Phi, RemarkReason, Remarks, SeriesPhi, StudyPhi, Wanted,
+};
 
 use self::element::{PixelData, Planner};
 use crate::deid::body::Body;
@@ -39,6 +41,9 @@ pub struct Captured {
     pub patient: PatientPhi,
     /// Values of the study. The caller sets `source` and `date_offset`.
     pub study: StudyPhi,
+    /// The values of Accession Number (0008,0050), each once and as [`Wanted::accessions`] has
+    /// them.
+    pub accessions: Vec<Phi<String>>,
     /// Values of the series.
     pub series: SeriesPhi,
 }

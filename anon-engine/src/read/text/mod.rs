@@ -149,6 +149,11 @@ impl Term {
     }
 }
 
+/// Returns a value without SPACE and NUL at both ends.
+pub(crate) fn trimmed(value: &str) -> &str {
+    value.trim_matches([' ', '\0'])
+}
+
 /// Returns the bytes as text if they mean the same in every character set: ASCII without an escape.
 fn plain(bytes: &[u8]) -> Option<&str> {
     let special = bytes.iter().fold(0, |special, byte| {

@@ -13,10 +13,10 @@ use anon_engine::{
     Quarantine, Remedy, Stopped, Store, import,
 };
 use anon_model::{
-    AdoptError, Adopted, Adopting, Adoption, AssignError, Assigned, BackendError, Counts, Deleted,
-    ExternalStudy, Group, Intent, LookupStore, NewInstance, NotAdopted, PatientRow, Phi, PhiIndex,
-    Pseudonyms, Remarks, Removal, RetrieveProgress, RulesHistory, RulesRecord, SeriesRow, Space,
-    StudyRow, Totals, Transactions, Wanted,
+    AdoptError, Adopted, Adopting, Adoption, AssignError, Assigned, BackendError, Clash, ClashKind,
+    Counts, Deleted, ExternalStudy, Group, Intent, LookupStore, NewInstance, NotAdopted,
+    PatientRow, Phi, PhiIndex, Pseudonyms, Remarks, Removal, RetrieveProgress, RulesHistory,
+    RulesRecord, SeriesRow, Space, StudyRow, Totals, Transactions, Wanted,
 };
 use anon_script::rules::{Action, Element, Method, Rules};
 use dicom_core::{Tag, VR};
@@ -153,6 +153,20 @@ impl PhiIndex for FailingLookups {
         visit: &mut dyn FnMut(SeriesRow) -> ControlFlow<()>,
     ) -> Result<(), BackendError> {
         self.inner.series(study, visit)
+    }
+    fn studies_with(
+        &self,
+        space: Space,
+        pseudonym: &str,
+        visit: &mut dyn FnMut(StudyRow) -> ControlFlow<()>,
+    ) -> Result<(), BackendError> {
+        self.inner.studies_with(space, pseudonym, visit)
+    }
+    fn clash_count(&self, kind: ClashKind) -> Result<u64, BackendError> {
+        self.inner.clash_count(kind)
+    }
+    fn clashes(&self, visit: &mut dyn FnMut(Clash) -> ControlFlow<()>) -> Result<(), BackendError> {
+        self.inner.clashes(visit)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use redb::{Database, ReadableTable, TableDefinition, WriteTransaction};
 
-use crate::stores::disk::{OpenError, schema};
+use crate::stores::disk::{OpenError, format_3, schema};
 
 /// The format that this program writes.
 pub(crate) const FORMAT: u64 = 3;
@@ -14,7 +14,7 @@ pub(crate) const FORMATS: TableDefinition<'_, &str, u64> = TableDefinition::new(
 type Step = fn(&WriteTransaction) -> Result<(), OpenError>;
 
 /// The steps from version n to n + 1, starting at version 1, the first that was released.
-const STEPS: &[Step] = &[schema::add_adopted, schema::to_format_3];
+const STEPS: &[Step] = &[schema::add_adopted, format_3::migrate];
 
 /// Brings a database to the current format. `prepare` creates the tables of an empty one.
 pub(crate) fn migrate(

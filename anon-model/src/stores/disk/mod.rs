@@ -9,14 +9,17 @@
 //! pairs       id of the first       → up to 16 pairs with consecutive ids: original, pseudonym of
 //!                                     kind 2, first study that refers to it
 //! names       hash(space, pseudonym)→ id; kinds 1 and 2 only
-//! patients    id                    → captured values, counts
-//! studies     id of the UID         → patient, captured values, counts, target
-//! sights      (patient, first seen) → study
-//! series      id of the UID         → study, captured values, count
+//! patients    id                    → captured values, their arrival, counts
+//! studies     id of the UID         → patient, captured values, their arrival, counts, target
+//! sights      (patient, arrival)    → study
+//! series      id of the UID         → study, captured values, their arrival, count
 //! study_series(study, series)       → –
 //! instances   id of the UID         → series, fingerprint, bytes: 40 bytes, no version
 //! members     (series, group)       → ids of the instances that the group added
 //! references  (UID, study)          → –; the study refers to the UID, and is not the first
+//! accession_studies(number, study)  → –; instances of the study have the accession number
+//! variants    (study, field, hash)  → a value of the field, arrival; only if instances differ
+//! clashes     (kind, id)            → –; the patient, study or accession number has several values
 //! offsets     id of the patient     → adopted days by which its dates move
 //! adopted     id of the study's UID → –; the study was adopted, and its row stays without instances
 //! remarks     id of the instance UID → number of reason, tag and cases of each; none without remarks
@@ -36,6 +39,10 @@
 //! `deleted_names`. They are added, empty, when such a file is opened for writing. Only if studies were
 //! removed from a file of format 2, all numbers up to the counters that have no pair count as deleted;
 //! which external pseudonyms were deleted is not known.
+//!
+//! Format 2 had no arrivals either, and kept the name, sex and birth date of a patient only once. When
+//! it is migrated, each study gets those of its patient; studies without a Patient ID get none,
+//! because those of the patient were of any of them. What clashed before is not known.
 //!
 //! An id determines its own pseudonym where that is a number. So a known original costs one look-up
 //! in `ids`, and a new one a row of 24 bytes there and its text, appended to `pairs`. The hash is
@@ -63,6 +70,7 @@
 //! [`Remedy::Retry`]: crate::Remedy::Retry
 
 mod codec;
+mod format_3;
 mod free_space;
 mod migrate;
 mod pair_runs;

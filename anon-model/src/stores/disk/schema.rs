@@ -37,6 +37,14 @@ pub(super) const DELETED: TableDefinition<'_, u64, u64> = TableDefinition::new("
 /// Since format 3: the hashes of deleted pseudonyms of kinds 1 and 2.
 pub(super) const DELETED_NAMES: TableDefinition<'_, u128, ()> =
     TableDefinition::new("deleted_names");
+/// Since format 3.
+pub(super) const ACCESSION_STUDIES: TableDefinition<'_, (u64, u64), ()> =
+    TableDefinition::new("accession_studies");
+/// Since format 3.
+pub(super) const VARIANTS: TableDefinition<'_, (u64, u8, u128), &[u8]> =
+    TableDefinition::new("variants");
+/// Since format 3.
+pub(super) const CLASHES: TableDefinition<'_, (u8, u64), ()> = TableDefinition::new("clashes");
 pub(super) const INTENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("intents");
 pub(super) const RULES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("rules");
 
@@ -62,6 +70,7 @@ pub(super) fn prepare(write: &WriteTransaction) -> Result<(), OpenError> {
     let mut meta = write.open_table(META)?;
     meta.insert(HASH_KEY, hash_key.as_slice())?;
     meta.insert(STATE, buffer.as_slice())?;
+    drop(meta);
     write.open_table(IDS)?;
     write.open_table(PAIRS)?;
     write.open_table(NAMES)?;
@@ -76,7 +85,6 @@ pub(super) fn prepare(write: &WriteTransaction) -> Result<(), OpenError> {
     write.open_table(INTENTS)?;
     write.open_table(RULES)?;
     add_adopted(write)?;
-    drop(meta);
     to_format_3(write)
 }
 
@@ -87,10 +95,13 @@ pub(super) fn add_adopted(write: &WriteTransaction) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Migrates format 2 to 3: adds the tables of remarks, empty, and those of deleted pairs.
+/// Adds the tables of format 3: empty, but for those of deleted pairs.
 pub(super) fn to_format_3(write: &WriteTransaction) -> Result<(), OpenError> {
     write.open_table(REMARKS)?;
     write.open_table(REMARK_TOTALS)?;
+    write.open_table(ACCESSION_STUDIES)?;
+    write.open_table(VARIANTS)?;
+    write.open_table(CLASHES)?;
     add_deleted(write)
 }
 

@@ -6,19 +6,19 @@ use redb::{Key as RedbKey, ReadOnlyTable, ReadTransaction, ReadableTable, Value}
 
 use crate::ledger::pending::KeyMap;
 use crate::ledger::records::{
-    InstanceRecord, IntentRecord, Key, Meta, Pair, PairId, PatientRecord, RemarkKey, RemarksRecord,
-    SeriesRecord, StudyRecord,
+    Field, InstanceRecord, IntentRecord, Key, Meta, Pair, PairId, PatientRecord, RemarkKey,
+    RemarksRecord, SeriesRecord, StudyRecord, VariantKey, VariantRecord,
 };
 use crate::ledger::tables::Snapshot;
 use crate::stores::disk::codec::{GroupMembers, InstanceBytes, Row, decode, instance_of};
 use crate::stores::disk::pair_runs::{deleted_run, entry_of, run_of};
 use crate::stores::disk::recent_ids::{SharedIds, read_recent};
 use crate::stores::disk::schema::{
-    ADOPTED, DELETED, DELETED_NAMES, IDS, INDEXED, INSTANCES, INTENTS, MEMBERS, META, NAMES,
-    OFFSETS, PAIRS, PATIENT_STUDIES, PATIENTS, REFERENCES, REMARK_TOTALS, REMARKS, RULES, SERIES,
-    STATE, STUDIES, STUDY_SERIES, redb_error,
+    ACCESSION_STUDIES, ADOPTED, CLASHES, DELETED, DELETED_NAMES, IDS, INDEXED, INSTANCES, INTENTS,
+    MEMBERS, META, NAMES, OFFSETS, PAIRS, PATIENT_STUDIES, PATIENTS, REFERENCES, REMARK_TOTALS,
+    REMARKS, RULES, SERIES, STATE, STUDIES, STUDY_SERIES, VARIANTS, redb_error,
 };
-use crate::{BackendError, RulesRecord};
+use crate::{BackendError, ClashKind, RulesRecord};
 
 /// Where a view finds the ids that `ids` does not hold yet.
 pub(super) enum RecentSource {
@@ -56,6 +56,9 @@ pub(crate) struct View {
     instances: ReadOnlyTable<u64, &'static InstanceBytes>,
     members: ReadOnlyTable<(u64, u64), &'static [u8]>,
     references: ReadOnlyTable<(u64, u64), ()>,
+    accession_studies: ReadOnlyTable<(u64, u64), ()>,
+    variants: ReadOnlyTable<(u64, u8, u128), &'static [u8]>,
+    clashes: ReadOnlyTable<(u8, u64), ()>,
     offsets: ReadOnlyTable<u64, i32>,
     adopted: ReadOnlyTable<u64, ()>,
     remarks: ReadOnlyTable<u64, &'static [u8]>,
@@ -87,6 +90,9 @@ impl View {
             instances: read.open_table(INSTANCES)?,
             members: read.open_table(MEMBERS)?,
             references: read.open_table(REFERENCES)?,
+            accession_studies: read.open_table(ACCESSION_STUDIES)?,
+            variants: read.open_table(VARIANTS)?,
+            clashes: read.open_table(CLASHES)?,
             offsets: read.open_table(OFFSETS)?,
             adopted: read.open_table(ADOPTED)?,
             remarks: read.open_table(REMARKS)?,
@@ -285,6 +291,78 @@ impl Snapshot for View {
         page(&self.references, uid.0, after, limit, |study, ()| {
             Ok(PairId(study))
         })
+    }
+
+    fn accession_studies(
+        &self,
+        accession: PairId,
+        after: Option<PairId>,
+        limit: usize,
+    ) -> Result<Vec<PairId>, BackendError> {
+        let after = after.map(|after| after.0);
+        page(
+            &self.accession_studies,
+            accession.0,
+            after,
+            limit,
+            |study, ()| Ok(PairId(study)),
+        )
+    }
+
+    fn variant(
+        &self,
+        (study, field, hash): VariantKey,
+    ) -> Result<Option<VariantRecord>, BackendError> {
+        let key = (study.0, field, hash);
+        let row = ReadableTable::get(&self.variants, key).map_err(redb_error)?;
+        Ok(row.map(|row| decode(row.value())).transpose()?)
+    }
+
+    fn variants(
+        &self,
+        study: PairId,
+        field: Field,
+        after: Option<Key>,
+        limit: usize,
+    ) -> Result<Vec<(Key, VariantRecord)>, BackendError> {
+        let from = match after {
+            None => 0,
+            Some(Key::MAX) => return Ok(Vec::new()),
+            Some(after) => after + 1,
+        };
+        let keys = (study.0, field as u8, from)..=(study.0, field as u8, Key::MAX);
+        let range = ReadableTable::range(&self.variants, keys).map_err(redb_error)?;
+        let mut rows = Vec::new();
+        for entry in range.take(limit) {
+            let (key, row) = entry.map_err(redb_error)?;
+            rows.push((key.value().2, decode(row.value())?));
+        }
+        Ok(rows)
+    }
+
+    fn is_clash(&self, kind: ClashKind, id: PairId) -> Result<bool, BackendError> {
+        let row = ReadableTable::get(&self.clashes, (kind as u8, id.0)).map_err(redb_error)?;
+        Ok(row.is_some())
+    }
+
+    fn clashes(
+        &self,
+        kind: ClashKind,
+        after: Option<PairId>,
+        limit: usize,
+    ) -> Result<Vec<PairId>, BackendError> {
+        let from = match after {
+            None => 0,
+            Some(PairId(u64::MAX)) => return Ok(Vec::new()),
+            Some(PairId(after)) => after + 1,
+        };
+        let keys = (kind as u8, from)..=(kind as u8, u64::MAX);
+        let range = ReadableTable::range(&self.clashes, keys).map_err(redb_error)?;
+        let mut ids = Vec::new();
+        for entry in range.take(limit) {
+            ids.push(PairId(entry.map_err(redb_error)?.0.value().1));
+        }
+        Ok(ids)
     }
 
     fn offset(&self, patient: PairId) -> Result<Option<i32>, BackendError> {

@@ -11,9 +11,9 @@ use crate::stores::disk::codec::{GroupMembers, InstanceBytes, Row, encode, insta
 use crate::stores::disk::pair_runs::{set_pair, write_deleted, write_pairs};
 use crate::stores::disk::recent_ids::HighestNumbers;
 use crate::stores::disk::schema::{
-    ADOPTED, DELETED, DELETED_NAMES, IDS, INSTANCES, INTENTS, MEMBERS, META, NAMES, OFFSETS, PAIRS,
-    PATIENT_STUDIES, PATIENTS, REFERENCES, REMARK_TOTALS, REMARKS, RULES, SERIES, STATE, STUDIES,
-    STUDY_SERIES, redb_error,
+    ACCESSION_STUDIES, ADOPTED, CLASHES, DELETED, DELETED_NAMES, IDS, INSTANCES, INTENTS, MEMBERS,
+    META, NAMES, OFFSETS, PAIRS, PATIENT_STUDIES, PATIENTS, REFERENCES, REMARK_TOTALS, REMARKS,
+    RULES, SERIES, STATE, STUDIES, STUDY_SERIES, VARIANTS, redb_error,
 };
 
 /// Writes a batch. The table `pairs` has no runs above `highest`.
@@ -50,6 +50,7 @@ pub(super) fn write_batch(
         REFERENCES,
         references.map(|(uid, study)| ((uid.0, study.0), Some(()))),
     )?;
+    write_captured(write, batch)?;
     let offsets = batch.offsets.iter().map(|(id, days)| (id.0, *days));
     write_plain(write, OFFSETS, offsets)?;
     let adopted = batch.adopted.iter().map(|(id, row)| (id.0, *row));
@@ -73,6 +74,33 @@ pub(super) fn write_batch(
     encode(&batch.meta, &mut buffer)?;
     let mut meta = write.open_table(META).map_err(redb_error)?;
     meta.insert(STATE, buffer.as_slice()).map_err(redb_error)?;
+    Ok(())
+}
+
+/// Writes in what instances differ.
+fn write_captured(write: &WriteTransaction, batch: &Batch) -> Result<(), BackendError> {
+    let studies = batch.accession_studies.iter();
+    let studies = studies.map(|((accession, study), row)| ((accession.0, study.0), *row));
+    write_plain(write, ACCESSION_STUDIES, studies)?;
+    let clashes = batch.clashes.iter();
+    let clashes = clashes.map(|((kind, id), row)| ((*kind as u8, id.0), *row));
+    write_plain(write, CLASHES, clashes)?;
+    if batch.variants.is_empty() {
+        return Ok(());
+    }
+    let mut variants = write.open_table(VARIANTS).map_err(redb_error)?;
+    let mut buffer = Vec::new();
+    for ((study, field, hash), row) in &batch.variants {
+        let key = (study.0, *field, *hash);
+        if let Some(row) = row {
+            encode(row, &mut buffer)?;
+            variants
+                .insert(key, buffer.as_slice())
+                .map_err(redb_error)?;
+        } else {
+            variants.remove(key).map_err(redb_error)?;
+        }
+    }
     Ok(())
 }
 

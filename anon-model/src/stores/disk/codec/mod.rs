@@ -10,6 +10,7 @@
 //! [`migrate`](super::migrate).
 
 mod rows;
+pub(crate) mod rows_2;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,9 +21,6 @@ use crate::{BackendError, Remedy};
 
 /// The longest value in bytes.
 const LIMIT: usize = 16 << 20;
-
-/// The version of every value that this program writes.
-const VERSION: u8 = 1;
 
 /// A value that cannot be read or written. The message names the kind of value, never its content.
 /// The errors of bincode can print parts of the input, so they are dropped.
@@ -51,6 +49,8 @@ impl From<CodecError> for BackendError {
 /// A value that is stored in the file.
 pub(crate) trait Row: Sized {
     const KIND: &'static str;
+    /// The version of the values that this program writes.
+    const VERSION: u8 = 1;
     /// The struct that is written. It borrows where it can.
     type Wire<'w>: Serialize + Deserialize<'w>;
 
@@ -60,16 +60,16 @@ pub(crate) trait Row: Sized {
 
 /// Writes a value to a buffer, which is cleared first.
 pub(crate) fn encode<R: Row>(row: &R, buffer: &mut Vec<u8>) -> Result<(), CodecError> {
-    encode_wire(R::KIND, &row.wire(), buffer)
+    encode_wire((R::KIND, R::VERSION), &row.wire(), buffer)
 }
 
 fn encode_wire(
-    kind: &'static str,
+    (kind, version): (&'static str, u8),
     wire: &impl Serialize,
     buffer: &mut Vec<u8>,
 ) -> Result<(), CodecError> {
     buffer.clear();
-    buffer.push(VERSION);
+    buffer.push(version);
     let config = bincode::config::standard();
     bincode::serde::encode_into_std_write(wire, buffer, config)
         .map_err(|_| CodecError::TooLong(kind))?;
@@ -81,17 +81,20 @@ fn encode_wire(
 
 /// Reads a value from all of `bytes`.
 pub(crate) fn decode<R: Row>(bytes: &[u8]) -> Result<R, CodecError> {
-    let damaged = CodecError::Damaged(R::KIND);
+    Ok(R::from_wire(decode_wire((R::KIND, R::VERSION), bytes)?))
+}
+
+/// Reads a struct of this version from all of `bytes`.
+fn decode_wire<'w, W: Deserialize<'w>>(
+    (kind, known): (&'static str, u8),
+    bytes: &'w [u8],
+) -> Result<W, CodecError> {
+    let damaged = CodecError::Damaged(kind);
     let (version, body) = bytes.split_first().ok_or(damaged)?;
     match *version {
-        VERSION => {}
-        0 => return Err(damaged),
-        version => {
-            return Err(CodecError::Newer {
-                kind: R::KIND,
-                version,
-            });
-        }
+        version if version == known => {}
+        version if version < known => return Err(damaged),
+        version => return Err(CodecError::Newer { kind, version }),
     }
     let config = bincode::config::standard().with_limit::<LIMIT>();
     let (wire, consumed) =
@@ -99,7 +102,7 @@ pub(crate) fn decode<R: Row>(bytes: &[u8]) -> Result<R, CodecError> {
     if consumed != body.len() {
         return Err(damaged);
     }
-    Ok(R::from_wire(wire))
+    Ok(wire)
 }
 
 #[cfg(test)]
@@ -162,10 +165,11 @@ mod tests {
                 description: None,
                 modality: Some(Phi::new("CT".to_owned())),
             },
+            arrival: 7,
             instances: 2,
         };
         encode(&series, &mut buffer).unwrap();
-        assert_eq!(buffer, [1, 9, 0, 1, 2, b'C', b'T', 2]);
+        assert_eq!(buffer, [2, 9, 0, 1, 2, b'C', b'T', 7, 2]);
         assert_eq!(decode::<SeriesRecord>(&buffer), Ok(series));
     }
 

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{CodecError, Row, encode_wire};
 use crate::identity::scheme::IdentityRecord;
 use crate::ledger::records::{
-    InstanceRecord, IntentRecord, Meta, OutputRecord, Pair, PairId, PatientRecord, RemarkKey,
-    RemarksRecord, SeriesRecord, StudyRecord,
+    AccessionValue, InstanceRecord, IntentRecord, Meta, OutputRecord, Pair, PairId, PatientRecord,
+    RemarkKey, RemarksRecord, SeriesRecord, StudyRecord, VariantRecord,
 };
 use crate::{Counts, Fingerprint, PatientPhi, Phi, RulesRecord, SeriesPhi, StudyPhi, Totals};
 
@@ -16,8 +16,12 @@ fn text(text: Option<&Phi<String>>) -> Option<&str> {
     text.map(|text| text.expose().as_str())
 }
 
-fn phi(text: Option<&str>) -> Option<Phi<String>> {
-    text.map(|text| Phi::new(text.to_owned()))
+pub(super) fn phi(text: Option<&str>) -> Option<Phi<String>> {
+    text.map(text_of)
+}
+
+pub(super) fn text_of(text: &str) -> Phi<String> {
+    Phi::new(text.to_owned())
 }
 
 #[derive(Serialize, Deserialize)]
@@ -89,16 +93,18 @@ pub(crate) fn encode_run<'p>(
     buffer: &mut Vec<u8>,
 ) -> Result<(), CodecError> {
     let wire = PairRunV1(pairs.map(|pair| Some(PairV1::of(pair))).collect());
-    encode_wire(PairRun::KIND, &wire, buffer)
+    encode_wire((PairRun::KIND, PairRun::VERSION), &wire, buffer)
 }
 
 #[derive(Serialize, Deserialize)]
-pub(crate) struct PatientV1<'w> {
+pub(crate) struct PatientV2<'w> {
     id: &'w str,
     name: &'w str,
     sex: Option<&'w str>,
     birth_date: Option<&'w str>,
     ethnic_group: Option<&'w str>,
+    arrival: u64,
+    compared: [Option<&'w str>; 2],
     studies: u64,
     series: u64,
     instances: u64,
@@ -106,22 +112,25 @@ pub(crate) struct PatientV1<'w> {
 
 impl Row for PatientRecord {
     const KIND: &'static str = "patient";
-    type Wire<'w> = PatientV1<'w>;
+    const VERSION: u8 = 2;
+    type Wire<'w> = PatientV2<'w>;
 
-    fn wire(&self) -> PatientV1<'_> {
-        PatientV1 {
+    fn wire(&self) -> PatientV2<'_> {
+        PatientV2 {
             id: self.phi.id.expose(),
             name: self.phi.name.expose(),
             sex: text(self.phi.sex.as_ref()),
             birth_date: text(self.phi.birth_date.as_ref()),
             ethnic_group: text(self.phi.ethnic_group.as_ref()),
+            arrival: self.arrival,
+            compared: self.compared.each_ref().map(|value| text(value.as_ref())),
             studies: self.studies,
             series: self.series,
             instances: self.instances,
         }
     }
 
-    fn from_wire(wire: PatientV1<'_>) -> Self {
+    fn from_wire(wire: PatientV2<'_>) -> Self {
         Self {
             phi: PatientPhi {
                 id: Phi::new(wire.id.to_owned()),
@@ -130,6 +139,8 @@ impl Row for PatientRecord {
                 birth_date: phi(wire.birth_date),
                 ethnic_group: phi(wire.ethnic_group),
             },
+            arrival: wire.arrival,
+            compared: wire.compared.map(phi),
             studies: wire.studies,
             series: wire.series,
             instances: wire.instances,
@@ -138,7 +149,7 @@ impl Row for PatientRecord {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(crate) struct StudyV1<'w> {
+pub(crate) struct StudyV2<'w> {
     patient: u64,
     first_seen: u64,
     source: &'w str,
@@ -146,7 +157,12 @@ pub(crate) struct StudyV1<'w> {
     date_offset: i32,
     phi_accession: Option<&'w str>,
     description: Option<&'w str>,
-    accession: Option<u64>,
+    name: &'w str,
+    sex: Option<&'w str>,
+    birth_date: Option<&'w str>,
+    ethnic_group: Option<&'w str>,
+    #[serde(borrow)]
+    accessions: Vec<(&'w str, Option<u64>)>,
     series: u64,
     instances: u64,
     target: u64,
@@ -154,10 +170,12 @@ pub(crate) struct StudyV1<'w> {
 
 impl Row for StudyRecord {
     const KIND: &'static str = "study";
-    type Wire<'w> = StudyV1<'w>;
+    const VERSION: u8 = 2;
+    type Wire<'w> = StudyV2<'w>;
 
-    fn wire(&self) -> StudyV1<'_> {
-        StudyV1 {
+    fn wire(&self) -> StudyV2<'_> {
+        let accessions = self.accessions.iter();
+        StudyV2 {
             patient: self.patient.0,
             first_seen: self.first_seen,
             source: self.phi.source.expose(),
@@ -165,14 +183,24 @@ impl Row for StudyRecord {
             date_offset: self.phi.date_offset,
             phi_accession: text(self.phi.accession.as_ref()),
             description: text(self.phi.description.as_ref()),
-            accession: self.accession.map(|id| id.0),
+            name: self.person.name.expose(),
+            sex: text(self.person.sex.as_ref()),
+            birth_date: text(self.person.birth_date.as_ref()),
+            ethnic_group: text(self.person.ethnic_group.as_ref()),
+            accessions: accessions
+                .map(|value| (value.text.expose().as_str(), value.pair.map(|id| id.0)))
+                .collect(),
             series: self.series,
             instances: self.instances,
             target: self.target,
         }
     }
 
-    fn from_wire(wire: StudyV1<'_>) -> Self {
+    fn from_wire(wire: StudyV2<'_>) -> Self {
+        let value = |(text, pair): (&str, Option<u64>)| AccessionValue {
+            text: Phi::new(text.to_owned()),
+            pair: pair.map(PairId),
+        };
         Self {
             patient: PairId(wire.patient),
             first_seen: wire.first_seen,
@@ -183,7 +211,14 @@ impl Row for StudyRecord {
                 accession: phi(wire.phi_accession),
                 description: phi(wire.description),
             },
-            accession: wire.accession.map(PairId),
+            person: PatientPhi {
+                id: Phi::default(),
+                name: Phi::new(wire.name.to_owned()),
+                sex: phi(wire.sex),
+                birth_date: phi(wire.birth_date),
+                ethnic_group: phi(wire.ethnic_group),
+            },
+            accessions: wire.accessions.into_iter().map(value).collect(),
             series: wire.series,
             instances: wire.instances,
             target: wire.target,
@@ -192,34 +227,66 @@ impl Row for StudyRecord {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(crate) struct SeriesV1<'w> {
+pub(crate) struct SeriesV2<'w> {
     study: u64,
     description: Option<&'w str>,
     modality: Option<&'w str>,
+    arrival: u64,
     instances: u64,
 }
 
 impl Row for SeriesRecord {
     const KIND: &'static str = "series";
-    type Wire<'w> = SeriesV1<'w>;
+    const VERSION: u8 = 2;
+    type Wire<'w> = SeriesV2<'w>;
 
-    fn wire(&self) -> SeriesV1<'_> {
-        SeriesV1 {
+    fn wire(&self) -> SeriesV2<'_> {
+        SeriesV2 {
             study: self.study.0,
             description: text(self.phi.description.as_ref()),
             modality: text(self.phi.modality.as_ref()),
+            arrival: self.arrival,
             instances: self.instances,
         }
     }
 
-    fn from_wire(wire: SeriesV1<'_>) -> Self {
+    fn from_wire(wire: SeriesV2<'_>) -> Self {
         Self {
             study: PairId(wire.study),
             phi: SeriesPhi {
                 description: phi(wire.description),
                 modality: phi(wire.modality),
             },
+            arrival: wire.arrival,
             instances: wire.instances,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct VariantV1<'w> {
+    text: &'w str,
+    pair: Option<u64>,
+    arrival: u64,
+}
+
+impl Row for VariantRecord {
+    const KIND: &'static str = "variant";
+    type Wire<'w> = VariantV1<'w>;
+
+    fn wire(&self) -> VariantV1<'_> {
+        VariantV1 {
+            text: self.text.expose(),
+            pair: self.pair.map(|id| id.0),
+            arrival: self.arrival,
+        }
+    }
+
+    fn from_wire(wire: VariantV1<'_>) -> Self {
+        Self {
+            text: Phi::new(wire.text.to_owned()),
+            pair: wire.pair.map(PairId),
+            arrival: wire.arrival,
         }
     }
 }
