@@ -315,6 +315,35 @@ pub(crate) struct Index {
     /// to private/phi_export
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     pub(crate) xlsx: Option<Option<PathBuf>>,
+    /// Add columns behind those of V17. Without COLUMN, all of these
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',', num_args = 0..)]
+    pub(crate) columns: Option<Vec<Column>>,
+    /// List what clashes instead: patients with several names or birth dates, studies with several
+    /// accession numbers or dates, accession numbers of several patients. Shows pseudonyms; with
+    /// --show-phi, originals too
+    #[arg(long, conflicts_with_all = ["csv", "xlsx", "columns"])]
+    pub(crate) clashes: bool,
+}
+
+/// A column of the index besides those of V17.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Column {
+    /// Birth date of the patient
+    BirthDate,
+    /// Sex of the patient
+    Sex,
+    /// Ethnic group of the patient
+    EthnicGroup,
+    /// Description of the study
+    StudyDescription,
+    /// Modalities of the series
+    Modality,
+    /// Descriptions of the series
+    SeriesDescription,
+    /// File or peer that the first object came from
+    Source,
+    /// Number of objects that a retrieve expects
+    Expected,
 }
 
 #[derive(Debug, Args)]

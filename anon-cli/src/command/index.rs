@@ -1,5 +1,7 @@
 //! `anon index`: lists originals and pseudonyms, one row per study. Its output identifies patients.
 
+mod clashes;
+mod columns;
 mod csv;
 mod file;
 mod xlsx;
@@ -8,9 +10,10 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use anon_engine::Cancel;
-use anon_model::{PhiIndex, ProjectSettings, StudyRow};
+use anon_model::{Phi, PhiIndex, ProjectSettings, StudyRow};
 use serde::Serialize;
 
+use self::columns::{Columns, FurtherCells};
 use crate::args::Index;
 use crate::command::Context;
 use crate::exit::ExitStatus;
@@ -35,53 +38,14 @@ struct IndexRow {
     study_uid: String,
     series: u64,
     instances: u64,
+    #[serde(flatten)]
+    further: FurtherCells,
 }
-
-/// The columns of V17, in its order.
-const COLUMNS: [&str; 12] = [
-    "ANON-PatientID",
-    "ANON-PatientName",
-    "PHI-PatientName",
-    "PHI-PatientID",
-    "DateOffset",
-    "PHI-StudyDate",
-    "ANON-Accession",
-    "PHI-Accession",
-    "ANON-StudyInstanceUID",
-    "PHI-StudyInstanceUID",
-    "Number of Series",
-    "Number of Instances",
-];
-
-/// The index of the date offset in [`COLUMNS`].
-const DATE_OFFSET: usize = 4;
 
 type OnRow<'r> = &'r mut dyn FnMut(IndexRow) -> anyhow::Result<()>;
 
 impl IndexRow {
-    fn cells(self) -> [String; COLUMNS.len()] {
-        [
-            self.anon_patient_id,
-            self.anon_patient_name,
-            self.patient_name,
-            self.patient_id,
-            self.date_offset.to_string(),
-            self.study_date,
-            self.anon_accession,
-            self.accession,
-            self.anon_study_uid,
-            self.study_uid,
-            self.series.to_string(),
-            self.instances.to_string(),
-        ]
-    }
-}
-
-impl From<StudyRow> for IndexRow {
-    fn from(row: StudyRow) -> Self {
-        let exposed = |value: Option<anon_model::Phi<String>>| {
-            value.map_or_else(String::new, anon_model::Phi::into_exposed)
-        };
+    fn new(row: StudyRow, further: FurtherCells) -> Self {
         Self {
             event: "study",
             anon_patient_id: row.patient.clone(),
@@ -97,14 +61,39 @@ impl From<StudyRow> for IndexRow {
             study_uid: row.study_uid.into_exposed(),
             series: row.series,
             instances: row.instances,
+            further,
         }
     }
+
+    /// Returns the cells in the order of [`Columns::captions`].
+    fn cells(self) -> Vec<String> {
+        let v17 = [
+            self.anon_patient_id,
+            self.anon_patient_name,
+            self.patient_name,
+            self.patient_id,
+            self.date_offset.to_string(),
+            self.study_date,
+            self.anon_accession,
+            self.accession,
+            self.anon_study_uid,
+            self.study_uid,
+            self.series.to_string(),
+            self.instances.to_string(),
+        ];
+        v17.into_iter().chain(self.further.into_texts()).collect()
+    }
+}
+
+fn exposed(value: Option<Phi<String>>) -> String {
+    value.map_or_else(String::new, Phi::into_exposed)
 }
 
 #[derive(Debug, Serialize)]
 struct Summary {
     event: &'static str,
     command: &'static str,
+    patients: u64,
     studies: u64,
     csv: Option<String>,
     xlsx: Option<String>,
@@ -117,18 +106,21 @@ pub(crate) fn run(context: &Context<'_>, args: &Index) -> anyhow::Result<ExitSta
     log::start_without_file(&context.global)?;
     let settings = settings::load(&project)?;
     let lookups = open_project::read_lookups(&project, &settings)?;
+    if args.clashes {
+        return clashes::run(context, &project, &*lookups);
+    }
     // Written first: without an audit entry nothing is shown.
     audit::append(&project.audit_file(), "index", lookups.totals()?.studies)?;
-    let mut written = WrittenFiles {
-        studies: 0,
-        csv: None,
-        xlsx: None,
-        cut: 0,
+    let rows = Rows {
+        cancel: context.signals.cancel(),
+        lookups: &*lookups,
+        columns: Columns::new(args.columns.as_deref()),
     };
+    let mut written = WrittenFiles::default();
     let done = if args.csv.is_none() && args.xlsx.is_none() {
-        show(context, &*lookups, &mut written.studies)
+        show(context, &rows, &mut written.counts)
     } else {
-        write(context, &project, &settings, &*lookups, args, &mut written)
+        write(context, &project, &settings, &rows, args, &mut written)
     };
     match done {
         // The summary names the files that are complete.
@@ -139,7 +131,8 @@ pub(crate) fn run(context: &Context<'_>, args: &Index) -> anyhow::Result<ExitSta
     context.report.summary(&Summary {
         event: "summary",
         command: "index",
-        studies: written.studies,
+        patients: written.counts.patients,
+        studies: written.counts.studies,
         csv: text(&written.csv),
         xlsx: text(&written.xlsx),
         cut: written.cut,
@@ -152,36 +145,49 @@ fn write(
     context: &Context<'_>,
     project: &Project,
     settings: &ProjectSettings,
-    lookups: &dyn PhiIndex,
+    rows: &Rows<'_>,
     args: &Index,
     written: &mut WrittenFiles,
 ) -> anyhow::Result<()> {
-    let cancel = context.signals.cancel();
+    let captions = rows.columns.captions();
     if let Some(file) = &args.csv {
         let target = file_target(project, settings, file.as_deref(), "csv");
-        let (path, studies) = file::write(&target, |file| {
-            csv::write(file, |row| for_each_study(cancel, lookups, row))
+        let counts = &mut written.counts;
+        let (path, _) = file::write(&target, |file| {
+            csv::write(file, &captions, |on_row| rows.visit(counts, on_row))
         })?;
-        (written.studies, written.csv) = (studies, Some(path));
+        written.csv = Some(path);
     }
     if let Some(file) = &args.xlsx {
         let target = file_target(project, settings, file.as_deref(), "xlsx");
         let mut cut = 0;
-        let (path, studies) = file::write(&target, |file| {
-            let rows = |on_row: OnRow<'_>| for_each_study(cancel, lookups, on_row);
-            let done = xlsx::write(file, &project.tmp(), xlsx::SHEET_ROWS, rows)?;
+        let counts = &mut written.counts;
+        let (path, _) = file::write(&target, |file| {
+            let layout = xlsx::Layout {
+                captions: &captions,
+                sheet_rows: xlsx::SHEET_ROWS,
+            };
+            let rows = |on_row: OnRow<'_>| rows.visit(counts, on_row);
+            let done = xlsx::write(file, &project.tmp(), layout, rows)?;
             cut = done.cut;
             Ok(done.studies)
         })?;
-        (written.studies, written.xlsx, written.cut) = (studies, Some(path), cut);
+        (written.xlsx, written.cut) = (Some(path), cut);
     }
     print_files(context, written)
 }
 
-/// The files written.
-#[derive(Debug)]
-struct WrittenFiles {
+/// The patients and studies of an index.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    patients: u64,
     studies: u64,
+}
+
+/// The files written.
+#[derive(Debug, Default)]
+struct WrittenFiles {
+    counts: Counts,
     csv: Option<PathBuf>,
     xlsx: Option<PathBuf>,
     /// Truncated cells of the workbook.
@@ -210,7 +216,7 @@ fn print_files(context: &Context<'_>, written: &WrittenFiles) -> anyhow::Result<
     for path in [&written.csv, &written.xlsx].into_iter().flatten() {
         report.line(&format!(
             "wrote {} studies to {}, readable by you alone",
-            written.studies,
+            written.counts.studies,
             path.display()
         ))?;
     }
@@ -224,9 +230,9 @@ fn print_files(context: &Context<'_>, written: &WrittenFiles) -> anyhow::Result<
 }
 
 /// Prints all studies, and counts them.
-fn show(context: &Context<'_>, lookups: &dyn PhiIndex, studies: &mut u64) -> anyhow::Result<()> {
+fn show(context: &Context<'_>, rows: &Rows<'_>, counts: &mut Counts) -> anyhow::Result<()> {
     let report = context.report;
-    let mut table = Table::new(&[
+    let headers = [
         "anon patient",
         "patient name",
         "patient id",
@@ -238,23 +244,14 @@ fn show(context: &Context<'_>, lookups: &dyn PhiIndex, studies: &mut u64) -> any
         "study",
         "series",
         "instances",
-    ]);
-    let shown = for_each_study(context.signals.cancel(), lookups, &mut |study| {
+    ];
+    let headers: Vec<_> = headers.into_iter().chain(rows.columns.headers()).collect();
+    let mut table = Table::new(&headers);
+    let shown = rows.visit(counts, &mut |study| {
         report.json(&study)?;
-        *studies += 1;
-        let cells = [
-            study.anon_patient_id,
-            study.patient_name,
-            study.patient_id,
-            study.date_offset.to_string(),
-            study.study_date,
-            study.anon_accession,
-            study.accession,
-            study.anon_study_uid,
-            study.study_uid,
-            study.series.to_string(),
-            study.instances.to_string(),
-        ];
+        // People see the pseudonym of Patient ID and Patient's Name once.
+        let cells = study.cells().into_iter().enumerate();
+        let cells = cells.filter_map(|(column, cell)| (column != 1).then_some(cell));
         let lines = table.row(cells).into_iter().flatten();
         lines.into_iter().try_for_each(|line| report.line(&line))
     });
@@ -265,27 +262,43 @@ fn show(context: &Context<'_>, lookups: &dyn PhiIndex, studies: &mut u64) -> any
     shown.map(drop)
 }
 
-/// Calls `on_row` for each study. Returns their number. A signal is an error, so no partial index is written.
-fn for_each_study(
-    cancel: &Cancel,
-    lookups: &dyn PhiIndex,
-    on_row: OnRow<'_>,
-) -> anyhow::Result<u64> {
-    let mut count = 0;
-    let mut done = Ok(());
-    lookups.studies(&mut |study| {
-        if cancel.is_cancelled() {
-            done = Err(Interrupted.into());
-        } else {
-            count += 1;
-            done = on_row(study.into());
+/// The rows of an index.
+struct Rows<'r> {
+    cancel: &'r Cancel,
+    lookups: &'r dyn PhiIndex,
+    columns: Columns,
+}
+
+impl Rows<'_> {
+    /// Calls `on_row` for each study. Returns their number, and counts them and their patients. A
+    /// signal is an error, so no partial index is written.
+    fn visit(&self, counts: &mut Counts, on_row: OnRow<'_>) -> anyhow::Result<u64> {
+        *counts = Counts::default();
+        let mut done = Ok(());
+        let mut patient = None;
+        self.lookups.studies(&mut |study| {
+            counts.studies += 1;
+            // The studies of a patient follow each other.
+            if patient.as_ref() != Some(&study.patient) {
+                counts.patients += 1;
+                patient = Some(study.patient.clone());
+            }
+            done = self.row(study, on_row);
+            if done.is_err() {
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        })?;
+        done.map(|()| counts.studies)
+    }
+
+    fn row(&self, study: StudyRow, on_row: OnRow<'_>) -> anyhow::Result<()> {
+        if self.cancel.is_cancelled() {
+            return Err(Interrupted.into());
         }
-        if done.is_err() {
-            return ControlFlow::Break(());
-        }
-        ControlFlow::Continue(())
-    })?;
-    done.map(|()| count)
+        let further = self.columns.cells(self.lookups, &study)?;
+        on_row(IndexRow::new(study, further))
+    }
 }
 
 /// A signal arrived before the last study.
@@ -320,8 +333,15 @@ mod tests {
             .adopt_studies(&studies, &[], anon_model::Adopting::AllOrNothing)
             .unwrap();
         let (cancel, mut shown) = (Cancel::new(), 0);
-        assert_eq!(for_each_study(&cancel, &store, &mut |_| Ok(())).unwrap(), 9);
-        let part = for_each_study(&cancel, &store, &mut |_| {
+        let rows = Rows {
+            cancel: &cancel,
+            lookups: &store,
+            columns: Columns::default(),
+        };
+        let mut counts = Counts::default();
+        assert_eq!(rows.visit(&mut counts, &mut |_| Ok(())).unwrap(), 9);
+        assert_eq!((counts.patients, counts.studies), (9, 9));
+        let part = rows.visit(&mut counts, &mut |_| {
             shown += 1;
             if shown == 4 {
                 cancel.cancel();

@@ -20,7 +20,7 @@ use crate::work::{Holder, Jobs};
 pub(crate) use advice::how_to_accept;
 pub(crate) use left_out::{LeftOutCounts, warn_of_left_out, warn_of_places};
 pub(crate) use print::{
-    remarks as print_remarks, summary as print_summary, warn_of_shared_patient,
+    remarks as print_remarks, summary as print_summary, warn_of_clashes, warn_of_shared_patient,
 };
 
 /// Returns the exit status of an import, or of another command with such a summary.

@@ -37,10 +37,6 @@ pub(crate) fn run(context: &Context<'_>) -> anyhow::Result<ExitStatus> {
     let mut count = 0;
     let mut printed = Ok(());
     lookups.patients(&mut |row| {
-        // The shared patient exists before it has a study.
-        if row.studies == 0 {
-            return ControlFlow::Continue(());
-        }
         count += 1;
         let patient = PatientEvent {
             event: "patient",

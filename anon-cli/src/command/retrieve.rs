@@ -219,6 +219,7 @@ fn conclude(
     }
     outcome::print_remarks(context, &done.remarks)?;
     outcome::warn_of_shared_patient(context, done.shared_patient);
+    outcome::warn_of_clashes(context, done.clashes);
     if done.interrupted {
         report.line("interrupted: run the same command again to continue")?;
     }

@@ -21,10 +21,12 @@ use crate::node::{self, Intake, Receiver};
 use crate::project::OpenProject;
 use crate::project::Project;
 use crate::project::lock::Lock;
+use crate::project::record::Clashes;
 use crate::project::remark::RemarkRecord;
 use crate::project::settings;
 use crate::report;
 use crate::work::Jobs;
+use crate::work::clashes::NewClashes;
 use settings_watcher::SettingsWatcher;
 use status_line::StatusLine;
 
@@ -70,6 +72,8 @@ struct Summary {
     shared_patient: u64,
     /// The remarks on the stored objects.
     remarks: Vec<RemarkRecord>,
+    /// Clashes that were found in the run and not before.
+    clashes: Clashes,
     seconds: f64,
     /// False if associations were aborted because the stop timed out.
     drained: bool,
@@ -98,6 +102,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Serve) -> anyhow::Result<ExitSta
     outcome::print_who_can_connect(&settings, context.report);
     print_listening(context, &settings, &receiver)?;
     let start = Instant::now();
+    let clashes = NewClashes::start(&*open.lookups);
     let mut watcher = SettingsWatcher::new(&project, &settings);
     let served = run_until_signal(context, &receiver, &jobs.intake, &ended, &mut watcher);
     context
@@ -109,7 +114,8 @@ pub(crate) fn run(context: &Context<'_>, args: &Serve) -> anyhow::Result<ExitSta
     let printed = ended
         .try_iter()
         .try_for_each(|association| print(context, &association));
-    let summary = Summary::of(&receiver, &jobs.intake, start.elapsed(), drained);
+    let mut summary = Summary::of(&receiver, &jobs.intake, start.elapsed(), drained);
+    summary.clashes = clashes.end(&*open.lookups);
     drop((receiver, jobs));
     open.close()?;
     served.and(printed)?;
@@ -263,6 +269,7 @@ impl Summary {
             bytes: totals.instances.bytes,
             shared_patient: notes.shared_patient,
             remarks: RemarkRecord::all_of(&notes.remarks),
+            clashes: Clashes::default(),
             seconds: lasted.as_secs_f64(),
             drained,
         }
@@ -295,6 +302,7 @@ impl Summary {
         }
         outcome::print_remarks(context, &self.remarks)?;
         outcome::warn_of_shared_patient(context, self.shared_patient);
+        outcome::warn_of_clashes(context, self.clashes);
         Ok(())
     }
 }

@@ -11,8 +11,10 @@ use crate::command::{Context, outcome};
 use crate::exit::ExitStatus;
 use crate::project::Project;
 use crate::project::open_project::{self, Health};
+use crate::project::record::Clashes;
 use crate::project::remark::RemarkRecord;
 use crate::project::settings;
+use crate::work::clashes;
 use crate::{clock, log, report};
 
 #[derive(Debug, Serialize)]
@@ -27,6 +29,8 @@ struct Summary {
     bytes: u64,
     /// The remarks on the stored instances.
     remarks: Vec<RemarkRecord>,
+    /// Values of the index that should be one and are several.
+    clashes: Clashes,
     name: String,
     site_id: String,
     rules: Option<String>,
@@ -89,6 +93,7 @@ pub(crate) fn run(context: &Context<'_>) -> anyhow::Result<ExitStatus> {
             .collect(),
         bytes: totals.bytes,
         remarks: RemarkRecord::all_of(&lookups.remarks()?),
+        clashes: clashes::count(&*lookups)?,
         name: settings.name.clone(),
         site_id: settings.site_id.to_string(),
         rules: lookups.rules()?.map(|rules| rules.name),
@@ -183,6 +188,14 @@ fn print(context: &Context<'_>, summary: &Summary) -> anyhow::Result<()> {
         line(format!("quarantined: {category} {count}"))?;
     }
     outcome::print_remarks(context, &summary.remarks)?;
+    let clashes = summary.clashes.words();
+    if !clashes.is_empty() {
+        line(format!(
+            "clashes: {}; {} lists them",
+            clashes.join(", "),
+            context.command_line("index --clashes")
+        ))?;
+    }
     for exports in &summary.exports {
         line(export_line(exports))?;
     }

@@ -63,6 +63,9 @@ pub(crate) struct Summary {
     /// The remarks on the stored objects.
     #[serde(default)]
     pub(crate) remarks: Vec<RemarkRecord>,
+    /// Clashes that were found in the run and not before.
+    #[serde(default)]
+    pub(crate) clashes: Clashes,
     /// Directories not entered: hidden ones, links, the project itself.
     pub(crate) directories_passed: u64,
     /// True if it was cancelled.
@@ -83,6 +86,72 @@ impl Summary {
     /// True if nothing failed or was quarantined, and every archive was read.
     pub(crate) fn is_clean(&self) -> bool {
         self.failed == 0 && self.archives == 0 && self.quarantined.values().all(|count| *count == 0)
+    }
+}
+
+/// Counts of values that should be one and are several.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Clashes {
+    /// Patients with several names under one Patient ID.
+    pub(crate) patient_names: u64,
+    /// Patients with several birth dates under one Patient ID.
+    pub(crate) birth_dates: u64,
+    /// Studies with several accession numbers.
+    pub(crate) accessions: u64,
+    /// Studies with several dates.
+    pub(crate) study_dates: u64,
+    /// Accession numbers of several patients.
+    pub(crate) accession_patients: u64,
+}
+
+impl Clashes {
+    fn all(self) -> [u64; 5] {
+        [
+            self.patient_names,
+            self.birth_dates,
+            self.accessions,
+            self.study_dates,
+            self.accession_patients,
+        ]
+    }
+
+    pub(crate) fn sum(self) -> u64 {
+        self.all().iter().sum()
+    }
+
+    /// Returns the clashes that were added since.
+    pub(crate) fn since(self, before: &Self) -> Self {
+        Self {
+            patient_names: self.patient_names.saturating_sub(before.patient_names),
+            birth_dates: self.birth_dates.saturating_sub(before.birth_dates),
+            accessions: self.accessions.saturating_sub(before.accessions),
+            study_dates: self.study_dates.saturating_sub(before.study_dates),
+            accession_patients: self
+                .accession_patients
+                .saturating_sub(before.accession_patients),
+        }
+    }
+
+    /// Returns the counts in words, such as `1 patient with several names`. Empty if there is none.
+    pub(crate) fn words(self) -> Vec<String> {
+        const WORDS: [[&str; 3]; 5] = [
+            ["patient", "patients", "with several names"],
+            ["patient", "patients", "with several birth dates"],
+            ["study", "studies", "with several accession numbers"],
+            ["study", "studies", "with several dates"],
+            [
+                "accession number",
+                "accession numbers",
+                "of several patients",
+            ],
+        ];
+        let counts = self.all().into_iter().zip(WORDS);
+        let words = counts.filter(|(count, _)| *count > 0);
+        let words = words.map(|(count, [one, many, what])| {
+            let noun = if count == 1 { one } else { many };
+            format!("{count} {noun} {what}")
+        });
+        words.collect()
     }
 }
 
@@ -257,6 +326,9 @@ pub(crate) struct Retrieved {
     /// The remarks on the objects stored now.
     #[serde(default)]
     pub(crate) remarks: Vec<RemarkRecord>,
+    /// Clashes that were found in the run and not before.
+    #[serde(default)]
+    pub(crate) clashes: Clashes,
     /// The storage classes of those excluded, as far as the server says them, with counts.
     #[serde(default)]
     pub(crate) storage_classes_excluded: BTreeMap<String, u64>,

@@ -23,6 +23,7 @@ use crate::project::record::{
 use crate::project::roots::Roots;
 use crate::project::settings;
 use crate::signal::Signals;
+use crate::work::clashes::NewClashes;
 use crate::work::control::Holder;
 use crate::work::control::{Request, Response};
 use crate::work::{delete, import, java_index, quarantine, settings as settings_file};
@@ -151,11 +152,14 @@ impl Jobs {
         cancel: &Cancel,
         report: &(dyn Fn(Instance) + Sync),
     ) -> Summary {
-        let Some(engine) = self.engine.upgrade() else {
+        let (Some(engine), Some(lookups)) = (self.engine.upgrade(), self.lookups.upgrade()) else {
             return Summary::failed(CLOSED);
         };
-        import::run(&engine, &self.dirs, roots, cancel, report)
-            .unwrap_or_else(|error| Summary::failed(&format!("{error:#}")))
+        let before = NewClashes::start(&*lookups);
+        let mut summary = import::run(&engine, &self.dirs, roots, cancel, report)
+            .unwrap_or_else(|error| Summary::failed(&format!("{error:#}")));
+        summary.clashes = before.end(&*lookups);
+        summary
     }
 
     /// Imports the originals in the quarantine again, those of a category or all.
@@ -168,7 +172,11 @@ impl Jobs {
         let category = category.map(quarantine::category).transpose()?;
         let engine = self.engine.upgrade().context(CLOSED)?;
         let entries = self.quarantine.upgrade().context(CLOSED)?;
-        quarantine::retry(&engine, &entries, category, cancel, report)
+        let lookups = self.lookups.upgrade().context(CLOSED)?;
+        let before = NewClashes::start(&*lookups);
+        let mut summary = quarantine::retry(&engine, &entries, category, cancel, report)?;
+        summary.clashes = before.end(&*lookups);
+        Ok(summary)
     }
 
     fn clear(&self, entries: &Entries, cancel: &Cancel) -> anyhow::Result<u64> {
@@ -225,7 +233,9 @@ impl Jobs {
             None
         };
         let _active = self.arrivals.start_retrieve();
+        let before = NewClashes::start(&*lookups);
         let mut done = fetch.run(&*lookups, &self.arrivals, cancel, report)?;
+        done.clashes = before.end(&*lookups);
         done.seconds = started.elapsed().as_secs_f64();
         Ok(done)
     }

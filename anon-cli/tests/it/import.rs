@@ -316,7 +316,8 @@ fn import_prints_each_warning_once() -> Test {
     for n in 0..3 {
         let object = ct_small(&Place::nth(5, n, 1)).without(Tag(0x0010, 0x0020));
         scene.put(&format!("in/{n}"), &object)?;
-        let object = secondary_capture(&Place::nth(6, n, 1)).without(Tag(0x0028, 0x0301));
+        let place = Place::nth(6, n, 1).patient(2);
+        let object = secondary_capture(&place).without(Tag(0x0028, 0x0301));
         scene.put(&format!("in/sc{n}"), &object)?;
     }
     let args = ["-p", "project", "import", "in", "--modalities", "all"];

@@ -34,6 +34,7 @@ mod hand_over;
 mod hostile;
 mod import;
 mod index_files;
+mod index_truth;
 mod init;
 mod java_index;
 mod kill;

@@ -1,4 +1,4 @@
-//! The index as CSV: the columns of V17, UTF-8, RFC 4180, without formulas.
+//! The index as CSV: UTF-8, RFC 4180, without formulas.
 //!
 //! A text that a spreadsheet could take for a formula gets an apostrophe in front, and so does a text
 //! that starts with an apostrophe. Some programs also end cells at semicolons, tabs or line ends, so each
@@ -9,17 +9,19 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
-use super::{COLUMNS, DATE_OFFSET, OnRow};
+use super::OnRow;
+use super::columns::DATE_OFFSET;
 
 /// Writes the rows that `rows` passes on. Returns their number.
 pub(super) fn write(
     file: File,
+    captions: &[&str],
     rows: impl FnOnce(OnRow<'_>) -> anyhow::Result<u64>,
 ) -> anyhow::Result<u64> {
     let mut csv = csv::WriterBuilder::new()
         .terminator(csv::Terminator::CRLF)
         .from_writer(BufWriter::new(file));
-    csv.write_record(COLUMNS)?;
+    csv.write_record(captions)?;
     let count = rows(&mut |study| {
         // A negative date offset is not escaped: it is our own number.
         for (column, cell) in study.cells().iter().enumerate() {

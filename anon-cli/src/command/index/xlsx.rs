@@ -1,4 +1,4 @@
-//! The index as an Excel workbook: the columns of V17, every cell a text. So no cell runs as a formula or
+//! The index as an Excel workbook: every cell is a text. So no cell runs as a formula or
 //! becomes a number or a link.
 //!
 //! Rows are written as they arrive, in constant memory. A full sheet is followed by another one.
@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rust_xlsxwriter::{Format, IgnoreError, Workbook};
 
-use super::{COLUMNS, OnRow};
+use super::OnRow;
 
 /// The most rows of a sheet in Excel.
 pub(super) const SHEET_ROWS: u32 = 1_048_576;
@@ -28,21 +28,28 @@ pub(super) struct Written {
     pub(super) cut: u64,
 }
 
-/// Writes the rows that `rows` passes on, up to `sheet_rows` per sheet including the header. Buffers them
-/// in unnamed files in `tmp`.
+/// The columns of a workbook, and the rows of its sheets.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Layout<'l> {
+    pub(super) captions: &'l [&'l str],
+    /// The most rows of a sheet, with the captions.
+    pub(super) sheet_rows: u32,
+}
+
+/// Writes the rows that `rows` passes on. Buffers them in unnamed files in `tmp`.
 pub(super) fn write(
     file: File,
     tmp: &Path,
-    sheet_rows: u32,
+    layout: Layout<'_>,
     rows: impl FnOnce(OnRow<'_>) -> anyhow::Result<u64>,
 ) -> anyhow::Result<Written> {
     let mut workbook = Workbook::new();
     workbook.set_tempdir(tmp)?;
     let mut sheets = SheetWriter {
         text: Format::new().set_num_format("@"),
-        sheet_rows,
+        layout,
         count: 0,
-        next: sheet_rows,
+        next: layout.sheet_rows,
         cut: 0,
     };
     sheets.add(&mut workbook)?;
@@ -57,16 +64,16 @@ pub(super) fn write(
     })
 }
 
-struct SheetWriter {
+struct SheetWriter<'l> {
     text: Format,
-    sheet_rows: u32,
+    layout: Layout<'l>,
     count: usize,
     /// The next row of the last sheet.
     next: u32,
     cut: u64,
 }
 
-impl SheetWriter {
+impl SheetWriter<'_> {
     fn add(&mut self, workbook: &mut Workbook) -> anyhow::Result<()> {
         let sheet = workbook.add_worksheet_with_constant_memory()?;
         self.count += 1;
@@ -75,17 +82,17 @@ impl SheetWriter {
             count => format!("Index {count}"),
         })?;
         sheet.set_freeze_panes(1, 0)?;
-        let last = u16::try_from(COLUMNS.len())?.saturating_sub(1);
+        let last = u16::try_from(self.layout.captions.len())?.saturating_sub(1);
         sheet.ignore_error_range(0, 0, SHEET_ROWS - 1, last, IgnoreError::NumberStoredAsText)?;
-        for (column, caption) in (0..).zip(COLUMNS) {
-            sheet.write_string(0, column, caption)?;
+        for (column, caption) in (0..).zip(self.layout.captions) {
+            sheet.write_string(0, column, *caption)?;
         }
         self.next = 1;
         Ok(())
     }
 
     fn row(&mut self, workbook: &mut Workbook, cells: &[String]) -> anyhow::Result<()> {
-        if self.next >= self.sheet_rows {
+        if self.next >= self.layout.sheet_rows {
             self.add(workbook)?;
         }
         let sheet = workbook.worksheet_from_index(self.count.saturating_sub(1))?;
@@ -127,18 +134,18 @@ mod tests {
     use std::io::Cursor;
 
     use super::*;
-    use crate::command::index::IndexRow;
+    use crate::command::index::{Columns, FurtherCells, IndexRow};
 
     fn index_row(name: &str) -> IndexRow {
-        anon_model::StudyRow {
+        let row = anon_model::StudyRow {
             patient: "5-000001".into(),
             patient_phi: anon_model::PatientPhi {
                 name: name.to_owned().into(),
                 ..anon_model::PatientPhi::default()
             },
             ..anon_model::StudyRow::default()
-        }
-        .into()
+        };
+        IndexRow::new(row, FurtherCells::default())
     }
 
     /// Writes rows with these patient names. Returns the names in each sheet.
@@ -146,7 +153,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("index.xlsx");
         let file = File::create(&path).unwrap();
-        let done = write(file, dir.path(), sheet_rows, |row| {
+        let layout = Layout {
+            captions: &Columns::default().captions(),
+            sheet_rows,
+        };
+        let done = write(file, dir.path(), layout, |row| {
             for name in names {
                 row(index_row(name))?;
             }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::advice;
 use crate::command::Context;
-use crate::project::record::{Instance, Summary};
+use crate::project::record::{Clashes, Instance, Summary};
 use crate::project::remark::RemarkRecord;
 use crate::report;
 
@@ -119,6 +119,7 @@ fn print_remarks(context: &Context<'_>, summary: &Summary) {
         report.info("files are numbered in the order of this run; --show-phi shows their paths");
     }
     warn_of_shared_patient(context, summary.shared_patient);
+    warn_of_clashes(context, summary.clashes);
     if summary.burned_in_unknown > 0 {
         report.warn(&format!(
             "{} ultrasound or secondary capture objects do not say whether their pixels show burned-in \
@@ -152,6 +153,18 @@ pub(crate) fn remarks(context: &Context<'_>, remarks: &[RemarkRecord]) -> anyhow
         more => context.report.line(&format!(
             "and {more} more kinds of values: see remarks with --format json"
         )),
+    }
+}
+
+/// Warns of clashes that a run found.
+pub(crate) fn warn_of_clashes(context: &Context<'_>, clashes: Clashes) {
+    let words = clashes.words();
+    if !words.is_empty() {
+        context.report.warn(&format!(
+            "the objects of this run contradict each other or older ones: {}; {} lists them",
+            words.join(", "),
+            context.command_line("index --clashes")
+        ));
     }
 }
 

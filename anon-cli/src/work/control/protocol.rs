@@ -123,7 +123,7 @@ pub(super) fn write<T: Serialize>(to: &mut impl io::Write, value: &T) -> io::Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::project::record::{RetrieveLevel, RetrieveVia, RowResult};
+    use crate::project::record::{Clashes, RetrieveLevel, RetrieveVia, RowResult};
 
     /// Old and new programs meet at the socket: these lines are version 2.
     #[test]
@@ -307,12 +307,16 @@ mod tests {
             failed: 3,
             seconds: 0.5,
             shared_patient: 1,
+            clashes: Clashes {
+                patient_names: 1,
+                ..Clashes::default()
+            },
             storage_classes_excluded: [("1.2.4".into(), 5)].into(),
             ..Retrieved::default()
         };
         said(
             &Response::Retrieved(Box::new(done)),
-            r#"{"retrieved":{"studies":1,"complete":0,"expected":6,"stored":1,"quarantined":2,"excluded":0,"failed":3,"unusable":0,"seconds":0.5,"interrupted":false,"shared_patient":1,"remarks":[],"storage_classes_excluded":{"1.2.4":5}}}"#,
+            r#"{"retrieved":{"studies":1,"complete":0,"expected":6,"stored":1,"quarantined":2,"excluded":0,"failed":3,"unusable":0,"seconds":0.5,"interrupted":false,"shared_patient":1,"remarks":[],"clashes":{"patient_names":1,"birth_dates":0,"accessions":0,"study_dates":0,"accession_patients":0},"storage_classes_excluded":{"1.2.4":5}}}"#,
         );
     }
 
