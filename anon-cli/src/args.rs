@@ -293,6 +293,9 @@ pub(crate) struct Export {
     /// Export everything that is stored
     #[arg(long, group = "what", conflicts_with_all = ["patient", "study"])]
     pub(crate) all: bool,
+    /// Send also what the destination already has, for a destination that lost its data
+    #[arg(long)]
+    pub(crate) again: bool,
     /// List what would be sent, and send nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -25,7 +25,7 @@ mod state;
 use std::sync::Arc;
 
 pub use event::{ExportError, ExportEvent, Observer, PatientReport, Quiet};
-pub use options::{ExportMode, ExportOptions, Selection};
+pub use options::{Existing, ExportMode, ExportOptions, Selection};
 
 pub use crate::report::{Counts, ExportReport};
 

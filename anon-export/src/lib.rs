@@ -134,8 +134,8 @@ pub use dicom::{DicomError, DicomSink};
 pub use directory::DirectorySink;
 pub use error::{BackendError, Error, KeyError, Remedy};
 pub use exporter::{
-    Counts, ExportError, ExportEvent, ExportMode, ExportOptions, ExportReport, Exporter, Observer,
-    PatientReport, Quiet, Selection,
+    Counts, Existing, ExportError, ExportEvent, ExportMode, ExportOptions, ExportReport, Exporter,
+    Observer, PatientReport, Quiet, Selection,
 };
 pub use journal::Journal;
 pub use key::{KeyPart, ObjectKey};

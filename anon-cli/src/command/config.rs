@@ -162,7 +162,8 @@ fn set(
     })
 }
 
-/// Completes a new node: the first key that is set creates it, the other keys get defaults.
+/// Completes a new node: the first key that is set creates it. A missing AE title gets a default. A host
+/// is never made up: patient data could reach the wrong machine.
 fn complete_node(context: &Context<'_>, settings: &mut ProjectSettings, key: &str) {
     let Some(name) = key
         .strip_prefix("node.")
@@ -173,22 +174,17 @@ fn complete_node(context: &Context<'_>, settings: &mut ProjectSettings, key: &st
     let Some(node) = settings.nodes.get_mut(name.0) else {
         return;
     };
-    let mut made_up = Vec::new();
-    for (field, value, default) in [
-        ("aet", &mut node.aet, "ANY-SCP"),
-        ("host", &mut node.host, "127.0.0.1"),
-    ] {
-        if value.is_empty() {
-            default.clone_into(value);
-            made_up.push(format!("{field} = {default}"));
-        }
-    }
-    if !made_up.is_empty() {
+    let port = node.port;
+    if node.aet.is_empty() {
+        "ANY-SCP".clone_into(&mut node.aet);
         context.report.info(&format!(
-            "node {} is new, with {}, port = {}: set what is different",
-            name.0,
-            made_up.join(", "),
-            node.port
+            "node {} is new, with aet = ANY-SCP, port = {port}: set what is different",
+            name.0
+        ));
+    } else if node.host.is_none() {
+        context.report.info(&format!(
+            "node {0} has no host yet, and port = {port}: run anon config set node.{0}.host HOST",
+            name.0
         ));
     }
 }

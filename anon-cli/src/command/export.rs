@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anon_export::{
-    Cancel, DirectorySource, Error, ExportError, ExportMode, ExportOptions, ExportReport, Exporter,
-    Journal, KeyPart, Remedy, Selection, Sink,
+    Cancel, DirectorySource, Error, Existing, ExportError, ExportMode, ExportOptions, ExportReport,
+    Exporter, Journal, KeyPart, Remedy, Selection, Sink,
 };
 use anon_model::ProjectSettings;
 use anyhow::Context as _;
@@ -146,7 +146,13 @@ fn exporter(
     } else {
         ExportMode::Send
     };
+    let existing = if args.again {
+        Existing::SendAgain
+    } else {
+        Existing::Skip
+    };
     let options = ExportOptions::default()
+        .with_existing(existing)
         .with_patients(patients.unwrap_or(NonZeroUsize::MIN))
         .with_attempts(attempts.unwrap_or(NonZeroU32::MIN))
         .with_mode(mode);

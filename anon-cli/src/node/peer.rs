@@ -62,8 +62,13 @@ impl Peer {
                  mistake: to allow them, run anon config add node.{name}.use export"
             )));
         }
+        let Some(host) = &known.host else {
+            return Err(Failure::configuration(format!(
+                "node {name} has no host: run anon config set node.{name}.host HOST"
+            )));
+        };
         let title = AeTitle::new(&known.aet)?;
-        let node = Node::new(title, &known.host, known.port)
+        let node = Node::new(title, host, known.port)
             .with_context(|| Failure::Configuration(format!("node {name}")))?;
         let tls = known.tls;
         Ok(Self { node, tls })

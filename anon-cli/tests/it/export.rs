@@ -254,6 +254,49 @@ fn export_to_an_unreachable_node_exits_with_5() -> Test {
 }
 
 #[test]
+fn the_summary_counts_patients_when_all_of_them_failed() -> Test {
+    let scene = made(20)?;
+    let count = anonymous_patients(&scene)?;
+    scene.set("export.attempts", "1")?;
+    for args in [
+        &["export", "ARCHIVE@127.0.0.1:9", "--all"][..],
+        &["export", "file:/proc/nowhere", "--all"],
+    ] {
+        let ran = scene.run(&[&["-p", "project"], args].concat())?;
+        let words = format!("{count} patients ({count} failed), 0 objects");
+        assert!(ran.out.contains(&words), "{args:?}: {}", ran.out);
+    }
+    let ran = scene.run(&["-p", "project", "export", "file:out", "--all"])?;
+    assert!(!ran.exits(0).out.contains("(0 failed)"));
+    Ok(())
+}
+
+/// Patient data must not reach whatever listens on 127.0.0.1:104.
+#[test]
+fn a_node_with_only_an_ae_title_is_an_error() -> Test {
+    let scene = made(1)?;
+    let set = scene
+        .json(&["config", "set", "node.HALF.aet", "HALF"])?
+        .exits(0);
+    let advice = "anon config set node.HALF.host HOST";
+    assert!(set.err.contains(advice), "{}", set.err);
+    scene.set("node.HALF.use", "query,export")?;
+    for args in [
+        &["export", "HALF", "--all"][..],
+        &["echo", "HALF"],
+        &["find", "HALF", "--patient-id", "X"],
+    ] {
+        let ran = scene.json(args)?.exits(3);
+        assert!(ran.err.contains(advice), "{args:?}: {}", ran.err);
+        assert!(!ran.err.contains("127.0.0.1"), "{args:?}: {}", ran.err);
+    }
+    scene.set("node.HALF.host", "127.0.0.1")?;
+    scene.set("node.HALF.port", "9")?;
+    scene.json(&["echo", "HALF"])?.exits(5);
+    Ok(())
+}
+
+#[test]
 fn status_shows_what_was_exported() -> Test {
     let scene = made(15)?;
     let status = scene.json(&["status"])?.exits(0).summary()?;

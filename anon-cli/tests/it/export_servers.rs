@@ -133,6 +133,17 @@ fn export_to_a_node_without_queries_sends_nothing_twice() -> Test {
         .exits(0)
         .summary()?;
     assert_eq!((&again["sent"], &again["skipped"]), (&json!(0), &json!(21)));
+    let received = server.received()?;
+    assert_eq!(received.len(), 21);
+    // The node lost its data, which the journal cannot know.
+    for instance in received {
+        std::fs::remove_file(instance)?;
+    }
+    let again = scene
+        .json(&["export", &place, "--all", "--again"])?
+        .exits(0)
+        .summary()?;
+    assert_eq!((&again["sent"], &again["skipped"]), (&json!(21), &json!(0)));
     assert_eq!(server.received()?.len(), 21);
     Ok(())
 }

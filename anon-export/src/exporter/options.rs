@@ -18,6 +18,19 @@ pub enum ExportMode {
     DryRun,
 }
 
+/// What happens to objects that the destination already has, as far as its listing or the journal
+/// say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
+pub enum Existing {
+    /// They are skipped.
+    #[default]
+    Skip,
+    /// Every selected object is sent, without asking the listing or the journal. For a destination
+    /// that lost its data and cannot be listed.
+    SendAgain,
+}
+
 /// Options of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -39,6 +52,8 @@ pub struct ExportOptions {
     pub give_up_after: NonZeroU32,
     /// Whether objects are sent or only compared.
     pub mode: ExportMode,
+    /// Whether objects are sent that the destination already has.
+    pub existing: Existing,
 }
 
 impl Default for ExportOptions {
@@ -50,6 +65,7 @@ impl Default for ExportOptions {
             backoff: Backoff::default(),
             give_up_after: NonZeroU32::MIN.saturating_add(7),
             mode: ExportMode::Send,
+            existing: Existing::Skip,
         }
     }
 }
@@ -93,6 +109,12 @@ impl ExportOptions {
     #[must_use]
     pub fn with_mode(self, mode: ExportMode) -> Self {
         Self { mode, ..self }
+    }
+
+    /// Sets whether objects are sent that the destination already has.
+    #[must_use]
+    pub fn with_existing(self, existing: Existing) -> Self {
+        Self { existing, ..self }
     }
 }
 

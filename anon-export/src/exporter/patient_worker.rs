@@ -9,7 +9,7 @@ use crossbeam_channel::Sender;
 use super::decide::{Decision, DestinationState, decide};
 use super::event::ExportEvent;
 use super::export_run::ExportRun;
-use super::options::ExportMode;
+use super::options::{Existing, ExportMode};
 use super::patient_export::PatientExport;
 use super::send_job::SendJob;
 use crate::{Error, KeyPart, ListedObject, ObjectKey, Remedy, SourceObject};
@@ -143,6 +143,9 @@ impl ExportRun<'_> {
     }
 
     fn listing(&self, id: &KeyPart) -> Result<Listing, Error> {
+        if self.options.existing == Existing::SendAgain {
+            return Ok(Listing::Unavailable);
+        }
         let listed = self.with_retries(None, &mut || {
             let mut all = HashMap::new();
             self.sink.list(id, &mut |listed| {
@@ -172,7 +175,9 @@ impl ExportRun<'_> {
         at_destination: DestinationState<'_>,
         send: &Sender<SendJob>,
     ) {
-        let decision = {
+        let decision = if self.options.existing == Existing::SendAgain {
+            Decision::Send
+        } else {
             let journal = patient.journal();
             let entry = journal.as_ref().and_then(|file| file.get(&object.key));
             decide(&object, at_destination, entry, self.capabilities)

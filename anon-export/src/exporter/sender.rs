@@ -130,7 +130,7 @@ impl ExportRun<'_> {
         };
         if self.options.mode == ExportMode::Send
             && let Some(file) = patient.journal().as_mut()
-            && let Err(error) = file.record(object, tag)
+            && let Err(error) = file.record(object, tag, stored.is_some())
         {
             let error = Arc::new(error);
             patient.record_error(&error);

@@ -95,11 +95,12 @@ impl PatientJournal {
     }
 
     /// Records that an object is at the destination, with its tag. An unchanged record is not
-    /// written again.
+    /// written again, unless the object was sent again.
     pub(crate) fn record(
         &mut self,
         object: &SourceObject,
         tag: Option<EntityTag>,
+        is_sent: bool,
     ) -> Result<(), crate::Error> {
         let now = seconds((self.now)());
         let entry = JournalEntry {
@@ -109,7 +110,8 @@ impl PatientJournal {
             when: now.parse().unwrap_or_default(),
         };
         let known = self.entries.get(&object.key);
-        if known.is_some_and(|known| known.matches(object) && known.tag == entry.tag) {
+        let is_known = known.is_some_and(|known| known.matches(object) && known.tag == entry.tag);
+        if is_known && !is_sent {
             return Ok(());
         }
         let text = write(&object.key, &entry, &now);

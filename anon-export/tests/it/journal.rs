@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use anon_export::journal::{DestinationStatus, RunOutcome, destinations};
 use anon_export::{
-    BackendError, Cancel, DirectorySink, DirectorySource, Error, ExportMode, ExportReport,
-    Exporter, Journal, ObjectKey, Quiet, Remedy, Selection, Sink,
+    BackendError, Cancel, DirectorySink, DirectorySource, Error, Existing, ExportMode, ExportOptions,
+    ExportReport, Exporter, Journal, ObjectKey, Quiet, Remedy, Selection, Sink,
 };
 
 use crate::support::{FaultySink, bytes, files, key, keys, without_backoff, write};
@@ -62,9 +62,16 @@ impl JournalFixture {
     }
 
     fn try_export(&self) -> Result<ExportReport, anon_export::ExportError> {
+        self.try_export_with(without_backoff())
+    }
+
+    fn try_export_with(
+        &self,
+        options: ExportOptions,
+    ) -> Result<ExportReport, anon_export::ExportError> {
         let journal = Arc::new(open(&self.journal()).expect("a journal"));
         Exporter::new(Arc::clone(&self.sink) as Arc<dyn Sink>)
-            .with_options(without_backoff())
+            .with_options(options)
             .with_journal(journal)
             .export(
                 &DirectorySource::new(self.public()),
@@ -101,6 +108,28 @@ fn sent_objects_are_not_read_again() {
     let again = fixture.export();
     assert_eq!((again.counts.sent, again.counts.skipped), (0, 15));
     assert_eq!(fixture.sink.puts(), 15, "the sink was not asked to compare");
+}
+
+/// A destination that cannot list has lost its data. The journal does not know.
+#[test]
+fn export_again_sends_what_the_journal_records_as_sent() {
+    let fixture = JournalFixture::new(&keys(2, 3), without_listing());
+    fixture.export();
+    assert_eq!(fixture.export().counts.sent, 0);
+    let again = || {
+        let options = without_backoff().with_existing(Existing::SendAgain);
+        fixture.try_export_with(options).expect("an export").counts
+    };
+    let counts = again();
+    // The sink itself finds that it has equal bytes.
+    assert_eq!((counts.found, counts.sent + counts.skipped), (6, 6));
+    assert_eq!(fixture.sink.puts(), 12, "every object reached the sink");
+    assert_eq!(fixture.status().totals.objects, 6, "each counts once");
+    let dry = without_backoff()
+        .with_existing(Existing::SendAgain)
+        .with_mode(ExportMode::DryRun);
+    let dry = fixture.try_export_with(dry).expect("a dry run").counts;
+    assert_eq!((dry.sent, dry.skipped), (6, 0));
 }
 
 #[test]

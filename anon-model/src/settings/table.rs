@@ -249,8 +249,8 @@ settings! {
     {
         /// AE title of a peer.
         "node.<name>.aet" aet: String = (String::new()), text(aet), AET, AtOnce;
-        /// Host of a peer.
-        "node.<name>.host" host: String = (String::new()), text(host),
+        /// Host of a peer. A node without one cannot be used.
+        "node.<name>.host" host: Option<String> = "", optional(host),
             "a host name or address, 1 to 255 characters without spaces", AtOnce;
         /// Port of a peer.
         "node.<name>.port" port: u16 = "104", integer(1, 65535), "1 to 65535", AtOnce;
@@ -467,7 +467,7 @@ fn stand_in_site() -> SiteId {
 fn default_nodes() -> BTreeMap<String, Node> {
     let node = |aet: &str, port, node_use| Node {
         aet: aet.to_owned(),
-        host: "127.0.0.1".to_owned(),
+        host: Some("127.0.0.1".to_owned()),
         port,
         uses: BTreeSet::from([node_use]),
         tls: false,

@@ -240,7 +240,7 @@ fn values_out_of_range_are_refused() {
 fn all_problems_are_reported_at_once() {
     let text = "format = 1\nsite_id = \"01\"\nnam = \"x\"\nmodalities = [\"CTT\"]\n\
                 [scp]\nprot = 1\nport = 99999\n[s3]\nsecret_access_key = \"k\"\n\
-                [node.PACS]\naet = \"A\"\npasword = \"x\"\n";
+                [node.PACS]\nhost = \"a\"\npasword = \"x\"\n";
     let problems = file::parse(text).expect_err("refused").problems;
     let says = |part: &str| {
         let found = problems
@@ -255,7 +255,7 @@ fn all_problems_are_reported_at_once() {
     says("there is no key scp.prot; did you mean scp.port?");
     says("scp.port is out of range; allowed: 0 to 65535");
     says("s3.secret_access_key looks like a secret");
-    says("node.PACS.host is missing");
+    says("node.PACS.aet is missing");
     says("node.PACS.pasword");
     assert_eq!(problems.len(), 8);
 }

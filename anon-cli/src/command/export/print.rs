@@ -327,8 +327,12 @@ fn print_totals(context: &Context<'_>, summary: &Summary<'_>) -> anyhow::Result<
     } else {
         "sent"
     };
+    let patients_failed = match summary.patients_failed {
+        0 => String::new(),
+        count => format!(" ({count} failed)"),
+    };
     report.line(&format!(
-        "{} patients, {} objects: {} {sent} ({}), {} already there, {} failed, {:.1} s",
+        "{} patients{patients_failed}, {} objects: {} {sent} ({}), {} already there, {} failed, {:.1} s",
         summary.patients,
         summary.found,
         summary.sent,
