@@ -6,7 +6,7 @@
 //! send, send_with ─► command fragments, then data fragments, each PDU as long as the peer takes
 //! ```
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::time::{Duration, Instant};
 
 use super::command::{Command, Malformed};
@@ -338,6 +338,32 @@ pub fn send_with(
     timeout: Duration,
 ) -> Result<(), Error> {
     send(association, context, command, timeout)?;
+    send_fragments(association, context, body, timeout, &|| false)
+}
+
+/// Sends all of `body` as a data set. The last fragment is sent when `body` has reported its end.
+/// Aborts the association once `stop` returns true.
+///
+/// # Errors
+/// Those of [`send_with`]. [`Error::Cancelled`] if `stop` returned true.
+pub(crate) fn send_data_set_to_end(
+    association: &mut dyn Association,
+    context: ContextId,
+    body: &mut dyn Read,
+    timeout: Duration,
+    stop: &dyn Fn() -> bool,
+) -> Result<(), Error> {
+    let mut body = BufReader::with_capacity(BLOCK_BYTES, body);
+    send_fragments(association, context, &mut body, timeout, stop)
+}
+
+fn send_fragments(
+    association: &mut dyn Association,
+    context: ContextId,
+    body: &mut dyn BufRead,
+    timeout: Duration,
+    stop: &dyn Fn() -> bool,
+) -> Result<(), Error> {
     let room = fragment_bytes(association)?;
     let mut fragment = Vec::new();
     loop {
@@ -350,7 +376,7 @@ pub fn send_with(
         } else {
             PdvPosition::Last
         };
-        association.send(&[data(context, position, &fragment)], timeout)?;
+        association.send_unless(&[data(context, position, &fragment)], timeout, stop)?;
         if !more {
             return Ok(());
         }

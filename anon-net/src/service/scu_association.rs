@@ -96,6 +96,25 @@ impl ScuAssociation {
         Ok(pending)
     }
 
+    /// Like [`send_request_with`](Self::send_request_with), with all of `body` as the data set.
+    pub(crate) fn send_request_to_end(
+        &mut self,
+        context: ContextId,
+        request: Request,
+        body: &mut dyn Read,
+        cancel: &Cancel,
+    ) -> Result<PendingRequest, Error> {
+        let pending = self.send_request(context, request, cancel)?;
+        message::send_data_set_to_end(
+            &mut *self.association,
+            context,
+            body,
+            self.timeouts.network,
+            &|| cancel.is_cancelled(),
+        )?;
+        Ok(pending)
+    }
+
     /// Sends a C-CANCEL for a request. Waits at most `timeout` for the peer to read it.
     pub(crate) fn cancel(
         &mut self,

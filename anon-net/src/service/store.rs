@@ -8,7 +8,8 @@
 //! ```
 //!
 //! An instance is sent in the transfer syntax it has: each context proposes one, and nothing is
-//! transcoded. The bytes are read from the file directly into the fragment that is sent.
+//! transcoded. (A [`Sender`] also negotiates alternatives, for a caller that rewrites data sets
+//! itself.) The bytes are read from the file directly into the fragment that is sent.
 //!
 //! A caller that produces the instances one by one uses a [`Sender`] instead, which does not look
 //! ahead.

@@ -5,11 +5,14 @@ use std::ops::ControlFlow;
 
 use anon_net::error::AbortedBy;
 use anon_net::service::{Cancel, FileMeta, Query, Sender, ServiceError, StorageContext};
-use anon_net::testing::ScriptedPeer;
-use anon_net::{Command, Error, Operation, PdvKind, Status};
+use anon_net::testing::{Script, ScriptedPeer};
+use anon_net::{Command, Error, Operation, PdvKind, Status, SupportedContexts, Uid};
 
 use crate::memory_network::uid;
 use crate::send::{CT, EXPLICIT, JPEG, accepting, node, scu, success, taking};
+
+const IMPLICIT: &str = "1.2.840.10008.1.2";
+const BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
 
 fn sort(syntax: &str) -> StorageContext {
     StorageContext {
@@ -55,6 +58,71 @@ fn expected_contexts_are_proposed() {
         );
     }
     store(&mut sender, EXPLICIT, b"explicit").expect("proposed with the other context");
+    sender.release();
+    peer.finish().expect("the script was played");
+}
+
+fn alternatives() -> Vec<Uid> {
+    vec![uid(EXPLICIT), uid(IMPLICIT), uid(BIG_ENDIAN)]
+}
+
+/// The first alternative that the peer accepts is chosen, and its own transfer syntax before all.
+#[test]
+fn an_alternative_is_negotiated_if_the_own_transfer_syntax_is_not_accepted() {
+    for (own, accepted, expected) in [
+        (EXPLICIT, &[EXPLICIT, IMPLICIT][..], Some(EXPLICIT)),
+        (BIG_ENDIAN, &[IMPLICIT, BIG_ENDIAN], Some(BIG_ENDIAN)),
+        (EXPLICIT, &[IMPLICIT], Some(IMPLICIT)),
+        (IMPLICIT, &[BIG_ENDIAN], Some(BIG_ENDIAN)),
+        (EXPLICIT, &[JPEG], None),
+        // A compressed one has no alternative.
+        (JPEG, &[EXPLICIT], None),
+    ] {
+        let accepted = accepted.iter().map(|it| uid(it)).collect();
+        let script = Script::accepting(SupportedContexts::new().with(uid(CT), accepted));
+        let stored = usize::from(expected.is_some());
+        let peer = ScriptedPeer::new().then(taking(script, stored).expect_release());
+        let mut sender = scu(&peer).sender(&node()).with_alternatives(alternatives());
+        let negotiated = sender.negotiated(&sort(own), &Cancel::new());
+        match expected {
+            None => assert!(
+                matches!(negotiated, Err(ServiceError::ContextRefused { .. })),
+                "{negotiated:?}"
+            ),
+            Some(syntax) => {
+                let context = negotiated.expect("accepted");
+                assert_eq!(context, sort(syntax));
+                let instance = "1.2.3".parse().expect("a UID");
+                let bytes = vec![7; 300_000];
+                sender
+                    .store_to_end(&context, &instance, &mut &*bytes, &Cancel::new())
+                    .expect("stored on the same association");
+            }
+        }
+        sender.release();
+        let received = peer.finish().expect("the script was played");
+        assert!(received.iter().all(|it| it.data_set.len() == 300_000));
+    }
+}
+
+/// 128 contexts are the most of a proposal: the needed one and its alternatives are among them.
+#[test]
+fn alternatives_leave_room_for_the_needed_context() {
+    let peer = ScriptedPeer::new().then(
+        taking(
+            Script::accepting(SupportedContexts::new().with(uid(CT), vec![uid(IMPLICIT)])),
+            1,
+        )
+        .expect_release(),
+    );
+    let mut sender = scu(&peer).sender(&node()).with_alternatives(alternatives());
+    sender.expect((0..200).map(|n| StorageContext {
+        sop_class: uid(&format!("1.2.840.10008.5.1.4.1.1.1.{n}")),
+        transfer_syntax: uid(EXPLICIT),
+    }));
+    let context = sender.negotiated(&sort(EXPLICIT), &Cancel::new());
+    assert_eq!(context.expect("accepted"), sort(IMPLICIT));
+    store(&mut sender, IMPLICIT, b"an object").expect("stored");
     sender.release();
     peer.finish().expect("the script was played");
 }

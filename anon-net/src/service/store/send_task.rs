@@ -1,6 +1,6 @@
 //! [`SendTask`]: one call of [`Scu::send`](crate::Scu::send).
 
-use super::association::StoreAssociation;
+use super::association::{DataSetEnd, StoreAssociation};
 use super::item::{PreparedItem, SendItem};
 use super::send_queue::SendQueue;
 use super::{SendError, SendEvent, SendOutcome, SendReport};
@@ -203,7 +203,8 @@ fn store(
     let id = open.accepted(&item.context)?;
     let (mut body, length) = item.open()?;
     let names = (&item.context.sop_class, &item.sop_instance);
-    let status = open.store(id, names, (&mut *body, length), cancel)?;
+    let end = DataSetEnd::After(length);
+    let status = open.store(id, names, (&mut *body, end), cancel)?;
     Ok((status, length))
 }
 

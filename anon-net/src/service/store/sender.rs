@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 
-use super::association::StoreAssociation;
+use super::association::{DataSetEnd, StoreAssociation};
 use super::part10::StorageContext;
 use crate::context::Contexts;
 use crate::dimse::Status;
 use crate::service::{Cancel, Scu, ServiceError};
-use crate::{InstanceUid, Node};
+use crate::{InstanceUid, Node, Uid};
 
 /// Sends instances to a node one by one, and keeps the association between them.
 ///
@@ -22,6 +22,8 @@ pub struct Sender {
     node: Node,
     /// The contexts that instances have needed so far, or are expected to need.
     contexts: BTreeSet<StorageContext>,
+    /// The transfer syntaxes that instances can be rewritten into.
+    alternatives: Vec<Uid>,
     open: Option<StoreAssociation>,
 }
 
@@ -61,12 +63,25 @@ impl Scu {
             scu: self.clone(),
             node: node.clone(),
             contexts: BTreeSet::new(),
+            alternatives: Vec::new(),
             open: None,
         }
     }
 }
 
 impl Sender {
+    /// Lets instances in one of these transfer syntaxes be sent in any other of them. Each
+    /// association proposes them too, and [`negotiated`](Self::negotiated) tells which one the peer
+    /// accepts, the first of these before the others. Nothing is rewritten here: that is up to the
+    /// caller.
+    #[must_use]
+    pub fn with_alternatives(self, alternatives: Vec<Uid>) -> Self {
+        Self {
+            alternatives,
+            ..self
+        }
+    }
+
     /// Announces contexts that instances will need, so that the next association proposes them.
     pub fn expect(&mut self, contexts: impl IntoIterator<Item = StorageContext>) {
         self.contexts.extend(contexts);
@@ -96,6 +111,73 @@ impl Sender {
         length: u64,
         cancel: &Cancel,
     ) -> Result<Status, ServiceError> {
+        let end = DataSetEnd::After(length);
+        self.send(context, instance, (body, end), cancel)
+    }
+
+    /// Like [`store`](Self::store), with all of `body` as the data set. For a data set that is
+    /// rewritten while it is sent, so that its length is not known.
+    ///
+    /// # Errors
+    /// Those of [`store`](Self::store).
+    pub fn store_to_end(
+        &mut self,
+        context: &StorageContext,
+        instance: &InstanceUid,
+        body: &mut dyn Read,
+        cancel: &Cancel,
+    ) -> Result<Status, ServiceError> {
+        self.send(context, instance, (body, DataSetEnd::AtEof), cancel)
+    }
+
+    /// Returns the context to send an instance in: its own if the peer accepts it, or one with
+    /// another of the [alternatives](Self::with_alternatives).
+    ///
+    /// Opens an association if none is open, or if the open one did not propose the context.
+    ///
+    /// # Errors
+    /// [`ServiceError::ContextRefused`] with the context of the instance, after which the
+    /// association is still open. [`ServiceError::Association`]. [`ServiceError::Cancelled`].
+    pub fn negotiated(
+        &mut self,
+        context: &StorageContext,
+        cancel: &Cancel,
+    ) -> Result<StorageContext, ServiceError> {
+        if cancel.is_cancelled() {
+            return Err(ServiceError::Cancelled);
+        }
+        let open = self.open(context, cancel)?;
+        let accepted = self.choose(&open, context);
+        self.open = Some(open);
+        accepted
+    }
+
+    fn choose(
+        &self,
+        open: &StoreAssociation,
+        context: &StorageContext,
+    ) -> Result<StorageContext, ServiceError> {
+        let Err(refused) = open.accepted(context) else {
+            return Ok(context.clone());
+        };
+        if !self.alternatives.contains(&context.transfer_syntax) {
+            return Err(refused);
+        }
+        let others = self.alternatives.iter().map(|syntax| StorageContext {
+            sop_class: context.sop_class.clone(),
+            transfer_syntax: syntax.clone(),
+        });
+        let mut others = others.filter(|other| open.accepted(other).is_ok());
+        others.next().ok_or(refused)
+    }
+
+    fn send(
+        &mut self,
+        context: &StorageContext,
+        instance: &InstanceUid,
+        body: (&mut dyn Read, DataSetEnd),
+        cancel: &Cancel,
+    ) -> Result<Status, ServiceError> {
         if cancel.is_cancelled() {
             return Err(ServiceError::Cancelled);
         }
@@ -108,7 +190,7 @@ impl Sender {
             }
         };
         let names = (&context.sop_class, instance);
-        let status = open.store(id, names, (body, length), cancel)?;
+        let status = open.store(id, names, body, cancel)?;
         // An association is kept only after a complete exchange.
         self.open = Some(open);
         Ok(status)
@@ -128,18 +210,27 @@ impl Sender {
             }
         }
         self.contexts.insert(context.clone());
-        StoreAssociation::open(&self.scu, &self.node, self.proposed(context), cancel)
+        let (scu, node) = (&self.scu, &self.node);
+        let proposed = self.proposed(context);
+        StoreAssociation::open_with(scu, node, proposed, &self.alternatives, cancel)
     }
 
     /// Returns the contexts for a new association: the needed one, and as many of the others as one
-    /// proposal can hold.
+    /// proposal can hold, together with one more for each SOP class that has alternatives.
     fn proposed(&self, needed: &StorageContext) -> BTreeSet<StorageContext> {
+        let mut classes = BTreeSet::new();
+        let mut proposed = BTreeSet::new();
         let others = self.contexts.iter().filter(|context| *context != needed);
-        others
-            .take(Contexts::MAX - 1)
-            .chain([needed])
-            .cloned()
-            .collect()
+        for context in [needed].into_iter().chain(others) {
+            if self.alternatives.contains(&context.transfer_syntax) {
+                classes.insert(&context.sop_class);
+            }
+            if proposed.len() + 1 + classes.len() > Contexts::MAX {
+                break;
+            }
+            proposed.insert(context.clone());
+        }
+        proposed
     }
 
     /// Releases the association, if one is open.
