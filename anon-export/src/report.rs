@@ -18,6 +18,9 @@ pub struct Counts {
     pub left: u64,
     /// Sent objects that the destination accepted with a warning.
     pub warnings: u64,
+    /// Sent objects that were rewritten into another uncompressed transfer syntax, because the
+    /// destination accepts no other.
+    pub rewritten: u64,
     /// Bytes of the sent objects.
     pub bytes_sent: u64,
     /// Bytes of the skipped objects.
@@ -32,6 +35,7 @@ impl Counts {
         self.failed += other.failed;
         self.left += other.left;
         self.warnings += other.warnings;
+        self.rewritten += other.rewritten;
         self.bytes_sent += other.bytes_sent;
         self.bytes_skipped += other.bytes_skipped;
     }

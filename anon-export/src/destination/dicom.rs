@@ -2,23 +2,25 @@
 //!
 //! ```text
 //! put   object ─► file meta information: SOP class × transfer syntax ─► an association that offers it
-//!                 data set, unchanged ─► C-STORE ─► status
+//!                 data set, unchanged or in another uncompressed encoding ─► C-STORE ─► status
 //! list  patient ─► C-FIND: its studies ─► their series ─► their instances
 //! ```
 
 mod association_pool;
 mod body;
+mod rewrite;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
 
-use anon_net::Node;
 use anon_net::dimse::{Operation, Status, StatusClass};
 use anon_net::service::hierarchy::StudyHierarchy;
-use anon_net::service::{FileMeta, Query, Scu, ServiceError, StorageContext, StudyMatch};
+use anon_net::service::{FileMeta, Query, Scu, Sender, ServiceError, StorageContext, StudyMatch};
+use anon_net::{Node, Uid};
 
 pub use crate::error::dicom::DicomError;
 
@@ -26,12 +28,16 @@ use crate::error::dicom::warning_text;
 use crate::{Cancel, Capabilities, Error, KeyPart, ListedObject, ObjectKey, Put, Sink, Stored};
 use association_pool::AssociationPool;
 use body::{ExactBody, Tee};
+use rewrite::{Encoding, Problem};
 
 /// A DICOM node that stores instances (PS3.4 Annex B) and, if it supports queries, lists them
 /// (PS3.4 Annex C).
 ///
 /// An object is a DICOM file (PS3.10 section 7). Its data set is sent unchanged, in its transfer
-/// syntax. Associations stay open between objects and are shared by all threads. The node decides
+/// syntax, if the node accepts that. If not, and it is uncompressed, it is sent in another
+/// uncompressed transfer syntax that the node accepts; [`Stored::rewritten`] names it. Values keep
+/// their bytes, apart from the byte order of numbers, and the data set is not held in memory. A
+/// compressed object is never decompressed. Associations stay open between objects and are shared by all threads. The node decides
 /// what to do with an instance that it already has; most keep the first. Listings contain neither
 /// lengths nor tags.
 ///
@@ -76,7 +82,18 @@ impl DicomSink {
         contexts.clone()
     }
 
-    fn store(&self, key: &ObjectKey, body: &mut ExactBody<'_>) -> Result<Status, Error> {
+    fn sender(&self) -> Sender {
+        let alternatives = Encoding::ALL.map(|encoding| Uid::new(encoding.uid()));
+        let sender = self.scu.sender(&self.node);
+        sender.with_alternatives(alternatives.into_iter().flatten().collect())
+    }
+
+    /// Sends an object. Returns the status, and the name of the encoding it was rewritten into.
+    fn store(
+        &self,
+        key: &ObjectKey,
+        body: &mut ExactBody<'_>,
+    ) -> Result<(Status, Option<&'static str>), Error> {
         let len = body.len();
         let mut tee = Tee::new(body);
         let meta = FileMeta::read(&mut tee).map_err(DicomError::from)?;
@@ -86,20 +103,37 @@ impl DicomSink {
         }
         let mut data_set = tee.replay_from(meta.data_set_at);
         let length = len.saturating_sub(meta.data_set_at);
+        let problem = Problem::default();
+        let rewritten = Cell::new(None);
         let stored = self.pool.with_sender(
-            || self.scu.sender(&self.node),
+            || self.sender(),
             |sender| {
                 sender.expect(self.needed(&meta.context));
-                let FileMeta {
-                    context,
-                    sop_instance,
-                    ..
-                } = &meta;
-                sender.store(context, sop_instance, &mut data_set, length, &self.cancel)
+                let (instance, cancel) = (&meta.sop_instance, &self.cancel);
+                let accepted = sender.negotiated(&meta.context, cancel)?;
+                let Some((from, to)) = encodings(&meta.context, &accepted) else {
+                    return sender.store(&accepted, instance, &mut data_set, length, cancel);
+                };
+                rewritten.set(Some(to.name()));
+                let mut body = rewrite::rewritten(&mut data_set, from, to, &problem);
+                sender.store_to_end(&accepted, instance, &mut body, cancel)
             },
         );
-        stored.map_err(|error| DicomError::from(error).into())
+        match (stored, problem.get()) {
+            (Ok(status), _) => Ok((status, rewritten.get())),
+            (Err(_), Some(problem)) => Err(DicomError::Rewrite { problem }.into()),
+            (Err(error), None) => Err(DicomError::from(error).into()),
+        }
     }
+}
+
+/// Returns the encodings of an object and of the accepted context. `None` if they are the same.
+fn encodings(own: &StorageContext, accepted: &StorageContext) -> Option<(Encoding, Encoding)> {
+    if own == accepted {
+        return None;
+    }
+    let of = |context: &StorageContext| Encoding::of(&context.transfer_syntax);
+    of(own).zip(of(accepted))
 }
 
 impl Sink for DicomSink {
@@ -117,13 +151,12 @@ impl Sink for DicomSink {
         if let Some(error) = body.take_error() {
             return Err(error);
         }
-        let status = stored?;
-        tracing::trace!(%key, len, %status, "put");
+        let (status, rewritten) = stored?;
+        tracing::trace!(%key, len, %status, rewritten, "put");
+        let stored = Stored::new(Put::Created).with_rewritten(rewritten);
         match status.class() {
-            StatusClass::Success => Ok(Stored::new(Put::Created)),
-            StatusClass::Warning => {
-                Ok(Stored::new(Put::Created).with_warning(warning_text(status)))
-            }
+            StatusClass::Success => Ok(stored),
+            StatusClass::Warning => Ok(stored.with_warning(warning_text(status))),
             StatusClass::Failure | StatusClass::Cancel | StatusClass::Pending => {
                 let operation = Operation::Store;
                 Err(DicomError::from(ServiceError::Refused { operation, status }).into())

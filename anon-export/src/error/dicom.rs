@@ -1,11 +1,15 @@
 //! [`DicomError`]: why a DICOM node did not store an object, and what to do about it.
 
+use std::borrow::Cow;
+
 use anon_net::dimse::Status;
 use anon_net::error::{RejectReason, RejectResult};
 use anon_net::service::ServiceError;
-use anon_net::{Error as NetError, Remedy as NetRemedy};
+use anon_net::{Error as NetError, Remedy as NetRemedy, Uid};
 
 use crate::{Error, Remedy};
+
+mod names;
 
 /// Why a DICOM node did not store an object or could not be queried.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +24,16 @@ pub enum DicomError {
         "the SOP Instance UID of the object differs from its file name: export it again from its project"
     )]
     OtherInstance,
+    /// The node accepts other transfer syntaxes than the object has, and the object cannot be
+    /// rewritten.
+    #[error(
+        "the node does not accept the transfer syntax of the object, and the object cannot be \
+         rewritten: {problem}: enable the transfer syntax there"
+    )]
+    Rewrite {
+        /// What is wrong. A constant of this crate, never part of the object.
+        problem: &'static str,
+    },
 }
 
 impl From<ServiceError> for DicomError {
@@ -41,7 +55,7 @@ impl DicomError {
     /// Returns what to do about it.
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::OtherInstance => Remedy::Skip,
+            Self::OtherInstance | Self::Rewrite { .. } => Remedy::Skip,
             // Some nodes deny access to single patients.
             Self::Service(ServiceError::Refused { status, .. })
                 if *status == Status::NOT_AUTHORIZED =>
@@ -59,12 +73,13 @@ impl DicomError {
     }
 }
 
-fn advice(error: &ServiceError) -> &'static str {
-    match error {
+fn advice(error: &ServiceError) -> Cow<'static, str> {
+    let advice = match error {
         ServiceError::Association(error) => association_advice(error),
-        ServiceError::ContextRefused { .. } => {
-            "the node does not accept this SOP class with this transfer syntax: enable it there"
-        }
+        ServiceError::ContextRefused {
+            sop_class,
+            transfer_syntax,
+        } => return context_advice(sop_class, transfer_syntax.as_ref()).into(),
         ServiceError::Refused { status, .. } => status_advice(*status),
         ServiceError::NotDicom { .. } => "the object is not a DICOM file: import it again",
         ServiceError::Unreadable { .. } => "the object cannot be read: check its file",
@@ -74,6 +89,23 @@ fn advice(error: &ServiceError) -> &'static str {
         ServiceError::Identifier(_) => "the node's response cannot be read: see its log",
         ServiceError::Cancelled => "cancelled: export again",
         _ => "the node failed: see its log, and export again",
+    };
+    advice.into()
+}
+
+/// Names what the node must accept. An uncompressed object was offered in every uncompressed
+/// transfer syntax.
+fn context_advice(sop_class: &Uid, transfer_syntax: Option<&Uid>) -> String {
+    let class = names::sop_class(sop_class);
+    match transfer_syntax.filter(|syntax| !names::is_uncompressed(syntax)) {
+        Some(syntax) => {
+            let syntax = names::transfer_syntax(syntax);
+            format!(
+                "the node does not accept {class} with the transfer syntax {syntax}, and compressed \
+                 pixels are not decoded for it: enable it there"
+            )
+        }
+        None => format!("the node does not accept {class} uncompressed: enable it there"),
     }
 }
 

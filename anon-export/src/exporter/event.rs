@@ -42,6 +42,8 @@ pub enum ExportEvent<'e> {
         len: u64,
         /// The destination's warning.
         warning: Option<&'e str>,
+        /// The name of the transfer syntax that the object was rewritten into, if it was.
+        rewritten: Option<&'static str>,
     },
     /// The destination already has an object.
     Skipped {

@@ -12,7 +12,7 @@ use super::export_run::ExportRun;
 use super::options::{Existing, ExportMode};
 use super::patient_export::PatientExport;
 use super::send_job::SendJob;
-use crate::{Error, KeyPart, ListedObject, ObjectKey, Remedy, SourceObject};
+use crate::{Error, KeyPart, ListedObject, ObjectKey, Remedy, SourceObject, Stored};
 
 /// A destination's listing of one patient.
 enum Listing {
@@ -211,14 +211,22 @@ impl ExportRun<'_> {
         &self,
         patient: &PatientExport,
         object: &SourceObject,
-        warning: Option<&str>,
+        stored: Option<&Stored>,
     ) {
         let (key, len) = (&object.key, object.len);
+        let warning = stored.and_then(|it| it.warning.as_deref());
+        let rewritten = stored.and_then(|it| it.rewritten);
         patient.count(|counts| {
             counts.sent += 1;
             counts.bytes_sent += len;
             counts.warnings += u64::from(warning.is_some());
+            counts.rewritten += u64::from(rewritten.is_some());
         });
-        self.state.emit(&ExportEvent::Sent { key, len, warning });
+        self.state.emit(&ExportEvent::Sent {
+            key,
+            len,
+            warning,
+            rewritten,
+        });
     }
 }

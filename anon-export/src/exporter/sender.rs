@@ -137,7 +137,7 @@ impl ExportRun<'_> {
             self.state.stop(error);
         }
         match stored {
-            Some(stored) => self.report_sent(patient, object, stored.warning.as_deref()),
+            Some(stored) => self.report_sent(patient, object, Some(&stored)),
             None => self.report_skipped(patient, object),
         }
     }

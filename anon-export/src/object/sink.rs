@@ -68,6 +68,9 @@ pub struct Stored {
     /// A warning: the destination stored the object, but not quite as it was sent (DICOM statuses
     /// B000, B006, B007). Never an identifying value.
     pub warning: Option<String>,
+    /// The name of the transfer syntax that the object was rewritten into, because the destination
+    /// accepts no other. `None` if it was put unchanged.
+    pub rewritten: Option<&'static str>,
 }
 
 impl Stored {
@@ -77,6 +80,7 @@ impl Stored {
             put,
             tag: None,
             warning: None,
+            rewritten: None,
         }
     }
 
@@ -91,6 +95,12 @@ impl Stored {
     pub fn with_warning(self, warning: impl Into<String>) -> Self {
         let warning = Some(warning.into());
         Self { warning, ..self }
+    }
+
+    /// Sets the name of the transfer syntax that the object was rewritten into.
+    #[must_use]
+    pub fn with_rewritten(self, rewritten: Option<&'static str>) -> Self {
+        Self { rewritten, ..self }
     }
 }
 

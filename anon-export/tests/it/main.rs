@@ -12,5 +12,7 @@ mod exporter;
 mod journal;
 mod key;
 mod memory;
+#[cfg(feature = "dicom")]
+mod rewrite;
 mod support;
 mod tags;
