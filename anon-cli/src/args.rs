@@ -98,7 +98,7 @@ pub(crate) enum Command {
     /// Show totals, the quarantine and past exports
     ///
     /// Use it to see the state of a project. It shows nothing identifying.
-    Status,
+    Status(Status),
     /// List the anonymous patients
     ///
     /// Use it to find the anonymous ids for export and delete. It shows nothing identifying.
@@ -155,7 +155,7 @@ impl Command {
             Self::Find(_) => "find",
             Self::Retrieve(_) => "retrieve",
             Self::Export(_) => "export",
-            Self::Status => "status",
+            Self::Status(_) => "status",
             Self::Patients => "patients",
             Self::Index(_) => "index",
             Self::Reidentify(_) => "reidentify",
@@ -347,6 +347,13 @@ pub(crate) enum Column {
     Source,
     /// Number of objects that a retrieve expects
     Expected,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Show what each destination has of each patient, and the last error
+    #[arg(long)]
+    pub(crate) exports: bool,
 }
 
 #[derive(Debug, Args)]

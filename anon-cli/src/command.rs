@@ -112,7 +112,7 @@ pub(crate) fn run(cli: Cli, report: &Report) -> anyhow::Result<ExitStatus> {
         Command::Find(args) => find::run(&context, &args),
         Command::Retrieve(args) => retrieve::run(&context, &args),
         Command::Export(args) => export::run(&context, &args),
-        Command::Status => status::run(&context),
+        Command::Status(args) => status::run(&context, &args),
         Command::Patients => patients::run(&context),
         Command::Index(args) => index::run(&context, &args),
         Command::Reidentify(args) => reidentify::run(&context, &args),

@@ -6,16 +6,19 @@
 //!
 //! ```text
 //! <root>/<16 hex digits>/     FNV-1a of the destination's address
-//!   header                    "anon-export journal 1" LF, the address LF
+//!   header                    "anon-export journal 2" LF, the address LF
 //!   lock                      held while an export runs
-//!   patients/<patient>        a line for each object that was sent or found there
+//!   patients/<patient>        a line for each object that was sent or found there, and one for the
+//!                             end of an export of the patient that sent something or failed
 //!   runs                      a line for the start of an export and one for its end
 //!   totals                    one line: the sum of the patients' files
 //!
 //! line     = crc TAB field (TAB field)* LF     crc: CRC-32 of the rest of the line, 8 hex digits
 //! patients : put, study, series, instance, length, modified, tag, when
+//!            ended, when, found, sent, skipped, failed, left, error
 //! runs     : begin, when, who
-//!            end, when, outcome, patients, patients failed, found, sent, skipped, failed, left, bytes
+//!            end, when, outcome, patients, patients failed, found, sent, skipped, failed, left, bytes,
+//!            error
 //! totals   : totals, patients, objects, bytes, last
 //! ```
 //!
@@ -23,10 +26,11 @@
 //! value. Lines are appended, and the last line of an object counts. A line that a crash left
 //! incomplete fails its checksum; it and everything after it is cut off. `totals` is used if the
 //! last export ended; otherwise the patients' files are added up. The number in `header` is the
-//! version of all files.
+//! version of all files. Version 1 has no `ended` and no error; the next export makes it version 2.
 
 mod line;
 mod patient;
+mod patient_end;
 mod runs;
 mod status;
 
@@ -34,17 +38,20 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub(crate) use patient::{JournalEntry, PatientJournal};
+pub use patient_end::PatientEnd;
 pub use runs::{RunEnd, RunOutcome, RunStatus};
-pub use status::{DestinationStatus, Totals, destinations};
+pub use status::{DestinationStatus, PatientStatus, Totals, destinations, patients};
 
 use crate::report::ExportReport;
 use crate::{Error, KeyPart, platform};
 
 /// The first line of a header: the format and its version.
-const FORMAT: &str = "anon-export journal 1";
+const FORMAT: &str = "anon-export journal 2";
+/// That of the version before, which has fewer lines and fields.
+const FORMAT_1: &str = "anon-export journal 1";
 
 const HEADER: &str = "header";
 const LOCK: &str = "lock";
@@ -81,7 +88,7 @@ impl Journal {
         now: fn() -> SystemTime,
     ) -> Result<Self, Error> {
         let address = one_line(address, usize::MAX);
-        let root = root.join(format!("{:016x}", fnv1a(&address)));
+        let root = root.join(directory_name(&address));
         fs::create_dir_all(root.join(PATIENTS)).map_err(journal_error("create a directory"))?;
         let lock = File::options()
             .create(true)
@@ -93,17 +100,14 @@ impl Journal {
             TryLockError::WouldBlock => Error::Busy,
             TryLockError::Error(source) => journal_error("lock a file")(source),
         })?;
-        match header(&root)? {
-            Some(found) if found == address => {}
-            Some(_) => {
-                let problem = "for another destination";
-                return Err(Error::JournalFormat { problem });
-            }
-            None => {
-                let text = format!("{FORMAT}\n{address}\n");
-                replace(&root.join(HEADER), text.as_bytes())
-                    .map_err(journal_error("write a file"))?;
-            }
+        let found = header(&root)?;
+        if found.as_ref().is_some_and(|found| found.address != address) {
+            let problem = "for another destination";
+            return Err(Error::JournalFormat { problem });
+        }
+        if !found.is_some_and(|found| found.is_current) {
+            let text = format!("{FORMAT}\n{address}\n");
+            replace(&root.join(HEADER), text.as_bytes()).map_err(journal_error("write a file"))?;
         }
         let totals = status::totals(&root)?;
         Ok(Self {
@@ -159,18 +163,50 @@ impl Journal {
     }
 }
 
-/// Returns the address in the header. `None` if there is no header, or an incomplete one.
-fn header(root: &Path) -> Result<Option<String>, Error> {
+/// The header of a destination.
+struct Header {
+    address: String,
+    /// False for the version before.
+    is_current: bool,
+}
+
+/// Returns the header. `None` if there is none, or an incomplete one.
+fn header(root: &Path) -> Result<Option<Header>, Error> {
     let text = match fs::read_to_string(root.join(HEADER)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         text => text.map_err(journal_error("read a file"))?,
     };
     let mut lines = text.lines();
-    if lines.next() != Some(FORMAT) {
-        let problem = "in a format that this version does not know";
-        return Err(Error::JournalFormat { problem });
-    }
-    Ok(lines.next().map(str::to_owned))
+    let is_current = match lines.next() {
+        Some(FORMAT) => true,
+        Some(FORMAT_1) => false,
+        _ => {
+            let problem = "in a format that this version does not know";
+            return Err(Error::JournalFormat { problem });
+        }
+    };
+    Ok(lines.next().map(|address| Header {
+        address: address.to_owned(),
+        is_current,
+    }))
+}
+
+/// Returns the name of the directory of a destination.
+fn directory_name(address: &str) -> String {
+    format!("{:016x}", fnv1a(address))
+}
+
+/// Formats an error for a line. `-` for none.
+fn error_field(error: Option<&Error>) -> String {
+    error.map_or_else(
+        || "-".to_owned(),
+        |error| one_line(&error.text(), MAX_ERROR),
+    )
+}
+
+/// Reads an error from a line.
+fn error_of(field: &str) -> Option<String> {
+    (field != "-").then(|| field.to_owned())
 }
 
 /// Replaces a file atomically and durably.
@@ -190,10 +226,17 @@ fn one_line(text: &str, max_chars: usize) -> String {
 }
 
 const MAX_WHO: usize = 200;
+const MAX_ERROR: usize = 1000;
 
 fn seconds(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_secs().to_string()
+}
+
+/// Reads a time that [`seconds`] wrote.
+fn time(seconds: &str) -> Option<SystemTime> {
+    let since = Duration::from_secs(seconds.parse().ok()?);
+    UNIX_EPOCH.checked_add(since)
 }
 
 /// FNV-1a of 64 bits (Fowler, Noll, Vo). The header detects a collision of two addresses.

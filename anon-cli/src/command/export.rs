@@ -49,7 +49,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Export) -> anyhow::Result<ExitSt
             // A failed login or an unwritable directory is reported for each selected patient.
             let error = error.downcast::<Error>()?;
             let source = source(&project, &settings);
-            let printer = Printer::new(context.report, &cancel, args.dry_run);
+            let printer = Printer::new(context.report, &cancel, args);
             let failed = Exporter::fail_all(error, &source, &selection, &cancel, &printer);
             return finish(
                 context,
@@ -63,7 +63,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Export) -> anyhow::Result<ExitSt
     };
     let exporter = exporter(&project, &settings, &destination, args)?;
     let source = source(&project, &settings);
-    let printer = Printer::new(context.report, &cancel, args.dry_run);
+    let printer = Printer::new(context.report, &cancel, args);
     let start = Instant::now();
     let result = {
         let _counting = counter::start(context.report, &source, &selection, &cancel);

@@ -1,5 +1,7 @@
 //! `anon status`: shows totals, the quarantine and past exports.
 
+mod exports;
+
 use std::collections::BTreeMap;
 
 use anon_engine::Quarantine as _;
@@ -7,6 +9,7 @@ use anon_export::journal::{DestinationStatus, RunStatus, destinations};
 use anyhow::Context as _;
 use serde::Serialize;
 
+use crate::args::Status;
 use crate::command::{Context, outcome};
 use crate::exit::ExitStatus;
 use crate::project::Project;
@@ -66,9 +69,11 @@ struct LastRun {
     failed: Option<u64>,
     left: Option<u64>,
     patients_failed: Option<u64>,
+    /// The error that ended it.
+    error: Option<String>,
 }
 
-pub(crate) fn run(context: &Context<'_>) -> anyhow::Result<ExitStatus> {
+pub(crate) fn run(context: &Context<'_>, args: &Status) -> anyhow::Result<ExitStatus> {
     let project = Project::existing(context.project())?;
     log::start_without_file(&context.global)?;
     let settings = settings::load(&project)?;
@@ -79,6 +84,10 @@ pub(crate) fn run(context: &Context<'_>) -> anyhow::Result<ExitStatus> {
         .context("cannot read the quarantine")?;
     let journal = project.export_journal(settings.export.journal.as_deref());
     let exports = destinations(&journal).context("cannot read the export journal")?;
+    if args.exports {
+        let addresses: Vec<&str> = exports.iter().map(|it| &*it.address).collect();
+        exports::print(context, &*lookups, &journal, &addresses)?;
+    }
     let lookup_bytes = std::fs::metadata(project.lookup_file()).map_or(0, |file| file.len());
     let summary = Summary {
         event: "summary",
@@ -138,6 +147,7 @@ impl From<RunStatus> for LastRun {
             failed: counts.map(|counts| counts.failed),
             left: counts.map(|counts| counts.left),
             patients_failed: end.map(|end| end.report.patients_failed),
+            error: run.end.and_then(|end| end.error),
             who: run.who,
         }
     }
@@ -158,7 +168,10 @@ fn export_line(exports: &ExportStatus) -> String {
             (None, _) => ", the last export was killed: run it again".to_owned(),
             (_, Some(failed)) if failed > 0 => format!(", {failed} failed in the last export"),
             (Some("done"), _) => String::new(),
-            (Some(outcome), _) => format!(", the last export was {outcome}"),
+            (Some(outcome), _) => match &run.error {
+                Some(error) => format!(", the last export was {outcome}: {error}"),
+                None => format!(", the last export was {outcome}"),
+            },
         },
         None => String::new(),
     };

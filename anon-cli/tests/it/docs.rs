@@ -8,6 +8,11 @@ use std::path::Path;
 use anon_model::settings::KEYS;
 
 use crate::support::Test;
+#[cfg(unix)]
+use crate::{
+    archive::{Archive, Behaviour},
+    support::{Run, Scene, finish},
+};
 
 const HEAD: &str = "\
 # Settings
@@ -121,5 +126,87 @@ fn v17_page_answers_for_every_v17_name() -> Test {
         .filter(|name| !named.contains(name))
         .collect();
     assert!(missing.is_empty(), "not on the page: {missing:?}");
+    Ok(())
+}
+
+/// Returns the commands of the README that begin with `anon `, each with its comment.
+#[cfg(unix)]
+fn commands_of_the_readme() -> Test<Vec<String>> {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = fs::read_to_string(readme)?;
+    let blocks = readme.split("```sh\n").skip(1);
+    let blocks = blocks.filter_map(|block| Some(block.split_once("```")?.0));
+    let lines = blocks
+        .flat_map(str::lines)
+        .filter(|line| line.starts_with("anon "));
+    Ok(lines.map(str::to_owned).collect())
+}
+
+/// Runs a line as a shell does, in a directory that has the files of the repository.
+#[cfg(unix)]
+fn run_line(scene: &Scene, line: &str) -> Test<Run> {
+    let anon = Path::new(env!("CARGO_BIN_EXE_anon"));
+    let path = std::env::var("PATH")?;
+    let path = format!("{}:{path}", anon.parent().ok_or("a directory")?.display());
+    let mut shell = std::process::Command::new("sh");
+    shell
+        .args(["-c", &format!("exec {line}")])
+        .env("PATH", path)
+        .env_remove("ANON_PROJECT")
+        .current_dir(scene.path())
+        .stdin(std::process::Stdio::null());
+    if !line.starts_with("anon -p trial serve") {
+        return finish(&mut shell);
+    }
+    // Until Ctrl-C.
+    let child = shell
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()?;
+    let pid = rustix::process::Pid::from_raw(child.id().try_into()?).ok_or("a process")?;
+    let lock = scene.path().join("trial/private/control.sock");
+    let minute = std::time::Duration::from_mins(1);
+    crate::shared::wait::until("it serves", minute, || Ok(lock.exists()))?;
+    rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
+    let output = child.wait_with_output()?;
+    Ok(Run {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout)?,
+        err: String::from_utf8(output.stderr)?,
+    })
+}
+
+/// Only the port of the PACS is replaced, and `serve` listens on a free one.
+#[cfg(unix)]
+#[test]
+fn the_commands_of_the_readme_run_as_written() -> Test {
+    use anon_engine::testing::files::{Place, ct_small};
+
+    let scene = Scene::new()?;
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    std::os::unix::fs::symlink(repository.canonicalize()?, scene.path().join("examples"))?;
+    let behaviour = Behaviour {
+        title: Some("PACS"),
+        ..Behaviour::default()
+    };
+    let objects = (0..3).map(|n| ct_small(&Place::nth(20_190_304, n, 5)));
+    let archive = Archive::start(behaviour, objects.collect())?;
+    let commands = commands_of_the_readme()?;
+    assert!(commands.len() > 10, "{commands:?}");
+    for line in &commands {
+        let line = line.replace("127.0.0.1:11112", &format!("127.0.0.1:{}", archive.port));
+        if line.starts_with("anon -p trial serve") {
+            run_line(&scene, "anon -p trial config set scp.port 0")?.exits(0);
+        }
+        let code = if line.contains(" serve") { 130 } else { 0 };
+        run_line(&scene, &line)?.exits(code);
+    }
+    for (name, bytes) in [("index.csv", 100), ("index.xlsx", 1000)] {
+        assert!(
+            fs::metadata(scene.path().join(name))?.len() > bytes,
+            "{name}"
+        );
+    }
+    assert!(fs::read_dir(scene.path().join("out"))?.count() > 1);
     Ok(())
 }

@@ -59,7 +59,7 @@ fn export_to_archives_sends_everything_once() -> Test {
         assert_eq!(errors.len(), usize::from(!is_taken), "{kind:?}: {errors:?}");
         for error in errors {
             assert!(
-                error.contains("with this transfer syntax: enable it there"),
+                error.contains("RLE Lossless (1.2.840.10008.1.2.5)"),
                 "{error}"
             );
         }
@@ -145,5 +145,46 @@ fn export_to_a_node_without_queries_sends_nothing_twice() -> Test {
         .summary()?;
     assert_eq!((&again["sent"], &again["skipped"]), (&json!(21), &json!(0)));
     assert_eq!(server.received()?.len(), 21);
+    Ok(())
+}
+
+#[test]
+fn export_rewrites_for_a_node_that_accepts_implicit_vr_only() -> Test {
+    let Some(server) = ServerKind::Storescp.start(&Setup::default().with("+xi"))? else {
+        return Ok(());
+    };
+    let scene = made()?;
+    let place = format!("{}@{}", server.title(), server.address());
+    let ran = scene.json(&["export", &place, "--all"])?.exits(1);
+    let summary = ran.summary()?;
+    assert_eq!(
+        (&summary["sent"], &summary["rewritten"], &summary["failed"]),
+        (&json!(20), &json!(20), &json!(1)),
+        "{summary}"
+    );
+    assert_eq!(
+        summary["rewritten_into"],
+        json!({"Implicit VR Little Endian": 20})
+    );
+    let events = ran.events()?;
+    let patients = events.iter().filter(|it| it["event"] == "patient");
+    let rewritten: u64 = patients
+        .clone()
+        .filter_map(|it| it["rewritten"].as_u64())
+        .sum();
+    assert_eq!(rewritten, 20);
+    // The compressed one is never decoded: the node must accept it.
+    let errors: Vec<&str> = patients.filter_map(|it| it["error"].as_str()).collect();
+    let [error] = *errors else {
+        return Err(format!("{errors:?}").into());
+    };
+    assert!(
+        error.contains("RLE Lossless (1.2.840.10008.1.2.5)") && error.contains("enable it there"),
+        "{error}"
+    );
+    let args = ["-p", "project", "export", &place, "--all", "--again"];
+    let human = scene.run(&args)?.exits(1);
+    let words = "20 objects were rewritten into Implicit VR Little Endian";
+    assert!(human.out.contains(words), "{}", human.out);
     Ok(())
 }

@@ -23,6 +23,7 @@ mod export;
 #[cfg(feature = "cognito")]
 mod export_cognito;
 mod export_kill;
+mod export_patients;
 #[cfg(feature = "s3")]
 mod export_s3;
 #[cfg(all(feature = "s3", target_os = "linux"))]

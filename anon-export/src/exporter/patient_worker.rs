@@ -7,12 +7,13 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 
 use super::decide::{Decision, DestinationState, decide};
-use super::event::ExportEvent;
+use super::event::{ExportEvent, PatientReport};
 use super::export_run::ExportRun;
 use super::options::{Existing, ExportMode};
 use super::patient_export::PatientExport;
 use super::send_job::SendJob;
-use crate::{Error, KeyPart, ListedObject, ObjectKey, Remedy, SourceObject, Stored};
+use crate::journal::PatientJournal;
+use crate::{Error, Journal, KeyPart, ListedObject, ObjectKey, Remedy, SourceObject, Stored};
 
 /// A destination's listing of one patient.
 enum Listing {
@@ -75,13 +76,26 @@ impl ExportRun<'_> {
         }
         let file = patient.journal().take();
         if let (Some(journal), Some(file)) = (self.journal, file)
-            && let Err(error) = journal.close(file)
+            && let Err(error) = self.close(journal, file, &report)
         {
             let error = Arc::new(error);
             report.error.get_or_insert_with(|| Arc::clone(&error));
             self.state.stop(error);
         }
         self.state.ended(&report);
+    }
+
+    /// Records the result of a patient and makes its record durable.
+    fn close(
+        &self,
+        journal: &Journal,
+        mut file: PatientJournal,
+        report: &PatientReport,
+    ) -> Result<(), Error> {
+        if self.options.mode == ExportMode::Send {
+            file.end(&report.counts, report.error.as_deref())?;
+        }
+        journal.close(file)
     }
 
     fn export_objects(

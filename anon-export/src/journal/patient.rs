@@ -6,7 +6,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::patient_end::PatientEnd;
 use super::{line, seconds};
+use crate::report::Counts;
 use crate::{EntityTag, KeyPart, ObjectKey, SourceObject, platform};
 
 /// The record of an object that is at the destination.
@@ -56,6 +58,7 @@ pub(crate) struct PatientJournal {
     path: PathBuf,
     now: fn() -> SystemTime,
     entries: HashMap<ObjectKey, JournalEntry>,
+    last_end: Option<PatientEnd>,
     /// Opened when the first line is written.
     file: Option<File>,
     /// The length of the valid lines, in bytes.
@@ -74,16 +77,20 @@ impl PatientJournal {
             bytes => bytes?,
         };
         let mut entries = HashMap::new();
+        let mut last_end = None;
         let whole = line::each(&bytes, |fields| {
             // Lines of an unknown kind are ignored.
             if let Some((key, entry)) = read(patient, fields) {
                 entries.insert(key, entry);
+            } else if let Some(end) = PatientEnd::read(fields) {
+                last_end = Some(end);
             }
         });
         Ok(Self {
             path,
             now,
             entries,
+            last_end,
             file: None,
             whole: whole as u64,
             change: TotalsChange::default(),
@@ -118,6 +125,24 @@ impl PatientJournal {
         self.append(text.as_bytes())
             .map_err(super::journal_error("write a file"))?;
         self.add(object.key.clone(), entry);
+        Ok(())
+    }
+
+    /// Records the result of an export of the patient. One that found everything at the destination
+    /// is written only after one that did not, so that a repeated export writes nothing.
+    pub(crate) fn end(
+        &mut self,
+        counts: &Counts,
+        error: Option<&crate::Error>,
+    ) -> Result<(), crate::Error> {
+        let end = PatientEnd::new((self.now)(), counts, error);
+        let was_complete = self.last_end.as_ref().is_none_or(PatientEnd::is_complete);
+        if end.is_complete() && end.counts.sent == 0 && was_complete {
+            return Ok(());
+        }
+        self.append(end.write().as_bytes())
+            .map_err(super::journal_error("write a file"))?;
+        self.last_end = Some(end);
         Ok(())
     }
 
@@ -157,6 +182,11 @@ impl PatientJournal {
             }
         }
         Ok(self.change)
+    }
+
+    /// Takes the last recorded result.
+    pub(super) fn take_last_end(&mut self) -> Option<PatientEnd> {
+        self.last_end.take()
     }
 
     /// Returns the number of objects, their bytes, and the time of the last entry.

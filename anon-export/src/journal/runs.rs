@@ -3,10 +3,10 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use super::line;
 use super::patient::open_and_truncate;
+use super::{error_field, error_of, line, time};
 use crate::report::{Counts, ExportReport};
 use crate::{Error, platform};
 
@@ -49,6 +49,8 @@ pub struct RunEnd {
     pub outcome: RunOutcome,
     /// Its counts.
     pub report: ExportReport,
+    /// The error that ended it, as a text without originals.
+    pub error: Option<String>,
 }
 
 /// An export that was recorded in a journal.
@@ -95,8 +97,10 @@ pub(super) fn end(when: &str, report: &ExportReport, error: Option<&Error>) -> S
         counts.bytes_sent,
     ]
     .map(|number| number.to_string());
+    let error = error_field(error);
     let mut fields = vec!["end", when, outcome.name()];
     fields.extend(numbers.iter().map(String::as_str));
+    fields.push(&error);
     line::write(&fields)
 }
 
@@ -112,9 +116,14 @@ pub(super) fn last(path: &Path) -> io::Result<Option<RunStatus>> {
                 end: None,
             });
         }
-        ["end", when, outcome, numbers @ ..] => {
+        ["end", when, outcome, rest @ ..] => {
+            // Version 1 has no error.
+            let (numbers, error) = match rest.split_at_checked(END_NUMBERS) {
+                Some((numbers, [error])) => (numbers, error_of(error)),
+                _ => (rest, None),
+            };
             if let Some(last) = &mut last {
-                last.end = ended(when, outcome, numbers);
+                last.end = ended(when, outcome, numbers, error);
             }
         }
         _ => {}
@@ -122,7 +131,10 @@ pub(super) fn last(path: &Path) -> io::Result<Option<RunStatus>> {
     Ok(last)
 }
 
-fn ended(when: &str, outcome: &str, numbers: &[&str]) -> Option<RunEnd> {
+/// The numbers in a line for the end of an export.
+const END_NUMBERS: usize = 8;
+
+fn ended(when: &str, outcome: &str, numbers: &[&str], error: Option<String>) -> Option<RunEnd> {
     let numbers: Option<Vec<u64>> = numbers.iter().map(|number| number.parse().ok()).collect();
     let [
         patients,
@@ -156,12 +168,8 @@ fn ended(when: &str, outcome: &str, numbers: &[&str]) -> Option<RunEnd> {
         when: time(when)?,
         outcome: RunOutcome::of(outcome)?,
         report,
+        error,
     })
-}
-
-fn time(seconds: &str) -> Option<SystemTime> {
-    let since = Duration::from_secs(seconds.parse().ok()?);
-    UNIX_EPOCH.checked_add(since)
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

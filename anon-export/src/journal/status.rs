@@ -6,8 +6,9 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::patient::PatientJournal;
+use super::patient_end::PatientEnd;
 use super::runs::{self, RunStatus};
-use super::{LOCK, PATIENTS, RUNS, TOTALS, header, journal_error, line};
+use super::{LOCK, PATIENTS, RUNS, TOTALS, directory_name, header, journal_error, line};
 use crate::{Error, KeyPart};
 
 /// The totals of all exports to a destination.
@@ -68,17 +69,81 @@ pub fn destinations(root: &Path) -> Result<Vec<DestinationStatus>, Error> {
     let mut all = Vec::new();
     for entry in entries {
         let path = entry.map_err(&read)?.path();
-        let Some(address) = path.is_dir().then(|| header(&path)).transpose()?.flatten() else {
+        let Some(header) = path.is_dir().then(|| header(&path)).transpose()?.flatten() else {
             continue;
         };
         all.push(DestinationStatus {
-            address,
+            address: header.address,
             totals: totals(&path)?,
             last_run: runs::last(&path.join(RUNS)).map_err(journal_error("read a file"))?,
             is_running: is_locked(&path.join(LOCK)).map_err(journal_error("test the lock"))?,
         });
     }
     all.sort_by(|a, b| a.address.cmp(&b.address));
+    Ok(all)
+}
+
+/// The status of a patient at a destination, as its journal records it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PatientStatus {
+    /// The patient.
+    pub patient: KeyPart,
+    /// Objects at the destination.
+    pub objects: u64,
+    /// Bytes of these objects, as last sent.
+    pub bytes: u64,
+    /// When the last object was sent, or found at the destination.
+    pub last: Option<SystemTime>,
+    /// The last export of the patient that sent something or failed. `None` if only an earlier
+    /// version of this crate exported the patient.
+    pub last_export: Option<PatientEnd>,
+}
+
+impl PatientStatus {
+    /// Returns true if the last export failed nowhere and left nothing.
+    pub fn is_complete(&self) -> bool {
+        let end = self.last_export.as_ref();
+        end.is_none_or(PatientEnd::is_complete)
+    }
+}
+
+/// Returns the status of each patient at the destination with this address, sorted by pseudonym.
+/// May be called while exports run.
+///
+/// # Errors
+/// [`Error::JournalFormat`], [`Error::Journal`].
+///
+/// # Examples
+/// ```
+/// # let project = std::path::Path::new("/nowhere");
+/// for patient in anon_export::journal::patients(&project.join("export"), "s3:trial")? {
+///     let error = patient.last_export.and_then(|export| export.error);
+///     println!("{}: {} objects {error:?}", patient.patient, patient.objects);
+/// }
+/// # Ok::<(), anon_export::Error>(())
+/// ```
+pub fn patients(root: &Path, address: &str) -> Result<Vec<PatientStatus>, Error> {
+    let root = root.join(directory_name(address));
+    // A newer format is refused.
+    header(&root)?;
+    let mut all = Vec::new();
+    each_patient(&root.join(PATIENTS), &mut |patient, mut file| {
+        let (objects, bytes, last) = file.sums();
+        let last_export = file.take_last_end();
+        if objects > 0 || last_export.is_some() {
+            let last = last.and_then(|last| UNIX_EPOCH.checked_add(Duration::from_secs(last)));
+            all.push(PatientStatus {
+                patient,
+                objects,
+                bytes,
+                last,
+                last_export,
+            });
+        }
+    })
+    .map_err(journal_error("read a file"))?;
+    all.sort_by(|a, b| a.patient.cmp(&b.patient));
     Ok(all)
 }
 
@@ -141,8 +206,20 @@ fn read(fields: &[&str]) -> Option<Totals> {
 
 fn summed_totals(patients: &Path) -> io::Result<Totals> {
     let mut totals = Totals::default();
+    each_patient(patients, &mut |_, file| {
+        let (objects, bytes, last) = file.sums();
+        totals.patients += u64::from(objects > 0);
+        totals.objects += objects;
+        totals.bytes = totals.bytes.saturating_add(bytes);
+        totals.last = totals.last.max(last);
+    })?;
+    Ok(totals)
+}
+
+/// Calls `each` with the file of each patient, in no particular order.
+fn each_patient(patients: &Path, each: &mut dyn FnMut(KeyPart, PatientJournal)) -> io::Result<()> {
     let entries = match fs::read_dir(patients) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(totals),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
     };
     for entry in entries {
@@ -152,11 +229,7 @@ fn summed_totals(patients: &Path) -> io::Result<Totals> {
             continue;
         };
         let file = PatientJournal::open(entry.path(), &patient, || UNIX_EPOCH)?;
-        let (objects, bytes, last) = file.sums();
-        totals.patients += u64::from(objects > 0);
-        totals.objects += objects;
-        totals.bytes = totals.bytes.saturating_add(bytes);
-        totals.last = totals.last.max(last);
+        each(patient, file);
     }
-    Ok(totals)
+    Ok(())
 }

@@ -5,12 +5,13 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use anon_export::journal::{DestinationStatus, RunOutcome, destinations};
+use anon_export::journal::{DestinationStatus, RunOutcome, destinations, patients};
 use anon_export::{
-    BackendError, Cancel, DirectorySink, DirectorySource, Error, Existing, ExportMode, ExportOptions,
-    ExportReport, Exporter, Journal, ObjectKey, Quiet, Remedy, Selection, Sink,
+    BackendError, Cancel, DirectorySink, DirectorySource, Error, Existing, ExportMode,
+    ExportOptions, ExportReport, Exporter, Journal, ObjectKey, Quiet, Remedy, Selection, Sink,
 };
 
 use crate::support::{FaultySink, bytes, files, key, keys, without_backoff, write};
@@ -334,7 +335,8 @@ fn journal_of_another_version_or_destination_is_refused() {
         .path()
         .join("header");
     for text in [
-        "anon-export journal 2\nmemory:test\n",
+        "anon-export journal 3\nmemory:test\n",
+        "anon-export journal 2\nelsewhere\n",
         "anon-export journal 1\nelsewhere\n",
     ] {
         File::create(&header)
@@ -360,6 +362,14 @@ fn version_1_is_read() {
     assert_eq!(status.totals.bytes, 6030);
     let end = status.last_run.as_ref().and_then(|run| run.end.as_ref());
     assert_eq!(end.expect("it ended").report.counts.skipped, 1);
+    let by_patient = patients(directory.path(), "file:/data/out").expect("a status");
+    let objects: u64 = by_patient.iter().map(|it| it.objects).sum();
+    assert_eq!((by_patient.len(), objects), (2, 3));
+    assert!(
+        by_patient
+            .iter()
+            .all(|it| it.last_export.is_none() && it.is_complete())
+    );
     // Without the totals the patients' files add up to the same.
     fs::remove_file(first(directory.path()).join("totals")).expect("removed");
     assert_eq!(
@@ -372,6 +382,77 @@ fn version_1_is_read() {
         1,
         "no second journal was created"
     );
+    // It is of version 2 now, so that the version before refuses it.
+    let header = first(directory.path()).join("header");
+    let header = fs::read_to_string(header).expect("a header");
+    assert_eq!(header, "anon-export journal 2\nfile:/data/out\n");
+    let again = destinations(directory.path()).expect("a status");
+    assert_eq!(again[0].totals, status.totals);
+}
+
+/// Every future version must read this stored journal of version 2.
+#[test]
+fn version_2_is_read() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/journal-2");
+    let all = destinations(&fixture).expect("a status");
+    let [status] = &all[..] else {
+        panic!("one destination: {all:?}");
+    };
+    let end = status.last_run.as_ref().and_then(|run| run.end.as_ref());
+    let end = end.expect("it ended");
+    assert_eq!(
+        (end.outcome, end.report.counts.left),
+        (RunOutcome::Stopped, 1)
+    );
+    let error = end.error.as_deref().expect("an error");
+    assert!(error.contains("the disk is full"), "{error}");
+    let by_patient = patients(&fixture, &status.address).expect("a status");
+    let [sent, failed] = &by_patient[..] else {
+        panic!("two patients: {by_patient:?}");
+    };
+    let end = sent.last_export.as_ref().expect("an end");
+    assert_eq!((end.counts.sent, &end.error), (2, &None));
+    let end = failed.last_export.as_ref().expect("an end");
+    assert_eq!((end.counts.failed, end.counts.left), (1, 1));
+    assert!(
+        end.error
+            .as_deref()
+            .is_some_and(|it| it.contains("the disk is full"))
+    );
+}
+
+/// The last error of a patient stands until an export of it succeeds. An export that finds
+/// everything writes nothing.
+#[test]
+fn the_last_error_of_each_patient_is_recorded() {
+    let is_faulty = Arc::new(AtomicBool::new(true));
+    let enabled = Arc::clone(&is_faulty);
+    let sink = FaultySink::new(move |key, _| {
+        let fails = enabled.load(Ordering::Relaxed) && key.patient().as_str() == "S-1";
+        fails.then(|| BackendError::new(Remedy::Skip, "the node said no").into())
+    });
+    let fixture = JournalFixture::new(&keys(3, 4), sink);
+    let of = |patient: usize| {
+        let mut all = patients(&fixture.journal(), ADDRESS).expect("a status");
+        assert_eq!(all.len(), 3);
+        all.swap_remove(patient)
+    };
+    fixture.export();
+    let failed = of(1);
+    assert!(!failed.is_complete() && of(0).is_complete() && of(2).is_complete());
+    assert_eq!((failed.objects, of(0).objects), (0, 4));
+    let end = failed.last_export.expect("an end");
+    assert_eq!((end.counts.found, end.counts.failed), (4, 4));
+    assert!(end.error.is_some_and(|it| it.contains("the node said no")));
+    is_faulty.store(false, Ordering::Relaxed);
+    fixture.export();
+    let repaired = of(1);
+    assert!(repaired.is_complete());
+    assert_eq!(repaired.objects, 4);
+    let file = fixture.destination_directory().join("patients/S-1");
+    let before = fs::read(&file).expect("a file");
+    fixture.export();
+    assert!(fs::read(&file).expect("a file") == before);
 }
 
 fn first(of: &Path) -> PathBuf {

@@ -1,12 +1,12 @@
 //! Prints the events and the summary of an export.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use anon_export::{
-    Cancel, Counts, Error, ExportEvent, ExportReport, KeyPart, Observer, PatientReport,
+    Cancel, Counts, Error, ExportEvent, ExportReport, KeyPart, ObjectKey, Observer, PatientReport,
 };
 use serde::Serialize;
 
@@ -24,8 +24,19 @@ struct PatientEvent<'p> {
     failed: u64,
     left: u64,
     warnings: u64,
+    rewritten: u64,
     bytes: u64,
+    /// The studies of `--study` that the patient has.
+    studies: Vec<&'p str>,
     error: Option<&'p str>,
+}
+
+/// A study of `--study` that the project does not have.
+#[derive(Debug, Serialize)]
+struct StudyEvent<'p> {
+    event: &'static str,
+    study: &'p str,
+    error: &'p str,
 }
 
 #[derive(Debug, Serialize)]
@@ -50,6 +61,11 @@ pub(super) struct Summary<'s> {
     failed: u64,
     left: u64,
     warnings: u64,
+    /// Sent objects that were rewritten into another transfer syntax, because the node accepts no
+    /// other.
+    rewritten: u64,
+    /// These objects by the name of that transfer syntax.
+    rewritten_into: BTreeMap<&'static str, u64>,
     bytes: u64,
     bytes_skipped: u64,
     /// Selected ids that the project does not have.
@@ -80,6 +96,8 @@ impl<'s> Summary<'s> {
             failed: counts.failed,
             left: counts.left,
             warnings: counts.warnings,
+            rewritten: counts.rewritten,
+            rewritten_into: BTreeMap::new(),
             bytes: counts.bytes_sent,
             bytes_skipped: counts.bytes_skipped,
             unknown: Vec::new(),
@@ -97,16 +115,48 @@ pub(super) struct Printer<'r> {
     cancel: &'r Cancel,
     pub(super) dry_run: bool,
     began: Instant,
+    asked: Asked,
     objects: AtomicU64,
     bytes: AtomicU64,
     state: Mutex<PrinterState>,
 }
 
+/// What was asked for, in the order in which it was typed.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    patients: Vec<String>,
+    studies: Vec<String>,
+}
+
+impl Asked {
+    pub(super) fn new(args: &Export) -> Self {
+        Self {
+            patients: args.patient.clone(),
+            studies: args.study.clone(),
+        }
+    }
+
+    /// Names an id by its place among those that were typed: `study 2 of 3`.
+    fn place(&self, what: &str, id: &str) -> String {
+        let typed = match what {
+            "study" => &self.studies,
+            _ => &self.patients,
+        };
+        match typed.iter().position(|it| it == id) {
+            Some(at) if typed.len() > 1 => format!("{what} {} of {}", at + 1, typed.len()),
+            _ => what.to_owned(),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct PrinterState {
     unknown: Vec<String>,
+    /// The studies of `--study` of which objects were processed, by patient.
+    studies: BTreeMap<KeyPart, BTreeSet<String>>,
     /// Patients that were not started, by error.
     not_started: BTreeMap<String, u64>,
+    rewritten_into: BTreeMap<&'static str, u64>,
     /// The first failure to print.
     failure: Option<anyhow::Error>,
 }
@@ -116,11 +166,12 @@ struct PrinterState {
 const MAX_LISTED: u64 = 10;
 
 impl<'r> Printer<'r> {
-    pub(super) fn new(report: &'r Report, cancel: &'r Cancel, dry_run: bool) -> Self {
+    pub(super) fn new(report: &'r Report, cancel: &'r Cancel, args: &Export) -> Self {
         Self {
             report,
             cancel,
-            dry_run,
+            dry_run: args.dry_run,
+            asked: Asked::new(args),
             began: Instant::now(),
             objects: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -155,6 +206,7 @@ impl<'r> Printer<'r> {
             }
         }
         summary.unknown = state.unknown;
+        summary.rewritten_into = state.rewritten_into;
         match error {
             Some(Error::Cancelled) => summary.interrupted = true,
             Some(error) => summary.error = Some(error.text()),
@@ -168,6 +220,8 @@ impl<'r> Printer<'r> {
         let counts = &patient.counts;
         let error = patient.error.as_ref().map(|error| error.text());
         let error = error.as_deref();
+        let studies = self.state().studies.remove(&patient.patient);
+        let studies = studies.unwrap_or_default();
         self.report.json(&PatientEvent {
             event: "patient",
             patient: patient.patient.as_str(),
@@ -177,15 +231,18 @@ impl<'r> Printer<'r> {
             failed: counts.failed,
             left: counts.left,
             warnings: counts.warnings,
+            rewritten: counts.rewritten,
             bytes: counts.bytes_sent,
+            studies: studies.iter().map(String::as_str).collect(),
             error,
         })?;
-        match error {
-            Some(error) if counts.found == 0 => self.not_started(&patient.patient, error),
-            error => self
-                .report
-                .line(&patient_line(patient, error, self.dry_run)),
+        if let Some(error) = error.filter(|_| counts.found == 0) {
+            return self.not_started(&patient.patient, error);
         }
+        let places = studies.iter().map(|study| self.asked.place("study", study));
+        let places: Vec<String> = places.collect();
+        let line = patient_line(patient, &places, error, self.dry_run);
+        self.report.line(&line)
     }
 
     /// Prints a patient that was not started, up to a maximum for each error.
@@ -205,7 +262,14 @@ impl<'r> Printer<'r> {
     fn unknown(&self, what: &str, id: &KeyPart) -> anyhow::Result<()> {
         self.state().unknown.push(id.to_string());
         let error = format!("there is no such {what} in this project");
-        if what == "patient" {
+        if what == "study" {
+            let (event, study) = ("study", id.as_str());
+            self.report.json(&StudyEvent {
+                event,
+                study,
+                error: &error,
+            })?;
+        } else {
             self.report.json(&PatientEvent {
                 event: "patient",
                 patient: id.as_str(),
@@ -215,14 +279,23 @@ impl<'r> Printer<'r> {
                 failed: 0,
                 left: 0,
                 warnings: 0,
+                rewritten: 0,
                 bytes: 0,
+                studies: Vec::new(),
                 error: Some(&error),
             })?;
         }
-        self.report.line(&format!("{id}: {error}"))
+        let place = self.asked.place(what, id.as_str());
+        self.report.line(&format!("{place}, {id}: {error}"))
     }
 
-    fn done(&self) {
+    fn done(&self, key: &ObjectKey) {
+        let [patient, study, ..] = key.parts();
+        if self.asked.studies.iter().any(|it| it == study.as_str()) {
+            let mut state = self.state();
+            let studies = state.studies.entry(patient.clone()).or_default();
+            studies.insert(study.to_string());
+        }
         let objects = self.objects.fetch_add(1, Ordering::Relaxed) + 1;
         if let Some(progress) = self.report.progress() {
             progress.done(objects);
@@ -253,13 +326,21 @@ impl<'r> Printer<'r> {
     fn print(&self, event: &ExportEvent<'_>) -> anyhow::Result<()> {
         match event {
             ExportEvent::Progress { bytes } => self.bytes_sent(*bytes),
-            ExportEvent::Sent { key, len, .. } => {
-                self.done();
+            ExportEvent::Sent {
+                key,
+                len,
+                rewritten,
+                ..
+            } => {
+                self.done(key);
+                if let Some(name) = rewritten {
+                    *self.state().rewritten_into.entry(name).or_default() += 1;
+                }
                 if self.dry_run {
                     return self.would_send(&key.to_string(), *len);
                 }
             }
-            ExportEvent::Skipped { .. } | ExportEvent::Failed { .. } => self.done(),
+            ExportEvent::Skipped { key, .. } | ExportEvent::Failed { key, .. } => self.done(key),
             ExportEvent::PatientEnded { report } => return self.patient_ended(report),
             ExportEvent::UnknownPatient { patient } => return self.unknown("patient", patient),
             ExportEvent::UnknownStudy { study } => return self.unknown("study", study),
@@ -288,18 +369,28 @@ pub(super) fn interrupted(context: &Context<'_>, args: &Export) -> anyhow::Resul
     print_totals(context, &summary)
 }
 
-fn patient_line(patient: &PatientReport, error: Option<&str>, dry_run: bool) -> String {
+fn patient_line(
+    patient: &PatientReport,
+    studies: &[String],
+    error: Option<&str>,
+    dry_run: bool,
+) -> String {
     let Counts {
         sent,
         skipped,
         failed,
         left,
         warnings,
+        rewritten,
         bytes_sent,
         ..
     } = patient.counts;
+    let studies = match studies {
+        [] => String::new(),
+        studies => format!(" ({})", studies.join(", ")),
+    };
     let mut line = format!(
-        "{}: {sent} {} ({}), {skipped} already there",
+        "{}{studies}: {sent} {} ({}), {skipped} already there",
         patient.patient,
         if dry_run { "to be sent" } else { "sent" },
         report::bytes(bytes_sent)
@@ -307,6 +398,7 @@ fn patient_line(patient: &PatientReport, error: Option<&str>, dry_run: bool) -> 
     for (count, what) in [
         (failed, "failed"),
         (warnings, "with a warning"),
+        (rewritten, "rewritten"),
         (left, "not attempted"),
     ] {
         if count > 0 {
@@ -345,6 +437,12 @@ fn print_totals(context: &Context<'_>, summary: &Summary<'_>) -> anyhow::Result<
         report.line(&format!(
             "{} objects were accepted with a warning: the destination may have changed them",
             summary.warnings
+        ))?;
+    }
+    for (name, count) in &summary.rewritten_into {
+        report.line(&format!(
+            "{count} objects were rewritten into {name}: the destination does not accept their transfer \
+             syntax"
         ))?;
     }
     if summary.interrupted {
