@@ -65,6 +65,10 @@
 //!
 //! A program can implement [`Store`], [`Quarantine`], [`ObjectSource`], [`Observer`] and
 //! [`disk::Disk`] itself. The feature `testing` has a conformance suite for each but `Observer`.
+//!
+//! A program can also decide by code what each element becomes: implement
+//! [`Rules`](anon_script::Rules) and pass it to [`Policy::new`]. [`Element`](anon_script::Element)
+//! says what the rules are asked, and which elements the engine decides itself.
 
 pub mod error;
 pub mod limits;

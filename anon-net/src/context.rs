@@ -1,11 +1,14 @@
 //! Presentation contexts: the SOP classes of an association and their encodings (PS3.8 section
 //! 7.1.1.13).
 
+mod storage;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{Error, Uid};
 
 pub use crate::context_id::ContextId;
+pub use storage::{storage_classes, transfer_syntaxes};
 
 /// A presentation context that the requestor proposes (PS3.8 section 9.3.2.2).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -59,6 +59,35 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # A receiver
+//!
+//! A receiver is an [`InstanceHandler`] and what it supports. [`SupportedContexts::storage`] supports
+//! every storage SOP class of the standard in every transfer syntax:
+//!
+//! ```
+//! use std::io::BufRead;
+//! use std::sync::Arc;
+//! use anon_net::scp::Scp;
+//! use anon_net::{BackendError, Instance, InstanceHandler, Outcome, SupportedContexts};
+//!
+//! #[derive(Debug)]
+//! struct Count;
+//!
+//! impl InstanceHandler for Count {
+//!     fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
+//!         let bytes = std::io::copy(body, &mut std::io::sink());
+//!         println!("{bytes:?} of {} in {}", instance.sop_class, instance.transfer_syntax);
+//!         Ok(Outcome::Stored)
+//!     }
+//! }
+//!
+//! let scp = Scp::builder("RECEIVER".parse()?, Arc::new(Count))
+//!     .supported(SupportedContexts::storage())
+//!     .bind("127.0.0.1:0".parse()?)?;
+//! println!("RECEIVER listens on {}", scp.local_addr());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Your own implementations
 //!
 //! [`Dial`], [`Association`] and [`InstanceHandler`] are dyn-compatible, `Send` and `Sync`. Report

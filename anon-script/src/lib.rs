@@ -70,6 +70,12 @@
 //! | any other text the element's VR can hold | [`Action::Replace`], where the element is present |
 //! | text on (0012,0063), codes on (0012,0064) | [`Method`] |
 //!
+//! # Rules of your own
+//!
+//! A program can decide by code instead of a script: implement [`Rules`], and pass it to the engine
+//! in place of a [`RuleSet`]. [`Element`] says what an implementation is asked, and when; [`Action`]
+//! what it can answer; the example of [`Rules`] is complete.
+//!
 //! # What is refused
 //!
 //! V17 keeps a value if it does not understand its rule. Here that is an error. So are text beside

@@ -8,6 +8,10 @@ use dicom_core::Tag;
 /// What is done with one data element.
 ///
 /// Rules are total: an element that no rule names gets [`Action::Remove`].
+///
+/// An action is for values of certain VRs, named below. An engine that meets another value does not
+/// keep it: `anon-engine` empties what it cannot change (a date that is none), and refuses the
+/// object if that is not safe (an action on the value of a sequence).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[expect(
     clippy::exhaustive_enums,
@@ -20,15 +24,16 @@ pub enum Action {
     Remove,
     /// The element stays with a zero-length value; a sequence with no items.
     Empty,
-    /// Each value is replaced by the pseudonym of the UID.
+    /// Each value is replaced by the pseudonym of the UID. For UI. UIDs of the standard itself
+    /// (1.2.840.10008) stay.
     Uid,
-    /// The value is replaced by the pseudonym of the patient.
+    /// The value is replaced by the pseudonym of the patient. For PN, LO, SH.
     Patient,
-    /// Each value is replaced by the pseudonym of the accession number.
+    /// Each value is replaced by the pseudonym of the accession number. For SH, LO.
     Accession,
-    /// Each date, or the date part of each date-time, is moved by the patient's offset.
+    /// Each date, or the date part of each date-time, is moved by the patient's offset. For DA, DT.
     ShiftDate,
-    /// Each age is rounded to a multiple of `width` (1 to 999), half to even.
+    /// Each age is rounded to a multiple of `width` (1 to 999), half to even. For AS.
     RoundAge {
         /// The multiple, in the age's own unit.
         width: u16,
@@ -38,6 +43,33 @@ pub enum Action {
 }
 
 /// The place of a data element that a rule is asked about.
+///
+/// An engine asks once for each element of an object, in the order of the data set, and for a
+/// sequence before its items:
+///
+/// ```text
+/// (0008,0020) StudyDate                      Element { tag: (0008,0020), depth: 0 }
+/// (0008,1115) ReferencedSeriesSequence       Element { tag: (0008,1115), depth: 0 }
+///   item 1, item 2
+///     (0020,000E) SeriesInstanceUID          Element { tag: (0020,000E), depth: 1 }   once an item
+/// ```
+///
+/// * If the action of a sequence is [`Action::Keep`], its items stay and their elements are asked
+///   about. If it is [`Action::Remove`] or [`Action::Empty`], nothing in it is asked about. Every
+///   other action on a sequence refuses the object.
+/// * The answer depends on the tag and the depth alone. The value, the VR, the number of the item
+///   and the sequences around it are not shown: two objects with the same elements are treated
+///   alike.
+/// * Private elements have odd groups. Their creator is not shown either, and the same tag means
+///   something else under another creator (PS3.5 section 7.8.1). Remove them unless every object
+///   comes from one device.
+/// * Group 60xx (overlays) and 50xx (curves) repeat: match `group & 0xFF00`.
+///
+/// An engine does not ask about elements that it writes itself or never writes. For `anon-engine`
+/// these are, in the root, SOP Class UID (kept), SOP Instance, Study Instance and Series Instance
+/// UID, Patient's Name and Patient ID (pseudonyms), (0012,0062) to (0012,0064) and its private block
+/// in group 0013; and at every depth group lengths, groups 0000 to 0003, and trailing padding
+/// (dropped).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Element {
@@ -82,7 +114,56 @@ impl Method {
 
 /// Total rules: an action for every data element.
 ///
-/// Implementations are pure and cheap: `action` is called once for every element of every object.
+/// Implementations are pure and cheap: `action` is called once for every element of every object,
+/// on any thread. The same element always gets the same action, because what was made with rules is
+/// filed under their [`digest`](Self::digest).
+///
+/// # Examples
+/// A list of what stays. Everything else goes:
+///
+/// ```
+/// use anon_script::{Action, Element, Method, Rules, Tag};
+///
+/// #[derive(Debug)]
+/// struct KeepList {
+///     method: Method,
+/// }
+///
+/// impl Rules for KeepList {
+///     fn action(&self, element: Element) -> &Action {
+///         match element.tag {
+///             Tag(0x0008, 0x0016 | 0x0060) => &Action::Keep, // SOP class, modality
+///             Tag(0x0008, 0x0018 | 0x1155) => &Action::Uid,  // SOP Instance UIDs, referenced ones too
+///             Tag(0x0020, 0x000D | 0x000E | 0x0052) => &Action::Uid,
+///             Tag(0x0008, 0x0020..=0x0023) => &Action::ShiftDate,
+///             Tag(0x0008, 0x1140) => &Action::Keep,          // a sequence: its items are asked about
+///             Tag(0x0010, 0x1010) => &Action::RoundAge { width: 5 },
+///             Tag(0x0020, 0x0011 | 0x0013) => &Action::Keep,
+///             Tag(0x0028, _) | Tag(0x7FE0, 0x0010) => &Action::Keep,
+///             _ => &Action::Remove,                          // private elements, overlays, all text
+///         }
+///     }
+///     fn method(&self) -> &Method {
+///         &self.method
+///     }
+///     fn name(&self) -> &str {
+///         "keep-list"
+///     }
+///     fn text(&self) -> &str {
+///         "keep-list 1"
+///     }
+///     fn digest(&self) -> [u8; 32] {
+///         // Another value whenever `action` or `method` changes: a version number, or a hash.
+///         let mut digest = [0; 32];
+///         digest[0] = 1;
+///         digest
+///     }
+/// }
+///
+/// let rules = KeepList { method: Method::new("KEEP LIST 1") };
+/// assert_eq!(rules.action(Element::root(Tag(0x0010, 0x0030))), &Action::Remove);
+/// assert_eq!(rules.action(Element::nested(Tag(0x0008, 0x1155), 1)), &Action::Uid);
+/// ```
 pub trait Rules: Send + Sync + fmt::Debug {
     /// The action for an element. Total: never "no rule".
     fn action(&self, element: Element) -> &Action;
@@ -93,10 +174,12 @@ pub trait Rules: Send + Sync + fmt::Debug {
     /// The name by which people know these rules, such as `rsna-v17` or a file name.
     fn name(&self) -> &str;
 
-    /// The text the rules were made from, in a form that makes the same rules again.
+    /// The text the rules were made from, in a form that makes the same rules again. It is stored
+    /// with what the rules made.
     fn text(&self) -> &str;
 
-    /// SHA-256 of what the rules do. Two rule sets with one digest do the same to every object.
+    /// SHA-256 of what the rules do. Two rule sets with one digest do the same to every object, and
+    /// rules that do something else have another digest.
     fn digest(&self) -> [u8; 32];
 }
 

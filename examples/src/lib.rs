@@ -4,6 +4,7 @@
 //!
 //! | program | shows |
 //! |---|---|
+//! | `first_steps` | the example of the README |
 //! | `deidentify_bytes` | one object in memory, in one call and in two pure steps |
 //! | `deidentify_a_directory` | a directory with progress, with threads and a store on disk |
 //! | `write_your_own_store` | your own output store behind the trait, and its conformance check |
@@ -27,27 +28,17 @@ use anon_engine::testing::files::{
 };
 use anon_engine::{Engine, Error, Policy, Receipt};
 use anon_model::{DiskOptions, DiskStore, Identity, SiteId, UidRoot};
-use anon_net::{BackendError, Outcome, Remedy, SupportedContexts, Uid};
+use anon_net::{BackendError, Outcome, Remedy};
 use anon_script::builtin;
 use anyhow::Context as _;
 
-/// Verification, and the SOP classes of the example files.
-pub const SOP_CLASSES: [&str; 6] = [
-    "1.2.840.10008.1.1",
+/// The SOP classes of the example files.
+pub const SOP_CLASSES: [&str; 5] = [
     "1.2.840.10008.5.1.4.1.1.1",
     "1.2.840.10008.5.1.4.1.1.2",
     "1.2.840.10008.5.1.4.1.1.4.1",
     "1.2.840.10008.5.1.4.1.1.6.1",
     "1.2.840.10008.5.1.4.1.1.88.11",
-];
-
-/// The transfer syntaxes of the example files.
-pub const TRANSFER_SYNTAXES: [&str; 5] = [
-    "1.2.840.10008.1.2.1",
-    "1.2.840.10008.1.2",
-    "1.2.840.10008.1.2.2",
-    "1.2.840.10008.1.2.1.99",
-    "1.2.840.10008.1.2.5",
 ];
 
 /// The seed of every example file.
@@ -112,21 +103,6 @@ pub fn engine(project: &Path) -> anyhow::Result<Engine> {
         Arc::new(quarantine),
     );
     Ok(engine.start()?)
-}
-
-/// Returns the presentation contexts that the nodes of these examples accept: each of [`SOP_CLASSES`] in each
-/// of [`TRANSFER_SYNTAXES`].
-///
-/// # Errors
-/// Never, because the UIDs are valid.
-pub fn supported() -> anyhow::Result<SupportedContexts> {
-    let syntaxes = TRANSFER_SYNTAXES.map(Uid::new);
-    let syntaxes: Vec<Uid> = syntaxes.into_iter().collect::<Result<_, _>>()?;
-    SOP_CLASSES
-        .into_iter()
-        .try_fold(SupportedContexts::new(), |supported, class| {
-            Ok(supported.with(Uid::new(class)?, syntaxes.clone()))
-        })
 }
 
 /// Converts the engine's result to the outcome that answers a C-STORE (PS3.4 section B.2.3).

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
+#[cfg(unix)]
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 
 use anon_model::settings::KEYS;
@@ -158,22 +160,17 @@ fn run_line(scene: &Scene, line: &str) -> Test<Run> {
     if !line.starts_with("anon -p trial serve") {
         return finish(&mut shell);
     }
-    // Until Ctrl-C.
-    let child = shell
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()?;
+    // Until Ctrl-C, once it says that it listens.
+    let mut child = shell.stdout(std::process::Stdio::piped()).spawn()?;
+    let mut out = String::new();
+    let mut printed = BufReader::new(child.stdout.take().ok_or("no pipe")?);
+    printed.read_line(&mut out)?;
     let pid = rustix::process::Pid::from_raw(child.id().try_into()?).ok_or("a process")?;
-    let lock = scene.path().join("trial/private/control.sock");
-    let minute = std::time::Duration::from_mins(1);
-    crate::shared::wait::until("it serves", minute, || Ok(lock.exists()))?;
     rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
-    let output = child.wait_with_output()?;
-    Ok(Run {
-        code: output.status.code(),
-        out: String::from_utf8(output.stdout)?,
-        err: String::from_utf8(output.stderr)?,
-    })
+    printed.read_to_string(&mut out)?;
+    let code = child.wait()?.code();
+    let err = String::new();
+    Ok(Run { code, out, err })
 }
 
 /// Only the port of the PACS is replaced, and `serve` listens on a free one.

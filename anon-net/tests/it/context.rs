@@ -1,6 +1,8 @@
 //! Presentation contexts (PS3.8 section 9.3.2.2 and Table 9-18).
 
-use anon_net::context::{ContextResponse, ContextResult, NegotiatedContexts};
+use anon_net::context::{
+    ContextResponse, ContextResult, NegotiatedContexts, storage_classes, transfer_syntaxes,
+};
 use anon_net::{ContextId, Contexts, Error, SupportedContexts, Uid};
 use proptest::prelude::*;
 
@@ -151,4 +153,43 @@ proptest! {
             prop_assert_eq!(got, common.map(|n| uid(*n)));
         }
     }
+}
+
+#[test]
+fn a_receiver_of_everything_needs_no_list_of_its_own() {
+    let supported = SupportedContexts::storage();
+    let syntaxes: Vec<Uid> = transfer_syntaxes().collect();
+    let classes: Vec<Uid> = storage_classes().collect();
+    assert!(classes.is_sorted_by(|a, b| a != b) && classes.len() > 200);
+    // Explicit VR little endian is accepted before the rest, whatever the order of the offer.
+    let offered: Vec<Uid> = syntaxes.iter().rev().cloned().collect();
+    for some in classes.chunks(Contexts::MAX) {
+        let mut contexts = Contexts::new();
+        for class in some {
+            contexts
+                .add(class.clone(), offered.clone())
+                .expect("a context");
+        }
+        for response in supported.answer(&contexts) {
+            assert_eq!(
+                response.result,
+                ContextResult::Accepted(syntaxes[0].clone())
+            );
+        }
+    }
+    let mut single = Contexts::new();
+    for syntax in &syntaxes {
+        single
+            .add(classes[0].clone(), vec![syntax.clone()])
+            .expect("a context");
+    }
+    let verification = Uid::new("1.2.840.10008.1.1").expect("a UID");
+    let implicit = Uid::new("1.2.840.10008.1.2").expect("a UID");
+    single.add(verification, vec![implicit]).expect("a context");
+    let responses = supported.answer(&single);
+    assert!(
+        responses
+            .iter()
+            .all(|it| matches!(it.result, ContextResult::Accepted(_)))
+    );
 }

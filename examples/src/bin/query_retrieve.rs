@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anon_net::association::ul::UlDial;
+use anon_net::context::transfer_syntaxes;
 use anon_net::service::{GetRequest, Query, TransferTarget};
 use anon_net::{BackendError, Cancel, Instance, InstanceHandler, Node, Outcome, Remedy, Scu, Uid};
 use anyhow::Context as _;
@@ -47,11 +48,9 @@ fn main() -> anyhow::Result<()> {
     })?;
     println!("{} studies", studies.len());
 
-    // The first class is Verification, which has no objects.
-    let classes = anon_examples::SOP_CLASSES.into_iter().skip(1);
-    let classes: Vec<Uid> = classes.map(Uid::new).collect::<Result<_, _>>()?;
-    let syntaxes = anon_examples::TRANSFER_SYNTAXES.map(Uid::new);
-    let syntaxes: Vec<Uid> = syntaxes.into_iter().collect::<Result<_, _>>()?;
+    let classes = anon_examples::SOP_CLASSES.map(Uid::new);
+    let classes: Vec<Uid> = classes.into_iter().collect::<Result<_, _>>()?;
+    let syntaxes: Vec<Uid> = transfer_syntaxes().collect();
     let handler = SaveToDirectory(directory);
     for study in studies {
         let request = GetRequest::new(

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anon_engine::{Engine, Received};
 use anon_net::scp::Scp;
-use anon_net::{BackendError, Instance, InstanceHandler, Outcome};
+use anon_net::{BackendError, Instance, InstanceHandler, Outcome, SupportedContexts};
 
 /// The largest accepted data set, in bytes. It is read into memory.
 const MAX_BYTES: u64 = 256 << 20;
@@ -48,7 +48,7 @@ fn main() -> anyhow::Result<()> {
     let project = arguments.next().unwrap_or_else(|| "target/received".into());
     let engine = anon_examples::engine(project.as_ref())?;
     let scp = Scp::builder("EXAMPLE".parse()?, Arc::new(Deidentify(engine)))
-        .supported(anon_examples::supported()?)
+        .supported(SupportedContexts::storage())
         .bind(address.parse()?)?;
     println!("EXAMPLE listens on {}", scp.local_addr());
 

@@ -16,3 +16,4 @@ mod programs;
 mod repository;
 #[cfg(feature = "s3")]
 mod s3;
+mod standard;

@@ -22,6 +22,30 @@ fn run(program: &str, arguments: &[&Path]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
+/// The example of the README is this program, run where the README is.
+#[test]
+fn the_rust_examples_of_the_readme_run_as_written() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let readme = std::fs::read_to_string(root.join("README.md")).expect("README.md");
+    let program = include_str!("../../src/bin/first_steps.rs");
+    let blocks: Vec<&str> = readme.split("```rust\n").skip(1).collect();
+    assert_eq!(blocks.len(), 1, "a program for each example");
+    for block in blocks {
+        let (example, _) = block.split_once("```").expect("the end of the example");
+        assert!(program.ends_with(example), "the README has another program");
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_first_steps"))
+        .current_dir(root)
+        .output()
+        .expect("the program starts");
+    assert!(output.status.success(), "{output:?}");
+    let printed = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(
+        printed.contains("bytes of 527408119-000001 are clean"),
+        "{printed}"
+    );
+}
+
 #[test]
 fn deidentify_bytes() {
     let program = env!("CARGO_BIN_EXE_deidentify_bytes");

@@ -21,6 +21,7 @@ use std::thread;
 use std::time::Duration;
 
 use anon_net::association::ul::{Acceptor, UlDial};
+use anon_net::context::storage_classes;
 use anon_net::dimse::{Body, Request, receive_command, refuse, send, send_with};
 use anon_net::dimse::{Command, Incoming, SubOperations};
 use anon_net::identifier::Encoding;
@@ -83,23 +84,14 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn supported() -> anyhow::Result<SupportedContexts> {
-    let uids = |texts: &[&str]| {
-        texts
-            .iter()
-            .map(|text| Uid::new(text))
-            .collect::<Result<Vec<_>, _>>()
-    };
-    let mut supported = SupportedContexts::new();
-    for class in uids(&QUERY_RETRIEVE)? {
-        let encodings = Encoding::ALL.map(Encoding::transfer_syntax);
-        supported = supported.with(class, uids(&encodings)?);
+    let encodings = Encoding::ALL.map(|encoding| Uid::new(encoding.transfer_syntax()));
+    let encodings: Vec<Uid> = encodings.into_iter().collect::<Result<_, _>>()?;
+    let mut supported = SupportedContexts::storage();
+    for class in QUERY_RETRIEVE {
+        supported = supported.with(Uid::new(class)?, encodings.clone());
     }
-    for class in uids(&anon_examples::SOP_CLASSES)? {
-        let syntaxes = uids(&anon_examples::TRANSFER_SYNTAXES)?;
-        // C-GET sends to requestors that also act as SCP.
-        supported = supported.with(class.clone(), syntaxes).with_scp_role(class);
-    }
-    Ok(supported)
+    // C-GET sends to requestors that also act as SCP.
+    Ok(storage_classes().fold(supported, SupportedContexts::with_scp_role))
 }
 
 impl Pacs {
