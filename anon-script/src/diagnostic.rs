@@ -119,6 +119,8 @@ codes! {
     Commented "S035" Error "the row holds only a comment, and would keep the element";
     /// More problems than are listed. An error if one of those is an error.
     TooMany "S036" Error "more problems than are listed";
+    /// A script of CTP's pixel stage or of a filter.
+    OtherStage "S037" Error "this is a script of CTP for another stage: it has no rules for data elements";
 }
 
 impl fmt::Display for Code {

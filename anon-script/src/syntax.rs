@@ -5,6 +5,7 @@
 
 pub mod call;
 mod element;
+mod other_stage;
 mod properties;
 pub mod script;
 mod xml;
@@ -43,6 +44,8 @@ pub fn parse(text: &str) -> (Script, Vec<Diagnostic>) {
     let base = text.len() - body.len();
     if body.lines().any(|line| line.trim_start().starts_with('<')) {
         xml::read(text, base, &mut script, &mut problems);
+    } else if let Some((span, help)) = other_stage::find(text) {
+        problems.push(Code::OtherStage, span, help);
     } else {
         script.form = ScriptForm::Properties;
         properties::read(text, base, &mut script, &mut problems);
