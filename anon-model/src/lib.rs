@@ -108,7 +108,8 @@ pub use lookup::adoption::{Adopted, Adopting, Adoption, ExternalStudy, NotAdopte
 pub use lookup::clashes::{Clash, ClashKind, ClashValue};
 pub use lookup::index::PhiIndex;
 pub use lookup::page::{
-    Cursor, Page, PageQuery, PatientQuery, PatientSort, SortDirection, StudyQuery, StudySort,
+    Cursor, Page, PageQuery, PatientQuery, PatientSort, SearchScope, SortDirection, StudyQuery,
+    StudySort,
 };
 pub use lookup::remarks::{Remark, RemarkKind, RemarkReason, Remarks};
 pub use lookup::retrieve_progress::RetrieveProgress;

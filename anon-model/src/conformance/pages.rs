@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use super::{Outcome, import, phi, study_rows, uid, wanted};
 use crate::{
     Adopting, ExternalStudy, LookupStore, PatientPhi, PatientQuery, PatientRow, PatientSort,
-    SortDirection, StudyPhi, StudyQuery, StudyRow, StudySort,
+    SearchScope, SortDirection, StudyPhi, StudyQuery, StudyRow, StudySort,
 };
 
 /// A study of patient `number`, with the pseudonym `uid(study)`.
@@ -194,6 +194,15 @@ pub(super) fn searched(store: &dyn LookupStore) -> Outcome {
             };
             assert_eq!(uids(&studies(store, query)?), expected, "{search}");
         }
+    }
+    // Among pseudonyms only, an original finds nothing.
+    for (search, found) in [("99.99-000017", 2), ("7050", 1), ("åBERG", 0), ("p10", 0)] {
+        let query = StudyQuery {
+            search: phi(search),
+            scope: SearchScope::Pseudonyms,
+            ..StudyQuery::default()
+        };
+        assert_eq!(studies(store, query)?.len(), found, "{search}");
     }
     let cases: [(&str, &[u32]); 4] = [
         ("000017", &[17]),

@@ -58,6 +58,17 @@ pub enum SortDirection {
     Descending,
 }
 
+/// Where a search looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_enums, reason = "there are two")]
+pub enum SearchScope {
+    /// In pseudonyms and originals.
+    #[default]
+    All,
+    /// In pseudonyms only: the result does not show which of them an original has.
+    Pseudonyms,
+}
+
 /// Selects and sorts the rows of a list, and one page of them.
 ///
 /// Letters compare without case, and runs of digits by their number: `P9` comes before `P10`. Rows
@@ -72,6 +83,8 @@ pub struct PageQuery<S> {
     /// of patient, study and accession number; the original Patient ID, Patient's Name, Accession
     /// Number and Study Instance UID. Empty: all rows.
     pub search: Phi<String>,
+    /// Where the words are looked for.
+    pub scope: SearchScope,
     /// The rows on a page; 50 by default.
     pub limit: NonZeroUsize,
     /// The page starts after this row. `None`: at the first row.
@@ -90,6 +103,7 @@ impl<S: Default> Default for PageQuery<S> {
             sort: S::default(),
             direction: SortDirection::default(),
             search: Phi::default(),
+            scope: SearchScope::default(),
             limit: DEFAULT_LIMIT,
             after: None,
         }
@@ -127,8 +141,11 @@ pub(crate) trait Listed<S> {
     /// The value to sort by, numbers in decimal.
     fn sort_value(&self, sort: S) -> String;
 
-    /// The texts in which a search looks.
-    fn searched(&self) -> Vec<&str>;
+    /// The pseudonyms, in which every search looks.
+    fn pseudonyms(&self) -> Vec<&str>;
+
+    /// The originals in which a search looks.
+    fn originals(&self) -> Vec<&str>;
 }
 
 fn text(value: Option<&Phi<String>>) -> &str {
@@ -150,12 +167,12 @@ impl Listed<PatientSort> for PatientRow {
         }
     }
 
-    fn searched(&self) -> Vec<&str> {
-        vec![
-            &self.pseudonym,
-            self.phi.id.expose(),
-            self.phi.name.expose(),
-        ]
+    fn pseudonyms(&self) -> Vec<&str> {
+        vec![&self.pseudonym]
+    }
+
+    fn originals(&self) -> Vec<&str> {
+        vec![self.phi.id.expose(), self.phi.name.expose()]
     }
 }
 
@@ -176,11 +193,13 @@ impl Listed<StudySort> for StudyRow {
         }
     }
 
-    fn searched(&self) -> Vec<&str> {
+    fn pseudonyms(&self) -> Vec<&str> {
+        let accession = self.accession.as_deref();
+        vec![&self.patient, &self.study, accession.unwrap_or_default()]
+    }
+
+    fn originals(&self) -> Vec<&str> {
         vec![
-            &self.patient,
-            &self.study,
-            self.accession.as_deref().unwrap_or_default(),
             self.patient_phi.id.expose(),
             self.patient_phi.name.expose(),
             text(self.phi.accession.as_ref()),
@@ -249,7 +268,10 @@ impl<'q, S: Copy, R: Listed<S>> PageBuilder<'q, S, R> {
         if self.words.is_empty() {
             return true;
         }
-        let texts = row.searched();
+        let mut texts = row.pseudonyms();
+        if self.query.scope == SearchScope::All {
+            texts.extend(row.originals());
+        }
         let texts: Vec<_> = texts.iter().map(|text| text.to_lowercase()).collect();
         let contains = |word: &String| texts.iter().any(|text| text.contains(word));
         self.words.iter().all(contains)

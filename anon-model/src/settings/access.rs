@@ -196,11 +196,23 @@ impl ProjectSettings {
         })
     }
 
+    /// Checks that there is the node of `NAME` or `NAME.key`.
+    fn check_node(&self, key: &str) -> Result<(), Problem> {
+        let name = key.split('.').next().unwrap_or_default();
+        if self.nodes.contains_key(name) {
+            return Ok(());
+        }
+        Err(Problem::NoNode {
+            name: name.to_owned(),
+            nodes: self.nodes.keys().cloned().collect(),
+        })
+    }
+
     /// Gives a key its default again, or removes a node (`node.PACS`) or the log level of a crate
     /// (`log.target.anon_net`). Returns false if nothing changes.
     ///
     /// # Errors
-    /// [`Problem::UnknownKey`] or [`Problem::Secret`], also for a node that does not exist.
+    /// [`Problem::UnknownKey`] or [`Problem::Secret`]. [`Problem::NoNode`] if there is no such node.
     /// [`Problem::Value`] if the default does not go with the other settings. Nothing is changed then.
     ///
     /// # Examples
@@ -221,12 +233,12 @@ impl ProjectSettings {
         {
             return Ok(true);
         }
+        if let Some(node) = name("node.") {
+            self.check_node(node)?;
+        }
         let (doc, access) = find(key)?;
         let mut defaults = Self::new(self.site_id.clone());
         if let Some(name) = key.strip_prefix("node.").map(|_| doc.name_in(key)) {
-            if !self.nodes.contains_key(name) {
-                return Ok(false);
-            }
             defaults.nodes.insert(name.to_owned(), Node::defaults());
         }
         let default = (access.read)(&defaults, doc.name_in(key));

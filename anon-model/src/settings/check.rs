@@ -1,9 +1,12 @@
 //! The types of fields that keys stand for, and the checks of their values.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::identity::modality::{MODALITIES, class_named, transfer_syntax_named};
+use crate::identity::modality::{
+    CLASSES, MODALITIES, TRANSFER_SYNTAXES, class_named, transfer_syntax_named,
+};
 use crate::settings::choice::{Choice, Selection};
 use crate::settings::key::{Kind, Value};
 use crate::settings::problem::nearest;
@@ -246,7 +249,60 @@ pub(super) fn host(text: &str) -> Result<String, Wrong> {
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return wrong("has a space");
     }
+    if text.parse::<IpAddr>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    if text.starts_with('[') {
+        return wrong("has brackets: write an IPv6 address without them");
+    }
+    if let Some((_, port)) = text.rsplit_once(':') {
+        return wrong(
+            if port.bytes().all(|b| b.is_ascii_digit()) && !port.is_empty() {
+                "has a port, which is a setting of its own"
+            } else {
+                "is no address"
+            },
+        );
+    }
+    if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+        return wrong("is no IPv4 address, which has four numbers of 0 to 255");
+    }
+    let labels = text.strip_suffix('.').unwrap_or(text).split('.');
+    for label in labels {
+        host_label(label)?;
+    }
     Ok(text.to_owned())
+}
+
+/// Checks a part of a host name (RFC 1123 section 2.1). Underscores are in use.
+fn host_label(label: &str) -> Result<(), Wrong> {
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    if !(1..=63).contains(&label.len()) {
+        return wrong("is no host name: each part between dots has 1 to 63 characters");
+    }
+    if !label.bytes().all(is_allowed) {
+        return wrong("is no host name: it has letters, digits, hyphens and dots");
+    }
+    if label.starts_with('-') || label.ends_with('-') {
+        return wrong("is no host name: a part begins or ends with a hyphen");
+    }
+    Ok(())
+}
+
+/// Checks an address, a host name, or a range of addresses such as `10.1.0.0/16`.
+pub(super) fn peer(text: &str) -> Result<String, Wrong> {
+    let Some((address, length)) = text.split_once('/') else {
+        return host(text);
+    };
+    let most = match address.parse() {
+        Ok(IpAddr::V4(_)) => 32,
+        Ok(IpAddr::V6(_)) => 128,
+        Err(_) => return wrong("has a range without an address"),
+    };
+    match length.parse::<u8>() {
+        Ok(length) if length <= most => Ok(text.to_owned()),
+        _ => wrong(format!("has a range whose length is not 0 to {most}")),
+    }
 }
 
 pub(super) fn url(text: &str) -> Result<String, Wrong> {
@@ -309,21 +365,35 @@ pub(super) fn modality(code: &str) -> Result<&'static Modality, Wrong> {
     } else {
         String::new()
     };
-    let codes = MODALITIES.iter().map(|modality| modality.code);
     Err(Wrong {
         problem: format!("names an unknown modality{shown}"),
-        nearest: nearest(&code.to_ascii_uppercase(), codes),
+        nearest: meant_modality(code),
+    })
+}
+
+/// Returns the code that was probably meant: a similar one, or that of a name such as `ultrasound`.
+fn meant_modality(word: &str) -> Option<String> {
+    let codes = MODALITIES.iter().map(|modality| modality.code);
+    nearest(word, codes).or_else(|| {
+        let word = word.to_lowercase();
+        let mut named = MODALITIES.iter();
+        let named = named.find(|modality| modality.name.to_lowercase().contains(&word));
+        named
+            .filter(|_| word.len() > 4)
+            .map(|modality| modality.code.to_owned())
     })
 }
 
 pub(super) fn storage_class(text: &str) -> Result<Uid, Wrong> {
-    uid(text, class_named, "names an unknown storage class")
+    let names = CLASSES.iter().map(|(_, name)| *name);
+    uid(text, class_named, names, "names an unknown storage class")
 }
 
 pub(super) fn transfer_syntax(text: &str) -> Result<Uid, Wrong> {
     uid(
         text,
         transfer_syntax_named,
+        TRANSFER_SYNTAXES.iter().map(|(_, name)| *name),
         "names an unknown transfer syntax",
     )
 }
@@ -332,11 +402,27 @@ pub(super) fn transfer_syntax(text: &str) -> Result<Uid, Wrong> {
 fn uid(
     text: &str,
     named: impl Fn(&str) -> Option<&'static str>,
+    candidates: impl Iterator<Item = &'static str>,
     problem: &str,
 ) -> Result<Uid, Wrong> {
     let is_uid = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     match if is_uid { Some(text) } else { named(text) } {
         Some(uid) => Uid::new(uid).or_else(|error| wrong(format!("holds a UID that {error}"))),
-        None => wrong(problem),
+        None => Err(Wrong {
+            problem: problem.to_owned(),
+            nearest: nearest_name(text, candidates),
+        }),
     }
+}
+
+/// Returns the name that was probably meant: a similar one, or else one that begins so.
+fn nearest_name(text: &str, names: impl Iterator<Item = &'static str>) -> Option<String> {
+    let names: Vec<&str> = names.collect();
+    nearest(text, names.iter().copied()).or_else(|| {
+        let begins = |name: &&&str| name.to_lowercase().starts_with(&text.to_lowercase());
+        let found = names.iter().find(begins);
+        found
+            .filter(|_| text.len() > 1)
+            .map(|name| (*name).to_owned())
+    })
 }

@@ -1,6 +1,7 @@
 //! The problems of settings. All of them are reported at once, each with its key and what is
 //! allowed.
 
+use std::cmp::Reverse;
 use std::fmt;
 
 /// One problem of settings.
@@ -34,6 +35,14 @@ pub enum Problem {
         key: String,
         /// The key that was probably meant.
         nearest: Option<String>,
+    },
+    /// No such node.
+    #[error("there is no node {name}; {}", known_nodes(nodes))]
+    NoNode {
+        /// The name as given.
+        name: String,
+        /// The nodes that there are.
+        nodes: Vec<String>,
     },
     /// A key that names a secret.
     #[error(
@@ -75,6 +84,13 @@ fn suggestion(nearest: Option<&str>) -> String {
     nearest.map_or_else(String::new, |nearest| format!("; did you mean {nearest}?"))
 }
 
+fn known_nodes(nodes: &[String]) -> String {
+    match nodes {
+        [] => "the settings have none".to_owned(),
+        nodes => format!("the settings have {}", nodes.join(", ")),
+    }
+}
+
 /// All problems of settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingsError {
@@ -96,18 +112,40 @@ impl fmt::Display for SettingsError {
 
 impl std::error::Error for SettingsError {}
 
-/// Returns the candidate nearest to a word. `None` if none is near enough to have been meant.
+/// Returns the candidate that was probably meant. `None` if none is near enough.
+///
+/// A word is near if a few letters are missing, added, swapped or wrong. In a word of up to three
+/// letters a wrong letter is most of it, so only missing, added and swapped letters count: `RM` is `MR`,
+/// and neither `AR` nor `RF`. Of equally near ones, the one with the same letters is meant, then the one
+/// that begins alike, then the first one.
 pub(super) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
-    let limit = 1 + word.chars().count() / 4;
+    let word = word.to_lowercase();
+    let length = word.chars().count();
+    let limit = 1 + length / 6;
+    let near = |candidate: &'a str| {
+        let other = candidate.to_lowercase();
+        let distance = strsim::osa_distance(&word, &other);
+        let is_swapped = sorted(&word) == sorted(&other);
+        let is_plausible = length > 3 || is_swapped || other.chars().count() != length;
+        let alike = word.chars().zip(other.chars());
+        let alike = alike.take_while(|(a, b)| a == b).count();
+        (length > 1 && distance <= limit && is_plausible)
+            .then_some(((distance, !is_swapped, Reverse(alike)), candidate))
+    };
     candidates
         .into_iter()
-        .map(|candidate| (strsim::levenshtein(word, candidate), candidate))
-        .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
+        .filter_map(near)
+        .min_by_key(|(rank, _)| *rank)
         .map(|(_, candidate)| candidate.to_owned())
+}
+
+fn sorted(word: &str) -> Vec<char> {
+    let mut letters: Vec<char> = word.chars().collect();
+    letters.sort_unstable();
+    letters
 }
 
 #[cfg(test)]
@@ -128,6 +166,21 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(nearest(word, keys).as_deref(), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_suggestion_for_a_short_word_has_its_letters() {
+        let codes = ["CR", "CT", "AR", "MR", "US", "PT", "NM", "RF", "XA"];
+        for (word, expected) in [
+            ("RM", Some("MR")),
+            ("mri", Some("MR")),
+            ("PET", Some("PT")),
+            ("SU", Some("US")),
+            ("XX", None),
+            ("M", None),
+        ] {
+            assert_eq!(nearest(word, codes).as_deref(), expected, "{word}");
         }
     }
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use crate::settings::check::{
     Setting, Wrong, aet, host, integer, keyring_entry, level, limit, list, list_or_all, modality,
-    not_empty, optional, optional_text, project_name, seconds, site_id, storage_class, text,
+    not_empty, optional, optional_text, peer, project_name, seconds, site_id, storage_class, text,
     transfer_syntax, truth, uid_root, url, variable, word,
 };
 use crate::settings::choice::{
@@ -251,7 +251,7 @@ settings! {
         "node.<name>.aet" aet: String = (String::new()), text(aet), AET, AtOnce;
         /// Host of a peer. A node without one cannot be used.
         "node.<name>.host" host: Option<String> = "", optional(host),
-            "a host name or address, 1 to 255 characters without spaces", AtOnce;
+            "an IP address or a host name, without a port", AtOnce;
         /// Port of a peer.
         "node.<name>.port" port: u16 = "104", integer(1, 65535), "1 to 65535", AtOnce;
         /// What the peer may be used for. Export to a node without `export` is refused.
@@ -267,7 +267,8 @@ settings! {
     struct Scp |settings, _name| settings.scp, settings.scp;
     {
         /// Address on which the SCP listens.
-        "scp.bind" bind: String = "127.0.0.1", text(host), "an address", Restart;
+        "scp.bind" bind: String = "127.0.0.1", text(host),
+            "an IP address or a host name of this machine", Restart;
         /// Port of the SCP.
         "scp.port" port: u16 = "1045", integer(0, 65535), "0 to 65535; 0 lets the system choose",
             Restart;
@@ -276,7 +277,8 @@ settings! {
         /// Calling AE titles that are accepted; all if empty.
         "scp.allow_calling" allow_calling: Vec<String> = "", list(aet), AET, Restart;
         /// Peer addresses that are accepted; all if empty.
-        "scp.allow_peers" allow_peers: Vec<String> = "", list(host), "addresses", Restart;
+        "scp.allow_peers" allow_peers: Vec<String> = "", list(peer),
+            "IP addresses, ranges such as 10.1.0.0/16, or host names", Restart;
         /// Listen on a non-loopback address although both lists are empty.
         "scp.open" open: bool = "false", truth, "true or false", Restart;
         /// Reject associations whose called AE title is not `scp.aet`.

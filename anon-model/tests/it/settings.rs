@@ -187,6 +187,16 @@ fn values_out_of_range_are_refused() {
         ("node.PACS.use", "store"),
         ("node.PACS.aet", "SEVENTEEN LETTERS"),
         ("node.PACS.host", "two words"),
+        ("node.PACS.host", "10.0.0.300"),
+        ("node.PACS.host", "10.0.0"),
+        ("node.PACS.host", "10.0.0.7:104"),
+        ("node.PACS.host", "[::1]"),
+        ("node.PACS.host", "pacs..local"),
+        ("node.PACS.host", "-pacs"),
+        ("node.PACS.host", "pacs/radiology"),
+        ("scp.bind", "256.1.1.1"),
+        ("scp.allow_peers", "10.0.0.0/33"),
+        ("scp.allow_peers", "pacs/24"),
         ("scp.port", "-1"),
         ("scp.aet", "A\\B"),
         ("scp.max_associations", "0"),
@@ -234,6 +244,64 @@ fn values_out_of_range_are_refused() {
     }
     let wrong = settings().set("scp.port", &Value::Text("x".to_owned()));
     assert!(matches!(wrong, Err(Problem::Type { .. })));
+}
+
+#[test]
+fn addresses_and_host_names_are_accepted() {
+    for (key, word) in [
+        ("node.PACS.host", "10.0.0.7"),
+        ("node.PACS.host", "::1"),
+        ("node.PACS.host", "fe80::1"),
+        ("node.PACS.host", "localhost"),
+        ("node.PACS.host", "pacs-2.radiology.example.org."),
+        ("node.PACS.host", "CT_ROOM_1"),
+        ("node.PACS.host", "3com"),
+        ("scp.bind", "0.0.0.0"),
+        ("scp.allow_peers", "10.1.0.0/16,fe80::/10,10.0.0.7,pacs"),
+    ] {
+        let mut changed = settings();
+        set(&mut changed, key, word).expect(word);
+    }
+}
+
+#[test]
+fn an_unknown_word_suggests_what_was_probably_meant() {
+    for (key, word, meant) in [
+        ("modalities", "RM", Some("MR")),
+        ("modalities", "CT,mri", Some("MR")),
+        ("modalities", "ultrasound", Some("US")),
+        ("modalities", "XQ", None),
+        (
+            "storage_classes",
+            "CT Image Storag",
+            Some("CT Image Storage"),
+        ),
+        (
+            "storage_classes",
+            "Basic Text",
+            Some("Basic Text SR Storage"),
+        ),
+        ("durability", "relax", None),
+        ("durability", "relaxd", Some("relaxed")),
+    ] {
+        let problem = set(&mut settings(), key, word).expect_err(word);
+        let nearest = match &problem {
+            Problem::Value { nearest, .. } => nearest.as_deref(),
+            _ => None,
+        };
+        assert_eq!(nearest, meant, "{word}: {problem}");
+    }
+}
+
+#[test]
+fn a_missing_node_is_named_with_those_that_exist() {
+    for key in ["node.A", "node.A.host"] {
+        let problem = settings().unset(key).expect_err(key);
+        assert_eq!(
+            problem.to_string(),
+            "there is no node A; the settings have EXPORT, QUERY"
+        );
+    }
 }
 
 #[test]
