@@ -8,6 +8,7 @@ use anon_model::StudyConflict;
 use anon_script::rules::Rules;
 
 use crate::limits::Limits;
+use crate::refusal::Category;
 
 pub use anon_model::settings::{BurnedIn, MissingPatientId, PatientKey, Strictness};
 
@@ -150,6 +151,18 @@ impl Policy {
     pub fn with_dates(mut self, dates: Dates) -> Self {
         self.dates = dates;
         self
+    }
+
+    /// Returns the policy with the reasons of a category waived; see
+    /// [`Received::waiving`](crate::Received::waiving).
+    pub(crate) fn waiving(&self, category: Category) -> Self {
+        let mut policy = self.clone();
+        match category {
+            Category::BurnedIn => policy.burned_in = BurnedIn::Accept,
+            Category::CapturePhiError => policy.study_conflict = StudyConflict::First,
+            _ => {}
+        }
+        policy
     }
 
     /// Sets the limits on hostile input.

@@ -11,6 +11,7 @@ use crate::limits::Limits;
 use crate::platform;
 use crate::read::sop_instance::sop_instance;
 use crate::read::source::Source;
+use crate::refusal::Category;
 
 /// An incoming object and its origin.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub struct Received {
     pub(crate) is_found: bool,
     /// What was tolerated to find it.
     pub(crate) remark: Option<RemarkReason>,
+    pub(crate) waived: Option<Category>,
 }
 
 /// The SOP class and instance that a C-STORE request names (PS3.7 section 9.3.1.1).
@@ -60,6 +62,7 @@ impl Received {
             announced: None,
             is_found: false,
             remark: None,
+            waived: None,
         }
     }
 
@@ -73,6 +76,7 @@ impl Received {
             announced: None,
             is_found: false,
             remark: None,
+            waived: None,
         }
     }
 
@@ -91,6 +95,7 @@ impl Received {
             announced: None,
             is_found: false,
             remark: None,
+            waived: None,
         }
     }
 
@@ -138,6 +143,16 @@ impl Received {
     #[must_use]
     pub fn found(mut self) -> Self {
         self.is_found = true;
+        self
+    }
+
+    /// Returns the same object with one reason waived for which it would go to quarantine, because a
+    /// person has reviewed it: [`Category::BurnedIn`], or for [`Category::CapturePhiError`] that its
+    /// study is known under another patient, under which it is then filed. Any other reason still
+    /// holds.
+    #[must_use]
+    pub fn waiving(mut self, category: Category) -> Self {
+        self.waived = Some(category);
         self
     }
 

@@ -249,7 +249,8 @@ impl Attempt<'_> {
     fn stage(&self, ticket: &mut Option<AssignmentTicket>) -> AttemptResult {
         let core = self.core;
         let source = self.source();
-        let mut plan = match plan(&core.policy, source) {
+        let waived = self.received.waived.map(|why| core.policy.waiving(why));
+        let mut plan = match plan(waived.as_ref().unwrap_or(&core.policy), source) {
             Ok(plan) => plan,
             Err(refusal) => return self.refused(refusal),
         };

@@ -10,8 +10,9 @@ use anon_engine::{
     DirectoryQuarantine, DirectoryStore, Engine, EntryId, Kept, Outcome, Quarantine, Received,
     Spool,
 };
+use dicom_core::{Tag, VR};
 
-use super::world::{self, STUDY_DATE, bytes, ct, lookups, received, refused};
+use super::world::{self, STUDY_DATE, TestProject, bytes, ct, lookups, outcome, received, refused};
 
 struct Project {
     dir: tempfile::TempDir,
@@ -404,4 +405,33 @@ fn sop_instance_reads_the_uid_without_planning() {
     assert_eq!(says(&Received::part10(bytes(&without))), None);
     let missing = Received::file(dir.path().join("missing"));
     assert!(missing.sop_instance().is_err());
+}
+
+/// Only the reason that a person has reviewed is waived, and for this object alone.
+#[test]
+fn a_reviewed_object_is_stored_with_its_one_reason_waived() {
+    use anon_engine::Category::{BurnedIn, CapturePhiError};
+
+    let world = TestProject::new();
+    let engine = world.engine();
+    let burned = |n| ct(Place::new(n)).put(Tag(0x0028, 0x0301), VR::CS, "YES");
+    let clash = ct(Place::new(1).instance(2)).put(Tag(0x0010, 0x0020), VR::LO, "OTHER");
+    for (object, waived, expected) in [
+        (burned(1), None, "quarantined"),
+        (burned(1), Some(CapturePhiError), "quarantined"),
+        (burned(1), Some(BurnedIn), "stored"),
+        (burned(2), None, "quarantined"),
+        (clash.clone(), None, "quarantined"),
+        (clash.clone(), Some(BurnedIn), "quarantined"),
+        (clash, Some(CapturePhiError), "stored"),
+    ] {
+        let mut reviewed = received(&object);
+        if let Some(waived) = waived {
+            reviewed = reviewed.waiving(waived);
+        }
+        assert_eq!(outcome(&engine.process(reviewed)), expected, "{waived:?}");
+    }
+    // The entries of both stored objects are gone.
+    assert_eq!(world.quarantined(), 1);
+    assert_eq!(world.lookups.totals().expect("memory").patients, 1);
 }
