@@ -163,6 +163,7 @@ impl Command {
             Self::Quarantine(Quarantine::List { .. }) => "quarantine list",
             Self::Quarantine(Quarantine::Show { .. }) => "quarantine show",
             Self::Quarantine(Quarantine::Retry { .. }) => "quarantine retry",
+            Self::Quarantine(Quarantine::Accept { .. }) => "quarantine accept",
             Self::Quarantine(Quarantine::Clear { .. }) => "quarantine clear",
             Self::Script(Script::Check { .. }) => "script check",
             Self::Script(Script::Show { .. }) => "script show",
@@ -401,7 +402,24 @@ pub(crate) enum Quarantine {
         #[arg(long)]
         accept_new_rules: bool,
     },
+    /// Store an object although it was refused
+    ///
+    /// Use it after you have looked at the object: one with burned-in text, or one whose study is known
+    /// under another patient, under which it is then filed. It is de-identified by the rules like any
+    /// other. The reason is written to the audit trail.
+    Accept {
+        /// Id of the entry, or a unique prefix of it
+        entry: String,
+        /// Why the object is accepted. Do not name the patient
+        #[arg(long, value_name = "TEXT", value_parser = reason_text)]
+        reason: String,
+        /// Continue although the rules differ from those that the stored objects were made with
+        #[arg(long)]
+        accept_new_rules: bool,
+    },
     /// Delete entries for good
+    ///
+    /// On a terminal it asks first.
     #[command(group = clap::ArgGroup::new("what").required(true))]
     Clear {
         /// Ids of the entries to delete
@@ -413,7 +431,19 @@ pub(crate) enum Quarantine {
         /// Delete all entries
         #[arg(long, group = "what")]
         all: bool,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
     },
+}
+
+/// Checks a reason: 1 to 1,000 characters.
+fn reason_text(text: &str) -> Result<String, &'static str> {
+    match text.trim() {
+        "" => Err("it is empty"),
+        text if text.chars().count() > 1000 => Err("it is longer than 1000 characters"),
+        text => Ok(text.to_owned()),
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

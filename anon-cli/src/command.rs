@@ -75,23 +75,7 @@ impl Context<'_> {
 
     /// Returns an `anon` command line for the project of this run.
     pub(crate) fn command_line(&self, command: &str) -> String {
-        match &self.global.project {
-            Some(project) => format!(
-                "anon -p {} {command}",
-                shell_quoted(&project.to_string_lossy())
-            ),
-            None => format!("anon {command}"),
-        }
-    }
-}
-
-/// Quotes a word for a shell.
-fn shell_quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,:+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
+        self.report.command_line(command)
     }
 }
 
@@ -122,22 +106,5 @@ pub(crate) fn run(cli: Cli, report: &Report) -> anyhow::Result<ExitStatus> {
         Command::Config(action) => config::run(&context, action),
         Command::Completions { shell } => shell::completions(report, shell),
         Command::Man => shell::man(report),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_quoted_where_the_shell_requires_it() {
-        for (word, typed) in [
-            ("/data/project-1", "/data/project-1"),
-            ("my project", "'my project'"),
-            ("it's", r"'it'\''s'"),
-            ("", "''"),
-        ] {
-            assert_eq!(shell_quoted(word), typed);
-        }
     }
 }

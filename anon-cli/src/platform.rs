@@ -6,7 +6,6 @@
 
 #[cfg(any(test, windows))]
 mod pipe;
-#[cfg(feature = "cognito")]
 pub(crate) mod terminal;
 
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -25,6 +24,7 @@ use self::unix::{self as system, self as socket};
 
 /// The two ends of the control socket, which is addressed by a path.
 pub(crate) use self::socket::{Listener, Stream};
+pub(crate) use self::terminal::{columns_of_stderr, columns_of_stdout};
 
 /// Creates a directory that only its owner can access, whatever the umask.
 pub(crate) fn private_directory(path: &Path) -> io::Result<()> {
@@ -103,6 +103,16 @@ pub(crate) fn path_of_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
 /// Returns a command for a program. On Unix a shell parses `named`, which may contain options.
 pub(crate) fn command(named: &str) -> Command {
     system::command(named)
+}
+
+/// Quotes a word so that it can be pasted into a shell.
+pub(crate) fn shell_quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,:+@%=".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// Calls `on_first` with the number of the first SIGINT or SIGTERM. The second ends the process.
@@ -428,6 +438,18 @@ mod tests {
             portable_is_network(&missing).map(drop),
         ] {
             assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::NotFound);
+        }
+    }
+
+    #[test]
+    fn words_are_quoted_where_the_shell_requires_it() {
+        for (word, typed) in [
+            ("/data/project-1", "/data/project-1"),
+            ("my project", "'my project'"),
+            ("it's", r"'it'\''s'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_quoted(word), typed);
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod progress;
 mod table;
+mod words;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -14,9 +15,11 @@ use serde::Serialize;
 
 use crate::args::{Format, Global};
 use crate::exit::Failure;
+use crate::platform;
 
 pub(crate) use progress::Progress;
-pub(crate) use table::Table;
+pub(crate) use table::{Table, record};
+pub(crate) use words::{bytes, counted};
 
 /// Makes panics print their location only. The message can hold a value, such as a sliced string.
 pub(crate) fn hide_panic_messages() {
@@ -43,6 +46,8 @@ pub(crate) struct Report {
     format: Format,
     quiet: bool,
     show_phi: bool,
+    /// `anon`, with the project of this run if one is named.
+    command: String,
     /// True once the summary is printed.
     has_summary: AtomicBool,
     progress: Mutex<Option<Progress>>,
@@ -64,6 +69,7 @@ impl Report {
             format: global.format,
             quiet: global.quiet,
             show_phi: global.show_phi,
+            command: words::command(global.project.as_deref()),
             has_summary: AtomicBool::new(false),
             progress: Mutex::new(None),
         }
@@ -77,6 +83,11 @@ impl Report {
     /// Returns true if paths may be shown in tables and messages.
     pub(crate) fn shows_phi(&self) -> bool {
         self.show_phi
+    }
+
+    /// Returns the command line of `anon` with these words, for the project of this run.
+    pub(crate) fn command_line(&self, words: &str) -> String {
+        format!("{} {words}", self.command)
     }
 
     /// Prints one line of JSON, with `--format json` only.
@@ -95,12 +106,19 @@ impl Report {
         self.json(value)
     }
 
-    /// Prints one line for people, with `--format human` only. Control characters are escaped.
+    /// Prints one line for people, with `--format human` only. Control characters are escaped. On a
+    /// terminal, a longer line continues in the next one.
     pub(crate) fn line(&self, text: &str) -> anyhow::Result<()> {
-        if !self.is_json() {
-            self.write_stdout(format!("{}\n", escaped(text)).as_bytes())?;
+        if self.is_json() {
+            return Ok(());
         }
-        Ok(())
+        let text = escaped(text);
+        let mut lines = String::with_capacity(text.len() + 1);
+        for line in words::wrapped(&text, platform::columns_of_stdout()) {
+            lines.push_str(line);
+            lines.push('\n');
+        }
+        self.write_stdout(lines.as_bytes())
     }
 
     /// Prints a text unchanged, in either format: a completion script, a manual page.
@@ -128,15 +146,18 @@ impl Report {
     }
 
     /// Prints a message on standard error unless `--quiet`. Messages hold no data and identify nobody.
+    /// A line that begins with `  anon ` is a command: it gets the project of this run.
     pub(crate) fn info(&self, text: &str) {
         if !self.quiet {
-            self.write_stderr(text);
+            self.write_stderr("", text);
         }
     }
 
     /// Prints a warning on standard error unless `--quiet`.
     pub(crate) fn warn(&self, text: &str) {
-        self.info(&format!("warning: {text}"));
+        if !self.quiet {
+            self.write_stderr("warning", text);
+        }
     }
 
     /// Prints the error of a command, also with `--quiet`, and the summary if there was none.
@@ -148,7 +169,7 @@ impl Report {
         let summary = FailureSummary {
             event: "summary",
             command,
-            error: &format!("{error:#}"),
+            error: &words::with_project(&format!("{error:#}"), &self.command),
             code,
         };
         if let Err(error) = self.summary(&summary) {
@@ -158,16 +179,36 @@ impl Report {
 
     fn error(&self, error: &anyhow::Error) {
         if !matches!(error.downcast_ref(), Some(Failure::OutputClosed)) {
-            self.write_stderr(&format!("error: {error:#}"));
+            self.write_stderr("error", &format!("{error:#}"));
         }
     }
 
-    fn write_stderr(&self, text: &str) {
+    /// Prints a message, with its kind in colour if standard error shows colours. As for clap's own
+    /// errors, that is decided by the terminal, `NO_COLOR` and `CLICOLOR`.
+    fn write_stderr(&self, kind: &str, text: &str) {
+        let text = words::with_project(text, &self.command);
+        let text = if kind.is_empty() {
+            text
+        } else {
+            format!("{kind}: {text}")
+        };
+        let (columns, colour) = (platform::columns_of_stderr(), words::colour(kind));
         let print = || {
-            let mut err = io::stderr().lock();
-            for line in text.lines() {
-                // A failure to write to standard error cannot be reported anywhere.
-                let _ = writeln!(err, "{}", escaped(line));
+            let mut err = anstream::stderr().lock();
+            for (number, line) in text.lines().enumerate() {
+                let line = escaped(line);
+                for (part, line) in words::wrapped(&line, columns).into_iter().enumerate() {
+                    let label = line.get(..=kind.len()).filter(|_| number + part == 0);
+                    let line = match label.filter(|_| !kind.is_empty()) {
+                        Some(label) => {
+                            let rest = line.get(label.len()..).unwrap_or_default();
+                            format!("{colour}{label}{colour:#}{rest}\n")
+                        }
+                        None => format!("{line}\n"),
+                    };
+                    // A failure to write to standard error cannot be reported anywhere.
+                    let _ = err.write_all(line.as_bytes());
+                }
             }
         };
         match self.bar().as_ref() {
@@ -234,22 +275,6 @@ pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(output)
 }
 
-/// Formats a number of bytes with a unit of 1024.
-pub(crate) fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["bytes", "KiB", "MiB", "GiB", "TiB"];
-    if count < 1024 {
-        return format!("{count} {}", UNITS[0]);
-    }
-    let mut unit = 0;
-    let mut tenths = u128::from(count) * 10;
-    while tenths >= 10 * 1024 && unit + 1 < UNITS.len() {
-        tenths /= 1024;
-        unit += 1;
-    }
-    let name = UNITS.get(unit).unwrap_or(&"TiB");
-    format!("{}.{} {name}", tenths / 10, tenths % 10)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -275,18 +300,5 @@ mod tests {
     fn control_characters_are_escaped() {
         assert_eq!(escaped("DOE^JANE\u{1b}[2J"), "DOE^JANE\\u{1b}[2J");
         assert_eq!(escaped("Müller\ta"), "Müller\ta");
-    }
-
-    #[test]
-    fn byte_counts_have_a_unit() {
-        for (count, text) in [
-            (0, "0 bytes"),
-            (1023, "1023 bytes"),
-            (1024, "1.0 KiB"),
-            (1_572_864, "1.5 MiB"),
-            (u64::MAX, "16777215.9 TiB"),
-        ] {
-            assert_eq!(bytes(count), text);
-        }
     }
 }

@@ -92,7 +92,19 @@ fn split(values: &[String]) -> Vec<String> {
 }
 
 fn wrong(problem: &Problem) -> anyhow::Error {
-    Failure::configuration(problem.to_string())
+    let list = match problem {
+        Problem::Value { key, .. } => match key.as_str() {
+            "modalities" => Some("modalities"),
+            "storage_classes" => Some("storage-classes"),
+            "transfer_syntaxes" => Some("transfer-syntaxes"),
+            _ => None,
+        },
+        _ => None,
+    };
+    let list = list.map_or_else(String::new, |list| {
+        format!("\nto see all of them:\n  anon list {list}")
+    });
+    Failure::configuration(format!("{problem}{list}"))
 }
 
 fn path(context: &Context<'_>, project: &Project) -> anyhow::Result<ExitStatus> {
@@ -178,12 +190,14 @@ fn complete_node(context: &Context<'_>, settings: &mut ProjectSettings, key: &st
     if node.aet.is_empty() {
         "ANY-SCP".clone_into(&mut node.aet);
         context.report.info(&format!(
-            "node {} is new, with aet = ANY-SCP, port = {port}: set what is different",
+            "node {0} is new, with aet = ANY-SCP, port = {port}; to set what is different:\n  \
+             anon config set node.{0}.aet AET\n  anon config set node.{0}.port PORT",
             name.0
         ));
     } else if node.host.is_none() {
         context.report.info(&format!(
-            "node {0} has no host yet, and port = {port}: run anon config set node.{0}.host HOST",
+            "node {0} has no host yet, and port = {port}; to set the host:\n  \
+             anon config set node.{0}.host HOST",
             name.0
         ));
     }

@@ -37,8 +37,13 @@ pub(crate) fn run(context: &Context<'_>, args: &Delete) -> anyhow::Result<ExitSt
     };
     let deleted = run_or_hand_over(&project, &context.signals, &mut deletion)?;
     if deleted.is_none() {
-        let hint = "this project has no such patient or study; `anon patients` lists anonymous ids";
-        context.report.info(hint);
+        let list = match &args.patient {
+            Some(_) => "patients",
+            None => "studies",
+        };
+        context.report.info(&format!(
+            "this project has no such patient or study; to see its anonymous ids:\n  anon {list}"
+        ));
     }
     print(context, deleted.unwrap_or_default())?;
     Ok(match deleted {
@@ -81,9 +86,9 @@ fn print(context: &Context<'_>, deleted: Deleted) -> anyhow::Result<()> {
         deleted,
     })?;
     context.report.line(&format!(
-        "deleted {} studies with {} instances, {}",
-        deleted.studies,
-        deleted.instances,
+        "deleted {} with {}, {}",
+        report::counted(deleted.studies, "study"),
+        report::counted(deleted.instances, "instance"),
         report::bytes(deleted.bytes)
     ))
 }

@@ -20,7 +20,7 @@ use crate::node::{
 use crate::project::Project;
 use crate::project::record::RetrieveLevel;
 use crate::project::{open_project, settings};
-use crate::report::{Report, Table};
+use crate::report::{Report, Table, counted};
 
 #[derive(Debug, Serialize)]
 struct StudyEvent {
@@ -150,10 +150,11 @@ fn print_result(
     if let Some((_, file)) = keys.list()
         && !missing.is_empty()
     {
-        node::write_not_found(file, &missing)?;
+        let written = node::write_not_found(file, &missing)?;
         report.info(&format!(
-            "not found: {}, see <name>_not_found.txt beside the file",
-            key.counted(missing.len())
+            "not found: {}, see {}",
+            key.counted(missing.len()),
+            written.display()
         ));
     }
     outcome::warn_of_left_out(context, &result.left_out);
@@ -167,8 +168,8 @@ fn print_result(
     summary.not_found = missing.into_iter().map(str::to_owned).collect();
     report.summary(&summary)?;
     report.line(&match summary.hidden {
-        0 => format!("{} studies", summary.studies),
-        hidden => format!("{} studies, and {hidden} hidden", summary.studies),
+        0 => counted(summary.studies, "study"),
+        hidden => format!("{}, and {hidden} hidden", counted(summary.studies, "study")),
     })?;
     Ok(context.exit_status(if failed {
         ExitStatus::Partial

@@ -21,22 +21,16 @@ use crate::work::{Job, Jobs, run_or_hand_over};
 
 pub(crate) fn run(context: &Context<'_>, args: &Import) -> anyhow::Result<ExitStatus> {
     let project = Project::chosen(context.project())?;
-    for (place, path) in args.paths.iter().enumerate() {
-        std::fs::metadata(path).with_context(|| {
-            // A path can identify: without --show-phi the message names its position.
-            Failure::CannotRun(if context.report.shows_phi() {
-                format!("cannot import {}", path.display())
-            } else {
-                format!("cannot import PATH number {}", place + 1)
-            })
-        })?;
+    for path in &args.paths {
+        std::fs::metadata(path)
+            .with_context(|| Failure::CannotRun(format!("cannot import {}", path.display())))?;
     }
     let settings = open_or_make(context, &project, args)?;
     log::start(&project, &settings.log, &context.global)?;
     let roots = Roots::of(&args.paths).context(Failure::CannotRun(
         "the working directory cannot be found".into(),
     ))?;
-    let printer = InstancePrinter::new(context);
+    let printer = InstancePrinter::new(context).naming(&args.paths);
     let mut import = ImportJob {
         context,
         project: &project,
@@ -68,7 +62,8 @@ fn open_or_make(
     }
     let settings = new_project::make(context, project, &args.options)?;
     context.report.info(&format!(
-        "made a project in {}, site id {}",
+        "created the project {} in {}, site id {}",
+        settings.name,
         project.root().display(),
         settings.site_id
     ));

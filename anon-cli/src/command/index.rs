@@ -20,7 +20,7 @@ use crate::exit::ExitStatus;
 use crate::log;
 use crate::project::Project;
 use crate::project::{audit, open_project, settings};
-use crate::report::Table;
+use crate::report::{self, Table};
 
 /// One row, in the order of the columns of V17.
 #[derive(Debug, Serialize)]
@@ -215,15 +215,15 @@ fn print_files(context: &Context<'_>, written: &WrittenFiles) -> anyhow::Result<
     let report = context.report;
     for path in [&written.csv, &written.xlsx].into_iter().flatten() {
         report.line(&format!(
-            "wrote {} studies to {}, readable by you alone",
-            written.counts.studies,
+            "wrote {} to {}, readable by you alone",
+            report::counted(written.counts.studies, "study"),
             path.display()
         ))?;
     }
     if written.cut > 0 {
         report.warn(&format!(
-            "{} values are truncated in the workbook because they exceed the size of a cell: use --csv",
-            written.cut
+            "the workbook has {} that is cut at the size of a cell: use --csv",
+            report::counted(written.cut, "value")
         ));
     }
     Ok(())
@@ -259,7 +259,10 @@ fn show(context: &Context<'_>, rows: &Rows<'_>, counts: &mut Counts) -> anyhow::
         .finish()
         .iter()
         .try_for_each(|line| report.line(line))?;
-    shown.map(drop)
+    if shown? == 0 {
+        report.line("no studies yet: import, receive or retrieve objects first")?;
+    }
+    Ok(())
 }
 
 /// The rows of an index.

@@ -41,7 +41,7 @@ struct Summary<'s> {
 
 pub(crate) fn run(context: &Context<'_>, args: &ImportJavaIndex) -> anyhow::Result<ExitStatus> {
     let project = Project::chosen(context.project())?;
-    let index = read(context, args)?;
+    let index = java_index::read(&args.file, &args.file.display().to_string())?;
     let job = AdoptJob {
         file: std::path::absolute(&args.file)?,
         skip_bad_rows: args.skip_bad_rows,
@@ -56,7 +56,8 @@ pub(crate) fn run(context: &Context<'_>, args: &ImportJavaIndex) -> anyhow::Resu
         }
         let settings = new_project::make(context, &project, &options)?;
         context.report.info(&format!(
-            "made a project in {}, site id {}",
+            "created the project {} in {}, site id {}",
+            settings.name,
             project.root().display(),
             settings.site_id
         ));
@@ -78,14 +79,6 @@ pub(crate) fn run(context: &Context<'_>, args: &ImportJavaIndex) -> anyhow::Resu
     };
     run_or_hand_over(&project, &context.signals, &mut adoption)?;
     conclude(context, args, &index, &adoption.rows, !exists)
-}
-
-fn read(context: &Context<'_>, args: &ImportJavaIndex) -> anyhow::Result<JavaIndex> {
-    if context.report.shows_phi() {
-        java_index::read(&args.file, &args.file.display().to_string())
-    } else {
-        java_index::read(&args.file, "the index")
-    }
 }
 
 struct Adoption<'c> {

@@ -3,22 +3,25 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anon_model::settings::{KeyDoc, Value};
+use anon_model::settings::{DateScheme, KeyDoc, Value};
 use anon_model::{ProjectSettings, SiteId};
 use anyhow::Context as _;
 
 use crate::args::NewProject;
 use crate::command::Context;
 use crate::exit::Failure;
+use crate::platform;
 use crate::project::settings::Missing;
 use crate::project::{Privacy, Project, rules, settings, write_file};
-use crate::report::Report;
 
-/// The values that the built-in rules keep. Printed when a project is created with them.
-const KEPT_BY_V17: &str = "\
-rsna-v17 keeps times of day and free text (descriptions, comments) unchanged;
-it shifts dates by V17's public formula, which anyone who guesses a Patient ID can reverse; to prevent that, set \
-dates to keyed";
+/// The values that the built-in rules keep. Printed once a project: when it is created with them.
+const KEPT_BY_V17: &str =
+    "rsna-v17 keeps times of day and free text (descriptions, comments) unchanged";
+
+/// Printed with it, unless the project has another date scheme.
+const DATES_OF_V17: &str = "\
+it shifts dates by V17's public formula, which anyone who guesses a Patient ID can reverse; to \
+prevent that, before the first import:";
 
 /// Creates a project.
 ///
@@ -33,7 +36,10 @@ pub(crate) fn make(
     let script = script_path(&settings, origin.as_ref())?;
     if let Some(path) = &script {
         // Checked first: a script with errors creates no project.
-        rules::of_file(path, settings.dialect)?;
+        let (_, warnings) = rules::of_file_with_warnings(path, settings.dialect)?;
+        for warning in warnings {
+            context.report.info(&warning);
+        }
     }
     let public = project.public(settings.public_dir.as_deref());
     project.make_directories(&public)?;
@@ -47,13 +53,21 @@ pub(crate) fn make(
     let text = anon_model::settings::file::write(&settings);
     write_file(&project.settings_file(), text.as_bytes(), Privacy::Public)
         .context("cannot write project.toml")?;
-    print_kept_values(context.report, &settings);
+    print_kept_values(context, project, &settings);
     Ok(settings)
 }
 
-fn print_kept_values(report: &Report, settings: &ProjectSettings) {
+fn print_kept_values(context: &Context<'_>, project: &Project, settings: &ProjectSettings) {
+    let report = context.report;
     if settings.script == "rsna-v17" {
         report.info(KEPT_BY_V17);
+        if settings.dates == DateScheme::V17 {
+            let project = context.project().unwrap_or(project.root());
+            let project = platform::shell_quoted(&project.to_string_lossy());
+            report.info(&format!(
+                "{DATES_OF_V17}\n  anon -p {project} config set dates keyed"
+            ));
+        }
     }
 }
 
@@ -160,8 +174,10 @@ pub(crate) fn check_against(
         }
         if !same {
             return Err(Failure::configuration(format!(
-                "{} is only for a new project, and this one exists: use anon config set {key}",
-                option_name(key)
+                "{} is only for a new project, and this one exists; to change it:\n  \
+                 anon config set {key} {}",
+                option_name(key),
+                platform::shell_quoted(&value.to_string())
             )));
         }
     }

@@ -4,6 +4,8 @@ mod advice;
 mod left_out;
 mod print;
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anon_model::ProjectSettings;
@@ -63,6 +65,8 @@ pub(crate) fn close(project: OpenProject, summary: &mut Summary) {
 #[derive(Debug)]
 pub(crate) struct InstancePrinter<'c> {
     context: &'c Context<'c>,
+    /// Source files that the caller named.
+    named: BTreeSet<String>,
     progress: Option<Progress>,
     state: Mutex<(u64, Option<anyhow::Error>)>,
 }
@@ -71,9 +75,18 @@ impl<'c> InstancePrinter<'c> {
     pub(crate) fn new(context: &'c Context<'c>) -> Self {
         Self {
             context,
+            named: BTreeSet::new(),
             progress: context.report.start_progress(),
             state: Mutex::new((0, None)),
         }
+    }
+
+    /// Names these source files by their paths: the caller has typed them. Others are numbered, because
+    /// a path can identify.
+    pub(crate) fn naming(mut self, paths: &[PathBuf]) -> Self {
+        let paths = paths.iter().map(|path| path.to_string_lossy().into_owned());
+        self.named = paths.collect();
+        self
     }
 
     pub(crate) fn print(&self, instance: &Instance) {
@@ -83,7 +96,7 @@ impl<'c> InstancePrinter<'c> {
             progress.done(state.0);
         }
         if state.1.is_none()
-            && let Err(error) = print::instance(self.context, instance)
+            && let Err(error) = print::instance(self.context, instance, &self.named)
         {
             // Nobody would see the outcome of the rest.
             self.context.signals.cancel().cancel();
@@ -127,8 +140,8 @@ pub(crate) fn warn_of_refused_entries(context: &Context<'_>, refused: &[RefusedE
 pub(crate) fn print_who_can_connect(settings: &ProjectSettings, report: &Report) {
     if node::is_local(settings) {
         report.info(
-            "only this machine can reach the receiver; to open it, run anon config set scp.bind 0.0.0.0 \
-             and anon config add scp.allow_calling AET",
+            "only this machine can reach the receiver; to open it:\n  \
+             anon config set scp.bind 0.0.0.0\n  anon config add scp.allow_calling AET",
         );
     } else if settings.scp.tls == ScpTls::Off {
         report.warn("patient data is transferred in clear, without TLS: see scp.tls");

@@ -56,6 +56,9 @@ pub(crate) fn run(context: &Context<'_>) -> anyhow::Result<ExitStatus> {
         .finish()
         .iter()
         .try_for_each(|line| report.line(line))?;
+    if count == 0 {
+        report.line("no patients yet: import, receive or retrieve objects first")?;
+    }
     report.summary(&Summary {
         event: "summary",
         command: "patients",

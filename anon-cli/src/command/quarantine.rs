@@ -1,25 +1,26 @@
-//! `anon quarantine`: lists refused objects and their reasons, imports them again, removes them.
+//! `anon quarantine`: lists refused objects, their reasons and what to do about them; imports them
+//! again, accepts or removes them.
 
-use std::sync::Arc;
+mod change;
+mod what_to_do;
 
 use anon_engine::quarantine::Entry;
 use anon_engine::{Category, DirectoryQuarantine, Kept, Quarantine};
-use anon_model::{Phi, ProjectSettings};
+use anon_model::Phi;
 use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::args::Quarantine as What;
 use crate::command::Context;
-use crate::command::outcome::{self, InstancePrinter};
 use crate::exit::ExitStatus;
 use crate::log;
-use crate::project::lock::Lock;
-use crate::project::record::{self, Entries};
+use crate::project::record::Entries;
 use crate::project::settings;
-use crate::project::{OpenOptions, OpenProject, Project, open_project};
+use crate::project::{Project, open_project};
 use crate::report::{self, Table};
-use crate::work::control::{Request, Response};
-use crate::work::{Job, Jobs, quarantine, run_or_hand_over};
+use crate::work::quarantine;
+
+pub(super) use what_to_do::of_category as what_to_do_about;
 
 #[derive(Debug, Serialize)]
 struct Line {
@@ -34,11 +35,14 @@ struct Line {
     /// `copied`, `referenced` or `recorded`.
     kept: &'static str,
     source: Option<String>,
+    /// What to do, with commands to paste.
+    advice: Vec<String>,
 }
 
-impl From<Entry> for Line {
-    fn from(entry: Entry) -> Self {
+impl Line {
+    fn new(context: &Context<'_>, entry: Entry) -> Self {
         Self {
+            advice: what_to_do::of_entry(context, &entry),
             event: "entry",
             entry: entry.id.to_string(),
             category: entry.id.category().name(),
@@ -75,11 +79,22 @@ pub(crate) fn run(context: &Context<'_>, what: What) -> anyhow::Result<ExitStatu
             accept_new_rules,
         } => {
             let options = context.open_options(accept_new_rules, jobs);
-            retry(context, &project, category, options)
+            change::retry(context, &project, category, options)
+        }
+        What::Accept {
+            entry,
+            reason,
+            accept_new_rules,
+        } => {
+            let options = context.open_options(accept_new_rules, None);
+            change::accept(context, &project, entry, reason, options)
         }
         What::Clear {
-            entries, category, ..
-        } => clear(context, &project, entries_of(entries, category)),
+            entries,
+            category,
+            yes,
+            ..
+        } => change::clear(context, &project, entries_of(entries, category), yes),
     }
 }
 
@@ -112,6 +127,7 @@ fn list(
     let report = context.report;
     let mut table = Table::new(&["category", "entry", "size", "reason"]);
     let mut entries = 0;
+    let mut first = None;
     for entry in quarantine.entries().context("cannot read the quarantine")? {
         let entry = entry.context("cannot read the quarantine")?;
         if category.is_some_and(|category| category != entry.id.category()) {
@@ -121,8 +137,9 @@ fn list(
             break;
         }
         entries += 1;
-        let short: String = entry.id.digest_text().chars().take(12).collect();
-        let event = Line::from(entry);
+        let short = quarantine::short_id(&entry.id);
+        first.get_or_insert_with(|| short.clone());
+        let event = Line::new(context, entry);
         report.json(&event)?;
         let mut reason = event.reason;
         if let Some(source) = event.source.filter(|_| report.shows_phi()) {
@@ -139,6 +156,21 @@ fn list(
         .finish()
         .iter()
         .try_for_each(|line| report.line(line))?;
+    match (first, category) {
+        (Some(first), _) if !report.is_json() => {
+            report.info(&format!(
+                "what to do about an entry, here the first one:\n  anon quarantine show {first}"
+            ));
+        }
+        (Some(_), _) => {}
+        (None, None) => report.line("the quarantine is empty")?,
+        (None, Some(category)) => {
+            report.line(&format!(
+                "the quarantine has no entry of {}",
+                category.name()
+            ))?;
+        }
+    }
     report.summary(&Summary {
         event: "summary",
         command: "quarantine list",
@@ -154,7 +186,7 @@ fn show(context: &Context<'_>, project: &Project, name: &str) -> anyhow::Result<
         .entry(&id)
         .context("cannot read the quarantine")?
         .ok_or_else(|| quarantine::no_entry(name))?;
-    let event = Line::from(entry);
+    let event = Line::new(context, entry);
     context.report.json(&event)?;
     print(context, project, event)?;
     context.report.summary(&Summary {
@@ -167,153 +199,37 @@ fn show(context: &Context<'_>, project: &Project, name: &str) -> anyhow::Result<
 
 fn print(context: &Context<'_>, project: &Project, event: Line) -> anyhow::Result<()> {
     let report = context.report;
-    let line = |text: String| report.line(&text);
-    line(format!("entry:    {}", event.entry))?;
-    line(format!("reason:   {}", event.reason))?;
-    for (label, value) in [
-        ("element: ", event.tag),
-        ("at byte: ", event.offset.map(|offset| offset.to_string())),
-        ("class:   ", event.sop_class),
-    ] {
-        if let Some(value) = value {
-            line(format!("{label} {value}"))?;
+    let original = project.quarantine().join(&event.entry).join("original");
+    let is_copied = event.kept == "copied";
+    let source = event.source.map(|source| {
+        if report.shows_phi() {
+            source
+        } else {
+            "known; --show-phi shows the path".to_owned()
         }
+    });
+    let fields = [
+        ("entry", Some(event.entry)),
+        ("reason", Some(event.reason)),
+        ("element", event.tag),
+        ("at byte", event.offset.map(|offset| offset.to_string())),
+        ("class", event.sop_class),
+        (
+            "size",
+            Some(format!("{}, {}", report::bytes(event.bytes), event.kept)),
+        ),
+        ("source", source),
+        (
+            "original",
+            is_copied.then(|| original.display().to_string()),
+        ),
+    ];
+    let fields = fields
+        .into_iter()
+        .filter_map(|(label, value)| Some((label, value?)));
+    for line in report::record(fields) {
+        report.line(&line)?;
     }
-    line(format!(
-        "size:     {}, {}",
-        report::bytes(event.bytes),
-        event.kept
-    ))?;
-    match event.source {
-        Some(source) if report.shows_phi() => line(format!("source:   {source}"))?,
-        Some(_) => line("source:   known; --show-phi shows the path".into())?,
-        None => {}
-    }
-    if event.kept == "copied" {
-        let original = project.quarantine().join(&event.entry).join("original");
-        line(format!("original: {}", original.display()))?;
-    }
-    Ok(())
-}
-
-fn retry(
-    context: &Context<'_>,
-    project: &Project,
-    category: Option<String>,
-    options: OpenOptions,
-) -> anyhow::Result<ExitStatus> {
-    checked(category.as_deref())?;
-    let settings = settings::load(project)?;
-    project.check_access()?;
-    log::start(project, &settings.log, &context.global)?;
-    let printer = InstancePrinter::new(context);
-    let mut retry = Retry {
-        context,
-        project,
-        settings: &settings,
-        options,
-        category,
-        printer: &printer,
-    };
-    let summary = run_or_hand_over(project, &context.signals, &mut retry);
-    context.report.end_progress();
-    let summary = summary?;
-    printer.result()?;
-    outcome::print_summary(context, "quarantine retry", &summary)?;
-    Ok(outcome::exit_status_of(context, &summary))
-}
-
-struct Retry<'c> {
-    context: &'c Context<'c>,
-    project: &'c Project,
-    settings: &'c ProjectSettings,
-    options: OpenOptions,
-    category: Option<String>,
-    printer: &'c InstancePrinter<'c>,
-}
-
-impl Job for Retry<'_> {
-    type Output = record::Summary;
-
-    fn request(&self) -> Request {
-        Request::Retry {
-            category: self.category.clone(),
-        }
-    }
-
-    fn run(&mut self, lock: Lock) -> anyhow::Result<record::Summary> {
-        let (context, project, settings) = (self.context, self.project, self.settings);
-        let cancel = context.signals.cancel();
-        let open = OpenProject::open(project, settings, self.options, lock)?;
-        let jobs = Arc::new(Jobs::new(project, settings, &open, cancel));
-        let holder = outcome::listen(context, project, &jobs);
-        let print = |instance| self.printer.print(&instance);
-        let done = jobs.retry(self.category.as_deref(), cancel, &print);
-        outcome::wait_for_others(context, holder);
-        drop(jobs);
-        let mut summary = done?;
-        outcome::close(open, &mut summary);
-        Ok(summary)
-    }
-
-    fn on_response(&mut self, response: Response) {
-        if let Response::Instance(instance) = response {
-            self.printer.print(&instance);
-        }
-    }
-
-    fn output(response: Response) -> Option<record::Summary> {
-        match response {
-            Response::Summary(summary) => Some(*summary),
-            _ => None,
-        }
-    }
-}
-
-fn clear(context: &Context<'_>, project: &Project, entries: Entries) -> anyhow::Result<ExitStatus> {
-    if let Entries::Category(category) = &entries {
-        checked(Some(category))?;
-    }
-    let quarantine = open(context, project)?;
-    let mut clear = Clear {
-        context,
-        quarantine,
-        entries,
-    };
-    let cleared = run_or_hand_over(project, &context.signals, &mut clear)?;
-    context.report.line(&format!("{cleared} entries removed"))?;
-    context.report.summary(&Summary {
-        event: "summary",
-        command: "quarantine clear",
-        entries: cleared,
-    })?;
-    Ok(context.exit_status(ExitStatus::Done))
-}
-
-struct Clear<'c> {
-    context: &'c Context<'c>,
-    quarantine: DirectoryQuarantine,
-    entries: Entries,
-}
-
-impl Job for Clear<'_> {
-    type Output = u64;
-
-    fn request(&self) -> Request {
-        Request::Clear(self.entries.clone())
-    }
-
-    fn run(&mut self, _lock: Lock) -> anyhow::Result<u64> {
-        let cancel = self.context.signals.cancel();
-        quarantine::clear(&self.quarantine, &self.entries, cancel)
-    }
-
-    fn on_response(&mut self, _: Response) {}
-
-    fn output(response: Response) -> Option<u64> {
-        match response {
-            Response::Cleared(cleared) => Some(cleared),
-            _ => None,
-        }
-    }
+    report.line("")?;
+    event.advice.iter().try_for_each(|line| report.line(line))
 }

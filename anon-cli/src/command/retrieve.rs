@@ -18,6 +18,7 @@ use crate::node::{self, LastFind, Peer, Purpose, RefusedEntry, Search};
 use crate::project::lock::Lock;
 use crate::project::record::{RetrieveJob, RetrieveLevel, Retrieved, StudyEvent};
 use crate::project::{OpenProject, Project, settings};
+use crate::report::counted;
 use crate::work::control::{Request, Response};
 use crate::work::{Job, Jobs, run_or_hand_over};
 use printer::StudyPrinter;
@@ -119,11 +120,8 @@ fn retrieve(
         };
         return conclude(context, &nothing, wanted, false);
     }
-    let count = wanted.studies.len();
-    context.report.info(&match count {
-        1 => "1 study to retrieve".to_owned(),
-        count => format!("{count} studies to retrieve"),
-    });
+    let count = counted(wanted.studies.len() as u64, "study");
+    context.report.info(&format!("{count} to retrieve"));
     let studies = wanted.studies.iter().map(|study| study.uid.clone());
     let mut retrieve = Retrieval {
         context,
@@ -211,8 +209,13 @@ fn conclude(
         fields: done,
     })?;
     report.line(&format!(
-        "{} of {} studies complete: {} instances stored, {} quarantined, {} excluded, {} missing",
-        done.complete, done.studies, done.stored, done.quarantined, done.excluded, done.failed
+        "{} of {} complete: {} stored, {} quarantined, {} excluded, {} missing",
+        done.complete,
+        counted(done.studies, "study"),
+        counted(done.stored, "instance"),
+        done.quarantined,
+        done.excluded,
+        done.failed
     ))?;
     for line in outcome::how_to_accept(context, &done.storage_classes_excluded) {
         report.line(&line)?;

@@ -14,6 +14,7 @@ use crate::command::Context;
 use crate::exit::ExitStatus;
 use crate::log;
 use crate::project::rules;
+use crate::report::counted;
 
 #[derive(Debug, Serialize)]
 struct Problem<'d> {
@@ -131,29 +132,12 @@ fn print_problems(
             text: &problem.text,
             help: &problem.help,
         })?;
-        // The form of compilers, so that editors find the position.
-        context.report.line(&format!(
-            "{}:{}:{}: {severity}[{}]: {}{}",
-            script.file,
-            problem.position.line,
-            problem.position.column,
-            problem.code,
-            problem.code.message(),
-            detail(&problem.text)
-        ))?;
-        if !problem.help.is_empty() {
-            context.report.line(&format!("  help: {}", problem.help))?;
-        }
+        let placed = rules::placed(&script.file, problem);
+        placed
+            .lines()
+            .try_for_each(|line| context.report.line(line))?;
     }
     Ok(())
-}
-
-fn detail(text: &str) -> String {
-    if text.is_empty() {
-        String::new()
-    } else {
-        format!(": {}", text.escape_debug())
-    }
 }
 
 fn summary<'s>(command: &'s str, loaded: &LoadedScript) -> Summary<'s> {
@@ -172,14 +156,19 @@ fn check(context: &Context<'_>, script: &ScriptFile) -> anyhow::Result<ExitStatu
     print_problems(context, script, &loaded)?;
     let summary = summary("script check", &loaded);
     context.report.summary(&summary)?;
-    let counts = format!("{} errors, {} warnings", summary.errors, summary.warnings);
+    let counts = format!(
+        "{}, {}",
+        counted(summary.errors as u64, "error"),
+        counted(summary.warnings as u64, "warning")
+    );
     context
         .report
         .line(&match (summary.rules, summary.dialect) {
             (Some(rules), Some(dialect)) => {
                 format!(
-                    "{}: valid, {rules} rules, dialect {dialect}; {counts}",
-                    script.file
+                    "{}: valid, {}, dialect {dialect}; {counts}",
+                    script.file,
+                    counted(rules as u64, "rule")
                 )
             }
             _ => format!("{}: invalid; {counts}", script.file),

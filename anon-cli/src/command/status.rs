@@ -176,7 +176,9 @@ fn export_line(exports: &ExportStatus) -> String {
         None => String::new(),
     };
     format!(
-        "exported to {destination}: {patients} patients, {objects} objects, {bytes}, last {last}{state}"
+        "exported to {destination}: {}, {}, {bytes}, last {last}{state}",
+        report::counted(*patients, "patient"),
+        report::counted(*objects, "object")
     )
 }
 
@@ -187,11 +189,11 @@ fn print(context: &Context<'_>, summary: &Summary) -> anyhow::Result<()> {
         summary.name, summary.site_id
     ))?;
     line(format!(
-        "{} patients, {} studies, {} series, {} instances, {}",
-        summary.patients,
-        summary.studies,
-        summary.series,
-        summary.instances,
+        "{}, {}, {}, {}, {}",
+        report::counted(summary.patients, "patient"),
+        report::counted(summary.studies, "study"),
+        report::counted(summary.series, "series"),
+        report::counted(summary.instances, "instance"),
         report::bytes(summary.bytes)
     ))?;
     if summary.quarantined.is_empty() {

@@ -324,8 +324,9 @@ pub(crate) fn check_reachable(settings: &ProjectSettings, peer: &Peer) -> anyhow
         return Ok(());
     }
     Err(Failure::configuration(format!(
-        "the server {} cannot send to scp.bind = {}, which only this machine can reach: run anon config \
-         set scp.bind 0.0.0.0 and anon config add scp.allow_calling {}, or retrieve with --via get",
+        "the server {} cannot send to scp.bind = {}, which only this machine can reach: retrieve with \
+         --via get, or open the receiver:\n  anon config set scp.bind 0.0.0.0\n  \
+         anon config add scp.allow_calling {}",
         peer.node,
         settings.scp.bind,
         peer.node.title()

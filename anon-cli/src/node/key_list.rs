@@ -142,7 +142,7 @@ impl KeyList {
 }
 
 fn read_bytes(file: &Path) -> anyhow::Result<Vec<u8>> {
-    let cannot = || Failure::CannotRun("cannot read the list".into());
+    let cannot = || Failure::CannotRun(format!("cannot read {}", file.display()));
     let mut bytes = Vec::new();
     File::open(file)
         .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))

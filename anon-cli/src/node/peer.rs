@@ -52,19 +52,18 @@ impl Peer {
         };
         if purpose == Purpose::Query && !known.uses.contains(&NodeUse::Query) {
             return Err(Failure::configuration(format!(
-                "node {name} is not used for queries: to allow them, run anon config add \
-                 node.{name}.use query"
+                "node {name} is not used for queries; to allow them:\n  anon config add node.{name}.use query"
             )));
         }
         if purpose == Purpose::Export && !known.uses.contains(&NodeUse::Export) {
             return Err(Failure::configuration(format!(
                 "node {name} is not used for exports, so that nothing is sent to a clinical archive by \
-                 mistake: to allow them, run anon config add node.{name}.use export"
+                 mistake; to allow them:\n  anon config add node.{name}.use export"
             )));
         }
         let Some(host) = &known.host else {
             return Err(Failure::configuration(format!(
-                "node {name} has no host: run anon config set node.{name}.host HOST"
+                "node {name} has no host; to set it:\n  anon config set node.{name}.host HOST"
             )));
         };
         let title = AeTitle::new(&known.aet)?;
@@ -83,8 +82,8 @@ fn unknown_node(settings: &ProjectSettings, name: &str) -> String {
         format!("the settings have {}", known.join(", "))
     };
     format!(
-        "there is no node {name}; {known}: give one as AET@host:port, or add it with anon config set \
-         node.{name}.aet AET"
+        "there is no node {name}; {known}: give one as AET@host:port, or add it:\n  \
+         anon config set node.{name}.aet AET\n  anon config set node.{name}.host HOST"
     )
 }
 

@@ -67,7 +67,8 @@ pub(crate) fn check_access_list(settings: &ProjectSettings) -> anyhow::Result<()
     }
     Err(Failure::configuration(format!(
         "listening on {} would accept objects from every machine: list the senders in \
-         scp.allow_calling or scp.allow_peers, or set scp.open to true",
+         scp.allow_calling or scp.allow_peers, or allow all of them:\n  \
+         anon config add scp.allow_calling AET\n  anon config set scp.open true",
         scp.bind
     )))
 }

@@ -62,7 +62,7 @@ mod with {
         match setting {
             Some(path) => Ok(project.root().join(path)),
             None => Err(Failure::configuration(format!(
-                "TLS needs {key}: run anon config set {key} FILE.pem"
+                "TLS needs {key}; to set it:\n  anon config set {key} FILE.pem"
             ))),
         }
     }

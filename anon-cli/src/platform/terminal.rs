@@ -1,4 +1,6 @@
-//! Asks on the terminal, for a password and others.
+//! Asks questions on the terminal, and tells how wide it is.
+//!
+//! # Passwords
 //!
 //! The crate `rpassword` (7.4) does not do what is promised here. It prints the question before it turns
 //! the echo off and does not discard what was typed earlier, so an early answer is shown and used. Its
@@ -14,6 +16,41 @@ use self::portable as system;
 #[cfg(unix)]
 use self::unix as system;
 
+/// Whether the terminal shows what is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Echo {
+    Shown,
+    #[cfg_attr(
+        not(feature = "cognito"),
+        expect(dead_code, reason = "only Cognito users have a password")
+    )]
+    Hidden,
+}
+
+/// Returns the number of columns of the terminal that standard output is. `None` if it is none, or
+/// the system does not tell.
+pub(crate) fn columns_of_stdout() -> Option<usize> {
+    system::columns(&io::stdout())
+}
+
+/// Returns the number of columns of the terminal that standard error is, as
+/// [`columns_of_stdout`] does.
+pub(crate) fn columns_of_stderr() -> Option<usize> {
+    system::columns(&io::stderr())
+}
+
+/// Prints `question` on the terminal and reads the answer. What was typed before does not count.
+///
+/// Returns `None` where the process has no terminal or standard input is not one.
+///
+/// # Errors
+/// `Interrupted` once `ended` returns true, which it does after a signal. `InvalidInput` if the answer is
+/// too long, `InvalidData` if it is not UTF-8.
+pub(crate) fn ask(question: &str, ended: impl Fn() -> bool) -> io::Result<Option<String>> {
+    let answer = system::ask(question, Echo::Shown, ended)?;
+    Ok(answer.map(|answer| answer.as_str().to_owned()))
+}
+
 /// Prints `question` on the terminal and reads the answer, which is not echoed.
 ///
 /// Returns `None` where the process has no terminal or standard input is not one.
@@ -22,19 +59,12 @@ use self::unix as system;
 /// # Errors
 /// `Interrupted` once `ended` returns true, which it does after a signal. `InvalidInput` if the answer is
 /// too long, `InvalidData` if it is not UTF-8.
+#[cfg(feature = "cognito")]
 pub(crate) fn ask_hidden(
     question: &str,
     ended: impl Fn() -> bool,
 ) -> io::Result<Option<Zeroizing<String>>> {
-    system::ask_hidden(question, ended)
-}
-
-/// Prints `question` on the terminal and reads the answer, which is echoed.
-///
-/// # Errors
-/// Those of [`ask_hidden`].
-pub(crate) fn ask(question: &str, ended: impl Fn() -> bool) -> io::Result<Option<String>> {
-    system::ask(question, ended)
+    system::ask(question, Echo::Hidden, ended)
 }
 
 /// Returns true if [`ask`] can ask.
@@ -48,15 +78,30 @@ mod unix {
     use std::io::{self, IsTerminal, Read, Write};
 
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::fd::AsFd;
     use rustix::io::Errno;
-    use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+    use rustix::termios::{
+        LocalModes, OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcgetwinsize,
+        tcsetattr,
+    };
     use zeroize::{Zeroize as _, Zeroizing};
+
+    use super::Echo;
 
     /// The longest line that a Linux terminal delivers, with its line feed.
     const LONGEST: usize = 4096;
 
-    pub(super) fn ask_hidden(
+    pub(super) fn columns(stream: &impl AsFd) -> Option<usize> {
+        match tcgetwinsize(stream) {
+            // Some terminals have no size.
+            Ok(size) if size.ws_col > 0 => Some(size.ws_col.into()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn ask(
         question: &str,
+        echo: Echo,
         ended: impl Fn() -> bool,
     ) -> io::Result<Option<Zeroizing<String>>> {
         let Some(terminal) = open() else {
@@ -64,21 +109,20 @@ mod unix {
         };
         let answer = {
             // Before the question: the answer may be typed as soon as the question shows.
-            let _echo_off = EchoOff::new(&terminal)?;
+            let _echo_off = match echo {
+                Echo::Hidden => Some(EchoOff::new(&terminal)?),
+                Echo::Shown => {
+                    tcflush(&terminal, QueueSelector::IFlush)?;
+                    None
+                }
+            };
             (&terminal).write_all(question.as_bytes())?;
             read_line(&terminal, ended)
         };
-        (&terminal).write_all(b"\n")?;
+        if echo == Echo::Hidden || answer.is_err() {
+            (&terminal).write_all(b"\n")?;
+        }
         answer.map(Some)
-    }
-
-    pub(super) fn ask(question: &str, ended: impl Fn() -> bool) -> io::Result<Option<String>> {
-        let Some(terminal) = open() else {
-            return Ok(None);
-        };
-        (&terminal).write_all(question.as_bytes())?;
-        let answer = read_line(&terminal, ended)?;
-        Ok(Some(answer.to_string()))
     }
 
     pub(super) fn is_there() -> bool {
@@ -158,16 +202,18 @@ mod portable {
 
     use zeroize::Zeroizing;
 
-    #[expect(clippy::unnecessary_wraps, reason = "the other systems can fail")]
-    pub(super) fn ask_hidden(
-        _: &str,
-        _: impl Fn() -> bool,
-    ) -> io::Result<Option<Zeroizing<String>>> {
-        Ok(None)
+    use super::Echo;
+
+    pub(super) fn columns<S>(_: &S) -> Option<usize> {
+        None
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "the other systems can fail")]
-    pub(super) fn ask(_: &str, _: impl Fn() -> bool) -> io::Result<Option<String>> {
+    pub(super) fn ask(
+        _: &str,
+        _: Echo,
+        _: impl Fn() -> bool,
+    ) -> io::Result<Option<Zeroizing<String>>> {
         Ok(None)
     }
 
@@ -182,8 +228,10 @@ mod tests {
 
     #[test]
     fn a_system_without_terminal_code_does_not_ask() {
-        assert_eq!(portable::ask_hidden("?", || false).unwrap(), None);
-        assert_eq!(portable::ask("?", || false).unwrap(), None);
+        for echo in [Echo::Shown, Echo::Hidden] {
+            assert_eq!(portable::ask("?", echo, || false).unwrap(), None);
+        }
         assert!(!portable::is_there());
+        assert_eq!(portable::columns(&io::stdout()), None);
     }
 }

@@ -1,4 +1,5 @@
-//! `private/audit.jsonl`: records who saw or removed originals, when, and how many. It holds no values.
+//! `private/audit.jsonl`: records who saw or removed originals or accepted an object from quarantine,
+//! when, and how many. It holds no values, but for the reason that the user typed.
 //!
 //! One JSON object a line, appended and synced before the command shows anything:
 //! `{"version":1,"when":"2025-01-31T12:00:00Z","uid":1000,"user":"jane","command":"index","count":3}`
@@ -22,6 +23,12 @@ struct Line<'l> {
     user: Option<String>,
     command: &'l str,
     count: u64,
+    /// The quarantine entry that was accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<&'l str>,
+    /// Why it was accepted, in the words of the user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'l str>,
 }
 
 /// Returns the user name that the environment gives.
@@ -38,6 +45,20 @@ pub(crate) fn who() -> String {
 
 /// Appends a line and syncs the file.
 pub(crate) fn append(file: &Path, command: &str, count: u64) -> anyhow::Result<()> {
+    append_line(file, command, count, None)
+}
+
+/// Appends that a quarantine entry is accepted, and why.
+pub(crate) fn append_accepted(file: &Path, entry: &str, reason: &str) -> anyhow::Result<()> {
+    append_line(file, "quarantine accept", 1, Some((entry, reason)))
+}
+
+fn append_line(
+    file: &Path,
+    command: &str,
+    count: u64,
+    accepted: Option<(&str, &str)>,
+) -> anyhow::Result<()> {
     let line = Line {
         version: 1,
         when: clock::now(),
@@ -45,6 +66,8 @@ pub(crate) fn append(file: &Path, command: &str, count: u64) -> anyhow::Result<(
         user: user(),
         command,
         count,
+        entry: accepted.map(|(entry, _)| entry),
+        reason: accepted.map(|(_, reason)| reason),
     };
     let mut text = serde_json::to_string(&line)?;
     text.push('\n');
@@ -57,6 +80,6 @@ pub(crate) fn append(file: &Path, command: &str, count: u64) -> anyhow::Result<(
             file.sync_data()
         });
     appended.context(Failure::CannotRun(
-        "cannot write private/audit.jsonl: originals are not shown without a record".into(),
+        "cannot write private/audit.jsonl: nothing is shown or changed without a record".into(),
     ))
 }

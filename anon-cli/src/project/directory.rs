@@ -61,8 +61,8 @@ impl Project {
             .map(|root| Self { root: root.into() })
             .ok_or_else(|| {
                 Failure::configuration(format!(
-                    "no project here or above: make one with `anon init`, or choose one with \
-                     --project DIR or {VARIABLE}"
+                    "there is no project here or above: name one with -p DIR or {VARIABLE}, or \
+                     create one here:\n  anon init"
                 ))
             })
     }
@@ -74,7 +74,7 @@ impl Project {
             return Ok(project);
         }
         Err(Failure::configuration(format!(
-            "{} is not a project: it holds no project.toml; `anon init` makes one",
+            "{} is not a project: it holds no project.toml; to create one there:\n  anon init",
             project.root.display()
         )))
     }
@@ -113,6 +113,11 @@ impl Project {
 
     pub(crate) fn audit_file(&self) -> PathBuf {
         self.private().join("audit.jsonl")
+    }
+
+    /// The id of the quarantine entry that is being accepted.
+    pub(crate) fn accepting_file(&self) -> PathBuf {
+        self.private().join("accepting")
     }
 
     pub(crate) fn quarantine(&self) -> PathBuf {

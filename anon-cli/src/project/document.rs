@@ -35,7 +35,7 @@ pub(crate) fn changed(
     }
     let text = document.to_string();
     if settings::parse(&text)? != *after {
-        bail!("project.toml cannot be changed as it is written: use `anon config edit`");
+        bail!("project.toml cannot be changed as it is written; to edit it:\n  anon config edit");
     }
     Ok(text)
 }

@@ -301,7 +301,7 @@ pub(crate) fn check_rules(
     {
         return Err(Failure::configuration(format!(
             "the rules {} are not those of the stored objects ({}, accepted {}); to go on with \
-             them, pass --accept-new-rules or set them with `anon config set script`",
+             them, add --accept-new-rules to this command",
             rules.name(),
             known.name,
             known.accepted

@@ -1,12 +1,14 @@
 //! Where rules come from: a name that is built in, or a script file.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use anon_model::ProjectSettings;
 use anon_model::settings::Dialect as Setting;
-use anon_script::{BUILTINS, Dialect, Rules, builtin, check};
+use anon_script::syntax::Position;
+use anon_script::{BUILTINS, Diagnostic, Dialect, Rules, Severity, builtin, check};
 use anyhow::Context as _;
 
 use crate::exit::Failure;
@@ -38,20 +40,57 @@ pub(crate) fn of_project(
 
 /// The rules of a script file.
 pub(crate) fn of_file(path: &Path, dialect: Setting) -> anyhow::Result<Arc<dyn Rules>> {
+    let (rules, warnings) = of_file_with_warnings(path, dialect)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(rules)
+}
+
+/// The rules of a script file, and what it should be warned of.
+pub(crate) fn of_file_with_warnings(
+    path: &Path,
+    dialect: Setting,
+) -> anyhow::Result<(Arc<dyn Rules>, Vec<String>)> {
     let text = read(path)?;
+    let file = path.display().to_string();
+    let lines = |problems: &[Diagnostic]| -> Vec<String> {
+        problems
+            .iter()
+            .map(|problem| placed(&file, problem))
+            .collect()
+    };
     let compiled = check::load(&text, stated(dialect)).map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
         Failure::configuration(format!(
-            "the script {} is refused:\n{}",
-            path.display(),
-            lines.join("\n")
+            "the script {file} is refused:\n{}",
+            lines(&problems).join("\n")
         ))
     })?;
-    for warning in &compiled.warnings {
-        tracing::warn!("script: {warning}");
-    }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    Ok(Arc::new(compiled.rules.named(&name)))
+    let warnings = lines(&compiled.warnings);
+    Ok((Arc::new(compiled.rules.named(&name)), warnings))
+}
+
+/// Returns a problem with its place in the form of compilers, `file:line:column`, so that editors
+/// find it.
+pub(crate) fn placed(file: &str, problem: &Diagnostic) -> String {
+    let severity = match problem.severity {
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+    };
+    let Position { line, column } = problem.position;
+    let code = problem.code;
+    let mut placed = format!(
+        "{file}:{line}:{column}: {severity}[{code}]: {}",
+        code.message()
+    );
+    if !problem.text.is_empty() {
+        let _ = write!(placed, ": {}", problem.text.escape_debug());
+    }
+    if !problem.help.is_empty() {
+        let _ = write!(placed, "\n  help: {}", problem.help);
+    }
+    placed
 }
 
 /// The text of a script.

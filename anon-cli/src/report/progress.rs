@@ -5,19 +5,22 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
+use crate::platform;
+use crate::report::words;
+
 /// A progress bar or a status line on standard error. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Progress(ProgressBar);
 
 /// For files: while they are counted, their number is a lower bound and the remaining time is unknown.
 const COUNTING: &str = "{spinner} {human_pos} of {human_len}+ files  {rate}  {elapsed}";
-/// A status line.
-const LIVE: &str = "{spinner} {msg}";
-/// For exported objects: while they are listed, and after.
-const LISTING: &str = "{spinner} {human_pos} of {human_len}+ objects  {rate}  {msg}  {elapsed}";
-const LISTED: &str =
-    "{bar:30} {human_pos} of {human_len} objects  {rate}  {msg}  {elapsed}, {eta} left";
-const COUNTED: &str = "{bar:30} {human_pos} of {human_len} files  {rate}  {elapsed}, {eta} left";
+/// A status line. It is cut at the width of the terminal: a longer line would leave its parts behind.
+const LIVE: &str = "{spinner} {wide_msg}";
+/// For exported objects: while they are listed, and after. The message is the first to be cut.
+const LISTING: &str =
+    "{spinner} {human_pos} of {human_len}+ objects  {rate}  {elapsed}  {wide_msg}";
+const LISTED: &str = "{bar:15} {human_pos} of {human_len} objects  {rate}  {eta} left  {wide_msg}";
+const COUNTED: &str = "{bar:15} {human_pos} of {human_len} files  {rate}  {elapsed}, {eta} left";
 
 impl Progress {
     pub(super) fn new() -> Self {
@@ -46,9 +49,14 @@ impl Progress {
         self.0.set_style(style(LISTED));
     }
 
-    /// Sets the message.
+    /// Sets the message. Parts at its end that the terminal has no room for are left out.
     pub(crate) fn set_message(&self, text: String) {
-        self.0.set_message(text);
+        // The spinner and a blank stand before it.
+        let columns = platform::columns_of_stderr().map(|columns| columns.saturating_sub(2));
+        self.0.set_message(match columns {
+            Some(columns) => words::cut(&text, columns).to_owned(),
+            None => text,
+        });
     }
 
     /// Sets the number of files counted so far.

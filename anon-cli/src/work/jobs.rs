@@ -23,6 +23,7 @@ use crate::project::record::{
 use crate::project::roots::Roots;
 use crate::project::settings;
 use crate::signal::Signals;
+use crate::work::acceptance::{self, Acceptance};
 use crate::work::clashes::NewClashes;
 use crate::work::control::Holder;
 use crate::work::control::{Request, Response};
@@ -49,6 +50,7 @@ pub(crate) struct Jobs {
     pub(crate) intake: Arc<Intake>,
     pub(crate) arrivals: Arc<ArrivalLog>,
     receiver: Mutex<Receiver>,
+    accepting: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +75,9 @@ impl Jobs {
         let timeout = SpaceTimeout::new(settings.timeouts.room, cancel.clone());
         let spool = open.spool.clone();
         let intake = Intake::new(&open.engine, spool, timeout, Arc::clone(&arrivals));
+        if let Err(error) = acceptance::finish(project, &open.engine, &open.quarantine) {
+            tracing::warn!("an acceptance that was interrupted is not finished: {error:#}");
+        }
         Self {
             project: project.clone(),
             settings: settings.clone(),
@@ -85,6 +90,7 @@ impl Jobs {
             intake: Arc::new(intake),
             arrivals,
             receiver: Mutex::default(),
+            accepting: Mutex::default(),
         }
     }
 
@@ -125,6 +131,9 @@ impl Jobs {
             }
             Request::Retry { category } => self
                 .retry(category.as_deref(), cancel, &on_instance)
+                .map(|summary| Response::Summary(Box::new(summary))),
+            Request::Accept { entry, reason } => self
+                .accept(&entry, &reason, cancel, &on_instance)
                 .map(|summary| Response::Summary(Box::new(summary))),
             Request::Clear(entries) => self.clear(&entries, cancel).map(Response::Cleared),
             Request::Delete(target) => self.delete(&target).map(Response::Deleted),
@@ -175,6 +184,29 @@ impl Jobs {
         let lookups = self.lookups.upgrade().context(CLOSED)?;
         let before = NewClashes::start(&*lookups);
         let mut summary = quarantine::retry(&engine, &entries, category, cancel, report)?;
+        summary.clashes = before.end(&*lookups);
+        Ok(summary)
+    }
+
+    /// Stores an entry of the quarantine, although it was refused.
+    pub(crate) fn accept(
+        &self,
+        entry: &str,
+        reason: &str,
+        cancel: &Cancel,
+        report: &(dyn Fn(Instance) + Sync),
+    ) -> anyhow::Result<Summary> {
+        let engine = self.engine.upgrade().context(CLOSED)?;
+        let entries = self.quarantine.upgrade().context(CLOSED)?;
+        // One at a time: the project notes the one that is being accepted.
+        let _one = self
+            .accepting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let lookups = self.lookups.upgrade().context(CLOSED)?;
+        let before = NewClashes::start(&*lookups);
+        let acceptance = Acceptance::new(&self.project, &entries, entry, reason)?;
+        let mut summary = acceptance.run(&engine, cancel, report)?;
         summary.clashes = before.end(&*lookups);
         Ok(summary)
     }

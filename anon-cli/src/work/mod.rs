@@ -7,6 +7,7 @@
 //!
 //! These modules know neither the arguments nor the terminal. Every front end can use them.
 
+mod acceptance;
 pub(crate) mod clashes;
 pub(crate) mod control;
 pub(crate) mod delete;

@@ -50,22 +50,29 @@ pub(crate) fn clear(
     entries: &Entries,
     cancel: &Cancel,
 ) -> anyhow::Result<u64> {
-    let ids = match entries {
-        Entries::All => ids(quarantine, None)?,
-        Entries::Category(name) => ids(quarantine, Some(category(name)?))?,
-        Entries::These(names) => names
-            .iter()
-            .map(|name| find(quarantine, name))
-            .collect::<anyhow::Result<_>>()?,
-    };
     let mut cleared = 0;
-    for id in &ids {
+    for id in &selected(quarantine, entries)? {
         if cancel.is_cancelled() {
             break;
         }
         cleared += u64::from(quarantine.clear(id).context("cannot remove an entry")?);
     }
     Ok(cleared)
+}
+
+/// Returns the ids of the entries.
+///
+/// # Errors
+/// If an entry that is named does not exist.
+pub(crate) fn selected(
+    quarantine: &dyn Quarantine,
+    entries: &Entries,
+) -> anyhow::Result<Vec<EntryId>> {
+    match entries {
+        Entries::All => ids(quarantine, None),
+        Entries::Category(name) => ids(quarantine, Some(category(name)?)),
+        Entries::These(names) => names.iter().map(|name| find(quarantine, name)).collect(),
+    }
 }
 
 /// The category of this name. Upper and lower case are the same.
@@ -114,8 +121,15 @@ pub(crate) fn find(quarantine: &dyn Quarantine, name: &str) -> anyhow::Result<En
     }
 }
 
+/// Returns the start of an entry's digest, enough to name it.
+pub(crate) fn short_id(id: &EntryId) -> String {
+    id.digest_text().chars().take(12).collect()
+}
+
 pub(crate) fn no_entry(name: &str) -> anyhow::Error {
-    Failure::configuration(format!("there is no entry {name}"))
+    Failure::configuration(format!(
+        "there is no entry {name}; to see them:\n  anon quarantine list"
+    ))
 }
 
 /// The ids of all entries, or of those of a category, sorted.

@@ -9,6 +9,7 @@ use anon_script::Rules;
 use anyhow::Context as _;
 
 use crate::exit::Failure;
+use crate::platform;
 use crate::project::lock::Lock;
 use crate::project::open_project::{self, NewRules};
 use crate::project::record::SettingsChange;
@@ -203,9 +204,9 @@ fn begin_lookups_anew(
     let lookups = open_project::open_lookups(project, before, secret.as_ref())?;
     if lookups.is_frozen()? || lookups.counts()? != Counts::default() {
         return Err(Failure::configuration(format!(
-            "{key} is frozen: pseudonyms were made with it; for another {key} make a new project \
-             (`anon init DIR --from {}`)",
-            project.root().display()
+            "{key} is frozen: pseudonyms were made with it; for another {key} create a new project \
+             with the other settings:\n  anon init NEW --from {}",
+            platform::shell_quoted(&project.root().to_string_lossy())
         )));
     }
     drop(lookups);

@@ -118,8 +118,29 @@ fn config_unset_restores_defaults_and_removes_nodes() -> Test {
     scene.json(&["config", "unset", "node.A"])?.exits(0);
     scene.json(&["config", "get", "node.A.host"])?.exits(0);
     assert!(!fs::read_to_string(&file)?.contains("10.0.0.7"));
-    for key in ["node.A", "scp.prot"] {
-        scene.json(&["config", "unset", key])?.exits(3);
+    scene.json(&["config", "unset", "scp.prot"])?.exits(3);
+    for key in ["node.A", "node.A.host"] {
+        let missing = scene.json(&["config", "unset", key])?.exits(3);
+        let words = "there is no node A; the settings have EXPORT, QUERY";
+        assert!(missing.err.contains(words), "{}", missing.err);
+    }
+    Ok(())
+}
+
+#[test]
+fn addresses_are_checked_when_they_are_set() -> Test {
+    let scene = made()?;
+    for (key, value, words) in [
+        ("scp.bind", "10.0.0.300", "four numbers of 0 to 255"),
+        ("node.QUERY.host", "10.0.0.7:104", "has a port"),
+        ("node.QUERY.host", "pacs/radiology", "is no host name"),
+        ("scp.allow_peers", "10.0.0.0/33", "0 to 32"),
+    ] {
+        let refused = scene.json(&["config", "set", key, value])?.exits(3);
+        assert!(refused.err.contains(words), "{value}: {}", refused.err);
+    }
+    for (key, value) in [("scp.bind", "::1"), ("node.QUERY.host", "pacs-2.local")] {
+        scene.set(key, value)?;
     }
     Ok(())
 }

@@ -205,7 +205,7 @@ fn export_refuses_bad_arguments_and_destinations() -> Test {
         (
             &["export", "QUERY", "--all"],
             3,
-            "anon config add node.QUERY.use export",
+            "  anon -p project config add node.QUERY.use export",
         ),
         (&["export", "ARCHIVE@127.0.0.1", "--all"], 3, "has no port"),
     ] {

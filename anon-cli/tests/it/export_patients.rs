@@ -32,7 +32,7 @@ fn a_node_with_only_an_ae_title_is_an_error() -> Test {
     let set = scene
         .json(&["config", "set", "node.HALF.aet", "HALF"])?
         .exits(0);
-    let advice = "anon config set node.HALF.host HOST";
+    let advice = "  anon -p project config set node.HALF.host HOST";
     assert!(set.err.contains(advice), "{}", set.err);
     scene.set("node.HALF.use", "query,export")?;
     for args in [

@@ -467,7 +467,7 @@ fn export_to_s3_names_missing_settings() -> Test {
     scene.run(&["init", "project"])?.exits(0);
     let bucket = export(&scene, &[], &[])?.exits(3);
     assert!(
-        bucket.err.contains("anon config set s3.bucket"),
+        bucket.err.contains("config set s3.bucket"),
         "{}",
         bucket.err
     );

@@ -161,6 +161,34 @@ fn quarantine_retry_and_clear_run_beside_an_import() -> Test {
 }
 
 #[test]
+fn quarantine_accept_runs_beside_an_import() -> Test {
+    let scene = Scene::new()?;
+    let burned = ct_small(&Place::nth(9, 1, 5)).put(Tag(0x0028, 0x0301), VR::CS, "YES");
+    scene.put("held/1", &burned)?;
+    scene.json(&["import", "held"])?.exits(1);
+    scene.cts_with_long_paths("in", 7, MANY)?;
+    let import = StalledCommand::start(import(&scene, "in"))?;
+    let accept = |entry: &str| scene.json(&["quarantine", "accept", entry, "--reason", "seen"]);
+    accept("ffff")?.exits(3);
+    let list = scene.json(&["quarantine", "list"])?.events()?;
+    let entry = list[0]["entry"].as_str().ok_or("no entry")?;
+    let accepted = accept(entry)?.exits(0);
+    assert_eq!(accepted.summary()?["stored"], 1);
+    let output = accepted.events()?[0]["output"].clone();
+    let output = output.as_str().ok_or("no output")?;
+    assert!(
+        scene.public()?.contains_key(output),
+        "acknowledged and there"
+    );
+    assert_eq!(
+        scene.json(&["quarantine", "list"])?.summary()?["entries"],
+        0
+    );
+    assert_eq!(import.finish()?.exits(0).summary()?["stored"], MANY);
+    Ok(())
+}
+
+#[test]
 fn settings_are_changed_beside_an_import_and_their_effect_is_said() -> Test {
     let scene = Scene::new()?;
     scene.run(&["init", "project", "--site-id", "5"])?.exits(0);

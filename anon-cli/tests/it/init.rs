@@ -8,7 +8,7 @@ use crate::support::{Scene, Test, chmod, mode};
 fn init_creates_a_private_project_and_warns_about_kept_text() -> Test {
     let scene = Scene::new()?;
     let made = scene.run(&["init", "project"])?.exits(0);
-    assert_eq!(made.err.lines().count(), 2, "{}", made.err);
+    assert_eq!(made.err.lines().count(), 3, "{}", made.err);
     assert!(made.err.contains("free text") && made.err.contains("keyed"));
     let project = scene.project();
     assert_eq!(mode(&project.join("private"))?, 0o700);
@@ -145,7 +145,7 @@ fn a_project_is_found_and_one_that_is_missing_is_named() -> Test {
     let none = scene.run(&["status"])?.exits(3);
     assert!(none.err.contains("anon init"), "{}", none.err);
     let none = scene.run(&["-p", "nowhere", "status"])?.exits(3);
-    assert!(none.err.contains("anon init"), "{}", none.err);
+    assert!(none.err.contains("  anon -p nowhere init"), "{}", none.err);
     scene.run(&["init", "project"])?.exits(0);
     let below = scene.project().join("public");
     crate::support::finish(scene.command(&["status"]).current_dir(&below))?.exits(0);

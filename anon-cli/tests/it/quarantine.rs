@@ -3,7 +3,8 @@
 use std::fs;
 
 use anon_engine::testing::files::{Place, ct_small};
-use serde_json::json;
+use dicom_core::{Tag, VR};
+use serde_json::{Value, json};
 
 use crate::support::{Scene, Test};
 
@@ -109,5 +110,141 @@ fn quarantine_clear_removes_the_selected_entries() -> Test {
         scene.json(&["status"])?.summary()?["quarantined"],
         json!({})
     );
+    Ok(())
+}
+
+/// Returns the entry of a category, as `quarantine` commands take it.
+fn entry(scene: &Scene, category: &str) -> Test<String> {
+    let list = scene.json(&["quarantine", "list", "--category", category])?;
+    let entry = list.events()?[0]["entry"].as_str().map(str::to_owned);
+    Ok(entry.ok_or("no such entry")?)
+}
+
+fn with_burned_in_text() -> Test<Scene> {
+    let scene = Scene::new()?;
+    let burned = ct_small(&Place::new(1)).put(Tag(0x0028, 0x0301), VR::CS, "YES");
+    scene.put("in/burned", &burned)?;
+    scene.json(&["import", "in", "--site-id", "5"])?.exits(1);
+    Ok(scene)
+}
+
+#[test]
+fn an_accepted_object_is_stored_by_the_rules_and_leaves_the_quarantine() -> Test {
+    let scene = with_burned_in_text()?;
+    let id = entry(&scene, "Burned_In")?;
+    scene.json(&["quarantine", "accept", &id])?.exits(2);
+    scene
+        .json(&["quarantine", "accept", &id, "--reason", " "])?
+        .exits(2);
+    let reason = "looked at it: a scale bar only";
+    let args = ["quarantine", "accept", &id, "--reason", reason];
+    let done = scene.json(&args)?.exits(0).summary()?;
+    assert_eq!((&done["stored"], &done["found"]), (&json!(1), &json!(1)));
+    assert_eq!(scene.public()?.len(), 1);
+    assert!(!scene.project().join("private/accepting").exists());
+    assert_eq!(
+        scene.json(&["quarantine", "list"])?.summary()?["entries"],
+        0
+    );
+    // The output is what `burned_in = accept` would have made.
+    let other = Scene::new()?;
+    other.run(&["init", "project", "--site-id", "5"])?.exits(0);
+    other.set("burned_in", "accept")?;
+    fs::create_dir(other.path().join("in"))?;
+    fs::copy(
+        scene.path().join("in/burned"),
+        other.path().join("in/burned"),
+    )?;
+    other.json(&["import", "in"])?.exits(0);
+    assert_eq!(scene.public()?, other.public()?);
+    // The next object is refused as before.
+    let next = ct_small(&Place::new(2)).put(Tag(0x0028, 0x0301), VR::CS, "YES");
+    scene.put("in/next", &next)?;
+    let next = scene.json(&["import", "in/next"])?.exits(1).summary()?;
+    assert_eq!(next["quarantined"], json!({"Burned_In": 1}));
+    let audit = fs::read_to_string(scene.project().join("private/audit.jsonl"))?;
+    let line: Value = serde_json::from_str(audit.lines().last().ok_or("no line")?)?;
+    assert_eq!(line["command"], "quarantine accept");
+    assert_eq!(
+        (&line["entry"], &line["reason"]),
+        (&json!(id), &json!(reason))
+    );
+    Ok(())
+}
+
+#[test]
+fn an_accepted_clash_is_filed_under_the_first_patient_of_its_study() -> Test {
+    let scene = Scene::new()?;
+    let place = Place::new(1);
+    scene.put("in/1", &ct_small(&place))?;
+    let other = ct_small(&place.instance(2)).put(Tag(0x0010, 0x0020), VR::LO, "OTHER");
+    scene.put("in/2", &other)?;
+    scene
+        .json(&["import", "in", "--site-id", "5", "--jobs", "1"])?
+        .exits(1);
+    let id = entry(&scene, "Capture_PHI_Error")?;
+    let args = [
+        "quarantine",
+        "accept",
+        &id,
+        "--reason",
+        "the ID was corrected",
+    ];
+    assert_eq!(scene.json(&args)?.exits(0).summary()?["stored"], 1);
+    let patients = scene.json(&["patients"])?.events()?;
+    assert_eq!((patients.len(), &patients[0]["instances"]), (2, &json!(2)));
+    assert_eq!(
+        scene.json(&["quarantine", "list"])?.summary()?["entries"],
+        0
+    );
+    Ok(())
+}
+
+/// Only the reason that was reviewed is waived.
+#[test]
+fn an_object_with_another_fault_stays_in_quarantine() -> Test {
+    let scene = with_burned_in_text()?;
+    scene
+        .json(&["config", "remove", "modalities", "CT"])?
+        .exits(0);
+    let id = entry(&scene, "Burned_In")?;
+    let args = ["quarantine", "accept", &id, "--reason", "seen"];
+    let kept = scene.json(&args)?.exits(1).summary()?;
+    assert_eq!(
+        (&kept["stored"], &kept["quarantined"]),
+        (&json!(0), &json!({"Invalid_Storage_Class": 1}))
+    );
+    assert_eq!(
+        scene.json(&["quarantine", "list"])?.summary()?["entries"],
+        1
+    );
+    let id = entry(&scene, "Invalid_Storage_Class")?;
+    let refused = scene
+        .json(&["quarantine", "accept", &id, "--reason", "seen"])?
+        .exits(3);
+    assert!(
+        refused.err.contains("cannot be accepted"),
+        "{}",
+        refused.err
+    );
+    assert_eq!(scene.public()?.len(), 0);
+    Ok(())
+}
+
+/// A crash between the two steps leaves the note of the acceptance: the next command finishes it.
+#[test]
+fn an_acceptance_that_a_crash_interrupted_is_finished() -> Test {
+    let scene = with_burned_in_text()?;
+    let id = entry(&scene, "Burned_In")?;
+    let mark = scene.write("project/private/accepting", id.as_bytes())?;
+    crate::support::chmod(&mark, 0o600)?;
+    scene.put("in/other", &ct_small(&Place::new(9)))?;
+    scene.json(&["import", "in/other"])?.exits(0);
+    assert_eq!(scene.public()?.len(), 2);
+    assert_eq!(
+        scene.json(&["quarantine", "list"])?.summary()?["entries"],
+        0
+    );
+    assert!(!mark.exists());
     Ok(())
 }

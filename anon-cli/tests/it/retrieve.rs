@@ -240,12 +240,12 @@ fn retrieve_warns_about_objects_without_a_patient_id() -> Test {
         (&summary["stored"], &summary["shared_patient"]),
         (&json!(6), &json!(5))
     );
-    assert_stderr_contains(&ran, "5 objects have no Patient ID");
+    assert_stderr_contains(&ran, "5 objects without Patient ID");
     // Instances stored before are not counted again.
     assert_eq!(scene.json(&args)?.exits(0).summary()?["shared_patient"], 0);
     let ran = serving.stop()?.exits(143);
     assert_eq!(ran.summary()?["shared_patient"], 6);
-    assert_stderr_contains(&ran, "6 objects have no Patient ID");
+    assert_stderr_contains(&ran, "6 objects without Patient ID");
     Ok(())
 }
 

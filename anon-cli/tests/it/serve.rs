@@ -212,7 +212,7 @@ fn serve_explains_why_it_cannot_start() -> Test {
     serving.stop()?.exits(143);
     let scene = Scene::new()?;
     let none = scene.json(&["serve", "--port", "0"])?.exits(3);
-    assert!(none.err.contains("anon init"), "{}", none.err);
+    assert!(none.err.contains("anon -p project init"), "{}", none.err);
     Ok(())
 }
 

@@ -106,7 +106,7 @@ fn authorities(path: &Path) -> anyhow::Result<Vec<u8>> {
 fn required<'s>(setting: Option<&'s String>, key: &str) -> anyhow::Result<&'s String> {
     setting.ok_or_else(|| {
         Failure::configuration(format!(
-            "export to S3 needs {key}: run anon config set {key} VALUE"
+            "export to S3 needs {key}; to set it:\n  anon config set {key} VALUE"
         ))
     })
 }
@@ -116,7 +116,7 @@ fn open_failure(error: Error) -> anyhow::Error {
     let message = error.to_string();
     match &error {
         Error::S3(S3Error::Cleartext) => Failure::configuration(format!(
-            "{message} with anon config set s3.allow_cleartext true"
+            "{message}; to allow it:\n  anon config set s3.allow_cleartext true"
         )),
         Error::S3(
             S3Error::Setting { .. }

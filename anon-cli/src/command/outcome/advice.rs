@@ -2,15 +2,28 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use anon_engine::Category;
 use anon_model::Modality;
 use anon_model::modality::class_name;
 
-use crate::command::Context;
+use crate::command::{Context, quarantine};
+use crate::project::record::Summary;
+use crate::report::counted;
 
-/// Returns lines with the refused storage classes, and the commands to accept them and retry.
-pub(super) fn of(context: &Context<'_>, refused: &BTreeMap<String, u64>) -> Vec<String> {
-    let mut lines = how_to_accept(context, refused);
-    if !lines.is_empty() {
+/// Returns lines that say what to do about quarantined objects, with commands to paste.
+pub(super) fn of(context: &Context<'_>, summary: &Summary) -> Vec<String> {
+    let mut lines = Vec::new();
+    let refused = &summary.storage_classes_refused;
+    for category in Category::ALL {
+        let count = summary.quarantined.get(category.name());
+        let is_told_below = category == Category::InvalidStorageClass && !refused.is_empty();
+        if count.is_some_and(|count| *count > 0) && !is_told_below {
+            let what = quarantine::what_to_do_about(category);
+            lines.push(format!("{}: {what}", category.name()));
+        }
+    }
+    lines.extend(how_to_accept(context, refused));
+    if !refused.is_empty() {
         let retry = "quarantine retry --category Invalid_Storage_Class";
         lines.push(format!("  {}", context.command_line(retry)));
     }
@@ -25,7 +38,8 @@ pub(crate) fn how_to_accept(context: &Context<'_>, refused: &BTreeMap<String, u6
     for (class, count) in refused {
         let name = class_name(class).unwrap_or("not a standard storage class");
         lines.push(format!(
-            "not among the project's storage classes: {count} objects of {class} ({name})"
+            "not among the project's storage classes: {} of {class} ({name})",
+            counted(*count, "object")
         ));
         match Modality::of_class(class) {
             Some(modality) => drop(modalities.insert(modality.code)),

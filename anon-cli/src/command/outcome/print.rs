@@ -1,5 +1,7 @@
 //! The events and the summary of an import.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::advice;
@@ -20,7 +22,11 @@ struct EventLine<'e, T> {
 }
 
 /// Prints one instance. People see only quarantined and failed ones, and archives.
-pub(super) fn instance(context: &Context<'_>, instance: &Instance) -> anyhow::Result<()> {
+pub(super) fn instance(
+    context: &Context<'_>,
+    instance: &Instance,
+    named: &BTreeSet<String>,
+) -> anyhow::Result<()> {
     let report = context.report;
     report.json(&EventLine {
         event: "instance",
@@ -31,7 +37,7 @@ pub(super) fn instance(context: &Context<'_>, instance: &Instance) -> anyhow::Re
     if !matches!(&*instance.outcome, "quarantined" | "failed") && !instance.archive {
         return Ok(());
     }
-    let name = if report.shows_phi() {
+    let name = if report.shows_phi() || named.contains(&instance.source) {
         instance.source.clone()
     } else {
         format!("file {}", instance.number)
@@ -59,7 +65,7 @@ pub(crate) fn summary(
     summary: &Summary,
 ) -> anyhow::Result<()> {
     let report = context.report;
-    let advice = advice::of(context, &summary.storage_classes_refused);
+    let advice = advice::of(context, summary);
     report.summary(&EventLine {
         event: "summary",
         command: Some(command),
@@ -68,8 +74,12 @@ pub(crate) fn summary(
     })?;
     let quarantined: u64 = summary.quarantined.values().sum();
     report.line(&format!(
-        "{} files: {} stored, {} duplicates, {} ignored, {quarantined} quarantined, {} failed",
-        summary.found, summary.stored, summary.duplicates, summary.ignored, summary.failed
+        "{}: {} stored, {}, {} ignored, {quarantined} quarantined, {} failed",
+        report::counted(summary.found, "file"),
+        summary.stored,
+        report::counted(summary.duplicates, "duplicate"),
+        summary.ignored,
+        summary.failed
     ))?;
     report.line(&format!(
         "{} in, {} out, {:.1} s",
@@ -109,10 +119,7 @@ fn print_remarks(context: &Context<'_>, summary: &Summary) {
     let report = context.report;
     let quarantined = summary.quarantined.values().any(|count| *count > 0);
     if quarantined && !report.is_json() {
-        let command = context.command_line("quarantine show ENTRY");
-        report.info(&format!(
-            "{command} explains an entry, whose id is in [brackets]"
-        ));
+        report.info("each entry, and what to do about it:\n  anon quarantine list");
     }
     let has_lines = quarantined || summary.failed > 0 || summary.archives > 0;
     if has_lines && !report.is_json() && !report.shows_phi() {
@@ -122,15 +129,15 @@ fn print_remarks(context: &Context<'_>, summary: &Summary) {
     warn_of_clashes(context, summary.clashes);
     if summary.burned_in_unknown > 0 {
         report.warn(&format!(
-            "{} ultrasound or secondary capture objects do not say whether their pixels show burned-in \
-             text; pixels are not changed: check these objects before you share them",
-            summary.burned_in_unknown
+            "ultrasound or secondary capture without a word on burned-in text: {}; pixels are not \
+             changed, so check these before you share them",
+            report::counted(summary.burned_in_unknown, "object")
         ));
     }
     if summary.directories_passed > 0 {
         report.info(&format!(
-            "{} directories were skipped: hidden ones, links, or the project's own",
-            summary.directories_passed
+            "skipped {}: hidden, a link, or the project's own",
+            report::counted(summary.directories_passed, "directory")
         ));
     }
 }
@@ -172,8 +179,9 @@ pub(crate) fn warn_of_clashes(context: &Context<'_>, clashes: Clashes) {
 pub(crate) fn warn_of_shared_patient(context: &Context<'_>, count: u64) {
     if count > 0 {
         context.report.warn(&format!(
-            "{count} objects have no Patient ID: they share one anonymous patient, and their dates are \
-             replaced by 20000101 (see missing_patient_id)"
+            "{} without Patient ID: they share one anonymous patient, and their dates are replaced by \
+             20000101 (see missing_patient_id)",
+            report::counted(count, "object")
         ));
     }
 }

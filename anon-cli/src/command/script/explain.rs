@@ -175,13 +175,16 @@ fn compare(
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let failed = || Failure::CannotRun("cannot read the DICOM file".into());
+    let failed = || Failure::CannotRun(format!("cannot read {}", path.display()));
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
         .with_context(failed)?;
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(Failure::cannot_run("the DICOM file is larger than 1 GiB"));
+        return Err(Failure::cannot_run(format!(
+            "{} is larger than 1 GiB",
+            path.display()
+        )));
     }
     Ok(bytes)
 }

@@ -10,7 +10,7 @@ use super::{open, print_problems, summary};
 use crate::args::ScriptFile;
 use crate::command::Context;
 use crate::exit::ExitStatus;
-use crate::report::Table;
+use crate::report::{Table, counted};
 
 #[derive(Debug, Serialize)]
 struct RuleEvent<'r> {
@@ -107,7 +107,7 @@ fn print_remark(context: &Context<'_>, remark: &str, rows: &[&Row]) -> anyhow::R
         text: remark,
         tags: rows.iter().map(|row| tag_digits(row.tag)).collect(),
     })?;
-    let head = format!("note: {remark}: {} elements", rows.len());
+    let head = format!("note: {remark}: {}", counted(rows.len() as u64, "element"));
     context.report.line(&head)?;
     for row in rows {
         let entry = StandardDataDictionary.by_tag(row.tag);

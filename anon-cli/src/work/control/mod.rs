@@ -6,6 +6,7 @@
 //! client ─► {"import":{"roots":[{"given":"…","absolute":"2f64…"}]}}    paths in hexadecimal
 //!           {"retrieve":{…}}   {"delete":{"patient":"…"}}
 //!           {"retry":{"category":null}}   {"clear":{"these":["…"]}}
+//!           {"accept":{"entry":"…","reason":"…"}}
 //!           {"adopt":{"file":"2f64…",…}}   {"settings":{…}}         or one of these
 //! holder ─► {"instance":{…}} …   {"study":{…}} …   {"row":{…}} …    one a file, a study, a row
 //!           {"progress":{…}} …                                      how far a retrieve is

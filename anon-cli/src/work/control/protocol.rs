@@ -91,6 +91,8 @@ pub(crate) enum Request {
     Delete(Target),
     /// Import the originals in the quarantine again: those of a category, or all.
     Retry { category: Option<String> },
+    /// Store an entry of the quarantine, although it was refused.
+    Accept { entry: String, reason: String },
     /// Remove entries from the quarantine.
     Clear(Entries),
     /// Adopt an index of the Java anonymizer.
@@ -188,6 +190,13 @@ mod tests {
             (
                 Request::Retry { category },
                 r#"{"retry":{"category":"Burned_In"}}"#,
+            ),
+            (
+                Request::Accept {
+                    entry: "ab12".into(),
+                    reason: "seen".into(),
+                },
+                r#"{"accept":{"entry":"ab12","reason":"seen"}}"#,
             ),
             (Request::Clear(Entries::All), r#"{"clear":"all"}"#),
             (
