@@ -2,6 +2,7 @@
 
 mod query;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -103,6 +104,10 @@ pub(crate) enum Command {
     ///
     /// Use it to find the anonymous ids for export and delete. It shows nothing identifying.
     Patients,
+    /// List the stored studies by pseudonym, in pages
+    ///
+    /// Use it to find the studies to export or delete. It shows nothing identifying.
+    Studies(Studies),
     /// List the originals and pseudonyms of all studies, one row per study. Shows identifying data
     ///
     /// Use it for the site's own records. Each use is written to the audit trail.
@@ -125,6 +130,11 @@ pub(crate) enum Command {
     /// Use it before a script is used in a project. It needs no project.
     #[command(subcommand)]
     Script(Script),
+    /// List what can be chosen: modalities, storage classes, transfer syntaxes, recent projects
+    ///
+    /// Use it to find the codes and names that init and config take. It marks what the project takes.
+    #[command(subcommand)]
+    List(List),
     /// Show and change settings
     ///
     /// Use it instead of editing project.toml by hand: it checks every value.
@@ -157,6 +167,11 @@ impl Command {
             Self::Export(_) => "export",
             Self::Status(_) => "status",
             Self::Patients => "patients",
+            Self::Studies(_) => "studies",
+            Self::List(List::Modalities) => "list modalities",
+            Self::List(List::StorageClasses) => "list storage-classes",
+            Self::List(List::TransferSyntaxes) => "list transfer-syntaxes",
+            Self::List(List::Projects) => "list projects",
             Self::Index(_) => "index",
             Self::Reidentify(_) => "reidentify",
             Self::Delete(_) => "delete",
@@ -303,6 +318,52 @@ pub(crate) struct Export {
     /// Environment variable with a new password, for a Cognito user pool that requires one
     #[arg(long, value_name = "VARIABLE")]
     pub(crate) new_password_env: Option<String>,
+}
+
+/// What a list of studies is sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StudyOrder {
+    /// Anonymous patient id
+    Patient,
+    /// The order in which the studies came
+    FirstSeen,
+    /// Number of instances
+    Instances,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Studies {
+    /// Only studies with this text in an anonymous id: of patient, study or accession number. Several
+    /// words must all be there
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) filter: String,
+    /// Order of the list
+    #[arg(long, value_name = "ORDER", default_value = "patient")]
+    pub(crate) sort: StudyOrder,
+    /// Highest first
+    #[arg(long)]
+    pub(crate) descending: bool,
+    /// Studies on a page
+    #[arg(long, value_name = "N", default_value = "50")]
+    pub(crate) limit: NonZeroUsize,
+    /// Next page: the position that the page before ended with
+    #[arg(long, value_name = "POSITION")]
+    pub(crate) after: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum List {
+    /// Codes and names of modalities, as --modalities takes them
+    Modalities,
+    /// UIDs and names of storage classes
+    StorageClasses,
+    /// UIDs and names of transfer syntaxes
+    TransferSyntaxes,
+    /// Projects that this user has used, the last one first
+    ///
+    /// The list is a file in the state directory of the user: $XDG_STATE_HOME/anon/projects.json, else
+    /// ~/.local/state/anon/projects.json. It holds directories and dates. Deleting it does no harm.
+    Projects,
 }
 
 #[derive(Debug, Args)]

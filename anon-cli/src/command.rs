@@ -9,6 +9,7 @@ mod import;
 mod index;
 mod init;
 mod java_index;
+mod list;
 mod new_project;
 mod outcome;
 mod patients;
@@ -19,6 +20,7 @@ mod script;
 mod serve;
 mod shell;
 mod status;
+mod studies;
 
 use std::path::Path;
 
@@ -26,7 +28,7 @@ use anyhow::Context as _;
 
 use crate::args::{Cli, Command, Global};
 use crate::exit::{ExitStatus, Failure};
-use crate::project::{NetworkFs, NewRules, OpenOptions};
+use crate::project::{NetworkFs, NewRules, OpenOptions, Project, recent};
 use crate::report::Report;
 use crate::signal::Signals;
 
@@ -81,6 +83,30 @@ impl Context<'_> {
 
 /// Runs the command of the command line.
 pub(crate) fn run(cli: Cli, report: &Report) -> anyhow::Result<ExitStatus> {
+    let project = project_of(&cli);
+    let existed = project.as_ref().is_some_and(Project::exists);
+    if let Some(project) = project.as_ref().filter(|_| existed) {
+        recent::remember(project);
+    }
+    let done = dispatch(cli, report);
+    if let Some(project) = project.filter(|project| !existed && project.exists()) {
+        recent::remember(&project);
+    }
+    done
+}
+
+/// Returns the project that a command is about to use or create.
+fn project_of(cli: &Cli) -> Option<Project> {
+    let named = cli.global.project.as_deref();
+    match &cli.command {
+        Command::Script(_) | Command::List(_) | Command::Completions { .. } | Command::Man => None,
+        Command::Init(args) if args.dir.is_some() => Project::at(args.dir.as_deref()?).ok(),
+        Command::Init(_) => init::project(named).ok(),
+        _ => Project::chosen(named).ok(),
+    }
+}
+
+fn dispatch(cli: Cli, report: &Report) -> anyhow::Result<ExitStatus> {
     let signals = Signals::listen().context(Failure::CannotRun("cannot handle signals".into()))?;
     let context = Context {
         global: cli.global,
@@ -98,6 +124,8 @@ pub(crate) fn run(cli: Cli, report: &Report) -> anyhow::Result<ExitStatus> {
         Command::Export(args) => export::run(&context, &args),
         Command::Status(args) => status::run(&context, &args),
         Command::Patients => patients::run(&context),
+        Command::Studies(args) => studies::run(&context, &args),
+        Command::List(what) => list::run(&context, &what),
         Command::Index(args) => index::run(&context, &args),
         Command::Reidentify(args) => reidentify::run(&context, &args),
         Command::Delete(args) => delete::run(&context, &args),

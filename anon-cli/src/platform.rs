@@ -72,6 +72,18 @@ pub(crate) fn user() -> u32 {
     system::user()
 }
 
+/// Returns the directory for the state of this user's programs: `$XDG_STATE_HOME`, else
+/// `~/.local/state`; on Windows `%LOCALAPPDATA%`. `None` if there is none.
+pub(crate) fn state_directory() -> Option<PathBuf> {
+    let directory = |name| std::env::var_os(name).map(PathBuf::from);
+    // A relative path counts as none (XDG Base Directory Specification).
+    let named = |name| directory(name).filter(|path| path.is_absolute());
+    if cfg!(windows) {
+        return named("LOCALAPPDATA");
+    }
+    named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")))
+}
+
 /// Returns true if the path is on NFS or SMB. Always false where the system does not tell.
 pub(crate) fn is_network(path: &Path) -> io::Result<bool> {
     #[cfg(target_os = "linux")]

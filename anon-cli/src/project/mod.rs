@@ -7,6 +7,7 @@ mod directory;
 pub(crate) mod document;
 pub(crate) mod lock;
 pub(crate) mod open_project;
+pub(crate) mod recent;
 pub(crate) mod record;
 pub(crate) mod remark;
 pub(crate) mod roots;

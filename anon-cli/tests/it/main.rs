@@ -40,7 +40,11 @@ mod init;
 mod java_index;
 mod kill;
 mod large;
+mod list;
 mod look;
+#[cfg(target_os = "linux")]
+mod narrow;
+mod newcomer;
 mod quarantine;
 mod query;
 mod query_canary;
@@ -53,6 +57,7 @@ mod serve_kill;
 mod serve_takes;
 mod servers;
 mod serving;
+mod studies;
 mod summaries;
 mod support;
 #[cfg(all(feature = "cognito", target_os = "linux"))]

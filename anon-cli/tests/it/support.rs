@@ -71,6 +71,7 @@ impl Scene {
             .args(args)
             .current_dir(self.path())
             .env_remove("ANON_PROJECT")
+            .env("XDG_STATE_HOME", self.path().join(".state"))
             .env_remove("EDITOR")
             .env_remove("VISUAL")
             .stdin(Stdio::null());
