@@ -1,7 +1,8 @@
 """Synthetic files that break PS3.5 in ways in which real files do.
 
     odd_files.py write FOLDER              writes them
-    odd_files.py check EVENTS PUBLIC MAP   checks their import: who is stored, with which pixels; writes the map in-tab-out
+    odd_files.py check EVENTS PUBLIC       checks their import: who is stored, with which pixels
+    odd_files.py map EVENTS FOLDER MAP     writes the map in-tab-out of the import of a folder
 """
 import json
 import pathlib
@@ -19,34 +20,45 @@ REFUSED = re.compile(
 REMOVED = re.compile(r"removed_twice_other")
 
 
-def check(events, public, pairs):
+def instances(events):
+    rows = map(json.loads, open(events, encoding="utf-8"))
+    return [row for row in rows if row["event"] == "instance"]
+
+
+def check(events, public):
     import pydicom
 
     failures, stored = 0, 0
-    rows = [json.loads(line) for line in open(events, encoding="utf-8")]
-    with open(pairs, "w", encoding="utf-8") as out:
-        for row in rows:
-            if row["event"] != "instance":
-                continue
-            name = pathlib.Path(row["source"]).name
-            refused = REFUSED.search(name) and not REMOVED.search(name)
-            if (row["outcome"] == "stored") == bool(refused):
-                failures += 1
-                print(f"{row['outcome']}: {name}: {row['reason']}")
-            if row["outcome"] != "stored":
-                continue
-            stored += 1
-            out.write(f"{name}\t{row['output']}\n")
-            pixels = pydicom.dcmread(pathlib.Path(public) / row["output"]).PixelData
-            if PIXELS not in bytes(pixels) and b"\xff\xd8\0\0\xff\xd9" not in bytes(pixels):
-                failures += 1
-                print("other pixels:", name)
+    for row in instances(events):
+        name = pathlib.Path(row["source"]).name
+        refused = REFUSED.search(name) and not REMOVED.search(name)
+        if (row["outcome"] == "stored") == bool(refused):
+            failures += 1
+            print(f"{row['outcome']}: {name}: {row['reason']}")
+        if row["outcome"] != "stored":
+            continue
+        stored += 1
+        pixels = bytes(pydicom.dcmread(pathlib.Path(public) / row["output"]).PixelData)
+        if PIXELS not in pixels and b"\xff\xd8\0\0\xff\xd9" not in pixels:
+            failures += 1
+            print("other pixels:", name)
     print(f"{stored} odd files stored, {failures} failures")
     sys.exit(1 if failures or not stored else 0)
 
 
+def write_map(events, folder, pairs):
+    with open(pairs, "w", encoding="utf-8") as out:
+        for row in instances(events):
+            if row["outcome"] == "stored":
+                source = pathlib.Path(row["source"]).relative_to(folder)
+                out.write(f"{source}\t{row['output']}\n")
+    sys.exit(0)
+
+
 if sys.argv[1] == "check":
     check(*sys.argv[2:])
+if sys.argv[1] == "map":
+    write_map(*sys.argv[2:])
 
 out = pathlib.Path(sys.argv[2])
 out.mkdir(parents=True)
