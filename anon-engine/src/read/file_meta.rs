@@ -6,7 +6,7 @@ use crate::limits::Limits;
 use crate::read::archive;
 use crate::read::dictionary::Vr;
 use crate::read::input::Input;
-use crate::read::scan::{Encoding, Header, HeaderError, ScanError};
+use crate::read::scan::{Encoding, Header, HeaderError, ScanError, is_placeholder};
 use crate::read::uid;
 use crate::refusal::{Category, Refusal};
 
@@ -63,6 +63,8 @@ pub(crate) struct DataSetStart {
     pub(crate) syntax: TransferSyntax,
     /// True if the file meta information names a second transfer syntax.
     pub(crate) names_two: bool,
+    /// Number and offset of an element of group 0002 whose letters name no VR.
+    pub(crate) odd_vr: Option<(u32, u64)>,
 }
 
 impl DataSetStart {
@@ -72,6 +74,7 @@ impl DataSetStart {
             begin: 0,
             syntax,
             names_two: false,
+            odd_vr: None,
         }
     }
 }
@@ -231,6 +234,7 @@ fn read<I: Input>(input: &mut I, begin: u64, limits: &Limits) -> Result<DataSetS
     let mut at = begin;
     let mut named = None;
     let mut names_two = false;
+    let mut odd_vr = None;
     let mut header = Header::NONE;
     let mut left = limits.max_elements.min(10_000);
     while end.saturating_sub(at) >= 8 {
@@ -240,19 +244,8 @@ fn read<I: Input>(input: &mut I, begin: u64, limits: &Limits) -> Result<DataSetS
         if !window.starts_with(&[2, 0]) {
             break;
         }
-        // PS3.10 section 7.1 requires explicit little endian; some writers use implicit.
-        let explicit = window
-            .get(4..6)
-            .is_some_and(|v| v.iter().all(u8::is_ascii_uppercase));
-        let encoding = if explicit {
-            Encoding::ExplicitLe
-        } else {
-            Encoding::ImplicitLe
-        };
-        if let Err(error) = header.read(window, at, end, encoding)
-            && !(error == HeaderError::UnknownVr && header.correct_vr(window, end))
-        {
-            return Err(error.of(&header, at).into());
+        if read_header(&mut header, window, at, end)? {
+            odd_vr = Some((header.number, at));
         }
         left = left.checked_sub(1).ok_or_else(|| {
             ScanError::new("the file meta information has too many elements", None, at)
@@ -281,7 +274,35 @@ fn read<I: Input>(input: &mut I, begin: u64, limits: &Limits) -> Result<DataSetS
         begin: at,
         syntax,
         names_two,
+        odd_vr,
     })
+}
+
+/// Reads the header of an element of group 0002. Returns true if its letters name no VR.
+///
+/// PS3.10 section 7.1 requires explicit little endian; some writers use implicit. The letters of
+/// writers that do not know the VR look like an implicit length that no element of group 0002 has.
+fn read_header(header: &mut Header, bytes: &[u8], at: u64, end: u64) -> Result<bool, ScanError> {
+    const LONG: u32 = 8 << 10;
+    let field = bytes.get(4..8).and_then(|field| field.first_chunk::<4>());
+    let [v0, v1, l0, l1] = field.copied().unwrap_or_default();
+    let is_placeholder = is_placeholder([v0, v1]) && u32::from_le_bytes([v0, v1, l0, l1]) >= LONG;
+    let is_capital = v0.is_ascii_uppercase() && v1.is_ascii_uppercase();
+    let encoding = if is_capital || is_placeholder {
+        Encoding::ExplicitLe
+    } else {
+        Encoding::ImplicitLe
+    };
+    match header.read(bytes, at, end, encoding) {
+        Ok(()) => Ok(false),
+        Err(HeaderError::UnknownVr)
+            if is_placeholder && header.take_vr_of_dictionary(bytes)
+                || header.correct_vr(bytes, end) =>
+        {
+            Ok(true)
+        }
+        Err(error) => Err(error.of(header, at)),
+    }
 }
 
 fn guess_at<I: Input>(input: &mut I, at: u64) -> Result<TransferSyntax, Refusal> {

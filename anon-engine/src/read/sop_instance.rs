@@ -15,7 +15,7 @@ use crate::refusal::Refusal;
 const SOP_INSTANCE: Tag = Tag(0x0008, 0x0018);
 
 /// Returns the SOP Instance UID (0008,0018) without padding; `None` if it cannot be found. Does not
-/// read the elements after it, unless the data set is deflated.
+/// read the groups after it, unless the data set is deflated.
 pub(crate) fn sop_instance(source: Source<'_>, limits: &Limits) -> Option<Phi<String>> {
     // An error is dropped here: planning the object reports it.
     let found = match source.data {
@@ -56,14 +56,14 @@ fn find_in_data_set<I: Input>(
 ) -> Result<Option<Phi<String>>, Refusal> {
     let mut walk = Walk::new(input, begin, syntax.encoding, limits);
     walk.detect_encoding()?;
-    // Tags ascend (PS3.5 section 7.1), so the first higher one ends the search.
+    // Tags ascend (PS3.5 section 7.1), or nearly: the first of a higher group ends the search.
     let mut header = Header::NONE;
     while walk.next(&mut header)? == Token::Element {
         if header.tag() == SOP_INSTANCE && !header.is_undefined() {
             let text = uid::text(walk.value(&header)?);
             return Ok((!text.is_empty()).then(|| Phi::new(text)));
         }
-        if header.tag() >= SOP_INSTANCE {
+        if header.tag().0 > SOP_INSTANCE.0 {
             break;
         }
         walk.skip(&header)?;

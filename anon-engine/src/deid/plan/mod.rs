@@ -240,6 +240,9 @@ fn planned<I: Input>(
             .mended()
             .add(RemarkReason::OtherEncoding, 0, start.begin);
     }
+    if let Some((number, at)) = start.odd_vr {
+        planner.mended().add(RemarkReason::UnknownVr, number, at);
+    }
     if start.names_two {
         planner.mended().add(RemarkReason::TwoSyntaxes, 0, 0);
     }

@@ -290,6 +290,23 @@ impl Header {
         true
     }
 
+    /// Takes the VR of PS3.6, and its form of the length unless the 16-bit length is not zero. Returns
+    /// false if PS3.6 does not list the tag.
+    #[cold]
+    pub(crate) fn take_vr_of_dictionary(&mut self, bytes: &[u8]) -> bool {
+        let Some(vr) = dictionary::vr(self.tag()) else {
+            return false;
+        };
+        self.vr = vr;
+        self.corrected = true;
+        self.len = self.short_len(bytes);
+        if self.len == 0 && vr.length_form() == Some(LengthForm::Long) {
+            self.len = self.long_len(bytes).unwrap_or(0);
+            self.value = self.at + 12;
+        }
+        true
+    }
+
     /// Returns the 16-bit length in the bytes of the header (PS3.5 section 7.1.2).
     pub(super) fn short_len(&self, bytes: &[u8]) -> u32 {
         let field = bytes.get(6..8).and_then(|field| field.first_chunk::<2>());
@@ -310,7 +327,7 @@ pub(crate) fn item(bytes: &[u8], encoding: Encoding) -> Option<(Tag, u32)> {
 }
 
 /// Returns true for the letters of a VR that the writer did not know: blanks, question marks or NULs.
-pub(super) fn is_placeholder(letters: [u8; 2]) -> bool {
+pub(crate) fn is_placeholder(letters: [u8; 2]) -> bool {
     letters
         .iter()
         .all(|letter| matches!(letter, b' ' | b'?' | 0))

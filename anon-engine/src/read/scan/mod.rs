@@ -25,7 +25,7 @@ use dicom_core::Tag;
 pub(crate) use self::content::ElementContent;
 pub(crate) use self::error::ScanError;
 pub(crate) use self::fragments::FragmentsEnd;
-pub(crate) use self::header::{Encoding, Header, HeaderError, UNDEFINED};
+pub(crate) use self::header::{Encoding, Header, HeaderError, UNDEFINED, is_placeholder};
 use self::order::FrameOrder;
 use crate::limits::Limits;
 use crate::read::dictionary;

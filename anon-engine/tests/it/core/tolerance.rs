@@ -166,6 +166,30 @@ fn an_element_without_a_vr_may_be_the_last_or_stand_before_one_out_of_order() ->
 }
 
 #[test]
+fn file_meta_without_a_vr_is_read() -> Outcome {
+    let object = Object::new(Enc::Explicit);
+    let expect = run(&keep_all(), &object.part10(EXPLICIT))?;
+    for (vr, letters) in [
+        ("UI", "??"),
+        ("UI", "  "),
+        ("UI", "\0\0"),
+        // NULs before a length of 32 bits are an implicit element without a value.
+        ("OB", "??"),
+        ("OB", "  "),
+    ] {
+        let mut file = object.part10(EXPLICIT);
+        for at in 144..file.len() - 6 {
+            let is_of_meta = file[at..].starts_with(&[2, 0]) && file[at + 3] == 0;
+            if is_of_meta && file[at + 4..].starts_with(vr.as_bytes()) {
+                file[at + 4..at + 6].copy_from_slice(letters.as_bytes());
+            }
+        }
+        assert!(mended(&keep_all(), &file)? == expect, "{vr} {letters:?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn what_is_removed_never_refuses_an_object_for_its_vr() -> Outcome {
     let e = Enc::Explicit;
     let policy = Table::new().policy();
