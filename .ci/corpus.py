@@ -1,7 +1,6 @@
 """Explains an import of a folder: a table of outcomes by reason, pixel identity of every output, and the map in-tab-out.
 Exits 1 also if there was nothing to explain or to compare."""
 import collections
-import hashlib
 import json
 import pathlib
 import sys
@@ -32,11 +31,21 @@ for r in rows:
 
 
 def pixels(path):
-    """Digests of the pixel data. A value of odd length is padded in the output (PS3.5 section 7.1.1)."""
+    """The pixel data. A value of odd length is padded in the output (PS3.5 section 7.1.1)."""
     ds = pydicom.dcmread(path, force=True)
     tags = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
     values = [bytes(ds[t].value) for t in tags if t in ds and ds[t].value is not None]
-    return [hashlib.sha256(v + bytes(len(v) % 2)).hexdigest() for v in values]
+    return [v + bytes(len(v) % 2) for v in values]
+
+
+def is_cut(row, before, after):
+    """Whether only bytes behind the last pixel are left out, and the event says so. The last byte may be padding."""
+    said = any(remark["reason"] == "pixels_too_long" for remark in row.get("remarks", []))
+    return said and len(before) == len(after) and all(map(is_beginning, after, before))
+
+
+def is_beginning(part, whole):
+    return len(part) < len(whole) and whole.startswith(part[:-1])
 
 
 compared = 0
@@ -53,7 +62,8 @@ with open(events.replace(".jsonl", ".map"), "w", encoding="utf-8") as out:
         except Exception:
             continue  # a file that only we can read: the output is read by .ci/readers.py
         compared += bool(before)
-        if before != pixels(public / r["output"]):
+        after = pixels(public / r["output"])
+        if before != after and not is_cut(r, before, after):
             failures += 1
             print("pixels differ:", r["source"])
 print(f"{len(rows)} files explained, {compared} compared by their pixels, {failures} failures")

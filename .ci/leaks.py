@@ -43,6 +43,10 @@ def why(kind, out, path, detail):
         return "the source named no transfer syntax"
     if kind == "pixel_same" and source is not None and len(source.PixelData) % 2 == 1:
         return "pixel data of odd length got its padding byte"
+    if kind == "pixel_same" and source is not None:
+        kept = pydicom.dcmread(outputs / out).PixelData
+        if len(kept) < len(source.PixelData) and source.PixelData.startswith(kept[:-1]):
+            return "bytes behind the last pixel are left out"
     if kind == "date_unshifted" and detail.startswith("20000101") and not str(source.get("PatientID", "")).strip():
         return "an object without a PatientID: its dates become 20000101, which this one was"
     return None

@@ -35,8 +35,6 @@ const TRAILING_PADDING: Tag = Tag(0xFFFC, 0xFFFC);
 const PIXELS: u32 = 0x7FE0_0010;
 /// The tag of Float Pixel Data as a number. Double Float Pixel Data has the next one.
 const FLOAT_PIXELS: u32 = 0x7FE0_0008;
-/// The group of the attributes that describe an image.
-const IMAGE_GROUP: u16 = 0x0028;
 const SPECIFIC_CHARACTER_SET: Tag = Tag(0x0008, 0x0005);
 
 /// Values of at least this many bytes are bulk: they take no part in the fingerprint.
@@ -265,8 +263,10 @@ impl<'p, I: Input> Planner<'p, I> {
     fn root_element(&mut self, header: &Header) -> Result<(), ScanError> {
         let tag = header.tag();
         let note = RootValue::of(tag);
-        if let Some(note) = note {
-            self.note(header, note)?;
+        match note {
+            None => {}
+            Some(RootValue::Image) => self.note_image_size(header)?,
+            Some(note) => self.note(header, note)?,
         }
         if method::is_replaced(tag) {
             return self.walk.skip(header);
@@ -279,9 +279,6 @@ impl<'p, I: Input> Planner<'p, I> {
             Some(RootValue::Series) => ObjectUid::Series,
             Some(RootValue::Instance) => ObjectUid::Instance,
             _ => {
-                if tag.0 == IMAGE_GROUP && ImageSize::reads(tag.1) {
-                    self.note_image_size(header)?;
-                }
                 return match self.rules.action(Element::root(tag)) {
                     Action::Remove => self.walk.skip(header),
                     Action::Keep if self.keep_simple(header) => Ok(()),

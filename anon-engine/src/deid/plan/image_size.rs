@@ -9,11 +9,9 @@ use crate::read::uid;
 /// PS3.3 section C.7.6.3).
 #[derive(Debug, Default)]
 pub(super) struct ImageSize {
-    samples: Option<u64>,
+    /// The bytes of samples, rows, columns and bits.
+    words: [Option<[u8; 2]>; 4],
     frames: Option<u64>,
-    rows: Option<u64>,
-    columns: Option<u64>,
-    bits: Option<u64>,
     /// True if the samples of colour are fewer than those of brightness.
     is_subsampled: bool,
     /// True if an attribute is repeated or cannot be read.
@@ -23,41 +21,51 @@ pub(super) struct ImageSize {
 /// The longest value that is read.
 pub(super) const MAX_VALUE: u32 = 64;
 
+const PHOTOMETRIC_INTERPRETATION: u16 = 0x0004;
+const NUMBER_OF_FRAMES: u16 = 0x0008;
+
 impl ImageSize {
-    /// Returns true for the elements that [`add`](Self::add) reads, by their number in group 0028.
+    /// Returns true for the elements of group 0028 that [`add`](Self::add) reads.
+    #[inline]
     pub(super) fn reads(element: u16) -> bool {
-        matches!(element, 0x0002 | 0x0004 | 0x0008 | 0x0010 | 0x0011 | 0x0100)
+        matches!(
+            element,
+            0x0002 | PHOTOMETRIC_INTERPRETATION | NUMBER_OF_FRAMES | 0x0010 | 0x0011 | 0x0100
+        )
     }
 
     /// Adds an element of group 0028.
-    pub(super) fn add(&mut self, element: u16, value: &[u8], encoding: Encoding) {
-        let field = match element {
-            0x0002 => &mut self.samples,
-            0x0008 => &mut self.frames,
-            0x0010 => &mut self.rows,
-            0x0011 => &mut self.columns,
-            0x0100 => &mut self.bits,
-            // Photometric Interpretation: YBR_FULL_422, YBR_PARTIAL_422 and YBR_PARTIAL_420.
-            _ => {
-                self.is_subsampled = value.windows(3).any(|part| part.starts_with(b"42"));
+    pub(super) fn add(&mut self, element: u16, value: &[u8]) {
+        let place = match element {
+            PHOTOMETRIC_INTERPRETATION => {
+                // YBR_FULL_422, YBR_PARTIAL_422 and YBR_PARTIAL_420.
+                self.is_subsampled =
+                    value.starts_with(b"YBR") && value.windows(2).any(|part| part == b"42");
                 return;
             }
+            NUMBER_OF_FRAMES => return self.add_frames(value),
+            0x0002 => 0,
+            0x0010 => 1,
+            0x0011 => 2,
+            _ => 3,
         };
-        if uid::trim(value).is_empty() && element == 0x0008 {
+        let word = value.first_chunk::<2>().filter(|_| value.len() == 2);
+        if let Some(known) = self.words.get_mut(place) {
+            self.is_unknown |= known.is_some() || word.is_none();
+            *known = word.copied();
+        }
+    }
+
+    #[cold]
+    fn add_frames(&mut self, value: &[u8]) {
+        let digits = uid::trim(value);
+        if digits.is_empty() {
             return;
         }
-        let number = match (element, value) {
-            (0x0008, _) => decimal(uid::trim(value)),
-            (_, [first, second]) => Some(u64::from(match encoding {
-                Encoding::ExplicitBe => u16::from_be_bytes([*first, *second]),
-                Encoding::ImplicitLe | Encoding::ExplicitLe => {
-                    u16::from_le_bytes([*first, *second])
-                }
-            })),
-            _ => None,
-        };
-        self.is_unknown |= field.is_some() || number.is_none_or(|number| number == 0);
-        *field = number;
+        let text = std::str::from_utf8(digits).ok();
+        let frames = text.and_then(|text| text.parse::<u32>().ok());
+        self.is_unknown |= self.frames.is_some() || frames.is_none_or(|frames| frames == 0);
+        self.frames = frames.map(u64::from);
     }
 
     /// Adds an element whose value is too long to be read.
@@ -75,26 +83,26 @@ impl ImageSize {
     ///
     /// The least is less than the most for subsampled colours, which some writers expand, and for
     /// frames of single bits, which some writers pad to whole bytes.
-    pub(super) fn bytes(&self) -> Option<RangeInclusive<u64>> {
-        let bits = self.bits?;
+    pub(super) fn bytes(&self, encoding: Encoding) -> Option<RangeInclusive<u64>> {
+        let number = |bytes: Option<[u8; 2]>| {
+            let number = match encoding {
+                Encoding::ExplicitBe => u16::from_be_bytes(bytes?),
+                Encoding::ImplicitLe | Encoding::ExplicitLe => u16::from_le_bytes(bytes?),
+            };
+            (number > 0).then_some(u64::from(number))
+        };
+        let [samples, rows, columns, bits] = self.words.map(number);
+        let bits = bits?;
         if self.is_unknown || !matches!(bits, 1 | 8 | 16 | 32 | 64) {
             return None;
         }
         let frames = self.frames.unwrap_or(1);
-        let frame = self.rows? * self.columns? * self.samples? * bits;
+        let frame = rows? * columns? * samples? * bits;
         let all = frame.checked_mul(frames)?;
         let least = if self.is_subsampled { all / 2 } else { all };
         let most = frame.div_ceil(8).checked_mul(frames)?;
         Some(least.div_ceil(8)..=most)
     }
-}
-
-fn decimal(digits: &[u8]) -> Option<u64> {
-    std::str::from_utf8(digits)
-        .ok()?
-        .parse::<u32>()
-        .ok()
-        .map(u64::from)
 }
 
 #[cfg(test)]
@@ -104,7 +112,7 @@ mod tests {
     fn image(elements: &[(u16, &[u8])]) -> ImageSize {
         let mut size = ImageSize::default();
         for (element, value) in elements {
-            size.add(*element, value, Encoding::ExplicitLe);
+            size.add(*element, value);
         }
         size
     }
@@ -140,7 +148,11 @@ mod tests {
             (vec![GREY, (0x10, b"3   "), COLUMNS, BYTE], None),
             (vec![GREY, COLUMNS, BYTE], None),
         ] {
-            assert_eq!(image(&elements).bytes(), expected, "{elements:?}");
+            assert_eq!(
+                image(&elements).bytes(Encoding::ExplicitLe),
+                expected,
+                "{elements:?}"
+            );
         }
         let mut big = ImageSize::default();
         for (element, value) in [
@@ -149,8 +161,8 @@ mod tests {
             (0x11, [0, 5]),
             (0x100, [0, 8]),
         ] {
-            big.add(element, &value, Encoding::ExplicitBe);
+            big.add(element, &value);
         }
-        assert_eq!(big.bytes(), Some(15..=15));
+        assert_eq!(big.bytes(Encoding::ExplicitBe), Some(15..=15));
     }
 }

@@ -29,6 +29,8 @@ pub(crate) enum RootValue {
     Series,
     PixelRepresentation,
     BurnedIn,
+    /// An element that describes the pixels. Its value is not recorded here.
+    Image,
 }
 
 const ROOT_VALUES: usize = 19;
@@ -55,6 +57,7 @@ impl RootValue {
             0x0010_2160 => Self::EthnicGroup,
             0x0020_000D => Self::Study,
             0x0020_000E => Self::Series,
+            0x0028_0002..=0x0028_0100 => Self::Image,
             0x0028_0103 => Self::PixelRepresentation,
             0x0028_0301 => Self::BurnedIn,
             _ => return None,

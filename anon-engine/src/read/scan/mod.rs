@@ -40,6 +40,9 @@ pub(crate) const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
 /// Bytes after the last element that are checked at once.
 const STEP: usize = 32 << 10;
 
+/// Length of the preamble of a file and the letters `DICM` behind it (PS3.10 section 7.1).
+const PREAMBLE_AND_MAGIC: usize = 132;
+
 /// Length of an item header or a delimiter, in bytes (PS3.5 section 7.5).
 pub(crate) const ITEM_HEADER: u64 = 8;
 
@@ -354,16 +357,20 @@ impl<I: Input> Walk<I> {
         Ok(true)
     }
 
-    /// Returns true if the bytes that could not be read could be an element with a tag above `last`,
-    /// which is cut short or damaged. Private groups, FFFA and FFFC follow pixel data; items and
+    /// Returns true if the bytes that could not be read may be DICOM: a damaged element with a tag
+    /// above `last`, or a second file. Private groups, FFFA and FFFC follow pixel data; items and
     /// delimiters may belong to it.
-    pub(crate) fn may_be_element(&mut self, last: u32) -> Result<bool, ScanError> {
+    pub(crate) fn may_be_dicom(&mut self, last: u32) -> Result<bool, ScanError> {
         let (at, top) = (self.at, self.stack.last());
         let encoding = top.map_or(Encoding::ExplicitLe, |top| top.encoding);
         let window = self
             .input
-            .window(at, 8)
+            .window(at, PREAMBLE_AND_MAGIC)
             .map_err(|failed| ScanError::input(failed, at))?;
+        let head = window.get(..PREAMBLE_AND_MAGIC);
+        if head.is_some_and(|head| head.ends_with(b"DICM")) {
+            return Ok(true);
+        }
         let Some((tag, _)) = header::item(window, encoding) else {
             return Ok(false);
         };

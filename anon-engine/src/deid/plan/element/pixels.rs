@@ -3,7 +3,7 @@
 use anon_model::RemarkReason;
 
 use super::{FLOAT_PIXELS, PIXELS, Planner};
-use crate::deid::plan::image_size;
+use crate::deid::plan::image_size::{ImageSize, MAX_VALUE};
 use crate::read::input::Input;
 use crate::read::scan::{Header, ScanError, Token};
 
@@ -17,7 +17,7 @@ impl<I: Input> Planner<'_, I> {
                 .contains(&(root.least.saturating_sub(1))),
             _ => false,
         };
-        if !is_behind_pixels || self.walk.may_be_element(PIXELS)? {
+        if !is_behind_pixels || self.walk.may_be_dicom(PIXELS)? {
             return Err(error);
         }
         self.walk
@@ -28,19 +28,22 @@ impl<I: Input> Planner<'_, I> {
 
     /// Reads an attribute that determines the length of the pixel data.
     pub(super) fn note_image_size(&mut self, header: &Header) -> Result<(), ScanError> {
-        if header.len > image_size::MAX_VALUE {
+        if !ImageSize::reads(header.tag().1) {
+            return Ok(());
+        }
+        if header.len > MAX_VALUE {
             self.image_size.add_unknown();
             return Ok(());
         }
         let value = self.walk.value(header)?;
-        self.image_size.add(header.tag().1, value, header.encoding);
+        self.image_size.add(header.tag().1, value);
         Ok(())
     }
 
     /// Keeps native pixel data, without the bytes behind the last pixel.
     pub(super) fn keep_pixels(&mut self, header: &Header) {
         let len = u64::from(header.len);
-        let Some(bytes) = self.image_size.bytes() else {
+        let Some(bytes) = self.image_size.bytes(header.encoding) else {
             return self.keep_value(header);
         };
         if len < *bytes.start() {
