@@ -22,9 +22,9 @@ pub(crate) struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 all done; 1 done, but some instances failed or were quarantined; 2 wrong usage; 3 bad \
-configuration or script, or no project; 4 cannot run (project locked, disk full, port in use); 5 the remote server \
-refused or cannot be reached; 130 after Ctrl-C; 143 after SIGTERM.";
+Exit codes: 0 all done; 1 done, but some instances failed or were quarantined, or an archive was not read; 2 wrong \
+usage; 3 bad configuration or script, or no project; 4 cannot run (project locked, disk full, port in use); 5 the \
+remote server refused or cannot be reached; 130 after Ctrl-C; 143 after SIGTERM.";
 
 /// Options of every command.
 #[derive(Debug, Clone, Args)]

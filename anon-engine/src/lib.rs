@@ -47,7 +47,8 @@
 //! # Guarantees
 //!
 //! * Only [`Plan::apply`] makes a [`Deidentified`], and a [`Store`] takes nothing else.
-//! * A value to which its rule cannot be applied is emptied, or its object is refused. It is never kept.
+//! * A value to which its rule cannot be applied is emptied and counted ([`Deidentified::remarks`]), or
+//!   its object is refused. It is never kept.
 //! * A pseudonym is durable before any byte that holds it is visible. A [`Receipt`] survives the
 //!   failures that [`Durability`] names. After a crash, [`recover`](fn@recover) repairs the store, and
 //!   submitting objects again is safe.

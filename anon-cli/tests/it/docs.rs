@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 
+use anon_model::RemarkReason;
 use anon_model::settings::KEYS;
 
 use crate::support::Test;
@@ -74,6 +75,18 @@ fn settings_page_lists_every_key() -> Test {
         fs::read_to_string(path)? == settings_page()?,
         "docs/config.md is out of date: run this test with ANON_WRITE_DOCS=1"
     );
+    Ok(())
+}
+
+#[test]
+fn remarks_page_lists_every_reason_as_people_read_it() -> Test {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/remarks.md");
+    let page = fs::read_to_string(path)?;
+    for reason in RemarkReason::ALL {
+        let (name, kind) = (reason.name(), reason.kind().name());
+        let row = format!("| `{name}` | `{kind}` | {} |", reason.sentence(2));
+        assert!(page.lines().any(|line| line == row), "not there: {row}");
+    }
     Ok(())
 }
 

@@ -135,7 +135,7 @@ fn quarantine_retry_and_clear_run_beside_an_import() -> Test {
         scene.put(&format!("held/{n}"), &object)?;
     }
     scene.write("held/text", b"nothing")?;
-    scene.json(&["import", "held"])?.exits(1);
+    scene.json(&["import", "held", "held/text"])?.exits(1);
     scene.set("burned_in", "accept")?;
     scene.cts_with_long_paths("in", 7, MANY)?;
     let import = StalledCommand::start(import(&scene, "in"))?;

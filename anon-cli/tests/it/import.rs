@@ -489,7 +489,8 @@ fn messages_and_log_contain_no_paths_and_no_patient_values() -> Test {
     let place = Place::new(3);
     scene.put("DOE^JANE/1.dcm", &ct_small(&place))?;
     scene.write("DOE^JANE/2.dcm", b"broken")?;
-    let args = ["-vvv", "-p", "project", "import", "DOE^JANE"];
+    let files = ["DOE^JANE/1.dcm", "DOE^JANE/2.dcm"];
+    let args = ["-vvv", "-p", "project", "import", files[0], files[1]];
     let ran = scene.run(&args)?.exits(1);
     let log = fs::read_to_string(scene.project().join("private/logs/anon.log"))?;
     assert!(log.contains("file=2"), "{log}");
@@ -505,7 +506,7 @@ fn messages_and_log_contain_no_paths_and_no_patient_values() -> Test {
     let shown = scene.run(&["-p", "project", "quarantine", "show", entry])?;
     assert!(shown.exits(0).out.contains("sign of DICOM"));
     let shown = scene
-        .run(&["--show-phi", "-p", "project", "import", "DOE^JANE"])?
+        .run(&["--show-phi", "-p", "project", "import", files[1]])?
         .exits(1);
     assert!(
         shown.out.contains("DOE^JANE/2.dcm: quarantined"),
@@ -516,7 +517,7 @@ fn messages_and_log_contain_no_paths_and_no_patient_values() -> Test {
 }
 
 /// What lies beside images on a medium.
-const COMPANY: [(&str, &[u8]); 6] = [
+const COMPANY: [(&str, &[u8]); 7] = [
     ("Thumbs.db", b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1"),
     ("autorun.inf", b"[autorun]\r\nopen=viewer.exe\r\n"),
     ("viewer.exe", b"MZ\x90\0\x03\0\0\0\x04\0\0\0"),
@@ -527,6 +528,7 @@ const COMPANY: [(&str, &[u8]); 6] = [
     ),
     ("report.pdf", b"%PDF-1.4\n"),
     ("empty", b""),
+    ("zeros.dcm", &[0; 200]),
 ];
 
 #[test]
@@ -544,9 +546,13 @@ fn ordinary_files_beside_the_images_are_ignored_unless_they_are_named() -> Test 
             &summary["ignored"],
             &summary["archives"]
         ],
-        [&json!(1), &json!(6), &json!(0)]
+        [&json!(1), &json!(7), &json!(0)]
     );
-    let reasons = json!({"the file has no sign of DICOM": 5, "the file is empty": 1});
+    let reasons = json!({
+        "the file has no sign of DICOM": 5,
+        "the file has no sign of DICOM, although its name ends in .dcm": 1,
+        "the file is empty": 1,
+    });
     assert_eq!(summary["ignored_reasons"], reasons);
     for event in ran.events()?.iter().filter(|e| e["outcome"] == "ignored") {
         assert!(event["reason"].is_string(), "{event}");

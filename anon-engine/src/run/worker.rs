@@ -10,6 +10,7 @@
 use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 use anon_model::{AssignError, Assigned, Names, NewInstance, Pseudonyms, Remarks, Wanted};
 
@@ -77,7 +78,7 @@ pub(crate) fn process(
                 Ok(receipt)
             }
             AttemptResult::Refused(refusal) if is_ignored(&job.received, &refusal) => {
-                ignore(&opened, refusal)
+                ignore(&job.received, &opened, refusal)
             }
             AttemptResult::Refused(refusal) => quarantine(core, &job.received, &opened, refusal),
             AttemptResult::Failed(error) => Err(error),
@@ -136,12 +137,21 @@ fn is_ignored(received: &Received, refusal: &Refusal) -> bool {
 }
 
 /// Ignores a file that is not DICOM.
-fn ignore(opened: &OpenSource<'_>, refusal: Refusal) -> Result<Receipt, Error> {
+fn ignore(
+    received: &Received,
+    opened: &OpenSource<'_>,
+    refusal: Refusal,
+) -> Result<Receipt, Error> {
     // A file that is still being written may look empty: it fails, and is not ignored.
     opened.check_unchanged()?;
+    let mut reason = refusal.reason;
+    let extension = received.path().and_then(Path::extension);
+    if !refusal.archive && extension.is_some_and(|name| name.eq_ignore_ascii_case("dcm")) {
+        reason.push_str(", although its name ends in .dcm");
+    }
     Ok(Receipt {
         outcome: Outcome::Ignored {
-            reason: refusal.reason,
+            reason,
             archive: refusal.archive,
         },
         bytes_in: opened.len(),

@@ -95,48 +95,123 @@ impl RemarkReason {
         Self::PixelsTooLong,
     ];
 
+    /// Returns its kind, its name, and the sentences about one case and about many.
+    #[expect(clippy::too_many_lines, reason = "a table")]
+    const fn row(self) -> (RemarkKind, &'static str, &'static str, &'static str) {
+        match self {
+            Self::NotADate => (
+                RemarkKind::Emptied,
+                "not_a_date",
+                "value was no date and is empty",
+                "values were no dates and are empty",
+            ),
+            Self::DateOutOfRange => (
+                RemarkKind::Emptied,
+                "date_out_of_range",
+                "date would move beyond the year 9999 and is empty",
+                "dates would move beyond the year 9999 and are empty",
+            ),
+            Self::NotAnAge => (
+                RemarkKind::Emptied,
+                "not_an_age",
+                "value was no age and is empty",
+                "values were no ages and are empty",
+            ),
+            Self::NotOfItsVr => (
+                RemarkKind::Emptied,
+                "not_of_its_vr",
+                "value did not fit its element and is empty",
+                "values did not fit their element and are empty",
+            ),
+            Self::TrailingBytes => (
+                RemarkKind::Mended,
+                "trailing_bytes",
+                "object ended with bytes that are not DICOM; they are left out",
+                "objects ended with bytes that are not DICOM; they are left out",
+            ),
+            Self::OutOfOrder => (
+                RemarkKind::Mended,
+                "out_of_order",
+                "element was out of order and is in its place",
+                "elements were out of order and are in their place",
+            ),
+            Self::Repeated => (
+                RemarkKind::Mended,
+                "repeated",
+                "element was there twice and is there once",
+                "elements were there twice and are there once",
+            ),
+            Self::UnknownVr => (
+                RemarkKind::Mended,
+                "unknown_vr",
+                "element had no value representation and has one",
+                "elements had no value representation and have one",
+            ),
+            Self::NoDelimiter => (
+                RemarkKind::Mended,
+                "no_delimiter",
+                "image lacked the end of its compressed pixels and has it",
+                "images lacked the end of their compressed pixels and have it",
+            ),
+            Self::Misspelled => (
+                RemarkKind::Mended,
+                "misspelled",
+                "character set was misspelled and is corrected",
+                "character sets were misspelled and are corrected",
+            ),
+            Self::NoEscape => (
+                RemarkKind::Mended,
+                "no_escape",
+                "object has text without the escape sequence of its character set",
+                "objects have text without the escape sequence of their character set",
+            ),
+            Self::OldDate => (
+                RemarkKind::Mended,
+                "old_date",
+                "date had the form of ACR-NEMA and has that of DICOM",
+                "dates had the form of ACR-NEMA and have that of DICOM",
+            ),
+            Self::OtherEncoding => (
+                RemarkKind::Mended,
+                "other_encoding",
+                "object was not encoded as its transfer syntax said",
+                "objects were not encoded as their transfer syntax said",
+            ),
+            Self::TwoSyntaxes => (
+                RemarkKind::Mended,
+                "two_syntaxes",
+                "object named two transfer syntaxes, and the first counts",
+                "objects named two transfer syntaxes, and the first counts",
+            ),
+            Self::OtherName => (
+                RemarkKind::Mended,
+                "other_name",
+                "file had another extension than its DICOMDIR says",
+                "files had another extension than their DICOMDIR says",
+            ),
+            Self::PixelsTooShort => (
+                RemarkKind::Pixels,
+                "pixels_too_short",
+                "image has fewer bytes of pixels than its rows, columns and frames need; it is kept as it is",
+                "images have fewer bytes of pixels than their rows, columns and frames need; they are kept as they are",
+            ),
+            Self::PixelsTooLong => (
+                RemarkKind::Pixels,
+                "pixels_too_long",
+                "image had more bytes of pixels than its rows, columns and frames need; the rest is left out",
+                "images had more bytes of pixels than their rows, columns and frames need; the rest is left out",
+            ),
+        }
+    }
+
     /// Returns what a remark with this reason is about.
     pub const fn kind(self) -> RemarkKind {
-        match self {
-            Self::NotADate | Self::DateOutOfRange | Self::NotAnAge | Self::NotOfItsVr => {
-                RemarkKind::Emptied
-            }
-            Self::PixelsTooShort | Self::PixelsTooLong => RemarkKind::Pixels,
-            Self::TrailingBytes
-            | Self::OutOfOrder
-            | Self::Repeated
-            | Self::UnknownVr
-            | Self::NoDelimiter
-            | Self::Misspelled
-            | Self::NoEscape
-            | Self::OldDate
-            | Self::OtherEncoding
-            | Self::TwoSyntaxes
-            | Self::OtherName => RemarkKind::Mended,
-        }
+        self.row().0
     }
 
     /// Returns its name in JSON, such as `not_a_date`.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::NotADate => "not_a_date",
-            Self::DateOutOfRange => "date_out_of_range",
-            Self::NotAnAge => "not_an_age",
-            Self::NotOfItsVr => "not_of_its_vr",
-            Self::TrailingBytes => "trailing_bytes",
-            Self::PixelsTooShort => "pixels_too_short",
-            Self::PixelsTooLong => "pixels_too_long",
-            Self::OutOfOrder => "out_of_order",
-            Self::Repeated => "repeated",
-            Self::UnknownVr => "unknown_vr",
-            Self::NoDelimiter => "no_delimiter",
-            Self::Misspelled => "misspelled",
-            Self::NoEscape => "no_escape",
-            Self::OldDate => "old_date",
-            Self::OtherEncoding => "other_encoding",
-            Self::TwoSyntaxes => "two_syntaxes",
-            Self::OtherName => "other_name",
-        }
+        self.row().1
     }
 
     /// Returns the reason with this name.
@@ -148,80 +223,7 @@ impl RemarkReason {
     /// Returns a sentence about `count` cases without the name of the element, such as `12 values
     /// were no dates and are empty`.
     pub fn sentence(self, count: u64) -> String {
-        let (one, many) = match self {
-            Self::NotADate => (
-                "value was no date and is empty",
-                "values were no dates and are empty",
-            ),
-            Self::DateOutOfRange => (
-                "date would move beyond the year 9999 and is empty",
-                "dates would move beyond the year 9999 and are empty",
-            ),
-            Self::NotAnAge => (
-                "value was no age and is empty",
-                "values were no ages and are empty",
-            ),
-            Self::NotOfItsVr => (
-                "value did not fit its element and is empty",
-                "values did not fit their element and are empty",
-            ),
-            Self::TrailingBytes => (
-                "object ended with bytes that are not DICOM; they are left out",
-                "objects ended with bytes that are not DICOM; they are left out",
-            ),
-            Self::PixelsTooShort => (
-                "image has fewer bytes of pixels than its rows, columns and frames need; it is kept as \
-                 it is",
-                "images have fewer bytes of pixels than their rows, columns and frames need; they are \
-                 kept as they are",
-            ),
-            Self::PixelsTooLong => (
-                "image had more bytes of pixels than its rows, columns and frames need; the rest is \
-                 left out",
-                "images had more bytes of pixels than their rows, columns and frames need; the rest is \
-                 left out",
-            ),
-            Self::OutOfOrder => (
-                "element was out of order and is in its place",
-                "elements were out of order and are in their place",
-            ),
-            Self::Repeated => (
-                "element was there twice and is there once",
-                "elements were there twice and are there once",
-            ),
-            Self::UnknownVr => (
-                "element had no value representation and has one",
-                "elements had no value representation and have one",
-            ),
-            Self::NoDelimiter => (
-                "image lacked the end of its compressed pixels and has it",
-                "images lacked the end of their compressed pixels and have it",
-            ),
-            Self::Misspelled => (
-                "character set was misspelled and is corrected",
-                "character sets were misspelled and are corrected",
-            ),
-            Self::NoEscape => (
-                "object has text without the escape sequence of its character set",
-                "objects have text without the escape sequence of their character set",
-            ),
-            Self::OldDate => (
-                "date had the form of ACR-NEMA and has that of DICOM",
-                "dates had the form of ACR-NEMA and have that of DICOM",
-            ),
-            Self::OtherEncoding => (
-                "object was not encoded as its transfer syntax said",
-                "objects were not encoded as their transfer syntax said",
-            ),
-            Self::TwoSyntaxes => (
-                "object named two transfer syntaxes, and the first counts",
-                "objects named two transfer syntaxes, and the first counts",
-            ),
-            Self::OtherName => (
-                "file had another extension than its DICOMDIR says",
-                "files had another extension than their DICOMDIR says",
-            ),
-        };
+        let (_, _, one, many) = self.row();
         format!("{count} {}", if count == 1 { one } else { many })
     }
 
