@@ -142,7 +142,7 @@ fn clashes_are_counted_and_listed_by_pseudonym() -> Test {
         ran.err
     );
     assert_eq!(scene.json(&["status"])?.summary()?["clashes"], expected);
-    let status = scene.run(&["status"])?.exits(0);
+    let status = scene.run(&["-p", "project", "status"])?.exits(0);
     assert!(
         status.out.contains("1 study with several dates"),
         "{}",
@@ -165,7 +165,9 @@ fn clashes_are_counted_and_listed_by_pseudonym() -> Test {
     assert_eq!(kinds, all);
     assert_eq!(events[0]["patient"], "5-000001");
     assert_eq!(events[0]["values"].as_array().map(Vec::len), Some(2));
-    let human = scene.run(&["index", "--clashes"])?.exits(0);
+    let human = scene
+        .run(&["-p", "project", "index", "--clashes"])?
+        .exits(0);
     for original in ["ROE", "DOE", "1950", "2019", "A1", "A3"] {
         assert!(!listed.out.contains(original), "{original}: {}", listed.out);
         assert!(!human.out.contains(original), "{original}: {}", human.out);
@@ -187,7 +189,13 @@ fn clashes_are_counted_and_listed_by_pseudonym() -> Test {
     // All accession numbers of the study stand in the index.
     let rows = index(&scene, &[])?;
     assert_eq!(rows[0]["accession"], "A1\\A2");
-    assert_eq!(rows[0]["anon_accession"], "1\\2");
+    let anon = rows[0]["anon_accession"].as_str().unwrap_or_default();
+    let found: Vec<&str> = anon.split('\\').collect();
+    assert_eq!(found.len(), 2, "{anon}");
+    for (pseudonym, original) in found.into_iter().zip(["A1", "A2"]) {
+        let found = scene.json(&["reidentify", pseudonym])?.exits(0).events()?;
+        assert_eq!(found[0]["original"], original);
+    }
     Ok(())
 }
 
@@ -412,12 +420,16 @@ fn further_columns_of_the_index_are_shown_on_demand() -> Test {
         "{csv}"
     );
     assert!(lines[1].ends_with(",1,1,CT,HEAD"), "{csv}");
-    let human = scene.run(&["index", "--columns", "ethnic-group"])?.exits(0);
+    let human = scene
+        .run(&["-p", "project", "index", "--columns", "ethnic-group"])?
+        .exits(0);
     assert!(
         human.out.contains("ethnic group") && human.out.contains("GROUP"),
         "{}",
         human.out
     );
-    scene.run(&["index", "--columns", "nonsense"])?.exits(2);
+    scene
+        .run(&["-p", "project", "index", "--columns", "nonsense"])?
+        .exits(2);
     Ok(())
 }

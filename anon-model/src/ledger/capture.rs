@@ -209,9 +209,13 @@ impl<S: Snapshot> BatchBuilder<S> {
         before: Option<u64>,
         values: &[AccessionValue],
     ) -> Result<(), BackendError> {
+        let is_first = before.is_none_or(|before| arrival < before);
+        if values.is_empty() && !is_first {
+            return Ok(());
+        }
         let record = self.study(study)?.ok_or(LedgerError::MissingRow)?;
         let patient = record.patient;
-        let known = if before.is_none_or(|before| arrival < before) {
+        let known = if is_first {
             mem::replace(&mut record.accessions, values.to_vec())
         } else {
             record.accessions.clone()
