@@ -24,7 +24,7 @@ use receive::NextMessage;
 
 /// How long a peer has to end an operation that the caller cancelled. After that the association is
 /// aborted.
-const CANCEL_GRACE: Duration = Duration::from_millis(750);
+const CANCEL_GRACE: Duration = Duration::from_millis(900);
 
 /// Processes the responses to a request.
 pub(crate) trait ResponseHandler {
