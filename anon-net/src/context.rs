@@ -252,10 +252,25 @@ pub struct AcceptedContext {
     pub scp: bool,
 }
 
-/// The accepted presentation contexts, in the order of their ids.
+/// A presentation context that was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RefusedContext {
+    /// The id of the context.
+    pub id: ContextId,
+    /// The abstract syntax.
+    pub abstract_syntax: Uid,
+    /// The transfer syntaxes that were offered.
+    pub transfer_syntaxes: Vec<Uid>,
+    /// Why. Never [`ContextResult::Accepted`].
+    pub result: ContextResult,
+}
+
+/// The presentation contexts of an association: those accepted, and those refused.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NegotiatedContexts {
     accepted: Vec<AcceptedContext>,
+    refused: Vec<RefusedContext>,
 }
 
 impl NegotiatedContexts {
@@ -273,9 +288,16 @@ impl NegotiatedContexts {
                 });
             }
         }
-        let mut accepted = Vec::new();
+        let (mut accepted, mut refused) = (Vec::new(), Vec::new());
         for proposed in contexts.iter() {
-            let Some(ContextResult::Accepted(syntax)) = results.remove(&proposed.id) else {
+            let result = results.remove(&proposed.id);
+            let Some(ContextResult::Accepted(syntax)) = result else {
+                refused.push(RefusedContext {
+                    id: proposed.id,
+                    abstract_syntax: proposed.abstract_syntax.clone(),
+                    transfer_syntaxes: proposed.transfer_syntaxes.clone(),
+                    result: result.cloned().unwrap_or(ContextResult::NoReason),
+                });
                 continue;
             };
             if !proposed.transfer_syntaxes.contains(syntax) {
@@ -292,7 +314,7 @@ impl NegotiatedContexts {
             });
         }
         if results.is_empty() {
-            Ok(Self { accepted })
+            Ok(Self { accepted, refused })
         } else {
             Err(Error::Protocol {
                 problem: "it answers a presentation context that was not proposed",
@@ -315,12 +337,12 @@ impl NegotiatedContexts {
         self
     }
 
-    /// Returns the context with this id.
+    /// Returns the accepted context with this id.
     pub fn get(&self, id: ContextId) -> Option<&AcceptedContext> {
         self.accepted.iter().find(|accepted| accepted.id == id)
     }
 
-    /// Returns the first context with this abstract syntax and transfer syntax.
+    /// Returns the first accepted context with this abstract syntax and transfer syntax.
     pub fn find(&self, abstract_syntax: &Uid, transfer_syntax: &Uid) -> Option<&AcceptedContext> {
         self.accepted.iter().find(|accepted| {
             accepted.abstract_syntax == *abstract_syntax
@@ -328,12 +350,17 @@ impl NegotiatedContexts {
         })
     }
 
-    /// Returns all contexts.
+    /// Returns the accepted contexts, in the order of their ids.
     pub fn iter(&self) -> impl Iterator<Item = &AcceptedContext> {
         self.accepted.iter()
     }
 
-    /// Returns the number of contexts.
+    /// Returns the contexts that were not accepted, in the order of their ids.
+    pub fn refused(&self) -> impl Iterator<Item = &RefusedContext> {
+        self.refused.iter()
+    }
+
+    /// Returns the number of accepted contexts.
     pub fn len(&self) -> usize {
         self.accepted.len()
     }

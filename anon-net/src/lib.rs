@@ -68,16 +68,22 @@
 //! use std::io::BufRead;
 //! use std::sync::Arc;
 //! use anon_net::scp::Scp;
-//! use anon_net::{BackendError, Instance, InstanceHandler, Outcome, SupportedContexts};
+//! use anon_net::{
+//!     BackendError, HandlerResponse, Instance, InstanceHandler, Outcome, SupportedContexts,
+//! };
 //!
 //! #[derive(Debug)]
 //! struct Count;
 //!
 //! impl InstanceHandler for Count {
-//!     fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
+//!     fn handle(
+//!         &self,
+//!         instance: &Instance,
+//!         body: &mut dyn BufRead,
+//!     ) -> Result<HandlerResponse, BackendError> {
 //!         let bytes = std::io::copy(body, &mut std::io::sink());
 //!         println!("{bytes:?} of {} in {}", instance.sop_class, instance.transfer_syntax);
-//!         Ok(Outcome::Stored)
+//!         Ok(Outcome::Stored.into())
 //!     }
 //! }
 //!
@@ -145,11 +151,12 @@ pub mod error;
 pub use ae::{AeTitle, Node};
 pub use association::{Association, Dial, Event, Pdv, PdvKind, PdvPosition, Proposal};
 pub use context::{
-    ContextId, ContextResponse, ContextResult, Contexts, NegotiatedContexts, SupportedContexts,
+    ContextId, ContextResponse, ContextResult, Contexts, NegotiatedContexts, RefusedContext,
+    SupportedContexts,
 };
 pub use dimse::{Command, Operation, Status, StatusClass, SubOperations};
 pub use error::{BackendError, Error, Remedy, TextError};
-pub use scp::{Instance, InstanceHandler, Outcome};
+pub use scp::{HandlerResponse, Instance, InstanceHandler, Outcome};
 pub use service::{Cancel, Scu, ServiceError};
 pub use uid::{InstanceUid, Uid};
 

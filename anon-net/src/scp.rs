@@ -21,7 +21,9 @@ mod serve;
 mod store;
 mod store_outcome;
 
-pub use crate::dimse::handler::{Instance, InstanceHandler, Outcome, failure_status};
+pub use crate::dimse::handler::{
+    HandlerResponse, Instance, InstanceHandler, Outcome, failure_status,
+};
 pub use address::AddressRange;
 pub use builder::{Scp, ScpBuilder};
 pub use counts::{InstanceCounts, ScpTotals};

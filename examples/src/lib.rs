@@ -28,7 +28,7 @@ use anon_engine::testing::files::{
 };
 use anon_engine::{Engine, Error, Policy, Receipt};
 use anon_model::{DiskOptions, DiskStore, Identity, SiteId, UidRoot};
-use anon_net::{BackendError, Outcome, Remedy};
+use anon_net::{BackendError, HandlerResponse, Outcome, Remedy};
 use anon_script::builtin;
 use anyhow::Context as _;
 
@@ -105,21 +105,24 @@ pub fn engine(project: &Path) -> anyhow::Result<Engine> {
     Ok(engine.start()?)
 }
 
-/// Converts the engine's result to the outcome that answers a C-STORE (PS3.4 section B.2.3).
+/// Converts the engine's result to the response to a C-STORE (PS3.4 section B.2.3). The reasons hold no value
+/// of the object.
 ///
 /// # Errors
 /// If the engine failed. The sender may try again.
-pub fn store_outcome(result: Result<Receipt, Error>) -> Result<Outcome, BackendError> {
+pub fn store_response(result: Result<Receipt, Error>) -> Result<HandlerResponse, BackendError> {
     use anon_engine::Outcome as EngineOutcome;
     match result {
         Ok(receipt) => Ok(match receipt.outcome {
-            EngineOutcome::Stored { .. } => Outcome::Stored,
-            EngineOutcome::Duplicate { .. } => Outcome::AlreadyStored,
-            EngineOutcome::Quarantined { .. } => Outcome::Quarantined,
-            _ => Outcome::ClassNotSupported,
+            EngineOutcome::Stored { .. } => Outcome::Stored.into(),
+            EngineOutcome::Duplicate { .. } => Outcome::AlreadyStored.into(),
+            EngineOutcome::Quarantined { reason, .. } => Outcome::Quarantined.because(reason),
+            _ => Outcome::ClassNotSupported.into(),
         }),
-        Err(Error::NotAsAnnounced { .. }) => Ok(Outcome::Mismatch),
-        Err(Error::Refused(_)) => Ok(Outcome::CannotUnderstand),
+        Err(error @ Error::NotAsAnnounced { .. }) => {
+            Ok(Outcome::Mismatch.because(error.to_string()))
+        }
+        Err(Error::Refused(refusal)) => Ok(Outcome::CannotUnderstand.because(refusal.reason)),
         Err(error) => Err(BackendError::new(Remedy::Retry, error)),
     }
 }

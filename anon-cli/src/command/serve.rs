@@ -1,5 +1,7 @@
 //! `anon serve`: receives DICOM objects into the project until it is stopped.
 
+mod events;
+mod notices;
 mod settings_watcher;
 mod status_line;
 
@@ -9,8 +11,7 @@ use std::time::{Duration, Instant};
 
 use anon_model::ProjectSettings;
 use anon_model::settings::Value;
-use anon_net::scp::{ScpEvent, ScpObserver};
-use crossbeam_channel::{Receiver as Channel, RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::{Receiver as Channel, RecvTimeoutError, unbounded};
 use serde::Serialize;
 
 use crate::args::Serve;
@@ -27,6 +28,8 @@ use crate::project::settings;
 use crate::report;
 use crate::work::Jobs;
 use crate::work::clashes::NewClashes;
+use events::{Association, Event, EventSender};
+use notices::Notices;
 use settings_watcher::SettingsWatcher;
 use status_line::StatusLine;
 
@@ -44,29 +47,20 @@ struct Listening<'s> {
 }
 
 #[derive(Debug, Serialize)]
-struct Association {
-    event: &'static str,
-    calling: String,
-    stored: u64,
-    duplicates: u64,
-    quarantined: u64,
-    refused: u64,
-    failed: u64,
-    bytes: u64,
-    seconds: f64,
-}
-
-#[derive(Debug, Serialize)]
 struct Summary {
     event: &'static str,
     command: &'static str,
     associations: u64,
     rejected: u64,
+    /// C-STORE requests.
+    offered: u64,
     stored: u64,
     duplicates: u64,
     quarantined: u64,
     refused: u64,
     failed: u64,
+    /// Objects that were still in progress when the stop timed out.
+    unfinished: u64,
     bytes: u64,
     /// Objects stored without a Patient ID, under the shared patient.
     shared_patient: u64,
@@ -87,8 +81,8 @@ pub(crate) fn run(context: &Context<'_>, args: &Serve) -> anyhow::Result<ExitSta
     let lock = Lock::take(&project.lock_file())?;
     let options = context.open_options(args.accept_new_rules, None);
     let open = OpenProject::open(&project, &settings, options, lock)?;
-    let (sender, ended) = unbounded();
-    let observer = Arc::new(AssociationObserver { ended: sender });
+    let (sender, events) = unbounded();
+    let observer = Arc::new(EventSender(sender));
     let jobs = Arc::new(Jobs::new(
         &project,
         &settings,
@@ -104,21 +98,25 @@ pub(crate) fn run(context: &Context<'_>, args: &Serve) -> anyhow::Result<ExitSta
     let start = Instant::now();
     let clashes = NewClashes::start(&*open.lookups);
     let mut watcher = SettingsWatcher::new(&project, &settings);
-    let served = run_until_signal(context, &receiver, &jobs.intake, &ended, &mut watcher);
+    let mut printer = EventPrinter {
+        context,
+        notices: Notices::new(context, &settings.scp.aet),
+    };
+    let served = run_until_signal(&mut printer, &receiver, &jobs.intake, &events, &mut watcher);
     context
         .report
         .info("stopping after the objects that are being received");
     let drained = receiver.stop(STOP_TIMEOUT);
     context.report.end_progress();
     outcome::wait_for_others(context, holder);
-    let printed = ended
+    let rest = events
         .try_iter()
-        .try_for_each(|association| print(context, &association));
+        .try_for_each(|event| printer.print(&event));
     let mut summary = Summary::of(&receiver, &jobs.intake, start.elapsed(), drained);
     summary.clashes = clashes.end(&*open.lookups);
     drop((receiver, jobs));
     open.close()?;
-    served.and(printed)?;
+    served.and(rest)?;
     summary.print(context)?;
     Ok(context.exit_status(summary.exit_status()))
 }
@@ -158,20 +156,21 @@ fn print_listening(
     context.report.line(&format!("{aet} listens on {address}"))
 }
 
-/// Prints ended associations and the status line until a signal arrives.
+/// Prints events and the status line until a signal arrives.
 fn run_until_signal(
-    context: &Context<'_>,
+    printer: &mut EventPrinter<'_>,
     receiver: &Receiver,
     intake: &Intake,
-    ended: &Channel<Association>,
+    events: &Channel<Event>,
     watcher: &mut SettingsWatcher<'_>,
 ) -> anyhow::Result<()> {
+    let context = printer.context;
     let bar = context.report.start_live();
     let mut status_line = StatusLine::default();
     let mut last_check = Instant::now();
     while !context.signals.cancel().is_cancelled() {
-        match ended.recv_timeout(REFRESH_INTERVAL) {
-            Ok(association) => print(context, &association)?,
+        match events.recv_timeout(REFRESH_INTERVAL) {
+            Ok(event) => printer.print(&event)?,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
@@ -187,10 +186,26 @@ fn run_until_signal(
     Ok(())
 }
 
-fn print(context: &Context<'_>, association: &Association) -> anyhow::Result<()> {
-    context.report.json(association)?;
-    context.report.line(&format!(
-        "{}: {} stored, {} duplicates, {} quarantined, {} refused, {} failed; {} in {:.1} s",
+/// Prints events: as JSON, or a line for each association. Warnings go to standard error.
+struct EventPrinter<'c> {
+    context: &'c Context<'c>,
+    notices: Notices<'c>,
+}
+
+impl EventPrinter<'_> {
+    fn print(&mut self, event: &Event) -> anyhow::Result<()> {
+        self.context.report.json(event)?;
+        self.notices.print(event);
+        match event {
+            Event::Association(association) => self.context.report.line(&line(association)),
+            Event::Rejected(_) | Event::Object(_) => Ok(()),
+        }
+    }
+}
+
+fn line(association: &Association) -> String {
+    format!(
+        "{}: {} stored, {} duplicates, {} quarantined, {} refused, {} failed; {} in {:.1} s; {}",
         association.calling,
         association.stored,
         association.duplicates,
@@ -198,58 +213,9 @@ fn print(context: &Context<'_>, association: &Association) -> anyhow::Result<()>
         association.refused,
         association.failed,
         report::bytes(association.bytes),
-        association.seconds
-    ))
-}
-
-/// Logs events of the SCP, and sends ended associations to the thread that prints.
-#[derive(Debug)]
-struct AssociationObserver {
-    ended: Sender<Association>,
-}
-
-impl ScpObserver for AssociationObserver {
-    fn on(&self, event: &ScpEvent<'_>) {
-        match event {
-            ScpEvent::Refused { peer, refusal, .. } => {
-                tracing::warn!(%peer, ?refusal, "rejected an association");
-            }
-            ScpEvent::Instance {
-                sop_class,
-                outcome,
-                bytes,
-                error,
-                ..
-            } => {
-                if let Some(error) = error {
-                    tracing::error!(
-                        error = &**error as &dyn std::error::Error,
-                        "cannot store an object"
-                    );
-                }
-                tracing::debug!(%sop_class, handled = ?outcome, bytes, "received");
-            }
-            ScpEvent::Ended {
-                calling, summary, ..
-            } => {
-                let counts = summary.counts;
-                tracing::info!(%calling, ?counts, ending = ?summary.ending, "association ended");
-                // The channel is closed once the command ends.
-                let _ = self.ended.send(Association {
-                    event: "association",
-                    calling: calling.to_string(),
-                    stored: counts.stored,
-                    duplicates: counts.duplicates,
-                    quarantined: counts.quarantined,
-                    refused: counts.refused,
-                    failed: counts.failed,
-                    bytes: counts.bytes,
-                    seconds: summary.lasted.as_secs_f64(),
-                });
-            }
-            _ => {}
-        }
-    }
+        association.seconds,
+        association.end
+    )
 }
 
 impl Summary {
@@ -261,11 +227,16 @@ impl Summary {
             command: "serve",
             associations: totals.opened,
             rejected: totals.rejected,
+            offered: totals.instances.offered,
             stored: totals.instances.stored,
             duplicates: totals.instances.duplicates,
             quarantined: totals.instances.quarantined,
             refused: totals.instances.refused,
             failed: totals.instances.failed,
+            unfinished: totals
+                .instances
+                .offered
+                .saturating_sub(totals.instances.handled()),
             bytes: totals.instances.bytes,
             shared_patient: notes.shared_patient,
             remarks: RemarkRecord::all_of(&notes.remarks),

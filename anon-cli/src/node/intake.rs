@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use anon_engine::{Category, Engine, Error, Receipt, Received, Spool, Spooled};
-use anon_net::{BackendError, Instance, InstanceHandler, Outcome, Remedy};
+use anon_net::{BackendError, HandlerResponse, Instance, InstanceHandler, Outcome, Remedy};
 
 use super::arrival_log::{ArrivalLog, Notes};
 use super::memory_limit::{MemoryLimit, Reservation};
@@ -88,9 +88,9 @@ impl Intake {
         instance: &Instance,
         object: Received,
         wait: &mut SpaceWait<'_>,
-    ) -> Result<Outcome, BackendError> {
+    ) -> Result<HandlerResponse, BackendError> {
         let Some(engine) = self.engine.upgrade() else {
-            return Ok(Outcome::OutOfResources);
+            return Ok(Outcome::OutOfResources.because("the receiver stops"));
         };
         let origin = match instance.peer {
             Some(peer) => format!("{}@{}", instance.calling, peer.ip()),
@@ -105,7 +105,7 @@ impl Intake {
         if let Ok(receipt) = &result {
             self.take_notes(instance, receipt);
         }
-        outcome_of(result)
+        response_to(result)
     }
 }
 
@@ -126,19 +126,24 @@ impl Drop for WaitingCount<'_> {
 }
 
 impl InstanceHandler for Intake {
-    fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
+    fn handle(
+        &self,
+        instance: &Instance,
+        body: &mut dyn BufRead,
+    ) -> Result<HandlerResponse, BackendError> {
         let mut wait = self.space_timeout.wait();
         let mut object = IncomingObject::new(&self.spool, self.memory.reserve());
-        let outcome = match object.read(body, &mut wait) {
+        let response = match object.read(body, &mut wait) {
             Ok(()) => {
                 let (received, _reservation) = object.finish().map_err(storage_full)?;
                 self.process(instance, received, &mut wait)?
             }
-            Err(ReadError::Body) => Outcome::BrokenOff,
+            Err(ReadError::Body) => Outcome::BrokenOff.into(),
             Err(ReadError::Spool(error)) => return Err(storage_full(error)),
         };
-        self.arrivals.record(&instance.sop_instance, outcome);
-        Ok(outcome)
+        self.arrivals
+            .record(&instance.sop_instance, response.outcome);
+        Ok(response)
     }
 }
 
@@ -147,20 +152,28 @@ fn storage_full(error: io::Error) -> BackendError {
     BackendError::new(Remedy::Retry, error)
 }
 
-fn outcome_of(result: Result<Receipt, Error>) -> Result<Outcome, BackendError> {
+/// Returns the response to a C-STORE. The reasons of the engine hold no value of the object.
+fn response_to(result: Result<Receipt, Error>) -> Result<HandlerResponse, BackendError> {
     use anon_engine::Outcome as EngineOutcome;
     match result {
         Ok(receipt) => Ok(match receipt.outcome {
-            EngineOutcome::Stored { .. } => Outcome::Stored,
-            EngineOutcome::Duplicate { .. } => Outcome::AlreadyStored,
-            EngineOutcome::Quarantined { .. } => Outcome::Quarantined,
-            _ => Outcome::ClassNotSupported,
+            EngineOutcome::Stored { .. } => Outcome::Stored.into(),
+            EngineOutcome::Duplicate { .. } => Outcome::AlreadyStored.into(),
+            EngineOutcome::Quarantined { reason, .. } => Outcome::Quarantined.because(reason),
+            EngineOutcome::Ignored { reason, .. } => Outcome::CannotUnderstand.because(reason),
+            _ => Outcome::ClassNotSupported.into(),
         }),
-        Err(Error::NotAsAnnounced { .. }) => Ok(Outcome::Mismatch),
-        Err(Error::Refused(refusal)) if refusal.category == Category::MissingAttributes => {
-            Ok(Outcome::Mismatch)
+        Err(error @ Error::NotAsAnnounced { .. }) => {
+            Ok(Outcome::Mismatch.because(error.to_string()))
         }
-        Err(Error::Refused(_)) => Ok(Outcome::CannotUnderstand),
+        Err(Error::Refused(refusal)) => {
+            let outcome = if refusal.category == Category::MissingAttributes {
+                Outcome::Mismatch
+            } else {
+                Outcome::CannotUnderstand
+            };
+            Ok(outcome.because(refusal.reason))
+        }
         Err(error) => Err(BackendError::new(remedy_of(&error), error)),
     }
 }
@@ -356,7 +369,7 @@ mod tests {
         );
         let body = object.write_data_set(Syntax::ExplicitLittle);
         match intake.handle(&instance, &mut body.as_slice()) {
-            Ok(outcome) => outcome.status().unwrap(),
+            Ok(response) => response.outcome.status().unwrap(),
             Err(error) => failure_status(&error),
         }
     }

@@ -1,5 +1,6 @@
 //! The project's SCP, set up from its settings.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,8 @@ use crate::project::Project;
 const VERIFICATION: &str = "1.2.840.10008.1.1";
 /// Explicit VR little endian (PS3.5 section A.2).
 const EXPLICIT: &str = "1.2.840.10008.1.2.1";
+/// How long an association request waits for a place. Most peers wait 30 s for the answer.
+const ADMISSION_TIMEOUT: Duration = Duration::from_secs(10);
 /// Explicit and implicit VR little endian (PS3.5 section A.1): every peer supports one of them.
 const UNCOMPRESSED: [&str; 2] = [EXPLICIT, "1.2.840.10008.1.2"];
 
@@ -93,6 +96,8 @@ pub(crate) fn start(
         .max_pdu_bytes(scp.max_pdu_bytes)
         .artim_timeout(settings.timeouts.acse)
         .acse_timeout(settings.timeouts.acse)
+        // The answer must come before the ARTIM timer runs out.
+        .admission_timeout(ADMISSION_TIMEOUT.min(settings.timeouts.acse / 2))
         .dimse_timeout(settings.timeouts.dimse)
         .idle_timeout(settings.timeouts.network)
         .implementation(implementation()?)
@@ -110,12 +115,38 @@ pub(crate) fn start(
         builder = tls::listen(builder, project, settings)?;
     }
     let address = address(settings)?;
-    let running = builder.bind(address).with_context(|| {
-        Failure::CannotRun(format!(
-            "cannot listen on {address}: if another program uses it, choose another port with --port (0: any)"
-        ))
+    let running = builder.bind(address).map_err(|error| {
+        let message = cannot_listen(address, error.kind());
+        anyhow::Error::new(error).context(Failure::CannotRun(message))
     })?;
     Ok(Receiver { running })
+}
+
+/// Says why an address cannot be listened on, and what to do.
+fn cannot_listen(address: SocketAddr, kind: io::ErrorKind) -> String {
+    use io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
+    let what = format!("cannot listen on {address}");
+    match kind {
+        PermissionDenied if (1..1024).contains(&address.port()) => {
+            let how = if cfg!(target_os = "linux") {
+                "; to give it, run sudo setcap cap_net_bind_service=+ep \"$(command -v anon)\" (again after \
+                 each update of the program), or set AmbientCapabilities=CAP_NET_BIND_SERVICE in its systemd unit"
+            } else {
+                ""
+            };
+            format!(
+                "{what}: ports below 1024 need a right that this program does not have{how}; or choose a \
+                 port from 1024 on with --port"
+            )
+        }
+        AddrInUse => {
+            format!("{what}: another program uses it; choose another port with --port (0: any)")
+        }
+        AddrNotAvailable => format!("{what}: scp.bind is not an address of this machine"),
+        _ => format!(
+            "{what}: choose another port with --port (0: any), or another address with --bind"
+        ),
+    }
 }
 
 /// Returns the addresses that may connect. A host name is resolved once, to all its addresses.
@@ -196,4 +227,31 @@ pub(crate) fn syntaxes(settings: &ProjectSettings) -> anyhow::Result<Vec<Uid>> {
         Selection::These(these) => these.iter().map(|uid| Uid::new(uid.as_str())).collect(),
     };
     Ok(syntaxes?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_below_1024_without_the_right_is_said_with_how_it_is_given() {
+        use io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
+        let said = |port, kind| {
+            let address = SocketAddr::from(([127, 0, 0, 1], port));
+            cannot_listen(address, kind)
+        };
+        let privileged = said(104, PermissionDenied);
+        let right = if cfg!(target_os = "linux") {
+            "cap_net_bind_service"
+        } else {
+            "below 1024"
+        };
+        for words in ["127.0.0.1:104", "ports below 1024", right, "--port"] {
+            assert!(privileged.contains(words), "{words}: {privileged}");
+        }
+        assert!(!privileged.contains("another program"), "{privileged}");
+        assert!(said(104, AddrInUse).contains("another program uses it"));
+        assert!(!said(11112, PermissionDenied).contains("below 1024"));
+        assert!(said(11112, AddrNotAvailable).contains("scp.bind"));
+    }
 }

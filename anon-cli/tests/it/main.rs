@@ -54,6 +54,7 @@ mod room;
 mod script;
 mod serve;
 mod serve_kill;
+mod serve_reports;
 mod serve_takes;
 mod servers;
 mod serving;

@@ -10,19 +10,19 @@ use anon_engine::testing::files::{
     DataSet, LargeImage, Place, Syntax, Value, ct_small, secondary_capture, us_colour,
 };
 use anon_net::association::ul::UlDial;
-use anon_net::dimse::{Request, receive_command, send};
+use anon_net::dimse::{Request, receive_command, send_with};
 use anon_net::error::{RejectReason, RejectResult};
 use anon_net::service::{FileMeta, SendItem};
 use anon_net::{Association, Cancel, Command, Contexts, Dial, Error, Operation, Proposal, Status};
 use dicom_core::{Tag, VR};
 use dicom_object::FileMetaTable;
 
-use crate::serving::{CT, LONG, STORED, Serving, StoreResult, announced, item, scu, statuses, uid};
+use crate::serving::{
+    CT, EXPLICIT, LONG, STORED, Serving, StoreResult, announced, item, scu, statuses, uid,
+};
 use crate::support::{Scene, Test, tree};
 
 const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
-const VERIFICATION: &str = "1.2.840.10008.1.1";
-const IMPLICIT: &str = "1.2.840.10008.1.2";
 const SC: &str = "1.2.840.10008.5.1.4.1.1.7";
 
 /// The transfer syntaxes of PS3.6 Table A-1 in which a data set can be stored, retired ones too, as
@@ -244,19 +244,22 @@ fn serve_spools_concurrent_large_objects() -> Test {
 /// Requests an association from this local address.
 fn dial(serving: &Serving, from: &str) -> Test<Result<Box<dyn Association>, Error>> {
     let mut contexts = Contexts::new();
-    contexts.add(uid(VERIFICATION)?, vec![uid(IMPLICIT)?])?;
+    contexts.add(uid(CT)?, vec![uid(EXPLICIT)?])?;
     let proposal = Proposal::new("IDLE".parse()?, contexts);
     let dial = UlDial::new().with_local_address(from.parse()?);
     Ok(dial.dial(&serving.node(), &proposal, LONG))
 }
 
-/// Opens an association, uses it once, and leaves it idle.
+/// Opens an association, stores an object, and leaves it idle.
 fn idle(serving: &Serving, from: &str) -> Test<Box<dyn Association>> {
     let mut association = dial(serving, from)??;
     let context = association.contexts().iter().next().map(|it| it.id);
-    let echo = Request::new(Operation::Echo, 1, uid(VERIFICATION)?);
-    let (context, echo) = (context.ok_or("a context")?, Command::Request(echo));
-    send(&mut *association, context, &echo, LONG)?;
+    let place = Place::new(7);
+    let request =
+        Request::new(Operation::Store, 1, uid(CT)?).with_instance(place.instance_uid().parse()?);
+    let (context, request) = (context.ok_or("a context")?, Command::Request(request));
+    let object = ct_small(&place).write_data_set(Syntax::ExplicitLittle);
+    send_with(&mut *association, context, &request, &mut &*object, LONG)?;
     receive_command(&mut *association, LONG)?;
     Ok(association)
 }
@@ -276,6 +279,8 @@ fn is_full(dialled: &Result<Box<dyn Association>, Error>) -> bool {
 #[test]
 fn an_idle_sender_cannot_use_all_associations() -> Test {
     let scene = made("CT")?;
+    // A request waits for a place for half of this time.
+    scene.set("timeouts.acse", "2")?;
     let serving = Serving::start(&scene, &[])?;
     let sixteen = |from| {
         (0..16)
@@ -302,5 +307,28 @@ fn an_idle_sender_cannot_use_all_associations() -> Test {
     }
     drop(idle(&serving, "127.0.0.1")?);
     serving.stop()?.exits(143);
+    Ok(())
+}
+
+/// It waits, while the oldest association that did nothing gives way.
+#[test]
+fn an_honest_sender_gets_in_although_idle_associations_hold_the_places_of_its_address() -> Test {
+    let scene = made("CT")?;
+    let serving = Serving::start(&scene, &[])?;
+    let silent = (0..16).map(|_| dial(&serving, "127.0.0.1"));
+    let silent = silent.collect::<Test<Vec<_>>>()?;
+    assert!(silent.iter().all(Result::is_ok), "they have the places");
+    let items = vec![in_syntax(0, EXPLICIT)?];
+    assert_eq!(statuses(&scu("CT_7")?, &serving.node(), items)?, [STORED]);
+    drop(silent);
+    let run = serving.stop()?.exits(143);
+    let summary = run.summary()?;
+    assert_eq!(
+        (&summary["rejected"], &summary["stored"]),
+        (&0.into(), &1.into())
+    );
+    let events = run.events()?;
+    let crowded = events.iter().filter(|event| event["ended"] == "crowded");
+    assert_eq!(crowded.count(), 1, "{}", run.out);
     Ok(())
 }

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use dicom_core::Tag;
+use anon_engine::testing::files::{Place, ct_small};
 use dicom_core::value::Value;
+use dicom_core::{Tag, VR};
 use dicom_object::OpenFileOptions;
 use serde_json::json;
 
@@ -339,5 +340,67 @@ fn serve_refuses_queries_and_continues() -> Test {
         (&summary["failed"], &summary["refused"], &summary["drained"]),
         (&json!(0), &json!(0), &json!(true))
     );
+    Ok(())
+}
+
+/// What storescu and dcmsend counted is what `serve` counted, whatever became of an object.
+#[test]
+fn sums_of_serve_equal_what_storescu_and_dcmsend_counted() -> Test {
+    if !are_installed(&[Dependency::Dcmtk])? {
+        return Ok(());
+    }
+    let scene = made()?;
+    let object = |seed| ct_small(&Place::new(seed));
+    let files = [
+        scene.put("1.dcm", &object(1))?,
+        scene.put("2.dcm", &object(2))?,
+        scene.put("again.dcm", &object(1))?,
+        scene.put(
+            "burned_in.dcm",
+            &object(3).put(Tag(0x0028, 0x0301), VR::CS, "YES"),
+        )?,
+        scene.put("no_study.dcm", &object(4).without(Tag(0x0020, 0x000D)))?,
+        scene.put("no_series.dcm", &object(5).without(Tag(0x0020, 0x000E)))?,
+    ];
+    for (tool, options) in [
+        ("storescu", ["-d", "--no-halt"]),
+        ("dcmsend", ["-v", "--no-halt"]),
+    ] {
+        let serving = Serving::start(&scene, &[])?;
+        let port = serving.port.to_string();
+        let files = files.iter().map(|path| path.to_string_lossy().into_owned());
+        let words = options
+            .into_iter()
+            .chain(["-aec", "ANONYMIZER", "127.0.0.1", &port]);
+        let all: Vec<String> = words.map(str::to_owned).chain(files).collect();
+        let text = dcmtk(tool, &all)?.text;
+        let summary = serving.stop()?.exits(143).summary()?;
+        let (offered, taken) = if tool == "storescu" {
+            let responses = text.matches("DIMSE Status").count();
+            assert!(text.contains("(0000,0902)"), "{text}");
+            (responses, text.matches("0x0000: Success").count())
+        } else {
+            let counted = |words: &str| {
+                let line = text.lines().find(|line| line.contains(words));
+                let number = line.and_then(|line| line.rsplit(':').next());
+                number.and_then(|number| number.trim().parse::<usize>().ok())
+            };
+            let offered = counted("- sent to the peer").ok_or(text.clone())?;
+            (offered, counted("with status SUCCESS").ok_or(text.clone())?)
+        };
+        assert_eq!((offered, taken), (6, 4), "{tool}: {text}");
+        let of = |field: &str| summary[field].as_u64().unwrap_or(0);
+        assert_eq!(of("offered"), 6, "{tool}: {summary}");
+        assert_eq!(
+            of("stored") + of("duplicates") + of("quarantined"),
+            4,
+            "{tool}: {summary}"
+        );
+        assert_eq!(
+            (of("refused"), of("failed"), of("quarantined")),
+            (2, 0, 1),
+            "{tool}: {summary}"
+        );
+    }
     Ok(())
 }

@@ -26,7 +26,7 @@ mod tcp;
 pub mod tls;
 mod transport;
 
-pub use acceptor::Acceptor;
+pub use acceptor::{Acceptor, RequestedTitles};
 pub use association::UlAssociation;
 pub use dial::UlDial;
 pub use implementation::Implementation;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::elements::{CommandWriter, Elements, tag};
+use super::elements::{CommandWriter, Elements, long_string, tag};
 use super::status::Status;
 use crate::{AeTitle, InstanceUid, Uid};
 
@@ -170,6 +170,19 @@ pub struct Response {
     pub comment: Option<String>,
     /// Whether a data set follows.
     pub has_data_set: bool,
+}
+
+impl Response {
+    /// Sets the Error Comment. VR LO has at most 64 characters, and a
+    /// command set knows only the default repertoire (PS3.5 section 6.2): other characters become
+    /// `?`, and a longer text ends with its last word that fits.
+    #[must_use]
+    pub fn with_comment(self, comment: &str) -> Self {
+        Self {
+            comment: Some(long_string(comment)),
+            ..self
+        }
+    }
 }
 
 impl fmt::Debug for Response {
@@ -414,26 +427,36 @@ impl Malformed {
         }
     }
 
-    /// Encodes a response from what is known of the request. `None` if it is not a request or has
-    /// no message id.
-    pub(crate) fn response(&self) -> Option<Vec<u8>> {
-        let (field, id, status) = match *self {
+    /// Returns the status that answers it. `None` if it is not a request or has no message id.
+    pub(crate) fn status(&self) -> Option<Status> {
+        match self {
             Self::Request {
-                operation,
-                message_id,
                 element: tag::AFFECTED_SOP_INSTANCE,
                 ..
-            } => (operation.code(), message_id, Status::INVALID_INSTANCE),
+            } => Some(Status::INVALID_INSTANCE),
+            Self::Request { .. } => Some(Status::INVALID_ARGUMENT),
+            Self::UnknownOperation {
+                message_id: Some(_),
+                ..
+            } => Some(Status::UNRECOGNIZED_OPERATION),
+            _ => None,
+        }
+    }
+
+    /// Encodes a response from what is known of the request. `None` if it cannot be answered.
+    pub(crate) fn response(&self) -> Option<Vec<u8>> {
+        let status = self.status()?;
+        let (field, id) = match *self {
             Self::Request {
                 operation,
                 message_id,
                 ..
-            } => (operation.code(), message_id, Status::INVALID_ARGUMENT),
+            } => (operation.code(), message_id),
             Self::UnknownOperation {
                 field,
                 message_id: Some(id),
                 ..
-            } => (field, id, Status::UNRECOGNIZED_OPERATION),
+            } => (field, id),
             _ => return None,
         };
         let mut to = CommandWriter::new();
@@ -441,6 +464,9 @@ impl Malformed {
         to.number(tag::RESPONDED_TO, id);
         to.number(tag::DATA_SET_TYPE, NO_DATA_SET);
         to.number(tag::STATUS, status.code());
+        if let Self::Request { .. } = self {
+            to.text(tag::ERROR_COMMENT, &long_string(&self.to_string()));
+        }
         Some(to.finish())
     }
 }

@@ -112,6 +112,21 @@ impl<'b> Elements<'b> {
     }
 }
 
+/// Converts a text to VR LO in the default repertoire (PS3.5 section 6.2): other characters become
+/// `?`, and a text of more than 64 characters ends with its last word that fits.
+pub(super) fn long_string(text: &str) -> String {
+    const MAX: usize = 64;
+    let allowed = |c: char| matches!(c, ' '..='~') && c != '\\';
+    let ascii = text.chars().map(|c| if allowed(c) { c } else { '?' });
+    // One character more shows whether a word ends at the limit.
+    let mut line: String = ascii.take(MAX + 1).collect();
+    if line.len() > MAX {
+        let end = line.rfind(' ').filter(|end| *end > 0);
+        line.truncate(end.unwrap_or(MAX));
+    }
+    line.trim().to_owned()
+}
+
 /// Encodes a command set. Elements must be added in ascending order. The group length is filled in
 /// last.
 pub(super) struct CommandWriter(Vec<u8>);

@@ -98,6 +98,34 @@ impl Outcome {
             Self::BrokenOff => None,
         }
     }
+
+    /// Adds why the instance was not stored.
+    pub fn because(self, reason: impl Into<String>) -> HandlerResponse {
+        HandlerResponse {
+            outcome: self,
+            reason: Some(reason.into()),
+        }
+    }
+}
+
+/// What a handler did with an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HandlerResponse {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// Why the instance was not stored. It is logged, and its first words are sent to the peer as
+    /// the Error Comment of a failure, so it must not contain an identifying value.
+    pub reason: Option<String>,
+}
+
+impl From<Outcome> for HandlerResponse {
+    fn from(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            reason: None,
+        }
+    }
 }
 
 /// Returns the status of the response after a handler error. The sender may try again, unless the
@@ -125,10 +153,17 @@ pub trait InstanceHandler: fmt::Debug + Send + Sync {
     /// Processes one instance. `body` is its data set, without preamble and file meta information,
     /// and ends where the data set ends.
     ///
+    /// An [`Outcome`] converts into a response without a reason;
+    /// [`because`](Outcome::because) adds one.
+    ///
     /// # Errors
     /// [`BackendError`] if the handler failed and kept nothing. The response gets the status of
     /// [`failure_status`].
-    fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError>;
+    fn handle(
+        &self,
+        instance: &Instance,
+        body: &mut dyn BufRead,
+    ) -> Result<HandlerResponse, BackendError>;
 }
 
 const _: () = {

@@ -25,6 +25,10 @@ const MAX_SENT_PDU_BYTES: usize = 256 * 1024;
 /// few reads are needed, and it still fits in the processor's cache when the bytes are sent.
 const BLOCK_BYTES: usize = 256 * 1024;
 
+/// The bytes of a data set that a peer must send within a timeout, unless it ends. Without this, a
+/// peer could hold its association for ever with one byte before each timeout.
+const MIN_BYTES_IN_TIMEOUT: u64 = 1024;
+
 /// The start of a message, or a release request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
@@ -154,12 +158,16 @@ pub struct Body<'a> {
     len: usize,
     last: bool,
     received: u64,
+    /// `received` when `waited` was reset.
+    received_before: u64,
+    /// How long the peer took for its last [`MIN_BYTES_IN_TIMEOUT`], so far.
+    waited: Duration,
     failure: Option<Error>,
 }
 
 impl<'a> Body<'a> {
     /// Creates the body of the message whose command set was received last, in this context. Waits
-    /// at most `timeout` for each fragment.
+    /// at most `timeout` for each fragment, and for each KiB.
     pub fn new(
         association: &'a mut dyn Association,
         context: ContextId,
@@ -173,6 +181,8 @@ impl<'a> Body<'a> {
             len: 0,
             last: false,
             received: 0,
+            received_before: 0,
+            waited: Duration::ZERO,
             failure: None,
         }
     }
@@ -218,7 +228,11 @@ impl<'a> Body<'a> {
     }
 
     fn next(&mut self) -> Result<(), Error> {
-        let event = self.association.receive(self.timeout);
+        let began = Instant::now();
+        let event = self
+            .association
+            .receive(self.timeout.saturating_sub(self.waited));
+        self.waited += began.elapsed();
         let problem = match event {
             Ok(Event::Pdv(pdv)) if pdv.context != self.context => {
                 "it mixes fragments of two presentation contexts"
@@ -231,12 +245,17 @@ impl<'a> Body<'a> {
                 self.len = pdv.bytes.len();
                 self.last = pdv.position == PdvPosition::Last;
                 self.received += pdv.bytes.len() as u64;
+                if self.received - self.received_before >= MIN_BYTES_IN_TIMEOUT {
+                    self.received_before = self.received;
+                    self.waited = Duration::ZERO;
+                }
                 return Ok(());
             }
             Ok(Event::Release) => "it ends the association inside a message",
-            Err(Error::TimedOut { waiting, after }) => {
+            Err(Error::TimedOut { waiting, .. }) => {
                 // The next message cannot be found inside an unfinished one.
                 self.association.abort();
+                let after = self.timeout;
                 return Err(Error::TimedOut { waiting, after });
             }
             Err(error) => return Err(error),

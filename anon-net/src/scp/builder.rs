@@ -55,6 +55,7 @@ impl Scp {
                 associations: 32,
                 per_peer: usize::MAX,
                 waiting: 64,
+                patience: Duration::from_secs(10),
             },
         }
     }
@@ -68,6 +69,7 @@ impl Scp {
 /// | `any_called_title` | its own title only |
 /// | `calling_titles`, `peers` | anyone |
 /// | `max_associations`, `max_associations_per_peer`, `max_waiting` | 32, no limit of its own, 64 |
+/// | `admission_timeout` | 10 s |
 /// | `max_pdu_bytes` | 128 KiB |
 /// | `artim_timeout`, `acse_timeout`, `dimse_timeout`, `idle_timeout` | 30 s, 30 s, 30 s, 60 s |
 #[derive(Debug)]
@@ -107,13 +109,17 @@ impl ScpBuilder {
         self
     }
 
-    /// Sets how many associations may be open. Further requests are rejected (PS3.8 Table 9-21:
-    /// transient, local limit exceeded), unless an open association has sent no message for at
-    /// least a second since it was opened. That one is aborted instead.
+    /// Sets how many associations may be open. Further requests wait for a place: see
+    /// [`admission_timeout`](Self::admission_timeout).
     ///
-    /// An association that has sent a message stays open until the idle timeout, because peers keep
-    /// associations open between series. A peer with idle associations can therefore use up the
-    /// limit for as long as that timeout. If not every peer is trusted, set
+    /// An association that has completed no C-STORE request gives way to a waiting request, once it
+    /// has done nothing for a second or receives less than a KiB per second. The oldest one without
+    /// any response goes first, then the oldest that only had others, such as to a C-ECHO. It is
+    /// aborted.
+    ///
+    /// An association that has completed a C-STORE request stays open until the idle timeout,
+    /// because modalities keep associations open between series. A peer with such associations can
+    /// therefore use up the limit for as long as that timeout. If not every peer is trusted, set
     /// [`max_associations_per_peer`](Self::max_associations_per_peer) well below this limit.
     #[must_use]
     pub fn max_associations(mut self, max_associations: usize) -> Self {
@@ -129,9 +135,18 @@ impl ScpBuilder {
         self
     }
 
+    /// Sets how long a request waits for a place before it is rejected (PS3.8 Table 9-21:
+    /// transient, local limit exceeded). Requests of one address are served in their order. Keep it
+    /// below the ARTIM timeout, and below the time that peers wait for an answer.
+    #[must_use]
+    pub fn admission_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.patience = timeout;
+        self
+    }
+
     /// Sets how many connections without an association may exist: those that have not requested
-    /// one yet, and those that are being rejected. At the limit, a new connection closes the oldest
-    /// one of the address with the most.
+    /// one yet, those that wait for a place, and those that are being rejected. At the limit, a new
+    /// connection closes the oldest one of the address with the most.
     #[must_use]
     pub fn max_waiting(mut self, max_waiting: usize) -> Self {
         self.limits.waiting = max_waiting.max(1);

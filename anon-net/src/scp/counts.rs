@@ -1,6 +1,7 @@
 //! [`InstanceCounts`], [`ScpTotals`], and their atomic versions.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use super::store_outcome::StoreOutcome;
 
@@ -8,6 +9,8 @@ use super::store_outcome::StoreOutcome;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct InstanceCounts {
+    /// C-STORE requests. Once an association has ended, this is the sum of the five outcomes.
+    pub offered: u64,
     /// Stored.
     pub stored: u64,
     /// Already stored before.
@@ -26,6 +29,11 @@ impl InstanceCounts {
     /// Returns the number of instances that were answered with success.
     pub fn taken(&self) -> u64 {
         self.stored + self.duplicates + self.quarantined
+    }
+
+    /// Returns the number of instances that have an outcome.
+    pub fn handled(&self) -> u64 {
+        self.taken() + self.refused + self.failed
     }
 }
 
@@ -47,6 +55,7 @@ pub struct ScpTotals {
 /// [`InstanceCounts`] that several threads update.
 #[derive(Debug, Default)]
 pub(super) struct AtomicCounts {
+    offered: AtomicU64,
     stored: AtomicU64,
     duplicates: AtomicU64,
     quarantined: AtomicU64,
@@ -56,6 +65,11 @@ pub(super) struct AtomicCounts {
 }
 
 impl AtomicCounts {
+    /// Counts a C-STORE request.
+    pub(super) fn offer(&self) {
+        self.offered.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn add(&self, outcome: StoreOutcome) {
         let counter = match outcome {
             StoreOutcome::Stored => &self.stored,
@@ -74,6 +88,7 @@ impl AtomicCounts {
     pub(super) fn read(&self) -> InstanceCounts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         InstanceCounts {
+            offered: read(&self.offered),
             stored: read(&self.stored),
             duplicates: read(&self.duplicates),
             quarantined: read(&self.quarantined),
@@ -85,23 +100,62 @@ impl AtomicCounts {
 }
 
 /// The state that an association shares with the listener.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct AssociationState {
     pub(super) counts: AtomicCounts,
-    used: AtomicBool,
+    created: Instant,
+    /// When the last message was done, in milliseconds since `created`. 0 before the first one.
+    done: AtomicU64,
+    waiting: AtomicBool,
     abort: AtomicBool,
     released: AtomicBool,
 }
 
+impl Default for AssociationState {
+    fn default() -> Self {
+        Self {
+            counts: AtomicCounts::default(),
+            created: Instant::now(),
+            done: AtomicU64::new(0),
+            waiting: AtomicBool::new(false),
+            abort: AtomicBool::new(false),
+            released: AtomicBool::new(false),
+        }
+    }
+}
+
 impl AssociationState {
-    /// Records that a message arrived.
-    pub(super) fn mark_used(&self) {
-        self.used.store(true, Ordering::Relaxed);
+    /// Records that a message was received and answered.
+    pub(super) fn mark_done(&self) {
+        let millis = self.created.elapsed().as_millis();
+        let millis = u64::try_from(millis).unwrap_or(u64::MAX);
+        self.done.store(millis.max(1), Ordering::Relaxed);
     }
 
-    /// Returns true if any message has arrived.
-    pub(super) fn was_used(&self) -> bool {
-        self.used.load(Ordering::Relaxed)
+    /// Returns when the last message was answered. `None` if there was none.
+    pub(super) fn last_done(&self) -> Option<Instant> {
+        let millis = self.done.load(Ordering::Relaxed);
+        let done = self.created.checked_add(Duration::from_millis(millis));
+        done.filter(|_| millis > 0)
+    }
+
+    /// Makes a call that waits for the peer.
+    pub(super) fn waiting<T>(&self, call: impl FnOnce() -> T) -> T {
+        self.waiting.store(true, Ordering::Relaxed);
+        let result = call();
+        self.waiting.store(false, Ordering::Relaxed);
+        result
+    }
+
+    /// Returns true while we wait for the peer: for a message, or inside one.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Returns true from a C-STORE request until its outcome is known.
+    pub(super) fn is_receiving(&self) -> bool {
+        let counts = self.counts.read();
+        counts.offered > counts.handled()
     }
 
     /// Asks the association's thread to abort it, to make room for another one.

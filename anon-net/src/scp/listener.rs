@@ -10,7 +10,7 @@ use super::observer::{ConnectionRefusal, ScpEvent, notify};
 use super::registry::{ConnectionSlot, Registry};
 use super::{AddressRange, Service};
 use crate::SupportedContexts;
-use crate::association::ul::Acceptor;
+use crate::association::ul::{Acceptor, RequestedTitles};
 use crate::error::RejectReason;
 
 /// How long the listener pauses when the system has no more sockets or threads.
@@ -38,13 +38,20 @@ impl Shared {
         Arc::clone(&acceptor)
     }
 
-    fn refused(&self, peer: SocketAddr, refusal: ConnectionRefusal) {
-        tracing::debug!(%peer, ?refusal, "refused");
+    /// Counts, logs and reports a connection that ended without an association.
+    fn refused(&self, peer: SocketAddr, titles: &RequestedTitles, refusal: ConnectionRefusal) {
         self.service.totals.rejected();
-        notify(
-            &*self.service.observer,
-            &ScpEvent::Refused { peer, refusal },
-        );
+        let event = ScpEvent::Refused {
+            peer,
+            titles,
+            refusal,
+        };
+        event.log();
+        notify(&*self.service.observer, &event);
+    }
+
+    fn refused_unread(&self, peer: SocketAddr, refusal: ConnectionRefusal) {
+        self.refused(peer, &RequestedTitles::default(), refusal);
     }
 }
 
@@ -86,25 +93,29 @@ fn accept_failed(shared: &Shared, error: &io::Error) {
 fn start_connection(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
     let known = |ranges: &Vec<AddressRange>| ranges.iter().any(|range| range.contains(peer.ip()));
     if !shared.peers.as_ref().is_none_or(known) {
-        return shared.refused(peer, ConnectionRefusal::Address);
+        return shared.refused_unread(peer, ConnectionRefusal::Address);
     }
     let slot = match shared.registry.register(&stream, peer) {
         Ok(slot) => slot,
-        Err(refusal) => return shared.refused(peer, refusal),
+        Err(refusal) => return shared.refused_unread(peer, refusal),
     };
     let thread_shared = Arc::clone(shared);
     let thread = thread::Builder::new().name("anon-net-scp".to_owned());
     if let Err(error) = thread.spawn(move || serve_connection(&thread_shared, stream, &slot)) {
         tracing::warn!(kind = %error.kind(), "cannot start a thread");
-        shared.refused(peer, ConnectionRefusal::Crowded);
+        shared.refused_unread(peer, ConnectionRefusal::Crowded);
     }
 }
 
 /// Serves one connection from its first byte to its end.
 fn serve_connection(shared: &Shared, stream: TcpStream, slot: &ConnectionSlot) {
-    let accepted = shared
-        .acceptor()
-        .accept_if(stream, |calling| slot.open(calling));
+    let mut requested = RequestedTitles::default();
+    let accepted = shared.acceptor().accept_if(stream, |titles, checked| {
+        requested.clone_from(titles);
+        checked?;
+        let calling = titles.calling.as_ref();
+        slot.open(calling.ok_or(RejectReason::CallingTitle)?)
+    });
     match accepted {
         Ok(mut association) => {
             let peer = Some(slot.peer);
@@ -114,7 +125,7 @@ fn serve_connection(shared: &Shared, stream: TcpStream, slot: &ConnectionSlot) {
         }
         Err(error) => {
             let refusal = refusal_for(ConnectionRefusal::from(error), slot.close_reason());
-            shared.refused(slot.peer, refusal);
+            shared.refused(slot.peer, &requested, refusal);
         }
     }
 }

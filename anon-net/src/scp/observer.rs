@@ -6,6 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::{InstanceCounts, StoreOutcome};
+use crate::association::ul::RequestedTitles;
+use crate::context::{ContextResult, NegotiatedContexts};
+use crate::dimse::Status;
 use crate::error::{AbortedBy, RejectReason, Waiting};
 use crate::{AeTitle, BackendError, Error, Uid};
 
@@ -25,11 +28,28 @@ pub enum AssociationEnd {
     Stalled(Waiting),
     /// We aborted: the peer violated the protocol. Holds a constant text.
     Broken(&'static str),
-    /// We aborted: no message had arrived since the association was opened, and another peer needed
-    /// its place.
+    /// We aborted: it had completed no C-STORE request, and another association needed its place.
     Crowded,
     /// We aborted: the SCP was stopped.
     Stopped,
+}
+
+impl fmt::Display for AssociationEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Released => f.write_str("released by the peer"),
+            Self::Aborted(AbortedBy::User) => f.write_str("aborted by the peer"),
+            Self::Aborted(AbortedBy::Provider) => {
+                f.write_str("aborted by the peer, which found a protocol error")
+            }
+            Self::Lost => f.write_str("the connection was lost"),
+            Self::Idle => f.write_str("aborted: idle for too long"),
+            Self::Stalled(waiting) => write!(f, "aborted: timed out waiting for {waiting}"),
+            Self::Broken(problem) => write!(f, "aborted: protocol violation: {problem}"),
+            Self::Crowded => f.write_str("aborted: another association needed its place"),
+            Self::Stopped => f.write_str("aborted: the receiver stops"),
+        }
+    }
 }
 
 impl From<Error> for AssociationEnd {
@@ -78,6 +98,20 @@ pub enum ConnectionRefusal {
     Stopped,
 }
 
+impl fmt::Display for ConnectionRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rejected(reason) => reason.fmt(f),
+            Self::Address => f.write_str("its address is not admitted"),
+            Self::Crowded => f.write_str("too many connections wait for an association"),
+            Self::Silent => f.write_str("it did not request an association in time"),
+            Self::Lost => f.write_str("the connection was lost"),
+            Self::Broken(problem) => write!(f, "protocol violation: {problem}"),
+            Self::Stopped => f.write_str("the receiver stops"),
+        }
+    }
+}
+
 impl From<Error> for ConnectionRefusal {
     fn from(error: Error) -> Self {
         match error {
@@ -104,6 +138,8 @@ pub enum ScpEvent<'a> {
     Refused {
         /// The peer's address.
         peer: SocketAddr,
+        /// The AE titles of its request. Both are `None` if there was no request.
+        titles: &'a RequestedTitles,
         /// The reason.
         refusal: ConnectionRefusal,
     },
@@ -120,10 +156,18 @@ pub enum ScpEvent<'a> {
     Instance {
         /// The calling AE title.
         calling: &'a AeTitle,
-        /// The SOP class of the request.
-        sop_class: &'a Uid,
+        /// The peer's address. `None` without a network.
+        peer: Option<SocketAddr>,
+        /// The SOP class of the request. `None` if the command set is malformed.
+        sop_class: Option<&'a Uid>,
+        /// The transfer syntax. `None` if the request does not fit its presentation context.
+        transfer_syntax: Option<&'a Uid>,
         /// The outcome.
         outcome: StoreOutcome,
+        /// The status of the response. `None` if none can be sent.
+        status: Option<Status>,
+        /// Why the instance was not stored.
+        reason: Option<&'a str>,
         /// The number of bytes of the data set that were received.
         bytes: u64,
         /// The time since the command set was received.
@@ -138,9 +182,94 @@ pub enum ScpEvent<'a> {
         calling: &'a AeTitle,
         /// The peer's address. `None` without a network.
         peer: Option<SocketAddr>,
+        /// Its presentation contexts, also the refused ones.
+        contexts: &'a NegotiatedContexts,
         /// Its result.
         summary: &'a AssociationSummary,
     },
+}
+
+impl ScpEvent<'_> {
+    /// Writes the event to the log: what was not taken as a warning.
+    pub(super) fn log(&self) {
+        match self {
+            Self::Refused {
+                peer,
+                titles,
+                refusal,
+            } => {
+                let [calling, called] = [&titles.calling, &titles.called]
+                    .map(|title| title.as_ref().map(tracing::field::display));
+                tracing::warn!(%peer, calling, called, reason = %refusal, "rejected a connection");
+            }
+            Self::Instance { .. } => self.log_instance(),
+            Self::Ended {
+                calling,
+                contexts,
+                summary,
+                ..
+            } => {
+                log_refused_contexts(calling, contexts);
+                let (counts, end) = (&summary.counts, summary.ending);
+                tracing::info!(%calling, ?counts, %end, "an association ended");
+            }
+            Self::Listening { .. } | Self::Opened { .. } => {}
+        }
+    }
+
+    fn log_instance(&self) {
+        let Self::Instance {
+            calling,
+            sop_class,
+            transfer_syntax,
+            outcome,
+            status,
+            reason,
+            bytes,
+            error,
+            ..
+        } = self
+        else {
+            return;
+        };
+        let [sop_class, transfer_syntax] =
+            [sop_class, transfer_syntax].map(|uid| uid.map(tracing::field::display));
+        let status = status.map(tracing::field::display);
+        let error = error.map(|error| &*error.source as &(dyn std::error::Error + 'static));
+        match outcome {
+            StoreOutcome::Stored | StoreOutcome::AlreadyStored => {
+                tracing::debug!(%calling, sop_class, transfer_syntax, ?outcome, status, bytes, "received");
+            }
+            StoreOutcome::Quarantined => {
+                tracing::info!(%calling, sop_class, transfer_syntax, status, reason, "quarantined");
+            }
+            StoreOutcome::Refused(_) | StoreOutcome::Failed(_) | StoreOutcome::BrokenOff => {
+                tracing::warn!(
+                    %calling, sop_class, transfer_syntax, ?outcome, status, bytes, reason, error,
+                    "not stored"
+                );
+            }
+        }
+    }
+}
+
+/// Logs the refused contexts of an association in one line. A peer may propose 128 of them.
+fn log_refused_contexts(calling: &AeTitle, contexts: &NegotiatedContexts) {
+    let refused = contexts.refused().map(|context| {
+        let class = &context.abstract_syntax;
+        if context.result == ContextResult::TransferSyntaxesNotSupported {
+            let syntaxes = context.transfer_syntaxes.iter();
+            let syntaxes: Vec<_> = syntaxes.map(Uid::as_str).collect();
+            format!("{class} in {}", syntaxes.join(" or "))
+        } else {
+            class.to_string()
+        }
+    });
+    let refused: Vec<String> = refused.collect();
+    if !refused.is_empty() {
+        let refused = refused.join(", ");
+        tracing::warn!(%calling, refused, "presentation contexts are not accepted");
+    }
 }
 
 /// Receives the events of an SCP. It is called on the threads of the associations, so it must not

@@ -11,9 +11,15 @@ use super::observer::ConnectionRefusal;
 use crate::AeTitle;
 use crate::error::RejectReason;
 
-/// How long an association without a message is kept although another needs its place. A peer that
-/// opens one to use it sends its first message at once.
+/// How long an association keeps its place although it does nothing and another needs the place. A
+/// peer that opens one to use it sends its first message at once.
 const UNUSED_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The bytes per second below which an association that has stored nothing yet does nothing.
+const MIN_BYTES_PER_SECOND: u128 = 1024;
+
+/// How often a connection that waits for a place looks for one. It is also woken when one ends.
+const PLACE_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The limits on connections.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +30,8 @@ pub(super) struct ConnectionLimits {
     pub(super) per_peer: usize,
     /// Connections without an association.
     pub(super) waiting: usize,
+    /// How long a request waits for a place before it is rejected.
+    pub(super) patience: Duration,
 }
 
 /// An open association.
@@ -70,6 +78,8 @@ struct Connection {
 enum Phase {
     /// No association yet.
     Waiting,
+    /// Its request waits for a place.
+    Queued,
     /// An open association.
     Open(AeTitle),
     /// Being closed. Does not count any more.
@@ -79,6 +89,27 @@ enum Phase {
 impl Connection {
     fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open(_)) && !self.association.is_released()
+    }
+
+    fn has_no_association(&self) -> bool {
+        matches!(self.phase, Phase::Waiting | Phase::Queued)
+    }
+
+    /// Ranks an association among those that give way to others: the least goes first. It has had a
+    /// response (such as to a C-ECHO) or none, and its age. `None` if it keeps its place. It does
+    /// once it has completed a C-STORE request, because modalities keep associations open between
+    /// series.
+    fn expendable(&self) -> Option<(bool, Instant)> {
+        let state = &self.association;
+        let counts = state.counts.read();
+        if !self.is_open() || counts.handled() > 0 || !state.is_waiting() {
+            return None;
+        }
+        let done = state.last_done();
+        let quiet = done.unwrap_or(self.since).elapsed();
+        let expected = quiet.as_millis() * MIN_BYTES_PER_SECOND / 1000;
+        let is_quiet = quiet >= UNUSED_TIMEOUT && u128::from(counts.bytes) < expected;
+        is_quiet.then_some((done.is_some(), self.since))
     }
 
     /// Wakes its thread, which then reads the end of the stream.
@@ -94,42 +125,71 @@ impl RegistryState {
     }
 
     /// Closes the connection that has waited longest for an association, of the address with the
-    /// most of them. One peer thus cannot displace the others.
+    /// most of them. One peer thus cannot displace the others. One that has requested no
+    /// association for a while goes first.
     fn close_oldest_waiting(&mut self) {
         let mut waiting_by_address: BTreeMap<IpAddr, usize> = BTreeMap::new();
-        let waiting = |it: &&mut Connection| it.phase == Phase::Waiting;
-        for connection in self.connections.values_mut().filter(waiting) {
+        let waiting = |it: &&Connection| it.has_no_association();
+        for connection in self.connections.values().filter(waiting) {
             *waiting_by_address.entry(connection.peer.ip()).or_default() += 1;
         }
         let busiest = waiting_by_address
             .into_iter()
             .max_by_key(|(_, count)| *count);
         let Some((address, _)) = busiest else { return };
+        let silent =
+            |it: &Connection| it.phase == Phase::Waiting && it.since.elapsed() >= UNUSED_TIMEOUT;
         // Ids increase, so the first is the oldest.
         let oldest = self
             .connections
-            .values_mut()
-            .filter(waiting)
-            .find(|it| it.peer.ip() == address);
-        if let Some(connection) = oldest {
+            .iter_mut()
+            .filter(|(_, it)| it.has_no_association() && it.peer.ip() == address)
+            .min_by_key(|(id, it)| (!silent(it), **id));
+        if let Some((_, connection)) = oldest {
             connection.phase = Phase::Closing;
             connection.shut_down();
         }
     }
 
-    /// Aborts an association without a message since it was opened. Returns true if there was one.
-    fn abort_unused(&mut self, of: impl Fn(&Connection) -> bool) -> bool {
-        let silent = self
-            .connections
-            .values_mut()
-            .filter(|it| it.is_open() && of(it) && !it.association.was_used())
-            .find(|it| it.since.elapsed() >= UNUSED_TIMEOUT);
-        if let Some(connection) = silent {
-            connection.phase = Phase::Closing;
-            connection.association.request_abort();
-            return true;
+    /// Opens an association for a connection that waits for a place, if there is one.
+    fn take_place(&mut self, id: u64, calling: &AeTitle, limits: &ConnectionLimits) -> bool {
+        let Some(address) = self.connections.get(&id).map(|it| it.peer.ip()) else {
+            return false;
+        };
+        let same_address = |it: &Connection| it.peer.ip() == address;
+        // First come, first served among the requests of an address.
+        let mut earlier = self.connections.range(..id);
+        if earlier.any(|(_, it)| it.phase == Phase::Queued && same_address(it)) {
+            return false;
         }
-        false
+        let full = self.count(Connection::is_open) >= limits.associations;
+        let address_full = self.count(|it| it.is_open() && same_address(it)) >= limits.per_peer;
+        if (address_full && !self.make_room(same_address))
+            || (full && !address_full && !self.make_room(|_| true))
+        {
+            return false;
+        }
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.phase = Phase::Open(calling.clone());
+            connection.since = Instant::now();
+        }
+        true
+    }
+
+    /// Aborts an association that gives way to others. Returns true if there was one.
+    fn make_room(&mut self, of: impl Fn(&Connection) -> bool) -> bool {
+        let candidates = self.connections.values_mut().filter(|it| of(it));
+        let candidates = candidates.filter_map(|it| Some((it.expendable()?, it)));
+        let Some((_, connection)) = candidates.min_by_key(|(rank, _)| *rank) else {
+            return false;
+        };
+        connection.phase = Phase::Closing;
+        connection.association.request_abort();
+        // Between messages its thread notices the request, and sends an A-ABORT.
+        if connection.association.is_receiving() {
+            connection.shut_down();
+        }
+        true
     }
 }
 
@@ -162,7 +222,7 @@ impl Registry {
         if state.stopping {
             return Err(ConnectionRefusal::Stopped);
         }
-        if state.count(|it| it.phase == Phase::Waiting) >= self.limits.waiting {
+        if state.count(Connection::has_no_association) >= self.limits.waiting {
             state.close_oldest_waiting();
         }
         // Connections that are being closed still exist for a moment.
@@ -183,29 +243,41 @@ impl Registry {
         Ok(ConnectionSlot::new(Arc::clone(self), id, peer, association))
     }
 
+    /// Opens an association, or waits until there is a place for it.
+    ///
+    /// The peer's request is answered only then. Most peers wait for the answer for 30 s.
     pub(super) fn open(&self, id: u64, calling: &AeTitle) -> Result<(), RejectReason> {
+        let began = Instant::now();
         let mut state = self.lock();
-        let waiting = state.connections.get(&id).map(|it| (it.peer, &it.phase));
-        let Some((peer, Phase::Waiting)) = waiting else {
-            return Err(RejectReason::Congestion);
-        };
-        if state.stopping {
-            return Err(RejectReason::Congestion);
+        let mut expected = Phase::Waiting;
+        loop {
+            let is_stopping = state.stopping;
+            let Some(connection) = state.connections.get_mut(&id) else {
+                return Err(RejectReason::Congestion);
+            };
+            // It may have been closed to make room for other connections.
+            if is_stopping || connection.phase != expected {
+                return Err(RejectReason::Congestion);
+            }
+            connection.phase = Phase::Queued;
+            expected = Phase::Queued;
+            if state.take_place(id, calling, &self.limits) {
+                // The next request of this address is the first now.
+                self.changed.notify_all();
+                return Ok(());
+            }
+            let left = self.limits.patience.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                if let Some(connection) = state.connections.get_mut(&id) {
+                    connection.phase = Phase::Waiting;
+                }
+                return Err(RejectReason::LocalLimit);
+            }
+            let waited = self
+                .changed
+                .wait_timeout(state, left.min(PLACE_CHECK_INTERVAL));
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let same_address = |it: &Connection| it.peer.ip() == peer.ip();
-        let full = state.count(Connection::is_open) >= self.limits.associations;
-        let address_full =
-            state.count(|it| it.is_open() && same_address(it)) >= self.limits.per_peer;
-        if (address_full && !state.abort_unused(same_address))
-            || (full && !address_full && !state.abort_unused(|_| true))
-        {
-            return Err(RejectReason::LocalLimit);
-        }
-        if let Some(connection) = state.connections.get_mut(&id) {
-            connection.phase = Phase::Open(calling.clone());
-            connection.since = Instant::now();
-        }
-        Ok(())
     }
 
     /// Returns why we closed a connection. `None` if we did not.
@@ -247,7 +319,7 @@ impl Registry {
                 open_for: connection.since.elapsed(),
                 counts: connection.association.counts.read(),
             }),
-            Phase::Waiting | Phase::Closing => None,
+            Phase::Waiting | Phase::Queued | Phase::Closing => None,
         };
         state.connections.values().filter_map(open).collect()
     }
@@ -261,7 +333,7 @@ impl Registry {
         let mut state = self.lock();
         state.stopping = true;
         for connection in state.connections.values_mut() {
-            if connection.phase == Phase::Waiting {
+            if connection.has_no_association() {
                 connection.shut_down();
             }
         }

@@ -13,7 +13,7 @@ use super::{InstanceHandler, ScpTotals};
 use crate::context::ContextId;
 use crate::dimse::message::poll_command;
 use crate::dimse::{self, Body, Command, Incoming, Malformed, Operation, Request, Status};
-use crate::{AeTitle, Association};
+use crate::{AeTitle, Association, Error};
 
 /// How often a thread that waits for a message checks whether to stop.
 const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(250);
@@ -129,12 +129,13 @@ impl Service {
             ending,
         };
         self.totals.ended();
-        tracing::debug!(peer = %calling, ?summary, "served");
         let ended = ScpEvent::Ended {
             calling,
             peer,
+            contexts: association.contexts(),
             summary: &summary,
         };
+        ended.log();
         notify(&*self.observer, &ended);
         summary
     }
@@ -155,8 +156,9 @@ impl ServedAssociation<'_> {
             let answered = self
                 .next(association)
                 .and_then(|incoming| self.serve_message(association, incoming));
-            if let Err(ending) = answered {
-                return ending;
+            match answered {
+                Ok(()) => self.state.mark_done(),
+                Err(ending) => return ending,
             }
         }
     }
@@ -175,14 +177,22 @@ impl ServedAssociation<'_> {
             if left.is_zero() {
                 return Err(AssociationEnd::Idle);
             }
-            if let Some(incoming) = poll_command(
-                association,
-                left.min(STOP_CHECK_INTERVAL),
-                self.service.dimse,
-            )? {
-                self.state.mark_used();
+            let (wait, dimse) = (left.min(STOP_CHECK_INTERVAL), self.service.dimse);
+            let polled = self
+                .state
+                .waiting(|| poll_command(association, wait, dimse));
+            if let Some(incoming) = polled.map_err(|error| self.end_of(error))? {
                 return Ok(incoming);
             }
+        }
+    }
+
+    /// Returns how the association ended. To make room for another one, the listener closes the
+    /// connection of a peer that stopped inside a message.
+    pub(super) fn end_of(&self, error: Error) -> AssociationEnd {
+        match AssociationEnd::from(error) {
+            AssociationEnd::Lost if self.state.abort_requested() => AssociationEnd::Crowded,
+            ending => ending,
         }
     }
 
@@ -245,6 +255,13 @@ impl ServedAssociation<'_> {
         malformed: &Malformed,
     ) -> Result<(), AssociationEnd> {
         tracing::debug!(peer = %self.calling, %malformed, "a command set is malformed");
+        if let Malformed::Request {
+            operation: Operation::Store,
+            ..
+        } = malformed
+        {
+            return self.refuse_malformed_store(association, context, malformed);
+        }
         if malformed.response().is_none() {
             return Err(AssociationEnd::Broken(
                 "it sends a command that cannot be answered",

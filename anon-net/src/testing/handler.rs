@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::{self, BufRead, Read};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::scp::{Instance, InstanceHandler, Outcome};
+use crate::scp::{HandlerResponse, Instance, InstanceHandler, Outcome};
 use crate::{BackendError, InstanceUid};
 
 /// Keeps instances in memory, up to a number of bytes.
@@ -60,33 +60,37 @@ impl MemoryHandler {
 }
 
 impl InstanceHandler for MemoryHandler {
-    fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
+    fn handle(
+        &self,
+        instance: &Instance,
+        body: &mut dyn BufRead,
+    ) -> Result<HandlerResponse, BackendError> {
         // Reading one byte more than fits detects a body that is too long.
         let room = self.max_bytes.saturating_sub(self.lock().bytes);
         let mut bytes = Vec::new();
         let read = body.take(room as u64 + 1).read_to_end(&mut bytes);
         if let Err::<usize, io::Error>(error) = read {
             tracing::debug!(kind = %error.kind(), "a body broke off");
-            return Ok(Outcome::BrokenOff);
+            return Ok(Outcome::BrokenOff.into());
         }
         let mut kept = self.lock();
         let known = kept.stored.get(&instance.sop_instance);
         if known == Some(&bytes) {
-            return Ok(Outcome::AlreadyStored);
+            return Ok(Outcome::AlreadyStored.into());
         }
         let known = known.is_some();
         if kept.bytes + bytes.len() > self.max_bytes {
-            return Ok(Outcome::OutOfResources);
+            return Ok(Outcome::OutOfResources.because("the memory is full"));
         }
         tracing::trace!(?instance, bytes = bytes.len(), "kept");
         kept.bytes += bytes.len();
         let uid = instance.sop_instance.clone();
         if known {
             kept.quarantined.push((uid, bytes));
-            return Ok(Outcome::Quarantined);
+            return Ok(Outcome::Quarantined.because("another data set has this SOP instance UID"));
         }
         kept.stored.insert(uid, bytes);
-        Ok(Outcome::Stored)
+        Ok(Outcome::Stored.into())
     }
 }
 

@@ -8,7 +8,7 @@ use anon_net::testing::MemoryHandler;
 use anon_net::testing::conformance::{self, AssociationPair};
 use anon_net::testing::memory::{MemoryAssociation, MemoryPeer, pair};
 use anon_net::{
-    AeTitle, Association, BackendError, Error, Event, Instance, InstanceHandler,
+    AeTitle, Association, BackendError, Error, Event, HandlerResponse, Instance, InstanceHandler,
     NegotiatedContexts, Outcome, Pdv,
 };
 
@@ -205,21 +205,26 @@ enum HandlerFault {
 struct BrokenHandler(MemoryHandler, HandlerFault);
 
 impl InstanceHandler for BrokenHandler {
-    fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
+    fn handle(
+        &self,
+        instance: &Instance,
+        body: &mut dyn BufRead,
+    ) -> Result<HandlerResponse, BackendError> {
         match self.1 {
             HandlerFault::KeepsWhatBrokeOff => {
                 let mut bytes = Vec::new();
                 let read = body.read_to_end(&mut bytes);
-                let outcome = self.0.handle(instance, &mut &*bytes)?;
-                Ok(read.map_or(Outcome::BrokenOff, |_| outcome))
+                let response = self.0.handle(instance, &mut &*bytes)?;
+                Ok(read.map_or(Outcome::BrokenOff.into(), |_| response))
             }
             HandlerFault::SaysStoredAgain => {
-                self.0.handle(instance, body).map(|outcome| match outcome {
-                    Outcome::AlreadyStored => Outcome::Stored,
-                    other => other,
+                let response = self.0.handle(instance, body)?;
+                Ok(match response.outcome {
+                    Outcome::AlreadyStored => Outcome::Stored.into(),
+                    _ => response,
                 })
             }
-            HandlerFault::KeepsNothing => Ok(Outcome::Stored),
+            HandlerFault::KeepsNothing => Ok(Outcome::Stored.into()),
             HandlerFault::None => self.0.handle(instance, body),
         }
     }

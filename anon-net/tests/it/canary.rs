@@ -133,8 +133,8 @@ fn converse(output: &mut Vec<String>) {
     let handler = MemoryHandler::new(1 << 20);
     let instance = instance(NUMBER);
     for _ in 0..2 {
-        let outcome = handler.handle(&instance, &mut CANARY.as_bytes());
-        output.push(format!("{outcome:?} {handler:?} {instance:?}"));
+        let response = handler.handle(&instance, &mut CANARY.as_bytes());
+        output.push(format!("{response:?} {handler:?} {instance:?}"));
     }
     output.push(format!(
         "{:?} {:?}",
@@ -300,7 +300,7 @@ fn no_canary_in_output_of_sending() {
 #[test]
 fn no_canary_in_output_of_an_scp() {
     let (log, output) = logged(serve);
-    for text in ["malformed", "served", "kept"] {
+    for text in ["malformed", "not stored", "an association ended", "kept"] {
         assert!(log.contains(text), "events are captured: {log}");
     }
     for text in ["Stored", "Refused", "Broken"] {

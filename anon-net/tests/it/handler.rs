@@ -39,6 +39,7 @@ fn full_handler_refuses_and_keeps_its_instances() {
         handler
             .handle(&instance(number), &mut &*body)
             .expect("an outcome")
+            .outcome
     };
     assert_eq!(handle("1.1", b"123456"), Outcome::Stored);
     assert_eq!(handle("1.2", b"12345"), Outcome::OutOfResources);

@@ -10,8 +10,8 @@ use anon_net::service::{
 };
 use anon_net::testing::MemoryHandler;
 use anon_net::{
-    Association, BackendError, ContextId, Error, Instance, InstanceHandler, InstanceUid, Node,
-    Operation, Outcome, Status, Uid,
+    Association, BackendError, ContextId, Error, HandlerResponse, Instance, InstanceHandler,
+    InstanceUid, Node, Operation, Status, Uid,
 };
 
 use crate::pacs::{CT, LONG, SR, hostile_node, request, respond};
@@ -194,7 +194,11 @@ fn response_on_another_context_is_an_error() {
 struct Panics(MemoryHandler);
 
 impl InstanceHandler for Panics {
-    fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
+    fn handle(
+        &self,
+        instance: &Instance,
+        body: &mut dyn BufRead,
+    ) -> Result<HandlerResponse, BackendError> {
         assert_ne!(
             instance.sop_instance.expose(),
             "1.2.13",

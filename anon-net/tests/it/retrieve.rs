@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use anon_net::identifier::{Encoding, Identifier, tag};
-use anon_net::scp::{Instance, InstanceHandler, Outcome};
+use anon_net::scp::{HandlerResponse, Instance, InstanceHandler, Outcome};
 use anon_net::service::{
     Cancel, InstanceFilter, InstanceState, LocalInstances, QueryLevel, RetrieveEvent,
     RetrieveMethod, RetrieveRequest, RetrieveStep, ServiceError, StudyReport, Timeouts,
@@ -530,15 +530,19 @@ struct ReceivingEngine {
 }
 
 impl InstanceHandler for ReceivingEngine {
-    fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
+    fn handle(
+        &self,
+        instance: &Instance,
+        body: &mut dyn BufRead,
+    ) -> Result<HandlerResponse, BackendError> {
         let copied = std::io::copy(body, &mut std::io::sink());
         if copied.is_err() {
-            return Ok(Outcome::BrokenOff);
+            return Ok(Outcome::BrokenOff.into());
         }
         self.taken.fetch_add(1, Ordering::AcqRel);
         self.arrivals
             .arrive(&instance.sop_instance, InstanceState::Stored);
-        Ok(Outcome::Stored)
+        Ok(Outcome::Stored.into())
     }
 }
 
@@ -596,8 +600,8 @@ fn c_get_brings_the_classes_that_one_association_has_no_room_for() {
 struct FullDisk;
 
 impl InstanceHandler for FullDisk {
-    fn handle(&self, _: &Instance, _: &mut dyn BufRead) -> Result<Outcome, BackendError> {
-        Ok(Outcome::OutOfResources)
+    fn handle(&self, _: &Instance, _: &mut dyn BufRead) -> Result<HandlerResponse, BackendError> {
+        Ok(Outcome::OutOfResources.into())
     }
 }
 

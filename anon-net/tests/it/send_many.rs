@@ -319,7 +319,7 @@ fn serve(mut association: Box<dyn Association>, handler: &MemoryHandler) -> Resu
             calling,
         );
         let mut body = Body::new(&mut *association, context, SECOND);
-        let outcome = handler.handle(&instance, &mut body)?;
+        let outcome = handler.handle(&instance, &mut body)?.outcome;
         let status = outcome.status().ok_or(Error::Lost)?;
         let response = Command::Response(request.response(status));
         send_message(&mut *association, context, &response, SECOND)?;

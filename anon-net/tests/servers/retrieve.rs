@@ -12,7 +12,7 @@ use anon_net::service::{
     ServiceError, StudyReport, TransferFailure, TransferTarget,
 };
 use anon_net::testing::MemoryInstances;
-use anon_net::{BackendError, InstanceHandler, Outcome, SupportedContexts, Uid};
+use anon_net::{BackendError, HandlerResponse, InstanceHandler, Outcome, SupportedContexts, Uid};
 
 use crate::node::{self, Inbox};
 use crate::scu::{node_of, scu};
@@ -40,13 +40,13 @@ impl InstanceHandler for NotifyingInbox {
         &self,
         instance: &anon_net::Instance,
         body: &mut dyn BufRead,
-    ) -> Result<Outcome, BackendError> {
-        let outcome = self.inbox.handle(instance, body)?;
-        if outcome == Outcome::Stored {
+    ) -> Result<HandlerResponse, BackendError> {
+        let response = self.inbox.handle(instance, body)?;
+        if response.outcome == Outcome::Stored {
             self.arrivals
                 .arrive(&instance.sop_instance, InstanceState::Stored);
         }
-        Ok(outcome)
+        Ok(response)
     }
 }
 
@@ -271,7 +271,7 @@ impl InstanceHandler for CurrentInbox {
         &self,
         instance: &anon_net::Instance,
         body: &mut dyn BufRead,
-    ) -> Result<Outcome, BackendError> {
+    ) -> Result<HandlerResponse, BackendError> {
         let now = self
             .0
             .lock()

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use anon_net::scp::{RunningScp, Scp, ScpBuilder};
 use anon_net::{
-    BackendError, Instance, InstanceHandler, Outcome, SupportedContexts, TextError, Uid,
+    BackendError, HandlerResponse, Instance, InstanceHandler, Outcome, SupportedContexts,
+    TextError, Uid,
 };
 
 /// The AE title of the SCP.
@@ -95,15 +96,19 @@ impl Inbox {
 }
 
 impl InstanceHandler for Inbox {
-    fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
+    fn handle(
+        &self,
+        instance: &Instance,
+        body: &mut dyn BufRead,
+    ) -> Result<HandlerResponse, BackendError> {
         let Ok(bytes) = io::copy(body, &mut io::sink()) else {
-            return Ok(Outcome::BrokenOff);
+            return Ok(Outcome::BrokenOff.into());
         };
         let uid = instance.sop_instance.expose().to_owned();
         let syntax = instance.transfer_syntax.to_string();
         let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
         received.insert(uid, (syntax, bytes));
         self.changed.notify_all();
-        Ok(Outcome::Stored)
+        Ok(Outcome::Stored.into())
     }
 }

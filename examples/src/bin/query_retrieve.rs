@@ -15,7 +15,10 @@ use std::sync::Arc;
 use anon_net::association::ul::UlDial;
 use anon_net::context::transfer_syntaxes;
 use anon_net::service::{GetRequest, Query, TransferTarget};
-use anon_net::{BackendError, Cancel, Instance, InstanceHandler, Node, Outcome, Remedy, Scu, Uid};
+use anon_net::{
+    BackendError, Cancel, HandlerResponse, Instance, InstanceHandler, Node, Outcome, Remedy, Scu,
+    Uid,
+};
 use anyhow::Context as _;
 
 /// Saves each data set unchanged in its own file. The files identify people.
@@ -23,11 +26,15 @@ use anyhow::Context as _;
 struct SaveToDirectory(PathBuf);
 
 impl InstanceHandler for SaveToDirectory {
-    fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
+    fn handle(
+        &self,
+        instance: &Instance,
+        body: &mut dyn BufRead,
+    ) -> Result<HandlerResponse, BackendError> {
         let path = self.0.join(instance.sop_instance.expose());
         let copied = File::create(path).and_then(|mut file| io::copy(body, &mut file));
         copied.map_err(|error| BackendError::new(Remedy::Retry, error))?;
-        Ok(Outcome::Stored)
+        Ok(Outcome::Stored.into())
     }
 }
 

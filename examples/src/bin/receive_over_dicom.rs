@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use anon_engine::{Engine, Received};
 use anon_net::scp::Scp;
-use anon_net::{BackendError, Instance, InstanceHandler, Outcome, SupportedContexts};
+use anon_net::{
+    BackendError, HandlerResponse, Instance, InstanceHandler, Outcome, SupportedContexts,
+};
 
 /// The largest accepted data set, in bytes. It is read into memory.
 const MAX_BYTES: u64 = 256 << 20;
@@ -24,12 +26,16 @@ const MAX_BYTES: u64 = 256 << 20;
 struct Deidentify(Engine);
 
 impl InstanceHandler for Deidentify {
-    fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
+    fn handle(
+        &self,
+        instance: &Instance,
+        body: &mut dyn BufRead,
+    ) -> Result<HandlerResponse, BackendError> {
         let mut bytes = Vec::new();
         if body.take(MAX_BYTES + 1).read_to_end(&mut bytes).is_err() {
-            return Ok(Outcome::BrokenOff);
+            return Ok(Outcome::BrokenOff.into());
         } else if bytes.len() as u64 > MAX_BYTES {
-            return Ok(Outcome::OutOfResources);
+            return Ok(Outcome::OutOfResources.because("it is too large"));
         }
         let received = Received::data_set(bytes, instance.transfer_syntax.as_str())
             .announced(instance.sop_class.as_str(), instance.sop_instance.expose());
@@ -38,7 +44,7 @@ impl InstanceHandler for Deidentify {
         if let Ok(receipt) = &result {
             println!("{} from {}", receipt.outcome.name(), instance.calling);
         }
-        anon_examples::store_outcome(result)
+        anon_examples::store_response(result)
     }
 }
 

@@ -144,21 +144,22 @@ impl Acceptor {
     /// [`Error::Tls`] or [`Error::Lost`] if there was no request to answer. The connection is
     /// closed then. The peer was informed as PS3.8 says, unless it speaks HTTP or TLS.
     pub fn accept(&self, stream: TcpStream) -> Result<UlAssociation, Error> {
-        self.accept_if(stream, |_| Ok(()))
+        self.accept_if(stream, |_, checked| checked)
     }
 
-    /// Like [`accept`](Self::accept), but after all other checks calls `may_open` with the calling
-    /// title. A listener at its limit returns an error from it.
+    /// Like [`accept`](Self::accept), but `decide` has the last word. It gets the titles of the
+    /// request and the result of all checks; if that is `Ok`, the calling title is valid. A
+    /// listener at its limit waits in it, or returns an error.
     ///
     /// # Errors
     /// Those of [`accept`](Self::accept).
     pub fn accept_if(
         &self,
         stream: TcpStream,
-        may_open: impl FnOnce(&AeTitle) -> Result<(), RejectReason>,
+        decide: impl FnOnce(&RequestedTitles, Result<(), RejectReason>) -> Result<(), RejectReason>,
     ) -> Result<UlAssociation, Error> {
         let limit = TimeLimit::of(self.artim);
-        self.accept_within(self.transport(stream, limit)?, limit, may_open)
+        self.accept_within(self.transport(stream, limit)?, limit, decide)
     }
 
     /// Like [`accept`](Self::accept), over another kind of stream.
@@ -166,7 +167,8 @@ impl Acceptor {
     /// # Errors
     /// Those of [`accept`](Self::accept).
     pub fn accept_over(&self, transport: Box<dyn Transport>) -> Result<UlAssociation, Error> {
-        self.accept_within(transport, TimeLimit::of(self.artim), |_| Ok(()))
+        let limit = TimeLimit::of(self.artim);
+        self.accept_within(transport, limit, |_, checked| checked)
     }
 
     /// Reads an association request from a connection and rejects it.
@@ -199,13 +201,13 @@ impl Acceptor {
         &self,
         mut transport: Box<dyn Transport>,
         limit: TimeLimit,
-        may_open: impl FnOnce(&AeTitle) -> Result<(), RejectReason>,
+        decide: impl FnOnce(&RequestedTitles, Result<(), RejectReason>) -> Result<(), RejectReason>,
     ) -> Result<UlAssociation, Error> {
         let mut buffer = ReceiveBuffer::new();
         let request = self.request(&mut buffer, &mut *transport, limit)?;
-        let admitted = self
-            .admit(&request)
-            .and_then(|calling| may_open(&calling).map(|()| calling));
+        let titles = RequestedTitles::of(&request);
+        let decision = decide(&titles, self.check(&request, &titles));
+        let admitted = decision.and(titles.calling.ok_or(RejectReason::CallingTitle));
         let calling = match admitted {
             Ok(calling) => calling,
             Err(reason) => {
@@ -238,8 +240,8 @@ impl Acceptor {
         decode::request(&body).map_err(|violation| abort_for(transport, violation, limit))
     }
 
-    /// Checks everything but the contexts, and returns the calling title.
-    fn admit(&self, request: &AssociationRQ) -> Result<AeTitle, RejectReason> {
+    /// Checks everything but the contexts.
+    fn check(&self, request: &AssociationRQ, titles: &RequestedTitles) -> Result<(), RejectReason> {
         // Bit 0 stands for version 1, and only that bit is tested (PS3.8 section 9.3.2).
         if request.protocol_version & 1 == 0 {
             return Err(RejectReason::ProtocolVersion);
@@ -247,18 +249,15 @@ impl Acceptor {
         if request.application_context_name != APPLICATION_CONTEXT {
             return Err(RejectReason::ApplicationContext);
         }
-        let called = AeTitle::new(&request.called_ae_title).ok();
-        if !self.any_called && called.as_ref() != Some(&self.title) {
+        if !self.any_called && titles.called.as_ref() != Some(&self.title) {
             return Err(RejectReason::CalledTitle);
         }
-        AeTitle::new(&request.calling_ae_title)
-            .ok()
-            .filter(|title| {
-                self.calling
-                    .as_ref()
-                    .is_none_or(|known| known.contains(title))
-            })
-            .ok_or(RejectReason::CallingTitle)
+        let known = |title: &AeTitle| self.calling.as_ref().is_none_or(|all| all.contains(title));
+        if titles.calling.as_ref().is_some_and(known) {
+            Ok(())
+        } else {
+            Err(RejectReason::CallingTitle)
+        }
     }
 
     fn respond(
@@ -294,6 +293,26 @@ impl Acceptor {
             max_pdu_bytes: requested.max_pdu_bytes,
             announced: settings.max_pdu_bytes,
         })
+    }
+}
+
+/// The AE titles of an association request (PS3.8 section 9.3.2). A title is `None` if it is not a
+/// valid one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct RequestedTitles {
+    /// The title of the peer.
+    pub calling: Option<AeTitle>,
+    /// The title that the peer calls.
+    pub called: Option<AeTitle>,
+}
+
+impl RequestedTitles {
+    fn of(request: &AssociationRQ) -> Self {
+        Self {
+            calling: AeTitle::new(&request.calling_ae_title).ok(),
+            called: AeTitle::new(&request.called_ae_title).ok(),
+        }
     }
 }
 

@@ -322,7 +322,10 @@ impl TransferResponses<'_> {
         match catch_unwind(AssertUnwindSafe(|| handler.handle(&instance, body))) {
             // Reading the rest of the body then finds the lost association, so this status is not
             // sent.
-            Ok(Ok(outcome)) => outcome.status().unwrap_or(Status::CANNOT_UNDERSTAND),
+            Ok(Ok(response)) => {
+                let status = response.outcome.status();
+                status.unwrap_or(Status::CANNOT_UNDERSTAND)
+            }
             Ok(Err(error)) => failure_status(&error),
             Err(_) => {
                 tracing::error!(peer = %self.peer, "the handler panicked");

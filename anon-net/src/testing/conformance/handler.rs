@@ -37,7 +37,7 @@ fn handle(
     body: &mut dyn BufRead,
 ) -> Outcome {
     match handler.handle(&sample.instance, body) {
-        Ok(outcome) => outcome,
+        Ok(response) => response.outcome,
         Err(error) => panic!("the handler failed: {error:?}"),
     }
 }

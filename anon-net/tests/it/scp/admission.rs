@@ -2,16 +2,17 @@
 
 use std::io::Read;
 use std::net::{IpAddr, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anon_net::association::ul::UlDial;
 use anon_net::dimse::Status;
 use anon_net::error::RejectReason;
-use anon_net::scp::{AssociationEnd, ConnectionRefusal, Scp, StopOutcome};
+use anon_net::scp::{AssociationEnd, ConnectionRefusal, Scp, ScpEvent, ScpObserver, StopOutcome};
 use anon_net::testing::MemoryHandler;
-use anon_net::{Dial, InstanceUid, Node, SupportedContexts};
+use anon_net::{AeTitle, Dial, InstanceUid, Node, SupportedContexts};
 
-use super::node::{bind, connect, dial, dial_as, eventually, is_served, memory, rejected};
+use super::node::{bind, connect, dial, dial_as, eventually, is_served, memory, pause, rejected};
 use super::support::{
     CT, EXPLICIT, Peer, RecordedEvent, Recorder, TIMEOUT, proposal, supported, title, uid,
 };
@@ -72,6 +73,66 @@ fn ae_titles_are_checked() {
     assert!(dial_as(&scp, "PEER", "ELSE").is_ok());
 }
 
+/// What an administrator needs to know of a peer that is not admitted, or that offers too much.
+#[derive(Debug, Default)]
+struct Offers(Mutex<Vec<String>>);
+
+impl ScpObserver for Offers {
+    fn on(&self, event: &ScpEvent<'_>) {
+        let text = match event {
+            ScpEvent::Refused {
+                titles, refusal, ..
+            } => {
+                let [calling, called] = [&titles.calling, &titles.called]
+                    .map(|title| title.as_ref().map_or("none", AeTitle::as_str));
+                format!("{calling} calls {called}: {refusal}")
+            }
+            ScpEvent::Ended {
+                contexts, summary, ..
+            } => {
+                let refused = contexts.refused();
+                let refused: Vec<_> = refused
+                    .map(|it| format!("{} {}", it.abstract_syntax, it.result.code()))
+                    .collect();
+                format!("refused {}; {}", refused.join(", "), summary.ending)
+            }
+            _ => return,
+        };
+        self.0.lock().expect("no panic").push(text);
+    }
+}
+
+#[test]
+fn rejected_titles_and_refused_contexts_are_reported() {
+    let offers = Arc::new(Offers::default());
+    let implicit = vec![uid("1.2.840.10008.1.2")];
+    let scp = bind(
+        memory()
+            .supported(SupportedContexts::new().with(uid(CT), implicit))
+            .calling_titles([title("PEER")])
+            .observer(Arc::clone(&offers) as _),
+    );
+    rejected(&dial_as(&scp, "PEER", "ELSE"), RejectReason::CalledTitle);
+    rejected(&dial_as(&scp, "NEW CT", "SCP"), RejectReason::CallingTitle);
+    drop(connect(&scp));
+    let released = dial(&scp).and_then(|mut association| association.release(TIMEOUT));
+    released.expect("released");
+    let expected = [
+        "PEER calls ELSE: the called AE title is not recognized",
+        "NEW CT calls SCP: the calling AE title is not recognized",
+        "none calls none: the connection was lost",
+        // Verification and queries are not supported, and CT not in explicit VR.
+        "refused 1.2.840.10008.1.1 3, 1.2.840.10008.5.1.4.1.1.2 4, 1.2.840.10008.5.1.4.1.2.2.1 3; \
+         released by the peer",
+    ];
+    eventually("each is reported", || {
+        let offers = offers.0.lock().expect("no panic");
+        expected
+            .iter()
+            .all(|it| offers.iter().any(|offer| offer == it))
+    });
+}
+
 /// Nothing is read from or sent to a peer that may not connect.
 #[test]
 fn peer_addresses_are_checked() {
@@ -110,13 +171,14 @@ fn ipv4_peer_on_ipv6_socket_matches_ipv4_range() {
 
 #[test]
 fn associations_over_the_limit_are_rejected() {
-    let scp = bind(memory().max_associations(2));
+    let patience = Duration::from_millis(100);
+    let scp = bind(memory().max_associations(2).admission_timeout(patience));
     let mut held: Vec<_> = (0..2)
         .map(|_| dial(&scp).expect("an association"))
         .collect();
     for association in &mut held {
-        let echo = Peer(&mut **association).echo();
-        assert_eq!(echo.expect("a response"), Status::SUCCESS);
+        let stored = Peer(&mut **association).store("1.2.3", b"data");
+        assert_eq!(stored.expect("a response"), Status::SUCCESS);
     }
     rejected(&dial(&scp), RejectReason::LocalLimit);
     // Open associations are not affected, however long they were idle.
@@ -128,6 +190,24 @@ fn associations_over_the_limit_are_rejected() {
     }
     held.pop().expect("two").release(TIMEOUT).expect("released");
     is_served(&scp, "a place is free again");
+}
+
+/// A request at the limit waits until a place is free.
+#[test]
+fn request_at_the_limit_is_kept_waiting() {
+    let scp = bind(memory().max_associations(1));
+    let mut held = dial(&scp).expect("an association");
+    let stored = Peer(&mut *held).store("1.2.3", b"data");
+    assert_eq!(stored.expect("a response"), Status::SUCCESS);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| dial(&scp));
+        pause();
+        assert!(!waiting.is_finished(), "it waits");
+        held.release(TIMEOUT).expect("released");
+        let admitted = waiting.join().expect("no panic");
+        admitted.expect("an association").abort();
+    });
+    assert_eq!(scp.totals().rejected, 0);
 }
 
 /// A peer whose release was confirmed can open the next association at once, even at the limit.
@@ -145,12 +225,15 @@ fn slot_is_free_before_the_release_is_confirmed() {
 
 #[test]
 fn associations_of_one_peer_are_limited() {
-    let scp = bind(memory().max_associations_per_peer(1));
-    let mut held = dial(&scp).expect("an association");
-    assert_eq!(
-        Peer(&mut *held).echo().expect("a response"),
-        Status::SUCCESS
+    let patience = Duration::from_millis(100);
+    let scp = bind(
+        memory()
+            .max_associations_per_peer(1)
+            .admission_timeout(patience),
     );
+    let mut held = dial(&scp).expect("an association");
+    let stored = Peer(&mut *held).store("1.2.3", b"data");
+    assert_eq!(stored.expect("a response"), Status::SUCCESS);
     rejected(&dial(&scp), RejectReason::LocalLimit);
     // Another address of the same machine counts as another peer.
     let port = scp.local_addr().port();

@@ -85,6 +85,27 @@ fn incomplete_body_counts_as_failed() {
     }
 }
 
+/// A peer that sends a byte before each timeout does not hold its association for ever.
+#[test]
+fn peer_that_drips_is_aborted() {
+    let service = memory().with_dimse_timeout(SHORT * 10);
+    let summary = with(&service, |association| {
+        let mut peer = Peer(association);
+        peer.send(CT_CONTEXT, &store(1, "1.2.3"))?;
+        let began = Instant::now();
+        while peer
+            .put(CT_CONTEXT, PdvKind::Data, PdvPosition::More, b"x")
+            .is_ok()
+        {
+            assert!(began.elapsed() < TIMEOUT, "it is aborted");
+            super::node::pause();
+        }
+        Ok(())
+    });
+    assert_eq!(summary.ending, AssociationEnd::Stalled(Waiting::Message));
+    assert_eq!((summary.counts.offered, summary.counts.failed), (1, 1));
+}
+
 #[test]
 fn idle_association_is_aborted() {
     let service = memory().with_idle_timeout(SHORT);

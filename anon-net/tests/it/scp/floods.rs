@@ -3,18 +3,20 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use anon_net::association::ul::UlDial;
+use anon_net::association::{PdvKind, PdvPosition};
 use anon_net::dimse::Status;
 use anon_net::error::RejectReason;
-use anon_net::scp::{AssociationEnd, ConnectionRefusal, RunningScp, StopOutcome};
+use anon_net::scp::{AssociationEnd, ConnectionRefusal, RunningScp, StopOutcome, StoreOutcome};
 use anon_net::{Association, Dial, Error};
 
 use super::node::{
     bind, closed, connect, dial, eventually, is_served, memory, node, pause, rejected,
 };
-use super::support::{Peer, RecordedEvent, Recorder, TIMEOUT, proposal};
+use super::support::{CT_CONTEXT, Peer, RecordedEvent, Recorder, TIMEOUT, proposal, store};
 
 #[test]
 fn silent_connections_do_not_block_others() {
@@ -66,13 +68,104 @@ fn silent_associations_give_way() {
     is_served(&scp, "after 100 idle associations");
 }
 
-/// Opens so many associations from one address. Each sends one C-ECHO and is then idle.
+/// Dials once, stores an instance, and releases.
+#[track_caller]
+fn is_admitted(scp: &RunningScp, case: &str) {
+    let mut association = dial(scp).expect(case);
+    let status = Peer(&mut *association).store("1.2.3", b"data");
+    assert_eq!(status.expect("a response"), Status::SUCCESS, "{case}");
+    association.release(TIMEOUT).expect("released");
+}
+
+/// A hundred associations of one address that never send anything hold the places of that address,
+/// or wait for one. An honest one from there is not rejected: it waits while the oldest give way.
+#[test]
+fn honest_association_gets_in_although_a_hundred_silent_ones_hold_the_places() {
+    let recorder = Arc::new(Recorder::default());
+    let scp = bind(
+        memory()
+            .max_associations_per_peer(16)
+            .max_waiting(128)
+            .admission_timeout(TIMEOUT)
+            .observer(Arc::clone(&recorder) as _),
+    );
+    std::thread::scope(|scope| {
+        let silent: Vec<_> = (0..100).map(|_| scope.spawn(|| dial(&scp))).collect();
+        eventually("the places are held", || scp.associations().len() == 16);
+        is_admitted(&scp, "during 100 silent associations");
+        // They are held until here.
+        let joined = silent.into_iter().map(ScopedJoinHandle::join);
+        drop(joined.collect::<Vec<_>>());
+    });
+    let crowded = AssociationEnd::Crowded;
+    assert!(recorder.endings().contains(&crowded), "{recorder:?}");
+}
+
+/// A C-ECHO is no reason to hold a place.
+#[test]
+fn associations_that_only_sent_an_echo_give_way() {
+    let scp = bind(memory().max_associations_per_peer(16));
+    let mut held = Vec::new();
+    for _ in 0..16 {
+        let mut association = dial(&scp).expect("an association");
+        let echo = Peer(&mut *association).echo();
+        assert_eq!(echo.expect("a response"), Status::SUCCESS);
+        held.push(association);
+    }
+    is_admitted(&scp, "during 16 idle associations");
+    // The oldest gave way.
+    let end = held[0].receive(TIMEOUT).map(drop);
+    assert!(matches!(end, Err(Error::Aborted { .. })), "{end:?}");
+    let echo = Peer(&mut *held[15]).echo();
+    assert_eq!(echo.expect("a response"), Status::SUCCESS);
+}
+
+/// A modality keeps its association open between series. A crowd of others does not end it.
+#[test]
+fn idle_modality_that_has_stored_something_keeps_its_place_in_a_crowd() {
+    let scp = bind(memory().max_associations_per_peer(4));
+    let mut modality = dial(&scp).expect("an association");
+    let stored = Peer(&mut *modality).store("1.2.9", b"data");
+    assert_eq!(stored.expect("a response"), Status::SUCCESS);
+    let crowd: Vec<_> = (0..8).map(|_| dial(&scp)).collect();
+    assert!(
+        crowd.iter().all(Result::is_ok),
+        "they give way to each other"
+    );
+    let stored = Peer(&mut *modality).store("1.2.10", b"data");
+    assert_eq!(stored.expect("a response"), Status::SUCCESS);
+}
+
+/// A peer that sends its first object one byte at a time gives way too. The object counts as failed.
+#[test]
+fn drip_feeding_association_gives_way() {
+    let recorder = Arc::new(Recorder::default());
+    let scp = bind(
+        memory()
+            .max_associations(1)
+            .observer(Arc::clone(&recorder) as _),
+    );
+    let mut association = dial(&scp).expect("an association");
+    let mut peer = Peer(&mut *association);
+    peer.send(CT_CONTEXT, &store(1, "1.2.9")).expect("sent");
+    peer.put(CT_CONTEXT, PdvKind::Data, PdvPosition::More, b"x")
+        .expect("sent");
+    is_admitted(&scp, "during an object that drips");
+    eventually("it has ended", || recorder.endings().len() == 2);
+    assert!(recorder.endings().contains(&AssociationEnd::Crowded));
+    let broken_off = RecordedEvent::Instance(StoreOutcome::BrokenOff, 1);
+    assert!(recorder.events().contains(&broken_off));
+    let counts = scp.totals().instances;
+    assert_eq!((counts.offered, counts.stored, counts.failed), (2, 1, 1));
+}
+
+/// Opens so many associations from one address. Each stores an instance and is then idle.
 fn idle(scp: &RunningScp, count: usize) -> Vec<Box<dyn Association>> {
     let mut held = Vec::new();
     for _ in 0..count {
         let mut association = dial(scp).expect("an association");
-        let echo = Peer(&mut *association).echo();
-        assert_eq!(echo.expect("a response"), Status::SUCCESS);
+        let stored = Peer(&mut *association).store("1.2.3", b"data");
+        assert_eq!(stored.expect("a response"), Status::SUCCESS);
         held.push(association);
     }
     held
@@ -83,11 +176,11 @@ fn dial_from(scp: &RunningScp, address: &str) -> Result<Box<dyn Association>, Er
     dial.dial(&node(scp), &proposal("PEER"), TIMEOUT)
 }
 
-/// An association that was used keeps its slot until the idle timeout. Without a limit per peer,
-/// one peer can hold all slots until then.
+/// An association that has stored something keeps its slot until the idle timeout. Without a limit
+/// per peer, one peer can hold all slots until then.
 #[test]
 fn used_idle_associations_keep_their_slots_until_the_idle_timeout() {
-    let scp = bind(memory());
+    let scp = bind(memory().admission_timeout(Duration::from_millis(100)));
     let held = idle(&scp, 32);
     rejected(&dial(&scp), RejectReason::LocalLimit);
     rejected(&dial_from(&scp, "127.0.0.2"), RejectReason::LocalLimit);
@@ -104,7 +197,7 @@ fn used_idle_associations_keep_their_slots_until_the_idle_timeout() {
     let mut held = Vec::new();
     while held.len() < 32 {
         let mut association = dial(&scp).expect("an association");
-        if Peer(&mut *association).echo().is_ok() {
+        if Peer(&mut *association).store("1.2.3", b"data").is_ok() {
             held.push(association);
         }
     }
@@ -125,14 +218,22 @@ fn used_idle_associations_keep_their_slots_until_the_idle_timeout() {
 /// A limit per peer prevents one peer from holding all slots.
 #[test]
 fn idle_peer_with_a_limit_leaves_slots_to_others() {
-    let scp = bind(memory().max_associations_per_peer(16));
+    let scp = bind(
+        memory()
+            .max_associations_per_peer(16)
+            .admission_timeout(Duration::from_millis(100)),
+    );
     let mut held = idle(&scp, 16);
     for _ in 0..16 {
         rejected(&dial(&scp), RejectReason::LocalLimit);
     }
-    let others: Vec<_> = (0..16)
+    let mut others: Vec<_> = (0..16)
         .map(|_| dial_from(&scp, "127.0.0.2").expect("a slot for another peer"))
         .collect();
+    for other in &mut others {
+        let stored = Peer(&mut **other).store("1.2.3", b"data");
+        assert_eq!(stored.expect("a response"), Status::SUCCESS);
+    }
     rejected(&dial_from(&scp, "127.0.0.3"), RejectReason::LocalLimit);
     drop(others);
     held.pop()

@@ -57,6 +57,7 @@ fn refused_requests_keep_the_association() {
         });
         assert_eq!(status.code(), code, "{case}");
         let refused = u64::from(request.operation == Operation::Store);
+        assert_eq!(summary.counts.offered, refused, "{case}");
         assert_eq!(summary.counts.refused, refused, "{case}");
         assert_eq!(summary.counts.taken(), 0, "{case}");
     }
@@ -113,11 +114,19 @@ fn invalid_commands_get_a_status_or_an_abort() {
         ("no SOP class", set(&[stored, id, data]), 0x0115),
     ];
     for (case, command, code) in table {
-        let (status, _) = single_response(&memory(), |peer| {
+        let (status, summary) = single_response(&memory(), |peer| {
             peer.put(CT_CONTEXT, PdvKind::Command, PdvPosition::Last, &command)?;
             Ok(peer.put(CT_CONTEXT, PdvKind::Data, PdvPosition::Last, &[0; 10_000])?)
         });
         assert_eq!(status.code(), code, "{case}");
+        // It is an object that was offered, whatever is wrong with its command.
+        let counts = summary.counts;
+        let expected = (1, 1, 10_000);
+        assert_eq!(
+            (counts.offered, counts.refused, counts.bytes),
+            expected,
+            "{case}"
+        );
     }
     let unanswerable: [(&str, Vec<u8>); 3] = [
         ("garbage", vec![0xFF; 100]),

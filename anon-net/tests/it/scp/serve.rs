@@ -1,17 +1,23 @@
 //! Instances, their handler and their observer.
 
 use std::io::BufRead;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
+use anon_net::association::{PdvKind, PdvPosition};
 use anon_net::dimse::{Operation, Originator, Status};
-use anon_net::scp::{ScpEvent, ScpObserver, Service, StoreOutcome};
+use anon_net::error::AbortedBy;
+use anon_net::scp::{AssociationEnd, ScpEvent, ScpObserver, Service, StoreOutcome};
 use anon_net::testing::MemoryHandler;
-use anon_net::{Association, BackendError, Instance, InstanceUid, Outcome, Remedy};
+use anon_net::{
+    Association, BackendError, HandlerResponse, Instance, InstanceHandler, InstanceUid, Outcome,
+    Remedy,
+};
 
 use super::served::{memory, service, single_response, with};
 use super::support::{
-    CT, CT_CONTEXT, Peer, RecordedEvent, Recorder, Scripted, TIMEOUT, store, title, uid,
+    CT, CT_CONTEXT, ECHO_CONTEXT, Peer, RecordedEvent, Recorder, Scripted, TIMEOUT, store, title,
+    uid,
 };
 
 #[test]
@@ -149,6 +155,115 @@ fn panicking_handler_gets_a_status_and_the_association_continues() {
         Ok(association.release(TIMEOUT)?)
     });
     assert_eq!((summary.counts.failed, summary.counts.stored), (1, 1));
+}
+
+/// A handler that refuses with a reason.
+#[derive(Debug)]
+struct Refusing(&'static str);
+
+impl InstanceHandler for Refusing {
+    fn handle(&self, _: &Instance, _: &mut dyn BufRead) -> Result<HandlerResponse, BackendError> {
+        Ok(Outcome::Mismatch.because(self.0))
+    }
+}
+
+/// The events of instances: status and reason.
+#[derive(Debug, Default)]
+struct Reasons(Mutex<Vec<(Option<Status>, String)>>);
+
+impl ScpObserver for Reasons {
+    fn on(&self, event: &ScpEvent<'_>) {
+        if let ScpEvent::Instance { status, reason, .. } = event {
+            let reason = reason.unwrap_or_default().to_owned();
+            self.0.lock().expect("no panic").push((*status, reason));
+        }
+    }
+}
+
+#[test]
+fn sender_and_observer_get_the_reason_of_a_refusal() {
+    let short = "the object's SOP Class UID is not the one announced";
+    let long =
+        "the object is cut short or damaged: an element of 4000 bytes ends behind the data set";
+    let odd = "Größe \\ of\nthe row";
+    let table = [
+        (short, short),
+        // At most 64 characters, and no half words.
+        (
+            long,
+            "the object is cut short or damaged: an element of 4000 bytes",
+        ),
+        (odd, "Gr??e ? of?the row"),
+    ];
+    for (reason, comment) in table {
+        let reasons = Arc::new(Reasons::default());
+        let service = service(Refusing(reason)).with_observer(Arc::clone(&reasons) as _);
+        with(&service, |association| {
+            let mut peer = Peer(association);
+            peer.send_with(CT_CONTEXT, &store(2, "1.2.3"), b"data")?;
+            let response = peer.response()?;
+            assert_eq!(response.status, Status::DATA_SET_DOES_NOT_MATCH);
+            assert_eq!(response.comment.as_deref(), Some(comment));
+            Ok(association.release(TIMEOUT)?)
+        });
+        let expected = (Some(Status::DATA_SET_DOES_NOT_MATCH), reason.to_owned());
+        assert_eq!(*reasons.0.lock().expect("no panic"), [expected]);
+    }
+    // An error of the receiver is no business of the sender.
+    let service = service(Scripted(|_: &_, _: &mut dyn BufRead| {
+        Err(BackendError::new(
+            Remedy::Retry,
+            "cannot write to the store",
+        ))
+    }));
+    with(&service, |association| {
+        let mut peer = Peer(association);
+        peer.send_with(CT_CONTEXT, &store(2, "1.2.3"), b"data")?;
+        let comment = peer.response()?.comment.unwrap_or_default();
+        assert!(comment.contains("send it again later"), "{comment}");
+        assert!(!comment.contains("store"), "{comment}");
+        Ok(association.release(TIMEOUT)?)
+    });
+}
+
+/// The sum of the outcomes is the number of C-STORE requests, whatever became of them.
+#[test]
+fn every_offered_instance_is_counted() {
+    let reasons = Arc::new(Reasons::default());
+    let service = memory().with_observer(Arc::clone(&reasons) as _);
+    let mut bare = store(5, "1.2.5");
+    bare.sop_instance = None;
+    let summary = with(&service, |association| {
+        let mut peer = Peer(association);
+        for body in [&b"first"[..], b"first", b"other"] {
+            assert_eq!(peer.store("1.2.3", body)?, Status::SUCCESS);
+        }
+        assert_eq!(
+            peer.store("1.2.4", &vec![0; 2 << 20])?,
+            Status::OUT_OF_RESOURCES
+        );
+        peer.send_with(CT_CONTEXT, &bare, b"data")?;
+        assert_eq!(peer.response()?.status, Status::INVALID_ARGUMENT);
+        peer.send_with(ECHO_CONTEXT, &store(6, "1.2.6"), b"data")?;
+        assert_eq!(peer.response()?.status, Status::SOP_CLASS_NOT_SUPPORTED);
+        // Aborted in the middle.
+        peer.send(CT_CONTEXT, &store(7, "1.2.7"))?;
+        peer.put(CT_CONTEXT, PdvKind::Data, PdvPosition::More, b"half")?;
+        association.abort();
+        Ok(())
+    });
+    let counts = summary.counts;
+    assert_eq!((counts.offered, counts.handled()), (7, 7));
+    assert_eq!(
+        (counts.stored, counts.duplicates, counts.quarantined),
+        (1, 1, 1)
+    );
+    assert_eq!((counts.refused, counts.failed), (2, 2));
+    assert_eq!(summary.ending, AssociationEnd::Aborted(AbortedBy::User));
+    let reasons = reasons.0.lock().expect("no panic");
+    assert_eq!(reasons.len(), 7);
+    let (status, reason) = reasons.last().expect("seven");
+    assert_eq!((*status, reason.as_str()), (None, "aborted by the peer"));
 }
 
 /// A panic of the observer ends neither the association nor the service.

@@ -11,8 +11,8 @@ use anon_net::dimse::{
 use anon_net::scp::{AssociationEnd, AssociationSummary, ScpEvent, ScpObserver, StoreOutcome};
 use anon_net::testing::memory::{MemoryAssociation, MemoryPeer, pair};
 use anon_net::{
-    AeTitle, Association, BackendError, ContextId, Contexts, Error, Instance, InstanceHandler,
-    InstanceUid, NegotiatedContexts, Outcome, Proposal, SupportedContexts, Uid,
+    AeTitle, Association, BackendError, ContextId, Contexts, Error, HandlerResponse, Instance,
+    InstanceHandler, InstanceUid, NegotiatedContexts, Outcome, Proposal, SupportedContexts, Uid,
 };
 
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
@@ -152,8 +152,12 @@ impl<F> InstanceHandler for Scripted<F>
 where
     F: Fn(&Instance, &mut dyn BufRead) -> Result<Outcome, BackendError> + Send + Sync,
 {
-    fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Result<Outcome, BackendError> {
-        (self.0)(instance, body)
+    fn handle(
+        &self,
+        instance: &Instance,
+        body: &mut dyn BufRead,
+    ) -> Result<HandlerResponse, BackendError> {
+        (self.0)(instance, body).map(Into::into)
     }
 }
 
