@@ -4,6 +4,7 @@ use anon_model::{RemarkReason, Remarks};
 
 use crate::read::dictionary;
 use crate::read::scan::ScanError;
+use crate::refusal::Refusal;
 
 /// What was mended in one object.
 #[derive(Debug, Default)]
@@ -22,36 +23,30 @@ impl Mended {
     }
 
     /// Returns the refusal of the first thing that was mended, for a strict policy.
-    pub(crate) fn refusal(&self) -> Option<ScanError> {
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
         let (reason, number, at) = self.first?;
         let tag = (number != 0).then(|| dictionary::tag(number));
-        Some(ScanError::new(problem(reason), tag, at))
+        let mut refusal = Refusal::from(ScanError::new(problem(reason), tag, at));
+        refusal
+            .reason
+            .push_str("; strictness = \"tolerant\" stores it as PS3.5 requires");
+        Some(refusal)
     }
 }
 
 fn problem(reason: RemarkReason) -> &'static str {
     match reason {
-        RemarkReason::TrailingBytes => {
-            "strict: the bytes after the last element are not an element"
-        }
-        RemarkReason::OutOfOrder => "strict: an element is out of order",
-        RemarkReason::Repeated => "strict: an element stands twice",
-        RemarkReason::UnknownVr => "strict: an element has an unknown value representation",
-        RemarkReason::NoDelimiter => {
-            "strict: the end of the compressed pixel data is missing or damaged"
-        }
-        RemarkReason::Misspelled => "strict: Specific Character Set is misspelled",
-        RemarkReason::NoEscape => {
-            "strict: text stands without the escape sequence of its character set"
-        }
-        RemarkReason::OldDate => "strict: a date has the form of ACR-NEMA",
-        RemarkReason::OtherEncoding => {
-            "strict: the data set is not encoded as its transfer syntax says"
-        }
-        RemarkReason::TwoSyntaxes => {
-            "strict: the file meta information names two transfer syntaxes"
-        }
-        RemarkReason::OtherName => "strict: the file has another name than its DICOMDIR gives it",
-        _ => "strict: the object is not encoded as PS3.5 requires",
+        RemarkReason::TrailingBytes => "the bytes after the last element are not an element",
+        RemarkReason::OutOfOrder => "an element is out of order",
+        RemarkReason::Repeated => "an element stands twice",
+        RemarkReason::UnknownVr => "an element has an unknown value representation",
+        RemarkReason::NoDelimiter => "the end of the compressed pixel data is missing or damaged",
+        RemarkReason::Misspelled => "Specific Character Set is misspelled",
+        RemarkReason::NoEscape => "text stands without the escape sequence of its character set",
+        RemarkReason::OldDate => "a date has the form of ACR-NEMA",
+        RemarkReason::OtherEncoding => "the data set is not encoded as its transfer syntax says",
+        RemarkReason::TwoSyntaxes => "the file meta information names two transfer syntaxes",
+        RemarkReason::OtherName => "the file has another name than its DICOMDIR gives it",
+        _ => "the object is not encoded as PS3.5 requires",
     }
 }

@@ -183,9 +183,9 @@ fn plan_data_set<'a, I: Input>(
         planner.mended().add(RemarkReason::NoEscape, 0, begin);
     }
     if policy.strictness == Strictness::Strict
-        && let Some(error) = planner.mended().refusal()
+        && let Some(refusal) = planner.mended().refusal()
     {
-        return Err(error.into());
+        return Err(refusal);
     }
     let mut wanted = identified.wanted;
     let mut remarks = std::mem::take(&mut planner.remarks);
@@ -335,7 +335,7 @@ impl Plan<'_> {
         if self.policy.strictness == Strictness::Strict {
             let mut mended = Mended::default();
             mended.add(reason, 0, 0);
-            return mended.refusal().map_or(Ok(()), |error| Err(error.into()));
+            return mended.refusal().map_or(Ok(()), Err);
         }
         self.remarks.add(reason, 0);
         Ok(())
