@@ -280,15 +280,16 @@ impl Rows<'_> {
         let mut done = Ok(());
         let mut patient = None;
         self.lookups.studies(&mut |study| {
-            counts.studies += 1;
-            // The studies of a patient follow each other.
-            if patient.as_ref() != Some(&study.patient) {
-                counts.patients += 1;
-                patient = Some(study.patient.clone());
-            }
+            let of = study.patient.clone();
             done = self.row(study, on_row);
             if done.is_err() {
                 return ControlFlow::Break(());
+            }
+            counts.studies += 1;
+            // The studies of a patient follow each other.
+            if patient.as_ref() != Some(&of) {
+                counts.patients += 1;
+                patient = Some(of);
             }
             ControlFlow::Continue(())
         })?;
