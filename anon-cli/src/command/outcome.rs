@@ -4,7 +4,7 @@ mod advice;
 mod left_out;
 mod print;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -68,8 +68,19 @@ pub(crate) struct InstancePrinter<'c> {
     /// Source files that the caller named.
     named: BTreeSet<String>,
     progress: Option<Progress>,
-    state: Mutex<(u64, Option<anyhow::Error>)>,
+    state: Mutex<PrinterState>,
 }
+
+#[derive(Debug, Default)]
+struct PrinterState {
+    done: u64,
+    /// Instances of each outcome and category that people were shown, or would have been.
+    listed: BTreeMap<String, u64>,
+    error: Option<anyhow::Error>,
+}
+
+/// Instances of one outcome and category that people are shown. The summary counts the others.
+const SHOWN: u64 = 10;
 
 impl<'c> InstancePrinter<'c> {
     pub(crate) fn new(context: &'c Context<'c>) -> Self {
@@ -77,7 +88,7 @@ impl<'c> InstancePrinter<'c> {
             context,
             named: BTreeSet::new(),
             progress: context.report.start_progress(),
-            state: Mutex::new((0, None)),
+            state: Mutex::default(),
         }
     }
 
@@ -91,16 +102,24 @@ impl<'c> InstancePrinter<'c> {
 
     pub(crate) fn print(&self, instance: &Instance) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.0 += 1;
+        state.done += 1;
         if let Some(progress) = &self.progress {
-            progress.done(state.0);
+            progress.done(state.done);
         }
-        if state.1.is_none()
-            && let Err(error) = print::instance(self.context, instance, &self.named)
+        let is_listed = matches!(&*instance.outcome, "quarantined" | "failed") || instance.archive;
+        let listed = if is_listed {
+            let count = state.listed.entry(print::kind_of(instance)).or_default();
+            *count += 1;
+            *count
+        } else {
+            0
+        };
+        if state.error.is_none()
+            && let Err(error) = print::instance(self.context, instance, &self.named, listed)
         {
             // Nobody would see the outcome of the rest.
             self.context.signals.cancel().cancel();
-            state.1 = Some(error);
+            state.error = Some(error);
         }
     }
 
@@ -109,7 +128,7 @@ impl<'c> InstancePrinter<'c> {
             .state
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
-        match state.1 {
+        match state.error {
             Some(error) => Err(error.context(Failure::CannotRun(
                 "cannot print events, so the import was cancelled: run it again".into(),
             ))),

@@ -11,6 +11,7 @@ use crate::keep::store::Store;
 use crate::run::claim::Claims;
 use crate::run::commit_queue::CommitQueue;
 use crate::run::event::{Event, Observer, notify};
+use crate::run::filing_queue::FilingQueue;
 use crate::run::intake::Intake;
 
 pub(crate) struct Core {
@@ -23,6 +24,7 @@ pub(crate) struct Core {
     pub(crate) intake: Arc<Intake>,
     pub(crate) claims: Arc<Claims>,
     pub(crate) commit_queue: CommitQueue,
+    pub(crate) filing: FilingQueue,
     pub(crate) poison: OnceLock<Arc<BackendError>>,
 }
 

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! submit, try_submit ──► Intake ──► workers ──┐
-//!                       (bytes)               ├──► CommitQueue ──► committer ──► receipts
+//!                       (bytes)       │       ├──► CommitQueue ──► committer ──► receipts
 //! process ────────────────► caller's thread ──┘    (groups)
+//!                                       └─ refused ─► FilingQueue ──► filers ──► receipts
 //! ```
 
 use std::fmt;
@@ -26,6 +27,7 @@ use crate::run::commit_queue::CommitQueue;
 use crate::run::committer;
 use crate::run::core::Core;
 use crate::run::event::{Event, NoObserver, Observer, notify};
+use crate::run::filing_queue::{FILERS, FilingQueue};
 use crate::run::intake::{IfFull, Intake, NotAdmitted};
 use crate::run::receipt::Receipt;
 use crate::run::reply::Reply;
@@ -140,6 +142,7 @@ impl EngineBuilder {
             claims: Arc::new(Claims::new(Arc::clone(&intake))),
             intake,
             commit_queue: CommitQueue::new(schedule),
+            filing: FilingQueue::default(),
             poison: OnceLock::new(),
         });
         let engine = Engine {
@@ -150,6 +153,10 @@ impl EngineBuilder {
         engine.spawn("anon-commit", committer::run)?;
         for number in 0..self.workers {
             engine.spawn(&format!("anon-worker-{number}"), worker::run)?;
+        }
+        let filers = if self.workers > 0 { FILERS } else { 0 };
+        for number in 0..filers {
+            engine.spawn(&format!("anon-filer-{number}"), worker::run_filer)?;
         }
         Ok(engine)
     }
@@ -298,6 +305,7 @@ impl Engine {
                 "stopped before these objects were processed; submit them again"
             );
         }
+        self.core.filing.end();
         self.core.commit_queue.schedule.end();
         let threads = std::mem::take(&mut *self.threads());
         let own = thread::current().id();

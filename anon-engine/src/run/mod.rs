@@ -8,6 +8,7 @@ pub(crate) mod committer;
 pub(crate) mod core;
 pub mod engine;
 pub mod event;
+pub(crate) mod filing_queue;
 pub mod import;
 pub(crate) mod intake;
 pub(crate) mod open_source;

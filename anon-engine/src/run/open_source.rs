@@ -36,7 +36,7 @@ pub(crate) enum OpenSource<'r> {
 }
 
 /// The length and time of a file, which show whether it has changed.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct FileStamp {
     len: u64,
     modified: Option<SystemTime>,
@@ -79,6 +79,14 @@ impl<'r> OpenSource<'r> {
                 stamp,
             }),
             _ => Ok(Self::File { file, stamp }),
+        }
+    }
+
+    /// Returns the length and time of the file; `None` if nobody else can change the bytes.
+    pub(crate) fn stamp(&self) -> Option<&FileStamp> {
+        match self {
+            Self::Bytes(_) | Self::Spooled { .. } => None,
+            Self::Whole { stamp, .. } | Self::File { stamp, .. } => Some(stamp),
         }
     }
 

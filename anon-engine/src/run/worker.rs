@@ -26,6 +26,7 @@ use crate::run::assignment_order::AssignmentTicket;
 use crate::run::claim::Claim;
 use crate::run::commit_queue::{PendingReceipt, QueuedCommit};
 use crate::run::core::Core;
+use crate::run::filing_queue::RefusedJob;
 use crate::run::intake::{IfBusy, Job};
 use crate::run::open_source::OpenSource;
 use crate::run::receipt::{Outcome, Receipt};
@@ -37,6 +38,30 @@ pub(crate) fn run(core: &Core) {
     while let Some(job) = core.intake.next() {
         process(core, job, &mut buffer, &mut |_| false);
     }
+}
+
+/// Runs a thread that files refused objects.
+pub(crate) fn run_filer(core: &Core) {
+    let mut buffer = Vec::new();
+    while let Some(refused) = core.filing.next() {
+        file(core, refused, &mut buffer);
+    }
+}
+
+/// Files the refused object of a worker, and reports it.
+fn file(core: &Core, refused: RefusedJob, buffer: &mut Vec<u8>) {
+    let RefusedJob {
+        job,
+        refusal,
+        stamp,
+    } = refused;
+    let filed = match OpenSource::open(&job.received, buffer) {
+        // The bytes that are filed are those that were refused.
+        Ok(opened) if opened.stamp() != stamp.as_ref() => Err(Error::SourceChanged),
+        Ok(opened) => quarantine(core, &job.received, &opened, refusal),
+        Err(error) => Err(error),
+    };
+    finish(job, filed);
 }
 
 /// Returns true if an object should be tried again after this temporary failure.
@@ -80,6 +105,19 @@ pub(crate) fn process(
             AttemptResult::Refused(refusal) if is_ignored(&job.received, &refusal) => {
                 ignore(&job.received, &opened, refusal)
             }
+            AttemptResult::Refused(refusal) if job.if_busy == IfBusy::Park => {
+                let stamp = opened.stamp().cloned();
+                drop(opened);
+                return hand_over(
+                    core,
+                    RefusedJob {
+                        job,
+                        refusal,
+                        stamp,
+                    },
+                    buffer,
+                );
+            }
             AttemptResult::Refused(refusal) => quarantine(core, &job.received, &opened, refusal),
             AttemptResult::Failed(error) => Err(error),
         };
@@ -89,6 +127,18 @@ pub(crate) fn process(
         }
     };
     drop(opened);
+    finish(job, result);
+}
+
+/// Hands a refused object to the threads that file. If too many wait there, files it here.
+fn hand_over(core: &Core, refused: RefusedJob, buffer: &mut Vec<u8>) {
+    if let Some(refused) = core.filing.push(refused) {
+        file(core, refused, buffer);
+    }
+}
+
+/// Reports the result of an object that is not staged.
+fn finish(job: Job, result: Result<Receipt, Error>) {
     let Job {
         received,
         reply,

@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::advice;
+use super::{SHOWN, advice};
 use crate::command::Context;
 use crate::project::record::{Clashes, Instance, Summary};
 use crate::project::remark::RemarkRecord;
 use crate::report;
+
+/// The first instance of its kind that is not shown.
+const BEYOND: u64 = SHOWN + 1;
 
 #[derive(Debug, Serialize)]
 struct EventLine<'e, T> {
@@ -21,11 +24,21 @@ struct EventLine<'e, T> {
     advice: Vec<String>,
 }
 
-/// Prints one instance. People see only quarantined and failed ones, and archives.
+/// Returns the outcome of an instance, with its category.
+pub(super) fn kind_of(instance: &Instance) -> String {
+    match &instance.category {
+        Some(category) => format!("{} ({category})", instance.outcome),
+        None => instance.outcome.clone(),
+    }
+}
+
+/// Prints one instance. People see only quarantined and failed ones, and archives, the first of each
+/// kind; `listed` is its number among those of its kind.
 pub(super) fn instance(
     context: &Context<'_>,
     instance: &Instance,
     named: &BTreeSet<String>,
+    listed: u64,
 ) -> anyhow::Result<()> {
     let report = context.report;
     report.json(&EventLine {
@@ -34,17 +47,20 @@ pub(super) fn instance(
         fields: instance,
         advice: Vec::new(),
     })?;
-    if !matches!(&*instance.outcome, "quarantined" | "failed") && !instance.archive {
+    if listed == 0 || listed > BEYOND {
         return Ok(());
+    }
+    let what = kind_of(instance);
+    if listed == BEYOND {
+        let list = context.command_line("quarantine list");
+        return report.line(&format!(
+            "{what}: further files are only counted; {list} and --format json show them all"
+        ));
     }
     let name = if report.shows_phi() || named.contains(&instance.source) {
         instance.source.clone()
     } else {
         format!("file {}", instance.number)
-    };
-    let what = match &instance.category {
-        Some(category) => format!("{} ({category})", instance.outcome),
-        None => instance.outcome.clone(),
     };
     let reason = instance.reason.as_deref().unwrap_or("unknown reason");
     let entry = instance.entry.as_deref().map(short_id).unwrap_or_default();

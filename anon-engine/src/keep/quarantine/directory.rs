@@ -8,21 +8,29 @@
 //! An entry is written in the directory for temporary files, synced, and renamed into place
 //! atomically. It is removed the same way. A visible entry is therefore complete, even after a
 //! crash.
+//!
+//! No lock is held while the disk works, except that threads with the same bytes come one after the
+//! other. Storing an object waits for none of them.
 
-use std::collections::{BTreeMap, HashMap};
+mod filing;
+mod index;
+mod turns;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anon_model::Phi;
+use anon_model::settings::Durability;
 
-use crate::keep::disk::{self, Access, CopyError, Disk, Existing, FileKind, OsDisk, WriteFile};
+use self::index::EntryIndex;
+use self::turns::{DigestTurns, SharedSync};
+use crate::keep::disk::{Disk, FileKind, OsDisk};
 use crate::keep::received::Received;
 use crate::refusal::{Category, digest_from_text};
-use anon_model::settings::Durability;
 
 use super::{
     Entries, Entry, EntryId, Kept, Original, Quarantine, QuarantineError, RefusedObject, format,
@@ -94,16 +102,10 @@ pub struct DirectoryQuarantine {
     tmp: PathBuf,
     options: QuarantineOptions,
     next: AtomicU64,
-    totals: Mutex<Option<EntryTotals>>,
-}
-
-/// Totals over all entries. They are read from the disk when they are needed first.
-#[derive(Default)]
-struct EntryTotals {
-    /// The number of entries by length of their original.
-    lengths: HashMap<u64, u64>,
-    /// The total length of the copied originals.
-    bytes: u64,
+    index: EntryIndex,
+    turns: DigestTurns,
+    /// One for each category.
+    syncs: [SharedSync; Category::ALL.len()],
 }
 
 /// What the disk holds under the name of an entry.
@@ -112,30 +114,6 @@ enum StoredEntry {
     Valid(Box<Entry>),
     /// Its `reason.json` is missing or invalid.
     Broken,
-}
-
-impl EntryTotals {
-    fn add(&mut self, entry: &Entry) {
-        *self.lengths.entry(entry.length).or_default() += 1;
-        if entry.kept == Kept::Copied {
-            self.bytes += entry.length;
-        }
-    }
-
-    fn forget(&mut self, found: &StoredEntry) {
-        let StoredEntry::Valid(entry) = found else {
-            return;
-        };
-        if let Some(count) = self.lengths.get_mut(&entry.length) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.lengths.remove(&entry.length);
-            }
-        }
-        if entry.kept == Kept::Copied {
-            self.bytes = self.bytes.saturating_sub(entry.length);
-        }
-    }
 }
 
 impl fmt::Debug for DirectoryQuarantine {
@@ -161,7 +139,9 @@ impl DirectoryQuarantine {
             tmp: tmp.into(),
             options,
             next: AtomicU64::new(0),
-            totals: Mutex::new(None),
+            index: EntryIndex::default(),
+            turns: DigestTurns::default(),
+            syncs: Default::default(),
         }
     }
 
@@ -182,176 +162,9 @@ impl DirectoryQuarantine {
         self.tmp.join(format!("{number}.entry"))
     }
 
-    /// Locks the entries, so that only one is changed at a time.
-    fn totals(&self) -> Result<MutexGuard<'_, Option<EntryTotals>>, QuarantineError> {
-        // A thread panicked while it changed the totals, so they are read again.
-        let mut totals = self
-            .totals
-            .lock()
-            .unwrap_or_else(|poisoned: PoisonError<_>| {
-                let mut totals = poisoned.into_inner();
-                *totals = None;
-                totals
-            });
-        if totals.is_none() {
-            let mut found = EntryTotals::default();
-            for entry in self.entries()? {
-                match entry {
-                    Ok(entry) => found.add(&entry),
-                    // A person has to fix this entry. Until then it does not count.
-                    Err(QuarantineError::Format { .. }) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            *totals = Some(found);
-        }
-        Ok(totals)
-    }
-
-    fn prepare(&self, category: Category) -> io::Result<PathBuf> {
-        let dir = self.root.join(category.name());
-        disk::create_dirs(self.disk(), &self.tmp, Access::Private)?;
-        disk::create_dirs(self.disk(), &dir, Access::Private)?;
-        Ok(dir)
-    }
-
-    /// Decides what to keep of this object. Returns the path too if only that is kept.
-    fn retention(&self, case: &RefusedObject<'_>) -> (Kept, Option<String>) {
-        if case.refusal.foreign {
-            return (Kept::Recorded, None);
-        }
-        let absolute = || Some(std::path::absolute(case.path?).ok()?.to_str()?.to_owned());
-        match (self.options.files, absolute()) {
-            (Kept::Referenced, Some(path))
-                if !case.path.is_some_and(|p| p.starts_with(&self.root)) =>
-            {
-                (Kept::Referenced, Some(path))
-            }
-            _ => (Kept::Copied, None),
-        }
-    }
-
-    fn write_entry(
-        &self,
-        dir: &Path,
-        entry: &Entry,
-        case: &RefusedObject<'_>,
-    ) -> Result<(), QuarantineError> {
-        let disk = self.disk();
-        let create = |path: &Path| {
-            disk.create(path, Access::Private)
-                .map_err(QuarantineError::Write)
-        };
-        disk.create_dir(dir, Access::Private)
-            .map_err(QuarantineError::Write)?;
-        if entry.kept == Kept::Copied {
-            let mut file = create(&dir.join(ORIGINAL))?;
-            copy(&case.original, &mut *file)?;
-            self.finish(&mut *file)?;
-        }
-        let mut file = create(&dir.join(REASON))?;
-        file.write_all(&format::write(entry))
-            .map_err(QuarantineError::Write)?;
-        self.finish(&mut *file)?;
-        if self.is_durable() {
-            disk.sync_dir(dir).map_err(QuarantineError::Write)?;
-        }
-        Ok(())
-    }
-
-    fn finish(&self, file: &mut dyn WriteFile) -> Result<(), QuarantineError> {
-        if self.is_durable() {
-            file.sync().map_err(QuarantineError::Write)
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Removes an entry: moves it away atomically, then deletes its files.
-    fn remove_entry(&self, entry: &EntryId) -> io::Result<()> {
-        let disk = self.disk();
-        let (from, to) = (self.dir(entry), self.temporary());
-        disk::create_dirs(disk, &self.tmp, Access::Private)?;
-        disk.rename(&from, &to, Existing::Keep)?;
-        if self.is_durable()
-            && let Some(category) = from.parent()
-        {
-            disk.sync_dir(category)?;
-        }
-        // The entry is removed. Emptying `tmp` deletes files that cannot be deleted now.
-        let _: io::Result<()> = disk::remove_all(disk, &to);
-        Ok(())
-    }
-
-    /// Moves a written entry into place, and removes other entries for the same bytes.
-    fn move_into_place(
-        &self,
-        written: &Path,
-        entry: &Entry,
-        totals: &mut EntryTotals,
-    ) -> Result<(), QuarantineError> {
-        let disk = self.disk();
-        let target = self.dir(&entry.id);
-        // A directory cannot replace another one, and removing the old entry first could lose it in
-        // a crash. So the files are replaced one by one.
-        match self.stored_entry(&entry.id)? {
-            StoredEntry::Missing => disk
-                .rename(written, &target, Existing::Keep)
-                .map_err(QuarantineError::Write)?,
-            old => {
-                self.overwrite(written, &target, entry)?;
-                totals.forget(&old);
-            }
-        }
-        totals.add(entry);
-        if self.is_durable() {
-            self.sync_names(&target).map_err(QuarantineError::Write)?;
-        }
-        for other in Category::ALL {
-            let id = EntryId::new(other, *entry.id.digest());
-            if id == entry.id {
-                continue;
-            }
-            match self.stored_entry(&id)? {
-                StoredEntry::Missing => {}
-                old => {
-                    self.remove_entry(&id).map_err(QuarantineError::Write)?;
-                    totals.forget(&old);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Replaces the files of an entry. The original comes first, so that `reason.json` never says
-    /// `copied` without a copy.
-    fn overwrite(
-        &self,
-        written: &Path,
-        target: &Path,
-        entry: &Entry,
-    ) -> Result<(), QuarantineError> {
-        let disk = self.disk();
-        let mv =
-            |name: &str| disk.rename(&written.join(name), &target.join(name), Existing::Replace);
-        if entry.kept == Kept::Copied {
-            mv(ORIGINAL).map_err(QuarantineError::Write)?;
-        }
-        mv(REASON).map_err(QuarantineError::Write)?;
-        if self.is_durable() {
-            disk.sync_dir(target).map_err(QuarantineError::Write)?;
-        }
-        let _: io::Result<()> = disk::remove_all(disk, written);
-        Ok(())
-    }
-
-    /// Makes the names of an entry, its category and the quarantine durable.
-    fn sync_names(&self, entry: &Path) -> io::Result<()> {
-        let disk = self.disk();
-        for dir in entry.ancestors().skip(1).take(3) {
-            disk.sync_dir(dir)?;
-        }
-        Ok(())
+    /// Reads the entries, the first time that they are needed.
+    fn load(&self) -> Result<(), QuarantineError> {
+        self.index.load(|| self.entries())
     }
 
     fn stored_entry(&self, id: &EntryId) -> Result<StoredEntry, QuarantineError> {
@@ -392,58 +205,12 @@ impl DirectoryQuarantine {
 
 impl Quarantine for DirectoryQuarantine {
     fn file(&self, case: &RefusedObject<'_>) -> Result<EntryId, QuarantineError> {
-        let digest = case.original.digest().map_err(QuarantineError::Source)?;
-        let id = EntryId::new(case.refusal.category, digest);
-        let (kept, path) = self.retention(case);
-        let mut entry = Entry::of(case, id, kept);
-        if let Some(path) = path {
-            entry.source = Some(Phi::new(path));
-        }
-        let mut totals = self.totals()?;
-        let totals = totals.get_or_insert_with(EntryTotals::default);
-        if let StoredEntry::Valid(before) = self.stored_entry(&id)? {
-            // The same bytes again, perhaps from another source: the first source is kept.
-            entry.source.clone_from(&before.source);
-            // An existing copy is kept.
-            if before.kept == Kept::Copied {
-                entry.kept = Kept::Copied;
-            }
-            if *before == entry {
-                if self.is_durable() {
-                    self.sync_names(&self.dir(&id))
-                        .map_err(QuarantineError::Write)?;
-                }
-                return Ok(id);
-            }
-        }
-        let added = if entry.kept == Kept::Copied {
-            entry.length
-        } else {
-            0
-        };
-        let freed = self.copied_bytes(&digest)?;
-        if added > 0 && totals.bytes.saturating_sub(freed) + added > self.options.max_bytes {
-            return Err(QuarantineError::Full);
-        }
-        self.prepare(id.category())
-            .map_err(QuarantineError::Write)?;
-        let written = self.temporary();
-        let done = self
-            .write_entry(&written, &entry, case)
-            .and_then(|()| self.move_into_place(&written, &entry, totals));
-        if done.is_err() {
-            let _: io::Result<()> = disk::remove_all(self.disk(), &written);
-        }
-        done.map(|()| id)
+        self.file_object(case)
     }
 
     fn find(&self, original: &Original<'_>) -> Result<Vec<EntryId>, QuarantineError> {
-        let len = original.len();
-        if self
-            .totals()?
-            .as_ref()
-            .is_none_or(|totals| !totals.lengths.contains_key(&len))
-        {
+        self.load()?;
+        if !self.index.has_length(original.len()) {
             return Ok(Vec::new());
         }
         let digest = original.digest().map_err(QuarantineError::Source)?;
@@ -530,16 +297,7 @@ impl Quarantine for DirectoryQuarantine {
     }
 
     fn clear(&self, id: &EntryId) -> Result<bool, QuarantineError> {
-        let mut totals = self.totals()?;
-        let found = self.stored_entry(id)?;
-        if matches!(found, StoredEntry::Missing) {
-            return Ok(false);
-        }
-        self.remove_entry(id).map_err(QuarantineError::Write)?;
-        if let Some(totals) = totals.as_mut() {
-            totals.forget(&found);
-        }
-        Ok(true)
+        self.clear_entry(id)
     }
 }
 
@@ -559,18 +317,6 @@ impl DirectoryQuarantine {
         }
         Ok(found)
     }
-
-    /// Returns the length of the copies that the entries for this digest hold.
-    fn copied_bytes(&self, digest: &[u8; 32]) -> Result<u64, QuarantineError> {
-        let mut bytes = 0;
-        for id in self.entries_with_digest(digest)? {
-            match self.stored_entry(&id)? {
-                StoredEntry::Valid(entry) if entry.kept == Kept::Copied => bytes += entry.length,
-                _ => {}
-            }
-        }
-        Ok(bytes)
-    }
 }
 
 impl Entry {
@@ -583,18 +329,5 @@ impl Entry {
             received = received.with_origin(source.expose().as_str());
         }
         received
-    }
-}
-
-fn copy(original: &Original<'_>, file: &mut dyn WriteFile) -> Result<(), QuarantineError> {
-    match *original {
-        Original::Bytes(bytes) => file.write_all(bytes).map_err(QuarantineError::Write),
-        Original::File { file: source, len } => {
-            file.append_range(source, 0, len)
-                .map_err(|error| match error {
-                    CopyError::Read(error) => QuarantineError::Source(error),
-                    CopyError::Write(error) => QuarantineError::Write(error),
-                })
-        }
     }
 }

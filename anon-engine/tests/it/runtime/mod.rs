@@ -12,5 +12,6 @@ mod identities;
 mod imports;
 mod quarantine;
 mod retry;
+mod slow_quarantine;
 mod sources;
 mod world;

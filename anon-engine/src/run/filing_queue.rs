@@ -1,0 +1,85 @@
+//! [`FilingQueue`]: the refused objects that wait to be filed in the quarantine.
+//!
+//! Filing takes several syncs and, for a large object, seconds. Workers hand it over, so that refused
+//! objects do not hold up others. Several threads file at once, because their syncs are then done
+//! together by the file system.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::refusal::Refusal;
+use crate::run::intake::Job;
+use crate::run::open_source::FileStamp;
+
+/// The number of threads that file.
+pub(crate) const FILERS: usize = 8;
+
+/// The most refused objects that wait. Beyond them, a worker files its object itself.
+const MAX_WAITING: usize = 8 * FILERS;
+
+/// A refused object of a worker.
+pub(crate) struct RefusedJob {
+    pub(crate) job: Job,
+    pub(crate) refusal: Refusal,
+    /// Of its file as the worker read it.
+    pub(crate) stamp: Option<FileStamp>,
+}
+
+#[derive(Default)]
+pub(crate) struct FilingQueue {
+    state: Mutex<FilingState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct FilingState {
+    waiting: VecDeque<RefusedJob>,
+    /// Threads that wait for an object.
+    idle: usize,
+    end: bool,
+}
+
+impl FilingQueue {
+    /// Queues a refused object. Returns it if too many wait, or if the engine ends.
+    pub(crate) fn push(&self, refused: RefusedJob) -> Option<RefusedJob> {
+        let mut state = self.state();
+        if state.end || state.waiting.len() >= MAX_WAITING + state.idle {
+            return Some(refused);
+        }
+        state.waiting.push_back(refused);
+        let has_waiter = state.idle > 0;
+        drop(state);
+        if has_waiter {
+            self.changed.notify_one();
+        }
+        None
+    }
+
+    /// Waits for the next object. Returns `None` when the engine ends and no object is left.
+    pub(crate) fn next(&self) -> Option<RefusedJob> {
+        let mut state = self.state();
+        loop {
+            if let Some(refused) = state.waiting.pop_front() {
+                return Some(refused);
+            }
+            if state.end {
+                return None;
+            }
+            state.idle += 1;
+            let woken = self.changed.wait(state);
+            state = woken.unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
+        }
+    }
+
+    /// Makes the threads end when no object is left. Workers file their objects themselves from now on.
+    pub(crate) fn end(&self) {
+        self.state().end = true;
+        self.changed.notify_all();
+    }
+
+    fn state(&self) -> MutexGuard<'_, FilingState> {
+        // A panic cannot leave a queue half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
