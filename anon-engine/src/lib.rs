@@ -101,7 +101,7 @@ pub use keep::quarantine::{DirectoryQuarantine, Kept, MemoryQuarantine, Quaranti
 pub use keep::received::Received;
 pub use keep::recover::{Recovered, recover};
 pub use keep::spool::{Spool, Spooled};
-pub use keep::store::{DirectoryStore, Durability, MemoryStore, Staged, Store};
+pub use keep::store::{DirectoryStore, Durability, MemoryStore, Staged, Store, StoredObject};
 pub use keep::{disk, quarantine, recover, spool, store};
 pub use read::file_meta;
 pub use refusal::{Category, EntryId, Refusal};

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use anon_model::settings::Durability;
 use anon_model::{
-    Assigned, DiskOptions, DiskStore, Fingerprint, Identity, NewInstance, PatientPhi, Phi,
-    Pseudonyms, SeriesPhi, SiteId, StudyPhi, Transactions, UidRoot, Wanted,
+    Assigned, DigestVersion, DiskOptions, DiskStore, Fingerprint, Identity, NewInstance,
+    PatientPhi, Phi, Pseudonyms, SeriesPhi, SiteId, StudyPhi, Transactions, UidRoot, Wanted,
 };
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -261,6 +261,7 @@ fn instance(number: u64, others: u64) -> Wanted {
         fingerprint: Fingerprint {
             length: 524_288,
             digest: u128::from(number).to_le_bytes(),
+            version: DigestVersion::V2,
         },
         ..Wanted::default()
     }

@@ -58,6 +58,9 @@ pub(crate) struct Summary {
     pub(crate) shared_patient: u64,
     /// Stored objects of kinds that may show text in their pixels and do not declare whether they do.
     pub(crate) burned_in_unknown: u64,
+    /// Duplicates whose equal content is stored in another transfer syntax.
+    #[serde(default)]
+    pub(crate) other_transfer_syntax: u64,
     /// Counts by storage class of objects whose class the project does not accept.
     pub(crate) storage_classes_refused: BTreeMap<String, u64>,
     /// The remarks on the stored objects.

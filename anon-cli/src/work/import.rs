@@ -76,6 +76,7 @@ pub(crate) fn summary_of(done: anon_engine::ImportSummary) -> Summary {
         bytes_out: done.bytes_out,
         shared_patient: done.shared_patient,
         burned_in_unknown: done.burned_in_unknown,
+        other_transfer_syntax: done.other_transfer_syntax,
         storage_classes_refused: done.invalid_classes,
         remarks: RemarkRecord::all_of(&done.remarks),
         ..Summary::default()

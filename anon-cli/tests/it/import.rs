@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use anon_engine::testing::files::{DataSet, Place, ct_small, secondary_capture};
+use anon_engine::testing::files::{DataSet, Place, Syntax, ct_small, secondary_capture};
 use dicom_core::{Tag, VR};
 use serde_json::json;
 
@@ -608,5 +608,49 @@ fn archives_are_known_by_their_content_and_said_not_to_be_read() -> Test {
     let human = scene.run(&args)?.exits(1);
     let line = "1 archive was not read: unpack it and import its files";
     assert!(human.out.lines().any(|it| it == line), "{}", human.out);
+    Ok(())
+}
+
+/// A folder of thousands of refused files fills no terminal.
+#[test]
+fn people_see_ten_refused_files_of_each_kind_and_then_a_count() -> Test {
+    let scene = Scene::new()?;
+    for n in 0..13 {
+        let object = ct_small(&Place::new(n)).without(Tag(0x0020, 0x000E));
+        scene.put(&format!("in/{n:02}.dcm"), &object)?;
+    }
+    scene.ultrasound("in/us.dcm")?;
+    let ran = scene.run(&["-p", "project", "import", "in"])?.exits(1);
+    let listed = |category: &str| {
+        let kind = format!(": quarantined ({category}): ");
+        ran.out.lines().filter(|line| line.contains(&kind)).count()
+    };
+    assert_eq!(listed("Missing_Attributes"), 10, "{}", ran.out);
+    assert_eq!(listed("Invalid_Storage_Class"), 1, "{}", ran.out);
+    let rest = "quarantined (Missing_Attributes): further files are only counted";
+    assert_eq!(ran.out.matches(rest).count(), 1, "{}", ran.out);
+    assert!(
+        ran.out.contains("quarantined: Missing_Attributes 13"),
+        "{}",
+        ran.out
+    );
+    let events = scene.json(&["import", "in"])?.exits(1).events()?;
+    assert_eq!(events.len(), 15, "JSON has an event for each");
+    Ok(())
+}
+
+/// The same image sent again in another encoding is a duplicate, and said to be one.
+#[test]
+fn a_duplicate_in_another_transfer_syntax_is_counted() -> Test {
+    let scene = Scene::new()?;
+    let object = ct_small(&Place::new(1));
+    scene.write("one/1.dcm", &object.write(Syntax::ExplicitLittle))?;
+    scene.write("two/1.dcm", &object.write(Syntax::ImplicitLittle))?;
+    scene.json(&["import", "one"])?.exits(0);
+    let summary = scene.json(&["import", "two"])?.exits(0).summary()?;
+    assert_eq!(
+        (&summary["duplicates"], &summary["other_transfer_syntax"]),
+        (&json!(1), &json!(1))
+    );
     Ok(())
 }

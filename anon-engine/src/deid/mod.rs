@@ -11,4 +11,5 @@ pub(crate) mod output_path;
 pub(crate) mod pixel;
 pub mod plan;
 pub mod policy;
+pub(crate) mod repeat;
 pub(crate) mod template;

@@ -55,7 +55,7 @@ impl FilingQueue {
         None
     }
 
-    /// Waits for the next object. Returns `None` when the engine ends and no object is left.
+    /// Waits for the next object. Returns `None` when the engine ends.
     pub(crate) fn next(&self) -> Option<RefusedJob> {
         let mut state = self.state();
         loop {
@@ -72,10 +72,16 @@ impl FilingQueue {
         }
     }
 
-    /// Makes the threads end when no object is left. Workers file their objects themselves from now on.
+    /// Makes the threads end, and discards the objects that wait. Workers file their objects themselves
+    /// from now on.
     pub(crate) fn end(&self) {
-        self.state().end = true;
+        let mut state = self.state();
+        state.end = true;
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
         self.changed.notify_all();
+        // Dropped outside the lock, because each job calls its callback.
+        drop(waiting);
     }
 
     fn state(&self) -> MutexGuard<'_, FilingState> {

@@ -29,6 +29,8 @@ pub struct ImportSummary {
     pub stored: u64,
     /// Number of objects that were stored before.
     pub duplicates: u64,
+    /// Number of duplicates whose equal content is stored in another transfer syntax.
+    pub other_transfer_syntax: u64,
     /// Number of items that are not DICOM objects and need not be: hidden files, archives, files
     /// without any sign of DICOM that nobody named.
     pub ignored: u64,
@@ -82,7 +84,10 @@ impl ImportSummary {
                 self.burned_in_unknown += u64::from(receipt.warnings.burned_in_unknown);
                 self.remarks.add_all(&receipt.remarks);
             }
-            Outcome::Duplicate { .. } => self.duplicates += 1,
+            Outcome::Duplicate { .. } => {
+                self.duplicates += 1;
+                self.other_transfer_syntax += u64::from(receipt.warnings.other_transfer_syntax);
+            }
             Outcome::Ignored { reason, archive } => {
                 self.ignored += 1;
                 self.archives += u64::from(*archive);

@@ -13,6 +13,7 @@ pub mod import;
 pub(crate) mod intake;
 pub(crate) mod open_source;
 pub mod receipt;
+pub(crate) mod repeat;
 pub(crate) mod reply;
 pub(crate) mod schedule;
 pub mod source;

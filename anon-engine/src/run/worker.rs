@@ -12,7 +12,9 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use anon_model::{AssignError, Assigned, Names, NewInstance, Pseudonyms, Remarks, Wanted};
+use anon_model::{
+    AssignError, Assigned, Conflict, Names, NewInstance, Pseudonyms, Remarks, Wanted,
+};
 
 use crate::deid::output_path::OutputPath;
 use crate::deid::plan::{Plan, Warnings, plan};
@@ -30,6 +32,7 @@ use crate::run::filing_queue::RefusedJob;
 use crate::run::intake::{IfBusy, Job};
 use crate::run::open_source::OpenSource;
 use crate::run::receipt::{Outcome, Receipt};
+use crate::run::repeat;
 use crate::run::reply::Reply;
 
 /// Runs a worker's thread.
@@ -337,19 +340,10 @@ impl Attempt<'_> {
         *ticket = None;
         match assigned {
             Ok(Assigned::New(names)) => self.apply_and_stage(&plan, names, claim),
-            Ok(Assigned::Duplicate(names)) => match path_of(&names) {
-                Ok(path) => AttemptResult::Duplicate(Receipt {
-                    outcome: Outcome::Duplicate {
-                        path,
-                        patient: names.patient,
-                    },
-                    bytes_in: self.opened.len(),
-                    bytes_out: 0,
-                    warnings: plan.warnings(),
-                    remarks: Remarks::default(),
-                }),
-                Err(refusal) => AttemptResult::Refused(refusal),
-            },
+            Ok(Assigned::Duplicate(_)) => self.judge_repeat(&plan, None),
+            Err(AssignError::Conflict(conflict @ Conflict::InstanceDiffers { .. })) => {
+                self.judge_repeat(&plan, Some(&conflict))
+            }
             Err(AssignError::Conflict(conflict)) => AttemptResult::Refused(Refusal::new(
                 Category::CapturePhiError,
                 conflict.to_string(),
@@ -359,6 +353,34 @@ impl Attempt<'_> {
                 Category::CapturePhiError,
                 "the lookup store returned no pseudonyms for this object",
             )),
+        }
+    }
+
+    /// Judges a repeat of a stored instance. `conflict` is that of the lookup store, if the fingerprints
+    /// differ.
+    fn judge_repeat(&self, plan: &Plan<'_>, conflict: Option<&Conflict>) -> AttemptResult {
+        match repeat::judge(self.core, plan, conflict) {
+            Ok((names, warnings)) => match self.opened.check_unchanged() {
+                Ok(()) => self.duplicate(names, warnings),
+                Err(error) => AttemptResult::Failed(error),
+            },
+            Err(Error::Refused(refusal)) => AttemptResult::Refused(refusal),
+            Err(error) => AttemptResult::Failed(error),
+        }
+    }
+
+    fn duplicate(&self, names: [String; 4], warnings: Warnings) -> AttemptResult {
+        let path = OutputPath::new(names.each_ref().map(String::as_str));
+        let [patient, ..] = names;
+        match path {
+            Ok(path) => AttemptResult::Duplicate(Receipt {
+                outcome: Outcome::Duplicate { path, patient },
+                bytes_in: self.opened.len(),
+                bytes_out: 0,
+                warnings,
+                remarks: Remarks::default(),
+            }),
+            Err(refusal) => AttemptResult::Refused(refusal),
         }
     }
 
@@ -510,11 +532,6 @@ impl Drop for Assignment<'_> {
             self.lookups.abandon(wanted);
         }
     }
-}
-
-/// Returns the path of the instance with these pseudonyms.
-pub(crate) fn path_of(names: &Names) -> Result<OutputPath, Refusal> {
-    OutputPath::new([&names.patient, &names.study, &names.series, &names.instance])
 }
 
 /// Returns the error for a source that cannot be read. A file that ends early has been cut meanwhile.

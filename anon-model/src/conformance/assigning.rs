@@ -4,7 +4,10 @@ use super::{
     Outcome, PREFIX, assign, conflict, import, new_instance, phi, uid, wanted, with_accession,
     with_uids,
 };
-use crate::{AdoptError, Assigned, Conflict, Counts, LookupStore, Phi, Space, StudyConflict};
+use crate::{
+    AdoptError, Assigned, Conflict, Counts, DigestVersion, Fingerprint, LookupStore, Phi, Space,
+    StudyConflict,
+};
 
 pub(super) fn pseudonyms_are_numbered_as_in_v17(store: &dyn LookupStore) -> Outcome {
     assert!(!store.is_frozen()?, "no pseudonym is assigned yet");
@@ -221,8 +224,39 @@ pub(super) fn copies_are_duplicates_and_other_content_is_refused(
     let group = store.commit(&[new_instance(&first, names.clone())])?;
     store.settle(group, &[])?;
     assert_eq!(conflict(store, &differs)?, refusal, "stored");
-    assert_eq!(store.assign(&first)?, Assigned::Duplicate(names));
+    assert_eq!(store.assign(&first)?, Assigned::Duplicate(names.clone()));
     assert_eq!(store.totals()?.instances, 1);
+    let stored = store
+        .stored_instance(&first.instance)?
+        .ok_or("not stored")?;
+    assert_eq!(stored.fingerprint, first.fingerprint);
+    let path = [names.patient, names.study, names.series, names.instance];
+    assert_eq!(stored.names, path);
+    assert_eq!(store.stored_instance(&phi("1.2"))?, None, "a series");
+    Ok(())
+}
+
+/// Digests of two versions cannot be compared, so a repeat of an earlier record is no conflict.
+pub(super) fn a_digest_is_compared_with_one_of_its_version(store: &dyn LookupStore) -> Outcome {
+    let mut earlier = wanted("P", "1.1", "1.2", "1.3");
+    earlier.fingerprint.version = DigestVersion::V1;
+    import(store, std::slice::from_ref(&earlier))?;
+    let mut again = earlier.clone();
+    again.fingerprint = Fingerprint {
+        digest: [9; 16],
+        version: DigestVersion::V2,
+        ..earlier.fingerprint
+    };
+    assert!(matches!(store.assign(&again)?, Assigned::Duplicate(_)));
+    again.fingerprint.length += 2;
+    let refusal = Conflict::InstanceDiffers { instance: uid(3) };
+    assert_eq!(conflict(store, &again)?, refusal);
+    earlier.fingerprint.digest = [9; 16];
+    assert_eq!(conflict(store, &earlier)?, refusal);
+    let stored = store
+        .stored_instance(&earlier.instance)?
+        .ok_or("not stored")?;
+    assert_eq!(stored.fingerprint.version, DigestVersion::V1);
     Ok(())
 }
 

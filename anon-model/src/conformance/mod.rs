@@ -25,9 +25,9 @@ use std::error::Error;
 use std::ops::ControlFlow;
 
 use crate::{
-    AssignError, Assigned, Conflict, Dates, Fingerprint, Group, Identity, LookupStore, Names,
-    NewInstance, PatientPhi, Phi, Remarks, Scheme, Secret, SeriesPhi, SeriesRow, SiteId, StudyPhi,
-    StudyRow, UidRoot, Wanted,
+    AssignError, Assigned, Conflict, Dates, DigestVersion, Fingerprint, Group, Identity,
+    LookupStore, Names, NewInstance, PatientPhi, Phi, Remarks, Scheme, Secret, SeriesPhi,
+    SeriesRow, SiteId, StudyPhi, StudyRow, UidRoot, Wanted,
 };
 
 /// The result of a case.
@@ -55,6 +55,7 @@ pub fn check(mut make: impl FnMut(Identity) -> Outcome<Store>) -> Outcome {
         assigning::contradictions_to_uncommitted_instances_are_refused,
         assigning::a_study_conflict_can_be_filed_under_the_first_patient,
         assigning::copies_are_duplicates_and_other_content_is_refused,
+        assigning::a_digest_is_compared_with_one_of_its_version,
         transactions::totals_change_with_a_commit,
         transactions::unpublished_instances_are_removed,
         transactions::intents_stay_until_settled,
@@ -130,6 +131,7 @@ fn wanted(patient: &str, study: &str, series: &str, instance: &str) -> Wanted {
         fingerprint: Fingerprint {
             length: 100,
             digest: [1; 16],
+            version: DigestVersion::V2,
         },
         ..Wanted::default()
     }

@@ -20,10 +20,43 @@ pub enum Space {
 /// Distinguishes a copy of an SOP instance from another object with the same UID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Fingerprint {
-    /// Length of the data set in bytes, without preamble and file meta information.
+    /// Length of the data set in bytes, without preamble and file meta information. Less than 2^56.
     pub length: u64,
-    /// Digest of the data set without its bulk values.
+    /// Digest of the data set, without the bytes that its version leaves out.
     pub digest: [u8; 16],
+    /// What the digest covers.
+    pub version: DigestVersion,
+}
+
+/// What the digest of a [`Fingerprint`] covers. A record keeps the version that it was made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
+pub enum DigestVersion {
+    /// No value of 4 KiB or more, and no fragment.
+    V1,
+    /// Everything but the long values and fragments that the output holds unchanged. They can be read
+    /// back from the stored object.
+    #[default]
+    V2,
+}
+
+impl Fingerprint {
+    /// Returns true if two fingerprints can be of one object. If their versions differ, only their
+    /// lengths can be compared.
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        self.length == other.length
+            && (self.version != other.version || self.digest == other.digest)
+    }
+}
+
+/// An instance in the index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoredInstance {
+    /// The pseudonyms that make its path: patient, study, series, instance.
+    pub names: [String; 4],
+    /// Its fingerprint, when it was stored.
+    pub fingerprint: Fingerprint,
 }
 
 /// What happens if a known study arrives under another patient.
@@ -89,7 +122,8 @@ pub struct Names {
 pub enum Assigned {
     /// The instance is new. Its pseudonyms become durable with the next commit.
     New(Names),
-    /// The same instance is stored already, with these pseudonyms.
+    /// An instance with a fingerprint that [agrees](Fingerprint::agrees_with) is stored already, with
+    /// these pseudonyms. [`Pseudonyms::stored_instance`] returns what to compare it with.
     Duplicate(Names),
 }
 
@@ -245,6 +279,16 @@ pub trait Pseudonyms: Send + Sync + fmt::Debug {
         space: Space,
         original: &Phi<String>,
     ) -> Result<Option<String>, BackendError>;
+
+    /// Returns the stored instance with this original SOP Instance UID. `None` if the index does not
+    /// hold it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn stored_instance(
+        &self,
+        instance_uid: &Phi<String>,
+    ) -> Result<Option<StoredInstance>, BackendError>;
 
     /// Returns the originals of a pseudonym in all spaces.
     ///

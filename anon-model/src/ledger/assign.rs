@@ -139,7 +139,7 @@ impl<T: Tables> Ledger<T> {
             }
             .into());
         }
-        if fingerprint != wanted.fingerprint {
+        if !fingerprint.agrees_with(&wanted.fingerprint) {
             return Err(Conflict::InstanceDiffers {
                 instance: self.name_of(state, instance)?,
             }

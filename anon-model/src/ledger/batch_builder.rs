@@ -106,7 +106,7 @@ impl<S: Snapshot> BatchBuilder<S> {
     ) -> Result<Addition, BackendError> {
         let [patient, study, series, instance] = ids;
         if let Some(known) = self.instance(instance)? {
-            if known.series != series || known.fingerprint != new.fingerprint {
+            if known.series != series || !known.fingerprint.agrees_with(&new.fingerprint) {
                 return Err(LedgerError::Contradiction.into());
             }
             return Ok(Addition::Known);

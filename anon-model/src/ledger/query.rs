@@ -11,7 +11,7 @@ use crate::ledger::records::{
 use crate::ledger::tables::{Snapshot, Tables};
 use crate::{
     BackendError, Group, Intent, PatientPhi, PatientRow, Phi, Remark, RemarkReason, Remarks,
-    Removal, RulesRecord, SeriesRow, Space, StudyPhi, StudyRow, Totals,
+    Removal, RulesRecord, SeriesRow, Space, StoredInstance, StudyPhi, StudyRow, Totals,
 };
 
 /// Rows that are read at once, which bounds the memory of a visit.
@@ -98,6 +98,33 @@ impl<T: Tables> Ledger<T> {
             Some(id) => Ok(snapshot.instance(id)?.is_some()),
             None => Ok(false),
         }
+    }
+
+    pub(crate) fn stored_instance(
+        &self,
+        uid: &Phi<String>,
+    ) -> Result<Option<StoredInstance>, BackendError> {
+        let snapshot = self.snapshot()?;
+        let Some(id) = self.uid_id(&snapshot, uid)? else {
+            return Ok(None);
+        };
+        let Some(record) = snapshot.instance(id)? else {
+            return Ok(None);
+        };
+        let series = snapshot.series(record.series)?;
+        let study = series.ok_or(LedgerError::MissingRow)?.study;
+        let patient = snapshot
+            .study(study)?
+            .ok_or(LedgerError::MissingRow)?
+            .patient;
+        let mut names: [String; 4] = Default::default();
+        for (name, id) in names.iter_mut().zip([patient, study, record.series, id]) {
+            *name = self.durable_name(&snapshot, id)?;
+        }
+        Ok(Some(StoredInstance {
+            names,
+            fingerprint: record.fingerprint,
+        }))
     }
 
     pub(crate) fn stored_instances(&self, uid: &Phi<String>) -> Result<u64, BackendError> {

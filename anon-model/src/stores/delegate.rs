@@ -37,6 +37,13 @@ macro_rules! delegate {
                 self.ledger.pseudonym(space, original)
             }
 
+            fn stored_instance(
+                &self,
+                instance_uid: &$crate::Phi<String>,
+            ) -> Result<Option<$crate::StoredInstance>, $crate::BackendError> {
+                self.ledger.stored_instance(instance_uid)
+            }
+
             fn originals(
                 &self,
                 pseudonym: &str,

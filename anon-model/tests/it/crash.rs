@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anon_model::conformance::{self, Outcome};
 use anon_model::settings::Durability;
 use anon_model::{
-    Adopting, Adoption, Assigned, DiskOptions, DiskStore, Fingerprint, NewInstance, PatientPhi,
-    Phi, PhiIndex, Pseudonyms, RetrieveProgress, SeriesPhi, Space, StudyPhi, Transactions, Wanted,
+    Adopting, Adoption, Assigned, DigestVersion, DiskOptions, DiskStore, Fingerprint, NewInstance,
+    PatientPhi, Phi, PhiIndex, Pseudonyms, RetrieveProgress, SeriesPhi, Space, StudyPhi,
+    Transactions, Wanted,
 };
 use redb::StorageBackend;
 
@@ -134,6 +135,7 @@ fn wanted(number: usize) -> Wanted {
         fingerprint: Fingerprint {
             length: 1,
             digest: [0; 16],
+            version: DigestVersion::V2,
         },
         ..Wanted::default()
     }

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use anon_model::conformance::{self, Outcome};
 use anon_model::{
-    Adopting, Assigned, DiskOptions, DiskStore, ExternalStudy, Fingerprint, Group, LookupStore,
-    MemoryStore, Names, NewInstance, PatientPhi, Phi, RulesRecord, SeriesPhi, Space, StudyConflict,
-    StudyPhi, StudyRow, Wanted,
+    Adopting, Assigned, DigestVersion, DiskOptions, DiskStore, ExternalStudy, Fingerprint, Group,
+    LookupStore, MemoryStore, Names, NewInstance, PatientPhi, Phi, RulesRecord, SeriesPhi, Space,
+    StudyConflict, StudyPhi, StudyRow, Wanted,
 };
 use proptest::prelude::*;
 
@@ -116,6 +116,7 @@ fn wanted(instance: u8, first: bool, uids: &[u8], accession: Option<u8>, content
         fingerprint: Fingerprint {
             length: u64::from(content),
             digest: [0; 16],
+            version: DigestVersion::V2,
         },
         study_conflict: if first {
             StudyConflict::First

@@ -1,7 +1,7 @@
 //! Implements the trait `Store`: wraps a store of outputs and keeps a manifest of the published objects, as a
 //! program would that passes them on.
 //!
-//! It shows that six methods make a store. Only de-identified objects can reach it, because only
+//! It shows that seven methods make a store. Only de-identified objects can reach it, because only
 //! `Plan::apply` makes the type that `stage` accepts. The manifest grows in `publish`, when the pseudonyms
 //! are durable. `check_store` checks that the store keeps the contract of the trait.
 //!
@@ -14,7 +14,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anon_engine::quarantine::MemoryQuarantine;
-use anon_engine::store::{MemoryStore, Staged, Store, StoreError};
+use anon_engine::store::{MemoryStore, Staged, Store, StoreError, StoredObject};
 use anon_engine::{Deidentified, Engine, OutputPath, Policy, Received, testing::conformance};
 use anon_model::{Identity, SiteId, UidRoot};
 use anon_script::builtin;
@@ -52,6 +52,10 @@ impl<S: Store> Store for WithManifest<S> {
 
     fn contains(&self, path: &OutputPath) -> Result<bool, StoreError> {
         self.inner.contains(path)
+    }
+
+    fn stored(&self, path: &OutputPath) -> Result<Option<StoredObject>, StoreError> {
+        self.inner.stored(path)
     }
 
     fn confirm(&self, paths: &[OutputPath]) -> Result<Vec<bool>, StoreError> {

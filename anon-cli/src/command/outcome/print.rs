@@ -52,9 +52,12 @@ pub(super) fn instance(
     }
     let what = kind_of(instance);
     if listed == BEYOND {
-        let list = context.command_line("quarantine list");
+        let shown_by = match &instance.entry {
+            Some(_) => format!("{} shows", context.command_line("quarantine list")),
+            None => "--format json shows".to_owned(),
+        };
         return report.line(&format!(
-            "{what}: further files are only counted; {list} and --format json show them all"
+            "{what}: further files are only counted; {shown_by} them all"
         ));
     }
     let name = if report.shows_phi() || named.contains(&instance.source) {
@@ -117,6 +120,12 @@ pub(crate) fn summary(
         report.line(&format!("quarantined: {category} {count}"))?;
     }
     remarks(context, &summary.remarks)?;
+    if summary.other_transfer_syntax > 0 {
+        report.line(&format!(
+            "duplicates of objects that are stored in another transfer syntax: {}",
+            summary.other_transfer_syntax
+        ))?;
+    }
     if summary.interrupted {
         report.line("interrupted: run the same command again to continue")?;
     }

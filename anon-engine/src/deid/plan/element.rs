@@ -37,8 +37,9 @@ const PIXELS: u32 = 0x7FE0_0010;
 const FLOAT_PIXELS: u32 = 0x7FE0_0008;
 const SPECIFIC_CHARACTER_SET: Tag = Tag(0x0008, 0x0005);
 
-/// Values of at least this many bytes are bulk: they take no part in the fingerprint.
-const BULK: u32 = 4 << 10;
+/// Values of at least this many bytes are bulk. Where the output holds them unchanged, the fingerprint
+/// leaves them out.
+pub(crate) const BULK: u32 = 4 << 10;
 
 /// Bytes of a kept value that are looked at at once.
 const PIECE: u32 = 32 << 10;
@@ -79,13 +80,15 @@ pub(super) struct Planner<'p, I> {
     walk: Walk<I>,
     pub(super) template: Template,
     pub(super) root_values: RootValues,
-    /// Places of bulk values: begin and end.
+    /// Places of all bulk values, which fingerprints of version 1 left out: begin and end.
     bulk: Vec<(u64, u64)>,
     /// True if the transfer syntax has native pixel data in the root.
     pub(super) is_native: bool,
     image_size: ImageSize,
     /// What a data manager should know about the object.
     pub(super) remarks: Remarks,
+    /// Places of the bulk values that are copied to the output.
+    pub(super) copied: Vec<(u64, u64)>,
     /// The pixel data that the root of the output has.
     pub(super) pixel_data: PixelData,
     levels: Vec<Level>,
@@ -117,6 +120,7 @@ impl<'p, I: Input> Planner<'p, I> {
             is_native: false,
             image_size: ImageSize::default(),
             remarks: Remarks::default(),
+            copied: Vec::new(),
             pixel_data: PixelData::Absent,
             levels: vec![root],
             depth: 0,
@@ -164,7 +168,7 @@ impl<'p, I: Input> Planner<'p, I> {
         }
     }
 
-    /// The template, the places of bulk values, and the input.
+    /// The template, the places of all bulk values, and the input.
     pub(super) fn finish(mut self) -> (Template, Vec<(u64, u64)>, I) {
         if self.walk.is_sorted() {
             self.bulk.sort_unstable();
@@ -547,6 +551,9 @@ impl<'p, I: Input> Planner<'p, I> {
     }
 
     fn keep_value(&mut self, header: &Header) {
+        if header.len >= BULK {
+            self.copied.push((header.value, header.end()));
+        }
         let target = self.target();
         let odd = header.len % 2;
         if target == header.encoding && !header.corrected && odd == 0 {

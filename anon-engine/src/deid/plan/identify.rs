@@ -37,7 +37,7 @@ pub(super) fn identify(
     check_class(policy, &sop_class)?;
     let mut warnings = Warnings {
         burned_in_unknown: check_pixels(policy, &values, &sop_class)?,
-        shared_patient: false,
+        ..Warnings::default()
     };
     let patient = patient_key(policy, &values)?;
     if patient.is_empty() {

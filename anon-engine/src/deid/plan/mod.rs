@@ -7,7 +7,7 @@
 //! ```
 
 mod element;
-mod fingerprint;
+pub(crate) mod fingerprint;
 mod identify;
 mod image_size;
 mod root_values;
@@ -16,9 +16,10 @@ mod value_check;
 use std::fmt;
 
 use anon_model::{
-    Fingerprint, PatientPhi, Phi, RemarkReason, Remarks, SeriesPhi, StudyPhi, Wanted,
+    DigestVersion, Fingerprint, PatientPhi, Phi, RemarkReason, Remarks, SeriesPhi, StudyPhi, Wanted,
 };
 
+pub(crate) use self::element::BULK;
 use self::element::{PixelData, Planner};
 use crate::deid::body::Body;
 use crate::deid::method;
@@ -57,6 +58,8 @@ pub struct Warnings {
     pub burned_in_unknown: bool,
     /// It has no Patient ID, and is filed under the shared patient.
     pub shared_patient: bool,
+    /// It is a duplicate of an object that is stored in another transfer syntax.
+    pub other_transfer_syntax: bool,
 }
 
 /// The UID that replaces an original in the output.
@@ -79,6 +82,10 @@ pub struct Plan<'a> {
     pub(crate) template: Template,
     pub(crate) uid_replacements: Vec<UidReplacement>,
     pub(crate) syntax: TransferSyntax,
+    /// Offset of the data set in the body.
+    pub(crate) begin: u64,
+    /// The ranges that a fingerprint of version 1 leaves out.
+    pub(crate) bulk: Vec<(u64, u64)>,
     wanted: Wanted,
     captured: Captured,
     sop_class: String,
@@ -190,8 +197,11 @@ fn plan_data_set<'a, I: Input>(
     let mut wanted = identified.wanted;
     let mut remarks = std::mem::take(&mut planner.remarks);
     remarks.add_all(&planner.mended().remarks);
+    let mut copied = std::mem::take(&mut planner.copied);
+    // Their order is that of the output.
+    copied.sort_unstable();
     let (mut template, bulk, input) = planner.finish();
-    wanted.fingerprint = fingerprint::of(input, begin, &bulk)?;
+    wanted.fingerprint = fingerprint::of(input, begin, &copied, DigestVersion::V2)?;
     let uid_replacements = identify::uid_replacements(&mut template, &mut wanted);
     Ok(Plan {
         policy,
@@ -200,6 +210,8 @@ fn plan_data_set<'a, I: Input>(
         template,
         uid_replacements,
         syntax,
+        begin,
+        bulk,
         wanted,
         captured: identified.captured,
         sop_class: identified.sop_class,
@@ -348,8 +360,8 @@ impl Plan<'_> {
     }
 
     /// Returns the fingerprint, which tells a copy of an instance from another object with the same
-    /// SOP Instance UID: the length of the data set, and XXH3-128 of it without fragments and values
-    /// of 4 KiB or more.
+    /// SOP Instance UID: the length of the data set, and XXH3-128 of it without the fragments and values
+    /// of 4 KiB or more that the output holds unchanged.
     pub fn fingerprint(&self) -> Fingerprint {
         self.wanted.fingerprint
     }

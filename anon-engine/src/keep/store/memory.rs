@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::deid::deidentified::Deidentified;
 use crate::deid::output_path::OutputPath;
 
-use super::{Staged, Store, StoreError};
+use super::{Staged, Store, StoreError, StoredObject};
 
 /// Keeps objects in memory, for tests and for programs that forward them.
 /// [`take`](MemoryStore::take) empties it; otherwise it only grows.
@@ -89,6 +89,10 @@ impl Store for MemoryStore {
 
     fn contains(&self, path: &OutputPath) -> Result<bool, StoreError> {
         Ok(self.objects().contains_key(path))
+    }
+
+    fn stored(&self, path: &OutputPath) -> Result<Option<StoredObject>, StoreError> {
+        Ok(self.objects().get(path).cloned().map(StoredObject::Bytes))
     }
 
     fn confirm(&self, paths: &[OutputPath]) -> Result<Vec<bool>, StoreError> {

@@ -16,9 +16,11 @@ mod temporary;
 
 use std::any::Any;
 use std::fmt;
+use std::fs::File;
 
 use crate::deid::deidentified::Deidentified;
 use crate::deid::output_path::OutputPath;
+use crate::read::source::Source;
 
 pub use anon_model::settings::Durability;
 pub use directory::{DirectoryStore, DirectoryStoreOptions};
@@ -66,6 +68,26 @@ impl Staged {
     }
 }
 
+/// The bytes of an object in a store.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "bytes are in memory or in a file")]
+pub enum StoredObject {
+    /// In memory.
+    Bytes(Vec<u8>),
+    /// In a file of this length.
+    File(File, u64),
+}
+
+impl StoredObject {
+    /// Returns the object as a DICOM file (PS3.10 section 7).
+    pub fn source(&self) -> Source<'_> {
+        match self {
+            Self::Bytes(bytes) => Source::part10(bytes),
+            Self::File(file, len) => Source::file(file, *len),
+        }
+    }
+}
+
 impl fmt::Debug for Staged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Staged({}, {} bytes)", self.path, self.bytes)
@@ -105,6 +127,13 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// # Errors
     /// If the store cannot be read.
     fn contains(&self, path: &OutputPath) -> Result<bool, StoreError>;
+
+    /// Returns the object that is visible at this path; `None` if there is none. A repeat of it is
+    /// compared with it. Without it, a repeat is judged by its fingerprint alone.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn stored(&self, path: &OutputPath) -> Result<Option<StoredObject>, StoreError>;
 
     /// Returns for each path, in order, whether it holds a visible object, and makes those objects
     /// durable. Recovery calls it for unsettled groups, because a crash may have left objects that

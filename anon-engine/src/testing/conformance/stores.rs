@@ -8,7 +8,7 @@ use crate::deid::deidentified::Deidentified;
 use crate::deid::output_path::OutputPath;
 use crate::deid::plan::{Source, plan};
 use crate::deid::policy::Policy;
-use crate::keep::store::{Staged, Store, StoreError};
+use crate::keep::store::{Staged, Store, StoreError, StoredObject};
 use crate::testing::files::{Place, Syntax, ct_small};
 use crate::testing::rules::PlainRules;
 
@@ -25,6 +25,7 @@ pub fn check_store(make: &dyn Fn() -> Arc<dyn Store>) -> Result<(), Breach> {
     the_same_object_again_is_no_error(&*make())?;
     other_bytes_are_not_overwritten(&*make())?;
     confirm_gives_results_in_order(&*make())?;
+    stored_bytes_are_those_of_the_object(&*make())?;
     remove_study_removes_all_its_objects(&*make())?;
     many_threads_stage(&*make())
 }
@@ -207,6 +208,36 @@ fn confirm_gives_results_in_order(store: &dyn Store) -> Result<(), Breach> {
     )?;
     let none = store.confirm(&[]).or_breach("confirm fails for no paths")?;
     ensure(none.is_empty(), "confirm gives results for no paths")
+}
+
+fn stored_bytes_are_those_of_the_object(store: &dyn Store) -> Result<(), Breach> {
+    let stored = |names| store.stored(&path(names)?).or_breach("stored fails");
+    let staged = stage(store, ONE, 1)?;
+    ensure(stored(ONE)?.is_none(), "a staged object can be read")?;
+    let results = store.publish(vec![staged]);
+    ensure(
+        results.iter().all(Result::is_ok),
+        "an object is not published",
+    )?;
+    put(store, TWO, 2)?;
+    let object = stored(ONE)?;
+    let mut bytes = Vec::new();
+    match object {
+        Some(StoredObject::Bytes(known)) => bytes = known,
+        Some(StoredObject::File(mut file, len)) => {
+            let read = std::io::Read::read_to_end(&mut file, &mut bytes);
+            read.or_breach("a stored object cannot be read")?;
+            ensure(
+                bytes.len() as u64 == len,
+                "a stored object has another length",
+            )?;
+        }
+        None => return ensure(false, "a published object cannot be read"),
+    }
+    with_object(ONE, 1, |object| {
+        let expected = object.to_vec().or_breach("an object cannot be written")?;
+        ensure(bytes == expected, "a stored object has other bytes")
+    })
 }
 
 fn remove_study_removes_all_its_objects(store: &dyn Store) -> Result<(), Breach> {

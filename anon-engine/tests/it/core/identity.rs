@@ -391,7 +391,7 @@ fn the_index_captures_the_same_values_as_v17() -> Outcome {
 }
 
 #[test]
-fn fingerprints_ignore_large_values_and_file_meta() -> Outcome {
+fn fingerprints_leave_out_large_kept_values_and_file_meta() -> Outcome {
     let pixels = Tag(0x7FE0, 0x0010);
     let of = |policy: &Policy, bytes: &[u8]| -> Outcome<_> {
         Ok(plan(policy, Source::part10(bytes))?.fingerprint())

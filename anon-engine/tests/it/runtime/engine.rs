@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anon_engine::testing::files::Place;
 use anon_engine::{
     Deidentified, Engine, Error, MemoryStore, Outcome, OutputPath, Quarantine, Received, Staged,
-    Stopped, Store, StoreError,
+    Stopped, Store, StoreError, StoredObject,
 };
 use dicom_core::{Tag, VR};
 
@@ -63,6 +63,10 @@ impl Store for GatedStore {
 
     fn contains(&self, path: &OutputPath) -> Result<bool, StoreError> {
         self.inner.contains(path)
+    }
+
+    fn stored(&self, path: &OutputPath) -> Result<Option<StoredObject>, StoreError> {
+        self.inner.stored(path)
     }
 
     fn confirm(&self, paths: &[OutputPath]) -> Result<Vec<bool>, StoreError> {

@@ -16,7 +16,7 @@ use anon_model::{
     AdoptError, Adopted, Adopting, Adoption, AssignError, Assigned, BackendError, Clash, ClashKind,
     Counts, Deleted, ExternalStudy, Group, Intent, LookupStore, NewInstance, NotAdopted,
     PatientRow, Phi, PhiIndex, Pseudonyms, Remarks, Removal, RetrieveProgress, RulesHistory,
-    RulesRecord, SeriesRow, Space, StudyRow, Totals, Transactions, Wanted,
+    RulesRecord, SeriesRow, Space, StoredInstance, StudyRow, Totals, Transactions, Wanted,
 };
 use anon_script::rules::{Action, Element, Method, Rules};
 use dicom_core::{Tag, VR};
@@ -82,6 +82,9 @@ impl Pseudonyms for FailingLookups {
         original: &Phi<String>,
     ) -> Result<Option<String>, BackendError> {
         self.inner.pseudonym(space, original)
+    }
+    fn stored_instance(&self, uid: &Phi<String>) -> Result<Option<StoredInstance>, BackendError> {
+        self.inner.stored_instance(uid)
     }
     fn originals(&self, pseudonym: &str) -> Result<Vec<(Space, Phi<String>)>, BackendError> {
         self.inner.originals(pseudonym)

@@ -8,7 +8,7 @@ use anon_engine::store::DirectoryStoreOptions;
 use anon_engine::testing::files::{Place, Syntax, ct_slice};
 use anon_engine::{
     Deidentified, DirectoryStore, Durability, Engine, Error, MemoryStore, Outcome, OutputPath,
-    Quarantine, Received, Remedy, Staged, Store, StoreError,
+    Quarantine, Received, Remedy, Staged, Store, StoreError, StoredObject,
 };
 
 use super::world::{self, TestProject, bytes, nth};
@@ -209,6 +209,10 @@ impl Store for SourceChangingStore {
     fn contains(&self, path: &OutputPath) -> Result<bool, StoreError> {
         self.inner.contains(path)
     }
+    fn stored(&self, path: &OutputPath) -> Result<Option<StoredObject>, StoreError> {
+        self.inner.stored(path)
+    }
+
     fn confirm(&self, paths: &[OutputPath]) -> Result<Vec<bool>, StoreError> {
         self.inner.confirm(paths)
     }

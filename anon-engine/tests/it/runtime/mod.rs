@@ -11,6 +11,7 @@ mod files;
 mod identities;
 mod imports;
 mod quarantine;
+mod repeats;
 mod retry;
 mod slow_quarantine;
 mod sources;

@@ -512,6 +512,7 @@ fn equal_bytes_are_synced_once() {
     let disk = SimDisk::new();
     disk.create_dir(Path::new("/private"), Access::Private)
         .expect("a directory");
+    disk.sync_dir(Path::new("/")).expect("it can be synced");
     let options = QuarantineOptions::default().with_disk(Arc::new(disk.clone()));
     let quarantine = DirectoryQuarantine::new("/private/quarantine", "/private/tmp", options);
     let refusal = anon_engine::Refusal::new(anon_engine::Category::BurnedIn, "says YES");

@@ -14,7 +14,8 @@
 //! sights      (patient, arrival)    → study
 //! series      id of the UID         → study, captured values, their arrival, count
 //! study_series(study, series)       → –
-//! instances   id of the UID         → series, fingerprint, bytes: 40 bytes, no version
+//! instances   id of the UID         → series, fingerprint, bytes: 40 bytes; the version of the digest
+//!                                     is the highest byte of the length
 //! members     (series, group)       → ids of the instances that the group added
 //! references  (UID, study)          → –; the study refers to the UID, and is not the first
 //! accession_studies(number, study)  → –; instances of the study have the accession number
@@ -38,7 +39,7 @@
 //! Format 1 had no `offsets` and no `adopted`, format 2 no `remarks`, `remark_totals`, `deleted` and
 //! `deleted_names`. They are added, empty, when such a file is opened for writing. Only if studies were
 //! removed from a file of format 2, all numbers up to the counters that have no pair count as deleted;
-//! which external pseudonyms were deleted is not known.
+//! which external pseudonyms were deleted is not known. All digests of these formats have version 1.
 //!
 //! Format 2 had no arrivals either, and kept the name, sex and birth date of a patient only once. When
 //! it is migrated, each study gets those of its patient; studies without a Patient ID get none,

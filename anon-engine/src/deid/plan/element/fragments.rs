@@ -38,6 +38,7 @@ impl<I: Input> Planner<'_, I> {
         })?;
         let end = self.walk.position();
         self.bulk.push((header.value, end));
+        self.copied.push((header.value, end));
         // Offset tables count bytes: making a fragment longer would move the next ones.
         if let (Some((at, _)), true) = (odd, misplaced) {
             let problem = "a fragment that is not the last has an odd length";

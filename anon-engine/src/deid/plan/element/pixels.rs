@@ -2,7 +2,7 @@
 
 use anon_model::RemarkReason;
 
-use super::{FLOAT_PIXELS, PIXELS, Planner};
+use super::{BULK, FLOAT_PIXELS, PIXELS, Planner};
 use crate::deid::plan::image_size::{ImageSize, MAX_VALUE};
 use crate::read::input::Input;
 use crate::read::scan::{Header, ScanError, Token};
@@ -61,6 +61,11 @@ impl<I: Input> Planner<'_, I> {
     fn keep_part(&mut self, header: &Header, len: u32) {
         self.remarks.add(RemarkReason::PixelsTooLong, header.number);
         let (target, vr) = (self.target(), header.vr);
+        if len >= BULK {
+            // The last byte may be followed by padding in the output, so it is hashed.
+            let end = header.value + u64::from(len + len % 2) - 1;
+            self.copied.push((header.value, end));
+        }
         self.template
             .bytes(|arena| target.put_header(arena, header.tag(), vr, len + len % 2));
         self.template

@@ -41,6 +41,7 @@ impl DirectoryQuarantine {
         }
         if let StoredEntry::Valid(before) = self.stored_entry(&id)?
             && follows(&mut entry, &before)
+            && self.is_whole(&before)?
         {
             self.confirm(&entry).map_err(QuarantineError::Write)?;
             return Ok(id);

@@ -24,7 +24,8 @@ mod writing;
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -34,7 +35,7 @@ use crate::keep::disk::{self, Access, Disk, FileKind, OsDisk};
 
 use super::known_names::KnownNames;
 use super::temporary::{Temporaries, Temporary};
-use super::{Durability, Staged, Store, StoreError};
+use super::{Durability, Staged, Store, StoreError, StoredObject};
 
 /// The most directories that are remembered as durable. At this limit all are forgotten; the next
 /// use of each then costs three system calls.
@@ -207,6 +208,26 @@ impl Store for DirectoryStore {
             kind.map_err(StoreError::Read)?,
             Some(FileKind::File(_))
         ))
+    }
+
+    fn stored(&self, path: &OutputPath) -> Result<Option<StoredObject>, StoreError> {
+        let target = self.target(path);
+        let opened = match self.disk.native(&target) {
+            Some(target) => File::open(target).and_then(|file| {
+                let len = file.metadata()?.len();
+                Ok(StoredObject::File(file, len))
+            }),
+            None => self.disk.open(&target).and_then(|mut file| {
+                let mut bytes = Vec::new();
+                file.read_to_end(&mut bytes)?;
+                Ok(StoredObject::Bytes(bytes))
+            }),
+        };
+        match opened {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::Read(error)),
+        }
     }
 
     fn confirm(&self, paths: &[OutputPath]) -> Result<Vec<bool>, StoreError> {

@@ -111,7 +111,7 @@ mod tests {
     use crate::ledger::records::{
         InstanceRecord, Pair, PairId, PairKind, RemarksRecord, SeriesRecord,
     };
-    use crate::{Fingerprint, Phi, SeriesPhi, Space};
+    use crate::{DigestVersion, Fingerprint, Phi, SeriesPhi, Space};
 
     fn pair() -> Pair {
         Pair {
@@ -139,6 +139,7 @@ mod tests {
             fingerprint: Fingerprint {
                 length: 300,
                 digest: [7; 16],
+                version: DigestVersion::V1,
             },
             bytes: 5,
         };
@@ -147,6 +148,11 @@ mod tests {
         golden.extend([5, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(instance_bytes(&instance).as_slice(), golden);
         assert_eq!(instance_of(&instance_bytes(&instance)), instance);
+        let mut newer = instance;
+        newer.fingerprint.version = DigestVersion::V2;
+        golden[15] = 1;
+        assert_eq!(instance_bytes(&newer).as_slice(), golden);
+        assert_eq!(instance_of(&instance_bytes(&newer)), newer);
         let uid = |number| PairId::new(Space::Uid, PairKind::Numbered, number);
         let members = GroupMembers(vec![uid(3), uid(4), uid(9)]);
         encode(&members, &mut buffer).unwrap();

@@ -10,7 +10,9 @@ use crate::ledger::records::{
     AccessionValue, InstanceRecord, IntentRecord, Meta, OutputRecord, Pair, PairId, PatientRecord,
     RemarkKey, RemarksRecord, SeriesRecord, StudyRecord, VariantRecord,
 };
-use crate::{Counts, Fingerprint, PatientPhi, Phi, RulesRecord, SeriesPhi, StudyPhi, Totals};
+use crate::{
+    Counts, DigestVersion, Fingerprint, PatientPhi, Phi, RulesRecord, SeriesPhi, StudyPhi, Totals,
+};
 
 fn text(text: Option<&Phi<String>>) -> Option<&str> {
     text.map(|text| text.expose().as_str())
@@ -291,15 +293,24 @@ impl Row for VariantRecord {
     }
 }
 
-/// An encoded instance: series, length, digest and bytes, little-endian. It has no version and a
-/// fixed length, because no other row is as frequent.
+/// An encoded instance: series, length, digest and bytes, little-endian. It has a fixed length, because
+/// no other row is as frequent. The highest byte of the length is the version of the digest: 0 for
+/// [`DigestVersion::V1`], which all rows before format 3 have, 1 for [`DigestVersion::V2`].
 pub(crate) type InstanceBytes = [u8; 40];
+
+/// The lowest bit of the version of a digest, in the field of the length.
+const DIGEST_VERSION: u32 = 56;
 
 pub(crate) fn instance_bytes(record: &InstanceRecord) -> InstanceBytes {
     let mut bytes = [0; 40];
+    let version = match record.fingerprint.version {
+        DigestVersion::V1 => 0,
+        DigestVersion::V2 => 1,
+    };
+    let length = record.fingerprint.length | version << DIGEST_VERSION;
     let fields = record.series.0.to_le_bytes().into_iter();
     let fields = fields
-        .chain(record.fingerprint.length.to_le_bytes())
+        .chain(length.to_le_bytes())
         .chain(record.fingerprint.digest)
         .chain(record.bytes.to_le_bytes());
     for (byte, field) in bytes.iter_mut().zip(fields) {
@@ -320,8 +331,12 @@ pub(crate) fn instance_of(bytes: &InstanceBytes) -> InstanceRecord {
     InstanceRecord {
         series: PairId(number(0)),
         fingerprint: Fingerprint {
-            length: number(8),
+            length: number(8) & ((1 << DIGEST_VERSION) - 1),
             digest,
+            version: match number(8) >> DIGEST_VERSION {
+                0 => DigestVersion::V1,
+                _ => DigestVersion::V2,
+            },
         },
         bytes: number(32),
     }
