@@ -108,6 +108,8 @@ impl DicomSink {
         let stored = self.pool.with_sender(
             || self.sender(),
             |sender| {
+                // Called again if the node accepts no further association.
+                rewritten.set(None);
                 sender.expect(self.needed(&meta.context));
                 let (instance, cancel) = (&meta.sop_instance, &self.cancel);
                 let accepted = sender.negotiated(&meta.context, cancel)?;
