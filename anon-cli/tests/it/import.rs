@@ -308,6 +308,19 @@ fn import_of_a_dicomdir_stores_the_files_it_references() -> Test {
 }
 
 #[test]
+fn a_file_that_a_dicomdir_names_is_quarantined_if_it_is_no_dicom() -> Test {
+    let scene = Scene::new()?;
+    scene.write("cd/IMG/A1", b"no image")?;
+    scene.put("cd/DICOMDIR", &dicomdir(&["IMG\\A1"]))?;
+    let named = scene.json(&["import", "cd/DICOMDIR"])?.exits(1).summary()?;
+    assert_eq!(named["quarantined"], json!({"Invalid_DICOM": 1}));
+    // Found in a directory, it is like any other file.
+    let found = scene.json(&["import", "cd"])?.exits(0).summary()?;
+    assert_eq!(found["ignored"], 2);
+    Ok(())
+}
+
+#[test]
 fn import_prints_each_warning_once() -> Test {
     let scene = Scene::new()?;
     for n in 0..3 {
