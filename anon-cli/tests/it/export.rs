@@ -281,7 +281,7 @@ fn status_shows_what_was_exported() -> Test {
         "{export}"
     );
     let human = scene.run(&["-p", "project", "status"])?.exits(0);
-    assert!(human.out.contains("patients, 15 objects"), "{}", human.out);
+    assert!(human.out.contains("1 patient, 15 objects"), "{}", human.out);
     Ok(())
 }
 
