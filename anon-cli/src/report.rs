@@ -115,7 +115,7 @@ impl Report {
         let text = escaped(text);
         let mut lines = String::with_capacity(text.len() + 1);
         for line in words::wrapped(&text, platform::columns_of_stdout()) {
-            lines.push_str(line);
+            lines.push_str(&line);
             lines.push('\n');
         }
         self.write_stdout(lines.as_bytes())

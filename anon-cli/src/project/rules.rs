@@ -85,7 +85,8 @@ pub(crate) fn placed(file: &str, problem: &Diagnostic) -> String {
         code.message()
     );
     if !problem.text.is_empty() {
-        let _ = write!(placed, ": {}", problem.text.escape_debug());
+        let text = problem.text.replace(char::is_control, " ");
+        let _ = write!(placed, ": {text}");
     }
     if !problem.help.is_empty() {
         let _ = write!(placed, "\n  help: {}", problem.help);

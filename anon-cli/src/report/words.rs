@@ -57,12 +57,19 @@ pub(super) fn with_project(text: &str, command: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Splits a line at blanks so that each part has at most `columns` characters. A longer word stays
-/// whole, and so does a line with two blanks in a row: the row of a table, or a command to paste.
-pub(super) fn wrapped(line: &str, columns: Option<usize>) -> Vec<&str> {
+/// Splits a line at blanks so that each part has at most `columns` characters, and indents each part
+/// as the line. A longer word stays whole, and so does a command to paste, or a line with two blanks
+/// in a row, which is the row of a table.
+pub(super) fn wrapped(line: &str, columns: Option<usize>) -> Vec<String> {
+    let text = line.trim_start_matches(' ');
+    let indent = line.len() - text.len();
     match columns {
-        Some(columns) if !line.contains("  ") => wrapped_to(line, columns, columns),
-        _ => vec![line],
+        Some(columns) if !line.starts_with("  anon ") && !text.contains("  ") => {
+            let room = columns.saturating_sub(indent).max(1);
+            let parts = wrapped_to(text, room, room).into_iter();
+            parts.map(|part| format!("{:indent$}{part}", "")).collect()
+        }
+        _ => vec![line.to_owned()],
     }
 }
 
@@ -160,6 +167,8 @@ mod tests {
         );
         assert_eq!(wrapped("Zü ßé ñö", Some(5)), ["Zü ßé", "ñö"]);
         assert_eq!(wrapped("", Some(5)), [""]);
+        let help = wrapped("  help: one two", Some(12));
+        assert_eq!(help, ["  help: one", "  two"]);
     }
 
     #[test]

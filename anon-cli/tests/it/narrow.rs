@@ -122,6 +122,10 @@ fn filled() -> Test<Scene> {
 fn tables_and_messages_fit_80_columns_and_break_between_words() -> Test {
     let scene = filled()?;
     let place = Place::new(3);
+    scene.write(
+        "pixels.script",
+        b"{ Modality.equals(\"US\") }\n(0,0,640,40)\n",
+    )?;
     for (args, words) in [
         (&["init", "other"][..], "anon -p"),
         (&["-p", "project", "status"], "2 patients"),
@@ -148,6 +152,7 @@ fn tables_and_messages_fit_80_columns_and_break_between_words() -> Test {
             &["-p", "project", "config", "set", "modalities", "CT,RM"],
             "MR?",
         ),
+        (&["script", "check", "pixels.script"], "pixel script"),
         (&["-p", "nowhere", "status"], "anon -p nowhere init"),
     ] {
         let shown = run(&scene, args, &[], None)?;
