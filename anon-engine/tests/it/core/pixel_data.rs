@@ -92,6 +92,23 @@ fn short_pixel_data_is_kept_and_counted() -> Outcome {
 }
 
 #[test]
+fn an_image_of_nearly_4_gib_that_is_not_there_is_kept_as_it_is() -> Outcome {
+    // 65535 rows of 1 pixel in 65537 frames: the most that 32 bits can count.
+    let enc = Enc::Explicit;
+    let short = [7; 28];
+    let input = image(enc, 8, &short)
+        .text(FRAMES, "IS", "65537")
+        .element(ROWS, "US", [0xFF, 0xFF])
+        .element(COLUMNS, "US", [1, 0])
+        .part10(EXPLICIT);
+    let output = run(&Table::new().policy(), &input)?;
+    assert_eq!(pixels(&output)?, short);
+    let expected = (RemarkReason::PixelsTooShort, 0x7FE0_0010, 1);
+    assert_eq!(remarks(Table::new(), &input)?, [expected]);
+    Ok(())
+}
+
+#[test]
 fn pixel_data_of_the_right_length_is_not_mentioned() -> Outcome {
     for (enc, syntax) in Enc::ALL {
         // 12 bits are packed by some writers, and stored in 16 by others.

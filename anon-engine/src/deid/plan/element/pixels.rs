@@ -51,7 +51,9 @@ impl<I: Input> Planner<'_, I> {
                 .add(RemarkReason::PixelsTooShort, header.number);
         }
         match u32::try_from(*bytes.end()) {
-            Ok(most) if header.len > most + most % 2 => self.keep_part(header, most),
+            Ok(most) if len > u64::from(most) + u64::from(most % 2) => {
+                self.keep_part(header, most);
+            }
             _ => self.keep_value(header),
         }
     }
