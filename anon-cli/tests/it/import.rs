@@ -491,7 +491,7 @@ fn import_with_an_invalid_script_creates_no_project() -> Test {
     let ran = scene
         .json(&["import", "in", "--script", "bad.script"])?
         .exits(3);
-    assert!(ran.err.contains("line 6 column"), "{}", ran.err);
+    assert!(ran.err.contains("bad.script:6:"), "{}", ran.err);
     assert!(!scene.project().exists());
     Ok(())
 }

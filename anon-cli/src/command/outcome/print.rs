@@ -154,9 +154,12 @@ fn print_remarks(context: &Context<'_>, summary: &Summary) {
     warn_of_clashes(context, summary.clashes);
     if summary.burned_in_unknown > 0 {
         report.warn(&format!(
-            "ultrasound or secondary capture without a word on burned-in text: {}; pixels are not \
-             changed, so check these before you share them",
-            report::counted(summary.burned_in_unknown, "object")
+            "{} without a word on burned-in text; pixels are not changed: check them before you share \
+             them",
+            report::counted(
+                summary.burned_in_unknown,
+                "ultrasound or secondary capture object"
+            )
         ));
     }
     if summary.directories_passed > 0 {
