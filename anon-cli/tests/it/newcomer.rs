@@ -57,7 +57,7 @@ fn hints_are_commands_with_the_same_project() -> Test {
     scene
         .run(&["init", "my project", "--site-id", "5"])?
         .exits(0);
-    scene.put("in/1", &ct_small(&Place::new(1)))?;
+    scene.put("in/1", &ct_small(&Place::new(2)))?;
     scene.ultrasound("in/us")?;
     let project = ["-p", "my project"];
     let hints = |args: &[&str]| -> Test<Vec<String>> {
