@@ -205,11 +205,8 @@ fn print(context: &Context<'_>, summary: &Summary) -> anyhow::Result<()> {
     outcome::print_remarks(context, &summary.remarks)?;
     let clashes = summary.clashes.words();
     if !clashes.is_empty() {
-        line(format!(
-            "clashes: {}; {} lists them",
-            clashes.join(", "),
-            context.command_line("index --clashes")
-        ))?;
+        line(format!("clashes: {}; to list them:", clashes.join(", ")))?;
+        line(format!("  {}", context.command_line("index --clashes")))?;
     }
     for exports in &summary.exports {
         line(export_line(exports))?;

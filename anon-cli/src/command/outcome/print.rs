@@ -196,10 +196,11 @@ pub(crate) fn warn_of_clashes(context: &Context<'_>, clashes: Clashes) {
     let words = clashes.words();
     if !words.is_empty() {
         context.report.warn(&format!(
-            "the objects of this run contradict each other or older ones: {}; {} lists them",
-            words.join(", "),
-            context.command_line("index --clashes")
+            "the objects of this run contradict each other or older ones: {}; to list them:",
+            words.join(", ")
         ));
+        let command = context.command_line("index --clashes");
+        context.report.info(&format!("  {command}"));
     }
 }
 
