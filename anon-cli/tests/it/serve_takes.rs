@@ -314,12 +314,13 @@ fn an_idle_sender_cannot_use_all_associations() -> Test {
 #[test]
 fn an_honest_sender_gets_in_although_idle_associations_hold_the_places_of_its_address() -> Test {
     let scene = made("CT")?;
-    let serving = Serving::start(&scene, &[])?;
+    let mut serving = Serving::start(&scene, &[])?;
     let silent = (0..16).map(|_| dial(&serving, "127.0.0.1"));
     let silent = silent.collect::<Test<Vec<_>>>()?;
     assert!(silent.iter().all(Result::is_ok), "they have the places");
     let items = vec![in_syntax(0, EXPLICIT)?];
     assert_eq!(statuses(&scu("CT_7")?, &serving.node(), items)?, [STORED]);
+    while serving.next()?["ended"] != "crowded" {}
     drop(silent);
     let run = serving.stop()?.exits(143);
     let summary = run.summary()?;
