@@ -53,7 +53,7 @@ fn a_node_with_only_an_ae_title_is_an_error() -> Test {
 /// Each patient at each destination: complete, with its last error, or never exported.
 #[test]
 fn status_exports_shows_each_patient_with_its_last_error() -> Test {
-    let scene = made(40)?;
+    let scene = made(60)?;
     let of = |events: &[Value]| -> Vec<Value> {
         let events = events.iter().filter(|it| it["event"] == "export");
         events.cloned().collect()
