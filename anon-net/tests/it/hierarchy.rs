@@ -217,6 +217,7 @@ fn series_and_image_queries_are_encoded_as_the_standard_says() {
     let levels = [
         vec![
             (tag::LEVEL, &b"SERIES"[..]),
+            (tag::CHARSET, b"ISO_IR 192"),
             (tag::STUDY_UID, b"1.2.1"),
             (tag::SERIES_UID, b""),
             (tag::SERIES_NUMBER, b""),
@@ -227,6 +228,7 @@ fn series_and_image_queries_are_encoded_as_the_standard_says() {
         ],
         vec![
             (tag::LEVEL, b"IMAGE"),
+            (tag::CHARSET, b"ISO_IR 192"),
             (tag::STUDY_UID, b"1.2.1"),
             (tag::SERIES_UID, b"1.2.1.7"),
             (tag::SOP_INSTANCE, b""),
