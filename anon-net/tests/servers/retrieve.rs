@@ -218,6 +218,10 @@ fn dcmqrscp_without_the_study_root_is_queried_and_sends() -> Test {
     check_every_level("the patient root", &server, &accepted, &move_to, &all)
 }
 
+/// The transfer syntaxes that every archive converts into each other. With so many classes they share
+/// a context, and pynetdicom does not convert big endian.
+const LITTLE_ENDIAN: [&str; 2] = ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1"];
+
 /// dcmqrscp and pynetdicom do not return the classes of instances, so that more classes are proposed
 /// than one association has room for.
 #[test]
@@ -232,7 +236,7 @@ fn archives_send_by_get_what_comes_after_300_other_classes() -> Test {
         let accepted: Vec<&Instance> = corpus
             .accepted_by(kind)
             .into_iter()
-            .filter(|it| UNCOMPRESSED.contains(&it.transfer_syntax))
+            .filter(|it| LITTLE_ENDIAN.contains(&it.transfer_syntax))
             .collect();
         server.load(&accepted)?;
         let uids: BTreeSet<&str> = accepted.iter().map(|it| it.uid.as_str()).collect();
