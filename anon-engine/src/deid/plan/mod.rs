@@ -29,7 +29,7 @@ use crate::read::file_meta::{self, DataSetStart, TransferSyntax};
 use crate::read::inflate;
 use crate::read::input::{BytesInput, FileInput, Input};
 use crate::read::mended::Mended;
-use crate::read::scan::{PIXEL_DATA, Walk};
+use crate::read::scan::{Encoding, PIXEL_DATA, ScanError, Walk};
 use crate::read::source::SourceBytes;
 pub use crate::read::source::{Source, SourceFormat};
 use crate::refusal::{Category, Refusal};
@@ -181,19 +181,33 @@ fn plan_data_set<'a, I: Input>(
     start: DataSetStart,
     body: Body<'a>,
 ) -> Result<Plan<'a>, Refusal> {
-    let begin = start.begin;
-    let (mut planner, syntax) = planned(policy, input, start)?;
-    check_pixel_data(&syntax, planner.pixel_data)?;
-    check_fragments(&syntax, &planner)?;
-    let identified = identify::identify(policy, &planner.root_values, &planner.template.originals)?;
-    if identified.has_no_escape {
-        planner.mended().add(RemarkReason::NoEscape, 0, begin);
+    let (begin, declared) = (start.begin, start.syntax.encoding);
+    let mut walk = Walk::new(input, begin, declared, &policy.limits);
+    let found = walk.detect_encoding()?;
+    let (odd_vr, names_two) = (start.odd_vr, start.names_two);
+    let syntax = start.syntax.with_encoding(found).ok_or_else(|| {
+        let reason = "the data set is not encoded in the transfer syntax that it declares";
+        Refusal::new(Category::DicomReadError, reason)
+    })?;
+    let mut planner = Planner::new(policy, walk, found);
+    planner.is_native = syntax.is_native();
+    if let Err(error) = planner.run() {
+        if !planner.needs_order {
+            return Err(error.into());
+        }
+        planner = planned_in_order(policy, planner, begin, declared)?;
     }
-    if policy.strictness == Strictness::Strict
-        && let Some(refusal) = planner.mended().refusal()
-    {
-        return Err(refusal);
+    let mended = planner.mended();
+    if found != declared {
+        mended.add(RemarkReason::OtherEncoding, 0, begin);
     }
+    if let Some((number, at)) = odd_vr {
+        mended.add(RemarkReason::UnknownVr, number, at);
+    }
+    if names_two {
+        mended.add(RemarkReason::TwoSyntaxes, 0, 0);
+    }
+    let identified = checked(policy, &mut planner, &syntax, begin)?;
     let mut wanted = identified.wanted;
     let mut remarks = std::mem::take(&mut planner.remarks);
     remarks.add_all(&planner.mended().remarks);
@@ -220,45 +234,43 @@ fn plan_data_set<'a, I: Input>(
     })
 }
 
-/// Walks a data set to its end. Walks it again in the order of its tags if a kept element stands
-/// twice or out of order.
-fn planned<I: Input>(
+/// Checks what the walk found, and identifies the object.
+fn checked<I: Input>(
     policy: &Policy,
-    input: I,
-    start: DataSetStart,
-) -> Result<(Planner<'_, I>, TransferSyntax), Refusal> {
-    let declared = start.syntax.encoding;
-    let mut walk = Walk::new(input, start.begin, declared, &policy.limits);
+    planner: &mut Planner<'_, I>,
+    syntax: &TransferSyntax,
+    begin: u64,
+) -> Result<identify::Identified, Refusal> {
+    check_pixel_data(syntax, planner.pixel_data)?;
+    check_fragments(syntax, planner)?;
+    let identified = identify::identify(policy, &planner.root_values, &planner.template.originals)?;
+    if identified.has_no_escape {
+        planner.mended().add(RemarkReason::NoEscape, 0, begin);
+    }
+    if policy.strictness == Strictness::Strict
+        && let Some(refusal) = planner.mended().refusal()
+    {
+        return Err(refusal);
+    }
+    Ok(identified)
+}
+
+/// Walks a data set again, in the order of its tags: a kept element stands twice or out of order.
+#[cold]
+fn planned_in_order<'p, I: Input>(
+    policy: &'p Policy,
+    first: Planner<'p, I>,
+    begin: u64,
+    declared: Encoding,
+) -> Result<Planner<'p, I>, ScanError> {
+    let is_native = first.is_native;
+    let mut walk = Walk::new(first.into_input(), begin, declared, &policy.limits);
     let found = walk.detect_encoding()?;
-    let syntax = start.syntax.with_encoding(found).ok_or_else(|| {
-        let reason = "the data set is not encoded in the transfer syntax that it declares";
-        Refusal::new(Category::DicomReadError, reason)
-    })?;
+    walk.sort()?;
     let mut planner = Planner::new(policy, walk, found);
-    planner.is_native = syntax.is_native();
-    if let Err(error) = planner.run() {
-        if !planner.needs_order {
-            return Err(error.into());
-        }
-        let mut walk = Walk::new(planner.into_input(), start.begin, declared, &policy.limits);
-        walk.detect_encoding()?;
-        walk.sort()?;
-        planner = Planner::new(policy, walk, found);
-        planner.is_native = syntax.is_native();
-        planner.run()?;
-    }
-    if found != declared {
-        planner
-            .mended()
-            .add(RemarkReason::OtherEncoding, 0, start.begin);
-    }
-    if let Some((number, at)) = start.odd_vr {
-        planner.mended().add(RemarkReason::UnknownVr, number, at);
-    }
-    if start.names_two {
-        planner.mended().add(RemarkReason::TwoSyntaxes, 0, 0);
-    }
-    Ok((planner, syntax))
+    planner.is_native = is_native;
+    planner.run()?;
+    Ok(planner)
 }
 
 /// Refuses fragments without a delimiter that are not certainly all fragments. Each frame has at least
