@@ -127,18 +127,12 @@ fn cannot_listen(address: SocketAddr, kind: io::ErrorKind) -> String {
     use io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
     let what = format!("cannot listen on {address}");
     match kind {
-        PermissionDenied if (1..1024).contains(&address.port()) => {
-            let how = if cfg!(target_os = "linux") {
-                "; to give it, run sudo setcap cap_net_bind_service=+ep \"$(command -v anon)\" (again after \
-                 each update of the program), or set AmbientCapabilities=CAP_NET_BIND_SERVICE in its systemd unit"
-            } else {
-                ""
-            };
-            format!(
-                "{what}: ports below 1024 need a right that this program does not have{how}; or choose a \
-                 port from 1024 on with --port"
-            )
-        }
+        PermissionDenied if (1..1024).contains(&address.port()) => format!(
+            "{what}: ports below 1024 need a right that this program does not have; to give it on Linux, run \
+             sudo setcap cap_net_bind_service=+ep \"$(command -v anon)\" (again after each update of the \
+             program), or set AmbientCapabilities=CAP_NET_BIND_SERVICE in its systemd unit; or choose a port \
+             from 1024 on with --port"
+        ),
         AddrInUse => {
             format!("{what}: another program uses it; choose another port with --port (0: any)")
         }
@@ -241,12 +235,12 @@ mod tests {
             cannot_listen(address, kind)
         };
         let privileged = said(104, PermissionDenied);
-        let right = if cfg!(target_os = "linux") {
-            "cap_net_bind_service"
-        } else {
-            "below 1024"
-        };
-        for words in ["127.0.0.1:104", "ports below 1024", right, "--port"] {
+        for words in [
+            "127.0.0.1:104",
+            "ports below 1024",
+            "cap_net_bind_service",
+            "--port",
+        ] {
             assert!(privileged.contains(words), "{words}: {privileged}");
         }
         assert!(!privileged.contains("another program"), "{privileged}");
