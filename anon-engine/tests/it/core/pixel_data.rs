@@ -168,7 +168,7 @@ fn an_element_that_is_cut_behind_the_pixel_data_is_refused() {
             let refused = run(&Table::new().policy(), &input).expect_err("cut");
             assert!(!refused.foreign, "{}", refused.reason);
         }
-        let zeros = vec![0; 128];
+        let zeros = [0; 128];
         let second = [&zeros[..], &whole[128..]].concat();
         run(&Table::new().policy(), &[&whole[..], &second].concat()).expect_err("a second file");
         // Without pixel data, nobody knows whether the object was complete.

@@ -229,10 +229,13 @@ fn bytes_that_are_not_stored_take_part() {
     }
 }
 
+/// Changes the fragments of an object.
+type Change<'c> = &'c dyn Fn(&mut Vec<Vec<u8>>);
+
 #[test]
 fn a_repeat_with_other_fragments_is_quarantined() {
     let project = Project::new(Arc::new(MemoryStore::new()));
-    let of = |change: &dyn Fn(&mut Vec<Vec<u8>>)| {
+    let of = |change: Change<'_>| {
         let mut set = encapsulated(&Place::new(1), 3);
         for element in set.elements_mut() {
             if let Value::Fragments(fragments) = &mut element.value {
@@ -245,7 +248,7 @@ fn a_repeat_with_other_fragments_is_quarantined() {
     let process = |received| project.process(world::policy(), received);
     assert_eq!(process(of(&|_| ())).outcome.name(), "stored");
     assert_eq!(process(of(&|_| ())).outcome.name(), "duplicate");
-    let changed: [&dyn Fn(&mut Vec<Vec<u8>>); 3] = [
+    let changed: [Change<'_>; 3] = [
         &|fragments| fragments[1][5] ^= 1,
         &|fragments| fragments[2][4_094] ^= 1,
         &|fragments| fragments.swap(0, 1),
