@@ -105,6 +105,29 @@ fn an_alternative_is_negotiated_if_the_own_transfer_syntax_is_not_accepted() {
     }
 }
 
+/// A peer chooses one of the alternatives. That says nothing about the others.
+#[test]
+fn an_alternative_that_was_not_chosen_is_proposed_by_itself() {
+    let accepted = || {
+        let syntaxes = vec![uid(IMPLICIT), uid(BIG_ENDIAN)];
+        Script::accepting(SupportedContexts::new().with(uid(CT), syntaxes))
+    };
+    let peer = ScriptedPeer::new()
+        .then(accepted().expect_release())
+        .then(accepted().expect_release());
+    let mut sender = scu(&peer).sender(&node()).with_alternatives(alternatives());
+    for (own, expected) in [
+        (EXPLICIT, IMPLICIT),
+        (BIG_ENDIAN, BIG_ENDIAN),
+        (EXPLICIT, IMPLICIT),
+    ] {
+        let negotiated = sender.negotiated(&sort(own), &Cancel::new());
+        assert_eq!(negotiated.expect("accepted"), sort(expected), "{own}");
+    }
+    sender.release();
+    peer.finish().expect("the scripts were played");
+}
+
 /// 128 contexts are the most of a proposal: the needed one and its alternatives are among them.
 #[test]
 fn alternatives_leave_room_for_the_needed_context() {

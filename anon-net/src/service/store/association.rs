@@ -14,7 +14,7 @@ use crate::{InstanceUid, Node, Uid};
 #[derive(Debug)]
 pub(super) struct StoreAssociation {
     pub(super) association: ScuAssociation,
-    /// Those of the instances, and those of the alternatives.
+    /// Those of the instances, without the alternatives: a peer chooses one of several there.
     pub(super) proposed: BTreeSet<StorageContext>,
 }
 
@@ -44,7 +44,7 @@ impl StoreAssociation {
     pub(super) fn open_with(
         scu: &Scu,
         node: &Node,
-        mut proposed: BTreeSet<StorageContext>,
+        proposed: BTreeSet<StorageContext>,
         alternatives: &[Uid],
         cancel: &Cancel,
     ) -> Result<Self, ServiceError> {
@@ -67,13 +67,11 @@ impl StoreAssociation {
                     transfer_syntax,
                 };
                 if !proposed.contains(&other) {
-                    others.push(other);
+                    others.push(other.transfer_syntax);
                 }
             }
             if !others.is_empty() {
-                let offered = others.iter().map(|it| it.transfer_syntax.clone());
-                contexts.add(sop_class, offered.collect())?;
-                proposed.extend(others);
+                contexts.add(sop_class, others)?;
             }
         }
         let association = scu.open(cancel, node, contexts)?;

@@ -203,7 +203,8 @@ impl Sender {
         cancel: &Cancel,
     ) -> Result<StoreAssociation, ServiceError> {
         if let Some(mut open) = self.open.take() {
-            if !open.proposed.contains(context) {
+            // An alternative that was not chosen may still be accepted by itself.
+            if !open.proposed.contains(context) && open.accepted(context).is_err() {
                 open.association.release_unless(cancel);
             } else if open.association.is_idle() {
                 return Ok(open);
