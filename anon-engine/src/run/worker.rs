@@ -111,15 +111,12 @@ pub(crate) fn process(
             AttemptResult::Refused(refusal) if job.if_busy == IfBusy::Park => {
                 let stamp = opened.stamp().cloned();
                 drop(opened);
-                return hand_over(
-                    core,
-                    RefusedJob {
-                        job,
-                        refusal,
-                        stamp,
-                    },
-                    buffer,
-                );
+                let refused = RefusedJob {
+                    job,
+                    refusal,
+                    stamp,
+                };
+                return hand_over(core, refused, buffer);
             }
             AttemptResult::Refused(refusal) => quarantine(core, &job.received, &opened, refusal),
             AttemptResult::Failed(error) => Err(error),

@@ -292,6 +292,19 @@ impl<T: Tables> Ledger<T> {
                 Err(refused(AdoptError::OriginalTaken { pseudonym }))
             };
         }
+        self.look_up_name(state, plan, space, original, name)
+    }
+
+    /// Looks up a pseudonym that its original does not have yet.
+    fn look_up_name(
+        &self,
+        state: &mut LedgerState<T::Snapshot>,
+        plan: &AdoptionPlan,
+        space: Space,
+        original: &Phi<String>,
+        name: &str,
+    ) -> Result<PairLookup, CheckError> {
+        let refused = |problem| CheckError::from(NotAdopted::Pair { space, problem });
         let taken = || {
             refused(AdoptError::PseudonymTaken {
                 pseudonym: name.to_owned(),
@@ -314,7 +327,9 @@ impl<T: Tables> Ledger<T> {
             return Ok(PairLookup::Free(PairId::new(space, kind, next)));
         };
         if number > MAX_NUMBER - 2 * UID_STEP {
-            return Err(form("the number in the pseudonym is too high"));
+            return Err(refused(AdoptError::Form {
+                problem: "the number in the pseudonym is too high",
+            }));
         }
         let id = PairId::new(space, PairKind::Numbered, number);
         let is_used = plan.names.contains_key(&id) || state.snapshot.pair(id)?.is_some();
