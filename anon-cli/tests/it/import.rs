@@ -516,8 +516,10 @@ fn messages_and_log_contain_no_paths_and_no_patient_values() -> Test {
     assert!(ran.err.contains("--show-phi"), "{}", ran.err);
     // The text in brackets is the id of a quarantine entry.
     let entry = ran.out.split(['[', ']']).nth(1).ok_or("no entry")?;
-    let shown = scene.run(&["-p", "project", "quarantine", "show", entry])?;
-    assert!(shown.exits(0).out.contains("cut short"));
+    let shown = scene
+        .run(&["-p", "project", "quarantine", "show", entry])?
+        .exits(0);
+    assert!(shown.out.contains("cut short"), "{}", shown.out);
     let shown = scene
         .run(&["--show-phi", "-p", "project", "import", "in"])?
         .exits(1);
