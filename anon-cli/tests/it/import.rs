@@ -502,7 +502,7 @@ fn messages_and_log_contain_no_paths_and_no_patient_values() -> Test {
     let place = Place::new(3);
     scene.put("in/DOE^JANE/1.dcm", &ct_small(&place))?;
     let cut = ct_small(&place.instance(2)).write(Syntax::ExplicitLittle);
-    scene.write("in/DOE^JANE/2.dcm", cut.get(..900).ok_or("short")?)?;
+    scene.write("in/DOE^JANE/2.dcm", cut.get(..890).ok_or("short")?)?;
     let args = ["-vvv", "-p", "project", "import", "in"];
     let ran = scene.run(&args)?.exits(1);
     let log = fs::read_to_string(scene.project().join("private/logs/anon.log"))?;

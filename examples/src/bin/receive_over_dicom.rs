@@ -10,7 +10,6 @@
 
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anon_engine::{Engine, Received};
 use anon_net::scp::Scp;
@@ -20,17 +19,14 @@ use anon_net::{
 
 /// The largest accepted data set, in bytes. It is read into memory.
 const MAX_BYTES: u64 = 256 << 20;
+type Response = Result<HandlerResponse, BackendError>;
 
 /// Passes received objects to the engine. A receiver needs no other adapter.
 #[derive(Debug)]
 struct Deidentify(Engine);
 
 impl InstanceHandler for Deidentify {
-    fn handle(
-        &self,
-        instance: &Instance,
-        body: &mut dyn BufRead,
-    ) -> Result<HandlerResponse, BackendError> {
+    fn handle(&self, instance: &Instance, body: &mut dyn BufRead) -> Response {
         let mut bytes = Vec::new();
         if body.take(MAX_BYTES + 1).read_to_end(&mut bytes).is_err() {
             return Ok(Outcome::BrokenOff.into());
@@ -57,9 +53,8 @@ fn main() -> anyhow::Result<()> {
         .supported(SupportedContexts::storage())
         .bind(address.parse()?)?;
     println!("EXAMPLE listens on {}", scp.local_addr());
-
     io::copy(&mut io::stdin(), &mut io::sink())?;
-    let stopped = scp.stop(Duration::from_secs(30));
+    let stopped = scp.stop(std::time::Duration::from_secs(30));
     println!("{stopped:?}: {:?}", scp.totals().instances);
     Ok(())
 }
