@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use anon_engine::{Cancel, DirectoryQuarantine};
+use anon_engine::DirectoryQuarantine;
 use anon_model::ProjectSettings;
 use anyhow::Context as _;
 
@@ -28,68 +28,9 @@ pub(super) fn retry(
     options: OpenOptions,
 ) -> anyhow::Result<ExitStatus> {
     checked(category.as_deref())?;
-    let settings = settings::load(project)?;
-    project.check_access()?;
-    log::start(project, &settings.log, &context.global)?;
-    let printer = InstancePrinter::new(context);
-    let mut retry = Retry {
-        context,
-        project,
-        settings: &settings,
-        options,
-        category,
-        printer: &printer,
-    };
-    let summary = run_or_hand_over(project, &context.signals, &mut retry);
-    context.report.end_progress();
-    let summary = summary?;
-    printer.result()?;
+    let summary = process_again(context, project, options, Selection::Category(category))?;
     outcome::print_summary(context, "quarantine retry", &summary)?;
     Ok(outcome::exit_status_of(context, &summary))
-}
-
-struct Retry<'c> {
-    context: &'c Context<'c>,
-    project: &'c Project,
-    settings: &'c ProjectSettings,
-    options: OpenOptions,
-    category: Option<String>,
-    printer: &'c InstancePrinter<'c>,
-}
-
-impl Job for Retry<'_> {
-    type Output = record::Summary;
-
-    fn request(&self) -> Request {
-        Request::Retry {
-            category: self.category.clone(),
-        }
-    }
-
-    fn run(&mut self, lock: Lock) -> anyhow::Result<record::Summary> {
-        let (category, printer) = (self.category.as_deref(), self.printer);
-        let work = |jobs: &Jobs, cancel: &Cancel| {
-            jobs.retry(category, cancel, &|instance| printer.print(&instance))
-        };
-        in_project(
-            self.context,
-            self.project,
-            self.settings,
-            self.options,
-            lock,
-            &work,
-        )
-    }
-
-    fn on_response(&mut self, response: Response) {
-        if let Response::Instance(instance) = response {
-            self.printer.print(&instance);
-        }
-    }
-
-    fn output(response: Response) -> Option<record::Summary> {
-        summary_of(response)
-    }
 }
 
 /// Stores one object although it was refused.
@@ -100,23 +41,8 @@ pub(super) fn accept(
     reason: String,
     options: OpenOptions,
 ) -> anyhow::Result<ExitStatus> {
-    let settings = settings::load(project)?;
-    project.check_access()?;
-    log::start(project, &settings.log, &context.global)?;
-    let printer = InstancePrinter::new(context);
-    let mut accept = Accept {
-        context,
-        project,
-        settings: &settings,
-        options,
-        entry,
-        reason,
-        printer: &printer,
-    };
-    let summary = run_or_hand_over(project, &context.signals, &mut accept);
-    context.report.end_progress();
-    let summary = summary?;
-    printer.result()?;
+    let selection = Selection::Accepted { entry, reason };
+    let summary = process_again(context, project, options, selection)?;
     let is_stored = summary.stored + summary.duplicates > 0;
     outcome::print_summary(context, "quarantine accept", &summary)?;
     if is_stored {
@@ -131,40 +57,79 @@ pub(super) fn accept(
     Ok(outcome::exit_status_of(context, &summary))
 }
 
-struct Accept<'c> {
+/// Which entries are processed again.
+enum Selection {
+    /// Those of a category, or all.
+    Category(Option<String>),
+    /// One, although its reason still holds, and why a person accepts that.
+    Accepted { entry: String, reason: String },
+}
+
+fn process_again(
+    context: &Context<'_>,
+    project: &Project,
+    options: OpenOptions,
+    selection: Selection,
+) -> anyhow::Result<record::Summary> {
+    let settings = settings::load(project)?;
+    project.check_access()?;
+    log::start(project, &settings.log, &context.global)?;
+    let printer = InstancePrinter::new(context);
+    let mut job = ProcessAgain {
+        context,
+        project,
+        settings: &settings,
+        options,
+        selection,
+        printer: &printer,
+    };
+    let summary = run_or_hand_over(project, &context.signals, &mut job);
+    context.report.end_progress();
+    let summary = summary?;
+    printer.result()?;
+    Ok(summary)
+}
+
+struct ProcessAgain<'c> {
     context: &'c Context<'c>,
     project: &'c Project,
     settings: &'c ProjectSettings,
     options: OpenOptions,
-    entry: String,
-    reason: String,
+    selection: Selection,
     printer: &'c InstancePrinter<'c>,
 }
 
-impl Job for Accept<'_> {
+impl Job for ProcessAgain<'_> {
     type Output = record::Summary;
 
     fn request(&self) -> Request {
-        Request::Accept {
-            entry: self.entry.clone(),
-            reason: self.reason.clone(),
+        match &self.selection {
+            Selection::Category(category) => Request::Retry {
+                category: category.clone(),
+            },
+            Selection::Accepted { entry, reason } => Request::Accept {
+                entry: entry.clone(),
+                reason: reason.clone(),
+            },
         }
     }
 
     fn run(&mut self, lock: Lock) -> anyhow::Result<record::Summary> {
-        let (entry, reason) = (self.entry.as_str(), self.reason.as_str());
-        let printer = self.printer;
-        let work = |jobs: &Jobs, cancel: &Cancel| {
-            jobs.accept(entry, reason, cancel, &|instance| printer.print(&instance))
+        let (context, project) = (self.context, self.project);
+        let cancel = context.signals.cancel();
+        let open = OpenProject::open(project, self.settings, self.options, lock)?;
+        let jobs = Arc::new(Jobs::new(project, self.settings, &open, cancel));
+        let holder = outcome::listen(context, project, &jobs);
+        let print = |instance| self.printer.print(&instance);
+        let done = match &self.selection {
+            Selection::Category(category) => jobs.retry(category.as_deref(), cancel, &print),
+            Selection::Accepted { entry, reason } => jobs.accept(entry, reason, cancel, &print),
         };
-        in_project(
-            self.context,
-            self.project,
-            self.settings,
-            self.options,
-            lock,
-            &work,
-        )
+        outcome::wait_for_others(context, holder);
+        drop(jobs);
+        let mut summary = done?;
+        outcome::close(open, &mut summary);
+        Ok(summary)
     }
 
     fn on_response(&mut self, response: Response) {
@@ -174,35 +139,10 @@ impl Job for Accept<'_> {
     }
 
     fn output(response: Response) -> Option<record::Summary> {
-        summary_of(response)
-    }
-}
-
-/// Opens the project, which this process now holds, and works on it.
-fn in_project(
-    context: &Context<'_>,
-    project: &Project,
-    settings: &ProjectSettings,
-    options: OpenOptions,
-    lock: Lock,
-    work: &dyn Fn(&Jobs, &Cancel) -> anyhow::Result<record::Summary>,
-) -> anyhow::Result<record::Summary> {
-    let cancel = context.signals.cancel();
-    let open = OpenProject::open(project, settings, options, lock)?;
-    let jobs = Arc::new(Jobs::new(project, settings, &open, cancel));
-    let holder = outcome::listen(context, project, &jobs);
-    let done = work(&jobs, cancel);
-    outcome::wait_for_others(context, holder);
-    drop(jobs);
-    let mut summary = done?;
-    outcome::close(open, &mut summary);
-    Ok(summary)
-}
-
-fn summary_of(response: Response) -> Option<record::Summary> {
-    match response {
-        Response::Summary(summary) => Some(*summary),
-        _ => None,
+        match response {
+            Response::Summary(summary) => Some(*summary),
+            _ => None,
+        }
     }
 }
 
