@@ -9,6 +9,7 @@
 
 use std::io;
 
+#[cfg(feature = "cognito")]
 use zeroize::Zeroizing;
 
 #[cfg(not(unix))]
@@ -21,7 +22,7 @@ use self::unix as system;
 enum Echo {
     Shown,
     #[cfg_attr(
-        not(feature = "cognito"),
+        not(any(unix, test, feature = "cognito")),
         expect(dead_code, reason = "only Cognito users have a password")
     )]
     Hidden,
