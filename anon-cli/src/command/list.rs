@@ -75,7 +75,8 @@ pub(crate) fn run(context: &Context<'_>, what: &List) -> anyhow::Result<ExitStat
     Ok(ExitStatus::Done)
 }
 
-/// Returns the settings of the project. `None` if none is named and there is none here.
+/// Returns the settings of the project. `None` if no project is named and none is
+/// found from the working directory.
 fn chosen(context: &Context<'_>) -> anyhow::Result<Option<ProjectSettings>> {
     let project = match Project::chosen(context.project()) {
         Err(_) if context.project().is_none() => return Ok(None),

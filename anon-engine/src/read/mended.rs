@@ -1,4 +1,4 @@
-//! [`Mended`]: where a source is not encoded as PS3.5 requires, and is read all the same.
+//! [`Mended`]: where a source is read although it is not encoded as PS3.5 requires.
 
 use anon_model::{RemarkReason, Remarks};
 

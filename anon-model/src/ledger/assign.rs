@@ -188,7 +188,8 @@ impl<T: Tables> Ledger<T> {
             let position = state.pending.len();
             let (id, name) = self.assign_original(state, Space::Accession, accession)?;
             names.accessions.push(name);
-            // Which study first had it. Its further studies are captured with the commit.
+            // A new accession number refers to this study. Later studies that have it are added when
+            // they are committed.
             if state.pending.len() > position {
                 references.push((id, Some(position)));
             }

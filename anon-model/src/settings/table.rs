@@ -203,9 +203,9 @@ settings! {
             "refuse or first", Restart;
         /// What happens to objects with burned-in annotation.
         "burned_in" burned_in: BurnedIn = "quarantine", text(word), "quarantine or accept", Restart;
-        /// What happens to objects that are not encoded as PS3.5 requires, and that DCMTK and GDCM
-        /// read all the same, such as objects with elements out of order: stored as PS3.5 requires
-        /// and counted, or quarantined.
+        /// What happens to objects that are not encoded as PS3.5 requires, but that DCMTK and GDCM
+        /// can read, such as objects with elements out of order: stored as PS3.5 requires and
+        /// counted, or quarantined.
         "strictness" strictness: Strictness = "tolerant", text(word), "tolerant or strict", Restart;
         /// How dates are shifted.
         "dates" dates: DateScheme = "v17", text(word), "v17 or keyed", Restart frozen;

@@ -11,15 +11,16 @@ use crate::work::quarantine::short_id;
 pub(in crate::command) fn of_category(category: Category) -> &'static str {
     match category {
         Category::InvalidDicom => {
-            "they are no DICOM files, or damaged: nothing is to be done about documents and programs; a \
-             DICOM file has to come from its source again"
+            "they are not DICOM, or damaged: leave documents and programs where they are; export damaged \
+             DICOM files from their source again, and import them"
         }
         Category::DicomReadError => {
             "they are damaged, or not encoded as DICOM requires: export them from their source again, \
-             and import that"
+             and import them"
         }
         Category::MissingAttributes => {
-            "they lack a value that every object needs: add it at their source, and import them again"
+            "they lack a value that every object needs, or are cut short: correct them at their source, \
+             and import them again"
         }
         Category::InvalidStorageClass => {
             "they are of a kind that the project does not take: add the kind to the project, and retry"

@@ -90,13 +90,8 @@ fn have_equal_values(
     Ok(true)
 }
 
-/// Returns the length of a number that the byte order concerns (PS3.5 section 7.3). Big endian data sets
-/// are explicit, so their VR counts.
+/// Returns the length of the numbers whose bytes big endian reverses (PS3.5 section 7.3). A tag is two of
+/// them. The VR is that of the big endian data set, which always states it.
 fn bytes_of_number(vr: Vr) -> usize {
-    match vr {
-        Vr::US | Vr::SS | Vr::OW | Vr::AT => 2,
-        Vr::UL | Vr::SL | Vr::FL | Vr::OF | Vr::OL => 4,
-        Vr::FD | Vr::OD | Vr::OV | Vr::SV | Vr::UV => 8,
-        _ => 1,
-    }
+    if vr == Vr::AT { 2 } else { vr.unit() as usize }
 }

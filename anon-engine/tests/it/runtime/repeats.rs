@@ -189,8 +189,8 @@ fn a_repeat_with_other_bulk_is_quarantined_and_a_copy_is_a_duplicate() {
     }
 }
 
-/// Bytes behind the last pixel are not stored, and take part all the same. So do bytes behind the pixel
-/// data that are no element.
+/// Bytes behind the last pixel, and bytes behind the pixel data that are no element, are not stored. They
+/// take part in the comparison.
 #[test]
 fn bytes_that_are_not_stored_take_part() {
     let of = |pixels: usize, surplus: &[u8], behind: &[u8]| {

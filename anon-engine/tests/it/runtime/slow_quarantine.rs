@@ -171,7 +171,7 @@ fn file(
     })
 }
 
-/// With one worker and a quarantine that hangs, every good object is stored all the same.
+/// With one worker and a quarantine that hangs, every good object is still stored.
 #[test]
 fn refused_objects_never_hold_up_the_rest() {
     let (project, disk) = (TestProject::new(), HeldDisk::new());
