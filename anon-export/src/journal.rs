@@ -9,7 +9,8 @@
 //!   header                    "anon-export journal 2" LF, the address LF
 //!   lock                      held while an export runs
 //!   patients/<patient>        a line for each object that was sent or found there, and one for the
-//!                             end of an export of the patient that sent something or failed
+//!                             end of an export that failed, or that sent something of a whole
+//!                             patient
 //!   runs                      a line for the start of an export and one for its end
 //!   totals                    one line: the sum of the patients' files
 //!
@@ -40,7 +41,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-pub(crate) use patient::{JournalEntry, PatientJournal};
+pub(crate) use patient::{Extent, JournalEntry, PatientJournal};
 pub use patient_end::PatientEnd;
 pub use runs::{RunEnd, RunOutcome, RunStatus};
 pub use status::{DestinationStatus, PatientStatus, Totals, destinations, patients};

@@ -12,7 +12,7 @@ use super::export_run::ExportRun;
 use super::options::{Existing, ExportMode};
 use super::patient_export::PatientExport;
 use super::send_job::SendJob;
-use crate::journal::PatientJournal;
+use crate::journal::{Extent, PatientJournal};
 use crate::{Error, Journal, KeyPart, ListedObject, ObjectKey, Remedy, SourceObject, Stored};
 
 /// A destination's listing of one patient.
@@ -54,8 +54,9 @@ impl ExportRun<'_> {
         };
         let patient = Arc::new(PatientExport::new(id.clone(), journal));
         let mut is_complete = true;
+        let mut extent = Extent::Part;
         match self.export_objects(&id, &patient, send) {
-            Ok(()) => {}
+            Ok(exported) => extent = exported,
             Err(Error::Cancelled) => is_complete = false,
             Err(error) => {
                 let error = Arc::new(error);
@@ -76,7 +77,7 @@ impl ExportRun<'_> {
         }
         let file = patient.journal().take();
         if let (Some(journal), Some(file)) = (self.journal, file)
-            && let Err(error) = self.close(journal, file, &report)
+            && let Err(error) = self.close(journal, file, &report, extent)
         {
             let error = Arc::new(error);
             report.error.get_or_insert_with(|| Arc::clone(&error));
@@ -91,19 +92,21 @@ impl ExportRun<'_> {
         journal: &Journal,
         mut file: PatientJournal,
         report: &PatientReport,
+        extent: Extent,
     ) -> Result<(), Error> {
         if self.options.mode == ExportMode::Send {
-            file.end(&report.counts, report.error.as_deref())?;
+            file.end(&report.counts, report.error.as_deref(), extent)?;
         }
         journal.close(file)
     }
 
+    /// Sends or skips the selected objects of a patient. Returns whether that were all.
     fn export_objects(
         &self,
         id: &KeyPart,
         patient: &Arc<PatientExport>,
         send: &Sender<SendJob>,
-    ) -> Result<(), Error> {
+    ) -> Result<Extent, Error> {
         let listing = match self.listing(id) {
             Ok(listing) => listing,
             Err(Error::Cancelled) => return Err(Error::Cancelled),
@@ -120,6 +123,7 @@ impl ExportRun<'_> {
             }
         };
         let mut is_complete = true;
+        let mut extent = Extent::Whole;
         self.state.source.objects(id, &mut |object| {
             if self.state.is_over() {
                 is_complete = false;
@@ -129,11 +133,13 @@ impl ExportRun<'_> {
                 patient.count_found();
                 let at_destination = listing.of(&object.key);
                 self.skip_or_send(patient, object, at_destination, send);
+            } else {
+                extent = Extent::Part;
             }
             ControlFlow::Continue(())
         })?;
         if is_complete {
-            Ok(())
+            Ok(extent)
         } else {
             Err(Error::Cancelled)
         }

@@ -52,6 +52,15 @@ pub(super) struct TotalsChange {
     pub(super) last: Option<u64>,
 }
 
+/// How much of a patient an export covered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Every object.
+    Whole,
+    /// Only a selected study, or what came before the export was cancelled.
+    Part,
+}
+
 /// The journal file of one patient and its entries.
 #[derive(Debug)]
 pub(crate) struct PatientJournal {
@@ -129,14 +138,19 @@ impl PatientJournal {
     }
 
     /// Records the result of an export of the patient. One that found everything at the destination
-    /// is written only after one that did not, so that a repeated export writes nothing.
+    /// is written only after one that did not, so that a repeated export writes nothing. An export
+    /// of a part does not end an earlier error, because the rest may still have it.
     pub(crate) fn end(
         &mut self,
         counts: &Counts,
         error: Option<&crate::Error>,
+        extent: Extent,
     ) -> Result<(), crate::Error> {
         let end = PatientEnd::new((self.now)(), counts, error);
         let was_complete = self.last_end.as_ref().is_none_or(PatientEnd::is_complete);
+        if extent == Extent::Part && error.is_none() && (end.is_complete() || !was_complete) {
+            return Ok(());
+        }
         if end.is_complete() && end.counts.sent == 0 && was_complete {
             return Ok(());
         }

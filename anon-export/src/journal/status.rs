@@ -95,8 +95,9 @@ pub struct PatientStatus {
     pub bytes: u64,
     /// When the last object was sent, or found at the destination.
     pub last: Option<SystemTime>,
-    /// The last export of the patient that sent something or failed. `None` if only an earlier
-    /// version of this crate exported the patient.
+    /// The last export of the patient that failed or left objects, or that exported the whole
+    /// patient and sent something. `None` if there was none, or if an earlier version of this crate
+    /// exported the patient.
     pub last_export: Option<PatientEnd>,
 }
 

@@ -5,7 +5,6 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anon_export::journal::{DestinationStatus, RunOutcome, destinations, patients};
@@ -16,7 +15,7 @@ use anon_export::{
 
 use crate::support::{FaultySink, bytes, files, key, keys, without_backoff, write};
 
-const ADDRESS: &str = "memory:test";
+pub(crate) const ADDRESS: &str = "memory:test";
 
 /// The fixed time of these tests.
 fn now() -> SystemTime {
@@ -27,13 +26,13 @@ fn open(root: &Path) -> Result<Journal, Error> {
     Journal::open(root, ADDRESS, "1000 jane", now)
 }
 
-struct JournalFixture {
+pub(crate) struct JournalFixture {
     directory: tempfile::TempDir,
     sink: Arc<FaultySink>,
 }
 
 impl JournalFixture {
-    fn new(keys: &BTreeSet<ObjectKey>, sink: FaultySink) -> Self {
+    pub(crate) fn new(keys: &BTreeSet<ObjectKey>, sink: FaultySink) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         files(&directory.path().join("public"), keys);
         let sink = Arc::new(sink);
@@ -44,12 +43,12 @@ impl JournalFixture {
         self.directory.path().join("public")
     }
 
-    fn journal(&self) -> PathBuf {
+    pub(crate) fn journal(&self) -> PathBuf {
         self.directory.path().join("export")
     }
 
     /// Returns the directory of the only destination.
-    fn destination_directory(&self) -> PathBuf {
+    pub(crate) fn destination_directory(&self) -> PathBuf {
         let mut entries = fs::read_dir(self.journal()).expect("a journal");
         entries
             .next()
@@ -58,7 +57,7 @@ impl JournalFixture {
             .path()
     }
 
-    fn export(&self) -> ExportReport {
+    pub(crate) fn export(&self) -> ExportReport {
         self.try_export().expect("an export")
     }
 
@@ -70,14 +69,23 @@ impl JournalFixture {
         &self,
         options: ExportOptions,
     ) -> Result<ExportReport, anon_export::ExportError> {
+        self.try_export_as(options, &Selection::all(), &Cancel::new())
+    }
+
+    pub(crate) fn try_export_as(
+        &self,
+        options: ExportOptions,
+        selection: &Selection,
+        cancel: &Cancel,
+    ) -> Result<ExportReport, anon_export::ExportError> {
         let journal = Arc::new(open(&self.journal()).expect("a journal"));
         Exporter::new(Arc::clone(&self.sink) as Arc<dyn Sink>)
             .with_options(options)
             .with_journal(journal)
             .export(
                 &DirectorySource::new(self.public()),
-                &Selection::all(),
-                &Cancel::new(),
+                selection,
+                cancel,
                 &Quiet,
             )
     }
@@ -426,40 +434,6 @@ fn version_2_is_read() {
             .as_deref()
             .is_some_and(|it| it.contains("the disk is full"))
     );
-}
-
-/// The last error of a patient stands until an export of it succeeds. An export that finds
-/// everything writes nothing.
-#[test]
-fn the_last_error_of_each_patient_is_recorded() {
-    let is_faulty = Arc::new(AtomicBool::new(true));
-    let enabled = Arc::clone(&is_faulty);
-    let sink = FaultySink::new(move |key, _| {
-        let fails = enabled.load(Ordering::Relaxed) && key.patient().as_str() == "S-1";
-        fails.then(|| BackendError::new(Remedy::Skip, "the node said no").into())
-    });
-    let fixture = JournalFixture::new(&keys(3, 4), sink);
-    let of = |patient: usize| {
-        let mut all = patients(&fixture.journal(), ADDRESS).expect("a status");
-        assert_eq!(all.len(), 3);
-        all.swap_remove(patient)
-    };
-    fixture.export();
-    let failed = of(1);
-    assert!(!failed.is_complete() && of(0).is_complete() && of(2).is_complete());
-    assert_eq!((failed.objects, of(0).objects), (0, 4));
-    let end = failed.last_export.expect("an end");
-    assert_eq!((end.counts.found, end.counts.failed), (4, 4));
-    assert!(end.error.is_some_and(|it| it.contains("the node said no")));
-    is_faulty.store(false, Ordering::Relaxed);
-    fixture.export();
-    let repaired = of(1);
-    assert!(repaired.is_complete());
-    assert_eq!(repaired.objects, 4);
-    let file = fixture.destination_directory().join("patients/S-1");
-    let before = fs::read(&file).expect("a file");
-    fixture.export();
-    assert!(fs::read(&file).expect("a file") == before);
 }
 
 fn first(of: &Path) -> PathBuf {

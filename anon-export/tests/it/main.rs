@@ -10,6 +10,7 @@ mod dicom;
 mod directory;
 mod exporter;
 mod journal;
+mod journal_ends;
 mod key;
 mod memory;
 #[cfg(feature = "dicom")]
