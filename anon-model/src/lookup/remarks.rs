@@ -108,8 +108,8 @@ impl RemarkReason {
             Self::DateOutOfRange => (
                 RemarkKind::Emptied,
                 "date_out_of_range",
-                "date would move beyond the year 9999 and is empty",
-                "dates would move beyond the year 9999 and are empty",
+                "date would move outside the years 1 to 9999 and is empty",
+                "dates would move outside the years 1 to 9999 and are empty",
             ),
             Self::NotAnAge => (
                 RemarkKind::Emptied,

@@ -92,8 +92,8 @@ impl Shift {
     /// `YYYY.MM.DD`, the form of ACR-NEMA, which a note there mentions. The result has 8 digits.
     ///
     /// Returns [`UNKNOWN_DATE`] for a patient without an id, and under V17's scheme for a date before
-    /// 1900. Returns `None` if the value is not a calendar date or moves past year 9999; the caller
-    /// then writes an empty value.
+    /// 1900. Returns `None` if the value is not a calendar date or would move outside the years 1 to
+    /// 9999; the caller then writes an empty value.
     pub fn date(self, value: &[u8]) -> Option<String> {
         let date = parse(without_dots(trim(value))?)?;
         if self.hidden || (self.floor && date.year() < FIRST_YEAR_OF_V17) {
@@ -103,7 +103,8 @@ impl Shift {
     }
 
     /// Moves the date of a DT value (PS3.5 section 6.2) and keeps the time, the fraction and the UTC
-    /// offset. Returns `None` without a full date, or if the date moves past year 9999.
+    /// offset. Returns `None` without a full date, or if the date would move outside the years 1 to
+    /// 9999.
     pub fn date_time(self, value: &[u8]) -> Option<String> {
         let value = trim(value);
         let (date, rest) = value.split_at_checked(8)?;
@@ -323,8 +324,14 @@ mod tests {
             (nameless.days(), nameless.date(b"20240301").as_deref()),
             (0, Some("20000101"))
         );
-        let early = Shift::by(&Dates::Keyed([1; 32]), "999", -1).date(b"18000101");
-        assert_eq!(early.as_deref(), Some("17991231"));
+        let back = Shift::by(&Dates::Keyed([1; 32]), "999", -1);
+        for (date, expect) in [
+            ("18000101", Some("17991231")),
+            ("00010102", Some("00010101")),
+            ("00010101", None),
+        ] {
+            assert_eq!(back.date(date.as_bytes()).as_deref(), expect, "{date}");
+        }
     }
 
     /// 10.1 #7: V17's shift depends on the patient id alone, so anyone can undo it.
