@@ -2,7 +2,8 @@
 //!
 //! Writers confuse case, blanks, underscores and hyphens, and write UTF-8 by its common name. Such a
 //! term is read as the one that it means, and written as PS3.3 section C.12.1.1.2 defines it, so that
-//! other readers understand it too.
+//! other readers understand it too. anon-net reads terms the same way, and neither crate depends on the
+//! other.
 
 use super::Term;
 
@@ -21,8 +22,13 @@ fn terms(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Returns a term without padding.
-pub(super) fn trim(term: &[u8]) -> &[u8] {
-    crate::read::uid::trim(term).trim_ascii()
+pub(super) fn trim(mut term: &[u8]) -> &[u8] {
+    while let [b' ' | 0 | b'\t' | b'\n' | b'\r', rest @ ..]
+    | [rest @ .., b' ' | 0 | b'\t' | b'\n' | b'\r'] = term
+    {
+        term = rest;
+    }
+    term
 }
 
 /// Returns what follows the words of a term that are spelled as defined.
@@ -138,8 +144,8 @@ mod tests {
         for term in DEFINED {
             let meant = Charset::parse(term.as_bytes());
             assert_eq!(corrected(term.as_bytes()), None, "{term}");
-            for pad in [" ", "\0", "\t"] {
-                let padded = [term, pad].concat();
+            for pad in [" ", "\0", "\t", "\n", "\r\n", "\0\n", "\n\0 "] {
+                let padded = [pad, term, pad].concat();
                 assert_eq!(corrected(padded.as_bytes()), None, "{padded:?}");
                 assert_eq!(Charset::parse(padded.as_bytes()), meant, "{padded:?}");
             }
