@@ -11,6 +11,8 @@ use crate::{Error, Remedy};
 
 mod names;
 
+pub(crate) use names::UNCOMPRESSED;
+
 /// Why a DICOM node did not store an object or could not be queried.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -26,9 +26,10 @@ pub(super) fn is_uncompressed(uid: &Uid) -> bool {
     UNCOMPRESSED.contains(&uid.as_str())
 }
 
-const UNCOMPRESSED: [&str; 4] = [
-    uids::IMPLICIT_VR_LITTLE_ENDIAN,
+/// The UIDs of the uncompressed transfer syntaxes.
+pub(crate) const UNCOMPRESSED: [&str; 4] = [
     uids::EXPLICIT_VR_LITTLE_ENDIAN,
+    uids::IMPLICIT_VR_LITTLE_ENDIAN,
     uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
     // Explicit VR big endian, which is retired.
     "1.2.840.10008.1.2.2",

@@ -2,6 +2,8 @@
 
 use anon_net::Uid;
 
+use crate::error::dicom::UNCOMPRESSED;
+
 /// An uncompressed transfer syntax (PS3.5 Annex A).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Encoding {
@@ -46,11 +48,12 @@ impl Encoding {
 
     /// Returns the UID of its transfer syntax (PS3.6 Table A-1).
     pub(in super::super) const fn uid(self) -> &'static str {
+        let [explicit_little, implicit_little, deflated, explicit_big] = UNCOMPRESSED;
         match self {
-            Self::ExplicitLittle => "1.2.840.10008.1.2.1",
-            Self::ImplicitLittle => "1.2.840.10008.1.2",
-            Self::Deflated => "1.2.840.10008.1.2.1.99",
-            Self::ExplicitBig => "1.2.840.10008.1.2.2",
+            Self::ExplicitLittle => explicit_little,
+            Self::ImplicitLittle => implicit_little,
+            Self::Deflated => deflated,
+            Self::ExplicitBig => explicit_big,
         }
     }
 
