@@ -1,9 +1,9 @@
 //! Copies stored, de-identified DICOM objects to destinations.
 //!
 //! It does **not** de-identify or look up identities. Its input is names and bytes that may already
-//! leave the site, and it never opens a lookup store. It copies objects unchanged, and parses one only
-//! to rewrite it for a DICOM node that does not accept its transfer syntax. An account without access to
-//! original values can run it.
+//! leave the site, and it never opens a lookup store. It copies objects unchanged, and parses one
+//! only to rewrite it for a DICOM node that does not accept its transfer syntax. An account without
+//! access to original values can run it.
 //!
 //! ```text
 //!  Source                                Exporter                              Sink

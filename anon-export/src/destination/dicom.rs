@@ -37,9 +37,9 @@ use rewrite::{Encoding, Problem};
 /// syntax, if the node accepts that. If not, and it is uncompressed, it is sent in another
 /// uncompressed transfer syntax that the node accepts; [`Stored::rewritten`] names it. Values keep
 /// their bytes, apart from the byte order of numbers, and the data set is not held in memory. A
-/// compressed object is never decompressed. Associations stay open between objects and are shared by all threads. The node decides
-/// what to do with an instance that it already has; most keep the first. Listings contain neither
-/// lengths nor tags.
+/// compressed object is never decompressed. Associations stay open between objects and are shared by
+/// all threads. The node decides what to do with an instance that it already has; most keep the
+/// first. Listings contain neither lengths nor tags.
 ///
 /// If the node accepts fewer associations than allowed, objects wait for the associations that are
 /// open. Start with one association: some nodes (dcmqrscp of DCMTK) lose objects that arrive on two

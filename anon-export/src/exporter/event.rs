@@ -85,7 +85,7 @@ pub enum ExportEvent<'e> {
     },
     /// A selected study does not exist in the source.
     UnknownStudy {
-        /// The key of the object.
+        /// The study.
         study: &'e KeyPart,
     },
 }

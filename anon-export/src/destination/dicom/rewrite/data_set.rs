@@ -39,7 +39,7 @@ struct Level {
     end: Option<u64>,
     /// The end of the innermost level with a defined length.
     limit: u64,
-    /// True if Pixel Representation (0028,0103) is 1 here or further out.
+    /// The nearest Pixel Representation (0028,0103), here or further out, is 1.
     is_signed: bool,
 }
 
