@@ -219,9 +219,9 @@ fn page<K: Ord + Copy, V: Clone>(
 }
 
 /// Returns up to `limit` second keys of this first key, above `after`.
-fn seconds(
-    rows: &BTreeSet<(PairId, PairId)>,
-    first: PairId,
+fn seconds<F: Ord + Copy>(
+    rows: &BTreeSet<(F, PairId)>,
+    first: F,
     after: Option<PairId>,
     limit: usize,
 ) -> Vec<PairId> {
@@ -358,15 +358,7 @@ impl Snapshot for View {
         after: Option<PairId>,
         limit: usize,
     ) -> Result<Vec<PairId>, BackendError> {
-        let from = (kind, after.unwrap_or(PairId(0)));
-        self.read(|rows| {
-            rows.clashes
-                .range(from..=(kind, PairId(u64::MAX)))
-                .map(|(_, id)| *id)
-                .filter(|id| after.is_none_or(|after| *id > after))
-                .take(limit)
-                .collect()
-        })
+        self.read(|rows| seconds(&rows.clashes, kind, after, limit))
     }
 
     fn offset(&self, patient: PairId) -> Result<Option<i32>, BackendError> {

@@ -145,14 +145,15 @@ where
 }
 
 /// Returns up to `limit` rows with this first key and a second key above `after`.
-fn page<V, R>(
-    table: &ReadOnlyTable<(u64, u64), V>,
-    first: u64,
+fn page<F, V, R>(
+    table: &ReadOnlyTable<(F, u64), V>,
+    first: F,
     after: Option<u64>,
     limit: usize,
     read: impl Fn(u64, V::SelfType<'_>) -> Result<R, BackendError>,
 ) -> Result<Vec<R>, BackendError>
 where
+    F: for<'a> RedbKey<SelfType<'a> = F> + Copy + 'static,
     V: Value + 'static,
 {
     let from = match after {
@@ -351,18 +352,10 @@ impl Snapshot for View {
         after: Option<PairId>,
         limit: usize,
     ) -> Result<Vec<PairId>, BackendError> {
-        let from = match after {
-            None => 0,
-            Some(PairId(u64::MAX)) => return Ok(Vec::new()),
-            Some(PairId(after)) => after + 1,
-        };
-        let keys = (kind as u8, from)..=(kind as u8, u64::MAX);
-        let range = ReadableTable::range(&self.clashes, keys).map_err(redb_error)?;
-        let mut ids = Vec::new();
-        for entry in range.take(limit) {
-            ids.push(PairId(entry.map_err(redb_error)?.0.value().1));
-        }
-        Ok(ids)
+        let after = after.map(|after| after.0);
+        page(&self.clashes, kind as u8, after, limit, |id, ()| {
+            Ok(PairId(id))
+        })
     }
 
     fn offset(&self, patient: PairId) -> Result<Option<i32>, BackendError> {
