@@ -85,7 +85,7 @@ fn chosen(context: &Context<'_>) -> anyhow::Result<Option<ProjectSettings>> {
     settings::load(&project).map(Some)
 }
 
-/// A mark in a table for what the project takes.
+/// Returns the text of the column that says whether the project accepts it.
 fn mark(accepted: Option<bool>) -> String {
     match accepted {
         Some(true) => "yes".to_owned(),

@@ -21,7 +21,8 @@ struct OriginalEvent<'o> {
     /// `patient`, `uid` or `accession`.
     kind: &'static str,
     original: &'o str,
-    /// Whose it is. Absent if no study in the index has it, like the fields that follow.
+    /// The patient's pseudonym. This and the next fields are null if no study in the index has the
+    /// original.
     anon_patient: Option<&'o str>,
     patient_id: Option<&'o str>,
     patient_name: Option<&'o str>,

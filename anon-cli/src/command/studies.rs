@@ -120,7 +120,8 @@ fn query(args: &Studies) -> anyhow::Result<StudyQuery> {
     })
 }
 
-/// Returns a cursor as a word. By these orders its value is a pseudonym or a number.
+/// Formats a cursor for `--after`. In these sort orders its value is a pseudonym or a number, never
+/// an original.
 fn position(cursor: &Cursor) -> String {
     format!("{}/{}", cursor.value.expose(), cursor.pseudonym)
 }

@@ -32,9 +32,9 @@ struct LogState {
     retrieves: u32,
     /// Instances that arrived and were quarantined or excluded.
     not_stored: HashMap<InstanceUid, InstanceState>,
-    /// Notes on stored instances that are not yet counted for their study.
+    /// Missing Patient IDs and remarks of stored instances, not yet added to their study.
     notes: HashMap<InstanceUid, Notes>,
-    /// Counted notes, by study.
+    /// The same, added up by study.
     study_notes: HashMap<InstanceUid, Notes>,
     /// Incremented with every recorded outcome.
     changes: u64,

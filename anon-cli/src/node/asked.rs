@@ -29,7 +29,7 @@ impl AskedKey {
     }
 }
 
-/// Where a key stands in what was asked for.
+/// Position of a key on the command line, in a list file or in the last find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Place {
     /// The keys of the command line together.
@@ -57,7 +57,7 @@ impl Place {
     }
 }
 
-/// A key that was asked for, and its place.
+/// A search key with its position.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Asked {
     pub(crate) place: Place,

@@ -68,7 +68,7 @@ impl Intake {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes notes on a stored object, if there are any.
+    /// Records whether a stored object had no Patient ID, and its remarks.
     fn take_notes(&self, instance: &Instance, receipt: &Receipt) {
         if !matches!(receipt.outcome, anon_engine::Outcome::Stored { .. }) {
             return;

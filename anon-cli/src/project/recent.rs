@@ -39,7 +39,7 @@ pub(crate) fn projects() -> Vec<RecentProject> {
     file().map(|file| read(&file)).unwrap_or_default()
 }
 
-/// Notes that a project was used.
+/// Adds the project to the list of recent projects.
 pub(crate) fn remember(project: &Project) {
     if let Some(file) = file() {
         let _ = note(&file, project.root(), clock::now());

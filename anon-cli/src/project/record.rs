@@ -290,9 +290,9 @@ pub(crate) struct Fetched {
 pub(crate) struct FetchProgress {
     /// The studies that are fetched.
     pub(crate) studies: u64,
-    /// Those of them that are done with.
+    /// Studies finished.
     pub(crate) done: u64,
-    /// Instances that are to come, of the studies that were begun.
+    /// Instances expected, of the studies begun.
     pub(crate) expected: u64,
     /// Those of them that came.
     pub(crate) here: u64,

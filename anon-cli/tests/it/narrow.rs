@@ -198,7 +198,7 @@ fn quarantine_clear_asks_on_a_terminal() -> Test {
     let gone = run(&scene, &clear, &[], Some("yes\n"))?;
     assert_eq!(gone.code, Some(0), "{}", gone.text);
     assert_eq!(count()?, 0);
-    // Nothing is left to ask about; and a script is never asked.
+    // An empty quarantine asks nothing, and neither does a run with `--yes`.
     let empty = run(&scene, &clear, &[], None)?;
     assert!(empty.text.contains("0 entries deleted"), "{}", empty.text);
     scene.json(&["import", "in"])?.exits(1);

@@ -283,7 +283,7 @@ fn recent_projects_are_listed_for_their_user_alone() -> Test {
     std::fs::remove_dir_all(scene.path().join("two"))?;
     let gone = scene.run(&["list", "projects"])?.exits(0);
     assert!(gone.out.contains("(not there)"), "{}", gone.out);
-    // Without a place for the list, nothing is missing.
+    // If the list cannot be stored, the command works as usual.
     let mut command = scene.command(&["-p", "one", "status"]);
     finish(command.env("XDG_STATE_HOME", "/proc/nowhere"))?.exits(0);
     Ok(())

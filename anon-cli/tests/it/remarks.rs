@@ -85,7 +85,7 @@ fn import_counts_what_it_mended_and_strictness_quarantines_it() -> Test {
     assert_eq!(ran.summary()?["remarks"], expected);
     assert_eq!(status(&scene)?, expected);
     let ran = scene.run(&["-p", "project", "status"])?.exits(0);
-    let line = "Manufacturer: 2 elements were out of order and are in their place";
+    let line = "Manufacturer: 2 elements were out of order and were moved to their places";
     says(&ran, line);
 
     let strict = Scene::new()?;

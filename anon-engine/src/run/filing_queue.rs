@@ -21,7 +21,7 @@ const MAX_WAITING: usize = 8 * FILERS;
 pub(crate) struct RefusedJob {
     pub(crate) job: Job,
     pub(crate) refusal: Refusal,
-    /// Of its file as the worker read it.
+    /// Length and modification time of the file when the worker read it.
     pub(crate) stamp: Option<FileStamp>,
 }
 
@@ -72,8 +72,8 @@ impl FilingQueue {
         }
     }
 
-    /// Makes the threads end, and discards the objects that wait. Workers file their objects themselves
-    /// from now on.
+    /// Stops the filing threads and drops the queued objects. From then on, workers file their own
+    /// objects.
     pub(crate) fn end(&self) {
         let mut state = self.state();
         state.end = true;

@@ -82,7 +82,8 @@ impl<'r> OpenSource<'r> {
         }
     }
 
-    /// Returns the length and time of the file; `None` if nobody else can change the bytes.
+    /// Returns the length and modification time of the file. `None` for bytes in memory or in our
+    /// spool, which cannot change.
     pub(crate) fn stamp(&self) -> Option<&FileStamp> {
         match self {
             Self::Bytes(_) | Self::Spooled { .. } => None,

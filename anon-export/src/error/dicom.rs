@@ -23,7 +23,7 @@ pub enum DicomError {
     Service(#[source] ServiceError),
     /// The SOP Instance UID of the file differs from its key.
     #[error(
-        "the SOP Instance UID of the object differs from its file name: export it again from its project"
+        "the SOP Instance UID of the object differs from its file name, so the file was renamed or replaced: import it again"
     )]
     OtherInstance,
     /// The node accepts other transfer syntaxes than the object has, and the object cannot be

@@ -32,7 +32,7 @@ pub struct Fingerprint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum DigestVersion {
-    /// No value of 4 KiB or more, and no fragment.
+    /// The digest covers everything except values of 4 KiB or more and fragments.
     V1,
     /// Everything but the long values and fragments that the output holds unchanged. They can be read
     /// back from the stored object.

@@ -5,7 +5,7 @@
 //! and the values with the lowest arrival stand in the row. So the index does not depend on the
 //! order of the commits.
 //!
-//! Values are compared, and differ, only if both are there.
+//! An empty value never differs from another.
 
 use std::collections::BTreeSet;
 use std::mem;
@@ -537,7 +537,7 @@ fn add_study_values(
         .into_iter()
         .zip(new)
     {
-        // Nothing is lost if the row keeps its value and the instance has none.
+        // Records nothing if only the later instance lacks the value.
         if known != new && (is_first || !new.is_empty()) {
             variants.push((field, Phi::new(known.to_owned()), record.first_seen));
             variants.push((field, Phi::new(new.to_owned()), values.arrival));

@@ -325,8 +325,8 @@ impl<T: Tables> Ledger<T> {
     }
 }
 
-/// Returns the values of a patient as a study has them. What the study does not have is the
-/// patient's.
+/// Returns the patient's values as recorded with the study; missing ones come from the patient's
+/// row.
 fn own_or(own: PatientPhi, patient: PatientPhi) -> PatientPhi {
     let or = |own: Option<Phi<String>>, patient: Option<Phi<String>>| {
         own.filter(|value| !value.expose().is_empty()).or(patient)

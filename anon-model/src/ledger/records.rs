@@ -96,7 +96,8 @@ pub(crate) struct PatientRecord {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StudyRecord {
     pub(crate) patient: PairId,
-    /// The arrival of its first instance, which `phi`, `person` and `accessions` are of.
+    /// The arrival number of its first instance. `phi`, `person` and `accessions` come from that
+    /// instance.
     pub(crate) first_seen: u64,
     pub(crate) phi: StudyPhi,
     /// The patient's values as this study has them. The id stands with the patient.

@@ -132,20 +132,20 @@ impl RemarkReason {
             Self::OutOfOrder => (
                 RemarkKind::Mended,
                 "out_of_order",
-                "element was out of order and is in its place",
-                "elements were out of order and are in their place",
+                "element was out of order and was moved to its place",
+                "elements were out of order and were moved to their places",
             ),
             Self::Repeated => (
                 RemarkKind::Mended,
                 "repeated",
-                "element was there twice and is there once",
-                "elements were there twice and are there once",
+                "element was repeated with the same bytes and is written once",
+                "elements were repeated with the same bytes and are written once",
             ),
             Self::UnknownVr => (
                 RemarkKind::Mended,
                 "unknown_vr",
-                "element had no value representation and has one",
-                "elements had no value representation and have one",
+                "element had no valid value representation; a valid one was written",
+                "elements had no valid value representation; valid ones were written",
             ),
             Self::NoDelimiter => (
                 RemarkKind::Mended,

@@ -95,10 +95,10 @@ impl Connection {
         matches!(self.phase, Phase::Waiting | Phase::Queued)
     }
 
-    /// Ranks an association among those that give way to others: the least goes first. It has had a
-    /// response (such as to a C-ECHO) or none, and its age. `None` if it keeps its place. It does
-    /// once it has completed a C-STORE request, because modalities keep associations open between
-    /// series.
+    /// Returns the sort key for closing associations: the lowest is closed first. It consists of
+    /// whether the association got a response (such as to a C-ECHO), and of its start. `None` if it
+    /// keeps its place. It does once it has completed a C-STORE request, because modalities keep
+    /// associations open between series.
     fn expendable(&self) -> Option<(bool, Instant)> {
         let state = &self.association;
         let counts = state.counts.read();

@@ -17,7 +17,7 @@ pub(crate) enum Root {
 }
 
 impl Root {
-    /// Both, the preferred one first.
+    /// Both query models. Study Root is tried first.
     pub(crate) const ALL: [Self; 2] = [Self::Study, Self::Patient];
 
     /// Returns the SOP class of a C-FIND, C-MOVE or C-GET (PS3.4 sections C.6.1.3 and C.6.2.3).

@@ -136,7 +136,7 @@ impl Asked {
         }
     }
 
-    /// Names an id by its place among those that were typed: `study 2 of 3`.
+    /// Describes an id by its position on the command line: `study 2 of 3`.
     fn place(&self, what: &str, id: &str) -> String {
         let typed = match what {
             "study" => &self.studies,

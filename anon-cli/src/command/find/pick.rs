@@ -9,7 +9,7 @@ use crate::exit::Failure;
 use crate::node::LastFind;
 use crate::platform::terminal;
 
-/// Refuses to ask where nobody can answer.
+/// Fails unless there is a terminal and output is for people.
 pub(super) fn check(context: &Context<'_>) -> anyhow::Result<()> {
     if context.report.is_json() || !terminal::is_there() {
         return Err(Failure::configuration(

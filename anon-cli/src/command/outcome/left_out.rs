@@ -70,7 +70,7 @@ fn left_out_text(left_out: &LeftOut) -> Option<String> {
     })
 }
 
-/// Places that people are shown.
+/// How many positions are shown; JSON has all.
 const PLACES_SHOWN: usize = 10;
 
 /// Prints the places of keys. Their values can identify.

@@ -10,7 +10,7 @@ use crate::project::record::{Clashes, Instance, Summary};
 use crate::project::remark::RemarkRecord;
 use crate::report;
 
-/// The first instance of its kind that is not shown.
+/// The number of the first instance of its kind that is only counted.
 const BEYOND: u64 = SHOWN + 1;
 
 #[derive(Debug, Serialize)]

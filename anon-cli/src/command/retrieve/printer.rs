@@ -39,7 +39,7 @@ pub(super) struct StudyPrinter<'c> {
     live: Option<Progress>,
     /// The number of each study, and what it was found by.
     names: BTreeMap<&'c str, (u64, &'c Asked)>,
-    /// The keys of which something came.
+    /// Keys for which at least one instance was stored or quarantined.
     came: BTreeSet<&'c Asked>,
     failure: Option<anyhow::Error>,
 }
@@ -126,7 +126,8 @@ impl<'c> StudyPrinter<'c> {
         Ok(())
     }
 
-    /// Returns true if something came of each key with a study.
+    /// Returns true if at least one instance was stored or quarantined for every key that has a
+    /// study.
     pub(super) fn result(self) -> anyhow::Result<bool> {
         match self.failure {
             Some(error) => Err(error).context(Failure::CannotRun(

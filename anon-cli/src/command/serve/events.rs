@@ -95,7 +95,7 @@ impl ScpObserver for EventSender {
 }
 
 impl Event {
-    /// Returns the event to print. `None` for objects that were stored, and for what is no news.
+    /// Returns the event to print. `None` for stored objects and for events that are not shown.
     fn of(event: &ScpEvent<'_>) -> Option<Self> {
         match event {
             ScpEvent::Refused {

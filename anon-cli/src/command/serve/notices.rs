@@ -11,7 +11,7 @@ use super::events::{Association, Event, Object, RefusedClass, Rejected};
 use crate::command::Context;
 use crate::platform::shell_quoted;
 
-/// Different messages that are remembered.
+/// How many different messages are counted, to limit repeats.
 const MAX_MESSAGES: usize = 1000;
 
 /// SOP classes of one association that are named. Some senders propose every class there is.

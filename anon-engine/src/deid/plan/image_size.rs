@@ -9,7 +9,7 @@ use crate::read::uid;
 /// PS3.3 section C.7.6.3).
 #[derive(Debug, Default)]
 pub(super) struct ImageSize {
-    /// The bytes of samples, rows, columns and bits.
+    /// The raw values of Samples per Pixel, Rows, Columns and Bits Allocated.
     words: [Option<[u8; 2]>; 4],
     frames: Option<u64>,
     /// True if the samples of colour are fewer than those of brightness.

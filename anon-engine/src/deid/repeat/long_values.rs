@@ -70,8 +70,8 @@ pub(super) fn each_long_value<I: Input>(
     let mut items: Vec<u32> = Vec::new();
     loop {
         let token = walk.next(&mut header);
-        // A plan reads over some faults, such as bytes behind the pixel data. What follows them is not
-        // left out of the digest.
+        // The plan tolerates some errors, such as bytes after the pixel data. From the first one on,
+        // everything counts in the digest.
         match token.unwrap_or(Token::End) {
             Token::End => return Ok(()),
             Token::Item { .. } => {

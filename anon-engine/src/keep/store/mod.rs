@@ -128,8 +128,8 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// If the store cannot be read.
     fn contains(&self, path: &OutputPath) -> Result<bool, StoreError>;
 
-    /// Returns the object that is visible at this path; `None` if there is none. A repeat of it is
-    /// compared with it. Without it, a repeat is judged by its fingerprint alone.
+    /// Returns the object that is visible at this path, to compare a repeated instance with it. If
+    /// `None`, only the fingerprints are compared.
     ///
     /// # Errors
     /// If the store cannot be read.

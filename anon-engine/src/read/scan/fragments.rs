@@ -12,8 +12,8 @@ use crate::read::input::Input;
 pub(crate) enum FragmentsEnd {
     /// With its delimiter.
     Delimiter,
-    /// Without: the last fragment ends here, and what follows is the end of the object, zeros or a
-    /// damaged delimiter.
+    /// No delimiter: the last fragment ends at this offset. Only the end of the object, zeros or a
+    /// damaged delimiter follow.
     Missing(u64),
 }
 

@@ -264,8 +264,8 @@ impl Header {
         Ok(())
     }
 
-    /// Sets the VR and the length of an element whose letters name no VR. Returns false if it cannot
-    /// be done without a look at what follows. `bytes` and `end` are those of [`read`](Self::read).
+    /// Sets the VR and the length of an element whose VR field is invalid. Returns false if the
+    /// following bytes are needed to decide. `bytes` and `end` are those of [`read`](Self::read).
     ///
     /// Lower case letters of a VR with a 16-bit length are that VR. Capitals are the VR of PS3.6 if
     /// that has one. Zeros after them could be the reserved bytes before a 32-bit length (PS3.5

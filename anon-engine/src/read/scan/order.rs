@@ -70,8 +70,8 @@ impl<I: Input> Walk<I> {
         Ok(())
     }
 
-    /// Lists the elements of the top frame, which is removed from the stack. Returns it, too, with the
-    /// encoding that its first element shows, and the token of its end.
+    /// Lists the elements of the top frame and removes it from the stack. Returns the list, the frame
+    /// (its encoding guessed from its first element) and its end token.
     fn list(&mut self, mut frame: Frame) -> Result<(Vec<Position>, Frame, Token), ScanError> {
         let mut elements = Vec::new();
         let mut header = Header::NONE;

@@ -46,7 +46,8 @@ impl<I: Input> Walk<I> {
         Ok(())
     }
 
-    /// Sets the VR and the one length that reads right. Returns false if none does, or both do.
+    /// Tries the 16-bit and the 32-bit length, and sets VR and length if exactly one leads to a valid
+    /// next header or to the end. Returns false if the object is to be refused.
     fn find_length(
         &mut self,
         header: &mut Header,

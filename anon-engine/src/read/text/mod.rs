@@ -229,7 +229,7 @@ mod tests {
         }
     }
 
-    /// One single-byte set beside ASCII can only be meant; two could be.
+    /// With one single-byte set beside ASCII the meaning is clear; with two it is ambiguous.
     #[test]
     fn single_byte_text_without_its_escape_is_read_in_the_only_set_that_is_named() {
         for (charset, bytes, expect, lacks) in [

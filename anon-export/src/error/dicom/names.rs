@@ -35,7 +35,7 @@ pub(crate) const UNCOMPRESSED: [&str; 4] = [
     "1.2.840.10008.1.2.2",
 ];
 
-/// Those that archives hold most. Of the others the UID is shown.
+/// Names of the common compressed syntaxes. Others are shown by UID.
 const COMPRESSED: [(&str, &str); 13] = [
     (uids::JPEG_BASELINE8_BIT, "JPEG Baseline"),
     (uids::JPEG_EXTENDED12_BIT, "JPEG Extended"),

@@ -14,7 +14,7 @@ use crate::service::ServiceError;
 use crate::service::root::Root;
 use crate::service::transfer::PatientId;
 
-/// What an association has shown of the peer's patients.
+/// What is known so far about the peer's patients, on one association.
 #[derive(Debug, Default)]
 pub(super) struct KnownPatients {
     /// The peer has refused a query at study level with keys of the patient.
@@ -39,7 +39,7 @@ impl fmt::Debug for FoundPatient {
 }
 
 impl FoundPatient {
-    /// Adds what a response at study level does not have.
+    /// Fills in patient attributes that the study-level response lacks.
     fn complete(&self, study: &mut StudyMatch) {
         for (value, known) in [
             (&mut study.patient_id, &self.id),

@@ -28,7 +28,7 @@ impl Refusals {
         }
     }
 
-    /// Counts a request that brought nothing.
+    /// Counts a refused request, or a C-GET that brought nothing.
     pub(super) fn count(&mut self) {
         self.in_a_row += 1;
     }
@@ -59,8 +59,8 @@ impl Refusals {
         self.in_a_row >= most * self.batches
     }
 
-    /// Returns true if single instances are not to be requested: several requests for more than
-    /// one were refused, and nothing has arrived.
+    /// Returns true if several requests for more than one instance were refused and nothing
+    /// arrived; then single instances are not requested.
     pub(super) fn forbid_single_instances(&self) -> bool {
         !self.has_arrivals && self.in_a_row > self.batches
     }

@@ -93,7 +93,7 @@ fn honest_association_gets_in_although_a_hundred_silent_ones_hold_the_places() {
         let silent: Vec<_> = (0..100).map(|_| scope.spawn(|| dial(&scp))).collect();
         eventually("the places are held", || scp.associations().len() == 16);
         is_admitted(&scp, "during 100 silent associations");
-        // They are held until here.
+        // Keeps the associations open up to here.
         let joined = silent.into_iter().map(ScopedJoinHandle::join);
         drop(joined.collect::<Vec<_>>());
     });

@@ -56,7 +56,7 @@ impl<I: Input> Planner<'_, I> {
         }
     }
 
-    /// Writes fragments with what they lack: a VR, a padding byte, a delimiter.
+    /// Writes encapsulated pixel data and adds a missing VR, padding byte or sequence delimiter.
     #[cold]
     fn rewrite_fragments(
         &mut self,

@@ -213,8 +213,8 @@ impl DirectoryQuarantine {
         Ok(())
     }
 
-    /// Makes the visible names of a category durable, the first time those of the category and the
-    /// quarantine too. Threads that file at once share a sync.
+    /// Syncs the directory of a category, and the two above it until that has succeeded once. Threads
+    /// that file concurrently share a sync.
     fn sync_names(&self, entry: &Path, category: Category) -> io::Result<()> {
         let disk = self.disk();
         let shared = Category::ALL.iter().position(|other| *other == category);

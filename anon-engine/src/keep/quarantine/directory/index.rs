@@ -1,7 +1,7 @@
 //! [`EntryIndex`]: what a quarantine knows of its entries without reading the disk.
 //!
-//! Its lock is held for a few instructions, never while the disk works: each stored object asks here
-//! whether it may have an entry.
+//! Its lock is held for a few instructions, never while the disk works: every stored object looks up
+//! here whether the quarantine may hold an entry for it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use super::super::{Entries, Entry, EntryId, Kept, QuarantineError};
 use super::StoredEntry;
 use crate::refusal::Category;
 
-/// The most entries that are known in full. Equal files mostly come one after the other.
+/// How many recent entries are cached at most. Equal files usually arrive one after the other.
 const RECENT: usize = 1024;
 
 #[derive(Default)]
@@ -104,7 +104,8 @@ impl EntryIndex {
         totals.recent.insert(entry.id, entry.clone());
     }
 
-    /// Notes that an entry is being replaced: which of the two is durable is not known until the end.
+    /// Drops an entry from the cache while it is replaced: until that ends, either version may be the
+    /// durable one.
     pub(super) fn doubt(&self, id: &EntryId) {
         self.totals().recent.remove(id);
     }

@@ -1,4 +1,4 @@
-//! What several threads that file at once share: [`DigestTurns`] and [`SharedSync`].
+//! Shared by threads that file objects concurrently: [`DigestTurns`] and [`SharedSync`].
 
 use std::collections::HashSet;
 use std::io;

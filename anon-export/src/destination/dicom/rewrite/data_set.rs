@@ -67,7 +67,7 @@ const MAX_LEVELS: usize = 1024;
 
 const PIXEL_REPRESENTATION: Tag = Tag(0x0028, 0x0103);
 
-const BEYOND: &str = "an element ends behind its sequence or item";
+const BEYOND: &str = "an element is longer than the sequence or item that holds it";
 
 impl<'r> DataSetRewriter<'r> {
     pub(super) fn new(
@@ -150,7 +150,7 @@ impl<'r> DataSetRewriter<'r> {
             SEQUENCE_END if level.end.is_none() && header.length == Some(0) => self.close(level),
             _ => {
                 return Err(HeaderError::Problem(
-                    "a sequence has something else than items",
+                    "a sequence contains something other than items",
                 ));
             }
         }

@@ -149,7 +149,8 @@ fn swapped(value: &[u8], vr: &str) -> Vec<u8> {
         .collect()
 }
 
-/// What becomes of elements on the way through implicit VR: private ones lose their VR.
+/// Returns the elements as they are after conversion to implicit VR and back: private ones lose
+/// their VR.
 fn through_implicit(elements: &[Element]) -> Vec<Element> {
     let mut through = elements.to_vec();
     for element in &mut through {

@@ -56,7 +56,7 @@ struct StudyV1<'w> {
 pub(crate) fn study(bytes: &[u8]) -> Result<StudyRecord, CodecError> {
     let wire: StudyV1<'_> = decode_wire(("study", 1), bytes)?;
     let pair = wire.accession.map(PairId);
-    // The numbers of several values had no pair.
+    // Format 2 stored no pair id if a study had several accession numbers.
     let text = wire.phi_accession.unwrap_or_default();
     let parts = text.split('\\').filter(|_| pair.is_none());
     let accessions = pair.map(|_| text).into_iter().chain(parts);
