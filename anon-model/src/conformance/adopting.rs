@@ -342,8 +342,9 @@ pub(super) fn deleted_pseudonyms_are_not_adopted_again(store: &dyn LookupStore) 
     }
     let deleted = |name: &str| {
         format!(
-            "the pseudonym {name} was deleted from this project, and is never given again: leave it \
-             out, and the original gets a new pseudonym, or adopt it into a new project"
+            "the pseudonym {name} was deleted from this project, or may have been before its lookup \
+             store was upgraded, and is never given again: leave it out, and the original gets a new \
+             pseudonym, or adopt it into a new project"
         )
     };
     for study in all {

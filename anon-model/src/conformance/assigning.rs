@@ -260,6 +260,25 @@ pub(super) fn a_digest_is_compared_with_one_of_its_version(store: &dyn LookupSto
     Ok(())
 }
 
+/// No study would refer to the new pairs, so they would stay when the instance is deleted.
+pub(super) fn a_repeat_with_new_originals_is_no_duplicate_and_leaves_nothing(
+    store: &dyn LookupStore,
+) -> Outcome {
+    let first = with_uids(wanted("P", "1.1", "1.2", "1.3"), &["1.4"]);
+    let names = import(store, std::slice::from_ref(&first))?;
+    let counts = store.counts()?;
+    let other = with_accession(with_uids(first.clone(), &["1.4", "1.5"]), "A");
+    let refusal = Conflict::InstanceDiffers { instance: uid(3) };
+    assert_eq!(conflict(store, &other)?, refusal);
+    assert_eq!(store.counts()?, counts);
+    assert_eq!(store.pseudonym(Space::Uid, &phi("1.5"))?, None);
+    assert_eq!(store.pseudonym(Space::Accession, &phi("A"))?, None);
+    assert_eq!(store.assign(&first)?, Assigned::Duplicate(names[0].clone()));
+    let next = import(store, &[wanted("P", "1.1", "1.2", "1.6")])?;
+    assert_eq!(next[0].instance, uid(5), "no number was used up");
+    Ok(())
+}
+
 pub(super) fn pairs_are_adopted(store: &dyn LookupStore) -> Outcome {
     let (patient, study) = (phi("4711"), phi("1.1"));
     store.adopt(Space::Patient, &patient, "99.99-000017")?;

@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 
 use super::{Outcome, Store, assign, import, new_instance, phi, study_rows, uid, wanted};
-use crate::{Clash, ClashKind, LookupStore, NewInstance, Phi, Space, StudyRow, Wanted};
+use crate::{
+    Clash, ClashKind, LookupStore, NewInstance, Phi, Space, StudyConflict, StudyRow, Wanted,
+};
 
 /// An instance of patient `P`, of a study with series and instance.
 fn instance(patient: &str, study: &str, number: u32) -> Wanted {
@@ -137,6 +139,53 @@ pub(super) fn no_study_has_the_name_of_another(store: &dyn LookupStore) -> Outco
         (phi("P"), phi("DELTA^DORA"))
     );
     assert_eq!(clashes(store)?, [], "one name is left");
+    Ok(())
+}
+
+/// The first instance of the study names another patient, so a later one gives the patient's values.
+pub(super) fn a_patient_does_not_keep_the_name_of_a_deleted_study(
+    store: &dyn LookupStore,
+) -> Outcome {
+    let abandoned = instance("P", "1", 1);
+    assign(store, &abandoned)?;
+    let mut of_other = instance("Q", "1", 2);
+    of_other.study_conflict = StudyConflict::First;
+    let of_other = assigned(store, &of_other, named("OTHER^OLA"))?;
+    store.abandon(&abandoned);
+    let all = vec![
+        of_other,
+        assigned(store, &instance("P", "1", 3), named("GONE^GUS"))?,
+        assigned(store, &instance("P", "2", 1), named(""))?,
+    ];
+    commit_each(store, all)?;
+    let rows = study_rows(store)?;
+    let patient = || -> Outcome<String> {
+        let row = store.patient(&rows[0].patient)?.ok_or("no patient")?;
+        Ok(row.phi.name.into_exposed())
+    };
+    assert_eq!(patient()?, "GONE^GUS");
+    let deleted = store.delete_study(&rows[0].study)?.ok_or("not deleted")?;
+    store.settle(deleted.removal.group, &[])?;
+    assert_eq!(patient()?, "");
+    Ok(())
+}
+
+/// Instances of a group are committed in any order.
+pub(super) fn accession_numbers_have_the_order_of_assignment_within_a_group(
+    store: &dyn LookupStore,
+) -> Outcome {
+    let mut all = Vec::new();
+    for (number, accession) in (1..).zip(["A", "B", "C", "B"]) {
+        let wanted = with_accessions(instance("P", "1", number), &[accession]);
+        all.push(assigned(store, &wanted, |_| {})?);
+    }
+    // The second and the fourth have one number, and the fourth is committed first.
+    all.swap(2, 3);
+    all.swap(1, 2);
+    let group = store.commit(&all)?;
+    store.settle(group, &[])?;
+    let row = study_rows(store)?.pop().ok_or("no row")?;
+    assert_eq!(row.phi.accession, Some(phi("A\\B\\C")));
     Ok(())
 }
 

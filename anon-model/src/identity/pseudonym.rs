@@ -163,7 +163,7 @@ pub enum Conflict {
         /// The series it is stored under.
         known: String,
     },
-    /// The instance is stored with other content.
+    /// The instance is stored with other content, or one of its originals is new.
     #[error("instance {instance} is stored already, with other content")]
     InstanceDiffers {
         /// The instance.
@@ -208,8 +208,9 @@ pub enum AdoptError {
     /// The pseudonym was deleted with its original, and is never given to an original again. Only
     /// an original from which the scheme computes it gets it again.
     #[error(
-        "the pseudonym {pseudonym} was deleted from this project, and is never given again: leave \
-         it out, and the original gets a new pseudonym, or adopt it into a new project"
+        "the pseudonym {pseudonym} was deleted from this project, or may have been before its lookup \
+         store was upgraded, and is never given again: leave it out, and the original gets a new \
+         pseudonym, or adopt it into a new project"
     )]
     PseudonymDeleted {
         /// The pseudonym.

@@ -49,7 +49,13 @@ impl<T: Tables> Ledger<T> {
             }
         };
         if checked.is_duplicate {
-            return Ok(Assigned::Duplicate(names));
+            if state.pending.len() == before {
+                return Ok(Assigned::Duplicate(names));
+            }
+            // No study would refer to its new pairs, so no deletion would find them.
+            undo(&mut state, before);
+            let instance = names.instance;
+            return Err(Conflict::InstanceDiffers { instance }.into());
         }
         // A scheme that computes pseudonyms gives a deleted study its old directory.
         if state.is_being_removed(&names.patient, &names.study) {
@@ -248,15 +254,7 @@ impl<T: Tables> Ledger<T> {
         known: Option<PairId>,
     ) -> Result<(PairId, String), AssignError> {
         if let Some(id) = known {
-            let name = match id.kind() {
-                PairKind::Computed => self
-                    .identity
-                    .computed(space, original.expose())
-                    .ok_or(LedgerError::MissingRow)
-                    .map_err(BackendError::from)?,
-                PairKind::Numbered | PairKind::External => self.name_of(state, id)?,
-            };
-            return Ok((id, name));
+            return Ok((id, self.name_of_known(state, id, space, original)?));
         }
         let computed = self.identity.computed(space, original.expose());
         let name_key = match &computed {
@@ -303,6 +301,21 @@ impl<T: Tables> Ledger<T> {
             return Ok(Some(PairId::NO_PATIENT));
         }
         state.id(self.key(Space::Patient, original.expose()))
+    }
+
+    /// Returns the pseudonym of an original with this id, without its pair if it is computed.
+    fn name_of_known(
+        &self,
+        state: &LedgerState<T::Snapshot>,
+        id: PairId,
+        space: Space,
+        original: &Phi<String>,
+    ) -> Result<String, BackendError> {
+        if id.kind() != PairKind::Computed {
+            return self.name_of(state, id);
+        }
+        let computed = self.identity.computed(space, original.expose());
+        Ok(computed.ok_or(LedgerError::MissingRow)?)
     }
 
     pub(super) fn name_of(
@@ -485,7 +498,8 @@ impl<T: Tables> Ledger<T> {
             Space::Patient => self.patient_id(&mut state, original)?,
             Space::Uid | Space::Accession => state.id(self.key(space, original.expose()))?,
         };
-        id.map(|id| self.name_of(&state, id)).transpose()
+        id.map(|id| self.name_of_known(&state, id, space, original))
+            .transpose()
     }
 
     pub(crate) fn originals(

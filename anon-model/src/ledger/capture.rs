@@ -414,8 +414,9 @@ impl<S: Snapshot> BatchBuilder<S> {
         self.set_clash(ClashKind::Accessions, study, false)?;
         self.set_clash(ClashKind::StudyDates, study, false)?;
         let record = self.patient(patient)?.ok_or(LedgerError::MissingRow)?;
+        // A later instance gave them if the first one was filed here under another patient's id.
         let had_values =
-            record.arrival == first_seen || record.compared.iter().any(Option::is_some);
+            record.arrival >= first_seen || record.compared.iter().any(Option::is_some);
         if had_values || self.has_patient_clash(patient)? {
             self.unchecked.patients.insert(patient);
         }

@@ -76,7 +76,8 @@ impl Pending {
         self.names.get(&key).copied()
     }
 
-    /// Returns the pair with an id. A linear search: only messages and re-identification use it.
+    /// Returns the pair with an id. A linear search: for messages, re-identification, and pseudonyms of
+    /// other programs, which are committed soon after they are adopted.
     pub(crate) fn pair(&self, id: PairId) -> Option<&Pair> {
         self.pairs
             .iter()

@@ -125,17 +125,21 @@ impl<T: Tables> Ledger<T> {
             group.iter().map(|new| self.ids(builder, new)).collect();
         let mut outputs = outputs?;
         let arrivals = self.arrivals(builder, &outputs)?;
-        // The instance of each study whose accession numbers were captured last.
-        let mut captured: HashMap<PairId, &NewInstance> = HashMap::new();
+        // The instance of each study whose accession numbers were captured last, with its arrival.
+        let mut captured: HashMap<PairId, (u64, &NewInstance)> = HashMap::new();
         for ((output, arrival), new) in outputs.iter_mut().zip(arrivals).zip(group) {
             let ids = [output.patient, output.study, output.series, output.instance];
             let Addition::New { before } = builder.add(ids, arrival, new)? else {
                 output.added = false;
                 continue;
             };
-            let last = captured.insert(output.study, new);
             let is_first = before.is_none_or(|before| arrival < before);
-            if is_first || last.is_none_or(|last| last.accessions != new.accessions) {
+            let last = captured.get(&output.study);
+            let is_known = last.is_some_and(|(earlier, last)| {
+                *earlier <= arrival && last.accessions == new.accessions
+            });
+            if is_first || !is_known {
+                captured.insert(output.study, (arrival, new));
                 let values = self.accessions(builder, new)?;
                 builder.capture_accessions(output.study, arrival, before, &values)?;
             }

@@ -36,10 +36,11 @@
 //! value = version: u8 | bincode of a struct of that version
 //! ```
 //!
-//! Format 1 had no `offsets` and no `adopted`, format 2 no `remarks`, `remark_totals`, `deleted` and
-//! `deleted_names`. They are added, empty, when such a file is opened for writing. Only if studies were
-//! removed from a file of format 2, all numbers up to the counters that have no pair count as deleted;
-//! which external pseudonyms were deleted is not known. All digests of these formats have version 1.
+//! Format 1 had no `offsets` and no `adopted`, format 2 no `accession_studies`, `variants`, `clashes`,
+//! `remarks`, `remark_totals`, `deleted` and `deleted_names`. They are added when such a file is opened
+//! for writing, empty but for two: `accession_studies` gets the number of each study, and if studies
+//! were removed, all numbers up to the counters that have no pair count as deleted; which external
+//! pseudonyms were deleted is not known. All digests of these formats have version 1.
 //!
 //! Format 2 had no arrivals either, and kept the name, sex and birth date of a patient only once. When
 //! it is migrated, each study gets those of its patient; studies without a Patient ID get none,

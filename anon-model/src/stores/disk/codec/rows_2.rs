@@ -38,6 +38,7 @@ pub(crate) fn patient(bytes: &[u8]) -> Result<PatientRecord, CodecError> {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(Default, serde::Serialize))]
 struct StudyV1<'w> {
     patient: u64,
     first_seen: u64,
@@ -60,6 +61,7 @@ pub(crate) fn study(bytes: &[u8]) -> Result<StudyRecord, CodecError> {
     let text = wire.phi_accession.unwrap_or_default();
     let parts = text.split('\\').filter(|_| pair.is_none());
     let accessions = pair.map(|_| text).into_iter().chain(parts);
+    let accessions = accessions.map(|text| text.trim_matches([' ', '\0']));
     let accessions = accessions.filter(|text| !text.is_empty());
     let accessions = accessions.map(|text| AccessionValue {
         text: text_of(text),
@@ -103,4 +105,33 @@ pub(crate) fn series(bytes: &[u8]) -> Result<SeriesRecord, CodecError> {
         arrival: 0,
         instances: wire.instances,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stores::disk::codec::encode_wire;
+
+    /// The originals of accession numbers are trimmed, so others would not be found again.
+    #[test]
+    fn migrated_accession_numbers_are_trimmed() {
+        for (accession, text, expect) in [
+            (None, "A3 \\ A4\0\\ \\", &["A3", "A4"][..]),
+            (Some(7), "A5 ", &["A5"]),
+        ] {
+            let wire = StudyV1 {
+                phi_accession: Some(text),
+                accession,
+                ..StudyV1::default()
+            };
+            let mut row = Vec::new();
+            encode_wire(("study", 1), &wire, &mut row).unwrap();
+            let numbers = study(&row).unwrap().accessions;
+            let texts: Vec<&str> = numbers
+                .iter()
+                .map(|value| value.text.expose().as_str())
+                .collect();
+            assert_eq!(texts, expect, "{text:?}");
+        }
+    }
 }
