@@ -79,6 +79,21 @@ impl Plan<'_> {
         })
     }
 
+    /// Returns true if this object has the fingerprint that was recorded, in the version of the record.
+    ///
+    /// # Errors
+    /// [`Refusal`] if this object cannot be read.
+    pub(crate) fn has_fingerprint(&self, recorded: &Fingerprint) -> Result<bool, Refusal> {
+        let own = match recorded.version {
+            DigestVersion::V1 => {
+                let input = body_input(&self.body);
+                fingerprint::of(input, self.begin, &self.bulk, DigestVersion::V1)?
+            }
+            DigestVersion::V2 => self.fingerprint(),
+        };
+        Ok(own == *recorded)
+    }
+
     /// Compares two objects in one transfer syntax.
     fn compare_bytes(
         &self,
@@ -106,20 +121,20 @@ impl Plan<'_> {
                 };
                 match compare((&mut ours, value), (&mut theirs, stored))? {
                     Comparison::Equal { end } => equal.push((value.begin, end)),
-                    Comparison::Differ => binary_differs |= value.is_binary,
-                    Comparison::OtherLength => {}
+                    Comparison::Differ | Comparison::OtherLength => {
+                        binary_differs |= value.is_binary && stored.is_binary;
+                    }
                 }
                 Ok(())
             },
         )?;
-        let fingerprint = |left_out: &[(u64, u64)]| {
-            fingerprint::of(body(), self.begin, left_out, recorded.version)
-        };
         let is_same = match recorded.version {
             // No value of 4 KiB or more was hashed, and texts may have been replaced. Binary values are
             // never replaced, so these can be compared.
-            DigestVersion::V1 => fingerprint(&self.bulk)? == *recorded && !binary_differs,
-            DigestVersion::V2 => fingerprint(&equal)? == *recorded,
+            DigestVersion::V1 => !binary_differs && self.has_fingerprint(recorded)?,
+            DigestVersion::V2 => {
+                fingerprint::of(body(), self.begin, &equal, DigestVersion::V2)? == *recorded
+            }
         };
         Ok(if is_same { Repeat::Same } else { Repeat::Other })
     }

@@ -1,62 +1,48 @@
 //! Judges a repeat: an object whose SOP instance is stored already.
 //!
 //! A repeat with the same content is a duplicate. Long values that the output holds unchanged, such as
-//! pixel data, take no part in the fingerprint, so they are compared with the stored object.
+//! pixel data, take no part in the fingerprint, so they are compared with the stored object. Only if the
+//! store cannot read its objects back, the fingerprint decides.
 
-use anon_model::{Conflict, LookupStore, Names, Space, StoredInstance};
+use anon_model::{BackendError, Conflict, LookupStore, Names, Remedy, Space, StoredInstance};
 
 use crate::deid::output_path::OutputPath;
 use crate::deid::plan::{Plan, Warnings};
 use crate::deid::repeat::Repeat;
 use crate::error::Error;
+use crate::keep::store::StoredObject;
 use crate::refusal::{Category, Refusal};
 use crate::run::core::Core;
 
+/// Unsure means refuse: the fingerprint alone does not cover what only the file holds.
+const MISSING: &str = "the stored file of this instance is missing, so the object cannot be compared \
+                       with it: delete its study and retry this entry";
+
 /// Returns the pseudonyms of patient, study, series and instance if the object is a duplicate.
-/// `conflict` is that of the lookup store, if the fingerprints differ.
 ///
 /// # Errors
-/// [`Error::Refused`] if the content differs or cannot be compared; otherwise if a store fails.
-pub(crate) fn judge(
-    core: &Core,
-    plan: &Plan<'_>,
-    conflict: Option<&Conflict>,
-) -> Result<([String; 4], Warnings), Error> {
-    let lookups = &*core.lookups;
+/// [`Error::Refused`] if the content differs or cannot be compared; otherwise if a store fails, or if
+/// the stored instance was deleted meanwhile.
+pub(crate) fn judge(core: &Core, plan: &Plan<'_>) -> Result<([String; 4], Warnings), Error> {
     let refused = |reason: String| Refusal::new(Category::CapturePhiError, reason);
-    let differs = |instance: &str| {
-        let instance = instance.to_owned();
-        refused(Conflict::InstanceDiffers { instance }.to_string())
-    };
-    let Some(stored) = lookups.stored_instance(&plan.wanted().instance)? else {
-        // Another object with this UID is being processed, or was just deleted.
-        let reason = "another object with this SOP Instance UID is being processed: try again";
-        let reason = conflict.map_or_else(|| reason.to_owned(), ToString::to_string);
-        return Err(refused(reason).into());
+    let Some(stored) = core.lookups.stored_instance(&plan.wanted().instance)? else {
+        // The next attempt finds it deleted, and stores the object.
+        let reason = "the stored instance was deleted while its repeat was processed; try again";
+        return Err(BackendError::new(Remedy::Retry, reason).into());
     };
     let path = OutputPath::new(stored.names.each_ref().map(String::as_str))?;
+    let Some(object) = core.store.stored(&path).map_err(Error::Store)? else {
+        return Err(refused(MISSING.to_owned()).into());
+    };
     let [.., instance] = &stored.names;
     let mut warnings = plan.warnings();
-    let Some(object) = core.store.stored(&path).map_err(Error::Store)? else {
-        tracing::warn!(
-            "the file of a stored instance is missing: its repeat is not compared with it"
-        );
-        return match conflict {
-            None => Ok((stored.names, warnings)),
-            Some(_) => Err(differs(instance).into()),
-        };
-    };
-    let names = || names_of(lookups, plan, &stored).ok().flatten();
-    let compared = plan.compare(object.source(), &stored.fingerprint, names);
-    let compared = compared.map_err(|refusal| {
-        let reason =
-            format!("instance {instance} is stored already, and cannot be compared: {refusal}");
-        Refusal::new(Category::StorageError, reason)
-    });
-    match compared? {
+    match compare(core, plan, &stored, &object)? {
         Repeat::Same => {}
         Repeat::SameInOtherSyntax => warnings.other_transfer_syntax = true,
-        Repeat::Other => return Err(differs(instance).into()),
+        Repeat::Other => {
+            let instance = instance.clone();
+            return Err(refused(Conflict::InstanceDiffers { instance }.to_string()).into());
+        }
         Repeat::Incomparable { stored: syntax } => {
             let reason = format!(
                 "instance {instance} is stored already in transfer syntax {syntax}, and this object \
@@ -70,13 +56,46 @@ pub(crate) fn judge(
     Ok((stored.names, warnings))
 }
 
+/// Compares an object with the stored one.
+fn compare(
+    core: &Core,
+    plan: &Plan<'_>,
+    stored: &StoredInstance,
+    object: &StoredObject,
+) -> Result<Repeat, Error> {
+    let recorded = &stored.fingerprint;
+    let mut failed = None;
+    let names = || {
+        let names = names_of(&*core.lookups, plan, stored);
+        names.unwrap_or_else(|error| {
+            failed = Some(error);
+            None
+        })
+    };
+    let compared = match object.source() {
+        Some(source) => plan.compare(source, recorded, names),
+        None => plan
+            .has_fingerprint(recorded)
+            .map(|is_same| if is_same { Repeat::Same } else { Repeat::Other }),
+    };
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    compared.map_err(|refusal| {
+        let [.., instance] = &stored.names;
+        let reason =
+            format!("instance {instance} is stored already, and cannot be compared: {refusal}");
+        Refusal::new(Category::StorageError, reason).into()
+    })
+}
+
 /// Returns the pseudonyms of an object whose instance is stored. `None` if one of its originals has
 /// none: then the content differs.
 fn names_of(
     lookups: &dyn LookupStore,
     plan: &Plan<'_>,
     stored: &StoredInstance,
-) -> Result<Option<Names>, anon_model::BackendError> {
+) -> Result<Option<Names>, BackendError> {
     let wanted = plan.wanted();
     let all = |space, originals: &[anon_model::Phi<String>]| {
         let names = originals

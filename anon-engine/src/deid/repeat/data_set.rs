@@ -125,11 +125,16 @@ impl<'o> OutputInput<'o> {
     fn fill(&mut self, at: u64, size: usize) -> Result<(), ReadError> {
         self.buffer.clear();
         self.begin = at;
-        for (begin, segment) in &self.segments {
+        let ends_before = |(begin, segment): &(u64, Segment<'_>)| begin + length(segment) <= at;
+        let first = self.segments.partition_point(ends_before);
+        for (begin, segment) in self.segments.iter().skip(first) {
             let here = at + self.buffer.len() as u64;
             let missing = (size - self.buffer.len()) as u64;
+            if missing == 0 {
+                break;
+            }
             let end = begin + length(segment);
-            if missing == 0 || end <= here {
+            if end <= here {
                 continue;
             }
             let skip = here.saturating_sub(*begin);
@@ -180,5 +185,36 @@ impl Input for OutputInput<'_> {
             0
         };
         self.buffer.get(skip..).ok_or(ReadError::UnexpectedEnd)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_reads_the_same_from_every_offset() {
+        let bytes: Vec<u8> = (0..250).collect();
+        let mut segments = Vec::new();
+        let mut at = 0;
+        for len in [0, 1, 0, 0, 7, 100, 0, 142, 0] {
+            let segment = Segment::Bytes(&bytes[at..at + len]);
+            segments.push((at as u64, segment));
+            at += len;
+        }
+        assert_eq!(at, bytes.len());
+        for at in 0..bytes.len() {
+            for want in [1, 3, 300] {
+                let mut input = OutputInput {
+                    len: bytes.len() as u64,
+                    segments: segments.clone(),
+                    begin: 0,
+                    buffer: Vec::new(),
+                };
+                input.fill(at as u64, want.min(bytes.len() - at)).unwrap();
+                let expect = bytes[at..].iter().take(want);
+                assert!(input.buffer.iter().eq(expect), "{at} {want}");
+            }
+        }
     }
 }

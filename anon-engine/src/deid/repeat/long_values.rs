@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::data_set::{AnyInput, DataSet};
 use crate::deid::plan::BULK;
 use crate::limits::Limits;
-use crate::read::dictionary;
+use crate::read::dictionary::{self, Vr};
 use crate::read::input::Input;
 use crate::read::scan::{ElementContent, Encoding, Header, ITEM_HEADER, ScanError, Token, Walk};
 use crate::refusal::Refusal;
@@ -130,7 +130,7 @@ fn long_content<I: Input>(
         begin: header.value,
         end: header.value,
         parts: Vec::new(),
-        is_binary: known.is_bulk(),
+        is_binary: !(known.is_text() || known == Vr::UI),
     };
     match content {
         ElementContent::Sequence(inner) => return Ok(Some(LongContent::Sequence(inner))),

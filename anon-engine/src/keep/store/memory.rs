@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::deid::deidentified::Deidentified;
@@ -14,6 +15,8 @@ use super::{Staged, Store, StoreError, StoredObject};
 #[derive(Default)]
 pub struct MemoryStore {
     objects: Mutex<BTreeMap<OutputPath, Vec<u8>>>,
+    /// True if objects were taken: one that is missing cannot be read back.
+    is_taken: AtomicBool,
 }
 
 struct Bytes(Vec<u8>);
@@ -35,8 +38,9 @@ impl MemoryStore {
     }
 
     /// Removes and returns all objects. The index still lists them, so importing them again gives
-    /// duplicates.
+    /// duplicates. They are [`StoredObject::NotReadable`] then.
     pub fn take(&self) -> BTreeMap<OutputPath, Vec<u8>> {
+        self.is_taken.store(true, Ordering::SeqCst);
         std::mem::take(&mut *self.objects())
     }
 
@@ -92,7 +96,9 @@ impl Store for MemoryStore {
     }
 
     fn stored(&self, path: &OutputPath) -> Result<Option<StoredObject>, StoreError> {
-        Ok(self.objects().get(path).cloned().map(StoredObject::Bytes))
+        let object = self.objects().get(path).cloned().map(StoredObject::Bytes);
+        let is_taken = self.is_taken.load(Ordering::SeqCst);
+        Ok(object.or(is_taken.then_some(StoredObject::NotReadable)))
     }
 
     fn confirm(&self, paths: &[OutputPath]) -> Result<Vec<bool>, StoreError> {

@@ -70,20 +70,23 @@ impl Staged {
 
 /// The bytes of an object in a store.
 #[derive(Debug)]
-#[expect(clippy::exhaustive_enums, reason = "bytes are in memory or in a file")]
+#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
 pub enum StoredObject {
     /// In memory.
     Bytes(Vec<u8>),
     /// In a file of this length.
     File(File, u64),
+    /// The store cannot read its objects back, for instance because it uploads them.
+    NotReadable,
 }
 
 impl StoredObject {
-    /// Returns the object as a DICOM file (PS3.10 section 7).
-    pub fn source(&self) -> Source<'_> {
+    /// Returns the object as a DICOM file (PS3.10 section 7), if it can be read back.
+    pub fn source(&self) -> Option<Source<'_>> {
         match self {
-            Self::Bytes(bytes) => Source::part10(bytes),
-            Self::File(file, len) => Source::file(file, *len),
+            Self::Bytes(bytes) => Some(Source::part10(bytes)),
+            Self::File(file, len) => Some(Source::file(file, *len)),
+            Self::NotReadable => None,
         }
     }
 }
@@ -128,8 +131,12 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// If the store cannot be read.
     fn contains(&self, path: &OutputPath) -> Result<bool, StoreError>;
 
-    /// Returns the object that is visible at this path, to compare a repeated instance with it. If
-    /// `None`, only the fingerprints are compared.
+    /// Returns the object that is visible at this path; `None` if there is none. A repeat of it is
+    /// compared with it, and is refused if the object is missing.
+    ///
+    /// A store that cannot read its objects back returns [`StoredObject::NotReadable`] for each path.
+    /// Then the fingerprint decides, in the version of the stored instance's record: a repeat that
+    /// differs only in what [`DigestVersion`](anon_model::DigestVersion) leaves out is a duplicate.
     ///
     /// # Errors
     /// If the store cannot be read.

@@ -1,17 +1,20 @@
 //! Repeats of a stored instance: copies are duplicates, and other content is never dropped.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use anon_engine::store::DirectoryStoreOptions;
+use anon_engine::testing::conformance::check_store;
 use anon_engine::testing::files::{DataSet, Lengths, Place, Syntax, Value, ct_small, encapsulated};
 use anon_engine::{
-    DirectoryStore, Engine, MemoryQuarantine, MemoryStore, Outcome, Policy, Receipt, Received,
-    Store,
+    Deidentified, DirectoryStore, Engine, Error, MemoryQuarantine, MemoryStore, Outcome,
+    OutputPath, Policy, Receipt, Received, Remedy, Staged, Store, StoreError, StoredObject,
 };
 use anon_model::LookupStore;
 use anon_script::rules::{Action, Element, Method, Rules};
 use dicom_core::{Tag, VR};
 
+use super::faults::{FAIL, FailingLookups, SUCCEED};
 use super::world;
 
 const PIXELS: Tag = Tag(0x7FE0, 0x0010);
@@ -72,6 +75,10 @@ impl Project {
     }
 
     fn process(&self, policy: Policy, received: Received) -> Receipt {
+        self.try_process(policy, received).expect("a receipt")
+    }
+
+    fn try_process(&self, policy: Policy, received: Received) -> Result<Receipt, Error> {
         let engine = Engine::builder(
             policy,
             self.lookups.clone(),
@@ -79,7 +86,7 @@ impl Project {
             Arc::new(MemoryQuarantine::new()),
         );
         let engine = engine.workers(0).start().expect("an engine starts");
-        engine.process(received).expect("a receipt")
+        engine.process(received)
     }
 }
 
@@ -348,4 +355,150 @@ fn compressed_pixels_of_another_transfer_syntax_are_told_as_not_compared() {
         );
         assert!(reason(&receipt).contains(&expect), "{}", reason(&receipt));
     }
+}
+
+/// The file holds what the fingerprint leaves out, so without it nothing is certain.
+#[test]
+fn a_repeat_of_an_instance_whose_file_is_missing_is_quarantined() {
+    for is_earlier in [false, true] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let [_, store] = stores(&dir);
+        let lookups = FailingLookups::new(Remedy::Stop);
+        lookups.is_earlier.store(is_earlier, Ordering::SeqCst);
+        let project = Project { lookups, store };
+        let process = |set: &DataSet| {
+            let received = Received::part10(set.write(Syntax::ExplicitLittle));
+            project.process(world::policy(), received)
+        };
+        let stored = process(&object("", 0));
+        let Outcome::Stored { path, .. } = stored.outcome else {
+            panic!("{stored:?}");
+        };
+        let file = dir.path().join("public").join(path.to_string());
+        std::fs::remove_file(file).expect("it is there");
+        for changed in ["", "pixels"] {
+            assert_eq!(
+                reason(&process(&object(changed, 8))),
+                "the stored file of this instance is missing, so the object cannot be compared with \
+                 it: delete its study and retry this entry",
+                "{changed}, {is_earlier}"
+            );
+        }
+    }
+}
+
+/// A store that sends its objects away.
+#[derive(Debug, Default)]
+struct Uploads(MemoryStore);
+
+impl Store for Uploads {
+    fn stage(&self, object: &Deidentified<'_>) -> Result<Staged, StoreError> {
+        self.0.stage(object)
+    }
+    fn publish(&self, group: Vec<Staged>) -> Vec<Result<(), StoreError>> {
+        self.0.publish(group)
+    }
+    fn discard(&self, staged: Staged) -> Result<(), StoreError> {
+        self.0.discard(staged)
+    }
+    fn contains(&self, path: &OutputPath) -> Result<bool, StoreError> {
+        self.0.contains(path)
+    }
+    fn stored(&self, _: &OutputPath) -> Result<Option<StoredObject>, StoreError> {
+        Ok(Some(StoredObject::NotReadable))
+    }
+    fn confirm(&self, paths: &[OutputPath]) -> Result<Vec<bool>, StoreError> {
+        self.0.confirm(paths)
+    }
+    fn remove_study(&self, patient: &str, study: &str) -> Result<(), StoreError> {
+        self.0.remove_study(patient, study)
+    }
+}
+
+#[test]
+fn the_fingerprint_decides_if_the_store_cannot_read_its_objects_back() {
+    check_store(&|| Arc::new(Uploads::default())).expect("it conforms");
+    let taken = Arc::new(MemoryStore::new());
+    let uploads: Arc<dyn Store> = Arc::new(Uploads::default());
+    for (is_earlier, store) in [
+        (false, uploads.clone()),
+        (false, taken.clone()),
+        (true, uploads),
+    ] {
+        let lookups = FailingLookups::new(Remedy::Stop);
+        lookups.is_earlier.store(is_earlier, Ordering::SeqCst);
+        let project = Project { lookups, store };
+        let process = |set: &DataSet| {
+            let received = Received::part10(set.write(Syntax::ExplicitLittle));
+            project.process(world::policy(), received)
+        };
+        assert_eq!(process(&object("", 0)).outcome.name(), "stored");
+        taken.take();
+        let other = process(&object("document", 8));
+        assert!(reason(&other).ends_with("with other content"), "{other:?}");
+        let copy = process(&object("", 0));
+        if is_earlier {
+            // Its length is that of the record, and its digest is not.
+            assert!(reason(&copy).ends_with("with other content"), "{copy:?}");
+        } else {
+            assert_eq!(copy.outcome.name(), "duplicate", "{copy:?}");
+        }
+    }
+}
+
+#[test]
+fn a_failure_of_the_lookup_store_is_not_taken_for_other_content() {
+    let lookups = FailingLookups::new(Remedy::Retry);
+    let project = Project {
+        lookups: lookups.clone(),
+        store: Arc::new(MemoryStore::new()),
+    };
+    let received = |syntax| Received::part10(object("", 0).write(syntax));
+    project.process(world::policy(), received(Syntax::ExplicitLittle));
+    lookups.pseudonym.store(FAIL, Ordering::SeqCst);
+    let again = || project.try_process(world::policy(), received(Syntax::ImplicitLittle));
+    let error = again().expect_err("the lookup store fails");
+    assert!(matches!(error, Error::Lookup(_)), "{error:?}");
+    assert_eq!(error.remedy(), Remedy::Retry);
+    lookups.pseudonym.store(SUCCEED, Ordering::SeqCst);
+    assert_eq!(again().expect("a receipt").outcome.name(), "duplicate");
+}
+
+#[test]
+fn a_repeat_of_an_instance_that_is_being_deleted_can_be_tried_again() {
+    let lookups = FailingLookups::new(Remedy::Stop);
+    let project = Project {
+        lookups: lookups.clone(),
+        store: Arc::new(MemoryStore::new()),
+    };
+    let received = || Received::part10(object("", 0).write(Syntax::ExplicitLittle));
+    project.process(world::policy(), received());
+    lookups.deletes.store(true, Ordering::SeqCst);
+    let again = || project.try_process(world::policy(), received());
+    let error = again().expect_err("it was deleted");
+    assert_eq!(error.remedy(), Remedy::Retry, "{error:?}");
+    assert_eq!(again().expect("a receipt").outcome.name(), "stored");
+}
+
+/// The new rules replace UIDs that those of the first import kept.
+#[test]
+fn a_copy_needs_no_new_pseudonyms_to_be_a_duplicate() {
+    let other = || Policy::new(Arc::new(OtherRules(Method::new("OTHER"))), "99", "runtime");
+    let project = Project::new(Arc::new(MemoryStore::new()));
+    let set = |changed, byte| {
+        object(changed, byte)
+            .put(Tag(0x0020, 0x0200), VR::UI, "1.2.3.4.5.6")
+            .write(Syntax::ExplicitLittle)
+    };
+    let stored = project.process(other(), Received::part10(set("", 0)));
+    assert_eq!(stored.outcome.name(), "stored");
+    let counts = project.lookups.counts().expect("counts");
+    let copy = project.process(world::policy(), Received::part10(set("", 0)));
+    assert_eq!(copy.outcome.name(), "duplicate", "{copy:?}");
+    let changed = project.process(world::policy(), Received::part10(set("pixels", 8)));
+    assert!(
+        reason(&changed).ends_with("with other content"),
+        "{changed:?}"
+    );
+    assert_eq!(project.lookups.counts().expect("counts"), counts);
 }
