@@ -101,6 +101,8 @@ pub(crate) struct Walk<I> {
     orders: Vec<FrameOrder>,
     /// The most memory for `orders`, in bytes.
     max_order_bytes: u64,
+    /// The offset behind the last nonzero byte that a search for zeros has found.
+    nonzero_end: u64,
     /// What was read although it is not as PS3.5 requires.
     pub(crate) mended: Mended,
 }
@@ -128,6 +130,7 @@ impl<I: Input> Walk<I> {
             sorts: false,
             orders: Vec::new(),
             max_order_bytes: limits.max_plan_bytes,
+            nonzero_end: 0,
             mended: Mended::default(),
         }
     }
@@ -341,15 +344,20 @@ impl<I: Input> Walk<I> {
         Ok(Token::End)
     }
 
-    /// Returns true if there are only zeros from `at` to `end`, which is the end of the input.
+    /// Returns true if there are only zeros from `at` to `end`, which is the end of the input. Reads
+    /// no zeros twice that a nonzero byte follows, because hostile objects make it search often.
     fn only_zeros(&mut self, mut at: u64, end: u64) -> Result<bool, ScanError> {
+        if at < self.nonzero_end {
+            return Ok(false);
+        }
         while at < end {
             let here = self
                 .input
                 .window(at, STEP)
                 .map_err(|failed| ScanError::input(failed, at))?;
             let here = here.get(..STEP).unwrap_or(here);
-            if here.iter().any(|byte| *byte != 0) {
+            if let Some(last) = here.iter().rposition(|byte| *byte != 0) {
+                self.nonzero_end = at + last as u64 + 1;
                 return Ok(false);
             }
             at += here.len() as u64;

@@ -28,8 +28,9 @@ pub(super) struct FrameOrder {
     token: Token,
 }
 
-/// Bytes that are compared at once.
-const STEP: usize = 4 << 10;
+/// Bytes that are compared at once. Smaller pieces than the windows of a file would read it several
+/// times, because the two elements take turns.
+const STEP: usize = 64 << 10;
 
 impl<I: Input> Walk<I> {
     /// Reads elements in the order of their tags from here on: those of the current data set, and of

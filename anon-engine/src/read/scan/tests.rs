@@ -1,12 +1,14 @@
 //! The fast path and the slow path read the same headers.
 
+use std::cell::Cell;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::{ElementContent, Encoding, FrameKind, Header, ScanError, Token, Walk};
 use crate::limits::Limits;
-use crate::read::input::{BytesInput, FileInput};
+use crate::read::input::{BytesInput, FileInput, ReadError};
 use crate::read::scan::Input;
 
 /// A token, and the header if it is an element.
@@ -219,4 +221,71 @@ fn ordinary_elements_take_the_fast_path() {
     assert!(!walk.next_simple(&mut header), "the end");
     assert_eq!(walk.next(&mut header), Ok(Token::End));
     assert!(walk.stack.iter().all(|frame| frame.kind == FrameKind::Root));
+}
+
+/// Counts reads.
+struct CountedInput<'a> {
+    bytes: BytesInput<'a>,
+    reads: &'a Cell<usize>,
+}
+
+impl Input for CountedInput<'_> {
+    fn len(&self) -> u64 {
+        self.bytes.len()
+    }
+
+    fn window(&mut self, at: u64, want: usize) -> Result<&[u8], ReadError> {
+        self.reads.set(self.reads.get() + 1);
+        self.bytes.window(at, want)
+    }
+}
+
+#[test]
+fn zeros_behind_many_elements_without_a_vr_are_read_once() {
+    let pair = [
+        [9, 0, 1, 0x10, b'?', b'?', 0, 0],
+        // As a length this tag is 65,545, which ends among the zeros.
+        [9, 0, 1, 0, b'L', b'O', 0, 0],
+    ];
+    let bytes = [&pair.concat().repeat(500)[..], &vec![0; 4 << 20], &[1]].concat();
+    let reads = Cell::new(0);
+    let input = CountedInput {
+        bytes: BytesInput(&bytes),
+        reads: &reads,
+    };
+    let mut walk = Walk::new(input, 0, Encoding::ExplicitLe, &Limits::default());
+    let mut header = Header::NONE;
+    let mut elements = 0;
+    let error = loop {
+        match walk.next(&mut header) {
+            Ok(_) => elements += 1,
+            Err(error) => break error,
+        }
+        walk.skip(&header).expect("a value");
+    };
+    assert_eq!((elements, error.at), (1000, 16 * 500));
+    // The zeros take 128 reads.
+    assert!(reads.get() < 10_000, "{} reads", reads.get());
+}
+
+#[test]
+fn repeated_elements_are_compared_in_few_reads() {
+    let long = [
+        &[8, 0, 0x70, 0, b'U', b'T', 0, 0, 0, 0, 0x10, 0][..],
+        &vec![b'a'; 1 << 20],
+    ]
+    .concat();
+    let bytes = [&long[..], &long].concat();
+    let reads = Cell::new(0);
+    let input = CountedInput {
+        bytes: BytesInput(&bytes),
+        reads: &reads,
+    };
+    let mut walk = Walk::new(input, 0, Encoding::ExplicitLe, &Limits::default());
+    walk.sort().expect("an order");
+    let mut header = Header::NONE;
+    assert_eq!(walk.next(&mut header), Ok(Token::Element));
+    walk.skip(&header).expect("a value");
+    assert_eq!(walk.next(&mut header), Ok(Token::End));
+    assert!(reads.get() < 100, "{} reads", reads.get());
 }

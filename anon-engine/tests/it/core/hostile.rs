@@ -246,6 +246,23 @@ fn trailing_bytes_other_than_zeros_are_refused() -> Outcome {
     Ok(())
 }
 
+/// Each element without a VR has a second length, which ends among the zeros: the zeros are searched
+/// once, not for each element.
+#[test]
+fn elements_without_a_vr_before_many_zeros_are_refused_fast() {
+    let e = Enc::Explicit;
+    let mut unknown = e.element(Tag(0x0009, 0x1001), "LO", []);
+    unknown[4..6].copy_from_slice(b"??");
+    // The bytes of this tag are a length of 65,545.
+    let pair = [unknown, e.element(Tag(0x0009, 0x0001), "LO", [])].concat();
+    let mut object = Object::new(e).part10(EXPLICIT);
+    object.extend(pair.repeat(3_000));
+    object.resize(object.len() + (4 << 20), 0);
+    object.push(1);
+    let refusal = run(&Table::new().policy(), &object).expect_err("one byte behind zeros");
+    assert!(refusal.reason.starts_with(BEGINNINGS[0]), "{refusal}");
+}
+
 #[test]
 fn files_that_do_not_look_like_dicom_are_foreign() {
     let cases: [&[u8]; 5] = [
