@@ -30,10 +30,10 @@ mod pixels;
 mod tests;
 
 const TRAILING_PADDING: Tag = Tag(0xFFFC, 0xFFFC);
-/// The tag of pixel data as a number. Pixel data never takes the fast path, which does not check its
-/// form.
+/// The tag of pixel data as a number.
 const PIXELS: u32 = 0x7FE0_0010;
-/// The tag of Float Pixel Data as a number. Double Float Pixel Data has the next one.
+/// The tag of Float Pixel Data as a number. Double Float Pixel Data has the next one. From here on,
+/// no element of the root takes the fast path, which checks neither form nor length of pixel data.
 const FLOAT_PIXELS: u32 = 0x7FE0_0008;
 const SPECIFIC_CHARACTER_SET: Tag = Tag(0x0008, 0x0005);
 
@@ -96,7 +96,7 @@ pub(super) struct Planner<'p, I> {
     /// True if the walk would have to sort the elements.
     pub(super) needs_order: bool,
     inserted: std::slice::Iter<'static, Tag>,
-    /// The first of them as a number; after the last one, the number of pixel data.
+    /// The first of them as a number; after the last one, the number of float pixel data.
     next_inserted: u32,
     scratch: Vec<u8>,
     /// Tests compare what the short way does with what it saves.
@@ -128,7 +128,7 @@ impl<'p, I: Input> Planner<'p, I> {
             inserted: method::INSERTED.iter(),
             next_inserted: method::INSERTED
                 .first()
-                .map_or(PIXELS, |tag| dictionary::number(*tag)),
+                .map_or(FLOAT_PIXELS, |tag| dictionary::number(*tag)),
             scratch: Vec::new(),
             #[cfg(test)]
             thorough: false,
@@ -483,7 +483,12 @@ impl<'p, I: Input> Planner<'p, I> {
                     let problem = "a value is longer than its value representation allows";
                     return Err(ScanError::new(problem, Some(header.tag()), header.at));
                 }
-                let look = value_check::check_for(known, header.vr, header.len);
+                let vr = if header.corrected {
+                    self.vr_of_letters(header)?
+                } else {
+                    header.vr
+                };
+                let look = value_check::check_for(known, vr, header.len);
                 if look != ValueCheck::Unchecked && !self.passes(header, look)? {
                     return self.keep_nothing(header, look);
                 }
@@ -503,6 +508,15 @@ impl<'p, I: Input> Planner<'p, I> {
             }
             ElementContent::Fragments => self.keep_fragments(header),
         }
+    }
+
+    /// The VR that the letters of a corrected header name in any case; UN if they name none, and the VR
+    /// is PS3.6's.
+    #[cold]
+    fn vr_of_letters(&mut self, header: &Header) -> Result<Vr, ScanError> {
+        let letters = self.walk.bytes(header.at + 4, 2)?;
+        let is_named = letters.eq_ignore_ascii_case(&header.vr.letters());
+        Ok(if is_named { header.vr } else { Vr::UN })
     }
 
     /// True if a value of defined length can be what its VR says.
@@ -715,7 +729,7 @@ impl<'p, I: Input> Planner<'p, I> {
                 break;
             };
             let next = self.inserted.as_slice().first();
-            self.next_inserted = next.map_or(PIXELS, |tag| dictionary::number(*tag));
+            self.next_inserted = next.map_or(FLOAT_PIXELS, |tag| dictionary::number(*tag));
             let target = self.target();
             method::insert(&mut self.template, self.policy, target, tag)
                 .ok_or_else(|| ScanError::rule("our own text is too long", tag, 0))?;
@@ -724,7 +738,7 @@ impl<'p, I: Input> Planner<'p, I> {
     }
 }
 
-/// The VR of an emptied element: that of the wire, mended.
+/// The VR of an emptied element: that of the object, or PS3.6's if the object has UN.
 fn plain_vr(header: &Header) -> Vr {
     if header.encoding == Encoding::ImplicitLe || header.vr != Vr::UN {
         header.vr

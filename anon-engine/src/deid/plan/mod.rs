@@ -212,7 +212,8 @@ fn plan_data_set<'a, I: Input>(
     let mut remarks = std::mem::take(&mut planner.remarks);
     remarks.add_all(&planner.mended().remarks);
     let mut copied = std::mem::take(&mut planner.copied);
-    // Their order is that of the output.
+    // The fingerprint reads them in the order of the source; a sorted walk lists them in that of the
+    // output.
     copied.sort_unstable();
     let (mut template, bulk, input) = planner.finish();
     wanted.fingerprint = fingerprint::of(input, begin, &copied, DigestVersion::V2)?;
@@ -273,9 +274,10 @@ fn planned_in_order<'p, I: Input>(
     Ok(planner)
 }
 
-/// Refuses fragments without a delimiter that are not certainly all fragments. Each frame has at least
-/// one, and with RLE exactly one (PS3.5 sections A.4 and A.4.2); the last code stream of JPEG and its
-/// successors has its end marker.
+/// Refuses fragments without a delimiter that are not certainly all fragments. With JPEG and its
+/// successors a frame may have several (PS3.5 section A.4): as many as there are frames begin a code
+/// stream, and the last one ends with the end marker. Otherwise, as with RLE, each frame has exactly one
+/// (PS3.5 section A.4.2).
 fn check_fragments<I: Input>(
     syntax: &TransferSyntax,
     planner: &Planner<'_, I>,
@@ -285,7 +287,7 @@ fn check_fragments<I: Input>(
     };
     let is_whole = planner.frames().is_some_and(|frames| {
         if syntax.has_end_marker() {
-            fragments.count >= frames && fragments.ends_as_jpeg
+            fragments.code_streams == frames && fragments.ends_as_jpeg
         } else {
             fragments.count == frames
         }
@@ -294,7 +296,7 @@ fn check_fragments<I: Input>(
         return Ok(());
     }
     let reason = "the object is cut short or damaged: the end of the encapsulated pixel data is \
-                  missing, and its fragments are not as many as its frames";
+                  missing, and its fragments are not certainly all";
     let mut refusal = Refusal::new(Category::DicomReadError, reason);
     refusal.tag = Some(PIXEL_DATA);
     Err(refusal)

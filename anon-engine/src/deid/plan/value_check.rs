@@ -6,6 +6,8 @@
 //! Real files break PS3.5 in harmless ways (a long DS, a code in lower case), so a check fails only
 //! for a value that could be text. Elements that PS3.6 does not list, or lists as text, are not checked.
 //!
+//! An element whose letters name no VR counts as UN: that PS3.6 says it is a time makes it none.
+//!
 //! ```text
 //! VR in PS3.6        VR in the object       the check                        if it fails
 //! text, or none      any                    none                             –

@@ -64,12 +64,14 @@ fn bytes_behind_the_last_pixel_are_left_out_and_counted() -> Outcome {
 
 #[test]
 fn float_pixel_data_loses_the_bytes_behind_its_last_pixel_too() -> Outcome {
-    for (tag, vr, bits, len) in [
-        (Tag(0x7FE0, 0x0008), "OF", 32, 120),
-        (Tag(0x7FE0, 0x0009), "OD", 64, 240),
+    for (tag, vr, bits, rows, len) in [
+        (Tag(0x7FE0, 0x0008), "OF", 32, 3, 120),
+        (Tag(0x7FE0, 0x0009), "OD", 64, 3, 240),
+        (Tag(0x7FE0, 0x0008), "OF", 32, 1, 40),
     ] {
         let longer = [&vec![7; len][..], GARBAGE].concat();
         let object = image(Enc::Explicit, bits, &[]).without(PIXELS);
+        let object = object.element(ROWS, "US", [rows, 0]);
         let input = object.element(tag, vr, longer).part10(EXPLICIT);
         let output = run(&Table::new().keeping(&[tag]).policy(), &input)?;
         assert!(!holds(&output, b"CANARY"), "{tag}");

@@ -25,6 +25,7 @@ const PIXELS: Tag = Tag(0x7FE0, 0x0010);
 const ITEM: Tag = Tag(0xFFFE, 0xE000);
 const SEQUENCE_END: Tag = Tag(0xFFFE, 0xE0DD);
 const RLE: &str = "1.2.840.10008.1.2.5";
+const JPEG_2000: &str = "1.2.840.10008.1.2.4.90";
 const MPEG: &str = "1.2.840.10008.1.2.4.102";
 
 /// Letters of writers that do not know the VR.
@@ -101,6 +102,34 @@ fn an_element_without_a_vr_gets_that_of_ps3_6() -> Outcome {
             }
         }
     }
+    Ok(())
+}
+
+/// That PS3.6 says time does not make a name a time.
+#[test]
+fn a_value_without_a_vr_that_does_not_fit_that_of_ps3_6_is_emptied() -> Outcome {
+    let reason = RemarkReason::NotOfItsVr;
+    for (enc, syntax) in [(Enc::Explicit, EXPLICIT), (Enc::Big, BIG)] {
+        for (tag, vr) in [(Tag(0x0008, 0x0030), "TM"), (Tag(0x0018, 0x5100), "CS")] {
+            let expect = Object::new(enc).element(tag, vr, []).part10(syntax);
+            let expect = run(&keep_all(), &expect)?;
+            for letters in ["??", "  ", "\0\0", "ZZ"] {
+                let odd = short(enc, tag, letters, b"Doe^John");
+                let file = Object::new(enc).raw(tag, odd).part10(syntax);
+                assert!(mended(&keep_all(), &file)? == expect, "{letters:?} {tag}");
+                let policy = keep_all();
+                let plan = plan(&policy, Source::part10(&file))?;
+                let number = u32::from(tag.0) << 16 | u32::from(tag.1);
+                let found = plan.remarks().iter().find(|it| it.reason == reason);
+                assert_eq!(found.map(|it| (it.tag, it.count)), Some((number, 1)));
+            }
+        }
+    }
+    // Lower case letters name the VR.
+    let lower = short(Enc::Explicit, Tag(0x0018, 0x5100), "cs", b"head first");
+    let file = Object::new(Enc::Explicit).raw(Tag(0x0018, 0x5100), lower);
+    let output = mended(&keep_all(), &file.part10(EXPLICIT))?;
+    assert!(holds(&output, b"head first"));
     Ok(())
 }
 
@@ -386,6 +415,8 @@ fn whole_fragments_without_their_delimiter_are_stored_with_it() -> Outcome {
     let e = Enc::Explicit;
     let frame: &[u8] = &[0xFF, 0xD8, 1, 2, 0xFF, 0xD9];
     let padded: &[u8] = &[0xFF, 0xD8, 1, 0xFF, 0xD9, 0];
+    let (cut, rest): (&[u8], &[u8]) = (&[0xFF, 0xD8, 1, 2], &[3, 4, 0xFF, 0xD9]);
+    let wavelet: &[u8] = &[0xFF, 0x4F, 0xFF, 0x51, 1, 2, 0xFF, 0xD9];
     let delimiter = e.header(SEQUENCE_END, "", 0);
     let ends = [
         Vec::new(),
@@ -402,7 +433,10 @@ fn whole_fragments_without_their_delimiter_are_stored_with_it() -> Outcome {
         (&[frame][..], "", JPEG),
         (&[padded], "1", JPEG),
         (&[frame, padded], "2", JPEG),
-        (&[&[0xFF, 0xD8, 1, 2], frame], "1", JPEG),
+        (&[cut, rest], "1", JPEG),
+        (&[cut, rest, frame], "2", JPEG),
+        (&[cut, &[5, 6], rest, cut, rest], "2", JPEG),
+        (&[wavelet, wavelet], "2", JPEG_2000),
         (&[frame, frame], "2", RLE),
         (&[&[1, 2, 3, 4]], "1", RLE),
     ] {
@@ -422,10 +456,15 @@ fn whole_fragments_without_their_delimiter_are_stored_with_it() -> Outcome {
 #[test]
 fn fragments_that_may_not_be_all_are_refused() {
     let e = Enc::Explicit;
+    let (cut, rest): (&[u8], &[u8]) = (&[0xFF, 0xD8, 1, 2], &[3, 4, 0xFF, 0xD9]);
     let frame: &[u8] = &[0xFF, 0xD8, 1, 2, 0xFF, 0xD9];
     for (name, frames, number, syntax, end) in [
         ("fewer than frames", &[frame][..], "2", JPEG, Vec::new()),
         ("fewer than frames", &[frame], "2", RLE, Vec::new()),
+        ("half of the frames", &[cut, rest], "2", JPEG, Vec::new()),
+        ("no image begins", &[rest], "1", JPEG, Vec::new()),
+        ("more than frames", &[frame, frame], "1", JPEG, Vec::new()),
+        ("cut in a frame", &[cut, rest, cut], "2", JPEG, Vec::new()),
         ("more than frames", &[frame, frame], "1", RLE, Vec::new()),
         (
             "no end of the image",

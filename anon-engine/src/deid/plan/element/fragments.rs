@@ -9,10 +9,18 @@ use crate::read::scan::{
     FragmentsEnd, Header, ITEM_HEADER, PIXEL_DATA, SEQUENCE_END, ScanError, UNDEFINED,
 };
 
+/// How the code streams of JPEG and JPEG-LS begin (SOI), and those of JPEG 2000 and HTJ2K (SOC and SIZ;
+/// SOC alone can stand in the data).
+const CODE_STREAMS: [&[u8]; 2] = [&[0xFF, 0xD8], &[0xFF, 0x4F, 0xFF, 0x51]];
+/// How all of them end.
+const END_OF_IMAGE: [u8; 2] = [0xFF, 0xD9];
+
 /// The fragments of pixel data, without the Basic Offset Table (PS3.5 section A.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::deid::plan) struct Fragments {
     pub(in crate::deid::plan) count: u64,
+    /// How many begin as a code stream of JPEG or of one of its successors does.
+    pub(in crate::deid::plan) code_streams: u64,
     /// True if the last one ends as a code stream of JPEG does.
     pub(in crate::deid::plan) ends_as_jpeg: bool,
 }
@@ -76,7 +84,7 @@ impl<I: Input> Planner<'_, I> {
             FragmentsEnd::Missing(at) => {
                 let mended = &mut self.walk.mended;
                 mended.add(RemarkReason::NoDelimiter, header.number, at);
-                self.pixel_data = PixelData::Unended(self.count_fragments(header)?);
+                self.pixel_data = PixelData::Unended(self.count_fragments(header, at)?);
                 at
             }
         };
@@ -97,19 +105,28 @@ impl<I: Input> Planner<'_, I> {
         Ok(())
     }
 
-    /// Counts fragments that have no delimiter.
-    fn count_fragments(&mut self, header: &Header) -> Result<Fragments, ScanError> {
-        let mut items = 0_u64;
-        let mut last = 0;
-        self.walk.fragments(header, |at, len| {
-            items += 1;
-            last = at + ITEM_HEADER + u64::from(len);
-        })?;
-        let tail = self.walk.bytes(last.saturating_sub(4), 4)?;
+    /// Counts fragments that have no delimiter. The last one ends at `end`.
+    fn count_fragments(&mut self, header: &Header, end: u64) -> Result<Fragments, ScanError> {
+        let tail = self.walk.bytes(end.saturating_sub(4), 4)?;
         let tail = tail.strip_suffix(&[0]).unwrap_or(tail);
-        Ok(Fragments {
-            count: items.saturating_sub(1),
-            ends_as_jpeg: tail.ends_with(&[0xFF, 0xD9]),
-        })
+        let mut fragments = Fragments {
+            count: 0,
+            code_streams: 0,
+            ends_as_jpeg: tail.ends_with(&END_OF_IMAGE),
+        };
+        let mut at = header.value;
+        while at < end {
+            let is_table = at == header.value;
+            let field = self.walk.bytes(at + 4, 4)?.first_chunk::<4>().copied();
+            let len = header.encoding.u32(field.unwrap_or_default());
+            let head = self.walk.bytes(at + ITEM_HEADER, len.min(4) as usize)?;
+            if !is_table {
+                let begins = CODE_STREAMS.iter().any(|begin| head.starts_with(begin));
+                fragments.code_streams += u64::from(begins);
+                fragments.count += 1;
+            }
+            at += ITEM_HEADER + u64::from(len);
+        }
+        Ok(fragments)
     }
 }
