@@ -149,7 +149,7 @@ impl Received {
     /// Returns the same object with one reason waived for which it would go to quarantine, because a
     /// person has reviewed it: [`Category::BurnedIn`], or for [`Category::CapturePhiError`] that its
     /// study is known under another patient, under which it is then filed. Any other reason still
-    /// holds.
+    /// holds, and only one can be waived: an object with both of these cannot be accepted.
     #[must_use]
     pub fn waiving(mut self, category: Category) -> Self {
         self.waived = Some(category);

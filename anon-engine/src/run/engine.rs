@@ -298,14 +298,13 @@ impl Engine {
 
     /// Ends the threads. Returns false if one is still running.
     fn end(&self, deadline: Option<Instant>) -> bool {
-        let discarded = self.core.intake.close_and_discard();
+        let discarded = self.core.intake.close_and_discard() + self.core.filing.end();
         if discarded > 0 {
             tracing::info!(
                 objects = discarded,
                 "stopped before these objects were processed; submit them again"
             );
         }
-        self.core.filing.end();
         self.core.commit_queue.schedule.end();
         let threads = std::mem::take(&mut *self.threads());
         let own = thread::current().id();

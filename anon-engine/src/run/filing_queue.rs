@@ -72,20 +72,65 @@ impl FilingQueue {
         }
     }
 
-    /// Stops the filing threads and drops the queued objects. From then on, workers file their own
-    /// objects.
-    pub(crate) fn end(&self) {
+    /// Stops the filing threads and drops the queued objects. Returns how many. From then on, workers file
+    /// their own objects.
+    pub(crate) fn end(&self) -> usize {
         let mut state = self.state();
         state.end = true;
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         self.changed.notify_all();
         // Dropped outside the lock, because each job calls its callback.
+        let discarded = waiting.len();
         drop(waiting);
+        discarded
     }
 
     fn state(&self) -> MutexGuard<'_, FilingState> {
         // A panic cannot leave a queue half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::error::Error;
+    use crate::keep::received::Received;
+    use crate::refusal::Category;
+    use crate::run::intake::IfBusy;
+    use crate::run::reply::Reply;
+
+    #[test]
+    fn objects_that_wait_at_the_end_are_counted_and_told_so() {
+        let queue = FilingQueue::default();
+        let (sender, results) = mpsc::channel();
+        for _ in 0..3 {
+            let sender = sender.clone();
+            let job = Job {
+                received: Received::part10(Vec::new()),
+                reply: Reply::new(move |result| sender.send(result).expect("it listens")),
+                ticket: None,
+                reservation: None,
+                in_flight: None,
+                if_busy: IfBusy::Park,
+            };
+            let refusal = Refusal::new(Category::BurnedIn, "says YES");
+            let stamp = None;
+            let returned = queue.push(RefusedJob {
+                job,
+                refusal,
+                stamp,
+            });
+            assert!(returned.is_none());
+        }
+        assert_eq!(queue.end(), 3);
+        drop(sender);
+        let results: Vec<_> = results.iter().collect();
+        assert_eq!(results.len(), 3);
+        assert!(results.iter().all(|it| matches!(it, Err(Error::Stopped))));
+        assert_eq!(queue.end(), 0);
     }
 }

@@ -229,8 +229,8 @@ fn quarantine(
         path: received.path(),
     };
     let filed = catch_unwind(AssertUnwindSafe(|| core.quarantine.file(&refused)));
-    let entry = match filed {
-        Ok(Ok(entry)) => entry,
+    let filed = match filed {
+        Ok(Ok(filed)) => filed,
         Ok(Err(QuarantineError::Source(error))) => return Err(source_error(error)),
         Ok(Err(error)) => return Err(Error::Quarantine(error)),
         Err(_) => {
@@ -239,7 +239,10 @@ fn quarantine(
         }
     };
     if let Err(error) = opened.check_unchanged() {
-        core.quarantine.clear(&entry)?;
+        // An entry from before has a receipt of its own.
+        if filed.is_new {
+            core.quarantine.clear(&filed.entry)?;
+        }
         return Err(error);
     }
     tracing::info!(
@@ -249,7 +252,7 @@ fn quarantine(
     let outcome = Outcome::Quarantined {
         category: refusal.category,
         reason: refusal.reason,
-        entry,
+        entry: filed.entry,
         sop_class: refusal.sop_class,
     };
     Ok(Receipt {
@@ -337,9 +340,9 @@ impl Attempt<'_> {
         *ticket = None;
         match assigned {
             Ok(Assigned::New(names)) => self.apply_and_stage(&plan, names, claim),
-            Ok(Assigned::Duplicate(_)) => self.judge_repeat(&plan, None),
-            Err(AssignError::Conflict(conflict @ Conflict::InstanceDiffers { .. })) => {
-                self.judge_repeat(&plan, Some(&conflict))
+            Ok(Assigned::Duplicate(_))
+            | Err(AssignError::Conflict(Conflict::InstanceDiffers { .. })) => {
+                self.judge_repeat(&plan)
             }
             Err(AssignError::Conflict(conflict)) => AttemptResult::Refused(Refusal::new(
                 Category::CapturePhiError,
@@ -353,10 +356,9 @@ impl Attempt<'_> {
         }
     }
 
-    /// Judges a repeat of a stored instance. `conflict` is that of the lookup store, if the fingerprints
-    /// differ.
-    fn judge_repeat(&self, plan: &Plan<'_>, conflict: Option<&Conflict>) -> AttemptResult {
-        match repeat::judge(self.core, plan, conflict) {
+    /// Judges a repeat of a stored instance, whether or not the fingerprints agree.
+    fn judge_repeat(&self, plan: &Plan<'_>) -> AttemptResult {
+        match repeat::judge(self.core, plan) {
             Ok((names, warnings)) => match self.opened.check_unchanged() {
                 Ok(()) => self.duplicate(names, warnings),
                 Err(error) => AttemptResult::Failed(error),

@@ -33,7 +33,8 @@ use crate::keep::received::Received;
 use crate::refusal::{Category, digest_from_text};
 
 use super::{
-    Entries, Entry, EntryId, Kept, Original, Quarantine, QuarantineError, RefusedObject, format,
+    Entries, Entry, EntryId, Filed, Kept, Original, Quarantine, QuarantineError, RefusedObject,
+    format,
 };
 
 const ORIGINAL: &str = "original";
@@ -204,7 +205,7 @@ impl DirectoryQuarantine {
 }
 
 impl Quarantine for DirectoryQuarantine {
-    fn file(&self, case: &RefusedObject<'_>) -> Result<EntryId, QuarantineError> {
+    fn file(&self, case: &RefusedObject<'_>) -> Result<Filed, QuarantineError> {
         self.file_object(case)
     }
 

@@ -9,7 +9,9 @@ use crate::keep::received::Received;
 use crate::platform::read_at;
 use crate::refusal::Category;
 
-use super::{Entries, Entry, EntryId, Kept, Original, Quarantine, QuarantineError, RefusedObject};
+use super::{
+    Entries, Entry, EntryId, Filed, Kept, Original, Quarantine, QuarantineError, RefusedObject,
+};
 
 /// Keeps entries in memory, for tests and for programs that review them directly.
 pub struct MemoryQuarantine {
@@ -98,14 +100,15 @@ fn load(original: &Original<'_>) -> Result<Vec<u8>, QuarantineError> {
 }
 
 impl Quarantine for MemoryQuarantine {
-    fn file(&self, case: &RefusedObject<'_>) -> Result<EntryId, QuarantineError> {
-        let digest = case.original.digest().map_err(QuarantineError::Source)?;
-        let id = EntryId::new(case.refusal.category, digest);
+    fn file(&self, case: &RefusedObject<'_>) -> Result<Filed, QuarantineError> {
         let (kept, bytes) = if case.refusal.foreign {
             (Kept::Recorded, None)
         } else {
             (Kept::Copied, Some(load(&case.original)?))
         };
+        let original = bytes.as_deref().map_or(case.original, Original::Bytes);
+        let digest = original.digest().map_err(QuarantineError::Source)?;
+        let id = EntryId::new(case.refusal.category, digest);
         let mut contents = self.contents();
         let before = contents.of(&digest);
         let known = before.iter().filter_map(|id| contents.entries.get(id));
@@ -117,6 +120,7 @@ impl Quarantine for MemoryQuarantine {
         if bytes.is_some() && contents.bytes - freed + added > self.max_bytes {
             return Err(QuarantineError::Full);
         }
+        let is_new = before.is_empty();
         for id in before {
             contents.remove(&id);
         }
@@ -124,7 +128,7 @@ impl Quarantine for MemoryQuarantine {
         contents
             .entries
             .insert(id, (Entry::of(case, id, kept), bytes));
-        Ok(id)
+        Ok(Filed { entry: id, is_new })
     }
 
     fn find(&self, original: &Original<'_>) -> Result<Vec<EntryId>, QuarantineError> {

@@ -142,6 +142,19 @@ impl Entry {
     }
 }
 
+/// The result of [`Quarantine::file`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "made by implementations, read by the engine"
+)]
+pub struct Filed {
+    /// The entry.
+    pub entry: EntryId,
+    /// True if no entry had these bytes before.
+    pub is_new: bool,
+}
+
 /// An iterator over entries, in no particular order.
 pub type Entries<'q> = Box<dyn Iterator<Item = Result<Entry, QuarantineError>> + Send + 'q>;
 
@@ -155,8 +168,8 @@ pub trait Quarantine: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// [`QuarantineError::Full`] if the original does not fit; otherwise if reading or writing
-    /// fails. A failure makes no entry and keeps an earlier one.
-    fn file(&self, case: &RefusedObject<'_>) -> Result<EntryId, QuarantineError>;
+    /// fails, or if the original changes meanwhile. A failure makes no entry and keeps an earlier one.
+    fn file(&self, case: &RefusedObject<'_>) -> Result<Filed, QuarantineError>;
 
     /// Returns the entries for these bytes: at most one, except after a crash. Cheap if no entry
     /// has an original of this length.

@@ -40,13 +40,14 @@ fn file(
     original: Original<'_>,
     refusal: &Refusal,
 ) -> Result<EntryId, QuarantineError> {
-    quarantine.file(&RefusedObject {
+    let filed = quarantine.file(&RefusedObject {
         original,
         transfer_syntax: Some("1.2.840.10008.1.2"),
         refusal,
         origin: Some(&Phi::new("/in/IM1".to_owned())),
         path: None,
-    })
+    });
+    filed.map(|filed| filed.entry)
 }
 
 fn filed(quarantine: &dyn Quarantine, bytes: &[u8], refusal: &Refusal) -> Result<EntryId, Breach> {

@@ -1,14 +1,17 @@
 //! Files as sources: small, large, changing, missing, and not regular.
 
-use std::io::Write;
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anon_engine::quarantine::{Entries, Entry, Filed, Original, QuarantineError, RefusedObject};
 use anon_engine::store::DirectoryStoreOptions;
 use anon_engine::testing::files::{Place, Syntax, ct_slice};
 use anon_engine::{
-    Deidentified, DirectoryStore, Durability, Engine, Error, MemoryStore, Outcome, OutputPath,
-    Quarantine, Received, Remedy, Staged, Store, StoreError, StoredObject,
+    Category, Deidentified, DirectoryStore, Durability, Engine, EntryId, Error, MemoryQuarantine,
+    MemoryStore, Outcome, OutputPath, Quarantine, Received, Remedy, Staged, Store, StoreError,
+    StoredObject,
 };
 
 use super::world::{self, TestProject, bytes, nth};
@@ -218,6 +221,77 @@ impl Store for SourceChangingStore {
     }
     fn remove_study(&self, patient: &str, study: &str) -> Result<(), StoreError> {
         self.inner.remove_study(patient, study)
+    }
+}
+
+/// A quarantine that changes the source behind each object that it files.
+#[derive(Debug)]
+struct SourceChangingQuarantine {
+    inner: Arc<MemoryQuarantine>,
+    source: PathBuf,
+}
+
+impl Quarantine for SourceChangingQuarantine {
+    fn file(&self, case: &RefusedObject<'_>) -> Result<Filed, QuarantineError> {
+        let filed = self.inner.file(case)?;
+        let source = std::fs::File::options().append(true).open(&self.source);
+        source
+            .expect("a file")
+            .write_all(b"more")
+            .expect("it grows");
+        Ok(filed)
+    }
+    fn find(&self, original: &Original<'_>) -> Result<Vec<EntryId>, QuarantineError> {
+        self.inner.find(original)
+    }
+    fn entries(&self) -> Result<Entries<'_>, QuarantineError> {
+        self.inner.entries()
+    }
+    fn entry(&self, id: &EntryId) -> Result<Option<Entry>, QuarantineError> {
+        self.inner.entry(id)
+    }
+    fn counts(&self) -> Result<BTreeMap<Category, u64>, QuarantineError> {
+        self.inner.counts()
+    }
+    fn open_original(&self, id: &EntryId) -> Result<Option<Box<dyn Read + Send>>, QuarantineError> {
+        self.inner.open_original(id)
+    }
+    fn received(&self, id: &EntryId) -> Result<Option<Received>, QuarantineError> {
+        self.inner.received(id)
+    }
+    fn clear(&self, id: &EntryId) -> Result<bool, QuarantineError> {
+        self.inner.clear(id)
+    }
+}
+
+/// It leaves no entry of its own, and keeps the one that an earlier import has reported.
+#[test]
+fn a_refused_file_that_changes_while_it_is_filed_keeps_the_entry_from_before() {
+    for is_known in [false, true] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let object = bytes(&world::refused(Place::new(1)));
+        let source = write(dir.path(), "IM1", &object);
+        let world = TestProject::new();
+        if is_known {
+            let first = world.engine().process(Received::file(&source));
+            assert_eq!(world::outcome(&first), "quarantined");
+        }
+        let quarantine = SourceChangingQuarantine {
+            inner: world.quarantine.clone(),
+            source: source.clone(),
+        };
+        let engine = Engine::builder(
+            world::policy(),
+            world.lookups.clone(),
+            world.store.clone(),
+            Arc::new(quarantine),
+        );
+        let engine = engine.workers(0).start().expect("an engine starts");
+        let error = engine
+            .process(Received::file(&source))
+            .expect_err("changed");
+        assert!(matches!(error, Error::SourceChanged), "{error:?}");
+        assert_eq!(world.quarantined(), u64::from(is_known));
     }
 }
 

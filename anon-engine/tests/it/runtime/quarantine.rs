@@ -144,7 +144,7 @@ fn an_entry_is_removed_when_its_instance_is_stored() {
         origin: None,
         path: None,
     });
-    let id = id.expect("filed");
+    let id = id.expect("filed").entry;
     assert_eq!(count(quarantine), 1);
     let again = quarantine
         .received(&id)
@@ -252,6 +252,33 @@ fn files_can_be_referenced_and_foreign_bytes_are_only_recorded() {
         (found.kept, found.id.category().name()),
         (Kept::Recorded, "Invalid_DICOM")
     );
+}
+
+/// The path of an entry leads to its bytes as long as any file that was imported has them.
+#[test]
+fn an_entry_whose_file_was_moved_gets_its_new_path_with_the_next_import() {
+    let project = project(QuarantineOptions::default().with_files(Kept::Referenced));
+    let place = |name: &str| project.dir.path().join(name);
+    let import = |name: &str| {
+        let receipt = project.engine.process(Received::file(place(name)));
+        let entry = entry_of(&receipt.expect("quarantined").outcome);
+        let again = project.quarantine.received(&entry).expect("it can be read");
+        let path = again.as_ref().and_then(Received::path).expect("a path");
+        path.strip_prefix(project.dir.path())
+            .expect("below it")
+            .to_owned()
+    };
+    let object = bytes(&refused(Place::new(1)));
+    let mut file = std::fs::File::create_new(place("IM1")).expect("a file");
+    std::io::Write::write_all(&mut file, &object).expect("room");
+    assert_eq!(import("IM1"), Path::new("IM1"));
+    std::fs::copy(place("IM1"), place("IM2")).expect("a copy");
+    assert_eq!(import("IM2"), Path::new("IM1"), "both are there");
+    file.set_len(4).expect("it is cut");
+    assert_eq!(import("IM2"), Path::new("IM2"), "the first has other bytes");
+    std::fs::rename(place("IM2"), place("IM3")).expect("it is moved");
+    assert_eq!(import("IM3"), Path::new("IM3"), "it was moved");
+    assert_eq!(count(&project.quarantine), 1);
 }
 
 #[test]
@@ -475,13 +502,14 @@ fn file(
     original: &[u8],
     refusal: &anon_engine::Refusal,
 ) -> Result<EntryId, anon_engine::quarantine::QuarantineError> {
-    quarantine.file(&anon_engine::quarantine::RefusedObject {
+    let filed = quarantine.file(&anon_engine::quarantine::RefusedObject {
         original: anon_engine::quarantine::Original::Bytes(original),
         transfer_syntax: None,
         refusal,
         origin: None,
         path: None,
-    })
+    });
+    filed.map(|filed| filed.entry)
 }
 
 /// An entry that a person removed by hand is filed again.

@@ -162,13 +162,14 @@ fn file(
     original: &[u8],
     refusal: &Refusal,
 ) -> Result<EntryId, QuarantineError> {
-    quarantine.file(&RefusedObject {
+    let filed = quarantine.file(&RefusedObject {
         original: Original::Bytes(original),
         transfer_syntax: None,
         refusal,
         origin: None,
         path: None,
-    })
+    });
+    filed.map(|filed| filed.entry)
 }
 
 /// With one worker and a quarantine that hangs, every good object is still stored.
@@ -249,4 +250,50 @@ fn a_copy_holds_up_no_other_entry() {
     let steps = disk.inner.steps();
     file(&*quarantine, b"long", &refusal).expect("filed");
     assert_eq!(disk.inner.steps(), steps);
+}
+
+/// The copy may have other bytes than the entry is named after.
+#[test]
+fn a_file_that_changes_while_it_is_copied_leaves_the_earlier_copy() {
+    let (disk, dir) = (HeldDisk::new(), tempfile::tempdir().expect("a directory"));
+    let path = dir.path().join("IM1");
+    let mut source = File::create_new(&path).expect("a file");
+    source.write_all(b"the object").expect("room");
+    let burned_in = Refusal::new(Category::BurnedIn, "says YES");
+    let options = QuarantineOptions::default().with_disk(Arc::new(disk.inner.clone()));
+    let quick = DirectoryQuarantine::new("/private/quarantine", "/private/tmp", options);
+    let id = file(&quick, b"the object", &burned_in).expect("filed");
+    let slow = quarantine_on(&disk);
+    std::thread::scope(|scope| {
+        let filed = scope.spawn(|| {
+            let file = File::open(&path).expect("a file");
+            slow.file(&RefusedObject {
+                original: Original::File {
+                    file: &file,
+                    len: 10,
+                },
+                transfer_syntax: None,
+                refusal: &Refusal::new(Category::BurnedIn, "says so"),
+                origin: None,
+                path: None,
+            })
+        });
+        disk.wait_for(1);
+        source.write_all(b" and more").expect("room");
+        let other = std::time::UNIX_EPOCH + Duration::from_mins(1);
+        source.set_modified(other).expect("a time");
+        disk.release();
+        let error = filed.join().expect("no panic").expect_err("changed");
+        assert!(matches!(error, QuarantineError::Source(_)), "{error:?}");
+    });
+    let entry = slow
+        .entry(&id)
+        .expect("it can be read")
+        .expect("it is there");
+    assert_eq!(entry.reason, "says YES");
+    let mut kept = Vec::new();
+    let original = slow.open_original(&id).expect("it can be read");
+    let read = original.expect("it is kept").read_to_end(&mut kept);
+    read.expect("it can be read");
+    assert_eq!(kept, b"the object");
 }

@@ -4,8 +4,10 @@
 //! turn of this original ─► known already? ─► reserve bytes ─► write, sync ─► rename ─► sync names
 //! ```
 
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anon_model::Phi;
 
@@ -13,7 +15,7 @@ use super::index::copied_bytes;
 use super::{DirectoryQuarantine, ORIGINAL, REASON, StoredEntry};
 use crate::keep::disk::{self, Access, CopyError, Existing, FileKind, WriteFile};
 use crate::keep::quarantine::{
-    Entry, EntryId, Kept, Original, QuarantineError, RefusedObject, format,
+    Entry, EntryId, Filed, Kept, Original, QuarantineError, RefusedObject, format,
 };
 use crate::refusal::Category;
 
@@ -23,7 +25,8 @@ const SYNCED_PART: u64 = 32 << 20;
 
 impl DirectoryQuarantine {
     /// Implements [`Quarantine::file`](super::super::Quarantine::file).
-    pub(super) fn file_object(&self, case: &RefusedObject<'_>) -> Result<EntryId, QuarantineError> {
+    pub(super) fn file_object(&self, case: &RefusedObject<'_>) -> Result<Filed, QuarantineError> {
+        let modified = modified(&case.original)?;
         let digest = case.original.digest().map_err(QuarantineError::Source)?;
         let id = EntryId::new(case.refusal.category, digest);
         let (kept, path) = self.retention(case);
@@ -37,18 +40,21 @@ impl DirectoryQuarantine {
             && follows(&mut entry, &before)
             && self.is_whole(&before)?
         {
-            return Ok(id);
+            let is_new = false;
+            return Ok(Filed { entry: id, is_new });
         }
         if let StoredEntry::Valid(before) = self.stored_entry(&id)?
             && follows(&mut entry, &before)
             && self.is_whole(&before)?
         {
             self.confirm(&entry).map_err(QuarantineError::Write)?;
-            return Ok(id);
+            let is_new = false;
+            return Ok(Filed { entry: id, is_new });
         }
+        let known = self.entries_with_digest(&digest)?;
         let bytes = copied_bytes(&entry);
         let freed = if bytes > 0 {
-            self.copies_of(&digest)?
+            self.copied_bytes_of(&known)?
         } else {
             0
         };
@@ -57,6 +63,7 @@ impl DirectoryQuarantine {
         let mut in_place = false;
         let done = self
             .write_entry(&written, &entry, case)
+            .and_then(|()| check_unchanged(&case.original, modified))
             .and_then(|()| self.move_into_place(&written, &entry, &mut in_place));
         if done.is_err() {
             let _: io::Result<()> = disk::remove_all(self.disk(), &written);
@@ -64,7 +71,8 @@ impl DirectoryQuarantine {
                 self.index.release(bytes);
             }
         }
-        done.map(|()| id)
+        let is_new = known.is_empty();
+        done.map(|()| Filed { entry: id, is_new })
     }
 
     /// Returns true if the files of an entry are there. A person may have removed them.
@@ -258,11 +266,11 @@ impl DirectoryQuarantine {
         Ok(())
     }
 
-    /// Returns the length of the copies that the entries for this digest hold.
-    fn copies_of(&self, digest: &[u8; 32]) -> Result<u64, QuarantineError> {
+    /// Returns the length of the copies that these entries hold.
+    fn copied_bytes_of(&self, ids: &[EntryId]) -> Result<u64, QuarantineError> {
         let mut bytes = 0;
-        for id in self.entries_with_digest(digest)? {
-            if let StoredEntry::Valid(entry) = self.stored_entry(&id)? {
+        for id in ids {
+            if let StoredEntry::Valid(entry) = self.stored_entry(id)? {
                 bytes += copied_bytes(&entry);
             }
         }
@@ -270,14 +278,52 @@ impl DirectoryQuarantine {
     }
 }
 
-/// Makes an entry for the same bytes follow the one before: its source and its copy are kept. Returns
-/// true if nothing is left to change.
+/// Makes an entry for the same bytes follow the one before: its copy is kept, and its source unless
+/// that is a path that leads nowhere any more. Returns true if nothing is left to change.
 fn follows(entry: &mut Entry, before: &Entry) -> bool {
-    entry.source.clone_from(&before.source);
+    let keeps_source = entry.kept != Kept::Referenced
+        || before.kept != Kept::Referenced
+        || entry.source == before.source
+        || is_there(before);
+    if keeps_source {
+        entry.source.clone_from(&before.source);
+    }
     if before.kept == Kept::Copied {
         entry.kept = Kept::Copied;
     }
     entry == before
+}
+
+/// Returns true if the file of a referenced entry exists and has its length.
+fn is_there(entry: &Entry) -> bool {
+    let path = entry.source.as_ref().map(Phi::expose);
+    path.and_then(|path| fs::metadata(path).ok())
+        .is_some_and(|found| found.is_file() && found.len() == entry.length)
+}
+
+/// Returns when the file of an original was last changed.
+fn modified(original: &Original<'_>) -> Result<Option<SystemTime>, QuarantineError> {
+    match original {
+        Original::Bytes(_) => Ok(None),
+        Original::File { file, .. } => {
+            let found = file.metadata().map_err(QuarantineError::Source)?;
+            Ok(found.modified().ok())
+        }
+    }
+}
+
+/// Returns an error if the file of an original has changed: the copy may not have the bytes of its
+/// digest.
+fn check_unchanged(
+    original: &Original<'_>,
+    before: Option<SystemTime>,
+) -> Result<(), QuarantineError> {
+    if modified(original)? == before {
+        return Ok(());
+    }
+    let message = "the file changed while it was copied";
+    let error = io::Error::new(io::ErrorKind::UnexpectedEof, message);
+    Err(QuarantineError::Source(error))
 }
 
 /// Copies an original. A long one is synced part by part.
