@@ -12,6 +12,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -81,6 +82,10 @@ pub struct Dicomdir {
     bytes: DicomdirReader,
     sequence_end: Option<u64>,
     ended: bool,
+    /// The last directory that was listed at each depth below the medium.
+    listings: HashMap<usize, Listing>,
+    #[cfg(test)]
+    listed: usize,
 }
 
 impl Dicomdir {
@@ -114,6 +119,9 @@ impl Dicomdir {
             bytes,
             sequence_end,
             ended,
+            listings: HashMap::new(),
+            #[cfg(test)]
+            listed: 0,
         })
     }
 
@@ -166,12 +174,37 @@ impl Dicomdir {
         Ok(id.filter(|id| in_use && !id.trim_matches([' ', '\0']).is_empty()))
     }
 
+    /// Finds a component of a File ID in a directory, which is this deep below the medium. Some systems
+    /// show the names of a medium in lower case, with the version number of ISO 9660, or with an
+    /// extension that PS3.10 section 8.2 does not allow, so a missing name is compared with the existing
+    /// ones.
+    fn find(&mut self, directory: &Path, depth: usize, component: &str) -> FoundName {
+        let as_it_is = FoundName {
+            name: component.into(),
+            remark: None,
+        };
+        if directory.join(component).symlink_metadata().is_ok() {
+            return as_it_is;
+        }
+        let known = self.listings.get(&depth);
+        if known.is_none_or(|listing| listing.directory != directory) {
+            self.listings.insert(depth, Listing::of(directory));
+            #[cfg(test)]
+            {
+                self.listed += 1;
+            }
+        }
+        let listing = self.listings.get(&depth);
+        let found = listing.and_then(|listing| listing.find(component));
+        found.unwrap_or(as_it_is)
+    }
+
     /// Returns the file with this File ID, whose components are separated by backslashes (PS3.10
     /// section 8.2).
-    fn resolve(&self, id: &str) -> Entry {
+    fn resolve(&mut self, id: &str) -> Entry {
         let mut path = self.medium.clone();
         let mut remark = None;
-        for component in id.split('\\') {
+        for (depth, component) in id.split('\\').enumerate() {
             let component = component.trim_matches([' ', '\0']);
             let plain = !component.is_empty()
                 && component != "."
@@ -182,7 +215,7 @@ impl Dicomdir {
                 let reason = "the DICOMDIR references a file outside its directory";
                 return Entry::failed(self.path.clone(), reason, None);
             }
-            let found = find(&path, component);
+            let found = self.find(&path, depth, component);
             remark = remark.or(found.remark);
             path.push(found.name);
         }
@@ -230,51 +263,68 @@ struct FoundName {
     remark: Option<RemarkReason>,
 }
 
-/// Finds a component of a File ID in a directory. Some systems show the names of a medium in lower
-/// case, with the version number of ISO 9660, or with an extension that PS3.10 section 8.2 does not
-/// allow, so a missing name is compared with the existing ones.
-fn find(directory: &Path, component: &str) -> FoundName {
-    let as_it_is = |name| FoundName { name, remark: None };
-    if directory.join(component).symlink_metadata().is_ok() {
-        return as_it_is(component.into());
-    }
-    let listed = fs::read_dir(if directory.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        directory
-    });
-    let names = listed.into_iter().flatten().filter_map(Result::ok);
-    let mut extended = Vec::new();
-    for name in names.map(|entry| entry.file_name()) {
-        let Some(text) = name.to_str() else { continue };
-        let text = text.split_once(';').map_or(text, |(text, _)| text);
-        let text = text.trim_end_matches('.');
-        if text.eq_ignore_ascii_case(component) {
-            return as_it_is(name);
+/// The names in a directory.
+#[derive(Debug, Default)]
+struct Listing {
+    directory: PathBuf,
+    /// By name in lower case, without version number and trailing points.
+    names: HashMap<String, OsString>,
+    /// With their extensions in lower case, by name without extension in lower case.
+    stems: HashMap<String, Vec<(String, OsString)>>,
+}
+
+impl Listing {
+    fn of(directory: &Path) -> Self {
+        let mut listing = Self {
+            directory: directory.to_path_buf(),
+            ..Self::default()
+        };
+        let listed = fs::read_dir(if directory.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            directory
+        });
+        let names = listed.into_iter().flatten().filter_map(Result::ok);
+        for name in names.map(|entry| entry.file_name()) {
+            let Some(text) = name.to_str() else { continue };
+            let text = text.split_once(';').map_or(text, |(text, _)| text);
+            let text = text.trim_end_matches('.').to_ascii_lowercase();
+            if let Some((stem, extension)) = text.rsplit_once('.') {
+                let stem = listing.stems.entry(stem.to_owned()).or_default();
+                stem.push((extension.to_owned(), name.clone()));
+            }
+            listing.names.entry(text).or_insert(name);
         }
-        if let Some((stem, extension)) = text.rsplit_once('.')
-            && stem.eq_ignore_ascii_case(component)
-        {
-            extended.push((extension.to_ascii_lowercase(), name));
-        }
+        listing
     }
-    match with_extension(extended) {
-        Some(name) => FoundName {
-            name,
+
+    /// Returns the name that is meant by a component of a File ID, if there is one.
+    fn find(&self, component: &str) -> Option<FoundName> {
+        let component = component.to_ascii_lowercase();
+        if let Some(name) = self.names.get(&component) {
+            return Some(FoundName {
+                name: name.clone(),
+                remark: None,
+            });
+        }
+        Some(FoundName {
+            name: with_extension(self.stems.get(&component)?)?,
             remark: Some(RemarkReason::OtherName),
-        },
-        None => as_it_is(component.into()),
+        })
     }
 }
 
 /// Returns the file that is meant by a name without its extension: the only one, or the only one whose
 /// extension is one of DICOM.
-fn with_extension(mut files: Vec<(String, OsString)>) -> Option<OsString> {
-    if files.len() > 1 {
-        files.retain(|(extension, _)| matches!(extension.as_str(), "dcm" | "dic" | "dicom"));
+fn with_extension(files: &[(String, OsString)]) -> Option<OsString> {
+    if let [(_, name)] = files {
+        return Some(name.clone());
     }
-    match files.as_slice() {
-        [(_, name)] => Some(name.clone()),
+    let mut of_dicom = files
+        .iter()
+        .filter(|(extension, _)| matches!(extension.as_str(), "dcm" | "dic" | "dicom"));
+    match (of_dicom.next(), of_dicom.next()) {
+        (Some((_, name)), None) => Some(name.clone()),
         _ => None,
     }
 }

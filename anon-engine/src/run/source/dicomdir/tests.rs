@@ -149,6 +149,26 @@ fn names_with_an_extension_on_disk_are_found() {
     assert_eq!(noted, [true, true, true, false, false, false]);
 }
 
+/// Listing it for each record takes hours for a hundred thousand files.
+#[test]
+fn a_directory_is_listed_once_for_all_its_records() {
+    let dir = tempfile::tempdir().unwrap();
+    let ids: Vec<_> = (0..60).map(|n| format!("IMG{}\\IM{n}", n / 20)).collect();
+    for id in &ids {
+        let name = id.replace('\\', "/").to_lowercase();
+        write(&dir.path().join(name), b"x");
+    }
+    let records: Vec<_> = ids.iter().map(|id| (id.as_bytes(), 0xFFFF)).collect();
+    write(&dir.path().join("DICOMDIR"), &dicomdir(&records, false));
+    let mut entries = Dicomdir::open(&dir.path().join("DICOMDIR")).unwrap();
+    let found = entries
+        .by_ref()
+        .filter(|it| matches!(it.kind, EntryKind::File));
+    assert_eq!(found.count(), 60);
+    // The medium, and three directories.
+    assert_eq!(entries.listed, 4);
+}
+
 /// The same elements in big endian, which PS3.10 section 8.6 does not allow.
 fn big_endian(records: &[&[u8]]) -> Vec<u8> {
     let element = |tag: u32, vr: &[u8; 2], value: &[u8]| {
