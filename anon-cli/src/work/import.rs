@@ -85,7 +85,7 @@ pub(crate) fn summary_of(done: anon_engine::ImportSummary) -> Summary {
         summary.quarantined.insert(category.name().into(), count);
     }
     match done.ended_early {
-        None => {}
+        None => summary.error = done.project_failure.as_ref().map(|it| with_sources(it)),
         Some(EndedEarly::Cancelled) => summary.interrupted = true,
         Some(EndedEarly::Failed(error)) => summary.error = Some(with_sources(&error)),
     }

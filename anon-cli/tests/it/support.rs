@@ -23,7 +23,8 @@ pub(crate) struct Run {
 impl Run {
     #[track_caller]
     pub(crate) fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "{}\n{}", self.out, self.err);
+        let [out, err] = [&self.out, &self.err].map(|text| last_lines(text));
+        assert_eq!(self.code, Some(code), "{out}\n{err}");
         self
     }
 
@@ -42,6 +43,12 @@ impl Run {
         assert!(events.iter().all(|event| event["event"] != "summary"));
         Ok(last)
     }
+}
+
+/// Returns what a reader of a failed test needs: the lines before the last ones are events of files.
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
 /// A temporary directory with a project and files to import.

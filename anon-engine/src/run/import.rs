@@ -57,6 +57,9 @@ pub struct ImportSummary {
     pub remarks: Remarks,
     /// Why the import ended before its source did, if it did.
     pub ended_early: Option<EndedEarly>,
+    /// The first failure of the project (such as a full disk) in an import that did not end early.
+    /// Objects that failed so can be stored by another import.
+    pub project_failure: Option<Error>,
 }
 
 /// Why an import ended before its source did.
@@ -250,11 +253,17 @@ impl Import<'_> {
         if error.is_of_source() || matches!(error, Error::Quarantine(QuarantineError::Full)) {
             return;
         }
+        if self.summary.ended_early.is_some() {
+            return;
+        }
         self.failures_in_a_row += 1;
         let will_repeat = error.remedy() == anon_model::Remedy::Stop
             || self.failures_in_a_row >= MAX_FAILURES_IN_A_ROW;
-        if will_repeat && self.summary.ended_early.is_none() {
+        if will_repeat {
             self.summary.ended_early = Some(EndedEarly::Failed(error));
+            self.summary.project_failure = None;
+        } else {
+            self.summary.project_failure.get_or_insert(error);
         }
     }
 

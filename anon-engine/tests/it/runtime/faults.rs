@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anon_engine::testing::disk::SimDisk;
@@ -14,9 +14,10 @@ use anon_engine::{
 };
 use anon_model::{
     AdoptError, Adopted, Adopting, Adoption, AssignError, Assigned, BackendError, Clash, ClashKind,
-    Counts, Deleted, ExternalStudy, Group, Intent, LookupStore, NewInstance, NotAdopted,
-    PatientRow, Phi, PhiIndex, Pseudonyms, Remarks, Removal, RetrieveProgress, RulesHistory,
-    RulesRecord, SeriesRow, Space, StoredInstance, StudyRow, Totals, Transactions, Wanted,
+    Counts, Deleted, DigestVersion, ExternalStudy, Group, Intent, LookupStore, NewInstance,
+    NotAdopted, PatientRow, Phi, PhiIndex, Pseudonyms, Remarks, Removal, RetrieveProgress,
+    RulesHistory, RulesRecord, SeriesRow, Space, StoredInstance, StudyRow, Totals, Transactions,
+    Wanted,
 };
 use anon_script::rules::{Action, Element, Method, Rules};
 use dicom_core::{Tag, VR};
@@ -32,6 +33,11 @@ pub(super) struct FailingLookups {
     pub(super) ready: AtomicU32,
     commit: AtomicU32,
     settle: AtomicU32,
+    pub(super) pseudonym: AtomicU32,
+    /// Deletes the study of an instance before the instance is looked up.
+    pub(super) deletes: AtomicBool,
+    /// Makes records of version 1 of those that are committed. Their digests are no real ones.
+    pub(super) is_earlier: AtomicBool,
     remedy: Remedy,
 }
 
@@ -49,6 +55,9 @@ impl FailingLookups {
             ready: AtomicU32::new(SUCCEED),
             commit: AtomicU32::new(SUCCEED),
             settle: AtomicU32::new(SUCCEED),
+            pseudonym: AtomicU32::new(SUCCEED),
+            deletes: AtomicBool::new(false),
+            is_earlier: AtomicBool::new(false),
             remedy,
         })
     }
@@ -81,10 +90,20 @@ impl Pseudonyms for FailingLookups {
         space: Space,
         original: &Phi<String>,
     ) -> Result<Option<String>, BackendError> {
+        self.fail(&self.pseudonym)?;
         self.inner.pseudonym(space, original)
     }
     fn stored_instance(&self, uid: &Phi<String>) -> Result<Option<StoredInstance>, BackendError> {
-        self.inner.stored_instance(uid)
+        let stored = self.inner.stored_instance(uid)?;
+        if let Some(stored) = stored.as_ref()
+            && self.deletes.load(Ordering::SeqCst)
+        {
+            let [_, study, ..] = &stored.names;
+            let deleted = self.inner.delete_study(study)?.expect("a study");
+            self.inner.settle(deleted.removal.group, &[])?;
+            return self.inner.stored_instance(uid);
+        }
+        Ok(stored)
     }
     fn originals(&self, pseudonym: &str) -> Result<Vec<(Space, Phi<String>)>, BackendError> {
         self.inner.originals(pseudonym)
@@ -97,7 +116,13 @@ impl Pseudonyms for FailingLookups {
 impl Transactions for FailingLookups {
     fn commit(&self, group: &[NewInstance]) -> Result<Group, BackendError> {
         self.fail(&self.commit)?;
-        self.inner.commit(group)
+        let mut group = group.to_vec();
+        if self.is_earlier.load(Ordering::SeqCst) {
+            for new in &mut group {
+                new.fingerprint.version = DigestVersion::V1;
+            }
+        }
+        self.inner.commit(&group)
     }
     fn ready(&self, bytes: u64) -> Result<(), BackendError> {
         assert!(bytes > 0, "an output has bytes");
@@ -348,6 +373,24 @@ fn a_lookup_failure_without_remedy_poisons_the_engine() {
             "an import goes on after a permanent failure"
         );
     }
+}
+
+/// A disk may be full for some objects only, while temporary files come and go.
+#[test]
+fn an_import_names_a_failure_of_the_project_also_if_later_objects_were_stored() {
+    let world = TestProject::new();
+    let lookups = FailingLookups::new(Remedy::Retry);
+    let engine = engine_over(lookups.clone(), &world);
+    lookups.ready.store(FAIL_ONCE, Ordering::SeqCst);
+    let all = || BytesSource::new((0..3).map(|n| received(&nth(n))));
+    let summary = import(&engine, &mut all(), &Cancel::new(), &NoObserver);
+    assert_eq!((summary.stored, summary.failed), (2, 1));
+    assert!(summary.ended_early.is_none());
+    let failure = summary.project_failure;
+    assert!(matches!(failure, Some(Error::Lookup(_))), "{failure:?}");
+    let summary = import(&engine, &mut all(), &Cancel::new(), &NoObserver);
+    assert_eq!((summary.stored, summary.duplicates), (1, 2));
+    assert!(summary.project_failure.is_none());
 }
 
 #[test]
