@@ -147,7 +147,7 @@ impl AssociationState {
         result
     }
 
-    /// Returns true while we wait for the peer: for a message, or inside one.
+    /// Returns true while we wait for the peer: for a message, inside one, or for it to read.
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting.load(Ordering::Relaxed)
     }

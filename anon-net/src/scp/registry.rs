@@ -18,6 +18,10 @@ const UNUSED_TIMEOUT: Duration = Duration::from_secs(1);
 /// The bytes per second below which an association that has stored nothing yet does nothing.
 const MIN_BYTES_PER_SECOND: u128 = 1024;
 
+/// How long the threads of connections that were shut down have to end before a new connection is
+/// refused. They end at once, unless the machine is busy.
+const END_TIMEOUT: Duration = Duration::from_millis(250);
+
 /// How often a connection that waits for a place looks for one. It is also woken when one ends.
 const PLACE_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -95,6 +99,11 @@ impl Connection {
         matches!(self.phase, Phase::Waiting | Phase::Queued)
     }
 
+    /// Returns true if it has given up its place, but still exists.
+    fn is_ending(&self) -> bool {
+        !self.is_open() && !self.has_no_association()
+    }
+
     /// Returns the sort key for closing associations: the lowest is closed first. It consists of
     /// whether the association got a response (such as to a C-ECHO), and of its start. `None` if it
     /// keeps its place. It does once it has completed a C-STORE request, because modalities keep
@@ -149,6 +158,13 @@ impl RegistryState {
             connection.phase = Phase::Closing;
             connection.shut_down();
         }
+    }
+
+    /// Ends the threads of connections that are being closed. A peer that stopped inside a message,
+    /// or does not read, would hold its thread until a timeout.
+    fn shut_down_ending(&self) {
+        let ending = self.connections.values().filter(|it| it.is_ending());
+        ending.for_each(Connection::shut_down);
     }
 
     /// Opens an association for a connection that waits for a place, if there is one.
@@ -219,14 +235,24 @@ impl Registry {
     ) -> Result<ConnectionSlot, ConnectionRefusal> {
         let socket = stream.try_clone().map_err(|_| ConnectionRefusal::Crowded)?;
         let mut state = self.lock();
-        if state.stopping {
-            return Err(ConnectionRefusal::Stopped);
-        }
-        if state.count(Connection::has_no_association) >= self.limits.waiting {
+        if !state.stopping && state.count(Connection::has_no_association) >= self.limits.waiting {
             state.close_oldest_waiting();
         }
         // Connections that are being closed still exist for a moment.
-        if state.count(|it| !it.is_open()) >= self.limits.waiting.saturating_mul(2) {
+        let limit = self.limits.waiting.saturating_mul(2);
+        let is_crowded =
+            |state: &mut RegistryState| !state.stopping && state.count(|it| !it.is_open()) >= limit;
+        if is_crowded(&mut state) {
+            state.shut_down_ending();
+            let waited = self
+                .changed
+                .wait_timeout_while(state, END_TIMEOUT, is_crowded);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if state.stopping {
+            return Err(ConnectionRefusal::Stopped);
+        }
+        if is_crowded(&mut state) {
             return Err(ConnectionRefusal::Crowded);
         }
         let id = state.next;
@@ -297,11 +323,12 @@ impl Registry {
         self.changed.notify_all();
     }
 
-    /// Closes a connection without an association, and waits until any connection ends. Called when
-    /// the system is out of sockets or threads.
+    /// Closes a connection without an association and those that are being closed, and waits until
+    /// any connection ends. Called when the system is out of sockets or threads.
     pub(super) fn free_resources(&self, timeout: Duration) {
         let mut state = self.lock();
         state.close_oldest_waiting();
+        state.shut_down_ending();
         if !state.stopping {
             let waited = self.changed.wait_timeout(state, timeout);
             drop(waited);

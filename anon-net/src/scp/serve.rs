@@ -188,7 +188,7 @@ impl ServedAssociation<'_> {
     }
 
     /// Returns how the association ended. To make room for another one, the listener closes the
-    /// connection of a peer that stopped inside a message.
+    /// connection of a peer that stopped inside a message or does not read.
     pub(super) fn end_of(&self, error: Error) -> AssociationEnd {
         match AssociationEnd::from(error) {
             AssociationEnd::Lost if self.state.abort_requested() => AssociationEnd::Crowded,
@@ -270,20 +270,25 @@ impl ServedAssociation<'_> {
         if malformed.has_data_set() {
             self.drain(association, context)?;
         }
-        dimse::refuse(association, context, malformed, self.service.dimse)?;
-        Ok(())
+        let dimse = self.service.dimse;
+        self.waiting(|| dimse::refuse(association, context, malformed, dimse).map(drop))
+    }
+
+    /// Makes a call that waits for the peer, which gives way to others meanwhile.
+    fn waiting(&self, call: impl FnOnce() -> Result<(), Error>) -> Result<(), AssociationEnd> {
+        self.state.waiting(call).map_err(|error| self.end_of(error))
     }
 
     /// Reads and drops a data set.
-    pub(super) fn drain(
+    fn drain(
         &self,
         association: &mut dyn Association,
         context: ContextId,
     ) -> Result<(), AssociationEnd> {
-        Ok(Body::new(association, context, self.service.dimse).drain()?)
+        self.waiting(|| Body::new(association, context, self.service.dimse).drain())
     }
 
-    pub(super) fn respond(
+    fn respond(
         &self,
         association: &mut dyn Association,
         context: ContextId,
@@ -291,11 +296,6 @@ impl ServedAssociation<'_> {
         status: Status,
     ) -> Result<(), AssociationEnd> {
         let response = Command::Response(request.response(status));
-        Ok(dimse::send(
-            association,
-            context,
-            &response,
-            self.service.dimse,
-        )?)
+        self.waiting(|| dimse::send(association, context, &response, self.service.dimse))
     }
 }

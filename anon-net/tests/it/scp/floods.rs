@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anon_net::association::ul::UlDial;
 use anon_net::association::{PdvKind, PdvPosition};
-use anon_net::dimse::Status;
+use anon_net::dimse::{Operation, Request, Status};
 use anon_net::error::RejectReason;
 use anon_net::scp::{AssociationEnd, ConnectionRefusal, RunningScp, StopOutcome, StoreOutcome};
 use anon_net::{Association, Dial, Error};
@@ -16,7 +16,10 @@ use anon_net::{Association, Dial, Error};
 use super::node::{
     bind, closed, connect, dial, eventually, is_served, memory, node, pause, rejected,
 };
-use super::support::{CT_CONTEXT, Peer, RecordedEvent, Recorder, TIMEOUT, proposal, store};
+use super::support::{
+    CT_CONTEXT, ECHO_CONTEXT, FIND, FIND_CONTEXT, Peer, RecordedEvent, Recorder, TIMEOUT, echo,
+    proposal, store, uid,
+};
 
 #[test]
 fn silent_connections_do_not_block_others() {
@@ -157,6 +160,63 @@ fn drip_feeding_association_gives_way() {
     assert!(recorder.events().contains(&broken_off));
     let counts = scp.totals().instances;
     assert_eq!((counts.offered, counts.stored, counts.failed), (2, 1, 1));
+}
+
+/// Associations that gave way inside a command set do not keep others out until the timeout.
+#[test]
+fn half_command_sets_of_one_address_do_not_keep_others_out() {
+    let recorder = Arc::new(Recorder::default());
+    let scp = bind(
+        memory()
+            .max_associations_per_peer(16)
+            .max_waiting(8)
+            .dimse_timeout(TIMEOUT)
+            .observer(Arc::clone(&recorder) as _),
+    );
+    // Sixteen give way, twice as many as may wait for an association.
+    let mut held = Vec::new();
+    for _ in 0..32 {
+        let mut association = dial(&scp).expect("an association");
+        Peer(&mut *association)
+            .put(ECHO_CONTEXT, PdvKind::Command, PdvPosition::More, b"\0\0")
+            .expect("sent");
+        held.push(association);
+    }
+    let mut honest = dial_from(&scp, "127.0.0.2").expect("an association");
+    let stored = Peer(&mut *honest).store("1.2.3", b"data");
+    assert_eq!(stored.expect("a response"), Status::SUCCESS);
+    eventually("those that gave way have ended", || {
+        recorder.endings() == [AssociationEnd::Crowded; 16]
+    });
+}
+
+/// A peer that stops inside the identifier of a C-FIND request, which is not supported.
+#[test]
+fn association_that_stops_inside_a_refused_request_gives_way() {
+    let scp = bind(memory().max_associations(1).admission_timeout(TIMEOUT / 2));
+    let mut association = dial(&scp).expect("an association");
+    let mut peer = Peer(&mut *association);
+    let find = Request::new(Operation::Find, 1, uid(FIND));
+    peer.send(FIND_CONTEXT, &find).expect("sent");
+    peer.put(FIND_CONTEXT, PdvKind::Data, PdvPosition::More, b"x")
+        .expect("sent");
+    is_admitted(&scp, "during a refused request");
+}
+
+/// A peer that sends C-ECHO requests and does not read the responses.
+#[test]
+fn association_that_does_not_read_responses_gives_way() {
+    let scp = bind(memory().max_associations(1).admission_timeout(TIMEOUT));
+    let mut association = dial(&scp).expect("an association");
+    std::thread::scope(|scope| {
+        // Sends until the receiver reads no more, and then until its connection is shut down.
+        scope.spawn(|| {
+            let mut peer = Peer(&mut *association);
+            while peer.send(ECHO_CONTEXT, &echo(1)).is_ok() {}
+        });
+        is_admitted(&scp, "during unread responses");
+        scp.stop(Duration::ZERO);
+    });
 }
 
 /// Opens so many associations from one address. Each stores an instance and is then idle.
