@@ -1,5 +1,6 @@
 //! [`ScpObserver`]: receives the events of an SCP.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,6 +12,12 @@ use crate::context::{ContextResult, NegotiatedContexts};
 use crate::dimse::Status;
 use crate::error::{AbortedBy, RejectReason, Waiting};
 use crate::{AeTitle, BackendError, Error, Uid};
+
+/// How many refused SOP classes a line of the log names.
+const CLASSES_NAMED: usize = 10;
+
+/// How many transfer syntaxes it names of each.
+const SYNTAXES_NAMED: usize = 5;
 
 /// How an association ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -253,23 +260,45 @@ impl ScpEvent<'_> {
     }
 }
 
-/// Logs the refused contexts of an association in one line. A peer may propose 128 of them.
+/// Logs the refused contexts of an association in one line.
 fn log_refused_contexts(calling: &AeTitle, contexts: &NegotiatedContexts) {
-    let refused = contexts.refused().map(|context| {
-        let class = &context.abstract_syntax;
-        if context.result == ContextResult::TransferSyntaxesNotSupported {
-            let syntaxes = context.transfer_syntaxes.iter();
-            let syntaxes: Vec<_> = syntaxes.map(Uid::as_str).collect();
-            format!("{class} in {}", syntaxes.join(" or "))
-        } else {
-            class.to_string()
-        }
-    });
-    let refused: Vec<String> = refused.collect();
+    let refused = refused_classes(contexts);
     if !refused.is_empty() {
-        let refused = refused.join(", ");
         tracing::warn!(%calling, refused, "presentation contexts are not accepted");
     }
+}
+
+/// Returns the SOP classes with refused contexts as a text of limited length. A peer may propose
+/// 128 of them, each with any number of transfer syntaxes.
+fn refused_classes(contexts: &NegotiatedContexts) -> String {
+    let mut classes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for context in contexts.refused() {
+        let syntaxes = classes.entry(context.abstract_syntax.as_str()).or_default();
+        if context.result == ContextResult::TransferSyntaxesNotSupported {
+            syntaxes.extend(context.transfer_syntaxes.iter().map(Uid::as_str));
+        }
+    }
+    let classes = classes.into_iter().map(|(class, syntaxes)| {
+        if syntaxes.is_empty() {
+            return class.to_owned();
+        }
+        let syntaxes = syntaxes.into_iter().map(str::to_owned);
+        format!("{class} in {}", joined(syntaxes, SYNTAXES_NAMED, " or "))
+    });
+    joined(classes, CLASSES_NAMED, ", ")
+}
+
+/// Joins the first texts, and counts the rest.
+fn joined(
+    mut texts: impl ExactSizeIterator<Item = String>,
+    most: usize,
+    separator: &str,
+) -> String {
+    let mut named: Vec<String> = texts.by_ref().take(most).collect();
+    if texts.len() > 0 {
+        named.push(format!("{} more", texts.len()));
+    }
+    named.join(separator)
 }
 
 /// Receives the events of an SCP. It is called on the threads of the associations, so it must not
@@ -299,3 +328,50 @@ const _: () = {
     const fn shared<T: Send + Sync + ?Sized>() {}
     shared::<dyn ScpObserver>();
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Contexts, SupportedContexts};
+
+    fn uid(text: &str) -> Uid {
+        Uid::new(text).expect("a UID")
+    }
+
+    /// Returns the text of the log for an association that offers `classes` to a receiver of one of
+    /// them in one transfer syntax.
+    fn logged(classes: &[(&str, &[&str])]) -> String {
+        let mut contexts = Contexts::new();
+        for (class, syntaxes) in classes {
+            let syntaxes = syntaxes.iter().map(|syntax| uid(syntax)).collect();
+            contexts.add(uid(class), syntaxes).expect("few contexts");
+        }
+        let supported = SupportedContexts::new().with(uid("1.1"), vec![uid("2.0")]);
+        let results = supported.answer(&contexts);
+        refused_classes(&NegotiatedContexts::new(&contexts, &results).expect("responses"))
+    }
+
+    #[test]
+    fn log_names_ten_refused_classes_and_counts_the_rest() {
+        let classes: Vec<String> = (100..228).map(|n| format!("1.{n}")).collect();
+        let classes: Vec<_> = classes
+            .iter()
+            .map(|it| (it.as_str(), &["2.0"] as &[&str]))
+            .collect();
+        let expected = "1.100, 1.101, 1.102, 1.103, 1.104, 1.105, 1.106, 1.107, 1.108, 1.109, \
+                        118 more";
+        assert_eq!(logged(&classes), expected);
+        assert_eq!(logged(&classes[..2]), "1.100, 1.101");
+        assert_eq!(logged(&[("1.1", &["2.0"])]), "");
+    }
+
+    #[test]
+    fn log_names_each_refused_class_once_with_five_transfer_syntaxes() {
+        let syntaxes = ["2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "2.7"];
+        let expected = "1.1 in 2.1 or 2.2 or 2.3 or 2.4 or 2.5 or 2 more";
+        assert_eq!(logged(&[("1.1", &syntaxes)]), expected);
+        let one_by_one = syntaxes.iter().map(|it| ("1.1", std::slice::from_ref(it)));
+        let one_by_one: Vec<_> = one_by_one.collect();
+        assert_eq!(logged(&one_by_one), expected);
+    }
+}
