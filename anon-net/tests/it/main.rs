@@ -8,6 +8,7 @@ mod context;
 mod dimse;
 mod echo;
 mod find;
+mod find_patients;
 mod handler;
 mod hierarchy;
 mod hostile_transfer;

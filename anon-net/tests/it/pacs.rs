@@ -31,6 +31,16 @@ pub(crate) enum PacsRoot {
     PatientHierarchical,
 }
 
+impl PacsRoot {
+    /// Returns its component of the UIDs of its SOP classes.
+    fn number(self) -> u8 {
+        match self {
+            Self::Study => 2,
+            Self::Patient | Self::PatientHierarchical => 1,
+        }
+    }
+}
+
 /// How a server behaves.
 #[derive(Debug, Clone)]
 #[expect(
@@ -171,11 +181,7 @@ impl Pacs {
     ) -> Self {
         let syntaxes = [behavior.encoding.transfer_syntax().parse().expect("a UID")];
         let mut supported = SupportedContexts::new();
-        let root = if behavior.root == PacsRoot::Study {
-            2
-        } else {
-            1
-        };
+        let root = behavior.root.number();
         for class in ["1", "2", "3"] {
             let class = format!("1.2.840.10008.5.1.4.1.2.{root}.{class}");
             supported = supported.with(class.parse().expect("a UID"), syntaxes.to_vec());
@@ -247,6 +253,15 @@ impl Drop for Pacs {
 pub(crate) fn hostile_node(
     serve: impl Fn(&mut dyn Association) -> Result<(), Error> + Send + 'static,
 ) -> (Scu, Node) {
+    hostile_node_of(PacsRoot::Study, serve)
+}
+
+/// The same, with this information model.
+pub(crate) fn hostile_node_of(
+    root: PacsRoot,
+    serve: impl Fn(&mut dyn Association) -> Result<(), Error> + Send + 'static,
+) -> (Scu, Node) {
+    let root = root.number();
     let network = MemoryNetwork::new();
     let node: Node = "ROGUE@here:104".parse().expect("a node");
     let syntax: Uid = Encoding::ImplicitLittle
@@ -255,7 +270,7 @@ pub(crate) fn hostile_node(
         .expect("a UID");
     let mut supported = SupportedContexts::new();
     for class in ["1", "2", "3"] {
-        let class = format!("1.2.840.10008.5.1.4.1.2.2.{class}");
+        let class = format!("1.2.840.10008.5.1.4.1.2.{root}.{class}");
         supported = supported.with(class.parse().expect("a UID"), vec![syntax.clone()]);
     }
     let class: Uid = CT.parse().expect("a UID");

@@ -739,6 +739,21 @@ fn refused_study_is_not_requested_instance_by_instance() {
     }
 }
 
+/// dcmqrscp and pynetdicom answer a C-MOVE of which no sub-operation succeeded with the warning B000.
+#[test]
+fn study_of_which_nothing_can_be_sent_is_not_requested_instance_by_instance() {
+    for (name, behavior) in BEHAVIORS {
+        let nothing = |_: &str, _: &InstanceUid| None;
+        let (pacs, arrivals) = sending(behavior, vec![study(1, "A", &[("CT", 60)])], nothing);
+        let (reports, _) = retrieve(&pacs, &*arrivals, &by_move(), &["1.2.1"]);
+        assert_eq!(sums(&reports[0]), [60, 0, 0, 0, 60], "{name}");
+        let requested = pacs.requested();
+        let single = requested.iter().filter(|line| *line == "C-MOVE IMAGE");
+        // One for all of them, then four single ones.
+        assert_eq!(single.count(), 5, "{name}: {requested:?}");
+    }
+}
+
 /// Some servers end a C-MOVE at the first instance that they cannot send. The others still come.
 #[test]
 fn refusals_of_some_instances_do_not_stop_the_others() {

@@ -9,6 +9,7 @@ use std::fmt;
 
 use super::{FindReport, Finder, Query, StudyMatch};
 use crate::InstanceUid;
+use crate::dimse::Operation;
 use crate::identifier::tag;
 use crate::service::ServiceError;
 use crate::service::root::Root;
@@ -72,6 +73,7 @@ impl Finder<'_> {
         }
         let mut report = FindReport::default();
         for patient in self.patients(query)? {
+            self.count_request()?;
             let identifier = query.identifier_of_patient(&patient.id);
             let found = self.studies_of_request(query, &identifier, &mut |mut study| {
                 patient.complete(&mut study);
@@ -80,11 +82,28 @@ impl Finder<'_> {
             report.studies += found.studies;
             report.responses = report.responses.saturating_add(found.responses);
             report.left_out.add(&found.left_out);
+            if query.is_of_one_study() && report.studies > 0 {
+                break;
+            }
         }
         Ok(report)
     }
 
-    /// Queries the patients that a query matches. Those without an ID cannot be queried further.
+    /// Counts the request for a patient against the limit of responses. An archive may have any
+    /// number of patients, and most have no study that matches.
+    fn count_request(&mut self) -> Result<(), ServiceError> {
+        self.taken = self.taken.saturating_add(1);
+        if self.taken > self.max_responses {
+            return Err(ServiceError::TooMany {
+                operation: Operation::Find,
+                limit: self.max_responses,
+            });
+        }
+        Ok(())
+    }
+
+    /// Queries the patients that a query matches. Those without an ID cannot be queried further,
+    /// and an ID with a wildcard would match other patients (PS3.4 section C.2.2.2.4).
     fn patients(&mut self, query: &Query) -> Result<Vec<FoundPatient>, ServiceError> {
         let identifier = query.patient_identifier();
         let is_all = [tag::PATIENT_NAME, tag::PATIENT_ID]
@@ -95,10 +114,13 @@ impl Finder<'_> {
         }
         let mut seen = BTreeSet::new();
         let mut found = Vec::new();
+        let mut left_out: usize = 0;
         self.find(&identifier, &mut |response| {
             let text = |tag, most| response.bounded_text(tag, most).unwrap_or_default();
             let id = text(tag::PATIENT_ID, 65);
-            let is_key = !id.is_empty() && !id.contains(|c: char| c == '\\' || c.is_control());
+            let is_key =
+                !id.is_empty() && !id.contains(|c: char| "\\*?".contains(c) || c.is_control());
+            left_out += usize::from(!is_key);
             if is_key && seen.insert(id.clone()) {
                 found.push(FoundPatient {
                     id,
@@ -108,6 +130,9 @@ impl Finder<'_> {
                 });
             }
         })?;
+        if left_out > 0 {
+            tracing::warn!(left_out, "patients cannot be queried by their IDs");
+        }
         if is_all {
             self.patients.all = Some(found.clone());
         }

@@ -139,7 +139,8 @@ impl Query {
     }
 
     /// Sets the limit of responses. A server may send one response for each instance of a study.
-    /// Default: 500,000.
+    /// If its patients have to be queried one by one, each of these requests counts too. Default:
+    /// 500,000.
     #[must_use]
     pub fn with_max_responses(self, max_responses: u32) -> Self {
         Self {
@@ -163,6 +164,11 @@ impl Query {
         texts.iter().all(|text| text.is_empty())
             && self.modalities.is_empty()
             && self.study.is_none()
+    }
+
+    /// Returns true if at most one study matches.
+    pub(super) fn is_of_one_study(&self) -> bool {
+        self.study.is_some()
     }
 
     /// Returns the identifier of the C-FIND request (PS3.4 Table C.6-5).

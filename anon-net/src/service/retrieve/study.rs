@@ -243,7 +243,11 @@ impl<'j> StudyRetrieve<'j> {
             let result = self.request_target(&mut open, classes, target, attempt.progress);
             attempt.progress.update()?;
             let has_arrivals = attempt.progress.missing().len() < before;
-            self.count(&result, has_arrivals, &mut attempt.refusals);
+            if has_arrivals {
+                attempt.refusals.arrived();
+            } else {
+                self.count(&result, target, &mut attempt.refusals);
+            }
             // pynetdicom does not support lists, and answers them with A801.
             let is_refused_list =
                 is_list(target) && matches!(result, Err(ServiceError::Refused { .. }));
@@ -280,14 +284,15 @@ impl<'j> StudyRetrieve<'j> {
     fn count(
         &self,
         result: &Result<Status, ServiceError>,
-        has_arrivals: bool,
+        target: &TransferTarget,
         refusals: &mut Refusals,
     ) {
         match result {
-            _ if has_arrivals => refusals.arrived(),
             Err(ServiceError::Refused { .. }) => refusals.count(),
             // After the final response of a C-GET nothing is on its way.
             Ok(_) if self.is_get() => refusals.count(),
+            // Of several instances, one that fails may hide that others can be sent.
+            Ok(status) if *status != Status::SUCCESS && is_single(target) => refusals.count(),
             Ok(_) => refusals.accepted(),
             Err(_) => {}
         }
@@ -342,6 +347,10 @@ impl<'j> StudyRetrieve<'j> {
 /// Returns true if a target is more than one instance of a series.
 fn is_list(target: &TransferTarget) -> bool {
     matches!(target, TransferTarget::Instances { instances, .. } if instances.len() > 1)
+}
+
+fn is_single(target: &TransferTarget) -> bool {
+    matches!(target, TransferTarget::Instances { instances, .. } if instances.len() == 1)
 }
 
 /// Returns true if requests at any level would fail in the same way.
