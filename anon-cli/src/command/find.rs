@@ -70,12 +70,6 @@ pub(crate) fn run(context: &Context<'_>, args: &Find) -> anyhow::Result<ExitStat
         log::start_without_file(&context.global)?;
     }
     let (status, last) = find(context, (&project, &settings), args)?;
-    if let Err(error) = last.write(&project) {
-        // The studies were listed: only their numbers cannot be used later.
-        context.report.warn(&format!(
-            "retrieve --from-last-find cannot name these studies: {error:#}"
-        ));
-    }
     if !args.pick || last.studies.is_empty() || context.signals.caught().is_some() {
         return Ok(status);
     }
@@ -90,7 +84,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Find) -> anyhow::Result<ExitStat
     retrieve::of_last_find(context, (&project, &settings), &last, &numbers, how)
 }
 
-/// Lists the studies.
+/// Lists the studies, and writes them down by their numbers.
 fn find(
     context: &Context<'_>,
     (project, settings): (&Project, &ProjectSettings),
@@ -104,15 +98,19 @@ fn find(
     let local = LocalNode::from_settings(settings);
     let scu = node::scu(project, settings, &peer)?;
     let cancel = Cancel::from(context.signals.cancel().shared());
-    let mut listing = Listing::new(context.report, &*lookups, args.hide_imported);
+    let mut listing = Listing::new((context.report, project), &*lookups, args.hide_imported);
     let result = search.run(&scu, &peer.node, &cancel, &mut |study, asked| {
         if let Err(error) = listing.add(study, asked) {
             listing.failure.get_or_insert(error);
             cancel.cancel();
         }
     });
-    let (mut summary, studies) = listing.finish()?;
-    let last = LastFind::new(&args.node, studies);
+    // Also after a failure: people use the numbers that were printed.
+    let last = LastFind::new(&args.node, std::mem::take(&mut listing.studies));
+    if result.is_ok() || !last.studies.is_empty() {
+        write_last(context, project, &last);
+    }
+    let mut summary = listing.finish()?;
     summary.refused_entries = std::mem::take(&mut search.refused);
     let result = match result {
         Ok(result) => result,
@@ -135,6 +133,15 @@ fn find(
     }
     let status = print_result(context, &keys, &result, summary)?;
     Ok((status, last))
+}
+
+fn write_last(context: &Context<'_>, project: &Project, last: &LastFind) {
+    if let Err(error) = last.write(project) {
+        // The studies were listed: only their numbers cannot be used later.
+        context.report.warn(&format!(
+            "retrieve --from-last-find cannot name these studies: {error:#}"
+        ));
+    }
 }
 
 fn print_result(
@@ -181,6 +188,7 @@ fn print_result(
 /// Prints studies as they arrive.
 struct Listing<'r> {
     report: &'r Report,
+    project: &'r Project,
     lookups: &'r dyn RetrieveProgress,
     hide_imported: bool,
     table: Table,
@@ -191,7 +199,11 @@ struct Listing<'r> {
 }
 
 impl<'r> Listing<'r> {
-    fn new(report: &'r Report, lookups: &'r dyn RetrieveProgress, hide_imported: bool) -> Self {
+    fn new(
+        (report, project): (&'r Report, &'r Project),
+        lookups: &'r dyn RetrieveProgress,
+        hide_imported: bool,
+    ) -> Self {
         let headers = [
             "#",
             "patient",
@@ -207,6 +219,7 @@ impl<'r> Listing<'r> {
         ];
         Self {
             report,
+            project,
             lookups,
             hide_imported,
             table: Table::new(&headers),
@@ -227,6 +240,10 @@ impl<'r> Listing<'r> {
         if self.hide_imported && stored > 0 && (is_complete || self.lookups.study_imported(&uid)?) {
             self.summary.hidden += 1;
             return Ok(());
+        }
+        if self.studies.is_empty() {
+            // From now on a number is one of this find, or of none.
+            LastFind::remove(self.project)?;
         }
         self.summary.studies += 1;
         self.studies.push(FoundStudy {
@@ -271,8 +288,7 @@ impl<'r> Listing<'r> {
             .try_for_each(|line| self.report.line(line))
     }
 
-    /// Returns the summary, and the studies by their numbers.
-    fn finish(mut self) -> anyhow::Result<(Summary, Vec<FoundStudy>)> {
+    fn finish(mut self) -> anyhow::Result<Summary> {
         if let Some(error) = self.failure {
             return Err(error);
         }
@@ -281,6 +297,6 @@ impl<'r> Listing<'r> {
                 self.report.line(&line)?;
             }
         }
-        Ok((self.summary, self.studies))
+        Ok(self.summary)
     }
 }

@@ -6,8 +6,9 @@
 //!
 //! A file of another version is not read: `find` writes it anew.
 
-use std::io;
+use std::collections::HashSet;
 use std::path::PathBuf;
+use std::{fs, io};
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
@@ -63,13 +64,29 @@ impl LastFind {
         Ok(())
     }
 
+    /// Removes the file, if there is one.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub(crate) fn remove(project: &Project) -> anyhow::Result<()> {
+        let file = Self::file(project);
+        match fs::remove_file(&file) {
+            // A file system that is read-only gives another error than `NotFound` for no file.
+            Err(error) if !matches!(file.try_exists(), Ok(false)) => {
+                let cannot = Failure::CannotRun("cannot remove private/last_find.json".into());
+                Err(error).context(cannot)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Reads the file.
     ///
     /// # Errors
     /// A configuration failure if there is none that can be read.
     pub(crate) fn read(project: &Project) -> anyhow::Result<Self> {
         let none = || Failure::configuration("there is no last find: run anon find first");
-        let bytes = match std::fs::read(Self::file(project)) {
+        let bytes = match fs::read(Self::file(project)) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(none()),
             Err(error) => {
@@ -85,15 +102,17 @@ impl LastFind {
         (last.version == VERSION).then_some(last)
     }
 
-    /// Returns the studies of a list of numbers such as `1,3-5`, or of `all`, with their numbers.
+    /// Returns the studies of a list of numbers such as `1,3-5`, or of `all`, with their numbers. Each
+    /// study once, although several keys may have found it.
     ///
     /// # Errors
     /// A configuration failure if the list is malformed or names a study that is not there.
     pub(crate) fn choose(&self, numbers: &str) -> anyhow::Result<Vec<(u64, &FoundStudy)>> {
         let mut chosen = Vec::new();
+        let mut seen = HashSet::new();
         for number in self::numbers(numbers, self.studies.len())? {
             if let Some(study) = self.studies.get(number - 1)
-                && !chosen.iter().any(|(_, known)| *known == study)
+                && seen.insert(study.study_uid.as_str())
             {
                 chosen.push((u64::try_from(number)?, study));
             }
@@ -146,6 +165,17 @@ mod tests {
         assert_eq!(serde_json::to_string(&last).unwrap(), text);
         let newer = text.replace("\"version\":1", "\"version\":2");
         assert_eq!(LastFind::parse(newer.as_bytes()), None);
+    }
+
+    #[test]
+    fn a_study_that_two_accession_numbers_found_is_chosen_once() {
+        let study = |accession: &str| FoundStudy {
+            study_uid: "1.2".to_owned(),
+            key: Some(AskedKey::Accession(accession.to_owned())),
+        };
+        let last = LastFind::new("PACS", vec![study("A1"), study("A2")]);
+        assert_eq!(last.choose("all").unwrap(), [(1, &study("A1"))]);
+        assert_eq!(last.choose("2,1").unwrap(), [(2, &study("A2"))]);
     }
 
     #[test]

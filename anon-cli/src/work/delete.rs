@@ -4,6 +4,7 @@ use anon_engine::Store;
 use anon_model::{LookupStore, ProjectSettings, Totals};
 use anyhow::Context as _;
 
+use crate::node::LastFind;
 use crate::project::record::{Deleted, Target};
 use crate::project::settings::Missing;
 use crate::project::{Project, audit, open_project, settings};
@@ -38,6 +39,8 @@ pub(crate) fn remove(
         return Ok(None);
     };
     audit::append(&project.audit_file(), "delete", instances)?;
+    // It holds original UIDs, perhaps of these studies.
+    LastFind::remove(project)?;
     let deleted = match target {
         Target::Patient(id) => lookups.delete_patient(id)?,
         Target::Study(uid) => lookups.delete_study(uid)?,

@@ -40,6 +40,7 @@ mod init;
 mod java_index;
 mod kill;
 mod large;
+mod last_find;
 mod list;
 mod look;
 #[cfg(target_os = "linux")]
