@@ -1,16 +1,19 @@
 //! [`Acceptance`]: stores an object from the quarantine although it was refused.
 //!
-//! `private/accepting` holds the id of the entry while that is under way. If a crash comes between the
-//! commit and the removal of the entry, the next process that opens the project finishes both.
+//! `private/accepting` holds the id of the entry while that is under way. If a crash or a failure leaves
+//! it behind, the next process that opens the project, or the next acceptance, looks in the index: an
+//! object that was committed loses its entry; one that was not stays in the quarantine, and nothing of
+//! it is stored before a person accepts it again.
 
 use std::sync::Arc;
 use std::time::Instant;
 use std::{fs, io};
 
 use anon_engine::{
-    Cancel, Category, DirectoryQuarantine, Engine, EntryId, ObjectSource, Quarantine as _,
+    Cancel, Category, DirectoryQuarantine, Engine, EntryId, ObjectSource, Outcome, Quarantine as _,
     Received, SourceItem,
 };
+use anon_model::RetrieveProgress;
 use anyhow::Context as _;
 
 use crate::exit::Failure;
@@ -34,17 +37,16 @@ pub(crate) struct Acceptance<'a> {
 }
 
 impl<'a> Acceptance<'a> {
-    /// Finds the entry with this id, or with an id that begins so.
+    /// Reads the entry.
     ///
     /// # Errors
-    /// If there is no such entry, its bytes are not kept, or its category cannot be accepted.
+    /// If its bytes are not kept, or its category cannot be accepted.
     pub(crate) fn new(
         project: &'a Project,
         quarantine: &'a Arc<DirectoryQuarantine>,
-        entry: &str,
+        id: EntryId,
         reason: &'a str,
     ) -> anyhow::Result<Self> {
-        let id = quarantine::find(&**quarantine, entry)?;
         if !ACCEPTED.contains(&id.category()) {
             return Err(Failure::configuration(format!(
                 "an entry of {} cannot be accepted, only one of {}; what to do about it:\n  \
@@ -94,7 +96,7 @@ impl<'a> Acceptance<'a> {
         if summary.stored + summary.duplicates > 0 {
             // The engine has removed it, unless that failed.
             self.quarantine.clear(&self.id).context(
-                "the object is stored, and its entry is not removed: the next import removes it",
+                "the object is stored, and its entry is not removed: run the same command again",
             )?;
         }
         fs::remove_file(&mark).context("cannot remove private/accepting")?;
@@ -103,28 +105,62 @@ impl<'a> Acceptance<'a> {
     }
 }
 
-/// Finishes an acceptance that a crash interrupted.
+/// Finishes an acceptance that was interrupted, if the index holds its object. Returns its entry, which
+/// is removed.
 ///
 /// # Errors
-/// If the quarantine or the project fails. The next process tries again.
+/// If the quarantine or the project fails. The next process, or the next acceptance, tries again.
 pub(crate) fn finish(
     project: &Project,
     engine: &Engine,
+    lookups: &dyn RetrieveProgress,
     quarantine: &DirectoryQuarantine,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<EntryId>> {
     let mark = project.accepting_file();
     let entry = match fs::read_to_string(&mark) {
         Ok(entry) => entry,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).context("cannot read private/accepting"),
     };
+    let mut finished = None;
     if let Ok(id) = entry.parse::<EntryId>()
         && let Some(received) = received(quarantine, &id)?
+        && is_indexed(lookups, &received)?
     {
-        let receipt = engine.process(received)?;
-        tracing::info!(outcome = receipt.outcome.name(), "finished an acceptance");
+        // The index may hold another object with its UID: only the engine compares them.
+        let outcome = engine.process(received)?.outcome;
+        tracing::info!(outcome = outcome.name(), "finished an acceptance");
+        if matches!(outcome, Outcome::Stored { .. } | Outcome::Duplicate { .. }) {
+            // The engine has removed it, unless that failed.
+            quarantine.clear(&id).context("cannot remove the entry")?;
+            finished = Some(id);
+        }
     }
-    fs::remove_file(&mark).context("cannot remove private/accepting")
+    fs::remove_file(&mark).context("cannot remove private/accepting")?;
+    Ok(finished)
+}
+
+/// Returns the summary of an acceptance that [`finish`] has finished.
+pub(crate) fn finished_summary() -> Summary {
+    Summary {
+        found: 1,
+        duplicates: 1,
+        ..Summary::default()
+    }
+}
+
+/// True if the index holds an instance with the SOP Instance UID of the object.
+fn is_indexed(lookups: &dyn RetrieveProgress, received: &Received) -> anyhow::Result<bool> {
+    let uid = match received.sop_instance() {
+        Ok(uid) => uid,
+        // The quarantine only referred to its file.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error).context("cannot read the quarantine"),
+    };
+    match uid {
+        Some(uid) => Ok(lookups.has_instance(&uid)?),
+        None => Ok(false),
+    }
 }
 
 /// Returns the original of an entry with its reason waived. `None` if it is not kept.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use anon_engine::{Cancel, DirectoryQuarantine, Engine, Store};
+use anon_engine::{Cancel, DirectoryQuarantine, Engine, EntryId, Store};
 use anon_model::{LookupStore, ProjectSettings, RetrieveProgress};
 use anon_net::InstanceHandler;
 use anon_net::scp::{NoObserver, RunningScp};
@@ -50,7 +50,8 @@ pub(crate) struct Jobs {
     pub(crate) intake: Arc<Intake>,
     pub(crate) arrivals: Arc<ArrivalLog>,
     receiver: Mutex<Receiver>,
-    accepting: Mutex<()>,
+    /// Locked during an acceptance. The entry of one that was finished after it was interrupted.
+    accepting: Mutex<Option<EntryId>>,
 }
 
 #[derive(Debug, Default)]
@@ -75,9 +76,11 @@ impl Jobs {
         let timeout = SpaceTimeout::new(settings.timeouts.room, cancel.clone());
         let spool = open.spool.clone();
         let intake = Intake::new(&open.engine, spool, timeout, Arc::clone(&arrivals));
-        if let Err(error) = acceptance::finish(project, &open.engine, &open.quarantine) {
-            tracing::warn!("an acceptance that was interrupted is not finished: {error:#}");
-        }
+        let finished = acceptance::finish(project, &open.engine, &*open.lookups, &open.quarantine)
+            .unwrap_or_else(|error| {
+                tracing::warn!("an acceptance that was interrupted is not finished: {error:#}");
+                None
+            });
         Self {
             project: project.clone(),
             settings: settings.clone(),
@@ -90,7 +93,7 @@ impl Jobs {
             intake: Arc::new(intake),
             arrivals,
             receiver: Mutex::default(),
-            accepting: Mutex::default(),
+            accepting: Mutex::new(finished),
         }
     }
 
@@ -198,14 +201,25 @@ impl Jobs {
     ) -> anyhow::Result<Summary> {
         let engine = self.engine.upgrade().context(CLOSED)?;
         let entries = self.quarantine.upgrade().context(CLOSED)?;
+        let lookups = self.lookups.upgrade().context(CLOSED)?;
         // One at a time: the project notes the one that is being accepted.
-        let _one = self
+        let mut finished = self
             .accepting
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let lookups = self.lookups.upgrade().context(CLOSED)?;
+        let interrupted = acceptance::finish(&self.project, &engine, &*lookups, &entries)
+            .context("an acceptance that was interrupted is not finished")?;
+        *finished = interrupted.or(*finished);
+        let id = match quarantine::find_if_any(&*entries, entry)? {
+            Some(id) => id,
+            None if finished.is_some_and(|id| quarantine::is_named(&id, entry)) => {
+                *finished = None;
+                return Ok(acceptance::finished_summary());
+            }
+            None => return Err(quarantine::no_entry(entry)),
+        };
         let before = NewClashes::start(&*lookups);
-        let acceptance = Acceptance::new(&self.project, &entries, entry, reason)?;
+        let acceptance = Acceptance::new(&self.project, &entries, id, reason)?;
         let mut summary = acceptance.run(&engine, cancel, report)?;
         summary.clashes = before.end(&*lookups);
         Ok(summary)

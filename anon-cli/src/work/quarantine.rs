@@ -96,14 +96,19 @@ pub(crate) fn category(name: &str) -> anyhow::Result<Category> {
 /// # Errors
 /// If there is no such entry, or more than one.
 pub(crate) fn find(quarantine: &dyn Quarantine, name: &str) -> anyhow::Result<EntryId> {
+    find_if_any(quarantine, name)?.ok_or_else(|| no_entry(name))
+}
+
+/// As [`find`]. `None` if there is no such entry.
+pub(crate) fn find_if_any(
+    quarantine: &dyn Quarantine,
+    name: &str,
+) -> anyhow::Result<Option<EntryId>> {
     if let Ok(id) = name.parse::<EntryId>() {
         let entry = quarantine
             .entry(&id)
             .context("cannot read the quarantine")?;
-        return match entry {
-            Some(_) => Ok(id),
-            None => Err(no_entry(name)),
-        };
+        return Ok(entry.map(|entry| entry.id));
     }
     let (of_category, digits) = match name.split_once('/') {
         Some((name, digits)) => (Some(category(name)?), digits),
@@ -112,13 +117,22 @@ pub(crate) fn find(quarantine: &dyn Quarantine, name: &str) -> anyhow::Result<En
     let mut found = ids(quarantine, of_category)?;
     found.retain(|id| id.digest_text().starts_with(digits));
     match *found {
-        [id] => Ok(id),
-        [] => Err(no_entry(name)),
+        [id] => Ok(Some(id)),
+        [] => Ok(None),
         _ => Err(Failure::configuration(format!(
             "{} entries begin with {name}: type more of the id",
             found.len()
         ))),
     }
+}
+
+/// True if [`find`] takes the name for this id.
+pub(crate) fn is_named(id: &EntryId, name: &str) -> bool {
+    let (is_of_category, digits) = match name.split_once('/') {
+        Some((of, digits)) => (id.category().name().eq_ignore_ascii_case(of), digits),
+        None => (true, name),
+    };
+    is_of_category && id.digest_text().starts_with(digits)
 }
 
 /// Returns the start of an entry's digest, enough to name it.

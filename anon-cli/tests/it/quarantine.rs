@@ -6,6 +6,7 @@ use anon_engine::testing::files::{Place, ct_small};
 use dicom_core::{Tag, VR};
 use serde_json::{Value, json};
 
+use crate::serving::Serving;
 use crate::support::{Scene, Test};
 
 fn filled() -> Test<Scene> {
@@ -231,20 +232,87 @@ fn an_object_with_another_fault_stays_in_quarantine() -> Test {
     Ok(())
 }
 
-/// A crash between the two steps leaves the note of the acceptance: the next command finishes it.
-#[test]
-fn an_acceptance_that_a_crash_interrupted_is_finished() -> Test {
-    let scene = with_burned_in_text()?;
-    let id = entry(&scene, "Burned_In")?;
+/// Leaves the note of an acceptance, as a crash does.
+fn note(scene: &Scene, id: &str) -> Test<std::path::PathBuf> {
     let mark = scene.write("project/private/accepting", id.as_bytes())?;
     crate::support::chmod(&mark, 0o600)?;
+    Ok(mark)
+}
+
+/// Returns a scene as a crash leaves it that came after the commit and before the entry was removed,
+/// and the entry.
+fn accepted_until_a_crash() -> Test<(Scene, String)> {
+    let scene = with_burned_in_text()?;
+    let id = entry(&scene, "Burned_In")?;
+    let args = ["quarantine", "accept", &id, "--reason", "seen"];
+    scene.json(&args)?.exits(0);
+    // The entry is made again.
+    scene.json(&["import", "in/burned"])?.exits(1);
+    assert_eq!(entry(&scene, "Burned_In")?, id);
+    Ok((scene, id))
+}
+
+fn entries(scene: &Scene) -> Test<Value> {
+    let listed = scene.json(&["quarantine", "list"])?.summary()?;
+    Ok(listed["entries"].clone())
+}
+
+#[test]
+fn an_acceptance_that_a_crash_interrupted_after_the_commit_is_finished() -> Test {
+    let (scene, id) = accepted_until_a_crash()?;
+    let mark = note(&scene, &id)?;
     scene.put("in/other", &ct_small(&Place::new(9)))?;
     scene.json(&["import", "in/other"])?.exits(0);
-    assert_eq!(scene.public()?.len(), 2);
-    assert_eq!(
-        scene.json(&["quarantine", "list"])?.summary()?["entries"],
-        0
-    );
+    assert_eq!((scene.public()?.len(), entries(&scene)?), (2, json!(0)));
     assert!(!mark.exists());
+    Ok(())
+}
+
+/// A person who saw the command crash may think again.
+#[test]
+fn an_acceptance_that_a_crash_interrupted_before_the_commit_stores_nothing_later() -> Test {
+    let scene = with_burned_in_text()?;
+    let mark = note(&scene, &entry(&scene, "Burned_In")?)?;
+    scene.put("in/other", &ct_small(&Place::new(9)))?;
+    scene.json(&["import", "in/other"])?.exits(0);
+    assert_eq!((scene.public()?.len(), entries(&scene)?), (1, json!(1)));
+    assert!(!mark.exists());
+    Ok(())
+}
+
+#[test]
+fn accepting_again_after_a_crash_reports_that_the_object_is_stored() -> Test {
+    let (scene, id) = accepted_until_a_crash()?;
+    note(&scene, &id)?;
+    let short = id.get(..20).ok_or("short")?;
+    let args = ["quarantine", "accept", short, "--reason", "seen"];
+    let done = scene.json(&args)?.exits(0).summary()?;
+    assert_eq!(
+        (&done["found"], &done["duplicates"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!((scene.public()?.len(), entries(&scene)?), (1, json!(0)));
+    scene.json(&args)?.exits(3);
+    Ok(())
+}
+
+#[test]
+fn an_acceptance_finishes_one_that_failed_in_the_same_process_before() -> Test {
+    let (scene, id) = accepted_until_a_crash()?;
+    let other = ct_small(&Place::new(2)).put(Tag(0x0028, 0x0301), VR::CS, "YES");
+    scene.put("in/other", &other)?;
+    scene.json(&["import", "in/other"])?.exits(1);
+    let list = scene.json(&["quarantine", "list"])?.events()?;
+    let mut ids = list.iter().filter_map(|event| event["entry"].as_str());
+    let other = ids.find(|other| *other != id).ok_or("one entry")?;
+    let serving = Serving::start(&scene, &[])?;
+    note(&scene, &id)?;
+    let args = ["quarantine", "accept", other, "--reason", "seen"];
+    scene.json(&args)?.exits(0);
+    assert_eq!((scene.public()?.len(), entries(&scene)?), (2, json!(0)));
+    // And its own command, repeated, is told so.
+    let args = ["quarantine", "accept", &id, "--reason", "seen"];
+    scene.json(&args)?.exits(0);
+    serving.stop()?;
     Ok(())
 }

@@ -49,12 +49,22 @@ pub(super) fn accept(
         context
             .report
             .line("the object is stored, and its entry is removed")?;
-    } else {
-        context.report.info(
-            "the object is not stored: another reason holds than the one that can be accepted",
-        );
+    } else if let Some(why) = why_not_stored(&summary) {
+        context.report.info(why);
     }
     Ok(outcome::exit_status_of(context, &summary))
+}
+
+/// Returns why an entry that was to be accepted is still there. `None` if something failed, which was
+/// reported.
+fn why_not_stored(summary: &record::Summary) -> Option<&'static str> {
+    if summary.quarantined.values().any(|count| *count > 0) {
+        Some("the object is not stored: another reason holds than the one that can be accepted")
+    } else if summary.interrupted && summary.failed == 0 {
+        Some("interrupted before the object was stored: nothing was changed")
+    } else {
+        None
+    }
 }
 
 /// Which entries are processed again.
@@ -217,5 +227,26 @@ impl Job for Clear<'_> {
             Response::Cleared(cleared) => Some(cleared),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_reason_is_named_only_for_an_object_that_was_refused_again() {
+        let mut summary = record::Summary {
+            failed: 1,
+            ..record::Summary::default()
+        };
+        assert_eq!(why_not_stored(&summary), None);
+        summary.failed = 0;
+        summary.interrupted = true;
+        let why = why_not_stored(&summary);
+        assert!(why.is_some_and(|why| why.contains("nothing was changed")));
+        summary.quarantined.insert("Burned_In".to_owned(), 1);
+        let why = why_not_stored(&summary);
+        assert!(why.is_some_and(|why| why.contains("another reason holds")));
     }
 }
