@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anon_model::ProjectSettings;
 use anon_model::settings::Value;
-use crossbeam_channel::{Receiver as Channel, RecvTimeoutError, unbounded};
+use crossbeam_channel::{Receiver as Channel, RecvTimeoutError};
 use serde::Serialize;
 
 use crate::args::Serve;
@@ -59,6 +59,8 @@ struct Summary {
     quarantined: u64,
     refused: u64,
     failed: u64,
+    /// Events `rejected` and `object` that were not printed, because too many waited.
+    events_dropped: u64,
     /// Objects that were still in progress when the stop timed out.
     unfinished: u64,
     bytes: u64,
@@ -81,8 +83,9 @@ pub(crate) fn run(context: &Context<'_>, args: &Serve) -> anyhow::Result<ExitSta
     let lock = Lock::take(&project.lock_file())?;
     let options = context.open_options(args.accept_new_rules, None);
     let open = OpenProject::open(&project, &settings, options, lock)?;
-    let (sender, events) = unbounded();
-    let observer = Arc::new(EventSender(sender));
+    let (sender, events) = EventSender::new();
+    let sender = Arc::new(sender);
+    let observer = Arc::clone(&sender) as _;
     let jobs = Arc::new(Jobs::new(
         &project,
         &settings,
@@ -113,6 +116,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Serve) -> anyhow::Result<ExitSta
         .try_iter()
         .try_for_each(|event| printer.print(&event));
     let mut summary = Summary::of(&receiver, &jobs.intake, start.elapsed(), drained);
+    summary.events_dropped = sender.dropped();
     summary.clashes = clashes.end(&*open.lookups);
     drop((receiver, jobs));
     open.close()?;
@@ -237,6 +241,7 @@ impl Summary {
                 .instances
                 .offered
                 .saturating_sub(totals.instances.handled()),
+            events_dropped: 0,
             bytes: totals.instances.bytes,
             shared_patient: notes.shared_patient,
             remarks: RemarkRecord::all_of(&notes.remarks),
@@ -270,6 +275,13 @@ impl Summary {
             let what =
                 "associations were aborted: their senders got no response for the last objects";
             context.report.warn(what);
+        }
+        if self.events_dropped > 0 {
+            let what = report::counted(self.events_dropped, "event");
+            context.report.warn(&format!(
+                "{what} of rejected connections and objects that were not stored are counted and not \
+                 printed: output was slower than they came"
+            ));
         }
         outcome::print_remarks(context, &self.remarks)?;
         outcome::warn_of_shared_patient(context, self.shared_patient);

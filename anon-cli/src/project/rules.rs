@@ -1,5 +1,6 @@
 //! Where rules come from: a name that is built in, or a script file.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -38,37 +39,46 @@ pub(crate) fn of_project(
     }
 }
 
-/// The rules of a script file.
+/// The rules of a script file. Warnings go to the log, where its directory could identify: they have
+/// only the name of the file.
 pub(crate) fn of_file(path: &Path, dialect: Setting) -> anyhow::Result<Arc<dyn Rules>> {
-    let (rules, warnings) = of_file_with_warnings(path, dialect)?;
-    for warning in warnings {
-        tracing::warn!("{warning}");
+    let (rules, warnings) = compiled(path, dialect)?;
+    for warning in &warnings {
+        tracing::warn!("{}", placed(&file_name(path), warning));
     }
     Ok(rules)
 }
 
-/// The rules of a script file, and what it should be warned of.
+/// The rules of a script file, and what people should be warned of.
 pub(crate) fn of_file_with_warnings(
     path: &Path,
     dialect: Setting,
 ) -> anyhow::Result<(Arc<dyn Rules>, Vec<String>)> {
+    let (rules, warnings) = compiled(path, dialect)?;
+    Ok((rules, all_placed(path, &warnings)))
+}
+
+fn compiled(path: &Path, dialect: Setting) -> anyhow::Result<(Arc<dyn Rules>, Vec<Diagnostic>)> {
     let text = read(path)?;
-    let file = path.display().to_string();
-    let lines = |problems: &[Diagnostic]| -> Vec<String> {
-        problems
-            .iter()
-            .map(|problem| placed(&file, problem))
-            .collect()
-    };
     let compiled = check::load(&text, stated(dialect)).map_err(|problems| {
         Failure::configuration(format!(
-            "the script {file} is refused:\n{}",
-            lines(&problems).join("\n")
+            "the script {} is refused:\n{}",
+            path.display(),
+            all_placed(path, &problems).join("\n")
         ))
     })?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let warnings = lines(&compiled.warnings);
-    Ok((Arc::new(compiled.rules.named(&name)), warnings))
+    let rules = compiled.rules.named(&file_name(path));
+    Ok((Arc::new(rules), compiled.warnings))
+}
+
+fn file_name(path: &Path) -> Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
+}
+
+fn all_placed(path: &Path, problems: &[Diagnostic]) -> Vec<String> {
+    let file = path.display().to_string();
+    let placed = problems.iter().map(|problem| placed(&file, problem));
+    placed.collect()
 }
 
 /// Returns a problem with its place in the form of compilers, `file:line:column`, so that editors

@@ -216,6 +216,27 @@ fn log_levels_control_the_log_file() -> Test {
     Ok(())
 }
 
+/// A directory may be named after a patient.
+#[test]
+fn the_log_names_a_script_without_its_directory() -> Test {
+    let scene = Scene::new()?;
+    scene.cts(1)?;
+    // A tag in lower case is a warning.
+    scene.write(
+        "my.script",
+        SCRIPT.replace("0020000D", "0020000d").as_bytes(),
+    )?;
+    scene
+        .run(&["init", "project", "--script", "my.script"])?
+        .exits(0);
+    scene.json(&["import", "in"])?.exits(0);
+    let log = fs::read_to_string(scene.project().join("private/logs/anon.log"))?;
+    assert!(log.contains(" anonymizer.script:"), "{log}");
+    let directory = scene.path().to_string_lossy().into_owned();
+    assert!(!log.contains(&directory), "{log}");
+    Ok(())
+}
+
 #[test]
 fn keyed_dates_create_a_secret_key() -> Test {
     let scene = Scene::new()?;

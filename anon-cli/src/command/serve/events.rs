@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anon_engine::error::with_sources;
 use anon_model::modality::class_name;
@@ -11,8 +12,12 @@ use anon_net::scp::{
     AssociationEnd, AssociationSummary, ConnectionRefusal, ScpEvent, ScpObserver, StoreOutcome,
 };
 use anon_net::{AeTitle, ContextResult, NegotiatedContexts, Uid};
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use serde::Serialize;
+
+/// Beyond so many events that wait to be printed, rejections and objects are dropped and counted. A peer
+/// can cause them as fast as it sends, and standard output may be slow.
+const MAX_WAITING: usize = 10_000;
 
 /// What happened at the receiver.
 #[derive(Debug, Serialize)]
@@ -83,13 +88,40 @@ pub(super) struct Object {
 
 /// Sends events to the thread that prints them.
 #[derive(Debug)]
-pub(super) struct EventSender(pub(super) Sender<Event>);
+pub(super) struct EventSender {
+    sender: Sender<Event>,
+    dropped: AtomicU64,
+}
+
+impl EventSender {
+    pub(super) fn new() -> (Self, Receiver<Event>) {
+        // Not `bounded`: the end of an association is never dropped, and must not wait for standard
+        // output, because a stop waits for associations.
+        let (sender, events) = unbounded();
+        let dropped = AtomicU64::new(0);
+        (Self { sender, dropped }, events)
+    }
+
+    /// Returns the number of events that were dropped.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    fn send(&self, event: Event) {
+        let can_be_dropped = matches!(event, Event::Rejected(_) | Event::Object(_));
+        if can_be_dropped && self.sender.len() >= MAX_WAITING {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        // The channel is closed once the command ends.
+        let _ = self.sender.send(event);
+    }
+}
 
 impl ScpObserver for EventSender {
     fn on(&self, event: &ScpEvent<'_>) {
         if let Some(event) = Event::of(event) {
-            // The channel is closed once the command ends.
-            let _ = self.0.send(event);
+            self.send(event);
         }
     }
 }
@@ -240,5 +272,54 @@ fn name_of_refusal(refusal: ConnectionRefusal) -> &'static str {
         ConnectionRefusal::Broken(_) => "protocol",
         ConnectionRefusal::Stopped => "stopped",
         _ => "lost",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object() -> Event {
+        Event::Object(Object {
+            calling: "CT01".to_owned(),
+            address: None,
+            outcome: "refused",
+            status: None,
+            sop_class: None,
+            transfer_syntax: None,
+            bytes: 0,
+            reason: String::new(),
+        })
+    }
+
+    fn association() -> Event {
+        Event::Association(Association {
+            calling: "CT01".to_owned(),
+            address: None,
+            offered: 0,
+            stored: 0,
+            duplicates: 0,
+            quarantined: 0,
+            refused: 0,
+            failed: 0,
+            bytes: 0,
+            seconds: 0.0,
+            ended: "released",
+            end: String::new(),
+            contexts_refused: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn refused_objects_that_nobody_reads_are_counted_and_not_kept() {
+        let (sender, events) = EventSender::new();
+        (0..MAX_WAITING + 3).for_each(|_| sender.send(object()));
+        sender.send(association());
+        assert_eq!((events.len(), sender.dropped()), (MAX_WAITING + 1, 3));
+        let last = events.try_iter().last();
+        assert!(matches!(last, Some(Event::Association(_))), "{last:?}");
+        // Once some are printed, others are taken again.
+        sender.send(object());
+        assert_eq!((events.len(), sender.dropped()), (1, 3));
     }
 }
