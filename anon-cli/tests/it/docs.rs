@@ -90,6 +90,96 @@ fn remarks_page_lists_every_reason_as_people_read_it() -> Test {
     Ok(())
 }
 
+/// Structures outside `src/command` that are printed, and the part of the page that has their fields.
+const PRINTED: [(&str, &str, &str); 10] = [
+    ("project/record.rs", "Instance", "`import`"),
+    ("project/record.rs", "Summary", "`import`"),
+    ("project/record.rs", "Fetched", "`retrieve`"),
+    ("project/record.rs", "Retrieved", "`retrieve`"),
+    ("project/record.rs", "Deleted", "`delete`"),
+    ("project/record.rs", "AdoptedRow", "`import-java-index`"),
+    ("project/record.rs", "Clashes", "Shared fields"),
+    ("project/remark.rs", "RemarkRecord", "Shared fields"),
+    ("project/recent.rs", "RecentProject", "`list`"),
+    ("node/key_list.rs", "RefusedEntry", "Shared fields"),
+];
+
+/// Returns the structures of a source that are serialized, with the names of their fields.
+fn serialized(source: &str) -> Vec<(&str, Vec<&str>)> {
+    let mut structures = Vec::new();
+    for after in source.split("derive(").skip(1) {
+        let Some((derived, after)) = after.split_once(")]") else {
+            continue;
+        };
+        let head = after.split('{').next().unwrap_or_default();
+        let name = head.split("struct ").nth(1).unwrap_or_default();
+        if !derived.contains("Serialize") || name.is_empty() {
+            continue;
+        }
+        let body = after.split("\n}").next().unwrap_or_default();
+        let mut is_left_out = false;
+        let mut fields = Vec::new();
+        for line in body.lines().skip_while(|line| !line.ends_with('{')).skip(1) {
+            let line = line.trim();
+            if line.starts_with("#[serde(") {
+                is_left_out = line == "#[serde(skip)]" || line == "#[serde(flatten)]";
+            } else if let Some((field, _)) = line.split_once(": ")
+                && !line.starts_with("//")
+            {
+                let field = field.rsplit(' ').next().unwrap_or(field);
+                if !is_left_out && field != "event" && field != "command" {
+                    fields.push(field);
+                }
+                is_left_out = false;
+            }
+        }
+        let name = name.trim().split('<').next().unwrap_or(name);
+        structures.push((name, fields));
+    }
+    structures
+}
+
+/// Returns the part of the JSON page for a source in `src/command`.
+fn part_of(source: &Path) -> Option<String> {
+    let name = source.components().next()?.as_os_str().to_str()?;
+    Some(match name.trim_end_matches(".rs") {
+        "outcome" if source.ends_with("left_out.rs") => "Shared fields".to_owned(),
+        "outcome" => "`import`".to_owned(),
+        "java_index" => "`import-java-index`".to_owned(),
+        command => format!("`{command}`"),
+    })
+}
+
+#[test]
+fn json_page_lists_every_field_that_a_command_prints() -> Test {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/json.md"))?;
+    let mut expected = Vec::new();
+    let mut check = |text: &str, only: Option<&str>, part: &str| {
+        let structures = serialized(text).into_iter();
+        for (name, fields) in structures.filter(|(name, _)| only.is_none_or(|only| only == *name)) {
+            let fields = fields.into_iter().map(str::to_owned);
+            expected.extend(fields.map(|field| (part.to_owned(), name.to_owned(), field)));
+        }
+    };
+    for (path, bytes) in crate::support::tree(&root.join("src/command"))? {
+        let part = part_of(Path::new(&path)).ok_or("a name")?;
+        check(&String::from_utf8(bytes)?, None, &part);
+    }
+    for (path, name, part) in PRINTED {
+        let text = fs::read_to_string(root.join("src").join(path))?;
+        check(&text, Some(name), part);
+    }
+    assert!(expected.len() > 250, "{}", expected.len());
+    let missing = expected.iter().filter(|(part, _, field)| {
+        let text = page.split("\n## ").find(|text| text.starts_with(&**part));
+        !text.is_some_and(|text| text.contains(&format!("`{field}`")))
+    });
+    let missing: Vec<_> = missing.collect();
+    assert!(missing.is_empty(), "not on the page: {missing:#?}");
+    Ok(())
+}
+
 /// The classes, methods and settings of V17 that a user may look for.
 const V17: &str = "
     AWSCognito AWS_authenticate AWS_authenticate_ex AWS_credentials_valid AWS_get_instances
