@@ -470,7 +470,7 @@ fn what_cannot_be_rewritten_with_certainty_is_a_problem() {
         (odd, "does not fit its VR"),
         (no_vr, "no valid VR"),
         (deep, "where an element should"),
-        (beyond, "behind its sequence"),
+        (beyond, "longer than the sequence"),
     ] {
         let problem = rewrite(&bytes, Encoding::ExplicitLittle, Encoding::ExplicitBig);
         let problem = problem.expect_err(words);
