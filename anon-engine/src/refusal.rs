@@ -75,7 +75,7 @@ pub struct Refusal {
     pub category: Category,
     /// What is wrong and, if something can be done, what to do. For a data manager.
     pub reason: String,
-    /// The element at fault.
+    /// The element at fault, if PS3.6 lists it.
     pub tag: Option<Tag>,
     /// The offset of the problem in the source, in bytes.
     pub offset: Option<u64>,
@@ -83,7 +83,7 @@ pub struct Refusal {
     pub foreign: bool,
     /// True if the file is an archive, such as a ZIP file. It is foreign too.
     pub archive: bool,
-    /// The SOP class, for [`Category::InvalidStorageClass`].
+    /// The SOP class, for [`Category::InvalidStorageClass`], if it is one of PS3.6.
     pub sop_class: Option<String>,
 }
 

@@ -261,6 +261,13 @@ pub(crate) fn is_us_or_ss(tag: Tag) -> bool {
     entry.is_some_and(|entry| entry.vr == VirtualVr::Xs)
 }
 
+/// Returns true if PS3.6 lists the tag. In a damaged object, the bytes of another tag may be letters of
+/// a value, so messages do not show it.
+#[cold]
+pub(crate) fn is_listed(tag: Tag) -> bool {
+    tag.0 % 2 == 0 && tag.1 != 0 && StandardDataDictionary.by_tag(tag).is_some()
+}
+
 /// Returns the VR that PS3.6 gives a tag; `None` for private and unknown tags.
 ///
 /// Group lengths are UL (PS3.5 section 7.2) and private creators LO (PS3.5 section 7.8.1). Where
@@ -326,6 +333,21 @@ mod tests {
             (Tag(0x7FE0, 0x0010), Some(Vr::OW)),
         ] {
             assert_eq!(vr(tag), expect, "{tag}");
+        }
+    }
+
+    #[test]
+    fn tags_that_ps3_6_does_not_list_may_be_letters_of_a_value() {
+        for (tag, expect) in [
+            (Tag(0x0010, 0x0010), true),
+            (Tag(0x6002, 0x3000), true),
+            (Tag(0xFFFE, 0xE000), true),
+            (Tag(0xFFFE, 0xE0DD), true),
+            (Tag(0x0009, 0x0010), false),
+            (Tag(0x4D53, 0x5449), false),
+            (Tag(0x4854, 0x0000), false),
+        ] {
+            assert_eq!(is_listed(tag), expect, "{tag}");
         }
     }
 

@@ -15,11 +15,13 @@ pub(crate) struct Mended {
 }
 
 impl Mended {
-    /// Adds an element, or with number 0 the whole object, and its offset.
+    /// Adds an element, or with number 0 the whole object, and its offset. An element that PS3.6 does
+    /// not list counts as the whole object: its tag may be letters of a value.
     #[cold]
     pub(crate) fn add(&mut self, reason: RemarkReason, number: u32, at: u64) {
         self.first.get_or_insert((reason, number, at));
-        self.remarks.add(reason, number);
+        let is_listed = dictionary::is_listed(dictionary::tag(number));
+        self.remarks.add(reason, if is_listed { number } else { 0 });
     }
 
     /// Returns the refusal of the first thing that was mended, for a strict policy.

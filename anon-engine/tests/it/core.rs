@@ -16,6 +16,7 @@ mod kept;
 mod outputs;
 mod pixel_data;
 mod properties;
+mod reasons;
 mod remarks;
 mod tolerance;
 mod transfer_syntaxes;

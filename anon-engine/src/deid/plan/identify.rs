@@ -1,6 +1,7 @@
 //! [`identify`]: finds out what an object is and whose, by its root values. Refuses it if the project
 //! does not accept it.
 
+use anon_model::modality::class_name;
 use anon_model::{PatientPhi, Phi, SeriesPhi, StudyPhi, Wanted};
 
 use super::root_values::{RootValue, RootValues};
@@ -101,6 +102,12 @@ fn check_class(policy: &Policy, sop_class: &str) -> Result<(), Refusal> {
     }
     if policy.storage_classes.contains(sop_class) {
         return Ok(());
+    }
+    if class_name(sop_class).is_none() {
+        // It may be the UID of somebody's instance.
+        let reason = "the project does not accept the SOP class of the object, and PS3.6 does not list \
+                      it; a private SOP class is accepted once its UID is in storage_classes";
+        return Err(Refusal::new(category, reason));
     }
     let reason = format!("the project's storage_classes do not include {sop_class}");
     let mut refusal = Refusal::new(category, reason);

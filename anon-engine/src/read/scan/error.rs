@@ -2,6 +2,7 @@
 
 use dicom_core::Tag;
 
+use crate::read::dictionary;
 use crate::read::input::ReadError;
 use crate::refusal::{Category, Refusal};
 
@@ -46,12 +47,14 @@ impl ScanError {
 
 impl From<ScanError> for Refusal {
     fn from(error: ScanError) -> Self {
-        let reason = match error.tag {
-            Some(tag) => format!("{} (element {tag}, byte {})", error.problem, error.at),
-            None => format!("{} (byte {})", error.problem, error.at),
+        let tag = error.tag.filter(|tag| dictionary::is_listed(*tag));
+        let place = match (tag, error.tag) {
+            (Some(tag), _) => format!("element {tag}, byte {}", error.at),
+            (None, Some(_)) => format!("an unknown element at byte {}", error.at),
+            (None, None) => format!("byte {}", error.at),
         };
-        let mut refusal = Self::new(error.category, reason);
-        refusal.tag = error.tag;
+        let mut refusal = Self::new(error.category, format!("{} ({place})", error.problem));
+        refusal.tag = tag;
         refusal.offset = Some(error.at);
         refusal
     }
