@@ -64,8 +64,10 @@ pub(crate) struct PacsBehavior {
     pub(crate) unknown_destination: Status,
     /// Returns counts of sub-operations.
     pub(crate) counts: bool,
-    /// The information model that it offers.
+    /// The information model that it offers for C-FIND.
     pub(crate) root: PacsRoot,
+    /// The information model that it offers for C-MOVE and C-GET.
+    pub(crate) transfers: PacsRoot,
     /// Refuses each C-MOVE with this status, and says why.
     pub(crate) refuses: Option<(Status, &'static str)>,
 }
@@ -80,6 +82,7 @@ pub(crate) const ORTHANC: PacsBehavior = PacsBehavior {
     unknown_destination: Status::new(0xC000),
     counts: true,
     root: PacsRoot::Study,
+    transfers: PacsRoot::Study,
     refuses: None,
 };
 pub(crate) const DCMQRSCP: PacsBehavior = PacsBehavior {
@@ -92,6 +95,7 @@ pub(crate) const DCMQRSCP: PacsBehavior = PacsBehavior {
     unknown_destination: Status::new(0xA801),
     counts: true,
     root: PacsRoot::Study,
+    transfers: PacsRoot::Study,
     refuses: None,
 };
 pub(crate) const PYNETDICOM: PacsBehavior = PacsBehavior {
@@ -104,6 +108,7 @@ pub(crate) const PYNETDICOM: PacsBehavior = PacsBehavior {
     unknown_destination: Status::new(0xA801),
     counts: false,
     root: PacsRoot::Study,
+    transfers: PacsRoot::Study,
     refuses: None,
 };
 
@@ -181,8 +186,8 @@ impl Pacs {
     ) -> Self {
         let syntaxes = [behavior.encoding.transfer_syntax().parse().expect("a UID")];
         let mut supported = SupportedContexts::new();
-        let root = behavior.root.number();
-        for class in ["1", "2", "3"] {
+        let (find, transfer) = (behavior.root.number(), behavior.transfers.number());
+        for (root, class) in [(find, "1"), (transfer, "2"), (transfer, "3")] {
             let class = format!("1.2.840.10008.5.1.4.1.2.{root}.{class}");
             supported = supported.with(class.parse().expect("a UID"), syntaxes.to_vec());
         }
@@ -346,7 +351,7 @@ impl Store {
                     let level = requested.text(tag::LEVEL).unwrap_or_default();
                     let line = format!("{} {level}", request.operation);
                     self.requested.lock().expect("requests").push(line);
-                    if self.refuses_without_patient(&request, &requested) {
+                    if self.refuses_keys(&request, &requested) {
                         respond(association, context, &request, Status::new(0xA900), None)?;
                         continue;
                     }
@@ -360,13 +365,18 @@ impl Store {
         }
     }
 
-    /// With the patient root, requests below the patient level name the patient.
-    fn refuses_without_patient(&self, request: &Request, requested: &Identifier) -> bool {
-        let is_required = match self.behavior.root {
-            PacsRoot::Study => false,
-            PacsRoot::Patient => request.operation != Operation::Find,
-            PacsRoot::PatientHierarchical => true,
-        };
+    /// With the patient root, requests below the patient level name the patient. A C-MOVE or C-GET
+    /// has the unique keys of its information model only, and names the patient that has the study.
+    fn refuses_keys(&self, request: &Request, requested: &Identifier) -> bool {
+        if request.operation != Operation::Find {
+            let patient = requested.text(tag::PATIENT_ID);
+            let expected = match self.behavior.transfers {
+                PacsRoot::Study => None,
+                PacsRoot::Patient | PacsRoot::PatientHierarchical => Some("ID 1"),
+            };
+            return patient.as_deref() != expected || requested.value(tag::PATIENT_NAME).is_some();
+        }
+        let is_required = self.behavior.root == PacsRoot::PatientHierarchical;
         let is_patient_level = requested.text(tag::LEVEL).as_deref() == Some("PATIENT");
         let has_unique_key_only = requested.text(tag::PATIENT_ID).is_some()
             && requested.value(tag::PATIENT_NAME).is_none();

@@ -605,23 +605,76 @@ impl InstanceHandler for FullDisk {
     }
 }
 
+/// Checks that a study is retrieved at each level, with C-MOVE and with C-GET, from a server with
+/// these information models for C-FIND, and for C-MOVE and C-GET. Returns its requests for a study of
+/// one series.
+#[track_caller]
+fn check_roots(root: PacsRoot, transfers: PacsRoot) -> [Vec<String>; 2] {
+    let behavior = PacsBehavior {
+        root,
+        transfers,
+        ..DCMQRSCP
+    };
+    for level in [QueryLevel::Study, QueryLevel::Series, QueryLevel::Instance] {
+        let stored = |_: &str, _: &InstanceUid| Some(InstanceState::Stored);
+        let (pacs, arrivals) = sending(behavior.clone(), three(), stored);
+        let request = by_move().with_level(level);
+        let (reports, _) = retrieve(&pacs, &*arrivals, &request, &["1.2.1", "1.2.2"]);
+        for report in &reports {
+            let case = format!("{root:?} {transfers:?} {level:?}: {report:?}");
+            assert_eq!(sums(report), [6, 6, 0, 0, 0], "{case}");
+        }
+        let two = vec![study(1, "A", &[("CT", 3), ("PT", 2)])];
+        let pacs = Pacs::start(behavior.clone(), two);
+        let engine = Arc::new(ReceivingEngine::default());
+        let request = by_get(&engine, &[CT, PET]).with_level(level);
+        let (reports, _) = retrieve(&pacs, &engine.arrivals, &request, &["1.2.1"]);
+        let case = format!("{root:?} {transfers:?} {level:?}: {:?}", reports[0]);
+        assert_eq!(sums(&reports[0]), [5, 5, 0, 0, 0], "{case}");
+    }
+    let one = || vec![study(1, "A", &[("CT", 1)])];
+    let stored = |_: &str, _: &InstanceUid| Some(InstanceState::Stored);
+    let (moving, arrivals) = sending(behavior.clone(), one(), stored);
+    retrieve(&moving, &*arrivals, &by_move(), &["1.2.1"]);
+    let engine = Arc::new(ReceivingEngine::default());
+    let getting = Pacs::start(behavior, one());
+    let request = by_get(&engine, &[CT]);
+    retrieve(&getting, &engine.arrivals, &request, &["1.2.1"]);
+    [moving.requested(), getting.requested()]
+}
+
 /// With the patient root, C-MOVE and C-GET name the patient too.
 #[test]
 fn studies_are_retrieved_with_the_patient_root_where_only_it_is_offered() {
     for root in [PacsRoot::Patient, PacsRoot::PatientHierarchical] {
-        for level in [QueryLevel::Study, QueryLevel::Series, QueryLevel::Instance] {
-            let stored = |_: &str, _: &InstanceUid| Some(InstanceState::Stored);
-            let behavior = PacsBehavior { root, ..DCMQRSCP };
-            let (pacs, arrivals) = sending(behavior.clone(), three(), stored);
-            let request = by_move().with_level(level);
-            let (reports, _) = retrieve(&pacs, &*arrivals, &request, &["1.2.1"]);
-            assert_eq!(sums(&reports[0]), [6, 6, 0, 0, 0], "{root:?} {level:?}");
-            let pacs = Pacs::start(behavior, vec![study(1, "A", &[("CT", 3), ("PT", 2)])]);
-            let engine = Arc::new(ReceivingEngine::default());
-            let request = by_get(&engine, &[CT, PET]).with_level(level);
-            let (reports, _) = retrieve(&pacs, &engine.arrivals, &request, &["1.2.1"]);
-            assert_eq!(sums(&reports[0]), [5, 5, 0, 0, 0], "{root:?} {level:?}");
-        }
+        check_roots(root, root);
+    }
+}
+
+/// Each association has the root that the server accepts for its operation (PS3.4 Annex C).
+#[test]
+fn studies_are_found_with_the_study_root_and_retrieved_with_the_patient_root() {
+    let [by_move, by_get] = check_roots(PacsRoot::Study, PacsRoot::Patient);
+    // The Patient ID is queried once the transfer needs it.
+    for (requested, transfer) in [(by_move, "C-MOVE STUDY"), (by_get, "C-GET STUDY")] {
+        let expected = ["C-FIND SERIES", "C-FIND IMAGE", "C-FIND STUDY", transfer];
+        assert_eq!(requested, expected);
+    }
+}
+
+#[test]
+fn studies_are_found_with_the_patient_root_and_retrieved_with_the_study_root() {
+    for root in [PacsRoot::Patient, PacsRoot::PatientHierarchical] {
+        check_roots(root, PacsRoot::Study);
+    }
+}
+
+/// Where the study root is accepted for all operations, no request is spent on the patient.
+#[test]
+fn patient_is_not_queried_where_no_request_names_it() {
+    let [by_move, by_get] = check_roots(PacsRoot::Study, PacsRoot::Study);
+    for (requested, transfer) in [(by_move, "C-MOVE STUDY"), (by_get, "C-GET STUDY")] {
+        assert_eq!(requested, ["C-FIND SERIES", "C-FIND IMAGE", transfer]);
     }
 }
 

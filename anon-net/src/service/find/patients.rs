@@ -145,12 +145,20 @@ impl Finder<'_> {
         if self.root == Root::Study {
             return Ok(true);
         }
+        self.patient = self.patient_of(study)?;
+        Ok(self.patient.is_some())
+    }
+
+    /// Queries the Patient ID of a study. `None` if the peer does not have the study.
+    pub(crate) fn patient_of(
+        &mut self,
+        study: &InstanceUid,
+    ) -> Result<Option<PatientId>, ServiceError> {
         let mut found = None;
         self.studies(&Query::new().with_study(study.clone()), &mut |study| {
             found = Some(PatientId::new(study.patient_id));
         })?;
-        self.patient = found;
-        Ok(self.patient.is_some())
+        Ok(found)
     }
 
     /// Names the patient of the study that is queried next.

@@ -16,7 +16,7 @@ const UPDATE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The progress of retrieving a study.
 pub(super) struct StudyProgress<'a> {
-    study: &'a InstanceUid,
+    pub(super) study: &'a InstanceUid,
     local: &'a dyn LocalInstances,
     on_step: &'a mut dyn FnMut(RetrieveStep),
     expected: usize,
@@ -27,7 +27,7 @@ pub(super) struct StudyProgress<'a> {
     /// The excluded instances that are never requested.
     never_requested: usize,
     missing: Vec<InstanceUid>,
-    /// The Patient ID of the study, if requests have to name it.
+    /// The Patient ID of the study, once it is known. It is queried only if requests have to name it.
     pub(super) patient: Option<PatientId>,
     unusable: usize,
     /// Instances that the peer reported as failed.

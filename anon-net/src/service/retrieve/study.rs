@@ -81,7 +81,7 @@ impl<'j> StudyRetrieve<'j> {
         report
     }
 
-    /// Queries the study. Returns its Patient ID too, if requests have to name it.
+    /// Queries the study. Returns its Patient ID too, if the C-FIND requests named it.
     fn hierarchy(
         &self,
         study: &InstanceUid,
@@ -98,6 +98,15 @@ impl<'j> StudyRetrieve<'j> {
             return Err(ServiceError::NotFound);
         }
         Ok((hierarchy, patient))
+    }
+
+    /// Queries the Patient ID of a study. A peer can accept the study root for C-FIND and only the
+    /// patient root for C-MOVE or C-GET.
+    fn patient(&self, study: &InstanceUid) -> Result<PatientId, ServiceError> {
+        let finder = self.scu.finder(self.node, self.cancel)?;
+        let mut finder = finder.with_max_responses(self.request.max_responses);
+        let result = finder.patient_of(study);
+        finder.release(result)?.ok_or(ServiceError::NotFound)
     }
 
     fn is_get(&self) -> bool {
@@ -310,6 +319,12 @@ impl<'j> StudyRetrieve<'j> {
             Some(transfer) => transfer,
             None => self.open(classes)?,
         };
+        if transfer.names_patient() && progress.patient.is_none() {
+            // Some servers take one association at a time.
+            transfer.release();
+            progress.patient = Some(self.patient(progress.study)?);
+            transfer = self.open(classes)?;
+        }
         progress.start_request();
         let patient = progress.patient.clone();
         let keys = (patient.as_ref(), self.request.priority);

@@ -237,6 +237,12 @@ impl TransferAssociation<'_> {
         TransferReport::of(&last, responses.failed)
     }
 
+    /// Returns true if each request has to name the patient of its target: the peer accepted only
+    /// the patient root for this operation.
+    pub(crate) fn names_patient(&self) -> bool {
+        self.root == Root::Patient
+    }
+
     /// Releases the association.
     pub(crate) fn release(self) {
         self.association.release_unless(self.cancel);
