@@ -465,9 +465,10 @@ pub(crate) enum Quarantine {
     },
     /// Store an object although it was refused
     ///
-    /// Use it after you have looked at the object: one with burned-in text, or one whose study is known
-    /// under another patient, under which it is then filed. It is de-identified by the rules like any
-    /// other. The reason is written to the audit trail.
+    /// Use it after you have looked at the object: one with burned-in text, one whose study is known
+    /// under another patient, under which it is then filed, or one that differs from the stored object
+    /// with its UID, which it then replaces for good. It is de-identified by the rules like any other.
+    /// The reason is written to the audit trail.
     Accept {
         /// Id of the entry, or a unique prefix of it
         entry: String,

@@ -97,8 +97,8 @@ pub use error::{BackendError, Remedy};
 pub use identity::modality::Modality;
 pub use identity::phi::Phi;
 pub use identity::pseudonym::{
-    AdoptError, AssignError, Assigned, Conflict, Counts, DigestVersion, Fingerprint, Names,
-    Pseudonyms, Space, StoredInstance, StudyConflict, Wanted,
+    AdoptError, AssignError, Assigned, Conflict, Counts, DigestVersion, Fingerprint,
+    InstanceConflict, Names, Pseudonyms, Space, StoredInstance, StudyConflict, Wanted,
 };
 pub use identity::scheme::{Dates, Identity, IdentityMismatch, Scheme, Secret};
 pub use identity::uid::{SiteId, Uid, UidError, UidRoot};

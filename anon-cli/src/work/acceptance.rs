@@ -1,4 +1,5 @@
-//! [`Acceptance`]: stores an object from the quarantine although it was refused.
+//! [`Acceptance`]: stores an object from the quarantine although it was refused. One that differs from
+//! the stored instance with its UID replaces it.
 //!
 //! `private/accepting` holds the id of the entry while that is under way. If a crash or a failure leaves
 //! it behind, the next process that opens the project, or the next acceptance, looks in the index: an
@@ -56,9 +57,13 @@ impl<'a> Acceptance<'a> {
                 quarantine::short_id(&id)
             )));
         }
-        let received = received(quarantine, &id)?.ok_or_else(|| {
+        let mut received = received(quarantine, &id)?.ok_or_else(|| {
             Failure::configuration("its bytes are not kept: import its source again")
         })?;
+        let known = quarantine.entry(&id);
+        if let Some(entry) = known.context("cannot read the quarantine")? {
+            received = received.replacing(entry.reason);
+        }
         Ok(Self {
             project,
             quarantine,
@@ -163,7 +168,8 @@ fn is_indexed(lookups: &dyn RetrieveProgress, received: &Received) -> anyhow::Re
     }
 }
 
-/// Returns the original of an entry with its reason waived. `None` if it is not kept.
+/// Returns the original of an entry with its reason waived, but for the one that it differs from a stored
+/// instance. `None` if it is not kept.
 fn received(quarantine: &DirectoryQuarantine, id: &EntryId) -> anyhow::Result<Option<Received>> {
     let received = quarantine
         .received(id)

@@ -50,6 +50,7 @@ mod quarantine;
 mod query;
 mod query_canary;
 mod remarks;
+mod replacing;
 mod retrieve;
 mod room;
 mod script;

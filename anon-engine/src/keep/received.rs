@@ -24,6 +24,8 @@ pub struct Received {
     /// What was tolerated to find it.
     pub(crate) remark: Option<RemarkReason>,
     pub(crate) waived: Option<Category>,
+    /// The reason for which it was refused, if it replaces the stored instance.
+    pub(crate) replaces: Option<String>,
 }
 
 /// The SOP class and instance that a C-STORE request names (PS3.7 section 9.3.1.1).
@@ -63,6 +65,7 @@ impl Received {
             is_found: false,
             remark: None,
             waived: None,
+            replaces: None,
         }
     }
 
@@ -77,6 +80,7 @@ impl Received {
             is_found: false,
             remark: None,
             waived: None,
+            replaces: None,
         }
     }
 
@@ -96,6 +100,7 @@ impl Received {
             is_found: false,
             remark: None,
             waived: None,
+            replaces: None,
         }
     }
 
@@ -149,10 +154,23 @@ impl Received {
     /// Returns the same object with one reason waived for which it would go to quarantine, because a
     /// person has reviewed it: [`Category::BurnedIn`], or for [`Category::CapturePhiError`] that its
     /// study is known under another patient, under which it is then filed. Any other reason still
-    /// holds, and only one can be waived: an object with both of these cannot be accepted.
+    /// holds, and only one can be waived: an object with both of these cannot be accepted. For one that
+    /// differs from the stored instance there is [`replacing`](Received::replacing).
     #[must_use]
     pub fn waiving(mut self, category: Category) -> Self {
         self.waived = Some(category);
+        self
+    }
+
+    /// Returns the same object as one that replaces the stored instance with its SOP Instance UID,
+    /// because a person has compared the two. `reason` is that of its quarantine entry: if it is refused
+    /// for another reason now, it replaces nothing.
+    ///
+    /// The output has the pseudonyms of the stored object, and takes its place in one step. A crash
+    /// leaves one of the two, with its record in the index.
+    #[must_use]
+    pub fn replacing(mut self, reason: impl Into<String>) -> Self {
+        self.replaces = Some(reason.into());
         self
     }
 

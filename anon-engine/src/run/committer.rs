@@ -9,12 +9,14 @@
 //! the group itself if no other thread does. Waking the committer's thread and being woken by it
 //! takes as long as the commit of one object.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use anon_model::{BackendError, Group, NewInstance, Remedy, Wanted};
 
 use crate::error::{Error, StoreError};
+use crate::keep::recover::settle_replacement;
 use crate::keep::store::Staged;
 use crate::run::commit_queue::{PendingReceipt, QueuedCommit};
 use crate::run::core::Core;
@@ -50,7 +52,22 @@ fn guarded_commit(core: &Core, group: Vec<QueuedCommit>) {
     core.commit_queue.schedule.group_done();
 }
 
-fn commit(core: &Core, group: Vec<QueuedCommit>) {
+fn commit(core: &Core, mut group: Vec<QueuedCommit>) {
+    // An object that replaces another is a group of its own.
+    while let Some(position) = group.iter().position(replaces) {
+        let replacement = group.remove(position);
+        commit_group(core, vec![replacement]);
+    }
+    if !group.is_empty() {
+        commit_group(core, group);
+    }
+}
+
+fn replaces(ready: &QueuedCommit) -> bool {
+    ready.instance.replaces.is_some()
+}
+
+fn commit_group(core: &Core, group: Vec<QueuedCommit>) {
     let size = group.len();
     let mut instances = Vec::with_capacity(size);
     let mut staged = Vec::with_capacity(size);
@@ -72,8 +89,12 @@ fn commit(core: &Core, group: Vec<QueuedCommit>) {
     };
     match committed {
         Ok(id) => {
+            let replaces = instances.first().and_then(|instance| instance.replaces);
             drop(instances);
-            publish(core, id, staged, pending);
+            match replaces {
+                Some(digest) => replace(core, (id, digest), staged, pending),
+                None => publish(core, id, staged, pending),
+            }
         }
         Err(error) => give_up(core, &error, instances, staged, pending),
     }
@@ -135,6 +156,43 @@ fn publish(core: &Core, id: Group, staged: Vec<Staged>, pending: Vec<PendingRece
     settle(core, id, size, failures);
 }
 
+/// Puts an object in the place of the stored one. If the store fails, the file that is there decides
+/// whether it is stored.
+fn replace(
+    core: &Core,
+    (id, digest): (Group, [u8; 16]),
+    staged: Vec<Staged>,
+    pending: Vec<PendingReceipt>,
+) {
+    for (staged, pending) in staged.into_iter().zip(pending) {
+        let path = staged.path().clone();
+        let replaced = catch_unwind(AssertUnwindSafe(|| core.store.replace(staged)));
+        let error = match replaced {
+            Ok(Ok(())) => {
+                stored(core, pending);
+                return settle(core, id, 1, Vec::new());
+            }
+            Ok(Err(error)) => error,
+            Err(_) => StoreError::Write(io::Error::other("the store panicked")),
+        };
+        match settle_replacement(&*core.lookups, &*core.store, (id, digest), &path) {
+            Ok(true) => stored(core, pending),
+            Ok(false) => failed(pending, error),
+            Err(unknown) => {
+                core.warn("cannot tell which of two objects is stored", &unknown);
+                let message = "the store failed while it replaced an object; restart to repair it";
+                core.poison_with(&Arc::new(BackendError::new(Remedy::Stop, message)));
+                failed(pending, error);
+            }
+        }
+    }
+}
+
+fn failed(pending: PendingReceipt, error: StoreError) {
+    drop(pending.claim);
+    pending.reply.send(Err(Error::Store(error)));
+}
+
 fn stored(core: &Core, pending: PendingReceipt) {
     core.clear_entries(&pending.entries);
     drop(pending.claim);
@@ -166,8 +224,7 @@ fn settle(core: &Core, id: Group, size: usize, failures: Vec<(usize, PendingRece
         "committed"
     );
     for (_, pending, error) in failures {
-        drop(pending.claim);
-        pending.reply.send(Err(Error::Store(error)));
+        failed(pending, error);
     }
 }
 

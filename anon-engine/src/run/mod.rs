@@ -1,5 +1,6 @@
 //! Takes objects from their sources through workers to durable receipts.
 
+pub(crate) mod assignment;
 pub(crate) mod assignment_order;
 pub mod cancel;
 pub(crate) mod claim;

@@ -4,6 +4,7 @@ use anon_model::Remarks;
 
 use crate::deid::output_path::OutputPath;
 use crate::deid::plan::Warnings;
+use crate::keep::store::Staged;
 use crate::refusal::{Category, EntryId};
 
 pub use crate::keep::received::Received;
@@ -22,6 +23,27 @@ pub struct Receipt {
     pub warnings: Warnings,
     /// What a data manager should know about a stored object. Empty for any other outcome.
     pub remarks: Remarks,
+}
+
+impl Receipt {
+    /// Returns the receipt of an object that is staged and will be stored.
+    pub(crate) fn of_staged(
+        staged: &Staged,
+        patient: String,
+        bytes_in: u64,
+        warnings: Warnings,
+    ) -> Self {
+        Self {
+            outcome: Outcome::Stored {
+                path: staged.path().clone(),
+                patient,
+            },
+            bytes_in,
+            bytes_out: staged.bytes(),
+            warnings,
+            remarks: Remarks::default(),
+        }
+    }
 }
 
 /// How the processing of an object ended. What it says is durable.

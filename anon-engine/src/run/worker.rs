@@ -13,17 +13,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use anon_model::{
-    AssignError, Assigned, Conflict, Names, NewInstance, Pseudonyms, Remarks, Wanted,
+    AssignError, Assigned, Conflict, InstanceConflict, Names, NewInstance, Remarks, Wanted,
 };
 
+use crate::deid::deidentified::Deidentified;
 use crate::deid::output_path::OutputPath;
 use crate::deid::plan::{Plan, Warnings, plan};
 use crate::error::Error;
+use crate::keep::output_digest;
 use crate::keep::quarantine::{EntryId, QuarantineError, RefusedObject};
 use crate::keep::received::Received;
 use crate::keep::store::{Staged, StoreError};
 use crate::read::source::Source;
 use crate::refusal::{Category, Refusal};
+use crate::run::assignment::Assignment;
 use crate::run::assignment_order::AssignmentTicket;
 use crate::run::claim::Claim;
 use crate::run::commit_queue::{PendingReceipt, QueuedCommit};
@@ -278,6 +281,15 @@ enum AttemptResult {
     Failed(Error),
 }
 
+/// Where an output goes.
+#[derive(Clone, Copy)]
+enum Place {
+    /// To a path of its own.
+    Free,
+    /// To the path of the stored instance that it replaces.
+    Taken,
+}
+
 /// A staged object, before it is queued.
 struct StagedObject {
     staged: Staged,
@@ -339,20 +351,39 @@ impl Attempt<'_> {
         // The next object may assign its pseudonyms.
         *ticket = None;
         match assigned {
-            Ok(Assigned::New(names)) => self.apply_and_stage(&plan, names, claim),
+            Ok(Assigned::New(names)) => self.apply_and_stage(&plan, names, claim, Place::Free),
             Ok(Assigned::Duplicate(_))
             | Err(AssignError::Conflict(Conflict::InstanceDiffers { .. })) => {
-                self.judge_repeat(&plan)
+                match self.judge_repeat(&plan) {
+                    AttemptResult::Refused(refusal) if self.may_replace(&refusal) => {
+                        self.replace(&plan, refusal, claim)
+                    }
+                    judged => judged,
+                }
             }
-            Err(AssignError::Conflict(conflict)) => AttemptResult::Refused(Refusal::new(
-                Category::CapturePhiError,
-                conflict.to_string(),
-            )),
-            Err(AssignError::Backend(error)) => AttemptResult::Failed(Error::Lookup(error)),
-            Err(_) => AttemptResult::Refused(Refusal::new(
-                Category::CapturePhiError,
-                "the lookup store returned no pseudonyms for this object",
-            )),
+            Err(error) => not_assigned(error),
+        }
+    }
+
+    /// Returns true if this refusal is the one that a person has reviewed, so that the object replaces
+    /// the stored instance.
+    fn may_replace(&self, refusal: &Refusal) -> bool {
+        refusal.category == Category::CapturePhiError
+            && self.received.replaces.as_ref() == Some(&refusal.reason)
+    }
+
+    /// Stages the object for the place of the stored instance.
+    fn replace(&self, plan: &Plan<'_>, refusal: Refusal, claim: Claim) -> AttemptResult {
+        let wanted = Wanted {
+            instance_conflict: InstanceConflict::Replace,
+            // One reason is waived, not two.
+            study_conflict: self.core.policy.study_conflict,
+            ..plan.wanted().clone()
+        };
+        match self.core.lookups.assign(&wanted) {
+            Ok(Assigned::New(names)) => self.apply_and_stage(plan, names, claim, Place::Taken),
+            Ok(Assigned::Duplicate(_)) => AttemptResult::Refused(refusal),
+            Err(error) => not_assigned(error),
         }
     }
 
@@ -420,7 +451,13 @@ impl Attempt<'_> {
     }
 
     /// Makes the output and stages it.
-    fn apply_and_stage(&self, plan: &Plan<'_>, names: Names, claim: Claim) -> AttemptResult {
+    fn apply_and_stage(
+        &self,
+        plan: &Plan<'_>,
+        names: Names,
+        claim: Claim,
+        place: Place,
+    ) -> AttemptResult {
         let assigned = Assignment::new(&*self.core.lookups, plan.wanted());
         let clean = match plan.apply(&names) {
             Ok(clean) => clean,
@@ -429,7 +466,7 @@ impl Attempt<'_> {
         if let Err(error) = self.core.lookups.ready(clean.len()) {
             return AttemptResult::Failed(Error::Lookup(error));
         }
-        let staged = match self.core.store.stage(&clean) {
+        let (staged, replaces) = match self.stage_at(place, &clean) {
             Ok(staged) => staged,
             Err(StoreError::Source(error)) => return AttemptResult::Failed(source_error(error)),
             Err(error @ StoreError::Occupied) => {
@@ -453,9 +490,11 @@ impl Attempt<'_> {
         let mut instance = self.new_instance(plan, &mut wanted, names);
         instance.study.date_offset = clean.date_offset();
         instance.output_bytes = staged.bytes();
+        instance.replaces = replaces;
         let patient = instance.names.patient.clone();
         instance.remarks.clone_from(clean.remarks());
-        let mut receipt = receipt_of(&staged, patient, self.opened.len(), plan.warnings());
+        let bytes_in = self.opened.len();
+        let mut receipt = Receipt::of_staged(&staged, patient, bytes_in, plan.warnings());
         receipt.remarks.clone_from(clean.remarks());
         let object = StagedObject {
             staged,
@@ -467,6 +506,21 @@ impl Attempt<'_> {
         };
         assigned.keep();
         AttemptResult::Staged(object)
+    }
+
+    /// Stages an output. Returns its digest too, if it replaces a stored object.
+    fn stage_at(
+        &self,
+        place: Place,
+        clean: &Deidentified<'_>,
+    ) -> Result<(Staged, Option<[u8; 16]>), StoreError> {
+        match place {
+            Place::Free => Ok((self.core.store.stage(clean)?, None)),
+            Place::Taken => {
+                let digest = output_digest::of_output(clean).map_err(StoreError::Source)?;
+                Ok((self.core.store.stage_over(clean)?, Some(digest)))
+            }
+        }
     }
 
     /// Returns the index record of the object, without what only the output shows. Moves its UIDs out
@@ -491,6 +545,7 @@ impl Attempt<'_> {
             output_bytes: 0,
             names,
             remarks: Remarks::default(),
+            replaces: None,
         }
     }
 
@@ -505,32 +560,14 @@ impl Attempt<'_> {
     }
 }
 
-/// The pseudonyms assigned to an object. Dropping this gives them up, unless [`keep`](Self::keep) is
-/// called.
-struct Assignment<'a> {
-    lookups: &'a dyn Pseudonyms,
-    wanted: Option<&'a Wanted>,
-}
-
-impl<'a> Assignment<'a> {
-    fn new(lookups: &'a dyn Pseudonyms, wanted: &'a Wanted) -> Self {
-        Self {
-            lookups,
-            wanted: Some(wanted),
-        }
-    }
-
-    fn keep(mut self) {
-        self.wanted = None;
-    }
-}
-
-impl Drop for Assignment<'_> {
-    fn drop(&mut self) {
-        if let Some(wanted) = self.wanted {
-            self.lookups.abandon(wanted);
-        }
-    }
+/// Returns the result for an object that got no pseudonyms.
+fn not_assigned(error: AssignError) -> AttemptResult {
+    let reason = match error {
+        AssignError::Conflict(conflict) => conflict.to_string(),
+        AssignError::Backend(error) => return AttemptResult::Failed(Error::Lookup(error)),
+        _ => "the lookup store returned no pseudonyms for this object".to_owned(),
+    };
+    AttemptResult::Refused(Refusal::new(Category::CapturePhiError, reason))
 }
 
 /// Returns the error for a source that cannot be read. A file that ends early has been cut meanwhile.
@@ -538,20 +575,6 @@ fn source_error(error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => Error::SourceChanged,
         _ => Error::Source(error),
-    }
-}
-
-/// Returns the receipt of an object that is staged and will be stored.
-fn receipt_of(staged: &Staged, patient: String, bytes_in: u64, warnings: Warnings) -> Receipt {
-    Receipt {
-        outcome: Outcome::Stored {
-            path: staged.path().clone(),
-            patient,
-        },
-        bytes_in,
-        bytes_out: staged.bytes(),
-        warnings,
-        remarks: Remarks::default(),
     }
 }
 

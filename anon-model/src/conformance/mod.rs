@@ -59,6 +59,8 @@ pub fn check(mut make: impl FnMut(Identity) -> Outcome<Store>) -> Outcome {
         assigning::a_repeat_with_new_originals_is_no_duplicate_and_leaves_nothing,
         transactions::totals_change_with_a_commit,
         transactions::unpublished_instances_are_removed,
+        transactions::an_instance_is_replaced_under_its_pseudonyms,
+        transactions::a_replacement_that_is_not_published_leaves_the_instance_before,
         transactions::intents_stay_until_settled,
         transactions::remarks_are_summed_over_the_instances_in_the_index,
         captured::values_are_those_of_the_instance_assigned_first,
@@ -179,6 +181,7 @@ fn new_instance(wanted: &Wanted, names: Names) -> NewInstance {
         },
         output_bytes: 10,
         remarks: Remarks::default(),
+        replaces: None,
     }
 }
 

@@ -1,7 +1,10 @@
 //! Commits, settling, and the history of the rules.
 
-use super::{Outcome, assign, commit, import, new_instance, phi, wanted};
-use crate::{LookupStore, Names, RemarkReason, RulesRecord, Totals, Wanted};
+use super::{Outcome, assign, commit, conflict, import, new_instance, phi, wanted};
+use crate::{
+    Conflict, Fingerprint, InstanceConflict, LookupStore, Names, NewInstance, RemarkReason, Remedy,
+    RulesRecord, Totals, Wanted,
+};
 
 pub(super) fn totals_change_with_a_commit(store: &dyn LookupStore) -> Outcome {
     let first = wanted("P", "1.1", "1.2", "1.3");
@@ -50,6 +53,110 @@ pub(super) fn unpublished_instances_are_removed(store: &dyn LookupStore) -> Outc
     assert_eq!(store.totals()?, before, "settling twice changes nothing");
     let again = import(store, &lost)?;
     assert_eq!(again, names, "the pseudonyms stay assigned");
+    Ok(())
+}
+
+/// Imports an instance with a remark, and another of its series. Returns its pseudonyms, and a request
+/// to replace it by other content.
+fn replaceable(store: &dyn LookupStore) -> Outcome<(Names, Wanted)> {
+    let first = wanted("P", "1.1", "1.2", "1.3");
+    let names = assign(store, &first)?;
+    let mut instance = new_instance(&first, names.clone());
+    instance.remarks.add(RemarkReason::NotADate, 1);
+    let group = store.commit(&[instance])?;
+    store.settle(group, &[])?;
+    import(store, &[wanted("P", "1.1", "1.2", "1.4")])?;
+    let mut other = first;
+    other.fingerprint.digest = [2; 16];
+    other.uids = vec![phi("9.9")];
+    let refused = conflict(store, &other)?;
+    let is_expected = matches!(refused, Conflict::InstanceDiffers { .. });
+    assert!(is_expected, "{refused:?}");
+    other.instance_conflict = InstanceConflict::Replace;
+    Ok((names, other))
+}
+
+/// Returns the replacement that the engine commits: shorter, with another remark.
+fn replacement(wanted: &Wanted, names: Names) -> NewInstance {
+    let mut instance = new_instance(wanted, names);
+    instance.output_bytes = 7;
+    instance.replaces = Some([9; 16]);
+    instance.remarks.add(RemarkReason::NotADate, 2);
+    instance
+}
+
+/// What the index holds of the instance and of all: its fingerprint, instances, bytes, remarks.
+type Held = (Fingerprint, [u64; 2], Vec<u32>);
+
+fn held(store: &dyn LookupStore) -> Outcome<Held> {
+    let stored = store.stored_instance(&phi("1.3"))?.ok_or("no instance")?;
+    let Totals {
+        instances, bytes, ..
+    } = store.totals()?;
+    let remarks = store.remarks()?.iter().map(|remark| remark.tag).collect();
+    Ok((stored.fingerprint, [instances, bytes], remarks))
+}
+
+pub(super) fn an_instance_is_replaced_under_its_pseudonyms(store: &dyn LookupStore) -> Outcome {
+    let (names, other) = replaceable(store)?;
+    let assigned = assign(store, &other)?;
+    let path = |names: &Names| {
+        let Names {
+            patient,
+            study,
+            series,
+            instance,
+            ..
+        } = names.clone();
+        [patient, study, series, instance]
+    };
+    assert_eq!(path(&assigned), path(&names));
+    let instance = replacement(&other, assigned.clone());
+    let pair = [instance.clone(), instance.clone()];
+    assert!(store.commit(&pair).is_err(), "it is not alone");
+    let group = store.commit(&[instance])?;
+    let open = store.unsettled()?;
+    assert_eq!(open.len(), 1);
+    assert_eq!(
+        (open[0].group, open[0].replaces, &open[0].outputs),
+        (group, Some([9; 16]), &vec![path(&names)])
+    );
+    let busy = store.delete_study(&names.study).err();
+    assert_eq!(busy.map(|error| error.remedy), Some(Remedy::Retry));
+    store.settle(group, &[])?;
+    store.flush()?;
+    assert!(store.unsettled()?.is_empty());
+    assert_eq!(held(store)?, (other.fingerprint, [2, 17], vec![2]));
+    // It is a repeat from now on, and so no other is one.
+    let again = Wanted {
+        instance_conflict: InstanceConflict::Refuse,
+        ..other
+    };
+    let known = store.assign(&again)?;
+    assert_eq!(known, crate::Assigned::Duplicate(assigned));
+    conflict(store, &wanted("P", "1.1", "1.2", "1.3"))?;
+    let deleted = store.delete_study(&names.study)?.ok_or("not deleted")?;
+    assert_eq!((deleted.totals.instances, deleted.totals.bytes), (2, 17));
+    Ok(())
+}
+
+pub(super) fn a_replacement_that_is_not_published_leaves_the_instance_before(
+    store: &dyn LookupStore,
+) -> Outcome {
+    let (_, other) = replaceable(store)?;
+    let before = held(store)?;
+    assert_eq!(before.1, [2, 20]);
+    let names = assign(store, &other)?;
+    let group = store.commit(&[replacement(&other, names)])?;
+    assert_ne!(held(store)?, before);
+    assert!(store.settle(group, &[1]).is_err(), "it has one position");
+    store.settle(group, &[0])?;
+    assert_eq!(held(store)?, before);
+    assert!(store.unsettled()?.is_empty());
+    store.settle(group, &[0])?;
+    assert_eq!(held(store)?, before, "settling twice changes nothing");
+    import(store, &[wanted("P", "1.1", "1.2", "1.5")])?;
+    assert_eq!(held(store)?.0, before.0);
     Ok(())
 }
 

@@ -70,6 +70,18 @@ pub enum StudyConflict {
     First,
 }
 
+/// What happens if an instance is stored already, with other content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
+pub enum InstanceConflict {
+    /// The instance is refused with [`Conflict::InstanceDiffers`].
+    #[default]
+    Refuse,
+    /// The instance replaces the stored one, under the same pseudonyms. It is committed with
+    /// [`NewInstance::replaces`](crate::NewInstance::replaces).
+    Replace,
+}
+
 /// The originals of one instance. They are normalised: decoded, with SPACE and NUL trimmed at both
 /// ends.
 #[derive(Debug, Clone, Default)]
@@ -90,6 +102,8 @@ pub struct Wanted {
     pub fingerprint: Fingerprint,
     /// What happens if the study is known under another patient.
     pub study_conflict: StudyConflict,
+    /// What happens if the instance is stored already.
+    pub instance_conflict: InstanceConflict,
 }
 
 /// The pseudonyms of one instance, in the order of [`Wanted`].

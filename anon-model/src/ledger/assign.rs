@@ -9,8 +9,8 @@ use crate::ledger::reservations::InstanceIds;
 use crate::ledger::state::LedgerState;
 use crate::ledger::tables::{Snapshot, Tables};
 use crate::{
-    AdoptError, AssignError, Assigned, BackendError, Conflict, Counts, Names, Phi, Space,
-    StudyConflict, Uid, Wanted,
+    AdoptError, AssignError, Assigned, BackendError, Conflict, Counts, InstanceConflict, Names,
+    Phi, Space, StudyConflict, Uid, Wanted,
 };
 
 /// The highest number. Every UID with it fits in 64 characters (PS3.5 section 9.1).
@@ -121,7 +121,7 @@ impl<T: Tables> Ledger<T> {
         })
     }
 
-    /// Returns true if the instance is stored already.
+    /// Returns true if the instance is stored already, and it does not replace that one.
     ///
     /// # Errors
     /// If it is known under another series or with other content.
@@ -144,6 +144,9 @@ impl<T: Tables> Ledger<T> {
                 known: self.name_of(state, known)?,
             }
             .into());
+        }
+        if stored.is_some() && wanted.instance_conflict == InstanceConflict::Replace {
+            return Ok(false);
         }
         if !fingerprint.agrees_with(&wanted.fingerprint) {
             return Err(Conflict::InstanceDiffers {

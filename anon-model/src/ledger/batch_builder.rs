@@ -11,7 +11,7 @@ use crate::ledger::records::{
     StudyRecord,
 };
 use crate::ledger::tables::{Batch, Snapshot};
-use crate::{BackendError, NewInstance, Remarks};
+use crate::{BackendError, NewInstance};
 
 /// The result of adding an instance to the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +126,7 @@ impl<S: Snapshot> BatchBuilder<S> {
         };
         self.batch.instances.insert(instance, Some(member));
         self.batch.members.entry(series).or_default().push(instance);
-        self.add_remarks(instance, &new.remarks)?;
+        self.set_remarks(instance, RemarksRecord::of(&new.remarks))?;
         self.count(patient, study, series, 1)?;
         self.batch.meta.totals.instances += 1;
         self.batch.meta.totals.bytes += new.output_bytes;
@@ -211,28 +211,51 @@ impl<S: Snapshot> BatchBuilder<S> {
         Ok(true)
     }
 
-    fn add_remarks(&mut self, instance: PairId, remarks: &Remarks) -> Result<(), BackendError> {
-        if remarks.is_empty() {
-            return Ok(());
+    /// Replaces what the index holds of an instance alone. Returns what it held; `None` if it does
+    /// not hold the instance.
+    pub(crate) fn replace(
+        &mut self,
+        instance: PairId,
+        member: InstanceRecord,
+        remarks: Option<RemarksRecord>,
+    ) -> Result<Option<(InstanceRecord, Option<RemarksRecord>)>, BackendError> {
+        let Some(before) = self.instance(instance)? else {
+            return Ok(None);
+        };
+        if before.series != member.series {
+            return Err(LedgerError::Contradiction.into());
         }
-        let entries = remarks.iter();
-        let entries = entries.map(|remark| ((remark.reason.code(), remark.tag), remark.count));
-        let record = RemarksRecord(entries.collect());
-        self.change_remark_totals(&record, u64::saturating_add)?;
-        self.batch.remarks.insert(instance, Some(record));
+        self.batch.instances.insert(instance, Some(member));
+        let totals = &mut self.batch.meta.totals;
+        totals.bytes = totals.bytes.saturating_sub(before.bytes) + member.bytes;
+        let remarks_before = self.remove_remarks(instance)?;
+        self.set_remarks(instance, remarks)?;
+        Ok(Some((before, remarks_before)))
+    }
+
+    fn set_remarks(
+        &mut self,
+        instance: PairId,
+        record: Option<RemarksRecord>,
+    ) -> Result<(), BackendError> {
+        if let Some(record) = record {
+            self.change_remark_totals(&record, u64::saturating_add)?;
+            self.batch.remarks.insert(instance, Some(record));
+        }
         Ok(())
     }
 
-    fn remove_remarks(&mut self, instance: PairId) -> Result<(), BackendError> {
+    /// Removes and returns the remarks on an instance.
+    fn remove_remarks(&mut self, instance: PairId) -> Result<Option<RemarksRecord>, BackendError> {
         let record = match self.batch.remarks.get(&instance) {
             Some(row) => row.clone(),
             None => self.snapshot.remarks(instance)?,
         };
-        if let Some(record) = record {
-            self.change_remark_totals(&record, u64::saturating_sub)?;
+        if let Some(record) = &record {
+            self.change_remark_totals(record, u64::saturating_sub)?;
             self.batch.remarks.insert(instance, None);
         }
-        Ok(())
+        Ok(record)
     }
 
     fn change_remark_totals(

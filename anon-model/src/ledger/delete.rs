@@ -144,9 +144,9 @@ impl<T: Tables> Ledger<T> {
 
 fn is_busy<S: Snapshot>(state: &LedgerState<S>, study: PairId) -> bool {
     state.reservations.patient_of(study).is_some()
-        || state.open.values().any(|intent| match intent {
-            IntentRecord::Publish(outputs) => outputs.iter().any(|output| output.study == study),
-            IntentRecord::Remove(_) => false,
+        || state.open.values().any(|intent| {
+            let mut outputs = intent.outputs().iter();
+            outputs.any(|output| output.study == study)
         })
 }
 

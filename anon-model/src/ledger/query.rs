@@ -22,9 +22,10 @@ impl<T: Tables> Ledger<T> {
         let state = self.lock()?;
         let mut intents = Vec::new();
         for (group, intent) in &state.open {
-            let IntentRecord::Publish(outputs) = intent else {
+            let outputs = intent.outputs();
+            if outputs.is_empty() {
                 continue;
-            };
+            }
             let mut paths = Vec::with_capacity(outputs.len());
             for output in outputs {
                 let ids = [output.patient, output.study, output.series, output.instance];
@@ -37,6 +38,10 @@ impl<T: Tables> Ledger<T> {
             intents.push(Intent {
                 group: Group(*group),
                 outputs: paths,
+                replaces: match intent {
+                    IntentRecord::Replace(replacement) => Some(replacement.digest),
+                    IntentRecord::Publish(_) | IntentRecord::Remove(_) => None,
+                },
             });
         }
         Ok(intents)
@@ -52,7 +57,7 @@ impl<T: Tables> Ledger<T> {
                     group: Group(*group),
                     directories: directories.clone(),
                 }),
-                IntentRecord::Publish(_) => None,
+                IntentRecord::Publish(_) | IntentRecord::Replace(_) => None,
             })
             .collect())
     }

@@ -1,7 +1,9 @@
 //! The ids and rows that both stores keep.
 
+use std::slice;
+
 use crate::identity::scheme::IdentityRecord;
-use crate::{Counts, Fingerprint, PatientPhi, Phi, SeriesPhi, Space, StudyPhi, Totals};
+use crate::{Counts, Fingerprint, PatientPhi, Phi, Remarks, SeriesPhi, Space, StudyPhi, Totals};
 
 /// How the pseudonym of a pair is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,6 +183,15 @@ pub(crate) struct InstanceRecord {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RemarksRecord(pub(crate) Vec<(RemarkKey, u64)>);
 
+impl RemarksRecord {
+    /// Returns the row for remarks. `None` if there are none.
+    pub(crate) fn of(remarks: &Remarks) -> Option<Self> {
+        let entries = remarks.iter();
+        let entries = entries.map(|remark| ((remark.reason.code(), remark.tag), remark.count));
+        (!remarks.is_empty()).then(|| Self(entries.collect()))
+    }
+}
+
 /// The number of a reason, and a tag.
 pub(crate) type RemarkKey = (u16, u32);
 
@@ -202,6 +213,30 @@ pub(crate) enum IntentRecord {
     Publish(Vec<OutputRecord>),
     /// Directories to remove, as `patient/study`. The index no longer holds their studies.
     Remove(Vec<[String; 2]>),
+    /// A file to replace. The index already holds the new instance.
+    Replace(ReplacementRecord),
+}
+
+impl IntentRecord {
+    /// Returns the instances whose files the group publishes or replaces.
+    pub(crate) fn outputs(&self) -> &[OutputRecord] {
+        match self {
+            Self::Publish(outputs) => outputs,
+            Self::Remove(_) => &[],
+            Self::Replace(replacement) => slice::from_ref(&replacement.output),
+        }
+    }
+}
+
+/// An instance whose file a group is going to replace, and what to restore if it does not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ReplacementRecord {
+    pub(crate) output: OutputRecord,
+    /// The digest of the new file.
+    pub(crate) digest: [u8; 16],
+    /// What the index held of the instance before.
+    pub(crate) before: InstanceRecord,
+    pub(crate) remarks: Option<RemarksRecord>,
 }
 
 /// The values that a store holds once: identity, counters and totals.

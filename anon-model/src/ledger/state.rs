@@ -121,7 +121,7 @@ impl<S: Snapshot> LedgerState<S> {
     /// Returns true if the files of a deleted study are still being removed from this directory.
     pub(crate) fn is_being_removed(&self, patient: &str, study: &str) -> bool {
         self.open.values().any(|intent| match intent {
-            IntentRecord::Publish(_) => false,
+            IntentRecord::Publish(_) | IntentRecord::Replace(_) => false,
             IntentRecord::Remove(directories) => directories
                 .iter()
                 .any(|[of, directory]| of == patient && directory == study),

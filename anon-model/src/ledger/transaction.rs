@@ -6,7 +6,10 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use crate::ledger::Ledger;
 use crate::ledger::batch_builder::{Addition, BatchBuilder};
 use crate::ledger::error::LedgerError;
-use crate::ledger::records::{AccessionValue, IntentRecord, Meta, OutputRecord, PairId};
+use crate::ledger::records::{
+    AccessionValue, CapturedValues, InstanceRecord, IntentRecord, Meta, OutputRecord, PairId,
+    RemarksRecord, ReplacementRecord,
+};
 use crate::ledger::state::LedgerState;
 use crate::ledger::tables::{Batch, Snapshot, Tables};
 use crate::{BackendError, Group, NewInstance, Phi, RulesRecord, Space};
@@ -91,24 +94,26 @@ impl<T: Tables> Ledger<T> {
         let edit = |builder: &mut BatchBuilder<T::Snapshot>| {
             builder.batch.meta.group += 1;
             let number = builder.batch.meta.group;
-            let outputs = self.add_all(builder, group)?;
-            if !outputs.is_empty() {
-                let intent = IntentRecord::Publish(outputs.clone());
-                builder.batch.intents.insert(number, Some(intent));
+            let mut replacing = group.iter().filter_map(|new| Some((new, new.replaces?)));
+            let intent = match replacing.next() {
+                None => IntentRecord::Publish(self.add_all(builder, group)?),
+                Some((new, digest)) if group.len() == 1 => self.replace(builder, new, digest)?,
+                Some(_) => return Err(LedgerError::Contradiction.into()),
+            };
+            if !intent.outputs().is_empty() {
+                builder.batch.intents.insert(number, Some(intent.clone()));
             }
-            Ok((number, outputs))
+            Ok((number, intent))
         };
         let then = |state: &mut LedgerState<T::Snapshot>,
-                    (number, outputs): &(u64, Vec<OutputRecord>)| {
-            for output in outputs {
+                    (number, intent): &(u64, IntentRecord)| {
+            for output in intent.outputs() {
                 state
                     .reservations
                     .remove(output.study, output.series, output.instance);
             }
-            if !outputs.is_empty() {
-                state
-                    .open
-                    .insert(*number, IntentRecord::Publish(outputs.clone()));
+            if !intent.outputs().is_empty() {
+                state.open.insert(*number, intent.clone());
             }
         };
         let (number, _) = self.write(edit, then)?;
@@ -145,6 +150,44 @@ impl<T: Tables> Ledger<T> {
             }
         }
         Ok(outputs)
+    }
+
+    /// Replaces an instance of the index. The values of its study stay those that were captured
+    /// first, and its own are added to them.
+    fn replace(
+        &self,
+        builder: &mut BatchBuilder<T::Snapshot>,
+        new: &NewInstance,
+        digest: [u8; 16],
+    ) -> Result<IntentRecord, BackendError> {
+        let output = OutputRecord {
+            added: false,
+            ..self.ids(builder, new)?
+        };
+        let member = InstanceRecord {
+            series: output.series,
+            fingerprint: new.fingerprint,
+            bytes: new.output_bytes,
+        };
+        let remarks = RemarksRecord::of(&new.remarks);
+        let held = builder.replace(output.instance, member, remarks)?;
+        let (before, remarks) = held.ok_or(LedgerError::Contradiction)?;
+        let arrival = self.arrivals(builder, &[output])?.pop();
+        let values = CapturedValues {
+            arrival: arrival.ok_or(LedgerError::Unassigned)?,
+            patient: &new.patient,
+            study: &new.study,
+            is_of_other_patient: new.names.filed_under.is_some(),
+        };
+        let first = builder.capture(output.patient, output.study, &values)?;
+        let accessions = self.accessions(builder, new)?;
+        builder.capture_accessions(output.study, values.arrival, first, &accessions)?;
+        Ok(IntentRecord::Replace(ReplacementRecord {
+            output,
+            digest,
+            before,
+            remarks,
+        }))
     }
 
     /// Returns the ids of an instance.
@@ -219,18 +262,21 @@ impl<T: Tables> Ledger<T> {
             state.open.get(&group.0).cloned()
         };
         let Some(intent) = intent else { return Ok(()) };
-        let IntentRecord::Publish(outputs) = intent else {
-            return Err(LedgerError::UnknownPositions.into());
-        };
         let missing: Option<Vec<OutputRecord>> = unpublished
             .iter()
-            .map(|position| outputs.get(*position).copied())
+            .map(|position| intent.outputs().get(*position).copied())
             .collect();
         let missing = missing.ok_or(LedgerError::UnknownPositions)?;
         self.write_exclusively(
             |_, builder| {
                 for output in missing.iter().filter(|output| output.added) {
                     builder.remove(output.series, output.instance)?;
+                }
+                if let IntentRecord::Replace(replacement) = &intent {
+                    let ReplacementRecord {
+                        before, remarks, ..
+                    } = replacement.clone();
+                    builder.replace(replacement.output.instance, before, remarks)?;
                 }
                 builder.check_what_is_left()?;
                 builder.batch.intents.insert(group.0, None);

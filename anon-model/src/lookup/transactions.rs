@@ -40,6 +40,10 @@ pub struct NewInstance {
     pub output_bytes: u64,
     /// What a data manager should know about it.
     pub remarks: Remarks,
+    /// A digest of its output, if it replaces the instance that is stored with its UID
+    /// ([`InstanceConflict::Replace`](crate::InstanceConflict::Replace)). Such an instance is
+    /// committed in a group of its own.
+    pub replaces: Option<[u8; 16]>,
 }
 
 /// The files that a committed group is going to publish, kept until [`Transactions::settle`].
@@ -50,6 +54,9 @@ pub struct Intent {
     /// The pseudonyms that make the path of each instance, in the order of the commit: patient,
     /// study, series, instance.
     pub outputs: Vec<[String; 4]>,
+    /// [`NewInstance::replaces`], if the group is one instance that replaces a stored one. The file at
+    /// its path is the new one if it has this digest; otherwise it is still the old one.
+    pub replaces: Option<[u8; 16]>,
 }
 
 /// The files that a deletion is going to remove, kept until [`Transactions::settle`].
@@ -83,8 +90,8 @@ pub trait Transactions: Send + Sync + fmt::Debug {
     /// before become durable with them. An empty group makes only those durable.
     ///
     /// # Errors
-    /// If the store fails, or an instance was never assigned; then nothing of the group is in the
-    /// index.
+    /// If the store fails, an instance was never assigned, or one that replaces another is not alone;
+    /// then nothing of the group is in the index.
     fn commit(&self, group: &[NewInstance]) -> Result<Group, BackendError>;
 
     /// Checks that a commit of instances would find space after `bytes` more were written to the
@@ -98,7 +105,8 @@ pub trait Transactions: Send + Sync + fmt::Debug {
     }
 
     /// Ends a group: its files are published, except those at the positions `unpublished`, which
-    /// are removed from the index; or the files of a deletion are removed.
+    /// are removed from the index; or the files of a deletion are removed. If the file of an instance
+    /// that was to replace another is unpublished, the index holds the other one again.
     ///
     /// The intent is deleted. If a crash loses that, settling again changes nothing.
     ///

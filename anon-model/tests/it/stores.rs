@@ -123,6 +123,7 @@ fn wanted(instance: u8, first: bool, uids: &[u8], accession: Option<u8>, content
         } else {
             StudyConflict::Refuse
         },
+        ..Wanted::default()
     }
 }
 

@@ -27,8 +27,9 @@ pub(in crate::command) fn of_category(category: Category) -> &'static str {
         }
         Category::CapturePhiError => {
             "they contradict what is stored: compare both with the source. If the source is wrong, \
-             correct it and import again; if the study has only another patient here, accept the object; \
-             else delete the stored study, and retry"
+             correct it and import again; else accept the object: it is filed under the patient of the \
+             stored study, or replaces the stored object with its UID. If that does not store it, delete the \
+             stored study, and retry"
         }
         Category::BurnedIn => {
             "their pixels may show who the patient is: look at them, and accept those that show nobody"

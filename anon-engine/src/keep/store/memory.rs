@@ -87,6 +87,18 @@ impl Store for MemoryStore {
         group.into_iter().map(|staged| self.put(staged)).collect()
     }
 
+    fn stage_over(&self, object: &Deidentified<'_>) -> Result<Staged, StoreError> {
+        let bytes = object.to_vec().map_err(StoreError::Source)?;
+        let len = bytes.len() as u64;
+        Ok(Staged::new(object.path().clone(), len, Bytes(bytes)))
+    }
+
+    fn replace(&self, staged: Staged) -> Result<(), StoreError> {
+        let (path, Bytes(bytes)) = staged.into_parts()?;
+        self.objects().insert(path, bytes);
+        Ok(())
+    }
+
     fn discard(&self, staged: Staged) -> Result<(), StoreError> {
         staged.into_parts::<Bytes>().map(drop)
     }

@@ -119,6 +119,25 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// is replaced atomically. Other bytes are never overwritten.
     fn publish(&self, group: Vec<Staged>) -> Vec<Result<(), StoreError>>;
 
+    /// Writes an object that will replace the one at its path, as [`stage`](Store::stage) does.
+    ///
+    /// # Errors
+    /// As [`stage`](Store::stage); [`StoreError::Occupied`] if the store replaces no objects, which is
+    /// the default.
+    fn stage_over(&self, _object: &Deidentified<'_>) -> Result<Staged, StoreError> {
+        Err(StoreError::Occupied)
+    }
+
+    /// Puts an object of [`stage_over`](Store::stage_over) in the place of the one that is visible at
+    /// its path, atomically and durably. If there is none, makes it visible.
+    ///
+    /// # Errors
+    /// If it fails. The path then holds one of the two objects, complete, and which one is looked up
+    /// with [`stored`](Store::stored).
+    fn replace(&self, _staged: Staged) -> Result<(), StoreError> {
+        Err(StoreError::Occupied)
+    }
+
     /// Removes a staged object that will not be published.
     ///
     /// # Errors

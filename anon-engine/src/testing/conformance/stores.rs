@@ -26,6 +26,7 @@ pub fn check_store(make: &dyn Fn() -> Arc<dyn Store>) -> Result<(), Breach> {
     other_bytes_are_not_overwritten(&*make())?;
     confirm_gives_results_in_order(&*make())?;
     stored_bytes_are_those_of_the_object(&*make())?;
+    an_object_is_replaced_or_refused(&*make())?;
     remove_study_removes_all_its_objects(&*make())?;
     many_threads_stage(&*make())
 }
@@ -240,6 +241,38 @@ fn stored_bytes_are_those_of_the_object(store: &dyn Store) -> Result<(), Breach>
         let expected = object.to_vec().or_breach("an object cannot be written")?;
         ensure(bytes == expected, "a stored object has other bytes")
     })
+}
+
+/// A store that replaces no objects says so.
+fn an_object_is_replaced_or_refused(store: &dyn Store) -> Result<(), Breach> {
+    put(store, ONE, 1)?;
+    let over = |n| with_object(ONE, n, |object| Ok(store.stage_over(object)));
+    let dropped = match over(2)? {
+        Err(StoreError::Occupied) => return Ok(()),
+        staged => staged.or_breach("an object is not staged over another")?,
+    };
+    put(store, ONE, 1)?;
+    let discarded = store.discard(dropped);
+    discarded.or_breach("an object staged over another cannot be discarded")?;
+    // The first bytes are still stored: other bytes would be refused.
+    put(store, ONE, 1)?;
+    let staged = over(2)?.or_breach("an object is not staged over another")?;
+    store
+        .replace(staged)
+        .or_breach("an object is not replaced")?;
+    put(store, ONE, 2)?;
+    with_object(ONE, 1, |object| {
+        let refused = matches!(store.stage(object), Err(StoreError::Occupied));
+        ensure(refused, "a replaced object is still there")
+    })?;
+    // Where nothing is stored, nothing has to be replaced.
+    let staged = with_object(FOUR, 1, |object| {
+        let staged = store.stage_over(object);
+        staged.or_breach("an object is not staged at a free path")
+    })?;
+    let replaced = store.replace(staged);
+    replaced.or_breach("an object is not put at a free path")?;
+    put(store, FOUR, 1)
 }
 
 fn remove_study_removes_all_its_objects(store: &dyn Store) -> Result<(), Breach> {

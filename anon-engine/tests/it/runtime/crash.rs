@@ -50,13 +50,13 @@ impl redb::StorageBackend for Storage {
     }
 }
 
-type Failure = Box<dyn std::error::Error>;
+pub(super) type Failure = Box<dyn std::error::Error>;
 
-struct Project {
-    lookups: Arc<DiskStore>,
+pub(super) struct Project {
+    pub(super) lookups: Arc<DiskStore>,
     store: Arc<DirectoryStore>,
-    quarantine: Arc<DirectoryQuarantine>,
-    engine: Engine,
+    pub(super) quarantine: Arc<DirectoryQuarantine>,
+    pub(super) engine: Engine,
 }
 
 fn model(durability: Durability) -> DiskOptions {
@@ -65,7 +65,7 @@ fn model(durability: Durability) -> DiskOptions {
         .with_cache_bytes(1 << 20)
 }
 
-fn open(disk: &SimDisk, durability: Durability) -> Result<Project, Failure> {
+pub(super) fn open(disk: &SimDisk, durability: Durability) -> Result<Project, Failure> {
     let private = Path::new("/private");
     disk.create_dir(private, Access::Private)?;
     disk.sync_dir(Path::new("/"))?;
@@ -162,7 +162,7 @@ fn instance_uids() -> Vec<String> {
     places.iter().map(Place::instance_uid).collect()
 }
 
-fn public(disk: &SimDisk) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(super) fn public(disk: &SimDisk) -> BTreeMap<PathBuf, Vec<u8>> {
     let files = disk.files(Path::new("/public")).into_iter();
     files
         .map(|path| (path.clone(), disk.read(&path).expect("a file")))

@@ -12,6 +12,7 @@ mod identities;
 mod imports;
 mod quarantine;
 mod repeats;
+mod replacing;
 mod retry;
 mod slow_quarantine;
 mod sources;

@@ -27,7 +27,7 @@
 //! remark_totals (reason, tag)   → cases over all instances
 //! deleted     first id of a run     → last id; deleted pairs of kind 0
 //! deleted_names hash(space, pseudonym)→ –; deleted pseudonyms of kinds 1 and 2
-//! intents     group                 → outputs to publish, or directories to remove
+//! intents     group                 → outputs to publish or replace, or directories to remove
 //! rules       order                 → digest, name, text, time of acceptance
 //!
 //! id    = space: 2 bits | kind: 2 bits | number: 60 bits

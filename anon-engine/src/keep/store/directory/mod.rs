@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! stage    tmp/<n>            written, fdatasync                      (worker threads)
-//! publish  rename ──► public/<patient>/<study>/<series>/<instance>.dcm
+//! publish  rename ──► public/<patient>/<study>/<series>/<instance>.dcm     replace: over the old file
 //!          fsync of each directory that got a name, once a group     (committing thread)
 //! ```
 //!
@@ -149,6 +149,21 @@ impl DirectoryStore {
         Ok(!self.names.is_free(path) && self.has_bytes_of(path, object)? == Some(false))
     }
 
+    /// Writes an object to a temporary file.
+    fn stage_file(&self, object: &Deidentified<'_>, target: PathBuf) -> Result<Staged, StoreError> {
+        let mut open = self.temporaries.create().map_err(StoreError::Write)?;
+        let written = self.write(object, &mut *open.file);
+        let file = open.close();
+        if let Err(error) = written {
+            // Opening the store again removes what cannot be removed now. The write error says more
+            // than the cleanup error.
+            let _: Result<(), StoreError> = self.remove(file);
+            return Err(error);
+        }
+        let waiting = StagedFile { file, target };
+        Ok(Staged::new(object.path().clone(), object.len(), waiting))
+    }
+
     fn forget(&self, dir: &Path) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         // The parents may be removed as well.
@@ -180,21 +195,19 @@ impl Store for DirectoryStore {
         if self.is_occupied(&target, object)? {
             return Err(StoreError::Occupied);
         }
-        let mut open = self.temporaries.create().map_err(StoreError::Write)?;
-        let written = self.write(object, &mut *open.file);
-        let file = open.close();
-        if let Err(error) = written {
-            // Opening the store again removes what cannot be removed now. The write error says more
-            // than the cleanup error.
-            let _: Result<(), StoreError> = self.remove(file);
-            return Err(error);
-        }
-        let waiting = StagedFile { file, target };
-        Ok(Staged::new(object.path().clone(), object.len(), waiting))
+        self.stage_file(object, target)
     }
 
     fn publish(&self, group: Vec<Staged>) -> Vec<Result<(), StoreError>> {
         self.publish_group(group)
+    }
+
+    fn stage_over(&self, object: &Deidentified<'_>) -> Result<Staged, StoreError> {
+        self.stage_file(object, self.target(object.path()))
+    }
+
+    fn replace(&self, staged: Staged) -> Result<(), StoreError> {
+        self.replace_file(staged)
     }
 
     fn discard(&self, staged: Staged) -> Result<(), StoreError> {

@@ -99,9 +99,7 @@ impl DirectoryStore {
                 }
                 // Another process removed a directory that we made: make it again, once.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && !retried => {
-                    self.forget(target);
-                    group.made.clear();
-                    group.last = Default::default();
+                    self.forget_made(target, group);
                     retried = true;
                 }
                 Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
@@ -110,6 +108,53 @@ impl DirectoryStore {
                 Err(error) => return Err(StoreError::Write(error)),
             }
         }
+    }
+
+    /// Implements [`Store::replace`](super::Store::replace).
+    pub(super) fn replace_file(&self, staged: Staged) -> Result<(), StoreError> {
+        let (path, mut waiting) = staged.into_parts::<StagedFile>()?;
+        let mut touched = TouchedDirectories::default();
+        if let Err(error) = self.rename_over(&path, &mut waiting, &mut touched) {
+            let _: Result<(), StoreError> = self.remove(waiting.file);
+            return Err(StoreError::Write(error));
+        }
+        if let Some((_, error)) = self.sync(&touched.directories).into_iter().next() {
+            return Err(StoreError::Write(error));
+        }
+        self.note_known(touched.made);
+        Ok(())
+    }
+
+    /// Gives an object its final name, whether or not another has it.
+    fn rename_over(
+        &self,
+        path: &OutputPath,
+        waiting: &mut StagedFile,
+        group: &mut TouchedDirectories,
+    ) -> io::Result<()> {
+        let file = self.temporaries.ensure_named(&mut waiting.file)?;
+        self.disk.share(&file)?;
+        let target = &waiting.target;
+        let rename = |group: &mut TouchedDirectories| {
+            self.make_directories(path, group)?;
+            self.disk.rename(&file, target, Existing::Replace)
+        };
+        match rename(group) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.forget_made(target, group);
+                rename(group)?;
+            }
+            renamed => renamed?,
+        }
+        self.names.add_file(target);
+        Ok(())
+    }
+
+    /// Forgets the directories of a path, because another process removed one that we made.
+    fn forget_made(&self, target: &Path, group: &mut TouchedDirectories) {
+        self.forget(target);
+        group.made.clear();
+        group.last = Default::default();
     }
 
     /// Makes the directories of a path. Records in `group` which directories must be synced.

@@ -109,7 +109,8 @@ fn decode_wire<'w, W: Deserialize<'w>>(
 mod tests {
     use super::*;
     use crate::ledger::records::{
-        InstanceRecord, Pair, PairId, PairKind, RemarksRecord, SeriesRecord,
+        InstanceRecord, IntentRecord, OutputRecord, Pair, PairId, PairKind, RemarksRecord,
+        ReplacementRecord, SeriesRecord,
     };
     use crate::{DigestVersion, Fingerprint, Phi, SeriesPhi, Space};
 
@@ -177,6 +178,35 @@ mod tests {
         encode(&series, &mut buffer).unwrap();
         assert_eq!(buffer, [2, 9, 0, 1, 2, b'C', b'T', 7, 2]);
         assert_eq!(decode::<SeriesRecord>(&buffer), Ok(series));
+    }
+
+    #[test]
+    fn replacement_is_read_as_it_was_written() {
+        let mut buffer = Vec::new();
+        for remarks in [None, Some(RemarksRecord(vec![((1, 2), 3)]))] {
+            let intent = IntentRecord::Replace(ReplacementRecord {
+                output: OutputRecord {
+                    patient: PairId(1),
+                    study: PairId(2),
+                    series: PairId(u64::MAX),
+                    instance: PairId(4),
+                    added: false,
+                },
+                digest: [9; 16],
+                before: InstanceRecord {
+                    series: PairId(u64::MAX),
+                    fingerprint: Fingerprint {
+                        length: (1 << 56) - 1,
+                        digest: [200; 16],
+                        version: DigestVersion::V2,
+                    },
+                    bytes: 300,
+                },
+                remarks,
+            });
+            encode(&intent, &mut buffer).unwrap();
+            assert_eq!(decode::<IntentRecord>(&buffer), Ok(intent));
+        }
     }
 
     #[test]

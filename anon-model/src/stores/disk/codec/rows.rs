@@ -8,7 +8,7 @@ use super::{CodecError, Row, encode_wire};
 use crate::identity::scheme::IdentityRecord;
 use crate::ledger::records::{
     AccessionValue, InstanceRecord, IntentRecord, Meta, OutputRecord, Pair, PairId, PatientRecord,
-    RemarkKey, RemarksRecord, SeriesRecord, StudyRecord, VariantRecord,
+    RemarkKey, RemarksRecord, ReplacementRecord, SeriesRecord, StudyRecord, VariantRecord,
 };
 use crate::{
     Counts, DigestVersion, Fingerprint, PatientPhi, Phi, RulesRecord, SeriesPhi, StudyPhi, Totals,
@@ -394,6 +394,55 @@ impl Row for RemarksRecord {
 pub(crate) enum IntentV1 {
     Publish(Vec<([u64; 4], bool)>),
     Remove(Vec<[String; 2]>),
+    Replace(ReplacementV1),
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ReplacementV1 {
+    ids: [u64; 4],
+    digest: [u8; 16],
+    /// The bytes of the instance's row, as five numbers.
+    before: [u64; 5],
+    remarks: Option<Vec<(RemarkKey, u64)>>,
+}
+
+impl ReplacementV1 {
+    fn of(record: &ReplacementRecord) -> Self {
+        let output = record.output;
+        let ids = [output.patient, output.study, output.series, output.instance];
+        let mut before = [0; 5];
+        let bytes = instance_bytes(&record.before);
+        for (number, bytes) in before.iter_mut().zip(bytes.chunks_exact(8)) {
+            let digits = bytes.iter().rev();
+            *number = digits.fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
+        }
+        Self {
+            ids: ids.map(|id| id.0),
+            digest: record.digest,
+            before,
+            remarks: record.remarks.as_ref().map(|remarks| remarks.0.clone()),
+        }
+    }
+
+    fn record(self) -> ReplacementRecord {
+        let [patient, study, series, instance] = self.ids.map(PairId);
+        let mut before = [0; 40];
+        for (bytes, number) in before.chunks_exact_mut(8).zip(self.before) {
+            bytes.copy_from_slice(&number.to_le_bytes());
+        }
+        ReplacementRecord {
+            output: OutputRecord {
+                patient,
+                study,
+                series,
+                instance,
+                added: false,
+            },
+            digest: self.digest,
+            before: instance_of(&before),
+            remarks: self.remarks.map(RemarksRecord),
+        }
+    }
 }
 
 impl Row for IntentRecord {
@@ -412,6 +461,7 @@ impl Row for IntentRecord {
                     .collect(),
             ),
             Self::Remove(directories) => IntentV1::Remove(directories.clone()),
+            Self::Replace(record) => IntentV1::Replace(ReplacementV1::of(record)),
         }
     }
 
@@ -433,6 +483,7 @@ impl Row for IntentRecord {
                     .collect(),
             ),
             IntentV1::Remove(directories) => Self::Remove(directories),
+            IntentV1::Replace(record) => Self::Replace(record.record()),
         }
     }
 }
