@@ -16,6 +16,7 @@ mod s3_servers;
 
 mod archive;
 mod bad_input;
+mod clashes;
 mod config;
 mod disk_faults;
 mod docs;
