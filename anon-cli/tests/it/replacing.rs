@@ -42,7 +42,7 @@ fn entries(scene: &Scene) -> Test<Vec<String>> {
     Ok(ids.map(str::to_owned).collect())
 }
 
-fn accept<'a>(id: &'a str) -> [&'a str; 5] {
+fn accept(id: &str) -> [&str; 5] {
     ["quarantine", "accept", id, "--reason", "the date was wrong"]
 }
 
